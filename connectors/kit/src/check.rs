@@ -1,0 +1,53 @@
+//! What `check` found at a source, in words.
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// As it should be.
+    Good,
+    /// Works, but will hurt: slow plan, clock apart, nullable stamp.
+    Warning,
+    /// Does not work.
+    Error,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad.
+    pub level: Level,
+    /// What was found, one sentence.
+    pub what: String,
+    /// What to write instead, where something is wrong.
+    pub help: Option<String>,
+}
+
+/// Everything that was looked at, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// The findings.
+    pub findings: Vec<Finding>,
+}
+
+impl CheckReport {
+    /// Notes that something is as it should be.
+    pub fn good(&mut self, what: impl Into<String>) {
+        self.findings.push(Finding { level: Level::Good, what: what.into(), help: None });
+    }
+
+    /// Notes something that works but will hurt.
+    pub fn warn(&mut self, what: impl Into<String>, help: impl Into<String>) {
+        self.findings.push(Finding { level: Level::Warning, what: what.into(), help: Some(help.into()) });
+    }
+
+    /// Notes something that does not work.
+    pub fn error(&mut self, what: impl Into<String>, help: impl Into<String>) {
+        self.findings.push(Finding { level: Level::Error, what: what.into(), help: Some(help.into()) });
+    }
+
+    /// The worst level among the findings.
+    #[must_use]
+    pub fn worst(&self) -> Level {
+        self.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Good)
+    }
+}

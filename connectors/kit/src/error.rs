@@ -1,0 +1,36 @@
+//! How a source fails: try again, or somebody must change something.
+
+use std::time::Duration;
+
+/// Why a page could not be had. The words are the connector's own: never a server's free text, which may quote a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// The source is away or busy; the same request may succeed later.
+    #[error("{what}")]
+    Retry {
+        /// What happened.
+        what: String,
+        /// How long the source asked to be left alone, if it did.
+        after: Option<Duration>,
+    },
+    /// The source answers, but something has to be changed by a person.
+    #[error("{what}; {help}")]
+    Misconfigured {
+        /// What is wrong.
+        what: String,
+        /// What to change.
+        help: String,
+    },
+}
+
+impl SourceError {
+    /// A failure worth another try.
+    pub fn retry(what: impl Into<String>) -> Self {
+        Self::Retry { what: what.into(), after: None }
+    }
+
+    /// A failure that a person has to mend.
+    pub fn misconfigured(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Misconfigured { what: what.into(), help: help.into() }
+    }
+}

@@ -1,0 +1,19 @@
+//! What every connector shares: the [`Connector`] trait, the clinic's record, and how a source fails.
+//!
+//! A [`ClinicRecord`] holds a person's identifiers. It has no `Serialize`, prints itself redacted, is wiped
+//! when dropped, and of the crates behind this one only `pseudonym` may name it.
+
+mod check;
+mod connector;
+mod cursor;
+mod error;
+mod record;
+
+pub use check::{CheckReport, Finding, Level};
+pub use connector::{Connector, Page, PageRequest};
+pub use cursor::Cursor;
+pub use error::SourceError;
+pub use record::{
+    ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, FieldFault, Identifier, IdentifierKind, Person,
+    RecordStatus,
+};

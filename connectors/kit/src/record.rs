@@ -1,0 +1,257 @@
+//! The clinic's record as a connector hands it on: raw codes, clinic-local dates, identity in secret types.
+
+use std::fmt;
+
+use chrono::NaiveDate;
+use secrecy::SecretString;
+
+/// The kinds of fact a source can feed; each feed of a source has a cursor of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Feed {
+    /// One dose given.
+    Vaccinations,
+    /// One laboratory test for the virus itself (PCR).
+    Tests,
+    /// One illness that ended.
+    Recoveries,
+}
+
+impl Feed {
+    /// Every feed, in the order they are pulled.
+    pub const ALL: [Self; 3] = [Self::Vaccinations, Self::Tests, Self::Recoveries];
+
+    /// The name used in configuration, logs, metrics and the outbox.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vaccinations => "vaccinations",
+            Self::Tests => "tests",
+            Self::Recoveries => "recoveries",
+        }
+    }
+}
+
+impl fmt::Display for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A value as the source has it: absent, usable, or there but unusable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Field<T> {
+    /// NULL, an empty string, or no such element.
+    Missing,
+    /// A value of the right type.
+    Value(T),
+    /// Something that cannot be read as the type; what it was is not kept, since it may be anything.
+    Invalid(FieldFault),
+}
+
+impl<T> Field<T> {
+    /// The value, if there is a usable one.
+    pub const fn value(&self) -> Option<&T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Missing | Self::Invalid(_) => None,
+        }
+    }
+}
+
+/// Why a field could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldFault {
+    /// Text that is no date, or a date that does not exist (30 February, MySQL's 0000-00-00).
+    NotADate,
+    /// Text or a decimal that is no whole number in the accepted range.
+    NotANumber,
+    /// Bytes that are not text in the source's configured encoding.
+    BadEncoding,
+    /// A status word the source's configuration does not map.
+    UnknownWord,
+}
+
+/// A calendar date in the clinic's own time zone, as precise as the source knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClinicDate {
+    /// Only the year is known.
+    Year(i32),
+    /// Year and month (1 to 12).
+    Month(i32, u32),
+    /// The day.
+    Day(NaiveDate),
+}
+
+/// A code as the source writes it; `system` is absent where the clinic uses a list of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coding {
+    /// The code system's URI, if the source names one.
+    pub system: Option<String>,
+    /// The code, or the clinic's word for the thing.
+    pub code: String,
+}
+
+impl Coding {
+    /// A code from the clinic's own list.
+    #[must_use]
+    pub fn local(code: impl Into<String>) -> Self {
+        Self { system: None, code: code.into() }
+    }
+}
+
+/// Which numbering a person's identifier belongs to. The list is closed: a free name could name an institution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IdentifierKind {
+    /// Russian personal insurance account number, 11 digits.
+    Snils,
+    /// Russian compulsory medical insurance policy (ENP), 16 digits.
+    Oms,
+    /// Russian internal passport, series and number, 10 digits.
+    PassportRu,
+    /// A foreign passport; needs the issuing country.
+    PassportForeign,
+    /// European health insurance card.
+    Ehic,
+    /// Residence permit.
+    ResidencePermit,
+    /// Birth certificate.
+    BirthCertificate,
+}
+
+/// One identifier of a person, as the source writes it.
+pub struct Identifier {
+    /// Which numbering.
+    pub kind: IdentifierKind,
+    /// The number, unnormalised.
+    pub value: SecretString,
+    /// ISO 3166-1 alpha-2 or alpha-3 code of the issuing country, where the source has one.
+    pub country: Option<String>,
+}
+
+/// Who the fact is about: nothing but identifiers. Names and birth dates are never read.
+#[derive(Default)]
+pub struct Person {
+    /// All identifiers the source holds, valid or not.
+    pub identifiers: Vec<Identifier>,
+    /// True where the source had identifier text it could not decode.
+    pub unreadable: bool,
+}
+
+/// Where a record stands in its life at the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordStatus {
+    /// The fact holds.
+    Final,
+    /// The fact is taken back: cancelled, entered in error.
+    Cancelled,
+    /// Not a fact (yet): planned, refused, preliminary, still ill. Withdrawn if it had been sent before.
+    NotAFact,
+    /// A status word nobody has mapped: the record is refused until somebody does.
+    Unknown,
+}
+
+/// The medical content, in the source's own codes.
+#[derive(Clone)]
+pub enum ClinicFact {
+    /// A dose given.
+    Vaccination {
+        /// The vaccine, in any number of code systems.
+        vaccine: Vec<Coding>,
+        /// Which dose of the course, from 1.
+        dose_number: Field<u32>,
+        /// How many doses the course has.
+        series_doses: Field<u32>,
+        /// When it was given.
+        occurred_on: Field<ClinicDate>,
+    },
+    /// A test for the virus.
+    Test {
+        /// The kind of test.
+        test: Vec<Coding>,
+        /// Its result.
+        result: Vec<Coding>,
+        /// When the sample was taken.
+        occurred_on: Field<ClinicDate>,
+    },
+    /// An illness that ended.
+    Recovery {
+        /// The diagnosis.
+        diagnosis: Vec<Coding>,
+        /// When it began.
+        began_on: Field<ClinicDate>,
+        /// When the person was declared well.
+        occurred_on: Field<ClinicDate>,
+    },
+}
+
+/// One record of a clinic, on its way to becoming a pseudonymous event or a rejection.
+pub struct ClinicRecord {
+    /// The clinic's own id of the record; never leaves the clinic.
+    pub record_id: String,
+    /// Where it stands.
+    pub status: RecordStatus,
+    /// Who it is about.
+    pub person: Person,
+    /// What it says.
+    pub fact: ClinicFact,
+}
+
+impl ClinicFact {
+    /// The feed this kind of fact belongs to.
+    #[must_use]
+    pub const fn feed(&self) -> Feed {
+        match self {
+            Self::Vaccination { .. } => Feed::Vaccinations,
+            Self::Test { .. } => Feed::Tests,
+            Self::Recovery { .. } => Feed::Recoveries,
+        }
+    }
+}
+
+impl fmt::Debug for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identifier({:?}, [redacted])", self.kind)
+    }
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Person([redacted], {} identifiers)", self.identifiers.len())
+    }
+}
+
+impl fmt::Debug for ClinicRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClinicRecord({}, {:?}, [redacted])", self.fact.feed(), self.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_identity_and_no_medical_content() {
+        let record = ClinicRecord {
+            record_id: "visit-77".into(),
+            status: RecordStatus::Final,
+            person: Person {
+                identifiers: vec![Identifier {
+                    kind: IdentifierKind::Snils,
+                    value: "112-233-445 95".into(),
+                    country: Some("RU".into()),
+                }],
+                unreadable: false,
+            },
+            fact: ClinicFact::Recovery {
+                diagnosis: vec![Coding::local("U07.1")],
+                began_on: Field::Missing,
+                occurred_on: Field::Missing,
+            },
+        };
+        let shown = format!("{record:?} {:?} {:?}", record.person, record.person.identifiers);
+        for secret in ["112", "visit-77", "U07", "RU"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+}
