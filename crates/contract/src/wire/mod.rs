@@ -1,0 +1,76 @@
+//! The wire form: a CloudEvents 1.0 JSON batch whose data are FHIR R4 resources.
+
+mod decode;
+mod encode;
+mod envelope;
+mod fhir;
+mod fixed;
+#[cfg(test)]
+pub(crate) mod schema;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use crate::{Event, RecordDigest, RefusalReason, Version};
+
+/// Most events in one batch.
+pub const MAX_EVENTS: usize = 1000;
+
+/// Largest encoded batch, in bytes; a batch that expands beyond it is refused whole.
+pub const MAX_ENCODED_BYTES: usize = 8 << 20;
+
+/// The system of a pseudonym, up to its suite, scheme and key epoch.
+const SYSTEM_PREFIX: &str = "urn:clinic-gateway:pseudonym:";
+
+/// The illness all recoveries are from (`http://hl7.org/fhir/sid/icd-10`): COVID-19, virus identified.
+const ILLNESS_ICD10: &str = "U07.1";
+
+/// An event of a readable batch that the contract does not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Its place in the batch, from 0.
+    pub index: usize,
+    /// Its record, where that could be read.
+    pub record: Option<RecordDigest>,
+    /// Its version, where that could be read.
+    pub version: Option<Version>,
+    /// Why.
+    pub reason: RefusalReason,
+}
+
+/// The batch as a whole cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    /// Not a JSON array of objects.
+    #[error("not a JSON array of events")]
+    NotABatch,
+    /// More than [`MAX_EVENTS`] events, or more than [`MAX_ENCODED_BYTES`] bytes.
+    #[error("larger than the contract's limits")]
+    TooLarge,
+}
+
+/// Encodes events (1 to [`MAX_EVENTS`]) as one CloudEvents JSON batch.
+#[must_use]
+pub fn encode(events: &[Event]) -> Vec<u8> {
+    let mut out = encode::buffer(events.len());
+    out.push(b'[');
+    for (index, event) in events.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        encode::event(event, &mut out);
+    }
+    out.push(b']');
+    out
+}
+
+/// Decodes a batch; each event is either whole and within the contract, or refused by itself.
+///
+/// # Errors
+/// [`BatchError`] when nothing of it can be read.
+pub fn decode(encoded: &[u8]) -> Result<Vec<Result<Event, Refused>>, BatchError> {
+    if encoded.len() > MAX_ENCODED_BYTES {
+        return Err(BatchError::TooLarge);
+    }
+    let events = decode::split(encoded)?;
+    Ok(events.into_iter().enumerate().map(|(index, raw)| decode::event(index, raw)).collect())
+}

@@ -1,0 +1,112 @@
+"""Opens one sealed batch and prints its events as JSON.
+
+    python open_batch.py KEY_FILE BATCH_FILE
+
+KEY_FILE holds the registry's private key as text (cgsk1:...). BATCH_FILE is one message of the queue, bytes
+unchanged. Written from the description in README.md, not from the Rust code; needs pyhpke and zstandard.
+"""
+
+import base64
+import binascii
+import json
+import sys
+from pathlib import Path
+
+import zstandard
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from pyhpke import AEADId, CipherSuite, KDFId, KEMId, PyHPKEError
+
+MAGIC = b"CGB1"
+INFO = b"clinic-gateway batch v1"
+HEADER_BYTES = 4 + 8 + 16 + 32
+TAG_BYTES = 16
+PADDED_SIZES_BYTES = (4096, 16384, 65536, 262144, 1048576)
+MAX_ENCODED_BYTES = 8388608
+MAX_EVENTS = 1000
+SUITE = CipherSuite.new(KEMId.DHKEM_X25519_HKDF_SHA256, KDFId.HKDF_SHA256, AEADId.CHACHA20_POLY1305)
+
+
+class Refused(Exception):
+    """The input is not what the contract says; the text says why and repeats nothing of it."""
+
+
+def read_key(text):
+    """The 32 bytes behind `cgsk1:<base64url>`."""
+    prefix, _, encoded = text.strip().partition(":")
+    if prefix != "cgsk1":
+        raise Refused("the key file holds no private key: it does not begin with cgsk1:")
+    try:
+        key = base64.b64decode(encoded + "=", altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != 32:
+        raise Refused("the private key is not 43 characters of base64url after the colon")
+    return key
+
+
+def unseal(key, sealed):
+    """The batch id in hex, and the padded plaintext."""
+    header, ciphertext = sealed[:HEADER_BYTES], sealed[HEADER_BYTES:]
+    if header[:4] != MAGIC or len(ciphertext) - TAG_BYTES not in PADDED_SIZES_BYTES:
+        raise Refused("not a sealed batch of a known format, or cut short")
+    key_id, batch_id, encapsulated = header[4:12], header[12:28], header[28:60]
+    private = SUITE.kem.deserialize_private_key(key)
+    public = X25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
+    if public[: len(key_id)] != key_id:
+        raise Refused("sealed to another key")
+    try:
+        recipient = SUITE.create_recipient_context(encapsulated, private, info=INFO)
+        return batch_id.hex(), recipient.open(ciphertext, aad=header)
+    except PyHPKEError as error:
+        raise Refused("does not authenticate: changed on the way, or sealed to another key") from error
+
+
+def expand(plaintext):
+    """The encoded batch: without padding, decompressed, within the limits."""
+    length = int.from_bytes(plaintext[:4], "big")
+    frame, padding = plaintext[4 : 4 + length], plaintext[4 + length :]
+    if len(frame) != length or any(padding):
+        raise Refused("the padding is not what the contract says")
+    try:
+        size = zstandard.get_frame_parameters(frame).content_size
+        if size > MAX_ENCODED_BYTES:  # also when the frame does not state its size
+            raise Refused("the content expands beyond the limit")
+        return zstandard.ZstdDecompressor().decompress(frame, max_output_size=MAX_ENCODED_BYTES)
+    except zstandard.ZstdError as error:
+        raise Refused("the content is not one zstd frame") from error
+
+
+def open_batch(key_text, sealed):
+    """The batch id in hex, and the list of CloudEvents."""
+    batch_id, plaintext = unseal(read_key(key_text), sealed)
+    try:
+        events = json.loads(expand(plaintext))
+    except ValueError as error:
+        raise Refused("the content is not JSON") from error
+    if not isinstance(events, list) or not 1 <= len(events) <= MAX_EVENTS:
+        raise Refused(f"the content is not an array of 1 to {MAX_EVENTS} events")
+    return batch_id, events
+
+
+def main(arguments):
+    if len(arguments) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        key_text = Path(arguments[0]).read_text(encoding="ascii")
+        sealed = Path(arguments[1]).read_bytes()
+        batch_id, events = open_batch(key_text, sealed)
+    except (OSError, UnicodeDecodeError) as error:
+        print(f"cannot read: {error}", file=sys.stderr)
+        return 1
+    except Refused as error:
+        print(f"{arguments[1]}: {error}", file=sys.stderr)
+        return 1
+    print(f"batch {batch_id}: {len(events)} events", file=sys.stderr)
+    json.dump(events, sys.stdout, indent=2, ensure_ascii=False)
+    print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
