@@ -1,0 +1,312 @@
+//! The `[source.NAME.fhir]` section: what an administrator writes, and its defaults.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use chrono_tz::Tz;
+use connector_kit::{Feed, IdentifierKind};
+use schemars::JsonSchema;
+use secrets::SecretSource;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+/// A clinic system that offers HL7 FHIR R4 over HTTPS.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FhirConfig {
+    /// The server's FHIR base address, for example `https://mis.clinic.example/fhir`.
+    #[serde(deserialize_with = "base_url")]
+    #[schemars(with = "String")]
+    pub base_url: Url,
+    /// Which kinds of fact to read; all three if left out.
+    #[serde(default = "all_feeds")]
+    pub feeds: Vec<FeedName>,
+    /// The clinic's time zone (IANA name): moments are turned into the calendar date they had there.
+    #[serde(default = "moscow", deserialize_with = "time_zone")]
+    #[schemars(with = "String")]
+    pub time_zone: Tz,
+    /// How far each run looks back behind the last change it saw, in seconds (at most 7 days).
+    #[serde(default = "overlap_seconds")]
+    pub overlap_seconds: u32,
+    /// How long one request may take from connecting to the last byte, in seconds (1 to 3600).
+    #[serde(default = "request_timeout_seconds")]
+    pub request_timeout_seconds: u32,
+    /// How long connecting may take, in seconds (1 to 600).
+    #[serde(default = "connect_timeout_seconds")]
+    pub connect_timeout_seconds: u32,
+    /// The largest answer accepted, in bytes after decompression (64 KiB to 256 MiB).
+    #[serde(default = "max_body_bytes")]
+    pub max_body_bytes: u32,
+    /// The most server pages followed in one run; a bound against a server whose pages never end.
+    #[serde(default = "max_pages")]
+    pub max_pages: u32,
+    /// How the gateway shows who it is.
+    #[serde(default)]
+    pub auth: Auth,
+    /// A client certificate, where the server asks for one.
+    #[serde(default)]
+    pub client_certificate: Option<ClientCertificate>,
+    /// A PEM file with the clinic's own certificate authority; then only that authority is trusted.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Allows `http://` to other hosts than this machine. Everything, the password too, then travels readable.
+    #[serde(default)]
+    pub allow_plain_http: bool,
+    /// How a record's Patient is read.
+    #[serde(default)]
+    pub include: Include,
+    /// Meaning of identifier systems (FHIR `identifier.system`), in addition to the built-in ones.
+    #[serde(default)]
+    pub identifier_systems: BTreeMap<String, IdentifierName>,
+    /// Issuing country (ISO 3166-1 alpha-2 or alpha-3) of the documents of an identifier system.
+    #[serde(default)]
+    pub identifier_countries: BTreeMap<String, String>,
+    /// Reads only these vaccines (`system|code`); all if empty.
+    #[serde(default)]
+    pub vaccine_codes: Vec<String>,
+    /// The tests to read: LOINC codes, or `system|code` for others.
+    #[serde(default = "test_codes")]
+    pub test_codes: Vec<String>,
+    /// The illnesses to read: ICD-10 codes, or `system|code` for others.
+    #[serde(default = "diagnosis_codes")]
+    pub diagnosis_codes: Vec<String>,
+}
+
+/// A kind of fact, as configuration names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeedName {
+    /// `Immunization` resources.
+    Vaccinations,
+    /// `Observation` resources with one of `test_codes`.
+    Tests,
+    /// `Condition` resources with one of `diagnosis_codes`.
+    Recoveries,
+}
+
+/// How the gateway shows who it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Auth {
+    /// It does not (or only by its client certificate).
+    #[default]
+    None,
+    /// User and password (RFC 7617).
+    Basic(BasicAuth),
+    /// A bearer token (RFC 6750).
+    Bearer(SecretSource),
+}
+
+/// User and password.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BasicAuth {
+    /// The user; without a colon.
+    pub user: String,
+    /// Where the password is to be found.
+    pub password: SecretSource,
+}
+
+/// A client certificate with its key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificate {
+    /// PEM file: the certificate, then any intermediate ones.
+    pub cert_file: PathBuf,
+    /// Where the private key (PEM) is to be found.
+    pub key: SecretSource,
+}
+
+/// How a record's Patient is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Include {
+    /// Asks the server to include them, and reads those it left out in batches.
+    #[default]
+    Auto,
+    /// Only what the server includes (`_include`).
+    Include,
+    /// Always in batches (`Patient?_id=a,b,c`).
+    BatchedReads,
+}
+
+/// What an identifier system stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum IdentifierName {
+    /// Russian personal insurance account number.
+    Snils,
+    /// Russian compulsory medical insurance policy.
+    Oms,
+    /// Russian internal passport.
+    PassportRu,
+    /// A foreign passport; its country comes from `identifier_countries` or from the identifier itself.
+    PassportForeign,
+    /// European health insurance card.
+    Ehic,
+    /// Residence permit.
+    ResidencePermit,
+    /// Birth certificate.
+    BirthCertificate,
+    /// Known, and of no use here (a medical record number, say): never read, and `check` is silent about it.
+    Ignored,
+}
+
+impl From<FeedName> for Feed {
+    fn from(name: FeedName) -> Self {
+        match name {
+            FeedName::Vaccinations => Self::Vaccinations,
+            FeedName::Tests => Self::Tests,
+            FeedName::Recoveries => Self::Recoveries,
+        }
+    }
+}
+
+impl IdentifierName {
+    /// The kind of identifier; `None` for [`IdentifierName::Ignored`].
+    #[must_use]
+    pub const fn kind(self) -> Option<IdentifierKind> {
+        Some(match self {
+            Self::Snils => IdentifierKind::Snils,
+            Self::Oms => IdentifierKind::Oms,
+            Self::PassportRu => IdentifierKind::PassportRu,
+            Self::PassportForeign => IdentifierKind::PassportForeign,
+            Self::Ehic => IdentifierKind::Ehic,
+            Self::ResidencePermit => IdentifierKind::ResidencePermit,
+            Self::BirthCertificate => IdentifierKind::BirthCertificate,
+            Self::Ignored => return None,
+        })
+    }
+}
+
+/// The words never quote the address: it may hold a password.
+fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let mut url = Url::parse(text.trim())
+        .map_err(|_| D::Error::custom("not a web address; write https://HOST/PATH"))?;
+    if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
+        return Err(D::Error::custom("the address must begin with https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(D::Error::custom("no user or password in the address; use auth = { basic = … }"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(D::Error::custom("the base address ends before any ? or #"));
+    }
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Ok(url)
+}
+
+fn time_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map_err(|_| D::Error::custom("unknown time zone; write an IANA name such as Europe/Moscow"))
+}
+
+fn all_feeds() -> Vec<FeedName> {
+    vec![FeedName::Vaccinations, FeedName::Tests, FeedName::Recoveries]
+}
+
+const fn moscow() -> Tz {
+    Tz::Europe__Moscow
+}
+
+const fn overlap_seconds() -> u32 {
+    300
+}
+
+const fn request_timeout_seconds() -> u32 {
+    30
+}
+
+const fn connect_timeout_seconds() -> u32 {
+    10
+}
+
+const fn max_body_bytes() -> u32 {
+    16 * 1024 * 1024
+}
+
+const fn max_pages() -> u32 {
+    1_000_000
+}
+
+/// Nucleic acid tests for SARS-CoV-2, from LOINC's own list for the virus.
+fn test_codes() -> Vec<String> {
+    ["94500-6", "94759-8", "94316-7", "94533-7"].map(String::from).to_vec()
+}
+
+fn diagnosis_codes() -> Vec<String> {
+    vec!["U07.1".into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(value: serde_json::Value) -> Result<FhirConfig, String> {
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_address_is_enough() {
+        let config = parse(json!({"base_url": "https://mis.example/fhir"})).unwrap();
+        assert_eq!(config.base_url.as_str(), "https://mis.example/fhir/");
+        assert_eq!(config.feeds.len(), 3);
+        assert_eq!(config.time_zone, Tz::Europe__Moscow);
+        assert_eq!(config.auth, Auth::None);
+        assert_eq!((config.overlap_seconds, config.max_body_bytes), (300, 16_777_216));
+    }
+
+    #[test]
+    fn a_wrong_address_is_refused_without_quoting_it() {
+        for wrong in ["ftp://x/", "https://u:hunter2@x/fhir", "https://x/fhir?a=hunter2", "hunter2"] {
+            let error = parse(json!({"base_url": wrong})).unwrap_err();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_words_are_refused() {
+        let base = "https://x/";
+        for wrong in [
+            json!({"base_url": base, "timezone": "Europe/Moscow"}),
+            json!({"base_url": base, "time_zone": "Moscow"}),
+            json!({"base_url": base, "include": "never"}),
+            json!({"base_url": base, "feeds": ["doses"]}),
+            json!({"base_url": base, "identifier_systems": {"urn:x": "pasport"}}),
+            json!({"base_url": base, "auth": {"basic": {"user": "a", "password": {"file": "f"}, "realm": "x"}}}),
+        ] {
+            assert!(parse(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_authenticate_can_be_written() {
+        let auth = |value| parse(json!({"base_url": "https://x/", "auth": value})).unwrap().auth;
+        assert_eq!(auth(json!("none")), Auth::None);
+        assert!(matches!(auth(json!({"bearer": {"env": "T"}})), Auth::Bearer(SecretSource::Env(_))));
+        assert!(matches!(
+            auth(json!({"basic": {"user": "g", "password": {"file": "p"}}})),
+            Auth::Basic(BasicAuth { password: SecretSource::File(_), .. })
+        ));
+    }
+
+    #[test]
+    fn the_readmes_example_can_be_used() {
+        let readme = include_str!("../README.md");
+        let example = readme.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let whole: toml::Table = toml::from_str(example).unwrap();
+        let section = whole["source"]["clinic"]["fhir"].clone();
+        let config: FhirConfig = section.try_into().unwrap();
+        assert_eq!(config.identifier_systems["urn:clinic:cards"], IdentifierName::Ignored);
+        let defaults = parse(json!({"base_url": "https://x/"})).unwrap();
+        assert_eq!(config.max_body_bytes, defaults.max_body_bytes, "the example shows the defaults");
+        assert_eq!((config.test_codes, config.max_pages), (defaults.test_codes, defaults.max_pages));
+    }
+}

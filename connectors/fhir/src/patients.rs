@@ -1,0 +1,205 @@
+//! Finds the Patient a record refers to: in the same page, inside the record, by a batched read, or by identifier.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use connector_kit::Person;
+use serde_json::value::RawValue;
+
+use crate::bundle::PatientEntry;
+use crate::identity::{IdentifierRules, Known};
+use crate::model::{Head, Reference};
+
+/// The patients known while one page is mapped.
+#[derive(Default)]
+pub(crate) struct Patients {
+    known: Vec<Known>,
+    index: HashMap<String, usize>,
+}
+
+/// What a literal reference points at.
+#[derive(Debug, PartialEq, Eq)]
+enum Target<'a> {
+    /// `#id`: a resource inside the record.
+    Contained(&'a str),
+    /// A Patient of this server, by id.
+    Patient(&'a str),
+    /// Some other address, known only if an entry of the page has it as its `fullUrl`.
+    Address(&'a str),
+    /// Nothing, or something that is no Patient.
+    Nowhere,
+}
+
+impl Patients {
+    /// Takes in one Patient of a page or of a batched read.
+    pub(crate) fn insert(&mut self, entry: PatientEntry, rules: &IdentifierRules, now: DateTime<Utc>) {
+        let place = self.known.len();
+        self.known.push(rules.patient(entry.json.get(), now));
+        for key in entry.id.map(|id| format!("Patient/{id}")).into_iter().chain(entry.full_url) {
+            self.index.insert(key, place);
+        }
+    }
+
+    /// The id to ask the server for, if the reference is to a Patient not known yet.
+    pub(crate) fn missing(&self, reference: &Reference, base: &str, into: &mut BTreeSet<String>) {
+        if let Target::Patient(id) = target(reference, base)
+            && self.find(&Target::Patient(id)).is_none()
+        {
+            into.insert(id.to_owned());
+        }
+    }
+
+    /// The person a record is about. One who cannot be found has no identifiers, so that the record is refused visibly.
+    pub(crate) fn person(
+        &self,
+        reference: &Reference,
+        contained: &[Box<RawValue>],
+        (rules, base, now): (&IdentifierRules, &str, DateTime<Utc>),
+    ) -> Person {
+        let mut person = Known::default();
+        match target(reference, base) {
+            Target::Contained(id) => {
+                for json in contained.iter().filter(|json| is_patient(json, id)) {
+                    person.merge(&rules.patient(json.get(), now));
+                }
+            }
+            target => {
+                if let Some(known) = self.find(&target) {
+                    person.merge(known);
+                }
+            }
+        }
+        if let Some(identifier) = &reference.identifier {
+            rules.add(&mut person, identifier, now);
+        }
+        person.into_person()
+    }
+
+    fn find(&self, target: &Target<'_>) -> Option<&Known> {
+        let place = match target {
+            Target::Patient(id) => self.index.get(&format!("Patient/{id}")),
+            Target::Address(address) => self.index.get(*address),
+            Target::Contained(_) | Target::Nowhere => None,
+        };
+        place.and_then(|place| self.known.get(*place))
+    }
+}
+
+fn target<'a>(reference: &'a Reference, base: &str) -> Target<'a> {
+    let text = reference.reference.as_deref().unwrap_or_default().trim();
+    if text.is_empty() {
+        return Target::Nowhere;
+    }
+    if let Some(id) = text.strip_prefix('#') {
+        return Target::Contained(id);
+    }
+    let local = text.strip_prefix(base).unwrap_or(text);
+    if let Some(rest) = local.strip_prefix("Patient/") {
+        let id = rest.split("/_history/").next().unwrap_or_default();
+        return if is_fhir_id(id) { Target::Patient(id) } else { Target::Nowhere };
+    }
+    if local.contains(':') { Target::Address(local) } else { Target::Nowhere }
+}
+
+/// R4 `id`, and the underscore that some servers use; nothing that could change a search.
+fn is_fhir_id(id: &str) -> bool {
+    (1..=64).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+}
+
+fn is_patient(json: &RawValue, id: &str) -> bool {
+    let head: Head = serde_json::from_str(json.get()).unwrap_or_default();
+    let own = head.id.as_str().unwrap_or_default();
+    head.resource_type == "Patient" && own.strip_prefix('#').unwrap_or(own) == id
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SNILS: &str = "https://fhir.ru/ig/core/systems/snils";
+    const BASE: &str = "https://mis.example/fhir/";
+
+    fn raw(value: &Value) -> Box<RawValue> {
+        RawValue::from_string(value.to_string()).unwrap()
+    }
+
+    fn patient(id: &str, snils: &str) -> Value {
+        json!({"resourceType": "Patient", "id": id, "identifier": [{"system": SNILS, "value": snils}]})
+    }
+
+    fn found(reference: Value, contained: &[Value]) -> Vec<String> {
+        let rules = IdentifierRules::new(&serde_json::from_value(json!({"base_url": BASE})).unwrap());
+        let mut patients = Patients::default();
+        for (id, url) in
+            [("a", Some("https://mis.example/fhir/Patient/a")), ("b", Some("urn:uuid:b")), ("c", None)]
+        {
+            let entry = PatientEntry {
+                id: Some(id.into()),
+                full_url: url.map(Into::into),
+                json: raw(&patient(id, id)),
+            };
+            patients.insert(entry, &rules, DateTime::UNIX_EPOCH);
+        }
+        let reference: Reference = serde_json::from_value(reference).unwrap();
+        let contained: Vec<_> = contained.iter().map(raw).collect();
+        let person = patients.person(&reference, &contained, (&rules, BASE, DateTime::UNIX_EPOCH));
+        person.identifiers.into_iter().map(|i| i.value.expose_secret().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_way_to_refer_to_a_patient() {
+        assert_eq!(found(json!({"reference": "Patient/a"}), &[]), ["a"]);
+        assert_eq!(found(json!({"reference": "Patient/a/_history/3"}), &[]), ["a"]);
+        assert_eq!(found(json!({"reference": "https://mis.example/fhir/Patient/c"}), &[]), ["c"]);
+        assert_eq!(found(json!({"reference": "urn:uuid:b"}), &[]), ["b"]);
+        assert_eq!(
+            found(json!({"reference": "#p"}), &[patient("p", "inside"), patient("q", "other")]),
+            ["inside"]
+        );
+        assert_eq!(found(json!({"identifier": {"system": SNILS, "value": "logical"}}), &[]), ["logical"]);
+        assert_eq!(
+            found(json!({"reference": "Patient/a", "identifier": {"system": SNILS, "value": "too"}}), &[]),
+            ["a", "too"]
+        );
+    }
+
+    #[test]
+    fn a_person_who_cannot_be_found_is_empty() {
+        for reference in [
+            "Patient/zz",
+            "https://elsewhere.example/fhir/Patient/a",
+            "Group/a",
+            "#p",
+            "",
+            "Patient/a,b",
+            "Patient?identifier=x",
+        ] {
+            assert!(
+                found(json!({"reference": reference}), &[json!({"resourceType": "Group", "id": "p"})])
+                    .is_empty(),
+                "{reference}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_patients_of_this_server_are_asked_for() {
+        let mut ids = BTreeSet::new();
+        for reference in [
+            "Patient/1",
+            "https://mis.example/fhir/Patient/2",
+            "https://else.example/Patient/3",
+            "#4",
+            "Device/5",
+            "Patient/6&x=y",
+        ] {
+            let reference = Reference { reference: Some(reference.into()), identifier: None };
+            Patients::default().missing(&reference, BASE, &mut ids);
+        }
+        assert_eq!(ids.into_iter().collect::<Vec<_>>(), ["1", "2"]);
+    }
+}

@@ -1,0 +1,199 @@
+//! The addresses of searches, and the rule that no link leads off the server.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use connector_kit::{Feed, SourceError};
+use url::Url;
+
+use crate::config::FhirConfig;
+use crate::fact::resource_type;
+
+/// Patients asked for in one batched read.
+pub(crate) const MAX_BATCH: usize = 50;
+const LOINC: &str = "http://loinc.org";
+const ICD10: &str = "http://hl7.org/fhir/sid/icd-10";
+
+/// Writes searches for one server.
+pub(crate) struct Queries {
+    base: Url,
+    vaccine_codes: String,
+    test_codes: String,
+    diagnosis_codes: String,
+}
+
+impl Queries {
+    pub(crate) fn new(config: &FhirConfig) -> Result<Self, SourceError> {
+        Ok(Self {
+            base: config.base_url.clone(),
+            vaccine_codes: tokens(&config.vaccine_codes, "", "vaccine_codes")?,
+            test_codes: tokens(&config.test_codes, LOINC, "test_codes")?,
+            diagnosis_codes: tokens(&config.diagnosis_codes, ICD10, "diagnosis_codes")?,
+        })
+    }
+
+    /// The first page of a feed: what changed at or after `since`, oldest first.
+    pub(crate) fn search(&self, feed: Feed, since: Option<DateTime<Utc>>, count: u32, include: bool) -> Url {
+        let resource = resource_type(feed);
+        let mut url = self.at(resource);
+        let mut query = url.query_pairs_mut();
+        let (parameter, codes) = match feed {
+            Feed::Vaccinations => ("vaccine-code", &self.vaccine_codes),
+            Feed::Tests => ("code", &self.test_codes),
+            Feed::Recoveries => ("code", &self.diagnosis_codes),
+        };
+        if !codes.is_empty() {
+            query.append_pair(parameter, codes);
+        }
+        if let Some(since) = since {
+            let stamp = since.to_rfc3339_opts(SecondsFormat::Millis, true);
+            query.append_pair("_lastUpdated", &format!("ge{stamp}"));
+        }
+        query.append_pair("_sort", "_lastUpdated").append_pair("_count", &count.to_string());
+        if include {
+            query.append_pair("_include", &format!("{resource}:patient"));
+        }
+        drop(query);
+        url
+    }
+
+    /// A read of up to [`MAX_BATCH`] patients by their ids.
+    pub(crate) fn patients(&self, ids: &[String]) -> Url {
+        let mut url = self.at("Patient");
+        url.query_pairs_mut()
+            .append_pair("_id", &ids.join(","))
+            .append_pair("_count", &MAX_BATCH.to_string());
+        url
+    }
+
+    /// The capability statement.
+    pub(crate) fn metadata(&self) -> Url {
+        self.at("metadata")
+    }
+
+    /// The base address as text, with its closing slash.
+    pub(crate) fn base(&self) -> &str {
+        self.base.as_str()
+    }
+
+    /// A link as the server wrote it, relative to the page it stood on.
+    pub(crate) fn follow(&self, page: &Url, link: &str) -> Result<Url, SourceError> {
+        let url = page.join(link).map_err(|_| {
+            SourceError::misconfigured(
+                "the FHIR server's link to the next page is no address",
+                "have the server mended",
+            )
+        })?;
+        if url.origin() != self.base.origin() || !url.username().is_empty() || url.password().is_some() {
+            return Err(SourceError::misconfigured(
+                "the FHIR server's link to the next page leads to another scheme, host or port, and is not followed",
+                "have the server write its links with the same address as base_url (often called its server address)",
+            ));
+        }
+        Ok(url)
+    }
+
+    /// Path and query, which with the base address make the whole again.
+    pub(crate) fn path(url: &Url) -> &str {
+        &url[url::Position::BeforePath..]
+    }
+
+    /// The inverse of [`Queries::path`].
+    pub(crate) fn at_path(&self, path: &str) -> Option<Url> {
+        let mut url = self.base.clone();
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        if !path.starts_with('/') {
+            return None;
+        }
+        url.set_path(path);
+        url.set_query(query);
+        Some(url)
+    }
+
+    fn at(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path()));
+        url
+    }
+}
+
+/// FHIR search tokens (R4 search, section 3.1.1.4.10), joined by "or".
+fn tokens(codes: &[String], system: &str, setting: &str) -> Result<String, SourceError> {
+    let bad = |code: &&String| {
+        code.trim().is_empty()
+            || code.len() > 200
+            || code.contains([',', '\\', '$'])
+            || code.matches('|').count() > 1
+    };
+    if let Some(place) = codes.iter().position(|code| bad(&code)) {
+        return Err(SourceError::misconfigured(
+            format!("entry {} of {setting} is no code", place + 1),
+            "write CODE or SYSTEM|CODE, one entry a code",
+        ));
+    }
+    let token = |code: &String| {
+        let code = code.trim();
+        if code.contains('|') || system.is_empty() { code.to_owned() } else { format!("{system}|{code}") }
+    };
+    Ok(codes.iter().map(token).collect::<Vec<_>>().join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn queries() -> Queries {
+        let config =
+            json!({"base_url": "https://mis.example:8443/fhir/r4", "diagnosis_codes": ["U07.1", "urn:x|77"]});
+        Queries::new(&serde_json::from_value(config).unwrap()).unwrap()
+    }
+
+    fn pairs(url: &Url) -> Vec<(String, String)> {
+        url.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).collect()
+    }
+
+    #[test]
+    fn a_search_names_codes_stamp_order_and_size() {
+        let since = "2021-07-01T10:00:00.123456Z".parse().unwrap();
+        let url = queries().search(Feed::Recoveries, Some(since), 200, true);
+        assert_eq!(url.path(), "/fhir/r4/Condition");
+        let expected = [
+            ("code", "http://hl7.org/fhir/sid/icd-10|U07.1,urn:x|77"),
+            ("_lastUpdated", "ge2021-07-01T10:00:00.123Z"),
+            ("_sort", "_lastUpdated"),
+            ("_count", "200"),
+            ("_include", "Condition:patient"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(pairs(&url), expected);
+        let first = queries().search(Feed::Vaccinations, None, 5, false);
+        assert_eq!(first.query(), Some("_sort=_lastUpdated&_count=5"));
+    }
+
+    #[test]
+    fn a_link_off_the_server_is_not_followed() {
+        let queries = queries();
+        let page = queries.search(Feed::Tests, None, 1, false);
+        for off in [
+            "https://mis.example/fhir",
+            "http://mis.example:8443/x",
+            "//evil.example/x",
+            "https://a:b@mis.example:8443/x",
+            "file:///etc/passwd",
+        ] {
+            assert!(matches!(queries.follow(&page, off), Err(SourceError::Misconfigured { .. })), "{off}");
+        }
+        let on = queries.follow(&page, "?_getpages=1&x=%7C").unwrap();
+        assert_eq!(Queries::path(&on), "/fhir/r4/Observation?_getpages=1&x=%7C");
+        assert_eq!(queries.at_path(Queries::path(&on)), Some(on), "it survives the cursor");
+        assert_eq!(queries.at_path("//evil.example/x").unwrap().host_str(), Some("mis.example"));
+        assert_eq!(queries.at_path("https://evil.example/x"), None);
+    }
+
+    #[test]
+    fn a_code_that_would_change_the_search_is_refused() {
+        for wrong in ["", "a,b", "a|b|c", "a$b", "a\\"] {
+            assert!(tokens(&[wrong.into()], LOINC, "test_codes").is_err(), "{wrong}");
+        }
+    }
+}
