@@ -1,0 +1,217 @@
+//! Opening the SQLite file: what must be true of it before a word is written, and the one writing connection.
+
+use std::borrow::Cow;
+use std::fs::{self, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, SqlSafeStr as _};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::OutboxError;
+use crate::lock::FILE_MODE;
+
+/// Every migration, oldest first; only ever added to.
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(1, "outbox", include_str!("../../../migrations/outbox/0001_outbox.sql"))];
+
+/// "CGOB", set by the first migration.
+const APPLICATION_ID: i64 = 0x4347_4f42;
+
+/// How long a statement waits for another connection's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(crate) fn known_schema() -> i64 {
+    MIGRATIONS.last().map_or(0, |(version, ..)| *version)
+}
+
+/// Creates the file for its owner alone, or takes others' rights to it away. SQLite gives its WAL the same mode.
+pub(crate) fn create_private(path: &Path) -> Result<(), OutboxError> {
+    let mut options = OpenOptions::new();
+    let opened = options.write(true).create(true).truncate(false).mode(FILE_MODE).open(path);
+    let private = opened.and_then(|file| {
+        let loose = file.metadata()?.permissions().mode() & 0o077 != 0;
+        if loose { file.set_permissions(Permissions::from_mode(FILE_MODE)) } else { Ok(()) }
+    });
+    private.map_err(|error| OutboxError::io("creating the outbox file", &error))
+}
+
+/// Options of a connection that may write.
+pub(crate) fn writing(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("wal_autocheckpoint", "10000")
+        // After a burst the WAL shrinks to this many bytes.
+        .pragma("journal_size_limit", "67108864")
+        // KiB: record digests are random keys, so a page of a large clinic touches thousands of leaves.
+        .pragma("cache_size", "-32768")
+        .disable_statement_logging()
+}
+
+/// Options of a connection that only looks.
+pub(crate) fn reading(path: &Path) -> SqliteConnectOptions {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
+    options.read_only(true).disable_statement_logging()
+}
+
+/// Opens the writing connection: right SQLite, right file, known schema; then WAL and the missing migrations.
+pub(crate) async fn open_writer(path: &Path) -> Result<SqliteConnection, OutboxError> {
+    let mut connection = writing(path).connect().await.map_err(OutboxError::database)?;
+    check_sqlite(&mut connection).await?;
+    let found = schema_version(&mut connection).await?;
+    if found > known_schema() {
+        return Err(OutboxError::NewerSchema { found, known: known_schema() });
+    }
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(OutboxError::database)?;
+    if mode != "wal" {
+        let kind = "the file system has no shared memory for a WAL: use a local disk".into();
+        return Err(OutboxError::Io { what: "the outbox file", kind });
+    }
+    migrate(&mut connection).await?;
+    Ok(connection)
+}
+
+async fn migrate(connection: &mut SqliteConnection) -> Result<(), OutboxError> {
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    let migrator = Migrator::with_migrations(migrations.into());
+    migrator.run_direct(None, connection, false).await.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            OutboxError::database(error)
+        }
+        MigrateError::VersionMissing(found) => OutboxError::NewerSchema { found, known: known_schema() },
+        _ => OutboxError::Damaged { what: "its schema is not the one this program made" },
+    })
+}
+
+/// The schema version of the file, 0 for a new one.
+pub(crate) async fn schema_version(connection: &mut SqliteConnection) -> Result<i64, OutboxError> {
+    let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(OutboxError::database)?;
+    let (migrations, others): (i64, i64) = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE name = '_sqlx_migrations'), count(*) FILTER (WHERE name <> '_sqlx_migrations') \
+         FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(OutboxError::database)?;
+    // A crash in the first migration leaves at most its empty bookkeeping table.
+    if application_id == 0 && others == 0 {
+        return Ok(0);
+    }
+    if application_id != APPLICATION_ID || migrations == 0 {
+        return Err(OutboxError::NotAnOutbox);
+    }
+    let version = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations");
+    version.fetch_one(connection).await.map_err(OutboxError::database)
+}
+
+async fn check_sqlite(connection: &mut SqliteConnection) -> Result<(), OutboxError> {
+    let found: String = sqlx::query_scalar("SELECT sqlite_version()")
+        .fetch_one(connection)
+        .await
+        .map_err(OutboxError::database)?;
+    if new_enough(&found) { Ok(()) } else { Err(OutboxError::SqliteTooOld { found }) }
+}
+
+/// 3.51.3 mended a bug that could corrupt a WAL database.
+fn new_enough(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    (next(), next(), next()) >= (3, 51, 3)
+}
+
+/// The one connection that writes. It is taken out for each transaction and put back after the commit only: a failed
+/// or abandoned transaction closes it, which rolls back whatever SQLite had not, and the next one opens another.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    options: SqliteConnectOptions,
+    slot: Mutex<Option<SqliteConnection>>,
+}
+
+impl Writer {
+    pub(crate) fn new(path: &Path, connection: SqliteConnection) -> Self {
+        Self { options: writing(path), slot: Mutex::new(Some(connection)) }
+    }
+
+    /// Begins a transaction that holds SQLite's write lock from the start.
+    pub(crate) async fn begin(&self) -> Result<WriteTransaction<'_>, OutboxError> {
+        let mut slot = self.slot.lock().await;
+        let mut connection = match slot.take() {
+            Some(connection) => connection,
+            None => self.options.connect().await.map_err(OutboxError::database)?,
+        };
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.map_err(OutboxError::database)?;
+        Ok(WriteTransaction { slot, connection })
+    }
+
+    /// Closes the connection, so that the WAL is folded into the file.
+    pub(crate) async fn close(&self) -> Result<(), OutboxError> {
+        use sqlx::Connection as _;
+        match self.slot.lock().await.take() {
+            Some(connection) => connection.close().await.map_err(OutboxError::database),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A transaction of the writer; dropped without a commit, it is undone.
+pub(crate) struct WriteTransaction<'a> {
+    slot: MutexGuard<'a, Option<SqliteConnection>>,
+    connection: SqliteConnection,
+}
+
+impl<'a> WriteTransaction<'a> {
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+
+    /// Commits durably.
+    pub(crate) async fn commit(self) -> Result<(), OutboxError> {
+        self.commit_and_hold().await.map(drop)
+    }
+
+    /// Commits durably. Nobody else writes, or leases a batch, until the returned guard is dropped.
+    pub(crate) async fn commit_and_hold(
+        mut self,
+    ) -> Result<MutexGuard<'a, Option<SqliteConnection>>, OutboxError> {
+        sqlx::query("COMMIT").execute(&mut self.connection).await.map_err(OutboxError::database)?;
+        *self.slot = Some(self.connection);
+        Ok(self.slot)
+    }
+}
+
+/// True if there is a file at all to look into.
+pub(crate) fn exists(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.len() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_with_the_wal_bug_is_refused() {
+        assert!(new_enough("3.51.3") && new_enough("3.52.0") && new_enough("4.0"));
+        assert!(!new_enough("3.51.2") && !new_enough("3.50.9") && !new_enough("2.99.99") && !new_enough("?"));
+    }
+
+    #[test]
+    fn migrations_are_numbered_in_order() {
+        for (index, (version, name, _)) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(usize::try_from(*version).unwrap(), index + 1, "{name}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The gateway's durable state in one SQLite file: sealed batches, record digests, cursors and dead letters.
+//!
+//! [`Outbox`] is the single owner (an exclusive lock file sees to it); [`OutboxReader`] looks without the lock.
+//! A page of a source is one [`Outbox::commit_page`]: what is new or changed is encoded, sealed and committed in one
+//! transaction with the records' digests, the dead letters and the cursor. A crash re-reads; it never skips.
+//! Nothing readable rests in the file: sealed bytes, keyed digests, cursors, record ids of refused rows with a code.
+
+mod commit;
+mod connect;
+mod error;
+mod lock;
+mod mark;
+mod outbox;
+mod plan;
+mod publish;
+mod reader;
+mod sealing;
+mod status;
+mod time;
+mod types;
+
+pub use error::OutboxError;
+pub use outbox::Outbox;
+pub use publish::{LeaseToken, Leased, Outcome, Settled, Settlement};
+pub use reader::OutboxReader;
+pub use status::{Backlog, DeadLetter, DeadLetterCount, FeedStatus, PublisherStatus, Status};
+pub use types::{Committed, OutboxOptions, PageCommit, Refused, RunOutcome};
+
+/// Most drafts in one page; a larger one is refused.
+pub const MAX_PAGE_DRAFTS: usize = 100_000;
+
+/// Most dead letters kept for one feed; beyond it refusals are answered as not new and not listed.
+pub const MAX_DEAD_LETTERS_PER_FEED: u32 = 100_000;
+
+/// Longest wait of a lease or a retry, in milliseconds; longer ones are cut to it. A batch due later than that from
+/// now can only mean that the clock was set back, and is due at once.
+pub const MAX_WAIT_MS: i64 = 60 * 60 * 1000;

@@ -1,0 +1,292 @@
+//! The outbox itself: opening, generations, cursors, how runs ended.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use chrono::{DateTime, Utc};
+use sqlx::sqlite::SqliteConnection;
+use tokio::sync::Mutex;
+
+use crate::connect::{self, Writer};
+use crate::lock::LockFile;
+use crate::mark::{self, Mark, MarkFile, Raise};
+use crate::time::to_ms;
+use crate::{Backlog, Committed, OutboxError, OutboxOptions, OutboxReader, PageCommit, RunOutcome};
+
+/// Longest source or feed name, in bytes.
+const MAX_NAME_BYTES: usize = 200;
+
+/// The gateway's durable state, owned by this process. Cheap to clone: clones share one outbox.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) options: OutboxOptions,
+    pub(crate) generation: u32,
+    /// Held from the look-up of a page's records to their commit, so that no two pages give out the same version.
+    pub(crate) gate: Mutex<()>,
+    pub(crate) writer: Writer,
+    pub(crate) reader: OutboxReader,
+    pub(crate) mark: Arc<MarkFile>,
+    /// The last lease token given out; leases do not outlive the process, so counting from 1 is enough.
+    pub(crate) lease_tokens: AtomicI64,
+    /// Last, so that it is let go of last.
+    _lock: LockFile,
+}
+
+impl Outbox {
+    /// Opens the outbox at `path`, making it if there is none; takes the lock, brings the schema up to date, raises
+    /// the generation if the file is not the one last used here, and ends the leases of a process that is gone.
+    ///
+    /// # Errors
+    /// [`OutboxError::Locked`], [`OutboxError::NewerSchema`], [`OutboxError::NotAnOutbox`],
+    /// [`OutboxError::DamagedMark`], [`OutboxError::BadOption`] and the disk's failures.
+    pub async fn open(path: &Path, options: OutboxOptions, now: DateTime<Utc>) -> Result<Self, OutboxError> {
+        options.check()?;
+        let lock = LockFile::acquire(path, options.owner)?;
+        connect::create_private(path)?;
+        let mut connection = connect::open_writer(path).await?;
+        let mark = settle_mark(&mut connection, path, options.min_generation, now).await?;
+        let writer = Writer::new(path, connection);
+        let outbox = Self {
+            inner: Arc::new(Inner {
+                options,
+                generation: mark.generation,
+                gate: Mutex::new(()),
+                writer,
+                reader: OutboxReader::over(path),
+                mark: Arc::new(MarkFile::write(path, &mark)?),
+                lease_tokens: AtomicI64::new(0),
+                _lock: lock,
+            }),
+        };
+        outbox.release_all().await?;
+        Ok(outbox)
+    }
+
+    /// The generation that versions are given out in, from 1.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.inner.generation
+    }
+
+    /// What `status` shows; also usable while pages are committed.
+    #[must_use]
+    pub fn reader(&self) -> &OutboxReader {
+        &self.inner.reader
+    }
+
+    /// Where reading of a feed goes on; `None` is the very beginning.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn cursor(&self, source: &str, feed: &str) -> Result<Option<String>, OutboxError> {
+        self.inner.reader.cursor(source, feed).await
+    }
+
+    /// Whether the feed has dead letters, so that [`PageCommit::accepted_record_ids`] is worth filling.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn has_dead_letters(&self, source: &str, feed: &str) -> Result<bool, OutboxError> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM feed JOIN dead_letter ON feed_id = feed.id \
+             WHERE source = ?1 AND feed = ?2)",
+        )
+        .bind(source)
+        .bind(feed)
+        .fetch_one(self.inner.reader.pool())
+        .await
+        .map_err(OutboxError::database)
+    }
+
+    /// What waits for the broker.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn backlog(&self) -> Result<Backlog, OutboxError> {
+        self.inner.reader.backlog().await
+    }
+
+    /// True when pages would be refused with [`OutboxError::Full`]: read nothing until batches have left.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn is_full(&self) -> Result<bool, OutboxError> {
+        Ok(self.backlog().await?.bytes >= self.inner.options.max_bytes)
+    }
+
+    /// Makes one page durable: whatever is new or changed becomes sealed batches, committed in one transaction with
+    /// the digests, the dead letters, the counts and the cursor. Pages of different feeds may be committed at the
+    /// same time; they take turns. Once begun it runs to its end, even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`] before anything is done; any other error leaves the page uncommitted, with one
+    /// exception: if the mark file cannot be written the page is committed and the error tells of it all the same.
+    /// Committing the same page again is right in every case.
+    pub async fn commit_page(&self, page: PageCommit) -> Result<Committed, OutboxError> {
+        let inner = Arc::clone(&self.inner);
+        tokio::spawn(async move { inner.commit_page(page).await }).await.map_err(OutboxError::unfinished)?
+    }
+
+    /// Notes how a run of a feed ended.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn record_run(
+        &self,
+        source: &str,
+        feed: &str,
+        outcome: RunOutcome<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), OutboxError> {
+        check_name(source)?;
+        check_name(feed)?;
+        let error = match outcome {
+            RunOutcome::Ok => None,
+            RunOutcome::Failed { code } => Some(short_code(code)),
+        };
+        let mut transaction = self.inner.writer.begin().await?;
+        sqlx::query(
+            "INSERT INTO feed (source, feed, last_run_at_ms, last_ok_at_ms, last_error, consecutive_failures) \
+             VALUES (?1, ?2, ?3, iif(?4 IS NULL, ?3, NULL), ?4, ?4 IS NOT NULL) \
+             ON CONFLICT (source, feed) DO UPDATE SET last_run_at_ms = ?3, last_error = ?4, \
+             last_ok_at_ms = iif(?4 IS NULL, ?3, last_ok_at_ms), \
+             consecutive_failures = iif(?4 IS NULL, 0, consecutive_failures + 1)",
+        )
+        .bind(source)
+        .bind(feed)
+        .bind(to_ms(now))
+        .bind(error)
+        .execute(transaction.connection())
+        .await
+        .map_err(OutboxError::database)?;
+        transaction.commit().await
+    }
+
+    /// Forgets where every feed of the source was left and its dead letters, so that the next run reads all of it
+    /// (`sync --full`); records that have not changed are not sent again.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn forget_cursors(&self, source: &str) -> Result<(), OutboxError> {
+        let mut transaction = self.inner.writer.begin().await?;
+        for statement in [
+            "DELETE FROM dead_letter WHERE feed_id IN (SELECT id FROM feed WHERE source = ?1)",
+            "UPDATE feed SET cursor = NULL WHERE source = ?1",
+        ] {
+            sqlx::query(statement)
+                .bind(source)
+                .execute(transaction.connection())
+                .await
+                .map_err(OutboxError::database)?;
+        }
+        transaction.commit().await
+    }
+
+    /// Closes the file tidily, for all clones: the WAL is folded in. An outbox that is dropped, or whose process is killed, loses
+    /// nothing either.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn close(self) -> Result<(), OutboxError> {
+        let _no_page_under_way = self.inner.gate.lock().await;
+        self.inner.reader.close().await;
+        self.inner.writer.close().await
+    }
+}
+
+pub(crate) fn check_name(name: &str) -> Result<(), OutboxError> {
+    let fits = (1..=MAX_NAME_BYTES).contains(&name.len());
+    if fits { Ok(()) } else { Err(OutboxError::TooLarge { what: "the name of a source or feed" }) }
+}
+
+/// The code itself, or `other` where free text may hide in it.
+pub(crate) fn short_code(code: &str) -> &str {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    if (1..=64).contains(&code.len()) && code.bytes().all(plain) { code } else { "other" }
+}
+
+/// Reconciles the file's mark with the one beside it and, if the generation rises, forgets every cursor: all that
+/// the sources hold is read, and sent, again. Digests stay, to tell a withdrawal already sent from one to send.
+async fn settle_mark(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    min_generation: u32,
+    now: DateTime<Utc>,
+) -> Result<Mark, OutboxError> {
+    let in_file = read_mark(connection).await?;
+    let beside = mark::read(path, in_file.map_or(0, |mark| mark.generation))?;
+    let mut fresh_id = [0; 16];
+    getrandom::fill(&mut fresh_id).map_err(|_| OutboxError::NoRandomness)?;
+    let (mark, raise) = mark::reconcile(in_file, beside, min_generation, fresh_id)?;
+    if in_file == Some(mark) {
+        return Ok(mark);
+    }
+    if let Some(raise) = raise {
+        tracing::warn!(
+            generation = mark.generation,
+            reason = raise.as_str(),
+            "the outbox begins a new generation: every source is read and sent again"
+        );
+    }
+    write_mark(connection, &mark, raise, now).await.map_err(OutboxError::database)?;
+    Ok(mark)
+}
+
+async fn read_mark(connection: &mut SqliteConnection) -> Result<Option<Mark>, OutboxError> {
+    let row: Option<(Vec<u8>, u32, i64)> =
+        sqlx::query_as("SELECT outbox_id, generation, stamp FROM meta WHERE id = 1")
+            .fetch_optional(connection)
+            .await
+            .map_err(OutboxError::database)?;
+    let Some((outbox_id, generation, stamp)) = row else { return Ok(None) };
+    let damaged = |_| OutboxError::Damaged { what: "its identity" };
+    let outbox_id = outbox_id.try_into().map_err(|_| OutboxError::Damaged { what: "its identity" })?;
+    Ok(Some(Mark { outbox_id, generation, stamp: stamp.try_into().map_err(damaged)? }))
+}
+
+async fn write_mark(
+    connection: &mut SqliteConnection,
+    mark: &Mark,
+    raise: Option<Raise>,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    use sqlx::Connection as _;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query(
+        "INSERT INTO meta (id, outbox_id, generation, stamp, created_at_ms, raised_at_ms, raised_why) \
+         VALUES (1, ?1, ?2, ?3, ?4, iif(?5 IS NULL, NULL, ?4), ?5) \
+         ON CONFLICT (id) DO UPDATE SET outbox_id = ?1, generation = ?2, stamp = ?3, \
+         raised_at_ms = excluded.raised_at_ms, raised_why = excluded.raised_why",
+    )
+    .bind(mark.outbox_id.as_slice())
+    .bind(mark.generation)
+    .bind(i64::try_from(mark.stamp).unwrap_or(i64::MAX))
+    .bind(to_ms(now))
+    .bind(raise.map(Raise::as_str))
+    .execute(&mut *transaction)
+    .await?;
+    if raise.is_some() {
+        sqlx::query("UPDATE feed SET cursor = NULL").execute(&mut *transaction).await?;
+    }
+    transaction.commit().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_text_is_no_code() {
+        assert_eq!(short_code("source-unreachable"), "source-unreachable");
+        assert_eq!(short_code("42P01"), "42P01");
+        assert_eq!(short_code("could not connect to 10.0.0.1"), "other");
+        assert_eq!(short_code(""), "other");
+        assert_eq!(short_code("Иванов"), "other");
+    }
+}

@@ -1,0 +1,251 @@
+//! The publishing side: batches are leased in one short transaction, published outside it, settled in another.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use contract::{BatchId, SealedBatch};
+use sqlx::sqlite::SqliteConnection;
+
+use crate::commit::json;
+use crate::outbox::short_code;
+use crate::time::to_ms;
+use crate::{MAX_WAIT_MS, Outbox, OutboxError};
+
+/// Most batches in one lease.
+const MAX_LEASE: usize = 1000;
+
+/// Most sealed bytes in one lease, though always at least one batch.
+const MAX_LEASE_BYTES: i64 = 32 << 20;
+
+/// Proves that a settlement belongs to the latest lease of its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseToken(i64);
+
+/// A batch to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leased {
+    /// The batch.
+    pub batch: SealedBatch,
+    /// To be given back with the settlement.
+    pub token: LeaseToken,
+    /// How often it has been leased, this time included.
+    pub attempts: u32,
+}
+
+/// What became of a leased batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The broker has it, durably: it is deleted here.
+    Delivered,
+    /// The broker does not have it, or did not say.
+    Failed {
+        /// When to try again; at most [`crate::MAX_WAIT_MS`] from now.
+        retry_at: DateTime<Utc>,
+        /// Why, as a short code.
+        reason: &'static str,
+    },
+}
+
+/// One leased batch and what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settlement {
+    /// Which batch.
+    pub id: BatchId,
+    /// Under which lease.
+    pub token: LeaseToken,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What a settlement came to, in batches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Deleted.
+    pub delivered: u64,
+    /// Waiting for another try.
+    pub failed: u64,
+    /// Ignored: leased to another since, or settled already.
+    pub stale: u64,
+}
+
+impl Outbox {
+    /// Leases up to `max` batches that are due, oldest first, for `lease_for` (at most [`crate::MAX_WAIT_MS`]); after
+    /// that an unsettled batch is due again. Empty when nothing is due.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn lease(
+        &self,
+        max: usize,
+        now: DateTime<Utc>,
+        lease_for: Duration,
+    ) -> Result<Vec<Leased>, OutboxError> {
+        let now_ms = to_ms(now);
+        // A look costs no write: an idle publisher may ask as often as it likes.
+        let due: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM batch \
+             WHERE state <> 'sent' AND (due_at_ms <= ?1 OR due_at_ms > ?1 + ?2))",
+        )
+        .bind(now_ms)
+        .bind(MAX_WAIT_MS)
+        .fetch_one(self.inner.reader.pool())
+        .await
+        .map_err(OutboxError::database)?;
+        if !due || max == 0 {
+            return Ok(Vec::new());
+        }
+        let token = self.inner.lease_tokens.fetch_add(1, Ordering::Relaxed) + 1;
+        let until_ms = now_ms + i64::try_from(lease_for.as_millis()).unwrap_or(MAX_WAIT_MS).min(MAX_WAIT_MS);
+        let max = i64::try_from(max.min(MAX_LEASE)).unwrap_or(1);
+        let mut transaction = self.inner.writer.begin().await?;
+        let leased = lease(transaction.connection(), token, max, now_ms, until_ms).await;
+        let leased = leased.map_err(OutboxError::database)?;
+        transaction.commit().await?;
+        let batches = leased.into_iter().map(|(id, bytes, attempts)| {
+            let batch = SealedBatch { id: BatchId(id.try_into().ok()?), bytes };
+            Some(Leased { batch, token: LeaseToken(token), attempts })
+        });
+        batches.collect::<Option<_>>().ok_or(OutboxError::Damaged { what: "a batch id" })
+    }
+
+    /// Writes down what became of leased batches, all in one transaction. A settlement whose lease has passed to
+    /// another is ignored: the batch is then published once more, which the registry takes as one.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn settle(
+        &self,
+        settlements: &[Settlement],
+        now: DateTime<Utc>,
+    ) -> Result<Settled, OutboxError> {
+        if settlements.is_empty() {
+            return Ok(Settled::default());
+        }
+        let mut transaction = self.inner.writer.begin().await?;
+        let connection = transaction.connection();
+        let mut done = Settled::default();
+        done.delivered =
+            delete_delivered(connection, settlements, now).await.map_err(OutboxError::database)?;
+        done.failed = put_back_failed(connection, settlements, now).await.map_err(OutboxError::database)?;
+        done.stale = (settlements.len() as u64).saturating_sub(done.delivered + done.failed);
+        transaction.commit().await?;
+        Ok(done)
+    }
+
+    /// Ends every lease; for the opening, when nobody else can hold one.
+    pub(crate) async fn release_all(&self) -> Result<(), OutboxError> {
+        let mut transaction = self.inner.writer.begin().await?;
+        sqlx::query(
+            "UPDATE batch SET state = 'pending', lease_token = NULL, due_at_ms = 0 WHERE state = 'leased'",
+        )
+        .execute(transaction.connection())
+        .await
+        .map_err(OutboxError::database)?;
+        transaction.commit().await
+    }
+}
+
+async fn lease(
+    connection: &mut SqliteConnection,
+    token: i64,
+    max: i64,
+    now_ms: i64,
+    until_ms: i64,
+) -> Result<Vec<(Vec<u8>, Vec<u8>, u32)>, sqlx::Error> {
+    sqlx::query(
+        "UPDATE batch SET state = 'leased', lease_token = ?1, due_at_ms = ?2, attempts = attempts + 1 \
+         WHERE seq IN (SELECT seq FROM (SELECT seq, sum(sealed_bytes) OVER (ORDER BY seq) - sealed_bytes AS ahead \
+         FROM (SELECT seq, sealed_bytes FROM batch \
+         WHERE state <> 'sent' AND (due_at_ms <= ?3 OR due_at_ms > ?3 + ?4) ORDER BY seq LIMIT ?5)) \
+         WHERE ahead < ?6)",
+    )
+    .bind(token)
+    .bind(until_ms)
+    .bind(now_ms)
+    .bind(MAX_WAIT_MS)
+    .bind(max)
+    .bind(MAX_LEASE_BYTES)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query_as(
+        "SELECT batch_id, bytes, attempts FROM batch JOIN sealed USING (seq) WHERE lease_token = ?1 ORDER BY seq",
+    )
+    .bind(token)
+    .fetch_all(connection)
+    .await
+}
+
+/// Deletes what the broker has, and counts it.
+async fn delete_delivered(
+    connection: &mut SqliteConnection,
+    settlements: &[Settlement],
+    now: DateTime<Utc>,
+) -> Result<u64, sqlx::Error> {
+    let delivered = settlements.iter().filter(|settlement| settlement.outcome == Outcome::Delivered);
+    let delivered: Vec<_> = delivered.map(|one| (one.id.to_hex(), one.token.0)).collect();
+    if delivered.is_empty() {
+        return Ok(0);
+    }
+    let events: Vec<(i64,)> = sqlx::query_as(
+        "DELETE FROM batch WHERE seq IN (SELECT b.seq FROM json_each(?1) AS j CROSS JOIN batch AS b \
+         ON b.batch_id = unhex(j.value ->> 0) AND b.lease_token = j.value ->> 1) RETURNING event_count",
+    )
+    .bind(json(&delivered))
+    .fetch_all(&mut *connection)
+    .await?;
+    if !events.is_empty() {
+        sqlx::query(
+            "UPDATE publisher SET delivered_batches = delivered_batches + ?1, \
+             delivered_events = delivered_events + ?2, last_delivered_at_ms = ?3, consecutive_failures = 0, \
+             last_error = NULL",
+        )
+        .bind(i64::try_from(events.len()).unwrap_or(i64::MAX))
+        .bind(events.iter().map(|(count,)| count).sum::<i64>())
+        .bind(to_ms(now))
+        .execute(connection)
+        .await?;
+    }
+    Ok(events.len() as u64)
+}
+
+/// Makes failed batches wait for their retry time, and counts the failures that came after the last delivery.
+async fn put_back_failed(
+    connection: &mut SqliteConnection,
+    settlements: &[Settlement],
+    now: DateTime<Utc>,
+) -> Result<u64, sqlx::Error> {
+    let (mut failed, mut in_a_row, mut last_reason) = (Vec::new(), 0_i64, "");
+    let now_ms = to_ms(now);
+    for settlement in settlements {
+        match settlement.outcome {
+            Outcome::Delivered => in_a_row = 0,
+            Outcome::Failed { retry_at, reason } => {
+                (in_a_row, last_reason) = (in_a_row + 1, short_code(reason));
+                let due_at_ms = to_ms(retry_at).clamp(now_ms, now_ms + MAX_WAIT_MS);
+                failed.push((settlement.id.to_hex(), settlement.token.0, due_at_ms, last_reason));
+            }
+        }
+    }
+    if failed.is_empty() {
+        return Ok(0);
+    }
+    let put_back = sqlx::query(
+        "UPDATE batch SET state = 'pending', lease_token = NULL, due_at_ms = f.due_at_ms, last_error = f.reason \
+         FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS token, value ->> 2 AS due_at_ms, \
+         value ->> 3 AS reason FROM json_each(?1)) AS f WHERE batch_id = f.id AND lease_token = f.token",
+    );
+    let put_back = put_back.bind(json(&failed)).execute(&mut *connection).await?.rows_affected();
+    if put_back > 0 && in_a_row > 0 {
+        sqlx::query(
+            "UPDATE publisher SET consecutive_failures = consecutive_failures + ?1, last_error = ?2, \
+             last_failed_at_ms = ?3",
+        )
+        .bind(in_a_row)
+        .bind(last_reason)
+        .bind(now_ms)
+        .execute(connection)
+        .await?;
+    }
+    Ok(put_back)
+}

@@ -1,0 +1,121 @@
+//! What goes into the outbox and what it answers.
+
+use chrono::{DateTime, Utc};
+use contract::{Draft, PublicKey, wire};
+
+use crate::OutboxError;
+
+/// How an outbox is opened.
+#[derive(Debug, Clone)]
+pub struct OutboxOptions {
+    /// The registry's public key: every batch is sealed to it.
+    pub seal_to: PublicKey,
+    /// Most events in a batch, 1 to [`wire::MAX_EVENTS`].
+    pub batch_events: usize,
+    /// From this many sealed bytes waiting on, pages are refused with [`OutboxError::Full`].
+    pub max_bytes: u64,
+    /// Whether the events of a page are shuffled before they are cut into batches.
+    pub shuffle: bool,
+    /// What this process is, in a word or two (`run`, `sync`): told to whoever finds the outbox locked.
+    pub owner: &'static str,
+    /// The generation is at least this. Raised by an operator after outbox *and* mark file were lost or restored
+    /// together, which nothing local can notice; 1 otherwise.
+    pub min_generation: u32,
+}
+
+impl OutboxOptions {
+    /// The usual: 250 events a batch, 1 GiB waiting at most, shuffled, from generation 1.
+    #[must_use]
+    pub const fn new(seal_to: PublicKey, owner: &'static str) -> Self {
+        Self { seal_to, batch_events: 250, max_bytes: 1 << 30, shuffle: true, owner, min_generation: 1 }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), OutboxError> {
+        if !(1..=wire::MAX_EVENTS).contains(&self.batch_events) {
+            return Err(OutboxError::BadOption { what: "batch_events", allowed: "1 to 1000" });
+        }
+        if self.max_bytes == 0 {
+            return Err(OutboxError::BadOption { what: "max_bytes", allowed: "at least 1" });
+        }
+        if !(1..=MAX_GENERATION).contains(&self.min_generation) {
+            return Err(OutboxError::BadOption { what: "min_generation", allowed: "1 to 2147483647" });
+        }
+        Ok(())
+    }
+}
+
+/// The last generation there can be: a version has to fit an SQL `BIGINT`.
+pub(crate) const MAX_GENERATION: u32 = i32::MAX as u32;
+
+/// A row of the clinic that could not become an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The clinic's own record id; stays in the dead letters. Cut at 512 characters.
+    pub record_id: String,
+    /// Why: a code of a closed list.
+    pub reason: &'static str,
+}
+
+/// One page of one feed, ready to be made durable.
+#[derive(Debug, Clone)]
+pub struct PageCommit {
+    /// Name of the source.
+    pub source: String,
+    /// Name of the feed.
+    pub feed: String,
+    /// What the page's records say, at most [`crate::MAX_PAGE_DRAFTS`]; of a record that comes twice the last one
+    /// counts.
+    pub drafts: Vec<Draft>,
+    /// The rows that were refused.
+    pub refused: Vec<Refused>,
+    /// Record ids of the rows that were *not* refused: their dead letters are closed. Needed only when
+    /// [`crate::Outbox::has_dead_letters`] says there are any.
+    pub accepted_record_ids: Vec<String>,
+    /// Where the next run begins once this page is safe; `None` leaves the cursor as it is.
+    pub resume: Option<String>,
+    /// The present moment.
+    pub now: DateTime<Utc>,
+}
+
+/// What a page came to. `new + corrected + withdrawn + resent + unchanged` is the number of its drafts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Records never sent before.
+    pub new: u64,
+    /// Records sent before and now sent with other content.
+    pub corrected: u64,
+    /// Records taken back.
+    pub withdrawn: u64,
+    /// Records sent again as they were, because the generation rose.
+    pub resent: u64,
+    /// Drafts with nothing to tell: sent already, withdrawn already, withdrawals of what was never sent, and earlier
+    /// drafts of a record that came twice.
+    pub unchanged: u64,
+    /// Dead letters opened; rows that were in the dead letters already do not count.
+    pub refused_new: u64,
+    /// Dead letters closed because their row was accepted.
+    pub cleared: u64,
+    /// Sealed batches added.
+    pub batches: u64,
+}
+
+impl Committed {
+    /// Events that were put into batches.
+    #[must_use]
+    pub const fn events(&self) -> u64 {
+        self.new + self.corrected + self.withdrawn + self.resent
+    }
+}
+
+/// How a run of a feed ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunOutcome<'a> {
+    /// Read to its end.
+    Ok,
+    /// Ended early. The code is kept if it is 1 to 64 letters, digits, `-`, `_`, `.` or `:`, and is `other` if not,
+    /// so that no free text can rest in the file.
+    Failed {
+        /// A short code.
+        code: &'a str,
+    },
+}

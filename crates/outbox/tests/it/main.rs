@@ -1,0 +1,10 @@
+//! The outbox through its public face, on real files.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so by a panic")]
+
+mod crash;
+mod generation;
+mod model;
+mod opening;
+mod pages;
+mod publishing;
+mod support;
