@@ -1,0 +1,162 @@
+//! The command line: what can be asked, and which exit code an answer has.
+
+mod check;
+mod init;
+mod keys;
+mod out;
+mod preview;
+mod run;
+mod status;
+mod sync;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use clock::{Clock, SystemClock};
+use settings::SettingsError;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, LoadedConfig};
+use crate::gateway::StartError;
+
+/// Carries pseudonymised vaccination, recovery and test facts from a clinic to the city registry.
+///
+/// Nothing that tells who a person is, or which clinic this is, leaves the machine.
+#[derive(Debug, Parser)]
+#[command(name = "clinic-gateway", version, after_help = EXIT_CODES)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, short, global = true, env = "CLINIC_GATEWAY_CONFIG", default_value = "clinic-gateway.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 something failed and may succeed later (a server away, batches waiting); \
+2 wrong arguments; 78 the configuration, a key or an account has to be changed.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a configuration, a key ring and a state folder to begin with.
+    Init(init::InitArguments),
+    /// Connect to everything and say what is wrong, and what to write instead.
+    Check(check::CheckArguments),
+    /// Show a source's next records as they would leave, without sending anything.
+    Preview(preview::PreviewArguments),
+    /// Run as a daemon: pull on schedule, publish, serve metrics, until SIGTERM or Ctrl-C.
+    Run,
+    /// Pull every source once, publish everything, and end.
+    Sync(sync::SyncArguments),
+    /// Show how in sync each source is, what waits and what was refused.
+    Status(status::StatusArguments),
+    /// Make, show, share and rotate keys.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema,
+}
+
+/// How a command ends when it does not end well; the message goes to standard error.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// May succeed later. Exit code 1.
+    Later(String),
+    /// Somebody has to change something. Exit code 78 (`EX_CONFIG` of sysexits.h).
+    Change(String),
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::Change(error.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match &error {
+            StartError::Outbox(outbox) if outbox.is_retryable() => Self::Later(error.to_string()),
+            StartError::Queue(queue) if queue.is_retry() => Self::Later(error.to_string()),
+            _ => Self::Change(error.to_string()),
+        }
+    }
+}
+
+impl From<outbox::OutboxError> for Failure {
+    fn from(error: outbox::OutboxError) -> Self {
+        Self::from(StartError::Outbox(error))
+    }
+}
+
+/// Reads the arguments, does what they say, and gives the process its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return fail(&Failure::Later(format!("the runtime cannot be started: {}", error.kind())));
+        }
+    };
+    let result = runtime.block_on(dispatch(arguments));
+    // A blocking call that hangs (a stalled disk) must not keep the process from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
+    }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    let (message, code) = match failure {
+        Failure::Later(message) => (message, 1),
+        Failure::Change(message) => (message, 78),
+    };
+    if !message.is_empty() {
+        out::complain(message);
+    }
+    ExitCode::from(code)
+}
+
+async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let load = || open(&arguments.config);
+    match arguments.command {
+        Command::Init(init) => init::init(&init),
+        Command::Keys(command) => keys::keys(&command, &arguments.config),
+        Command::Schema => {
+            out::json(&config::json_schema());
+            Ok(())
+        }
+        Command::Check(check) => check::check(&check, &arguments.config, clock.as_ref()).await,
+        Command::Preview(preview) => preview::preview(&preview, &load()?, clock.as_ref()).await,
+        Command::Status(status) => status::status(&status, &load()?, clock.as_ref()).await,
+        Command::Sync(sync) => sync::sync(&sync, &load()?, clock, stop_on_signal()?).await,
+        Command::Run => run::run(&load()?, clock, stop_on_signal()?).await,
+    }
+}
+
+fn open(path: &std::path::Path) -> Result<LoadedConfig, Failure> {
+    let loaded = config::load(path)?;
+    telemetry::init_logs(&loaded.config.log).map_err(|error| Failure::Change(error.to_string()))?;
+    Ok(loaded)
+}
+
+/// A token that SIGTERM or SIGINT cancels; a second signal ends the process at once, as the system does by default.
+fn stop_on_signal() -> Result<CancellationToken, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = CancellationToken::new();
+    let cannot = |_| Failure::Later("signals cannot be listened to".to_owned());
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let stopper = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        stopper.cancel();
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        std::process::exit(1);
+    });
+    Ok(stop)
+}

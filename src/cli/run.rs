@@ -1,0 +1,26 @@
+//! `clinic-gateway run`: the daemon.
+
+use std::sync::Arc;
+
+use clock::Clock;
+use tokio_util::sync::CancellationToken;
+
+use super::Failure;
+use crate::config::LoadedConfig;
+use crate::daemon::{self, DaemonError};
+use crate::gateway::Gateway;
+
+pub(super) async fn run(
+    loaded: &LoadedConfig,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let gateway = Arc::new(Gateway::open(loaded, clock, "run").await?);
+    let result = daemon::run(Arc::clone(&gateway), loaded.config.listen.as_ref(), stop).await;
+    if let Some(gateway) = Arc::into_inner(gateway) {
+        gateway.close().await;
+    }
+    result.map_err(|error| match error {
+        DaemonError::Schedule(_) | DaemonError::Listen(_) => Failure::Change(error.to_string()),
+    })
+}

@@ -1,0 +1,125 @@
+//! `clinic-gateway sync`: one pass with a progress line, and a summary.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use clap::Args;
+use clock::Clock;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, out};
+use crate::config::LoadedConfig;
+use crate::gateway::Gateway;
+use crate::pull::Counters;
+use crate::run::FeedFailure;
+use crate::sync::{SyncReport, sync as sync_once};
+
+#[derive(Debug, Args)]
+pub(super) struct SyncArguments {
+    /// The sources to pull; all when none is named.
+    sources: Vec<String>,
+    /// Read everything again, not only what changed; unchanged records are not sent again.
+    #[arg(long)]
+    full: bool,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn sync(
+    arguments: &SyncArguments,
+    loaded: &LoadedConfig,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    for name in &arguments.sources {
+        super::preview::known_source(loaded, name)?;
+    }
+    let gateway = Gateway::open(loaded, clock, "sync").await?;
+    let counters = Arc::new(Counters::default());
+    let progress = progress(Arc::clone(&counters));
+    let result = sync_once(&gateway, &arguments.sources, arguments.full, &stop, &counters).await;
+    progress.abort();
+    gateway.close().await;
+    let report = result?;
+    if arguments.json {
+        out::json(&summary(&counters, &report));
+    } else {
+        tell(&counters, &report);
+    }
+    outcome(&report)
+}
+
+/// Draws the progress line until aborted; draws nothing where standard error is no terminal.
+fn progress(counters: Arc<Counters>) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}, {per_sec}]") {
+            bar.set_style(style);
+        }
+        loop {
+            let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+            bar.set_position(count(&counters.pulled));
+            bar.set_message(format!(
+                "{} read, {} to send, {} unchanged, {} refused",
+                count(&counters.pulled),
+                count(&counters.new) + count(&counters.corrected) + count(&counters.withdrawn),
+                count(&counters.unchanged),
+                count(&counters.refused)
+            ));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+}
+
+fn outcome(report: &SyncReport) -> Result<(), Failure> {
+    if report.is_complete() {
+        return Ok(());
+    }
+    let mut sentences = Vec::new();
+    for (source, failure) in &report.failed {
+        sentences.push(format!("source {source}, {}: {}", failure.feed, failure.error));
+    }
+    if report.stopped {
+        sentences.push("stopped before the end; the next pass goes on from here".to_owned());
+    }
+    if report.waiting > 0 {
+        let why = report.queue_error.as_deref().unwrap_or("they are not due yet");
+        sentences.push(format!("{} batches wait in the outbox: {why}", report.waiting));
+    }
+    let message = sentences.join("\nerror: ");
+    let needs_change = report.failed.iter().any(|(_, failure)| FeedFailure::retry_after(failure).is_none());
+    Err(if needs_change { Failure::Change(message) } else { Failure::Later(message) })
+}
+
+fn rows(counters: &Counters) -> [(&'static str, u64); 8] {
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    [
+        ("read", count(&counters.pulled)),
+        ("new", count(&counters.new)),
+        ("corrected", count(&counters.corrected)),
+        ("withdrawn", count(&counters.withdrawn)),
+        ("unchanged", count(&counters.unchanged)),
+        ("refused", count(&counters.refused)),
+        ("out_of_scope", count(&counters.out_of_scope)),
+        ("oms_check_digit_warnings", count(&counters.oms_warnings)),
+    ]
+}
+
+fn tell(counters: &Counters, report: &SyncReport) {
+    for (name, count) in rows(counters).into_iter().filter(|(name, count)| *count > 0 || *name == "read") {
+        out::say(format!("{:<24} {count:>10}", name.replace('_', " ")));
+    }
+    out::say(format!("{:<24} {:>10}", "batches delivered", report.delivered));
+}
+
+fn summary(counters: &Counters, report: &SyncReport) -> serde_json::Value {
+    let mut summary: serde_json::Map<String, serde_json::Value> =
+        rows(counters).into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
+    summary.insert("batches_delivered".to_owned(), report.delivered.into());
+    summary.insert("batches_waiting".to_owned(), report.waiting.into());
+    summary.insert("complete".to_owned(), report.is_complete().into());
+    summary.into()
+}

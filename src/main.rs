@@ -1,0 +1,7 @@
+//! The `clinic-gateway` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    clinic_gateway::cli::main()
+}

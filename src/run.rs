@@ -1,0 +1,90 @@
+//! One run of one source: every feed in turn, its outcome kept for `status`, metrics and the log.
+
+use std::time::Duration;
+
+use connector_kit::{Feed, SourceError};
+use outbox::RunOutcome;
+use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Gateway;
+use crate::pull::{Counters, PullError, RunEnd, pull_feed};
+use crate::sources::Source;
+
+/// A feed whose run did not reach its end.
+#[derive(Debug)]
+pub struct FeedFailure {
+    /// Which feed.
+    pub feed: Feed,
+    /// Why.
+    pub error: PullError,
+}
+
+impl FeedFailure {
+    /// Whether trying again by itself may help, and how long the source asked to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &self.error {
+            PullError::Source(SourceError::Retry { after, .. }) => Some(after.unwrap_or_default()),
+            PullError::Source(SourceError::Misconfigured { .. }) | PullError::Internal => None,
+            PullError::Outbox(error) => error.is_retryable().then_some(Duration::ZERO),
+        }
+    }
+
+    /// A short code for `status` and metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match &self.error {
+            PullError::Source(SourceError::Retry { .. }) => "source-away",
+            PullError::Source(SourceError::Misconfigured { .. }) => "source-misconfigured",
+            PullError::Outbox(error) => error.code(),
+            PullError::Internal => "internal",
+        }
+    }
+}
+
+/// Pulls every feed of a source once. A feed that fails does not keep the others from their turn.
+pub async fn run_source(
+    gateway: &Gateway,
+    source: &Source,
+    stop: &CancellationToken,
+    counters: &Counters,
+) -> Result<RunEnd, FeedFailure> {
+    let mut first_failure = None;
+    for feed in source.connector.feeds() {
+        if stop.is_cancelled() {
+            return Ok(RunEnd::Stopped);
+        }
+        let result = pull_feed(gateway, source, feed, stop, counters).await;
+        let failure = result.err().map(|error| FeedFailure { feed, error });
+        note(gateway, source, feed, failure.as_ref()).await;
+        first_failure = first_failure.or(failure);
+    }
+    match first_failure {
+        Some(failure) => Err(failure),
+        None if stop.is_cancelled() => Ok(RunEnd::Stopped),
+        None => Ok(RunEnd::Complete),
+    }
+}
+
+async fn note(gateway: &Gateway, source: &Source, feed: Feed, failure: Option<&FeedFailure>) {
+    let outcome = failure.map_or("ok", FeedFailure::code);
+    metrics::counter!("gateway_pull_runs_total", "source" => source.name.clone(), "feed" => feed.as_str(), "outcome" => outcome)
+        .increment(1);
+    let what = failure.map(|failure| failure.error.to_string());
+    match &what {
+        Some(error) => tracing::warn!(
+            event = "pull-failed", source = %source.name, feed = %feed, code = outcome, error,
+            "a pull stopped before its end; nothing is lost, the next one goes on where this one began"
+        ),
+        None => tracing::debug!(event = "pull-done", source = %source.name, feed = %feed),
+    }
+    let outcome = match &what {
+        Some(_) => RunOutcome::Failed { code: outcome },
+        None => RunOutcome::Ok,
+    };
+    if let Err(error) =
+        gateway.outbox.record_run(&source.name, feed.as_str(), outcome, gateway.clock.now()).await
+    {
+        tracing::warn!(event = "run-not-noted", source = %source.name, feed = %feed, %error, "the outcome of a run could not be noted");
+    }
+}

@@ -1,0 +1,189 @@
+//! Looks for identities in bytes, in every form a careless program could leave them in.
+
+use std::fs;
+use std::path::Path;
+
+use aho_corasick::AhoCorasick;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use encoding_rs::WINDOWS_1251;
+use md5::{Digest, Md5};
+use sha1::Sha1;
+use sha2::Sha256;
+
+/// A scanner for a set of canaries.
+pub struct Scanner {
+    automaton: AhoCorasick,
+    labels: Vec<String>,
+}
+
+/// A canary that was found: which, in which form, where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    pub what: String,
+    pub place: String,
+}
+
+impl Scanner {
+    /// `canaries` are (label, text as the clinic writes it); digits are also looked for with and without separators.
+    pub fn new(canaries: &[(&str, &str)]) -> Self {
+        let mut patterns: Vec<Vec<u8>> = Vec::new();
+        let mut labels = Vec::new();
+        for (label, text) in canaries {
+            for spelling in spellings(text) {
+                for (form, bytes) in forms(&spelling) {
+                    patterns.push(bytes);
+                    labels.push(format!("{label} as {form} of {spelling:?}"));
+                }
+            }
+        }
+        assert!(patterns.iter().all(|pattern| pattern.len() >= 8), "a shorter pattern would be found by chance");
+        Self { automaton: AhoCorasick::new(&patterns).expect("the patterns make an automaton"), labels }
+    }
+
+    pub fn scan(&self, place: &str, bytes: &[u8]) -> Vec<Hit> {
+        self.automaton
+            .find_overlapping_iter(bytes)
+            .map(|found| Hit { what: self.labels[found.pattern().as_usize()].clone(), place: place.to_owned() })
+            .collect()
+    }
+
+    /// Every file below a folder, by content and by name. Returns the hits and how many bytes were read.
+    pub fn scan_folder(&self, folder: &Path) -> (Vec<Hit>, u64) {
+        let (mut hits, mut read) = (Vec::new(), 0);
+        for entry in fs::read_dir(folder).expect("the folder can be listed") {
+            let path = entry.expect("the entry can be read").path();
+            let shown = path.display().to_string();
+            if path.is_dir() {
+                let (inner, bytes) = self.scan_folder(&path);
+                hits.extend(inner);
+                read += bytes;
+            } else if path.is_file() {
+                // A server's folder is alive: a file may go between the listing and the reading.
+                let Ok(content) = fs::read(&path) else { continue };
+                read += content.len() as u64;
+                hits.extend(self.scan(&shown, &content));
+                hits.extend(self.scan("a file's name", shown.as_bytes()));
+            }
+        }
+        (hits, read)
+    }
+}
+
+/// The text itself, and for a number: bare digits, and digits by each usual separator.
+fn spellings(text: &str) -> Vec<String> {
+    let mut all = vec![text.to_owned(), text.to_uppercase(), text.to_lowercase()];
+    let bare: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
+    if bare.len() >= 8 && bare.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        for group in [2, 3, 4] {
+            for separator in [" ", "-", "."] {
+                let groups: Vec<_> = bare.as_bytes().chunks(group).map(String::from_utf8_lossy).collect();
+                all.push(groups.join(separator));
+            }
+        }
+        all.push(bare);
+    }
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let utf8 = text.as_bytes().to_vec();
+    let cp1251 = WINDOWS_1251.encode(text).0.into_owned();
+    let utf16: Vec<u16> = text.encode_utf16().collect();
+    let mut all = vec![
+        ("UTF-16LE", utf16.iter().flat_map(|unit| unit.to_le_bytes()).collect()),
+        ("UTF-16BE", utf16.iter().flat_map(|unit| unit.to_be_bytes()).collect()),
+        ("JSON escapes", escaped(text)),
+        ("percent encoding", utf8.iter().flat_map(|byte| format!("%{byte:02X}").into_bytes()).collect()),
+    ];
+    let digests: [(&str, &str, Vec<u8>); 3] = [
+        ("MD5", "hex MD5", Md5::digest(text).to_vec()),
+        ("SHA-1", "hex SHA-1", Sha1::digest(text).to_vec()),
+        ("SHA-256", "hex SHA-256", Sha256::digest(text).to_vec()),
+    ];
+    for (raw, hexed, digest) in digests {
+        all.push((hexed, hex::encode(&digest).into_bytes()));
+        all.push((hexed, hex::encode_upper(&digest).into_bytes()));
+        all.extend(base64_forms(&digest));
+        all.push((raw, digest));
+    }
+    for bytes in [utf8, cp1251] {
+        all.push(("hex", hex::encode(&bytes).into_bytes()));
+        all.push(("hex", hex::encode_upper(&bytes).into_bytes()));
+        all.extend(base64_forms(&bytes));
+        all.push(("text", bytes));
+    }
+    all.retain(|(_, bytes)| bytes.len() >= 8);
+    all
+}
+
+fn escaped(text: &str) -> Vec<u8> {
+    text.encode_utf16()
+        .flat_map(|unit| if unit < 128 { vec![unit as u8] } else { format!("\\u{unit:04x}").into_bytes() })
+        .collect()
+}
+
+/// Base64 at each of the three alignments a text may have inside a longer one.
+fn base64_forms(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let mut all = Vec::new();
+    for before in 0..3_usize {
+        let padded: Vec<u8> = std::iter::repeat_n(0, before).chain(bytes.iter().copied()).collect();
+        let (skip, keep) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
+        for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+            all.push(("base64", engine.encode(&padded).as_bytes()[skip..keep].to_vec()));
+        }
+    }
+    all
+}
+
+const PLANTED: &[(&str, &str)] = &[("SNILS", "501-377-201 39"), ("surname", "Верещагина-Канарейкина")];
+
+#[test]
+fn a_planted_leak_is_found_in_every_form() {
+    let scanner = Scanner::new(PLANTED);
+    let text = "501-377-201 39";
+    let digits = "50137720139";
+    let name = "Верещагина-Канарейкина";
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let planted: Vec<(&str, Vec<u8>)> = vec![
+        ("as written", text.into()),
+        ("digits only", digits.into()),
+        ("other separators", "501 377 201 39".into()),
+        ("UTF-8", name.into()),
+        ("upper case", name.to_uppercase().into()),
+        ("cp1251", WINDOWS_1251.encode(name).0.into_owned()),
+        ("UTF-16LE", utf16(name)),
+        ("UTF-16LE digits", utf16(digits)),
+        ("hex", hex::encode(digits).into()),
+        ("hex of cp1251", hex::encode_upper(WINDOWS_1251.encode(name).0).into()),
+        ("base64", STANDARD_NO_PAD.encode(format!("x{digits}y")).into()),
+        ("base64, other alignment", URL_SAFE_NO_PAD.encode(format!("xy{digits}z")).into()),
+        ("JSON escapes", serde_json::to_string(name).map(|_| escaped(name)).expect("a string is JSON")),
+        ("MD5", Md5::digest(digits).to_vec()),
+        ("hex SHA-1", hex::encode(Sha1::digest(digits)).into()),
+        ("hex SHA-256", hex::encode(Sha256::digest(text)).into()),
+        ("base64 SHA-256", STANDARD_NO_PAD.encode(Sha256::digest(digits)).into()),
+    ];
+    for (form, leak) in planted {
+        let mut bytes = b"before ".to_vec();
+        bytes.extend(leak);
+        bytes.extend(b" after");
+        assert!(!scanner.scan("planted", &bytes).is_empty(), "not found: {form}");
+    }
+    assert!(scanner.scan("clean", b"501-377-201 40, nothing else").is_empty());
+}
+
+#[test]
+fn a_planted_file_is_found_by_content_and_by_name() {
+    let scanner = Scanner::new(PLANTED);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(folder.path().join("inner")).expect("a folder is made");
+    fs::write(folder.path().join("inner/a"), "… 50137720139 …").expect("a file is written");
+    fs::write(folder.path().join("50137720139.batch"), "clean").expect("a file is written");
+    let (hits, read) = scanner.scan_folder(folder.path());
+    assert!(hits.iter().any(|hit| hit.place.ends_with("inner/a")));
+    assert!(hits.iter().any(|hit| hit.place == "a file's name"));
+    assert!(read > 5);
+}

@@ -1,0 +1,145 @@
+//! What the end-to-end tests stand on: folders of configuration, the two programs, the example clinics.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+
+use clinic_gateway::config::{self, LoadedConfig};
+use clinic_gateway::gateway::Gateway;
+use clinic_gateway::pull::Counters;
+use clinic_gateway::sync::{SyncReport, sync};
+use clock::SystemClock;
+use contract::PrivateKey;
+use pseudonym::{KeyRing, SharedKeys};
+use registry::{Keys, Reader, SecondLayerKey, StoreConfig};
+use secrecy::{ExposeSecret, SecretString};
+use tokio_util::sync::CancellationToken;
+
+/// DDL and rows of the example MIS.
+pub const MIS: &str = include_str!("../../config/clinics/fsb-mis.sql");
+/// The example configuration that reads it from PostgreSQL.
+pub const FSB: &str = include_str!("../../config/clinics/fsb-polyclinic.toml");
+
+/// The city: a registry's keys and a folder for its configuration.
+pub struct City {
+    pub folder: tempfile::TempDir,
+    pub private: PrivateKey,
+    second_layer: SecretString,
+    shared: SecretString,
+}
+
+impl City {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let private = PrivateKey::generate();
+        let second_layer = SecondLayerKey::generate().to_text();
+        secret(&folder.path().join("private.key"), private.to_text().expose_secret());
+        secret(&folder.path().join("second-layer.key"), second_layer.expose_secret());
+        Self { folder, private, second_layer, shared: KeyRing::generate().shared().to_text() }
+    }
+
+    /// Writes `city-registry.toml` with this store and queue (`[store.…]` and `[queue.…]` sections).
+    pub fn configure(&self, store: &str, queue: &str) -> PathBuf {
+        let path = self.folder.path().join("city-registry.toml");
+        let keys = "[keys]\nprivate_key = { file = \"private.key\" }\nsecond_layer = { file = \"second-layer.key\" }\n";
+        fs::write(&path, format!("{keys}{store}\n{queue}\n")).expect("the registry's configuration is written");
+        path
+    }
+
+    /// Looks into the store.
+    pub async fn reader(&self, store: &StoreConfig) -> Reader {
+        let second = SecondLayerKey::from_text(&self.second_layer).expect("the key just made is one");
+        let keys = Keys::new(self.private.clone(), Vec::new(), second);
+        Reader::open(store, keys, self.folder.path()).await.expect("the store opens")
+    }
+
+    /// The pseudonym keys all clinics of this city hold.
+    pub fn ring(&self) -> KeyRing {
+        KeyRing::from_shared(SharedKeys::parse(&self.shared).expect("the keys just made are some"))
+    }
+}
+
+/// A clinic's gateway: a folder with `clinic-gateway.toml`, keys and state.
+pub struct Clinic {
+    pub folder: tempfile::TempDir,
+}
+
+impl Clinic {
+    /// Writes the folder; `queue` and `source` are the sections of that name, `extra` anything more.
+    pub fn new(city: &City, queue: &str, source: &str, extra: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        secret(&folder.path().join("keys"), city.ring().to_text().expose_secret());
+        fs::create_dir(folder.path().join("state")).expect("the state folder is made");
+        let head = format!(
+            "[keys]\nring = {{ file = \"keys\" }}\n[registry]\npublic_key = \"{}\"\n",
+            city.private.public().to_text()
+        );
+        fs::write(folder.path().join("clinic-gateway.toml"), format!("{head}{queue}\n{source}\n{extra}\n"))
+            .expect("the gateway's configuration is written");
+        Self { folder }
+    }
+
+    pub fn config_path(&self) -> PathBuf {
+        self.folder.path().join("clinic-gateway.toml")
+    }
+
+    pub fn load(&self) -> LoadedConfig {
+        config::load(&self.config_path()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// One pass, in this process.
+    pub async fn sync(&self) -> (SyncReport, Arc<Counters>) {
+        let gateway = Gateway::open(&self.load(), Arc::new(SystemClock::default()), "sync")
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        let counters = Arc::new(Counters::default());
+        let report = sync(&gateway, &[], false, &CancellationToken::new(), &counters).await.expect("the outbox works");
+        gateway.close().await;
+        (report, counters)
+    }
+
+    /// Runs the program itself with these arguments, to its end.
+    pub fn program(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the gateway's program starts")
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_clinic-gateway"));
+        command.arg("--config").arg(self.config_path()).args(arguments).stdin(Stdio::null());
+        command
+    }
+}
+
+/// The registry's program, which `cargo build --workspace --bins` puts beside the gateway's.
+pub fn registry_program() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_clinic-gateway")).with_file_name("city-registry");
+    assert!(path.exists(), "{} is missing: cargo build --workspace --bins (scripts/test does it)", path.display());
+    path
+}
+
+/// The `[source.…]` part of the example FSB configuration, with another database address.
+pub fn fsb_source(port: u16, database: &str) -> String {
+    let source = &FSB[FSB.find("[source.mis]").expect("the example has its source")..];
+    source
+        .replace("port = 5432", &format!("port = {port}"))
+        .replace("database = \"mis\"", &format!("database = \"{database}\""))
+        .replace("user = \"gateway_reader\"", "user = \"postgres\"")
+        .replace("password = { file = \"mis-password\" }\n", "")
+}
+
+/// A `[source.clinic.fhir]` section.
+pub fn fhir_source(base_url: &str) -> String {
+    format!("[source.clinic]\n[source.clinic.fhir]\nbase_url = \"{base_url}\"\n")
+}
+
+/// `[queue.amqp]` on a private broker.
+pub fn amqp_queue(port: u16) -> String {
+    format!("[queue.amqp]\nurl = \"amqp://127.0.0.1:{port}/%2f\"\n")
+}
+
+fn secret(path: &Path, text: &str) {
+    fs::write(path, text).expect("a secret is written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its mode is set");
+}
