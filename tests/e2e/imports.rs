@@ -25,8 +25,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "clinic-gateway",
         &[
-            "clock", "secrets", "settings", "telemetry", "contract", "connector-kit", "connector-sql", "connector-fhir",
-            "pseudonym", "outbox", "broker",
+            "clock",
+            "secrets",
+            "settings",
+            "telemetry",
+            "contract",
+            "connector-kit",
+            "connector-sql",
+            "connector-fhir",
+            "pseudonym",
+            "outbox",
+            "broker",
         ],
     ),
 ];

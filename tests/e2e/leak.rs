@@ -37,14 +37,20 @@ impl Scanner {
                 }
             }
         }
-        assert!(patterns.iter().all(|pattern| pattern.len() >= 8), "a shorter pattern would be found by chance");
+        assert!(
+            patterns.iter().all(|pattern| pattern.len() >= 8),
+            "a shorter pattern would be found by chance"
+        );
         Self { automaton: AhoCorasick::new(&patterns).expect("the patterns make an automaton"), labels }
     }
 
     pub fn scan(&self, place: &str, bytes: &[u8]) -> Vec<Hit> {
         self.automaton
             .find_overlapping_iter(bytes)
-            .map(|found| Hit { what: self.labels[found.pattern().as_usize()].clone(), place: place.to_owned() })
+            .map(|found| Hit {
+                what: self.labels[found.pattern().as_usize()].clone(),
+                place: place.to_owned(),
+            })
             .collect()
     }
 

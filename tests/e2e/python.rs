@@ -14,7 +14,8 @@ async fn real_batches_open_in_python_and_pass_an_independent_validator() {
     let server = FhirServer::start().await.expect("an FHIR server");
     fill_fhir(&server);
     let city = City::new();
-    let clinic = Clinic::new(&city, "[queue.directory]\npath = \"queue\"\n", &fhir_source(&server.base_url()), "");
+    let clinic =
+        Clinic::new(&city, "[queue.directory]\npath = \"queue\"\n", &fhir_source(&server.base_url()), "");
     let (report, _) = clinic.sync().await;
     assert!(report.is_complete() && report.delivered > 0, "{report:?}");
 
@@ -28,7 +29,8 @@ async fn real_batches_open_in_python_and_pass_an_independent_validator() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/test-contract");
     let key = city.folder.path().join("private.key");
     let output = Command::new(script).arg(key).args(&batches).output().expect("the script starts");
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let told =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}");
     assert!(told.contains(" 0 faults"), "{told}");
 }

@@ -44,7 +44,8 @@ impl City {
     pub fn configure(&self, store: &str, queue: &str) -> PathBuf {
         let path = self.folder.path().join("city-registry.toml");
         let keys = "[keys]\nprivate_key = { file = \"private.key\" }\nsecond_layer = { file = \"second-layer.key\" }\n";
-        fs::write(&path, format!("{keys}{store}\n{queue}\n")).expect("the registry's configuration is written");
+        fs::write(&path, format!("{keys}{store}\n{queue}\n"))
+            .expect("the registry's configuration is written");
         path
     }
 
@@ -95,7 +96,8 @@ impl Clinic {
             .await
             .unwrap_or_else(|error| panic!("{error}"));
         let counters = Arc::new(Counters::default());
-        let report = sync(&gateway, &[], false, &CancellationToken::new(), &counters).await.expect("the outbox works");
+        let report =
+            sync(&gateway, &[], false, &CancellationToken::new(), &counters).await.expect("the outbox works");
         gateway.close().await;
         (report, counters)
     }
@@ -115,7 +117,11 @@ impl Clinic {
 /// The registry's program, which `cargo build --workspace --bins` puts beside the gateway's.
 pub fn registry_program() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_clinic-gateway")).with_file_name("city-registry");
-    assert!(path.exists(), "{} is missing: cargo build --workspace --bins (scripts/test does it)", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build --workspace --bins (scripts/test does it)",
+        path.display()
+    );
     path
 }
 

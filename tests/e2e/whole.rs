@@ -27,9 +27,14 @@ fn describe(fact: &Fact) -> String {
         Fact::Vaccination { vaccine, dose_number, series_doses, occurred_on } => {
             format!("{} {dose_number:?}/{series_doses:?} {occurred_on}", vaccine.as_str())
         }
-        Fact::Test { test, result, occurred_on } => format!("{} {} {occurred_on}", test.loinc(), result.as_str()),
+        Fact::Test { test, result, occurred_on } => {
+            format!("{} {} {occurred_on}", test.loinc(), result.as_str())
+        }
         Fact::Recovery { began_on, occurred_on } => {
-            format!("recovered {} to {occurred_on}", began_on.map_or_else(String::new, |date| date.to_string()))
+            format!(
+                "recovered {} to {occurred_on}",
+                began_on.map_or_else(String::new, |date| date.to_string())
+            )
         }
     }
 }
@@ -116,7 +121,11 @@ fn first_content<'a>() -> Vec<(&'a str, &'a [&'a str])> {
         ),
         (
             "snils+oms",
-            &["94500-6 detected 2021-02-05", "recovered 2021-02-05 to 2021-02-25", "sputnik-light Some(1)/Some(1) 2021-07-02"],
+            &[
+                "94500-6 detected 2021-02-05",
+                "recovered 2021-02-05 to 2021-02-25",
+                "sputnik-light Some(1)/Some(1) 2021-07-02",
+            ],
         ),
         ("snils", &["epivaccorona Some(1)/Some(2) 2021-07-03"]),
         ("passport-foreign", &["comirnaty Some(1)/Some(2) 2021-07-06"]),
@@ -127,10 +136,8 @@ fn first_content<'a>() -> Vec<(&'a str, &'a [&'a str])> {
 
 /// Both order-free: two subjects known by the same scheme may come in either order.
 fn sorted(content: &Content) -> Vec<(Option<String>, Vec<String>)> {
-    let mut all: Vec<_> = content
-        .iter()
-        .map(|(key, facts)| (key.as_ref().map(|key| key[0].clone()), facts.clone()))
-        .collect();
+    let mut all: Vec<_> =
+        content.iter().map(|(key, facts)| (key.as_ref().map(|key| key[0].clone()), facts.clone())).collect();
     all.sort();
     all
 }
@@ -149,7 +156,8 @@ impl World {
     async fn new() -> Self {
         let (clinic, registry, broker, fhir) =
             tokio::join!(Postgres::start(), Postgres::start(), RabbitMq::start(), FhirServer::start());
-        let (clinic, registry) = (clinic.expect("a clinic's PostgreSQL"), registry.expect("the registry's PostgreSQL"));
+        let (clinic, registry) =
+            (clinic.expect("a clinic's PostgreSQL"), registry.expect("the registry's PostgreSQL"));
         let (broker, fhir) = (broker.expect("a RabbitMQ"), fhir.expect("an FHIR server"));
         clinic.create_database("mis").await.expect("the MIS database");
         clinic.psql("mis", MIS).await.expect("the MIS schema and rows");
@@ -220,14 +228,25 @@ async fn two_clinics_reach_the_registry_fact_by_fact() {
         let fact = facts.iter_mut().find(|fact| *fact == from).expect("the fact is expected");
         to.clone_into(fact);
     };
-    replace(&mut after, "snils+oms", "sputnik-light Some(1)/Some(1) 2021-07-02", "sputnik-light Some(1)/Some(1) 2021-07-03");
+    replace(
+        &mut after,
+        "snils+oms",
+        "sputnik-light Some(1)/Some(1) 2021-07-02",
+        "sputnik-light Some(1)/Some(1) 2021-07-03",
+    );
     replace(&mut after, MARIA, "94759-8 not-detected 2021-07-01", "94759-8 detected 2021-07-01");
-    after.get_mut(&of("passport-foreign")).expect("Giulia").push("comirnaty Some(2)/Some(2) 2021-07-27".to_owned());
+    after
+        .get_mut(&of("passport-foreign"))
+        .expect("Giulia")
+        .push("comirnaty Some(2)/Some(2) 2021-07-27".to_owned());
     after.get_mut(&None).expect("withdrawn").push("vaccination".to_owned());
     assert_eq!(sorted(&content(&reader).await), sorted(&after));
     let refused = fsb.program(&["status", "--json", "--refused"]);
     let refused = String::from_utf8(refused.stdout).expect("JSON is UTF-8");
-    assert!(refused.contains("\"106\"") && !refused.contains("\"108\""), "the mended row has left the list: {refused}");
+    assert!(
+        refused.contains("\"106\"") && !refused.contains("\"108\""),
+        "the mended row has left the list: {refused}"
+    );
 }
 
 const PEOPLE: &[(&str, &str)] = &[
@@ -261,7 +280,8 @@ async fn nothing_that_tells_who_or_where_rests_or_travels_outside() {
     let listen = testbed::ports::free_port();
     let both = format!("{}\n{}", fsb_source(world.clinic.port(), "mis"), fhir_source(&world.fhir.base_url()))
         .replace("[source.mis", "[source.fsb-canary-polyclinic");
-    let extra = format!("[listen]\naddress = \"127.0.0.1:{listen}\"\n[log]\nformat = \"json\"\nfilter = \"trace\"\n");
+    let extra =
+        format!("[listen]\naddress = \"127.0.0.1:{listen}\"\n[log]\nformat = \"json\"\nfilter = \"trace\"\n");
     let clinic = Clinic::new(&world.city, &amqp_queue(wire.port()), &both, &extra);
 
     let mut daemon = clinic
@@ -285,7 +305,10 @@ async fn nothing_that_tells_who_or_where_rests_or_travels_outside() {
     let institution = Scanner::new(INSTITUTION);
     let both = [&people, &institution];
     let control = people.scan_folder(&world.clinic.data_dir());
-    assert!(control.0.len() >= 5, "the clinic's own files must hold the canaries, or the scan proves nothing");
+    assert!(
+        control.0.len() >= 5,
+        "the clinic's own files must hold the canaries, or the scan proves nothing"
+    );
 
     let mut hits: Vec<Hit> = Vec::new();
     hits.extend(scan_folder(&[&people], &clinic.folder.path().join("state"), 10_000));
@@ -325,7 +348,8 @@ async fn until_delivered(port: u16) -> String {
             let metrics = metrics_page(port).unwrap_or_default();
             let value = |name: &str| metrics.lines().find(|line| line.starts_with(name)).map(str::to_owned);
             let waiting = value("gateway_outbox_pending_batches ").is_some_and(|line| line.ends_with(" 0"));
-            let delivered = value("gateway_batches_total{outcome=\"delivered\"}").is_some_and(|line| !line.ends_with(" 0"));
+            let delivered = value("gateway_batches_total{outcome=\"delivered\"}")
+                .is_some_and(|line| !line.ends_with(" 0"));
             let pulls = metrics.matches("gateway_pull_runs_total{").count();
             if waiting && delivered && pulls >= 6 {
                 return metrics;

@@ -14,6 +14,6 @@ pub use connector::{Connector, Page, PageRequest};
 pub use cursor::Cursor;
 pub use error::SourceError;
 pub use record::{
-    ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, FieldFault, Identifier, IdentifierKind, Person,
-    RecordStatus,
+    ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, FieldFault, Identifier, IdentifierKind,
+    Person, RecordStatus,
 };

@@ -86,7 +86,11 @@ mod tests {
         clock.advance(Duration::from_secs(5));
         assert_eq!(clock.now(), start + TimeDelta::seconds(5));
         clock.set(start - TimeDelta::days(1));
-        assert_eq!(clock.elapsed(), Duration::from_secs(5), "a wall clock set back does not turn durations back");
+        assert_eq!(
+            clock.elapsed(),
+            Duration::from_secs(5),
+            "a wall clock set back does not turn durations back"
+        );
     }
 
     #[test]

@@ -62,7 +62,10 @@ fn records() -> Vec<(&'static str, Value)> {
         ("CoviVac, the person has no identifier", shot("v6", "nobody", "503", 1, 2, "2021-07-09")),
         ("influenza vaccine", shot("v7", "petrov", "150", 1, 1, "2020-10-02")),
         ("an unheard-of vaccine code", shot("v8", "petrov", "99999", 1, 1, "2021-07-11")),
-        ("PCR not detected, of a person the FSB clinic vaccinated", pcr("t1", "ivanova", "94500-6", "260415000", "2021-07-12T08:30:00+03:00")),
+        (
+            "PCR not detected, of a person the FSB clinic vaccinated",
+            pcr("t1", "ivanova", "94500-6", "260415000", "2021-07-12T08:30:00+03:00"),
+        ),
         ("PCR detected", pcr("t2", "petrov", "94759-8", "260373001", "2021-02-03T19:10:00+03:00")),
         ("PCR of a day that does not exist", pcr("t3", "dupont", "94500-6", "260415000", "2021-02-30")),
         ("recovered", illness("c1", "petrov", "resolved", "2021-02-03", Some("2021-02-21"))),

@@ -119,12 +119,17 @@ async fn sample(stage: &Stage) -> Result<(), String> {
 
 fn show_vaccination(stage: &Stage, sealed: &[u8]) -> Result<bool, String> {
     let (id, encoded) = stage.private.open(sealed).map_err(|error| error.to_string())?;
-    let events: Vec<serde_json::Value> = serde_json::from_slice(&encoded).map_err(|error| error.to_string())?;
+    let events: Vec<serde_json::Value> =
+        serde_json::from_slice(&encoded).map_err(|error| error.to_string())?;
     let Some(event) = events.iter().find(|event| event["data"]["status"] == "completed") else {
         return Ok(false);
     };
     let head: String = sealed.iter().take(24).map(|byte| format!("{byte:02x}")).collect();
-    say::line(format!("  batch {id}: {} events, padded and sealed to {} bytes: {head}…", events.len(), sealed.len()));
+    say::line(format!(
+        "  batch {id}: {} events, padded and sealed to {} bytes: {head}…",
+        events.len(),
+        sealed.len()
+    ));
     say::line(format!("{event:#}"));
     Ok(true)
 }

@@ -36,7 +36,9 @@ pub enum SecretError {
         kind: std::io::ErrorKind,
     },
     /// Others than the owner may read the file.
-    #[error("the secret file {path} has mode {mode:04o}; others than its owner may read it: chmod 600 {path}")]
+    #[error(
+        "the secret file {path} has mode {mode:04o}; others than its owner may read it: chmod 600 {path}"
+    )]
     TooOpen {
         /// The file.
         path: PathBuf,
@@ -62,7 +64,9 @@ pub enum SecretError {
         name: String,
     },
     /// Not started by systemd with credentials.
-    #[error("the systemd credential {name} was asked for, but CREDENTIALS_DIRECTORY is not set; add LoadCredential={name}:… to the unit")]
+    #[error(
+        "the systemd credential {name} was asked for, but CREDENTIALS_DIRECTORY is not set; add LoadCredential={name}:… to the unit"
+    )]
     NoCredentials {
         /// The credential's name.
         name: String,
@@ -118,7 +122,8 @@ pub fn read_private_file(path: &Path) -> Result<SecretString, SecretError> {
 }
 
 fn read_file(path: &Path, owner_only: bool) -> Result<SecretString, SecretError> {
-    let unreadable = |error: std::io::Error| SecretError::Unreadable { path: path.into(), kind: error.kind() };
+    let unreadable =
+        |error: std::io::Error| SecretError::Unreadable { path: path.into(), kind: error.kind() };
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     let mode = metadata.permissions().mode() & 0o777;
@@ -145,7 +150,11 @@ fn non_empty(mut text: String, place: impl Fn() -> String) -> Result<SecretStrin
             text.pop();
         }
     }
-    if text.trim().is_empty() { Err(SecretError::Empty { place: place() }) } else { Ok(SecretString::from(text)) }
+    if text.trim().is_empty() {
+        Err(SecretError::Empty { place: place() })
+    } else {
+        Ok(SecretString::from(text))
+    }
 }
 
 #[cfg(test)]

@@ -76,7 +76,8 @@ impl fmt::Display for Place {
 /// # Errors
 /// See [`SettingsError`]; shown with `Display` it is a message for the person who wrote the file.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, SettingsError> {
-    let unreadable = |error: std::io::Error| SettingsError::Unreadable { path: path.into(), kind: error.kind() };
+    let unreadable =
+        |error: std::io::Error| SettingsError::Unreadable { path: path.into(), kind: error.kind() };
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
@@ -94,7 +95,8 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, SettingsError> {
 /// [`SettingsError::Wrong`].
 pub fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, SettingsError> {
     toml::from_str(text).map_err(|error| {
-        let (line, column, excerpt) = error.span().map_or((0, 0, String::new()), |span| locate(text, span.start));
+        let (line, column, excerpt) =
+            error.span().map_or((0, 0, String::new()), |span| locate(text, span.start));
         let (what, help) = explain(error.message());
         SettingsError::Wrong(Box::new(Place { path: path.into(), line, column, excerpt, what, help }))
     })

@@ -11,15 +11,8 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use serde::{Deserialize, Serialize};
 
-/// The `[listen]` section: where metrics and health are served.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ListenConfig {
-    /// Address and port, for instance `127.0.0.1:9464`. Metric labels name the clinic's sources: keep it inside.
-    pub address: SocketAddr,
-}
+use crate::ListenConfig;
 
 /// Why the endpoint could not be opened.
 #[derive(Debug, thiserror::Error)]

@@ -37,7 +37,9 @@ impl Default for LogConfig {
 
 /// The filter cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("log.filter is no filter: write a level (error, warn, info, debug, trace) or target=level pairs, comma-separated")]
+#[error(
+    "log.filter is no filter: write a level (error, warn, info, debug, trace) or target=level pairs, comma-separated"
+)]
 pub struct LogError;
 
 /// Starts logging; a second call in one process changes nothing.
@@ -47,7 +49,7 @@ pub struct LogError;
 pub fn init_logs(config: &LogConfig) -> Result<(), LogError> {
     let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| config.filter.clone());
     // The drivers' own debug lines may quote statements and values, so they stay at `warn` whatever is asked for.
-    let quiet = ["sqlx", "lapin", "reqwest", "hyper", "hyper_util", "h2", "rustls"];
+    let quiet = ["sqlx", "lapin", "amq_protocol", "reqwest", "hyper", "hyper_util", "h2", "rustls"];
     let mut filter = EnvFilter::try_new(directives).map_err(|_| LogError)?;
     for target in quiet {
         filter = filter.add_directive(format!("{target}=warn").parse().map_err(|_| LogError)?);
