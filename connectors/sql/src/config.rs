@@ -1,0 +1,254 @@
+//! The configuration as an administrator writes it; the doc comments here are what an editor shows.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use chrono_tz::Tz;
+use schemars::JsonSchema;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use secrets::SecretSource;
+use serde::{Deserialize, Serialize};
+
+/// Adds the settings that all three kinds share. `serde(flatten)` would undo `deny_unknown_fields`.
+macro_rules! with_common_settings {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$field_meta])* pub $field: $type,)*
+            /// The clinic's time zone, an IANA name. Instants become dates in it; stamps without a zone are read in it.
+            #[serde(default)]
+            pub time_zone: TimeZone,
+            /// Encoding of text that arrives as raw bytes: `bytea`, `BLOB`, `VARBINARY`, and text that is not UTF-8.
+            #[serde(default)]
+            pub encoding: Encoding,
+            /// How far each run looks back behind the last stamp it has seen, for rows that were committed late.
+            #[serde(default = "default_overlap")]
+            pub overlap_seconds: u32,
+            /// After how long the database is to give up one statement.
+            #[serde(default = "default_statement_timeout")]
+            #[schemars(range(min = 1, max = 3600))]
+            pub statement_timeout_seconds: u32,
+            /// How long to wait for a connection.
+            #[serde(default = "default_connect_timeout")]
+            #[schemars(range(min = 1, max = 300))]
+            pub connect_timeout_seconds: u32,
+            /// Where vaccinations come from.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub vaccinations: Option<FeedConfig>,
+            /// Where laboratory tests come from.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub tests: Option<FeedConfig>,
+            /// Where recoveries come from.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub recoveries: Option<FeedConfig>,
+        }
+
+        impl $name {
+            pub(crate) fn common(&self) -> Common {
+                Common {
+                    time_zone: self.time_zone.0,
+                    encoding: self.encoding,
+                    overlap_seconds: self.overlap_seconds,
+                    statement_timeout_seconds: self.statement_timeout_seconds,
+                    connect_timeout_seconds: self.connect_timeout_seconds,
+                    feeds: [self.vaccinations.clone(), self.tests.clone(), self.recoveries.clone()],
+                }
+            }
+        }
+    };
+}
+
+#[cfg(feature = "postgres")]
+with_common_settings! {
+    /// A clinic system in PostgreSQL.
+    pub struct PostgresConfig {
+        /// The server's name or address; a path that begins with `/` is the folder of its Unix socket.
+        pub host: String,
+        /// The server's port.
+        #[serde(default = "default_postgres_port")]
+        pub port: u16,
+        /// The database.
+        pub database: String,
+        /// The account; it needs SELECT on what the queries read, and nothing else.
+        pub user: String,
+        /// Where the account's password is: `{ file = "…" }`, `{ env = "…" }` or `{ credential = "…" }`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub password: Option<SecretSource>,
+        /// How the connection is encrypted.
+        #[serde(default)]
+        pub tls: TlsConfig,
+    }
+}
+
+#[cfg(feature = "mysql")]
+with_common_settings! {
+    /// A clinic system in MariaDB or MySQL.
+    pub struct MySqlConfig {
+        /// The server's name or address; a path that begins with `/` is its Unix socket.
+        pub host: String,
+        /// The server's port.
+        #[serde(default = "default_mysql_port")]
+        pub port: u16,
+        /// The database.
+        pub database: String,
+        /// The account; it needs SELECT on what the queries read, and nothing else.
+        pub user: String,
+        /// Where the account's password is: `{ file = "…" }`, `{ env = "…" }` or `{ credential = "…" }`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub password: Option<SecretSource>,
+        /// How the connection is encrypted.
+        #[serde(default)]
+        pub tls: TlsConfig,
+    }
+}
+
+#[cfg(feature = "sqlite")]
+with_common_settings! {
+    /// A clinic system in an SQLite file.
+    pub struct SqliteConfig {
+        /// The file; a relative path is taken from the configuration file's folder. It is opened read-only.
+        pub path: PathBuf,
+    }
+}
+
+/// One kind of fact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FeedConfig {
+    /// One plain SELECT whose column aliases are the documented names, such as `record_id` and `changed_at`.
+    pub query: String,
+    /// What the words of the `status` column mean; capital letters and outer blanks do not matter, `""` stands for an
+    /// empty status. A word that is not listed holds its record back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub status_words: BTreeMap<String, StatusWord>,
+}
+
+/// What a word of the status column means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatusWord {
+    /// The fact holds.
+    Final,
+    /// The fact is taken back.
+    Cancelled,
+    /// Planned, refused, preliminary: not a fact (yet).
+    NotAFact,
+}
+
+/// The encoding of text that arrives as bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Encoding {
+    /// UTF-8.
+    #[default]
+    #[serde(rename = "utf-8")]
+    Utf8,
+    /// Windows code page 1251.
+    #[serde(rename = "windows-1251")]
+    Windows1251,
+    /// KOI8-R.
+    #[serde(rename = "koi8-r")]
+    Koi8R,
+    /// DOS code page 866.
+    #[serde(rename = "ibm866")]
+    Ibm866,
+}
+
+/// A time zone by its IANA name, such as `Europe/Moscow`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct TimeZone(pub Tz);
+
+impl Default for TimeZone {
+    fn default() -> Self {
+        Self(Tz::Europe__Moscow)
+    }
+}
+
+impl TryFrom<String> for TimeZone {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        name.parse().map(Self).map_err(|_| {
+            let near = chrono_tz::TZ_VARIANTS
+                .iter()
+                .max_by(|a, b| strsim::jaro(a.name(), &name).total_cmp(&strsim::jaro(b.name(), &name)))
+                .map_or("Europe/Moscow", |zone| zone.name());
+            format!("no such time zone; write an IANA name, perhaps `{near}`")
+        })
+    }
+}
+
+impl From<TimeZone> for String {
+    fn from(zone: TimeZone) -> Self {
+        zone.0.name().to_owned()
+    }
+}
+
+/// How a connection is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// `prefer` encrypts when the server can, `require` insists, `verify-full` also checks the server's name.
+    #[serde(default)]
+    pub mode: TlsMode,
+    /// PEM file with the clinic's own certificate authority, trusted besides the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// PEM file with the client certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate_file: Option<PathBuf>,
+    /// PEM file with the client certificate's key; only its owner may read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_key_file: Option<PathBuf>,
+}
+
+/// How much encryption is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsMode {
+    /// No encryption.
+    Disable,
+    /// Encrypted when the server offers it; the server is not verified.
+    #[default]
+    Prefer,
+    /// Encrypted or not at all; the server is not verified.
+    Require,
+    /// Encrypted, and the certificate must be valid for the host's name.
+    VerifyFull,
+}
+
+/// What all three kinds share, taken out of the configuration.
+pub(crate) struct Common {
+    pub time_zone: Tz,
+    pub encoding: Encoding,
+    pub overlap_seconds: u32,
+    pub statement_timeout_seconds: u32,
+    pub connect_timeout_seconds: u32,
+    /// In the order of [`connector_kit::Feed::ALL`].
+    pub feeds: [Option<FeedConfig>; 3],
+}
+
+const fn default_overlap() -> u32 {
+    300
+}
+
+const fn default_statement_timeout() -> u32 {
+    60
+}
+
+const fn default_connect_timeout() -> u32 {
+    10
+}
+
+#[cfg(feature = "postgres")]
+const fn default_postgres_port() -> u16 {
+    5432
+}
+
+#[cfg(feature = "mysql")]
+const fn default_mysql_port() -> u16 {
+    3306
+}

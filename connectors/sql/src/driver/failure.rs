@@ -1,0 +1,92 @@
+//! A database's failure in our own words: worth another try, or in need of a person. Its free text never gets out.
+
+use connector_kit::SourceError;
+
+use crate::statement::Statement;
+
+/// What went wrong, and what to change.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    what: String,
+    /// None where the same request may succeed later.
+    help: Option<String>,
+    /// The server's message, where it may name a table or column. Only words of the configured query are taken from it.
+    message: Option<String>,
+}
+
+impl Failure {
+    pub fn retry(what: impl Into<String>) -> Self {
+        Self { what: what.into(), help: None, message: None }
+    }
+
+    pub fn misconfigured(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { what: what.into(), help: Some(help.into()), message: None }
+    }
+
+    /// Keeps the server's message for the one word of it that may be shown.
+    #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+    pub fn naming(mut self, message: &str) -> Self {
+        self.message = Some(message.to_owned());
+        self
+    }
+
+    /// The failure and its help, for a report.
+    pub fn words(&self, statement: Option<&Statement>) -> (String, String) {
+        let name = self.message.as_deref().zip(statement).and_then(|(message, query)| query.name_in(message));
+        let what = match name {
+            Some(name) => format!("{} (near `{name}`)", self.what),
+            None => self.what.clone(),
+        };
+        (what, self.help.clone().unwrap_or_else(|| "it may pass; the gateway tries again by itself".into()))
+    }
+
+    /// The failure as the trait's error; `place` says where.
+    pub fn at(&self, place: &str, statement: Option<&Statement>) -> SourceError {
+        let (what, help) = self.words(statement);
+        let what = format!("{place}: {what}");
+        if self.help.is_some() { SourceError::misconfigured(what, help) } else { SourceError::retry(what) }
+    }
+}
+
+/// What is the same for every driver of sqlx; the database's own errors come from `database`.
+pub(crate) fn from_sqlx(
+    error: &sqlx::Error,
+    place: &str,
+    database: impl Fn(&dyn sqlx::error::DatabaseError) -> Failure,
+) -> Failure {
+    match error {
+        sqlx::Error::Database(error) => database(error.as_ref()),
+        sqlx::Error::Io(error) => from_io(error, place),
+        sqlx::Error::Tls(_) => tls(place),
+        sqlx::Error::Configuration(_) => Failure::misconfigured(
+            format!("the driver refuses the settings for {place}"),
+            "check host, port, tls and the certificate files",
+        ),
+        sqlx::Error::Protocol(_) => Failure::retry(format!("{place} broke off, or speaks another protocol")),
+        _ => Failure::retry(format!("the driver gave up on {place}")),
+    }
+}
+
+fn from_io(error: &std::io::Error, place: &str) -> Failure {
+    use std::io::ErrorKind::{InvalidData, InvalidInput, NotFound, PermissionDenied};
+    match error.kind() {
+        // Rustls hands its own errors on as InvalidData.
+        InvalidData => tls(place),
+        NotFound | PermissionDenied | InvalidInput => Failure::misconfigured(
+            format!("{place} cannot be opened: {}", error.kind()),
+            "check the path or host name and its permissions",
+        ),
+        kind => Failure::retry(format!(
+            "{place} cannot be reached: {kind}; is the server running, are host and port right?"
+        )),
+    }
+}
+
+fn tls(place: &str) -> Failure {
+    Failure::misconfigured(
+        format!(
+            "no encrypted connection to {place}: the server offers none, or its certificate is not accepted"
+        ),
+        "check tls.mode, tls.ca_file and that the certificate is valid now for this host name",
+    )
+}

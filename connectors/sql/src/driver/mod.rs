@@ -1,0 +1,215 @@
+//! What the three databases have in common: how a session is had, kept, bounded in time and given back.
+
+mod failure;
+#[cfg(feature = "mysql")]
+pub(crate) mod mysql;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+pub(crate) use failure::Failure;
+
+use crate::statement::Syntax;
+use crate::value::{Cell, Key, Kind, Sql};
+
+/// Most connections to one source at a time.
+const MAX_CONNECTIONS: usize = 2;
+/// How long a kept connection may take to answer before it is given up.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// What the network may add to a statement's own time limit.
+const GRACE: Duration = Duration::from_secs(5);
+/// Characters (bytes of a bytes column) read of one value; no documented column is that long.
+pub(crate) const MAX_VALUE_LENGTH: usize = 1024;
+/// Sorting fewer rows than this for a page does not matter.
+pub(crate) const MANY_ROWS: u64 = 10_000;
+
+/// A column as the database describes it.
+pub(crate) struct Described {
+    pub name: String,
+    pub kind: Kind,
+    /// The database's name for the type.
+    pub type_name: String,
+}
+
+/// A plan that reads and sorts more than it has to.
+pub(crate) struct SlowPlan {
+    /// Rows the database expects to sort; None where it does not estimate.
+    pub rows: Option<u64>,
+    /// The table, if the plan names one.
+    pub table: Option<String>,
+}
+
+/// How one kind of database is written to, and reached.
+#[async_trait]
+pub(crate) trait Driver: Send + Sync {
+    fn kind(&self) -> &'static str;
+    fn syntax(&self) -> Syntax;
+    /// False where a kept session could go on reading a file that has been replaced.
+    fn keeps_sessions(&self) -> bool;
+    /// Quotes a column's name.
+    fn quote(&self, name: &str) -> String;
+    /// An expression for the bounded text form of a column (raw bytes for a bytes column).
+    fn project(&self, column: &str, kind: Kind) -> String;
+    /// Appends an expression for a key, in the column's own type, and binds it.
+    fn push_key(&self, sql: &mut Sql, key: &Key);
+    /// Appends the condition "after this key", in the form an index on both columns serves.
+    fn push_after(&self, sql: &mut Sql, columns: (&str, &str), at: &Key, id: &Key);
+    /// A further condition that a usable `changed_at` fulfils.
+    fn usable_stamp(&self, _column: &str) -> Option<String> {
+        None
+    }
+    /// Statement with one row for each way a `changed_at` is written, where a column may mix them.
+    fn stamp_styles_sql(&self, _column: &str, _source: &str) -> Option<String> {
+        None
+    }
+    /// Statement that returns the server's version as text.
+    fn version_sql(&self) -> &'static str;
+    /// The product's name, given its version.
+    fn product(&self, version: &str) -> String;
+    /// Whether the account may write: a statement that returns rows of text, and how to read them.
+    fn write_privileges(&self) -> Option<WritePrivileges>;
+    /// What is worth a warning about how the connection is protected.
+    fn transport_warning(&self) -> Option<(String, String)> {
+        None
+    }
+    async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure>;
+}
+
+/// Statement and reader for [`Driver::write_privileges`].
+pub(crate) struct WritePrivileges {
+    pub sql: &'static str,
+    pub may_write: fn(&str) -> bool,
+}
+
+/// One connection.
+#[async_trait]
+pub(crate) trait Session: Send {
+    async fn ping(&mut self) -> Result<(), Failure>;
+    /// Begins a read-only transaction on one snapshot.
+    async fn begin(&mut self) -> Result<(), Failure>;
+    async fn end(&mut self) -> Result<(), Failure>;
+    /// The columns of a query, without running it.
+    async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure>;
+    /// All rows of a statement whose columns have these kinds.
+    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, Failure>;
+    /// Looks at the plan of a paging statement; None when it is a good one.
+    async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure>;
+}
+
+/// The sessions of one source. The pool of sqlx is not used: it retries a refused connection until its time is up and
+/// then no longer knows why.
+pub(crate) struct Sessions {
+    pub driver: Box<dyn Driver>,
+    idle: Mutex<Vec<Box<dyn Session>>>,
+    permits: Semaphore,
+    connect_timeout: Duration,
+    statement_timeout: Duration,
+}
+
+/// A session lent out. It is dropped, and with it the connection, unless it is given back after success.
+pub(crate) struct Lease<'s> {
+    session: Box<dyn Session>,
+    limit: Duration,
+    owner: &'s Sessions,
+    _permit: SemaphorePermit<'s>,
+}
+
+impl Sessions {
+    pub fn new(driver: Box<dyn Driver>, connect_timeout: Duration, statement_timeout: Duration) -> Self {
+        let permits = Semaphore::new(MAX_CONNECTIONS);
+        Self { driver, idle: Mutex::default(), permits, connect_timeout, statement_timeout }
+    }
+
+    /// Lends a session: a kept one that still answers, or a new one.
+    pub async fn lease(&self) -> Result<Lease<'_>, Failure> {
+        let permit = self.permits.acquire().await.map_err(|_| Failure::retry("the source is closed"))?;
+        let limit = self.statement_timeout + GRACE;
+        let lend = |session| Lease { session, limit, owner: self, _permit: permit };
+        loop {
+            let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(mut session) = kept else { break };
+            if matches!(timeout(PING_TIMEOUT, session.ping()).await, Ok(Ok(()))) {
+                return Ok(lend(session));
+            }
+        }
+        let seconds = self.connect_timeout.as_secs();
+        match timeout(self.connect_timeout, self.driver.open(self.statement_timeout)).await {
+            Ok(session) => session.map(lend),
+            Err(_) => Err(Failure::retry(format!("the database gave no connection within {seconds} s"))),
+        }
+    }
+}
+
+impl Lease<'_> {
+    async fn bounded<T>(
+        limit: Duration,
+        step: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        match timeout(limit, step).await {
+            Ok(result) => result,
+            Err(_) => {
+                Err(Failure::retry(format!("the database did not answer within {} s", limit.as_secs())))
+            }
+        }
+    }
+
+    pub async fn begin(&mut self) -> Result<(), Failure> {
+        Self::bounded(self.limit, self.session.begin()).await
+    }
+
+    pub async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
+        Self::bounded(self.limit, self.session.describe(query)).await
+    }
+
+    pub async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, Failure> {
+        Self::bounded(self.limit, self.session.fetch(sql, kinds)).await
+    }
+
+    pub async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure> {
+        Self::bounded(self.limit, self.session.slow_plan(sql)).await
+    }
+
+    /// The first column of a statement's rows, as text; NULLs are left out.
+    pub async fn texts(&mut self, sql: &Sql) -> Result<Vec<String>, Failure> {
+        let rows = self.fetch(sql, &[Kind::Text]).await?;
+        let text = |row: Vec<Cell>| row.into_iter().next()?.bytes;
+        Ok(rows
+            .into_iter()
+            .filter_map(text)
+            .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
+            .collect())
+    }
+
+    /// Ends the transaction and keeps the session for the next one.
+    pub async fn give_back(mut self) -> Result<(), Failure> {
+        Self::bounded(self.limit, self.session.end()).await?;
+        if self.owner.driver.keeps_sessions() {
+            self.owner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.session);
+        }
+        Ok(())
+    }
+}
+
+/// True for an address that never leaves this machine.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn is_local_host(host: &str) -> bool {
+    host.starts_with('/')
+        || host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn transport_warning(place: &str) -> (String, String) {
+    (
+        format!("the connection to {place} does not verify who answers"),
+        "set tls = { mode = \"verify-full\", ca_file = \"…\" }".to_owned(),
+    )
+}

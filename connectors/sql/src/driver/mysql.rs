@@ -1,0 +1,320 @@
+//! MariaDB and MySQL: values as text through CAST (zero dates included), keys cast to the column's own type.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::ExposeSecret;
+use sqlx::error::DatabaseError;
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlSslMode};
+use sqlx::{
+    AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement, TypeInfo,
+};
+
+use super::failure::from_sqlx;
+use super::{Described, Driver, Failure, MANY_ROWS, MAX_VALUE_LENGTH, Session, SlowPlan, WritePrivileges};
+use crate::config::{MySqlConfig, TlsMode};
+use crate::settings::Tls;
+use crate::statement::Syntax;
+use crate::value::{Bind, Cell, Key, Kind, Sql};
+
+pub(crate) struct MySql {
+    options: MySqlConnectOptions,
+    place: String,
+    unprotected: bool,
+}
+
+impl MySql {
+    pub fn new(config: &MySqlConfig, password: Option<&secrecy::SecretString>, tls: &Tls) -> Self {
+        let mode = match tls.mode {
+            TlsMode::Disable => MySqlSslMode::Disabled,
+            TlsMode::Prefer => MySqlSslMode::Preferred,
+            TlsMode::Require => MySqlSslMode::Required,
+            TlsMode::VerifyFull => MySqlSslMode::VerifyIdentity,
+        };
+        // The session keeps the server's SQL mode, for which the administrator's query was written.
+        let mut options = MySqlConnectOptions::new()
+            .port(config.port)
+            .database(&config.database)
+            .username(&config.user)
+            .statement_cache_capacity(0)
+            .charset("utf8mb4")
+            .pipes_as_concat(false)
+            .no_engine_substitution(false)
+            .timezone("+00:00".to_owned())
+            .ssl_mode(mode)
+            .disable_statement_logging();
+        options = if config.host.starts_with('/') {
+            options.socket(&config.host)
+        } else {
+            options.host(&config.host)
+        };
+        if let Some(password) = password {
+            options = options.password(password.expose_secret());
+        }
+        if let Some(ca) = &tls.ca {
+            options = options.ssl_ca(ca);
+        }
+        if let Some((certificate, key)) = &tls.client {
+            options = options.ssl_client_cert(certificate).ssl_client_key_from_pem(key.expose_secret());
+        }
+        let unprotected = tls.mode != TlsMode::VerifyFull && !super::is_local_host(&config.host);
+        Self { options, place: format!("MariaDB/MySQL at {}:{}", config.host, config.port), unprotected }
+    }
+}
+
+#[async_trait]
+impl Driver for MySql {
+    fn kind(&self) -> &'static str {
+        "mysql"
+    }
+
+    fn syntax(&self) -> Syntax {
+        Syntax::MySql
+    }
+
+    fn keeps_sessions(&self) -> bool {
+        true
+    }
+
+    fn quote(&self, name: &str) -> String {
+        format!("`{}`", name.replace('`', "``"))
+    }
+
+    fn project(&self, column: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Bytes => format!("LEFT({column}, {MAX_VALUE_LENGTH})"),
+            _ => format!("LEFT(CAST({column} AS CHAR), {MAX_VALUE_LENGTH})"),
+        }
+    }
+
+    fn push_key(&self, sql: &mut Sql, key: &Key) {
+        let text = String::from_utf8_lossy(&key.value).into_owned();
+        let scale = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+        let expression = match key.kind {
+            Kind::Bytes => "UNHEX(?)".to_owned(),
+            Kind::Integer => "CAST(? AS SIGNED)".to_owned(),
+            Kind::Unsigned => "CAST(? AS UNSIGNED)".to_owned(),
+            Kind::Decimal => format!("CAST(? AS DECIMAL(65, {scale}))"),
+            Kind::Date => "CAST(? AS DATE)".to_owned(),
+            Kind::Timestamp | Kind::TimestampTz => "CAST(? AS DATETIME(6))".to_owned(),
+            _ => "?".to_owned(),
+        };
+        sql.binds.push(Bind::Text(if key.kind == Kind::Bytes { hex::encode(&key.value) } else { text }));
+        sql.push(&expression);
+    }
+
+    // A row comparison would read the whole index here; the first half of this one begins at the right place.
+    fn push_after(&self, sql: &mut Sql, (at_column, id_column): (&str, &str), at: &Key, id: &Key) {
+        sql.push(&format!("{at_column} >= "));
+        self.push_key(sql, at);
+        sql.push(&format!(" AND ({at_column} > "));
+        self.push_key(sql, at);
+        sql.push(&format!(" OR {id_column} > "));
+        self.push_key(sql, id);
+        sql.push(")");
+    }
+
+    fn version_sql(&self) -> &'static str {
+        "SELECT VERSION()"
+    }
+
+    fn product(&self, version: &str) -> String {
+        if version.contains("MariaDB") { format!("MariaDB {version}") } else { format!("MySQL {version}") }
+    }
+
+    fn write_privileges(&self) -> Option<WritePrivileges> {
+        Some(WritePrivileges { sql: "SHOW GRANTS", may_write: grants_writing })
+    }
+
+    fn transport_warning(&self) -> Option<(String, String)> {
+        self.unprotected.then(|| super::transport_warning(&self.place))
+    }
+
+    async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure> {
+        let failure = |error: sqlx::Error| from_sqlx(&error, &self.place, database_failure);
+        let connection = self.options.connect().await.map_err(failure)?;
+        let mut session = MySqlSession { connection, place: self.place.clone() };
+        let version = session.fetch(&Sql::plain("SELECT VERSION()"), &[Kind::Text]).await?;
+        let version = version.first().and_then(|row| row[0].bytes.clone()).unwrap_or_default();
+        let seconds = statement_timeout.as_secs();
+        let limit = if String::from_utf8_lossy(&version).contains("MariaDB") {
+            format!("max_statement_time = {seconds}")
+        } else {
+            format!("max_execution_time = {}", seconds * 1000)
+        };
+        // Zero dates must survive the comparison with a key; under NO_ZERO_DATE the cast would make NULL of them.
+        session
+            .run(format!(
+                "SET SESSION {limit}, SESSION sql_mode = \
+             REPLACE(REPLACE(@@SESSION.sql_mode, 'NO_ZERO_IN_DATE', ''), 'NO_ZERO_DATE', '')"
+            ))
+            .await?;
+        session.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ".to_owned()).await?;
+        Ok(Box::new(session))
+    }
+}
+
+/// Reads one line of SHOW GRANTS.
+fn grants_writing(grant: &str) -> bool {
+    let privileges = grant.split(" ON ").next().unwrap_or_default();
+    ["ALL PRIVILEGES", "INSERT", "UPDATE", "DELETE", "DROP", "ALTER"]
+        .iter()
+        .any(|word| privileges.contains(word))
+}
+
+struct MySqlSession {
+    connection: MySqlConnection,
+    place: String,
+}
+
+impl MySqlSession {
+    fn failure(&self, error: &sqlx::Error) -> Failure {
+        from_sqlx(error, &self.place, database_failure)
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), Failure> {
+        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await;
+        done.map(|_| ()).map_err(|error| self.failure(&error))
+    }
+}
+
+#[async_trait]
+impl Session for MySqlSession {
+    async fn ping(&mut self) -> Result<(), Failure> {
+        self.connection.ping().await.map_err(|error| self.failure(&error))
+    }
+
+    async fn begin(&mut self) -> Result<(), Failure> {
+        self.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY".to_owned()).await
+    }
+
+    async fn end(&mut self) -> Result<(), Failure> {
+        self.run("ROLLBACK".to_owned()).await
+    }
+
+    async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
+        // With the statement cache off this prepares, reads the columns and closes.
+        let prepared = self.connection.prepare(AssertSqlSafe(query.to_owned()).into_sql_str()).await;
+        let statement = prepared.map_err(|error| self.failure(&error))?;
+        Ok(statement
+            .columns()
+            .iter()
+            .map(|column| {
+                let type_name = column.type_info().name();
+                Described {
+                    name: column.name().to_owned(),
+                    kind: kind_of(type_name),
+                    type_name: type_name.to_lowercase(),
+                }
+            })
+            .collect())
+    }
+
+    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, Failure> {
+        let mut query = sqlx::query(AssertSqlSafe(sql.text.as_str())).persistent(false);
+        for bind in &sql.binds {
+            query = match bind {
+                Bind::Text(text) => query.bind(text.as_str()),
+                Bind::Bytes(bytes) => query.bind(bytes.as_slice()),
+                Bind::Integer(number) => query.bind(*number),
+                Bind::Real(number) => query.bind(*number),
+            };
+        }
+        let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.failure(&error))?;
+        rows.iter()
+            .map(|row| {
+                kinds
+                    .iter()
+                    .enumerate()
+                    .map(|(ordinal, kind)| {
+                        let bytes = row.try_get_unchecked(ordinal).map_err(|error| self.failure(&error))?;
+                        Ok(Cell { kind: *kind, bytes })
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+
+    async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure> {
+        // The text protocol gives every column of EXPLAIN as text, whatever the version makes of it.
+        let explain = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN {}", sql.text)));
+        let rows = explain.fetch_all(&mut self.connection).await.map_err(|error| self.failure(&error))?;
+        let text = |row: &sqlx::mysql::MySqlRow, column: &str| -> Option<String> {
+            row.try_get_unchecked::<Option<String>, _>(column).ok().flatten()
+        };
+        let sorts = rows.iter().any(|row| text(row, "Extra").is_some_and(|extra| extra.contains("filesort")));
+        let largest = rows
+            .iter()
+            .filter_map(|row| Some((text(row, "rows")?.parse::<u64>().ok()?, text(row, "table"))))
+            .max_by_key(|(rows, _)| *rows);
+        Ok(largest
+            .filter(|(rows, _)| sorts && *rows >= MANY_ROWS)
+            .map(|(rows, table)| SlowPlan { rows: Some(rows), table }))
+    }
+}
+
+/// The driver's type names.
+fn kind_of(name: &str) -> Kind {
+    match name {
+        "BOOLEAN" | "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" => Kind::Integer,
+        "TINYINT UNSIGNED" | "SMALLINT UNSIGNED" | "MEDIUMINT UNSIGNED" | "INT UNSIGNED"
+        | "BIGINT UNSIGNED" => Kind::Unsigned,
+        "DECIMAL" => Kind::Decimal,
+        "FLOAT" | "DOUBLE" => Kind::Float,
+        "CHAR" | "VARCHAR" | "TINYTEXT" | "TEXT" | "MEDIUMTEXT" | "LONGTEXT" => Kind::Text,
+        "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" => Kind::Bytes,
+        "DATE" => Kind::Date,
+        "DATETIME" => Kind::Timestamp,
+        "TIMESTAMP" => Kind::TimestampTz,
+        "YEAR" => Kind::Year,
+        _ => Kind::Other,
+    }
+}
+
+fn database_failure(error: &dyn DatabaseError) -> Failure {
+    let number = error.try_downcast_ref::<MySqlDatabaseError>().map_or(0, MySqlDatabaseError::number);
+    let wrong = |what: &str, help: &str| Failure::misconfigured(format!("{what} (error {number})"), help);
+    match number {
+        1045 | 1698 => wrong(
+            "the server refuses the account or its password",
+            "check `user` and what `password` points to",
+        ),
+        1130 | 1129 | 3118 | 1820 | 1862 | 4151 => wrong(
+            "the server does not let this account in from here",
+            "let its administrator unlock it for this machine",
+        ),
+        1044 => wrong(
+            "the account may not use this database",
+            "check `database`, and grant the account SELECT on it",
+        ),
+        1049 => wrong("the server has no such database", "check `database`"),
+        1142 | 1143 | 1356 | 1370 => {
+            wrong("the account may not read something in the query", "grant it SELECT")
+                .naming(error.message())
+        }
+        1146 | 1109 => {
+            wrong("the query names a table that does not exist", "check the table's name and database")
+                .naming(error.message())
+        }
+        1054 => {
+            wrong("the query names a column that does not exist", "check the column's name and its table")
+                .naming(error.message())
+        }
+        1060 => wrong("the query gives two columns one name", "give each column an alias of its own")
+            .naming(error.message()),
+        1064 => {
+            wrong("the query has a syntax error", "run it in the mysql client first").naming(error.message())
+        }
+        1792 | 1290 => wrong("the query writes", "write a plain SELECT"),
+        1969 | 3024 | 1317 => Failure::retry(format!(
+            "the statement was stopped at statement_timeout_seconds (error {number}); an index on what changed_at and record_id stand for helps"
+        )),
+        1040 | 1203 | 1226 => Failure::retry(format!("the server has no free connection (error {number})")),
+        _ => match error.code().as_deref().and_then(|state| state.get(..2)) {
+            Some("22" | "42") => {
+                wrong("the query fails", "run it in the mysql client: it may not suit every row")
+            }
+            _ => Failure::retry(format!("the server is not able to answer now (error {number})")),
+        },
+    }
+}

@@ -1,0 +1,325 @@
+//! PostgreSQL: values as text in UTC, keys cast to the column's own type, row comparison an index serves.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::ExposeSecret;
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
+use sqlx::{
+    AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement, TypeInfo,
+};
+
+use super::failure::from_sqlx;
+use super::{Described, Driver, Failure, MANY_ROWS, MAX_VALUE_LENGTH, Session, SlowPlan, WritePrivileges};
+use crate::config::{PostgresConfig, TlsMode};
+use crate::settings::Tls;
+use crate::statement::Syntax;
+use crate::value::{Bind, Cell, Key, Kind, Sql};
+
+pub(crate) struct Postgres {
+    options: PgConnectOptions,
+    place: String,
+    unprotected: bool,
+}
+
+impl Postgres {
+    pub fn new(config: &PostgresConfig, password: Option<&secrecy::SecretString>, tls: &Tls) -> Self {
+        let mode = match tls.mode {
+            TlsMode::Disable => PgSslMode::Disable,
+            TlsMode::Prefer => PgSslMode::Prefer,
+            TlsMode::Require => PgSslMode::Require,
+            TlsMode::VerifyFull => PgSslMode::VerifyFull,
+        };
+        let mut options = PgConnectOptions::new_without_pgpass()
+            .host(&config.host)
+            .port(config.port)
+            .database(&config.database)
+            .username(&config.user)
+            // Always set: the driver would otherwise take one from its environment.
+            .password(password.map_or("", |password| password.expose_secret()))
+            .application_name("clinic-gateway")
+            .statement_cache_capacity(0)
+            .ssl_mode(mode)
+            .disable_statement_logging();
+        if let Some(ca) = &tls.ca {
+            options = options.ssl_root_cert(ca);
+        }
+        if let Some((certificate, key)) = &tls.client {
+            options = options.ssl_client_cert(certificate).ssl_client_key_from_pem(key.expose_secret());
+        }
+        let unprotected = tls.mode != TlsMode::VerifyFull && !super::is_local_host(&config.host);
+        Self { options, place: format!("PostgreSQL at {}:{}", config.host, config.port), unprotected }
+    }
+}
+
+#[async_trait]
+impl Driver for Postgres {
+    fn kind(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn syntax(&self) -> Syntax {
+        Syntax::Postgres
+    }
+
+    fn keeps_sessions(&self) -> bool {
+        true
+    }
+
+    fn quote(&self, name: &str) -> String {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+
+    fn project(&self, column: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Bytes => format!("substring({column} from 1 for {MAX_VALUE_LENGTH})"),
+            _ => format!("left({column}::text, {MAX_VALUE_LENGTH})"),
+        }
+    }
+
+    fn push_key(&self, sql: &mut Sql, key: &Key) {
+        let number = sql.binds.len() + 1;
+        let (bind, expression) = match (std::str::from_utf8(&key.value), key.kind) {
+            (_, Kind::Bytes) => (hex::encode(&key.value), format!("decode(${number}, 'hex')")),
+            // Only an SQL_ASCII database holds text that is not UTF-8.
+            (Err(_), _) => {
+                (hex::encode(&key.value), format!("convert_from(decode(${number}, 'hex'), 'SQL_ASCII')"))
+            }
+            (Ok(text), kind) => (text.to_owned(), format!("${number}::{}", type_name(kind))),
+        };
+        sql.binds.push(Bind::Text(bind));
+        sql.push(&expression);
+    }
+
+    fn push_after(&self, sql: &mut Sql, (at_column, id_column): (&str, &str), at: &Key, id: &Key) {
+        sql.push(&format!("({at_column}, {id_column}) > ("));
+        self.push_key(sql, at);
+        sql.push(", ");
+        self.push_key(sql, id);
+        sql.push(")");
+    }
+
+    fn version_sql(&self) -> &'static str {
+        "SELECT current_setting('server_version')"
+    }
+
+    fn product(&self, version: &str) -> String {
+        format!("PostgreSQL {version}")
+    }
+
+    fn write_privileges(&self) -> Option<WritePrivileges> {
+        Some(WritePrivileges {
+            sql: "SELECT count(*)::text FROM pg_catalog.pg_class AS c \
+                  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+                  WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
+                  AND n.nspname NOT LIKE 'pg\\_toast%' AND (has_table_privilege(c.oid, 'INSERT') \
+                  OR has_table_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE'))",
+            may_write: |count| count != "0",
+        })
+    }
+
+    fn transport_warning(&self) -> Option<(String, String)> {
+        self.unprotected.then(|| super::transport_warning(&self.place))
+    }
+
+    async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure> {
+        let connection =
+            self.options.connect().await.map_err(|error| from_sqlx(&error, &self.place, database_failure))?;
+        let (place, encoding) = (self.place.clone(), "");
+        let mut session = PostgresSession { connection, place, statement_timeout, encoding };
+        let encoding =
+            session.fetch(&Sql::plain("SELECT current_setting('server_encoding')"), &[Kind::Text]).await?;
+        if encoding.first().is_some_and(|row| row[0].bytes.as_deref() == Some(b"SQL_ASCII")) {
+            session.encoding = "; SET LOCAL client_encoding = 'SQL_ASCII'";
+        }
+        Ok(Box::new(session))
+    }
+}
+
+struct PostgresSession {
+    connection: PgConnection,
+    place: String,
+    statement_timeout: Duration,
+    /// Lets a database without an encoding hand over its bytes as they are; as UTF-8 it would refuse them.
+    encoding: &'static str,
+}
+
+impl PostgresSession {
+    fn failure(&self, error: &sqlx::Error) -> Failure {
+        from_sqlx(error, &self.place, database_failure)
+    }
+
+    async fn rows(&mut self, sql: &Sql) -> Result<Vec<PgRow>, Failure> {
+        // Not persistent: nothing is left prepared on the clinic's server, and poolers in between do not mind.
+        let mut query = sqlx::query(AssertSqlSafe(sql.text.as_str())).persistent(false);
+        for bind in &sql.binds {
+            query = match bind {
+                Bind::Text(text) => query.bind(text.as_str()),
+                Bind::Bytes(bytes) => query.bind(bytes.as_slice()),
+                Bind::Integer(number) => query.bind(*number),
+                Bind::Real(number) => query.bind(*number),
+            };
+        }
+        query
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| from_sqlx(&error, &self.place, database_failure))
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), Failure> {
+        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await;
+        done.map(|_| ()).map_err(|error| self.failure(&error))
+    }
+}
+
+#[async_trait]
+impl Session for PostgresSession {
+    async fn ping(&mut self) -> Result<(), Failure> {
+        self.connection.ping().await.map_err(|error| self.failure(&error))
+    }
+
+    async fn begin(&mut self) -> Result<(), Failure> {
+        let timeout_ms = self.statement_timeout.as_millis();
+        self.run(format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {timeout_ms}; \
+             SET LOCAL idle_in_transaction_session_timeout = {timeout_ms}; \
+             SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL bytea_output = 'hex'{}",
+            self.encoding
+        ))
+        .await
+    }
+
+    async fn end(&mut self) -> Result<(), Failure> {
+        self.run("ROLLBACK".to_owned()).await
+    }
+
+    async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
+        let prepared = (&mut self.connection).prepare(AssertSqlSafe(query.to_owned()).into_sql_str()).await;
+        let statement = prepared.map_err(|error| self.failure(&error))?;
+        // The driver never closes what it prepares while its cache is off.
+        self.run("DEALLOCATE ALL".to_owned()).await?;
+        Ok(statement
+            .columns()
+            .iter()
+            .map(|column| Described {
+                name: column.name().to_owned(),
+                kind: kind_of(column.type_info().oid().map_or(0, |oid| oid.0)),
+                type_name: column.type_info().name().to_lowercase(),
+            })
+            .collect())
+    }
+
+    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, Failure> {
+        let rows = self.rows(sql).await?;
+        rows.iter()
+            .map(|row| {
+                kinds
+                    .iter()
+                    .enumerate()
+                    .map(|(ordinal, kind)| {
+                        let bytes = row.try_get_unchecked(ordinal).map_err(|error| self.failure(&error))?;
+                        Ok(Cell { kind: *kind, bytes })
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+
+    async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure> {
+        let explain = Sql { text: format!("EXPLAIN (FORMAT JSON) {}", sql.text), binds: sql.binds.clone() };
+        let rows = self.rows(&explain).await?;
+        let text: Option<Vec<u8>> = rows.first().and_then(|row| row.try_get_unchecked(0).ok());
+        let plan: serde_json::Value =
+            text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        Ok(sort_of_many(&plan[0]["Plan"]))
+    }
+}
+
+/// The first full sort of many rows in a plan, and the table below it.
+fn sort_of_many(node: &serde_json::Value) -> Option<SlowPlan> {
+    let rows = node["Plan Rows"].as_u64().unwrap_or(0);
+    if node["Node Type"] == "Sort" && rows >= MANY_ROWS {
+        return Some(SlowPlan { rows: Some(rows), table: relation(node) });
+    }
+    node["Plans"].as_array()?.iter().find_map(sort_of_many)
+}
+
+fn relation(node: &serde_json::Value) -> Option<String> {
+    let own = node["Relation Name"].as_str().map(str::to_owned);
+    own.or_else(|| node["Plans"].as_array()?.iter().find_map(relation))
+}
+
+/// The type's name for a cast.
+fn type_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Integer => "int8",
+        Kind::Decimal => "numeric",
+        Kind::Uuid => "uuid",
+        Kind::Date => "date",
+        Kind::Timestamp => "timestamp",
+        Kind::TimestampTz => "timestamptz",
+        Kind::FixedText => "bpchar",
+        _ => "text",
+    }
+}
+
+/// The built-in types by their fixed numbers (`pg_type.dat`).
+fn kind_of(oid: u32) -> Kind {
+    match oid {
+        16 => Kind::Boolean,
+        17 => Kind::Bytes,
+        20 | 21 | 23 => Kind::Integer,
+        25 | 1043 => Kind::Text,
+        1042 => Kind::FixedText,
+        700 | 701 => Kind::Float,
+        1082 => Kind::Date,
+        1114 => Kind::Timestamp,
+        1184 => Kind::TimestampTz,
+        1700 => Kind::Decimal,
+        2950 => Kind::Uuid,
+        _ => Kind::Other,
+    }
+}
+
+fn database_failure(error: &dyn DatabaseError) -> Failure {
+    let code = error.code().unwrap_or_default().into_owned();
+    let code = code.as_str();
+    let wrong = |what: &str, help: &str| Failure::misconfigured(format!("{what} (SQLSTATE {code})"), help);
+    match code {
+        "28P01" => wrong("the server refuses the password", "check `user` and what `password` points to"),
+        "28000" => wrong(
+            "the server does not let this account in",
+            "check `user`, and that pg_hba.conf admits it from this machine with this tls.mode",
+        ),
+        "3D000" => wrong("the server has no such database", "check `database`"),
+        "42501" => wrong(
+            "the account may not read something in the query",
+            "grant it SELECT (and USAGE on the schema)",
+        )
+        .naming(error.message()),
+        "42P01" => wrong("the query names a table that does not exist", "check the table's name and schema")
+            .naming(error.message()),
+        "42703" => {
+            wrong("the query names a column that does not exist", "check the column's name and its table")
+                .naming(error.message())
+        }
+        "42883" | "42804" | "42846" => wrong(
+            "the query mixes types or calls an unknown function",
+            "add a cast, or check the function's name",
+        )
+        .naming(error.message()),
+        "42601" => wrong("the query has a syntax error", "run it in psql first").naming(error.message()),
+        "25006" => wrong("the query writes", "write a plain SELECT"),
+        "57014" => Failure::retry(format!(
+            "the statement was stopped at statement_timeout_seconds (SQLSTATE {code}); an index on what changed_at and record_id stand for helps"
+        )),
+        "53300" => Failure::retry(format!("the server has no free connection (SQLSTATE {code})")),
+        _ => match code.get(..2).unwrap_or_default() {
+            "0A" | "22" | "23" | "25" | "26" | "28" | "3D" | "3F" | "42" | "44" => {
+                wrong("the query fails", "run it in psql: a cast or a calculation may not suit every row")
+            }
+            _ => Failure::retry(format!("the server is not able to answer now (SQLSTATE {code})")),
+        },
+    }
+}

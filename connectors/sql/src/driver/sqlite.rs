@@ -1,0 +1,256 @@
+//! SQLite: a file opened read-only for each page, values typed one by one, keys bound in their own storage class.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::error::DatabaseError;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{
+    AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement, TypeInfo,
+    ValueRef,
+};
+
+use super::failure::from_sqlx;
+use super::{Described, Driver, Failure, MAX_VALUE_LENGTH, Session, SlowPlan, WritePrivileges};
+use crate::statement::Syntax;
+use crate::value::{Bind, Cell, Key, Kind, Sql};
+
+/// Steps of SQLite's virtual machine between two looks at the stop flag.
+const STEPS_BETWEEN_LOOKS: i32 = 10_000;
+
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    place: String,
+}
+
+impl Sqlite {
+    pub fn new(path: PathBuf) -> Self {
+        let place = format!("the SQLite file {}", path.display());
+        Self { path, place }
+    }
+}
+
+#[async_trait]
+impl Driver for Sqlite {
+    fn kind(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn syntax(&self) -> Syntax {
+        Syntax::Sqlite
+    }
+
+    // Nightly exports replace the whole file; an open handle would go on reading the old one.
+    fn keeps_sessions(&self) -> bool {
+        false
+    }
+
+    fn quote(&self, name: &str) -> String {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+
+    fn project(&self, column: &str, _kind: Kind) -> String {
+        format!(
+            "CASE WHEN typeof({column}) IN ('text', 'blob') THEN substr({column}, 1, {MAX_VALUE_LENGTH}) ELSE {column} END"
+        )
+    }
+
+    fn push_key(&self, sql: &mut Sql, key: &Key) {
+        let text = std::str::from_utf8(&key.value).ok();
+        let (bind, expression) = match (key.kind, text) {
+            (Kind::Bytes, _) => (Bind::Bytes(key.value.clone()), "?"),
+            (Kind::Integer, Some(text)) => {
+                (text.parse().map_or_else(|_| Bind::Text(text.to_owned()), Bind::Integer), "?")
+            }
+            (Kind::Float, Some(text)) => {
+                (text.parse().map_or_else(|_| Bind::Text(text.to_owned()), Bind::Real), "?")
+            }
+            (_, Some(text)) => (Bind::Text(text.to_owned()), "?"),
+            // Text that is not UTF-8 keeps its bytes.
+            (_, None) => (Bind::Bytes(key.value.clone()), "CAST(? AS TEXT)"),
+        };
+        sql.binds.push(bind);
+        sql.push(expression);
+    }
+
+    fn push_after(&self, sql: &mut Sql, (at_column, id_column): (&str, &str), at: &Key, id: &Key) {
+        sql.push(&format!("({at_column}, {id_column}) > ("));
+        self.push_key(sql, at);
+        sql.push(", ");
+        self.push_key(sql, id);
+        sql.push(")");
+    }
+
+    fn usable_stamp(&self, column: &str) -> Option<String> {
+        Some(format!("typeof({column}) IN ('integer', 'text')"))
+    }
+
+    fn stamp_styles_sql(&self, column: &str, source: &str) -> Option<String> {
+        Some(format!(
+            "SELECT DISTINCT typeof({column}) || CASE WHEN typeof({column}) = 'text' \
+             THEN substr({column}, 11, 1) || ({column} LIKE '%Z') ELSE '' END {source} WHERE {column} IS NOT NULL"
+        ))
+    }
+
+    fn version_sql(&self) -> &'static str {
+        "SELECT sqlite_version()"
+    }
+
+    fn product(&self, version: &str) -> String {
+        format!("SQLite {version}")
+    }
+
+    // Opened read-only: there is nothing to ask.
+    fn write_privileges(&self) -> Option<WritePrivileges> {
+        None
+    }
+
+    async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure> {
+        if let Err(error) = std::fs::metadata(&self.path) {
+            return Err(Failure::misconfigured(
+                format!("{} cannot be opened: {}", self.place, error.kind()),
+                "check `path` and its permissions",
+            ));
+        }
+        let failure = |error: sqlx::Error| from_sqlx(&error, &self.place, database_failure);
+        let options = SqliteConnectOptions::new()
+            .filename(&self.path)
+            .read_only(true)
+            .statement_cache_capacity(0)
+            .busy_timeout(statement_timeout.min(Duration::from_secs(10)))
+            .pragma("query_only", "ON")
+            .disable_statement_logging();
+        let mut connection = options.connect().await.map_err(failure)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        let mut handle = connection.lock_handle().await.map_err(failure)?;
+        handle.set_progress_handler(STEPS_BETWEEN_LOOKS, move || !seen.load(Ordering::Relaxed));
+        drop(handle);
+        Ok(Box::new(SqliteSession { connection, place: self.place.clone(), stop }))
+    }
+}
+
+struct SqliteSession {
+    connection: SqliteConnection,
+    place: String,
+    /// Set when the session is dropped, as it is at a timeout: the statement in the worker thread then stops.
+    stop: Arc<AtomicBool>,
+}
+
+impl Drop for SqliteSession {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl SqliteSession {
+    fn failure(&self, error: &sqlx::Error) -> Failure {
+        from_sqlx(error, &self.place, database_failure)
+    }
+
+    async fn run(&mut self, sql: &'static str) -> Result<(), Failure> {
+        let done = sqlx::raw_sql(sql).execute(&mut self.connection).await;
+        done.map(|_| ()).map_err(|error| self.failure(&error))
+    }
+
+    fn cell(&self, row: &SqliteRow, ordinal: usize) -> Result<Cell, Failure> {
+        let failure = |error: sqlx::Error| self.failure(&error);
+        let value = row.try_get_raw(ordinal).map_err(failure)?;
+        let class = value.type_info().name().to_owned();
+        drop(value);
+        let text = |text: String| Some(text.into_bytes());
+        Ok(match class.as_str() {
+            "INTEGER" => Cell {
+                kind: Kind::Integer,
+                bytes: text(row.try_get_unchecked::<i64, _>(ordinal).map_err(failure)?.to_string()),
+            },
+            "REAL" => {
+                let number: f64 = row.try_get_unchecked(ordinal).map_err(failure)?;
+                Cell { kind: Kind::Float, bytes: text(format!("{number:?}")) }
+            }
+            "TEXT" => Cell { kind: Kind::Text, bytes: row.try_get_unchecked(ordinal).map_err(failure)? },
+            "BLOB" => Cell { kind: Kind::Bytes, bytes: row.try_get_unchecked(ordinal).map_err(failure)? },
+            _ => Cell { kind: Kind::Dynamic, bytes: None },
+        })
+    }
+}
+
+#[async_trait]
+impl Session for SqliteSession {
+    async fn ping(&mut self) -> Result<(), Failure> {
+        self.connection.ping().await.map_err(|error| self.failure(&error))
+    }
+
+    async fn begin(&mut self) -> Result<(), Failure> {
+        self.run("BEGIN").await
+    }
+
+    async fn end(&mut self) -> Result<(), Failure> {
+        self.run("ROLLBACK").await
+    }
+
+    async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
+        let prepared = (&mut self.connection).prepare(AssertSqlSafe(query.to_owned()).into_sql_str()).await;
+        let statement = prepared.map_err(|error| self.failure(&error))?;
+        let described = |name: &str| Described {
+            name: name.to_owned(),
+            kind: Kind::Dynamic,
+            type_name: "decided value by value".to_owned(),
+        };
+        Ok(statement.columns().iter().map(|column| described(column.name())).collect())
+    }
+
+    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, Failure> {
+        let mut query = sqlx::query(AssertSqlSafe(sql.text.as_str())).persistent(false);
+        for bind in &sql.binds {
+            query = match bind {
+                Bind::Text(text) => query.bind(text.as_str()),
+                Bind::Bytes(bytes) => query.bind(bytes.as_slice()),
+                Bind::Integer(number) => query.bind(*number),
+                Bind::Real(number) => query.bind(*number),
+            };
+        }
+        let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.failure(&error))?;
+        rows.iter().map(|row| (0..kinds.len()).map(|ordinal| self.cell(row, ordinal)).collect()).collect()
+    }
+
+    async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure> {
+        let explain = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.text)));
+        let rows = explain.fetch_all(&mut self.connection).await.map_err(|error| self.failure(&error))?;
+        let steps: Vec<String> = rows.iter().filter_map(|row| row.try_get_unchecked("detail").ok()).collect();
+        let sorts = steps.iter().any(|step| step.contains("USE TEMP B-TREE FOR ORDER BY"));
+        let table =
+            steps.iter().find_map(|step| step.strip_prefix("SCAN ")?.split(' ').next()).map(str::to_owned);
+        Ok(sorts.then_some(SlowPlan { rows: None, table }))
+    }
+}
+
+fn database_failure(error: &dyn DatabaseError) -> Failure {
+    let code: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
+    let wrong =
+        |what: &str, help: &str| Failure::misconfigured(format!("{what} (SQLite error {code})"), help);
+    match code & 0xff {
+        1 => wrong(
+            "the query names something that does not exist, or has a syntax error",
+            "run it in sqlite3 first",
+        )
+        .naming(error.message()),
+        3 | 23 => wrong("SQLite may not read the file", "check its permissions"),
+        8 | 14 => wrong(
+            "the file cannot be opened for reading",
+            "check its permissions; a database in WAL mode needs its -wal and -shm files beside it, readable, \
+             or a folder this account may write to",
+        ),
+        11 => {
+            wrong("the file is damaged", "let the clinic system's administrator run PRAGMA integrity_check")
+        }
+        26 => wrong("the file is no SQLite database, or an encrypted one", "check `path`"),
+        5 | 6 => Failure::retry(format!("the file is locked by another program (SQLite error {code})")),
+        9 => Failure::retry("the statement was stopped at statement_timeout_seconds"),
+        20 | 25 => wrong("the query fails", "run it in sqlite3: it may not suit every row"),
+        _ => Failure::retry(format!("SQLite cannot read now (SQLite error {code})")),
+    }
+}

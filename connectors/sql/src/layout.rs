@@ -1,0 +1,138 @@
+//! Which of the query's columns is which: resolved once a run, so that rows are read by ordinal.
+
+use connector_kit::{Feed, IdentifierKind};
+
+use crate::columns::{self, Column, Role};
+use crate::driver::Described;
+use crate::value::Kind;
+
+/// Ordinal of `record_id` among the selected columns.
+pub(crate) const RECORD_ID: usize = 0;
+/// Ordinal of `changed_at`.
+pub(crate) const CHANGED_AT: usize = 1;
+
+/// The documented columns a query has, in the order they are selected.
+pub(crate) struct Layout {
+    columns: Vec<Column>,
+    /// The query's own spelling of each name.
+    pub names: Vec<String>,
+    pub kinds: Vec<Kind>,
+    /// The columns with a person's identifiers.
+    pub identifiers: Vec<(usize, IdentifierKind)>,
+}
+
+/// Something wrong with a query's columns.
+pub(crate) struct Problem {
+    pub what: String,
+    pub help: String,
+}
+
+/// The layout, if nothing is missing, and what there is to say.
+pub(crate) struct Resolution {
+    pub layout: Option<Layout>,
+    pub errors: Vec<Problem>,
+    pub warnings: Vec<Problem>,
+}
+
+impl Layout {
+    /// Where a documented column stands.
+    pub fn ordinal(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+}
+
+/// Finds the documented columns of a feed among those the database describes.
+pub(crate) fn resolve(feed: Feed, described: &[Described], has_status_words: bool) -> Resolution {
+    let mut found = Resolution { layout: None, errors: Vec::new(), warnings: Vec::new() };
+    let mut layout = Layout { columns: vec![], names: vec![], kinds: vec![], identifiers: vec![] };
+    for column in columns::of(feed) {
+        let mut named = described.iter().filter(|candidate| candidate.name.eq_ignore_ascii_case(column.name));
+        match (named.next(), named.next()) {
+            (Some(one), None) => take(column, one, &mut layout, &mut found.errors),
+            (Some(_), Some(_)) => found.errors.push(Problem {
+                what: format!("the query has two columns `{}`", column.name),
+                help: "give each column an alias of its own".into(),
+            }),
+            (None, _) if column.required => found.errors.push(missing(feed, column, described)),
+            (None, _) => {}
+        }
+    }
+    check_person(&layout, &mut found);
+    check_status(&layout, has_status_words, &mut found.errors);
+    for other in described {
+        if columns::of(feed).all(|column| !other.name.eq_ignore_ascii_case(column.name)) {
+            found.warnings.push(unknown(feed, &other.name));
+        }
+    }
+    found.layout = found.errors.is_empty().then_some(layout);
+    found
+}
+
+fn take(column: Column, described: &Described, layout: &mut Layout, errors: &mut Vec<Problem>) {
+    if !column.role.accepts(described.kind) {
+        errors.push(Problem {
+            what: format!("column `{}` is of type {}", column.name, described.type_name),
+            help: format!("it takes {}; add a CAST or a conversion to the query", column.role.wanted()),
+        });
+    }
+    if let Role::Identifier(kind) = column.role {
+        layout.identifiers.push((layout.columns.len(), kind));
+    }
+    layout.columns.push(column);
+    layout.names.push(described.name.clone());
+    layout.kinds.push(described.kind);
+}
+
+fn missing(feed: Feed, column: Column, described: &[Described]) -> Problem {
+    let similar = described.iter().find(|other| columns::nearest(feed, &other.name) == Some(column.name));
+    let help = match similar {
+        Some(other) => format!("rename `{}` to `{}`", other.name, column.name),
+        None => format!("add `… AS {}`; it takes {}", column.name, column.role.wanted()),
+    };
+    Problem { what: format!("the query has no column `{}`", column.name), help }
+}
+
+fn unknown(feed: Feed, name: &str) -> Problem {
+    let help = match columns::nearest(feed, name) {
+        Some(near) => format!("is `{near}` meant? Otherwise leave the column out"),
+        None => "leave it out of the query".to_owned(),
+    };
+    Problem { what: format!("column `{name}` is not one the gateway knows; it is not read"), help }
+}
+
+fn check_person(layout: &Layout, found: &mut Resolution) {
+    if layout.identifiers.is_empty() {
+        found.errors.push(Problem {
+            what: "the query has no person_* column".into(),
+            help: "add at least one, such as `… AS person_snils` or `… AS person_passport_foreign`".into(),
+        });
+    }
+    let foreign = layout.ordinal("person_passport_foreign").is_some();
+    let country = layout.ordinal("person_passport_foreign_country").is_some();
+    if foreign && !country {
+        found.warnings.push(Problem {
+            what: "person_passport_foreign stands without person_passport_foreign_country".into(),
+            help: "add the issuing country (ISO 3166-1 alpha-2 or alpha-3): without it a foreign passport is nobody's".into(),
+        });
+    }
+    if country && !foreign {
+        found.warnings.push(Problem {
+            what: "person_passport_foreign_country stands without person_passport_foreign".into(),
+            help: "add the passport's number, or leave the country out".into(),
+        });
+    }
+}
+
+fn check_status(layout: &Layout, has_words: bool, errors: &mut Vec<Problem>) {
+    match (layout.ordinal("status").is_some(), has_words) {
+        (true, false) => errors.push(Problem {
+            what: "the query has a column `status`, but status_words is empty".into(),
+            help: "map each word: status_words = { \"…\" = \"final\", \"…\" = \"cancelled\", \"…\" = \"not-a-fact\" }".into(),
+        }),
+        (false, true) => errors.push(Problem {
+            what: "status_words is set, but the query has no column `status`".into(),
+            help: "add `… AS status` to the query, or remove status_words".into(),
+        }),
+        _ => {}
+    }
+}

@@ -1,0 +1,29 @@
+//! Reads a clinic's records out of PostgreSQL, MariaDB/MySQL or SQLite, with one plain SELECT a kind of fact.
+//!
+//! The administrator's SELECT names its columns as [the README](../README.md) says; this crate wraps it for keyset paging,
+//! runs it in read-only transactions and gives every column type one defined meaning.
+
+mod check;
+mod columns;
+mod config;
+mod connector;
+mod cursor;
+mod date;
+mod driver;
+mod layout;
+mod page;
+mod row;
+mod settings;
+mod stamp;
+mod statement;
+mod text;
+mod value;
+
+#[cfg(feature = "mysql")]
+pub use config::MySqlConfig;
+#[cfg(feature = "postgres")]
+pub use config::PostgresConfig;
+#[cfg(feature = "sqlite")]
+pub use config::SqliteConfig;
+pub use config::{Encoding, FeedConfig, StatusWord, TimeZone, TlsConfig, TlsMode};
+pub use connector::SqlConnector;

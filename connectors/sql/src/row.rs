@@ -1,0 +1,207 @@
+//! One row of the query as the clinic's record.
+
+use chrono_tz::Tz;
+use connector_kit::{
+    ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, Identifier, IdentifierKind, Person,
+    RecordStatus,
+};
+use secrecy::SecretString;
+
+use crate::config::{Encoding, StatusWord};
+use crate::date;
+use crate::layout::{Layout, RECORD_ID};
+use crate::settings::{FeedSettings, Settings};
+use crate::text::{self, Text};
+use crate::value::{Cell, Kind};
+
+/// Reads rows of one feed.
+pub(crate) struct Reader<'s> {
+    layout: &'s Layout,
+    feed: &'s FeedSettings,
+    zone: Tz,
+    encoding: Encoding,
+    status: Option<usize>,
+    country: Option<usize>,
+    fact: FactColumns,
+}
+
+/// Ordinals of a fact's columns.
+struct FactColumns {
+    code: Coded,
+    result: Coded,
+    dose_number: Option<usize>,
+    series_doses: Option<usize>,
+    began_on: Option<usize>,
+    occurred_on: Option<usize>,
+}
+
+/// Ordinals of a code and of its system.
+struct Coded {
+    code: Option<usize>,
+    system: Option<usize>,
+}
+
+impl<'s> Reader<'s> {
+    pub fn new(layout: &'s Layout, feed: &'s FeedSettings, settings: &Settings) -> Self {
+        let coded =
+            |code: &str, system: &str| Coded { code: layout.ordinal(code), system: layout.ordinal(system) };
+        let fact = FactColumns {
+            code: match feed.feed {
+                Feed::Vaccinations => coded("vaccine_code", "vaccine_system"),
+                Feed::Tests => coded("test_code", "test_system"),
+                Feed::Recoveries => coded("diagnosis_code", "diagnosis_system"),
+            },
+            result: coded("result_code", "result_system"),
+            dose_number: layout.ordinal("dose_number"),
+            series_doses: layout.ordinal("series_doses"),
+            began_on: layout.ordinal("began_on"),
+            occurred_on: layout.ordinal("occurred_on"),
+        };
+        Self {
+            layout,
+            feed,
+            zone: settings.zone,
+            encoding: settings.encoding,
+            status: layout.ordinal("status"),
+            country: layout.ordinal("person_passport_foreign_country"),
+            fact,
+        }
+    }
+
+    pub fn record(&self, row: &[Cell]) -> ClinicRecord {
+        let fact = match self.feed.feed {
+            Feed::Vaccinations => ClinicFact::Vaccination {
+                vaccine: self.codings(row, &self.fact.code),
+                dose_number: self.number(row, self.fact.dose_number),
+                series_doses: self.number(row, self.fact.series_doses),
+                occurred_on: self.date(row, self.fact.occurred_on),
+            },
+            Feed::Tests => ClinicFact::Test {
+                test: self.codings(row, &self.fact.code),
+                result: self.codings(row, &self.fact.result),
+                occurred_on: self.date(row, self.fact.occurred_on),
+            },
+            Feed::Recoveries => ClinicFact::Recovery {
+                diagnosis: self.codings(row, &self.fact.code),
+                began_on: self.date(row, self.fact.began_on),
+                occurred_on: self.date(row, self.fact.occurred_on),
+            },
+        };
+        ClinicRecord {
+            record_id: self.record_id(&row[RECORD_ID]),
+            status: self.status(row),
+            person: self.person(row),
+            fact,
+        }
+    }
+
+    /// Text as it is, `42.00` as `42`, bytes (and text that cannot be decoded) in hexadecimal.
+    fn record_id(&self, cell: &Cell) -> String {
+        let hexadecimal = || hex::encode(cell.bytes.as_deref().unwrap_or_default());
+        match (cell.kind, text::read(cell, self.encoding)) {
+            (Kind::Bytes, _) => hexadecimal(),
+            (Kind::Decimal | Kind::Float, Text::Value(number)) => date::whole(&number).unwrap_or(number),
+            (_, Text::Value(text)) => text,
+            (_, Text::Unreadable(_) | Text::Missing) => hexadecimal(),
+        }
+    }
+
+    fn status(&self, row: &[Cell]) -> RecordStatus {
+        let Some(ordinal) = self.status else { return RecordStatus::Final };
+        let word = match text::read(&row[ordinal], self.encoding) {
+            Text::Missing => String::new(),
+            Text::Value(word) => word.to_lowercase(),
+            Text::Unreadable(_) => return RecordStatus::Unknown,
+        };
+        match self.feed.config.status_words.get(&word) {
+            Some(StatusWord::Final) => RecordStatus::Final,
+            Some(StatusWord::Cancelled) => RecordStatus::Cancelled,
+            Some(StatusWord::NotAFact) => RecordStatus::NotAFact,
+            None => RecordStatus::Unknown,
+        }
+    }
+
+    fn person(&self, row: &[Cell]) -> Person {
+        let mut person = Person::default();
+        for (ordinal, kind) in &self.layout.identifiers {
+            let cell = &row[*ordinal];
+            match text::read(cell, self.encoding) {
+                Text::Missing => {}
+                Text::Unreadable(_) => person.unreadable = true,
+                Text::Value(text) => {
+                    let Some(value) = identifier(&text, cell.kind, *kind) else { continue };
+                    let country = self.country.filter(|_| *kind == IdentifierKind::PassportForeign);
+                    let country = country.and_then(|country| self.text(&row[country]));
+                    person.identifiers.push(Identifier {
+                        kind: *kind,
+                        value: SecretString::from(value),
+                        country,
+                    });
+                }
+            }
+        }
+        person
+    }
+
+    /// The code; undecodable bytes leave U+FFFD in it, which no list of codes knows.
+    fn codings(&self, row: &[Cell], columns: &Coded) -> Vec<Coding> {
+        let code = columns.code.and_then(|ordinal| self.text(&row[ordinal]));
+        let system = columns.system.and_then(|ordinal| self.text(&row[ordinal]));
+        code.into_iter().map(|code| Coding { system: system.clone(), code }).collect()
+    }
+
+    fn text(&self, cell: &Cell) -> Option<String> {
+        match text::read(cell, self.encoding) {
+            Text::Missing => None,
+            Text::Value(text) | Text::Unreadable(text) => Some(text),
+        }
+    }
+
+    fn number(&self, row: &[Cell], ordinal: Option<usize>) -> Field<u32> {
+        ordinal.map_or(Field::Missing, |ordinal| date::number(&row[ordinal], self.encoding))
+    }
+
+    fn date(&self, row: &[Cell], ordinal: Option<usize>) -> Field<ClinicDate> {
+        ordinal.map_or(Field::Missing, |ordinal| date::date(&row[ordinal], self.zone, self.encoding))
+    }
+}
+
+/// A number column has lost the leading zeros of its identifiers: they are put back. Zero is nobody.
+fn identifier(text: &str, kind: Kind, numbering: IdentifierKind) -> Option<String> {
+    if !matches!(kind, Kind::Integer | Kind::Unsigned | Kind::Decimal | Kind::Float) {
+        return Some(text.to_owned());
+    }
+    let width = match numbering {
+        IdentifierKind::Snils => 11,
+        IdentifierKind::Oms => 16,
+        IdentifierKind::PassportRu => 10,
+        _ => 0,
+    };
+    match date::whole(text) {
+        Some(digits) if digits == "0" => None,
+        Some(digits) => Some(format!("{digits:0>width$}")),
+        None => Some(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_kept_as_numbers_get_their_zeros_back() {
+        for (text, kind, numbering, expected) in [
+            ("12344595", Kind::Integer, IdentifierKind::Snils, Some("00012344595")),
+            ("11223344595.00", Kind::Decimal, IdentifierKind::Snils, Some("11223344595")),
+            ("11223344595.0", Kind::Float, IdentifierKind::Snils, Some("11223344595")),
+            ("77", Kind::Unsigned, IdentifierKind::Oms, Some("0000000000000077")),
+            ("401234567", Kind::Integer, IdentifierKind::PassportRu, Some("0401234567")),
+            ("77", Kind::Integer, IdentifierKind::Ehic, Some("77")),
+            ("0", Kind::Integer, IdentifierKind::Snils, None),
+            ("-5", Kind::Integer, IdentifierKind::Snils, Some("-5")),
+            ("12344595", Kind::Text, IdentifierKind::Snils, Some("12344595")),
+        ] {
+            assert_eq!(identifier(text, kind, numbering).as_deref(), expected);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Settings checked at construction: every query one wrappable SELECT, every limit in its range.
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use connector_kit::{Feed, SourceError};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use secrecy::SecretString;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use secrets::SecretSource;
+
+use crate::config::{Common, Encoding, FeedConfig};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use crate::config::{TlsConfig, TlsMode};
+use crate::cursor::fingerprint;
+use crate::statement::{Statement, Syntax};
+
+/// How a source is read.
+pub(crate) struct Settings {
+    pub zone: Tz,
+    pub encoding: Encoding,
+    pub overlap_seconds: u32,
+    pub statement_timeout: Duration,
+    pub connect_timeout: Duration,
+    pub feeds: Vec<FeedSettings>,
+}
+
+/// One feed.
+pub(crate) struct FeedSettings {
+    pub feed: Feed,
+    pub statement: Statement,
+    pub config: FeedConfig,
+    pub fingerprint: String,
+}
+
+impl Settings {
+    pub fn new(common: Common, syntax: Syntax) -> Result<Self, SourceError> {
+        let seconds = |name: &str, value: u32, max: u32| {
+            let problem = || {
+                SourceError::misconfigured(
+                    format!("{name} is {value}"),
+                    format!("write a number from 1 to {max}"),
+                )
+            };
+            (1..=max).contains(&value).then(|| Duration::from_secs(value.into())).ok_or_else(problem)
+        };
+        let mut feeds = Vec::new();
+        for (feed, config) in Feed::ALL.into_iter().zip(common.feeds) {
+            if let Some(config) = config {
+                feeds.push(feed_settings(feed, config, syntax, common.time_zone, common.encoding)?);
+            }
+        }
+        if feeds.is_empty() {
+            return Err(SourceError::misconfigured(
+                "the source has no feed",
+                "add a table vaccinations, tests or recoveries with a query",
+            ));
+        }
+        Ok(Self {
+            zone: common.time_zone,
+            encoding: common.encoding,
+            overlap_seconds: common.overlap_seconds,
+            statement_timeout: seconds("statement_timeout_seconds", common.statement_timeout_seconds, 3600)?,
+            connect_timeout: seconds("connect_timeout_seconds", common.connect_timeout_seconds, 300)?,
+            feeds,
+        })
+    }
+}
+
+fn feed_settings(
+    feed: Feed,
+    mut config: FeedConfig,
+    syntax: Syntax,
+    zone: Tz,
+    encoding: Encoding,
+) -> Result<FeedSettings, SourceError> {
+    let statement = Statement::parse(&config.query, syntax).map_err(|problem| {
+        SourceError::misconfigured(
+            format!("feed {feed}: {problem}"),
+            "write one plain SELECT … FROM … whose column aliases are the documented names",
+        )
+    })?;
+    let words = std::mem::take(&mut config.status_words);
+    config.status_words =
+        words.into_iter().map(|(word, means)| (word.trim().to_lowercase(), means)).collect();
+    // Whatever changes what a row comes to: after a change of it everything is read again.
+    let settings =
+        serde_json::to_vec(&(&config, zone.name(), encoding, format!("{syntax:?}"))).map_err(|_| {
+            SourceError::misconfigured(
+                format!("feed {feed}: the settings cannot be written as JSON"),
+                "check the query",
+            )
+        })?;
+    let fingerprint = fingerprint(&settings);
+    Ok(FeedSettings { feed, statement, config, fingerprint })
+}
+
+/// Reads the password, if one is configured.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) fn password(
+    source: Option<&SecretSource>,
+    base: &Path,
+) -> Result<Option<SecretString>, SourceError> {
+    source.map(|source| source.read(base)).transpose().map_err(|error| {
+        SourceError::misconfigured(error.to_string(), "put the account's password there or change `password`")
+    })
+}
+
+/// TLS settings with their paths resolved and their key read.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) struct Tls {
+    pub mode: TlsMode,
+    pub ca: Option<PathBuf>,
+    pub client: Option<(PathBuf, SecretString)>,
+}
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+impl Tls {
+    pub fn new(config: &TlsConfig, base: &Path) -> Result<Self, SourceError> {
+        let client = match (&config.client_certificate_file, &config.client_key_file) {
+            (Some(certificate), Some(key)) => {
+                let key = secrets::read_private_file(&base.join(key)).map_err(|error| {
+                    SourceError::misconfigured(error.to_string(), "put the client certificate's key there")
+                })?;
+                Some((readable(base, certificate)?, key))
+            }
+            (None, None) => None,
+            _ => {
+                return Err(SourceError::misconfigured(
+                    "tls has a client certificate without its key, or a key without its certificate",
+                    "write both client_certificate_file and client_key_file",
+                ));
+            }
+        };
+        let ca = config.ca_file.as_ref().map(|file| readable(base, file)).transpose()?;
+        Ok(Self { mode: config.mode, ca, client })
+    }
+}
+
+/// A file that can be opened, by its full path.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn readable(base: &Path, file: &Path) -> Result<PathBuf, SourceError> {
+    let path = base.join(file);
+    match std::fs::File::open(&path) {
+        Ok(_) => Ok(path),
+        Err(error) => Err(SourceError::misconfigured(
+            format!("{} cannot be read: {}", path.display(), error.kind()),
+            "check the path and its permissions",
+        )),
+    }
+}

@@ -1,0 +1,185 @@
+//! What every kind of database must do alike: pages, ties, late rows, rows from the future, rows without keys.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use connector_kit::{Connector, PageRequest, SourceError};
+
+use crate::clinic::{Clinic, DOSES, first_page, now, run, run_at};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_conforms() {
+    conforms(&Clinic::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb_conforms() {
+    conforms(&Clinic::mariadb().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_conforms() {
+    conforms(&Clinic::sqlite()).await;
+}
+
+async fn conforms(clinic: &Clinic) {
+    pages_end_where_the_rows_end(clinic).await;
+    rows_with_one_stamp_all_come_once(clinic).await;
+    a_row_committed_late_is_in_the_next_run(clinic).await;
+    a_row_from_the_future_does_not_hide_those_of_today(clinic).await;
+    equal_keys_stay_together(clinic).await;
+    rows_without_keys_are_left_out(clinic).await;
+    another_query_starts_over(clinic).await;
+}
+
+/// A fresh table with rows of (id, stamp).
+async fn table(clinic: &Clinic, rows: &[(String, &str)]) {
+    let mut sql = format!(
+        "DROP TABLE IF EXISTS doses; CREATE TABLE doses (id varchar(40), changed {}, snils varchar(20), \
+         vaccine varchar(40), given varchar(20)); CREATE INDEX doses_changed ON doses (changed, id);",
+        clinic.stamp_type()
+    );
+    if !rows.is_empty() {
+        sql.push_str(&insert(rows));
+    }
+    clinic.run(&sql).await;
+}
+
+fn insert(rows: &[(String, &str)]) -> String {
+    let mut sql = "INSERT INTO doses VALUES ".to_owned();
+    for (index, (id, stamp)) in rows.iter().enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        write!(sql, "{comma}('{id}', {stamp}, '112-233-445 95', 'Спутник V', '2021-07-01')").unwrap();
+    }
+    sql + ";"
+}
+
+fn ids(range: std::ops::Range<u32>) -> Vec<String> {
+    range.map(|number| format!("д-{number:03}")).collect()
+}
+
+async fn pages_end_where_the_rows_end(clinic: &Clinic) {
+    let connector = clinic.connector(DOSES);
+    for (rows, pages) in [(0, 1), (1, 1), (6, 1), (7, 2), (8, 2), (14, 3), (15, 3)] {
+        let names = ids(0..rows);
+        let stamps: Vec<String> = (0..rows).map(|n| format!("'2021-07-01 10:00:{n:02}.000001'")).collect();
+        let rows: Vec<_> = names.iter().cloned().zip(stamps.iter().map(String::as_str)).collect();
+        table(clinic, &rows).await;
+        let found = run(&connector, None, 7).await;
+        assert_eq!(found.ids, names);
+        assert_eq!(found.pages, pages, "{} rows", rows.len());
+        assert_eq!(found.stored.is_some(), !rows.is_empty());
+    }
+    let zero = connector.page(PageRequest { limit: 0, ..first_page(1) }).await;
+    assert!(matches!(zero, Err(SourceError::Misconfigured { .. })));
+}
+
+async fn rows_with_one_stamp_all_come_once(clinic: &Clinic) {
+    let mut names = ids(0..25);
+    let rows: Vec<_> = names.iter().cloned().map(|id| (id, "'2021-07-01 10:00:00.123456'")).collect();
+    table(clinic, &rows).await;
+    let connector = clinic.connector(DOSES);
+    for limit in [1, 4, 5, 24, 25, 26] {
+        let mut found = run(&connector, None, limit).await.ids;
+        found.sort();
+        names.sort();
+        assert_eq!(found, names, "limit {limit}");
+    }
+    // The same request gives the same page.
+    let first = connector.page(first_page(4)).await.unwrap();
+    let second = PageRequest { after: first.next, first_of_run: false, ..first_page(4) };
+    let one = connector.page(second.clone()).await.unwrap();
+    let again = connector.page(second).await.unwrap();
+    let ids =
+        |page: &connector_kit::Page| page.records.iter().map(|r| r.record_id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&one), ids(&again));
+    assert_eq!(one.next, again.next);
+}
+
+async fn a_row_committed_late_is_in_the_next_run(clinic: &Clinic) {
+    table(
+        clinic,
+        &[("old".into(), "'2021-07-10 10:00:00.000000'"), ("last".into(), "'2021-07-10 11:00:00.000000'")],
+    )
+    .await;
+    let connector = clinic.connector(DOSES);
+    let first = run(&connector, None, 10).await;
+    assert_eq!(first.ids, ["old", "last"]);
+    clinic
+        .run(&insert(&[
+            ("late".into(), "'2021-07-10 10:55:00.000001'"),
+            ("later than the overlap".into(), "'2021-07-10 10:54:59.000000'"),
+        ]))
+        .await;
+    let second = run(&connector, first.stored, 1).await;
+    assert_eq!(second.ids, ["late", "last"]);
+    clinic.run("UPDATE doses SET changed = '2021-07-10 11:30:00.000000' WHERE id = 'old'").await;
+    let third = run(&connector, second.stored, 10).await;
+    assert_eq!(third.ids, ["late", "last", "old"]);
+}
+
+async fn a_row_from_the_future_does_not_hide_those_of_today(clinic: &Clinic) {
+    let future = "'2099-01-01 00:00:00.000000'";
+    table(
+        clinic,
+        &[
+            ("today".into(), "'2021-07-10 11:00:00.000000'"),
+            ("2099-a".into(), future),
+            ("2099-b".into(), future),
+        ],
+    )
+    .await;
+    let connector = clinic.connector(DOSES);
+    let first = run(&connector, None, 2).await;
+    assert_eq!(first.ids, ["today", "2099-a", "2099-b"]);
+    // Noon in Moscow is nine o'clock UTC: these come after the present moment of the first run.
+    clinic
+        .run(&insert(&[
+            ("soon".into(), "'2021-07-10 12:30:00.000000'"),
+            ("just before".into(), "'2021-07-10 11:58:00.000000'"),
+        ]))
+        .await;
+    let second = run_at(&connector, first.stored, 1, now() + chrono::TimeDelta::hours(1)).await;
+    assert_eq!(second.ids, ["just before", "soon", "2099-a", "2099-b"]);
+}
+
+async fn equal_keys_stay_together(clinic: &Clinic) {
+    let stamp = "'2021-07-01 10:00:00.000000'";
+    let rows = ["a", "b", "b", "b", "c"].map(|id| (id.to_owned(), stamp));
+    table(clinic, &rows).await;
+    let connector = clinic.connector(DOSES);
+    for limit in [3, 4, 5, 6] {
+        assert_eq!(run(&connector, None, limit).await.ids, ["a", "b", "b", "b", "c"], "limit {limit}");
+    }
+    let first = connector.page(first_page(2)).await.unwrap();
+    assert_eq!(first.records.len(), 1);
+    let rest = PageRequest { after: first.next, first_of_run: false, ..first_page(2) };
+    let error = connector.page(rest).await.unwrap_err().to_string();
+    assert!(error.contains("same changed_at and record_id"), "{error}");
+}
+
+async fn rows_without_keys_are_left_out(clinic: &Clinic) {
+    table(
+        clinic,
+        &[("a".into(), "'2021-07-01 10:00:00.000000'"), ("b".into(), "NULL"), ("c".into(), "NULL")],
+    )
+    .await;
+    clinic.run("INSERT INTO doses (id, changed) VALUES (NULL, '2021-07-02 10:00:00.000000')").await;
+    let connector = clinic.connector(DOSES);
+    assert_eq!(run(&connector, None, 1).await.ids, ["a"]);
+    let report = connector.check(now()).await;
+    let said: BTreeSet<_> = report.findings.iter().map(|finding| finding.what.as_str()).collect();
+    assert!(said.contains("vaccinations: 2 rows have no changed_at; they are never read"), "{said:?}");
+    assert!(said.contains("vaccinations: 1 rows have no record_id; they are never read"), "{said:?}");
+}
+
+async fn another_query_starts_over(clinic: &Clinic) {
+    table(
+        clinic,
+        &[("a".into(), "'2021-07-01 10:00:00.000000'"), ("b".into(), "'2021-07-05 10:00:00.000000'")],
+    )
+    .await;
+    let stored = run(&clinic.connector(DOSES), None, 9).await.stored;
+    assert_eq!(run(&clinic.connector(DOSES), stored.clone(), 9).await.ids, ["b"]);
+    assert_eq!(run(&clinic.connector(&format!("{DOSES} WHERE 1 = 1")), stored, 9).await.ids, ["a", "b"]);
+}

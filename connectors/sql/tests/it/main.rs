@@ -1,0 +1,18 @@
+//! The connector against private servers and temporary files.
+
+#[cfg(test)]
+mod check;
+#[cfg(test)]
+mod clinic;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod mariadb;
+#[cfg(test)]
+mod postgres;
+#[cfg(test)]
+mod sqlite;
+#[cfg(test)]
+mod tls;

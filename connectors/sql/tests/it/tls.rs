@@ -1,0 +1,75 @@
+//! Encrypted connections to a PostgreSQL with a certificate of its own: verified, not verified, and refused.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+
+use connector_kit::{Connector, Level};
+use connector_sql::SqlConnector;
+use testbed::postgres::Postgres;
+
+use crate::clinic::now;
+
+/// Gives the server a certificate for `name`; returns it in PEM.
+async fn certify(server: &Postgres, name: &str) -> String {
+    let pair = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let owner = std::fs::metadata(server.data_dir()).unwrap();
+    for (file, pem) in [("server.crt", pair.cert.pem()), ("server.key", pair.signing_key.serialize_pem())] {
+        let path = server.data_dir().join(file);
+        std::fs::write(&path, pem).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    pair.cert.pem()
+}
+
+fn connector(port: u16, tls: &str, base: &Path) -> SqlConnector {
+    let config = format!(
+        "host = '127.0.0.1'\nport = {port}\ndatabase = 'postgres'\nuser = 'postgres'\ntls = {tls}\n\
+         connect_timeout_seconds = 3\n[tests]\nquery = 'SELECT 1'\n"
+    );
+    SqlConnector::postgres(&toml::from_str(&config).unwrap(), base).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_checked_as_the_mode_says() {
+    let mut server = Postgres::start().await.unwrap();
+    let base = tempfile::tempdir().unwrap();
+    for (certified, verified) in [("127.0.0.1", true), ("mis.example", false)] {
+        let pem = certify(&server, certified).await;
+        std::fs::write(base.path().join("ca.pem"), pem).unwrap();
+        server.psql("postgres", "ALTER SYSTEM SET ssl = on").await.unwrap();
+        server.stop().await.unwrap();
+        server.restart().await.unwrap();
+        for (tls, accepted) in [
+            ("{ mode = 'disable' }", true),
+            ("{ mode = 'prefer' }", true),
+            ("{ mode = 'require' }", true),
+            ("{ mode = 'verify-full' }", false),
+            ("{ mode = 'verify-full', ca_file = 'ca.pem' }", verified),
+        ] {
+            let report = connector(server.port(), tls, base.path()).check(now()).await;
+            let first = &report.findings[0];
+            assert_eq!(first.level == Level::Good, accepted, "{tls}: {report:?}");
+            if !accepted {
+                assert!(first.what.contains("its certificate is not accepted"), "{report:?}");
+                assert!(first.help.as_ref().unwrap().contains("tls.ca_file"), "{report:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn certificate_files_are_looked_at_before_any_connection() {
+    let base = tempfile::tempdir().unwrap();
+    for (tls, expected) in [
+        ("{ ca_file = 'none.pem' }", "none.pem cannot be read"),
+        ("{ client_certificate_file = 'a.pem' }", "without its key"),
+        ("{ client_certificate_file = 'a.pem', client_key_file = 'none.pem' }", "none.pem cannot be read"),
+    ] {
+        let config =
+            format!("host = 'h'\ndatabase = 'd'\nuser = 'u'\ntls = {tls}\n[tests]\nquery = 'SELECT 1'\n");
+        let error =
+            SqlConnector::postgres(&toml::from_str(&config).unwrap(), base.path()).err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
