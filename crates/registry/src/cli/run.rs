@@ -1,0 +1,188 @@
+//! `city-registry run`: consumers, metrics and health, and an orderly end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use clap::Args;
+use clock::Clock;
+use telemetry::http::{Endpoint, Health};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Failure, Loaded, out};
+use crate::{ConsumeError, Reader, Registry, Step};
+
+/// Pauses while the store is away: from this, doubling, to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often old refusals are removed.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// Take what waits now (one step), then end.
+    #[arg(long, conflicts_with = "drain")]
+    once: bool,
+    /// Take everything until the queue is empty, then end.
+    #[arg(long)]
+    drain: bool,
+}
+
+pub(super) async fn run(
+    arguments: &RunArguments,
+    loaded: &Loaded,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    if arguments.once || arguments.drain {
+        return take(arguments.once, loaded, clock).await;
+    }
+    let config = &loaded.config;
+    let health = Health::default();
+    let tasks = TaskTracker::new();
+    if let Some(listen) = &config.listen {
+        let recorder = telemetry::http::install_recorder();
+        let bound = Endpoint::bind(listen, recorder, health.clone()).await;
+        let endpoint = bound.map_err(|error| Failure::Change(error.to_string()))?;
+        tracing::info!(event = "endpoint-open", address = ?endpoint.address(), "metrics and health are served");
+        tasks.spawn(endpoint.serve(stop.clone().cancelled_owned()));
+    }
+    let Some(first) = open_when_it_answers(loaded, &clock, &health, &stop).await? else { return Ok(()) };
+    let reader = first.reader().clone();
+    let mut consumers = vec![first];
+    for _ in 1..config.consume.consumers.get() {
+        consumers.push(consumers[0].another()?);
+    }
+    tracing::info!(
+        event = "started",
+        store = reader.describe(),
+        consumers = consumers.len(),
+        "the registry is running"
+    );
+    notify_systemd(sd_notify::NotifyState::Ready);
+    for registry in consumers {
+        tasks.spawn(consume_loop(registry, Arc::clone(&clock), health.clone(), stop.clone()));
+    }
+    tasks.spawn(prune_loop(reader.clone(), stop.clone()));
+    stop.cancelled().await;
+    notify_systemd(sd_notify::NotifyState::Stopping);
+    tracing::info!(event = "draining", "asked to stop: finishing the transaction in hand");
+    tasks.close();
+    tasks.wait().await;
+    reader.close().await;
+    tracing::info!(event = "stopped", "stopped; what is not stored waits in the queue");
+    Ok(())
+}
+
+/// `--once` and `--drain`.
+async fn take(once: bool, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    let mut registry = Registry::open(&loaded.config, &loaded.base, Arc::clone(&clock)).await?;
+    let (outcome, dead) = if once {
+        match registry.consume_once(clock.now()).await? {
+            Step::Idle => Default::default(),
+            Step::Done { outcome, dead, .. } => (outcome, dead),
+        }
+    } else {
+        registry.drain().await?
+    };
+    registry.close().await;
+    registry.reader().close().await;
+    out::say(format!(
+        "{} applied, {} unchanged, {} refused; {dead} batches to the dead letters",
+        outcome.applied, outcome.unchanged, outcome.refused
+    ));
+    Ok(())
+}
+
+/// Opens the registry, waiting for a store that does not answer yet; `None` when asked to stop meanwhile.
+async fn open_when_it_answers(
+    loaded: &Loaded,
+    clock: &Arc<dyn Clock>,
+    health: &Health,
+    stop: &CancellationToken,
+) -> Result<Option<Registry>, Failure> {
+    let mut pauses = pauses();
+    loop {
+        match Registry::open(&loaded.config, &loaded.base, Arc::clone(clock)).await {
+            Ok(registry) => return Ok(Some(registry)),
+            Err(error) if error.is_misconfigured() => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(event = "store-away", %error, "cannot start yet");
+                health.set_unready(error.to_string());
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)) => {}
+        }
+    }
+}
+
+async fn consume_loop(
+    mut registry: Registry,
+    clock: Arc<dyn Clock>,
+    health: Health,
+    stop: CancellationToken,
+) {
+    let mut backoff = pauses();
+    while !stop.is_cancelled() {
+        match step(&mut registry, clock.as_ref()).await {
+            Ok(step) => {
+                backoff = pauses();
+                health.set_ready();
+                if let Step::Done { batches, dead, outcome } = step {
+                    tracing::debug!(
+                        event = "stored",
+                        batches,
+                        dead,
+                        applied = outcome.applied,
+                        refused = outcome.refused
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::warn!(event = "step-failed", %error, "nothing was lost; trying again");
+                health.set_unready(error.to_string());
+                if matches!(error, ConsumeError::Store(_)) {
+                    let pause = backoff.next().unwrap_or(LONGEST_PAUSE);
+                    tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(pause) => {} }
+                }
+            }
+        }
+    }
+    registry.close().await;
+}
+
+/// One step; an idle one asks the store, so that readiness is true also when nothing arrives.
+async fn step(registry: &mut Registry, clock: &dyn Clock) -> Result<Step, ConsumeError> {
+    let step = registry.consume_once(clock.now()).await?;
+    if step == Step::Idle {
+        registry.reader().ping().await?;
+    }
+    Ok(step)
+}
+
+async fn prune_loop(reader: Reader, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(PRUNE_EVERY);
+    loop {
+        tokio::select! { () = stop.cancelled() => return, _ = tick.tick() => {} }
+        match reader.prune_refusals().await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(event = "refusals-pruned", removed),
+            Err(error) => tracing::warn!(event = "prune-failed", %error),
+        }
+    }
+}
+
+fn pauses() -> backon::ExponentialBackoff {
+    let builder = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE);
+    builder.with_jitter().without_max_times().build()
+}
+
+fn notify_systemd(state: sd_notify::NotifyState<'_>) {
+    // Without systemd there is nobody to tell, which is no error.
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::debug!(event = "sd-notify", kind = ?error.kind());
+    }
+}

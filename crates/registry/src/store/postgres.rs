@@ -1,0 +1,170 @@
+//! The PostgreSQL store: a pool; any number of registries may write at once.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::{Error, SqlSafeStr};
+
+use super::error::{StoreError, fault, migration_fault};
+use super::postgres_rows::PostgresRows;
+use super::read::{
+    CLAIM, FactTuple, PseudonymTuple, RawFact, RawStats, raw_fact, raw_pseudonym, stats_sql, value_of,
+};
+use crate::config::{PostgresConfig, TlsMode};
+use crate::link::SubjectId;
+use crate::second_layer::CityPseudonym;
+
+/// How long to wait for a connection, in seconds.
+const ACQUIRE_TIMEOUT_SECONDS: u64 = 5;
+
+/// A pool to the registry's database.
+#[derive(Debug, Clone)]
+pub(crate) struct PostgresStore {
+    pool: PgPool,
+}
+
+impl PostgresStore {
+    /// Connects and brings the schema up to date.
+    pub async fn open(config: &PostgresConfig, base: &Path) -> Result<Self, StoreError> {
+        let options = options(config, base)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(config.connections.get().into())
+            .acquire_timeout(Duration::from_secs(ACQUIRE_TIMEOUT_SECONDS))
+            .connect_with(options)
+            .await
+            .map_err(|error| fault(&error))?;
+        migrator().run(&pool).await.map_err(|error| migration_fault(&error))?;
+        Ok(Self { pool })
+    }
+
+    pub async fn begin(&self) -> Result<PostgresRows, Error> {
+        self.pool.begin().await.map(PostgresRows::new)
+    }
+
+    /// Puts the key's check value down where there is none yet; the one that stands.
+    pub async fn claim(&self, check: &[u8; 32]) -> Result<Vec<u8>, Error> {
+        sqlx::query(CLAIM).bind(&check[..]).execute(&self.pool).await?;
+        sqlx::query_scalar("SELECT check_value FROM second_layer").fetch_one(&self.pool).await
+    }
+
+    pub async fn ping(&self) -> Result<(), Error> {
+        sqlx::query("SELECT 1 FROM subject LIMIT 1").execute(&self.pool).await.map(drop)
+    }
+
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<RawFact>, Error> {
+        let rows: Vec<FactTuple> = match subjects {
+            None => sqlx::query_as(ALL_FACTS).fetch_all(&self.pool).await?,
+            Some(ids) => sqlx::query_as(SUBJECT_FACTS).bind(ids).fetch_all(&self.pool).await?,
+        };
+        rows.into_iter().map(raw_fact).collect()
+    }
+
+    pub async fn pseudonyms(
+        &self,
+        subjects: Option<&[SubjectId]>,
+    ) -> Result<Vec<(SubjectId, CityPseudonym)>, Error> {
+        let rows: Vec<PseudonymTuple> = match subjects {
+            None => sqlx::query_as(ALL_PSEUDONYMS).fetch_all(&self.pool).await?,
+            Some(ids) => sqlx::query_as(SUBJECT_PSEUDONYMS).bind(ids).fetch_all(&self.pool).await?,
+        };
+        rows.into_iter().map(raw_pseudonym).collect()
+    }
+
+    pub async fn subjects_of(&self, values: &[[u8; 32]]) -> Result<HashMap<[u8; 32], SubjectId>, Error> {
+        let rows: Vec<(Vec<u8>, i64)> =
+            sqlx::query_as(SUBJECTS_OF).bind(values).fetch_all(&self.pool).await?;
+        rows.into_iter().map(|(value, id)| Ok((value_of(&value)?, id))).collect()
+    }
+
+    pub async fn stats(&self) -> Result<RawStats, Error> {
+        let mut tx = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        Ok(RawStats {
+            subjects: sqlx::query_scalar(stats_sql::SUBJECTS).fetch_one(&mut *tx).await?,
+            pseudonyms: sqlx::query_as(stats_sql::PSEUDONYMS).fetch_all(&mut *tx).await?,
+            facts: sqlx::query_as(stats_sql::FACTS).fetch_all(&mut *tx).await?,
+            conflicts: sqlx::query_scalar(stats_sql::CONFLICTS).fetch_one(&mut *tx).await?,
+            refusals: sqlx::query_as(stats_sql::REFUSALS).fetch_all(&mut *tx).await?,
+        })
+    }
+
+    pub async fn prune(&self, keep: i64) -> Result<u64, Error> {
+        let done = sqlx::query(
+            "DELETE FROM refusal WHERE seen_at <= (SELECT seen_at FROM refusal ORDER BY seen_at DESC LIMIT 1 OFFSET $1)",
+        );
+        Ok(done.bind(keep).execute(&self.pool).await?.rows_affected())
+    }
+}
+
+/// Looks pseudonyms up.
+pub(super) const SUBJECTS_OF: &str = "SELECT value, subject_id FROM pseudonym WHERE value = ANY($1)";
+const ALL_FACTS: &str =
+    "SELECT f.record, f.version, f.kind, f.vaccine, f.dose_number, f.series_doses, f.test,
+        f.result, f.began_on, f.occurred_on, p.subject_id
+    FROM fact AS f LEFT JOIN pseudonym AS p ON p.value = f.pseudonym ORDER BY f.record";
+const SUBJECT_FACTS: &str = "SELECT f.record, f.version, f.kind, f.vaccine, f.dose_number, f.series_doses, f.test,
+        f.result, f.began_on, f.occurred_on, p.subject_id
+    FROM fact AS f JOIN pseudonym AS p ON p.value = f.pseudonym WHERE p.subject_id = ANY($1) ORDER BY f.record";
+const ALL_PSEUDONYMS: &str = "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym";
+const SUBJECT_PSEUDONYMS: &str =
+    "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym WHERE subject_id = ANY($1)";
+
+fn migrator() -> Migrator {
+    let first = include_str!("../../../../migrations/registry/postgres/0001_init.sql");
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "init".into(),
+        MigrationType::Simple,
+        first.into_sql_str(),
+        false,
+    )])
+}
+
+fn options(config: &PostgresConfig, base: &Path) -> Result<PgConnectOptions, StoreError> {
+    let misconfigured = |what: String, help| StoreError::Misconfigured { what, help };
+    let mut options = match &config.url {
+        Some(url) => PgConnectOptions::from_str(url).map_err(|_| {
+            misconfigured(
+                "store.postgres.url cannot be read".into(),
+                "write postgres://USER@HOST:PORT/DATABASE",
+            )
+        })?,
+        None => PgConnectOptions::new_without_pgpass()
+            .host(&config.host)
+            .port(config.port)
+            .database(&config.database)
+            .username(&config.user),
+    };
+    if let Some(source) = &config.password {
+        let password = source.read(base).map_err(|error| {
+            misconfigured(format!("store.postgres.password: {error}"), "correct that setting")
+        })?;
+        options = options.password(password.expose_secret());
+    }
+    options = options.ssl_mode(match config.tls {
+        TlsMode::Off => PgSslMode::Disable,
+        TlsMode::VerifyCa => PgSslMode::VerifyCa,
+        TlsMode::VerifyFull => PgSslMode::VerifyFull,
+    });
+    if let Some(file) = &config.ca_file {
+        options = options.ssl_root_cert(base.join(file));
+    }
+    if let (Some(cert), Some(key)) = (&config.cert_file, &config.key_file) {
+        options = options.ssl_client_cert(base.join(cert)).ssl_client_key(base.join(key));
+    }
+    Ok(options.application_name("city-registry").options([
+        ("statement_timeout", "60s"),
+        ("lock_timeout", "30s"),
+        ("idle_in_transaction_session_timeout", "120s"),
+        // The statements are short and their plans known: compiling them costs more than it saves.
+        ("jit", "off"),
+    ]))
+}

@@ -1,0 +1,165 @@
+//! The SQLite store: one file, one writer connection, a few readers.
+
+use std::collections::HashMap;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Error, SqlSafeStr};
+
+use super::error::{StoreError, fault, migration_fault};
+use super::read::{
+    CLAIM, FactTuple, PseudonymTuple, RawFact, RawStats, raw_fact, raw_pseudonym, stats_sql, value_of,
+};
+use super::sqlite_rows::{SqliteRows, hex_list};
+use crate::config::SqliteConfig;
+use crate::link::SubjectId;
+use crate::second_layer::CityPseudonym;
+
+/// How long to wait for another process that writes, in seconds.
+const BUSY_TIMEOUT_SECONDS: u64 = 10;
+/// How long to wait for a connection, in seconds.
+const ACQUIRE_TIMEOUT_SECONDS: u64 = 30;
+/// Connections that only read.
+const READERS: u32 = 4;
+
+/// An open SQLite file.
+#[derive(Debug, Clone)]
+pub(crate) struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens or makes the file, readable by its owner only, and brings the schema up to date.
+    pub async fn open(config: &SqliteConfig, base: &Path) -> Result<Self, StoreError> {
+        let path = base.join(&config.path);
+        make_private(&path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .journal_mode(SqliteJournalMode::Wal)
+            // FULL: the queue is told "stored" right after the commit, so the commit must be on the disk.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(BUSY_TIMEOUT_SECONDS));
+        let pool = |size| {
+            SqlitePoolOptions::new()
+                .max_connections(size)
+                .acquire_timeout(Duration::from_secs(ACQUIRE_TIMEOUT_SECONDS))
+        };
+        let writer = pool(1).connect_with(options.clone()).await.map_err(|error| fault(&error))?;
+        migrator().run(&writer).await.map_err(|error| migration_fault(&error))?;
+        let readers = pool(READERS).connect_lazy_with(options.read_only(true));
+        Ok(Self { writer, readers })
+    }
+
+    /// Begins a transaction that may write; a deferred one would fail when another process wrote meanwhile.
+    pub async fn begin(&self) -> Result<SqliteRows, Error> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map(SqliteRows::new)
+    }
+
+    /// Puts the key's check value down where there is none yet; the one that stands.
+    pub async fn claim(&self, check: &[u8; 32]) -> Result<Vec<u8>, Error> {
+        sqlx::query(CLAIM).bind(&check[..]).execute(&self.writer).await?;
+        sqlx::query_scalar("SELECT check_value FROM second_layer").fetch_one(&self.writer).await
+    }
+
+    pub async fn ping(&self) -> Result<(), Error> {
+        sqlx::query("SELECT 1 FROM subject LIMIT 1").execute(&self.writer).await.map(drop)
+    }
+
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    pub async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<RawFact>, Error> {
+        let rows: Vec<FactTuple> = match subjects {
+            None => sqlx::query_as(ALL_FACTS).fetch_all(&self.readers).await?,
+            Some(ids) => sqlx::query_as(SUBJECT_FACTS).bind(id_list(ids)).fetch_all(&self.readers).await?,
+        };
+        rows.into_iter().map(raw_fact).collect()
+    }
+
+    pub async fn pseudonyms(
+        &self,
+        subjects: Option<&[SubjectId]>,
+    ) -> Result<Vec<(SubjectId, CityPseudonym)>, Error> {
+        let rows: Vec<PseudonymTuple> = match subjects {
+            None => sqlx::query_as(ALL_PSEUDONYMS).fetch_all(&self.readers).await?,
+            Some(ids) => {
+                sqlx::query_as(SUBJECT_PSEUDONYMS).bind(id_list(ids)).fetch_all(&self.readers).await?
+            }
+        };
+        rows.into_iter().map(raw_pseudonym).collect()
+    }
+
+    pub async fn subjects_of(&self, values: &[[u8; 32]]) -> Result<HashMap<[u8; 32], SubjectId>, Error> {
+        let rows: Vec<(Vec<u8>, i64)> =
+            sqlx::query_as(SUBJECTS_OF).bind(hex_list(values)).fetch_all(&self.readers).await?;
+        rows.into_iter().map(|(value, id)| Ok((value_of(&value)?, id))).collect()
+    }
+
+    pub async fn stats(&self) -> Result<RawStats, Error> {
+        let mut tx = self.readers.begin().await?;
+        Ok(RawStats {
+            subjects: sqlx::query_scalar(stats_sql::SUBJECTS).fetch_one(&mut *tx).await?,
+            pseudonyms: sqlx::query_as(stats_sql::PSEUDONYMS).fetch_all(&mut *tx).await?,
+            facts: sqlx::query_as(stats_sql::FACTS).fetch_all(&mut *tx).await?,
+            conflicts: sqlx::query_scalar(stats_sql::CONFLICTS).fetch_one(&mut *tx).await?,
+            refusals: sqlx::query_as(stats_sql::REFUSALS).fetch_all(&mut *tx).await?,
+        })
+    }
+
+    pub async fn prune(&self, keep: i64) -> Result<u64, Error> {
+        let done = sqlx::query(
+            "DELETE FROM refusal WHERE seen_at <= (SELECT seen_at FROM refusal ORDER BY seen_at DESC LIMIT 1 OFFSET $1)",
+        );
+        Ok(done.bind(keep).execute(&self.writer).await?.rows_affected())
+    }
+}
+
+/// Looks pseudonyms up; `$1` is a JSON list of hex.
+pub(super) const SUBJECTS_OF: &str = "SELECT value, subject_id FROM pseudonym
+    WHERE value IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
+const ALL_FACTS: &str =
+    "SELECT f.record, f.version, f.kind, f.vaccine, f.dose_number, f.series_doses, f.test,
+        f.result, f.began_on, f.occurred_on, p.subject_id
+    FROM fact AS f LEFT JOIN pseudonym AS p ON p.value = f.pseudonym ORDER BY f.record";
+const SUBJECT_FACTS: &str =
+    "SELECT f.record, f.version, f.kind, f.vaccine, f.dose_number, f.series_doses, f.test,
+        f.result, f.began_on, f.occurred_on, p.subject_id
+    FROM fact AS f JOIN pseudonym AS p ON p.value = f.pseudonym
+    WHERE p.subject_id IN (SELECT j.value FROM json_each($1) AS j) ORDER BY f.record";
+const ALL_PSEUDONYMS: &str = "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym";
+const SUBJECT_PSEUDONYMS: &str = "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym
+    WHERE subject_id IN (SELECT j.value FROM json_each($1) AS j)";
+
+/// A JSON list of ids.
+pub(super) fn id_list(ids: &[SubjectId]) -> String {
+    serde_json::to_string(ids).expect("numbers are always JSON")
+}
+
+fn migrator() -> Migrator {
+    let first = include_str!("../../../../migrations/registry/sqlite/0001_init.sql");
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "init".into(),
+        MigrationType::Simple,
+        first.into_sql_str(),
+        false,
+    )])
+}
+
+/// SQLite itself would make the file as readable as the umask says.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let made = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    made.map(drop).map_err(|error| StoreError::Misconfigured {
+        what: format!("the database file {} cannot be opened: {}", path.display(), error.kind()),
+        help: "check that its folder exists and belongs to this program's user",
+    })
+}
