@@ -145,7 +145,7 @@ async fn sample(
     report: &mut CheckReport,
 ) -> Result<(), SourceError> {
     stamps(feed, &page, report);
-    let zone = source.config.time_zone;
+    let zone = source.config.time_zone.0;
     let mapped: Vec<_> =
         page.matches.iter().map(|resource| fact::map(feed, resource.json.get(), zone)).collect();
     let base = source.queries.base();

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use chrono_tz::Tz;
-use connector_kit::{Feed, IdentifierKind};
+use connector_kit::{Feed, IdentifierKind, TimeZone};
 use schemars::JsonSchema;
 use secrets::SecretSource;
 use serde::de::Error as _;
@@ -23,9 +22,8 @@ pub struct FhirConfig {
     #[serde(default = "all_feeds")]
     pub feeds: Vec<FeedName>,
     /// The clinic's time zone (IANA name): moments are turned into the calendar date they had there.
-    #[serde(default = "moscow", deserialize_with = "time_zone")]
-    #[schemars(with = "String")]
-    pub time_zone: Tz,
+    #[serde(default)]
+    pub time_zone: TimeZone,
     /// How far each run looks back behind the last change it saw, in seconds (at most 7 days).
     #[serde(default = "overlap_seconds")]
     pub overlap_seconds: u32,
@@ -201,17 +199,8 @@ fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error>
     Ok(url)
 }
 
-fn time_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    name.parse().map_err(|_| D::Error::custom("unknown time zone; write an IANA name such as Europe/Moscow"))
-}
-
 fn all_feeds() -> Vec<FeedName> {
     vec![FeedName::Vaccinations, FeedName::Tests, FeedName::Recoveries]
-}
-
-const fn moscow() -> Tz {
-    Tz::Europe__Moscow
 }
 
 const fn overlap_seconds() -> u32 {
@@ -258,7 +247,7 @@ mod tests {
         let config = parse(json!({"base_url": "https://mis.example/fhir"})).unwrap();
         assert_eq!(config.base_url.as_str(), "https://mis.example/fhir/");
         assert_eq!(config.feeds.len(), 3);
-        assert_eq!(config.time_zone, Tz::Europe__Moscow);
+        assert_eq!(config.time_zone.0, chrono_tz::Tz::Europe__Moscow);
         assert_eq!(config.auth, Auth::None);
         assert_eq!((config.overlap_seconds, config.max_body_bytes), (300, 16_777_216));
     }

@@ -168,7 +168,7 @@ impl FhirConnector {
         page: &mut ServerPage,
         range: std::ops::Range<usize>,
     ) -> Result<Vec<ClinicRecord>, SourceError> {
-        let zone = self.config.time_zone;
+        let zone = self.config.time_zone.0;
         let taken: Vec<(&Resource, Mapped)> = page.matches[range]
             .iter()
             .map(|resource| (resource, fact::map(request.feed, resource.json.get(), zone)))

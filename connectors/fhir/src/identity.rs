@@ -52,7 +52,7 @@ impl IdentifierRules {
     pub(crate) fn new(config: &FhirConfig) -> Self {
         let mut systems: BTreeMap<_, _> = BUILT_IN.map(|(system, name)| (system.to_owned(), name)).into();
         systems.extend(config.identifier_systems.clone());
-        Self { systems, countries: config.identifier_countries.clone(), zone: config.time_zone }
+        Self { systems, countries: config.identifier_countries.clone(), zone: config.time_zone.0 }
     }
 
     /// Reads a Patient; one that cannot be parsed counts as unreadable, not as absent.

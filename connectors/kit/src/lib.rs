@@ -8,6 +8,7 @@ mod connector;
 mod cursor;
 mod error;
 mod record;
+mod time_zone;
 
 pub use check::{CheckReport, Finding, Level};
 pub use connector::{Connector, Page, PageRequest};
@@ -17,3 +18,4 @@ pub use record::{
     ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, FieldFault, Identifier, IdentifierKind,
     Person, RecordStatus,
 };
+pub use time_zone::TimeZone;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use chrono_tz::Tz;
+use connector_kit::TimeZone;
 use schemars::JsonSchema;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use secrets::SecretSource;
@@ -155,38 +155,6 @@ pub enum Encoding {
     Ibm866,
 }
 
-/// A time zone by its IANA name, such as `Europe/Moscow`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
-pub struct TimeZone(pub Tz);
-
-impl Default for TimeZone {
-    fn default() -> Self {
-        Self(Tz::Europe__Moscow)
-    }
-}
-
-impl TryFrom<String> for TimeZone {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        name.parse().map(Self).map_err(|_| {
-            let near = chrono_tz::TZ_VARIANTS
-                .iter()
-                .max_by(|a, b| strsim::jaro(a.name(), &name).total_cmp(&strsim::jaro(b.name(), &name)))
-                .map_or("Europe/Moscow", |zone| zone.name());
-            format!("no such time zone; write an IANA name, perhaps `{near}`")
-        })
-    }
-}
-
-impl From<TimeZone> for String {
-    fn from(zone: TimeZone) -> Self {
-        zone.0.name().to_owned()
-    }
-}
-
 /// How a connection is encrypted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -222,7 +190,7 @@ pub enum TlsMode {
 
 /// What all three kinds share, taken out of the configuration.
 pub(crate) struct Common {
-    pub time_zone: Tz,
+    pub time_zone: chrono_tz::Tz,
     pub encoding: Encoding,
     pub overlap_seconds: u32,
     pub statement_timeout_seconds: u32,

@@ -25,5 +25,5 @@ pub use config::MySqlConfig;
 pub use config::PostgresConfig;
 #[cfg(feature = "sqlite")]
 pub use config::SqliteConfig;
-pub use config::{Encoding, FeedConfig, StatusWord, TimeZone, TlsConfig, TlsMode};
+pub use config::{Encoding, FeedConfig, StatusWord, TlsConfig, TlsMode};
 pub use connector::SqlConnector;
