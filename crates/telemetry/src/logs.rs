@@ -5,8 +5,11 @@
 use std::io::IsTerminal;
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The `[log]` section.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
@@ -48,22 +51,33 @@ pub struct LogError;
 /// [`LogError`] when the filter cannot be read.
 pub fn init_logs(config: &LogConfig) -> Result<(), LogError> {
     let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| config.filter.clone());
-    // The drivers' own debug lines may quote statements and values, so they stay at `warn` whatever is asked for.
-    let quiet = ["sqlx", "lapin", "amq_protocol", "reqwest", "hyper", "hyper_util", "h2", "rustls"];
-    let mut filter = EnvFilter::try_new(directives).map_err(|_| LogError)?;
-    for target in quiet {
-        filter = filter.add_directive(format!("{target}=warn").parse().map_err(|_| LogError)?);
-    }
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filter = EnvFilter::try_new(directives).map_err(|_| LogError)?;
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_timer(SystemTime)
         .with_ansi(std::io::stderr().is_terminal());
-    let _already_started = match config.format {
-        LogFormat::Human => builder.with_target(false).try_init(),
-        LogFormat::Json => builder.json().with_current_span(false).with_span_list(false).try_init(),
+    let ours = filter_fn(|metadata| may_be_logged(metadata.target(), *metadata.level()));
+    let lines = match config.format {
+        LogFormat::Human => lines.with_target(false).boxed(),
+        LogFormat::Json => lines.json().with_current_span(false).with_span_list(false).boxed(),
     };
+    let _already_started =
+        tracing_subscriber::registry().with(lines.with_filter(filter.and(ours))).try_init();
     Ok(())
+}
+
+/// What no filter may ask for: the drivers' lines quote statements, values, whole frames, and so people and passwords.
+fn may_be_logged(target: &str, level: Level) -> bool {
+    let krate = target.split("::").next().unwrap_or(target);
+    match krate {
+        // Frames at trace (the password among them), returned messages at warn.
+        "lapin" | "amq_protocol" | "async_rs" => false,
+        // It greets at info and complains at error when it is shut down; what matters of it is an error of ours.
+        "tokio_cron_scheduler" => false,
+        "sqlx" | "sqlx_core" | "sqlx_postgres" | "sqlx_mysql" | "sqlx_sqlite" => false,
+        "reqwest" | "hyper" | "hyper_util" | "h2" | "rustls" | "tower_http" => level <= Level::WARN,
+        _ => true,
+    }
 }
 
 #[cfg(test)]
@@ -78,5 +92,18 @@ mod tests {
         }
         assert!(init_logs(&LogConfig::default()).is_ok());
         assert!(init_logs(&LogConfig::default()).is_ok(), "a second start is harmless");
+    }
+
+    #[test]
+    fn no_filter_lets_the_drivers_speak() {
+        for target in
+            ["lapin", "lapin::channel", "amq_protocol::frame", "sqlx::query", "sqlx_postgres::connection"]
+        {
+            assert!(!may_be_logged(target, Level::ERROR), "{target}");
+        }
+        assert!(!may_be_logged("hyper::proto", Level::DEBUG) && may_be_logged("rustls::conn", Level::WARN));
+        assert!(
+            may_be_logged("clinic_gateway::run", Level::TRACE) && may_be_logged("broker::amqp", Level::TRACE)
+        );
     }
 }
