@@ -58,12 +58,20 @@ pub enum StartError {
     RegistryKey(#[from] contract::SealError),
 }
 
-/// Makes the configured sources ready without opening the outbox: for `check` and `preview`.
+/// Reads the configured key ring.
+///
+/// # Errors
+/// [`StartError::Secret`] and [`StartError::Keys`].
+pub fn read_ring(loaded: &LoadedConfig) -> Result<KeyRing, StartError> {
+    Ok(KeyRing::parse(&loaded.config.keys.ring.read(&loaded.base)?)?)
+}
+
+/// Makes the configured sources ready without opening the outbox: for `preview`.
 ///
 /// # Errors
 /// See [`StartError`].
 pub fn build_sources(loaded: &LoadedConfig) -> Result<Vec<Arc<Source>>, StartError> {
-    let ring = KeyRing::parse(&loaded.config.keys.ring.read(&loaded.base)?)?;
+    let ring = read_ring(loaded)?;
     let suite = loaded.config.keys.suite.into();
     loaded
         .config

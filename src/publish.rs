@@ -24,6 +24,8 @@ pub struct Published {
     pub failed: usize,
     /// The last failure, in the broker crate's words.
     pub error: Option<String>,
+    /// The last failure will not pass by itself: somebody has to change something.
+    pub misconfigured: bool,
 }
 
 /// Publishes one lease of batches, oldest first.
@@ -57,6 +59,7 @@ pub async fn publish_once(gateway: &Gateway) -> Result<Published, OutboxError> {
                 published.failed += 1;
                 let outcome =
                     outbox::Outcome::Failed { retry_at: now + pause(leased.attempts), reason: code(&error) };
+                published.misconfigured = !error.is_retry();
                 published.error = Some(error.to_string());
                 outcome
             }

@@ -88,12 +88,14 @@ pub async fn pull_feed(
     let (fetched_in, fetched_out) = mpsc::channel(PAGES_IN_FLIGHT);
     let (ready_in, ready_out) = mpsc::channel(PAGES_IN_FLIGHT);
     let today = now.with_timezone(&gateway.time_zone).date_naive();
-    let (end, (), ()) = futures_util::try_join!(
-        fetch(source, feed, stored, now, stop, fetched_in, counters),
+    // A page that cannot be had must not take those before it along: what was fetched is committed first.
+    let fetching = async { Ok(fetch(source, feed, stored, now, stop, fetched_in, counters).await) };
+    let (fetched, (), ()) = futures_util::try_join!(
+        fetching,
         transform(&source.pseudonymiser, today, &keep_ids, fetched_out, ready_in),
         commit(gateway, source, feed, ready_out, counters),
     )?;
-    Ok(end)
+    fetched
 }
 
 async fn fetch(

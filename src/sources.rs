@@ -36,7 +36,7 @@ pub fn build(
     ring: &KeyRing,
     suite: Suite,
 ) -> Result<Source, SourceError> {
-    let help = "the configuration page of the documentation lists the allowed names";
+    let help = "correct it in [source.NAME.policy]; `clinic-gateway schema` lists what may stand there";
     let policy = Policy::new(&config.policy)
         .map_err(|error| SourceError::misconfigured(format!("policy: {error}"), help))?;
     let pseudonymiser = Pseudonymiser::new(ring, suite, name, policy)

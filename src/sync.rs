@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
+use broker::State;
 use outbox::OutboxError;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
-use crate::publish::publish_once;
+use crate::publish::{Published, publish_once};
 use crate::pull::{Counters, RunEnd};
 use crate::run::{FeedFailure, run_source};
 use crate::sources::Source;
 
-/// How often a pass tries a source or the queue again before it gives up and says so.
+/// How often a pass tries a source again before it gives up and says so.
 const ATTEMPTS: u32 = 5;
+
+/// How long the queue may take nothing before a pass gives up and says so.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -30,6 +34,8 @@ pub struct SyncReport {
     pub waiting: u64,
     /// The queue's last failure, if batches wait because of it.
     pub queue_error: Option<String>,
+    /// True when that failure will not pass by itself.
+    pub queue_misconfigured: bool,
 }
 
 impl SyncReport {
@@ -101,25 +107,34 @@ async fn run_with_retries(
     }
 }
 
-/// Publishes while sources are pulled, and afterwards until the outbox is empty or the queue has failed too often.
+/// Publishes while sources are pulled, and afterwards until the outbox is empty or the queue has failed for too long.
 async fn publish_until(
     gateway: &Gateway,
     pulled: &CancellationToken,
     stop: &CancellationToken,
 ) -> Result<SyncReport, OutboxError> {
     let mut report = SyncReport::default();
-    let mut failures = 0;
+    let mut failing_since = None;
     loop {
         let last_round = pulled.is_cancelled();
-        let published = publish_once(gateway).await?;
+        let now = gateway.clock.elapsed();
+        let patience = failing_since.map(|since: Duration| (since + QUEUE_PATIENCE).saturating_sub(now));
+        // A publish that is cut off leaves its batches in the outbox, leased until the next start at the latest.
+        let published = tokio::select! {
+            published = publish_once(gateway) => published?,
+            () = in_vain(gateway, patience) => Published::default(),
+            () = stop.cancelled() => Published::default(),
+        };
         report.delivered += published.delivered;
+        let now = gateway.clock.elapsed();
         if published.failed > 0 {
-            failures += 1;
-            report.queue_error = published.error;
+            failing_since.get_or_insert(now);
+            (report.queue_error, report.queue_misconfigured) = (published.error, published.misconfigured);
         } else if published.delivered > 0 {
-            (failures, report.queue_error) = (0, None);
+            (failing_since, report.queue_error, report.queue_misconfigured) = (None, None, false);
         }
-        if failures >= ATTEMPTS || stop.is_cancelled() {
+        let patience_ended = failing_since.is_some_and(|since| now.saturating_sub(since) >= QUEUE_PATIENCE);
+        if patience_ended || report.queue_misconfigured || stop.is_cancelled() {
             pulled.cancelled().await;
             return Ok(report);
         }
@@ -136,5 +151,16 @@ async fn publish_until(
             () = stop.cancelled() => {}
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
         }
+    }
+}
+
+/// Resolves when patience is at its end and the queue still takes nothing.
+async fn in_vain(gateway: &Gateway, patience: Option<Duration>) {
+    match patience {
+        Some(patience) => tokio::time::sleep(patience).await,
+        None => std::future::pending().await,
+    }
+    while !matches!(gateway.publisher.state(), State::Down | State::Blocked) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

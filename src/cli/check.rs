@@ -1,22 +1,26 @@
-//! `clinic-gateway check`: connects to everything and says what is wrong, in layers, without changing anything.
+//! `clinic-gateway check`: connects to everything and says what is wrong, in layers. It changes nothing, but for
+//! making the queue where it is missing.
 
-use std::path::Path;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clock::Clock;
-use connector_kit::{CheckReport, Finding, Level};
+use connector_kit::{CheckReport, Finding, Level, SourceError};
 use outbox::{OutboxError, OutboxReader};
+use pseudonym::KeyRing;
 
 use super::{Failure, out};
-use crate::config::{self, LoadedConfig};
-use crate::{daemon, gateway};
+use crate::config::{LoadedConfig, SourceConfig};
+use crate::gateway::StartError;
+use crate::{daemon, gateway, sources};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Look at the file, keys and schedules only; ask no server.
+    /// Look at the files, keys and schedules only; ask no server.
     #[arg(long)]
     offline: bool,
 }
@@ -28,45 +32,60 @@ struct Section {
 }
 
 pub(super) async fn check(arguments: &CheckArguments, path: &Path, clock: &dyn Clock) -> Result<(), Failure> {
-    let loaded = config::load(path)?;
-    let mut sections =
-        vec![section("config", |report| report.good(format!("{} can be read", path.display())))];
-    sections.push(outbox_section(&loaded).await);
-    let sources = match gateway::build_sources(&loaded) {
-        Ok(sources) => {
-            sections.push(section("keys", |report| report.good("the key ring can be read")));
-            sources
+    let loaded = super::open(path)?;
+    let mut sections = Vec::new();
+    // A person sees each part as soon as it is known: a server that is away takes its time.
+    let mut found = |section: Section| {
+        if !arguments.json {
+            tell(&section);
         }
-        Err(error) => {
-            sections.push(section("keys and sources", |report| {
-                report.error(error.to_string(), "change it and check again")
-            }));
-            Vec::new()
-        }
+        sections.push(section);
     };
+    found(section("config", |report| report.good(format!("{} can be read", path.display()))));
+    found(outbox_section(&loaded).await);
+    let ring = gateway::read_ring(&loaded);
+    found(section("keys", |report| match &ring {
+        Ok(ring) => ring.pseudonym_fingerprints().iter().for_each(|(epoch, fingerprint)| {
+            report.good(format!("pseudonym key of epoch {epoch}, fingerprint {fingerprint}"));
+        }),
+        Err(error) => bad_start(report, error),
+    }));
     if !arguments.offline {
-        sections.push(queue_section(&loaded).await);
+        found(queue_section(&loaded).await);
     }
-    for source in &sources {
-        let mut report = if arguments.offline {
-            CheckReport::default()
-        } else {
-            source.connector.check(clock.now()).await
-        };
-        match daemon::verify_schedule(&source.name, &source.schedule, loaded.config.time_zone.0) {
-            Ok(()) => report.good("the schedule can be read"),
-            Err(error) => report.error(error.to_string(), "or write { every-seconds = 60 }"),
-        }
-        sections.push(Section { name: format!("source {}", source.name), report });
+    // A source can be looked at without the keys that its records will need.
+    let ring = ring.unwrap_or_else(|_| KeyRing::generate());
+    for (name, config) in &loaded.config.source {
+        let mut report = CheckReport::default();
+        source(&loaded, name, config, &ring, (!arguments.offline).then_some(clock), &mut report).await;
+        found(Section { name: format!("source {name}"), report });
     }
     if arguments.json {
-        tell_json(&sections)
-    } else {
-        tell(&sections)
+        tell_json(&sections);
     }
     match sections.iter().map(|section| section.report.worst()).max() {
         Some(Level::Error) => Err(Failure::Change("the check found errors; see above".to_owned())),
         _ => Ok(()),
+    }
+}
+
+/// `clock` is there when the source's system may be asked.
+async fn source(
+    loaded: &LoadedConfig,
+    name: &str,
+    config: &SourceConfig,
+    ring: &KeyRing,
+    clock: Option<&dyn Clock>,
+    report: &mut CheckReport,
+) {
+    match (sources::build(name, config, &loaded.base, ring, loaded.config.keys.suite.into()), clock) {
+        (Ok(source), Some(clock)) => *report = source.connector.check(clock.now()).await,
+        (Ok(_), None) => report.good("the section can be read"),
+        (Err(error), _) => bad_start(report, &StartError::Source { name: name.to_owned(), error }),
+    }
+    match daemon::verify_schedule(name, &config.schedule, loaded.config.time_zone.0) {
+        Ok(()) => report.good("the schedule can be read"),
+        Err(error) => report.error(error.to_string(), "or write { every-seconds = 60 }"),
     }
 }
 
@@ -76,22 +95,59 @@ fn section(name: &str, fill: impl FnOnce(&mut CheckReport)) -> Section {
     Section { name: name.to_owned(), report }
 }
 
+/// An error whose own words say what to change.
+fn bad(report: &mut CheckReport, error: &impl ToString) {
+    report.findings.push(Finding { level: Level::Error, what: error.to_string(), help: None });
+}
+
+fn bad_start(report: &mut CheckReport, error: &StartError) {
+    match error {
+        StartError::Source { error: SourceError::Misconfigured { what, help }, .. } => {
+            report.error(what, help)
+        }
+        error => bad(report, error),
+    }
+}
+
 async fn outbox_section(loaded: &LoadedConfig) -> Section {
     let path = loaded.base.join(&loaded.config.outbox.path);
     let opened = OutboxReader::open(&path).await;
-    section("outbox", |report| match opened {
-        Ok(_) => report.good(format!("{} can be read", path.display())),
-        Err(OutboxError::Missing) => match std::fs::metadata(path.parent().unwrap_or(Path::new("."))) {
-            Ok(folder) if folder.is_dir() => {
-                report.good(format!("{} will be made at the first start", path.display()))
-            }
-            _ => report.error(
-                format!("the folder of {} does not exist", path.display()),
-                "make it, owned by the account the gateway runs under, mode 0700",
-            ),
-        },
-        Err(error) => report.error(error.to_string(), "see above"),
+    let exists = opened.is_ok();
+    section("outbox", |report| {
+        match (opened.map(drop), unwritable(&path)) {
+        (Err(error), _) if !matches!(error, OutboxError::Missing) => bad(report, &error),
+        (_, Some((place, kind))) => report.error(
+            format!("{} cannot be written: {}", place.display(), super::in_words(kind)),
+            "make the folder, mode 0700, owned by the account the gateway runs under; `check` under that account",
+        ),
+        _ if exists => report.good(format!("{} can be read and written", path.display())),
+        _ => report.good(format!("{} will be made at the first start", path.display())),
+    }
     })
+}
+
+/// The first of the outbox's places that this account may not write to, and why.
+fn unwritable(outbox: &Path) -> Option<(PathBuf, std::io::ErrorKind)> {
+    let folder = match outbox.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let probe = folder.join(format!(".clinic-gateway-check-{}", std::process::id()));
+    let made = OpenOptions::new().create_new(true).write(true).open(&probe);
+    let refused = |place: &Path, error: std::io::Error| Some((place.to_owned(), error.kind()));
+    if let Err(error) = made.and_then(|_| std::fs::remove_file(&probe)) {
+        return refused(folder, error);
+    }
+    for suffix in ["", ".lock", ".generation"] {
+        let mut file = outbox.as_os_str().to_owned();
+        file.push(suffix);
+        let file = PathBuf::from(file);
+        match OpenOptions::new().append(true).open(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return refused(&file, error),
+            _ => {}
+        }
+    }
+    None
 }
 
 async fn queue_section(loaded: &LoadedConfig) -> Section {
@@ -100,7 +156,7 @@ async fn queue_section(loaded: &LoadedConfig) -> Section {
         Ok(findings) => findings.into_iter().for_each(|finding| report.good(finding)),
         Err(broker::BrokerError::Misconfigured { what, help }) => report.error(what, help),
         Err(broker::BrokerError::Retry { what }) => {
-            report.error(what, "start the broker, or mend queue.amqp.url; `run` would keep trying meanwhile");
+            report.error(what, "start it, or mend the [queue] section; `run` would keep trying meanwhile");
         }
     })
 }
@@ -113,14 +169,12 @@ const fn word(level: Level) -> &'static str {
     }
 }
 
-fn tell(sections: &[Section]) {
-    for section in sections {
-        out::say(&section.name);
-        for Finding { level, what, help } in &section.report.findings {
-            out::say(format!("  {:<8} {what}", word(*level)));
-            if let Some(help) = help {
-                out::say(format!("  {:<8} → {help}", ""));
-            }
+fn tell(section: &Section) {
+    out::say(&section.name);
+    for Finding { level, what, help } in &section.report.findings {
+        out::say(format!("  {:<8} {what}", word(*level)));
+        if let Some(help) = help {
+            out::say(format!("  {:<8} → {help}", ""));
         }
     }
 }

@@ -5,9 +5,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use pseudonym::KeyRing;
 
-use super::keys::write_secret;
+use super::keys::{new_ring, write_secret};
 use super::{Failure, out};
 
 const HEAD: &str = include_str!("../../config/clinic-gateway.toml");
@@ -27,6 +26,9 @@ pub(super) struct InitArguments {
     /// The registry's public key (`cgpk1:…`); absent: to be filled in.
     #[arg(long)]
     registry_key: Option<String>,
+    /// The city's shared pseudonym keys, as `keys share` wrote them at another clinic; absent: new ones are made.
+    #[arg(long)]
+    join: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -40,7 +42,7 @@ enum Kind {
 pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
     if let Some(key) = &arguments.registry_key {
         contract::PublicKey::from_text(key)
-            .map_err(|error| Failure::Change(format!("--registry-key: {error}; it begins with cgpk1:")))?;
+            .map_err(|error| Failure::Argument(format!("--registry-key: {error}")))?;
     }
     let folder = &arguments.folder;
     let config = folder.join("clinic-gateway.toml");
@@ -48,8 +50,9 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
         return Err(Failure::Change(format!("{} exists already and is left as it is", config.display())));
     }
     let cannot = |error: std::io::Error| {
-        Failure::Change(format!("{} cannot be written: {}", folder.display(), error.kind()))
+        Failure::Change(format!("{} cannot be written: {}", folder.display(), super::in_words(error.kind())))
     };
+    let ring = new_ring(arguments.join.as_deref())?;
     let private =
         |path: PathBuf| fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(cannot);
     private(folder.clone())?;
@@ -58,11 +61,16 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
     if keys.exists() {
         out::say(format!("kept  {} (the ring that was there)", keys.display()));
     } else {
-        write_secret(&keys, &KeyRing::generate().to_text())?;
+        write_secret(&keys, &ring.to_text())?;
         out::say(format!(
             "wrote {} (the key ring, mode 0600; back it up apart from this machine)",
             keys.display()
         ));
+        if arguments.join.is_none() {
+            out::say(
+                "      its pseudonym keys are new: right for the first clinic of a city; the others use --join",
+            );
+        }
     }
     let source = match arguments.source {
         Kind::Postgres => POSTGRES,

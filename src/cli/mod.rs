@@ -9,12 +9,14 @@ mod run;
 mod status;
 mod sync;
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use clock::{Clock, SystemClock};
+use outbox::OutboxError;
 use settings::SettingsError;
 use tokio_util::sync::CancellationToken;
 
@@ -35,8 +37,8 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 something failed and may succeed later (a server away, batches waiting); \
-2 wrong arguments; 78 the configuration, a key or an account has to be changed.";
+Exit codes: 0 done; 1 something failed and may succeed later (a server away, batches waiting, the outbox in use); \
+2 wrong arguments; 78 the configuration, a key or an account has to be changed, or `check` found an error.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -45,6 +47,8 @@ enum Command {
     /// Connect to everything and say what is wrong, and what to write instead.
     Check(check::CheckArguments),
     /// Show a source's next records as they would leave, without sending anything.
+    ///
+    /// The last records of the run before may show once more; what has not changed is not sent again.
     Preview(preview::PreviewArguments),
     /// Run as a daemon: pull on schedule, publish, serve metrics, until SIGTERM or Ctrl-C.
     Run,
@@ -64,19 +68,30 @@ enum Command {
 pub(crate) enum Failure {
     /// May succeed later. Exit code 1.
     Later(String),
+    /// An argument that only the configuration shows to be wrong. Exit code 2, as for the others.
+    Argument(String),
     /// Somebody has to change something. Exit code 78 (`EX_CONFIG` of sysexits.h).
     Change(String),
 }
 
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
-        Self::Change(error.to_string())
+        match &error {
+            SettingsError::Unreadable { kind: ErrorKind::NotFound, .. } => Self::Change(format!(
+                "{error}\n  help: name it with --config, or write one with `clinic-gateway init`"
+            )),
+            _ => Self::Change(error.to_string()),
+        }
     }
 }
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match &error {
+            // At a start, a file that cannot be opened is a matter of its owner and mode.
+            StartError::Outbox(OutboxError::Io { .. }) => Self::Change(error.to_string()),
+            // The other process will end some time.
+            StartError::Outbox(OutboxError::Locked { .. }) => Self::Later(error.to_string()),
             StartError::Outbox(outbox) if outbox.is_retryable() => Self::Later(error.to_string()),
             StartError::Queue(queue) if queue.is_retry() => Self::Later(error.to_string()),
             _ => Self::Change(error.to_string()),
@@ -84,8 +99,8 @@ impl From<StartError> for Failure {
     }
 }
 
-impl From<outbox::OutboxError> for Failure {
-    fn from(error: outbox::OutboxError) -> Self {
+impl From<OutboxError> for Failure {
+    fn from(error: OutboxError) -> Self {
         Self::from(StartError::Outbox(error))
     }
 }
@@ -112,11 +127,10 @@ pub fn main() -> ExitCode {
 fn fail(failure: &Failure) -> ExitCode {
     let (message, code) = match failure {
         Failure::Later(message) => (message, 1),
+        Failure::Argument(message) => (message, 2),
         Failure::Change(message) => (message, 78),
     };
-    if !message.is_empty() {
-        out::complain(message);
-    }
+    out::complain(message);
     ExitCode::from(code)
 }
 
@@ -138,7 +152,16 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-fn open(path: &std::path::Path) -> Result<LoadedConfig, Failure> {
+/// What the operating system said, as a person would.
+fn in_words(kind: ErrorKind) -> String {
+    match kind {
+        ErrorKind::NotFound => "there is no such folder".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
+/// Reads the configuration and begins to log as it says.
+fn open(path: &Path) -> Result<LoadedConfig, Failure> {
     let loaded = config::load(path)?;
     telemetry::init_logs(&loaded.config.log).map_err(|error| Failure::Change(error.to_string()))?;
     Ok(loaded)

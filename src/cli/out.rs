@@ -40,6 +40,11 @@ pub(crate) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) {
     }
 }
 
+/// A count and its noun.
+pub(crate) fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
 /// A length of time in words, coarse on purpose: `4 s`, `12 min`, `3 h`, `9 d`.
 pub(crate) fn age(seconds: i64) -> String {
     match seconds.max(0) {

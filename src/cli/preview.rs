@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use clock::Clock;
-use connector_kit::{Cursor, Feed, PageRequest};
+use connector_kit::{Cursor, Feed, PageRequest, SourceError};
 use outbox::{OutboxError, OutboxReader};
 use pseudonym::{Preview, Verdict};
 
@@ -51,7 +51,7 @@ pub(super) fn known_source(loaded: &LoadedConfig, name: &str) -> Result<(), Fail
         return Ok(());
     }
     let known: Vec<_> = loaded.config.source.keys().map(String::as_str).collect();
-    Err(Failure::Change(format!("no source is named {name}; the configuration has: {}", known.join(", "))))
+    Err(Failure::Argument(format!("no source is named {name}; the configuration has: {}", known.join(", "))))
 }
 
 pub(super) async fn preview(
@@ -75,16 +75,13 @@ pub(super) async fn preview(
             if arguments.from_start { None } else { stored_cursor(loaded, &source.name, feed).await? };
         let request = PageRequest {
             feed,
-            first_of_run: stored.is_some(),
+            // No look back: what the overlap window would bring again has been shown, and sent, before.
+            first_of_run: false,
             after: stored,
             limit: arguments.records,
             now: clock.now(),
         };
-        let page = source
-            .connector
-            .page(request)
-            .await
-            .map_err(|error| Failure::Later(format!("source {}, {feed}: {error}", source.name)))?;
+        let page = source.connector.page(request).await.map_err(|error| unreadable(&source.name, &error))?;
         for record in &page.records {
             // The clinic's own id is shown, so that a person here can find the row; it does not leave.
             shown.push((record.record_id.clone(), source.pseudonymiser.preview(record, today)));
@@ -100,6 +97,14 @@ pub(super) async fn preview(
         tell(&shown);
     }
     Ok(())
+}
+
+fn unreadable(source: &str, error: &SourceError) -> Failure {
+    let message = format!("source {source}: {error}");
+    match error {
+        SourceError::Retry { .. } => Failure::Later(message),
+        SourceError::Misconfigured { .. } => Failure::Change(message),
+    }
 }
 
 async fn stored_cursor(loaded: &LoadedConfig, source: &str, feed: Feed) -> Result<Option<Cursor>, Failure> {

@@ -22,5 +22,6 @@ pub(super) async fn run(
     }
     result.map_err(|error| match error {
         DaemonError::Schedule(_) | DaemonError::Listen(_) => Failure::Change(error.to_string()),
+        DaemonError::EndedByItself => Failure::Later(error.to_string()),
     })
 }

@@ -38,6 +38,11 @@ pub(super) async fn status(
         return Ok(());
     }
     tell(&status, now);
+    for name in loaded.config.source.keys() {
+        if !status.feeds.iter().any(|feed| feed.source == *name) {
+            out::say(format!("source {name} has not been pulled yet"));
+        }
+    }
     if arguments.refused && !refused.is_empty() {
         out::say("");
         let rows: Vec<_> = refused
@@ -79,15 +84,18 @@ fn tell(status: &Status, now: DateTime<Utc>) {
         |oldest| format!("the oldest since {}", ago(now, Some(oldest))),
     );
     out::say(format!(
-        "outbox: {} batches wait ({} events, {} bytes; {oldest}); generation {}",
-        status.backlog.batches, status.backlog.events, status.backlog.bytes, status.generation
+        "outbox: {} ({}, {} bytes; {oldest}); generation {}",
+        out::counted(status.backlog.batches, "batch waits", "batches wait"),
+        out::counted(status.backlog.events, "event", "events"),
+        status.backlog.bytes,
+        status.generation
     ));
     let failing = status.publisher.last_error.as_ref().map_or_else(String::new, |code| {
         format!("; failing: {code} ({} in a row)", status.publisher.consecutive_failures)
     });
     out::say(format!(
-        "queue: {} batches delivered, the last {}{failing}",
-        status.publisher.delivered_batches,
+        "queue: {} delivered, the last {}{failing}",
+        out::counted(status.publisher.delivered_batches, "batch", "batches"),
         ago(now, status.publisher.last_delivered_at)
     ));
     for letters in &status.dead_letters {

@@ -1,12 +1,13 @@
 //! `clinic-gateway sync`: one pass with a progress line, and a summary.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
 use clock::Clock;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, out};
@@ -56,8 +57,12 @@ pub(super) async fn sync(
 fn progress(counters: Arc<Counters>) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}, {per_sec}]") {
-            bar.set_style(style);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}, {rate}]") {
+            let rate = |state: &ProgressState, line: &mut dyn Write| {
+                // A line that cannot be drawn is no failure.
+                let _undrawn = write!(line, "{:.0}/s", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         loop {
             let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -80,17 +85,21 @@ fn outcome(report: &SyncReport) -> Result<(), Failure> {
     }
     let mut sentences = Vec::new();
     for (source, failure) in &report.failed {
-        sentences.push(format!("source {source}, {}: {}", failure.feed, failure.error));
+        sentences.push(format!("source {source}: {}", failure.error));
     }
     if report.stopped {
         sentences.push("stopped before the end; the next pass goes on from here".to_owned());
     }
     if report.waiting > 0 {
         let why = report.queue_error.as_deref().unwrap_or("they are not due yet");
-        sentences.push(format!("{} batches wait in the outbox: {why}", report.waiting));
+        sentences.push(format!(
+            "{} in the outbox: {why}",
+            out::counted(report.waiting, "batch waits", "batches wait")
+        ));
     }
     let message = sentences.join("\nerror: ");
-    let needs_change = report.failed.iter().any(|(_, failure)| FeedFailure::retry_after(failure).is_none());
+    let needs_change = report.queue_misconfigured
+        || report.failed.iter().any(|(_, failure)| FeedFailure::retry_after(failure).is_none());
     Err(if needs_change { Failure::Change(message) } else { Failure::Later(message) })
 }
 
@@ -120,6 +129,11 @@ fn summary(counters: &Counters, report: &SyncReport) -> serde_json::Value {
         rows(counters).into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
     summary.insert("batches_delivered".to_owned(), report.delivered.into());
     summary.insert("batches_waiting".to_owned(), report.waiting.into());
+    summary.insert("queue_error".to_owned(), report.queue_error.clone().into());
+    let failed = report.failed.iter().map(|(source, failure)| {
+        serde_json::json!({ "source": source, "feed": failure.feed.as_str(), "code": failure.code(), "error": failure.error.to_string() })
+    });
+    summary.insert("failed".to_owned(), failed.collect());
     summary.insert("complete".to_owned(), report.is_complete().into());
     summary.into()
 }

@@ -25,8 +25,17 @@ pub struct LoadedConfig {
 /// # Errors
 /// [`SettingsError`]: where it is wrong and what to write instead.
 pub fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
+    let loaded = load_unfinished(path)?;
+    verify(&loaded.config, path)?;
+    Ok(loaded)
+}
+
+/// Reads the file as far as its types go: good enough to find the key ring in a file that is still being filled in.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_unfinished(path: &Path) -> Result<LoadedConfig, SettingsError> {
     let config: Config = settings::load(path)?;
-    verify(&config, path)?;
     let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
     Ok(LoadedConfig { path: path.to_path_buf(), base, config })
 }

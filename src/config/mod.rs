@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use broker::QueueConfig;
-use connector_sql::TimeZone;
+use connector_kit::TimeZone;
 use schemars::JsonSchema;
 use secrets::SecretSource;
 use serde::Deserialize;
 use telemetry::{ListenConfig, LogConfig};
 
-pub use load::{LoadedConfig, json_schema, load};
+pub use load::{LoadedConfig, json_schema, load, load_unfinished};
 pub use source::{Schedule, SourceConfig};
 
 /// The whole file. Unknown keys are refused.

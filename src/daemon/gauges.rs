@@ -1,36 +1,63 @@
 //! What the metrics and the readiness page say, refreshed from the outbox's own figures.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use broker::State;
 use chrono::{DateTime, Utc};
-use outbox::Status;
+use outbox::{OutboxError, Status};
 use telemetry::http::Health;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
 
-const REFRESH: Duration = Duration::from_secs(5);
+/// How often the queue's state is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The outbox is asked at every so many looks: its counts cost a query.
+const LOOKS_PER_COUNT: u32 = 5;
 
 /// Refreshes until `stop`.
 pub async fn gauge_loop(gateway: Arc<Gateway>, health: Health, stop: CancellationToken) {
-    loop {
-        refresh_once(&gateway, &health).await;
+    let mut gauges = Gauges::default();
+    for look in 0_u32.. {
+        if look.is_multiple_of(LOOKS_PER_COUNT) {
+            let status = gateway.outbox.reader().status().await;
+            gauges.outbox_code = status.as_ref().err().map(OutboxError::code);
+            if let Ok(status) = &status {
+                gauges.set(status, gateway.clock.now());
+            }
+        }
+        set_state(gateway.publisher.state());
+        match not_ready(&gauges, gateway.publisher.state()) {
+            Some(why) => health.set_unready(why),
+            None => health.set_ready(),
+        }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(REFRESH) => {}
+            () = tokio::time::sleep(LOOK) => {}
         }
     }
 }
 
-async fn refresh_once(gateway: &Gateway, health: &Health) {
-    let status = match gateway.outbox.reader().status().await {
-        Ok(status) => status,
-        Err(error) => return health.set_unready(format!("the outbox cannot be read: {}", error.code())),
-    };
-    set_gauges(&status, gateway.clock.now());
-    let state = gateway.publisher.state();
+/// What was said before and must be taken back when it no longer holds.
+#[derive(Default)]
+struct Gauges {
+    dead_letters: BTreeSet<[String; 3]>,
+    outbox_code: Option<&'static str>,
+}
+
+fn not_ready(gauges: &Gauges, state: State) -> Option<String> {
+    match (gauges.outbox_code, state) {
+        (Some(code), _) => Some(format!("the outbox cannot be read: {code}")),
+        (None, State::Blocked) => Some("the broker blocks publishers (memory or disk alarm)".to_owned()),
+        (None, State::Down) => Some("the queue cannot be reached".to_owned()),
+        (None, State::Idle | State::Connected) => None,
+    }
+}
+
+fn set_state(state: State) {
     for (name, each) in [
         ("idle", State::Idle),
         ("connected", State::Connected),
@@ -39,26 +66,35 @@ async fn refresh_once(gateway: &Gateway, health: &Health) {
     ] {
         metrics::gauge!("gateway_queue_state", "state" => name).set(if each == state { 1.0 } else { 0.0 });
     }
-    match state {
-        State::Blocked => health.set_unready("the broker blocks publishers (memory or disk alarm)"),
-        State::Down => health.set_unready("the queue cannot be reached"),
-        State::Idle | State::Connected => health.set_ready(),
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; the counts fit its 53 bits")]
-fn set_gauges(status: &Status, now: DateTime<Utc>) {
-    metrics::gauge!("gateway_outbox_pending_batches").set(status.backlog.batches as f64);
-    metrics::gauge!("gateway_outbox_pending_events").set(status.backlog.events as f64);
-    metrics::gauge!("gateway_outbox_pending_bytes").set(status.backlog.bytes as f64);
-    metrics::gauge!("gateway_outbox_oldest_pending_seconds")
-        .set(status.backlog.oldest_at.map_or(0.0, |oldest| (now - oldest).num_seconds().max(0) as f64));
-    for letters in &status.dead_letters {
-        metrics::gauge!("gateway_dead_letters", "source" => letters.source.clone(), "feed" => letters.feed.clone(), "reason" => letters.reason.clone())
-            .set(letters.count as f64);
+impl Gauges {
+    fn set(&mut self, status: &Status, now: DateTime<Utc>) {
+        metrics::gauge!("gateway_outbox_pending_batches").set(status.backlog.batches as f64);
+        metrics::gauge!("gateway_outbox_pending_events").set(status.backlog.events as f64);
+        metrics::gauge!("gateway_outbox_pending_bytes").set(status.backlog.bytes as f64);
+        metrics::gauge!("gateway_outbox_oldest_pending_seconds")
+            .set(status.backlog.oldest_at.map_or(0.0, |oldest| (now - oldest).num_seconds().max(0) as f64));
+        for feed in &status.feeds {
+            metrics::gauge!("gateway_pull_consecutive_failures", "source" => feed.source.clone(), "feed" => feed.feed.clone())
+                .set(f64::from(feed.consecutive_failures));
+        }
+        // A reason whose last record was mended is in the list no more, but its gauge would stand for ever.
+        let mut gone = std::mem::take(&mut self.dead_letters);
+        for letters in &status.dead_letters {
+            let labels = [letters.source.clone(), letters.feed.clone(), letters.reason.clone()];
+            set_dead_letters(&labels, letters.count as f64);
+            gone.remove(&labels);
+            self.dead_letters.insert(labels);
+        }
+        for labels in &gone {
+            set_dead_letters(labels, 0.0);
+        }
     }
-    for feed in &status.feeds {
-        metrics::gauge!("gateway_pull_consecutive_failures", "source" => feed.source.clone(), "feed" => feed.feed.clone())
-            .set(f64::from(feed.consecutive_failures));
-    }
+}
+
+fn set_dead_letters([source, feed, reason]: &[String; 3], count: f64) {
+    metrics::gauge!("gateway_dead_letters", "source" => source.clone(), "feed" => feed.clone(), "reason" => reason.clone())
+        .set(count);
 }

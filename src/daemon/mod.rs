@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use telemetry::http::{Endpoint, Health, ListenError};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::gateway::Gateway;
 use telemetry::ListenConfig;
@@ -20,7 +20,7 @@ pub use schedule::{ScheduleError, verify as verify_schedule};
 /// How long the end may take: the page in hand is committed, what is ready is published.
 pub const DRAIN: Duration = Duration::from_secs(20);
 
-/// Why the daemon could not start.
+/// Why the daemon could not start, or did not run on.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     /// A schedule cannot be read.
@@ -29,72 +29,85 @@ pub enum DaemonError {
     /// The metrics endpoint cannot be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// A bug: one of the loops ended without being asked to.
+    #[error("internal error: a part of the program ended by itself; start it again, nothing is lost")]
+    EndedByItself,
 }
 
 /// Runs until `stop` is cancelled, then drains for at most [`DRAIN`].
 ///
 /// # Errors
-/// [`DaemonError`], before anything was pulled.
+/// [`DaemonError`]; all but the last before anything was pulled.
 pub async fn run(
     gateway: Arc<Gateway>,
     listen: Option<&ListenConfig>,
     stop: CancellationToken,
 ) -> Result<(), DaemonError> {
     let health = Health::default();
-    let recorder = telemetry::http::install_recorder();
     let endpoint = match listen {
-        Some(config) => Some(Endpoint::bind(config, recorder, health.clone()).await?),
+        Some(config) => {
+            Some(Endpoint::bind(config, telemetry::http::install_recorder(), health.clone()).await?)
+        }
         None => None,
     };
-    let triggers = schedule::start(&gateway.sources, gateway.time_zone).await?;
+    let (ticking, queues) = schedule::plan(&gateway.sources, gateway.time_zone, Arc::clone(&gateway.clock))?;
 
-    let tasks = TaskTracker::new();
+    let mut tasks = JoinSet::new();
     // The publisher and the endpoint outlive the workers, so that what was pulled last still leaves.
     let stop_publishing = CancellationToken::new();
     if let Some(endpoint) = endpoint {
-        tracing::info!(event = "endpoint-open", address = ?endpoint.address(), "metrics and health are served");
+        let address = endpoint.address().map(tracing::field::display);
+        tracing::info!(event = "endpoint-open", address, "metrics and health are served");
         tasks.spawn(endpoint.serve(stop_publishing.clone().cancelled_owned()));
     }
     tasks.spawn(publisher::publish_loop(Arc::clone(&gateway), stop_publishing.clone()));
     tasks.spawn(gauges::gauge_loop(Arc::clone(&gateway), health, stop_publishing.clone()));
-    let workers = TaskTracker::new();
-    for (source, trigger) in gateway.sources.iter().zip(triggers.queues) {
+    let mut workers = JoinSet::new();
+    workers.spawn(ticking.run(stop.clone()));
+    for (source, trigger) in gateway.sources.iter().zip(queues) {
         workers.spawn(worker::work(Arc::clone(&gateway), Arc::clone(source), trigger, stop.clone()));
     }
-    tracing::info!(
-        event = "started",
-        sources = gateway.sources.len(),
-        version = env!("CARGO_PKG_VERSION"),
-        "the gateway is running"
-    );
+    let (sources, version) = (gateway.sources.len(), env!("CARGO_PKG_VERSION"));
+    tracing::info!(event = "started", sources, version, "the gateway is running");
     notify_systemd(&[sd_notify::NotifyState::Ready]);
 
-    stop.cancelled().await;
+    let by_itself = tokio::select! {
+        biased;
+        () = stop.cancelled() => false,
+        Some(_) = workers.join_next() => true,
+        Some(_) = tasks.join_next() => true,
+    };
+    stop.cancel();
     notify_systemd(&[sd_notify::NotifyState::Stopping]);
     tracing::info!(
         event = "draining",
         "asked to stop: finishing the pages in hand and publishing what is ready"
     );
-    triggers.end.end().await;
-    workers.close();
-    tasks.close();
+    drain(&gateway, workers, tasks, &stop_publishing).await;
+    if by_itself { Err(DaemonError::EndedByItself) } else { Ok(()) }
+}
+
+async fn drain(
+    gateway: &Gateway,
+    mut workers: JoinSet<()>,
+    mut tasks: JoinSet<()>,
+    stop_publishing: &CancellationToken,
+) {
     let drained = tokio::time::timeout(DRAIN, async {
-        workers.wait().await;
-        publisher::drain(&gateway).await;
+        while workers.join_next().await.is_some() {}
+        publisher::drain(gateway).await;
         stop_publishing.cancel();
-        tasks.wait().await;
-    })
-    .await;
-    match drained {
+        while tasks.join_next().await.is_some() {}
+    });
+    match drained.await {
         Ok(()) => {
-            tracing::info!(event = "stopped", "stopped; what could not be delivered waits in the outbox")
+            tracing::info!(event = "stopped", "stopped; what could not be delivered waits in the outbox");
         }
         Err(_) => tracing::warn!(
             event = "stopped-late",
             "stopped without waiting longer; nothing is lost, the next start goes on"
         ),
     }
-    Ok(())
 }
 
 fn notify_systemd(state: &[sd_notify::NotifyState<'_>]) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use broker::State;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
@@ -15,7 +16,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub async fn publish_loop(gateway: Arc<Gateway>, stop: CancellationToken) {
     let mut failing = false;
     loop {
-        let published = step(&gateway, &mut failing).await;
+        let published = tokio::select! {
+            published = step(&gateway, &mut failing) => published,
+            () = hopeless(&gateway, &stop) => return,
+        };
         if published.delivered > 0 && published.failed == 0 && !stop.is_cancelled() {
             continue;
         }
@@ -27,14 +31,27 @@ pub async fn publish_loop(gateway: Arc<Gateway>, stop: CancellationToken) {
     }
 }
 
-/// Publishes what is due now, until nothing is or the queue fails.
+/// Publishes what is due now, until nothing is or the queue takes nothing.
 pub async fn drain(gateway: &Gateway) {
     let mut failing = false;
-    loop {
+    while !takes_nothing(gateway) {
         let published = step(gateway, &mut failing).await;
         if published.delivered == 0 || published.failed > 0 {
             return;
         }
+    }
+}
+
+fn takes_nothing(gateway: &Gateway) -> bool {
+    matches!(gateway.publisher.state(), State::Down | State::Blocked)
+}
+
+/// Resolves when the program is to end and the queue takes nothing, so that no confirm is worth waiting for. The
+/// leases are void at the next start, and the batches are sent then.
+async fn hopeless(gateway: &Gateway, stop: &CancellationToken) {
+    stop.cancelled().await;
+    while !takes_nothing(gateway) {
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 

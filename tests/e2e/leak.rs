@@ -1,6 +1,7 @@
 //! Looks for identities in bytes, in every form a careless program could leave them in.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use aho_corasick::AhoCorasick;
@@ -44,7 +45,22 @@ impl Scanner {
         Self { automaton: AhoCorasick::new(&patterns).expect("the patterns make an automaton"), labels }
     }
 
+    /// Looks through the bytes, and through what zstd frames among them expand to.
     pub fn scan(&self, place: &str, bytes: &[u8]) -> Vec<Hit> {
+        let mut hits = self.scan_plain(place, bytes);
+        let frames = bytes.windows(4).enumerate().filter(|(_, window)| *window == [0x28, 0xb5, 0x2f, 0xfd]);
+        for (at, _) in frames {
+            let mut expanded = Vec::new();
+            // A chance sequence of the four bytes is no frame; what came before the fault is scanned all the same.
+            if let Ok(decoder) = zstd::stream::read::Decoder::new(&bytes[at..]) {
+                let _not_a_frame = decoder.single_frame().take(8 << 20).read_to_end(&mut expanded);
+            }
+            hits.extend(self.scan_plain(&format!("{place}, expanded"), &expanded));
+        }
+        hits
+    }
+
+    fn scan_plain(&self, place: &str, bytes: &[u8]) -> Vec<Hit> {
         self.automaton
             .find_overlapping_iter(bytes)
             .map(|found| Hit {
@@ -81,10 +97,10 @@ fn spellings(text: &str) -> Vec<String> {
     let mut all = vec![text.to_owned(), text.to_uppercase(), text.to_lowercase()];
     let bare: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
     if bare.len() >= 8 && bare.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        for group in [2, 3, 4] {
-            for separator in [" ", "-", "."] {
-                let groups: Vec<_> = bare.as_bytes().chunks(group).map(String::from_utf8_lossy).collect();
-                all.push(groups.join(separator));
+        // Even groups, and those in which SNILS and passports are usually written.
+        for groups in [&[2][..], &[3], &[4], &[4, 6], &[2, 2, 6], &[3, 3, 5], &[3, 3, 3, 2]] {
+            for separator in [" ", "-", ".", "№", " № "] {
+                all.push(grouped(&bare, groups).join(separator));
             }
         }
         all.push(bare);
@@ -92,6 +108,20 @@ fn spellings(text: &str) -> Vec<String> {
     all.sort();
     all.dedup();
     all
+}
+
+/// Cut into groups of these sizes, the last one again and again.
+fn grouped(bare: &str, sizes: &[usize]) -> Vec<String> {
+    let (mut rest, mut groups) = (bare, Vec::new());
+    let mut sizes = sizes.iter().copied();
+    let mut size = 1;
+    while !rest.is_empty() {
+        size = sizes.next().unwrap_or(size);
+        let (group, after) = rest.split_at(size.min(rest.len()));
+        groups.push(group.to_owned());
+        rest = after;
+    }
+    groups
 }
 
 fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
@@ -102,6 +132,7 @@ fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("UTF-16LE", utf16.iter().flat_map(|unit| unit.to_le_bytes()).collect()),
         ("UTF-16BE", utf16.iter().flat_map(|unit| unit.to_be_bytes()).collect()),
         ("JSON escapes", escaped(text)),
+        ("a list of byte values", byte_list(&utf8)),
         ("percent encoding", utf8.iter().flat_map(|byte| format!("%{byte:02X}").into_bytes()).collect()),
     ];
     let digests: [(&str, &str, Vec<u8>); 3] = [
@@ -125,9 +156,17 @@ fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     all
 }
 
+/// As Rust's `Debug` shows bytes, without the brackets.
+fn byte_list(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(", ").into_bytes()
+}
+
 fn escaped(text: &str) -> Vec<u8> {
     text.encode_utf16()
-        .flat_map(|unit| if unit < 128 { vec![unit as u8] } else { format!("\\u{unit:04x}").into_bytes() })
+        .flat_map(|unit| match u8::try_from(unit) {
+            Ok(ascii @ 0..128) => vec![ascii],
+            _ => format!("\\u{unit:04x}").into_bytes(),
+        })
         .collect()
 }
 
@@ -144,7 +183,8 @@ fn base64_forms(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     all
 }
 
-const PLANTED: &[(&str, &str)] = &[("SNILS", "501-377-201 39"), ("surname", "Верещагина-Канарейкина")];
+const PLANTED: &[(&str, &str)] =
+    &[("SNILS", "501-377-201 39"), ("surname", "Верещагина-Канарейкина"), ("passport", "45 10 700101")];
 
 #[test]
 fn a_planted_leak_is_found_in_every_form() {
@@ -167,9 +207,24 @@ fn a_planted_leak_is_found_in_every_form() {
         ("base64", STANDARD_NO_PAD.encode(format!("x{digits}y")).into()),
         ("base64, other alignment", URL_SAFE_NO_PAD.encode(format!("xy{digits}z")).into()),
         ("JSON escapes", serde_json::to_string(name).map(|_| escaped(name)).expect("a string is JSON")),
+        ("a passport's usual grouping", "4510 700101".into()),
+        ("a passport with its sign", "4510 № 700101".into()),
+        ("a SNILS without its blank", "501-377-20139".into()),
+        ("bytes in a debug line", format!("{:?}", digits.as_bytes()).into()),
+        ("UTF-16BE", name.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+        ("percent encoding", name.bytes().flat_map(|byte| format!("%{byte:02X}").into_bytes()).collect()),
+        (
+            "compressed",
+            zstd::encode_all(format!("{{\"снилс\":\"{digits}\"}}").as_bytes(), 3).expect("zstd works"),
+        ),
         ("MD5", Md5::digest(digits).to_vec()),
+        ("SHA-1", Sha1::digest(digits).to_vec()),
+        ("SHA-256", Sha256::digest(text).to_vec()),
+        ("hex MD5", hex::encode_upper(Md5::digest(text)).into()),
         ("hex SHA-1", hex::encode(Sha1::digest(digits)).into()),
         ("hex SHA-256", hex::encode(Sha256::digest(text)).into()),
+        ("base64 MD5", STANDARD_NO_PAD.encode(Md5::digest(digits)).into()),
+        ("base64 SHA-1", URL_SAFE_NO_PAD.encode(Sha1::digest(digits)).into()),
         ("base64 SHA-256", STANDARD_NO_PAD.encode(Sha256::digest(digits)).into()),
     ];
     for (form, leak) in planted {

@@ -1,10 +1,13 @@
 //! What the end-to-end tests stand on: folders of configuration, the two programs, the example clinics.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clinic_gateway::config::{self, LoadedConfig};
 use clinic_gateway::gateway::Gateway;
@@ -143,6 +146,92 @@ pub fn fhir_source(base_url: &str) -> String {
 /// `[queue.amqp]` on a private broker.
 pub fn amqp_queue(port: u16) -> String {
     format!("[queue.amqp]\nurl = \"amqp://127.0.0.1:{port}/%2f\"\n")
+}
+
+/// `[queue.directory]` at a path.
+pub fn directory_queue(path: &Path) -> String {
+    format!("[queue.directory]\npath = \"{}\"\n", path.display())
+}
+
+/// The registry's program with its configuration and these arguments.
+pub fn registry_command(config: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(registry_program());
+    command.arg("--config").arg(config).args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// A program in the background; killed on drop.
+pub struct Running {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    /// Starts it; both its outputs are appended to `log`.
+    pub fn start(mut command: Command, log: &Path) -> Self {
+        let open = || fs::OpenOptions::new().create(true).append(true).open(log).expect("a log file");
+        let child = command.stdout(open()).stderr(open()).spawn().expect("the program starts");
+        Self { child, log: log.to_owned() }
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).expect("the log can be read")
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it is dead");
+    }
+
+    /// SIGTERM, and its exit code once it has ended; `None` when a signal ended it.
+    pub async fn terminate(&mut self) -> Option<i32> {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(asked.is_ok_and(|status| status.success()), "the program has ended before: {}", self.log());
+        let ended = eventually("the program ends after SIGTERM", 40, async || {
+            self.child.try_wait().expect("it can be waited for")
+        });
+        ended.await.code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Already dead is as good.
+        let _ended = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+/// Asks again and again until there is an answer; the test fails when that takes longer than `seconds`.
+pub async fn eventually<T>(what: &str, seconds: u64, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(seconds), asking).await;
+    answer.unwrap_or_else(|_| panic!("not within {seconds} s: {what}"))
+}
+
+/// Status and body of a page on loopback; `None` while nobody listens.
+pub fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page).ok()?;
+    let (head, body) = page.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+/// An invented SNILS with the right control number; `number` is one of 9 digits above 001001998.
+pub fn snils(number: u32) -> String {
+    let digits = format!("{number:09}");
+    let sum: u32 =
+        digits.bytes().zip((1..=9).rev()).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum();
+    format!("{digits}{:02}", sum % 101 % 100)
 }
 
 fn secret(path: &Path, text: &str) {

@@ -1,26 +1,23 @@
-//! The main job: two unlike clinics → RabbitMQ → the registry in PostgreSQL, compared fact by fact, and no trace of who.
+//! The main job: two unlike clinics → RabbitMQ → the registry in PostgreSQL, compared fact by fact.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::Stdio;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use contract::Fact;
 use registry::{Reader, StoreConfig};
 use serde_json::json;
 use testbed::fhir::FhirServer;
 use testbed::postgres::Postgres;
-use testbed::proxy::TcpProxy;
 use testbed::rabbitmq::RabbitMq;
 
-use crate::leak::{Hit, Scanner};
-use crate::support::{City, Clinic, MIS, amqp_queue, fhir_source, fsb_source, registry_program};
+use crate::support::{City, Clinic, MIS, amqp_queue, fhir_source, fsb_source, registry_command};
+
+/// A log filter that asks for everything, also by the names of the drivers' insides.
+pub const LOUD: &str =
+    "trace,lapin::io_loop=trace,lapin::channel=trace,sqlx=trace,sqlx::postgres::notice=trace";
 
 /// Subjects by the schemes they are known by and the facts they have; `None` stands for withdrawn records.
-type Content = BTreeMap<Option<Vec<String>>, Vec<String>>;
+pub type Content = BTreeMap<Option<Vec<String>>, Vec<String>>;
 
 fn describe(fact: &Fact) -> String {
     match fact {
@@ -39,7 +36,7 @@ fn describe(fact: &Fact) -> String {
     }
 }
 
-async fn content(reader: &Reader) -> Content {
+pub async fn content(reader: &Reader) -> Content {
     let mut content = Content::new();
     for fact in reader.facts().await.expect("the registry can be read") {
         let subject = fact.fact.as_ref().map(|_| {
@@ -66,7 +63,7 @@ async fn content(reader: &Reader) -> Content {
     named
 }
 
-fn expected(entries: &[(&str, &[&str])]) -> Content {
+pub fn expected(entries: &[(&str, &[&str])]) -> Content {
     entries
         .iter()
         .map(|(subject, facts)| {
@@ -107,7 +104,7 @@ fn pcr(result: &str) -> serde_json::Value {
 
 const MARIA: &str = "snils+oms+passport-ru";
 
-fn first_content<'a>() -> Vec<(&'a str, &'a [&'a str])> {
+pub fn first_content<'a>() -> Vec<(&'a str, &'a [&'a str])> {
     vec![
         (
             MARIA,
@@ -135,25 +132,25 @@ fn first_content<'a>() -> Vec<(&'a str, &'a [&'a str])> {
 }
 
 /// Both order-free: two subjects known by the same scheme may come in either order.
-fn sorted(content: &Content) -> Vec<(Option<String>, Vec<String>)> {
+pub fn sorted(content: &Content) -> Vec<(Option<String>, Vec<String>)> {
     let mut all: Vec<_> =
         content.iter().map(|(key, facts)| (key.as_ref().map(|key| key[0].clone()), facts.clone())).collect();
     all.sort();
     all
 }
 
-struct World {
-    clinic: Postgres,
-    registry: Postgres,
-    broker: RabbitMq,
-    fhir: FhirServer,
-    city: City,
-    store: StoreConfig,
-    store_toml: String,
+pub struct World {
+    pub clinic: Postgres,
+    pub registry: Postgres,
+    pub broker: RabbitMq,
+    pub fhir: FhirServer,
+    pub city: City,
+    pub store: StoreConfig,
+    pub store_toml: String,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let (clinic, registry, broker, fhir) =
             tokio::join!(Postgres::start(), Postgres::start(), RabbitMq::start(), FhirServer::start());
         let (clinic, registry) =
@@ -169,16 +166,15 @@ impl World {
         Self { clinic, registry, broker, fhir, city: City::new(), store, store_toml }
     }
 
-    /// The registry's own program takes everything from the queue.
-    fn drain(&self, queue: &str) {
+    /// The registry's own program takes everything from the queue; its log, whole.
+    pub fn drain(&self, queue: &str) -> Vec<u8> {
         let config = self.city.configure(&self.store_toml, queue);
-        let output = std::process::Command::new(registry_program())
-            .arg("--config")
-            .arg(config)
-            .args(["run", "--drain"])
+        let output = registry_command(&config, &["run", "--drain"])
+            .env("RUST_LOG", LOUD)
             .output()
             .expect("city-registry starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        [output.stderr, output.stdout].concat()
     }
 }
 
@@ -247,123 +243,4 @@ async fn two_clinics_reach_the_registry_fact_by_fact() {
         refused.contains("\"106\"") && !refused.contains("\"108\""),
         "the mended row has left the list: {refused}"
     );
-}
-
-const PEOPLE: &[(&str, &str)] = &[
-    ("a name", "Верещагина-Канарейкина"),
-    ("a name", "Щукин-Подосинов"),
-    ("a name", "Saint-Canari"),
-    ("a SNILS", "501-377-201 39"),
-    ("a SNILS", "501-377-204 42"),
-    ("a SNILS", "501-377-205 43"),
-    ("a SNILS that was refused", "501-377-206 45"),
-    ("an OMS number", "7701885000000019"),
-    ("a passport", "45 10 700101"),
-    ("a foreign passport", "YA 4417093"),
-    ("a foreign passport", "18CN90817"),
-    ("a foreign passport in its normal form", "FRA18CN90817"),
-];
-
-const INSTITUTION: &[(&str, &str)] = &[
-    ("a source's name", "fsb-canary-polyclinic"),
-    ("a record's id", "canary-record-1"),
-    ("a refused record's id", "canary-record-3"),
-    ("a lot number", "LOT-CANARY-1"),
-    ("a lot number", "II-180521"),
-    ("a table's name", "прививка"),
-];
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_tells_who_or_where_rests_or_travels_outside() {
-    let world = World::new().await;
-    let wire = TcpProxy::start(world.broker.port()).await.expect("a proxy before the broker");
-    let listen = testbed::ports::free_port();
-    let both = format!("{}\n{}", fsb_source(world.clinic.port(), "mis"), fhir_source(&world.fhir.base_url()))
-        .replace("[source.mis", "[source.fsb-canary-polyclinic");
-    let extra =
-        format!("[listen]\naddress = \"127.0.0.1:{listen}\"\n[log]\nformat = \"json\"\nfilter = \"trace\"\n");
-    let clinic = Clinic::new(&world.city, &amqp_queue(wire.port()), &both, &extra);
-
-    let mut daemon = clinic
-        .command(&["run"])
-        .env("RUST_LOG", "trace")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the gateway starts");
-    let metrics = until_delivered(listen).await;
-    // SIGTERM by its id: an orderly end, so that the log is whole.
-    let asked = std::process::Command::new("kill").arg(daemon.id().to_string()).status();
-    assert!(asked.is_ok_and(|status| status.success()));
-    let mut logs = Vec::new();
-    daemon.stderr.take().expect("piped").read_to_end(&mut logs).expect("the log is read");
-    daemon.stdout.take().expect("piped").read_to_end(&mut logs).expect("the output is read");
-    assert!(daemon.wait().expect("it ends").success(), "{}", String::from_utf8_lossy(&logs));
-    world.broker.settle().await.expect("the broker writes what it has");
-
-    let people = Scanner::new(PEOPLE);
-    let institution = Scanner::new(INSTITUTION);
-    let both = [&people, &institution];
-    let control = people.scan_folder(&world.clinic.data_dir());
-    assert!(
-        control.0.len() >= 5,
-        "the clinic's own files must hold the canaries, or the scan proves nothing"
-    );
-
-    let mut hits: Vec<Hit> = Vec::new();
-    hits.extend(scan_folder(&[&people], &clinic.folder.path().join("state"), 10_000));
-    hits.extend(scan(&[&people], "the gateway's log", &logs));
-    hits.extend(scan(&[&people], "the metrics", metrics.as_bytes()));
-    let recorded = wire.recorded();
-    hits.extend(scan(&both, "what the gateway sent to the broker", &recorded.to_server));
-    hits.extend(scan_folder(&both, &world.broker.data_dir(), 10_000));
-    world.drain(&amqp_queue(world.broker.port()));
-    let reader = world.city.reader(&world.store).await;
-    assert_eq!(sorted(&content(&reader).await), sorted(&expected(&first_content())));
-    world.registry.psql("city", "CHECKPOINT").await.expect("everything is on the registry's disk");
-    hits.extend(scan_folder(&both, &world.registry.data_dir(), 1_000_000));
-    assert!(hits.is_empty(), "{hits:#?}");
-}
-
-fn scan(scanners: &[&Scanner], place: &str, bytes: &[u8]) -> Vec<Hit> {
-    assert!(!bytes.is_empty(), "{place} is empty");
-    scanners.iter().flat_map(|scanner| scanner.scan(place, bytes)).collect()
-}
-
-fn scan_folder(scanners: &[&Scanner], folder: &Path, at_least: u64) -> Vec<Hit> {
-    let mut hits = Vec::new();
-    for scanner in scanners {
-        let (found, read) = scanner.scan_folder(folder);
-        assert!(read >= at_least, "only {read} bytes were read below {}", folder.display());
-        hits.extend(found);
-    }
-    hits
-}
-
-/// Waits until the daemon has delivered what it has, and returns its metrics.
-async fn until_delivered(port: u16) -> String {
-    let deadline = Duration::from_secs(60);
-    let polled = tokio::time::timeout(deadline, async {
-        loop {
-            let metrics = metrics_page(port).unwrap_or_default();
-            let value = |name: &str| metrics.lines().find(|line| line.starts_with(name)).map(str::to_owned);
-            let waiting = value("gateway_outbox_pending_batches ").is_some_and(|line| line.ends_with(" 0"));
-            let delivered = value("gateway_batches_total{outcome=\"delivered\"}")
-                .is_some_and(|line| !line.ends_with(" 0"));
-            let pulls = metrics.matches("gateway_pull_runs_total{").count();
-            if waiting && delivered && pulls >= 6 {
-                return metrics;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    });
-    polled.await.expect("both sources are pulled and delivered within a minute")
-}
-
-fn metrics_page(port: u16) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page)?;
-    Ok(page)
 }

@@ -115,7 +115,11 @@ pub(crate) async fn schema_version(connection: &mut SqliteConnection) -> Result<
         return Err(OutboxError::NotAnOutbox);
     }
     let version = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations");
-    version.fetch_one(connection).await.map_err(OutboxError::database)
+    match version.fetch_one(connection).await.map_err(OutboxError::database)? {
+        // The id and the first version are written in one transaction.
+        0 => Err(OutboxError::Damaged { what: "its schema's version is missing" }),
+        version => Ok(version),
+    }
 }
 
 async fn check_sqlite(connection: &mut SqliteConnection) -> Result<(), OutboxError> {

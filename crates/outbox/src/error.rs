@@ -8,7 +8,7 @@ pub enum OutboxError {
     /// Too many sealed bytes wait for the broker.
     #[error(
         "the outbox is full: {pending_bytes} bytes wait and {max_bytes} are allowed; it drains as soon as the queue \
-         takes batches, or raise the outbox's max_bytes"
+         takes batches, or raise max_mebibytes of [outbox]"
     )]
     Full {
         /// Sealed bytes waiting.

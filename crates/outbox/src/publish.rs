@@ -133,11 +133,13 @@ impl Outbox {
         Ok(done)
     }
 
-    /// Ends every lease; for the opening, when nobody else can hold one.
+    /// Ends every lease and every pause; for the opening, when nobody else can hold one. Somebody who has just mended
+    /// the queue and starts the program should not have to wait for an old pause.
     pub(crate) async fn release_all(&self) -> Result<(), OutboxError> {
         let mut transaction = self.inner.writer.begin().await?;
         sqlx::query(
-            "UPDATE batch SET state = 'pending', lease_token = NULL, due_at_ms = 0 WHERE state = 'leased'",
+            "UPDATE batch SET state = 'pending', lease_token = NULL, due_at_ms = 0 \
+             WHERE state = 'leased' OR (state = 'pending' AND due_at_ms > 0)",
         )
         .execute(transaction.connection())
         .await

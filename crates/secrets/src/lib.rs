@@ -28,7 +28,7 @@ pub enum SecretSource {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file cannot be opened or read.
-    #[error("the secret file {path} cannot be read: {kind}")]
+    #[error("the secret file {path} cannot be read: {}", in_words(*kind))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -63,6 +63,14 @@ pub enum SecretError {
         /// Its name.
         name: String,
     },
+    /// What stands where a variable's name or a path should cannot be one; it may be the secret itself.
+    #[error("what is written after {word} is no {what}; write where the secret is, never the secret itself")]
+    NotAPlace {
+        /// `env` or `file`.
+        word: &'static str,
+        /// What is expected there.
+        what: &'static str,
+    },
     /// Not started by systemd with credentials.
     #[error(
         "the systemd credential {name} was asked for, but CREDENTIALS_DIRECTORY is not set; add LoadCredential={name}:… to the unit"
@@ -85,6 +93,14 @@ pub enum SecretError {
     },
 }
 
+/// What the operating system said, as a person would.
+fn in_words(kind: std::io::ErrorKind) -> String {
+    match kind {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
 impl SecretSource {
     /// Reads the secret; one trailing line end is dropped. `base` is what relative file paths start from.
     ///
@@ -92,7 +108,13 @@ impl SecretSource {
     /// See [`SecretError`]; each says what to change.
     pub fn read(&self, base: &Path) -> Result<SecretString, SecretError> {
         match self {
+            Self::File(path) if is_key_text(path) => {
+                Err(SecretError::NotAPlace { word: "file", what: "path" })
+            }
             Self::File(path) => read_private_file(&base.join(path)),
+            Self::Env(name) if !is_variable_name(name) => {
+                Err(SecretError::NotAPlace { word: "env", what: "name of an environment variable" })
+            }
             Self::Env(name) => match std::env::var(name) {
                 Ok(value) => non_empty(value, || format!("the environment variable {name}")),
                 Err(std::env::VarError::NotPresent) => Err(SecretError::NoVariable { name: name.clone() }),
@@ -113,6 +135,20 @@ impl SecretSource {
     }
 }
 
+/// A name that POSIX allows a shell to set.
+fn is_variable_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.len() <= 128
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// One of the project's own keys, pasted where its file should be named.
+fn is_key_text(path: &Path) -> bool {
+    path.to_str().is_none_or(|text| {
+        text.starts_with("cgsk1:") || text.contains(char::is_control) || text.starts_with("pseudonym ")
+    })
+}
+
 /// Reads a file that only its owner may read.
 ///
 /// # Errors
@@ -130,7 +166,9 @@ fn read_file(path: &Path, owner_only: bool) -> Result<SecretString, SecretError>
     if owner_only && mode & 0o077 != 0 {
         return Err(SecretError::TooOpen { path: path.into(), mode });
     }
-    let mut bytes = Vec::new();
+    // Room for the whole at once: a vector that grows leaves copies behind that nobody wipes.
+    let room = usize::try_from(metadata.len().min(MAX_SECRET_BYTES) + 1).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(room);
     file.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_SECRET_BYTES {
         bytes.zeroize();
@@ -209,5 +247,13 @@ mod tests {
         ));
         let (_f, empty) = file(b" \n", 0o600);
         assert!(matches!(read_private_file(&empty), Err(SecretError::Empty { .. })));
+    }
+
+    #[test]
+    fn a_secret_written_in_place_of_its_place_is_not_repeated() {
+        for wrong in [SecretSource::Env("hunter2 secret".into()), SecretSource::File("cgsk1:AAAA".into())] {
+            let told = wrong.read(Path::new("/")).unwrap_err().to_string();
+            assert!(!told.contains("hunter2") && !told.contains("AAAA"), "{told}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -15,12 +15,12 @@ pub const MAX_FILE_BYTES: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// It cannot be read.
-    #[error("the configuration {path} cannot be read: {kind}")]
+    #[error("the configuration {path} cannot be read: {}", in_words(*kind))]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the operating system said.
-        kind: std::io::ErrorKind,
+        kind: ErrorKind,
     },
     /// It is larger than [`MAX_FILE_BYTES`].
     #[error("the configuration {path} is larger than {MAX_FILE_BYTES} bytes; is it the right file?")]
@@ -98,6 +98,9 @@ pub fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, Settings
         let (line, column, excerpt) =
             error.span().map_or((0, 0, String::new()), |span| locate(text, span.start));
         let (what, help) = explain(error.message());
+        let excerpt = if help.as_deref() == Some(SECRET_FORM) { "…".to_owned() } else { excerpt };
+        // A key missing from the file as a whole has no line of its own.
+        let line = if excerpt.is_empty() || excerpt.starts_with('#') { 0 } else { line };
         SettingsError::Wrong(Box::new(Place { path: path.into(), line, column, excerpt, what, help }))
     })
 }
@@ -120,13 +123,44 @@ fn locate(text: &str, offset: usize) -> (usize, usize, String) {
     let line = before.matches('\n').count() + 1;
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     let whole = text[start..].lines().next().unwrap_or_default();
-    let shown = whole.split_once('=').map_or(whole, |(key, _)| key);
-    let excerpt = if shown.len() < whole.len() { format!("{shown}= …") } else { shown.to_owned() };
-    (line, before[start..].chars().count() + 1, excerpt)
+    (line, before[start..].chars().count() + 1, excerpt(whole))
 }
 
-/// Turns serde's "unknown field `x`, expected one of `a`, `b`" into a sentence and the nearest known word. Values
-/// that serde quotes (`invalid type: string "…"`) are cut out: they may be a secret written in the wrong place.
+/// What may be shown of a line: a section's head, or a key. Anything else may be a secret, written over several lines
+/// or in the wrong place.
+fn excerpt(line: &str) -> String {
+    let is_key = |text: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        (1..=40).contains(&text.len()) && text.chars().all(plain)
+    };
+    let trimmed = line.trim();
+    let head = trimmed.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match (head, trimmed.split_once('=')) {
+        _ if trimmed.is_empty() || trimmed.starts_with('#') => trimmed.chars().take(1).collect(),
+        (Some(head), _) if is_key(head) => trimmed.to_owned(),
+        (_, Some((key, _))) if is_key(key.trim()) => format!("{} = …", key.trim()),
+        _ => "…".to_owned(),
+    }
+}
+
+/// What the operating system said, as a person would.
+fn in_words(kind: ErrorKind) -> String {
+    match kind {
+        ErrorKind::NotFound => "there is no such file".to_owned(),
+        ErrorKind::IsADirectory => "it is a folder, not a file".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
+/// The words of `secrets::SecretSource`. What stands in their place may be the secret itself.
+const SECRET_WORDS: [&str; 3] = ["file", "env", "credential"];
+
+/// How a secret is written.
+const SECRET_FORM: &str =
+    "write { file = \"…\" }, { env = \"…\" } or { credential = \"…\" }; never the secret itself";
+
+/// Turns serde's and the parser's sentence into ours, and finds the nearest known word. Values that they quote are cut
+/// out: they may be a secret written in the wrong place.
 fn explain(message: &str) -> (String, Option<String>) {
     let message = message.lines().next().unwrap_or_default();
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
@@ -134,23 +168,62 @@ fn explain(message: &str) -> (String, Option<String>) {
         if message.starts_with(lead)
             && let Some((unknown, known)) = quoted.split_first()
         {
-            let nearest = known
-                .iter()
-                .map(|candidate| (strsim::damerau_levenshtein(unknown, candidate), candidate))
-                .min()
-                .filter(|(distance, _)| *distance <= 3 && *distance < unknown.len())
-                .map(|(_, candidate)| format!("did you mean `{candidate}`?"));
+            if noun == "word" && known == SECRET_WORDS {
+                return ("this is not how a secret is named".to_owned(), Some(SECRET_FORM.to_owned()));
+            }
             let list = (!known.is_empty()).then(|| format!("known here: {}", known.join(", ")));
-            return (format!("unknown {noun} `{unknown}`"), nearest.or(list));
+            return (format!("unknown {noun} `{unknown}`"), nearest(unknown, known).or(list));
         }
     }
+    if message.starts_with("missing field")
+        && let Some(missing) = quoted.first()
+    {
+        return (format!("`{missing}` is missing"), Some("add it to this section".to_owned()));
+    }
+    let help = match message {
+        "invalid socket address syntax" => Some("write an address and a port, such as \"127.0.0.1:9464\""),
+        "wanted string or table" => Some("write it in braces, { WORD = VALUE }"),
+        _ if message.starts_with("wanted exactly 1 element") => Some("write one of the words only"),
+        _ => None,
+    };
+    (without_values(message), help.map(str::to_owned))
+}
+
+fn nearest(unknown: &str, known: &[&str]) -> Option<String> {
+    let distances =
+        known.iter().map(|candidate| (strsim::damerau_levenshtein(unknown, candidate), candidate));
+    let (distance, candidate) = distances.min()?;
+    (distance * 3 <= unknown.chars().count().max(3)).then(|| format!("did you mean `{candidate}`?"))
+}
+
+/// Cuts out what serde quotes: `string "…"`, and numbers as in ``integer `5` ``; Rust's type names become plain words.
+fn without_values(message: &str) -> String {
     let mut what = String::new();
     let mut inside = false;
     for part in message.split('"') {
         what.push_str(if inside { "…" } else { part });
         inside = !inside;
     }
-    (what, None)
+    for kind in ["integer", "floating point", "boolean"] {
+        if let Some((before, after)) = what.split_once(&format!("{kind} `"))
+            && let Some((_value, after)) = after.split_once('`')
+        {
+            what = format!("{before}{kind} …{after}");
+        }
+    }
+    for (rust, plain) in [
+        ("a nonzero ", "a whole number above zero, "),
+        ("path string", "a path in quotes"),
+        (" a string", " text in quotes"),
+    ] {
+        what = what.replace(rust, plain);
+    }
+    for unsigned in ["u8", "u16", "u32", "u64", "usize"] {
+        if let Some(before) = what.strip_suffix(&format!("expected {unsigned}")) {
+            what = format!("{before}expected a whole number, not below zero");
+        }
+    }
+    what
 }
 
 #[cfg(test)]
@@ -194,6 +267,40 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_instead_of_its_place_is_not_repeated() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        #[expect(dead_code, reason = "only the errors matter")]
+        enum Source {
+            File(String),
+            Env(String),
+            Credential(String),
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Account {
+            #[expect(dead_code, reason = "only the errors matter")]
+            password: Source,
+        }
+        for text in ["password = \"hunter2\"", "password = 112233", "password = { file = 112233 }"] {
+            let shown = parse::<Account>(text, Path::new("x")).unwrap_err().to_string();
+            assert!(!shown.contains("hunter") && !shown.contains("112233"), "{shown}");
+        }
+        let shown = parse::<Account>("password = \"hunter2\"", Path::new("x")).unwrap_err().to_string();
+        assert!(shown.contains("{ file = "), "{shown}");
+    }
+
+    #[test]
+    fn what_is_missing_is_told_without_a_misleading_line() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Whole {
+            #[expect(dead_code, reason = "only its absence matters")]
+            queue: u32,
+        }
+        let shown = parse::<Whole>("# a comment\n", Path::new("x.toml")).unwrap_err().to_string();
+        assert!(shown.starts_with("x.toml: `queue` is missing"), "{shown}");
+    }
+
+    #[test]
     fn good_text_is_read() {
         let example: Example = parse("page_size = 7", Path::new("x")).unwrap();
         assert_eq!((example.page_size, example.password), (7, None));
@@ -204,7 +311,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.toml");
         let missing = load::<Example>(&path).unwrap_err().to_string();
-        assert!(missing.contains("a.toml") && missing.contains("not found"), "{missing}");
+        assert!(missing.contains("a.toml") && missing.contains("no such file"), "{missing}");
         std::fs::write(&path, [0xff, 0xfe]).unwrap();
         assert!(matches!(load::<Example>(&path), Err(SettingsError::NotText { .. })));
         let edge = usize::try_from(MAX_FILE_BYTES).unwrap();
@@ -212,5 +319,14 @@ mod tests {
         assert!(load::<Example>(&path).is_ok());
         std::fs::write(&path, vec![b'\n'; edge + 1]).unwrap();
         assert!(matches!(load::<Example>(&path), Err(SettingsError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_line_is_shown_only_where_it_cannot_hold_a_secret() {
+        let shown =
+            ["[keys]", "  page_size = 7", "\"cgsk1:AAAA\",", "private_key =", "cgsk1:AAAA", "hunter 2 = 3"];
+        assert_eq!(shown.map(excerpt), ["[keys]", "page_size = …", "…", "private_key = …", "…", "…"]);
+        let place = place("password = [\n  \"cgsk1:AAAA\",\n]");
+        assert!(!place.to_string().contains("AAAA"), "{place}");
     }
 }
