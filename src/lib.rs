@@ -5,6 +5,7 @@
 //! `schedule` says when; `docs/architecture.md` says why it is cut this way.
 
 pub mod config;
+mod cursor;
 pub mod gateway;
 pub mod publish;
 pub mod pull;

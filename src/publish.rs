@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use broker::BrokerError;
+use broker::{BrokerError, State};
 use chrono::TimeDelta;
 use futures_util::StreamExt;
 use outbox::{Leased, OutboxError, Settlement};
@@ -57,8 +57,9 @@ pub async fn publish_once(gateway: &Gateway) -> Result<Published, OutboxError> {
             }
             Err(error) => {
                 published.failed += 1;
+                let attempts = if paced_elsewhere(gateway, &error) { 0 } else { leased.attempts };
                 let outcome =
-                    outbox::Outcome::Failed { retry_at: now + pause(leased.attempts), reason: code(&error) };
+                    outbox::Outcome::Failed { retry_at: now + pause(attempts), reason: code(&error) };
                 published.misconfigured = !error.is_retry();
                 published.error = Some(error.to_string());
                 outcome
@@ -71,6 +72,12 @@ pub async fn publish_once(gateway: &Gateway) -> Result<Published, OutboxError> {
         .increment(published.delivered as u64);
     metrics::counter!("gateway_batches_total", "outcome" => "failed").increment(published.failed as u64);
     Ok(published)
+}
+
+/// While the whole queue is away, its publisher waits between attempts to connect. Pauses of each batch's own would only
+/// keep the batches from leaving when it is back.
+fn paced_elsewhere(gateway: &Gateway, error: &BrokerError) -> bool {
+    error.is_retry() && matches!(gateway.publisher.state(), State::Down | State::Blocked)
 }
 
 fn pause(attempts: u32) -> TimeDelta {

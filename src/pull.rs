@@ -11,6 +11,7 @@ use pseudonym::{Outcome, Pseudonymiser};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::cursor;
 use crate::gateway::Gateway;
 use crate::sources::Source;
 
@@ -82,7 +83,8 @@ pub async fn pull_feed(
     counters: &Counters,
 ) -> Result<RunEnd, PullError> {
     let now = gateway.clock.now();
-    let stored = gateway.outbox.cursor(&source.name, feed.as_str()).await?.and_then(Cursor::new);
+    let stored = gateway.outbox.cursor(&source.name, feed.as_str()).await?;
+    let stored = cursor::read(&source.settings, stored.as_deref());
     let keep_ids =
         Arc::new(AtomicBool::new(gateway.outbox.has_dead_letters(&source.name, feed.as_str()).await?));
     let (fetched_in, fetched_out) = mpsc::channel(PAGES_IN_FLIGHT);
@@ -203,7 +205,7 @@ async fn commit(
                 drafts: page.drafts,
                 refused: page.refused,
                 accepted_record_ids: page.accepted,
-                resume: page.resume.map(|cursor| cursor.as_str().to_owned()),
+                resume: page.resume.map(|resume| cursor::write(&source.settings, &resume)),
                 now: gateway.clock.now(),
             })
             .await?;

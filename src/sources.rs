@@ -19,6 +19,8 @@ pub struct Source {
     pub connector: Box<dyn Connector>,
     /// How they become events.
     pub pseudonymiser: Arc<Pseudonymiser>,
+    /// Digest of the settings that decide what its records become; a cursor holds for these only.
+    pub settings: String,
     /// Most records in one page.
     pub page_records: u32,
     /// When it is pulled.
@@ -41,8 +43,13 @@ pub fn build(
         .map_err(|error| SourceError::misconfigured(format!("policy: {error}"), help))?;
     let pseudonymiser = Pseudonymiser::new(ring, suite, name, policy)
         .map_err(|error| SourceError::misconfigured(error.to_string(), help))?;
+    let meaning = config
+        .meaning()
+        .map_err(|_| SourceError::misconfigured("the settings cannot be written as text", "report this"))?;
+    let settings = ring.settings_digest(&format!("{} {meaning}", suite.as_str()));
     Ok(Source {
         name: name.to_owned(),
+        settings,
         connector: connector(config, base)?,
         pseudonymiser: Arc::new(pseudonymiser),
         page_records: config.page_records,

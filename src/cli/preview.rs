@@ -8,7 +8,8 @@ use pseudonym::{Preview, Verdict};
 
 use super::{Failure, out};
 use crate::config::LoadedConfig;
-use crate::gateway;
+use crate::sources::Source;
+use crate::{cursor, gateway};
 
 #[derive(Debug, Args)]
 pub(super) struct PreviewArguments {
@@ -71,8 +72,7 @@ pub(super) async fn preview(
     for feed in
         source.connector.feeds().into_iter().filter(|feed| wanted.is_none_or(|wanted| wanted == *feed))
     {
-        let stored =
-            if arguments.from_start { None } else { stored_cursor(loaded, &source.name, feed).await? };
+        let stored = if arguments.from_start { None } else { stored_cursor(loaded, source, feed).await? };
         let request = PageRequest {
             feed,
             // No look back: what the overlap window would bring again has been shown, and sent, before.
@@ -107,9 +107,16 @@ fn unreadable(source: &str, error: &SourceError) -> Failure {
     }
 }
 
-async fn stored_cursor(loaded: &LoadedConfig, source: &str, feed: Feed) -> Result<Option<Cursor>, Failure> {
+async fn stored_cursor(
+    loaded: &LoadedConfig,
+    source: &Source,
+    feed: Feed,
+) -> Result<Option<Cursor>, Failure> {
     match OutboxReader::open(&loaded.base.join(&loaded.config.outbox.path)).await {
-        Ok(reader) => Ok(reader.cursor(source, feed.as_str()).await?.and_then(Cursor::new)),
+        Ok(reader) => {
+            let stored = reader.cursor(&source.name, feed.as_str()).await?;
+            Ok(cursor::read(&source.settings, stored.as_deref()))
+        }
         Err(OutboxError::Missing) => Ok(None),
         Err(error) => Err(error.into()),
     }

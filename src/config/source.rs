@@ -3,17 +3,17 @@
 use connector_fhir::FhirConfig;
 use pseudonym::PolicyConfig;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A `[source.NAME]` section; exactly one of the connector sections must be there.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceConfig {
     /// When it is pulled.
-    #[serde(default)]
+    #[serde(default, skip_serializing)]
     pub schedule: Schedule,
     /// Most records in one page, 1 to 10000; memory use grows with it.
-    #[serde(default = "default_page_records")]
+    #[serde(default = "default_page_records", skip_serializing)]
     pub page_records: u32,
     /// How local codes are read and how far dates are generalised.
     #[serde(default)]
@@ -35,7 +35,7 @@ const fn default_page_records() -> u32 {
 }
 
 /// When a source is pulled; runs of one source never overlap, and a tick during a run is not piled up.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
     /// `{ every-seconds = 60 }`: this many seconds after the program's start, and again (1 to 86400).
@@ -62,5 +62,14 @@ impl SourceConfig {
         present.extend(self.sqlite.as_ref().map(|_| "sqlite"));
         present.extend(self.fhir.as_ref().map(|_| "fhir"));
         present
+    }
+
+    /// Everything that decides which records are read and what becomes of them, as text: when it changes, the source is
+    /// read from its beginning. Schedule and page size are not part of it.
+    ///
+    /// # Errors
+    /// None in practice: the section was read from text and can be written as text.
+    pub fn meaning(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
     }
 }

@@ -15,6 +15,8 @@ mod outside;
 #[cfg(test)]
 mod python;
 #[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod whole;

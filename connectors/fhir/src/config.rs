@@ -7,15 +7,15 @@ use connector_kit::{Feed, IdentifierKind, TimeZone};
 use schemars::JsonSchema;
 use secrets::SecretSource;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
 /// A clinic system that offers HL7 FHIR R4 over HTTPS.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FhirConfig {
     /// The server's FHIR base address, for example `https://mis.clinic.example/fhir`.
-    #[serde(deserialize_with = "base_url")]
+    #[serde(deserialize_with = "base_url", serialize_with = "url_text")]
     #[schemars(with = "String")]
     pub base_url: Url,
     /// Which kinds of fact to read; all three if left out.
@@ -43,10 +43,10 @@ pub struct FhirConfig {
     #[serde(default)]
     pub auth: Auth,
     /// A client certificate, where the server asks for one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_certificate: Option<ClientCertificate>,
     /// A PEM file with the clinic's own certificate authority; then only that authority is trusted.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// Allows `http://` to other hosts than this machine. Everything, the password too, then travels readable.
     #[serde(default)]
@@ -72,7 +72,7 @@ pub struct FhirConfig {
 }
 
 /// A kind of fact, as configuration names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FeedName {
     /// `Immunization` resources.
@@ -84,7 +84,7 @@ pub enum FeedName {
 }
 
 /// How the gateway shows who it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Auth {
     /// It does not (or only by its client certificate).
@@ -97,7 +97,7 @@ pub enum Auth {
 }
 
 /// User and password.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BasicAuth {
     /// The user; without a colon.
@@ -107,7 +107,7 @@ pub struct BasicAuth {
 }
 
 /// A client certificate with its key.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientCertificate {
     /// PEM file: the certificate, then any intermediate ones.
@@ -117,7 +117,7 @@ pub struct ClientCertificate {
 }
 
 /// How a record's Patient is read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Include {
     /// Asks the server to include them, and reads those it left out in batches.
@@ -130,7 +130,7 @@ pub enum Include {
 }
 
 /// What an identifier system stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum IdentifierName {
     /// Russian personal insurance account number.
@@ -197,6 +197,10 @@ fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error>
         url.set_path(&path);
     }
     Ok(url)
+}
+
+fn url_text<S: Serializer>(url: &Url, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(url)
 }
 
 fn all_feeds() -> Vec<FeedName> {
@@ -284,6 +288,20 @@ mod tests {
             auth(json!({"basic": {"user": "g", "password": {"file": "p"}}})),
             Auth::Basic(BasicAuth { password: SecretSource::File(_), .. })
         ));
+    }
+
+    #[test]
+    fn a_configuration_written_out_is_the_same_and_names_only_where_secrets_are() {
+        let written = json!({"base_url": "https://mis.example/fhir", "feeds": ["tests"], "time_zone": "Asia/Omsk",
+            "auth": {"basic": {"user": "g", "password": {"file": "p"}}}, "include": "batched-reads",
+            "client_certificate": {"cert_file": "c", "key": {"env": "K"}}, "ca_file": "a",
+            "identifier_systems": {"urn:x": "passport-ru"}, "identifier_countries": {"urn:y": "DEU"}});
+        for config in [parse(written).unwrap(), parse(json!({"base_url": "http://localhost/"})).unwrap()] {
+            let once = serde_json::to_value(&config).unwrap();
+            let again = serde_json::to_value(parse(once.clone()).unwrap()).unwrap();
+            assert_eq!(once, again, "it can be read again, and nothing is lost");
+            assert!(once["base_url"].as_str().unwrap().ends_with('/'));
+        }
     }
 
     #[test]

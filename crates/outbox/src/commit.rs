@@ -17,8 +17,8 @@ use crate::{
     PageCommit,
 };
 
-/// Longest cursor, in bytes.
-const MAX_CURSOR_BYTES: usize = 4096;
+/// Longest cursor, in bytes: a connector's own (4096) and what the gateway writes before it.
+const MAX_CURSOR_BYTES: usize = 4096 + 256;
 
 /// Record ids are cut at this many characters.
 const MAX_RECORD_ID_CHARS: usize = 512;

@@ -15,6 +15,7 @@ mod mac;
 mod policy;
 mod preview;
 mod rejection;
+mod settings;
 mod subject;
 
 pub use apply::{MAX_RECORD_ID_BYTES, MAX_SOURCE_ID_BYTES, NewError, Outcome, Pseudonymiser, fact_kind};
