@@ -59,6 +59,8 @@ pub struct AmqpConfig {
     pub url: String,
     /// The account's password.
     pub password: Option<SecretSource>,
+    /// Lets `amqp://` go to another machine, password and all in clear. Only where something else encrypts the way.
+    pub allow_plain: bool,
     /// How to log in: by password, or by the client certificate of `[queue.amqp.tls]`.
     pub login: Login,
     /// Certificates for `amqps://`.
@@ -94,6 +96,7 @@ impl Default for AmqpConfig {
         Self {
             url: "amqp://127.0.0.1:5672".into(),
             password: None,
+            allow_plain: false,
             login: Login::default(),
             tls: TlsConfig::default(),
             exchange: "clinic.facts".into(),

@@ -135,6 +135,8 @@ fn queue_table(arguments: &Arguments, folder: &Path) -> Result<Table, String> {
     let mut inner = Table::new();
     if let Some(url) = &arguments.amqp_url {
         inner.insert("url".to_owned(), url.as_str().into());
+        // Everybody in the demo is invented.
+        inner.insert("allow_plain".to_owned(), true.into());
         if std::env::var_os("DEMO_AMQP_PASSWORD").is_some() {
             inner.insert("password".to_owned(), toml::toml! { env = "DEMO_AMQP_PASSWORD" }.into());
         }

@@ -58,6 +58,12 @@ impl Settings {
             }
         }
         let (place, in_url) = parse(&config.url)?;
+        if !place.tls && !config.allow_plain && !is_loopback(&place.host) {
+            return Err(BrokerError::misconfigured(
+                format!("{place} is another machine, and amqp:// would send it the password in clear"),
+                "write amqps://, or `allow_plain = true` where something else encrypts the way",
+            ));
+        }
         let password = match (&config.password, config.login) {
             (_, Login::Certificate) => SecretString::default(),
             (Some(source), Login::Password) => source.read(base).map_err(|error| {
@@ -124,6 +130,11 @@ impl Settings {
                 .build(),
         }
     }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// See [`Settings::pauses`].
@@ -246,8 +257,24 @@ mod tests {
             let error = settings(url).unwrap_err();
             assert!(!error.is_retry() && !error.to_string().contains("hunter2"), "{error}");
         }
-        assert!(settings("amqp://u@h").unwrap_err().to_string().contains("has no password"));
+        assert!(settings("amqp://u@localhost").unwrap_err().to_string().contains("has no password"));
         settings("amqp://guest:guest@127.0.0.1").unwrap();
+    }
+
+    #[test]
+    fn a_password_leaves_the_machine_only_encrypted_unless_somebody_says_so() {
+        for url in [
+            "amqp://guest:guest@mq.example",
+            "amqp://guest:guest@10.0.0.7",
+            "amqp://guest:guest@[2001:db8::1]",
+        ] {
+            assert!(settings(url).unwrap_err().to_string().contains("amqps://"), "{url}");
+            let config = AmqpConfig { url: url.into(), allow_plain: true, ..AmqpConfig::default() };
+            Settings::new(&config, Path::new("/")).unwrap();
+        }
+        for url in ["amqp://guest:guest@[::1]", "amqp://127.8.9.1", "amqp://localhost"] {
+            settings(url).unwrap();
+        }
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl Consumer for DirectoryConsumer {
         }
     }
 
+    /// A folder that cannot be read is told by `receive`, each time.
+    fn connected(&self) -> bool {
+        true
+    }
+
     async fn ack(&mut self, tokens: Vec<Token>) -> Result<(), BrokerError> {
         self.with(move |claims| claims.settle(tokens, |path, _, _| fs::remove_file(path))).await
     }

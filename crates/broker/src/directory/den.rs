@@ -34,12 +34,14 @@ impl Den {
         Err(io::ErrorKind::ResourceBusy.into())
     }
 
-    /// Takes over the dens of processes that died.
+    /// Takes over the dens of processes that died. Several accounts may write here, so a link, a pipe or a name that is
+    /// not a den's is passed over: whoever plants one must not lead this process out of the queue's folder.
     pub(super) fn ownerless(parent: &Path) -> io::Result<Vec<Self>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(parent)? {
-            let lock_path = entry?.path();
-            if lock_path.extension().is_none_or(|extension| extension != "lock") {
+            let entry = entry?;
+            let lock_path = entry.path();
+            if !is_lock_name(&lock_path) || !entry.file_type()?.is_file() || !is_folder_or_gone(&lock_path) {
                 continue;
             }
             let lock = match OpenOptions::new().write(true).open(&lock_path) {
@@ -57,6 +59,20 @@ impl Den {
             }
         }
         Ok(found)
+    }
+}
+
+fn is_lock_name(path: &Path) -> bool {
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    path.extension().is_some_and(|extension| extension == "lock")
+        && stem.and_then(BatchId::from_hex).is_some()
+}
+
+/// Looks at the den's folder itself, not through a link.
+fn is_folder_or_gone(lock_path: &Path) -> bool {
+    match fs::symlink_metadata(lock_path.with_extension("")) {
+        Ok(metadata) => metadata.is_dir(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
 
@@ -106,5 +122,22 @@ mod tests {
         fs::remove_file(file).unwrap();
         drop(found);
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_somebody_planted_is_left_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::write(elsewhere.path().join("keys"), b"x").unwrap();
+        let (linked, odd) = (parent.path().join("aa".repeat(16)), parent.path().join("not-a-den"));
+        fs::write(linked.with_extension("lock"), b"").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), &linked).unwrap();
+        fs::write(odd.with_extension("lock"), b"").unwrap();
+        fs::create_dir(&odd).unwrap();
+        // A pipe would make the opening wait for ever.
+        let pipe = parent.path().join("bb".repeat(16)).with_extension("lock");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(Den::ownerless(parent.path()).unwrap().is_empty());
+        assert!(elsewhere.path().join("keys").exists());
     }
 }

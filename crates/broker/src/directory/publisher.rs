@@ -98,7 +98,9 @@ impl Desk {
         let refused = |error| self.layout.error("be written to", &error);
         for left in Den::ownerless(&self.layout.tmp).map_err(refused)? {
             for file in fs::read_dir(&left.folder).into_iter().flatten().flatten() {
-                drop(fs::remove_file(file.path()));
+                if is_half_written(&file.file_name()) {
+                    drop(fs::remove_file(file.path()));
+                }
             }
         }
         let made = Den::make(&self.layout.tmp).map_err(refused)?;
@@ -122,6 +124,14 @@ impl Desk {
             self.layout.root.display()
         )))
     }
+}
+
+/// Whether the name is one that [`Desk::store`] gives: `<batch id>.<number>`.
+fn is_half_written(name: &std::ffi::OsStr) -> bool {
+    let parts = name.to_str().and_then(|name| name.split_once('.'));
+    parts.is_some_and(|(id, serial)| {
+        BatchId::from_hex(id).is_some() && serial.bytes().all(|b| b.is_ascii_digit())
+    })
 }
 
 /// Puts `bytes` at `target`, whole and durable or not at all; `temporary` is on the same file system.

@@ -229,7 +229,10 @@ async fn refusals_are_explained(broker: &RabbitMq) {
         (own(&format!("amqp://gateway@{host}")), "does not let user"),
         (AmqpConfig { url: format!("amqp://guest:guest@{host}/other"), ..guest.clone() }, "no virtual host"),
         (at(&format!("amqp://guest:guest@127.0.0.1:{closed_port}")), "nothing listens"),
-        (at("amqp://guest:guest@no-such-host.invalid"), "cannot be resolved"),
+        (
+            AmqpConfig { allow_plain: true, ..at("amqp://guest:guest@no-such-host.invalid") },
+            "cannot be resolved",
+        ),
         (at(&format!("amqps://guest:guest@{host}")), "does not speak TLS"),
         (conflicting.clone(), "the queue clinic.facts exists with other arguments"),
         (missing, "does not exist"),
