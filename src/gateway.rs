@@ -104,6 +104,7 @@ impl Gateway {
             max_bytes: config.outbox.max_mebibytes << 20,
             shuffle: config.outbox.shuffle,
             min_generation: config.outbox.min_generation,
+            keys_check: read_ring(loaded)?.record_fingerprint(),
             ..OutboxOptions::new(PublicKey::from_text(&config.registry.public_key)?, owner)
         };
         let outbox = Outbox::open(&loaded.base.join(&config.outbox.path), options, clock.now()).await?;

@@ -4,7 +4,8 @@
 PRAGMA application_id = 1128746818;
 
 -- One row: which outbox this is. `stamp` rises with every commit that gives out versions; the mark file beside the
--- outbox holds it too, and tells a lost or copied-back file by it.
+-- outbox holds it too, and tells a lost or copied-back file by it. `keys_check` is the fingerprint of the key that record
+-- digests are made with: under another key every record would look new.
 CREATE TABLE meta (
     id            INTEGER PRIMARY KEY CHECK (id = 1),
     outbox_id     BLOB    NOT NULL CHECK (length(outbox_id) = 16),
@@ -12,7 +13,8 @@ CREATE TABLE meta (
     stamp         INTEGER NOT NULL CHECK (stamp >= 0),
     created_at_ms INTEGER NOT NULL,
     raised_at_ms  INTEGER,
-    raised_why    TEXT
+    raised_why    TEXT,
+    keys_check    TEXT
 ) STRICT;
 
 -- One row a feed of a source: where reading goes on, what came of it so far, and how its last run ended.

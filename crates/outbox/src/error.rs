@@ -59,6 +59,12 @@ pub enum OutboxError {
         /// The version this program needs.
         known: i64,
     },
+    /// The record key is not the one this outbox was begun with.
+    #[error(
+        "the outbox was begun under another record key: put the old key ring back. Under this one every record would be \
+         sent again as a new one, and nobody could correct or withdraw what was sent before"
+    )]
+    OtherKeys,
     /// The file belongs to something else.
     #[error("the file is no outbox of the gateway: give the outbox a path of its own")]
     NotAnOutbox,
@@ -152,6 +158,7 @@ impl OutboxError {
             Self::Missing => "outbox-missing",
             Self::NewerSchema { .. } => "outbox-newer-schema",
             Self::OlderSchema { .. } => "outbox-older-schema",
+            Self::OtherKeys => "outbox-other-keys",
             Self::NotAnOutbox => "not-an-outbox",
             Self::Damaged { .. } => "outbox-damaged",
             Self::DamagedMark { .. } => "outbox-mark-damaged",

@@ -43,7 +43,7 @@ impl Outbox {
     /// the generation if the file is not the one last used here, and ends the leases of a process that is gone.
     ///
     /// # Errors
-    /// [`OutboxError::Locked`], [`OutboxError::NewerSchema`], [`OutboxError::NotAnOutbox`],
+    /// [`OutboxError::Locked`], [`OutboxError::NewerSchema`], [`OutboxError::NotAnOutbox`], [`OutboxError::OtherKeys`],
     /// [`OutboxError::DamagedMark`], [`OutboxError::BadOption`] and the disk's failures.
     pub async fn open(path: &Path, options: OutboxOptions, now: DateTime<Utc>) -> Result<Self, OutboxError> {
         options.check()?;
@@ -51,6 +51,7 @@ impl Outbox {
         connect::create_private(path)?;
         let mut connection = connect::open_writer(path).await?;
         let mark = settle_mark(&mut connection, path, options.min_generation, now).await?;
+        check_keys(&mut connection, &options.keys_check).await?;
         let writer = Writer::new(path, connection);
         let outbox = Self {
             inner: Arc::new(Inner {
@@ -209,6 +210,20 @@ pub(crate) fn check_name(name: &str) -> Result<(), OutboxError> {
 pub(crate) fn short_code(code: &str) -> &str {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
     if (1..=64).contains(&code.len()) && code.bytes().all(plain) { code } else { "other" }
+}
+
+/// Remembers the fingerprint at the first opening, and compares it at every other.
+async fn check_keys(connection: &mut SqliteConnection, fingerprint: &str) -> Result<(), OutboxError> {
+    if fingerprint.is_empty() {
+        return Ok(());
+    }
+    let remembered: String =
+        sqlx::query_scalar("UPDATE meta SET keys_check = coalesce(keys_check, ?1) RETURNING keys_check")
+            .bind(fingerprint)
+            .fetch_one(connection)
+            .await
+            .map_err(OutboxError::database)?;
+    if remembered == fingerprint { Ok(()) } else { Err(OutboxError::OtherKeys) }
 }
 
 /// Reconciles the file's mark with the one beside it and, if the generation rises, forgets every cursor: all that

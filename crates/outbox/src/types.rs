@@ -21,13 +21,24 @@ pub struct OutboxOptions {
     /// The generation is at least this. Raised by an operator after outbox *and* mark file were lost or restored
     /// together, which nothing local can notice; 1 otherwise.
     pub min_generation: u32,
+    /// Fingerprint of the key that record digests are made with; the outbox refuses another one than it was begun with.
+    /// Empty: not looked at.
+    pub keys_check: String,
 }
 
 impl OutboxOptions {
     /// The usual: 250 events a batch, 1 GiB waiting at most, shuffled, from generation 1.
     #[must_use]
     pub const fn new(seal_to: PublicKey, owner: &'static str) -> Self {
-        Self { seal_to, batch_events: 250, max_bytes: 1 << 30, shuffle: true, owner, min_generation: 1 }
+        Self {
+            seal_to,
+            batch_events: 250,
+            max_bytes: 1 << 30,
+            shuffle: true,
+            owner,
+            min_generation: 1,
+            keys_check: String::new(),
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), OutboxError> {
