@@ -8,7 +8,7 @@ use connector_kit::{CheckReport, ClinicDate, ClinicFact, ClinicRecord, Field, Re
 use crate::connector::SqlConnector;
 use crate::driver::{Driver, Failure, MANY_ROWS, SlowPlan};
 use crate::layout::{CHANGED_AT, Layout, RECORD_ID, resolve};
-use crate::page::{Pager, Start};
+use crate::page::{Pager, Start, is_cut};
 use crate::row::Reader;
 use crate::settings::FeedSettings;
 use crate::stamp;
@@ -96,6 +96,7 @@ impl Check<'_> {
             );
             return Ok(());
         }
+        self.session_zone(feed, &pager, report).await?;
         self.stamps(feed, &pager, &rows, report).await?;
         self.plan(feed, &pager, report).await?;
         self.contents(feed, &layout, &rows, report);
@@ -156,6 +157,39 @@ impl Check<'_> {
                 format!("{}: {count} rows have a changed_at that is neither text nor a whole number; they are never read", feed.feed),
                 "select ISO text, such as strftime('%Y-%m-%d %H:%M:%f', …), or seconds since 1970",
             );
+        }
+        Ok(())
+    }
+
+    /// Where the session cannot run in the clinic's zone: which columns the query makes of an instant by an expression.
+    async fn session_zone(
+        &self,
+        feed: &FeedSettings,
+        pager: &Pager<'_>,
+        report: &mut CheckReport,
+    ) -> Result<(), Failure> {
+        let Some(zones) = self.driver.other_zones() else { return Ok(()) };
+        let (sql, kinds) = (pager.page(&Start::Beginning, SAMPLE_ROWS, true), &pager.layout.kinds);
+        let mut samples = Vec::new();
+        let mut lease = self.connector.sessions.lease().await?;
+        lease.begin().await?;
+        for zone in zones {
+            lease.fetch(&Sql::plain(zone), &[]).await?;
+            samples.push(lease.fetch(&sql, kinds).await?);
+        }
+        lease.give_back().await?;
+        let differs = |ordinal: usize| {
+            let column = |rows: &[Vec<Cell>]| rows.iter().map(|row| row[ordinal].clone()).collect::<Vec<_>>();
+            samples.windows(2).any(|pair| column(&pair[0]) != column(&pair[1]))
+        };
+        for ordinal in (0..kinds.len()).filter(|ordinal| kinds[*ordinal] != Kind::TimestampTz) {
+            if differs(ordinal) {
+                let (name, zone) = (&pager.layout.names[ordinal], self.connector.settings.zone.name());
+                report.warn(
+                    format!("{}: `{name}` is made of a TIMESTAMP by an expression, which the server computes in UTC", feed.feed),
+                    format!("select the TIMESTAMP column itself, or CONVERT_TZ(…, '+00:00', '{zone}'): this zone's clocks change"),
+                );
+            }
         }
         Ok(())
     }
@@ -298,14 +332,21 @@ impl Check<'_> {
         }
         let count =
             |fits: &dyn Fn(&ClinicRecord) -> bool| records.iter().filter(|record| fits(record)).count();
+        let too_long = rows.iter().filter(|row| row[RECORD_ID].key().is_some_and(|id| is_cut(&id))).count();
         for (found, what, help) in [
             (
-                count(&|record| record.status == RecordStatus::Unknown),
+                too_long,
+                "have a record_id of 1024 bytes or more; they are refused",
+                "select a shorter record_id, such as the table's primary key",
+            ),
+            (
+                count(&|record| record.status == RecordStatus::Unknown).saturating_sub(too_long),
                 "have a status that status_words does not list",
                 "add the missing words to status_words; until then these records are held back",
             ),
             (
-                count(&|record| record.person.identifiers.is_empty() && !record.person.unreadable),
+                count(&|record| record.person.identifiers.is_empty() && !record.person.unreadable)
+                    .saturating_sub(too_long),
                 "have no identifier of their person",
                 "select more person_* columns, if the system has them",
             ),

@@ -6,20 +6,25 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use connector_kit::{CheckReport, Connector, Cursor, Feed, Page, PageRequest, SourceError};
 
 use crate::check;
 use crate::cursor::Position;
 use crate::driver::{Driver, Failure, Lease, Sessions};
 use crate::layout::{CHANGED_AT, Layout, resolve};
-use crate::page::{Pager, Rows, Start, keys};
+use crate::page::{Pager, Rows, Start};
 use crate::row::Reader;
+use crate::salvage;
 use crate::settings::{FeedSettings, Settings};
 use crate::stamp;
 
 /// Most rows in a page, whatever is asked for.
 const MAX_PAGE_ROWS: u32 = 10_000;
+/// How far rows without a key are counted.
+const MAX_COUNTED_ROWS: u32 = 1000;
+/// How long such a count holds: without an index it reads the whole table.
+const COUNT_EVERY: TimeDelta = TimeDelta::hours(1);
 
 /// A clinic system in PostgreSQL, MariaDB/MySQL or SQLite as a source of records.
 pub struct SqlConnector {
@@ -27,6 +32,8 @@ pub struct SqlConnector {
     pub(crate) settings: Settings,
     /// The columns of each feed, looked at anew with every run.
     layouts: Mutex<HashMap<Feed, Arc<Layout>>>,
+    /// When the rows without a key were last counted.
+    counted: Mutex<HashMap<Feed, DateTime<Utc>>>,
 }
 
 impl SqlConnector {
@@ -67,7 +74,7 @@ impl SqlConnector {
     fn new(driver: Box<dyn Driver>, common: crate::config::Common) -> Result<Self, SourceError> {
         let settings = Settings::new(common, driver.syntax())?;
         let sessions = Sessions::new(driver, settings.connect_timeout, settings.statement_timeout);
-        Ok(Self { sessions, settings, layouts: Mutex::default() })
+        Ok(Self { sessions, settings, layouts: Mutex::default(), counted: Mutex::default() })
     }
 
     /// The feed's columns: those of this run, or looked at now.
@@ -118,9 +125,65 @@ impl SqlConnector {
         let pager =
             Pager { driver: self.sessions.driver.as_ref(), statement: &feed.statement, layout: &layout };
         let start = self.start(position, first_of_run, &layout);
-        let rows = pager.read(&mut lease, &start, limit).await?;
+        let rows = match pager.read(&mut lease, &start, limit).await {
+            Err(failure) if failure.is_of_data() => {
+                let (reason, _) = failure.words(Some(&feed.statement));
+                let rows = salvage::read(&pager, &mut lease, start, limit, failure).await?;
+                let unreadable = rows.rows.iter().filter(|row| row.len() < layout.names.len()).count();
+                if unreadable > 0 {
+                    tracing::warn!(
+                        event = "unreadable-rows",
+                        feed = feed.feed.as_str(),
+                        rows = unreadable,
+                        reason,
+                        "rows the database cannot hand over are refused; the others are read"
+                    );
+                }
+                rows
+            }
+            rows => rows?,
+        };
         lease.give_back().await?;
         Ok((layout, rows))
+    }
+
+    /// Tells, at most once an hour, how many rows never leave because they have no place in the order. The page does not
+    /// depend on it.
+    async fn tell_rows_without_key(&self, feed: &FeedSettings, layout: &Layout, now: DateTime<Utc>) {
+        {
+            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            let recent = counted.get(&feed.feed).is_some_and(|at| (*at..*at + COUNT_EVERY).contains(&now));
+            if recent {
+                return;
+            }
+            counted.insert(feed.feed, now);
+        }
+        let feed_name = feed.feed.as_str();
+        match self.count_rows_without_key(feed, layout).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::warn!(
+                event = "rows-without-key",
+                feed = feed_name,
+                rows,
+                at_least = rows >= u64::from(MAX_COUNTED_ROWS),
+                "rows without a usable changed_at or record_id are never read; give them one, see `check`"
+            ),
+            Err(failure) => tracing::info!(
+                event = "rows-without-key-not-counted",
+                feed = feed_name,
+                reason = failure.words(None).0,
+                "whether rows lack changed_at or record_id is not known"
+            ),
+        }
+    }
+
+    async fn count_rows_without_key(&self, feed: &FeedSettings, layout: &Layout) -> Result<u64, Failure> {
+        let mut lease = self.sessions.lease().await?;
+        lease.begin().await?;
+        let pager = Pager { driver: self.sessions.driver.as_ref(), statement: &feed.statement, layout };
+        let count = lease.texts(&pager.without_key(MAX_COUNTED_ROWS)).await?;
+        lease.give_back().await?;
+        Ok(count.first().and_then(|count| count.parse().ok()).unwrap_or(0))
     }
 
     /// Where the next run begins once these rows are safe: the last stamp that can be read, but never in the future.
@@ -145,9 +208,6 @@ impl SqlConnector {
         rows: &Rows,
         now: DateTime<Utc>,
     ) -> Result<Page, SourceError> {
-        for row in &rows.rows {
-            keys(row).map_err(|failure| failure.at(&place(feed.feed), None))?;
-        }
         let reader = Reader::new(layout, feed, &self.settings);
         let next = rows
             .next
@@ -196,7 +256,12 @@ impl Connector for SqlConnector {
         };
         let limit = request.limit.min(MAX_PAGE_ROWS);
         match self.read(feed, position, request.first_of_run, limit).await {
-            Ok((layout, rows)) => self.page_of(feed, &layout, &rows, request.now),
+            Ok((layout, rows)) => {
+                if request.first_of_run {
+                    self.tell_rows_without_key(feed, &layout, request.now).await;
+                }
+                self.page_of(feed, &layout, &rows, request.now)
+            }
             Err(failure) => {
                 self.layouts.lock().unwrap_or_else(PoisonError::into_inner).remove(&feed.feed);
                 Err(failure.at(&place(feed.feed), Some(&feed.statement)))

@@ -38,14 +38,14 @@ pub(crate) fn number(cell: &Cell, encoding: Encoding) -> Field<u32> {
     };
     let number = match cell.kind {
         Kind::Boolean => None,
-        _ => whole(&text).and_then(|digits| digits.parse().ok()),
+        _ => whole(&text, cell.kind).and_then(|digits| digits.parse().ok()),
     };
     number.map_or(Field::Invalid(FieldFault::NotANumber), Field::Value)
 }
 
 /// The digits of a number that is whole and not negative, without leading zeros: `007` → `7`, `2.00` → `2`.
-pub(crate) fn whole(text: &str) -> Option<String> {
-    if text.contains(['e', 'E']) {
+pub(crate) fn whole(text: &str, kind: Kind) -> Option<String> {
+    if kind == Kind::Float || text.contains(['e', 'E']) {
         let value: f64 = text.parse().ok()?;
         // Below 2^53 a double holds every whole number exactly.
         return ((0.0..9_007_199_254_740_992.0).contains(&value) && value.fract() == 0.0)

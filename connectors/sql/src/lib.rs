@@ -13,6 +13,7 @@ mod driver;
 mod layout;
 mod page;
 mod row;
+mod salvage;
 mod settings;
 mod stamp;
 mod statement;

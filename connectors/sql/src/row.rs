@@ -8,11 +8,16 @@ use connector_kit::{
 use secrecy::SecretString;
 
 use crate::config::{Encoding, StatusWord};
+use crate::cursor::fingerprint;
 use crate::date;
 use crate::layout::{Layout, RECORD_ID};
+use crate::page::is_cut;
 use crate::settings::{FeedSettings, Settings};
 use crate::text::{self, Text};
 use crate::value::{Cell, Kind};
+
+/// Characters of an id that is too long that are shown.
+const SHOWN_ID_CHARS: usize = 64;
 
 /// Reads rows of one feed.
 pub(crate) struct Reader<'s> {
@@ -68,8 +73,27 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// The row as a record. One that is cut to its keys, or whose id is too long to be told from others, is handed over
+    /// empty and with an unknown status: it is refused where people look, and does not hold up the rows after it.
     pub fn record(&self, row: &[Cell]) -> ClinicRecord {
-        let fact = match self.feed.feed {
+        let record_id = self.record_id(&row[RECORD_ID]);
+        let too_long = row[RECORD_ID].key().filter(is_cut);
+        if too_long.is_none() && row.len() == self.layout.names.len() {
+            let (status, person) = (self.status(row), self.person(row));
+            return ClinicRecord { record_id, status, person, fact: self.fact(row) };
+        }
+        let nothing = vec![Cell { kind: Kind::Other, bytes: None }; self.layout.names.len()];
+        let shown: String = record_id.chars().take(SHOWN_ID_CHARS).collect();
+        ClinicRecord {
+            record_id: too_long.map_or(record_id, |id| format!("{shown}… {}", fingerprint(&id.value))),
+            status: RecordStatus::Unknown,
+            person: Person::default(),
+            fact: self.fact(&nothing),
+        }
+    }
+
+    fn fact(&self, row: &[Cell]) -> ClinicFact {
+        match self.feed.feed {
             Feed::Vaccinations => ClinicFact::Vaccination {
                 vaccine: self.codings(row, &self.fact.code),
                 dose_number: self.number(row, self.fact.dose_number),
@@ -86,23 +110,16 @@ impl<'s> Reader<'s> {
                 began_on: self.date(row, self.fact.began_on),
                 occurred_on: self.date(row, self.fact.occurred_on),
             },
-        };
-        ClinicRecord {
-            record_id: self.record_id(&row[RECORD_ID]),
-            status: self.status(row),
-            person: self.person(row),
-            fact,
         }
     }
 
-    /// Text as it is, `42.00` as `42`, bytes (and text that cannot be decoded) in hexadecimal.
+    /// Text as it is, outer blanks included; `42.00` as `42`; bytes (and text that cannot be decoded) in hexadecimal.
     fn record_id(&self, cell: &Cell) -> String {
         let hexadecimal = || hex::encode(cell.bytes.as_deref().unwrap_or_default());
-        match (cell.kind, text::read(cell, self.encoding)) {
-            (Kind::Bytes, _) => hexadecimal(),
-            (Kind::Decimal | Kind::Float, Text::Value(number)) => date::whole(&number).unwrap_or(number),
-            (_, Text::Value(text)) => text,
-            (_, Text::Unreadable(_) | Text::Missing) => hexadecimal(),
+        match (cell.kind, text::untrimmed(cell, self.encoding)) {
+            (Kind::Bytes, _) | (_, None) => hexadecimal(),
+            (Kind::Decimal | Kind::Float, Some(number)) => date::whole(&number, cell.kind).unwrap_or(number),
+            (_, Some(text)) => text,
         }
     }
 
@@ -177,7 +194,7 @@ fn identifier(text: &str, kind: Kind, numbering: IdentifierKind) -> Option<Strin
         IdentifierKind::PassportRu => 10,
         _ => 0,
     };
-    match date::whole(text) {
+    match date::whole(text, kind) {
         Some(digits) if digits == "0" => None,
         Some(digits) => Some(format!("{digits:0>width$}")),
         None => Some(text.to_owned()),
@@ -194,6 +211,7 @@ mod tests {
             ("12344595", Kind::Integer, IdentifierKind::Snils, Some("00012344595")),
             ("11223344595.00", Kind::Decimal, IdentifierKind::Snils, Some("11223344595")),
             ("11223344595.0", Kind::Float, IdentifierKind::Snils, Some("11223344595")),
+            ("9007199254740993.0", Kind::Float, IdentifierKind::Oms, Some("9007199254740993.0")),
             ("77", Kind::Unsigned, IdentifierKind::Oms, Some("0000000000000077")),
             ("401234567", Kind::Integer, IdentifierKind::PassportRu, Some("0401234567")),
             ("77", Kind::Integer, IdentifierKind::Ehic, Some("77")),

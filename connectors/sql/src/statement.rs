@@ -99,12 +99,13 @@ impl Statement {
         Ok(Self { text: query[start..end].to_owned(), identifiers })
     }
 
-    /// The first word of a server's message that is a name in this query.
+    /// The first word of a server's message that is a name in this query; of `table.column` the column.
     pub fn name_in<'m>(&self, message: &'m str) -> Option<&'m str> {
-        message
-            .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
-            .filter(|word| !word.is_empty())
-            .find(|word| self.identifiers.contains(&word.to_lowercase()))
+        message.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$' | '.'))).find_map(|dotted| {
+            dotted
+                .rsplit('.')
+                .find(|word| !word.is_empty() && self.identifiers.contains(&word.to_lowercase()))
+        })
     }
 }
 
@@ -332,7 +333,7 @@ mod tests {
     fn only_names_of_the_query_are_taken_from_a_servers_message() {
         let statement =
             Statement::parse("SELECT [вид], \"Дата\" FROM t WHERE x = 'secret'", Syntax::Sqlite).unwrap();
-        assert_eq!(statement.name_in("no such column: t.дата"), Some("t"));
+        assert_eq!(statement.name_in("no such column: t.дата"), Some("дата"));
         assert_eq!(statement.name_in("no such column: Дата"), Some("Дата"));
         assert_eq!(statement.name_in("value 'secret' of 11223344595"), None);
         assert!(parse("SELECT :a", Syntax::Sqlite).is_err());

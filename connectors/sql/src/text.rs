@@ -25,6 +25,12 @@ pub(crate) fn read(cell: &Cell, encoding: Encoding) -> Text {
     }
 }
 
+/// A cell's text with its outer blanks; None where it cannot be decoded.
+pub(crate) fn untrimmed(cell: &Cell, encoding: Encoding) -> Option<String> {
+    let (text, readable) = decode(cell.bytes.as_deref()?, cell.kind, encoding);
+    readable.then_some(text)
+}
+
 /// Bytes columns follow the configured encoding. Text columns are UTF-8; only where they are not (SQL_ASCII databases,
 /// SQLite) the configured encoding is tried.
 fn decode(bytes: &[u8], kind: Kind, encoding: Encoding) -> (String, bool) {

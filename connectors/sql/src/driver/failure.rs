@@ -12,15 +12,17 @@ pub(crate) struct Failure {
     help: Option<String>,
     /// The server's message, where it may name a table or column. Only words of the configured query are taken from it.
     message: Option<String>,
+    /// True where a row's own value may be the cause: other rows may still be read.
+    data: bool,
 }
 
 impl Failure {
     pub fn retry(what: impl Into<String>) -> Self {
-        Self { what: what.into(), help: None, message: None }
+        Self { what: what.into(), help: None, message: None, data: false }
     }
 
     pub fn misconfigured(what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { what: what.into(), help: Some(help.into()), message: None }
+        Self { what: what.into(), help: Some(help.into()), message: None, data: false }
     }
 
     /// Keeps the server's message for the one word of it that may be shown.
@@ -28,6 +30,16 @@ impl Failure {
     pub fn naming(mut self, message: &str) -> Self {
         self.message = Some(message.to_owned());
         self
+    }
+
+    /// Marks a failure that a row's own value may have caused.
+    #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+    pub fn of_data(self, data: bool) -> Self {
+        Self { data, ..self }
+    }
+
+    pub fn is_of_data(&self) -> bool {
+        self.data
     }
 
     /// The failure and its help, for a report.

@@ -80,6 +80,11 @@ pub(crate) trait Driver: Send + Sync {
     fn transport_warning(&self) -> Option<(String, String)> {
         None
     }
+    /// Statements that put a session into other zones, and the last one back, where it runs in UTC although the
+    /// clinic does not: what comes out differently is made of an instant by the query.
+    fn other_zones(&self) -> Option<[&'static str; 3]> {
+        None
+    }
     async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure>;
 }
 
@@ -95,6 +100,10 @@ pub(crate) trait Session: Send {
     async fn ping(&mut self) -> Result<(), Failure>;
     /// Begins a read-only transaction on one snapshot.
     async fn begin(&mut self) -> Result<(), Failure>;
+    /// Makes the transaction usable again after a statement that failed for a value, on the same snapshot.
+    async fn recover(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
     async fn end(&mut self) -> Result<(), Failure>;
     /// The columns of a query, without running it.
     async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure>;
@@ -163,6 +172,10 @@ impl Lease<'_> {
 
     pub async fn begin(&mut self) -> Result<(), Failure> {
         Self::bounded(self.limit, self.session.begin()).await
+    }
+
+    pub async fn recover(&mut self) -> Result<(), Failure> {
+        Self::bounded(self.limit, self.session.recover()).await
     }
 
     pub async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure> {

@@ -1,8 +1,11 @@
-//! MariaDB and MySQL: values as text through CAST (zero dates included), keys cast to the column's own type.
+//! MariaDB and MySQL: sessions at the clinic's offset, values as text through CAST (zero dates included), keys cast to
+//! the column's own type.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, FixedOffset, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
 use secrecy::ExposeSecret;
 use sqlx::error::DatabaseError;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlSslMode};
@@ -13,6 +16,7 @@ use sqlx::{
 use super::failure::from_sqlx;
 use super::{Described, Driver, Failure, MANY_ROWS, MAX_VALUE_LENGTH, Session, SlowPlan, WritePrivileges};
 use crate::config::{MySqlConfig, TlsMode};
+use crate::date::written;
 use crate::settings::Tls;
 use crate::statement::Syntax;
 use crate::value::{Bind, Cell, Key, Kind, Sql};
@@ -21,6 +25,7 @@ pub(crate) struct MySql {
     options: MySqlConnectOptions,
     place: String,
     unprotected: bool,
+    offset: Option<FixedOffset>,
 }
 
 impl MySql {
@@ -31,6 +36,7 @@ impl MySql {
             TlsMode::Require => MySqlSslMode::Required,
             TlsMode::VerifyFull => MySqlSslMode::VerifyIdentity,
         };
+        let offset = constant_offset(config.time_zone.0);
         // The session keeps the server's SQL mode, for which the administrator's query was written.
         let mut options = MySqlConnectOptions::new()
             .port(config.port)
@@ -40,7 +46,7 @@ impl MySql {
             .charset("utf8mb4")
             .pipes_as_concat(false)
             .no_engine_substitution(false)
-            .timezone("+00:00".to_owned())
+            .timezone(offset.unwrap_or(Utc.fix()).to_string())
             .ssl_mode(mode)
             .disable_statement_logging();
         options = if config.host.starts_with('/') {
@@ -58,7 +64,38 @@ impl MySql {
             options = options.ssl_client_cert(certificate).ssl_client_key_from_pem(key.expose_secret());
         }
         let unprotected = tls.mode != TlsMode::VerifyFull && !super::is_local_host(&config.host);
-        Self { options, place: format!("MariaDB/MySQL at {}:{}", config.host, config.port), unprotected }
+        let place = format!("MariaDB/MySQL at {}:{}", config.host, config.port);
+        Self { options, place, unprotected, offset }
+    }
+
+    fn offset(&self) -> TimeDelta {
+        self.offset.map_or(TimeDelta::zero(), |offset| TimeDelta::seconds(offset.local_minus_utc().into()))
+    }
+}
+
+/// The zone's offset, if its clocks have not changed since 2020 and will not before 2040. In a session that follows
+/// changing clocks the keys of the repeated hour would be ambiguous; a fixed offset needs no zone tables on the server.
+fn constant_offset(zone: Tz) -> Option<FixedOffset> {
+    const FIRST_DAY_OF_2020: i64 = 1_577_836_800;
+    let offset = |week: i64| {
+        let at = DateTime::from_timestamp(FIRST_DAY_OF_2020 + week * 7 * 86_400, 0)?;
+        Some(zone.offset_from_utc_datetime(&at.naive_utc()).fix())
+    };
+    let first = offset(0)?;
+    // What every version of the server takes.
+    let accepted = (-12 * 3600..=13 * 3600).contains(&first.local_minus_utc());
+    (accepted && (0..20 * 52).all(|week| offset(week) == Some(first))).then_some(first)
+}
+
+/// A stamp's text moved by a number of whole seconds; zero dates stay what they are.
+fn shifted(text: &str, by: TimeDelta) -> String {
+    let moved = |at: NaiveDateTime| at.checked_add_signed(by);
+    match written(text).and_then(|(at, _)| moved(at)) {
+        Some(at) => {
+            let fraction = text.find('.').map_or("", |point| &text[point..]);
+            format!("{}{fraction}", at.format("%Y-%m-%d %H:%M:%S"))
+        }
+        None => text.to_owned(),
     }
 }
 
@@ -88,7 +125,10 @@ impl Driver for MySql {
     }
 
     fn push_key(&self, sql: &mut Sql, key: &Key) {
-        let text = String::from_utf8_lossy(&key.value).into_owned();
+        let mut text = String::from_utf8_lossy(&key.value).into_owned();
+        if key.kind == Kind::TimestampTz {
+            text = shifted(&text, self.offset());
+        }
         let scale = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
         let expression = match key.kind {
             Kind::Bytes => "UNHEX(?)".to_owned(),
@@ -130,10 +170,15 @@ impl Driver for MySql {
         self.unprotected.then(|| super::transport_warning(&self.place))
     }
 
+    fn other_zones(&self) -> Option<[&'static str; 3]> {
+        let zones = ["SET time_zone = '-12:00'", "SET time_zone = '+12:00'", "SET time_zone = '+00:00'"];
+        self.offset.is_none().then_some(zones)
+    }
+
     async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure> {
         let failure = |error: sqlx::Error| from_sqlx(&error, &self.place, database_failure);
         let connection = self.options.connect().await.map_err(failure)?;
-        let mut session = MySqlSession { connection, place: self.place.clone() };
+        let mut session = MySqlSession { connection, place: self.place.clone(), offset: self.offset() };
         let version = session.fetch(&Sql::plain("SELECT VERSION()"), &[Kind::Text]).await?;
         let version = version.first().and_then(|row| row[0].bytes.clone()).unwrap_or_default();
         let seconds = statement_timeout.as_secs();
@@ -165,11 +210,18 @@ fn grants_writing(grant: &str) -> bool {
 struct MySqlSession {
     connection: MySqlConnection,
     place: String,
+    /// What the session's clock is ahead of UTC, in which instants are handed on.
+    offset: TimeDelta,
 }
 
 impl MySqlSession {
     fn failure(&self, error: &sqlx::Error) -> Failure {
         from_sqlx(error, &self.place, database_failure)
+    }
+
+    fn cell(&self, kind: Kind, bytes: Option<Vec<u8>>) -> Cell {
+        let utc = |local: Vec<u8>| shifted(&String::from_utf8_lossy(&local), -self.offset).into_bytes();
+        Cell { kind, bytes: if kind == Kind::TimestampTz { bytes.map(utc) } else { bytes } }
     }
 
     async fn run(&mut self, sql: String) -> Result<(), Failure> {
@@ -228,7 +280,7 @@ impl Session for MySqlSession {
                     .enumerate()
                     .map(|(ordinal, kind)| {
                         let bytes = row.try_get_unchecked(ordinal).map_err(|error| self.failure(&error))?;
-                        Ok(Cell { kind: *kind, bytes })
+                        Ok(self.cell(*kind, bytes))
                     })
                     .collect()
             })
@@ -311,10 +363,39 @@ fn database_failure(error: &dyn DatabaseError) -> Failure {
         )),
         1040 | 1203 | 1226 => Failure::retry(format!("the server has no free connection (error {number})")),
         _ => match error.code().as_deref().and_then(|state| state.get(..2)) {
-            Some("22" | "42") => {
+            Some(class @ ("22" | "42")) => {
                 wrong("the query fails", "run it in the mysql client: it may not suit every row")
+                    .of_data(class == "22")
             }
             _ => Failure::retry(format!("the server is not able to answer now (error {number})")),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_has_the_clinics_offset_where_its_clocks_never_change() {
+        let offset = |zone: Tz| constant_offset(zone).map(|offset| offset.to_string());
+        assert_eq!(offset(Tz::Europe__Moscow).as_deref(), Some("+03:00"));
+        assert_eq!(offset(Tz::Asia__Kolkata).as_deref(), Some("+05:30"));
+        assert_eq!(offset(Tz::Europe__Berlin), None);
+        assert_eq!(offset(Tz::Europe__Volgograd), None, "changed in December 2020");
+        assert_eq!(offset(Tz::Pacific__Kiritimati), None, "+14:00 is refused by some servers");
+    }
+
+    #[test]
+    fn a_stamp_is_moved_with_its_fraction_and_back_again() {
+        let hours = TimeDelta::hours(3);
+        for (utc, local) in [
+            ("2021-06-30 22:00:00", "2021-07-01 01:00:00"),
+            ("2021-06-30 22:00:00.100000", "2021-07-01 01:00:00.100000"),
+            ("0000-00-00 00:00:00", "0000-00-00 00:00:00"),
+        ] {
+            assert_eq!(shifted(utc, hours), local);
+            assert_eq!(shifted(local, -hours), utc);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL: values as text in UTC, keys cast to the column's own type, row comparison an index serves.
+//! PostgreSQL: sessions in the clinic's time zone, instants as text in UTC, keys cast to the column's own type, row comparison an index serves.
 
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ pub(crate) struct Postgres {
     options: PgConnectOptions,
     place: String,
     unprotected: bool,
+    zone: &'static str,
 }
 
 impl Postgres {
@@ -49,7 +50,8 @@ impl Postgres {
             options = options.ssl_client_cert(certificate).ssl_client_key_from_pem(key.expose_secret());
         }
         let unprotected = tls.mode != TlsMode::VerifyFull && !super::is_local_host(&config.host);
-        Self { options, place: format!("PostgreSQL at {}:{}", config.host, config.port), unprotected }
+        let place = format!("PostgreSQL at {}:{}", config.host, config.port);
+        Self { options, place, unprotected, zone: config.time_zone.0.name() }
     }
 }
 
@@ -74,6 +76,7 @@ impl Driver for Postgres {
     fn project(&self, column: &str, kind: Kind) -> String {
         match kind {
             Kind::Bytes => format!("substring({column} from 1 for {MAX_VALUE_LENGTH})"),
+            Kind::TimestampTz => format!("left(({column} AT TIME ZONE 'UTC')::text, {MAX_VALUE_LENGTH})"),
             _ => format!("left({column}::text, {MAX_VALUE_LENGTH})"),
         }
     }
@@ -85,6 +88,9 @@ impl Driver for Postgres {
             // Only an SQL_ASCII database holds text that is not UTF-8.
             (Err(_), _) => {
                 (hex::encode(&key.value), format!("convert_from(decode(${number}, 'hex'), 'SQL_ASCII')"))
+            }
+            (Ok(text), Kind::TimestampTz) => {
+                (text.to_owned(), format!("(${number}::timestamp AT TIME ZONE 'UTC')"))
             }
             (Ok(text), kind) => (text.to_owned(), format!("${number}::{}", type_name(kind))),
         };
@@ -126,8 +132,8 @@ impl Driver for Postgres {
     async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure> {
         let connection =
             self.options.connect().await.map_err(|error| from_sqlx(&error, &self.place, database_failure))?;
-        let (place, encoding) = (self.place.clone(), "");
-        let mut session = PostgresSession { connection, place, statement_timeout, encoding };
+        let (place, zone, encoding) = (self.place.clone(), self.zone, "");
+        let mut session = PostgresSession { connection, place, zone, statement_timeout, encoding };
         let encoding =
             session.fetch(&Sql::plain("SELECT current_setting('server_encoding')"), &[Kind::Text]).await?;
         if encoding.first().is_some_and(|row| row[0].bytes.as_deref() == Some(b"SQL_ASCII")) {
@@ -140,6 +146,7 @@ impl Driver for Postgres {
 struct PostgresSession {
     connection: PgConnection,
     place: String,
+    zone: &'static str,
     statement_timeout: Duration,
     /// Lets a database without an encoding hand over its bytes as they are; as UTF-8 it would refuse them.
     encoding: &'static str,
@@ -181,13 +188,30 @@ impl Session for PostgresSession {
 
     async fn begin(&mut self) -> Result<(), Failure> {
         let timeout_ms = self.statement_timeout.as_millis();
-        self.run(format!(
+        // In the clinic's zone, so that `::date` and to_char() in the query mean the clinic's day.
+        let zone = self.zone.replace('\'', "''");
+        let begin = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {timeout_ms}; \
              SET LOCAL idle_in_transaction_session_timeout = {timeout_ms}; \
-             SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL bytea_output = 'hex'{}",
+             SET LOCAL TimeZone = '{zone}'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL bytea_output = 'hex'{}; \
+             SAVEPOINT page",
             self.encoding
-        ))
-        .await
+        );
+        let done = sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut self.connection).await;
+        let unknown_zone = |error: &sqlx::Error| {
+            error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("22023"))
+        };
+        done.map(|_| ()).map_err(|error| match &error {
+            error if unknown_zone(error) => Failure::misconfigured(
+                format!("{} does not know the time zone {}", self.place, self.zone),
+                "write an older name of the zone in `time_zone`, or update the server's time zone data",
+            ),
+            error => self.failure(error),
+        })
+    }
+
+    async fn recover(&mut self) -> Result<(), Failure> {
+        self.run("ROLLBACK TO SAVEPOINT page".to_owned()).await
     }
 
     async fn end(&mut self) -> Result<(), Failure> {
@@ -258,7 +282,6 @@ fn type_name(kind: Kind) -> &'static str {
         Kind::Uuid => "uuid",
         Kind::Date => "date",
         Kind::Timestamp => "timestamp",
-        Kind::TimestampTz => "timestamptz",
         Kind::FixedText => "bpchar",
         _ => "text",
     }
@@ -318,6 +341,7 @@ fn database_failure(error: &dyn DatabaseError) -> Failure {
         _ => match code.get(..2).unwrap_or_default() {
             "0A" | "22" | "23" | "25" | "26" | "28" | "3D" | "3F" | "42" | "44" => {
                 wrong("the query fails", "run it in psql: a cast or a calculation may not suit every row")
+                    .of_data(code.starts_with("22"))
             }
             _ => Failure::retry(format!("the server is not able to answer now (SQLSTATE {code})")),
         },

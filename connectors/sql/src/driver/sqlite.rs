@@ -85,7 +85,11 @@ impl Driver for Sqlite {
     }
 
     fn usable_stamp(&self, column: &str) -> Option<String> {
-        Some(format!("typeof({column}) IN ('integer', 'text')"))
+        // No stamp is as long as a value may be; as a key it would not fit the cursor.
+        Some(format!(
+            "(typeof({column}) = 'integer' OR (typeof({column}) = 'text' \
+             AND length(CAST({column} AS BLOB)) < {MAX_VALUE_LENGTH}))"
+        ))
     }
 
     fn stamp_styles_sql(&self, column: &str, source: &str) -> Option<String> {
@@ -213,7 +217,10 @@ impl Session for SqliteSession {
                 Bind::Real(number) => query.bind(*number),
             };
         }
-        let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.failure(&error))?;
+        let rows = query
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| self.failure(&error).of_data(is_of_data(&error)))?;
         rows.iter().map(|row| (0..kinds.len()).map(|ordinal| self.cell(row, ordinal)).collect()).collect()
     }
 
@@ -226,6 +233,12 @@ impl Session for SqliteSession {
             steps.iter().find_map(|step| step.strip_prefix("SCAN ")?.split(' ').next()).map(str::to_owned);
         Ok(sorts.then_some(SlowPlan { rows: None, table }))
     }
+}
+
+/// A failure while rows are read that a row's value may have caused: malformed JSON, an integer overflow, a value too big.
+fn is_of_data(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
+    matches!(code.map(|code| code & 0xff), Some(1 | 18 | 20))
 }
 
 fn database_failure(error: &dyn DatabaseError) -> Failure {

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use connector_kit::{Connector, PageRequest, SourceError};
 
 use crate::clinic::{Clinic, DOSES, first_page, now, run, run_at};
+use crate::events::Events;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_conforms() {
@@ -166,7 +167,15 @@ async fn rows_without_keys_are_left_out(clinic: &Clinic) {
     .await;
     clinic.run("INSERT INTO doses (id, changed) VALUES (NULL, '2021-07-02 10:00:00.000000')").await;
     let connector = clinic.connector(DOSES);
+    let (events, _listening) = Events::listen();
     assert_eq!(run(&connector, None, 1).await.ids, ["a"]);
+    let told = events.named("rows-without-key");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("WARN") && told[0].contains(" rows=3 at_least=false"), "{told:?}");
+    run_at(&connector, None, 1, now() + chrono::TimeDelta::minutes(59)).await;
+    assert_eq!(events.named("rows-without-key").len(), 1, "not with every run: it may read the whole table");
+    run_at(&connector, None, 1, now() + chrono::TimeDelta::minutes(60)).await;
+    assert_eq!(events.named("rows-without-key").len(), 2);
     let report = connector.check(now()).await;
     let said: BTreeSet<_> = report.findings.iter().map(|finding| finding.what.as_str()).collect();
     assert!(said.contains("vaccinations: 2 rows have no changed_at; they are never read"), "{said:?}");

@@ -109,7 +109,7 @@ async fn postgres_says_in_words_what_to_change() {
     };
     let port = server.port();
     let sleepy = DOSES.replace("vaccine AS", "(SELECT 'x' || pg_sleep(9)) AS");
-    let cast = DOSES.replace("vaccine AS", "id::int AS");
+    let cast = DOSES.replace("vaccine AS", "id::int AS") + " OFFSET 0";
     for (connector, expected) in [
         (connect(port, "mis", "reader", "", DOSES), "refuses the password (SQLSTATE 28P01)"),
         (connect(port, "nowhere", "postgres", "", DOSES), "no such database (SQLSTATE 3D000)"),

@@ -7,9 +7,13 @@ mod clinic;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod mariadb;
+#[cfg(test)]
+mod poisoned;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use connector_kit::Connector;
 
-use crate::clinic::{Clinic, DOSES, now, run, short};
+use crate::clinic::{Clinic, DOSES, now, run, run_at, short};
 
 const TYPES: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, oms AS person_oms, \
                      vaccine AS vaccine_code, dose AS dose_number, given AS occurred_on, state AS status FROM t";
@@ -129,4 +129,75 @@ async fn the_keyset_query_runs_on_the_index_and_check_says_so_when_there_is_none
         "SELECT MAX(rows_examined) FROM slow_log WHERE sql_text LIKE '%LIMIT 501%' AND start_time > 0";
     let examined = server.execute("mysql", examined).await.unwrap();
     assert!(examined.trim().parse::<u32>().unwrap() < 1000, "rows examined for a page: {examined}");
+}
+
+async fn one_instant(clinic: &Clinic) {
+    clinic
+        .run(
+            "SET SESSION time_zone = '+00:00'; \
+             CREATE TABLE doses (id int, changed timestamp(6), snils varchar(20), vaccine varchar(20), given timestamp NULL); \
+             INSERT INTO doses VALUES (1, '2021-07-02 22:30:00.5', '1', 'x', '2021-07-01 22:30:00')",
+        )
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expression_over_an_instant_gives_the_clinics_day() {
+    let clinic = Clinic::mariadb().await;
+    one_instant(&clinic).await;
+    for expression in [
+        "given",
+        "DATE(given)",
+        "DATE_FORMAT(given, '%d.%m.%Y')",
+        "CAST(given AS DATETIME)",
+        "COALESCE(given, changed)",
+    ] {
+        let connector = clinic.connector(&DOSES.replace("given AS", &format!("{expression} AS")));
+        let record = &run(&connector, None, 10).await.records[0];
+        assert_eq!(short(record), "1 Final 1 x - 2021-07-02", "{expression}");
+        let said = format!("{:?}", connector.check(now()).await);
+        assert!(!said.contains("made of a TIMESTAMP"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tells_what_is_made_of_an_instant_where_the_clocks_change() {
+    let clinic = Clinic::mariadb().await;
+    one_instant(&clinic).await;
+    for (expression, told) in
+        [("given", false), ("DATE(given)", true), ("CONVERT_TZ(given, '+00:00', '+02:00')", true)]
+    {
+        let query = DOSES.replace("given AS", &format!("{expression} AS"));
+        let settings = format!("time_zone = 'Europe/Berlin'\n[vaccinations]\nquery = '''{query}'''\n");
+        let connector = clinic.connector_with(&settings).unwrap();
+        let said = format!("{:?}", connector.check(now()).await);
+        assert_eq!(said.contains("`occurred_on` is made of a TIMESTAMP"), told, "{expression}: {said}");
+        assert!(!said.contains("`changed_at` is made"), "{said}");
+        // The session is in UTC again.
+        let stored = run(&connector, None, 1).await.stored.unwrap();
+        assert!(stored.as_str().contains("2021-07-02 22:30:00.500000"), "{}", stored.as_str());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instants_are_paged_to_the_microsecond_in_any_zone() {
+    let clinic = Clinic::mariadb().await;
+    clinic
+        .run(
+            "SET SESSION time_zone = '+00:00'; \
+             CREATE TABLE doses (id int, changed timestamp(6), snils varchar(20), vaccine varchar(20), given date); \
+             INSERT INTO doses (id, changed) VALUES (4, '2021-10-31 00:30:00.000001'), \
+             (3, '2021-10-31 00:30:00.000002'), (2, '2021-10-31 01:30:00.000001'), \
+             (1, '2021-10-31 01:30:00.000002'), (0, '2021-10-31 02:30:00')",
+        )
+        .await;
+    for zone in ["Europe/Moscow", "Europe/Berlin"] {
+        let settings =
+            format!("time_zone = '{zone}'\noverlap_seconds = 0\n[vaccinations]\nquery = '''{DOSES}'''\n");
+        let connector = clinic.connector_with(&settings).unwrap();
+        let later = "2021-10-31T01:30:00.000001Z".parse().unwrap();
+        let first = run_at(&connector, None, 1, later).await;
+        assert_eq!(first.ids, ["4", "3", "2", "1", "0"]);
+        assert_eq!(run_at(&connector, first.stored, 1, later).await.ids, ["2", "1", "0"]);
+    }
 }

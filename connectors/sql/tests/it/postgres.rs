@@ -178,6 +178,50 @@ async fn the_keyset_query_runs_on_the_index_and_check_says_so_when_there_is_none
         tokio::task::yield_now().await;
     };
     let (sequential, by_index) = figures.trim().split_once('|').unwrap();
-    assert_eq!(sequential, "0");
+    assert_eq!(
+        sequential, "20000",
+        "the count of rows without a key, and nothing else, reads the whole table"
+    );
     assert!(by_index.parse::<u32>().unwrap() < 21_000, "{figures}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expression_over_an_instant_gives_the_clinics_day() {
+    let clinic = Clinic::postgres().await;
+    clinic
+        .run(
+            "ALTER DATABASE mis SET TimeZone = 'America/New_York'; \
+             CREATE TABLE doses (id int, changed timestamptz, snils text, vaccine text, given timestamptz); \
+             INSERT INTO doses VALUES (1, '2021-07-02 22:30:00.5+00', '1', 'x', '2021-07-01 22:30+00')",
+        )
+        .await;
+    for expression in
+        ["given", "given::date", "to_char(given, 'DD.MM.YYYY')", "given::text", "given::timestamp"]
+    {
+        let connector = clinic.connector(&DOSES.replace("given AS", &format!("{expression} AS")));
+        let record = &run(&connector, None, 10).await.records[0];
+        assert_eq!(short(record), "1 Final 1 x - 2021-07-02", "{expression}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_hour_that_comes_twice_is_paged_to_the_microsecond() {
+    let clinic = Clinic::postgres().await;
+    clinic
+        .run(
+            "CREATE TABLE doses (id int, changed timestamptz, snils text, vaccine text, given date); \
+             INSERT INTO doses (id, changed) VALUES (4, '2021-10-31 00:30:00.000001+00'), \
+             (3, '2021-10-31 00:30:00.000002+00'), (2, '2021-10-31 01:30:00.000001+00'), \
+             (1, '2021-10-31 01:30:00.000002+00'), (0, '2021-10-31 02:30:00+00')",
+        )
+        .await;
+    let connector = clinic
+        .connector_with(&format!(
+            "time_zone = 'Europe/Berlin'\noverlap_seconds = 0\n[vaccinations]\nquery = '''{DOSES}'''\n"
+        ))
+        .unwrap();
+    let later = "2021-10-31T01:30:00.000001Z".parse().unwrap();
+    let first = run_at(&connector, None, 1, later).await;
+    assert_eq!(first.ids, ["4", "3", "2", "1", "0"]);
+    assert_eq!(run_at(&connector, first.stored, 1, later).await.ids, ["2", "1", "0"]);
 }

@@ -150,3 +150,17 @@ async fn a_query_that_never_ends_is_stopped() {
     let error = connector.page(crate::clinic::first_page(1)).await.unwrap_err();
     assert!(matches!(error, connector_kit::SourceError::Retry { .. }), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_that_differ_only_in_blanks_stay_apart() {
+    let clinic = Clinic::sqlite();
+    clinic
+        .run(
+            "CREATE TABLE doses (id, changed DEFAULT '2021-07-01', snils, vaccine, given); \
+             INSERT INTO doses (id) VALUES (' '), ('20'), ('7'), (' 7'), ('7 ')",
+        )
+        .await;
+    let mut ids = run(&clinic.connector(DOSES), None, 2).await.ids;
+    ids.sort();
+    assert_eq!(ids, [" ", " 7", "20", "7", "7 "]);
+}
