@@ -159,9 +159,10 @@ pub enum Encoding {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
-    /// `prefer` encrypts when the server can, `require` insists, `verify-full` also checks the server's name.
-    #[serde(default)]
-    pub mode: TlsMode,
+    /// `prefer` encrypts when the server can, `require` insists, `verify-full` also checks the server's name. Absent:
+    /// `verify-full` for another machine, `prefer` for this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<TlsMode>,
     /// PEM file with the clinic's own certificate authority, trusted besides the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -174,13 +175,12 @@ pub struct TlsConfig {
 }
 
 /// How much encryption is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TlsMode {
     /// No encryption.
     Disable,
     /// Encrypted when the server offers it; the server is not verified.
-    #[default]
     Prefer,
     /// Encrypted or not at all; the server is not verified.
     Require,

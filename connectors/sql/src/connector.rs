@@ -44,7 +44,7 @@ impl SqlConnector {
     #[cfg(feature = "postgres")]
     pub fn postgres(config: &crate::PostgresConfig, base_dir: &Path) -> Result<Self, SourceError> {
         let password = crate::settings::password(config.password.as_ref(), base_dir)?;
-        let tls = crate::settings::Tls::new(&config.tls, base_dir)?;
+        let tls = crate::settings::Tls::new(&config.tls, &config.host, base_dir)?;
         let driver = crate::driver::postgres::Postgres::new(config, password.as_ref(), &tls);
         Self::new(Box::new(driver), config.common())
     }
@@ -56,7 +56,7 @@ impl SqlConnector {
     #[cfg(feature = "mysql")]
     pub fn mysql(config: &crate::MySqlConfig, base_dir: &Path) -> Result<Self, SourceError> {
         let password = crate::settings::password(config.password.as_ref(), base_dir)?;
-        let tls = crate::settings::Tls::new(&config.tls, base_dir)?;
+        let tls = crate::settings::Tls::new(&config.tls, &config.host, base_dir)?;
         let driver = crate::driver::mysql::MySql::new(config, password.as_ref(), &tls);
         Self::new(Box::new(driver), config.common())
     }

@@ -118,7 +118,8 @@ pub(crate) struct Tls {
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 impl Tls {
-    pub fn new(config: &TlsConfig, base: &Path) -> Result<Self, SourceError> {
+    /// Identities travel on this connection: to another machine it is verified unless somebody says otherwise.
+    pub fn new(config: &TlsConfig, host: &str, base: &Path) -> Result<Self, SourceError> {
         let client = match (&config.client_certificate_file, &config.client_key_file) {
             (Some(certificate), Some(key)) => {
                 let key = secrets::read_private_file(&base.join(key)).map_err(|error| {
@@ -135,7 +136,8 @@ impl Tls {
             }
         };
         let ca = config.ca_file.as_ref().map(|file| readable(base, file)).transpose()?;
-        Ok(Self { mode: config.mode, ca, client })
+        let usual = if crate::driver::is_local_host(host) { TlsMode::Prefer } else { TlsMode::VerifyFull };
+        Ok(Self { mode: config.mode.unwrap_or(usual), ca, client })
     }
 }
 
@@ -149,5 +151,21 @@ fn readable(base: &Path, file: &Path) -> Result<PathBuf, SourceError> {
             format!("{} cannot be read: {}", path.display(), error.kind()),
             "check the path and its permissions",
         )),
+    }
+}
+
+#[cfg(all(test, feature = "postgres"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_machine_is_verified_unless_somebody_says_otherwise() {
+        let mode = |host: &str, mode| {
+            Tls::new(&TlsConfig { mode, ..TlsConfig::default() }, host, Path::new("/")).map(|tls| tls.mode)
+        };
+        assert_eq!(mode("mis.clinic.example", None), Ok(TlsMode::VerifyFull));
+        assert_eq!(mode("10.1.2.3", None), Ok(TlsMode::VerifyFull));
+        assert_eq!(mode("127.0.0.1", None), Ok(TlsMode::Prefer));
+        assert_eq!(mode("mis.clinic.example", Some(TlsMode::Prefer)), Ok(TlsMode::Prefer));
     }
 }

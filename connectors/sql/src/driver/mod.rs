@@ -213,7 +213,7 @@ impl Lease<'_> {
 
 /// True for an address that never leaves this machine.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-fn is_local_host(host: &str) -> bool {
+pub(crate) fn is_local_host(host: &str) -> bool {
     host.starts_with('/')
         || host == "localhost"
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())

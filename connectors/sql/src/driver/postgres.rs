@@ -193,7 +193,7 @@ impl Session for PostgresSession {
         let begin = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {timeout_ms}; \
              SET LOCAL idle_in_transaction_session_timeout = {timeout_ms}; \
-             SET LOCAL TimeZone = '{zone}'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL bytea_output = 'hex'{}; \
+             SET LOCAL client_min_messages = error; SET LOCAL TimeZone = '{zone}'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL bytea_output = 'hex'{}; \
              SAVEPOINT page",
             self.encoding
         );
