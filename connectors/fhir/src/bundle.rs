@@ -1,21 +1,28 @@
 //! One search answer, taken apart: the records, the patients that came along, the link onwards.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use chrono::{DateTime, Utc};
 use connector_kit::SourceError;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::date;
 use crate::model::{Bundle, Head};
-use crate::outcome;
+use crate::outcome::{self, Weight};
 
 /// Longest resource id taken over; FHIR R4 allows 64.
 const MAX_ID_BYTES: usize = 128;
+
+/// What to do about a server that answers with a complaint that will not pass.
+const OUTCOME_HELP: &str =
+    "compare the server's search parameters with this source's settings, and its account's rights";
 
 /// One page as the server sends it.
 pub(crate) struct ServerPage {
     /// Resources of the type that was asked for, in the server's order.
     pub matches: Vec<Resource>,
-    /// Patients in the page, included or asked for.
+    /// Patients in the page that were included.
     pub patients: Vec<PatientEntry>,
     /// The link to the next page, as written.
     pub next: Option<String>,
@@ -25,8 +32,12 @@ pub(crate) struct ServerPage {
 
 /// One match; its content is still unparsed.
 pub(crate) struct Resource {
-    /// `Type/id`; the id is `?` where the resource has none.
+    /// `Type/id`; without a usable id `Type/?` and what tells the resource from others of its page.
     pub record_id: String,
+    /// Its usable id.
+    pub id: Option<String>,
+    /// The entry's address.
+    pub full_url: Option<String>,
     /// `meta.lastUpdated`.
     pub stamp: Option<DateTime<Utc>>,
     /// `meta.versionId` says that this is the first version.
@@ -42,16 +53,23 @@ pub(crate) struct PatientEntry {
     pub json: Box<RawValue>,
 }
 
+impl From<Resource> for PatientEntry {
+    fn from(resource: Resource) -> Self {
+        Self { id: resource.id, full_url: resource.full_url, json: resource.json }
+    }
+}
+
 /// Takes a search answer apart. A resource of the wrong shape stays in; an answer of the wrong shape is an error.
 pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, SourceError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let head: Head = serde_json::from_slice(body).map_err(|_| not_a_bundle())?;
     if head.resource_type == "OperationOutcome" {
         let said = outcome::words(body).map(|words| format!(" (it says: {words})")).unwrap_or_default();
-        return Err(SourceError::misconfigured(
-            format!("the FHIR server answers a search with a complaint instead of a Bundle{said}"),
-            "compare the server's search parameters with this source's settings",
-        ));
+        let what = format!("the FHIR server answers a search with a complaint instead of a Bundle{said}");
+        return Err(match outcome::weight(body) {
+            Weight::Passing => SourceError::retry(what),
+            Weight::Remark | Weight::Lasting => SourceError::misconfigured(what, OUTCOME_HELP),
+        });
     }
     if head.resource_type != "Bundle" {
         return Err(not_a_bundle());
@@ -62,17 +80,23 @@ pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, Sour
     for entry in bundle.entry {
         let Some(json) = entry.resource else { continue };
         let head: Head = serde_json::from_str(json.get()).unwrap_or_default();
-        let id = head.id.as_str().filter(|id| is_id(id)).map(str::to_owned);
+        let id = usable_id(&head.id);
         match head.resource_type.as_str() {
-            Some("OperationOutcome") => {
-                let words = outcome::words(json.get().as_bytes()).unwrap_or_default();
-                tracing::warn!(outcome = words, "the FHIR server adds a remark to its answer");
+            Some("OperationOutcome") => heed(json.get().as_bytes(), resource_type)?,
+            Some("Patient") if resource_type != "Patient" => {
+                page.patients.push(PatientEntry { id, full_url: entry.full_url, json });
             }
-            Some("Patient") => page.patients.push(PatientEntry { id, full_url: entry.full_url, json }),
             Some(other) if other != resource_type => {}
             // A resource without a type cannot be told from a match: it is kept, to be refused visibly.
             _ => page.matches.push(Resource {
-                record_id: format!("{resource_type}/{}", id.as_deref().unwrap_or("?")),
+                record_id: match &id {
+                    Some(id) => format!("{resource_type}/{id}"),
+                    None => {
+                        format!("{resource_type}/?{}", makeshift(&head.id, entry.full_url.as_deref(), &json))
+                    }
+                },
+                id,
+                full_url: entry.full_url,
                 stamp: head.meta["lastUpdated"].as_str().and_then(date::instant),
                 is_first_version: head.meta["versionId"] == "1",
                 json,
@@ -80,6 +104,46 @@ pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, Sour
         }
     }
     Ok(page)
+}
+
+/// An OperationOutcome among the entries: a remark, or the reason why the answer is not whole.
+///
+/// One that misses a Patient is a remark: that record is refused visibly, and must not hold up all the others.
+fn heed(outcome: &[u8], resource_type: &str) -> Result<(), SourceError> {
+    let words = outcome::words(outcome).unwrap_or_default();
+    let what = || format!("the FHIR server says that its answer to a search is not whole: {words}");
+    match outcome::weight(outcome) {
+        Weight::Lasting if resource_type == "Patient" && outcome::only_misses(outcome) => Ok(()),
+        Weight::Remark => {
+            tracing::warn!(outcome = words, "the FHIR server adds a remark to its answer");
+            Ok(())
+        }
+        Weight::Passing => Err(SourceError::retry(what())),
+        Weight::Lasting => Err(SourceError::misconfigured(what(), OUTCOME_HELP)),
+    }
+}
+
+/// The id as text; some servers write their key as a JSON number.
+fn usable_id(id: &Value) -> Option<String> {
+    match id {
+        Value::String(id) => is_id(id).then(|| id.clone()),
+        Value::Number(number) => number.as_u64().map(|number| number.to_string()),
+        _ => None,
+    }
+}
+
+/// What a resource without a usable id goes by, so that two refusals are not taken for one: the end of its address, or
+/// a fingerprint of the id it has, else of its content.
+fn makeshift(id: &Value, full_url: Option<&str>, json: &RawValue) -> String {
+    if let Some(tail) = full_url.and_then(|url| url.rsplit(['/', ':']).next()).filter(|tail| is_id(tail)) {
+        return tail.to_owned();
+    }
+    let mut hasher = DefaultHasher::new();
+    match id {
+        Value::String(id) if !id.trim().is_empty() => id.hash(&mut hasher),
+        _ => json.get().hash(&mut hasher),
+    }
+    format!("{:016x}", hasher.finish())
 }
 
 fn is_id(id: &str) -> bool {
@@ -132,8 +196,68 @@ mod tests {
             {"resource": {"resourceType": "Immunization", "id": "two\nlines"}},
             {"resource": {"resourceType": "Immunization", "id": "2", "meta": {"lastUpdated": "yesterday"}}}]}));
         let ids: Vec<_> = page.matches.iter().map(|resource| resource.record_id.as_str()).collect();
-        assert_eq!(ids, ["Immunization/?", "Immunization/?", "Immunization/?", "Immunization/2"]);
+        assert_eq!((ids[0], ids[3]), ("Immunization/5", "Immunization/2"), "a number is an id");
+        assert!(ids[1].starts_with("Immunization/?") && ids[2].starts_with("Immunization/?"), "{ids:?}");
         assert!(page.matches.iter().all(|resource| resource.stamp.is_none()));
+    }
+
+    #[test]
+    fn resources_without_a_usable_id_stay_apart() {
+        let of = |id: Value, day: &str| json!({"resource": {"resourceType": "Immunization", "id": id, "occurrenceDateTime": day}});
+        let mut with_address = of(json!(null), "2021-07-01");
+        with_address["fullUrl"] = json!("urn:uuid:7-7");
+        let entries = [
+            of(json!("x".repeat(129)), "2021-07-01"),
+            of(json!("y".repeat(129)), "2021-07-01"),
+            of(json!("a b"), "2021-07-01"),
+            of(json!(null), "2021-07-01"),
+            of(json!(null), "2021-07-02"),
+            of(json!(-1.5), "2021-07-03"),
+            with_address,
+        ];
+        let page = parsed(&json!({"resourceType": "Bundle", "entry": entries}));
+        assert!(page.matches.iter().all(|resource| resource.id.is_none()));
+        let ids: std::collections::BTreeSet<_> =
+            page.matches.iter().map(|resource| &resource.record_id).collect();
+        assert_eq!(ids.len(), 7, "{ids:?}");
+        assert!(ids.iter().all(|id| id.starts_with("Immunization/?") && id.len() < 64), "{ids:?}");
+        assert!(ids.contains(&"Immunization/?7-7".to_owned()));
+        let later = of(json!("x".repeat(129)), "2021-07-09");
+        let later = parsed(&json!({"resourceType": "Bundle", "entry": [later]}));
+        assert!(ids.contains(&later.matches[0].record_id), "a bad id names its resource all the same");
+    }
+
+    #[test]
+    fn an_outcome_among_the_entries_may_mean_that_records_are_missing() {
+        let answer = |severity: &str, code: &str| {
+            let outcome = json!({"resourceType": "OperationOutcome", "issue": [
+                {"severity": "information", "code": "informational"}, {"severity": severity, "code": code}]});
+            let bundle = json!({"resourceType": "Bundle", "entry": [{"resource": outcome, "search": {"mode": "outcome"}}]});
+            parse(bundle.to_string().as_bytes(), "Immunization").err()
+        };
+        for (severity, code) in
+            [("information", "informational"), ("warning", "not-supported"), ("warning", "")]
+        {
+            assert!(answer(severity, code).is_none(), "{severity} {code}");
+        }
+        for (severity, code) in [
+            ("error", "exception"),
+            ("fatal", "timeout"),
+            ("warning", "incomplete"),
+            ("information", "throttled"),
+            ("warning", "timeout"),
+            ("error", "unheard-of"),
+        ] {
+            assert!(matches!(answer(severity, code), Some(SourceError::Retry { .. })), "{severity} {code}");
+        }
+        for (severity, code) in
+            [("warning", "too-costly"), ("error", "forbidden"), ("error", "not-supported")]
+        {
+            assert!(
+                matches!(answer(severity, code), Some(SourceError::Misconfigured { .. })),
+                "{severity} {code}"
+            );
+        }
     }
 
     #[test]

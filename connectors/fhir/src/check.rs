@@ -11,7 +11,7 @@ use crate::connector::FhirConnector;
 use crate::fact::{self, resource_type};
 use crate::http::Ask;
 use crate::model::{CapabilityStatement, Head, Rest, RestResource, SearchParam};
-use crate::patients::Patients;
+use crate::patients::{Patients, patient_id};
 
 /// Clocks further apart than this are worth a word.
 const MAX_CLOCK_DIFFERENCE_SECONDS: i64 = 60;
@@ -37,6 +37,7 @@ pub(crate) async fn run(source: &FhirConnector, now: DateTime<Utc>) -> CheckRepo
             Err(error) => note(&mut report, &format!("{feed}: searching {}", resource_type(feed)), &error),
         }
     }
+    changed_patients(source, now, &mut report).await;
     if !unknown.is_empty() {
         let shown: Vec<_> = unknown.iter().take(MAX_SYSTEMS).map(|system| readable(system)).collect();
         report.warn(
@@ -162,11 +163,48 @@ async fn sample(
         mapped.iter().for_each(|mapped| patients.missing(&mapped.subject, base, &mut ids));
         take_in(source.read_patients(ids, now).await?, &mut patients);
     }
+    records_of_a_patient(source, feed, &mapped, now, report).await;
     let context = (&source.rules, base, now);
     let persons: Vec<_> =
         mapped.iter().map(|mapped| patients.person(&mapped.subject, &mapped.contained, context)).collect();
     identities(feed, &persons, report);
     Ok(())
+}
+
+/// Whether corrected patients can be followed, first part: the list of those that changed.
+async fn changed_patients(source: &FhirConnector, now: DateTime<Utc>, report: &mut CheckReport) {
+    let url = source.queries.changed_patients(Some(now));
+    if source.fetch(url, Ask::Search("Patient"), "Patient", now).await.is_err() {
+        report.warn(
+            "the server refuses a search for changed patients (Patient?_lastUpdated=…)",
+            "an identifier that is mended there reaches the gateway only when its record changes, or with sync --full",
+        );
+    }
+}
+
+/// Second part: a patient's records.
+async fn records_of_a_patient(
+    source: &FhirConnector,
+    feed: Feed,
+    mapped: &[fact::Mapped],
+    now: DateTime<Utc>,
+    report: &mut CheckReport,
+) {
+    let base = source.queries.base();
+    let Some(id) = mapped.iter().find_map(|mapped| patient_id(&mapped.subject, base)) else { return };
+    let asked = [id.to_owned()];
+    let url = source.queries.of_patients(feed, &asked, SAMPLE, false);
+    let kind = resource_type(feed);
+    let answered = source.fetch(url, Ask::Search(kind), kind, now).await;
+    let is_good = answered.is_ok_and(|fetched| {
+        !fetched.page.matches.is_empty() && !source.has_strangers(feed, &fetched.page, &asked)
+    });
+    if !is_good {
+        report.warn(
+            format!("the server does not answer a search for {kind} by patient"),
+            "an identifier that is mended in Patient reaches the gateway only when its record changes, or with sync --full",
+        );
+    }
 }
 
 /// Whether the feed can be read incrementally.

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use connector_kit::{CheckReport, ClinicRecord, Connector, Feed, Page, PageRequest, SourceError};
+use connector_kit::{
+    CheckReport, ClinicRecord, Connector, Feed, Page, PageRequest, RecordStatus, SourceError,
+};
 use url::Url;
 
 use crate::bundle::{self, PatientEntry, Resource, ServerPage};
@@ -52,34 +54,67 @@ impl FhirConnector {
 
     async fn read(&self, request: &PageRequest) -> Result<Page, SourceError> {
         let resource = resource_type(request.feed);
-        let (mut run, url, mut fetched) = match request.after.as_ref().map(Position::read).transpose()? {
+        let (mut run, url, fetched) = match request.after.as_ref().map(Position::read).transpose()? {
             Some(Position::Run(run)) if !request.first_of_run => {
-                let url = self.queries.at_path(&run.page).ok_or_else(|| {
-                    SourceError::retry("the position in this run is damaged; the next run starts again")
-                })?;
+                let url = self.at(&run.page)?;
                 let fetched = self.fetch(url.clone(), Ask::NextPage, resource, request.now).await?;
                 (*run, url, fetched)
             }
+            Some(Position::Corrected(pass)) if !request.first_of_run => {
+                return self.corrected(request, *pass).await;
+            }
             stored => self.start(request, stored).await?,
         };
+        let (records, has_more) = self.advance(request, &mut run, &url, fetched).await?;
+        let next = if has_more {
+            Position::Run(Box::new(run))
+        } else if let Some(pass) = self.second_pass(&run, request.now) {
+            Position::Corrected(Box::new(pass))
+        } else {
+            let resume = run.resume(request.now).map(|stamp| Position::Since(stamp).write()).transpose()?;
+            return Ok(Page { records, next: None, resume });
+        };
+        Ok(Page { records, next: Some(next.write()?), resume: None })
+    }
+
+    /// Hands over what comes next of a server page, and goes on to the next one; false when there is no more.
+    pub(crate) async fn advance(
+        &self,
+        request: &PageRequest,
+        run: &mut Run,
+        url: &Url,
+        mut fetched: Fetched,
+    ) -> Result<(Vec<ClinicRecord>, bool), SourceError> {
         run.arrive(&fetched.page);
         let limit = usize::try_from(request.limit.max(1)).unwrap_or(usize::MAX);
         let until = run.skip.saturating_add(limit).min(fetched.page.matches.len());
         let from = run.skip;
         run.hand_over(&fetched.page, until);
         let records = self.records(request, &mut fetched.page, from..until).await?;
+        let has_more = until < fetched.page.matches.len() || self.turn(run, url, &fetched, request.now)?;
+        Ok((records, has_more))
+    }
 
-        if until < fetched.page.matches.len() {
-            return Ok(Page { records, next: Some(Position::Run(Box::new(run)).write()?), resume: None });
-        }
-        let Some(link) = &fetched.page.next else {
-            let resume = run.resume(request.now).map(|stamp| Position::Since(stamp).write()).transpose()?;
-            return Ok(Page { records, next: None, resume });
-        };
-        let next = self.queries.follow(&url, link)?;
-        self.check_progress(&run, &next)?;
-        run.turn(Queries::path(&next), fetched.date.unwrap_or(request.now));
-        Ok(Page { records, next: Some(Position::Run(Box::new(run)).write()?), resume: None })
+    /// Goes on to the page that this one links to, if it does.
+    pub(crate) fn turn(
+        &self,
+        run: &mut Run,
+        url: &Url,
+        fetched: &Fetched,
+        now: DateTime<Utc>,
+    ) -> Result<bool, SourceError> {
+        let Some(link) = &fetched.page.next else { return Ok(false) };
+        let next = self.queries.follow(url, link)?;
+        self.check_progress(run, &next)?;
+        run.turn(Queries::path(&next), fetched.date.unwrap_or(now));
+        Ok(true)
+    }
+
+    /// The address kept in a cursor.
+    pub(crate) fn at(&self, path: &str) -> Result<Url, SourceError> {
+        self.queries.at_path(path).ok_or_else(|| {
+            SourceError::retry("the position in this run is damaged; the next run starts again")
+        })
     }
 
     /// The first server page of a run. A server that refuses `_include` is asked again without.
@@ -88,16 +123,26 @@ impl FhirConnector {
         request: &PageRequest,
         stored: Option<Position>,
     ) -> Result<(Run, Url, Fetched), SourceError> {
-        let since = match stored {
-            None => None,
-            Some(Position::Since(stamp)) => Some(stamp),
-            Some(Position::Run(run)) => run.since,
+        let (since, patients) = match stored {
+            None => (None, None),
+            Some(Position::Since(stamp)) => (Some(stamp), None),
+            Some(Position::Both { records, patients }) => (Some(records), Some(patients)),
+            Some(Position::Run(run)) => (run.since, run.patients),
+            Some(Position::Corrected(pass)) => (Some(pass.since), pass.list.since),
         };
-        let overlap = if request.first_of_run { self.config.overlap_seconds } else { 0 };
-        let from = since.and_then(|stamp| stamp.checked_sub_signed(TimeDelta::seconds(overlap.into())));
+        let from = if request.first_of_run { self.overlapped(since) } else { since };
         let (url, fetched) = self.first_page(request.feed, from, request.limit.max(1), request.now).await?;
         let started = fetched.date.unwrap_or(request.now);
-        Ok((Run::new(since, Queries::path(&url), started), url, fetched))
+        let mut run = Run::new(since, Queries::path(&url), started);
+        run.patients = patients;
+        Ok((run, url, fetched))
+    }
+
+    /// A stamp less the overlap.
+    pub(crate) fn overlapped(&self, stamp: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        stamp.and_then(|stamp| {
+            stamp.checked_sub_signed(TimeDelta::seconds(self.config.overlap_seconds.into()))
+        })
     }
 
     pub(crate) async fn first_page(
@@ -127,7 +172,7 @@ impl FhirConnector {
         Ok((url, fetched))
     }
 
-    fn asks_for_includes(&self) -> bool {
+    pub(crate) fn asks_for_includes(&self) -> bool {
         match self.config.include {
             Include::Auto => !self.include_refused.load(Ordering::Relaxed),
             Include::Include => true,
@@ -135,7 +180,7 @@ impl FhirConnector {
         }
     }
 
-    async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         url: Url,
         ask: Ask,
@@ -189,7 +234,8 @@ impl FhirConnector {
         let context = (&self.rules, self.queries.base(), request.now);
         let record = |(resource, mapped): (&Resource, Mapped)| ClinicRecord {
             record_id: resource.record_id.clone(),
-            status: mapped.status,
+            // Without an id of its own it cannot be told from others later on.
+            status: resource.id.as_ref().map_or(RecordStatus::Unknown, |_| mapped.status),
             person: patients.person(&mapped.subject, &mapped.contained, context),
             fact: mapped.fact,
         };
@@ -213,7 +259,7 @@ impl FhirConnector {
                 next =
                     fetched.page.next.as_deref().map(|link| self.queries.follow(&url, link)).transpose()?;
                 ask = Ask::NextPage;
-                found.extend(fetched.page.patients);
+                found.extend(fetched.page.matches.into_iter().map(PatientEntry::from));
             }
         }
         Ok(found)

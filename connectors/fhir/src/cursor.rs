@@ -1,6 +1,6 @@
 //! The two texts behind a cursor: where a run is, and where the next run begins.
 //!
-//! A stored cursor holds one stamp. Within a run the cursor holds the server page being read, how much of it has been
+//! A stored cursor holds one stamp, or two where patients are followed as well. Within a run the cursor holds the server page being read, how much of it has been
 //! handed over, and what is needed to decide at the run's end how far the stored stamp may move.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,8 +20,51 @@ const MAX_MARKS: usize = 12;
 pub(crate) enum Position {
     /// Between runs: everything that changed up to this stamp has been handed over.
     Since(DateTime<Utc>),
+    /// Between runs: the same, with the stamp up to which corrected patients have been followed.
+    Both { records: DateTime<Utc>, patients: DateTime<Utc> },
     /// Within a run.
     Run(Box<Run>),
+    /// Within a run's second pass.
+    Corrected(Box<Corrected>),
+}
+
+/// The second pass: the records of patients that changed, whether or not the records did.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Corrected {
+    /// The records' stored stamp.
+    pub since: DateTime<Utc>,
+    /// Where the first pass would have that stamp moved.
+    pub resume: Option<DateTime<Utc>>,
+    /// The list of patients, as far as it has been read.
+    pub list: Run,
+    /// The list has been read to its end.
+    pub is_listed: bool,
+    /// The records of the patients read last.
+    pub records: Option<Box<Run>>,
+}
+
+impl Corrected {
+    /// What to store once both passes are done.
+    pub(crate) fn resume(&self, now: DateTime<Utc>) -> Option<Position> {
+        let moved = self.list.resume(now);
+        if self.resume.is_none() && moved.is_none() {
+            return None;
+        }
+        Some(self.stamps(moved))
+    }
+
+    /// What to store where patients cannot be followed: their stamp stays, until they can.
+    pub(crate) fn resume_without_patients(&self) -> Option<Position> {
+        self.resume.map(|_| self.stamps(None))
+    }
+
+    fn stamps(&self, moved: Option<DateTime<Utc>>) -> Position {
+        Position::Both {
+            records: self.resume.unwrap_or(self.since),
+            patients: moved.or(self.list.since).unwrap_or(self.since),
+        }
+    }
 }
 
 /// A run under way.
@@ -30,6 +73,9 @@ pub(crate) enum Position {
 pub(crate) struct Run {
     /// The stored stamp this run started from.
     pub since: Option<DateTime<Utc>>,
+    /// The stored stamp of the patients, where one is kept.
+    #[serde(default)]
+    pub patients: Option<DateTime<Utc>>,
     /// Path and query of the server page to read.
     pub page: String,
     /// How many of that page's matches have been handed over.
@@ -83,6 +129,7 @@ impl Run {
     pub(crate) fn new(since: Option<DateTime<Utc>>, page: &str, started: DateTime<Utc>) -> Self {
         Self {
             since,
+            patients: None,
             page: page.to_owned(),
             skip: 0,
             prefix: fingerprint(&[]),
@@ -201,6 +248,8 @@ mod tests {
     fn page(records: &[(&str, i64, bool)], total: u64) -> ServerPage {
         let resource = |(id, second, first): &(&str, i64, bool)| Resource {
             record_id: (*id).to_owned(),
+            id: Some((*id).to_owned()),
+            full_url: None,
             stamp: Some(at(*second)),
             is_first_version: *first,
             json: RawValue::from_string("{}".into()).unwrap(),

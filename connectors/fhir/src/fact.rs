@@ -161,14 +161,21 @@ fn date_or_text(date: Option<&str>, text: Option<&str>, zone: Tz) -> Field<Clini
     }
 }
 
-/// Every coding that has a code, then the text as a word of the clinic's own.
+/// Every coding that has a code, then the text and the codes' displays as words of the clinic's own.
+///
+/// The words decide nothing against a code, but they show when a code for something else was picked by mistake.
 fn codings(concept: CodeableConcept) -> Vec<Coding> {
-    let text = local(concept.text.as_deref());
+    let mut words: Vec<Coding> = local(concept.text.as_deref()).into_iter().collect();
+    for display in concept.coding.iter().filter_map(|coding| local(coding.display.as_str())) {
+        if words.iter().all(|word| word.code != display.code) {
+            words.push(display);
+        }
+    }
     let coded = concept.coding.into_iter().filter_map(|coding| {
         let code = coding.code.filter(|code| !code.trim().is_empty())?;
         Some(Coding { system: coding.system.filter(|system| !system.is_empty()), code })
     });
-    coded.chain(text).collect()
+    coded.chain(words).collect()
 }
 
 fn local(text: Option<&str>) -> Option<Coding> {

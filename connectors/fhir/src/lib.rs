@@ -7,6 +7,7 @@ mod bundle;
 mod check;
 mod config;
 mod connector;
+mod corrected;
 mod cursor;
 mod date;
 mod fact;

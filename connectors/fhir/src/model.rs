@@ -158,6 +158,8 @@ pub(crate) struct CodeableConcept {
 pub(crate) struct Coding {
     pub system: Option<String>,
     pub code: Option<String>,
+    /// Untyped: a fault in it must not hide the code.
+    pub display: Value,
 }
 
 #[derive(Deserialize, Default)]

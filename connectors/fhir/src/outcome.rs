@@ -21,6 +21,43 @@ pub(crate) fn words(body: &[u8]) -> Option<String> {
     Some(format!("{}{more}", told.join(", ")))
 }
 
+/// What an OperationOutcome means for the answer it came with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Weight {
+    /// The answer stands.
+    Remark,
+    /// Something is missing; later it may be there.
+    Passing,
+    /// Something is missing, and will be until a person changes something.
+    Lasting,
+}
+
+/// The weight of the gravest issue.
+pub(crate) fn weight(body: &[u8]) -> Weight {
+    let outcome: OperationOutcome = serde_json::from_slice(body).unwrap_or_default();
+    outcome.issue.iter().map(issue_weight).max().unwrap_or(Weight::Remark)
+}
+
+/// Whether its issues say no more than that something asked for is not there.
+pub(crate) fn only_misses(body: &[u8]) -> bool {
+    let outcome: OperationOutcome = serde_json::from_slice(body).unwrap_or_default();
+    outcome.issue.iter().all(|issue| matches!(issue.code.as_deref(), Some("not-found" | "deleted")))
+}
+
+fn issue_weight(issue: &crate::model::Issue) -> Weight {
+    let is_failure = matches!(issue.severity.as_deref(), Some("error" | "fatal"));
+    match issue.code.as_deref().unwrap_or_default() {
+        // These say that something was left out, however lightly the server takes it.
+        "incomplete" | "timeout" | "throttled" => Weight::Passing,
+        "too-costly" => Weight::Lasting,
+        _ if !is_failure => Weight::Remark,
+        "invalid" | "structure" | "required" | "value" | "invariant" | "security" | "login" | "unknown"
+        | "expired" | "forbidden" | "suppressed" | "not-supported" | "not-found" | "deleted" | "too-long"
+        | "code-invalid" | "extension" | "business-rule" => Weight::Lasting,
+        _ => Weight::Passing,
+    }
+}
+
 fn issue_words(issue: &crate::model::Issue) -> String {
     let severity = match issue.severity.as_deref() {
         Some("fatal") => "fatal",

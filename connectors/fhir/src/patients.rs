@@ -85,6 +85,14 @@ impl Patients {
     }
 }
 
+/// The id of the Patient of this server that a reference points at, if it does.
+pub(crate) fn patient_id<'a>(reference: &'a Reference, base: &str) -> Option<&'a str> {
+    match target(reference, base) {
+        Target::Patient(id) => Some(id),
+        _ => None,
+    }
+}
+
 fn target<'a>(reference: &'a Reference, base: &str) -> Target<'a> {
     let text = reference.reference.as_deref().unwrap_or_default().trim();
     if text.is_empty() {
@@ -102,7 +110,7 @@ fn target<'a>(reference: &'a Reference, base: &str) -> Target<'a> {
 }
 
 /// R4 `id`, and the underscore that some servers use; nothing that could change a search.
-fn is_fhir_id(id: &str) -> bool {
+pub(crate) fn is_fhir_id(id: &str) -> bool {
     (1..=64).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
 }

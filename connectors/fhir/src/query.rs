@@ -9,6 +9,8 @@ use crate::fact::resource_type;
 
 /// Patients asked for in one batched read.
 pub(crate) const MAX_BATCH: usize = 50;
+/// Corrected patients whose records are asked for at once; their ids have to fit into a cursor.
+pub(crate) const MAX_CORRECTED: u32 = 20;
 const LOINC: &str = "http://loinc.org";
 const ICD10: &str = "http://hl7.org/fhir/sid/icd-10";
 
@@ -32,6 +34,40 @@ impl Queries {
 
     /// The first page of a feed: what changed at or after `since`, oldest first.
     pub(crate) fn search(&self, feed: Feed, since: Option<DateTime<Utc>>, count: u32, include: bool) -> Url {
+        let mut url = self.coded(feed);
+        changed_since(&mut url, since, count);
+        if include {
+            include_patient(&mut url, feed);
+        }
+        url
+    }
+
+    /// The patients that changed at or after `since`, oldest first.
+    pub(crate) fn changed_patients(&self, since: Option<DateTime<Utc>>) -> Url {
+        let mut url = self.at("Patient");
+        changed_since(&mut url, since, MAX_CORRECTED);
+        url
+    }
+
+    /// A feed's records of up to [`MAX_CORRECTED`] patients, whenever they changed.
+    pub(crate) fn of_patients(&self, feed: Feed, ids: &[String], count: u32, include: bool) -> Url {
+        let mut url = self.coded(feed);
+        url.query_pairs_mut().append_pair("patient", &ids.join(","));
+        changed_since(&mut url, None, count);
+        if include {
+            include_patient(&mut url, feed);
+        }
+        url
+    }
+
+    /// The ids named by [`Queries::of_patients`].
+    pub(crate) fn named_patients(url: &Url) -> Option<Vec<String>> {
+        let (_, ids) = url.query_pairs().find(|(name, _)| name == "patient")?;
+        Some(ids.split(',').map(str::to_owned).collect())
+    }
+
+    /// All records of a feed, by its codes.
+    fn coded(&self, feed: Feed) -> Url {
         let resource = resource_type(feed);
         let mut url = self.at(resource);
         let mut query = url.query_pairs_mut();
@@ -43,15 +79,11 @@ impl Queries {
         if !codes.is_empty() {
             query.append_pair(parameter, codes);
         }
-        if let Some(since) = since {
-            let stamp = since.to_rfc3339_opts(SecondsFormat::Millis, true);
-            query.append_pair("_lastUpdated", &format!("ge{stamp}"));
-        }
-        query.append_pair("_sort", "_lastUpdated").append_pair("_count", &count.to_string());
-        if include {
-            query.append_pair("_include", &format!("{resource}:patient"));
-        }
         drop(query);
+        // An empty query would leave a lone question mark.
+        if url.query() == Some("") {
+            url.set_query(None);
+        }
         url
     }
 
@@ -113,6 +145,19 @@ impl Queries {
         url.set_path(&format!("{}{path}", self.base.path()));
         url
     }
+}
+
+fn changed_since(url: &mut Url, since: Option<DateTime<Utc>>, count: u32) {
+    let mut query = url.query_pairs_mut();
+    if let Some(since) = since {
+        let stamp = since.to_rfc3339_opts(SecondsFormat::Millis, true);
+        query.append_pair("_lastUpdated", &format!("ge{stamp}"));
+    }
+    query.append_pair("_sort", "_lastUpdated").append_pair("_count", &count.to_string());
+}
+
+fn include_patient(url: &mut Url, feed: Feed) {
+    url.query_pairs_mut().append_pair("_include", &format!("{}:patient", resource_type(feed)));
 }
 
 /// FHIR search tokens (R4 search, section 3.1.1.4.10), joined by "or".

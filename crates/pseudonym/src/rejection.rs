@@ -59,6 +59,8 @@ reasons! {
     IdentifierUnreadable = "identifier-unreadable", "The person's identifiers could not be decoded: check the source's text encoding.";
     /// An identifier that is not of its scheme's form.
     IdentifierInvalid = "identifier-invalid", "An identifier has the wrong length or characters for its scheme: correct it at the clinic.";
+    /// A number that stands for "none" at the clinic.
+    IdentifierPlaceholder = "identifier-placeholder", "An identifier is one digit repeated or digits in a row, which many people would share: fill in the real number, or leave it empty at the clinic.";
     /// A wrong check digit.
     IdentifierCheckDigit = "identifier-check-digit", "The check digits of an identifier do not fit its number, so a digit is mistyped: correct it at the clinic.";
     /// Two different SNILS for one person.

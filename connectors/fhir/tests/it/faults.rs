@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use connector_kit::{Connector, Feed, SourceError};
+use connector_kit::{Connector, Feed, RecordStatus, SourceError};
 use serde_json::{Value, json};
 use testbed::fhir::FhirServer;
 use wiremock::matchers::{any, path};
@@ -165,6 +165,37 @@ async fn an_operation_outcome_is_told_without_its_free_text() {
     let error = error_of(&answering(response).await, json!({})).await.to_string();
     assert!(error.contains("error: the user may not do this"), "{error}");
     assert!(!error.contains("Ivanov") && !error.contains("112"), "{error}");
+}
+
+#[tokio::test]
+async fn resources_without_a_usable_id_are_refused_one_by_one() {
+    let with = |id: Value| {
+        let mut resource = dose("d", "p");
+        resource["id"] = id;
+        json!({"resource": resource})
+    };
+    let mut nameless = with(json!(null));
+    nameless["resource"]["occurrenceDateTime"] = json!("2021-06-02");
+    let entries = [with(json!(17)), with(json!("a b")), with(json!(null)), nameless];
+    let server = answering(json_body(&json!({"resourceType": "Bundle", "entry": entries}))).await;
+    let source = connector(&server.uri(), json!({"include": "include"}));
+    let records = first(&source, Feed::Vaccinations).await.unwrap().records;
+    assert_eq!((records[0].record_id.as_str(), records[0].status), ("Immunization/17", RecordStatus::Final));
+    assert!(records[1..].iter().all(|record| record.status == RecordStatus::Unknown));
+    let ids: std::collections::BTreeSet<_> = records.iter().map(|record| &record.record_id).collect();
+    assert_eq!(ids.len(), 4, "{ids:?}");
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_whole_is_no_page() {
+    let outcome = json!({"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": "incomplete",
+        "diagnostics": "Ivanov"}]});
+    let bundle =
+        json!({"resourceType": "Bundle", "entry": [{"resource": dose("d", "p")}, {"resource": outcome}]});
+    let error = error_of(&answering(json_body(&bundle)).await, json!({"include": "include"})).await;
+    assert!(matches!(&error, SourceError::Retry { .. }), "{error}");
+    assert!(error.to_string().contains("not all of the data is available"), "{error}");
+    assert!(!error.to_string().contains("Ivanov"), "{error}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "settings are written where they are passed")]
 
 mod check;
+mod corrected;
 mod faults;
 mod paging;
 mod pull;

@@ -205,7 +205,7 @@ fn identifier_refusals() {
 #[test]
 fn the_limit_on_pseudonyms_holds_at_its_edge() {
     let two = with(&ring(&(ONE_EPOCH.to_owned() + SECOND_EPOCH)), Suite::Hmac, &PolicyConfig::default());
-    let passports = |count: u32| (0..count).map(|n| of_country(&format!("P{n:07}"), "FR")).collect();
+    let passports = |count: u32| (1..=count).map(|n| of_country(&format!("P{n:07}"), "FR")).collect();
     assert_eq!(subject(two.apply(record(passports(8), shot()), today())).len(), 16);
     let Outcome::Rejected(rejection) = two.apply(record(passports(9), shot()), today()) else {
         panic!("accepted")

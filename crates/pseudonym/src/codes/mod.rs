@@ -2,6 +2,7 @@
 
 mod diagnosis;
 mod fold;
+mod mention;
 mod names;
 mod result;
 mod system;

@@ -101,11 +101,4 @@ pub(super) const RESULTS: &[(&str, TestResult)] = &[
 ];
 
 /// The illness by name.
-pub(super) const DIAGNOSES: &[(&str, ())] = &[
-    ("recovery", ()),
-    ("u071", ()),
-    // The same with a Cyrillic У.
-    ("у071", ()),
-    ("covid19", ()),
-    ("ra010", ()),
-];
+pub(super) const DIAGNOSES: &[(&str, ())] = &[("recovery", ()), ("covid19", ()), ("ra010", ())];

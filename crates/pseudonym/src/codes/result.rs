@@ -9,7 +9,7 @@ use super::table::{CodeTable, Standards};
 
 /// The table of results.
 pub(crate) fn result_table() -> CodeTable<TestResult> {
-    CodeTable::new(RESULTS.iter().copied(), Standards { coded, bare })
+    CodeTable::new(RESULTS.iter().copied(), Standards { coded, bare, others_beside: false })
 }
 
 fn coded(system: System, code: &str) -> Meaning<TestResult> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use connector_kit::Coding;
 
+use super::mention::mentions_covid;
 use super::system::System;
 use super::{Folded, Meaning};
 
@@ -25,6 +26,19 @@ pub(crate) enum Unresolved {
 pub(super) struct Standards<T> {
     pub(super) coded: fn(System, &str) -> Meaning<T>,
     pub(super) bare: fn(&str) -> Meaning<T>,
+    /// Whether a field may name other things besides its own, as a diagnosis names its complications.
+    pub(super) others_beside: bool,
+}
+
+/// What a coding's meaning rests on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ground {
+    /// A word: a built-in name, or one that configuration maps.
+    Word,
+    /// A code of a code system that configuration maps.
+    Mapped,
+    /// A standard.
+    Standard,
 }
 
 /// Lookups for one field. Configured entries prevail over built-in ones.
@@ -71,40 +85,58 @@ impl<T: Copy + PartialEq> CodeTable<T> {
     }
 
     /// What the codings of one field come to.
+    ///
+    /// Nothing goes out of scope on a standard's word alone while another coding of the field speaks of COVID-19.
     pub(crate) fn resolve(&self, codings: &[Coding]) -> Result<T, Unresolved> {
-        let (mut found, mut unlisted, mut out_of_scope) = (None, false, false);
-        for coding in codings.iter().take(MAX_CODINGS) {
-            match self.meaning(coding) {
+        let codings = &codings[..codings.len().min(MAX_CODINGS)];
+        let (mut found, mut by_code, mut unlisted) = (None, false, false);
+        let (mut other, mut other_by_choice) = (false, false);
+        for coding in codings {
+            let (meaning, ground) = self.meaning(coding);
+            match meaning {
                 Meaning::Is(item) if *found.get_or_insert(item) != item => return Err(Unresolved::Conflict),
-                Meaning::Is(_) | Meaning::Unrecognised => {}
+                Meaning::Is(_) => by_code |= ground != Ground::Word,
+                Meaning::Unrecognised => {}
                 Meaning::Unlisted => unlisted = true,
-                Meaning::OutOfScope => out_of_scope = true,
+                Meaning::OutOfScope => {
+                    other = true;
+                    other_by_choice |= ground != Ground::Standard;
+                }
             }
         }
+        let certain = self.standards.others_beside && by_code;
         match found {
+            Some(_) if other && !certain => Err(Unresolved::Conflict),
+            // A code such as "virus not identified" is more exact than the disease's name beside it.
+            Some(_) if unlisted && self.standards.others_beside && !by_code => Err(Unresolved::Unknown),
             Some(item) => Ok(item),
-            None if out_of_scope && !unlisted => Err(Unresolved::OutOfScope),
-            None => Err(Unresolved::Unknown),
+            None if !other || unlisted => Err(Unresolved::Unknown),
+            None if other_by_choice => Err(Unresolved::OutOfScope),
+            None if codings.iter().any(|coding| mentions_covid(&coding.code)) => Err(Unresolved::Unknown),
+            None => Err(Unresolved::OutOfScope),
         }
     }
 
-    fn meaning(&self, coding: &Coding) -> Meaning<T> {
+    fn meaning(&self, coding: &Coding) -> (Meaning<T>, Ground) {
         let code = coding.code.trim();
         let Some(uri) = coding.system.as_deref() else { return self.local(code) };
         if let Some(meaning) = self.of_system.get(uri).and_then(|codes| codes.get(code)) {
-            return *meaning;
+            return (*meaning, Ground::Mapped);
         }
-        System::of(uri).map_or_else(|| self.local(code), |system| (self.standards.coded)(system, code))
+        match System::of(uri) {
+            Some(system) => ((self.standards.coded)(system, code), Ground::Standard),
+            None => self.local(code),
+        }
     }
 
-    fn local(&self, code: &str) -> Meaning<T> {
+    fn local(&self, code: &str) -> (Meaning<T>, Ground) {
         if let Some(meaning) = self.exact.get(code) {
-            return *meaning;
+            return (*meaning, Ground::Word);
         }
         let folded = Folded::new(code);
         match folded.and_then(|folded| self.folded.get(folded.as_str())) {
-            Some(meaning) => *meaning,
-            None => (self.standards.bare)(code),
+            Some(meaning) => (*meaning, Ground::Word),
+            None => ((self.standards.bare)(code), Ground::Standard),
         }
     }
 }

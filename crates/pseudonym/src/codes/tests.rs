@@ -158,6 +158,104 @@ fn diagnoses_by_icd() {
 }
 
 #[test]
+fn a_diagnosis_written_as_text_is_never_taken_for_another_illness() {
+    let diagnosis = |text: &str| {
+        let of = |coding: Coding| diagnosis_table().resolve(&[coding]);
+        let bare = of(Coding::local(text));
+        assert_eq!(bare, of(coded(ICD_10, text)), "{text}");
+        bare
+    };
+    for text in [
+        "U07.1 Коронавирусная инфекция, вызванная вирусом COVID-19",
+        "u07.1 коронавирусная инфекция",
+        "У07.1; J12.8",
+        "U07.1,J12.8",
+        "U07.1\u{a0}COVID-19, вирус идентифицирован",
+        "(U07.1)",
+        "U07.1.",
+        "U071",
+    ] {
+        assert_eq!(diagnosis(text), Ok(()), "{text}");
+    }
+    for text in [
+        "U07.10",
+        "U07.2 Коронавирусная инфекция, вирус не идентифицирован",
+        "У07.2",
+        "u07",
+        "U07,1 Коронавирусная инфекция",
+        "U07.1?",
+        "U07.1 ?",
+        "U07.1/J12.8",
+        "B34.2 Коронавирусная инфекция",
+        "В34.2",
+        "b97.2",
+        "U09.9",
+        "J12.8; U07.1",
+        "J12.8 (U07.1)",
+        "J12.8 Пневмония, вызванная COVID-19",
+        "J12.8 коронавирусная",
+        "Коронавирусная инфекция U07.1",
+        "МКБ-10: U07.1",
+        "J00-J06",
+        "J111",
+        "J11.12345",
+        "A1 грипп",
+    ] {
+        assert_eq!(diagnosis(text), Err(Unresolved::Unknown), "{text}");
+    }
+    for text in
+        ["J11.1 Грипп", "j11", "J17.1*", "Е11.9 Сахарный диабет", "J18.-", "M20.4 Молотковидная деформация"]
+    {
+        assert_eq!(diagnosis(text), Err(Unresolved::OutOfScope), "{text}");
+    }
+    for (code, expected) in [
+        ("ra01.0", Ok(())),
+        ("CA40.1/RA01.0", Err(Unresolved::Unknown)),
+        ("RA02", Err(Unresolved::Unknown)),
+        ("1790791774", Err(Unresolved::Unknown)),
+        ("CA40.0Z", Err(Unresolved::OutOfScope)),
+    ] {
+        assert_eq!(diagnosis_table().resolve(&[coded(ICD_11, code)]), expected, "{code}");
+    }
+}
+
+#[test]
+fn a_standard_code_for_something_else_beside_a_known_word_is_a_conflict() {
+    for codings in [
+        [coded(CVX, "133"), Coding::local("Pfizer")],
+        [Coding::local("Спутник V"), coded(ATC, "J07BB02")],
+        [coded(CVX, "998"), coded(CVX, "208")],
+    ] {
+        assert_eq!(vaccine(&codings), Err(Unresolved::Conflict), "{codings:?}");
+    }
+    let tests = [coded(LOINC, "2345-7"), Coding::local("ПЦР SARS-CoV-2")];
+    assert_eq!(test_table().resolve(&tests), Err(Unresolved::Conflict));
+    let diagnosis = |codings: &[Coding]| diagnosis_table().resolve(codings);
+    assert_eq!(diagnosis(&[coded(ICD_10, "J11"), Coding::local("COVID-19")]), Err(Unresolved::Conflict));
+    assert_eq!(diagnosis(&[coded(ICD_10, "U07.1"), coded(ICD_10, "J12.8")]), Ok(()), "with its complication");
+    let unidentified = [coded(ICD_10, "U07.2"), Coding::local("COVID-19")];
+    assert_eq!(diagnosis(&unidentified), Err(Unresolved::Unknown), "the code is more exact than the name");
+}
+
+#[test]
+fn what_speaks_of_covid_does_not_go_out_of_scope_by_a_standard_alone() {
+    let test = |codings: &[Coding]| test_table().resolve(codings);
+    for words in ["SARS-CoV-2 (COVID-19) IgG Ab", "Антитела к коронавирусу", "ковид, экспресс"]
+    {
+        let codings = [coded(LOINC, "94563-4"), Coding::local(words)];
+        assert_eq!(test(&codings), Err(Unresolved::Unknown), "{words}");
+    }
+    assert_eq!(test(&[coded(LOINC, "97097-0")]), Err(Unresolved::Unknown), "an antigen test");
+    let words = "вакцина против COVID-19";
+    assert_eq!(vaccine(&[coded(CVX, "140"), Coding::local(words)]), Err(Unresolved::Unknown));
+    assert_eq!(vaccine(&[coded(CVX, "140"), Coding::local("Гриппол")]), Err(Unresolved::OutOfScope));
+    let mut table = test_table();
+    table.configure([("http://loinc.org|94563-4", Meaning::OutOfScope)]);
+    let decided = [coded(LOINC, "94563-4"), Coding::local("SARS-CoV-2 IgG")];
+    assert_eq!(table.resolve(&decided), Err(Unresolved::OutOfScope), "somebody has decided");
+}
+
+#[test]
 fn configuration_prevails_and_exact_spelling_decides_ties() {
     let mut table = result_table();
     let (yes, no) = (Meaning::Is(TestResult::Detected), Meaning::Is(TestResult::NotDetected));

@@ -12,7 +12,7 @@ const LAST_KNOWN_CVX: u16 = 313;
 
 /// The table of vaccines.
 pub(crate) fn vaccine_table() -> CodeTable<Vaccine> {
-    CodeTable::new(VACCINES.iter().copied(), Standards { coded, bare })
+    CodeTable::new(VACCINES.iter().copied(), Standards { coded, bare, others_beside: false })
 }
 
 fn coded(system: System, code: &str) -> Meaning<Vaccine> {

@@ -1,6 +1,6 @@
 //! What documents with letters have in common: case, look-alikes, length limits, the country in front.
 
-use super::normal::{NormalForm, significant};
+use super::normal::{NormalForm, is_placeholder, significant};
 use super::{Fault, country};
 
 /// What a document's number may look like; a rule of acceptance, never part of the normal form.
@@ -13,6 +13,9 @@ pub(crate) struct Limits {
     /// True: no letters.
     pub(crate) digits_only: bool,
 }
+
+/// From this many zeros on, a number without any other digit is no number.
+const MIN_ZEROS: usize = 4;
 
 /// Which letters a number may hold after look-alikes have become Latin.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,14 +37,16 @@ pub(super) fn push_country(
     three.chars().chain([':']).try_for_each(|char| out.push(char))
 }
 
-/// Writes the number: separators gone, upper case, Cyrillic look-alikes as Latin.
+/// Writes the number: separators gone, upper case, Cyrillic look-alikes as Latin. Letters before nothing but zeros are
+/// no number either.
 pub(super) fn push_number(
     text: &str,
     limits: &Limits,
     letters: Letters,
     out: &mut NormalForm,
 ) -> Result<(), Fault> {
-    let (mut count, mut only_zeros) = (0, true);
+    let (mut count, mut zeros, mut other_digits) = (0, 0, 0);
+    let start = out.as_bytes().len();
     for char in significant(text)? {
         let char = latin_twin(upper(char));
         let fits = match char {
@@ -54,12 +59,15 @@ pub(super) fn push_number(
         if !fits || count > limits.max_length {
             return Err(Fault::Malformed);
         }
-        only_zeros &= char == '0';
+        zeros += usize::from(char == '0');
+        other_digits += usize::from(('1'..='9').contains(&char));
         out.push(char)?;
     }
     match count {
         0 => Err(Fault::Empty),
-        _ if count < limits.min_length || only_zeros => Err(Fault::Malformed),
+        _ if count < limits.min_length => Err(Fault::Malformed),
+        _ if is_placeholder(&out.as_bytes()[start..]) => Err(Fault::Placeholder),
+        _ if zeros >= MIN_ZEROS && other_digits == 0 => Err(Fault::Placeholder),
         _ => Ok(()),
     }
 }

@@ -44,6 +44,8 @@ pub(crate) enum Fault {
     /// Nothing but separators: no identifier at all.
     Empty,
     Malformed,
+    /// A number typed where there is none; it would make one person of many.
+    Placeholder,
     CheckDigit,
     CountryMissing,
     CountryUnknown,
@@ -54,6 +56,7 @@ impl Fault {
         match self {
             Self::Empty => RejectionReason::IdentifierMissing,
             Self::Malformed => RejectionReason::IdentifierInvalid,
+            Self::Placeholder => RejectionReason::IdentifierPlaceholder,
             Self::CheckDigit => RejectionReason::IdentifierCheckDigit,
             Self::CountryMissing => RejectionReason::CountryMissing,
             Self::CountryUnknown => RejectionReason::CountryUnknown,

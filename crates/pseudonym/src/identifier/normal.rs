@@ -37,7 +37,7 @@ impl NormalForm {
         Ok(())
     }
 
-    /// Takes exactly `count` ASCII digits out of `text`; a number of zeros only is a placeholder, not a number.
+    /// Takes exactly `count` ASCII digits out of `text`; see [`is_placeholder`].
     pub(super) fn push_digits(&mut self, text: &str, count: usize) -> Result<(), Fault> {
         for char in significant(text)? {
             if self.len == count || !char.is_ascii_digit() {
@@ -47,8 +47,9 @@ impl NormalForm {
         }
         match self.as_bytes() {
             [] => Err(Fault::Empty),
-            digits if digits.len() == count && digits.iter().any(|digit| *digit != b'0') => Ok(()),
-            _ => Err(Fault::Malformed),
+            digits if digits.len() != count => Err(Fault::Malformed),
+            digits if is_placeholder(digits) => Err(Fault::Placeholder),
+            _ => Ok(()),
         }
     }
 
@@ -56,6 +57,19 @@ impl NormalForm {
     pub(super) fn digit_values(&self) -> impl DoubleEndedIterator<Item = u32> {
         self.as_bytes().iter().map(|byte| u32::from(byte - b'0'))
     }
+}
+
+/// Whether a number is what people type where there is none: one character repeated, or digits that run up or down
+/// (9 and 0 are neighbours). Such a number would make one person of all who share it.
+pub(super) fn is_placeholder(number: &[u8]) -> bool {
+    let steps = |step: u8| {
+        number
+            .windows(2)
+            .all(|pair| pair.iter().all(u8::is_ascii_digit) && (pair[0] - b'0' + step) % 10 == pair[1] - b'0')
+    };
+    let is_repeated = std::str::from_utf8(number)
+        .is_ok_and(|text| text.chars().zip(text.chars().skip(1)).all(|(one, next)| one == next));
+    is_repeated || steps(1) || steps(9)
 }
 
 /// The characters that count: full-width forms as their ASCII twins, separators left out.
