@@ -95,6 +95,11 @@ pub fn fill_fhir(server: &FhirServer) {
     server.put(pcr("260415000"), "2021-07-01T00:03:00Z");
 }
 
+fn nobody_any_more() -> serde_json::Value {
+    json!({ "resourceType": "Patient", "id": "nobody-there",
+            "identifier": [{ "system": FHIR_FRENCH, "value": "19XY12345" }] })
+}
+
 fn pcr(result: &str) -> serde_json::Value {
     json!({ "resourceType": "Observation", "id": "canary-record-4", "status": "final",
             "code": { "coding": [{ "system": "http://loinc.org", "code": "94759-8" }] },
@@ -209,11 +214,14 @@ async fn two_clinics_reach_the_registry_fact_by_fact() {
     );
     world.clinic.psql("mis", &changes).await.expect("the clinic changes its rows");
     world.fhir.put(pcr("260373001"), "2021-07-02T00:00:00Z");
+    // A person whose number had been missing gets one; the fact itself has not changed.
+    world.fhir.put(nobody_any_more(), "2021-07-02T00:01:00Z");
     let (_, counters) = fsb.sync().await;
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     assert_eq!((count(&counters.new), count(&counters.corrected), count(&counters.withdrawn)), (1, 1, 1));
     let (report, counters) = fso.sync().await;
-    assert_eq!((report.delivered, count(&counters.corrected), count(&counters.new)), (1, 1, 0));
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!((count(&counters.corrected), count(&counters.new)), (1, 1));
     world.drain(&queue);
 
     let mut after = expected(&first_content());
@@ -235,6 +243,10 @@ async fn two_clinics_reach_the_registry_fact_by_fact() {
         .get_mut(&of("passport-foreign"))
         .expect("Giulia")
         .push("comirnaty Some(2)/Some(2) 2021-07-27".to_owned());
+    after.insert(
+        of("passport-foreign another third"),
+        vec!["comirnaty Some(1)/Some(2) 2021-05-11".to_owned()],
+    );
     after.get_mut(&None).expect("withdrawn").push("vaccination".to_owned());
     assert_eq!(sorted(&content(&reader).await), sorted(&after));
     let refused = fsb.program(&["status", "--json", "--refused"]);

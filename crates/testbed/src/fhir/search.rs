@@ -18,9 +18,11 @@ pub(super) const PAGE_PARAM: &str = "_page";
 pub(super) fn parameters(kind: &str) -> Vec<(&'static str, &'static str)> {
     let mut all = vec![("_id", "token"), ("_lastUpdated", "date")];
     match kind {
-        "Immunization" => all.extend([("vaccine-code", "token"), ("status", "token")]),
-        "Observation" => all.extend([("code", "token"), ("status", "token")]),
-        "Condition" => all.push(("code", "token")),
+        "Immunization" => {
+            all.extend([("vaccine-code", "token"), ("status", "token"), ("patient", "reference")]);
+        }
+        "Observation" => all.extend([("code", "token"), ("status", "token"), ("patient", "reference")]),
+        "Condition" => all.extend([("code", "token"), ("patient", "reference")]),
         _ => {}
     }
     all
@@ -50,6 +52,7 @@ enum Filter {
     Updated(DateTest),
     Coding(&'static str, String),
     Status(Vec<String>),
+    Patients(Vec<String>),
 }
 
 impl Filter {
@@ -58,6 +61,10 @@ impl Filter {
             Self::Ids(ids) => ids.contains(&held.id),
             Self::Updated(test) => test.matches(held.last_updated),
             Self::Coding(field, tokens) => has_coding(&held.resource[field], tokens),
+            Self::Patients(wanted) => ["patient", "subject"]
+                .iter()
+                .filter_map(|field| held.resource[field]["reference"].as_str())
+                .any(|reference| wanted.iter().any(|id| reference.strip_prefix("Patient/") == Some(id))),
             Self::Status(wanted) => wanted.iter().any(|status| held.resource["status"] == status.as_str()),
         }
     }
@@ -120,6 +127,10 @@ fn read(state: &State, kind: &str, params: &Params, strict: bool) -> Result<Sear
             "_lastUpdated" => search.push(Filter::Updated(DateTest::parse(value)?)),
             "vaccine-code" if listed => search.push(Filter::Coding("vaccineCode", value.clone())),
             "code" if listed => search.push(Filter::Coding("code", value.clone())),
+            "patient" if listed => {
+                let id = |text: String| text.strip_prefix("Patient/").map_or(text.clone(), str::to_owned);
+                search.push(Filter::Patients(list(value).into_iter().map(id).collect()))
+            }
             "status" if listed => search.push(Filter::Status(list(value))),
             "_sort" if state.sort && matches!(value.as_str(), "_lastUpdated" | "-_lastUpdated") => {
                 search.sort = Some(value.starts_with('-'));
