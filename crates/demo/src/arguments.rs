@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use lexopt::prelude::{Long, Short, ValueExt};
+use lexopt::ValueExt;
+use lexopt::prelude::{Long, Short};
 
 use crate::say;
 
@@ -40,10 +41,10 @@ pub fn read() -> Result<Option<Arguments>, String> {
     while let Some(argument) = parser.next().map_err(wrong)? {
         match argument {
             Long("amqp-url") => {
-                arguments.amqp_url = Some(parser.value().and_then(|v| v.string()).map_err(wrong)?)
+                arguments.amqp_url = Some(parser.value().and_then(ValueExt::string).map_err(wrong)?)
             }
             Long("registry-url") => {
-                arguments.registry_url = Some(parser.value().and_then(|v| v.string()).map_err(wrong)?);
+                arguments.registry_url = Some(parser.value().and_then(ValueExt::string).map_err(wrong)?);
             }
             Long("keep") => arguments.keep = Some(parser.value().map_err(wrong)?.into()),
             Short('h') | Long("help") => {
