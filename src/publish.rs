@@ -9,8 +9,8 @@ use outbox::{Leased, OutboxError, Settlement};
 
 use crate::gateway::Gateway;
 
-/// How long a lease holds; longer than any confirm may take.
-const LEASE: Duration = Duration::from_secs(300);
+/// How long a lease holds: the longest the outbox grants. It ends with this process anyway, and no confirm takes longer.
+const LEASE: Duration = Duration::from_secs(3600);
 
 /// First and longest pause before a batch that failed is tried again.
 const RETRY_SECONDS: (u64, u64) = (1, 60);

@@ -77,11 +77,12 @@ pub struct AmqpConfig {
     pub delivery_limit: NonZeroU32,
     /// `true`: create exchanges and queues where missing. `false`: only make sure that they exist.
     pub declare: bool,
-    /// How many batches may wait for the broker's confirm at once.
+    /// How many batches may wait for the broker's confirm at once; none is added while 1 MiB of them do.
     pub window: NonZeroU16,
     /// How many batches the broker may hand a consumer ahead of its acknowledgements.
     pub prefetch: NonZeroU16,
-    /// How long a publish waits for its confirm before it counts as failed, in seconds.
+    /// How long a publish waits for its confirm before it counts as failed, in seconds. Counts from when the batch is
+    /// handed to the connection; for that it waits at most as long again.
     pub confirm_timeout_seconds: NonZeroU16,
     /// How long connecting may take, in seconds, from the name's resolution to the login.
     pub connect_timeout_seconds: NonZeroU16,

@@ -26,7 +26,8 @@ pub trait Publisher: Send + Sync + fmt::Debug {
     /// Hands one batch over; `Ok` only when the queue holds it durably.
     ///
     /// After an error the batch may still have arrived: send it again, the registry knows it by its id.
-    /// Returns within the confirm timeout. To be called many times at once, up to [`Publisher::window`].
+    /// Returns within twice the confirm timeout: once to be handed to the connection, once to be confirmed. A confirm
+    /// that came after its caller had given up answers the next publish of the same batch. To be called many times at once, up to [`Publisher::window`].
     ///
     /// # Errors
     /// [`BrokerError::Retry`] and [`BrokerError::Misconfigured`]; both leave the batch with the caller.
@@ -52,6 +53,9 @@ pub trait Consumer: Send + fmt::Debug {
     /// # Errors
     /// When the queue cannot be reached or read; call again.
     async fn receive(&mut self, max: usize, max_wait: Duration) -> Result<Vec<Delivery>, BrokerError>;
+
+    /// Whether messages can arrive now; until the first `receive`, and while reconnecting, they cannot.
+    fn connected(&self) -> bool;
 
     /// Tells the queue that these are done. Tokens of a lost connection are void: their messages come again.
     ///

@@ -46,6 +46,8 @@ pub(crate) enum Abort {
     Sql(sqlx::Error),
     /// Another writer was faster; the same again will see what it wrote.
     Raced,
+    /// It took longer than a transaction may.
+    TooSlow,
 }
 
 impl From<sqlx::Error> for Abort {

@@ -15,7 +15,7 @@ pub(crate) type Stored = (i64, String);
 pub(crate) struct Chosen<'a> {
     /// At most one event a record, sorted by record.
     pub write: Vec<&'a Incoming>,
-    /// Every person named, also by events that are old news: a link once announced holds whatever arrives first.
+    /// The persons of what is written. Old news links nobody: it may be the very mistake that was corrected since.
     pub persons: Vec<Person<'a>>,
     /// Events that change a record's kind.
     pub refusals: Vec<Refusal>,
@@ -36,9 +36,6 @@ pub(crate) fn choose<'a>(batches: &'a [OpenBatch], stored: &HashMap<[u8; 32], St
             chosen.refusals.push(refusal(event));
             continue;
         }
-        if let Some((_, pseudonyms)) = &event.asserted {
-            chosen.persons.push(Person { record: event.record, pseudonyms });
-        }
         if stored.is_some_and(|(version, _)| *version >= event.version) {
             chosen.unchanged += 1;
             continue;
@@ -55,6 +52,11 @@ pub(crate) fn choose<'a>(batches: &'a [OpenBatch], stored: &HashMap<[u8; 32], St
         }
     }
     chosen.write = best.into_values().collect();
+    let person = |event: &&'a Incoming| {
+        let (_, pseudonyms) = event.asserted.as_ref()?;
+        Some(Person { record: event.record, pseudonyms })
+    };
+    chosen.persons = chosen.write.iter().filter_map(person).collect();
     chosen
 }
 

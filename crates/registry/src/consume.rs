@@ -53,8 +53,11 @@ pub(crate) struct Worker {
     pub settings: ConsumeConfig,
     pub clock: Arc<dyn Clock>,
     held: Held,
-    /// The store was away for long and the batches went back: ask before taking new ones.
-    ask_store: bool,
+    /// The store was away for long and the batches went back. This is one of them: no new ones are taken, and none
+    /// comes closer to the queue's delivery limit, until the store has taken it.
+    probe: Option<OpenBatch>,
+    /// What probes stored that no step has told yet.
+    probed: Outcome,
 }
 
 /// Opened batches that are neither stored nor acknowledged yet, each beside its delivery.
@@ -96,7 +99,16 @@ impl Worker {
         settings: ConsumeConfig,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, keys, consumer, settings, clock, held: Held::default(), ask_store: false }
+        Self {
+            store,
+            keys,
+            consumer,
+            settings,
+            clock,
+            held: Held::default(),
+            probe: None,
+            probed: Outcome::default(),
+        }
     }
 
     /// See [`crate::Registry::consume_once`].
@@ -108,7 +120,7 @@ impl Worker {
                 None => return Ok(Step::Idle),
             };
         }
-        let (mut batches, mut total) = (0, Outcome::default());
+        let (mut batches, mut total) = (0, std::mem::take(&mut self.probed));
         while !self.held.batches.is_empty() {
             let count = self.held.group(to_usize(self.settings.max_events.get()));
             match self.apply(count, now).await {
@@ -129,7 +141,10 @@ impl Worker {
                         dead += 1;
                     }
                 }
-                Err(StoreError::Refused { .. }) => self.held.singly = count,
+                // Too many at once, or one of them: each by itself.
+                Err(StoreError::Refused { .. } | StoreError::TooSlow { .. }) if count > 1 => {
+                    self.held.singly = count;
+                }
                 Err(error) => {
                     self.give_back_if_long(now).await;
                     return Err(error.into());
@@ -141,10 +156,7 @@ impl Worker {
 
     /// Takes deliveries in hand and buries the unreadable ones; how many, or `None` when nothing came.
     async fn take(&mut self, now: DateTime<Utc>) -> Result<Option<usize>, ConsumeError> {
-        if self.ask_store {
-            self.store.ping().await?;
-            self.ask_store = false;
-        }
+        self.ask_store(now).await?;
         let max_wait = Duration::from_millis(self.settings.max_wait_ms.get().into());
         let deliveries = self.consumer.receive(self.settings.max_batches.get().into(), max_wait).await?;
         if deliveries.is_empty() {
@@ -161,11 +173,38 @@ impl Worker {
                 Err(reason) => unreadable.push((delivery, reason)),
             }
         }
-        let dead = unreadable.len();
-        for (delivery, reason) in unreadable {
-            self.bury(delivery, reason).await?;
+        self.bury_all(unreadable).await.map(Some)
+    }
+
+    /// After a long outage, whether the store takes writes again. One that only answers does not count: a full disk
+    /// and a standby do. What failed is written once more; the queue brings the same batch again, then as old news.
+    async fn ask_store(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let Some(probe) = &self.probe else { return Ok(()) };
+        self.store.ping_writing().await?;
+        match self.store.apply(std::slice::from_ref(probe), now).await {
+            Ok(outcome) => {
+                count_events(&outcome);
+                self.probed += outcome;
+            }
+            // The store works, and this batch is its own trouble: it must not hold up the others.
+            Err(StoreError::Refused { .. } | StoreError::TooSlow { .. }) => {}
+            Err(error) => return Err(error),
         }
-        Ok(Some(dead))
+        self.probe = None;
+        Ok(())
+    }
+
+    /// Buries all, or gives back what it could not bury. The readable ones stay in hand for the next step either way.
+    async fn bury_all(&mut self, unreadable: Vec<(Delivery, DeadReason)>) -> Result<usize, ConsumeError> {
+        let dead = unreadable.len();
+        let mut left = unreadable.into_iter();
+        while let Some((delivery, reason)) = left.next() {
+            if let Err(error) = self.bury(delivery, reason).await {
+                self.requeue(left.map(|(delivery, _)| delivery)).await;
+                return Err(error.into());
+            }
+        }
+        Ok(dead)
     }
 
     async fn apply(&mut self, count: usize, now: DateTime<Utc>) -> Result<Outcome, StoreError> {
@@ -177,15 +216,7 @@ impl Worker {
                 let took = self.clock.elapsed().saturating_sub(started);
                 metrics::histogram!("registry_commit_seconds").record(took.as_secs_f64());
                 metrics::counter!("registry_batches_total", "outcome" => "applied").increment(count as u64);
-                let counts = [
-                    ("applied", outcome.applied),
-                    ("unchanged", outcome.unchanged),
-                    ("refused", outcome.refused),
-                ];
-                for (name, events) in counts {
-                    metrics::counter!("registry_events_total", "outcome" => name).increment(events as u64);
-                }
-                metrics::counter!("registry_conflicts_total").increment(outcome.conflicts as u64);
+                count_events(outcome);
             }
             Err(error) => {
                 metrics::counter!("registry_store_errors_total", "kind" => error.kind()).increment(1);
@@ -205,9 +236,14 @@ impl Worker {
         if now - self.held.since < TimeDelta::seconds(HOLD_SECONDS) {
             return;
         }
-        self.ask_store = true;
+        self.probe = self.held.batches.front().cloned();
         let count = self.held.batches.len();
-        let tokens = self.held.drop_first(count).into_iter().map(|delivery| delivery.token).collect();
+        let deliveries = self.held.drop_first(count);
+        self.requeue(deliveries.into_iter()).await;
+    }
+
+    async fn requeue(&mut self, deliveries: impl Iterator<Item = Delivery>) {
+        let tokens = deliveries.map(|delivery| delivery.token).collect();
         if let Err(error) = self.consumer.requeue(tokens).await {
             tracing::warn!(event = "requeue-failed", %error, "the batches come again by themselves");
         }
@@ -218,6 +254,15 @@ impl Worker {
         self.held = Held::default();
         self.consumer.close().await;
     }
+}
+
+fn count_events(outcome: &Outcome) {
+    let counts =
+        [("applied", outcome.applied), ("unchanged", outcome.unchanged), ("refused", outcome.refused)];
+    for (name, events) in counts {
+        metrics::counter!("registry_events_total", "outcome" => name).increment(events as u64);
+    }
+    metrics::counter!("registry_conflicts_total").increment(outcome.conflicts as u64);
 }
 
 fn to_usize(number: u32) -> usize {

@@ -57,8 +57,9 @@ impl OpenBatch {
         key: &SecondLayerKey,
         now: DateTime<Utc>,
     ) -> Self {
-        // A day's grace: the clinic's day may have begun before ours.
-        let last_day = now.date_naive().checked_add_days(Days::new(1)).unwrap_or(NaiveDate::MAX);
+        // Gateways allow their own tomorrow, and their day begins up to 14 hours before the one of UTC. More would
+        // be harmless, less would lose a fact for good: what is refused here is never sent again.
+        let last_day = now.date_naive().checked_add_days(Days::new(2)).unwrap_or(NaiveDate::MAX);
         let mut batch = Self { id, events: Vec::with_capacity(decoded.len()), refusals: Vec::new() };
         for (index, item) in decoded.into_iter().enumerate() {
             match item {
@@ -139,10 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn tomorrow_is_allowed_and_the_day_after_is_not() {
+    fn a_clinics_tomorrow_is_allowed_wherever_its_day_began_and_the_day_after_is_not() {
         let version = Version { generation: 1, count: 1 };
         assert_eq!(open(event("2021-07-01", version)).refusals, []);
-        let refused = open(event("2021-07-02", version));
+        // 23:00 UTC is 02:00 of July 1 in Moscow.
+        assert_eq!(open(event("2021-07-02", version)).refusals, []);
+        let refused = open(event("2021-07-03", version));
         assert_eq!(refused.refusals[0].reason, RefusalReason::BadDate);
         assert!(refused.events.is_empty());
         assert_eq!(open(event("2021", version)).refusals, [], "a year counts from its first day");

@@ -1,10 +1,17 @@
 //! Who is who: puts pseudonyms seen together under one subject, and keeps contradicting persons apart.
 //!
-//! What holds whatever the order of arrival: take all pseudonyms as points and join those that ever stood in one
-//! event. A group of joined points with at most one SNILS a suite and key epoch is one subject, always. In a group
-//! that holds two, each SNILS keeps a subject of its own with every fact that names it; which of these subjects the
-//! weaker pseudonyms belong to, with the facts that name only them, is decided by who came first, and so is which
-//! of the contradicting pairs is written down as the conflict.
+//! Only an event that becomes the stored version of its record links; an older version that comes late does not,
+//! and what a version linked stays linked when a newer one drops a name (README.md says what that costs).
+//!
+//! Take all pseudonyms as points and join those of one event. What holds whatever the order of arrival: points joined
+//! by the records' newest versions are one subject, and points not joined by any version are never. In between the
+//! order decides: whether a version that was corrected later arrived in time to link. Where no later version drops a
+//! name or withdraws its record, nothing is in between.
+//!
+//! All that as far as a group of joined points holds at most one SNILS a suite and key epoch. In one that holds two,
+//! each SNILS keeps a subject of its own with every fact that names it; which of these subjects the weaker pseudonyms
+//! belong to, with the facts that name only them, is decided by who came first, and so is which of the contradicting
+//! pairs is written down as the conflict.
 
 use std::collections::{HashMap, HashSet};
 

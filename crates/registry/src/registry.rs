@@ -184,6 +184,12 @@ impl Registry {
         self.worker.consume_once(now).await
     }
 
+    /// Whether batches can arrive now: an idle step says nothing about a queue that is still being connected to.
+    #[must_use]
+    pub fn queue_connected(&self) -> bool {
+        self.worker.consumer.connected()
+    }
+
     /// Steps until the queue is empty; what all of it came to, and how many batches went to the dead letters.
     ///
     /// # Errors

@@ -216,6 +216,10 @@ impl Consumer for AmqpConsumer {
         }
     }
 
+    fn connected(&self) -> bool {
+        self.session.is_some()
+    }
+
     async fn ack(&mut self, tokens: Vec<Token>) -> Result<(), BrokerError> {
         self.settle(tokens, async |acker: Acker| acker.ack(BasicAckOptions::default()).await).await
     }

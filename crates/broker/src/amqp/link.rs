@@ -31,11 +31,16 @@ pub(super) struct Target {
     pub(super) routing_key: String,
 }
 
+/// The way back of an outcome.
+pub(super) type Reply = oneshot::Sender<Result<(), BrokerError>>;
+
 /// A message on its way to the task, and the way back of its outcome.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) message: Message,
-    pub(super) reply: oneshot::Sender<Result<(), BrokerError>>,
+    /// Told when the message is given to the connection: its caller's time for the confirm begins.
+    pub(super) handed: oneshot::Sender<()>,
+    pub(super) reply: Reply,
 }
 
 /// What the task tells about the connection.
@@ -82,18 +87,29 @@ impl Link {
     }
 
     /// `Ok` only when the broker confirmed the message and returned it to nobody.
+    ///
+    /// The confirm timeout counts twice: until the connection takes the message, then until it is confirmed. Otherwise
+    /// a slow uplink would spend a message's time on those before it.
     pub(super) async fn publish(&self, message: Message) -> Result<(), BrokerError> {
         let requests = self.requests()?;
         let (reply, outcome) = oneshot::channel();
-        let publishing = async {
-            if requests.send(Request { message, reply }).await.is_err() {
+        let (handed, taken) = oneshot::channel();
+        let queueing = async {
+            if requests.send(Request { message, handed, reply }).await.is_err() {
                 return Err(closed());
             }
             // The task ends with its last sender, so none may wait for an outcome.
             drop(requests);
-            outcome.await.unwrap_or_else(|_| Err(self.lost()))
+            // A request that was dropped has its outcome in the reply, or nowhere.
+            drop(taken.await);
+            Ok(())
         };
-        timeout(self.settings.confirm_timeout(), publishing).await.unwrap_or_else(|_| Err(self.too_late()))
+        let limit = self.settings.confirm_timeout();
+        timeout(limit, queueing).await.unwrap_or_else(|_| Err(self.too_late()))?;
+        match timeout(limit, outcome).await {
+            Ok(outcome) => outcome.unwrap_or_else(|_| Err(self.lost())),
+            Err(_) => Err(self.too_late()),
+        }
     }
 
     pub(super) async fn close(&self) {

@@ -1,6 +1,7 @@
 //! The queue as a RabbitMQ broker, AMQP 0-9-1.
 
 mod consumer;
+mod ledger;
 mod link;
 mod run;
 mod session;

@@ -1,19 +1,20 @@
 //! The publishing task: keeps one connection up, publishes on it, and settles every message by its own confirm.
 
-use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
 
+use contract::BatchId;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Event};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use super::ledger::{Late, Ledger};
 use super::link::{Condition, Message, Request, Target};
 use super::session::Session;
 use super::settings::Settings;
@@ -24,14 +25,40 @@ use crate::{BrokerError, State};
 const PERSISTENT: u8 = 2;
 const CONTENT_TYPE: &str = "application/octet-stream";
 
-type Reply = oneshot::Sender<Result<(), BrokerError>>;
 type InFlight = FuturesUnordered<BoxFuture<'static, Sent>>;
 
 /// A publish that came to its end.
 struct Sent {
-    id: String,
-    reply: Reply,
-    outcome: lapin::Result<Confirmation>,
+    number: u64,
+    answer: lapin::Result<Answer>,
+}
+
+/// What the broker said to a publish.
+struct Answer {
+    acked: bool,
+    /// A message that came back, not always the one that was asked about; `None` in it where it bears no id of ours.
+    returned: Option<Option<BatchId>>,
+}
+
+impl From<Confirmation> for Answer {
+    fn from(confirmation: Confirmation) -> Self {
+        let (acked, returned) = match confirmation {
+            Confirmation::Ack(returned) => (true, returned),
+            Confirmation::Nack(returned) => (false, returned),
+            Confirmation::NotRequested => (false, None),
+        };
+        let id = |id: &ShortString| BatchId::from_hex(id.as_str());
+        let returned = returned.map(|message| message.delivery.properties.message_id().as_ref().and_then(id));
+        Self { acked, returned }
+    }
+}
+
+/// A publish that came to its end, in terms of its own.
+struct Settled {
+    number: u64,
+    outcome: Result<(), BrokerError>,
+    /// It brought the news that a message came back, its own or another.
+    carried: bool,
 }
 
 /// Why work on a connection ended.
@@ -49,9 +76,10 @@ pub(super) async fn supervise(
     condition: Arc<watch::Sender<Condition>>,
 ) {
     let mut pauses = settings.pauses();
+    let mut late = Late::default();
     loop {
         let mut work = Work { settings: &settings, target: &target, condition: &condition, confirmed: false };
-        let end = work.serve(&mut requests).await;
+        let end = work.serve(&mut requests, &mut late).await;
         if work.confirmed {
             pauses = settings.pauses();
         }
@@ -105,14 +133,14 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// One connection, from its making to its end.
-    async fn serve(&mut self, requests: &mut mpsc::Receiver<Request>) -> End {
+    async fn serve(&mut self, requests: &mut mpsc::Receiver<Request>, late: &mut Late) -> End {
         let session = match connect(self.settings).await {
             Ok(session) => session,
             Err(error) => return End::Lost(error),
         };
         info!(place = %self.settings.place, "connected for publishing");
-        let mut in_flight = InFlight::new();
-        let end = self.publish_all(&session, requests, &mut in_flight).await;
+        let mut ledger = Ledger::new(late);
+        let end = self.publish_all(&session, requests, &mut ledger).await;
         match &end {
             End::Closed => session.close().await,
             End::Lost(error) => {
@@ -129,8 +157,9 @@ impl Work<'_> {
         &mut self,
         session: &Session,
         requests: &mut mpsc::Receiver<Request>,
-        in_flight: &mut InFlight,
+        ledger: &mut Ledger<'_>,
     ) -> End {
+        let mut in_flight = InFlight::new();
         let window = self.settings.config.window.get().into();
         let mut events = pin!(session.connection.events_listener());
         let mut stalled = pin!(sleep(self.settings.confirm_timeout()));
@@ -156,18 +185,17 @@ impl Work<'_> {
                 },
                 Some(first) = in_flight.next(), if !in_flight.is_empty() => {
                     stalled.set(sleep(self.settings.confirm_timeout()));
-                    if let Err(error) = self.settle(first, in_flight) {
+                    if let Err(error) = self.settle(first, &mut in_flight, ledger) {
                         return End::Lost(error);
                     }
                 }
                 () = &mut stalled, if !in_flight.is_empty() && !blocked => return End::Lost(self.silent()),
-                request = requests.recv(), if in_flight.len() < window && !blocked => match request {
-                    Some(request) if request.reply.is_closed() => {}
-                    Some(request) => {
+                request = requests.recv(), if ledger.has_room(window) && !blocked => match request {
+                    Some(request) => if let Some((number, message)) = ledger.admit(request) {
                         if in_flight.is_empty() {
                             stalled.set(sleep(self.settings.confirm_timeout()));
                         }
-                        in_flight.push(send(session.channel.clone(), self.target, request));
+                        in_flight.push(send(session.channel.clone(), self.target, number, message));
                     }
                     None => return End::Closed,
                 },
@@ -177,45 +205,51 @@ impl Work<'_> {
 
     /// Settles `first` together with everything else that is ready.
     ///
-    /// lapin attaches a returned message to whichever confirm it completes next, not to the message's own. That
-    /// confirm is completed no later than the own one, so it is among the ready ones, and ids tell which is which.
-    fn settle(&mut self, first: Sent, in_flight: &mut InFlight) -> Result<(), BrokerError> {
-        let mut done = vec![first];
-        while let Some(Some(sent)) = in_flight.next().now_or_never() {
-            done.push(sent);
-        }
-        let mut returned = HashSet::new();
-        let mut unknown = false;
-        for sent in &mut done {
-            if let Ok(Confirmation::Ack(message) | Confirmation::Nack(message)) = &mut sent.outcome
-                && let Some(message) = message.take()
-            {
-                match message.delivery.properties.message_id() {
-                    Some(id) => drop(returned.insert(id.to_string())),
-                    None => unknown = true,
-                }
-            }
-        }
+    /// lapin keeps returned messages in a line, and each confirm it completes takes the first of them along, be it the
+    /// confirm's own or not. So the news of a message's return comes with an earlier confirm, its own, or, where its
+    /// own brought the news of another, a later one. The ledger remembers the first; in the last case nobody can tell,
+    /// and the message counts as failed: a duplicate does no harm, a false `Ok` loses it.
+    fn settle(
+        &mut self,
+        first: Sent,
+        in_flight: &mut InFlight,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<(), BrokerError> {
         let mut lost = Ok(());
-        for sent in done {
-            let outcome = match sent.outcome {
-                Ok(Confirmation::Ack(_)) if unknown || returned.contains(&sent.id) => Err(self.unroutable()),
-                Ok(Confirmation::Ack(_)) => {
-                    self.confirmed = true;
-                    Ok(())
-                }
-                Ok(_) => Err(self.refused()),
-                Err(error) => {
-                    lost = Err(self.words(&error));
-                    lost.clone()
-                }
+        let mut done = vec![self.read(first, ledger, &mut lost)];
+        while let Some(Some(sent)) = in_flight.next().now_or_never() {
+            done.push(self.read(sent, ledger, &mut lost));
+        }
+        for Settled { number, outcome, carried } in done {
+            let outcome = match outcome {
+                Ok(()) if ledger.is_returned(number) => Err(self.unroutable()),
+                Ok(()) if carried => Err(self.doubtful()),
+                outcome => outcome,
             };
-            // The caller may have stopped waiting.
-            drop(sent.reply.send(outcome));
+            self.confirmed |= outcome.is_ok();
+            ledger.settle(number, &outcome);
         }
         lost
     }
 
+    /// Takes the news out of an outcome; `lost` tells where it is the connection's end.
+    fn read(&self, sent: Sent, ledger: &mut Ledger<'_>, lost: &mut Result<(), BrokerError>) -> Settled {
+        let Sent { number, answer } = sent;
+        let (outcome, returned) = match answer {
+            Ok(Answer { acked: true, returned }) => (Ok(()), returned),
+            Ok(Answer { acked: false, returned }) => (Err(self.refused()), returned),
+            Err(error) => {
+                *lost = Err(self.words(&error));
+                (lost.clone(), None)
+            }
+        };
+        match returned {
+            Some(Some(id)) => ledger.came_back(id),
+            Some(None) => ledger.all_came_back(),
+            None => {}
+        }
+        Settled { number, outcome, carried: returned.is_some() }
+    }
     fn tell(&self, blocked: bool) {
         let state = if blocked { State::Blocked } else { State::Connected };
         let changed = self.condition.send_replace(Condition { state, last_error: None }).state != state;
@@ -245,6 +279,10 @@ impl Work<'_> {
         BrokerError::retry(format!("{} could not store a batch (nack)", self.settings.place))
     }
 
+    fn doubtful(&self) -> BrokerError {
+        BrokerError::retry(format!("{} gave batches back, and it cannot be told which", self.settings.place))
+    }
+
     fn unroutable(&self) -> BrokerError {
         let Target { exchange, routing_key } = self.target;
         BrokerError::misconfigured(
@@ -254,8 +292,8 @@ impl Work<'_> {
     }
 }
 
-fn send(channel: Channel, target: &Target, request: Request) -> BoxFuture<'static, Sent> {
-    let Request { message: Message { id, bytes, reason }, reply } = request;
+fn send(channel: Channel, target: &Target, number: u64, message: Message) -> BoxFuture<'static, Sent> {
+    let Message { id, bytes, reason } = message;
     let (exchange, key): (ShortString, ShortString) =
         (target.exchange.as_str().into(), target.routing_key.as_str().into());
     let id = id.to_hex();
@@ -270,11 +308,78 @@ fn send(channel: Channel, target: &Target, request: Request) -> BoxFuture<'stati
     }
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     async move {
-        let outcome = match channel.basic_publish(exchange, key, options, &bytes, properties).await {
-            Ok(confirm) => confirm.await,
+        let answer = match channel.basic_publish(exchange, key, options, &bytes, properties).await {
+            Ok(confirm) => confirm.await.map(Answer::from),
             Err(error) => Err(error),
         };
-        Sent { id, reply, outcome }
+        Sent { number, answer }
     }
     .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use futures_util::future::ready;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::AmqpConfig;
+
+    type Outcome = oneshot::Receiver<Result<(), BrokerError>>;
+
+    fn admit(ledger: &mut Ledger<'_>, id: u8) -> (u64, Outcome) {
+        let ((handed, _), (reply, outcome)) = (oneshot::channel(), oneshot::channel());
+        let message = Message { id: BatchId([id; 16]), bytes: vec![id], reason: None };
+        (ledger.admit(Request { message, handed, reply }).unwrap().0, outcome)
+    }
+
+    fn acked(number: u64, returned: Option<u8>) -> Sent {
+        let returned = returned.map(|id| Some(BatchId([id; 16])));
+        Sent { number, answer: Ok(Answer { acked: true, returned }) }
+    }
+
+    /// Settles groups of confirms, as they become ready together, of the messages 0, 1, 2; their outcomes.
+    fn settle(groups: Vec<Vec<Sent>>) -> Vec<Result<(), BrokerError>> {
+        let settings = Settings::new(&AmqpConfig::default(), Path::new(".")).unwrap();
+        let target = Target { exchange: "facts".into(), routing_key: "facts".into() };
+        let condition = watch::Sender::new(Condition { state: State::Connected, last_error: None });
+        let mut work = Work { settings: &settings, target: &target, condition: &condition, confirmed: false };
+        let mut late = Late::default();
+        let mut ledger = Ledger::new(&mut late);
+        let outcomes: Vec<Outcome> = (0..3).map(|id| admit(&mut ledger, id).1).collect();
+        for mut group in groups {
+            let first = group.remove(0);
+            let mut others: InFlight = group.into_iter().map(|sent| ready(sent).boxed()).collect();
+            work.settle(first, &mut others, &mut ledger).unwrap();
+        }
+        outcomes.into_iter().map(|mut outcome| outcome.try_recv().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_return_told_by_an_earlier_confirm_is_remembered() {
+        // 0 was routed, and its confirm told that 2 was not; 2 is confirmed later, 1 in between.
+        let outcomes = settle(vec![vec![acked(0, Some(2))], vec![acked(1, None)], vec![acked(2, None)]]);
+        assert!(outcomes[0].as_ref().is_err_and(BrokerError::is_retry), "it may have come back as well");
+        assert_eq!(outcomes[1], Ok(()));
+        assert!(matches!(outcomes[2], Err(BrokerError::Misconfigured { .. })), "{outcomes:?}");
+    }
+
+    #[test]
+    fn a_return_told_by_a_later_confirm_was_never_an_ok() {
+        // 2 and 0 came back; 0 is confirmed first and takes the news of 2 along, 2 that of 0.
+        let outcomes = settle(vec![vec![acked(0, Some(2))], vec![acked(2, Some(0))], vec![acked(1, None)]]);
+        assert!(outcomes[0].is_err() && outcomes[2].is_err(), "{outcomes:?}");
+        assert_eq!(outcomes[1], Ok(()));
+    }
+
+    #[test]
+    fn returns_told_together_go_to_their_own() {
+        let outcomes = settle(vec![vec![acked(2, Some(1)), acked(1, Some(2)), acked(0, None)]]);
+        assert_eq!(outcomes[0], Ok(()));
+        for outcome in &outcomes[1..] {
+            assert!(matches!(outcome, Err(BrokerError::Misconfigured { .. })), "{outcomes:?}");
+        }
+    }
 }

@@ -95,7 +95,7 @@ async fn the_work_of_a_killed_consumer_is_taken_over_and_a_live_ones_is_not() {
     let half = root.path().join("tmp").join("cd".repeat(16));
     fs::create_dir(&half).unwrap();
     fs::write(half.with_extension("lock"), b"").unwrap();
-    fs::write(half.join("half"), b"seal").unwrap();
+    fs::write(half.join(format!("{}.0", held.id)), b"seal").unwrap();
 
     let mut live = broker::consumer(&config, root.path()).unwrap();
     let again = live.receive(10, PATIENCE).await.unwrap().remove(0);

@@ -10,6 +10,9 @@ mod conformance;
 mod directory;
 #[cfg(feature = "amqp")]
 #[cfg(test)]
+mod slow;
+#[cfg(feature = "amqp")]
+#[cfg(test)]
 mod tls;
 
 use std::time::Duration;

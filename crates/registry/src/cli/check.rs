@@ -1,7 +1,7 @@
 //! `city-registry check`: connects to everything and says what it found.
 
 use super::{Failure, Loaded, out};
-use crate::{Keys, Reader, registry::OpenRegistryError};
+use crate::{Keys, Reader};
 
 pub(super) async fn check(loaded: &Loaded) -> Result<(), Failure> {
     let Loaded { config, base } = loaded;
@@ -31,7 +31,8 @@ pub(super) async fn check(loaded: &Loaded) -> Result<(), Failure> {
     }
     match broker::check(&config.queue, base).await {
         Ok(findings) => findings.iter().for_each(|finding| out::say(format!("ok      queue: {finding}"))),
-        Err(error) => note("queue", OpenRegistryError::Queue(error).into()),
+        Err(error) if error.is_retry() => note("queue", Failure::Later(error.to_string())),
+        Err(error) => note("queue", Failure::Change(error.to_string())),
     }
     match worst {
         None => Ok(()),

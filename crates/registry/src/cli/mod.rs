@@ -4,6 +4,7 @@ mod check;
 mod init;
 mod keys;
 mod out;
+mod readiness;
 mod run;
 mod show;
 

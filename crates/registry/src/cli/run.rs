@@ -10,6 +10,7 @@ use telemetry::http::{Endpoint, Health};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::readiness::{self, Share};
 use super::{Failure, Loaded, out};
 use crate::{ConsumeError, Reader, Registry, Step};
 
@@ -54,15 +55,16 @@ pub(super) async fn run(
     for _ in 1..config.consume.consumers.get() {
         consumers.push(consumers[0].another()?);
     }
+    let count = consumers.len();
     tracing::info!(
         event = "started",
         store = reader.describe(),
-        consumers = consumers.len(),
+        consumers = count,
         "the registry is running"
     );
     notify_systemd(sd_notify::NotifyState::Ready);
-    for registry in consumers {
-        tasks.spawn(consume_loop(registry, Arc::clone(&clock), health.clone(), stop.clone()));
+    for (registry, share) in consumers.into_iter().zip(readiness::shares(&health, count)) {
+        tasks.spawn(consume_loop(registry, Arc::clone(&clock), share, stop.clone()));
     }
     tasks.spawn(prune_loop(reader.clone(), stop.clone()));
     stop.cancelled().await;
@@ -119,18 +121,16 @@ async fn open_when_it_answers(
     }
 }
 
-async fn consume_loop(
-    mut registry: Registry,
-    clock: Arc<dyn Clock>,
-    health: Health,
-    stop: CancellationToken,
-) {
+async fn consume_loop(mut registry: Registry, clock: Arc<dyn Clock>, share: Share, stop: CancellationToken) {
     let mut backoff = pauses();
     while !stop.is_cancelled() {
         match step(&mut registry, clock.as_ref()).await {
             Ok(step) => {
                 backoff = pauses();
-                health.set_ready();
+                // Nothing came, and nothing could: still as ready as before.
+                if step != Step::Idle || registry.queue_connected() {
+                    share.set_ready();
+                }
                 if let Step::Done { batches, dead, outcome } = step {
                     tracing::debug!(
                         event = "stored",
@@ -143,7 +143,7 @@ async fn consume_loop(
             }
             Err(error) => {
                 tracing::warn!(event = "step-failed", %error, "nothing was lost; trying again");
-                health.set_unready(error.to_string());
+                share.set_unready(error.to_string());
                 if matches!(error, ConsumeError::Store(_)) {
                     let pause = backoff.next().unwrap_or(LONGEST_PAUSE);
                     tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(pause) => {} }

@@ -20,6 +20,12 @@ pub enum StoreError {
         /// What to change, one clause.
         help: &'static str,
     },
+    /// It took too long. Nothing is lost; fewer batches at once may do.
+    #[error("the store took too long over a transaction ({code}); it will be tried again")]
+    TooSlow {
+        /// SQLSTATE, or the limit.
+        code: String,
+    },
     /// The store refuses these very rows; another try will not help.
     #[error("the store refuses the rows ({code})")]
     Refused {
@@ -35,6 +41,7 @@ impl StoreError {
         match self {
             Self::Unavailable { .. } => "unavailable",
             Self::Misconfigured { .. } => "misconfigured",
+            Self::TooSlow { .. } => "too-slow",
             Self::Refused { .. } => "refused",
         }
     }
@@ -124,6 +131,8 @@ fn postgres_fault(state: String) -> StoreError {
         ("22" | "23", _) if !matches!(state.as_str(), "23505" | "23503") => {
             StoreError::Refused { code: state }
         }
+        // query_canceled: statement_timeout, or an administrator's hand.
+        (_, "57014") => StoreError::TooSlow { code: format!("SQLSTATE {state}") },
         _ => StoreError::Unavailable { code: format!("SQLSTATE {state}") },
     }
 }
@@ -165,6 +174,7 @@ mod tests {
         for state in ["57P01", "53100", "08006", "25006", "XX000", "40001", "23505"] {
             assert_eq!(postgres_fault(state.into()).kind(), "unavailable", "{state}");
         }
+        assert_eq!(postgres_fault("57014".into()).kind(), "too-slow");
         for state in ["28P01", "3D000", "42501", "42P01"] {
             assert_eq!(postgres_fault(state.into()).kind(), "misconfigured", "{state}");
         }

@@ -102,6 +102,9 @@ impl Store {
                 Err(Abort::Raced) => {}
                 Err(Abort::Sql(error)) if is_race(&error) => {}
                 Err(Abort::Sql(error)) => return Err(fault(&error)),
+                Err(Abort::TooSlow) => {
+                    return Err(StoreError::TooSlow { code: format!("{APPLY_TIMEOUT_SECONDS} s") });
+                }
             }
             lost += 1;
             exclusive |= lost >= SHARED_ATTEMPTS;
@@ -137,7 +140,7 @@ impl Store {
                 }
             }
         });
-        applied.await.unwrap_or(Err(Abort::Sql(sqlx::Error::PoolTimedOut)))
+        applied.await.unwrap_or(Err(Abort::TooSlow))
     }
 
     /// Whether the store answers.
@@ -147,6 +150,18 @@ impl Store {
                 Self::Sqlite(store) => store.ping().await,
                 #[cfg(feature = "postgres")]
                 Self::Postgres(store) => store.ping().await,
+            }
+        })
+        .await
+    }
+
+    /// Whether the store takes writes: one that answers may have a full disk, or be a read-only standby.
+    pub async fn ping_writing(&self) -> Result<(), StoreError> {
+        self.with_limit(async {
+            match self {
+                Self::Sqlite(store) => store.ping_writing().await,
+                #[cfg(feature = "postgres")]
+                Self::Postgres(store) => store.ping_writing().await,
             }
         })
         .await

@@ -13,7 +13,7 @@ use sqlx::{Error, SqlSafeStr};
 use super::error::{StoreError, fault, migration_fault};
 use super::postgres_rows::PostgresRows;
 use super::read::{
-    CLAIM, FactTuple, PseudonymTuple, RawFact, RawStats, raw_fact, raw_pseudonym, stats_sql, value_of,
+    CLAIM, FactTuple, PseudonymTuple, RawFact, RawStats, TOUCH, raw_fact, raw_pseudonym, stats_sql, value_of,
 };
 use crate::config::{PostgresConfig, TlsMode};
 use crate::link::SubjectId;
@@ -54,6 +54,11 @@ impl PostgresStore {
 
     pub async fn ping(&self) -> Result<(), Error> {
         sqlx::query("SELECT 1 FROM subject LIMIT 1").execute(&self.pool).await.map(drop)
+    }
+
+    /// Writes the one row that is always there back as it is, and commits.
+    pub async fn ping_writing(&self) -> Result<(), Error> {
+        sqlx::query(TOUCH).execute(&self.pool).await.map(drop)
     }
 
     pub async fn close(&self) {

@@ -57,6 +57,9 @@ pub(crate) struct RawStats {
 pub(crate) const CLAIM: &str =
     "INSERT INTO second_layer (id, check_value) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
 
+/// Changes nothing, and yet is a write.
+pub(crate) const TOUCH: &str = "UPDATE second_layer SET check_value = check_value WHERE id = 1";
+
 /// The statements behind [`RawStats`], the same in both dialects.
 pub(crate) mod stats_sql {
     pub const SUBJECTS: &str = "SELECT count(*) FROM subject";

@@ -13,7 +13,7 @@ use sqlx::{Error, SqlSafeStr};
 
 use super::error::{StoreError, fault, migration_fault};
 use super::read::{
-    CLAIM, FactTuple, PseudonymTuple, RawFact, RawStats, raw_fact, raw_pseudonym, stats_sql, value_of,
+    CLAIM, FactTuple, PseudonymTuple, RawFact, RawStats, TOUCH, raw_fact, raw_pseudonym, stats_sql, value_of,
 };
 use super::sqlite_rows::{SqliteRows, hex_list};
 use crate::config::SqliteConfig;
@@ -72,6 +72,11 @@ impl SqliteStore {
         sqlx::query("SELECT 1 FROM subject LIMIT 1").execute(&self.writer).await.map(drop)
     }
 
+    /// Writes the one row that is always there back as it is, and commits.
+    pub async fn ping_writing(&self) -> Result<(), Error> {
+        sqlx::query(TOUCH).execute(&self.writer).await.map(drop)
+    }
+
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -120,6 +125,14 @@ impl SqliteStore {
             "DELETE FROM refusal WHERE seen_at <= (SELECT seen_at FROM refusal ORDER BY seen_at DESC LIMIT 1 OFFSET $1)",
         );
         Ok(done.bind(keep).execute(&self.writer).await?.rows_affected())
+    }
+}
+
+#[cfg(test)]
+impl SqliteStore {
+    /// As a file system does that was remounted read-only.
+    pub async fn refuse_writes(&self) {
+        sqlx::query("PRAGMA query_only = 1").execute(&self.writer).await.unwrap();
     }
 }
 

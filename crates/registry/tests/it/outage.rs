@@ -54,6 +54,103 @@ async fn batches_held_too_long_go_back_to_the_queue_and_come_again() {
     assert_eq!(world.registry.drain().await.unwrap().0.applied, 3);
 }
 
+/// A long outage of a store that keeps answering reads; `fail` and `mend` are SQL for `database`.
+async fn a_store_that_takes_no_writes_costs_one_delivery(database: &str, fail: &str, mend: &str) {
+    let postgres = Postgres::start().await.unwrap();
+    let store = crate::world::postgres_store(&postgres, "registry").await;
+    let mut directory = broker::DirectoryConfig::at("queue");
+    directory.delivery_limit = 2.try_into().unwrap();
+    let mut world = World::new(&store, broker::QueueConfig::Directory(directory)).await;
+    world.send(&doses(1, 3).remove(0)).await;
+    postgres.psql(database, fail).await.unwrap();
+    let mut now: chrono::DateTime<chrono::Utc> = NOW.parse().unwrap();
+    for _ in 0..10 {
+        let error = world.registry.consume_once(now).await.unwrap_err();
+        assert!(matches!(error, ConsumeError::Store(StoreError::Unavailable { .. })), "{error}");
+        now += chrono::TimeDelta::minutes(11);
+    }
+    let depth = world.depth().await;
+    assert_eq!((depth.waiting, depth.dead), (1, 0), "it waits in the queue, and nobody takes it");
+    postgres.psql(database, mend).await.unwrap();
+    world.registry.drain().await.unwrap();
+    assert_eq!(world.registry.reader().stats().await.unwrap().asserted["vaccination"], 3);
+    let depth = world.depth().await;
+    assert_eq!((depth.waiting, depth.dead), (0, 0));
+}
+
+#[tokio::test]
+async fn a_long_read_only_store_buries_nothing() {
+    let sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'registry'";
+    let fail = format!("ALTER DATABASE registry SET default_transaction_read_only = on; {sessions}");
+    let mend = format!("ALTER DATABASE registry RESET default_transaction_read_only; {sessions}");
+    a_store_that_takes_no_writes_costs_one_delivery("postgres", &fail, &mend).await;
+}
+
+/// A table that cannot grow still takes an update in place: only what failed can tell whether it would work now.
+#[tokio::test]
+async fn a_long_full_disk_buries_nothing() {
+    let fail = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$;
+        CREATE TRIGGER full_disk BEFORE INSERT ON fact FOR EACH ROW EXECUTE FUNCTION full_disk()";
+    a_store_that_takes_no_writes_costs_one_delivery("registry", fail, "DROP TRIGGER full_disk ON fact").await;
+}
+
+#[tokio::test]
+async fn batches_too_slow_together_are_stored_one_by_one() {
+    let postgres = Postgres::start().await.unwrap();
+    let store = crate::world::postgres_store(&postgres, "registry").await;
+    let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
+    let mut world = World::new(&store, queue).await;
+    // As statement_timeout does, without the wait.
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN IF (SELECT count(*) FROM written) > 5 THEN RAISE EXCEPTION USING ERRCODE = '57014'; END IF;
+            RETURN NULL; END $$;
+        CREATE TRIGGER slow AFTER INSERT ON fact REFERENCING NEW TABLE AS written
+            FOR EACH STATEMENT EXECUTE FUNCTION slow()";
+    postgres.psql("registry", slow).await.unwrap();
+    for batch in doses(3, 5) {
+        world.send(&batch).await;
+    }
+    let (outcome, dead) = world.registry.drain().await.unwrap();
+    assert_eq!((outcome.applied, dead), (15, 0));
+    // Alone it has no smaller size to try: it stays in hand.
+    world.send(&doses(1, 25).remove(0)).await; // 15 of them known already
+    for _ in 0..2 {
+        let error = world.registry.consume_once(NOW.parse().unwrap()).await.unwrap_err();
+        assert!(matches!(error, ConsumeError::Store(StoreError::TooSlow { .. })), "{error}");
+    }
+    assert_eq!((world.depth().await.waiting, world.depth().await.dead), (0, 0));
+    postgres.psql("registry", "DROP TRIGGER slow ON fact").await.unwrap();
+    assert_eq!(world.registry.drain().await.unwrap().0.applied, 10);
+}
+
+#[tokio::test]
+async fn what_cannot_be_buried_goes_back_and_the_rest_goes_on() {
+    let mut world = World::small().await;
+    let now = NOW.parse().unwrap();
+    world.registry.consume_once(now).await.unwrap();
+    for _ in 0..3 {
+        world.send_bytes(b"what is this".to_vec()).await;
+    }
+    world.send(&doses(1, 3).remove(0)).await;
+    // A file where the dead letters' folder was.
+    let (dead, aside) = (world.base().join("queue/dead"), world.base().join("aside"));
+    std::fs::rename(&dead, &aside).unwrap();
+    std::fs::write(&dead, "").unwrap();
+    let error = world.registry.consume_once(now).await.unwrap_err();
+    assert!(matches!(error, ConsumeError::Queue(_)), "{error}");
+    std::fs::remove_file(&dead).unwrap();
+    std::fs::rename(&aside, &dead).unwrap();
+    let (mut outcome, mut buried) = (registry::Outcome::default(), 0);
+    while let Step::Done { outcome: more, dead, .. } = world.registry.consume_once(now).await.unwrap() {
+        outcome += more;
+        buried += dead;
+    }
+    assert_eq!((outcome.applied, buried), (3, 3));
+    let depth = world.depth().await;
+    assert_eq!((depth.waiting, depth.dead), (0, 3));
+}
+
 #[tokio::test]
 async fn a_batch_the_store_refuses_for_good_is_the_only_one_buried() {
     let postgres = Postgres::start().await.unwrap();
