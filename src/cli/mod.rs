@@ -169,17 +169,9 @@ fn open(path: &Path) -> Result<LoadedConfig, Failure> {
 
 /// A token that SIGTERM or SIGINT cancels; a second signal ends the process at once, as the system does by default.
 fn stop_on_signal() -> Result<CancellationToken, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
     let stop = CancellationToken::new();
-    let cannot = |_| Failure::Later("signals cannot be listened to".to_owned());
-    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let stopper = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        stopper.cancel();
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        std::process::exit(1);
-    });
+    telemetry::signals::on_stop(move || stopper.cancel())
+        .map_err(|kind| Failure::Later(format!("signals cannot be listened to: {kind}")))?;
     Ok(stop)
 }

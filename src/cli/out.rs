@@ -1,43 +1,10 @@
-//! What the commands print: answers to standard output, complaints to standard error.
+//! What the commands print: lines and tables, JSON, counts and ages in words.
 
-use std::io::Write;
-
-/// Prints one line of the answer. A reader that has gone away (`| head`) is no failure.
-pub(crate) fn say(line: impl AsRef<str>) {
-    let mut out = std::io::stdout().lock();
-    let _reader_gone = writeln!(out, "{}", line.as_ref());
-}
-
-/// Prints a complaint.
-pub(crate) fn complain(message: &str) {
-    let mut err = std::io::stderr().lock();
-    let _reader_gone = writeln!(err, "error: {message}");
-}
+pub(crate) use telemetry::terminal::{complain, say, table};
 
 /// Prints a value as indented JSON.
 pub(crate) fn json(value: &serde_json::Value) {
     say(format!("{value:#}"));
-}
-
-/// Prints rows in columns as wide as their widest cell.
-pub(crate) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) {
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .chain([heads[column].chars().count()])
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |cells: [&str; N]| {
-        let padded: Vec<String> =
-            cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        say(padded.join("  ").trim_end());
-    };
-    line(heads);
-    for row in rows {
-        line(std::array::from_fn(|column| row[column].as_str()));
-    }
 }
 
 /// A count and its noun.

@@ -196,17 +196,23 @@ impl Registry {
     /// The first [`ConsumeError`].
     pub async fn drain(&mut self) -> Result<(Outcome, usize), ConsumeError> {
         let (mut total, mut buried) = (Outcome::default(), 0);
+        let mut empty_waits = 0;
         loop {
+            // A wait that begins before the consumer is established says nothing. Nor does the broker's count alone:
+            // what it has already sent ahead to this consumer is not in it.
+            let connected = self.queue_connected();
             match self.consume_once(self.worker.clock.now()).await? {
                 Step::Done { outcome, dead, .. } => {
                     total += outcome;
                     buried += dead;
+                    empty_waits = 0;
                 }
-                // A first wait may end before the broker has sent anything.
-                Step::Idle if broker::depth(&self.queue, &self.base).await?.waiting == 0 => {
-                    return Ok((total, buried));
+                Step::Idle => {
+                    empty_waits += u32::from(connected && self.queue_connected());
+                    if empty_waits >= 2 && broker::depth(&self.queue, &self.base).await?.waiting == 0 {
+                        return Ok((total, buried));
+                    }
                 }
-                Step::Idle => {}
             }
         }
     }

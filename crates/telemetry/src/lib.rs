@@ -1,10 +1,13 @@
-//! What an operator sees of either program: logs, metrics, health.
+//! Where either program meets its operator: terminal, logs, metrics, health, stop signals.
 
 mod listen;
 mod logs;
 
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "http")]
+pub mod signals;
+pub mod terminal;
 
 pub use listen::ListenConfig;
 pub use logs::{LogConfig, LogError, LogFormat, init_logs};

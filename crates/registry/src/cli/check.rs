@@ -1,6 +1,8 @@
 //! `city-registry check`: connects to everything and says what it found.
 
-use super::{Failure, Loaded, out};
+use telemetry::terminal as out;
+
+use super::{Failure, Loaded};
 use crate::{Keys, Reader};
 
 pub(super) async fn check(loaded: &Loaded) -> Result<(), Failure> {

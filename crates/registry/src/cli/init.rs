@@ -9,7 +9,9 @@ use clap::Args;
 use contract::PrivateKey;
 use secrecy::ExposeSecret;
 
-use super::{Failure, out};
+use telemetry::terminal as out;
+
+use super::Failure;
 use crate::SecondLayerKey;
 
 const CONFIG: &str = include_str!("../../../../config/city-registry.toml");

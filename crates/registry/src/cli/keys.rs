@@ -2,7 +2,9 @@
 
 use clap::Subcommand;
 
-use super::{Failure, Loaded, out};
+use telemetry::terminal as out;
+
+use super::{Failure, Loaded};
 use crate::Keys;
 
 #[derive(Debug, Subcommand)]

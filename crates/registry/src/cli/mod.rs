@@ -3,7 +3,6 @@
 mod check;
 mod init;
 mod keys;
-mod out;
 mod readiness;
 mod run;
 mod show;
@@ -117,7 +116,7 @@ fn fail(failure: &Failure) -> ExitCode {
         Failure::Later(message) => (message, 1),
         Failure::Change(message) => (message, 78),
     };
-    out::complain(message);
+    telemetry::terminal::complain(message);
     ExitCode::from(code)
 }
 
@@ -147,17 +146,9 @@ fn load(path: &Path) -> Result<Loaded, Failure> {
 
 /// A token that SIGTERM or SIGINT cancels; a second signal ends the process at once.
 fn stop_on_signal() -> Result<CancellationToken, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
     let stop = CancellationToken::new();
-    let cannot = |_| Failure::Later("signals cannot be listened to".to_owned());
-    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let stopper = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        stopper.cancel();
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        std::process::exit(1);
-    });
+    telemetry::signals::on_stop(move || stopper.cancel())
+        .map_err(|kind| Failure::Later(format!("signals cannot be listened to: {kind}")))?;
     Ok(stop)
 }

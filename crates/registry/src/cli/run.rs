@@ -10,8 +10,10 @@ use telemetry::http::{Endpoint, Health};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use telemetry::terminal as out;
+
 use super::readiness::{self, Share};
-use super::{Failure, Loaded, out};
+use super::{Failure, Loaded};
 use crate::{ConsumeError, Reader, Registry, Step};
 
 /// Pauses while the store is away: from this, doubling, to [`LONGEST_PAUSE`].

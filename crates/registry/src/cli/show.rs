@@ -4,7 +4,9 @@ use clap::Args;
 use contract::{Fact, Pseudonym};
 use serde_json::{Value, json};
 
-use super::{Failure, Loaded, out};
+use telemetry::terminal as out;
+
+use super::{Failure, Loaded};
 use crate::{CityPseudonym, Keys, Reader, Stats, StoredFact, SubjectView};
 
 #[derive(Debug, Args)]

@@ -1,0 +1,130 @@
+//! Runs a program as a process of its own and watches its memory and processor time from outside.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clock::Clock;
+use tokio::process::Command;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::error::Error;
+
+/// How often the process is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// After this a program is taken to hang.
+const LIMIT: Duration = Duration::from_secs(3600);
+/// Lines of its standard error that a failure quotes.
+const QUOTED_LINES: usize = 20;
+/// The unit of processor time in /proc, in hertz: 100 on every Linux of today.
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// A run that ended well.
+#[derive(Debug)]
+pub struct Run {
+    /// When it was started.
+    pub started_at: DateTime<Utc>,
+    /// From its start to its end.
+    pub took: Duration,
+    /// Most memory it held at once, in bytes (`VmHWM`).
+    pub peak_bytes: u64,
+    /// Processor time of all its threads, in seconds.
+    pub processor_seconds: f64,
+    /// What it wrote to standard output.
+    pub output: String,
+}
+
+/// What /proc tells of a process.
+#[derive(Debug, Default, Clone, Copy)]
+struct Seen {
+    peak_bytes: u64,
+    processor_seconds: f64,
+}
+
+/// Runs a program to its end.
+pub async fn run(program: &Path, arguments: &[impl AsRef<OsStr>], clock: &dyn Clock) -> Result<Run, Error> {
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (started_at, started) = (clock.now(), clock.elapsed());
+    let child = command.kill_on_drop(true).spawn().map_err(Error::io(format!("start {name}")))?;
+    let id = child.id().unwrap_or_default();
+    let mut seen = Seen::default();
+    let watched = async {
+        let mut end = std::pin::pin!(child.wait_with_output());
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                ended = &mut end => return ended,
+                _ = look.tick() => seen = look_at(id).unwrap_or(seen),
+            }
+        }
+    };
+    let late = |_| Error::WrongResult(format!("{name} did not end within {} s", LIMIT.as_secs()));
+    let ended =
+        timeout(LIMIT, watched).await.map_err(late)?.map_err(Error::io(format!("wait for {name}")))?;
+    let took = clock.elapsed().saturating_sub(started);
+    if !ended.status.success() {
+        let words = arguments.iter().map(|word| word.as_ref().to_string_lossy());
+        let command = std::iter::once(name.into()).chain(words).collect::<Vec<_>>().join(" ");
+        let output = last_lines(&String::from_utf8_lossy(&ended.stderr));
+        return Err(Error::Program { command, status: ended.status.to_string(), output });
+    }
+    let Seen { peak_bytes, processor_seconds } = seen;
+    let output = String::from_utf8_lossy(&ended.stdout).into_owned();
+    Ok(Run { started_at, took, peak_bytes, processor_seconds, output })
+}
+
+/// `None` once the process has ended.
+fn look_at(id: u32) -> Option<Seen> {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{id}/{file}")).ok();
+    let processor_seconds = processor_seconds(&read("stat")?)?;
+    Some(Seen { peak_bytes: peak_bytes(&read("status")?)?, processor_seconds })
+}
+
+fn peak_bytes(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
+/// Fields 14 and 15 of `/proc/PID/stat`; the second one is the program's name, in parentheses and with anything in it.
+fn processor_seconds(stat: &str) -> Option<f64> {
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u32>().ok());
+    Some(f64::from(ticks.sum::<Option<u32>>()?) / TICKS_A_SECOND)
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(QUOTED_LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clock::SystemClock;
+
+    #[test]
+    fn the_kernels_text_is_read() {
+        assert_eq!(peak_bytes("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n"), Some(2 << 20));
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 900 0 0 0 150 25 0 0 20 0 3 0 5 6 7";
+        assert_eq!(processor_seconds(stat), Some(1.75));
+    }
+
+    #[tokio::test]
+    async fn a_programs_memory_time_and_failure_are_seen() {
+        let (shell, clock) = (Path::new("/bin/sh"), SystemClock::default());
+        // A string of 32 MiB, then long enough for another look.
+        let eats = "x=$(head -c 33554432 /dev/zero | tr '\\0' a); sleep 0.1; echo ${#x}";
+        let run_of_it = run(shell, &["-c", eats], &clock).await.unwrap();
+        assert_eq!(run_of_it.output, "33554432\n");
+        assert!(run_of_it.peak_bytes > 32 << 20, "{run_of_it:?}");
+        assert!(run_of_it.took >= Duration::from_millis(100), "{run_of_it:?}");
+        let error = run(shell, &["-c", "echo no such clinic >&2; exit 3"], &clock).await.unwrap_err();
+        let words = error.to_string();
+        assert!(words.contains("exit status: 3") && words.contains("no such clinic"), "{words}");
+    }
+}

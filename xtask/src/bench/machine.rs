@@ -1,0 +1,65 @@
+//! What the figures depend on: the machine, its disk, and the versions of what runs on it.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+use clock::Clock;
+use testbed::postgres::Postgres;
+use testbed::rabbitmq::RabbitMq;
+
+use super::figures::Samples;
+use crate::error::Error;
+
+/// Writes of the disk's probe.
+const FSYNCS: usize = 50;
+const FSYNC_BYTES: usize = 4096;
+
+/// The machine and the versions, as rows of a table: name and value.
+pub async fn describe(
+    postgres: &Postgres,
+    rabbitmq: &RabbitMq,
+) -> Result<Vec<(&'static str, String)>, Error> {
+    let cores = std::thread::available_parallelism().map_or_else(|_| "?".into(), |cores| cores.to_string());
+    let model = value_of("/proc/cpuinfo", "model name");
+    let kibibytes = value_of("/proc/meminfo", "MemTotal");
+    let gibibytes =
+        kibibytes.trim_end_matches(" kB").parse::<u64>().map_or(0, |number| (number + (1 << 19)) >> 20);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let version = postgres.psql("postgres", "SHOW server_version").await?;
+    let broker = rabbitmq.ctl(&["version"]).await?;
+    let compiler = Command::new("rustc").arg("-V").output().map_err(Error::io("run rustc"))?;
+    let profile = if cfg!(debug_assertions) { "debug: these figures say nothing" } else { "release" };
+    Ok(vec![
+        ("processor", format!("{cores} cores, {model}")),
+        ("memory", format!("{gibibytes} GiB")),
+        ("kernel", format!("Linux {}", kernel.trim())),
+        ("PostgreSQL", version),
+        ("RabbitMQ", broker.lines().last().unwrap_or_default().to_owned()),
+        ("compiler", String::from_utf8_lossy(&compiler.stdout).trim().to_owned()),
+        ("build", profile.to_owned()),
+    ])
+}
+
+/// The value behind the first `name:` of a file in /proc.
+fn value_of(file: &str, name: &str) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'));
+    line.map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
+}
+
+/// How long the disk below `folder` takes to make 4 KiB durable: the median, in milliseconds.
+pub fn fsync_ms(folder: &Path, clock: &dyn Clock) -> Result<f64, Error> {
+    let path = folder.join("fsync-probe");
+    let refused = || Error::io("write the disk's probe");
+    let mut file = File::create(&path).map_err(refused())?;
+    let mut samples = Samples::default();
+    for _ in 0..FSYNCS {
+        let started = clock.elapsed();
+        file.write_all(&[7; FSYNC_BYTES]).and_then(|()| file.sync_all()).map_err(refused())?;
+        samples.push(clock.elapsed().saturating_sub(started).as_secs_f64() * 1000.0);
+    }
+    fs::remove_file(path).map_err(refused())?;
+    Ok(samples.median())
+}

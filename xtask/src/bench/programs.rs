@@ -1,0 +1,213 @@
+//! The two programs under test: built, configured and run as their users do it.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clock::Clock;
+use serde_json::Value;
+
+use super::child::{self, Run};
+use super::clinic::{PAGE_RECORDS, TESTS, VACCINATIONS};
+use crate::error::Error;
+
+/// Where sealed batches go.
+#[derive(Debug, Clone, Copy)]
+pub enum Queue {
+    /// A directory beside the configuration.
+    Directory,
+    /// The broker on this port of the loopback address.
+    RabbitMq(u16),
+}
+
+impl Queue {
+    fn section(self) -> String {
+        match self {
+            Self::Directory => "[queue.directory]\npath = \"queue\"\n".to_owned(),
+            Self::RabbitMq(port) => format!("[queue.amqp]\nurl = \"amqp://127.0.0.1:{port}/%2f\"\n"),
+        }
+    }
+}
+
+/// The clinic a gateway pulls from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its server's port on the loopback address.
+    pub port: u16,
+    /// Its database.
+    pub database: String,
+}
+
+/// The programs, and a folder with the keys of one clinic and one registry.
+pub struct Programs {
+    gateway: PathBuf,
+    registry: PathBuf,
+    folder: PathBuf,
+    public_key: String,
+}
+
+/// One configured program and its state.
+pub struct Place {
+    folder: PathBuf,
+    config: PathBuf,
+}
+
+impl Place {
+    /// The configuration's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Removes the configuration and the state beside it.
+    pub fn remove(self) -> Result<(), Error> {
+        fs::remove_dir_all(&self.folder).map_err(Error::io("remove a finished run's folder"))
+    }
+}
+
+impl Programs {
+    /// Makes keys in `folder` with the programs' own commands.
+    pub async fn set_up(
+        (gateway, registry): (PathBuf, PathBuf),
+        folder: &Path,
+        clock: &dyn Clock,
+    ) -> Result<Self, Error> {
+        let (keys, home) = (folder.join("keys"), folder.join("registry"));
+        child::run(&gateway, &[Path::new("keys"), "new".as_ref(), "--out".as_ref(), &keys], clock).await?;
+        child::run(&registry, &[Path::new("init"), &home], clock).await?;
+        let config = home.join("city-registry.toml");
+        let shown = child::run(
+            &registry,
+            &[Path::new("--config"), &config, "keys".as_ref(), "public".as_ref()],
+            clock,
+        )
+        .await?;
+        let public_key = shown.output.trim().to_owned();
+        Ok(Self { gateway, registry, folder: folder.to_owned(), public_key })
+    }
+
+    /// A gateway with an empty outbox.
+    pub fn gateway(
+        &self,
+        name: &str,
+        source: &Source,
+        queue: Queue,
+        batch_events: u32,
+    ) -> Result<Place, Error> {
+        let Source { port, database } = source;
+        let (queue, public_key) = (queue.section(), &self.public_key);
+        let text = format!(
+            r#"[keys]
+ring = {{ file = "../keys" }}
+[registry]
+public_key = "{public_key}"
+{queue}[outbox]
+path = "outbox.db"
+batch_events = {batch_events}
+[log]
+filter = "warn"
+[source.clinic]
+page_records = {PAGE_RECORDS}
+[source.clinic.policy.codes]
+vaccines = {{ sputnik = "sputnik-v", epivac = "epivaccorona", covivac = "covivac" }}
+tests = {{ pcr = "94500-6" }}
+results = {{ neg = "not-detected", pos = "detected" }}
+[source.clinic.postgres]
+host = "127.0.0.1"
+port = {port}
+database = "{database}"
+user = "postgres"
+tls = {{ mode = "disable" }}
+[source.clinic.postgres.vaccinations]
+query = "{VACCINATIONS}"
+status_words = {{ done = "final" }}
+[source.clinic.postgres.tests]
+query = "{TESTS}"
+status_words = {{ done = "final" }}
+"#
+        );
+        self.place(name, &text)
+    }
+
+    /// A registry that stores in the database behind `url`.
+    pub fn registry(&self, name: &str, url: &str, queue: Queue) -> Result<Place, Error> {
+        let queue = queue.section();
+        let text = format!(
+            r#"[store.postgres]
+url = "{url}"
+tls = "off"
+{queue}[keys]
+private_key = {{ file = "../registry/registry.key" }}
+second_layer = {{ file = "../registry/second-layer.key" }}
+[log]
+filter = "warn"
+"#
+        );
+        self.place(name, &text)
+    }
+
+    fn place(&self, name: &str, config: &str) -> Result<Place, Error> {
+        let folder = self.folder.join(name);
+        DirBuilder::new().mode(0o700).create(&folder).map_err(Error::io("make a run's folder"))?;
+        let path = folder.join("config.toml");
+        fs::write(&path, config).map_err(Error::io("write a configuration"))?;
+        Ok(Place { folder, config: path })
+    }
+
+    /// `clinic-gateway sync`: the run, and its summary.
+    pub async fn sync(&self, place: &Place, full: bool, clock: &dyn Clock) -> Result<(Run, Value), Error> {
+        let mut arguments = vec![Path::new("--config"), &place.config, "sync".as_ref(), "--json".as_ref()];
+        arguments.extend(full.then_some(Path::new("--full")));
+        let run = child::run(&self.gateway, &arguments, clock).await?;
+        let summary = parse(&run.output)?;
+        Ok((run, summary))
+    }
+
+    /// `city-registry run --drain`.
+    pub async fn drain(&self, place: &Place, clock: &dyn Clock) -> Result<Run, Error> {
+        let arguments = [Path::new("--config"), &place.config, "run".as_ref(), "--drain".as_ref()];
+        child::run(&self.registry, &arguments, clock).await
+    }
+
+    /// How many facts a registry holds, as `city-registry show --stats` counts them.
+    pub async fn facts(&self, place: &Place, clock: &dyn Clock) -> Result<u64, Error> {
+        let words = ["show", "--stats", "--json"].map(Path::new);
+        let arguments = [&[Path::new("--config"), &place.config], &words[..]].concat();
+        let stats = parse(&child::run(&self.registry, &arguments, clock).await?.output)?;
+        let kinds = stats["asserted"].as_object().into_iter().flatten();
+        Ok(kinds.filter_map(|(_, count)| count.as_u64()).sum())
+    }
+}
+
+/// Builds both programs in the profile and target folder that this one was built in; their paths.
+pub fn build() -> Result<(PathBuf, PathBuf), Error> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")]);
+    command.args([
+        "-p",
+        "clinic-gateway",
+        "-p",
+        "registry",
+        "--bin",
+        "clinic-gateway",
+        "--bin",
+        "city-registry",
+    ]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let status =
+        command.status().map_err(Error::io("start cargo; run the benchmark as `cargo xtask bench`"))?;
+    if !status.success() {
+        let command = "cargo build".to_owned();
+        return Err(Error::Program { command, status: status.to_string(), output: "see above".to_owned() });
+    }
+    let own = std::env::current_exe().map_err(Error::io("find this program's folder"))?;
+    Ok((own.with_file_name("clinic-gateway"), own.with_file_name("city-registry")))
+}
+
+fn parse(output: &str) -> Result<Value, Error> {
+    serde_json::from_str(output)
+        .map_err(|_| Error::WrongResult("a program's --json output is no JSON".into()))
+}

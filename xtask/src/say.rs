@@ -1,0 +1,18 @@
+//! What the chores print: results to standard output, progress and complaints to standard error.
+
+use std::io::Write;
+
+/// Prints a result.
+pub fn line(text: &str) {
+    let _reader_gone = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Prints how far the work has come.
+pub fn progress(text: &str) {
+    let _reader_gone = writeln!(std::io::stderr(), "… {text}");
+}
+
+/// Prints a complaint.
+pub fn complain(text: &str) {
+    let _reader_gone = writeln!(std::io::stderr(), "error: {text}");
+}
