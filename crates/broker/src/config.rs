@@ -111,7 +111,7 @@ impl Default for AmqpConfig {
             confirm_timeout_seconds: nonzero(30),
             connect_timeout_seconds: nonzero(10),
             heartbeat_seconds: nonzero(10),
-            max_backoff_seconds: nonzero(60),
+            max_backoff_seconds: nonzero(15),
         }
     }
 }
