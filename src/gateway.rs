@@ -70,15 +70,14 @@ pub fn read_ring(loaded: &LoadedConfig) -> Result<KeyRing, StartError> {
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn build_sources(loaded: &LoadedConfig) -> Result<Vec<Arc<Source>>, StartError> {
-    let ring = read_ring(loaded)?;
+pub fn build_sources(loaded: &LoadedConfig, ring: &KeyRing) -> Result<Vec<Arc<Source>>, StartError> {
     let suite = loaded.config.keys.suite.into();
     loaded
         .config
         .source
         .iter()
         .map(|(name, config)| {
-            sources::build(name, config, &loaded.base, &ring, suite)
+            sources::build(name, config, &loaded.base, ring, suite)
                 .map(Arc::new)
                 .map_err(|error| StartError::Source { name: name.clone(), error })
         })
@@ -97,14 +96,15 @@ impl Gateway {
         owner: &'static str,
     ) -> Result<Self, StartError> {
         let config = &loaded.config;
-        let sources = build_sources(loaded)?;
+        let ring = read_ring(loaded)?;
+        let sources = build_sources(loaded, &ring)?;
         let publisher = broker::publisher(&config.queue, &loaded.base)?;
         let options = OutboxOptions {
             batch_events: config.outbox.batch_events,
             max_bytes: config.outbox.max_mebibytes << 20,
             shuffle: config.outbox.shuffle,
             min_generation: config.outbox.min_generation,
-            keys_check: read_ring(loaded)?.record_fingerprint(),
+            keys_check: ring.record_fingerprint(),
             ..OutboxOptions::new(PublicKey::from_text(&config.registry.public_key)?, owner)
         };
         let outbox = Outbox::open(&loaded.base.join(&config.outbox.path), options, clock.now()).await?;

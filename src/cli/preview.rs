@@ -61,7 +61,7 @@ pub(super) async fn preview(
     clock: &dyn Clock,
 ) -> Result<(), Failure> {
     known_source(loaded, &arguments.source)?;
-    let sources = gateway::build_sources(loaded)?;
+    let sources = gateway::build_sources(loaded, &gateway::read_ring(loaded)?)?;
     let source = sources
         .iter()
         .find(|source| source.name == arguments.source)
