@@ -1,17 +1,21 @@
 //! The gateway put together: sources, outbox, publisher and clock, made from a configuration.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use broker::{BrokerError, Publisher};
+use broker::{BrokerError, Publisher, QueueConfig};
 use clock::Clock;
 use connector_kit::SourceError;
-use contract::PublicKey;
+use contract::{PublicKey, ReceiptVerifier, Suite};
 use outbox::{Outbox, OutboxError, OutboxOptions};
 use pseudonym::{KeyError, KeyRing};
 use secrets::SecretError;
 use tokio::sync::Notify;
 
-use crate::config::LoadedConfig;
+#[cfg(feature = "cli")]
+use crate::circuits::Circuits;
+use crate::config::{LoadedConfig, ReceiptsMode, ReconcileConfig};
+use crate::room::Room;
 use crate::sources::{self, Source};
 
 /// Everything a run needs.
@@ -28,6 +32,20 @@ pub struct Gateway {
     pub sources: Vec<Arc<Source>>,
     /// Rung when a commit put batches into the outbox.
     pub batches_waiting: Notify,
+    /// Whether pulling is paused because the outbox is full.
+    pub room: Room,
+    /// Which endpoints are left alone.
+    #[cfg(feature = "cli")]
+    pub circuits: Circuits,
+    /// When the registry is asked what it holds.
+    pub reconcile: ReconcileConfig,
+    /// Receipts are verified with these; empty where they are off.
+    pub(crate) verifiers: Vec<ReceiptVerifier>,
+    pub(crate) max_bytes: u64,
+    pub(crate) queue: QueueConfig,
+    pub(crate) base: PathBuf,
+    pub(crate) ring: KeyRing,
+    pub(crate) suite: Suite,
 }
 
 /// Why the gateway could not be put together. Each says what to change.
@@ -56,6 +74,9 @@ pub enum StartError {
     /// The registry's key.
     #[error("registry.public_key: {0}")]
     RegistryKey(#[from] contract::SealError),
+    /// A key of the registry's receipts.
+    #[error("registry.receipt_keys: {0}")]
+    ReceiptKey(#[from] contract::ReceiptError),
 }
 
 /// Reads the configured key ring.
@@ -105,8 +126,12 @@ impl Gateway {
             shuffle: config.outbox.shuffle,
             min_generation: config.outbox.min_generation,
             keys_check: ring.record_fingerprint(),
+            receipts: config.registry.receipts == ReceiptsMode::Required,
+            resend_after: config.registry.resend_after(),
             ..OutboxOptions::new(PublicKey::from_text(&config.registry.public_key)?, owner)
         };
+        let verifiers = config.registry.verifiers()?;
+        let max_bytes = options.max_bytes;
         let outbox = Outbox::open(&loaded.base.join(&config.outbox.path), options, clock.now()).await?;
         Ok(Self {
             clock,
@@ -115,7 +140,30 @@ impl Gateway {
             publisher,
             sources,
             batches_waiting: Notify::new(),
+            room: Room::default(),
+            #[cfg(feature = "cli")]
+            circuits: Circuits::default(),
+            reconcile: config.reconcile.clone(),
+            verifiers,
+            max_bytes,
+            queue: config.queue.clone(),
+            base: loaded.base.clone(),
+            ring,
+            suite: config.keys.suite.into(),
         })
+    }
+
+    /// The source of this name.
+    #[must_use]
+    pub fn source(&self, name: &str) -> Option<&Arc<Source>> {
+        self.sources.iter().find(|source| source.name == name)
+    }
+
+    /// Every source is due: after the generation rose, all of them are read from the beginning.
+    pub fn wake_all(&self) {
+        for source in &self.sources {
+            source.wake.notify_one();
+        }
     }
 
     /// Flushes and closes the outbox and the queue.

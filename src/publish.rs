@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use broker::{BrokerError, State};
 use chrono::TimeDelta;
+use contract::BatchId;
 use futures_util::StreamExt;
 use outbox::{Leased, OutboxError, Settlement};
 
@@ -13,7 +14,7 @@ use crate::gateway::Gateway;
 const LEASE: Duration = Duration::from_secs(3600);
 
 /// First and longest pause before a batch that failed is tried again.
-const RETRY_SECONDS: (u64, u64) = (1, 60);
+const RETRY_MS: (u64, u64) = (1000, 60_000);
 
 /// What one step did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,8 +34,20 @@ pub struct Published {
 /// # Errors
 /// [`OutboxError`]; a failure of the queue is no error here but part of [`Published`].
 pub async fn publish_once(gateway: &Gateway) -> Result<Published, OutboxError> {
+    publish_at_most(gateway, gateway.publisher.window() * 2).await
+}
+
+/// The same with one batch: a probe of a queue that was left alone.
+///
+/// # Errors
+/// As [`publish_once`].
+pub async fn publish_probe(gateway: &Gateway) -> Result<Published, OutboxError> {
+    publish_at_most(gateway, 1).await
+}
+
+async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, OutboxError> {
     let window = gateway.publisher.window();
-    let leased = gateway.outbox.lease(window * 2, gateway.clock.now(), LEASE).await?;
+    let leased = gateway.outbox.lease(most, gateway.clock.now(), LEASE).await?;
     if leased.is_empty() {
         return Ok(Published::default());
     }
@@ -57,9 +70,12 @@ pub async fn publish_once(gateway: &Gateway) -> Result<Published, OutboxError> {
             }
             Err(error) => {
                 published.failed += 1;
-                let attempts = if paced_elsewhere(gateway, &error) { 0 } else { leased.attempts };
-                let outcome =
-                    outbox::Outcome::Failed { retry_at: now + pause(attempts), reason: code(&error) };
+                let pause = if paced_elsewhere(gateway, &error) {
+                    TimeDelta::zero()
+                } else {
+                    pause(leased.attempts, leased.batch.id)
+                };
+                let outcome = outbox::Outcome::Failed { retry_at: now + pause, reason: code(&error) };
                 published.misconfigured = !error.is_retry();
                 published.error = Some(error.to_string());
                 outcome
@@ -74,21 +90,38 @@ pub async fn publish_once(gateway: &Gateway) -> Result<Published, OutboxError> {
     Ok(published)
 }
 
-/// While the whole queue is away, its publisher waits between attempts to connect. Pauses of each batch's own would only
-/// keep the batches from leaving when it is back.
+/// While the whole queue is away, its publisher waits between attempts to connect. Pauses of each batch's own would let
+/// younger ones overtake them when it is back.
 fn paced_elsewhere(gateway: &Gateway, error: &BrokerError) -> bool {
     error.is_retry() && matches!(gateway.publisher.state(), State::Down | State::Blocked)
 }
 
-fn pause(attempts: u32) -> TimeDelta {
-    let (first, longest) = RETRY_SECONDS;
-    let seconds = first.saturating_mul(1 << attempts.min(16)).min(longest);
-    TimeDelta::seconds(i64::try_from(seconds).unwrap_or(60))
+/// Doubles with every attempt; a quarter more at most, by the batch's own random id, so that batches that failed together
+/// do not come back together.
+fn pause(attempts: u32, id: BatchId) -> TimeDelta {
+    let (first, longest) = RETRY_MS;
+    let pause_ms = first.saturating_mul(1 << attempts.min(16)).min(longest);
+    let jittered_ms = pause_ms + pause_ms * u64::from(id.0[0]) / 1024;
+    TimeDelta::milliseconds(i64::try_from(jittered_ms).unwrap_or(i64::MAX))
 }
 
 const fn code(error: &BrokerError) -> &'static str {
     match error {
         BrokerError::Retry { .. } => "queue-away",
         BrokerError::Misconfigured { .. } => "queue-misconfigured",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_minute_and_differ_between_batches() {
+        let (low, high) = (BatchId([0; 16]), BatchId([255; 16]));
+        let seconds = |attempts| pause(attempts, low).num_seconds();
+        assert_eq!([0, 1, 3, 6, 60].map(seconds), [1, 2, 8, 60, 60]);
+        assert_eq!(pause(2, low), TimeDelta::seconds(4));
+        assert!(pause(2, high) > TimeDelta::milliseconds(4900) && pause(2, high) < TimeDelta::seconds(5));
     }
 }

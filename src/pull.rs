@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use chrono::{DateTime, NaiveDate, Utc};
-use connector_kit::{Cursor, Feed, Page, PageRequest, SourceError};
-use contract::Draft;
-use outbox::{OutboxError, PageCommit, Refused};
-use pseudonym::{Outcome, Pseudonymiser};
+use chrono::{DateTime, Utc};
+use connector_kit::{Cursor, Feed, Page, PageRequest, SourceError, SourceSurprise};
+use fault::Point;
+use outbox::OutboxError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::cursor;
+use crate::commit::Committer;
+use crate::endless::{Endless, EndlessSource};
 use crate::gateway::Gateway;
+use crate::room::{self, Waited};
 use crate::sources::Source;
+use crate::transform::{Transformed, Transformer};
+use crate::{cursor, faults, surprise};
 
 /// Pages in flight between two stages: enough to overlap, few enough that memory does not grow with the source.
 const PAGES_IN_FLIGHT: usize = 2;
@@ -39,6 +42,14 @@ pub struct Counters {
     pub oms_warnings: AtomicU64,
 }
 
+impl Counters {
+    /// Records put into batches: new, corrected or taken back.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        [&self.new, &self.corrected, &self.withdrawn].map(|count| count.load(Ordering::Relaxed)).iter().sum()
+    }
+}
+
 /// Why a run stopped before its end. Nothing is lost: the next run starts from the stored cursor.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
@@ -48,6 +59,9 @@ pub enum PullError {
     /// The gateway's own state.
     #[error(transparent)]
     Outbox(#[from] OutboxError),
+    /// The clinic's system, whose pages go round in a circle.
+    #[error(transparent)]
+    Endless(#[from] EndlessSource),
     /// A bug: the pseudonymising step panicked; the page was not committed.
     #[error("internal error while pseudonymising a page; the page was not committed")]
     Internal,
@@ -62,15 +76,6 @@ pub enum RunEnd {
     Stopped,
 }
 
-struct Transformed {
-    drafts: Vec<Draft>,
-    refused: Vec<Refused>,
-    accepted: Vec<String>,
-    resume: Option<Cursor>,
-    out_of_scope: u64,
-    oms_warnings: u64,
-}
-
 /// Pulls a feed from its stored cursor to its present end. Overlapping runs of one source are the caller's to prevent.
 ///
 /// # Errors
@@ -82,150 +87,185 @@ pub async fn pull_feed(
     stop: &CancellationToken,
     counters: &Counters,
 ) -> Result<RunEnd, PullError> {
+    // Nothing is read that could not be kept.
+    if room::wait(gateway, stop).await? == Waited::Stopped {
+        return Ok(RunEnd::Stopped);
+    }
     let now = gateway.clock.now();
     let stored = gateway.outbox.cursor(&source.name, feed.as_str()).await?;
     let stored = cursor::read(&source.settings, stored.as_deref());
-    let keep_ids =
-        Arc::new(AtomicBool::new(gateway.outbox.has_dead_letters(&source.name, feed.as_str()).await?));
+    let transformer = transformer(gateway, source, feed, now).await?;
     let (fetched_in, fetched_out) = mpsc::channel(PAGES_IN_FLIGHT);
     let (ready_in, ready_out) = mpsc::channel(PAGES_IN_FLIGHT);
-    let today = now.with_timezone(&gateway.time_zone).date_naive();
+    let committer = Committer { gateway, source, feed, stop, counters };
     // A page that cannot be had must not take those before it along: what was fetched is committed first.
-    let fetching = async { Ok(fetch(source, feed, stored, now, stop, fetched_in, counters).await) };
-    let (fetched, (), ()) = futures_util::try_join!(
+    let fetching = async { Ok(fetch(&committer, stored, now, fetched_in).await) };
+    let (fetched, (), committed) = futures_util::try_join!(
         fetching,
-        transform(&source.pseudonymiser, today, &keep_ids, fetched_out, ready_in),
-        commit(gateway, source, feed, ready_out, counters),
+        transform(&transformer, fetched_out, ready_in),
+        commit(&committer, ready_out),
     )?;
-    fetched
+    // A stop while the last pages waited for room is no complete run.
+    if committed == RunEnd::Stopped { Ok(RunEnd::Stopped) } else { fetched }
+}
+
+pub(crate) async fn transformer(
+    gateway: &Gateway,
+    source: &Source,
+    feed: Feed,
+    now: DateTime<Utc>,
+) -> Result<Transformer, OutboxError> {
+    let keep_ids = gateway.outbox.has_dead_letters(&source.name, feed.as_str()).await?;
+    Ok(Transformer {
+        pseudonymiser: Arc::clone(&source.pseudonymiser),
+        today: now.with_timezone(&gateway.time_zone).date_naive(),
+        keep_ids: Arc::new(AtomicBool::new(keep_ids)),
+    })
 }
 
 async fn fetch(
-    source: &Source,
-    feed: Feed,
+    at: &Committer<'_>,
     stored: Option<Cursor>,
     now: DateTime<Utc>,
-    stop: &CancellationToken,
     pages: mpsc::Sender<Page>,
-    counters: &Counters,
 ) -> Result<RunEnd, PullError> {
+    let (source, feed) = (at.source, at.feed);
+    let mut endless = Endless::default();
     let mut request =
         PageRequest { feed, after: stored, first_of_run: true, limit: source.page_records, now };
     loop {
         let page = tokio::select! {
             biased;
-            () = stop.cancelled() => return Ok(RunEnd::Stopped),
+            () = at.stop.cancelled() => return Ok(RunEnd::Stopped),
             page = source.connector.page(request.clone()) => page?,
         };
-        counters.pulled.fetch_add(page.records.len() as u64, Ordering::Relaxed);
+        faults::broken_at(Point::PullFetched)?;
+        at.counters.pulled.fetch_add(page.records.len() as u64, Ordering::Relaxed);
+        if let Some(what) = page.surprise {
+            surprised(at, what).await;
+        }
         let next = page.next.clone();
         if pages.send(page).await.is_err() {
             // The stage behind has failed; its own error is the one to report.
             return Ok(RunEnd::Stopped);
         }
         let Some(next) = next else { return Ok(RunEnd::Complete) };
+        endless.advance(&next)?;
         request.after = Some(next);
         request.first_of_run = false;
     }
 }
 
+async fn surprised(at: &Committer<'_>, what: SourceSurprise) {
+    surprise::note(at.gateway, at.source, at.feed, what.as_str(), 1).await;
+    match what {
+        SourceSurprise::StampsWentBack => at.source.request_sweep(),
+    }
+}
+
+/// A page's records transformed, and where the next run begins once they are safe.
+type Ready = (Transformed, Option<Cursor>);
+
 async fn transform(
-    pseudonymiser: &Arc<Pseudonymiser>,
-    today: NaiveDate,
-    keep_ids: &Arc<AtomicBool>,
+    transformer: &Transformer,
     mut pages: mpsc::Receiver<Page>,
-    ready: mpsc::Sender<Transformed>,
+    ready: mpsc::Sender<Ready>,
 ) -> Result<(), PullError> {
     while let Some(page) = pages.recv().await {
-        let (pseudonymiser, keep_ids) = (Arc::clone(pseudonymiser), Arc::clone(keep_ids));
-        let transformed =
-            tokio::task::spawn_blocking(move || transform_page(&pseudonymiser, today, &keep_ids, page))
-                .await
-                .map_err(|_| PullError::Internal)?;
-        if ready.send(transformed).await.is_err() {
+        let transformed = transformer.transform(page.records).await?;
+        if ready.send((transformed, page.resume)).await.is_err() {
             return Ok(());
         }
     }
     Ok(())
 }
 
-/// The pure step: a page of people in, drafts and refusals out.
-fn transform_page(
-    pseudonymiser: &Pseudonymiser,
-    today: NaiveDate,
-    keep_ids: &AtomicBool,
-    page: Page,
-) -> Transformed {
-    let mut transformed = Transformed {
-        drafts: Vec::with_capacity(page.records.len()),
-        refused: Vec::new(),
-        accepted: Vec::new(),
-        resume: page.resume,
-        out_of_scope: 0,
-        oms_warnings: 0,
-    };
-    for record in page.records {
-        // Only a feed that has dead letters needs the ids of the records that are well.
-        let id = keep_ids.load(Ordering::Relaxed).then(|| record.record_id.clone());
-        match pseudonymiser.apply(record, today) {
-            Outcome::Draft(draft, warnings) => {
-                transformed.oms_warnings += u64::from(warnings.oms_check_digit);
-                transformed.drafts.push(draft);
-                transformed.accepted.extend(id);
-            }
-            Outcome::OutOfScope(draft) => {
-                transformed.out_of_scope += 1;
-                transformed.drafts.push(draft);
-                transformed.accepted.extend(id);
-            }
-            Outcome::Rejected(rejection) => {
-                keep_ids.store(true, Ordering::Relaxed);
-                let reason = rejection.reason.as_str();
-                transformed.refused.push(Refused { record_id: rejection.record_id, reason });
-            }
+async fn commit(at: &Committer<'_>, mut ready: mpsc::Receiver<Ready>) -> Result<RunEnd, PullError> {
+    while let Some((page, resume)) = ready.recv().await {
+        let resume = resume.map(|resume| cursor::write(&at.source.settings, &resume));
+        if at.commit(page, resume, None).await?.is_none() {
+            return Ok(RunEnd::Stopped);
         }
     }
-    transformed
+    Ok(RunEnd::Complete)
 }
 
-async fn commit(
-    gateway: &Gateway,
-    source: &Source,
-    feed: Feed,
-    mut ready: mpsc::Receiver<Transformed>,
-    counters: &Counters,
-) -> Result<(), PullError> {
-    while let Some(page) = ready.recv().await {
-        let (out_of_scope, oms_warnings) = (page.out_of_scope, page.oms_warnings);
-        let committed = gateway
-            .outbox
-            .commit_page(PageCommit {
-                source: source.name.clone(),
-                feed: feed.as_str().to_owned(),
-                drafts: page.drafts,
-                refused: page.refused,
-                accepted_record_ids: page.accepted,
-                resume: page.resume.map(|resume| cursor::write(&source.settings, &resume)),
-                now: gateway.clock.now(),
-            })
-            .await?;
-        let outcomes = [
-            ("new", &counters.new, committed.new + committed.resent),
-            ("corrected", &counters.corrected, committed.corrected),
-            ("withdrawn", &counters.withdrawn, committed.withdrawn),
-            ("unchanged", &counters.unchanged, committed.unchanged),
-            ("refused", &counters.refused, committed.refused_new),
-            ("out-of-scope", &counters.out_of_scope, out_of_scope),
-            ("oms-check-digit", &counters.oms_warnings, oms_warnings),
-        ];
-        for (outcome, counter, count) in outcomes {
-            counter.fetch_add(count, Ordering::Relaxed);
-            metrics::counter!("gateway_records_total", "source" => source.name.clone(), "feed" => feed.as_str(), "outcome" => outcome)
-                .increment(count);
-        }
-        if committed.batches > 0 {
-            gateway.batches_waiting.notify_one();
-        }
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::publish::publish_once;
+    use crate::run::run_in_turn;
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn pages_that_never_end_are_an_error_in_words() {
+        let world = World::new("", 0..10).await;
+        world.rows.endless.store(true, Ordering::Relaxed);
+        let (source, stop) = (&world.gateway.sources[0], CancellationToken::new());
+        let counters = Counters::default();
+        let failure = run_in_turn(&world.gateway, source, &stop, &counters).await.expect_err("it never ends");
+        assert_eq!((failure.code(), failure.retry_after()), ("source-endless", None));
+        assert!(failure.error.to_string().contains("never end"), "{}", failure.error);
+        let status = world.gateway.outbox.reader().status().await.expect("the state");
+        assert_eq!(status.surprises[0].code, "source-endless");
+        assert!(world.rows.asked.load(Ordering::Relaxed) < 20);
+
+        // The keys of a sweep are guarded as well.
+        let result = crate::sweep::sweep_source(&world.gateway, source, &stop, &counters).await;
+        assert_eq!(result.expect_err("it never ends").code(), "source-endless");
     }
-    Ok(())
+
+    #[tokio::test]
+    async fn a_full_outbox_pauses_pulling_and_goes_on_by_itself() {
+        let extra = "receipts = \"off\"\n[outbox]\nmax_mebibytes = 1\nbatch_events = 1\n";
+        let world = World::new(extra, 0..600).await;
+        let stop = CancellationToken::new();
+        let counters = Counters::default();
+        // 600 batches of 4 KiB each do not fit at once; pages are small, so that some do.
+        let gateway = &world.gateway;
+        let mut small = world.source();
+        small.page_records = 100;
+        let pulling = pull_feed(gateway, &small, Feed::Vaccinations, &stop, &counters);
+        let publishing = async {
+            while !gateway.room.is_paused() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert!(counters.new.load(Ordering::Relaxed) < 600, "it pauses before the end");
+            loop {
+                let published = publish_once(gateway).await.expect("the outbox works");
+                assert_eq!(published.error, None, "the queue takes batches");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let pulled = tokio::select! {
+            pulled = pulling => pulled,
+            () = publishing => unreachable!("it publishes for ever"),
+        };
+        assert_eq!(pulled.expect("nothing fails"), RunEnd::Complete);
+        assert_eq!(counters.new.load(Ordering::Relaxed), 600);
+        assert!(!gateway.room.is_paused());
+    }
+
+    #[tokio::test]
+    async fn a_pause_ends_when_the_program_is_stopped_or_nothing_is_published_any_more() {
+        let world = World::new("[outbox]\nmax_mebibytes = 1\nbatch_events = 1\n", 0..600).await;
+        let (gateway, stop, counters) = (&world.gateway, CancellationToken::new(), Counters::default());
+        let mut source = world.source();
+        source.page_records = 300;
+        gateway.room.set_in_vain(true);
+        let result = pull_feed(gateway, &source, Feed::Vaccinations, &stop, &counters).await;
+        assert!(matches!(result, Err(PullError::Outbox(OutboxError::Full { .. }))), "{result:?}");
+        gateway.room.set_in_vain(false);
+        let stopping = async {
+            while !gateway.room.is_paused() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            stop.cancel();
+        };
+        let (pulled, ()) =
+            tokio::join!(pull_feed(gateway, &source, Feed::Vaccinations, &stop, &counters), stopping);
+        assert_eq!(pulled.expect("a stop is no failure"), RunEnd::Stopped);
+    }
 }

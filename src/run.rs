@@ -3,12 +3,23 @@
 use std::time::Duration;
 
 use connector_kit::{Feed, SourceError};
-use outbox::RunOutcome;
+use outbox::{OutboxError, RunOutcome};
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
 use crate::pull::{Counters, PullError, RunEnd, pull_feed};
 use crate::sources::Source;
+use crate::sweep::{FeedSweep, sweep_source};
+use crate::{endless, surprise};
+
+/// What a run of a source came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// How the pull ended.
+    pub end: RunEnd,
+    /// What the sweep came to, feed by feed, where one was due and the pull reached its end.
+    pub sweep: Option<Vec<FeedSweep>>,
+}
 
 /// A feed whose run did not reach its end.
 #[derive(Debug)]
@@ -25,7 +36,9 @@ impl FeedFailure {
     pub fn retry_after(&self) -> Option<Duration> {
         match &self.error {
             PullError::Source(SourceError::Retry { after, .. }) => Some(after.unwrap_or_default()),
-            PullError::Source(SourceError::Misconfigured { .. }) | PullError::Internal => None,
+            PullError::Source(SourceError::Misconfigured { .. })
+            | PullError::Endless(_)
+            | PullError::Internal => None,
             PullError::Outbox(error) => error.is_retryable().then_some(Duration::ZERO),
         }
     }
@@ -37,9 +50,45 @@ impl FeedFailure {
             PullError::Source(SourceError::Retry { .. }) => "source-away",
             PullError::Source(SourceError::Misconfigured { .. }) => "source-misconfigured",
             PullError::Outbox(error) => error.code(),
+            PullError::Endless(_) => endless::CODE,
             PullError::Internal => "internal",
         }
     }
+
+    /// Whether the outbox is full and nothing is published any more, so that no room comes of another try.
+    pub(crate) const fn is_in_vain(&self) -> bool {
+        matches!(self.error, PullError::Outbox(OutboxError::Full { .. }))
+    }
+
+    /// Whether it was the source that failed, not the gateway's own state.
+    #[must_use]
+    pub const fn is_the_source(&self) -> bool {
+        matches!(self.error, PullError::Source(_) | PullError::Endless(_))
+    }
+}
+
+/// One turn of a source: a pull, and a sweep behind it where one is due and the pull reached its end.
+///
+/// # Errors
+/// The first feed that failed, in the pull or in the sweep; a sweep that failed stays due.
+pub async fn run_in_turn(
+    gateway: &Gateway,
+    source: &Source,
+    stop: &CancellationToken,
+    counters: &Counters,
+) -> Result<Run, FeedFailure> {
+    let _turn = source.turn.lock().await;
+    let end = run_source(gateway, source, stop, counters).await?;
+    if end == RunEnd::Stopped || !source.take_sweep_request() {
+        return Ok(Run { end, sweep: None });
+    }
+    let result = sweep_source(gateway, source, stop, counters).await;
+    let finished = |sweep: &Vec<FeedSweep>| sweep.iter().all(|feed| feed.finished);
+    if !result.as_ref().is_ok_and(finished) {
+        source.request_sweep();
+    }
+    let end = if stop.is_cancelled() { RunEnd::Stopped } else { end };
+    Ok(Run { end, sweep: Some(result?) })
 }
 
 /// Pulls every feed of a source once. A feed that fails does not keep the others from their turn.
@@ -56,6 +105,9 @@ pub async fn run_source(
         }
         let result = pull_feed(gateway, source, feed, stop, counters).await;
         let failure = result.err().map(|error| FeedFailure { feed, error });
+        if let Some(FeedFailure { error: PullError::Endless(_), .. }) = &failure {
+            surprise::note(gateway, source, feed, endless::CODE, 1).await;
+        }
         note(gateway, source, feed, failure.as_ref()).await;
         first_failure = first_failure.or(failure);
     }

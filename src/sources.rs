@@ -1,15 +1,18 @@
 //! The list of connectors this program has: a configured source in, a ready one out.
 
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use connector_fhir::FhirConnector;
-use connector_kit::{Connector, SourceError};
+use connector_kit::{Connector, Feed, SourceError};
 use connector_sql::SqlConnector;
 use contract::Suite;
 use pseudonym::{KeyRing, Policy, Pseudonymiser};
+use tokio::sync::Notify;
 
-use crate::config::{Schedule, SourceConfig};
+use crate::config::{Schedule, SourceConfig, SweepConfig};
 
 /// A clinic system ready to be pulled.
 pub struct Source {
@@ -25,6 +28,31 @@ pub struct Source {
     pub page_records: u32,
     /// When it is pulled.
     pub schedule: Schedule,
+    /// When its keys are swept, and how much may be withdrawn unasked.
+    pub sweep: SweepConfig,
+    /// Held while it is pulled or swept: never both at once, and neither twice.
+    pub turn: tokio::sync::Mutex<()>,
+    /// Rung when it is to be pulled; rings during a run come to one run after it.
+    pub wake: Notify,
+    sweep_due: AtomicBool,
+    surprises: Mutex<HashSet<(Feed, &'static str)>>,
+}
+
+impl Source {
+    /// The next pull that reaches its end is followed by a sweep.
+    pub fn request_sweep(&self) {
+        self.sweep_due.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a sweep was asked for; takes the wish away.
+    pub(crate) fn take_sweep_request(&self) -> bool {
+        self.sweep_due.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether this surprise is the first of its kind since the program's start.
+    pub(crate) fn is_news(&self, feed: Feed, code: &'static str) -> bool {
+        self.surprises.lock().unwrap_or_else(PoisonError::into_inner).insert((feed, code))
+    }
 }
 
 /// Makes a source ready; reads its secrets, but asks its server nothing yet.
@@ -54,6 +82,11 @@ pub fn build(
         pseudonymiser: Arc::new(pseudonymiser),
         page_records: config.page_records,
         schedule: config.schedule.clone(),
+        sweep: config.sweep.clone(),
+        turn: tokio::sync::Mutex::new(()),
+        wake: Notify::new(),
+        sweep_due: AtomicBool::new(false),
+        surprises: Mutex::default(),
     })
 }
 

@@ -1,4 +1,4 @@
-"""Opens one sealed batch and prints its events as JSON.
+"""Opens one sealed batch and prints its events, or its probe, as JSON.
 
     python open_batch.py KEY_FILE BATCH_FILE
 
@@ -18,11 +18,15 @@ from pyhpke import AEADId, CipherSuite, KDFId, KEMId, PyHPKEError
 
 MAGIC = b"CGB1"
 INFO = b"clinic-gateway batch v1"
+EXPORTER_CONTEXT = b"clinic-gateway receipt v1"
 HEADER_BYTES = 4 + 8 + 16 + 32
 TAG_BYTES = 16
 PADDED_SIZES_BYTES = (4096, 16384, 65536, 262144, 1048576)
 MAX_ENCODED_BYTES = 8388608
 MAX_EVENTS = 1000
+PROBE_MAGIC = b"CGP1"
+PROBED_BYTES = 32 + 8 + 16 + 1
+MAX_PROBED = 4000
 SUITE = CipherSuite.new(KEMId.DHKEM_X25519_HKDF_SHA256, KDFId.HKDF_SHA256, AEADId.CHACHA20_POLY1305)
 
 
@@ -45,7 +49,7 @@ def read_key(text):
 
 
 def unseal(key, sealed):
-    """The batch id in hex, and the padded plaintext."""
+    """The batch id in hex, the padded plaintext, and the key under which the registry answers."""
     header, ciphertext = sealed[:HEADER_BYTES], sealed[HEADER_BYTES:]
     if header[:4] != MAGIC or len(ciphertext) - TAG_BYTES not in PADDED_SIZES_BYTES:
         raise Refused("not a sealed batch of a known format, or cut short")
@@ -56,7 +60,8 @@ def unseal(key, sealed):
         raise Refused("sealed to another key")
     try:
         recipient = SUITE.create_recipient_context(encapsulated, private, info=INFO)
-        return batch_id.hex(), recipient.open(ciphertext, aad=header)
+        plaintext = recipient.open(ciphertext, aad=header)
+        return batch_id.hex(), plaintext, recipient.export(EXPORTER_CONTEXT, 32)
     except PyHPKEError as error:
         raise Refused("does not authenticate: changed on the way, or sealed to another key") from error
 
@@ -76,16 +81,53 @@ def expand(plaintext):
         raise Refused("the content is not one zstd frame") from error
 
 
+def version(number):
+    """A version as events write it."""
+    if not (1 << 32 < number < 1 << 63 and number & 0xFFFFFFFF):
+        raise Refused("a version whose generation or count is not from 1")
+    return str(number)
+
+
+def probe(records):
+    """The records of a probe, after its magic."""
+    count, rest = divmod(len(records), PROBED_BYTES)
+    if rest or not 1 <= count <= MAX_PROBED:
+        raise Refused(f"a probe is not of 1 to {MAX_PROBED} records")
+    probed = []
+    for at in range(0, len(records), PROBED_BYTES):
+        record = records[at : at + PROBED_BYTES]
+        if record[56] > 1:
+            raise Refused("a flag that is neither 0 nor 1")
+        probed.append(
+            {
+                "record": record[:32].hex(),
+                "version": version(int.from_bytes(record[32:40], "big")),
+                "content": record[40:56].hex(),
+                "withdrawn": record[56] == 1,
+            }
+        )
+    return {"probe": probed}
+
+
 def open_batch(key_text, sealed):
-    """The batch id in hex, and the list of CloudEvents."""
-    batch_id, plaintext = unseal(read_key(key_text), sealed)
+    """The batch id in hex, and the list of CloudEvents; of a probe, an object with its records."""
+    batch_id, plaintext, _ = unseal(read_key(key_text), sealed)
+    encoded = expand(plaintext)
+    if encoded.startswith(PROBE_MAGIC):
+        return batch_id, probe(encoded[len(PROBE_MAGIC) :])
     try:
-        events = json.loads(expand(plaintext))
+        events = json.loads(encoded)
     except ValueError as error:
         raise Refused("the content is not JSON") from error
     if not isinstance(events, list) or not 1 <= len(events) <= MAX_EVENTS:
         raise Refused(f"the content is not an array of 1 to {MAX_EVENTS} events")
     return batch_id, events
+
+
+def answer_key(key_text, sealed):
+    """The batch id in hex, and the key that only the batch's sender and the registry know."""
+    batch_id, _, key = unseal(read_key(key_text), sealed)
+    return batch_id, key
 
 
 def main(arguments):
@@ -102,7 +144,8 @@ def main(arguments):
     except Refused as error:
         print(f"{arguments[1]}: {error}", file=sys.stderr)
         return 1
-    print(f"batch {batch_id}: {len(events)} events", file=sys.stderr)
+    told = f"{len(events['probe'])} probed records" if isinstance(events, dict) else f"{len(events)} events"
+    print(f"batch {batch_id}: {told}", file=sys.stderr)
     json.dump(events, sys.stdout, indent=2, ensure_ascii=False)
     print()
     return 0

@@ -11,7 +11,7 @@ use outbox::{OutboxError, OutboxReader};
 use pseudonym::KeyRing;
 
 use super::{Failure, out};
-use crate::config::{LoadedConfig, SourceConfig};
+use crate::config::{LoadedConfig, ReceiptsMode, Schedule, SourceConfig};
 use crate::gateway::StartError;
 use crate::{daemon, gateway, sources};
 
@@ -41,7 +41,16 @@ pub(super) async fn check(arguments: &CheckArguments, path: &Path, clock: &dyn C
         }
         sections.push(section);
     };
-    found(section("config", |report| report.good(format!("{} can be read", path.display()))));
+    found(section("config", |report| {
+        report.good(format!("{} can be read", path.display()));
+        schedules(report, &loaded, &[("reconcile.schedule".to_owned(), &loaded.config.reconcile.schedule)]);
+        if loaded.config.registry.receipts == ReceiptsMode::Off {
+            report.warn(
+                "receipts are off: what the registry refuses is not known here",
+                "set receipts = \"required\" in [registry] if it sends receipts",
+            );
+        }
+    }));
     found(outbox_section(&loaded).await);
     let ring = gateway::read_ring(&loaded);
     found(section("keys", |report| match &ring {
@@ -83,9 +92,25 @@ async fn source(
         (Ok(_), None) => report.good("the section can be read"),
         (Err(error), _) => bad_start(report, &StartError::Source { name: name.to_owned(), error }),
     }
-    match daemon::verify_schedule(name, &config.schedule, loaded.config.time_zone.0) {
-        Ok(()) => report.good("the schedule can be read"),
-        Err(error) => report.error(error.to_string(), "or write { every-seconds = 60 }"),
+    let key = format!("source.{name}");
+    schedules(
+        report,
+        loaded,
+        &[
+            (format!("{key}.schedule"), &config.schedule),
+            (format!("{key}.sweep.schedule"), &config.sweep.schedule),
+        ],
+    );
+}
+
+fn schedules(report: &mut CheckReport, loaded: &LoadedConfig, all: &[(String, &Schedule)]) {
+    for (key, schedule) in all {
+        if let Err(error) = daemon::verify_schedule(key, schedule, loaded.config.time_zone.0) {
+            report.error(error.to_string(), "or write { every-seconds = 60 }, or \"never\"");
+        }
+    }
+    if report.worst() < Level::Error {
+        report.good(if all.len() == 1 { "the schedule can be read" } else { "the schedules can be read" });
     }
 }
 

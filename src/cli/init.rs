@@ -26,6 +26,9 @@ pub(super) struct InitArguments {
     /// The registry's public key (`cgpk1:…`); absent: to be filled in.
     #[arg(long)]
     registry_key: Option<String>,
+    /// The key the registry signs its receipts with (`cgrv1:…`); absent: to be filled in.
+    #[arg(long)]
+    receipt_key: Option<String>,
     /// The city's shared pseudonym keys, as `keys share` wrote them at another clinic; absent: new ones are made.
     #[arg(long)]
     join: Option<PathBuf>,
@@ -43,6 +46,10 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
     if let Some(key) = &arguments.registry_key {
         contract::PublicKey::from_text(key)
             .map_err(|error| Failure::Argument(format!("--registry-key: {error}")))?;
+    }
+    if let Some(key) = &arguments.receipt_key {
+        contract::ReceiptVerifier::from_text(key)
+            .map_err(|error| Failure::Argument(format!("--receipt-key: {error}")))?;
     }
     let folder = &arguments.folder;
     let config = folder.join("clinic-gateway.toml");
@@ -78,10 +85,15 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
         Kind::Sqlite => SQLITE,
         Kind::Fhir => FHIR,
     };
-    let head = match &arguments.registry_key {
-        Some(key) => HEAD.replace("cgpk1:PASTE-THE-KEY-OF-THE-REGISTRY", key),
-        None => HEAD.to_owned(),
-    };
+    let mut head = HEAD.to_owned();
+    for (placeholder, key) in [
+        ("cgpk1:PASTE-THE-KEY-OF-THE-REGISTRY", &arguments.registry_key),
+        ("cgrv1:PASTE-THE-RECEIPT-KEY-OF-THE-REGISTRY", &arguments.receipt_key),
+    ] {
+        if let Some(key) = key {
+            head = head.replace(placeholder, key);
+        }
+    }
     fs::write(&config, format!("{head}\n{source}")).map_err(cannot)?;
     out::say(format!("wrote {}", config.display()));
     out::say(format!("next: edit it, then run: clinic-gateway --config {} check", config.display()));

@@ -1,12 +1,16 @@
 //! The command line: what can be asked, and which exit code an answer has.
 
+mod ask;
 mod check;
 mod init;
 mod keys;
+mod letters;
 mod out;
 mod preview;
+mod reconcile;
 mod run;
 mod status;
+mod sweep;
 mod sync;
 
 use std::io::ErrorKind;
@@ -56,6 +60,15 @@ enum Command {
     Sync(sync::SyncArguments),
     /// Show how in sync each source is, what waits and what was refused.
     Status(status::StatusArguments),
+    /// Read all keys of a source now, so that what was deleted there is withdrawn.
+    Sweep(sweep::SweepArguments),
+    /// Permit the withdrawals that a sweep holds back because they are unusually many.
+    ConfirmWithdrawals(sweep::ConfirmArguments),
+    /// List, show, retry and discard what was refused.
+    #[command(subcommand)]
+    DeadLetters(letters::LettersCommand),
+    /// Ask the registry whether it holds what was sent, and send what differs again.
+    Reconcile(reconcile::ReconcileArguments),
     /// Make, show, share and rotate keys.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -108,6 +121,7 @@ impl From<OutboxError> for Failure {
 /// Reads the arguments, does what they say, and gives the process its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    fault::arm_from_environment();
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -149,7 +163,22 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Status(status) => status::status(&status, &load()?, clock.as_ref()).await,
         Command::Sync(sync) => sync::sync(&sync, &load()?, clock, stop_on_signal()?).await,
         Command::Run => run::run(&load()?, clock, stop_on_signal()?).await,
+        Command::Sweep(sweep) => sweep::sweep(&sweep, &desk(&load()?, clock)?).await,
+        Command::ConfirmWithdrawals(confirm) => sweep::confirm(&confirm, &desk(&load()?, clock)?).await,
+        Command::DeadLetters(command) => letters::letters(&command, &desk(&load()?, clock)?).await,
+        Command::Reconcile(reconcile) => reconcile::reconcile(&reconcile, &desk(&load()?, clock)?).await,
     }
+}
+
+fn desk(loaded: &LoadedConfig, clock: Arc<dyn Clock>) -> Result<ask::Desk<'_>, Failure> {
+    Ok(ask::Desk { loaded, clock, stop: stop_on_signal()? })
+}
+
+/// The running gateway has answered something else than was asked.
+fn unexpected() -> Failure {
+    Failure::Later(
+        "the answer is not one to this request: is the running gateway another version?".to_owned(),
+    )
 }
 
 /// What the operating system said, as a person would.

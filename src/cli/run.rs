@@ -21,7 +21,9 @@ pub(super) async fn run(
         gateway.close().await;
     }
     result.map_err(|error| match error {
-        DaemonError::Schedule(_) | DaemonError::Listen(_) => Failure::Change(error.to_string()),
+        DaemonError::Schedule(_) | DaemonError::Listen(_) | DaemonError::Receipts(_) => {
+            Failure::Change(error.to_string())
+        }
         DaemonError::EndedByItself => Failure::Later(error.to_string()),
     })
 }

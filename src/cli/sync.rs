@@ -15,7 +15,7 @@ use crate::config::LoadedConfig;
 use crate::gateway::Gateway;
 use crate::pull::Counters;
 use crate::run::FeedFailure;
-use crate::sync::{SyncReport, sync as sync_once};
+use crate::sync::{SyncOptions, SyncReport, sync as sync_once};
 
 #[derive(Debug, Args)]
 pub(super) struct SyncArguments {
@@ -24,6 +24,9 @@ pub(super) struct SyncArguments {
     /// Read everything again, not only what changed; unchanged records are not sent again.
     #[arg(long)]
     full: bool,
+    /// How long to wait at the end for the registry's receipts, in seconds.
+    #[arg(long, value_name = "SECONDS", env = "CLINIC_GATEWAY_WAIT_RECEIPTS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    wait_receipts: u64,
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
@@ -41,7 +44,12 @@ pub(super) async fn sync(
     let gateway = Gateway::open(loaded, clock, "sync").await?;
     let counters = Arc::new(Counters::default());
     let progress = progress(Arc::clone(&counters));
-    let result = sync_once(&gateway, &arguments.sources, arguments.full, &stop, &counters).await;
+    let options = SyncOptions {
+        only: arguments.sources.clone(),
+        full: arguments.full,
+        wait_receipts: Duration::from_secs(arguments.wait_receipts),
+    };
+    let result = sync_once(&gateway, &options, &stop, &counters).await;
     progress.abort();
     gateway.close().await;
     let report = result?;
@@ -122,6 +130,15 @@ fn tell(counters: &Counters, report: &SyncReport) {
         out::say(format!("{:<24} {count:>10}", name.replace('_', " ")));
     }
     out::say(format!("{:<24} {:>10}", "batches delivered", report.delivered));
+    for (name, count) in [
+        ("accepted by the registry", report.heard.accepted),
+        ("refused by the registry", report.heard.refused),
+        ("batches await a receipt", report.awaiting_receipt),
+    ] {
+        if count > 0 {
+            out::say(format!("{name:<24} {count:>10}"));
+        }
+    }
 }
 
 fn summary(counters: &Counters, report: &SyncReport) -> serde_json::Value {
@@ -129,6 +146,9 @@ fn summary(counters: &Counters, report: &SyncReport) -> serde_json::Value {
         rows(counters).into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
     summary.insert("batches_delivered".to_owned(), report.delivered.into());
     summary.insert("batches_waiting".to_owned(), report.waiting.into());
+    summary.insert("batches_awaiting_receipt".to_owned(), report.awaiting_receipt.into());
+    summary.insert("accepted_by_registry".to_owned(), report.heard.accepted.into());
+    summary.insert("refused_by_registry".to_owned(), report.heard.refused.into());
     summary.insert("queue_error".to_owned(), report.queue_error.clone().into());
     let failed = report.failed.iter().map(|(source, failure)| {
         serde_json::json!({ "source": source, "feed": failure.feed.as_str(), "code": failure.code(), "error": failure.error.to_string() })

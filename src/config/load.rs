@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 
 use settings::SettingsError;
 
-use super::{Config, Schedule};
+use super::schedule::MAX_EVERY_SECONDS;
+use super::{Config, OutboxConfig, ReceiptsMode, RegistryConfig, Schedule, SourceConfig};
 
 /// Largest page a source may be asked for.
 const MAX_PAGE_RECORDS: u32 = 10_000;
+
+/// Most receipt keys at once.
+const MAX_RECEIPT_KEYS: usize = 8;
 
 /// A configuration and where it came from; relative paths in it start from [`LoadedConfig::base`].
 #[derive(Debug)]
@@ -48,62 +52,113 @@ pub fn json_schema() -> serde_json::Value {
     schema.to_value()
 }
 
+type Wrong = (String, &'static str);
+
 fn verify(config: &Config, path: &Path) -> Result<(), SettingsError> {
-    let wrong = |what: String, help: &str| Err(settings::wrong(path, what, help));
-    if config.source.is_empty() {
-        return wrong("no [source.NAME] section".into(), "describe the clinic system that holds the records");
-    }
-    if contract::PublicKey::from_text(&config.registry.public_key).is_err() {
+    let checked = verify_registry(&config.registry)
+        .and_then(|()| verify_outbox(&config.outbox))
+        .and_then(|()| in_range("reconcile.schedule", &config.reconcile.schedule))
+        .and_then(|()| {
+            if config.source.is_empty() {
+                return wrong(
+                    "no [source.NAME] section",
+                    "describe the clinic system that holds the records",
+                );
+            }
+            config.source.iter().try_for_each(|(name, source)| verify_source(name, source))
+        });
+    checked.map_err(|(what, help)| settings::wrong(path, what, help))
+}
+
+fn wrong(what: impl Into<String>, help: &'static str) -> Result<(), Wrong> {
+    Err((what.into(), help))
+}
+
+fn verify_registry(registry: &RegistryConfig) -> Result<(), Wrong> {
+    if contract::PublicKey::from_text(&registry.public_key).is_err() {
         return wrong(
-            "registry.public_key is not a registry's public key".into(),
+            "registry.public_key is not a registry's public key",
             "it begins with cgpk1: and is printed by `city-registry keys public`",
         );
     }
-    if !(1..=contract::wire::MAX_EVENTS).contains(&config.outbox.batch_events) {
-        return wrong("outbox.batch_events must be 1 to 1000".into(), "250 is a good value");
+    if registry.receipts == ReceiptsMode::Required && registry.receipt_keys.is_empty() {
+        return wrong(
+            "registry.receipt_keys is missing, so no receipt could be told from a forged one",
+            "add the line `receipt_keys = [\"cgrv1:…\"]` that `city-registry keys public` prints; for a registry \
+             without receipts write `receipts = \"off\"`",
+        );
     }
-    if !(1..=1 << 20).contains(&config.outbox.max_mebibytes) {
-        return wrong("outbox.max_mebibytes must be 1 to 1048576".into(), "1024 is a good value");
+    if registry.receipt_keys.len() > MAX_RECEIPT_KEYS {
+        return wrong(
+            format!("registry.receipt_keys has more than {MAX_RECEIPT_KEYS} keys"),
+            "remove the keys that the registry uses no more",
+        );
     }
-    for (name, source) in &config.source {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if name.is_empty() || name.len() > 32 || !name.bytes().all(plain) {
+    for (place, key) in registry.receipt_keys.iter().enumerate() {
+        if contract::ReceiptVerifier::from_text(key).is_err() {
             return wrong(
-                format!(
-                    "source.{name}: the name may have lower-case letters, digits and hyphens, at most 32"
-                ),
-                "for instance [source.mis]",
+                format!("registry.receipt_keys: entry {} is not a registry's receipt key", place + 1),
+                "it begins with cgrv1: and is printed by `city-registry keys public`",
             );
         }
-        if !(1..=MAX_PAGE_RECORDS).contains(&source.page_records) {
-            return wrong(
-                format!("source.{name}.page_records must be 1 to {MAX_PAGE_RECORDS}"),
-                "1000 is a good value",
-            );
-        }
-        if let Schedule::EverySeconds(seconds) = source.schedule
-            && !(1..=86_400).contains(&seconds)
-        {
-            return wrong(
-                format!("source.{name}.schedule: every-seconds must be 1 to 86400"),
-                "for a longer pause write { cron = \"0 0 3 * * *\" }",
-            );
-        }
-        match source.connectors().as_slice() {
-            [_] => {}
-            [] => {
-                return wrong(
-                    format!("source.{name} has no connector section"),
-                    "add one of [source.NAME.postgres], .mysql, .sqlite, .fhir",
-                );
-            }
-            several => {
-                return wrong(
-                    format!("source.{name} has {} connector sections: {}", several.len(), several.join(", ")),
-                    "one source is one system: give each a [source.NAME] of its own",
-                );
-            }
-        }
+    }
+    if !(1..=86_400).contains(&registry.resend_after_seconds) {
+        return wrong("registry.resend_after_seconds must be 1 to 86400", "3600 is a good value");
     }
     Ok(())
+}
+
+fn verify_outbox(outbox: &OutboxConfig) -> Result<(), Wrong> {
+    if !(1..=contract::wire::MAX_EVENTS).contains(&outbox.batch_events) {
+        return wrong("outbox.batch_events must be 1 to 1000", "250 is a good value");
+    }
+    if !(1..=1 << 20).contains(&outbox.max_mebibytes) {
+        return wrong("outbox.max_mebibytes must be 1 to 1048576", "1024 is a good value");
+    }
+    Ok(())
+}
+
+fn verify_source(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.is_empty() || name.len() > 32 || !name.bytes().all(plain) {
+        return wrong(
+            format!("source.{name}: the name may have lower-case letters, digits and hyphens, at most 32"),
+            "for instance [source.mis]",
+        );
+    }
+    if !(1..=MAX_PAGE_RECORDS).contains(&source.page_records) {
+        return wrong(
+            format!("source.{name}.page_records must be 1 to {MAX_PAGE_RECORDS}"),
+            "1000 is a good value",
+        );
+    }
+    in_range(&format!("source.{name}.schedule"), &source.schedule)?;
+    in_range(&format!("source.{name}.sweep.schedule"), &source.sweep.schedule)?;
+    if source.sweep.max_withdrawn_percent > 100 {
+        return wrong(
+            format!("source.{name}.sweep.max_withdrawn_percent must be 0 to 100"),
+            "5 is a good value; 100 switches the safety catch off",
+        );
+    }
+    match source.connectors().as_slice() {
+        [_] => Ok(()),
+        [] => wrong(
+            format!("source.{name} has no connector section"),
+            "add one of [source.NAME.postgres], .mysql, .sqlite, .fhir",
+        ),
+        several => wrong(
+            format!("source.{name} has {} connector sections: {}", several.len(), several.join(", ")),
+            "one source is one system: give each a [source.NAME] of its own",
+        ),
+    }
+}
+
+fn in_range(key: &str, schedule: &Schedule) -> Result<(), Wrong> {
+    if schedule.is_in_range() {
+        return Ok(());
+    }
+    wrong(
+        format!("{key}: every-seconds must be 1 to {MAX_EVERY_SECONDS}"),
+        "for a longer pause write { cron = \"0 0 3 * * *\" }",
+    )
 }

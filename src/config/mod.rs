@@ -1,6 +1,8 @@
 //! The gateway's configuration file: its types, and what must hold between them.
 
 mod load;
+mod registry;
+mod schedule;
 mod source;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,9 @@ use serde::Deserialize;
 use telemetry::{ListenConfig, LogConfig};
 
 pub use load::{LoadedConfig, json_schema, load, load_unfinished};
-pub use source::{Schedule, SourceConfig};
+pub use registry::{ReceiptsMode, ReconcileConfig, RegistryConfig};
+pub use schedule::Schedule;
+pub use source::{SourceConfig, SweepConfig};
 
 /// The whole file. Unknown keys are refused.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -32,6 +36,9 @@ pub struct Config {
     /// The gateway's state on disk.
     #[serde(default)]
     pub outbox: OutboxConfig,
+    /// When what the registry holds is compared with what was sent.
+    #[serde(default)]
+    pub reconcile: ReconcileConfig,
     /// The clinic's systems, by a name of your own (lower-case letters, digits, hyphens; it never leaves the clinic).
     pub source: BTreeMap<String, SourceConfig>,
     /// Logs.
@@ -70,15 +77,6 @@ impl From<SuiteName> for contract::Suite {
             SuiteName::HmacStreebog => Self::HmacStreebog,
         }
     }
-}
-
-/// The `[registry]` section.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RegistryConfig {
-    /// The registry's public key (`cgpk1:…`), as `city-registry keys public` prints it. Only its holder can read a
-    /// batch: have it confirmed over a second channel.
-    pub public_key: String,
 }
 
 /// The `[outbox]` section.

@@ -5,6 +5,8 @@ use pseudonym::PolicyConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Schedule;
+
 /// A `[source.NAME]` section; exactly one of the connector sections must be there.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -15,6 +17,9 @@ pub struct SourceConfig {
     /// Most records in one page, 1 to 10000; memory use grows with it.
     #[serde(default = "default_page_records", skip_serializing)]
     pub page_records: u32,
+    /// When its keys are swept, and how much may be withdrawn unasked.
+    #[serde(default, skip_serializing)]
+    pub sweep: SweepConfig,
     /// How local codes are read and how far dates are generalised.
     #[serde(default)]
     pub policy: PolicyConfig,
@@ -34,19 +39,26 @@ const fn default_page_records() -> u32 {
     1000
 }
 
-/// When a source is pulled; runs of one source never overlap, and a tick during a run is not piled up.
+/// The `[source.NAME.sweep]` section: all keys are read, so that what was deleted at the source is withdrawn, and what
+/// its change stamps did not tell is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Schedule {
-    /// `{ every-seconds = 60 }`: this many seconds after the program's start, and again (1 to 86400).
-    EverySeconds(u64),
-    /// `{ cron = "0 */5 * * * *" }`: second, minute, hour, day of month, month, day of week, in `time_zone`.
-    Cron(String),
+#[serde(default, deny_unknown_fields)]
+pub struct SweepConfig {
+    /// When; every night by default. A sweep follows the next pull that reaches its end.
+    pub schedule: Schedule,
+    /// A sweep that would withdraw more of a feed than this share stops and asks, 0 to 100.
+    pub max_withdrawn_percent: u8,
+    /// So few may always be withdrawn, whatever share they are.
+    pub always_allowed: u32,
 }
 
-impl Default for Schedule {
+impl Default for SweepConfig {
     fn default() -> Self {
-        Self::EverySeconds(60)
+        Self {
+            schedule: Schedule::Cron("0 30 2 * * *".to_owned()),
+            max_withdrawn_percent: 5,
+            always_allowed: 10,
+        }
     }
 }
 

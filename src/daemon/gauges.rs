@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use broker::State;
 use chrono::{DateTime, Utc};
-use outbox::{OutboxError, Status};
+use outbox::{FeedStatus, OutboxError, Status};
 use telemetry::http::Health;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,7 @@ pub async fn gauge_loop(gateway: Arc<Gateway>, health: Health, stop: Cancellatio
             if let Ok(status) = &status {
                 gauges.set(status, gateway.clock.now());
             }
+            set_reconciliations(&gateway).await;
         }
         set_state(gateway.publisher.state());
         match not_ready(&gauges, gateway.publisher.state()) {
@@ -76,7 +77,13 @@ impl Gauges {
         metrics::gauge!("gateway_outbox_pending_bytes").set(status.backlog.bytes as f64);
         metrics::gauge!("gateway_outbox_oldest_pending_seconds")
             .set(status.backlog.oldest_at.map_or(0.0, |oldest| (now - oldest).num_seconds().max(0) as f64));
+        metrics::gauge!("gateway_batches_awaiting_receipt")
+            .set(status.backlog.awaiting_receipt_batches as f64);
+        metrics::gauge!("gateway_batches_unreadable_at_registry")
+            .set(status.backlog.unreadable_batches as f64);
+        metrics::gauge!("gateway_generation").set(f64::from(status.generation));
         for feed in &status.feeds {
+            set_sweep(feed, now);
             metrics::gauge!("gateway_pull_consecutive_failures", "source" => feed.source.clone(), "feed" => feed.feed.clone())
                 .set(f64::from(feed.consecutive_failures));
         }
@@ -90,6 +97,38 @@ impl Gauges {
         }
         for labels in &gone {
             set_dead_letters(labels, 0.0);
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; the counts fit its 53 bits")]
+fn set_sweep(feed: &FeedStatus, now: DateTime<Utc>) {
+    let Some(sweep) = &feed.sweep else { return };
+    let labels = [("source", feed.source.clone()), ("feed", feed.feed.clone())];
+    metrics::gauge!("gateway_sweep_held_records", &labels).set(sweep.held.unwrap_or(0) as f64);
+    metrics::gauge!("gateway_sweep_running", &labels).set(f64::from(u8::from(sweep.pass.is_some())));
+    if let Some(finished_at) = sweep.finished_at {
+        metrics::gauge!("gateway_sweep_age_seconds", &labels)
+            .set((now - finished_at).num_seconds().max(0) as f64);
+    }
+}
+
+/// The last comparison with the registry; an empty `source` stands for all.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; the counts fit its 53 bits")]
+async fn set_reconciliations(gateway: &Gateway) {
+    let names = std::iter::once(None).chain(gateway.sources.iter().map(|source| Some(source.name.as_str())));
+    for name in names {
+        let Ok(Some(report)) = gateway.outbox.reader().last_reconciliation(name).await else { continue };
+        let source = name.unwrap_or_default();
+        for (result, count) in [
+            ("equal", report.equal),
+            ("missing", report.missing),
+            ("stale", report.stale),
+            ("extra", report.extra),
+            ("conflicting", report.conflicting),
+        ] {
+            metrics::gauge!("gateway_reconcile_records", "source" => source.to_owned(), "result" => result)
+                .set(count as f64);
         }
     }
 }

@@ -1,20 +1,27 @@
-//! `clinic-gateway run`: triggers, one worker a source, one publisher, gauges, and an orderly end.
+//! `clinic-gateway run`: triggers, one worker a source, one publisher, receipts, requests, gauges, and an orderly end.
 
 mod gauges;
 mod publisher;
+mod receipts;
+mod requests;
 mod schedule;
 mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use broker::BrokerError;
 use telemetry::http::{Endpoint, Health, ListenError};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
+use crate::receipts::Receipts;
+use crate::requests::note_removed;
 use telemetry::ListenConfig;
 
+use schedule::{Plan, Ticking};
 pub use schedule::{ScheduleError, verify as verify_schedule};
 
 /// How long the end may take: the page in hand is committed, what is ready is published.
@@ -29,6 +36,9 @@ pub enum DaemonError {
     /// The metrics endpoint cannot be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Receipts cannot be subscribed to.
+    #[error("queue: {0}")]
+    Receipts(#[from] BrokerError),
     /// A bug: one of the loops ended without being asked to.
     #[error("internal error: a part of the program ended by itself; start it again, nothing is lost")]
     EndedByItself,
@@ -50,8 +60,14 @@ pub async fn run(
         }
         None => None,
     };
-    let (ticking, queues) = schedule::plan(&gateway.sources, gateway.time_zone, Arc::clone(&gateway.clock))?;
+    let reconcile_due = Arc::new(Notify::new());
+    let plans = plans(&gateway, &reconcile_due);
+    let ticking = Ticking::new(plans, gateway.time_zone, Arc::clone(&gateway.clock))?;
+    let receipts = Receipts::subscribe(&gateway)?;
 
+    if let Err(error) = note_removed(&gateway).await {
+        tracing::warn!(event = "removed-sources-unknown", %error);
+    }
     let mut tasks = JoinSet::new();
     // The publisher and the endpoint outlive the workers, so that what was pulled last still leaves.
     let stop_publishing = CancellationToken::new();
@@ -60,12 +76,20 @@ pub async fn run(
         tracing::info!(event = "endpoint-open", address, "metrics and health are served");
         tasks.spawn(endpoint.serve(stop_publishing.clone().cancelled_owned()));
     }
+    let heard = receipts.is_some();
+    if let Some(receipts) = receipts {
+        tasks.spawn(receipts::receipts_loop(Arc::clone(&gateway), receipts, stop_publishing.clone()));
+    }
     tasks.spawn(publisher::publish_loop(Arc::clone(&gateway), stop_publishing.clone()));
     tasks.spawn(gauges::gauge_loop(Arc::clone(&gateway), health, stop_publishing.clone()));
     let mut workers = JoinSet::new();
     workers.spawn(ticking.run(stop.clone()));
-    for (source, trigger) in gateway.sources.iter().zip(queues) {
-        workers.spawn(worker::work(Arc::clone(&gateway), Arc::clone(source), trigger, stop.clone()));
+    workers.spawn(requests::request_loop(Arc::clone(&gateway), stop.clone()));
+    if heard {
+        workers.spawn(requests::reconcile_loop(Arc::clone(&gateway), reconcile_due, stop.clone()));
+    }
+    for source in &gateway.sources {
+        workers.spawn(worker::work(Arc::clone(&gateway), Arc::clone(source), stop.clone()));
     }
     let (sources, version) = (gateway.sources.len(), env!("CARGO_PKG_VERSION"));
     tracing::info!(event = "started", sources, version, "the gateway is running");
@@ -85,6 +109,37 @@ pub async fn run(
     );
     drain(&gateway, workers, tasks, &stop_publishing).await;
     if by_itself { Err(DaemonError::EndedByItself) } else { Ok(()) }
+}
+
+/// Every schedule of the configuration, and what it rings.
+fn plans(gateway: &Gateway, reconcile_due: &Arc<Notify>) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for source in &gateway.sources {
+        let (pulled, swept) = (Arc::clone(source), Arc::clone(source));
+        plans.push(Plan {
+            key: format!("source.{}.schedule", source.name),
+            schedule: source.schedule.clone(),
+            at_start: true,
+            due: Arc::new(move || pulled.wake.notify_one()),
+        });
+        plans.push(Plan {
+            key: format!("source.{}.sweep.schedule", source.name),
+            schedule: source.sweep.schedule.clone(),
+            at_start: false,
+            due: Arc::new(move || {
+                swept.request_sweep();
+                swept.wake.notify_one();
+            }),
+        });
+    }
+    let rung = Arc::clone(reconcile_due);
+    plans.push(Plan {
+        key: "reconcile.schedule".to_owned(),
+        schedule: gateway.reconcile.schedule.clone(),
+        at_start: false,
+        due: Arc::new(move || rung.notify_one()),
+    });
+    plans
 }
 
 async fn drain(

@@ -1,13 +1,15 @@
-//! The publishing loop: rung by commits, slowed by failures, drained at the end.
+//! The publishing loop: rung by commits, held back by the queue's circuit breaker, drained at the end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use broker::State;
+use circuit::Permit;
 use tokio_util::sync::CancellationToken;
 
+use crate::circuits::{QUEUE, QUEUE_NAME};
 use crate::gateway::Gateway;
-use crate::publish::{Published, publish_once};
+use crate::publish::{Published, publish_once, publish_probe};
 
 /// How often the outbox is looked at without being rung: retries fall due by themselves.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -16,17 +18,24 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub async fn publish_loop(gateway: Arc<Gateway>, stop: CancellationToken) {
     let mut failing = false;
     loop {
-        let published = tokio::select! {
-            published = step(&gateway, &mut failing) => published,
-            () = hopeless(&gateway, &stop) => return,
+        let permit = gateway.circuits.permit(QUEUE_NAME, QUEUE, gateway.clock.elapsed());
+        let pause = match permit {
+            Permit::Open { wait } => Some(wait),
+            Permit::Closed | Permit::Probe => {
+                let published = tokio::select! {
+                    published = step(&gateway, permit == Permit::Probe, &mut failing) => published,
+                    () = hopeless(&gateway, &stop) => return,
+                };
+                if published.delivered > 0 && published.failed == 0 && !stop.is_cancelled() {
+                    continue;
+                }
+                (published.failed > 0).then_some(LOOK_AGAIN)
+            }
         };
-        if published.delivered > 0 && published.failed == 0 && !stop.is_cancelled() {
-            continue;
-        }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = gateway.batches_waiting.notified(), if published.failed == 0 => {}
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = gateway.batches_waiting.notified(), if pause.is_none() => {}
+            () = tokio::time::sleep(pause.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)) => {}
         }
     }
 }
@@ -35,7 +44,7 @@ pub async fn publish_loop(gateway: Arc<Gateway>, stop: CancellationToken) {
 pub async fn drain(gateway: &Gateway) {
     let mut failing = false;
     while !takes_nothing(gateway) {
-        let published = step(gateway, &mut failing).await;
+        let published = step(gateway, false, &mut failing).await;
         if published.delivered == 0 || published.failed > 0 {
             return;
         }
@@ -55,12 +64,21 @@ async fn hopeless(gateway: &Gateway, stop: &CancellationToken) {
     }
 }
 
-/// One step; a change between working and failing is logged once.
-async fn step(gateway: &Gateway, failing: &mut bool) -> Published {
-    let published = match publish_once(gateway).await {
-        Ok(published) => published,
-        Err(error) => Published { failed: 1, error: Some(error.to_string()), ..Published::default() },
-    };
+/// One step; a change between working and failing is logged once. A step that delivers anything closes the circuit: a
+/// single batch that the queue refuses must not hold up the others.
+async fn step(gateway: &Gateway, probe: bool, failing: &mut bool) -> Published {
+    let result = if probe { publish_probe(gateway).await } else { publish_once(gateway).await };
+    let queue_failed = result.as_ref().is_ok_and(|published| published.failed > 0);
+    let published = result.unwrap_or_else(|error| Published {
+        failed: 1,
+        error: Some(error.to_string()),
+        ..Published::default()
+    });
+    if queue_failed && published.delivered == 0 {
+        gateway.circuits.failure(QUEUE_NAME, QUEUE, gateway.clock.elapsed());
+    } else {
+        gateway.circuits.success(QUEUE_NAME, QUEUE);
+    }
     if published.failed > 0 && !*failing {
         let error = published.error.as_deref().unwrap_or_default();
         tracing::warn!(event = "publish-failed", error, "batches wait in the outbox and are tried again");

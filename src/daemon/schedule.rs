@@ -1,41 +1,47 @@
-//! tokio-cron-scheduler as a trigger only: a tick puts a token into its source's queue of one, and is dropped when one
-//! lies there already. So runs never overlap, pile up or get abandoned; the worker behind the queue does the work.
+//! tokio-cron-scheduler as a trigger only: a tick rings a bell that keeps one ring. So runs never overlap, pile up or get
+//! abandoned; the worker behind the bell does the work.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock, SystemClock};
-use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Schedule;
-use crate::sources::Source;
 
 /// A schedule that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleError {
     /// Not a cron expression.
     #[error(
-        "source.{name}.schedule: not a cron expression of six fields (second minute hour day month weekday), for instance \"0 */5 * * * *\""
+        "{key}: not a cron expression of six fields (second minute hour day month weekday), for instance \"0 */5 * * * *\""
     )]
     Cron {
-        /// The source.
-        name: String,
+        /// Where it stands in the configuration.
+        key: String,
     },
     /// The scheduler itself.
     #[error("the scheduler could not be started")]
     Scheduler,
 }
 
-/// A source's schedule and the near end of its queue.
-struct Plan {
-    name: String,
-    schedule: Schedule,
-    trigger: mpsc::Sender<()>,
+/// What falls due; must not block.
+pub type Due = Arc<dyn Fn() + Send + Sync>;
+
+/// One schedule and what it makes due.
+pub struct Plan {
+    /// Where it stands in the configuration.
+    pub key: String,
+    /// When.
+    pub schedule: Schedule,
+    /// Whether it is due at the program's start as well.
+    pub at_start: bool,
+    /// What falls due.
+    pub due: Due,
 }
 
-/// The ticking of every source.
+/// The ticking of every schedule.
 pub struct Ticking {
     plans: Vec<Plan>,
     time_zone: chrono_tz::Tz,
@@ -45,30 +51,28 @@ pub struct Ticking {
 /// How often the wall clock is looked at.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Reads every schedule; gives the ticking and, in the order of the sources, the far ends of their queues of one. Each
-/// source is due at once.
-pub fn plan(
-    sources: &[Arc<Source>],
-    time_zone: chrono_tz::Tz,
-    clock: Arc<dyn Clock>,
-) -> Result<(Ticking, Vec<mpsc::Receiver<()>>), ScheduleError> {
-    let (mut plans, mut queues) = (Vec::new(), Vec::new());
-    for source in sources {
-        verify(&source.name, &source.schedule, time_zone)?;
-        let (trigger, queue) = mpsc::channel(1);
-        plans.push(Plan { name: source.name.clone(), schedule: source.schedule.clone(), trigger });
-        queues.push(queue);
-    }
-    Ok((Ticking { plans, time_zone, clock }, queues))
-}
-
 impl Ticking {
+    /// Reads every schedule.
+    ///
+    /// # Errors
+    /// [`ScheduleError::Cron`].
+    pub fn new(
+        plans: Vec<Plan>,
+        time_zone: chrono_tz::Tz,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ScheduleError> {
+        for plan in &plans {
+            verify(&plan.key, &plan.schedule, time_zone)?;
+        }
+        Ok(Self { plans, time_zone, clock })
+    }
+
     /// Ticks until `stop`. The scheduler remembers when it last fired by the wall clock and stands still for as long as
     /// that clock was set back, so it is begun anew when that happens.
     pub async fn run(self, stop: CancellationToken) {
         loop {
-            for plan in &self.plans {
-                due(&plan.trigger);
+            for plan in self.plans.iter().filter(|plan| plan.at_start && plan.schedule != Schedule::Never) {
+                (plan.due)();
             }
             let scheduler = match self.begin().await {
                 Ok(scheduler) => Some(scheduler),
@@ -92,9 +96,9 @@ impl Ticking {
     async fn begin(&self) -> Result<JobScheduler, ScheduleError> {
         let scheduler = JobScheduler::new().await.map_err(|_| ScheduleError::Scheduler)?;
         for plan in &self.plans {
-            let cron = || ScheduleError::Cron { name: plan.name.clone() };
-            let job =
-                job(&plan.schedule, self.time_zone, plan.trigger.clone(), &self.clock).map_err(|_| cron())?;
+            let cron = || ScheduleError::Cron { key: plan.key.clone() };
+            let job = job(&plan.schedule, self.time_zone, Arc::clone(&plan.due), &self.clock);
+            let Some(job) = job.map_err(|_| cron())? else { continue };
             scheduler.add(job).await.map_err(|_| ScheduleError::Scheduler)?;
         }
         scheduler.start().await.map_err(|_| ScheduleError::Scheduler)?;
@@ -147,40 +151,40 @@ impl Period {
     }
 }
 
-/// Full means a run is due already; closed means the worker has gone.
-fn due(trigger: &mpsc::Sender<()>) {
-    let _dropped_tick = trigger.try_send(());
-}
-
-/// Whether the scheduler can read it.
-pub fn verify(name: &str, schedule: &Schedule, time_zone: chrono_tz::Tz) -> Result<(), ScheduleError> {
-    let (trigger, _queue) = mpsc::channel(1);
+/// Whether the scheduler can read it. `key` is where it stands in the configuration.
+pub fn verify(key: &str, schedule: &Schedule, time_zone: chrono_tz::Tz) -> Result<(), ScheduleError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    job(schedule, time_zone, trigger, &clock)
+    job(schedule, time_zone, Arc::new(|| {}), &clock)
         .map(drop)
-        .map_err(|_| ScheduleError::Cron { name: name.to_owned() })
+        .map_err(|_| ScheduleError::Cron { key: key.to_owned() })
 }
 
+/// `None` for what is never due.
 fn job(
     schedule: &Schedule,
     time_zone: chrono_tz::Tz,
-    trigger: mpsc::Sender<()>,
+    due: Due,
     clock: &Arc<dyn Clock>,
-) -> Result<Job, JobSchedulerError> {
+) -> Result<Option<Job>, JobSchedulerError> {
     match schedule {
+        Schedule::Never => Ok(None),
         Schedule::EverySeconds(seconds) => {
             let clock = Arc::clone(clock);
             let mut period = Period { every: Duration::from_secs(*seconds), last: clock.elapsed() };
-            Job::new("* * * * * *", move |_, _| {
+            let job = Job::new("* * * * * *", move |_, _| {
                 if period.has_passed(clock.elapsed()) {
-                    due(&trigger);
+                    due();
                 }
-            })
+            });
+            job.map(Some)
         }
-        Schedule::Cron(expression) => Job::new_async_tz(expression.as_str(), time_zone, move |_, _| {
-            due(&trigger);
-            Box::pin(std::future::ready(()))
-        }),
+        Schedule::Cron(expression) => {
+            let job = Job::new_async_tz(expression.as_str(), time_zone, move |_, _| {
+                due();
+                Box::pin(std::future::ready(()))
+            });
+            job.map(Some)
+        }
     }
 }
 
@@ -200,10 +204,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_cron_expression_is_told_with_the_source() {
+    async fn what_is_no_cron_expression_is_told_with_its_place() {
         let wrong = Schedule::Cron("every monday".to_owned());
-        let told = verify("mis", &wrong, chrono_tz::UTC).expect_err("this is no cron expression").to_string();
+        let told = verify("source.mis.schedule", &wrong, chrono_tz::UTC)
+            .expect_err("this is no cron expression")
+            .to_string();
         assert!(told.contains("source.mis.schedule") && told.contains("*/5"), "{told}");
-        assert!(verify("mis", &Schedule::Cron("0 0 3 * * *".to_owned()), chrono_tz::Europe::Moscow).is_ok());
+        for right in [Schedule::Cron("0 0 3 * * *".to_owned()), Schedule::Never] {
+            assert!(verify("source.mis.schedule", &right, chrono_tz::Europe::Moscow).is_ok());
+        }
     }
 }

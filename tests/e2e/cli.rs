@@ -15,6 +15,7 @@ use crate::support::{
 
 const KINDS: [&str; 4] = ["postgres", "mysql", "sqlite", "fhir"];
 const PLACEHOLDER: &str = "cgpk1:PASTE-THE-KEY-OF-THE-REGISTRY";
+const RECEIPT_PLACEHOLDER: &str = "cgrv1:PASTE-THE-RECEIPT-KEY-OF-THE-REGISTRY";
 
 /// The gateway's program in a folder, without a configuration named.
 fn gateway(folder: &Path, arguments: &[&str]) -> Output {
@@ -24,13 +25,13 @@ fn gateway(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 /// Everything that was printed.
-fn words(output: &Output) -> String {
+pub fn words(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// Asserts the exit code and that all of `phrases` were said; returns everything that was printed.
 #[track_caller]
-fn told(output: &Output, code: i32, phrases: &[&str]) -> String {
+pub fn told(output: &Output, code: i32, phrases: &[&str]) -> String {
     let words = words(output);
     assert_eq!(output.status.code(), Some(code), "exit code; it said:\n{words}");
     for phrase in phrases {
@@ -41,7 +42,7 @@ fn told(output: &Output, code: i32, phrases: &[&str]) -> String {
 }
 
 #[track_caller]
-fn json(output: &Output) -> Value {
+pub fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error} in:\n{}", words(output)))
 }
 
@@ -51,6 +52,15 @@ fn mode(path: &Path) -> u32 {
 
 fn public_key() -> String {
     contract::PrivateKey::generate().public().to_text()
+}
+
+fn receipt_key() -> String {
+    contract::ReceiptSigner::generate().verifier().to_text()
+}
+
+/// The text with both keys of a registry filled in.
+fn filled(text: &str) -> String {
+    text.replace(PLACEHOLDER, &public_key()).replace(RECEIPT_PLACEHOLDER, &receipt_key())
 }
 
 #[test]
@@ -67,8 +77,14 @@ fn a_new_folder_lacks_only_what_a_person_must_fill_in() {
         told(&gateway(folder.path(), &["init", kind]), 78, &["exists already"]);
 
         let text = fs::read_to_string(made.join("clinic-gateway.toml")).expect("the file is text");
-        let filled = text.replace(PLACEHOLDER, &public_key());
-        fs::write(made.join("clinic-gateway.toml"), filled).expect("the key is filled in");
+        let half = text.replace(PLACEHOLDER, &public_key());
+        fs::write(made.join("clinic-gateway.toml"), half).expect("one key is filled in");
+        told(
+            &gateway(&made, &["check"]),
+            78,
+            &["registry.receipt_keys", "cgrv1:", "city-registry keys public"],
+        );
+        fs::write(made.join("clinic-gateway.toml"), filled(&text)).expect("both keys are filled in");
         let checked = gateway(&made, &["check", "--offline"]);
         match kind {
             "sqlite" => told(&checked, 0, &["source mis"]),
@@ -78,7 +94,9 @@ fn a_new_folder_lacks_only_what_a_person_must_fill_in() {
     }
     let key = public_key();
     told(&gateway(folder.path(), &["init", "x", "--registry-key", "cgpk1:no"]), 2, &["--registry-key"]);
-    told(&gateway(folder.path(), &["init", "x", "--source", "sqlite", "--registry-key", &key]), 0, &[]);
+    told(&gateway(folder.path(), &["init", "x", "--receipt-key", "cgrv1:no"]), 2, &["--receipt-key"]);
+    let keys = ["--registry-key", &key, "--receipt-key", &receipt_key()];
+    told(&gateway(folder.path(), &[&["init", "x", "--source", "sqlite"], &keys[..]].concat()), 0, &[]);
     told(&gateway(&folder.path().join("x"), &["check", "--offline"]), 0, &[]);
 }
 
@@ -99,7 +117,7 @@ fn every_example_loads_and_fits_the_printed_schema() {
     }
     assert!(files.len() >= 7, "{files:?}");
     for file in files {
-        let text = fs::read_to_string(&file).expect("text").replace(PLACEHOLDER, &public_key());
+        let text = filled(&fs::read_to_string(&file).expect("text"));
         let copy = folder.path().join("copy.toml");
         fs::write(&copy, &text).expect("the copy is written");
         config::load(&copy).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -136,6 +154,18 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_what_to_write() {
         ("{ file = \"keys\" }", "{ file = \"nokeys\" }", ["nokeys", "no such file"]),
         ("{ file = \"keys\" }", "{ env = \"CG_NOT_SET\" }", ["CG_NOT_SET", "not set"]),
         ("cgpk1:", "cgpk1:x", ["registry.public_key", "city-registry keys public"]),
+        ("[\"cgrv1:", "[\"cgrv1:x", ["receipt_keys: entry 1", "city-registry keys public"]),
+        ("receipt_keys", "resend_after_seconds = 1\n#", ["receipt_keys is missing", "receipts = \"off\""]),
+        (
+            "every-seconds = 60 }",
+            "every-seconds = 60 }\nsweep = { max_withdrawn_percent = 101 }",
+            ["sweep.max_withdrawn_percent", "0 to 100"],
+        ),
+        (
+            "[registry]",
+            "[reconcile]\nschedule = { cron = \"x\" }\n[registry]",
+            ["reconcile.schedule: not a cron", "never"],
+        ),
         ("[registry]", "[log]\nfilter = \"a=b=c\"\n[registry]", ["log.filter", "info"]),
         ("[source.mis]", "[source.MIS]", ["source.MIS", "lower-case"]),
         ("port = 1", password, ["how a secret is named", "{ file = "]),
@@ -203,15 +233,15 @@ fn keys_are_made_shared_rotated_and_retired_and_never_shown() {
 }
 
 /// A PostgreSQL with the example MIS, a clinic that reads it, and a registry; a directory between them.
-struct World {
-    server: Postgres,
-    city: City,
-    clinic: Clinic,
-    registry: std::path::PathBuf,
+pub struct World {
+    pub server: Postgres,
+    pub city: City,
+    pub clinic: Clinic,
+    pub registry: std::path::PathBuf,
 }
 
 impl World {
-    async fn new(extra: &str) -> Self {
+    pub async fn new(extra: &str) -> Self {
         let server = Postgres::start().await.expect("a clinic's PostgreSQL");
         server.create_database("mis").await.expect("the MIS database");
         server.psql("mis", MIS).await.expect("the MIS schema and rows");
@@ -222,13 +252,13 @@ impl World {
         Self { server, city, clinic, registry }
     }
 
-    fn edit(&self, from: &str, to: &str) {
+    pub fn edit(&self, from: &str, to: &str) {
         let text = fs::read_to_string(self.clinic.config_path()).expect("text");
         assert!(text.contains(from), "{from}");
         fs::write(self.clinic.config_path(), text.replacen(from, to, 1)).expect("the file is edited");
     }
 
-    fn registry(&self, arguments: &[&str]) -> Output {
+    pub fn registry(&self, arguments: &[&str]) -> Output {
         registry_command(&self.registry, arguments).output().expect("city-registry starts")
     }
 }
@@ -363,15 +393,17 @@ const MANY: &str =
 async fn a_full_outbox_pauses_pulling_and_loses_nothing() {
     let world = World::new("[outbox]\nmax_mebibytes = 1\n").await;
     world.server.psql("mis", MANY).await.expect("many rows");
-    let queue = world.city.folder.path().join("queue");
     // A full queue directory: batches stay in the outbox.
     world.edit("[queue.directory]\n", "[queue.directory]\nmax_batches = 1\n");
     let said = told(&world.clinic.program(&["sync"]), 1, &["the outbox is full", "max_batches is 1"]);
     assert!(!said.contains(" wait in the outbox: they are not due yet"), "{said}");
     world.edit("max_batches = 1\n", "");
-    told(&world.clinic.program(&["sync"]), 0, &["new"]);
-    assert!(queue.join("incoming").read_dir().expect("the queue").count() > 100);
-    told(&world.registry(&["run", "--drain"]), 0, &["applied"]);
+    told(&world.clinic.program(&["status"]), 0, &["paused: outbox full"]);
+    // What waits for receipts takes room as well: only with a registry that answers there is enough.
+    told(&world.clinic.program(&["sync"]), 1, &["the outbox is full", "await a receipt"]);
+    let mut registry = world.registry_daemon();
+    told(&world.clinic.program(&["sync", "--wait-receipts", "120"]), 0, &["new", "pulling goes on"]);
+    assert_eq!(registry.terminate().await, Some(0), "{}", registry.log());
     let stats = json(&world.registry(&["show", "--stats", "--json"]));
     assert_eq!(stats["asserted"]["vaccination"], 5 + 39001, "{stats}");
 }

@@ -3,7 +3,13 @@
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod daemon;
+#[cfg(test)]
+mod disk_full;
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod imports;
 #[cfg(test)]
@@ -11,11 +17,19 @@ mod kill;
 #[cfg(test)]
 mod leak;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
+mod outage;
+#[cfg(test)]
 mod outside;
+#[cfg(test)]
+mod plant;
 #[cfg(test)]
 mod python;
 #[cfg(test)]
 mod settings;
+#[cfg(test)]
+mod shots;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -38,6 +38,9 @@ const INSTITUTION: &[(&str, &str)] = &[
     ("a table's name", "прививка"),
 ];
 
+/// How a message of receipts begins.
+const RECEIPTS: &[u8] = b"CGR1";
+
 /// The clinic's own function warns about a patient, number and all, each time the gateway reads a row.
 const GRUMBLE: &str = "CREATE FUNCTION grumble(n text) RETURNS text LANGUAGE plpgsql AS
     $$ BEGIN RAISE WARNING 'an odd SNILS: %', n; RETURN n; END $$";
@@ -48,7 +51,7 @@ async fn nothing_that_tells_who_or_where_rests_or_travels_outside() {
     world.clinic.psql("mis", GRUMBLE).await.expect("the clinic's function is made");
     let wire = TcpProxy::start(world.broker.port()).await.expect("a proxy before the broker");
     wire.cut();
-    let listen = testbed::ports::free_port();
+    let (listen, queue) = (testbed::ports::free_port(), amqp_queue(world.broker.port()));
     let sources =
         format!("{}\n{}", fsb_source(world.clinic.port(), "mis"), fhir_source(&world.fhir.base_url()))
             .replace("[source.mis", "[source.fsb-canary-polyclinic")
@@ -72,11 +75,17 @@ async fn nothing_that_tells_who_or_where_rests_or_travels_outside() {
     until(listen, |metrics| value(metrics, "gateway_outbox_pending_batches") >= 5.0).await;
     let mut hits: Vec<Hit> = scan_folder(&[&people], &state, Some(b"CGB1"));
     wire.restore();
-    let metrics = until(listen, |metrics| {
-        value(metrics, "gateway_outbox_pending_batches") == 0.0
+    until(listen, |metrics| {
+        value(metrics, "gateway_receipts_connected") == 1.0
+            && value(metrics, "gateway_outbox_pending_batches") == 0.0
             && value(metrics, "gateway_batches_total{outcome=\"delivered\"}") >= 5.0
     })
     .await;
+    // The registry's receipts come back the same way, and so do its answers to probes that another process asks for.
+    let mut log = world.drain(&queue);
+    let metrics =
+        until(listen, |metrics| value(metrics, "gateway_receipts_total{outcome=\"settled\"}") >= 5.0).await;
+    hits.extend(reconcile_beside_the_daemon(&world, &clinic, &queue, &people, &mut log).await);
     assert_eq!(daemon.terminate().await, Some(0), "{}", daemon.log());
     world.broker.settle().await.expect("the broker writes what it has");
 
@@ -86,14 +95,53 @@ async fn nothing_that_tells_who_or_where_rests_or_travels_outside() {
     let recorded = wire.recorded();
     assert!(contains(&recorded.to_server, b"CGB1"), "the batches themselves were recorded");
     hits.extend(scan(&both, "what the gateway sent to the broker", &recorded.to_server));
+    assert!(contains(&recorded.to_client, RECEIPTS), "receipts were recorded");
+    hits.extend(scan(&both, "what the broker sent to the gateway, receipts and all", &recorded.to_client));
     hits.extend(scan_folder(&both, &world.broker.data_dir(), Some(b"CGB1")));
-    let log = world.drain(&amqp_queue(world.broker.port()));
     hits.extend(scan(&both, "the registry's log", &log));
     let reader = world.city.reader(&world.store).await;
     assert_eq!(sorted(&content(&reader).await), sorted(&expected(&first_content())));
     world.registry.psql("city", "CHECKPOINT").await.expect("everything is on the registry's disk");
     hits.extend(scan_folder(&both, world.registry.data_dir(), Some(b"sputnik-light")));
     assert!(hits.is_empty(), "{hits:#?}");
+}
+
+/// What two commands print while the daemon works for them, and what the registry logs meanwhile.
+async fn reconcile_beside_the_daemon(
+    world: &World,
+    clinic: &Clinic,
+    queue: &str,
+    people: &Scanner,
+    log: &mut Vec<u8>,
+) -> Vec<Hit> {
+    let config = world.city.configure(&world.store_toml, queue);
+    let mut command = registry_command(&config, &["run"]);
+    command.env("RUST_LOG", LOUD);
+    let mut registry = Running::start(command, &world.city.folder.path().join("log"));
+    let mut hits = Vec::new();
+    for arguments in
+        [&["reconcile", "--json"][..], &["dead-letters", "retry", "--feed", "tests"], &["status", "--json"]]
+    {
+        let printed = print(clinic, arguments);
+        hits.extend(scan(&[people], &format!("the output of {arguments:?}"), &printed));
+        if arguments[0] == "reconcile" {
+            let report: serde_json::Value = serde_json::from_slice(&printed).expect("JSON alone is printed");
+            assert_eq!(
+                (&report["report"]["finished"], &report["report"]["missing"]),
+                (&true.into(), &0.into())
+            );
+        }
+    }
+    assert_eq!(registry.terminate().await, Some(0), "{}", registry.log());
+    log.extend(registry.log().into_bytes());
+    hits
+}
+
+/// Runs a command to its good end; what it prints to standard output.
+fn print(clinic: &Clinic, arguments: &[&str]) -> Vec<u8> {
+    let output = clinic.command(arguments).output().expect("the gateway's program starts");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,12 +157,18 @@ async fn nor_in_a_directory_an_embedded_registry_or_what_the_commands_print() {
 
     let mut hits = Vec::new();
     let name = "fsb-canary-polyclinic";
-    let commands: [&[&str]; 6] = [
+    let commands: [&[&str]; 12] = [
         &["check"],
         &["preview", name],
         &["preview", name, "--json"],
         &["sync", "--json"],
+        &["sweep", name],
         &["status", "--refused"],
+        &["status", "--json", "--refused"],
+        &["dead-letters", "list"],
+        &["dead-letters", "retry", "--source", name, "--json"],
+        &["dead-letters", "discard", "--source", name],
+        &["dead-letters", "list", "--discarded", "--json"],
         &["keys", "show"],
     ];
     for arguments in commands {
@@ -126,16 +180,40 @@ async fn nor_in_a_directory_an_embedded_registry_or_what_the_commands_print() {
     }
     hits.extend(scan_folder(&both, &queue, Some(b"CGB1")));
     let config = city.configure("[store.sqlite]\npath = \"registry.db\"\n", &directory_queue(&queue));
-    let output = registry_command(&config, &["run", "--drain"]).env("RUST_LOG", LOUD).output();
-    let output = output.expect("city-registry starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    hits.extend(scan(&both, "the registry's log", &[output.stdout, output.stderr].concat()));
+    careless_gateway(&city, &clinic).await;
+    let commands: [&[&str]; 5] = [
+        &["run", "--drain"],
+        &["dead-letters", "list"],
+        &["dead-letters", "list", "--json"],
+        &["dead-letters", "retry", "--all"],
+        &["show", "--stats", "--json"],
+    ];
+    for arguments in commands {
+        let output = registry_command(&config, arguments).env("RUST_LOG", LOUD).output();
+        let output = output.expect("city-registry starts");
+        let printed = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&printed));
+        hits.extend(scan(&both, &format!("what the registry prints at {arguments:?}"), &printed));
+    }
+    hits.extend(scan_folder(&both, &queue, Some(RECEIPTS)));
     hits.extend(scan_folder(&both, city.folder.path(), Some(b"not-detected")));
     assert!(hits.is_empty(), "{hits:#?}");
 
     let store: toml::Table = "[store.sqlite]\npath = \"registry.db\"\n".parse().expect("TOML");
     let store: StoreConfig = store["store"].clone().try_into().expect("a store");
     assert_eq!(city.reader(&store).await.facts().await.expect("the facts").len(), 3);
+}
+
+/// A gateway of some other make seals what it must not: an event with a name in it, and a batch that is no JSON.
+async fn careless_gateway(city: &City, clinic: &Clinic) {
+    let publisher =
+        broker::publisher(&clinic.load().config.queue, clinic.folder.path()).expect("a publisher");
+    let name = "Верещагина-Канарейкина 501-377-201 39 canary-record-1";
+    for encoded in [format!("[{{\"specversion\":\"1.0\",\"{name}\":\"{name}\"}}]"), format!("[{{\"{name}")] {
+        let (batch, _) = city.private.public().seal(encoded.as_bytes()).expect("it can be sealed");
+        publisher.publish(&batch).await.expect("the queue takes it");
+    }
+    publisher.close().await;
 }
 
 fn scan(scanners: &[&Scanner], place: &str, bytes: &[u8]) -> Vec<Hit> {

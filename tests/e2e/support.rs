@@ -12,9 +12,9 @@ use std::time::Duration;
 use clinic_gateway::config::{self, LoadedConfig};
 use clinic_gateway::gateway::Gateway;
 use clinic_gateway::pull::Counters;
-use clinic_gateway::sync::{SyncReport, sync};
+use clinic_gateway::sync::{SyncOptions, SyncReport, sync};
 use clock::SystemClock;
-use contract::PrivateKey;
+use contract::{PrivateKey, ReceiptSigner};
 use pseudonym::{KeyRing, SharedKeys};
 use registry::{Keys, Reader, SecondLayerKey, StoreConfig};
 use secrecy::{ExposeSecret, SecretString};
@@ -29,6 +29,7 @@ pub const FSB: &str = include_str!("../../config/clinics/fsb-polyclinic.toml");
 pub struct City {
     pub folder: tempfile::TempDir,
     pub private: PrivateKey,
+    pub receipts: ReceiptSigner,
     second_layer: SecretString,
     shared: SecretString,
 }
@@ -40,13 +41,16 @@ impl City {
         let second_layer = SecondLayerKey::generate().to_text();
         secret(&folder.path().join("private.key"), private.to_text().expose_secret());
         secret(&folder.path().join("second-layer.key"), second_layer.expose_secret());
-        Self { folder, private, second_layer, shared: KeyRing::generate().shared().to_text() }
+        let receipts = ReceiptSigner::generate();
+        secret(&folder.path().join("receipt.key"), receipts.to_text().expose_secret());
+        Self { folder, private, receipts, second_layer, shared: KeyRing::generate().shared().to_text() }
     }
 
     /// Writes `city-registry.toml` with this store and queue (`[store.…]` and `[queue.…]` sections).
     pub fn configure(&self, store: &str, queue: &str) -> PathBuf {
         let path = self.folder.path().join("city-registry.toml");
-        let keys = "[keys]\nprivate_key = { file = \"private.key\" }\nsecond_layer = { file = \"second-layer.key\" }\n";
+        let keys = "[keys]\nprivate_key = { file = \"private.key\" }\nsecond_layer = { file = \"second-layer.key\" }\n\
+                    receipt_key = { file = \"receipt.key\" }\n";
         fs::write(&path, format!("{keys}{store}\n{queue}\n"))
             .expect("the registry's configuration is written");
         path
@@ -77,8 +81,9 @@ impl Clinic {
         secret(&folder.path().join("keys"), city.ring().to_text().expose_secret());
         fs::create_dir(folder.path().join("state")).expect("the state folder is made");
         let head = format!(
-            "[keys]\nring = {{ file = \"keys\" }}\n[registry]\npublic_key = \"{}\"\n",
-            city.private.public().to_text()
+            "[keys]\nring = {{ file = \"keys\" }}\n[registry]\npublic_key = \"{}\"\nreceipt_keys = [\"{}\"]\n",
+            city.private.public().to_text(),
+            city.receipts.verifier().to_text()
         );
         fs::write(folder.path().join("clinic-gateway.toml"), format!("{head}{queue}\n{source}\n{extra}\n"))
             .expect("the gateway's configuration is written");
@@ -99,8 +104,8 @@ impl Clinic {
             .await
             .unwrap_or_else(|error| panic!("{error}"));
         let counters = Arc::new(Counters::default());
-        let report =
-            sync(&gateway, &[], false, &CancellationToken::new(), &counters).await.expect("the outbox works");
+        let report = sync(&gateway, &SyncOptions::default(), &CancellationToken::new(), &counters).await;
+        let report = report.expect("the outbox works");
         gateway.close().await;
         (report, counters)
     }
@@ -113,6 +118,8 @@ impl Clinic {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_clinic-gateway"));
         command.arg("--config").arg(self.config_path()).args(arguments).stdin(Stdio::null());
+        // No registry runs in most tests: a pass takes the receipts that are there and waits for none.
+        command.env("CLINIC_GATEWAY_WAIT_RECEIPTS", "0");
         command
     }
 }
@@ -182,6 +189,21 @@ impl Running {
     pub fn kill(&mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it is dead");
+    }
+
+    /// Whether it ends by an abort within that time.
+    pub async fn aborted(&mut self, limit: Duration) -> bool {
+        use std::os::unix::process::ExitStatusExt;
+        const SIGABRT: i32 = 6;
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                    return status.signal() == Some(SIGABRT);
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(limit, ended).await.unwrap_or(false)
     }
 
     /// SIGTERM, and its exit code once it has ended; `None` when a signal ended it.

@@ -174,7 +174,7 @@ async fn sample(
 /// Whether corrected patients can be followed, first part: the list of those that changed.
 async fn changed_patients(source: &FhirConnector, now: DateTime<Utc>, report: &mut CheckReport) {
     let url = source.queries.changed_patients(Some(now));
-    if source.fetch(url, Ask::Search("Patient"), "Patient", now).await.is_err() {
+    if source.get_page(url, Ask::Search("Patient"), "Patient", now).await.is_err() {
         report.warn(
             "the server refuses a search for changed patients (Patient?_lastUpdated=…)",
             "an identifier that is mended there reaches the gateway only when its record changes, or with sync --full",
@@ -195,7 +195,7 @@ async fn records_of_a_patient(
     let asked = [id.to_owned()];
     let url = source.queries.of_patients(feed, &asked, SAMPLE, false);
     let kind = resource_type(feed);
-    let answered = source.fetch(url, Ask::Search(kind), kind, now).await;
+    let answered = source.get_page(url, Ask::Search(kind), kind, now).await;
     let is_good = answered.is_ok_and(|fetched| {
         !fetched.page.matches.is_empty() && !source.has_strangers(feed, &fetched.page, &asked)
     });

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use connector_kit::{
-    CheckReport, ClinicRecord, Connector, Feed, Page, PageRequest, RecordStatus, SourceError,
+    CheckReport, ClinicRecord, Connector, Feed, KeysPage, KeysRequest, Page, PageRequest, RecordStatus,
+    SourceError, SourceSurprise,
 };
 use url::Url;
 
@@ -26,8 +27,20 @@ pub struct FhirConnector {
     pub(crate) http: Http,
     pub(crate) queries: Queries,
     pub(crate) rules: IdentifierRules,
-    /// Set once the server has refused `_include`; from then on patients are read in batches.
-    include_refused: AtomicBool,
+    pub(crate) learned: Learned,
+}
+
+/// What the server turned out not to do; it is not asked again until the gateway starts anew.
+#[derive(Default)]
+pub(crate) struct Learned {
+    /// It refuses `_include`: patients are read in batches.
+    pub include_refused: AtomicBool,
+    /// It refuses `_elements`, or `_id` in `_sort`: keys are asked for without.
+    pub keys_are_plain: AtomicBool,
+    /// It cannot search for several ids at once: one search an id.
+    pub ids_one_by_one: AtomicBool,
+    /// It cannot search for ids: every record is read by its address.
+    pub ids_by_address: AtomicBool,
 }
 
 /// A server page with the moment the server says it was made.
@@ -47,7 +60,7 @@ impl FhirConnector {
             http: Http::new(&config, folder)?,
             queries: Queries::new(&config)?,
             rules: IdentifierRules::new(&config),
-            include_refused: AtomicBool::new(false),
+            learned: Learned::default(),
             config,
         })
     }
@@ -56,8 +69,9 @@ impl FhirConnector {
         let resource = resource_type(request.feed);
         let (mut run, url, fetched) = match request.after.as_ref().map(Position::read).transpose()? {
             Some(Position::Run(run)) if !request.first_of_run => {
+                check_end(&run)?;
                 let url = self.at(&run.page)?;
-                let fetched = self.fetch(url.clone(), Ask::NextPage, resource, request.now).await?;
+                let fetched = self.get_page(url.clone(), Ask::NextPage, resource, request.now).await?;
                 (*run, url, fetched)
             }
             Some(Position::Corrected(pass)) if !request.first_of_run => {
@@ -65,16 +79,20 @@ impl FhirConnector {
             }
             stored => self.start(request, stored).await?,
         };
+        let mut surprise = (run.went_back && run.is_fresh()).then_some(SourceSurprise::StampsWentBack);
         let (records, has_more) = self.advance(request, &mut run, &url, fetched).await?;
+        if !has_more && run.look_back() {
+            surprise = Some(SourceSurprise::StampsWentBack);
+        }
         let next = if has_more {
             Position::Run(Box::new(run))
         } else if let Some(pass) = self.second_pass(&run, request.now) {
             Position::Corrected(Box::new(pass))
         } else {
             let resume = run.resume(request.now).map(|stamp| Position::Since(stamp).write()).transpose()?;
-            return Ok(Page { records, next: None, resume });
+            return Ok(Page { records, next: None, resume, surprise });
         };
-        Ok(Page { records, next: Some(next.write()?), resume: None })
+        Ok(Page { records, next: Some(next.write()?), resume: None, surprise })
     }
 
     /// Hands over what comes next of a server page, and goes on to the next one; false when there is no more.
@@ -90,7 +108,14 @@ impl FhirConnector {
         let until = run.skip.saturating_add(limit).min(fetched.page.matches.len());
         let from = run.skip;
         run.hand_over(&fetched.page, until);
-        let records = self.records(request, &mut fetched.page, from..until).await?;
+        let records = self
+            .records(
+                (request.feed, request.now),
+                &mut fetched.page,
+                from..until,
+                self.config.include != Include::Include,
+            )
+            .await?;
         let has_more = until < fetched.page.matches.len() || self.turn(run, url, &fetched, request.now)?;
         Ok((records, has_more))
     }
@@ -105,7 +130,7 @@ impl FhirConnector {
     ) -> Result<bool, SourceError> {
         let Some(link) = &fetched.page.next else { return Ok(false) };
         let next = self.queries.follow(url, link)?;
-        self.check_progress(run, &next)?;
+        run.watch(&fetched.page, Queries::path(&next), self.config.max_pages);
         run.turn(Queries::path(&next), fetched.date.unwrap_or(now));
         Ok(true)
     }
@@ -135,6 +160,12 @@ impl FhirConnector {
         let started = fetched.date.unwrap_or(request.now);
         let mut run = Run::new(since, Queries::path(&url), started);
         run.patients = patients;
+        if request.first_of_run
+            && fetched.page.matches.is_empty()
+            && let Some(started) = self.start_further_back(request, &run).await?
+        {
+            return Ok(started);
+        }
         Ok((run, url, fetched))
     }
 
@@ -154,7 +185,7 @@ impl FhirConnector {
     ) -> Result<(Url, Fetched), SourceError> {
         let resource = resource_type(feed);
         let url = self.queries.search(feed, from, count, self.asks_for_includes());
-        let refused = match self.fetch(url.clone(), Ask::Search(resource), resource, now).await {
+        let refused = match self.get_page(url.clone(), Ask::Search(resource), resource, now).await {
             Ok(fetched) => return Ok((url, fetched)),
             Err(refused) => refused,
         };
@@ -163,24 +194,24 @@ impl FhirConnector {
             return Err(refused.error);
         }
         let url = self.queries.search(feed, from, count, false);
-        let fetched = match self.fetch(url.clone(), Ask::Search(resource), resource, now).await {
+        let fetched = match self.get_page(url.clone(), Ask::Search(resource), resource, now).await {
             Ok(fetched) => fetched,
             Err(again) => return Err(again.error),
         };
         tracing::info!("the FHIR server refuses _include; patients are read in batches");
-        self.include_refused.store(true, Ordering::Relaxed);
+        self.learned.include_refused.store(true, Ordering::Relaxed);
         Ok((url, fetched))
     }
 
     pub(crate) fn asks_for_includes(&self) -> bool {
         match self.config.include {
-            Include::Auto => !self.include_refused.load(Ordering::Relaxed),
+            Include::Auto => !self.learned.include_refused.load(Ordering::Relaxed),
             Include::Include => true,
             Include::BatchedReads => false,
         }
     }
 
-    pub(crate) async fn fetch(
+    pub(crate) async fn get_page(
         &self,
         url: Url,
         ask: Ask,
@@ -191,53 +222,39 @@ impl FhirConnector {
         Ok(Fetched { page: bundle::parse(&reply.body, resource)?, date: reply.date })
     }
 
-    fn check_progress(&self, run: &Run, next: &Url) -> Result<(), SourceError> {
-        if Queries::path(next) == run.page {
-            return Err(SourceError::misconfigured(
-                "the FHIR server's link to the next page leads to the same page again",
-                "have the server's paging mended",
-            ));
-        }
-        if run.pages >= self.config.max_pages {
-            return Err(SourceError::misconfigured(
-                format!("the FHIR server's pages do not end: {} read in one run", run.pages),
-                "raise max_pages if the clinic really holds that many",
-            ));
-        }
-        Ok(())
-    }
-
-    async fn records(
+    pub(crate) async fn records(
         &self,
-        request: &PageRequest,
+        (feed, now): (Feed, DateTime<Utc>),
         page: &mut ServerPage,
         range: std::ops::Range<usize>,
+        reads_patients: bool,
     ) -> Result<Vec<ClinicRecord>, SourceError> {
         let zone = self.config.time_zone.0;
         let taken: Vec<(&Resource, Mapped)> = page.matches[range]
             .iter()
-            .map(|resource| (resource, fact::map(request.feed, resource.json.get(), zone)))
+            .map(|resource| (resource, fact::map(feed, resource.json.get(), zone)))
             .collect();
         let mut patients = Patients::default();
         for entry in std::mem::take(&mut page.patients) {
-            patients.insert(entry, &self.rules, request.now);
+            patients.insert(entry, &self.rules, now);
         }
-        if self.config.include != Include::Include {
+        if reads_patients {
             let mut ids = BTreeSet::new();
             for (_, mapped) in &taken {
                 patients.missing(&mapped.subject, self.queries.base(), &mut ids);
             }
-            for entry in self.read_patients(ids, request.now).await? {
-                patients.insert(entry, &self.rules, request.now);
+            for entry in self.read_patients(ids, now).await? {
+                patients.insert(entry, &self.rules, now);
             }
         }
-        let context = (&self.rules, self.queries.base(), request.now);
+        let context = (&self.rules, self.queries.base(), now);
         let record = |(resource, mapped): (&Resource, Mapped)| ClinicRecord {
             record_id: resource.record_id.clone(),
             // Without an id of its own it cannot be told from others later on.
             status: resource.id.as_ref().map_or(RecordStatus::Unknown, |_| mapped.status),
             person: patients.person(&mapped.subject, &mapped.contained, context),
             fact: mapped.fact,
+            stamp: resource.stamp_micros(),
         };
         Ok(taken.into_iter().map(record).collect())
     }
@@ -255,7 +272,7 @@ impl FhirConnector {
             let mut ask = Ask::Search("Patient");
             for _ in 0..=batch.len() {
                 let Some(url) = next.take() else { break };
-                let fetched = self.fetch(url.clone(), ask, "Patient", now).await?;
+                let fetched = self.get_page(url.clone(), ask, "Patient", now).await?;
                 next =
                     fetched.page.next.as_deref().map(|link| self.queries.follow(&url, link)).transpose()?;
                 ask = Ask::NextPage;
@@ -286,12 +303,30 @@ impl Connector for FhirConnector {
     async fn page(&self, request: PageRequest) -> Result<Page, SourceError> {
         self.read(&request).await
     }
+
+    async fn keys(&self, request: KeysRequest) -> Result<KeysPage, SourceError> {
+        self.list_keys(&request).await
+    }
+
+    async fn fetch(
+        &self,
+        feed: Feed,
+        ids: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<ClinicRecord>, SourceError> {
+        self.fetch_by_id(feed, ids, now).await
+    }
 }
 
 impl From<Refusal> for SourceError {
     fn from(refusal: Refusal) -> Self {
         refusal.error
     }
+}
+
+/// Pages that do not end are followed no further; the stored stamp stays.
+pub(crate) fn check_end(run: &Run) -> Result<(), SourceError> {
+    run.endless.map_or(Ok(()), |endless| Err(endless.error(run.pages - 1)))
 }
 
 /// What the types of the configuration cannot say.

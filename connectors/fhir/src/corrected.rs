@@ -7,7 +7,7 @@ use connector_kit::{ClinicRecord, Feed, Page, PageRequest, SourceError};
 use url::Url;
 
 use crate::bundle::ServerPage;
-use crate::connector::{Fetched, FhirConnector};
+use crate::connector::{Fetched, FhirConnector, check_end};
 use crate::cursor::{Corrected, Position, Run};
 use crate::fact::{self, resource_type};
 use crate::http::{Ask, Refusal};
@@ -42,10 +42,14 @@ impl FhirConnector {
     /// The pass that follows a run's first; none where everything has just been read.
     pub(crate) fn second_pass(&self, run: &Run, now: DateTime<Utc>) -> Option<Corrected> {
         let since = run.since?;
-        let stamp = Some(run.patients.unwrap_or(since));
+        let resume = run.resume(now);
+        let mut stamp = Some(run.patients.unwrap_or(since));
+        if run.went_back && resume.is_some() {
+            stamp = stamp.min(resume);
+        }
         let url = self.queries.changed_patients(self.overlapped(stamp));
         let list = Run::new(stamp, Queries::path(&url), run.started);
-        Some(Corrected { since, resume: run.resume(now), list, is_listed: false, records: None })
+        Some(Corrected { since, resume, list, is_listed: false, records: None })
     }
 
     /// One page of the pass.
@@ -59,7 +63,7 @@ impl FhirConnector {
             Ok(records) => {
                 let without = pass.resume_without_patients();
                 match Position::Corrected(Box::new(pass)).write() {
-                    Ok(next) => return Ok(Page { records, next: Some(next), resume: None }),
+                    Ok(next) => return Ok(Page { records, next: Some(next), resume: None, surprise: None }),
                     Err(_) => (records, unsupported(request, "its page links are too long to keep", without)),
                 }
             }
@@ -68,7 +72,8 @@ impl FhirConnector {
             }
             Err(Stop::Failed(error)) => return Err(error),
         };
-        Ok(Page { records, next: None, resume: resume.map(|position| position.write()).transpose()? })
+        let resume = resume.map(|position| position.write()).transpose()?;
+        Ok(Page { records, next: None, resume, surprise: None })
     }
 
     /// Takes patients off the list if there are none at hand, then hands over a page of their records.
@@ -80,9 +85,10 @@ impl FhirConnector {
                 None => return Ok(Vec::new()),
             },
         };
+        check_end(&run)?;
         let resource = resource_type(request.feed);
         let (url, ask) = (self.at(&run.page)?, ask(&run, resource));
-        let fetched = self.fetch(url.clone(), ask, resource, request.now).await.map_err(refused)?;
+        let fetched = self.get_page(url.clone(), ask, resource, request.now).await.map_err(refused)?;
         if let Some(asked) = Queries::named_patients(&url)
             && self.has_strangers(request.feed, &fetched.page, &asked)
         {
@@ -95,8 +101,9 @@ impl FhirConnector {
 
     /// The search for the records of the next few patients on the list; `None` where this page of it held none.
     async fn take_patients(&self, request: &PageRequest, pass: &mut Corrected) -> Result<Option<Url>, Stop> {
+        check_end(&pass.list)?;
         let url = self.at(&pass.list.page)?;
-        let asked = self.fetch(url.clone(), ask(&pass.list, "Patient"), "Patient", request.now).await;
+        let asked = self.get_page(url.clone(), ask(&pass.list, "Patient"), "Patient", request.now).await;
         let fetched = asked.map_err(refused)?;
         let list = &mut pass.list;
         list.arrive(&fetched.page);

@@ -7,9 +7,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use connector_kit::{Cursor, SourceError};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::{Resource, ServerPage};
+use crate::circle::{Circle, Endless};
 
 /// Marks kept of a run; beyond it every second one is dropped.
 const MAX_MARKS: usize = 12;
@@ -100,29 +102,46 @@ pub(crate) struct Run {
     total: Option<u64>,
     /// For some pages: when (server's clock, seconds) it was read, and its last stamp (milliseconds).
     marks: Vec<(i64, i64)>,
+    /// Watches for pages that never end.
+    #[serde(default)]
+    circle: Circle,
+    /// Why the pages are not followed any further; what they brought has been handed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endless: Option<Endless>,
+    /// The newest stamp at the server lies before the stored one, which therefore follows it back.
+    #[serde(default)]
+    pub went_back: bool,
 }
 
 impl Position {
     pub(crate) fn read(cursor: &Cursor) -> Result<Self, SourceError> {
-        serde_json::from_str(cursor.as_str()).map_err(|_| {
-            SourceError::misconfigured(
-                "the stored position of this feed was not written by a FHIR source",
-                "was the source of this name of another kind before? read it again from the beginning (sync --full)",
-            )
-        })
+        read_text(cursor)
     }
 
     pub(crate) fn write(&self) -> Result<Cursor, SourceError> {
-        let text = serde_json::to_string(self)
-            .map_err(|_| SourceError::retry("the position in the feed cannot be written down"))?;
-        let bytes = text.len();
-        Cursor::new(text).ok_or_else(|| {
-            SourceError::misconfigured(
-                format!("the FHIR server's link to the next page is too long to keep ({bytes} of {} bytes)", Cursor::MAX_BYTES),
-                "have the server use short page links (a page id instead of the whole query), or list fewer codes",
-            )
-        })
+        write_text(self)
     }
+}
+
+pub(crate) fn read_text<T: DeserializeOwned>(cursor: &Cursor) -> Result<T, SourceError> {
+    serde_json::from_str(cursor.as_str()).map_err(|_| {
+        SourceError::misconfigured(
+            "the stored position of this feed was not written by a FHIR source",
+            "was the source of this name of another kind before? read it again from the beginning (sync --full)",
+        )
+    })
+}
+
+pub(crate) fn write_text<T: Serialize>(position: &T) -> Result<Cursor, SourceError> {
+    let text = serde_json::to_string(position)
+        .map_err(|_| SourceError::retry("the position in the feed cannot be written down"))?;
+    let bytes = text.len();
+    Cursor::new(text).ok_or_else(|| {
+        SourceError::misconfigured(
+            format!("the FHIR server's link to the next page is too long to keep ({bytes} of {} bytes)", Cursor::MAX_BYTES),
+            "have the server use short page links (a page id instead of the whole query), or list fewer codes",
+        )
+    })
 }
 
 impl Run {
@@ -142,7 +161,37 @@ impl Run {
             shrunk: false,
             total: None,
             marks: Vec::new(),
+            circle: Circle::default(),
+            endless: None,
+            went_back: false,
         }
+    }
+
+    /// Whether nothing of it has been handed over.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.pages == 1 && self.skip == 0
+    }
+
+    /// Looks whether going on from this page, now handed over as a whole, would come to an end.
+    pub(crate) fn watch(&mut self, page: &ServerPage, next: &str, max_pages: u32) {
+        let content = (!page.matches.is_empty()).then(|| fingerprint(&page.matches));
+        let turned = self.circle.turn(fingerprint_of(&self.page), content);
+        self.endless = if next == self.page {
+            Some(Endless::SamePage)
+        } else if self.pages >= max_pages {
+            Some(Endless::TooMany)
+        } else {
+            turned
+        };
+    }
+
+    /// Notes, once everything has been handed over, whether the newest of it is older than what was stored.
+    ///
+    /// True where that was not known before.
+    pub(crate) fn look_back(&mut self) -> bool {
+        let is_news = !self.went_back && self.latest.is_some() && self.latest < self.since;
+        self.went_back |= is_news;
+        is_news
     }
 
     /// Compares a page read again with what was handed over of it, and a fresh page's count with the one before.
@@ -200,7 +249,7 @@ impl Run {
 
     /// The stamp the next run may start from, now that everything has been handed over; `None` to leave it.
     ///
-    /// Never behind what was stored, never past the server's clock at the start or ours now. On a server that sorts
+    /// Never behind what was stored, unless the server's own stamps went back; never past the server's clock at the start or ours now. On a server that sorts
     /// afresh for every page, a change during the run shifts later pages, so that one record may have slipped through
     /// between two of them: then the stamp goes only as far as the last page read before that change.
     pub(crate) fn resume(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
@@ -212,7 +261,7 @@ impl Run {
         } else if self.pages > 1 && self.shrunk {
             return None;
         }
-        self.since.is_none_or(|since| since < stamp).then_some(stamp)
+        self.since.is_none_or(|since| since < stamp || self.went_back).then_some(stamp)
     }
 
     /// The last stamp of the last page that was certainly read before `moment` (HTTP dates have whole seconds).
@@ -227,7 +276,13 @@ impl Run {
     }
 }
 
-fn fingerprint(resources: &[Resource]) -> u64 {
+pub(crate) fn fingerprint_of(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+pub(crate) fn fingerprint(resources: &[Resource]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for resource in resources {
         (&resource.record_id, resource.stamp).hash(&mut hasher);
@@ -251,6 +306,7 @@ mod tests {
             id: Some((*id).to_owned()),
             full_url: None,
             stamp: Some(at(*second)),
+            is_named_by_content: false,
             is_first_version: *first,
             json: RawValue::from_string("{}".into()).unwrap(),
         };
@@ -259,6 +315,7 @@ mod tests {
             patients: Vec::new(),
             next: None,
             total: Some(total),
+            has_others: false,
         }
     }
 

@@ -35,6 +35,8 @@ pub(crate) enum Ask {
     Search(&'static str),
     /// A page the server itself linked to.
     NextPage,
+    /// One resource of a type, by its id.
+    Read(&'static str),
 }
 
 /// A successful answer.
@@ -274,7 +276,7 @@ fn refuse(status: StatusCode, ask: Ask, after: Option<Duration>, words: Option<&
     let said = words.map(|words| format!(" (it says: {words})")).unwrap_or_default();
     let target = match ask {
         Ask::Metadata => "its capability statement",
-        Ask::Search(resource) => resource,
+        Ask::Search(resource) | Ask::Read(resource) => resource,
         Ask::NextPage => "the next page",
     };
     let wrong = |what: &str, help: &str| SourceError::misconfigured(format!("{what}{said}"), help);

@@ -4,7 +4,9 @@
 //! reads of each person nothing but identifiers. All mapping is pure; `http` is the only module that does I/O.
 
 mod bundle;
+mod by_id;
 mod check;
+mod circle;
 mod config;
 mod connector;
 mod corrected;
@@ -12,12 +14,18 @@ mod cursor;
 mod date;
 mod fact;
 mod fault;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod identity;
+mod keys;
 mod model;
 mod outcome;
 mod patients;
 mod query;
+mod regress;
+mod sweep;
 
 pub use config::{Auth, BasicAuth, ClientCertificate, FeedName, FhirConfig, IdentifierName, Include};
 pub use connector::FhirConnector;

@@ -35,8 +35,17 @@ pub(crate) struct Link {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Entry {
     pub full_url: Option<String>,
+    pub search: EntrySearch,
     /// Parsed on its own: one malformed resource must not take its page with it.
     pub resource: Option<Box<RawValue>>,
+}
+
+/// Why an entry is in the answer: `match`, `include`, `outcome`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct EntrySearch {
+    /// Untyped: a fault in it must not take the page with it.
+    pub mode: Value,
 }
 
 #[derive(Deserialize, Default)]

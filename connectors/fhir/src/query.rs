@@ -14,6 +14,15 @@ pub(crate) const MAX_CORRECTED: u32 = 20;
 const LOINC: &str = "http://loinc.org";
 const ICD10: &str = "http://hl7.org/fhir/sid/icd-10";
 
+/// How keys are asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyForm {
+    /// All of each resource, not only its id and meta.
+    pub is_whole: bool,
+    /// Nothing but what the pull asks for as well: the server refuses `_elements`, or `_id` in `_sort`.
+    pub is_plain: bool,
+}
+
 /// Writes searches for one server.
 pub(crate) struct Queries {
     base: Url,
@@ -40,6 +49,60 @@ impl Queries {
             include_patient(&mut url, feed);
         }
         url
+    }
+
+    /// The newest of a feed's records.
+    pub(crate) fn newest(&self, feed: Feed) -> Url {
+        let mut url = self.coded(feed);
+        url.query_pairs_mut().append_pair("_sort", "-_lastUpdated").append_pair("_count", "1");
+        url
+    }
+
+    /// The records of a feed that changed between two moments, both counted in; without bounds all of them.
+    pub(crate) fn keys(
+        &self,
+        feed: Feed,
+        (from, to): (Option<i64>, Option<i64>),
+        count: u32,
+        form: KeyForm,
+    ) -> Url {
+        let mut url = self.coded(feed);
+        let mut query = url.query_pairs_mut();
+        for (prefix, bound) in [("ge", from), ("le", to)] {
+            if let Some(bound) = bound.and_then(|second| DateTime::from_timestamp(second, 0)) {
+                query.append_pair("_lastUpdated", &format!("{prefix}{}", instant(bound)));
+            }
+        }
+        // The id settles the order of equal stamps, without which a server may show one of them twice and another never.
+        let sort = if form.is_plain { "_lastUpdated" } else { "_lastUpdated,_id" };
+        query.append_pair("_sort", sort).append_pair("_count", &count.to_string());
+        if !form.is_whole && !form.is_plain {
+            query.append_pair("_elements", "id,meta");
+        }
+        drop(query);
+        url
+    }
+
+    /// A feed's records with these ids.
+    pub(crate) fn of_ids(&self, feed: Feed, ids: &[String], include: bool) -> Url {
+        let mut url = self.coded(feed);
+        url.query_pairs_mut()
+            .append_pair("_id", &ids.join(","))
+            .append_pair("_count", &ids.len().to_string());
+        if include {
+            include_patient(&mut url, feed);
+        }
+        url
+    }
+
+    /// One record by its address; `None` for an id that cannot be part of one.
+    pub(crate) fn read(&self, feed: Feed, id: &str) -> Option<Url> {
+        let mut url = self.at(resource_type(feed));
+        if matches!(id, "." | "..") {
+            return None;
+        }
+        url.path_segments_mut().ok()?.push(id);
+        Some(url)
     }
 
     /// The patients that changed at or after `since`, oldest first.
@@ -150,10 +213,13 @@ impl Queries {
 fn changed_since(url: &mut Url, since: Option<DateTime<Utc>>, count: u32) {
     let mut query = url.query_pairs_mut();
     if let Some(since) = since {
-        let stamp = since.to_rfc3339_opts(SecondsFormat::Millis, true);
-        query.append_pair("_lastUpdated", &format!("ge{stamp}"));
+        query.append_pair("_lastUpdated", &format!("ge{}", instant(since)));
     }
     query.append_pair("_sort", "_lastUpdated").append_pair("_count", &count.to_string());
+}
+
+fn instant(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 fn include_patient(url: &mut Url, feed: Feed) {

@@ -5,6 +5,9 @@ use chrono::{DateTime, Utc};
 
 use crate::{CheckReport, ClinicRecord, Cursor, Feed, SourceError};
 
+/// Most ids in one [`Connector::fetch`].
+pub const MAX_FETCH_IDS: usize = 500;
+
 /// What to fetch next.
 #[derive(Debug, Clone)]
 pub struct PageRequest {
@@ -31,6 +34,56 @@ pub struct Page {
     /// What to store once this page is safe: the next *run* starts here. `None` leaves the stored cursor as it is.
     /// Never past a record that was not handed over, and never in the future.
     pub resume: Option<Cursor>,
+    /// Something about the source that the gateway should know, if there is anything.
+    pub surprise: Option<SourceSurprise>,
+}
+
+/// What a source should not do, and what the gateway answers with a key sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceSurprise {
+    /// The newest stamp at the source lies before the stored cursor: a restored backup, or a clock that was set back.
+    StampsWentBack,
+}
+
+impl SourceSurprise {
+    /// Its code in `status`, logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::StampsWentBack => "stamps-went-back",
+        }
+    }
+}
+
+/// Which keys to list next.
+#[derive(Debug, Clone)]
+pub struct KeysRequest {
+    /// Which feed.
+    pub feed: Feed,
+    /// Where to go on; `None` is the very beginning. A cursor of [`Connector::keys`], never one of [`Connector::page`].
+    pub after: Option<Cursor>,
+    /// At most this many keys in the page.
+    pub limit: u32,
+    /// The present moment.
+    pub now: DateTime<Utc>,
+}
+
+/// One row's id, and when it changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordKey {
+    /// The clinic's own id of the record, as in [`ClinicRecord::record_id`].
+    pub record_id: String,
+    /// As in [`ClinicRecord::stamp`].
+    pub stamp: Option<i64>,
+}
+
+/// One bounded page of keys.
+#[derive(Debug)]
+pub struct KeysPage {
+    /// The keys, at most the requested number.
+    pub keys: Vec<RecordKey>,
+    /// Where the next page begins; `None` when all keys were listed.
+    pub next: Option<Cursor>,
 }
 
 /// A source of clinic records: read-only, incremental, bounded.
@@ -53,4 +106,22 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// See [`SourceError`]: worth another try later, or in need of a person.
     async fn page(&self, request: PageRequest) -> Result<Page, SourceError>;
+
+    /// Lists the ids and stamps of every row, in an order that a change of other rows does not disturb: a row that is
+    /// there from the first page to the last is in at least one of them. For a sweep, which withdraws what no page names.
+    ///
+    /// # Errors
+    /// As [`Connector::page`].
+    async fn keys(&self, request: KeysRequest) -> Result<KeysPage, SourceError>;
+
+    /// The rows with these ids, at most [`MAX_FETCH_IDS`], as they are now; those that are gone are left out.
+    ///
+    /// # Errors
+    /// As [`Connector::page`].
+    async fn fetch(
+        &self,
+        feed: Feed,
+        ids: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<ClinicRecord>, SourceError>;
 }

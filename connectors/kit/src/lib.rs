@@ -11,7 +11,9 @@ mod record;
 mod time_zone;
 
 pub use check::{CheckReport, Finding, Level};
-pub use connector::{Connector, Page, PageRequest};
+pub use connector::{
+    Connector, KeysPage, KeysRequest, MAX_FETCH_IDS, Page, PageRequest, RecordKey, SourceSurprise,
+};
 pub use cursor::Cursor;
 pub use error::SourceError;
 pub use record::{

@@ -8,7 +8,7 @@ use connector_kit::{CheckReport, ClinicDate, ClinicFact, ClinicRecord, Field, Re
 use crate::connector::SqlConnector;
 use crate::driver::{Driver, Failure, MANY_ROWS, SlowPlan};
 use crate::layout::{CHANGED_AT, Layout, RECORD_ID, resolve};
-use crate::page::{Pager, Start, is_cut};
+use crate::page::{Order, Pager, Start, is_cut};
 use crate::row::Reader;
 use crate::settings::FeedSettings;
 use crate::stamp;
@@ -86,7 +86,7 @@ impl Check<'_> {
         }
         let Some(layout) = found.layout else { return Ok(()) };
         report.good(format!("{name}: {} columns understood", layout.names.len()));
-        let pager = Pager { driver: self.driver, statement: &feed.statement, layout: &layout };
+        let pager = self.connector.pager(feed, &layout, Order::Stamp);
         self.null_keys(feed, &pager, report).await?;
         let rows = self.sample(&pager).await?;
         if rows.is_empty() {
@@ -98,7 +98,13 @@ impl Check<'_> {
         }
         self.session_zone(feed, &pager, report).await?;
         self.stamps(feed, &pager, &rows, report).await?;
-        self.plan(feed, &pager, report).await?;
+        let page = pager.page(&Start::Beginning, SAMPLE_ROWS, false);
+        let stands_for = "what changed_at stands for, what record_id stands for";
+        self.plan(feed, &pager, &page, ("each page sorts", stands_for), report).await?;
+        let pager = self.connector.pager(feed, &layout, Order::Id);
+        let keys = pager.keys_page(&Start::Beginning, SAMPLE_ROWS, false);
+        let told = ("each page of the key sweep sorts", "what record_id stands for");
+        self.plan(feed, &pager, &keys, told, report).await?;
         self.contents(feed, &layout, &rows, report);
         Ok(())
     }
@@ -133,7 +139,10 @@ impl Check<'_> {
         pager: &Pager<'_>,
         report: &mut CheckReport,
     ) -> Result<(), Failure> {
-        for (ordinal, column) in [(CHANGED_AT, "changed_at"), (RECORD_ID, "record_id")] {
+        for (ordinal, column, told) in [
+            (CHANGED_AT, "changed_at", "only the key sweep reads them, and does not see them change"),
+            (RECORD_ID, "record_id", "they are never read"),
+        ] {
             let full_name = pager.column(ordinal);
             let count = self.count(pager, |sql| {
                 sql.push(&format!("{full_name} IS NULL"));
@@ -141,7 +150,7 @@ impl Check<'_> {
             let count = count.await?;
             if count > 0 {
                 report.error(
-                    format!("{}: {count} rows have no {column}; they are never read", feed.feed),
+                    format!("{}: {count} rows have no {column}; {told}", feed.feed),
                     format!("give them one: in the clinic system, or with COALESCE(…, …) AS {column}"),
                 );
             }
@@ -154,7 +163,7 @@ impl Check<'_> {
         let count = count.await?;
         if count > 0 {
             report.error(
-                format!("{}: {count} rows have a changed_at that is neither text nor a whole number; they are never read", feed.feed),
+                format!("{}: {count} rows have a changed_at that is neither text nor a whole number; only the key sweep reads them", feed.feed),
                 "select ISO text, such as strftime('%Y-%m-%d %H:%M:%f', …), or seconds since 1970",
             );
         }
@@ -220,6 +229,7 @@ impl Check<'_> {
             );
             return Ok(());
         }
+        self.stored_stamps(feed, pager, rows, report).await?;
         if newest.kind == Kind::Date {
             report.warn(
                 format!("{name}: changed_at is only a date"),
@@ -236,6 +246,29 @@ impl Check<'_> {
             );
         }
         self.future(feed, pager, &newest, report).await
+    }
+
+    /// Two looks at the same rows: stamps the query makes of the present moment are later in the second one.
+    async fn stored_stamps(
+        &self,
+        feed: &FeedSettings,
+        pager: &Pager<'_>,
+        rows: &[Vec<Cell>],
+        report: &mut CheckReport,
+    ) -> Result<(), Failure> {
+        let again = self.sample(pager).await?;
+        let there = |fits: &dyn Fn(&Vec<Cell>) -> bool| again.iter().any(fits);
+        let moved = |row: &&Vec<Cell>| {
+            there(&|other| other[RECORD_ID] == row[RECORD_ID]) && !there(&|other| other[..2] == row[..2])
+        };
+        // Of rows that are stored only some may be written between the looks.
+        if rows.iter().filter(moved).count() * 2 > rows.len() {
+            report.error(
+                format!("{}: changed_at is made anew with every reading, such as by now()", feed.feed),
+                "select a stored column that changes only when the row does",
+            );
+        }
+        Ok(())
     }
 
     async fn future(
@@ -283,11 +316,13 @@ impl Check<'_> {
         &self,
         feed: &FeedSettings,
         pager: &Pager<'_>,
+        sql: &Sql,
+        (what, columns): (&str, &str),
         report: &mut CheckReport,
     ) -> Result<(), Failure> {
         let mut lease = self.connector.sessions.lease().await?;
         lease.begin().await?;
-        let plan = lease.slow_plan(&pager.page(&Start::Beginning, SAMPLE_ROWS, false)).await?;
+        let plan = lease.slow_plan(sql).await?;
         lease.give_back().await?;
         let Some(SlowPlan { rows, table }) = plan else { return Ok(()) };
         let rows = match rows {
@@ -307,8 +342,8 @@ impl Check<'_> {
         if rows >= MANY_ROWS {
             let table = table.as_deref().and_then(|table| feed.statement.name_in(table)).unwrap_or("…");
             report.warn(
-                format!("{}: each page sorts about {rows} rows", feed.feed),
-                format!("CREATE INDEX … ON {table} (what changed_at stands for, what record_id stands for)"),
+                format!("{}: {what} about {rows} rows", feed.feed),
+                format!("CREATE INDEX … ON {table} ({columns})"),
             );
         }
         Ok(())

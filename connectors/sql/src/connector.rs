@@ -3,21 +3,23 @@
 use std::collections::HashMap;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use connector_kit::{CheckReport, Connector, Cursor, Feed, Page, PageRequest, SourceError};
+use connector_kit::{
+    CheckReport, ClinicRecord, Connector, Cursor, Feed, KeysPage, KeysRequest, Page, PageRequest, SourceError,
+};
 
-use crate::check;
-use crate::cursor::Position;
+use crate::cursor::{self, Columns, Drift, Position};
 use crate::driver::{Driver, Failure, Lease, Sessions};
 use crate::layout::{CHANGED_AT, Layout, resolve};
-use crate::page::{Pager, Rows, Start};
+use crate::page::{Order, Pager, Rows};
+use crate::pull::{Pull, gone};
 use crate::row::Reader;
-use crate::salvage;
 use crate::settings::{FeedSettings, Settings};
-use crate::stamp;
+use crate::value::Cell;
+use crate::{check, stamp, sweep};
 
 /// Most rows in a page, whatever is asked for.
 const MAX_PAGE_ROWS: u32 = 10_000;
@@ -30,8 +32,8 @@ const COUNT_EVERY: TimeDelta = TimeDelta::hours(1);
 pub struct SqlConnector {
     pub(crate) sessions: Sessions,
     pub(crate) settings: Settings,
-    /// The columns of each feed, looked at anew with every run.
-    layouts: Mutex<HashMap<Feed, Arc<Layout>>>,
+    /// The columns that pages were last read with, or should have been.
+    columns: Mutex<HashMap<Feed, Columns>>,
     /// When the rows without a key were last counted.
     counted: Mutex<HashMap<Feed, DateTime<Utc>>>,
 }
@@ -74,80 +76,56 @@ impl SqlConnector {
     fn new(driver: Box<dyn Driver>, common: crate::config::Common) -> Result<Self, SourceError> {
         let settings = Settings::new(common, driver.syntax())?;
         let sessions = Sessions::new(driver, settings.connect_timeout, settings.statement_timeout);
-        Ok(Self { sessions, settings, layouts: Mutex::default(), counted: Mutex::default() })
+        Ok(Self { sessions, settings, columns: Mutex::default(), counted: Mutex::default() })
     }
 
-    /// The feed's columns: those of this run, or looked at now.
-    async fn layout(
-        &self,
-        feed: &FeedSettings,
-        fresh: bool,
-        lease: &mut Lease<'_>,
-    ) -> Result<Arc<Layout>, Failure> {
-        let known = || self.layouts.lock().unwrap_or_else(PoisonError::into_inner).get(&feed.feed).cloned();
-        if let Some(layout) = known().filter(|_| !fresh) {
-            return Ok(layout);
-        }
+    /// The feed's columns as they are now. The transaction keeps them from changing until it ends.
+    pub(crate) async fn layout(&self, feed: &FeedSettings, lease: &mut Lease<'_>) -> Result<Layout, Failure> {
         let described = lease.describe(&feed.statement.text).await?;
         let found = resolve(feed.feed, &described, !feed.config.status_words.is_empty());
-        let Some(layout) = found.layout else {
+        found.layout.ok_or_else(|| {
             let problem = found.errors.into_iter().next();
             let (what, help) = problem.map_or(Default::default(), |problem| (problem.what, problem.help));
-            return Err(Failure::misconfigured(what, help));
-        };
-        let layout = Arc::new(layout);
-        self.layouts.lock().unwrap_or_else(PoisonError::into_inner).insert(feed.feed, Arc::clone(&layout));
-        Ok(layout)
+            Failure::misconfigured(what, help)
+        })
     }
 
-    fn start(&self, position: Option<Position>, first_of_run: bool, layout: &Layout) -> Start {
-        let Some(Position { at, id, .. }) = position else { return Start::Beginning };
-        match id {
-            Some(id) if !first_of_run => Start::After(at, id),
-            _ => {
-                let (overlap, zone) = (self.settings.overlap_seconds, self.settings.zone);
-                stamp::earlier(&at, overlap, layout.kinds[CHANGED_AT], zone)
-                    .map_or(Start::Beginning, Start::From)
-            }
+    /// Keeps the columns that rows of a feed are to have.
+    pub(crate) fn remember(&self, feed: Feed, columns: Columns) {
+        self.columns.lock().unwrap_or_else(PoisonError::into_inner).insert(feed, columns);
+    }
+
+    /// Fails where a column is gone that pages were read with.
+    pub(crate) fn nothing_gone(&self, feed: Feed, layout: &Layout) -> Result<(), Failure> {
+        let known = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get(&feed).map(|columns| columns.drift(layout)) {
+            Some(Drift::Gone(column)) => Err(gone(&column)),
+            _ => Ok(()),
         }
     }
 
-    async fn read(
-        &self,
-        feed: &FeedSettings,
-        position: Option<Position>,
-        first_of_run: bool,
-        limit: u32,
-    ) -> Result<(Arc<Layout>, Rows), Failure> {
-        let mut lease = self.sessions.lease().await?;
-        lease.begin().await?;
-        let layout = self.layout(feed, first_of_run, &mut lease).await?;
-        let pager =
-            Pager { driver: self.sessions.driver.as_ref(), statement: &feed.statement, layout: &layout };
-        let start = self.start(position, first_of_run, &layout);
-        let rows = match pager.read(&mut lease, &start, limit).await {
-            Err(failure) if failure.is_of_data() => {
-                let (reason, _) = failure.words(Some(&feed.statement));
-                let rows = salvage::read(&pager, &mut lease, start, limit, failure).await?;
-                let unreadable = rows.rows.iter().filter(|row| row.len() < layout.names.len()).count();
-                if unreadable > 0 {
-                    tracing::warn!(
-                        event = "unreadable-rows",
-                        feed = feed.feed.as_str(),
-                        rows = unreadable,
-                        reason,
-                        "rows the database cannot hand over are refused; the others are read"
-                    );
-                }
-                rows
-            }
-            rows => rows?,
-        };
-        lease.give_back().await?;
-        Ok((layout, rows))
+    pub(crate) fn pager<'s>(&'s self, feed: &'s FeedSettings, layout: &'s Layout, order: Order) -> Pager<'s> {
+        Pager::new(self.sessions.driver.as_ref(), &feed.statement, layout, order)
     }
 
-    /// Tells, at most once an hour, how many rows never leave because they have no place in the order. The page does not
+    /// A failure in the words of the trait.
+    pub(crate) fn failed(&self, feed: &FeedSettings, failure: &Failure) -> SourceError {
+        failure.at(&format!("feed {}", feed.feed), Some(&feed.statement))
+    }
+
+    fn feed(&self, feed: Feed, limit: u32) -> Result<&FeedSettings, SourceError> {
+        if limit == 0 {
+            return Err(SourceError::misconfigured(
+                "a page of no records was asked for",
+                "ask for at least one",
+            ));
+        }
+        self.settings.feeds.iter().find(|known| known.feed == feed).ok_or_else(|| {
+            SourceError::misconfigured(format!("the source has no feed {feed}"), "add its table with a query")
+        })
+    }
+
+    /// Tells, at most once an hour, how many rows have no place in the order, so that only a key sweep finds them. The page does not
     /// depend on it.
     async fn tell_rows_without_key(&self, feed: &FeedSettings, layout: &Layout, now: DateTime<Utc>) {
         {
@@ -166,7 +144,7 @@ impl SqlConnector {
                 feed = feed_name,
                 rows,
                 at_least = rows >= u64::from(MAX_COUNTED_ROWS),
-                "rows without a usable changed_at or record_id are never read; give them one, see `check`"
+                "rows without a usable changed_at are left to the key sweep, those without record_id are never read; see `check`"
             ),
             Err(failure) => tracing::info!(
                 event = "rows-without-key-not-counted",
@@ -180,17 +158,26 @@ impl SqlConnector {
     async fn count_rows_without_key(&self, feed: &FeedSettings, layout: &Layout) -> Result<u64, Failure> {
         let mut lease = self.sessions.lease().await?;
         lease.begin().await?;
-        let pager = Pager { driver: self.sessions.driver.as_ref(), statement: &feed.statement, layout };
+        let pager = self.pager(feed, layout, Order::Stamp);
         let count = lease.texts(&pager.without_key(MAX_COUNTED_ROWS)).await?;
         lease.give_back().await?;
         Ok(count.first().and_then(|count| count.parse().ok()).unwrap_or(0))
+    }
+
+    async fn read(&self, feed: &FeedSettings, request: &PageRequest) -> Result<(Layout, Pull), Failure> {
+        let mut lease = self.sessions.lease().await?;
+        lease.begin().await?;
+        let layout = self.layout(feed, &mut lease).await?;
+        let pull = Pull::read(self, feed, &layout, &mut lease, request).await?;
+        lease.give_back().await?;
+        Ok((layout, pull))
     }
 
     /// Where the next run begins once these rows are safe: the last stamp that can be read, but never in the future.
     /// Rows stamped later than now come again with every run, until their time has come.
     fn resume(
         &self,
-        feed: &FeedSettings,
+        layout: &Layout,
         rows: &Rows,
         now: DateTime<Utc>,
     ) -> Result<Option<Cursor>, SourceError> {
@@ -198,31 +185,45 @@ impl SqlConnector {
             let key = row[CHANGED_AT].key()?;
             stamp::not_after(&key, now, self.settings.zone)
         });
-        stamp.map(|at| Position::new(&feed.fingerprint, at, None).write()).transpose()
+        stamp.map(|at| cursor::write(&Position::new(layout, at))).transpose()
     }
 
     fn page_of(
         &self,
         feed: &FeedSettings,
         layout: &Layout,
-        rows: &Rows,
+        pull: Pull,
         now: DateTime<Utc>,
     ) -> Result<Page, SourceError> {
+        let Pull { rows, until, surprise } = pull;
         let reader = Reader::new(layout, feed, &self.settings);
-        let next = rows
-            .next
-            .as_ref()
-            .map(|(at, id)| Position::new(&feed.fingerprint, at.clone(), Some(id.clone())).write());
+        let next = rows.next.as_ref().and_then(|place| {
+            let at = place.at.clone()?;
+            let mut position = Position::new(layout, at);
+            (position.id, position.until) = (Some(place.id.clone()), until);
+            Some(position)
+        });
         Ok(Page {
             records: rows.rows.iter().map(|row| reader.record(row)).collect(),
-            next: next.transpose()?,
-            resume: self.resume(feed, rows, now)?,
+            next: next.as_ref().map(cursor::write).transpose()?,
+            resume: self.resume(layout, &rows, now)?,
+            surprise,
         })
     }
 }
 
-fn place(feed: Feed) -> String {
-    format!("feed {feed}")
+/// Says how many rows the database could not hand over, and why.
+pub(crate) fn tell_unreadable(feed: &FeedSettings, layout: &Layout, rows: &[Vec<Cell>], reason: &str) {
+    let unreadable = rows.iter().filter(|row| row.len() < layout.names.len()).count();
+    if unreadable > 0 {
+        tracing::warn!(
+            event = "unreadable-rows",
+            feed = feed.feed.as_str(),
+            rows = unreadable,
+            reason,
+            "rows the database cannot hand over are refused; the others are read"
+        );
+    }
 }
 
 #[async_trait]
@@ -239,33 +240,28 @@ impl Connector for SqlConnector {
         check::run(self, now).await
     }
 
-    async fn page(&self, request: PageRequest) -> Result<Page, SourceError> {
-        let Some(feed) = self.settings.feeds.iter().find(|feed| feed.feed == request.feed) else {
-            let what = format!("the source has no feed {}", request.feed);
-            return Err(SourceError::misconfigured(what, "add its table with a query"));
-        };
-        if request.limit == 0 {
-            return Err(SourceError::misconfigured(
-                "a page of no records was asked for",
-                "ask for at least one",
-            ));
+    async fn page(&self, mut request: PageRequest) -> Result<Page, SourceError> {
+        let feed = self.feed(request.feed, request.limit)?;
+        request.limit = request.limit.min(MAX_PAGE_ROWS);
+        let (layout, pull) =
+            self.read(feed, &request).await.map_err(|failure| self.failed(feed, &failure))?;
+        if request.first_of_run {
+            self.tell_rows_without_key(feed, &layout, request.now).await;
         }
-        let position = match &request.after {
-            Some(cursor) => Position::read(cursor, &feed.fingerprint)?,
-            None => None,
-        };
-        let limit = request.limit.min(MAX_PAGE_ROWS);
-        match self.read(feed, position, request.first_of_run, limit).await {
-            Ok((layout, rows)) => {
-                if request.first_of_run {
-                    self.tell_rows_without_key(feed, &layout, request.now).await;
-                }
-                self.page_of(feed, &layout, &rows, request.now)
-            }
-            Err(failure) => {
-                self.layouts.lock().unwrap_or_else(PoisonError::into_inner).remove(&feed.feed);
-                Err(failure.at(&place(feed.feed), Some(&feed.statement)))
-            }
-        }
+        self.page_of(feed, &layout, pull, request.now)
+    }
+
+    async fn keys(&self, request: KeysRequest) -> Result<KeysPage, SourceError> {
+        let feed = self.feed(request.feed, request.limit)?;
+        sweep::keys(self, feed, &request, request.limit.min(MAX_PAGE_ROWS)).await
+    }
+
+    async fn fetch(
+        &self,
+        feed: Feed,
+        ids: &[String],
+        _now: DateTime<Utc>,
+    ) -> Result<Vec<ClinicRecord>, SourceError> {
+        sweep::fetch(self, self.feed(feed, 1)?, ids).await
     }
 }

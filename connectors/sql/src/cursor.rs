@@ -1,77 +1,146 @@
-//! The cursor's text form: the keys of the last row seen, and a fingerprint of the settings they were read with.
+//! The cursors' text forms: the keys of the last row seen, and the columns they were read with.
+
+use std::collections::BTreeMap;
 
 use connector_kit::{Cursor, SourceError};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::value::Key;
+use crate::layout::Layout;
+use crate::value::{Key, Kind};
 
-/// A place between two rows.
+/// The documented columns a query had, and their kinds.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Columns(BTreeMap<String, Kind>);
+
+/// A place between two rows in the order (`changed_at`, `record_id`).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Position {
-    /// Fingerprint of the feed's settings; a stored position from other settings starts the feed over.
-    settings: String,
+    /// The columns it was read with.
+    pub columns: Columns,
     /// The row's `changed_at`.
     pub at: Key,
     /// The row's `record_id`; absent in what is stored for the next run, which begins at a stamp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Key>,
+    /// The newest `changed_at` there was when the run began: the run ends there, however fast the table grows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Key>,
+}
+
+/// A place between two rows in the order of `record_id` alone.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeysPosition {
+    /// The row's `record_id`.
+    pub after: Key,
+}
+
+/// What has become of the query's columns since a position was written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Drift {
+    None,
+    /// This column is no longer there.
+    Gone(String),
+    /// These columns are of another type now, or new: rows may mean something else.
+    Changed(Vec<String>),
 }
 
 impl Position {
-    pub fn new(fingerprint: &str, at: Key, id: Option<Key>) -> Self {
-        Self { settings: fingerprint.to_owned(), at, id }
-    }
-
-    /// Reads a cursor; None when it was written under other settings.
-    pub fn read(cursor: &Cursor, fingerprint: &str) -> Result<Option<Self>, SourceError> {
-        let position: Self = serde_json::from_str(cursor.as_str()).map_err(|_| {
-            SourceError::misconfigured(
-                "the stored cursor is not one of this kind of source",
-                "start the source over with `clinic-gateway sync --full`",
-            )
-        })?;
-        Ok((position.settings == fingerprint).then_some(position))
-    }
-
-    pub fn write(&self) -> Result<Cursor, SourceError> {
-        serde_json::to_string(self).ok().and_then(Cursor::new).ok_or_else(|| {
-            SourceError::misconfigured(
-                "a record_id or changed_at is too long to remember",
-                "select a shorter record_id, at most 512 characters",
-            )
-        })
+    pub fn new(layout: &Layout, at: Key) -> Self {
+        Self { columns: Columns::of(layout), at, id: None, until: None }
     }
 }
 
-/// A short digest (FNV-1a, 64 bits) of settings, to notice a change; it protects nothing.
-pub(crate) fn fingerprint(settings: &[u8]) -> String {
-    let hash = settings.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    format!("{hash:016x}")
+impl Columns {
+    pub fn of(layout: &Layout) -> Self {
+        Self(layout.documented().map(|(name, kind)| (name.to_owned(), kind)).collect())
+    }
+
+    /// Compares the columns of then and now.
+    pub fn drift(&self, layout: &Layout) -> Drift {
+        let now = Self::of(layout).0;
+        if let Some(gone) = self.0.keys().find(|name| !now.contains_key(*name)) {
+            return Drift::Gone(gone.clone());
+        }
+        let other = |(name, kind): &(String, Kind)| self.0.get(name) != Some(kind);
+        let changed: Vec<String> = now.into_iter().filter(other).map(|(name, _)| name).collect();
+        if changed.is_empty() { Drift::None } else { Drift::Changed(changed) }
+    }
+}
+
+/// Reads a cursor; None when it is none of these, as after an update of the gateway: reading then starts over.
+pub(crate) fn read<P: DeserializeOwned>(cursor: &Cursor) -> Option<P> {
+    serde_json::from_str(cursor.as_str()).ok()
+}
+
+/// Writes a cursor.
+pub(crate) fn write(position: &impl Serialize) -> Result<Cursor, SourceError> {
+    serde_json::to_string(position).ok().and_then(Cursor::new).ok_or_else(|| {
+        SourceError::misconfigured(
+            "a record_id or changed_at is too long to remember",
+            "select a shorter record_id, at most 512 characters",
+        )
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use connector_kit::Feed;
+
     use super::*;
-    use crate::value::Kind;
+    use crate::driver::Described;
+    use crate::layout::resolve;
+
+    fn layout(columns: &[(&str, Kind)]) -> Layout {
+        let required =
+            [("record_id", Kind::Integer), ("vaccine_code", Kind::Text), ("occurred_on", Kind::Date)];
+        let described: Vec<_> = required
+            .iter()
+            .chain(columns)
+            .map(|(name, kind)| Described { name: (*name).into(), kind: *kind, type_name: String::new() })
+            .collect();
+        resolve(Feed::Vaccinations, &described, false).layout.unwrap()
+    }
+
+    const BEFORE: [(&str, Kind); 3] =
+        [("CHANGED_AT", Kind::TimestampTz), ("person_snils", Kind::Text), ("person_oms", Kind::Text)];
 
     #[test]
     fn a_position_survives_its_text_form_whatever_bytes_it_holds() {
         for id in [&b"42"[..], "№ 7 \"а\"\\\n".as_bytes(), b"\xb9\x00\xff", b""] {
             let at = Key { kind: Kind::TimestampTz, value: b"2021-07-01 00:00:00.123456+00".to_vec() };
-            let position = Position::new("f", at, Some(Key { kind: Kind::Text, value: id.to_vec() }));
-            let read = Position::read(&position.write().unwrap(), "f").unwrap().unwrap();
-            assert!(read == position);
+            let after = Key { kind: Kind::Text, value: id.to_vec() };
+            let until = Some(at.clone());
+            let position = Position { id: Some(after.clone()), until, ..Position::new(&layout(&BEFORE), at) };
+            assert!(read::<Position>(&write(&position).unwrap()).as_ref() == Some(&position));
+            let keys = KeysPosition { after };
+            assert!(read::<KeysPosition>(&write(&keys).unwrap()).as_ref() == Some(&keys));
         }
     }
 
     #[test]
-    fn other_settings_start_over_and_a_foreign_cursor_is_refused() {
-        let position = Position::new("a", Key { kind: Kind::Date, value: b"2021-07-01".to_vec() }, None);
-        assert!(Position::read(&position.write().unwrap(), "b").unwrap().is_none());
-        assert!(Position::read(&Cursor::new("2021-07-01T00:00:00Z").unwrap(), "a").is_err());
-        assert_ne!(fingerprint(b"a"), fingerprint(b"b"));
+    fn a_cursor_of_another_kind_is_no_position() {
+        let at = Key { kind: Kind::Date, value: b"2021-07-01".to_vec() };
+        let page = write(&Position::new(&layout(&BEFORE), at.clone())).unwrap();
+        assert!(read::<KeysPosition>(&page).is_none());
+        assert!(read::<Position>(&write(&KeysPosition { after: at }).unwrap()).is_none());
+        assert!(read::<Position>(&Cursor::new("2021-07-01T00:00:00Z").unwrap()).is_none());
+    }
+
+    #[test]
+    fn a_column_that_is_gone_new_or_of_another_type_is_named() {
+        let at = Key { kind: Kind::TimestampTz, value: b"2021-07-01 00:00:00".to_vec() };
+        let position = Position::new(&layout(&BEFORE), at);
+        let drift = |columns: &[(&str, Kind)]| position.columns.drift(&layout(columns));
+        assert_eq!(drift(&BEFORE), Drift::None);
+        assert_eq!(drift(&BEFORE[..2]), Drift::Gone("person_oms".into()));
+        let [at, snils, oms] = BEFORE;
+        let retyped = ("person_oms", Kind::Integer);
+        assert_eq!(drift(&[at, snils, retyped]), Drift::Changed(vec!["person_oms".into()]));
+        let new = ("dose_number", Kind::Integer);
+        assert_eq!(drift(&[at, snils, oms, new]), Drift::Changed(vec!["dose_number".into()]));
     }
 }

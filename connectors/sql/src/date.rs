@@ -20,7 +20,7 @@ pub(crate) fn date(cell: &Cell, zone: Tz, encoding: Encoding) -> Field<ClinicDat
     };
     let date = match cell.kind {
         Kind::Date | Kind::Timestamp => native_day(&text),
-        Kind::TimestampTz => written(&text).map(|(utc, _)| local_day(utc.and_utc(), zone)),
+        Kind::TimestampTz => written(&text).and_then(|(utc, _)| local_day(utc.and_utc(), zone)),
         Kind::Year => text.parse().ok().filter(|year| *year > 0).map(ClinicDate::Year),
         Kind::Integer => text.parse().ok().and_then(|number| year_or_epoch(number, zone)),
         Kind::Text | Kind::FixedText | Kind::Bytes => text_date(&text, zone),
@@ -67,9 +67,11 @@ pub(crate) fn written(text: &str) -> Option<Written> {
     Some((day.and_time(time), offset))
 }
 
-/// A day in the clinic's zone.
-pub(crate) fn local_day(instant: DateTime<Utc>, zone: Tz) -> ClinicDate {
-    ClinicDate::Day(instant.with_timezone(&zone).date_naive())
+/// A day in the clinic's zone; `None` where the calendar ends.
+pub(crate) fn local_day(instant: DateTime<Utc>, zone: Tz) -> Option<ClinicDate> {
+    let utc = instant.naive_utc();
+    let local = utc.checked_add_offset(zone.offset_from_utc_datetime(&utc).fix())?;
+    Some(ClinicDate::Day(local.date()))
 }
 
 fn all_digits(text: &str) -> bool {
@@ -131,7 +133,7 @@ fn native_day(text: &str) -> Option<ClinicDate> {
 fn year_or_epoch(number: i64, zone: Tz) -> Option<ClinicDate> {
     match i32::try_from(number) {
         Ok(year @ 1900..=2100) => Some(ClinicDate::Year(year)),
-        _ => DateTime::from_timestamp(number, 0).map(|instant| local_day(instant, zone)),
+        _ => DateTime::from_timestamp(number, 0).and_then(|instant| local_day(instant, zone)),
     }
 }
 
@@ -150,7 +152,7 @@ fn text_date(text: &str, zone: Tz) -> Option<ClinicDate> {
     }
     let (time, offset) = written(text).or_else(|| written_russian(text))?;
     match offset {
-        Some(offset) => Some(local_day(offset.from_local_datetime(&time).single()?.to_utc(), zone)),
+        Some(offset) => local_day(offset.from_local_datetime(&time).single()?.to_utc(), zone),
         None => Some(ClinicDate::Day(time.date())),
     }
 }

@@ -39,6 +39,11 @@ impl Layout {
     pub fn ordinal(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }
+
+    /// The documented names, and their kinds.
+    pub fn documented(&self) -> impl Iterator<Item = (&'static str, Kind)> {
+        self.columns.iter().map(|column| column.name).zip(self.kinds.iter().copied())
+    }
 }
 
 /// Finds the documented columns of a feed among those the database describes.

@@ -10,13 +10,16 @@ mod connector;
 mod cursor;
 mod date;
 mod driver;
+mod ids;
 mod layout;
 mod page;
+mod pull;
 mod row;
 mod salvage;
 mod settings;
 mod stamp;
 mod statement;
+mod sweep;
 mod text;
 mod value;
 

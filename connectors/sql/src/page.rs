@@ -5,21 +5,41 @@ use crate::layout::{CHANGED_AT, Layout, RECORD_ID};
 use crate::statement::Statement;
 use crate::value::{Cell, Key, Kind, Sql};
 
+/// Most rows of a set of equal ones that are looked at; more than any page holds.
+const MAX_EQUAL_ROWS: u32 = 20_000;
+
+/// In which order rows are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// By (`changed_at`, `record_id`); rows without a usable stamp have no place in it.
+    Stamp,
+    /// By `record_id` alone, which no change of a row moves.
+    Id,
+}
+
+/// The keys of a row.
+#[derive(Clone)]
+pub(crate) struct Place {
+    /// Its stamp; none in the order of ids.
+    pub at: Option<Key>,
+    pub id: Key,
+}
+
 /// Where a page begins.
 pub(crate) enum Start {
     /// At the very first row.
     Beginning,
-    /// At this stamp, including it.
+    /// At this stamp (or id, in the order of ids), including it.
     From(Key),
     /// After the row with these keys.
-    After(Key, Key),
+    After(Place),
 }
 
 /// The rows of a page, and where the next one begins. A row that cannot be read is cut to its two keys.
 pub(crate) struct Rows {
     pub rows: Vec<Vec<Cell>>,
     /// Keys of the last row, if another page is to be asked for.
-    pub next: Option<(Key, Key)>,
+    pub next: Option<Place>,
 }
 
 /// Writes statements around one query.
@@ -27,9 +47,16 @@ pub(crate) struct Pager<'s> {
     pub driver: &'s dyn Driver,
     pub statement: &'s Statement,
     pub layout: &'s Layout,
+    pub order: Order,
+    /// Rows with a later stamp are left for another time.
+    pub until: Option<Key>,
 }
 
-impl Pager<'_> {
+impl<'s> Pager<'s> {
+    pub fn new(driver: &'s dyn Driver, statement: &'s Statement, layout: &'s Layout, order: Order) -> Self {
+        Self { driver, statement, layout, order, until: None }
+    }
+
     /// The full name of a selected column.
     pub fn column(&self, ordinal: usize) -> String {
         format!("q.{}", self.driver.quote(&self.layout.names[ordinal]))
@@ -49,31 +76,53 @@ impl Pager<'_> {
     }
 
     /// The keys alone of a page.
-    fn keys_page(&self, start: &Start, limit: u32) -> Sql {
+    pub fn keys_page(&self, start: &Start, limit: u32, descending: bool) -> Sql {
         let mut sql = self.select(2);
         self.push_start(&mut sql, start);
-        self.push_order(&mut sql, limit, false);
+        self.push_order(&mut sql, limit, descending);
+        sql
+    }
+
+    /// Rows with any of these ids: the first `width` columns.
+    pub fn with_ids(&self, ids: &[Key], width: usize, limit: u32) -> Sql {
+        let mut sql = self.select(width);
+        sql.push(" AND ");
+        self.push_among(&mut sql, ids);
+        sql.push(&format!(" LIMIT {limit}"));
+        sql
+    }
+
+    /// Asks for a row in a way that no row fulfils, which the database finds out row by row.
+    pub fn nothing(&self, id: &Key) -> Sql {
+        let mut sql = self.select(self.layout.names.len());
+        sql.push(" AND ");
+        self.push_among(&mut sql, std::slice::from_ref(id));
+        sql.push(" AND NOT (");
+        self.push_among(&mut sql, std::slice::from_ref(id));
+        sql.push(") LIMIT 1");
         sql
     }
 
     /// The rows from `start` up to the one with these keys, including it and all that are held equal to it.
-    pub fn between(&self, start: &Start, (at, id): (&Key, &Key), limit: u32) -> Sql {
+    pub fn between(&self, start: &Start, last: &Place, limit: u32) -> Sql {
         let mut sql = self.select(self.layout.names.len());
         self.push_start(&mut sql, start);
-        sql.push(&format!(" AND {} <= ", self.column(CHANGED_AT)));
-        self.driver.push_key(&mut sql, at);
+        if let Some(at) = &last.at {
+            sql.push(&format!(" AND {} <= ", self.column(CHANGED_AT)));
+            self.driver.push_key(&mut sql, at);
+        }
         sql.push(" AND NOT (");
-        self.push_after(&mut sql, at, id);
+        self.push_after(&mut sql, last);
         sql.push(")");
         self.push_order(&mut sql, limit, false);
         sql
     }
 
     /// The keys of the rows that the database holds equal to these.
-    pub fn same(&self, at: &Key, id: &Key, limit: u32) -> Sql {
+    pub fn same(&self, place: &Place, limit: u32) -> Sql {
         let mut sql = self.select(2);
         sql.push(" AND ");
-        self.push_same(&mut sql, at, id);
+        self.push_same(&mut sql, place);
         sql.push(&format!(" LIMIT {limit}"));
         sql
     }
@@ -94,12 +143,13 @@ impl Pager<'_> {
         match start {
             Start::Beginning => {}
             Start::From(from) => {
-                sql.push(&format!(" AND {} >= ", self.column(CHANGED_AT)));
+                let first = if self.order == Order::Stamp { CHANGED_AT } else { RECORD_ID };
+                sql.push(&format!(" AND {} >= ", self.column(first)));
                 self.driver.push_key(sql, from);
             }
-            Start::After(at, id) => {
+            Start::After(place) => {
                 sql.push(" AND ");
-                self.push_after(sql, at, id);
+                self.push_after(sql, place);
             }
         }
     }
@@ -107,33 +157,52 @@ impl Pager<'_> {
     fn push_order(&self, sql: &mut Sql, limit: u32, descending: bool) {
         let (at, id) = (self.column(CHANGED_AT), self.column(RECORD_ID));
         let direction = if descending { " DESC" } else { "" };
-        sql.push(&format!(" ORDER BY {at}{direction}, {id}{direction} LIMIT {limit}"));
+        let first = if self.order == Order::Stamp { format!("{at}{direction}, ") } else { String::new() };
+        sql.push(&format!(" ORDER BY {first}{id}{direction} LIMIT {limit}"));
     }
 
-    fn push_after(&self, sql: &mut Sql, at: &Key, id: &Key) {
+    fn push_after(&self, sql: &mut Sql, place: &Place) {
+        let (at_column, id_column) = (self.column(CHANGED_AT), self.column(RECORD_ID));
         sql.push("(");
-        self.driver.push_after(sql, (&self.column(CHANGED_AT), &self.column(RECORD_ID)), at, id);
+        if let Some(at) = &place.at {
+            self.driver.push_after(sql, (&at_column, &id_column), at, &place.id);
+        } else {
+            sql.push(&format!("{id_column} > "));
+            self.driver.push_key(sql, &place.id);
+        }
         sql.push(")");
-        if is_cut(id) {
+        if is_cut(&place.id) {
             // The whole id comes after its own beginning.
             sql.push(" AND NOT (");
-            self.push_same(sql, at, id);
+            self.push_same(sql, place);
             sql.push(")");
         }
     }
 
-    fn push_same(&self, sql: &mut Sql, at: &Key, id: &Key) {
-        sql.push(&format!("{} = ", self.column(CHANGED_AT)));
-        self.driver.push_key(sql, at);
+    fn push_same(&self, sql: &mut Sql, Place { at, id }: &Place) {
+        if let Some(at) = at {
+            sql.push(&format!("{} = ", self.column(CHANGED_AT)));
+            self.driver.push_key(sql, at);
+            sql.push(" AND ");
+        }
         if is_cut(id) {
             let projected = self.driver.project(&self.column(RECORD_ID), self.layout.kinds[RECORD_ID]);
             let kind = if id.kind == Kind::Bytes { Kind::Bytes } else { Kind::Text };
-            sql.push(&format!(" AND {projected} = "));
+            sql.push(&format!("{projected} = "));
             self.driver.push_key(sql, &Key { kind, value: id.value.clone() });
         } else {
-            sql.push(&format!(" AND {} = ", self.column(RECORD_ID)));
+            sql.push(&format!("{} = ", self.column(RECORD_ID)));
             self.driver.push_key(sql, id);
         }
+    }
+
+    fn push_among(&self, sql: &mut Sql, ids: &[Key]) {
+        sql.push(&format!("{} IN (", self.column(RECORD_ID)));
+        for (index, id) in ids.iter().enumerate() {
+            sql.push(if index == 0 { "" } else { ", " });
+            self.driver.push_key(sql, id);
+        }
+        sql.push(")");
     }
 
     fn select(&self, width: usize) -> Sql {
@@ -141,13 +210,19 @@ impl Pager<'_> {
             .map(|ordinal| self.driver.project(&self.column(ordinal), self.layout.kinds[ordinal]))
             .collect();
         let (at, id) = (self.column(CHANGED_AT), self.column(RECORD_ID));
-        let usable =
-            self.driver.usable_stamp(&at).map(|condition| format!(" AND {condition}")).unwrap_or_default();
-        Sql::plain(format!(
-            "SELECT {} {} WHERE {at} IS NOT NULL AND {id} IS NOT NULL{usable}",
-            columns.join(", "),
-            self.source()
-        ))
+        let mut sql =
+            Sql::plain(format!("SELECT {} {} WHERE {id} IS NOT NULL", columns.join(", "), self.source()));
+        if self.order == Order::Stamp {
+            sql.push(&format!(" AND {at} IS NOT NULL"));
+            if let Some(usable) = self.driver.usable_stamp(&at) {
+                sql.push(&format!(" AND {usable}"));
+            }
+        }
+        if let Some(until) = &self.until {
+            sql.push(&format!(" AND {at} <= "));
+            self.driver.push_key(&mut sql, until);
+        }
+        sql
     }
 
     /// Reads one page. One row more than `limit` is asked for, to see whether equal keys would be split.
@@ -158,7 +233,7 @@ impl Pager<'_> {
 
     /// The keys of the rows [`Self::read`] would return.
     pub async fn read_keys(&self, lease: &mut Lease<'_>, start: &Start, limit: u32) -> Result<Rows, Failure> {
-        let rows = lease.fetch(&self.keys_page(start, limit + 1), &self.layout.kinds[..2]).await?;
+        let rows = lease.fetch(&self.keys_page(start, limit + 1, false), &self.layout.kinds[..2]).await?;
         self.ended(lease, rows, limit).await
     }
 
@@ -170,12 +245,12 @@ impl Pager<'_> {
     ) -> Result<Rows, Failure> {
         let full = rows.len() >= limit as usize;
         let beyond = if rows.len() > limit as usize { rows.pop() } else { None };
-        let mut next = rows.last().filter(|_| full).map(|row| keys(row)).transpose()?;
-        if let (Some((at, id)), Some(beyond)) = (&next, beyond)
-            && may_be_equal(at, id, &keys(&beyond)?)
+        let mut next = rows.last().filter(|_| full).map(|row| self.place(row)).transpose()?;
+        if let (Some(last), Some(beyond)) = (&next, beyond)
+            && may_be_equal(last, &self.place(&beyond)?)
         {
-            self.keep_equals_together(lease, &mut rows, at, id, limit).await?;
-            next = rows.last().map(|row| keys(row)).transpose()?;
+            self.keep_equals_together(lease, &mut rows, last, limit).await?;
+            next = rows.last().map(|row| self.place(row)).transpose()?;
         }
         Ok(Rows { rows, next })
     }
@@ -186,31 +261,39 @@ impl Pager<'_> {
         &self,
         lease: &mut Lease<'_>,
         rows: &mut Vec<Vec<Cell>>,
-        at: &Key,
-        id: &Key,
+        last: &Place,
         limit: u32,
     ) -> Result<(), Failure> {
-        let set = lease.fetch(&self.same(at, id, limit + 1), &self.layout.kinds[..2]).await?;
+        let set = lease.fetch(&self.same(last, MAX_EQUAL_ROWS), &self.layout.kinds[..2]).await?;
         let belongs = |row: &Vec<Cell>| set.iter().any(|same| same[..2] == row[..2]);
         let inside = rows.iter().rev().take_while(|row| belongs(row)).count();
         if inside == set.len() {
             return Ok(());
         }
         rows.truncate(rows.len() - inside);
-        if rows.is_empty() {
+        // Of a set that is not whole it is not known which of the rows belong to it.
+        if rows.is_empty() || set.len() == MAX_EQUAL_ROWS as usize {
+            let keys = if self.order == Order::Stamp { "changed_at and record_id" } else { "record_id" };
             return Err(Failure::misconfigured(
-                format!("more than {limit} rows have the same changed_at and record_id"),
+                format!("more than {limit} rows have the same {keys}"),
                 "select a record_id that is different for every row; a join may multiply rows",
             ));
         }
         Ok(())
     }
-}
 
-/// The keys of a row.
-pub(crate) fn keys(row: &[Cell]) -> Result<(Key, Key), Failure> {
-    let key = |ordinal: usize| row[ordinal].key().ok_or_else(|| Failure::retry("a row has no key"));
-    Ok((key(CHANGED_AT)?, key(RECORD_ID)?))
+    /// The keys of a row.
+    pub fn place(&self, row: &[Cell]) -> Result<Place, Failure> {
+        let key = |ordinal: usize| row[ordinal].key().ok_or_else(|| Failure::retry("a row has no key"));
+        let at = if self.order == Order::Stamp { Some(key(CHANGED_AT)?) } else { None };
+        Ok(Place { at, id: key(RECORD_ID)? })
+    }
+
+    /// The newest usable stamp there is.
+    pub async fn newest(&self, lease: &mut Lease<'_>) -> Result<Option<Key>, Failure> {
+        let rows = lease.fetch(&self.keys_page(&Start::Beginning, 1, true), &self.layout.kinds[..2]).await?;
+        Ok(rows.first().and_then(|row| row[CHANGED_AT].key()))
+    }
 }
 
 /// True for an id that may be only the beginning of the row's own: as a key it stands for all ids that begin so.
@@ -218,7 +301,9 @@ pub(crate) fn is_cut(id: &Key) -> bool {
     id.value.len() >= MAX_VALUE_LENGTH
 }
 
-/// False when the database certainly tells two keys apart; of text only the database itself knows.
-fn may_be_equal(at: &Key, id: &Key, other: &(Key, Key)) -> bool {
-    *at == other.0 && (*id == other.1 || matches!(id.kind, Kind::Text | Kind::FixedText))
+/// False when the database certainly tells two keys apart; of text only the database itself knows, and numbers may be
+/// written in several ways (1.0 and 1.00).
+fn may_be_equal(one: &Place, other: &Place) -> bool {
+    let loose = |id: &Key| matches!(id.kind, Kind::Text | Kind::FixedText | Kind::Decimal | Kind::Float);
+    one.at == other.at && (one.id == other.id || loose(&one.id) || loose(&other.id))
 }

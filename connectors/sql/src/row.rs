@@ -2,22 +2,30 @@
 
 use chrono_tz::Tz;
 use connector_kit::{
-    ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, Identifier, IdentifierKind, Person,
+    ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, Identifier, IdentifierKind, Person, RecordKey,
     RecordStatus,
 };
 use secrecy::SecretString;
 
 use crate::config::{Encoding, StatusWord};
-use crate::cursor::fingerprint;
 use crate::date;
-use crate::layout::{Layout, RECORD_ID};
+use crate::layout::{CHANGED_AT, Layout, RECORD_ID};
 use crate::page::is_cut;
 use crate::settings::{FeedSettings, Settings};
+use crate::stamp;
 use crate::text::{self, Text};
-use crate::value::{Cell, Kind};
+use crate::value::{Cell, Kind, digest};
 
 /// Characters of an id that is too long that are shown.
 const SHOWN_ID_CHARS: usize = 64;
+/// What stands between them and the digest of the rest.
+const CUT_MARK: &str = "… ";
+
+/// The beginning of the row's own id, where `record_id` is one that was too long.
+pub(crate) fn beginning_of_cut(record_id: &str) -> Option<&str> {
+    let (shown, digest) = record_id.rsplit_once(CUT_MARK)?;
+    (digest.len() == 16 && shown.chars().count() == SHOWN_ID_CHARS).then_some(shown)
+}
 
 /// Reads rows of one feed.
 pub(crate) struct Reader<'s> {
@@ -76,20 +84,25 @@ impl<'s> Reader<'s> {
     /// The row as a record. One that is cut to its keys, or whose id is too long to be told from others, is handed over
     /// empty and with an unknown status: it is refused where people look, and does not hold up the rows after it.
     pub fn record(&self, row: &[Cell]) -> ClinicRecord {
-        let record_id = self.record_id(&row[RECORD_ID]);
-        let too_long = row[RECORD_ID].key().filter(is_cut);
-        if too_long.is_none() && row.len() == self.layout.names.len() {
+        let RecordKey { record_id, stamp } = self.key(row);
+        let is_told = row[RECORD_ID].key().is_none_or(|id| !is_cut(&id));
+        if is_told && row.len() == self.layout.names.len() {
             let (status, person) = (self.status(row), self.person(row));
-            return ClinicRecord { record_id, status, person, fact: self.fact(row) };
+            return ClinicRecord { record_id, status, person, fact: self.fact(row), stamp };
         }
         let nothing = vec![Cell { kind: Kind::Other, bytes: None }; self.layout.names.len()];
-        let shown: String = record_id.chars().take(SHOWN_ID_CHARS).collect();
-        ClinicRecord {
-            record_id: too_long.map_or(record_id, |id| format!("{shown}… {}", fingerprint(&id.value))),
-            status: RecordStatus::Unknown,
-            person: Person::default(),
-            fact: self.fact(&nothing),
+        let (status, person) = (RecordStatus::Unknown, Person::default());
+        ClinicRecord { record_id, status, person, fact: self.fact(&nothing), stamp }
+    }
+
+    /// The row's id, and when it changed, of its two keys alone.
+    pub fn key(&self, row: &[Cell]) -> RecordKey {
+        let mut record_id = self.record_id(&row[RECORD_ID]);
+        if let Some(cut) = row[RECORD_ID].key().filter(is_cut) {
+            let shown: String = record_id.chars().take(SHOWN_ID_CHARS).collect();
+            record_id = format!("{shown}{CUT_MARK}{:016x}", digest(&cut.value));
         }
+        RecordKey { record_id, stamp: stamp::scale(&row[CHANGED_AT]) }
     }
 
     fn fact(&self, row: &[Cell]) -> ClinicFact {

@@ -1,7 +1,9 @@
-//! A page in which a value makes the server fail: the readable rows, and the others by their keys alone.
+//! Rows among which a value makes the server fail: the readable ones, and the others by their keys alone.
+
+use std::ops::Range;
 
 use crate::driver::{Failure, Lease};
-use crate::page::{Pager, Rows, Start, keys};
+use crate::page::{Pager, Place, Rows, Start};
 use crate::value::{Cell, Key};
 
 /// Most statements spent on one page; a page of 10 000 rows needs 15 to come to its first row.
@@ -9,26 +11,53 @@ const MAX_STATEMENTS: u32 = 64;
 
 /// Reads the page that failed with `failure`. Where the rows cannot be told apart (their keys cannot be read either, or
 /// the query fails whichever rows are asked for) the failure stands.
-pub(crate) async fn read(
+pub(crate) async fn page(
     pager: &Pager<'_>,
     lease: &mut Lease<'_>,
-    start: Start,
+    start: &Start,
     limit: u32,
     failure: Failure,
 ) -> Result<Rows, Failure> {
     lease.recover().await?;
-    let Some(found) = of_data(pager.read_keys(lease, &start, limit).await)? else { return Err(failure) };
-    let keys = found.rows.iter().map(|row| keys(row)).collect::<Result<Vec<_>, _>>()?;
-    let Some((at, id)) = keys.last() else { return Err(failure) };
-    let nothing = pager.between(&Start::After(at.clone(), id.clone()), (at, id), 1);
+    let Some(found) = of_data(pager.read_keys(lease, start, limit).await)? else { return Err(failure) };
+    let keys = found.rows.iter().map(|row| pager.place(row)).collect::<Result<Vec<_>, _>>()?;
+    let Some(last) = keys.last() else { return Err(failure) };
+    let nothing = pager.between(&Start::After(last.clone()), last, 1);
     if of_data(lease.fetch(&nothing, &pager.layout.kinds).await)?.is_none() {
         return Err(failure);
     }
-    let mut salvage = Salvage { pager, lease, start, keys, rows: Vec::new() };
-    let settled = salvage.run().await?;
-    let next =
-        if settled == salvage.keys.len() { found.next } else { Some(salvage.keys[settled - 1].clone()) };
-    Ok(Rows { rows: salvage.rows, next })
+    let limit = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+    let mut salvage = Salvage { pager, lease, what: What::Page(start, &keys), limit, rows: Vec::new() };
+    let settled = salvage.run(keys.len(), MAX_STATEMENTS).await?;
+    let rows = salvage.rows;
+    let next = if settled == keys.len() { found.next } else { Some(keys[settled - 1].clone()) };
+    Ok(Rows { rows, next })
+}
+
+/// Reads the rows with these ids, all of them: a row that is left out counts as gone. An id that the database cannot even
+/// take as a value is no row's.
+pub(crate) async fn with_ids(
+    pager: &Pager<'_>,
+    lease: &mut Lease<'_>,
+    mut ids: Vec<Key>,
+    limit: u32,
+    failure: Failure,
+) -> Result<Vec<Vec<Cell>>, Failure> {
+    lease.recover().await?;
+    for index in (0..ids.len()).rev() {
+        let no_row = pager.with_ids(&ids[index..=index], 2, 0);
+        if of_data(lease.fetch(&no_row, &pager.layout.kinds[..2]).await)?.is_none() {
+            lease.recover().await?;
+            ids.remove(index);
+        }
+    }
+    let Some(first) = ids.first() else { return Ok(Vec::new()) };
+    if of_data(lease.fetch(&pager.nothing(first), &pager.layout.kinds).await)?.is_none() {
+        return Err(failure);
+    }
+    let mut salvage = Salvage { pager, lease, what: What::Ids(&ids), limit, rows: Vec::new() };
+    salvage.run(ids.len(), u32::MAX).await?;
+    Ok(salvage.rows)
 }
 
 /// None where a value made the statement fail.
@@ -40,24 +69,32 @@ fn of_data<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
     }
 }
 
+/// What is halved.
+enum What<'a> {
+    /// The rows after a start up to each of these keys; the page never ends within a set of equal ones.
+    Page(&'a Start, &'a [Place]),
+    /// The rows with these ids.
+    Ids(&'a [Key]),
+}
+
 struct Salvage<'a, 's, 'l> {
     pager: &'a Pager<'s>,
     lease: &'a mut Lease<'l>,
-    start: Start,
-    /// Of all rows of the page; the page never ends within a set of equal ones.
-    keys: Vec<(Key, Key)>,
+    what: What<'a>,
+    /// Most rows of one statement.
+    limit: u32,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Salvage<'_, '_, '_> {
-    /// Halves what fails until one row is left. Returns how many keys are dealt with, from the first one on; at least one.
-    async fn run(&mut self) -> Result<usize, Failure> {
+    /// Halves what fails until one key is left. Returns how many keys are dealt with, from the first one on; at least one.
+    async fn run(&mut self, keys: usize, most_statements: u32) -> Result<usize, Failure> {
         let (mut settled, mut statements) = (0, 0);
-        let whole = 0..self.keys.len();
+        let whole = 0..keys;
         let mut open = vec![whole];
-        while let Some(part) = open.pop().filter(|_| statements < MAX_STATEMENTS || settled == 0) {
+        while let Some(part) = open.pop().filter(|_| statements < most_statements || settled == 0) {
             statements += 1;
-            if let Some(rows) = self.part(part.clone()).await? {
+            if let Some(rows) = self.part(&part).await? {
                 self.rows.extend(rows);
             } else if part.len() > 1 {
                 let middle = part.start + part.len() / 2;
@@ -72,14 +109,16 @@ impl Salvage<'_, '_, '_> {
         Ok(settled)
     }
 
-    /// The rows from one key on to another, or None if a value makes the server fail.
-    async fn part(&mut self, part: std::ops::Range<usize>) -> Result<Option<Vec<Vec<Cell>>>, Failure> {
-        let after = part.start.checked_sub(1).map(|before| {
-            let (at, id) = self.keys[before].clone();
-            Start::After(at, id)
-        });
-        let (at, id) = &self.keys[part.end - 1];
-        let sql = self.pager.between(after.as_ref().unwrap_or(&self.start), (at, id), self.limit());
+    /// The rows of some keys, or None if a value makes the server fail.
+    async fn part(&mut self, part: &Range<usize>) -> Result<Option<Vec<Vec<Cell>>>, Failure> {
+        let width = self.pager.layout.kinds.len();
+        let sql = match &self.what {
+            What::Page(start, keys) => {
+                let after = part.start.checked_sub(1).map(|before| Start::After(keys[before].clone()));
+                self.pager.between(after.as_ref().unwrap_or(start), &keys[part.end - 1], self.limit)
+            }
+            What::Ids(ids) => self.pager.with_ids(&ids[part.clone()], width, self.limit),
+        };
         let rows = of_data(self.lease.fetch(&sql, &self.pager.layout.kinds).await)?;
         if rows.is_none() {
             self.lease.recover().await?;
@@ -89,13 +128,11 @@ impl Salvage<'_, '_, '_> {
 
     /// Hands over by their keys alone the row, and those the database holds equal to it: "after it" passes over them.
     async fn refuse(&mut self, which: usize) -> Result<(), Failure> {
-        let (at, id) = &self.keys[which];
-        let same = self.pager.same(at, id, self.limit());
+        let same = match &self.what {
+            What::Page(_, keys) => self.pager.same(&keys[which], self.limit),
+            What::Ids(ids) => self.pager.with_ids(&ids[which..=which], 2, self.limit),
+        };
         self.rows.extend(self.lease.fetch(&same, &self.pager.layout.kinds[..2]).await?);
         Ok(())
-    }
-
-    fn limit(&self) -> u32 {
-        u32::try_from(self.keys.len()).unwrap_or(u32::MAX)
     }
 }

@@ -14,7 +14,6 @@ use secrets::SecretSource;
 use crate::config::{Common, Encoding, FeedConfig};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::config::{TlsConfig, TlsMode};
-use crate::cursor::fingerprint;
 use crate::statement::{Statement, Syntax};
 
 /// How a source is read.
@@ -32,7 +31,6 @@ pub(crate) struct FeedSettings {
     pub feed: Feed,
     pub statement: Statement,
     pub config: FeedConfig,
-    pub fingerprint: String,
 }
 
 impl Settings {
@@ -49,7 +47,7 @@ impl Settings {
         let mut feeds = Vec::new();
         for (feed, config) in Feed::ALL.into_iter().zip(common.feeds) {
             if let Some(config) = config {
-                feeds.push(feed_settings(feed, config, syntax, common.time_zone, common.encoding)?);
+                feeds.push(feed_settings(feed, config, syntax)?);
             }
         }
         if feeds.is_empty() {
@@ -69,13 +67,7 @@ impl Settings {
     }
 }
 
-fn feed_settings(
-    feed: Feed,
-    mut config: FeedConfig,
-    syntax: Syntax,
-    zone: Tz,
-    encoding: Encoding,
-) -> Result<FeedSettings, SourceError> {
+fn feed_settings(feed: Feed, mut config: FeedConfig, syntax: Syntax) -> Result<FeedSettings, SourceError> {
     let statement = Statement::parse(&config.query, syntax).map_err(|problem| {
         SourceError::misconfigured(
             format!("feed {feed}: {problem}"),
@@ -85,16 +77,7 @@ fn feed_settings(
     let words = std::mem::take(&mut config.status_words);
     config.status_words =
         words.into_iter().map(|(word, means)| (word.trim().to_lowercase(), means)).collect();
-    // Whatever changes what a row comes to: after a change of it everything is read again.
-    let settings =
-        serde_json::to_vec(&(&config, zone.name(), encoding, format!("{syntax:?}"))).map_err(|_| {
-            SourceError::misconfigured(
-                format!("feed {feed}: the settings cannot be written as JSON"),
-                "check the query",
-            )
-        })?;
-    let fingerprint = fingerprint(&settings);
-    Ok(FeedSettings { feed, statement, config, fingerprint })
+    Ok(FeedSettings { feed, statement, config })
 }
 
 /// Reads the password, if one is configured.

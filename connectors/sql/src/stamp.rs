@@ -4,7 +4,7 @@ use chrono::{DateTime, Days, FixedOffset, NaiveDate, NaiveDateTime, Offset, Time
 use chrono_tz::Tz;
 
 use crate::date::written;
-use crate::value::{Key, Kind};
+use crate::value::{Cell, Key, Kind, digest};
 
 enum Moment {
     /// A point on the world's time line, with the offset it was written with.
@@ -15,9 +15,9 @@ enum Moment {
     Day(NaiveDate),
 }
 
-/// The lower bound for a run that looks back over `overlap_seconds` from `stamp`, for a column of `target` kind.
-/// None where the stamp cannot be read: the run then begins at the very beginning.
-pub(crate) fn earlier(stamp: &Key, overlap_seconds: u32, target: Kind, zone: Tz) -> Option<Key> {
+/// The lower bound for a run that looks back over `overlap_seconds` from `stamp`. None where the stamp cannot be read: the
+/// run then begins at the very beginning.
+pub(crate) fn earlier(stamp: &Key, overlap_seconds: u32) -> Option<Key> {
     let overlap = TimeDelta::seconds(i64::from(overlap_seconds));
     let moment = match read(stamp)? {
         Moment::Instant(at) => Moment::Instant(at.checked_sub_signed(overlap)?),
@@ -27,8 +27,32 @@ pub(crate) fn earlier(stamp: &Key, overlap_seconds: u32, target: Kind, zone: Tz)
             Moment::Day(day.checked_sub_days(Days::new(u64::from(overlap_seconds.div_ceil(86_400).max(1))))?)
         }
     };
-    let kind = if target == Kind::Dynamic { stamp.kind } else { target };
-    write(&convert(moment, stamp.kind, kind, zone), kind, &stamp.value, false)
+    write(&moment, stamp.kind, &stamp.value, false)
+}
+
+/// The stamp on a scale of its own: microseconds since 1970 (of the clinic's wall clock, where that is what is written),
+/// whole numbers themselves, and a digest of what is no point in time. None where there is none.
+pub(crate) fn scale(cell: &Cell) -> Option<i64> {
+    let stamp = cell.key()?;
+    if stamp.kind == Kind::Integer
+        && let Ok(number) = String::from_utf8_lossy(&stamp.value).parse()
+    {
+        return Some(number);
+    }
+    Some(micros(&stamp).unwrap_or_else(|| i64::try_from(digest(&stamp.value) >> 2).unwrap_or(i64::MAX)))
+}
+
+/// True when one stamp certainly lies before another of the same kind.
+pub(crate) fn is_before(stamp: &Key, other: &Key) -> bool {
+    stamp.kind == other.kind && micros(stamp).zip(micros(other)).is_some_and(|(one, other)| one < other)
+}
+
+fn micros(stamp: &Key) -> Option<i64> {
+    Some(match read(stamp)? {
+        Moment::Instant(at) => at.timestamp_micros(),
+        Moment::Local(at) => at.and_utc().timestamp_micros(),
+        Moment::Day(day) => day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_micros(),
+    })
 }
 
 /// The stamp itself, or the present moment in the same form where the stamp lies in the future. None where it cannot be
@@ -46,8 +70,13 @@ pub(crate) fn not_after(stamp: &Key, now: DateTime<Utc>, zone: Tz) -> Option<Key
 
 /// The present moment as a key for a column of this kind; `like` shows how SQLite's text stamps are written.
 pub(crate) fn present(now: DateTime<Utc>, kind: Kind, like: &[u8], zone: Tz) -> Option<Key> {
-    let instant = Moment::Instant(now.fixed_offset());
-    write(&convert(instant, Kind::TimestampTz, kind, zone), kind, like, true)
+    let local = now.with_timezone(&zone).naive_local();
+    let moment = match kind {
+        Kind::TimestampTz | Kind::Integer => Moment::Instant(now.fixed_offset()),
+        Kind::Date => Moment::Day(local.date()),
+        _ => Moment::Local(local),
+    };
+    write(&moment, kind, like, true)
 }
 
 /// True for stamps that are wall-clock time: an hour that comes twice a year can hide rows.
@@ -75,30 +104,6 @@ fn read(stamp: &Key) -> Option<Moment> {
 
 fn day_only(text: &str) -> Option<NaiveDate> {
     (text.len() == 10).then(|| written(text)).flatten().map(|(at, _)| at.date())
-}
-
-/// Turns a moment into what another kind of column holds, for columns whose type has changed since the cursor was stored.
-fn convert(moment: Moment, from: Kind, to: Kind, zone: Tz) -> Moment {
-    if from == to {
-        return moment;
-    }
-    // Of a wall-clock hour that comes twice the first is meant: looking back too far does no harm.
-    let instant = |local: NaiveDateTime| {
-        zone.from_local_datetime(&local)
-            .earliest()
-            .map_or_else(|| local.and_utc().fixed_offset(), |at| at.fixed_offset())
-    };
-    let local = |moment: &Moment| match moment {
-        Moment::Instant(at) => at.with_timezone(&zone).naive_local(),
-        Moment::Local(at) => *at,
-        Moment::Day(day) => day.and_time(chrono::NaiveTime::MIN),
-    };
-    match (to, moment) {
-        (Kind::TimestampTz | Kind::Integer, Moment::Instant(at)) => Moment::Instant(at),
-        (Kind::TimestampTz | Kind::Integer, moment) => Moment::Instant(instant(local(&moment))),
-        (Kind::Date, moment) => Moment::Day(local(&moment).date()),
-        (_, moment) => Moment::Local(local(&moment)),
-    }
 }
 
 /// Writes a moment as the column's text form. Bounds in SQLite's text (`whole` false) leave out fraction and zone, so
@@ -143,26 +148,44 @@ mod tests {
 
     #[test]
     fn looking_back_keeps_the_columns_form_and_its_fractions() {
-        for (kind, stamp, target, expected) in [
-            (
-                Kind::TimestampTz,
-                "2021-07-01 00:04:00.123456+00",
-                Kind::TimestampTz,
-                "2021-06-30 23:59:00.123456",
-            ),
-            (Kind::Timestamp, "2021-07-01 00:05:00", Kind::Timestamp, "2021-07-01 00:00:00.000000"),
-            (Kind::Date, "2021-07-01", Kind::Date, "2021-06-30"),
-            (Kind::Integer, "1625173200", Kind::Dynamic, "1625172900"),
-            (Kind::Text, "2021-07-01 00:05:00.5", Kind::Dynamic, "2021-07-01 00:00:00"),
-            (Kind::Text, "2021-07-01T00:05:00+03:00", Kind::Dynamic, "2021-07-01T00:00:00"),
-            (Kind::Text, "2021-07-01", Kind::Dynamic, "2021-06-30"),
-            (Kind::TimestampTz, "2021-06-30 21:05:00+00", Kind::Timestamp, "2021-07-01 00:00:00.000000"),
-            (Kind::Timestamp, "2021-07-01 00:05:00", Kind::TimestampTz, "2021-06-30 21:00:00.000000"),
-            (Kind::Timestamp, "infinity", Kind::Timestamp, "none"),
-            (Kind::Text, "вчера", Kind::Dynamic, "none"),
+        for (kind, stamp, expected) in [
+            (Kind::TimestampTz, "2021-07-01 00:04:00.123456+00", "2021-06-30 23:59:00.123456"),
+            (Kind::Timestamp, "2021-07-01 00:05:00", "2021-07-01 00:00:00.000000"),
+            (Kind::Date, "2021-07-01", "2021-06-30"),
+            (Kind::Integer, "1625173200", "1625172900"),
+            (Kind::Text, "2021-07-01 00:05:00.5", "2021-07-01 00:00:00"),
+            (Kind::Text, "2021-07-01T00:05:00+03:00", "2021-07-01T00:00:00"),
+            (Kind::Text, "2021-07-01", "2021-06-30"),
+            (Kind::Timestamp, "infinity", "none"),
+            (Kind::Text, "вчера", "none"),
         ] {
-            assert_eq!(text(earlier(&key(kind, stamp), 300, target, ZONE)), expected, "{kind:?} {stamp}");
+            assert_eq!(text(earlier(&key(kind, stamp), 300)), expected, "{kind:?} {stamp}");
         }
+    }
+
+    #[test]
+    fn stamps_have_one_scale_and_what_is_no_time_is_still_told_apart() {
+        let scaled = |kind, text: &str| scale(&Cell { kind, bytes: Some(text.into()) }).unwrap();
+        for (kind, stamp, expected) in [
+            (Kind::TimestampTz, "2021-07-01 00:00:00.000001+00", 1_625_097_600_000_001),
+            (Kind::TimestampTz, "2021-07-01 00:00:00", 1_625_097_600_000_000),
+            (Kind::Timestamp, "2021-07-01 00:00:00.5", 1_625_097_600_500_000),
+            (Kind::Date, "2021-07-01", 1_625_097_600_000_000),
+            (Kind::Integer, "-5", -5),
+            (Kind::Integer, "9223372036854775807", i64::MAX),
+            (Kind::Text, "2021-07-01T03:00:00+03:00", 1_625_097_600_000_000),
+            (Kind::Text, "2021-07-01", 1_625_097_600_000_000),
+        ] {
+            assert_eq!(scaled(kind, stamp), expected, "{kind:?} {stamp}");
+        }
+        let no_time = ["infinity", "-infinity", "0044-03-15 00:00:00 BC", "0000-00-00 00:00:00"];
+        let scales: std::collections::HashSet<i64> =
+            no_time.iter().map(|stamp| scaled(Kind::Timestamp, stamp)).collect();
+        assert!(scales.len() == 4 && scales.iter().all(|scale| (0..1 << 62).contains(scale)), "{scales:?}");
+        assert_eq!(scale(&Cell { kind: Kind::Timestamp, bytes: None }), None);
+        let (old, new) = (key(Kind::Integer, "5"), key(Kind::Integer, "6"));
+        assert!(is_before(&old, &new) && !is_before(&old, &old) && !is_before(&new, &old));
+        assert!(!is_before(&old, &key(Kind::Text, "2021-07-01")), "kinds have no order of time");
     }
 
     #[test]

@@ -31,15 +31,25 @@ pub(crate) fn untrimmed(cell: &Cell, encoding: Encoding) -> Option<String> {
     readable.then_some(text)
 }
 
-/// Bytes columns follow the configured encoding. Text columns are UTF-8; only where they are not (SQL_ASCII databases,
-/// SQLite) the configured encoding is tried.
-fn decode(bytes: &[u8], kind: Kind, encoding: Encoding) -> (String, bool) {
-    let table = match encoding {
+/// Text as the configured encoding writes it; None where it has no letter for some of it.
+pub(crate) fn encode(text: &str, encoding: Encoding) -> Option<Vec<u8>> {
+    let (bytes, _, unmappable) = table(encoding).encode(text);
+    (!unmappable).then(|| bytes.into_owned())
+}
+
+fn table(encoding: Encoding) -> &'static encoding_rs::Encoding {
+    match encoding {
         Encoding::Utf8 => encoding_rs::UTF_8,
         Encoding::Windows1251 => encoding_rs::WINDOWS_1251,
         Encoding::Koi8R => encoding_rs::KOI8_R,
         Encoding::Ibm866 => encoding_rs::IBM866,
-    };
+    }
+}
+
+/// Bytes columns follow the configured encoding. Text columns are UTF-8; only where they are not (SQL_ASCII databases,
+/// SQLite) the configured encoding is tried.
+fn decode(bytes: &[u8], kind: Kind, encoding: Encoding) -> (String, bool) {
+    let table = table(encoding);
     if kind != Kind::Bytes
         && let Ok(text) = std::str::from_utf8(bytes)
     {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The meaning of a column's type, the same for all databases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     Text,
@@ -30,7 +30,7 @@ pub(crate) enum Kind {
 }
 
 /// One value: its text form (bytes for [`Kind::Bytes`]), or none for NULL.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Cell {
     pub kind: Kind,
     pub bytes: Option<Vec<u8>>,
@@ -109,4 +109,11 @@ impl Sql {
         self.text.push_str(text);
         self
     }
+}
+
+/// A short digest (FNV-1a, 64 bits), to tell values apart that are not kept; it protects nothing.
+pub(crate) fn digest(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }

@@ -35,6 +35,9 @@ pub struct DirectoryConfig {
     /// How many batches may be on the way at once.
     #[serde(default = "default_directory_window")]
     pub window: NonZeroU16,
+    /// How long receipts stay for gateways that are not running, in hours. Counts at the registry, which writes them.
+    #[serde(default = "default_receipts_keep_hours")]
+    pub receipts_keep_hours: NonZeroU16,
 }
 
 impl DirectoryConfig {
@@ -46,6 +49,7 @@ impl DirectoryConfig {
             max_batches: None,
             delivery_limit: default_delivery_limit(),
             window: default_directory_window(),
+            receipts_keep_hours: default_receipts_keep_hours(),
         }
     }
 }
@@ -71,6 +75,8 @@ pub struct AmqpConfig {
     pub queue: String,
     /// The exchange and the queue of dead letters; both bear this name.
     pub dead_letters: String,
+    /// The durable fanout exchange of the registry's receipts. The same for every clinic.
+    pub receipts: String,
     /// Kind of both queues. Quorum survives the loss of a node and limits redelivery.
     pub queue_kind: QueueKind,
     /// After this many failed deliveries a quorum queue moves a batch to the dead letters.
@@ -103,6 +109,7 @@ impl Default for AmqpConfig {
             exchange: "clinic.facts".into(),
             queue: "clinic.facts".into(),
             dead_letters: "clinic.facts.dead".into(),
+            receipts: "clinic.receipts".into(),
             queue_kind: QueueKind::default(),
             delivery_limit: default_delivery_limit(),
             declare: true,
@@ -158,6 +165,10 @@ fn default_delivery_limit() -> NonZeroU32 {
 
 fn default_directory_window() -> NonZeroU16 {
     nonzero(8)
+}
+
+fn default_receipts_keep_hours() -> NonZeroU16 {
+    nonzero(48)
 }
 
 fn nonzero(value: u16) -> NonZeroU16 {

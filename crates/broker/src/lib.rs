@@ -3,8 +3,11 @@
 #[cfg(feature = "amqp")]
 mod amqp;
 mod config;
+mod dead_letters;
 mod directory;
 mod error;
+mod faults;
+mod receipts;
 
 use std::fmt;
 use std::path::Path;
@@ -15,7 +18,9 @@ use async_trait::async_trait;
 use contract::SealedBatch;
 
 pub use config::{AmqpConfig, DirectoryConfig, Login, QueueConfig, QueueKind, TlsConfig};
+pub use dead_letters::{DeadLetter, DeadLetters, dead_letters};
 pub use error::BrokerError;
+pub use receipts::{ReceiptPublisher, ReceiptSubscriber, receipt_publisher, receipt_subscriber};
 
 /// Longest message handed to a consumer whole, in bytes; of a longer file only this much and one byte is read.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -97,12 +102,12 @@ pub struct Token(TokenKind);
 #[derive(Debug)]
 enum TokenKind {
     #[cfg(feature = "amqp")]
-    Amqp(amqp::Receipt),
+    Amqp(amqp::Claim),
     File(directory::Name),
 }
 
 impl Token {
-    fn into_name(self) -> Option<directory::Name> {
+    fn name(&self) -> Option<directory::Name> {
         match self.0 {
             #[cfg(feature = "amqp")]
             TokenKind::Amqp(_) => None,

@@ -1,14 +1,18 @@
 //! Keeps `docs/contract/` equal to the code; `UPDATE_DOCS=1 cargo test -p contract docs` writes it anew.
 
+mod examples;
+
 use std::fs;
 use std::path::PathBuf;
 
-use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use crate::seal::{HEADER_BYTES, TAG_BYTES};
-use crate::wire::{MAX_ENCODED_BYTES, MAX_EVENTS, decode, encode, schema, tests::samples};
-use crate::{Event, PADDED_SIZES_BYTES, PrivateKey, Scheme, SealedBatch, Suite, Vaccine};
+use crate::wire::{MAX_ENCODED_BYTES, MAX_EVENTS, MAX_PROBED, schema, tests::samples};
+use crate::{
+    DifferenceKind, Event, MAX_RECEIPTS_MESSAGE_BYTES, MAX_RECEIPTS_PER_MESSAGE, PADDED_ANSWER_BYTES,
+    PADDED_SIZES_BYTES, RefusalReason, Scheme, Suite, UnreadableReason, Vaccine,
+};
 
 const HINT: &str =
     "differs from the code: run `UPDATE_DOCS=1 cargo test -p contract docs` and review the change";
@@ -25,6 +29,10 @@ fn read(name: &str) -> Vec<u8> {
     fs::read(folder().join(name)).unwrap_or_else(|error| panic!("docs/contract/{name}: {error}; {HINT}"))
 }
 
+fn exists(name: &str) -> bool {
+    folder().join(name).exists()
+}
+
 fn write(name: &str, bytes: impl AsRef<[u8]>) {
     let path = folder().join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -34,7 +42,7 @@ fn write(name: &str, bytes: impl AsRef<[u8]>) {
 /// Compares as JSON, so that the order of keys, which depends on features of other crates, does not matter.
 fn generated(name: &str, current: &Value) {
     let published = || serde_json::from_slice::<Value>(&read(name)).unwrap();
-    if updating() && !(folder().join(name).exists() && published() == *current) {
+    if updating() && !(exists(name) && published() == *current) {
         write(name, format!("{current:#}\n"));
     }
     assert!(published() == *current, "docs/contract/{name} {HINT}");
@@ -88,52 +96,30 @@ fn docs_asyncapi() {
     generated("asyncapi.json", &asyncapi());
 }
 
-#[test]
-fn docs_decoded_example() {
-    let (name, events) = ("examples/decoded.json", example_events());
-    if updating() {
-        write(name, indented(std::str::from_utf8(&encode(&events)).unwrap()));
-    }
-    let published = read(name);
-    assert!(
-        decode(&published).unwrap().into_iter().eq(events.into_iter().map(Ok)),
-        "docs/contract/{name} {HINT}"
-    );
-    let batch = serde_json::from_slice(&published).unwrap();
-    assert!(jsonschema::validator_for(&schema::batch()).unwrap().is_valid(&batch));
-}
-
-#[test]
-fn docs_sealed_example() {
-    let (key_name, batch_name) = ("examples/test-only-private-key.txt", "examples/sealed.batch");
-    let opens = |key: &PrivateKey| {
-        key.open(&read(batch_name)).is_ok_and(|(_, encoded)| encoded == encode(&example_events()))
-    };
-    if updating() && !folder().join(key_name).exists() {
-        write(key_name, format!("{}\n", PrivateKey::generate().to_text().expose_secret()));
-    }
-    let text = SecretString::from(String::from_utf8(read(key_name)).unwrap());
-    let key = PrivateKey::from_text(&text).unwrap();
-    // Every sealing differs, so the file is only made anew when it has to be.
-    if updating() && !(folder().join(batch_name).exists() && opens(&key)) {
-        let SealedBatch { bytes, .. } = key.public().seal(&encode(&example_events())).unwrap();
-        write(batch_name, bytes);
-    }
-    assert!(opens(&key), "docs/contract/{batch_name} {HINT}");
-}
-
 /// What the prose says in numbers and lists is what the code does.
 #[test]
 fn docs_readme_names_every_limit_and_code() {
     let readme = String::from_utf8(read("README.md")).unwrap();
-    let sizes = PADDED_SIZES_BYTES.map(|size| size.to_string()).join(", ");
-    let limits = [sizes, format!("{MAX_EVENTS} events"), format!("{MAX_ENCODED_BYTES} bytes")];
+    let listed = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    let limits = [
+        listed(&PADDED_SIZES_BYTES),
+        listed(&PADDED_ANSWER_BYTES),
+        format!("{MAX_EVENTS} events"),
+        format!("{MAX_ENCODED_BYTES} bytes"),
+        format!("{MAX_PROBED} records"),
+        format!("1 to {MAX_RECEIPTS_PER_MESSAGE} receipts"),
+        format!("{MAX_RECEIPTS_MESSAGE_BYTES} bytes"),
+    ];
     let names = Suite::ALL.map(Suite::as_str).into_iter().chain(Scheme::ALL.map(Scheme::as_str));
-    let listed = names.map(|name| format!("`{name}`"));
+    let quoted = names.map(|name| format!("`{name}`"));
     let vaccines = Vaccine::ALL
         .map(|vaccine| format!("| {} | {} | {} |", vaccine.cvx(), vaccine.atc(), vaccine.as_str()));
-    let reasons = crate::RefusalReason::ALL.map(|reason| format!("`{}`", reason.as_str()));
-    for expected in limits.into_iter().chain(listed).chain(vaccines).chain(reasons) {
+    let refusals = RefusalReason::ALL.map(|reason| format!("| {} | `{}` |", reason.code(), reason.as_str()));
+    let unreadable =
+        UnreadableReason::ALL.map(|reason| format!("| {} | `{}` |", reason.code(), reason.as_str()));
+    let kinds = DifferenceKind::ALL.map(|kind| format!("| {} | `{}` |", kind.code(), kind.as_str()));
+    let all = limits.into_iter().chain(quoted).chain(vaccines).chain(refusals).chain(unreadable).chain(kinds);
+    for expected in all {
         assert!(readme.contains(&expected), "docs/contract/README.md does not say {expected}");
     }
 }
@@ -145,24 +131,36 @@ fn asyncapi() -> Value {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Clinic facts",
-            "version": "1.0.0",
+            "version": "1.1.0",
             "description": "Pseudonymised vaccinations, tests and recoveries, sealed to the registry. See README.md.",
         },
         "defaultContentType": "application/octet-stream",
         "channels": {
             "facts": channel(
+                "clinic.facts",
+                "sealedBatch",
                 "Where every clinic publishes and the registry consumes; the same for all clinics.",
                 &amqp_queue("clinic.facts"),
             ),
             "deadLetters": channel(
+                "clinic.facts.dead",
+                "sealedBatch",
                 "What the registry could not open, bytes unchanged, for people to look at.",
                 &amqp_queue("clinic.facts.dead"),
             ),
+            "receipts": channel(
+                "clinic.receipts",
+                "receipts",
+                "Where the registry answers; every gateway hears everything, in a queue of its own, and reads its own.",
+                &amqp_fanout("clinic.receipts"),
+            ),
         },
         "operations": {
-            "consumeFacts": operation("receive", "facts", "Acknowledge only after the facts are stored durably."),
-            "publishFacts": operation("send", "facts", "Persistent, mandatory, with publisher confirms."),
-            "buryUnreadable": operation("send", "deadLetters", "Acknowledge the original after the confirm."),
+            "consumeFacts": operation("receive", "facts", "sealedBatch", "Acknowledge only after the facts are stored durably."),
+            "publishFacts": operation("send", "facts", "sealedBatch", "Persistent, mandatory, with publisher confirms."),
+            "buryUnreadable": operation("send", "deadLetters", "sealedBatch", "Acknowledge the original after the confirm."),
+            "broadcastReceipts": operation("send", "receipts", "receipts", "After the facts are stored durably."),
+            "hearReceipts": operation("receive", "receipts", "receipts", "Exclusive queue; check the signature first."),
         },
         "components": {
             "messages": {
@@ -170,8 +168,16 @@ fn asyncapi() -> Value {
                     "name": "SealedBatch",
                     "title": "A sealed batch",
                     "contentType": "application/octet-stream",
-                    "summary": "zstd, padding and HPKE around a batch that follows #/components/schemas/decodedBatch.",
+                    "summary": "zstd, padding and HPKE around a batch that follows #/components/schemas/decodedBatch, or a probe.",
                     "payload": { "$ref": "#/components/schemas/sealedBatch" },
+                    "bindings": { "amqp": { "bindingVersion": "0.3.0" } },
+                },
+                "receipts": {
+                    "name": "Receipts",
+                    "title": "Signed receipts",
+                    "contentType": "application/octet-stream",
+                    "summary": "What came of some batches, signed by the registry, each encrypted for the sender of its batch.",
+                    "payload": { "$ref": "#/components/schemas/receipts" },
                     "bindings": { "amqp": { "bindingVersion": "0.3.0" } },
                 },
             },
@@ -183,17 +189,23 @@ fn asyncapi() -> Value {
                     "minLength": sizes[0],
                     "maxLength": sizes[sizes.len() - 1],
                 },
+                "receipts": {
+                    "type": "string",
+                    "format": "binary",
+                    "description": format!("1 to {MAX_RECEIPTS_PER_MESSAGE} receipts. Layout: README.md."),
+                    "maxLength": MAX_RECEIPTS_MESSAGE_BYTES,
+                },
                 "decodedBatch": { "$ref": "batch.schema.json" },
             },
         },
     })
 }
 
-fn channel(description: &str, amqp: &Value) -> Value {
+fn channel(address: &str, message: &str, description: &str, amqp: &Value) -> Value {
     json!({
-        "address": amqp["queue"]["name"],
+        "address": address,
         "description": description,
-        "messages": { "sealedBatch": { "$ref": "#/components/messages/sealedBatch" } },
+        "messages": { message: { "$ref": format!("#/components/messages/{message}") } },
         "bindings": { "amqp": amqp },
     })
 }
@@ -206,11 +218,19 @@ fn amqp_queue(name: &str) -> Value {
     })
 }
 
-fn operation(action: &str, channel: &str, description: &str) -> Value {
+fn amqp_fanout(name: &str) -> Value {
+    json!({
+        "is": "routingKey",
+        "exchange": { "name": name, "type": "fanout", "durable": true, "autoDelete": false, "vhost": "/" },
+        "bindingVersion": "0.3.0",
+    })
+}
+
+fn operation(action: &str, channel: &str, message: &str, description: &str) -> Value {
     json!({
         "action": action,
         "channel": { "$ref": format!("#/channels/{channel}") },
         "description": description,
-        "messages": [{ "$ref": format!("#/channels/{channel}/messages/sealedBatch") }],
+        "messages": [{ "$ref": format!("#/channels/{channel}/messages/{message}") }],
     })
 }

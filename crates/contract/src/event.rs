@@ -34,8 +34,22 @@ impl fmt::Debug for RecordDigest {
 }
 
 /// Keyed digest of what an event says (its body without the version), 16 bytes: tells changed from unchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentDigest(pub [u8; 16]);
+
+impl ContentDigest {
+    /// Lower-case hex, 32 characters.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        hex::encode(self.0)
+    }
+}
+
+impl fmt::Debug for ContentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContentDigest({}…)", hex::encode(&self.0[..4]))
+    }
+}
 
 /// Rises with every change of a record: the generation of the gateway's state, then a count. Never a time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +72,12 @@ impl Version {
     #[expect(clippy::cast_possible_truncation, reason = "the two halves are cut out on purpose")]
     pub const fn from_u64(number: u64) -> Self {
         Self { generation: (number >> 32) as u32, count: number as u32 }
+    }
+
+    /// The version behind a number that came from outside: both halves count from 1, and it fits a `BIGINT`.
+    pub(crate) fn from_wire(number: u64) -> Option<Self> {
+        let version = i64::try_from(number).is_ok().then(|| Self::from_u64(number))?;
+        (version.generation >= 1 && version.count >= 1).then_some(version)
     }
 }
 
@@ -166,6 +186,8 @@ pub struct Event {
     pub record: RecordDigest,
     /// Which version of it.
     pub version: Version,
+    /// What it says, in short; none from gateways that do not say so yet.
+    pub content: Option<ContentDigest>,
     /// What it says.
     pub body: Body,
 }

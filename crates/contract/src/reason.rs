@@ -1,6 +1,6 @@
 //! Why the registry refuses one event of a batch it could open.
 
-/// Reason codes; a closed list, stored by the registry and later sent back in receipts.
+/// Reason codes; a closed list, stored by the registry and sent back in receipts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RefusalReason {
     /// The CloudEvent or its FHIR resource does not follow the contract.
@@ -13,12 +13,20 @@ pub enum RefusalReason {
     BadDate,
     /// The record was announced before as another kind of fact.
     KindChanged,
+    /// The same version of the record was announced before with other content.
+    VersionReused,
 }
 
 impl RefusalReason {
     /// Every reason.
-    pub const ALL: [Self; 5] =
-        [Self::Malformed, Self::UnknownCode, Self::BadSubject, Self::BadDate, Self::KindChanged];
+    pub const ALL: [Self; 6] = [
+        Self::Malformed,
+        Self::UnknownCode,
+        Self::BadSubject,
+        Self::BadDate,
+        Self::KindChanged,
+        Self::VersionReused,
+    ];
 
     /// The code as stored and sent.
     #[must_use]
@@ -29,6 +37,23 @@ impl RefusalReason {
             Self::BadSubject => "bad-subject",
             Self::BadDate => "bad-date",
             Self::KindChanged => "kind-changed",
+            Self::VersionReused => "version-reused",
         }
+    }
+
+    /// Its number inside a receipt, from 1.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Malformed => 1,
+            Self::UnknownCode => 2,
+            Self::BadSubject => 3,
+            Self::BadDate => 4,
+            Self::KindChanged => 5,
+            Self::VersionReused => 6,
+        }
+    }
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
     }
 }

@@ -6,30 +6,30 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hpke::aead::{AeadTag, ChaCha20Poly1305};
 use hpke::inout::InOutBuf;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable as _, Kem, OpModeR, OpModeS, Serializable as _};
+use hpke::{Deserializable as _, HpkeError, Kem, OpModeR, OpModeS, Serializable as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
+use crate::keytext::{self, KEY_BYTES};
 use crate::wire::MAX_ENCODED_BYTES;
-use crate::{BatchId, SealedBatch};
+use crate::{AnswerKey, BatchId, SealedBatch};
 
 /// The plaintext sizes a batch is padded to before it is sealed, smallest first.
 pub const PADDED_SIZES_BYTES: [usize; 5] = [4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
 
 const MAGIC: &[u8; 4] = b"CGB1";
 const INFO: &[u8] = b"clinic-gateway batch v1";
+/// What the exported secret is for (RFC 9180, section 5.3).
+const EXPORTER_CONTEXT: &[u8] = b"clinic-gateway receipt v1";
 const KEY_ID_AT: usize = MAGIC.len();
 const KEY_ID_BYTES: usize = 8;
 const BATCH_ID_AT: usize = KEY_ID_AT + KEY_ID_BYTES;
 const ENCAPSULATED_AT: usize = BATCH_ID_AT + 16;
 pub(crate) const HEADER_BYTES: usize = ENCAPSULATED_AT + KEY_BYTES;
-const KEY_BYTES: usize = 32;
 pub(crate) const TAG_BYTES: usize = 16;
 const LENGTH_BYTES: usize = 4;
 const ZSTD_LEVEL: i32 = 3;
@@ -82,13 +82,31 @@ pub enum OpenError {
     Content,
 }
 
+/// An opened batch.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Its id.
+    pub id: BatchId,
+    /// What it holds, for [`crate::wire::decode_message`].
+    pub encoded: Vec<u8>,
+    /// The key the answer is to be encrypted under.
+    pub answer_key: AnswerKey,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Opened({}, {} bytes)", self.id, self.encoded.len())
+    }
+}
+
 impl PublicKey {
     /// Reads the text form.
     ///
     /// # Errors
     /// [`SealError::BadKey`], saying what the text lacks.
     pub fn from_text(text: &str) -> Result<Self, SealError> {
-        let bytes = key_bytes(text, PUBLIC_PREFIX, "a public key begins with cgpk1:")?;
+        let lacks = "a public key begins with cgpk1:";
+        let bytes = keytext::read(text, PUBLIC_PREFIX, lacks).map_err(SealError::BadKey)?;
         let key = Self::from_bytes(&bytes)?;
         // A low-order point seals nothing; better told when the configuration is read than at the first batch.
         hpke::setup_sender::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(&OpModeS::Base, &key.0, INFO)
@@ -104,14 +122,15 @@ impl PublicKey {
     /// The text form.
     #[must_use]
     pub fn to_text(&self) -> String {
-        format!("{PUBLIC_PREFIX}{}", URL_SAFE_NO_PAD.encode(self.0.to_bytes()))
+        keytext::public(PUBLIC_PREFIX, &self.0.to_bytes().into())
     }
 
-    /// Seals the encoded batch (see [`crate::wire::encode`]) under a fresh random id.
+    /// Seals the encoded batch ([`crate::wire::encode`] or [`crate::wire::encode_probe`]) under a fresh random id;
+    /// with it the key under which the registry will answer.
     ///
     /// # Errors
     /// [`SealError::TooLarge`].
-    pub fn seal(&self, encoded: &[u8]) -> Result<SealedBatch, SealError> {
+    pub fn seal(&self, encoded: &[u8]) -> Result<(SealedBatch, AnswerKey), SealError> {
         if encoded.len() > MAX_ENCODED_BYTES {
             return Err(SealError::TooLarge { bytes: encoded.len() });
         }
@@ -121,7 +140,7 @@ impl PublicKey {
     }
 
     /// Pads and seals one zstd frame.
-    fn seal_frame(&self, frame: &[u8]) -> Result<SealedBatch, SealError> {
+    fn seal_frame(&self, frame: &[u8]) -> Result<(SealedBatch, AnswerKey), SealError> {
         let too_large = SealError::TooLarge { bytes: frame.len() };
         let Ok(length) = u32::try_from(frame.len()) else { return Err(too_large) };
         let framed = LENGTH_BYTES + frame.len();
@@ -149,7 +168,8 @@ impl PublicKey {
             .seal_inout_detached(InOutBuf::from(plaintext), header)
             .expect("the first message of a context is within the cipher's limits");
         bytes.extend_from_slice(&tag.to_bytes());
-        Ok(SealedBatch { id, bytes })
+        let answer_key = exported(|context_of, key| context.export(context_of, key));
+        Ok((SealedBatch { id, bytes }, answer_key))
     }
 
     /// Tells keys apart: the first bytes of the key itself.
@@ -182,7 +202,8 @@ impl PrivateKey {
     /// # Errors
     /// [`SealError::BadKey`].
     pub fn from_text(text: &SecretString) -> Result<Self, SealError> {
-        let bytes = key_bytes(text.expose_secret(), PRIVATE_PREFIX, "a private key begins with cgsk1:")?;
+        let lacks = "a private key begins with cgsk1:";
+        let bytes = keytext::read(text.expose_secret(), PRIVATE_PREFIX, lacks).map_err(SealError::BadKey)?;
         let secret = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(bytes.as_slice())
             .map_err(|_| SealError::BadKey("it is no X25519 key"))?;
         let public = PublicKey(X25519HkdfSha256::sk_to_pk(&secret));
@@ -194,11 +215,7 @@ impl PrivateKey {
     pub fn to_text(&self) -> SecretString {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         self.secret.write_exact(bytes.as_mut_slice());
-        // 43 characters of base64url: the exact capacity, so that no moved copy is left behind.
-        let mut text = String::with_capacity(PRIVATE_PREFIX.len() + 43);
-        text.push_str(PRIVATE_PREFIX);
-        URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut text);
-        SecretString::from(text)
+        keytext::secret(PRIVATE_PREFIX, &bytes)
     }
 
     /// The key gateways seal to.
@@ -207,28 +224,29 @@ impl PrivateKey {
         self.public.clone()
     }
 
-    /// Opens sealed bytes: the batch's id and the encoded batch.
+    /// Opens sealed bytes: the batch's id, the encoded batch, and the key to answer under.
     ///
     /// # Errors
     /// See [`OpenError`]; none of them is worth another try.
-    pub fn open(&self, sealed: &[u8]) -> Result<(BatchId, Vec<u8>), OpenError> {
+    pub fn open(&self, sealed: &[u8]) -> Result<Opened, OpenError> {
         let (header, id) = self.check_header(sealed)?;
         let (ciphertext, tag) = sealed[HEADER_BYTES..].split_at(sealed.len() - HEADER_BYTES - TAG_BYTES);
         let tag = Tag::from_bytes(tag).map_err(|_| OpenError::Format)?;
         let encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(&header[ENCAPSULATED_AT..])
             .map_err(|_| OpenError::Format)?;
         let mut plaintext = Zeroizing::new(ciphertext.to_vec());
-        hpke::single_shot_open_inout_detached::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+        let mut context = hpke::setup_receiver::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
             &OpModeR::Base,
             &self.secret,
             &encapsulated,
             INFO,
-            InOutBuf::from(plaintext.as_mut_slice()),
-            header,
-            &tag,
         )
         .map_err(|_| OpenError::NotAuthentic)?;
-        Ok((id, expand(&plaintext)?))
+        context
+            .open_inout_detached(InOutBuf::from(plaintext.as_mut_slice()), header, &tag)
+            .map_err(|_| OpenError::NotAuthentic)?;
+        let answer_key = exported(|context_of, key| context.export(context_of, key));
+        Ok(Opened { id, encoded: expand(&plaintext)?, answer_key })
     }
 
     /// The header and the batch id, if the whole has the right form and is sealed to this key.
@@ -253,6 +271,13 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
+/// The answer key out of a context's exporter.
+fn exported(export: impl FnOnce(&[u8], &mut [u8]) -> Result<(), HpkeError>) -> AnswerKey {
+    let mut key = Zeroizing::new([0; AnswerKey::BYTES]);
+    export(EXPORTER_CONTEXT, key.as_mut_slice()).expect("32 bytes are within the exporter's limit");
+    AnswerKey::from_bytes(*key)
+}
+
 /// Unpads and decompresses; memory is bounded by the size the frame states, and that by the contract.
 fn expand(plaintext: &[u8]) -> Result<Vec<u8>, OpenError> {
     let (length, rest) = plaintext.split_first_chunk::<LENGTH_BYTES>().ok_or(OpenError::Content)?;
@@ -269,17 +294,11 @@ fn expand(plaintext: &[u8]) -> Result<Vec<u8>, OpenError> {
     zstd::bulk::decompress(frame, expanded).map_err(|_| OpenError::Content)
 }
 
-/// The 32 bytes behind a key's text form.
-fn key_bytes(text: &str, prefix: &str, lacks: &'static str) -> Result<Zeroizing<[u8; KEY_BYTES]>, SealError> {
-    let encoded = text.trim().strip_prefix(prefix).ok_or(SealError::BadKey(lacks))?;
-    let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-    // The decoder asks for room by its estimate (33), so it writes into a slightly larger buffer.
-    let mut decoded = Zeroizing::new([0; KEY_BYTES + 2]);
-    match URL_SAFE_NO_PAD.decode_slice(encoded, decoded.as_mut_slice()) {
-        Ok(KEY_BYTES) => bytes.copy_from_slice(&decoded[..KEY_BYTES]),
-        Ok(_) | Err(_) => return Err(SealError::BadKey("after the colon come 43 characters of base64url")),
-    }
-    Ok(bytes)
+/// The id in the clear header of a sealed batch, to name one that cannot be opened. Nothing vouches for it.
+#[must_use]
+pub fn batch_id_of(sealed: &[u8]) -> Option<BatchId> {
+    let header = sealed.get(..HEADER_BYTES).filter(|header| header.starts_with(MAGIC))?;
+    header[BATCH_ID_AT..ENCAPSULATED_AT].try_into().ok().map(BatchId)
 }
 
 #[cfg(test)]

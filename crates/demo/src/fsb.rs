@@ -27,12 +27,14 @@ pub async fn make(path: &Path) -> Result<Vec<[String; 4]>, String> {
     Ok(rows.into_iter().map(|(record, person, what)| ["fsb".to_owned(), record, person, what]).collect())
 }
 
-/// A dose turns out never to have been given; the clinic cancels its record.
-pub async fn cancel_one(path: &Path) -> Result<(), String> {
+/// A dose turns out never to have been given; the clinic cancels its record. Another one somebody just deletes.
+pub async fn cancel_one_and_delete_another(path: &Path) -> Result<(), String> {
     let mut mis = open(path).await?;
     let cancel =
         "UPDATE прививка SET состояние = 'отменена', изменено = '2021-07-21 09:00:00' WHERE ид = 103";
-    mis.execute(cancel).await.map_err(|error| error.to_string())?;
+    for change in [cancel, "DELETE FROM прививка WHERE ид = 104"] {
+        mis.execute(change).await.map_err(|error| error.to_string())?;
+    }
     mis.close().await.map_err(|error| error.to_string())
 }
 

@@ -1,10 +1,12 @@
 //! `cargo demo`: two unlike clinics, a gateway each, a queue and a city registry in one process, from nothing.
 
 mod arguments;
+mod clinics;
 mod fsb;
 mod fso;
 mod say;
 mod servers;
+mod show;
 mod stage;
 mod story;
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use broker::QueueConfig;
 use clinic_gateway::config::{self, LoadedConfig};
 use clock::{Clock, SystemClock};
-use contract::PrivateKey;
+use contract::{PrivateKey, ReceiptSigner};
 use pseudonym::KeyRing;
 use registry::{ConsumeConfig, Keys, Reader, Registry, SecondLayerKey, StoreConfig};
 use secrecy::{ExposeSecret, SecretString};
@@ -32,6 +32,7 @@ pub struct Stage {
     pub queue: QueueConfig,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
+    receipt_key: String,
     queue_table: Table,
     shared: SecretString,
     _temporary: Option<tempfile::TempDir>,
@@ -46,14 +47,27 @@ impl Stage {
             Value::Table(queue_table.clone()).try_into().map_err(|error| format!("queue: {error}"))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let private = PrivateKey::generate();
-        let keys = Keys::new(private.clone(), Vec::new(), SecondLayerKey::generate());
+        let signer = ReceiptSigner::generate();
+        let receipt_key = signer.verifier().to_text();
+        let keys =
+            Keys::new(private.clone(), Vec::new(), SecondLayerKey::generate()).with_receipt_key(signer);
         let store = store(arguments, &folder)?;
         let reader =
             Reader::open(&store, keys, &folder).await.map_err(|error| format!("registry: {error}"))?;
         let registry = Registry::new(reader, &queue, ConsumeConfig::default(), &folder, Arc::clone(&clock))
             .map_err(|error| format!("registry: {error}"))?;
         let shared = KeyRing::generate().shared().to_text();
-        Ok(Self { folder, registry, private, queue, clock, queue_table, shared, _temporary: temporary })
+        Ok(Self {
+            folder,
+            registry,
+            private,
+            queue,
+            clock,
+            receipt_key,
+            queue_table,
+            shared,
+            _temporary: temporary,
+        })
     }
 
     /// Writes a clinic's folder: its key ring, and its example configuration with this stage's addresses.
@@ -71,6 +85,8 @@ impl Stage {
             example.text().parse().map_err(|error| format!("{}: {error}", example.name()))?;
         set(&mut table, &["keys"], "ring", toml::toml! { file = "keys" }.into());
         set(&mut table, &["registry"], "public_key", self.private.public().to_text().into());
+        let receipt_keys = vec![Value::from(self.receipt_key.as_str())];
+        set(&mut table, &["registry"], "receipt_keys", receipt_keys.into());
         table.insert("queue".to_owned(), Value::Table(self.queue_table.clone()));
         match example {
             Example::Fsb => set(&mut table, &["source", "mis", "sqlite"], "path", address.into()),

@@ -1,152 +1,167 @@
 //! One page: look up, decide, seal, and commit everything in one transaction.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use contract::{ContentDigest, Draft, RecordDigest, Version};
-use serde::Serialize;
+use contract::FactKind;
 use sqlx::sqlite::SqliteConnection;
 use tokio::task::spawn_blocking;
 
+use crate::connect::WriteTransaction;
 use crate::outbox::{Inner, check_name};
-use crate::plan::{self, Known};
+use crate::plan::{self, Plan};
+use crate::records::{self, side_by_side};
 use crate::sealing::{self, Sealed};
 use crate::time::to_ms;
-use crate::{
-    Committed, MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, OutboxError, OutboxOptions, OutboxReader,
-    PageCommit,
-};
+use crate::{Committed, MAX_PAGE_DRAFTS, OutboxError, PageCommit, letters, sweep};
 
 /// Longest cursor, in bytes: a connector's own (4096) and what the gateway writes before it.
 const MAX_CURSOR_BYTES: usize = 4096 + 256;
-
-/// Record ids are cut at this many characters.
-const MAX_RECORD_ID_CHARS: usize = 512;
-
-/// A remembered record as its row has it: digest, content, generation, count, withdrawn.
-type KnownRow = (Vec<u8>, Vec<u8>, u32, u32, bool);
-
-const DIGEST_BYTES: usize = 32;
-const CONTENT_BYTES: usize = 16;
 
 impl Inner {
     pub(crate) async fn commit_page(&self, mut page: PageCommit) -> Result<Committed, OutboxError> {
         check(&page)?;
         let _turn = self.gate.lock().await;
-        refuse_if_full(&self.reader, &self.options).await?;
+        self.refuse_if_full().await?;
 
         let (drafts, fallen) = plan::last_of_each(std::mem::take(&mut page.drafts));
-        let known = look_up(&self.reader, &drafts).await?;
-        let plan = plan::plan(drafts, &known, self.generation)?;
-        let sealed = sealing::seal(plan.events, &self.options).await?;
+        let kind = drafts.first().map(|pulled| pulled.draft.body.kind());
+        let refused = plan::only_refused(&page.refused, &drafts);
+        let named = drafts.iter().map(|pulled| &pulled.draft.record).chain(refused.keys());
+        let digests = side_by_side(named);
+        let known = records::look_up(self.reader.pool(), digests.clone()).await?;
+        let feed_id = self.reader.feed_id(&page.source, &page.feed).await?;
+        let mut plan = plan::plan(drafts, &refused, &known, feed_id, self.generation())?;
+        drop(refused);
+        if page.sweep.is_none() {
+            plan.counts.missed = 0;
+        }
+        let events = std::mem::take(&mut plan.events);
+        let sent = !events.is_empty();
+        let sealed = sealing::seal(events, &self.options).await?;
+        inject(fault::Point::OutboxSealed)?;
 
-        let mut done = plan.counts;
-        done.unchanged += fallen;
-        done.batches = sealed.len() as u64;
+        plan.counts.unchanged += fallen;
+        plan.counts.batches = sealed.len() as u64;
         let mut transaction = self.writer.begin().await?;
         let connection = transaction.connection();
-        let stored = store(connection, &page, &plan.rows, &sealed, &mut done).await;
-        let stamp = stored.map_err(OutboxError::database)?;
+        let feed_id = enter_feed(connection, &page, kind).await.map_err(OutboxError::database)?;
+        store(connection, &page, feed_id, &mut plan, &sealed).await.map_err(OutboxError::database)?;
+        sweep::note(connection, feed_id, page.sweep.as_ref(), digests, plan.counts.missed).await?;
+        store_progress(connection, &page, feed_id, &plan.counts).await.map_err(OutboxError::database)?;
+        self.commit_versions(transaction, sent).await?;
+        Ok(plan.counts)
+    }
+
+    pub(crate) async fn refuse_if_full(&self) -> Result<(), OutboxError> {
+        let (pending_bytes, max_bytes) = (self.reader.backlog().await?.bytes, self.options.max_bytes);
+        if pending_bytes >= max_bytes {
+            return Err(OutboxError::Full { pending_bytes, max_bytes });
+        }
+        Ok(())
+    }
+
+    /// Commits; if versions were given out the mark moves before anybody else may write, or lease a batch of them.
+    pub(crate) async fn commit_versions(
+        &self,
+        mut transaction: WriteTransaction<'_>,
+        given_out: bool,
+    ) -> Result<(), OutboxError> {
+        let mut moved = None;
+        if given_out {
+            let stamp: i64 = sqlx::query_scalar("UPDATE meta SET stamp = stamp + 1 RETURNING stamp")
+                .fetch_one(transaction.connection())
+                .await
+                .map_err(OutboxError::database)?;
+            moved = Some(stamp.unsigned_abs());
+        }
+        inject(fault::Point::OutboxStored)?;
         let writer = transaction.commit_and_hold().await?;
-        // Still holding the writer: no batch of this page can leave before the mark has moved.
-        if let Some(stamp) = stamp {
-            let mark = Arc::clone(&self.mark);
-            spawn_blocking(move || mark.set_stamp(stamp)).await.map_err(OutboxError::unfinished)??;
+        inject(fault::Point::OutboxCommitted)?;
+        if let Some(stamp) = moved {
+            let (mark, generation) = (Arc::clone(&self.mark), self.generation());
+            spawn_blocking(move || mark.set(generation, stamp)).await.map_err(OutboxError::unfinished)??;
         }
         drop(writer);
-        Ok(done)
+        inject(fault::Point::OutboxMarked)
+    }
+}
+
+/// What a test asked for at this step, as an error of that kind.
+pub(crate) fn inject(point: fault::Point) -> Result<(), OutboxError> {
+    match fault::at(point) {
+        None => Ok(()),
+        Some(fault::Fault::Retry) => Err(OutboxError::Io { what: point.as_str(), kind: "injected".into() }),
+        Some(fault::Fault::Permanent) => Err(OutboxError::Database { code: "injected".into() }),
     }
 }
 
 fn check(page: &PageCommit) -> Result<(), OutboxError> {
     check_name(&page.source)?;
     check_name(&page.feed)?;
-    if page.drafts.len().max(page.refused.len()).max(page.accepted_record_ids.len()) > MAX_PAGE_DRAFTS {
+    let sweep = page.sweep.as_ref();
+    let seen = sweep.map_or(0, |step| step.seen.len().max(step.names.len()));
+    let lists = [page.drafts.len(), page.refused.len(), page.accepted_record_ids.len(), seen];
+    if lists.into_iter().any(|length| length > MAX_PAGE_DRAFTS) {
         return Err(OutboxError::TooLarge { what: "a page" });
     }
-    if page.resume.as_ref().is_some_and(|cursor| cursor.len() > MAX_CURSOR_BYTES) {
+    let cursors = [page.resume.as_ref(), sweep.and_then(|step| step.cursor.as_ref())];
+    if cursors.into_iter().flatten().any(|cursor| cursor.len() > MAX_CURSOR_BYTES) {
         return Err(OutboxError::TooLarge { what: "a cursor" });
     }
     Ok(())
 }
 
-async fn refuse_if_full(reader: &OutboxReader, options: &OutboxOptions) -> Result<(), OutboxError> {
-    let pending_bytes = reader.backlog().await?.bytes;
-    if pending_bytes >= options.max_bytes {
-        return Err(OutboxError::Full { pending_bytes, max_bytes: options.max_bytes });
-    }
-    Ok(())
-}
-
-/// What is remembered of the drafts' records, in one statement whatever the size of the page.
-async fn look_up(
-    reader: &OutboxReader,
-    drafts: &[Draft],
-) -> Result<HashMap<RecordDigest, Known>, OutboxError> {
-    if drafts.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let digests: Vec<u8> = drafts.iter().flat_map(|draft| draft.record.0).collect();
-    let rows: Vec<KnownRow> = sqlx::query_as(
-        "WITH RECURSIVE place (at) AS (SELECT 1 UNION ALL SELECT at + 32 FROM place WHERE at + 32 < length(?1)) \
-         SELECT r.record, r.content, r.generation, r.count, r.withdrawn \
-         FROM place CROSS JOIN record AS r ON r.record = substr(?1, place.at, 32)",
-    )
-    .bind(digests)
-    .fetch_all(reader.pool())
-    .await
-    .map_err(OutboxError::database)?;
-    let known = rows.into_iter().map(|(record, content, generation, count, withdrawn)| {
-        let content = ContentDigest(content.try_into().ok()?);
-        let version = Version { generation, count };
-        Some((RecordDigest(record.try_into().ok()?), Known { content, version, withdrawn }))
-    });
-    known.collect::<Option<_>>().ok_or(OutboxError::Damaged { what: "a digest" })
-}
-
-/// Writes the page; completes `done` and returns the new stamp if versions were given out.
-async fn store(
+/// The feed's row, made at its first page; a page with drafts tells which kind of fact the feed holds.
+async fn enter_feed(
     connection: &mut SqliteConnection,
     page: &PageCommit,
-    rows: &[(RecordDigest, Known)],
-    sealed: &[Sealed],
-    done: &mut Committed,
-) -> Result<Option<u64>, sqlx::Error> {
-    let feed_id: i64 = sqlx::query_scalar(
-        "INSERT INTO feed (source, feed) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET feed = ?2 RETURNING id",
+    kind: Option<FactKind>,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "INSERT INTO feed (source, feed, kind) VALUES (?1, ?2, ?3) \
+         ON CONFLICT DO UPDATE SET kind = coalesce(?3, kind) RETURNING id",
     )
     .bind(&page.source)
     .bind(&page.feed)
-    .fetch_one(&mut *connection)
-    .await?;
-    let now_ms = to_ms(page.now);
-    store_batches(connection, sealed, now_ms).await?;
-    store_records(connection, rows).await?;
-    store_dead_letters(connection, page, feed_id, done).await?;
-    store_progress(connection, page, feed_id, done).await?;
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    let stamp: i64 = sqlx::query_scalar("UPDATE meta SET stamp = stamp + 1 RETURNING stamp")
-        .fetch_one(&mut *connection)
-        .await?;
-    Ok(u64::try_from(stamp).ok())
+    .bind(kind.map(FactKind::as_str))
+    .fetch_one(connection)
+    .await
 }
 
-async fn store_batches(
+/// Writes the page's batches, records and dead letters, and counts the latter.
+async fn store(
+    connection: &mut SqliteConnection,
+    page: &PageCommit,
+    feed_id: i64,
+    plan: &mut Plan,
+    sealed: &[Sealed],
+) -> Result<(), sqlx::Error> {
+    store_batches(connection, sealed, to_ms(page.now)).await?;
+    records::store(connection, &plan.rows, Some(feed_id)).await?;
+    records::store_moved(connection, &plan.moved, feed_id).await?;
+    let sent = plan.rows.iter().filter(|row| row.version.count > 0).map(|row| &row.record);
+    letters::close_of_registry(connection, sent).await?;
+    plan.counts.refused_new = letters::open_refused(connection, page, feed_id).await?;
+    plan.counts.cleared = letters::close_accepted(connection, page, feed_id).await?;
+    Ok(())
+}
+
+pub(crate) async fn store_batches(
     connection: &mut SqliteConnection,
     sealed: &[Sealed],
     now_ms: i64,
 ) -> Result<(), sqlx::Error> {
-    for Sealed { batch, event_count } in sealed {
+    for Sealed { batch, answer_key, event_count, reconciliation_id } in sealed {
         let seq: i64 = sqlx::query_scalar(
-            "INSERT INTO batch (batch_id, sealed_bytes, event_count, created_at_ms) \
-             VALUES (?1, length(?2), ?3, ?4) RETURNING seq",
+            "INSERT INTO batch (batch_id, sealed_bytes, event_count, created_at_ms, answer_key, kind, reconciliation_id) \
+             VALUES (?1, length(?2), ?3, ?4, ?5, iif(?6 IS NULL, 'events', 'probe'), ?6) RETURNING seq",
         )
         .bind(batch.id.0.as_slice())
         .bind(batch.bytes.as_slice())
         .bind(event_count)
         .bind(now_ms)
+        .bind(answer_key.expose().as_slice())
+        .bind(reconciliation_id)
         .fetch_one(&mut *connection)
         .await?;
         sqlx::query("INSERT INTO sealed (seq, bytes) VALUES (?1, ?2)")
@@ -156,80 +171,6 @@ async fn store_batches(
             .await?;
     }
     Ok(())
-}
-
-/// One statement: digests and contents side by side in two blobs, and a JSON array of one number a record (twice the
-/// count, plus one if withdrawn) that drives it.
-async fn store_records(
-    connection: &mut SqliteConnection,
-    rows: &[(RecordDigest, Known)],
-) -> Result<(), sqlx::Error> {
-    let Some((_, Known { version: Version { generation, .. }, .. })) = rows.first() else { return Ok(()) };
-    let mut digests = Vec::with_capacity(rows.len() * DIGEST_BYTES);
-    let mut contents = Vec::with_capacity(rows.len() * CONTENT_BYTES);
-    let mut counts = Vec::with_capacity(rows.len());
-    for (record, known) in rows {
-        digests.extend_from_slice(&record.0);
-        contents.extend_from_slice(&known.content.0);
-        counts.push(u64::from(known.version.count) * 2 + u64::from(known.withdrawn));
-    }
-    sqlx::query(
-        "INSERT INTO record (record, content, generation, count, withdrawn) \
-         SELECT substr(?1, j.key * 32 + 1, 32), substr(?2, j.key * 16 + 1, 16), ?3, j.value >> 1, j.value & 1 \
-         FROM json_each(?4) AS j WHERE true \
-         ON CONFLICT (record) DO UPDATE SET content = excluded.content, generation = excluded.generation, \
-         count = excluded.count, withdrawn = excluded.withdrawn",
-    )
-    .bind(digests)
-    .bind(contents)
-    .bind(generation)
-    .bind(json(&counts))
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-/// Opens or refreshes the dead letters of refused rows and closes those of accepted ones.
-async fn store_dead_letters(
-    connection: &mut SqliteConnection,
-    page: &PageCommit,
-    feed_id: i64,
-    done: &mut Committed,
-) -> Result<(), sqlx::Error> {
-    let refused: HashMap<&str, &str> =
-        page.refused.iter().map(|refused| (cut(&refused.record_id), refused.reason)).collect();
-    if !refused.is_empty() {
-        let before = count_dead_letters(connection, feed_id).await?;
-        sqlx::query(
-            "INSERT INTO dead_letter (feed_id, record_id, reason, first_seen_at_ms, last_seen_at_ms) \
-             SELECT ?1, j.key, j.value, ?3, ?3 FROM json_each(?2) AS j \
-             WHERE ?4 OR EXISTS (SELECT 1 FROM dead_letter WHERE feed_id = ?1 AND record_id = j.key) \
-             ON CONFLICT (feed_id, record_id) DO UPDATE SET reason = excluded.reason, last_seen_at_ms = ?3",
-        )
-        .bind(feed_id)
-        .bind(json(&refused))
-        .bind(to_ms(page.now))
-        .bind(before < i64::from(MAX_DEAD_LETTERS_PER_FEED))
-        .execute(&mut *connection)
-        .await?;
-        let opened = count_dead_letters(connection, feed_id).await? - before;
-        done.refused_new = u64::try_from(opened).unwrap_or(0);
-    }
-    let accepted: HashSet<&str> = page.accepted_record_ids.iter().map(|id| cut(id)).collect();
-    let accepted: Vec<&str> = accepted.into_iter().filter(|id| !refused.contains_key(id)).collect();
-    if !accepted.is_empty() {
-        let closed = sqlx::query(
-            "DELETE FROM dead_letter WHERE feed_id = ?1 AND record_id IN (SELECT value FROM json_each(?2))",
-        );
-        let closed = closed.bind(feed_id).bind(json(&accepted)).execute(connection).await?;
-        done.cleared = closed.rows_affected();
-    }
-    Ok(())
-}
-
-async fn count_dead_letters(connection: &mut SqliteConnection, feed_id: i64) -> Result<i64, sqlx::Error> {
-    let count = sqlx::query_scalar("SELECT count(*) FROM dead_letter WHERE feed_id = ?1");
-    count.bind(feed_id).fetch_one(connection).await
 }
 
 async fn store_progress(
@@ -259,23 +200,13 @@ async fn store_progress(
     .map(drop)
 }
 
-fn cut(record_id: &str) -> &str {
-    let end = record_id.char_indices().nth(MAX_RECORD_ID_CHARS).map_or(record_id.len(), |(at, _)| at);
-    &record_id[..end]
-}
-
-/// Parameters of set statements.
-pub(crate) fn json(values: &impl Serialize) -> String {
-    serde_json::to_string(values).expect("numbers and strings always have a JSON form")
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use contract::{Body, FactKind, PrivateKey};
+    use contract::{Body, ContentDigest, Draft, PrivateKey, RecordDigest};
 
     use super::*;
-    use crate::Outbox;
+    use crate::{Outbox, OutboxOptions, Pulled};
 
     #[tokio::test]
     async fn full_disk_is_told_and_the_page_goes_through_when_there_is_room() {
@@ -286,12 +217,13 @@ mod tests {
         let draft = |record: u8| {
             let body = Body::Withdrawn { kind: FactKind::Test };
             let (record, content) = (RecordDigest([record; 32]), ContentDigest([0; 16]));
-            Draft { record, content, body, only_if_sent: false }
+            Pulled { draft: Draft { record, content, body, only_if_sent: false }, stamp: None }
         };
         let (refused, accepted_record_ids) = (Vec::new(), Vec::new());
         let (source, feed, resume) = ("mis".into(), "tests".into(), Some("a".into()));
         let drafts = (0..200).map(draft).collect();
-        let page = PageCommit { source, feed, drafts, refused, accepted_record_ids, resume, now };
+        let sweep = None;
+        let page = PageCommit { source, feed, drafts, refused, accepted_record_ids, resume, sweep, now };
 
         // To SQLite a file that may not grow is a full disk. The limit belongs to the connection, which a failed
         // transaction closes; so the second try has room.
@@ -302,11 +234,5 @@ mod tests {
         assert!(matches!(error, OutboxError::DiskFull) && error.is_retryable(), "{error}");
         assert_eq!(outbox.cursor("mis", "tests").await.unwrap(), None);
         assert_eq!(outbox.commit_page(page).await.unwrap().withdrawn, 200);
-    }
-
-    #[test]
-    fn record_ids_are_cut_between_characters() {
-        assert_eq!(cut("запись-1"), "запись-1");
-        assert_eq!(cut(&"ж".repeat(600)).chars().count(), MAX_RECORD_ID_CHARS);
     }
 }

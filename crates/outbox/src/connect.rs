@@ -15,8 +15,10 @@ use crate::OutboxError;
 use crate::lock::FILE_MODE;
 
 /// Every migration, oldest first; only ever added to.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "outbox", include_str!("../../../migrations/outbox/0001_outbox.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "outbox", include_str!("../../../migrations/outbox/0001_outbox.sql")),
+    (2, "receipts and sweeps", include_str!("../../../migrations/outbox/0002_receipts_sweeps.sql")),
+];
 
 /// "CGOB", set by the first migration.
 const APPLICATION_ID: i64 = 0x4347_4f42;
@@ -60,6 +62,22 @@ pub(crate) fn reading(path: &Path) -> SqliteConnectOptions {
     options.read_only(true).disable_statement_logging()
 }
 
+/// Makes sure that there is an outbox of exactly this program's schema, whoever owns it.
+pub(crate) async fn check_schema(path: &Path) -> Result<(), OutboxError> {
+    use sqlx::Connection as _;
+    if !exists(path) {
+        return Err(OutboxError::Missing);
+    }
+    let mut connection = reading(path).connect().await.map_err(OutboxError::database)?;
+    let (found, known) = (schema_version(&mut connection).await?, known_schema());
+    connection.close().await.map_err(OutboxError::database)?;
+    match found.cmp(&known) {
+        std::cmp::Ordering::Greater => Err(OutboxError::NewerSchema { found, known }),
+        std::cmp::Ordering::Less => Err(OutboxError::OlderSchema { found, known }),
+        std::cmp::Ordering::Equal => Ok(()),
+    }
+}
+
 /// Opens the writing connection: right SQLite, right file, known schema; then WAL and the missing migrations.
 pub(crate) async fn open_writer(path: &Path) -> Result<SqliteConnection, OutboxError> {
     let mut connection = writing(path).connect().await.map_err(OutboxError::database)?;
@@ -76,15 +94,18 @@ pub(crate) async fn open_writer(path: &Path) -> Result<SqliteConnection, OutboxE
         let kind = "the file system has no shared memory for a WAL: use a local disk".into();
         return Err(OutboxError::Io { what: "the outbox file", kind });
     }
-    migrate(&mut connection).await?;
+    migrate(&mut connection, &MIGRATIONS).await?;
     Ok(connection)
 }
 
-async fn migrate(connection: &mut SqliteConnection) -> Result<(), OutboxError> {
-    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+async fn migrate(
+    connection: &mut SqliteConnection,
+    migrations: &[(i64, &'static str, &'static str)],
+) -> Result<(), OutboxError> {
+    let migrations = migrations.iter().map(|&(version, name, sql)| {
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
     });
-    let migrator = Migrator::with_migrations(migrations.into());
+    let migrator = Migrator::with_migrations(migrations.collect());
     migrator.run_direct(None, connection, false).await.map_err(|error| match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
             OutboxError::database(error)
@@ -198,7 +219,7 @@ impl<'a> WriteTransaction<'a> {
 }
 
 /// True if there is a file at all to look into.
-pub(crate) fn exists(path: &Path) -> bool {
+fn exists(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.len() > 0)
 }
 
@@ -217,5 +238,58 @@ mod tests {
         for (index, (version, name, _)) in MIGRATIONS.iter().enumerate() {
             assert_eq!(usize::try_from(*version).unwrap(), index + 1, "{name}");
         }
+    }
+
+    /// An outbox as the first release left it, with one record, one cursor, one refused row and one waiting batch.
+    #[tokio::test]
+    async fn outbox_of_the_first_schema_keeps_what_it_knew() {
+        use chrono::DateTime;
+        use contract::PrivateKey;
+
+        let folder = tempfile::tempdir().unwrap();
+        let (path, now) = (folder.path().join("outbox.db"), DateTime::UNIX_EPOCH);
+        let mut connection = writing(&path).create_if_missing(true).connect().await.unwrap();
+        migrate(&mut connection, &MIGRATIONS[..1]).await.unwrap();
+        sqlx::raw_sql(
+            "INSERT INTO meta (id, outbox_id, generation, stamp, created_at_ms) VALUES (1, zeroblob(16), 1, 4, 0);
+             INSERT INTO feed (source, feed, cursor) VALUES ('mis', 'tests', 'a');
+             INSERT INTO record VALUES (randomblob(32), zeroblob(16), 1, 7, 0);
+             INSERT INTO batch (batch_id, sealed_bytes, event_count, created_at_ms) VALUES (randomblob(16), 3, 1, 0);
+             INSERT INTO sealed VALUES (1, x'010203');
+             INSERT INTO dead_letter VALUES (1, 'r-1', 'bad-snils', 5, 6);",
+        )
+        .execute(&mut connection)
+        .await
+        .unwrap();
+        sqlx::Connection::close(connection).await.unwrap();
+        let refused = crate::OutboxReader::open(&path).await.unwrap_err();
+        assert!(matches!(refused, OutboxError::OlderSchema { found: 1, known: 2 }));
+        fs::write(
+            folder.path().join("outbox.db.generation"),
+            format!(
+                "clinic-gateway outbox 1\noutbox {}\ngeneration {:010}\nstamp {:020}\n",
+                "0".repeat(32),
+                1,
+                4
+            ),
+        )
+        .unwrap();
+
+        let options = crate::OutboxOptions::new(PrivateKey::generate().public(), "test");
+        let outbox = crate::Outbox::open(&path, options, now).await.unwrap();
+        let status = outbox.reader().status().await.unwrap();
+        assert_eq!((status.generation, status.unplaced_records, status.backlog.batches), (1, 1, 1));
+        assert!(!status.feeds[0].has_cursor, "all is read once more, to place the records");
+        let letters = outbox.reader().dead_letters(&crate::DeadLetterFilter::default()).await.unwrap();
+        assert_eq!(letters.len(), 1);
+        assert_eq!(
+            (letters[0].record_id.as_deref(), letters[0].origin),
+            (Some("r-1"), crate::Origin::Clinic)
+        );
+        let record: (i64, u32, bool) = sqlx::query_as("SELECT record_no, count, withdrawn FROM record")
+            .fetch_one(outbox.reader().pool())
+            .await
+            .unwrap();
+        assert_eq!(record, (1, 7, false));
     }
 }

@@ -112,6 +112,15 @@ pub enum OutboxError {
         /// What ran out.
         what: &'static str,
     },
+    /// No sweep of this feed is running, or its keys are not all read: a fault in the calling program.
+    #[error("no sweep of this feed is running, or its keys are not all read: begin the sweep again")]
+    NoSweep,
+    /// There is no such reconciliation, or it was replaced by a later one.
+    #[error("this reconciliation is no longer known: begin another one")]
+    NoReconciliation,
+    /// Without receipts the registry cannot answer a probe.
+    #[error("reconciliation needs the registry's receipts: set receipts = \"required\" in [registry]")]
+    ReceiptsOff,
     /// A batch could not be sealed.
     #[error("sealing failed: {0}")]
     Seal(#[from] contract::SealError),
@@ -166,6 +175,9 @@ impl OutboxError {
             Self::BadOption { .. } => "outbox-bad-option",
             Self::TooLarge { .. } => "page-too-large",
             Self::Exhausted { .. } => "outbox-exhausted",
+            Self::NoSweep => "no-sweep",
+            Self::NoReconciliation => "no-reconciliation",
+            Self::ReceiptsOff => "receipts-off",
             Self::Seal(_) => "seal",
             Self::NoRandomness => "no-randomness",
             Self::Stopping => "stopping",
@@ -208,6 +220,11 @@ impl OutboxError {
 
     /// What an extended result code means (<https://www.sqlite.org/rescode.html>).
     fn from_sqlite_code(code: i32) -> Self {
+        // SQLITE_IOERR_SHMSIZE: no room for the WAL's index.
+        const NO_ROOM_FOR_INDEX: i32 = 4874;
+        if code == NO_ROOM_FOR_INDEX {
+            return Self::DiskFull;
+        }
         match code & 0xff {
             5 | 6 => Self::Busy,
             13 => Self::DiskFull,
@@ -227,6 +244,10 @@ mod tests {
     fn sqlite_codes_say_whether_to_retry() {
         let retry = |code| OutboxError::from_sqlite_code(code).is_retryable();
         assert!(matches!(OutboxError::from_sqlite_code(13), OutboxError::DiskFull));
+        assert!(
+            matches!(OutboxError::from_sqlite_code(4874), OutboxError::DiskFull),
+            "extended IOERR_SHMSIZE"
+        );
         assert!(matches!(OutboxError::from_sqlite_code(517), OutboxError::Busy), "extended BUSY_SNAPSHOT");
         assert!(retry(13) && retry(5) && retry(778), "full, busy, short write");
         assert!(!retry(11) && !retry(26) && !retry(1811), "malformed, no database, constraint");

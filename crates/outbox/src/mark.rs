@@ -32,6 +32,8 @@ pub(crate) enum Raise {
     Swapped,
     MarkLost,
     Configured,
+    /// Told at run time.
+    Told(&'static str),
 }
 
 impl Raise {
@@ -42,6 +44,7 @@ impl Raise {
             Self::Swapped => "the outbox file was replaced by another one",
             Self::MarkLost => "the .generation file was lost",
             Self::Configured => "min_generation was raised",
+            Self::Told(why) => why,
         }
     }
 }
@@ -82,11 +85,15 @@ pub(crate) fn reconcile(
 }
 
 const TITLE: &str = "clinic-gateway outbox 1";
-const STAMP_DIGITS: usize = 20;
 
-fn to_text(mark: &Mark) -> String {
-    let Mark { outbox_id, generation, stamp } = mark;
-    format!("{TITLE}\noutbox {}\ngeneration {generation:010}\nstamp {stamp:020}\n", hex::encode(outbox_id))
+/// What never moves, and what does; the second always has the same length.
+fn to_text(mark: &Mark) -> (String, String) {
+    let fixed = format!("{TITLE}\noutbox {}\n", hex::encode(mark.outbox_id));
+    (fixed, movable(mark.generation, mark.stamp))
+}
+
+fn movable(generation: u32, stamp: u64) -> String {
+    format!("generation {generation:010}\nstamp {stamp:020}\n")
 }
 
 fn from_text(text: &str) -> Option<Mark> {
@@ -115,11 +122,11 @@ fn path(outbox: &Path) -> PathBuf {
     beside(outbox, ".generation")
 }
 
-/// The mark file, open for its stamp to be moved.
+/// The mark file, open for generation and stamp to be moved.
 #[derive(Debug)]
 pub(crate) struct MarkFile {
     file: File,
-    stamp_at_bytes: u64,
+    movable_at_bytes: u64,
 }
 
 impl MarkFile {
@@ -130,20 +137,20 @@ impl MarkFile {
             let mut options = OpenOptions::new();
             let mut file =
                 options.write(true).create(true).truncate(true).mode(FILE_MODE).open(&temporary)?;
-            let text = to_text(mark);
-            file.write_all(text.as_bytes())?;
+            let (fixed, movable) = to_text(mark);
+            file.write_all((fixed.clone() + &movable).as_bytes())?;
             file.sync_all()?;
             fs::rename(&temporary, path(outbox))?;
             let folder = outbox.parent().filter(|folder| !folder.as_os_str().is_empty());
             File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-            Ok(Self { file, stamp_at_bytes: (text.len() - 1 - STAMP_DIGITS) as u64 })
+            Ok(Self { file, movable_at_bytes: fixed.len() as u64 })
         };
         replace().map_err(|error| OutboxError::io("writing the outbox's .generation file", &error))
     }
 
-    /// Moves the stamp in place.
-    pub(crate) fn set_stamp(&self, stamp: u64) -> Result<(), OutboxError> {
-        let written = self.file.write_all_at(format!("{stamp:020}").as_bytes(), self.stamp_at_bytes);
+    /// Moves both in place.
+    pub(crate) fn set(&self, generation: u32, stamp: u64) -> Result<(), OutboxError> {
+        let written = self.file.write_all_at(movable(generation, stamp).as_bytes(), self.movable_at_bytes);
         written.map_err(|error| OutboxError::io("writing the outbox's .generation file", &error))
     }
 }
@@ -199,10 +206,10 @@ mod tests {
         assert_eq!(read(&outbox, 0).unwrap(), None);
         let file = MarkFile::write(&outbox, &mark(12, 34)).unwrap();
         assert_eq!(read(&outbox, 0).unwrap(), Some(mark(12, 34)));
-        file.set_stamp(u64::MAX).unwrap();
+        file.set(13, u64::MAX).unwrap();
         assert_eq!(
             read(&outbox, 0).unwrap(),
-            Some(mark(12, u64::MAX)),
+            Some(mark(13, u64::MAX)),
             "moved in place, nothing else touched"
         );
         fs::write(path(&outbox), "clinic-gateway outbox 2\n").unwrap();

@@ -1,16 +1,17 @@
-//! The outbox itself: opening, generations, cursors, how runs ended.
+//! The outbox itself: opening, cursors, how runs ended.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::Mutex;
 
 use crate::connect::{self, Writer};
+use crate::generation::settle_mark;
 use crate::lock::LockFile;
-use crate::mark::{self, Mark, MarkFile, Raise};
+use crate::mark::MarkFile;
 use crate::time::to_ms;
 use crate::{Backlog, Committed, OutboxError, OutboxOptions, OutboxReader, PageCommit, RunOutcome};
 
@@ -26,7 +27,8 @@ pub struct Outbox {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) options: OutboxOptions,
-    pub(crate) generation: u32,
+    /// Read and raised under the gate; anybody may look.
+    pub(crate) generation: AtomicU32,
     /// Held from the look-up of a page's records to their commit, so that no two pages give out the same version.
     pub(crate) gate: Mutex<()>,
     pub(crate) writer: Writer,
@@ -36,6 +38,12 @@ pub(crate) struct Inner {
     pub(crate) lease_tokens: AtomicI64,
     /// Last, so that it is let go of last.
     _lock: LockFile,
+}
+
+impl Inner {
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
 }
 
 impl Outbox {
@@ -56,7 +64,7 @@ impl Outbox {
         let outbox = Self {
             inner: Arc::new(Inner {
                 options,
-                generation: mark.generation,
+                generation: AtomicU32::new(mark.generation),
                 gate: Mutex::new(()),
                 writer,
                 reader: OutboxReader::over(path),
@@ -66,13 +74,14 @@ impl Outbox {
             }),
         };
         outbox.release_all().await?;
+        outbox.take_requests_again().await?;
         Ok(outbox)
     }
 
     /// The generation that versions are given out in, from 1.
     #[must_use]
     pub fn generation(&self) -> u32 {
-        self.inner.generation
+        self.inner.generation()
     }
 
     /// What `status` shows; also usable while pages are committed.
@@ -89,14 +98,15 @@ impl Outbox {
         self.inner.reader.cursor(source, feed).await
     }
 
-    /// Whether the feed has dead letters, so that [`PageCommit::accepted_record_ids`] is worth filling.
+    /// Whether the clinic's rows of the feed have dead letters, discarded ones included, so that
+    /// [`PageCommit::accepted_record_ids`] is worth filling.
     ///
     /// # Errors
     /// The disk's failures.
     pub async fn has_dead_letters(&self, source: &str, feed: &str) -> Result<bool, OutboxError> {
         sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM feed JOIN dead_letter ON feed_id = feed.id \
-             WHERE source = ?1 AND feed = ?2)",
+             WHERE source = ?1 AND feed = ?2 AND origin = 'clinic')",
         )
         .bind(source)
         .bind(feed)
@@ -169,15 +179,17 @@ impl Outbox {
         transaction.commit().await
     }
 
-    /// Forgets where every feed of the source was left and its dead letters, so that the next run reads all of it
-    /// (`sync --full`); records that have not changed are not sent again.
+    /// Forgets where every feed of the source was left and its rows' open dead letters, so that the next run reads all
+    /// of it (`sync --full`); records that have not changed are not sent again. What was discarded, and what the
+    /// registry refused, stays.
     ///
     /// # Errors
     /// The disk's failures.
     pub async fn forget_cursors(&self, source: &str) -> Result<(), OutboxError> {
         let mut transaction = self.inner.writer.begin().await?;
         for statement in [
-            "DELETE FROM dead_letter WHERE feed_id IN (SELECT id FROM feed WHERE source = ?1)",
+            "DELETE FROM dead_letter WHERE origin = 'clinic' AND discarded_at_ms IS NULL \
+             AND feed_id IN (SELECT id FROM feed WHERE source = ?1)",
             "UPDATE feed SET cursor = NULL WHERE source = ?1",
         ] {
             sqlx::query(statement)
@@ -224,72 +236,6 @@ async fn check_keys(connection: &mut SqliteConnection, fingerprint: &str) -> Res
             .await
             .map_err(OutboxError::database)?;
     if remembered == fingerprint { Ok(()) } else { Err(OutboxError::OtherKeys) }
-}
-
-/// Reconciles the file's mark with the one beside it and, if the generation rises, forgets every cursor: all that
-/// the sources hold is read, and sent, again. Digests stay, to tell a withdrawal already sent from one to send.
-async fn settle_mark(
-    connection: &mut SqliteConnection,
-    path: &Path,
-    min_generation: u32,
-    now: DateTime<Utc>,
-) -> Result<Mark, OutboxError> {
-    let in_file = read_mark(connection).await?;
-    let beside = mark::read(path, in_file.map_or(0, |mark| mark.generation))?;
-    let mut fresh_id = [0; 16];
-    getrandom::fill(&mut fresh_id).map_err(|_| OutboxError::NoRandomness)?;
-    let (mark, raise) = mark::reconcile(in_file, beside, min_generation, fresh_id)?;
-    if in_file == Some(mark) {
-        return Ok(mark);
-    }
-    if let Some(raise) = raise {
-        tracing::warn!(
-            generation = mark.generation,
-            reason = raise.as_str(),
-            "the outbox begins a new generation: every source is read and sent again"
-        );
-    }
-    write_mark(connection, &mark, raise, now).await.map_err(OutboxError::database)?;
-    Ok(mark)
-}
-
-async fn read_mark(connection: &mut SqliteConnection) -> Result<Option<Mark>, OutboxError> {
-    let row: Option<(Vec<u8>, u32, i64)> =
-        sqlx::query_as("SELECT outbox_id, generation, stamp FROM meta WHERE id = 1")
-            .fetch_optional(connection)
-            .await
-            .map_err(OutboxError::database)?;
-    let Some((outbox_id, generation, stamp)) = row else { return Ok(None) };
-    let damaged = |_| OutboxError::Damaged { what: "its identity" };
-    let outbox_id = outbox_id.try_into().map_err(|_| OutboxError::Damaged { what: "its identity" })?;
-    Ok(Some(Mark { outbox_id, generation, stamp: stamp.try_into().map_err(damaged)? }))
-}
-
-async fn write_mark(
-    connection: &mut SqliteConnection,
-    mark: &Mark,
-    raise: Option<Raise>,
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    use sqlx::Connection as _;
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::query(
-        "INSERT INTO meta (id, outbox_id, generation, stamp, created_at_ms, raised_at_ms, raised_why) \
-         VALUES (1, ?1, ?2, ?3, ?4, iif(?5 IS NULL, NULL, ?4), ?5) \
-         ON CONFLICT (id) DO UPDATE SET outbox_id = ?1, generation = ?2, stamp = ?3, \
-         raised_at_ms = excluded.raised_at_ms, raised_why = excluded.raised_why",
-    )
-    .bind(mark.outbox_id.as_slice())
-    .bind(mark.generation)
-    .bind(i64::try_from(mark.stamp).unwrap_or(i64::MAX))
-    .bind(to_ms(now))
-    .bind(raise.map(Raise::as_str))
-    .execute(&mut *transaction)
-    .await?;
-    if raise.is_some() {
-        sqlx::query("UPDATE feed SET cursor = NULL").execute(&mut *transaction).await?;
-    }
-    transaction.commit().await
 }
 
 #[cfg(test)]

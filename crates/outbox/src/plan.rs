@@ -4,14 +4,36 @@ use std::collections::HashMap;
 
 use contract::{Body, ContentDigest, Draft, Event, RecordDigest, Version};
 
-use crate::{Committed, OutboxError};
+use crate::{Committed, OutboxError, Pulled, Refused, SourceStamp};
 
-/// What the outbox remembers of a record it has sent.
+/// What the outbox remembers of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Known {
-    pub(crate) content: ContentDigest,
+    pub(crate) record_no: i64,
+    /// `None` for a record that was not read since feeds are remembered.
+    pub(crate) feed_id: Option<i64>,
+    pub(crate) stamp: SourceStamp,
+    /// `None` where it was forgotten so that the record is sent again, or where there never was one.
+    pub(crate) content: Option<ContentDigest>,
+    /// The last version given out; of count 0 if there was none.
     pub(crate) version: Version,
     pub(crate) withdrawn: bool,
+}
+
+impl Known {
+    pub(crate) const fn was_sent(&self) -> bool {
+        self.version.count > 0
+    }
+}
+
+/// What to remember of a record from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) record: RecordDigest,
+    pub(crate) content: Option<ContentDigest>,
+    pub(crate) version: Version,
+    pub(crate) withdrawn: bool,
+    pub(crate) stamp: SourceStamp,
 }
 
 /// What a page comes to.
@@ -19,8 +41,10 @@ pub(crate) struct Known {
 pub(crate) struct Plan {
     /// What to seal.
     pub(crate) events: Vec<Event>,
-    /// What to remember, sorted by record.
-    pub(crate) rows: Vec<(RecordDigest, Known)>,
+    /// What to remember, in the order of the drafts; then what is new among the refused.
+    pub(crate) rows: Vec<Row>,
+    /// Records of which only feed or stamp have changed: their numbers and new stamps.
+    pub(crate) moved: Vec<(i64, SourceStamp)>,
     /// The counts of drafts; the rest stays zero.
     pub(crate) counts: Committed,
 }
@@ -34,27 +58,42 @@ enum Verdict {
     Unchanged,
 }
 
-/// Keeps the last draft of every record, sorted by record (neighbours in the table are written together), and says
+/// Keeps the last draft of every record, sorted by record (neighbours in the index are written together), and says
 /// how many earlier ones fell away.
-pub(crate) fn last_of_each(drafts: Vec<Draft>) -> (Vec<Draft>, u64) {
+pub(crate) fn last_of_each(drafts: Vec<Pulled>) -> (Vec<Pulled>, u64) {
     let offered = drafts.len();
     let mut drafts: Vec<_> = drafts.into_iter().enumerate().collect();
-    drafts.sort_unstable_by_key(|(index, draft)| (draft.record, std::cmp::Reverse(*index)));
-    let mut drafts: Vec<_> = drafts.into_iter().map(|(_, draft)| draft).collect();
-    drafts.dedup_by_key(|draft| draft.record);
+    drafts.sort_unstable_by_key(|(index, pulled)| (pulled.draft.record, std::cmp::Reverse(*index)));
+    let mut drafts: Vec<_> = drafts.into_iter().map(|(_, pulled)| pulled).collect();
+    drafts.dedup_by_key(|pulled| pulled.draft.record);
     let fallen = (offered - drafts.len()) as u64;
     (drafts, fallen)
 }
 
-/// Decides on drafts of distinct, sorted records.
+/// The refused rows that no draft speaks of, the last of each record.
+pub(crate) fn only_refused<'a>(
+    refused: &'a [Refused],
+    sorted: &[Pulled],
+) -> HashMap<RecordDigest, &'a Refused> {
+    let drafted = |record| sorted.binary_search_by_key(&record, |pulled| pulled.draft.record).is_ok();
+    refused.iter().filter(|one| !drafted(one.record)).map(|one| (one.record, one)).collect()
+}
+
+/// Decides on drafts of distinct, sorted records of one feed.
 pub(crate) fn plan(
-    drafts: Vec<Draft>,
+    drafts: Vec<Pulled>,
+    refused: &HashMap<RecordDigest, &Refused>,
     known: &HashMap<RecordDigest, Known>,
+    feed_id: Option<i64>,
     generation: u32,
 ) -> Result<Plan, OutboxError> {
     let mut plan = Plan::default();
-    for draft in drafts {
+    let moved = |known: &Known, stamp| known.stamp != stamp || known.feed_id != feed_id;
+    for Pulled { draft, stamp } in drafts {
         let known = known.get(&draft.record);
+        let withdrawn = matches!(draft.body, Body::Withdrawn { .. });
+        let Draft { record, content, body, .. } = &draft;
+        let row = |version| Row { record: *record, content: Some(*content), version, withdrawn, stamp };
         let counter = match judge(&draft, known, generation) {
             Verdict::New => &mut plan.counts.new,
             Verdict::Corrected => &mut plan.counts.corrected,
@@ -62,21 +101,40 @@ pub(crate) fn plan(
             Verdict::Resent => &mut plan.counts.resent,
             Verdict::Unchanged => {
                 plan.counts.unchanged += 1;
+                match known {
+                    None => plan.rows.push(row(Version { generation, count: 0 })),
+                    Some(known) if moved(known, stamp) => plan.moved.push((known.record_no, stamp)),
+                    Some(_) => {}
+                }
                 continue;
             }
         };
         *counter += 1;
         let version = next_version(known, generation)?;
-        let withdrawn = matches!(draft.body, Body::Withdrawn { .. });
-        plan.rows.push((draft.record, Known { content: draft.content, version, withdrawn }));
-        plan.events.push(Event { record: draft.record, version, body: draft.body });
+        plan.rows.push(row(version));
+        plan.events.push(Event { record: *record, version, content: Some(*content), body: body.clone() });
+        let asked_for = known.is_some_and(|known| known.was_sent() && known.content.is_none());
+        plan.counts.missed += u64::from(!asked_for);
+    }
+    // Sent again only because the generation rose: the source's pulls missed nothing.
+    plan.counts.missed = plan.counts.missed.saturating_sub(plan.counts.resent);
+    for (record, refused) in refused {
+        let stamp = refused.stamp;
+        match known.get(record) {
+            None => {
+                let version = Version { generation, count: 0 };
+                plan.rows.push(Row { record: *record, content: None, version, withdrawn: false, stamp });
+            }
+            Some(known) if moved(known, stamp) => plan.moved.push((known.record_no, stamp)),
+            Some(_) => {}
+        }
     }
     Ok(plan)
 }
 
 fn judge(draft: &Draft, known: Option<&Known>, generation: u32) -> Verdict {
     let withdraws = matches!(draft.body, Body::Withdrawn { .. });
-    let Some(known) = known else {
+    let Some(known) = known.filter(|known| known.was_sent()) else {
         return match (withdraws, draft.only_if_sent && generation == 1) {
             (false, _) => Verdict::New,
             (true, true) => Verdict::Unchanged,
@@ -84,8 +142,9 @@ fn judge(draft: &Draft, known: Option<&Known>, generation: u32) -> Verdict {
             (true, false) => Verdict::Withdrawn,
         };
     };
-    let same = withdraws == known.withdrawn && (withdraws || draft.content == known.content);
-    match (same, known.version.generation == generation) {
+    let same_content = known.content.is_some_and(|content| withdraws || content == draft.content);
+    let same = withdraws == known.withdrawn && same_content;
+    match (same, known.version.generation >= generation) {
         (true, true) => Verdict::Unchanged,
         // What the registry holds may be newer than what this outbox remembers: say it again, above that.
         (true, false) => Verdict::Resent,
@@ -94,10 +153,13 @@ fn judge(draft: &Draft, known: Option<&Known>, generation: u32) -> Verdict {
     }
 }
 
-fn next_version(known: Option<&Known>, generation: u32) -> Result<Version, OutboxError> {
-    let count = match known {
-        Some(known) if known.version.generation == generation => known.version.count.checked_add(1),
-        _ => Some(1),
+/// Counts up within the present generation, or within the later one of a version that was adopted from the registry.
+pub(crate) fn next_version(known: Option<&Known>, generation: u32) -> Result<Version, OutboxError> {
+    let (generation, count) = match known.filter(|known| known.was_sent()) {
+        Some(Known { version, .. }) if version.generation >= generation => {
+            (version.generation, version.count.checked_add(1))
+        }
+        _ => (generation, Some(1)),
     };
     let count = count.ok_or(OutboxError::Exhausted { what: "version of a record" })?;
     Ok(Version { generation, count })
@@ -133,7 +195,8 @@ mod tests {
 
     fn known(content: u8, generation: u32, withdrawn: bool) -> Known {
         let version = Version { generation, count: 7 };
-        Known { content: ContentDigest([content; 16]), version, withdrawn }
+        let content = Some(ContentDigest([content; 16]));
+        Known { record_no: 1, feed_id: Some(1), stamp: None, content, version, withdrawn }
     }
 
     #[test]
@@ -163,8 +226,48 @@ mod tests {
 
     #[test]
     fn last_draft_of_a_record_counts() {
-        let other = Draft { record: RecordDigest([0; 32]), ..assertion(5) };
-        let (kept, fallen) = last_of_each(vec![assertion(1), other.clone(), assertion(2)]);
-        assert_eq!((kept, fallen), (vec![other, assertion(2)], 1));
+        let pulled = |draft| Pulled { draft, stamp: None };
+        let other = pulled(Draft { record: RecordDigest([0; 32]), ..assertion(5) });
+        let offered = vec![pulled(assertion(1)), other.clone(), pulled(assertion(2))];
+        assert_eq!(last_of_each(offered), (vec![other, pulled(assertion(2))], 1));
+    }
+
+    #[test]
+    fn what_was_forgotten_or_never_sent_is_no_reason_to_keep_silent() {
+        let forgotten = |withdrawn| Known { content: None, ..known(0, 1, withdrawn) };
+        assert_eq!(judge(&assertion(1), Some(&forgotten(false)), 1), Verdict::Corrected);
+        assert_eq!(judge(&withdrawal(true), Some(&forgotten(true)), 1), Verdict::Withdrawn);
+        let never = Known { version: Version { generation: 1, count: 0 }, ..known(1, 1, false) };
+        assert_eq!(judge(&assertion(1), Some(&never), 1), Verdict::New);
+        assert_eq!(judge(&withdrawal(true), Some(&never), 1), Verdict::Unchanged);
+        assert_eq!(next_version(Some(&never), 1).unwrap(), Version { generation: 1, count: 1 });
+    }
+
+    #[test]
+    fn adopted_version_of_a_later_generation_is_counted_up() {
+        let adopted = known(1, 5, false);
+        assert_eq!(judge(&assertion(1), Some(&adopted), 2), Verdict::Unchanged);
+        assert_eq!(next_version(Some(&adopted), 2).unwrap(), Version { generation: 5, count: 8 });
+        assert_eq!(next_version(Some(&adopted), 6).unwrap(), Version { generation: 6, count: 1 });
+    }
+
+    #[test]
+    fn page_moves_stamps_and_remembers_the_refused_without_sending() {
+        let unchanged = Known { stamp: Some(5), ..known(1, 1, false) };
+        let known = HashMap::from([(RECORD, unchanged)]);
+        let refused = Refused {
+            record_id: "r".into(),
+            reason: "bad-snils",
+            record: RecordDigest([2; 32]),
+            stamp: Some(9),
+        };
+        let drafts = vec![Pulled { draft: assertion(1), stamp: Some(6) }];
+        let list = [refused];
+        let refused = only_refused(&list, &drafts);
+        let plan = plan(drafts.clone(), &refused, &known, Some(1), 1).unwrap();
+        assert_eq!((plan.events.len(), plan.moved.as_slice()), (0, [(1, Some(6))].as_slice()));
+        assert_eq!((plan.rows.len(), plan.rows[0].version.count, plan.rows[0].stamp), (1, 0, Some(9)));
+        let also_drafted = [Refused { record: RECORD, ..list[0].clone() }];
+        assert!(only_refused(&also_drafted, &drafts).is_empty(), "the draft speaks for its record");
     }
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use contract::{BatchId, SealedBatch};
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use crate::commit::json;
+use crate::commit::inject;
 use crate::outbox::short_code;
+use crate::records::json;
 use crate::time::to_ms;
-use crate::{MAX_WAIT_MS, Outbox, OutboxError};
+use crate::{MAX_RESEND_MS, MAX_WAIT_MS, Outbox, OutboxError, OutboxOptions};
 
 /// Most batches in one lease.
 const MAX_LEASE: usize = 1000;
@@ -36,7 +37,7 @@ pub struct Leased {
 /// What became of a leased batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The broker has it, durably: it is deleted here.
+    /// The broker has it, durably: it is deleted here, or if the registry sends receipts waits for its receipt.
     Delivered,
     /// The broker does not have it, or did not say.
     Failed {
@@ -61,7 +62,7 @@ pub struct Settlement {
 /// What a settlement came to, in batches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// Deleted.
+    /// With the broker: deleted, or waiting for their receipts.
     pub delivered: u64,
     /// Waiting for another try.
     pub failed: u64,
@@ -71,7 +72,8 @@ pub struct Settled {
 
 impl Outbox {
     /// Leases up to `max` batches that are due, oldest first, for `lease_for` (at most [`crate::MAX_WAIT_MS`]); after
-    /// that an unsettled batch is due again. Empty when nothing is due.
+    /// that an unsettled batch is due again. A delivered batch whose receipt has not come in time is due as well, the
+    /// very same bytes. Empty when nothing is due.
     ///
     /// # Errors
     /// The disk's failures.
@@ -82,17 +84,7 @@ impl Outbox {
         lease_for: Duration,
     ) -> Result<Vec<Leased>, OutboxError> {
         let now_ms = to_ms(now);
-        // A look costs no write: an idle publisher may ask as often as it likes.
-        let due: bool = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM batch \
-             WHERE state <> 'sent' AND (due_at_ms <= ?1 OR due_at_ms > ?1 + ?2))",
-        )
-        .bind(now_ms)
-        .bind(MAX_WAIT_MS)
-        .fetch_one(self.inner.reader.pool())
-        .await
-        .map_err(OutboxError::database)?;
-        if !due || max == 0 {
+        if max == 0 || !any_due(self.inner.reader.pool(), now_ms).await.map_err(OutboxError::database)? {
             return Ok(Vec::new());
         }
         let token = self.inner.lease_tokens.fetch_add(1, Ordering::Relaxed) + 1;
@@ -102,6 +94,7 @@ impl Outbox {
         let leased = lease(transaction.connection(), token, max, now_ms, until_ms).await;
         let leased = leased.map_err(OutboxError::database)?;
         transaction.commit().await?;
+        inject(fault::Point::OutboxLeased)?;
         let batches = leased.into_iter().map(|(id, bytes, attempts)| {
             let batch = SealedBatch { id: BatchId(id.try_into().ok()?), bytes };
             Some(Leased { batch, token: LeaseToken(token), attempts })
@@ -125,16 +118,19 @@ impl Outbox {
         let mut transaction = self.inner.writer.begin().await?;
         let connection = transaction.connection();
         let mut done = Settled::default();
-        done.delivered =
-            delete_delivered(connection, settlements, now).await.map_err(OutboxError::database)?;
+        let delivered = settle_delivered(connection, settlements, &self.inner.options, now).await;
+        done.delivered = delivered.map_err(OutboxError::database)?;
         done.failed = put_back_failed(connection, settlements, now).await.map_err(OutboxError::database)?;
         done.stale = (settlements.len() as u64).saturating_sub(done.delivered + done.failed);
+        inject(fault::Point::OutboxSettling)?;
         transaction.commit().await?;
+        inject(fault::Point::OutboxSettled)?;
         Ok(done)
     }
 
     /// Ends every lease and every pause; for the opening, when nobody else can hold one. Somebody who has just mended
-    /// the queue and starts the program should not have to wait for an old pause.
+    /// the queue and starts the program should not have to wait for an old pause. Where receipts were switched off,
+    /// what the broker has need not wait for them any longer, and nobody will answer a probe.
     pub(crate) async fn release_all(&self) -> Result<(), OutboxError> {
         let mut transaction = self.inner.writer.begin().await?;
         sqlx::query(
@@ -144,8 +140,28 @@ impl Outbox {
         .execute(transaction.connection())
         .await
         .map_err(OutboxError::database)?;
+        if !self.inner.options.receipts {
+            sqlx::query("DELETE FROM batch WHERE state = 'sent' OR kind = 'probe'")
+                .execute(transaction.connection())
+                .await
+                .map_err(OutboxError::database)?;
+        }
         transaction.commit().await
     }
+}
+
+/// Whether anything is due. A look costs no write: an idle publisher may ask as often as it likes.
+async fn any_due(pool: &SqlitePool, now_ms: i64) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM batch WHERE state <> 'sent' AND (due_at_ms <= ?1 OR due_at_ms > ?1 + ?2)) \
+         OR EXISTS (SELECT 1 FROM batch WHERE state = 'sent' AND due_at_ms <= ?1) \
+         OR EXISTS (SELECT 1 FROM batch WHERE state = 'sent' AND due_at_ms > ?1 + ?3)",
+    )
+    .bind(now_ms)
+    .bind(MAX_WAIT_MS)
+    .bind(MAX_RESEND_MS)
+    .fetch_one(pool)
+    .await
 }
 
 async fn lease(
@@ -158,8 +174,13 @@ async fn lease(
     sqlx::query(
         "UPDATE batch SET state = 'leased', lease_token = ?1, due_at_ms = ?2, attempts = attempts + 1 \
          WHERE seq IN (SELECT seq FROM (SELECT seq, sum(sealed_bytes) OVER (ORDER BY seq) - sealed_bytes AS ahead \
-         FROM (SELECT seq, sealed_bytes FROM batch \
-         WHERE state <> 'sent' AND (due_at_ms <= ?3 OR due_at_ms > ?3 + ?4) ORDER BY seq LIMIT ?5)) \
+         FROM (SELECT seq, sealed_bytes FROM batch WHERE seq IN ( \
+         SELECT * FROM (SELECT seq FROM batch \
+         WHERE state <> 'sent' AND (due_at_ms <= ?3 OR due_at_ms > ?3 + ?4) ORDER BY seq LIMIT ?5) \
+         UNION ALL SELECT * FROM (SELECT seq FROM batch \
+         WHERE state = 'sent' AND due_at_ms <= ?3 ORDER BY due_at_ms LIMIT ?5) \
+         UNION ALL SELECT * FROM (SELECT seq FROM batch \
+         WHERE state = 'sent' AND due_at_ms > ?3 + ?7 LIMIT ?5)) ORDER BY seq LIMIT ?5)) \
          WHERE ahead < ?6)",
     )
     .bind(token)
@@ -168,6 +189,7 @@ async fn lease(
     .bind(MAX_WAIT_MS)
     .bind(max)
     .bind(MAX_LEASE_BYTES)
+    .bind(MAX_RESEND_MS)
     .execute(&mut *connection)
     .await?;
     sqlx::query_as(
@@ -178,10 +200,11 @@ async fn lease(
     .await
 }
 
-/// Deletes what the broker has, and counts it.
-async fn delete_delivered(
+/// Lets go of what the broker has, or makes it wait for its receipt; counts what had not been delivered before.
+async fn settle_delivered(
     connection: &mut SqliteConnection,
     settlements: &[Settlement],
+    options: &OutboxOptions,
     now: DateTime<Utc>,
 ) -> Result<u64, sqlx::Error> {
     let delivered = settlements.iter().filter(|settlement| settlement.outcome == Outcome::Delivered);
@@ -189,26 +212,57 @@ async fn delete_delivered(
     if delivered.is_empty() {
         return Ok(0);
     }
-    let events: Vec<(i64,)> = sqlx::query_as(
-        "DELETE FROM batch WHERE seq IN (SELECT b.seq FROM json_each(?1) AS j CROSS JOIN batch AS b \
-         ON b.batch_id = unhex(j.value ->> 0) AND b.lease_token = j.value ->> 1) RETURNING event_count",
-    )
-    .bind(json(&delivered))
-    .fetch_all(&mut *connection)
-    .await?;
-    if !events.is_empty() {
-        sqlx::query(
-            "UPDATE publisher SET delivered_batches = delivered_batches + ?1, \
-             delivered_events = delivered_events + ?2, last_delivered_at_ms = ?3, consecutive_failures = 0, \
-             last_error = NULL",
+    let delivered = json(&delivered);
+    let mut events: Vec<(i64, i64)> = Vec::new();
+    if options.receipts {
+        events = sqlx::query_as(
+            "UPDATE batch SET state = 'sent', lease_token = NULL, last_error = NULL, sends = sends + 1, \
+             due_at_ms = ?2 + min(?3 << min(sends, 20), ?4) \
+             WHERE answer_key IS NOT NULL AND seq IN (SELECT b.seq FROM json_each(?1) AS j CROSS JOIN batch AS b \
+             ON b.batch_id = unhex(j.value ->> 0) AND b.lease_token = j.value ->> 1) RETURNING event_count, sends",
         )
-        .bind(i64::try_from(events.len()).unwrap_or(i64::MAX))
-        .bind(events.iter().map(|(count,)| count).sum::<i64>())
+        .bind(&delivered)
         .bind(to_ms(now))
-        .execute(connection)
+        .bind(options.resend_after_ms())
+        .bind(MAX_RESEND_MS)
+        .fetch_all(&mut *connection)
         .await?;
     }
+    // Without receipts all of them; with receipts those from before there were answer keys.
+    let deleted: Vec<(i64, i64)> = sqlx::query_as(
+        "DELETE FROM batch WHERE seq IN (SELECT b.seq FROM json_each(?1) AS j CROSS JOIN batch AS b \
+         ON b.batch_id = unhex(j.value ->> 0) AND b.lease_token = j.value ->> 1) RETURNING event_count, sends + 1",
+    )
+    .bind(&delivered)
+    .fetch_all(&mut *connection)
+    .await?;
+    events.extend(deleted);
+    if !events.is_empty() {
+        let first = events.iter().filter(|(_, sends)| *sends == 1);
+        let (batches, count) = first.fold((0, 0), |(batches, sum), (count, _)| (batches + 1, sum + count));
+        count_delivered(connection, batches, count, now).await?;
+    }
     Ok(events.len() as u64)
+}
+
+/// Counts batches the broker took for the first time; whatever their number, publishing works.
+pub(crate) async fn count_delivered(
+    connection: &mut SqliteConnection,
+    batches: i64,
+    events: i64,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE publisher SET delivered_batches = delivered_batches + ?1, \
+         delivered_events = delivered_events + ?2, last_delivered_at_ms = ?3, consecutive_failures = 0, \
+         last_error = NULL",
+    )
+    .bind(batches)
+    .bind(events)
+    .bind(to_ms(now))
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Makes failed batches wait for their retry time, and counts the failures that came after the last delivery.

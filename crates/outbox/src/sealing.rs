@@ -1,14 +1,19 @@
 //! Events to sealed batches, off the async threads.
 
-use contract::{Event, PublicKey, SealError, SealedBatch, wire};
+use contract::wire::Probed;
+use contract::{AnswerKey, Event, PublicKey, SealError, SealedBatch, wire};
 use tokio::task::spawn_blocking;
 
 use crate::{OutboxError, OutboxOptions};
 
-/// A sealed batch and how many events it holds.
+/// A sealed batch, the key to the registry's answer, and what it holds.
 pub(crate) struct Sealed {
     pub(crate) batch: SealedBatch,
+    pub(crate) answer_key: AnswerKey,
+    /// How many events; 0 for a probe.
     pub(crate) event_count: u32,
+    /// Which reconciliation a probe belongs to.
+    pub(crate) reconciliation_id: Option<i64>,
 }
 
 /// Cuts the events into batches and seals them, on as many threads as the machine has processors.
@@ -40,27 +45,50 @@ fn seal_lane(key: &PublicKey, events: &[Event], batch_events: usize) -> Result<V
     let try_seal = |chunk: &[Event]| key.seal(&wire::encode(chunk));
     let mut sealed = Vec::with_capacity(events.len().div_ceil(batch_events));
     for chunk in events.chunks(batch_events) {
-        seal_chunk(&try_seal, chunk, &mut sealed)?;
+        seal_chunk(&try_seal, chunk, &mut |batch, answer_key, events| {
+            let event_count = u32::try_from(events).unwrap_or(u32::MAX);
+            sealed.push(Sealed { batch, answer_key, event_count, reconciliation_id: None });
+        })?;
     }
     Ok(sealed)
 }
 
+/// Seals what a reconciliation asks about, as many records a batch as the contract takes.
+pub(crate) async fn seal_probes(
+    probed: Vec<Probed>,
+    reconciliation_id: i64,
+    options: &OutboxOptions,
+) -> Result<Vec<Sealed>, OutboxError> {
+    let key = options.seal_to.clone();
+    let sealing = move || {
+        let mut sealed = Vec::new();
+        for chunk in probed.chunks(wire::MAX_PROBED) {
+            let try_seal = |chunk: &[Probed]| key.seal(&wire::encode_probe(chunk));
+            seal_chunk(&try_seal, chunk, &mut |batch, answer_key, _| {
+                let reconciliation_id = Some(reconciliation_id);
+                sealed.push(Sealed { batch, answer_key, event_count: 0, reconciliation_id });
+            })?;
+        }
+        Ok(sealed)
+    };
+    spawn_blocking(sealing).await.map_err(OutboxError::unfinished)?
+}
+
 /// Seals a chunk as one batch, or as two halves when it is too large for the contract.
-fn seal_chunk(
-    try_seal: &impl Fn(&[Event]) -> Result<SealedBatch, SealError>,
-    events: &[Event],
-    sealed: &mut Vec<Sealed>,
+fn seal_chunk<T>(
+    try_seal: &impl Fn(&[T]) -> Result<(SealedBatch, AnswerKey), SealError>,
+    chunk: &[T],
+    keep: &mut impl FnMut(SealedBatch, AnswerKey, usize),
 ) -> Result<(), OutboxError> {
-    match try_seal(events) {
-        Ok(batch) => {
-            let event_count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-            sealed.push(Sealed { batch, event_count });
+    match try_seal(chunk) {
+        Ok((batch, answer_key)) => {
+            keep(batch, answer_key, chunk.len());
             Ok(())
         }
-        Err(SealError::TooLarge { .. }) if events.len() > 1 => {
-            let (first, second) = events.split_at(events.len() / 2);
-            seal_chunk(try_seal, first, sealed)?;
-            seal_chunk(try_seal, second, sealed)
+        Err(SealError::TooLarge { .. }) if chunk.len() > 1 => {
+            let (first, second) = chunk.split_at(chunk.len() / 2);
+            seal_chunk(try_seal, first, keep)?;
+            seal_chunk(try_seal, second, keep)
         }
         Err(error) => Err(error.into()),
     }
@@ -91,7 +119,8 @@ mod tests {
         };
         let version = Version { generation: 1, count: 1 };
         let body = Body::Withdrawn { kind: FactKind::Test };
-        (0..count).map(|index| Event { record: digest(index), version, body: body.clone() }).collect()
+        let event = |index| Event { record: digest(index), version, content: None, body: body.clone() };
+        (0..count).map(event).collect()
     }
 
     async fn sealed_records(count: u16, batch_events: usize, shuffle: bool) -> (Vec<u32>, Vec<Event>) {
@@ -100,9 +129,9 @@ mod tests {
         let sealed = seal(events(count), &options).await.unwrap();
         let mut opened = Vec::new();
         for batch in &sealed {
-            let (id, encoded) = key.open(&batch.batch.bytes).unwrap();
-            assert_eq!(id, batch.batch.id);
-            opened.extend(wire::decode(&encoded).unwrap().into_iter().map(Result::unwrap));
+            let whole = key.open(&batch.batch.bytes).unwrap();
+            assert_eq!((whole.id, whole.answer_key.expose()), (batch.batch.id, batch.answer_key.expose()));
+            opened.extend(wire::decode(&whole.encoded).unwrap().into_iter().map(Result::unwrap));
         }
         (sealed.iter().map(|batch| batch.event_count).collect(), opened)
     }
@@ -134,9 +163,41 @@ mod tests {
             }
         };
         let mut sealed = Vec::new();
-        seal_chunk(&seal_up_to(30), &events(101), &mut sealed).unwrap();
-        assert_eq!(sealed.iter().map(|batch| batch.event_count).collect::<Vec<_>>(), [25, 25, 25, 26]);
-        let refused = seal_chunk(&seal_up_to(0), &events(2), &mut sealed);
+        seal_chunk(&seal_up_to(30), &events(101), &mut |_, _, events| sealed.push(events)).unwrap();
+        assert_eq!(sealed, [25, 25, 25, 26]);
+        let refused = seal_chunk(&seal_up_to(0), &events(2), &mut |_, _, events| sealed.push(events));
         assert!(matches!(refused, Err(OutboxError::Seal(SealError::TooLarge { bytes: 1 }))));
+    }
+
+    #[tokio::test]
+    async fn probes_fill_batches_of_the_contracts_size() {
+        let key = PrivateKey::generate();
+        let options = OutboxOptions::new(key.public(), "test");
+        let probed = |index: u32| {
+            // Random, as digests are: what cannot be compressed has to fit.
+            let mut record = RecordDigest([0; 32]);
+            let mut content = contract::ContentDigest([0; 16]);
+            getrandom::fill(&mut record.0).unwrap();
+            getrandom::fill(&mut content.0).unwrap();
+            Probed {
+                record,
+                version: Version { generation: 1, count: index },
+                content,
+                withdrawn: index.is_multiple_of(2),
+            }
+        };
+        let all: Vec<Probed> = (1..=9000).map(probed).collect();
+        let sealed = seal_probes(all.clone(), 7, &options).await.unwrap();
+        assert_eq!(sealed.len(), 3);
+        let mut opened = Vec::new();
+        for batch in &sealed {
+            assert_eq!((batch.event_count, batch.reconciliation_id), (0, Some(7)));
+            let encoded = key.open(&batch.batch.bytes).unwrap().encoded;
+            let wire::Message::Probe(probed) = wire::decode_message(&encoded).unwrap() else {
+                panic!("a probe")
+            };
+            opened.extend(probed);
+        }
+        assert_eq!(opened, all);
     }
 }

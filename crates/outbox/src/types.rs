@@ -1,9 +1,11 @@
 //! What goes into the outbox and what it answers.
 
-use chrono::{DateTime, Utc};
-use contract::{Draft, PublicKey, wire};
+use std::time::Duration;
 
-use crate::OutboxError;
+use chrono::{DateTime, Utc};
+use contract::{Draft, PublicKey, RecordDigest, wire};
+
+use crate::{MAX_RESEND_MS, OutboxError};
 
 /// How an outbox is opened.
 #[derive(Debug, Clone)]
@@ -24,10 +26,16 @@ pub struct OutboxOptions {
     /// Fingerprint of the key that record digests are made with; the outbox refuses another one than it was begun with.
     /// Empty: not looked at.
     pub keys_check: String,
+    /// Whether the registry sends receipts: a delivered batch then stays until its receipt has come.
+    pub receipts: bool,
+    /// How long after its first delivery a batch without a receipt is due again, 1 second to 24 hours; doubles with
+    /// every delivery up to [`crate::MAX_RESEND_MS`].
+    pub resend_after: Duration,
 }
 
 impl OutboxOptions {
-    /// The usual: 250 events a batch, 1 GiB waiting at most, shuffled, from generation 1.
+    /// The usual: 250 events a batch, 1 GiB waiting at most, shuffled, from generation 1; no receipts, which if switched
+    /// on are waited for one hour at first.
     #[must_use]
     pub const fn new(seal_to: PublicKey, owner: &'static str) -> Self {
         Self {
@@ -38,6 +46,8 @@ impl OutboxOptions {
             owner,
             min_generation: 1,
             keys_check: String::new(),
+            receipts: false,
+            resend_after: Duration::from_secs(3600),
         }
     }
 
@@ -51,12 +61,31 @@ impl OutboxOptions {
         if !(1..=MAX_GENERATION).contains(&self.min_generation) {
             return Err(OutboxError::BadOption { what: "min_generation", allowed: "1 to 2147483647" });
         }
+        if !(1000..=MAX_RESEND_MS).contains(&self.resend_after_ms()) {
+            return Err(OutboxError::BadOption { what: "resend_after", allowed: "1 second to 24 hours" });
+        }
         Ok(())
+    }
+
+    pub(crate) fn resend_after_ms(&self) -> i64 {
+        i64::try_from(self.resend_after.as_millis()).unwrap_or(i64::MAX)
     }
 }
 
 /// The last generation there can be: a version has to fit an SQL `BIGINT`.
 pub(crate) const MAX_GENERATION: u32 = i32::MAX as u32;
+
+/// When a row last changed, on its source's own scale; `None` where the source does not say.
+pub type SourceStamp = Option<i64>;
+
+/// A row of the clinic that became a draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// What it says.
+    pub draft: Draft,
+    /// When the row changed.
+    pub stamp: SourceStamp,
+}
 
 /// A row of the clinic that could not become an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +94,10 @@ pub struct Refused {
     pub record_id: String,
     /// Why: a code of a closed list.
     pub reason: &'static str,
+    /// Which record it would have been.
+    pub record: RecordDigest,
+    /// When the row changed.
+    pub stamp: SourceStamp,
 }
 
 /// One page of one feed, ready to be made durable.
@@ -76,7 +109,7 @@ pub struct PageCommit {
     pub feed: String,
     /// What the page's records say, at most [`crate::MAX_PAGE_DRAFTS`]; of a record that comes twice the last one
     /// counts.
-    pub drafts: Vec<Draft>,
+    pub drafts: Vec<Pulled>,
     /// The rows that were refused.
     pub refused: Vec<Refused>,
     /// Record ids of the rows that were *not* refused: their dead letters are closed. Needed only when
@@ -84,8 +117,21 @@ pub struct PageCommit {
     pub accepted_record_ids: Vec<String>,
     /// Where the next run begins once this page is safe; `None` leaves the cursor as it is.
     pub resume: Option<String>,
+    /// Set when the page is a step of a key sweep: what it has seen becomes durable with it.
+    pub sweep: Option<SweepStep>,
     /// The present moment.
     pub now: DateTime<Utc>,
+}
+
+/// One page of keys of a running sweep.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SweepStep {
+    /// The records the page of keys named, all of them.
+    pub seen: Vec<RecordDigest>,
+    /// The clinic's own ids of those that [`crate::SweepLookUp::unnamed`] asked for.
+    pub names: Vec<(RecordDigest, String)>,
+    /// Where the keys go on; `None` when all were read.
+    pub cursor: Option<String>,
 }
 
 /// What a page came to. `new + corrected + withdrawn + resent + unchanged` is the number of its drafts.
@@ -106,6 +152,8 @@ pub struct Committed {
     pub refused_new: u64,
     /// Dead letters closed because their row was accepted.
     pub cleared: u64,
+    /// Of the events of a sweep's page, those that the source's pulls had missed.
+    pub missed: u64,
     /// Sealed batches added.
     pub batches: u64,
 }

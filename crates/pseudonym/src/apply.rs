@@ -89,7 +89,7 @@ impl Pseudonymiser {
             }
             Ok(Meant::OutOfScope) => Outcome::OutOfScope(self.draft(&record, Body::Withdrawn { kind }, true)),
             Err(reason) => {
-                let digest = self.record_digest(&record);
+                let digest = self.digest_of(&record);
                 Outcome::Rejected(Rejection {
                     record_id: cut(record.record_id),
                     record: digest,
@@ -127,16 +127,32 @@ impl Pseudonymiser {
     }
 
     fn draft(&self, record: &ClinicRecord, body: Body, only_if_sent: bool) -> Draft {
-        let digest = self.content.digest(Canonical::of(&body).as_bytes());
-        let mut content = ContentDigest([0; 16]);
-        content.0.copy_from_slice(&digest[..16]);
-        Draft { record: self.record_digest(record), content, body, only_if_sent }
+        let content = self.content_digest(&body);
+        Draft { record: self.digest_of(record), content, body, only_if_sent }
     }
 
-    pub(crate) fn record_digest(&self, record: &ClinicRecord) -> RecordDigest {
-        let feed = record.fact.feed();
+    /// The digest of a record by its id alone: for a sweep, which reads no more than ids.
+    #[must_use]
+    pub fn record_digest(&self, feed: Feed, record_id: &str) -> RecordDigest {
         let place = Feed::ALL.iter().position(|listed| *listed == feed).expect("ALL lists every feed");
-        RecordDigest(self.records[place].digest(record.record_id.as_bytes()))
+        RecordDigest(self.records[place].digest(record_id.as_bytes()))
+    }
+
+    /// What every withdrawal of this feed says, in short.
+    #[must_use]
+    pub fn withdrawal_content(&self, feed: Feed) -> ContentDigest {
+        self.content_digest(&Body::Withdrawn { kind: fact_kind(feed) })
+    }
+
+    fn content_digest(&self, body: &Body) -> ContentDigest {
+        let digest = self.content.digest(Canonical::of(body).as_bytes());
+        let mut content = ContentDigest([0; 16]);
+        content.0.copy_from_slice(&digest[..16]);
+        content
+    }
+
+    pub(crate) fn digest_of(&self, record: &ClinicRecord) -> RecordDigest {
+        self.record_digest(record.fact.feed(), &record.record_id)
     }
 
     pub(crate) const fn keys(&self) -> &PseudonymKeys {

@@ -9,6 +9,9 @@ mod codes;
 mod config;
 mod dates;
 mod fact;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identifier;
 mod keys;
 mod mac;

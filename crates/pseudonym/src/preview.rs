@@ -105,7 +105,7 @@ impl Pseudonymiser {
             Ok(Meant::OutOfScope) => Verdict::OutOfScope,
             Err(reason) => Verdict::Refused(reason),
         };
-        let digest = self.record_digest(record);
+        let digest = self.digest_of(record);
         let mut fields = vec![FieldPreview::new("record_id", Treatment::Pseudonymised, shortened(&digest.0))];
         for identifier in &record.person.identifiers {
             self.push_identifier(identifier, &mut fields);

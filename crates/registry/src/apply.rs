@@ -1,9 +1,11 @@
 //! Writes a group of batches as sets, in one transaction: the script both stores follow.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use contract::StoredAnswer;
 
 use crate::choose::{Chosen, Stored, choose};
 use crate::incoming::{Incoming, OpenBatch, Refusal};
@@ -16,7 +18,7 @@ use crate::store::Outcome;
 pub(crate) trait Rows: Send {
     /// Until the transaction ends: one of many writers, or alone. Alone it cannot lose a race.
     async fn lock_writers(&mut self, exclusive: bool) -> Result<(), sqlx::Error>;
-    /// Version and kind of those records that are stored.
+    /// What holds of those records that are stored.
     async fn stored(&mut self, records: &[[u8; 32]]) -> Result<HashMap<[u8; 32], Stored>, sqlx::Error>;
     /// The subjects of those pseudonyms that are stored.
     async fn subjects_of(&mut self, values: &[[u8; 32]])
@@ -25,15 +27,16 @@ pub(crate) trait Rows: Send {
     async fn lock_subjects(&mut self, ids: &[SubjectId]) -> Result<(), sqlx::Error>;
     /// The SNILS pseudonyms of these subjects.
     async fn anchors(&mut self, ids: &[SubjectId]) -> Result<Vec<(SubjectId, CityPseudonym)>, sqlx::Error>;
-    /// Makes this many subjects.
-    async fn new_subjects(&mut self, count: usize) -> Result<Vec<SubjectId>, sqlx::Error>;
+    /// Makes these subjects, leaving out those that exist; how many were made.
+    async fn add_subjects(&mut self, ids: &[SubjectId]) -> Result<u64, sqlx::Error>;
     /// Adds pseudonyms, leaving out those that exist; how many were added.
     async fn add_pseudonyms(&mut self, rows: &[(CityPseudonym, SubjectId)]) -> Result<u64, sqlx::Error>;
     /// Gives the first subject's pseudonyms to the second and removes the first.
     async fn merge(&mut self, pairs: &[(SubjectId, SubjectId)]) -> Result<(), sqlx::Error>;
     /// Writes conflicts down, leaving out those that are known.
     async fn add_conflicts(&mut self, rows: &[Conflict], now: DateTime<Utc>) -> Result<(), sqlx::Error>;
-    /// Writes facts where they are new or of a higher version and the same kind; how many were written.
+    /// Writes facts where they are new, or of the same kind and of a higher version, or of the same version and status
+    /// with a content that was unknown; how many were written.
     async fn put_facts(&mut self, facts: &[&Incoming]) -> Result<u64, sqlx::Error>;
     /// Writes refusals down, leaving out those that are known.
     async fn add_refusals(&mut self, rows: &[&Refusal], now: DateTime<Utc>) -> Result<(), sqlx::Error>;
@@ -48,6 +51,8 @@ pub(crate) enum Abort {
     Raced,
     /// It took longer than a transaction may.
     TooSlow,
+    /// A test breaks the step.
+    Injected(fault::Fault),
 }
 
 impl From<sqlx::Error> for Abort {
@@ -56,34 +61,43 @@ impl From<sqlx::Error> for Abort {
     }
 }
 
+/// What a transaction came to: counts, and an answer for each batch.
+pub(crate) type Applied = (Outcome, Vec<StoredAnswer>);
+
 /// Applies the batches within `rows`' transaction; the caller commits, or rolls back on [`Abort`].
-pub(crate) async fn apply(
+pub(crate) async fn apply<B: Borrow<OpenBatch> + Sync>(
     rows: &mut dyn Rows,
-    batches: &[OpenBatch],
+    batches: &[B],
     exclusive: bool,
     now: DateTime<Utc>,
-) -> Result<Outcome, Abort> {
+) -> Result<Applied, Abort> {
     rows.lock_writers(exclusive).await?;
     let records: BTreeSet<[u8; 32]> =
-        batches.iter().flat_map(|batch| &batch.events).map(|event| event.record).collect();
+        batches.iter().flat_map(|batch| &batch.borrow().events).map(|event| event.record).collect();
     let stored = rows.stored(&Vec::from_iter(records)).await?;
-    let Chosen { write, persons, refusals, unchanged } = choose(batches, &stored);
+    let Chosen { write, persons, refusals, answers, counts } = choose(batches, &stored);
     let links = link(rows, &persons, now).await?;
     if rows.put_facts(&write).await? != write.len() as u64 {
         return Err(Abort::Raced);
     }
     let all_refusals: Vec<&Refusal> =
-        batches.iter().flat_map(|batch| &batch.refusals).chain(&refusals).collect();
+        batches.iter().flat_map(|batch| &batch.borrow().refusals).chain(&refusals).collect();
     if !all_refusals.is_empty() {
         rows.add_refusals(&all_refusals, now).await?;
     }
-    Ok(Outcome {
-        applied: write.len(),
-        unchanged,
-        refused: all_refusals.len(),
+    if let Some(fault) = fault::at(fault::Point::RegistryStored) {
+        return Err(Abort::Injected(fault));
+    }
+    let outcome = Outcome {
+        applied: counts.applied,
+        unchanged: counts.duplicate,
+        superseded: counts.superseded,
+        refused: counts.refused,
+        version_reused: counts.version_reused,
         conflicts: links.conflicts.len(),
         merged: links.merges.len(),
-    })
+    };
+    Ok((outcome, answers))
 }
 
 /// Finds or makes the subject of every person.
@@ -112,8 +126,12 @@ async fn link(rows: &mut dyn Rows, persons: &[Person<'_>], now: DateTime<Utc>) -
 }
 
 async fn write_links(rows: &mut dyn Rows, links: &Links) -> Result<(), Abort> {
-    let fresh =
-        if links.new_subjects == 0 { Vec::new() } else { rows.new_subjects(links.new_subjects).await? };
+    let fresh = random_ids(links.new_subjects);
+    // One that exists: as likely as a hit in 2^63 over their number, and drawn again by the next try.
+    let drawn = fresh.len() == links.new_subjects;
+    if !drawn || (!fresh.is_empty() && rows.add_subjects(&fresh).await? != fresh.len() as u64) {
+        return Err(Abort::Raced);
+    }
     let named: Vec<(CityPseudonym, SubjectId)> = links
         .pseudonyms
         .iter()
@@ -129,6 +147,16 @@ async fn write_links(rows: &mut dyn Rows, links: &Links) -> Result<(), Abort> {
         rows.merge(&links.merges).await?;
     }
     Ok(())
+}
+
+/// Random numbers of 63 bits, each once, sorted: ids in a row would tell who came together.
+fn random_ids(count: usize) -> Vec<SubjectId> {
+    let mut bytes = vec![0; count * size_of::<SubjectId>()];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    let (chunks, _) = bytes.as_chunks();
+    let ids: BTreeSet<SubjectId> =
+        chunks.iter().map(|chunk| SubjectId::from_le_bytes(*chunk) & SubjectId::MAX).collect();
+    Vec::from_iter(ids)
 }
 
 /// True where every name is known, under one subject.

@@ -138,6 +138,9 @@ pub struct KeysConfig {
     pub previous_private_keys: Vec<SecretSource>,
     /// The second-layer key, 64 hex characters. Losing it loses every link: back it up, apart from the database.
     pub second_layer: SecretSource,
+    /// The key receipts are signed with (`cgrs1:…`). Absent: no receipts, and probes stay unanswered.
+    #[serde(default)]
+    pub receipt_key: Option<SecretSource>,
 }
 
 /// `[consume]`: how batches are taken from the queue.

@@ -17,6 +17,8 @@ pub(crate) struct Incoming {
     pub record: [u8; 32],
     /// [`contract::Version::to_u64`], which fits.
     pub version: i64,
+    /// [`contract::ContentDigest`]; `None` from a gateway that tells none.
+    pub content: Option<[u8; 16]>,
     /// What kind of fact.
     pub kind: FactKind,
     /// The fact and its person, strongest pseudonym first, at least one; `None` when withdrawn.
@@ -91,6 +93,7 @@ fn incoming(
     let version = i64::try_from(event.version.to_u64()).ok();
     let refuse = |reason| Refusal { batch, index, record: Some(record), version, reason };
     let kind = event.body.kind();
+    let content = event.content.map(|content| content.0);
     let asserted = match event.body {
         Body::Withdrawn { .. } => None,
         Body::Asserted { subject, fact } => {
@@ -104,7 +107,7 @@ fn incoming(
         }
     };
     let version = version.ok_or_else(|| refuse(RefusalReason::Malformed))?;
-    Ok(Incoming { batch, index, record, version, kind, asserted })
+    Ok(Incoming { batch, index, record, version, content, kind, asserted })
 }
 
 /// The later of a fact's dates, each at its first possible day.
@@ -131,7 +134,12 @@ mod tests {
             series_doses: Some(2),
             occurred_on: date.parse::<PartialDate>().unwrap(),
         };
-        Event { record: RecordDigest([1; 32]), version, body: Body::Asserted { subject, fact } }
+        Event {
+            record: RecordDigest([1; 32]),
+            version,
+            content: None,
+            body: Body::Asserted { subject, fact },
+        }
     }
 
     fn open(event: Event) -> OpenBatch {

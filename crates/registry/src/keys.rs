@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use contract::PrivateKey;
+use contract::{PrivateKey, ReceiptSigner};
 use secrets::{SecretError, SecretSource};
 
 use crate::config::KeysConfig;
@@ -13,6 +13,7 @@ pub struct Keys {
     current: PrivateKey,
     previous: Vec<PrivateKey>,
     pub(crate) second_layer: SecondLayerKey,
+    receipt: Option<ReceiptSigner>,
 }
 
 /// Why the keys could not be read. Always the configuration's fault.
@@ -37,10 +38,16 @@ pub enum KeysError {
 }
 
 impl Keys {
-    /// The private key gateways seal to now, those they sealed to before, and the second layer.
+    /// The private key gateways seal to now, those they sealed to before, and the second layer. No receipts are sent.
     #[must_use]
     pub fn new(current: PrivateKey, previous: Vec<PrivateKey>, second_layer: SecondLayerKey) -> Self {
-        Self { current, previous, second_layer }
+        Self { current, previous, second_layer, receipt: None }
+    }
+
+    /// The same, and receipts are signed with this key.
+    #[must_use]
+    pub fn with_receipt_key(self, signer: ReceiptSigner) -> Self {
+        Self { receipt: Some(signer), ..self }
     }
 
     /// Reads all keys; relative paths start from `base`.
@@ -58,7 +65,18 @@ impl Keys {
             .map_err(|source| KeysError::Secret { key: "second_layer", source })?;
         let second_layer = SecondLayerKey::from_text(&text)
             .ok_or(KeysError::NoKey { key: "second_layer", what: "it must be 64 hex characters".into() })?;
-        Ok(Self::new(current, previous, second_layer))
+        let keys = Self::new(current, previous, second_layer);
+        let Some(source) = &config.receipt_key else { return Ok(keys) };
+        let text = source.read(base).map_err(|source| KeysError::Secret { key: "receipt_key", source })?;
+        let signer = ReceiptSigner::from_text(&text)
+            .map_err(|error| KeysError::NoKey { key: "receipt_key", what: error.to_string() })?;
+        Ok(keys.with_receipt_key(signer))
+    }
+
+    /// The key receipts are signed with; `None`: none are sent.
+    #[must_use]
+    pub fn receipt(&self) -> Option<&ReceiptSigner> {
+        self.receipt.as_ref()
     }
 
     /// The private key gateways seal to now.

@@ -5,15 +5,19 @@
 //! order. `docs/` of the project and `migrations/registry` describe what is kept.
 
 mod apply;
+mod breaker;
 mod choose;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod config;
 mod consume;
+mod held;
 mod incoming;
 mod keys;
 mod link;
 mod open;
+mod probe;
+mod receipts;
 mod registry;
 mod second_layer;
 mod store;

@@ -165,10 +165,10 @@ impl Forest {
         }
     }
 
-    /// The survivor is the oldest stored subject, whatever the order.
+    /// The survivor is the stored subject with the smallest id, whatever the order.
     fn union(&mut self, a: usize, b: usize) -> usize {
-        let age = |node: usize| (self.subject[node].unwrap_or(SubjectId::MAX), node);
-        let (survivor, loser) = if age(a) <= age(b) { (a, b) } else { (b, a) };
+        let rank = |node: usize| (self.subject[node].unwrap_or(SubjectId::MAX), node);
+        let (survivor, loser) = if rank(a) <= rank(b) { (a, b) } else { (b, a) };
         self.parent[loser] = survivor;
         let moved = std::mem::take(&mut self.anchors[loser]);
         self.anchors[survivor].extend(moved);
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn two_known_subjects_of_one_person_merge_into_the_older() {
+    fn two_known_subjects_of_one_person_merge_into_one() {
         let names = [snils(1), passport(2), passport(3)];
         let known = HashMap::from([([1; 32], 7), ([2; 32], 5)]);
         let links = plan(&[person(&names)], &known, &[(7, snils(1))]);

@@ -2,15 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use broker::{BrokerError, QueueConfig};
 use chrono::{DateTime, Utc};
 use clock::Clock;
 use contract::Pseudonym;
 
+use crate::breaker::{Breaker, STORE};
 use crate::config::{Config, ConsumeConfig, StoreConfig};
 use crate::consume::{ConsumeError, Step, Worker};
 use crate::keys::{Keys, KeysError};
+use crate::receipts::Receipts;
 use crate::second_layer::CityPseudonym;
 use crate::store::{Outcome, REFUSALS_KEPT, Store, StoreError};
 use crate::view::{Stats, StoredFact, SubjectView, all_facts, find};
@@ -44,7 +47,7 @@ impl OpenRegistryError {
 /// An open store with the second-layer key: enough to look things up.
 #[derive(Clone)]
 pub struct Reader {
-    store: Store,
+    pub(crate) store: Store,
     keys: Arc<Keys>,
 }
 
@@ -154,18 +157,51 @@ impl Registry {
         base: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenRegistryError> {
+        let receipts = match reader.keys.receipt() {
+            None => None,
+            Some(signer) => Some(Arc::new(Receipts::new(signer.clone(), queue, base, Arc::clone(&clock))?)),
+        };
+        let breaker = Breaker::new("store", STORE, Arc::clone(&clock));
+        Self::with(reader, queue, settings, base, clock, (breaker, receipts))
+    }
+
+    fn with(
+        reader: Reader,
+        queue: &QueueConfig,
+        settings: ConsumeConfig,
+        base: &Path,
+        clock: Arc<dyn Clock>,
+        shared: (Breaker, Option<Arc<Receipts>>),
+    ) -> Result<Self, OpenRegistryError> {
         let consumer = broker::consumer(queue, base)?;
-        let worker = Worker::new(reader.store.clone(), Arc::clone(&reader.keys), consumer, settings, clock);
+        let opened = (reader.store.clone(), Arc::clone(&reader.keys));
+        let worker = Worker::new(opened, consumer, settings, clock, shared);
         Ok(Self { reader, worker, queue: queue.clone(), base: base.to_owned() })
     }
 
-    /// One more consumer on the same store and queue.
+    /// One more consumer on the same store and queue; they share the way out for receipts and the store's circuit.
     ///
     /// # Errors
     /// [`OpenRegistryError::Queue`].
     pub fn another(&self) -> Result<Self, OpenRegistryError> {
-        let (settings, clock) = (self.worker.settings.clone(), Arc::clone(&self.worker.clock));
-        Self::new(self.reader.clone(), &self.queue, settings, &self.base, clock)
+        let Worker { settings, clock, breaker, receipts, .. } = &self.worker;
+        let shared = (breaker.clone(), receipts.clone());
+        Self::with(self.reader.clone(), &self.queue, settings.clone(), &self.base, Arc::clone(clock), shared)
+    }
+
+    /// How long the store wants to be left alone; `None`: it may be asked, and [`Registry::consume_once`] is to be
+    /// called now, since its outcome decides for all consumers. Gives back what is in hand for too long.
+    pub async fn rest(&mut self, now: DateTime<Utc>) -> Option<Duration> {
+        self.worker.rest(now).await
+    }
+
+    /// Whether the store answers; its circuit is told when it does not.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn check_store(&mut self) -> Result<(), StoreError> {
+        let answered = self.worker.store.ping().await;
+        answered.inspect_err(|_| self.worker.breaker.failure())
     }
 
     /// The store.
@@ -175,7 +211,7 @@ impl Registry {
     }
 
     /// One step: waits shortly for batches, opens them, stores them in as few transactions as the limits allow, and
-    /// acknowledges each group after its commit. Unreadable batches go to the dead letters. Not to be cancelled midway
+    /// after each commit answers with receipts and acknowledges. Probes are answered from what is committed. Unreadable batches go to the dead letters. Not to be cancelled midway
     /// (nothing would be lost, but work repeated).
     ///
     /// # Errors
@@ -217,8 +253,12 @@ impl Registry {
         }
     }
 
-    /// Says goodbye to the queue, giving back what is in hand. The store stays open for its reader.
+    /// Says goodbye to the queue, giving back what is in hand. The store stays open for its reader, and so does the way
+    /// out for receipts while another consumer shares it.
     pub async fn close(&mut self) {
         self.worker.close().await;
+        if let Some(receipts) = self.worker.receipts.take().and_then(Arc::into_inner) {
+            receipts.close().await;
+        }
     }
 }

@@ -11,6 +11,9 @@ use serde::de::DeserializeOwned;
 /// Largest configuration file accepted, in bytes.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
 
+/// Most brackets open at once in a configuration file.
+pub const MAX_OPEN_BRACKETS: usize = 200;
+
 /// What is wrong with a configuration file.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -94,6 +97,11 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, SettingsError> {
 /// # Errors
 /// [`SettingsError::Wrong`].
 pub fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, SettingsError> {
+    // The parser calls itself for every bracket that is opened, and would end the program at some thousands.
+    if brackets_open(text) > MAX_OPEN_BRACKETS {
+        let help = "close them; is it the right file?";
+        return Err(wrong(path, format!("more than {MAX_OPEN_BRACKETS} brackets are open at once"), help));
+    }
     toml::from_str(text).map_err(|error| {
         let (line, column, excerpt) =
             error.span().map_or((0, 0, String::new()), |span| locate(text, span.start));
@@ -116,6 +124,20 @@ pub fn wrong(path: &Path, what: impl Into<String>, help: impl Into<String>) -> S
         what: what.into(),
         help: Some(help.into()),
     }))
+}
+
+/// Most brackets that are open at once, counted without regard to strings and comments.
+fn brackets_open(text: &str) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
 }
 
 fn locate(text: &str, offset: usize) -> (usize, usize, String) {
@@ -328,5 +350,16 @@ mod tests {
         assert_eq!(shown.map(excerpt), ["[keys]", "page_size = …", "…", "private_key = …", "…", "…"]);
         let place = place("password = [\n  \"cgsk1:AAAA\",\n]");
         assert!(!place.to_string().contains("AAAA"), "{place}");
+    }
+
+    #[test]
+    fn brackets_without_end_are_refused_and_do_not_end_the_program() {
+        let error =
+            parse::<toml::Table>(&"a = {\n[k]\n".repeat(100_000), Path::new("x")).unwrap_err().to_string();
+        assert!(error.contains("brackets"), "{error}");
+        let nested = |count: usize| format!("a = {}{}", "[".repeat(count), "]".repeat(count));
+        assert!(parse::<toml::Table>(&nested(MAX_OPEN_BRACKETS + 1), Path::new("x")).is_err());
+        // The parser has a limit of its own below ours, which answers in words.
+        assert!(parse::<toml::Table>(&nested(20), Path::new("x")).is_ok());
     }
 }

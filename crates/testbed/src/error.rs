@@ -49,6 +49,14 @@ pub enum Error {
         /// The last lines of what it wrote.
         output: String,
     },
+    /// This process may not mount a file system.
+    #[error(
+        "a small disk cannot be mounted ({why}): run this test as root, outside a container without CAP_SYS_ADMIN"
+    )]
+    CannotMount {
+        /// What `mount` said.
+        why: String,
+    },
     /// The operating system refused something.
     #[error("could not {action}: {source}")]
     Io {

@@ -11,11 +11,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Waits until our end of its input closes, that is until this process is gone, wakes servers that a test
-/// had paused (so that they see the signal that ends them), and removes everything. SIGCONT is harmless
-/// to whoever might own a stale id.
+/// had paused (so that they see the signal that ends them), unmounts small disks, and removes everything.
+/// SIGCONT is harmless to whoever might own a stale id.
 const SWEEPER: &str = r#"trap '' INT TERM HUP
 cat >/dev/null
 for file in "$1"/*/pid; do [ -f "$file" ] && kill -CONT "$(cat "$file")" 2>/dev/null; done
+for disk in "$1"/disk-*/mount; do [ -d "$disk" ] && umount --lazy "$disk" 2>/dev/null; done
 for attempt in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$1" 2>/dev/null && break; sleep 0.3; done"#;
 
 /// A user other than this process's own that a server must run as.

@@ -4,10 +4,12 @@
 //! and so does the death of the test process, however sudden (`setpriv --pdeathsig`, and a helper that
 //! removes the folder). Nothing but these children is ever signalled. Works as root and as an ordinary user.
 
+#[cfg(feature = "disk")]
+pub mod disk;
 pub mod error;
 #[cfg(feature = "fhir")]
 pub mod fhir;
-#[cfg(any(feature = "rabbitmq", feature = "postgres", feature = "mariadb"))]
+#[cfg(any(feature = "rabbitmq", feature = "postgres", feature = "mariadb", feature = "disk"))]
 mod folder;
 #[cfg(feature = "mariadb")]
 pub mod mariadb;

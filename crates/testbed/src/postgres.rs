@@ -48,6 +48,16 @@ impl Postgres {
 
     /// Starts a server with further settings of postgresql.conf, such as `("log_statement", "all")`.
     pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self, Error> {
+        Self::start_at(None, settings).await
+    }
+
+    /// Starts a server whose cluster (about 45 MiB) lies in `place`, such as a [`crate::disk::SmallDisk`]. Its folder
+    /// there, `postgres`, must not exist, and is not removed on drop.
+    pub async fn start_in(place: &Path, settings: &[(&str, &str)]) -> Result<Self, Error> {
+        Self::start_at(Some(place), settings).await
+    }
+
+    async fn start_at(place: Option<&Path>, settings: &[(&str, &str)]) -> Result<Self, Error> {
         let home = tools::newest("/usr/lib/postgresql", "", "bin/initdb")
             .ok_or(Error::Missing { program: "initdb", package: PACKAGE })?;
         let bin = home.join("bin");
@@ -55,7 +65,7 @@ impl Postgres {
         let folder = Folder::new("postgres")?;
         // The server's log and pid file lie in the folder it works in.
         crate::folder::give(folder.path(), user.as_ref())?;
-        let data = folder.path().join("data");
+        let data = place.map_or_else(|| folder.path().join("data"), |place| place.join("postgres"));
         let initdb = bin.join("initdb");
         let template = Template {
             name: template::name("postgres", TEMPLATE_REVISION, &initdb)?,

@@ -1,4 +1,4 @@
-//! A TCP proxy between a client and a server, to cut, stall, slow and record their conversation.
+//! A TCP proxy between a client and a server, to cut, stall, delay, narrow and record their conversation.
 
 use crate::error::Error;
 use std::sync::{Arc, Mutex};
@@ -25,6 +25,8 @@ enum Line {
 struct State {
     line: Line,
     delay_ms: u64,
+    /// None: as fast as it goes.
+    bytes_per_second: Option<u32>,
 }
 
 /// The bytes that crossed, of all connections together, in the order they came.
@@ -53,7 +55,8 @@ impl TcpProxy {
         let (listener, port) = crate::ports::listener();
         listener.set_nonblocking(true).map_err(Error::io("prepare the proxy's listener"))?;
         let listener = TcpListener::from_std(listener).map_err(Error::io("start the proxy"))?;
-        let (state, watcher) = watch::channel(State { line: Line::Open, delay_ms: 0 });
+        let (state, watcher) =
+            watch::channel(State { line: Line::Open, delay_ms: 0, bytes_per_second: None });
         let record = Record::default();
         let accepting = tokio::spawn(accept(listener, target_port, watcher, record.clone()));
         Ok(Self { port, state, record, accepting })
@@ -82,6 +85,12 @@ impl TcpProxy {
     /// Holds each piece (at most 16 KiB) back by so many milliseconds; 0 ends it.
     pub fn delay(&self, delay_ms: u64) {
         self.state.send_modify(|state| state.delay_ms = delay_ms);
+    }
+
+    /// Lets at most so many bytes a second (at least 100) through in each direction of each connection; `None` ends it.
+    pub fn limit(&self, bytes_per_second: Option<u32>) {
+        let limit = bytes_per_second.map(|bytes| bytes.max(100));
+        self.state.send_modify(|state| state.bytes_per_second = limit);
     }
 
     /// What has crossed so far, at most 64 MiB of each direction.
@@ -137,11 +146,12 @@ async fn pump(
 ) {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
-        let count = from.read(&mut buffer).await.unwrap_or(0);
-        let delay_ms = state.borrow().delay_ms;
-        if delay_ms > 0 {
-            sleep(Duration::from_millis(delay_ms)).await;
-        }
+        // A narrow line carries small pieces often, not a large one now and then.
+        let limit = state.borrow().bytes_per_second;
+        let room = limit.map_or(BUFFER_BYTES, piece_bytes);
+        let count = from.read(&mut buffer[..room]).await.unwrap_or(0);
+        let State { delay_ms, bytes_per_second, .. } = *state.borrow();
+        sleep(pause(delay_ms, bytes_per_second, count)).await;
         if state.wait_for(|state| state.line != Line::Stalled).await.is_err() {
             return;
         }
@@ -155,6 +165,17 @@ async fn pump(
             return;
         }
     }
+}
+
+/// What a line of this width carries in a tenth of a second.
+fn piece_bytes(bytes_per_second: u32) -> usize {
+    usize::try_from(bytes_per_second / 10).unwrap_or(BUFFER_BYTES).clamp(1, BUFFER_BYTES)
+}
+
+/// How long a piece of so many bytes is held back.
+fn pause(delay_ms: u64, bytes_per_second: Option<u32>, bytes: usize) -> Duration {
+    let carried = bytes_per_second.map_or(0.0, |limit| bytes as f64 / f64::from(limit));
+    Duration::from_millis(delay_ms) + Duration::from_secs_f64(carried)
 }
 
 fn keep(record: &Record, bytes: &[u8], direction: impl Fn(&mut Recorded) -> &mut Vec<u8>) {

@@ -36,6 +36,32 @@ pub struct Run {
     pub output: String,
 }
 
+/// A program that runs until it is dropped, which kills it.
+#[derive(Debug)]
+pub struct Background(tokio::process::Child);
+
+impl Background {
+    /// Fails when it has ended by itself.
+    pub fn still_runs(&mut self, name: &str) -> Result<(), Error> {
+        match self.0.try_wait() {
+            Ok(None) => Ok(()),
+            _ => Err(Error::WrongResult(format!("{name} ended before its time"))),
+        }
+    }
+
+    /// `kill -9`, and waits for it.
+    pub async fn end(mut self) -> Result<(), Error> {
+        self.0.kill().await.map_err(Error::io("end a program"))
+    }
+}
+
+/// Starts a program beside the benchmark.
+pub fn start(program: &Path, arguments: &[impl AsRef<OsStr>]) -> Result<Background, Error> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(Background(command.kill_on_drop(true).spawn().map_err(Error::io("start a program"))?))
+}
+
 /// What /proc tells of a process.
 #[derive(Debug, Default, Clone, Copy)]
 struct Seen {

@@ -35,6 +35,8 @@ const LAST_COMMIT: &str =
     "SELECT (extract(epoch FROM max(pg_xact_commit_timestamp(xmin))) * 1000000)::bigint FROM fact";
 /// The queues of the gateway's default configuration: facts, and dead letters.
 const QUEUES: [&str; 2] = ["clinic.facts", "clinic.facts.dead"];
+/// How often a running gateway's status is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What one size of clinic came to.
 #[derive(Debug, Default)]
@@ -59,6 +61,14 @@ pub struct Measured {
     pub again_seconds: Samples,
     /// `sync --full` of an unchanged clinic, records a second.
     pub full: Samples,
+    /// `sweep` of an unchanged clinic, records a second.
+    pub sweep: Samples,
+    /// `reconcile` with a registry that holds everything, records a second.
+    pub reconcile: Samples,
+    /// From a broker that is back to an empty outbox, seconds.
+    pub drain_seconds: Samples,
+    /// The bare publishing loop, seconds.
+    pub raw_seconds: Samples,
     /// The disk's probe, milliseconds.
     pub fsync_ms: Samples,
 }
@@ -133,8 +143,12 @@ impl Bench<'_> {
             self.limits(&mut clinic, &batches, &mut measured).await?;
             let name = format!("{records}-{repetition}");
             let gateway = self.deliver(&clinic, &name, &mut measured).await?;
-            self.store(&name, &mut measured).await?;
+            let (registry, database) = self.store(&name, &mut measured).await?;
+            self.compare(&gateway, &registry, &mut measured).await?;
+            self.postgres.psql("postgres", &format!("DROP DATABASE \"{database}\"")).await?;
+            self.done(registry)?;
             self.repeat(gateway, &mut measured).await?;
+            self.drain(&clinic, &name, &mut measured).await?;
             say::progress(&format!(
                 "{records} records, repetition {repetition} of {}: gateway {}/s, registry {}/s",
                 self.options.repetitions,
@@ -177,6 +191,7 @@ impl Bench<'_> {
         measured.keyset.push(rate(records, read.saturating_sub(copied)));
         let published = raw_broker::publish_all(&self.rabbitmq.amqp_url(), batches, &self.clock).await?;
         measured.raw.push(rate(records, published));
+        measured.raw_seconds.push(published.as_secs_f64());
         Ok(())
     }
 
@@ -190,8 +205,8 @@ impl Bench<'_> {
         Ok(place)
     }
 
-    /// The registry: from the queue to committed; nothing may be missing.
-    async fn store(&self, name: &str, measured: &mut Measured) -> Result<(), Error> {
+    /// The registry: from the queue to committed; nothing may be missing. Where it is, and its database.
+    async fn store(&self, name: &str, measured: &mut Measured) -> Result<(Place, String), Error> {
         let database = format!("registry-{name}");
         let url = self.postgres.create_database(&database).await?;
         let queue = Queue::RabbitMq(self.rabbitmq.port());
@@ -211,7 +226,56 @@ impl Bench<'_> {
                 return Err(Error::WrongResult(format!("{left} batches are left in the queue {queue}")));
             }
         }
-        self.postgres.psql("postgres", &format!("DROP DATABASE \"{database}\"")).await?;
+        Ok((place, database))
+    }
+
+    /// The gateway asks a registry that holds everything whether it does.
+    async fn compare(&self, gateway: &Place, registry: &Place, measured: &mut Measured) -> Result<(), Error> {
+        let mut consumer = self.programs.consumer(registry)?;
+        let (run, answer) = self.programs.reconcile(gateway, &self.clock).await?;
+        consumer.still_runs("city-registry")?;
+        consumer.end().await?;
+        expect(
+            "records that are equal at the registry",
+            count(&answer["report"], "equal"),
+            measured.records,
+        )?;
+        measured.reconcile.push(rate(measured.records, run.took));
+        Ok(())
+    }
+
+    /// Everything lies in the outbox when the broker comes back.
+    async fn drain(&self, clinic: &Clinic, name: &str, measured: &mut Measured) -> Result<(), Error> {
+        let place = self.gateway(clinic, &format!("{name}-drain"), Queue::RabbitMq(self.rabbitmq.port()))?;
+        self.rabbitmq.stop_app().await?;
+        let mut daemon = self.programs.daemon(&place)?;
+        let waiting =
+            async |place| Ok::<_, Error>(self.programs.status(place, &self.clock).await?["status"].clone());
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            daemon.still_runs("clinic-gateway")?;
+            // Before its first page there is no outbox to look into.
+            let Ok(status) = waiting(&place).await else { continue };
+            if count(&status["backlog"], "events") == measured.records {
+                break;
+            }
+        }
+        self.rabbitmq.start_app().await?;
+        let back = self.clock.now();
+        let status = loop {
+            daemon.still_runs("clinic-gateway")?;
+            let status = waiting(&place).await?;
+            if count(&status["backlog"], "batches") == 0 {
+                break status;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        daemon.end().await?;
+        let last = status["publisher"]["last_delivered_at"].as_str().and_then(|moment| moment.parse().ok());
+        let last: DateTime<Utc> =
+            last.ok_or_else(|| Error::WrongResult("the status does not tell of the last delivery".into()))?;
+        measured.drain_seconds.push((last - back).as_seconds_f64());
+        self.rabbitmq.ctl(&["purge_queue", QUEUES[0]]).await?;
         self.done(place)
     }
 
@@ -230,6 +294,14 @@ impl Bench<'_> {
         expect_nothing_sent(&summary)?;
         expect("unchanged records", count(&summary, "unchanged"), measured.records)?;
         measured.full.push(rate(measured.records, full.took));
+        let (swept, sources) = self.programs.sweep(&gateway, &self.clock).await?;
+        let feeds: Vec<&Value> = sources[0]["feeds"].as_array().into_iter().flatten().collect();
+        expect("keys swept", feeds.iter().map(|feed| count(feed, "keys")).sum(), measured.records)?;
+        for name in ["reread", "withdrawn"] {
+            let found = feeds.iter().map(|feed| count(feed, name)).sum();
+            expect(&format!("records {name} by a sweep of an unchanged clinic"), found, 0)?;
+        }
+        measured.sweep.push(rate(measured.records, swept.took));
         self.done(gateway)
     }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use clock::Clock;
 use serde_json::Value;
 
-use super::child::{self, Run};
+use super::child::{self, Background, Run};
 use super::clinic::{PAGE_RECORDS, TESTS, VACCINATIONS};
 use crate::error::Error;
 
@@ -25,7 +25,10 @@ impl Queue {
     fn section(self) -> String {
         match self {
             Self::Directory => "[queue.directory]\npath = \"queue\"\n".to_owned(),
-            Self::RabbitMq(port) => format!("[queue.amqp]\nurl = \"amqp://127.0.0.1:{port}/%2f\"\n"),
+            // A broker that is back should be found at once: the pause between two tries is no work.
+            Self::RabbitMq(port) => {
+                format!("[queue.amqp]\nurl = \"amqp://127.0.0.1:{port}/%2f\"\nmax_backoff_seconds = 1\n")
+            }
         }
     }
 }
@@ -44,7 +47,8 @@ pub struct Programs {
     gateway: PathBuf,
     registry: PathBuf,
     folder: PathBuf,
-    public_key: String,
+    /// The registry's keys, as lines for a gateway's `[registry]` section.
+    public_keys: String,
 }
 
 /// One configured program and its state.
@@ -82,8 +86,7 @@ impl Programs {
             clock,
         )
         .await?;
-        let public_key = shown.output.trim().to_owned();
-        Ok(Self { gateway, registry, folder: folder.to_owned(), public_key })
+        Ok(Self { gateway, registry, folder: folder.to_owned(), public_keys: shown.output })
     }
 
     /// A gateway with an empty outbox.
@@ -95,13 +98,12 @@ impl Programs {
         batch_events: u32,
     ) -> Result<Place, Error> {
         let Source { port, database } = source;
-        let (queue, public_key) = (queue.section(), &self.public_key);
+        let (queue, public_keys) = (queue.section(), &self.public_keys);
         let text = format!(
             r#"[keys]
 ring = {{ file = "../keys" }}
 [registry]
-public_key = "{public_key}"
-{queue}[outbox]
+{public_keys}{queue}[outbox]
 path = "outbox.db"
 batch_events = {batch_events}
 [log]
@@ -139,6 +141,7 @@ tls = "off"
 {queue}[keys]
 private_key = {{ file = "../registry/registry.key" }}
 second_layer = {{ file = "../registry/second-layer.key" }}
+receipt_key = {{ file = "../registry/receipt.key" }}
 [log]
 filter = "warn"
 "#
@@ -156,11 +159,43 @@ filter = "warn"
 
     /// `clinic-gateway sync`: the run, and its summary.
     pub async fn sync(&self, place: &Place, full: bool, clock: &dyn Clock) -> Result<(Run, Value), Error> {
-        let mut arguments = vec![Path::new("--config"), &place.config, "sync".as_ref(), "--json".as_ref()];
-        arguments.extend(full.then_some(Path::new("--full")));
+        // No registry runs meanwhile: there is no receipt to wait for.
+        let mut words = vec!["sync", "--json", "--wait-receipts", "0"];
+        words.extend(full.then_some("--full"));
+        self.ask(place, &words, clock).await
+    }
+
+    /// `clinic-gateway sweep`: the run, and what it says of each source.
+    pub async fn sweep(&self, place: &Place, clock: &dyn Clock) -> Result<(Run, Value), Error> {
+        self.ask(place, &["sweep", "--json"], clock).await
+    }
+
+    /// `clinic-gateway reconcile`: the run, and the registry's answer.
+    pub async fn reconcile(&self, place: &Place, clock: &dyn Clock) -> Result<(Run, Value), Error> {
+        self.ask(place, &["reconcile", "--json", "--wait", "3600"], clock).await
+    }
+
+    /// `clinic-gateway status`.
+    pub async fn status(&self, place: &Place, clock: &dyn Clock) -> Result<Value, Error> {
+        Ok(self.ask(place, &["status", "--json"], clock).await?.1)
+    }
+
+    /// `clinic-gateway run`, until it is dropped.
+    pub fn daemon(&self, place: &Place) -> Result<Background, Error> {
+        child::start(&self.gateway, &[Path::new("--config"), &place.config, "run".as_ref()])
+    }
+
+    /// `city-registry run`, until it is dropped.
+    pub fn consumer(&self, place: &Place) -> Result<Background, Error> {
+        child::start(&self.registry, &[Path::new("--config"), &place.config, "run".as_ref()])
+    }
+
+    async fn ask(&self, place: &Place, words: &[&str], clock: &dyn Clock) -> Result<(Run, Value), Error> {
+        let mut arguments = vec![Path::new("--config"), &place.config];
+        arguments.extend(words.iter().map(Path::new));
         let run = child::run(&self.gateway, &arguments, clock).await?;
-        let summary = parse(&run.output)?;
-        Ok((run, summary))
+        let answer = parse(&run.output)?;
+        Ok((run, answer))
     }
 
     /// `city-registry run --drain`.

@@ -23,7 +23,7 @@ pub struct Report<'a> {
 /// A row of a table: its name, and its cell for each size.
 type Row = (&'static str, fn(&Measured) -> String);
 
-const FIGURES: [Row; 15] = [
+const FIGURES: [Row; 19] = [
     ("sealed batches", |of| grouped(&of.batches.to_string())),
     ("sealed bytes a record", |of| short(of.sealed_bytes as f64 / of.records as f64)),
     ("floor: `COPY … TO STDOUT`, records/s", |of| of.floor.to_string()),
@@ -38,14 +38,21 @@ const FIGURES: [Row; 15] = [
     ("registry's processor time, µs/record", |of| of.registry.processor_us.to_string()),
     ("second `sync`, nothing changed, s", |of| of.again_seconds.to_string()),
     ("`sync --full`, nothing changed, records/s", |of| of.full.to_string()),
+    ("`sweep` of all keys, nothing changed, records/s", |of| of.sweep.to_string()),
+    ("`reconcile`, everything equal, records/s", |of| of.reconcile.to_string()),
+    ("broker back → outbox empty, s", |of| of.drain_seconds.to_string()),
+    ("raw broker: same batches, bare loop, s", |of| of.raw_seconds.to_string()),
     ("fsync of 4 KiB, ms", |of| of.fsync_ms.to_string()),
 ];
 
-const RATIOS: [Row; 4] = [
+const RATIOS: [Row; 5] = [
     ("gateway / floor", |of| of.gateway.rate.over(&of.floor).to_string()),
     ("gateway / bare keyset loop", |of| of.gateway.rate.over(&of.keyset).to_string()),
     ("gateway / raw broker", |of| of.gateway.rate.over(&of.raw).to_string()),
     ("registry / raw broker", |of| of.registry.rate.over(&of.raw).to_string()),
+    ("broker back → outbox empty / raw broker, in time", |of| {
+        of.drain_seconds.over(&of.raw_seconds).to_string()
+    }),
 ];
 
 const INTRODUCTION: &str = "\
@@ -80,6 +87,12 @@ const ROWS: &str = "
 - **Second `sync`.** The same gateway once more: it looks back over its overlap and sends nothing. Mostly what starting,
   connecting and ending cost, which is part of the gateway's figure above as well.
 - **`sync --full`.** Everything is read, pseudonymised and compared again, and nothing is sent.
+- **`sweep`.** All ids and change stamps are read and compared with what the gateway remembers; nothing differs.
+- **`reconcile`.** Every record is asked after in a sealed probe, a running registry answers, and holds all of them: from the
+  command's start to its end.
+- **Broker back → outbox empty.** The broker is stopped, `clinic-gateway run` reads the whole clinic into its outbox, the
+  broker comes back; from the moment it takes clients to the last confirm. Finding it again is counted, with at most a
+  second between two tries (`max_backoff_seconds = 1`).
 - **fsync.** The temporary folder's disk. Outbox, broker and registry wait for it at every commit.
 - **Peak memory, greatest size / smallest.** Near 1 when memory does not grow with the clinic.
 ";

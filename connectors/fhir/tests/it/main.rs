@@ -2,10 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 #![expect(clippy::needless_pass_by_value, reason = "settings are written where they are passed")]
 
+mod by_id;
 mod check;
 mod corrected;
+mod endless;
 mod faults;
+mod keys;
 mod paging;
 mod pull;
+mod regress;
 mod support;
 mod tls;

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use connector_fhir::FhirConnector;
-use connector_kit::{ClinicRecord, Connector, Cursor, Feed, Page, PageRequest, SourceError};
+use connector_kit::{
+    ClinicRecord, Connector, Cursor, Feed, KeysPage, KeysRequest, Page, PageRequest, RecordKey, SourceError,
+    SourceSurprise,
+};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -43,6 +46,7 @@ pub(crate) struct Run {
     pub records: Vec<ClinicRecord>,
     pub resume: Option<Cursor>,
     pub pages: usize,
+    pub surprises: Vec<SourceSurprise>,
 }
 
 impl Run {
@@ -52,12 +56,13 @@ impl Run {
 }
 
 pub(crate) async fn run(source: &FhirConnector, feed: Feed, stored: Option<&Cursor>, limit: u32) -> Run {
-    let mut run = Run { records: Vec::new(), resume: None, pages: 0 };
+    let mut run = Run { records: Vec::new(), resume: None, pages: 0, surprises: Vec::new() };
     let mut next = stored.cloned();
     loop {
         let page = source.page(request(feed, next.as_ref(), run.pages == 0, limit)).await.unwrap();
         assert!(page.records.len() <= limit as usize, "a page over its limit");
         run.records.extend(page.records);
+        run.surprises.extend(page.surprise);
         run.pages += 1;
         if page.resume.is_some() {
             run.resume = page.resume;
@@ -84,4 +89,43 @@ pub(crate) fn patient(id: &str, snils: &str) -> Value {
 /// The identifiers of a record's person, in the clear.
 pub(crate) fn values(record: &ClinicRecord) -> Vec<&str> {
     record.person.identifiers.iter().map(|identifier| identifier.value.expose_secret()).collect()
+}
+
+/// One page of vaccination keys.
+pub(crate) async fn keys_page(
+    source: &FhirConnector,
+    after: Option<&Cursor>,
+    limit: u32,
+    now: DateTime<Utc>,
+) -> Result<KeysPage, SourceError> {
+    source.keys(KeysRequest { feed: Feed::Vaccinations, after: after.cloned(), limit, now }).await
+}
+
+/// All vaccination keys; `disturb` is called with the number of every page after the first.
+pub(crate) async fn try_keys(
+    source: &FhirConnector,
+    limit: u32,
+    mut disturb: impl FnMut(usize),
+) -> Result<Vec<RecordKey>, SourceError> {
+    let (mut keys, mut next) = (Vec::new(), None);
+    for number in 1..2000 {
+        let page = keys_page(source, next.as_ref(), limit, now()).await?;
+        assert!(page.keys.len() <= limit as usize, "a page over its limit");
+        keys.extend(page.keys);
+        if page.next.is_none() {
+            return Ok(keys);
+        }
+        next = page.next;
+        disturb(number);
+    }
+    panic!("a sweep without an end");
+}
+
+/// The same of a server that is left in peace, each key once, by id.
+pub(crate) async fn all_keys(source: &FhirConnector, limit: u32) -> Vec<(String, Option<i64>)> {
+    let keys = try_keys(source, limit, |_| {}).await.unwrap();
+    let mut keys: Vec<_> = keys.into_iter().map(|key| (key.record_id, key.stamp)).collect();
+    keys.sort();
+    keys.dedup();
+    keys
 }

@@ -98,6 +98,10 @@ pub(crate) struct WritePrivileges {
 #[async_trait]
 pub(crate) trait Session: Send {
     async fn ping(&mut self) -> Result<(), Failure>;
+    /// True where text comes as the bytes that are stored, whatever their encoding.
+    fn has_raw_text(&self) -> bool {
+        false
+    }
     /// Begins a read-only transaction on one snapshot.
     async fn begin(&mut self) -> Result<(), Failure>;
     /// Makes the transaction usable again after a statement that failed for a value, on the same snapshot.
@@ -168,6 +172,10 @@ impl Lease<'_> {
                 Err(Failure::retry(format!("the database did not answer within {} s", limit.as_secs())))
             }
         }
+    }
+
+    pub fn has_raw_text(&self) -> bool {
+        self.session.has_raw_text()
     }
 
     pub async fn begin(&mut self) -> Result<(), Failure> {

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use sqlx::error::DatabaseError;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlSslMode};
 use sqlx::{
-    AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement, TypeInfo,
+    AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement, Type, TypeInfo,
 };
 
 use super::failure::from_sqlx;
@@ -129,7 +129,8 @@ impl Driver for MySql {
         if key.kind == Kind::TimestampTz {
             text = shifted(&text, self.offset());
         }
-        let scale = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+        // No column has more decimal places, and more are an error.
+        let scale = text.split_once('.').map_or(0, |(_, fraction)| fraction.len().min(30));
         let expression = match key.kind {
             Kind::Bytes => "UNHEX(?)".to_owned(),
             Kind::Integer => "CAST(? AS SIGNED)".to_owned(),
@@ -224,6 +225,26 @@ impl MySqlSession {
         Cell { kind, bytes: if kind == Kind::TimestampTz { bytes.map(utc) } else { bytes } }
     }
 
+    async fn columns(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
+        // With the statement cache off this prepares, reads the columns and closes.
+        let prepared = self.connection.prepare(AssertSqlSafe(query.to_owned()).into_sql_str()).await;
+        let statement = prepared.map_err(|error| self.failure(&error))?;
+        Ok(statement
+            .columns()
+            .iter()
+            .map(|column| {
+                let type_name = column.type_info().name();
+                // Text of a `_bin` collation goes by the name of a type of bytes; its character set tells it apart.
+                let is_text = <str as Type<sqlx::MySql>>::compatible(column.type_info());
+                let kind = match kind_of(type_name) {
+                    Kind::Bytes if is_text => Kind::Text,
+                    kind => kind,
+                };
+                Described { name: column.name().to_owned(), kind, type_name: type_name.to_lowercase() }
+            })
+            .collect())
+    }
+
     async fn run(&mut self, sql: String) -> Result<(), Failure> {
         let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await;
         done.map(|_| ()).map_err(|error| self.failure(&error))
@@ -245,21 +266,20 @@ impl Session for MySqlSession {
     }
 
     async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
-        // With the statement cache off this prepares, reads the columns and closes.
-        let prepared = self.connection.prepare(AssertSqlSafe(query.to_owned()).into_sql_str()).await;
-        let statement = prepared.map_err(|error| self.failure(&error))?;
-        Ok(statement
-            .columns()
-            .iter()
-            .map(|column| {
-                let type_name = column.type_info().name();
-                Described {
-                    name: column.name().to_owned(),
-                    kind: kind_of(type_name),
-                    type_name: type_name.to_lowercase(),
-                }
-            })
-            .collect())
+        let mut described = self.columns(query).await?;
+        let is_bytes = |column: &&mut Described| column.kind == Kind::Bytes;
+        let in_bytes: Vec<&mut Described> = described.iter_mut().filter(is_bytes).collect();
+        if in_bytes.is_empty() {
+            return Ok(described);
+        }
+        // MariaDB describes its UUID like BINARY; what is made of it by CONCAT is text.
+        let quoted = |column: &&mut Described| format!("CONCAT(q.`{}`)", column.name.replace('`', "``"));
+        let made: Vec<String> = in_bytes.iter().map(quoted).collect();
+        let made = self.columns(&format!("SELECT {} FROM (\n{query}\n) AS q", made.join(", "))).await?;
+        for (column, _) in in_bytes.into_iter().zip(made).filter(|(_, made)| made.kind == Kind::Text) {
+            (column.kind, column.type_name) = (Kind::Uuid, "uuid".to_owned());
+        }
+        Ok(described)
     }
 
     async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, Failure> {
@@ -356,6 +376,10 @@ fn database_failure(error: &dyn DatabaseError) -> Failure {
             .naming(error.message()),
         1064 => {
             wrong("the query has a syntax error", "run it in the mysql client first").naming(error.message())
+        }
+        1267 | 1270 | 1271 => {
+            wrong("the query mixes character sets or collations", "add COLLATE to one side, or convert it")
+                .of_data(true)
         }
         1792 | 1290 => wrong("the query writes", "write a plain SELECT"),
         1969 | 3024 | 1317 => Failure::retry(format!(

@@ -186,6 +186,10 @@ impl Session for PostgresSession {
         self.connection.ping().await.map_err(|error| self.failure(&error))
     }
 
+    fn has_raw_text(&self) -> bool {
+        !self.encoding.is_empty()
+    }
+
     async fn begin(&mut self) -> Result<(), Failure> {
         let timeout_ms = self.statement_timeout.as_millis();
         // In the clinic's zone, so that `::date` and to_char() in the query mean the clinic's day.

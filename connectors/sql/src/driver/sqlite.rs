@@ -188,6 +188,10 @@ impl Session for SqliteSession {
         self.connection.ping().await.map_err(|error| self.failure(&error))
     }
 
+    fn has_raw_text(&self) -> bool {
+        true
+    }
+
     async fn begin(&mut self) -> Result<(), Failure> {
         self.run("BEGIN").await
     }

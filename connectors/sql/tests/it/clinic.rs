@@ -4,7 +4,8 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use connector_kit::{
-    ClinicDate, ClinicFact, ClinicRecord, Connector, Cursor, Feed, Field, PageRequest, SourceError,
+    ClinicDate, ClinicFact, ClinicRecord, Connector, Cursor, Feed, Field, KeysRequest, PageRequest,
+    RecordKey, SourceError, SourceSurprise,
 };
 use connector_sql::{MySqlConfig, PostgresConfig, SqlConnector, SqliteConfig};
 use secrecy::ExposeSecret;
@@ -148,6 +149,7 @@ pub struct Run {
     /// What a gateway would have stored at its end.
     pub stored: Option<Cursor>,
     pub pages: usize,
+    pub surprises: Vec<SourceSurprise>,
 }
 
 /// One whole run from a stored cursor, as the gateway does it.
@@ -157,7 +159,7 @@ pub async fn run(connector: &SqlConnector, stored: Option<Cursor>, limit: u32) -
 
 pub async fn run_at(connector: &SqlConnector, stored: Option<Cursor>, limit: u32, now: DateTime<Utc>) -> Run {
     let feed = connector.feeds()[0];
-    let mut run = Run { ids: vec![], records: vec![], stored: stored.clone(), pages: 0 };
+    let mut run = Run { ids: vec![], records: vec![], stored: stored.clone(), pages: 0, surprises: vec![] };
     let mut request = PageRequest { feed, after: stored, first_of_run: true, limit, now };
     loop {
         let page = connector.page(request.clone()).await.unwrap();
@@ -166,6 +168,7 @@ pub async fn run_at(connector: &SqlConnector, stored: Option<Cursor>, limit: u32
         assert!(run.pages < 1000, "the run does not end");
         run.ids.extend(page.records.iter().map(|record| record.record_id.clone()));
         run.records.extend(page.records);
+        run.surprises.extend(page.surprise);
         run.stored = page.resume.or(run.stored);
         match page.next {
             Some(next) => request = PageRequest { after: Some(next), first_of_run: false, ..request },
@@ -177,6 +180,55 @@ pub async fn run_at(connector: &SqlConnector, stored: Option<Cursor>, limit: u32
 /// The first page of a run.
 pub fn first_page(limit: u32) -> PageRequest {
     PageRequest { feed: Feed::Vaccinations, after: None, first_of_run: true, limit, now: now() }
+}
+
+/// The first keys of a sweep.
+pub fn first_keys(limit: u32) -> KeysRequest {
+    KeysRequest { feed: Feed::Vaccinations, after: None, limit, now: now() }
+}
+
+/// All keys, page by page.
+pub async fn sweep(connector: &SqlConnector, limit: u32) -> Vec<RecordKey> {
+    let (mut keys, mut request) = (vec![], first_keys(limit));
+    loop {
+        let page = connector.keys(request.clone()).await.unwrap();
+        assert!(page.keys.len() <= limit as usize, "a page over its limit");
+        assert!(request.after.is_none() || page.next != request.after, "the sweep stands still");
+        keys.extend(page.keys);
+        assert!(keys.len() < 100_000, "the sweep does not end");
+        match page.next {
+            Some(next) => request.after = Some(next),
+            None => return keys,
+        }
+    }
+}
+
+/// The rows with these ids.
+pub async fn fetch(connector: &SqlConnector, ids: &[&str]) -> Vec<ClinicRecord> {
+    let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+    connector.fetch(Feed::Vaccinations, &ids, now()).await.unwrap()
+}
+
+/// Checks that every row has one and the same id and stamp in a page, in the keys and fetched by its id; returns the ids.
+pub async fn one_row_is_one_row(connector: &SqlConnector, what: &str) -> Vec<String> {
+    let pulled = run(connector, None, 1000).await.records;
+    let mut in_pages: Vec<_> = pulled.iter().map(|row| (row.record_id.clone(), row.stamp)).collect();
+    in_pages.sort();
+    let ids: Vec<&str> = in_pages.iter().map(|(id, _)| id.as_str()).collect();
+    for limit in [3, 4, 1000] {
+        let mut listed: Vec<_> =
+            sweep(connector, limit).await.into_iter().map(|key| (key.record_id, key.stamp)).collect();
+        listed.sort();
+        assert_eq!(listed, in_pages, "keys of {what}, limit {limit}");
+    }
+    let mut fetched: Vec<_> =
+        fetch(connector, &ids).await.into_iter().map(|row| (row.record_id.clone(), row.stamp)).collect();
+    fetched.sort();
+    assert_eq!(fetched, in_pages, "fetched from {what}");
+    for id in &ids {
+        assert!(fetch(connector, &[id]).await.iter().all(|row| row.record_id == *id), "{id} of {what}");
+    }
+    ids.iter().map(|id| (*id).to_owned()).collect()
 }
 
 pub fn date(date: &Field<ClinicDate>) -> String {

@@ -19,4 +19,8 @@ mod postgres;
 #[cfg(test)]
 mod sqlite;
 #[cfg(test)]
+mod surprises;
+#[cfg(test)]
+mod sweep;
+#[cfg(test)]
 mod tls;

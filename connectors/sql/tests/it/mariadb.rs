@@ -120,7 +120,11 @@ async fn the_keyset_query_runs_on_the_index_and_check_says_so_when_there_is_none
     assert!(advice(&report).expect("an unindexed plan is told").contains("ON doses "), "{report:?}");
     assert!(report.findings.iter().any(|finding| finding.what == "the account can only read"), "{report:?}");
     clinic.run("CREATE INDEX doses_changed ON doses (changed, id); ANALYZE TABLE doses").await;
+    let help = advice(&connector.check(now()).await).expect("the sweep has no index");
+    assert!(help.ends_with("(what record_id stands for)"), "{help}");
+    clinic.run("CREATE UNIQUE INDEX doses_id ON doses (id); ANALYZE TABLE doses").await;
     assert_eq!(advice(&connector.check(now()).await), None);
+    clinic.run("DROP INDEX doses_id ON doses").await;
     clinic.run("SET GLOBAL log_output = 'TABLE', slow_query_log = ON, long_query_time = 0").await;
     // Settings of the server reach new sessions only.
     assert_eq!(run(&clinic.connector(DOSES), None, 500).await.ids.len(), 20_000);

@@ -4,7 +4,7 @@ use connector_kit::{ClinicRecord, Connector, RecordStatus, SourceError};
 use connector_sql::SqlConnector;
 use testbed::postgres::Postgres;
 
-use crate::clinic::{Clinic, DOSES, Run, first_page, now, run};
+use crate::clinic::{Clinic, DOSES, Run, fetch, first_page, now, one_row_is_one_row, run, sweep};
 use crate::events::Events;
 
 /// Ids of a run's records, in order, those that are refused with a `!`.
@@ -171,6 +171,7 @@ async fn long_ids_are_refused_and_passed(clinic: &Clinic) {
         assert!(ids[1].starts_with("mmmm") && ids[2].starts_with("nnnn"), "{ids:?}");
         assert!(ids[1].ends_with('!') && ids[1].len() < 100, "{ids:?}");
     }
+    assert_eq!(one_row_is_one_row(&connector, "long ids").await.len(), 4);
     let said = format!("{:?}", connector.check(now()).await);
     assert!(said.contains("2 of the newest 4 rows have a record_id of 1024 bytes or more"), "{said}");
     assert!(!said.contains("status_words") && !said.contains("have no identifier"), "{said}");
@@ -186,4 +187,80 @@ async fn long_ids_are_refused_and_passed_everywhere() {
     long_ids_are_refused_and_passed(&Clinic::sqlite()).await;
     long_ids_are_refused_and_passed(&Clinic::postgres().await).await;
     long_ids_are_refused_and_passed(&Clinic::mariadb().await).await;
+}
+
+/// Rows found by their ids around some the database cannot hand over, and keys that do not touch what is bad.
+async fn bad_rows_are_refused_by_id_too(clinic: &Clinic, good: &str, bad: &str, expression: &str) {
+    let poisoned = [1, 10, 11, 30];
+    let rows: Vec<String> = (1..=30)
+        .map(|n| {
+            format!("({n}, NULL, '1', 'x', '2021', '{}')", if poisoned.contains(&n) { bad } else { good })
+        })
+        .collect();
+    clinic
+        .run(&format!(
+            "CREATE TABLE doses (id int, changed {}, snils varchar(20), vaccine varchar(20), given varchar(20), \
+             dose varchar(20)); INSERT INTO doses VALUES {}",
+            clinic.stamp_type(),
+            rows.join(", ")
+        ))
+        .await;
+    let connector = calculating(clinic, expression);
+    assert_eq!(sweep(&connector, 7).await.len(), 30);
+    let ids: Vec<String> = (1..=40).map(|n| n.to_string()).collect();
+    let (events, _listening) = Events::listen();
+    let records = fetch(&connector, &ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert_eq!(events.named("unreadable-rows").len(), 1);
+    let run = Run { ids: vec![], records, stored: None, pages: 1, surprises: vec![] };
+    let mut found = marked(&run);
+    found.sort_by_key(|id| id.trim_end_matches('!').parse::<u32>().unwrap());
+    assert_eq!(found, expected(30, &poisoned));
+    assert!(fetch(&connector, &["31", "x"]).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_rows_are_refused_by_id_everywhere() {
+    bad_rows_are_refused_by_id_too(&Clinic::postgres().await, "2", "II", "dose::int").await;
+    bad_rows_are_refused_by_id_too(&Clinic::mariadb().await, "7", "2", "CAST(dose AS UNSIGNED) - 5").await;
+    bad_rows_are_refused_by_id_too(&Clinic::sqlite(), r#"{"n": 2}"#, "{", "json_extract(dose, '$.n')").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_fails_whatever_id_is_asked_for_loses_no_row() {
+    let clinic = Clinic::postgres().await;
+    clinic
+        .run(
+            "CREATE TABLE doses (id int, changed timestamp DEFAULT '2021-07-01', snils text, vaccine text, given text); \
+             INSERT INTO doses (id, vaccine) VALUES (1, '1'), (2, 'x')",
+        )
+        .await;
+    for query in [
+        DOSES.replace("vaccine AS", "vaccine::int AS") + " OFFSET 0",
+        DOSES.replace("id AS", "vaccine::int AS"),
+    ] {
+        let found =
+            clinic.connector(&query).fetch(connector_kit::Feed::Vaccinations, &["1".into()], now()).await;
+        let error = found.map(|_| ()).unwrap_err();
+        let told =
+            matches!(&error, SourceError::Misconfigured { .. }) && error.to_string().contains("SQLSTATE 22");
+        assert!(told, "{query}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_the_database_cannot_write_is_no_rows() {
+    let server = Postgres::start().await.unwrap();
+    server.create_database_with_encoding("old", "WIN1251").await.unwrap();
+    let table = "CREATE TABLE doses (id text, changed timestamp, snils text, vaccine text, given text); \
+                 INSERT INTO doses SELECT convert_from(id, 'WIN1251'), NULL, '1', convert_from(vaccine, 'WIN1251'), '2021' \
+                 FROM (VALUES ('\\xb931'::bytea, 'x'::bytea), ('\\xb932', '\\x98')) AS v (id, vaccine)";
+    server.psql("old", table).await.unwrap();
+    let clinic = Clinic::Postgres(server, "old".into());
+    let connector = clinic.connector(DOSES);
+    assert_eq!(sweep(&connector, 1).await.len(), 2);
+    let records = fetch(&connector, &["日本", "№1", "\0", "№2", "ё"]).await;
+    let run = Run { ids: vec![], records, stored: None, pages: 1, surprises: vec![] };
+    let mut found = marked(&run);
+    found.sort();
+    assert_eq!(found, ["№1", "№2!"]);
 }

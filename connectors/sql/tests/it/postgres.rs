@@ -3,7 +3,7 @@
 use connector_kit::Connector;
 use testbed::postgres::Postgres;
 
-use crate::clinic::{Clinic, DOSES, now, run, run_at, short};
+use crate::clinic::{Clinic, DOSES, now, one_row_is_one_row, run, run_at, short};
 
 const TYPES: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, oms AS person_oms, \
                      vaccine AS vaccine_code, dose AS dose_number, given AS occurred_on, state AS status FROM t";
@@ -133,6 +133,7 @@ async fn a_database_without_an_encoding_is_read_in_the_configured_one() {
         .unwrap();
     let found = run(&connector, None, 1).await;
     assert_eq!(found.ids, ["№1", "№2", "№3"]);
+    assert_eq!(one_row_is_one_row(&connector, "raw bytes").await, found.ids);
     assert_eq!(short(&found.records[0]), "№1 Final 1 Спітник - 2021");
 }
 
@@ -158,7 +159,11 @@ async fn the_keyset_query_runs_on_the_index_and_check_says_so_when_there_is_none
     let help = advice().await.expect("an unindexed plan is told");
     assert!(help.contains("ON doses "), "{help}");
     clinic.run("CREATE INDEX ON doses (changed, id)").await;
+    let help = advice().await.expect("the sweep has no index");
+    assert!(help.ends_with("(what record_id stands for)"), "{help}");
+    clinic.run("CREATE INDEX doses_id ON doses (id)").await;
     assert_eq!(advice().await, None);
+    clinic.run("DROP INDEX doses_id").await;
     // Another table, whose counters nothing but the run has touched.
     clinic
         .run("CREATE TABLE more (LIKE doses INCLUDING INDEXES); INSERT INTO more SELECT * FROM doses; ANALYZE more")

@@ -2,7 +2,7 @@
 
 use connector_kit::Connector;
 
-use crate::clinic::{Clinic, DOSES, now, run, short, sqlite_writer};
+use crate::clinic::{Clinic, DOSES, now, one_row_is_one_row, run, short, sqlite_writer};
 
 const TYPES: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, oms AS person_oms, \
                      vaccine AS vaccine_code, dose AS dose_number, given AS occurred_on, state AS status FROM t";
@@ -135,6 +135,9 @@ async fn an_unindexed_table_is_told_with_the_index_to_make() {
     let said = format!("{:?}", connector.check(now()).await);
     assert!(said.contains("CREATE INDEX … ON doses "), "{said}");
     clinic.run("CREATE INDEX doses_changed ON doses (changed, id)").await;
+    let said = format!("{:?}", connector.check(now()).await);
+    assert!(said.contains("each page of the key sweep sorts") && !said.contains("each page sorts"), "{said}");
+    clinic.run("CREATE INDEX doses_id ON doses (id)").await;
     assert!(!format!("{:?}", connector.check(now()).await).contains("CREATE INDEX"));
 }
 
@@ -147,8 +150,14 @@ async fn a_query_that_never_ends_is_stopped() {
     let connector = clinic
         .connector_with(&format!("[vaccinations]\nquery = '''{endless}'''\n").replace("[vacc", "[vacc"))
         .unwrap();
-    let error = connector.page(crate::clinic::first_page(1)).await.unwrap_err();
-    assert!(matches!(error, connector_kit::SourceError::Retry { .. }), "{error}");
+    let ids = ["7".to_owned()];
+    for error in [
+        connector.page(crate::clinic::first_page(1)).await.map(|_| ()).unwrap_err(),
+        connector.keys(crate::clinic::first_keys(1)).await.map(|_| ()).unwrap_err(),
+        connector.fetch(connector_kit::Feed::Vaccinations, &ids, now()).await.map(|_| ()).unwrap_err(),
+    ] {
+        assert!(matches!(error, connector_kit::SourceError::Retry { .. }), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +169,6 @@ async fn ids_that_differ_only_in_blanks_stay_apart() {
              INSERT INTO doses (id) VALUES (' '), ('20'), ('7'), (' 7'), ('7 ')",
         )
         .await;
-    let mut ids = run(&clinic.connector(DOSES), None, 2).await.ids;
-    ids.sort();
+    let ids = one_row_is_one_row(&clinic.connector(DOSES), "blanks").await;
     assert_eq!(ids, [" ", " 7", "20", "7", "7 "]);
 }

@@ -29,7 +29,7 @@ pub(super) struct Late {
 
 impl Late {
     fn key(&self, message: &Message) -> Key {
-        (message.id, self.hasher.hash_one((&message.bytes, message.reason)))
+        (message.id, self.hasher.hash_one((&message.bytes, &message.reason)))
     }
 
     fn put(&mut self, key: Key) {

@@ -1,5 +1,6 @@
 //! The publishing side as its callers see it: one task behind a bounded channel, started at the first publish.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::timeout;
 
 use super::run;
 use super::settings::Settings;
-use crate::{BrokerError, State};
+use crate::{AmqpConfig, BrokerError, State};
 
 /// Time for the task to say goodbye.
 const CLOSE: Duration = Duration::from_secs(5);
@@ -21,14 +22,44 @@ pub(super) struct Message {
     pub(super) id: BatchId,
     pub(super) bytes: Vec<u8>,
     /// For dead letters: one of the program's own words.
-    pub(super) reason: Option<&'static str>,
+    pub(super) reason: Option<Cow<'static, str>>,
 }
 
 /// Where to publish.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
+    pub(super) kind: Traffic,
     pub(super) exchange: String,
     pub(super) routing_key: String,
+}
+
+impl Target {
+    /// The queue of batches.
+    pub(super) fn batches(config: &AmqpConfig) -> Self {
+        let (exchange, routing_key) = (config.exchange.clone(), config.queue.clone());
+        Self { kind: Traffic::Batches, exchange, routing_key }
+    }
+
+    /// The queue of dead letters.
+    pub(super) fn dead_letters(config: &AmqpConfig) -> Self {
+        let name = config.dead_letters.clone();
+        Self { kind: Traffic::Batches, exchange: name.clone(), routing_key: name }
+    }
+
+    /// Every queue bound to the exchange of receipts.
+    pub(super) fn receipts(config: &AmqpConfig) -> Self {
+        let exchange = config.receipts.clone();
+        Self { kind: Traffic::Receipts, exchange, routing_key: String::new() }
+    }
+}
+
+/// What goes over a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Traffic {
+    /// Batches and dead letters: durable queues; whatever no queue takes must come back.
+    Batches,
+    /// Receipts: whoever listens, be it nobody; a lost one costs a resend.
+    Receipts,
 }
 
 /// The way back of an outcome.
@@ -112,6 +143,12 @@ impl Link {
         }
     }
 
+    /// [`Self::publish`] for what need not arrive: the confirm timeout counts once.
+    pub(super) async fn publish_promptly(&self, message: Message) -> Result<(), BrokerError> {
+        let limit = self.settings.confirm_timeout();
+        timeout(limit, self.publish(message)).await.unwrap_or_else(|_| Err(self.too_late()))
+    }
+
     pub(super) async fn close(&self) {
         let task = std::mem::replace(&mut *self.lock(), Task::Closed);
         if let Task::Running { requests, handle } = task {
@@ -149,7 +186,7 @@ impl Link {
         let known = self.condition.borrow().last_error.clone();
         known.unwrap_or_else(|| {
             let place = &self.settings.place;
-            BrokerError::retry(format!("the connection to {place} was lost before it confirmed a batch"))
+            BrokerError::retry(format!("the connection to {place} was lost before it confirmed a message"))
         })
     }
 
@@ -161,7 +198,7 @@ impl Link {
                 "{place} takes no messages: its memory or disk alarm is on (waited {seconds} s)"
             )),
             (State::Down, Some(error)) => error,
-            _ => BrokerError::retry(format!("{place} did not confirm a batch within {seconds} s")),
+            _ => BrokerError::retry(format!("{place} did not confirm a message within {seconds} s")),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The queue as a RabbitMQ broker, AMQP 0-9-1.
 
 mod consumer;
+mod intake;
 mod ledger;
+mod letters;
 mod link;
+mod receipts;
 mod run;
 mod session;
 mod settings;
@@ -16,17 +19,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use contract::SealedBatch;
 
-pub(crate) use consumer::{AmqpConsumer, Receipt};
+pub(crate) use consumer::{AmqpConsumer, Claim};
+use fault::Point;
+pub(crate) use letters::AmqpDeadLetters;
 use link::{Link, Message, Target};
+pub(crate) use receipts::{AmqpReceipts, receipt_publisher};
 use session::Session;
 use settings::Settings;
 
+use crate::faults::broken_at;
 use crate::{AmqpConfig, BrokerError, Depth, Publisher, State};
 
 pub(crate) fn publisher(config: &AmqpConfig, base: &Path) -> Result<impl Publisher + use<>, BrokerError> {
     let settings = Arc::new(Settings::new(config, base)?);
-    let target = Target { exchange: config.exchange.clone(), routing_key: config.queue.clone() };
-    Ok(AmqpPublisher { link: Link::new(settings, target) })
+    Ok(AmqpPublisher { link: Link::new(settings, Target::batches(config)) })
 }
 
 /// A [`Link`] to the queue as a [`Publisher`].
@@ -38,7 +44,9 @@ struct AmqpPublisher {
 #[async_trait]
 impl Publisher for AmqpPublisher {
     async fn publish(&self, batch: &SealedBatch) -> Result<(), BrokerError> {
-        self.link.publish(Message { id: batch.id, bytes: batch.bytes.clone(), reason: None }).await
+        broken_at(Point::BrokerPublishing)?;
+        self.link.publish(Message { id: batch.id, bytes: batch.bytes.clone(), reason: None }).await?;
+        broken_at(Point::BrokerConfirmed)
     }
 
     fn window(&self) -> usize {

@@ -15,13 +15,14 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::ledger::{Late, Ledger};
-use super::link::{Condition, Message, Request, Target};
+use super::link::{Condition, Message, Request, Target, Traffic};
 use super::session::Session;
 use super::settings::Settings;
 use super::topology;
 use super::words::{self, Step};
 use crate::{BrokerError, State};
 
+const TRANSIENT: u8 = 1;
 const PERSISTENT: u8 = 2;
 const CONTENT_TYPE: &str = "application/octet-stream";
 
@@ -102,25 +103,19 @@ pub(super) async fn supervise(
     }
 }
 
-async fn connect(settings: &Settings) -> Result<Session, BrokerError> {
-    let session = Session::open(settings).await?;
-    let preparing = async {
-        topology::ensure(&session.channel, settings).await?;
-        session.channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(|error| {
-            words::on_channel(&settings.place, Step::Publish(&settings.config.exchange), &error)
-        })
-    };
-    match tokio::time::timeout(settings.connect_timeout(), preparing).await {
-        Ok(Ok(())) => Ok(session),
-        Ok(Err(error)) => {
-            session.close().await;
-            Err(error)
+async fn connect(settings: &Settings, target: &Target) -> Result<Session, BrokerError> {
+    let (session, ()) = Session::prepare(settings, async |channel| {
+        match target.kind {
+            Traffic::Batches => topology::ensure(channel, settings).await.map(drop)?,
+            Traffic::Receipts => topology::receipts(channel, settings).await?,
         }
-        Err(_) => {
-            session.abort();
-            Err(BrokerError::retry(format!("{} fell silent", settings.place)))
-        }
-    }
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await
+            .map_err(|error| words::on_channel(&settings.place, Step::Publish(&target.exchange), &error))
+    })
+    .await?;
+    Ok(session)
 }
 
 /// The work on one connection.
@@ -134,7 +129,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// One connection, from its making to its end.
     async fn serve(&mut self, requests: &mut mpsc::Receiver<Request>, late: &mut Late) -> End {
-        let session = match connect(self.settings).await {
+        let session = match connect(self.settings, self.target).await {
             Ok(session) => session,
             Err(error) => return End::Lost(error),
         };
@@ -250,6 +245,7 @@ impl Work<'_> {
         }
         Settled { number, outcome, carried: returned.is_some() }
     }
+
     fn tell(&self, blocked: bool) {
         let state = if blocked { State::Blocked } else { State::Connected };
         let changed = self.condition.send_replace(Condition { state, last_error: None }).state != state;
@@ -276,7 +272,7 @@ impl Work<'_> {
     }
 
     fn refused(&self) -> BrokerError {
-        BrokerError::retry(format!("{} could not store a batch (nack)", self.settings.place))
+        BrokerError::retry(format!("{} could not store a message (nack)", self.settings.place))
     }
 
     fn doubtful(&self) -> BrokerError {
@@ -284,7 +280,7 @@ impl Work<'_> {
     }
 
     fn unroutable(&self) -> BrokerError {
-        let Target { exchange, routing_key } = self.target;
+        let Target { exchange, routing_key, .. } = self.target;
         BrokerError::misconfigured(
             format!("the batch came back: no queue bound to the exchange {exchange} takes {routing_key}"),
             format!("bind the queue to it with the routing key {routing_key}, or set `declare = true`"),
@@ -296,17 +292,18 @@ fn send(channel: Channel, target: &Target, number: u64, message: Message) -> Box
     let Message { id, bytes, reason } = message;
     let (exchange, key): (ShortString, ShortString) =
         (target.exchange.as_str().into(), target.routing_key.as_str().into());
+    let mandatory = target.kind == Traffic::Batches;
     let id = id.to_hex();
     let mut properties = BasicProperties::default()
-        .with_delivery_mode(PERSISTENT)
+        .with_delivery_mode(if mandatory { PERSISTENT } else { TRANSIENT })
         .with_content_type(CONTENT_TYPE.into())
         .with_message_id(id.as_str().into());
     if let Some(reason) = reason {
         let mut headers = FieldTable::default();
-        headers.insert("x-reason".into(), AMQPValue::LongString(reason.into()));
+        headers.insert("x-reason".into(), AMQPValue::LongString(reason.as_bytes().into()));
         properties = properties.with_headers(headers);
     }
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
     async move {
         let answer = match channel.basic_publish(exchange, key, options, &bytes, properties).await {
             Ok(confirm) => confirm.await.map(Answer::from),
@@ -343,7 +340,7 @@ mod tests {
     /// Settles groups of confirms, as they become ready together, of the messages 0, 1, 2; their outcomes.
     fn settle(groups: Vec<Vec<Sent>>) -> Vec<Result<(), BrokerError>> {
         let settings = Settings::new(&AmqpConfig::default(), Path::new(".")).unwrap();
-        let target = Target { exchange: "facts".into(), routing_key: "facts".into() };
+        let target = Target::batches(&AmqpConfig::default());
         let condition = watch::Sender::new(Condition { state: State::Connected, last_error: None });
         let mut work = Work { settings: &settings, target: &target, condition: &condition, confirmed: false };
         let mut late = Late::default();

@@ -72,6 +72,25 @@ impl Session {
         }
     }
 
+    /// Opens one and does `work` on its channel, within the connect timeout.
+    pub(super) async fn prepare<T>(
+        settings: &Settings,
+        work: impl AsyncFnOnce(&Channel) -> Result<T, BrokerError>,
+    ) -> Result<(Self, T), BrokerError> {
+        let session = Self::open(settings).await?;
+        match timeout(settings.connect_timeout(), work(&session.channel)).await {
+            Ok(Ok(done)) => Ok((session, done)),
+            Ok(Err(error)) => {
+                session.close().await;
+                Err(error)
+            }
+            Err(_) => {
+                session.abort();
+                Err(BrokerError::retry(format!("{} fell silent", settings.place)))
+            }
+        }
+    }
+
     /// Says goodbye, briefly.
     pub(super) async fn close(self) {
         drop(timeout(CLOSE, self.connection.close(200, "OK".into())).await);

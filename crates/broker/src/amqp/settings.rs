@@ -47,9 +47,12 @@ impl fmt::Display for Place {
 
 impl Settings {
     pub(super) fn new(config: &AmqpConfig, base: &Path) -> Result<Self, BrokerError> {
-        for (key, name) in
-            [("exchange", &config.exchange), ("queue", &config.queue), ("dead_letters", &config.dead_letters)]
-        {
+        for (key, name) in [
+            ("exchange", &config.exchange),
+            ("queue", &config.queue),
+            ("dead_letters", &config.dead_letters),
+            ("receipts", &config.receipts),
+        ] {
             if name.is_empty() || name.len() > MAX_NAME_BYTES || name.starts_with("amq.") {
                 return Err(BrokerError::misconfigured(
                     format!("`{key}` is not a name for a queue"),

@@ -16,6 +16,8 @@ pub(super) enum Step<'a> {
     Bind(&'a str),
     Consume(&'a str),
     Publish(&'a str),
+    /// To an exchange, with a queue of one's own.
+    Subscribe(&'a str),
 }
 
 /// The mark of a name that does not resolve, for [`connecting`].
@@ -155,8 +157,13 @@ pub(super) fn on_channel(place: &Place, step: Step<'_>, error: &Error) -> Broker
         Step::Bind(name) => (format!("the queue {name}"), "bind"),
         Step::Consume(name) => (format!("the queue {name}"), "read"),
         Step::Publish(name) => (format!("the exchange {name}"), "publish to"),
+        Step::Subscribe(name) => (format!("the exchange {name}"), "subscribe to"),
     };
     match error.get_id() {
+        403 if matches!(step, Step::Subscribe(_)) => BrokerError::misconfigured(
+            format!("user {:?} may not {verb} {thing}", place.user),
+            "grant it (rabbitmqctl set_permissions): to configure, write and read ^amq\\.gen-, and to read the exchange",
+        ),
         403 => BrokerError::misconfigured(
             format!("user {:?} may not {verb} {thing}", place.user),
             "grant it (rabbitmqctl set_permissions), or set `declare = false` if others create the queues",

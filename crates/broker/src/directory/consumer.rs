@@ -1,22 +1,24 @@
 //! Takes batches out of the directory: a claim is a rename into a folder of the consumer's own.
 
 use std::collections::{HashSet, VecDeque};
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fault::Point;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::den::Den;
-use super::layout::{Layout, Name, list, sync_folder};
-use super::publisher::write_through;
+use super::layout::{Layout, Name, list, read_own, sync_folder};
+use super::scratch::write_through;
 use super::{BrokerError, DirectoryConfig, blocking};
-use crate::{Consumer, Delivery, MAX_MESSAGE_BYTES, Token, TokenKind};
+use crate::faults::broken_at;
+use crate::{Consumer, Delivery, Token, TokenKind};
 
 /// How often an empty directory is looked at.
 const POLL: Duration = Duration::from_millis(100);
@@ -79,6 +81,9 @@ impl Consumer for DirectoryConsumer {
         let waited = timeout(max_wait, self.wait(max)).await;
         let mut claims = self.claims.lock().await;
         let taken = claims.ready.len().min(max);
+        if taken > 0 {
+            broken_at(Point::BrokerReceived)?;
+        }
         match waited {
             Ok(Err(error)) if taken == 0 => Err(error),
             _ => Ok(claims.ready.drain(..taken).collect()),
@@ -91,7 +96,15 @@ impl Consumer for DirectoryConsumer {
     }
 
     async fn ack(&mut self, tokens: Vec<Token>) -> Result<(), BrokerError> {
-        self.with(move |claims| claims.settle(tokens, |path, _, _| fs::remove_file(path))).await
+        self.with(move |claims| {
+            if let Err(error) = broken_at(Point::BrokerAcking) {
+                // As with every settlement that fails: the batches come again.
+                claims.settle(tokens, |path, name, layout| put_back(path, name, layout, u32::MAX))?;
+                return Err(error);
+            }
+            claims.settle(tokens, |path, _, _| fs::remove_file(path))
+        })
+        .await
     }
 
     async fn dead_letter(&mut self, delivery: Delivery, reason: &'static str) -> Result<(), BrokerError> {
@@ -142,7 +155,7 @@ impl Claims {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(self.layout.error("be consumed", &error)),
             }
-            let bytes = match read(&claimed) {
+            let bytes = match read_own(&claimed) {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     // Counted as an attempt, so that one unreadable file does not come up for ever.
@@ -193,7 +206,7 @@ impl Claims {
         // Closed since, so the files are back in the queue and the tokens void.
         let Some(folder) = self.den.as_ref().map(|den| den.folder.clone()) else { return Ok(()) };
         let mut outcome = Ok(());
-        for name in tokens.into_iter().filter_map(Token::into_name) {
+        for name in tokens.into_iter().filter_map(|token| token.name()) {
             if !self.held.contains(&name) {
                 continue;
             }
@@ -228,12 +241,6 @@ impl Drop for Claims {
     }
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_MESSAGE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 /// Puts everything in a consumer's folder back into the queue.
 fn abandon(folder: &Path, layout: &Layout, limit: u32) -> io::Result<()> {
     let names = match list(folder, usize::MAX) {
@@ -255,7 +262,7 @@ fn put_back(path: &Path, name: Name, layout: &Layout, limit: u32) -> io::Result<
 }
 
 fn bury(path: &Path, name: Name, reason: &str, layout: &Layout) -> io::Result<()> {
-    let reason_file = layout.dead.join(format!("{}.reason", name.id));
+    let reason_file = layout.reason_file(name.id);
     // Written beside the batch, inside the consumer's own folder, before either is moved.
     write_through(&path.with_extension("reason"), format!("{reason}\n").as_bytes(), &reason_file)?;
     fs::rename(path, layout.dead.join(Name::new(name.id).file()))?;

@@ -1,13 +1,13 @@
 //! Folders and file names of the directory queue, and the words for what goes wrong with them.
 
 use std::fs::{self, DirBuilder, File};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use contract::BatchId;
 
-use crate::{BrokerError, Depth};
+use crate::{BrokerError, Depth, MAX_MESSAGE_BYTES};
 
 /// Folders are made for owner and group; the umask has the last word.
 const FOLDER_MODE: u32 = 0o770;
@@ -54,6 +54,7 @@ pub(super) struct Layout {
     pub(super) incoming: PathBuf,
     pub(super) work: PathBuf,
     pub(super) dead: PathBuf,
+    pub(super) receipts: PathBuf,
     pub(super) tmp: PathBuf,
 }
 
@@ -64,13 +65,14 @@ impl Layout {
             incoming: root.join("incoming"),
             work: root.join("work"),
             dead: root.join("dead"),
+            receipts: root.join("receipts"),
             tmp: root.join("tmp"),
             root,
         }
     }
 
     pub(super) fn create(&self) -> Result<(), BrokerError> {
-        for folder in [&self.incoming, &self.work, &self.dead, &self.tmp] {
+        for folder in [&self.incoming, &self.work, &self.dead, &self.receipts, &self.tmp] {
             DirBuilder::new()
                 .recursive(true)
                 .mode(FOLDER_MODE)
@@ -78,6 +80,10 @@ impl Layout {
                 .map_err(|error| self.error("be made", &error))?;
         }
         Ok(())
+    }
+
+    pub(super) fn reason_file(&self, id: BatchId) -> PathBuf {
+        self.dead.join(format!("{id}.reason"))
     }
 
     /// "the queue directory X cannot `verb`: …", with what to do about it where that is known.
@@ -103,6 +109,23 @@ impl Layout {
 /// Makes renames into, and removals from, a folder survive a power cut.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// Reads a file that others may replace meanwhile, at most [`MAX_MESSAGE_BYTES`] and one byte of it. Whoever plants a
+/// link must not have this process read what it leads to.
+pub(super) fn read_own(path: &Path) -> io::Result<Vec<u8>> {
+    let there = fs::symlink_metadata(path)?;
+    if !there.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let file = File::open(path)?;
+    let opened = file.metadata()?;
+    if (opened.dev(), opened.ino()) != (there.dev(), there.ino()) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_MESSAGE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The batch files of a folder, at most `limit`, and whether there were files that are none.

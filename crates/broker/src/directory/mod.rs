@@ -1,16 +1,23 @@
-//! The queue as a directory: `incoming/`, `work/<consumer>/`, `dead/`, and `tmp/<publisher>/` for half-written files.
+//! The queue as a directory: `incoming/`, `work/<consumer>/`, `dead/`, `receipts/`, and `tmp/<publisher>/` for half-written files.
 
 mod consumer;
+mod dead;
 mod den;
 mod layout;
 mod publisher;
+mod receipt_reader;
+mod receipt_writer;
+mod scratch;
 
 use std::path::Path;
 
 pub(crate) use consumer::DirectoryConsumer;
+pub(crate) use dead::DeadFiles;
 pub(crate) use layout::Name;
 use layout::{Layout, count};
 pub(crate) use publisher::DirectoryPublisher;
+pub(crate) use receipt_reader::ReceiptReader;
+pub(crate) use receipt_writer::ReceiptWriter;
 
 use crate::{BrokerError, Depth, DirectoryConfig};
 

@@ -31,7 +31,7 @@ pub fn at(url: &str) -> AmqpConfig {
     AmqpConfig { url: url.into(), max_backoff_seconds: 1.try_into().unwrap(), ..AmqpConfig::default() }
 }
 
-async fn raw(broker: &RabbitMq) -> (Connection, Channel) {
+pub async fn raw(broker: &RabbitMq) -> (Connection, Channel) {
     let connection = Connection::connect(&broker.amqp_url(), ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     (connection, channel)
@@ -49,6 +49,7 @@ impl Bench for Queues {
             exchange: format!("facts{number}"),
             queue: format!("facts{number}"),
             dead_letters: format!("facts{number}.dead"),
+            receipts: format!("receipts{number}"),
             delivery_limit: 2.try_into().unwrap(),
             ..at(&self.broker.amqp_url())
         })

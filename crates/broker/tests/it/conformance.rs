@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use broker::{Consumer, Delivery, QueueConfig};
+use broker::{Consumer, DeadLetter, Delivery, QueueConfig, ReceiptSubscriber};
 use contract::SealedBatch;
 
 use crate::{PATIENCE, batch, until};
@@ -32,6 +32,9 @@ pub async fn keeps_the_promises(bench: &impl Bench) {
     a_dropped_receive_loses_nothing(&bench.queue()).await;
     dead_letters_keep_bytes_and_reason(bench).await;
     what_is_handed_out_too_often_is_a_dead_letter(bench).await;
+    dead_letters_are_looked_at_retried_and_discarded(&bench.queue()).await;
+    receipts_are_heard_by_everyone_who_listens(&bench.queue()).await;
+    an_impatient_subscriber_misses_nothing(&bench.queue()).await;
 }
 
 async fn publish(config: &QueueConfig, batches: &[SealedBatch]) {
@@ -196,4 +199,140 @@ async fn what_is_handed_out_too_often_is_a_dead_letter(bench: &impl Bench) {
         (broker::depth(&config, base()).await.unwrap().dead == 1).then_some(())
     })
     .await;
+    let mut dead = broker::dead_letters(&config, base()).await.unwrap();
+    assert_eq!(looks(&dead.take(10).await.unwrap()), [("poison".into(), Some("delivery-limit".into()))]);
+    dead.close().await;
+}
+
+/// Bytes and reason of each, sorted.
+fn looks(letters: &[DeadLetter]) -> Vec<(String, Option<String>)> {
+    let mut looks: Vec<_> = letters
+        .iter()
+        .map(|letter| (String::from_utf8(letter.bytes.clone()).unwrap(), letter.reason.clone()))
+        .collect();
+    looks.sort();
+    looks
+}
+
+async fn dead_letters_are_looked_at_retried_and_discarded(config: &QueueConfig) {
+    publish(config, &["a", "b", "c", "d"].map(|content| batch(content.as_bytes()))).await;
+    let mut consumer = broker::consumer(config, base()).unwrap();
+    for delivery in receive(&mut consumer, 4).await {
+        let reason = if delivery.bytes == b"a" { "other-key" } else { "not-a-batch" };
+        consumer.dead_letter(delivery, reason).await.unwrap();
+    }
+    consumer.close().await;
+    let all = ["a", "b", "c", "d"].map(|content| {
+        (content.into(), Some(if content == "a" { "other-key" } else { "not-a-batch" }.into()))
+    });
+
+    // Looked at piecemeal, each once; everything goes back.
+    let mut dead = broker::dead_letters(config, base()).await.unwrap();
+    let mut seen = dead.take(3).await.unwrap();
+    assert_eq!(seen.len(), 3);
+    seen.extend(dead.take(3).await.unwrap());
+    assert_eq!(looks(&seen), all);
+    assert!(dead.take(3).await.unwrap().is_empty());
+    dead.close().await;
+
+    // Dropped without a goodbye, too.
+    let mut dead = broker::dead_letters(config, base()).await.unwrap();
+    dead.take(2).await.unwrap();
+    drop(dead);
+    until("all to be back", async || (broker::depth(config, base()).await.unwrap().dead == 4).then_some(()))
+        .await;
+
+    let mut dead = broker::dead_letters(config, base()).await.unwrap();
+    for letter in dead.take(10).await.unwrap() {
+        match letter.bytes.as_slice() {
+            b"a" => dead.retry(letter).await.unwrap(),
+            b"b" => dead.discard(letter).await.unwrap(),
+            _ => {}
+        }
+    }
+    dead.close().await;
+    until("one to wait and two to stay", async || {
+        (broker::depth(config, base()).await.unwrap() == broker::Depth { waiting: 1, dead: 2 }).then_some(())
+    })
+    .await;
+
+    // As good as new, and a dead letter once more for another reason.
+    let mut consumer = broker::consumer(config, base()).unwrap();
+    let again = receive(&mut consumer, 1).await.remove(0);
+    assert_eq!((again.bytes.as_slice(), again.redelivered), (b"a".as_slice(), false));
+    consumer.dead_letter(again, "not-authentic").await.unwrap();
+    consumer.close().await;
+    let mut dead = broker::dead_letters(config, base()).await.unwrap();
+    let left = looks(&dead.take(10).await.unwrap());
+    assert_eq!(left[0], ("a".into(), Some("not-authentic".into())));
+    assert_eq!(left[1..], all[2..]);
+    dead.close().await;
+}
+
+/// A subscriber that hears what is broadcast from now on.
+pub async fn subscribe(config: &QueueConfig) -> Box<dyn ReceiptSubscriber> {
+    let mut subscriber = broker::receipt_subscriber(config, base()).unwrap();
+    until("the subscription", async || {
+        assert!(subscriber.receive(1, Duration::from_millis(50)).await.unwrap().is_empty());
+        subscriber.connected().then_some(())
+    })
+    .await;
+    subscriber
+}
+
+pub async fn hear(subscriber: &mut Box<dyn ReceiptSubscriber>, count: usize) -> BTreeSet<Vec<u8>> {
+    let mut heard = BTreeSet::new();
+    while heard.len() < count {
+        let some = subscriber.receive(7, PATIENCE).await.unwrap();
+        assert!(!some.is_empty() && some.len() <= 7, "{} of {count} heard", heard.len());
+        for message in some {
+            assert!(heard.insert(message), "each once");
+        }
+    }
+    heard
+}
+
+async fn receipts_are_heard_by_everyone_who_listens(config: &QueueConfig) {
+    let publisher = broker::receipt_publisher(config, base()).unwrap();
+    assert_eq!(publisher.state(), broker::State::Idle);
+    let mut one = subscribe(config).await;
+    let mut two = subscribe(config).await;
+    let sent: BTreeSet<Vec<u8>> =
+        (0..50_u8).map(|number| vec![number; usize::from(number) * 4000 + 1]).collect();
+    for message in &sent {
+        publisher.broadcast(message.clone()).await.unwrap();
+    }
+    assert_eq!(publisher.state(), broker::State::Connected);
+    assert_eq!(hear(&mut one, 50).await, sent);
+    assert_eq!(hear(&mut two, 50).await, sent);
+    one.close().await;
+    assert!(two.receive(1, BRIEF).await.unwrap().is_empty());
+    // Nobody need listen, and batches are not disturbed.
+    two.close().await;
+    publisher.broadcast(b"into the air".to_vec()).await.unwrap();
+    let error = publisher.broadcast(vec![0; broker::MAX_MESSAGE_BYTES + 1]).await.unwrap_err();
+    assert!(!error.is_retry(), "{error}");
+    publisher.close().await;
+    broker::check(config, base()).await.unwrap();
+    assert_eq!(broker::depth(config, base()).await.unwrap(), broker::Depth { waiting: 0, dead: 0 });
+}
+
+async fn an_impatient_subscriber_misses_nothing(config: &QueueConfig) {
+    let publisher = broker::receipt_publisher(config, base()).unwrap();
+    let mut subscriber = subscribe(config).await;
+    let sent: BTreeSet<Vec<u8>> = (0..20_u8).map(|number| vec![number]).collect();
+    for message in &sent {
+        publisher.broadcast(message.clone()).await.unwrap();
+    }
+    let mut heard = BTreeSet::new();
+    for micros in (0..).step_by(100) {
+        let patience = Duration::from_micros(micros);
+        if let Ok(some) = tokio::time::timeout(patience, subscriber.receive(1, PATIENCE)).await {
+            heard.extend(some.unwrap());
+        }
+        if heard.len() == sent.len() {
+            break;
+        }
+    }
+    assert_eq!(heard, sent);
 }

@@ -4,10 +4,17 @@
 #[cfg(feature = "amqp")]
 #[cfg(test)]
 mod amqp;
+#[cfg(feature = "amqp")]
+#[cfg(test)]
+mod amqp_receipts;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod directory;
+#[cfg(test)]
+mod directory_receipts;
+#[cfg(test)]
+mod faults;
 #[cfg(feature = "amqp")]
 #[cfg(test)]
 mod slow;

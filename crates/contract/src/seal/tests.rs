@@ -48,17 +48,19 @@ fn framed(frame: &[u8]) -> u32 {
 fn opens_what_was_sealed() {
     let key = PrivateKey::generate();
     for content in [&b""[..], b"[]", &noise(300_000), &vec![b' '; MAX_ENCODED_BYTES]] {
-        let batch = key.public().seal(content).unwrap();
-        let (id, opened) = key.open(&batch.bytes).unwrap();
-        assert_eq!(id, batch.id);
-        assert!(opened == content);
+        let (batch, answer_key) = key.public().seal(content).unwrap();
+        let opened = key.open(&batch.bytes).unwrap();
+        assert_eq!((opened.id, batch_id_of(&batch.bytes)), (batch.id, Some(batch.id)));
+        assert!(opened.encoded == content);
+        assert!(opened.answer_key == answer_key);
     }
 }
 
 #[test]
 fn same_content_never_seals_to_the_same_bytes() {
     let key = PrivateKey::generate().public();
-    let (one, two) = (key.seal(b"[]").unwrap(), key.seal(b"[]").unwrap());
+    let ((one, one_key), (two, two_key)) = (key.seal(b"[]").unwrap(), key.seal(b"[]").unwrap());
+    assert!(one_key != two_key);
     assert_ne!(one.id, two.id);
     assert_ne!(one.bytes[ENCAPSULATED_AT..HEADER_BYTES], two.bytes[ENCAPSULATED_AT..HEADER_BYTES]);
     assert_ne!(one.bytes[HEADER_BYTES..], two.bytes[HEADER_BYTES..]);
@@ -67,7 +69,7 @@ fn same_content_never_seals_to_the_same_bytes() {
 #[test]
 fn every_changed_byte_is_noticed() {
     let key = PrivateKey::generate();
-    let sealed = key.public().seal(b"[]").unwrap().bytes;
+    let sealed = key.public().seal(b"[]").unwrap().0.bytes;
     // All of the header, the length, the frame and the tag; of the padding, which is alike, one byte in 61.
     let (front, tag) = (HEADER_BYTES + 64, sealed.len() - TAG_BYTES);
     for at in (0..front).chain((front..tag).step_by(61)).chain(tag..sealed.len()) {
@@ -88,7 +90,7 @@ fn every_changed_byte_is_noticed() {
 #[test]
 fn every_other_length_is_refused() {
     let key = PrivateKey::generate();
-    let mut sealed = key.public().seal(b"[]").unwrap().bytes;
+    let mut sealed = key.public().seal(b"[]").unwrap().0.bytes;
     for length in 0..sealed.len() {
         assert_eq!(key.open(&sealed[..length]), Err(OpenError::Format), "length {length}");
     }
@@ -102,11 +104,20 @@ fn every_other_length_is_refused() {
 #[test]
 fn another_key_cannot_open() {
     let (key, other) = (PrivateKey::generate(), PrivateKey::generate());
-    let mut sealed = key.public().seal(b"[]").unwrap().bytes;
+    let mut sealed = key.public().seal(b"[]").unwrap().0.bytes;
     assert_eq!(other.open(&sealed), Err(OpenError::WrongKey));
     // Not even when the header claims so.
     sealed[KEY_ID_AT..BATCH_ID_AT].copy_from_slice(&other.public().id());
     assert_eq!(other.open(&sealed), Err(OpenError::NotAuthentic));
+}
+
+/// The id is readable wherever the header is, whoever it is sealed to and whatever came after.
+#[test]
+fn the_id_of_a_batch_that_cannot_be_opened() {
+    let (batch, _) = PrivateKey::generate().public().seal(b"[]").unwrap();
+    assert_eq!(batch_id_of(&batch.bytes[..HEADER_BYTES]), Some(batch.id));
+    assert_eq!(batch_id_of(&batch.bytes[..HEADER_BYTES - 1]), None);
+    assert_eq!(batch_id_of(&vec![7; 5000]), None);
 }
 
 #[test]
@@ -115,10 +126,10 @@ fn padded_sizes_hold_at_their_edges() {
     let frame = noise(PADDED_SIZES_BYTES[4]);
     for (index, size) in PADDED_SIZES_BYTES.into_iter().enumerate() {
         let fits = key.public().seal_frame(&frame[..size - LENGTH_BYTES]).unwrap();
-        assert_eq!(plaintext_bytes(&fits), size);
+        assert_eq!(plaintext_bytes(&fits.0), size);
         let over = key.public().seal_frame(&frame[..=size - LENGTH_BYTES]);
         match PADDED_SIZES_BYTES.get(index + 1) {
-            Some(next) => assert_eq!(plaintext_bytes(&over.unwrap()), *next),
+            Some(next) => assert_eq!(plaintext_bytes(&over.unwrap().0), *next),
             None => assert!(
                 matches!(over, Err(SealError::TooLarge { bytes }) if bytes == size - LENGTH_BYTES + 1)
             ),
@@ -174,7 +185,7 @@ fn keys_read_back_from_their_text() {
     let again = PrivateKey::from_text(&secret).unwrap();
     assert!(again.public() == key.public());
     assert_eq!(again.to_text().expose_secret(), secret.expose_secret());
-    let batch = PublicKey::from_text(&format!(" {public}\n")).unwrap().seal(b"[]").unwrap();
+    let (batch, _) = PublicKey::from_text(&format!(" {public}\n")).unwrap().seal(b"[]").unwrap();
     assert!(again.open(&batch.bytes).is_ok());
 }
 
@@ -207,13 +218,18 @@ fn debug_tells_no_secret() {
     let shown = format!("{key:?}");
     assert!(shown.contains(&key.public().to_text()), "{shown}");
     assert!(!shown.contains(&secret.expose_secret()["cgsk1:".len()..]), "{shown}");
+    let (batch, answer_key) = key.public().seal(b"[\"a fact\"]").unwrap();
+    let opened = key.open(&batch.bytes).unwrap();
+    let hex = hex::encode(answer_key.expose());
+    let shown = format!("{answer_key:?} {opened:?}");
+    assert!(!shown.contains(&hex[..8]) && !shown.contains("fact") && !shown.contains("102, 97"), "{shown}");
 }
 
 #[test]
 fn small_batches_are_all_of_one_size() {
     let key = PrivateKey::generate().public();
     let sizes: Vec<_> =
-        [&b"[]"[..], &noise(10), &noise(4000)].map(|content| key.seal(content).unwrap().bytes.len()).into();
+        [&b"[]"[..], &noise(10), &noise(4000)].map(|content| key.seal(content).unwrap().0.bytes.len()).into();
     assert_eq!(sizes, [HEADER_BYTES + 4096 + TAG_BYTES; 3]);
 }
 
@@ -223,8 +239,8 @@ proptest! {
     #[test]
     fn any_content_comes_back(content in proptest::collection::vec(any::<u8>(), 0..20_000)) {
         let key = PrivateKey::generate();
-        let batch = key.public().seal(&content).unwrap();
-        prop_assert_eq!(key.open(&batch.bytes), Ok((batch.id, content)));
+        let (batch, answer_key) = key.public().seal(&content).unwrap();
+        prop_assert_eq!(key.open(&batch.bytes), Ok(Opened { id: batch.id, encoded: content, answer_key }));
         prop_assert!(PADDED_SIZES_BYTES.contains(&plaintext_bytes(&batch)));
     }
 

@@ -15,8 +15,8 @@ use super::fhir::{
 };
 use super::{BatchError, ILLNESS_ICD10, MAX_EVENTS, Refused, SYSTEM_PREFIX};
 use crate::{
-    Body, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest, RefusalReason, Scheme, Subject, Suite,
-    TestCode, TestResult, Vaccine, Version,
+    Body, ContentDigest, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest, RefusalReason, Scheme,
+    Subject, Suite, TestCode, TestResult, Vaccine, Version,
 };
 
 /// The events of a batch, still as text.
@@ -45,6 +45,7 @@ pub(super) fn event(index: usize, raw: &RawValue) -> Result<Event, Refused> {
 fn from_envelope(envelope: &Envelope<'_, EventType, &RawValue>) -> Result<Event, RefusalReason> {
     let record = record(&envelope.record).ok_or(RefusalReason::Malformed)?;
     let version = version(&envelope.version).ok_or(RefusalReason::Malformed)?;
+    let content = envelope.content.as_deref().map(content).transpose()?;
     let id = envelope.id.strip_prefix(envelope.record.as_ref()).and_then(|rest| rest.strip_prefix('/'));
     if id != Some(envelope.version.as_ref()) {
         return Err(RefusalReason::Malformed);
@@ -54,7 +55,7 @@ fn from_envelope(envelope: &Envelope<'_, EventType, &RawValue>) -> Result<Event,
         EventType::Fact => asserted(kind, envelope.data)?,
         EventType::Withdrawal => withdrawn(kind, envelope.data)?,
     };
-    Ok(Event { record, version, body })
+    Ok(Event { record, version, content, body })
 }
 
 fn asserted(kind: FactKind, data: &RawValue) -> Result<Body, RefusalReason> {
@@ -161,9 +162,13 @@ fn record(text: &str) -> Option<RecordDigest> {
     hex_to_slice(text, &mut bytes).map(|()| RecordDigest(bytes))
 }
 
+fn content(text: &str) -> Result<ContentDigest, RefusalReason> {
+    let mut bytes = [0; 16];
+    hex_to_slice(text, &mut bytes).map(|()| ContentDigest(bytes)).ok_or(RefusalReason::Malformed)
+}
+
 fn version(text: &str) -> Option<Version> {
-    let number = number::<u64>(text).filter(|number| i64::try_from(*number).is_ok())?;
-    Some(Version::from_u64(number)).filter(|version| version.generation >= 1 && version.count >= 1)
+    number(text).and_then(Version::from_wire)
 }
 
 /// A number from 1, in decimal digits without a sign or leading zeros.

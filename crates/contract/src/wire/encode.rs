@@ -15,19 +15,29 @@ use crate::{Body, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest, S
 /// A typical event, in bytes; only a first guess of the room a batch needs.
 const TYPICAL_EVENT_BYTES: usize = 1200;
 
+/// What the envelope says beside the data.
+struct Named {
+    /// `<record>/<version>`.
+    id: String,
+    content: Option<String>,
+}
+
 /// Appends one event.
 pub(super) fn event(event: &Event, out: &mut Vec<u8>) {
-    let id = format!("{}/{}", event.record.to_hex(), event.version.to_u64());
+    let named = Named {
+        id: format!("{}/{}", event.record.to_hex(), event.version.to_u64()),
+        content: event.content.map(|content| content.to_hex()),
+    };
     match &event.body {
-        Body::Asserted { subject, fact } => asserted(&id, subject, fact, out),
+        Body::Asserted { subject, fact } => asserted(&named, subject, fact, out),
         Body::Withdrawn { kind: FactKind::Vaccination } => {
-            write(&id, WithdrawalType, &WithdrawnImmunization::default(), out);
+            write(&named, WithdrawalType, &WithdrawnImmunization::default(), out);
         }
         Body::Withdrawn { kind: FactKind::Test } => {
-            write(&id, WithdrawalType, &WithdrawnObservation::default(), out);
+            write(&named, WithdrawalType, &WithdrawnObservation::default(), out);
         }
         Body::Withdrawn { kind: FactKind::Recovery } => {
-            write(&id, WithdrawalType, &WithdrawnCondition::default(), out);
+            write(&named, WithdrawalType, &WithdrawnCondition::default(), out);
         }
     }
 }
@@ -37,7 +47,7 @@ pub(super) fn buffer(events: usize) -> Vec<u8> {
     Vec::with_capacity(events * TYPICAL_EVENT_BYTES)
 }
 
-fn asserted(id: &str, subject: &Subject, fact: &Fact, out: &mut Vec<u8>) {
+fn asserted(named: &Named, subject: &Subject, fact: &Fact, out: &mut Vec<u8>) {
     let contained = [patient(subject)];
     match *fact {
         Fact::Vaccination { vaccine, dose_number, series_doses, occurred_on } => {
@@ -51,7 +61,7 @@ fn asserted(id: &str, subject: &Subject, fact: &Fact, out: &mut Vec<u8>) {
                 occurrence_date_time: date(occurred_on),
                 protocol_applied: protocol(dose_number, series_doses),
             };
-            write(id, FactType, &resource, out);
+            write(named, FactType, &resource, out);
         }
         Fact::Test { test, result, occurred_on } => {
             let resource = Observation {
@@ -63,7 +73,7 @@ fn asserted(id: &str, subject: &Subject, fact: &Fact, out: &mut Vec<u8>) {
                 effective_date_time: date(occurred_on),
                 value_codeable_concept: Concept { coding: [coding(result.snomed())] },
             };
-            write(id, FactType, &resource, out);
+            write(named, FactType, &resource, out);
         }
         Fact::Recovery { began_on, occurred_on } => {
             let resource = Condition {
@@ -76,12 +86,13 @@ fn asserted(id: &str, subject: &Subject, fact: &Fact, out: &mut Vec<u8>) {
                 onset_date_time: began_on.map(date),
                 abatement_date_time: date(occurred_on),
             };
-            write(id, FactType, &resource, out);
+            write(named, FactType, &resource, out);
         }
     }
 }
 
-fn write<T: Serialize, D: Serialize>(id: &str, event_type: T, data: &D, out: &mut Vec<u8>) {
+fn write<T: Serialize, D: Serialize>(named: &Named, event_type: T, data: &D, out: &mut Vec<u8>) {
+    let id = named.id.as_str();
     let (record, version) = (&id[..RecordDigest::HEX_CHARS], &id[RecordDigest::HEX_CHARS + 1..]);
     let envelope = Envelope {
         specversion: SpecVersion,
@@ -91,6 +102,7 @@ fn write<T: Serialize, D: Serialize>(id: &str, event_type: T, data: &D, out: &mu
         datacontenttype: FhirJson,
         record: Cow::Borrowed(record),
         version: Cow::Borrowed(version),
+        content: named.content.as_deref().map(Cow::Borrowed),
         data,
     };
     serde_json::to_writer(out, &envelope).expect("plain structs of texts and numbers always serialise");

@@ -1,9 +1,10 @@
-//! The CloudEvents 1.0 envelope (JSON event format), with the extension attributes `record` and `version`.
+//! The CloudEvents 1.0 envelope (JSON event format), with the extension attributes `record`, `version` and `content`.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::fhir::present;
 use super::fixed::fixed;
 
 fixed! {
@@ -40,6 +41,10 @@ pub(crate) struct Envelope<'a, T, D> {
     #[serde(borrow)]
     #[cfg_attr(test, schemars(regex(pattern = r"^[1-9][0-9]{9,18}$")))]
     pub(crate) version: Cow<'a, str>,
+    /// Keyed digest of what the event says: with the same version it is always the same. Absent from older gateways.
+    #[serde(borrow, default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Cow<'a, str>", regex(pattern = r"^[0-9a-f]{32}$")))]
+    pub(crate) content: Option<Cow<'a, str>>,
     /// A FHIR R4 resource.
     pub(crate) data: D,
 }

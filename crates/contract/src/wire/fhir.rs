@@ -240,6 +240,8 @@ pub(crate) struct WithdrawnCondition {
 }
 
 /// An optional field that, where it stands, has a value: FHIR JSON knows no `null`.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }

@@ -5,10 +5,13 @@ mod encode;
 mod envelope;
 mod fhir;
 mod fixed;
+mod probe;
 #[cfg(test)]
 pub(crate) mod schema;
 #[cfg(test)]
 pub(crate) mod tests;
+
+pub use probe::{MAX_PROBED, Probed, encode_probe};
 
 use crate::{Event, RecordDigest, RefusalReason, Version};
 
@@ -40,12 +43,21 @@ pub struct Refused {
 /// The batch as a whole cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
-    /// Not a JSON array of objects.
-    #[error("not a JSON array of events")]
+    /// Neither a JSON array of objects nor a probe.
+    #[error("neither a JSON array of events nor a probe")]
     NotABatch,
-    /// More than [`MAX_EVENTS`] events, or more than [`MAX_ENCODED_BYTES`] bytes.
+    /// More than [`MAX_EVENTS`] events or [`MAX_PROBED`] probed records, or more than [`MAX_ENCODED_BYTES`] bytes.
     #[error("larger than the contract's limits")]
     TooLarge,
+}
+
+/// What a sealed batch may hold.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Events, each whole or refused by itself.
+    Events(Vec<Result<Event, Refused>>),
+    /// A question what the registry holds of these records.
+    Probe(Vec<Probed>),
 }
 
 /// Encodes events (1 to [`MAX_EVENTS`]) as one CloudEvents JSON batch.
@@ -63,7 +75,7 @@ pub fn encode(events: &[Event]) -> Vec<u8> {
     out
 }
 
-/// Decodes a batch; each event is either whole and within the contract, or refused by itself.
+/// Decodes a batch of events; each event is either whole and within the contract, or refused by itself.
 ///
 /// # Errors
 /// [`BatchError`] when nothing of it can be read.
@@ -73,4 +85,15 @@ pub fn decode(encoded: &[u8]) -> Result<Vec<Result<Event, Refused>>, BatchError>
     }
     let events = decode::split(encoded)?;
     Ok(events.into_iter().enumerate().map(|(index, raw)| decode::event(index, raw)).collect())
+}
+
+/// Decodes whatever a batch holds: events as [`decode`] does, or a probe, which is whole or nothing.
+///
+/// # Errors
+/// [`BatchError`] when nothing of it can be read.
+pub fn decode_message(encoded: &[u8]) -> Result<Message, BatchError> {
+    match encoded.strip_prefix(probe::MAGIC) {
+        Some(records) => probe::decode(records).map(Message::Probe),
+        None => decode(encoded).map(Message::Events),
+    }
 }

@@ -1,5 +1,6 @@
 //! The wire form: what goes out, and what is let in.
 
+mod probe;
 mod round_trip;
 mod shape;
 mod strict;
@@ -7,8 +8,8 @@ mod strict;
 use chrono::NaiveDate;
 
 use crate::{
-    Body, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest, Scheme, Subject, Suite, TestCode,
-    TestResult, Vaccine, Version,
+    Body, ContentDigest, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest, Scheme, Subject, Suite,
+    TestCode, TestResult, Vaccine, Version,
 };
 
 /// One event of every kind, small and always the same, with what to call it.
@@ -39,7 +40,8 @@ pub(crate) fn samples() -> Vec<(&'static str, Event)> {
         .zip(bodies)
         .map(|(number, (name, body))| {
             let version = Version { generation: 1, count: number.into() };
-            (name, Event { record: RecordDigest([number; 32]), version, body })
+            let content = Some(ContentDigest([0xc0 | number; 16]));
+            (name, Event { record: RecordDigest([number; 32]), version, content, body })
         })
         .collect()
 }

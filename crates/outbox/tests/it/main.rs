@@ -3,8 +3,14 @@
 
 mod crash;
 mod generation;
+mod letters;
 mod model;
 mod opening;
 mod pages;
 mod publishing;
+mod receipts;
+mod reconciliation;
+mod requests;
 mod support;
+mod sweep_model;
+mod sweeps;

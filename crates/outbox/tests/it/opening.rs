@@ -45,7 +45,7 @@ async fn newer_schema_is_refused_untouched() {
         .await;
     let before = fs::read(&place.path).unwrap();
     let refused = place.try_open().await.unwrap_err();
-    assert!(matches!(refused, OutboxError::NewerSchema { found: 9, known: 1 }), "{refused}");
+    assert!(matches!(refused, OutboxError::NewerSchema { found: 9, known: 2 }), "{refused}");
     assert!(matches!(OutboxReader::open(&place.path).await, Err(OutboxError::NewerSchema { .. })));
     assert_eq!(fs::read(&place.path).unwrap(), before);
 }
@@ -112,7 +112,12 @@ async fn nothing_readable_rests_in_the_file() {
     let place = Place::new();
     let outbox = place.open().await;
     let drafts: Vec<_> = (0..300).map(|record| asserted(record, 1)).collect();
-    let refused = vec![Refused { record_id: "row-77".into(), reason: "bad-snils" }];
+    let refused = vec![Refused {
+        record_id: "row-77".into(),
+        reason: "bad-snils",
+        record: RecordDigest([7; 32]),
+        stamp: None,
+    }];
     outbox.commit_page(PageCommit { refused, ..page(drafts.clone(), "a") }).await.unwrap();
     let mut stored = Vec::new();
     for suffix in ["", "-wal", ".generation", ".lock"] {

@@ -1,5 +1,6 @@
 //! What the tests share: a folder with an outbox in it, drafts, and a registry that opens batches.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,10 @@ use contract::{
     Body, ContentDigest, Draft, Event, Fact, FactKind, PartialDate, PrivateKey, Pseudonym, RecordDigest,
     Scheme, Subject, Suite, wire,
 };
-use outbox::{Leased, Outbox, OutboxError, OutboxOptions, Outcome, PageCommit, Settlement};
+use outbox::{
+    Committed, Leased, Outbox, OutboxError, OutboxOptions, Outcome, PageCommit, Pulled, Settlement,
+    SourceStamp, SweepEnd, SweepLimits, SweepStep,
+};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection as _};
 use tempfile::TempDir;
@@ -38,6 +42,13 @@ impl Place {
         OutboxOptions::new(self.key.public(), "test")
     }
 
+    /// Opens it for a registry that sends receipts, with the first resend after a minute.
+    pub async fn open_with_receipts(&self) -> Outbox {
+        let resend_after = Duration::from_secs(60);
+        let options = OutboxOptions { receipts: true, resend_after, ..self.options() };
+        Outbox::open(&self.path, options, at(0)).await.unwrap()
+    }
+
     pub async fn try_open(&self) -> Result<Outbox, OutboxError> {
         Outbox::open(&self.path, self.options(), at(0)).await
     }
@@ -63,9 +74,9 @@ impl Place {
     pub fn opened(&self, leased: &[Leased]) -> Vec<Event> {
         let mut events = Vec::new();
         for one in leased {
-            let (id, encoded) = self.key.open(&one.batch.bytes).unwrap();
-            assert_eq!(id, one.batch.id);
-            events.extend(wire::decode(&encoded).unwrap().into_iter().map(Result::unwrap));
+            let opened = self.key.open(&one.batch.bytes).unwrap();
+            assert_eq!(opened.id, one.batch.id);
+            events.extend(wire::decode(&opened.encoded).unwrap().into_iter().map(Result::unwrap));
         }
         events
     }
@@ -128,10 +139,104 @@ pub fn page(drafts: Vec<Draft>, resume: &str) -> PageCommit {
     PageCommit {
         source: "mis".into(),
         feed: "recoveries".into(),
-        drafts,
+        drafts: drafts.into_iter().map(|draft| Pulled { draft, stamp: None }).collect(),
         refused: Vec::new(),
         accepted_record_ids: Vec::new(),
         resume: Some(resume.into()),
+        sweep: None,
         now: at(0),
     }
+}
+
+/// What every withdrawal of the feed says.
+pub const WITHDRAWN: ContentDigest = ContentDigest([0xff; 16]);
+
+/// Withdraws whatever is missing.
+pub const FREELY: SweepLimits = SweepLimits { percent: 100, always: 1_000_000 };
+
+/// A clinic's table: content and stamp of each row; and the rows whose content cannot become an event.
+#[derive(Default, Clone)]
+pub struct Source {
+    pub rows: BTreeMap<u32, (u16, SourceStamp)>,
+    pub bad: BTreeSet<u32>,
+}
+
+impl Source {
+    /// Rows of content 1, stamped with their own number.
+    pub fn of(records: impl IntoIterator<Item = u32>) -> Self {
+        let row = |record: u32| (record, (1, Some(i64::from(record))));
+        Self { rows: records.into_iter().map(row).collect(), bad: BTreeSet::new() }
+    }
+
+    /// These rows as a page.
+    pub fn page(&self, records: impl IntoIterator<Item = u32>) -> PageCommit {
+        let mut all = page(Vec::new(), "pulled");
+        for record in records {
+            let Some((content, stamp)) = self.rows.get(&record).copied() else { continue };
+            if self.bad.contains(&record) {
+                let (record_id, record) = (record.to_string(), digest(record));
+                all.refused.push(outbox::Refused { record_id, reason: "bad-snils", record, stamp });
+            } else {
+                all.drafts.push(Pulled { draft: asserted(record, content), stamp });
+                all.accepted_record_ids.push(record.to_string());
+            }
+        }
+        all
+    }
+
+    pub async fn pull(&self, outbox: &Outbox) -> Committed {
+        outbox.commit_page(self.page(self.rows.keys().copied())).await.unwrap()
+    }
+
+    /// One page of keys after the stored cursor, as a gateway reads it; true when all are read.
+    pub async fn sweep_page(&self, outbox: &Outbox, limit: usize) -> (bool, Vec<u32>) {
+        let sweep = outbox.begin_or_resume_sweep("mis", "recoveries", at(0)).await.unwrap();
+        if sweep.all_read {
+            return (true, Vec::new());
+        }
+        let after = sweep.cursor.map_or(-1, |cursor| cursor.parse::<i64>().unwrap());
+        let rest = self.rows.iter().filter(|(record, _)| i64::from(**record) > after);
+        let rows: Vec<(u32, SourceStamp)> =
+            rest.map(|(record, (_, stamp))| (*record, *stamp)).take(limit).collect();
+        let keys: Vec<_> = rows.iter().map(|(record, stamp)| (digest(*record), *stamp)).collect();
+        let found = outbox.sweep_look_up("mis", "recoveries", &keys).await.unwrap();
+        let reread: Vec<u32> = found.reread.iter().map(|place| rows[*place].0).collect();
+        let name = |place: &usize| (digest(rows[*place].0), rows[*place].0.to_string());
+        let step = SweepStep {
+            seen: keys.iter().map(|(record, _)| *record).collect(),
+            names: found.unnamed.iter().map(name).collect(),
+            cursor: (rows.len() == limit).then(|| rows.last().unwrap().0.to_string()),
+        };
+        let all_read = step.cursor.is_none();
+        let page = PageCommit { resume: None, sweep: Some(step), ..self.page(reread.clone()) };
+        outbox.commit_page(page).await.unwrap();
+        (all_read, reread)
+    }
+
+    /// All keys of one pass; which rows were read again.
+    pub async fn sweep_pass(&self, outbox: &Outbox) -> Vec<u32> {
+        let mut reread = Vec::new();
+        loop {
+            let (all_read, some) = self.sweep_page(outbox, 7).await;
+            reread.extend(some);
+            if all_read {
+                return reread;
+            }
+        }
+    }
+
+    /// Both passes, if it takes both.
+    pub async fn sweep(&self, outbox: &Outbox, limits: SweepLimits) -> SweepEnd {
+        self.sweep_pass(outbox).await;
+        let end = finish(outbox, limits).await.unwrap();
+        if !matches!(end, SweepEnd::LookAgain { .. }) {
+            return end;
+        }
+        self.sweep_pass(outbox).await;
+        finish(outbox, limits).await.unwrap()
+    }
+}
+
+pub async fn finish(outbox: &Outbox, limits: SweepLimits) -> Result<SweepEnd, OutboxError> {
+    outbox.finish_sweep_pass("mis", "recoveries", WITHDRAWN, FactKind::Recovery, limits, at(0)).await
 }

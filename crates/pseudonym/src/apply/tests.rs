@@ -45,7 +45,7 @@ fn of_country(value: &str, country: &str) -> Identifier {
 
 fn record(identifiers: Vec<Identifier>, fact: ClinicFact) -> ClinicRecord {
     let person = Person { identifiers, unreadable: false };
-    ClinicRecord { record_id: "visit-77".into(), status: RecordStatus::Final, person, fact }
+    ClinicRecord { record_id: "visit-77".into(), status: RecordStatus::Final, person, fact, stamp: None }
 }
 
 fn shot() -> ClinicFact {
@@ -167,7 +167,7 @@ fn what_is_not_covid_is_out_of_scope_whoever_it_is_about() {
         record.status = status;
         *vaccine_of(&mut record.fact) = vec![flu.clone()];
         *date_of(&mut record.fact) = Field::Missing;
-        let expected = plain().record_digest(&record);
+        let expected = plain().digest_of(&record);
         let Outcome::OutOfScope(made) = plain().apply(record, today()) else { panic!("in scope") };
         assert_eq!((made.record, made.only_if_sent), (expected, true));
         assert_eq!(made.body, Body::Withdrawn { kind: FactKind::Vaccination });
@@ -329,7 +329,7 @@ fn record_digests_differ_by_source_feed_and_id() {
     let digest = |source: &str, feed: ClinicFact, id: &str| {
         let policy = Policy::new(&PolicyConfig::default()).unwrap();
         let one = Pseudonymiser::new(&ring(ONE_EPOCH), Suite::Hmac, source, policy).unwrap();
-        one.record_digest(&ClinicRecord { record_id: id.into(), ..record(vec![], feed) })
+        one.digest_of(&ClinicRecord { record_id: id.into(), ..record(vec![], feed) })
     };
     let digests = [
         digest("mis", shot(), "1"),

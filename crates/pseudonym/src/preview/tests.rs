@@ -35,6 +35,7 @@ fn record(status: RecordStatus) -> ClinicRecord {
             series_doses: Field::Missing,
             occurred_on: Field::Value(ClinicDate::Day("2021-07-04".parse().unwrap())),
         },
+        stamp: None,
     }
 }
 

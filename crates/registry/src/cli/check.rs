@@ -9,7 +9,7 @@ pub(super) async fn check(loaded: &Loaded) -> Result<(), Failure> {
     let Loaded { config, base } = loaded;
     let mut worst: Option<Failure> = None;
     let mut note = |place: &str, failure: Failure| {
-        let (Failure::Later(message) | Failure::Change(message)) = &failure;
+        let (Failure::Later(message) | Failure::Usage(message) | Failure::Change(message)) = &failure;
         out::say(format!("FAILED  {place}: {message}"));
         if !matches!(worst, Some(Failure::Change(_))) {
             worst = Some(failure);
@@ -18,6 +18,10 @@ pub(super) async fn check(loaded: &Loaded) -> Result<(), Failure> {
     match Keys::read(&config.keys, base) {
         Ok(keys) => {
             out::say(format!("ok      keys: {} private, and the second layer", keys.private().len()));
+            out::say(match keys.receipt() {
+                Some(_) => "ok      receipts: signed with keys.receipt_key",
+                None => "ok      receipts: none are sent, as there is no keys.receipt_key",
+            });
             match Reader::open(&config.store, keys, base).await {
                 Ok(reader) => {
                     out::say(format!(
@@ -39,6 +43,8 @@ pub(super) async fn check(loaded: &Loaded) -> Result<(), Failure> {
     match worst {
         None => Ok(()),
         Some(Failure::Change(_)) => Err(Failure::Change("something has to be changed, see above".into())),
-        Some(Failure::Later(_)) => Err(Failure::Later("something does not answer, see above".into())),
+        Some(Failure::Later(_) | Failure::Usage(_)) => {
+            Err(Failure::Later("something does not answer, see above".into()))
+        }
     }
 }

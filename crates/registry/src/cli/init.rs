@@ -6,16 +6,17 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use contract::PrivateKey;
+use contract::{PrivateKey, ReceiptSigner};
 use secrecy::ExposeSecret;
 
 use telemetry::terminal as out;
 
 use super::Failure;
-use crate::SecondLayerKey;
+use super::keys::say_public;
+use crate::{Keys, SecondLayerKey};
 
 const CONFIG: &str = include_str!("../../../../config/city-registry.toml");
-const FILES: [&str; 3] = ["city-registry.toml", "registry.key", "second-layer.key"];
+const FILES: [&str; 4] = ["city-registry.toml", "registry.key", "second-layer.key", "receipt.key"];
 
 #[derive(Debug, Args)]
 pub(super) struct InitArguments {
@@ -31,17 +32,20 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
     }
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| Failure::Change(format!("{} cannot be made: {}", folder.display(), error.kind())))?;
-    let private = PrivateKey::generate();
-    write_new(&folder.join(FILES[1]), 0o600, private.to_text().expose_secret())?;
-    write_new(&folder.join(FILES[2]), 0o600, SecondLayerKey::generate().to_text().expose_secret())?;
+    let (private, second_layer) = (PrivateKey::generate(), SecondLayerKey::generate());
+    let receipt = ReceiptSigner::generate();
+    for (name, text) in FILES[1..].iter().zip([private.to_text(), second_layer.to_text(), receipt.to_text()])
+    {
+        write_new(&folder.join(name), 0o600, text.expose_secret())?;
+    }
     let config = folder.join(FILES[0]);
     write_new(&config, 0o644, CONFIG.trim_end())?;
     out::say(format!(
-        "wrote {} and two keys beside it (mode 0600); back both up, apart from the database",
+        "wrote {} and three keys beside it (mode 0600); back them up, apart from the database",
         config.display()
     ));
-    out::say("the public key, for every gateway's configuration:");
-    out::say(private.public().to_text());
+    out::say("for the [registry] section of every gateway's configuration:");
+    say_public(&Keys::new(private, Vec::new(), second_layer).with_receipt_key(receipt));
     out::say(format!("next: edit it, then run: city-registry --config {} check", config.display()));
     Ok(())
 }

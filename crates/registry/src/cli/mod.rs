@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and which exit code an answer has.
 
 mod check;
+mod dead_letters;
 mod init;
 mod keys;
 mod readiness;
@@ -45,6 +46,9 @@ enum Command {
     Check,
     /// Take batches from the queue into the store, until SIGTERM or Ctrl-C.
     Run(run::RunArguments),
+    /// Look at batches that could not be read or stored, try them again, or throw them away.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLettersCommand),
     /// Look at a subject or at the counts.
     Show(show::ShowArguments),
 }
@@ -54,6 +58,8 @@ enum Command {
 enum Failure {
     /// May succeed later. Exit code 1.
     Later(String),
+    /// What was asked for makes no sense. Exit code 2.
+    Usage(String),
     /// Somebody has to change something. Exit code 78 (`EX_CONFIG` of sysexits.h).
     Change(String),
 }
@@ -114,6 +120,7 @@ pub fn main() -> ExitCode {
 fn fail(failure: &Failure) -> ExitCode {
     let (message, code) = match failure {
         Failure::Later(message) => (message, 1),
+        Failure::Usage(message) => (message, 2),
         Failure::Change(message) => (message, 78),
     };
     telemetry::terminal::complain(message);
@@ -127,6 +134,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Init(init) => init::init(&init),
         Command::Keys(command) => keys::keys(&command, &loaded()?),
         Command::Check => check::check(&loaded()?).await,
+        Command::DeadLetters(command) => dead_letters::dead_letters(&command, &loaded()?, clock.now()).await,
         Command::Run(run) => run::run(&run, &loaded()?, clock, stop_on_signal()?).await,
         Command::Show(show) => show::show(&show, &loaded()?).await,
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use circuit::Circuit;
 use clap::Args;
 use clock::Clock;
 use telemetry::http::{Endpoint, Health};
@@ -14,11 +14,11 @@ use telemetry::terminal as out;
 
 use super::readiness::{self, Share};
 use super::{Failure, Loaded};
+use crate::breaker::STORE;
 use crate::{ConsumeError, Reader, Registry, Step};
 
-/// Pauses while the store is away: from this, doubling, to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Longest that a consumer sleeps while the store is left alone: another may find it mended earlier.
+const LONGEST_NAP: Duration = Duration::from_secs(1);
 /// How often old refusals are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
@@ -93,8 +93,8 @@ async fn take(once: bool, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<(), 
     registry.close().await;
     registry.reader().close().await;
     out::say(format!(
-        "{} applied, {} unchanged, {} refused; {dead} batches to the dead letters",
-        outcome.applied, outcome.unchanged, outcome.refused
+        "{} applied, {} unchanged, {} superseded, {} refused; {dead} batches to the dead letters",
+        outcome.applied, outcome.unchanged, outcome.superseded, outcome.refused
     ));
     Ok(())
 }
@@ -106,37 +106,43 @@ async fn open_when_it_answers(
     health: &Health,
     stop: &CancellationToken,
 ) -> Result<Option<Registry>, Failure> {
-    let mut pauses = pauses();
+    let mut circuit = Circuit::new(STORE);
     loop {
-        match Registry::open(&loaded.config, &loaded.base, Arc::clone(clock)).await {
+        let pause = match Registry::open(&loaded.config, &loaded.base, Arc::clone(clock)).await {
             Ok(registry) => return Ok(Some(registry)),
             Err(error) if error.is_misconfigured() => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(event = "store-away", %error, "cannot start yet");
                 health.set_unready(error.to_string());
+                circuit.failure(clock.elapsed()).unwrap_or(STORE.first_pause)
             }
-        }
+        };
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
-            () = tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
 async fn consume_loop(mut registry: Registry, clock: Arc<dyn Clock>, share: Share, stop: CancellationToken) {
-    let mut backoff = pauses();
     while !stop.is_cancelled() {
+        if let Some(wait) = registry.rest(clock.now()).await {
+            share.set_unready("the store failed and is left alone for a moment".into());
+            let nap = tokio::time::sleep(wait.min(LONGEST_NAP));
+            tokio::select! { () = stop.cancelled() => {}, () = nap => {} }
+            continue;
+        }
         match step(&mut registry, clock.as_ref()).await {
             Ok(step) => {
-                backoff = pauses();
                 // Nothing came, and nothing could: still as ready as before.
                 if step != Step::Idle || registry.queue_connected() {
                     share.set_ready();
                 }
-                if let Step::Done { batches, dead, outcome } = step {
+                if let Step::Done { batches, probes, dead, outcome } = step {
                     tracing::debug!(
                         event = "stored",
                         batches,
+                        probes,
                         dead,
                         applied = outcome.applied,
                         refused = outcome.refused
@@ -146,10 +152,6 @@ async fn consume_loop(mut registry: Registry, clock: Arc<dyn Clock>, share: Shar
             Err(error) => {
                 tracing::warn!(event = "step-failed", %error, "nothing was lost; trying again");
                 share.set_unready(error.to_string());
-                if matches!(error, ConsumeError::Store(_)) {
-                    let pause = backoff.next().unwrap_or(LONGEST_PAUSE);
-                    tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(pause) => {} }
-                }
             }
         }
     }
@@ -160,7 +162,7 @@ async fn consume_loop(mut registry: Registry, clock: Arc<dyn Clock>, share: Shar
 async fn step(registry: &mut Registry, clock: &dyn Clock) -> Result<Step, ConsumeError> {
     let step = registry.consume_once(clock.now()).await?;
     if step == Step::Idle {
-        registry.reader().ping().await?;
+        registry.check_store().await?;
     }
     Ok(step)
 }
@@ -175,11 +177,6 @@ async fn prune_loop(reader: Reader, stop: CancellationToken) {
             Err(error) => tracing::warn!(event = "prune-failed", %error),
         }
     }
-}
-
-fn pauses() -> backon::ExponentialBackoff {
-    let builder = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE);
-    builder.with_jitter().without_max_times().build()
 }
 
 fn notify_systemd(state: sd_notify::NotifyState<'_>) {

@@ -35,6 +35,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A failure that a test asked for.
+    pub(crate) fn injected(fault: fault::Fault) -> Self {
+        match fault {
+            fault::Fault::Retry => Self::Unavailable { code: "injected".into() },
+            fault::Fault::Permanent => misconfigured("a fault was injected", "take it out again"),
+        }
+    }
+
     /// A short fixed word for metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -133,6 +141,8 @@ fn postgres_fault(state: String) -> StoreError {
         }
         // query_canceled: statement_timeout, or an administrator's hand.
         (_, "57014") => StoreError::TooSlow { code: format!("SQLSTATE {state}") },
+        // disk_full
+        (_, "53100") => StoreError::Unavailable { code: "its disk is full: free some space".into() },
         _ => StoreError::Unavailable { code: format!("SQLSTATE {state}") },
     }
 }
@@ -158,6 +168,9 @@ fn sqlite_fault(code: &str) -> StoreError {
             format!("a table or column is not as this program made it (SQLite {code})"),
             "point `path` at the registry's own database",
         ),
+        // FULL; a shared-memory file without room is one of IOERR's
+        13 => StoreError::Unavailable { code: "its disk is full: free some space".into() },
+        10 if code == "4874" => StoreError::Unavailable { code: "its disk is full: free some space".into() },
         _ => StoreError::Unavailable { code: format!("SQLite {code}") },
     }
 }

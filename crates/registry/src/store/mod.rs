@@ -12,13 +12,14 @@ mod sqlite_rows;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Borrow;
 use std::path::Path;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 
-use crate::apply::{Abort, apply};
+use crate::apply::{Abort, Applied, apply};
 use crate::config::StoreConfig;
 use crate::incoming::OpenBatch;
 pub(crate) use code::{fact as fact_of, kind as kind_of};
@@ -40,10 +41,14 @@ pub(crate) const REFUSALS_KEPT: i64 = 100_000;
 pub struct Outcome {
     /// Events that changed a record.
     pub applied: usize,
-    /// Events that were old news.
+    /// Events whose very version was there before.
     pub unchanged: usize,
+    /// Events older than the version that is held.
+    pub superseded: usize,
     /// Events that were refused, with a reason each.
     pub refused: usize,
+    /// Those of them whose version had said something else before.
+    pub version_reused: usize,
     /// Contradictions met: persons kept apart.
     pub conflicts: usize,
     /// Subjects that ended in another.
@@ -54,7 +59,9 @@ impl std::ops::AddAssign for Outcome {
     fn add_assign(&mut self, other: Self) {
         self.applied += other.applied;
         self.unchanged += other.unchanged;
+        self.superseded += other.superseded;
         self.refused += other.refused;
+        self.version_reused += other.version_reused;
         self.conflicts += other.conflicts;
         self.merged += other.merged;
     }
@@ -88,7 +95,11 @@ impl Store {
     }
 
     /// Applies batches in one transaction; a lost race runs again, everything else is the caller's to judge.
-    pub async fn apply(&self, batches: &[OpenBatch], now: DateTime<Utc>) -> Result<Outcome, StoreError> {
+    pub async fn apply<B: Borrow<OpenBatch> + Sync>(
+        &self,
+        batches: &[B],
+        now: DateTime<Utc>,
+    ) -> Result<Applied, StoreError> {
         let mut pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(5))
             .with_max_delay(Duration::from_millis(500))
@@ -98,13 +109,14 @@ impl Store {
         let (mut exclusive, mut lost) = (false, 0);
         loop {
             match self.apply_in_time(batches, exclusive, now).await {
-                Ok(outcome) => return Ok(outcome),
+                Ok(applied) => return Ok(applied),
                 Err(Abort::Raced) => {}
                 Err(Abort::Sql(error)) if is_race(&error) => {}
                 Err(Abort::Sql(error)) => return Err(fault(&error)),
                 Err(Abort::TooSlow) => {
                     return Err(StoreError::TooSlow { code: format!("{APPLY_TIMEOUT_SECONDS} s") });
                 }
+                Err(Abort::Injected(fault)) => return Err(StoreError::injected(fault)),
             }
             lost += 1;
             exclusive |= lost >= SHARED_ATTEMPTS;
@@ -116,27 +128,27 @@ impl Store {
         }
     }
 
-    async fn apply_in_time(
+    async fn apply_in_time<B: Borrow<OpenBatch> + Sync>(
         &self,
-        batches: &[OpenBatch],
+        batches: &[B],
         exclusive: bool,
         now: DateTime<Utc>,
-    ) -> Result<Outcome, Abort> {
+    ) -> Result<Applied, Abort> {
         let limit = Duration::from_secs(APPLY_TIMEOUT_SECONDS);
         let applied = tokio::time::timeout(limit, async {
             match self {
                 Self::Sqlite(store) => {
                     let mut rows = store.begin().await?;
-                    let outcome = apply(&mut rows, batches, exclusive, now).await?;
+                    let applied = apply(&mut rows, batches, exclusive, now).await?;
                     rows.commit().await?;
-                    Ok(outcome)
+                    Ok(applied)
                 }
                 #[cfg(feature = "postgres")]
                 Self::Postgres(store) => {
                     let mut rows = store.begin().await?;
-                    let outcome = apply(&mut rows, batches, exclusive, now).await?;
+                    let applied = apply(&mut rows, batches, exclusive, now).await?;
                     rows.commit().await?;
-                    Ok(outcome)
+                    Ok(applied)
                 }
             }
         });

@@ -13,8 +13,10 @@ use sqlx::{Error, SqlSafeStr};
 use super::error::{StoreError, fault, migration_fault};
 use super::postgres_rows::PostgresRows;
 use super::read::{
-    CLAIM, FactTuple, PseudonymTuple, RawFact, RawStats, TOUCH, raw_fact, raw_pseudonym, stats_sql, value_of,
+    CLAIM, FactTuple, PseudonymTuple, RawFact, RawStats, StoredTuple, TOUCH, raw_fact, raw_pseudonym,
+    raw_stored, stats_sql, value_of,
 };
+use crate::choose::Stored;
 use crate::config::{PostgresConfig, TlsMode};
 use crate::link::SubjectId;
 use crate::second_layer::CityPseudonym;
@@ -90,6 +92,11 @@ impl PostgresStore {
         rows.into_iter().map(|(value, id)| Ok((value_of(&value)?, id))).collect()
     }
 
+    pub async fn stored(&self, records: &[[u8; 32]]) -> Result<HashMap<[u8; 32], Stored>, Error> {
+        let rows: Vec<StoredTuple> = sqlx::query_as(STORED).bind(records).fetch_all(&self.pool).await?;
+        rows.into_iter().map(raw_stored).collect()
+    }
+
     pub async fn stats(&self) -> Result<RawStats, Error> {
         let mut tx = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         Ok(RawStats {
@@ -109,6 +116,9 @@ impl PostgresStore {
     }
 }
 
+/// What holds of records.
+pub(super) const STORED: &str =
+    "SELECT record, version, kind, status, content FROM fact WHERE record = ANY($1)";
 /// Looks pseudonyms up.
 pub(super) const SUBJECTS_OF: &str = "SELECT value, subject_id FROM pseudonym WHERE value = ANY($1)";
 const ALL_FACTS: &str =
@@ -123,14 +133,14 @@ const SUBJECT_PSEUDONYMS: &str =
     "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym WHERE subject_id = ANY($1)";
 
 fn migrator() -> Migrator {
-    let first = include_str!("../../../../migrations/registry/postgres/0001_init.sql");
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "init".into(),
-        MigrationType::Simple,
-        first.into_sql_str(),
-        false,
-    )])
+    let files = [
+        ("init", include_str!("../../../../migrations/registry/postgres/0001_init.sql")),
+        ("content", include_str!("../../../../migrations/registry/postgres/0002_content.sql")),
+    ];
+    let migration = |(version, (name, sql)): (i64, (&'static str, &'static str))| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations((1..).zip(files).map(migration).collect())
 }
 
 fn options(config: &PostgresConfig, base: &Path) -> Result<PgConnectOptions, StoreError> {

@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use sqlx::{Error, Postgres, Transaction};
 
 use super::code::{FactColumns, columns};
-use super::postgres::SUBJECTS_OF;
-use super::read::{PseudonymTuple, raw_pseudonym, value_of};
+use super::postgres::{STORED, SUBJECTS_OF};
+use super::read::{PseudonymTuple, StoredTuple, raw_pseudonym, raw_stored, value_of};
 use crate::apply::Rows;
 use crate::choose::Stored;
 use crate::incoming::{Incoming, Refusal};
@@ -46,12 +46,8 @@ impl Rows for PostgresRows {
     }
 
     async fn stored(&mut self, records: &[[u8; 32]]) -> Result<HashMap<[u8; 32], Stored>, Error> {
-        let rows: Vec<(Vec<u8>, i64, String)> =
-            sqlx::query_as("SELECT record, version, kind FROM fact WHERE record = ANY($1)")
-                .bind(records)
-                .fetch_all(&mut *self.0)
-                .await?;
-        rows.into_iter().map(|(record, version, kind)| Ok((value_of(&record)?, (version, kind)))).collect()
+        let rows: Vec<StoredTuple> = sqlx::query_as(STORED).bind(records).fetch_all(&mut *self.0).await?;
+        rows.into_iter().map(raw_stored).collect()
     }
 
     async fn subjects_of(&mut self, values: &[[u8; 32]]) -> Result<HashMap<[u8; 32], SubjectId>, Error> {
@@ -79,15 +75,9 @@ impl Rows for PostgresRows {
         rows.into_iter().map(raw_pseudonym).collect()
     }
 
-    async fn new_subjects(&mut self, count: usize) -> Result<Vec<SubjectId>, Error> {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        sqlx::query_scalar(
-            "INSERT INTO subject (id) SELECT nextval(pg_get_serial_sequence('subject', 'id'))
-             FROM generate_series(1, $1) RETURNING id",
-        )
-        .bind(count)
-        .fetch_all(&mut *self.0)
-        .await
+    async fn add_subjects(&mut self, ids: &[SubjectId]) -> Result<u64, Error> {
+        let add = "INSERT INTO subject (id) SELECT * FROM unnest($1::bigint[]) ON CONFLICT (id) DO NOTHING";
+        Ok(sqlx::query(add).bind(ids).execute(&mut *self.0).await?.rows_affected())
     }
 
     async fn add_pseudonyms(&mut self, rows: &[(CityPseudonym, SubjectId)]) -> Result<u64, Error> {
@@ -153,6 +143,7 @@ impl Rows for PostgresRows {
             .bind(list(&of_facts, |fact| fact.began_on.clone()))
             .bind(list(&of_facts, |fact| fact.occurred_on.clone()))
             .bind(list(&of_facts, |fact| fact.occurred_earliest))
+            .bind(list(facts, |event| event.content))
             .execute(&mut *self.0)
             .await?;
         Ok(done.rows_affected())
@@ -177,15 +168,17 @@ impl Rows for PostgresRows {
 }
 
 const PUT_FACTS: &str = "INSERT INTO fact (record, version, kind, status, pseudonym, vaccine, dose_number,
-        series_doses, test, result, began_on, occurred_on, occurred_earliest)
+        series_doses, test, result, began_on, occurred_on, occurred_earliest, content)
     SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::smallint[],
-        $8::smallint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::date[]) AS t ORDER BY 1
+        $8::smallint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::date[], $14::bytea[]) AS t
+    ORDER BY 1
     ON CONFLICT (record) DO UPDATE SET version = excluded.version, status = excluded.status,
         pseudonym = excluded.pseudonym, vaccine = excluded.vaccine, dose_number = excluded.dose_number,
         series_doses = excluded.series_doses, test = excluded.test, result = excluded.result,
         began_on = excluded.began_on, occurred_on = excluded.occurred_on,
-        occurred_earliest = excluded.occurred_earliest
-    WHERE excluded.version > fact.version AND excluded.kind = fact.kind";
+        occurred_earliest = excluded.occurred_earliest, content = excluded.content
+    WHERE excluded.kind = fact.kind AND (excluded.version > fact.version OR (excluded.version = fact.version
+        AND excluded.status = fact.status AND fact.content IS NULL AND excluded.content IS NOT NULL))";
 
 /// One column of a set.
 fn list<R, T>(rows: &[R], column: impl Fn(&R) -> T) -> Vec<T> {

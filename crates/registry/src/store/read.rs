@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Store, StoreError};
+use crate::choose::Stored;
 use crate::link::SubjectId;
 use crate::second_layer::CityPseudonym;
 
@@ -39,6 +40,9 @@ pub(crate) type FactTuple = (
 
 /// The columns of a pseudonym and its subject.
 pub(crate) type PseudonymTuple = (Vec<u8>, String, String, i32, i64);
+
+/// The columns of [`Stored`] behind its record.
+pub(crate) type StoredTuple = (Vec<u8>, i64, String, String, Option<Vec<u8>>);
 
 /// Counts, each by the words it is stored under.
 #[derive(Debug, Default)]
@@ -107,6 +111,15 @@ pub(crate) fn raw_pseudonym(
     Ok((subject, pseudonym.ok_or_else(|| super::code::strange("pseudonym"))?))
 }
 
+pub(crate) fn raw_stored(
+    (record, version, kind, status, content): StoredTuple,
+) -> Result<([u8; 32], Stored), sqlx::Error> {
+    let kind = super::code::kind(&kind).ok_or_else(|| super::code::strange("kind"))?;
+    let content = content.map(<[u8; 16]>::try_from).transpose();
+    let content = content.map_err(|_| super::code::strange("content"))?;
+    Ok((value_of(&record)?, Stored { version, kind, withdrawn: status == "withdrawn", content }))
+}
+
 pub(crate) fn value_of(bytes: &[u8]) -> Result<[u8; 32], sqlx::Error> {
     bytes.try_into().map_err(|_| super::code::strange("digest"))
 }
@@ -164,6 +177,18 @@ impl Store {
                 Self::Sqlite(store) => store.subjects_of(values).await,
                 #[cfg(feature = "postgres")]
                 Self::Postgres(store) => store.subjects_of(values).await,
+            }
+        })
+        .await
+    }
+
+    /// What holds of those records that are stored, as of the last commit.
+    pub async fn stored(&self, records: &[[u8; 32]]) -> Result<HashMap<[u8; 32], Stored>, StoreError> {
+        self.with_limit(async {
+            match self {
+                Self::Sqlite(store) => store.stored(records).await,
+                #[cfg(feature = "postgres")]
+                Self::Postgres(store) => store.stored(records).await,
             }
         })
         .await

@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
-use sqlx::{Error, SqlSafeStr};
+use sqlx::{Connection as _, Error, SqlSafeStr};
 
 use super::error::{StoreError, fault, migration_fault};
 use super::read::{
-    CLAIM, FactTuple, PseudonymTuple, RawFact, RawStats, TOUCH, raw_fact, raw_pseudonym, stats_sql, value_of,
+    CLAIM, FactTuple, PseudonymTuple, RawFact, RawStats, StoredTuple, TOUCH, raw_fact, raw_pseudonym,
+    raw_stored, stats_sql, value_of,
 };
 use super::sqlite_rows::{SqliteRows, hex_list};
+use crate::choose::Stored;
 use crate::config::SqliteConfig;
 use crate::link::SubjectId;
 use crate::second_layer::CityPseudonym;
@@ -26,6 +29,13 @@ const BUSY_TIMEOUT_SECONDS: u64 = 10;
 const ACQUIRE_TIMEOUT_SECONDS: u64 = 30;
 /// Connections that only read.
 const READERS: u32 = 4;
+
+/// Whether a connection is out of its transaction and may be used again. On a full disk SQLite rolls back by itself, the
+/// driver's ROLLBACK then fails, and it would refuse every later transaction on this connection.
+async fn ended(connection: &mut SqliteConnection) -> Result<bool, Error> {
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
 
 /// An open SQLite file.
 #[derive(Debug, Clone)]
@@ -50,6 +60,7 @@ impl SqliteStore {
             SqlitePoolOptions::new()
                 .max_connections(size)
                 .acquire_timeout(Duration::from_secs(ACQUIRE_TIMEOUT_SECONDS))
+                .after_release(|connection, _| Box::pin(ended(connection)))
         };
         let writer = pool(1).connect_with(options.clone()).await.map_err(|error| fault(&error))?;
         migrator().run(&writer).await.map_err(|error| migration_fault(&error))?;
@@ -109,6 +120,12 @@ impl SqliteStore {
         rows.into_iter().map(|(value, id)| Ok((value_of(&value)?, id))).collect()
     }
 
+    pub async fn stored(&self, records: &[[u8; 32]]) -> Result<HashMap<[u8; 32], Stored>, Error> {
+        let rows: Vec<StoredTuple> =
+            sqlx::query_as(STORED).bind(hex_list(records)).fetch_all(&self.readers).await?;
+        rows.into_iter().map(raw_stored).collect()
+    }
+
     pub async fn stats(&self) -> Result<RawStats, Error> {
         let mut tx = self.readers.begin().await?;
         Ok(RawStats {
@@ -136,6 +153,9 @@ impl SqliteStore {
     }
 }
 
+/// What holds of records; `$1` is a JSON list of hex.
+pub(super) const STORED: &str = "SELECT record, version, kind, status, content FROM fact
+    WHERE record IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
 /// Looks pseudonyms up; `$1` is a JSON list of hex.
 pub(super) const SUBJECTS_OF: &str = "SELECT value, subject_id FROM pseudonym
     WHERE value IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
@@ -158,14 +178,14 @@ pub(super) fn id_list(ids: &[SubjectId]) -> String {
 }
 
 fn migrator() -> Migrator {
-    let first = include_str!("../../../../migrations/registry/sqlite/0001_init.sql");
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "init".into(),
-        MigrationType::Simple,
-        first.into_sql_str(),
-        false,
-    )])
+    let files = [
+        ("init", include_str!("../../../../migrations/registry/sqlite/0001_init.sql")),
+        ("content", include_str!("../../../../migrations/registry/sqlite/0002_content.sql")),
+    ];
+    let migration = |(version, (name, sql)): (i64, (&'static str, &'static str))| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations((1..).zip(files).map(migration).collect())
 }
 
 /// SQLite itself would make the file as readable as the umask says.

@@ -7,8 +7,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sqlx::{Error, Sqlite, Transaction};
 
 use super::code::columns;
-use super::read::{PseudonymTuple, raw_pseudonym, value_of};
-use super::sqlite::{SUBJECTS_OF, id_list};
+use super::read::{PseudonymTuple, StoredTuple, raw_pseudonym, raw_stored, value_of};
+use super::sqlite::{STORED, SUBJECTS_OF, id_list};
 use crate::apply::Rows;
 use crate::choose::Stored;
 use crate::incoming::{Incoming, Refusal};
@@ -35,9 +35,9 @@ impl Rows for SqliteRows {
     }
 
     async fn stored(&mut self, records: &[[u8; 32]]) -> Result<HashMap<[u8; 32], Stored>, Error> {
-        let rows: Vec<(Vec<u8>, i64, String)> =
+        let rows: Vec<StoredTuple> =
             sqlx::query_as(STORED).bind(hex_list(records)).fetch_all(&mut *self.0).await?;
-        rows.into_iter().map(|(record, version, kind)| Ok((value_of(&record)?, (version, kind)))).collect()
+        rows.into_iter().map(raw_stored).collect()
     }
 
     async fn subjects_of(&mut self, values: &[[u8; 32]]) -> Result<HashMap<[u8; 32], SubjectId>, Error> {
@@ -56,15 +56,9 @@ impl Rows for SqliteRows {
         rows.into_iter().map(raw_pseudonym).collect()
     }
 
-    async fn new_subjects(&mut self, count: usize) -> Result<Vec<SubjectId>, Error> {
-        let last: i64 =
-            sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM subject").fetch_one(&mut *self.0).await?;
-        let ids: Vec<SubjectId> = (last + 1..).take(count).collect();
-        sqlx::query("INSERT INTO subject (id) SELECT j.value FROM json_each($1) AS j")
-            .bind(id_list(&ids))
-            .execute(&mut *self.0)
-            .await?;
-        Ok(ids)
+    async fn add_subjects(&mut self, ids: &[SubjectId]) -> Result<u64, Error> {
+        let done = sqlx::query(ADD_SUBJECTS).bind(id_list(ids)).execute(&mut *self.0).await?;
+        Ok(done.rows_affected())
     }
 
     async fn add_pseudonyms(&mut self, rows: &[(CityPseudonym, SubjectId)]) -> Result<u64, Error> {
@@ -106,6 +100,7 @@ impl Rows for SqliteRows {
                 fact.began_on,
                 fact.occurred_on,
                 fact.occurred_earliest,
+                event.content.map(hex::encode),
             )
         });
         let done = sqlx::query(PUT_FACTS).bind(json(list)).execute(&mut *self.0).await?;
@@ -127,8 +122,8 @@ impl Rows for SqliteRows {
     }
 }
 
-const STORED: &str = "SELECT record, version, kind FROM fact
-    WHERE record IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
+const ADD_SUBJECTS: &str = "INSERT INTO subject (id) SELECT j.value FROM json_each($1) AS j WHERE true
+    ON CONFLICT (id) DO NOTHING";
 const ANCHORS: &str = "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym
     WHERE scheme = 'snils' AND subject_id IN (SELECT j.value FROM json_each($1) AS j)";
 const ADD_PSEUDONYMS: &str = "INSERT INTO pseudonym (value, scheme, suite, epoch, subject_id)
@@ -145,16 +140,18 @@ const ADD_REFUSALS: &str = "INSERT INTO refusal (batch_id, event_index, record, 
     SELECT unhex(j.value ->> 0), j.value ->> 1, unhex(j.value ->> 2), j.value ->> 3, j.value ->> 4, $2
     FROM json_each($1) AS j WHERE true ON CONFLICT (batch_id, event_index) DO NOTHING";
 const PUT_FACTS: &str = "INSERT INTO fact (record, version, kind, status, pseudonym, vaccine, dose_number,
-        series_doses, test, result, began_on, occurred_on, occurred_earliest)
+        series_doses, test, result, began_on, occurred_on, occurred_earliest, content)
     SELECT unhex(j.value ->> 0), j.value ->> 1, j.value ->> 2, j.value ->> 3, unhex(j.value ->> 4), j.value ->> 5,
-        j.value ->> 6, j.value ->> 7, j.value ->> 8, j.value ->> 9, j.value ->> 10, j.value ->> 11, j.value ->> 12
+        j.value ->> 6, j.value ->> 7, j.value ->> 8, j.value ->> 9, j.value ->> 10, j.value ->> 11, j.value ->> 12,
+        unhex(j.value ->> 13)
     FROM json_each($1) AS j WHERE true
     ON CONFLICT (record) DO UPDATE SET version = excluded.version, status = excluded.status,
         pseudonym = excluded.pseudonym, vaccine = excluded.vaccine, dose_number = excluded.dose_number,
         series_doses = excluded.series_doses, test = excluded.test, result = excluded.result,
         began_on = excluded.began_on, occurred_on = excluded.occurred_on,
-        occurred_earliest = excluded.occurred_earliest
-    WHERE excluded.version > fact.version AND excluded.kind = fact.kind";
+        occurred_earliest = excluded.occurred_earliest, content = excluded.content
+    WHERE excluded.kind = fact.kind AND (excluded.version > fact.version OR (excluded.version = fact.version
+        AND excluded.status = fact.status AND fact.content IS NULL AND excluded.content IS NOT NULL))";
 
 /// A JSON list of digests in hex.
 pub(super) fn hex_list(values: &[[u8; 32]]) -> String {

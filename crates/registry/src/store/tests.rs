@@ -32,7 +32,14 @@ fn event(record: u8, version: i64, person: Option<Vec<CityPseudonym>>) -> Incomi
         let vaccine = Vaccine::ALL[usize::from(record) % Vaccine::ALL.len()];
         (Fact::Vaccination { vaccine, dose_number: Some(1), series_doses: None, occurred_on }, person)
     });
-    Incoming { batch: BatchId([0; 16]), index: 0, record: [record; 32], version, kind, asserted }
+    let content = Some(says(record, version));
+    Incoming { batch: BatchId([0; 16]), index: 0, record: [record; 32], version, content, kind, asserted }
+}
+
+fn says(record: u8, version: i64) -> [u8; 16] {
+    let mut content = [record; 16];
+    content[8..].copy_from_slice(&version.to_be_bytes());
+    content
 }
 
 fn batch(events: Vec<Incoming>) -> OpenBatch {
@@ -45,6 +52,13 @@ async fn content(store: &Store) -> Content {
         persons.entry(subject).or_default().insert(pseudonym.value);
     }
     (all_facts(store).await.unwrap(), persons.into_values().collect())
+}
+
+/// What the stored versions say.
+async fn said(store: &Store, events: &[Incoming]) -> BTreeMap<[u8; 32], Option<[u8; 16]>> {
+    let records: Vec<[u8; 32]> = events.iter().map(|event| event.record).collect();
+    let stored = store.stored(&records).await.unwrap();
+    stored.into_iter().map(|(record, stored)| (record, stored.content)).collect()
 }
 
 /// The groups that come of joining the persons of `events`.
@@ -125,12 +139,16 @@ fn history(contradictions: bool) -> impl Strategy<Value = (Vec<Incoming>, Vec<In
         map.into_iter().map(make).collect::<Vec<_>>()
     });
     events.prop_flat_map(|events| {
-        let repeats = prop::collection::vec(0..events.len(), 0..8);
+        let repeats = prop::collection::vec((0..events.len(), any::<bool>()), 0..8);
         (
             Just(events.clone()),
             repeats.prop_flat_map(move |repeats| {
                 let mut more = events.clone();
-                more.extend(repeats.into_iter().map(|index| events[index].clone()));
+                // Some of the repeats as a gateway of before receipts sends them.
+                more.extend(repeats.into_iter().map(|(index, known)| {
+                    let event = &events[index];
+                    Incoming { content: event.content.filter(|_| known), ..event.clone() }
+                }));
                 Just(more).prop_shuffle()
             }),
         )
@@ -172,6 +190,8 @@ proptest! {
             assert!(refines(&joined(newest(&first)), &content.1), "the newest versions always link");
             assert!(refines(&content.1, &joined(first.iter())), "nothing else than versions ever does");
             assert_eq!(content, apply_all(&store, &first, group).await, "once more, on top");
+            let newest = newest(&first).map(|event| (event.record, event.content)).collect();
+            assert_eq!(said(&store, &first).await, newest);
         });
     }
 
@@ -282,6 +302,66 @@ async fn a_newer_schema_is_refused() {
     assert!(error.to_string().contains("version 99"), "{error}");
 }
 
+/// Every pseudonym's subject, and how close two of them come.
+async fn closest_subjects(store: &Store) -> u64 {
+    let mut ids: Vec<i64> = store.pseudonyms(None).await.unwrap().iter().map(|(id, _)| *id).collect();
+    ids.sort_unstable();
+    ids.windows(2).map(|pair| pair[1].abs_diff(pair[0])).min().unwrap()
+}
+
+fn first_load() -> OpenBatch {
+    batch((0..100).map(|person| event(person, 1, Some(vec![name(Scheme::Snils, person)]))).collect())
+}
+
+#[tokio::test]
+async fn a_first_load_is_no_block_of_subjects() {
+    let (_folder, store) = sqlite().await;
+    store.apply(&[first_load()], now()).await.unwrap();
+    // Of 100 random numbers of 63 bits, two come closer than 2^32 once in 10^5 runs.
+    assert!(closest_subjects(&store).await > 1 << 32);
+}
+
+#[tokio::test]
+async fn the_same_version_with_other_content_is_refused_and_told() {
+    let (_folder, store) = sqlite().await;
+    let person = Some(vec![name(Scheme::Snils, 1)]);
+    let good = event(1, 3, person.clone());
+    let other = Incoming { content: Some([9; 16]), index: 1, ..good.clone() };
+    let back = Incoming { asserted: None, index: 2, ..good.clone() };
+    let group = [batch(vec![good.clone(), other, back]), batch(vec![event(1, 2, person), good])];
+    let (outcome, answers) = store.apply(&group, now()).await.unwrap();
+    let expected =
+        Outcome { applied: 1, unchanged: 1, superseded: 1, refused: 2, version_reused: 2, ..outcome };
+    assert_eq!(outcome, expected);
+    assert_eq!((answers[0].accepted, answers[0].refused.len()), (1, 2));
+    assert_eq!((answers[1].accepted, answers[1].superseded[0].held.to_u64()), (2, 3));
+    assert_eq!(store.stats().await.unwrap().refusals, [("version-reused".to_owned(), 2)]);
+    // Once more: the same answers, and nothing new.
+    let (again, told) = store.apply(&group, now()).await.unwrap();
+    assert_eq!((again.applied, again.unchanged, told), (0, 2, answers));
+    assert_eq!(said(&store, &group[1].events).await[&[1; 32]], Some(says(1, 3)));
+}
+
+#[tokio::test]
+async fn a_store_of_before_receipts_is_brought_up_to_date_and_learns_contents() {
+    let (folder, store) = sqlite().await;
+    let known = event(1, 1, Some(vec![name(Scheme::Snils, 1)]));
+    store.apply(&[batch(vec![known.clone()])], now()).await.unwrap();
+    store.close().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("r.sqlite"));
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    for sql in ["ALTER TABLE fact DROP COLUMN content", "DELETE FROM _sqlx_migrations WHERE version = 2"] {
+        sqlx::query(sql).execute(&pool).await.unwrap();
+    }
+    pool.close().await;
+    let config = StoreConfig::Sqlite(SqliteConfig { path: "r.sqlite".into() });
+    let store = Store::open(&config, folder.path()).await.unwrap();
+    assert_eq!(said(&store, std::slice::from_ref(&known)).await, BTreeMap::from([([1; 32], None)]));
+    let (outcome, _) = store.apply(&[batch(vec![known.clone()])], now()).await.unwrap();
+    assert_eq!((outcome.applied, outcome.unchanged), (0, 1));
+    assert_eq!(said(&store, std::slice::from_ref(&known)).await, BTreeMap::from([([1; 32], known.content)]));
+}
+
 #[tokio::test]
 async fn refusals_stay_bounded() {
     let (_folder, store) = sqlite().await;
@@ -296,7 +376,7 @@ async fn refusals_stay_bounded() {
         };
         let group = OpenBatch { id: refusal.batch, events: Vec::new(), refusals: vec![refusal] };
         let at = now() + chrono::TimeDelta::seconds(second);
-        assert_eq!(store.apply(std::slice::from_ref(&group), at).await.unwrap().refused, 1);
+        assert_eq!(store.apply(std::slice::from_ref(&group), at).await.unwrap().0.refused, 1);
         store.apply(&[group], at).await.unwrap();
     }
     assert_eq!(store.stats().await.unwrap().refusals, [("bad-date".to_owned(), 5)]);
@@ -305,121 +385,4 @@ async fn refusals_stay_bounded() {
 }
 
 #[cfg(feature = "postgres")]
-mod on_postgres {
-    use super::*;
-    use crate::config::{PostgresConfig, TlsMode};
-    use testbed::postgres::Postgres;
-
-    async fn open(server: &Postgres, database: &str) -> Store {
-        let url = server.create_database(database).await.unwrap();
-        let config = PostgresConfig { url: Some(url), tls: TlsMode::Off, ..PostgresConfig::default() };
-        Store::open(&StoreConfig::Postgres(Box::new(config)), Path::new(".")).await.unwrap()
-    }
-
-    #[test]
-    fn both_stores_come_to_the_same() {
-        let runtime = runtime();
-        let (server, store) = runtime.block_on(async {
-            let server = Postgres::start().await.unwrap();
-            let store = open(&server, "r").await;
-            (server, store)
-        });
-        let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
-        proptest!(config, |((first, shuffled) in history(false), group in 1..6_usize)| {
-            runtime.block_on(async {
-                server.psql("r", "TRUNCATE subject, pseudonym, fact, conflict, refusal").await.unwrap();
-                let (_folder, sqlite) = sqlite().await;
-                let content = apply_all(&sqlite, &shuffled, group).await;
-                assert_eq!(content, apply_all(&store, &shuffled, group).await);
-                assert_facts(&content, &first);
-            });
-        });
-        runtime.block_on(store.close());
-    }
-
-    /// Names of 60 persons in many small pieces: writers meet on new persons, on merges and on versions. All versions
-    /// of one record name the same, and the last ones assert, so that the order of the writers does not show.
-    fn crowd() -> Vec<OpenBatch> {
-        let schemes = [Scheme::Snils, Scheme::PassportRu, Scheme::PassportForeign, Scheme::Oms];
-        let mut events = Vec::new();
-        for round in 0..12_u8 {
-            for person in 0..60_u8 {
-                let pick = |offset: u8| name(schemes[usize::from((round + person + offset) % 4)], person);
-                let named = vec![pick(0), pick(if round % 4 == 0 { 0 } else { 1 })];
-                let withdrawn = (round + person) % 11 == 0 && round < 8;
-                let record = person * 4 + round % 4;
-                events.push(event(
-                    record,
-                    i64::from(round) * 100 + i64::from(person) + 1,
-                    (!withdrawn).then_some(named),
-                ));
-            }
-        }
-        events.chunks(24).map(|events| batch(events.to_vec())).collect()
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn four_writers_at_once_come_to_what_one_does() {
-        let server = Postgres::start().await.unwrap();
-        let (alone, shared) = (open(&server, "alone").await, open(&server, "shared").await);
-        let batches = crowd();
-        for batch in &batches {
-            alone.apply(std::slice::from_ref(batch), now()).await.unwrap();
-        }
-        let mut writers = tokio::task::JoinSet::new();
-        for writer in 0..4 {
-            // Every batch goes to two of the four, so that they also meet on the very same events.
-            let mine: Vec<OpenBatch> = batches
-                .iter()
-                .enumerate()
-                .filter(|(index, _)| index % 4 == writer || (index + 1) % 4 == writer)
-                .map(|(_, batch)| batch.clone())
-                .collect();
-            let store = shared.clone();
-            writers.spawn(async move {
-                for pair in mine.chunks(2) {
-                    store.apply(pair, now()).await.unwrap();
-                }
-            });
-        }
-        while let Some(done) = writers.join_next().await {
-            done.unwrap();
-        }
-        let (one, many) = (content(&alone).await, content(&shared).await);
-        assert!(one.0.len() > 100 && one.1.len() == 60, "{} facts, {} persons", one.0.len(), one.1.len());
-        assert_eq!(one, many);
-    }
-
-    #[tokio::test]
-    async fn a_writer_that_lost_too_often_runs_alone() {
-        use crate::apply::Rows;
-        let server = Postgres::start().await.unwrap();
-        let Store::Postgres(store) = open(&server, "r").await else { unreachable!() };
-        let (mut one, mut other, mut alone) =
-            (store.begin().await.unwrap(), store.begin().await.unwrap(), store.begin().await.unwrap());
-        one.lock_writers(false).await.unwrap();
-        other.lock_writers(false).await.unwrap();
-        other.commit().await.unwrap();
-        let mut waiting = Box::pin(alone.lock_writers(true));
-        let early = tokio::time::timeout(Duration::from_millis(200), &mut waiting).await;
-        assert!(early.is_err(), "it must wait for the others");
-        one.commit().await.unwrap();
-        waiting.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn two_snils_meeting_through_different_names_are_seen_by_two_writers() {
-        let server = Postgres::start().await.unwrap();
-        let store = open(&server, "r").await;
-        let (p, q) = (name(Scheme::PassportRu, 1), name(Scheme::PassportForeign, 1));
-        for round in 0..20_u8 {
-            server.psql("r", "TRUNCATE subject, pseudonym, fact, conflict, refusal").await.unwrap();
-            store.apply(&[batch(vec![event(1, 1, Some(vec![p, q]))])], now()).await.unwrap();
-            let left = [batch(vec![event(2, 1, Some(vec![name(Scheme::Snils, 2 * round), p]))])];
-            let right = [batch(vec![event(3, 1, Some(vec![name(Scheme::Snils, 2 * round + 1), q]))])];
-            let (a, b) = tokio::join!(store.apply(&left, now()), store.apply(&right, now()));
-            assert_eq!(a.unwrap().conflicts + b.unwrap().conflicts, 1);
-            assert_eq!(content(&store).await.1.len(), 2);
-        }
-    }
-}
+mod on_postgres;

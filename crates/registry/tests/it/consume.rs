@@ -43,7 +43,7 @@ async fn every_kind_of_fact_is_stored_as_sent_and_found_by_any_name() {
 async fn an_unreadable_batch_goes_to_the_dead_letters_with_its_reason_and_the_rest_goes_on() {
     let mut world = World::small().await;
     let other_key = contract::PrivateKey::generate().public();
-    let sealed = |key: &contract::PublicKey, text: &[u8]| key.seal(text).unwrap().bytes;
+    let sealed = |key: &contract::PublicKey, text: &[u8]| key.seal(text).unwrap().0.bytes;
     let mut changed = sealed(&world.public, b"[]");
     *changed.last_mut().unwrap() ^= 1;
     for bytes in [

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod consume;
+mod many;
 mod outage;
 mod program;
+mod receipts;
 mod world;

@@ -124,6 +124,76 @@ async fn batches_too_slow_together_are_stored_one_by_one() {
     assert_eq!(world.registry.drain().await.unwrap().0.applied, 10);
 }
 
+/// The store never finishes with one batch; those behind it are stored all the same, also those that come later.
+#[tokio::test]
+async fn a_batch_that_is_always_too_slow_holds_no_other_up() {
+    let postgres = Postgres::start().await.unwrap();
+    let store = crate::world::postgres_store(&postgres, "registry").await;
+    let mut directory = broker::DirectoryConfig::at("queue");
+    directory.delivery_limit = 1.try_into().unwrap();
+    let mut world = World::new(&store, broker::QueueConfig::Directory(directory)).await;
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION USING ERRCODE = '57014'; END $$;
+        CREATE TRIGGER slow BEFORE INSERT ON fact FOR EACH ROW WHEN (NEW.vaccine = 'qazvac') EXECUTE FUNCTION slow()";
+    postgres.psql("registry", slow).await.unwrap();
+    let mut now: chrono::DateTime<chrono::Utc> = NOW.parse().unwrap();
+    let mut stored = 0;
+    for round in 0..3 {
+        if round == 0 {
+            world.send(&[asserted(900, 1, 900, dose(Vaccine::QazVac, "2021-06-01"))]).await;
+        }
+        for batch in doses(4, 5).split_off(round) {
+            world.send(&batch).await;
+        }
+        let mut batches = 0;
+        while batches < 4 - round {
+            if let Ok(Step::Done { batches: more, .. }) = world.registry.consume_once(now).await {
+                batches += more;
+            }
+        }
+        stored += batches;
+    }
+    assert_eq!(stored, 9);
+    // At last it ends at the queue's delivery limit.
+    for _ in 0..20 {
+        now += chrono::TimeDelta::minutes(11);
+        let _too_slow = world.registry.consume_once(now).await;
+        if world.depth().await.dead == 1 {
+            break;
+        }
+    }
+    assert_eq!((world.depth().await.waiting, world.depth().await.dead), (0, 1));
+    assert_eq!(world.registry.reader().stats().await.unwrap().asserted["vaccination"], 20);
+}
+
+#[tokio::test]
+async fn the_stores_circuit_opens_at_a_failure_and_closes_at_a_write() {
+    let mut postgres = Postgres::start().await.unwrap();
+    let store = crate::world::postgres_store(&postgres, "registry").await;
+    let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
+    let mut world = World::new(&store, queue).await;
+    let mut other = world.registry.another().unwrap();
+    let now = NOW.parse().unwrap();
+    assert_eq!(world.registry.rest(now).await, None);
+    world.send(&doses(1, 3).remove(0)).await;
+    postgres.kill();
+    assert!(world.registry.consume_once(now).await.is_err());
+    let pause = world.registry.rest(now).await.expect("it is open");
+    assert!(other.rest(now).await.is_some(), "for every consumer");
+    world.clock.advance(pause);
+    assert_eq!(world.registry.rest(now).await, None, "one may try");
+    assert!(other.rest(now).await.is_some(), "the others wait for what it finds");
+    assert!(world.registry.consume_once(now).await.is_err());
+    let longer = world.registry.rest(now).await.expect("open again");
+    postgres.restart().await.unwrap();
+    world.clock.advance(longer);
+    // The other one tries: it has nothing in hand, so it asks the store whether it takes a write.
+    assert_eq!(other.rest(now).await, None);
+    assert_eq!(other.consume_once(now).await.unwrap(), Step::Idle);
+    assert_eq!(world.registry.rest(now).await, None);
+    assert_eq!(world.registry.drain().await.unwrap().0.applied, 3);
+}
+
 #[tokio::test]
 async fn what_cannot_be_buried_goes_back_and_the_rest_goes_on() {
     let mut world = World::small().await;

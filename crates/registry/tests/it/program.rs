@@ -26,13 +26,23 @@ fn words(output: &Output) -> (Option<i32>, String, String) {
 
 async fn send(folder: &Path, public: &str) {
     let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
-    let batch = PublicKey::from_text(public).unwrap().seal(&wire::encode(&[asserted(
-        1,
-        1,
-        7,
-        negative("2021-06-01"),
-    )]));
-    broker::publisher(&queue, folder).unwrap().publish(&batch.unwrap()).await.unwrap();
+    let encoded = wire::encode(&[asserted(1, 1, 7, negative("2021-06-01"))]);
+    let (batch, _) = PublicKey::from_text(public).unwrap().seal(&encoded).unwrap();
+    broker::publisher(&queue, folder).unwrap().publish(&batch).await.unwrap();
+}
+
+/// The public key out of the lines for the gateways.
+fn public_key(printed: &str) -> String {
+    let table: toml::Table = printed
+        .lines()
+        .filter(|line| line.starts_with("public_key") || line.starts_with("receipt_keys"))
+        .collect::<Vec<_>>()
+        .join("\n")
+        .parse()
+        .unwrap();
+    let receipt_keys = table["receipt_keys"].as_array().unwrap();
+    contract::ReceiptVerifier::from_text(receipt_keys[0].as_str().unwrap()).unwrap();
+    table["public_key"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -41,8 +51,10 @@ async fn from_init_to_show() {
     let folder = folder.path();
     let (code, printed, _) = words(&run(folder, &["init", "."]));
     assert_eq!(code, Some(0));
-    let public = printed.lines().find(|line| line.starts_with("cgpk1:")).unwrap().to_owned();
-    assert_eq!(words(&run(folder, &["keys", "public"])).1.trim(), public);
+    let public = public_key(&printed);
+    let (_, lines, _) = words(&run(folder, &["keys", "public"]));
+    assert_eq!((public_key(&lines), lines.lines().count()), (public.clone(), 2));
+    lines.parse::<toml::Table>().expect("it can be pasted");
     let again = words(&run(folder, &["init", "."]));
     assert!(again.0 == Some(78) && again.2.contains("exists already"), "{again:?}");
     let (code, printed, _) = words(&run(folder, &["check"]));
@@ -50,7 +62,10 @@ async fn from_init_to_show() {
 
     send(folder, &public).await;
     let (code, printed, _) = words(&run(folder, &["run", "--drain"]));
-    assert!(code == Some(0) && printed.contains("1 applied, 0 unchanged, 0 refused; 0 batches"), "{printed}");
+    assert!(
+        code == Some(0) && printed.contains("1 applied, 0 unchanged, 0 superseded, 0 refused; 0 batches"),
+        "{printed}"
+    );
     let (_, stats, _) = words(&run(folder, &["show", "--stats", "--json"]));
     assert_eq!(serde_json::from_str::<serde_json::Value>(&stats).unwrap()["asserted"]["test"], 1);
     let name = format!("hmac/snils/1/{}", hex::encode(pseudonym(Scheme::Snils, 7).value));
@@ -120,7 +135,7 @@ async fn the_daemon_stores_what_arrives_serves_metrics_and_ends_on_sigterm() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let (_, printed, _) = words(&run(folder, &["init", "."]));
-    let public = printed.lines().find(|line| line.starts_with("cgpk1:")).unwrap().to_owned();
+    let public = public_key(&printed);
     let port = testbed::ports::free_port();
     let config = folder.join("city-registry.toml");
     let text = std::fs::read_to_string(&config).unwrap();
@@ -143,6 +158,11 @@ async fn the_daemon_stores_what_arrives_serves_metrics_and_ends_on_sigterm() {
         }
     });
     assert!(seen.await.expect("the fact is counted in time").contains("registry_commit_seconds"));
+    for line in
+        ["registry_circuit_state{endpoint=\"store\"} 0", "registry_receipts_total{outcome=\"sent\"} 1"]
+    {
+        assert!(page(port, "/metrics").await.unwrap().contains(line), "{line}");
+    }
     assert!(page(port, "/health/ready").await.unwrap().contains("200 OK"));
     let id = daemon.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -150,6 +170,71 @@ async fn the_daemon_stores_what_arrives_serves_metrics_and_ends_on_sigterm() {
     assert_eq!(ended.expect("it ends in time").unwrap().code(), Some(0));
     let (_, stats, _) = words(&run(folder, &["show", "--stats"]));
     assert!(stats.contains("asserted    test 1"), "{stats}");
+}
+
+/// Puts bytes into the queue.
+async fn send_bytes(folder: &Path, bytes: Vec<u8>) {
+    let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
+    let batch = contract::SealedBatch { id: contract::BatchId::random(), bytes };
+    broker::publisher(&queue, folder).unwrap().publish(&batch).await.unwrap();
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_looked_into_retried_and_discarded() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    run(folder, &["init", "."]);
+    assert_eq!(words(&run(folder, &["dead-letters", "list"])).1.trim(), "no dead letters");
+    // Sealed to a key that the registry has lost for a while.
+    let earlier = contract::PrivateKey::generate();
+    let tomorrow = asserted(3, 1, 7, negative("2035-01-01"));
+    let events =
+        [asserted(1, 1, 7, negative("2021-06-01")), asserted(2, 1, 7, negative("2021-06-01")), tomorrow];
+    let (sealed, _) = earlier.public().seal(&wire::encode(&events)).unwrap();
+    send_bytes(folder, sealed.bytes.clone()).await;
+    send_bytes(folder, b"what is this".to_vec()).await;
+    assert!(words(&run(folder, &["run", "--drain"])).1.contains("2 batches to the dead letters"));
+    let (code, table, _) = words(&run(folder, &["dead-letters", "list"]));
+    let id = sealed.id.to_hex();
+    assert!(code == Some(0) && table.contains(&id) && table.contains("sealed-to-another-key"), "{table}");
+    let (_, json, _) =
+        words(&run(folder, &["dead-letters", "list", "--json", "--reason", "not-a-sealed-batch"]));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["dead_letters"].as_array().unwrap().len(), 1, "{json}");
+    let (_, shown, _) = words(&run(folder, &["dead-letters", "show", &id[..6]]));
+    assert!(shown.contains("no: sealed-to-another-key"), "{shown}");
+    assert!(shown.contains(&earlier.public().to_text()[..16]), "the operator can tell which key: {shown}");
+
+    // The key is found again.
+    let path = folder.join("earlier.key");
+    std::fs::write(&path, secrecy::ExposeSecret::expose_secret(&earlier.to_text())).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let config = folder.join("city-registry.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let added = "[keys]\nprevious_private_keys = [{ file = \"earlier.key\" }]";
+    std::fs::write(&config, text.replace("[keys]", added)).unwrap();
+    let (_, shown, _) = words(&run(folder, &["dead-letters", "show", &id, "--json"]));
+    let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&json[0]["opens"], &json[0]["earlier_key"]), (&true.into(), &true.into()), "{json}");
+    assert_eq!(
+        (&json[0]["events"]["test"], &json[0]["would_be_refused"]["bad-date"]),
+        (&2.into(), &1.into())
+    );
+    let digest = crate::world::record(1).to_hex();
+    assert!(
+        !shown.contains(&digest[..16]) && !shown.contains(&hex::encode(pseudonym(Scheme::Snils, 7).value))
+    );
+
+    assert_eq!(words(&run(folder, &["dead-letters", "retry"])).0, Some(2));
+    let (code, said, _) = words(&run(folder, &["dead-letters", "retry", &id]));
+    assert!(code == Some(0) && said.contains("1 put back"), "{said}");
+    assert!(words(&run(folder, &["run", "--drain"])).1.contains("2 applied, 0 unchanged"));
+    assert_eq!(words(&run(folder, &["dead-letters", "show", &id])).0, Some(1), "it is none any more");
+    let (code, _, complaint) = words(&run(folder, &["dead-letters", "discard", "--all"]));
+    assert!(code == Some(2) && complaint.contains("--yes"), "{complaint}");
+    let (code, said, _) = words(&run(folder, &["dead-letters", "discard", "--all", "--yes"]));
+    assert!(code == Some(0) && said.contains("1 thrown away"), "{said}");
+    assert_eq!(words(&run(folder, &["dead-letters", "discard", "--all", "--yes"])).0, Some(1));
 }
 
 async fn page(port: u16, path: &str) -> std::io::Result<String> {

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use broker::{AmqpConfig, DirectoryConfig, Publisher, QueueConfig};
+use broker::{AmqpConfig, DirectoryConfig, Publisher, QueueConfig, ReceiptSubscriber};
 use clock::{Clock, ManualClock};
 use contract::{
-    Body, Event, Fact, FactKind, PartialDate, PrivateKey, Pseudonym, PublicKey, RecordDigest, Scheme,
-    Subject, Suite, TestCode, TestResult, Vaccine, Version, wire,
+    AnswerKey, Body, ContentDigest, Event, Fact, FactKind, PartialDate, PrivateKey, Pseudonym, PublicKey,
+    Receipt, ReceiptSigner, ReceiptVerifier, RecordDigest, Scheme, SealedBatch, Subject, Suite, TestCode,
+    TestResult, Vaccine, Version, wire,
 };
 use registry::{
     ConsumeConfig, Keys, PostgresConfig, Reader, Registry, SecondLayerKey, SqliteConfig, StoreConfig, TlsMode,
@@ -23,6 +25,10 @@ pub struct World {
     pub queue: QueueConfig,
     pub public: PublicKey,
     pub registry: Registry,
+    pub clock: Arc<ManualClock>,
+    /// Hears what the registry answers.
+    pub receipts: Box<dyn ReceiptSubscriber>,
+    verifier: ReceiptVerifier,
     publisher: Arc<dyn Publisher>,
 }
 
@@ -40,24 +46,68 @@ impl World {
 
     pub async fn new(store: &StoreConfig, queue: QueueConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let signer = ReceiptSigner::generate();
+        let (private, second_layer) = (PrivateKey::generate(), SecondLayerKey::generate());
+        let verifier = signer.verifier();
+        let keys = Keys::new(private.clone(), Vec::new(), second_layer).with_receipt_key(signer);
+        Self::with_keys(store, queue, (private.public(), keys, verifier), folder).await
+    }
+
+    /// A registry without a key for receipts, on a directory and a SQLite file.
+    pub async fn mute() -> Self {
+        let store = StoreConfig::Sqlite(SqliteConfig { path: "registry.sqlite".into() });
+        let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
         let private = PrivateKey::generate();
         let public = private.public();
         let keys = Keys::new(private, Vec::new(), SecondLayerKey::generate());
-        let reader = Reader::open(store, keys, folder.path()).await.unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW.parse().unwrap()));
-        let settings = ConsumeConfig { max_batches: 4.try_into().unwrap(), ..ConsumeConfig::default() };
-        let registry = Registry::new(reader, &queue, settings, folder.path(), clock).unwrap();
-        let publisher = broker::publisher(&queue, folder.path()).unwrap();
-        Self { folder, queue, public, registry, publisher }
+        let verifier = ReceiptSigner::generate().verifier();
+        Self::with_keys(&store, queue, (public, keys, verifier), tempfile::tempdir().unwrap()).await
     }
 
-    pub async fn send(&self, events: &[Event]) {
-        let batch = self.public.seal(&wire::encode(events)).unwrap();
+    pub async fn with_keys(
+        store: &StoreConfig,
+        queue: QueueConfig,
+        (public, keys, verifier): (PublicKey, Keys, ReceiptVerifier),
+        folder: tempfile::TempDir,
+    ) -> Self {
+        let reader = Reader::open(store, keys, folder.path()).await.unwrap();
+        let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
+        let settings = ConsumeConfig { max_batches: 4.try_into().unwrap(), ..ConsumeConfig::default() };
+        let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        let registry = Registry::new(reader, &queue, settings, folder.path(), shared).unwrap();
+        let publisher = broker::publisher(&queue, folder.path()).unwrap();
+        let receipts = broker::receipt_subscriber(&queue, folder.path()).unwrap();
+        Self { folder, queue, public, registry, clock, receipts, verifier, publisher }
+    }
+
+    pub async fn send(&self, events: &[Event]) -> (SealedBatch, AnswerKey) {
+        self.send_encoded(&wire::encode(events)).await
+    }
+
+    pub async fn send_encoded(&self, encoded: &[u8]) -> (SealedBatch, AnswerKey) {
+        let (batch, key) = self.public.seal(encoded).unwrap();
         self.publisher.publish(&batch).await.unwrap();
+        (batch, key)
+    }
+
+    pub async fn send_again(&self, batch: &SealedBatch) {
+        self.publisher.publish(batch).await.unwrap();
+    }
+
+    /// Everything the registry has answered since the last call.
+    pub async fn answers(&mut self) -> Vec<Receipt> {
+        let mut receipts = Vec::new();
+        loop {
+            let messages = self.receipts.receive(100, Duration::from_millis(500)).await.unwrap();
+            if messages.is_empty() {
+                return receipts;
+            }
+            receipts.extend(messages.iter().flat_map(|message| self.verifier.open(message).unwrap()));
+        }
     }
 
     pub async fn send_bytes(&self, bytes: Vec<u8>) {
-        let batch = contract::SealedBatch { id: contract::BatchId::random(), bytes };
+        let batch = SealedBatch { id: contract::BatchId::random(), bytes };
         self.publisher.publish(&batch).await.unwrap();
     }
 
@@ -85,14 +135,22 @@ pub fn pseudonym(scheme: Scheme, person: u16) -> Pseudonym {
     Pseudonym { scheme, suite: Suite::Hmac, epoch: 1, value }
 }
 
-fn record(number: u16) -> RecordDigest {
+pub fn record(number: u16) -> RecordDigest {
     let mut digest = [0x5a; 32];
     digest[..2].copy_from_slice(&number.to_be_bytes());
     RecordDigest(digest)
 }
 
-fn version(count: u32) -> Version {
+pub fn version(count: u32) -> Version {
     Version { generation: 1, count }
+}
+
+/// What a version says, in short.
+pub fn content(number: u16, count: u32) -> ContentDigest {
+    let mut digest = [0xc0; 16];
+    digest[..2].copy_from_slice(&number.to_be_bytes());
+    digest[2..6].copy_from_slice(&count.to_be_bytes());
+    ContentDigest(digest)
 }
 
 /// A fact of `person`, who has a SNILS and a passport.
@@ -101,12 +159,14 @@ pub fn asserted(number: u16, count: u32, person: u16, fact: Fact) -> Event {
     Event {
         record: record(number),
         version: version(count),
+        content: Some(content(number, count)),
         body: Body::Asserted { subject: subject.unwrap(), fact },
     }
 }
 
 pub fn withdrawn(number: u16, count: u32, kind: FactKind) -> Event {
-    Event { record: record(number), version: version(count), body: Body::Withdrawn { kind } }
+    let content = Some(content(number, count));
+    Event { record: record(number), version: version(count), content, body: Body::Withdrawn { kind } }
 }
 
 pub fn dose(vaccine: Vaccine, date: &str) -> Fact {

@@ -10,10 +10,15 @@ use base64::engine::general_purpose::STANDARD;
 
 /// What the next request meets instead of an answer.
 pub(super) enum Fault {
-    Status { status: u16, retry_after_seconds: Option<u64> },
+    Status {
+        status: u16,
+        retry_after_seconds: Option<u64>,
+    },
     Redirect(String),
     Oversize(usize),
     Garbage,
+    /// The answer, but late.
+    Delay(std::time::Duration),
 }
 
 impl Fault {
@@ -39,7 +44,7 @@ impl Fault {
                 body.extend_from_slice(br#""}"#);
                 bytes(200, body)
             }
-            Self::Garbage => {
+            Self::Garbage | Self::Delay(_) => {
                 bytes(200, br#"{"resourceType":"Bundle","type":"searchset","entry":[{"#.to_vec())
             }
         }

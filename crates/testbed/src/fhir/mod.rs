@@ -2,7 +2,8 @@
 //!
 //! It holds `Patient`, `Immunization`, `Observation` and `Condition` and answers what a puller asks:
 //! `/metadata`, read, and search with `_lastUpdated`, `_sort`, `_count`, `_include`, `_id`, `code`,
-//! `status`, `_summary=count` and pages. A page link is good for the result as it was at the first page.
+//! `status`, `_elements`, `_summary=count` and pages. A page link is good for the result as it was at the first page,
+//! unless a test asks for another kind of paging.
 
 mod answer;
 mod fault;
@@ -45,6 +46,29 @@ pub enum Auth {
     Bearer(String),
 }
 
+/// What a page link stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Paging {
+    /// The result as it was at the first page.
+    Snapshot,
+    /// A place in a result that is made afresh for every page.
+    Offset,
+}
+
+/// How the pages of a search fail to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Endless {
+    /// The last page links to itself.
+    SamePage,
+    /// The last page links to the first.
+    Circle,
+    /// The last page links to an address never seen before, which brings the last page again.
+    NewLinks,
+}
+
+/// All resources as they were at some time, from [`FhirServer::save`].
+pub struct Saved(store::Resources);
+
 /// All that the handler needs, behind one lock that is never held across an await.
 struct State {
     store: Store,
@@ -53,6 +77,12 @@ struct State {
     page_limit: usize,
     include: bool,
     sort: bool,
+    ignored: Vec<String>,
+    refused: Vec<String>,
+    id_lists: bool,
+    paging: Paging,
+    endless: Option<Endless>,
+    turns: u64,
     link_base: Option<String>,
     requests: std::collections::VecDeque<String>,
 }
@@ -77,6 +107,12 @@ impl FhirServer {
             page_limit: DEFAULT_PAGE_LIMIT,
             include: true,
             sort: true,
+            ignored: Vec::new(),
+            refused: Vec::new(),
+            id_lists: true,
+            paging: Paging::Snapshot,
+            endless: None,
+            turns: 0,
             link_base: None,
             requests: std::collections::VecDeque::new(),
         }));
@@ -155,6 +191,49 @@ impl FhirServer {
         self.lock().sort = false;
     }
 
+    /// Ignores a search parameter from now on, as FHIR lets a server do: `NAME`, `NAME=VALUE` (decoded) for one value
+    /// only, `TYPE?NAME` for one type only.
+    pub fn ignore_parameter(&self, name: &str) {
+        self.lock().ignored.push(name.to_owned());
+    }
+
+    /// Refuses (400) searches with this parameter from now on, written as in [`Self::ignore_parameter`].
+    pub fn refuse_parameter(&self, name: &str) {
+        self.lock().refused.push(name.to_owned());
+    }
+
+    /// Takes `_id=a,b` for one id from now on, which no resource has.
+    pub fn without_id_lists(&self) {
+        self.lock().id_lists = false;
+    }
+
+    /// Makes every page afresh from now on: what is deleted or changed meanwhile shifts the later ones.
+    pub fn page_by_offset(&self) {
+        self.lock().paging = Paging::Offset;
+    }
+
+    /// Lets the pages of a search never end from now on, or end again.
+    pub fn endless_pages(&self, how: Option<Endless>) {
+        self.lock().endless = how;
+    }
+
+    /// All resources as they are now: a backup.
+    pub fn save(&self) -> Saved {
+        Saved(self.lock().store.resources.clone())
+    }
+
+    /// Goes back to a backup: everything since is undone, and version numbers are given out again.
+    pub fn restore(&self, saved: &Saved) {
+        let mut state = self.lock();
+        state.store.resources = saved.0.clone();
+        state.store.pages.clear();
+    }
+
+    /// Answers the next request only after this time.
+    pub fn delay_next(&self, by: std::time::Duration) {
+        self.lock().faults.push_back(Fault::Delay(by));
+    }
+
     /// Forgets all open page links: they answer 410 from now on.
     pub fn expire_pages(&self) {
         self.lock().store.pages.clear();
@@ -191,19 +270,27 @@ async fn handle(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let mut state = lock(&shared);
+    let fault = note(&shared, &method, &uri);
+    match fault {
+        Some(Fault::Delay(by)) => tokio::time::sleep(by).await,
+        Some(fault) => return fault.response(),
+        None => {}
+    }
+    if method != axum::http::Method::GET {
+        return Problem::new(405, "not-supported", "only GET is supported").response();
+    }
+    answer(&mut lock(&shared), &uri, &headers).unwrap_or_else(|problem| problem.response())
+}
+
+/// Keeps the request's line, and says what it is to meet.
+fn note(shared: &Mutex<State>, method: &axum::http::Method, uri: &Uri) -> Option<Fault> {
+    let mut state = lock(shared);
     if state.requests.len() == REQUESTS_KEPT {
         state.requests.pop_front();
     }
     let line = uri.path_and_query().map_or_else(|| uri.path(), |path| path.as_str());
     state.requests.push_back(format!("{method} {line}"));
-    if let Some(fault) = state.faults.pop_front() {
-        return fault.response();
-    }
-    if method != axum::http::Method::GET {
-        return Problem::new(405, "not-supported", "only GET is supported").response();
-    }
-    answer(&mut state, &uri, &headers).unwrap_or_else(|problem| problem.response())
+    state.faults.pop_front()
 }
 
 fn answer(state: &mut State, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {

@@ -3,7 +3,7 @@
 use super::answer::{self, Problem, outcome};
 use super::query::{DateTest, Params, encode, has_coding};
 use super::store::{Held, Result as Found};
-use super::{DEFAULT_PAGE, State};
+use super::{DEFAULT_PAGE, Endless, Paging, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// The parameter of a page link: an opaque token and a place.
 pub(super) const PAGE_PARAM: &str = "_page";
+/// The parameter of a page link without a token: a place in a search made afresh.
+const OFFSET_PARAM: &str = "_offset";
 
 /// The search parameters of a type, with FHIR's types.
 pub(super) fn parameters(kind: &str) -> Vec<(&'static str, &'static str)> {
@@ -37,6 +39,9 @@ pub(super) fn includes(kind: &str) -> &'static [&'static str] {
     }
 }
 
+/// The orders known; the id settles equal stamps in all of them.
+const SORTS: [&str; 3] = ["_lastUpdated", "-_lastUpdated", "_lastUpdated,_id"];
+
 /// What one search asks for.
 struct Search {
     filters: Vec<Filter>,
@@ -44,6 +49,8 @@ struct Search {
     count: usize,
     include: bool,
     total_only: bool,
+    elements: Vec<String>,
+    offset: usize,
     used: String,
 }
 
@@ -95,8 +102,15 @@ pub(super) fn run(
         }
     }
     let included = matches.iter().map(|held| patient_of(state, held, search.include)).collect();
-    let found = Found { kind: kind.to_owned(), matches, count: search.count, included, used: search.used };
-    Ok(show(state, base, &Arc::new(found), None, 0))
+    let found = Found {
+        kind: kind.to_owned(),
+        matches,
+        count: search.count,
+        elements: search.elements,
+        included,
+        used: search.used,
+    };
+    Ok(show(state, base, &Arc::new(found), None, search.offset))
 }
 
 /// `GET /?_page=TOKEN.PLACE`: a later page of the same result.
@@ -117,12 +131,19 @@ fn read(state: &State, kind: &str, params: &Params, strict: bool) -> Result<Sear
         count: DEFAULT_PAGE,
         include: false,
         total_only: false,
+        elements: Vec::new(),
+        offset: 0,
         used: String::new(),
     };
     let known = parameters(kind);
     for (name, value) in params {
+        if named(&state.refused, kind, name, value) {
+            return Err(Problem::new(400, "not-supported", format!("refused search parameter {name}")));
+        }
         let listed = known.iter().any(|(known, _)| known == name);
         let used = match name.as_str() {
+            _ if named(&state.ignored, kind, name, value) => false,
+            "_id" if !state.id_lists => search.push(Filter::Ids(vec![value.clone()])),
             "_id" => search.push(Filter::Ids(list(value))),
             "_lastUpdated" => search.push(Filter::Updated(DateTest::parse(value)?)),
             "vaccine-code" if listed => search.push(Filter::Coding("vaccineCode", value.clone())),
@@ -132,7 +153,7 @@ fn read(state: &State, kind: &str, params: &Params, strict: bool) -> Result<Sear
                 search.push(Filter::Patients(list(value).into_iter().map(id).collect()))
             }
             "status" if listed => search.push(Filter::Status(list(value))),
-            "_sort" if state.sort && matches!(value.as_str(), "_lastUpdated" | "-_lastUpdated") => {
+            "_sort" if state.sort && SORTS.contains(&value.as_str()) => {
                 search.sort = Some(value.starts_with('-'));
                 true
             }
@@ -154,6 +175,15 @@ fn read(state: &State, kind: &str, params: &Params, strict: bool) -> Result<Sear
                 search.include |= wanted;
                 wanted
             }
+            "_elements" => {
+                search.elements = list(value);
+                true
+            }
+            // Not used up: the link to the next page has another one.
+            OFFSET_PARAM => {
+                search.offset = value.parse().unwrap_or_default();
+                continue;
+            }
             "_format" => true,
             _ => false,
         };
@@ -166,6 +196,18 @@ fn read(state: &State, kind: &str, params: &Params, strict: bool) -> Result<Sear
     }
     search.count = search.count.min(state.page_limit);
     Ok(search)
+}
+
+/// Whether a list that a test gave names this parameter.
+fn named(list: &[String], kind: &str, name: &str, value: &str) -> bool {
+    list.iter().any(|listed| {
+        let listed = match listed.split_once('?') {
+            Some((of, listed)) if of == kind => listed,
+            Some(_) => return false,
+            None => listed,
+        };
+        listed == name || listed.split_once('=') == Some((name, value))
+    })
 }
 
 impl Search {
@@ -196,7 +238,8 @@ fn show(state: &mut State, base: &str, found: &Arc<Found>, token: Option<&str>, 
         let url = format!("{base}/{}/{}", kind.unwrap_or_default(), id.unwrap_or_default());
         json!({"fullUrl": url, "resource": resource, "search": {"mode": mode}})
     };
-    entries.extend(found.matches[place..end].iter().map(|held| entry(&held.resource, "match")));
+    entries
+        .extend(found.matches[place..end].iter().map(|held| entry(&subset(held, &found.elements), "match")));
     for resource in found.included[place..end].iter().flatten() {
         if seen.insert(resource["id"].to_string()) {
             entries.push(entry(resource, "include"));
@@ -207,13 +250,43 @@ fn show(state: &mut State, base: &str, found: &Arc<Found>, token: Option<&str>, 
         entries.push(json!({"resource": note, "search": {"mode": "outcome"}}));
     }
     let mut links = vec![json!({"relation": "self", "url": format!("{base}/{}?{}", found.kind, found.used)})];
-    if end < found.matches.len() {
-        let token = token.map_or_else(|| new_token(state, found), str::to_owned);
-        links.push(json!({"relation": "next", "url": format!("{base}/?{PAGE_PARAM}={token}.{end}")}));
+    let next = match state.endless {
+        _ if end < found.matches.len() => Some((end, String::new())),
+        None => None,
+        Some(Endless::SamePage) => Some((place, String::new())),
+        Some(Endless::Circle) => Some((0, String::new())),
+        Some(Endless::NewLinks) => {
+            state.turns += 1;
+            Some((place, format!("&_turn={}", state.turns)))
+        }
+    };
+    if let Some((place, mark)) = next {
+        let url = match state.paging {
+            Paging::Offset => format!("{base}/{}?{}&{OFFSET_PARAM}={place}{mark}", found.kind, found.used),
+            Paging::Snapshot => {
+                let token = token.map_or_else(|| new_token(state, found), str::to_owned);
+                format!("{base}/?{PAGE_PARAM}={token}.{place}{mark}")
+            }
+        };
+        links.push(json!({"relation": "next", "url": url}));
     }
     let bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": found.matches.len(),
         "link": links, "entry": entries});
     answer::json(200, &bundle)
+}
+
+/// A resource with only the elements asked for, and tagged as such (FHIR R4, `_elements`).
+fn subset(held: &Held, elements: &[String]) -> Value {
+    if elements.is_empty() {
+        return (*held.resource).clone();
+    }
+    let mut subset = json!({"resourceType": held.resource["resourceType"], "id": held.resource["id"]});
+    for name in elements {
+        subset[name] = held.resource[name].clone();
+    }
+    let system = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
+    subset["meta"]["tag"] = json!([{"system": system, "code": "SUBSETTED"}]);
+    subset
 }
 
 fn new_token(state: &mut State, found: &Arc<Found>) -> String {

@@ -23,16 +23,20 @@ pub(super) struct Result {
     pub kind: String,
     pub matches: Vec<Held>,
     pub count: usize,
+    /// The elements asked for; none: all.
+    pub elements: Vec<String>,
     /// Included resources by match, in the same order.
     pub included: Vec<Vec<Arc<Value>>>,
     /// The parameters that were used, for the self link.
     pub used: String,
 }
 
+/// By type and id; `None` was deleted. The number is the last version.
+pub(super) type Resources = BTreeMap<(String, String), (u64, Option<Held>)>;
+
 #[derive(Default)]
 pub(super) struct Store {
-    /// By type and id; `None` was deleted. The number is the last version.
-    resources: BTreeMap<(String, String), (u64, Option<Held>)>,
+    pub resources: Resources,
     /// Results by token.
     pub pages: VecDeque<(String, Arc<Result>)>,
 }

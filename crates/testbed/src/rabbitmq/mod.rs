@@ -51,6 +51,7 @@ pub struct RabbitMq {
     node: Option<Process>,
     _epmd: Process,
     folder: Folder,
+    data: PathBuf,
     package: Package,
     env: Vec<(String, String)>,
     port: u16,
@@ -66,6 +67,17 @@ impl RabbitMq {
 
     /// Starts an empty broker with TLS or further configuration.
     pub async fn start_with(options: Options) -> Result<Self, Error> {
+        Self::start_at(None, options).await
+    }
+
+    /// Starts an empty broker whose queues and messages lie in `place`, such as a [`crate::disk::SmallDisk`]. Its folder
+    /// there, `rabbitmq`, must not exist, and is not removed on drop. The broker's disk alarm goes off at 50 MB left;
+    /// a line `disk_free_limit.absolute = …` among the options changes that.
+    pub async fn start_in(place: &Path, options: Options) -> Result<Self, Error> {
+        Self::start_at(Some(place), options).await
+    }
+
+    async fn start_at(place: Option<&Path>, options: Options) -> Result<Self, Error> {
         tools::find("erl_call", "erlang-base")?;
         let folder = Folder::new("rabbitmq")?;
         let package = Package::copy(folder.path())?;
@@ -74,10 +86,12 @@ impl RabbitMq {
         let epmd_port = ports::free_port();
         write(&folder.path().join("rabbitmq.conf"), &configuration(&options, port, tls_port))?;
         write(&folder.path().join("enabled_plugins"), "[].\n")?;
-        for name in ["home", "data", "log", "epmd"] {
+        let data = place.map_or_else(|| folder.path().join("data"), |place| place.join("rabbitmq"));
+        make_dir(&data, 0o700)?;
+        for name in ["home", "log", "epmd"] {
             make_dir(&folder.path().join(name), 0o700)?;
         }
-        let env = environment(folder.path(), ports::free_port(), epmd_port);
+        let env = environment(folder.path(), &data, ports::free_port(), epmd_port);
         let epmd = Process::spawn(&Spec {
             server: "epmd",
             program: tools::find("epmd", "erlang-base")?,
@@ -87,7 +101,8 @@ impl RabbitMq {
             user: None,
             end_signal: "KILL",
         })?;
-        let mut server = Self { node: None, _epmd: epmd, folder, package, env, port, tls_port, epmd_port };
+        let mut server =
+            Self { node: None, _epmd: epmd, folder, data, package, env, port, tls_port, epmd_port };
         server.restart().await?;
         Ok(server)
     }
@@ -123,7 +138,7 @@ impl RabbitMq {
 
     /// The folder with the broker's definitions, queues and messages.
     pub fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// The folder with the broker's logs.
@@ -293,8 +308,9 @@ fn configuration(options: &Options, port: u16, tls_port: Option<u16>) -> String 
     text
 }
 
-fn environment(folder: &Path, dist_port: u16, epmd_port: u16) -> Vec<(String, String)> {
+fn environment(folder: &Path, data: &Path, dist_port: u16, epmd_port: u16) -> Vec<(String, String)> {
     let at = |name: &str| folder.join(name).display().to_string();
+    let kept = |name: &str| data.join(name).display().to_string();
     let erl = format!("-kernel inet_dist_use_interface {{127,0,0,1}} -setcookie {COOKIE}");
     let pairs = [
         ("HOME", at("home")),
@@ -303,15 +319,15 @@ fn environment(folder: &Path, dist_port: u16, epmd_port: u16) -> Vec<(String, St
         ("ERL_CRASH_DUMP_BYTES", "0".into()),
         ("RABBITMQ_NODENAME", NODE.into()),
         ("RABBITMQ_DIST_PORT", dist_port.to_string()),
-        ("RABBITMQ_MNESIA_BASE", at("data")),
-        ("RABBITMQ_MNESIA_DIR", at("data/node")),
+        ("RABBITMQ_MNESIA_BASE", data.display().to_string()),
+        ("RABBITMQ_MNESIA_DIR", kept("node")),
         ("RABBITMQ_LOG_BASE", at("log")),
         ("RABBITMQ_LOGS", at("log/rabbitmq.log")),
         ("RABBITMQ_CONFIG_FILE", at("rabbitmq.conf")),
         ("RABBITMQ_CONF_ENV_FILE", at("no-such-file")),
         ("RABBITMQ_ENABLED_PLUGINS_FILE", at("enabled_plugins")),
         ("RABBITMQ_GENERATED_CONFIG_DIR", at("home")),
-        ("RABBITMQ_FEATURE_FLAGS_FILE", at("data/feature_flags")),
+        ("RABBITMQ_FEATURE_FLAGS_FILE", kept("feature_flags")),
         ("RABBITMQ_PID_FILE", at("home/pid")),
         ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", erl),
         ("RABBITMQ_CTL_ERL_ARGS", format!("-setcookie {COOKIE}")),

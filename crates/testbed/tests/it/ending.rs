@@ -4,6 +4,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
+use testbed::disk::SmallDisk;
 use testbed::mariadb::MariaDb;
 use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
@@ -71,6 +72,8 @@ async fn child_with_servers() {
     let (postgres, mariadb, _rabbitmq) = (postgres.unwrap(), mariadb.unwrap(), rabbitmq.unwrap());
     postgres.pause().unwrap();
     mariadb.pause().unwrap();
+    // Where it may be mounted; a folder that is a mount point cannot be removed.
+    let _disk = SmallDisk::mount(1).ok();
     println!("READY");
     std::future::pending::<()>().await;
 }

@@ -1,7 +1,7 @@
 //! The FHIR server: search, pages, includes, faults.
 
 use serde_json::{Value, json};
-use testbed::fhir::{Auth, FhirServer};
+use testbed::fhir::{Auth, Endless, FhirServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -167,4 +167,48 @@ async fn faults_come_in_order_and_only_once() {
     assert_eq!(get(&server, "/Patient/p1?x=1").await.status, 200);
     assert_eq!(server.requests().len(), 6);
     assert_eq!(server.requests()[5], "GET /fhir/Patient/p1?x=1");
+}
+
+#[tokio::test]
+async fn pages_by_offset_shift_and_may_never_end() {
+    let server = clinic().await;
+    server.page_limit(2);
+    server.page_by_offset();
+    let first = get(&server, "/Immunization?_sort=_lastUpdated,_id").await;
+    assert_eq!(first.ids("match"), ["i5", "i4"]);
+    server.delete("Immunization", "i5");
+    let second = get_with(&server, &first.next().unwrap(), "").await;
+    assert_eq!(second.ids("match"), ["i2", "i1"], "i3 has slipped through");
+    assert_eq!(second.next(), None);
+    for endless in [Endless::SamePage, Endless::Circle, Endless::NewLinks] {
+        server.endless_pages(Some(endless));
+        let last = get_with(&server, &first.next().unwrap(), "").await;
+        let after = get_with(&server, &last.next().unwrap(), "").await;
+        let expected = if endless == Endless::Circle { ["i4", "i3"] } else { ["i2", "i1"] };
+        assert_eq!(after.ids("match"), expected);
+        assert_eq!(after.next() == last.next(), endless == Endless::SamePage);
+    }
+}
+
+#[tokio::test]
+async fn backups_elements_and_parameters_that_are_not_supported() {
+    let server = clinic().await;
+    let backup = server.save();
+    server.delete("Immunization", "i3");
+    server.put(json!({"resourceType": "Immunization", "id": "i0"}), "2021-08-01T00:00:00Z");
+    server.restore(&backup);
+    let answer = get(&server, "/Immunization?_elements=id,meta&_id=i0,i3").await;
+    assert_eq!(answer.ids("match"), ["i3"]);
+    let resource = answer.json()["entry"][0]["resource"].clone();
+    assert_eq!(resource["meta"]["tag"][0]["code"], "SUBSETTED");
+    assert!(resource["meta"]["lastUpdated"].is_string() && resource.get("vaccineCode").is_none());
+    server.without_id_lists();
+    assert!(get(&server, "/Immunization?_id=i1,i3").await.ids("match").is_empty());
+    assert_eq!(get(&server, "/Immunization?_id=i3").await.ids("match"), ["i3"]);
+    server.ignore_parameter("Immunization?_id");
+    assert_eq!(get(&server, "/Immunization?_id=i3").await.ids("match").len(), 5);
+    assert_eq!(get(&server, "/Patient?_id=p1").await.ids("match"), ["p1"]);
+    server.refuse_parameter("_sort=-_lastUpdated");
+    assert_eq!(get(&server, "/Immunization?_sort=-_lastUpdated").await.status, 400);
+    assert_eq!(get(&server, "/Immunization?_sort=_lastUpdated").await.status, 200);
 }

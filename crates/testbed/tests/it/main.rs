@@ -2,6 +2,8 @@
 //! `cfg(test)` tells clippy that helper functions of tests are tests too.
 
 #[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod ending;
 #[cfg(test)]
 mod fhir;

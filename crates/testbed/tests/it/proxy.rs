@@ -56,3 +56,17 @@ async fn a_stalled_line_is_silent_and_loses_nothing() {
     proxy.restore();
     assert_eq!(asked.await.unwrap(), b"held");
 }
+
+#[tokio::test]
+async fn a_narrow_line_takes_its_time_and_a_widened_one_does_not() {
+    let proxy = TcpProxy::start(echo().await).await.unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await.unwrap();
+    proxy.limit(Some(10_000));
+    let text = vec![7; 20_000];
+    let mut asked = Box::pin(ask(&mut stream, &text));
+    timeout(Duration::from_millis(1500), &mut asked).await.unwrap_err();
+    let crossed = proxy.recorded().to_server.len();
+    assert!((1..20_000).contains(&crossed), "{crossed} of 20000 bytes in 1.5 s at 10000 a second");
+    proxy.limit(None);
+    assert_eq!(asked.await.unwrap(), text);
+}

@@ -9,8 +9,8 @@ use proptest::sample::{Index, select};
 use super::samples;
 use crate::wire::{MAX_ENCODED_BYTES, MAX_EVENTS, decode, encode};
 use crate::{
-    Body, Event, Fact, FactKind, PartialDate, Precision, Pseudonym, RecordDigest, Scheme, Subject, Suite,
-    TestCode, TestResult, Vaccine, Version,
+    Body, ContentDigest, Event, Fact, FactKind, PartialDate, Precision, Pseudonym, RecordDigest, Scheme,
+    Subject, Suite, TestCode, TestResult, Vaccine, Version,
 };
 
 fn dates() -> impl Strategy<Value = PartialDate> {
@@ -53,9 +53,11 @@ fn events() -> impl Strategy<Value = Event> {
     ];
     let versions =
         (1..=u32::MAX >> 1, 1..=u32::MAX).prop_map(|(generation, count)| Version { generation, count });
-    (any::<[u8; 32]>(), versions, bodies).prop_map(|(record, version, body)| Event {
+    let contents = option::of(any::<[u8; 16]>().prop_map(ContentDigest));
+    (any::<[u8; 32]>(), versions, contents, bodies).prop_map(|(record, version, content, body)| Event {
         record: RecordDigest(record),
         version,
+        content,
         body,
     })
 }
@@ -110,12 +112,13 @@ fn the_largest_batch_fits_the_limits() {
             let subject = Subject::new((0..Subject::MAX).map(pseudonym).collect()).unwrap();
             let version = Version::from_u64(u64::MAX >> 1);
             let record = RecordDigest(value(place, 99));
-            Event { record, version, body: Body::Asserted { subject, fact: fact.clone() } }
+            let content = Some(ContentDigest(value(place, 98)[..16].try_into().unwrap()));
+            Event { record, version, content, body: Body::Asserted { subject, fact: fact.clone() } }
         })
         .collect();
     let encoded = encode(&batch);
     assert!(encoded.len() < MAX_ENCODED_BYTES, "{} bytes", encoded.len());
     let key = crate::PrivateKey::generate();
-    let (_, opened) = key.open(&key.public().seal(&encoded).unwrap().bytes).unwrap();
-    assert!(decode(&opened).unwrap().into_iter().eq(batch.into_iter().map(Ok)));
+    let opened = key.open(&key.public().seal(&encoded).unwrap().0.bytes).unwrap();
+    assert!(decode(&opened.encoded).unwrap().into_iter().eq(batch.into_iter().map(Ok)));
 }

@@ -42,6 +42,12 @@ fn malformed_events() {
         ("vaccination", "/record", json!("01")),
         ("vaccination", "/version", json!("4294967298")),
         ("vaccination", "/version", json!(4_294_967_297_u64)),
+        ("vaccination", "/content", json!(null)),
+        ("vaccination", "/content", json!("")),
+        ("vaccination", "/content", json!("C1".repeat(16))),
+        ("vaccination", "/content", json!("c1".repeat(15))),
+        ("vaccination", "/content", json!("c1".repeat(17))),
+        ("vaccination", "/content", json!(1)),
         ("vaccination", "/data", json!(null)),
         ("vaccination", "/data/resourceType", json!("Observation")),
         ("vaccination", "/data/resourceType", json!("Encounter")),
@@ -104,6 +110,17 @@ fn a_field_given_twice_is_malformed() {
     let twice = text.replace(r#""status":"completed""#, r#""status":"completed","status":"completed""#);
     assert_ne!(twice, text);
     assert_eq!(decode(twice.as_bytes()).unwrap().remove(0).unwrap_err().reason, RefusalReason::Malformed);
+}
+
+/// Gateways from before receipts do not tell the content.
+#[test]
+fn an_event_without_content_is_let_in_as_such() {
+    let mut sample = event("vaccination");
+    let mut older = value(&sample);
+    older.as_object_mut().unwrap().remove("content").unwrap();
+    sample.content = None;
+    assert_eq!(decode_one(&older).as_ref(), Ok(&sample));
+    assert_eq!(value(&sample), older);
 }
 
 #[test]

@@ -1,0 +1,151 @@
+//! One page of a run in the order of the stamps: where it begins, and what the source should not have done since.
+
+use connector_kit::{PageRequest, SourceSurprise};
+
+use crate::connector::{SqlConnector, tell_unreadable};
+use crate::cursor::{self, Columns, Drift, Position};
+use crate::driver::{Failure, Lease};
+use crate::layout::{CHANGED_AT, Layout};
+use crate::page::{Order, Pager, Place, Rows, Start};
+use crate::settings::FeedSettings;
+use crate::value::{Cell, Key};
+use crate::{salvage, stamp};
+
+/// A page's rows, and what there is to say about them.
+pub(crate) struct Pull {
+    pub rows: Rows,
+    /// The stamp at which the run ends.
+    pub until: Option<Key>,
+    pub surprise: Option<SourceSurprise>,
+}
+
+impl Pull {
+    /// Reads the page asked for.
+    pub async fn read(
+        connector: &SqlConnector,
+        feed: &FeedSettings,
+        layout: &Layout,
+        lease: &mut Lease<'_>,
+        request: &PageRequest,
+    ) -> Result<Self, Failure> {
+        let mut pager = connector.pager(feed, layout, Order::Stamp);
+        let overlap = connector.settings.overlap_seconds;
+        let position = position(connector, feed, layout, request)?;
+        pager.until = position.as_ref().and_then(|position| position.until.clone());
+        let start = start(position.as_ref(), request.first_of_run, overlap);
+        let mut rows = read_rows(feed, &pager, lease, &start, request.limit).await?;
+        let mut surprise = None;
+        if request.first_of_run
+            && let Some(Position { at: stored, .. }) = &position
+            && let Some(newest) = went_back(connector, &mut pager, lease, stored, &rows, request).await?
+        {
+            surprise = Some(SourceSurprise::StampsWentBack);
+            // What was written since lies before the stored place: the run, and with it the next one, goes back.
+            let same_kind = newest.kind == stored.kind;
+            let bound = stamp::earlier(&newest, overlap).filter(|_| same_kind);
+            let start = bound.map_or(Start::Beginning, Start::From);
+            rows = read_rows(feed, &pager, lease, &start, request.limit).await?;
+        }
+        let mut until = pager.until.take();
+        if until.is_none() && rows.next.is_some() {
+            until = pager.newest(lease).await?;
+        }
+        connector.remember(feed.feed, Columns::of(layout));
+        Ok(Self { rows, until, surprise })
+    }
+}
+
+/// The position of the request; None where reading begins, or has to begin again, at the first row.
+fn position(
+    connector: &SqlConnector,
+    feed: &FeedSettings,
+    layout: &Layout,
+    request: &PageRequest,
+) -> Result<Option<Position>, Failure> {
+    let Some(cursor) = &request.after else { return Ok(None) };
+    let name = feed.feed.as_str();
+    let Some(position) = cursor::read::<Position>(cursor) else {
+        let why = "the stored cursor is not one of this version; the feed starts over";
+        tracing::warn!(event = "cursor-not-understood", feed = name, "{why}");
+        return Ok(None);
+    };
+    match position.columns.drift(layout) {
+        Drift::None => Ok(Some(position)),
+        Drift::Gone(column) => {
+            connector.remember(feed.feed, position.columns);
+            Err(gone(&column))
+        }
+        Drift::Changed(columns) => {
+            let columns = columns.join(", ");
+            let why =
+                "columns are new or of another type, so rows may mean something else; the feed starts over";
+            tracing::warn!(event = "columns-changed", feed = name, columns, "{why}");
+            Ok(None)
+        }
+    }
+}
+
+/// The feed stops: without the column its rows would say less than they did.
+pub(crate) fn gone(column: &str) -> Failure {
+    Failure::misconfigured(
+        format!("column `{column}` is gone; it was there when the feed was last read"),
+        "put it back; if it is meant to be gone, start the source over with `clinic-gateway sync --full`",
+    )
+}
+
+fn start(position: Option<&Position>, first_of_run: bool, overlap_seconds: u32) -> Start {
+    match position {
+        None => Start::Beginning,
+        Some(Position { at, id: Some(id), .. }) if !first_of_run => {
+            Start::After(Place { at: Some(at.clone()), id: id.clone() })
+        }
+        Some(Position { at, .. }) => {
+            stamp::earlier(at, overlap_seconds).map_or(Start::Beginning, Start::From)
+        }
+    }
+}
+
+/// The newest stamp up to the present moment, where it lies before the one stored at the end of an earlier run, or is of
+/// another kind (SQLite), which sorts before it whatever the time.
+async fn went_back(
+    connector: &SqlConnector,
+    pager: &mut Pager<'_>,
+    lease: &mut Lease<'_>,
+    stored: &Key,
+    rows: &Rows,
+    request: &PageRequest,
+) -> Result<Option<Key>, Failure> {
+    let zone = connector.settings.zone;
+    // Rows from the future are always there, and say nothing.
+    let is_past = |at: &Key| stamp::not_after(at, request.now, zone).as_ref() == Some(at);
+    let reached = |row: &Vec<Cell>| {
+        let at = row[CHANGED_AT].key().filter(is_past);
+        at.is_some_and(|at| at.kind == stored.kind && !stamp::is_before(&at, stored))
+    };
+    if rows.rows.iter().any(reached) {
+        return Ok(None);
+    }
+    pager.until = stamp::present(request.now, stored.kind, &stored.value, zone);
+    let newest = pager.newest(lease).await?;
+    pager.until = None;
+    Ok(newest.filter(|newest| newest.kind != stored.kind || stamp::is_before(newest, stored)))
+}
+
+/// The rows of a page; those the database cannot hand over are cut to their keys.
+async fn read_rows(
+    feed: &FeedSettings,
+    pager: &Pager<'_>,
+    lease: &mut Lease<'_>,
+    start: &Start,
+    limit: u32,
+) -> Result<Rows, Failure> {
+    match pager.read(lease, start, limit).await {
+        Err(failure) if failure.is_of_data() => {
+            let (reason, _) = failure.words(Some(&feed.statement));
+            let rows = salvage::page(pager, lease, start, limit, failure).await?;
+            tell_unreadable(feed, pager.layout, &rows.rows, &reason);
+            Ok(rows)
+        }
+        rows => rows,
+    }
+}

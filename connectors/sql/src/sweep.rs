@@ -1,0 +1,145 @@
+//! What a key sweep asks for: all ids with their stamps, in the order of the ids alone; and single rows by their ids.
+
+use std::collections::HashSet;
+
+use connector_kit::{ClinicRecord, Feed, KeysPage, KeysRequest, MAX_FETCH_IDS, SourceError};
+
+use crate::connector::{SqlConnector, tell_unreadable};
+use crate::cursor::{self, KeysPosition};
+use crate::driver::{Failure, Lease};
+use crate::ids::keys_of;
+use crate::layout::{Layout, RECORD_ID};
+use crate::page::{Order, Pager, Place, Rows, Start, is_cut};
+use crate::row::{Reader, beginning_of_cut};
+use crate::salvage;
+use crate::settings::FeedSettings;
+use crate::value::{Cell, Key, Kind};
+
+/// Most rows found for one request by id; a few ids may stand for many rows that a collation does not tell apart.
+const MAX_FOUND_ROWS: u32 = 10_000;
+/// How many rows are looked through for one id that was too long to be told whole.
+const MAX_LONG_IDS: u32 = 500;
+
+/// One page of keys.
+pub(crate) async fn keys(
+    connector: &SqlConnector,
+    feed: &FeedSettings,
+    request: &KeysRequest,
+    limit: u32,
+) -> Result<KeysPage, SourceError> {
+    let failed = |failure: Failure| connector.failed(feed, &failure);
+    let (layout, rows) = read_keys(connector, feed, request, limit).await.map_err(failed)?;
+    let reader = Reader::new(&layout, feed, &connector.settings);
+    let next = rows.next.map(|place| cursor::write(&KeysPosition { after: place.id })).transpose()?;
+    Ok(KeysPage { keys: rows.rows.iter().map(|row| reader.key(row)).collect(), next })
+}
+
+async fn read_keys(
+    connector: &SqlConnector,
+    feed: &FeedSettings,
+    request: &KeysRequest,
+    limit: u32,
+) -> Result<(Layout, Rows), Failure> {
+    let mut lease = connector.sessions.lease().await?;
+    lease.begin().await?;
+    let layout = connector.layout(feed, &mut lease).await?;
+    let pager = connector.pager(feed, &layout, Order::Id);
+    let rows = pager.read_keys(&mut lease, &start(feed.feed, request, &layout), limit).await?;
+    lease.give_back().await?;
+    Ok((layout, rows))
+}
+
+/// A position among ids of another type says nothing any more: the sweep lists all keys anew.
+fn start(feed: Feed, request: &KeysRequest, layout: &Layout) -> Start {
+    let Some(cursor) = &request.after else { return Start::Beginning };
+    let kind = layout.kinds[RECORD_ID];
+    let position = cursor::read::<KeysPosition>(cursor);
+    match position.filter(|position| kind == Kind::Dynamic || position.after.kind == kind) {
+        Some(position) => Start::After(Place { at: None, id: position.after }),
+        None => {
+            tracing::warn!(
+                event = "key-sweep-starts-over",
+                feed = feed.as_str(),
+                "record_id is of another type than when the sweep began; all keys are listed anew"
+            );
+            Start::Beginning
+        }
+    }
+}
+
+/// The rows with these ids.
+pub(crate) async fn fetch(
+    connector: &SqlConnector,
+    feed: &FeedSettings,
+    ids: &[String],
+) -> Result<Vec<ClinicRecord>, SourceError> {
+    if ids.len() > MAX_FETCH_IDS {
+        let what = format!("{} records were asked for at once", ids.len());
+        return Err(SourceError::misconfigured(what, format!("ask for at most {MAX_FETCH_IDS}")));
+    }
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = find(connector, feed, ids).await;
+    let (layout, mut rows) = found.map_err(|failure| connector.failed(feed, &failure))?;
+    let reader = Reader::new(&layout, feed, &connector.settings);
+    let wanted: HashSet<&str> = ids.iter().map(String::as_str).collect();
+    // The same row may have been found by several keys that its id may stand for.
+    let mut found = HashSet::new();
+    rows.retain(|row| wanted.contains(reader.key(row).record_id.as_str()) && found.insert(row.clone()));
+    let mut records: Vec<ClinicRecord> = rows.iter().map(|row| reader.record(row)).collect();
+    // Where an id stands twice the newest comes last, as it does in a page.
+    records.sort_by_key(|record| record.stamp);
+    Ok(records)
+}
+
+async fn find(
+    connector: &SqlConnector,
+    feed: &FeedSettings,
+    ids: &[String],
+) -> Result<(Layout, Vec<Vec<Cell>>), Failure> {
+    let mut lease = connector.sessions.lease().await?;
+    lease.begin().await?;
+    let layout = connector.layout(feed, &mut lease).await?;
+    connector.nothing_gone(feed.feed, &layout)?;
+    let pager = connector.pager(feed, &layout, Order::Id);
+    let (kind, raw) = (layout.kinds[RECORD_ID], lease.has_raw_text());
+    let stands_for = |id: &str| keys_of(id, kind, connector.settings.encoding, raw);
+    let keys: Vec<Key> = ids.iter().flat_map(|id| stands_for(id)).collect();
+    let mut rows = Vec::new();
+    if !keys.is_empty() {
+        rows = with_ids(feed, &pager, &mut lease, keys).await?;
+        if rows.len() >= MAX_FOUND_ROWS as usize {
+            return Err(Failure::misconfigured(
+                format!("{} ids stand for {MAX_FOUND_ROWS} rows or more", ids.len()),
+                "select a record_id that is different for every row; a join may multiply rows",
+            ));
+        }
+    }
+    // Refused whatever they hold, so that their keys will do.
+    for beginning in ids.iter().filter_map(|id| beginning_of_cut(id)).flat_map(stands_for) {
+        let sql = pager.keys_page(&Start::From(beginning), MAX_LONG_IDS, false);
+        let near = lease.fetch(&sql, &layout.kinds[..2]).await?;
+        rows.extend(near.into_iter().filter(|row| row[RECORD_ID].key().is_some_and(|id| is_cut(&id))));
+    }
+    lease.give_back().await?;
+    Ok((layout, rows))
+}
+
+async fn with_ids(
+    feed: &FeedSettings,
+    pager: &Pager<'_>,
+    lease: &mut Lease<'_>,
+    keys: Vec<Key>,
+) -> Result<Vec<Vec<Cell>>, Failure> {
+    let (width, kinds) = (pager.layout.kinds.len(), &pager.layout.kinds);
+    match lease.fetch(&pager.with_ids(&keys, width, MAX_FOUND_ROWS), kinds).await {
+        Err(failure) if failure.is_of_data() => {
+            let (reason, _) = failure.words(Some(&feed.statement));
+            let rows = salvage::with_ids(pager, lease, keys, MAX_FOUND_ROWS, failure).await?;
+            tell_unreadable(feed, pager.layout, &rows, &reason);
+            Ok(rows)
+        }
+        rows => rows,
+    }
+}

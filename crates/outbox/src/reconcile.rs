@@ -1,0 +1,420 @@
+//! Reconciliation: sealed probes ask the registry what it holds of every record; the repair sends what differs again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use contract::wire::Probed;
+use contract::{ContentDigest, DifferenceKind, FactKind, ProbeAnswer, RecordDigest, Version, wire};
+use serde::Serialize;
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use crate::commit::store_batches;
+use crate::outbox::Inner;
+use crate::plan::Known;
+use crate::records::{self, json, side_by_side};
+use crate::time::{from_ms, to_ms};
+use crate::withdraw::Withdrawal;
+use crate::{Outbox, OutboxError, OutboxReader, sealing};
+
+/// Records put into probes by one call.
+const CHUNK_RECORDS: usize = 4 * wire::MAX_PROBED;
+
+/// Most differences remembered for a repair; later ones are only counted, and found by the next reconciliation.
+const MAX_DIFFERENCES: i64 = 1_000_000;
+
+/// Withdrawals sent again in one transaction.
+const CHUNK_REPAIRED: usize = 5000;
+
+/// Reports kept.
+const MAX_REPORTS: i64 = 100;
+
+/// What a probe of this reconciliation was answered.
+pub(crate) type Answered = (i64, ProbeAnswer);
+
+/// How what the registry holds compares with what this outbox has sent. Counts are of records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Which reconciliation.
+    pub id: i64,
+    /// Of which source; `None`: of all.
+    pub source: Option<String>,
+    /// When it began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When the last answer came.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Asked about.
+    pub probes: u64,
+    /// Answered.
+    pub answered: u64,
+    /// The same on both sides.
+    pub equal: u64,
+    /// Unknown to the registry.
+    pub missing: u64,
+    /// Older at the registry.
+    pub stale: u64,
+    /// Newer at the registry than what was ever sent from here.
+    pub extra: u64,
+    /// Of the same version, but saying something else.
+    pub conflicting: u64,
+}
+
+/// What is left to do for a repair.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RepairPlan {
+    /// Withdrawals that were sent again.
+    pub resent_withdrawals: u64,
+    /// Sources and feeds to sweep: their differing records are read and sent again on the way.
+    pub by_sweep: Vec<(String, String)>,
+}
+
+impl Outbox {
+    /// Begins to compare one source's records, or all, with the registry's; an older unfinished one of the same source
+    /// ends. Its probes are added by [`Outbox::add_probes`].
+    ///
+    /// # Errors
+    /// [`OutboxError::ReceiptsOff`] and the disk's failures.
+    pub async fn begin_reconciliation(
+        &self,
+        source: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<i64, OutboxError> {
+        if !self.inner.options.receipts {
+            return Err(OutboxError::ReceiptsOff);
+        }
+        let mut transaction = self.inner.writer.begin().await?;
+        let id = begin(transaction.connection(), source, now).await.map_err(OutboxError::database)?;
+        transaction.commit().await?;
+        Ok(id)
+    }
+
+    /// Puts the next records into sealed probes; true when all are. Records with a dead letter of the registry are left
+    /// out, as are those about to be read again. Once begun it runs to its end, even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoReconciliation`], [`OutboxError::Full`] and the disk's failures.
+    pub async fn add_probes(&self, id: i64, now: DateTime<Utc>) -> Result<bool, OutboxError> {
+        let inner = Arc::clone(&self.inner);
+        let adding = async move { inner.add_probes(id, now).await };
+        tokio::spawn(adding).await.map_err(OutboxError::unfinished)?
+    }
+
+    /// Makes what differed be sent again, above whatever version the registry holds: withdrawals at once, the rest when a
+    /// sweep reads it. What is prepared is forgotten as a difference, so that a second call does nothing.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`] (call again, it goes on) and the disk's failures.
+    pub async fn prepare_repair(&self, id: i64, now: DateTime<Utc>) -> Result<RepairPlan, OutboxError> {
+        let inner = Arc::clone(&self.inner);
+        let preparing = async move { inner.prepare_repair(id, now).await };
+        tokio::spawn(preparing).await.map_err(OutboxError::unfinished)?
+    }
+}
+
+impl OutboxReader {
+    /// One reconciliation, as long as it is remembered.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn reconciliation(&self, id: i64) -> Result<Option<Report>, OutboxError> {
+        report(self, "SELECT * FROM reconciliation WHERE id = ?1 AND ?2 IS NULL", Some(id), None).await
+    }
+
+    /// The last reconciliation of one source; of `None`, the last one of all sources.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn last_reconciliation(&self, source: Option<&str>) -> Result<Option<Report>, OutboxError> {
+        let last = "SELECT * FROM reconciliation WHERE ?1 IS NULL AND source IS ?2 ORDER BY id DESC LIMIT 1";
+        report(self, last, None, source).await
+    }
+}
+
+async fn report(
+    reader: &OutboxReader,
+    statement: &'static str,
+    id: Option<i64>,
+    source: Option<&str>,
+) -> Result<Option<Report>, OutboxError> {
+    let row = sqlx::query(statement)
+        .bind(id)
+        .bind(source)
+        .fetch_optional(reader.pool())
+        .await
+        .map_err(OutboxError::database)?;
+    row.as_ref().map(read_report).transpose().map_err(OutboxError::database)
+}
+
+fn read_report(row: &SqliteRow) -> Result<Report, sqlx::Error> {
+    let moment = |column| row.try_get::<Option<i64>, _>(column).map(|ms| ms.and_then(from_ms));
+    let count = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
+    Ok(Report {
+        id: row.try_get("id")?,
+        source: row.try_get("source")?,
+        started_at: moment("started_at_ms")?,
+        finished_at: moment("finished_at_ms")?,
+        probes: count("probes")?,
+        answered: count("answered")?,
+        equal: count("equal")?,
+        missing: count("missing")?,
+        stale: count("stale")?,
+        extra: count("extra")?,
+        conflicting: count("conflicting")?,
+    })
+}
+
+async fn begin(
+    connection: &mut SqliteConnection,
+    source: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<i64, sqlx::Error> {
+    for statement in [
+        "DELETE FROM batch WHERE reconciliation_id IN (SELECT id FROM reconciliation WHERE source IS ?1)",
+        "DELETE FROM difference WHERE reconciliation_id IN (SELECT id FROM reconciliation WHERE source IS ?1)",
+    ] {
+        sqlx::query(statement).bind(source).execute(&mut *connection).await?;
+    }
+    sqlx::query("DELETE FROM reconciliation WHERE id <= (SELECT max(id) FROM reconciliation) - ?1")
+        .bind(MAX_REPORTS)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query_scalar(
+        "INSERT INTO reconciliation (source, started_at_ms, horizon) \
+         VALUES (?1, ?2, (SELECT coalesce(max(record_no), 0) FROM record)) RETURNING id",
+    )
+    .bind(source)
+    .bind(to_ms(now))
+    .fetch_one(connection)
+    .await
+}
+
+/// A record to be asked about: its number, digest, content, generation, count, withdrawn.
+type ProbedRow = (i64, Vec<u8>, Vec<u8>, u32, u32, bool);
+
+impl Inner {
+    async fn add_probes(&self, id: i64, now: DateTime<Utc>) -> Result<bool, OutboxError> {
+        let _turn = self.gate.lock().await;
+        self.refuse_if_full().await?;
+        let open: Option<(i64, i64, bool, Option<String>)> =
+            sqlx::query_as("SELECT probed_to, horizon, all_sent, source FROM reconciliation WHERE id = ?1")
+                .bind(id)
+                .fetch_optional(self.reader.pool())
+                .await
+                .map_err(OutboxError::database)?;
+        let (probed_to, horizon, all_sent, source) = open.ok_or(OutboxError::NoReconciliation)?;
+        if all_sent {
+            return Ok(true);
+        }
+        let rows = self.to_be_probed(probed_to, horizon, source.as_deref()).await?;
+        let all_sent = rows.len() < CHUNK_RECORDS;
+        let probed_to = rows.last().map_or(horizon, |row| row.0);
+        let probed: Option<Vec<Probed>> = rows.into_iter().map(probed).collect();
+        let probed = probed.ok_or(OutboxError::Damaged { what: "a digest" })?;
+        let probes = i64::try_from(probed.len()).unwrap_or(i64::MAX);
+        let sealed = sealing::seal_probes(probed, id, &self.options).await?;
+        let mut transaction = self.writer.begin().await?;
+        let connection = transaction.connection();
+        store_batches(connection, &sealed, to_ms(now)).await.map_err(OutboxError::database)?;
+        sqlx::query(
+            "UPDATE reconciliation SET probed_to = ?2, probes = probes + ?3, all_sent = ?4, \
+             finished_at_ms = iif(?4 AND answered >= probes + ?3, ?5, NULL) WHERE id = ?1",
+        )
+        .bind(id)
+        .bind(probed_to)
+        .bind(probes)
+        .bind(all_sent)
+        .bind(to_ms(now))
+        .execute(connection)
+        .await
+        .map_err(OutboxError::database)?;
+        self.commit_versions(transaction, false).await?;
+        Ok(all_sent)
+    }
+
+    async fn to_be_probed(
+        &self,
+        probed_to: i64,
+        horizon: i64,
+        source: Option<&str>,
+    ) -> Result<Vec<ProbedRow>, OutboxError> {
+        sqlx::query_as(
+            "SELECT record_no, record, content, generation, count, withdrawn FROM record AS r \
+             WHERE record_no > ?1 AND record_no <= ?2 AND count > 0 AND content IS NOT NULL \
+             AND (?3 IS NULL OR feed_id IN (SELECT id FROM feed WHERE source = ?3)) \
+             AND NOT EXISTS (SELECT 1 FROM dead_letter AS d WHERE d.record = r.record AND d.origin = 'registry') \
+             ORDER BY record_no LIMIT ?4",
+        )
+        .bind(probed_to)
+        .bind(horizon)
+        .bind(source)
+        .bind(i64::try_from(CHUNK_RECORDS).unwrap_or(i64::MAX))
+        .fetch_all(self.reader.pool())
+        .await
+        .map_err(OutboxError::database)
+    }
+
+    async fn prepare_repair(&self, id: i64, now: DateTime<Utc>) -> Result<RepairPlan, OutboxError> {
+        let _turn = self.gate.lock().await;
+        let resent_withdrawals = self.resend_withdrawals(id, now).await?;
+        let mut transaction = self.writer.begin().await?;
+        let connection = transaction.connection();
+        let by_sweep = forget_differing(connection, id).await.map_err(OutboxError::database)?;
+        transaction.commit().await?;
+        Ok(RepairPlan { resent_withdrawals, by_sweep })
+    }
+
+    /// Sends again, above what the registry holds, the withdrawals that differ. They need no source: they say nothing else.
+    async fn resend_withdrawals(&self, id: i64, now: DateTime<Utc>) -> Result<u64, OutboxError> {
+        type Row = (Vec<u8>, i64, Vec<u8>, i64, String);
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT r.record, coalesce(d.held, 0), r.content, r.feed_id, f.kind \
+             FROM difference AS d CROSS JOIN record AS r ON r.record = d.record JOIN feed AS f ON f.id = r.feed_id \
+             WHERE d.reconciliation_id = ?1 AND r.withdrawn = 1 AND r.count > 0 AND r.content IS NOT NULL \
+             AND f.kind IS NOT NULL",
+        )
+        .bind(id)
+        .fetch_all(self.reader.pool())
+        .await
+        .map_err(OutboxError::database)?;
+        let resent = rows.len() as u64;
+        let mut alike = BTreeMap::<_, Vec<_>>::new();
+        for (record, held, content, feed_id, kind) in rows {
+            let record = record.try_into().map_err(|_| OutboxError::Damaged { what: "a digest" })?;
+            let held = Version::from_u64(held.unsigned_abs());
+            alike.entry((feed_id, kind, content)).or_default().push((RecordDigest(record), held));
+        }
+        for ((feed_id, kind, content), records) in alike {
+            let kind = FactKind::ALL.into_iter().find(|known| known.as_str() == kind);
+            let content: Option<[u8; 16]> = content.try_into().ok();
+            let (Some(kind), Some(content)) = (kind, content) else {
+                return Err(OutboxError::Damaged { what: "a feed" });
+            };
+            let content = ContentDigest(content);
+            let what = Withdrawal { feed_id, kind, content, horizon: 0, swept: false, now };
+            for chunk in records.chunks(CHUNK_REPAIRED) {
+                self.resend_chunk(id, &what, chunk).await?;
+            }
+        }
+        Ok(resent)
+    }
+
+    async fn resend_chunk(
+        &self,
+        id: i64,
+        what: &Withdrawal,
+        chunk: &[(RecordDigest, Version)],
+    ) -> Result<(), OutboxError> {
+        self.refuse_if_full().await?;
+        let digests = side_by_side(chunk.iter().map(|(record, _)| record));
+        let mut known = records::look_up(self.reader.pool(), digests).await?;
+        let adopted: Vec<(RecordDigest, Known)> = chunk
+            .iter()
+            .filter_map(|(record, held)| {
+                let known = known.remove(record)?;
+                Some((*record, Known { version: known.version.max(*held), ..known }))
+            })
+            .collect();
+        self.give_out(&adopted, what).await?;
+        let mut transaction = self.writer.begin().await?;
+        let records: Vec<String> = chunk.iter().map(|(record, _)| record.to_hex()).collect();
+        sqlx::query(
+            "DELETE FROM difference WHERE reconciliation_id = ?1 \
+             AND record IN (SELECT unhex(value) FROM json_each(?2))",
+        )
+        .bind(id)
+        .bind(json(&records))
+        .execute(transaction.connection())
+        .await
+        .map_err(OutboxError::database)?;
+        transaction.commit().await
+    }
+}
+
+fn probed((_, record, content, generation, count, withdrawn): ProbedRow) -> Option<Probed> {
+    let (record, content) = (RecordDigest(record.try_into().ok()?), ContentDigest(content.try_into().ok()?));
+    Some(Probed { record, version: Version { generation, count }, content, withdrawn })
+}
+
+/// Adopts the registry's newer versions and forgets content and stamp of what differs; which feeds are then to be swept.
+async fn forget_differing(
+    connection: &mut SqliteConnection,
+    id: i64,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let feeds = sqlx::query_as(
+        "SELECT DISTINCT f.source, f.feed FROM difference AS d CROSS JOIN record AS r ON r.record = d.record \
+         JOIN feed AS f ON f.id = r.feed_id WHERE d.reconciliation_id = ?1 AND r.count > 0 ORDER BY f.source, f.feed",
+    )
+    .bind(id)
+    .fetch_all(&mut *connection)
+    .await?;
+    sqlx::query(
+        "UPDATE record SET content = NULL, stamp = NULL, \
+         generation = max((generation << 32) | count, coalesce(d.held, 0)) >> 32, \
+         count = max((generation << 32) | count, coalesce(d.held, 0)) & 4294967295 FROM difference AS d \
+         WHERE d.reconciliation_id = ?1 AND record.record = d.record AND record.count > 0",
+    )
+    .bind(id)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM difference WHERE reconciliation_id = ?1").bind(id).execute(connection).await?;
+    Ok(feeds)
+}
+
+/// Counts an answered probe, and remembers its differences.
+pub(crate) async fn take(
+    connection: &mut SqliteConnection,
+    (id, answer): &Answered,
+    now: DateTime<Utc>,
+) -> Result<(), OutboxError> {
+    let digests = side_by_side(answer.differences.iter().map(|difference| &difference.record));
+    let known = records::look_up(&mut *connection, digests).await?;
+    let (mut equal, mut counts, mut differing) = (i64::from(answer.equal), [0_i64; 4], BTreeMap::new());
+    for difference in &answer.differences {
+        let sent = known.get(&difference.record).map(|known| known.version);
+        // A version that was sent after the probe is no surprise.
+        if difference.what == DifferenceKind::Newer && difference.held <= sent {
+            equal += 1;
+            continue;
+        }
+        counts[difference.what as usize] += 1;
+        differing.insert(difference.record.to_hex(), difference.held.map(Version::to_u64));
+    }
+    let place = |kind: DifferenceKind| counts[kind as usize];
+    sqlx::query(
+        "UPDATE reconciliation SET answered = answered + ?2, equal = equal + ?3, missing = missing + ?4, \
+         stale = stale + ?5, extra = extra + ?6, conflicting = conflicting + ?7, \
+         finished_at_ms = iif(all_sent AND answered + ?2 >= probes, ?8, NULL) WHERE id = ?1",
+    )
+    .bind(id)
+    .bind(equal + counts.iter().sum::<i64>())
+    .bind(equal)
+    .bind(place(DifferenceKind::Missing))
+    .bind(place(DifferenceKind::Stale))
+    .bind(place(DifferenceKind::Newer))
+    .bind(place(DifferenceKind::Conflicting))
+    .bind(to_ms(now))
+    .execute(&mut *connection)
+    .await
+    .map_err(OutboxError::database)?;
+    store_differences(connection, *id, &differing).await.map_err(OutboxError::database)
+}
+
+async fn store_differences(
+    connection: &mut SqliteConnection,
+    id: i64,
+    differing: &BTreeMap<String, Option<u64>>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO difference (reconciliation_id, record, held) \
+         SELECT ?1, unhex(j.key), j.value FROM json_each(?2) AS j \
+         WHERE (SELECT missing + stale + extra + conflicting FROM reconciliation WHERE id = ?1) <= ?3 \
+         ON CONFLICT DO UPDATE SET held = excluded.held",
+    )
+    .bind(id)
+    .bind(json(differing))
+    .bind(MAX_DIFFERENCES)
+    .execute(connection)
+    .await
+    .map(drop)
+}

@@ -1,0 +1,450 @@
+//! Key sweeps: what the source no longer names is withdrawn, after a second look and under a safety catch.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use contract::{ContentDigest, FactKind, RecordDigest};
+use sqlx::sqlite::SqliteConnection;
+
+use crate::bitmap::{self, Bits};
+use crate::outbox::{Inner, check_name};
+use crate::records::{self, each_digest, json, side_by_side};
+use crate::time::{from_ms, to_ms};
+use crate::withdraw::Withdrawal;
+use crate::{MAX_PAGE_DRAFTS, Outbox, OutboxError, SourceStamp, SweepStep, letters};
+
+/// A running sweep of one feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
+    /// 1, or 2 for the second look.
+    pub pass: u8,
+    /// Where the keys go on; `None` at the beginning of a pass.
+    pub cursor: Option<String>,
+    /// Whether all keys of this pass are read, so that [`Outbox::finish_sweep_pass`] is due.
+    pub all_read: bool,
+    /// Keys seen in this pass.
+    pub seen: u64,
+    /// When the sweep began.
+    pub begun_at: Option<DateTime<Utc>>,
+}
+
+/// What the outbox makes of a page of keys. Numbers in lists are places in the page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SweepLookUp {
+    /// Rows to read by id: unknown here, changed since they were read, or without a stamp.
+    pub reread: Vec<usize>,
+    /// Rows whose own id a dead letter of the registry lacks: to be told in [`SweepStep::names`].
+    pub unnamed: Vec<usize>,
+    /// Rows whose stamp lies before the one remembered.
+    pub went_back: u64,
+    /// Rows unknown here.
+    pub unknown: u64,
+}
+
+/// From when on a sweep's withdrawals wait for an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SweepLimits {
+    /// This share of the feed's records, in percent, is still withdrawn without asking.
+    pub percent: u8,
+    /// So many are withdrawn without asking, whatever the share.
+    pub always: u32,
+}
+
+/// How a pass of a sweep ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SweepEnd {
+    /// Something was not named: all keys are to be read once more, in pass 2.
+    LookAgain {
+        /// Records and dead letters no key has named.
+        missing: u64,
+    },
+    /// The sweep is finished.
+    Done {
+        /// Keys seen in the last pass.
+        seen: u64,
+        /// Records withdrawn.
+        withdrawn: u64,
+        /// Dead letters closed because their row is gone.
+        dead_letters_closed: u64,
+    },
+    /// The safety catch holds: nothing was withdrawn; see [`Outbox::confirm_withdrawals`].
+    Held {
+        /// Records that would have been withdrawn.
+        missing: u64,
+        /// Of that many.
+        known: u64,
+    },
+}
+
+impl Outbox {
+    /// The feed's running sweep; begins one if there is none.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn begin_or_resume_sweep(
+        &self,
+        source: &str,
+        feed: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Sweep, OutboxError> {
+        check_name(source)?;
+        check_name(feed)?;
+        if let Some((_, running)) = self.inner.running_sweep(source, feed).await? {
+            return Ok(running.sweep);
+        }
+        let mut transaction = self.inner.writer.begin().await?;
+        begin(transaction.connection(), source, feed, now).await.map_err(OutboxError::database)?;
+        transaction.commit().await?;
+        let begun = self.inner.running_sweep(source, feed).await?;
+        begun.map(|(_, running)| running.sweep).ok_or(OutboxError::NoSweep)
+    }
+
+    /// Compares a page of keys with what is remembered; changes nothing.
+    ///
+    /// # Errors
+    /// [`OutboxError::TooLarge`] and the disk's failures.
+    pub async fn sweep_look_up(
+        &self,
+        source: &str,
+        feed: &str,
+        keys: &[(RecordDigest, SourceStamp)],
+    ) -> Result<SweepLookUp, OutboxError> {
+        if keys.len() > MAX_PAGE_DRAFTS {
+            return Err(OutboxError::TooLarge { what: "a page of keys" });
+        }
+        let reader = &self.inner.reader;
+        let digests = side_by_side(keys.iter().map(|(record, _)| record));
+        let feed_id = reader.feed_id(source, feed).await?;
+        let known = records::look_up(reader.pool(), digests.clone()).await?;
+        let unnamed = unnamed(self, digests).await?;
+        let mut found = SweepLookUp::default();
+        for (place, (record, stamp)) in keys.iter().enumerate() {
+            if unnamed.contains(record) {
+                found.unnamed.push(place);
+            }
+            let known = known.get(record);
+            let unchanged = known
+                .is_some_and(|known| stamp.is_some() && known.stamp == *stamp && known.feed_id == feed_id);
+            if !unchanged {
+                found.reread.push(place);
+            }
+            found.unknown += u64::from(known.is_none());
+            let remembered = known.and_then(|known| known.stamp);
+            found.went_back += u64::from(remembered.zip(*stamp).is_some_and(|(before, now)| now < before));
+        }
+        Ok(found)
+    }
+
+    /// Ends a pass whose keys were all read. A record that no key has named in either pass is withdrawn: in chunks, each
+    /// a transaction, so that a call after a crash or after [`OutboxError::Full`] goes on where it was. Once begun it runs
+    /// to its end, even if the caller stops waiting. `content` is what every withdrawal of the feed says.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoSweep`] if none runs or its keys are not all read, [`OutboxError::Full`], and the disk's failures.
+    pub async fn finish_sweep_pass(
+        &self,
+        source: &str,
+        feed: &str,
+        content: ContentDigest,
+        kind: FactKind,
+        limits: SweepLimits,
+        now: DateTime<Utc>,
+    ) -> Result<SweepEnd, OutboxError> {
+        let (inner, source, feed) = (Arc::clone(&self.inner), source.to_owned(), feed.to_owned());
+        let finishing = async move {
+            let running = inner.running_sweep(&source, &feed).await?;
+            let Some((feed_id, running)) = running.filter(|(_, running)| running.sweep.all_read) else {
+                return Err(OutboxError::NoSweep);
+            };
+            let what = Withdrawal { feed_id, kind, content, horizon: running.horizon, swept: true, now };
+            inner.finish_pass(&what, &running, limits).await
+        };
+        tokio::spawn(finishing).await.map_err(OutboxError::unfinished)?
+    }
+
+    /// Permits what the safety catch holds at this source; says how many records the next sweep may withdraw.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn confirm_withdrawals(&self, source: &str) -> Result<u64, OutboxError> {
+        let mut transaction = self.inner.writer.begin().await?;
+        let permitted: Vec<(i64,)> = sqlx::query_as(
+            "UPDATE sweep SET permit = held_missing WHERE held_missing IS NOT NULL \
+             AND feed_id IN (SELECT id FROM feed WHERE source = ?1) RETURNING permit",
+        )
+        .bind(source)
+        .fetch_all(transaction.connection())
+        .await
+        .map_err(OutboxError::database)?;
+        transaction.commit().await?;
+        Ok(permitted.iter().map(|(permit,)| permit.unsigned_abs()).sum())
+    }
+
+    /// Notes that a source did what it should not, `count` times.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn note_surprise(
+        &self,
+        source: &str,
+        feed: &str,
+        code: &str,
+        count: u64,
+        now: DateTime<Utc>,
+    ) -> Result<(), OutboxError> {
+        check_name(source)?;
+        check_name(feed)?;
+        let mut transaction = self.inner.writer.begin().await?;
+        let feed_id =
+            enter_feed(transaction.connection(), source, feed).await.map_err(OutboxError::database)?;
+        sqlx::query(
+            "INSERT INTO surprise (feed_id, code, count, first_seen_at_ms, last_seen_at_ms) VALUES (?1, ?2, ?3, ?4, ?4) \
+             ON CONFLICT (feed_id, code) DO UPDATE SET count = count + ?3, last_seen_at_ms = ?4",
+        )
+        .bind(feed_id)
+        .bind(crate::outbox::short_code(code))
+        .bind(i64::try_from(count).unwrap_or(i64::MAX))
+        .bind(to_ms(now))
+        .execute(transaction.connection())
+        .await
+        .map_err(OutboxError::database)?;
+        transaction.commit().await
+    }
+}
+
+/// A running sweep as its row has it.
+pub(crate) struct Running {
+    pub(crate) sweep: Sweep,
+    pub(crate) horizon: i64,
+    /// How many withdrawals an operator has permitted.
+    pub(crate) permit: u64,
+}
+
+impl Inner {
+    async fn running_sweep(&self, source: &str, feed: &str) -> Result<Option<(i64, Running)>, OutboxError> {
+        type Row = (i64, u8, Option<String>, bool, i64, i64, i64, Option<i64>);
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT s.feed_id, s.pass, s.cursor, s.all_read, s.horizon, s.seen, s.permit, s.begun_at_ms \
+             FROM feed AS f JOIN sweep AS s ON s.feed_id = f.id \
+             WHERE f.source = ?1 AND f.feed = ?2 AND s.pass IS NOT NULL",
+        )
+        .bind(source)
+        .bind(feed)
+        .fetch_optional(self.reader.pool())
+        .await
+        .map_err(OutboxError::database)?;
+        Ok(row.map(|(feed_id, pass, cursor, all_read, horizon, seen, permit, begun_at_ms)| {
+            let begun_at = begun_at_ms.and_then(from_ms);
+            let sweep = Sweep { pass, cursor, all_read, seen: seen.unsigned_abs(), begun_at };
+            (feed_id, Running { sweep, horizon, permit: permit.unsigned_abs() })
+        }))
+    }
+
+    async fn finish_pass(
+        &self,
+        what: &Withdrawal,
+        running: &Running,
+        limits: SweepLimits,
+    ) -> Result<SweepEnd, OutboxError> {
+        let seen = Bits::load(self.reader.pool(), what.feed_id, None).await?;
+        let scan = self.scan(what, &seen).await?;
+        let letters = self.letters_of_missing(what, &seen).await?;
+        let missing = scan.missing();
+        if running.sweep.pass == 1 && missing + letters.len() as u64 > 0 {
+            self.look_again(what.feed_id).await?;
+            return Ok(SweepEnd::LookAgain { missing: missing + letters.len() as u64 });
+        }
+        let share = missing * 100 > u64::from(limits.percent) * scan.known;
+        let emptied = running.sweep.seen == 0 && missing > 0;
+        let too_many = emptied || (missing > u64::from(limits.always) && share);
+        if too_many && missing > running.permit {
+            self.end_sweep(what, Some((missing, scan.known)), &[]).await?;
+            return Ok(SweepEnd::Held { missing, known: scan.known });
+        }
+        for block in scan.blocks() {
+            self.withdraw_block(what, block).await?;
+        }
+        let withdrawn = self.end_sweep(what, None, &letters).await?;
+        let dead_letters_closed = letters.len() as u64;
+        Ok(SweepEnd::Done { seen: running.sweep.seen, withdrawn, dead_letters_closed })
+    }
+
+    /// Dead letters of rows that no key has named.
+    async fn letters_of_missing(&self, what: &Withdrawal, seen: &Bits) -> Result<Vec<i64>, OutboxError> {
+        let letters: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT d.id, r.record_no FROM dead_letter AS d JOIN record AS r ON r.record = d.record \
+             WHERE d.feed_id = ?1 AND d.origin = 'clinic' AND r.feed_id = ?1 AND r.record_no <= ?2",
+        )
+        .bind(what.feed_id)
+        .bind(what.horizon)
+        .fetch_all(self.reader.pool())
+        .await
+        .map_err(OutboxError::database)?;
+        Ok(letters.into_iter().filter(|(_, record_no)| !seen.has(*record_no)).map(|(id, _)| id).collect())
+    }
+
+    async fn look_again(&self, feed_id: i64) -> Result<(), OutboxError> {
+        let mut transaction = self.writer.begin().await?;
+        sqlx::query("UPDATE sweep SET pass = 2, cursor = NULL, all_read = 0, seen = 0 WHERE feed_id = ?1")
+            .bind(feed_id)
+            .execute(transaction.connection())
+            .await
+            .map_err(OutboxError::database)?;
+        transaction.commit().await
+    }
+
+    /// Closes the sweep, and the letters of rows that are gone; how many records the sweep has withdrawn in all.
+    async fn end_sweep(
+        &self,
+        what: &Withdrawal,
+        held: Option<(u64, u64)>,
+        letters: &[i64],
+    ) -> Result<u64, OutboxError> {
+        let mut transaction = self.writer.begin().await?;
+        let connection = transaction.connection();
+        let withdrawn = end_sweep(connection, what, held, letters).await.map_err(OutboxError::database)?;
+        transaction.commit().await?;
+        Ok(withdrawn.unsigned_abs())
+    }
+}
+
+pub(crate) async fn end_sweep(
+    connection: &mut SqliteConnection,
+    what: &Withdrawal,
+    held: Option<(u64, u64)>,
+    letters: &[i64],
+) -> Result<i64, sqlx::Error> {
+    bitmap::forget(connection, what.feed_id).await?;
+    for statement in [
+        // Should the row come back as it was, it has to be read again.
+        "UPDATE record SET stamp = NULL WHERE record IN (SELECT record FROM dead_letter \
+         WHERE id IN (SELECT value FROM json_each(?1)))",
+        "DELETE FROM dead_letter WHERE id IN (SELECT value FROM json_each(?1))",
+    ] {
+        if !letters.is_empty() {
+            sqlx::query(statement).bind(json(letters)).execute(&mut *connection).await?;
+        }
+    }
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    sqlx::query_scalar(
+        "UPDATE sweep SET pass = NULL, cursor = NULL, all_read = 0, finished_at_ms = ?2, held_missing = ?3, \
+         held_known = ?4, permit = 0 WHERE feed_id = ?1 RETURNING withdrawn",
+    )
+    .bind(what.feed_id)
+    .bind(to_ms(what.now))
+    .bind(held.map(|(missing, _)| number(missing)))
+    .bind(held.map(|(_, known)| number(known)))
+    .fetch_one(connection)
+    .await
+}
+
+pub(crate) async fn enter_feed(
+    connection: &mut SqliteConnection,
+    source: &str,
+    feed: &str,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "INSERT INTO feed (source, feed) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET feed = ?2 RETURNING id",
+    )
+    .bind(source)
+    .bind(feed)
+    .fetch_one(connection)
+    .await
+}
+
+async fn begin(
+    connection: &mut SqliteConnection,
+    source: &str,
+    feed: &str,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let feed_id = enter_feed(connection, source, feed).await?;
+    bitmap::forget(connection, feed_id).await?;
+    sqlx::query(
+        "INSERT INTO sweep (feed_id, pass, horizon, begun_at_ms) \
+         VALUES (?1, 1, (SELECT coalesce(max(record_no), 0) FROM record), ?2) \
+         ON CONFLICT (feed_id) DO UPDATE SET pass = 1, cursor = NULL, all_read = 0, horizon = excluded.horizon, \
+         begun_at_ms = excluded.begun_at_ms, seen = 0, withdrawn = 0",
+    )
+    .bind(feed_id)
+    .bind(to_ms(now))
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Of these records, those that only a dead letter of the registry names.
+async fn unnamed(outbox: &Outbox, digests: Vec<u8>) -> Result<HashSet<RecordDigest>, OutboxError> {
+    let pool = outbox.inner.reader.pool();
+    let any = "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE record_id IS NULL)";
+    let any: bool = sqlx::query_scalar(any).fetch_one(pool).await.map_err(OutboxError::database)?;
+    if !any {
+        return Ok(HashSet::new());
+    }
+    let records: Vec<(Vec<u8>,)> = sqlx::query_as(each_digest!(
+        "SELECT d.record FROM place CROSS JOIN dead_letter AS d \
+         ON d.record = substr(?1, place.at, 32) AND d.record_id IS NULL"
+    ))
+    .bind(digests)
+    .fetch_all(pool)
+    .await
+    .map_err(OutboxError::database)?;
+    let records = records.into_iter().map(|(record,)| record.try_into().map(RecordDigest).ok());
+    records.collect::<Option<_>>().ok_or(OutboxError::Damaged { what: "a digest" })
+}
+
+/// Notes what a page has seen if the feed is being swept. A usual page counts too: what it brought is there.
+pub(crate) async fn note(
+    connection: &mut SqliteConnection,
+    feed_id: i64,
+    step: Option<&SweepStep>,
+    mut digests: Vec<u8>,
+    missed: u64,
+) -> Result<(), OutboxError> {
+    let horizon: Option<i64> =
+        sqlx::query_scalar("SELECT horizon FROM sweep WHERE feed_id = ?1 AND pass IS NOT NULL")
+            .bind(feed_id)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(OutboxError::database)?;
+    let Some(horizon) = horizon else {
+        return if step.is_some() { Err(OutboxError::NoSweep) } else { Ok(()) };
+    };
+    digests.extend(step.iter().flat_map(|step| &step.seen).flat_map(|record| record.0));
+    let seen: Vec<(i64,)> = sqlx::query_as(each_digest!(
+        "SELECT r.record_no FROM place CROSS JOIN record AS r ON r.record = substr(?1, place.at, 32) \
+         WHERE r.record_no <= ?2"
+    ))
+    .bind(digests)
+    .bind(horizon)
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(OutboxError::database)?;
+    let seen: Vec<i64> = seen.into_iter().map(|(record_no,)| record_no).collect();
+    bitmap::mark(connection, feed_id, &seen).await?;
+    match step {
+        Some(step) => advance(connection, feed_id, step, missed).await.map_err(OutboxError::database),
+        None => Ok(()),
+    }
+}
+
+async fn advance(
+    connection: &mut SqliteConnection,
+    feed_id: i64,
+    step: &SweepStep,
+    missed: u64,
+) -> Result<(), sqlx::Error> {
+    letters::name(connection, &step.names).await?;
+    sqlx::query(
+        "UPDATE sweep SET cursor = ?2, all_read = ?2 IS NULL, seen = seen + ?3, missed_total = missed_total + ?4 \
+         WHERE feed_id = ?1",
+    )
+    .bind(feed_id)
+    .bind(&step.cursor)
+    .bind(i64::try_from(step.seen.len()).unwrap_or(i64::MAX))
+    .bind(i64::try_from(missed).unwrap_or(i64::MAX))
+    .execute(connection)
+    .await
+    .map(drop)
+}

@@ -1,0 +1,127 @@
+//! The same on PostgreSQL, and what only several writers at once can show.
+
+use super::*;
+use crate::config::{PostgresConfig, TlsMode};
+use testbed::postgres::Postgres;
+
+async fn open(server: &Postgres, database: &str) -> Store {
+    let url = server.create_database(database).await.unwrap();
+    let config = PostgresConfig { url: Some(url), tls: TlsMode::Off, ..PostgresConfig::default() };
+    Store::open(&StoreConfig::Postgres(Box::new(config)), Path::new(".")).await.unwrap()
+}
+
+#[test]
+fn both_stores_come_to_the_same() {
+    let runtime = runtime();
+    let (server, store) = runtime.block_on(async {
+        let server = Postgres::start().await.unwrap();
+        let store = open(&server, "r").await;
+        (server, store)
+    });
+    let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |((first, shuffled) in history(false), group in 1..6_usize)| {
+        runtime.block_on(async {
+            server.psql("r", "TRUNCATE subject, pseudonym, fact, conflict, refusal").await.unwrap();
+            let (_folder, sqlite) = sqlite().await;
+            let content = apply_all(&sqlite, &shuffled, group).await;
+            assert_eq!(content, apply_all(&store, &shuffled, group).await);
+            assert_eq!(said(&sqlite, &first).await, said(&store, &first).await);
+            assert_facts(&content, &first);
+        });
+    });
+    runtime.block_on(store.close());
+}
+
+/// Names of 60 persons in many small pieces: writers meet on new persons, on merges and on versions. All versions
+/// of one record name the same, and the last ones assert, so that the order of the writers does not show.
+fn crowd() -> Vec<OpenBatch> {
+    let schemes = [Scheme::Snils, Scheme::PassportRu, Scheme::PassportForeign, Scheme::Oms];
+    let mut events = Vec::new();
+    for round in 0..12_u8 {
+        for person in 0..60_u8 {
+            let pick = |offset: u8| name(schemes[usize::from((round + person + offset) % 4)], person);
+            let named = vec![pick(0), pick(if round % 4 == 0 { 0 } else { 1 })];
+            let withdrawn = (round + person) % 11 == 0 && round < 8;
+            let record = person * 4 + round % 4;
+            events.push(event(
+                record,
+                i64::from(round) * 100 + i64::from(person) + 1,
+                (!withdrawn).then_some(named),
+            ));
+        }
+    }
+    events.chunks(24).map(|events| batch(events.to_vec())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn four_writers_at_once_come_to_what_one_does() {
+    let server = Postgres::start().await.unwrap();
+    let (alone, shared) = (open(&server, "alone").await, open(&server, "shared").await);
+    let batches = crowd();
+    for batch in &batches {
+        alone.apply(std::slice::from_ref(batch), now()).await.unwrap();
+    }
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..4 {
+        // Every batch goes to two of the four, so that they also meet on the very same events.
+        let mine: Vec<OpenBatch> = batches
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| index % 4 == writer || (index + 1) % 4 == writer)
+            .map(|(_, batch)| batch.clone())
+            .collect();
+        let store = shared.clone();
+        writers.spawn(async move {
+            for pair in mine.chunks(2) {
+                store.apply(pair, now()).await.unwrap();
+            }
+        });
+    }
+    while let Some(done) = writers.join_next().await {
+        done.unwrap();
+    }
+    let (one, many) = (content(&alone).await, content(&shared).await);
+    assert!(one.0.len() > 100 && one.1.len() == 60, "{} facts, {} persons", one.0.len(), one.1.len());
+    assert_eq!(one, many);
+}
+
+#[tokio::test]
+async fn a_first_load_is_no_block_of_subjects() {
+    let server = Postgres::start().await.unwrap();
+    let store = open(&server, "r").await;
+    store.apply(&[first_load()], now()).await.unwrap();
+    assert!(closest_subjects(&store).await > 1 << 32);
+}
+
+#[tokio::test]
+async fn a_writer_that_lost_too_often_runs_alone() {
+    use crate::apply::Rows;
+    let server = Postgres::start().await.unwrap();
+    let Store::Postgres(store) = open(&server, "r").await else { unreachable!() };
+    let (mut one, mut other, mut alone) =
+        (store.begin().await.unwrap(), store.begin().await.unwrap(), store.begin().await.unwrap());
+    one.lock_writers(false).await.unwrap();
+    other.lock_writers(false).await.unwrap();
+    other.commit().await.unwrap();
+    let mut waiting = Box::pin(alone.lock_writers(true));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut waiting).await;
+    assert!(early.is_err(), "it must wait for the others");
+    one.commit().await.unwrap();
+    waiting.await.unwrap();
+}
+
+#[tokio::test]
+async fn two_snils_meeting_through_different_names_are_seen_by_two_writers() {
+    let server = Postgres::start().await.unwrap();
+    let store = open(&server, "r").await;
+    let (p, q) = (name(Scheme::PassportRu, 1), name(Scheme::PassportForeign, 1));
+    for round in 0..20_u8 {
+        server.psql("r", "TRUNCATE subject, pseudonym, fact, conflict, refusal").await.unwrap();
+        store.apply(&[batch(vec![event(1, 1, Some(vec![p, q]))])], now()).await.unwrap();
+        let left = [batch(vec![event(2, 1, Some(vec![name(Scheme::Snils, 2 * round), p]))])];
+        let right = [batch(vec![event(3, 1, Some(vec![name(Scheme::Snils, 2 * round + 1), q]))])];
+        let (a, b) = tokio::join!(store.apply(&left, now()), store.apply(&right, now()));
+        assert_eq!(a.unwrap().0.conflicts + b.unwrap().0.conflicts, 1);
+        assert_eq!(content(&store).await.1.len(), 2);
+    }
+}

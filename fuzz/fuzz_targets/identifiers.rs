@@ -1,0 +1,6 @@
+//! `parsers::identifiers` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    parsers::identifiers(data);
+});

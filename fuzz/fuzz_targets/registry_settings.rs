@@ -1,0 +1,6 @@
+//! `parsers::registry_settings` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    parsers::registry_settings(data);
+});

@@ -1,0 +1,81 @@
+//! Commits a page: waits for room where the outbox is full, counts what came of the records, rings the publisher.
+
+use std::sync::atomic::Ordering;
+
+use connector_kit::Feed;
+use outbox::{Committed, OutboxError, PageCommit, SweepStep};
+use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Gateway;
+use crate::pull::{Counters, PullError};
+use crate::room::{self, Waited};
+use crate::sources::Source;
+use crate::transform::Transformed;
+
+/// Where pages of one feed go.
+pub(crate) struct Committer<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) source: &'a Source,
+    pub(crate) feed: Feed,
+    pub(crate) stop: &'a CancellationToken,
+    pub(crate) counters: &'a Counters,
+}
+
+impl Committer<'_> {
+    /// Makes a page durable; `None` when the program was stopped while it waited for room.
+    ///
+    /// # Errors
+    /// As [`outbox::Outbox::commit_page`].
+    pub(crate) async fn commit(
+        &self,
+        page: Transformed,
+        resume: Option<String>,
+        sweep: Option<SweepStep>,
+    ) -> Result<Option<Committed>, PullError> {
+        let (out_of_scope, oms_warnings) = (page.out_of_scope, page.oms_warnings);
+        let page = PageCommit {
+            source: self.source.name.clone(),
+            feed: self.feed.as_str().to_owned(),
+            drafts: page.drafts,
+            refused: page.refused,
+            accepted_record_ids: page.accepted,
+            resume,
+            sweep,
+            now: self.gateway.clock.now(),
+        };
+        let committed = loop {
+            match self.gateway.outbox.commit_page(page.clone()).await {
+                Ok(committed) => break committed,
+                Err(OutboxError::Full { .. }) => {
+                    if room::wait(self.gateway, self.stop).await? == Waited::Stopped {
+                        return Ok(None);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        self.count(&committed, out_of_scope, oms_warnings);
+        if committed.batches > 0 {
+            self.gateway.batches_waiting.notify_one();
+        }
+        Ok(Some(committed))
+    }
+
+    fn count(&self, committed: &Committed, out_of_scope: u64, oms_warnings: u64) {
+        let counters = self.counters;
+        let outcomes = [
+            ("new", &counters.new, committed.new + committed.resent),
+            ("corrected", &counters.corrected, committed.corrected),
+            ("withdrawn", &counters.withdrawn, committed.withdrawn),
+            ("unchanged", &counters.unchanged, committed.unchanged),
+            ("refused", &counters.refused, committed.refused_new),
+            ("out-of-scope", &counters.out_of_scope, out_of_scope),
+            ("oms-check-digit", &counters.oms_warnings, oms_warnings),
+        ];
+        for (outcome, counter, count) in outcomes {
+            counter.fetch_add(count, Ordering::Relaxed);
+            metrics::counter!("gateway_records_total", "source" => self.source.name.clone(), "feed" => self.feed.as_str(), "outcome" => outcome)
+                .increment(count);
+        }
+    }
+}

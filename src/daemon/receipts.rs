@@ -1,0 +1,55 @@
+//! The loop that hears the registry's receipts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use circuit::{Circuit, Settings};
+use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Gateway;
+use crate::receipts::Receipts;
+
+/// Longest look for receipts.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Pauses after failures; the subscriber waits between attempts to connect by itself as well.
+const PAUSES: Settings = Settings {
+    failures_to_open: 1,
+    first_pause: Duration::from_millis(500),
+    longest_pause: Duration::from_secs(10),
+};
+
+/// Hears and settles until `stop`.
+pub async fn receipts_loop(gateway: Arc<Gateway>, mut receipts: Receipts, stop: CancellationToken) {
+    let mut pauses = Circuit::new(PAUSES);
+    let mut failing = false;
+    loop {
+        let settled = tokio::select! {
+            () = stop.cancelled() => break,
+            settled = receipts.settle_once(&gateway, LOOK) => settled,
+        };
+        metrics::gauge!("gateway_receipts_connected").set(if receipts.connected() { 1.0 } else { 0.0 });
+        match settled {
+            Ok(_) => {
+                pauses.success();
+                if std::mem::take(&mut failing) {
+                    tracing::info!(event = "receipts-again", "receipts are heard again");
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(
+                        event = "receipts-failed", %error,
+                        "no receipts are heard for now; batches wait for theirs and are sent again in time"
+                    );
+                }
+                let pause = pauses.failure(gateway.clock.elapsed()).unwrap_or(PAUSES.first_pause);
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        }
+    }
+    receipts.close().await;
+}

@@ -1,0 +1,86 @@
+//! The loops that do what an operator asks of the running daemon, and what the reconciliation's schedule asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use outbox::Request;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Gateway;
+use crate::requests::perform;
+
+/// How often requests are looked for.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Most requests under way at once.
+const AT_ONCE: usize = 4;
+
+/// How long a reconciliation waits for the registry's answers: the registry may be restarted meanwhile.
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// Does requests until `stop`; what is under way then is cut short and done again after the next start, or asked again.
+pub async fn request_loop(gateway: Arc<Gateway>, stop: CancellationToken) {
+    let mut running = JoinSet::new();
+    loop {
+        while running.len() < AT_ONCE {
+            match gateway.outbox.next_request().await {
+                Ok(Some((id, request))) => {
+                    running.spawn(answer(Arc::clone(&gateway), id, request, stop.clone()));
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::debug!(event = "requests-unread", code = error.code());
+                    break;
+                }
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = running.join_next() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    while running.join_next().await.is_some() {}
+}
+
+async fn answer(gateway: Arc<Gateway>, id: i64, request: Request, stop: CancellationToken) {
+    let kind = kind(&request);
+    tracing::info!(event = "request", id, kind, "an operator asks");
+    let answer = perform(&gateway, request, PATIENCE, &stop).await;
+    let answer = match answer {
+        Ok(answer) => serde_json::to_string(&answer).map_err(|_| "the answer cannot be written".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = &answer {
+        tracing::warn!(event = "request-failed", id, kind, error);
+    }
+    if let Err(error) = gateway.outbox.answer_request(id, answer, gateway.clock.now()).await {
+        tracing::warn!(event = "request-unanswered", id, code = error.code());
+    }
+}
+
+const fn kind(request: &Request) -> &'static str {
+    match request {
+        Request::Sweep { .. } => "sweep",
+        Request::ConfirmWithdrawals { .. } => "confirm-withdrawals",
+        Request::Retry(_) => "retry",
+        Request::Discard(_) => "discard",
+        Request::Reconcile { .. } => "reconcile",
+    }
+}
+
+/// Reconciles whenever the schedule rings, until `stop`.
+pub async fn reconcile_loop(gateway: Arc<Gateway>, due: Arc<Notify>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = due.notified() => {}
+        }
+        let request = Request::Reconcile { source: None, repair: gateway.reconcile.repair };
+        if let Err(error) = perform(&gateway, request, PATIENCE, &stop).await {
+            tracing::warn!(event = "reconcile-failed", %error, "the next one comes by schedule");
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The registry's receipts: heard by every gateway, verified with pinned keys, and settled for the batches that are ours.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use broker::{BrokerError, ReceiptSubscriber};
+use contract::{AnswerKey, BatchId, Receipt, ReceiptError, ReceiptVerifier, Verdict};
+use fault::{Fault, Point};
+use outbox::OutboxError;
+
+use crate::gateway::Gateway;
+
+/// Most messages taken at once; a message holds many receipts.
+const MESSAGES_AT_ONCE: usize = 64;
+
+/// What was heard, and what of it was for us.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Messages.
+    pub messages: u64,
+    /// Messages that the registry did not sign, and receipts that cannot be read.
+    pub rejected: u64,
+    /// Our batches that were settled.
+    pub batches: u64,
+    /// Events in them that the registry took.
+    pub accepted: u64,
+    /// Events in them that the registry refused: dead letters now.
+    pub refused: u64,
+    /// Our batches that the registry could not read: they are sent again.
+    pub unreadable: u64,
+    /// The registry holds something newer than this state ever sent, so the generation rose: everything is read again.
+    pub raised: bool,
+}
+
+impl Heard {
+    /// Adds what was heard later.
+    pub fn add(&mut self, later: Self) {
+        self.messages += later.messages;
+        self.rejected += later.rejected;
+        self.batches += later.batches;
+        self.accepted += later.accepted;
+        self.refused += later.refused;
+        self.unreadable += later.unreadable;
+        self.raised |= later.raised;
+    }
+}
+
+/// Why nothing was heard, or it could not be settled. Worth another try always: a receipt that gets lost costs its batch a
+/// resend, nothing more.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptsError {
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] BrokerError),
+    /// The gateway's own state; what was heard is kept for the next try.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+}
+
+/// A subscription to the receipts.
+#[derive(Debug)]
+pub struct Receipts {
+    subscriber: Box<dyn ReceiptSubscriber>,
+    /// Heard and not settled yet.
+    held: Vec<Vec<u8>>,
+    warned: bool,
+}
+
+impl Receipts {
+    /// Subscribes; `None` where receipts are off. The queue is first asked when something is to be heard.
+    ///
+    /// # Errors
+    /// [`BrokerError::Misconfigured`].
+    pub fn subscribe(gateway: &Gateway) -> Result<Option<Self>, BrokerError> {
+        if gateway.verifiers.is_empty() {
+            return Ok(None);
+        }
+        let subscriber = broker::receipt_subscriber(&gateway.queue, &gateway.base)?;
+        Ok(Some(Self { subscriber, held: Vec::new(), warned: false }))
+    }
+
+    /// Whether receipts can arrive now.
+    #[must_use]
+    pub fn connected(&self) -> bool {
+        self.subscriber.connected()
+    }
+
+    /// Says goodbye to the queue.
+    pub async fn close(&mut self) {
+        self.subscriber.close().await;
+    }
+
+    /// The step: waits at most `max_wait` for receipts, and settles those that are ours. May be dropped while it waits.
+    ///
+    /// # Errors
+    /// See [`ReceiptsError`].
+    pub async fn settle_once(
+        &mut self,
+        gateway: &Gateway,
+        max_wait: Duration,
+    ) -> Result<Heard, ReceiptsError> {
+        if self.held.is_empty() {
+            self.held = self.subscriber.receive(MESSAGES_AT_ONCE, max_wait).await?;
+        }
+        if self.held.is_empty() {
+            return Ok(Heard::default());
+        }
+        broken_on_purpose()?;
+        let mut heard = Heard { messages: self.held.len() as u64, ..Heard::default() };
+        let (receipts, mut rejected) = verified(&self.held, &gateway.verifiers);
+        let ours = ours(gateway, &receipts, &mut rejected).await?;
+        heard.rejected = rejected.len() as u64;
+        if !ours.is_empty() {
+            let settled = gateway.outbox.settle_verdicts(&ours, gateway.clock.now()).await?;
+            heard.batches = settled.batches;
+            heard.accepted = settled.accepted_events;
+            heard.refused = settled.refused_events;
+            heard.unreadable = settled.unreadable;
+            heard.raised = settled.raised;
+        }
+        self.held.clear();
+        self.warn(&rejected);
+        count(&heard);
+        if heard.raised {
+            gateway.wake_all();
+        }
+        Ok(heard)
+    }
+
+    /// Anybody on the broker can send rubbish: it is counted always and logged once.
+    fn warn(&mut self, rejected: &[ReceiptError]) {
+        for error in rejected {
+            metrics::counter!("gateway_receipts_rejected_total", "reason" => reason(*error)).increment(1);
+        }
+        if let Some(error) = rejected.first()
+            && !self.warned
+        {
+            self.warned = true;
+            tracing::warn!(
+                event = "receipt-rejected", reason = reason(*error), %error,
+                "a receipt was ignored; more are only counted. If the registry has changed keys, write the new one \
+                 beside the old in receipt_keys of [registry]"
+            );
+        }
+    }
+}
+
+/// What the receipts say of our own batches.
+async fn ours(
+    gateway: &Gateway,
+    receipts: &[Receipt],
+    rejected: &mut Vec<ReceiptError>,
+) -> Result<Vec<(BatchId, Verdict)>, OutboxError> {
+    if receipts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<BatchId> = receipts.iter().map(Receipt::batch).collect();
+    let keys: HashMap<BatchId, AnswerKey> = gateway.outbox.answer_keys(&ids).await?;
+    let mut verdicts = Vec::new();
+    for receipt in receipts {
+        let Some(key) = keys.get(&receipt.batch()) else { continue };
+        match receipt.read(key) {
+            Ok(verdict) => verdicts.push((receipt.batch(), verdict)),
+            Err(error) => rejected.push(error),
+        }
+    }
+    Ok(verdicts)
+}
+
+/// The receipts that the registry has signed, and what is wrong with the other messages.
+fn verified(messages: &[Vec<u8>], verifiers: &[ReceiptVerifier]) -> (Vec<Receipt>, Vec<ReceiptError>) {
+    let (mut receipts, mut rejected) = (Vec::new(), Vec::new());
+    for message in messages {
+        match verify(message, verifiers) {
+            Ok(signed) => receipts.extend(signed),
+            Err(error) => rejected.push(error),
+        }
+    }
+    (receipts, rejected)
+}
+
+fn verify(message: &[u8], verifiers: &[ReceiptVerifier]) -> Result<Vec<Receipt>, ReceiptError> {
+    let mut other_key = ReceiptError::OtherKey;
+    for verifier in verifiers {
+        match verifier.open(message) {
+            Err(ReceiptError::OtherKey) => {}
+            // Another pinned key may have the same id; its word counts no less.
+            Err(error @ ReceiptError::NotAuthentic) => other_key = error,
+            decided => return decided,
+        }
+    }
+    Err(other_key)
+}
+
+const fn reason(error: ReceiptError) -> &'static str {
+    match error {
+        ReceiptError::Format => "format",
+        ReceiptError::OtherKey | ReceiptError::BadKey(_) => "other-key",
+        ReceiptError::NotAuthentic => "signature",
+        ReceiptError::Content => "content",
+        ReceiptError::NotOurs => "answer-key",
+    }
+}
+
+fn count(heard: &Heard) {
+    for (outcome, count) in [("settled", heard.batches), ("unreadable", heard.unreadable)] {
+        metrics::counter!("gateway_receipts_total", "outcome" => outcome).increment(count);
+    }
+    for (outcome, count) in [("accepted", heard.accepted), ("refused", heard.refused)] {
+        metrics::counter!("gateway_receipt_events_total", "outcome" => outcome).increment(count);
+    }
+    if heard.refused > 0 || heard.unreadable > 0 {
+        let (refused, unreadable) = (heard.refused, heard.unreadable);
+        tracing::warn!(
+            event = "registry-refused",
+            refused,
+            unreadable,
+            "the registry refused events, or could not read batches; see `clinic-gateway dead-letters` and `status`"
+        );
+    }
+}
+
+fn broken_on_purpose() -> Result<(), BrokerError> {
+    let what = || format!("broken on purpose at {}", Point::ReceiptsReceived.as_str());
+    match fault::at(Point::ReceiptsReceived) {
+        None => Ok(()),
+        Some(Fault::Retry) => Err(BrokerError::Retry { what: what() }),
+        Some(Fault::Permanent) => {
+            Err(BrokerError::Misconfigured { what: what(), help: "take it out of FAILPOINTS".to_owned() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::{Answer, ReceiptSigner, RefusedEvent, StoredAnswer, UnreadableReason};
+    use outbox::{DeadLetterFilter, Origin, Request};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::publish::publish_once;
+    use crate::pull::Counters;
+    use crate::requests::{self, perform};
+    use crate::retry::RetryOutcome;
+    use crate::run::run_in_turn;
+    use crate::testing::World;
+
+    #[test]
+    fn receipts_of_any_pinned_key_count_and_others_do_not() {
+        let (old, new, foreign) =
+            (ReceiptSigner::generate(), ReceiptSigner::generate(), ReceiptSigner::generate());
+        let receipt = Receipt::unreadable(BatchId([7; 16]), UnreadableReason::OtherKey);
+        let pinned = [old.verifier(), new.verifier()];
+        let sign = |signer: &ReceiptSigner| signer.sign(std::slice::from_ref(&receipt));
+        let mut forged = sign(&new);
+        *forged.last_mut().expect("a message has bytes") ^= 1;
+        let messages = [sign(&old), sign(&new), sign(&foreign), forged, b"rubbish".to_vec(), Vec::new()];
+        let (receipts, rejected) = verified(&messages, &pinned);
+        assert_eq!(receipts.iter().map(Receipt::batch).collect::<Vec<_>>(), [BatchId([7; 16]); 2]);
+        assert_eq!(
+            rejected,
+            [ReceiptError::OtherKey, ReceiptError::NotAuthentic, ReceiptError::Format, ReceiptError::Format]
+        );
+    }
+
+    /// What the registry would answer to everything in the queue: all taken but the first event of each batch.
+    fn answers(world: &World) -> Vec<u8> {
+        let answer = |opened: &contract::Opened| {
+            let contract::wire::Message::Events(events) =
+                contract::wire::decode_message(&opened.encoded).expect("a message")
+            else {
+                panic!("no probe was sent")
+            };
+            let first = events[0].as_ref().expect("an event");
+            let refused = RefusedEvent {
+                index: 0,
+                record: Some(first.record),
+                version: Some(first.version),
+                reason: contract::RefusalReason::BadDate,
+            };
+            let accepted = u32::try_from(events.len() - 1).expect("few");
+            let stored = StoredAnswer { accepted, refused: vec![refused], superseded: Vec::new() };
+            Receipt::answered(opened.id, &opened.answer_key, &Answer::Stored(stored))
+        };
+        world.signer.sign(&world.published().iter().map(answer).collect::<Vec<_>>())
+    }
+
+    #[tokio::test]
+    async fn our_own_batches_are_settled_and_refused_events_become_dead_letters() {
+        let world = World::new("[outbox]\nbatch_events = 4\n", 0..8).await;
+        let gateway = &world.gateway;
+        let (source, stop) = (&gateway.sources[0], CancellationToken::new());
+        run_in_turn(gateway, source, &stop, &Counters::default()).await.expect("a good run");
+        assert_eq!(publish_once(gateway).await.expect("published").delivered, 2);
+        let mut receipts = Receipts::subscribe(gateway).expect("subscribed").expect("receipts are on");
+        let wait = Duration::from_secs(5);
+        assert_eq!(
+            receipts.settle_once(gateway, Duration::ZERO).await.expect("nothing yet"),
+            Heard::default()
+        );
+
+        let broadcast = broker::receipt_publisher(&gateway.queue, &gateway.base).expect("a publisher");
+        let foreign = Receipt::unreadable(BatchId([9; 16]), UnreadableReason::NotABatch);
+        let forged = ReceiptSigner::generate().sign(std::slice::from_ref(&foreign));
+        for message in [forged, world.signer.sign(&[foreign])] {
+            broadcast.broadcast(message).await.expect("broadcast");
+        }
+        let mut heard = Heard::default();
+        while heard.messages < 2 {
+            heard.add(receipts.settle_once(gateway, wait).await.expect("heard"));
+        }
+        assert_eq!(heard, Heard { messages: 2, rejected: 1, ..Heard::default() }, "none of it was ours");
+
+        broadcast.broadcast(answers(&world)).await.expect("broadcast");
+        let heard = receipts.settle_once(gateway, wait).await.expect("heard");
+        assert_eq!(heard, Heard { messages: 1, batches: 2, accepted: 6, refused: 2, ..Heard::default() });
+        let letters =
+            gateway.outbox.reader().dead_letters(&DeadLetterFilter::default()).await.expect("letters");
+        assert_eq!(letters.len(), 2);
+        assert!(letters.iter().all(|letter| letter.origin == Origin::Registry && letter.record_id.is_none()));
+        assert_eq!(gateway.outbox.backlog().await.expect("the backlog").awaiting_receipt_batches, 0);
+
+        // A sweep tells their ids; a retry sends them again.
+        let retry = Request::Retry(DeadLetterFilter::default());
+        let answer = perform(gateway, retry, Duration::ZERO, &stop).await.expect("retried");
+        let requests::Answer::Retried { letters, .. } = answer else { panic!("{answer:?}") };
+        assert!(letters.iter().all(|letter| letter.outcome == RetryOutcome::Accepted), "{letters:?}");
+        assert_eq!(gateway.outbox.backlog().await.expect("the backlog").events, 2);
+    }
+}

@@ -1,0 +1,145 @@
+//! Asks the registry, by sealed probes, whether it holds what was sent; sends what differs again where that is wanted.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use outbox::{OutboxError, Report};
+use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Gateway;
+use crate::pull::Counters;
+use crate::requests::{self, Repaired, RequestError};
+use crate::room::{self, Waited};
+
+/// How often the report is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// One comparison: probes are put into the outbox, their answers are waited for, and what differs is repaired where
+/// `repair` is set. Somebody else publishes the probes and settles the receipts meanwhile. After `patience` the report is
+/// what it is by then; answers that come later still count in `status`.
+///
+/// # Errors
+/// See [`RequestError`].
+pub async fn reconcile(
+    gateway: &Gateway,
+    source: Option<&str>,
+    repair: bool,
+    patience: Duration,
+    stop: &CancellationToken,
+) -> Result<(Report, Option<Repaired>), RequestError> {
+    if gateway.verifiers.is_empty() {
+        return Err(RequestError::ReceiptsOff);
+    }
+    let id = gateway.outbox.begin_reconciliation(source, gateway.clock.now()).await?;
+    probe(gateway, id, stop).await?;
+    let report = answered(gateway, id, patience, stop).await?;
+    tell(&report);
+    let differing = report.missing + report.stale + report.extra + report.conflicting;
+    if !repair || report.finished_at.is_none() || differing == 0 {
+        return Ok((report, None));
+    }
+    let repaired = repair_differences(gateway, id, stop).await?;
+    Ok((report, Some(repaired)))
+}
+
+/// Puts all probes into the outbox.
+async fn probe(gateway: &Gateway, id: i64, stop: &CancellationToken) -> Result<(), RequestError> {
+    loop {
+        if stop.is_cancelled() {
+            return Err(RequestError::Stopped);
+        }
+        let all_sent = match gateway.outbox.add_probes(id, gateway.clock.now()).await {
+            Ok(all_sent) => all_sent,
+            Err(OutboxError::Full { .. }) => {
+                if room::wait(gateway, stop).await? == Waited::Stopped {
+                    return Err(RequestError::Stopped);
+                }
+                false
+            }
+            Err(error) => return Err(error.into()),
+        };
+        gateway.batches_waiting.notify_one();
+        if all_sent {
+            return Ok(());
+        }
+    }
+}
+
+/// The report once every probe is answered, or as it is when patience has ended.
+async fn answered(
+    gateway: &Gateway,
+    id: i64,
+    patience: Duration,
+    stop: &CancellationToken,
+) -> Result<Report, RequestError> {
+    let until = gateway.clock.elapsed() + patience;
+    loop {
+        let report = gateway.outbox.reader().reconciliation(id).await?.ok_or(RequestError::Stopped)?;
+        if report.finished_at.is_some() || gateway.clock.elapsed() >= until {
+            return Ok(report);
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Err(RequestError::Stopped),
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+async fn repair_differences(
+    gateway: &Gateway,
+    id: i64,
+    stop: &CancellationToken,
+) -> Result<Repaired, RequestError> {
+    let plan = loop {
+        let plan = gateway.outbox.prepare_repair(id, gateway.clock.now()).await;
+        gateway.batches_waiting.notify_one();
+        match plan {
+            Err(OutboxError::Full { .. }) => {
+                if room::wait(gateway, stop).await? == Waited::Stopped {
+                    return Err(RequestError::Stopped);
+                }
+            }
+            plan => break plan?,
+        }
+    };
+    let mut repaired = Repaired { withdrawals: plan.resent_withdrawals, ..Repaired::default() };
+    let sources: BTreeSet<String> = plan.by_sweep.into_iter().map(|(source, _)| source).collect();
+    for name in sources {
+        match gateway.source(&name) {
+            Some(source) => {
+                // The pull before the sweep may find them already, in its look back.
+                let counters = Counters::default();
+                requests::sweep(gateway, source, stop, &counters).await?;
+                repaired.records += counters.sent();
+            }
+            None => repaired.not_configured.push(name),
+        }
+    }
+    let (records, withdrawals) = (repaired.records, repaired.withdrawals);
+    tracing::info!(event = "repaired", records, withdrawals, "what differed at the registry was sent again");
+    Ok(repaired)
+}
+
+fn tell(report: &Report) {
+    let Report { equal, missing, stale, extra, conflicting, probes, answered, .. } = report;
+    if missing + stale + extra + conflicting > 0 {
+        tracing::warn!(
+            event = "reconciled",
+            equal,
+            missing,
+            stale,
+            extra,
+            conflicting,
+            "the registry holds something else than was sent; `clinic-gateway reconcile --repair` sends it again"
+        );
+    } else if report.finished_at.is_some() {
+        tracing::info!(event = "reconciled", equal, "the registry holds what was sent");
+    } else {
+        tracing::warn!(
+            event = "reconcile-unanswered",
+            probes,
+            answered,
+            "the registry has not answered every probe yet"
+        );
+    }
+}

@@ -1,0 +1,201 @@
+//! For the tests of this crate: a gateway over a source that a test holds in its hands.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use clock::ManualClock;
+use connector_kit::{
+    CheckReport, ClinicDate, ClinicFact, ClinicRecord, Coding, Connector, Cursor, Feed, Field, Identifier,
+    IdentifierKind, KeysPage, KeysRequest, Page, PageRequest, Person, RecordKey, RecordStatus, SourceError,
+};
+use contract::{PrivateKey, ReceiptSigner};
+use pseudonym::KeyRing;
+use secrecy::ExposeSecret;
+
+use crate::config::{self, LoadedConfig};
+use crate::gateway::Gateway;
+use crate::sources::{self, Source};
+
+/// Rows by id with their stamps, and how the source misbehaves.
+#[derive(Debug, Default)]
+pub struct Rows {
+    pub rows: Mutex<BTreeMap<u32, i64>>,
+    /// The source is away.
+    pub away: std::sync::atomic::AtomicBool,
+    /// Its pages go round in a circle.
+    pub endless: std::sync::atomic::AtomicBool,
+    /// How often it was asked for a page.
+    pub asked: AtomicU64,
+    /// The limit of the last page.
+    pub limit: AtomicU32,
+}
+
+impl Rows {
+    pub fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, i64>> {
+        self.rows.lock().expect("no test panicked here")
+    }
+
+    fn page_of(&self, after: Option<&Cursor>, limit: u32) -> (Vec<(u32, i64)>, Option<Cursor>) {
+        let from = after.map_or(0, |cursor| cursor.as_str().parse().expect("our own cursor"));
+        let limit = usize::try_from(limit).expect("small");
+        let page: Vec<_> = self.lock().range(from..).take(limit).map(|(id, stamp)| (*id, *stamp)).collect();
+        let next = page.last().map(|(id, _)| id + 1).filter(|_| page.len() == limit);
+        let next = if self.endless.load(Ordering::Relaxed) { Some(from.max(1) % 3 + 1) } else { next };
+        (page, next.map(|next| Cursor::new(next.to_string()).expect("short")))
+    }
+}
+
+/// A shot of a person of its own.
+pub fn record(id: u32, stamp: i64) -> ClinicRecord {
+    ClinicRecord {
+        record_id: id.to_string(),
+        status: RecordStatus::Final,
+        person: Person {
+            identifiers: vec![Identifier {
+                kind: IdentifierKind::PassportForeign,
+                value: format!("YA{}", 4_417_000 + id).into(),
+                country: Some("IT".into()),
+            }],
+            unreadable: false,
+        },
+        fact: ClinicFact::Vaccination {
+            vaccine: vec![Coding::local("sputnik-v")],
+            dose_number: Field::Value(1),
+            series_doses: Field::Missing,
+            occurred_on: Field::Value(ClinicDate::Day(
+                chrono::NaiveDate::from_ymd_opt(2021, 6, 10).expect("a day"),
+            )),
+        },
+        stamp: Some(stamp),
+    }
+}
+
+/// The connector over [`Rows`].
+pub struct Shared(pub Arc<Rows>);
+
+#[async_trait]
+impl Connector for Shared {
+    fn kind(&self) -> &'static str {
+        "test"
+    }
+
+    fn feeds(&self) -> Vec<Feed> {
+        vec![Feed::Vaccinations]
+    }
+
+    async fn check(&self, _now: DateTime<Utc>) -> CheckReport {
+        CheckReport::default()
+    }
+
+    async fn page(&self, request: PageRequest) -> Result<Page, SourceError> {
+        self.0.asked.fetch_add(1, Ordering::Relaxed);
+        self.0.limit.store(request.limit, Ordering::Relaxed);
+        if self.0.away.load(Ordering::Relaxed) {
+            return Err(SourceError::retry("the source is away"));
+        }
+        let (rows, next) = self.0.page_of(request.after.as_ref(), request.limit);
+        // Ids rise: the next run begins behind the last row.
+        let resume = rows.last().filter(|_| next.is_none()).map(|(id, _)| id + 1);
+        let resume = resume.and_then(|from| Cursor::new(from.to_string()));
+        let records = rows.into_iter().map(|(id, stamp)| record(id, stamp)).collect();
+        Ok(Page { records, next, resume, surprise: None })
+    }
+
+    async fn keys(&self, request: KeysRequest) -> Result<KeysPage, SourceError> {
+        let (rows, next) = self.0.page_of(request.after.as_ref(), request.limit);
+        let keys =
+            rows.into_iter().map(|(id, stamp)| RecordKey { record_id: id.to_string(), stamp: Some(stamp) });
+        Ok(KeysPage { keys: keys.collect(), next })
+    }
+
+    async fn fetch(
+        &self,
+        _feed: Feed,
+        ids: &[String],
+        _now: DateTime<Utc>,
+    ) -> Result<Vec<ClinicRecord>, SourceError> {
+        let rows = self.lock_ids(ids);
+        Ok(rows.into_iter().map(|(id, stamp)| record(id, stamp)).collect())
+    }
+}
+
+impl Shared {
+    fn lock_ids(&self, ids: &[String]) -> Vec<(u32, i64)> {
+        let rows = self.0.lock();
+        ids.iter().filter_map(|id| id.parse().ok()).filter_map(|id| Some((id, *rows.get(&id)?))).collect()
+    }
+}
+
+/// A gateway with one source over `rows`, the registry's keys, and a clock that a test moves.
+pub struct World {
+    pub folder: tempfile::TempDir,
+    pub gateway: Gateway,
+    pub rows: Arc<Rows>,
+    pub clock: Arc<ManualClock>,
+    pub private: PrivateKey,
+    pub signer: ReceiptSigner,
+    loaded: LoadedConfig,
+}
+
+impl World {
+    /// `extra` is put behind the `[registry]` keys.
+    pub async fn new(extra: &str, ids: std::ops::Range<u32>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (private, signer) = (PrivateKey::generate(), ReceiptSigner::generate());
+        write_secret(&folder.path().join("keys"), KeyRing::generate().to_text().expose_secret());
+        fs::create_dir(folder.path().join("state")).expect("the state folder is made");
+        let path = folder.path().join("clinic-gateway.toml");
+        let text = format!(
+            "[keys]\nring = {{ file = \"keys\" }}\n[queue.directory]\npath = \"queue\"\n\
+             [source.mis.sqlite]\npath = \"none.db\"\n[source.mis.sqlite.vaccinations]\nquery = \"SELECT 1 AS record_id\"\n\
+             [registry]\npublic_key = \"{}\"\nreceipt_keys = [\"{}\"]\n{extra}\n",
+            private.public().to_text(),
+            signer.verifier().to_text()
+        );
+        fs::write(&path, text).expect("the configuration is written");
+        let loaded = config::load(&path).unwrap_or_else(|error| panic!("{error}"));
+        let clock = Arc::new(ManualClock::at(DateTime::from_timestamp(1_625_000_000, 0).expect("a moment")));
+        let shared: Arc<dyn clock::Clock> = Arc::<ManualClock>::clone(&clock);
+        let mut gateway =
+            Gateway::open(&loaded, shared, "test").await.unwrap_or_else(|error| panic!("{error}"));
+        let rows = Arc::new(Rows::default());
+        rows.lock().extend(ids.map(|id| (id, i64::from(id))));
+        let world_source = source_over(&gateway, &loaded, &rows);
+        gateway.sources = vec![Arc::new(world_source)];
+        Self { folder, gateway, rows, clock, private, signer, loaded }
+    }
+
+    /// The source once more, to be given other settings.
+    pub fn source(&self) -> Source {
+        source_over(&self.gateway, &self.loaded, &self.rows)
+    }
+
+    /// The batches that lie in the queue's directory, opened.
+    pub fn published(&self) -> Vec<contract::Opened> {
+        let incoming = fs::read_dir(self.folder.path().join("queue/incoming")).expect("the queue");
+        incoming
+            .flatten()
+            .map(|file| fs::read(file.path()).expect("a batch can be read"))
+            .map(|sealed| self.private.open(&sealed).expect("it is sealed to this registry"))
+            .collect()
+    }
+}
+
+fn source_over(gateway: &Gateway, loaded: &LoadedConfig, rows: &Arc<Rows>) -> Source {
+    let config = &loaded.config.source["mis"];
+    let source = sources::build("mis", config, &loaded.base, &gateway.ring, gateway.suite);
+    let mut source = source.unwrap_or_else(|error| panic!("{error}"));
+    source.connector = Box::new(Shared(Arc::clone(rows)));
+    source
+}
+
+fn write_secret(path: &Path, text: &str) {
+    fs::write(path, text).expect("a secret is written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its mode is set");
+}

@@ -1,0 +1,238 @@
+//! Generated histories: whatever happens, once everything is whole again the registry equals the clinic.
+//!
+//! `HISTORIES=500 HISTORY_SEED=7 cargo test --test e2e histories` runs more of them; `scripts/soak` runs them for hours.
+
+mod operation;
+mod world;
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use clinic_gateway::gateway::Gateway;
+use clinic_gateway::pull::Counters;
+use clinic_gateway::requests::{self, Answer};
+use clinic_gateway::sync::{self, SyncOptions};
+use outbox::Request;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use testbed::postgres::Postgres;
+use testbed::proxy::TcpProxy;
+use testbed::rabbitmq::RabbitMq;
+use tokio_util::sync::CancellationToken;
+
+use crate::shots::{differing, registry_content};
+use operation::{Network, Operation, large, small};
+use world::{Servers, Tally, World, set_network};
+
+/// Rounds of "everything again" after which both sides must have come to rest.
+const MOST_ROUNDS: u32 = 12;
+
+/// How long a pass waits for the registry's receipts while the registry works beside it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Runs `work`, dropping it after so many milliseconds like a process that is killed; [`u16::MAX`] leaves it a minute.
+async fn within<T>(limit_ms: u16, work: impl Future<Output = T>) -> Option<T> {
+    let limit =
+        if limit_ms == u16::MAX { Duration::from_secs(60) } else { Duration::from_millis(limit_ms.into()) };
+    tokio::time::timeout(limit, work).await.ok()
+}
+
+/// One pass of the gateway; true when every source was read to its end. A queue that is away only leaves batches behind.
+async fn sync(gateway: &Gateway, wait_receipts: Duration) -> bool {
+    let options = SyncOptions { wait_receipts, ..SyncOptions::default() };
+    let counters = Counters::default();
+    let report =
+        sync::sync(gateway, &options, &CancellationToken::new(), &counters).await.expect("the state works");
+    report.failed.is_empty()
+}
+
+/// One key sweep of every feed; true when it came to its end.
+async fn sweep(gateway: &Gateway) -> bool {
+    let (request, stop) = (Request::Sweep { source: "mis".into() }, CancellationToken::new());
+    match requests::perform(gateway, request, Duration::ZERO, &stop).await {
+        Ok(Answer::Swept { feeds, .. }) => feeds.iter().all(|feed| feed.finished && feed.held.is_none()),
+        _ => false,
+    }
+}
+
+/// Puts the gateway away: tidily, or as a killed process leaves it, waiting only until its lock is free.
+async fn end(gateway: Gateway, tidily: bool) {
+    if tidily {
+        gateway.close().await;
+    } else {
+        drop(gateway);
+    }
+}
+
+/// Brings everything to rest and compares; what is wrong otherwise.
+async fn settle(world: &mut World, servers: &mut Servers) -> Result<(), String> {
+    set_network(servers, Network::Whole);
+    for round in 1.. {
+        world.clock.shift(TimeDelta::hours(30));
+        let gateway = world.gateway().await;
+        let swept = sweep(&gateway).await;
+        let mut registry = world.registry().await;
+        // Together, so that the receipts find somebody who listens.
+        let (read, drained) = tokio::join!(sync(&gateway, PATIENCE), async {
+            let mut total = registry.drain().await?.0;
+            // What the pass published while the first look found nothing.
+            total += registry.drain().await?.0;
+            Ok::<_, registry::ConsumeError>(total)
+        });
+        registry.close().await;
+        let backlog = gateway.outbox.backlog().await.expect("the state can be read");
+        end(gateway, true).await;
+        let applied = drained.map(|outcome| outcome.applied).map_err(|error| error.to_string())?;
+        world.tally.rounds += 1;
+        if read && swept && applied == 0 && backlog.batches == 0 && backlog.awaiting_receipt_batches == 0 {
+            break;
+        }
+        if round == MOST_ROUNDS {
+            return Err(format!(
+                "no rest after {round} rounds: {applied} applied in the last, {backlog:?} left"
+            ));
+        }
+    }
+    let reader = world.city.reader(&world.store).await;
+    let wrong = differing(&world.shots(servers).content().await, &registry_content(&reader).await);
+    reader.close().await;
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("(fact, times at the clinic, times in the registry): {wrong:?}"))
+    }
+}
+
+async fn play(servers: &mut Servers, schema: String, operations: &[Operation]) -> Result<Tally, String> {
+    let mut world = World::new(servers, schema).await;
+    for operation in operations {
+        world.apply(servers, operation).await;
+    }
+    settle(&mut world, servers).await?;
+    Ok(world.tally)
+}
+
+/// Histories of one kind, one after another on the same servers.
+struct Player {
+    servers: Servers,
+    strategy: proptest::strategy::BoxedStrategy<Vec<Operation>>,
+    name: &'static str,
+    runner: TestRunner,
+    seed: u64,
+    number: u64,
+    tally: Tally,
+}
+
+impl Player {
+    async fn new(full: bool, seed: u64) -> Self {
+        let postgres = Postgres::start().await.expect("a PostgreSQL");
+        postgres.create_database("mis").await.expect("the clinics' database");
+        let broker = if full {
+            let broker = RabbitMq::start().await.expect("a RabbitMQ");
+            let proxy = TcpProxy::start(broker.port()).await.expect("a proxy");
+            Some((broker, proxy))
+        } else {
+            None
+        };
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+        let runner = TestRunner::new_with_rng(Config::default(), rng);
+        let (strategy, name) = if full { (large(), "large") } else { (small(), "small") };
+        println!("{name} histories: HISTORY_SEED={seed}");
+        let servers = Servers { postgres, broker };
+        Self { servers, strategy, name, runner, seed, number: 0, tally: Tally::default() }
+    }
+
+    /// Plays the next history; a failing one is made shorter while it fails, and told.
+    async fn next(&mut self) {
+        self.number += 1;
+        let tree = self.strategy.new_tree(&mut self.runner).expect("a history is made");
+        let only = std::env::var("HISTORY_ONLY").ok().and_then(|number| number.parse::<u64>().ok());
+        if only.is_some_and(|only| only != self.number) {
+            return;
+        }
+        match self.play(&tree.current(), 0).await {
+            Ok(tally) => self.tally.add(&tally),
+            Err(wrong) => self.fail(tree, wrong).await,
+        }
+    }
+
+    async fn play(&mut self, operations: &[Operation], attempt: u32) -> Result<Tally, String> {
+        let schema = format!("{}{}x{attempt}", self.name, self.number);
+        play(&mut self.servers, schema, operations).await
+    }
+
+    async fn fail(&mut self, mut tree: impl ValueTree<Value = Vec<Operation>>, mut wrong: String) {
+        let attempts = setting("HISTORY_SHRINK", 40);
+        let mut shortest = tree.current();
+        println!("{} history {} fails: {wrong}\n{shortest:?}", self.name, self.number);
+        for attempt in 1..=u32::try_from(attempts).unwrap_or(0) {
+            if !tree.simplify() {
+                break;
+            }
+            match self.play(&tree.current(), attempt).await {
+                Err(again) => (shortest, wrong) = (tree.current(), again),
+                Ok(_) if tree.complicate() => {}
+                Ok(_) => break,
+            }
+        }
+        panic!(
+            "HISTORY_SEED={} HISTORY_ONLY={} ({}): {wrong}\n{shortest:#?}",
+            self.seed, self.number, self.name
+        );
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Another one for each day of the year would be nicer in CI, but a red run must be the change's fault.
+const SEED: u64 = 2021;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_histories_end_with_the_registry_equal_to_the_clinic() {
+    let mut player = Player::new(false, setting("HISTORY_SEED", SEED)).await;
+    for _ in 0..setting("HISTORIES", 40) {
+        player.next().await;
+    }
+    println!("{}", player.tally);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_histories_end_with_the_registry_equal_to_the_clinic() {
+    let mut player = Player::new(true, setting("HISTORY_SEED", SEED)).await;
+    for _ in 0..setting("HISTORIES", 40).div_ceil(8) {
+        player.next().await;
+    }
+    println!("{}", player.tally);
+}
+
+/// For `scripts/soak`: histories of both kinds in turn, until the time is over or one fails.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs for hours: scripts/soak"]
+async fn soak() {
+    let (seconds, seed) = (setting("SOAK_SECONDS", 60), setting("HISTORY_SEED", SEED));
+    let clock = clock::SystemClock::default();
+    let elapsed = || clock::Clock::elapsed(&clock).as_secs();
+    let mut players = [Player::new(false, seed).await, Player::new(true, seed).await];
+    let mut spent = [0; 2];
+    while elapsed() < seconds {
+        // The kind that has had less time.
+        let which = usize::from(spent[1] < spent[0]);
+        let before = elapsed();
+        players[which].next().await;
+        spent[which] += elapsed() - before;
+        let mut tally = players[0].tally.clone();
+        tally.add(&players[1].tally);
+        let mut out = std::io::stderr().lock();
+        let _nobody_looks =
+            write!(out, "\r{} of {seconds} s: {tally}  ", elapsed()).and_then(|()| out.flush());
+    }
+    println!();
+    for player in &players {
+        println!("{}: {}", player.name, player.tally);
+    }
+}

@@ -1,0 +1,116 @@
+//! What can happen to a clinic, its gateway, the registry and everything between them.
+
+use proptest::prelude::*;
+
+/// One thing that happens. Numbers pick among what is there when it happens.
+#[derive(Debug, Clone)]
+pub enum Operation {
+    /// Rows are added.
+    Insert(u8),
+    /// A row gets another vaccine.
+    Correct(u16),
+    /// The same, and its stamp hardly moves, so that only a sweep can see it once others are newer.
+    CorrectSilently(u16),
+    /// The same, and its stamp goes back.
+    CorrectInThePast(u16),
+    /// A row is cancelled, or holds again.
+    Toggle(u16),
+    /// A row is deleted.
+    Delete(u16),
+    /// A row is deleted and its id given to another person's dose.
+    Reuse(u16),
+    /// One pass of the gateway, ended by force after so many milliseconds if it takes longer.
+    Sync(u16),
+    /// One key sweep, ended by force in the same way.
+    Sweep(u16),
+    /// The registry takes what waits, ended by force in the same way.
+    Registry(u16),
+    /// Two registry consumers at once.
+    TwoRegistries(u16),
+    /// The way between gateway and broker is cut, or slow, or whole again.
+    Network(Network),
+    /// The broker is killed and started again.
+    KillBroker,
+    /// PostgreSQL, with both the clinic's and the registry's databases, is killed and started again.
+    KillPostgres,
+    /// Time passes, in minutes.
+    Advance(u16),
+    /// The wall clock of the gateway's machine is set back, in minutes.
+    SetBack(u8),
+    /// The gateway's state is copied.
+    Save,
+    /// The copy is put back: the state file alone, or with its mark file, as a restored machine has it.
+    Restore { with_mark: bool },
+    /// The state file is lost.
+    Lose,
+    /// Batches that were in the queue's folder before are put there again, in another order.
+    Replay(u16),
+}
+
+/// The way between gateway and broker.
+#[derive(Debug, Clone, Copy)]
+pub enum Network {
+    Cut,
+    Stalled,
+    Slow,
+    Whole,
+}
+
+fn changes() -> BoxedStrategy<Operation> {
+    prop_oneof![
+        4 => (1..30u8).prop_map(Operation::Insert),
+        4 => any::<u16>().prop_map(Operation::Correct),
+        2 => any::<u16>().prop_map(Operation::CorrectSilently),
+        1 => any::<u16>().prop_map(Operation::CorrectInThePast),
+        3 => any::<u16>().prop_map(Operation::Toggle),
+        2 => any::<u16>().prop_map(Operation::Delete),
+        2 => any::<u16>().prop_map(Operation::Reuse),
+    ]
+    .boxed()
+}
+
+fn work() -> BoxedStrategy<Operation> {
+    let mostly_whole = || prop_oneof![3 => Just(u16::MAX), 2 => 1..400u16];
+    prop_oneof![
+        8 => mostly_whole().prop_map(Operation::Sync),
+        2 => mostly_whole().prop_map(Operation::Sweep),
+        5 => mostly_whole().prop_map(Operation::Registry),
+        1 => mostly_whole().prop_map(Operation::TwoRegistries),
+        2 => (1..300u16).prop_map(Operation::Advance),
+        1 => (1..120u8).prop_map(Operation::SetBack),
+    ]
+    .boxed()
+}
+
+fn state() -> BoxedStrategy<Operation> {
+    prop_oneof![
+        3 => Just(Operation::Save),
+        2 => any::<bool>().prop_map(|with_mark| Operation::Restore { with_mark }),
+        1 => Just(Operation::Lose),
+    ]
+    .boxed()
+}
+
+/// Histories on a directory and SQLite: no servers but the clinic's, so there can be many.
+pub fn small() -> BoxedStrategy<Vec<Operation>> {
+    let queue = any::<u16>().prop_map(Operation::Replay);
+    let one = prop_oneof![6 => changes(), 8 => work(), 3 => state(), 2 => queue];
+    proptest::collection::vec(one, 5..25).boxed()
+}
+
+/// Histories on RabbitMQ and PostgreSQL.
+pub fn large() -> BoxedStrategy<Vec<Operation>> {
+    let network = prop_oneof![
+        1 => Just(Network::Cut),
+        1 => Just(Network::Stalled),
+        1 => Just(Network::Slow),
+        3 => Just(Network::Whole)
+    ];
+    let servers = prop_oneof![
+        4 => network.prop_map(Operation::Network),
+        1 => Just(Operation::KillBroker),
+        1 => Just(Operation::KillPostgres),
+    ];
+    let one = prop_oneof![6 => changes(), 8 => work(), 2 => state(), 3 => servers];
+    proptest::collection::vec(one, 5..25).boxed()
+}

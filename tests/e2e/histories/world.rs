@@ -1,0 +1,407 @@
+//! A clinic, its gateway, the registry and the servers of one history, and how each operation is done to them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clinic_gateway::gateway::{Gateway, StartError};
+use clock::{Clock, SystemClock};
+use outbox::OutboxError;
+use registry::{Config, Registry, StoreConfig};
+use testbed::postgres::Postgres;
+use testbed::proxy::TcpProxy;
+use testbed::rabbitmq::RabbitMq;
+
+use super::operation::{Network, Operation};
+use crate::shots::{Shots, person};
+use crate::support::{City, Clinic, amqp_queue, directory_queue, eventually};
+
+/// What one history, or many, came to.
+#[derive(Debug, Default, Clone)]
+pub struct Tally {
+    pub histories: u64,
+    pub operations: u64,
+    pub kills: u64,
+    pub restored: u64,
+    pub replayed: u64,
+    pub rounds: u64,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: &Self) {
+        self.histories += other.histories;
+        self.operations += other.operations;
+        self.kills += other.kills;
+        self.restored += other.restored;
+        self.replayed += other.replayed;
+        self.rounds += other.rounds;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} histories of {} operations: {} kills, {} states restored or lost, {} batches replayed; 0 facts lost, \
+             0 applied wrongly",
+            self.histories, self.operations, self.kills, self.restored, self.replayed
+        )
+    }
+}
+
+/// Real time, shifted: operations move it, and nobody waits for hours.
+#[derive(Debug, Default)]
+pub struct ShiftedClock {
+    system: SystemClock,
+    shift: Mutex<TimeDelta>,
+}
+
+impl ShiftedClock {
+    pub fn shift(&self, by: TimeDelta) {
+        *self.shift.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+}
+
+impl Clock for ShiftedClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.system.now() + *self.shift.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.system.elapsed()
+    }
+}
+
+/// The servers that histories share, one history at a time.
+pub struct Servers {
+    pub postgres: Postgres,
+    pub broker: Option<(RabbitMq, TcpProxy)>,
+}
+
+/// One history's own.
+pub struct World {
+    pub schema: String,
+    pub city: City,
+    pub clinic: Clinic,
+    pub registry_config: Config,
+    pub store: StoreConfig,
+    pub clock: Arc<ShiftedClock>,
+    next_id: u32,
+    /// Rows that are at the clinic.
+    ids: BTreeSet<u32>,
+    /// Rows the gateway has certainly read with its present state, and those in the saved copy.
+    read: BTreeSet<u32>,
+    saved: Option<BTreeSet<u32>>,
+    /// Rows that were deleted and whose withdrawal no sweep has certainly sent yet.
+    deleted: BTreeSet<u32>,
+    captured: Vec<(PathBuf, Vec<u8>)>,
+    pub tally: Tally,
+}
+
+impl World {
+    pub async fn new(servers: &Servers, schema: String) -> Self {
+        let city = City::new();
+        let (gateway_queue, registry_queue, store_toml) = match &servers.broker {
+            Some((broker, proxy)) => {
+                let names = format!(
+                    "exchange = \"{schema}\"\nqueue = \"{schema}\"\ndead_letters = \"{schema}.dead\"\n\
+                     receipts = \"{schema}.receipts\"\nconfirm_timeout_seconds = 3\nconnect_timeout_seconds = 3\n\
+                     max_backoff_seconds = 1\n"
+                );
+                let url = servers.postgres.create_database(&schema).await.expect("a registry's database");
+                let store = format!("[store.postgres]\nurl = \"{url}\"\ntls = \"off\"\n");
+                (amqp_queue(proxy.port()) + &names, amqp_queue(broker.port()) + &names, store)
+            }
+            None => {
+                let queue = directory_queue(&city.folder.path().join("queue"));
+                (queue.clone(), queue, "[store.sqlite]\npath = \"registry.db\"\n".to_owned())
+            }
+        };
+        let shots = Shots { server: &servers.postgres, database: "mis".into(), schema: schema.clone() };
+        shots.create().await;
+        let path = city.configure(&store_toml, &format!("{registry_queue}[consume]\nmax_wait_ms = 100\n"));
+        let registry_config: Config = settings::load(&path).expect("the registry's configuration is one");
+        let store = registry_config.store.clone();
+        let sweep = "[source.mis.sweep]\nschedule = \"never\"\nmax_withdrawn_percent = 100\n";
+        let source = shots.source(7, "");
+        let clinic =
+            Clinic::new(&city, &gateway_queue, &source, &format!("{sweep}[outbox]\nbatch_events = 4\n"));
+        Self {
+            schema,
+            city,
+            clinic,
+            registry_config,
+            store,
+            clock: Arc::default(),
+            next_id: 0,
+            ids: BTreeSet::new(),
+            read: BTreeSet::new(),
+            saved: None,
+            deleted: BTreeSet::new(),
+            captured: Vec::new(),
+            tally: Tally { histories: 1, ..Tally::default() },
+        }
+    }
+
+    pub fn shots<'a>(&self, servers: &'a Servers) -> Shots<'a> {
+        Shots { server: &servers.postgres, database: "mis".into(), schema: self.schema.clone() }
+    }
+
+    /// The gateway as it is opened by a start of the program.
+    pub async fn gateway(&self) -> Gateway {
+        let clock: Arc<dyn Clock> = Arc::<ShiftedClock>::clone(&self.clock);
+        // A killed one may hold the lock until its last transaction has ended.
+        eventually("the gateway opens its state", 20, async || {
+            match Gateway::open(&self.clinic.load(), Arc::clone(&clock), "sync").await {
+                Ok(gateway) => Some(gateway),
+                Err(StartError::Outbox(OutboxError::Locked { .. })) => None,
+                Err(error) => panic!("{error}"),
+            }
+        })
+        .await
+    }
+
+    pub async fn registry(&self) -> Registry {
+        let clock: Arc<dyn Clock> = Arc::<ShiftedClock>::clone(&self.clock);
+        Registry::open(&self.registry_config, self.city.folder.path(), clock)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn pick(&self, number: u16) -> Option<u32> {
+        let place = usize::from(number).checked_rem(self.ids.len())?;
+        self.ids.iter().nth(place).copied()
+    }
+
+    /// Does one thing.
+    pub async fn apply(&mut self, servers: &mut Servers, operation: &Operation) {
+        self.tally.operations += 1;
+        match operation {
+            Operation::Insert(count) => {
+                let new = self.next_id..self.next_id + u32::from(*count);
+                self.shots(servers).insert(new.clone()).await;
+                self.next_id = new.end;
+                self.ids.extend(new);
+            }
+            Operation::Correct(number) => self.correct(servers, *number, "clock_timestamp()").await,
+            Operation::CorrectSilently(number) => {
+                self.correct(servers, *number, "changed_at + interval '1 microsecond'").await;
+            }
+            Operation::CorrectInThePast(number) => {
+                self.correct(servers, *number, "changed_at - interval '3 days'").await;
+            }
+            Operation::Toggle(number) => {
+                let set = "state = CASE state WHEN 'done' THEN 'void' ELSE 'done' END, changed_at = clock_timestamp()";
+                self.update(servers, *number, set).await;
+            }
+            Operation::Delete(number) => self.delete(servers, *number).await,
+            Operation::Reuse(number) => {
+                // Another person, the same id: the old dose must not stand, the new one must.
+                let other = person(1_000_000 + u32::from(*number));
+                let set = format!(
+                    "snils = '{other}', vaccine = 'covivac', state = 'done', changed_at = clock_timestamp()"
+                );
+                self.update(servers, *number, &set).await;
+            }
+            Operation::Sync(limit_ms) => self.sync(*limit_ms).await,
+            Operation::Sweep(limit_ms) => self.sweep(*limit_ms).await,
+            Operation::Registry(limit_ms) => self.consume(*limit_ms, 1).await,
+            Operation::TwoRegistries(limit_ms) => {
+                let consumers = if servers.broker.is_some() { 2 } else { 1 };
+                self.consume(*limit_ms, consumers).await;
+            }
+            Operation::Network(network) => set_network(servers, *network),
+            Operation::KillBroker => self.kill_broker(servers).await,
+            Operation::KillPostgres => {
+                self.tally.kills += 1;
+                servers.postgres.kill();
+                servers.postgres.restart().await.expect("PostgreSQL starts again");
+            }
+            Operation::Advance(minutes) => self.clock.shift(TimeDelta::minutes((*minutes).into())),
+            Operation::SetBack(minutes) => self.clock.shift(-TimeDelta::minutes((*minutes).into())),
+            Operation::Save => self.save(),
+            Operation::Restore { with_mark } => self.restore(*with_mark),
+            Operation::Lose => self.lose(),
+            Operation::Replay(number) => self.replay(*number),
+        }
+    }
+
+    async fn update(&self, servers: &Servers, number: u16, set: &str) {
+        if let Some(id) = self.pick(number) {
+            self.shots(servers).sql(&format!("UPDATE {}.shot SET {set} WHERE id = {id}", self.schema)).await;
+        }
+    }
+
+    async fn correct(&self, servers: &Servers, number: u16, stamp: &str) {
+        let vaccine = ["sputnik-light", "epivaccorona", "covivac", "sputnik-v"][usize::from(number % 4)];
+        self.update(servers, number, &format!("vaccine = '{vaccine}', changed_at = {stamp}")).await;
+    }
+
+    /// What was sent by a state that is lost and deleted before it was read again is known to nobody any more; the
+    /// documentation says so. Histories leave it out: only rows that the present state has read are deleted.
+    async fn delete(&mut self, servers: &Servers, number: u16) {
+        let Some(id) = self.pick(number).filter(|id| self.read.contains(id)) else { return };
+        self.shots(servers).sql(&format!("DELETE FROM {}.shot WHERE id = {id}", self.schema)).await;
+        self.ids.remove(&id);
+        self.deleted.insert(id);
+    }
+
+    async fn sync(&mut self, limit_ms: u16) {
+        let gateway = self.gateway().await;
+        let whole = super::within(limit_ms, super::sync(&gateway, Duration::ZERO)).await;
+        match whole {
+            Some(pulled) if pulled => self.read = self.ids.clone(),
+            Some(_) => {}
+            None => self.tally.kills += 1,
+        }
+        super::end(gateway, whole.is_some()).await;
+        self.capture();
+    }
+
+    async fn sweep(&mut self, limit_ms: u16) {
+        let gateway = self.gateway().await;
+        let swept = super::within(limit_ms, super::sweep(&gateway)).await;
+        if swept == Some(true) {
+            self.deleted.clear();
+        }
+        self.tally.kills += u64::from(swept.is_none());
+        super::end(gateway, swept.is_some()).await;
+    }
+
+    async fn consume(&mut self, limit_ms: u16, consumers: usize) {
+        let first = self.registry().await;
+        let mut registries = vec![first];
+        while registries.len() < consumers {
+            let another = registries[0].another().expect("a second consumer");
+            registries.push(another);
+        }
+        // A queue that is away must not hold the history up.
+        let limit_ms = limit_ms.min(5000);
+        let drained = futures_util::future::join_all(
+            registries
+                .iter_mut()
+                .map(|registry| super::within(limit_ms, async { drop(registry.drain().await) })),
+        );
+        if drained.await.iter().any(Option::is_none) {
+            // Dropped as it is, like a process that is killed.
+            self.tally.kills += 1;
+            return;
+        }
+        for registry in &mut registries {
+            registry.close().await;
+        }
+    }
+
+    async fn kill_broker(&mut self, servers: &mut Servers) {
+        let Some((broker, _)) = &mut servers.broker else { return };
+        self.tally.kills += 1;
+        // This version loses a quorum queue that is killed within seconds of its declaration: not what is tried here.
+        broker.settle().await.expect("the broker has settled");
+        broker.kill();
+        broker.restart().await.expect("the broker starts again");
+    }
+
+    fn state(&self) -> PathBuf {
+        self.clinic.folder.path().join("state")
+    }
+
+    fn copy(&self) -> PathBuf {
+        self.clinic.folder.path().join("copy")
+    }
+
+    fn save(&mut self) {
+        let _none_yet = std::fs::remove_dir_all(self.copy());
+        if self.state().join("outbox.db").exists() {
+            copy_folder(&self.state(), &self.copy());
+            self.saved = Some(self.read.clone());
+        }
+    }
+
+    fn restore(&mut self, with_mark: bool) {
+        let Some(saved) = self.saved.clone().filter(|saved| self.deleted.is_subset(saved)) else { return };
+        self.tally.restored += 1;
+        for entry in std::fs::read_dir(self.state()).expect("the state folder").flatten() {
+            let is_mark = entry.path().extension().is_some_and(|ending| ending == "generation");
+            if with_mark || !is_mark {
+                std::fs::remove_file(entry.path()).expect("an old state file goes");
+            }
+        }
+        for entry in std::fs::read_dir(self.copy()).expect("the copy").flatten() {
+            let is_mark = entry.path().extension().is_some_and(|ending| ending == "generation");
+            if with_mark || !is_mark {
+                std::fs::copy(entry.path(), self.state().join(entry.file_name())).expect("a copy comes back");
+            }
+        }
+        self.read = saved;
+    }
+
+    fn lose(&mut self) {
+        if !self.deleted.is_empty() {
+            return;
+        }
+        self.tally.restored += 1;
+        for entry in std::fs::read_dir(self.state()).expect("the state folder").flatten() {
+            if entry.path().extension().is_none_or(|ending| ending != "generation") {
+                std::fs::remove_file(entry.path()).expect("a state file goes");
+            }
+        }
+        self.read.clear();
+        self.saved = None;
+    }
+
+    fn incoming(&self) -> PathBuf {
+        self.city.folder.path().join("queue/incoming")
+    }
+
+    fn capture(&mut self) {
+        let Ok(files) = std::fs::read_dir(self.incoming()) else { return };
+        for file in files.flatten() {
+            if self.captured.len() < 200
+                && let Ok(bytes) = std::fs::read(file.path())
+            {
+                self.captured.push((file.path(), bytes));
+            }
+        }
+    }
+
+    fn replay(&mut self, number: u16) {
+        let count = self.captured.len();
+        if count == 0 {
+            return;
+        }
+        self.captured.rotate_left(usize::from(number) % count);
+        for (path, bytes) in self.captured.iter().rev().take(1 + usize::from(number) % 20) {
+            let aside = path.with_extension("tmp");
+            std::fs::write(&aside, bytes)
+                .and_then(|()| std::fs::rename(&aside, path))
+                .expect("a batch comes again");
+            self.tally.replayed += 1;
+        }
+    }
+}
+
+pub fn set_network(servers: &Servers, network: Network) {
+    let Some((_, proxy)) = &servers.broker else { return };
+    match network {
+        Network::Cut => proxy.cut(),
+        Network::Stalled => proxy.stall(),
+        Network::Slow => {
+            proxy.restore();
+            proxy.delay(50);
+        }
+        Network::Whole => {
+            proxy.restore();
+            proxy.delay(0);
+        }
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder for the copy");
+    for entry in std::fs::read_dir(from).expect("the folder to copy").flatten() {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a file is copied");
+    }
+}
