@@ -2,7 +2,7 @@
 //! restart the registry equals the clinic, every time.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use fault::Point;
@@ -115,15 +115,21 @@ async fn change(stage: &Stage<'_>) {
 }
 
 /// Runs the gateway's command to its end; true when it was ended by an abort.
-fn gateway(stage: &Stage<'_>, arguments: &[&str], faults: Option<&str>) -> (bool, bool) {
+async fn gateway(stage: &Stage<'_>, arguments: &[&str], faults: Option<&str>) -> (bool, bool) {
     use std::os::unix::process::ExitStatusExt;
-    let output = armed(stage.clinic.command(arguments), faults).output().expect("the gateway starts");
+    let output = output(armed(stage.clinic.command(arguments), faults)).await;
     let log = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
     let mut all = std::fs::read(stage.gateway_log()).unwrap_or_default();
     all.extend_from_slice(format!("$ {} {faults:?}\n", arguments.join(" ")).as_bytes());
     all.extend_from_slice(&log);
     std::fs::write(stage.gateway_log(), all).expect("the log is kept");
     (output.status.success(), output.status.signal() == Some(SIGABRT))
+}
+
+/// All cases share one task: it must not be blocked.
+async fn output(mut command: Command) -> Output {
+    let ended = tokio::task::spawn_blocking(move || command.output().expect("the program starts"));
+    ended.await.expect("the wait for it ends")
 }
 
 fn armed(mut command: Command, faults: Option<&str>) -> Command {
@@ -145,10 +151,10 @@ async fn play(servers: &Servers, name: String, amqp: bool, point: Point, action:
             armed(registry_command(&stage.registry_config, &["run"]), faults),
             &stage.registry_log(),
         );
-        aborted |= gateway(&stage, &["sync", "--wait-receipts", "2"], faults).1;
+        aborted |= gateway(&stage, &["sync", "--wait-receipts", "2"], faults).await.1;
         change(&stage).await;
         for command in [&["sync", "--wait-receipts", "2"][..], &["sweep", "--wait", "2"]] {
-            aborted |= gateway(&stage, command, faults).1;
+            aborted |= gateway(&stage, command, faults).await.1;
         }
         aborted |= registry.aborted(Duration::from_secs(2)).await;
         registry.kill();
@@ -163,11 +169,11 @@ async fn recover(stage: &Stage<'_>, case: &str) {
     let mut registry =
         Running::start(registry_command(&stage.registry_config, &["run"]), &stage.registry_log());
     for command in [&["sync", "--wait-receipts", "20"][..], &["sweep", "--wait", "20"]] {
-        let (good, _) = gateway(stage, command, None);
+        let (good, _) = gateway(stage, command, None).await;
         assert!(good, "{case}: {command:?} failed after the restart\n{}", stage.logs());
     }
     registry.kill();
-    let drained = registry_command(&stage.registry_config, &["run", "--drain"]).output().expect("it starts");
+    let drained = output(registry_command(&stage.registry_config, &["run", "--drain"])).await;
     assert!(drained.status.success(), "{case}: {}", String::from_utf8_lossy(&drained.stderr));
     let reader = stage.city.reader(&stage.store).await;
     let (here, there) = (stage.shots.content().await, registry_content(&reader).await);
