@@ -19,6 +19,8 @@ pub(crate) struct Committer<'a> {
     pub(crate) feed: Feed,
     pub(crate) stop: &'a CancellationToken,
     pub(crate) counters: &'a Counters,
+    /// The generation before the stored cursor was looked up; for pages that move it.
+    pub(crate) read_in: Option<u32>,
 }
 
 impl Committer<'_> {
@@ -40,6 +42,7 @@ impl Committer<'_> {
             refused: page.refused,
             accepted_record_ids: page.accepted,
             resume,
+            read_in: self.read_in,
             sweep,
             now: self.gateway.clock.now(),
         };

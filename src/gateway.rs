@@ -42,6 +42,8 @@ pub struct Gateway {
     /// Receipts are verified with these; empty where they are off.
     pub(crate) verifiers: Vec<ReceiptVerifier>,
     pub(crate) max_bytes: u64,
+    /// What became of leased batches and could not be written down yet.
+    pub(crate) unsettled: tokio::sync::Mutex<Vec<outbox::Settlement>>,
     pub(crate) queue: QueueConfig,
     pub(crate) base: PathBuf,
     pub(crate) ring: KeyRing,
@@ -146,6 +148,7 @@ impl Gateway {
             reconcile: config.reconcile.clone(),
             verifiers,
             max_bytes,
+            unsettled: tokio::sync::Mutex::default(),
             queue: config.queue.clone(),
             base: loaded.base.clone(),
             ring,

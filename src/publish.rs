@@ -47,6 +47,7 @@ pub async fn publish_probe(gateway: &Gateway) -> Result<Published, OutboxError> 
 
 async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, OutboxError> {
     let window = gateway.publisher.window();
+    settle_left(gateway).await?;
     let leased = gateway.outbox.lease(most, gateway.clock.now(), LEASE).await?;
     if leased.is_empty() {
         return Ok(Published::default());
@@ -83,11 +84,25 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
         };
         settlements.push(Settlement { id: leased.batch.id, token: leased.token, outcome });
     }
-    gateway.outbox.settle(&settlements, now).await?;
+    if let Err(error) = gateway.outbox.settle(&settlements, now).await {
+        gateway.unsettled.lock().await.extend(settlements);
+        return Err(error);
+    }
     metrics::counter!("gateway_batches_total", "outcome" => "delivered")
         .increment(published.delivered as u64);
     metrics::counter!("gateway_batches_total", "outcome" => "failed").increment(published.failed as u64);
     Ok(published)
+}
+
+/// Settles what an earlier step could not, before more is leased: those batches would be out of reach until their leases
+/// end.
+async fn settle_left(gateway: &Gateway) -> Result<(), OutboxError> {
+    let mut left = gateway.unsettled.lock().await;
+    if !left.is_empty() {
+        gateway.outbox.settle(&left, gateway.clock.now()).await?;
+        left.clear();
+    }
+    Ok(())
 }
 
 /// While the whole queue is away, its publisher waits between attempts to connect. Pauses of each batch's own would let
@@ -114,7 +129,31 @@ const fn code(error: &BrokerError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use connector_kit::Feed;
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::pull::{Counters, pull_feed};
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn what_could_not_be_settled_is_settled_by_the_next_step() {
+        let world = World::new("receipts = \"off\"\n[outbox]\nbatch_events = 4\n", 0..8).await;
+        let (gateway, stop) = (&world.gateway, CancellationToken::new());
+        let source = &gateway.sources[0];
+        let pulled = pull_feed(gateway, source, Feed::Vaccinations, &stop, &Counters::default()).await;
+        pulled.expect("nothing fails");
+        // A step whose settling failed, on a full disk for instance: its batches stay leased for an hour.
+        let now = gateway.clock.now();
+        let leased = gateway.outbox.lease(10, now, LEASE).await.expect("leased");
+        let failed = outbox::Outcome::Failed { retry_at: now, reason: "queue-away" };
+        for (leased, outcome) in leased.into_iter().zip([outbox::Outcome::Delivered, failed]) {
+            let settlement = Settlement { id: leased.batch.id, token: leased.token, outcome };
+            gateway.unsettled.lock().await.push(settlement);
+        }
+        assert_eq!(publish_once(gateway).await.expect("published").delivered, 1, "the one that had failed");
+        assert_eq!(gateway.outbox.backlog().await.expect("the backlog").batches, 0);
+    }
 
     #[test]
     fn pauses_double_up_to_a_minute_and_differ_between_batches() {

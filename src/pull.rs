@@ -92,12 +92,13 @@ pub async fn pull_feed(
         return Ok(RunEnd::Stopped);
     }
     let now = gateway.clock.now();
+    let read_in = Some(gateway.outbox.generation());
     let stored = gateway.outbox.cursor(&source.name, feed.as_str()).await?;
     let stored = cursor::read(&source.settings, stored.as_deref());
     let transformer = transformer(gateway, source, feed, now).await?;
     let (fetched_in, fetched_out) = mpsc::channel(PAGES_IN_FLIGHT);
     let (ready_in, ready_out) = mpsc::channel(PAGES_IN_FLIGHT);
-    let committer = Committer { gateway, source, feed, stop, counters };
+    let committer = Committer { gateway, source, feed, stop, counters, read_in };
     // A page that cannot be had must not take those before it along: what was fetched is committed first.
     let fetching = async { Ok(fetch(&committer, stored, now, fetched_in).await) };
     let (fetched, (), committed) = futures_util::try_join!(
@@ -246,6 +247,38 @@ mod tests {
         assert_eq!(pulled.expect("nothing fails"), RunEnd::Complete);
         assert_eq!(counters.new.load(Ordering::Relaxed), 600);
         assert!(!gateway.room.is_paused());
+    }
+
+    #[tokio::test]
+    async fn a_run_under_way_while_the_generation_rises_is_followed_by_one_from_the_beginning() {
+        let extra = "receipts = \"off\"\n[outbox]\nmax_mebibytes = 1\nbatch_events = 1\n";
+        let world = World::new(extra, 0..400).await;
+        let (gateway, stop, counters) = (&world.gateway, CancellationToken::new(), Counters::default());
+        let mut small = world.source();
+        small.page_records = 100;
+        let raising = async {
+            while !gateway.room.is_paused() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            gateway.outbox.raise_generation(2, "a test", gateway.clock.now()).await.expect("raised");
+            loop {
+                publish_once(gateway).await.expect("the outbox works");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let both = async {
+            let first = pull_feed(gateway, &small, Feed::Vaccinations, &stop, &counters).await;
+            assert_eq!(first.expect("nothing fails"), RunEnd::Complete);
+            assert_eq!(counters.new.load(Ordering::Relaxed), 400);
+            pull_feed(gateway, &small, Feed::Vaccinations, &stop, &counters).await
+        };
+        let again = tokio::select! {
+            again = both => again,
+            () = raising => unreachable!("it publishes for ever"),
+        };
+        assert_eq!(again.expect("nothing fails"), RunEnd::Complete);
+        // The first pages had gone out in the first generation, the last one in the second.
+        assert!(counters.new.load(Ordering::Relaxed) >= 600, "what was sent before is sent again");
     }
 
     #[tokio::test]

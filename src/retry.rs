@@ -57,7 +57,7 @@ pub(crate) async fn retry(
     stop: &CancellationToken,
 ) -> Result<Vec<Retried>, RequestError> {
     let letters = gateway.outbox.reader().dead_letters(filter).await?;
-    let plan = gateway.outbox.mark_for_retry(filter).await?;
+    let plan = gateway.outbox.mark_for_retry(filter, gateway.clock.now()).await?;
     let mut by_id = ById::new();
     for (source, feed, record_id) in plan.by_id {
         by_id.entry((source, feed)).or_default().insert(record_id);
@@ -99,7 +99,7 @@ async fn reread(
     stop: &CancellationToken,
 ) -> Result<Vec<(String, RetryOutcome)>, PullError> {
     let counters = Counters::default();
-    let committer = Committer { gateway, source, feed, stop, counters: &counters };
+    let committer = Committer { gateway, source, feed, stop, counters: &counters, read_in: None };
     let transformer = transformer(gateway, source, feed, gateway.clock.now()).await?;
     let records = fetch_by_id(source, feed, ids, gateway).await?;
     let mut outcomes: HashMap<String, RetryOutcome> =

@@ -105,7 +105,7 @@ async fn sweep_feed(
         finished: false,
     };
     let transformer = transformer(gateway, source, feed, gateway.clock.now()).await?;
-    let committer = Committer { gateway, source, feed, stop, counters };
+    let committer = Committer { gateway, source, feed, stop, counters, read_in: None };
     for _ in 0..MOST_PASSES {
         let begun =
             gateway.outbox.begin_or_resume_sweep(&source.name, feed.as_str(), gateway.clock.now()).await?;
@@ -160,7 +160,7 @@ async fn finish_pass(at: &Committer<'_>, done: &mut FeedSweep) -> Result<Option<
         SweepEnd::Done { withdrawn, .. } => withdrawn,
         SweepEnd::Held { missing, .. } => {
             done.held = Some(missing);
-            surprise::note(gateway, source, feed, surprise::WITHDRAWALS_HELD, missing).await;
+            surprise::note(gateway, source, feed, surprise::WITHDRAWALS_HELD, 1).await;
             0
         }
     };

@@ -143,12 +143,29 @@ fn tell_receipts(status: &Status, around: &Around, now: DateTime<Utc>) {
         out::counted(backlog.awaiting_receipt_batches, "batch awaits its own", "batches await theirs")
     ));
     if backlog.unreadable_batches > 0 {
+        let reason = publisher.unreadable.as_deref().unwrap_or("unknown");
         out::say(format!(
-            "registry: {} not readable there ({}); sent again in time. See that public_key of [registry] is the one \
-             that `city-registry keys public` prints",
+            "registry: {} not readable there ({reason}); sent again in time. {}",
             out::counted(backlog.unreadable_batches, "batch was", "batches were"),
-            publisher.unreadable.as_deref().unwrap_or("unknown")
+            unreadable_help(reason)
         ));
+    }
+}
+
+/// What to do about batches the registry could not read.
+fn unreadable_help(reason: &str) -> &'static str {
+    match reason {
+        "sealed-to-another-key" => {
+            "See that public_key of [registry] is the one that `city-registry keys public` prints, then run \
+             `clinic-gateway reconcile --repair`: it sends what is missing anew and lets these batches go"
+        }
+        "store-refuses" => "The registry has to mend its store and retry its dead letters",
+        "not-authentic" | "not-a-sealed-batch" => {
+            "They were changed on the way: if they stay, look at the queue and run `clinic-gateway reconcile --repair`"
+        }
+        _ => {
+            "Is the registry older than the gateway? Once it is newer, run `clinic-gateway reconcile --repair`"
+        }
     }
 }
 
@@ -246,7 +263,7 @@ fn tell(status: &Status, now: DateTime<Utc>) {
         |oldest| format!("the oldest since {}", ago(now, Some(oldest))),
     );
     out::say(format!(
-        "outbox: {} ({}, {} bytes; {oldest}); generation {}",
+        "outbox: {} ({}; {oldest}); {} bytes kept; generation {}",
         out::counted(status.backlog.batches, "batch waits", "batches wait"),
         out::counted(status.backlog.events, "event", "events"),
         status.backlog.bytes,

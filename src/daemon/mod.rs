@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use broker::BrokerError;
 use telemetry::http::{Endpoint, Health, ListenError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -77,10 +77,13 @@ pub async fn run(
         tasks.spawn(endpoint.serve(stop_publishing.clone().cancelled_owned()));
     }
     let heard = receipts.is_some();
-    if let Some(receipts) = receipts {
-        tasks.spawn(receipts::receipts_loop(Arc::clone(&gateway), receipts, stop_publishing.clone()));
-    }
-    tasks.spawn(publisher::publish_loop(Arc::clone(&gateway), stop_publishing.clone()));
+    let connected = receipts.map(|receipts| {
+        let (telling, told) = watch::channel(false);
+        let stop = stop_publishing.clone();
+        tasks.spawn(receipts::receipts_loop(Arc::clone(&gateway), receipts, telling, stop));
+        told
+    });
+    tasks.spawn(publisher::publish_loop(Arc::clone(&gateway), connected, stop_publishing.clone()));
     tasks.spawn(gauges::gauge_loop(Arc::clone(&gateway), health, stop_publishing.clone()));
     let mut workers = JoinSet::new();
     workers.spawn(ticking.run(stop.clone()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use broker::State;
 use circuit::Permit;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::circuits::{QUEUE, QUEUE_NAME};
@@ -14,10 +15,22 @@ use crate::publish::{Published, publish_once, publish_probe};
 /// How often the outbox is looked at without being rung: retries fall due by themselves.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Publishes until `stop`.
-pub async fn publish_loop(gateway: Arc<Gateway>, stop: CancellationToken) {
-    let mut failing = false;
+/// How long batches are held back, while the queue is not known to be away, for the subscription to receipts: the receipt
+/// of a batch that is sent before is heard by nobody, and the batch sent again an hour later.
+const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Publishes until `stop`. `heard` tells whether receipts can arrive; `None` where they are off.
+pub async fn publish_loop(
+    gateway: Arc<Gateway>,
+    mut heard: Option<watch::Receiver<bool>>,
+    stop: CancellationToken,
+) {
+    let (mut failing, mut given_up) = (false, false);
     loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = subscribed(&gateway, heard.as_mut(), SUBSCRIBE_PATIENCE, &mut given_up) => {}
+        }
         let permit = gateway.circuits.permit(QUEUE_NAME, QUEUE, gateway.clock.elapsed());
         let pause = match permit {
             Permit::Open { wait } => Some(wait),
@@ -37,6 +50,32 @@ pub async fn publish_loop(gateway: Arc<Gateway>, stop: CancellationToken) {
             () = gateway.batches_waiting.notified(), if pause.is_none() => {}
             () = tokio::time::sleep(pause.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)) => {}
         }
+    }
+}
+
+/// Resolves when receipts can arrive, or could not for long enough. While the queue is away both connections come back by
+/// themselves, the publisher's often first; a batch handed over meanwhile would leave at that moment.
+async fn subscribed(
+    gateway: &Gateway,
+    heard: Option<&mut watch::Receiver<bool>>,
+    patience: Duration,
+    given_up: &mut bool,
+) {
+    let Some(heard) = heard else { return };
+    let look = LOOK_AGAIN.min(patience);
+    let mut waited = Duration::ZERO;
+    loop {
+        let away = gateway.publisher.state() == State::Down;
+        *given_up &= !away && !*heard.borrow();
+        if *given_up {
+            return;
+        }
+        // The receipts' loop ends before this one only when the program does.
+        if tokio::time::timeout(look, heard.wait_for(|heard| *heard)).await.is_ok() {
+            return;
+        }
+        waited = if away { Duration::ZERO } else { waited + look };
+        *given_up = waited >= patience;
     }
 }
 
@@ -92,4 +131,52 @@ async fn step(gateway: &Gateway, probe: bool, failing: &mut bool) -> Published {
         *failing = false;
     }
     published
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn batches_wait_for_the_subscription_to_receipts_but_not_for_ever() {
+        let world = World::new("", 0..0).await;
+        let (gateway, (heard, mut told)) = (&world.gateway, watch::channel(false));
+        let (long, short) = (Duration::from_secs(600), Duration::from_millis(20));
+        let mut given_up = false;
+        subscribed(gateway, None, long, &mut given_up).await;
+        subscribed(gateway, Some(&mut told), short, &mut given_up).await;
+        assert!(given_up, "receipts stay away, the queue does not");
+        subscribed(gateway, Some(&mut told), long, &mut given_up).await;
+        heard.send_replace(true);
+        subscribed(gateway, Some(&mut told), long, &mut given_up).await;
+        assert!(!given_up, "the next loss is waited out anew");
+        heard.send_replace(false);
+        let mut waiting = Box::pin(subscribed(gateway, Some(&mut told), long, &mut given_up));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        heard.send_replace(true);
+        waiting.await;
+    }
+
+    #[tokio::test]
+    async fn the_loops_publish_once_receipts_are_heard_and_end_when_they_are_stopped() {
+        let world = World::new("[outbox]\nbatch_events = 4\n", 0..8).await;
+        let stop = CancellationToken::new();
+        let source = &world.gateway.sources[0];
+        let counters = crate::pull::Counters::default();
+        crate::run::run_in_turn(&world.gateway, source, &stop, &counters).await.expect("a good run");
+        let gateway = Arc::new(world.gateway);
+        let (telling, told) = watch::channel(false);
+        let publishing = tokio::spawn(publish_loop(Arc::clone(&gateway), Some(told), stop.clone()));
+        let receipts = crate::receipts::Receipts::subscribe(&gateway).expect("subscribed").expect("on");
+        let hearing =
+            super::super::receipts::receipts_loop(Arc::clone(&gateway), receipts, telling, stop.clone());
+        let hearing = tokio::spawn(hearing);
+        while gateway.outbox.backlog().await.expect("the backlog").batches > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stop.cancel();
+        publishing.await.expect("it ends");
+        hearing.await.expect("it ends");
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use circuit::{Circuit, Settings};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
@@ -12,6 +13,9 @@ use crate::receipts::Receipts;
 /// Longest look for receipts.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// The same until the subscription is up, which the publisher waits for.
+const SHORT_LOOK: Duration = Duration::from_millis(100);
+
 /// Pauses after failures; the subscriber waits between attempts to connect by itself as well.
 const PAUSES: Settings = Settings {
     failures_to_open: 1,
@@ -19,15 +23,22 @@ const PAUSES: Settings = Settings {
     longest_pause: Duration::from_secs(10),
 };
 
-/// Hears and settles until `stop`.
-pub async fn receipts_loop(gateway: Arc<Gateway>, mut receipts: Receipts, stop: CancellationToken) {
+/// Hears and settles until `stop`; tells by `heard` whether receipts can arrive.
+pub async fn receipts_loop(
+    gateway: Arc<Gateway>,
+    mut receipts: Receipts,
+    heard: watch::Sender<bool>,
+    stop: CancellationToken,
+) {
     let mut pauses = Circuit::new(PAUSES);
     let mut failing = false;
     loop {
+        let look = if receipts.connected() && *heard.borrow() { LOOK } else { SHORT_LOOK };
         let settled = tokio::select! {
             () = stop.cancelled() => break,
-            settled = receipts.settle_once(&gateway, LOOK) => settled,
+            settled = receipts.settle_once(&gateway, look) => settled,
         };
+        heard.send_replace(receipts.connected());
         metrics::gauge!("gateway_receipts_connected").set(if receipts.connected() { 1.0 } else { 0.0 });
         match settled {
             Ok(_) => {

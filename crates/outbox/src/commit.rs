@@ -30,8 +30,12 @@ impl Inner {
         let digests = side_by_side(named);
         let known = records::look_up(self.reader.pool(), digests.clone()).await?;
         let feed_id = self.reader.feed_id(&page.source, &page.feed).await?;
-        let mut plan = plan::plan(drafts, &refused, &known, feed_id, self.generation())?;
+        let generation = self.generation();
+        let mut plan = plan::plan(drafts, &refused, &known, feed_id, generation)?;
         drop(refused);
+        if page.read_in.is_some_and(|read_in| read_in < generation) {
+            page.resume = None;
+        }
         if page.sweep.is_none() {
             plan.counts.missed = 0;
         }
@@ -223,7 +227,9 @@ mod tests {
         let (source, feed, resume) = ("mis".into(), "tests".into(), Some("a".into()));
         let drafts = (0..200).map(draft).collect();
         let sweep = None;
-        let page = PageCommit { source, feed, drafts, refused, accepted_record_ids, resume, sweep, now };
+        let read_in = None;
+        let page =
+            PageCommit { source, feed, drafts, refused, accepted_record_ids, resume, read_in, sweep, now };
 
         // To SQLite a file that may not grow is a full disk. The limit belongs to the connection, which a failed
         // transaction closes; so the second try has room.

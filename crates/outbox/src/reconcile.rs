@@ -5,17 +5,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use contract::wire::Probed;
-use contract::{ContentDigest, DifferenceKind, FactKind, ProbeAnswer, RecordDigest, Version, wire};
+use contract::{ContentDigest, DifferenceKind, ProbeAnswer, RecordDigest, Version, wire};
 use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::commit::store_batches;
 use crate::outbox::Inner;
-use crate::plan::Known;
 use crate::records::{self, json, side_by_side};
 use crate::time::{from_ms, to_ms};
-use crate::withdraw::Withdrawal;
+use crate::withdraw::{AgainRow, CHUNK, Withdrawal, alike};
 use crate::{Outbox, OutboxError, OutboxReader, sealing};
 
 /// Records put into probes by one call.
@@ -23,9 +22,6 @@ const CHUNK_RECORDS: usize = 4 * wire::MAX_PROBED;
 
 /// Most differences remembered for a repair; later ones are only counted, and found by the next reconciliation.
 const MAX_DIFFERENCES: i64 = 1_000_000;
-
-/// Withdrawals sent again in one transaction.
-const CHUNK_REPAIRED: usize = 5000;
 
 /// Reports kept.
 const MAX_REPORTS: i64 = 100;
@@ -101,7 +97,8 @@ impl Outbox {
     }
 
     /// Makes what differed be sent again, above whatever version the registry holds: withdrawals at once, the rest when a
-    /// sweep reads it. What is prepared is forgotten as a difference, so that a second call does nothing.
+    /// sweep reads it. What is prepared is forgotten as a difference, so that a second call does nothing. Older batches
+    /// the registry could not read are let go, if it was asked about every source and answered.
     ///
     /// # Errors
     /// [`OutboxError::Full`] (call again, it goes on) and the disk's failures.
@@ -266,8 +263,7 @@ impl Inner {
 
     /// Sends again, above what the registry holds, the withdrawals that differ. They need no source: they say nothing else.
     async fn resend_withdrawals(&self, id: i64, now: DateTime<Utc>) -> Result<u64, OutboxError> {
-        type Row = (Vec<u8>, i64, Vec<u8>, i64, String);
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<AgainRow> = sqlx::query_as(
             "SELECT r.record, coalesce(d.held, 0), r.content, r.feed_id, f.kind \
              FROM difference AS d CROSS JOIN record AS r ON r.record = d.record JOIN feed AS f ON f.id = r.feed_id \
              WHERE d.reconciliation_id = ?1 AND r.withdrawn = 1 AND r.count > 0 AND r.content IS NOT NULL \
@@ -278,21 +274,8 @@ impl Inner {
         .await
         .map_err(OutboxError::database)?;
         let resent = rows.len() as u64;
-        let mut alike = BTreeMap::<_, Vec<_>>::new();
-        for (record, held, content, feed_id, kind) in rows {
-            let record = record.try_into().map_err(|_| OutboxError::Damaged { what: "a digest" })?;
-            let held = Version::from_u64(held.unsigned_abs());
-            alike.entry((feed_id, kind, content)).or_default().push((RecordDigest(record), held));
-        }
-        for ((feed_id, kind, content), records) in alike {
-            let kind = FactKind::ALL.into_iter().find(|known| known.as_str() == kind);
-            let content: Option<[u8; 16]> = content.try_into().ok();
-            let (Some(kind), Some(content)) = (kind, content) else {
-                return Err(OutboxError::Damaged { what: "a feed" });
-            };
-            let content = ContentDigest(content);
-            let what = Withdrawal { feed_id, kind, content, horizon: 0, swept: false, now };
-            for chunk in records.chunks(CHUNK_REPAIRED) {
+        for (what, records) in alike(rows, now)? {
+            for chunk in records.chunks(CHUNK) {
                 self.resend_chunk(id, &what, chunk).await?;
             }
         }
@@ -306,16 +289,7 @@ impl Inner {
         chunk: &[(RecordDigest, Version)],
     ) -> Result<(), OutboxError> {
         self.refuse_if_full().await?;
-        let digests = side_by_side(chunk.iter().map(|(record, _)| record));
-        let mut known = records::look_up(self.reader.pool(), digests).await?;
-        let adopted: Vec<(RecordDigest, Known)> = chunk
-            .iter()
-            .filter_map(|(record, held)| {
-                let known = known.remove(record)?;
-                Some((*record, Known { version: known.version.max(*held), ..known }))
-            })
-            .collect();
-        self.give_out(&adopted, what).await?;
+        self.give_out_again(what, chunk).await?;
         let mut transaction = self.writer.begin().await?;
         let records: Vec<String> = chunk.iter().map(|(record, _)| record.to_hex()).collect();
         sqlx::query(
@@ -357,8 +331,27 @@ async fn forget_differing(
     .bind(id)
     .execute(&mut *connection)
     .await?;
-    sqlx::query("DELETE FROM difference WHERE reconciliation_id = ?1").bind(id).execute(connection).await?;
+    sqlx::query("DELETE FROM difference WHERE reconciliation_id = ?1")
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+    drop_unreadable(connection, id).await?;
     Ok(feeds)
+}
+
+/// Lets go of batches the registry could not read, once it was asked about all that is in them: what it lacks of that has
+/// been prepared to be sent anew. A batch sealed to a wrong key would be sent in vain for ever, and fill the outbox.
+async fn drop_unreadable(connection: &mut SqliteConnection, id: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM batch WHERE kind = 'events' AND state = 'sent' AND unreadable IS NOT NULL AND created_at_ms < \
+         (SELECT started_at_ms FROM reconciliation WHERE id = ?1 AND source IS NULL AND finished_at_ms IS NOT NULL \
+         AND missing + stale + extra + conflicting <= ?2)",
+    )
+    .bind(id)
+    .bind(MAX_DIFFERENCES)
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Counts an answered probe, and remembers its differences.

@@ -117,6 +117,9 @@ pub struct PageCommit {
     pub accepted_record_ids: Vec<String>,
     /// Where the next run begins once this page is safe; `None` leaves the cursor as it is.
     pub resume: Option<String>,
+    /// The generation when the run that read this page began, looked up before its cursor was. If it has risen since, the
+    /// cursor stays forgotten: all before this page is still to be sent again. `None`: the present one.
+    pub read_in: Option<u32>,
     /// Set when the page is a step of a key sweep: what it has seen becomes durable with it.
     pub sweep: Option<SweepStep>,
     /// The present moment.

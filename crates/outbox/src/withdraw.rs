@@ -1,22 +1,23 @@
 //! Withdrawals the outbox gives out by itself: of records a sweep misses, of a removed source, and once more for a repair.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use contract::{Body, ContentDigest, Event, FactKind, RecordDigest};
+use contract::{Body, ContentDigest, Event, FactKind, RecordDigest, Version};
 use sqlx::sqlite::SqliteConnection;
 
 use crate::bitmap::{self, Bits};
 use crate::commit::{inject, store_batches};
 use crate::outbox::Inner;
 use crate::plan::{Known, Row, next_version};
-use crate::records;
+use crate::records::{self, side_by_side};
 use crate::sweep::{end_sweep, enter_feed};
 use crate::time::to_ms;
 use crate::{Outbox, OutboxError, SweepEnd, letters, sealing};
 
 /// Most records withdrawn in one transaction.
-const CHUNK: usize = 5000;
+pub(crate) const CHUNK: usize = 5000;
 
 /// A feed whose source, or which at its source, is no longer configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,6 +193,22 @@ impl Inner {
         }
     }
 
+    /// Gives out a withdrawal of each record once more, above what was sent and the versions named. Only under the gate.
+    pub(crate) async fn give_out_again(
+        &self,
+        what: &Withdrawal,
+        records: &[(RecordDigest, Version)],
+    ) -> Result<(), OutboxError> {
+        let digests = side_by_side(records.iter().map(|(record, _)| record));
+        let mut known = records::look_up(self.reader.pool(), digests).await?;
+        let adopted = records.iter().filter_map(|(record, above)| {
+            let known = known.remove(record)?;
+            Some((*record, Known { version: known.version.max(*above), ..known }))
+        });
+        let adopted: Vec<(RecordDigest, Known)> = adopted.collect();
+        self.give_out(&adopted, what).await
+    }
+
     /// Gives out a withdrawal of each record, in one transaction. Only under the gate.
     pub(crate) async fn give_out(
         &self,
@@ -219,6 +236,28 @@ impl Inner {
         count(connection, what, rows.len()).await.map_err(OutboxError::database)?;
         self.commit_versions(transaction, true).await
     }
+}
+
+/// A withdrawal to be sent once more: record, a version to go above, content, feed, kind.
+pub(crate) type AgainRow = (Vec<u8>, i64, Vec<u8>, i64, String);
+
+/// What [`Inner::give_out_again`] takes at once: withdrawals of one feed that say the same.
+pub(crate) type Alike = (Withdrawal, Vec<(RecordDigest, Version)>);
+
+/// Puts the rows together that say the same.
+pub(crate) fn alike(rows: Vec<AgainRow>, now: DateTime<Utc>) -> Result<Vec<Alike>, OutboxError> {
+    let mut alike = BTreeMap::<_, Vec<_>>::new();
+    for (record, above, content, feed_id, kind) in rows {
+        let record = record.try_into().map_err(|_| OutboxError::Damaged { what: "a digest" })?;
+        let above = Version::from_u64(above.unsigned_abs());
+        alike.entry((feed_id, kind, content)).or_default().push((RecordDigest(record), above));
+    }
+    let whole = alike.into_iter().map(|((feed_id, kind, content), records)| {
+        let kind = FactKind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+        let content = ContentDigest(content.try_into().ok()?);
+        Some((Withdrawal { feed_id, kind, content, horizon: 0, swept: false, now }, records))
+    });
+    whole.collect::<Option<_>>().ok_or(OutboxError::Damaged { what: "a feed" })
 }
 
 async fn count(

@@ -47,13 +47,19 @@ async fn sync(gateway: &Gateway, wait_receipts: Duration) -> bool {
     report.failed.is_empty()
 }
 
-/// One key sweep of every feed; true when it came to its end.
+/// One key sweep of every feed; true when it came to its end. Where the safety catch asks, as it does when no row at all is
+/// left, the operator agrees.
 async fn sweep(gateway: &Gateway) -> bool {
-    let (request, stop) = (Request::Sweep { source: "mis".into() }, CancellationToken::new());
-    match requests::perform(gateway, request, Duration::ZERO, &stop).await {
-        Ok(Answer::Swept { feeds, .. }) => feeds.iter().all(|feed| feed.finished && feed.held.is_none()),
-        _ => false,
+    let stop = CancellationToken::new();
+    let ask = async |request| requests::perform(gateway, request, Duration::ZERO, &stop).await;
+    let Ok(Answer::Swept { feeds, .. }) = ask(Request::Sweep { source: "mis".into() }).await else {
+        return false;
+    };
+    if feeds.iter().all(|feed| feed.held.is_none()) {
+        return feeds.iter().all(|feed| feed.finished);
     }
+    let confirmed = ask(Request::ConfirmWithdrawals { source: "mis".into() }).await;
+    matches!(confirmed, Ok(Answer::Confirmed { held: 0, .. }))
 }
 
 /// Puts the gateway away: tidily, or as a killed process leaves it, waiting only until its lock is free.
@@ -73,11 +79,18 @@ async fn settle(world: &mut World, servers: &mut Servers) -> Result<(), String> 
         let gateway = world.gateway().await;
         let swept = sweep(&gateway).await;
         let mut registry = world.registry().await;
-        // Together, so that the receipts find somebody who listens.
-        let (read, drained) = tokio::join!(sync(&gateway, PATIENCE), async {
+        // The registry works until the pass has ended, so that every receipt finds somebody who listens.
+        let ended = CancellationToken::new();
+        let passing = async {
+            let read = sync(&gateway, PATIENCE).await;
+            ended.cancel();
+            read
+        };
+        let (read, drained) = tokio::join!(passing, async {
             let mut total = registry.drain().await?.0;
-            // What the pass published while the first look found nothing.
-            total += registry.drain().await?.0;
+            while !ended.is_cancelled() {
+                total += registry.drain().await?.0;
+            }
             Ok::<_, registry::ConsumeError>(total)
         });
         registry.close().await;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use contract::Version;
-use outbox::{Committed, Outbox, OutboxError, OutboxOptions};
+use outbox::{Committed, Outbox, OutboxError, OutboxOptions, PageCommit};
 
 use crate::support::{Place, asserted, at, page, withdrawn};
 
@@ -170,4 +170,21 @@ async fn damaged_mark_is_told_with_the_generation_to_exceed() {
     place.open().await.close().await.unwrap();
     fs::write(place.beside(".generation"), "").unwrap();
     assert!(matches!(place.try_open().await, Err(OutboxError::DamagedMark { known: 1 })));
+}
+
+#[tokio::test]
+async fn page_read_before_the_generation_rose_does_not_move_the_cursor() {
+    let place = Place::new();
+    let outbox = place.open().await;
+    let begun = |drafts, resume| PageCommit { read_in: Some(1), ..page(drafts, resume) };
+    outbox.commit_page(begun(vec![asserted(1, 1)], "a")).await.unwrap();
+    assert_eq!(outbox.cursor("mis", "recoveries").await.unwrap().as_deref(), Some("a"));
+    // A receipt raises the generation while the run's next page is under way.
+    assert!(outbox.raise_generation(2, "a test", at(0)).await.unwrap());
+    outbox.commit_page(begun(vec![asserted(2, 1)], "b")).await.unwrap();
+    assert_eq!(outbox.cursor("mis", "recoveries").await.unwrap(), None, "record 1 is still to be sent again");
+    let again = PageCommit { read_in: Some(2), ..page(vec![asserted(1, 1), asserted(2, 1)], "b") };
+    let done = outbox.commit_page(again).await.unwrap();
+    assert_eq!((done.resent, done.unchanged), (1, 1));
+    assert_eq!(outbox.cursor("mis", "recoveries").await.unwrap().as_deref(), Some("b"));
 }

@@ -86,7 +86,7 @@ async fn discarded_letters_stay_so_until_the_row_or_the_reason_changes() {
 async fn retry_reads_the_clinics_rows_by_id_and_the_registrys_by_a_sweep() {
     let place = Place::new();
     let (outbox, source) = with_letters(&place).await;
-    let plan = outbox.mark_for_retry(&DeadLetterFilter::default()).await.unwrap();
+    let plan = outbox.mark_for_retry(&DeadLetterFilter::default(), at(9)).await.unwrap();
     let mut by_id = plan.by_id;
     by_id.sort_unstable();
     let row = |id: &str| ("mis".to_owned(), "recoveries".to_owned(), id.to_owned());
@@ -123,7 +123,7 @@ async fn registrys_letters_are_named_by_a_sweep_and_open_again_if_refused_again(
     let of_registry = || DeadLetterFilter { origin: Some(Origin::Registry), ..DeadLetterFilter::default() };
     let named = list(&outbox, of_registry()).await;
     assert_eq!(named[0].record_id.as_deref(), Some("3"));
-    let plan = outbox.mark_for_retry(&of_registry()).await.unwrap();
+    let plan = outbox.mark_for_retry(&of_registry(), at(9)).await.unwrap();
     let by_id = vec![("mis".into(), "recoveries".into(), "3".into())];
     assert_eq!(plan, RetryPlan { by_id, by_sweep: vec![] });
 
@@ -132,4 +132,31 @@ async fn registrys_letters_are_named_by_a_sweep_and_open_again_if_refused_again(
     assert!(list(&outbox, of_registry()).await.is_empty(), "a newer version is on its way");
     settle(&place, &outbox, at(30), |_| Some(refused("bad-date"))).await;
     assert_eq!(list(&outbox, of_registry()).await[0].reason, "registry:bad-date");
+}
+
+#[tokio::test]
+async fn refused_withdrawal_of_a_row_that_is_gone_is_sent_again() {
+    let place = Place::new();
+    let outbox = place.open_with_receipts().await;
+    let mut source = Source::of(0..6);
+    source.pull(&outbox).await;
+    settle(&place, &outbox, at(5), |_| None).await;
+    source.rows.remove(&3);
+    source.sweep_pass(&outbox).await;
+    finish(&outbox, FREELY).await.unwrap();
+    source.sweep_pass(&outbox).await;
+    finish(&outbox, FREELY).await.unwrap();
+    let (_, sent) = settle(&place, &outbox, at(6), |_| Some(refused("bad-date"))).await;
+    assert_eq!(sent[0].version, Version { generation: 1, count: 2 });
+    let letters = list(&outbox, DeadLetterFilter::default()).await;
+    assert_eq!((letters.len(), letters[0].origin), (1, Origin::Registry));
+
+    // No row is left that could be read, by its id or by a sweep.
+    let plan = outbox.mark_for_retry(&DeadLetterFilter::default(), at(9)).await.unwrap();
+    assert_eq!(plan, RetryPlan::default());
+    let again = place.deliver_all(&outbox, at(9)).await;
+    assert_eq!(again.len(), 1);
+    assert_eq!((again[0].record, again[0].version), (digest(3), Version { generation: 1, count: 3 }));
+    assert!(matches!(again[0].body, contract::Body::Withdrawn { .. }) && again[0].content == sent[0].content);
+    assert!(list(&outbox, DeadLetterFilter::default()).await.is_empty());
 }

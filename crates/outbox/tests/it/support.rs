@@ -143,6 +143,7 @@ pub fn page(drafts: Vec<Draft>, resume: &str) -> PageCommit {
         refused: Vec::new(),
         accepted_record_ids: Vec::new(),
         resume: Some(resume.into()),
+        read_in: None,
         sweep: None,
         now: at(0),
     }
