@@ -116,7 +116,14 @@ async fn repair_differences(
         }
     }
     let (records, withdrawals) = (repaired.records, repaired.withdrawals);
-    tracing::info!(event = "repaired", records, withdrawals, "what differed at the registry was sent again");
+    if records + withdrawals > 0 {
+        tracing::info!(
+            event = "repaired",
+            records,
+            withdrawals,
+            "what differed at the registry was sent again"
+        );
+    }
     Ok(repaired)
 }
 

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand, ValueEnum};
+use connector_kit::Feed;
 use outbox::{DeadLetter, DeadLetterFilter, Origin, OutboxError, OutboxReader, Request};
 use pseudonym::RejectionReason;
 
 use super::ask::{Desk, WaitArguments};
+use super::preview::FeedName;
 use super::{Failure, out};
 use crate::requests::Answer;
 use crate::retry::{Retried, RetryOutcome};
@@ -67,9 +69,9 @@ pub(super) struct FilterArguments {
     /// Only of this source.
     #[arg(long)]
     source: Option<String>,
-    /// Only of this feed: vaccinations, tests or recoveries.
+    /// Only of this feed.
     #[arg(long)]
-    feed: Option<String>,
+    feed: Option<FeedName>,
     /// Only with this reason.
     #[arg(long)]
     reason: Option<String>,
@@ -91,7 +93,7 @@ impl FilterArguments {
     fn filter(&self, now: DateTime<Utc>) -> DeadLetterFilter {
         DeadLetterFilter {
             source: self.source.clone(),
-            feed: self.feed.clone(),
+            feed: self.feed.map(|feed| Feed::from(feed).as_str().to_owned()),
             reason: self.reason.clone(),
             origin: self.origin.map(|origin| match origin {
                 OriginName::Clinic => Origin::Clinic,

@@ -30,7 +30,7 @@ pub(super) struct PreviewArguments {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum FeedName {
+pub(super) enum FeedName {
     Vaccinations,
     Tests,
     Recoveries,

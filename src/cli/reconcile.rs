@@ -56,6 +56,7 @@ fn tell(report: &ReconcileReport, repaired: Option<&Repaired>) {
     let rows = rows.map(|(name, count, meaning)| [name.to_owned(), count.to_string(), meaning.to_owned()]);
     out::table(["records", "count", "meaning"], &rows);
     match repaired {
+        Some(_) if report.differing() == 0 => out::say("repair: nothing differs, so nothing was sent"),
         Some(repaired) => {
             out::say(format!(
                 "repair: {} read from the source and sent, {} sent again",

@@ -75,7 +75,7 @@ pub(crate) fn accepts(source: Result<SqlConnector, SourceError>) -> bool {
     source.map_err(|error| assert!(error.to_string().len() < 4096, "an error is a sentence")).is_ok()
 }
 
-/// Rows of an SQLite database, out of text: a line a cell, in the order of [`COLUMNS`]; an empty line begins a row. The
+/// Rows of an SQLite database, out of text: a line a cell, in the order of `COLUMNS`; an empty line begins a row. The
 /// first letter of a cell is its type: `t` text, `b` blob (both as bytes), `i` whole number, `r` number, else NULL.
 ///
 /// Every page, the keys and the rows by their ids agree with each other, and all of it can be pseudonymised.

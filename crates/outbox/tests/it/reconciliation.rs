@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use contract::wire::{self, Message, Probed};
 use contract::{
-    Answer, Body, Difference, DifferenceKind, ProbeAnswer, RecordDigest, RefusalReason, Verdict, Version,
+    Answer, Body, Difference, DifferenceKind, ProbeAnswer, RecordDigest, RefusalReason, UnreadableReason,
+    Verdict, Version,
 };
 use outbox::{Outbox, OutboxError, RepairPlan, SettledVerdicts};
 
 use crate::receipts::settle;
-use crate::support::{FREELY, LEASE, Place, Source, at, delivered, digest, finish, page, withdrawn};
+use crate::support::{
+    FREELY, LEASE, Place, Source, asserted, at, delivered, digest, finish, page, withdrawn,
+};
 
 /// Delivers the probes and answers them: records in `differing` so, the rest as equal.
 async fn answer(
@@ -169,6 +172,34 @@ async fn later_reconciliation_replaces_an_unanswered_one() {
         outbox.reader().reconciliation(nothing).await.unwrap().unwrap().finished_at.is_some(),
         "nothing to ask"
     );
+}
+
+#[tokio::test]
+async fn unreadable_batches_go_once_everything_in_them_was_asked_about() {
+    let place = Place::new();
+    let outbox = place.open_with_receipts().await;
+    outbox.commit_page(page(vec![asserted(1, 1), withdrawn(20, false)], "a")).await.unwrap();
+    let lost = outbox.lease(5, at(0), LEASE).await.unwrap();
+    outbox.settle(&delivered(&lost), at(0)).await.unwrap();
+    let unreadable = Verdict::Unreadable(UnreadableReason::OtherKey);
+    outbox.settle_verdicts(&[(lost[0].batch.id, unreadable)], at(1)).await.unwrap();
+    let unreadable = async || outbox.backlog().await.unwrap().unreadable_batches;
+
+    // Of one source only, or without every answer: what is in the batch may still be known from nowhere else.
+    let of_one = probe_all(&outbox, Some("mis")).await;
+    answer(&place, &outbox, &BTreeMap::new()).await;
+    outbox.prepare_repair(of_one, at(52)).await.unwrap();
+    let unanswered = probe_all(&outbox, None).await;
+    outbox.prepare_repair(unanswered, at(52)).await.unwrap();
+    assert_eq!(unreadable().await, 1);
+
+    let missing = [digest(1), digest(20)].map(|record| (record, (DifferenceKind::Missing, None)));
+    answer(&place, &outbox, &BTreeMap::from(missing)).await;
+    let plan = outbox.prepare_repair(unanswered, at(60)).await.unwrap();
+    assert_eq!((plan.resent_withdrawals, plan.by_sweep.len(), unreadable().await), (1, 1, 0));
+    assert!(outbox.answer_keys(&[lost[0].batch.id]).await.unwrap().is_empty(), "it is not sent again");
+    let done = outbox.commit_page(page(vec![asserted(1, 1)], "a")).await.unwrap();
+    assert_eq!(done.unchanged, 0, "the record is sent again as it is");
 }
 
 #[tokio::test]

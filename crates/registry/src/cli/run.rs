@@ -48,7 +48,8 @@ pub(super) async fn run(
         let recorder = telemetry::http::install_recorder();
         let bound = Endpoint::bind(listen, recorder, health.clone()).await;
         let endpoint = bound.map_err(|error| Failure::Change(error.to_string()))?;
-        tracing::info!(event = "endpoint-open", address = ?endpoint.address(), "metrics and health are served");
+        let address = endpoint.address().map(tracing::field::display);
+        tracing::info!(event = "endpoint-open", address, "metrics and health are served");
         tasks.spawn(endpoint.serve(stop.clone().cancelled_owned()));
     }
     let Some(first) = open_when_it_answers(loaded, &clock, &health, &stop).await? else { return Ok(()) };
