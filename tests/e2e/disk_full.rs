@@ -79,6 +79,17 @@ impl Site {
         )
     }
 
+    /// Both programs, running, with a hundred rows gone all the way.
+    async fn first_rows_settled(&self) -> (Running, Running) {
+        self.shots().insert(0..100).await;
+        let programs = (self.gateway(), self.registry());
+        until_outbox(&self.outbox, "the first rows are settled", |status| {
+            status.publisher.delivered_events == 100 && status.backlog.batches == 0 && awaiting(status) == 0
+        })
+        .await;
+        programs
+    }
+
     /// In the end the registry equals the clinic, and both programs have been up all the time.
     async fn ends_equal(&self, gateway: &mut Running, registry: &mut Running) {
         let logs = || format!("registry:\n{}\ngateway:\n{}", registry.log(), gateway.log());
@@ -118,12 +129,7 @@ async fn until_outbox(path: &Path, what: &str, reached: impl Fn(&outbox::Status)
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_under_the_outbox() {
     let Some(site) = Site::new(24, OnDisk::Outbox).await else { return };
-    site.shots().insert(0..100).await;
-    let (mut gateway, mut registry) = (site.gateway(), site.registry());
-    until_outbox(&site.outbox, "the first rows are settled", |status| {
-        status.publisher.delivered_events == 100 && status.backlog.batches == 0 && awaiting(status) == 0
-    })
-    .await;
+    let (mut gateway, mut registry) = site.first_rows_settled().await;
     site.disk.fill(0).expect("the disk is full");
     site.shots().insert(100..3000).await;
     says(&gateway, &["disk-full", "free some space"]).await;
@@ -155,12 +161,7 @@ async fn a_command_on_a_full_disk_says_so_and_the_next_one_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_under_the_queue_directory() {
     let Some(site) = Site::new(4, OnDisk::Queue).await else { return };
-    site.shots().insert(0..100).await;
-    let (mut gateway, mut registry) = (site.gateway(), site.registry());
-    until_outbox(&site.outbox, "the first rows are settled", |status| {
-        status.publisher.delivered_events == 100 && status.backlog.batches == 0 && awaiting(status) == 0
-    })
-    .await;
+    let (mut gateway, mut registry) = site.first_rows_settled().await;
     site.disk.fill(0).expect("the disk is full");
     site.shots().insert(100..2000).await;
     says(&gateway, &["publish-failed", "disk is full"]).await;
@@ -173,12 +174,7 @@ async fn a_full_disk_under_the_queue_directory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_under_the_registrys_store() {
     let Some(site) = Site::new(24, OnDisk::Store).await else { return };
-    site.shots().insert(0..100).await;
-    let (mut gateway, mut registry) = (site.gateway(), site.registry());
-    until_outbox(&site.outbox, "the first rows are settled", |status| {
-        status.publisher.delivered_events == 100 && status.backlog.batches == 0 && awaiting(status) == 0
-    })
-    .await;
+    let (mut gateway, mut registry) = site.first_rows_settled().await;
     site.disk.fill(0).expect("the disk is full");
     site.shots().insert(100..5000).await;
     says(&registry, &["step-failed"]).await;
