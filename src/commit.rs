@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use connector_kit::Feed;
-use outbox::{Committed, OutboxError, PageCommit, SweepStep};
+use outbox::{Committed, NotCommitted, OutboxError, PageCommit, Prepared, SweepStep};
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
@@ -23,6 +23,13 @@ pub(crate) struct Committer<'a> {
     pub(crate) read_in: Option<u32>,
 }
 
+/// A page whose batches are sealed, not yet durable.
+pub(crate) struct Sealed {
+    prepared: Prepared,
+    out_of_scope: u64,
+    oms_warnings: u64,
+}
+
 impl Committer<'_> {
     /// Makes a page durable; `None` when the program was stopped while it waited for room.
     ///
@@ -34,6 +41,20 @@ impl Committer<'_> {
         resume: Option<String>,
         sweep: Option<SweepStep>,
     ) -> Result<Option<Committed>, PullError> {
+        let sealed = self.prepare(page, resume, sweep).await?;
+        self.commit_sealed(sealed).await
+    }
+
+    /// Decides what of a page is to be told, and seals it; nothing is written.
+    ///
+    /// # Errors
+    /// As [`outbox::Outbox::prepare`].
+    pub(crate) async fn prepare(
+        &self,
+        page: Transformed,
+        resume: Option<String>,
+        sweep: Option<SweepStep>,
+    ) -> Result<Sealed, PullError> {
         let (out_of_scope, oms_warnings) = (page.out_of_scope, page.oms_warnings);
         let page = PageCommit {
             source: self.source.name.clone(),
@@ -46,15 +67,26 @@ impl Committer<'_> {
             sweep,
             now: self.gateway.clock.now(),
         };
+        let prepared = self.gateway.outbox.prepare(page).await?;
+        Ok(Sealed { prepared, out_of_scope, oms_warnings })
+    }
+
+    /// Makes a sealed page durable; `None` when the program was stopped while it waited for room.
+    ///
+    /// # Errors
+    /// As [`outbox::Outbox::commit`]; pages behind one that failed must not be committed.
+    pub(crate) async fn commit_sealed(&self, sealed: Sealed) -> Result<Option<Committed>, PullError> {
+        let Sealed { mut prepared, out_of_scope, oms_warnings } = sealed;
         let committed = loop {
-            match self.gateway.outbox.commit_page(page.clone()).await {
+            match self.gateway.outbox.commit(prepared).await {
                 Ok(committed) => break committed,
-                Err(OutboxError::Full { .. }) => {
+                Err(NotCommitted { error: OutboxError::Full { .. }, prepared: Some(page) }) => {
                     if room::wait(self.gateway, self.stop).await? == Waited::Stopped {
                         return Ok(None);
                     }
+                    prepared = *page;
                 }
-                Err(error) => return Err(error.into()),
+                Err(failed) => return Err(failed.error.into()),
             }
         };
         self.count(&committed, out_of_scope, oms_warnings);

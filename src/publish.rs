@@ -133,7 +133,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::pull::{Counters, pull_feed};
+    use crate::pull::{Counters, Trigger, pull_feed};
     use crate::testing::World;
 
     #[tokio::test]
@@ -141,7 +141,9 @@ mod tests {
         let world = World::new("receipts = \"off\"\n[outbox]\nbatch_events = 4\n", 0..8).await;
         let (gateway, stop) = (&world.gateway, CancellationToken::new());
         let source = &gateway.sources[0];
-        let pulled = pull_feed(gateway, source, Feed::Vaccinations, &stop, &Counters::default()).await;
+        let pulled =
+            pull_feed(gateway, source, Feed::Vaccinations, Trigger::Schedule, &stop, &Counters::default())
+                .await;
         pulled.expect("nothing fails");
         // A step whose settling failed, on a full disk for instance: its batches stay leased for an hour.
         let now = gateway.clock.now();

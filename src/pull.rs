@@ -1,4 +1,4 @@
-//! Pulls one feed: fetching, pseudonymising and committing overlap through bounded channels, page by page.
+//! Pulls one feed: fetching, pseudonymising, sealing and committing overlap through bounded channels, page by page.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use outbox::OutboxError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::commit::Committer;
+use crate::commit::{Committer, Sealed};
 use crate::endless::{Endless, EndlessSource};
 use crate::gateway::Gateway;
 use crate::room::{self, Waited};
@@ -18,8 +18,8 @@ use crate::sources::Source;
 use crate::transform::{Transformed, Transformer};
 use crate::{cursor, faults, surprise};
 
-/// Pages in flight between two stages: enough to overlap, few enough that memory does not grow with the source.
-const PAGES_IN_FLIGHT: usize = 2;
+/// Pages waiting between two stages: enough to overlap, few enough that memory does not grow with the source.
+const PAGES_WAITING: usize = 1;
 
 /// What a run has done so far; shared with whoever shows progress.
 #[derive(Debug, Default)]
@@ -67,6 +67,16 @@ pub enum PullError {
     Internal,
 }
 
+/// What began a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// The schedule, or a person: from the stored cursor, with the whole overlap; the cursor moves.
+    Schedule,
+    /// The source itself: from what was read last, with the short overlap of hints. The stored cursor stays, so that the
+    /// next scheduled run goes over the same rows again and finds what was committed late.
+    Hint,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunEnd {
@@ -76,7 +86,8 @@ pub enum RunEnd {
     Stopped,
 }
 
-/// Pulls a feed from its stored cursor to its present end. Overlapping runs of one source are the caller's to prevent.
+/// Pulls a feed from its stored cursor, or after a hint from what was read last, to its present end. Overlapping runs of
+/// one source are the caller's to prevent.
 ///
 /// # Errors
 /// See [`PullError`].
@@ -84,6 +95,7 @@ pub async fn pull_feed(
     gateway: &Gateway,
     source: &Source,
     feed: Feed,
+    trigger: Trigger,
     stop: &CancellationToken,
     counters: &Counters,
 ) -> Result<RunEnd, PullError> {
@@ -95,16 +107,22 @@ pub async fn pull_feed(
     let read_in = Some(gateway.outbox.generation());
     let stored = gateway.outbox.cursor(&source.name, feed.as_str()).await?;
     let stored = cursor::read(&source.settings, stored.as_deref());
+    // A feed that is to be read from its beginning moves its cursor, whatever began the run.
+    let hinted = trigger == Trigger::Hint && stored.is_some();
+    let after = if hinted { source.reached(feed).or(stored) } else { stored };
+    let first = PageRequest { feed, after, first_of_run: true, hinted, limit: source.page_records, now };
     let transformer = transformer(gateway, source, feed, now).await?;
-    let (fetched_in, fetched_out) = mpsc::channel(PAGES_IN_FLIGHT);
-    let (ready_in, ready_out) = mpsc::channel(PAGES_IN_FLIGHT);
+    let (fetched_in, fetched_out) = mpsc::channel(PAGES_WAITING);
+    let (ready_in, ready_out) = mpsc::channel(PAGES_WAITING);
+    let (sealed_in, sealed_out) = mpsc::channel(PAGES_WAITING);
     let committer = Committer { gateway, source, feed, stop, counters, read_in };
     // A page that cannot be had must not take those before it along: what was fetched is committed first.
-    let fetching = async { Ok(fetch(&committer, stored, now, fetched_in).await) };
-    let (fetched, (), committed) = futures_util::try_join!(
+    let fetching = async { Ok(fetch(&committer, first, fetched_in).await) };
+    let (fetched, (), (), committed) = futures_util::try_join!(
         fetching,
         transform(&transformer, fetched_out, ready_in),
-        commit(&committer, ready_out),
+        seal(&committer, hinted, ready_out, sealed_in),
+        commit(&committer, sealed_out),
     )?;
     // A stop while the last pages waited for room is no complete run.
     if committed == RunEnd::Stopped { Ok(RunEnd::Stopped) } else { fetched }
@@ -126,19 +144,15 @@ pub(crate) async fn transformer(
 
 async fn fetch(
     at: &Committer<'_>,
-    stored: Option<Cursor>,
-    now: DateTime<Utc>,
+    mut request: PageRequest,
     pages: mpsc::Sender<Page>,
 ) -> Result<RunEnd, PullError> {
-    let (source, feed) = (at.source, at.feed);
     let mut endless = Endless::default();
-    let mut request =
-        PageRequest { feed, after: stored, first_of_run: true, limit: source.page_records, now };
     loop {
         let page = tokio::select! {
             biased;
             () = at.stop.cancelled() => return Ok(RunEnd::Stopped),
-            page = source.connector.page(request.clone()) => page?,
+            page = at.source.connector.page(request.clone()) => page?,
         };
         faults::broken_at(Point::PullFetched)?;
         at.counters.pulled.fetch_add(page.records.len() as u64, Ordering::Relaxed);
@@ -181,11 +195,36 @@ async fn transform(
     Ok(())
 }
 
-async fn commit(at: &Committer<'_>, mut ready: mpsc::Receiver<Ready>) -> Result<RunEnd, PullError> {
+/// A sealed page, none where there is nothing to commit, and how far the feed was read.
+type Finished = (Option<Sealed>, Option<Cursor>);
+
+async fn seal(
+    at: &Committer<'_>,
+    hinted: bool,
+    mut ready: mpsc::Receiver<Ready>,
+    finished: mpsc::Sender<Finished>,
+) -> Result<(), PullError> {
     while let Some((page, resume)) = ready.recv().await {
-        let resume = resume.map(|resume| cursor::write(&at.source.settings, &resume));
-        if at.commit(page, resume, None).await?.is_none() {
+        let stored = resume.as_ref().filter(|_| !hinted);
+        let stored = stored.map(|resume| cursor::write(&at.source.settings, resume));
+        let nothing = page.is_empty() && stored.is_none();
+        let sealed = if nothing { None } else { Some(at.prepare(page, stored, None).await?) };
+        if finished.send((sealed, resume)).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn commit(at: &Committer<'_>, mut finished: mpsc::Receiver<Finished>) -> Result<RunEnd, PullError> {
+    while let Some((sealed, reached)) = finished.recv().await {
+        if let Some(sealed) = sealed
+            && at.commit_sealed(sealed).await?.is_none()
+        {
             return Ok(RunEnd::Stopped);
+        }
+        if let Some(reached) = reached {
+            at.source.reach(at.feed, reached);
         }
     }
     Ok(RunEnd::Complete)
@@ -228,7 +267,7 @@ mod tests {
         let gateway = &world.gateway;
         let mut small = world.source();
         small.page_records = 100;
-        let pulling = pull_feed(gateway, &small, Feed::Vaccinations, &stop, &counters);
+        let pulling = pull_feed(gateway, &small, Feed::Vaccinations, Trigger::Schedule, &stop, &counters);
         let publishing = async {
             while !gateway.room.is_paused() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -267,10 +306,11 @@ mod tests {
             }
         };
         let both = async {
-            let first = pull_feed(gateway, &small, Feed::Vaccinations, &stop, &counters).await;
+            let first =
+                pull_feed(gateway, &small, Feed::Vaccinations, Trigger::Schedule, &stop, &counters).await;
             assert_eq!(first.expect("nothing fails"), RunEnd::Complete);
             assert_eq!(counters.new.load(Ordering::Relaxed), 400);
-            pull_feed(gateway, &small, Feed::Vaccinations, &stop, &counters).await
+            pull_feed(gateway, &small, Feed::Vaccinations, Trigger::Schedule, &stop, &counters).await
         };
         let again = tokio::select! {
             again = both => again,
@@ -288,7 +328,8 @@ mod tests {
         let mut source = world.source();
         source.page_records = 300;
         gateway.room.set_in_vain(true);
-        let result = pull_feed(gateway, &source, Feed::Vaccinations, &stop, &counters).await;
+        let result =
+            pull_feed(gateway, &source, Feed::Vaccinations, Trigger::Schedule, &stop, &counters).await;
         assert!(matches!(result, Err(PullError::Outbox(OutboxError::Full { .. }))), "{result:?}");
         gateway.room.set_in_vain(false);
         let stopping = async {
@@ -297,8 +338,10 @@ mod tests {
             }
             stop.cancel();
         };
-        let (pulled, ()) =
-            tokio::join!(pull_feed(gateway, &source, Feed::Vaccinations, &stop, &counters), stopping);
+        let (pulled, ()) = tokio::join!(
+            pull_feed(gateway, &source, Feed::Vaccinations, Trigger::Schedule, &stop, &counters),
+            stopping
+        );
         assert_eq!(pulled.expect("a stop is no failure"), RunEnd::Stopped);
     }
 }

@@ -7,7 +7,7 @@ use outbox::{OutboxError, RunOutcome};
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
-use crate::pull::{Counters, PullError, RunEnd, pull_feed};
+use crate::pull::{Counters, PullError, RunEnd, Trigger, pull_feed};
 use crate::sources::Source;
 use crate::sweep::{FeedSweep, sweep_source};
 use crate::{endless, surprise};
@@ -78,7 +78,7 @@ pub async fn run_in_turn(
     counters: &Counters,
 ) -> Result<Run, FeedFailure> {
     let _turn = source.turn.lock().await;
-    let end = run_source(gateway, source, stop, counters).await?;
+    let end = run_source(gateway, source, Trigger::Schedule, stop, counters).await?;
     if end == RunEnd::Stopped || !source.take_sweep_request() {
         return Ok(Run { end, sweep: None });
     }
@@ -91,10 +91,26 @@ pub async fn run_in_turn(
     Ok(Run { end, sweep: Some(result?) })
 }
 
-/// Pulls every feed of a source once. A feed that fails does not keep the others from their turn.
-pub async fn run_source(
+/// One turn after a hint: what is new is pulled, and nothing else done.
+///
+/// # Errors
+/// As [`run_in_turn`].
+pub async fn run_hinted(
     gateway: &Gateway,
     source: &Source,
+    stop: &CancellationToken,
+    counters: &Counters,
+) -> Result<Run, FeedFailure> {
+    let _turn = source.turn.lock().await;
+    let end = run_source(gateway, source, Trigger::Hint, stop, counters).await?;
+    Ok(Run { end, sweep: None })
+}
+
+/// Pulls every feed of a source once. A feed that fails does not keep the others from their turn.
+async fn run_source(
+    gateway: &Gateway,
+    source: &Source,
+    trigger: Trigger,
     stop: &CancellationToken,
     counters: &Counters,
 ) -> Result<RunEnd, FeedFailure> {
@@ -103,12 +119,15 @@ pub async fn run_source(
         if stop.is_cancelled() {
             return Ok(RunEnd::Stopped);
         }
-        let result = pull_feed(gateway, source, feed, stop, counters).await;
+        let result = pull_feed(gateway, source, feed, trigger, stop, counters).await;
         let failure = result.err().map(|error| FeedFailure { feed, error });
         if let Some(FeedFailure { error: PullError::Endless(_), .. }) = &failure {
             surprise::note(gateway, source, feed, endless::CODE, 1).await;
         }
-        note(gateway, source, feed, failure.as_ref()).await;
+        // Hints come many times a second, and each note is a write: the next scheduled run tells that all is well.
+        if trigger == Trigger::Schedule || failure.is_some() {
+            note(gateway, source, feed, failure.as_ref()).await;
+        }
         first_failure = first_failure.or(failure);
     }
     match first_failure {

@@ -1,12 +1,12 @@
 //! The list of connectors this program has: a configured source in, a ready one out.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use connector_fhir::FhirConnector;
-use connector_kit::{Connector, Feed, SourceError};
+use connector_kit::{Connector, Cursor, Feed, SourceError};
 use connector_sql::SqlConnector;
 use contract::Suite;
 use pseudonym::{KeyRing, Policy, Pseudonymiser};
@@ -34,6 +34,10 @@ pub struct Source {
     pub turn: tokio::sync::Mutex<()>,
     /// Rung when it is to be pulled; rings during a run come to one run after it.
     pub wake: Notify,
+    /// Rung when the source itself says that something may have changed.
+    pub hint: Notify,
+    /// How far each feed was read, by a scheduled run or after a hint, since the program's start.
+    reached: Mutex<HashMap<Feed, Cursor>>,
     sweep_due: AtomicBool,
     surprises: Mutex<HashSet<(Feed, &'static str)>>,
 }
@@ -47,6 +51,16 @@ impl Source {
     /// Whether a sweep was asked for; takes the wish away.
     pub(crate) fn take_sweep_request(&self) -> bool {
         self.sweep_due.swap(false, Ordering::Relaxed)
+    }
+
+    /// Notes how far a feed was read and made durable.
+    pub(crate) fn reach(&self, feed: Feed, cursor: Cursor) {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).insert(feed, cursor);
+    }
+
+    /// How far a feed was read.
+    pub(crate) fn reached(&self, feed: Feed) -> Option<Cursor> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).get(&feed).cloned()
     }
 
     /// Whether this surprise is the first of its kind since the program's start.
@@ -80,11 +94,13 @@ pub fn build(
         settings,
         connector: connector(config, base)?,
         pseudonymiser: Arc::new(pseudonymiser),
-        page_records: config.page_records,
+        page_records: config.page_records(),
         schedule: config.schedule.clone(),
         sweep: config.sweep.clone(),
         turn: tokio::sync::Mutex::new(()),
         wake: Notify::new(),
+        hint: Notify::new(),
+        reached: Mutex::default(),
         sweep_due: AtomicBool::new(false),
         surprises: Mutex::default(),
     })

@@ -34,6 +34,10 @@ pub struct Rows {
     pub asked: AtomicU64,
     /// The limit of the last page.
     pub limit: AtomicU32,
+    /// Rung where the source hints.
+    pub hints: tokio::sync::Notify,
+    /// Pages that were asked for after a hint.
+    pub hinted: AtomicU64,
 }
 
 impl Rows {
@@ -96,6 +100,7 @@ impl Connector for Shared {
     async fn page(&self, request: PageRequest) -> Result<Page, SourceError> {
         self.0.asked.fetch_add(1, Ordering::Relaxed);
         self.0.limit.store(request.limit, Ordering::Relaxed);
+        self.0.hinted.fetch_add(u64::from(request.hinted), Ordering::Relaxed);
         if self.0.away.load(Ordering::Relaxed) {
             return Err(SourceError::retry("the source is away"));
         }
@@ -122,6 +127,15 @@ impl Connector for Shared {
     ) -> Result<Vec<ClinicRecord>, SourceError> {
         let rows = self.lock_ids(ids);
         Ok(rows.into_iter().map(|(id, stamp)| record(id, stamp)).collect())
+    }
+
+    async fn changed(&self) -> Result<(), SourceError> {
+        self.0.hints.notified().await;
+        if self.0.away.load(Ordering::Relaxed) {
+            Err(SourceError::retry("the source is away"))
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -23,6 +23,13 @@ pub(crate) struct Transformed {
     pub(crate) oms_warnings: u64,
 }
 
+impl Transformed {
+    /// Whether there is nothing to commit.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.drafts.is_empty() && self.refused.is_empty()
+    }
+}
+
 /// What does it: keys, the clinic's date, and whether ids are kept.
 #[derive(Clone)]
 pub(crate) struct Transformer {

@@ -77,6 +77,7 @@ pub(super) async fn preview(
             feed,
             // No look back: what the overlap window would bring again has been shown, and sent, before.
             first_of_run: false,
+            hinted: false,
             after: stored,
             limit: arguments.records,
             now: clock.now(),

@@ -110,7 +110,7 @@ fn verify_registry(registry: &RegistryConfig) -> Result<(), Wrong> {
 
 fn verify_outbox(outbox: &OutboxConfig) -> Result<(), Wrong> {
     if !(1..=contract::wire::MAX_EVENTS).contains(&outbox.batch_events) {
-        return wrong("outbox.batch_events must be 1 to 1000", "250 is a good value");
+        return wrong("outbox.batch_events must be 1 to 1000", "1000 is a good value");
     }
     if !(1..=1 << 20).contains(&outbox.max_mebibytes) {
         return wrong("outbox.max_mebibytes must be 1 to 1048576", "1024 is a good value");
@@ -126,7 +126,7 @@ fn verify_source(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
             "for instance [source.mis]",
         );
     }
-    if !(1..=MAX_PAGE_RECORDS).contains(&source.page_records) {
+    if !(1..=MAX_PAGE_RECORDS).contains(&source.page_records()) {
         return wrong(
             format!("source.{name}.page_records must be 1 to {MAX_PAGE_RECORDS}"),
             "1000 is a good value",

@@ -85,7 +85,7 @@ impl From<SuiteName> for contract::Suite {
 pub struct OutboxConfig {
     /// The state file (SQLite); a relative path starts from the configuration file's folder.
     pub path: PathBuf,
-    /// Most events in one sealed batch, 1 to 1000.
+    /// Most events in one sealed batch, 1 to 1000; it takes as many as nearly fill a padded size.
     pub batch_events: usize,
     /// Pulling pauses while unsent batches take this many mebibytes, 1 to 1048576.
     pub max_mebibytes: u64,
@@ -100,7 +100,7 @@ impl Default for OutboxConfig {
     fn default() -> Self {
         Self {
             path: PathBuf::from("state/outbox.db"),
-            batch_events: 250,
+            batch_events: contract::wire::MAX_EVENTS,
             max_mebibytes: 1024,
             shuffle: true,
             min_generation: 1,

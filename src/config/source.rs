@@ -14,9 +14,10 @@ pub struct SourceConfig {
     /// When it is pulled.
     #[serde(default, skip_serializing)]
     pub schedule: Schedule,
-    /// Most records in one page, 1 to 10000; memory use grows with it.
-    #[serde(default = "default_page_records", skip_serializing)]
-    pub page_records: u32,
+    /// Most records in one page, 1 to 10000; memory use grows with it. 5000 from a database, 1000 from a FHIR server,
+    /// whose resources are long.
+    #[serde(default, skip_serializing)]
+    pub page_records: Option<u32>,
     /// When its keys are swept, and how much may be withdrawn unasked.
     #[serde(default, skip_serializing)]
     pub sweep: SweepConfig,
@@ -33,10 +34,6 @@ pub struct SourceConfig {
     pub sqlite: Option<connector_sql::SqliteConfig>,
     /// A FHIR R4 server.
     pub fhir: Option<FhirConfig>,
-}
-
-const fn default_page_records() -> u32 {
-    1000
 }
 
 /// The `[source.NAME.sweep]` section: all keys are read, so that what was deleted at the source is withdrawn, and what
@@ -63,6 +60,12 @@ impl Default for SweepConfig {
 }
 
 impl SourceConfig {
+    /// Most records in one page, as configured or by the kind of source.
+    #[must_use]
+    pub fn page_records(&self) -> u32 {
+        self.page_records.unwrap_or(if self.fhir.is_some() { 1000 } else { 5000 })
+    }
+
     /// The names of the connector sections that are present; exactly one is right.
     #[must_use]
     pub fn connectors(&self) -> Vec<&'static str> {

@@ -1,6 +1,7 @@
 //! `clinic-gateway run`: triggers, one worker a source, one publisher, receipts, requests, gauges, and an orderly end.
 
 mod gauges;
+mod hints;
 mod publisher;
 mod receipts;
 mod requests;
@@ -93,6 +94,7 @@ pub async fn run(
     }
     for source in &gateway.sources {
         workers.spawn(worker::work(Arc::clone(&gateway), Arc::clone(source), stop.clone()));
+        workers.spawn(hints::hint_loop(Arc::clone(source), stop.clone()));
     }
     let (sources, version) = (gateway.sources.len(), env!("CARGO_PKG_VERSION"));
     tracing::info!(event = "started", sources, version, "the gateway is running");

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::circuits::{SOURCE, source_name};
 use crate::cursor;
 use crate::gateway::Gateway;
-use crate::pull::{Counters, PullError, RunEnd};
-use crate::run::{FeedFailure, run_in_turn};
+use crate::pull::{Counters, PullError, RunEnd, Trigger};
+use crate::run::{FeedFailure, run_hinted, run_in_turn};
 use crate::sources::Source;
 
 /// Most records of a probe's page.
@@ -42,13 +42,14 @@ pub async fn work(gateway: Arc<Gateway>, source: Arc<Source>, stop: Cancellation
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let trigger = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = again => {}
-            () = worker.source.wake.notified(), if retry_in.is_none() => {}
-        }
-        retry_in = worker.turn(&stop).await;
+            () = again => Trigger::Schedule,
+            () = worker.source.wake.notified(), if retry_in.is_none() => Trigger::Schedule,
+            () = worker.source.hint.notified(), if retry_in.is_none() => Trigger::Hint,
+        };
+        retry_in = worker.turn(trigger, &stop).await;
         if stop.is_cancelled() {
             return;
         }
@@ -57,7 +58,7 @@ pub async fn work(gateway: Arc<Gateway>, source: Arc<Source>, stop: Cancellation
 
 impl Worker {
     /// One turn, if the circuit lets it; how long to wait before another try, if one is needed.
-    async fn turn(&mut self, stop: &CancellationToken) -> Option<Duration> {
+    async fn turn(&mut self, trigger: Trigger, stop: &CancellationToken) -> Option<Duration> {
         let (gateway, source) = (Arc::clone(&self.gateway), Arc::clone(&self.source));
         match gateway.circuits.permit(&self.endpoint, SOURCE, gateway.clock.elapsed()) {
             Permit::Open { wait } => return Some(wait),
@@ -69,7 +70,11 @@ impl Worker {
             }
         }
         let counters = Counters::default();
-        match run_in_turn(&gateway, &source, stop, &counters).await {
+        let run = match trigger {
+            Trigger::Schedule => run_in_turn(&gateway, &source, stop, &counters).await,
+            Trigger::Hint => run_hinted(&gateway, &source, stop, &counters).await,
+        };
+        match run {
             Ok(run) if run.end == RunEnd::Stopped => None,
             Ok(_) => {
                 gateway.circuits.success(&self.endpoint, SOURCE);
@@ -93,7 +98,7 @@ impl Worker {
             let stored = gateway.outbox.cursor(&source.name, feed.as_str()).await?;
             let after = cursor::read(&source.settings, stored.as_deref());
             let (limit, now) = (PROBE_RECORDS, gateway.clock.now());
-            let request = PageRequest { feed, after, first_of_run: true, limit, now };
+            let request = PageRequest { feed, after, first_of_run: true, hinted: false, limit, now };
             source.connector.page(request).await.map(drop).map_err(PullError::from)
         };
         let _turn = source.turn.lock().await;
@@ -163,20 +168,20 @@ mod tests {
         let asked = || rows.asked.load(Ordering::Relaxed);
 
         rows.away.store(true, Ordering::Relaxed);
-        let pause = worker.turn(&stop).await.expect("it failed");
+        let pause = worker.turn(Trigger::Schedule, &stop).await.expect("it failed");
         assert_eq!(asked(), 1);
-        assert!(worker.turn(&stop).await.is_some_and(|wait| wait <= pause), "left alone");
+        assert!(worker.turn(Trigger::Schedule, &stop).await.is_some_and(|wait| wait <= pause), "left alone");
         assert_eq!(asked(), 1);
         clock.advance(pause);
-        let longer = worker.turn(&stop).await.expect("the probe failed as well");
+        let longer = worker.turn(Trigger::Schedule, &stop).await.expect("the probe failed as well");
         assert_eq!((asked(), rows.limit.load(Ordering::Relaxed)), (2, PROBE_RECORDS));
         assert!(longer > pause / 2, "{longer:?} after {pause:?}");
 
         rows.away.store(false, Ordering::Relaxed);
         clock.advance(longer);
-        assert_eq!(worker.turn(&stop).await, None, "probed, then read to its end");
+        assert_eq!(worker.turn(Trigger::Schedule, &stop).await, None, "probed, then read to its end");
         assert_eq!(asked(), 4);
-        assert_eq!(worker.turn(&stop).await, None);
+        assert_eq!(worker.turn(Trigger::Schedule, &stop).await, None);
         assert_eq!(asked(), 5, "in order again: no probe");
     }
 }

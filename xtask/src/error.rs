@@ -12,6 +12,12 @@ pub enum Error {
     /// The clinic's database, which holds invented people only.
     #[error("the clinic's PostgreSQL: {0}")]
     Database(#[from] sqlx::Error),
+    /// The same clinic on MariaDB.
+    #[error("the clinic's MariaDB: {0}")]
+    MariaDb(sqlx::Error),
+    /// The file that sealed batches are written to as bare as can be.
+    #[error("SQLite: {0}")]
+    Sqlite(sqlx::Error),
     /// The broker, asked directly.
     #[error("RabbitMQ: {0}")]
     Broker(#[from] lapin::Error),

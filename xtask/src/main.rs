@@ -3,6 +3,7 @@
 mod arguments;
 mod bench;
 mod error;
+mod peers;
 mod say;
 
 use std::process::ExitCode;

@@ -21,7 +21,7 @@ pub async fn search_answer(
     body: &[u8],
     now: DateTime<Utc>,
 ) -> Result<(Vec<ClinicRecord>, Option<Cursor>), SourceError> {
-    let request = PageRequest { feed, after: None, first_of_run: true, limit: 100, now };
+    let request = PageRequest { feed, after: None, first_of_run: true, hinted: false, limit: 100, now };
     let url = source.queries.search(feed, None, request.limit, true);
     let fetched = Fetched { page: bundle::parse(body, resource_type(feed))?, date: Some(now) };
     let mut run = Run::new(None, Queries::path(&url), now);

@@ -18,6 +18,10 @@ pub struct PageRequest {
     /// True for the first page of a run: `after` is then a stored cursor, and the connector looks back over its
     /// overlap window, so that rows committed late are not missed.
     pub first_of_run: bool,
+    /// True for a run that a hint of [`Connector::changed`] began: its first page looks back over the short overlap of hints
+    /// only, and the caller does not store what it says under [`Page::resume`], so that a scheduled run still goes over
+    /// everything with the whole overlap.
+    pub hinted: bool,
     /// At most this many records in the page.
     pub limit: u32,
     /// The present moment, for stamps that lie in the future.
@@ -124,4 +128,13 @@ pub trait Connector: Send + Sync {
         ids: &[String],
         now: DateTime<Utc>,
     ) -> Result<Vec<ClinicRecord>, SourceError>;
+
+    /// Waits until the source says that something may have changed: a hint, never a promise, and pending for ever where
+    /// a source cannot say so. Cancel-safe: a hint that nobody waited for is given to the next caller.
+    ///
+    /// # Errors
+    /// As [`Connector::page`]; a source that cannot hint now is no failure.
+    async fn changed(&self) -> Result<(), SourceError> {
+        std::future::pending().await
+    }
 }

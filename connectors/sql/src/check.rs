@@ -8,11 +8,12 @@ use connector_kit::{CheckReport, ClinicDate, ClinicFact, ClinicRecord, Field, Re
 use crate::connector::SqlConnector;
 use crate::driver::{Driver, Failure, MANY_ROWS, SlowPlan};
 use crate::layout::{CHANGED_AT, Layout, RECORD_ID, resolve};
-use crate::page::{Order, Pager, Start, is_cut};
+use crate::page::{Order, Pager, Start};
 use crate::row::Reader;
 use crate::settings::FeedSettings;
 use crate::stamp;
-use crate::value::{Cell, Kind, Sql};
+use crate::table::{Row, Table};
+use crate::value::{Kind, Sql};
 
 /// How many of the newest rows are looked at closely.
 const SAMPLE_ROWS: u32 = 500;
@@ -53,6 +54,7 @@ impl Check<'_> {
         if let Some((what, help)) = self.driver.transport_warning() {
             report.warn(what, help);
         }
+        self.driver.check_hints(report).await;
         let Some(privileges) = self.driver.write_privileges() else {
             report.good("the file is opened read-only");
             return Ok(());
@@ -74,7 +76,6 @@ impl Check<'_> {
     async fn feed(&self, feed: &FeedSettings, report: &mut CheckReport) -> Result<(), Failure> {
         let name = feed.feed;
         let mut lease = self.connector.sessions.lease().await?;
-        lease.begin().await?;
         let described = lease.describe(&feed.statement.text).await?;
         lease.give_back().await?;
         let found = resolve(name, &described, !feed.config.status_words.is_empty());
@@ -111,7 +112,6 @@ impl Check<'_> {
 
     async fn texts(&self, sql: &Sql) -> Result<Vec<String>, Failure> {
         let mut lease = self.connector.sessions.lease().await?;
-        lease.begin().await?;
         let texts = lease.texts(sql).await?;
         lease.give_back().await?;
         Ok(texts)
@@ -124,9 +124,8 @@ impl Check<'_> {
         Ok(self.texts(&sql).await?.first().and_then(|count| count.parse().ok()).unwrap_or(0))
     }
 
-    async fn sample(&self, pager: &Pager<'_>) -> Result<Vec<Vec<Cell>>, Failure> {
+    async fn sample(&self, pager: &Pager<'_>) -> Result<Table, Failure> {
         let mut lease = self.connector.sessions.lease().await?;
-        lease.begin().await?;
         let rows =
             lease.fetch(&pager.page(&Start::Beginning, SAMPLE_ROWS, true), &pager.layout.kinds).await?;
         lease.give_back().await?;
@@ -181,15 +180,16 @@ impl Check<'_> {
         let (sql, kinds) = (pager.page(&Start::Beginning, SAMPLE_ROWS, true), &pager.layout.kinds);
         let mut samples = Vec::new();
         let mut lease = self.connector.sessions.lease().await?;
-        lease.begin().await?;
         for zone in zones {
             lease.fetch(&Sql::plain(zone), &[]).await?;
             samples.push(lease.fetch(&sql, kinds).await?);
         }
         lease.give_back().await?;
         let differs = |ordinal: usize| {
-            let column = |rows: &[Vec<Cell>]| rows.iter().map(|row| row[ordinal].clone()).collect::<Vec<_>>();
-            samples.windows(2).any(|pair| column(&pair[0]) != column(&pair[1]))
+            let same = |one: &Table, other: &Table| {
+                one.rows().map(|row| row.cell(ordinal)).eq(other.rows().map(|row| row.cell(ordinal)))
+            };
+            samples.windows(2).any(|pair| !same(&pair[0], &pair[1]))
         };
         for ordinal in (0..kinds.len()).filter(|ordinal| kinds[*ordinal] != Kind::TimestampTz) {
             if differs(ordinal) {
@@ -207,7 +207,7 @@ impl Check<'_> {
         &self,
         feed: &FeedSettings,
         pager: &Pager<'_>,
-        rows: &[Vec<Cell>],
+        rows: &Table,
         report: &mut CheckReport,
     ) -> Result<(), Failure> {
         let name = feed.feed;
@@ -221,7 +221,7 @@ impl Check<'_> {
                 "select it in one form, such as strftime('%Y-%m-%d %H:%M:%f', …) AS changed_at",
             );
         }
-        let Some(newest) = rows.iter().find_map(|row| row[CHANGED_AT].key()) else { return Ok(()) };
+        let Some(newest) = rows.rows().find_map(|row| row.cell(CHANGED_AT).key()) else { return Ok(()) };
         if stamp::not_after(&newest, self.now, self.connector.settings.zone).is_none() {
             report.error(
                 format!("{name}: the newest changed_at is no readable point in time"),
@@ -253,16 +253,16 @@ impl Check<'_> {
         &self,
         feed: &FeedSettings,
         pager: &Pager<'_>,
-        rows: &[Vec<Cell>],
+        rows: &Table,
         report: &mut CheckReport,
     ) -> Result<(), Failure> {
         let again = self.sample(pager).await?;
-        let there = |fits: &dyn Fn(&Vec<Cell>) -> bool| again.iter().any(fits);
-        let moved = |row: &&Vec<Cell>| {
-            there(&|other| other[RECORD_ID] == row[RECORD_ID]) && !there(&|other| other[..2] == row[..2])
+        let moved = |row: &Row<'_>| {
+            let is_there = again.rows().any(|other| other.cell(RECORD_ID) == row.cell(RECORD_ID));
+            is_there && !again.rows().any(|other| other.has_keys_of(*row))
         };
         // Of rows that are stored only some may be written between the looks.
-        if rows.iter().filter(moved).count() * 2 > rows.len() {
+        if rows.rows().filter(moved).count() * 2 > rows.len() {
             report.error(
                 format!("{}: changed_at is made anew with every reading, such as by now()", feed.feed),
                 "select a stored column that changes only when the row does",
@@ -321,7 +321,6 @@ impl Check<'_> {
         report: &mut CheckReport,
     ) -> Result<(), Failure> {
         let mut lease = self.connector.sessions.lease().await?;
-        lease.begin().await?;
         let plan = lease.slow_plan(sql).await?;
         lease.give_back().await?;
         let Some(SlowPlan { rows, table }) = plan else { return Ok(()) };
@@ -350,9 +349,9 @@ impl Check<'_> {
     }
 
     /// What the newest rows come to; only counts are told.
-    fn contents(&self, feed: &FeedSettings, layout: &Layout, rows: &[Vec<Cell>], report: &mut CheckReport) {
+    fn contents(&self, feed: &FeedSettings, layout: &Layout, rows: &Table, report: &mut CheckReport) {
         let reader = Reader::new(layout, feed, &self.connector.settings);
-        let records: Vec<ClinicRecord> = rows.iter().map(|row| reader.record(row)).collect();
+        let records: Vec<ClinicRecord> = rows.rows().map(|row| reader.record(row)).collect();
         let ids: HashSet<&str> = records.iter().map(|record| record.record_id.as_str()).collect();
         let name = feed.feed;
         if ids.len() < records.len() {
@@ -367,7 +366,7 @@ impl Check<'_> {
         }
         let count =
             |fits: &dyn Fn(&ClinicRecord) -> bool| records.iter().filter(|record| fits(record)).count();
-        let too_long = rows.iter().filter(|row| row[RECORD_ID].key().is_some_and(|id| is_cut(&id))).count();
+        let too_long = rows.rows().filter(|row| row.cell(RECORD_ID).is_cut()).count();
         for (found, what, help) in [
             (
                 too_long,

@@ -51,6 +51,7 @@ macro_rules! with_common_settings {
                     time_zone: self.time_zone.0,
                     encoding: self.encoding,
                     overlap_seconds: self.overlap_seconds,
+                    listen_overlap_seconds: self.overlap_seconds,
                     statement_timeout_seconds: self.statement_timeout_seconds,
                     connect_timeout_seconds: self.connect_timeout_seconds,
                     feeds: [self.vaccinations.clone(), self.tests.clone(), self.recoveries.clone()],
@@ -79,6 +80,14 @@ with_common_settings! {
         /// How the connection is encrypted.
         #[serde(default)]
         pub tls: TlsConfig,
+        // Neither changes what a record becomes: they stay out of what a cursor is kept with.
+        /// A channel to LISTEN on: a NOTIFY there makes the gateway read at once, besides its schedule. Small letters, digits, `_`.
+        #[serde(default, skip_serializing)]
+        pub listen: Option<String>,
+        /// How far a run that a notification began looks back behind the last scheduled one, in place of `overlap_seconds`.
+        #[serde(default = "default_listen_overlap", skip_serializing)]
+        #[schemars(range(max = 300))]
+        pub listen_overlap_seconds: u32,
     }
 }
 
@@ -193,6 +202,8 @@ pub(crate) struct Common {
     pub time_zone: chrono_tz::Tz,
     pub encoding: Encoding,
     pub overlap_seconds: u32,
+    /// Of runs that a hint began.
+    pub listen_overlap_seconds: u32,
     pub statement_timeout_seconds: u32,
     pub connect_timeout_seconds: u32,
     /// In the order of [`connector_kit::Feed::ALL`].
@@ -201,6 +212,11 @@ pub(crate) struct Common {
 
 const fn default_overlap() -> u32 {
     300
+}
+
+#[cfg(feature = "postgres")]
+const fn default_listen_overlap() -> u32 {
+    2
 }
 
 const fn default_statement_timeout() -> u32 {

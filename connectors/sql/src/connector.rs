@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,7 +18,7 @@ use crate::page::{Order, Pager, Rows};
 use crate::pull::{Pull, gone};
 use crate::row::Reader;
 use crate::settings::{FeedSettings, Settings};
-use crate::value::Cell;
+use crate::table::Table;
 use crate::{check, stamp, sweep};
 
 /// Most rows in a page, whatever is asked for.
@@ -34,6 +34,8 @@ pub struct SqlConnector {
     pub(crate) settings: Settings,
     /// The columns that pages were last read with, or should have been.
     columns: Mutex<HashMap<Feed, Columns>>,
+    /// The columns as they were last described.
+    layouts: Mutex<HashMap<Feed, Arc<Layout>>>,
     /// When the rows without a key were last counted.
     counted: Mutex<HashMap<Feed, DateTime<Utc>>>,
 }
@@ -47,8 +49,10 @@ impl SqlConnector {
     pub fn postgres(config: &crate::PostgresConfig, base_dir: &Path) -> Result<Self, SourceError> {
         let password = crate::settings::password(config.password.as_ref(), base_dir)?;
         let tls = crate::settings::Tls::new(&config.tls, &config.host, base_dir)?;
-        let driver = crate::driver::postgres::Postgres::new(config, password.as_ref(), &tls);
-        Self::new(Box::new(driver), config.common())
+        let listen_overlap_seconds = crate::settings::listen_overlap(config.listen_overlap_seconds)?;
+        let driver = crate::driver::postgres::Postgres::new(config, password.as_ref(), &tls)?;
+        let common = crate::config::Common { listen_overlap_seconds, ..config.common() };
+        Self::new(Box::new(driver), common)
     }
 
     /// A source in MariaDB or MySQL. Reads the password and checks the queries' shape; does not talk to the server yet.
@@ -76,18 +80,40 @@ impl SqlConnector {
     fn new(driver: Box<dyn Driver>, common: crate::config::Common) -> Result<Self, SourceError> {
         let settings = Settings::new(common, driver.syntax())?;
         let sessions = Sessions::new(driver, settings.connect_timeout, settings.statement_timeout);
-        Ok(Self { sessions, settings, columns: Mutex::default(), counted: Mutex::default() })
+        Ok(Self {
+            sessions,
+            settings,
+            columns: Mutex::default(),
+            layouts: Mutex::default(),
+            counted: Mutex::default(),
+        })
     }
 
-    /// The feed's columns as they are now. The transaction keeps them from changing until it ends.
-    pub(crate) async fn layout(&self, feed: &FeedSettings, lease: &mut Lease<'_>) -> Result<Layout, Failure> {
+    /// The feed's columns as they are now.
+    pub(crate) async fn layout(
+        &self,
+        feed: &FeedSettings,
+        lease: &mut Lease<'_>,
+    ) -> Result<Arc<Layout>, Failure> {
         let described = lease.describe(&feed.statement.text).await?;
         let found = resolve(feed.feed, &described, !feed.config.status_words.is_empty());
-        found.layout.ok_or_else(|| {
+        let layout = found.layout.map(Arc::new).ok_or_else(|| {
             let problem = found.errors.into_iter().next();
             let (what, help) = problem.map_or(Default::default(), |problem| (problem.what, problem.help));
             Failure::misconfigured(what, help)
-        })
+        })?;
+        let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
+        layouts.insert(feed.feed, Arc::clone(&layout));
+        Ok(layout)
+    }
+
+    /// The feed's columns as they were described, where rows themselves show that they are no longer so: a query without a
+    /// `*` gives the columns it names or fails, and their types come with every row.
+    pub(crate) fn known_layout(&self, feed: &FeedSettings) -> Option<Arc<Layout>> {
+        if feed.statement.selects_all || !self.sessions.driver.keeps_sessions() {
+            return None;
+        }
+        self.layouts.lock().unwrap_or_else(PoisonError::into_inner).get(&feed.feed).cloned()
     }
 
     /// Keeps the columns that rows of a feed are to have.
@@ -157,16 +183,26 @@ impl SqlConnector {
 
     async fn count_rows_without_key(&self, feed: &FeedSettings, layout: &Layout) -> Result<u64, Failure> {
         let mut lease = self.sessions.lease().await?;
-        lease.begin().await?;
         let pager = self.pager(feed, layout, Order::Stamp);
         let count = lease.texts(&pager.without_key(MAX_COUNTED_ROWS)).await?;
         lease.give_back().await?;
         Ok(count.first().and_then(|count| count.parse().ok()).unwrap_or(0))
     }
 
-    async fn read(&self, feed: &FeedSettings, request: &PageRequest) -> Result<(Layout, Pull), Failure> {
+    /// A run begins with a look at the columns; its other pages trust it until one of them shows otherwise.
+    async fn read(&self, feed: &FeedSettings, request: &PageRequest) -> Result<(Arc<Layout>, Pull), Failure> {
         let mut lease = self.sessions.lease().await?;
-        lease.begin().await?;
+        let known = self.known_layout(feed).filter(|_| !request.first_of_run);
+        if let Some(layout) = known {
+            match Pull::read(self, feed, &layout, &mut lease, request).await {
+                Err(failure) if failure.may_be_of_columns() => lease.recover().await?,
+                pull => {
+                    let pull = pull?;
+                    lease.give_back().await?;
+                    return Ok((layout, pull));
+                }
+            }
+        }
         let layout = self.layout(feed, &mut lease).await?;
         let pull = Pull::read(self, feed, &layout, &mut lease, request).await?;
         lease.give_back().await?;
@@ -181,8 +217,8 @@ impl SqlConnector {
         rows: &Rows,
         now: DateTime<Utc>,
     ) -> Result<Option<Cursor>, SourceError> {
-        let stamp = rows.rows.iter().rev().find_map(|row| {
-            let key = row[CHANGED_AT].key()?;
+        let stamp = rows.rows.rows().rev().find_map(|row| {
+            let key = row.cell(CHANGED_AT).key()?;
             stamp::not_after(&key, now, self.settings.zone)
         });
         stamp.map(|at| cursor::write(&Position::new(layout, at))).transpose()
@@ -204,7 +240,7 @@ impl SqlConnector {
             Some(position)
         });
         Ok(Page {
-            records: rows.rows.iter().map(|row| reader.record(row)).collect(),
+            records: rows.rows.rows().map(|row| reader.record(row)).collect(),
             next: next.as_ref().map(cursor::write).transpose()?,
             resume: self.resume(layout, &rows, now)?,
             surprise,
@@ -213,8 +249,8 @@ impl SqlConnector {
 }
 
 /// Says how many rows the database could not hand over, and why.
-pub(crate) fn tell_unreadable(feed: &FeedSettings, layout: &Layout, rows: &[Vec<Cell>], reason: &str) {
-    let unreadable = rows.iter().filter(|row| row.len() < layout.names.len()).count();
+pub(crate) fn tell_unreadable(feed: &FeedSettings, layout: &Layout, rows: &Table, reason: &str) {
+    let unreadable = rows.rows().filter(|row| row.width() < layout.names.len()).count();
     if unreadable > 0 {
         tracing::warn!(
             event = "unreadable-rows",
@@ -245,7 +281,7 @@ impl Connector for SqlConnector {
         request.limit = request.limit.min(MAX_PAGE_ROWS);
         let (layout, pull) =
             self.read(feed, &request).await.map_err(|failure| self.failed(feed, &failure))?;
-        if request.first_of_run {
+        if request.first_of_run && !request.hinted {
             self.tell_rows_without_key(feed, &layout, request.now).await;
         }
         self.page_of(feed, &layout, pull, request.now)
@@ -263,5 +299,10 @@ impl Connector for SqlConnector {
         _now: DateTime<Utc>,
     ) -> Result<Vec<ClinicRecord>, SourceError> {
         sweep::fetch(self, self.feed(feed, 1)?, ids).await
+    }
+
+    async fn changed(&self) -> Result<(), SourceError> {
+        self.sessions.driver.changed().await;
+        Ok(())
     }
 }

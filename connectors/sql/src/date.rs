@@ -5,14 +5,18 @@ use chrono_tz::Tz;
 use connector_kit::{ClinicDate, Field, FieldFault};
 
 use crate::config::Encoding;
+use crate::native;
 use crate::text::{self, Text};
-use crate::value::{Cell, Kind};
+use crate::value::{Cell, Kind, Value};
 
 /// A date and time as written, with the offset if one is written.
 pub(crate) type Written = (NaiveDateTime, Option<FixedOffset>);
 
 /// Reads a cell as a date in the clinic's time zone.
-pub(crate) fn date(cell: &Cell, zone: Tz, encoding: Encoding) -> Field<ClinicDate> {
+pub(crate) fn date(cell: Cell<'_>, zone: Tz, encoding: Encoding) -> Field<ClinicDate> {
+    if let Some(date) = native_date(cell, zone) {
+        return Field::Value(date);
+    }
     let text = match text::read(cell, encoding) {
         Text::Missing => return Field::Missing,
         Text::Unreadable(_) => return Field::Invalid(FieldFault::BadEncoding),
@@ -29,8 +33,24 @@ pub(crate) fn date(cell: &Cell, zone: Tz, encoding: Encoding) -> Field<ClinicDat
     date.map_or(Field::Invalid(FieldFault::NotADate), Field::Value)
 }
 
+/// The date of a value that is no text.
+fn native_date(cell: Cell<'_>, zone: Tz) -> Option<ClinicDate> {
+    match (cell.kind, cell.value) {
+        (_, Value::Days(days)) => native::day(days).map(ClinicDate::Day),
+        (Kind::Timestamp, Value::Micros(micros)) => {
+            native::moment(micros).map(|at| ClinicDate::Day(at.date()))
+        }
+        (Kind::TimestampTz, Value::Micros(micros)) => local_day(native::moment(micros)?.and_utc(), zone),
+        (Kind::Integer, Value::Whole(number)) => year_or_epoch(number, zone),
+        _ => None,
+    }
+}
+
 /// Reads a cell as a whole number.
-pub(crate) fn number(cell: &Cell, encoding: Encoding) -> Field<u32> {
+pub(crate) fn number(cell: Cell<'_>, encoding: Encoding) -> Field<u32> {
+    if let Value::Whole(number) = cell.value {
+        return u32::try_from(number).map_or(Field::Invalid(FieldFault::NotANumber), Field::Value);
+    }
     let text = match text::read(cell, encoding) {
         Text::Missing => return Field::Missing,
         Text::Unreadable(_) => return Field::Invalid(FieldFault::BadEncoding),
@@ -173,8 +193,8 @@ mod tests {
     use super::*;
 
     fn shown(kind: Kind, text: &str) -> String {
-        let cell = Cell { kind, bytes: Some(text.as_bytes().to_vec()) };
-        match date(&cell, Tz::Europe__Moscow, Encoding::Utf8) {
+        let cell = Cell::of(kind, text.as_bytes());
+        match date(cell, Tz::Europe__Moscow, Encoding::Utf8) {
             Field::Missing => "missing".into(),
             Field::Invalid(fault) => format!("{fault:?}"),
             Field::Value(ClinicDate::Year(y)) => format!("{y}"),
@@ -245,9 +265,9 @@ mod tests {
             (Kind::Text, ".", None),
             (Kind::Boolean, "1", None),
         ] {
-            let cell = Cell { kind, bytes: Some(text.as_bytes().to_vec()) };
+            let cell = Cell::of(kind, text.as_bytes());
             let expected = expected.map_or(Field::Invalid(FieldFault::NotANumber), Field::Value);
-            assert_eq!(number(&cell, Encoding::Utf8), expected, "{kind:?} {text}");
+            assert_eq!(number(cell, Encoding::Utf8), expected, "{kind:?} {text}");
         }
     }
 }

@@ -12,6 +12,7 @@ mod date;
 mod driver;
 mod ids;
 mod layout;
+mod native;
 mod page;
 mod pull;
 mod row;
@@ -20,6 +21,7 @@ mod settings;
 mod stamp;
 mod statement;
 mod sweep;
+mod table;
 mod text;
 mod value;
 

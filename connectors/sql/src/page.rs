@@ -3,7 +3,8 @@
 use crate::driver::{Driver, Failure, Lease, MAX_VALUE_LENGTH};
 use crate::layout::{CHANGED_AT, Layout, RECORD_ID};
 use crate::statement::Statement;
-use crate::value::{Cell, Key, Kind, Sql};
+use crate::table::{Row, Table};
+use crate::value::{Key, Kind, Sql};
 
 /// Most rows of a set of equal ones that are looked at; more than any page holds.
 const MAX_EQUAL_ROWS: u32 = 20_000;
@@ -37,7 +38,7 @@ pub(crate) enum Start {
 
 /// The rows of a page, and where the next one begins. A row that cannot be read is cut to its two keys.
 pub(crate) struct Rows {
-    pub rows: Vec<Vec<Cell>>,
+    pub rows: Table,
     /// Keys of the last row, if another page is to be asked for.
     pub next: Option<Place>,
 }
@@ -132,10 +133,12 @@ impl<'s> Pager<'s> {
         let (at, id) = (self.column(CHANGED_AT), self.column(RECORD_ID));
         let unusable =
             self.driver.usable_stamp(&at).map(|usable| format!(" OR NOT ({usable})")).unwrap_or_default();
+        let source = self.source();
+        // One after the other, since no database serves `OR` by two indexes of which one is not there.
         Sql::plain(format!(
-            "SELECT CAST(count(*) AS CHAR(20)) FROM (SELECT 1 {} WHERE {at} IS NULL OR {id} IS NULL{unusable} \
-             LIMIT {most}) AS n",
-            self.source()
+            "SELECT CAST(count(*) AS CHAR(20)) FROM (SELECT 1 FROM (SELECT 1 {source} WHERE {at} IS NULL{unusable} LIMIT {most}) AS s \
+             UNION ALL SELECT 1 FROM (SELECT 1 {source} WHERE {id} IS NULL AND {at} IS NOT NULL LIMIT {most}) AS i \
+             LIMIT {most}) AS n"
         ))
     }
 
@@ -206,12 +209,16 @@ impl<'s> Pager<'s> {
     }
 
     fn select(&self, width: usize) -> Sql {
+        let witnesses = (0..width)
+            .filter_map(|ordinal| self.driver.witness(&self.column(ordinal), self.layout.kinds[ordinal]));
         let columns: Vec<String> = (0..width)
-            .map(|ordinal| self.driver.project(&self.column(ordinal), self.layout.kinds[ordinal]))
+            .map(|ordinal| self.driver.select(&self.column(ordinal), self.layout.kinds[ordinal]))
+            .chain(witnesses)
             .collect();
         let (at, id) = (self.column(CHANGED_AT), self.column(RECORD_ID));
         let mut sql =
             Sql::plain(format!("SELECT {} {} WHERE {id} IS NOT NULL", columns.join(", "), self.source()));
+        sql.is_typed = true;
         if self.order == Order::Stamp {
             sql.push(&format!(" AND {at} IS NOT NULL"));
             if let Some(usable) = self.driver.usable_stamp(&at) {
@@ -237,17 +244,15 @@ impl<'s> Pager<'s> {
         self.ended(lease, rows, limit).await
     }
 
-    async fn ended(
-        &self,
-        lease: &mut Lease<'_>,
-        mut rows: Vec<Vec<Cell>>,
-        limit: u32,
-    ) -> Result<Rows, Failure> {
-        let full = rows.len() >= limit as usize;
-        let beyond = if rows.len() > limit as usize { rows.pop() } else { None };
+    async fn ended(&self, lease: &mut Lease<'_>, mut rows: Table, limit: u32) -> Result<Rows, Failure> {
+        let limit_rows = limit as usize;
+        let full = rows.len() >= limit_rows;
+        let beyond =
+            if rows.len() > limit_rows { rows.last().map(|row| self.place(row)).transpose()? } else { None };
+        rows.truncate(limit_rows);
         let mut next = rows.last().filter(|_| full).map(|row| self.place(row)).transpose()?;
         if let (Some(last), Some(beyond)) = (&next, beyond)
-            && may_be_equal(last, &self.place(&beyond)?)
+            && may_be_equal(last, &beyond)
         {
             self.keep_equals_together(lease, &mut rows, last, limit).await?;
             next = rows.last().map(|row| self.place(row)).transpose()?;
@@ -260,13 +265,13 @@ impl<'s> Pager<'s> {
     async fn keep_equals_together(
         &self,
         lease: &mut Lease<'_>,
-        rows: &mut Vec<Vec<Cell>>,
+        rows: &mut Table,
         last: &Place,
         limit: u32,
     ) -> Result<(), Failure> {
         let set = lease.fetch(&self.same(last, MAX_EQUAL_ROWS), &self.layout.kinds[..2]).await?;
-        let belongs = |row: &Vec<Cell>| set.iter().any(|same| same[..2] == row[..2]);
-        let inside = rows.iter().rev().take_while(|row| belongs(row)).count();
+        let belongs = |row: &Row<'_>| set.rows().any(|same| same.has_keys_of(*row));
+        let inside = rows.rows().rev().take_while(belongs).count();
         if inside == set.len() {
             return Ok(());
         }
@@ -283,8 +288,8 @@ impl<'s> Pager<'s> {
     }
 
     /// The keys of a row.
-    pub fn place(&self, row: &[Cell]) -> Result<Place, Failure> {
-        let key = |ordinal: usize| row[ordinal].key().ok_or_else(|| Failure::retry("a row has no key"));
+    pub fn place(&self, row: Row<'_>) -> Result<Place, Failure> {
+        let key = |ordinal: usize| row.cell(ordinal).key().ok_or_else(|| Failure::retry("a row has no key"));
         let at = if self.order == Order::Stamp { Some(key(CHANGED_AT)?) } else { None };
         Ok(Place { at, id: key(RECORD_ID)? })
     }
@@ -292,7 +297,7 @@ impl<'s> Pager<'s> {
     /// The newest usable stamp there is.
     pub async fn newest(&self, lease: &mut Lease<'_>) -> Result<Option<Key>, Failure> {
         let rows = lease.fetch(&self.keys_page(&Start::Beginning, 1, true), &self.layout.kinds[..2]).await?;
-        Ok(rows.first().and_then(|row| row[CHANGED_AT].key()))
+        Ok(rows.first().and_then(|row| row.cell(CHANGED_AT).key()))
     }
 }
 

@@ -8,7 +8,8 @@ use crate::driver::{Failure, Lease};
 use crate::layout::{CHANGED_AT, Layout};
 use crate::page::{Order, Pager, Place, Rows, Start};
 use crate::settings::FeedSettings;
-use crate::value::{Cell, Key};
+use crate::table::Row;
+use crate::value::Key;
 use crate::{salvage, stamp};
 
 /// A page's rows, and what there is to say about them.
@@ -29,13 +30,16 @@ impl Pull {
         request: &PageRequest,
     ) -> Result<Self, Failure> {
         let mut pager = connector.pager(feed, layout, Order::Stamp);
-        let overlap = connector.settings.overlap_seconds;
+        let settings = &connector.settings;
+        let overlap = if request.hinted { settings.listen_overlap_seconds } else { settings.overlap_seconds };
         let position = position(connector, feed, layout, request)?;
         pager.until = position.as_ref().and_then(|position| position.until.clone());
         let start = start(position.as_ref(), request.first_of_run, overlap);
         let mut rows = read_rows(feed, &pager, lease, &start, request.limit).await?;
         let mut surprise = None;
+        // What a hint began stores nothing: the next scheduled run looks, and says it once.
         if request.first_of_run
+            && !request.hinted
             && let Some(Position { at: stored, .. }) = &position
             && let Some(newest) = went_back(connector, &mut pager, lease, stored, &rows, request).await?
         {
@@ -118,11 +122,12 @@ async fn went_back(
     let zone = connector.settings.zone;
     // Rows from the future are always there, and say nothing.
     let is_past = |at: &Key| stamp::not_after(at, request.now, zone).as_ref() == Some(at);
-    let reached = |row: &Vec<Cell>| {
-        let at = row[CHANGED_AT].key().filter(is_past);
+    let reached = |row: Row<'_>| {
+        let at = row.cell(CHANGED_AT).key().filter(is_past);
         at.is_some_and(|at| at.kind == stored.kind && !stamp::is_before(&at, stored))
     };
-    if rows.rows.iter().any(reached) {
+    // The newest come last.
+    if rows.rows.rows().rev().any(reached) {
         return Ok(None);
     }
     pager.until = stamp::present(request.now, stored.kind, &stored.value, zone);

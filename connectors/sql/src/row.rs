@@ -1,5 +1,7 @@
 //! One row of the query as the clinic's record.
 
+use std::borrow::Cow;
+
 use chrono_tz::Tz;
 use connector_kit::{
     ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, Identifier, IdentifierKind, Person, RecordKey,
@@ -10,9 +12,9 @@ use secrecy::SecretString;
 use crate::config::{Encoding, StatusWord};
 use crate::date;
 use crate::layout::{CHANGED_AT, Layout, RECORD_ID};
-use crate::page::is_cut;
 use crate::settings::{FeedSettings, Settings};
 use crate::stamp;
+use crate::table::Row;
 use crate::text::{self, Text};
 use crate::value::{Cell, Kind, digest};
 
@@ -83,29 +85,29 @@ impl<'s> Reader<'s> {
 
     /// The row as a record. One that is cut to its keys, or whose id is too long to be told from others, is handed over
     /// empty and with an unknown status: it is refused where people look, and does not hold up the rows after it.
-    pub fn record(&self, row: &[Cell]) -> ClinicRecord {
+    pub fn record(&self, row: Row<'_>) -> ClinicRecord {
         let RecordKey { record_id, stamp } = self.key(row);
-        let is_told = row[RECORD_ID].key().is_none_or(|id| !is_cut(&id));
-        if is_told && row.len() == self.layout.names.len() {
-            let (status, person) = (self.status(row), self.person(row));
-            return ClinicRecord { record_id, status, person, fact: self.fact(row), stamp };
-        }
-        let nothing = vec![Cell { kind: Kind::Other, bytes: None }; self.layout.names.len()];
-        let (status, person) = (RecordStatus::Unknown, Person::default());
-        ClinicRecord { record_id, status, person, fact: self.fact(&nothing), stamp }
+        let row =
+            Some(row).filter(|row| row.width() == self.layout.names.len() && !row.cell(RECORD_ID).is_cut());
+        let (status, person) = match row {
+            Some(row) => (self.status(row), self.person(row)),
+            None => (RecordStatus::Unknown, Person::default()),
+        };
+        ClinicRecord { record_id, status, person, fact: self.fact(row), stamp }
     }
 
     /// The row's id, and when it changed, of its two keys alone.
-    pub fn key(&self, row: &[Cell]) -> RecordKey {
-        let mut record_id = self.record_id(&row[RECORD_ID]);
-        if let Some(cut) = row[RECORD_ID].key().filter(is_cut) {
+    pub fn key(&self, row: Row<'_>) -> RecordKey {
+        let id = row.cell(RECORD_ID);
+        let mut record_id = self.record_id(id);
+        if id.is_cut() {
             let shown: String = record_id.chars().take(SHOWN_ID_CHARS).collect();
-            record_id = format!("{shown}{CUT_MARK}{:016x}", digest(&cut.value));
+            record_id = format!("{shown}{CUT_MARK}{:016x}", digest(&id.bytes().unwrap_or_default()));
         }
-        RecordKey { record_id, stamp: stamp::scale(&row[CHANGED_AT]) }
+        RecordKey { record_id, stamp: stamp::scale(row.cell(CHANGED_AT)) }
     }
 
-    fn fact(&self, row: &[Cell]) -> ClinicFact {
+    fn fact(&self, row: Option<Row<'_>>) -> ClinicFact {
         match self.feed.feed {
             Feed::Vaccinations => ClinicFact::Vaccination {
                 vaccine: self.codings(row, &self.fact.code),
@@ -127,23 +129,27 @@ impl<'s> Reader<'s> {
     }
 
     /// Text as it is, outer blanks included; `42.00` as `42`; bytes (and text that cannot be decoded) in hexadecimal.
-    fn record_id(&self, cell: &Cell) -> String {
-        let hexadecimal = || hex::encode(cell.bytes.as_deref().unwrap_or_default());
+    fn record_id(&self, cell: Cell<'_>) -> String {
+        let hexadecimal = || hex::encode(cell.bytes().unwrap_or_default());
         match (cell.kind, text::untrimmed(cell, self.encoding)) {
             (Kind::Bytes, _) | (_, None) => hexadecimal(),
-            (Kind::Decimal | Kind::Float, Some(number)) => date::whole(&number, cell.kind).unwrap_or(number),
-            (_, Some(text)) => text,
+            (Kind::Decimal | Kind::Float, Some(number)) => {
+                date::whole(&number, cell.kind).unwrap_or_else(|| number.into_owned())
+            }
+            (_, Some(text)) => text.into_owned(),
         }
     }
 
-    fn status(&self, row: &[Cell]) -> RecordStatus {
+    fn status(&self, row: Row<'_>) -> RecordStatus {
         let Some(ordinal) = self.status else { return RecordStatus::Final };
-        let word = match text::read(&row[ordinal], self.encoding) {
-            Text::Missing => String::new(),
-            Text::Value(word) => word.to_lowercase(),
+        let word = match text::read(row.cell(ordinal), self.encoding) {
+            Text::Missing => Cow::Borrowed(""),
+            Text::Value(word) => word,
             Text::Unreadable(_) => return RecordStatus::Unknown,
         };
-        match self.feed.config.status_words.get(&word) {
+        // Listed words are in small letters, as most are in the rows.
+        let words = &self.feed.config.status_words;
+        match words.get(word.as_ref()).or_else(|| words.get(&word.to_lowercase())) {
             Some(StatusWord::Final) => RecordStatus::Final,
             Some(StatusWord::Cancelled) => RecordStatus::Cancelled,
             Some(StatusWord::NotAFact) => RecordStatus::NotAFact,
@@ -151,55 +157,57 @@ impl<'s> Reader<'s> {
         }
     }
 
-    fn person(&self, row: &[Cell]) -> Person {
+    fn person(&self, row: Row<'_>) -> Person {
         let mut person = Person::default();
         for (ordinal, kind) in &self.layout.identifiers {
-            let cell = &row[*ordinal];
-            match text::read(cell, self.encoding) {
-                Text::Missing => {}
-                Text::Unreadable(_) => person.unreadable = true,
-                Text::Value(text) => {
-                    let Some(value) = identifier(&text, cell.kind, *kind) else { continue };
-                    let country = self.country.filter(|_| *kind == IdentifierKind::PassportForeign);
-                    let country = country.and_then(|country| self.text(&row[country]));
-                    person.identifiers.push(Identifier {
-                        kind: *kind,
-                        value: SecretString::from(value),
-                        country,
-                    });
+            let cell = row.cell(*ordinal);
+            let text = match text::read(cell, self.encoding) {
+                Text::Missing => continue,
+                Text::Unreadable(_) => {
+                    person.unreadable = true;
+                    continue;
                 }
+                Text::Value(text) => text,
+            };
+            let Some(value) = identifier(text, cell.kind, *kind) else { continue };
+            let country = self.country.filter(|_| *kind == IdentifierKind::PassportForeign);
+            let country = country.and_then(|country| self.text(row.cell(country)));
+            if person.identifiers.is_empty() {
+                person.identifiers.reserve_exact(self.layout.identifiers.len());
             }
+            person.identifiers.push(Identifier { kind: *kind, value: SecretString::from(value), country });
         }
         person
     }
 
     /// The code; undecodable bytes leave U+FFFD in it, which no list of codes knows.
-    fn codings(&self, row: &[Cell], columns: &Coded) -> Vec<Coding> {
-        let code = columns.code.and_then(|ordinal| self.text(&row[ordinal]));
-        let system = columns.system.and_then(|ordinal| self.text(&row[ordinal]));
-        code.into_iter().map(|code| Coding { system: system.clone(), code }).collect()
+    fn codings(&self, row: Option<Row<'_>>, columns: &Coded) -> Vec<Coding> {
+        let text = |ordinal: Option<usize>| self.text(row?.cell(ordinal?));
+        text(columns.code).map(|code| Coding { system: text(columns.system), code }).into_iter().collect()
     }
 
-    fn text(&self, cell: &Cell) -> Option<String> {
+    fn text(&self, cell: Cell<'_>) -> Option<String> {
         match text::read(cell, self.encoding) {
             Text::Missing => None,
-            Text::Value(text) | Text::Unreadable(text) => Some(text),
+            Text::Value(text) | Text::Unreadable(text) => Some(text.into_owned()),
         }
     }
 
-    fn number(&self, row: &[Cell], ordinal: Option<usize>) -> Field<u32> {
-        ordinal.map_or(Field::Missing, |ordinal| date::number(&row[ordinal], self.encoding))
+    fn number(&self, row: Option<Row<'_>>, ordinal: Option<usize>) -> Field<u32> {
+        let cell = row.zip(ordinal).map(|(row, ordinal)| row.cell(ordinal));
+        cell.map_or(Field::Missing, |cell| date::number(cell, self.encoding))
     }
 
-    fn date(&self, row: &[Cell], ordinal: Option<usize>) -> Field<ClinicDate> {
-        ordinal.map_or(Field::Missing, |ordinal| date::date(&row[ordinal], self.zone, self.encoding))
+    fn date(&self, row: Option<Row<'_>>, ordinal: Option<usize>) -> Field<ClinicDate> {
+        let cell = row.zip(ordinal).map(|(row, ordinal)| row.cell(ordinal));
+        cell.map_or(Field::Missing, |cell| date::date(cell, self.zone, self.encoding))
     }
 }
 
 /// A number column has lost the leading zeros of its identifiers: they are put back. Zero is nobody.
-fn identifier(text: &str, kind: Kind, numbering: IdentifierKind) -> Option<String> {
+fn identifier(text: Cow<'_, str>, kind: Kind, numbering: IdentifierKind) -> Option<String> {
     if !matches!(kind, Kind::Integer | Kind::Unsigned | Kind::Decimal | Kind::Float) {
-        return Some(text.to_owned());
+        return Some(text.into_owned());
     }
     let width = match numbering {
         IdentifierKind::Snils => 11,
@@ -207,10 +215,10 @@ fn identifier(text: &str, kind: Kind, numbering: IdentifierKind) -> Option<Strin
         IdentifierKind::PassportRu => 10,
         _ => 0,
     };
-    match date::whole(text, kind) {
+    match date::whole(&text, kind) {
         Some(digits) if digits == "0" => None,
         Some(digits) => Some(format!("{digits:0>width$}")),
-        None => Some(text.to_owned()),
+        None => Some(text.into_owned()),
     }
 }
 
@@ -232,7 +240,7 @@ mod tests {
             ("-5", Kind::Integer, IdentifierKind::Snils, Some("-5")),
             ("12344595", Kind::Text, IdentifierKind::Snils, Some("12344595")),
         ] {
-            assert_eq!(identifier(text, kind, numbering).as_deref(), expected);
+            assert_eq!(identifier(text.into(), kind, numbering).as_deref(), expected);
         }
     }
 }

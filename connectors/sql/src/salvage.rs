@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use crate::driver::{Failure, Lease};
 use crate::page::{Pager, Place, Rows, Start};
-use crate::value::{Cell, Key};
+use crate::table::Table;
+use crate::value::Key;
 
 /// Most statements spent on one page; a page of 10 000 rows needs 15 to come to its first row.
 const MAX_STATEMENTS: u32 = 64;
@@ -20,14 +21,14 @@ pub(crate) async fn page(
 ) -> Result<Rows, Failure> {
     lease.recover().await?;
     let Some(found) = of_data(pager.read_keys(lease, start, limit).await)? else { return Err(failure) };
-    let keys = found.rows.iter().map(|row| pager.place(row)).collect::<Result<Vec<_>, _>>()?;
+    let keys = found.rows.rows().map(|row| pager.place(row)).collect::<Result<Vec<_>, _>>()?;
     let Some(last) = keys.last() else { return Err(failure) };
     let nothing = pager.between(&Start::After(last.clone()), last, 1);
     if of_data(lease.fetch(&nothing, &pager.layout.kinds).await)?.is_none() {
         return Err(failure);
     }
     let limit = u32::try_from(keys.len()).unwrap_or(u32::MAX);
-    let mut salvage = Salvage { pager, lease, what: What::Page(start, &keys), limit, rows: Vec::new() };
+    let mut salvage = Salvage { pager, lease, what: What::Page(start, &keys), limit, rows: Table::default() };
     let settled = salvage.run(keys.len(), MAX_STATEMENTS).await?;
     let rows = salvage.rows;
     let next = if settled == keys.len() { found.next } else { Some(keys[settled - 1].clone()) };
@@ -42,7 +43,7 @@ pub(crate) async fn with_ids(
     mut ids: Vec<Key>,
     limit: u32,
     failure: Failure,
-) -> Result<Vec<Vec<Cell>>, Failure> {
+) -> Result<Table, Failure> {
     lease.recover().await?;
     for index in (0..ids.len()).rev() {
         let no_row = pager.with_ids(&ids[index..=index], 2, 0);
@@ -51,11 +52,11 @@ pub(crate) async fn with_ids(
             ids.remove(index);
         }
     }
-    let Some(first) = ids.first() else { return Ok(Vec::new()) };
+    let Some(first) = ids.first() else { return Ok(Table::default()) };
     if of_data(lease.fetch(&pager.nothing(first), &pager.layout.kinds).await)?.is_none() {
         return Err(failure);
     }
-    let mut salvage = Salvage { pager, lease, what: What::Ids(&ids), limit, rows: Vec::new() };
+    let mut salvage = Salvage { pager, lease, what: What::Ids(&ids), limit, rows: Table::default() };
     salvage.run(ids.len(), u32::MAX).await?;
     Ok(salvage.rows)
 }
@@ -83,7 +84,7 @@ struct Salvage<'a, 's, 'l> {
     what: What<'a>,
     /// Most rows of one statement.
     limit: u32,
-    rows: Vec<Vec<Cell>>,
+    rows: Table,
 }
 
 impl Salvage<'_, '_, '_> {
@@ -95,7 +96,7 @@ impl Salvage<'_, '_, '_> {
         while let Some(part) = open.pop().filter(|_| statements < most_statements || settled == 0) {
             statements += 1;
             if let Some(rows) = self.part(&part).await? {
-                self.rows.extend(rows);
+                self.rows.append(&rows);
             } else if part.len() > 1 {
                 let middle = part.start + part.len() / 2;
                 open.extend([middle..part.end, part.start..middle]);
@@ -110,7 +111,7 @@ impl Salvage<'_, '_, '_> {
     }
 
     /// The rows of some keys, or None if a value makes the server fail.
-    async fn part(&mut self, part: &Range<usize>) -> Result<Option<Vec<Vec<Cell>>>, Failure> {
+    async fn part(&mut self, part: &Range<usize>) -> Result<Option<Table>, Failure> {
         let width = self.pager.layout.kinds.len();
         let sql = match &self.what {
             What::Page(start, keys) => {
@@ -132,7 +133,8 @@ impl Salvage<'_, '_, '_> {
             What::Page(_, keys) => self.pager.same(&keys[which], self.limit),
             What::Ids(ids) => self.pager.with_ids(&ids[which..=which], 2, self.limit),
         };
-        self.rows.extend(self.lease.fetch(&same, &self.pager.layout.kinds[..2]).await?);
+        let keys = self.lease.fetch(&same, &self.pager.layout.kinds[..2]).await?;
+        self.rows.append(&keys);
         Ok(())
     }
 }

@@ -16,11 +16,17 @@ use crate::config::{Common, Encoding, FeedConfig};
 use crate::config::{TlsConfig, TlsMode};
 use crate::statement::{Statement, Syntax};
 
+/// Longest look back of a run that a hint began.
+#[cfg(feature = "postgres")]
+const MAX_LISTEN_OVERLAP_SECONDS: u32 = 300;
+
 /// How a source is read.
 pub(crate) struct Settings {
     pub zone: Tz,
     pub encoding: Encoding,
     pub overlap_seconds: u32,
+    /// How far a run that a hint began looks back.
+    pub listen_overlap_seconds: u32,
     pub statement_timeout: Duration,
     pub connect_timeout: Duration,
     pub feeds: Vec<FeedSettings>,
@@ -60,6 +66,7 @@ impl Settings {
             zone: common.time_zone,
             encoding: common.encoding,
             overlap_seconds: common.overlap_seconds,
+            listen_overlap_seconds: common.listen_overlap_seconds,
             statement_timeout: seconds("statement_timeout_seconds", common.statement_timeout_seconds, 3600)?,
             connect_timeout: seconds("connect_timeout_seconds", common.connect_timeout_seconds, 300)?,
             feeds,
@@ -78,6 +85,20 @@ fn feed_settings(feed: Feed, mut config: FeedConfig, syntax: Syntax) -> Result<F
     config.status_words =
         words.into_iter().map(|(word, means)| (word.trim().to_lowercase(), means)).collect();
     Ok(FeedSettings { feed, statement, config })
+}
+
+/// How far a run that a hint began looks back.
+#[cfg(feature = "postgres")]
+pub(crate) fn listen_overlap(seconds: u32) -> Result<u32, SourceError> {
+    if seconds <= MAX_LISTEN_OVERLAP_SECONDS {
+        return Ok(seconds);
+    }
+    Err(SourceError::misconfigured(
+        format!("listen_overlap_seconds is {seconds}"),
+        format!(
+            "write a number from 0 to {MAX_LISTEN_OVERLAP_SECONDS}; scheduled runs look back overlap_seconds"
+        ),
+    ))
 }
 
 /// Reads the password, if one is configured.

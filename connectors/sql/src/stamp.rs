@@ -4,7 +4,8 @@ use chrono::{DateTime, Days, FixedOffset, NaiveDate, NaiveDateTime, Offset, Time
 use chrono_tz::Tz;
 
 use crate::date::written;
-use crate::value::{Cell, Key, Kind, digest};
+use crate::native;
+use crate::value::{Cell, Key, Kind, Value, digest};
 
 enum Moment {
     /// A point on the world's time line, with the offset it was written with.
@@ -32,7 +33,13 @@ pub(crate) fn earlier(stamp: &Key, overlap_seconds: u32) -> Option<Key> {
 
 /// The stamp on a scale of its own: microseconds since 1970 (of the clinic's wall clock, where that is what is written),
 /// whole numbers themselves, and a digest of what is no point in time. None where there is none.
-pub(crate) fn scale(cell: &Cell) -> Option<i64> {
+pub(crate) fn scale(cell: Cell<'_>) -> Option<i64> {
+    match cell.value {
+        Value::Whole(number) => return Some(number),
+        Value::Days(days) => return Some(native::day_micros(days)),
+        Value::Micros(micros) => return Some(micros),
+        Value::Null | Value::Bytes(_) => {}
+    }
     let stamp = cell.key()?;
     if stamp.kind == Kind::Integer
         && let Ok(number) = String::from_utf8_lossy(&stamp.value).parse()
@@ -165,7 +172,7 @@ mod tests {
 
     #[test]
     fn stamps_have_one_scale_and_what_is_no_time_is_still_told_apart() {
-        let scaled = |kind, text: &str| scale(&Cell { kind, bytes: Some(text.into()) }).unwrap();
+        let scaled = |kind, text: &str| scale(Cell::of(kind, text.as_bytes())).unwrap();
         for (kind, stamp, expected) in [
             (Kind::TimestampTz, "2021-07-01 00:00:00.000001+00", 1_625_097_600_000_001),
             (Kind::TimestampTz, "2021-07-01 00:00:00", 1_625_097_600_000_000),
@@ -182,7 +189,7 @@ mod tests {
         let scales: std::collections::HashSet<i64> =
             no_time.iter().map(|stamp| scaled(Kind::Timestamp, stamp)).collect();
         assert!(scales.len() == 4 && scales.iter().all(|scale| (0..1 << 62).contains(scale)), "{scales:?}");
-        assert_eq!(scale(&Cell { kind: Kind::Timestamp, bytes: None }), None);
+        assert_eq!(scale(Cell { kind: Kind::Timestamp, value: Value::Null }), None);
         let (old, new) = (key(Kind::Integer, "5"), key(Kind::Integer, "6"));
         assert!(is_before(&old, &new) && !is_before(&old, &old) && !is_before(&new, &old));
         assert!(!is_before(&old, &key(Kind::Text, "2021-07-01")), "kinds have no order of time");

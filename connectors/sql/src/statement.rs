@@ -63,6 +63,8 @@ pub(crate) struct Statement {
     pub text: String,
     /// The names in it, lower case: the only words of a server's message that are ever shown.
     identifiers: Vec<String>,
+    /// True where it selects columns it does not name (`*`), so that they may come and go with the tables.
+    pub selects_all: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +98,14 @@ impl Statement {
             .filter(|name| !KEYWORDS.contains(&name.as_str()))
             .collect();
         let (start, end) = (tokens[0].1.start, tokens[tokens.len() - 1].1.end);
-        Ok(Self { text: query[start..end].to_owned(), identifiers })
+        let selects_all = tokens.iter().enumerate().any(|(index, (token, _))| {
+            let before = index.checked_sub(1).map(|before| &tokens[before].0);
+            let is_first =
+                || matches!(words[index.saturating_sub(1)].as_str(), "select" | "distinct" | "all");
+            *token == Token::Symbol('*')
+                && (matches!(before, Some(Token::Symbol('.' | ',' | ')'))) || is_first())
+        });
+        Ok(Self { text: query[start..end].to_owned(), identifiers, selects_all })
     }
 
     /// The first word of a server's message that is a name in this query; of `table.column` the column.

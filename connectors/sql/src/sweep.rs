@@ -1,6 +1,7 @@
 //! What a key sweep asks for: all ids with their stamps, in the order of the ids alone; and single rows by their ids.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use connector_kit::{ClinicRecord, Feed, KeysPage, KeysRequest, MAX_FETCH_IDS, SourceError};
 
@@ -9,11 +10,12 @@ use crate::cursor::{self, KeysPosition};
 use crate::driver::{Failure, Lease};
 use crate::ids::keys_of;
 use crate::layout::{Layout, RECORD_ID};
-use crate::page::{Order, Pager, Place, Rows, Start, is_cut};
+use crate::page::{Order, Pager, Place, Rows, Start};
 use crate::row::{Reader, beginning_of_cut};
 use crate::salvage;
 use crate::settings::FeedSettings;
-use crate::value::{Cell, Key, Kind};
+use crate::table::Table;
+use crate::value::{Key, Kind};
 
 /// Most rows found for one request by id; a few ids may stand for many rows that a collation does not tell apart.
 const MAX_FOUND_ROWS: u32 = 10_000;
@@ -31,7 +33,7 @@ pub(crate) async fn keys(
     let (layout, rows) = read_keys(connector, feed, request, limit).await.map_err(failed)?;
     let reader = Reader::new(&layout, feed, &connector.settings);
     let next = rows.next.map(|place| cursor::write(&KeysPosition { after: place.id })).transpose()?;
-    Ok(KeysPage { keys: rows.rows.iter().map(|row| reader.key(row)).collect(), next })
+    Ok(KeysPage { keys: rows.rows.rows().map(|row| reader.key(row)).collect(), next })
 }
 
 async fn read_keys(
@@ -39,14 +41,35 @@ async fn read_keys(
     feed: &FeedSettings,
     request: &KeysRequest,
     limit: u32,
-) -> Result<(Layout, Rows), Failure> {
+) -> Result<(Arc<Layout>, Rows), Failure> {
     let mut lease = connector.sessions.lease().await?;
-    lease.begin().await?;
+    let known = connector.known_layout(feed).filter(|_| request.after.is_some());
+    if let Some(layout) = known {
+        match read_keys_with(connector, feed, request, limit, &layout, &mut lease).await {
+            Err(failure) if failure.may_be_of_columns() => lease.recover().await?,
+            rows => {
+                let rows = rows?;
+                lease.give_back().await?;
+                return Ok((layout, rows));
+            }
+        }
+    }
     let layout = connector.layout(feed, &mut lease).await?;
-    let pager = connector.pager(feed, &layout, Order::Id);
-    let rows = pager.read_keys(&mut lease, &start(feed.feed, request, &layout), limit).await?;
+    let rows = read_keys_with(connector, feed, request, limit, &layout, &mut lease).await?;
     lease.give_back().await?;
     Ok((layout, rows))
+}
+
+async fn read_keys_with(
+    connector: &SqlConnector,
+    feed: &FeedSettings,
+    request: &KeysRequest,
+    limit: u32,
+    layout: &Layout,
+    lease: &mut Lease<'_>,
+) -> Result<Rows, Failure> {
+    let pager = connector.pager(feed, layout, Order::Id);
+    pager.read_keys(lease, &start(feed.feed, request, layout), limit).await
 }
 
 /// A position among ids of another type says nothing any more: the sweep lists all keys anew.
@@ -81,13 +104,17 @@ pub(crate) async fn fetch(
         return Ok(Vec::new());
     }
     let found = find(connector, feed, ids).await;
-    let (layout, mut rows) = found.map_err(|failure| connector.failed(feed, &failure))?;
+    let (layout, rows) = found.map_err(|failure| connector.failed(feed, &failure))?;
     let reader = Reader::new(&layout, feed, &connector.settings);
     let wanted: HashSet<&str> = ids.iter().map(String::as_str).collect();
     // The same row may have been found by several keys that its id may stand for.
     let mut found = HashSet::new();
-    rows.retain(|row| wanted.contains(reader.key(row).record_id.as_str()) && found.insert(row.clone()));
-    let mut records: Vec<ClinicRecord> = rows.iter().map(|row| reader.record(row)).collect();
+    let mut records: Vec<ClinicRecord> = rows
+        .rows()
+        .filter(|row| wanted.contains(reader.key(*row).record_id.as_str()))
+        .filter(|row| found.insert(*row))
+        .map(|row| reader.record(row))
+        .collect();
     // Where an id stands twice the newest comes last, as it does in a page.
     records.sort_by_key(|record| record.stamp);
     Ok(records)
@@ -97,16 +124,15 @@ async fn find(
     connector: &SqlConnector,
     feed: &FeedSettings,
     ids: &[String],
-) -> Result<(Layout, Vec<Vec<Cell>>), Failure> {
+) -> Result<(Arc<Layout>, Table), Failure> {
     let mut lease = connector.sessions.lease().await?;
-    lease.begin().await?;
     let layout = connector.layout(feed, &mut lease).await?;
     connector.nothing_gone(feed.feed, &layout)?;
     let pager = connector.pager(feed, &layout, Order::Id);
     let (kind, raw) = (layout.kinds[RECORD_ID], lease.has_raw_text());
     let stands_for = |id: &str| keys_of(id, kind, connector.settings.encoding, raw);
     let keys: Vec<Key> = ids.iter().flat_map(|id| stands_for(id)).collect();
-    let mut rows = Vec::new();
+    let mut rows = Table::default();
     if !keys.is_empty() {
         rows = with_ids(feed, &pager, &mut lease, keys).await?;
         if rows.len() >= MAX_FOUND_ROWS as usize {
@@ -120,7 +146,7 @@ async fn find(
     for beginning in ids.iter().filter_map(|id| beginning_of_cut(id)).flat_map(stands_for) {
         let sql = pager.keys_page(&Start::From(beginning), MAX_LONG_IDS, false);
         let near = lease.fetch(&sql, &layout.kinds[..2]).await?;
-        rows.extend(near.into_iter().filter(|row| row[RECORD_ID].key().is_some_and(|id| is_cut(&id))));
+        near.rows().filter(|row| row.cell(RECORD_ID).is_cut()).for_each(|row| rows.push_row(row));
     }
     lease.give_back().await?;
     Ok((layout, rows))
@@ -131,7 +157,7 @@ async fn with_ids(
     pager: &Pager<'_>,
     lease: &mut Lease<'_>,
     keys: Vec<Key>,
-) -> Result<Vec<Vec<Cell>>, Failure> {
+) -> Result<Table, Failure> {
     let (width, kinds) = (pager.layout.kinds.len(), &pager.layout.kinds);
     match lease.fetch(&pager.with_ids(&keys, width, MAX_FOUND_ROWS), kinds).await {
         Err(failure) if failure.is_of_data() => {

@@ -1,34 +1,47 @@
 //! Text out of a cell: UTF-8 where the database vouches for it, the configured encoding where it does not.
 
+use std::borrow::Cow;
+
 use crate::config::Encoding;
-use crate::value::{Cell, Kind};
+use crate::value::{Cell, Kind, Value};
 
 /// What a cell holds when it is read as text.
-pub(crate) enum Text {
+pub(crate) enum Text<'r> {
     /// NULL, empty or blank.
     Missing,
     /// Text without outer blanks.
-    Value(String),
+    Value(Cow<'r, str>),
     /// Bytes that are not text in the configured encoding; the readable part, with U+FFFD for the rest.
-    Unreadable(String),
+    Unreadable(Cow<'r, str>),
 }
 
 /// Reads a cell as text.
-pub(crate) fn read(cell: &Cell, encoding: Encoding) -> Text {
-    let Some(bytes) = &cell.bytes else { return Text::Missing };
-    let (text, readable) = decode(bytes, cell.kind, encoding);
-    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+pub(crate) fn read(cell: Cell<'_>, encoding: Encoding) -> Text<'_> {
+    let Some((text, readable)) = whole(cell, encoding) else { return Text::Missing };
+    let is_outer = |c: char| c.is_whitespace() || c == '\0';
+    let text = match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches(is_outer)),
+        Cow::Owned(text) => Cow::Owned(text.trim_matches(is_outer).to_owned()),
+    };
     match (text.is_empty(), readable) {
         (true, _) => Text::Missing,
-        (false, true) => Text::Value(text.to_owned()),
-        (false, false) => Text::Unreadable(text.to_owned()),
+        (false, true) => Text::Value(text),
+        (false, false) => Text::Unreadable(text),
     }
 }
 
 /// A cell's text with its outer blanks; None where it cannot be decoded.
-pub(crate) fn untrimmed(cell: &Cell, encoding: Encoding) -> Option<String> {
-    let (text, readable) = decode(cell.bytes.as_deref()?, cell.kind, encoding);
-    readable.then_some(text)
+pub(crate) fn untrimmed(cell: Cell<'_>, encoding: Encoding) -> Option<Cow<'_, str>> {
+    whole(cell, encoding).and_then(|(text, readable)| readable.then_some(text))
+}
+
+/// A cell's text, and whether all of it could be decoded.
+fn whole(cell: Cell<'_>, encoding: Encoding) -> Option<(Cow<'_, str>, bool)> {
+    match (cell.value, cell.bytes()?) {
+        (Value::Bytes(bytes), _) => Some(decode(bytes, cell.kind, encoding)),
+        // Digits and dates.
+        (_, made) => Some((Cow::Owned(String::from_utf8_lossy(&made).into_owned()), true)),
+    }
 }
 
 /// Text as the configured encoding writes it; None where it has no letter for some of it.
@@ -48,20 +61,20 @@ fn table(encoding: Encoding) -> &'static encoding_rs::Encoding {
 
 /// Bytes columns follow the configured encoding. Text columns are UTF-8; only where they are not (SQL_ASCII databases,
 /// SQLite) the configured encoding is tried.
-fn decode(bytes: &[u8], kind: Kind, encoding: Encoding) -> (String, bool) {
+fn decode(bytes: &[u8], kind: Kind, encoding: Encoding) -> (Cow<'_, str>, bool) {
     let table = table(encoding);
     if kind != Kind::Bytes
         && let Ok(text) = std::str::from_utf8(bytes)
     {
-        return (text.to_owned(), true);
+        return (Cow::Borrowed(text), true);
     }
     let (text, bad) = table.decode_without_bom_handling(bytes);
     // The tables of the web map holes (0x98 in windows-1251) to C1 controls, which no record contains.
     let hole = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
     if bad || text.contains(hole) {
-        (text.replace(hole, "\u{fffd}"), false)
+        (Cow::Owned(text.replace(hole, "\u{fffd}")), false)
     } else {
-        (text.into_owned(), true)
+        (text, true)
     }
 }
 
@@ -70,7 +83,7 @@ mod tests {
     use super::*;
 
     fn shown(kind: Kind, bytes: &[u8], encoding: Encoding) -> String {
-        match read(&Cell { kind, bytes: Some(bytes.to_vec()) }, encoding) {
+        match read(Cell::of(kind, bytes), encoding) {
             Text::Missing => "missing".into(),
             Text::Value(text) => format!("= {text}"),
             Text::Unreadable(text) => format!("? {text}"),
@@ -97,6 +110,6 @@ mod tests {
         ] {
             assert_eq!(shown(kind, bytes, encoding), expected);
         }
-        assert!(matches!(read(&Cell { kind: Kind::Text, bytes: None }, Encoding::Utf8), Text::Missing));
+        assert!(matches!(read(Cell { kind: Kind::Text, value: Value::Null }, Encoding::Utf8), Text::Missing));
     }
 }

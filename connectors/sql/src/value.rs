@@ -1,6 +1,11 @@
 //! What a database hands over: a column's kind, a cell, a key to compare with, and a statement with its bound values.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+
+use crate::driver::MAX_VALUE_LENGTH;
+use crate::native;
 
 /// The meaning of a column's type, the same for all databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,16 +34,53 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// One value: its text form (bytes for [`Kind::Bytes`]), or none for NULL.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Cell {
-    pub kind: Kind,
-    pub bytes: Option<Vec<u8>>,
+/// One value as the database handed it over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Value<'r> {
+    Null,
+    /// Its text form, or the bytes of a [`Kind::Bytes`].
+    Bytes(&'r [u8]),
+    /// A whole number.
+    Whole(i64),
+    /// A day of the years 1 to 9999, in days since 1970.
+    Days(i32),
+    /// A moment of the years 1 to 9999, in microseconds since 1970 (of the wall clock, where it has no zone).
+    Micros(i64),
 }
 
-impl Cell {
+/// One value and the meaning of its type.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Cell<'r> {
+    pub kind: Kind,
+    pub value: Value<'r>,
+}
+
+impl<'r> Cell<'r> {
+    /// A cell with a text form.
+    #[cfg(test)]
+    pub const fn of(kind: Kind, text: &'r [u8]) -> Self {
+        Self { kind, value: Value::Bytes(text) }
+    }
+
+    /// The text form, or the bytes; none for NULL.
+    pub fn bytes(&self) -> Option<Cow<'r, [u8]>> {
+        let made = match self.value {
+            Value::Null => return None,
+            Value::Bytes(bytes) => return Some(Cow::Borrowed(bytes)),
+            Value::Whole(number) => number.to_string(),
+            Value::Days(days) => native::day_text(days.into()),
+            Value::Micros(micros) => native::micros_text(micros),
+        };
+        Some(Cow::Owned(made.into_bytes()))
+    }
+
     pub fn key(&self) -> Option<Key> {
-        self.bytes.as_ref().map(|value| Key { kind: self.kind, value: value.clone() })
+        self.bytes().map(|value| Key { kind: self.kind, value: value.into_owned() })
+    }
+
+    /// True for an id that may be only the beginning of the row's own: as a key it stands for all ids that begin so.
+    pub fn is_cut(&self) -> bool {
+        matches!(self.value, Value::Bytes(bytes) if bytes.len() >= MAX_VALUE_LENGTH)
     }
 }
 
@@ -98,11 +140,14 @@ pub(crate) enum Bind {
 pub(crate) struct Sql {
     pub text: String,
     pub binds: Vec<Bind>,
+    /// True where it selects a layout's columns as [`crate::driver::Driver::select`] writes them: rows of other types are
+    /// then no rows of that layout.
+    pub is_typed: bool,
 }
 
 impl Sql {
     pub fn plain(text: impl Into<String>) -> Self {
-        Self { text: text.into(), binds: Vec::new() }
+        Self { text: text.into(), ..Self::default() }
     }
 
     pub fn push(&mut self, text: &str) -> &mut Self {

@@ -55,6 +55,12 @@ impl PartialDate {
         }
     }
 
+    /// Year, month (1 to 12) and day, as far as they are known.
+    #[must_use]
+    pub const fn parts(&self) -> (u16, Option<u8>, Option<u8>) {
+        (self.year, self.month, self.day)
+    }
+
     /// The same date, no more precise than `most`.
     #[must_use]
     pub fn generalised_to(self, most: Precision) -> Self {

@@ -31,4 +31,6 @@ pub use receipt::{
     MAX_RECEIPTS_PER_MESSAGE, PADDED_ANSWER_BYTES, ProbeAnswer, Receipt, ReceiptError, ReceiptSigner,
     ReceiptVerifier, RefusedEvent, StoredAnswer, Superseded, UnreadableReason, Verdict,
 };
-pub use seal::{OpenError, Opened, PADDED_SIZES_BYTES, PrivateKey, PublicKey, SealError, batch_id_of};
+pub use seal::{
+    Framed, OpenError, Opened, PADDED_SIZES_BYTES, PrivateKey, PublicKey, SealError, Sealer, batch_id_of,
+};

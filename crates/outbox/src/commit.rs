@@ -1,4 +1,4 @@
-//! One page: look up, decide, seal, and commit everything in one transaction.
+//! One page: everything of it committed in one transaction.
 
 use std::sync::Arc;
 
@@ -7,61 +7,91 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::task::spawn_blocking;
 
 use crate::connect::WriteTransaction;
-use crate::outbox::{Inner, check_name};
-use crate::plan::{self, Plan};
-use crate::records::{self, side_by_side};
-use crate::sealing::{self, Sealed};
+use crate::gate::Turn;
+use crate::outbox::Inner;
+use crate::plan::Plan;
+use crate::prepare::{NotCommitted, Prepared};
+use crate::records;
+use crate::sealing::Sealed;
 use crate::time::to_ms;
-use crate::{Committed, MAX_PAGE_DRAFTS, OutboxError, PageCommit, letters, sweep};
-
-/// Longest cursor, in bytes: a connector's own (4096) and what the gateway writes before it.
-const MAX_CURSOR_BYTES: usize = 4096 + 256;
+use crate::{Committed, OutboxError, PageCommit, letters, sweep};
 
 impl Inner {
-    pub(crate) async fn commit_page(&self, mut page: PageCommit) -> Result<Committed, OutboxError> {
-        check(&page)?;
-        let _turn = self.gate.lock().await;
-        self.refuse_if_full().await?;
+    /// In one turn from look-up to commit: pages are committed in the order in which they came.
+    pub(crate) async fn commit_page(&self, page: PageCommit) -> Result<Committed, OutboxError> {
+        let mut turn = self.gate.lock_for_records().await;
+        self.refuse_page_if_full(&turn).await?;
+        let prepared = self.prepare(page).await?;
+        self.write(&mut turn, &prepared).await
+    }
 
-        let (drafts, fallen) = plan::last_of_each(std::mem::take(&mut page.drafts));
-        let kind = drafts.first().map(|pulled| pulled.draft.body.kind());
-        let refused = plan::only_refused(&page.refused, &drafts);
-        let named = drafts.iter().map(|pulled| &pulled.draft.record).chain(refused.keys());
-        let digests = side_by_side(named);
-        let known = records::look_up(self.reader.pool(), digests.clone()).await?;
-        let feed_id = self.reader.feed_id(&page.source, &page.feed).await?;
-        let generation = self.generation();
-        let mut plan = plan::plan(drafts, &refused, &known, feed_id, generation)?;
-        drop(refused);
-        if page.read_in.is_some_and(|read_in| read_in < generation) {
-            page.resume = None;
+    pub(crate) async fn commit(&self, mut prepared: Prepared) -> Result<Committed, NotCommitted> {
+        let mut turn = self.gate.lock_for_records().await;
+        let refused = self.refuse_page_if_full(&turn).await;
+        let stale = match refused {
+            Ok(()) => self.is_stale(&turn, &prepared).await,
+            Err(full) => Err(full),
+        };
+        match stale {
+            Ok(false) => {}
+            Ok(true) => prepared = self.prepare_anew(prepared).await?,
+            Err(error) => return Err(NotCommitted { error, prepared: Some(Box::new(prepared)) }),
         }
+        let written = self.write(&mut turn, &prepared).await;
+        written.map_err(|error| NotCommitted { error, prepared: Some(Box::new(prepared)) })
+    }
+
+    /// Writes a page down that rests on what is there now.
+    async fn write(&self, turn: &mut Turn<'_>, prepared: &Prepared) -> Result<Committed, OutboxError> {
+        let Prepared { page, kind, fallen, work } = prepared;
+        let mut counts = work.plan.counts;
+        counts.unchanged += fallen;
+        counts.batches = work.sealed.len() as u64;
         if page.sweep.is_none() {
-            plan.counts.missed = 0;
+            counts.missed = 0;
         }
-        let events = std::mem::take(&mut plan.events);
-        let sent = !events.is_empty();
-        let sealed = sealing::seal(events, &self.options).await?;
-        inject(fault::Point::OutboxSealed)?;
-
-        plan.counts.unchanged += fallen;
-        plan.counts.batches = sealed.len() as u64;
+        // Said before anything is done: the turn may end anywhere.
+        let added_bytes: usize = work.sealed.iter().map(|sealed| sealed.batch.bytes.len()).sum();
+        turn.changing(work.plan.changed.clone(), added_bytes as u64);
         let mut transaction = self.writer.begin().await?;
         let connection = transaction.connection();
-        let feed_id = enter_feed(connection, &page, kind).await.map_err(OutboxError::database)?;
-        store(connection, &page, feed_id, &mut plan, &sealed).await.map_err(OutboxError::database)?;
-        sweep::note(connection, feed_id, page.sweep.as_ref(), digests, plan.counts.missed).await?;
-        store_progress(connection, &page, feed_id, &plan.counts).await.map_err(OutboxError::database)?;
-        self.commit_versions(transaction, sent).await?;
-        Ok(plan.counts)
+        let feed_id = enter_feed(connection, page, *kind).await.map_err(OutboxError::database)?;
+        // New rows are only those that no other page has numbered since the look-up: `store` refuses them otherwise.
+        records::store(connection, &work.plan.rows, Some(feed_id), work.upto).await?;
+        self.index.spill(connection).await?;
+        store(connection, page, feed_id, &work.plan, &work.sealed, &mut counts)
+            .await
+            .map_err(OutboxError::database)?;
+        sweep::note(connection, feed_id, page.sweep.as_ref(), &work.known, counts.missed).await?;
+        let risen = page.read_in.is_some_and(|read_in| read_in < work.generation);
+        let resume = page.resume.as_ref().filter(|_| !risen);
+        store_progress(connection, page, feed_id, resume, &counts).await.map_err(OutboxError::database)?;
+        self.commit_versions(transaction, !work.sealed.is_empty()).await?;
+        Ok(counts)
+    }
+
+    /// Refuses a page while the outbox is full. Batches are counted only when they may have become too many: a count looks
+    /// at each of them.
+    async fn refuse_page_if_full(&self, turn: &Turn<'_>) -> Result<(), OutboxError> {
+        if self.has_room_for_sure() {
+            return Ok(());
+        }
+        let kept_bytes = self.reader.backlog().await?.bytes;
+        turn.counted(kept_bytes);
+        self.full_at(kept_bytes)
+    }
+
+    pub(crate) fn has_room_for_sure(&self) -> bool {
+        self.gate.kept_at_most_bytes().is_some_and(|bytes| bytes < self.options.max_bytes)
     }
 
     pub(crate) async fn refuse_if_full(&self) -> Result<(), OutboxError> {
-        let (pending_bytes, max_bytes) = (self.reader.backlog().await?.bytes, self.options.max_bytes);
-        if pending_bytes >= max_bytes {
-            return Err(OutboxError::Full { pending_bytes, max_bytes });
-        }
-        Ok(())
+        self.full_at(self.reader.backlog().await?.bytes)
+    }
+
+    fn full_at(&self, pending_bytes: u64) -> Result<(), OutboxError> {
+        let max_bytes = self.options.max_bytes;
+        if pending_bytes < max_bytes { Ok(()) } else { Err(OutboxError::Full { pending_bytes, max_bytes }) }
     }
 
     /// Commits; if versions were given out the mark moves before anybody else may write, or lease a batch of them.
@@ -99,22 +129,6 @@ pub(crate) fn inject(point: fault::Point) -> Result<(), OutboxError> {
     }
 }
 
-fn check(page: &PageCommit) -> Result<(), OutboxError> {
-    check_name(&page.source)?;
-    check_name(&page.feed)?;
-    let sweep = page.sweep.as_ref();
-    let seen = sweep.map_or(0, |step| step.seen.len().max(step.names.len()));
-    let lists = [page.drafts.len(), page.refused.len(), page.accepted_record_ids.len(), seen];
-    if lists.into_iter().any(|length| length > MAX_PAGE_DRAFTS) {
-        return Err(OutboxError::TooLarge { what: "a page" });
-    }
-    let cursors = [page.resume.as_ref(), sweep.and_then(|step| step.cursor.as_ref())];
-    if cursors.into_iter().flatten().any(|cursor| cursor.len() > MAX_CURSOR_BYTES) {
-        return Err(OutboxError::TooLarge { what: "a cursor" });
-    }
-    Ok(())
-}
-
 /// The feed's row, made at its first page; a page with drafts tells which kind of fact the feed holds.
 async fn enter_feed(
     connection: &mut SqliteConnection,
@@ -132,21 +146,21 @@ async fn enter_feed(
     .await
 }
 
-/// Writes the page's batches, records and dead letters, and counts the latter.
+/// Writes the page's batches, moved records and dead letters, and counts the latter.
 async fn store(
     connection: &mut SqliteConnection,
     page: &PageCommit,
     feed_id: i64,
-    plan: &mut Plan,
+    plan: &Plan,
     sealed: &[Sealed],
+    counts: &mut Committed,
 ) -> Result<(), sqlx::Error> {
     store_batches(connection, sealed, to_ms(page.now)).await?;
-    records::store(connection, &plan.rows, Some(feed_id)).await?;
     records::store_moved(connection, &plan.moved, feed_id).await?;
     let sent = plan.rows.iter().filter(|row| row.version.count > 0).map(|row| &row.record);
     letters::close_of_registry(connection, sent).await?;
-    plan.counts.refused_new = letters::open_refused(connection, page, feed_id).await?;
-    plan.counts.cleared = letters::close_accepted(connection, page, feed_id).await?;
+    counts.refused_new = letters::open_refused(connection, page, feed_id).await?;
+    counts.cleared = letters::close_accepted(connection, page, feed_id).await?;
     Ok(())
 }
 
@@ -181,6 +195,7 @@ async fn store_progress(
     connection: &mut SqliteConnection,
     page: &PageCommit,
     feed_id: i64,
+    resume: Option<&String>,
     done: &Committed,
 ) -> Result<(), sqlx::Error> {
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
@@ -191,7 +206,7 @@ async fn store_progress(
          refused_total = refused_total + ?9 WHERE id = ?1",
     )
     .bind(feed_id)
-    .bind(&page.resume)
+    .bind(resume)
     .bind(to_ms(page.now))
     .bind(number(done.new))
     .bind(number(done.corrected))

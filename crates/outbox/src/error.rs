@@ -22,6 +22,11 @@ pub enum OutboxError {
     /// Another program holds the file.
     #[error("the outbox file is busy: another program holds it open for writing; close that program")]
     Busy,
+    /// Another page wrote down one of the same new records in between; nothing was committed.
+    #[error(
+        "another page took one of the same new records meanwhile: nothing is lost, the page is read again"
+    )]
+    Overtaken,
     /// Reading or writing failed.
     #[error("{what} failed ({kind}): check the disk and the file's permissions")]
     Io {
@@ -149,6 +154,7 @@ impl OutboxError {
             Self::Full { .. }
                 | Self::DiskFull
                 | Self::Busy
+                | Self::Overtaken
                 | Self::Io { .. }
                 | Self::NoRandomness
                 | Self::Stopping
@@ -162,6 +168,7 @@ impl OutboxError {
             Self::Full { .. } => "outbox-full",
             Self::DiskFull => "disk-full",
             Self::Busy => "outbox-busy",
+            Self::Overtaken => "outbox-overtaken",
             Self::Io { .. } => "outbox-io",
             Self::Locked { .. } => "outbox-locked",
             Self::Missing => "outbox-missing",

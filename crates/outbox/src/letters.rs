@@ -6,9 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use contract::{RecordDigest, Version};
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Row as _, SqliteExecutor};
 
+use crate::plan::Known;
 use crate::records::{each_digest, json, side_by_side};
 use crate::time::{from_ms, to_ms};
 use crate::{MAX_DEAD_LETTERS_PER_FEED, Outbox, OutboxError, PageCommit};
@@ -238,24 +239,64 @@ pub(crate) struct RefusedByRegistry {
     pub(crate) reason: String,
 }
 
+/// The records that letters speak of, of those that have a digest: by the letter's id.
+pub(crate) async fn records(
+    executor: impl SqliteExecutor<'_>,
+    ids: &[i64],
+) -> Result<HashMap<i64, RecordDigest>, OutboxError> {
+    let records: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT d.id, d.record FROM json_each(?1) AS j CROSS JOIN dead_letter AS d ON d.id = j.value \
+         WHERE d.record IS NOT NULL",
+    )
+    .bind(json(ids))
+    .fetch_all(executor)
+    .await
+    .map_err(OutboxError::database)?;
+    let records = records.into_iter().map(|(id, record)| Some((id, RecordDigest(record.try_into().ok()?))));
+    records.collect::<Option<_>>().ok_or(OutboxError::Damaged { what: "a digest" })
+}
+
+/// Of these records, those that only a dead letter of the registry names.
+pub(crate) async fn unnamed(
+    pool: &SqlitePool,
+    digests: Vec<u8>,
+) -> Result<HashSet<RecordDigest>, OutboxError> {
+    let any = "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE record_id IS NULL)";
+    let any: bool = sqlx::query_scalar(any).fetch_one(pool).await.map_err(OutboxError::database)?;
+    if !any {
+        return Ok(HashSet::new());
+    }
+    let records: Vec<(Vec<u8>,)> = sqlx::query_as(each_digest!(
+        "SELECT d.record FROM place CROSS JOIN dead_letter AS d \
+         ON d.record = substr(?1, place.at, 32) AND d.record_id IS NULL"
+    ))
+    .bind(digests)
+    .fetch_all(pool)
+    .await
+    .map_err(OutboxError::database)?;
+    let records = records.into_iter().map(|(record,)| record.try_into().map(RecordDigest).ok());
+    records.collect::<Option<_>>().ok_or(OutboxError::Damaged { what: "a digest" })
+}
+
 /// Opens or refreshes the letters of refused events, unless a newer version of the record was given out since.
 pub(crate) async fn open_of_registry(
     connection: &mut SqliteConnection,
     refused: &[RefusedByRegistry],
+    known: &HashMap<RecordDigest, Known>,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     if refused.is_empty() {
         return Ok(());
     }
     // The last of each record; the numbers fit, because versions do.
-    let refused: HashMap<String, _> = refused
-        .iter()
-        .map(|one| (one.record.to_hex(), (&one.reason, one.version.map(Version::to_u64))))
+    let refused = refused.iter().filter_map(|one| Some((known.get(&one.record)?.record_no, one)));
+    let refused: HashMap<i64, _> = refused
+        .map(|(record_no, one)| (record_no, (&one.reason, one.version.map(Version::to_u64))))
         .collect();
     sqlx::query(
         "INSERT INTO dead_letter (feed_id, origin, record, reason, stamp, first_seen_at_ms, last_seen_at_ms) \
          SELECT r.feed_id, 'registry', r.record, j.value ->> 0, r.stamp, ?2, ?2 \
-         FROM json_each(?1) AS j CROSS JOIN record AS r ON r.record = unhex(j.key) \
+         FROM json_each(?1) AS j CROSS JOIN record AS r ON r.record_no = CAST(j.key AS INTEGER) \
          WHERE (j.value ->> 1 IS NULL OR ((r.generation << 32) | r.count) <= j.value ->> 1) \
          AND (?3 > (SELECT count(*) FROM dead_letter AS d WHERE d.feed_id IS r.feed_id AND d.origin = 'registry') \
          OR EXISTS (SELECT 1 FROM dead_letter AS d WHERE d.record = r.record AND d.origin = 'registry')) \

@@ -1,21 +1,28 @@
 //! The gateway's durable state in one SQLite file: sealed batches, record digests, cursors and dead letters.
 //!
 //! [`Outbox`] is the single owner (an exclusive lock file sees to it); [`OutboxReader`] looks without the lock.
-//! A page of a source is one [`Outbox::commit_page`]: what is new or changed is encoded, sealed and committed in one
-//! transaction with the records' digests, the dead letters and the cursor. A crash re-reads; it never skips.
+//! A page of a source is one [`Outbox::prepare`] and one [`Outbox::commit`]: what is new or changed is encoded and sealed,
+//! then committed in one transaction with the records' digests, the dead letters and the cursor. A crash re-reads; it
+//! never skips.
 //! Nothing readable rests in the file: sealed bytes, keyed digests, cursors, record ids of refused rows with a code.
 
 mod bitmap;
 mod commit;
 mod connect;
 mod error;
+mod fill;
+mod filter;
+mod gate;
 mod generation;
+mod index;
+mod keys;
 mod letters;
 mod lock;
 mod mark;
 mod outbox;
 mod overview;
 mod plan;
+mod prepare;
 mod publish;
 mod reader;
 mod receipts;
@@ -33,6 +40,7 @@ mod withdraw;
 pub use error::OutboxError;
 pub use letters::{DeadLetter, DeadLetterFilter, Origin};
 pub use outbox::Outbox;
+pub use prepare::{NotCommitted, Prepared};
 pub use publish::{LeaseToken, Leased, Outcome, Settled, Settlement};
 pub use reader::OutboxReader;
 pub use receipts::SettledVerdicts;

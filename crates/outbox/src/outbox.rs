@@ -6,14 +6,19 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteConnection;
-use tokio::sync::Mutex;
 
 use crate::connect::{self, Writer};
+use crate::gate::Gate;
 use crate::generation::settle_mark;
+use crate::index::Index;
 use crate::lock::LockFile;
 use crate::mark::MarkFile;
+use crate::sealing::Sealing;
 use crate::time::to_ms;
-use crate::{Backlog, Committed, OutboxError, OutboxOptions, OutboxReader, PageCommit, RunOutcome};
+use crate::{
+    Backlog, Committed, NotCommitted, OutboxError, OutboxOptions, OutboxReader, PageCommit, Prepared,
+    RunOutcome,
+};
 
 /// Longest source or feed name, in bytes.
 const MAX_NAME_BYTES: usize = 200;
@@ -29,8 +34,10 @@ pub(crate) struct Inner {
     pub(crate) options: OutboxOptions,
     /// Read and raised under the gate; anybody may look.
     pub(crate) generation: AtomicU32,
-    /// Held from the look-up of a page's records to their commit, so that no two pages give out the same version.
-    pub(crate) gate: Mutex<()>,
+    /// A turn of it gives out versions: no two pages give out the same one.
+    pub(crate) gate: Gate,
+    pub(crate) sealing: Sealing,
+    pub(crate) index: Index,
     pub(crate) writer: Writer,
     pub(crate) reader: OutboxReader,
     pub(crate) mark: Arc<MarkFile>,
@@ -65,7 +72,9 @@ impl Outbox {
             inner: Arc::new(Inner {
                 options,
                 generation: AtomicU32::new(mark.generation),
-                gate: Mutex::new(()),
+                gate: Gate::new(),
+                sealing: Sealing::default(),
+                index: Index::new(),
                 writer,
                 reader: OutboxReader::over(path),
                 mark: Arc::new(MarkFile::write(path, &mark)?),
@@ -73,6 +82,7 @@ impl Outbox {
                 _lock: lock,
             }),
         };
+        outbox.spill_all().await?;
         outbox.release_all().await?;
         outbox.take_requests_again().await?;
         Ok(outbox)
@@ -128,17 +138,38 @@ impl Outbox {
     /// # Errors
     /// The disk's failures.
     pub async fn is_full(&self) -> Result<bool, OutboxError> {
-        Ok(self.backlog().await?.bytes >= self.inner.options.max_bytes)
+        let inner = &self.inner;
+        Ok(!inner.has_room_for_sure() && self.backlog().await?.bytes >= inner.options.max_bytes)
     }
 
-    /// Makes one page durable: whatever is new or changed becomes sealed batches, committed in one transaction with
-    /// the digests, the dead letters, the counts and the cursor. Pages of different feeds may be committed at the
-    /// same time; they take turns. Once begun it runs to its end, even if the caller stops waiting.
+    /// Looks a page's records up, decides what is to be told, and seals it, while other pages are being committed: nothing is
+    /// written, and nothing can leave before [`Outbox::commit`]. Giving up half way, or dropping the result, does no harm.
+    ///
+    /// # Errors
+    /// [`OutboxError::TooLarge`], [`OutboxError::Seal`] and the disk's failures.
+    pub async fn prepare(&self, page: PageCommit) -> Result<Prepared, OutboxError> {
+        self.inner.prepare(page).await
+    }
+
+    /// Makes a prepared page durable: its batches, committed in one transaction with the digests, the dead letters, the
+    /// counts and the cursor. If anything it was prepared on has changed since, it is prepared anew first. Commits take
+    /// turns; a caller that waits for each has its pages committed in order, and must give up those that follow a page
+    /// that was not committed: its cursor lies behind them. Once begun it runs to its end, even if the caller stops waiting.
     ///
     /// # Errors
     /// [`OutboxError::Full`] before anything is done; any other error leaves the page uncommitted, with one
     /// exception: if the mark file cannot be written the page is committed and the error tells of it all the same.
-    /// Committing the same page again is right in every case.
+    /// Committing the page that is given back is right in every case.
+    pub async fn commit(&self, prepared: Prepared) -> Result<Committed, NotCommitted> {
+        let inner = Arc::clone(&self.inner);
+        tokio::spawn(async move { inner.commit(prepared).await }).await.map_err(OutboxError::unfinished)?
+    }
+
+    /// [`Outbox::prepare`] and [`Outbox::commit`] in one turn. Pages of different feeds may be committed at the same time;
+    /// they take turns. Once begun it runs to its end, even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// As of both. Committing the same page again is right in every case.
     pub async fn commit_page(&self, page: PageCommit) -> Result<Committed, OutboxError> {
         let inner = Arc::clone(&self.inner);
         tokio::spawn(async move { inner.commit_page(page).await }).await.map_err(OutboxError::unfinished)?

@@ -1,9 +1,12 @@
 //! Which drafts of a page have something to tell, and under which version: pure, no database.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use contract::{Body, ContentDigest, Draft, Event, RecordDigest, Version};
 
+use crate::gate::Key;
+use crate::keys::key_of;
 use crate::{Committed, OutboxError, Pulled, Refused, SourceStamp};
 
 /// What the outbox remembers of a record.
@@ -30,6 +33,8 @@ impl Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) record: RecordDigest,
+    /// `None` for a record that is new.
+    pub(crate) record_no: Option<i64>,
     pub(crate) content: Option<ContentDigest>,
     pub(crate) version: Version,
     pub(crate) withdrawn: bool,
@@ -39,14 +44,55 @@ pub(crate) struct Row {
 /// What a page comes to.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// What to seal.
+    /// What to seal, and beside each event what its draft said that the event does not.
     pub(crate) events: Vec<Event>,
+    pub(crate) beside: Vec<Beside>,
+    /// The drafts with nothing to tell.
+    pub(crate) silent: Vec<Pulled>,
     /// What to remember, in the order of the drafts; then what is new among the refused.
     pub(crate) rows: Vec<Row>,
     /// Records of which only feed or stamp have changed: their numbers and new stamps.
     pub(crate) moved: Vec<(i64, SourceStamp)>,
+    /// The keys of the records that `rows` and `moved` are about, sorted.
+    pub(crate) changed: Vec<Key>,
     /// The counts of drafts; the rest stays zero.
     pub(crate) counts: Committed,
+}
+
+/// What of a draft is no part of its event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Beside {
+    stamp: SourceStamp,
+    only_if_sent: bool,
+}
+
+impl Plan {
+    fn sized(drafts: usize) -> Self {
+        let (events, beside) = (Vec::with_capacity(drafts), Vec::with_capacity(drafts));
+        let (rows, changed) = (Vec::with_capacity(drafts), Vec::with_capacity(drafts));
+        Self { events, beside, rows, changed, ..Self::default() }
+    }
+
+    fn remember(&mut self, row: Row) {
+        self.changed.push(key_of(&row.record));
+        self.rows.push(row);
+    }
+
+    fn move_to(&mut self, record: &RecordDigest, known: &Known, stamp: SourceStamp) {
+        self.changed.push(key_of(record));
+        self.moved.push((known.record_no, stamp));
+    }
+
+    /// The drafts again, sorted, to plan them anew.
+    pub(crate) fn into_drafts(self) -> Vec<Pulled> {
+        let mut drafts = self.silent;
+        drafts.extend(self.events.into_iter().zip(self.beside).filter_map(|(event, beside)| {
+            let Event { record, content, body, .. } = event;
+            let Beside { stamp, only_if_sent } = beside;
+            Some(Pulled { draft: Draft { record, content: content?, body, only_if_sent }, stamp })
+        }));
+        sorted(drafts).0
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,12 +108,19 @@ enum Verdict {
 /// how many earlier ones fell away.
 pub(crate) fn last_of_each(drafts: Vec<Pulled>) -> (Vec<Pulled>, u64) {
     let offered = drafts.len();
-    let mut drafts: Vec<_> = drafts.into_iter().enumerate().collect();
-    drafts.sort_unstable_by_key(|(index, pulled)| (pulled.draft.record, std::cmp::Reverse(*index)));
-    let mut drafts: Vec<_> = drafts.into_iter().map(|(_, pulled)| pulled).collect();
-    drafts.dedup_by_key(|pulled| pulled.draft.record);
-    let fallen = (offered - drafts.len()) as u64;
-    (drafts, fallen)
+    let (drafts, kept) = sorted(drafts);
+    (drafts, (offered - kept) as u64)
+}
+
+/// The last of each record, sorted, and how many. Places are sorted, not the drafts: those are many times as large.
+fn sorted(drafts: Vec<Pulled>) -> (Vec<Pulled>, usize) {
+    let records = drafts.iter().map(|pulled| pulled.draft.record);
+    let mut places: Vec<(RecordDigest, Reverse<usize>)> = records.zip((0..).map(Reverse)).collect();
+    places.sort_unstable();
+    places.dedup_by_key(|(record, _)| *record);
+    let mut drafts: Vec<Option<Pulled>> = drafts.into_iter().map(Some).collect();
+    let sorted: Vec<Pulled> = places.iter().filter_map(|(_, Reverse(place))| drafts[*place].take()).collect();
+    (sorted, places.len())
 }
 
 /// The refused rows that no draft speaks of, the last of each record.
@@ -87,13 +140,14 @@ pub(crate) fn plan(
     feed_id: Option<i64>,
     generation: u32,
 ) -> Result<Plan, OutboxError> {
-    let mut plan = Plan::default();
+    let mut plan = Plan::sized(drafts.len());
     let moved = |known: &Known, stamp| known.stamp != stamp || known.feed_id != feed_id;
     for Pulled { draft, stamp } in drafts {
         let known = known.get(&draft.record);
         let withdrawn = matches!(draft.body, Body::Withdrawn { .. });
-        let Draft { record, content, body, .. } = &draft;
-        let row = |version| Row { record: *record, content: Some(*content), version, withdrawn, stamp };
+        let (record, content) = (draft.record, Some(draft.content));
+        let record_no = known.map(|known| known.record_no);
+        let row = |version| Row { record, record_no, content, version, withdrawn, stamp };
         let counter = match judge(&draft, known, generation) {
             Verdict::New => &mut plan.counts.new,
             Verdict::Corrected => &mut plan.counts.corrected,
@@ -102,17 +156,19 @@ pub(crate) fn plan(
             Verdict::Unchanged => {
                 plan.counts.unchanged += 1;
                 match known {
-                    None => plan.rows.push(row(Version { generation, count: 0 })),
-                    Some(known) if moved(known, stamp) => plan.moved.push((known.record_no, stamp)),
+                    None => plan.remember(row(Version { generation, count: 0 })),
+                    Some(known) if moved(known, stamp) => plan.move_to(&record, known, stamp),
                     Some(_) => {}
                 }
+                plan.silent.push(Pulled { draft, stamp });
                 continue;
             }
         };
         *counter += 1;
         let version = next_version(known, generation)?;
-        plan.rows.push(row(version));
-        plan.events.push(Event { record: *record, version, content: Some(*content), body: body.clone() });
+        plan.remember(row(version));
+        plan.events.push(Event { record, version, content, body: draft.body });
+        plan.beside.push(Beside { stamp, only_if_sent: draft.only_if_sent });
         let asked_for = known.is_some_and(|known| known.was_sent() && known.content.is_none());
         plan.counts.missed += u64::from(!asked_for);
     }
@@ -123,12 +179,14 @@ pub(crate) fn plan(
         match known.get(record) {
             None => {
                 let version = Version { generation, count: 0 };
-                plan.rows.push(Row { record: *record, content: None, version, withdrawn: false, stamp });
+                let (record, record_no) = (*record, None);
+                plan.remember(Row { record, record_no, content: None, version, withdrawn: false, stamp });
             }
-            Some(known) if moved(known, stamp) => plan.moved.push((known.record_no, stamp)),
+            Some(known) if moved(known, stamp) => plan.move_to(record, known, stamp),
             Some(_) => {}
         }
     }
+    plan.changed.sort_unstable();
     Ok(plan)
 }
 

@@ -13,9 +13,10 @@ use crate::generation::raise;
 use crate::letters::{self, RefusedByRegistry};
 use crate::mark::Raise;
 use crate::outbox::Inner;
+use crate::plan::Known;
 use crate::publish::count_delivered;
 use crate::reconcile::{self, Answered};
-use crate::records::{self, json, side_by_side};
+use crate::records::{LookedUp, json};
 use crate::time::to_ms;
 use crate::types::MAX_GENERATION;
 use crate::{Outbox, OutboxError};
@@ -115,7 +116,8 @@ impl Inner {
         if ours(self.reader.pool(), &verdicts).await?.is_empty() {
             return Ok(SettledVerdicts::default());
         }
-        let _turn = self.gate.lock().await;
+        // No record changes; and pages look at the generation by themselves.
+        let _turn = self.gate.lock_for_records().await;
         let mut transaction = self.writer.begin().await?;
         let connection = transaction.connection();
         let mut ours = ours(&mut *connection, &verdicts).await?;
@@ -125,11 +127,12 @@ impl Inner {
                 findings.take(&ours, verdict);
             }
         }
-        store(connection, &findings, now).await.map_err(OutboxError::database)?;
+        let LookedUp { known, .. } = self.look_up(&findings.records()).await?;
+        store(connection, &findings, &known, now).await.map_err(OutboxError::database)?;
         for answered in &findings.answered {
-            reconcile::take(connection, answered, now).await?;
+            reconcile::take(connection, answered, &known, now).await?;
         }
-        let needed = needed_generation(connection, &findings, self.generation()).await?;
+        let needed = needed_generation(&findings, &known, self.generation());
         inject(fault::Point::OutboxVerdict)?;
         match needed {
             None => transaction.commit().await?,
@@ -179,6 +182,14 @@ impl Findings {
         }
     }
 
+    /// The records that are spoken of.
+    fn records(&self) -> Vec<RecordDigest> {
+        let superseded = self.superseded.iter().map(|(record, _)| *record);
+        let refused = self.refused.iter().map(|one| one.record);
+        let differing = self.answered.iter().flat_map(|(_, answer)| &answer.differences);
+        superseded.chain(refused).chain(differing.map(|difference| difference.record)).collect()
+    }
+
     fn leave(&mut self, ours: &Ours, reason: &'static str) {
         self.unreadable.push((ours.seq, reason));
         self.settled.unreadable += 1;
@@ -209,6 +220,7 @@ impl Findings {
 async fn store(
     connection: &mut SqliteConnection,
     findings: &Findings,
+    known: &HashMap<RecordDigest, Known>,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM batch WHERE seq IN (SELECT value FROM json_each(?1))")
@@ -235,17 +247,15 @@ async fn store(
     .bind(to_ms(now))
     .execute(&mut *connection)
     .await?;
-    letters::open_of_registry(connection, &findings.refused, now).await
+    letters::open_of_registry(connection, &findings.refused, known, now).await
 }
 
 /// The generation to rise to, if the registry holds something that this outbox, as it is now, cannot have sent.
-async fn needed_generation(
-    connection: &mut SqliteConnection,
+fn needed_generation(
     findings: &Findings,
+    known: &HashMap<RecordDigest, Known>,
     generation: u32,
-) -> Result<Option<u32>, OutboxError> {
-    let digests = side_by_side(findings.superseded.iter().map(|(record, _)| record));
-    let known = records::look_up(connection, digests).await?;
+) -> Option<u32> {
     let beyond = findings
         .superseded
         .iter()
@@ -256,8 +266,8 @@ async fn needed_generation(
     match highest {
         Some(held) if held >= MAX_GENERATION => {
             tracing::error!("the registry holds a version of the last generation there can be");
-            Ok(None)
+            None
         }
-        highest => Ok(highest.map(|held| held + 1)),
+        highest => highest.map(|held| held + 1),
     }
 }

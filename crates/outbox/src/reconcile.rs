@@ -1,6 +1,6 @@
 //! Reconciliation: sealed probes ask the registry what it holds of every record; the repair sends what differs again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -12,9 +12,10 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::commit::store_batches;
 use crate::outbox::Inner;
-use crate::records::{self, json, side_by_side};
+use crate::plan::Known;
+use crate::records::{self, LookedUp, json};
 use crate::time::{from_ms, to_ms};
-use crate::withdraw::{AgainRow, CHUNK, Withdrawal, alike};
+use crate::withdraw::{CHUNK, Withdrawal};
 use crate::{Outbox, OutboxError, OutboxReader, sealing};
 
 /// Records put into probes by one call.
@@ -256,30 +257,66 @@ impl Inner {
         let resent_withdrawals = self.resend_withdrawals(id, now).await?;
         let mut transaction = self.writer.begin().await?;
         let connection = transaction.connection();
-        let by_sweep = forget_differing(connection, id).await.map_err(OutboxError::database)?;
+        let feeds = self.forget_differing(connection, id).await?;
+        let by_sweep = forget_differences(connection, id, &feeds).await.map_err(OutboxError::database)?;
         transaction.commit().await?;
         Ok(RepairPlan { resent_withdrawals, by_sweep })
     }
 
     /// Sends again, above what the registry holds, the withdrawals that differ. They need no source: they say nothing else.
     async fn resend_withdrawals(&self, id: i64, now: DateTime<Utc>) -> Result<u64, OutboxError> {
-        let rows: Vec<AgainRow> = sqlx::query_as(
-            "SELECT r.record, coalesce(d.held, 0), r.content, r.feed_id, f.kind \
-             FROM difference AS d CROSS JOIN record AS r ON r.record = d.record JOIN feed AS f ON f.id = r.feed_id \
-             WHERE d.reconciliation_id = ?1 AND r.withdrawn = 1 AND r.count > 0 AND r.content IS NOT NULL \
-             AND f.kind IS NOT NULL",
+        let (mut resent, mut after) = (0, None);
+        loop {
+            let chunk = self.differences(id, after).await?;
+            let Some((last, _)) = chunk.last() else { return Ok(resent) };
+            after = Some(*last);
+            let above = |(record, held): &(_, Option<i64>)| (*record, held.unwrap_or(0));
+            let records: Vec<(RecordDigest, i64)> = chunk.iter().map(above).collect();
+            for (what, records) in self.withdrawals_again(&records, now).await? {
+                self.resend_chunk(id, &what, &records).await?;
+                resent += records.len() as u64;
+            }
+        }
+    }
+
+    /// The next records that differ, at most a chunk, and the registry's versions.
+    async fn differences(
+        &self,
+        id: i64,
+        after: Option<RecordDigest>,
+    ) -> Result<Vec<(RecordDigest, Option<i64>)>, OutboxError> {
+        let rows: Vec<(Vec<u8>, Option<i64>)> = sqlx::query_as(
+            "SELECT record, held FROM difference WHERE reconciliation_id = ?1 AND record > ?2 ORDER BY record LIMIT ?3",
         )
         .bind(id)
+        .bind(after.map_or_else(Vec::new, |record| record.0.to_vec()))
+        .bind(i64::try_from(CHUNK).unwrap_or(i64::MAX))
         .fetch_all(self.reader.pool())
         .await
         .map_err(OutboxError::database)?;
-        let resent = rows.len() as u64;
-        for (what, records) in alike(rows, now)? {
-            for chunk in records.chunks(CHUNK) {
-                self.resend_chunk(id, &what, chunk).await?;
-            }
+        let rows = rows.into_iter().map(|(record, held)| Some((RecordDigest(record.try_into().ok()?), held)));
+        rows.collect::<Option<_>>().ok_or(OutboxError::Damaged { what: "a digest" })
+    }
+
+    /// Forgets what is remembered of all records that differ; of which feeds they are.
+    async fn forget_differing(
+        &self,
+        connection: &mut SqliteConnection,
+        id: i64,
+    ) -> Result<BTreeSet<i64>, OutboxError> {
+        let (mut feeds, mut after) = (BTreeSet::new(), None);
+        loop {
+            let chunk = self.differences(id, after).await?;
+            let Some((last, _)) = chunk.last() else { return Ok(feeds) };
+            after = Some(*last);
+            let records: Vec<RecordDigest> = chunk.iter().map(|(record, _)| *record).collect();
+            let LookedUp { known, .. } = self.look_up(&records).await?;
+            let known = chunk.iter().filter_map(|(record, held)| Some((known.get(record)?, held)));
+            let sent: Vec<_> = known.filter(|(known, _)| known.was_sent()).collect();
+            feeds.extend(sent.iter().filter_map(|(known, _)| known.feed_id));
+            let sent: Vec<_> = sent.iter().map(|(known, held)| (known.record_no, held)).collect();
+            records::adopt(connection, &json(&sent)).await.map_err(OutboxError::database)?;
         }
-        Ok(resent)
     }
 
     async fn resend_chunk(
@@ -310,26 +347,17 @@ fn probed((_, record, content, generation, count, withdrawn): ProbedRow) -> Opti
     Some(Probed { record, version: Version { generation, count }, content, withdrawn })
 }
 
-/// Adopts the registry's newer versions and forgets content and stamp of what differs; which feeds are then to be swept.
-async fn forget_differing(
+/// Nothing differs any more; which feeds are to be swept for that.
+async fn forget_differences(
     connection: &mut SqliteConnection,
     id: i64,
+    feeds: &BTreeSet<i64>,
 ) -> Result<Vec<(String, String)>, sqlx::Error> {
     let feeds = sqlx::query_as(
-        "SELECT DISTINCT f.source, f.feed FROM difference AS d CROSS JOIN record AS r ON r.record = d.record \
-         JOIN feed AS f ON f.id = r.feed_id WHERE d.reconciliation_id = ?1 AND r.count > 0 ORDER BY f.source, f.feed",
+        "SELECT source, feed FROM feed WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY source, feed",
     )
-    .bind(id)
+    .bind(json(feeds))
     .fetch_all(&mut *connection)
-    .await?;
-    sqlx::query(
-        "UPDATE record SET content = NULL, stamp = NULL, \
-         generation = max((generation << 32) | count, coalesce(d.held, 0)) >> 32, \
-         count = max((generation << 32) | count, coalesce(d.held, 0)) & 4294967295 FROM difference AS d \
-         WHERE d.reconciliation_id = ?1 AND record.record = d.record AND record.count > 0",
-    )
-    .bind(id)
-    .execute(&mut *connection)
     .await?;
     sqlx::query("DELETE FROM difference WHERE reconciliation_id = ?1")
         .bind(id)
@@ -358,10 +386,9 @@ async fn drop_unreadable(connection: &mut SqliteConnection, id: i64) -> Result<(
 pub(crate) async fn take(
     connection: &mut SqliteConnection,
     (id, answer): &Answered,
+    known: &HashMap<RecordDigest, Known>,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
-    let digests = side_by_side(answer.differences.iter().map(|difference| &difference.record));
-    let known = records::look_up(&mut *connection, digests).await?;
     let (mut equal, mut counts, mut differing) = (i64::from(answer.equal), [0_i64; 4], BTreeMap::new());
     for difference in &answer.differences {
         let sent = known.get(&difference.record).map(|known| known.version);

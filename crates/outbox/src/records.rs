@@ -1,19 +1,17 @@
 //! The table of records: looked up and written as sets, whatever the size of a page.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use contract::{ContentDigest, RecordDigest, Version};
 use sqlx::SqliteExecutor;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
+use crate::keys::{self, key_of};
 use crate::plan::{Known, Row};
 use crate::{OutboxError, SourceStamp};
 
 /// A remembered record as its row has it: digest, number, feed, stamp, content, generation, count, withdrawn.
 type KnownRow = (Vec<u8>, i64, Option<i64>, Option<i64>, Option<Vec<u8>>, u32, u32, bool);
-
-const DIGEST_BYTES: usize = 32;
-const CONTENT_BYTES: usize = 16;
 
 /// A statement over the 32-byte digests that lie side by side in its first parameter: `substr(?1, place.at, 32)` each.
 /// An empty parameter is one place with an empty digest, which is no record's.
@@ -32,23 +30,31 @@ pub(crate) fn side_by_side<'a>(records: impl IntoIterator<Item = &'a RecordDiges
     records.into_iter().flat_map(|record| record.0).collect()
 }
 
-/// What is remembered of the records, in one statement.
-pub(crate) async fn look_up(
-    executor: impl SqliteExecutor<'_>,
-    digests: Vec<u8>,
+/// What is remembered of records that were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct LookedUp {
+    pub(crate) known: HashMap<RecordDigest, Known>,
+    /// Records numbered above were committed after the look-up.
+    pub(crate) upto: i64,
+}
+
+/// Of the records with these numbers, those that are wanted: the keys of two digests may be the same.
+pub(crate) async fn of_numbers(
+    pool: &SqlitePool,
+    record_nos: &[i64],
+    wanted: &[RecordDigest],
 ) -> Result<HashMap<RecordDigest, Known>, OutboxError> {
-    if digests.is_empty() {
+    if record_nos.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<KnownRow> = sqlx::query_as(each_digest!(
-        "SELECT r.record, r.record_no, r.feed_id, r.stamp, r.content, r.generation, r.count, r.withdrawn \
-         FROM place CROSS JOIN record AS r ON r.record = substr(?1, place.at, 32)"
-    ))
-    .bind(digests)
-    .fetch_all(executor)
-    .await
-    .map_err(OutboxError::database)?;
-    rows.into_iter().map(known).collect::<Option<_>>().ok_or(OutboxError::Damaged { what: "a digest" })
+    let wanted: HashSet<&RecordDigest> = wanted.iter().collect();
+    let mut known = HashMap::with_capacity(record_nos.len());
+    for (record, found) in look_up_numbers(pool, record_nos).await? {
+        if wanted.contains(&record) && known.insert(record, found).is_some() {
+            return Err(OutboxError::Damaged { what: "a record, which is there twice" });
+        }
+    }
+    Ok(known)
 }
 
 /// What is remembered of records by their numbers.
@@ -75,45 +81,114 @@ fn known(row: KnownRow) -> Option<(RecordDigest, Known)> {
     Some((RecordDigest(record.try_into().ok()?), known))
 }
 
-/// Remembers the rows. One statement for all that share version and status, which in most pages is all of them: digests
-/// and contents lie side by side in two blobs, and a JSON array of the stamps drives it.
+/// Remembers the rows: numbers those that are new, and rewrites those that are known. `upto` is what the look-up said
+/// that told them apart.
+///
+/// # Errors
+/// [`OutboxError::Overtaken`] if another page has numbered one of the new records since, and the disk's failures.
 pub(crate) async fn store(
     connection: &mut SqliteConnection,
     rows: &[Row],
     feed_id: Option<i64>,
-) -> Result<(), sqlx::Error> {
-    let mut alike: BTreeMap<_, Vec<&Row>> = BTreeMap::new();
-    for row in rows {
-        let kind = (row.version, row.withdrawn, row.content.is_some());
-        alike.entry(kind).or_default().push(row);
+    upto: i64,
+) -> Result<(), OutboxError> {
+    let (known, new): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.record_no.is_some());
+    refuse_twins(connection, &new, upto).await?;
+    for (of, rows) in alike(new) {
+        insert(connection, of, &rows, feed_id).await.map_err(OutboxError::database)?;
     }
-    for ((Version { generation, count }, withdrawn, _), rows) in alike {
-        let mut digests = Vec::with_capacity(rows.len() * DIGEST_BYTES);
-        let mut contents = Vec::with_capacity(rows.len() * CONTENT_BYTES);
-        for row in &rows {
-            digests.extend_from_slice(&row.record.0);
-            contents.extend(row.content.iter().flat_map(|content| content.0));
-        }
-        let stamps: Vec<SourceStamp> = rows.iter().map(|row| row.stamp).collect();
-        sqlx::query(
-            "INSERT INTO record (record, content, generation, count, withdrawn, feed_id, stamp) \
-             SELECT substr(?1, j.key * 32 + 1, 32), substr(?2, j.key * 16 + 1, 16), ?3, ?4, ?5, ?6, j.value \
-             FROM json_each(?7) AS j WHERE true \
-             ON CONFLICT (record) DO UPDATE SET content = excluded.content, generation = excluded.generation, \
-             count = excluded.count, withdrawn = excluded.withdrawn, feed_id = excluded.feed_id, \
-             stamp = excluded.stamp",
-        )
-        .bind(digests)
-        .bind((!contents.is_empty()).then_some(contents))
-        .bind(generation)
-        .bind(count)
-        .bind(withdrawn)
-        .bind(feed_id)
-        .bind(json(&stamps))
-        .execute(&mut *connection)
-        .await?;
+    for (of, rows) in alike(known) {
+        update(connection, of, &rows, feed_id).await.map_err(OutboxError::database)?;
     }
     Ok(())
+}
+
+/// No index holds records apart, so this does: what was committed after the look-up is not among the new rows.
+async fn refuse_twins(connection: &mut SqliteConnection, new: &[&Row], upto: i64) -> Result<(), OutboxError> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let mut named = HashSet::with_capacity(new.len());
+    if !new.iter().all(|row| named.insert(row.record)) {
+        return Err(OutboxError::Overtaken);
+    }
+    let mut after = upto;
+    loop {
+        let tail = keys::tail(&mut *connection, after, i64::MAX).await?;
+        let newer: HashSet<u64> = tail.entries.iter().map(|entry| entry.0).collect();
+        if !newer.is_empty() && new.iter().any(|row| newer.contains(&key_of(&row.record))) {
+            return Err(OutboxError::Overtaken);
+        }
+        after = tail.entries.iter().map(|entry| entry.1).max().unwrap_or(after);
+        if !tail.more {
+            return Ok(());
+        }
+    }
+}
+
+/// What rows of one statement share: version, withdrawn, whether there is content.
+type Alike = (Version, bool, bool);
+
+/// In most pages all rows share version and status.
+fn alike(rows: Vec<&Row>) -> BTreeMap<Alike, Vec<&Row>> {
+    let mut alike: BTreeMap<_, Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        alike.entry((row.version, row.withdrawn, row.content.is_some())).or_default().push(row);
+    }
+    alike
+}
+
+fn contents(rows: &[&Row]) -> Option<Vec<u8>> {
+    let contents: Vec<u8> = rows.iter().flat_map(|row| &row.content).flat_map(|content| content.0).collect();
+    (!contents.is_empty()).then_some(contents)
+}
+
+/// Digests and contents lie side by side in two blobs, and a JSON array of the stamps drives the statement.
+async fn insert(
+    connection: &mut SqliteConnection,
+    (version, withdrawn, _): Alike,
+    rows: &[&Row],
+    feed_id: Option<i64>,
+) -> Result<(), sqlx::Error> {
+    let stamps: Vec<SourceStamp> = rows.iter().map(|row| row.stamp).collect();
+    sqlx::query(
+        "INSERT INTO record (record, content, generation, count, withdrawn, feed_id, stamp) \
+         SELECT substr(?1, j.key * 32 + 1, 32), substr(?2, j.key * 16 + 1, 16), ?3, ?4, ?5, ?6, j.value \
+         FROM json_each(?7) AS j",
+    )
+    .bind(side_by_side(rows.iter().map(|row| &row.record)))
+    .bind(contents(rows))
+    .bind(version.generation)
+    .bind(version.count)
+    .bind(withdrawn)
+    .bind(feed_id)
+    .bind(json(&stamps))
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+async fn update(
+    connection: &mut SqliteConnection,
+    (version, withdrawn, _): Alike,
+    rows: &[&Row],
+    feed_id: Option<i64>,
+) -> Result<(), sqlx::Error> {
+    let stamps: Vec<(Option<i64>, SourceStamp)> = rows.iter().map(|row| (row.record_no, row.stamp)).collect();
+    sqlx::query(
+        "UPDATE record SET content = n.content, generation = ?2, count = ?3, withdrawn = ?4, feed_id = ?5, \
+         stamp = n.stamp FROM (SELECT value ->> 0 AS record_no, value ->> 1 AS stamp, \
+         substr(?1, key * 16 + 1, 16) AS content FROM json_each(?6)) AS n WHERE record.record_no = n.record_no",
+    )
+    .bind(contents(rows))
+    .bind(version.generation)
+    .bind(version.count)
+    .bind(withdrawn)
+    .bind(feed_id)
+    .bind(json(&stamps))
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Notes where unchanged records stand at their source.
@@ -132,6 +207,24 @@ pub(crate) async fn store_moved(
     )
     .bind(feed_id)
     .bind(json(moved))
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Adopts the registry's newer versions and forgets content and stamp of what differs.
+pub(crate) async fn adopt(
+    connection: &mut SqliteConnection,
+    record_nos_and_held: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE record SET content = NULL, stamp = NULL, \
+         generation = max((generation << 32) | count, coalesce(d.held, 0)) >> 32, \
+         count = max((generation << 32) | count, coalesce(d.held, 0)) & 4294967295 \
+         FROM (SELECT value ->> 0 AS record_no, value ->> 1 AS held FROM json_each(?1)) AS d \
+         WHERE record.record_no = d.record_no",
+    )
+    .bind(record_nos_and_held)
     .execute(connection)
     .await
     .map(drop)

@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use contract::RecordDigest;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::outbox::Inner;
-use crate::records::json;
-use crate::withdraw::{CHUNK, alike};
-use crate::{DeadLetter, DeadLetterFilter, Outbox, OutboxError, letters};
+use crate::records::{LookedUp, json};
+use crate::withdraw::CHUNK;
+use crate::{DeadLetter, DeadLetterFilter, Origin, Outbox, OutboxError, letters};
 
 /// How the rows of dead letters come to be read again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,51 +47,59 @@ impl Inner {
     ) -> Result<RetryPlan, OutboxError> {
         let _turn = self.gate.lock().await;
         let letters = letters::select(self.reader.pool(), filter).await.map_err(OutboxError::database)?;
-        let withdrawn = self.refused_withdrawals(&letters).await?;
-        let resent: HashSet<i64> = withdrawn.iter().map(|(id, ..)| *id).collect();
-        let rows =
-            withdrawn.into_iter().map(|(_, record, content, feed, kind)| (record, 0, content, feed, kind));
-        for (what, records) in alike(rows.collect(), now)? {
-            for chunk in records.chunks(CHUNK) {
-                self.refuse_if_full().await?;
-                self.give_out_again(&what, chunk).await?;
-            }
-        }
-        let letters: Vec<_> = letters.into_iter().filter(|letter| !resent.contains(&letter.id)).collect();
         let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
+        let records = letters::records(self.reader.pool(), &ids).await?;
+        let of_registry = letters.iter().filter(|letter| letter.origin == Origin::Registry);
+        let of_registry: BTreeSet<RecordDigest> =
+            of_registry.filter_map(|letter| records.get(&letter.id)).copied().collect();
+        let resent = self.resend_withdrawals_of(&of_registry, now).await?;
+
+        let mended = |letter: &DeadLetter| {
+            letter.origin == Origin::Registry
+                && records.get(&letter.id).is_some_and(|one| resent.contains(one))
+        };
+        let letters: Vec<_> = letters.into_iter().filter(|letter| !mended(letter)).collect();
+        let named: Vec<RecordDigest> =
+            letters.iter().filter_map(|letter| records.get(&letter.id)).copied().collect();
+        let LookedUp { known, .. } = self.look_up(&named).await?;
+        let stamps: Vec<i64> = known.values().map(|known| known.record_no).collect();
+        let contents = letters.iter().filter(|letter| letter.origin == Origin::Registry);
+        let contents = contents.filter_map(|letter| known.get(records.get(&letter.id)?));
+        let contents: Vec<i64> = contents.map(|known| known.record_no).collect();
         let mut transaction = self.writer.begin().await?;
-        forget(transaction.connection(), &ids).await.map_err(OutboxError::database)?;
+        forget(transaction.connection(), &stamps, &contents).await.map_err(OutboxError::database)?;
         transaction.commit().await?;
         Ok(plan(letters))
     }
 
-    /// Of the letters, those of withdrawals the registry refused.
-    async fn refused_withdrawals(&self, letters: &[DeadLetter]) -> Result<Vec<WithdrawalRow>, OutboxError> {
-        let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
-        sqlx::query_as(
-            "SELECT d.id, r.record, r.content, r.feed_id, f.kind FROM json_each(?1) AS j \
-             CROSS JOIN dead_letter AS d ON d.id = j.value JOIN record AS r ON r.record = d.record \
-             JOIN feed AS f ON f.id = r.feed_id WHERE d.origin = 'registry' AND r.withdrawn = 1 AND r.count > 0 \
-             AND r.content IS NOT NULL AND f.kind IS NOT NULL",
-        )
-        .bind(json(&ids))
-        .fetch_all(self.reader.pool())
-        .await
-        .map_err(OutboxError::database)
+    /// Sends those again that are withdrawals; which.
+    async fn resend_withdrawals_of(
+        &self,
+        refused: &BTreeSet<RecordDigest>,
+        now: DateTime<Utc>,
+    ) -> Result<HashSet<RecordDigest>, OutboxError> {
+        let refused: Vec<(RecordDigest, i64)> = refused.iter().map(|record| (*record, 0)).collect();
+        let mut resent = HashSet::new();
+        for (what, records) in self.withdrawals_again(&refused, now).await? {
+            for chunk in records.chunks(CHUNK) {
+                self.refuse_if_full().await?;
+                self.give_out_again(&what, chunk).await?;
+            }
+            resent.extend(records.iter().map(|(record, _)| *record));
+        }
+        Ok(resent)
     }
 }
 
-/// A refused withdrawal: its letter, record, content, feed, kind.
-type WithdrawalRow = (i64, Vec<u8>, Vec<u8>, i64, String);
-
-async fn forget(connection: &mut SqliteConnection, ids: &[i64]) -> Result<(), sqlx::Error> {
-    for statement in [
-        "UPDATE record SET stamp = NULL WHERE record IN (SELECT record FROM dead_letter \
-         WHERE id IN (SELECT value FROM json_each(?1)))",
-        "UPDATE record SET content = NULL WHERE record IN (SELECT record FROM dead_letter \
-         WHERE origin = 'registry' AND id IN (SELECT value FROM json_each(?1)))",
-    ] {
-        sqlx::query(statement).bind(json(ids)).execute(&mut *connection).await?;
+async fn forget(
+    connection: &mut SqliteConnection,
+    stamps: &[i64],
+    contents: &[i64],
+) -> Result<(), sqlx::Error> {
+    let of_stamps = "UPDATE record SET stamp = NULL WHERE record_no IN (SELECT value FROM json_each(?1))";
+    let of_contents = "UPDATE record SET content = NULL WHERE record_no IN (SELECT value FROM json_each(?1))";
+    for (statement, record_nos) in [(of_stamps, stamps), (of_contents, contents)] {
+        sqlx::query(statement).bind(json(record_nos)).execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -1,10 +1,21 @@
-//! Events to sealed batches, off the async threads.
+//! Events to sealed batches, off the async threads, as many to a batch as nearly fill a padded size.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use contract::wire::Probed;
-use contract::{AnswerKey, Event, PublicKey, SealError, SealedBatch, wire};
-use tokio::task::spawn_blocking;
+use contract::{AnswerKey, Body, Event, FactKind, SealError, SealedBatch, Sealer, wire};
+use tokio::task::{JoinHandle, spawn_blocking};
 
+use crate::fill::{Fill, event_size};
 use crate::{OutboxError, OutboxOptions};
+
+/// Events that are compressed once, and thrown away, to learn how large events of a kind are.
+const SAMPLE_EVENTS: usize = 64;
+
+/// How often a batch that came out too large is tried with fewer events before the next padded size is taken.
+const MAX_TRIES: u32 = 2;
 
 /// A sealed batch, the key to the registry's answer, and what it holds.
 pub(crate) struct Sealed {
@@ -16,41 +27,170 @@ pub(crate) struct Sealed {
     pub(crate) reconciliation_id: Option<i64>,
 }
 
-/// Cuts the events into batches and seals them, on as many threads as the machine has processors.
+/// What sealing keeps between pages.
+#[derive(Default)]
+pub(crate) struct Sealing {
+    /// One a lane that is not at work, at most one a processor.
+    idle: Arc<Mutex<Vec<Sealer>>>,
+    /// The last known size of an event of each kind, compressed, in 1/16 bytes; 0 where none was seen.
+    sizes: [AtomicU32; KINDS],
+}
+
+/// The kinds of fact, and withdrawals.
+const KINDS: usize = FactKind::ALL.len() + 1;
+
+impl std::fmt::Debug for Sealing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sealing").field("sizes", &self.sizes).finish_non_exhaustive()
+    }
+}
+
+impl Sealing {
+    /// Cuts the events into batches and seals them, on as many threads as the machine has processors; gives the events
+    /// back.
+    pub(crate) async fn seal(
+        &self,
+        events: Vec<Event>,
+        options: &OutboxOptions,
+    ) -> Result<(Vec<Sealed>, Vec<Event>), OutboxError> {
+        let Some(first) = events.first() else { return Ok((Vec::new(), events)) };
+        let kind = kind_of(&first.body);
+        let events = Arc::new(events);
+        let size = self.size(kind, &events, options).await?;
+        let fill = Fill::of(size, options.batch_events);
+        let batches = events.len().div_ceil(fill.events);
+        let lanes = processors().min(batches);
+        let lane_events = batches.div_ceil(lanes) * fill.events;
+        let mut running = Vec::with_capacity(lanes);
+        for first in (0..events.len()).step_by(lane_events) {
+            let range = first..events.len().min(first + lane_events);
+            let most = options.batch_events;
+            running.push(self.off_thread(&events, range, options, move |sealer, events| {
+                seal_lane(sealer, events, size, most)
+            }));
+        }
+        let mut sealed = Vec::with_capacity(batches);
+        for lane in running {
+            let (batches, size) = lane.await.map_err(OutboxError::unfinished)??;
+            sealed.extend(batches);
+            self.sizes[kind].store(size, Ordering::Relaxed);
+        }
+        // The lanes have ended, so that nobody else holds the events.
+        Ok((sealed, Arc::unwrap_or_clone(events)))
+    }
+
+    /// How large an event of the kind is; of the first page that has any, a sample tells.
+    async fn size(
+        &self,
+        kind: usize,
+        events: &Arc<Vec<Event>>,
+        options: &OutboxOptions,
+    ) -> Result<u32, OutboxError> {
+        let known = self.sizes[kind].load(Ordering::Relaxed);
+        if known > 0 {
+            return Ok(known);
+        }
+        let sample = 0..events.len().min(SAMPLE_EVENTS);
+        let measuring = self.off_thread(events, sample, options, |sealer, events| {
+            let framed_bytes = sealer.compress(events)?.bytes();
+            Ok(event_size(events.len(), framed_bytes))
+        });
+        measuring.await.map_err(OutboxError::unfinished)?
+    }
+
+    /// Runs on a thread that may be busy for long, with a sealer of its own.
+    fn off_thread<T: Send + 'static>(
+        &self,
+        events: &Arc<Vec<Event>>,
+        range: Range<usize>,
+        options: &OutboxOptions,
+        work: impl FnOnce(&mut Sealer, &[Event]) -> Result<T, OutboxError> + Send + 'static,
+    ) -> JoinHandle<Result<T, OutboxError>> {
+        let (events, idle) = (Arc::clone(events), Arc::clone(&self.idle));
+        let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut sealer = kept.unwrap_or_else(|| Sealer::new(&options.seal_to));
+        spawn_blocking(move || {
+            let done = work(&mut sealer, &events[range]);
+            let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+            // Feeds that are read at the same time may need more for a while; their buffers are not kept.
+            if idle.len() < processors() {
+                idle.push(sealer);
+            }
+            done
+        })
+    }
+}
+
+const fn kind_of(body: &Body) -> usize {
+    match body {
+        Body::Asserted { fact, .. } => fact.kind() as usize,
+        Body::Withdrawn { .. } => KINDS - 1,
+    }
+}
+
+/// Asked once: the answer is read from several files.
+fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Seals events that nobody wants back.
 pub(crate) async fn seal(
     mut events: Vec<Event>,
+    sealing: &Sealing,
     options: &OutboxOptions,
 ) -> Result<Vec<Sealed>, OutboxError> {
     if options.shuffle {
-        shuffle(&mut events)?;
+        let mut nothing_beside = vec![(); events.len()];
+        shuffle(&mut events, &mut nothing_beside)?;
     }
-    let batches = events.len().div_ceil(options.batch_events);
-    let lanes = std::thread::available_parallelism().map_or(1, usize::from).min(batches).max(1);
-    let lane_events = batches.div_ceil(lanes) * options.batch_events;
-    let mut running = Vec::with_capacity(lanes);
-    while !events.is_empty() {
-        let rest = events.split_off(events.len().min(lane_events));
-        let lane = std::mem::replace(&mut events, rest);
-        let (key, batch_events) = (options.seal_to.clone(), options.batch_events);
-        running.push(spawn_blocking(move || seal_lane(&key, &lane, batch_events)));
-    }
-    let mut sealed = Vec::with_capacity(batches);
-    for lane in running {
-        sealed.extend(lane.await.map_err(OutboxError::unfinished)??);
-    }
-    Ok(sealed)
+    Ok(sealing.seal(events, options).await?.0)
 }
 
-fn seal_lane(key: &PublicKey, events: &[Event], batch_events: usize) -> Result<Vec<Sealed>, OutboxError> {
-    let try_seal = |chunk: &[Event]| key.seal(&wire::encode(chunk));
-    let mut sealed = Vec::with_capacity(events.len().div_ceil(batch_events));
-    for chunk in events.chunks(batch_events) {
-        seal_chunk(&try_seal, chunk, &mut |batch, answer_key, events| {
-            let event_count = u32::try_from(events).unwrap_or(u32::MAX);
-            sealed.push(Sealed { batch, answer_key, event_count, reconciliation_id: None });
-        })?;
+/// Fills batch after batch; with them, how large an event was.
+fn seal_lane(
+    sealer: &mut Sealer,
+    mut events: &[Event],
+    mut size: u32,
+    most: usize,
+) -> Result<(Vec<Sealed>, u32), OutboxError> {
+    let mut sealed = Vec::with_capacity(events.len().div_ceil(Fill::of(size, most).events));
+    while !events.is_empty() {
+        let fill = Fill::of(size, most);
+        let (taken, framed_bytes, (batch, answer_key)) =
+            take_some(fill, events.len(), |count, most_bytes| {
+                let framed = sealer.compress(&events[..count])?;
+                let bytes = framed.bytes();
+                let sealed = if bytes <= most_bytes { Some(framed.seal()?) } else { None };
+                Ok((bytes, sealed))
+            })?;
+        let event_count = u32::try_from(taken).unwrap_or(u32::MAX);
+        sealed.push(Sealed { batch, answer_key, event_count, reconciliation_id: None });
+        if taken >= SAMPLE_EVENTS.min(fill.events) {
+            size = (size.saturating_mul(3).saturating_add(event_size(taken, framed_bytes))) / 4;
+        }
+        events = &events[taken..];
     }
-    Ok(sealed)
+    Ok((sealed, size))
+}
+
+/// Takes as many of the first events as fit the size aimed at, after a few tries: how many, their bytes, and what
+/// `attempt` made of them. It is given a number of events and the most bytes, and makes nothing of more.
+fn take_some<T>(
+    fill: Fill,
+    waiting: usize,
+    mut attempt: impl FnMut(usize, usize) -> Result<(usize, Option<T>), SealError>,
+) -> Result<(usize, usize, T), SealError> {
+    let (mut taken, mut tries) = (fill.events.min(waiting), 0);
+    loop {
+        let most_bytes = if taken == 1 || tries == MAX_TRIES { usize::MAX } else { fill.padded_bytes };
+        match attempt(taken, most_bytes) {
+            Ok((bytes, Some(made))) => return Ok((taken, bytes, made)),
+            Ok((bytes, None)) => (taken, tries) = (fill.fewer(taken, bytes), tries + 1),
+            Err(SealError::TooLarge { .. }) if taken > 1 => taken /= 2,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Seals what a reconciliation asks about, as many records a batch as the contract takes.
@@ -62,9 +202,10 @@ pub(crate) async fn seal_probes(
     let key = options.seal_to.clone();
     let sealing = move || {
         let mut sealed = Vec::new();
+        let mut sealer = Sealer::new(&key);
         for chunk in probed.chunks(wire::MAX_PROBED) {
-            let try_seal = |chunk: &[Probed]| key.seal(&wire::encode_probe(chunk));
-            seal_chunk(&try_seal, chunk, &mut |batch, answer_key, _| {
+            let mut try_seal = |chunk: &[Probed]| sealer.compress_encoded(&wire::encode_probe(chunk))?.seal();
+            seal_chunk(&mut try_seal, chunk, &mut |batch, answer_key, _| {
                 let reconciliation_id = Some(reconciliation_id);
                 sealed.push(Sealed { batch, answer_key, event_count: 0, reconciliation_id });
             })?;
@@ -76,7 +217,7 @@ pub(crate) async fn seal_probes(
 
 /// Seals a chunk as one batch, or as two halves when it is too large for the contract.
 fn seal_chunk<T>(
-    try_seal: &impl Fn(&[T]) -> Result<(SealedBatch, AnswerKey), SealError>,
+    try_seal: &mut impl FnMut(&[T]) -> Result<(SealedBatch, AnswerKey), SealError>,
     chunk: &[T],
     keep: &mut impl FnMut(SealedBatch, AnswerKey, usize),
 ) -> Result<(), OutboxError> {
@@ -95,12 +236,15 @@ fn seal_chunk<T>(
 }
 
 /// Fisher-Yates with the operating system's randomness: the order of a page says how the clinic stores its records.
-fn shuffle(events: &mut [Event]) -> Result<(), OutboxError> {
+/// What stands beside the events stays beside them.
+pub(crate) fn shuffle<T>(events: &mut [Event], beside: &mut [T]) -> Result<(), OutboxError> {
     let mut random = vec![0; events.len() * 8];
     getrandom::fill(&mut random).map_err(|_| OutboxError::NoRandomness)?;
     for (last, bytes) in (1..events.len()).rev().zip(random.as_chunks::<8>().0) {
         let pick = u64::from_le_bytes(*bytes) % (last as u64 + 1);
-        events.swap(last, usize::try_from(pick).unwrap_or(last));
+        let pick = usize::try_from(pick).unwrap_or(last);
+        events.swap(last, pick);
+        beside.swap(last, pick);
     }
     Ok(())
 }
@@ -126,7 +270,7 @@ mod tests {
     async fn sealed_records(count: u16, batch_events: usize, shuffle: bool) -> (Vec<u32>, Vec<Event>) {
         let key = PrivateKey::generate();
         let options = OutboxOptions { batch_events, shuffle, ..OutboxOptions::new(key.public(), "test") };
-        let sealed = seal(events(count), &options).await.unwrap();
+        let sealed = seal(events(count), &Sealing::default(), &options).await.unwrap();
         let mut opened = Vec::new();
         for batch in &sealed {
             let whole = key.open(&batch.batch.bytes).unwrap();
@@ -163,10 +307,28 @@ mod tests {
             }
         };
         let mut sealed = Vec::new();
-        seal_chunk(&seal_up_to(30), &events(101), &mut |_, _, events| sealed.push(events)).unwrap();
+        seal_chunk(&mut seal_up_to(30), &events(101), &mut |_, _, events| sealed.push(events)).unwrap();
         assert_eq!(sealed, [25, 25, 25, 26]);
-        let refused = seal_chunk(&seal_up_to(0), &events(2), &mut |_, _, events| sealed.push(events));
+        let refused = seal_chunk(&mut seal_up_to(0), &events(2), &mut |_, _, events| sealed.push(events));
         assert!(matches!(refused, Err(OutboxError::Seal(SealError::TooLarge { bytes: 1 }))));
+    }
+
+    #[test]
+    fn events_are_taken_until_they_fit_and_one_too_large_is_an_error() {
+        let fill = Fill { events: 100, padded_bytes: 4096 };
+        let of_size = |event_bytes: usize| {
+            move |count: usize, most_bytes: usize| match count * event_bytes {
+                bytes if bytes > 65_536 => Err(SealError::TooLarge { bytes }),
+                bytes => Ok((bytes, (bytes <= most_bytes).then_some(()))),
+            }
+        };
+        let take = |waiting, event_bytes| take_some(fill, waiting, of_size(event_bytes));
+        assert_eq!(take(500, 40).unwrap(), (100, 4000, ()), "as many as were meant");
+        assert_eq!(take(7, 40).unwrap(), (7, 280, ()), "the last, short one");
+        let (taken, bytes, ()) = take(500, 50).unwrap();
+        assert!((77..=81).contains(&taken) && bytes <= 4096, "{taken}");
+        assert_eq!(take(500, 60_000).unwrap(), (1, 60_000, ()), "one takes what it needs");
+        assert!(matches!(take(500, 70_000), Err(SealError::TooLarge { .. })));
     }
 
     #[tokio::test]

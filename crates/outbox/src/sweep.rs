@@ -1,6 +1,5 @@
 //! Key sweeps: what the source no longer names is withdrawn, after a second look and under a safety catch.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -9,7 +8,8 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::bitmap::{self, Bits};
 use crate::outbox::{Inner, check_name};
-use crate::records::{self, each_digest, json, side_by_side};
+use crate::plan::Known;
+use crate::records::{LookedUp, json, side_by_side};
 use crate::time::{from_ms, to_ms};
 use crate::withdraw::Withdrawal;
 use crate::{MAX_PAGE_DRAFTS, Outbox, OutboxError, SourceStamp, SweepStep, letters};
@@ -114,10 +114,10 @@ impl Outbox {
             return Err(OutboxError::TooLarge { what: "a page of keys" });
         }
         let reader = &self.inner.reader;
-        let digests = side_by_side(keys.iter().map(|(record, _)| record));
+        let digests: Vec<RecordDigest> = keys.iter().map(|(record, _)| *record).collect();
         let feed_id = reader.feed_id(source, feed).await?;
-        let known = records::look_up(reader.pool(), digests.clone()).await?;
-        let unnamed = unnamed(self, digests).await?;
+        let LookedUp { known, .. } = self.inner.look_up(&digests).await?;
+        let unnamed = letters::unnamed(reader.pool(), side_by_side(&digests)).await?;
         let mut found = SweepLookUp::default();
         for (place, (record, stamp)) in keys.iter().enumerate() {
             if unnamed.contains(record) {
@@ -213,6 +213,9 @@ impl Outbox {
     }
 }
 
+/// A dead letter whose row is gone, and the number of its record.
+pub(crate) type LostLetter = (i64, i64);
+
 /// A running sweep as its row has it.
 pub(crate) struct Running {
     pub(crate) sweep: Sweep,
@@ -271,17 +274,28 @@ impl Inner {
     }
 
     /// Dead letters of rows that no key has named.
-    async fn letters_of_missing(&self, what: &Withdrawal, seen: &Bits) -> Result<Vec<i64>, OutboxError> {
-        let letters: Vec<(i64, i64)> = sqlx::query_as(
-            "SELECT d.id, r.record_no FROM dead_letter AS d JOIN record AS r ON r.record = d.record \
-             WHERE d.feed_id = ?1 AND d.origin = 'clinic' AND r.feed_id = ?1 AND r.record_no <= ?2",
-        )
-        .bind(what.feed_id)
-        .bind(what.horizon)
-        .fetch_all(self.reader.pool())
-        .await
-        .map_err(OutboxError::database)?;
-        Ok(letters.into_iter().filter(|(_, record_no)| !seen.has(*record_no)).map(|(id, _)| id).collect())
+    async fn letters_of_missing(
+        &self,
+        what: &Withdrawal,
+        seen: &Bits,
+    ) -> Result<Vec<LostLetter>, OutboxError> {
+        let ids: Vec<i64> =
+            sqlx::query_scalar("SELECT id FROM dead_letter WHERE feed_id = ?1 AND origin = 'clinic'")
+                .bind(what.feed_id)
+                .fetch_all(self.reader.pool())
+                .await
+                .map_err(OutboxError::database)?;
+        let letters = letters::records(self.reader.pool(), &ids).await?;
+        let records: Vec<RecordDigest> = letters.values().copied().collect();
+        let LookedUp { known, .. } = self.look_up(&records).await?;
+        let lost = |known: &&Known| {
+            let record_no = known.record_no;
+            known.feed_id == Some(what.feed_id) && record_no <= what.horizon && !seen.has(record_no)
+        };
+        let lost = letters
+            .into_iter()
+            .filter_map(|(id, record)| Some((id, known.get(&record).filter(lost)?.record_no)));
+        Ok(lost.collect())
     }
 
     async fn look_again(&self, feed_id: i64) -> Result<(), OutboxError> {
@@ -299,7 +313,7 @@ impl Inner {
         &self,
         what: &Withdrawal,
         held: Option<(u64, u64)>,
-        letters: &[i64],
+        letters: &[LostLetter],
     ) -> Result<u64, OutboxError> {
         let mut transaction = self.writer.begin().await?;
         let connection = transaction.connection();
@@ -313,14 +327,13 @@ pub(crate) async fn end_sweep(
     connection: &mut SqliteConnection,
     what: &Withdrawal,
     held: Option<(u64, u64)>,
-    letters: &[i64],
+    letters: &[LostLetter],
 ) -> Result<i64, sqlx::Error> {
     bitmap::forget(connection, what.feed_id).await?;
     for statement in [
         // Should the row come back as it was, it has to be read again.
-        "UPDATE record SET stamp = NULL WHERE record IN (SELECT record FROM dead_letter \
-         WHERE id IN (SELECT value FROM json_each(?1)))",
-        "DELETE FROM dead_letter WHERE id IN (SELECT value FROM json_each(?1))",
+        "UPDATE record SET stamp = NULL WHERE record_no IN (SELECT value ->> 1 FROM json_each(?1))",
+        "DELETE FROM dead_letter WHERE id IN (SELECT value ->> 0 FROM json_each(?1))",
     ] {
         if !letters.is_empty() {
             sqlx::query(statement).bind(json(letters)).execute(&mut *connection).await?;
@@ -374,32 +387,13 @@ async fn begin(
     .map(drop)
 }
 
-/// Of these records, those that only a dead letter of the registry names.
-async fn unnamed(outbox: &Outbox, digests: Vec<u8>) -> Result<HashSet<RecordDigest>, OutboxError> {
-    let pool = outbox.inner.reader.pool();
-    let any = "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE record_id IS NULL)";
-    let any: bool = sqlx::query_scalar(any).fetch_one(pool).await.map_err(OutboxError::database)?;
-    if !any {
-        return Ok(HashSet::new());
-    }
-    let records: Vec<(Vec<u8>,)> = sqlx::query_as(each_digest!(
-        "SELECT d.record FROM place CROSS JOIN dead_letter AS d \
-         ON d.record = substr(?1, place.at, 32) AND d.record_id IS NULL"
-    ))
-    .bind(digests)
-    .fetch_all(pool)
-    .await
-    .map_err(OutboxError::database)?;
-    let records = records.into_iter().map(|(record,)| record.try_into().map(RecordDigest).ok());
-    records.collect::<Option<_>>().ok_or(OutboxError::Damaged { what: "a digest" })
-}
-
-/// Notes what a page has seen if the feed is being swept. A usual page counts too: what it brought is there.
+/// Notes what a page has seen if the feed is being swept, by the numbers of those records that were known. A usual page
+/// counts too: what it brought is there.
 pub(crate) async fn note(
     connection: &mut SqliteConnection,
     feed_id: i64,
     step: Option<&SweepStep>,
-    mut digests: Vec<u8>,
+    seen: &[i64],
     missed: u64,
 ) -> Result<(), OutboxError> {
     let horizon: Option<i64> =
@@ -411,17 +405,7 @@ pub(crate) async fn note(
     let Some(horizon) = horizon else {
         return if step.is_some() { Err(OutboxError::NoSweep) } else { Ok(()) };
     };
-    digests.extend(step.iter().flat_map(|step| &step.seen).flat_map(|record| record.0));
-    let seen: Vec<(i64,)> = sqlx::query_as(each_digest!(
-        "SELECT r.record_no FROM place CROSS JOIN record AS r ON r.record = substr(?1, place.at, 32) \
-         WHERE r.record_no <= ?2"
-    ))
-    .bind(digests)
-    .bind(horizon)
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(OutboxError::database)?;
-    let seen: Vec<i64> = seen.into_iter().map(|(record_no,)| record_no).collect();
+    let seen: Vec<i64> = seen.iter().copied().filter(|record_no| *record_no <= horizon).collect();
     bitmap::mark(connection, feed_id, &seen).await?;
     match step {
         Some(step) => advance(connection, feed_id, step, missed).await.map_err(OutboxError::database),

@@ -12,7 +12,8 @@ use crate::{MAX_RESEND_MS, OutboxError};
 pub struct OutboxOptions {
     /// The registry's public key: every batch is sealed to it.
     pub seal_to: PublicKey,
-    /// Most events in a batch, 1 to [`wire::MAX_EVENTS`].
+    /// Most events in a batch, 1 to [`wire::MAX_EVENTS`]; fewer where fewer fill a padded size, which with usual events
+    /// is 64 KiB.
     pub batch_events: usize,
     /// From this many sealed bytes waiting on, pages are refused with [`OutboxError::Full`].
     pub max_bytes: u64,
@@ -34,13 +35,13 @@ pub struct OutboxOptions {
 }
 
 impl OutboxOptions {
-    /// The usual: 250 events a batch, 1 GiB waiting at most, shuffled, from generation 1; no receipts, which if switched
+    /// The usual: at most 1000 events a batch, fewer where fewer fill a padded size, 1 GiB waiting at most, shuffled, from generation 1; no receipts, which if switched
     /// on are waited for one hour at first.
     #[must_use]
     pub const fn new(seal_to: PublicKey, owner: &'static str) -> Self {
         Self {
             seal_to,
-            batch_events: 250,
+            batch_events: wire::MAX_EVENTS,
             max_bytes: 1 << 30,
             shuffle: true,
             owner,

@@ -1,6 +1,6 @@
 //! Withdrawals the outbox gives out by itself: of records a sweep misses, of a removed source, and once more for a repair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -11,7 +11,7 @@ use crate::bitmap::{self, Bits};
 use crate::commit::{inject, store_batches};
 use crate::outbox::Inner;
 use crate::plan::{Known, Row, next_version};
-use crate::records::{self, side_by_side};
+use crate::records::{self, LookedUp};
 use crate::sweep::{end_sweep, enter_feed};
 use crate::time::to_ms;
 use crate::{Outbox, OutboxError, SweepEnd, letters, sealing};
@@ -193,14 +193,46 @@ impl Inner {
         }
     }
 
+    /// Of the records, each with a version to go above, those that stand withdrawn; those that say the same together.
+    pub(crate) async fn withdrawals_again(
+        &self,
+        records: &[(RecordDigest, i64)],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Alike>, OutboxError> {
+        let kinds: Vec<(i64, String)> = sqlx::query_as("SELECT id, kind FROM feed WHERE kind IS NOT NULL")
+            .fetch_all(self.reader.pool())
+            .await
+            .map_err(OutboxError::database)?;
+        let kinds = kinds.into_iter().filter_map(|(feed_id, kind)| {
+            Some((feed_id, FactKind::ALL.into_iter().find(|known| known.as_str() == kind)?))
+        });
+        let kinds: HashMap<i64, FactKind> = kinds.collect();
+        let digests: Vec<RecordDigest> = records.iter().map(|(record, _)| *record).collect();
+        let LookedUp { known, .. } = self.look_up(&digests).await?;
+        let mut alike = BTreeMap::<_, Vec<_>>::new();
+        for (record, above) in records {
+            let known = known.get(record).filter(|known| known.withdrawn && known.was_sent());
+            let said = known.and_then(|known| known.feed_id.zip(known.content));
+            if let Some((feed_id, content)) = said.filter(|(feed_id, _)| kinds.contains_key(feed_id)) {
+                let above = Version::from_u64(above.unsigned_abs());
+                alike.entry((feed_id, content.0)).or_default().push((*record, above));
+            }
+        }
+        let withdrawal = |(feed_id, content)| {
+            let (kind, content) = (kinds[&feed_id], ContentDigest(content));
+            Withdrawal { feed_id, kind, content, horizon: 0, swept: false, now }
+        };
+        Ok(alike.into_iter().map(|(of, records)| (withdrawal(of), records)).collect())
+    }
+
     /// Gives out a withdrawal of each record once more, above what was sent and the versions named. Only under the gate.
     pub(crate) async fn give_out_again(
         &self,
         what: &Withdrawal,
         records: &[(RecordDigest, Version)],
     ) -> Result<(), OutboxError> {
-        let digests = side_by_side(records.iter().map(|(record, _)| record));
-        let mut known = records::look_up(self.reader.pool(), digests).await?;
+        let digests: Vec<RecordDigest> = records.iter().map(|(record, _)| *record).collect();
+        let LookedUp { mut known, .. } = self.look_up(&digests).await?;
         let adopted = records.iter().filter_map(|(record, above)| {
             let known = known.remove(record)?;
             Some((*record, Known { version: known.version.max(*above), ..known }))
@@ -221,15 +253,17 @@ impl Inner {
             let version = next_version(Some(known), self.generation())?;
             let content = Some(content);
             // Without a stamp, so that a row that comes back is read again.
-            rows.push(Row { record: *record, content, version, withdrawn: true, stamp: None });
+            let record_no = Some(known.record_no);
+            rows.push(Row { record: *record, record_no, content, version, withdrawn: true, stamp: None });
             events.push(Event { record: *record, version, content, body: Body::Withdrawn { kind } });
         }
-        let sealed = sealing::seal(events, &self.options).await?;
+        let sealed = sealing::seal(events, &self.sealing, &self.options).await?;
         inject(fault::Point::OutboxSealed)?;
         let mut transaction = self.writer.begin().await?;
         let connection = transaction.connection();
         store_batches(connection, &sealed, to_ms(what.now)).await.map_err(OutboxError::database)?;
-        records::store(connection, &rows, Some(what.feed_id)).await.map_err(OutboxError::database)?;
+        // All of them are known: nothing is numbered.
+        records::store(connection, &rows, Some(what.feed_id), i64::MAX).await?;
         letters::close_of_registry(connection, rows.iter().map(|row| &row.record))
             .await
             .map_err(OutboxError::database)?;
@@ -238,27 +272,8 @@ impl Inner {
     }
 }
 
-/// A withdrawal to be sent once more: record, a version to go above, content, feed, kind.
-pub(crate) type AgainRow = (Vec<u8>, i64, Vec<u8>, i64, String);
-
 /// What [`Inner::give_out_again`] takes at once: withdrawals of one feed that say the same.
 pub(crate) type Alike = (Withdrawal, Vec<(RecordDigest, Version)>);
-
-/// Puts the rows together that say the same.
-pub(crate) fn alike(rows: Vec<AgainRow>, now: DateTime<Utc>) -> Result<Vec<Alike>, OutboxError> {
-    let mut alike = BTreeMap::<_, Vec<_>>::new();
-    for (record, above, content, feed_id, kind) in rows {
-        let record = record.try_into().map_err(|_| OutboxError::Damaged { what: "a digest" })?;
-        let above = Version::from_u64(above.unsigned_abs());
-        alike.entry((feed_id, kind, content)).or_default().push((RecordDigest(record), above));
-    }
-    let whole = alike.into_iter().map(|((feed_id, kind, content), records)| {
-        let kind = FactKind::ALL.into_iter().find(|known| known.as_str() == kind)?;
-        let content = ContentDigest(content.try_into().ok()?);
-        Some((Withdrawal { feed_id, kind, content, horizon: 0, swept: false, now }, records))
-    });
-    whole.collect::<Option<_>>().ok_or(OutboxError::Damaged { what: "a feed" })
-}
 
 async fn count(
     connection: &mut SqliteConnection,

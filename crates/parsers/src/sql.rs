@@ -148,7 +148,7 @@ async fn read(source: &SqlConnector) -> usize {
     let (mut paged, mut leave) = (BTreeSet::new(), 0);
     let (mut after, mut first_of_run) = (None, true);
     for _ in 0..2 * MAX_ROWS {
-        let request = PageRequest { feed, after: after.take(), first_of_run, limit: 4, now };
+        let request = PageRequest { feed, after: after.take(), first_of_run, hinted: false, limit: 4, now };
         let Ok(page) = source.page(request).await else { return 0 };
         paged.extend(page.records.iter().map(|record| (record.record_id.clone(), record.stamp)));
         leave += records::through(page.records);

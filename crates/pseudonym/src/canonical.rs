@@ -1,7 +1,6 @@
 //! The canonical bytes of an event's body, from which its content digest is made. Never changes: a changed byte
 //! would announce every record of every clinic again.
 
-use chrono::Datelike;
 use contract::{Body, Fact, PartialDate, Precision, Subject};
 
 /// Room for the longest body: a fact (at most 64 bytes) and [`Subject::MAX`] pseudonyms of at most 66 bytes each.
@@ -70,15 +69,13 @@ impl Canonical {
     /// A precision letter (`-`, `Y`, `M`, `D`), then year (two bytes, big-endian), month and day, 0 where unknown.
     fn date(&mut self, date: Option<PartialDate>) {
         let Some(date) = date else { return self.push(b"-\0\0\0\0") };
-        let first = date.earliest();
-        let byte = |number: u32| u8::try_from(number).expect("months and days are small");
-        let (month, day) = (byte(first.month()), byte(first.day()));
-        let (letter, month, day) = match date.precision() {
-            Precision::Year => (b'Y', 0, 0),
-            Precision::Month => (b'M', month, 0),
-            Precision::Day => (b'D', month, day),
+        let (year, month, day) = date.parts();
+        let letter = match date.precision() {
+            Precision::Year => b'Y',
+            Precision::Month => b'M',
+            Precision::Day => b'D',
         };
-        let [high, low] = u16::try_from(first.year()).expect("years go from 1900 to 9999").to_be_bytes();
+        let ([high, low], month, day) = (year.to_be_bytes(), month.unwrap_or(0), day.unwrap_or(0));
         self.push(&[letter, high, low, month, day]);
     }
 

@@ -1,7 +1,7 @@
 //! Writes a group of batches as sets, in one transaction: the script both stores follow.
 
 use std::borrow::Borrow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -27,14 +27,19 @@ pub(crate) trait Rows: Send {
     async fn lock_subjects(&mut self, ids: &[SubjectId]) -> Result<(), sqlx::Error>;
     /// The SNILS pseudonyms of these subjects.
     async fn anchors(&mut self, ids: &[SubjectId]) -> Result<Vec<(SubjectId, CityPseudonym)>, sqlx::Error>;
-    /// Makes these subjects, leaving out those that exist; how many were made.
+    /// Makes these subjects; how many were made. One that exists is left out, or fails as a lost race.
     async fn add_subjects(&mut self, ids: &[SubjectId]) -> Result<u64, sqlx::Error>;
-    /// Adds pseudonyms, leaving out those that exist; how many were added.
+    /// Adds pseudonyms; how many were added. One that exists is left out, or fails as a lost race.
     async fn add_pseudonyms(&mut self, rows: &[(CityPseudonym, SubjectId)]) -> Result<u64, sqlx::Error>;
     /// Gives the first subject's pseudonyms to the second and removes the first.
     async fn merge(&mut self, pairs: &[(SubjectId, SubjectId)]) -> Result<(), sqlx::Error>;
     /// Writes conflicts down, leaving out those that are known.
     async fn add_conflicts(&mut self, rows: &[Conflict], now: DateTime<Utc>) -> Result<(), sqlx::Error>;
+    /// Writes facts of records that were not stored a moment ago; how many were written. One that is stored by now is as
+    /// in [`Rows::put_facts`], or fails as a lost race.
+    async fn add_facts(&mut self, facts: &[&Incoming]) -> Result<u64, sqlx::Error> {
+        self.put_facts(facts).await
+    }
     /// Writes facts where they are new, or of the same kind and of a higher version, or of the same version and status
     /// with a content that was unknown; how many were written.
     async fn put_facts(&mut self, facts: &[&Incoming]) -> Result<u64, sqlx::Error>;
@@ -64,20 +69,37 @@ impl From<sqlx::Error> for Abort {
 /// What a transaction came to: counts, and an answer for each batch.
 pub(crate) type Applied = (Outcome, Vec<StoredAnswer>);
 
+/// How a transaction is tried.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Try {
+    /// Alone among the writers.
+    pub exclusive: bool,
+    /// Without a look for the records: they are taken for new ones, and the first that is stored makes it a lost race.
+    pub blind: bool,
+}
+
 /// Applies the batches within `rows`' transaction; the caller commits, or rolls back on [`Abort`].
 pub(crate) async fn apply<B: Borrow<OpenBatch> + Sync>(
     rows: &mut dyn Rows,
     batches: &[B],
-    exclusive: bool,
+    Try { exclusive, blind }: Try,
     now: DateTime<Utc>,
 ) -> Result<Applied, Abort> {
     rows.lock_writers(exclusive).await?;
-    let records: BTreeSet<[u8; 32]> =
-        batches.iter().flat_map(|batch| &batch.borrow().events).map(|event| event.record).collect();
-    let stored = rows.stored(&Vec::from_iter(records)).await?;
+    let events = batches.iter().flat_map(|batch| &batch.borrow().events);
+    let stored = match blind {
+        true => HashMap::new(),
+        false => rows.stored(&sorted(events.map(|event| event.record).collect())).await?,
+    };
     let Chosen { write, persons, refusals, answers, counts } = choose(batches, &stored);
     let links = link(rows, &persons, now).await?;
-    if rows.put_facts(&write).await? != write.len() as u64 {
+    // The new ones first: who waits there, for somebody's new record, holds none that others go on to update.
+    let (update, add): (Vec<&Incoming>, Vec<&Incoming>) =
+        write.into_iter().partition(|event| stored.contains_key(&event.record));
+    if !add.is_empty() && rows.add_facts(&add).await? != add.len() as u64 {
+        return Err(Abort::Raced);
+    }
+    if !update.is_empty() && rows.put_facts(&update).await? != update.len() as u64 {
         return Err(Abort::Raced);
     }
     let all_refusals: Vec<&Refusal> =
@@ -109,14 +131,18 @@ async fn link(rows: &mut dyn Rows, persons: &[Person<'_>], now: DateTime<Utc>) -
     }
     let wanted = values(open.iter());
     let locked = subjects(&wanted, &known);
-    rows.lock_subjects(&locked).await?;
-    // Somebody may have added names between the first look and the lock.
-    let known = rows.subjects_of(&wanted).await?;
-    let ids = subjects(&wanted, &known);
-    if ids.iter().any(|id| locked.binary_search(id).is_err()) {
-        return Err(Abort::Raced);
+    // Where nobody is known there is nobody to lock; who adds one of these names meanwhile makes adding it fail.
+    let (mut known, mut anchors) = (HashMap::new(), Vec::new());
+    if !locked.is_empty() {
+        rows.lock_subjects(&locked).await?;
+        // Somebody may have added names between the first look and the lock.
+        known = rows.subjects_of(&wanted).await?;
+        let ids = subjects(&wanted, &known);
+        if ids.iter().any(|id| locked.binary_search(id).is_err()) {
+            return Err(Abort::Raced);
+        }
+        anchors = rows.anchors(&ids).await?;
     }
-    let anchors = rows.anchors(&ids).await?;
     let links = plan(&open, &known, &anchors);
     write_links(rows, &links).await?;
     if !links.conflicts.is_empty() {
@@ -168,11 +194,13 @@ fn settled(person: &Person<'_>, known: &HashMap<[u8; 32], SubjectId>) -> bool {
 
 /// Every value once, sorted.
 fn values<'a>(persons: impl Iterator<Item = &'a Person<'a>>) -> Vec<[u8; 32]> {
-    let all: HashSet<[u8; 32]> =
-        persons.flat_map(|person| person.pseudonyms).map(|pseudonym| pseudonym.value).collect();
-    let mut all = Vec::from_iter(all);
-    all.sort_unstable();
-    all
+    sorted(persons.flat_map(|person| person.pseudonyms).map(|pseudonym| pseudonym.value).collect())
+}
+
+fn sorted(mut digests: Vec<[u8; 32]>) -> Vec<[u8; 32]> {
+    digests.sort_unstable();
+    digests.dedup();
+    digests
 }
 
 /// The subjects of these values, sorted.

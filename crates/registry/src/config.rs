@@ -161,8 +161,8 @@ impl Default for ConsumeConfig {
     fn default() -> Self {
         Self {
             consumers: NonZeroU16::MIN,
-            max_batches: NonZeroU16::new(16).expect("16 is not zero"),
-            max_events: NonZeroU32::new(2000).expect("2000 is not zero"),
+            max_batches: NonZeroU16::new(32).expect("32 is not zero"),
+            max_events: NonZeroU32::new(8000).expect("8000 is not zero"),
             max_wait_ms: NonZeroU32::new(1000).expect("1000 is not zero"),
         }
     }

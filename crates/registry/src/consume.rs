@@ -1,21 +1,24 @@
-//! One step of the registry: receive, open, apply in one transaction, answer, and only then acknowledge.
+//! One step of the registry: receive, open, apply in one transaction, answer, and only then acknowledge. While the store
+//! works on one group of batches, the one before is answered and the next is received and opened.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{BrokerError, Consumer, Delivery};
+use broker::{BrokerError, Consumer};
 use chrono::{DateTime, TimeDelta, Utc};
 use circuit::Permit;
 use clock::Clock;
-use contract::{Answer, DifferenceKind, ProbeAnswer, Receipt, batch_id_of};
+use contract::{Answer, DifferenceKind, ProbeAnswer, Receipt};
 use fault::Point;
+use tokio::sync::Notify;
 
 use crate::breaker::Breaker;
 use crate::config::ConsumeConfig;
+use crate::desk::{Committed, Desk};
 use crate::held::{Held, InHand};
 use crate::incoming::OpenBatch;
 use crate::keys::Keys;
-use crate::open::{Content, DeadReason, STORE_REFUSES, open_all};
+use crate::open::{Content, STORE_REFUSES};
 use crate::probe::{OpenProbe, compare};
 use crate::receipts::Receipts;
 use crate::store::{Outcome, Store, StoreError};
@@ -23,6 +26,8 @@ use crate::store::{Outcome, Store, StoreError};
 /// Longest that batches are held in hand while the store is away, in seconds. RabbitMQ closes a channel that
 /// acknowledges nothing for 30 minutes, and every return counts towards the queue's delivery limit.
 const HOLD_SECONDS: i64 = 600;
+/// Most transactions of one step that takes the next batches while it stores these.
+const AHEAD_GROUPS: usize = 8;
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,28 +61,33 @@ pub enum ConsumeError {
 /// A consumer of the queue and what it holds in hand.
 pub(crate) struct Worker {
     pub store: Store,
-    pub keys: Arc<Keys>,
-    pub consumer: Box<dyn Consumer>,
+    pub desk: Desk,
     pub settings: ConsumeConfig,
     pub clock: Arc<dyn Clock>,
     /// The store's circuit. Only told here; who calls decides whether to heed it.
     pub breaker: Breaker,
-    /// Absent where the registry has no key for them.
-    pub receipts: Option<Arc<Receipts>>,
     held: Held,
     /// The store was away for long and the batches went back. This is one of them: no new ones are taken, and none
     /// comes closer to the queue's delivery limit, until the store has taken it.
     retest: Option<OpenBatch>,
-    /// Done since the last step that ended well.
-    untold: Totals,
 }
 
+/// What was done.
 #[derive(Default)]
-struct Totals {
-    batches: usize,
-    probes: usize,
-    dead: usize,
-    outcome: Outcome,
+pub(crate) struct Totals {
+    pub batches: usize,
+    pub probes: usize,
+    pub dead: usize,
+    pub outcome: Outcome,
+}
+
+impl std::ops::AddAssign for Totals {
+    fn add_assign(&mut self, other: Self) {
+        self.batches += other.batches;
+        self.probes += other.probes;
+        self.dead += other.dead;
+        self.outcome += other.outcome;
+    }
 }
 
 impl Worker {
@@ -88,36 +98,40 @@ impl Worker {
         clock: Arc<dyn Clock>,
         (breaker, receipts): (Breaker, Option<Arc<Receipts>>),
     ) -> Self {
-        Self {
-            store,
-            keys,
-            consumer,
-            settings,
-            clock,
-            breaker,
-            receipts,
-            held: Held::default(),
-            retest: None,
-            untold: Totals::default(),
-        }
+        let desk = Desk::new(consumer, keys, settings.clone(), receipts);
+        Self { store, desk, settings, clock, breaker, held: Held::default(), retest: None }
     }
 
-    /// See [`crate::Registry::consume_once`].
-    pub async fn consume_once(&mut self, now: DateTime<Utc>) -> Result<Step, ConsumeError> {
+    /// See [`crate::Registry::consume_once`] and, for `ahead`, [`crate::Registry::consume_ahead`].
+    pub async fn consume(&mut self, now: DateTime<Utc>, ahead: bool) -> Result<Step, ConsumeError> {
         self.give_back_slow(now).await;
+        // What the last step has left.
+        self.desk.finish().await?;
+        self.hold_opened(now).await?;
         if self.held.is_empty() && !self.refill(now).await? {
-            return Ok(Step::Idle);
+            let Totals { batches, probes, dead, .. } = self.desk.untold;
+            return Ok(if batches + probes + dead > 0 { self.tell() } else { Step::Idle });
         }
-        while !self.held.is_empty() {
-            if let Err(error) = self.advance(now).await {
+        let mut groups = 0;
+        while !self.held.is_empty() && (!ahead || groups < AHEAD_GROUPS) {
+            if let Err(error) = self.advance(now, ahead).await {
                 if matches!(error, ConsumeError::Store(_)) {
                     self.give_back_if_long(now).await;
                 }
                 return Err(error);
             }
+            groups += 1;
+            if self.held.is_empty() {
+                self.hold_opened(now).await?;
+            }
         }
-        let Totals { batches, probes, dead, outcome } = std::mem::take(&mut self.untold);
-        Ok(Step::Done { batches, probes, dead, outcome })
+        self.desk.finish().await?;
+        Ok(self.tell())
+    }
+
+    fn tell(&mut self) -> Step {
+        let Totals { batches, probes, dead, outcome } = std::mem::take(&mut self.desk.untold);
+        Step::Done { batches, probes, dead, outcome }
     }
 
     /// See [`crate::Registry::rest`].
@@ -140,17 +154,19 @@ impl Worker {
     /// Takes deliveries in hand and buries the unreadable ones; false when nothing came.
     async fn take(&mut self, now: DateTime<Utc>) -> Result<bool, ConsumeError> {
         self.ask_store(now).await?;
-        let max_wait = Duration::from_millis(self.settings.max_wait_ms.get().into());
-        let deliveries = self.consumer.receive(self.settings.max_batches.get().into(), max_wait).await?;
-        if deliveries.is_empty() {
-            return Ok(false);
-        }
-        if let Err(error) = broken(Point::RegistryReceived) {
-            self.requeue(deliveries).await;
-            return Err(error.into());
+        let came = self.desk.take(now).await?;
+        self.hold_opened(now).await?;
+        Ok(came)
+    }
+
+    /// Takes in hand what is being opened, and buries what cannot be.
+    async fn hold_opened(&mut self, now: DateTime<Utc>) -> Result<(), ConsumeError> {
+        let (opened, finished) = self.desk.opened().await;
+        if opened.is_empty() {
+            return finished;
         }
         let (mut unreadable, mut probes) = (Vec::new(), Vec::new());
-        for (delivery, opened) in open_all(deliveries, Arc::clone(&self.keys), now).await {
+        for (delivery, opened) in opened {
             match opened {
                 Ok((content, answer_key)) => {
                     let batch = InHand { delivery, answer_key, content, since: now };
@@ -165,11 +181,11 @@ impl Worker {
         // A directory knows no order: a batch that was sent before a probe may come behind it.
         probes.into_iter().for_each(|probe| self.held.push(probe));
         if let Err(error) = broken(Point::RegistryOpened) {
-            self.requeue(unreadable.into_iter().map(|(delivery, _)| delivery).collect()).await;
+            self.desk.requeue(unreadable.into_iter().map(|(delivery, _)| delivery).collect()).await;
             return Err(error.into());
         }
-        self.bury_all(unreadable).await?;
-        Ok(true)
+        self.desk.bury_all(unreadable).await?;
+        finished
     }
 
     /// While the store's circuit is not closed, whether the store takes writes again. One that only answers does not
@@ -188,7 +204,7 @@ impl Worker {
         match applied {
             Ok((outcome, _)) => {
                 count_events(&outcome);
-                self.untold.outcome += outcome;
+                self.desk.untold.outcome += outcome;
             }
             // The store works, and this batch is its own trouble: it must not hold up the others.
             Err(StoreError::Refused { .. } | StoreError::TooSlow { .. }) => {}
@@ -198,76 +214,56 @@ impl Worker {
         Ok(())
     }
 
-    /// Settles the first group in hand: store or look up, answer, acknowledge.
-    async fn advance(&mut self, now: DateTime<Utc>) -> Result<(), ConsumeError> {
+    /// Settles the first group in hand: store or look up. The queue is seen to meanwhile.
+    async fn advance(&mut self, now: DateTime<Utc>, ahead: bool) -> Result<(), ConsumeError> {
         let count = self.held.group(to_usize(self.settings.max_events.get()));
-        let (done, receipts) = match self.settle(count, now).await {
-            Ok(settled) => settled,
-            Err(StoreError::Refused { code }) if count == 1 => {
-                tracing::error!(event = "batch-refused-by-store", code, "a batch goes to the dead letters");
-                let unreadable =
-                    self.held.drop_first(1).into_iter().map(|delivery| (delivery, STORE_REFUSES));
-                return Ok(self.bury_all(unreadable.collect()).await?);
-            }
-            // Too many at once, or one of them: each by itself.
-            Err(StoreError::Refused { .. } | StoreError::TooSlow { .. }) if count > 1 => {
-                self.held.split(count);
-                return Ok(());
-            }
-            Err(error @ StoreError::TooSlow { .. }) => {
-                self.held.set_aside();
-                return if self.held.is_empty() { Err(error.into()) } else { Ok(()) };
-            }
-            Err(error) => return Err(error.into()),
+        // A store in trouble gets no more than what is in hand.
+        let ahead = ahead && self.retest.is_none() && self.held.in_order() && self.breaker.is_closed();
+        let stored = Notify::new();
+        let Self { store, desk, held, clock, .. } = self;
+        let tell = desk.receipts.is_some();
+        let settle = async {
+            let settled = settle(store, (held, count), (clock.as_ref(), now), tell).await;
+            stored.notify_one();
+            settled
         };
-        broken(Point::RegistryCommitted)?;
-        if let Some(out) = &self.receipts {
-            let sent = out.send(&receipts).await;
-            count_probes(done.probes, sent == receipts.len());
-            broken(Point::RegistryReceiptSent)?;
-        }
-        let tokens = self.held.drop_first(count).into_iter().map(|delivery| delivery.token).collect();
-        self.untold.batches += done.batches;
-        self.untold.probes += done.probes;
-        self.untold.outcome += done.outcome;
-        self.consumer.ack(tokens).await?;
-        Ok(broken(Point::RegistryAcked)?)
-    }
-
-    /// Stores the first group, or looks up what it asks for; with the receipts for it.
-    async fn settle(
-        &mut self,
-        count: usize,
-        now: DateTime<Utc>,
-    ) -> Result<(Totals, Vec<Receipt>), StoreError> {
-        let settled = match self.held.first().map(|batch| &batch.content) {
-            Some(Content::Probe(probe)) => {
-                answer(&self.store, probe, self.receipts.is_some()).await.map(|told| {
-                    let answers = told.map(|told| (probe.id, Answer::Probed(told)));
-                    (Totals { probes: 1, ..Totals::default() }, answers.into_iter().collect::<Vec<_>>())
-                })
-            }
-            _ => {
-                let batches = self.held.facts(count);
-                let applied = apply(&self.store, &batches, self.clock.as_ref(), now).await;
-                applied.map(|(outcome, answers)| {
-                    let ids = batches.iter().map(|batch| batch.id);
-                    let answers = ids.zip(answers.into_iter().map(Answer::Stored)).collect();
-                    (Totals { batches: count, outcome, ..Totals::default() }, answers)
-                })
-            }
-        };
+        let (settled, beside) = tokio::join!(settle, desk.beside(&stored, ahead, now));
         // Together they may be too much for a store that is in order.
         if count == 1 || !matches!(settled, Err(StoreError::Refused { .. } | StoreError::TooSlow { .. })) {
             self.judge(&settled);
         }
-        let (done, answers) = settled?;
-        let receipt = |((id, answer), key)| Receipt::answered(id, key, &answer);
-        let receipts = match &self.receipts {
-            Some(_) => answers.into_iter().zip(self.held.answer_keys(count)).map(receipt).collect(),
-            None => Vec::new(),
-        };
-        Ok((done, receipts))
+        match settled {
+            Ok((totals, receipts)) => {
+                let tokens = self.held.drop_first(count).into_iter().map(|delivery| delivery.token).collect();
+                self.desk.commit(Committed { tokens, receipts, totals });
+                beside?;
+                Ok(broken(Point::RegistryCommitted)?)
+            }
+            // The queue's failure, if any, tells itself again.
+            Err(error) => self.not_stored(error, count).await.and(beside),
+        }
+    }
+
+    /// The store did not take the first group.
+    async fn not_stored(&mut self, error: StoreError, count: usize) -> Result<(), ConsumeError> {
+        match error {
+            StoreError::Refused { code } if count == 1 => {
+                tracing::error!(event = "batch-refused-by-store", code, "a batch goes to the dead letters");
+                let unreadable =
+                    self.held.drop_first(1).into_iter().map(|delivery| (delivery, STORE_REFUSES));
+                return Ok(self.desk.bury_all(unreadable.collect()).await?);
+            }
+            // Too many at once, or one of them: each by itself.
+            StoreError::Refused { .. } | StoreError::TooSlow { .. } if count > 1 => {
+                self.held.split(count);
+                Ok(())
+            }
+            StoreError::TooSlow { .. } => {
+                self.held.set_aside();
+                if self.held.is_empty() { Err(error.into()) } else { Ok(()) }
+            }
+            _ => Err(error.into()),
+        }
     }
 
     /// Tells the circuit how the store did. One that refuses rows works.
@@ -278,43 +274,6 @@ impl Worker {
         }
     }
 
-    /// Tells the senders, then buries all, or gives back what it could not bury. What is in hand stays there.
-    async fn bury_all(&mut self, unreadable: Vec<(Delivery, DeadReason)>) -> Result<(), BrokerError> {
-        if let Some(out) = &self.receipts {
-            let receipt = |(delivery, reason): &(Delivery, DeadReason)| {
-                Some(Receipt::unreadable(batch_id_of(&delivery.bytes)?, reason.told))
-            };
-            let receipts: Vec<Receipt> = unreadable.iter().filter_map(receipt).collect();
-            out.send(&receipts).await;
-        }
-        let mut left = unreadable.into_iter();
-        while let Some((delivery, reason)) = left.next() {
-            if let Err(error) = self.bury(delivery, reason.word).await {
-                self.requeue(left.map(|(delivery, _)| delivery).collect()).await;
-                return Err(error);
-            }
-            self.untold.dead += 1;
-        }
-        Ok(())
-    }
-
-    async fn bury(&mut self, delivery: Delivery, reason: &'static str) -> Result<(), BrokerError> {
-        if let Some(fault) = fault::at(Point::RegistryBurying) {
-            self.requeue(vec![delivery]).await;
-            let what = "a fault was injected".into();
-            return Err(match fault {
-                fault::Fault::Retry => BrokerError::Retry { what },
-                fault::Fault::Permanent => {
-                    BrokerError::Misconfigured { what, help: "take it out again".into() }
-                }
-            });
-        }
-        tracing::warn!(event = "batch-dead-lettered", reason, bytes = delivery.bytes.len(), "unusable batch");
-        self.consumer.dead_letter(delivery, reason).await?;
-        metrics::counter!("registry_batches_total", "outcome" => "dead-lettered").increment(1);
-        Ok(())
-    }
-
     async fn give_back_if_long(&mut self, now: DateTime<Utc>) {
         if self.held.oldest().is_none_or(|oldest| now - oldest < TimeDelta::seconds(HOLD_SECONDS)) {
             return;
@@ -323,30 +282,48 @@ impl Worker {
             self.retest = Some((*batch).clone());
         }
         let deliveries = self.held.drop_all();
-        self.requeue(deliveries).await;
+        self.desk.requeue(deliveries).await;
     }
 
     /// A batch that stays too slow goes back from time to time, so that it ends at the queue's delivery limit.
     async fn give_back_slow(&mut self, now: DateTime<Utc>) {
         let deliveries = self.held.drop_aside(now - TimeDelta::seconds(HOLD_SECONDS));
-        self.requeue(deliveries).await;
-    }
-
-    async fn requeue(&mut self, deliveries: Vec<Delivery>) {
-        if deliveries.is_empty() {
-            return;
-        }
-        let tokens = deliveries.into_iter().map(|delivery| delivery.token).collect();
-        if let Err(error) = self.consumer.requeue(tokens).await {
-            tracing::warn!(event = "requeue-failed", %error, "the batches come again by themselves");
-        }
+        self.desk.requeue(deliveries).await;
     }
 
     /// Gives back what is in hand and says goodbye to the queue.
     pub async fn close(&mut self) {
         self.held = Held::default();
-        self.consumer.close().await;
+        self.desk.close().await;
     }
+}
+
+/// Stores the first `count` in hand, or looks up what the first asks for; with the receipts for it.
+async fn settle(
+    store: &Store,
+    (held, count): (&Held, usize),
+    (clock, now): (&dyn Clock, DateTime<Utc>),
+    tell: bool,
+) -> Result<(Totals, Vec<Receipt>), StoreError> {
+    let (totals, answers) = match held.first().map(|batch| &batch.content) {
+        Some(Content::Probe(probe)) => {
+            let told = answer(store, probe, tell).await?;
+            let answers: Vec<_> = told.map(|told| (probe.id, Answer::Probed(told))).into_iter().collect();
+            (Totals { probes: 1, ..Totals::default() }, answers)
+        }
+        _ => {
+            let batches = held.facts(count);
+            let (outcome, answers) = apply(store, &batches, clock, now).await?;
+            let ids = batches.iter().map(|batch| batch.id);
+            let answers = ids.zip(answers.into_iter().map(Answer::Stored)).collect();
+            (Totals { batches: count, outcome, ..Totals::default() }, answers)
+        }
+    };
+    if !tell {
+        return Ok((totals, Vec::new()));
+    }
+    let receipt = |((id, answer), key)| Receipt::answered(id, key, &answer);
+    Ok((totals, answers.into_iter().zip(held.answer_keys(count)).map(receipt).collect()))
 }
 
 async fn apply(
@@ -398,7 +375,7 @@ async fn answer(store: &Store, probe: &OpenProbe, tell: bool) -> Result<Option<P
     Ok(Some(told))
 }
 
-fn count_probes(probes: usize, told: bool) {
+pub(crate) fn count_probes(probes: usize, told: bool) {
     let outcome = if told { "answered" } else { "unanswered" };
     metrics::counter!("registry_probes_total", "outcome" => outcome).increment(probes as u64);
 }
@@ -418,10 +395,10 @@ fn count_events(outcome: &Outcome) {
 }
 
 /// Where a test breaks this step.
-fn broken(point: Point) -> Result<(), StoreError> {
+pub(crate) fn broken(point: Point) -> Result<(), StoreError> {
     fault::at(point).map_or(Ok(()), |fault| Err(StoreError::injected(fault)))
 }
 
-fn to_usize(number: u32) -> usize {
+pub(crate) fn to_usize(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

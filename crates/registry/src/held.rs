@@ -52,8 +52,8 @@ impl Held {
         }
         let mut events = 0;
         let fits = self.queue.iter().take_while(|batch| match &batch.content {
-            Content::Facts(batch) => {
-                events += batch.events.len() + batch.refusals.len();
+            content @ Content::Facts(_) => {
+                events += content.events();
                 events <= max_events
             }
             Content::Probe(_) => false,
@@ -92,6 +92,11 @@ impl Held {
     pub fn set_aside(&mut self) {
         self.singly = self.singly.saturating_sub(1);
         self.aside.extend(self.queue.pop_front());
+    }
+
+    /// Whether the store refuses none of them, nor is too slow for one.
+    pub fn in_order(&self) -> bool {
+        self.singly == 0 && self.aside.is_empty()
     }
 
     /// How many are set aside.

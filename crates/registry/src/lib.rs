@@ -1,7 +1,7 @@
 //! The city's side: opens batches, keeps pseudonyms and facts, never a person.
 //!
 //! [`Registry::consume_once`] is the whole work as one step: receive, open, apply in one transaction, then
-//! acknowledge. Everything is idempotent by record and version, so a batch may arrive any number of times, in any
+//! acknowledge; [`Registry::consume_ahead`] does it for the next batches while the store works on these. Everything is idempotent by record and version, so a batch may arrive any number of times, in any
 //! order. `docs/` of the project and `migrations/registry` describe what is kept.
 
 mod apply;
@@ -11,6 +11,7 @@ mod choose;
 pub mod cli;
 mod config;
 mod consume;
+mod desk;
 mod held;
 mod incoming;
 mod keys;

@@ -87,7 +87,7 @@ pub(crate) fn plan(
     }
     // Persons with the strongest names first, so that within one group the outcome does not hang on its order.
     let mut order: Vec<&Person<'_>> = persons.iter().collect();
-    order.sort_by_key(|person| {
+    order.sort_by_cached_key(|person| {
         (person.pseudonyms.iter().map(CityPseudonym::strength).collect::<Vec<_>>(), person.record)
     });
     for person in order {

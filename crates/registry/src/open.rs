@@ -7,6 +7,7 @@ use broker::Delivery;
 use chrono::{DateTime, Utc};
 use contract::wire::{BatchError, Message, decode_message};
 use contract::{AnswerKey, OpenError, UnreadableReason};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::incoming::OpenBatch;
 use crate::keys::Keys;
@@ -39,20 +40,26 @@ pub(crate) enum Content {
     Probe(OpenProbe),
 }
 
+impl Content {
+    /// How many events or questions.
+    pub fn events(&self) -> usize {
+        match self {
+            Self::Facts(batch) => batch.events.len() + batch.refusals.len(),
+            Self::Probe(probe) => probe.probed.len(),
+        }
+    }
+}
+
 /// An opened batch and the key to answer under.
 pub(crate) type Open = (Content, AnswerKey);
 
 /// Opens deliveries; each is a batch, or unreadable for a reason that another try will not change.
-pub(crate) async fn open_all(
+pub(crate) fn open_all(
     deliveries: Vec<Delivery>,
     keys: Arc<Keys>,
     now: DateTime<Utc>,
-) -> Vec<(Delivery, Result<Open, DeadReason>)> {
-    let open = move || each(deliveries, |bytes| open_one(bytes, &keys, now).map(|(open, _)| open));
-    match tokio::task::spawn_blocking(open).await {
-        Ok(opened) => opened,
-        Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
-    }
+) -> JoinHandle<Vec<(Delivery, Result<Open, DeadReason>)>> {
+    spawn_blocking(move || each(deliveries, |bytes| open_one(bytes, &keys, now).map(|(open, _)| open)))
 }
 
 /// Opens each by itself: one that makes the program panic must not take the others along.

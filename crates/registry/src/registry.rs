@@ -184,13 +184,13 @@ impl Registry {
     /// # Errors
     /// [`OpenRegistryError::Queue`].
     pub fn another(&self) -> Result<Self, OpenRegistryError> {
-        let Worker { settings, clock, breaker, receipts, .. } = &self.worker;
-        let shared = (breaker.clone(), receipts.clone());
+        let Worker { settings, clock, breaker, desk, .. } = &self.worker;
+        let shared = (breaker.clone(), desk.receipts.clone());
         Self::with(self.reader.clone(), &self.queue, settings.clone(), &self.base, Arc::clone(clock), shared)
     }
 
-    /// How long the store wants to be left alone; `None`: it may be asked, and [`Registry::consume_once`] is to be
-    /// called now, since its outcome decides for all consumers. Gives back what is in hand for too long.
+    /// How long the store wants to be left alone; `None`: it may be asked, and [`Registry::consume_once`] or
+    /// [`Registry::consume_ahead`] is to be called now, since its outcome decides for all consumers. Gives back what is in hand for too long.
     pub async fn rest(&mut self, now: DateTime<Utc>) -> Option<Duration> {
         self.worker.rest(now).await
     }
@@ -211,19 +211,29 @@ impl Registry {
     }
 
     /// One step: waits shortly for batches, opens them, stores them in as few transactions as the limits allow, and
-    /// after each commit answers with receipts and acknowledges. Probes are answered from what is committed. Unreadable batches go to the dead letters. Not to be cancelled midway
-    /// (nothing would be lost, but work repeated).
+    /// after each commit answers with receipts and acknowledges. Probes are answered from what is committed. Unreadable
+    /// batches go to the dead letters. Not to be cancelled midway (nothing would be lost, but work repeated).
     ///
     /// # Errors
     /// [`ConsumeError`]: what is not stored is not acknowledged; the batches stay in hand for the next call.
     pub async fn consume_once(&mut self, now: DateTime<Utc>) -> Result<Step, ConsumeError> {
-        self.worker.consume_once(now).await
+        self.worker.consume(now, false).await
+    }
+
+    /// Several steps, as long as batches are there: while one transaction runs, the one before is answered and
+    /// acknowledged, and the next batches are received and opened. Returns after a few transactions, with what they
+    /// came to; batches that were taken meanwhile stay in hand for the next call. Not to be cancelled midway either.
+    ///
+    /// # Errors
+    /// As for [`Registry::consume_once`].
+    pub async fn consume_ahead(&mut self, now: DateTime<Utc>) -> Result<Step, ConsumeError> {
+        self.worker.consume(now, true).await
     }
 
     /// Whether batches can arrive now: an idle step says nothing about a queue that is still being connected to.
     #[must_use]
     pub fn queue_connected(&self) -> bool {
-        self.worker.consumer.connected()
+        self.worker.desk.connected()
     }
 
     /// Steps until the queue is empty; what all of it came to, and how many batches went to the dead letters.
@@ -237,7 +247,7 @@ impl Registry {
             // A wait that begins before the consumer is established says nothing. Nor does the broker's count alone:
             // what it has already sent ahead to this consumer is not in it.
             let connected = self.queue_connected();
-            match self.consume_once(self.worker.clock.now()).await? {
+            match self.consume_ahead(self.worker.clock.now()).await? {
                 Step::Done { outcome, dead, .. } => {
                     total += outcome;
                     buried += dead;
@@ -257,7 +267,7 @@ impl Registry {
     /// out for receipts while another consumer shares it.
     pub async fn close(&mut self) {
         self.worker.close().await;
-        if let Some(receipts) = self.worker.receipts.take().and_then(Arc::into_inner) {
+        if let Some(receipts) = self.worker.desk.receipts.take().and_then(Arc::into_inner) {
             receipts.close().await;
         }
     }

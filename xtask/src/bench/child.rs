@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(3600);
 /// Lines of its standard error that a failure quotes.
 const QUOTED_LINES: usize = 20;
 /// The unit of processor time in /proc, in hertz: 100 on every Linux of today.
-const TICKS_A_SECOND: f64 = 100.0;
+pub(super) const TICKS_A_SECOND: f64 = 100.0;
 
 /// A run that ended well.
 #[derive(Debug)]
@@ -32,8 +32,17 @@ pub struct Run {
     pub peak_bytes: u64,
     /// Processor time of all its threads, in seconds.
     pub processor_seconds: f64,
+    /// Bytes it had the disk write (`write_bytes`), pages that were written several times counted as often.
+    pub written_bytes: u64,
     /// What it wrote to standard output.
     pub output: String,
+}
+
+impl Run {
+    /// Most memory it held at once, in MiB.
+    pub fn peak_mib(&self) -> f64 {
+        self.peak_bytes as f64 / f64::from(1 << 20)
+    }
 }
 
 /// A program that runs until it is dropped, which kills it.
@@ -47,6 +56,11 @@ impl Background {
             Ok(None) => Ok(()),
             _ => Err(Error::WrongResult(format!("{name} ended before its time"))),
         }
+    }
+
+    /// What /proc tells of it now; nothing once it has ended.
+    pub fn seen(&self) -> Option<Seen> {
+        look_at(self.0.id()?)
     }
 
     /// `kill -9`, and waits for it.
@@ -64,9 +78,13 @@ pub fn start(program: &Path, arguments: &[impl AsRef<OsStr>]) -> Result<Backgrou
 
 /// What /proc tells of a process.
 #[derive(Debug, Default, Clone, Copy)]
-struct Seen {
-    peak_bytes: u64,
-    processor_seconds: f64,
+pub struct Seen {
+    /// Most memory it held at once so far, in bytes (`VmHWM`).
+    pub peak_bytes: u64,
+    /// Processor time of all its threads so far, in seconds.
+    pub processor_seconds: f64,
+    /// Bytes it had the disk write so far.
+    pub written_bytes: u64,
 }
 
 /// Runs a program to its end.
@@ -99,16 +117,35 @@ pub async fn run(program: &Path, arguments: &[impl AsRef<OsStr>], clock: &dyn Cl
         let output = last_lines(&String::from_utf8_lossy(&ended.stderr));
         return Err(Error::Program { command, status: ended.status.to_string(), output });
     }
-    let Seen { peak_bytes, processor_seconds } = seen;
+    let Seen { peak_bytes, processor_seconds, written_bytes } = seen;
     let output = String::from_utf8_lossy(&ended.stdout).into_owned();
-    Ok(Run { started_at, took, peak_bytes, processor_seconds, output })
+    Ok(Run { started_at, took, peak_bytes, processor_seconds, written_bytes, output })
 }
 
 /// `None` once the process has ended.
 fn look_at(id: u32) -> Option<Seen> {
     let read = |file: &str| std::fs::read_to_string(format!("/proc/{id}/{file}")).ok();
     let processor_seconds = processor_seconds(&read("stat")?)?;
-    Some(Seen { peak_bytes: peak_bytes(&read("status")?)?, processor_seconds })
+    let written_bytes = written_bytes(&read("io")?)?;
+    Some(Seen { peak_bytes: peak_bytes(&read("status")?)?, processor_seconds, written_bytes })
+}
+
+/// Bytes that a server, its children and those of them that have ended had the disk write so far.
+pub fn server_written_bytes(id: u32) -> u64 {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let own = ids.filter(|other| *other == id || parent(*other) == Some(id));
+    own.filter_map(|id| written_bytes(&std::fs::read_to_string(format!("/proc/{id}/io")).ok()?)).sum()
+}
+
+fn parent(id: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
+
+/// What was truncated before it reached the disk is counted as well.
+fn written_bytes(io: &str) -> Option<u64> {
+    io.lines().find_map(|line| line.strip_prefix("write_bytes:"))?.trim().parse().ok()
 }
 
 fn peak_bytes(status: &str) -> Option<u64> {
@@ -138,6 +175,10 @@ mod tests {
         assert_eq!(peak_bytes("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n"), Some(2 << 20));
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 900 0 0 0 150 25 0 0 20 0 3 0 5 6 7";
         assert_eq!(processor_seconds(stat), Some(1.75));
+        assert_eq!(
+            written_bytes("wchar: 1\nread_bytes: 2\nwrite_bytes: 4096\ncancelled_write_bytes: 8\n"),
+            Some(4096)
+        );
     }
 
     #[tokio::test]

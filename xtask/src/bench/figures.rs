@@ -2,14 +2,24 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Measurements, one a repetition, in their order.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Samples(Vec<f64>);
 
 impl Samples {
-    /// Adds the next repetition's.
+    /// Adds the next repetition's; what is no number (a division by nothing) is left out.
     pub fn push(&mut self, value: f64) {
-        self.0.push(value);
+        if value.is_finite() {
+            self.0.push(value);
+        }
+    }
+
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The middle one; of an even number the mean of the two in the middle.
@@ -22,19 +32,21 @@ impl Samples {
         }
     }
 
-    /// The latest.
-    pub fn last(&self) -> f64 {
-        self.0.last().copied().unwrap_or(f64::NAN)
-    }
-
     /// The greatest.
     pub fn greatest(&self) -> f64 {
         self.sorted().last().copied().unwrap_or(f64::NAN)
     }
 
-    /// This by the other, repetition by repetition: what they share of the machine's mood cancels out.
+    /// This by the other, repetition by repetition: what they share of the machine's mood cancels out. By the median of the
+    /// other where the repetitions are not the same number.
     pub fn over(&self, other: &Self) -> Self {
-        Self(self.0.iter().zip(&other.0).map(|(one, other)| one / other).collect())
+        if self.0.len() == other.0.len() {
+            return Self(self.0.iter().zip(&other.0).map(|(one, other)| one / other).collect());
+        }
+        if other.is_empty() {
+            return Self::default();
+        }
+        self.times(1.0 / other.median())
     }
 
     /// Each one multiplied.
@@ -116,6 +128,9 @@ mod tests {
     fn ratios_are_of_the_same_repetition() {
         let ratio = samples(&[10.0, 30.0]).over(&samples(&[100.0, 100.0]));
         assert_eq!(ratio, samples(&[0.1, 0.3]));
+        // A repetition failed: nothing belongs together any more.
+        assert_eq!(samples(&[10.0]).over(&samples(&[20.0, 40.0, 80.0])), samples(&[0.25]));
+        assert!(samples(&[10.0]).over(&samples(&[])).is_empty());
         assert_eq!(samples(&[1.5]).times(2.0).greatest(), 3.0);
     }
 

@@ -1,6 +1,7 @@
 //! The two programs under test: built, configured and run as their users do it.
 
 use std::fs::{self, DirBuilder};
+use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +10,7 @@ use clock::Clock;
 use serde_json::Value;
 
 use super::child::{self, Background, Run};
-use super::clinic::{PAGE_RECORDS, TESTS, VACCINATIONS};
+use super::clinic::{TESTS, VACCINATIONS};
 use crate::error::Error;
 
 /// Where sealed batches go.
@@ -49,7 +50,12 @@ pub struct Programs {
     folder: PathBuf,
     /// The registry's keys, as lines for a gateway's `[registry]` section.
     public_keys: String,
+    /// Records in a page of a gateway; `None`: its default.
+    page_records: Option<u32>,
 }
+
+/// Room for the sealed batches of the largest clinic: no registry answers while it is loaded. Default: 1024.
+const OUTBOX_MEBIBYTES: u32 = 16_384;
 
 /// One configured program and its state.
 pub struct Place {
@@ -63,6 +69,22 @@ impl Place {
         &self.folder
     }
 
+    /// Adds a section to the configuration.
+    pub fn add(&self, section: &str) -> Result<(), Error> {
+        let mut file = fs::OpenOptions::new()
+            .append(true)
+            .open(&self.config)
+            .map_err(Error::io("open a configuration"))?;
+        file.write_all(section.as_bytes()).map_err(Error::io("add to a configuration"))
+    }
+
+    /// Bytes of the files of the gateway's state, its write-ahead log with them.
+    pub fn state_bytes(&self) -> Result<u64, Error> {
+        let entries = fs::read_dir(&self.folder).map_err(Error::io("list a run's folder"))?.flatten();
+        let state = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("outbox.db"));
+        Ok(state.filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum())
+    }
+
     /// Removes the configuration and the state beside it.
     pub fn remove(self) -> Result<(), Error> {
         fs::remove_dir_all(&self.folder).map_err(Error::io("remove a finished run's folder"))
@@ -74,6 +96,7 @@ impl Programs {
     pub async fn set_up(
         (gateway, registry): (PathBuf, PathBuf),
         folder: &Path,
+        page_records: Option<u32>,
         clock: &dyn Clock,
     ) -> Result<Self, Error> {
         let (keys, home) = (folder.join("keys"), folder.join("registry"));
@@ -86,44 +109,69 @@ impl Programs {
             clock,
         )
         .await?;
-        Ok(Self { gateway, registry, folder: folder.to_owned(), public_keys: shown.output })
+        Ok(Self { gateway, registry, folder: folder.to_owned(), public_keys: shown.output, page_records })
     }
 
-    /// A gateway with an empty outbox.
+    /// A gateway of a PostgreSQL clinic, with an empty outbox. `batch_events`: `None` is the gateway's default.
     pub fn gateway(
         &self,
         name: &str,
         source: &Source,
         queue: Queue,
-        batch_events: u32,
+        batch_events: impl Into<Option<u32>>,
+    ) -> Result<Place, Error> {
+        self.gateway_of(name, ("postgres", "postgres"), source, queue, batch_events.into())
+    }
+
+    /// A gateway of a MariaDB clinic, with an empty outbox.
+    pub fn mariadb_gateway(
+        &self,
+        name: &str,
+        source: &Source,
+        queue: Queue,
+        batch_events: Option<u32>,
+    ) -> Result<Place, Error> {
+        self.gateway_of(name, ("mysql", "root"), source, queue, batch_events)
+    }
+
+    fn gateway_of(
+        &self,
+        name: &str,
+        (kind, user): (&str, &str),
+        source: &Source,
+        queue: Queue,
+        batch_events: Option<u32>,
     ) -> Result<Place, Error> {
         let Source { port, database } = source;
         let (queue, public_keys) = (queue.section(), &self.public_keys);
+        let set = |name: &str, value: Option<u32>| {
+            value.map(|value| format!("{name} = {value}\n")).unwrap_or_default()
+        };
+        let (batch, page) = (set("batch_events", batch_events), set("page_records", self.page_records));
         let text = format!(
             r#"[keys]
 ring = {{ file = "../keys" }}
 [registry]
 {public_keys}{queue}[outbox]
 path = "outbox.db"
-batch_events = {batch_events}
-[log]
+max_mebibytes = {OUTBOX_MEBIBYTES}
+{batch}[log]
 filter = "warn"
 [source.clinic]
-page_records = {PAGE_RECORDS}
-[source.clinic.policy.codes]
+{page}[source.clinic.policy.codes]
 vaccines = {{ sputnik = "sputnik-v", epivac = "epivaccorona", covivac = "covivac" }}
 tests = {{ pcr = "94500-6" }}
 results = {{ neg = "not-detected", pos = "detected" }}
-[source.clinic.postgres]
+[source.clinic.{kind}]
 host = "127.0.0.1"
 port = {port}
 database = "{database}"
-user = "postgres"
+user = "{user}"
 tls = {{ mode = "disable" }}
-[source.clinic.postgres.vaccinations]
+[source.clinic.{kind}.vaccinations]
 query = "{VACCINATIONS}"
 status_words = {{ done = "final" }}
-[source.clinic.postgres.tests]
+[source.clinic.{kind}.tests]
 query = "{TESTS}"
 status_words = {{ done = "final" }}
 "#
@@ -204,6 +252,12 @@ filter = "warn"
         child::run(&self.registry, &arguments, clock).await
     }
 
+    /// The gateway's own value of a setting that is not set, as its JSON Schema tells.
+    pub async fn default_of(&self, setting: &str, clock: &dyn Clock) -> Result<Option<u64>, Error> {
+        let schema = parse(&child::run(&self.gateway, &["schema"], clock).await?.output)?;
+        Ok(find_default(&schema, setting))
+    }
+
     /// How many facts a registry holds, as `city-registry show --stats` counts them.
     pub async fn facts(&self, place: &Place, clock: &dyn Clock) -> Result<u64, Error> {
         let words = ["show", "--stats", "--json"].map(Path::new);
@@ -242,7 +296,34 @@ pub fn build() -> Result<(PathBuf, PathBuf), Error> {
     Ok((own.with_file_name("clinic-gateway"), own.with_file_name("city-registry")))
 }
 
+/// The default of the property of this name, wherever in a JSON Schema it stands.
+fn find_default(schema: &Value, property: &str) -> Option<u64> {
+    match schema {
+        Value::Object(members) => {
+            let own = members
+                .get("properties")
+                .and_then(|properties| properties.get(property)?.get("default")?.as_u64());
+            own.or_else(|| members.values().find_map(|member| find_default(member, property)))
+        }
+        Value::Array(members) => members.iter().find_map(|member| find_default(member, property)),
+        _ => None,
+    }
+}
+
 fn parse(output: &str) -> Result<Value, Error> {
     serde_json::from_str(output)
         .map_err(|_| Error::WrongResult("a program's --json output is no JSON".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_is_found_in_a_schema() {
+        let schema = serde_json::json!({ "$defs": { "Outbox": { "properties": {
+            "path": { "default": "x" }, "batch_events": { "type": "integer", "default": 250 } } } } });
+        assert_eq!(find_default(&schema, "batch_events"), Some(250));
+        assert_eq!(find_default(&schema, "path"), None);
+    }
 }

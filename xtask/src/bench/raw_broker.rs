@@ -1,27 +1,35 @@
-//! What the broker takes at best: the gateway's own sealed batches, published by a loop that does nothing else.
+//! What the broker takes and gives at best: the gateway's own sealed batches, by loops that do nothing else.
 
 use std::time::Duration;
 
 use clock::Clock;
 use futures_util::{StreamExt, TryStreamExt};
 use lapin::options::{
-    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, ExchangeDeleteOptions,
-    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 
 use crate::error::Error;
 
-/// Batches that wait for their confirm at once: the gateway's default.
-const WINDOW: usize = 64;
-/// Exchange, queue and routing key.
+/// Batches that wait for their confirm at once: the gateway's default. Also what a consumer has in hand at once.
+const WINDOW: u16 = 64;
+/// Exchange, queue, routing key and consumer.
 const NAME: &str = "bench.raw";
 const PERSISTENT: u8 = 2;
 
-/// Publishes every batch to a fresh durable quorum queue, persistent, mandatory, each confirmed; how long it took, without
-/// connecting and declaring.
-pub async fn publish_all(url: &str, batches: &[Vec<u8>], clock: &dyn Clock) -> Result<Duration, Error> {
+/// What the two loops took, without connecting and declaring.
+pub struct Took {
+    /// Publishing and being confirmed.
+    pub publishing: Duration,
+    /// Receiving and acknowledging.
+    pub consuming: Duration,
+}
+
+/// Publishes every batch to a fresh durable quorum queue, persistent, mandatory, each confirmed; then consumes them all, each
+/// acknowledged.
+pub async fn measure(url: &str, batches: &[Vec<u8>], clock: &dyn Clock) -> Result<Took, Error> {
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     declare(&channel).await?;
@@ -29,18 +37,22 @@ pub async fn publish_all(url: &str, batches: &[Vec<u8>], clock: &dyn Clock) -> R
     let started = clock.elapsed();
     futures_util::stream::iter(batches.iter().enumerate())
         .map(|(index, batch)| publish(&channel, index, batch))
-        .buffer_unordered(WINDOW)
+        .buffer_unordered(WINDOW.into())
         .try_collect::<()>()
         .await?;
-    let took = clock.elapsed().saturating_sub(started);
-    // Its messages would weigh on what is measured next.
+    let published = clock.elapsed();
+    consume(&connection.create_channel().await?, batches).await?;
+    let consumed = clock.elapsed();
+    // Nothing of it may weigh on what is measured next.
     channel.queue_delete(NAME.into(), QueueDeleteOptions::default()).await?;
     channel.exchange_delete(NAME.into(), ExchangeDeleteOptions::default()).await?;
     connection.close(200, "OK".into()).await?;
-    Ok(took)
+    Ok(Took { publishing: published.saturating_sub(started), consuming: consumed.saturating_sub(published) })
 }
 
 async fn declare(channel: &Channel) -> Result<(), Error> {
+    // What an interrupted measurement left is not this one's.
+    channel.queue_delete(NAME.into(), QueueDeleteOptions::default()).await?;
     let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     channel.exchange_declare(NAME.into(), ExchangeKind::Direct, durable, FieldTable::default()).await?;
     let mut arguments = FieldTable::default();
@@ -63,4 +75,48 @@ async fn publish(channel: &Channel, index: usize, batch: &[u8]) -> Result<(), Er
         return Ok(());
     }
     Err(Error::WrongResult("the broker did not confirm a batch of the bare loop".into()))
+}
+
+async fn consume(channel: &Channel, batches: &[Vec<u8>]) -> Result<(), Error> {
+    channel.basic_qos(WINDOW, BasicQosOptions::default()).await?;
+    let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+    let mut consumer = channel.basic_consume(NAME.into(), NAME.into(), options, none).await?;
+    let (mut left, mut bytes) = (batches.len(), 0);
+    while left > 0 {
+        let Some(delivery) = consumer.next().await else {
+            return Err(Error::WrongResult("the broker ended the bare consumer".into()));
+        };
+        let delivery = delivery?;
+        bytes += delivery.data.len();
+        delivery.ack(BasicAckOptions::default()).await?;
+        left -= 1;
+    }
+    if bytes == batches.iter().map(Vec::len).sum::<usize>() {
+        return Ok(());
+    }
+    Err(Error::WrongResult("the bare consumer got other bytes than were published".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clock::SystemClock;
+    use testbed::rabbitmq::RabbitMq;
+
+    use super::*;
+    use crate::bench::sqlite_limit;
+
+    #[tokio::test]
+    async fn every_batch_goes_through_the_broker_and_into_sqlite() {
+        let (server, folder) = (RabbitMq::start().await.unwrap(), tempfile::tempdir().unwrap());
+        let (clock, batches) = (SystemClock::default(), vec![vec![7; 4096]; 150]);
+        // Twice: nothing of the first may be met by the second.
+        for _ in 0..2 {
+            let took = measure(&server.amqp_url(), &batches, &clock).await.unwrap();
+            assert!(took.publishing > Duration::ZERO && took.consuming > Duration::ZERO);
+            assert!(
+                sqlite_limit::insert_all(folder.path(), &batches, &clock).await.unwrap() > Duration::ZERO
+            );
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }

@@ -33,7 +33,7 @@ pub(crate) fn try_connector(
 }
 
 pub(crate) fn request(feed: Feed, after: Option<&Cursor>, first_of_run: bool, limit: u32) -> PageRequest {
-    PageRequest { feed, after: after.cloned(), first_of_run, limit, now: now() }
+    PageRequest { feed, after: after.cloned(), first_of_run, hinted: false, limit, now: now() }
 }
 
 /// Asks for the first page of a feed, from the beginning.

@@ -14,15 +14,23 @@ pub(crate) struct Failure {
     message: Option<String>,
     /// True where a row's own value may be the cause: other rows may still be read.
     data: bool,
+    /// True where the columns are certainly not those that were described.
+    columns: bool,
 }
 
 impl Failure {
     pub fn retry(what: impl Into<String>) -> Self {
-        Self { what: what.into(), help: None, message: None, data: false }
+        Self { what: what.into(), help: None, message: None, data: false, columns: false }
     }
 
     pub fn misconfigured(what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { what: what.into(), help: Some(help.into()), message: None, data: false }
+        Self { what: what.into(), help: Some(help.into()), message: None, data: false, columns: false }
+    }
+
+    /// The query's columns are of other types than those that were described.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub fn other_columns() -> Self {
+        Self { columns: true, ..Self::retry("the query's columns have changed while it was read") }
     }
 
     /// Keeps the server's message for the one word of it that may be shown.
@@ -40,6 +48,11 @@ impl Failure {
 
     pub fn is_of_data(&self) -> bool {
         self.data
+    }
+
+    /// True where another look at the query's columns may help.
+    pub fn may_be_of_columns(&self) -> bool {
+        self.columns || (self.help.is_some() && !self.data)
     }
 
     /// The failure and its help, for a report.

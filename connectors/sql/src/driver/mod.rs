@@ -1,8 +1,12 @@
 //! What the three databases have in common: how a session is had, kept, bounded in time and given back.
 
 mod failure;
+#[cfg(feature = "postgres")]
+mod listen;
 #[cfg(feature = "mysql")]
 pub(crate) mod mysql;
+#[cfg(feature = "mysql")]
+mod mysql_rows;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
@@ -12,18 +16,20 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use connector_kit::CheckReport;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 pub(crate) use failure::Failure;
 
 use crate::statement::Syntax;
-use crate::value::{Cell, Key, Kind, Sql};
+use crate::table::Table;
+use crate::value::{Key, Kind, Sql};
 
 /// Most connections to one source at a time.
 const MAX_CONNECTIONS: usize = 2;
 /// How long a kept connection may take to answer before it is given up.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// What the network may add to a statement's own time limit.
 const GRACE: Duration = Duration::from_secs(5);
 /// Characters (bytes of a bytes column) read of one value; no documented column is that long.
@@ -56,7 +62,13 @@ pub(crate) trait Driver: Send + Sync {
     fn keeps_sessions(&self) -> bool;
     /// Quotes a column's name.
     fn quote(&self, name: &str) -> String;
-    /// An expression for the bounded text form of a column (raw bytes for a bytes column).
+    /// An expression for a column in the form rows are read in: bounded, and native where a number says it all.
+    fn select(&self, column: &str, kind: Kind) -> String;
+    /// An expression whose type tells whether a column is still of this kind, where [`Driver::select`] does not.
+    fn witness(&self, _column: &str, _kind: Kind) -> Option<String> {
+        None
+    }
+    /// An expression for the bounded text form of a column (raw bytes for a bytes column), to compare with.
     fn project(&self, column: &str, kind: Kind) -> String;
     /// Appends an expression for a key, in the column's own type, and binds it.
     fn push_key(&self, sql: &mut Sql, key: &Key);
@@ -85,6 +97,12 @@ pub(crate) trait Driver: Send + Sync {
     fn other_zones(&self) -> Option<[&'static str; 3]> {
         None
     }
+    /// Waits until the database says that something may have changed; for ever where it cannot.
+    async fn changed(&self) {
+        std::future::pending().await
+    }
+    /// Looks at what [`Driver::changed`] needs, where it is configured.
+    async fn check_hints(&self, _report: &mut CheckReport) {}
     async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure>;
 }
 
@@ -97,12 +115,11 @@ pub(crate) struct WritePrivileges {
 /// One connection.
 #[async_trait]
 pub(crate) trait Session: Send {
-    async fn ping(&mut self) -> Result<(), Failure>;
     /// True where text comes as the bytes that are stored, whatever their encoding.
     fn has_raw_text(&self) -> bool {
         false
     }
-    /// Begins a read-only transaction on one snapshot.
+    /// Begins a read-only transaction on one snapshot; fails where the connection is gone.
     async fn begin(&mut self) -> Result<(), Failure>;
     /// Makes the transaction usable again after a statement that failed for a value, on the same snapshot.
     async fn recover(&mut self) -> Result<(), Failure> {
@@ -112,7 +129,7 @@ pub(crate) trait Session: Send {
     /// The columns of a query, without running it.
     async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure>;
     /// All rows of a statement whose columns have these kinds.
-    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, Failure>;
+    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Table, Failure>;
     /// Looks at the plan of a paging statement; None when it is a good one.
     async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure>;
 }
@@ -141,7 +158,7 @@ impl Sessions {
         Self { driver, idle: Mutex::default(), permits, connect_timeout, statement_timeout }
     }
 
-    /// Lends a session: a kept one that still answers, or a new one.
+    /// Lends a session in a read-only transaction: a kept one that still answers, or a new one.
     pub async fn lease(&self) -> Result<Lease<'_>, Failure> {
         let permit = self.permits.acquire().await.map_err(|_| Failure::retry("the source is closed"))?;
         let limit = self.statement_timeout + GRACE;
@@ -149,15 +166,18 @@ impl Sessions {
         loop {
             let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(mut session) = kept else { break };
-            if matches!(timeout(PING_TIMEOUT, session.ping()).await, Ok(Ok(()))) {
+            if matches!(timeout(ANSWER_TIMEOUT, session.begin()).await, Ok(Ok(()))) {
                 return Ok(lend(session));
             }
         }
         let seconds = self.connect_timeout.as_secs();
-        match timeout(self.connect_timeout, self.driver.open(self.statement_timeout)).await {
-            Ok(session) => session.map(lend),
-            Err(_) => Err(Failure::retry(format!("the database gave no connection within {seconds} s"))),
-        }
+        let Ok(session) = timeout(self.connect_timeout, self.driver.open(self.statement_timeout)).await
+        else {
+            return Err(Failure::retry(format!("the database gave no connection within {seconds} s")));
+        };
+        let mut lease = lend(session?);
+        Lease::bounded(limit, lease.session.begin()).await?;
+        Ok(lease)
     }
 }
 
@@ -178,10 +198,6 @@ impl Lease<'_> {
         self.session.has_raw_text()
     }
 
-    pub async fn begin(&mut self) -> Result<(), Failure> {
-        Self::bounded(self.limit, self.session.begin()).await
-    }
-
     pub async fn recover(&mut self) -> Result<(), Failure> {
         Self::bounded(self.limit, self.session.recover()).await
     }
@@ -190,7 +206,7 @@ impl Lease<'_> {
         Self::bounded(self.limit, self.session.describe(query)).await
     }
 
-    pub async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, Failure> {
+    pub async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Table, Failure> {
         Self::bounded(self.limit, self.session.fetch(sql, kinds)).await
     }
 
@@ -201,12 +217,8 @@ impl Lease<'_> {
     /// The first column of a statement's rows, as text; NULLs are left out.
     pub async fn texts(&mut self, sql: &Sql) -> Result<Vec<String>, Failure> {
         let rows = self.fetch(sql, &[Kind::Text]).await?;
-        let text = |row: Vec<Cell>| row.into_iter().next()?.bytes;
-        Ok(rows
-            .into_iter()
-            .filter_map(text)
-            .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
-            .collect())
+        let texts = rows.rows().filter_map(|row| row.cell(0).bytes());
+        Ok(texts.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).collect())
     }
 
     /// Ends the transaction and keeps the session for the next one.

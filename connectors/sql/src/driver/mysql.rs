@@ -4,22 +4,22 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, FixedOffset, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
+use futures_util::TryStreamExt;
 use secrecy::ExposeSecret;
 use sqlx::error::DatabaseError;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlSslMode};
-use sqlx::{
-    AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement, Type, TypeInfo,
-};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow, MySqlSslMode};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, Statement, TypeInfo};
 
 use super::failure::from_sqlx;
+use super::mysql_rows::{has_kinds, kind_of, push, shifted};
 use super::{Described, Driver, Failure, MANY_ROWS, MAX_VALUE_LENGTH, Session, SlowPlan, WritePrivileges};
 use crate::config::{MySqlConfig, TlsMode};
-use crate::date::written;
 use crate::settings::Tls;
 use crate::statement::Syntax;
-use crate::value::{Bind, Cell, Key, Kind, Sql};
+use crate::table::Table;
+use crate::value::{Key, Kind, Sql};
 
 pub(crate) struct MySql {
     options: MySqlConnectOptions,
@@ -87,18 +87,6 @@ fn constant_offset(zone: Tz) -> Option<FixedOffset> {
     (accepted && (0..20 * 52).all(|week| offset(week) == Some(first))).then_some(first)
 }
 
-/// A stamp's text moved by a number of whole seconds; zero dates stay what they are.
-fn shifted(text: &str, by: TimeDelta) -> String {
-    let moved = |at: NaiveDateTime| at.checked_add_signed(by);
-    match written(text).and_then(|(at, _)| moved(at)) {
-        Some(at) => {
-            let fraction = text.find('.').map_or("", |point| &text[point..]);
-            format!("{}{fraction}", at.format("%Y-%m-%d %H:%M:%S"))
-        }
-        None => text.to_owned(),
-    }
-}
-
 #[async_trait]
 impl Driver for MySql {
     fn kind(&self) -> &'static str {
@@ -117,6 +105,25 @@ impl Driver for MySql {
         format!("`{}`", name.replace('`', "``"))
     }
 
+    fn select(&self, column: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Integer
+            | Kind::Unsigned
+            | Kind::Decimal
+            | Kind::Date
+            | Kind::Timestamp
+            | Kind::TimestampTz
+            | Kind::Year => column.to_owned(),
+            Kind::Text => format!("LEFT({column}, {MAX_VALUE_LENGTH})"),
+            _ => self.project(column, kind),
+        }
+    }
+
+    // LEFT makes text of everything.
+    fn witness(&self, column: &str, kind: Kind) -> Option<String> {
+        (kind == Kind::Text).then(|| format!("IF(FALSE, {column}, NULL)"))
+    }
+
     fn project(&self, column: &str, kind: Kind) -> String {
         match kind {
             Kind::Bytes => format!("LEFT({column}, {MAX_VALUE_LENGTH})"),
@@ -131,17 +138,19 @@ impl Driver for MySql {
         }
         // No column has more decimal places, and more are an error.
         let scale = text.split_once('.').map_or(0, |(_, fraction)| fraction.len().min(30));
-        let expression = match key.kind {
-            Kind::Bytes => "UNHEX(?)".to_owned(),
-            Kind::Integer => "CAST(? AS SIGNED)".to_owned(),
-            Kind::Unsigned => "CAST(? AS UNSIGNED)".to_owned(),
-            Kind::Decimal => format!("CAST(? AS DECIMAL(65, {scale}))"),
-            Kind::Date => "CAST(? AS DATE)".to_owned(),
-            Kind::Timestamp | Kind::TimestampTz => "CAST(? AS DATETIME(6))".to_owned(),
-            _ => "?".to_owned(),
-        };
-        sql.binds.push(Bind::Text(if key.kind == Kind::Bytes { hex::encode(&key.value) } else { text }));
-        sql.push(&expression);
+        // In hexadecimal it can be nothing but a value. It stands in the statement itself: what is prepared costs a round
+        // trip, and closing it leaves a packet unanswered, behind which the next one waits for 40 ms.
+        let bytes = if key.kind == Kind::Bytes { hex::encode(&key.value) } else { hex::encode(&text) };
+        let literal =
+            if key.kind == Kind::Bytes { format!("X'{bytes}'") } else { format!("_utf8mb4 X'{bytes}'") };
+        sql.push(&match key.kind {
+            Kind::Integer => format!("CAST({literal} AS SIGNED)"),
+            Kind::Unsigned => format!("CAST({literal} AS UNSIGNED)"),
+            Kind::Decimal => format!("CAST({literal} AS DECIMAL(65, {scale}))"),
+            Kind::Date => format!("CAST({literal} AS DATE)"),
+            Kind::Timestamp | Kind::TimestampTz => format!("CAST({literal} AS DATETIME(6))"),
+            _ => literal,
+        });
     }
 
     // A row comparison would read the whole index here; the first half of this one begins at the right place.
@@ -181,7 +190,7 @@ impl Driver for MySql {
         let connection = self.options.connect().await.map_err(failure)?;
         let mut session = MySqlSession { connection, place: self.place.clone(), offset: self.offset() };
         let version = session.fetch(&Sql::plain("SELECT VERSION()"), &[Kind::Text]).await?;
-        let version = version.first().and_then(|row| row[0].bytes.clone()).unwrap_or_default();
+        let version = version.first().and_then(|row| row.cell(0).bytes()).unwrap_or_default().into_owned();
         let seconds = statement_timeout.as_secs();
         let limit = if String::from_utf8_lossy(&version).contains("MariaDB") {
             format!("max_statement_time = {seconds}")
@@ -220,11 +229,6 @@ impl MySqlSession {
         from_sqlx(error, &self.place, database_failure)
     }
 
-    fn cell(&self, kind: Kind, bytes: Option<Vec<u8>>) -> Cell {
-        let utc = |local: Vec<u8>| shifted(&String::from_utf8_lossy(&local), -self.offset).into_bytes();
-        Cell { kind, bytes: if kind == Kind::TimestampTz { bytes.map(utc) } else { bytes } }
-    }
-
     async fn columns(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
         // With the statement cache off this prepares, reads the columns and closes.
         let prepared = self.connection.prepare(AssertSqlSafe(query.to_owned()).into_sql_str()).await;
@@ -232,15 +236,10 @@ impl MySqlSession {
         Ok(statement
             .columns()
             .iter()
-            .map(|column| {
-                let type_name = column.type_info().name();
-                // Text of a `_bin` collation goes by the name of a type of bytes; its character set tells it apart.
-                let is_text = <str as Type<sqlx::MySql>>::compatible(column.type_info());
-                let kind = match kind_of(type_name) {
-                    Kind::Bytes if is_text => Kind::Text,
-                    kind => kind,
-                };
-                Described { name: column.name().to_owned(), kind, type_name: type_name.to_lowercase() }
+            .map(|column| Described {
+                name: column.name().to_owned(),
+                kind: kind_of(column),
+                type_name: column.type_info().name().to_lowercase(),
             })
             .collect())
     }
@@ -253,10 +252,6 @@ impl MySqlSession {
 
 #[async_trait]
 impl Session for MySqlSession {
-    async fn ping(&mut self) -> Result<(), Failure> {
-        self.connection.ping().await.map_err(|error| self.failure(&error))
-    }
-
     async fn begin(&mut self) -> Result<(), Failure> {
         self.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY".to_owned()).await
     }
@@ -282,36 +277,29 @@ impl Session for MySqlSession {
         Ok(described)
     }
 
-    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, Failure> {
-        let mut query = sqlx::query(AssertSqlSafe(sql.text.as_str())).persistent(false);
-        for bind in &sql.binds {
-            query = match bind {
-                Bind::Text(text) => query.bind(text.as_str()),
-                Bind::Bytes(bytes) => query.bind(bytes.as_slice()),
-                Bind::Integer(number) => query.bind(*number),
-                Bind::Real(number) => query.bind(*number),
-            };
+    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Table, Failure> {
+        let failure = |error: &sqlx::Error| from_sqlx(error, &self.place, database_failure);
+        let mut table = Table::default();
+        // The protocol of text: one round trip, nothing prepared, and zero dates as they are.
+        let mut rows = sqlx::raw_sql(AssertSqlSafe(sql.text.as_str())).fetch(&mut self.connection);
+        while let Some(row) = rows.try_next().await.map_err(|error| failure(&error))? {
+            if sql.is_typed && table.is_empty() && !has_kinds(&row, kinds) {
+                return Err(Failure::other_columns());
+            }
+            for (ordinal, kind) in kinds.iter().enumerate() {
+                let bytes: Option<&[u8]> = row.try_get_unchecked(ordinal).map_err(|error| failure(&error))?;
+                push(&mut table, *kind, bytes, self.offset);
+            }
+            table.end_row();
         }
-        let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.failure(&error))?;
-        rows.iter()
-            .map(|row| {
-                kinds
-                    .iter()
-                    .enumerate()
-                    .map(|(ordinal, kind)| {
-                        let bytes = row.try_get_unchecked(ordinal).map_err(|error| self.failure(&error))?;
-                        Ok(self.cell(*kind, bytes))
-                    })
-                    .collect()
-            })
-            .collect()
+        Ok(table)
     }
 
     async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure> {
         // The text protocol gives every column of EXPLAIN as text, whatever the version makes of it.
         let explain = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN {}", sql.text)));
         let rows = explain.fetch_all(&mut self.connection).await.map_err(|error| self.failure(&error))?;
-        let text = |row: &sqlx::mysql::MySqlRow, column: &str| -> Option<String> {
+        let text = |row: &MySqlRow, column: &str| -> Option<String> {
             row.try_get_unchecked::<Option<String>, _>(column).ok().flatten()
         };
         let sorts = rows.iter().any(|row| text(row, "Extra").is_some_and(|extra| extra.contains("filesort")));
@@ -322,24 +310,6 @@ impl Session for MySqlSession {
         Ok(largest
             .filter(|(rows, _)| sorts && *rows >= MANY_ROWS)
             .map(|(rows, table)| SlowPlan { rows: Some(rows), table }))
-    }
-}
-
-/// The driver's type names.
-fn kind_of(name: &str) -> Kind {
-    match name {
-        "BOOLEAN" | "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" => Kind::Integer,
-        "TINYINT UNSIGNED" | "SMALLINT UNSIGNED" | "MEDIUMINT UNSIGNED" | "INT UNSIGNED"
-        | "BIGINT UNSIGNED" => Kind::Unsigned,
-        "DECIMAL" => Kind::Decimal,
-        "FLOAT" | "DOUBLE" => Kind::Float,
-        "CHAR" | "VARCHAR" | "TINYTEXT" | "TEXT" | "MEDIUMTEXT" | "LONGTEXT" => Kind::Text,
-        "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" => Kind::Bytes,
-        "DATE" => Kind::Date,
-        "DATETIME" => Kind::Timestamp,
-        "TIMESTAMP" => Kind::TimestampTz,
-        "YEAR" => Kind::Year,
-        _ => Kind::Other,
     }
 }
 
@@ -408,18 +378,5 @@ mod tests {
         assert_eq!(offset(Tz::Europe__Berlin), None);
         assert_eq!(offset(Tz::Europe__Volgograd), None, "changed in December 2020");
         assert_eq!(offset(Tz::Pacific__Kiritimati), None, "+14:00 is refused by some servers");
-    }
-
-    #[test]
-    fn a_stamp_is_moved_with_its_fraction_and_back_again() {
-        let hours = TimeDelta::hours(3);
-        for (utc, local) in [
-            ("2021-06-30 22:00:00", "2021-07-01 01:00:00"),
-            ("2021-06-30 22:00:00.100000", "2021-07-01 01:00:00.100000"),
-            ("0000-00-00 00:00:00", "0000-00-00 00:00:00"),
-        ] {
-            assert_eq!(shifted(utc, hours), local);
-            assert_eq!(shifted(local, -hours), utc);
-        }
     }
 }

@@ -3,29 +3,37 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use connector_kit::{CheckReport, SourceError};
+use futures_util::TryStreamExt;
 use secrecy::ExposeSecret;
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
-use sqlx::{
-    AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement, TypeInfo,
-};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, Statement, TypeInfo};
 
 use super::failure::from_sqlx;
+use super::listen::Listener;
 use super::{Described, Driver, Failure, MANY_ROWS, MAX_VALUE_LENGTH, Session, SlowPlan, WritePrivileges};
 use crate::config::{PostgresConfig, TlsMode};
+use crate::native;
 use crate::settings::Tls;
 use crate::statement::Syntax;
-use crate::value::{Bind, Cell, Key, Kind, Sql};
+use crate::table::Table;
+use crate::value::{Bind, Key, Kind, Sql, Value};
 
 pub(crate) struct Postgres {
     options: PgConnectOptions,
     place: String,
     unprotected: bool,
     zone: &'static str,
+    listener: Option<Listener>,
 }
 
 impl Postgres {
-    pub fn new(config: &PostgresConfig, password: Option<&secrecy::SecretString>, tls: &Tls) -> Self {
+    pub fn new(
+        config: &PostgresConfig,
+        password: Option<&secrecy::SecretString>,
+        tls: &Tls,
+    ) -> Result<Self, SourceError> {
         let mode = match tls.mode {
             TlsMode::Disable => PgSslMode::Disable,
             TlsMode::Prefer => PgSslMode::Prefer,
@@ -51,7 +59,11 @@ impl Postgres {
         }
         let unprotected = tls.mode != TlsMode::VerifyFull && !super::is_local_host(&config.host);
         let place = format!("PostgreSQL at {}:{}", config.host, config.port);
-        Self { options, place, unprotected, zone: config.time_zone.0.name() }
+        let connect_timeout = Duration::from_secs(config.connect_timeout_seconds.into());
+        let listener =
+            |channel: &String| Listener::new(options.clone(), place.clone(), channel, connect_timeout);
+        let listener = config.listen.as_ref().map(listener).transpose()?;
+        Ok(Self { options, place, unprotected, zone: config.time_zone.0.name(), listener })
     }
 }
 
@@ -71,6 +83,15 @@ impl Driver for Postgres {
 
     fn quote(&self, name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))
+    }
+
+    fn select(&self, column: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Integer | Kind::Date | Kind::Timestamp | Kind::TimestampTz => column.to_owned(),
+            // Without a cast, so that a column that has become a number is noticed.
+            Kind::Text | Kind::FixedText => format!("left({column}, {MAX_VALUE_LENGTH})"),
+            _ => self.project(column, kind),
+        }
     }
 
     fn project(&self, column: &str, kind: Kind) -> String {
@@ -129,14 +150,28 @@ impl Driver for Postgres {
         self.unprotected.then(|| super::transport_warning(&self.place))
     }
 
+    async fn changed(&self) {
+        match &self.listener {
+            Some(listener) => listener.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn check_hints(&self, report: &mut CheckReport) {
+        if let Some(listener) = &self.listener {
+            listener.check(report).await;
+        }
+    }
+
     async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure> {
         let connection =
             self.options.connect().await.map_err(|error| from_sqlx(&error, &self.place, database_failure))?;
         let (place, zone, encoding) = (self.place.clone(), self.zone, "");
-        let mut session = PostgresSession { connection, place, zone, statement_timeout, encoding };
+        let mut session =
+            PostgresSession { connection, place, zone, statement_timeout, encoding, has_prepared: false };
         let encoding =
             session.fetch(&Sql::plain("SELECT current_setting('server_encoding')"), &[Kind::Text]).await?;
-        if encoding.first().is_some_and(|row| row[0].bytes.as_deref() == Some(b"SQL_ASCII")) {
+        if encoding.first().is_some_and(|row| row.cell(0).value == Value::Bytes(b"SQL_ASCII")) {
             session.encoding = "; SET LOCAL client_encoding = 'SQL_ASCII'";
         }
         Ok(Box::new(session))
@@ -150,6 +185,8 @@ struct PostgresSession {
     statement_timeout: Duration,
     /// Lets a database without an encoding hand over its bytes as they are; as UTF-8 it would refuse them.
     encoding: &'static str,
+    /// True while the driver has left a statement prepared, which it never closes with its cache off.
+    has_prepared: bool,
 }
 
 impl PostgresSession {
@@ -157,9 +194,9 @@ impl PostgresSession {
         from_sqlx(error, &self.place, database_failure)
     }
 
-    async fn rows(&mut self, sql: &Sql) -> Result<Vec<PgRow>, Failure> {
+    fn query<'q>(sql: &'q Sql, text: &'q str) -> Query<'q> {
         // Not persistent: nothing is left prepared on the clinic's server, and poolers in between do not mind.
-        let mut query = sqlx::query(AssertSqlSafe(sql.text.as_str())).persistent(false);
+        let mut query = sqlx::query(AssertSqlSafe(text)).persistent(false);
         for bind in &sql.binds {
             query = match bind {
                 Bind::Text(text) => query.bind(text.as_str()),
@@ -169,9 +206,6 @@ impl PostgresSession {
             };
         }
         query
-            .fetch_all(&mut self.connection)
-            .await
-            .map_err(|error| from_sqlx(&error, &self.place, database_failure))
     }
 
     async fn run(&mut self, sql: String) -> Result<(), Failure> {
@@ -182,10 +216,6 @@ impl PostgresSession {
 
 #[async_trait]
 impl Session for PostgresSession {
-    async fn ping(&mut self) -> Result<(), Failure> {
-        self.connection.ping().await.map_err(|error| self.failure(&error))
-    }
-
     fn has_raw_text(&self) -> bool {
         !self.encoding.is_empty()
     }
@@ -219,14 +249,15 @@ impl Session for PostgresSession {
     }
 
     async fn end(&mut self) -> Result<(), Failure> {
-        self.run("ROLLBACK".to_owned()).await
+        let tidy =
+            if std::mem::take(&mut self.has_prepared) { "ROLLBACK; DEALLOCATE ALL" } else { "ROLLBACK" };
+        self.run(tidy.to_owned()).await
     }
 
     async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
         let prepared = (&mut self.connection).prepare(AssertSqlSafe(query.to_owned()).into_sql_str()).await;
+        self.has_prepared = true;
         let statement = prepared.map_err(|error| self.failure(&error))?;
-        // The driver never closes what it prepares while its cache is off.
-        self.run("DEALLOCATE ALL".to_owned()).await?;
         Ok(statement
             .columns()
             .iter()
@@ -238,29 +269,88 @@ impl Session for PostgresSession {
             .collect())
     }
 
-    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, Failure> {
-        let rows = self.rows(sql).await?;
-        rows.iter()
-            .map(|row| {
-                kinds
-                    .iter()
-                    .enumerate()
-                    .map(|(ordinal, kind)| {
-                        let bytes = row.try_get_unchecked(ordinal).map_err(|error| self.failure(&error))?;
-                        Ok(Cell { kind: *kind, bytes })
-                    })
-                    .collect()
-            })
-            .collect()
+    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Table, Failure> {
+        let failure = |error: &sqlx::Error| from_sqlx(error, &self.place, database_failure);
+        let mut table = Table::default();
+        let mut rows = Self::query(sql, &sql.text).fetch(&mut self.connection);
+        while let Some(row) = rows.try_next().await.map_err(|error| failure(&error))? {
+            if sql.is_typed && table.is_empty() && !has_kinds(&row, kinds) {
+                return Err(Failure::other_columns());
+            }
+            for (ordinal, kind) in kinds.iter().enumerate() {
+                let bytes: Option<&[u8]> = row.try_get_unchecked(ordinal).map_err(|error| failure(&error))?;
+                push(&mut table, *kind, bytes, sql.is_typed);
+            }
+            table.end_row();
+        }
+        Ok(table)
     }
 
     async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure> {
-        let explain = Sql { text: format!("EXPLAIN (FORMAT JSON) {}", sql.text), binds: sql.binds.clone() };
-        let rows = self.rows(&explain).await?;
-        let text: Option<Vec<u8>> = rows.first().and_then(|row| row.try_get_unchecked(0).ok());
+        let explain = format!("EXPLAIN (FORMAT JSON) {}", sql.text);
+        let row = Self::query(sql, &explain).fetch_optional(&mut self.connection).await;
+        let row = row.map_err(|error| self.failure(&error))?;
+        let text: Option<Vec<u8>> = row.and_then(|row| row.try_get_unchecked(0).ok());
         let plan: serde_json::Value =
             text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         Ok(sort_of_many(&plan[0]["Plan"]))
+    }
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+/// True where a row's columns have the types that [`Postgres::select`] gives columns of these kinds.
+fn has_kinds(row: &PgRow, kinds: &[Kind]) -> bool {
+    let selected = |kind| match kind {
+        Kind::Integer | Kind::Date | Kind::Timestamp | Kind::TimestampTz | Kind::Bytes => kind,
+        _ => Kind::Text,
+    };
+    let oid = |column: &sqlx::postgres::PgColumn| column.type_info().oid().map_or(0, |oid| oid.0);
+    kinds.iter().zip(row.columns()).all(|(kind, column)| kind_of(oid(column)) == selected(*kind))
+}
+
+/// Days from 1970 to the day PostgreSQL counts from.
+const DAYS_TO_2000: i64 = 10_957;
+/// Microseconds of a day.
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// Adds a value out of its binary form; what has no native form of ours is written as the server writes it.
+fn push(table: &mut Table, kind: Kind, bytes: Option<&[u8]>, is_typed: bool) {
+    let Some(bytes) = bytes else { return table.push(kind, Value::Null) };
+    match (kind, whole(bytes)) {
+        (Kind::Integer, Some(number)) if is_typed => table.push(kind, Value::Whole(number)),
+        (Kind::Date, Some(number)) if is_typed => push_day(table, number),
+        (Kind::Timestamp | Kind::TimestampTz, Some(number)) if is_typed => push_moment(table, kind, number),
+        _ => table.push(kind, Value::Bytes(bytes)),
+    }
+}
+
+/// A number of two, four or eight bytes.
+fn whole(bytes: &[u8]) -> Option<i64> {
+    match *bytes {
+        [a, b] => Some(i16::from_be_bytes([a, b]).into()),
+        [a, b, c, d] => Some(i32::from_be_bytes([a, b, c, d]).into()),
+        _ => Some(i64::from_be_bytes(bytes.try_into().ok()?)),
+    }
+}
+
+fn push_day(table: &mut Table, number: i64) {
+    let days = number + DAYS_TO_2000;
+    match i32::try_from(days) {
+        Ok(days) if native::is_usual_day(days.into()) => table.push(Kind::Date, Value::Days(days)),
+        _ if number == i64::from(i32::MAX) => table.push(Kind::Date, Value::Bytes(b"infinity")),
+        _ if number == i64::from(i32::MIN) => table.push(Kind::Date, Value::Bytes(b"-infinity")),
+        _ => table.push(Kind::Date, Value::Bytes(native::day_text(days).as_bytes())),
+    }
+}
+
+fn push_moment(table: &mut Table, kind: Kind, number: i64) {
+    let (days, rest) = (number.div_euclid(DAY_MICROS) + DAYS_TO_2000, number.rem_euclid(DAY_MICROS));
+    match number {
+        i64::MAX => table.push(kind, Value::Bytes(b"infinity")),
+        i64::MIN => table.push(kind, Value::Bytes(b"-infinity")),
+        _ if native::is_usual_day(days) => table.push(kind, Value::Micros(days * DAY_MICROS + rest)),
+        _ => table.push(kind, Value::Bytes(native::moment_text(days, rest).as_bytes())),
     }
 }
 
@@ -309,7 +399,7 @@ fn kind_of(oid: u32) -> Kind {
     }
 }
 
-fn database_failure(error: &dyn DatabaseError) -> Failure {
+pub(super) fn database_failure(error: &dyn DatabaseError) -> Failure {
     let code = error.code().unwrap_or_default().into_owned();
     let code = code.as_str();
     let wrong = |what: &str, help: &str| Failure::misconfigured(format!("{what} (SQLSTATE {code})"), help);

@@ -6,17 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt;
 use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{
-    AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement, TypeInfo,
-    ValueRef,
-};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 
 use super::failure::from_sqlx;
 use super::{Described, Driver, Failure, MAX_VALUE_LENGTH, Session, SlowPlan, WritePrivileges};
 use crate::statement::Syntax;
-use crate::value::{Bind, Cell, Key, Kind, Sql};
+use crate::table::Table;
+use crate::value::{Bind, Key, Kind, Sql, Value};
 
 /// Steps of SQLite's virtual machine between two looks at the stop flag.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
@@ -50,6 +49,10 @@ impl Driver for Sqlite {
 
     fn quote(&self, name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))
+    }
+
+    fn select(&self, column: &str, kind: Kind) -> String {
+        self.project(column, kind)
     }
 
     fn project(&self, column: &str, _kind: Kind) -> String {
@@ -159,35 +162,10 @@ impl SqliteSession {
         let done = sqlx::raw_sql(sql).execute(&mut self.connection).await;
         done.map(|_| ()).map_err(|error| self.failure(&error))
     }
-
-    fn cell(&self, row: &SqliteRow, ordinal: usize) -> Result<Cell, Failure> {
-        let failure = |error: sqlx::Error| self.failure(&error);
-        let value = row.try_get_raw(ordinal).map_err(failure)?;
-        let class = value.type_info().name().to_owned();
-        drop(value);
-        let text = |text: String| Some(text.into_bytes());
-        Ok(match class.as_str() {
-            "INTEGER" => Cell {
-                kind: Kind::Integer,
-                bytes: text(row.try_get_unchecked::<i64, _>(ordinal).map_err(failure)?.to_string()),
-            },
-            "REAL" => {
-                let number: f64 = row.try_get_unchecked(ordinal).map_err(failure)?;
-                Cell { kind: Kind::Float, bytes: text(format!("{number:?}")) }
-            }
-            "TEXT" => Cell { kind: Kind::Text, bytes: row.try_get_unchecked(ordinal).map_err(failure)? },
-            "BLOB" => Cell { kind: Kind::Bytes, bytes: row.try_get_unchecked(ordinal).map_err(failure)? },
-            _ => Cell { kind: Kind::Dynamic, bytes: None },
-        })
-    }
 }
 
 #[async_trait]
 impl Session for SqliteSession {
-    async fn ping(&mut self) -> Result<(), Failure> {
-        self.connection.ping().await.map_err(|error| self.failure(&error))
-    }
-
     fn has_raw_text(&self) -> bool {
         true
     }
@@ -211,7 +189,7 @@ impl Session for SqliteSession {
         Ok(statement.columns().iter().map(|column| described(column.name())).collect())
     }
 
-    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, Failure> {
+    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Table, Failure> {
         let mut query = sqlx::query(AssertSqlSafe(sql.text.as_str())).persistent(false);
         for bind in &sql.binds {
             query = match bind {
@@ -221,11 +199,17 @@ impl Session for SqliteSession {
                 Bind::Real(number) => query.bind(*number),
             };
         }
-        let rows = query
-            .fetch_all(&mut self.connection)
-            .await
-            .map_err(|error| self.failure(&error).of_data(is_of_data(&error)))?;
-        rows.iter().map(|row| (0..kinds.len()).map(|ordinal| self.cell(row, ordinal)).collect()).collect()
+        let failure =
+            |error: &sqlx::Error| from_sqlx(error, &self.place, database_failure).of_data(is_of_data(error));
+        let mut table = Table::default();
+        let mut rows = query.fetch(&mut self.connection);
+        while let Some(row) = rows.try_next().await.map_err(|error| failure(&error))? {
+            for ordinal in 0..kinds.len() {
+                push(&mut table, &row, ordinal).map_err(|error| failure(&error))?;
+            }
+            table.end_row();
+        }
+        Ok(table)
     }
 
     async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure> {
@@ -237,6 +221,22 @@ impl Session for SqliteSession {
             steps.iter().find_map(|step| step.strip_prefix("SCAN ")?.split(' ').next()).map(str::to_owned);
         Ok(sorts.then_some(SlowPlan { rows: None, table }))
     }
+}
+
+/// Adds a value as its storage class says.
+fn push(table: &mut Table, row: &SqliteRow, ordinal: usize) -> Result<(), sqlx::Error> {
+    let class = row.try_get_raw(ordinal)?.type_info().into_owned();
+    match class.name() {
+        "INTEGER" => table.push(Kind::Integer, Value::Whole(row.try_get_unchecked(ordinal)?)),
+        "REAL" => {
+            let number: f64 = row.try_get_unchecked(ordinal)?;
+            table.push(Kind::Float, Value::Bytes(format!("{number:?}").as_bytes()));
+        }
+        "TEXT" => table.push(Kind::Text, Value::Bytes(row.try_get_unchecked(ordinal)?)),
+        "BLOB" => table.push(Kind::Bytes, Value::Bytes(row.try_get_unchecked(ordinal)?)),
+        _ => table.push(Kind::Dynamic, Value::Null),
+    }
+    Ok(())
 }
 
 /// A failure while rows are read that a row's value may have caused: malformed JSON, an integer overflow, a value too big.

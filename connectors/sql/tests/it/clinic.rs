@@ -160,7 +160,7 @@ pub async fn run(connector: &SqlConnector, stored: Option<Cursor>, limit: u32) -
 pub async fn run_at(connector: &SqlConnector, stored: Option<Cursor>, limit: u32, now: DateTime<Utc>) -> Run {
     let feed = connector.feeds()[0];
     let mut run = Run { ids: vec![], records: vec![], stored: stored.clone(), pages: 0, surprises: vec![] };
-    let mut request = PageRequest { feed, after: stored, first_of_run: true, limit, now };
+    let mut request = PageRequest { feed, after: stored, first_of_run: true, hinted: false, limit, now };
     loop {
         let page = connector.page(request.clone()).await.unwrap();
         assert!(page.records.len() <= limit as usize, "a page over its limit");
@@ -179,7 +179,14 @@ pub async fn run_at(connector: &SqlConnector, stored: Option<Cursor>, limit: u32
 
 /// The first page of a run.
 pub fn first_page(limit: u32) -> PageRequest {
-    PageRequest { feed: Feed::Vaccinations, after: None, first_of_run: true, limit, now: now() }
+    PageRequest {
+        feed: Feed::Vaccinations,
+        after: None,
+        first_of_run: true,
+        hinted: false,
+        limit,
+        now: now(),
+    }
 }
 
 /// The first keys of a sweep.

@@ -11,6 +11,10 @@ mod events;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod idle;
+#[cfg(test)]
+mod listen;
+#[cfg(test)]
 mod mariadb;
 #[cfg(test)]
 mod poisoned;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Bytes that zstd cannot shrink (SplitMix64), the same on every run.
-fn noise(bytes: usize) -> Vec<u8> {
+pub(super) fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 7u64;
     let mut out = Vec::with_capacity(bytes + 8);
     while out.len() < bytes {

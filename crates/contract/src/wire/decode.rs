@@ -13,7 +13,7 @@ use super::fhir::{
     Condition, Identifier, Immunization, Observation, Patient, ProtocolApplied, WithdrawnCondition,
     WithdrawnImmunization, WithdrawnObservation,
 };
-use super::{BatchError, ILLNESS_ICD10, MAX_EVENTS, Refused, SYSTEM_PREFIX};
+use super::{BatchError, ILLNESS_ICD10, MAX_EVENTS, Refused, SYSTEM_PREFIX, hex};
 use crate::{
     Body, ContentDigest, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest, RefusalReason, Scheme,
     Subject, Suite, TestCode, TestResult, Vaccine, Version,
@@ -133,8 +133,7 @@ fn pseudonym(identifier: &Identifier<'_>) -> Option<Pseudonym> {
     let suite = Suite::from_str(parts.next()?).ok()?;
     let scheme = Scheme::from_str(parts.next()?).ok()?;
     let epoch = number(parts.next()?)?;
-    let mut value = [0; 32];
-    hex_to_slice(&identifier.value, &mut value)?;
+    let value = hex::read(identifier.value.as_bytes())?;
     parts.next().is_none().then_some(Pseudonym { scheme, suite, epoch, value })
 }
 
@@ -158,31 +157,21 @@ fn date(text: impl AsRef<str>) -> Result<PartialDate, RefusalReason> {
 }
 
 fn record(text: &str) -> Option<RecordDigest> {
-    let mut bytes = [0; 32];
-    hex_to_slice(text, &mut bytes).map(|()| RecordDigest(bytes))
+    hex::read(text.as_bytes()).map(RecordDigest)
 }
 
 fn content(text: &str) -> Result<ContentDigest, RefusalReason> {
-    let mut bytes = [0; 16];
-    hex_to_slice(text, &mut bytes).map(|()| ContentDigest(bytes)).ok_or(RefusalReason::Malformed)
+    hex::read(text.as_bytes()).map(ContentDigest).ok_or(RefusalReason::Malformed)
 }
 
-fn version(text: &str) -> Option<Version> {
+pub(super) fn version(text: &str) -> Option<Version> {
     number(text).and_then(Version::from_wire)
 }
 
 /// A number from 1, in decimal digits without a sign or leading zeros.
-fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+pub(super) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| plain)
-}
-
-/// Lower-case hex of exactly so many bytes.
-fn hex_to_slice(text: &str, bytes: &mut [u8]) -> Option<()> {
-    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return None;
-    }
-    hex::decode_to_slice(text, bytes).ok()
 }
 
 /// Whatever of a refused event names it.

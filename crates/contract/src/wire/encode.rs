@@ -1,141 +1,150 @@
-//! Events into JSON.
+//! Events into JSON: the pieces that are always the same, and the values between them.
+//!
+//! Written by hand for speed; the tests hold it byte by byte to what serde makes of the types in `envelope` and `fhir`.
 
-use std::borrow::Cow;
-
-use serde::Serialize;
-
-use super::SYSTEM_PREFIX;
-use super::envelope::{Envelope, FactType, FhirJson, Source, SpecVersion, WithdrawalType};
-use super::fhir::{
-    Coding, Concept, Condition, Identifier, Immunization, Observation, Patient, PatientId, PatientName,
-    ProtocolApplied, UnknownDose, WithdrawnCondition, WithdrawnImmunization, WithdrawnObservation,
-};
+use super::{hex, pieces};
 use crate::{Body, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest, Subject};
 
 /// A typical event, in bytes; only a first guess of the room a batch needs.
-const TYPICAL_EVENT_BYTES: usize = 1200;
+pub(super) const TYPICAL_EVENT_BYTES: usize = 1200;
 
-/// What the envelope says beside the data.
-struct Named {
-    /// `<record>/<version>`.
-    id: String,
-    content: Option<String>,
-}
+/// Most digits of a number.
+const MAX_DIGITS: usize = 20;
 
 /// Appends one event.
 pub(super) fn event(event: &Event, out: &mut Vec<u8>) {
-    let named = Named {
-        id: format!("{}/{}", event.record.to_hex(), event.version.to_u64()),
-        content: event.content.map(|content| content.to_hex()),
-    };
-    match &event.body {
-        Body::Asserted { subject, fact } => asserted(&named, subject, fact, out),
-        Body::Withdrawn { kind: FactKind::Vaccination } => {
-            write(&named, WithdrawalType, &WithdrawnImmunization::default(), out);
-        }
-        Body::Withdrawn { kind: FactKind::Test } => {
-            write(&named, WithdrawalType, &WithdrawnObservation::default(), out);
-        }
-        Body::Withdrawn { kind: FactKind::Recovery } => {
-            write(&named, WithdrawalType, &WithdrawnCondition::default(), out);
-        }
+    let Event { record, version, content, body } = event;
+    text(pieces::HEAD, out);
+    let id = out.len();
+    hex::append(&record.0, out);
+    out.push(b'/');
+    number(version.to_u64(), out);
+    let (slash, id_end) = (id + RecordDigest::HEX_CHARS, out.len());
+    text(if matches!(body, Body::Asserted { .. }) { pieces::FACT } else { pieces::WITHDRAWAL }, out);
+    out.extend_from_within(id..slash);
+    text(pieces::VERSION, out);
+    out.extend_from_within(slash + 1..id_end);
+    if let Some(content) = content {
+        text(pieces::CONTENT, out);
+        hex::append(&content.0, out);
+    }
+    text(pieces::DATA, out);
+    match body {
+        Body::Asserted { subject, fact } => resource(subject, fact, out),
+        Body::Withdrawn { kind } => text(withdrawn(*kind), out),
+    }
+    text(pieces::END, out);
+}
+
+/// What a withdrawal of this kind says: always the same.
+pub(super) const fn withdrawn(kind: FactKind) -> &'static str {
+    match kind {
+        FactKind::Vaccination => pieces::WITHDRAWN_IMMUNIZATION,
+        FactKind::Test => pieces::WITHDRAWN_OBSERVATION,
+        FactKind::Recovery => pieces::WITHDRAWN_CONDITION,
     }
 }
 
-/// An empty buffer for so many events.
-pub(super) fn buffer(events: usize) -> Vec<u8> {
-    Vec::with_capacity(events * TYPICAL_EVENT_BYTES)
-}
-
-fn asserted(named: &Named, subject: &Subject, fact: &Fact, out: &mut Vec<u8>) {
-    let contained = [patient(subject)];
+fn resource(subject: &Subject, fact: &Fact, out: &mut Vec<u8>) {
     match *fact {
         Fact::Vaccination { vaccine, dose_number, series_doses, occurred_on } => {
-            let coding = (coding(vaccine.cvx()), coding(vaccine.atc()));
-            let resource = Immunization {
-                resource_type: Default::default(),
-                contained,
-                status: Default::default(),
-                vaccine_code: Concept { coding },
-                patient: Default::default(),
-                occurrence_date_time: date(occurred_on),
-                protocol_applied: protocol(dose_number, series_doses),
-            };
-            write(named, FactType, &resource, out);
+            text(pieces::IMMUNIZATION, out);
+            pseudonyms(subject, out);
+            text(pieces::CVX, out);
+            text(vaccine.cvx(), out);
+            text(pieces::ATC, out);
+            text(vaccine.atc(), out);
+            text(pieces::OCCURRENCE, out);
+            date(occurred_on, out);
+            protocol(dose_number, series_doses, out);
         }
         Fact::Test { test, result, occurred_on } => {
-            let resource = Observation {
-                resource_type: Default::default(),
-                contained,
-                status: Default::default(),
-                code: Concept { coding: [coding(test.loinc())] },
-                subject: Default::default(),
-                effective_date_time: date(occurred_on),
-                value_codeable_concept: Concept { coding: [coding(result.snomed())] },
-            };
-            write(named, FactType, &resource, out);
+            text(pieces::OBSERVATION, out);
+            pseudonyms(subject, out);
+            text(pieces::LOINC, out);
+            text(test.loinc(), out);
+            text(pieces::EFFECTIVE, out);
+            date(occurred_on, out);
+            text(pieces::SNOMED, out);
+            text(result.snomed(), out);
+            text(pieces::OBSERVATION_END, out);
         }
         Fact::Recovery { began_on, occurred_on } => {
-            let resource = Condition {
-                resource_type: Default::default(),
-                contained,
-                clinical_status: Default::default(),
-                verification_status: Default::default(),
-                code: Concept { coding: [coding(super::ILLNESS_ICD10)] },
-                subject: Default::default(),
-                onset_date_time: began_on.map(date),
-                abatement_date_time: date(occurred_on),
-            };
-            write(named, FactType, &resource, out);
+            text(pieces::CONDITION, out);
+            pseudonyms(subject, out);
+            text(pieces::ILLNESS, out);
+            if let Some(began_on) = began_on {
+                text(pieces::ONSET, out);
+                date(began_on, out);
+                text(pieces::ONSET_END, out);
+            }
+            text(pieces::ABATEMENT, out);
+            date(occurred_on, out);
+            text(pieces::RESOURCE_END, out);
         }
     }
 }
 
-fn write<T: Serialize, D: Serialize>(named: &Named, event_type: T, data: &D, out: &mut Vec<u8>) {
-    let id = named.id.as_str();
-    let (record, version) = (&id[..RecordDigest::HEX_CHARS], &id[RecordDigest::HEX_CHARS + 1..]);
-    let envelope = Envelope {
-        specversion: SpecVersion,
-        id: Cow::Borrowed(id),
-        source: Source,
-        event_type,
-        datacontenttype: FhirJson,
-        record: Cow::Borrowed(record),
-        version: Cow::Borrowed(version),
-        content: named.content.as_deref().map(Cow::Borrowed),
-        data,
-    };
-    serde_json::to_writer(out, &envelope).expect("plain structs of texts and numbers always serialise");
-}
-
-fn patient(subject: &Subject) -> Patient<'static> {
-    let identifier = subject.pseudonyms().iter().map(identifier).collect();
-    Patient { resource_type: PatientName, id: PatientId, identifier }
-}
-
-fn identifier(pseudonym: &Pseudonym) -> Identifier<'static> {
-    let Pseudonym { scheme, suite, epoch, value } = pseudonym;
-    Identifier {
-        system: Cow::Owned(format!("{SYSTEM_PREFIX}{}:{}:{epoch}", suite.as_str(), scheme.as_str())),
-        value: Cow::Owned(hex::encode(value)),
+fn pseudonyms(subject: &Subject, out: &mut Vec<u8>) {
+    for (index, Pseudonym { scheme, suite, epoch, value }) in subject.pseudonyms().iter().enumerate() {
+        if index > 0 {
+            text(pieces::NEXT, out);
+        }
+        text(pieces::PSEUDONYM, out);
+        text(suite.as_str(), out);
+        text(pieces::SEPARATOR, out);
+        text(scheme.as_str(), out);
+        text(pieces::SEPARATOR, out);
+        number(u64::from(*epoch), out);
+        text(pieces::VALUE, out);
+        hex::append(value, out);
+        text(pieces::PSEUDONYM_END, out);
     }
 }
 
 /// FHIR wants a dose number wherever a protocol is given, so a course without one says `unknown`.
-fn protocol(dose: Option<u8>, series: Option<u8>) -> Option<[ProtocolApplied; 1]> {
-    (dose.is_some() || series.is_some()).then(|| {
-        [ProtocolApplied {
-            dose_number_positive_int: dose,
-            dose_number_string: dose.is_none().then_some(UnknownDose),
-            series_doses_positive_int: series,
-        }]
-    })
+fn protocol(dose: Option<u8>, series: Option<u8>, out: &mut Vec<u8>) {
+    let (before, first, second) = match (dose, series) {
+        (None, None) => return text(pieces::RESOURCE_END, out),
+        (None, Some(series)) => (pieces::UNKNOWN_DOSE, series, None),
+        (Some(dose), series) => (pieces::DOSE, dose, series),
+    };
+    text(before, out);
+    number(u64::from(first), out);
+    if let Some(series) = second {
+        text(pieces::SERIES, out);
+        number(u64::from(series), out);
+    }
+    text(pieces::PROTOCOL_END, out);
 }
 
-fn coding<S: Default>(code: &'static str) -> Coding<S, Cow<'static, str>> {
-    Coding { system: S::default(), code: Cow::Borrowed(code) }
+fn date(date: PartialDate, out: &mut Vec<u8>) {
+    let (year, month, day) = date.parts();
+    let [century, years] =
+        [year / 100, year % 100].map(|part| two_digits(u8::try_from(part).expect("a year has four digits")));
+    out.extend_from_slice(&[century[0], century[1], years[0], years[1]]);
+    for part in [month, day].into_iter().flatten() {
+        let [tens, units] = two_digits(part);
+        out.extend_from_slice(&[b'-', tens, units]);
+    }
 }
 
-fn date(date: PartialDate) -> Cow<'static, str> {
-    Cow::Owned(date.to_string())
+const fn two_digits(number: u8) -> [u8; 2] {
+    [b'0' + number / 10, b'0' + number % 10]
+}
+
+fn number(mut number: u64, out: &mut Vec<u8>) {
+    let (mut digits, mut start) = ([0; MAX_DIGITS], MAX_DIGITS);
+    loop {
+        start -= 1;
+        digits[start] = b'0' + u8::try_from(number % 10).expect("a digit is small");
+        number /= 10;
+        if number == 0 {
+            return out.extend_from_slice(&digits[start..]);
+        }
+    }
+}
+
+fn text(text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(text.as_bytes());
 }

@@ -3,9 +3,11 @@
 //! <https://hl7.org/fhir/R4/immunization.html>, <https://hl7.org/fhir/R4/observation.html>,
 //! <https://hl7.org/fhir/R4/condition.html>, <https://hl7.org/fhir/R4/patient.html>
 
+#![cfg_attr(not(test), expect(dead_code, reason = "what always says the same is checked when it is read"))]
+
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
 use super::fixed::fixed;
 #[cfg(test)]
@@ -40,8 +42,8 @@ fixed! {
 }
 
 /// A code and its system.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(inline))]
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Coding<S, C> {
     pub(crate) system: S,
@@ -49,8 +51,8 @@ pub(crate) struct Coding<S, C> {
 }
 
 /// A FHIR CodeableConcept: these codings, in this order.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(inline))]
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Concept<T> {
     pub(crate) coding: T,
@@ -66,16 +68,16 @@ pub(crate) type FixedConcept<S, C> = Concept<[Coding<S, C>; 1]>;
 pub(crate) type MaskedConcept = FixedConcept<DataAbsentReason, Masked>;
 
 /// A reference to the contained Patient.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(inline))]
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reference {
     pub(crate) reference: PatientRef,
 }
 
 /// One pseudonym of the person.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Identifier<'a> {
     /// `urn:clinic-gateway:pseudonym:<suite>:<scheme>:<key epoch>`.
@@ -89,8 +91,8 @@ pub(crate) struct Identifier<'a> {
 }
 
 /// The person of a fact: pseudonyms and nothing else.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Patient<'a> {
     pub(crate) resource_type: PatientName,
@@ -102,8 +104,8 @@ pub(crate) struct Patient<'a> {
 }
 
 /// The person of a withdrawal: not even a pseudonym.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct NoPatient {
     pub(crate) resource_type: PatientName,
@@ -111,8 +113,8 @@ pub(crate) struct NoPatient {
 }
 
 /// Which dose of how many.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct ProtocolApplied {
     /// The dose, 1 to 9; FHIR wants this or the text.
@@ -130,8 +132,8 @@ pub(crate) struct ProtocolApplied {
 }
 
 /// A vaccination.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Immunization<'a> {
     pub(crate) resource_type: ImmunizationName,
@@ -153,8 +155,8 @@ pub(crate) struct Immunization<'a> {
 }
 
 /// A laboratory test.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Observation<'a> {
     pub(crate) resource_type: ObservationName,
@@ -177,8 +179,8 @@ pub(crate) struct Observation<'a> {
 }
 
 /// A recovery: an illness that ended.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Condition<'a> {
     pub(crate) resource_type: ConditionName,
@@ -202,8 +204,8 @@ pub(crate) struct Condition<'a> {
 }
 
 /// A vaccination taken back.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct WithdrawnImmunization {
     pub(crate) resource_type: ImmunizationName,
@@ -216,8 +218,8 @@ pub(crate) struct WithdrawnImmunization {
 }
 
 /// A laboratory test taken back.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct WithdrawnObservation {
     pub(crate) resource_type: ObservationName,
@@ -228,8 +230,8 @@ pub(crate) struct WithdrawnObservation {
 }
 
 /// A recovery taken back; FHIR forbids a clinical status here (invariant con-5).
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct WithdrawnCondition {
     pub(crate) resource_type: ConditionName,

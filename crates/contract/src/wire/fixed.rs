@@ -26,6 +26,7 @@ macro_rules! fixed {
         #[derive(Debug, Clone, Copy, Default)]
         pub(crate) struct $name;
 
+        #[cfg(test)]
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str($text)

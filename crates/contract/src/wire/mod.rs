@@ -5,7 +5,10 @@ mod encode;
 mod envelope;
 mod fhir;
 mod fixed;
+mod hex;
+mod pieces;
 mod probe;
+mod scan;
 #[cfg(test)]
 pub(crate) mod schema;
 #[cfg(test)]
@@ -63,16 +66,22 @@ pub enum Message {
 /// Encodes events (1 to [`MAX_EVENTS`]) as one CloudEvents JSON batch.
 #[must_use]
 pub fn encode(events: &[Event]) -> Vec<u8> {
-    let mut out = encode::buffer(events.len());
+    let mut out = Vec::new();
+    encode_into(events, &mut out);
+    out
+}
+
+/// Appends what [`encode`] gives, to a buffer that is used again and again.
+pub(crate) fn encode_into(events: &[Event], out: &mut Vec<u8>) {
+    out.reserve(events.len() * encode::TYPICAL_EVENT_BYTES);
     out.push(b'[');
     for (index, event) in events.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        encode::event(event, &mut out);
+        encode::event(event, out);
     }
     out.push(b']');
-    out
 }
 
 /// Decodes a batch of events; each event is either whole and within the contract, or refused by itself.
@@ -83,6 +92,14 @@ pub fn decode(encoded: &[u8]) -> Result<Vec<Result<Event, Refused>>, BatchError>
     if encoded.len() > MAX_ENCODED_BYTES {
         return Err(BatchError::TooLarge);
     }
+    if let Some(events) = scan::batch(encoded) {
+        return Ok(events);
+    }
+    decode_strictly(encoded)
+}
+
+/// The JSON as anybody may write it.
+fn decode_strictly(encoded: &[u8]) -> Result<Vec<Result<Event, Refused>>, BatchError> {
     let events = decode::split(encoded)?;
     Ok(events.into_iter().enumerate().map(|(index, raw)| decode::event(index, raw)).collect())
 }

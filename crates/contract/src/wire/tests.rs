@@ -1,6 +1,7 @@
 //! The wire form: what goes out, and what is let in.
 
 mod probe;
+mod reference;
 mod round_trip;
 mod shape;
 mod strict;

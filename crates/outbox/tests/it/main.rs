@@ -6,6 +6,7 @@ mod generation;
 mod letters;
 mod model;
 mod opening;
+mod overlap;
 mod pages;
 mod publishing;
 mod receipts;

@@ -164,7 +164,9 @@ async fn large_page_is_sealed_whole() {
     let outbox = place.open().await;
     let drafts: Vec<_> = (0..5000).map(|record| asserted(record, 1)).collect();
     let done = outbox.commit_page(page(drafts.clone(), "a")).await.unwrap();
-    assert_eq!((done.new, done.batches), (5000, 20));
+    assert_eq!(done.new, 5000);
+    let bytes = outbox.backlog().await.unwrap().bytes;
+    assert!(bytes < 5000 * 90, "padded sizes are nearly filled: {bytes} bytes in {} batches", done.batches);
     let mut sent = place.deliver_all(&outbox, at(1)).await;
     sent.sort_unstable_by_key(|event| event.record);
     sent.dedup_by_key(|event| event.record);

@@ -114,3 +114,25 @@ async fn lease_is_bounded_in_bytes() {
     assert_eq!(outbox.lease(3, at(0), LEASE).await.unwrap().len(), 2, "begun below 32 MiB");
     assert_eq!(outbox.lease(3, at(0), LEASE).await.unwrap().len(), 1, "always at least one");
 }
+
+#[tokio::test]
+async fn settling_and_leasing_in_one_step_is_both() {
+    let place = Place::new();
+    let outbox = with_batches(&place, 5).await;
+    let (settled, first) = outbox.settle_and_lease(&[], 2, at(0), LEASE).await.unwrap();
+    assert_eq!((settled, first.len()), (Settled::default(), 2));
+    let mut settlements = delivered(&first);
+    settlements[1] = failed(&first, at(30))[1];
+    let (settled, second) = outbox.settle_and_lease(&settlements, 2, at(1), LEASE).await.unwrap();
+    assert_eq!(settled, Settled { delivered: 1, failed: 1, stale: 0 });
+    let sent: Vec<_> = place.opened(&second).iter().map(|event| event.record).collect();
+    assert_eq!(sent, [2, 3].map(crate::support::digest), "what has failed waits, the next come");
+    // What was put back at once is due at once, and oldest.
+    let (settled, third) = outbox.settle_and_lease(&failed(&second, at(2)), 9, at(2), LEASE).await.unwrap();
+    assert_eq!((settled.failed, third.len(), third[0].attempts), (2, 3, 2));
+    let (settled, none) = outbox.settle_and_lease(&delivered(&third), 9, at(3), LEASE).await.unwrap();
+    assert_eq!((settled.delivered, none.len()), (3, 0));
+    let (settled, last) = outbox.settle_and_lease(&delivered(&third), 9, at(30), LEASE).await.unwrap();
+    assert_eq!((settled.stale, last.len()), (3, 1), "the one that waited");
+    assert_eq!(outbox.backlog().await.unwrap().leased, 1);
+}

@@ -1,5 +1,7 @@
 //! Diagnosis codes: ICD-10 U07.1 and its equivalents.
 
+use std::borrow::Cow;
+
 use super::Meaning;
 use super::names::DIAGNOSES;
 use super::system::System;
@@ -29,9 +31,8 @@ fn bare(code: &str) -> Meaning<()> {
 fn icd_10(text: &str) -> Meaning<()> {
     let text = latin(text);
     let is_part = |char: char| char.is_whitespace() || matches!(char, ';' | ',');
-    let bare_code = |token: &'_ str| token.trim_matches(BESIDE_A_CODE).to_owned();
-    let first = text.split(is_part).map(bare_code).find(|token| !token.is_empty()).unwrap_or_default();
-    match first.as_str() {
+    let mut tokens = text.split(is_part).map(|token| token.trim_matches(BESIDE_A_CODE));
+    match tokens.find(|token| !token.is_empty()).unwrap_or_default() {
         "U07.1" | "U071" if !text.contains('?') => Meaning::Is(()),
         _ if OTHER_ICD_10.iter().any(|code| text.contains(code)) => Meaning::Unlisted,
         code if is_icd_10(code) => Meaning::OutOfScope,
@@ -57,7 +58,10 @@ fn is_icd_10(code: &str) -> bool {
 
 /// Upper case, Cyrillic letters as the Latin ones of the same look. `У` becomes `U`: it is typed for `U07.1`, and
 /// what `Y` stands for (side effects, external causes) is another matter either way.
-fn latin(text: &str) -> String {
+fn latin(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_lowercase()) {
+        return Cow::Borrowed(text);
+    }
     let twin = |char: char| match char {
         'А' => 'A',
         'В' => 'B',
@@ -79,7 +83,7 @@ fn latin(text: &str) -> String {
 /// RA01.0 is COVID-19 with the virus identified; RA02 and RA03 are what is left after it.
 fn icd_11(text: &str) -> Meaning<()> {
     let code = latin(text);
-    match code.as_str() {
+    match code.as_ref() {
         "RA01.0" => Meaning::Is(()),
         _ if ["RA01", "RA02", "RA03"].iter().any(|about| code.contains(about)) => Meaning::Unlisted,
         _ if is_icd_11(&code) => Meaning::OutOfScope,

@@ -31,6 +31,11 @@ impl NormalForm {
     }
 
     pub(super) fn push(&mut self, char: char) -> Result<(), Fault> {
+        if char.is_ascii() {
+            *self.bytes.get_mut(self.len).ok_or(Fault::Malformed)? = char as u8;
+            self.len += 1;
+            return Ok(());
+        }
         let end = self.len + char.len_utf8();
         char.encode_utf8(self.bytes.get_mut(self.len..end).ok_or(Fault::Malformed)?);
         self.len = end;
@@ -77,7 +82,7 @@ pub(super) fn significant(text: &str) -> Result<impl Iterator<Item = char>, Faul
     if text.len() > MAX_TEXT_BYTES {
         return Err(Fault::Malformed);
     }
-    Ok(text.chars().map(narrow).filter(|char| !is_separator(*char)))
+    Ok(text.chars().map(narrow).filter(|char| char.is_ascii_alphanumeric() || !is_separator(*char)))
 }
 
 /// Full-width ASCII (U+FF01 to U+FF5E), which input methods and OCR produce, as plain ASCII.

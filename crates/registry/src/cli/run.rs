@@ -161,7 +161,7 @@ async fn consume_loop(mut registry: Registry, clock: Arc<dyn Clock>, share: Shar
 
 /// One step; an idle one asks the store, so that readiness is true also when nothing arrives.
 async fn step(registry: &mut Registry, clock: &dyn Clock) -> Result<Step, ConsumeError> {
-    let step = registry.consume_once(clock.now()).await?;
+    let step = registry.consume_ahead(clock.now()).await?;
     if step == Step::Idle {
         registry.check_store().await?;
     }

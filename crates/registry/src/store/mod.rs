@@ -1,6 +1,8 @@
 //! The registry's store: SQLite or PostgreSQL behind one enum.
 
 mod code;
+#[cfg(feature = "postgres")]
+mod copy;
 mod error;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -19,7 +21,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 
-use crate::apply::{Abort, Applied, apply};
+use crate::apply::{Abort, Applied, Try, apply};
 use crate::config::StoreConfig;
 use crate::incoming::OpenBatch;
 pub(crate) use code::{fact as fact_of, kind as kind_of};
@@ -31,6 +33,9 @@ pub(crate) use read::{RawFact, RawStats};
 const ATTEMPTS: usize = 8;
 /// After so many lost races the others are kept out.
 const SHARED_ATTEMPTS: usize = 2;
+/// A smaller group looks for its records before it writes them.
+#[cfg(feature = "postgres")]
+const BLIND_EVENTS: usize = 1000;
 /// Longest a transaction may take, in seconds: a stalled server answers nothing, not even an error.
 const APPLY_TIMEOUT_SECONDS: u64 = 120;
 /// Refusals kept; older ones are removed.
@@ -106,10 +111,15 @@ impl Store {
             .with_jitter()
             .with_max_times(ATTEMPTS)
             .build();
-        let (mut exclusive, mut lost) = (false, 0);
+        let events: usize = batches.iter().map(|batch| batch.borrow().events.len()).sum();
+        let mut attempt = Try { exclusive: false, blind: self.expects_new(events) };
+        let mut lost = 0;
         loop {
-            match self.apply_in_time(batches, exclusive, now).await {
-                Ok(applied) => return Ok(applied),
+            match self.apply_in_time(batches, attempt, now).await {
+                Ok(applied) => {
+                    self.expect_new(applied.0.applied == events);
+                    return Ok(applied);
+                }
                 Err(Abort::Raced) => {}
                 Err(Abort::Sql(error)) if is_race(&error) => {}
                 Err(Abort::Sql(error)) => return Err(fault(&error)),
@@ -118,8 +128,11 @@ impl Store {
                 }
                 Err(Abort::Injected(fault)) => return Err(StoreError::injected(fault)),
             }
+            if std::mem::take(&mut attempt.blind) {
+                continue;
+            }
             lost += 1;
-            exclusive |= lost >= SHARED_ATTEMPTS;
+            attempt.exclusive |= lost >= SHARED_ATTEMPTS;
             metrics::counter!("registry_store_races_total").increment(1);
             let Some(pause) = pauses.next() else {
                 return Err(StoreError::Unavailable { code: "too many lost races".into() });
@@ -131,7 +144,7 @@ impl Store {
     async fn apply_in_time<B: Borrow<OpenBatch> + Sync>(
         &self,
         batches: &[B],
-        exclusive: bool,
+        attempt: Try,
         now: DateTime<Utc>,
     ) -> Result<Applied, Abort> {
         let limit = Duration::from_secs(APPLY_TIMEOUT_SECONDS);
@@ -139,20 +152,47 @@ impl Store {
             match self {
                 Self::Sqlite(store) => {
                     let mut rows = store.begin().await?;
-                    let applied = apply(&mut rows, batches, exclusive, now).await?;
+                    let applied = apply(&mut rows, batches, attempt, now).await?;
                     rows.commit().await?;
                     Ok(applied)
                 }
                 #[cfg(feature = "postgres")]
                 Self::Postgres(store) => {
                     let mut rows = store.begin().await?;
-                    let applied = apply(&mut rows, batches, exclusive, now).await?;
+                    let applied = apply(&mut rows, batches, attempt, now).await?;
                     rows.commit().await?;
                     Ok(applied)
                 }
             }
         });
         applied.await.unwrap_or(Err(Abort::TooSlow))
+    }
+
+    /// Whether so many events are likely all new: an initial load, where looking for the records first would cost a
+    /// quarter of the server's work. SQLite's writer looks at little cost.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "only PostgreSQL expects anything")
+    )]
+    fn expects_new(&self, events: usize) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => events >= BLIND_EVENTS && store.all_new(),
+        }
+    }
+
+    /// Notes whether a group was all new.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "only PostgreSQL expects anything")
+    )]
+    fn expect_new(&self, all_new: bool) {
+        match self {
+            Self::Sqlite(_) => {}
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.set_all_new(all_new),
+        }
     }
 
     /// Whether the store answers.

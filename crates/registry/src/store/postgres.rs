@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -28,6 +30,8 @@ const ACQUIRE_TIMEOUT_SECONDS: u64 = 5;
 #[derive(Debug, Clone)]
 pub(crate) struct PostgresStore {
     pool: PgPool,
+    /// Whether the last group was all new, so that the next is likely to be.
+    all_new: Arc<AtomicBool>,
 }
 
 impl PostgresStore {
@@ -41,7 +45,15 @@ impl PostgresStore {
             .await
             .map_err(|error| fault(&error))?;
         migrator().run(&pool).await.map_err(|error| migration_fault(&error))?;
-        Ok(Self { pool })
+        Ok(Self { pool, all_new: Arc::default() })
+    }
+
+    pub fn all_new(&self) -> bool {
+        self.all_new.load(Ordering::Relaxed)
+    }
+
+    pub fn set_all_new(&self, all_new: bool) {
+        self.all_new.store(all_new, Ordering::Relaxed);
     }
 
     pub async fn begin(&self) -> Result<PostgresRows, Error> {
@@ -136,6 +148,10 @@ fn migrator() -> Migrator {
     let files = [
         ("init", include_str!("../../../../migrations/registry/postgres/0001_init.sql")),
         ("content", include_str!("../../../../migrations/registry/postgres/0002_content.sql")),
+        (
+            "no subject check",
+            include_str!("../../../../migrations/registry/postgres/0003_no_subject_check.sql"),
+        ),
     ];
     let migration = |(version, (name, sql)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
@@ -181,5 +197,7 @@ fn options(config: &PostgresConfig, base: &Path) -> Result<PgConnectOptions, Sto
         ("idle_in_transaction_session_timeout", "120s"),
         // The statements are short and their plans known: compiling them costs more than it saves.
         ("jit", "off"),
+        // A plan made for one set of thousands costs as much as the look itself, and may go over the whole table.
+        ("plan_cache_mode", "force_generic_plan"),
     ]))
 }

@@ -1,7 +1,7 @@
-//! The PostgreSQL transaction: every statement takes its whole set as arrays.
+//! The PostgreSQL transaction: every statement takes its whole set, as arrays or, for what is new, as a COPY.
 //!
 //! Locks are taken in one order by everybody, so that writers never wait in a ring: the writers' advisory lock, subjects
-//! by id, pseudonyms by value, facts by record.
+//! by id, pseudonyms by value, new facts by record, facts that are there by record.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{Error, Postgres, Transaction};
 
-use super::code::{FactColumns, columns};
+use super::code::{FactColumns, columns, strange};
+use super::copy::CopyRows;
 use super::postgres::{STORED, SUBJECTS_OF};
 use super::read::{PseudonymTuple, StoredTuple, raw_pseudonym, raw_stored, value_of};
 use crate::apply::Rows;
@@ -76,24 +77,21 @@ impl Rows for PostgresRows {
     }
 
     async fn add_subjects(&mut self, ids: &[SubjectId]) -> Result<u64, Error> {
-        let add = "INSERT INTO subject (id) SELECT * FROM unnest($1::bigint[]) ON CONFLICT (id) DO NOTHING";
-        Ok(sqlx::query(add).bind(ids).execute(&mut *self.0).await?.rows_affected())
+        let mut rows = CopyRows::new(1, ids.len(), 14);
+        for id in ids {
+            rows.row().big(*id);
+        }
+        self.copy("COPY subject (id) FROM STDIN (FORMAT binary)", rows).await
     }
 
-    async fn add_pseudonyms(&mut self, rows: &[(CityPseudonym, SubjectId)]) -> Result<u64, Error> {
-        let done = sqlx::query(
-            "INSERT INTO pseudonym (value, scheme, suite, epoch, subject_id)
-             SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::int[], $5::bigint[]) AS t ORDER BY 1
-             ON CONFLICT (value) DO NOTHING",
-        )
-        .bind(list(rows, |(pseudonym, _)| pseudonym.value))
-        .bind(list(rows, |(pseudonym, _)| pseudonym.scheme.as_str()))
-        .bind(list(rows, |(pseudonym, _)| pseudonym.suite.as_str()))
-        .bind(list(rows, |(pseudonym, _)| i32::from(pseudonym.epoch)))
-        .bind(list(rows, |(_, subject)| *subject))
-        .execute(&mut *self.0)
-        .await?;
-        Ok(done.rows_affected())
+    async fn add_pseudonyms(&mut self, named: &[(CityPseudonym, SubjectId)]) -> Result<u64, Error> {
+        let mut rows = CopyRows::new(5, named.len(), 100);
+        for (CityPseudonym { scheme, suite, epoch, value }, subject) in named {
+            let row = rows.row().bytes(Some(value)).bytes(Some(scheme.as_str())).bytes(Some(suite.as_str()));
+            row.integer(i32::from(*epoch)).big(*subject);
+        }
+        self.copy("COPY pseudonym (value, scheme, suite, epoch, subject_id) FROM STDIN (FORMAT binary)", rows)
+            .await
     }
 
     async fn merge(&mut self, pairs: &[(SubjectId, SubjectId)]) -> Result<(), Error> {
@@ -125,15 +123,38 @@ impl Rows for PostgresRows {
         .map(drop)
     }
 
+    async fn add_facts(&mut self, facts: &[&Incoming]) -> Result<u64, Error> {
+        let mut rows = CopyRows::new(14, facts.len(), 240);
+        for event in facts {
+            let fact = columns(event.asserted.as_ref().map(|(fact, _)| fact));
+            let pseudonym = event.asserted.as_ref().map(|(_, person)| person[0].value);
+            rows.row()
+                .bytes(Some(event.record))
+                .big(event.version)
+                .bytes(Some(event.kind.as_str()))
+                .bytes(Some(status(event)))
+                .bytes(pseudonym)
+                .bytes(fact.vaccine)
+                .small(fact.dose_number)
+                .small(fact.series_doses)
+                .bytes(fact.test)
+                .bytes(fact.result)
+                .bytes(fact.began_on)
+                .bytes(fact.occurred_on)
+                .date(fact.occurred_earliest)
+                .bytes(event.content);
+        }
+        self.copy(ADD_FACTS, rows).await
+    }
+
     async fn put_facts(&mut self, facts: &[&Incoming]) -> Result<u64, Error> {
         let of_facts: Vec<FactColumns> =
             facts.iter().map(|event| columns(event.asserted.as_ref().map(|(fact, _)| fact))).collect();
-        let status = |event: &&Incoming| if event.asserted.is_some() { "asserted" } else { "withdrawn" };
         let done = sqlx::query(PUT_FACTS)
             .bind(list(facts, |event| event.record))
             .bind(list(facts, |event| event.version))
             .bind(list(facts, |event| event.kind.as_str()))
-            .bind(list(facts, status))
+            .bind(list(facts, |event| status(event)))
             .bind(list(facts, |event| event.asserted.as_ref().map(|(_, person)| person[0].value)))
             .bind(list(&of_facts, |fact| fact.vaccine))
             .bind(list(&of_facts, |fact| fact.dose_number))
@@ -166,6 +187,25 @@ impl Rows for PostgresRows {
         .map(drop)
     }
 }
+
+impl PostgresRows {
+    /// One that is there already fails as a unique violation, which is a lost race.
+    async fn copy(&mut self, into: &str, rows: CopyRows) -> Result<u64, Error> {
+        let (bytes, count) = rows.end();
+        let mut copy = self.0.copy_in_raw(into).await?;
+        copy.send(bytes).await?;
+        let copied = copy.finish().await?;
+        if copied == count { Ok(copied) } else { Err(strange("number of rows")) }
+    }
+}
+
+fn status(event: &Incoming) -> &'static str {
+    if event.asserted.is_some() { "asserted" } else { "withdrawn" }
+}
+
+const ADD_FACTS: &str = "COPY fact (record, version, kind, status, pseudonym, vaccine, dose_number,
+        series_doses, test, result, began_on, occurred_on, occurred_earliest, content)
+    FROM STDIN (FORMAT binary)";
 
 const PUT_FACTS: &str = "INSERT INTO fact (record, version, kind, status, pseudonym, vaccine, dose_number,
         series_doses, test, result, began_on, occurred_on, occurred_earliest, content)

@@ -1,6 +1,7 @@
 //! The registry on real queues and stores, as library and as program.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod ahead;
 mod consume;
 mod many;
 mod outage;

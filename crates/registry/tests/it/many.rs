@@ -103,7 +103,7 @@ async fn consume(mut registry: Registry, mut dice: Dice, direct: QueueConfig, se
     let (now, base) = (NOW.parse().unwrap(), Path::new("."));
     loop {
         let all = sent.load(Ordering::Acquire);
-        let step = registry.consume_once(now).await;
+        let step = registry.consume_ahead(now).await;
         let idle = matches!(step, Ok(Step::Idle)) && registry.queue_connected();
         if all && idle && broker::depth(&direct, base).await.unwrap().waiting == 0 {
             break;

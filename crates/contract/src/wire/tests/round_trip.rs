@@ -6,8 +6,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::samples;
-use crate::wire::{MAX_ENCODED_BYTES, MAX_EVENTS, decode, encode};
+use super::{reference, samples};
+use crate::wire::{MAX_ENCODED_BYTES, MAX_EVENTS, decode, decode_strictly, encode, scan};
 use crate::{
     Body, ContentDigest, Event, Fact, FactKind, PartialDate, Precision, Pseudonym, RecordDigest, Scheme,
     Subject, Suite, TestCode, TestResult, Vaccine, Version,
@@ -68,6 +68,36 @@ proptest! {
         let decoded = decode(&encode(&batch)).unwrap();
         let decoded: Vec<_> = decoded.into_iter().map(Result::unwrap).collect();
         prop_assert_eq!(decoded, batch);
+    }
+
+    #[test]
+    fn every_byte_is_what_serde_would_write(event in events()) {
+        let encoded = encode(std::slice::from_ref(&event));
+        let expected = [b"[", &reference::event(&event)[..], b"]"].concat();
+        prop_assert_eq!(String::from_utf8(encoded).unwrap(), String::from_utf8(expected).unwrap());
+    }
+
+    #[test]
+    fn both_readers_read_what_we_write(batch in vec(events(), 1..20)) {
+        let encoded = encode(&batch);
+        prop_assert_eq!(scan::batch(&encoded), Some(batch.into_iter().map(Ok).collect()));
+        prop_assert_eq!(scan::batch(&encoded), decode_strictly(&encoded).ok());
+    }
+
+    /// The quick reader may give up, never let in what the strict one refuses or read it otherwise.
+    #[test]
+    fn what_the_quick_reader_accepts_the_strict_one_reads_alike(
+        batch in vec(events(), 1..4),
+        changes in vec((any::<Index>(), select(&b"\"{}[]:,0123459afnu\\-/ Z\xff"[..]), any::<bool>()), 1..3),
+    ) {
+        let mut encoded = encode(&batch);
+        for (at, byte, insert) in changes {
+            let at = at.index(encoded.len());
+            if insert { encoded.insert(at, byte) } else { encoded[at] = byte }
+        }
+        if let Some(events) = scan::batch(&encoded) {
+            prop_assert_eq!(Ok(events), decode_strictly(&encoded));
+        }
     }
 
     #[test]

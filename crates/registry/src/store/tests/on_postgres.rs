@@ -125,3 +125,27 @@ async fn two_snils_meeting_through_different_names_are_seen_by_two_writers() {
         assert_eq!(content(&store).await.1.len(), 2);
     }
 }
+
+/// After a group of new records the next is written without a look; what is stored already is answered all the same.
+#[tokio::test]
+async fn a_group_that_is_taken_for_new_and_is_not_is_judged_as_ever() {
+    let server = Postgres::start().await.unwrap();
+    let store = open(&server, "r").await;
+    let numbered = |number: u16, version: i64| {
+        let mut event = event(1, version, Some(vec![name(Scheme::Snils, (number % 50).try_into().unwrap())]));
+        event.record[..2].copy_from_slice(&number.to_be_bytes());
+        event
+    };
+    let load = |from: u16| batch((from..from + 1200).map(|number| numbered(number, 2)).collect());
+    for from in [0, 1200] {
+        assert_eq!(store.apply(&[load(from)], now()).await.unwrap().0.applied, 1200);
+    }
+    // Taken for new: 600 are known, one of them is older than what is held, and one is newer.
+    let mut mixed = load(1800);
+    mixed.events[0].version = 1;
+    mixed.events[1].version = 3;
+    let (outcome, answers) = store.apply(&[mixed], now()).await.unwrap();
+    assert_eq!((outcome.applied, outcome.unchanged, outcome.superseded), (601, 598, 1));
+    assert_eq!((answers[0].accepted, answers[0].superseded.len()), (1200, 1));
+    assert_eq!(store.facts(None).await.unwrap().len(), 3000);
+}

@@ -1,0 +1,89 @@
+//! What the path of every record costs in instructions: each step on one page of 1000 records, under callgrind.
+//!
+//! `scripts/test-instructions` runs it and holds the counts against `limits.toml`.
+
+#![expect(missing_docs, unused_qualifications, reason = "gungraun's macros write functions of their own")]
+
+use std::hint::black_box;
+
+use connector_kit::{ClinicRecord, Feed};
+use contract::{AnswerKey, Draft, Event, Opened, PrivateKey, RecordDigest, SealedBatch, Sealer, wire};
+use gungraun::prelude::{library_benchmark, library_benchmark_group, main};
+use gungraun::{Callgrind, LibraryBenchmarkConfig};
+use pseudonym::Pseudonymiser;
+
+fn records() -> (Pseudonymiser, Vec<ClinicRecord>) {
+    (hotpath::pseudonymiser(), hotpath::page())
+}
+
+fn record_ids() -> (Pseudonymiser, Vec<String>) {
+    (hotpath::pseudonymiser(), hotpath::page().into_iter().map(|record| record.record_id).collect())
+}
+
+/// A sealer that has sealed before, as all but the first have.
+fn batch() -> (Sealer, Vec<Event>) {
+    let (mut sealer, events) = (Sealer::new(&hotpath::registry_key().public()), hotpath::events());
+    sealer.seal(&events).expect("a page fits a batch");
+    (sealer, events)
+}
+
+fn sealed() -> (PrivateKey, SealedBatch) {
+    let (mut sealer, events) = batch();
+    (hotpath::registry_key(), sealer.seal(&events).expect("a page fits a batch").0)
+}
+
+fn encoded() -> Vec<u8> {
+    wire::encode(&hotpath::events())
+}
+
+// Identifiers, codes and dates to drafts, with every pseudonym, record digest and content digest.
+#[library_benchmark]
+#[bench::page(records())]
+fn pseudonymise((pseudonymiser, records): (Pseudonymiser, Vec<ClinicRecord>)) -> Vec<Draft> {
+    let drafts = records.into_iter().filter_map(|record| hotpath::draft(&pseudonymiser, record));
+    black_box(drafts.collect())
+}
+
+// What a sweep does with each id.
+#[library_benchmark]
+#[bench::page(record_ids())]
+fn record_digests((pseudonymiser, ids): (Pseudonymiser, Vec<String>)) -> Vec<RecordDigest> {
+    black_box(ids.iter().map(|id| pseudonymiser.record_digest(Feed::Tests, id)).collect())
+}
+
+#[library_benchmark]
+#[bench::page(hotpath::events())]
+fn encode(events: Vec<Event>) -> (Vec<u8>, Vec<Event>) {
+    (black_box(wire::encode(&events)), events)
+}
+
+// Encode, compress, encrypt.
+#[library_benchmark]
+#[bench::page(batch())]
+fn seal((mut sealer, events): (Sealer, Vec<Event>)) -> (SealedBatch, AnswerKey, Sealer, Vec<Event>) {
+    let (batch, key) = black_box(sealer.seal(&events)).expect("a page fits a batch");
+    (batch, key, sealer, events)
+}
+
+// Decrypt, decompress.
+#[library_benchmark]
+#[bench::page(sealed())]
+fn open((key, batch): (PrivateKey, SealedBatch)) -> Opened {
+    black_box(key.open(&batch.bytes)).expect("sealed to this key")
+}
+
+#[library_benchmark]
+#[bench::page(encoded())]
+fn decode(encoded: Vec<u8>) -> Vec<Result<Event, wire::Refused>> {
+    black_box(wire::decode(&encoded)).expect("a batch")
+}
+
+library_benchmark_group!(
+    name = hot_path,
+    benchmarks = [pseudonymise, record_digests, encode, seal, open, decode]
+);
+// Caches are not simulated: their misses depend on where the allocator happens to put things.
+main!(
+    config = LibraryBenchmarkConfig::default().tool(Callgrind::with_args(["--cache-sim=no"])),
+    library_benchmark_groups = hot_path
+);

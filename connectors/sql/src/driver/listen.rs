@@ -1,0 +1,218 @@
+//! PostgreSQL's notifications as hints: one connection of its own that listens, is watched, and comes back by itself.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use connector_kit::{CheckReport, SourceError};
+use futures_util::FutureExt;
+use sqlx::Row;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::Failure;
+use super::failure::from_sqlx;
+use super::postgres::database_failure;
+
+/// How long a connection may be silent before it is asked whether it is still there.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How long it may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+/// At least this long between two hints: what is notified meanwhile is one hint.
+const GATHER: Duration = Duration::from_millis(100);
+/// Wait after the first connection that fails, doubled with each further one.
+const SHORTEST_WAIT: Duration = Duration::from_millis(500);
+/// Longest wait between two attempts.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Longest name of a channel the server keeps whole, in bytes.
+const MAX_CHANNEL_BYTES: usize = 63;
+/// The channel `check` sends itself a notification on.
+const CHECK_CHANNEL: &str = "clinic_gateway_check";
+
+/// Listens from the first time somebody waits for a hint until it is dropped.
+pub(crate) struct Listener {
+    ear: Arc<Ear>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Ear {
+    options: PgConnectOptions,
+    place: String,
+    channel: String,
+    connect_timeout: Duration,
+    /// Holds one hint for whoever waits next.
+    hint: Notify,
+}
+
+impl Listener {
+    /// Refuses a name that would have to be quoted, which NOTIFY without quotation marks would not reach.
+    pub fn new(
+        options: PgConnectOptions,
+        place: String,
+        channel: &str,
+        connect_timeout: Duration,
+    ) -> Result<Self, SourceError> {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let begins_well = channel.as_bytes().first().is_some_and(|first| !first.is_ascii_digit());
+        if !begins_well || channel.len() > MAX_CHANNEL_BYTES || !channel.bytes().all(fits) {
+            return Err(SourceError::misconfigured(
+                "listen is no channel's name",
+                "write small letters a to z, digits and _, at most 63 in all, as in NOTIFY",
+            ));
+        }
+        let (channel, hint) = (channel.to_owned(), Notify::new());
+        let ear = Arc::new(Ear { options, place, channel, connect_timeout, hint });
+        Ok(Self { ear, task: Mutex::default() })
+    }
+
+    /// Waits for a hint.
+    pub async fn changed(&self) {
+        {
+            let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+            if task.as_ref().is_none_or(JoinHandle::is_finished) {
+                *task = Some(tokio::spawn(Arc::clone(&self.ear).listen()));
+            }
+        }
+        self.ear.hint.notified().await;
+    }
+
+    /// Says whether hints can arrive, and whether anything in the database sends them.
+    pub async fn check(&self, report: &mut CheckReport) {
+        let channel = &self.ear.channel;
+        match self.ear.try_out().await {
+            Ok(0) => report.warn(
+                format!("no trigger of the database notifies the channel {channel}"),
+                format!(
+                    "let its administrator run: CREATE FUNCTION clinic_gateway_hint() RETURNS trigger LANGUAGE plpgsql AS \
+                     $$BEGIN PERFORM pg_notify('{channel}', ''); RETURN NULL; END$$; then for each table read: CREATE TRIGGER \
+                     clinic_gateway_hint AFTER INSERT OR UPDATE OR DELETE ON … FOR EACH STATEMENT EXECUTE FUNCTION clinic_gateway_hint()"
+                ),
+            ),
+            Ok(triggers) => report
+                .good(format!("notifications arrive; triggers that name the channel {channel}: {triggers}")),
+            Err(failure) => report.warn(
+                format!("hints do not arrive: {}", failure.words(None).0),
+                "connect to the server itself: a standby, or a pooler that lends connections by the transaction, cannot LISTEN; \
+                 until then the schedule alone decides when the source is read",
+            ),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
+}
+
+impl Ear {
+    fn failure(&self, error: &sqlx::Error) -> Failure {
+        from_sqlx(error, &self.place, database_failure)
+    }
+
+    async fn connect(&self) -> Result<PgListener, Failure> {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .acquire_timeout(self.connect_timeout)
+            .connect_lazy_with(self.options.clone());
+        let connecting = async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.ignore_pool_close_event(true);
+            listener.eager_reconnect(false);
+            listener.listen(&self.channel).await?;
+            Ok(listener)
+        };
+        match timeout(self.connect_timeout + ANSWER, connecting).await {
+            Ok(listener) => listener.map_err(|error| self.failure(&error)),
+            Err(_) => Err(Failure::retry(format!("{} does not answer", self.place))),
+        }
+    }
+
+    async fn listen(self: Arc<Self>) {
+        let (mut wait, mut is_told) = (SHORTEST_WAIT, false);
+        loop {
+            match self.connect().await {
+                Ok(listener) => {
+                    tracing::info!(event = "listening", "the source hints at changes");
+                    is_told = false;
+                    // What was notified before is not known.
+                    self.hint.notify_one();
+                    if self.hear(listener).await {
+                        wait = SHORTEST_WAIT;
+                    }
+                }
+                Err(failure) if !is_told => {
+                    let reason = failure.words(None).0;
+                    tracing::warn!(
+                        event = "not-listening",
+                        reason,
+                        "the source cannot hint; its schedule goes on"
+                    );
+                    is_told = true;
+                }
+                Err(_) => {}
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Passes hints on until the connection is lost. True if it has worked at all. What a notification says is not looked at.
+    async fn hear(&self, mut listener: PgListener) -> bool {
+        let mut has_worked = false;
+        loop {
+            match timeout(SILENCE, listener.try_recv()).await {
+                Ok(Ok(Some(_))) => {
+                    self.hint.notify_one();
+                    sleep(GATHER).await;
+                    loop {
+                        match listener.try_recv().now_or_never() {
+                            Some(Ok(Some(_))) => self.hint.notify_one(),
+                            // Asked once more it would connect by itself, and what was missed would not be known.
+                            Some(_) => return true,
+                            None => break,
+                        }
+                    }
+                }
+                Ok(_) => return has_worked,
+                Err(_) => {
+                    let asked = sqlx::raw_sql("SELECT 1").execute(&mut listener);
+                    if !matches!(timeout(ANSWER, asked).await, Ok(Ok(_))) {
+                        return has_worked;
+                    }
+                }
+            }
+            has_worked = true;
+        }
+    }
+
+    /// Sends itself a notification, and counts the triggers that may send some.
+    async fn try_out(&self) -> Result<i64, Failure> {
+        let mut listener = self.connect().await?;
+        let heard = async {
+            listener.listen(CHECK_CHANNEL).await?;
+            sqlx::raw_sql("NOTIFY clinic_gateway_check").execute(&mut listener).await?;
+            while let Some(notification) = listener.try_recv().await? {
+                if notification.channel() == CHECK_CHANNEL {
+                    break;
+                }
+            }
+            let triggers = sqlx::query(
+                "SELECT count(*) FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid \
+                 WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' \
+                 AND (position($1 IN p.prosrc) > 0 OR position($1 IN encode(t.tgargs, 'escape')) > 0)",
+            );
+            let row = triggers.persistent(false).bind(&self.channel).fetch_one(&mut listener).await?;
+            row.try_get(0)
+        };
+        match timeout(ANSWER, heard).await {
+            Ok(triggers) => triggers.map_err(|error| self.failure(&error)),
+            Err(_) => Err(Failure::retry(format!("{} delivers no notification", self.place))),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The keys of records on disk: sorted runs, of which a new one swallows those that are not much larger than itself.
+//!
+//! A key is the first 8 bytes of a record's digest. Digests are random, so an index over them would dirty nearly as
+//! many pages as a page has records; a run is written once, in order, and a key is rewritten only when runs merge.
+
+use contract::RecordDigest;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{FromRow, Row as _, SqliteExecutor};
+
+use crate::OutboxError;
+use crate::filter::Filter;
+use crate::records::json;
+
+/// Keys of a run's block, about: a block is what a look-up reads.
+const BLOCK_KEYS: u64 = 48;
+
+/// Keys merged at a time.
+const SLICE_KEYS: u64 = 65_536;
+
+/// A run is merged with a new one that has at least this part of its keys, so that their sizes double.
+const SWALLOWED: i64 = 2;
+
+/// Rows of keys read by one statement.
+const READ_KEYS: i64 = 65_536;
+
+const KEY_BYTES: usize = 8;
+/// A key and its record's number above the run's first.
+const ENTRY_BYTES: usize = KEY_BYTES + 4;
+
+/// One key and the number of its record.
+pub(crate) type Entry = (u64, i64);
+
+pub(crate) const fn key_of(record: &RecordDigest) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = record.0;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Keys of the records numbered above `after` and up to `upto`, sorted, in blocks: a block holds what shares its first
+/// `block_bits`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// Never used twice: what a run holds stays as it is until it is gone.
+    pub(crate) run: i64,
+    pub(crate) after: i64,
+    pub(crate) upto: i64,
+    pub(crate) entries: i64,
+    pub(crate) block_bits: u32,
+}
+
+impl Run {
+    /// The row that holds the block of `key`.
+    pub(crate) const fn block_of(&self, key: u64) -> i64 {
+        let block = if self.block_bits == 0 { 0 } else { key >> (u64::BITS - self.block_bits) };
+        (self.run << 32) | block.cast_signed()
+    }
+
+    /// The numbers of the key's records in its block.
+    pub(crate) fn find(&self, key: u64, block: &[u8]) -> impl Iterator<Item = i64> {
+        let entries = block.as_chunks::<ENTRY_BYTES>().0;
+        let first = entries.partition_point(|entry| self.read(entry).0 < key);
+        entries[first..]
+            .iter()
+            .map(|entry| self.read(entry))
+            .take_while(move |entry| entry.0 == key)
+            .map(|entry| entry.1)
+    }
+
+    fn read(&self, entry: &[u8; ENTRY_BYTES]) -> Entry {
+        let [a, b, c, d, e, f, g, h, above @ ..] = *entry;
+        (u64::from_be_bytes([a, b, c, d, e, f, g, h]), self.after + i64::from(u32::from_be_bytes(above)))
+    }
+
+    fn write(&self, (key, record_no): Entry, to: &mut Vec<u8>) -> Result<(), OutboxError> {
+        let above = u32::try_from(record_no - self.after);
+        let above = above.map_err(|_| OutboxError::Exhausted { what: "number of records" })?;
+        to.extend_from_slice(&key.to_be_bytes());
+        to.extend_from_slice(&above.to_be_bytes());
+        Ok(())
+    }
+}
+
+impl FromRow<'_, SqliteRow> for Run {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            run: row.try_get("run")?,
+            after: row.try_get("after")?,
+            upto: row.try_get("upto")?,
+            entries: row.try_get("entries")?,
+            block_bits: row.try_get("block_bits")?,
+        })
+    }
+}
+
+/// The runs there are, oldest records first.
+pub(crate) async fn runs(executor: impl SqliteExecutor<'_>) -> Result<Vec<Run>, OutboxError> {
+    sqlx::query_as("SELECT run, after, upto, entries, block_bits FROM key_run ORDER BY after")
+        .fetch_all(executor)
+        .await
+        .map_err(OutboxError::database)
+}
+
+pub(crate) async fn filter(
+    executor: impl SqliteExecutor<'_>,
+    run: i64,
+) -> Result<Option<Filter>, OutboxError> {
+    let bytes: Option<Vec<u8>> = sqlx::query_scalar("SELECT filter FROM key_run WHERE run = ?1")
+        .bind(run)
+        .fetch_optional(executor)
+        .await
+        .map_err(OutboxError::database)?;
+    let whole = |bytes| Filter::from_bytes(bytes).ok_or(OutboxError::Damaged { what: "a filter of records" });
+    bytes.map(whole).transpose()
+}
+
+/// Keys of records above a number, and what else was true at that moment.
+pub(crate) struct Tail {
+    pub(crate) entries: Vec<Entry>,
+    /// The last run ever made.
+    pub(crate) last_run: i64,
+    /// Whether there are more.
+    pub(crate) more: bool,
+}
+
+/// Reads the keys of the records numbered above `after`, at most `limit` and a bounded number of them: as two columns
+/// of text in one row, because a row each would take several times as long.
+pub(crate) async fn tail(
+    executor: impl SqliteExecutor<'_>,
+    after: i64,
+    limit: i64,
+) -> Result<Tail, OutboxError> {
+    let limit = limit.min(READ_KEYS);
+    let (last_run, record_nos, keys): (i64, Option<String>, Option<String>) = sqlx::query_as(
+        "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'key_run'), 0), \
+         group_concat(record_no), group_concat(hex(substr(record, 1, 8)), '') \
+         FROM (SELECT record_no, record FROM record WHERE record_no > ?1 ORDER BY record_no LIMIT ?2)",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_one(executor)
+    .await
+    .map_err(OutboxError::database)?;
+    let (record_nos, keys) = (record_nos.unwrap_or_default(), keys.unwrap_or_default());
+    let keys = keys.as_bytes().chunks(2 * KEY_BYTES).map(|hex| {
+        let hex = str::from_utf8(hex).ok()?;
+        u64::from_str_radix(hex, 16).ok()
+    });
+    let record_nos = record_nos.split_terminator(',').map(|number| number.parse().ok());
+    let entries: Option<Vec<Entry>> = keys.zip(record_nos).map(|(key, number)| key.zip(number)).collect();
+    let entries = entries.ok_or(OutboxError::Damaged { what: "a record" })?;
+    let more = i64::try_from(entries.len()).unwrap_or(i64::MAX) == limit;
+    Ok(Tail { entries, last_run, more })
+}
+
+/// Puts the oldest `limit` records that are in no run into one, if there are as many; false if there are not. The
+/// runs that the new one swallows are gone with the same transaction.
+pub(crate) async fn spill(connection: &mut SqliteConnection, limit: i64) -> Result<bool, OutboxError> {
+    let runs = runs(&mut *connection).await?;
+    let after = runs.last().map_or(0, |run| run.upto);
+    let top: i64 = sqlx::query_scalar("SELECT coalesce(max(record_no), 0) FROM record")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(OutboxError::database)?;
+    if top - after < limit {
+        return Ok(false);
+    }
+    let mut fresh = Vec::new();
+    let mut upto = after;
+    loop {
+        let wanted = limit - i64::try_from(fresh.len()).unwrap_or(limit);
+        let tail = tail(&mut *connection, upto, wanted).await?;
+        upto = tail.entries.iter().map(|entry| entry.1).max().unwrap_or(upto);
+        fresh.extend(tail.entries);
+        if !tail.more || fresh.len() as u64 >= limit.unsigned_abs() {
+            break;
+        }
+    }
+    fresh.sort_unstable();
+    let mut entries = i64::try_from(fresh.len()).unwrap_or(i64::MAX);
+    let mut kept = runs.as_slice();
+    while let [rest @ .., last] = kept {
+        if last.entries >= SWALLOWED * entries {
+            break;
+        }
+        (entries, kept) = (entries + last.entries, rest);
+    }
+    let swallowed = &runs[kept.len()..];
+    let after = swallowed.first().map_or(after, |run| run.after);
+    merge(connection, Span { after, upto, entries }, swallowed, &fresh).await?;
+    Ok(true)
+}
+
+/// What a new run is to hold.
+#[derive(Clone, Copy)]
+struct Span {
+    after: i64,
+    upto: i64,
+    entries: i64,
+}
+
+async fn merge(
+    connection: &mut SqliteConnection,
+    Span { after, upto, entries }: Span,
+    swallowed: &[Run],
+    fresh: &[Entry],
+) -> Result<(), OutboxError> {
+    let block_bits = bits_for(entries, BLOCK_KEYS);
+    let run: Run = sqlx::query_as(
+        "INSERT INTO key_run (after, upto, entries, block_bits, filter) VALUES (?1, ?2, ?3, ?4, x'') \
+         RETURNING run, after, upto, entries, block_bits",
+    )
+    .bind(after)
+    .bind(upto)
+    .bind(entries)
+    .bind(block_bits)
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(OutboxError::database)?;
+    let mut filter = Filter::for_keys(entries.unsigned_abs());
+    // A slice is whole blocks of every run that takes part.
+    let finest = swallowed.iter().map(|run| run.block_bits).fold(block_bits, u32::min);
+    let slice_bits = bits_for(entries, SLICE_KEYS).min(finest);
+    let mut fresh = fresh;
+    for slice in 0..1_u64 << slice_bits {
+        let range = range_of(slice, slice_bits);
+        let (these, rest) = fresh.split_at(fresh.partition_point(|entry| entry.0 <= range.1));
+        fresh = rest;
+        let mut merged = these.to_vec();
+        for run in swallowed {
+            read_blocks(connection, run, range, &mut merged).await?;
+        }
+        merged.sort_unstable();
+        merged.iter().for_each(|entry| filter.add(entry.0));
+        write_blocks(connection, &run, range, &merged).await?;
+    }
+    let statement = sqlx::query("UPDATE key_run SET filter = ?2 WHERE run = ?1").bind(run.run);
+    statement.bind(filter.as_bytes()).execute(&mut *connection).await.map_err(OutboxError::database)?;
+    for run in swallowed {
+        for statement in [
+            "DELETE FROM key_block WHERE id BETWEEN ?1 << 32 AND (?1 + 1 << 32) - 1",
+            "DELETE FROM key_run WHERE run = ?1",
+        ] {
+            let deleted = sqlx::query(statement).bind(run.run).execute(&mut *connection).await;
+            deleted.map_err(OutboxError::database)?;
+        }
+    }
+    Ok(())
+}
+
+/// So many first bits cut the keys into pieces of at most that size, about.
+fn bits_for(entries: i64, size: u64) -> u32 {
+    entries.unsigned_abs().div_ceil(size).next_power_of_two().ilog2()
+}
+
+/// The first and the last key of a slice.
+const fn range_of(slice: u64, slice_bits: u32) -> (u64, u64) {
+    if slice_bits == 0 {
+        return (0, u64::MAX);
+    }
+    let first = slice << (u64::BITS - slice_bits);
+    (first, first | (u64::MAX >> slice_bits))
+}
+
+async fn read_blocks(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    (first, last): (u64, u64),
+    entries: &mut Vec<Entry>,
+) -> Result<(), OutboxError> {
+    let blocks: Vec<(Vec<u8>,)> = sqlx::query_as("SELECT keys FROM key_block WHERE id BETWEEN ?1 AND ?2")
+        .bind(run.block_of(first))
+        .bind(run.block_of(last))
+        .fetch_all(connection)
+        .await
+        .map_err(OutboxError::database)?;
+    for (block,) in blocks {
+        entries.extend(block.as_chunks::<ENTRY_BYTES>().0.iter().map(|entry| run.read(entry)));
+    }
+    Ok(())
+}
+
+/// Writes every block of the slice, the empty ones included: a block that is not found belongs to a run that is gone.
+async fn write_blocks(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    (first, last): (u64, u64),
+    mut entries: &[Entry],
+) -> Result<(), OutboxError> {
+    let (mut bytes, mut ends) = (Vec::with_capacity(entries.len() * ENTRY_BYTES), vec![0]);
+    for block in run.block_of(first)..=run.block_of(last) {
+        let (these, rest) = entries.split_at(entries.partition_point(|entry| run.block_of(entry.0) <= block));
+        entries = rest;
+        these.iter().try_for_each(|entry| run.write(*entry, &mut bytes))?;
+        ends.push(bytes.len());
+    }
+    let places: Vec<_> = ends.windows(2).map(|ends| (ends[0] + 1, ends[1] - ends[0])).collect();
+    sqlx::query(
+        "INSERT INTO key_block (id, keys) \
+         SELECT ?1 + j.key, coalesce(substr(?2, j.value ->> 0, j.value ->> 1), x'') FROM json_each(?3) AS j",
+    )
+    .bind(run.block_of(first))
+    .bind(bytes)
+    .bind(json(&places))
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(OutboxError::database)
+}
