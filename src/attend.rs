@@ -162,12 +162,15 @@ async fn hear(
             return heard;
         }
     };
+    let mut stages = stage.subscribe();
     let mut give_up_at = None;
     let mut look = Duration::ZERO;
     loop {
         let published = *stage.borrow() == Stage::Waiting;
         let settled = tokio::select! {
             settled = receipts.settle_once(gateway, if published { look.min(patience) } else { look }) => settled,
+            // What has been heard is kept; from here on it is patience that counts.
+            _ = stages.wait_for(|stage| *stage == Stage::Waiting), if !published => continue,
             () = stop.cancelled() => break,
         };
         if receipts.connected() || settled.is_err() {

@@ -181,7 +181,7 @@ fn event(number: u64, person: u64, dose: bool) -> Outcome<Event> {
     let subject = Subject::new(vec![pseudonym(Scheme::Snils, 1), pseudonym(Scheme::Oms, 2)]);
     let occurred_on: PartialDate = format!("2021-{:02}-{:02}", 1 + person % 6, 1 + person % 28).parse()?;
     let fact = if dose {
-        let dose_number = Some(if number % 2 == 0 { 1 } else { 2 });
+        let dose_number = Some(if number.is_multiple_of(2) { 1 } else { 2 });
         Fact::Vaccination { vaccine: Vaccine::SputnikV, dose_number, series_doses: Some(2), occurred_on }
     } else {
         Fact::Test { test: TestCode::RnaRespiratory, result: TestResult::NotDetected, occurred_on }
