@@ -5,14 +5,17 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime};
 /// Microseconds of a day.
 const DAY_MICROS: i64 = 86_400_000_000;
 /// The first and last day whose year is written with four digits, in days since 1970.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 const FOUR_DIGIT_YEARS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
 
 /// True for a day in the years 1 to 9999, in days since 1970.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) fn is_usual_day(days: i64) -> bool {
     FOUR_DIGIT_YEARS.contains(&days)
 }
 
 /// True for a moment in the years 1 to 9999, in microseconds since 1970.
+#[cfg(feature = "mysql")]
 pub(crate) fn is_usual_moment(micros: i64) -> bool {
     is_usual_day(micros.div_euclid(DAY_MICROS))
 }
@@ -70,6 +73,7 @@ pub(crate) fn micros_text(micros: i64) -> String {
     moment_text(micros.div_euclid(DAY_MICROS), micros.rem_euclid(DAY_MICROS))
 }
 
+#[cfg(feature = "mysql")]
 fn number(digits: &[u8]) -> Option<i64> {
     digits
         .iter()
@@ -77,6 +81,7 @@ fn number(digits: &[u8]) -> Option<i64> {
 }
 
 /// Days since 1970 of exactly `2021-07-01`. None for anything else, zero dates and the 30th of February among it.
+#[cfg(feature = "mysql")]
 pub(crate) fn read_day(text: &[u8]) -> Option<i32> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text else { return None };
     let (year, month) = (number(&[y1, y2, y3, y4])?, number(&[m1, m2])?);
@@ -89,6 +94,7 @@ pub(crate) fn read_day(text: &[u8]) -> Option<i32> {
 }
 
 /// Microseconds since 1970 of exactly `2021-07-01 10:00:00` and at most six decimal places.
+#[cfg(feature = "mysql")]
 pub(crate) fn read_moment(text: &[u8]) -> Option<i64> {
     let (date, time) = text.split_at_checked(10)?;
     let (clock, fraction) = time.split_at_checked(9)?;
@@ -106,7 +112,7 @@ pub(crate) fn read_moment(text: &[u8]) -> Option<i64> {
         .then_some(day_micros(read_day(date)?) + ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "mysql"))]
 mod tests {
     use super::*;
 

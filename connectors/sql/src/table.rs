@@ -2,7 +2,6 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::native;
 use crate::value::{Cell, Kind, Value};
 
 /// Rows as the database handed them over. They may be of several widths: one that cannot be read is cut to its keys.
@@ -146,10 +145,11 @@ impl Hash for Row<'_> {
 }
 
 /// A value of one of the kinds that have a native form, out of its text; other text stays as it is.
+#[cfg(feature = "mysql")]
 pub(crate) fn of_text(kind: Kind, text: &[u8]) -> Value<'_> {
     let native = match kind {
-        Kind::Date => native::read_day(text).map(Value::Days),
-        Kind::Timestamp | Kind::TimestampTz => native::read_moment(text).map(Value::Micros),
+        Kind::Date => crate::native::read_day(text).map(Value::Days),
+        Kind::Timestamp | Kind::TimestampTz => crate::native::read_moment(text).map(Value::Micros),
         _ => None,
     };
     native.unwrap_or(Value::Bytes(text))
