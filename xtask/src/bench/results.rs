@@ -12,7 +12,7 @@ use crate::arguments::Part;
 use crate::error::Error;
 use crate::say;
 
-/// Names of what is measured. Of a program, [`peak`], [`processor`] and [`written`] stand beside its rate.
+/// Names of what is measured. Of a program, `peak`, `processor` and `written` stand beside its rate.
 pub mod name {
     /// `COPY` out of the clinic, records a second.
     pub const COPY_OUT: &str = "copy-out";
