@@ -53,7 +53,7 @@ pub(crate) fn writing(path: &Path) -> SqliteConnectOptions {
         // After a burst the WAL shrinks to this many bytes.
         .pragma("journal_size_limit", "67108864")
         // KiB: known records of a page lie anywhere, and a merge of key runs writes many pages.
-        .pragma("cache_size", "-32768")
+        .pragma("cache_size", "-8192")
         .disable_statement_logging()
 }
 

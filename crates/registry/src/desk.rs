@@ -92,7 +92,8 @@ impl Desk {
 
     /// How many batches to take: what fills a transaction, as far as those before tell.
     fn most(&self) -> usize {
-        let by_events = to_usize(self.settings.max_events.get()).div_ceil(self.mean_events.max(1));
+        // Rounded down: one batch too many would have a transaction of its own.
+        let by_events = to_usize(self.settings.max_events.get()) / self.mean_events.max(1);
         let by_bytes = TAKE_BYTES / self.mean_bytes.max(1);
         usize::from(self.settings.max_batches.get()).min(by_events).min(by_bytes).max(1)
     }

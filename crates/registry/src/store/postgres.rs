@@ -199,5 +199,7 @@ fn options(config: &PostgresConfig, base: &Path) -> Result<PgConnectOptions, Sto
         ("jit", "off"),
         // A plan made for one set of thousands costs as much as the look itself, and may go over the whole table.
         ("plan_cache_mode", "force_generic_plan"),
+        // Such a plan may have been made while a table was empty, and would go over all of it for the rest of the day.
+        ("enable_seqscan", "off"),
     ]))
 }

@@ -22,6 +22,10 @@ use crate::second_layer::CityPseudonym;
 /// Key of the writers' advisory lock, the same for every registry of this database ("clgwlink").
 const WRITERS_LOCK: i64 = 0x636c_6777_6c69_6e6b;
 
+/// Fewer rows go in by INSERT. A COPY ends with a short message of its own, which TCP may hold back for the 40 ms of a delayed
+/// acknowledgement (the driver does not switch that off); with so many rows the server is at work for longer than that.
+const COPY_ROWS: usize = 4000;
+
 /// An open transaction, READ COMMITTED: each statement sees what others have committed.
 pub(crate) struct PostgresRows(Transaction<'static, Postgres>);
 
@@ -77,14 +81,24 @@ impl Rows for PostgresRows {
     }
 
     async fn add_subjects(&mut self, ids: &[SubjectId]) -> Result<u64, Error> {
-        let mut rows = CopyRows::new(1, ids.len(), 14);
-        for id in ids {
-            rows.row().big(*id);
-        }
-        self.copy("COPY subject (id) FROM STDIN (FORMAT binary)", rows).await
+        let add = sqlx::query("INSERT INTO subject (id) SELECT unnest($1::bigint[])").bind(ids);
+        Ok(add.execute(&mut *self.0).await?.rows_affected())
     }
 
     async fn add_pseudonyms(&mut self, named: &[(CityPseudonym, SubjectId)]) -> Result<u64, Error> {
+        if named.len() < COPY_ROWS {
+            let add = sqlx::query(
+                "INSERT INTO pseudonym (value, scheme, suite, epoch, subject_id)
+                 SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::int[], $5::bigint[])",
+            );
+            let add = add
+                .bind(list(named, |(name, _)| name.value))
+                .bind(list(named, |(name, _)| name.scheme.as_str()))
+                .bind(list(named, |(name, _)| name.suite.as_str()))
+                .bind(list(named, |(name, _)| i32::from(name.epoch)))
+                .bind(list(named, |(_, subject)| *subject));
+            return Ok(add.execute(&mut *self.0).await?.rows_affected());
+        }
         let mut rows = CopyRows::new(5, named.len(), 100);
         for (CityPseudonym { scheme, suite, epoch, value }, subject) in named {
             let row = rows.row().bytes(Some(value)).bytes(Some(scheme.as_str())).bytes(Some(suite.as_str()));
@@ -124,6 +138,9 @@ impl Rows for PostgresRows {
     }
 
     async fn add_facts(&mut self, facts: &[&Incoming]) -> Result<u64, Error> {
+        if facts.len() < COPY_ROWS {
+            return self.put_facts(facts).await;
+        }
         let mut rows = CopyRows::new(14, facts.len(), 240);
         for event in facts {
             let fact = columns(event.asserted.as_ref().map(|(fact, _)| fact));

@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
@@ -27,6 +27,9 @@ use crate::second_layer::CityPseudonym;
 const BUSY_TIMEOUT_SECONDS: u64 = 10;
 /// How long to wait for a connection, in seconds.
 const ACQUIRE_TIMEOUT_SECONDS: u64 = 30;
+/// How often, and after what pause, making the tables is tried again.
+const MIGRATE_TRIES: u32 = 10;
+const MIGRATE_PAUSE: Duration = Duration::from_millis(200);
 /// Connections that only read.
 const READERS: u32 = 4;
 
@@ -63,7 +66,7 @@ impl SqliteStore {
                 .after_release(|connection, _| Box::pin(ended(connection)))
         };
         let writer = pool(1).connect_with(options.clone()).await.map_err(|error| fault(&error))?;
-        migrator().run(&writer).await.map_err(|error| migration_fault(&error))?;
+        migrate(&writer).await?;
         let readers = pool(READERS).connect_lazy_with(options.read_only(true));
         Ok(Self { writer, readers })
     }
@@ -175,6 +178,22 @@ const SUBJECT_PSEUDONYMS: &str = "SELECT value, scheme, suite, epoch, subject_id
 /// A JSON list of ids.
 pub(super) fn id_list(ids: &[SubjectId]) -> String {
     serde_json::to_string(ids).expect("numbers are always JSON")
+}
+
+/// Makes the tables. Two programs that open a new file at the same moment both begin to, and SQLite lets one of them fail: the
+/// next try finds what the other has made.
+async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
+    let mut tries = 1;
+    loop {
+        match migrator().run(writer).await {
+            Ok(()) => return Ok(()),
+            Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) if tries < MIGRATE_TRIES => {
+                tries += 1;
+            }
+            Err(error) => return Err(migration_fault(&error)),
+        }
+        tokio::time::sleep(MIGRATE_PAUSE).await;
+    }
 }
 
 fn migrator() -> Migrator {

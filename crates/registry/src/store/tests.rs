@@ -386,3 +386,13 @@ async fn refusals_stay_bounded() {
 
 #[cfg(feature = "postgres")]
 mod on_postgres;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_make_the_tables_at_the_same_moment_do_not_disturb_each_other() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let config = StoreConfig::Sqlite(SqliteConfig { path: folder.path().join("registry.db") });
+        let open = async || Store::open(&config, folder.path()).await.unwrap().close().await;
+        tokio::join!(open(), open(), open(), open());
+    }
+}
