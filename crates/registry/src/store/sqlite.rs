@@ -27,9 +27,9 @@ use crate::second_layer::CityPseudonym;
 const BUSY_TIMEOUT_SECONDS: u64 = 10;
 /// How long to wait for a connection, in seconds.
 const ACQUIRE_TIMEOUT_SECONDS: u64 = 30;
-/// How often, and after what pause, making the tables is tried again.
-const MIGRATE_TRIES: u32 = 10;
-const MIGRATE_PAUSE: Duration = Duration::from_millis(200);
+/// How often, and after what pause, opening the file is tried again.
+const OPEN_TRIES: u32 = 10;
+const OPEN_PAUSE: Duration = Duration::from_millis(200);
 /// Connections that only read.
 const READERS: u32 = 4;
 
@@ -65,8 +65,7 @@ impl SqliteStore {
                 .acquire_timeout(Duration::from_secs(ACQUIRE_TIMEOUT_SECONDS))
                 .after_release(|connection, _| Box::pin(ended(connection)))
         };
-        let writer = pool(1).connect_with(options.clone()).await.map_err(|error| fault(&error))?;
-        migrate(&writer).await?;
+        let writer = writer(&|| pool(1), &options).await?;
         let readers = pool(READERS).connect_lazy_with(options.read_only(true));
         Ok(Self { writer, readers })
     }
@@ -180,19 +179,29 @@ pub(super) fn id_list(ids: &[SubjectId]) -> String {
     serde_json::to_string(ids).expect("numbers are always JSON")
 }
 
-/// Makes the tables. Two programs that open a new file at the same moment both begin to, and SQLite lets one of them fail: the
-/// next try finds what the other has made.
-async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
+/// Connects and makes the tables. Of two programs that open a new file at the same moment SQLite lets one fail, at switching
+/// to the write-ahead log or at a table that the other makes; the next try finds what the other has made.
+async fn writer(
+    pool: &(dyn Fn() -> SqlitePoolOptions + Sync),
+    options: &SqliteConnectOptions,
+) -> Result<SqlitePool, StoreError> {
     let mut tries = 1;
     loop {
-        match migrator().run(writer).await {
-            Ok(()) => return Ok(()),
-            Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) if tries < MIGRATE_TRIES => {
-                tries += 1;
-            }
-            Err(error) => return Err(migration_fault(&error)),
+        let failed = match pool().connect_with(options.clone()).await {
+            Ok(writer) => match migrator().run(&writer).await {
+                Ok(()) => return Ok(writer),
+                Err(error) => {
+                    writer.close().await;
+                    error
+                }
+            },
+            Err(error) => MigrateError::Execute(error),
+        };
+        match failed {
+            MigrateError::Execute(_) | MigrateError::ExecuteMigration(..) if tries < OPEN_TRIES => tries += 1,
+            error => return Err(migration_fault(&error)),
         }
-        tokio::time::sleep(MIGRATE_PAUSE).await;
+        tokio::time::sleep(OPEN_PAUSE).await;
     }
 }
 
