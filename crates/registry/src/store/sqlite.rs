@@ -12,7 +12,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection as _, Error, SqlSafeStr};
 
-use super::error::{StoreError, fault, migration_fault};
+use super::error::{StoreError, migration_fault};
 use super::read::{
     CLAIM, FactTuple, PseudonymTuple, RawFact, RawStats, StoredTuple, TOUCH, raw_fact, raw_pseudonym,
     raw_stored, stats_sql, value_of,
