@@ -5,8 +5,9 @@ use std::time::Duration;
 use clock::Clock;
 use futures_util::{StreamExt, TryStreamExt};
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
-    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+    ConfirmSelectOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
@@ -91,6 +92,8 @@ async fn consume(channel: &Channel, batches: &[Vec<u8>]) -> Result<(), Error> {
         delivery.ack(BasicAckOptions::default()).await?;
         left -= 1;
     }
+    // Dropped uncancelled, a consumer cancels itself at some later moment, when the connection may not expect an answer.
+    channel.basic_cancel(NAME.into(), BasicCancelOptions::default()).await?;
     if bytes == batches.iter().map(Vec::len).sum::<usize>() {
         return Ok(());
     }
