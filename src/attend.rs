@@ -167,11 +167,15 @@ async fn hear(
     let mut look = Duration::ZERO;
     loop {
         let published = *stage.borrow() == Stage::Waiting;
-        let settled = tokio::select! {
-            settled = receipts.settle_once(gateway, if published { look.min(patience) } else { look }) => settled,
+        let came = tokio::select! {
+            came = receipts.hear(if published { look.min(patience) } else { look }) => came,
             // What has been heard is kept; from here on it is patience that counts.
             _ = stages.wait_for(|stage| *stage == Stage::Waiting), if !published => continue,
             () = stop.cancelled() => break,
+        };
+        let settled = match came {
+            Ok(()) => receipts.settle(gateway).await,
+            Err(error) => Err(error),
         };
         if receipts.connected() || settled.is_err() {
             open_the_way(stage);

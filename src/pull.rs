@@ -116,14 +116,14 @@ pub async fn pull_feed(
     let (ready_in, ready_out) = mpsc::channel(PAGES_WAITING);
     let (sealed_in, sealed_out) = mpsc::channel(PAGES_WAITING);
     let committer = Committer { gateway, source, feed, stop, counters, read_in };
-    // A page that cannot be had must not take those before it along: what was fetched is committed first.
+    // A page that cannot be had, pseudonymised or sealed must not take those before it along: they are committed first.
     let fetching = async { Ok(fetch(&committer, first, fetched_in).await) };
-    let (fetched, (), (), committed) = futures_util::try_join!(
-        fetching,
-        transform(&transformer, fetched_out, ready_in),
-        seal(&committer, hinted, ready_out, sealed_in),
-        commit(&committer, sealed_out),
-    )?;
+    let transforming = async { Ok(transform(&transformer, fetched_out, ready_in).await) };
+    let sealing = async { Ok(seal(&committer, hinted, ready_out, sealed_in).await) };
+    let committing = commit(&committer, sealed_out);
+    let (fetched, transformed, sealed, committed) =
+        futures_util::try_join!(fetching, transforming, sealing, committing)?;
+    transformed.and(sealed)?;
     // A stop while the last pages waited for room is no complete run.
     if committed == RunEnd::Stopped { Ok(RunEnd::Stopped) } else { fetched }
 }

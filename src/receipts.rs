@@ -90,7 +90,7 @@ impl Receipts {
         self.subscriber.close().await;
     }
 
-    /// The step: waits at most `max_wait` for receipts, and settles those that are ours. May be dropped while it waits.
+    /// The step: waits at most `max_wait` for receipts, and settles those that are ours.
     ///
     /// # Errors
     /// See [`ReceiptsError`].
@@ -99,9 +99,26 @@ impl Receipts {
         gateway: &Gateway,
         max_wait: Duration,
     ) -> Result<Heard, ReceiptsError> {
+        self.hear(max_wait).await?;
+        self.settle(gateway).await
+    }
+
+    /// The step's first half: waits at most `max_wait` for receipts. May be dropped; what was heard is kept.
+    ///
+    /// # Errors
+    /// [`ReceiptsError::Queue`].
+    pub async fn hear(&mut self, max_wait: Duration) -> Result<(), ReceiptsError> {
         if self.held.is_empty() {
             self.held = self.subscriber.receive(MESSAGES_AT_ONCE, max_wait).await?;
         }
+        Ok(())
+    }
+
+    /// Its second half: settles those heard that are ours. What it comes to is lost to the caller that drops it.
+    ///
+    /// # Errors
+    /// See [`ReceiptsError`].
+    pub async fn settle(&mut self, gateway: &Gateway) -> Result<Heard, ReceiptsError> {
         if self.held.is_empty() {
             return Ok(Heard::default());
         }

@@ -134,6 +134,15 @@ fn verify_source(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
     }
     in_range(&format!("source.{name}.schedule"), &source.schedule)?;
     in_range(&format!("source.{name}.sweep.schedule"), &source.sweep.schedule)?;
+    #[cfg(feature = "postgres")]
+    if source.schedule == Schedule::Never && source.postgres.as_ref().is_some_and(|it| it.listen.is_some()) {
+        return wrong(
+            format!(
+                "source.{name}.postgres.listen needs a schedule: a hint does not find what is committed late"
+            ),
+            "set source.NAME.schedule, for instance { every-seconds = 60 }, or take listen out",
+        );
+    }
     if source.sweep.max_withdrawn_percent > 100 {
         return wrong(
             format!("source.{name}.sweep.max_withdrawn_percent must be 0 to 100"),
