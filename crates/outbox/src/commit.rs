@@ -57,8 +57,9 @@ impl Inner {
         let connection = transaction.connection();
         let feed_id = enter_feed(connection, page, *kind).await.map_err(OutboxError::database)?;
         // New rows are only those that no other page has numbered since the look-up: `store` refuses them otherwise.
-        records::store(connection, &work.plan.rows, Some(feed_id), work.upto).await?;
-        self.index.spill(connection).await?;
+        let (rows, feed) = (&work.plan.rows, Some(feed_id));
+        let numbered = records::store(connection, rows, feed, work.upto, &self.index).await?;
+        self.index.spill(connection, &numbered).await?;
         store(connection, page, feed_id, &work.plan, &work.sealed, &mut counts)
             .await
             .map_err(OutboxError::database)?;
@@ -67,6 +68,7 @@ impl Inner {
         let resume = page.resume.as_ref().filter(|_| !risen);
         store_progress(connection, page, feed_id, resume, &counts).await.map_err(OutboxError::database)?;
         self.commit_versions(transaction, !work.sealed.is_empty()).await?;
+        self.index.learn(&numbered).await;
         Ok(counts)
     }
 

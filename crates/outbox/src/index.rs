@@ -1,6 +1,6 @@
 //! Finding records by their digests: what is in memory of it only mirrors the file, and follows it at every look-up.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use contract::RecordDigest;
@@ -33,27 +33,52 @@ struct Mirror {
     /// The last run ever made, as of `runs`.
     last_run: i64,
     /// Keys of the records that are in no run, up to `upto`.
-    tail: HashMap<u64, i64, BuildHasherDefault<AsItIs>>,
+    tail: HashMap<u64, i64, ByDigest>,
     /// Of several records with the same key in the tail, all but one.
     twins: Vec<Entry>,
     upto: i64,
 }
 
-/// Keys are random already.
+/// Digests and their keys are random already: their first bytes are as good as any hash.
 #[derive(Debug, Default)]
-struct AsItIs(u64);
+pub(crate) struct AsItIs(u64);
+
+/// By digests, or by their keys.
+pub(crate) type ByDigest = BuildHasherDefault<AsItIs>;
 
 impl Hasher for AsItIs {
     fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte));
+        let first = bytes.first_chunk().copied().map(u64::from_le_bytes);
+        self.0 = first.unwrap_or_else(|| bytes.iter().fold(self.0, |sum, byte| sum << 8 ^ u64::from(*byte)));
     }
 
     fn write_u64(&mut self, key: u64) {
         self.0 = key;
     }
 
+    /// Of a digest's length, which is always the same.
+    fn write_usize(&mut self, _: usize) {}
+
     fn finish(&self) -> u64 {
         self.0
+    }
+}
+
+/// Records as one transaction numbered them, one after the other.
+#[derive(Debug)]
+pub(crate) struct Numbered {
+    /// The last number before them.
+    pub(crate) after: i64,
+    pub(crate) keys: Vec<u64>,
+}
+
+impl Numbered {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.keys.iter().copied().zip(self.after + 1..)
+    }
+
+    pub(crate) fn last(&self) -> i64 {
+        self.after + i64::try_from(self.keys.len()).unwrap_or(i64::MAX)
     }
 }
 
@@ -78,7 +103,8 @@ impl Outbox {
     pub(crate) async fn spill_all(&self) -> Result<(), OutboxError> {
         loop {
             let mut transaction = self.inner.writer.begin().await?;
-            let spilled = self.inner.index.spill(transaction.connection()).await?;
+            let none = Numbered { after: keys::last(transaction.connection()).await?, keys: Vec::new() };
+            let spilled = self.inner.index.spill(transaction.connection(), &none).await?;
             transaction.commit().await?;
             if !spilled {
                 return Ok(());
@@ -96,9 +122,57 @@ impl Index {
         Self { run_keys, mirror: Mutex::default() }
     }
 
-    /// Puts keys into a run, if that is due; true if it was. Within the transaction that numbered the records.
-    pub(crate) async fn spill(&self, connection: &mut SqliteConnection) -> Result<bool, OutboxError> {
-        keys::spill(connection, self.run_keys).await
+    /// Puts the oldest keys that are in no run into one, if that is due; true if it was. Within the transaction that numbered
+    /// these records, the last there are.
+    pub(crate) async fn spill(
+        &self,
+        connection: &mut SqliteConnection,
+        numbered: &Numbered,
+    ) -> Result<bool, OutboxError> {
+        let runs = keys::runs(&mut *connection).await?;
+        let after = keys::last_of(&runs);
+        let upto = after + self.run_keys;
+        if numbered.last() < upto {
+            return Ok(false);
+        }
+        let held = self.mirror.lock().await.held(after, numbered);
+        let fresh = match held {
+            Some(mut entries) => {
+                entries.retain(|entry| entry.1 <= upto);
+                entries
+            }
+            None => keys::between(&mut *connection, after, upto).await?,
+        };
+        keys::add_run(connection, &runs, upto, fresh).await?;
+        Ok(true)
+    }
+
+    /// Whether a record of one of these keys was numbered above `after`; `last` is the last there is, read within the
+    /// transaction in whose name this is asked.
+    pub(crate) async fn has_newer(
+        &self,
+        connection: &mut SqliteConnection,
+        keys: impl Iterator<Item = u64>,
+        (after, last): (i64, i64),
+    ) -> Result<bool, OutboxError> {
+        if after >= last {
+            return Ok(false);
+        }
+        let mirror = self.mirror.lock().await;
+        if mirror.upto == last && mirror.spilled() <= after {
+            let mut keys = keys;
+            return Ok(keys.any(|key| mirror.in_tail(key).any(|record_no| record_no > after)));
+        }
+        drop(mirror);
+        let newer = keys::between(connection, after, last).await?;
+        let newer: HashSet<u64, ByDigest> = newer.into_iter().map(|entry| entry.0).collect();
+        let mut keys = keys;
+        Ok(keys.any(|key| newer.contains(&key)))
+    }
+
+    /// Takes in what was committed, if nothing else was since the last look-up; if not, the next one reads it.
+    pub(crate) async fn learn(&self, committed: &Numbered) {
+        self.mirror.lock().await.learn(committed);
     }
 
     async fn look_up(&self, pool: &SqlitePool, wanted: &[RecordDigest]) -> Result<LookedUp, OutboxError> {
@@ -125,18 +199,44 @@ impl Mirror {
             if tail.last_run != self.last_run {
                 self.follow_runs(pool).await?;
             }
-            let spilled = self.spilled();
-            for (key, record_no) in tail.entries {
-                if record_no > spilled {
-                    let before = self.tail.insert(key, record_no);
-                    self.twins.extend(before.map(|before| (key, before)));
-                }
-                self.upto = self.upto.max(record_no);
-            }
+            self.take_in(tail.entries.into_iter());
             if !tail.more {
                 return Ok(());
             }
         }
+    }
+
+    fn take_in(&mut self, entries: impl Iterator<Item = Entry>) {
+        let spilled = self.spilled();
+        for (key, record_no) in entries {
+            if record_no > spilled {
+                let before = self.tail.insert(key, record_no);
+                self.twins.extend(before.map(|before| (key, before)));
+            }
+            self.upto = self.upto.max(record_no);
+        }
+    }
+
+    fn learn(&mut self, committed: &Numbered) {
+        if self.upto == committed.after {
+            self.take_in(committed.entries());
+        }
+    }
+
+    /// The keys of all records above `after`, these included that are not committed yet; `None` if not all are here.
+    fn held(&self, after: i64, numbered: &Numbered) -> Option<Vec<Entry>> {
+        (self.upto == numbered.after && self.spilled() == after).then(|| {
+            let held = self.tail.iter().map(|(key, record_no)| (*key, *record_no));
+            held.chain(self.twins.iter().copied()).chain(numbered.entries()).collect()
+        })
+    }
+
+    /// The numbers of the key's records that are in no run.
+    fn in_tail(&self, key: u64) -> impl Iterator<Item = i64> {
+        let last = self.tail.get(&key).copied();
+        // Twins are as good as never there.
+        let twins = self.twins.iter().filter(move |twin| last.is_some() && twin.0 == key);
+        last.into_iter().chain(twins.map(|twin| twin.1))
     }
 
     async fn follow_runs(&mut self, pool: &SqlitePool) -> Result<(), OutboxError> {
@@ -168,11 +268,7 @@ impl Mirror {
     fn candidates(&self, wanted: &[RecordDigest]) -> Candidates {
         let mut found = Candidates { upto: self.upto, ..Candidates::default() };
         for key in wanted.iter().map(key_of) {
-            if let Some(record_no) = self.tail.get(&key) {
-                found.record_nos.push(*record_no);
-                let twins = self.twins.iter().filter(|twin| twin.0 == key);
-                found.record_nos.extend(twins.map(|twin| twin.1));
-            }
+            found.record_nos.extend(self.in_tail(key));
             for (run, _) in self.runs.iter().filter(|(_, filter)| filter.may_have(key)) {
                 found.blocks.entry(run.block_of(key)).or_insert((*run, Vec::new())).1.push(key);
             }
@@ -213,6 +309,7 @@ mod tests {
 
     use super::*;
     use crate::OutboxOptions;
+    use crate::connect::WriteTransaction;
     use crate::plan::Row;
 
     /// Spread like real digests.
@@ -243,14 +340,26 @@ mod tests {
         (folder, outbox, Index::with_run_keys(8))
     }
 
-    /// One page's transaction, committed or not.
-    async fn number(outbox: &Outbox, index: &Index, records: &[RecordDigest], upto: i64, commit: bool) {
+    /// One page's transaction, not committed.
+    async fn number<'a>(
+        outbox: &'a Outbox,
+        index: &Index,
+        records: &[RecordDigest],
+        upto: i64,
+    ) -> (WriteTransaction<'a>, Numbered) {
         let rows: Vec<Row> = records.iter().map(|record| new(*record)).collect();
         let mut transaction = outbox.inner.writer.begin().await.unwrap();
-        records::store(transaction.connection(), &rows, None, upto).await.unwrap();
-        index.spill(transaction.connection()).await.unwrap();
-        if commit {
-            transaction.commit().await.unwrap();
+        let numbered = records::store(transaction.connection(), &rows, None, upto, index).await.unwrap();
+        index.spill(transaction.connection(), &numbered).await.unwrap();
+        (transaction, numbered)
+    }
+
+    /// The same, committed; the index is told, or has to find out.
+    async fn commit(outbox: &Outbox, index: &Index, records: &[RecordDigest], upto: i64, told: bool) {
+        let (transaction, numbered) = number(outbox, index, records, upto).await;
+        transaction.commit().await.unwrap();
+        if told {
+            index.learn(&numbered).await;
         }
     }
 
@@ -261,11 +370,17 @@ mod tests {
 
     #[tokio::test]
     async fn every_record_is_found_before_and_after_every_merge() {
+        every_record_is_found(|_| false).await;
+        every_record_is_found(|_| true).await;
+        every_record_is_found(|numbered| numbered % 5 < 3).await;
+    }
+
+    async fn every_record_is_found(told: impl Fn(i64) -> bool) {
         let (_folder, outbox, index) = outbox().await;
         let all: Vec<RecordDigest> = (0..300).map(digest).collect();
         let mut most_runs = 0;
         for (numbered, record) in (1..).zip(&all) {
-            number(&outbox, &index, &[*record], numbered - 1, true).await;
+            commit(&outbox, &index, &[*record], numbered - 1, told(numbered)).await;
             let expected: Vec<_> = (1..=300).map(|number| (number <= numbered).then_some(number)).collect();
             assert_eq!(found(&outbox, &index, &all).await, expected, "after {numbered}");
             let runs = keys::runs(outbox.inner.reader.pool()).await.unwrap();
@@ -296,7 +411,7 @@ mod tests {
         let index = Index::with_run_keys(70_000);
         let all: Vec<RecordDigest> = (0..210_500).map(digest).collect();
         for (page, upto) in all.chunks(70_100).zip([0, 70_100, 140_200, 210_300]) {
-            number(&outbox, &index, page, upto, true).await;
+            commit(&outbox, &index, page, upto, upto % 20 == 0).await;
         }
         let runs = keys::runs(outbox.inner.reader.pool()).await.unwrap();
         assert!(runs[0].block_bits > 10, "{runs:?}");
@@ -315,14 +430,14 @@ mod tests {
         let (_folder, outbox, index) = outbox().await;
         let all: Vec<RecordDigest> = (0..40).map(digest).collect();
         for (upto, page) in (0..).zip(all[..15].chunks(5)) {
-            number(&outbox, &index, page, upto * 5, true).await;
+            commit(&outbox, &index, page, upto * 5, upto == 1).await;
         }
         let before = keys::runs(outbox.inner.reader.pool()).await.unwrap();
-        number(&outbox, &index, &all[15..], 15, false).await;
+        drop(number(&outbox, &index, &all[15..], 15).await);
         assert_eq!(keys::runs(outbox.inner.reader.pool()).await.unwrap(), before);
         let expected: Vec<_> = (1..=40).map(|number| (number <= 15).then_some(number)).collect();
         assert_eq!(found(&outbox, &index, &all).await, expected);
-        number(&outbox, &index, &all[15..], 15, true).await;
+        commit(&outbox, &index, &all[15..], 15, true).await;
         assert_eq!(found(&outbox, &index, &all).await, (1..=40).map(Some).collect::<Vec<_>>());
     }
 
@@ -331,11 +446,11 @@ mod tests {
         let (_folder, outbox, index) = outbox().await;
         let all: Vec<RecordDigest> = (0..12).map(|rest| twin(7, rest)).collect();
         let others: Vec<RecordDigest> = (0..30).map(digest).collect();
-        number(&outbox, &index, &all[..6], 0, true).await;
+        commit(&outbox, &index, &all[..6], 0, true).await;
         let expected: Vec<_> = (1..=12).map(|number| (number <= 6).then_some(number)).collect();
         assert_eq!(found(&outbox, &index, &all).await, expected, "none is in a run");
-        number(&outbox, &index, &others, 6, true).await;
-        number(&outbox, &index, &all[6..], 36, true).await;
+        commit(&outbox, &index, &others, 6, true).await;
+        commit(&outbox, &index, &all[6..], 36, true).await;
         let numbers = |range: std::ops::RangeInclusive<i64>| range.map(Some).collect::<Vec<_>>();
         assert_eq!(found(&outbox, &index, &all).await, [numbers(1..=6), numbers(37..=42)].concat());
         assert_eq!(found(&outbox, &index, &others).await, numbers(7..=36));
@@ -344,26 +459,52 @@ mod tests {
 
     #[tokio::test]
     async fn record_numbered_since_the_look_up_is_not_numbered_again() {
-        let (_folder, outbox, index) = outbox().await;
+        let (_folder, outbox, told) = outbox().await;
         let all: Vec<RecordDigest> = (0..20).map(digest).collect();
-        number(&outbox, &index, &all[..10], 0, true).await;
-        let store = async |rows: &[Row], upto| {
-            let mut transaction = outbox.inner.writer.begin().await.unwrap();
-            records::store(transaction.connection(), rows, None, upto).await
-        };
-        let again = [new(all[15]), new(all[9])];
-        assert!(matches!(store(&again, 5).await, Err(OutboxError::Overtaken)), "numbered as the tenth");
-        assert!(matches!(store(&again, 9).await, Err(OutboxError::Overtaken)));
-        assert!(matches!(store(&[new(all[15]), new(all[15])], 10).await, Err(OutboxError::Overtaken)));
-        store(&[new(all[15])], 5).await.unwrap();
+        commit(&outbox, &told, &all[..10], 0, true).await;
+        let (knows_nothing, knows_runs) = (Index::with_run_keys(8), Index::with_run_keys(8));
+        found(&outbox, &knows_runs, &all).await;
+        for index in [&told, &knows_nothing, &knows_runs] {
+            let store = async |rows: &[Row], upto| {
+                let mut transaction = outbox.inner.writer.begin().await.unwrap();
+                records::store(transaction.connection(), rows, None, upto, index).await.map(drop)
+            };
+            let again = [new(all[15]), new(all[9])];
+            assert!(matches!(store(&again, 5).await, Err(OutboxError::Overtaken)), "numbered as the tenth");
+            assert!(matches!(store(&again, 9).await, Err(OutboxError::Overtaken)));
+            let first = [new(all[0])];
+            assert!(matches!(store(&first, 0).await, Err(OutboxError::Overtaken)), "in a run");
+            assert!(matches!(store(&[new(all[15]), new(all[15])], 10).await, Err(OutboxError::Overtaken)));
+            store(&[new(all[15])], 5).await.unwrap();
+        }
         assert!(OutboxError::Overtaken.is_retryable());
+    }
+
+    #[tokio::test]
+    async fn index_is_told_only_what_follows_on_what_it_knows() {
+        let (_folder, outbox, index) = outbox().await;
+        let all: Vec<RecordDigest> = (0..7).map(digest).collect();
+        commit(&outbox, &index, &all[..2], 0, false).await;
+        commit(&outbox, &index, &all[2..4], 2, true).await;
+        let too_early = index.mirror.lock().await.upto;
+        assert_eq!(too_early, 0, "it does not know of the first two yet");
+        let expected = |known| (1..=7).map(|number| (number <= known).then_some(number)).collect::<Vec<_>>();
+        assert_eq!(found(&outbox, &index, &all).await, expected(4));
+        let (transaction, numbered) = number(&outbox, &index, &all[4..], 4).await;
+        transaction.commit().await.unwrap();
+        index.learn(&numbered).await;
+        index.learn(&numbered).await;
+        let mirror = index.mirror.lock().await;
+        assert_eq!((mirror.upto, mirror.tail.len(), mirror.twins.len()), (7, 7, 0));
+        drop(mirror);
+        assert_eq!(found(&outbox, &index, &all).await, expected(7));
     }
 
     #[tokio::test]
     async fn rows_of_known_records_are_rewritten_in_place() {
         let (_folder, outbox, index) = outbox().await;
         let all: Vec<RecordDigest> = (0..30).map(digest).collect();
-        number(&outbox, &index, &all, 0, true).await;
+        commit(&outbox, &index, &all, 0, true).await;
         let version = Version { generation: 2, count: 9 };
         let other = |(place, row): (u8, Row)| Row {
             record_no: Some(i64::from(place) + 1),
@@ -374,7 +515,7 @@ mod tests {
         };
         let rows: Vec<Row> = (0..).zip(all.iter().map(|record| new(*record))).map(other).collect();
         let mut transaction = outbox.inner.writer.begin().await.unwrap();
-        records::store(transaction.connection(), &rows[10..20], None, 30).await.unwrap();
+        records::store(transaction.connection(), &rows[10..20], None, 30, &index).await.unwrap();
         transaction.commit().await.unwrap();
         let known = index.look_up(outbox.inner.reader.pool(), &all).await.unwrap().known;
         assert_eq!(known.len(), 30);

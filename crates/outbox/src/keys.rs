@@ -20,6 +20,9 @@ const SLICE_KEYS: u64 = 65_536;
 /// A run is merged with a new one that has at least this part of its keys, so that their sizes double.
 const SWALLOWED: i64 = 2;
 
+/// Most keys of a run that others were merged into: a merge is part of one page's transaction, which others wait for.
+const MAX_RUN_KEYS: i64 = 1 << 21;
+
 /// Rows of keys read by one statement.
 const READ_KEYS: i64 = 65_536;
 
@@ -151,42 +154,65 @@ pub(crate) async fn tail(
     Ok(Tail { entries, last_run, more })
 }
 
-/// Puts the oldest `limit` records that are in no run into one, if there are as many; false if there are not. The
-/// runs that the new one swallows are gone with the same transaction.
-pub(crate) async fn spill(connection: &mut SqliteConnection, limit: i64) -> Result<bool, OutboxError> {
-    let runs = runs(&mut *connection).await?;
-    let after = runs.last().map_or(0, |run| run.upto);
-    let top: i64 = sqlx::query_scalar("SELECT coalesce(max(record_no), 0) FROM record")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(OutboxError::database)?;
-    if top - after < limit {
-        return Ok(false);
-    }
-    let mut fresh = Vec::new();
-    let mut upto = after;
+/// The keys of the records numbered above `after` and up to `upto`, as the file has them.
+pub(crate) async fn between(
+    connection: &mut SqliteConnection,
+    mut after: i64,
+    upto: i64,
+) -> Result<Vec<Entry>, OutboxError> {
+    let mut entries = Vec::new();
     loop {
-        let wanted = limit - i64::try_from(fresh.len()).unwrap_or(limit);
-        let tail = tail(&mut *connection, upto, wanted).await?;
-        upto = tail.entries.iter().map(|entry| entry.1).max().unwrap_or(upto);
-        fresh.extend(tail.entries);
-        if !tail.more || fresh.len() as u64 >= limit.unsigned_abs() {
-            break;
+        let tail = tail(&mut *connection, after, upto - after).await?;
+        after = tail.entries.iter().map(|entry| entry.1).max().unwrap_or(upto);
+        entries.extend(tail.entries);
+        if !tail.more || after >= upto {
+            entries.retain(|entry| entry.1 <= upto);
+            return Ok(entries);
         }
     }
+}
+
+/// Puts the keys of all records above the last of `runs`, up to `upto`, into a new run. The runs that it swallows are gone with
+/// the same transaction.
+pub(crate) async fn add_run(
+    connection: &mut SqliteConnection,
+    runs: &[Run],
+    upto: i64,
+    mut fresh: Vec<Entry>,
+) -> Result<(), OutboxError> {
     fresh.sort_unstable();
-    let mut entries = i64::try_from(fresh.len()).unwrap_or(i64::MAX);
-    let mut kept = runs.as_slice();
+    let (swallowed, span) = swallow(runs, upto, fresh.len());
+    merge(connection, span, swallowed, &fresh).await
+}
+
+/// The runs that a new one of so many keys swallows, and what it holds with them.
+fn swallow(runs: &[Run], upto: i64, fresh: usize) -> (&[Run], Span) {
+    let mut entries = i64::try_from(fresh).unwrap_or(i64::MAX);
+    let mut kept = runs;
     while let [rest @ .., last] = kept {
-        if last.entries >= SWALLOWED * entries {
+        let both = entries.saturating_add(last.entries);
+        let too_wide = u32::try_from(upto - last.after).is_err();
+        if last.entries >= SWALLOWED * entries || both > MAX_RUN_KEYS || too_wide {
             break;
         }
-        (entries, kept) = (entries + last.entries, rest);
+        (entries, kept) = (both, rest);
     }
     let swallowed = &runs[kept.len()..];
-    let after = swallowed.first().map_or(after, |run| run.after);
-    merge(connection, Span { after, upto, entries }, swallowed, &fresh).await?;
-    Ok(true)
+    let after = swallowed.first().map_or_else(|| last_of(runs), |run| run.after);
+    (swallowed, Span { after, upto, entries })
+}
+
+/// The last number given to a record.
+pub(crate) async fn last(executor: impl SqliteExecutor<'_>) -> Result<i64, OutboxError> {
+    sqlx::query_scalar("SELECT coalesce(max(record_no), 0) FROM record")
+        .fetch_one(executor)
+        .await
+        .map_err(OutboxError::database)
+}
+
+/// The last number whose record's key is in a run.
+pub(crate) fn last_of(runs: &[Run]) -> i64 {
+    runs.last().map_or(0, |run| run.upto)
 }
 
 /// What a new run is to hold.
@@ -304,4 +330,34 @@ async fn write_blocks(
     .await
     .map(drop)
     .map_err(OutboxError::database)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(after: i64, upto: i64) -> Run {
+        Run { run: after + 1, after, upto, entries: upto - after, block_bits: 0 }
+    }
+
+    #[test]
+    fn merges_double_runs_up_to_a_limit() {
+        let swallowed = |runs: &[Run], upto| {
+            let (swallowed, span) = swallow(runs, upto, usize::try_from(upto - last_of(runs)).unwrap());
+            (swallowed.len(), span.after, span.entries)
+        };
+        assert_eq!(swallowed(&[], 8), (0, 0, 8));
+        assert_eq!(swallowed(&[run(0, 16)], 24), (0, 16, 8), "twice as large stays");
+        assert_eq!(swallowed(&[run(0, 16), run(16, 24)], 32), (2, 0, 32), "it grows as it swallows");
+        let half = MAX_RUN_KEYS / 2;
+        assert_eq!(swallowed(&[run(0, half)], MAX_RUN_KEYS), (1, 0, MAX_RUN_KEYS));
+        assert_eq!(swallowed(&[run(0, half + 1)], MAX_RUN_KEYS + 1), (0, half + 1, half), "one key too many");
+    }
+
+    #[test]
+    fn numbers_of_a_run_fit_their_four_bytes() {
+        let (width, sparse) = (i64::from(u32::MAX), |upto| Run { entries: 5, ..run(0, upto) });
+        let swallowed = |upto| swallow(&[sparse(9)], upto, 8).0.len();
+        assert_eq!((swallowed(width), swallowed(width + 1)), (1, 0));
+    }
 }

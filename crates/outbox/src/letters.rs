@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Row as _, SqliteExecutor};
 
+use crate::index::ByDigest;
 use crate::plan::Known;
 use crate::records::{each_digest, json, side_by_side};
 use crate::time::{from_ms, to_ms};
@@ -282,7 +283,7 @@ pub(crate) async fn unnamed(
 pub(crate) async fn open_of_registry(
     connection: &mut SqliteConnection,
     refused: &[RefusedByRegistry],
-    known: &HashMap<RecordDigest, Known>,
+    known: &HashMap<RecordDigest, Known, ByDigest>,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     if refused.is_empty() {

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use contract::{Body, ContentDigest, Draft, Event, RecordDigest, Version};
 
 use crate::gate::Key;
+use crate::index::ByDigest;
 use crate::keys::key_of;
 use crate::{Committed, OutboxError, Pulled, Refused, SourceStamp};
 
@@ -136,7 +137,7 @@ pub(crate) fn only_refused<'a>(
 pub(crate) fn plan(
     drafts: Vec<Pulled>,
     refused: &HashMap<RecordDigest, &Refused>,
-    known: &HashMap<RecordDigest, Known>,
+    known: &HashMap<RecordDigest, Known, ByDigest>,
     feed_id: Option<i64>,
     generation: u32,
 ) -> Result<Plan, OutboxError> {
@@ -312,7 +313,7 @@ mod tests {
     #[test]
     fn page_moves_stamps_and_remembers_the_refused_without_sending() {
         let unchanged = Known { stamp: Some(5), ..known(1, 1, false) };
-        let known = HashMap::from([(RECORD, unchanged)]);
+        let known = HashMap::from_iter([(RECORD, unchanged)]);
         let refused = Refused {
             record_id: "r".into(),
             reason: "bad-snils",

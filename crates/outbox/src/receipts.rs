@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::commit::inject;
 use crate::generation::raise;
+use crate::index::ByDigest;
 use crate::letters::{self, RefusedByRegistry};
 use crate::mark::Raise;
 use crate::outbox::Inner;
@@ -220,7 +221,7 @@ impl Findings {
 async fn store(
     connection: &mut SqliteConnection,
     findings: &Findings,
-    known: &HashMap<RecordDigest, Known>,
+    known: &HashMap<RecordDigest, Known, ByDigest>,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM batch WHERE seq IN (SELECT value FROM json_each(?1))")
@@ -253,7 +254,7 @@ async fn store(
 /// The generation to rise to, if the registry holds something that this outbox, as it is now, cannot have sent.
 fn needed_generation(
     findings: &Findings,
-    known: &HashMap<RecordDigest, Known>,
+    known: &HashMap<RecordDigest, Known, ByDigest>,
     generation: u32,
 ) -> Option<u32> {
     let beyond = findings

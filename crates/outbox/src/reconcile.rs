@@ -11,6 +11,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::commit::store_batches;
+use crate::index::ByDigest;
 use crate::outbox::Inner;
 use crate::plan::Known;
 use crate::records::{self, LookedUp, json};
@@ -386,7 +387,7 @@ async fn drop_unreadable(connection: &mut SqliteConnection, id: i64) -> Result<(
 pub(crate) async fn take(
     connection: &mut SqliteConnection,
     (id, answer): &Answered,
-    known: &HashMap<RecordDigest, Known>,
+    known: &HashMap<RecordDigest, Known, ByDigest>,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     let (mut equal, mut counts, mut differing) = (i64::from(answer.equal), [0_i64; 4], BTreeMap::new());

@@ -6,6 +6,7 @@ use contract::{ContentDigest, RecordDigest, Version};
 use sqlx::SqliteExecutor;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
+use crate::index::{ByDigest, Index, Numbered};
 use crate::keys::{self, key_of};
 use crate::plan::{Known, Row};
 use crate::{OutboxError, SourceStamp};
@@ -33,7 +34,7 @@ pub(crate) fn side_by_side<'a>(records: impl IntoIterator<Item = &'a RecordDiges
 /// What is remembered of records that were asked for.
 #[derive(Debug, Default)]
 pub(crate) struct LookedUp {
-    pub(crate) known: HashMap<RecordDigest, Known>,
+    pub(crate) known: HashMap<RecordDigest, Known, ByDigest>,
     /// Records numbered above were committed after the look-up.
     pub(crate) upto: i64,
 }
@@ -43,12 +44,12 @@ pub(crate) async fn of_numbers(
     pool: &SqlitePool,
     record_nos: &[i64],
     wanted: &[RecordDigest],
-) -> Result<HashMap<RecordDigest, Known>, OutboxError> {
+) -> Result<HashMap<RecordDigest, Known, ByDigest>, OutboxError> {
     if record_nos.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(HashMap::default());
     }
-    let wanted: HashSet<&RecordDigest> = wanted.iter().collect();
-    let mut known = HashMap::with_capacity(record_nos.len());
+    let wanted: HashSet<&RecordDigest, ByDigest> = wanted.iter().collect();
+    let mut known = HashMap::with_capacity_and_hasher(record_nos.len(), ByDigest::default());
     for (record, found) in look_up_numbers(pool, record_nos).await? {
         if wanted.contains(&record) && known.insert(record, found).is_some() {
             return Err(OutboxError::Damaged { what: "a record, which is there twice" });
@@ -82,7 +83,7 @@ fn known(row: KnownRow) -> Option<(RecordDigest, Known)> {
 }
 
 /// Remembers the rows: numbers those that are new, and rewrites those that are known. `upto` is what the look-up said
-/// that told them apart.
+/// that told them apart. Says what was numbered, which is true once the transaction is committed.
 ///
 /// # Errors
 /// [`OutboxError::Overtaken`] if another page has numbered one of the new records since, and the disk's failures.
@@ -91,39 +92,35 @@ pub(crate) async fn store(
     rows: &[Row],
     feed_id: Option<i64>,
     upto: i64,
-) -> Result<(), OutboxError> {
+    index: &Index,
+) -> Result<Numbered, OutboxError> {
     let (known, new): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.record_no.is_some());
-    refuse_twins(connection, &new, upto).await?;
+    let after = keys::last(&mut *connection).await?;
+    refuse_twins(connection, &new, (upto, after), index).await?;
+    let mut numbered = Numbered { after, keys: Vec::with_capacity(new.len()) };
     for (of, rows) in alike(new) {
-        insert(connection, of, &rows, feed_id).await.map_err(OutboxError::database)?;
+        insert(connection, of, &rows, feed_id, numbered.last()).await.map_err(OutboxError::database)?;
+        numbered.keys.extend(rows.iter().map(|row| key_of(&row.record)));
     }
     for (of, rows) in alike(known) {
         update(connection, of, &rows, feed_id).await.map_err(OutboxError::database)?;
     }
-    Ok(())
+    Ok(numbered)
 }
 
 /// No index holds records apart, so this does: what was committed after the look-up is not among the new rows.
-async fn refuse_twins(connection: &mut SqliteConnection, new: &[&Row], upto: i64) -> Result<(), OutboxError> {
-    if new.is_empty() {
-        return Ok(());
-    }
-    let mut named = HashSet::with_capacity(new.len());
-    if !new.iter().all(|row| named.insert(row.record)) {
+async fn refuse_twins(
+    connection: &mut SqliteConnection,
+    new: &[&Row],
+    since: (i64, i64),
+    index: &Index,
+) -> Result<(), OutboxError> {
+    let mut named = HashSet::with_capacity_and_hasher(new.len(), ByDigest::default());
+    let apart = new.iter().all(|row| named.insert(&row.record));
+    if !apart || index.has_newer(connection, new.iter().map(|row| key_of(&row.record)), since).await? {
         return Err(OutboxError::Overtaken);
     }
-    let mut after = upto;
-    loop {
-        let tail = keys::tail(&mut *connection, after, i64::MAX).await?;
-        let newer: HashSet<u64> = tail.entries.iter().map(|entry| entry.0).collect();
-        if !newer.is_empty() && new.iter().any(|row| newer.contains(&key_of(&row.record))) {
-            return Err(OutboxError::Overtaken);
-        }
-        after = tail.entries.iter().map(|entry| entry.1).max().unwrap_or(after);
-        if !tail.more {
-            return Ok(());
-        }
-    }
+    Ok(())
 }
 
 /// What rows of one statement share: version, withdrawn, whether there is content.
@@ -149,11 +146,12 @@ async fn insert(
     (version, withdrawn, _): Alike,
     rows: &[&Row],
     feed_id: Option<i64>,
+    after: i64,
 ) -> Result<(), sqlx::Error> {
     let stamps: Vec<SourceStamp> = rows.iter().map(|row| row.stamp).collect();
     sqlx::query(
-        "INSERT INTO record (record, content, generation, count, withdrawn, feed_id, stamp) \
-         SELECT substr(?1, j.key * 32 + 1, 32), substr(?2, j.key * 16 + 1, 16), ?3, ?4, ?5, ?6, j.value \
+        "INSERT INTO record (record_no, record, content, generation, count, withdrawn, feed_id, stamp) \
+         SELECT ?8 + j.key, substr(?1, j.key * 32 + 1, 32), substr(?2, j.key * 16 + 1, 16), ?3, ?4, ?5, ?6, j.value \
          FROM json_each(?7) AS j",
     )
     .bind(side_by_side(rows.iter().map(|row| &row.record)))
@@ -163,6 +161,7 @@ async fn insert(
     .bind(withdrawn)
     .bind(feed_id)
     .bind(json(&stamps))
+    .bind(after + 1)
     .execute(connection)
     .await
     .map(drop)

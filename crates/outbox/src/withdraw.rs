@@ -263,7 +263,7 @@ impl Inner {
         let connection = transaction.connection();
         store_batches(connection, &sealed, to_ms(what.now)).await.map_err(OutboxError::database)?;
         // All of them are known: nothing is numbered.
-        records::store(connection, &rows, Some(what.feed_id), i64::MAX).await?;
+        records::store(connection, &rows, Some(what.feed_id), i64::MAX, &self.index).await?;
         letters::close_of_registry(connection, rows.iter().map(|row| &row.record))
             .await
             .map_err(OutboxError::database)?;
