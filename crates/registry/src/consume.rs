@@ -217,8 +217,11 @@ impl Worker {
     /// Settles the first group in hand: store or look up. The queue is seen to meanwhile.
     async fn advance(&mut self, now: DateTime<Utc>, ahead: bool) -> Result<(), ConsumeError> {
         let count = self.held.group(to_usize(self.settings.max_events.get()));
+        // Probes go one by one: of many there would be more taken than settled.
+        let room = self.held.len() - count < usize::from(self.settings.max_batches.get());
         // A store in trouble gets no more than what is in hand.
-        let ahead = ahead && self.retest.is_none() && self.held.in_order() && self.breaker.is_closed();
+        let ahead =
+            ahead && room && self.retest.is_none() && self.held.in_order() && self.breaker.is_closed();
         let stored = Notify::new();
         let Self { store, desk, held, clock, .. } = self;
         let tell = desk.receipts.is_some();

@@ -133,7 +133,15 @@ impl Desk {
 
     /// A group is stored; its senders hear of it with the next [`Desk::finish`].
     pub fn commit(&mut self, committed: Committed) {
-        self.committed = Some(committed);
+        match &mut self.committed {
+            None => self.committed = Some(committed),
+            // The one before could not be told yet: both are told together.
+            Some(before) => {
+                before.tokens.extend(committed.tokens);
+                before.receipts.extend(committed.receipts);
+                before.totals += committed.totals;
+            }
+        }
     }
 
     /// Answers what is stored, then acknowledges it.
@@ -204,5 +212,38 @@ impl Desk {
         }
         self.opening = None;
         self.consumer.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::second_layer::SecondLayerKey;
+
+    #[tokio::test]
+    async fn what_could_not_be_told_is_told_with_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
+        let publisher = broker::publisher(&queue, folder.path()).unwrap();
+        for _ in 0..2 {
+            let batch = contract::SealedBatch { id: contract::BatchId::random(), bytes: vec![1] };
+            publisher.publish(&batch).await.unwrap();
+        }
+        let private = contract::PrivateKey::generate();
+        let keys = Arc::new(Keys::new(private, Vec::new(), SecondLayerKey::generate()));
+        let consumer = broker::consumer(&queue, folder.path()).unwrap();
+        let mut desk = Desk::new(consumer, keys, ConsumeConfig::default(), None);
+        let mut deliveries = Vec::new();
+        while deliveries.len() < 2 {
+            desk.take(DateTime::UNIX_EPOCH).await.unwrap();
+            deliveries.extend(desk.opened().await.0);
+        }
+        for (delivery, _) in deliveries {
+            let totals = Totals { batches: 1, ..Totals::default() };
+            desk.commit(Committed { tokens: vec![delivery.token], receipts: Vec::new(), totals });
+        }
+        desk.close().await;
+        assert_eq!(desk.untold.batches, 2);
+        assert_eq!(broker::depth(&queue, folder.path()).await.unwrap().waiting, 0, "both acknowledged");
     }
 }

@@ -41,6 +41,11 @@ impl Held {
         self.queue.is_empty()
     }
 
+    /// How many, without those set aside.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     pub fn first(&self) -> Option<&InHand> {
         self.queue.front()
     }

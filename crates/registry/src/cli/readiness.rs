@@ -8,7 +8,7 @@ use telemetry::http::Health;
 type Troubles = Arc<Mutex<Vec<Option<String>>>>;
 
 /// One consumer's part in the program's readiness.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Share {
     health: Health,
     troubles: Troubles,

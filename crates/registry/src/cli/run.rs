@@ -7,6 +7,7 @@ use circuit::Circuit;
 use clap::Args;
 use clock::Clock;
 use telemetry::http::{Endpoint, Health};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -66,8 +67,10 @@ pub(super) async fn run(
         "the registry is running"
     );
     notify_systemd(sd_notify::NotifyState::Ready);
+    let mut watched = Vec::with_capacity(count);
     for (registry, share) in consumers.into_iter().zip(readiness::shares(&health, count)) {
-        tasks.spawn(consume_loop(registry, Arc::clone(&clock), share, stop.clone()));
+        let work = consume_loop(registry, Arc::clone(&clock), share.clone(), stop.clone());
+        watched.push(tasks.spawn(watch(work, share, stop.clone())));
     }
     tasks.spawn(prune_loop(reader.clone(), stop.clone()));
     stop.cancelled().await;
@@ -77,7 +80,7 @@ pub(super) async fn run(
     tasks.wait().await;
     reader.close().await;
     tracing::info!(event = "stopped", "stopped; what is not stored waits in the queue");
-    Ok(())
+    all_asked(watched).await
 }
 
 /// `--once` and `--drain`.
@@ -123,6 +126,33 @@ async fn open_when_it_answers(
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// Sees a consumer's loop to its end; whether it ended because it was asked to. One that ends by itself ends the
+/// program, which then starts anew: with a consumer less it would look well and not be.
+async fn watch(
+    work: impl Future<Output = ()> + Send + 'static,
+    share: Share,
+    stop: CancellationToken,
+) -> bool {
+    let ended = tokio::spawn(work).await;
+    if ended.is_ok() && stop.is_cancelled() {
+        return true;
+    }
+    let panicked = ended.is_err_and(|error| error.is_panic());
+    tracing::error!(event = "consumer-ended", panicked, "a consumer ended unasked: the program ends with it");
+    share.set_unready("a consumer ended unasked".into());
+    stop.cancel();
+    false
+}
+
+async fn all_asked(watched: Vec<JoinHandle<bool>>) -> Result<(), Failure> {
+    for asked in watched {
+        if !asked.await.unwrap_or(false) {
+            return Err(Failure::Later("a consumer ended unasked; the log says more".into()));
+        }
+    }
+    Ok(())
 }
 
 async fn consume_loop(mut registry: Registry, clock: Arc<dyn Clock>, share: Share, stop: CancellationToken) {
@@ -184,5 +214,40 @@ fn notify_systemd(state: sd_notify::NotifyState<'_>) {
     // Without systemd there is nobody to tell, which is no error.
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::debug!(event = "sd-notify", kind = ?error.kind());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn watched(
+        work: impl Future<Output = ()> + Send + 'static,
+        stop: &CancellationToken,
+    ) -> (bool, String) {
+        let health = Health::default();
+        let share = readiness::shares(&health, 1).remove(0);
+        share.set_ready();
+        let watched = tokio::spawn(watch(work, share, stop.clone()));
+        (all_asked(vec![watched]).await.is_ok(), format!("{health:?}"))
+    }
+
+    #[tokio::test]
+    async fn a_consumer_that_ends_unasked_ends_the_program_with_a_failure() {
+        for panics in [true, false] {
+            let stop = CancellationToken::new();
+            let work = async move { assert!(!panics, "a consumer's fault") };
+            let (well, health) = watched(work, &stop).await;
+            assert!(!well && stop.is_cancelled());
+            assert!(health.contains("ready: false") && health.contains("ended unasked"), "{health}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_consumer_that_was_asked_to_stop_ends_well() {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let (well, health) = watched(async {}, &stop).await;
+        assert!(well && health.contains("ready: true"), "{health}");
     }
 }

@@ -5,6 +5,8 @@ mod code;
 mod copy;
 mod error;
 #[cfg(feature = "postgres")]
+mod lease;
+#[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
 mod postgres_rows;
@@ -158,7 +160,8 @@ impl Store {
                 }
                 #[cfg(feature = "postgres")]
                 Self::Postgres(store) => {
-                    let mut rows = store.begin().await?;
+                    let mut lease = store.lease().await?;
+                    let mut rows = lease.begin().await?;
                     let applied = apply(&mut rows, batches, attempt, now).await?;
                     rows.commit().await?;
                     Ok(applied)

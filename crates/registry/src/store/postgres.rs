@@ -10,10 +10,10 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
-use sqlx::{Error, SqlSafeStr};
+use sqlx::{Error, Postgres, SqlSafeStr, Transaction};
 
 use super::error::{StoreError, fault, migration_fault};
-use super::postgres_rows::PostgresRows;
+use super::lease::Lease;
 use super::read::{
     CLAIM, FactTuple, PseudonymTuple, RawFact, RawStats, StoredTuple, TOUCH, raw_fact, raw_pseudonym,
     raw_stored, stats_sql, value_of,
@@ -56,8 +56,9 @@ impl PostgresStore {
         self.all_new.store(all_new, Ordering::Relaxed);
     }
 
-    pub async fn begin(&self) -> Result<PostgresRows, Error> {
-        self.pool.begin().await.map(PostgresRows::new)
+    /// A connection to write by.
+    pub async fn lease(&self) -> Result<Lease, Error> {
+        self.pool.acquire().await.map(Lease::new)
     }
 
     /// Puts the key's check value down where there is none yet; the one that stands.
@@ -81,7 +82,7 @@ impl PostgresStore {
 
     pub async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<RawFact>, Error> {
         let rows: Vec<FactTuple> = match subjects {
-            None => sqlx::query_as(ALL_FACTS).fetch_all(&self.pool).await?,
+            None => sqlx::query_as(ALL_FACTS).fetch_all(&mut *self.whole().await?).await?,
             Some(ids) => sqlx::query_as(SUBJECT_FACTS).bind(ids).fetch_all(&self.pool).await?,
         };
         rows.into_iter().map(raw_fact).collect()
@@ -92,7 +93,7 @@ impl PostgresStore {
         subjects: Option<&[SubjectId]>,
     ) -> Result<Vec<(SubjectId, CityPseudonym)>, Error> {
         let rows: Vec<PseudonymTuple> = match subjects {
-            None => sqlx::query_as(ALL_PSEUDONYMS).fetch_all(&self.pool).await?,
+            None => sqlx::query_as(ALL_PSEUDONYMS).fetch_all(&mut *self.whole().await?).await?,
             Some(ids) => sqlx::query_as(SUBJECT_PSEUDONYMS).bind(ids).fetch_all(&self.pool).await?,
         };
         rows.into_iter().map(raw_pseudonym).collect()
@@ -110,7 +111,7 @@ impl PostgresStore {
     }
 
     pub async fn stats(&self) -> Result<RawStats, Error> {
-        let mut tx = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let mut tx = self.whole().await?;
         Ok(RawStats {
             subjects: sqlx::query_scalar(stats_sql::SUBJECTS).fetch_one(&mut *tx).await?,
             pseudonyms: sqlx::query_as(stats_sql::PSEUDONYMS).fetch_all(&mut *tx).await?,
@@ -120,11 +121,26 @@ impl PostgresStore {
         })
     }
 
+    /// A snapshot to read whole tables in: by their indexes, as the writers are made to, they come page by random page.
+    async fn whole(&self) -> Result<Transaction<'static, Postgres>, Error> {
+        let mut tx = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        sqlx::query("SET LOCAL enable_seqscan = on").execute(&mut *tx).await?;
+        Ok(tx)
+    }
+
     pub async fn prune(&self, keep: i64) -> Result<u64, Error> {
         let done = sqlx::query(
             "DELETE FROM refusal WHERE seen_at <= (SELECT seen_at FROM refusal ORDER BY seen_at DESC LIMIT 1 OFFSET $1)",
         );
         Ok(done.bind(keep).execute(&self.pool).await?.rows_affected())
+    }
+}
+
+#[cfg(test)]
+impl PostgresStore {
+    /// Has a connection's share in the server's statistics told before the next statement.
+    pub async fn report_scans(&self) -> Result<(), Error> {
+        sqlx::query("SELECT pg_stat_force_next_flush()").execute(&self.pool).await.map(drop)
     }
 }
 

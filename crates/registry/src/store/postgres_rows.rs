@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::{Error, Postgres, Transaction};
+use sqlx::{Error, PgConnection, Postgres, Transaction};
 
 use super::code::{FactColumns, columns, strange};
 use super::copy::CopyRows;
@@ -24,47 +24,53 @@ const WRITERS_LOCK: i64 = 0x636c_6777_6c69_6e6b;
 
 /// Fewer rows go in by INSERT. A COPY ends with a short message of its own, which TCP may hold back for the 40 ms of a delayed
 /// acknowledgement (the driver does not switch that off); with so many rows the server is at work for longer than that.
-const COPY_ROWS: usize = 4000;
+/// Few under test, so that the small groups of the tests go both ways.
+const COPY_ROWS: usize = if cfg!(test) { 4 } else { 4000 };
 
 /// An open transaction, READ COMMITTED: each statement sees what others have committed.
-pub(crate) struct PostgresRows(Transaction<'static, Postgres>);
+pub(crate) struct PostgresRows<'c> {
+    transaction: Transaction<'c, Postgres>,
+    /// Whether the connection must not be used again; see [`super::lease::Lease`].
+    halfway: &'c mut bool,
+}
 
-impl PostgresRows {
-    pub fn new(transaction: Transaction<'static, Postgres>) -> Self {
-        Self(transaction)
+impl<'c> PostgresRows<'c> {
+    pub fn new(transaction: Transaction<'c, Postgres>, halfway: &'c mut bool) -> Self {
+        Self { transaction, halfway }
     }
 
     pub async fn commit(self) -> Result<(), Error> {
-        self.0.commit().await
+        self.transaction.commit().await
     }
 }
 
 #[async_trait]
-impl Rows for PostgresRows {
+impl Rows for PostgresRows<'_> {
     async fn lock_writers(&mut self, exclusive: bool) -> Result<(), Error> {
         let lock = if exclusive {
             "SELECT pg_advisory_xact_lock($1)"
         } else {
             "SELECT pg_advisory_xact_lock_shared($1)"
         };
-        sqlx::query(lock).bind(WRITERS_LOCK).execute(&mut *self.0).await.map(drop)
+        sqlx::query(lock).bind(WRITERS_LOCK).execute(&mut *self.transaction).await.map(drop)
     }
 
     async fn stored(&mut self, records: &[[u8; 32]]) -> Result<HashMap<[u8; 32], Stored>, Error> {
-        let rows: Vec<StoredTuple> = sqlx::query_as(STORED).bind(records).fetch_all(&mut *self.0).await?;
+        let rows: Vec<StoredTuple> =
+            sqlx::query_as(STORED).bind(records).fetch_all(&mut *self.transaction).await?;
         rows.into_iter().map(raw_stored).collect()
     }
 
     async fn subjects_of(&mut self, values: &[[u8; 32]]) -> Result<HashMap<[u8; 32], SubjectId>, Error> {
         let rows: Vec<(Vec<u8>, i64)> =
-            sqlx::query_as(SUBJECTS_OF).bind(values).fetch_all(&mut *self.0).await?;
+            sqlx::query_as(SUBJECTS_OF).bind(values).fetch_all(&mut *self.transaction).await?;
         rows.into_iter().map(|(value, id)| Ok((value_of(&value)?, id))).collect()
     }
 
     async fn lock_subjects(&mut self, ids: &[SubjectId]) -> Result<(), Error> {
         sqlx::query("SELECT id FROM subject WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE")
             .bind(ids)
-            .execute(&mut *self.0)
+            .execute(&mut *self.transaction)
             .await
             .map(drop)
     }
@@ -75,14 +81,14 @@ impl Rows for PostgresRows {
              WHERE scheme = 'snils' AND subject_id = ANY($1)",
         )
         .bind(ids)
-        .fetch_all(&mut *self.0)
+        .fetch_all(&mut *self.transaction)
         .await?;
         rows.into_iter().map(raw_pseudonym).collect()
     }
 
     async fn add_subjects(&mut self, ids: &[SubjectId]) -> Result<u64, Error> {
         let add = sqlx::query("INSERT INTO subject (id) SELECT unnest($1::bigint[])").bind(ids);
-        Ok(add.execute(&mut *self.0).await?.rows_affected())
+        Ok(add.execute(&mut *self.transaction).await?.rows_affected())
     }
 
     async fn add_pseudonyms(&mut self, named: &[(CityPseudonym, SubjectId)]) -> Result<u64, Error> {
@@ -97,7 +103,7 @@ impl Rows for PostgresRows {
                 .bind(list(named, |(name, _)| name.suite.as_str()))
                 .bind(list(named, |(name, _)| i32::from(name.epoch)))
                 .bind(list(named, |(_, subject)| *subject));
-            return Ok(add.execute(&mut *self.0).await?.rows_affected());
+            return Ok(add.execute(&mut *self.transaction).await?.rows_affected());
         }
         let mut rows = CopyRows::new(5, named.len(), 100);
         for (CityPseudonym { scheme, suite, epoch, value }, subject) in named {
@@ -116,10 +122,10 @@ impl Rows for PostgresRows {
         )
         .bind(&losers)
         .bind(&survivors)
-        .execute(&mut *self.0)
+        .execute(&mut *self.transaction)
         .await?;
         let remove = sqlx::query("DELETE FROM subject WHERE id = ANY($1)").bind(&losers);
-        remove.execute(&mut *self.0).await.map(drop)
+        remove.execute(&mut *self.transaction).await.map(drop)
     }
 
     async fn add_conflicts(&mut self, rows: &[Conflict], now: DateTime<Utc>) -> Result<(), Error> {
@@ -132,7 +138,7 @@ impl Rows for PostgresRows {
         .bind(list(rows, |row| row.other))
         .bind(list(rows, |row| row.record))
         .bind(now)
-        .execute(&mut *self.0)
+        .execute(&mut *self.transaction)
         .await
         .map(drop)
     }
@@ -182,7 +188,7 @@ impl Rows for PostgresRows {
             .bind(list(&of_facts, |fact| fact.occurred_on.clone()))
             .bind(list(&of_facts, |fact| fact.occurred_earliest))
             .bind(list(facts, |event| event.content))
-            .execute(&mut *self.0)
+            .execute(&mut *self.transaction)
             .await?;
         Ok(done.rows_affected())
     }
@@ -199,21 +205,29 @@ impl Rows for PostgresRows {
         .bind(list(rows, |row| row.version))
         .bind(list(rows, |row| row.reason.as_str()))
         .bind(now)
-        .execute(&mut *self.0)
+        .execute(&mut *self.transaction)
         .await
         .map(drop)
     }
 }
 
-impl PostgresRows {
+impl PostgresRows<'_> {
     /// One that is there already fails as a unique violation, which is a lost race.
     async fn copy(&mut self, into: &str, rows: CopyRows) -> Result<u64, Error> {
         let (bytes, count) = rows.end();
-        let mut copy = self.0.copy_in_raw(into).await?;
-        copy.send(bytes).await?;
-        let copied = copy.finish().await?;
+        *self.halfway = true;
+        let copied = copy_in(&mut self.transaction, into, bytes).await;
+        // The server's own refusal is read to its end; after any other failure nobody knows what is still to come.
+        *self.halfway = !matches!(copied, Ok(_) | Err(Error::Database(_)));
+        let copied = copied?;
         if copied == count { Ok(copied) } else { Err(strange("number of rows")) }
     }
+}
+
+async fn copy_in(connection: &mut PgConnection, into: &str, bytes: Vec<u8>) -> Result<u64, Error> {
+    let mut copy = connection.copy_in_raw(into).await?;
+    copy.send(bytes).await?;
+    copy.finish().await
 }
 
 fn status(event: &Incoming) -> &'static str {

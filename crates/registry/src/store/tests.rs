@@ -385,6 +385,8 @@ async fn refusals_stay_bounded() {
 }
 
 #[cfg(feature = "postgres")]
+mod copies;
+#[cfg(feature = "postgres")]
 mod on_postgres;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,9 +4,14 @@ use super::*;
 use crate::config::{PostgresConfig, TlsMode};
 use testbed::postgres::Postgres;
 
-async fn open(server: &Postgres, database: &str) -> Store {
+pub async fn open(server: &Postgres, database: &str) -> Store {
     let url = server.create_database(database).await.unwrap();
-    let config = PostgresConfig { url: Some(url), tls: TlsMode::Off, ..PostgresConfig::default() };
+    open_at(url, 8).await
+}
+
+pub async fn open_at(url: String, connections: u16) -> Store {
+    let (url, connections) = (Some(url), connections.try_into().unwrap());
+    let config = PostgresConfig { url, tls: TlsMode::Off, connections, ..PostgresConfig::default() };
     Store::open(&StoreConfig::Postgres(Box::new(config)), Path::new(".")).await.unwrap()
 }
 
@@ -98,8 +103,10 @@ async fn a_writer_that_lost_too_often_runs_alone() {
     use crate::apply::Rows;
     let server = Postgres::start().await.unwrap();
     let Store::Postgres(store) = open(&server, "r").await else { unreachable!() };
+    let (mut first, mut second, mut third) =
+        (store.lease().await.unwrap(), store.lease().await.unwrap(), store.lease().await.unwrap());
     let (mut one, mut other, mut alone) =
-        (store.begin().await.unwrap(), store.begin().await.unwrap(), store.begin().await.unwrap());
+        (first.begin().await.unwrap(), second.begin().await.unwrap(), third.begin().await.unwrap());
     one.lock_writers(false).await.unwrap();
     other.lock_writers(false).await.unwrap();
     other.commit().await.unwrap();
@@ -148,4 +155,30 @@ async fn a_group_that_is_taken_for_new_and_is_not_is_judged_as_ever() {
     assert_eq!((outcome.applied, outcome.unchanged, outcome.superseded), (601, 598, 1));
     assert_eq!((answers[0].accepted, answers[0].superseded.len()), (1200, 1));
     assert_eq!(store.facts(None).await.unwrap().len(), 3000);
+}
+
+#[tokio::test]
+async fn who_reads_whole_tables_reads_them_in_order_and_nobody_else_does() {
+    let server = Postgres::start().await.unwrap();
+    let store = open_at(server.create_database("r").await.unwrap(), 1).await;
+    store.apply(&[first_load()], now()).await.unwrap();
+    let Store::Postgres(postgres) = &store else { unreachable!() };
+    let scans = async |table: &str| -> u64 {
+        postgres.report_scans().await.unwrap();
+        let sql = format!("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = '{table}'");
+        server.psql("r", &sql).await.unwrap().trim().parse().unwrap()
+    };
+    let before = (scans("subject").await, scans("fact").await, scans("pseudonym").await);
+    store.stats().await.unwrap();
+    let counted = (scans("subject").await, scans("fact").await, scans("pseudonym").await);
+    assert_eq!(counted, (before.0 + 1, before.1 + 1, before.2 + 1));
+    store.pseudonyms(None).await.unwrap();
+    assert_eq!(scans("pseudonym").await, counted.2 + 1);
+    store.facts(None).await.unwrap();
+    let read = (scans("fact").await, scans("pseudonym").await);
+    assert_eq!(read.0, counted.1 + 1);
+    // The same connection again, for who looks a few rows up.
+    store.stored(&[[1; 32]]).await.unwrap();
+    store.subjects_of(&[[1; 32]]).await.unwrap();
+    assert_eq!((scans("fact").await, scans("pseudonym").await), read);
 }
