@@ -56,6 +56,10 @@ pub(crate) async fn attended<T>(
     let publishing = async {
         subscribed(&mut stages.clone()).await;
         let published = publish_until(gateway, &mut stages.clone(), stop, wait_receipts).await;
+        if published.is_err() {
+            // Nobody empties the outbox any more: work that waits for room would wait for ever.
+            gateway.room.set_in_vain(true);
+        }
         stage.send_replace(Stage::Waiting);
         published
     };
@@ -212,4 +216,86 @@ fn open_the_way(stage: &watch::Sender<Stage>) {
 /// Whether batches wait for their receipt. An outbox that cannot say has worse to tell elsewhere.
 async fn awaits_receipts(gateway: &Gateway) -> bool {
     gateway.outbox.backlog().await.is_ok_and(|backlog| backlog.awaiting_receipt_batches > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::{DateTime, Utc};
+    use clock::{Clock, ManualClock};
+    use contract::{Receipt, UnreadableReason};
+
+    use super::*;
+    use crate::pull::Counters;
+    use crate::run::run_in_turn;
+    use crate::testing::World;
+
+    /// A clock that cancels `stop` when it is asked for the hour, which settling does in its midst.
+    #[derive(Debug)]
+    struct Stopping {
+        clock: Arc<ManualClock>,
+        stop: CancellationToken,
+    }
+
+    impl Clock for Stopping {
+        fn now(&self) -> DateTime<Utc> {
+            self.stop.cancel();
+            self.clock.now()
+        }
+
+        fn elapsed(&self) -> Duration {
+            self.clock.elapsed()
+        }
+    }
+
+    #[tokio::test]
+    async fn receipts_being_settled_are_not_cut_off_by_a_stop() {
+        let mut world = World::new("[outbox]\nbatch_events = 4\n", 0..8).await;
+        let (stop, counters) = (CancellationToken::new(), Counters::default());
+        run_in_turn(&world.gateway, &world.gateway.sources[0], &stop, &counters).await.expect("a good run");
+        assert_eq!(publish_once(&world.gateway).await.expect("published").delivered, 2);
+        let receipt = |opened: &contract::Opened| Receipt::unreadable(opened.id, UnreadableReason::OtherKey);
+        let receipts: Vec<Receipt> = world.published().iter().map(receipt).collect();
+
+        world.gateway.clock = Arc::new(Stopping { clock: Arc::clone(&world.clock), stop: stop.clone() });
+        let gateway = &world.gateway;
+        let (stage, mut stages) = watch::channel(Stage::Subscribing);
+        let telling = async {
+            stages.wait_for(|stage| *stage > Stage::Subscribing).await.expect("it subscribes");
+            let broadcast = broker::receipt_publisher(&gateway.queue, &gateway.base).expect("a publisher");
+            broadcast.broadcast(world.signer.sign(&receipts)).await.expect("broadcast");
+        };
+        let both = async { tokio::join!(hear(gateway, &stage, &stop, Duration::ZERO), telling).0 };
+        let heard = tokio::time::timeout(Duration::from_secs(20), both).await.expect("it ends");
+        assert!(stop.is_cancelled(), "it was stopped while it settled");
+        assert_eq!(heard, Heard { messages: 1, unreadable: 2, ..Heard::default() });
+    }
+
+    #[cfg(feature = "inject")]
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "started by the test below"]
+    async fn sync_with_a_full_outbox_and_no_settling() {
+        use crate::sync::{SyncOptions, sync};
+
+        fault::arm_from_environment();
+        let extra = "receipts = \"off\"\n[outbox]\nmax_mebibytes = 1\nbatch_events = 1\n";
+        // 600 batches of 4 KiB each do not fit at once; pages are small, so that some do.
+        let mut world = World::new(extra, 0..600).await;
+        let mut small = world.source();
+        small.page_records = 100;
+        world.gateway.sources = vec![Arc::new(small)];
+        let (stop, counters, options) =
+            (CancellationToken::new(), Counters::default(), SyncOptions::default());
+        let syncing = sync(&world.gateway, &options, &stop, &counters);
+        let synced = tokio::time::timeout(Duration::from_secs(20), syncing).await.expect("it hangs");
+        assert!(synced.is_err(), "{synced:?}");
+    }
+
+    #[cfg(feature = "inject")]
+    #[test]
+    fn work_that_waits_for_room_ends_when_publishing_fails() {
+        let test = "attend::tests::sync_with_a_full_outbox_and_no_settling";
+        crate::testing::succeeds_broken(test, "outbox-settling=return(retry)");
+    }
 }

@@ -344,4 +344,36 @@ mod tests {
         );
         assert_eq!(pulled.expect("a stop is no failure"), RunEnd::Stopped);
     }
+
+    #[cfg(feature = "inject")]
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "started by the test below"]
+    async fn three_pages_with_a_failure_at_the_second() {
+        fault::arm_from_environment();
+        let world = World::new("receipts = \"off\"\n", 0..10).await;
+        let (gateway, stop, counters) = (&world.gateway, CancellationToken::new(), Counters::default());
+        let mut source = world.source();
+        source.page_records = 4;
+        let pull = || pull_feed(gateway, &source, Feed::Vaccinations, Trigger::Schedule, &stop, &counters);
+        let reached = || async {
+            let stored = gateway.outbox.cursor("mis", Feed::Vaccinations.as_str()).await.expect("the state");
+            cursor::read(&source.settings, stored.as_deref()).map(|cursor| cursor.as_str().to_owned())
+        };
+        let failed = pull().await;
+        assert!(failed.is_err(), "{failed:?}");
+        assert_eq!(counters.new.load(Ordering::Relaxed), 4, "the first page and no other is safe");
+        assert_eq!(reached().await.as_deref(), Some("4"));
+        assert_eq!(pull().await.expect("the failure has passed"), RunEnd::Complete);
+        assert_eq!(counters.new.load(Ordering::Relaxed), 10);
+        assert_eq!(reached().await.as_deref(), Some("10"));
+    }
+
+    #[cfg(feature = "inject")]
+    #[test]
+    fn a_page_that_cannot_be_pseudonymised_or_sealed_takes_none_before_it_along() {
+        for point in [Point::PullTransformed, Point::OutboxSealed] {
+            let second = format!("{}=1*off->1*return(retry)", point.as_str());
+            crate::testing::succeeds_broken("pull::tests::three_pages_with_a_failure_at_the_second", &second);
+        }
+    }
 }

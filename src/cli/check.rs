@@ -92,6 +92,7 @@ async fn source(
         (Ok(_), None) => report.good("the section can be read"),
         (Err(error), _) => bad_start(report, &StartError::Source { name: name.to_owned(), error }),
     }
+    warn_of_arrivals(report, config);
     let key = format!("source.{name}");
     schedules(
         report,
@@ -101,6 +102,21 @@ async fn source(
             (format!("{key}.sweep.schedule"), &config.sweep.schedule),
         ],
     );
+}
+
+/// With `listen` the registry sees a fact when the clinic commits it (docs/privacy.md).
+fn warn_of_arrivals(report: &mut CheckReport, config: &SourceConfig) {
+    #[cfg(feature = "postgres")]
+    if config.postgres.as_ref().is_some_and(|postgres| postgres.listen.is_some()) {
+        report.warn(
+            "listen is set: a fact reaches the registry within a second of its entry, often alone, so that the moment of \
+             its arrival may tell whose it is",
+            "take listen out unless facts are needed at once; the schedule alone blurs the moment to its interval \
+             (docs/privacy.md)",
+        );
+    }
+    #[cfg(not(feature = "postgres"))]
+    let _: (&mut CheckReport, &SourceConfig) = (report, config);
 }
 
 fn schedules(report: &mut CheckReport, loaded: &LoadedConfig, all: &[(String, &Schedule)]) {
@@ -214,4 +230,25 @@ fn tell_json(sections: &[Section]) {
         })
         .collect();
     out::json(&sections.into());
+}
+
+#[cfg(all(test, feature = "postgres"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_listens_is_warned_of_what_arrivals_tell() {
+        let warned = |listen: &str| {
+            let text = format!("[postgres]\nhost = \"db\"\ndatabase = \"mis\"\nuser = \"reader\"\n{listen}");
+            let config: SourceConfig = toml::from_str(&text).expect("a source's section");
+            let mut report = CheckReport::default();
+            warn_of_arrivals(&mut report, &config);
+            report
+                .findings
+                .iter()
+                .any(|it| it.level == Level::Warning && it.what.starts_with("listen is set"))
+        };
+        assert!(warned("listen = \"clinic_facts\"\n"));
+        assert!(!warned(""));
+    }
 }

@@ -171,3 +171,30 @@ fn in_range(key: &str, schedule: &Schedule) -> Result<(), Wrong> {
         "for a longer pause write { cron = \"0 0 3 * * *\" }",
     )
 }
+
+#[cfg(all(test, feature = "postgres"))]
+mod tests {
+    use super::*;
+
+    /// What is said of a configuration whose source listens, under this schedule.
+    fn listening(schedule: &str) -> Result<(), String> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("clinic-gateway.toml");
+        let key = contract::PrivateKey::generate().public().to_text();
+        let text = format!(
+            "[keys]\nring = {{ file = \"keys\" }}\n[queue.directory]\npath = \"queue\"\n\
+             [registry]\npublic_key = \"{key}\"\nreceipts = \"off\"\n[source.mis]\nschedule = {schedule}\n\
+             [source.mis.postgres]\nhost = \"db\"\ndatabase = \"mis\"\nuser = \"reader\"\nlisten = \"facts\"\n\
+             [source.mis.postgres.vaccinations]\nquery = \"SELECT 1 AS record_id\"\n"
+        );
+        std::fs::write(&path, text).expect("the configuration is written");
+        load(&path).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_source_that_listens_needs_a_schedule() {
+        assert_eq!(listening("{ every-seconds = 60 }"), Ok(()));
+        let refused = listening("\"never\"").expect_err("late commits would be found by nobody");
+        assert!(refused.contains("source.mis.postgres.listen needs a schedule"), "{refused}");
+    }
+}

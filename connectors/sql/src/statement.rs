@@ -98,13 +98,8 @@ impl Statement {
             .filter(|name| !KEYWORDS.contains(&name.as_str()))
             .collect();
         let (start, end) = (tokens[0].1.start, tokens[tokens.len() - 1].1.end);
-        let selects_all = tokens.iter().enumerate().any(|(index, (token, _))| {
-            let before = index.checked_sub(1).map(|before| &tokens[before].0);
-            let is_first =
-                || matches!(words[index.saturating_sub(1)].as_str(), "select" | "distinct" | "all");
-            *token == Token::Symbol('*')
-                && (matches!(before, Some(Token::Symbol('.' | ',' | ')'))) || is_first())
-        });
+        let tokens: Vec<Token> = tokens.into_iter().map(|(token, _)| token).collect();
+        let selects_all = (0..tokens.len()).any(|index| is_all_columns(&tokens, &words, index));
         Ok(Self { text: query[start..end].to_owned(), identifiers, selects_all })
     }
 
@@ -116,6 +111,25 @@ impl Statement {
                 .find(|word| !word.is_empty() && self.identifiers.contains(&word.to_lowercase()))
         })
     }
+}
+
+/// Whether a token is a `*` that stands for columns: neither between two operands nor that of `count(*)`. What may come
+/// before it (SQL_NO_CACHE, STRAIGHT_JOIN) is nobody's to list.
+fn is_all_columns(tokens: &[Token], words: &[String], index: usize) -> bool {
+    let Some(before) = index.checked_sub(1).filter(|_| tokens[index] == Token::Symbol('*')) else {
+        return false;
+    };
+    let ends_operand = match tokens[before] {
+        Token::Symbol('(') => return false,
+        Token::Symbol(symbol) => matches!(symbol, ')' | ']'),
+        Token::Word => !matches!(words[before].as_str(), "select" | "distinct" | "all"),
+        Token::Quoted | Token::Literal => true,
+    };
+    let begins_operand = match tokens.get(index + 1) {
+        None | Some(Token::Symbol(',' | ')')) => false,
+        Some(_) => words[index + 1] != "from",
+    };
+    !(ends_operand && begins_operand)
 }
 
 fn check_shape(tokens: &[&Token], words: &[String]) -> Result<(), String> {
@@ -334,6 +348,24 @@ mod tests {
             "SELECT 1 LOCK IN SHARE MODE",
         ] {
             assert!(parse(query, Syntax::MySql).is_err(), "{query}");
+        }
+    }
+
+    #[cfg(feature = "mysql")]
+    #[test]
+    fn a_star_that_is_no_multiplication_selects_all() {
+        for (query, all) in [
+            ("SELECT * FROM t", true),
+            ("SELECT SQL_NO_CACHE * FROM t", true),
+            ("SELECT STRAIGHT_JOIN * FROM t", true),
+            ("SELECT SQL_NO_CACHE *, 1 AS a FROM t", true),
+            ("SELECT a, t.* FROM t", true),
+            ("SELECT a FROM (SELECT DISTINCT *FROM t) AS q", true),
+            ("SELECT a * 2, (a) * -b, 2*`from` FROM t", false),
+            ("SELECT count(*) FROM t", false),
+        ] {
+            let statement = Statement::parse(query, Syntax::MySql).unwrap();
+            assert_eq!(statement.selects_all, all, "{query}");
         }
     }
 

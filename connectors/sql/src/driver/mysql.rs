@@ -198,10 +198,11 @@ impl Driver for MySql {
             format!("max_execution_time = {}", seconds * 1000)
         };
         // Zero dates must survive the comparison with a key; under NO_ZERO_DATE the cast would make NULL of them.
+        // TRADITIONAL goes as well: the server would read both out of it again. The modes it stands for besides are named.
         session
             .run(format!(
-                "SET SESSION {limit}, SESSION sql_mode = \
-             REPLACE(REPLACE(@@SESSION.sql_mode, 'NO_ZERO_IN_DATE', ''), 'NO_ZERO_DATE', '')"
+                "SET SESSION {limit}, SESSION sql_mode = REPLACE(REPLACE(REPLACE(\
+                 @@SESSION.sql_mode, 'NO_ZERO_IN_DATE', ''), 'NO_ZERO_DATE', ''), 'TRADITIONAL', '')"
             ))
             .await?;
         session.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ".to_owned()).await?;

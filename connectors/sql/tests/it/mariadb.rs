@@ -205,3 +205,20 @@ async fn instants_are_paged_to_the_microsecond_in_any_zone() {
         assert_eq!(run_at(&connector, first.stored, 1, later).await.ids, ["2", "1", "0"]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zero_stamps_do_not_stop_the_paging_of_a_server_in_traditional_mode() {
+    let clinic = Clinic::mariadb().await;
+    // With the index the key is evaluated once, as NULL where zero dates are forbidden.
+    clinic
+        .run(
+            "SET GLOBAL sql_mode = 'TRADITIONAL'; SET SESSION sql_mode = ''; \
+             CREATE TABLE doses (id int, changed datetime(6), snils text, vaccine text, given date, \
+             INDEX (changed, id)); INSERT INTO doses (id, changed) VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, '2021-07-01')",
+        )
+        .await;
+    let mut ids = run(&clinic.connector(DOSES), None, 3).await.ids;
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids, ["1", "2", "3", "4", "5", "6"]);
+}
