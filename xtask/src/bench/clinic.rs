@@ -34,8 +34,8 @@ pub const SCHEMA: &str = "CREATE SCHEMA mis;
 /// Their indexes.
 pub const INDEXES: &str = "CREATE UNIQUE INDEX ON mis.vaccination (changed, id);
     CREATE UNIQUE INDEX ON mis.test (changed, id);
-    ALTER TABLE mis.vaccination ALTER changed SET NOT NULL, ALTER id SET NOT NULL;
-    ALTER TABLE mis.test ALTER changed SET NOT NULL, ALTER id SET NOT NULL;";
+    ALTER TABLE mis.vaccination ALTER changed SET NOT NULL, ADD PRIMARY KEY (id);
+    ALTER TABLE mis.test ALTER changed SET NOT NULL, ADD PRIMARY KEY (id);";
 /// What is sent to the server at once while the tables are filled.
 const PIECE_RECORDS: u64 = 50_000;
 

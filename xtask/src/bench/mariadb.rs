@@ -46,8 +46,9 @@ impl MariaClinic {
         let paths = TABLES.map(|(name, _)| folder.join(format!("{name}.rows")));
         write_rows(&paths[0], &paths[1], records).map_err(Error::io("write the clinic's rows to a file"))?;
         for ((name, columns), path) in TABLES.iter().zip(&paths) {
-            let mut sql =
-                format!("CREATE TABLE {name} ({COLUMNS}, {columns}, UNIQUE KEY by_change (changed, id));");
+            let mut sql = format!(
+                "CREATE TABLE {name} ({COLUMNS}, {columns}, PRIMARY KEY (id), UNIQUE KEY by_change (changed, id));"
+            );
             let names: Vec<&str> =
                 columns.split(", ").filter_map(|column| column.split(' ').next()).collect();
             // Writing into a String cannot fail.

@@ -42,7 +42,7 @@ pub const ROWS: &str = "\
 ## What the rows are
 
 - **Clinic.** Two tables (a person has two vaccinations and a test; SNILS and OMS number, or a foreign passport), each with
-  an index on the change stamp and the id. The gateway's settings are its defaults unless the line above a table says
+  a primary key and an index on the change stamp and the id. The gateway's settings are its defaults unless the line above a table says
   otherwise, but for the outbox's size limit (16 GiB, since no registry answers while it is filled).
 - **`COPY … TO STDOUT`.** The two configured queries streamed out over a loopback connection and thrown away: nothing
   that reads the clinic's records can be faster.
