@@ -86,7 +86,26 @@ impl Outbox {
         now: DateTime<Utc>,
         lease_for: Duration,
     ) -> Result<Vec<Leased>, OutboxError> {
-        Ok(self.settle_and_lease(&[], max, now, lease_for).await?.1)
+        let now_ms = to_ms(now);
+        let reader = self.inner.reader.pool();
+        // Costs no write when nothing is due.
+        if max == 0 || !any_due(reader, now_ms).await.map_err(OutboxError::database)? {
+            return Ok(Vec::new());
+        }
+        let token = self.inner.lease_tokens.fetch_add(1, Ordering::Relaxed) + 1;
+        let until_ms = now_ms + i64::try_from(lease_for.as_millis()).unwrap_or(MAX_WAIT_MS).min(MAX_WAIT_MS);
+        let max = i64::try_from(max.min(MAX_LEASE)).unwrap_or(1);
+        let mut transaction = self.inner.writer.begin().await?;
+        let connection = transaction.connection();
+        let leased = lease(connection, token, max, now_ms, until_ms).await.map_err(OutboxError::database)?;
+        transaction.commit().await?;
+        let batches = self.read_leased(token, leased).await;
+        if batches.is_err() && leased > 0 {
+            // Nobody holds this lease. Where even this fails, its batches wait for its end or the next opening; what is told
+            // is why.
+            self.give_back(token).await.ok();
+        }
+        batches
     }
 
     /// Writes down what became of leased batches, all in one transaction. A settlement whose lease has passed to
@@ -99,59 +118,20 @@ impl Outbox {
         settlements: &[Settlement],
         now: DateTime<Utc>,
     ) -> Result<Settled, OutboxError> {
-        Ok(self.settle_and_lease(settlements, 0, now, Duration::ZERO).await?.0)
-    }
-
-    /// [`Outbox::settle`] and then [`Outbox::lease`], in one transaction: one wait for the disk instead of two. If it
-    /// fails, settling once more is right: what was settled all the same is ignored then. Costs no write when there is
-    /// nothing to settle and nothing due.
-    ///
-    /// # Errors
-    /// The disk's failures.
-    pub async fn settle_and_lease(
-        &self,
-        settlements: &[Settlement],
-        max: usize,
-        now: DateTime<Utc>,
-        lease_for: Duration,
-    ) -> Result<(Settled, Vec<Leased>), OutboxError> {
-        let now_ms = to_ms(now);
         if settlements.is_empty() {
-            let reader = self.inner.reader.pool();
-            if max == 0 || !any_due(reader, now_ms).await.map_err(OutboxError::database)? {
-                return Ok(<(Settled, Vec<Leased>)>::default());
-            }
+            return Ok(Settled::default());
         }
-        let token = self.inner.lease_tokens.fetch_add(1, Ordering::Relaxed) + 1;
-        let until_ms = now_ms + i64::try_from(lease_for.as_millis()).unwrap_or(MAX_WAIT_MS).min(MAX_WAIT_MS);
-        let max = i64::try_from(max.min(MAX_LEASE)).unwrap_or(1);
         let mut transaction = self.inner.writer.begin().await?;
-        let connection = transaction.connection();
-        let mut done = Settled::default();
-        if !settlements.is_empty() {
-            done = settle(connection, settlements, &self.inner.options, now)
-                .await
-                .map_err(OutboxError::database)?;
-            inject(fault::Point::OutboxSettling)?;
-        }
-        let mut leased = 0;
-        if max > 0 {
-            leased = lease(connection, token, max, now_ms, until_ms).await.map_err(OutboxError::database)?;
-        }
+        let settled = settle(transaction.connection(), settlements, &self.inner.options, now).await;
+        let settled = settled.map_err(OutboxError::database)?;
+        inject(fault::Point::OutboxSettling)?;
         transaction.commit().await?;
-        let batches = self.read_leased(token, leased, !settlements.is_empty()).await;
-        if batches.is_err() && leased > 0 {
-            // Nobody holds this lease: without this its batches would wait for its end.
-            self.give_back(token).await?;
-        }
-        Ok((done, batches?))
+        inject(fault::Point::OutboxSettled)?;
+        Ok(settled)
     }
 
     /// The batches under a lease, oldest first, read while others write; those a receipt has settled meanwhile are gone.
-    async fn read_leased(&self, token: i64, leased: u64, settled: bool) -> Result<Vec<Leased>, OutboxError> {
-        if settled {
-            inject(fault::Point::OutboxSettled)?;
-        }
+    async fn read_leased(&self, token: i64, leased: u64) -> Result<Vec<Leased>, OutboxError> {
         if leased == 0 {
             return Ok(Vec::new());
         }

@@ -116,23 +116,23 @@ async fn lease_is_bounded_in_bytes() {
 }
 
 #[tokio::test]
-async fn settling_and_leasing_in_one_step_is_both() {
+async fn what_failed_waits_and_what_was_put_back_at_once_comes_first() {
     let place = Place::new();
     let outbox = with_batches(&place, 5).await;
-    let (settled, first) = outbox.settle_and_lease(&[], 2, at(0), LEASE).await.unwrap();
-    assert_eq!((settled, first.len()), (Settled::default(), 2));
+    let first = outbox.lease(2, at(0), LEASE).await.unwrap();
     let mut settlements = delivered(&first);
     settlements[1] = failed(&first, at(30))[1];
-    let (settled, second) = outbox.settle_and_lease(&settlements, 2, at(1), LEASE).await.unwrap();
+    let settled = outbox.settle(&settlements, at(1)).await.unwrap();
     assert_eq!(settled, Settled { delivered: 1, failed: 1, stale: 0 });
+    let second = outbox.lease(2, at(1), LEASE).await.unwrap();
     let sent: Vec<_> = place.opened(&second).iter().map(|event| event.record).collect();
     assert_eq!(sent, [2, 3].map(crate::support::digest), "what has failed waits, the next come");
-    // What was put back at once is due at once, and oldest.
-    let (settled, third) = outbox.settle_and_lease(&failed(&second, at(2)), 9, at(2), LEASE).await.unwrap();
-    assert_eq!((settled.failed, third.len(), third[0].attempts), (2, 3, 2));
-    let (settled, none) = outbox.settle_and_lease(&delivered(&third), 9, at(3), LEASE).await.unwrap();
-    assert_eq!((settled.delivered, none.len()), (3, 0));
-    let (settled, last) = outbox.settle_and_lease(&delivered(&third), 9, at(30), LEASE).await.unwrap();
-    assert_eq!((settled.stale, last.len()), (3, 1), "the one that waited");
+    assert_eq!(outbox.settle(&failed(&second, at(2)), at(2)).await.unwrap().failed, 2);
+    let third = outbox.lease(9, at(2), LEASE).await.unwrap();
+    assert_eq!((third.len(), third[0].attempts), (3, 2), "due at once, and oldest");
+    assert_eq!(outbox.settle(&delivered(&third), at(3)).await.unwrap().delivered, 3);
+    assert!(outbox.lease(9, at(3), LEASE).await.unwrap().is_empty());
+    assert_eq!(outbox.settle(&delivered(&third), at(30)).await.unwrap().stale, 3);
+    assert_eq!(outbox.lease(9, at(30), LEASE).await.unwrap().len(), 1, "the one that waited");
     assert_eq!(outbox.backlog().await.unwrap().leased, 1);
 }
