@@ -13,10 +13,6 @@ use crate::gateway::Gateway;
 /// How long a lease holds: the longest the outbox grants. It ends with this process anyway, and no confirm takes longer.
 const LEASE: Duration = Duration::from_secs(3600);
 
-/// Sealed bytes on their way to the broker at once, unless one batch alone has more. The driver's buffer grows to what is
-/// handed to it, and stays as large; 30 full batches are far more than a confirm takes time for.
-const IN_FLIGHT_BYTES: usize = 2 << 20;
-
 /// First and longest pause before a batch that failed is tried again.
 const RETRY_MS: (u64, u64) = (1000, 60_000);
 
@@ -50,13 +46,12 @@ pub async fn publish_probe(gateway: &Gateway) -> Result<Published, OutboxError> 
 }
 
 async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, OutboxError> {
+    let window = gateway.publisher.window();
     settle_left(gateway).await?;
     let leased = gateway.outbox.lease(most, gateway.clock.now(), LEASE).await?;
     if leased.is_empty() {
         return Ok(Published::default());
     }
-    let largest_bytes = leased.iter().map(|leased| leased.batch.bytes.len()).max().unwrap_or(0);
-    let window = at_once(gateway.publisher.window(), largest_bytes);
     let results: Vec<(Leased, Result<(), BrokerError>)> = futures_util::stream::iter(leased)
         .map(|leased| async move {
             let result = gateway.publisher.publish(&leased.batch).await;
@@ -97,11 +92,6 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
         .increment(published.delivered as u64);
     metrics::counter!("gateway_batches_total", "outcome" => "failed").increment(published.failed as u64);
     Ok(published)
-}
-
-/// How many of these batches to have on their way at once, so that together they stay within a limit of bytes.
-fn at_once(most: usize, largest_bytes: usize) -> usize {
-    (IN_FLIGHT_BYTES / largest_bytes.max(1)).clamp(1, most)
 }
 
 /// Settles what an earlier step could not, before more is leased: those batches would be out of reach until their leases
@@ -145,12 +135,6 @@ mod tests {
     use super::*;
     use crate::pull::{Counters, Trigger, pull_feed};
     use crate::testing::World;
-
-    #[test]
-    fn bytes_on_their_way_are_bounded() {
-        assert_eq!([4172, 65_612, 262_220, 1_048_652].map(|bytes| at_once(64, bytes)), [64, 31, 7, 1]);
-        assert_eq!((at_once(64, 3 << 20), at_once(1, 4172)), (1, 1), "always at least one");
-    }
 
     #[tokio::test]
     async fn what_could_not_be_settled_is_settled_by_the_next_step() {
