@@ -73,7 +73,7 @@ pub(crate) struct Numbered {
 }
 
 impl Numbered {
-    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
+    fn entries(&self) -> impl Iterator<Item = Entry> {
         self.keys.iter().copied().zip(self.after + 1..)
     }
 
@@ -152,7 +152,7 @@ impl Index {
     pub(crate) async fn has_newer(
         &self,
         connection: &mut SqliteConnection,
-        keys: impl Iterator<Item = u64>,
+        mut keys: impl Iterator<Item = u64>,
         (after, last): (i64, i64),
     ) -> Result<bool, OutboxError> {
         if after >= last {
@@ -160,13 +160,11 @@ impl Index {
         }
         let mirror = self.mirror.lock().await;
         if mirror.upto == last && mirror.spilled() <= after {
-            let mut keys = keys;
             return Ok(keys.any(|key| mirror.in_tail(key).any(|record_no| record_no > after)));
         }
         drop(mirror);
         let newer = keys::between(connection, after, last).await?;
         let newer: HashSet<u64, ByDigest> = newer.into_iter().map(|entry| entry.0).collect();
-        let mut keys = keys;
         Ok(keys.any(|key| newer.contains(&key)))
     }
 

@@ -10,8 +10,8 @@ use super::{LENGTH_BYTES, PADDED_SIZES_BYTES, PublicKey, SealError, ZSTD_LEVEL};
 use crate::wire::{self, MAX_ENCODED_BYTES};
 use crate::{AnswerKey, Event, SealedBatch};
 
-/// What repeats in a batch is the text between its values, so 2^12 places remember enough of it, and fit the processor's
-/// first cache: a quarter less time than the level's own 2^14, and no byte more.
+/// What repeats in a batch is the text between its values, so 2^12 places remember enough of it, and they fit the processor's
+/// first cache; the level's own 2^14 do not.
 const HASH_LOG: u32 = 12;
 
 /// Seals many batches to one registry's key; one for each thread that seals. Its buffers are wiped when it is dropped.
