@@ -169,13 +169,14 @@ impl Ear {
             match timeout(SILENCE, listener.try_recv()).await {
                 Ok(Ok(Some(_))) => {
                     self.hint.notify_one();
-                    sleep(GATHER).await;
                     loop {
-                        match listener.try_recv().now_or_never() {
-                            Some(Ok(Some(_))) => self.hint.notify_one(),
+                        sleep(GATHER).await;
+                        match drain(&mut listener) {
+                            // One hint for all of them: a waiter that is quick would otherwise take one for each.
+                            Some(true) => self.hint.notify_one(),
+                            Some(false) => break,
                             // Asked once more it would connect by itself, and what was missed would not be known.
-                            Some(_) => return true,
-                            None => break,
+                            None => return true,
                         }
                     }
                 }
@@ -213,6 +214,18 @@ impl Ear {
         match timeout(ANSWER, heard).await {
             Ok(triggers) => triggers.map_err(|error| self.failure(&error)),
             Err(_) => Err(Failure::retry(format!("{} delivers no notification", self.place))),
+        }
+    }
+}
+
+/// Takes what was notified and is here already: whether it was anything; `None` when the connection is lost.
+fn drain(listener: &mut PgListener) -> Option<bool> {
+    let mut any = false;
+    loop {
+        match listener.try_recv().now_or_never() {
+            Some(Ok(Some(_))) => any = true,
+            Some(_) => return None,
+            None => return Some(any),
         }
     }
 }
