@@ -14,7 +14,7 @@ pub struct SourceConfig {
     /// When it is pulled.
     #[serde(default, skip_serializing)]
     pub schedule: Schedule,
-    /// Most records in one page, 1 to 10000; memory use grows with it. 4000 from a database, 1000 from a FHIR server,
+    /// Most records in one page, 1 to 10000; memory use grows with it. 3000 from a database, 1000 from a FHIR server,
     /// whose resources are long.
     #[serde(default, skip_serializing)]
     pub page_records: Option<u32>,
@@ -63,7 +63,7 @@ impl SourceConfig {
     /// Most records in one page, as configured or by the kind of source.
     #[must_use]
     pub fn page_records(&self) -> u32 {
-        self.page_records.unwrap_or(if self.fhir.is_some() { 1000 } else { 4000 })
+        self.page_records.unwrap_or(if self.fhir.is_some() { 1000 } else { 3000 })
     }
 
     /// The names of the connector sections that are present; exactly one is right.

@@ -60,7 +60,8 @@ pub(crate) fn writing(path: &Path) -> SqliteConnectOptions {
 /// Options of a connection that only looks.
 pub(crate) fn reading(path: &Path) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
-    options.read_only(true).disable_statement_logging()
+    // KiB, for each of several connections: the branches of the largest table; its leaves are the operating system's to keep.
+    options.read_only(true).pragma("cache_size", "-1024").disable_statement_logging()
 }
 
 /// Makes sure that there is an outbox of exactly this program's schema, whoever owns it.

@@ -13,8 +13,9 @@ use crate::outbox::Inner;
 use crate::records::{self, LookedUp, json};
 use crate::{Outbox, OutboxError};
 
-/// Keys put into a run at once; at most so many, and one page's, are held in memory.
-const RUN_KEYS: i64 = 131_072;
+/// Keys put into a run at once; at most so many, and a few pages', are held in memory: with pages of the usual size they fit
+/// a hash table of 131,072 buckets.
+const RUN_KEYS: i64 = 98_304;
 
 /// A look-up begins anew when runs were merged under it, which takes thousands of pages each time.
 const MAX_TRIES: u32 = 8;
@@ -252,7 +253,9 @@ impl Mirror {
         self.runs.sort_unstable_by_key(|(run, _)| run.after);
         self.last_run = runs.iter().map(|run| run.run).max().unwrap_or(0);
         let spilled = self.spilled();
-        self.tail.retain(|_, record_no| *record_no > spilled);
+        // A new table: the old one would keep its room, and a hole for every key that was in it.
+        let left = self.tail.iter().filter(|(_, record_no)| **record_no > spilled);
+        self.tail = left.map(|(key, record_no)| (*key, *record_no)).collect();
         self.twins.retain(|(_, record_no)| *record_no > spilled);
         self.upto = self.upto.max(spilled);
         Ok(())

@@ -14,6 +14,8 @@ use url::{Host, Url};
 use super::tls;
 use crate::{AmqpConfig, BrokerError, Login};
 
+/// Largest frame, in bytes, that is agreed on: the driver keeps room for 32 of them, and for as many to read, at each connection.
+const FRAME_MAX_BYTES: u32 = 32_768;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The account that RabbitMQ comes with, which it lets in over loopback only; no secret.
 const GUEST: &str = "guest";
@@ -98,6 +100,7 @@ impl Settings {
             },
             vhost,
             query: AMQPQueryString {
+                frame_max: Some(FRAME_MAX_BYTES),
                 heartbeat: Some(self.config.heartbeat_seconds.get()),
                 ..AMQPQueryString::default()
             },

@@ -98,6 +98,20 @@ async fn every_record_is_found(told: impl Fn(i64) -> bool) {
 }
 
 #[tokio::test]
+async fn memory_for_keys_in_no_run_does_not_grow_with_the_runs() {
+    let (_folder, outbox, index) = outbox().await;
+    let all: Vec<RecordDigest> = (0..300).map(digest).collect();
+    let mut most = 0;
+    for (numbered, record) in (1..).zip(&all) {
+        commit(&outbox, &index, &[*record], numbered - 1, true).await;
+        found(&outbox, &index, &all[..1]).await;
+        most = most.max(index.mirror.lock().await.tail.capacity());
+    }
+    // Seven keys at most: holes of those that were spilled would make the table grow.
+    assert!((7..14).contains(&most), "{most}");
+}
+
+#[tokio::test]
 async fn merge_of_many_blocks_and_slices_loses_nothing() {
     let (_folder, outbox, _) = outbox().await;
     let index = Index::with_run_keys(70_000);
