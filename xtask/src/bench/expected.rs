@@ -8,7 +8,7 @@ use connector_kit::{
     ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, Identifier, IdentifierKind, Person,
     RecordStatus,
 };
-use contract::{Body, Fact, Pseudonym, RecordDigest, Suite};
+use contract::{Body, Draft, Event, Fact, Pseudonym, RecordDigest, Suite, Version};
 use pseudonym::{CodesConfig, KeyRing, Outcome, Policy, PolicyConfig, Pseudonymiser};
 use registry::{CityPseudonym, Reader, Stats, StoredFact};
 use secrecy::SecretString;
@@ -50,6 +50,20 @@ impl Clinic {
     pub fn record(&self, feed: Feed, id: &str) -> RecordDigest {
         self.0.record_digest(feed, id)
     }
+
+    /// What a record becomes when it is told for the first time.
+    pub fn event(&self, record: ClinicRecord, today: NaiveDate) -> Result<Event, Error> {
+        let Draft { record, content, body, .. } = self.draft(record, today)?;
+        let version = Version { generation: 1, count: 1 };
+        Ok(Event { record, version, content: Some(content), body })
+    }
+
+    fn draft(&self, record: ClinicRecord, today: NaiveDate) -> Result<Draft, Error> {
+        match self.0.apply(record, today) {
+            Outcome::Draft(draft, _) => Ok(draft),
+            Outcome::OutOfScope(_) | Outcome::Rejected(_) => Err(wrong("a row of a clinic would not leave")),
+        }
+    }
 }
 
 /// Reads a key ring's file.
@@ -79,9 +93,7 @@ impl Expected {
     /// Adds a row of a clinic, a line of COPY's text format, about the person with this number.
     pub fn add(&mut self, clinic: &Clinic, person: u64, line: &str, today: NaiveDate) -> Result<(), Error> {
         let record = record(line).ok_or_else(|| wrong("a line of a clinic cannot be read back"))?;
-        let Outcome::Draft(draft, _) = clinic.0.apply(record, today) else {
-            return Err(wrong("a row of a clinic would not leave"));
-        };
+        let draft = clinic.draft(record, today)?;
         let Body::Asserted { subject, fact } = draft.body else {
             return Err(wrong("a row of a clinic would take something back"));
         };
@@ -155,7 +167,7 @@ impl Expected {
 }
 
 /// A line of a clinic's table as its connector hands it on.
-fn record(line: &str) -> Option<ClinicRecord> {
+pub fn record(line: &str) -> Option<ClinicRecord> {
     let fields: Vec<Option<&str>> =
         line.trim_end().split('\t').map(|field| (field != "\\N").then_some(field)).collect();
     let [id, _, snils, oms, passport, country, content @ ..] = fields.as_slice() else { return None };
@@ -196,7 +208,6 @@ fn wrong(what: &str) -> Error {
 mod tests {
     use super::*;
     use crate::bench::people;
-    use contract::Version;
 
     /// One person, a vaccination's two doses and a test, at two clinics of one city.
     fn two_clinics() -> Expected {

@@ -32,6 +32,11 @@ impl Samples {
         }
     }
 
+    /// That of the last repetition.
+    pub fn latest(&self) -> f64 {
+        self.0.last().copied().unwrap_or(f64::NAN)
+    }
+
     /// The greatest.
     pub fn greatest(&self) -> f64 {
         self.sorted().last().copied().unwrap_or(f64::NAN)
@@ -122,6 +127,8 @@ mod tests {
         assert_eq!(samples(&[4.0, 1.0]).to_string(), "2.50 (1.00–4.00)");
         assert_eq!(samples(&[0.5]).to_string(), "0.500");
         assert_eq!(samples(&[]).to_string(), "–");
+        assert_eq!(samples(&[3.0, 1.0]).latest(), 1.0);
+        assert!(samples(&[]).latest().is_nan());
     }
 
     #[test]

@@ -21,7 +21,7 @@ const WRITE_BYTES: usize = 1 << 20;
 
 /// The machine and the versions, as rows of a table: name and value.
 pub async fn describe(postgres: &Postgres, rabbitmq: &RabbitMq) -> Result<Vec<(String, String)>, Error> {
-    let cores = std::thread::available_parallelism().map_or_else(|_| "?".into(), |cores| cores.to_string());
+    let cores = processors();
     let model = value_of("/proc/cpuinfo", "model name");
     let gibibytes = (memory_bytes() + (1 << 29)) >> 30;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -53,6 +53,11 @@ fn commit() -> String {
     let changed = git(&["status", "--porcelain"]).is_some_and(|files| !files.is_empty());
     let suffix = if changed { ", with changes" } else { "" };
     git(&["rev-parse", "--short", "HEAD"]).map_or_else(|| "unknown".into(), |hash| hash + suffix)
+}
+
+/// How many processors may be used.
+pub fn processors() -> f64 {
+    std::thread::available_parallelism().map_or(f64::NAN, |cores| cores.get() as f64)
 }
 
 /// Memory of the machine, in bytes; 0 where it is not told.

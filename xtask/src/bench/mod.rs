@@ -2,6 +2,7 @@
 
 mod child;
 mod clinic;
+mod compute_limit;
 mod copy_limit;
 mod crowd;
 mod expected;
@@ -66,9 +67,10 @@ struct Bench<'a> {
 pub async fn bench(options: &BenchOptions) -> Result<(), Error> {
     let kept = results::folder()?;
     let failures = if options.parts.is_empty() { Vec::new() } else { measure(options, &kept).await? };
-    let newest = results::newest(&kept)?;
+    let newest = results::newest(&[&kept, &results::tracked()])?;
     say::line(&report::tables(&newest));
     if options.write {
+        results::track(&newest)?;
         say::progress(&format!("wrote {}", report::write(&newest)?.display()));
     }
     if failures.is_empty() {

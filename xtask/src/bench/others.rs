@@ -1,12 +1,14 @@
 //! The parts whose measuring stands elsewhere: peers, latency, idle cost, crowd; their figures as tables and for the goals.
 
+use super::clinic::Clinic;
 use super::figures::{grouped, short};
 use super::latency::{Latency, Reading};
 use super::live::Stage;
-use super::results::{PartResult, Table};
+use super::results::{PartResult, Table, name};
 use super::{Bench, crowd, idle, latency};
 use crate::error::Error;
 use crate::peers::{self, PeerFigure};
+use crate::say;
 
 /// Facts a second that are written while latency is measured, and for how many seconds.
 const LATENCY: (u32, u32) = (1000, 60);
@@ -21,12 +23,12 @@ const CROWD: (u32, u64, u32) = (50, 10_000, 4);
 
 /// Figures that the goals are computed from.
 pub mod single {
-    /// Of the fastest script (Python, Node) that sends many records a message, records a second.
-    pub const BATCHING_SCRIPT: &str = "batching-script";
-    /// Of the fastest script that sends a record a message.
-    pub const SINGLE_SCRIPT: &str = "single-script";
-    /// Of the fastest general tool.
-    pub const TOOL: &str = "tool";
+    /// How many times as fast as the fastest script (Python, Node) that sends many records a message the gateway is.
+    pub const BATCHING_SCRIPT: &str = "times-batching-script";
+    /// … as the fastest script that sends a record a message.
+    pub const SINGLE_SCRIPT: &str = "times-single-script";
+    /// … as the fastest general tool.
+    pub const TOOL: &str = "times-tool";
     /// 99 of 100 facts of a listening source, milliseconds.
     pub const LATENCY_P99: &str = "latency-p99-ms";
     /// The slowest fact of a polled source, milliseconds.
@@ -62,11 +64,25 @@ pub async fn peers(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Err
         folder: bench.folder,
         clock: &bench.clock,
     };
-    note_peers(&peers::measure(&arena).await?, result);
+    let gateway = async || gateway_between(bench, &clinic, result).await;
+    let figures = peers::measure(&arena, gateway).await?;
+    note_peers(&figures, records, result);
     Ok(())
 }
 
-fn note_peers(figures: &[PeerFigure], result: &mut PartResult) {
+/// The gateway once more, on the peers' clinic; its rate.
+async fn gateway_between(bench: &Bench<'_>, clinic: &Clinic, result: &mut PartResult) -> Result<f64, Error> {
+    say::progress("the gateway, between peers");
+    let figures = result.sizes.entry(clinic.records).or_default();
+    let place = bench.gateway(clinic, "gateway-between-peers", bench.queue())?;
+    let delivered = bench.deliver(&place, clinic.records, name::GATEWAY, figures).await;
+    bench.purge().await;
+    place.remove()?;
+    delivered?;
+    Ok(figures.of(name::GATEWAY).latest())
+}
+
+fn note_peers(figures: &[PeerFigure], records: u64, result: &mut PartResult) {
     result.table.head = [
         "peer",
         "version",
@@ -75,10 +91,23 @@ fn note_peers(figures: &[PeerFigure], result: &mut PartResult) {
         "… once started",
         "peak memory, MiB",
         "processor time, µs/record",
+        "gateway beside it / it",
         "leaves out",
     ]
     .map(str::to_owned)
     .to_vec();
+    let gateway = result.sizes.entry(records).or_default();
+    result.table.rows.push(vec![
+        "**clinic-gateway**, between the others".to_owned(),
+        env!("CARGO_PKG_VERSION").to_owned(),
+        "sealed batches".to_owned(),
+        gateway.of(name::GATEWAY).to_string(),
+        "–".to_owned(),
+        gateway.of(&name::peak(name::GATEWAY)).to_string(),
+        gateway.of(&name::processor(name::GATEWAY)).to_string(),
+        "1".to_owned(),
+        "nothing".to_owned(),
+    ]);
     for peer in figures {
         result.table.rows.push(vec![
             peer.name.to_owned(),
@@ -88,11 +117,12 @@ fn note_peers(figures: &[PeerFigure], result: &mut PartResult) {
             peer.records_per_second_started.map_or_else(|| "–".to_owned(), short),
             short(peer.peak_mib),
             short(peer.processor_us),
+            short(peer.gateway_times()),
             peer.leaves_out.to_owned(),
         ]);
     }
     let best = |of: &dyn Fn(&PeerFigure) -> bool| {
-        figures.iter().filter(|peer| of(peer)).map(without_start).fold(f64::NAN, f64::max)
+        figures.iter().filter(|peer| of(peer)).map(PeerFigure::gateway_times).fold(f64::NAN, f64::min)
     };
     result.single.push(single::BATCHING_SCRIPT, best(&|peer| is(peer, &SCRIPTS) && !sends_single(peer)));
     result.single.push(single::SINGLE_SCRIPT, best(&|peer| is(peer, &SCRIPTS) && sends_single(peer)));
@@ -105,11 +135,6 @@ fn is(peer: &PeerFigure, languages: &[&str]) -> bool {
 
 fn sends_single(peer: &PeerFigure) -> bool {
     peer.messages.starts_with("1 ")
-}
-
-/// A tool that needs long to start is compared by what it does once it has started.
-fn without_start(peer: &PeerFigure) -> f64 {
-    peer.records_per_second_started.unwrap_or(peer.records_per_second)
 }
 
 /// Listening, and by the default schedule.

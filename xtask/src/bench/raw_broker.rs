@@ -24,31 +24,42 @@ const PERSISTENT: u8 = 2;
 pub struct Took {
     /// Publishing and being confirmed.
     pub publishing: Duration,
+    /// The broker's own processor time meanwhile, seconds.
+    pub broker_seconds: f64,
     /// Receiving and acknowledging.
     pub consuming: Duration,
 }
 
 /// Publishes every batch to a fresh durable quorum queue, persistent, mandatory, each confirmed; then consumes them all, each
-/// acknowledged.
-pub async fn measure(url: &str, batches: &[Vec<u8>], clock: &dyn Clock) -> Result<Took, Error> {
+/// acknowledged. `broker` tells the broker's processor time so far, in seconds.
+pub async fn measure(
+    url: &str,
+    batches: &[Vec<u8>],
+    broker: impl Fn() -> Result<f64, Error>,
+    clock: &dyn Clock,
+) -> Result<Took, Error> {
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     declare(&channel).await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    let started = clock.elapsed();
+    let (started, before) = (clock.elapsed(), broker()?);
     futures_util::stream::iter(batches.iter().enumerate())
         .map(|(index, batch)| publish(&channel, index, batch))
         .buffer_unordered(WINDOW.into())
         .try_collect::<()>()
         .await?;
-    let published = clock.elapsed();
+    let (published, broker_seconds) = (clock.elapsed(), broker()? - before);
     consume(&connection.create_channel().await?, batches).await?;
     let consumed = clock.elapsed();
     // Nothing of it may weigh on what is measured next.
     channel.queue_delete(NAME.into(), QueueDeleteOptions::default()).await?;
     channel.exchange_delete(NAME.into(), ExchangeDeleteOptions::default()).await?;
     connection.close(200, "OK".into()).await?;
-    Ok(Took { publishing: published.saturating_sub(started), consuming: consumed.saturating_sub(published) })
+    Ok(Took {
+        publishing: published.saturating_sub(started),
+        broker_seconds,
+        consuming: consumed.saturating_sub(published),
+    })
 }
 
 async fn declare(channel: &Channel) -> Result<(), Error> {
@@ -106,6 +117,7 @@ mod tests {
     use testbed::rabbitmq::RabbitMq;
 
     use super::*;
+    use crate::bench::live::processor_seconds_of_all;
     use crate::bench::sqlite_limit;
 
     #[tokio::test]
@@ -114,8 +126,10 @@ mod tests {
         let (clock, batches) = (SystemClock::default(), vec![vec![7; 4096]; 150]);
         // Twice: nothing of the first may be met by the second.
         for _ in 0..2 {
-            let took = measure(&server.amqp_url(), &batches, &clock).await.unwrap();
+            let broker = || processor_seconds_of_all(server.process_id().unwrap());
+            let took = measure(&server.amqp_url(), &batches, broker, &clock).await.unwrap();
             assert!(took.publishing > Duration::ZERO && took.consuming > Duration::ZERO);
+            assert!(took.broker_seconds >= 0.0);
             assert!(
                 sqlite_limit::insert_all(folder.path(), &batches, &clock).await.unwrap() > Duration::ZERO
             );

@@ -1,4 +1,5 @@
-//! What a part of the benchmark came to: named samples for each size of clinic, kept as JSON below the target folder.
+//! What a part of the benchmark came to: named samples for each size of clinic, kept as JSON below the target folder, and what
+//! the page shows of it beside the benchmarks, so that the page can be composed anew on another machine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,12 +19,20 @@ pub mod name {
     pub const COPY_OUT: &str = "copy-out";
     /// The bare loop of pages by key, decoded, records a second.
     pub const KEYSET: &str = "keyset";
+    /// PostgreSQL's processor time for it, microseconds a record.
+    pub const KEYSET_SERVER: &str = "keyset.server_us";
+    /// Pseudonymising, encoding, compressing and sealing in memory, on one thread, records a second.
+    pub const COMPUTE: &str = "compute";
+    /// What all processors give for reading at the server, computing and the broker, records a second.
+    pub const BOUND: &str = "bound";
     /// The same at MariaDB.
     pub const MARIADB_KEYSET: &str = "mariadb-keyset";
     /// Sealed batches into SQLite, records a second.
     pub const SQLITE: &str = "sqlite";
     /// Sealed batches to the broker, records a second.
     pub const PUBLISH: &str = "raw-publish";
+    /// The broker's processor time for it, microseconds a record.
+    pub const PUBLISH_SERVER: &str = "raw-publish.server_us";
     /// The same in seconds.
     pub const PUBLISH_SECONDS: &str = "raw-publish-seconds";
     /// Sealed batches from the broker, records a second.
@@ -176,8 +185,13 @@ impl PartResult {
 
     /// Writes it beside the earlier ones; where.
     pub fn save(&self, folder: &Path) -> Result<PathBuf, Error> {
+        let name = format!("{}-{}.json", self.part, self.began_at.format("%Y%m%dT%H%M%SZ"));
+        self.save_as(folder, &name)
+    }
+
+    fn save_as(&self, folder: &Path, name: &str) -> Result<PathBuf, Error> {
         fs::create_dir_all(folder).map_err(Error::io("make the folder of results"))?;
-        let path = folder.join(format!("{}-{}.json", self.part, self.began_at.format("%Y%m%dT%H%M%SZ")));
+        let path = folder.join(name);
         let text = serde_json::to_vec_pretty(self)
             .map_err(|error| Error::WrongResult(format!("results cannot be written as JSON: {error}")))?;
         fs::write(&path, text).map_err(Error::io("write results"))?;
@@ -192,11 +206,20 @@ pub fn folder() -> Result<PathBuf, Error> {
     Ok(target.join("bench"))
 }
 
-/// The newest result of each part that has one.
-pub fn newest(folder: &Path) -> Result<Vec<PartResult>, Error> {
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+/// Where the results are that the page shows, under version control as the page is.
+pub fn tracked() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/results")
+}
+
+/// Puts the results that the page shows where they are tracked, a file a part.
+pub fn track(shown: &[PartResult]) -> Result<(), Error> {
+    shown.iter().try_for_each(|result| result.save_as(&tracked(), &format!("{}.json", result.part)).map(drop))
+}
+
+/// The newest result of each part that has one in these folders.
+pub fn newest(folders: &[&Path]) -> Result<Vec<PartResult>, Error> {
     let mut newest = BTreeMap::<Part, PartResult>::new();
-    for entry in entries {
+    for entry in folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten() {
         let path = entry.map_err(Error::io("list results"))?.path();
         if path.extension().is_none_or(|extension| extension != "json") {
             continue;
@@ -234,8 +257,18 @@ mod tests {
             saved.save(folder.path()).unwrap();
         }
         fs::write(folder.path().join("stages-older.json"), "{}").unwrap();
-        assert_eq!(newest(folder.path()).unwrap(), [result(Part::Stages, 60), result(Part::Idle, 8)]);
-        assert_eq!(newest(&folder.path().join("none")).unwrap(), []);
+        let elsewhere = tempfile::tempdir().unwrap();
+        let none = folder.path().join("none");
+        assert_eq!(
+            newest(&[&none, folder.path()]).unwrap(),
+            [result(Part::Stages, 60), result(Part::Idle, 8)]
+        );
+        for saved in [result(Part::Stages, 59), result(Part::Idle, 9)] {
+            saved.save_as(elsewhere.path(), &format!("{}.json", saved.part)).unwrap();
+        }
+        let newest_of_both = newest(&[folder.path(), elsewhere.path()]).unwrap();
+        assert_eq!(newest_of_both, [result(Part::Stages, 60), result(Part::Idle, 9)]);
+        assert_eq!(newest(&[&none]).unwrap(), []);
     }
 
     #[tokio::test]

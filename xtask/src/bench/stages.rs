@@ -3,11 +3,12 @@
 use clock::Clock;
 
 use super::clinic::Clinic;
+use super::live::processor_seconds_of_all;
 use super::mariadb::{self, MariaClinic};
 use super::programs::Source;
 use super::results::{Figures, PartResult, name};
 use super::steps::rate;
-use super::{Bench, ONCE_ABOVE, raw_broker, sqlite_limit};
+use super::{Bench, ONCE_ABOVE, compute_limit, machine, raw_broker, sqlite_limit};
 use crate::error::Error;
 
 /// Measures every size.
@@ -35,6 +36,7 @@ async fn size(bench: &Bench<'_>, records: u64, result: &mut PartResult) -> Resul
         reading(bench, &mut clinic, mariadb.as_mut(), result).await;
         if let Some(batches) = &batches {
             bare(bench, records, batches, result).await;
+            computing(bench, records, result).await;
         }
         let label = format!("{records}-{repetition}");
         from_mariadb(bench, mariadb.as_ref(), &label, records, result).await;
@@ -61,9 +63,11 @@ async fn reading(
         .await;
     result
         .step(records, "the bare loop of pages", async |figures| {
-            let started = bench.clock.elapsed();
+            let (started, before) = (bench.clock.elapsed(), server_seconds(bench.postgres.process_id())?);
             clinic.read_by_key().await?;
             figures.push(name::KEYSET, rate(records, bench.clock.elapsed().saturating_sub(started)));
+            let server = server_seconds(bench.postgres.process_id())? - before;
+            figures.push(name::KEYSET_SERVER, microseconds_each(server, records));
             Ok(())
         })
         .await;
@@ -89,13 +93,39 @@ async fn bare(bench: &Bench<'_>, records: u64, batches: &[Vec<u8>], result: &mut
         .await;
     result
         .step(records, "sealed batches through the broker", async |figures| {
-            let took = raw_broker::measure(&bench.rabbitmq.amqp_url(), batches, &bench.clock).await?;
+            let broker = || server_seconds(bench.rabbitmq.process_id());
+            let took = raw_broker::measure(&bench.rabbitmq.amqp_url(), batches, broker, &bench.clock).await?;
             figures.push(name::PUBLISH, rate(records, took.publishing));
+            figures.push(name::PUBLISH_SERVER, microseconds_each(took.broker_seconds, records));
             figures.push(name::PUBLISH_SECONDS, took.publishing.as_secs_f64());
             figures.push(name::CONSUME, rate(records, took.consuming));
             Ok(())
         })
         .await;
+}
+
+/// Computing at best, and what the machine's processors can give for what no program is spared.
+async fn computing(bench: &Bench<'_>, records: u64, result: &mut PartResult) {
+    result
+        .step(records, "computing alone", async |figures| {
+            let took = compute_limit::seal_all(records, &bench.clock)?;
+            figures.push(name::COMPUTE, rate(records, took));
+            let others = [name::KEYSET_SERVER, name::PUBLISH_SERVER].map(|name| figures.of(name).latest());
+            let each_us = microseconds_each(took.as_secs_f64(), records) + others.iter().sum::<f64>();
+            figures.push(name::BOUND, machine::processors() * 1e6 / each_us);
+            Ok(())
+        })
+        .await;
+}
+
+/// Processor time of a server with all its processes so far.
+fn server_seconds(id: Option<u32>) -> Result<f64, Error> {
+    let id = id.ok_or_else(|| Error::WrongResult("a server has ended".into()))?;
+    processor_seconds_of_all(id)
+}
+
+fn microseconds_each(seconds: f64, records: u64) -> f64 {
+    seconds * 1e6 / records as f64
 }
 
 /// A gateway whose clinic is on MariaDB.

@@ -66,13 +66,26 @@ pub struct PeerFigure {
     pub peak_mib: f64,
     /// Processor time a record, µs.
     pub processor_us: f64,
+    /// The gateway's rate in the same minutes: the mean of its runs before and after.
+    pub gateway_per_second: f64,
     /// What the gateway does and it does not.
     pub leaves_out: &'static str,
 }
 
-/// Runs every peer that is set up, one after the other. The others, and those that fail, are named as progress.
-pub async fn measure(at: &Arena<'_>) -> Result<Vec<PeerFigure>, Error> {
-    let mut figures = Vec::new();
+impl PeerFigure {
+    /// How many times as fast the gateway is. A program that needs long to start is taken by what it does once it has started.
+    pub fn gateway_times(&self) -> f64 {
+        self.gateway_per_second / self.records_per_second_started.unwrap_or(self.records_per_second)
+    }
+}
+
+/// Runs every peer that is set up, one after the other, and `gateway`, which tells its rate, between them: a machine's mood
+/// changes within the hour. Peers that are not set up, and those that fail, are named as progress.
+pub async fn measure(
+    at: &Arena<'_>,
+    mut gateway: impl AsyncFnMut() -> Result<f64, Error>,
+) -> Result<Vec<PeerFigure>, Error> {
+    let (mut figures, mut last) = (Vec::new(), None);
     for peer in &PEERS {
         let Some(version) = version(peer) else {
             say::progress(&format!("{} is left out: not set up, see benches/peers", peer.name));
@@ -82,9 +95,14 @@ pub async fn measure(at: &Arena<'_>) -> Result<Vec<PeerFigure>, Error> {
             say::progress(&format!("{} is left out: the server's wal_level is not logical", peer.name));
             continue;
         }
+        let before = match last {
+            Some(rate) => rate,
+            None => gateway().await?,
+        };
+        let mut measured = Vec::new();
         for rows in peer.rows_a_message {
             match at.run(peer, *rows).await {
-                Ok(measured) => figures.push(measured.figure(peer, &version, *rows)),
+                Ok(run) => measured.push((*rows, run)),
                 // A fault of a peer shall not cost the gateway's own figures.
                 Err(error @ (Error::Program { .. } | Error::WrongResult(_))) => {
                     say::progress(&format!("{} is left out: {error}", peer.name));
@@ -92,6 +110,10 @@ pub async fn measure(at: &Arena<'_>) -> Result<Vec<PeerFigure>, Error> {
                 Err(error) => return Err(error),
             }
         }
+        let after = gateway().await?;
+        let beside = f64::midpoint(before, after);
+        figures.extend(measured.iter().map(|(rows, run)| run.figure(peer, &version, *rows, beside)));
+        last = Some(after);
     }
     Ok(figures)
 }
@@ -114,7 +136,7 @@ struct Measured {
 }
 
 impl Measured {
-    fn figure(&self, peer: &Peer, version: &str, rows: u32) -> PeerFigure {
+    fn figure(&self, peer: &Peer, version: &str, rows: u32, gateway_per_second: f64) -> PeerFigure {
         let records = if rows == 1 { "record" } else { "records" };
         let ended = if self.all { String::new() } else { format!(", ended after {} s", LONGEST.as_secs()) };
         let started = |(before, since): (u64, Duration)| {
@@ -128,6 +150,7 @@ impl Measured {
             records_per_second_started: self.first.filter(|_| peer.starts_slowly).map(started),
             peak_mib: self.peak_bytes as f64 / f64::from(1 << 20),
             processor_us: self.processor_seconds * 1e6 / self.records as f64,
+            gateway_per_second,
             leaves_out: peer.leaves_out,
         }
     }
@@ -275,13 +298,15 @@ mod tests {
             processor_seconds: 0.5,
         };
         let slow = PEERS.iter().find(|peer| peer.starts_slowly).unwrap();
-        let figure = measured.figure(slow, "1.0", 1);
+        let figure = measured.figure(slow, "1.0", 1, 3000.0);
+        assert_eq!(figure.gateway_times(), 2.0);
         assert_eq!((figure.records_per_second, figure.records_per_second_started), (1000.0, Some(1500.0)));
         assert_eq!((figure.peak_mib, figure.processor_us), (3.0, 50.0));
         assert_eq!(figure.messages, "1 record a message");
         measured.all = false;
         let script = PEERS.iter().find(|peer| !peer.starts_slowly).unwrap();
-        let figure = measured.figure(script, "1.0", 100);
+        let figure = measured.figure(script, "1.0", 100, 3000.0);
+        assert_eq!(figure.gateway_times(), 3.0);
         assert_eq!(figure.messages, "100 records a message, ended after 60 s");
         assert_eq!(figure.records_per_second_started, None);
     }

@@ -26,7 +26,7 @@ const fn nothing(name: &'static str, cell: fn(&Figures) -> Samples) -> Row {
 }
 
 /// Each limit, and the programs beside it.
-pub const STAGES: [Row; 26] = [
+pub const STAGES: [Row; 30] = [
     bare(
         "`COPY … TO STDOUT` to nowhere, records/s",
         |of| of.of(name::COPY_OUT),
@@ -36,6 +36,11 @@ pub const STAGES: [Row; 26] = [
         "PostgreSQL: bare keyset loop, pages of 5000, records/s",
         |of| of.of(name::KEYSET),
         "everything but reading: rows are decoded into owned values (texts, dates, numbers, stamps) and dropped",
+    ),
+    bare(
+        "… PostgreSQL's processor time for it, µs/record",
+        |of| of.of(name::KEYSET_SERVER),
+        "the loop's own",
     ),
     bare("MariaDB: the same loop, records/s", |of| of.of(name::MARIADB_KEYSET), "the same"),
     bare(
@@ -52,6 +57,21 @@ pub const STAGES: [Row; 26] = [
         "broker: the same, batches/s",
         |of| of.of(name::BATCHES).over(&of.of(name::PUBLISH_SECONDS)),
         "the same",
+    ),
+    bare(
+        "… the broker's processor time for it, µs/record",
+        |of| of.of(name::PUBLISH_SERVER),
+        "the loop's own",
+    ),
+    bare(
+        "computing alone, one thread: pseudonymise, encode, compress, seal, records/s",
+        |of| of.of(name::COMPUTE),
+        "reading, digests, outbox, cursor, publishing; everything is in memory",
+    ),
+    bare(
+        "**bound**: all processors at PostgreSQL's, the computing's and the broker's time, records/s",
+        |of| of.of(name::BOUND),
+        "decoding rows, outbox, digests, cursor, sending, waiting for any disk",
     ),
     bare(
         "broker: the same batches consumed, records/s",
@@ -92,12 +112,13 @@ pub const STAGES: [Row; 26] = [
 ];
 
 /// The programs by their limits.
-pub const STAGE_RATIOS: [Row; 7] = [
+pub const STAGE_RATIOS: [Row; 8] = [
     row("gateway / bare keyset loop, PostgreSQL", |of| of.of(name::GATEWAY).over(&of.of(name::KEYSET))),
     row("gateway / bare keyset loop, MariaDB", |of| {
         of.of(name::MARIADB_GATEWAY).over(&of.of(name::MARIADB_KEYSET))
     }),
     row("gateway / `COPY` to nowhere", |of| of.of(name::GATEWAY).over(&of.of(name::COPY_OUT))),
+    row("**gateway / bound**", |of| of.of(name::GATEWAY).over(&of.of(name::BOUND))),
     row("gateway / SQLite", |of| of.of(name::GATEWAY).over(&of.of(name::SQLITE))),
     row("gateway / broker", |of| of.of(name::GATEWAY).over(&of.of(name::PUBLISH))),
     row("registry / consuming", |of| of.of(name::REGISTRY).over(&of.of(name::CONSUME))),

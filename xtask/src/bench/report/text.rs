@@ -21,8 +21,9 @@ pub const INTRODUCTION: &str = "\
 Measured by `cargo xtask bench --write`, which wrote this page; do not edit it. Run it on a machine with nothing else to
 do: it builds both programs in release mode, starts private servers (PostgreSQL, MariaDB, RabbitMQ) with their disks' safety
 on, makes clinics of invented people, and fails if a single fact is missing in the registry at the end or anything is sent
-twice. `cargo xtask bench --help` tells its parts and options. Raw samples stay in `target/bench/`; the page shows the newest
-of each part, and above each table when and where it was measured and what the disk was like.
+twice. `cargo xtask bench --help` tells its parts and options. Raw samples stay in `target/bench/`, those
+that the page shows in `benches/results/` too; the page shows the newest of each part, and above each table when and where it
+was measured and what the disk was like.
 
 Where a cell has parentheses, it is the median with the least and the greatest; else it was measured once (sizes above
 1,000,000; in *As clinics grow* above 100,000). In each repetition everything is measured once, one thing after the
@@ -32,8 +33,9 @@ one small machine does with everything on it.
 
 /// Above the goals.
 pub const GOALS: &str = "\
-Computed from the tables below, medians by medians of the same repetition at the largest size of *Stages*; `so far`: kept, but
-not measured up to 10,000,000 records.
+Computed from the tables below, medians by medians of the same repetition at the largest size of *Stages*; beside peers from the
+gateway's own runs before and after each. `so far`: kept, but not measured up to 10,000,000 records. `bound`: what would be
+reached if the machine's processors did nothing but what no program with pseudonyms and a seal is spared (see *Bound*).
 
 ";
 
@@ -56,6 +58,11 @@ pub const ROWS: &str = "\
 - **The registry's rows by `COPY`.** What the registry of the same repetition stored (facts, pseudonyms, subjects: every
   table that has rows) is copied out, the database is copied and its tables emptied, and the rows go in again with all columns,
   constraints and indexes: one connection, one `COPY` a table, in the order they were stored.
+- **Computing alone.** The same rows, made in memory before the clock starts: pseudonymised, encoded, compressed and sealed in
+  batches of 400 by the gateway's own libraries, one after the other on one thread.
+- **Bound.** The number of processors, divided by the processor time a record of three things: PostgreSQL's for the bare keyset
+  loop, computing alone, the broker's for the bare loop of batches. No gateway on this machine that reads by pages,
+  pseudonymises, seals and is confirmed can be faster, whatever it leaves out.
 - **Gateway.** `clinic-gateway sync` with an empty outbox as a process of its own, from its start to its end: reading,
   pseudonymising, comparing, sealing, committing to the outbox, publishing and being confirmed. Peak memory is the
   process's `VmHWM`, processor time that of all its threads.
@@ -64,7 +71,8 @@ pub const ROWS: &str = "\
 - **Written to disk.** Linux's `write_bytes` of the process; of a server, with its child processes and, for PostgreSQL, a
   checkpoint before and after.
 - **Peers.** Each set up as its own manual advises (`benches/peers/`), on the largest clinic of *Stages*: the same rows to a
-  durable quorum queue, persistent, confirmed, able to go on where it was ended. None seals, pseudonymises or compares.
+  durable quorum queue, persistent, confirmed, able to go on where it was ended. None seals, pseudonymises or compares. The
+  gateway runs between them; *gateway beside it / it* takes its mean before and after.
 - **Second `sync`.** The same gateway once more: it looks back over its overlap and sends nothing. Mostly what starting,
   connecting and ending cost, which is part of the gateway's figure above as well.
 - **`sync --full`.** Everything is read, pseudonymised and compared again, and nothing is sent.
