@@ -21,6 +21,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(5);
 /// At least this long between two hints: what is notified meanwhile is one hint.
 const GATHER: Duration = Duration::from_millis(100);
+/// Notifications taken at once, without giving way to anybody.
+const MOST_DRAINED: usize = 10_000;
 /// Wait after the first connection that fails, doubled with each further one.
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 /// Longest wait between two attempts.
@@ -218,14 +220,15 @@ impl Ear {
     }
 }
 
-/// Takes what was notified and is here already: whether it was anything; `None` when the connection is lost.
+/// Takes what was notified and is here already, up to a limit: whether it was anything; `None` when the connection is lost.
 fn drain(listener: &mut PgListener) -> Option<bool> {
     let mut any = false;
-    loop {
+    for _ in 0..MOST_DRAINED {
         match listener.try_recv().now_or_never() {
             Some(Ok(Some(_))) => any = true,
             Some(_) => return None,
-            None => return Some(any),
+            None => break,
         }
     }
+    Some(any)
 }

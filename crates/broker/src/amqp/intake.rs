@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::link::Traffic;
 use super::session::Session;
-use super::settings::{Pauses, Settings};
+use super::settings::{Frames, Pauses, Settings};
 use super::topology;
 use super::words::{self, Step};
 use crate::BrokerError;
@@ -143,7 +143,11 @@ fn step(settings: &Settings, traffic: Traffic) -> Step<'_> {
 }
 
 async fn consume(settings: &Settings, traffic: Traffic) -> Result<Consuming, BrokerError> {
-    let (session, stream) = Session::prepare(settings, async |channel| {
+    let frames = match traffic {
+        Traffic::Batches => Frames::Usual,
+        Traffic::Receipts => Frames::Small,
+    };
+    let (session, stream) = Session::prepare(settings, frames, async |channel| {
         let (queue, prefetch) = match traffic {
             Traffic::Batches => {
                 topology::ensure(channel, settings).await?;

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::consumer::Claim;
 use super::link::{Link, Message, Target};
 use super::session::Session;
-use super::settings::Settings;
+use super::settings::{Frames, Settings};
 use super::topology;
 use super::words::{self, Step};
 use crate::dead_letters::{MAX_TAKEN, MAX_TAKEN_BYTES, reason_word};
@@ -45,7 +45,7 @@ impl AmqpDeadLetters {
     pub(crate) async fn open(config: &AmqpConfig, base: &Path) -> Result<Self, BrokerError> {
         let settings = Arc::new(Settings::new(config, base)?);
         let ensure = async |channel: &_| topology::ensure(channel, &settings).await;
-        let (session, _) = Session::prepare(&settings, ensure).await?;
+        let (session, _) = Session::prepare(&settings, Frames::Usual, ensure).await?;
         let queue = Link::new(Arc::clone(&settings), Target::batches(config));
         let copies = Link::new(Arc::clone(&settings), Target::dead_letters(config));
         Ok(Self { settings, session: Some(session), queue, copies })

@@ -25,7 +25,7 @@ pub(crate) use letters::AmqpDeadLetters;
 use link::{Link, Message, Target};
 pub(crate) use receipts::{AmqpReceipts, receipt_publisher};
 use session::Session;
-use settings::Settings;
+use settings::{Frames, Settings};
 
 use crate::faults::broken_at;
 use crate::{AmqpConfig, BrokerError, Depth, Publisher, State};
@@ -64,7 +64,7 @@ impl Publisher for AmqpPublisher {
 
 pub(crate) async fn check(config: &AmqpConfig, base: &Path) -> Result<Vec<String>, BrokerError> {
     let settings = Settings::new(config, base)?;
-    let session = Session::open(&settings).await?;
+    let session = Session::open(&settings, Frames::Small).await?;
     let outcome = topology::ensure(&session.channel, &settings).await;
     session.close().await;
     let depth = outcome?;
@@ -77,7 +77,7 @@ pub(crate) async fn check(config: &AmqpConfig, base: &Path) -> Result<Vec<String
 
 pub(crate) async fn depth(config: &AmqpConfig, base: &Path) -> Result<Depth, BrokerError> {
     let settings = Settings::new(config, base)?;
-    let session = Session::open(&settings).await?;
+    let session = Session::open(&settings, Frames::Small).await?;
     let outcome = topology::depth(&session.channel, &settings).await;
     session.close().await;
     outcome

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::ledger::{Late, Ledger};
 use super::link::{Condition, Message, Request, Target, Traffic};
 use super::session::Session;
-use super::settings::Settings;
+use super::settings::{Frames, Settings};
 use super::topology;
 use super::words::{self, Step};
 use crate::{BrokerError, State};
@@ -104,7 +104,7 @@ pub(super) async fn supervise(
 }
 
 async fn connect(settings: &Settings, target: &Target) -> Result<Session, BrokerError> {
-    let (session, ()) = Session::prepare(settings, async |channel| {
+    let (session, ()) = Session::prepare(settings, Frames::Small, async |channel| {
         match target.kind {
             Traffic::Batches => topology::ensure(channel, settings).await.map(drop)?,
             Traffic::Receipts => topology::receipts(channel, settings).await?,

@@ -10,7 +10,7 @@ use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use super::settings::Settings;
+use super::settings::{Frames, Settings};
 use super::{tls, words};
 use crate::BrokerError;
 
@@ -55,10 +55,10 @@ impl Drop for ShutOnDrop {
 
 impl Session {
     /// Connects, logs in and opens a channel. May be dropped half-way.
-    pub(super) async fn open(settings: &Settings) -> Result<Self, BrokerError> {
+    pub(super) async fn open(settings: &Settings, frames: Frames) -> Result<Self, BrokerError> {
         let mut unfinished = ShutOnDrop(Some(Socket::default()));
         let socket = unfinished.0.clone().unwrap_or_default();
-        let dialling = dial(settings, tls::connector(settings)?, socket.clone());
+        let dialling = dial(settings, frames, tls::connector(settings)?, socket.clone());
         match timeout(settings.connect_timeout(), dialling).await {
             Ok(Ok((connection, channel))) => {
                 unfinished.0 = None;
@@ -75,9 +75,10 @@ impl Session {
     /// Opens one and does `work` on its channel, within the connect timeout.
     pub(super) async fn prepare<T>(
         settings: &Settings,
+        frames: Frames,
         work: impl AsyncFnOnce(&Channel) -> Result<T, BrokerError>,
     ) -> Result<(Self, T), BrokerError> {
-        let session = Self::open(settings).await?;
+        let session = Self::open(settings, frames).await?;
         match timeout(settings.connect_timeout(), work(&session.channel)).await {
             Ok(Ok(done)) => Ok((session, done)),
             Ok(Err(error)) => {
@@ -105,6 +106,7 @@ impl Session {
 
 async fn dial(
     settings: &Settings,
+    frames: Frames,
     tls: Option<RustlsConnector>,
     socket: Socket,
 ) -> lapin::Result<(Connection, Channel)> {
@@ -115,7 +117,7 @@ async fn dial(
     let runtime = lapin::runtime::default_runtime()?;
     // lapin runs this on a thread of its own, which must not outlive our patience.
     let connection = Connection::connector(
-        settings.uri(),
+        settings.uri(frames),
         runtime,
         async move |_, runtime| {
             let connecting = async {

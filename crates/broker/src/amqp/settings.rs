@@ -14,13 +14,31 @@ use url::{Host, Url};
 use super::tls;
 use crate::{AmqpConfig, BrokerError, Login};
 
-/// Largest frame, in bytes, that is agreed on: the driver keeps room for 32 of them, and for as many to read, at each connection.
-const FRAME_MAX_BYTES: u32 = 32_768;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The account that RabbitMQ comes with, which it lets in over loopback only; no secret.
 const GUEST: &str = "guest";
 /// AMQP's short strings hold 255 bytes.
 const MAX_NAME_BYTES: usize = 255;
+
+/// The largest frame to agree on with the broker. The driver keeps room for 32 of them to send, and for as many to read, at
+/// each connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Frames {
+    /// 33,024 bytes: two of them take a batch padded to 64 KiB.
+    Small,
+    /// 131,072 bytes, as other clients agree on: for whoever reads what any clinic may have sent. The broker cuts a message's
+    /// body to the reader's frames, but not its header, and one that is larger ends the reader's connection.
+    Usual,
+}
+
+impl Frames {
+    const fn max_bytes(self) -> u32 {
+        match self {
+            Self::Small => 33_024,
+            Self::Usual => 131_072,
+        }
+    }
+}
 
 /// Everything needed to connect.
 #[derive(Debug)]
@@ -89,7 +107,7 @@ impl Settings {
     }
 
     /// What lapin wants to know; it gets no password here, see [`Plain`].
-    pub(super) fn uri(&self) -> AMQPUri {
+    pub(super) fn uri(&self, frames: Frames) -> AMQPUri {
         let Place { host, port, tls, user, vhost } = self.place.clone();
         AMQPUri {
             scheme: if tls { AMQPScheme::AMQPS } else { AMQPScheme::AMQP },
@@ -100,7 +118,7 @@ impl Settings {
             },
             vhost,
             query: AMQPQueryString {
-                frame_max: Some(FRAME_MAX_BYTES),
+                frame_max: Some(frames.max_bytes()),
                 heartbeat: Some(self.config.heartbeat_seconds.get()),
                 ..AMQPQueryString::default()
             },

@@ -77,6 +77,30 @@ async fn a_broker_keeps_the_promises() {
     conformance::keeps_the_promises(&queues).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_larger_than_the_drivers_buffers_go_through_the_smallest_frames() {
+    let config = vec!["frame_max = 8192".to_owned()];
+    let options = testbed::rabbitmq::Options { config, ..Default::default() };
+    let broker = RabbitMq::start_with(options).await.unwrap();
+    let queue = QueueConfig::Amqp(at(&broker.amqp_url()));
+    let publisher = broker::publisher(&queue, base()).unwrap();
+    let sent: Vec<SealedBatch> = (0..8).map(|byte| batch(&vec![byte; conformance::LARGEST_BYTES])).collect();
+    let publishing = stream::iter(&sent).map(|batch| publisher.publish(batch)).buffer_unordered(8);
+    let outcomes: Vec<_> = publishing.collect().await;
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    publisher.close().await;
+
+    let mut consumer = broker::consumer(&queue, base()).unwrap();
+    let mut received = BTreeSet::new();
+    while received.len() < sent.len() {
+        let some = consumer.receive(sent.len(), PATIENCE).await.unwrap();
+        assert!(!some.is_empty(), "{} arrived", received.len());
+        received.extend(some.into_iter().map(|delivery| delivery.bytes));
+    }
+    assert_eq!(received, sent.into_iter().map(|batch| batch.bytes).collect());
+    consumer.close().await;
+}
+
 /// Publishes until the broker confirmed each; how many attempts failed.
 pub async fn publish_stubbornly(publisher: Arc<dyn Publisher>, batches: Vec<SealedBatch>) -> usize {
     let window = publisher.window();

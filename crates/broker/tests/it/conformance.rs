@@ -18,6 +18,8 @@ pub trait Bench {
 }
 
 const BASE: &str = "/nonexistent";
+/// A batch padded to 1 MiB, sealed.
+pub const LARGEST_BYTES: usize = (1 << 20) + 76;
 const BRIEF: Duration = Duration::from_millis(300);
 
 fn base() -> &'static Path {
@@ -66,7 +68,7 @@ fn contents(deliveries: &[Delivery]) -> BTreeSet<Vec<u8>> {
 }
 
 async fn published_is_received_and_acked_is_gone(config: &QueueConfig) {
-    let sent = [batch(b"one"), batch(b"two"), batch(&vec![7; 300_000]), batch(b"")];
+    let sent = [batch(b"one"), batch(b"two"), batch(&vec![7; LARGEST_BYTES]), batch(b"")];
     publish(config, &sent).await;
     assert_eq!(broker::depth(config, base()).await.unwrap().waiting, 4);
     assert!(broker::check(config, base()).await.unwrap().iter().any(|line| line.contains("4 batches")));
