@@ -43,8 +43,9 @@ Parts, in this order:
   --keep                   keep configurations, keys and outboxes, and say where they are
   -h, --help               this text
 
-Each part's raw samples are kept in target/bench/PART-TIME.json, and with --write those the page shows in
-benches/results/PART.json; delete there what the page should not show. Builds the two programs first. Needs the servers' packages (scripts/install-servers), no containers and no root, and 2 GiB of disk for each
+Each part's raw samples are kept in target/bench/PART-TIME.json, and with --write those the page shows, if nothing failed,
+in benches/results/PART.json too; what the page should not show is to be deleted in both. Builds the two programs first.
+Needs the servers' packages (scripts/install-servers), no containers and no root, and 2 GiB of disk for each
 million records of the largest clinic. Everything takes about half an hour. Leave the machine alone meanwhile.";
 
 /// A chore.

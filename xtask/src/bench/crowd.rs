@@ -15,9 +15,7 @@ use testbed::postgres::Postgres;
 use super::child::Background;
 use super::clinic::{INDEXES, SCHEMA, copy_in};
 use super::expected::{Clinic, Expected, ring};
-use super::live::{
-    DEFAULT_BATCH_EVENTS, Running, Stage, change_line, moment, number, until_settled, until_stored,
-};
+use super::live::{Running, Stage, change_line, moment, number, until_settled, until_stored};
 use super::people;
 use super::programs::{Place, Queue, Source};
 use crate::error::Error;
@@ -117,7 +115,7 @@ async fn city(
         fill(at, &database, &keys, (u64::from(number), records), &mut expected).await?;
         let source = Source { port: at.postgres.port(), database: database.clone() };
         let queue = Queue::RabbitMq(at.rabbitmq.port());
-        let place = at.programs.gateway(&database, &source, queue, DEFAULT_BATCH_EVENTS)?;
+        let place = at.programs.gateway(&database, &source, queue, None)?;
         write_ring(&place, &keys)?;
         places.push(place);
     }

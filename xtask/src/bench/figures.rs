@@ -22,6 +22,11 @@ impl Samples {
         self.0.is_empty()
     }
 
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The middle one; of an even number the mean of the two in the middle.
     pub fn median(&self) -> f64 {
         let sorted = self.sorted();

@@ -10,9 +10,7 @@ use sqlx::postgres::PgConnection;
 use super::child::Seen;
 use super::clinic::{INDEXES, SCHEMA};
 use super::expected::Clinic;
-use super::live::{
-    DEFAULT_BATCH_EVENTS, DEFAULT_INTERVAL_SECONDS, Running, Stage, change_line, moment, number, until_stored,
-};
+use super::live::{DEFAULT_INTERVAL_SECONDS, Running, Stage, change_line, moment, number, until_stored};
 use super::people;
 use super::programs::{Queue, Source};
 use crate::error::Error;
@@ -84,8 +82,7 @@ pub async fn measure(
     sqlx::raw_sql(INDEXES).execute(&mut connection).await?;
     let queue = Queue::RabbitMq(at.rabbitmq.port());
     let source = Source { port: at.postgres.port(), database: clinic.clone() };
-    let gateway =
-        at.programs.gateway(&format!("latency-gateway-{word}"), &source, queue, DEFAULT_BATCH_EVENTS)?;
+    let gateway = at.programs.gateway(&format!("latency-gateway-{word}"), &source, queue, None)?;
     if reading == Reading::Listening {
         sqlx::raw_sql(TELLING).execute(&mut connection).await?;
         let section = "[source.clinic.postgres]";

@@ -15,8 +15,6 @@ use crate::error::Error;
 
 /// Seconds between two runs of a source whose schedule nobody has set (`Schedule::default` of the gateway).
 pub const DEFAULT_INTERVAL_SECONDS: u64 = 60;
-/// Most events in a sealed batch where nobody has said otherwise.
-pub const DEFAULT_BATCH_EVENTS: u32 = 250;
 /// How often something is looked at that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The tables are made by the first consumer.

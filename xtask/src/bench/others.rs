@@ -8,7 +8,6 @@ use super::results::{PartResult, Table, name};
 use super::{Bench, crowd, idle, latency};
 use crate::error::Error;
 use crate::peers::{self, PeerFigure};
-use crate::say;
 
 /// Facts a second that are written while latency is measured, and for how many seconds.
 const LATENCY: (u32, u32) = (1000, 60);
@@ -71,15 +70,18 @@ pub async fn peers(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Err
 }
 
 /// The gateway once more, on the peers' clinic; its rate.
-async fn gateway_between(bench: &Bench<'_>, clinic: &Clinic, result: &mut PartResult) -> Result<f64, Error> {
-    say::progress("the gateway, between peers");
-    let figures = result.sizes.entry(clinic.records).or_default();
-    let place = bench.gateway(clinic, "gateway-between-peers", bench.queue())?;
-    let delivered = bench.deliver(&place, clinic.records, name::GATEWAY, figures).await;
+async fn gateway_between(bench: &Bench<'_>, clinic: &Clinic, result: &mut PartResult) -> Option<f64> {
+    let delivered = result
+        .step(clinic.records, "the gateway, between peers", async |figures| {
+            let number = figures.of(name::GATEWAY).len();
+            let place = bench.gateway(clinic, &format!("between-peers-{number}"), bench.queue())?;
+            bench.deliver(&place, clinic.records, name::GATEWAY, figures).await?;
+            bench.done(place)?;
+            Ok(figures.of(name::GATEWAY).latest())
+        })
+        .await;
     bench.purge().await;
-    place.remove()?;
-    delivered?;
-    Ok(figures.of(name::GATEWAY).latest())
+    delivered
 }
 
 fn note_peers(figures: &[PeerFigure], records: u64, result: &mut PartResult) {

@@ -42,7 +42,8 @@ pub async fn measure(
     let channel = connection.create_channel().await?;
     declare(&channel).await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    let (started, before) = (clock.elapsed(), broker()?);
+    let before = broker()?;
+    let started = clock.elapsed();
     futures_util::stream::iter(batches.iter().enumerate())
         .map(|(index, batch)| publish(&channel, index, batch))
         .buffer_unordered(WINDOW.into())

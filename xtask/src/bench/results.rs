@@ -211,9 +211,11 @@ pub fn tracked() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/results")
 }
 
-/// Puts the results that the page shows where they are tracked, a file a part.
+/// Puts the results that the page shows where they are tracked, a file a part. One in which something failed does not take the
+/// place of a whole one.
 pub fn track(shown: &[PartResult]) -> Result<(), Error> {
-    shown.iter().try_for_each(|result| result.save_as(&tracked(), &format!("{}.json", result.part)).map(drop))
+    let mut whole = shown.iter().filter(|result| result.failures.is_empty());
+    whole.try_for_each(|result| result.save_as(&tracked(), &format!("{}.json", result.part)).map(drop))
 }
 
 /// The newest result of each part that has one in these folders.

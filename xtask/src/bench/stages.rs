@@ -63,7 +63,8 @@ async fn reading(
         .await;
     result
         .step(records, "the bare loop of pages", async |figures| {
-            let (started, before) = (bench.clock.elapsed(), server_seconds(bench.postgres.process_id())?);
+            let before = server_seconds(bench.postgres.process_id())?;
+            let started = bench.clock.elapsed();
             clinic.read_by_key().await?;
             figures.push(name::KEYSET, rate(records, bench.clock.elapsed().saturating_sub(started)));
             let server = server_seconds(bench.postgres.process_id())? - before;

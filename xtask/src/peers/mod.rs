@@ -80,10 +80,11 @@ impl PeerFigure {
 }
 
 /// Runs every peer that is set up, one after the other, and `gateway`, which tells its rate, between them: a machine's mood
-/// changes within the hour. Peers that are not set up, and those that fail, are named as progress.
+/// changes within the hour. Peers that are not set up, and those that fail, are named as progress; where `gateway` has no rate to
+/// tell, the other run beside a peer has to do.
 pub async fn measure(
     at: &Arena<'_>,
-    mut gateway: impl AsyncFnMut() -> Result<f64, Error>,
+    mut gateway: impl AsyncFnMut() -> Option<f64>,
 ) -> Result<Vec<PeerFigure>, Error> {
     let (mut figures, mut last) = (Vec::new(), None);
     for peer in &PEERS {
@@ -96,8 +97,8 @@ pub async fn measure(
             continue;
         }
         let before = match last {
-            Some(rate) => rate,
-            None => gateway().await?,
+            Some(rate) => Some(rate),
+            None => gateway().await,
         };
         let mut measured = Vec::new();
         for rows in peer.rows_a_message {
@@ -110,10 +111,12 @@ pub async fn measure(
                 Err(error) => return Err(error),
             }
         }
-        let after = gateway().await?;
-        let beside = f64::midpoint(before, after);
+        last = gateway().await;
+        let beside = match (before, last) {
+            (Some(before), Some(after)) => f64::midpoint(before, after),
+            (one, other) => one.or(other).unwrap_or(f64::NAN),
+        };
         figures.extend(measured.iter().map(|(rows, run)| run.figure(peer, &version, *rows, beside)));
-        last = Some(after);
     }
     Ok(figures)
 }

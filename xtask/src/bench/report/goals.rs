@@ -31,8 +31,9 @@ pub fn goals(results: &[PartResult]) -> Vec<Goal> {
         Some(figures.of(one).over(&figures.of(other)).median())
     };
     let times = |peer: &str| Some(peers?.single.of(peer).median());
-    // The bound was taken beside the gateway, and the gateway beside the peers.
-    let of_bound = |peer: &str| Some(times(peer)? * ratio(name::BOUND, name::GATEWAY)?);
+    // The bound was taken beside the gateway, and the gateway beside the peers; it must have been the same one.
+    let together = stages.zip(peers).filter(|(one, other)| one.machine == other.machine);
+    let of_bound = |peer: &str| Some(times(peer)? * together.and(ratio(name::BOUND, name::GATEWAY))?);
     let mut goals = vec![
         within(
             at_least(
@@ -70,7 +71,11 @@ pub fn goals(results: &[PartResult]) -> Vec<Goal> {
             of_bound(single::SINGLE_SCRIPT),
             factor,
         ),
-        at_least("gateway ≥ 3 × the best general tool", times(single::TOOL), 3.0, factor),
+        within(
+            at_least("gateway ≥ 3 × the best general tool", times(single::TOOL), 3.0, factor),
+            of_bound(single::TOOL),
+            factor,
+        ),
         at_least(
             "registry ≥ 70 % of a bare `COPY` of its rows",
             ratio(name::REGISTRY, name::COPY_IN),

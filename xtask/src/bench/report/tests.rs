@@ -89,6 +89,13 @@ fn latency_and_idle_cost_are_judged_by_their_own_limits() {
 fn peers_are_judged_by_the_gateway_that_ran_beside_them() {
     let page = tables(&[peers()]);
     assert!(goal(&page, "gateway ≥ 5 ×").ends_with("| 7.00 × | yes |"), "without stages no bound is known");
+    let mut older = stages();
+    older.machine.pop();
+    let page = tables(&[older, peers()]);
+    assert!(
+        goal(&page, "gateway ≥ 5 ×").ends_with("| 7.00 × | yes |"),
+        "the bound of another gateway tells nothing"
+    );
     assert!(goal(&tables(&[stages()]), "gateway ≥ 5 ×").ends_with("| not measured | – |"));
 }
 

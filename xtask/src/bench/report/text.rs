@@ -34,8 +34,8 @@ one small machine does with everything on it.
 /// Above the goals.
 pub const GOALS: &str = "\
 Computed from the tables below, medians by medians of the same repetition at the largest size of *Stages*; beside peers from the
-gateway's own runs before and after each. `so far`: kept, but not measured up to 10,000,000 records. `bound`: what would be
-reached if the machine's processors did nothing but what no program with pseudonyms and a seal is spared (see *Bound*).
+gateway's own runs before and after each. `so far`: kept, but not measured up to 10,000,000 records. `bound`: about what
+would be reached if the machine's processors did nothing but what a program with pseudonyms and a seal cannot leave out (see *Bound*).
 
 ";
 
@@ -61,8 +61,8 @@ pub const ROWS: &str = "\
 - **Computing alone.** The same rows, made in memory before the clock starts: pseudonymised, encoded, compressed and sealed in
   batches of 400 by the gateway's own libraries, one after the other on one thread.
 - **Bound.** The number of processors, divided by the processor time a record of three things: PostgreSQL's for the bare keyset
-  loop, computing alone, the broker's for the bare loop of batches. No gateway on this machine that reads by pages,
-  pseudonymises, seals and is confirmed can be faster, whatever it leaves out.
+  loop, computing alone, the broker's for the bare loop of batches. With such pages, such batches and these libraries no gateway
+  on this machine can be much faster, whatever else it leaves out: decoding rows, knowing what was sent, any disk.
 - **Gateway.** `clinic-gateway sync` with an empty outbox as a process of its own, from its start to its end: reading,
   pseudonymising, comparing, sealing, committing to the outbox, publishing and being confirmed. Peak memory is the
   process's `VmHWM`, processor time that of all its threads.
