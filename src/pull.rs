@@ -9,6 +9,7 @@ use fault::Point;
 use outbox::OutboxError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::commit::{Committer, Sealed};
 use crate::endless::{Endless, EndlessSource};
@@ -62,8 +63,8 @@ pub enum PullError {
     /// The clinic's system, whose pages go round in a circle.
     #[error(transparent)]
     Endless(#[from] EndlessSource),
-    /// A bug: the pseudonymising step panicked; the page was not committed.
-    #[error("internal error while pseudonymising a page; the page was not committed")]
+    /// A bug: reading or pseudonymising panicked; the page was not committed.
+    #[error("internal error while reading or pseudonymising a page; the page was not committed")]
     Internal,
 }
 
@@ -152,7 +153,7 @@ async fn fetch(
         let page = tokio::select! {
             biased;
             () = at.stop.cancelled() => return Ok(RunEnd::Stopped),
-            page = at.source.connector.page(request.clone()) => page?,
+            page = fetch_page(at.source, request.clone()) => page?,
         };
         faults::broken_at(Point::PullFetched)?;
         at.counters.pulled.fetch_add(page.records.len() as u64, Ordering::Relaxed);
@@ -169,6 +170,14 @@ async fn fetch(
         request.after = Some(next);
         request.first_of_run = false;
     }
+}
+
+/// As a task of its own: decoding a page takes long, and the commit of another, many short steps that each have to be answered,
+/// would stand still meanwhile. Dropped, it ends the task.
+async fn fetch_page(source: &Source, request: PageRequest) -> Result<Page, PullError> {
+    let connector = Arc::clone(&source.connector);
+    let fetching = tokio::spawn(async move { connector.page(request).await });
+    Ok(AbortOnDropHandle::new(fetching).await.map_err(|_| PullError::Internal)??)
 }
 
 async fn surprised(at: &Committer<'_>, what: SourceSurprise) {

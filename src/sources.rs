@@ -19,7 +19,7 @@ pub struct Source {
     /// Its name in the configuration.
     pub name: String,
     /// How its records are fetched.
-    pub connector: Box<dyn Connector>,
+    pub connector: Arc<dyn Connector>,
     /// How they become events.
     pub pseudonymiser: Arc<Pseudonymiser>,
     /// Digest of the settings that decide what its records become; a cursor holds for these only.
@@ -107,20 +107,20 @@ pub fn build(
 }
 
 /// Every kind of connector, one line each.
-fn connector(config: &SourceConfig, base: &Path) -> Result<Box<dyn Connector>, SourceError> {
+fn connector(config: &SourceConfig, base: &Path) -> Result<Arc<dyn Connector>, SourceError> {
     #[cfg(feature = "postgres")]
     if let Some(postgres) = &config.postgres {
-        return Ok(Box::new(SqlConnector::postgres(postgres, base)?));
+        return Ok(Arc::new(SqlConnector::postgres(postgres, base)?));
     }
     #[cfg(feature = "mysql")]
     if let Some(mysql) = &config.mysql {
-        return Ok(Box::new(SqlConnector::mysql(mysql, base)?));
+        return Ok(Arc::new(SqlConnector::mysql(mysql, base)?));
     }
     if let Some(sqlite) = &config.sqlite {
-        return Ok(Box::new(SqlConnector::sqlite(sqlite, base)?));
+        return Ok(Arc::new(SqlConnector::sqlite(sqlite, base)?));
     }
     if let Some(fhir) = &config.fhir {
-        return Ok(Box::new(FhirConnector::new(fhir.clone(), base)?));
+        return Ok(Arc::new(FhirConnector::new(fhir.clone(), base)?));
     }
     Err(SourceError::misconfigured(
         "the source has no connector section",

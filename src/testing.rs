@@ -214,7 +214,7 @@ fn source_over(gateway: &Gateway, loaded: &LoadedConfig, rows: &Arc<Rows>) -> So
     let config = &loaded.config.source["mis"];
     let source = sources::build("mis", config, &loaded.base, &gateway.ring, gateway.suite);
     let mut source = source.unwrap_or_else(|error| panic!("{error}"));
-    source.connector = Box::new(Shared(Arc::clone(rows)));
+    source.connector = Arc::new(Shared(Arc::clone(rows)));
     source
 }
 
