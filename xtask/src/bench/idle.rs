@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::child::Background;
-use super::live::{DEFAULT_INTERVAL_SECONDS, Stage, change_line, processor_seconds_of_all};
+use super::live::{DEFAULT_INTERVAL_SECONDS, Stage, change_line, server_seconds};
 use super::programs::Place;
 use crate::error::Error;
 
@@ -64,9 +64,9 @@ pub async fn measure(
 }
 
 async fn within(at: &Stage<'_>, gateway: &Place, records: u64, runs: u32) -> Result<Idle, Error> {
-    let by_itself = server_seconds(at)?;
+    let by_itself = postgres_seconds(at)?;
     tokio::time::sleep(BEFORE).await;
-    let by_itself = (server_seconds(at)? - by_itself) / BEFORE.as_secs_f64();
+    let by_itself = (postgres_seconds(at)? - by_itself) / BEFORE.as_secs_f64();
 
     let mut daemon = at.programs.daemon(gateway)?;
     until_quiet(at, &mut daemon).await?;
@@ -107,7 +107,7 @@ fn look(at: &Stage<'_>, daemon: &mut Background) -> Result<Look, Error> {
     Ok(Look {
         gateway_seconds: seen.processor_seconds,
         peak_bytes: seen.peak_bytes,
-        server_seconds: server_seconds(at)?,
+        server_seconds: postgres_seconds(at)?,
         statements: statements(at)?,
     })
 }
@@ -133,19 +133,18 @@ async fn until_quiet(at: &Stage<'_>, daemon: &mut Background) -> Result<(), Erro
 
 /// One key sweep of the unchanged clinic: processor seconds of the gateway and of the server.
 async fn sweep(at: &Stage<'_>, gateway: &Place, records: u64) -> Result<(f64, f64), Error> {
-    let before = server_seconds(at)?;
+    let before = postgres_seconds(at)?;
     let (run, sources) = at.programs.sweep(gateway, at.clock).await?;
     let feeds = sources[0]["feeds"].as_array().into_iter().flatten();
     let keys: u64 = feeds.filter_map(|feed: &Value| feed["keys"].as_u64()).sum();
     if keys != records {
         return Err(Error::WrongResult(format!("a sweep went over {keys} of {records} keys")));
     }
-    Ok((run.processor_seconds, server_seconds(at)? - before))
+    Ok((run.processor_seconds, postgres_seconds(at)? - before))
 }
 
-fn server_seconds(at: &Stage<'_>) -> Result<f64, Error> {
-    let process = at.postgres.process_id();
-    processor_seconds_of_all(process.ok_or_else(|| Error::WrongResult("PostgreSQL has ended".into()))?)
+fn postgres_seconds(at: &Stage<'_>) -> Result<f64, Error> {
+    server_seconds("PostgreSQL", at.postgres.process_id())
 }
 
 /// Statements in the server's log so far.

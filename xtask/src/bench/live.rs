@@ -136,6 +136,11 @@ pub fn processor_seconds_of_all(process: u32) -> Result<f64, Error> {
     Ok(seconds)
 }
 
+/// The same of the server with this name, which may have ended.
+pub fn server_seconds(name: &str, process: Option<u32>) -> Result<f64, Error> {
+    processor_seconds_of_all(process.ok_or_else(|| Error::WrongResult(format!("{name} has ended")))?)
+}
+
 /// The first so many of utime, stime, cutime and cstime of `/proc/PID/stat`, in seconds.
 fn ticks(stat: &str, fields: usize) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(") ")?;

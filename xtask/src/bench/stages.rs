@@ -3,11 +3,11 @@
 use clock::Clock;
 
 use super::clinic::Clinic;
-use super::live::processor_seconds_of_all;
+use super::live::server_seconds;
 use super::mariadb::{self, MariaClinic};
 use super::programs::Source;
 use super::results::{Figures, PartResult, name};
-use super::steps::rate;
+use super::steps::{microseconds_each, rate};
 use super::{Bench, ONCE_ABOVE, compute_limit, machine, raw_broker, sqlite_limit};
 use crate::error::Error;
 
@@ -63,11 +63,11 @@ async fn reading(
         .await;
     result
         .step(records, "the bare loop of pages", async |figures| {
-            let before = server_seconds(bench.postgres.process_id())?;
+            let before = server_seconds("PostgreSQL", bench.postgres.process_id())?;
             let started = bench.clock.elapsed();
             clinic.read_by_key().await?;
             figures.push(name::KEYSET, rate(records, bench.clock.elapsed().saturating_sub(started)));
-            let server = server_seconds(bench.postgres.process_id())? - before;
+            let server = server_seconds("PostgreSQL", bench.postgres.process_id())? - before;
             figures.push(name::KEYSET_SERVER, microseconds_each(server, records));
             Ok(())
         })
@@ -94,7 +94,7 @@ async fn bare(bench: &Bench<'_>, records: u64, batches: &[Vec<u8>], result: &mut
         .await;
     result
         .step(records, "sealed batches through the broker", async |figures| {
-            let broker = || server_seconds(bench.rabbitmq.process_id());
+            let broker = || server_seconds("RabbitMQ", bench.rabbitmq.process_id());
             let took = raw_broker::measure(&bench.rabbitmq.amqp_url(), batches, broker, &bench.clock).await?;
             figures.push(name::PUBLISH, rate(records, took.publishing));
             figures.push(name::PUBLISH_SERVER, microseconds_each(took.broker_seconds, records));
@@ -117,16 +117,6 @@ async fn computing(bench: &Bench<'_>, records: u64, result: &mut PartResult) {
             Ok(())
         })
         .await;
-}
-
-/// Processor time of a server with all its processes so far.
-fn server_seconds(id: Option<u32>) -> Result<f64, Error> {
-    let id = id.ok_or_else(|| Error::WrongResult("a server has ended".into()))?;
-    processor_seconds_of_all(id)
-}
-
-fn microseconds_each(seconds: f64, records: u64) -> f64 {
-    seconds * 1e6 / records as f64
 }
 
 /// A gateway whose clinic is on MariaDB.

@@ -241,11 +241,16 @@ pub fn rate(records: u64, took: Duration) -> f64 {
     records as f64 / took.as_secs_f64()
 }
 
+/// Microseconds a record.
+pub fn microseconds_each(seconds: f64, records: u64) -> f64 {
+    seconds * 1e6 / records as f64
+}
+
 /// A program's rate, memory, processor time and written bytes.
 fn push_run(figures: &mut Figures, of: &str, records: u64, took: Duration, run: &Run) {
     figures.push(of, rate(records, took));
     figures.push(&name::peak(of), run.peak_mib());
-    figures.push(&name::processor(of), run.processor_seconds * 1e6 / records as f64);
+    figures.push(&name::processor(of), microseconds_each(run.processor_seconds, records));
     figures.push(&name::written(of), run.written_bytes as f64 / records as f64);
 }
 

@@ -33,7 +33,11 @@ pub fn goals(results: &[PartResult]) -> Vec<Goal> {
     let times = |peer: &str| Some(peers?.single.of(peer).median());
     // The bound was taken beside the gateway, and the gateway beside the peers; it must have been the same one.
     let together = stages.zip(peers).filter(|(one, other)| one.machine == other.machine);
-    let of_bound = |peer: &str| Some(times(peer)? * together.and(ratio(name::BOUND, name::GATEWAY))?);
+    let bound_times = together.and_then(|_| ratio(name::BOUND, name::GATEWAY));
+    let beside_peers = |text: &str, peer: &str, least: f64| {
+        let bound = times(peer).zip(bound_times).map(|(times, bound)| times * bound);
+        within(at_least(text, times(peer), least, factor), bound, factor)
+    };
     let mut goals = vec![
         within(
             at_least(
@@ -51,31 +55,13 @@ pub fn goals(results: &[PartResult]) -> Vec<Goal> {
             0.6,
             percent,
         ),
-        within(
-            at_least(
-                "gateway ≥ 5 × the best script that sends batches",
-                times(single::BATCHING_SCRIPT),
-                5.0,
-                factor,
-            ),
-            of_bound(single::BATCHING_SCRIPT),
-            factor,
+        beside_peers("gateway ≥ 5 × the best script that sends batches", single::BATCHING_SCRIPT, 5.0),
+        beside_peers(
+            "gateway ≥ 20 × the best script that sends a record a message",
+            single::SINGLE_SCRIPT,
+            20.0,
         ),
-        within(
-            at_least(
-                "gateway ≥ 20 × the best script that sends a record a message",
-                times(single::SINGLE_SCRIPT),
-                20.0,
-                factor,
-            ),
-            of_bound(single::SINGLE_SCRIPT),
-            factor,
-        ),
-        within(
-            at_least("gateway ≥ 3 × the best general tool", times(single::TOOL), 3.0, factor),
-            of_bound(single::TOOL),
-            factor,
-        ),
+        beside_peers("gateway ≥ 3 × the best general tool", single::TOOL, 3.0),
         at_least(
             "registry ≥ 70 % of a bare `COPY` of its rows",
             ratio(name::REGISTRY, name::COPY_IN),
