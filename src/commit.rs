@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use connector_kit::Feed;
 use outbox::{Committed, NotCommitted, OutboxError, PageCommit, Prepared, SweepStep};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::gateway::Gateway;
 use crate::pull::{Counters, PullError};
@@ -67,7 +68,10 @@ impl Committer<'_> {
             sweep,
             now: self.gateway.clock.now(),
         };
-        let prepared = self.gateway.outbox.prepare(page).await?;
+        // As a task of its own: sorting and planning a page takes longer than any step of the commit beside it.
+        let outbox = self.gateway.outbox.clone();
+        let preparing = tokio::spawn(async move { outbox.prepare(page).await });
+        let prepared = AbortOnDropHandle::new(preparing).await.map_err(|_| PullError::Internal)??;
         Ok(Sealed { prepared, out_of_scope, oms_warnings })
     }
 

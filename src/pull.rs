@@ -63,8 +63,8 @@ pub enum PullError {
     /// The clinic's system, whose pages go round in a circle.
     #[error(transparent)]
     Endless(#[from] EndlessSource),
-    /// A bug: reading or pseudonymising panicked; the page was not committed.
-    #[error("internal error while reading or pseudonymising a page; the page was not committed")]
+    /// A bug: reading, pseudonymising or sealing panicked; the page was not committed.
+    #[error("internal error while reading, pseudonymising or sealing a page; the page was not committed")]
     Internal,
 }
 

@@ -60,6 +60,7 @@ impl Inner {
         let (rows, feed) = (&work.plan.rows, Some(feed_id));
         let numbered = records::store(connection, rows, feed, work.upto, &self.index).await?;
         self.index.spill(connection, &numbered).await?;
+        records::store_moved(connection, &work.plan.moved, feed_id).await?;
         store(connection, page, feed_id, &work.plan, &work.sealed, &mut counts)
             .await
             .map_err(OutboxError::database)?;
@@ -148,7 +149,7 @@ async fn enter_feed(
     .await
 }
 
-/// Writes the page's batches, moved records and dead letters, and counts the latter.
+/// Writes the page's batches and dead letters, and counts the latter.
 async fn store(
     connection: &mut SqliteConnection,
     page: &PageCommit,
@@ -158,7 +159,6 @@ async fn store(
     counts: &mut Committed,
 ) -> Result<(), sqlx::Error> {
     store_batches(connection, sealed, to_ms(page.now)).await?;
-    records::store_moved(connection, &plan.moved, feed_id).await?;
     let sent = plan.rows.iter().filter(|row| row.version.count > 0).map(|row| &row.record);
     letters::close_of_registry(connection, sent).await?;
     counts.refused_new = letters::open_refused(connection, page, feed_id).await?;

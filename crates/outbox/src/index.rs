@@ -104,7 +104,7 @@ impl Outbox {
     pub(crate) async fn spill_all(&self) -> Result<(), OutboxError> {
         loop {
             let mut transaction = self.inner.writer.begin().await?;
-            let none = Numbered { after: keys::last(transaction.connection()).await?, keys: Vec::new() };
+            let none = Numbered { after: records::last(transaction.connection()).await?, keys: Vec::new() };
             let spilled = self.inner.index.spill(transaction.connection(), &none).await?;
             transaction.commit().await?;
             if !spilled {
@@ -142,7 +142,7 @@ impl Index {
                 entries.retain(|entry| entry.1 <= upto);
                 entries
             }
-            None => keys::between(&mut *connection, after, upto).await?,
+            None => records::keys_between(&mut *connection, after, upto).await?,
         };
         keys::add_run(connection, &runs, upto, fresh).await?;
         Ok(true)
@@ -164,7 +164,7 @@ impl Index {
             return Ok(keys.any(|key| mirror.in_tail(key).any(|record_no| record_no > after)));
         }
         drop(mirror);
-        let newer = keys::between(connection, after, last).await?;
+        let newer = records::keys_between(connection, after, last).await?;
         let newer: HashSet<u64, ByDigest> = newer.into_iter().map(|entry| entry.0).collect();
         Ok(keys.any(|key| newer.contains(&key)))
     }
@@ -182,7 +182,7 @@ impl Index {
             drop(mirror);
             if candidates.read_blocks(pool).await? {
                 let Candidates { record_nos, upto, .. } = candidates;
-                let known = records::of_numbers(pool, &record_nos, wanted).await?;
+                let known = records::of_numbers(pool, record_nos, wanted).await?;
                 return Ok(LookedUp { known, upto });
             }
         }
@@ -194,7 +194,7 @@ impl Mirror {
     /// Takes in what was committed since the last time.
     async fn follow(&mut self, pool: &SqlitePool) -> Result<(), OutboxError> {
         loop {
-            let tail = keys::tail(pool, self.upto, i64::MAX).await?;
+            let tail = records::tail(pool, self.upto).await?;
             if tail.last_run != self.last_run {
                 self.follow_runs(pool).await?;
             }

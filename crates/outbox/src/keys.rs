@@ -23,9 +23,6 @@ const SWALLOWED: i64 = 2;
 /// Most keys of a run that others were merged into: a merge is part of one page's transaction, which others wait for.
 const MAX_RUN_KEYS: i64 = 1 << 21;
 
-/// Rows of keys read by one statement.
-const READ_KEYS: i64 = 65_536;
-
 const KEY_BYTES: usize = 8;
 /// A key and its record's number above the run's first.
 const ENTRY_BYTES: usize = KEY_BYTES + 4;
@@ -115,63 +112,6 @@ pub(crate) async fn filter(
     bytes.map(whole).transpose()
 }
 
-/// Keys of records above a number, and what else was true at that moment.
-pub(crate) struct Tail {
-    pub(crate) entries: Vec<Entry>,
-    /// The last run ever made.
-    pub(crate) last_run: i64,
-    /// Whether there are more.
-    pub(crate) more: bool,
-}
-
-/// Reads the keys of the records numbered above `after`, at most `limit` and a bounded number of them: as two columns
-/// of text in one row, because a row each would take several times as long.
-pub(crate) async fn tail(
-    executor: impl SqliteExecutor<'_>,
-    after: i64,
-    limit: i64,
-) -> Result<Tail, OutboxError> {
-    let limit = limit.min(READ_KEYS);
-    let (last_run, record_nos, keys): (i64, Option<String>, Option<String>) = sqlx::query_as(
-        "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'key_run'), 0), \
-         group_concat(record_no), group_concat(hex(substr(record, 1, 8)), '') \
-         FROM (SELECT record_no, record FROM record WHERE record_no > ?1 ORDER BY record_no LIMIT ?2)",
-    )
-    .bind(after)
-    .bind(limit)
-    .fetch_one(executor)
-    .await
-    .map_err(OutboxError::database)?;
-    let (record_nos, keys) = (record_nos.unwrap_or_default(), keys.unwrap_or_default());
-    let keys = keys.as_bytes().chunks(2 * KEY_BYTES).map(|hex| {
-        let hex = str::from_utf8(hex).ok()?;
-        u64::from_str_radix(hex, 16).ok()
-    });
-    let record_nos = record_nos.split_terminator(',').map(|number| number.parse().ok());
-    let entries: Option<Vec<Entry>> = keys.zip(record_nos).map(|(key, number)| key.zip(number)).collect();
-    let entries = entries.ok_or(OutboxError::Damaged { what: "a record" })?;
-    let more = i64::try_from(entries.len()).unwrap_or(i64::MAX) == limit;
-    Ok(Tail { entries, last_run, more })
-}
-
-/// The keys of the records numbered above `after` and up to `upto`, as the file has them.
-pub(crate) async fn between(
-    connection: &mut SqliteConnection,
-    mut after: i64,
-    upto: i64,
-) -> Result<Vec<Entry>, OutboxError> {
-    let mut entries = Vec::new();
-    loop {
-        let tail = tail(&mut *connection, after, upto - after).await?;
-        after = tail.entries.iter().map(|entry| entry.1).max().unwrap_or(upto);
-        entries.extend(tail.entries);
-        if !tail.more || after >= upto {
-            entries.retain(|entry| entry.1 <= upto);
-            return Ok(entries);
-        }
-    }
-}
-
 /// Puts the keys of all records above the last of `runs`, up to `upto`, into a new run. The runs that it swallows are gone with
 /// the same transaction.
 pub(crate) async fn add_run(
@@ -200,14 +140,6 @@ fn swallow(runs: &[Run], upto: i64, fresh: usize) -> (&[Run], Span) {
     let swallowed = &runs[kept.len()..];
     let after = swallowed.first().map_or_else(|| last_of(runs), |run| run.after);
     (swallowed, Span { after, upto, entries })
-}
-
-/// The last number given to a record.
-pub(crate) async fn last(executor: impl SqliteExecutor<'_>) -> Result<i64, OutboxError> {
-    sqlx::query_scalar("SELECT coalesce(max(record_no), 0) FROM record")
-        .fetch_one(executor)
-        .await
-        .map_err(OutboxError::database)
 }
 
 /// The last number whose record's key is in a run.

@@ -263,18 +263,39 @@ pub(crate) async fn unnamed(
     digests: Vec<u8>,
 ) -> Result<HashSet<RecordDigest>, OutboxError> {
     let any = "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE record_id IS NULL)";
+    let which = each_digest!(
+        "SELECT d.record FROM place CROSS JOIN dead_letter AS d \
+         ON d.record = substr(?1, place.at, 32) AND d.record_id IS NULL"
+    );
+    among(pool, any, which, digests).await
+}
+
+/// Of these records, those with a dead letter of the registry.
+pub(crate) async fn of_registry(
+    pool: &SqlitePool,
+    digests: Vec<u8>,
+) -> Result<HashSet<RecordDigest>, OutboxError> {
+    let any = "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE origin = 'registry')";
+    let which = each_digest!(
+        "SELECT d.record FROM place CROSS JOIN dead_letter AS d \
+         ON d.record = substr(?1, place.at, 32) AND d.origin = 'registry'"
+    );
+    among(pool, any, which, digests).await
+}
+
+/// Letters are few: `which` is asked only if there are any.
+async fn among(
+    pool: &SqlitePool,
+    any: &'static str,
+    which: &'static str,
+    digests: Vec<u8>,
+) -> Result<HashSet<RecordDigest>, OutboxError> {
     let any: bool = sqlx::query_scalar(any).fetch_one(pool).await.map_err(OutboxError::database)?;
     if !any {
         return Ok(HashSet::new());
     }
-    let records: Vec<(Vec<u8>,)> = sqlx::query_as(each_digest!(
-        "SELECT d.record FROM place CROSS JOIN dead_letter AS d \
-         ON d.record = substr(?1, place.at, 32) AND d.record_id IS NULL"
-    ))
-    .bind(digests)
-    .fetch_all(pool)
-    .await
-    .map_err(OutboxError::database)?;
+    let records: Vec<(Vec<u8>,)> =
+        sqlx::query_as(which).bind(digests).fetch_all(pool).await.map_err(OutboxError::database)?;
     let records = records.into_iter().map(|(record,)| record.try_into().map(RecordDigest).ok());
     records.collect::<Option<_>>().ok_or(OutboxError::Damaged { what: "a digest" })
 }
@@ -289,23 +310,26 @@ pub(crate) async fn open_of_registry(
     if refused.is_empty() {
         return Ok(());
     }
-    // The last of each record; the numbers fit, because versions do.
-    let refused = refused.iter().filter_map(|one| Some((known.get(&one.record)?.record_no, one)));
-    let refused: HashMap<i64, _> = refused
-        .map(|(record_no, one)| (record_no, (&one.reason, one.version.map(Version::to_u64))))
-        .collect();
+    let mut letters = HashMap::<_, _, ByDigest>::default();
+    for one in refused {
+        let known = known.get(&one.record);
+        let latest = known.filter(|known| one.version.is_none_or(|refused| known.version <= refused));
+        // The last of each record.
+        letters.extend(latest.map(|known| (one.record, (known.feed_id, &one.reason, known.stamp))));
+    }
+    let letters: Vec<_> = letters.iter().map(|(record, letter)| (record.to_hex(), letter)).collect();
     sqlx::query(
         "INSERT INTO dead_letter (feed_id, origin, record, reason, stamp, first_seen_at_ms, last_seen_at_ms) \
-         SELECT r.feed_id, 'registry', r.record, j.value ->> 0, r.stamp, ?2, ?2 \
-         FROM json_each(?1) AS j CROSS JOIN record AS r ON r.record_no = CAST(j.key AS INTEGER) \
-         WHERE (j.value ->> 1 IS NULL OR ((r.generation << 32) | r.count) <= j.value ->> 1) \
-         AND (?3 > (SELECT count(*) FROM dead_letter AS d WHERE d.feed_id IS r.feed_id AND d.origin = 'registry') \
+         SELECT r.feed_id, 'registry', r.record, r.reason, r.stamp, ?2, ?2 FROM (\
+         SELECT unhex(value ->> 0) AS record, value ->> '$[1][0]' AS feed_id, value ->> '$[1][1]' AS reason, \
+         value ->> '$[1][2]' AS stamp FROM json_each(?1)) AS r \
+         WHERE (?3 > (SELECT count(*) FROM dead_letter AS d WHERE d.feed_id IS r.feed_id AND d.origin = 'registry') \
          OR EXISTS (SELECT 1 FROM dead_letter AS d WHERE d.record = r.record AND d.origin = 'registry')) \
          ON CONFLICT (record) WHERE origin = 'registry' DO UPDATE SET feed_id = excluded.feed_id, \
          discarded_at_ms = iif(reason = excluded.reason AND stamp IS excluded.stamp, discarded_at_ms, NULL), \
          reason = excluded.reason, stamp = excluded.stamp, last_seen_at_ms = ?2",
     )
-    .bind(json(&refused))
+    .bind(json(&letters))
     .bind(to_ms(now))
     .bind(MAX_DEAD_LETTERS_PER_FEED)
     .execute(connection)

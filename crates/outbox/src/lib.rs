@@ -7,6 +7,7 @@
 //! Nothing readable rests in the file: sealed bytes, keyed digests, cursors, record ids of refused rows with a code.
 
 mod bitmap;
+mod block;
 mod commit;
 mod connect;
 mod error;

@@ -14,7 +14,7 @@ pub(crate) async fn read_status(pool: &SqlitePool) -> Result<Status, sqlx::Error
     let (generation, raised_at_ms, generation_raised_why, unplaced): (u32, Option<i64>, Option<String>, i64) =
         sqlx::query_as(
             "SELECT generation, raised_at_ms, raised_why, \
-             (SELECT count(*) FROM record WHERE feed_id IS NULL) FROM meta WHERE id = 1",
+             (SELECT coalesce(sum(unplaced), 0) FROM record_block WHERE unplaced > 0) FROM meta WHERE id = 1",
         )
         .fetch_one(&mut *transaction)
         .await?;

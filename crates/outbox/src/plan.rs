@@ -42,6 +42,14 @@ pub(crate) struct Row {
     pub(crate) stamp: SourceStamp,
 }
 
+impl Row {
+    /// What is remembered under the number.
+    pub(crate) const fn remembered(&self, record_no: i64, feed_id: Option<i64>) -> Known {
+        let Self { content, version, withdrawn, stamp, .. } = *self;
+        Known { record_no, feed_id, stamp, content, version, withdrawn }
+    }
+}
+
 /// What a page comes to.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {

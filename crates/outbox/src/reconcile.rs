@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use contract::wire::Probed;
-use contract::{ContentDigest, DifferenceKind, ProbeAnswer, RecordDigest, Version, wire};
+use contract::{DifferenceKind, ProbeAnswer, RecordDigest, Version, wire};
 use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -14,10 +14,10 @@ use crate::commit::store_batches;
 use crate::index::ByDigest;
 use crate::outbox::Inner;
 use crate::plan::Known;
-use crate::records::{self, LookedUp, json};
+use crate::records::{self, LookedUp, json, side_by_side};
 use crate::time::{from_ms, to_ms};
 use crate::withdraw::{CHUNK, Withdrawal};
-use crate::{Outbox, OutboxError, OutboxReader, sealing};
+use crate::{Outbox, OutboxError, OutboxReader, letters, sealing};
 
 /// Records put into probes by one call.
 const CHUNK_RECORDS: usize = 4 * wire::MAX_PROBED;
@@ -82,7 +82,9 @@ impl Outbox {
             return Err(OutboxError::ReceiptsOff);
         }
         let mut transaction = self.inner.writer.begin().await?;
-        let id = begin(transaction.connection(), source, now).await.map_err(OutboxError::database)?;
+        let connection = transaction.connection();
+        let horizon = records::last(&mut *connection).await?;
+        let id = begin(connection, source, horizon, now).await.map_err(OutboxError::database)?;
         transaction.commit().await?;
         Ok(id)
     }
@@ -166,6 +168,7 @@ fn read_report(row: &SqliteRow) -> Result<Report, sqlx::Error> {
 async fn begin(
     connection: &mut SqliteConnection,
     source: Option<&str>,
+    horizon: i64,
     now: DateTime<Utc>,
 ) -> Result<i64, sqlx::Error> {
     for statement in [
@@ -179,17 +182,17 @@ async fn begin(
         .execute(&mut *connection)
         .await?;
     sqlx::query_scalar(
-        "INSERT INTO reconciliation (source, started_at_ms, horizon) \
-         VALUES (?1, ?2, (SELECT coalesce(max(record_no), 0) FROM record)) RETURNING id",
+        "INSERT INTO reconciliation (source, started_at_ms, horizon) VALUES (?1, ?2, ?3) RETURNING id",
     )
     .bind(source)
     .bind(to_ms(now))
+    .bind(horizon)
     .fetch_one(connection)
     .await
 }
 
-/// A record to be asked about: its number, digest, content, generation, count, withdrawn.
-type ProbedRow = (i64, Vec<u8>, Vec<u8>, u32, u32, bool);
+/// Records to be asked about, with their numbers.
+type ToBeProbed = Vec<(i64, Probed)>;
 
 impl Inner {
     async fn add_probes(&self, id: i64, now: DateTime<Utc>) -> Result<bool, OutboxError> {
@@ -205,11 +208,13 @@ impl Inner {
         if all_sent {
             return Ok(true);
         }
-        let rows = self.to_be_probed(probed_to, horizon, source.as_deref()).await?;
-        let all_sent = rows.len() < CHUNK_RECORDS;
-        let probed_to = rows.last().map_or(horizon, |row| row.0);
-        let probed: Option<Vec<Probed>> = rows.into_iter().map(probed).collect();
-        let probed = probed.ok_or(OutboxError::Damaged { what: "a digest" })?;
+        let next = self.to_be_probed(probed_to, horizon, source.as_deref()).await?;
+        let all_sent = next.len() < CHUNK_RECORDS;
+        let probed_to = next.last().map_or(horizon, |(record_no, _)| *record_no);
+        let refused = side_by_side(next.iter().map(|(_, probed)| &probed.record));
+        let refused = letters::of_registry(self.reader.pool(), refused).await?;
+        let probed = next.into_iter().map(|(_, probed)| probed);
+        let probed: Vec<Probed> = probed.filter(|probed| !refused.contains(&probed.record)).collect();
         let probes = i64::try_from(probed.len()).unwrap_or(i64::MAX);
         let sealed = sealing::seal_probes(probed, id, &self.options).await?;
         let mut transaction = self.writer.begin().await?;
@@ -236,21 +241,24 @@ impl Inner {
         probed_to: i64,
         horizon: i64,
         source: Option<&str>,
-    ) -> Result<Vec<ProbedRow>, OutboxError> {
-        sqlx::query_as(
-            "SELECT record_no, record, content, generation, count, withdrawn FROM record AS r \
-             WHERE record_no > ?1 AND record_no <= ?2 AND count > 0 AND content IS NOT NULL \
-             AND (?3 IS NULL OR feed_id IN (SELECT id FROM feed WHERE source = ?3)) \
-             AND NOT EXISTS (SELECT 1 FROM dead_letter AS d WHERE d.record = r.record AND d.origin = 'registry') \
-             ORDER BY record_no LIMIT ?4",
-        )
-        .bind(probed_to)
-        .bind(horizon)
-        .bind(source)
-        .bind(i64::try_from(CHUNK_RECORDS).unwrap_or(i64::MAX))
-        .fetch_all(self.reader.pool())
-        .await
-        .map_err(OutboxError::database)
+    ) -> Result<ToBeProbed, OutboxError> {
+        let pool = self.reader.pool();
+        let feeds: Vec<i64> = sqlx::query_scalar("SELECT id FROM feed WHERE source = ?1")
+            .bind(source)
+            .fetch_all(pool)
+            .await
+            .map_err(OutboxError::database)?;
+        let mut next = Vec::new();
+        records::visit(pool, probed_to, horizon, |record, known| {
+            let of_source = source.is_none() || known.feed_id.is_some_and(|feed_id| feeds.contains(&feed_id));
+            if let Some(content) = known.content.filter(|_| of_source && known.was_sent()) {
+                let (record, withdrawn, version) = (*record, known.withdrawn, known.version);
+                next.push((known.record_no, Probed { record, version, content, withdrawn }));
+            }
+            next.len() == CHUNK_RECORDS
+        })
+        .await?;
+        Ok(next)
     }
 
     async fn prepare_repair(&self, id: i64, now: DateTime<Utc>) -> Result<RepairPlan, OutboxError> {
@@ -315,8 +323,9 @@ impl Inner {
             let known = chunk.iter().filter_map(|(record, held)| Some((known.get(record)?, held)));
             let sent: Vec<_> = known.filter(|(known, _)| known.was_sent()).collect();
             feeds.extend(sent.iter().filter_map(|(known, _)| known.feed_id));
-            let sent: Vec<_> = sent.iter().map(|(known, held)| (known.record_no, held)).collect();
-            records::adopt(connection, &json(&sent)).await.map_err(OutboxError::database)?;
+            let held = |held: &Option<i64>| held.map(|held| Version::from_u64(held.unsigned_abs()));
+            records::adopt(connection, sent.iter().map(|(known, version)| (known.record_no, held(version))))
+                .await?;
         }
     }
 
@@ -341,11 +350,6 @@ impl Inner {
         .map_err(OutboxError::database)?;
         transaction.commit().await
     }
-}
-
-fn probed((_, record, content, generation, count, withdrawn): ProbedRow) -> Option<Probed> {
-    let (record, content) = (RecordDigest(record.try_into().ok()?), ContentDigest(content.try_into().ok()?));
-    Some(Probed { record, version: Version { generation, count }, content, withdrawn })
 }
 
 /// Nothing differs any more; which feeds are to be swept for that.

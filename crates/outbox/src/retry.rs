@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use contract::RecordDigest;
-use sqlx::sqlite::SqliteConnection;
 
 use crate::outbox::Inner;
-use crate::records::{LookedUp, json};
+use crate::records::{self, LookedUp};
 use crate::withdraw::CHUNK;
 use crate::{DeadLetter, DeadLetterFilter, Origin, Outbox, OutboxError, letters};
 
@@ -67,7 +66,9 @@ impl Inner {
         let contents = contents.filter_map(|letter| known.get(records.get(&letter.id)?));
         let contents: Vec<i64> = contents.map(|known| known.record_no).collect();
         let mut transaction = self.writer.begin().await?;
-        forget(transaction.connection(), &stamps, &contents).await.map_err(OutboxError::database)?;
+        let connection = transaction.connection();
+        records::forget_stamps(connection, &stamps).await?;
+        records::forget_contents(connection, &contents).await?;
         transaction.commit().await?;
         Ok(plan(letters))
     }
@@ -89,19 +90,6 @@ impl Inner {
         }
         Ok(resent)
     }
-}
-
-async fn forget(
-    connection: &mut SqliteConnection,
-    stamps: &[i64],
-    contents: &[i64],
-) -> Result<(), sqlx::Error> {
-    let of_stamps = "UPDATE record SET stamp = NULL WHERE record_no IN (SELECT value FROM json_each(?1))";
-    let of_contents = "UPDATE record SET content = NULL WHERE record_no IN (SELECT value FROM json_each(?1))";
-    for (statement, record_nos) in [(of_stamps, stamps), (of_contents, contents)] {
-        sqlx::query(statement).bind(json(record_nos)).execute(&mut *connection).await?;
-    }
-    Ok(())
 }
 
 fn plan(letters: Vec<DeadLetter>) -> RetryPlan {

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnection;
 use crate::bitmap::{self, Bits};
 use crate::outbox::{Inner, check_name};
 use crate::plan::Known;
-use crate::records::{LookedUp, json, side_by_side};
+use crate::records::{self, LookedUp, json, side_by_side};
 use crate::time::{from_ms, to_ms};
 use crate::withdraw::Withdrawal;
 use crate::{MAX_PAGE_DRAFTS, Outbox, OutboxError, SourceStamp, SweepStep, letters};
@@ -94,7 +94,9 @@ impl Outbox {
             return Ok(running.sweep);
         }
         let mut transaction = self.inner.writer.begin().await?;
-        begin(transaction.connection(), source, feed, now).await.map_err(OutboxError::database)?;
+        let connection = transaction.connection();
+        let horizon = records::last(&mut *connection).await?;
+        begin(connection, source, feed, horizon, now).await.map_err(OutboxError::database)?;
         transaction.commit().await?;
         let begun = self.inner.running_sweep(source, feed).await?;
         begun.map(|(_, running)| running.sweep).ok_or(OutboxError::NoSweep)
@@ -317,6 +319,9 @@ impl Inner {
     ) -> Result<u64, OutboxError> {
         let mut transaction = self.writer.begin().await?;
         let connection = transaction.connection();
+        // Should a row come back as it was, it has to be read again.
+        let record_nos: Vec<i64> = letters.iter().map(|(_, record_no)| *record_no).collect();
+        records::forget_stamps(connection, &record_nos).await?;
         let withdrawn = end_sweep(connection, what, held, letters).await.map_err(OutboxError::database)?;
         transaction.commit().await?;
         Ok(withdrawn.unsigned_abs())
@@ -330,15 +335,11 @@ pub(crate) async fn end_sweep(
     letters: &[LostLetter],
 ) -> Result<i64, sqlx::Error> {
     bitmap::forget(connection, what.feed_id).await?;
-    for statement in [
-        // Should the row come back as it was, it has to be read again.
-        "UPDATE record SET stamp = NULL WHERE record_no IN (SELECT value ->> 1 FROM json_each(?1))",
-        "DELETE FROM dead_letter WHERE id IN (SELECT value ->> 0 FROM json_each(?1))",
-    ] {
-        if !letters.is_empty() {
-            sqlx::query(statement).bind(json(letters)).execute(&mut *connection).await?;
-        }
-    }
+    let ids: Vec<i64> = letters.iter().map(|(id, _)| *id).collect();
+    sqlx::query("DELETE FROM dead_letter WHERE id IN (SELECT value FROM json_each(?1))")
+        .bind(json(&ids))
+        .execute(&mut *connection)
+        .await?;
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     sqlx::query_scalar(
         "UPDATE sweep SET pass = NULL, cursor = NULL, all_read = 0, finished_at_ms = ?2, held_missing = ?3, \
@@ -370,18 +371,20 @@ async fn begin(
     connection: &mut SqliteConnection,
     source: &str,
     feed: &str,
+    horizon: i64,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     let feed_id = enter_feed(connection, source, feed).await?;
     bitmap::forget(connection, feed_id).await?;
     sqlx::query(
         "INSERT INTO sweep (feed_id, pass, horizon, begun_at_ms) \
-         VALUES (?1, 1, (SELECT coalesce(max(record_no), 0) FROM record), ?2) \
+         VALUES (?1, 1, ?3, ?2) \
          ON CONFLICT (feed_id) DO UPDATE SET pass = 1, cursor = NULL, all_read = 0, horizon = excluded.horizon, \
          begun_at_ms = excluded.begun_at_ms, seen = 0, withdrawn = 0",
     )
     .bind(feed_id)
     .bind(to_ms(now))
+    .bind(horizon)
     .execute(connection)
     .await
     .map(drop)

@@ -157,7 +157,12 @@ async fn withdrawing_goes_on_after_a_full_outbox_and_a_killed_process() {
     let outbox = place.open().await;
     // More than one transaction's worth, over two blocks of the bitmap: the rows begin near the end of the first.
     Source::of([7]).pull(&outbox).await;
-    place.meddle("UPDATE record SET record_no = 32000").await;
+    outbox.close().await.unwrap();
+    let number_32000 = "INSERT INTO record_block (block, unplaced, slots) \
+        SELECT 32000 / 58, 0, unhex(hex(zeroblob(32000 % 58 * 69)) || hex(substr(slots, 70))) FROM record_block; \
+        DELETE FROM record_block WHERE block = 0";
+    place.meddle(number_32000).await;
+    let outbox = place.open().await;
     Source::of(0..12_000).pull(&outbox).await;
     place.deliver_all(&outbox, at(0)).await;
     drop(outbox);
@@ -242,7 +247,10 @@ async fn other_feeds_and_records_never_sent_are_left_alone() {
     // Records from before feeds were remembered.
     outbox.commit_page(page(vec![asserted(50, 1)], "a")).await.unwrap();
     place
-        .meddle("UPDATE record SET feed_id = NULL WHERE record_no = (SELECT max(record_no) FROM record)")
+        .meddle(
+            "UPDATE record_block SET unplaced = 1, slots = unhex(hex(substr(slots, 1, length(slots) - 13)) || '00000000' || \
+             hex(substr(slots, length(slots) - 8)))",
+        )
         .await;
     place.deliver_all(&outbox, at(0)).await;
     let rest = Source::of([0]);
