@@ -35,8 +35,8 @@ pub(crate) fn slot_of(record_no: i64) -> usize {
 }
 
 impl Block {
-    pub(crate) const fn empty(block: i64) -> Self {
-        Self { block, slots: Vec::new() }
+    pub(crate) fn empty(block: i64) -> Self {
+        Self { block, slots: Vec::with_capacity(slot_of(-1) + 1) }
     }
 
     pub(crate) fn from_bytes(block: i64, bytes: &[u8]) -> Result<Self, OutboxError> {

@@ -54,7 +54,7 @@ pub(crate) fn writing(path: &Path) -> SqliteConnectOptions {
         // After a burst the WAL shrinks to this many bytes.
         .pragma("journal_size_limit", "67108864")
         // KiB: known records of a page lie anywhere, and a merge of key runs writes many pages.
-        .pragma("cache_size", "-8192")
+        .pragma("cache_size", "-4096")
         .disable_statement_logging()
 }
 
@@ -232,8 +232,8 @@ mod tests {
     use contract::{ContentDigest, PrivateKey, RecordDigest, Version};
 
     use super::*;
+    use crate::blocks;
     use crate::plan::Known;
-    use crate::records;
 
     #[test]
     fn sqlite_with_the_wal_bug_is_refused() {
@@ -298,8 +298,8 @@ mod tests {
 
     async fn all_records(outbox: &crate::Outbox) -> Vec<(RecordDigest, Known)> {
         let (pool, mut all) = (outbox.reader().pool(), Vec::new());
-        let upto = records::last(pool).await.unwrap();
-        let visited = records::visit(pool, 0, upto, |record, known| {
+        let upto = blocks::last(pool).await.unwrap();
+        let visited = blocks::visit(pool, 0, upto, |record, known| {
             all.push((*record, *known));
             false
         });

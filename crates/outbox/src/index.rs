@@ -7,6 +7,7 @@ use contract::RecordDigest;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use tokio::sync::Mutex;
 
+use crate::blocks;
 use crate::filter::Filter;
 use crate::keys::{self, Entry, Run, key_of};
 use crate::outbox::Inner;
@@ -104,7 +105,7 @@ impl Outbox {
     pub(crate) async fn spill_all(&self) -> Result<(), OutboxError> {
         loop {
             let mut transaction = self.inner.writer.begin().await?;
-            let none = Numbered { after: records::last(transaction.connection()).await?, keys: Vec::new() };
+            let none = Numbered { after: blocks::last(transaction.connection()).await?, keys: Vec::new() };
             let spilled = self.inner.index.spill(transaction.connection(), &none).await?;
             transaction.commit().await?;
             if !spilled {
@@ -142,7 +143,7 @@ impl Index {
                 entries.retain(|entry| entry.1 <= upto);
                 entries
             }
-            None => records::keys_between(&mut *connection, after, upto).await?,
+            None => blocks::keys_between(&mut *connection, after, upto).await?,
         };
         keys::add_run(connection, &runs, upto, fresh).await?;
         Ok(true)
@@ -164,7 +165,7 @@ impl Index {
             return Ok(keys.any(|key| mirror.in_tail(key).any(|record_no| record_no > after)));
         }
         drop(mirror);
-        let newer = records::keys_between(connection, after, last).await?;
+        let newer = blocks::keys_between(connection, after, last).await?;
         let newer: HashSet<u64, ByDigest> = newer.into_iter().map(|entry| entry.0).collect();
         Ok(keys.any(|key| newer.contains(&key)))
     }
@@ -194,7 +195,7 @@ impl Mirror {
     /// Takes in what was committed since the last time.
     async fn follow(&mut self, pool: &SqlitePool) -> Result<(), OutboxError> {
         loop {
-            let tail = records::tail(pool, self.upto).await?;
+            let tail = blocks::tail(pool, self.upto).await?;
             if tail.last_run != self.last_run {
                 self.follow_runs(pool).await?;
             }

@@ -8,6 +8,7 @@
 
 mod bitmap;
 mod block;
+mod blocks;
 mod commit;
 mod connect;
 mod error;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use crate::blocks;
 use crate::commit::store_batches;
 use crate::index::ByDigest;
 use crate::outbox::Inner;
@@ -83,7 +84,7 @@ impl Outbox {
         }
         let mut transaction = self.inner.writer.begin().await?;
         let connection = transaction.connection();
-        let horizon = records::last(&mut *connection).await?;
+        let horizon = blocks::last(&mut *connection).await?;
         let id = begin(connection, source, horizon, now).await.map_err(OutboxError::database)?;
         transaction.commit().await?;
         Ok(id)
@@ -249,7 +250,7 @@ impl Inner {
             .await
             .map_err(OutboxError::database)?;
         let mut next = Vec::new();
-        records::visit(pool, probed_to, horizon, |record, known| {
+        blocks::visit(pool, probed_to, horizon, |record, known| {
             let of_source = source.is_none() || known.feed_id.is_some_and(|feed_id| feeds.contains(&feed_id));
             if let Some(content) = known.content.filter(|_| of_source && known.was_sent()) {
                 let (record, withdrawn, version) = (*record, known.withdrawn, known.version);

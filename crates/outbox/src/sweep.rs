@@ -7,6 +7,7 @@ use contract::{ContentDigest, FactKind, RecordDigest};
 use sqlx::sqlite::SqliteConnection;
 
 use crate::bitmap::{self, Bits};
+use crate::blocks;
 use crate::outbox::{Inner, check_name};
 use crate::plan::Known;
 use crate::records::{self, LookedUp, json, side_by_side};
@@ -95,7 +96,7 @@ impl Outbox {
         }
         let mut transaction = self.inner.writer.begin().await?;
         let connection = transaction.connection();
-        let horizon = records::last(&mut *connection).await?;
+        let horizon = blocks::last(&mut *connection).await?;
         begin(connection, source, feed, horizon, now).await.map_err(OutboxError::database)?;
         transaction.commit().await?;
         let begun = self.inner.running_sweep(source, feed).await?;

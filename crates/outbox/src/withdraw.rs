@@ -8,6 +8,7 @@ use contract::{Body, ContentDigest, Event, FactKind, RecordDigest, Version};
 use sqlx::sqlite::SqliteConnection;
 
 use crate::bitmap::{self, Bits};
+use crate::blocks;
 use crate::commit::{inject, store_batches};
 use crate::outbox::Inner;
 use crate::plan::{Known, Row, next_version};
@@ -116,7 +117,7 @@ impl Inner {
     }
 
     async fn horizon_and_permit(&self, feed_id: i64) -> Result<(i64, u64), OutboxError> {
-        let horizon = records::last(self.reader.pool()).await?;
+        let horizon = blocks::last(self.reader.pool()).await?;
         let permit: Option<i64> = sqlx::query_scalar("SELECT permit FROM sweep WHERE feed_id = ?1")
             .bind(feed_id)
             .fetch_optional(self.reader.pool())
@@ -157,7 +158,7 @@ impl Inner {
     async fn asserted(&self, what: &Withdrawal, block: i64) -> Result<Vec<i64>, OutboxError> {
         let (first, last) = bitmap::range_of(block);
         let mut asserted = Vec::new();
-        records::visit(self.reader.pool(), first - 1, last.min(what.horizon), |_, known| {
+        blocks::visit(self.reader.pool(), first - 1, last.min(what.horizon), |_, known| {
             if known.feed_id == Some(what.feed_id) && !known.withdrawn && known.was_sent() {
                 asserted.push(known.record_no);
             }
@@ -182,7 +183,7 @@ impl Inner {
             if missing.is_empty() {
                 return Ok(());
             }
-            let known = records::look_up_numbers(self.reader.pool(), &missing).await?;
+            let known = blocks::look_up_numbers(self.reader.pool(), &missing).await?;
             self.give_out(&known, what).await?;
             inject(fault::Point::OutboxSweepWithdrawing)?;
         }
