@@ -208,3 +208,79 @@ pub(crate) async fn change<T>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use contract::{ContentDigest, PrivateKey, Version};
+
+    use super::*;
+    use crate::index::Index;
+    use crate::plan::Row;
+    use crate::{Outbox, OutboxOptions, records};
+
+    /// More than any one statement takes.
+    const MANY: i64 = MAX_BLOCKS as i64 * BLOCK_RECORDS + MAX_NUMBERS as i64;
+
+    fn digest(record_no: i64) -> RecordDigest {
+        let mut bytes = [7; 32];
+        bytes[..8]
+            .copy_from_slice(&record_no.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+        RecordDigest(bytes)
+    }
+
+    fn row(record_no: i64) -> Row {
+        let (content, version) = (Some(ContentDigest([1; 16])), Version { generation: 1, count: 1 });
+        let (record, stamp) = (digest(record_no), Some(record_no));
+        Row { record, record_no: None, content, version, withdrawn: false, stamp }
+    }
+
+    #[tokio::test]
+    async fn sets_beyond_a_statement_are_read_and_changed_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = OutboxOptions::new(PrivateKey::generate().public(), "test");
+        let path = folder.path().join("outbox.db");
+        let outbox = Outbox::open(&path, options, DateTime::UNIX_EPOCH).await.unwrap();
+        let (inner, pool) = (&outbox.inner, outbox.inner.reader.pool());
+        assert_eq!(last(pool).await.unwrap(), 0);
+
+        let rows: Vec<Row> = (1..=MANY).map(row).collect();
+        let mut transaction = inner.writer.begin().await.unwrap();
+        let stored =
+            records::store(transaction.connection(), &rows, Some(1), 0, &Index::new()).await.unwrap();
+        assert_eq!((stored.after, stored.last()), (0, MANY));
+        let odd: Vec<i64> = (1..=MANY).step_by(2).collect();
+        records::forget_stamps(transaction.connection(), &odd).await.unwrap();
+        transaction.commit().await.unwrap();
+
+        let numbers: Vec<i64> = (1..=MANY).collect();
+        let known = look_up_numbers(pool, &numbers).await.unwrap();
+        let expected = |record_no: i64| (digest(record_no), Some(record_no).filter(|number| number % 2 == 0));
+        let found = |(record, known): &(RecordDigest, Known)| (*record, known.stamp);
+        assert!(known.iter().map(found).eq((1..=MANY).map(expected)));
+        let mut visited = Vec::new();
+        let all = visit(pool, 57, MANY - 1, |_, known| {
+            visited.push(known.record_no);
+            false
+        });
+        all.await.unwrap();
+        assert!(visited.into_iter().eq(58..MANY));
+        let mut first = 0;
+        let until_told = visit(pool, 100, MANY, |_, known| {
+            first = known.record_no;
+            true
+        });
+        until_told.await.unwrap();
+        assert_eq!((first, last(pool).await.unwrap()), (101, MANY));
+
+        let mut transaction = inner.writer.begin().await.unwrap();
+        let keys = keys_between(transaction.connection(), 58, MANY - 1).await.unwrap();
+        assert!(keys.into_iter().map(|entry| entry.1).eq(59..MANY));
+        // No number, no block: a record that is not there is never made up.
+        for absent in [0, MANY + 1, MANY + 1000] {
+            let changed = records::forget_stamps(transaction.connection(), &[1, absent]).await;
+            assert!(matches!(changed, Err(OutboxError::Damaged { .. })), "{absent}");
+            assert!(matches!(look_up_numbers(pool, &[1, absent]).await, Err(OutboxError::Damaged { .. })));
+        }
+    }
+}
