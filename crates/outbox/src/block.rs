@@ -72,11 +72,11 @@ impl Block {
     pub(crate) fn change(
         &mut self,
         record_no: i64,
-        change: impl FnOnce(&mut Known),
+        change: impl FnOnce(&RecordDigest, &mut Known) -> Result<(), OutboxError>,
     ) -> Result<(), OutboxError> {
         let slot = self.slots.get(slot_of(record_no)).ok_or(DAMAGED)?;
         let (record, mut known) = read(record_no, slot)?.ok_or(DAMAGED)?;
-        change(&mut known);
+        change(&record, &mut known)?;
         self.put(&record, &known)
     }
 
@@ -195,12 +195,16 @@ mod tests {
         for (record, record_no) in [(9, 5), (8, 1), (7, 57)] {
             block.put(&RecordDigest([record; 32]), &known(record_no)).unwrap();
         }
-        block.change(5, |known| known.withdrawn = true).unwrap();
+        let withdraw = |_: &RecordDigest, known: &mut Known| {
+            known.withdrawn = true;
+            Ok(())
+        };
+        block.change(5, withdraw).unwrap();
         let all: Vec<_> = block.records().map(|one| one.unwrap().1).collect();
         assert_eq!(all, [known(1), Known { withdrawn: true, ..known(5) }, known(57)]);
         assert_eq!(block.as_bytes().len(), 58 * SLOT_BYTES);
         assert!(block.put(&RecordDigest([0; 32]), &known(58)).is_err(), "another block's");
-        assert!(block.change(4, |_| ()).is_err() && block.change(56, |_| ()).is_err(), "no such record");
+        assert!(block.change(4, withdraw).is_err() && block.change(56, withdraw).is_err(), "no such record");
         let beyond = Known { feed_id: Some(1 << 32), ..known(2) };
         assert!(matches!(block.put(&RecordDigest([0; 32]), &beyond), Err(OutboxError::Exhausted { .. })));
     }

@@ -1,4 +1,4 @@
-//! The table of blocks, which nobody else names: records read by number or in their order, appended, changed.
+//! The table of blocks: records read by number or in their order, appended, changed. Only `status` names it beside.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ pub(crate) async fn look_up_numbers(
     if found.len() == record_nos.len() { Ok(found) } else { Err(DAMAGED) }
 }
 
-const DAMAGED: OutboxError = OutboxError::Damaged { what: "a record" };
+pub(crate) const DAMAGED: OutboxError = OutboxError::Damaged { what: "a record" };
 
 fn from_text(number: &str, slot: &[u8]) -> Option<(RecordDigest, Known)> {
     let mut bytes = [0; SLOT_BYTES];
@@ -67,22 +67,26 @@ pub(crate) struct Tail {
 
 /// Reads the keys of the records numbered above `after`, a bounded number of them.
 pub(crate) async fn tail(executor: impl SqliteExecutor<'_>, after: i64) -> Result<Tail, OutboxError> {
-    let rows: Vec<(i64, Option<i64>, Option<Vec<u8>>)> = sqlx::query_as(
-        "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'key_run'), 0), block, slots FROM (SELECT 1) \
-         LEFT JOIN (SELECT block, slots FROM record_block WHERE block >= ?1 ORDER BY block LIMIT ?2) \
-         ORDER BY block",
+    // One statement for one moment, of a form that SQLite neither sorts nor keeps in a temporary file.
+    let rows: Vec<(Option<i64>, Option<i64>, Option<Vec<u8>>)> = sqlx::query_as(
+        "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'key_run'), 0) AS last_run, NULL AS block, NULL AS slots \
+         UNION ALL SELECT NULL, block, slots \
+         FROM (SELECT block, slots FROM record_block WHERE block >= ?1 ORDER BY block LIMIT ?2)",
     )
     .bind(block_of(after + 1))
     .bind(i64::try_from(MAX_BLOCKS).unwrap_or(i64::MAX))
     .fetch_all(executor)
     .await
     .map_err(OutboxError::database)?;
-    let last_run = rows.first().map_or(0, |row| row.0);
-    let (more, mut entries) = (rows.len() == MAX_BLOCKS, Vec::new());
+    let last_run = rows.iter().find_map(|row| row.0).unwrap_or(0);
+    let more = rows.len() > MAX_BLOCKS;
+    let mut entries: Vec<Entry> = Vec::new();
     for (block, slots) in rows.into_iter().filter_map(|(_, block, slots)| block.zip(slots)) {
         entries.extend(Block::from_bytes(block, &slots)?.keys().filter(|entry| entry.1 > after));
     }
-    Ok(Tail { entries, last_run, more })
+    entries.sort_unstable_by_key(|entry| entry.1);
+    // A block ends with a record: whoever goes on after the last of these gets somewhere.
+    if more && entries.is_empty() { Err(DAMAGED) } else { Ok(Tail { entries, last_run, more }) }
 }
 
 /// The keys of the records numbered above `after` and up to `upto`, as the file has them.
@@ -187,7 +191,7 @@ pub(crate) async fn write(connection: &mut SqliteConnection, blocks: &[Block]) -
 pub(crate) async fn change<T>(
     connection: &mut SqliteConnection,
     changes: impl IntoIterator<Item = (i64, T)>,
-    apply: impl Fn(&mut Known, T),
+    apply: impl Fn(&RecordDigest, &mut Known, T) -> Result<(), OutboxError>,
 ) -> Result<(), OutboxError> {
     let mut by_block: BTreeMap<i64, Vec<(i64, T)>> = BTreeMap::new();
     for (record_no, with) in changes {
@@ -201,7 +205,7 @@ pub(crate) async fn change<T>(
         }
         for block in &mut blocks {
             for (record_no, with) in by_block.remove(&block.block).unwrap_or_default() {
-                block.change(record_no, |known| apply(known, with))?;
+                block.change(record_no, |record, known| apply(record, known, with))?;
             }
         }
         write(&mut *connection, &blocks).await?;
@@ -250,7 +254,7 @@ mod tests {
             records::store(transaction.connection(), &rows, Some(1), 0, &Index::new()).await.unwrap();
         assert_eq!((stored.after, stored.last()), (0, MANY));
         let odd: Vec<i64> = (1..=MANY).step_by(2).collect();
-        records::forget_stamps(transaction.connection(), &odd).await.unwrap();
+        records::forget(transaction.connection(), &odd, |known| known.stamp = None).await.unwrap();
         transaction.commit().await.unwrap();
 
         let numbers: Vec<i64> = (1..=MANY).collect();
@@ -278,7 +282,8 @@ mod tests {
         assert!(keys.into_iter().map(|entry| entry.1).eq(59..MANY));
         // No number, no block: a record that is not there is never made up.
         for absent in [0, MANY + 1, MANY + 1000] {
-            let changed = records::forget_stamps(transaction.connection(), &[1, absent]).await;
+            let changed =
+                records::forget(transaction.connection(), &[1, absent], |known| known.stamp = None).await;
             assert!(matches!(changed, Err(OutboxError::Damaged { .. })), "{absent}");
             assert!(matches!(look_up_numbers(pool, &[1, absent]).await, Err(OutboxError::Damaged { .. })));
         }

@@ -113,8 +113,8 @@ enum Verdict {
     Unchanged,
 }
 
-/// Keeps the last draft of every record, sorted by record (neighbours in the index are written together), and says
-/// how many earlier ones fell away.
+/// Keeps the last draft of every record, sorted by record, and says how many earlier ones
+/// fell away.
 pub(crate) fn last_of_each(drafts: Vec<Pulled>) -> (Vec<Pulled>, u64) {
     let offered = drafts.len();
     let (drafts, kept) = sorted(drafts);

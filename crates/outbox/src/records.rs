@@ -73,7 +73,14 @@ pub(crate) async fn store(
     refuse_twins(connection, &new, (upto, after), index).await?;
     append(connection, last, &new, feed_id).await?;
     let known = known.into_iter().filter_map(|row| Some((row.record_no?, row)));
-    change(connection, known, |known, row| *known = row.remembered(known.record_no, feed_id)).await?;
+    change(connection, known, |record, known, row| {
+        if *record != row.record {
+            return Err(blocks::DAMAGED);
+        }
+        *known = row.remembered(known.record_no, feed_id);
+        Ok(())
+    })
+    .await?;
     Ok(Numbered { after, keys: new.iter().map(|row| key_of(&row.record)).collect() })
 }
 
@@ -119,8 +126,11 @@ pub(crate) async fn store_moved(
     moved: &[(i64, SourceStamp)],
     feed_id: i64,
 ) -> Result<(), OutboxError> {
-    let moved = moved.iter().copied();
-    change(connection, moved, |known, stamp| (known.feed_id, known.stamp) = (Some(feed_id), stamp)).await
+    change(connection, moved.iter().copied(), |_, known, stamp| {
+        (known.feed_id, known.stamp) = (Some(feed_id), stamp);
+        Ok(())
+    })
+    .await
 }
 
 /// Adopts the registry's newer versions and forgets content and stamp of what differs.
@@ -128,27 +138,25 @@ pub(crate) async fn adopt(
     connection: &mut SqliteConnection,
     held: impl IntoIterator<Item = (i64, Option<Version>)>,
 ) -> Result<(), OutboxError> {
-    change(connection, held, |known, held| {
+    change(connection, held, |_, known, held| {
         (known.content, known.stamp) = (None, None);
         known.version = held.map_or(known.version, |held| held.max(known.version));
+        Ok(())
     })
     .await
 }
 
-/// Forgets the stamps of records, so that they are read again.
-pub(crate) async fn forget_stamps(
+/// Forgets the stamps of records, so that they are read again, or what they say, so that they are sent again then.
+pub(crate) async fn forget(
     connection: &mut SqliteConnection,
     record_nos: &[i64],
+    forget: fn(&mut Known),
 ) -> Result<(), OutboxError> {
-    change(connection, record_nos.iter().map(|number| (*number, ())), |known, ()| known.stamp = None).await
-}
-
-/// Forgets what records say, so that they are sent again once they are read.
-pub(crate) async fn forget_contents(
-    connection: &mut SqliteConnection,
-    record_nos: &[i64],
-) -> Result<(), OutboxError> {
-    change(connection, record_nos.iter().map(|number| (*number, ())), |known, ()| known.content = None).await
+    change(connection, record_nos.iter().map(|number| (*number, ())), |_, known, ()| {
+        forget(known);
+        Ok(())
+    })
+    .await
 }
 
 /// Parameters of set statements.

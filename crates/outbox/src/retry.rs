@@ -67,8 +67,8 @@ impl Inner {
         let contents: Vec<i64> = contents.map(|known| known.record_no).collect();
         let mut transaction = self.writer.begin().await?;
         let connection = transaction.connection();
-        records::forget_stamps(connection, &stamps).await?;
-        records::forget_contents(connection, &contents).await?;
+        records::forget(connection, &stamps, |known| known.stamp = None).await?;
+        records::forget(connection, &contents, |known| known.content = None).await?;
         transaction.commit().await?;
         Ok(plan(letters))
     }

@@ -322,7 +322,7 @@ impl Inner {
         let connection = transaction.connection();
         // Should a row come back as it was, it has to be read again.
         let record_nos: Vec<i64> = letters.iter().map(|(_, record_no)| *record_no).collect();
-        records::forget_stamps(connection, &record_nos).await?;
+        records::forget(connection, &record_nos, |known| known.stamp = None).await?;
         let withdrawn = end_sweep(connection, what, held, letters).await.map_err(OutboxError::database)?;
         transaction.commit().await?;
         Ok(withdrawn.unsigned_abs())

@@ -256,6 +256,29 @@ fn superseded_by(record: u32, generation: u32, count: u32) -> StoredAnswer {
 }
 
 #[tokio::test]
+async fn refusal_of_an_older_version_hides_none_of_the_newest() {
+    let place = Place::new();
+    let outbox = place.open_with_receipts().await;
+    outbox.commit_page(page(vec![asserted(1, 1)], "a")).await.unwrap();
+    outbox.commit_page(page(vec![asserted(1, 2)], "b")).await.unwrap();
+    let leased = outbox.lease(2, at(0), LEASE).await.unwrap();
+    outbox.settle(&delivered(&leased), at(0)).await.unwrap();
+    let refused = |count, code| {
+        let version = Some(Version { generation: 1, count });
+        let refused = RefusedEvent { index: 0, record: Some(digest(1)), version, reason: refused(code) };
+        stored(StoredAnswer { refused: vec![refused], ..StoredAnswer::default() })
+    };
+    let [older, newest] = [leased[0].batch.id, leased[1].batch.id];
+    let verdicts = [(newest, refused(2, "bad-date")), (older, refused(1, "bad-subject"))];
+    outbox.settle_verdicts(&verdicts, at(1)).await.unwrap();
+    let letters = outbox.reader().dead_letters(&DeadLetterFilter::default()).await.unwrap();
+    assert_eq!(
+        letters.iter().map(|letter| letter.reason.as_str()).collect::<Vec<_>>(),
+        ["registry:bad-date"]
+    );
+}
+
+#[tokio::test]
 async fn newer_version_at_the_registry_tells_of_a_restored_state() {
     let place = Place::new();
     let outbox = place.open_with_receipts().await;
