@@ -3,10 +3,14 @@
 use contract::{ContentDigest, RecordDigest, Version};
 
 use crate::OutboxError;
+use crate::keys::{Entry, key_of};
 use crate::plan::Known;
 
-/// Numbers of a block: as many as fit a page of the file.
-pub(crate) const BLOCK_RECORDS: i64 = 58;
+/// Slots of a block: as many as fit a page of the file.
+const BLOCK_SLOTS: usize = 58;
+
+/// Numbers of a block.
+pub(crate) const BLOCK_RECORDS: i64 = BLOCK_SLOTS as i64;
 
 pub(crate) const SLOT_BYTES: usize = 69;
 
@@ -36,12 +40,12 @@ pub(crate) fn slot_of(record_no: i64) -> usize {
 
 impl Block {
     pub(crate) fn empty(block: i64) -> Self {
-        Self { block, slots: Vec::with_capacity(slot_of(-1) + 1) }
+        Self { block, slots: Vec::with_capacity(BLOCK_SLOTS) }
     }
 
     pub(crate) fn from_bytes(block: i64, bytes: &[u8]) -> Result<Self, OutboxError> {
         match bytes.as_chunks() {
-            (slots, []) if slots.len() <= slot_of(-1) + 1 => Ok(Self { block, slots: slots.to_vec() }),
+            (slots, []) if slots.len() <= BLOCK_SLOTS => Ok(Self { block, slots: slots.to_vec() }),
             _ => Err(DAMAGED),
         }
     }
@@ -86,11 +90,11 @@ impl Block {
         numbered.filter_map(|(record_no, slot)| read(record_no, slot).transpose())
     }
 
-    /// Number and first bytes of the digest of every record: what is cheaper to have than the whole.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (u64, i64)> {
+    /// Key and number of every record: what is cheaper to have than the whole.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Entry> {
         let there = |(record_no, slot): (i64, &Slot)| {
-            let key = slot.first_chunk().copied().map(u64::from_be_bytes)?;
-            (slot[SLOT_BYTES - 1] & THERE != 0).then_some((key, record_no))
+            let record = slot.first_chunk().copied().map(RecordDigest)?;
+            (slot[SLOT_BYTES - 1] & THERE != 0).then(|| (key_of(&record), record_no))
         };
         (self.block * BLOCK_RECORDS..).zip(&self.slots).filter_map(there)
     }
@@ -102,7 +106,7 @@ impl Block {
     }
 }
 
-const DAMAGED: OutboxError = OutboxError::Damaged { what: "a record" };
+pub(crate) const DAMAGED: OutboxError = OutboxError::Damaged { what: "a record" };
 
 fn write(record: &RecordDigest, known: &Known) -> Result<Slot, OutboxError> {
     let Known { feed_id, stamp, content, version, withdrawn, .. } = known;

@@ -7,7 +7,7 @@ use sqlx::SqliteExecutor;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use crate::OutboxError;
-use crate::block::{BLOCK_RECORDS, Block, SLOT_BYTES, block_of, read, slot_of};
+use crate::block::{BLOCK_RECORDS, Block, DAMAGED, SLOT_BYTES, block_of, read, slot_of};
 use crate::keys::Entry;
 use crate::plan::Known;
 use crate::records::json;
@@ -48,8 +48,6 @@ pub(crate) async fn look_up_numbers(
     if found.len() == record_nos.len() { Ok(found) } else { Err(DAMAGED) }
 }
 
-pub(crate) const DAMAGED: OutboxError = OutboxError::Damaged { what: "a record" };
-
 fn from_text(number: &str, slot: &[u8]) -> Option<(RecordDigest, Known)> {
     let mut bytes = [0; SLOT_BYTES];
     hex::decode_to_slice(slot, &mut bytes).ok()?;
@@ -65,10 +63,13 @@ pub(crate) struct Tail {
     pub(crate) more: bool,
 }
 
+/// The last run in one row, then a block a row.
+type TailRow = (Option<i64>, Option<i64>, Option<Vec<u8>>);
+
 /// Reads the keys of the records numbered above `after`, a bounded number of them.
 pub(crate) async fn tail(executor: impl SqliteExecutor<'_>, after: i64) -> Result<Tail, OutboxError> {
     // One statement for one moment, of a form that SQLite neither sorts nor keeps in a temporary file.
-    let rows: Vec<(Option<i64>, Option<i64>, Option<Vec<u8>>)> = sqlx::query_as(
+    let rows: Vec<TailRow> = sqlx::query_as(
         "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'key_run'), 0) AS last_run, NULL AS block, NULL AS slots \
          UNION ALL SELECT NULL, block, slots \
          FROM (SELECT block, slots FROM record_block WHERE block >= ?1 ORDER BY block LIMIT ?2)",
@@ -114,9 +115,9 @@ pub(crate) async fn last(executor: impl SqliteExecutor<'_>) -> Result<i64, Outbo
 
 pub(crate) async fn last_block(executor: impl SqliteExecutor<'_>) -> Result<Option<Block>, OutboxError> {
     let last = "SELECT block, slots FROM record_block ORDER BY block DESC LIMIT 1";
-    let last: Option<(i64, Vec<u8>)> =
+    let last: Option<BlockRow> =
         sqlx::query_as(last).fetch_optional(executor).await.map_err(OutboxError::database)?;
-    last.map(|(block, slots)| Block::from_bytes(block, &slots)).transpose()
+    last.map(from_row).transpose()
 }
 
 /// Goes over the records numbered above `after` and up to `upto`, until it is told that they are enough.

@@ -317,7 +317,8 @@ mod tests {
         sqlx::raw_sql(
             "INSERT INTO feed (source, feed) VALUES ('mis', 'tests');
              WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 140000)
-             INSERT INTO record SELECT n * 3, randomblob(32), randomblob(16), 1, n, n % 2, iif(n % 5, 1, NULL), \n             iif(n % 7, (n - 70000) * (1 << 40), NULL) FROM n WHERE n NOT BETWEEN 5000 AND 6000;
+             INSERT INTO record SELECT n * 3, randomblob(32), randomblob(16), 1, n, n % 2, iif(n % 5, 1, NULL),
+             iif(n % 7, (n - 70000) * (1 << 40), NULL) FROM n WHERE n NOT BETWEEN 5000 AND 6000;
              UPDATE record SET content = NULL WHERE record_no % 11 = 0;",
         )
         .execute(&mut connection)

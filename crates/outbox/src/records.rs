@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use contract::{RecordDigest, Version};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use crate::block::{Block, block_of};
+use crate::block::{Block, DAMAGED, block_of};
 use crate::blocks::{self, change};
 use crate::index::{ByDigest, Index, Numbered};
 use crate::keys::key_of;
@@ -75,7 +75,7 @@ pub(crate) async fn store(
     let known = known.into_iter().filter_map(|row| Some((row.record_no?, row)));
     change(connection, known, |record, known, row| {
         if *record != row.record {
-            return Err(blocks::DAMAGED);
+            return Err(DAMAGED);
         }
         *known = row.remembered(known.record_no, feed_id);
         Ok(())
