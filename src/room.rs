@@ -62,13 +62,14 @@ impl Room {
 /// The disk's failures, and [`OutboxError::Full`] where waiting is in vain because nothing is published any more.
 pub(crate) async fn wait(gateway: &Gateway, stop: &CancellationToken) -> Result<Waited, OutboxError> {
     loop {
-        let backlog = gateway.outbox.backlog().await?;
-        if backlog.bytes < gateway.max_bytes {
+        // Not the backlog: to count it takes the longer the more there is, and a sweep asks before every page.
+        if !gateway.outbox.is_full().await? {
             gateway.room.set_paused(false);
             return Ok(Waited::Room);
         }
         if gateway.room.in_vain.load(Ordering::Relaxed) {
-            let (pending_bytes, max_bytes) = (backlog.bytes, gateway.max_bytes);
+            let pending_bytes = gateway.outbox.backlog().await?.bytes;
+            let max_bytes = gateway.max_bytes;
             return Err(OutboxError::Full { pending_bytes, max_bytes });
         }
         gateway.room.set_paused(true);

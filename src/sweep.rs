@@ -209,12 +209,12 @@ impl Pass<'_> {
         done.reread += reread.len() as u64;
         let transformed = self.transformer.transform(reread).await?;
         let step = SweepStep {
-            seen: digests.iter().map(|(digest, _)| *digest).collect(),
             names: found
                 .unnamed
                 .iter()
                 .filter_map(|place| Some((digests.get(*place)?.0, page.keys.get(*place)?.record_id.clone())))
                 .collect(),
+            seen: found.seen,
             cursor: page.next.as_ref().map(|next| cursor::write(&source.settings, next)),
         };
         let Some(committed) = self.committer.commit(transformed, None, Some(step)).await? else {

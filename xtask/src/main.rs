@@ -4,6 +4,8 @@ mod arguments;
 mod bench;
 mod error;
 mod peers;
+mod processes;
+mod rest;
 mod say;
 
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! Finding records by their digests: what is in memory of it only mirrors the file, and follows it at every look-up.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use contract::RecordDigest;
@@ -11,7 +11,7 @@ use crate::blocks;
 use crate::filter::Filter;
 use crate::keys::{self, Entry, Run, key_of};
 use crate::outbox::Inner;
-use crate::records::{self, LookedUp, json};
+use crate::records::{self, LookedUp};
 use crate::{Outbox, OutboxError};
 
 /// Keys put into a run at once; at most so many, and a few pages', are held in memory: with pages of the usual size they fit
@@ -187,7 +187,7 @@ impl Index {
                 return Ok(LookedUp { known, upto });
             }
         }
-        Err(OutboxError::Damaged { what: "the keys of records" })
+        Err(keys::DAMAGED)
     }
 }
 
@@ -282,24 +282,18 @@ impl Mirror {
 impl Candidates {
     /// Looks into the blocks; false if one of them is gone, because its run was merged with another meanwhile.
     async fn read_blocks(&mut self, pool: &SqlitePool) -> Result<bool, OutboxError> {
-        if self.blocks.is_empty() {
-            return Ok(true);
-        }
-        let ids: BTreeSet<i64> = self.blocks.keys().copied().collect();
-        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
-            "SELECT b.id, b.keys FROM json_each(?1) AS j CROSS JOIN key_block AS b ON b.id = j.value",
-        )
-        .bind(json(&ids))
-        .fetch_all(pool)
-        .await
-        .map_err(OutboxError::database)?;
-        for (id, block) in &rows {
-            let Some((run, keys)) = self.blocks.get(id) else { continue };
-            for key in keys {
-                self.record_nos.extend(run.find(*key, block));
+        let Self { record_nos, blocks, .. } = self;
+        let ids: Vec<i64> = blocks.keys().copied().collect();
+        for ids in ids.chunks(keys::MAX_NAMED) {
+            let visit = |id, block: &str| {
+                let Some((run, keys)) = blocks.get(&id) else { return Ok(()) };
+                keys.iter().try_for_each(|key| run.find(*key, block, record_nos))
+            };
+            if keys::visit_named(pool, ids, visit).await? < ids.len() {
+                return Ok(false);
             }
         }
-        Ok(rows.len() == ids.len())
+        Ok(true)
     }
 }
 

@@ -51,7 +51,9 @@ pub use requests::{Postbox, Request};
 pub use retry::RetryPlan;
 pub use status::{Backlog, DeadLetterCount, FeedStatus, PublisherStatus, Status, Surprise, SweepStatus};
 pub use sweep::{Sweep, SweepEnd, SweepLimits, SweepLookUp};
-pub use types::{Committed, OutboxOptions, PageCommit, Pulled, Refused, RunOutcome, SourceStamp, SweepStep};
+pub use types::{
+    Committed, OutboxOptions, PageCommit, Pulled, Refused, RunOutcome, SeenKeys, SourceStamp, SweepStep,
+};
 pub use withdraw::RemovedFeed;
 
 /// Most drafts in one page; a larger one is refused.

@@ -108,7 +108,6 @@ impl Inner {
     async fn work(&self, page: &PageCommit, drafts: Vec<Pulled>) -> Result<Work, OutboxError> {
         let refused = plan::only_refused(&page.refused, &drafts);
         let named = drafts.iter().map(|pulled| &pulled.draft.record).chain(refused.keys());
-        let named = named.chain(page.sweep.iter().flat_map(|step| &step.seen));
         let named: Vec<RecordDigest> = named.copied().collect();
         // The moment first: what is committed between the two is then taken for unseen, never the other way round.
         let (moment, generation) = (self.gate.moment(), self.generation());
@@ -133,7 +132,7 @@ fn check(page: &PageCommit) -> Result<(), OutboxError> {
     check_name(&page.source)?;
     check_name(&page.feed)?;
     let sweep = page.sweep.as_ref();
-    let seen = sweep.map_or(0, |step| step.seen.len().max(step.names.len()));
+    let seen = sweep.map_or(0, |step| step.seen.keys.max(step.names.len()));
     let lists = [page.drafts.len(), page.refused.len(), page.accepted_record_ids.len(), seen];
     if lists.into_iter().any(|length| length > MAX_PAGE_DRAFTS) {
         return Err(OutboxError::TooLarge { what: "a page" });

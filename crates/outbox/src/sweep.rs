@@ -13,7 +13,7 @@ use crate::plan::Known;
 use crate::records::{self, LookedUp, json, side_by_side};
 use crate::time::{from_ms, to_ms};
 use crate::withdraw::Withdrawal;
-use crate::{MAX_PAGE_DRAFTS, Outbox, OutboxError, SourceStamp, SweepStep, letters};
+use crate::{MAX_PAGE_DRAFTS, Outbox, OutboxError, SeenKeys, SourceStamp, SweepStep, letters};
 
 /// A running sweep of one feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct SweepLookUp {
     pub went_back: u64,
     /// Rows unknown here.
     pub unknown: u64,
+    /// To be given back with [`SweepStep::seen`].
+    pub seen: SeenKeys,
 }
 
 /// From when on a sweep's withdrawals wait for an operator.
@@ -119,9 +121,11 @@ impl Outbox {
         let reader = &self.inner.reader;
         let digests: Vec<RecordDigest> = keys.iter().map(|(record, _)| *record).collect();
         let feed_id = reader.feed_id(source, feed).await?;
-        let LookedUp { known, .. } = self.inner.look_up(&digests).await?;
+        let LookedUp { known, upto } = self.inner.look_up(&digests).await?;
         let unnamed = letters::unnamed(reader.pool(), side_by_side(&digests)).await?;
-        let mut found = SweepLookUp::default();
+        let record_nos = known.values().map(|known| known.record_no).collect();
+        let seen = SeenKeys { keys: keys.len(), record_nos, upto };
+        let mut found = SweepLookUp { seen, ..SweepLookUp::default() };
         for (place, (record, stamp)) in keys.iter().enumerate() {
             if unnamed.contains(record) {
                 found.unnamed.push(place);
@@ -391,8 +395,8 @@ async fn begin(
     .map(drop)
 }
 
-/// Notes what a page has seen if the feed is being swept, by the numbers of those records that were known. A usual page
-/// counts too: what it brought is there.
+/// Notes what a page has seen if the feed is being swept: the keys of its step, and by their numbers those of its records that
+/// were known. A usual page counts too: what it brought is there.
 pub(crate) async fn note(
     connection: &mut SqliteConnection,
     feed_id: i64,
@@ -409,7 +413,13 @@ pub(crate) async fn note(
     let Some(horizon) = horizon else {
         return if step.is_some() { Err(OutboxError::NoSweep) } else { Ok(()) };
     };
-    let seen: Vec<i64> = seen.iter().copied().filter(|record_no| *record_no <= horizon).collect();
+    // Keys that were looked up before this sweep began may name records below its horizon that were unknown then.
+    if step.is_some_and(|step| step.seen.upto < horizon) {
+        return Err(OutboxError::NoSweep);
+    }
+    let named = step.map_or(&[][..], |step| &step.seen.record_nos);
+    let seen = seen.iter().chain(named).copied().filter(|record_no| *record_no <= horizon);
+    let seen: Vec<i64> = seen.collect();
     bitmap::mark(connection, feed_id, &seen).await?;
     match step {
         Some(step) => advance(connection, feed_id, step, missed).await.map_err(OutboxError::database),
@@ -430,7 +440,7 @@ async fn advance(
     )
     .bind(feed_id)
     .bind(&step.cursor)
-    .bind(i64::try_from(step.seen.len()).unwrap_or(i64::MAX))
+    .bind(i64::try_from(step.seen.keys).unwrap_or(i64::MAX))
     .bind(i64::try_from(missed).unwrap_or(i64::MAX))
     .execute(connection)
     .await

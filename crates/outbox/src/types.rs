@@ -127,11 +127,22 @@ pub struct PageCommit {
     pub now: DateTime<Utc>,
 }
 
+/// What the outbox knew of a page of keys when it was looked up, for the step that notes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeenKeys {
+    /// How many keys the page has.
+    pub(crate) keys: usize,
+    /// The numbers of those records that were known: a record keeps its number.
+    pub(crate) record_nos: Vec<i64>,
+    /// The highest number then. What was not known, if it is now, has a higher one.
+    pub(crate) upto: i64,
+}
+
 /// One page of keys of a running sweep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SweepStep {
-    /// The records the page of keys named, all of them.
-    pub seen: Vec<RecordDigest>,
+    /// The records the page of keys named, all of them: [`crate::SweepLookUp::seen`].
+    pub seen: SeenKeys,
     /// The clinic's own ids of those that [`crate::SweepLookUp::unnamed`] asked for.
     pub names: Vec<(RecordDigest, String)>,
     /// Where the keys go on; `None` when all were read.

@@ -11,6 +11,7 @@ use tokio::process::Command;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::error::Error;
+use crate::processes::{Seen, look_at};
 
 /// How often the process is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -18,8 +19,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const LIMIT: Duration = Duration::from_secs(3600);
 /// Lines of its standard error that a failure quotes.
 const QUOTED_LINES: usize = 20;
-/// The unit of processor time in /proc, in hertz: 100 on every Linux of today.
-pub(super) const TICKS_A_SECOND: f64 = 100.0;
 
 /// A run that ended well.
 #[derive(Debug)]
@@ -76,17 +75,6 @@ pub fn start(program: &Path, arguments: &[impl AsRef<OsStr>]) -> Result<Backgrou
     Ok(Background(command.kill_on_drop(true).spawn().map_err(Error::io("start a program"))?))
 }
 
-/// What /proc tells of a process.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Seen {
-    /// Most memory it held at once so far, in bytes (`VmHWM`).
-    pub peak_bytes: u64,
-    /// Processor time of all its threads so far, in seconds.
-    pub processor_seconds: f64,
-    /// Bytes it had the disk write so far.
-    pub written_bytes: u64,
-}
-
 /// Runs a program to its end.
 pub async fn run(program: &Path, arguments: &[impl AsRef<OsStr>], clock: &dyn Clock) -> Result<Run, Error> {
     let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -122,44 +110,6 @@ pub async fn run(program: &Path, arguments: &[impl AsRef<OsStr>], clock: &dyn Cl
     Ok(Run { started_at, took, peak_bytes, processor_seconds, written_bytes, output })
 }
 
-/// `None` once the process has ended.
-fn look_at(id: u32) -> Option<Seen> {
-    let read = |file: &str| std::fs::read_to_string(format!("/proc/{id}/{file}")).ok();
-    let processor_seconds = processor_seconds(&read("stat")?)?;
-    let written_bytes = written_bytes(&read("io")?)?;
-    Some(Seen { peak_bytes: peak_bytes(&read("status")?)?, processor_seconds, written_bytes })
-}
-
-/// Bytes that a server, its children and those of them that have ended had the disk write so far.
-pub fn server_written_bytes(id: u32) -> u64 {
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let own = ids.filter(|other| *other == id || parent(*other) == Some(id));
-    own.filter_map(|id| written_bytes(&std::fs::read_to_string(format!("/proc/{id}/io")).ok()?)).sum()
-}
-
-fn parent(id: u32) -> Option<u32> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
-}
-
-/// What was truncated before it reached the disk is counted as well.
-fn written_bytes(io: &str) -> Option<u64> {
-    io.lines().find_map(|line| line.strip_prefix("write_bytes:"))?.trim().parse().ok()
-}
-
-fn peak_bytes(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
-}
-
-/// Fields 14 and 15 of `/proc/PID/stat`; the second one is the program's name, in parentheses and with anything in it.
-fn processor_seconds(stat: &str) -> Option<f64> {
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u32>().ok());
-    Some(f64::from(ticks.sum::<Option<u32>>()?) / TICKS_A_SECOND)
-}
-
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(QUOTED_LINES)..].join("\n")
@@ -169,17 +119,6 @@ fn last_lines(text: &str) -> String {
 mod tests {
     use super::*;
     use clock::SystemClock;
-
-    #[test]
-    fn the_kernels_text_is_read() {
-        assert_eq!(peak_bytes("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n"), Some(2 << 20));
-        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 900 0 0 0 150 25 0 0 20 0 3 0 5 6 7";
-        assert_eq!(processor_seconds(stat), Some(1.75));
-        assert_eq!(
-            written_bytes("wchar: 1\nread_bytes: 2\nwrite_bytes: 4096\ncancelled_write_bytes: 8\n"),
-            Some(4096)
-        );
-    }
 
     #[tokio::test]
     async fn a_programs_memory_time_and_failure_are_seen() {

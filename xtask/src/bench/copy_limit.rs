@@ -12,8 +12,8 @@ use testbed::postgres::Postgres;
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
-use super::child;
 use crate::error::Error;
+use crate::processes::server_written_bytes;
 
 /// The registry's ordinary tables, those that others refer to first; what its migrations are noted in is left out.
 const TABLES: &str = "SELECT c.oid::regclass::text FROM pg_class c
@@ -69,7 +69,7 @@ pub async fn measure(
 
 /// Bytes that a server had the disk write so far.
 pub fn written(server: &Postgres) -> u64 {
-    server.process_id().map(child::server_written_bytes).unwrap_or_default()
+    server.process_id().map(server_written_bytes).unwrap_or_default()
 }
 
 /// How many bytes came.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::child::Background;
-use super::live::{DEFAULT_INTERVAL_SECONDS, Stage, change_line, server_seconds};
+use super::live::{DEFAULT_INTERVAL_SECONDS, Stage, change_line};
 use super::programs::Place;
 use crate::error::Error;
+use crate::processes::server_seconds;
 
 /// What the server costs by itself is measured for so long before the gateway starts.
 const BEFORE: Duration = Duration::from_secs(20);

@@ -7,13 +7,13 @@ use connector_kit::Feed;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
-use super::child::Seen;
 use super::clinic::{INDEXES, SCHEMA};
 use super::expected::Clinic;
 use super::live::{DEFAULT_INTERVAL_SECONDS, Running, Stage, change_line, moment, number, until_stored};
 use super::people;
 use super::programs::{Queue, Source};
 use crate::error::Error;
+use crate::processes::Seen;
 
 /// Connections that write at once, as several registrars do: what begins first does not always commit first.
 const WRITERS: u64 = 4;

@@ -1,4 +1,4 @@
-//! What measurements of running programs share: the servers, a changed line of a configuration, and processor time.
+//! What measurements of running programs share: the servers, and a changed line of a configuration.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use clock::Clock;
 use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
 
-use super::child::{Background, TICKS_A_SECOND};
+use super::child::Background;
 use super::programs::{Place, Programs};
 use crate::error::Error;
 
@@ -117,51 +117,9 @@ pub fn moment(text: &str) -> Result<DateTime<Utc>, Error> {
     read.ok_or_else(|| Error::WrongResult(format!("psql printed {text:?} for a moment")))
 }
 
-/// Processor time of a server's process and all its children so far, ended ones included, in seconds.
-pub fn processor_seconds_of_all(process: u32) -> Result<f64, Error> {
-    let refused = || Error::io("look into /proc");
-    let own = fs::read_to_string(format!("/proc/{process}/stat")).map_err(refused())?;
-    let mut seconds = ticks(&own, 4).unwrap_or_default();
-    for entry in fs::read_dir("/proc").map_err(refused())? {
-        let name = entry.map_err(refused())?.file_name();
-        if !name.to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()) {
-            continue;
-        }
-        // It may have ended since it was listed; its time is then its parent's, at the next look.
-        let stat = fs::read_to_string(Path::new("/proc").join(name).join("stat")).unwrap_or_default();
-        if parent(&stat) == Some(process) {
-            seconds += ticks(&stat, 2).unwrap_or_default();
-        }
-    }
-    Ok(seconds)
-}
-
-/// The same of the server with this name, which may have ended.
-pub fn server_seconds(name: &str, process: Option<u32>) -> Result<f64, Error> {
-    processor_seconds_of_all(process.ok_or_else(|| Error::WrongResult(format!("{name} has ended")))?)
-}
-
-/// The first so many of utime, stime, cutime and cstime of `/proc/PID/stat`, in seconds.
-fn ticks(stat: &str, fields: usize) -> Option<f64> {
-    let (_, rest) = stat.rsplit_once(") ")?;
-    let ticks = rest.split(' ').skip(11).take(fields).map(|field| field.parse::<u32>().ok());
-    Some(f64::from(ticks.sum::<Option<u32>>()?) / TICKS_A_SECOND)
-}
-
-fn parent(stat: &str) -> Option<u32> {
-    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_time_of_a_process_and_of_its_ended_children_is_read() {
-        let stat = "7 (a) b) S 41 7 7 0 -1 4194560 900 0 0 0 150 25 300 25 20 0 3 0 5 6 7";
-        assert_eq!((ticks(stat, 2), ticks(stat, 4), parent(stat)), (Some(1.75), Some(5.0), Some(41)));
-        assert_eq!((ticks("", 2), parent("")), (None, None));
-    }
 
     #[test]
     fn numbers_and_moments_are_read_or_told() {

@@ -118,8 +118,8 @@ mod tests {
     use testbed::rabbitmq::RabbitMq;
 
     use super::*;
-    use crate::bench::live::processor_seconds_of_all;
     use crate::bench::sqlite_limit;
+    use crate::processes::server_seconds;
 
     #[tokio::test]
     async fn every_batch_goes_through_the_broker_and_into_sqlite() {
@@ -127,7 +127,7 @@ mod tests {
         let (clock, batches) = (SystemClock::default(), vec![vec![7; 4096]; 150]);
         // Twice: nothing of the first may be met by the second.
         for _ in 0..2 {
-            let broker = || processor_seconds_of_all(server.process_id().unwrap());
+            let broker = || server_seconds("RabbitMQ", server.process_id());
             let took = measure(&server.amqp_url(), &batches, broker, &clock).await.unwrap();
             assert!(took.publishing > Duration::ZERO && took.consuming > Duration::ZERO);
             assert!(took.broker_seconds >= 0.0);

@@ -3,13 +3,13 @@
 use clock::Clock;
 
 use super::clinic::Clinic;
-use super::live::server_seconds;
 use super::mariadb::{self, MariaClinic};
 use super::programs::Source;
 use super::results::{Figures, PartResult, name};
 use super::steps::{microseconds_each, rate};
 use super::{Bench, ONCE_ABOVE, compute_limit, machine, raw_broker, sqlite_limit};
 use crate::error::Error;
+use crate::processes::server_seconds;
 
 /// Measures every size.
 pub async fn measure(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Error> {
@@ -55,6 +55,7 @@ async fn reading(
     let records = clinic.records;
     result
         .step(records, "COPY out of the clinic", async |figures| {
+            bench.rest().await?;
             let started = bench.clock.elapsed();
             clinic.copy_out().await?;
             figures.push(name::COPY_OUT, rate(records, bench.clock.elapsed().saturating_sub(started)));
@@ -63,6 +64,7 @@ async fn reading(
         .await;
     result
         .step(records, "the bare loop of pages", async |figures| {
+            bench.rest().await?;
             let before = server_seconds("PostgreSQL", bench.postgres.process_id())?;
             let started = bench.clock.elapsed();
             clinic.read_by_key().await?;
@@ -75,6 +77,7 @@ async fn reading(
     let Some(clinic) = mariadb else { return };
     result
         .step(records, "the bare loop of pages at MariaDB", async |figures| {
+            bench.rest().await?;
             let started = bench.clock.elapsed();
             clinic.read_by_key().await?;
             figures.push(name::MARIADB_KEYSET, rate(records, bench.clock.elapsed().saturating_sub(started)));
@@ -87,6 +90,7 @@ async fn reading(
 async fn bare(bench: &Bench<'_>, records: u64, batches: &[Vec<u8>], result: &mut PartResult) {
     result
         .step(records, "sealed batches into SQLite", async |figures| {
+            bench.rest().await?;
             let took = sqlite_limit::insert_all(bench.folder, batches, &bench.clock).await?;
             figures.push(name::SQLITE, rate(records, took));
             Ok(())
@@ -95,6 +99,7 @@ async fn bare(bench: &Bench<'_>, records: u64, batches: &[Vec<u8>], result: &mut
     result
         .step(records, "sealed batches through the broker", async |figures| {
             let broker = || server_seconds("RabbitMQ", bench.rabbitmq.process_id());
+            bench.rest().await?;
             let took = raw_broker::measure(&bench.rabbitmq.amqp_url(), batches, broker, &bench.clock).await?;
             figures.push(name::PUBLISH, rate(records, took.publishing));
             figures.push(name::PUBLISH_SERVER, microseconds_each(took.broker_seconds, records));
@@ -109,6 +114,7 @@ async fn bare(bench: &Bench<'_>, records: u64, batches: &[Vec<u8>], result: &mut
 async fn computing(bench: &Bench<'_>, records: u64, result: &mut PartResult) {
     result
         .step(records, "computing alone", async |figures| {
+            bench.rest().await?;
             let took = compute_limit::seal_all(records, &bench.clock)?;
             figures.push(name::COMPUTE, rate(records, took));
             let others = [name::KEYSET_SERVER, name::PUBLISH_SERVER].map(|name| figures.of(name).latest());

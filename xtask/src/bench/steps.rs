@@ -12,6 +12,8 @@ use super::programs::{Place, Queue, Source};
 use super::results::{Figures, name};
 use super::{Bench, copy_limit, restart};
 use crate::error::Error;
+use crate::processes::server_written_bytes;
+use crate::rest;
 
 /// When the registry's last fact was committed, in microseconds since 1970.
 const LAST_COMMIT: &str =
@@ -50,6 +52,11 @@ impl Bench<'_> {
         Ok(batches)
     }
 
+    /// Until PostgreSQL and the broker have done what the measurement before left them.
+    pub async fn rest(&self) -> Result<(), Error> {
+        rest::until_at_rest(&self.postgres, &self.rabbitmq, &self.clock).await
+    }
+
     /// A gateway with an empty outbox: from the source to broker-confirmed. `of` names its figures.
     pub async fn deliver(
         &self,
@@ -58,7 +65,8 @@ impl Bench<'_> {
         of: &str,
         figures: &mut Figures,
     ) -> Result<(), Error> {
-        let broker = || self.rabbitmq.process_id().map(child::server_written_bytes).unwrap_or_default();
+        self.rest().await?;
+        let broker = || self.rabbitmq.process_id().map(server_written_bytes).unwrap_or_default();
         let before = broker();
         let (run, summary) = self.programs.sync(place, false, &self.clock).await?;
         expect_all_sent(&summary, records)?;
@@ -91,6 +99,7 @@ impl Bench<'_> {
         let url = self.postgres.create_database(&database).await?;
         let place = self.programs.registry(&database, &url, self.queue())?;
         self.postgres.psql("postgres", "CHECKPOINT").await?;
+        self.rest().await?;
         let before = copy_limit::written(&self.postgres);
         let run = self.programs.drain(&place, &self.clock).await?;
         self.postgres.psql("postgres", "CHECKPOINT").await?;
@@ -112,6 +121,7 @@ impl Bench<'_> {
 
     /// The registry's rows by `COPY`.
     pub async fn copy_in(&self, database: &str, records: u64, figures: &mut Figures) -> Result<(), Error> {
+        self.rest().await?;
         let copied = copy_limit::measure(&self.postgres, database, self.folder, &self.clock).await?;
         figures.push(name::COPY_IN, rate(records, copied.took));
         figures.push(name::COPY_IN_WRITTEN, copied.written_bytes as f64 / records as f64);
@@ -125,6 +135,7 @@ impl Bench<'_> {
         records: u64,
         figures: &mut Figures,
     ) -> Result<(), Error> {
+        self.rest().await?;
         let mut consumer = self.programs.consumer(registry)?;
         let (run, answer) = self.programs.reconcile(gateway, &self.clock).await?;
         consumer.still_runs("city-registry")?;
@@ -151,6 +162,7 @@ impl Bench<'_> {
 
     /// The same gateway reads everything again.
     pub async fn full(&self, gateway: &Place, records: u64, figures: &mut Figures) -> Result<(), Error> {
+        self.rest().await?;
         let (run, summary) = self.programs.sync(gateway, true, &self.clock).await?;
         expect_nothing_sent(&summary)?;
         expect("unchanged records", count(&summary, "unchanged"), records)?;
@@ -160,6 +172,7 @@ impl Bench<'_> {
 
     /// All keys of an unchanged clinic.
     pub async fn sweep(&self, gateway: &Place, records: u64, figures: &mut Figures) -> Result<(), Error> {
+        self.rest().await?;
         let (run, sources) = self.programs.sweep(gateway, &self.clock).await?;
         let feeds: Vec<&Value> = sources[0]["feeds"].as_array().into_iter().flatten().collect();
         expect("keys swept", feeds.iter().map(|feed| count(feed, "keys")).sum(), records)?;

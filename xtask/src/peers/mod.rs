@@ -13,7 +13,7 @@ use testbed::rabbitmq::RabbitMq;
 use tokio::time::sleep;
 
 use crate::error::Error;
-use crate::say;
+use crate::{rest, say};
 use list::{Done, PEERS, Peer};
 use process::Watched;
 use queue::Queue;
@@ -166,6 +166,7 @@ impl Arena<'_> {
         let name = format!("peer-{}-{rows}", peer.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
         let position = self.folder.join(format!("{name}.position"));
         let environment = self.environment(&position, rows);
+        rest::until_at_rest(self.postgres, self.rabbitmq, self.clock).await?;
         let outcome = self.watch(peer, &name, rows, &queue, &environment).await;
         queue.delete().await?;
         if position.exists() {

@@ -13,23 +13,12 @@ use tokio::time::interval;
 use super::filled;
 use super::list::Peer;
 use crate::error::Error;
+use crate::processes::{Seen, look_at};
 
 /// How often /proc is read.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Lines of the log that a failure quotes.
 const QUOTED_LINES: usize = 15;
-/// The unit of processor time in /proc, in hertz: 100 on every Linux of today.
-const TICKS_A_SECOND: f64 = 100.0;
-
-/// What /proc told last of a process.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Seen {
-    /// Most memory it held at once, in bytes (`VmHWM`).
-    pub peak_bytes: u64,
-    /// Processor time of all its threads, in seconds.
-    pub processor_seconds: f64,
-}
-
 /// A running peer; killed when it is dropped.
 pub struct Watched {
     name: &'static str,
@@ -99,18 +88,6 @@ async fn keep_looking(id: u32, seen: Arc<Mutex<Seen>>) {
         let Some(now) = look_at(id) else { return };
         *seen.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
-}
-
-/// `None` once the process has ended, even if nobody has waited for it.
-fn look_at(id: u32) -> Option<Seen> {
-    let read = |file: &str| std::fs::read_to_string(format!("/proc/{id}/{file}")).ok();
-    let (status, stat) = (read("status")?, read("stat")?);
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let peak_bytes = peak.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024;
-    // Behind the name in parentheses: fields 14 and 15, in user and in system mode.
-    let ticks = stat.rsplit_once(") ")?.1.split(' ').skip(11).take(2);
-    let ticks: u32 = ticks.map(|field| field.parse::<u32>().ok()).sum::<Option<u32>>()?;
-    Some(Seen { peak_bytes, processor_seconds: f64::from(ticks) / TICKS_A_SECOND })
 }
 
 #[cfg(test)]

@@ -204,8 +204,8 @@ impl Source {
         let reread: Vec<u32> = found.reread.iter().map(|place| rows[*place].0).collect();
         let name = |place: &usize| (digest(rows[*place].0), rows[*place].0.to_string());
         let step = SweepStep {
-            seen: keys.iter().map(|(record, _)| *record).collect(),
             names: found.unnamed.iter().map(name).collect(),
+            seen: found.seen,
             cursor: (rows.len() == limit).then(|| rows.last().unwrap().0.to_string()),
         };
         let all_read = step.cursor.is_none();

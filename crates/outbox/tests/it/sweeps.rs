@@ -277,6 +277,27 @@ async fn step_without_a_sweep_is_refused_whole() {
 }
 
 #[tokio::test]
+async fn step_whose_keys_were_looked_up_before_the_sweep_began_is_refused_whole() {
+    let place = Place::new();
+    let outbox = place.open().await;
+    Source::of(0..3).pull(&outbox).await;
+    let keys: Vec<_> = (0..5).map(|record| (digest(record), Some(1))).collect();
+    let early = outbox.sweep_look_up("mis", "recoveries", &keys).await.unwrap();
+    Source::of(0..5).pull(&outbox).await;
+    outbox.begin_or_resume_sweep("mis", "recoveries", at(0)).await.unwrap();
+    let noted = async |seen| {
+        let step = outbox::SweepStep { seen, ..outbox::SweepStep::default() };
+        outbox.commit_page(outbox::PageCommit { sweep: Some(step), ..page(Vec::new(), "a") }).await
+    };
+    // Two of its records are below the sweep's horizon, and it does not know their numbers.
+    assert!(matches!(noted(early.seen).await, Err(OutboxError::NoSweep)));
+    assert_eq!(status(&outbox).await.seen, 0);
+    let found = outbox.sweep_look_up("mis", "recoveries", &keys).await.unwrap();
+    noted(found.seen).await.unwrap();
+    assert!(matches!(finish(&outbox, FREELY).await.unwrap(), SweepEnd::Done { seen: 5, withdrawn: 0, .. }));
+}
+
+#[tokio::test]
 async fn removed_source_is_withdrawn_when_the_operator_has_confirmed() {
     let place = Place::new();
     let outbox = place.open().await;
