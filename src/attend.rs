@@ -115,7 +115,7 @@ async fn publish_until(
         if published.delivered > 0 {
             continue;
         }
-        let nothing_to_publish = gateway.outbox.backlog().await?.batches == 0;
+        let nothing_to_publish = !gateway.outbox.has_unsent().await?;
         if last_round && nothing_to_publish {
             return Ok(report);
         }

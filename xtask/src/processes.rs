@@ -38,7 +38,8 @@ pub fn server_seconds(name: &str, process: Option<u32>) -> Result<f64, Error> {
 
 /// Bytes that a server, its children and those of them that have ended had the disk write so far.
 pub fn server_written_bytes(process: u32) -> u64 {
-    let family = children(process).into_iter().flatten().chain([process]);
+    // The parent first: a child that ends in between is missed rather than counted twice.
+    let family = std::iter::once(process).chain(children(process).into_iter().flatten());
     family.filter_map(|id| written_bytes(&fs::read_to_string(format!("/proc/{id}/io")).ok()?)).sum()
 }
 

@@ -117,8 +117,11 @@ pub enum OutboxError {
         /// What ran out.
         what: &'static str,
     },
-    /// No sweep of this feed is running, or its keys are not all read: a fault in the calling program.
-    #[error("no sweep of this feed is running, or its keys are not all read: begin the sweep again")]
+    /// No sweep of this feed is running, or its keys are not all read, or a page of them was looked up before it began: a
+    /// fault in the calling program.
+    #[error(
+        "no sweep of this feed is running, or not all of its keys were read since it began: begin the sweep again"
+    )]
     NoSweep,
     /// There is no such reconciliation, or it was replaced by a later one.
     #[error("this reconciliation is no longer known: begin another one")]

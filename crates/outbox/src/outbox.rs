@@ -133,6 +133,17 @@ impl Outbox {
         self.inner.reader.backlog().await
     }
 
+    /// Whether any batch waits for the broker: a look that takes no longer the more there are.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn has_unsent(&self) -> Result<bool, OutboxError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM batch WHERE state <> 'sent')")
+            .fetch_one(self.inner.reader.pool())
+            .await
+            .map_err(OutboxError::database)
+    }
+
     /// True when pages would be refused with [`OutboxError::Full`]: read nothing until batches have left.
     ///
     /// # Errors

@@ -105,7 +105,7 @@ impl Outbox {
         begun.map(|(_, running)| running.sweep).ok_or(OutboxError::NoSweep)
     }
 
-    /// Compares a page of keys with what is remembered; changes nothing.
+    /// Compares a page of keys with what is remembered, once the sweep has begun; changes nothing.
     ///
     /// # Errors
     /// [`OutboxError::TooLarge`] and the disk's failures.

@@ -141,7 +141,7 @@ pub struct SeenKeys {
 /// One page of keys of a running sweep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SweepStep {
-    /// The records the page of keys named, all of them: [`crate::SweepLookUp::seen`].
+    /// What the page of keys named, all of it: [`crate::SweepLookUp::seen`].
     pub seen: SeenKeys,
     /// The clinic's own ids of those that [`crate::SweepLookUp::unnamed`] asked for.
     pub names: Vec<(RecordDigest, String)>,

@@ -38,6 +38,7 @@ async fn reading(bench: &Bench<'_>, clinic: &mut Clinic, result: &mut PartResult
     let records = clinic.records;
     result
         .step(records, "reading the clinic bare", async |figures| {
+            bench.rest().await?;
             let started = bench.clock.elapsed();
             clinic.copy_out().await?;
             let copied = bench.clock.elapsed();

@@ -9,6 +9,7 @@ use super::live::{DEFAULT_INTERVAL_SECONDS, Stage, change_line};
 use super::programs::Place;
 use crate::error::Error;
 use crate::processes::server_seconds;
+use crate::rest;
 
 /// What the server costs by itself is measured for so long before the gateway starts.
 const BEFORE: Duration = Duration::from_secs(20);
@@ -65,6 +66,7 @@ pub async fn measure(
 }
 
 async fn within(at: &Stage<'_>, gateway: &Place, records: u64, runs: u32) -> Result<Idle, Error> {
+    rest::until_at_rest(at.postgres, at.rabbitmq, at.clock).await?;
     let by_itself = postgres_seconds(at)?;
     tokio::time::sleep(BEFORE).await;
     let by_itself = (postgres_seconds(at)? - by_itself) / BEFORE.as_secs_f64();

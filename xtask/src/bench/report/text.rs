@@ -28,8 +28,9 @@ was measured and what the disk was like.
 Where a cell has parentheses, it is the median with the least and the greatest; else it was measured once (sizes above
 1,000,000; in *As clinics grow* above 100,000). In each repetition everything is measured once, one thing after the
 other, and ratios are taken within a repetition. What the servers still have to do for the measurement before is not paid by the
-next: each waits until PostgreSQL and RabbitMQ together take less than 5 % of a processor for two seconds, a minute at most. Servers,
-programs and benchmark share the machine, so the figures tell what one small machine does with everything on it.
+next: rates, and the cost of an unchanged clinic, are measured once PostgreSQL and RabbitMQ together have taken less than 5 % of a
+processor for two seconds, or after a minute. Servers, programs and benchmark share the machine, so the figures tell what one small
+machine does with everything on it.
 ";
 
 /// Above the goals.
