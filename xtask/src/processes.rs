@@ -1,7 +1,6 @@
 //! What /proc tells of processes: memory, processor time, bytes written; of a server together with its children.
 
 use std::fs;
-use std::path::Path;
 
 use crate::error::Error;
 
@@ -50,7 +49,7 @@ fn children(process: u32) -> Result<impl Iterator<Item = u32>, Error> {
 }
 
 fn stat(process: u32) -> Option<String> {
-    fs::read_to_string(Path::new("/proc").join(process.to_string()).join("stat")).ok()
+    fs::read_to_string(format!("/proc/{process}/stat")).ok()
 }
 
 /// The first so many of utime, stime, cutime and cstime of `/proc/PID/stat`, in seconds. Its second field is the program's name,

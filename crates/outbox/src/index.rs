@@ -284,16 +284,11 @@ impl Candidates {
     async fn read_blocks(&mut self, pool: &SqlitePool) -> Result<bool, OutboxError> {
         let Self { record_nos, blocks, .. } = self;
         let ids: Vec<i64> = blocks.keys().copied().collect();
-        for ids in ids.chunks(keys::MAX_NAMED) {
-            let visit = |id, block: &str| {
-                let Some((run, keys)) = blocks.get(&id) else { return Ok(()) };
-                keys.iter().try_for_each(|key| run.find(*key, block, record_nos))
-            };
-            if keys::visit_named(pool, ids, visit).await? < ids.len() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let visit = |id, block: &str| {
+            let Some((run, keys)) = blocks.get(&id) else { return Ok(()) };
+            keys.iter().try_for_each(|key| run.find(*key, block, record_nos))
+        };
+        Ok(keys::visit_named(pool, &ids, visit).await? == ids.len())
     }
 }
 

@@ -4,7 +4,7 @@
 //! many pages as a page has records; a run is written once, in order, and a key is rewritten only when runs merge.
 
 use contract::RecordDigest;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{FromRow, Row as _, SqliteExecutor};
 
 use crate::OutboxError;
@@ -61,18 +61,13 @@ impl Run {
 
     /// The numbers of the key's records in its block, which is looked through as [`visit_named`] has it: to decode all of it
     /// takes ten times as long.
-    pub(crate) fn find(
-        &self,
-        key: u64,
-        block: &str,
-        found: &mut impl Extend<i64>,
-    ) -> Result<(), OutboxError> {
+    pub(crate) fn find(&self, key: u64, block: &str, found: &mut Vec<i64>) -> Result<(), OutboxError> {
         let (key, entries) = (format!("{key:016X}"), block.as_bytes().as_chunks::<{ 2 * ENTRY_BYTES }>().0);
         let first = entries.partition_point(|entry| entry[..2 * KEY_BYTES] < *key.as_bytes());
         for entry in entries[first..].iter().take_while(|entry| entry.starts_with(key.as_bytes())) {
             let above = str::from_utf8(&entry[2 * KEY_BYTES..]).ok();
             let above = above.and_then(|above| u32::from_str_radix(above, 16).ok()).ok_or(DAMAGED)?;
-            found.extend([self.after + i64::from(above)]);
+            found.push(self.after + i64::from(above));
         }
         Ok(())
     }
@@ -230,31 +225,34 @@ const fn range_of(slice: u64, slice_bits: u32) -> (u64, u64) {
     (first, first | (u64::MAX >> slice_bits))
 }
 
-/// Looks into the blocks with these ids, [`MAX_NAMED`] at most; says how many are there. They come as columns of text in one
-/// row, because a row each would take several times as long, and are visited as that text: SQLite's `hex()` of their bytes.
+/// Looks into the blocks with these ids; says how many are there. They come as columns of text in one row, because a row each
+/// would take several times as long, and are visited as that text: SQLite's `hex()` of their bytes.
 pub(crate) async fn visit_named(
-    executor: impl SqliteExecutor<'_>,
+    pool: &SqlitePool,
     ids: &[i64],
     mut visit: impl FnMut(i64, &str) -> Result<(), OutboxError>,
 ) -> Result<usize, OutboxError> {
     type Columns = (Option<String>, Option<String>, Option<String>);
-    let (ids, lengths, keys): Columns = sqlx::query_as(
-        "SELECT group_concat(b.id), group_concat(length(b.keys)), group_concat(hex(b.keys), '') \
-         FROM json_each(?1) AS j CROSS JOIN key_block AS b ON b.id = j.value",
-    )
-    .bind(json(ids))
-    .fetch_one(executor)
-    .await
-    .map_err(OutboxError::database)?;
-    let (ids, lengths, keys) =
-        (ids.unwrap_or_default(), lengths.unwrap_or_default(), keys.unwrap_or_default());
-    let (mut rest, mut visited) = (keys.as_str(), 0);
-    for (id, length) in ids.split_terminator(',').zip(lengths.split_terminator(',')) {
-        let (id, length): (_, usize) = id.parse().ok().zip(length.parse().ok()).ok_or(DAMAGED)?;
-        let block;
-        (block, rest) = rest.split_at_checked(2 * length).ok_or(DAMAGED)?;
-        visit(id, block)?;
-        visited += 1;
+    let mut visited = 0;
+    for ids in ids.chunks(MAX_NAMED) {
+        let (ids, lengths, keys): Columns = sqlx::query_as(
+            "SELECT group_concat(b.id), group_concat(length(b.keys)), group_concat(hex(b.keys), '') \
+             FROM json_each(?1) AS j CROSS JOIN key_block AS b ON b.id = j.value",
+        )
+        .bind(json(ids))
+        .fetch_one(pool)
+        .await
+        .map_err(OutboxError::database)?;
+        let (ids, lengths, keys) =
+            (ids.unwrap_or_default(), lengths.unwrap_or_default(), keys.unwrap_or_default());
+        let mut rest = keys.as_str();
+        for (id, length) in ids.split_terminator(',').zip(lengths.split_terminator(',')) {
+            let (id, length): (_, usize) = id.parse().ok().zip(length.parse().ok()).ok_or(DAMAGED)?;
+            let block;
+            (block, rest) = rest.split_at_checked(2 * length).ok_or(DAMAGED)?;
+            visit(id, block)?;
+            visited += 1;
+        }
     }
     Ok(visited)
 }

@@ -19,6 +19,7 @@ use crate::processes::{Seen, look_at};
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Lines of the log that a failure quotes.
 const QUOTED_LINES: usize = 15;
+
 /// A running peer; killed when it is dropped.
 pub struct Watched {
     name: &'static str,
