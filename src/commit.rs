@@ -31,6 +31,21 @@ pub(crate) struct Sealed {
     oms_warnings: u64,
 }
 
+impl Sealed {
+    /// Takes in the page that follows, to be committed with this one; given back where it has to be committed after it.
+    pub(crate) fn join(&mut self, next: Self) -> Result<(), Self> {
+        let Self { prepared, out_of_scope, oms_warnings } = next;
+        match self.prepared.join(prepared) {
+            Ok(()) => {
+                self.out_of_scope += out_of_scope;
+                self.oms_warnings += oms_warnings;
+                Ok(())
+            }
+            Err(prepared) => Err(Self { prepared: *prepared, out_of_scope, oms_warnings }),
+        }
+    }
+}
+
 impl Committer<'_> {
     /// Makes a page durable; `None` when the program was stopped while it waited for room.
     ///

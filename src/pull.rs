@@ -22,6 +22,9 @@ use crate::{cursor, faults, surprise};
 /// Pages waiting between two stages: enough to overlap, few enough that memory does not grow with the source.
 const PAGES_WAITING: usize = 1;
 
+/// Sealed pages waiting to be committed: they share a transaction, and so a wait for the disk.
+const SEALED_WAITING: usize = 2;
+
 /// What a run has done so far; shared with whoever shows progress.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -115,7 +118,7 @@ pub async fn pull_feed(
     let transformer = transformer(gateway, source, feed, now).await?;
     let (fetched_in, fetched_out) = mpsc::channel(PAGES_WAITING);
     let (ready_in, ready_out) = mpsc::channel(PAGES_WAITING);
-    let (sealed_in, sealed_out) = mpsc::channel(PAGES_WAITING);
+    let (sealed_in, sealed_out) = mpsc::channel(SEALED_WAITING);
     let committer = Committer { gateway, source, feed, stop, counters, read_in };
     // A page that cannot be had, pseudonymised or sealed must not take those before it along: they are committed first.
     let fetching = async { Ok(fetch(&committer, first, fetched_in).await) };
@@ -226,7 +229,17 @@ async fn seal(
 }
 
 async fn commit(at: &Committer<'_>, mut finished: mpsc::Receiver<Finished>) -> Result<RunEnd, PullError> {
-    while let Some((sealed, reached)) = finished.recv().await {
+    let mut left = None;
+    loop {
+        let next = if left.is_some() { left.take() } else { finished.recv().await };
+        let Some(mut pages) = next else { return Ok(RunEnd::Complete) };
+        while let Ok(next) = finished.try_recv() {
+            left = join(&mut pages, next);
+            if left.is_some() {
+                break;
+            }
+        }
+        let (sealed, reached) = pages;
         if let Some(sealed) = sealed
             && at.commit_sealed(sealed).await?.is_none()
         {
@@ -236,7 +249,21 @@ async fn commit(at: &Committer<'_>, mut finished: mpsc::Receiver<Finished>) -> R
             at.source.reach(at.feed, reached);
         }
     }
-    Ok(RunEnd::Complete)
+}
+
+/// Joins the page that follows to those before; what cannot be joined is left for later.
+fn join((sealed, reached): &mut Finished, (next, further): Finished) -> Option<Finished> {
+    match (sealed.as_mut(), next) {
+        (Some(sealed), Some(next)) => {
+            if let Err(next) = sealed.join(next) {
+                return Some((Some(next), further));
+            }
+        }
+        (None, next) => *sealed = next,
+        (Some(_), None) => {}
+    }
+    *reached = further.or(reached.take());
+    None
 }
 
 #[cfg(test)]
@@ -264,6 +291,39 @@ mod tests {
         // The keys of a sweep are guarded as well.
         let result = crate::sweep::sweep_source(&world.gateway, source, &stop, &counters).await;
         assert_eq!(result.expect_err("it never ends").code(), "source-endless");
+    }
+
+    #[tokio::test]
+    async fn pages_that_wait_are_committed_together_but_for_those_of_the_same_record() {
+        let world = World::new("receipts = \"off\"\n", 0..0).await;
+        let (gateway, source, feed) = (&world.gateway, world.source(), Feed::Vaccinations);
+        let (stop, counters) = (CancellationToken::new(), Counters::default());
+        let (source, read_in) = (&source, None);
+        let at = Committer { gateway, source, feed, stop: &stop, counters: &counters, read_in };
+        let transformer = transformer(gateway, source, feed, gateway.clock.now()).await.expect("the state");
+        let (sealed_in, sealed_out) = mpsc::channel(8);
+        for ids in [0..4, 4..8, 8..8, 8..10, 9..12] {
+            let reached = Cursor::new(ids.end.to_string()).expect("short");
+            let records = ids.map(|id| crate::testing::record(id, 1)).collect::<Vec<_>>();
+            let sealed = if records.is_empty() {
+                None
+            } else {
+                let page = transformer.transform(records).await.expect("well-formed");
+                let stored = cursor::write(&source.settings, &reached);
+                Some(at.prepare(page, Some(stored), None).await.expect("prepared"))
+            };
+            sealed_in.send((sealed, Some(reached))).await.expect("room");
+        }
+        drop(sealed_in);
+        assert_eq!(commit(&at, sealed_out).await.expect("nothing fails"), RunEnd::Complete);
+        assert_eq!(counters.new.load(Ordering::Relaxed), 12);
+        assert_eq!(counters.unchanged.load(Ordering::Relaxed), 1, "the tenth came twice");
+        assert_eq!(source.reached(feed).expect("all is read").as_str(), "12");
+        let stored = gateway.outbox.cursor("mis", feed.as_str()).await.expect("the state");
+        assert_eq!(cursor::read(&source.settings, stored.as_deref()).expect("kept").as_str(), "12");
+        let mark = std::fs::read_to_string(world.folder.path().join("state/outbox.db.generation"));
+        let stamp = format!("stamp {:020}\n", 2);
+        assert!(mark.expect("the mark").ends_with(&stamp), "two commits gave out versions");
     }
 
     #[tokio::test]

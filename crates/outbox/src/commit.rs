@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use contract::FactKind;
+use sqlx::QueryBuilder;
 use sqlx::sqlite::SqliteConnection;
 use tokio::task::spawn_blocking;
 
@@ -15,6 +16,9 @@ use crate::records;
 use crate::sealing::Sealed;
 use crate::time::to_ms;
 use crate::{Committed, OutboxError, PageCommit, letters, sweep};
+
+/// Most batches written by one statement, whose parameters are copies of their bytes.
+const MAX_STATEMENT_BATCHES: usize = 8;
 
 impl Inner {
     /// In one turn from look-up to commit: pages are committed in the order in which they came.
@@ -166,29 +170,39 @@ async fn store(
     Ok(())
 }
 
+/// Writes batches down in their order, in few statements: each is a wait for SQLite's thread, most of it for its turn on
+/// a processor.
 pub(crate) async fn store_batches(
     connection: &mut SqliteConnection,
     sealed: &[Sealed],
     now_ms: i64,
 ) -> Result<(), sqlx::Error> {
-    for Sealed { batch, answer_key, event_count, reconciliation_id } in sealed {
-        let seq: i64 = sqlx::query_scalar(
-            "INSERT INTO batch (batch_id, sealed_bytes, event_count, created_at_ms, answer_key, kind, reconciliation_id) \
-             VALUES (?1, length(?2), ?3, ?4, ?5, iif(?6 IS NULL, 'events', 'probe'), ?6) RETURNING seq",
-        )
-        .bind(batch.id.0.as_slice())
-        .bind(batch.bytes.as_slice())
-        .bind(event_count)
-        .bind(now_ms)
-        .bind(answer_key.expose().as_slice())
-        .bind(reconciliation_id)
-        .fetch_one(&mut *connection)
-        .await?;
-        sqlx::query("INSERT INTO sealed (seq, bytes) VALUES (?1, ?2)")
-            .bind(seq)
-            .bind(batch.bytes.as_slice())
-            .execute(&mut *connection)
-            .await?;
+    for sealed in sealed.chunks(MAX_STATEMENT_BATCHES) {
+        let mut batches = QueryBuilder::new(
+            "INSERT INTO batch \
+             (batch_id, sealed_bytes, event_count, created_at_ms, answer_key, kind, reconciliation_id) ",
+        );
+        batches.push_values(
+            sealed,
+            |mut row, Sealed { batch, answer_key, event_count, reconciliation_id }| {
+                row.push_bind(batch.id.0.as_slice())
+                    .push_bind(i64::try_from(batch.bytes.len()).unwrap_or(i64::MAX))
+                    .push_bind(event_count)
+                    .push_bind(now_ms)
+                    .push_bind(answer_key.expose().as_slice())
+                    .push_bind(if reconciliation_id.is_none() { "events" } else { "probe" })
+                    .push_bind(reconciliation_id);
+            },
+        );
+        batches.build().execute(&mut *connection).await?;
+        let mut bytes = QueryBuilder::new("INSERT INTO sealed (seq, bytes) ");
+        bytes.push_values(sealed, |mut row, Sealed { batch, .. }| {
+            row.push("(SELECT seq FROM batch WHERE batch_id = ")
+                .push_bind_unseparated(batch.id.0.as_slice())
+                .push_unseparated(")")
+                .push_bind(batch.bytes.as_slice());
+        });
+        bytes.build().execute(&mut *connection).await?;
     }
     Ok(())
 }

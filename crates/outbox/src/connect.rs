@@ -176,13 +176,28 @@ impl Writer {
 
     /// Begins a transaction that holds SQLite's write lock from the start.
     pub(crate) async fn begin(&self) -> Result<WriteTransaction<'_>, OutboxError> {
+        self.begin_with("BEGIN IMMEDIATE", "COMMIT").await
+    }
+
+    /// The same, but its commit does not wait for the disk: a power cut may undo it, and with it nothing that was
+    /// committed by [`Self::begin`] before or after (the WAL holds all of them in their order). Only for what may be undone.
+    pub(crate) async fn begin_unsynced(&self) -> Result<WriteTransaction<'_>, OutboxError> {
+        self.begin_with("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE", "COMMIT; PRAGMA synchronous = FULL")
+            .await
+    }
+
+    async fn begin_with(
+        &self,
+        begin: &'static str,
+        commit: &'static str,
+    ) -> Result<WriteTransaction<'_>, OutboxError> {
         let mut slot = self.slot.lock().await;
         let mut connection = match slot.take() {
             Some(connection) => connection,
             None => self.options.connect().await.map_err(OutboxError::database)?,
         };
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.map_err(OutboxError::database)?;
-        Ok(WriteTransaction { slot, connection })
+        sqlx::query(begin).execute(&mut connection).await.map_err(OutboxError::database)?;
+        Ok(WriteTransaction { slot, connection, commit })
     }
 
     /// Closes the connection, so that the WAL is folded into the file.
@@ -199,6 +214,7 @@ impl Writer {
 pub(crate) struct WriteTransaction<'a> {
     slot: MutexGuard<'a, Option<SqliteConnection>>,
     connection: SqliteConnection,
+    commit: &'static str,
 }
 
 impl<'a> WriteTransaction<'a> {
@@ -206,16 +222,16 @@ impl<'a> WriteTransaction<'a> {
         &mut self.connection
     }
 
-    /// Commits durably.
+    /// Commits, durably where the transaction was not begun otherwise.
     pub(crate) async fn commit(self) -> Result<(), OutboxError> {
         self.commit_and_hold().await.map(drop)
     }
 
-    /// Commits durably. Nobody else writes, or leases a batch, until the returned guard is dropped.
+    /// The same. Nobody else writes, or leases a batch, until the returned guard is dropped.
     pub(crate) async fn commit_and_hold(
         mut self,
     ) -> Result<MutexGuard<'a, Option<SqliteConnection>>, OutboxError> {
-        sqlx::query("COMMIT").execute(&mut self.connection).await.map_err(OutboxError::database)?;
+        sqlx::query(self.commit).execute(&mut self.connection).await.map_err(OutboxError::database)?;
         *self.slot = Some(self.connection);
         Ok(self.slot)
     }
@@ -246,6 +262,39 @@ mod tests {
         for (index, (version, name, _)) in MIGRATIONS.iter().enumerate() {
             assert_eq!(usize::try_from(*version).unwrap(), index + 1, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn only_what_was_begun_so_does_not_wait_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        create_private(&path).unwrap();
+        let writer = Writer::new(&path, open_writer(&path).await.unwrap());
+        let level = async |transaction: &mut WriteTransaction<'_>| -> i64 {
+            let level = sqlx::query_scalar("PRAGMA synchronous").fetch_one(transaction.connection());
+            level.await.unwrap()
+        };
+        const NORMAL: i64 = 1;
+        const FULL: i64 = 2;
+        for abandoned in [false, true] {
+            let mut transaction = writer.begin().await.unwrap();
+            assert_eq!(level(&mut transaction).await, FULL);
+            transaction.commit().await.unwrap();
+            let mut transaction = writer.begin_unsynced().await.unwrap();
+            assert_eq!(level(&mut transaction).await, NORMAL);
+            let kept = sqlx::query("INSERT INTO feed (source, feed) VALUES ('mis', ?1)");
+            kept.bind(abandoned).execute(transaction.connection()).await.unwrap();
+            if !abandoned {
+                transaction.commit().await.unwrap();
+            }
+        }
+        let mut transaction = writer.begin().await.unwrap();
+        assert_eq!(level(&mut transaction).await, FULL);
+        let feeds: i64 = sqlx::query_scalar("SELECT count(*) FROM feed")
+            .fetch_one(transaction.connection())
+            .await
+            .unwrap();
+        assert_eq!(feeds, 1, "committed and abandoned all the same");
     }
 
     /// An outbox as the first release left it, with one record, one cursor, one refused row and one waiting batch.

@@ -148,7 +148,7 @@ impl Changes {
 }
 
 /// Whether two sorted lists share a value.
-fn any_common(one: &[Key], other: &[Key]) -> bool {
+pub(crate) fn any_common(one: &[Key], other: &[Key]) -> bool {
     let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
     while let (Some(left), Some(right)) = (one.peek(), other.peek()) {
         match left.cmp(right) {

@@ -92,6 +92,19 @@ impl Plan {
         self.moved.push((known.record_no, stamp));
     }
 
+    /// Takes in the plan of a page that speaks of other records.
+    pub(crate) fn join(&mut self, other: Self) {
+        let Self { events, beside, silent, rows, moved, changed, counts } = other;
+        self.events.extend(events);
+        self.beside.extend(beside);
+        self.silent.extend(silent);
+        self.rows.extend(rows);
+        self.moved.extend(moved);
+        self.changed.extend(changed);
+        self.changed.sort_unstable();
+        self.counts = self.counts.plus(counts);
+    }
+
     /// The drafts again, sorted, to plan them anew.
     pub(crate) fn into_drafts(self) -> Vec<Pulled> {
         let mut drafts = self.silent;

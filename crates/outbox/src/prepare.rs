@@ -9,7 +9,7 @@ use std::fmt;
 use contract::{FactKind, RecordDigest};
 
 use crate::commit::inject;
-use crate::gate::{Key, Moment, Turn};
+use crate::gate::{Key, Moment, Turn, any_common};
 use crate::keys::key_of;
 use crate::outbox::{Inner, check_name};
 use crate::plan::{self, Plan};
@@ -35,6 +35,51 @@ impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (events, batches) = (self.work.plan.events.len(), self.work.sealed.len());
         write!(f, "Prepared({}/{}, {events} events, {batches} batches)", self.page.source, self.page.feed)
+    }
+}
+
+impl Prepared {
+    /// Takes in the page that follows, so that both are committed in one transaction, with one wait for the disk; the cursor and
+    /// the moment are those of the second then. Given back where that would not come to the same as one commit after the
+    /// other: pages of two feeds, of sweeps, or of the same record, or prepared in two generations.
+    ///
+    /// # Errors
+    /// The page given, which is to be committed after this one.
+    pub fn join(&mut self, next: Self) -> Result<(), Box<Self>> {
+        if !self.may_join(&next) {
+            return Err(Box::new(next));
+        }
+        let Self { page, kind, fallen, work } = next;
+        self.page.refused.extend(page.refused);
+        self.page.accepted_record_ids.extend(page.accepted_record_ids);
+        self.page.resume = page.resume.or(self.page.resume.take());
+        self.page.now = page.now;
+        self.kind = self.kind.or(kind);
+        self.fallen += fallen;
+        self.work.join(work);
+        Ok(())
+    }
+
+    fn may_join(&self, next: &Self) -> bool {
+        let (page, next_page) = (&self.page, &next.page);
+        let same_feed = page.source == next_page.source && page.feed == next_page.feed;
+        let same_run = page.read_in == next_page.read_in && page.sweep.is_none() && next_page.sweep.is_none();
+        let (work, next_work) = (&self.work, &next.work);
+        let same_ground = work.generation == next_work.generation && work.feed_id == next_work.feed_id;
+        same_feed && same_run && same_ground && !any_common(&work.looked_up, &next_work.looked_up)
+    }
+}
+
+impl Work {
+    /// What rests on two looks rests on the earlier: at worst it is prepared anew without need.
+    fn join(&mut self, later: Self) {
+        let Self { looked_up, known, upto, plan, sealed, .. } = later;
+        self.looked_up.extend(looked_up);
+        self.looked_up.sort_unstable();
+        self.known.extend(known);
+        self.upto = self.upto.min(upto);
+        self.plan.join(plan);
+        self.sealed.extend(sealed);
     }
 }
 

@@ -95,7 +95,7 @@ impl Outbox {
         let token = self.inner.lease_tokens.fetch_add(1, Ordering::Relaxed) + 1;
         let until_ms = now_ms + i64::try_from(lease_for.as_millis()).unwrap_or(MAX_WAIT_MS).min(MAX_WAIT_MS);
         let max = i64::try_from(max.min(MAX_LEASE)).unwrap_or(1);
-        let mut transaction = self.inner.writer.begin().await?;
+        let mut transaction = self.inner.writer.begin_unsynced().await?;
         let connection = transaction.connection();
         let leased = lease(connection, token, max, now_ms, until_ms).await.map_err(OutboxError::database)?;
         transaction.commit().await?;
@@ -121,7 +121,7 @@ impl Outbox {
         if settlements.is_empty() {
             return Ok(Settled::default());
         }
-        let mut transaction = self.inner.writer.begin().await?;
+        let mut transaction = self.inner.writer.begin_unsynced().await?;
         let settled = settle(transaction.connection(), settlements, &self.inner.options, now).await;
         let settled = settled.map_err(OutboxError::database)?;
         inject(fault::Point::OutboxSettling)?;
@@ -151,7 +151,7 @@ impl Outbox {
     }
 
     async fn give_back(&self, token: i64) -> Result<(), OutboxError> {
-        let mut transaction = self.inner.writer.begin().await?;
+        let mut transaction = self.inner.writer.begin_unsynced().await?;
         sqlx::query(
             "UPDATE batch SET state = 'pending', lease_token = NULL, due_at_ms = 0 WHERE lease_token = ?1",
         )

@@ -179,6 +179,21 @@ impl Committed {
     pub const fn events(&self) -> u64 {
         self.new + self.corrected + self.withdrawn + self.resent
     }
+
+    /// What two pages came to together.
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self {
+            new: self.new + other.new,
+            corrected: self.corrected + other.corrected,
+            withdrawn: self.withdrawn + other.withdrawn,
+            resent: self.resent + other.resent,
+            unchanged: self.unchanged + other.unchanged,
+            refused_new: self.refused_new + other.refused_new,
+            cleared: self.cleared + other.cleared,
+            missed: self.missed + other.missed,
+            batches: self.batches + other.batches,
+        }
+    }
 }
 
 /// How a run of a feed ended.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use contract::Version;
 use outbox::{
     Committed, DeadLetterFilter, NotCommitted, Outbox, OutboxError, OutboxOptions, PageCommit, Prepared,
-    Refused,
+    Refused, SweepStep,
 };
 use proptest::prelude::*;
 use sqlx::Connection as _;
@@ -221,6 +221,159 @@ async fn pages_prepared_and_committed_at_once_never_give_out_a_version_twice() {
     assert_eq!(counts, (1..=12).collect::<Vec<_>>());
 }
 
+/// What became of an outbox's file, as its owner's mark tells: how many commits gave out versions.
+fn commits_with_versions(place: &Place) -> u64 {
+    let mark = std::fs::read_to_string(place.path.with_added_extension("generation")).unwrap();
+    let stamp = mark.lines().find_map(|line| line.strip_prefix("stamp ")).unwrap();
+    stamp.parse().unwrap()
+}
+
+#[tokio::test]
+async fn pages_joined_are_one_transaction_and_come_to_the_same() {
+    let (place, in_turn) = (Place::new(), Place::new());
+    let (outbox, serial) = (place.open().await, in_turn.open().await);
+    outbox.commit_page(page(vec![asserted(1, 1)], "0")).await.unwrap();
+    serial.commit_page(page(vec![asserted(1, 1)], "0")).await.unwrap();
+    let refusal = |record: u32| Refused {
+        record_id: record.to_string(),
+        reason: "bad-snils",
+        record: digest(record),
+        stamp: None,
+    };
+    let pages = [
+        PageCommit { refused: vec![refusal(5)], ..page(vec![asserted(1, 2), asserted(2, 1)], "a") },
+        PageCommit { resume: None, refused: vec![refusal(6)], ..page(vec![asserted(3, 1)], "-") },
+        PageCommit { now: at(7), ..page(vec![withdrawn(4, false), asserted(7, 1)], "c") },
+    ];
+    let before = commits_with_versions(&place);
+    let mut prepared = prepare_all(&outbox, &pages).await.into_iter();
+    let mut joined = prepared.next().unwrap();
+    for next in prepared {
+        joined.join(next).unwrap();
+    }
+    assert_eq!(commits_with_versions(&place), before, "nothing is written yet");
+    let done = outbox.commit(joined).await.unwrap();
+    assert_eq!(commits_with_versions(&place), before + 1);
+    assert_eq!((done.new, done.corrected, done.withdrawn, done.refused_new), (3, 1, 1, 2));
+    for page in pages {
+        serial.commit_page(page).await.unwrap();
+    }
+    assert_eq!(outbox.cursor("mis", "recoveries").await.unwrap().as_deref(), Some("c"));
+    assert_eq!(letters(&outbox).await, letters(&serial).await);
+    let pulled_at = outbox.reader().status().await.unwrap().feeds[0].pulled_at;
+    assert_eq!(pulled_at, Some(at(7)));
+    assert_eq!(sent(&place, &outbox).await, sent(&in_turn, &serial).await);
+    assert_eq!(rows(&outbox, &place).await, rows(&serial, &in_turn).await);
+}
+
+#[tokio::test]
+async fn joined_page_without_a_cursor_leaves_the_one_before_it() {
+    let place = Place::new();
+    let outbox = place.open().await;
+    let pages =
+        [page(vec![asserted(1, 1)], "a"), PageCommit { resume: None, ..page(vec![asserted(2, 1)], "-") }];
+    let mut prepared = prepare_all(&outbox, &pages).await.into_iter();
+    let mut joined = prepared.next().unwrap();
+    joined.join(prepared.next().unwrap()).unwrap();
+    outbox.commit(joined).await.unwrap();
+    assert_eq!(outbox.cursor("mis", "recoveries").await.unwrap().as_deref(), Some("a"));
+}
+
+#[tokio::test]
+async fn pages_that_have_anything_to_do_with_each_other_are_not_joined() {
+    let place = Place::new();
+    let outbox = place.open().await;
+    let refusal = Refused { record_id: "1".into(), reason: "bad-snils", record: digest(1), stamp: None };
+    let first = page(vec![asserted(1, 1), asserted(2, 1)], "a");
+    let other = || page(vec![asserted(3, 1)], "b");
+    let apart = [
+        page(vec![asserted(2, 2)], "b"),
+        PageCommit { refused: vec![refusal], ..other() },
+        PageCommit { feed: "other".into(), ..other() },
+        PageCommit { source: "other".into(), ..other() },
+        PageCommit { read_in: Some(1), ..other() },
+        PageCommit { sweep: Some(SweepStep::default()), ..other() },
+    ];
+    for (number, next) in apart.into_iter().enumerate() {
+        let mut prepared = outbox.prepare(first.clone()).await.unwrap();
+        let given = outbox.prepare(next).await.unwrap();
+        let said = format!("{given:?}");
+        let given_back = prepared.join(given).unwrap_err();
+        assert_eq!(format!("{given_back:?}"), said, "{number}");
+        assert!(format!("{prepared:?}").contains(" 2 events"), "{number}: {prepared:?}");
+        // Nor the other way round.
+        assert!(outbox.prepare(first.clone()).await.unwrap().join(*given_back).is_err(), "{number}");
+    }
+    // A feed that has come into being meanwhile, a generation that has risen.
+    let before = outbox.prepare(first.clone()).await.unwrap();
+    outbox.commit_page(page(vec![asserted(9, 1)], "0")).await.unwrap();
+    let mut between = outbox.prepare(other()).await.unwrap();
+    assert!(between.join(before).is_err());
+    outbox.raise_generation(2, "a test", at(0)).await.unwrap();
+    assert!(between.join(outbox.prepare(first).await.unwrap()).is_err());
+}
+
+#[tokio::test]
+async fn joined_pages_that_were_overtaken_are_prepared_anew_together() {
+    let place = Place::new();
+    let outbox = place.open().await;
+    outbox.commit_page(page(vec![asserted(9, 1)], "0")).await.unwrap();
+    let pages =
+        [page(vec![asserted(2, 1), asserted(1, 1)], "a"), page(vec![asserted(4, 1), asserted(3, 1)], "b")];
+    let mut prepared = prepare_all(&outbox, &pages).await.into_iter();
+    let mut joined = prepared.next().unwrap();
+    outbox.commit_page(page(vec![asserted(3, 5), asserted(1, 1)], "x")).await.unwrap();
+    joined.join(prepared.next().unwrap()).unwrap();
+    let done = outbox.commit(joined).await.unwrap();
+    assert_eq!((done.new, done.corrected, done.unchanged), (2, 1, 1));
+    assert_eq!(sent(&place, &outbox).await.len(), 6);
+}
+
+#[tokio::test]
+async fn full_outbox_gives_joined_pages_back_together() {
+    let place = Place::new();
+    let options = OutboxOptions { max_bytes: 1, ..place.options() };
+    let outbox = Outbox::open(&place.path, options, at(0)).await.unwrap();
+    outbox.commit_page(page(vec![asserted(9, 1)], "0")).await.unwrap();
+    let pages = [page(vec![asserted(1, 1)], "a"), page(vec![asserted(2, 1)], "b")];
+    let mut prepared = prepare_all(&outbox, &pages).await.into_iter();
+    let mut joined = prepared.next().unwrap();
+    joined.join(prepared.next().unwrap()).unwrap();
+    let NotCommitted { error, prepared } = outbox.commit(joined).await.unwrap_err();
+    assert!(matches!(error, OutboxError::Full { .. }), "{error}");
+    assert_eq!(outbox.cursor("mis", "recoveries").await.unwrap().as_deref(), Some("0"));
+    assert_eq!(sent(&place, &outbox).await.len(), 1);
+    assert_eq!(outbox.commit(*prepared.unwrap()).await.unwrap().new, 2);
+    assert_eq!(sent(&place, &outbox).await.len(), 2);
+}
+
+#[tokio::test]
+async fn batches_beyond_one_statement_are_kept_whole_and_in_their_order() {
+    let place = Place::new();
+    let options = OutboxOptions { batch_events: 1, shuffle: false, ..place.options() };
+    let outbox = Outbox::open(&place.path, options, at(0)).await.unwrap();
+    // Eight to a statement: none left over, one left over.
+    for (cursor, records) in [("a", 0..16_u32), ("b", 16..33)] {
+        let drafts = records.clone().map(|record| asserted(record, 1)).collect();
+        let done = outbox.commit_page(page(drafts, cursor)).await.unwrap();
+        assert_eq!(done.batches, records.len() as u64);
+        let events = place.deliver_all(&outbox, at(1)).await;
+        let mut expected: Vec<_> = records.map(digest).collect();
+        expected.sort_unstable();
+        let leased: Vec<_> = events.iter().map(|event| event.record).collect();
+        assert_eq!(leased, expected, "events go by their records, and so do their batches");
+    }
+}
+
+/// The dead letters in words, without what is an outbox's own.
+async fn letters(outbox: &Outbox) -> Vec<String> {
+    let letters = outbox.reader().dead_letters(&DeadLetterFilter::default()).await.unwrap();
+    let mut letters: Vec<_> =
+        letters.into_iter().map(|one| format!("{} {:?} {}", one.feed, one.record_id, one.reason)).collect();
+    letters.sort_unstable();
+    letters
+}
+
 /// One step of a life in which pages are prepared ahead.
 #[derive(Debug, Clone)]
 enum Step {
@@ -230,8 +383,8 @@ enum Step {
         other_feed: bool,
         refused: Vec<u32>,
     },
-    /// Commits the page that was prepared first.
-    Commit,
+    /// Commits the page that was prepared first, joined by so many that follow, where they can be.
+    Commit(usize),
     Raise,
     ForgetCursors,
 }
@@ -239,10 +392,15 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let said = prop::collection::vec((0_u32..10, prop::option::weighted(0.8, 0_u16..3)), 0..12);
     let refused = prop::collection::vec(0_u32..10, 0..3);
+    // Pages of the upper records have nothing to do with those of the lower ones.
+    let prepare = |((mut said, mut refused), upper, other_feed): ((Vec<(u32, _)>, Vec<u32>), bool, _)| {
+        let records = said.iter_mut().map(|(record, _)| record).chain(&mut refused);
+        records.for_each(|record| *record += if upper { 10 } else { 0 });
+        Step::Prepare { said, other_feed, refused }
+    };
     prop_oneof![
-        6 => (said, any::<bool>(), refused)
-            .prop_map(|(said, other_feed, refused)| Step::Prepare { said, other_feed, refused }),
-        5 => Just(Step::Commit),
+        6 => ((said, refused), any::<bool>(), prop::bool::weighted(0.2)).prop_map(prepare),
+        5 => (0_usize..3).prop_map(Step::Commit),
         1 => Just(Step::Raise),
         1 => Just(Step::ForgetCursors),
     ]
@@ -264,6 +422,7 @@ fn page_of(said: &[(u32, Option<u16>)], other_feed: bool, refused: &[u32], numbe
     PageCommit {
         feed: feed.into(),
         refused: refused.iter().map(refuse).collect(),
+        accepted_record_ids: said.iter().map(|(record, _)| record.to_string()).collect(),
         ..page(said.iter().map(draft).collect(), &number.to_string())
     }
 }
@@ -273,17 +432,28 @@ async fn live(steps: Vec<Step>) {
     let (outbox, serial) = (ahead.open().await, in_turn.open().await);
     let mut waiting: VecDeque<(Prepared, PageCommit)> = VecDeque::new();
     let all = steps.len();
-    for (number, step) in steps.into_iter().chain(std::iter::repeat_n(Step::Commit, all)).enumerate() {
+    for (number, step) in steps.into_iter().chain(std::iter::repeat_n(Step::Commit(0), all)).enumerate() {
         match step {
             Step::Prepare { said, other_feed, refused } => {
                 let read_in = Some(outbox.generation());
                 let page = PageCommit { read_in, ..page_of(&said, other_feed, &refused, number) };
                 waiting.push_back((outbox.prepare(page.clone()).await.unwrap(), page));
             }
-            Step::Commit => {
-                let Some((prepared, page)) = waiting.pop_front() else { continue };
+            Step::Commit(more) => {
+                let Some((mut prepared, page)) = waiting.pop_front() else { continue };
+                let mut in_turn = serial.commit_page(page).await.unwrap();
+                for _ in 0..more {
+                    let Some((next, page)) = waiting.pop_front() else { break };
+                    if let Err(next) = prepared.join(next) {
+                        waiting.push_front((*next, page));
+                        break;
+                    }
+                    in_turn = sum(in_turn, serial.commit_page(page).await.unwrap());
+                }
+                // Pages prepared anew together need fewer batches.
                 let committed = outbox.commit(prepared).await.unwrap();
-                assert_eq!(committed, serial.commit_page(page).await.unwrap());
+                assert_eq!(Committed { batches: 0, ..committed }, Committed { batches: 0, ..in_turn });
+                assert!(committed.batches <= in_turn.batches);
             }
             Step::Raise => {
                 let next = outbox.generation() + 1;
@@ -300,12 +470,27 @@ async fn live(steps: Vec<Step>) {
             assert_eq!(cursor, serial.cursor("mis", feed).await.unwrap());
         }
     }
+    assert_eq!(letters(&outbox).await, letters(&serial).await);
     assert_eq!(sent(&ahead, &outbox).await, sent(&in_turn, &serial).await);
     assert_eq!(rows(&outbox, &ahead).await, rows(&serial, &in_turn).await);
 }
 
+fn sum(one: Committed, other: Committed) -> Committed {
+    Committed {
+        new: one.new + other.new,
+        corrected: one.corrected + other.corrected,
+        withdrawn: one.withdrawn + other.withdrawn,
+        resent: one.resent + other.resent,
+        unchanged: one.unchanged + other.unchanged,
+        refused_new: one.refused_new + other.refused_new,
+        cleared: one.cleared + other.cleared,
+        missed: one.missed + other.missed,
+        batches: one.batches + other.batches,
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn prepared_ahead_is_the_same_as_one_by_one(steps in prop::collection::vec(step(), 1..25)) {
