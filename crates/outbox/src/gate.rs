@@ -22,6 +22,13 @@ pub(crate) struct Moment {
     turns: u64,
 }
 
+impl Moment {
+    /// Whether a look after this moment may have missed what one after the other has seen, never the other way round.
+    pub(crate) const fn is_no_later_than(self, other: Self) -> bool {
+        self.gate == other.gate && self.turns <= other.turns
+    }
+}
+
 /// How many gates there have been in this process.
 static GATES: AtomicU64 = AtomicU64::new(0);
 

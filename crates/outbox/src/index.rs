@@ -131,6 +131,10 @@ impl Index {
         connection: &mut SqliteConnection,
         numbered: &Numbered,
     ) -> Result<bool, OutboxError> {
+        // What is in memory may lag behind the file's runs, never be ahead of them.
+        if numbered.last() < self.mirror.lock().await.spilled() + self.run_keys {
+            return Ok(false);
+        }
         let runs = keys::runs(&mut *connection).await?;
         let after = keys::last_of(&runs);
         let upto = after + self.run_keys;

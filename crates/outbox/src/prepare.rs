@@ -40,8 +40,8 @@ impl fmt::Debug for Prepared {
 
 impl Prepared {
     /// Takes in the page that follows, so that both are committed in one transaction, with one wait for the disk; the cursor and
-    /// the moment are those of the second then. Given back where that would not come to the same as one commit after the
-    /// other: pages of two feeds, of sweeps, or of the same record, or prepared in two generations.
+    /// the time are those of the second then. Given back where that would not come to the same as one commit after the
+    /// other: pages of two feeds, of sweeps, or of the same record, prepared in two generations or in another order.
     ///
     /// # Errors
     /// The page given, which is to be committed after this one.
@@ -66,12 +66,14 @@ impl Prepared {
         let same_run = page.read_in == next_page.read_in && page.sweep.is_none() && next_page.sweep.is_none();
         let (work, next_work) = (&self.work, &next.work);
         let same_ground = work.generation == next_work.generation && work.feed_id == next_work.feed_id;
-        same_feed && same_run && same_ground && !any_common(&work.looked_up, &next_work.looked_up)
+        let in_order = work.moment.is_no_later_than(next_work.moment);
+        let apart = !any_common(&work.looked_up, &next_work.looked_up);
+        same_feed && same_run && same_ground && in_order && apart
     }
 }
 
 impl Work {
-    /// What rests on two looks rests on the earlier: at worst it is prepared anew without need.
+    /// What rests on two looks rests on the earlier, this one's: at worst it is prepared anew without need.
     fn join(&mut self, later: Self) {
         let Self { looked_up, known, upto, plan, sealed, .. } = later;
         self.looked_up.extend(looked_up);

@@ -314,6 +314,26 @@ async fn pages_that_have_anything_to_do_with_each_other_are_not_joined() {
 }
 
 #[tokio::test]
+async fn pages_prepared_in_another_order_are_not_joined() {
+    let place = Place::new();
+    let outbox = place.open().await;
+    outbox.commit_page(page(vec![asserted(1, 1)], "0")).await.unwrap();
+    let earlier = outbox.prepare(page(vec![asserted(1, 3)], "c")).await.unwrap();
+    outbox.commit_page(page(vec![asserted(1, 2)], "a")).await.unwrap();
+    let mut later = outbox.prepare(page(vec![asserted(2, 1)], "b")).await.unwrap();
+    // Together they would rest on the later look, which has not seen that the other is overtaken.
+    let earlier = later.join(earlier).unwrap_err();
+    assert_eq!(outbox.commit(later).await.unwrap().new, 1);
+    assert_eq!(outbox.commit(*earlier).await.unwrap().corrected, 1);
+    assert_eq!(sent(&place, &outbox).await.len(), 4);
+    // Nor is a page that was prepared before the outbox was opened anew.
+    let before = outbox.prepare(page(vec![asserted(5, 1)], "d")).await.unwrap();
+    outbox.close().await.unwrap();
+    let outbox = place.open().await;
+    assert!(outbox.prepare(page(vec![asserted(6, 1)], "e")).await.unwrap().join(before).is_err());
+}
+
+#[tokio::test]
 async fn joined_pages_that_were_overtaken_are_prepared_anew_together() {
     let place = Place::new();
     let outbox = place.open().await;
