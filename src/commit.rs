@@ -33,7 +33,7 @@ pub(crate) struct Sealed {
 
 impl Sealed {
     /// Takes in the page that follows, to be committed with this one; given back where it has to be committed after it.
-    pub(crate) fn join(&mut self, next: Self) -> Result<(), Self> {
+    pub(crate) fn join(&mut self, next: Self) -> Result<(), Box<Self>> {
         let Self { prepared, out_of_scope, oms_warnings } = next;
         match self.prepared.join(prepared) {
             Ok(()) => {
@@ -41,7 +41,7 @@ impl Sealed {
                 self.oms_warnings += oms_warnings;
                 Ok(())
             }
-            Err(prepared) => Err(Self { prepared: *prepared, out_of_scope, oms_warnings }),
+            Err(prepared) => Err(Box::new(Self { prepared: *prepared, out_of_scope, oms_warnings })),
         }
     }
 }

@@ -256,7 +256,7 @@ fn join((sealed, reached): &mut Finished, (next, further): Finished) -> Option<F
     match (sealed.as_mut(), next) {
         (Some(sealed), Some(next)) => {
             if let Err(next) = sealed.join(next) {
-                return Some((Some(next), further));
+                return Some((Some(*next), further));
             }
         }
         (None, next) => *sealed = next,
