@@ -3,6 +3,7 @@
 
 mod crash;
 mod generation;
+mod joined;
 mod letters;
 mod model;
 mod opening;

@@ -1,7 +1,9 @@
 //! Committing pages: what is sent, what is not, and that a page is all or nothing.
 
 use contract::Version;
-use outbox::{Committed, DeadLetterFilter, OutboxError, OutboxOptions, PageCommit, Refused, RunOutcome};
+use outbox::{
+    Committed, DeadLetterFilter, Outbox, OutboxError, OutboxOptions, PageCommit, Refused, RunOutcome,
+};
 
 use crate::support::{Place, asserted, at, digest, page, withdrawn};
 
@@ -139,7 +141,7 @@ async fn full_outbox_refuses_pages_at_its_edge_and_takes_them_when_it_has_draine
     };
     let open = async |max_bytes| {
         let options = OutboxOptions { max_bytes, ..place.options() };
-        outbox::Outbox::open(&place.path, options, at(0)).await.unwrap()
+        Outbox::open(&place.path, options, at(0)).await.unwrap()
     };
     let outbox = open(one_batch + 1).await;
     assert!(!outbox.is_full().await.unwrap(), "one byte below the limit");
@@ -256,4 +258,22 @@ async fn full_sync_reads_all_again_and_sends_nothing_twice() {
     assert!(outbox.has_dead_letters("other", "recoveries").await.unwrap());
     let again = outbox.commit_page(first).await.unwrap();
     assert_eq!((again.unchanged, again.refused_new, again.batches), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn batches_beyond_one_statement_are_kept_whole_and_in_their_order() {
+    let place = Place::new();
+    let options = OutboxOptions { batch_events: 1, shuffle: false, ..place.options() };
+    let outbox = Outbox::open(&place.path, options, at(0)).await.unwrap();
+    // Eight to a statement: none left over, one left over.
+    for (cursor, records) in [("a", 0..16_u32), ("b", 16..33)] {
+        let drafts = records.clone().map(|record| asserted(record, 1)).collect();
+        let done = outbox.commit_page(page(drafts, cursor)).await.unwrap();
+        assert_eq!(done.batches, records.len() as u64);
+        let events = place.deliver_all(&outbox, at(1)).await;
+        let mut expected: Vec<_> = records.map(digest).collect();
+        expected.sort_unstable();
+        let leased: Vec<_> = events.iter().map(|event| event.record).collect();
+        assert_eq!(leased, expected, "events go by their records, and so do their batches");
+    }
 }
