@@ -1,5 +1,5 @@
-//! Publishes and hears receipts while something else is done, and afterwards until everything has left: for commands
-//! that run without the daemon.
+//! Publishes and hears receipts while something else is done, and afterwards until everything has
+//! left: for commands that run without the daemon.
 
 use std::time::Duration;
 
@@ -39,8 +39,9 @@ enum Stage {
     Waiting,
 }
 
-/// Does `work`, publishing meanwhile what it brings, and afterwards until the outbox is empty or the queue has failed for
-/// too long. Then waits at most `wait_receipts` for the receipts of what was delivered.
+/// Does `work`, publishing meanwhile what it brings, and afterwards until the outbox is empty or
+/// the queue has failed for too long. Then waits at most `wait_receipts` for the receipts of what
+/// was delivered.
 pub(crate) async fn attended<T>(
     gateway: &Gateway,
     stop: &CancellationToken,
@@ -78,7 +79,8 @@ async fn subscribed(stages: &mut watch::Receiver<Stage>) {
     let _too_long = tokio::time::timeout(SUBSCRIBE_PATIENCE, subscribed).await;
 }
 
-/// Publishes while the work goes on, and afterwards until the outbox is empty or the queue has failed for too long.
+/// Publishes while the work goes on, and afterwards until the outbox is empty or the queue has
+/// failed for too long.
 async fn publish_until(
     gateway: &Gateway,
     stages: &mut watch::Receiver<Stage>,
@@ -91,8 +93,10 @@ async fn publish_until(
     loop {
         let last_round = *stages.borrow() >= Stage::Publishing;
         let now = gateway.clock.elapsed();
-        let patience = failing_since.map(|since: Duration| (since + QUEUE_PATIENCE).saturating_sub(now));
-        // A publish that is cut off leaves its batches in the outbox, leased until the next start at the latest.
+        let patience =
+            failing_since.map(|since: Duration| (since + QUEUE_PATIENCE).saturating_sub(now));
+        // A publish that is cut off leaves its batches in the outbox, leased until the next start
+        // at the latest.
         let published = tokio::select! {
             published = publish_once(gateway) => published?,
             () = in_vain(gateway, patience) => Published::default(),
@@ -102,11 +106,17 @@ async fn publish_until(
         let now = gateway.clock.elapsed();
         if published.failed > 0 {
             failing_since.get_or_insert(now);
-            (report.queue_error, report.queue_misconfigured) = (published.error, published.misconfigured);
+            (report.queue_error, report.queue_misconfigured) =
+                (published.error, published.misconfigured);
         } else if published.delivered > 0 {
-            (failing_since, report.queue_error, report.queue_misconfigured) = (None, None, false);
+            (
+                failing_since,
+                report.queue_error,
+                report.queue_misconfigured,
+            ) = (None, None, false);
         }
-        let patience_ended = failing_since.is_some_and(|since| now.saturating_sub(since) >= QUEUE_PATIENCE);
+        let patience_ended =
+            failing_since.is_some_and(|since| now.saturating_sub(since) >= QUEUE_PATIENCE);
         if patience_ended || report.queue_misconfigured || stop.is_cancelled() {
             gateway.room.set_in_vain(true);
             let _work_is_done = stages.wait_for(|stage| *stage >= Stage::Publishing).await;
@@ -122,12 +132,15 @@ async fn publish_until(
         // An outbox full of batches that wait for receipts empties only if those come.
         if nothing_to_publish && gateway.room.is_paused() {
             let since = *idle_since.get_or_insert(now);
-            gateway.room.set_in_vain(now.saturating_sub(since) >= wait_receipts);
+            gateway
+                .room
+                .set_in_vain(now.saturating_sub(since) >= wait_receipts);
         } else {
             idle_since = None;
             gateway.room.set_in_vain(false);
         }
-        // Nothing was due: wait for a commit, for the end of the work, or for a failed batch's next try.
+        // Nothing was due: wait for a commit, for the end of the work, or for a failed batch's next
+        // try.
         tokio::select! {
             () = gateway.batches_waiting.notified() => {}
             _ = stages.wait_for(|stage| *stage >= Stage::Publishing), if !last_round => {}
@@ -148,7 +161,8 @@ async fn in_vain(gateway: &Gateway, patience: Option<Duration>) {
     }
 }
 
-/// Hears receipts until everything is published, and for at most `patience` longer while batches wait for theirs.
+/// Hears receipts until everything is published, and for at most `patience` longer while batches
+/// wait for theirs.
 async fn hear(
     gateway: &Gateway,
     stage: &watch::Sender<Stage>,
@@ -160,7 +174,8 @@ async fn hear(
         Ok(Some(receipts)) => receipts,
         other => {
             if let Err(error) = other {
-                tracing::warn!(event = "receipts-not-heard", %error, "batches wait for their resend");
+                tracing::warn!(event = "receipts-not-heard", %error, "batches wait for their \
+                    resend");
             }
             open_the_way(stage);
             return heard;
@@ -192,7 +207,8 @@ async fn hear(
             }
         }
         let now = gateway.clock.elapsed();
-        if published && (now >= *give_up_at.get_or_insert(now + patience) || !awaits_receipts(gateway).await)
+        if published
+            && (now >= *give_up_at.get_or_insert(now + patience) || !awaits_receipts(gateway).await)
         {
             break;
         }
@@ -215,7 +231,11 @@ fn open_the_way(stage: &watch::Sender<Stage>) {
 
 /// Whether batches wait for their receipt. An outbox that cannot say has worse to tell elsewhere.
 async fn awaits_receipts(gateway: &Gateway) -> bool {
-    gateway.outbox.backlog().await.is_ok_and(|backlog| backlog.awaiting_receipt_batches > 0)
+    gateway
+        .outbox
+        .backlog()
+        .await
+        .is_ok_and(|backlog| backlog.awaiting_receipt_batches > 0)
 }
 
 #[cfg(test)]
@@ -252,24 +272,53 @@ mod tests {
     #[tokio::test]
     async fn receipts_being_settled_are_not_cut_off_by_a_stop() {
         let mut world = World::new("[outbox]\nbatch_events = 4\n", 0..8).await;
-        let (stop, counters) = (CancellationToken::new(), Counters::default());
-        run_in_turn(&world.gateway, &world.gateway.sources[0], &stop, &counters).await.expect("a good run");
-        assert_eq!(publish_once(&world.gateway).await.expect("published").delivered, 2);
-        let receipt = |opened: &contract::Opened| Receipt::unreadable(opened.id, UnreadableReason::OtherKey);
+        let stop = CancellationToken::new();
+        let counters = Counters::default();
+        run_in_turn(&world.gateway, &world.gateway.sources[0], &stop, &counters)
+            .await
+            .expect("a good run");
+        assert_eq!(
+            publish_once(&world.gateway)
+                .await
+                .expect("published")
+                .delivered,
+            2
+        );
+        let receipt =
+            |opened: &contract::Opened| Receipt::unreadable(opened.id, UnreadableReason::OtherKey);
         let receipts: Vec<Receipt> = world.published().iter().map(receipt).collect();
 
-        world.gateway.clock = Arc::new(Stopping { clock: Arc::clone(&world.clock), stop: stop.clone() });
+        world.gateway.clock = Arc::new(Stopping {
+            clock: Arc::clone(&world.clock),
+            stop: stop.clone(),
+        });
         let gateway = &world.gateway;
         let (stage, mut stages) = watch::channel(Stage::Subscribing);
         let telling = async {
-            stages.wait_for(|stage| *stage > Stage::Subscribing).await.expect("it subscribes");
-            let broadcast = broker::receipt_publisher(&gateway.queue, &gateway.base).expect("a publisher");
-            broadcast.broadcast(world.signer.sign(&receipts)).await.expect("broadcast");
+            stages
+                .wait_for(|stage| *stage > Stage::Subscribing)
+                .await
+                .expect("it subscribes");
+            let broadcast =
+                broker::receipt_publisher(&gateway.queue, &gateway.base).expect("a publisher");
+            broadcast
+                .broadcast(world.signer.sign(&receipts))
+                .await
+                .expect("broadcast");
         };
         let both = async { tokio::join!(hear(gateway, &stage, &stop, Duration::ZERO), telling).0 };
-        let heard = tokio::time::timeout(Duration::from_secs(20), both).await.expect("it ends");
+        let heard = tokio::time::timeout(Duration::from_secs(20), both)
+            .await
+            .expect("it ends");
         assert!(stop.is_cancelled(), "it was stopped while it settled");
-        assert_eq!(heard, Heard { messages: 1, unreadable: 2, ..Heard::default() });
+        assert_eq!(
+            heard,
+            Heard {
+                messages: 1,
+                unreadable: 2,
+                ..Heard::default()
+            }
+        );
     }
 
     #[cfg(feature = "inject")]
@@ -285,10 +334,13 @@ mod tests {
         let mut small = world.source();
         small.page_records = 100;
         world.gateway.sources = vec![Arc::new(small)];
-        let (stop, counters, options) =
-            (CancellationToken::new(), Counters::default(), SyncOptions::default());
+        let stop = CancellationToken::new();
+        let counters = Counters::default();
+        let options = SyncOptions::default();
         let syncing = sync(&world.gateway, &options, &stop, &counters);
-        let synced = tokio::time::timeout(Duration::from_secs(20), syncing).await.expect("it hangs");
+        let synced = tokio::time::timeout(Duration::from_secs(20), syncing)
+            .await
+            .expect("it hangs");
         assert!(synced.is_err(), "{synced:?}");
     }
 

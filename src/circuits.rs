@@ -13,7 +13,8 @@ pub(crate) const SOURCE: Settings = Settings {
     longest_pause: Duration::from_secs(300),
 };
 
-/// The queue: short pauses, since what waits should leave as soon as it is back; its client connects again by itself.
+/// The queue: short pauses, since what waits should leave as soon as it is back; its client
+/// connects again by itself.
 pub(crate) const QUEUE: Settings = Settings {
     failures_to_open: 3,
     first_pause: Duration::from_millis(500),
@@ -46,13 +47,25 @@ impl Circuits {
     }
 
     /// It failed; how long the endpoint is left alone now.
-    pub(crate) fn failure(&self, endpoint: &str, settings: Settings, elapsed: Duration) -> Option<Duration> {
+    pub(crate) fn failure(
+        &self,
+        endpoint: &str,
+        settings: Settings,
+        elapsed: Duration,
+    ) -> Option<Duration> {
         self.with(endpoint, settings, |circuit| circuit.failure(elapsed))
     }
 
-    fn with<T>(&self, endpoint: &str, settings: Settings, act: impl FnOnce(&mut Circuit) -> T) -> T {
+    fn with<T>(
+        &self,
+        endpoint: &str,
+        settings: Settings,
+        act: impl FnOnce(&mut Circuit) -> T,
+    ) -> T {
         let mut all = self.lock();
-        let circuit = all.entry(endpoint.to_owned()).or_insert_with(|| Circuit::new(settings));
+        let circuit = all
+            .entry(endpoint.to_owned())
+            .or_insert_with(|| Circuit::new(settings));
         let before = circuit.state();
         let done = act(circuit);
         let state = circuit.state();

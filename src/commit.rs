@@ -1,4 +1,5 @@
-//! Commits a page: waits for room where the outbox is full, counts what came of the records, rings the publisher.
+//! Commits a page: waits for room where the outbox is full, counts what came of the records, rings
+//! the publisher.
 
 use std::sync::atomic::Ordering;
 
@@ -32,16 +33,25 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
-    /// Takes in the page that follows, to be committed with this one; given back where it has to be committed after it.
+    /// Takes in the page that follows, to be committed with this one; given back where it has to be
+    /// committed after it.
     pub(crate) fn join(&mut self, next: Self) -> Result<(), Box<Self>> {
-        let Self { prepared, out_of_scope, oms_warnings } = next;
+        let Self {
+            prepared,
+            out_of_scope,
+            oms_warnings,
+        } = next;
         match self.prepared.join(prepared) {
             Ok(()) => {
                 self.out_of_scope += out_of_scope;
                 self.oms_warnings += oms_warnings;
                 Ok(())
             }
-            Err(prepared) => Err(Box::new(Self { prepared: *prepared, out_of_scope, oms_warnings })),
+            Err(prepared) => Err(Box::new(Self {
+                prepared: *prepared,
+                out_of_scope,
+                oms_warnings,
+            })),
         }
     }
 }
@@ -71,7 +81,8 @@ impl Committer<'_> {
         resume: Option<String>,
         sweep: Option<SweepStep>,
     ) -> Result<Sealed, PullError> {
-        let (out_of_scope, oms_warnings) = (page.out_of_scope, page.oms_warnings);
+        let out_of_scope = page.out_of_scope;
+        let oms_warnings = page.oms_warnings;
         let page = PageCommit {
             source: self.source.name.clone(),
             feed: self.feed.as_str().to_owned(),
@@ -83,23 +94,40 @@ impl Committer<'_> {
             sweep,
             now: self.gateway.clock.now(),
         };
-        // As a task of its own: sorting and planning a page takes longer than any step of the commit beside it.
+        // As a task of its own: sorting and planning a page takes longer than any step of the
+        // commit beside it.
         let outbox = self.gateway.outbox.clone();
         let preparing = tokio::spawn(async move { outbox.prepare(page).await });
-        let prepared = AbortOnDropHandle::new(preparing).await.map_err(|_| PullError::Internal)??;
-        Ok(Sealed { prepared, out_of_scope, oms_warnings })
+        let prepared = AbortOnDropHandle::new(preparing)
+            .await
+            .map_err(|_| PullError::Internal)??;
+        Ok(Sealed {
+            prepared,
+            out_of_scope,
+            oms_warnings,
+        })
     }
 
     /// Makes a sealed page durable; `None` when the program was stopped while it waited for room.
     ///
     /// # Errors
     /// As [`outbox::Outbox::commit`]; pages behind one that failed must not be committed.
-    pub(crate) async fn commit_sealed(&self, sealed: Sealed) -> Result<Option<Committed>, PullError> {
-        let Sealed { mut prepared, out_of_scope, oms_warnings } = sealed;
+    pub(crate) async fn commit_sealed(
+        &self,
+        sealed: Sealed,
+    ) -> Result<Option<Committed>, PullError> {
+        let Sealed {
+            mut prepared,
+            out_of_scope,
+            oms_warnings,
+        } = sealed;
         let committed = loop {
             match self.gateway.outbox.commit(prepared).await {
                 Ok(committed) => break committed,
-                Err(NotCommitted { error: OutboxError::Full { .. }, prepared: Some(page) }) => {
+                Err(NotCommitted {
+                    error: OutboxError::Full { .. },
+                    prepared: Some(page),
+                }) => {
                     if room::wait(self.gateway, self.stop).await? == Waited::Stopped {
                         return Ok(None);
                     }

@@ -1,18 +1,23 @@
-//! A stored cursor goes with the settings it was made under; after a change of these the feed is read from its beginning.
+//! A stored cursor goes with the settings it was made under; after a change of these the feed is
+//! read from its beginning.
 
 use connector_kit::Cursor;
 
 /// The stored text: the settings' digest, a blank, the connector's own text.
 #[must_use]
-pub fn write(settings: &str, cursor: &Cursor) -> String {
+pub(crate) fn write(settings: &str, cursor: &Cursor) -> String {
     format!("{settings} {}", cursor.as_str())
 }
 
 /// The connector's cursor, unless there is none or it was made under other settings.
 #[must_use]
-pub fn read(settings: &str, stored: Option<&str>) -> Option<Cursor> {
+pub(crate) fn read(settings: &str, stored: Option<&str>) -> Option<Cursor> {
     let (made_under, cursor) = stored?.split_once(' ')?;
-    if made_under == settings { Cursor::new(cursor) } else { None }
+    if made_under == settings {
+        Cursor::new(cursor)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]

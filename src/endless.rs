@@ -2,7 +2,8 @@
 
 use connector_kit::Cursor;
 
-/// Brent's cycle detection over the cursors of one run: one cursor is remembered, at growing distances.
+/// Brent's cycle detection over the cursors of one run: one cursor is remembered, at growing
+/// distances.
 #[derive(Debug, Default)]
 pub(crate) struct Endless {
     remembered: Option<Cursor>,
@@ -24,7 +25,8 @@ impl Endless {
         }
         self.steps += 1;
         if self.steps > self.limit {
-            (self.remembered, self.steps, self.limit) = (Some(next.clone()), 0, (self.limit * 2).max(1));
+            (self.remembered, self.steps, self.limit) =
+                (Some(next.clone()), 0, (self.limit * 2).max(1));
         }
         Ok(())
     }
@@ -33,7 +35,8 @@ impl Endless {
 /// The pages of a run come again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the source's pages never end: a page that was read in this run came again; see that the query's or the server's \
+    "the source's pages never end: a page that was read in this run came again; see that the \
+     query's or the server's \
      order is fixed and that no two rows share a record_id"
 )]
 pub struct EndlessSource;
@@ -53,9 +56,14 @@ mod tests {
         for (before, length) in [(0, 1), (0, 2), (5, 1), (5, 7), (100, 33)] {
             let mut endless = Endless::default();
             let pages = (0..before).chain((0..length).map(|number| 1_000_000 + number).cycle());
-            let read = pages.take_while(|number| endless.advance(&cursor(*number)).is_ok()).count();
+            let read = pages
+                .take_while(|number| endless.advance(&cursor(*number)).is_ok())
+                .count();
             let most = usize::try_from(3 * (before + length) + 3).expect("small");
-            assert!(read <= most, "{read} pages before a circle of {length} after {before} was noticed");
+            assert!(
+                read <= most,
+                "{read} pages before a circle of {length} after {before} was noticed"
+            );
         }
     }
 }

@@ -9,7 +9,7 @@ use connector_kit::SourceError;
 use contract::{PublicKey, ReceiptVerifier, Suite};
 use outbox::{Outbox, OutboxError, OutboxOptions};
 use pseudonym::{KeyError, KeyRing};
-use secrets::SecretError;
+use settings::SecretError;
 use tokio::sync::Notify;
 
 #[cfg(feature = "cli")]
@@ -86,14 +86,19 @@ pub enum StartError {
 /// # Errors
 /// [`StartError::Secret`] and [`StartError::Keys`].
 pub fn read_ring(loaded: &LoadedConfig) -> Result<KeyRing, StartError> {
-    Ok(KeyRing::parse(&loaded.config.keys.ring.read(&loaded.base)?)?)
+    Ok(KeyRing::parse(
+        &loaded.config.keys.ring.read(&loaded.base)?,
+    )?)
 }
 
 /// Makes the configured sources ready without opening the outbox: for `preview`.
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn build_sources(loaded: &LoadedConfig, ring: &KeyRing) -> Result<Vec<Arc<Source>>, StartError> {
+pub fn build_sources(
+    loaded: &LoadedConfig,
+    ring: &KeyRing,
+) -> Result<Vec<Arc<Source>>, StartError> {
     let suite = loaded.config.keys.suite.into();
     loaded
         .config
@@ -102,14 +107,18 @@ pub fn build_sources(loaded: &LoadedConfig, ring: &KeyRing) -> Result<Vec<Arc<So
         .map(|(name, config)| {
             sources::build(name, config, &loaded.base, ring, suite)
                 .map(Arc::new)
-                .map_err(|error| StartError::Source { name: name.clone(), error })
+                .map_err(|error| StartError::Source {
+                    name: name.clone(),
+                    error,
+                })
         })
         .collect()
 }
 
 impl Gateway {
-    /// Opens everything that is local. Servers are first asked when they are needed, so that the gateway starts while
-    /// they are down. `owner` is the command that holds the outbox, told to whoever finds it locked.
+    /// Opens everything that is local. Servers are first asked when they are needed, so that the
+    /// gateway starts while they are down. `owner` is the command that holds the outbox, told to
+    /// whoever finds it locked.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -134,7 +143,8 @@ impl Gateway {
         };
         let verifiers = config.registry.verifiers()?;
         let max_bytes = options.max_bytes;
-        let outbox = Outbox::open(&loaded.base.join(&config.outbox.path), options, clock.now()).await?;
+        let outbox =
+            Outbox::open(&loaded.base.join(&config.outbox.path), options, clock.now()).await?;
         Ok(Self {
             clock,
             time_zone: config.time_zone.0,

@@ -1,9 +1,10 @@
-//! The gateway beside a clinic: pulls records, turns people into pseudonyms, keeps what is new or changed in a sealed
-//! outbox, and delivers it to the city registry's queue.
+//! The gateway beside a clinic: pulls records, turns people into pseudonyms, keeps what is new or
+//! changed in a sealed outbox, and delivers it to the city registry's queue.
 //!
-//! One record's way: [`pull`] (a connector's page → `pseudonym` → `outbox`), [`publish`] (outbox → `broker`),
-//! [`receipts`] (the registry's word on it). [`sweep`] finds what a pull cannot: what was deleted or changed unnoticed.
-//! `schedule` says when; `docs/architecture.md` says why it is cut this way.
+//! One record's way: [`pull`] (a connector's page → `pseudonym` → `outbox`), [`publish`] (outbox →
+//! `broker`), [`receipts`] (the registry's word on it). [`sweep`] finds what a pull cannot: what
+//! was deleted or changed unnoticed. `schedule` says when; `docs/architecture.md` says why it is
+//! cut this way.
 
 mod attend;
 #[cfg(feature = "cli")]
@@ -12,7 +13,6 @@ mod commit;
 pub mod config;
 mod cursor;
 mod endless;
-mod faults;
 pub mod gateway;
 pub mod publish;
 pub mod pull;

@@ -1,4 +1,5 @@
-//! Publishes what waits in the outbox: lease in a short transaction, publish outside it, settle in another.
+//! Publishes what waits in the outbox: lease in a short transaction, publish outside it, settle in
+//! another.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use outbox::{Leased, OutboxError, Settlement};
 
 use crate::gateway::Gateway;
 
-/// How long a lease holds: the longest the outbox grants. It ends with this process anyway, and no confirm takes longer.
+/// How long a lease holds: the longest the outbox grants. It ends with this process anyway, and no
+/// confirm takes longer.
 const LEASE: Duration = Duration::from_secs(3600);
 
 /// First and longest pause before a batch that failed is tried again.
@@ -48,7 +50,10 @@ pub async fn publish_probe(gateway: &Gateway) -> Result<Published, OutboxError> 
 async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, OutboxError> {
     let window = gateway.publisher.window();
     settle_left(gateway).await?;
-    let leased = gateway.outbox.lease(most, gateway.clock.now(), LEASE).await?;
+    let leased = gateway
+        .outbox
+        .lease(most, gateway.clock.now(), LEASE)
+        .await?;
     if leased.is_empty() {
         return Ok(Published::default());
     }
@@ -76,13 +81,20 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
                 } else {
                     pause(leased.attempts, leased.batch.id)
                 };
-                let outcome = outbox::Outcome::Failed { retry_at: now + pause, reason: code(&error) };
+                let outcome = outbox::Outcome::Failed {
+                    retry_at: now + pause,
+                    reason: code(&error),
+                };
                 published.misconfigured = !error.is_retry();
                 published.error = Some(error.to_string());
                 outcome
             }
         };
-        settlements.push(Settlement { id: leased.batch.id, token: leased.token, outcome });
+        settlements.push(Settlement {
+            id: leased.batch.id,
+            token: leased.token,
+            outcome,
+        });
     }
     if let Err(error) = gateway.outbox.settle(&settlements, now).await {
         gateway.unsettled.lock().await.extend(settlements);
@@ -90,12 +102,13 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
     }
     metrics::counter!("gateway_batches_total", "outcome" => "delivered")
         .increment(published.delivered as u64);
-    metrics::counter!("gateway_batches_total", "outcome" => "failed").increment(published.failed as u64);
+    metrics::counter!("gateway_batches_total", "outcome" => "failed")
+        .increment(published.failed as u64);
     Ok(published)
 }
 
-/// Settles what an earlier step could not, before more is leased: those batches would be out of reach until their leases
-/// end.
+/// Settles what an earlier step could not, before more is leased: those batches would be out of
+/// reach until their leases end.
 async fn settle_left(gateway: &Gateway) -> Result<(), OutboxError> {
     let mut left = gateway.unsettled.lock().await;
     if !left.is_empty() {
@@ -105,14 +118,14 @@ async fn settle_left(gateway: &Gateway) -> Result<(), OutboxError> {
     Ok(())
 }
 
-/// While the whole queue is away, its publisher waits between attempts to connect. Pauses of each batch's own would let
-/// younger ones overtake them when it is back.
+/// While the whole queue is away, its publisher waits between attempts to connect. Pauses of each
+/// batch's own would let younger ones overtake them when it is back.
 fn paced_elsewhere(gateway: &Gateway, error: &BrokerError) -> bool {
     error.is_retry() && matches!(gateway.publisher.state(), State::Down | State::Blocked)
 }
 
-/// Doubles with every attempt; a quarter more at most, by the batch's own random id, so that batches that failed together
-/// do not come back together.
+/// Doubles with every attempt; a quarter more at most, by the batch's own random id, so that
+/// batches that failed together do not come back together.
 fn pause(attempts: u32, id: BatchId) -> TimeDelta {
     let (first, longest) = RETRY_MS;
     let pause_ms = first.saturating_mul(1 << attempts.min(16)).min(longest);
@@ -139,30 +152,56 @@ mod tests {
     #[tokio::test]
     async fn what_could_not_be_settled_is_settled_by_the_next_step() {
         let world = World::new("receipts = \"off\"\n[outbox]\nbatch_events = 4\n", 0..8).await;
-        let (gateway, stop) = (&world.gateway, CancellationToken::new());
+        let gateway = &world.gateway;
+        let stop = CancellationToken::new();
         let source = &gateway.sources[0];
-        let pulled =
-            pull_feed(gateway, source, Feed::Vaccinations, Trigger::Schedule, &stop, &Counters::default())
-                .await;
+        let pulled = pull_feed(
+            gateway,
+            source,
+            Feed::Vaccinations,
+            Trigger::Schedule,
+            &stop,
+            &Counters::default(),
+        )
+        .await;
         pulled.expect("nothing fails");
-        // A step whose settling failed, on a full disk for instance: its batches stay leased for an hour.
+        // A step whose settling failed, on a full disk for instance: its batches stay leased for an
+        // hour.
         let now = gateway.clock.now();
         let leased = gateway.outbox.lease(10, now, LEASE).await.expect("leased");
-        let failed = outbox::Outcome::Failed { retry_at: now, reason: "queue-away" };
+        let failed = outbox::Outcome::Failed {
+            retry_at: now,
+            reason: "queue-away",
+        };
         for (leased, outcome) in leased.into_iter().zip([outbox::Outcome::Delivered, failed]) {
-            let settlement = Settlement { id: leased.batch.id, token: leased.token, outcome };
+            let settlement = Settlement {
+                id: leased.batch.id,
+                token: leased.token,
+                outcome,
+            };
             gateway.unsettled.lock().await.push(settlement);
         }
-        assert_eq!(publish_once(gateway).await.expect("published").delivered, 1, "the one that had failed");
-        assert_eq!(gateway.outbox.backlog().await.expect("the backlog").batches, 0);
+        assert_eq!(
+            publish_once(gateway).await.expect("published").delivered,
+            1,
+            "the one that had failed"
+        );
+        assert_eq!(
+            gateway.outbox.backlog().await.expect("the backlog").batches,
+            0
+        );
     }
 
     #[test]
     fn pauses_double_up_to_a_minute_and_differ_between_batches() {
-        let (low, high) = (BatchId([0; 16]), BatchId([255; 16]));
+        let low = BatchId([0; 16]);
+        let high = BatchId([255; 16]);
         let seconds = |attempts| pause(attempts, low).num_seconds();
         assert_eq!([0, 1, 3, 6, 60].map(seconds), [1, 2, 8, 60, 60]);
         assert_eq!(pause(2, low), TimeDelta::seconds(4));
-        assert!(pause(2, high) > TimeDelta::milliseconds(4900) && pause(2, high) < TimeDelta::seconds(5));
+        assert!(
+            pause(2, high) > TimeDelta::milliseconds(4900)
+                && pause(2, high) < TimeDelta::seconds(5)
+        );
     }
 }

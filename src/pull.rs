@@ -1,4 +1,5 @@
-//! Pulls one feed: fetching, pseudonymising, sealing and committing overlap through bounded channels, page by page.
+//! Pulls one feed: fetching, pseudonymising, sealing and committing overlap through bounded
+//! channels, page by page.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,9 +18,10 @@ use crate::gateway::Gateway;
 use crate::room::{self, Waited};
 use crate::sources::Source;
 use crate::transform::{Transformed, Transformer};
-use crate::{cursor, faults, surprise};
+use crate::{cursor, surprise};
 
-/// Pages waiting between two stages: enough to overlap, few enough that memory does not grow with the source.
+/// Pages waiting between two stages: enough to overlap, few enough that memory does not grow with
+/// the source.
 const PAGES_WAITING: usize = 1;
 
 /// Sealed pages waiting to be committed: they share a transaction, and so a wait for the disk.
@@ -50,7 +52,10 @@ impl Counters {
     /// Records put into batches: new, corrected or taken back.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        [&self.new, &self.corrected, &self.withdrawn].map(|count| count.load(Ordering::Relaxed)).iter().sum()
+        [&self.new, &self.corrected, &self.withdrawn]
+            .map(|count| count.load(Ordering::Relaxed))
+            .iter()
+            .sum()
     }
 }
 
@@ -67,7 +72,9 @@ pub enum PullError {
     #[error(transparent)]
     Endless(#[from] EndlessSource),
     /// A bug: reading, pseudonymising or sealing panicked; the page was not committed.
-    #[error("internal error while reading, pseudonymising or sealing a page; the page was not committed")]
+    #[error(
+        "internal error while reading, pseudonymising or sealing a page; the page was not committed"
+    )]
     Internal,
 }
 
@@ -76,8 +83,9 @@ pub enum PullError {
 pub enum Trigger {
     /// The schedule, or a person: from the stored cursor, with the whole overlap; the cursor moves.
     Schedule,
-    /// The source itself: from what was read last, with the short overlap of hints. The stored cursor stays, so that the
-    /// next scheduled run goes over the same rows again and finds what was committed late.
+    /// The source itself: from what was read last, with the short overlap of hints. The stored
+    /// cursor stays, so that the next scheduled run goes over the same rows again and finds what
+    /// was committed late.
     Hint,
 }
 
@@ -90,8 +98,8 @@ pub enum RunEnd {
     Stopped,
 }
 
-/// Pulls a feed from its stored cursor, or after a hint from what was read last, to its present end. Overlapping runs of
-/// one source are the caller's to prevent.
+/// Pulls a feed from its stored cursor, or after a hint from what was read last, to its present
+/// end. Overlapping runs of one source are the caller's to prevent.
 ///
 /// # Errors
 /// See [`PullError`].
@@ -113,14 +121,33 @@ pub async fn pull_feed(
     let stored = cursor::read(&source.settings, stored.as_deref());
     // A feed that is to be read from its beginning moves its cursor, whatever began the run.
     let hinted = trigger == Trigger::Hint && stored.is_some();
-    let after = if hinted { source.reached(feed).or(stored) } else { stored };
-    let first = PageRequest { feed, after, first_of_run: true, hinted, limit: source.page_records, now };
+    let after = if hinted {
+        source.reached(feed).or(stored)
+    } else {
+        stored
+    };
+    let first = PageRequest {
+        feed,
+        after,
+        first_of_run: true,
+        hinted,
+        limit: source.page_records,
+        now,
+    };
     let transformer = transformer(gateway, source, feed, now).await?;
     let (fetched_in, fetched_out) = mpsc::channel(PAGES_WAITING);
     let (ready_in, ready_out) = mpsc::channel(PAGES_WAITING);
     let (sealed_in, sealed_out) = mpsc::channel(SEALED_WAITING);
-    let committer = Committer { gateway, source, feed, stop, counters, read_in };
-    // A page that cannot be had, pseudonymised or sealed must not take those before it along: they are committed first.
+    let committer = Committer {
+        gateway,
+        source,
+        feed,
+        stop,
+        counters,
+        read_in,
+    };
+    // A page that cannot be had, pseudonymised or sealed must not take those before it along: they
+    // are committed first.
     let fetching = async { Ok(fetch(&committer, first, fetched_in).await) };
     let transforming = async { Ok(transform(&transformer, fetched_out, ready_in).await) };
     let sealing = async { Ok(seal(&committer, hinted, ready_out, sealed_in).await) };
@@ -129,7 +156,11 @@ pub async fn pull_feed(
         futures_util::try_join!(fetching, transforming, sealing, committing)?;
     transformed.and(sealed)?;
     // A stop while the last pages waited for room is no complete run.
-    if committed == RunEnd::Stopped { Ok(RunEnd::Stopped) } else { fetched }
+    if committed == RunEnd::Stopped {
+        Ok(RunEnd::Stopped)
+    } else {
+        fetched
+    }
 }
 
 pub(crate) async fn transformer(
@@ -138,7 +169,10 @@ pub(crate) async fn transformer(
     feed: Feed,
     now: DateTime<Utc>,
 ) -> Result<Transformer, OutboxError> {
-    let keep_ids = gateway.outbox.has_dead_letters(&source.name, feed.as_str()).await?;
+    let keep_ids = gateway
+        .outbox
+        .has_dead_letters(&source.name, feed.as_str())
+        .await?;
     Ok(Transformer {
         pseudonymiser: Arc::clone(&source.pseudonymiser),
         today: now.with_timezone(&gateway.time_zone).date_naive(),
@@ -158,8 +192,10 @@ async fn fetch(
             () = at.stop.cancelled() => return Ok(RunEnd::Stopped),
             page = fetch_page(at.source, request.clone()) => page?,
         };
-        faults::broken_at(Point::PullFetched)?;
-        at.counters.pulled.fetch_add(page.records.len() as u64, Ordering::Relaxed);
+        fault::check::<SourceError>(Point::PullFetched)?;
+        at.counters
+            .pulled
+            .fetch_add(page.records.len() as u64, Ordering::Relaxed);
         if let Some(what) = page.surprise {
             surprised(at, what).await;
         }
@@ -168,19 +204,23 @@ async fn fetch(
             // The stage behind has failed; its own error is the one to report.
             return Ok(RunEnd::Stopped);
         }
-        let Some(next) = next else { return Ok(RunEnd::Complete) };
+        let Some(next) = next else {
+            return Ok(RunEnd::Complete);
+        };
         endless.advance(&next)?;
         request.after = Some(next);
         request.first_of_run = false;
     }
 }
 
-/// As a task of its own: decoding a page takes long, and the commit of another, many short steps that each have to be answered,
-/// would stand still meanwhile. Dropped, it ends the task.
+/// As a task of its own: decoding a page takes long, and the commit of another, many short steps
+/// that each have to be answered, would stand still meanwhile. Dropped, it ends the task.
 async fn fetch_page(source: &Source, request: PageRequest) -> Result<Page, PullError> {
     let connector = Arc::clone(&source.connector);
     let fetching = tokio::spawn(async move { connector.page(request).await });
-    Ok(AbortOnDropHandle::new(fetching).await.map_err(|_| PullError::Internal)??)
+    Ok(AbortOnDropHandle::new(fetching)
+        .await
+        .map_err(|_| PullError::Internal)??)
 }
 
 async fn surprised(at: &Committer<'_>, what: SourceSurprise) {
@@ -220,7 +260,11 @@ async fn seal(
         let stored = resume.as_ref().filter(|_| !hinted);
         let stored = stored.map(|resume| cursor::write(&at.source.settings, resume));
         let nothing = page.is_empty() && stored.is_none();
-        let sealed = if nothing { None } else { Some(at.prepare(page, stored, None).await?) };
+        let sealed = if nothing {
+            None
+        } else {
+            Some(at.prepare(page, stored, None).await?)
+        };
         if finished.send((sealed, resume)).await.is_err() {
             return Ok(());
         }
@@ -228,11 +272,20 @@ async fn seal(
     Ok(())
 }
 
-async fn commit(at: &Committer<'_>, mut finished: mpsc::Receiver<Finished>) -> Result<RunEnd, PullError> {
+async fn commit(
+    at: &Committer<'_>,
+    mut finished: mpsc::Receiver<Finished>,
+) -> Result<RunEnd, PullError> {
     let mut left = None;
     loop {
-        let next = if left.is_some() { left.take() } else { finished.recv().await };
-        let Some(mut pages) = next else { return Ok(RunEnd::Complete) };
+        let next = if left.is_some() {
+            left.take()
+        } else {
+            finished.recv().await
+        };
+        let Some(mut pages) = next else {
+            return Ok(RunEnd::Complete);
+        };
         while let Ok(next) = finished.try_recv() {
             left = join(&mut pages, next);
             if left.is_some() {
@@ -279,12 +332,28 @@ mod tests {
     async fn pages_that_never_end_are_an_error_in_words() {
         let world = World::new("", 0..10).await;
         world.rows.endless.store(true, Ordering::Relaxed);
-        let (source, stop) = (&world.gateway.sources[0], CancellationToken::new());
+        let source = &world.gateway.sources[0];
+        let stop = CancellationToken::new();
         let counters = Counters::default();
-        let failure = run_in_turn(&world.gateway, source, &stop, &counters).await.expect_err("it never ends");
-        assert_eq!((failure.code(), failure.retry_after()), ("source-endless", None));
-        assert!(failure.error.to_string().contains("never end"), "{}", failure.error);
-        let status = world.gateway.outbox.reader().status().await.expect("the state");
+        let failure = run_in_turn(&world.gateway, source, &stop, &counters)
+            .await
+            .expect_err("it never ends");
+        assert_eq!(
+            (failure.code(), failure.retry_after()),
+            ("source-endless", None)
+        );
+        assert!(
+            failure.error.to_string().contains("never end"),
+            "{}",
+            failure.error
+        );
+        let status = world
+            .gateway
+            .outbox
+            .reader()
+            .status()
+            .await
+            .expect("the state");
         assert_eq!(status.surprises[0].code, "source-endless");
         assert!(world.rows.asked.load(Ordering::Relaxed) < 20);
 
@@ -296,34 +365,72 @@ mod tests {
     #[tokio::test]
     async fn pages_that_wait_are_committed_together_but_for_those_of_the_same_record() {
         let world = World::new("receipts = \"off\"\n", 0..0).await;
-        let (gateway, source, feed) = (&world.gateway, world.source(), Feed::Vaccinations);
-        let (stop, counters) = (CancellationToken::new(), Counters::default());
-        let (source, read_in) = (&source, None);
-        let at = Committer { gateway, source, feed, stop: &stop, counters: &counters, read_in };
-        let transformer = transformer(gateway, source, feed, gateway.clock.now()).await.expect("the state");
+        let gateway = &world.gateway;
+        let source = world.source();
+        let feed = Feed::Vaccinations;
+        let stop = CancellationToken::new();
+        let counters = Counters::default();
+        let source = &source;
+        let read_in = None;
+        let at = Committer {
+            gateway,
+            source,
+            feed,
+            stop: &stop,
+            counters: &counters,
+            read_in,
+        };
+        let transformer = transformer(gateway, source, feed, gateway.clock.now())
+            .await
+            .expect("the state");
         let (sealed_in, sealed_out) = mpsc::channel(8);
         for ids in [0..4, 4..8, 8..8, 8..10, 9..12] {
             let reached = Cursor::new(ids.end.to_string()).expect("short");
-            let records = ids.map(|id| crate::testing::record(id, 1)).collect::<Vec<_>>();
+            let records = ids
+                .map(|id| crate::testing::record(id, 1))
+                .collect::<Vec<_>>();
             let sealed = if records.is_empty() {
                 None
             } else {
                 let page = transformer.transform(records).await.expect("well-formed");
                 let stored = cursor::write(&source.settings, &reached);
-                Some(at.prepare(page, Some(stored), None).await.expect("prepared"))
+                Some(
+                    at.prepare(page, Some(stored), None)
+                        .await
+                        .expect("prepared"),
+                )
             };
             sealed_in.send((sealed, Some(reached))).await.expect("room");
         }
         drop(sealed_in);
-        assert_eq!(commit(&at, sealed_out).await.expect("nothing fails"), RunEnd::Complete);
+        assert_eq!(
+            commit(&at, sealed_out).await.expect("nothing fails"),
+            RunEnd::Complete
+        );
         assert_eq!(counters.new.load(Ordering::Relaxed), 12);
-        assert_eq!(counters.unchanged.load(Ordering::Relaxed), 1, "the tenth came twice");
+        assert_eq!(
+            counters.unchanged.load(Ordering::Relaxed),
+            1,
+            "the tenth came twice"
+        );
         assert_eq!(source.reached(feed).expect("all is read").as_str(), "12");
-        let stored = gateway.outbox.cursor("mis", feed.as_str()).await.expect("the state");
-        assert_eq!(cursor::read(&source.settings, stored.as_deref()).expect("kept").as_str(), "12");
+        let stored = gateway
+            .outbox
+            .cursor("mis", feed.as_str())
+            .await
+            .expect("the state");
+        assert_eq!(
+            cursor::read(&source.settings, stored.as_deref())
+                .expect("kept")
+                .as_str(),
+            "12"
+        );
         let mark = std::fs::read_to_string(world.folder.path().join("state/outbox.db.generation"));
         let stamp = format!("stamp {:020}\n", 2);
-        assert!(mark.expect("the mark").ends_with(&stamp), "two commits gave out versions");
+        assert!(
+            mark.expect("the mark").ends_with(&stamp),
+            "two commits gave out versions"
+        );
     }
 
     #[tokio::test]
@@ -336,12 +443,22 @@ mod tests {
         let gateway = &world.gateway;
         let mut small = world.source();
         small.page_records = 100;
-        let pulling = pull_feed(gateway, &small, Feed::Vaccinations, Trigger::Schedule, &stop, &counters);
+        let pulling = pull_feed(
+            gateway,
+            &small,
+            Feed::Vaccinations,
+            Trigger::Schedule,
+            &stop,
+            &counters,
+        );
         let publishing = async {
             while !gateway.room.is_paused() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            assert!(counters.new.load(Ordering::Relaxed) < 600, "it pauses before the end");
+            assert!(
+                counters.new.load(Ordering::Relaxed) < 600,
+                "it pauses before the end"
+            );
             loop {
                 let published = publish_once(gateway).await.expect("the outbox works");
                 assert_eq!(published.error, None, "the queue takes batches");
@@ -361,25 +478,46 @@ mod tests {
     async fn a_run_under_way_while_the_generation_rises_is_followed_by_one_from_the_beginning() {
         let extra = "receipts = \"off\"\n[outbox]\nmax_mebibytes = 1\nbatch_events = 1\n";
         let world = World::new(extra, 0..400).await;
-        let (gateway, stop, counters) = (&world.gateway, CancellationToken::new(), Counters::default());
+        let gateway = &world.gateway;
+        let stop = CancellationToken::new();
+        let counters = Counters::default();
         let mut small = world.source();
         small.page_records = 100;
         let raising = async {
             while !gateway.room.is_paused() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            gateway.outbox.raise_generation(2, "a test", gateway.clock.now()).await.expect("raised");
+            gateway
+                .outbox
+                .raise_generation(2, "a test", gateway.clock.now())
+                .await
+                .expect("raised");
             loop {
                 publish_once(gateway).await.expect("the outbox works");
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         let both = async {
-            let first =
-                pull_feed(gateway, &small, Feed::Vaccinations, Trigger::Schedule, &stop, &counters).await;
+            let first = pull_feed(
+                gateway,
+                &small,
+                Feed::Vaccinations,
+                Trigger::Schedule,
+                &stop,
+                &counters,
+            )
+            .await;
             assert_eq!(first.expect("nothing fails"), RunEnd::Complete);
             assert_eq!(counters.new.load(Ordering::Relaxed), 400);
-            pull_feed(gateway, &small, Feed::Vaccinations, Trigger::Schedule, &stop, &counters).await
+            pull_feed(
+                gateway,
+                &small,
+                Feed::Vaccinations,
+                Trigger::Schedule,
+                &stop,
+                &counters,
+            )
+            .await
         };
         let again = tokio::select! {
             again = both => again,
@@ -387,19 +525,34 @@ mod tests {
         };
         assert_eq!(again.expect("nothing fails"), RunEnd::Complete);
         // The first pages had gone out in the first generation, the last one in the second.
-        assert!(counters.new.load(Ordering::Relaxed) >= 600, "what was sent before is sent again");
+        assert!(
+            counters.new.load(Ordering::Relaxed) >= 600,
+            "what was sent before is sent again"
+        );
     }
 
     #[tokio::test]
     async fn a_pause_ends_when_the_program_is_stopped_or_nothing_is_published_any_more() {
         let world = World::new("[outbox]\nmax_mebibytes = 1\nbatch_events = 1\n", 0..600).await;
-        let (gateway, stop, counters) = (&world.gateway, CancellationToken::new(), Counters::default());
+        let gateway = &world.gateway;
+        let stop = CancellationToken::new();
+        let counters = Counters::default();
         let mut source = world.source();
         source.page_records = 300;
         gateway.room.set_in_vain(true);
-        let result =
-            pull_feed(gateway, &source, Feed::Vaccinations, Trigger::Schedule, &stop, &counters).await;
-        assert!(matches!(result, Err(PullError::Outbox(OutboxError::Full { .. }))), "{result:?}");
+        let result = pull_feed(
+            gateway,
+            &source,
+            Feed::Vaccinations,
+            Trigger::Schedule,
+            &stop,
+            &counters,
+        )
+        .await;
+        assert!(
+            matches!(result, Err(PullError::Outbox(OutboxError::Full { .. }))),
+            "{result:?}"
+        );
         gateway.room.set_in_vain(false);
         let stopping = async {
             while !gateway.room.is_paused() {
@@ -408,7 +561,14 @@ mod tests {
             stop.cancel();
         };
         let (pulled, ()) = tokio::join!(
-            pull_feed(gateway, &source, Feed::Vaccinations, Trigger::Schedule, &stop, &counters),
+            pull_feed(
+                gateway,
+                &source,
+                Feed::Vaccinations,
+                Trigger::Schedule,
+                &stop,
+                &counters
+            ),
             stopping
         );
         assert_eq!(pulled.expect("a stop is no failure"), RunEnd::Stopped);
@@ -420,19 +580,42 @@ mod tests {
     async fn three_pages_with_a_failure_at_the_second() {
         fault::arm_from_environment();
         let world = World::new("receipts = \"off\"\n", 0..10).await;
-        let (gateway, stop, counters) = (&world.gateway, CancellationToken::new(), Counters::default());
+        let gateway = &world.gateway;
+        let stop = CancellationToken::new();
+        let counters = Counters::default();
         let mut source = world.source();
         source.page_records = 4;
-        let pull = || pull_feed(gateway, &source, Feed::Vaccinations, Trigger::Schedule, &stop, &counters);
+        let pull = || {
+            pull_feed(
+                gateway,
+                &source,
+                Feed::Vaccinations,
+                Trigger::Schedule,
+                &stop,
+                &counters,
+            )
+        };
         let reached = || async {
-            let stored = gateway.outbox.cursor("mis", Feed::Vaccinations.as_str()).await.expect("the state");
-            cursor::read(&source.settings, stored.as_deref()).map(|cursor| cursor.as_str().to_owned())
+            let stored = gateway
+                .outbox
+                .cursor("mis", Feed::Vaccinations.as_str())
+                .await
+                .expect("the state");
+            cursor::read(&source.settings, stored.as_deref())
+                .map(|cursor| cursor.as_str().to_owned())
         };
         let failed = pull().await;
         assert!(failed.is_err(), "{failed:?}");
-        assert_eq!(counters.new.load(Ordering::Relaxed), 4, "the first page and no other is safe");
+        assert_eq!(
+            counters.new.load(Ordering::Relaxed),
+            4,
+            "the first page and no other is safe"
+        );
         assert_eq!(reached().await.as_deref(), Some("4"));
-        assert_eq!(pull().await.expect("the failure has passed"), RunEnd::Complete);
+        assert_eq!(
+            pull().await.expect("the failure has passed"),
+            RunEnd::Complete
+        );
         assert_eq!(counters.new.load(Ordering::Relaxed), 10);
         assert_eq!(reached().await.as_deref(), Some("10"));
     }
@@ -442,7 +625,10 @@ mod tests {
     fn a_page_that_cannot_be_pseudonymised_or_sealed_takes_none_before_it_along() {
         for point in [Point::PullTransformed, Point::OutboxSealed] {
             let second = format!("{}=1*off->1*return(retry)", point.as_str());
-            crate::testing::succeeds_broken("pull::tests::three_pages_with_a_failure_at_the_second", &second);
+            crate::testing::succeeds_broken(
+                "pull::tests::three_pages_with_a_failure_at_the_second",
+                &second,
+            );
         }
     }
 }

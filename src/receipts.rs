@@ -1,11 +1,12 @@
-//! The registry's receipts: heard by every gateway, verified with pinned keys, and settled for the batches that are ours.
+//! The registry's receipts: heard by every gateway, verified with pinned keys, and settled for the
+//! batches that are ours.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use broker::{BrokerError, ReceiptSubscriber};
 use contract::{AnswerKey, BatchId, Receipt, ReceiptError, ReceiptVerifier, Verdict};
-use fault::{Fault, Point};
+use fault::Point;
 use outbox::OutboxError;
 
 use crate::gateway::Gateway;
@@ -28,7 +29,8 @@ pub struct Heard {
     pub refused: u64,
     /// Our batches that the registry could not read: they are sent again.
     pub unreadable: u64,
-    /// The registry holds something newer than this state ever sent, so the generation rose: everything is read again.
+    /// The registry holds something newer than this state ever sent, so the generation rose:
+    /// everything is read again.
     pub raised: bool,
 }
 
@@ -45,8 +47,8 @@ impl Heard {
     }
 }
 
-/// Why nothing was heard, or it could not be settled. Worth another try always: a receipt that gets lost costs its batch a
-/// resend, nothing more.
+/// Why nothing was heard, or it could not be settled. Worth another try always: a receipt that gets
+/// lost costs its batch a resend, nothing more.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiptsError {
     /// The queue.
@@ -67,7 +69,8 @@ pub struct Receipts {
 }
 
 impl Receipts {
-    /// Subscribes; `None` where receipts are off. The queue is first asked when something is to be heard.
+    /// Subscribes; `None` where receipts are off. The queue is first asked when something is to be
+    /// heard.
     ///
     /// # Errors
     /// [`BrokerError::Misconfigured`].
@@ -76,7 +79,11 @@ impl Receipts {
             return Ok(None);
         }
         let subscriber = broker::receipt_subscriber(&gateway.queue, &gateway.base)?;
-        Ok(Some(Self { subscriber, held: Vec::new(), warned: false }))
+        Ok(Some(Self {
+            subscriber,
+            held: Vec::new(),
+            warned: false,
+        }))
     }
 
     /// Whether receipts can arrive now.
@@ -103,7 +110,8 @@ impl Receipts {
         self.settle(gateway).await
     }
 
-    /// The step's first half: waits at most `max_wait` for receipts. May be dropped; what was heard is kept.
+    /// The step's first half: waits at most `max_wait` for receipts. May be dropped; what was heard
+    /// is kept.
     ///
     /// # Errors
     /// [`ReceiptsError::Queue`].
@@ -114,7 +122,8 @@ impl Receipts {
         Ok(())
     }
 
-    /// Its second half: settles those heard that are ours. What it comes to is lost to the caller that drops it.
+    /// Its second half: settles those heard that are ours. What it comes to is lost to the caller
+    /// that drops it.
     ///
     /// # Errors
     /// See [`ReceiptsError`].
@@ -122,13 +131,19 @@ impl Receipts {
         if self.held.is_empty() {
             return Ok(Heard::default());
         }
-        broken_on_purpose()?;
-        let mut heard = Heard { messages: self.held.len() as u64, ..Heard::default() };
+        fault::check::<BrokerError>(Point::ReceiptsReceived)?;
+        let mut heard = Heard {
+            messages: self.held.len() as u64,
+            ..Heard::default()
+        };
         let (receipts, mut rejected) = verified(&self.held, &gateway.verifiers);
         let ours = ours(gateway, &receipts, &mut rejected).await?;
         heard.rejected = rejected.len() as u64;
         if !ours.is_empty() {
-            let settled = gateway.outbox.settle_verdicts(&ours, gateway.clock.now()).await?;
+            let settled = gateway
+                .outbox
+                .settle_verdicts(&ours, gateway.clock.now())
+                .await?;
             heard.batches = settled.batches;
             heard.accepted = settled.accepted_events;
             heard.refused = settled.refused_events;
@@ -147,7 +162,8 @@ impl Receipts {
     /// Anybody on the broker can send rubbish: it is counted always and logged once.
     fn warn(&mut self, rejected: &[ReceiptError]) {
         for error in rejected {
-            metrics::counter!("gateway_receipts_rejected_total", "reason" => reason(*error)).increment(1);
+            metrics::counter!("gateway_receipts_rejected_total", "reason" => reason(*error))
+                .increment(1);
         }
         if let Some(error) = rejected.first()
             && !self.warned
@@ -155,7 +171,8 @@ impl Receipts {
             self.warned = true;
             tracing::warn!(
                 event = "receipt-rejected", reason = reason(*error), %error,
-                "a receipt was ignored; more are only counted. If the registry has changed keys, write the new one \
+                "a receipt was ignored; more are only counted. If the registry has changed keys, \
+                 write the new one \
                  beside the old in receipt_keys of [registry]"
             );
         }
@@ -175,7 +192,9 @@ async fn ours(
     let keys: HashMap<BatchId, AnswerKey> = gateway.outbox.answer_keys(&ids).await?;
     let mut verdicts = Vec::new();
     for receipt in receipts {
-        let Some(key) = keys.get(&receipt.batch()) else { continue };
+        let Some(key) = keys.get(&receipt.batch()) else {
+            continue;
+        };
         match receipt.read(key) {
             Ok(verdict) => verdicts.push((receipt.batch(), verdict)),
             Err(error) => rejected.push(error),
@@ -185,8 +204,12 @@ async fn ours(
 }
 
 /// The receipts that the registry has signed, and what is wrong with the other messages.
-fn verified(messages: &[Vec<u8>], verifiers: &[ReceiptVerifier]) -> (Vec<Receipt>, Vec<ReceiptError>) {
-    let (mut receipts, mut rejected) = (Vec::new(), Vec::new());
+fn verified(
+    messages: &[Vec<u8>],
+    verifiers: &[ReceiptVerifier],
+) -> (Vec<Receipt>, Vec<ReceiptError>) {
+    let mut receipts = Vec::new();
+    let mut rejected = Vec::new();
     for message in messages {
         match verify(message, verifiers) {
             Ok(signed) => receipts.extend(signed),
@@ -227,24 +250,15 @@ fn count(heard: &Heard) {
         metrics::counter!("gateway_receipt_events_total", "outcome" => outcome).increment(count);
     }
     if heard.refused > 0 || heard.unreadable > 0 {
-        let (refused, unreadable) = (heard.refused, heard.unreadable);
+        let refused = heard.refused;
+        let unreadable = heard.unreadable;
         tracing::warn!(
             event = "registry-refused",
             refused,
             unreadable,
-            "the registry refused events, or could not read batches; see `clinic-gateway dead-letters` and `status`"
+            "the registry refused events, or could not read batches; see `clinic-gateway \
+             dead-letters` and `status`"
         );
-    }
-}
-
-fn broken_on_purpose() -> Result<(), BrokerError> {
-    let what = || format!("broken on purpose at {}", Point::ReceiptsReceived.as_str());
-    match fault::at(Point::ReceiptsReceived) {
-        None => Ok(()),
-        Some(Fault::Retry) => Err(BrokerError::Retry { what: what() }),
-        Some(Fault::Permanent) => {
-            Err(BrokerError::Misconfigured { what: what(), help: "take it out of FAILPOINTS".to_owned() })
-        }
     }
 }
 
@@ -264,23 +278,40 @@ mod tests {
 
     #[test]
     fn receipts_of_any_pinned_key_count_and_others_do_not() {
-        let (old, new, foreign) =
-            (ReceiptSigner::generate(), ReceiptSigner::generate(), ReceiptSigner::generate());
+        let old = ReceiptSigner::generate();
+        let new = ReceiptSigner::generate();
+        let foreign = ReceiptSigner::generate();
         let receipt = Receipt::unreadable(BatchId([7; 16]), UnreadableReason::OtherKey);
         let pinned = [old.verifier(), new.verifier()];
         let sign = |signer: &ReceiptSigner| signer.sign(std::slice::from_ref(&receipt));
         let mut forged = sign(&new);
         *forged.last_mut().expect("a message has bytes") ^= 1;
-        let messages = [sign(&old), sign(&new), sign(&foreign), forged, b"rubbish".to_vec(), Vec::new()];
+        let messages = [
+            sign(&old),
+            sign(&new),
+            sign(&foreign),
+            forged,
+            b"rubbish".to_vec(),
+            Vec::new(),
+        ];
         let (receipts, rejected) = verified(&messages, &pinned);
-        assert_eq!(receipts.iter().map(Receipt::batch).collect::<Vec<_>>(), [BatchId([7; 16]); 2]);
+        assert_eq!(
+            receipts.iter().map(Receipt::batch).collect::<Vec<_>>(),
+            [BatchId([7; 16]); 2]
+        );
         assert_eq!(
             rejected,
-            [ReceiptError::OtherKey, ReceiptError::NotAuthentic, ReceiptError::Format, ReceiptError::Format]
+            [
+                ReceiptError::OtherKey,
+                ReceiptError::NotAuthentic,
+                ReceiptError::Format,
+                ReceiptError::Format
+            ]
         );
     }
 
-    /// What the registry would answer to everything in the queue: all taken but the first event of each batch.
+    /// What the registry would answer to everything in the queue: all taken but the first event of
+    /// each batch.
     fn answers(world: &World) -> Vec<u8> {
         let answer = |opened: &contract::Opened| {
             let contract::wire::Message::Events(events) =
@@ -296,27 +327,42 @@ mod tests {
                 reason: contract::RefusalReason::BadDate,
             };
             let accepted = u32::try_from(events.len() - 1).expect("few");
-            let stored = StoredAnswer { accepted, refused: vec![refused], superseded: Vec::new() };
+            let stored = StoredAnswer {
+                accepted,
+                refused: vec![refused],
+                superseded: Vec::new(),
+            };
             Receipt::answered(opened.id, &opened.answer_key, &Answer::Stored(stored))
         };
-        world.signer.sign(&world.published().iter().map(answer).collect::<Vec<_>>())
+        world
+            .signer
+            .sign(&world.published().iter().map(answer).collect::<Vec<_>>())
     }
 
     #[tokio::test]
     async fn our_own_batches_are_settled_and_refused_events_become_dead_letters() {
         let world = World::new("[outbox]\nbatch_events = 4\n", 0..8).await;
         let gateway = &world.gateway;
-        let (source, stop) = (&gateway.sources[0], CancellationToken::new());
-        run_in_turn(gateway, source, &stop, &Counters::default()).await.expect("a good run");
+        let source = &gateway.sources[0];
+        let stop = CancellationToken::new();
+        run_in_turn(gateway, source, &stop, &Counters::default())
+            .await
+            .expect("a good run");
         assert_eq!(publish_once(gateway).await.expect("published").delivered, 2);
-        let mut receipts = Receipts::subscribe(gateway).expect("subscribed").expect("receipts are on");
+        let mut receipts = Receipts::subscribe(gateway)
+            .expect("subscribed")
+            .expect("receipts are on");
         let wait = Duration::from_secs(5);
         assert_eq!(
-            receipts.settle_once(gateway, Duration::ZERO).await.expect("nothing yet"),
+            receipts
+                .settle_once(gateway, Duration::ZERO)
+                .await
+                .expect("nothing yet"),
             Heard::default()
         );
 
-        let broadcast = broker::receipt_publisher(&gateway.queue, &gateway.base).expect("a publisher");
+        let broadcast =
+            broker::receipt_publisher(&gateway.queue, &gateway.base).expect("a publisher");
         let foreign = Receipt::unreadable(BatchId([9; 16]), UnreadableReason::NotABatch);
         let forged = ReceiptSigner::generate().sign(std::slice::from_ref(&foreign));
         for message in [forged, world.signer.sign(&[foreign])] {
@@ -326,22 +372,70 @@ mod tests {
         while heard.messages < 2 {
             heard.add(receipts.settle_once(gateway, wait).await.expect("heard"));
         }
-        assert_eq!(heard, Heard { messages: 2, rejected: 1, ..Heard::default() }, "none of it was ours");
+        assert_eq!(
+            heard,
+            Heard {
+                messages: 2,
+                rejected: 1,
+                ..Heard::default()
+            },
+            "none of it was ours"
+        );
 
-        broadcast.broadcast(answers(&world)).await.expect("broadcast");
+        broadcast
+            .broadcast(answers(&world))
+            .await
+            .expect("broadcast");
         let heard = receipts.settle_once(gateway, wait).await.expect("heard");
-        assert_eq!(heard, Heard { messages: 1, batches: 2, accepted: 6, refused: 2, ..Heard::default() });
-        let letters =
-            gateway.outbox.reader().dead_letters(&DeadLetterFilter::default()).await.expect("letters");
+        assert_eq!(
+            heard,
+            Heard {
+                messages: 1,
+                batches: 2,
+                accepted: 6,
+                refused: 2,
+                ..Heard::default()
+            }
+        );
+        let letters = gateway
+            .outbox
+            .reader()
+            .dead_letters(&DeadLetterFilter::default())
+            .await
+            .expect("letters");
         assert_eq!(letters.len(), 2);
-        assert!(letters.iter().all(|letter| letter.origin == Origin::Registry && letter.record_id.is_none()));
-        assert_eq!(gateway.outbox.backlog().await.expect("the backlog").awaiting_receipt_batches, 0);
+        assert!(
+            letters
+                .iter()
+                .all(|letter| letter.origin == Origin::Registry && letter.record_id.is_none())
+        );
+        assert_eq!(
+            gateway
+                .outbox
+                .backlog()
+                .await
+                .expect("the backlog")
+                .awaiting_receipt_batches,
+            0
+        );
 
         // A sweep tells their ids; a retry sends them again.
         let retry = Request::Retry(DeadLetterFilter::default());
-        let answer = perform(gateway, retry, Duration::ZERO, &stop).await.expect("retried");
-        let requests::Answer::Retried { letters, .. } = answer else { panic!("{answer:?}") };
-        assert!(letters.iter().all(|letter| letter.outcome == RetryOutcome::Accepted), "{letters:?}");
-        assert_eq!(gateway.outbox.backlog().await.expect("the backlog").events, 2);
+        let answer = perform(gateway, retry, Duration::ZERO, &stop)
+            .await
+            .expect("retried");
+        let requests::Answer::Retried { letters, .. } = answer else {
+            panic!("{answer:?}")
+        };
+        assert!(
+            letters
+                .iter()
+                .all(|letter| letter.outcome == RetryOutcome::Accepted),
+            "{letters:?}"
+        );
+        assert_eq!(
+            gateway.outbox.backlog().await.expect("the backlog").events,
+            2
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Asks the registry, by sealed probes, whether it holds what was sent; sends what differs again where that is wanted.
+//! Asks the registry, by sealed probes, whether it holds what was sent; sends what differs again
+//! where that is wanted.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,9 +15,10 @@ use crate::room::{self, Waited};
 /// How often the report is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// One comparison: probes are put into the outbox, their answers are waited for, and what differs is repaired where
-/// `repair` is set. Somebody else publishes the probes and settles the receipts meanwhile. After `patience` the report is
-/// what it is by then; answers that come later still count in `status`.
+/// One comparison: probes are put into the outbox, their answers are waited for, and what differs
+/// is repaired where `repair` is set. Somebody else publishes the probes and settles the receipts
+/// meanwhile. After `patience` the report is what it is by then; answers that come later still
+/// count in `status`.
 ///
 /// # Errors
 /// See [`RequestError`].
@@ -30,7 +32,10 @@ pub async fn reconcile(
     if gateway.verifiers.is_empty() {
         return Err(RequestError::ReceiptsOff);
     }
-    let id = gateway.outbox.begin_reconciliation(source, gateway.clock.now()).await?;
+    let id = gateway
+        .outbox
+        .begin_reconciliation(source, gateway.clock.now())
+        .await?;
     probe(gateway, id, stop).await?;
     let report = answered(gateway, id, patience, stop).await?;
     tell(&report);
@@ -74,7 +79,12 @@ async fn answered(
 ) -> Result<Report, RequestError> {
     let until = gateway.clock.elapsed() + patience;
     loop {
-        let report = gateway.outbox.reader().reconciliation(id).await?.ok_or(RequestError::Stopped)?;
+        let report = gateway
+            .outbox
+            .reader()
+            .reconciliation(id)
+            .await?
+            .ok_or(RequestError::Stopped)?;
         if report.finished_at.is_some() || gateway.clock.elapsed() >= until {
             return Ok(report);
         }
@@ -102,8 +112,15 @@ async fn repair_differences(
             plan => break plan?,
         }
     };
-    let mut repaired = Repaired { withdrawals: plan.resent_withdrawals, ..Repaired::default() };
-    let sources: BTreeSet<String> = plan.by_sweep.into_iter().map(|(source, _)| source).collect();
+    let mut repaired = Repaired {
+        withdrawals: plan.resent_withdrawals,
+        ..Repaired::default()
+    };
+    let sources: BTreeSet<String> = plan
+        .by_sweep
+        .into_iter()
+        .map(|(source, _)| source)
+        .collect();
     for name in sources {
         match gateway.source(&name) {
             Some(source) => {
@@ -115,7 +132,8 @@ async fn repair_differences(
             None => repaired.not_configured.push(name),
         }
     }
-    let (records, withdrawals) = (repaired.records, repaired.withdrawals);
+    let records = repaired.records;
+    let withdrawals = repaired.withdrawals;
     if records + withdrawals > 0 {
         tracing::info!(
             event = "repaired",
@@ -128,7 +146,16 @@ async fn repair_differences(
 }
 
 fn tell(report: &Report) {
-    let Report { equal, missing, stale, extra, conflicting, probes, answered, .. } = report;
+    let Report {
+        equal,
+        missing,
+        stale,
+        extra,
+        conflicting,
+        probes,
+        answered,
+        ..
+    } = report;
     if missing + stale + extra + conflicting > 0 {
         tracing::warn!(
             event = "reconciled",
@@ -137,10 +164,15 @@ fn tell(report: &Report) {
             stale,
             extra,
             conflicting,
-            "the registry holds something else than was sent; `clinic-gateway reconcile --repair` sends it again"
+            "the registry holds something else than was sent; `clinic-gateway reconcile --repair` \
+             sends it again"
         );
     } else if report.finished_at.is_some() {
-        tracing::info!(event = "reconciled", equal, "the registry holds what was sent");
+        tracing::info!(
+            event = "reconciled",
+            equal,
+            "the registry holds what was sent"
+        );
     } else {
         tracing::warn!(
             event = "reconcile-unanswered",

@@ -1,4 +1,5 @@
-//! What an operator may ask for, done the same way by the daemon and by a command that runs without one.
+//! What an operator may ask for, done the same way by the daemon and by a command that runs without
+//! one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -151,7 +152,8 @@ pub enum RequestError {
     Name(#[from] pseudonym::NewError),
     /// There is nothing to compare with.
     #[error(
-        "the registry can only answer with receipts: set receipts = \"required\" and receipt_keys in [registry]"
+        "the registry can only answer with receipts: set receipts = \"required\" and receipt_keys \
+         in [registry]"
     )]
     ReceiptsOff,
 }
@@ -168,7 +170,13 @@ pub async fn perform(
 ) -> Result<Answer, RequestError> {
     match request {
         Request::Sweep { source } => {
-            let feeds = sweep(gateway, configured(gateway, &source)?, stop, &Counters::default()).await?;
+            let feeds = sweep(
+                gateway,
+                configured(gateway, &source)?,
+                stop,
+                &Counters::default(),
+            )
+            .await?;
             Ok(Answer::Swept { source, feeds })
         }
         Request::ConfirmWithdrawals { source } => confirm(gateway, source, stop).await,
@@ -179,20 +187,35 @@ pub async fn perform(
             Ok(Answer::Retried { letters, more })
         }
         Request::Discard(filter) => {
-            let count = gateway.outbox.discard_dead_letters(&filter, gateway.clock.now()).await?;
+            let count = gateway
+                .outbox
+                .discard_dead_letters(&filter, gateway.clock.now())
+                .await?;
             Ok(Answer::Discarded { count })
         }
         Request::Reconcile { source, repair } => {
             let (report, repaired) =
                 reconcile::reconcile(gateway, source.as_deref(), repair, patience, stop).await?;
-            Ok(Answer::Reconciled { report: report.into(), repaired })
+            Ok(Answer::Reconciled {
+                report: report.into(),
+                repaired,
+            })
         }
     }
 }
 
 fn configured<'a>(gateway: &'a Gateway, name: &str) -> Result<&'a Source, RequestError> {
-    let known = || gateway.sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ");
-    let source = gateway.source(name).ok_or_else(|| RequestError::UnknownSource(name.to_owned(), known()))?;
+    let known = || {
+        gateway
+            .sources
+            .iter()
+            .map(|source| source.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let source = gateway
+        .source(name)
+        .ok_or_else(|| RequestError::UnknownSource(name.to_owned(), known()))?;
     Ok(source)
 }
 
@@ -206,16 +229,32 @@ pub(crate) async fn sweep(
     loop {
         source.request_sweep();
         match run_with_retries(gateway, source, stop, counters).await {
-            Ok(Run { end: RunEnd::Complete, sweep: Some(feeds) }) => return Ok(feeds),
-            // Another turn has taken the wish along; its sweep may have begun before it was uttered.
-            Ok(Run { end: RunEnd::Complete, sweep: None }) => {}
-            Ok(Run { end: RunEnd::Stopped, .. }) => return Err(RequestError::Stopped),
-            Err(failure) => return Err(RequestError::Source { source_name: source.name.clone(), failure }),
+            Ok(Run {
+                end: RunEnd::Complete,
+                sweep: Some(feeds),
+            }) => return Ok(feeds),
+            // Another turn has taken the wish along; its sweep may have begun before it was
+            // uttered.
+            Ok(Run {
+                end: RunEnd::Complete,
+                sweep: None,
+            }) => {}
+            Ok(Run {
+                end: RunEnd::Stopped,
+                ..
+            }) => return Err(RequestError::Stopped),
+            Err(failure) => {
+                return Err(RequestError::Source {
+                    source_name: source.name.clone(),
+                    failure,
+                });
+            }
         }
     }
 }
 
-/// Permits what is held and makes it: by a sweep, or at once for feeds that are no longer configured.
+/// Permits what is held and makes it: by a sweep, or at once for feeds that are no longer
+/// configured.
 async fn confirm(
     gateway: &Gateway,
     source: String,
@@ -225,15 +264,19 @@ async fn confirm(
     if gateway.source(&source).is_none() && removed.is_empty() {
         configured(gateway, &source)?;
     }
-    let (mut withdrawn, mut held) = (0, 0);
-    // The first call tells what there is to withdraw, which is what the operator was shown and now permits.
+    let mut withdrawn = 0;
+    let mut held = 0;
+    // The first call tells what there is to withdraw, which is what the operator was shown and now
+    // permits.
     if !removed.is_empty() {
         withdraw_removed(gateway, &source, &removed, stop).await?;
     }
     let permitted = gateway.outbox.confirm_withdrawals(&source).await?;
     if !removed.is_empty() {
         match withdraw_removed(gateway, &source, &removed, stop).await? {
-            SweepEnd::Done { withdrawn: count, .. } => withdrawn += count,
+            SweepEnd::Done {
+                withdrawn: count, ..
+            } => withdrawn += count,
             SweepEnd::Held { missing, .. } => held += missing,
             SweepEnd::LookAgain { .. } => {}
         }
@@ -246,11 +289,17 @@ async fn confirm(
             held += feed.held.unwrap_or_default();
         }
     }
-    Ok(Answer::Confirmed { source, permitted, withdrawn, held })
+    Ok(Answer::Confirmed {
+        source,
+        permitted,
+        withdrawn,
+        held,
+    })
 }
 
-/// Looks whether the state knows sources or feeds that the configuration does not (any more), and holds their records for
-/// an operator's word, so that `status` tells of them. Nothing is withdrawn.
+/// Looks whether the state knows sources or feeds that the configuration does not (any more), and
+/// holds their records for an operator's word, so that `status` tells of them. Nothing is
+/// withdrawn.
 ///
 /// # Errors
 /// The gateway's own state.
@@ -262,11 +311,15 @@ pub async fn note_removed(gateway: &Gateway) -> Result<(), RequestError> {
         if removed.is_empty() {
             continue;
         }
-        let end = gateway.outbox.withdraw_removed_source(&name, &removed, gateway.clock.now()).await?;
+        let end = gateway
+            .outbox
+            .withdraw_removed_source(&name, &removed, gateway.clock.now())
+            .await?;
         if let SweepEnd::Held { missing, .. } = end {
             tracing::warn!(
                 event = "source-removed", source = %name, records = missing,
-                "records of a source or feed that is not configured any more still stand at the registry. If they are \
+                "records of a source or feed that is not configured any more still stand at the \
+                 registry. If they are \
                  to be withdrawn: clinic-gateway confirm-withdrawals {name}"
             );
         }
@@ -281,7 +334,10 @@ async fn withdraw_removed(
     stop: &CancellationToken,
 ) -> Result<SweepEnd, RequestError> {
     loop {
-        let end = gateway.outbox.withdraw_removed_source(source, feeds, gateway.clock.now()).await;
+        let end = gateway
+            .outbox
+            .withdraw_removed_source(source, feeds, gateway.clock.now())
+            .await;
         gateway.batches_waiting.notify_one();
         match end {
             Err(OutboxError::Full { .. }) => {
@@ -297,9 +353,16 @@ async fn withdraw_removed(
 /// The feeds of a source that the state knows and the configuration does not (any more).
 async fn removed_feeds(gateway: &Gateway, name: &str) -> Result<Vec<RemovedFeed>, RequestError> {
     let status = gateway.outbox.reader().status().await?;
-    let known: BTreeSet<&str> =
-        status.feeds.iter().filter(|feed| feed.source == name).map(|feed| feed.feed.as_str()).collect();
-    let configured = gateway.source(name).map(|source| source.connector.feeds()).unwrap_or_default();
+    let known: BTreeSet<&str> = status
+        .feeds
+        .iter()
+        .filter(|feed| feed.source == name)
+        .map(|feed| feed.feed.as_str())
+        .collect();
+    let configured = gateway
+        .source(name)
+        .map(|source| source.connector.feeds())
+        .unwrap_or_default();
     let removed: Vec<Feed> = Feed::ALL
         .into_iter()
         .filter(|feed| known.contains(feed.as_str()) && !configured.contains(feed))

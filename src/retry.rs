@@ -57,14 +57,19 @@ pub(crate) async fn retry(
     stop: &CancellationToken,
 ) -> Result<Vec<Retried>, RequestError> {
     let letters = gateway.outbox.reader().dead_letters(filter).await?;
-    let plan = gateway.outbox.mark_for_retry(filter, gateway.clock.now()).await?;
+    let plan = gateway
+        .outbox
+        .mark_for_retry(filter, gateway.clock.now())
+        .await?;
     let mut by_id = ById::new();
     for (source, feed, record_id) in plan.by_id {
         by_id.entry((source, feed)).or_default().insert(record_id);
     }
     let mut outcomes: HashMap<(String, String, String), RetryOutcome> = HashMap::new();
     for ((source, feed), ids) in by_id {
-        let Some((configured, kind)) = find(gateway, &source, &feed) else { continue };
+        let Some((configured, kind)) = find(gateway, &source, &feed) else {
+            continue;
+        };
         let ids: Vec<String> = ids.into_iter().collect();
         let _turn = configured.turn.lock().await;
         let result = reread(gateway, configured, kind, &ids, stop).await;
@@ -72,10 +77,17 @@ pub(crate) async fn retry(
             source_name: source.clone(),
             failure: FeedFailure { feed: kind, error },
         })?;
-        outcomes
-            .extend(outcome.into_iter().map(|(id, outcome)| ((source.clone(), feed.clone(), id), outcome)));
+        outcomes.extend(
+            outcome
+                .into_iter()
+                .map(|(id, outcome)| ((source.clone(), feed.clone(), id), outcome)),
+        );
     }
-    let swept: BTreeSet<String> = plan.by_sweep.into_iter().map(|(source, _)| source).collect();
+    let swept: BTreeSet<String> = plan
+        .by_sweep
+        .into_iter()
+        .map(|(source, _)| source)
+        .collect();
     for name in swept {
         if let Some(source) = gateway.source(&name) {
             requests::sweep(gateway, source, stop, &Counters::default()).await?;
@@ -86,11 +98,16 @@ pub(crate) async fn retry(
 
 fn find<'a>(gateway: &'a Gateway, source: &str, feed: &str) -> Option<(&'a Source, Feed)> {
     let source = gateway.source(source)?;
-    let feed = source.connector.feeds().into_iter().find(|known| known.as_str() == feed)?;
+    let feed = source
+        .connector
+        .feeds()
+        .into_iter()
+        .find(|known| known.as_str() == feed)?;
     Some((source, feed))
 }
 
-/// Reads the rows, sends what is well; says of each id what became of it. To be called in the source's turn.
+/// Reads the rows, sends what is well; says of each id what became of it. To be called in the
+/// source's turn.
 async fn reread(
     gateway: &Gateway,
     source: &Source,
@@ -99,15 +116,31 @@ async fn reread(
     stop: &CancellationToken,
 ) -> Result<Vec<(String, RetryOutcome)>, PullError> {
     let counters = Counters::default();
-    let committer = Committer { gateway, source, feed, stop, counters: &counters, read_in: None };
+    let committer = Committer {
+        gateway,
+        source,
+        feed,
+        stop,
+        counters: &counters,
+        read_in: None,
+    };
     let transformer = transformer(gateway, source, feed, gateway.clock.now()).await?;
     let records = fetch_by_id(source, feed, ids, gateway).await?;
-    let mut outcomes: HashMap<String, RetryOutcome> =
-        ids.iter().map(|id| (id.clone(), RetryOutcome::Gone)).collect();
-    outcomes.extend(records.iter().map(|record| (record.record_id.clone(), RetryOutcome::Accepted)));
+    let mut outcomes: HashMap<String, RetryOutcome> = ids
+        .iter()
+        .map(|id| (id.clone(), RetryOutcome::Gone))
+        .collect();
+    outcomes.extend(
+        records
+            .iter()
+            .map(|record| (record.record_id.clone(), RetryOutcome::Accepted)),
+    );
     let transformed = transformer.transform(records).await?;
     for refused in &transformed.refused {
-        outcomes.insert(refused.record_id.clone(), RetryOutcome::Refused(refused.reason.to_owned()));
+        outcomes.insert(
+            refused.record_id.clone(),
+            RetryOutcome::Refused(refused.reason.to_owned()),
+        );
     }
     committer.commit(transformed, None, None).await?;
     Ok(outcomes.into_iter().collect())
@@ -123,17 +156,29 @@ async fn told(
     let still = if ids.is_empty() {
         Vec::new()
     } else {
-        let filter = DeadLetterFilter { ids, ..DeadLetterFilter::default() };
+        let filter = DeadLetterFilter {
+            ids,
+            ..DeadLetterFilter::default()
+        };
         gateway.outbox.reader().dead_letters(&filter).await?
     };
-    let still: HashMap<i64, String> = still.into_iter().map(|letter| (letter.id, letter.reason)).collect();
+    let still: HashMap<i64, String> = still
+        .into_iter()
+        .map(|letter| (letter.id, letter.reason))
+        .collect();
     let retried = letters.into_iter().map(|letter| {
         let known = letter.record_id.as_ref().and_then(|record_id| {
-            outcomes.get(&(letter.source.clone(), letter.feed.clone(), record_id.clone()))
+            outcomes.get(&(
+                letter.source.clone(),
+                letter.feed.clone(),
+                record_id.clone(),
+            ))
         });
         let outcome = match (known, still.get(&letter.id)) {
             (Some(known), _) => known.clone(),
-            (None, _) if find(gateway, &letter.source, &letter.feed).is_none() => RetryOutcome::NotConfigured,
+            (None, _) if find(gateway, &letter.source, &letter.feed).is_none() => {
+                RetryOutcome::NotConfigured
+            }
             (None, Some(reason)) => RetryOutcome::Refused(reason.clone()),
             (None, None) => RetryOutcome::Accepted,
         };

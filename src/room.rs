@@ -34,7 +34,8 @@ impl Room {
         self.paused.load(Ordering::Relaxed)
     }
 
-    /// Tells that nobody empties the outbox any more (or does again), so that nobody should wait for room.
+    /// Tells that nobody empties the outbox any more (or does again), so that nobody should wait
+    /// for room.
     pub(crate) fn set_in_vain(&self, in_vain: bool) {
         self.in_vain.store(in_vain, Ordering::Relaxed);
     }
@@ -51,7 +52,10 @@ impl Room {
                 "the outbox is full: pulling pauses until batches have left; nothing is lost"
             );
         } else {
-            tracing::info!(event = "pulling-again", "there is room in the outbox: pulling goes on");
+            tracing::info!(
+                event = "pulling-again",
+                "there is room in the outbox: pulling goes on"
+            );
         }
     }
 }
@@ -59,10 +63,15 @@ impl Room {
 /// Waits until the outbox has room.
 ///
 /// # Errors
-/// The disk's failures, and [`OutboxError::Full`] where waiting is in vain because nothing is published any more.
-pub(crate) async fn wait(gateway: &Gateway, stop: &CancellationToken) -> Result<Waited, OutboxError> {
+/// The disk's failures, and [`OutboxError::Full`] where waiting is in vain because nothing is
+/// published any more.
+pub(crate) async fn wait(
+    gateway: &Gateway,
+    stop: &CancellationToken,
+) -> Result<Waited, OutboxError> {
     loop {
-        // Not the backlog: to count it takes the longer the more there is, and a sweep asks before every page.
+        // Not the backlog: to count it takes the longer the more there is, and a sweep asks before
+        // every page.
         if !gateway.outbox.is_full().await? {
             gateway.room.set_paused(false);
             return Ok(Waited::Room);
@@ -70,7 +79,10 @@ pub(crate) async fn wait(gateway: &Gateway, stop: &CancellationToken) -> Result<
         if gateway.room.in_vain.load(Ordering::Relaxed) {
             let pending_bytes = gateway.outbox.backlog().await?.bytes;
             let max_bytes = gateway.max_bytes;
-            return Err(OutboxError::Full { pending_bytes, max_bytes });
+            return Err(OutboxError::Full {
+                pending_bytes,
+                max_bytes,
+            });
         }
         gateway.room.set_paused(true);
         tokio::select! {

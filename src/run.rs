@@ -55,7 +55,8 @@ impl FeedFailure {
         }
     }
 
-    /// Whether the outbox is full and nothing is published any more, so that no room comes of another try.
+    /// Whether the outbox is full and nothing is published any more, so that no room comes of
+    /// another try.
     pub(crate) const fn is_in_vain(&self) -> bool {
         matches!(self.error, PullError::Outbox(OutboxError::Full { .. }))
     }
@@ -67,7 +68,8 @@ impl FeedFailure {
     }
 }
 
-/// One turn of a source: a pull, and a sweep behind it where one is due and the pull reached its end.
+/// One turn of a source: a pull, and a sweep behind it where one is due and the pull reached its
+/// end.
 ///
 /// # Errors
 /// The first feed that failed, in the pull or in the sweep; a sweep that failed stays due.
@@ -87,8 +89,15 @@ pub async fn run_in_turn(
     if !result.as_ref().is_ok_and(finished) {
         source.request_sweep();
     }
-    let end = if stop.is_cancelled() { RunEnd::Stopped } else { end };
-    Ok(Run { end, sweep: Some(result?) })
+    let end = if stop.is_cancelled() {
+        RunEnd::Stopped
+    } else {
+        end
+    };
+    Ok(Run {
+        end,
+        sweep: Some(result?),
+    })
 }
 
 /// One turn after a hint: what is new is pulled, and nothing else done.
@@ -121,10 +130,15 @@ async fn run_source(
         }
         let result = pull_feed(gateway, source, feed, trigger, stop, counters).await;
         let failure = result.err().map(|error| FeedFailure { feed, error });
-        if let Some(FeedFailure { error: PullError::Endless(_), .. }) = &failure {
+        if let Some(FeedFailure {
+            error: PullError::Endless(_),
+            ..
+        }) = &failure
+        {
             surprise::note(gateway, source, feed, endless::CODE, 1).await;
         }
-        // Hints come many times a second, and each note is a write: the next scheduled run tells that all is well.
+        // Hints come many times a second, and each note is a write: the next scheduled run tells
+        // that all is well.
         if trigger == Trigger::Schedule || failure.is_some() {
             note(gateway, source, feed, failure.as_ref()).await;
         }
@@ -145,7 +159,8 @@ async fn note(gateway: &Gateway, source: &Source, feed: Feed, failure: Option<&F
     match &what {
         Some(error) => tracing::warn!(
             event = "pull-failed", source = %source.name, feed = %feed, code = outcome, error,
-            "a pull stopped before its end; nothing is lost, the next one goes on where this one began"
+            "a pull stopped before its end; nothing is lost, the next one goes on where this one \
+             began"
         ),
         None => tracing::debug!(event = "pull-done", source = %source.name, feed = %feed),
     }
@@ -153,8 +168,10 @@ async fn note(gateway: &Gateway, source: &Source, feed: Feed, failure: Option<&F
         Some(_) => RunOutcome::Failed { code: outcome },
         None => RunOutcome::Ok,
     };
-    if let Err(error) =
-        gateway.outbox.record_run(&source.name, feed.as_str(), outcome, gateway.clock.now()).await
+    if let Err(error) = gateway
+        .outbox
+        .record_run(&source.name, feed.as_str(), outcome, gateway.clock.now())
+        .await
     {
         tracing::warn!(event = "run-not-noted", source = %source.name, feed = %feed, %error, "the outcome of a run could not be noted");
     }

@@ -55,17 +55,27 @@ impl Source {
 
     /// Notes how far a feed was read and made durable.
     pub(crate) fn reach(&self, feed: Feed, cursor: Cursor) {
-        self.reached.lock().unwrap_or_else(PoisonError::into_inner).insert(feed, cursor);
+        self.reached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(feed, cursor);
     }
 
     /// How far a feed was read.
     pub(crate) fn reached(&self, feed: Feed) -> Option<Cursor> {
-        self.reached.lock().unwrap_or_else(PoisonError::into_inner).get(&feed).cloned()
+        self.reached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&feed)
+            .cloned()
     }
 
     /// Whether this surprise is the first of its kind since the program's start.
     pub(crate) fn is_news(&self, feed: Feed, code: &'static str) -> bool {
-        self.surprises.lock().unwrap_or_else(PoisonError::into_inner).insert((feed, code))
+        self.surprises
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((feed, code))
     }
 }
 
@@ -80,14 +90,15 @@ pub fn build(
     ring: &KeyRing,
     suite: Suite,
 ) -> Result<Source, SourceError> {
-    let help = "correct it in [source.NAME.policy]; `clinic-gateway schema` lists what may stand there";
+    let help =
+        "correct it in [source.NAME.policy]; `clinic-gateway schema` lists what may stand there";
     let policy = Policy::new(&config.policy)
         .map_err(|error| SourceError::misconfigured(format!("policy: {error}"), help))?;
     let pseudonymiser = Pseudonymiser::new(ring, suite, name, policy)
         .map_err(|error| SourceError::misconfigured(error.to_string(), help))?;
-    let meaning = config
-        .meaning()
-        .map_err(|_| SourceError::misconfigured("the settings cannot be written as text", "report this"))?;
+    let meaning = config.meaning().map_err(|_| {
+        SourceError::misconfigured("the settings cannot be written as text", "report this")
+    })?;
     let settings = ring.settings_digest(&format!("{} {meaning}", suite.as_str()));
     Ok(Source {
         name: name.to_owned(),

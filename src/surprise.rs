@@ -12,11 +12,21 @@ pub(crate) const CHANGED_UNNOTICED: &str = "changed-unnoticed";
 pub(crate) const WITHDRAWALS_HELD: &str = "withdrawals-held";
 
 /// Notes it. That it cannot be kept in a full or broken outbox is no reason to fail as well.
-pub(crate) async fn note(gateway: &Gateway, source: &Source, feed: Feed, code: &'static str, count: u64) {
+pub(crate) async fn note(
+    gateway: &Gateway,
+    source: &Source,
+    feed: Feed,
+    code: &'static str,
+    count: u64,
+) {
     metrics::counter!("gateway_surprises_total", "source" => source.name.clone(), "feed" => feed.as_str(), "code" => code)
         .increment(count);
     let now = gateway.clock.now();
-    if let Err(error) = gateway.outbox.note_surprise(&source.name, feed.as_str(), code, count, now).await {
+    if let Err(error) = gateway
+        .outbox
+        .note_surprise(&source.name, feed.as_str(), code, count, now)
+        .await
+    {
         tracing::debug!(event = "surprise-not-noted", source = %source.name, code = error.code());
     }
     if source.is_news(feed, code) {
@@ -28,11 +38,15 @@ pub(crate) async fn note(gateway: &Gateway, source: &Source, feed: Feed, code: &
 pub(crate) fn words(code: &str) -> &'static str {
     match code {
         "stamps-went-back" => {
-            "change stamps went back, as after a restored backup or a clock set back; all keys are swept"
+            "change stamps went back, as after a restored backup or a clock set back; all keys \
+             are swept"
         }
-        CHANGED_UNNOTICED => "rows had changed without their change stamps telling; the sweep has read them",
+        CHANGED_UNNOTICED => {
+            "rows had changed without their change stamps telling; the sweep has read them"
+        }
         WITHDRAWALS_HELD => {
-            "more records are gone than may be withdrawn unasked; see `clinic-gateway confirm-withdrawals`"
+            "more records are gone than may be withdrawn unasked; see `clinic-gateway \
+             confirm-withdrawals`"
         }
         crate::endless::CODE => "the source's pages never end",
         _ => "something unusual at the source",

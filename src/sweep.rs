@@ -1,9 +1,11 @@
-//! One source's key sweep: ids and change stamps of every row are read, what differs from what is remembered is read
-//! again by id, and what no key names any more is withdrawn after a second look.
+//! One source's key sweep: ids and change stamps of every row are read, what differs from what is
+//! remembered is read again by id, and what no key names any more is withdrawn after a second look.
 
 use std::collections::BTreeSet;
 
-use connector_kit::{ClinicRecord, Cursor, Feed, KeysRequest, MAX_FETCH_IDS, RecordKey, SourceSurprise};
+use connector_kit::{
+    ClinicRecord, Cursor, Feed, KeysRequest, MAX_FETCH_IDS, RecordKey, SourceSurprise,
+};
 use contract::RecordDigest;
 use fault::Point;
 use outbox::{OutboxError, SweepEnd, SweepLimits, SweepStep};
@@ -19,7 +21,7 @@ use crate::room::{self, Waited};
 use crate::run::FeedFailure;
 use crate::sources::Source;
 use crate::transform::Transformer;
-use crate::{cursor, faults, surprise};
+use crate::{cursor, surprise};
 
 /// Keys in one page: a few kilobytes of ids, and one look-up in the outbox.
 const KEYS_PER_PAGE: u32 = 2000;
@@ -46,8 +48,9 @@ pub struct FeedSweep {
     pub finished: bool,
 }
 
-/// Sweeps every feed of a source, each from where it was left. A feed that fails does not keep the others from their
-/// turn. To be called by whoever holds the source's turn, after a pull that reached its end.
+/// Sweeps every feed of a source, each from where it was left. A feed that fails does not keep the
+/// others from their turn. To be called by whoever holds the source's turn, after a pull that
+/// reached its end.
 ///
 /// # Errors
 /// The first feed that failed.
@@ -57,7 +60,8 @@ pub async fn sweep_source(
     stop: &CancellationToken,
     counters: &Counters,
 ) -> Result<Vec<FeedSweep>, FeedFailure> {
-    let (mut swept, mut first_failure) = (Vec::new(), None);
+    let mut swept = Vec::new();
+    let mut first_failure = None;
     for feed in source.connector.feeds() {
         let result = sweep_feed(gateway, source, feed, stop, counters).await;
         let outcome = match &result {
@@ -105,13 +109,26 @@ async fn sweep_feed(
         finished: false,
     };
     let transformer = transformer(gateway, source, feed, gateway.clock.now()).await?;
-    let committer = Committer { gateway, source, feed, stop, counters, read_in: None };
+    let committer = Committer {
+        gateway,
+        source,
+        feed,
+        stop,
+        counters,
+        read_in: None,
+    };
     for _ in 0..MOST_PASSES {
-        let begun =
-            gateway.outbox.begin_or_resume_sweep(&source.name, feed.as_str(), gateway.clock.now()).await?;
+        let begun = gateway
+            .outbox
+            .begin_or_resume_sweep(&source.name, feed.as_str(), gateway.clock.now())
+            .await?;
         let after = cursor::read(&source.settings, begun.cursor.as_deref());
-        let mut pass =
-            Pass { committer: &committer, transformer: &transformer, after, endless: Endless::default() };
+        let mut pass = Pass {
+            committer: &committer,
+            transformer: &transformer,
+            after,
+            endless: Endless::default(),
+        };
         let mut more = !begun.all_read;
         while more {
             if stop.is_cancelled() || room::wait(gateway, stop).await? == Waited::Stopped {
@@ -133,16 +150,25 @@ async fn sweep_feed(
     Ok(done)
 }
 
-/// Ends a pass over all keys; true when the sweep has come to its end with it, `None` when the program was stopped while
-/// it waited for room.
+/// Ends a pass over all keys; true when the sweep has come to its end with it, `None` when the
+/// program was stopped while it waited for room.
 async fn finish_pass(at: &Committer<'_>, done: &mut FeedSweep) -> Result<Option<bool>, PullError> {
-    let (gateway, source, feed) = (at.gateway, at.source, at.feed);
-    let limits =
-        SweepLimits { percent: source.sweep.max_withdrawn_percent, always: source.sweep.always_allowed };
+    let gateway = at.gateway;
+    let source = at.source;
+    let feed = at.feed;
+    let limits = SweepLimits {
+        percent: source.sweep.max_withdrawn_percent,
+        always: source.sweep.always_allowed,
+    };
     let content = source.pseudonymiser.withdrawal_content(feed);
     let end = loop {
-        let (name, kind, now) = (&source.name, fact_kind(feed), gateway.clock.now());
-        let end = gateway.outbox.finish_sweep_pass(name, feed.as_str(), content, kind, limits, now).await;
+        let name = &source.name;
+        let kind = fact_kind(feed);
+        let now = gateway.clock.now();
+        let end = gateway
+            .outbox
+            .finish_sweep_pass(name, feed.as_str(), content, kind, limits, now)
+            .await;
         gateway.batches_waiting.notify_one();
         match end {
             Ok(end) => break end,
@@ -165,11 +191,20 @@ async fn finish_pass(at: &Committer<'_>, done: &mut FeedSweep) -> Result<Option<
         }
     };
     done.withdrawn += withdrawn;
-    at.counters.withdrawn.fetch_add(withdrawn, std::sync::atomic::Ordering::Relaxed);
+    at.counters
+        .withdrawn
+        .fetch_add(withdrawn, std::sync::atomic::Ordering::Relaxed);
     metrics::counter!("gateway_records_total", "source" => source.name.clone(), "feed" => feed.as_str(), "outcome" => "withdrawn")
         .increment(withdrawn);
     if done.missed > 0 {
-        surprise::note(gateway, source, feed, surprise::CHANGED_UNNOTICED, done.missed).await;
+        surprise::note(
+            gateway,
+            source,
+            feed,
+            surprise::CHANGED_UNNOTICED,
+            done.missed,
+        )
+        .await;
     }
     Ok(Some(true))
 }
@@ -183,23 +218,41 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The step: one page of keys, the rows that differ, one commit. True when more keys follow; `None` when the program
-    /// was stopped while it waited for room.
+    /// The step: one page of keys, the rows that differ, one commit. True when more keys follow;
+    /// `None` when the program was stopped while it waited for room.
     async fn page_once(&mut self, done: &mut FeedSweep) -> Result<Option<bool>, PullError> {
-        let Committer { gateway, source, feed, .. } = *self.committer;
+        let Committer {
+            gateway,
+            source,
+            feed,
+            ..
+        } = *self.committer;
         let now = gateway.clock.now();
-        let request = KeysRequest { feed, after: self.after.clone(), limit: KEYS_PER_PAGE, now };
+        let request = KeysRequest {
+            feed,
+            after: self.after.clone(),
+            limit: KEYS_PER_PAGE,
+            now,
+        };
         let page = source.connector.keys(request).await?;
-        faults::broken_at(Point::SweepFetched)?;
+        fault::check::<connector_kit::SourceError>(Point::SweepFetched)?;
         if let Some(next) = &page.next {
             self.endless.advance(next)?;
         }
         let digests: Vec<(RecordDigest, Option<i64>)> = page
             .keys
             .iter()
-            .map(|key| (source.pseudonymiser.record_digest(feed, &key.record_id), key.stamp))
+            .map(|key| {
+                (
+                    source.pseudonymiser.record_digest(feed, &key.record_id),
+                    key.stamp,
+                )
+            })
             .collect();
-        let found = gateway.outbox.sweep_look_up(&source.name, feed.as_str(), &digests).await?;
+        let found = gateway
+            .outbox
+            .sweep_look_up(&source.name, feed.as_str(), &digests)
+            .await?;
         if found.went_back > 0 {
             let code = SourceSurprise::StampsWentBack.as_str();
             surprise::note(gateway, source, feed, code, found.went_back).await;
@@ -212,10 +265,18 @@ impl Pass<'_> {
             names: found
                 .unnamed
                 .iter()
-                .filter_map(|place| Some((digests.get(*place)?.0, page.keys.get(*place)?.record_id.clone())))
+                .filter_map(|place| {
+                    Some((
+                        digests.get(*place)?.0,
+                        page.keys.get(*place)?.record_id.clone(),
+                    ))
+                })
                 .collect(),
             seen: found.seen,
-            cursor: page.next.as_ref().map(|next| cursor::write(&source.settings, next)),
+            cursor: page
+                .next
+                .as_ref()
+                .map(|next| cursor::write(&source.settings, next)),
         };
         let Some(committed) = self.committer.commit(transformed, None, Some(step)).await? else {
             return Ok(None);
@@ -234,8 +295,11 @@ async fn read_again(
     unnamed: &[usize],
 ) -> Result<Vec<ClinicRecord>, PullError> {
     let places: BTreeSet<usize> = reread.iter().chain(unnamed).copied().collect();
-    let ids: Vec<String> =
-        places.into_iter().filter_map(|place| keys.get(place)).map(|key| key.record_id.clone()).collect();
+    let ids: Vec<String> = places
+        .into_iter()
+        .filter_map(|place| keys.get(place))
+        .map(|key| key.record_id.clone())
+        .collect();
     fetch_by_id(at.source, at.feed, &ids, at.gateway).await
 }
 
@@ -248,17 +312,31 @@ pub(crate) async fn fetch_by_id(
 ) -> Result<Vec<ClinicRecord>, PullError> {
     let mut records = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(MAX_FETCH_IDS) {
-        records.extend(source.connector.fetch(feed, chunk, gateway.clock.now()).await?);
+        records.extend(
+            source
+                .connector
+                .fetch(feed, chunk, gateway.clock.now())
+                .await?,
+        );
     }
     Ok(records)
 }
 
 fn report(source: &Source, sweep: &FeedSweep) {
-    let FeedSweep { feed, keys, reread, missed, withdrawn, held, finished } = sweep;
+    let FeedSweep {
+        feed,
+        keys,
+        reread,
+        missed,
+        withdrawn,
+        held,
+        finished,
+    } = sweep;
     if let Some(missing) = held {
         tracing::warn!(
             event = "sweep-held", source = %source.name, feed, keys, missing,
-            "more records are gone at the source than may be withdrawn unasked; nothing was withdrawn. If they are \
+            "more records are gone at the source than may be withdrawn unasked; nothing was \
+             withdrawn. If they are \
              gone on purpose: clinic-gateway confirm-withdrawals {}", source.name
         );
     } else if *finished && (*withdrawn > 0 || *missed > 0) {
@@ -280,8 +358,17 @@ mod tests {
     async fn swept(world: &World) -> FeedSweep {
         let source = &world.gateway.sources[0];
         source.request_sweep();
-        let run = run_in_turn(&world.gateway, source, &CancellationToken::new(), &Counters::default()).await;
-        let mut feeds = run.expect("nothing fails").sweep.expect("a sweep was asked for");
+        let run = run_in_turn(
+            &world.gateway,
+            source,
+            &CancellationToken::new(),
+            &Counters::default(),
+        )
+        .await;
+        let mut feeds = run
+            .expect("nothing fails")
+            .sweep
+            .expect("a sweep was asked for");
         assert_eq!(feeds.len(), 1);
         feeds.remove(0)
     }
@@ -290,7 +377,10 @@ mod tests {
     async fn a_sweep_withdraws_what_is_gone_and_reads_what_pulls_cannot_see() {
         let world = World::new("", 0..4500).await;
         let first = swept(&world).await;
-        assert_eq!((first.keys, first.reread, first.missed, first.withdrawn), (4500, 0, 0, 0));
+        assert_eq!(
+            (first.keys, first.reread, first.missed, first.withdrawn),
+            (4500, 0, 0, 0)
+        );
         world.rows.lock().remove(&17);
         world.rows.lock().insert(18, 1);
         let second = swept(&world).await;
@@ -299,8 +389,18 @@ mod tests {
         assert_eq!((second.held, second.finished), (None, true));
         let third = swept(&world).await;
         assert_eq!((third.keys, third.reread, third.withdrawn), (4499, 0, 0));
-        let status = world.gateway.outbox.reader().status().await.expect("the state");
-        let codes: Vec<&str> = status.surprises.iter().map(|surprise| surprise.code.as_str()).collect();
+        let status = world
+            .gateway
+            .outbox
+            .reader()
+            .status()
+            .await
+            .expect("the state");
+        let codes: Vec<&str> = status
+            .surprises
+            .iter()
+            .map(|surprise| surprise.code.as_str())
+            .collect();
         assert_eq!(codes, ["stamps-went-back"]);
     }
 
@@ -310,14 +410,29 @@ mod tests {
         swept(&world).await;
         world.rows.lock().retain(|id, _| *id >= 50);
         let held = swept(&world).await;
-        assert_eq!((held.held, held.withdrawn, held.finished), (Some(50), 0, true));
+        assert_eq!(
+            (held.held, held.withdrawn, held.finished),
+            (Some(50), 0, true)
+        );
         let source = &world.gateway.sources[0];
         assert!(!source.take_sweep_request(), "held is an end");
 
         source.request_sweep();
-        world.rows.away.store(true, std::sync::atomic::Ordering::Relaxed);
-        let run = run_in_turn(&world.gateway, source, &CancellationToken::new(), &Counters::default()).await;
+        world
+            .rows
+            .away
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+        let run = run_in_turn(
+            &world.gateway,
+            source,
+            &CancellationToken::new(),
+            &Counters::default(),
+        )
+        .await;
         assert_eq!(run.expect_err("the source is away").code(), "source-away");
-        assert!(source.take_sweep_request(), "no sweep after a failed pull, but after the next good one");
+        assert!(
+            source.take_sweep_request(),
+            "no sweep after a failed pull, but after the next good one"
+        );
     }
 }

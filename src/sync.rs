@@ -19,7 +19,8 @@ const ATTEMPTS: u32 = 5;
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// Passes in one `sync`: another one follows when a receipt has told that everything must be read again.
+/// Passes in one `sync`: another one follows when a receipt has told that everything must be read
+/// again.
 const MOST_PASSES: u32 = 3;
 
 /// What a pass is to do.
@@ -64,19 +65,27 @@ impl SyncReport {
     fn add(&mut self, attended: Attended, results: Vec<(String, Result<Run, FeedFailure>)>) {
         self.delivered += attended.delivered;
         self.heard.add(attended.heard);
-        (self.queue_error, self.queue_misconfigured) = (attended.queue_error, attended.queue_misconfigured);
+        (self.queue_error, self.queue_misconfigured) =
+            (attended.queue_error, attended.queue_misconfigured);
         self.failed.clear();
         for (name, result) in results {
             match result {
-                Ok(Run { end: RunEnd::Complete, .. }) => {}
-                Ok(Run { end: RunEnd::Stopped, .. }) => self.stopped = true,
+                Ok(Run {
+                    end: RunEnd::Complete,
+                    ..
+                }) => {}
+                Ok(Run {
+                    end: RunEnd::Stopped,
+                    ..
+                }) => self.stopped = true,
                 Err(failure) => self.failed.push((name, failure)),
             }
         }
     }
 }
 
-/// Pulls the named sources once, publishes until the outbox is empty, and waits a while for the receipts.
+/// Pulls the named sources once, publishes until the outbox is empty, and waits a while for the
+/// receipts.
 ///
 /// # Errors
 /// [`OutboxError`] when the gateway's own state fails while publishing.
@@ -86,7 +95,8 @@ pub async fn sync(
     stop: &CancellationToken,
     counters: &Counters,
 ) -> Result<SyncReport, OutboxError> {
-    let chosen = |source: &&Arc<Source>| options.only.is_empty() || options.only.contains(&source.name);
+    let chosen =
+        |source: &&Arc<Source>| options.only.is_empty() || options.only.contains(&source.name);
     let chosen: Vec<_> = gateway.sources.iter().filter(chosen).collect();
     if options.full {
         for source in &chosen {
@@ -96,7 +106,9 @@ pub async fn sync(
     let mut report = SyncReport::default();
     for _ in 0..MOST_PASSES {
         let pulling = async {
-            let runs = chosen.iter().map(|source| run_with_retries(gateway, source, stop, counters));
+            let runs = chosen
+                .iter()
+                .map(|source| run_with_retries(gateway, source, stop, counters));
             futures_util::future::join_all(runs).await
         };
         let (results, attended) = attended(gateway, stop, options.wait_receipts, pulling).await?;
@@ -126,7 +138,9 @@ pub(crate) async fn run_with_retries(
                 let Some(after) = failure.retry_after().filter(|_| !failure.is_in_vain()) else {
                     return Err(failure);
                 };
-                let pause = after.max(Duration::from_millis(250 << attempt)).min(LONGEST_PAUSE);
+                let pause = after
+                    .max(Duration::from_millis(250 << attempt))
+                    .min(LONGEST_PAUSE);
                 attempt += 1;
                 tokio::select! {
                     () = stop.cancelled() => return Ok(Run { end: RunEnd::Stopped, sweep: None }),

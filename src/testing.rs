@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clock::ManualClock;
 use connector_kit::{
-    CheckReport, ClinicDate, ClinicFact, ClinicRecord, Coding, Connector, Cursor, Feed, Field, Identifier,
-    IdentifierKind, KeysPage, KeysRequest, Page, PageRequest, Person, RecordKey, RecordStatus, SourceError,
+    CheckReport, ClinicDate, ClinicFact, ClinicRecord, Coding, Connector, Cursor, Feed, Field,
+    Identifier, IdentifierKind, KeysPage, KeysRequest, Page, PageRequest, Person, RecordKey,
+    RecordStatus, SourceError,
 };
 use contract::{PrivateKey, ReceiptSigner};
 use pseudonym::KeyRing;
@@ -24,7 +25,7 @@ use crate::sources::{self, Source};
 
 /// Rows by id with their stamps, and how the source misbehaves.
 #[derive(Debug, Default)]
-pub struct Rows {
+pub(crate) struct Rows {
     pub rows: Mutex<BTreeMap<u32, i64>>,
     /// The source is away.
     pub away: std::sync::atomic::AtomicBool,
@@ -41,22 +42,37 @@ pub struct Rows {
 }
 
 impl Rows {
-    pub fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, i64>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, i64>> {
         self.rows.lock().expect("no test panicked here")
     }
 
     fn page_of(&self, after: Option<&Cursor>, limit: u32) -> (Vec<(u32, i64)>, Option<Cursor>) {
         let from = after.map_or(0, |cursor| cursor.as_str().parse().expect("our own cursor"));
         let limit = usize::try_from(limit).expect("small");
-        let page: Vec<_> = self.lock().range(from..).take(limit).map(|(id, stamp)| (*id, *stamp)).collect();
-        let next = page.last().map(|(id, _)| id + 1).filter(|_| page.len() == limit);
-        let next = if self.endless.load(Ordering::Relaxed) { Some(from.max(1) % 3 + 1) } else { next };
-        (page, next.map(|next| Cursor::new(next.to_string()).expect("short")))
+        let page: Vec<_> = self
+            .lock()
+            .range(from..)
+            .take(limit)
+            .map(|(id, stamp)| (*id, *stamp))
+            .collect();
+        let next = page
+            .last()
+            .map(|(id, _)| id + 1)
+            .filter(|_| page.len() == limit);
+        let next = if self.endless.load(Ordering::Relaxed) {
+            Some(from.max(1) % 3 + 1)
+        } else {
+            next
+        };
+        (
+            page,
+            next.map(|next| Cursor::new(next.to_string()).expect("short")),
+        )
     }
 }
 
 /// A shot of a person of its own.
-pub fn record(id: u32, stamp: i64) -> ClinicRecord {
+pub(crate) fn record(id: u32, stamp: i64) -> ClinicRecord {
     ClinicRecord {
         record_id: id.to_string(),
         status: RecordStatus::Final,
@@ -81,7 +97,7 @@ pub fn record(id: u32, stamp: i64) -> ClinicRecord {
 }
 
 /// The connector over [`Rows`].
-pub struct Shared(pub Arc<Rows>);
+pub(crate) struct Shared(pub Arc<Rows>);
 
 #[async_trait]
 impl Connector for Shared {
@@ -100,22 +116,39 @@ impl Connector for Shared {
     async fn page(&self, request: PageRequest) -> Result<Page, SourceError> {
         self.0.asked.fetch_add(1, Ordering::Relaxed);
         self.0.limit.store(request.limit, Ordering::Relaxed);
-        self.0.hinted.fetch_add(u64::from(request.hinted), Ordering::Relaxed);
+        self.0
+            .hinted
+            .fetch_add(u64::from(request.hinted), Ordering::Relaxed);
         if self.0.away.load(Ordering::Relaxed) {
             return Err(SourceError::retry("the source is away"));
         }
         let (rows, next) = self.0.page_of(request.after.as_ref(), request.limit);
         // Ids rise: the next run begins behind the last row.
-        let resume = rows.last().and_then(|(id, _)| Cursor::new((id + 1).to_string()));
-        let records = rows.into_iter().map(|(id, stamp)| record(id, stamp)).collect();
-        Ok(Page { records, next, resume, surprise: None })
+        let resume = rows
+            .last()
+            .and_then(|(id, _)| Cursor::new((id + 1).to_string()));
+        let records = rows
+            .into_iter()
+            .map(|(id, stamp)| record(id, stamp))
+            .collect();
+        Ok(Page {
+            records,
+            next,
+            resume,
+            surprise: None,
+        })
     }
 
     async fn keys(&self, request: KeysRequest) -> Result<KeysPage, SourceError> {
         let (rows, next) = self.0.page_of(request.after.as_ref(), request.limit);
-        let keys =
-            rows.into_iter().map(|(id, stamp)| RecordKey { record_id: id.to_string(), stamp: Some(stamp) });
-        Ok(KeysPage { keys: keys.collect(), next })
+        let keys = rows.into_iter().map(|(id, stamp)| RecordKey {
+            record_id: id.to_string(),
+            stamp: Some(stamp),
+        });
+        Ok(KeysPage {
+            keys: keys.collect(),
+            next,
+        })
     }
 
     async fn fetch(
@@ -125,7 +158,10 @@ impl Connector for Shared {
         _now: DateTime<Utc>,
     ) -> Result<Vec<ClinicRecord>, SourceError> {
         let rows = self.lock_ids(ids);
-        Ok(rows.into_iter().map(|(id, stamp)| record(id, stamp)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(id, stamp)| record(id, stamp))
+            .collect())
     }
 
     async fn changed(&self) -> Result<(), SourceError> {
@@ -141,12 +177,15 @@ impl Connector for Shared {
 impl Shared {
     fn lock_ids(&self, ids: &[String]) -> Vec<(u32, i64)> {
         let rows = self.0.lock();
-        ids.iter().filter_map(|id| id.parse().ok()).filter_map(|id| Some((id, *rows.get(&id)?))).collect()
+        ids.iter()
+            .filter_map(|id| id.parse().ok())
+            .filter_map(|id| Some((id, *rows.get(&id)?)))
+            .collect()
     }
 }
 
 /// A gateway with one source over `rows`, the registry's keys, and a clock that a test moves.
-pub struct World {
+pub(crate) struct World {
     pub folder: tempfile::TempDir,
     pub gateway: Gateway,
     pub rows: Arc<Rows>,
@@ -158,56 +197,83 @@ pub struct World {
 
 impl World {
     /// `extra` is put behind the `[registry]` keys.
-    pub async fn new(extra: &str, ids: std::ops::Range<u32>) -> Self {
+    pub(crate) async fn new(extra: &str, ids: std::ops::Range<u32>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let (private, signer) = (PrivateKey::generate(), ReceiptSigner::generate());
-        write_secret(&folder.path().join("keys"), KeyRing::generate().to_text().expose_secret());
+        let private = PrivateKey::generate();
+        let signer = ReceiptSigner::generate();
+        write_secret(
+            &folder.path().join("keys"),
+            KeyRing::generate().to_text().expose_secret(),
+        );
         fs::create_dir(folder.path().join("state")).expect("the state folder is made");
         let path = folder.path().join("clinic-gateway.toml");
         let text = format!(
             "[keys]\nring = {{ file = \"keys\" }}\n[queue.directory]\npath = \"queue\"\n\
-             [source.mis.sqlite]\npath = \"none.db\"\n[source.mis.sqlite.vaccinations]\nquery = \"SELECT 1 AS record_id\"\n\
+             [source.mis.sqlite]\npath = \"none.db\"\n[source.mis.sqlite.vaccinations]\nquery \
+             = \"SELECT 1 AS record_id\"\n\
              [registry]\npublic_key = \"{}\"\nreceipt_keys = [\"{}\"]\n{extra}\n",
             private.public().to_text(),
             signer.verifier().to_text()
         );
         fs::write(&path, text).expect("the configuration is written");
         let loaded = config::load(&path).unwrap_or_else(|error| panic!("{error}"));
-        let clock = Arc::new(ManualClock::at(DateTime::from_timestamp(1_625_000_000, 0).expect("a moment")));
+        let clock = Arc::new(ManualClock::at(
+            DateTime::from_timestamp(1_625_000_000, 0).expect("a moment"),
+        ));
         let shared: Arc<dyn clock::Clock> = Arc::<ManualClock>::clone(&clock);
-        let mut gateway =
-            Gateway::open(&loaded, shared, "test").await.unwrap_or_else(|error| panic!("{error}"));
+        let mut gateway = Gateway::open(&loaded, shared, "test")
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         let rows = Arc::new(Rows::default());
         rows.lock().extend(ids.map(|id| (id, i64::from(id))));
         let world_source = source_over(&gateway, &loaded, &rows);
         gateway.sources = vec![Arc::new(world_source)];
-        Self { folder, gateway, rows, clock, private, signer, loaded }
+        Self {
+            folder,
+            gateway,
+            rows,
+            clock,
+            private,
+            signer,
+            loaded,
+        }
     }
 
     /// The source once more, to be given other settings.
-    pub fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         source_over(&self.gateway, &self.loaded, &self.rows)
     }
 
     /// The batches that lie in the queue's directory, opened.
-    pub fn published(&self) -> Vec<contract::Opened> {
+    pub(crate) fn published(&self) -> Vec<contract::Opened> {
         let incoming = fs::read_dir(self.folder.path().join("queue/incoming")).expect("the queue");
         incoming
             .flatten()
             .map(|file| fs::read(file.path()).expect("a batch can be read"))
-            .map(|sealed| self.private.open(&sealed).expect("it is sealed to this registry"))
+            .map(|sealed| {
+                self.private
+                    .open(&sealed)
+                    .expect("it is sealed to this registry")
+            })
             .collect()
     }
 }
 
-/// Runs an ignored test in a process of its own with these injection points, which hold for a whole process.
+/// Runs an ignored test in a process of its own with these injection points, which hold for a whole
+/// process.
 #[cfg(feature = "inject")]
-pub fn succeeds_broken(test: &str, points: &str) {
-    let mut command = std::process::Command::new(std::env::current_exe().expect("a test has a program"));
-    command.args([test, "--exact", "--ignored"]).env(fault::ENVIRONMENT_VARIABLE, points);
+pub(crate) fn succeeds_broken(test: &str, points: &str) {
+    let mut command =
+        std::process::Command::new(std::env::current_exe().expect("a test has a program"));
+    command
+        .args([test, "--exact", "--ignored"])
+        .env(fault::ENVIRONMENT_VARIABLE, points);
     let output = command.output().expect("the test is started");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
 }
 
 fn source_over(gateway: &Gateway, loaded: &LoadedConfig, rows: &Arc<Rows>) -> Source {

@@ -9,7 +9,6 @@ use fault::Point;
 use outbox::{Pulled, Refused};
 use pseudonym::{Outcome, Pseudonymiser};
 
-use crate::faults;
 use crate::pull::PullError;
 
 /// What records have become.
@@ -45,19 +44,27 @@ impl Transformer {
     ///
     /// # Errors
     /// [`PullError::Internal`] when it panicked.
-    pub(crate) async fn transform(&self, records: Vec<ClinicRecord>) -> Result<Transformed, PullError> {
+    pub(crate) async fn transform(
+        &self,
+        records: Vec<ClinicRecord>,
+    ) -> Result<Transformed, PullError> {
         let this = self.clone();
         let transformed = tokio::task::spawn_blocking(move || this.apply(records)).await;
         let transformed = transformed.map_err(|_| PullError::Internal)?;
-        faults::broken_at(Point::PullTransformed)?;
+        fault::check::<connector_kit::SourceError>(Point::PullTransformed)?;
         Ok(transformed)
     }
 
     fn apply(&self, records: Vec<ClinicRecord>) -> Transformed {
-        let mut transformed =
-            Transformed { drafts: Vec::with_capacity(records.len()), ..Transformed::default() };
+        let mut transformed = Transformed {
+            drafts: Vec::with_capacity(records.len()),
+            ..Transformed::default()
+        };
         for record in records {
-            let id = self.keep_ids.load(Ordering::Relaxed).then(|| record.record_id.clone());
+            let id = self
+                .keep_ids
+                .load(Ordering::Relaxed)
+                .then(|| record.record_id.clone());
             let stamp = record.stamp;
             match self.pseudonymiser.apply(record, self.today) {
                 Outcome::Draft(draft, warnings) => {

@@ -20,7 +20,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How requests are waited for.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct WaitArguments {
-    /// How long to wait for the running gateway, and for the registry where it is asked, in seconds.
+    /// How long to wait for the running gateway, and for the registry where it is asked, in
+    /// seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     wait: u64,
 }
@@ -39,7 +40,8 @@ pub(super) struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// Does it, or has it done. `owner` is the command's name, told to whoever finds the outbox locked meanwhile.
+    /// Does it, or has it done. `owner` is the command's name, told to whoever finds the outbox
+    /// locked meanwhile.
     pub(super) async fn ask(
         &self,
         owner: &'static str,
@@ -70,7 +72,10 @@ impl Desk<'_> {
         let answer = answer.map_err(failure)?;
         let waiting = gateway.outbox.backlog().await?.batches;
         if waiting > 0 {
-            let why = attended.queue_error.as_deref().unwrap_or("they are not due yet");
+            let why = attended
+                .queue_error
+                .as_deref()
+                .unwrap_or("they are not due yet");
             out::complain(&format!(
                 "{} in the outbox: {why}; it leaves with the next run",
                 out::counted(waiting, "batch waits", "batches wait")
@@ -85,7 +90,8 @@ impl Desk<'_> {
         request: &Request,
         patience: Duration,
     ) -> Result<Answer, Failure> {
-        let postbox = Postbox::open(&self.loaded.base.join(&self.loaded.config.outbox.path)).await?;
+        let postbox =
+            Postbox::open(&self.loaded.base.join(&self.loaded.config.outbox.path)).await?;
         let id = postbox.ask(request, self.clock.now()).await?;
         let until = self.clock.elapsed() + patience;
         let answer = loop {
@@ -114,8 +120,10 @@ impl Desk<'_> {
 
 fn unanswered(owner: &str, patience: Duration) -> Failure {
     Failure::Later(format!(
-        "the gateway process that holds the outbox ({owner}) has not answered within {} s. The request waits there: a \
-         running daemon does it as soon as it can, another command leaves it to the next start of `clinic-gateway run`; \
+        "the gateway process that holds the outbox ({owner}) has not answered within {} s. The \
+         request waits there: a \
+         running daemon does it as soon as it can, another command leaves it to the next start of \
+         `clinic-gateway run`; \
          `clinic-gateway status` shows what came of it, and --wait waits longer",
         patience.as_secs()
     ))
@@ -126,7 +134,9 @@ fn failure(error: RequestError) -> Failure {
     match error {
         RequestError::UnknownSource(..) => Failure::Argument(message),
         RequestError::Outbox(error) => error.into(),
-        RequestError::Source { failure, .. } if failure.retry_after().is_some() => Failure::Later(message),
+        RequestError::Source { failure, .. } if failure.retry_after().is_some() => {
+            Failure::Later(message)
+        }
         RequestError::Stopped => Failure::Later(message),
         RequestError::Source { .. } | RequestError::Name(_) | RequestError::ReceiptsOff => {
             Failure::Change(message)

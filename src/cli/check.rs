@@ -1,5 +1,5 @@
-//! `clinic-gateway check`: connects to everything and says what is wrong, in layers. It changes nothing, but for
-//! making the queue where it is missing.
+//! `clinic-gateway check`: connects to everything and says what is wrong, in layers. It changes
+//! nothing, but for making the queue where it is missing.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,11 @@ struct Section {
     report: CheckReport,
 }
 
-pub(super) async fn check(arguments: &CheckArguments, path: &Path, clock: &dyn Clock) -> Result<(), Failure> {
+pub(super) async fn check(
+    arguments: &CheckArguments,
+    path: &Path,
+    clock: &dyn Clock,
+) -> Result<(), Failure> {
     let loaded = super::open(path)?;
     let mut sections = Vec::new();
     // A person sees each part as soon as it is known: a server that is away takes its time.
@@ -43,7 +47,14 @@ pub(super) async fn check(arguments: &CheckArguments, path: &Path, clock: &dyn C
     };
     found(section("config", |report| {
         report.good(format!("{} can be read", path.display()));
-        schedules(report, &loaded, &[("reconcile.schedule".to_owned(), &loaded.config.reconcile.schedule)]);
+        schedules(
+            report,
+            &loaded,
+            &[(
+                "reconcile.schedule".to_owned(),
+                &loaded.config.reconcile.schedule,
+            )],
+        );
         if loaded.config.registry.receipts == ReceiptsMode::Off {
             report.warn(
                 "receipts are off: what the registry refuses is not known here",
@@ -54,9 +65,14 @@ pub(super) async fn check(arguments: &CheckArguments, path: &Path, clock: &dyn C
     found(outbox_section(&loaded).await);
     let ring = gateway::read_ring(&loaded);
     found(section("keys", |report| match &ring {
-        Ok(ring) => ring.pseudonym_fingerprints().iter().for_each(|(epoch, fingerprint)| {
-            report.good(format!("pseudonym key of epoch {epoch}, fingerprint {fingerprint}"));
-        }),
+        Ok(ring) => ring
+            .pseudonym_fingerprints()
+            .iter()
+            .for_each(|(epoch, fingerprint)| {
+                report.good(format!(
+                    "pseudonym key of epoch {epoch}, fingerprint {fingerprint}"
+                ));
+            }),
         Err(error) => bad_start(report, error),
     }));
     if !arguments.offline {
@@ -66,14 +82,27 @@ pub(super) async fn check(arguments: &CheckArguments, path: &Path, clock: &dyn C
     let ring = ring.unwrap_or_else(|_| KeyRing::generate());
     for (name, config) in &loaded.config.source {
         let mut report = CheckReport::default();
-        source(&loaded, name, config, &ring, (!arguments.offline).then_some(clock), &mut report).await;
-        found(Section { name: format!("source {name}"), report });
+        source(
+            &loaded,
+            name,
+            config,
+            &ring,
+            (!arguments.offline).then_some(clock),
+            &mut report,
+        )
+        .await;
+        found(Section {
+            name: format!("source {name}"),
+            report,
+        });
     }
     if arguments.json {
         tell_json(&sections);
     }
     match sections.iter().map(|section| section.report.worst()).max() {
-        Some(Level::Error) => Err(Failure::Change("the check found errors; see above".to_owned())),
+        Some(Level::Error) => Err(Failure::Change(
+            "the check found errors; see above".to_owned(),
+        )),
         _ => Ok(()),
     }
 }
@@ -87,10 +116,25 @@ async fn source(
     clock: Option<&dyn Clock>,
     report: &mut CheckReport,
 ) {
-    match (sources::build(name, config, &loaded.base, ring, loaded.config.keys.suite.into()), clock) {
+    match (
+        sources::build(
+            name,
+            config,
+            &loaded.base,
+            ring,
+            loaded.config.keys.suite.into(),
+        ),
+        clock,
+    ) {
         (Ok(source), Some(clock)) => *report = source.connector.check(clock.now()).await,
         (Ok(_), None) => report.good("the section can be read"),
-        (Err(error), _) => bad_start(report, &StartError::Source { name: name.to_owned(), error }),
+        (Err(error), _) => bad_start(
+            report,
+            &StartError::Source {
+                name: name.to_owned(),
+                error,
+            },
+        ),
     }
     warn_of_arrivals(report, config);
     let key = format!("source.{name}");
@@ -107,11 +151,17 @@ async fn source(
 /// With `listen` the registry sees a fact when the clinic commits it (docs/privacy.md).
 fn warn_of_arrivals(report: &mut CheckReport, config: &SourceConfig) {
     #[cfg(feature = "postgres")]
-    if config.postgres.as_ref().is_some_and(|postgres| postgres.listen.is_some()) {
+    if config
+        .postgres
+        .as_ref()
+        .is_some_and(|postgres| postgres.listen.is_some())
+    {
         report.warn(
-            "listen is set: a fact reaches the registry within a second of its entry, often alone, so that the moment of \
+            "listen is set: a fact reaches the registry within a second of its entry, often \
+             alone, so that the moment of \
              its arrival may tell whose it is",
-            "take listen out unless facts are needed at once; the schedule alone blurs the moment to its interval \
+            "take listen out unless facts are needed at once; the schedule alone blurs the moment \
+             to its interval \
              (docs/privacy.md)",
         );
     }
@@ -122,30 +172,45 @@ fn warn_of_arrivals(report: &mut CheckReport, config: &SourceConfig) {
 fn schedules(report: &mut CheckReport, loaded: &LoadedConfig, all: &[(String, &Schedule)]) {
     for (key, schedule) in all {
         if let Err(error) = daemon::verify_schedule(key, schedule, loaded.config.time_zone.0) {
-            report.error(error.to_string(), "or write { every-seconds = 60 }, or \"never\"");
+            report.error(
+                error.to_string(),
+                "or write { every-seconds = 60 }, or \"never\"",
+            );
         }
     }
     if report.worst() < Level::Error {
-        report.good(if all.len() == 1 { "the schedule can be read" } else { "the schedules can be read" });
+        report.good(if all.len() == 1 {
+            "the schedule can be read"
+        } else {
+            "the schedules can be read"
+        });
     }
 }
 
 fn section(name: &str, fill: impl FnOnce(&mut CheckReport)) -> Section {
     let mut report = CheckReport::default();
     fill(&mut report);
-    Section { name: name.to_owned(), report }
+    Section {
+        name: name.to_owned(),
+        report,
+    }
 }
 
 /// An error whose own words say what to change.
 fn bad(report: &mut CheckReport, error: &impl ToString) {
-    report.findings.push(Finding { level: Level::Error, what: error.to_string(), help: None });
+    report.findings.push(Finding {
+        level: Level::Error,
+        what: error.to_string(),
+        help: None,
+    });
 }
 
 fn bad_start(report: &mut CheckReport, error: &StartError) {
     match error {
-        StartError::Source { error: SourceError::Misconfigured { what, help }, .. } => {
-            report.error(what, help)
-        }
+        StartError::Source {
+            error: SourceError::Misconfigured { what, help },
+            ..
+        } => report.error(what, help),
         error => bad(report, error),
     }
 }
@@ -156,14 +221,22 @@ async fn outbox_section(loaded: &LoadedConfig) -> Section {
     let exists = opened.is_ok();
     section("outbox", |report| {
         match (opened.map(drop), unwritable(&path)) {
-        (Err(error), _) if !matches!(error, OutboxError::Missing) => bad(report, &error),
-        (_, Some((place, kind))) => report.error(
-            format!("{} cannot be written: {}", place.display(), super::in_words(kind)),
-            "make the folder, mode 0700, owned by the account the gateway runs under; `check` under that account",
-        ),
-        _ if exists => report.good(format!("{} can be read and written", path.display())),
-        _ => report.good(format!("{} will be made at the first start", path.display())),
-    }
+            (Err(error), _) if !matches!(error, OutboxError::Missing) => bad(report, &error),
+            (_, Some((place, kind))) => report.error(
+                format!(
+                    "{} cannot be written: {}",
+                    place.display(),
+                    super::in_words(kind)
+                ),
+                "make the folder, mode 0700, owned by the account the gateway runs under; `check` \
+             under that account",
+            ),
+            _ if exists => report.good(format!("{} can be read and written", path.display())),
+            _ => report.good(format!(
+                "{} will be made at the first start",
+                path.display()
+            )),
+        }
     })
 }
 
@@ -184,7 +257,9 @@ fn unwritable(outbox: &Path) -> Option<(PathBuf, std::io::ErrorKind)> {
         file.push(suffix);
         let file = PathBuf::from(file);
         match OpenOptions::new().append(true).open(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return refused(&file, error),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return refused(&file, error);
+            }
             _ => {}
         }
     }
@@ -194,10 +269,15 @@ fn unwritable(outbox: &Path) -> Option<(PathBuf, std::io::ErrorKind)> {
 async fn queue_section(loaded: &LoadedConfig) -> Section {
     let result = broker::check(&loaded.config.queue, &loaded.base).await;
     section("queue", |report| match result {
-        Ok(findings) => findings.into_iter().for_each(|finding| report.good(finding)),
+        Ok(findings) => findings
+            .into_iter()
+            .for_each(|finding| report.good(finding)),
         Err(broker::BrokerError::Misconfigured { what, help }) => report.error(what, help),
         Err(broker::BrokerError::Retry { what }) => {
-            report.error(what, "start it, or mend the [queue] section; `run` would keep trying meanwhile");
+            report.error(
+                what,
+                "start it, or mend the [queue] section; `run` would keep trying meanwhile",
+            );
         }
     })
 }
@@ -239,7 +319,9 @@ mod tests {
     #[test]
     fn a_source_that_listens_is_warned_of_what_arrivals_tell() {
         let warned = |listen: &str| {
-            let text = format!("[postgres]\nhost = \"db\"\ndatabase = \"mis\"\nuser = \"reader\"\n{listen}");
+            let text = format!(
+                "[postgres]\nhost = \"db\"\ndatabase = \"mis\"\nuser = \"reader\"\n{listen}"
+            );
             let config: SourceConfig = toml::from_str(&text).expect("a source's section");
             let mut report = CheckReport::default();
             warn_of_arrivals(&mut report, &config);

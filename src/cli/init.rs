@@ -29,7 +29,8 @@ pub(super) struct InitArguments {
     /// The key the registry signs its receipts with (`cgrv1:…`); absent: to be filled in.
     #[arg(long)]
     receipt_key: Option<String>,
-    /// The city's shared pseudonym keys, as `keys share` wrote them at another clinic; absent: new ones are made.
+    /// The city's shared pseudonym keys, as `keys share` wrote them at another clinic; absent: new
+    /// ones are made.
     #[arg(long)]
     join: Option<PathBuf>,
 }
@@ -54,19 +55,34 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
     let folder = &arguments.folder;
     let config = folder.join("clinic-gateway.toml");
     if config.exists() {
-        return Err(Failure::Change(format!("{} exists already and is left as it is", config.display())));
+        return Err(Failure::Change(format!(
+            "{} exists already and is left as it is",
+            config.display()
+        )));
     }
     let cannot = |error: std::io::Error| {
-        Failure::Change(format!("{} cannot be written: {}", folder.display(), super::in_words(error.kind())))
+        Failure::Change(format!(
+            "{} cannot be written: {}",
+            folder.display(),
+            super::in_words(error.kind())
+        ))
     };
     let ring = new_ring(arguments.join.as_deref())?;
-    let private =
-        |path: PathBuf| fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(cannot);
+    let private = |path: PathBuf| {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(cannot)
+    };
     private(folder.clone())?;
     private(folder.join("state"))?;
     let keys = folder.join("keys");
     if keys.exists() {
-        out::say(format!("kept  {} (the ring that was there)", keys.display()));
+        out::say(format!(
+            "kept  {} (the ring that was there)",
+            keys.display()
+        ));
     } else {
         write_secret(&keys, &ring.to_text())?;
         out::say(format!(
@@ -75,7 +91,8 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
         ));
         if arguments.join.is_none() {
             out::say(
-                "      its pseudonym keys are new: right for the first clinic of a city; the others use --join",
+                "      its pseudonym keys are new: right for the first clinic of a city; the \
+                 others use --join",
             );
         }
     }
@@ -87,8 +104,14 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
     };
     let mut head = HEAD.to_owned();
     for (placeholder, key) in [
-        ("cgpk1:PASTE-THE-KEY-OF-THE-REGISTRY", &arguments.registry_key),
-        ("cgrv1:PASTE-THE-RECEIPT-KEY-OF-THE-REGISTRY", &arguments.receipt_key),
+        (
+            "cgpk1:PASTE-THE-KEY-OF-THE-REGISTRY",
+            &arguments.registry_key,
+        ),
+        (
+            "cgrv1:PASTE-THE-RECEIPT-KEY-OF-THE-REGISTRY",
+            &arguments.receipt_key,
+        ),
     ] {
         if let Some(key) = key {
             head = head.replace(placeholder, key);
@@ -96,6 +119,9 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
     }
     fs::write(&config, format!("{head}\n{source}")).map_err(cannot)?;
     out::say(format!("wrote {}", config.display()));
-    out::say(format!("next: edit it, then run: clinic-gateway --config {} check", config.display()));
+    out::say(format!(
+        "next: edit it, then run: clinic-gateway --config {} check",
+        config.display()
+    ));
     Ok(())
 }

@@ -14,7 +14,8 @@ use crate::{config, gateway};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
-    /// Make a new key ring. Clinics of one city need the same pseudonym keys: the first makes them, the others join.
+    /// Make a new key ring. Clinics of one city need the same pseudonym keys: the first makes them,
+    /// the others join.
     New {
         /// The file to write (mode 0600); it must not exist.
         #[arg(long, default_value = "keys")]
@@ -23,20 +24,23 @@ pub(super) enum KeysCommand {
         #[arg(long)]
         join: Option<PathBuf>,
     },
-    /// Show epochs and fingerprints of the configured ring, never a key. Equal fingerprints are equal keys.
+    /// Show epochs and fingerprints of the configured ring, never a key. Equal fingerprints are
+    /// equal keys.
     Show {
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Write the pseudonym keys (not this clinic's own record key) for another clinic or the portal.
+    /// Write the pseudonym keys (not this clinic's own record key) for another clinic or the
+    /// portal.
     Share {
         /// The file to write (mode 0600); it must not exist. Carry it by a trusted way.
         #[arg(long)]
         out: PathBuf,
     },
-    /// Write a ring with one more pseudonym epoch beside the present one; every fact is then sent under both. Done at
-    /// one clinic of the city; the others take the new epoch over with `keys merge`.
+    /// Write a ring with one more pseudonym epoch beside the present one; every fact is then sent
+    /// under both. Done at one clinic of the city; the others take the new epoch over with `keys
+    /// merge`.
     Rotate {
         /// The file to write (mode 0600); it must not exist.
         #[arg(long)]
@@ -76,17 +80,32 @@ pub(super) fn keys(command: &KeysCommand, config: &Path) -> Result<(), Failure> 
             Ok(())
         }
         KeysCommand::Rotate { out } => {
-            write_ring(out, &configured(config)?.with_new_pseudonym_epoch().map_err(change)?)?;
+            write_ring(
+                out,
+                &configured(config)?
+                    .with_new_pseudonym_epoch()
+                    .map_err(change)?,
+            )?;
             out::say(IN_PLACE);
             Ok(())
         }
         KeysCommand::Merge { shared, out } => {
-            write_ring(out, &configured(config)?.merge(&read_shared(shared)?).map_err(change)?)?;
+            write_ring(
+                out,
+                &configured(config)?
+                    .merge(&read_shared(shared)?)
+                    .map_err(change)?,
+            )?;
             out::say(IN_PLACE);
             Ok(())
         }
         KeysCommand::Retire { epoch, out } => {
-            write_ring(out, &configured(config)?.without_pseudonym_epoch(*epoch).map_err(change)?)?;
+            write_ring(
+                out,
+                &configured(config)?
+                    .without_pseudonym_epoch(*epoch)
+                    .map_err(change)?,
+            )?;
             out::say("next: put it in the configured ring's place and restart the gateway");
             Ok(())
         }
@@ -94,7 +113,8 @@ pub(super) fn keys(command: &KeysCommand, config: &Path) -> Result<(), Failure> 
 }
 
 /// What to do with a ring that has one epoch more.
-const IN_PLACE: &str = "next: put it in the configured ring's place, stop the gateway, run `clinic-gateway sync --full` \
+const IN_PLACE: &str = "next: put it in the configured ring's place, stop the gateway, run \
+    `clinic-gateway sync --full` \
 so that facts sent before get the new pseudonyms as well, and start it again";
 
 /// A clinic's first ring: with the city's keys where there are some, else with new ones.
@@ -106,7 +126,7 @@ pub(super) fn new_ring(join: Option<&Path>) -> Result<KeyRing, Failure> {
 }
 
 fn read_shared(path: &Path) -> Result<SharedKeys, Failure> {
-    let text = secrets::read_private_file(path).map_err(change)?;
+    let text = settings::read_private_file(path).map_err(change)?;
     SharedKeys::parse(&text).map_err(|error| change(format!("{}: {error}", path.display())))
 }
 
@@ -119,16 +139,21 @@ fn configured(path: &Path) -> Result<KeyRing, Failure> {
 }
 
 fn show(ring: &KeyRing, json: bool) {
-    let (epochs, record) = (ring.pseudonym_fingerprints(), ring.record_fingerprint());
+    let epochs = ring.pseudonym_fingerprints();
+    let record = ring.record_fingerprint();
     if json {
         let epochs: Vec<_> = epochs
             .iter()
             .map(|(epoch, fingerprint)| serde_json::json!({ "epoch": epoch, "fingerprint": fingerprint }))
             .collect();
-        return out::json(&serde_json::json!({ "pseudonym": epochs, "record": { "fingerprint": record } }));
+        return out::json(
+            &serde_json::json!({ "pseudonym": epochs, "record": { "fingerprint": record } }),
+        );
     }
     for (epoch, fingerprint) in epochs {
-        out::say(format!("pseudonym key, epoch {epoch}: fingerprint {fingerprint}"));
+        out::say(format!(
+            "pseudonym key, epoch {epoch}: fingerprint {fingerprint}"
+        ));
     }
     out::say(format!("record key: fingerprint {record}"));
 }
@@ -142,8 +167,12 @@ fn write_ring(path: &Path, ring: &KeyRing) -> Result<(), Failure> {
 
 /// Writes a secret to a new file only its owner may read, and makes it durable.
 pub(super) fn write_secret(path: &Path, secret: &SecretString) -> Result<(), Failure> {
-    let written =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).and_then(|mut file| {
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| {
             file.write_all(secret.expose_secret().as_bytes())?;
             file.sync_all()
         });
@@ -152,6 +181,10 @@ pub(super) fn write_secret(path: &Path, secret: &SecretString) -> Result<(), Fai
             "{} exists already and is left as it is: a key that is overwritten is lost",
             path.display()
         )),
-        kind => Failure::Change(format!("{} cannot be written: {}", path.display(), super::in_words(kind))),
+        kind => Failure::Change(format!(
+            "{} cannot be written: {}",
+            path.display(),
+            super::in_words(kind)
+        )),
     })
 }

@@ -1,4 +1,5 @@
-//! `clinic-gateway dead-letters`: what was refused, by the clinic's own rules or by the registry, and what to do with it.
+//! `clinic-gateway dead-letters`: what was refused, by the clinic's own rules or by the registry,
+//! and what to do with it.
 
 use std::collections::BTreeSet;
 
@@ -107,7 +108,14 @@ impl FilterArguments {
 
     /// Retrying or discarding everything must be meant: some filter has to say so.
     fn names_something(&self) -> Result<(), Failure> {
-        let FilterArguments { ids, source, feed, reason, origin, older_than } = self;
+        let FilterArguments {
+            ids,
+            source,
+            feed,
+            reason,
+            origin,
+            older_than,
+        } = self;
         let named = !ids.is_empty()
             || source.is_some()
             || feed.is_some()
@@ -118,7 +126,8 @@ impl FilterArguments {
             return Ok(());
         }
         Err(Failure::Argument(
-            "say which: numbers as `dead-letters list` shows them, or --source, --feed, --reason, --origin, --older-than"
+            "say which: numbers as `dead-letters list` shows them, or --source, --feed, --reason, \
+             --origin, --older-than"
                 .to_owned(),
         ))
     }
@@ -129,9 +138,15 @@ const MAX_AGE: i64 = 100_000;
 
 fn age(text: &str) -> Result<TimeDelta, String> {
     let help = || "a number and a unit: 90min, 12h, 3d, 2w".to_owned();
-    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|letter: char| !letter.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let number: i64 = number.parse().ok().filter(|number| *number <= MAX_AGE).ok_or_else(help)?;
+    let number: i64 = number
+        .parse()
+        .ok()
+        .filter(|number| *number <= MAX_AGE)
+        .ok_or_else(help)?;
     match unit {
         "s" => Ok(TimeDelta::seconds(number)),
         "min" => Ok(TimeDelta::minutes(number)),
@@ -145,15 +160,31 @@ fn age(text: &str) -> Result<TimeDelta, String> {
 pub(super) async fn letters(command: &LettersCommand, desk: &Desk<'_>) -> Result<(), Failure> {
     let now = desk.clock.now();
     match command {
-        LettersCommand::List { filter, discarded, limit, json } => {
-            let filter = DeadLetterFilter { discarded: *discarded, limit: *limit, ..filter.filter(now) };
+        LettersCommand::List {
+            filter,
+            discarded,
+            limit,
+            json,
+        } => {
+            let filter = DeadLetterFilter {
+                discarded: *discarded,
+                limit: *limit,
+                ..filter.filter(now)
+            };
             list(&read(desk, &filter).await?, *json, now);
             Ok(())
         }
         LettersCommand::Show { ids, json } => show(desk, ids, *json, now).await,
         LettersCommand::Retry { filter, json, wait } => {
             filter.names_something()?;
-            match desk.ask("dead-letters retry", Request::Retry(filter.filter(now)), *wait).await? {
+            match desk
+                .ask(
+                    "dead-letters retry",
+                    Request::Retry(filter.filter(now)),
+                    *wait,
+                )
+                .await?
+            {
                 Answer::Retried { letters, more } => tell_retried(&letters, more, *json),
                 _ => return Err(super::unexpected()),
             }
@@ -161,8 +192,17 @@ pub(super) async fn letters(command: &LettersCommand, desk: &Desk<'_>) -> Result
         }
         LettersCommand::Discard { filter, json, wait } => {
             filter.names_something()?;
-            match desk.ask("dead-letters discard", Request::Discard(filter.filter(now)), *wait).await? {
-                Answer::Discarded { count } if *json => out::json(&serde_json::json!({ "discarded": count })),
+            match desk
+                .ask(
+                    "dead-letters discard",
+                    Request::Discard(filter.filter(now)),
+                    *wait,
+                )
+                .await?
+            {
+                Answer::Discarded { count } if *json => {
+                    out::json(&serde_json::json!({ "discarded": count }))
+                }
                 Answer::Discarded { count } => out::say(format!(
                     "{} put aside until the record changes",
                     out::counted(count, "dead letter is", "dead letters are")
@@ -202,9 +242,23 @@ fn list(letters: &[DeadLetter], json: bool, now: DateTime<Utc>) {
             ]
         })
         .collect();
-    out::table(["id", "source", "feed", "refused by", "record", "reason", "since"], &rows);
+    out::table(
+        [
+            "id",
+            "source",
+            "feed",
+            "refused by",
+            "record",
+            "reason",
+            "since",
+        ],
+        &rows,
+    );
     out::say("");
-    let reasons: BTreeSet<&str> = letters.iter().map(|letter| letter.reason.as_str()).collect();
+    let reasons: BTreeSet<&str> = letters
+        .iter()
+        .map(|letter| letter.reason.as_str())
+        .collect();
     for reason in reasons {
         out::say(format!("{reason}: {}", help(reason)));
     }
@@ -224,10 +278,17 @@ fn as_json(letter: &DeadLetter) -> serde_json::Value {
 async fn show(desk: &Desk<'_>, ids: &[i64], json: bool, now: DateTime<Utc>) -> Result<(), Failure> {
     let mut letters = Vec::new();
     for discarded in [false, true] {
-        let filter = DeadLetterFilter { ids: ids.to_vec(), discarded, ..DeadLetterFilter::default() };
+        let filter = DeadLetterFilter {
+            ids: ids.to_vec(),
+            discarded,
+            ..DeadLetterFilter::default()
+        };
         letters.extend(read(desk, &filter).await?);
     }
-    if let Some(missing) = ids.iter().find(|id| !letters.iter().any(|letter| letter.id == **id)) {
+    if let Some(missing) = ids
+        .iter()
+        .find(|id| !letters.iter().any(|letter| letter.id == **id))
+    {
         return Err(Failure::Argument(format!(
             "there is no dead letter {missing} (any more); `dead-letters list` shows them"
         )));
@@ -241,16 +302,26 @@ async fn show(desk: &Desk<'_>, ids: &[i64], json: bool, now: DateTime<Utc>) -> R
         for (name, value) in [
             ("source", letter.source.clone()),
             ("feed", letter.feed.clone()),
-            ("record", record(letter.record_id.as_deref(), &letter.record)),
+            (
+                "record",
+                record(letter.record_id.as_deref(), &letter.record),
+            ),
             ("refused by", letter.origin.as_str().to_owned()),
             ("reason", letter.reason.clone()),
-            ("first refused", super::status::ago(now, letter.first_seen_at)),
+            (
+                "first refused",
+                super::status::ago(now, letter.first_seen_at),
+            ),
             ("last refused", super::status::ago(now, letter.last_seen_at)),
         ] {
             out::say(format!("  {name:<14} {value}"));
         }
         if letter.discarded_at.is_some() {
-            out::say(format!("  {:<14} {}", "put aside", super::status::ago(now, letter.discarded_at)));
+            out::say(format!(
+                "  {:<14} {}",
+                "put aside",
+                super::status::ago(now, letter.discarded_at)
+            ));
         }
         out::say(format!("  {:<14} {}", "what to do", help(&letter.reason)));
     }
@@ -268,7 +339,9 @@ fn tell_retried(letters: &[Retried], more: u64, json: bool) {
         .iter()
         .map(|letter| {
             let outcome = match &letter.outcome {
-                RetryOutcome::Accepted => "is well now: sent, or there was nothing left to send".to_owned(),
+                RetryOutcome::Accepted => {
+                    "is well now: sent, or there was nothing left to send".to_owned()
+                }
                 RetryOutcome::Refused(reason) => format!("refused again: {reason}"),
                 RetryOutcome::Gone => {
                     "is no longer at the source; the next sweep closes the letter".to_owned()
@@ -276,10 +349,19 @@ fn tell_retried(letters: &[Retried], more: u64, json: bool) {
                 RetryOutcome::NotConfigured => "its source is not configured any more".to_owned(),
             };
             let record = letter.record_id.clone().unwrap_or_default();
-            [letter.id.to_string(), letter.source.clone(), letter.feed.clone(), record, outcome]
+            [
+                letter.id.to_string(),
+                letter.source.clone(),
+                letter.feed.clone(),
+                record,
+                outcome,
+            ]
         })
         .collect();
-    out::table(["id", "source", "feed", "record", "what became of it"], &rows);
+    out::table(
+        ["id", "source", "feed", "record", "what became of it"],
+        &rows,
+    );
     if more > 0 {
         out::say(format!("… and {more} more"));
     }
@@ -287,24 +369,32 @@ fn tell_retried(letters: &[Retried], more: u64, json: bool) {
 
 /// One sentence for the operator: what to look at.
 fn help(reason: &str) -> &'static str {
-    if let Some(known) = RejectionReason::ALL.iter().find(|known| known.as_str() == reason) {
+    if let Some(known) = RejectionReason::ALL
+        .iter()
+        .find(|known| known.as_str() == reason)
+    {
         return known.help();
     }
     match reason.strip_prefix("registry:").unwrap_or(reason) {
         "malformed" | "unknown-code" | "bad-subject" => {
-            "The registry does not understand the event: see that gateway and registry are of versions that fit, then retry."
+            "The registry does not understand the event: see that gateway and registry are of \
+             versions that fit, then retry."
         }
         "bad-date" => {
-            "The registry holds the date to be impossible: correct it at the clinic, and see that both clocks are right."
+            "The registry holds the date to be impossible: correct it at the clinic, and see that \
+             both clocks are right."
         }
         "kind-changed" => {
-            "The record was announced before as another kind of fact: the source's ids were reused; give the record a new id."
+            "The record was announced before as another kind of fact: the source's ids were \
+             reused; give the record a new id."
         }
         "version-reused" => {
-            "Another version was announced under the same number, as after a restored state: it is sent again above it; retry."
+            "Another version was announced under the same number, as after a restored state: it \
+             is sent again above it; retry."
         }
         _ => {
-            "A reason that this version does not know: see that gateway and registry are of versions that fit."
+            "A reason that this version does not know: see that gateway and registry are of \
+             versions that fit."
         }
     }
 }
@@ -317,7 +407,16 @@ mod tests {
     fn ages_are_read_and_nonsense_is_told() {
         assert_eq!(age("3d"), Ok(TimeDelta::days(3)));
         assert_eq!(age("90min"), Ok(TimeDelta::minutes(90)));
-        for wrong in ["3", "d", "3 d", "-3d", "3m", "100001d", "99999999999999999999d", ""] {
+        for wrong in [
+            "3",
+            "d",
+            "3 d",
+            "-3d",
+            "3m",
+            "100001d",
+            "99999999999999999999d",
+            "",
+        ] {
             assert!(age(wrong).is_err_and(|help| help.contains("3d")), "{wrong}");
         }
     }
@@ -325,7 +424,10 @@ mod tests {
     #[test]
     fn every_reason_has_its_help() {
         for reason in contract::RefusalReason::ALL {
-            assert!(!help(&format!("registry:{}", reason.as_str())).contains("does not know"), "{reason:?}");
+            assert!(
+                !help(&format!("registry:{}", reason.as_str())).contains("does not know"),
+                "{reason:?}"
+            );
         }
         assert!(help("date-future").contains("future") && help("x").contains("does not know"));
     }

@@ -34,15 +34,23 @@ use crate::gateway::StartError;
 #[command(name = "clinic-gateway", version, after_help = EXIT_CODES)]
 struct Arguments {
     /// The configuration file.
-    #[arg(long, short, global = true, env = "CLINIC_GATEWAY_CONFIG", default_value = "clinic-gateway.toml")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "CLINIC_GATEWAY_CONFIG",
+        default_value = "clinic-gateway.toml"
+    )]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 something failed and may succeed later (a server away, batches waiting, the outbox in use); \
-2 wrong arguments; 78 the configuration, a key or an account has to be changed, or `check` found an error.";
+Exit codes: 0 done; 1 something failed and may succeed later (a server away, batches waiting, the \
+outbox in use); \
+2 wrong arguments; 78 the configuration, a key or an account has to be changed, or `check` found \
+an error.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -52,7 +60,8 @@ enum Command {
     Check(check::CheckArguments),
     /// Show a source's next records as they would leave, without sending anything.
     ///
-    /// The last records of the run before may show once more; what has not changed is not sent again.
+    /// The last records of the run before may show once more; what has not changed is not sent
+    /// again.
     Preview(preview::PreviewArguments),
     /// Run as a daemon: pull on schedule, publish, serve metrics, until SIGTERM or Ctrl-C.
     Run,
@@ -90,7 +99,10 @@ pub(crate) enum Failure {
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
         match &error {
-            SettingsError::Unreadable { kind: ErrorKind::NotFound, .. } => Self::Change(format!(
+            SettingsError::Unreadable {
+                kind: ErrorKind::NotFound,
+                ..
+            } => Self::Change(format!(
                 "{error}\n  help: name it with --config, or write one with `clinic-gateway init`"
             )),
             _ => Self::Change(error.to_string()),
@@ -123,10 +135,16 @@ impl From<OutboxError> for Failure {
 pub fn main() -> ExitCode {
     fault::arm_from_environment();
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
-            return fail(&Failure::Later(format!("the runtime cannot be started: {}", error.kind())));
+            return fail(&Failure::Later(format!(
+                "the runtime cannot be started: {}",
+                error.kind()
+            )));
         }
     };
     let result = runtime.block_on(dispatch(arguments));
@@ -164,14 +182,22 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Sync(sync) => sync::sync(&sync, &load()?, clock, stop_on_signal()?).await,
         Command::Run => run::run(&load()?, clock, stop_on_signal()?).await,
         Command::Sweep(sweep) => sweep::sweep(&sweep, &desk(&load()?, clock)?).await,
-        Command::ConfirmWithdrawals(confirm) => sweep::confirm(&confirm, &desk(&load()?, clock)?).await,
+        Command::ConfirmWithdrawals(confirm) => {
+            sweep::confirm(&confirm, &desk(&load()?, clock)?).await
+        }
         Command::DeadLetters(command) => letters::letters(&command, &desk(&load()?, clock)?).await,
-        Command::Reconcile(reconcile) => reconcile::reconcile(&reconcile, &desk(&load()?, clock)?).await,
+        Command::Reconcile(reconcile) => {
+            reconcile::reconcile(&reconcile, &desk(&load()?, clock)?).await
+        }
     }
 }
 
 fn desk(loaded: &LoadedConfig, clock: Arc<dyn Clock>) -> Result<ask::Desk<'_>, Failure> {
-    Ok(ask::Desk { loaded, clock, stop: stop_on_signal()? })
+    Ok(ask::Desk {
+        loaded,
+        clock,
+        stop: stop_on_signal()?,
+    })
 }
 
 /// The running gateway has answered something else than was asked.
@@ -196,7 +222,8 @@ fn open(path: &Path) -> Result<LoadedConfig, Failure> {
     Ok(loaded)
 }
 
-/// A token that SIGTERM or SIGINT cancels; a second signal ends the process at once, as the system does by default.
+/// A token that SIGTERM or SIGINT cancels; a second signal ends the process at once, as the system
+/// does by default.
 fn stop_on_signal() -> Result<CancellationToken, Failure> {
     let stop = CancellationToken::new();
     let stopper = stop.clone();

@@ -29,6 +29,11 @@ mod tests {
     #[test]
     fn ages_change_their_unit_at_its_edge() {
         let shown = [-5, 0, 119, 120, 7199, 7200, 172_799, 172_800].map(age);
-        assert_eq!(shown, ["0 s", "0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"]);
+        assert_eq!(
+            shown,
+            [
+                "0 s", "0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"
+            ]
+        );
     }
 }

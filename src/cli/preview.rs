@@ -52,7 +52,10 @@ pub(super) fn known_source(loaded: &LoadedConfig, name: &str) -> Result<(), Fail
         return Ok(());
     }
     let known: Vec<_> = loaded.config.source.keys().map(String::as_str).collect();
-    Err(Failure::Argument(format!("no source is named {name}; the configuration has: {}", known.join(", "))))
+    Err(Failure::Argument(format!(
+        "no source is named {name}; the configuration has: {}",
+        known.join(", ")
+    )))
 }
 
 pub(super) async fn preview(
@@ -66,26 +69,45 @@ pub(super) async fn preview(
         .iter()
         .find(|source| source.name == arguments.source)
         .expect("a source was built for every name in the configuration");
-    let today = clock.now().with_timezone(&loaded.config.time_zone.0).date_naive();
+    let today = clock
+        .now()
+        .with_timezone(&loaded.config.time_zone.0)
+        .date_naive();
     let mut shown = Vec::new();
     let wanted = arguments.feed.map(Feed::from);
-    for feed in
-        source.connector.feeds().into_iter().filter(|feed| wanted.is_none_or(|wanted| wanted == *feed))
+    for feed in source
+        .connector
+        .feeds()
+        .into_iter()
+        .filter(|feed| wanted.is_none_or(|wanted| wanted == *feed))
     {
-        let stored = if arguments.from_start { None } else { stored_cursor(loaded, source, feed).await? };
+        let stored = if arguments.from_start {
+            None
+        } else {
+            stored_cursor(loaded, source, feed).await?
+        };
         let request = PageRequest {
             feed,
-            // No look back: what the overlap window would bring again has been shown, and sent, before.
+            // No look back: what the overlap window would bring again has been shown, and sent,
+            // before.
             first_of_run: false,
             hinted: false,
             after: stored,
             limit: arguments.records,
             now: clock.now(),
         };
-        let page = source.connector.page(request).await.map_err(|error| unreadable(&source.name, &error))?;
+        let page = source
+            .connector
+            .page(request)
+            .await
+            .map_err(|error| unreadable(&source.name, &error))?;
         for record in &page.records {
-            // The clinic's own id is shown, so that a person here can find the row; it does not leave.
-            shown.push((record.record_id.clone(), source.pseudonymiser.preview(record, today)));
+            // The clinic's own id is shown, so that a person here can find the row; it does not
+            // leave.
+            shown.push((
+                record.record_id.clone(),
+                source.pseudonymiser.preview(record, today),
+            ));
         }
     }
     if arguments.json {
@@ -125,20 +147,35 @@ async fn stored_cursor(
 
 fn tell(shown: &[(String, Preview)]) {
     if shown.is_empty() {
-        out::say("Nothing is waiting at the source; --from-start shows records that were read before.");
+        out::say(
+            "Nothing is waiting at the source; --from-start shows records that were read before.",
+        );
     }
     for (id, preview) in shown {
         let verdict = match &preview.verdict {
             Verdict::Leaves => "leaves".to_owned(),
-            Verdict::Withdraws { only_if_sent: false } => "is withdrawn".to_owned(),
-            Verdict::Withdraws { only_if_sent: true } => "is withdrawn, if it had been sent".to_owned(),
+            Verdict::Withdraws {
+                only_if_sent: false,
+            } => "is withdrawn".to_owned(),
+            Verdict::Withdraws { only_if_sent: true } => {
+                "is withdrawn, if it had been sent".to_owned()
+            }
             Verdict::OutOfScope => "does not leave: not about COVID-19".to_owned(),
-            Verdict::Refused(reason) => format!("is refused: {} ({})", reason.as_str(), reason.help()),
+            Verdict::Refused(reason) => {
+                format!("is refused: {} ({})", reason.as_str(), reason.help())
+            }
         };
-        out::say(format!("record {id} (stays here) → {}: {verdict}", preview.kind));
+        out::say(format!(
+            "record {id} (stays here) → {}: {verdict}",
+            preview.kind
+        ));
         for field in &preview.fields {
             let value = field.outgoing.as_deref().unwrap_or("—");
-            out::say(format!("    {:<24} {:<14} {value}", field.field, field.treatment.as_str()));
+            out::say(format!(
+                "    {:<24} {:<14} {value}",
+                field.field,
+                field.treatment.as_str()
+            ));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! `clinic-gateway reconcile`: does the registry hold what was sent? It is asked without telling who anyone is.
+//! `clinic-gateway reconcile`: does the registry hold what was sent? It is asked without telling
+//! who anyone is.
 
 use clap::Args;
 use outbox::Request;
@@ -21,12 +22,19 @@ pub(super) struct ReconcileArguments {
     wait: WaitArguments,
 }
 
-pub(super) async fn reconcile(arguments: &ReconcileArguments, desk: &Desk<'_>) -> Result<(), Failure> {
+pub(super) async fn reconcile(
+    arguments: &ReconcileArguments,
+    desk: &Desk<'_>,
+) -> Result<(), Failure> {
     if let Some(name) = &arguments.source {
         super::preview::known_source(desk.loaded, name)?;
     }
-    let request = Request::Reconcile { source: arguments.source.clone(), repair: arguments.repair };
-    let Answer::Reconciled { report, repaired } = desk.ask("reconcile", request, arguments.wait).await?
+    let request = Request::Reconcile {
+        source: arguments.source.clone(),
+        repair: arguments.repair,
+    };
+    let Answer::Reconciled { report, repaired } =
+        desk.ask("reconcile", request, arguments.wait).await?
     else {
         return Err(super::unexpected());
     };
@@ -39,7 +47,8 @@ pub(super) async fn reconcile(arguments: &ReconcileArguments, desk: &Desk<'_>) -
         return Ok(());
     }
     Err(Failure::Later(format!(
-        "the registry has answered {} of {}; answers that come later are counted in `status`. --wait waits longer",
+        "the registry has answered {} of {}; answers that come later are counted in `status`. \
+         --wait waits longer",
         report.answered,
         out::counted(report.probes, "record", "records")
     )))
@@ -47,16 +56,31 @@ pub(super) async fn reconcile(arguments: &ReconcileArguments, desk: &Desk<'_>) -
 
 fn tell(report: &ReconcileReport, repaired: Option<&Repaired>) {
     let rows = [
-        ("equal", report.equal, "the registry holds them as they were sent"),
+        (
+            "equal",
+            report.equal,
+            "the registry holds them as they were sent",
+        ),
         ("missing", report.missing, "the registry does not hold them"),
         ("stale", report.stale, "the registry holds an older version"),
-        ("extra", report.extra, "the registry holds a newer version than was ever sent from this state"),
-        ("conflicting", report.conflicting, "the registry holds the same version with other content"),
+        (
+            "extra",
+            report.extra,
+            "the registry holds a newer version than was ever sent from this state",
+        ),
+        (
+            "conflicting",
+            report.conflicting,
+            "the registry holds the same version with other content",
+        ),
     ];
-    let rows = rows.map(|(name, count, meaning)| [name.to_owned(), count.to_string(), meaning.to_owned()]);
+    let rows =
+        rows.map(|(name, count, meaning)| [name.to_owned(), count.to_string(), meaning.to_owned()]);
     out::table(["records", "count", "meaning"], &rows);
     match repaired {
-        Some(_) if report.differing() == 0 => out::say("repair: nothing differs, so nothing was sent"),
+        Some(_) if report.differing() == 0 => {
+            out::say("repair: nothing differs, so nothing was sent")
+        }
         Some(repaired) => {
             out::say(format!(
                 "repair: {} read from the source and sent, {} sent again",

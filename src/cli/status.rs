@@ -1,4 +1,5 @@
-//! `clinic-gateway status`: how in sync each source is, what waits, what was refused; read from the outbox alone.
+//! `clinic-gateway status`: how in sync each source is, what waits, what was refused; read from the
+//! outbox alone.
 
 use std::collections::BTreeMap;
 
@@ -62,8 +63,15 @@ pub(super) async fn status(
     };
     let status = reader.status().await?;
     let around = around(&status, &reader, loaded).await?;
-    let filter = DeadLetterFilter { limit: MOST_LISTED, ..DeadLetterFilter::default() };
-    let refused = if arguments.refused { reader.dead_letters(&filter).await? } else { Vec::new() };
+    let filter = DeadLetterFilter {
+        limit: MOST_LISTED,
+        ..DeadLetterFilter::default()
+    };
+    let refused = if arguments.refused {
+        reader.dead_letters(&filter).await?
+    } else {
+        Vec::new()
+    };
     if arguments.json {
         out::json(&serde_json::json!({ "status": status, "around": around, "refused": refused }));
         return Ok(());
@@ -77,8 +85,16 @@ pub(super) async fn status(
         let rows: Vec<_> = refused
             .into_iter()
             .map(|letter| {
-                let record = letter.record_id.unwrap_or_else(|| format!("[{}]", letter.record));
-                [letter.source, letter.feed, record, letter.reason, ago(now, letter.first_seen_at)]
+                let record = letter
+                    .record_id
+                    .unwrap_or_else(|| format!("[{}]", letter.record));
+                [
+                    letter.source,
+                    letter.feed,
+                    record,
+                    letter.reason,
+                    ago(now, letter.first_seen_at),
+                ]
             })
             .collect();
         out::table(["source", "feed", "record", "reason", "since"], &rows);
@@ -86,15 +102,23 @@ pub(super) async fn status(
     Ok(())
 }
 
-async fn around(status: &Status, reader: &OutboxReader, loaded: &LoadedConfig) -> Result<Around, Failure> {
+async fn around(
+    status: &Status,
+    reader: &OutboxReader,
+    loaded: &LoadedConfig,
+) -> Result<Around, Failure> {
     let config = &loaded.config;
     let known = |name: &String| status.feeds.iter().any(|feed| feed.source == *name);
     let stands = |feed: &&FeedStatus| match &feed.sweep {
         Some(sweep) => sweep.held.is_some(),
         None => feed.new_total > feed.withdrawn_total,
     };
-    let mut not_configured: Vec<String> =
-        status.feeds.iter().filter(stands).map(|feed| feed.source.clone()).collect();
+    let mut not_configured: Vec<String> = status
+        .feeds
+        .iter()
+        .filter(stands)
+        .map(|feed| feed.source.clone())
+        .collect();
     not_configured.retain(|name| !config.source.contains_key(name));
     not_configured.dedup();
     let mut reconciliations = Vec::new();
@@ -107,7 +131,12 @@ async fn around(status: &Status, reader: &OutboxReader, loaded: &LoadedConfig) -
         circuits: circuits(status, loaded),
         reconciliations,
         not_configured,
-        never_pulled: config.source.keys().filter(|name| !known(name)).cloned().collect(),
+        never_pulled: config
+            .source
+            .keys()
+            .filter(|name| !known(name))
+            .cloned()
+            .collect(),
         receipts: config.registry.receipts == ReceiptsMode::Required,
     })
 }
@@ -115,23 +144,44 @@ async fn around(status: &Status, reader: &OutboxReader, loaded: &LoadedConfig) -
 /// What the failures in a row say of the circuit breakers of a running daemon.
 fn circuits(status: &Status, loaded: &LoadedConfig) -> Vec<Endpoint> {
     let mut failures: BTreeMap<String, (u64, u32)> = BTreeMap::new();
-    failures.insert(QUEUE_NAME.to_owned(), (status.publisher.consecutive_failures, QUEUE.failures_to_open));
+    failures.insert(
+        QUEUE_NAME.to_owned(),
+        (
+            status.publisher.consecutive_failures,
+            QUEUE.failures_to_open,
+        ),
+    );
     for name in loaded.config.source.keys() {
         let of_source = status.feeds.iter().filter(|feed| feed.source == *name);
-        let own =
-            of_source.filter(|feed| feed.last_error.as_ref().is_some_and(|code| code.starts_with("source-")));
-        let most = own.map(|feed| u64::from(feed.consecutive_failures)).max().unwrap_or(0);
+        let own = of_source.filter(|feed| {
+            feed.last_error
+                .as_ref()
+                .is_some_and(|code| code.starts_with("source-"))
+        });
+        let most = own
+            .map(|feed| u64::from(feed.consecutive_failures))
+            .max()
+            .unwrap_or(0);
         failures.insert(source_name(name), (most, SOURCE.failures_to_open));
     }
     let endpoint = |(endpoint, (failures_in_a_row, to_open)): (String, (u64, u32))| {
-        let state = if failures_in_a_row >= u64::from(to_open) { "open" } else { "closed" };
-        Endpoint { endpoint, state, failures_in_a_row }
+        let state = if failures_in_a_row >= u64::from(to_open) {
+            "open"
+        } else {
+            "closed"
+        };
+        Endpoint {
+            endpoint,
+            state,
+            failures_in_a_row,
+        }
     };
     failures.into_iter().map(endpoint).collect()
 }
 
 fn tell_receipts(status: &Status, around: &Around, now: DateTime<Utc>) {
-    let (publisher, backlog) = (&status.publisher, &status.backlog);
+    let publisher = &status.publisher;
+    let backlog = &status.backlog;
     if !around.receipts {
         return out::say("receipts: off; batches are settled by the queue's confirm");
     }
@@ -140,7 +190,11 @@ fn tell_receipts(status: &Status, around: &Around, now: DateTime<Utc>) {
         out::counted(publisher.accepted_events, "event", "events"),
         publisher.refused_events,
         ago(now, publisher.last_receipt_at),
-        out::counted(backlog.awaiting_receipt_batches, "batch awaits its own", "batches await theirs")
+        out::counted(
+            backlog.awaiting_receipt_batches,
+            "batch awaits its own",
+            "batches await theirs"
+        )
     ));
     if backlog.unreadable_batches > 0 {
         let reason = publisher.unreadable.as_deref().unwrap_or("unknown");
@@ -156,36 +210,53 @@ fn tell_receipts(status: &Status, around: &Around, now: DateTime<Utc>) {
 fn unreadable_help(reason: &str) -> &'static str {
     match reason {
         "sealed-to-another-key" => {
-            "See that public_key of [registry] is the one that `city-registry keys public` prints, then run \
-             `clinic-gateway reconcile --repair`: it sends what is missing anew and lets these batches go"
+            "See that public_key of [registry] is the one that `city-registry keys public` \
+             prints, then run \
+             `clinic-gateway reconcile --repair`: it sends what is missing anew and lets these \
+             batches go"
         }
         "store-refuses" => "The registry has to mend its store and retry its dead letters",
         "not-authentic" | "not-a-sealed-batch" => {
-            "They were changed on the way: if they stay, look at the queue and run `clinic-gateway reconcile --repair`"
+            "They were changed on the way: if they stay, look at the queue and run \
+             `clinic-gateway reconcile --repair`"
         }
         _ => {
-            "Is the registry older than the gateway? Once it is newer, run `clinic-gateway reconcile --repair`"
+            "Is the registry older than the gateway? Once it is newer, run `clinic-gateway \
+             reconcile --repair`"
         }
     }
 }
 
 fn tell_sweeps(status: &Status, now: DateTime<Utc>) {
-    for FeedStatus { source, feed, sweep, .. } in &status.feeds {
+    for FeedStatus {
+        source,
+        feed,
+        sweep,
+        ..
+    } in &status.feeds
+    {
         let Some(sweep) = sweep else { continue };
         let mut words = vec![format!("the last {}", ago(now, sweep.finished_at))];
         if let Some(pass) = sweep.pass {
-            words.push(format!("one runs: pass {pass}, {} seen", out::counted(sweep.seen, "key", "keys")));
+            words.push(format!(
+                "one runs: pass {pass}, {} seen",
+                out::counted(sweep.seen, "key", "keys")
+            ));
         }
         if sweep.withdrawn_total > 0 {
             words.push(format!("{} withdrawn in all", sweep.withdrawn_total));
         }
         if sweep.missed_total > 0 {
-            words.push(format!("{} found that no pull had seen", sweep.missed_total));
+            words.push(format!(
+                "{} found that no pull had seen",
+                sweep.missed_total
+            ));
         }
         if let Some(held) = sweep.held {
             let of = sweep.held_of.unwrap_or(held);
             words.push(format!(
-                "HELD: {held} of {of} records are gone and not withdrawn; if they are gone on purpose: \
+                "HELD: {held} of {of} records are gone and not withdrawn; if they are gone on \
+                 purpose: \
                  clinic-gateway confirm-withdrawals {source}"
             ));
         }
@@ -197,10 +268,15 @@ fn tell_around(status: &Status, around: &Around, now: DateTime<Utc>) {
     if around.paused {
         out::say("paused: outbox full; pulling goes on when batches have left or been answered");
     }
-    for Endpoint { endpoint, failures_in_a_row, .. } in
-        around.circuits.iter().filter(|one| one.state == "open")
+    for Endpoint {
+        endpoint,
+        failures_in_a_row,
+        ..
+    } in around.circuits.iter().filter(|one| one.state == "open")
     {
-        out::say(format!("circuit: {endpoint} is open after {failures_in_a_row} failures in a row"));
+        out::say(format!(
+            "circuit: {endpoint} is open after {failures_in_a_row} failures in a row"
+        ));
     }
     for surprise in &status.surprises {
         out::say(format!(
@@ -226,7 +302,8 @@ fn tell_around(status: &Status, around: &Around, now: DateTime<Utc>) {
     }
     for name in &around.not_configured {
         out::say(format!(
-            "source {name} is not configured any more, and its records still stand; to withdraw them: \
+            "source {name} is not configured any more, and its records still stand; to withdraw \
+             them: \
              clinic-gateway confirm-withdrawals {name}"
         ));
     }
@@ -256,7 +333,19 @@ fn tell(status: &Status, now: DateTime<Utc>) {
             ]
         })
         .collect();
-    out::table(["source", "feed", "state", "in sync", "sent", "corrected", "withdrawn", "refused"], &rows);
+    out::table(
+        [
+            "source",
+            "feed",
+            "state",
+            "in sync",
+            "sent",
+            "corrected",
+            "withdrawn",
+            "refused",
+        ],
+        &rows,
+    );
     out::say("");
     let oldest = status.backlog.oldest_at.map_or_else(
         || "none waits".to_owned(),
@@ -269,25 +358,45 @@ fn tell(status: &Status, now: DateTime<Utc>) {
         status.backlog.bytes,
         status.generation
     ));
-    let failing = status.publisher.last_error.as_ref().map_or_else(String::new, |code| {
-        format!("; failing: {code} ({} in a row)", status.publisher.consecutive_failures)
-    });
+    let failing = status
+        .publisher
+        .last_error
+        .as_ref()
+        .map_or_else(String::new, |code| {
+            format!(
+                "; failing: {code} ({} in a row)",
+                status.publisher.consecutive_failures
+            )
+        });
     out::say(format!(
         "queue: {} delivered, the last {}{failing}",
         out::counted(status.publisher.delivered_batches, "batch", "batches"),
         ago(now, status.publisher.last_delivered_at)
     ));
     for letters in &status.dead_letters {
-        let (source, feed) = (&letters.source, &letters.feed);
-        out::say(format!("refused: {source} {feed}: {} × {}", letters.count, letters.reason));
+        let source = &letters.source;
+        let feed = &letters.feed;
+        out::say(format!(
+            "refused: {source} {feed}: {} × {}",
+            letters.count, letters.reason
+        ));
     }
 }
 
 fn refused(status: &Status, source: &str, feed: &str) -> u64 {
-    let of_feed = |letters: &&outbox::DeadLetterCount| letters.source == source && letters.feed == feed;
-    status.dead_letters.iter().filter(of_feed).map(|letters| letters.count).sum()
+    let of_feed =
+        |letters: &&outbox::DeadLetterCount| letters.source == source && letters.feed == feed;
+    status
+        .dead_letters
+        .iter()
+        .filter(of_feed)
+        .map(|letters| letters.count)
+        .sum()
 }
 
 pub(super) fn ago(now: DateTime<Utc>, then: Option<DateTime<Utc>>) -> String {
-    then.map_or_else(|| "never".to_owned(), |then| format!("{} ago", out::age((now - then).num_seconds())))
+    then.map_or_else(
+        || "never".to_owned(),
+        |then| format!("{} ago", out::age((now - then).num_seconds())),
+    )
 }

@@ -1,4 +1,5 @@
-//! `clinic-gateway sweep` and `confirm-withdrawals`: all keys are read now; what a sweep holds back is permitted.
+//! `clinic-gateway sweep` and `confirm-withdrawals`: all keys are read now; what a sweep holds back
+//! is permitted.
 
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -43,9 +44,13 @@ pub(super) async fn sweep(arguments: &SweepArguments, desk: &Desk<'_>) -> Result
         }
         None => desk.loaded.config.source.keys().cloned().collect(),
     };
-    let (mut swept, mut failure) = (Vec::new(), None);
+    let mut swept = Vec::new();
+    let mut failure = None;
     for source in names {
-        match desk.ask("sweep", Request::Sweep { source }, arguments.wait).await {
+        match desk
+            .ask("sweep", Request::Sweep { source }, arguments.wait)
+            .await
+        {
             Ok(Answer::Swept { source, feeds }) => swept.push((source, feeds)),
             Ok(_) => failure = Some(super::unexpected()),
             Err(error) => failure = Some(error),
@@ -60,11 +65,14 @@ pub(super) async fn sweep(arguments: &SweepArguments, desk: &Desk<'_>) -> Result
     } else {
         tell(&swept);
     }
-    let held = swept.iter().find(|(_, feeds)| feeds.iter().any(|feed| feed.held.is_some()));
+    let held = swept
+        .iter()
+        .find(|(_, feeds)| feeds.iter().any(|feed| feed.held.is_some()));
     match (failure, held) {
         (Some(failure), _) => Err(failure),
         (None, Some((source, _))) => Err(Failure::Later(format!(
-            "more records are gone at the source than may be withdrawn unasked, so none was. If they are gone on \
+            "more records are gone at the source than may be withdrawn unasked, so none was. If \
+             they are gone on \
              purpose: clinic-gateway confirm-withdrawals {source}"
         ))),
         (None, None) => Ok(()),
@@ -88,12 +96,24 @@ fn tell(swept: &[(String, Vec<FeedSweep>)]) {
             ]
         })
         .collect();
-    out::table(["source", "feed", "keys", "read again", "missed", "withdrawn", "held"], &rows);
+    out::table(
+        [
+            "source",
+            "feed",
+            "keys",
+            "read again",
+            "missed",
+            "withdrawn",
+            "held",
+        ],
+        &rows,
+    );
 }
 
 pub(super) async fn confirm(arguments: &ConfirmArguments, desk: &Desk<'_>) -> Result<(), Failure> {
     let source = &arguments.source;
-    let reader = OutboxReader::open(&desk.loaded.base.join(&desk.loaded.config.outbox.path)).await?;
+    let reader =
+        OutboxReader::open(&desk.loaded.base.join(&desk.loaded.config.outbox.path)).await?;
     let status = reader.status().await?;
     reader.close().await;
     let configured = desk.loaded.config.source.contains_key(source);
@@ -112,23 +132,39 @@ pub(super) async fn confirm(arguments: &ConfirmArguments, desk: &Desk<'_>) -> Re
             } else {
                 "belong to a source that is not configured"
             };
-            out::say(format!("{source} {feed}: {missing} of {of} records {gone} and would be withdrawn"));
+            out::say(format!(
+                "{source} {feed}: {missing} of {of} records {gone} and would be withdrawn"
+            ));
         }
         agreed()?;
     }
-    let request = Request::ConfirmWithdrawals { source: source.clone() };
-    match desk.ask("confirm-withdrawals", request, arguments.wait).await? {
-        Answer::Confirmed { source, permitted, withdrawn, held } => {
+    let request = Request::ConfirmWithdrawals {
+        source: source.clone(),
+    };
+    match desk
+        .ask("confirm-withdrawals", request, arguments.wait)
+        .await?
+    {
+        Answer::Confirmed {
+            source,
+            permitted,
+            withdrawn,
+            held,
+        } => {
             if arguments.json {
                 out::json(&serde_json::json!({
                     "source": source, "permitted": permitted, "withdrawn": withdrawn, "held": held,
                 }));
             } else {
-                out::say(format!("{source}: {} withdrawn", out::counted(withdrawn, "record", "records")));
+                out::say(format!(
+                    "{source}: {} withdrawn",
+                    out::counted(withdrawn, "record", "records")
+                ));
             }
             if held > 0 {
                 return Err(Failure::Later(format!(
-                    "{held} records are held back all the same: more are gone than were permitted; look again with \
+                    "{held} records are held back all the same: more are gone than were \
+                     permitted; look again with \
                      clinic-gateway confirm-withdrawals {source}"
                 )));
             }
@@ -149,12 +185,24 @@ fn held(status: &Status, source: &str, configured: bool) -> Vec<Held> {
     let of_source = status.feeds.iter().filter(|feed| feed.source == source);
     let held = of_source.filter_map(|feed| {
         let name = feed.feed.clone();
-        if let Some((missing, of)) = feed.sweep.as_ref().and_then(|sweep| sweep.held.zip(sweep.held_of)) {
-            return Some(Held { feed: name, missing, of });
+        if let Some((missing, of)) = feed
+            .sweep
+            .as_ref()
+            .and_then(|sweep| sweep.held.zip(sweep.held_of))
+        {
+            return Some(Held {
+                feed: name,
+                missing,
+                of,
+            });
         }
         // No gateway has run since the source left the configuration: what the totals say.
         let records = feed.new_total.saturating_sub(feed.withdrawn_total);
-        (!configured && records > 0).then_some(Held { feed: name, missing: records, of: records })
+        (!configured && records > 0).then_some(Held {
+            feed: name,
+            missing: records,
+            of: records,
+        })
     });
     held.collect()
 }

@@ -99,7 +99,10 @@ fn outcome(report: &SyncReport) -> Result<(), Failure> {
         sentences.push("stopped before the end; the next pass goes on from here".to_owned());
     }
     if report.waiting > 0 {
-        let why = report.queue_error.as_deref().unwrap_or("they are not due yet");
+        let why = report
+            .queue_error
+            .as_deref()
+            .unwrap_or("they are not due yet");
         sentences.push(format!(
             "{} in the outbox: {why}",
             out::counted(report.waiting, "batch waits", "batches wait")
@@ -107,8 +110,15 @@ fn outcome(report: &SyncReport) -> Result<(), Failure> {
     }
     let message = sentences.join("\nerror: ");
     let needs_change = report.queue_misconfigured
-        || report.failed.iter().any(|(_, failure)| FeedFailure::retry_after(failure).is_none());
-    Err(if needs_change { Failure::Change(message) } else { Failure::Later(message) })
+        || report
+            .failed
+            .iter()
+            .any(|(_, failure)| FeedFailure::retry_after(failure).is_none());
+    Err(if needs_change {
+        Failure::Change(message)
+    } else {
+        Failure::Later(message)
+    })
 }
 
 fn rows(counters: &Counters) -> [(&'static str, u64); 8] {
@@ -126,10 +136,16 @@ fn rows(counters: &Counters) -> [(&'static str, u64); 8] {
 }
 
 fn tell(counters: &Counters, report: &SyncReport) {
-    for (name, count) in rows(counters).into_iter().filter(|(name, count)| *count > 0 || *name == "read") {
+    for (name, count) in rows(counters)
+        .into_iter()
+        .filter(|(name, count)| *count > 0 || *name == "read")
+    {
         out::say(format!("{:<24} {count:>10}", name.replace('_', " ")));
     }
-    out::say(format!("{:<24} {:>10}", "batches delivered", report.delivered));
+    out::say(format!(
+        "{:<24} {:>10}",
+        "batches delivered", report.delivered
+    ));
     for (name, count) in [
         ("accepted by the registry", report.heard.accepted),
         ("refused by the registry", report.heard.refused),
@@ -142,13 +158,24 @@ fn tell(counters: &Counters, report: &SyncReport) {
 }
 
 fn summary(counters: &Counters, report: &SyncReport) -> serde_json::Value {
-    let mut summary: serde_json::Map<String, serde_json::Value> =
-        rows(counters).into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
+    let mut summary: serde_json::Map<String, serde_json::Value> = rows(counters)
+        .into_iter()
+        .map(|(name, count)| (name.to_owned(), count.into()))
+        .collect();
     summary.insert("batches_delivered".to_owned(), report.delivered.into());
     summary.insert("batches_waiting".to_owned(), report.waiting.into());
-    summary.insert("batches_awaiting_receipt".to_owned(), report.awaiting_receipt.into());
-    summary.insert("accepted_by_registry".to_owned(), report.heard.accepted.into());
-    summary.insert("refused_by_registry".to_owned(), report.heard.refused.into());
+    summary.insert(
+        "batches_awaiting_receipt".to_owned(),
+        report.awaiting_receipt.into(),
+    );
+    summary.insert(
+        "accepted_by_registry".to_owned(),
+        report.heard.accepted.into(),
+    );
+    summary.insert(
+        "refused_by_registry".to_owned(),
+        report.heard.refused.into(),
+    );
     summary.insert("queue_error".to_owned(), report.queue_error.clone().into());
     let failed = report.failed.iter().map(|(source, failure)| {
         serde_json::json!({ "source": source, "feed": failure.feed.as_str(), "code": failure.code(), "error": failure.error.to_string() })

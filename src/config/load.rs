@@ -34,14 +34,19 @@ pub fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
     Ok(loaded)
 }
 
-/// Reads the file as far as its types go: good enough to find the key ring in a file that is still being filled in.
+/// Reads the file as far as its types go: good enough to find the key ring in a file that is still
+/// being filled in.
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_unfinished(path: &Path) -> Result<LoadedConfig, SettingsError> {
     let config: Config = settings::load(path)?;
     let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    Ok(LoadedConfig { path: path.to_path_buf(), base, config })
+    Ok(LoadedConfig {
+        path: path.to_path_buf(),
+        base,
+        config,
+    })
 }
 
 /// The JSON Schema of the file, for editors.
@@ -65,7 +70,10 @@ fn verify(config: &Config, path: &Path) -> Result<(), SettingsError> {
                     "describe the clinic system that holds the records",
                 );
             }
-            config.source.iter().try_for_each(|(name, source)| verify_source(name, source))
+            config
+                .source
+                .iter()
+                .try_for_each(|(name, source)| verify_source(name, source))
         });
     checked.map_err(|(what, help)| settings::wrong(path, what, help))
 }
@@ -84,7 +92,8 @@ fn verify_registry(registry: &RegistryConfig) -> Result<(), Wrong> {
     if registry.receipts == ReceiptsMode::Required && registry.receipt_keys.is_empty() {
         return wrong(
             "registry.receipt_keys is missing, so no receipt could be told from a forged one",
-            "add the line `receipt_keys = [\"cgrv1:…\"]` that `city-registry keys public` prints; for a registry \
+            "add the line `receipt_keys = [\"cgrv1:…\"]` that `city-registry keys public` prints; \
+             for a registry \
              without receipts write `receipts = \"off\"`",
         );
     }
@@ -97,23 +106,35 @@ fn verify_registry(registry: &RegistryConfig) -> Result<(), Wrong> {
     for (place, key) in registry.receipt_keys.iter().enumerate() {
         if contract::ReceiptVerifier::from_text(key).is_err() {
             return wrong(
-                format!("registry.receipt_keys: entry {} is not a registry's receipt key", place + 1),
+                format!(
+                    "registry.receipt_keys: entry {} is not a registry's receipt key",
+                    place + 1
+                ),
                 "it begins with cgrv1: and is printed by `city-registry keys public`",
             );
         }
     }
     if !(1..=86_400).contains(&registry.resend_after_seconds) {
-        return wrong("registry.resend_after_seconds must be 1 to 86400", "3600 is a good value");
+        return wrong(
+            "registry.resend_after_seconds must be 1 to 86400",
+            "3600 is a good value",
+        );
     }
     Ok(())
 }
 
 fn verify_outbox(outbox: &OutboxConfig) -> Result<(), Wrong> {
     if !(1..=contract::wire::MAX_EVENTS).contains(&outbox.batch_events) {
-        return wrong("outbox.batch_events must be 1 to 1000", "1000 is a good value");
+        return wrong(
+            "outbox.batch_events must be 1 to 1000",
+            "1000 is a good value",
+        );
     }
     if !(1..=1 << 20).contains(&outbox.max_mebibytes) {
-        return wrong("outbox.max_mebibytes must be 1 to 1048576", "1024 is a good value");
+        return wrong(
+            "outbox.max_mebibytes must be 1 to 1048576",
+            "1024 is a good value",
+        );
     }
     Ok(())
 }
@@ -122,7 +143,10 @@ fn verify_source(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.is_empty() || name.len() > 32 || !name.bytes().all(plain) {
         return wrong(
-            format!("source.{name}: the name may have lower-case letters, digits and hyphens, at most 32"),
+            format!(
+                "source.{name}: the name may have lower-case letters, digits and hyphens, at most \
+                 32"
+            ),
             "for instance [source.mis]",
         );
     }
@@ -133,12 +157,21 @@ fn verify_source(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
         );
     }
     in_range(&format!("source.{name}.schedule"), &source.schedule)?;
-    in_range(&format!("source.{name}.sweep.schedule"), &source.sweep.schedule)?;
+    in_range(
+        &format!("source.{name}.sweep.schedule"),
+        &source.sweep.schedule,
+    )?;
     #[cfg(feature = "postgres")]
-    if source.schedule == Schedule::Never && source.postgres.as_ref().is_some_and(|it| it.listen.is_some()) {
+    if source.schedule == Schedule::Never
+        && source
+            .postgres
+            .as_ref()
+            .is_some_and(|it| it.listen.is_some())
+    {
         return wrong(
             format!(
-                "source.{name}.postgres.listen needs a schedule: a hint does not find what is committed late"
+                "source.{name}.postgres.listen needs a schedule: a hint does not find what is \
+                 committed late"
             ),
             "set source.NAME.schedule, for instance { every-seconds = 60 }, or take listen out",
         );
@@ -156,7 +189,11 @@ fn verify_source(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
             "add one of [source.NAME.postgres], .mysql, .sqlite, .fhir",
         ),
         several => wrong(
-            format!("source.{name} has {} connector sections: {}", several.len(), several.join(", ")),
+            format!(
+                "source.{name} has {} connector sections: {}",
+                several.len(),
+                several.join(", ")
+            ),
             "one source is one system: give each a [source.NAME] of its own",
         ),
     }
@@ -183,8 +220,10 @@ mod tests {
         let key = contract::PrivateKey::generate().public().to_text();
         let text = format!(
             "[keys]\nring = {{ file = \"keys\" }}\n[queue.directory]\npath = \"queue\"\n\
-             [registry]\npublic_key = \"{key}\"\nreceipts = \"off\"\n[source.mis]\nschedule = {schedule}\n\
-             [source.mis.postgres]\nhost = \"db\"\ndatabase = \"mis\"\nuser = \"reader\"\nlisten = \"facts\"\n\
+             [registry]\npublic_key = \"{key}\"\nreceipts = \"off\"\n[source.mis]\nschedule = \
+             {schedule}\n\
+             [source.mis.postgres]\nhost = \"db\"\ndatabase = \"mis\"\nuser = \"reader\"\nlisten \
+             = \"facts\"\n\
              [source.mis.postgres.vaccinations]\nquery = \"SELECT 1 AS record_id\"\n"
         );
         std::fs::write(&path, text).expect("the configuration is written");
@@ -195,6 +234,9 @@ mod tests {
     fn a_source_that_listens_needs_a_schedule() {
         assert_eq!(listening("{ every-seconds = 60 }"), Ok(()));
         let refused = listening("\"never\"").expect_err("late commits would be found by nobody");
-        assert!(refused.contains("source.mis.postgres.listen needs a schedule"), "{refused}");
+        assert!(
+            refused.contains("source.mis.postgres.listen needs a schedule"),
+            "{refused}"
+        );
     }
 }

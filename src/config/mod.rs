@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use broker::QueueConfig;
 use connector_kit::TimeZone;
 use schemars::JsonSchema;
-use secrets::SecretSource;
 use serde::Deserialize;
+use settings::SecretSource;
 use telemetry::{ListenConfig, LogConfig};
 
 pub use load::{LoadedConfig, json_schema, load, load_unfinished};
@@ -39,7 +39,8 @@ pub struct Config {
     /// When what the registry holds is compared with what was sent.
     #[serde(default)]
     pub reconcile: ReconcileConfig,
-    /// The clinic's systems, by a name of your own (lower-case letters, digits, hyphens; it never leaves the clinic).
+    /// The clinic's systems, by a name of your own (lower-case letters, digits, hyphens; it never
+    /// leaves the clinic).
     pub source: BTreeMap<String, SourceConfig>,
     /// Logs.
     #[serde(default)]
@@ -91,8 +92,9 @@ pub struct OutboxConfig {
     pub max_mebibytes: u64,
     /// Shuffle the events of a page, so that their order tells nothing.
     pub shuffle: bool,
-    /// The generation of versions begins here at the least. Raise it above the last generation `status` showed after
-    /// the state file *and* the `.generation` file beside it were both lost; otherwise leave it at 1.
+    /// The generation of versions begins here at the least. Raise it above the last generation
+    /// `status` showed after the state file *and* the `.generation` file beside it were both lost;
+    /// otherwise leave it at 1.
     pub min_generation: u32,
 }
 

@@ -12,18 +12,18 @@ use super::Schedule;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegistryConfig {
-    /// The registry's public key (`cgpk1:…`), as `city-registry keys public` prints it. Only its holder can read a
-    /// batch: have it confirmed over a second channel.
+    /// The registry's public key (`cgpk1:…`), as `city-registry keys public` prints it. Only its
+    /// holder can read a batch: have it confirmed over a second channel.
     pub public_key: String,
-    /// The keys (`cgrv1:…`) that the registry signs its receipts with, as `city-registry keys public` prints them;
-    /// several while the registry changes keys.
+    /// The keys (`cgrv1:…`) that the registry signs its receipts with, as `city-registry keys
+    /// public` prints them; several while the registry changes keys.
     #[serde(default)]
     pub receipt_keys: Vec<String>,
     /// Whether a batch is settled by the registry's receipt, or by the queue's confirm alone.
     #[serde(default)]
     pub receipts: ReceiptsMode,
-    /// A delivered batch without a receipt is sent again after this many seconds, 1 to 86400; then after twice as long,
-    /// up to a day.
+    /// A delivered batch without a receipt is sent again after this many seconds, 1 to 86400; then
+    /// after twice as long, up to a day.
     #[serde(default = "default_resend_after_seconds")]
     pub resend_after_seconds: u32,
 }
@@ -53,14 +53,17 @@ impl RegistryConfig {
     pub fn verifiers(&self) -> Result<Vec<ReceiptVerifier>, ReceiptError> {
         match self.receipts {
             ReceiptsMode::Off => Ok(Vec::new()),
-            ReceiptsMode::Required => {
-                self.receipt_keys.iter().map(|key| ReceiptVerifier::from_text(key)).collect()
-            }
+            ReceiptsMode::Required => self
+                .receipt_keys
+                .iter()
+                .map(|key| ReceiptVerifier::from_text(key))
+                .collect(),
         }
     }
 }
 
-/// The `[reconcile]` section: the registry is asked, without telling who anyone is, whether it holds what was sent.
+/// The `[reconcile]` section: the registry is asked, without telling who anyone is, whether it
+/// holds what was sent.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReconcileConfig {
@@ -72,7 +75,10 @@ pub struct ReconcileConfig {
 
 impl Default for ReconcileConfig {
     fn default() -> Self {
-        Self { schedule: Schedule::Cron("0 0 4 * * 0".to_owned()), repair: false }
+        Self {
+            schedule: Schedule::Cron("0 0 4 * * 0".to_owned()),
+            repair: false,
+        }
     }
 }
 

@@ -14,8 +14,8 @@ pub struct SourceConfig {
     /// When it is pulled.
     #[serde(default, skip_serializing)]
     pub schedule: Schedule,
-    /// Most records in one page, 1 to 10000; memory use grows with it. 3000 from a database, 1000 from a FHIR server,
-    /// whose resources are long.
+    /// Most records in one page, 1 to 10000; memory use grows with it. 3000 from a database, 1000
+    /// from a FHIR server, whose resources are long.
     #[serde(default, skip_serializing)]
     pub page_records: Option<u32>,
     /// When its keys are swept, and how much may be withdrawn unasked.
@@ -36,8 +36,8 @@ pub struct SourceConfig {
     pub fhir: Option<FhirConfig>,
 }
 
-/// The `[source.NAME.sweep]` section: all keys are read, so that what was deleted at the source is withdrawn, and what
-/// its change stamps did not tell is read.
+/// The `[source.NAME.sweep]` section: all keys are read, so that what was deleted at the source is
+/// withdrawn, and what its change stamps did not tell is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SweepConfig {
@@ -63,7 +63,8 @@ impl SourceConfig {
     /// Most records in one page, as configured or by the kind of source.
     #[must_use]
     pub fn page_records(&self) -> u32 {
-        self.page_records.unwrap_or(if self.fhir.is_some() { 1000 } else { 3000 })
+        self.page_records
+            .unwrap_or(if self.fhir.is_some() { 1000 } else { 3000 })
     }
 
     /// The names of the connector sections that are present; exactly one is right.
@@ -79,8 +80,8 @@ impl SourceConfig {
         present
     }
 
-    /// Everything that decides which records are read and what becomes of them, as text: when it changes, the source is
-    /// read from its beginning. Schedule and page size are not part of it.
+    /// Everything that decides which records are read and what becomes of them, as text: when it
+    /// changes, the source is read from its beginning. Schedule and page size are not part of it.
     ///
     /// # Errors
     /// None in practice: the section was read from text and can be written as text.

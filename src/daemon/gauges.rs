@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const LOOKS_PER_COUNT: u32 = 5;
 
 /// Refreshes until `stop`.
-pub async fn gauge_loop(gateway: Arc<Gateway>, health: Health, stop: CancellationToken) {
+pub(super) async fn gauge_loop(gateway: Arc<Gateway>, health: Health, stop: CancellationToken) {
     let mut gauges = Gauges::default();
     for look in 0_u32.. {
         if look.is_multiple_of(LOOKS_PER_COUNT) {
@@ -52,7 +52,9 @@ struct Gauges {
 fn not_ready(gauges: &Gauges, state: State) -> Option<String> {
     match (gauges.outbox_code, state) {
         (Some(code), _) => Some(format!("the outbox cannot be read: {code}")),
-        (None, State::Blocked) => Some("the broker blocks publishers (memory or disk alarm)".to_owned()),
+        (None, State::Blocked) => {
+            Some("the broker blocks publishers (memory or disk alarm)".to_owned())
+        }
         (None, State::Down) => Some("the queue cannot be reached".to_owned()),
         (None, State::Idle | State::Connected) => None,
     }
@@ -65,18 +67,29 @@ fn set_state(state: State) {
         ("blocked", State::Blocked),
         ("down", State::Down),
     ] {
-        metrics::gauge!("gateway_queue_state", "state" => name).set(if each == state { 1.0 } else { 0.0 });
+        metrics::gauge!("gateway_queue_state", "state" => name).set(if each == state {
+            1.0
+        } else {
+            0.0
+        });
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; the counts fit its 53 bits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; the counts fit its 53 bits"
+)]
 impl Gauges {
     fn set(&mut self, status: &Status, now: DateTime<Utc>) {
         metrics::gauge!("gateway_outbox_pending_batches").set(status.backlog.batches as f64);
         metrics::gauge!("gateway_outbox_pending_events").set(status.backlog.events as f64);
         metrics::gauge!("gateway_outbox_pending_bytes").set(status.backlog.bytes as f64);
-        metrics::gauge!("gateway_outbox_oldest_pending_seconds")
-            .set(status.backlog.oldest_at.map_or(0.0, |oldest| (now - oldest).num_seconds().max(0) as f64));
+        metrics::gauge!("gateway_outbox_oldest_pending_seconds").set(
+            status
+                .backlog
+                .oldest_at
+                .map_or(0.0, |oldest| (now - oldest).num_seconds().max(0) as f64),
+        );
         metrics::gauge!("gateway_batches_awaiting_receipt")
             .set(status.backlog.awaiting_receipt_batches as f64);
         metrics::gauge!("gateway_batches_unreadable_at_registry")
@@ -87,10 +100,15 @@ impl Gauges {
             metrics::gauge!("gateway_pull_consecutive_failures", "source" => feed.source.clone(), "feed" => feed.feed.clone())
                 .set(f64::from(feed.consecutive_failures));
         }
-        // A reason whose last record was mended is in the list no more, but its gauge would stand for ever.
+        // A reason whose last record was mended is in the list no more, but its gauge would stand
+        // for ever.
         let mut gone = std::mem::take(&mut self.dead_letters);
         for letters in &status.dead_letters {
-            let labels = [letters.source.clone(), letters.feed.clone(), letters.reason.clone()];
+            let labels = [
+                letters.source.clone(),
+                letters.feed.clone(),
+                letters.reason.clone(),
+            ];
             set_dead_letters(&labels, letters.count as f64);
             gone.remove(&labels);
             self.dead_letters.insert(labels);
@@ -101,12 +119,16 @@ impl Gauges {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; the counts fit its 53 bits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; the counts fit its 53 bits"
+)]
 fn set_sweep(feed: &FeedStatus, now: DateTime<Utc>) {
     let Some(sweep) = &feed.sweep else { return };
     let labels = [("source", feed.source.clone()), ("feed", feed.feed.clone())];
     metrics::gauge!("gateway_sweep_held_records", &labels).set(sweep.held.unwrap_or(0) as f64);
-    metrics::gauge!("gateway_sweep_running", &labels).set(f64::from(u8::from(sweep.pass.is_some())));
+    metrics::gauge!("gateway_sweep_running", &labels)
+        .set(f64::from(u8::from(sweep.pass.is_some())));
     if let Some(finished_at) = sweep.finished_at {
         metrics::gauge!("gateway_sweep_age_seconds", &labels)
             .set((now - finished_at).num_seconds().max(0) as f64);
@@ -114,11 +136,21 @@ fn set_sweep(feed: &FeedStatus, now: DateTime<Utc>) {
 }
 
 /// The last comparison with the registry; an empty `source` stands for all.
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; the counts fit its 53 bits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; the counts fit its 53 bits"
+)]
 async fn set_reconciliations(gateway: &Gateway) {
-    let names = std::iter::once(None).chain(gateway.sources.iter().map(|source| Some(source.name.as_str())));
+    let names = std::iter::once(None).chain(
+        gateway
+            .sources
+            .iter()
+            .map(|source| Some(source.name.as_str())),
+    );
     for name in names {
-        let Ok(Some(report)) = gateway.outbox.reader().last_reconciliation(name).await else { continue };
+        let Ok(Some(report)) = gateway.outbox.reader().last_reconciliation(name).await else {
+            continue;
+        };
         let source = name.unwrap_or_default();
         for (result, count) in [
             ("equal", report.equal),

@@ -7,14 +7,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sources::Source;
 
-/// Shortest time between two rings: many small pages cost the clinic's system more than one that holds them all.
+/// Shortest time between two rings: many small pages cost the clinic's system more than one that
+/// holds them all.
 const REST: Duration = Duration::from_millis(250);
 
 /// How long a source that failed to hint is left alone; its schedule goes on meanwhile.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(60);
 
 /// Passes hints on until `stop`.
-pub async fn hint_loop(source: Arc<Source>, stop: CancellationToken) {
+pub(super) async fn hint_loop(source: Arc<Source>, stop: CancellationToken) {
     loop {
         let rest = tokio::select! {
             () = stop.cancelled() => return,
@@ -54,27 +55,44 @@ mod tests {
     #[tokio::test]
     async fn a_hinted_run_reads_what_is_new_and_leaves_the_stored_cursor_to_the_schedule() {
         let world = World::new("", 0..10).await;
-        let (gateway, source, stop) = (&world.gateway, &world.gateway.sources[0], CancellationToken::new());
+        let gateway = &world.gateway;
+        let source = &gateway.sources[0];
+        let stop = CancellationToken::new();
         let counters = Counters::default();
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let stored = async || gateway.outbox.cursor("mis", "vaccinations").await.expect("the state");
+        let stored = async || {
+            gateway
+                .outbox
+                .cursor("mis", "vaccinations")
+                .await
+                .expect("the state")
+        };
 
         // Nothing was read before: a hint begins an ordinary run.
-        run_hinted(gateway, source, &stop, &counters).await.expect("a good run");
+        run_hinted(gateway, source, &stop, &counters)
+            .await
+            .expect("a good run");
         let first = stored().await;
         assert!(first.is_some());
         assert_eq!((count(&counters.new), count(&world.rows.hinted)), (10, 0));
 
         world.rows.lock().extend([(10, 10), (12, 12)]);
-        run_hinted(gateway, source, &stop, &counters).await.expect("a good run");
+        run_hinted(gateway, source, &stop, &counters)
+            .await
+            .expect("a good run");
         assert_eq!((count(&counters.new), count(&world.rows.hinted)), (12, 1));
         assert_eq!(stored().await, first, "the cursor is the schedule's");
 
-        // Committed late: hints go on behind what they have read, the schedule goes back to the stored cursor.
+        // Committed late: hints go on behind what they have read, the schedule goes back to the
+        // stored cursor.
         world.rows.lock().insert(11, 11);
-        run_hinted(gateway, source, &stop, &counters).await.expect("a good run");
+        run_hinted(gateway, source, &stop, &counters)
+            .await
+            .expect("a good run");
         assert_eq!(count(&counters.new), 12);
-        run_in_turn(gateway, source, &stop, &counters).await.expect("a good run");
+        run_in_turn(gateway, source, &stop, &counters)
+            .await
+            .expect("a good run");
         assert_eq!((count(&counters.new), count(&counters.unchanged)), (13, 2));
         assert_ne!(stored().await, first);
     }

@@ -1,4 +1,5 @@
-//! `clinic-gateway run`: triggers, one worker a source, one publisher, receipts, requests, gauges, and an orderly end.
+//! `clinic-gateway run`: triggers, one worker a source, one publisher, receipts, requests, gauges,
+//! and an orderly end.
 
 mod gauges;
 mod hints;
@@ -23,14 +24,14 @@ use crate::requests::note_removed;
 use telemetry::ListenConfig;
 
 use schedule::{Plan, Ticking};
-pub use schedule::{ScheduleError, verify as verify_schedule};
+pub(crate) use schedule::{ScheduleError, verify as verify_schedule};
 
 /// How long the end may take: the page in hand is committed, what is ready is published.
-pub const DRAIN: Duration = Duration::from_secs(20);
+pub(crate) const DRAIN: Duration = Duration::from_secs(20);
 
 /// Why the daemon could not start, or did not run on.
 #[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
+pub(crate) enum DaemonError {
     /// A schedule cannot be read.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -41,7 +42,9 @@ pub enum DaemonError {
     #[error("queue: {0}")]
     Receipts(#[from] BrokerError),
     /// A bug: one of the loops ended without being asked to.
-    #[error("internal error: a part of the program ended by itself; start it again, nothing is lost")]
+    #[error(
+        "internal error: a part of the program ended by itself; start it again, nothing is lost"
+    )]
     EndedByItself,
 }
 
@@ -49,7 +52,7 @@ pub enum DaemonError {
 ///
 /// # Errors
 /// [`DaemonError`]; all but the last before anything was pulled.
-pub async fn run(
+pub(crate) async fn run(
     gateway: Arc<Gateway>,
     listen: Option<&ListenConfig>,
     stop: CancellationToken,
@@ -70,34 +73,66 @@ pub async fn run(
         tracing::warn!(event = "removed-sources-unknown", %error);
     }
     let mut tasks = JoinSet::new();
-    // The publisher and the endpoint outlive the workers, so that what was pulled last still leaves.
+    // The publisher and the endpoint outlive the workers, so that what was pulled last still
+    // leaves.
     let stop_publishing = CancellationToken::new();
     if let Some(endpoint) = endpoint {
         let address = endpoint.address().map(tracing::field::display);
-        tracing::info!(event = "endpoint-open", address, "metrics and health are served");
+        tracing::info!(
+            event = "endpoint-open",
+            address,
+            "metrics and health are served"
+        );
         tasks.spawn(endpoint.serve(stop_publishing.clone().cancelled_owned()));
     }
     let heard = receipts.is_some();
     let connected = receipts.map(|receipts| {
         let (telling, told) = watch::channel(false);
         let stop = stop_publishing.clone();
-        tasks.spawn(receipts::receipts_loop(Arc::clone(&gateway), receipts, telling, stop));
+        tasks.spawn(receipts::receipts_loop(
+            Arc::clone(&gateway),
+            receipts,
+            telling,
+            stop,
+        ));
         told
     });
-    tasks.spawn(publisher::publish_loop(Arc::clone(&gateway), connected, stop_publishing.clone()));
-    tasks.spawn(gauges::gauge_loop(Arc::clone(&gateway), health, stop_publishing.clone()));
+    tasks.spawn(publisher::publish_loop(
+        Arc::clone(&gateway),
+        connected,
+        stop_publishing.clone(),
+    ));
+    tasks.spawn(gauges::gauge_loop(
+        Arc::clone(&gateway),
+        health,
+        stop_publishing.clone(),
+    ));
     let mut workers = JoinSet::new();
     workers.spawn(ticking.run(stop.clone()));
     workers.spawn(requests::request_loop(Arc::clone(&gateway), stop.clone()));
     if heard {
-        workers.spawn(requests::reconcile_loop(Arc::clone(&gateway), reconcile_due, stop.clone()));
+        workers.spawn(requests::reconcile_loop(
+            Arc::clone(&gateway),
+            reconcile_due,
+            stop.clone(),
+        ));
     }
     for source in &gateway.sources {
-        workers.spawn(worker::work(Arc::clone(&gateway), Arc::clone(source), stop.clone()));
+        workers.spawn(worker::work(
+            Arc::clone(&gateway),
+            Arc::clone(source),
+            stop.clone(),
+        ));
         workers.spawn(hints::hint_loop(Arc::clone(source), stop.clone()));
     }
-    let (sources, version) = (gateway.sources.len(), env!("CARGO_PKG_VERSION"));
-    tracing::info!(event = "started", sources, version, "the gateway is running");
+    let sources = gateway.sources.len();
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(
+        event = "started",
+        sources,
+        version,
+        "the gateway is running"
+    );
     notify_systemd(&[sd_notify::NotifyState::Ready]);
 
     let by_itself = tokio::select! {
@@ -113,14 +148,19 @@ pub async fn run(
         "asked to stop: finishing the pages in hand and publishing what is ready"
     );
     drain(&gateway, workers, tasks, &stop_publishing).await;
-    if by_itself { Err(DaemonError::EndedByItself) } else { Ok(()) }
+    if by_itself {
+        Err(DaemonError::EndedByItself)
+    } else {
+        Ok(())
+    }
 }
 
 /// Every schedule of the configuration, and what it rings.
 fn plans(gateway: &Gateway, reconcile_due: &Arc<Notify>) -> Vec<Plan> {
     let mut plans = Vec::new();
     for source in &gateway.sources {
-        let (pulled, swept) = (Arc::clone(source), Arc::clone(source));
+        let pulled = Arc::clone(source);
+        let swept = Arc::clone(source);
         plans.push(Plan {
             key: format!("source.{}.schedule", source.name),
             schedule: source.schedule.clone(),
@@ -161,7 +201,10 @@ async fn drain(
     });
     match drained.await {
         Ok(()) => {
-            tracing::info!(event = "stopped", "stopped; what could not be delivered waits in the outbox");
+            tracing::info!(
+                event = "stopped",
+                "stopped; what could not be delivered waits in the outbox"
+            );
         }
         Err(_) => tracing::warn!(
             event = "stopped-late",

@@ -24,7 +24,7 @@ const PAUSES: Settings = Settings {
 };
 
 /// Hears and settles until `stop`; tells by `heard` whether receipts can arrive.
-pub async fn receipts_loop(
+pub(super) async fn receipts_loop(
     gateway: Arc<Gateway>,
     mut receipts: Receipts,
     heard: watch::Sender<bool>,
@@ -33,13 +33,21 @@ pub async fn receipts_loop(
     let mut pauses = Circuit::new(PAUSES);
     let mut failing = false;
     loop {
-        let look = if receipts.connected() && *heard.borrow() { LOOK } else { SHORT_LOOK };
+        let look = if receipts.connected() && *heard.borrow() {
+            LOOK
+        } else {
+            SHORT_LOOK
+        };
         let settled = tokio::select! {
             () = stop.cancelled() => break,
             settled = receipts.settle_once(&gateway, look) => settled,
         };
         heard.send_replace(receipts.connected());
-        metrics::gauge!("gateway_receipts_connected").set(if receipts.connected() { 1.0 } else { 0.0 });
+        metrics::gauge!("gateway_receipts_connected").set(if receipts.connected() {
+            1.0
+        } else {
+            0.0
+        });
         match settled {
             Ok(_) => {
                 pauses.success();
@@ -51,10 +59,13 @@ pub async fn receipts_loop(
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(
                         event = "receipts-failed", %error,
-                        "no receipts are heard for now; batches wait for theirs and are sent again in time"
+                        "no receipts are heard for now; batches wait for theirs and are sent \
+                         again in time"
                     );
                 }
-                let pause = pauses.failure(gateway.clock.elapsed()).unwrap_or(PAUSES.first_pause);
+                let pause = pauses
+                    .failure(gateway.clock.elapsed())
+                    .unwrap_or(PAUSES.first_pause);
                 tokio::select! {
                     () = stop.cancelled() => break,
                     () = tokio::time::sleep(pause) => {}

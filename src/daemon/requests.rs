@@ -1,4 +1,5 @@
-//! The loops that do what an operator asks of the running daemon, and what the reconciliation's schedule asks.
+//! The loops that do what an operator asks of the running daemon, and what the reconciliation's
+//! schedule asks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +18,13 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Most requests under way at once.
 const AT_ONCE: usize = 4;
 
-/// How long a reconciliation waits for the registry's answers: the registry may be restarted meanwhile.
+/// How long a reconciliation waits for the registry's answers: the registry may be restarted
+/// meanwhile.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
-/// Does requests until `stop`; what is under way then is cut short and done again after the next start, or asked again.
-pub async fn request_loop(gateway: Arc<Gateway>, stop: CancellationToken) {
+/// Does requests until `stop`; what is under way then is cut short and done again after the next
+/// start, or asked again.
+pub(super) async fn request_loop(gateway: Arc<Gateway>, stop: CancellationToken) {
     let mut running = JoinSet::new();
     loop {
         while running.len() < AT_ONCE {
@@ -50,13 +53,19 @@ async fn answer(gateway: Arc<Gateway>, id: i64, request: Request, stop: Cancella
     tracing::info!(event = "request", id, kind, "an operator asks");
     let answer = perform(&gateway, request, PATIENCE, &stop).await;
     let answer = match answer {
-        Ok(answer) => serde_json::to_string(&answer).map_err(|_| "the answer cannot be written".to_owned()),
+        Ok(answer) => {
+            serde_json::to_string(&answer).map_err(|_| "the answer cannot be written".to_owned())
+        }
         Err(error) => Err(error.to_string()),
     };
     if let Err(error) = &answer {
         tracing::warn!(event = "request-failed", id, kind, error);
     }
-    if let Err(error) = gateway.outbox.answer_request(id, answer, gateway.clock.now()).await {
+    if let Err(error) = gateway
+        .outbox
+        .answer_request(id, answer, gateway.clock.now())
+        .await
+    {
         tracing::warn!(event = "request-unanswered", id, code = error.code());
     }
 }
@@ -72,13 +81,20 @@ const fn kind(request: &Request) -> &'static str {
 }
 
 /// Reconciles whenever the schedule rings, until `stop`.
-pub async fn reconcile_loop(gateway: Arc<Gateway>, due: Arc<Notify>, stop: CancellationToken) {
+pub(super) async fn reconcile_loop(
+    gateway: Arc<Gateway>,
+    due: Arc<Notify>,
+    stop: CancellationToken,
+) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = due.notified() => {}
         }
-        let request = Request::Reconcile { source: None, repair: gateway.reconcile.repair };
+        let request = Request::Reconcile {
+            source: None,
+            repair: gateway.reconcile.repair,
+        };
         if let Err(error) = perform(&gateway, request, PATIENCE, &stop).await {
             tracing::warn!(event = "reconcile-failed", %error, "the next one comes by schedule");
         }

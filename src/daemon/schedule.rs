@@ -1,5 +1,5 @@
-//! tokio-cron-scheduler as a trigger only: a tick rings a bell that keeps one ring. So runs never overlap, pile up or get
-//! abandoned; the worker behind the bell does the work.
+//! tokio-cron-scheduler as a trigger only: a tick rings a bell that keeps one ring. So runs never
+//! overlap, pile up or get abandoned; the worker behind the bell does the work.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,11 @@ use crate::config::Schedule;
 
 /// A schedule that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ScheduleError {
+pub(crate) enum ScheduleError {
     /// Not a cron expression.
     #[error(
-        "{key}: not a cron expression of six fields (second minute hour day month weekday), for instance \"0 */5 * * * *\""
+        "{key}: not a cron expression of six fields (second minute hour day month weekday), for \
+         instance \"0 */5 * * * *\""
     )]
     Cron {
         /// Where it stands in the configuration.
@@ -27,10 +28,10 @@ pub enum ScheduleError {
 }
 
 /// What falls due; must not block.
-pub type Due = Arc<dyn Fn() + Send + Sync>;
+pub(super) type Due = Arc<dyn Fn() + Send + Sync>;
 
 /// One schedule and what it makes due.
-pub struct Plan {
+pub(super) struct Plan {
     /// Where it stands in the configuration.
     pub key: String,
     /// When.
@@ -42,7 +43,7 @@ pub struct Plan {
 }
 
 /// The ticking of every schedule.
-pub struct Ticking {
+pub(super) struct Ticking {
     plans: Vec<Plan>,
     time_zone: chrono_tz::Tz,
     clock: Arc<dyn Clock>,
@@ -56,7 +57,7 @@ impl Ticking {
     ///
     /// # Errors
     /// [`ScheduleError::Cron`].
-    pub fn new(
+    pub(super) fn new(
         plans: Vec<Plan>,
         time_zone: chrono_tz::Tz,
         clock: Arc<dyn Clock>,
@@ -64,14 +65,22 @@ impl Ticking {
         for plan in &plans {
             verify(&plan.key, &plan.schedule, time_zone)?;
         }
-        Ok(Self { plans, time_zone, clock })
+        Ok(Self {
+            plans,
+            time_zone,
+            clock,
+        })
     }
 
-    /// Ticks until `stop`. The scheduler remembers when it last fired by the wall clock and stands still for as long as
-    /// that clock was set back, so it is begun anew when that happens.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Ticks until `stop`. The scheduler remembers when it last fired by the wall clock and stands
+    /// still for as long as that clock was set back, so it is begun anew when that happens.
+    pub(super) async fn run(self, stop: CancellationToken) {
         loop {
-            for plan in self.plans.iter().filter(|plan| plan.at_start && plan.schedule != Schedule::Never) {
+            for plan in self
+                .plans
+                .iter()
+                .filter(|plan| plan.at_start && plan.schedule != Schedule::Never)
+            {
                 (plan.due)();
             }
             let scheduler = match self.begin().await {
@@ -94,14 +103,31 @@ impl Ticking {
     }
 
     async fn begin(&self) -> Result<JobScheduler, ScheduleError> {
-        let scheduler = JobScheduler::new().await.map_err(|_| ScheduleError::Scheduler)?;
+        let scheduler = JobScheduler::new()
+            .await
+            .map_err(|_| ScheduleError::Scheduler)?;
         for plan in &self.plans {
-            let cron = || ScheduleError::Cron { key: plan.key.clone() };
-            let job = job(&plan.schedule, self.time_zone, Arc::clone(&plan.due), &self.clock);
-            let Some(job) = job.map_err(|_| cron())? else { continue };
-            scheduler.add(job).await.map_err(|_| ScheduleError::Scheduler)?;
+            let cron = || ScheduleError::Cron {
+                key: plan.key.clone(),
+            };
+            let job = job(
+                &plan.schedule,
+                self.time_zone,
+                Arc::clone(&plan.due),
+                &self.clock,
+            );
+            let Some(job) = job.map_err(|_| cron())? else {
+                continue;
+            };
+            scheduler
+                .add(job)
+                .await
+                .map_err(|_| ScheduleError::Scheduler)?;
         }
-        scheduler.start().await.map_err(|_| ScheduleError::Scheduler)?;
+        scheduler
+            .start()
+            .await
+            .map_err(|_| ScheduleError::Scheduler)?;
         Ok(scheduler)
     }
 
@@ -131,8 +157,8 @@ impl Ticking {
     }
 }
 
-/// A period counted by the clock that never goes back, since the scheduler's own repeating job ends for ever after a
-/// stall longer than its period.
+/// A period counted by the clock that never goes back, since the scheduler's own repeating job ends
+/// for ever after a stall longer than its period.
 #[derive(Debug)]
 struct Period {
     every: Duration,
@@ -142,7 +168,8 @@ struct Period {
 impl Period {
     /// Whether the period has passed; if so it begins anew.
     fn has_passed(&mut self, elapsed: Duration) -> bool {
-        // A tick comes some milliseconds early or late; half a second keeps "every second" from skipping one.
+        // A tick comes some milliseconds early or late; half a second keeps "every second" from
+        // skipping one.
         let passed = elapsed + Duration::from_millis(500) >= self.last + self.every;
         if passed {
             self.last = elapsed;
@@ -152,11 +179,17 @@ impl Period {
 }
 
 /// Whether the scheduler can read it. `key` is where it stands in the configuration.
-pub fn verify(key: &str, schedule: &Schedule, time_zone: chrono_tz::Tz) -> Result<(), ScheduleError> {
+pub(crate) fn verify(
+    key: &str,
+    schedule: &Schedule,
+    time_zone: chrono_tz::Tz,
+) -> Result<(), ScheduleError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     job(schedule, time_zone, Arc::new(|| {}), &clock)
         .map(drop)
-        .map_err(|_| ScheduleError::Cron { key: key.to_owned() })
+        .map_err(|_| ScheduleError::Cron {
+            key: key.to_owned(),
+        })
 }
 
 /// `None` for what is never due.
@@ -170,7 +203,10 @@ fn job(
         Schedule::Never => Ok(None),
         Schedule::EverySeconds(seconds) => {
             let clock = Arc::clone(clock);
-            let mut period = Period { every: Duration::from_secs(*seconds), last: clock.elapsed() };
+            let mut period = Period {
+                every: Duration::from_secs(*seconds),
+                last: clock.elapsed(),
+            };
             let job = Job::new("* * * * * *", move |_, _| {
                 if period.has_passed(clock.elapsed()) {
                     due();
@@ -194,7 +230,10 @@ mod tests {
 
     #[test]
     fn a_period_survives_a_stall_and_keeps_its_length() {
-        let mut period = Period { every: Duration::from_secs(60), last: Duration::ZERO };
+        let mut period = Period {
+            every: Duration::from_secs(60),
+            last: Duration::ZERO,
+        };
         assert!(!period.has_passed(Duration::from_secs(59)));
         assert!(period.has_passed(Duration::from_secs(60)));
         // The machine stood still for ten minutes: one run is due, and then one a minute again.
@@ -209,7 +248,10 @@ mod tests {
         let told = verify("source.mis.schedule", &wrong, chrono_tz::UTC)
             .expect_err("this is no cron expression")
             .to_string();
-        assert!(told.contains("source.mis.schedule") && told.contains("*/5"), "{told}");
+        assert!(
+            told.contains("source.mis.schedule") && told.contains("*/5"),
+            "{told}"
+        );
         for right in [Schedule::Cron("0 0 3 * * *".to_owned()), Schedule::Never] {
             assert!(verify("source.mis.schedule", &right, chrono_tz::Europe::Moscow).is_ok());
         }

@@ -1,5 +1,5 @@
-//! Every step of a record's way is broken once by an abort, by a failure that passes and by one that does not; after a
-//! restart the registry equals the clinic, every time.
+//! Every step of a record's way is broken once by an abort, by a failure that passes and by one
+//! that does not; after a restart the registry equals the clinic, every time.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -54,7 +54,11 @@ impl Stage<'_> {
     /// Both programs' output, for a failed assertion.
     fn logs(&self) -> String {
         let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
-        format!("registry:\n{}\ngateway:\n{}", read(&self.registry_log()), read(&self.gateway_log()))
+        format!(
+            "registry:\n{}\ngateway:\n{}",
+            read(&self.registry_log()),
+            read(&self.gateway_log())
+        )
     }
 
     fn gateway_log(&self) -> PathBuf {
@@ -63,16 +67,28 @@ impl Stage<'_> {
 }
 
 async fn stage<'a>(servers: &'a Servers, name: &str, amqp: bool) -> Stage<'a> {
-    let shots = Shots { server: &servers.postgres, database: "mis".into(), schema: name.into() };
+    let shots = Shots {
+        server: &servers.postgres,
+        database: "mis".into(),
+        schema: name.into(),
+    };
     shots.create().await;
     shots.insert(0..60).await;
     let city = City::new();
     let (queue, queue_folder, store_toml) = if amqp {
         let names = format!(
-            "exchange = \"{name}\"\nqueue = \"{name}\"\ndead_letters = \"{name}.dead\"\nreceipts = \"{name}.receipts\"\n"
+            "exchange = \"{name}\"\nqueue = \"{name}\"\ndead_letters = \"{name}.dead\"\nreceipts \
+             = \"{name}.receipts\"\n"
         );
-        let url = servers.postgres.create_database(name).await.expect("a registry's database");
-        let broker = servers.rabbitmq.as_ref().expect("the broker was started for these cases");
+        let url = servers
+            .postgres
+            .create_database(name)
+            .await
+            .expect("a registry's database");
+        let broker = servers
+            .rabbitmq
+            .as_ref()
+            .expect("the broker was started for these cases");
         (
             amqp_queue(broker.port()) + &names,
             None,
@@ -80,15 +96,33 @@ async fn stage<'a>(servers: &'a Servers, name: &str, amqp: bool) -> Stage<'a> {
         )
     } else {
         let folder = city.folder.path().join("queue");
-        (directory_queue(&folder), Some(folder), "[store.sqlite]\npath = \"registry.db\"\n".to_owned())
+        (
+            directory_queue(&folder),
+            Some(folder),
+            "[store.sqlite]\npath = \"registry.db\"\n".to_owned(),
+        )
     };
     let table: toml::Table = store_toml.parse().expect("the section is TOML");
-    let store = table["store"].clone().try_into().expect("the section is a store");
+    let store = table["store"]
+        .clone()
+        .try_into()
+        .expect("the section is a store");
     let registry_config = city.configure(&store_toml, &queue);
     let limits = "[source.mis.sweep]\nschedule = \"never\"\nmax_withdrawn_percent = 50\n";
-    let clinic =
-        Clinic::new(&city, &queue, &shots.source(20, ""), &format!("{limits}[outbox]\nbatch_events = 10\n"));
-    Stage { shots, city, clinic, registry_config, store, queue_folder }
+    let clinic = Clinic::new(
+        &city,
+        &queue,
+        &shots.source(20, ""),
+        &format!("{limits}[outbox]\nbatch_events = 10\n"),
+    );
+    Stage {
+        shots,
+        city,
+        clinic,
+        registry_config,
+        store,
+        queue_folder,
+    }
 }
 
 struct Servers {
@@ -102,15 +136,19 @@ async fn change(stage: &Stage<'_>) {
     stage
         .shots
         .sql(&format!(
-            "UPDATE {table} SET vaccine = 'sputnik-light', changed_at = clock_timestamp() WHERE id % 7 = 1; \
+            "UPDATE {table} SET vaccine = 'sputnik-light', changed_at = clock_timestamp() WHERE \
+             id % 7 = 1; \
              UPDATE {table} SET state = 'void', changed_at = clock_timestamp() WHERE id % 7 = 2; \
              DELETE FROM {table} WHERE id % 7 = 3"
         ))
         .await;
     if let Some(folder) = &stage.queue_folder {
         let incoming = folder.join("incoming");
-        std::fs::write(incoming.join("00112233445566778899aabbccddeeff.batch"), b"no batch")
-            .expect("written");
+        std::fs::write(
+            incoming.join("00112233445566778899aabbccddeeff.batch"),
+            b"no batch",
+        )
+        .expect("written");
     }
 }
 
@@ -123,7 +161,10 @@ async fn gateway(stage: &Stage<'_>, arguments: &[&str], faults: Option<&str>) ->
     all.extend_from_slice(format!("$ {} {faults:?}\n", arguments.join(" ")).as_bytes());
     all.extend_from_slice(&log);
     std::fs::write(stage.gateway_log(), all).expect("the log is kept");
-    (output.status.success(), output.status.signal() == Some(SIGABRT))
+    (
+        output.status.success(),
+        output.status.signal() == Some(SIGABRT),
+    )
 }
 
 /// All cases share one task: it must not be blocked.
@@ -142,7 +183,12 @@ fn armed(mut command: Command, faults: Option<&str>) -> Command {
 /// First load, changes and a sweep, everything broken at `point`; then the same again, whole.
 async fn play(servers: &Servers, name: String, amqp: bool, point: Point, action: Action, nth: u32) {
     let stage = stage(servers, &name, amqp).await;
-    let faults = format!("{}={}*off->1*return({})", point.as_str(), nth - 1, action.as_str());
+    let faults = format!(
+        "{}={}*off->1*return({})",
+        point.as_str(),
+        nth - 1,
+        action.as_str()
+    );
     let faults = Some(faults.as_str());
     let case = format!("{name} {point:?} {action:?} at hit {nth}");
     let mut aborted = false;
@@ -151,9 +197,14 @@ async fn play(servers: &Servers, name: String, amqp: bool, point: Point, action:
             armed(registry_command(&stage.registry_config, &["run"]), faults),
             &stage.registry_log(),
         );
-        aborted |= gateway(&stage, &["sync", "--wait-receipts", "2"], faults).await.1;
+        aborted |= gateway(&stage, &["sync", "--wait-receipts", "2"], faults)
+            .await
+            .1;
         change(&stage).await;
-        for command in [&["sync", "--wait-receipts", "2"][..], &["sweep", "--wait", "2"]] {
+        for command in [
+            &["sync", "--wait-receipts", "2"][..],
+            &["sweep", "--wait", "2"],
+        ] {
             aborted |= gateway(&stage, command, faults).await.1;
         }
         aborted |= registry.aborted(Duration::from_secs(2)).await;
@@ -166,29 +217,62 @@ async fn play(servers: &Servers, name: String, amqp: bool, point: Point, action:
 }
 
 async fn recover(stage: &Stage<'_>, case: &str) {
-    let mut registry =
-        Running::start(registry_command(&stage.registry_config, &["run"]), &stage.registry_log());
-    for command in [&["sync", "--wait-receipts", "20"][..], &["sweep", "--wait", "20"]] {
+    let mut registry = Running::start(
+        registry_command(&stage.registry_config, &["run"]),
+        &stage.registry_log(),
+    );
+    for command in [
+        &["sync", "--wait-receipts", "20"][..],
+        &["sweep", "--wait", "20"],
+    ] {
         let (good, _) = gateway(stage, command, None).await;
-        assert!(good, "{case}: {command:?} failed after the restart\n{}", stage.logs());
+        assert!(
+            good,
+            "{case}: {command:?} failed after the restart\n{}",
+            stage.logs()
+        );
     }
     registry.kill();
-    let drained = output(registry_command(&stage.registry_config, &["run", "--drain"])).await;
-    assert!(drained.status.success(), "{case}: {}", String::from_utf8_lossy(&drained.stderr));
+    let drained = output(registry_command(
+        &stage.registry_config,
+        &["run", "--drain"],
+    ))
+    .await;
+    assert!(
+        drained.status.success(),
+        "{case}: {}",
+        String::from_utf8_lossy(&drained.stderr)
+    );
     let reader = stage.city.reader(&stage.store).await;
-    let (here, there) = (stage.shots.content().await, registry_content(&reader).await);
+    let here = stage.shots.content().await;
+    let there = registry_content(&reader).await;
     let wrong = differing(&here, &there);
-    assert!(wrong.is_empty(), "{case}: (fact, clinic, registry) {wrong:?}\n{}", stage.logs());
+    assert!(
+        wrong.is_empty(),
+        "{case}: (fact, clinic, registry) {wrong:?}\n{}",
+        stage.logs()
+    );
     reader.close().await;
 }
 
 async fn all(servers: &Servers, cases: Vec<(bool, Point, Action, u32)>) {
-    assert!(fault::is_compiled_in(), "the tests are built with --features inject (scripts/test does it)");
+    assert!(
+        fault::is_compiled_in(),
+        "the tests are built with --features inject (scripts/test does it)"
+    );
     let count = cases.len();
     let played = futures_util::stream::iter(cases.into_iter().enumerate()).for_each_concurrent(
         AT_ONCE,
         |(number, (amqp, point, action, nth))| async move {
-            play(servers, format!("crash{number}{}", u8::from(amqp)), amqp, point, action, nth).await;
+            play(
+                servers,
+                format!("crash{number}{}", u8::from(amqp)),
+                amqp,
+                point,
+                action,
+                nth,
+            )
+            .await;
         },
     );
     played.await;
@@ -198,9 +282,10 @@ async fn all(servers: &Servers, cases: Vec<(bool, Point, Action, u32)>) {
 /// A hit that is not the first for the steps that are passed often.
 fn hits(point: Point) -> &'static [u32] {
     match point {
-        Point::OutboxSealed | Point::OutboxStored | Point::OutboxCommitted | Point::BrokerPublishing => {
-            &[1, 3]
-        }
+        Point::OutboxSealed
+        | Point::OutboxStored
+        | Point::OutboxCommitted
+        | Point::BrokerPublishing => &[1, 3],
         _ => &[1],
     }
 }
@@ -208,8 +293,14 @@ fn hits(point: Point) -> &'static [u32] {
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_at_every_step_with_a_directory_as_the_queue() {
     let postgres = Postgres::start().await.expect("a PostgreSQL");
-    postgres.create_database("mis").await.expect("the clinics' database");
-    let servers = Servers { postgres, rabbitmq: None };
+    postgres
+        .create_database("mis")
+        .await
+        .expect("the clinics' database");
+    let servers = Servers {
+        postgres,
+        rabbitmq: None,
+    };
     let mut cases = Vec::new();
     for point in Point::ALL {
         for action in [Action::Abort, Action::Retry, Action::Permanent] {
@@ -222,10 +313,29 @@ async fn broken_at_every_step_with_a_directory_as_the_queue() {
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_at_every_step_between_rabbitmq_and_postgresql() {
     let (postgres, rabbitmq) = tokio::join!(Postgres::start(), RabbitMq::start());
-    let (postgres, rabbitmq) = (postgres.expect("a PostgreSQL"), rabbitmq.expect("a RabbitMQ"));
-    postgres.create_database("mis").await.expect("the clinics' database");
-    let servers = Servers { postgres, rabbitmq: Some(rabbitmq) };
-    let directory_only = [Point::DirectoryWritten, Point::DirectoryRenamed, Point::RegistryBurying];
-    let cases = Point::ALL.iter().filter(|point| !directory_only.contains(point));
-    all(&servers, cases.map(|point| (true, *point, Action::Abort, 1)).collect()).await;
+    let postgres = postgres.expect("a PostgreSQL");
+    let rabbitmq = rabbitmq.expect("a RabbitMQ");
+    postgres
+        .create_database("mis")
+        .await
+        .expect("the clinics' database");
+    let servers = Servers {
+        postgres,
+        rabbitmq: Some(rabbitmq),
+    };
+    let directory_only = [
+        Point::DirectoryWritten,
+        Point::DirectoryRenamed,
+        Point::RegistryBurying,
+    ];
+    let cases = Point::ALL
+        .iter()
+        .filter(|point| !directory_only.contains(point));
+    all(
+        &servers,
+        cases
+            .map(|point| (true, *point, Action::Abort, 1))
+            .collect(),
+    )
+    .await;
 }

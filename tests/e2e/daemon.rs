@@ -8,9 +8,12 @@ use registry::{Reader, StoreConfig};
 use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
 
-use crate::support::{City, Clinic, Running, amqp_queue, eventually, http_get, registry_command, snils};
+use crate::support::{
+    City, Clinic, Running, amqp_queue, eventually, http_get, registry_command, snils,
+};
 
-/// `shot` is pulled every second. Reading `slow` takes longer than a second, and fails where it is already being read.
+/// `shot` is pulled every second. Reading `slow` takes longer than a second, and fails where it is
+/// already being read.
 const CLINIC: &str = "
 CREATE TABLE shot (id integer PRIMARY KEY, snils text NOT NULL, day date NOT NULL,
                    changed_at timestamptz NOT NULL DEFAULT clock_timestamp());
@@ -24,10 +27,13 @@ END $$;";
 
 fn source(name: &str, port: u16, table: &str, condition: &str) -> String {
     format!(
-        "[source.{name}]\nschedule = {{ every-seconds = 1 }}\n[source.{name}.postgres]\nhost = \"127.0.0.1\"\n\
+        "[source.{name}]\nschedule = {{ every-seconds = 1 }}\n[source.{name}.postgres]\nhost \
+         = \"127.0.0.1\"\n\
          port = {port}\ndatabase = \"mis\"\nuser = \"postgres\"\noverlap_seconds = 5\n\
-         [source.{name}.postgres.vaccinations]\nquery = \"\"\"\nSELECT id AS record_id, changed_at, \
-         snils AS person_snils, 'sputnik-v' AS vaccine_code, day AS occurred_on FROM {table} {condition}\n\"\"\"\n"
+         [source.{name}.postgres.vaccinations]\nquery = \"\"\"\nSELECT id AS record_id, \
+         changed_at, \
+         snils AS person_snils, 'sputnik-v' AS vaccine_code, day AS occurred_on FROM {table} \
+         {condition}\n\"\"\"\n"
     )
 }
 
@@ -49,12 +55,24 @@ impl World {
         let clinic_server = clinic_server.expect("a clinic's PostgreSQL");
         let registry_server = registry_server.expect("the registry's PostgreSQL");
         let broker = broker.expect("a RabbitMQ");
-        clinic_server.create_database("mis").await.expect("the clinic's database");
-        clinic_server.psql("mis", CLINIC).await.expect("the clinic's tables");
-        let url = registry_server.create_database("city").await.expect("the registry's database");
+        clinic_server
+            .create_database("mis")
+            .await
+            .expect("the clinic's database");
+        clinic_server
+            .psql("mis", CLINIC)
+            .await
+            .expect("the clinic's tables");
+        let url = registry_server
+            .create_database("city")
+            .await
+            .expect("the registry's database");
         let store_toml = format!("[store.postgres]\nurl = \"{url}\"\ntls = \"off\"\n");
         let store: toml::Table = store_toml.parse().expect("the section is TOML");
-        let store: StoreConfig = store["store"].clone().try_into().expect("the section is a store");
+        let store: StoreConfig = store["store"]
+            .clone()
+            .try_into()
+            .expect("the section is a store");
 
         let city = City::new();
         let queue = amqp_queue(broker.port());
@@ -66,11 +84,23 @@ impl World {
         let clinic = Clinic::new(&city, &queue, &sources, &extra);
         let reader = city.reader(&store).await;
         let _registry_server = registry_server;
-        Self { clinic_server, broker, city, clinic, listen, reader, registry_config, _registry_server }
+        Self {
+            clinic_server,
+            broker,
+            city,
+            clinic,
+            listen,
+            reader,
+            registry_config,
+            _registry_server,
+        }
     }
 
     fn gateway(&self) -> Running {
-        Running::start(self.clinic.command(&["run"]), &self.clinic.folder.path().join("log"))
+        Running::start(
+            self.clinic.command(&["run"]),
+            &self.clinic.folder.path().join("log"),
+        )
     }
 
     fn registry(&self) -> Running {
@@ -79,8 +109,14 @@ impl World {
     }
 
     async fn insert(&self, table: &str, id: u32, day: &str) {
-        let sql = format!("INSERT INTO {table} VALUES ({id}, '{}', '{day}')", snils(501_000_000 + id));
-        self.clinic_server.psql("mis", &sql).await.expect("the clinic enters a row");
+        let sql = format!(
+            "INSERT INTO {table} VALUES ({id}, '{}', '{day}')",
+            snils(501_000_000 + id)
+        );
+        self.clinic_server
+            .psql("mis", &sql)
+            .await
+            .expect("the clinic enters a row");
     }
 
     /// The row is a fact of the registry.
@@ -108,51 +144,84 @@ impl World {
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_flow_through_a_broker_s_outage_and_both_programs_end_in_order() {
     let world = World::new().await;
-    let (mut registry, mut gateway) = (world.registry(), world.gateway());
+    let mut registry = world.registry();
+    let mut gateway = world.gateway();
     world.page_says("/health/ready", 200, "ready").await;
     world.insert("shot", 1, "2021-06-01").await;
     world.arrives("2021-06-01").await;
     // A refused row is counted, and no longer once it is mended.
-    let letters =
-        "gateway_dead_letters{source=\"mis\",feed=\"vaccinations\",reason=\"identifier-check-digit\"}";
+    let letters = "gateway_dead_letters{source=\"mis\",feed=\"vaccinations\",reason=\"identifier-check-digit\"}";
     let wrong = "INSERT INTO shot VALUES (9, '50137720645', '2021-06-09')";
-    world.clinic_server.psql("mis", wrong).await.expect("the clinic makes a mistake");
-    world.page_says("/metrics", 200, &format!("{letters} 1")).await;
+    world
+        .clinic_server
+        .psql("mis", wrong)
+        .await
+        .expect("the clinic makes a mistake");
+    world
+        .page_says("/metrics", 200, &format!("{letters} 1"))
+        .await;
     let mend = format!(
         "UPDATE shot SET snils = '{}', changed_at = clock_timestamp() WHERE id = 9",
         snils(501_000_009)
     );
-    world.clinic_server.psql("mis", &mend).await.expect("the clinic mends it");
+    world
+        .clinic_server
+        .psql("mis", &mend)
+        .await
+        .expect("the clinic mends it");
     world.arrives("2021-06-09").await;
-    world.page_says("/metrics", 200, &format!("{letters} 0")).await;
+    world
+        .page_says("/metrics", 200, &format!("{letters} 0"))
+        .await;
 
     let second = world.clinic.program(&["run"]);
     assert_eq!(second.status.code(), Some(1), "a second daemon is refused");
-    assert!(String::from_utf8_lossy(&second.stderr).contains("in use by another gateway process (run"));
+    assert!(
+        String::from_utf8_lossy(&second.stderr).contains("in use by another gateway process (run")
+    );
 
     world.broker.stop_app().await.expect("the broker stops");
     world.insert("shot", 2, "2021-06-02").await;
-    world.page_says("/health/ready", 503, "the queue cannot be reached").await;
+    world
+        .page_says("/health/ready", 503, "the queue cannot be reached")
+        .await;
     world.page_says("/health/live", 200, "alive").await;
-    world.page_says("/metrics", 200, "gateway_queue_state{state=\"down\"} 1").await;
-    world.page_says("/metrics", 200, "gateway_outbox_pending_batches 1").await;
+    world
+        .page_says("/metrics", 200, "gateway_queue_state{state=\"down\"} 1")
+        .await;
+    world
+        .page_says("/metrics", 200, "gateway_outbox_pending_batches 1")
+        .await;
     let status = world.clinic.program(&["status"]);
     let status = String::from_utf8_lossy(&status.stdout);
     assert!(status.contains("1 batch waits"), "{status}");
     world.broker.start_app().await.expect("the broker starts");
     world.page_says("/health/ready", 200, "ready").await;
     world.arrives("2021-06-02").await;
-    world.page_says("/metrics", 200, "gateway_outbox_pending_batches 0").await;
+    world
+        .page_says("/metrics", 200, "gateway_outbox_pending_batches 0")
+        .await;
 
-    // What was pulled before the end still leaves; what was delivered is stored by the next registry.
+    // What was pulled before the end still leaves; what was delivered is stored by the next
+    // registry.
     assert_eq!(registry.terminate().await, Some(0), "{}", registry.log());
     world.insert("shot", 3, "2021-06-03").await;
     eventually("the third row is delivered", 30, async || {
-        (world.broker.queue_depth("clinic.facts").await.expect("the queue answers") == 1).then_some(())
+        (world
+            .broker
+            .queue_depth("clinic.facts")
+            .await
+            .expect("the queue answers")
+            == 1)
+            .then_some(())
     })
     .await;
     assert_eq!(gateway.terminate().await, Some(0), "{}", gateway.log());
-    assert!(gateway.log().contains("event=\"stopped\""), "{}", gateway.log());
+    assert!(
+        gateway.log().contains("event=\"stopped\""),
+        "{}",
+        gateway.log()
+    );
     let _registry = world.registry();
     world.arrives("2021-06-03").await;
 }
@@ -172,7 +241,11 @@ async fn runs_of_one_source_never_overlap_or_pile_up() {
             .map_or(0, |count| count.parse::<u32>().expect("a count"))
     };
     let metrics = eventually("the slow source was read four times", 60, async || {
-        assert!(!gateway.log().contains("pull-failed"), "two runs at once: {}", gateway.log());
+        assert!(
+            !gateway.log().contains("pull-failed"),
+            "two runs at once: {}",
+            gateway.log()
+        );
         let (_, metrics) = http_get(world.listen, "/metrics")?;
         (runs(&metrics, "slow", "ok") >= 4).then_some(metrics)
     })
@@ -186,7 +259,8 @@ async fn runs_of_one_source_never_overlap_or_pile_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_credentials_are_told_by_check_and_a_stalled_broker_does_not_keep_the_gateway_from_ending() {
+async fn bad_credentials_are_told_by_check_and_a_stalled_broker_does_not_keep_the_gateway_from_ending()
+ {
     let world = World::new().await;
     let good = fs::read_to_string(world.clinic.config_path()).expect("text");
     let secret = world.clinic.folder.path().join("broker-password");
@@ -195,26 +269,41 @@ async fn bad_credentials_are_told_by_check_and_a_stalled_broker_does_not_keep_th
     let url = format!("amqp://127.0.0.1:{}/%2f", world.broker.port());
     let wrong = good.replace(
         &format!("url = \"{url}\""),
-        &format!("url = \"{}\"\npassword = {{ file = \"broker-password\" }}", url.replace("//", "//clinic@")),
+        &format!(
+            "url = \"{}\"\npassword = {{ file = \"broker-password\" }}",
+            url.replace("//", "//clinic@")
+        ),
     );
     fs::write(world.clinic.config_path(), wrong).expect("the account is named");
     world.insert("shot", 1, "2021-06-01").await;
-    for (command, phrase) in
-        [("check", "refused the login of user \"clinic\""), ("sync", "1 batch waits in the outbox")]
-    {
+    for (command, phrase) in [
+        ("check", "refused the login of user \"clinic\""),
+        ("sync", "1 batch waits in the outbox"),
+    ] {
         let output = world.clinic.program(&[command]);
-        let said =
-            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert_eq!(output.status.code(), Some(78), "{command}: {said}");
         assert!(said.contains(phrase) && !said.contains("hunter2"), "{said}");
     }
     fs::write(world.clinic.config_path(), good).expect("the account is mended");
 
     let mut gateway = world.gateway();
-    world.page_says("/metrics", 200, "gateway_batches_total{outcome=\"delivered\"} 1").await;
+    world
+        .page_says(
+            "/metrics",
+            200,
+            "gateway_batches_total{outcome=\"delivered\"} 1",
+        )
+        .await;
     world.broker.pause().expect("the broker stalls");
     world.insert("shot", 2, "2021-06-02").await;
-    world.page_says("/metrics", 200, "gateway_outbox_pending_batches 1").await;
+    world
+        .page_says("/metrics", 200, "gateway_outbox_pending_batches 1")
+        .await;
     assert_eq!(gateway.terminate().await, Some(0), "{}", gateway.log());
     world.broker.resume().expect("the broker goes on");
     let _both = (world.registry(), world.gateway());

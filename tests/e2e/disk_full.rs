@@ -1,5 +1,5 @@
-//! A full disk under the outbox, under the queue's directory and under the registry's store: both programs say what to do,
-//! stay up, and go on when there is room again.
+//! A full disk under the outbox, under the queue's directory and under the registry's store: both
+//! programs say what to do, stay up, and go on when there is room again.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -44,24 +44,46 @@ impl Site {
             }
         };
         let server = Postgres::start().await.expect("a clinic's PostgreSQL");
-        server.create_database("mis").await.expect("the clinic's database");
+        server
+            .create_database("mis")
+            .await
+            .expect("the clinic's database");
         let city = City::new();
         let at = |part, name: &str| {
-            let base = if part == small { disk.path() } else { city.folder.path() };
+            let base = if part == small {
+                disk.path()
+            } else {
+                city.folder.path()
+            };
             base.join(name)
         };
-        let (queue, store, state) =
-            (at(OnDisk::Queue, "queue"), at(OnDisk::Store, "registry.db"), at(OnDisk::Outbox, "state"));
-        fs::DirBuilder::new().mode(0o700).create(&state).expect("the state folder is made");
+        let queue = at(OnDisk::Queue, "queue");
+        let store = at(OnDisk::Store, "registry.db");
+        let state = at(OnDisk::Outbox, "state");
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&state)
+            .expect("the state folder is made");
         let outbox = state.join("outbox.db");
         let store_toml = format!("[store.sqlite]\npath = \"{}\"\n", store.display());
         let registry_config = city.configure(&store_toml, &directory_queue(&queue));
         let shots = shots(&server);
         shots.create().await;
-        let extra = format!("[outbox]\nbatch_events = 20\npath = \"{}\"\n", outbox.display());
+        let extra = format!(
+            "[outbox]\nbatch_events = 20\npath = \"{}\"\n",
+            outbox.display()
+        );
         let source = shots.source(100, "schedule = { every-seconds = 1 }\n");
         let clinic = Clinic::new(&city, &directory_queue(&queue), &source, &extra);
-        Some(Self { city, clinic, registry_config, store: store_config(&store_toml), outbox, server, disk })
+        Some(Self {
+            city,
+            clinic,
+            registry_config,
+            store: store_config(&store_toml),
+            outbox,
+            server,
+            disk,
+        })
     }
 
     fn shots(&self) -> Shots<'_> {
@@ -69,7 +91,10 @@ impl Site {
     }
 
     fn gateway(&self) -> Running {
-        Running::start(self.clinic.command(&["run"]), &self.clinic.folder.path().join("log"))
+        Running::start(
+            self.clinic.command(&["run"]),
+            &self.clinic.folder.path().join("log"),
+        )
     }
 
     fn registry(&self) -> Running {
@@ -84,7 +109,9 @@ impl Site {
         self.shots().insert(0..100).await;
         let programs = (self.gateway(), self.registry());
         until_outbox(&self.outbox, "the first rows are settled", |status| {
-            status.publisher.delivered_events == 100 && status.backlog.batches == 0 && awaiting(status) == 0
+            status.publisher.delivered_events == 100
+                && status.backlog.batches == 0
+                && awaiting(status) == 0
         })
         .await;
         programs
@@ -111,40 +138,62 @@ impl Site {
 }
 
 fn shots(server: &Postgres) -> Shots<'_> {
-    Shots { server, database: "mis".into(), schema: "clinic".into() }
+    Shots {
+        server,
+        database: "mis".into(),
+        schema: "clinic".into(),
+    }
 }
 
 async fn says(program: &Running, phrases: &[&str]) {
     eventually(&format!("the log says {phrases:?}"), 60, async || {
         let log = program.log();
-        phrases.iter().all(|phrase| log.contains(phrase)).then_some(())
+        phrases
+            .iter()
+            .all(|phrase| log.contains(phrase))
+            .then_some(())
     })
     .await;
 }
 
 async fn until_outbox(path: &Path, what: &str, reached: impl Fn(&outbox::Status) -> bool) {
-    eventually(what, 60, async || status_of(path).await.filter(|status| reached(status))).await;
+    eventually(what, 60, async || {
+        status_of(path).await.filter(|status| reached(status))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_under_the_outbox() {
-    let Some(site) = Site::new(24, OnDisk::Outbox).await else { return };
+    let Some(site) = Site::new(24, OnDisk::Outbox).await else {
+        return;
+    };
     let (mut gateway, mut registry) = site.first_rows_settled().await;
     site.disk.fill(0).expect("the disk is full");
     site.shots().insert(100..3000).await;
     says(&gateway, &["disk-full", "free some space"]).await;
     let shown = site.clinic.program(&["status"]);
-    assert!(shown.status.success(), "status works: {}", String::from_utf8_lossy(&shown.stderr));
+    assert!(
+        shown.status.success(),
+        "status works: {}",
+        String::from_utf8_lossy(&shown.stderr)
+    );
     site.disk.free().expect("there is room again");
     site.ends_equal(&mut gateway, &mut registry).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_on_a_full_disk_says_so_and_the_next_one_goes_on() {
-    let Some(site) = Site::new(24, OnDisk::Outbox).await else { return };
+    let Some(site) = Site::new(24, OnDisk::Outbox).await else {
+        return;
+    };
     site.shots().insert(0..100).await;
     let first = site.clinic.program(&["sync", "--wait-receipts", "0"]);
-    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    assert!(
+        first.status.success(),
+        "{}",
+        String::from_utf8_lossy(&first.stderr)
+    );
     site.disk.fill(0).expect("the disk is full");
     site.shots().insert(100..3000).await;
     let full = site.clinic.program(&["sync", "--wait-receipts", "0"]);
@@ -154,31 +203,41 @@ async fn a_command_on_a_full_disk_says_so_and_the_next_one_goes_on() {
         "{told}"
     );
     site.disk.free().expect("there is room again");
-    let (mut gateway, mut registry) = (site.gateway(), site.registry());
+    let mut gateway = site.gateway();
+    let mut registry = site.registry();
     site.ends_equal(&mut gateway, &mut registry).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_under_the_queue_directory() {
-    let Some(site) = Site::new(4, OnDisk::Queue).await else { return };
+    let Some(site) = Site::new(4, OnDisk::Queue).await else {
+        return;
+    };
     let (mut gateway, mut registry) = site.first_rows_settled().await;
     site.disk.fill(0).expect("the disk is full");
     site.shots().insert(100..2000).await;
     says(&gateway, &["publish-failed", "disk is full"]).await;
-    until_outbox(&site.outbox, "everything waits in the outbox", |status| status.backlog.events == 1900)
-        .await;
+    until_outbox(&site.outbox, "everything waits in the outbox", |status| {
+        status.backlog.events == 1900
+    })
+    .await;
     site.disk.free().expect("there is room again");
     site.ends_equal(&mut gateway, &mut registry).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_under_the_registrys_store() {
-    let Some(site) = Site::new(24, OnDisk::Store).await else { return };
+    let Some(site) = Site::new(24, OnDisk::Store).await else {
+        return;
+    };
     let (mut gateway, mut registry) = site.first_rows_settled().await;
     site.disk.fill(0).expect("the disk is full");
     site.shots().insert(100..5000).await;
     says(&registry, &["step-failed"]).await;
-    until_outbox(&site.outbox, "batches wait for their receipts", |status| awaiting(status) > 0).await;
+    until_outbox(&site.outbox, "batches wait for their receipts", |status| {
+        awaiting(status) > 0
+    })
+    .await;
     site.disk.free().expect("there is room again");
     site.ends_equal(&mut gateway, &mut registry).await;
     let log = registry.log();

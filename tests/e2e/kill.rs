@@ -1,4 +1,5 @@
-//! `kill -9` of either program at any moment, again and again: in the end the registry equals the clinic.
+//! `kill -9` of either program at any moment, again and again: in the end the registry equals the
+//! clinic.
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use crate::support::Running;
 const ROWS: u32 = 5000;
 const ROUNDS: u32 = 12;
 
-/// Kills of the gateway during one initial load, and how many rows at the least are still to be read at each of them.
+/// Kills of the gateway during one initial load, and how many rows at the least are still to be
+/// read at each of them.
 const KILLS: u32 = 100;
 const LEFT: u32 = 1500;
 
@@ -18,7 +20,10 @@ struct Dice(u64);
 impl Dice {
     /// The seed is `KILL_SEED`, or always the same; it is printed.
     fn new() -> Self {
-        let seed = std::env::var("KILL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x5eed_2021);
+        let seed = std::env::var("KILL_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok())
+            .unwrap_or(0x5eed_2021);
         println!("KILL_SEED={seed}");
         Self(seed)
     }
@@ -42,7 +47,8 @@ fn vaccine(round: u32) -> &'static str {
 
 /// Changes some rows: most to another vaccine, a few are cancelled, a few hold again.
 async fn change(plant: &Plant, dice: &mut Dice, round: u32) {
-    let (remainder, state) = (dice.below(10), if dice.below(3) == 0 { "void" } else { "done" });
+    let remainder = dice.below(10);
+    let state = if dice.below(3) == 0 { "void" } else { "done" };
     let sql = format!(
         "UPDATE clinic.shot SET vaccine = '{}', state = '{state}', changed_at = clock_timestamp() \
          WHERE id % 10 = {remainder}",
@@ -69,9 +75,14 @@ async fn killed_at_any_moment_the_registry_ends_equal_to_the_clinic() {
         registry.kill();
     }
     let finished = plant.clinic.program(&["sync", "--wait-receipts", "0"]);
-    assert!(finished.status.success(), "{}", String::from_utf8_lossy(&finished.stderr));
+    assert!(
+        finished.status.success(),
+        "{}",
+        String::from_utf8_lossy(&finished.stderr)
+    );
     plant.registry_drains();
-    // What was left without a receipt is sent again in its time; what the registry holds is right without it.
+    // What was left without a receipt is sent again in its time; what the registry holds is right
+    // without it.
     plant.is_equal().await;
     let void: usize = plant
         .shots()
@@ -91,17 +102,25 @@ async fn killed_at_any_moment_the_registry_ends_equal_to_the_clinic() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_a_hundred_times_during_one_initial_load() {
     let mut dice = Dice::new();
-    let plant =
-        Plant::new(Settings { page_records: 50, outbox: "batch_events = 10\n", ..Settings::default() }).await;
+    let plant = Plant::new(Settings {
+        page_records: 50,
+        outbox: "batch_events = 10\n",
+        ..Settings::default()
+    })
+    .await;
     let mut registry = plant.registry();
-    let (mut rows, mut read, mut kills) = (0, 0, 0);
+    let mut rows = 0;
+    let mut read = 0;
+    let mut kills = 0;
     while kills < KILLS {
-        // As many rows as are needed for the load to outlast the kills, however fast the machine is.
+        // As many rows as are needed for the load to outlast the kills, however fast the machine
+        // is.
         if rows < read + LEFT {
             plant.shots().insert(rows..read + 2 * LEFT).await;
             rows = read + 2 * LEFT;
             // No day may lie in the future, however many rows there are.
-            let wrap = "UPDATE clinic.shot SET day = date '2020-12-01' + (id / 4) % 300 WHERE id >= 1200";
+            let wrap =
+                "UPDATE clinic.shot SET day = date '2020-12-01' + (id / 4) % 300 WHERE id >= 1200";
             plant.shots().sql(wrap).await;
         }
         let mut gateway = plant.gateway();
@@ -116,14 +135,22 @@ async fn killed_a_hundred_times_during_one_initial_load() {
     let up = log.matches("event=\"started\"").count();
     assert!(!log.contains("error: "), "a gateway ended by itself: {log}");
     println!(
-        "{kills} kills, {up} of a gateway that was up; {read} of {rows} rows were read, {arrived} had arrived"
+        "{kills} kills, {up} of a gateway that was up; {read} of {rows} rows were read, {arrived} \
+         had arrived"
     );
-    assert!(kills == KILLS && read > 0, "nothing was read between the kills");
+    assert!(
+        kills == KILLS && read > 0,
+        "nothing was read between the kills"
+    );
 
     let mut gateway = plant.gateway();
     plant.until_facts(rows as usize).await;
     plant.is_equal().await;
-    assert_eq!(plant.facts().await, Some(rows as usize), "each row is one fact");
+    assert_eq!(
+        plant.facts().await,
+        Some(rows as usize),
+        "each row is one fact"
+    );
     assert_eq!(plant.dead_letters().await, 0, "a kill made a dead letter");
     assert_eq!(gateway.terminate().await, Some(0), "{}", gateway.log());
     assert_eq!(registry.terminate().await, Some(0), "{}", registry.log());
@@ -131,7 +158,9 @@ async fn killed_a_hundred_times_during_one_initial_load() {
 
 /// How many rows the gateway knows; none while there is no outbox.
 async fn rows_read(plant: &Plant) -> u32 {
-    let Some(status) = plant.status().await else { return 0 };
+    let Some(status) = plant.status().await else {
+        return 0;
+    };
     let read: u64 = status.feeds.iter().map(|feed| feed.new_total).sum();
     u32::try_from(read).expect("few rows")
 }

@@ -13,21 +13,22 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 /// A scanner for a set of canaries.
-pub struct Scanner {
+pub(crate) struct Scanner {
     automaton: AhoCorasick,
     labels: Vec<String>,
 }
 
 /// A canary that was found: which, in which form, where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hit {
+pub(crate) struct Hit {
     pub what: String,
     pub place: String,
 }
 
 impl Scanner {
-    /// `canaries` are (label, text as the clinic writes it); digits are also looked for with and without separators.
-    pub fn new(canaries: &[(&str, &str)]) -> Self {
+    /// `canaries` are (label, text as the clinic writes it); digits are also looked for with and
+    /// without separators.
+    pub(crate) fn new(canaries: &[(&str, &str)]) -> Self {
         let mut patterns: Vec<Vec<u8>> = Vec::new();
         let mut labels = Vec::new();
         for (label, text) in canaries {
@@ -42,18 +43,28 @@ impl Scanner {
             patterns.iter().all(|pattern| pattern.len() >= 8),
             "a shorter pattern would be found by chance"
         );
-        Self { automaton: AhoCorasick::new(&patterns).expect("the patterns make an automaton"), labels }
+        Self {
+            automaton: AhoCorasick::new(&patterns).expect("the patterns make an automaton"),
+            labels,
+        }
     }
 
     /// Looks through the bytes, and through what zstd frames among them expand to.
-    pub fn scan(&self, place: &str, bytes: &[u8]) -> Vec<Hit> {
+    pub(crate) fn scan(&self, place: &str, bytes: &[u8]) -> Vec<Hit> {
         let mut hits = self.scan_plain(place, bytes);
-        let frames = bytes.windows(4).enumerate().filter(|(_, window)| *window == [0x28, 0xb5, 0x2f, 0xfd]);
+        let frames = bytes
+            .windows(4)
+            .enumerate()
+            .filter(|(_, window)| *window == [0x28, 0xb5, 0x2f, 0xfd]);
         for (at, _) in frames {
             let mut expanded = Vec::new();
-            // A chance sequence of the four bytes is no frame; what came before the fault is scanned all the same.
+            // A chance sequence of the four bytes is no frame; what came before the fault is
+            // scanned all the same.
             if let Ok(decoder) = zstd::stream::read::Decoder::new(&bytes[at..]) {
-                let _not_a_frame = decoder.single_frame().take(8 << 20).read_to_end(&mut expanded);
+                let _not_a_frame = decoder
+                    .single_frame()
+                    .take(8 << 20)
+                    .read_to_end(&mut expanded);
             }
             hits.extend(self.scan_plain(&format!("{place}, expanded"), &expanded));
         }
@@ -70,9 +81,11 @@ impl Scanner {
             .collect()
     }
 
-    /// Every file below a folder, by content and by name. Returns the hits and how many bytes were read.
-    pub fn scan_folder(&self, folder: &Path) -> (Vec<Hit>, u64) {
-        let (mut hits, mut read) = (Vec::new(), 0);
+    /// Every file below a folder, by content and by name. Returns the hits and how many bytes were
+    /// read.
+    pub(crate) fn scan_folder(&self, folder: &Path) -> (Vec<Hit>, u64) {
+        let mut hits = Vec::new();
+        let mut read = 0;
         for entry in fs::read_dir(folder).expect("the folder can be listed") {
             let path = entry.expect("the entry can be read").path();
             let shown = path.display().to_string();
@@ -82,7 +95,9 @@ impl Scanner {
                 read += bytes;
             } else if path.is_file() {
                 // A server's folder is alive: a file may go between the listing and the reading.
-                let Ok(content) = fs::read(&path) else { continue };
+                let Ok(content) = fs::read(&path) else {
+                    continue;
+                };
                 read += content.len() as u64;
                 hits.extend(self.scan(&shown, &content));
                 hits.extend(self.scan("a file's name", shown.as_bytes()));
@@ -98,7 +113,15 @@ fn spellings(text: &str) -> Vec<String> {
     let bare: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
     if bare.len() >= 8 && bare.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         // Even groups, and those in which SNILS and passports are usually written.
-        for groups in [&[2][..], &[3], &[4], &[4, 6], &[2, 2, 6], &[3, 3, 5], &[3, 3, 3, 2]] {
+        for groups in [
+            &[2][..],
+            &[3],
+            &[4],
+            &[4, 6],
+            &[2, 2, 6],
+            &[3, 3, 5],
+            &[3, 3, 3, 2],
+        ] {
             for separator in [" ", "-", ".", "№", " № "] {
                 all.push(grouped(&bare, groups).join(separator));
             }
@@ -112,7 +135,8 @@ fn spellings(text: &str) -> Vec<String> {
 
 /// Cut into groups of these sizes, the last one again and again.
 fn grouped(bare: &str, sizes: &[usize]) -> Vec<String> {
-    let (mut rest, mut groups) = (bare, Vec::new());
+    let mut rest = bare;
+    let mut groups = Vec::new();
     let mut sizes = sizes.iter().copied();
     let mut size = 1;
     while !rest.is_empty() {
@@ -129,11 +153,22 @@ fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     let cp1251 = WINDOWS_1251.encode(text).0.into_owned();
     let utf16: Vec<u16> = text.encode_utf16().collect();
     let mut all = vec![
-        ("UTF-16LE", utf16.iter().flat_map(|unit| unit.to_le_bytes()).collect()),
-        ("UTF-16BE", utf16.iter().flat_map(|unit| unit.to_be_bytes()).collect()),
+        (
+            "UTF-16LE",
+            utf16.iter().flat_map(|unit| unit.to_le_bytes()).collect(),
+        ),
+        (
+            "UTF-16BE",
+            utf16.iter().flat_map(|unit| unit.to_be_bytes()).collect(),
+        ),
         ("JSON escapes", escaped(text)),
         ("a list of byte values", byte_list(&utf8)),
-        ("percent encoding", utf8.iter().flat_map(|byte| format!("%{byte:02X}").into_bytes()).collect()),
+        (
+            "percent encoding",
+            utf8.iter()
+                .flat_map(|byte| format!("%{byte:02X}").into_bytes())
+                .collect(),
+        ),
     ];
     let digests: [(&str, &str, Vec<u8>); 3] = [
         ("MD5", "hex MD5", Md5::digest(text).to_vec()),
@@ -158,7 +193,12 @@ fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
 
 /// As Rust's `Debug` shows bytes, without the brackets.
 fn byte_list(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(", ").into_bytes()
+    bytes
+        .iter()
+        .map(u8::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+        .into_bytes()
 }
 
 fn escaped(text: &str) -> Vec<u8> {
@@ -174,17 +214,26 @@ fn escaped(text: &str) -> Vec<u8> {
 fn base64_forms(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let mut all = Vec::new();
     for before in 0..3_usize {
-        let padded: Vec<u8> = std::iter::repeat_n(0, before).chain(bytes.iter().copied()).collect();
-        let (skip, keep) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
+        let padded: Vec<u8> = std::iter::repeat_n(0, before)
+            .chain(bytes.iter().copied())
+            .collect();
+        let skip = (before * 8).div_ceil(6);
+        let keep = padded.len() * 8 / 6;
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
-            all.push(("base64", engine.encode(&padded).as_bytes()[skip..keep].to_vec()));
+            all.push((
+                "base64",
+                engine.encode(&padded).as_bytes()[skip..keep].to_vec(),
+            ));
         }
     }
     all
 }
 
-const PLANTED: &[(&str, &str)] =
-    &[("SNILS", "501-377-201 39"), ("surname", "Верещагина-Канарейкина"), ("passport", "45 10 700101")];
+const PLANTED: &[(&str, &str)] = &[
+    ("SNILS", "501-377-201 39"),
+    ("surname", "Верещагина-Канарейкина"),
+    ("passport", "45 10 700101"),
+];
 
 #[test]
 fn a_planted_leak_is_found_in_every_form() {
@@ -192,7 +241,11 @@ fn a_planted_leak_is_found_in_every_form() {
     let text = "501-377-201 39";
     let digits = "50137720139";
     let name = "Верещагина-Канарейкина";
-    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let utf16 = |text: &str| {
+        text.encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect::<Vec<u8>>()
+    };
     let planted: Vec<(&str, Vec<u8>)> = vec![
         ("as written", text.into()),
         ("digits only", digits.into()),
@@ -203,19 +256,45 @@ fn a_planted_leak_is_found_in_every_form() {
         ("UTF-16LE", utf16(name)),
         ("UTF-16LE digits", utf16(digits)),
         ("hex", hex::encode(digits).into()),
-        ("hex of cp1251", hex::encode_upper(WINDOWS_1251.encode(name).0).into()),
-        ("base64", STANDARD_NO_PAD.encode(format!("x{digits}y")).into()),
-        ("base64, other alignment", URL_SAFE_NO_PAD.encode(format!("xy{digits}z")).into()),
-        ("JSON escapes", serde_json::to_string(name).map(|_| escaped(name)).expect("a string is JSON")),
+        (
+            "hex of cp1251",
+            hex::encode_upper(WINDOWS_1251.encode(name).0).into(),
+        ),
+        (
+            "base64",
+            STANDARD_NO_PAD.encode(format!("x{digits}y")).into(),
+        ),
+        (
+            "base64, other alignment",
+            URL_SAFE_NO_PAD.encode(format!("xy{digits}z")).into(),
+        ),
+        (
+            "JSON escapes",
+            serde_json::to_string(name)
+                .map(|_| escaped(name))
+                .expect("a string is JSON"),
+        ),
         ("a passport's usual grouping", "4510 700101".into()),
         ("a passport with its sign", "4510 № 700101".into()),
         ("a SNILS without its blank", "501-377-20139".into()),
-        ("bytes in a debug line", format!("{:?}", digits.as_bytes()).into()),
-        ("UTF-16BE", name.encode_utf16().flat_map(u16::to_be_bytes).collect()),
-        ("percent encoding", name.bytes().flat_map(|byte| format!("%{byte:02X}").into_bytes()).collect()),
+        (
+            "bytes in a debug line",
+            format!("{:?}", digits.as_bytes()).into(),
+        ),
+        (
+            "UTF-16BE",
+            name.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+        ),
+        (
+            "percent encoding",
+            name.bytes()
+                .flat_map(|byte| format!("%{byte:02X}").into_bytes())
+                .collect(),
+        ),
         (
             "compressed",
-            zstd::encode_all(format!("{{\"снилс\":\"{digits}\"}}").as_bytes(), 3).expect("zstd works"),
+            zstd::encode_all(format!("{{\"снилс\":\"{digits}\"}}").as_bytes(), 3)
+                .expect("zstd works"),
         ),
         ("MD5", Md5::digest(digits).to_vec()),
         ("SHA-1", Sha1::digest(digits).to_vec()),
@@ -223,17 +302,33 @@ fn a_planted_leak_is_found_in_every_form() {
         ("hex MD5", hex::encode_upper(Md5::digest(text)).into()),
         ("hex SHA-1", hex::encode(Sha1::digest(digits)).into()),
         ("hex SHA-256", hex::encode(Sha256::digest(text)).into()),
-        ("base64 MD5", STANDARD_NO_PAD.encode(Md5::digest(digits)).into()),
-        ("base64 SHA-1", URL_SAFE_NO_PAD.encode(Sha1::digest(digits)).into()),
-        ("base64 SHA-256", STANDARD_NO_PAD.encode(Sha256::digest(digits)).into()),
+        (
+            "base64 MD5",
+            STANDARD_NO_PAD.encode(Md5::digest(digits)).into(),
+        ),
+        (
+            "base64 SHA-1",
+            URL_SAFE_NO_PAD.encode(Sha1::digest(digits)).into(),
+        ),
+        (
+            "base64 SHA-256",
+            STANDARD_NO_PAD.encode(Sha256::digest(digits)).into(),
+        ),
     ];
     for (form, leak) in planted {
         let mut bytes = b"before ".to_vec();
         bytes.extend(leak);
         bytes.extend(b" after");
-        assert!(!scanner.scan("planted", &bytes).is_empty(), "not found: {form}");
+        assert!(
+            !scanner.scan("planted", &bytes).is_empty(),
+            "not found: {form}"
+        );
     }
-    assert!(scanner.scan("clean", b"501-377-201 40, nothing else").is_empty());
+    assert!(
+        scanner
+            .scan("clean", b"501-377-201 40, nothing else")
+            .is_empty()
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Servers that are killed, away for long or full of rubbish, while both programs are under load: nothing is lost.
+//! Servers that are killed, away for long or full of rubbish, while both programs are under load:
+//! nothing is lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,21 +23,33 @@ const RECEIPTS: &str = "gateway_receipts_total{outcome=\"settled\"}";
 async fn rabbitmq_is_killed_again_and_again_under_load() {
     // Receipts on their way are lost with the broker; they are asked for again.
     let registry = "resend_after_seconds = 2\n";
-    let settings = Settings { outbox: "batch_events = 5\n", registry, ..Settings::default() };
+    let settings = Settings {
+        outbox: "batch_events = 5\n",
+        registry,
+        ..Settings::default()
+    };
     let mut plant = Plant::new(settings).await;
     let mut rows = 3000;
     plant.shots().insert(0..rows).await;
-    let (mut gateway, mut registry) = (plant.gateway(), plant.registry());
+    let mut gateway = plant.gateway();
+    let mut registry = plant.registry();
     plant.until_facts(50).await;
     plant.broker.settle().await.expect("the broker has settled");
     for round in 1..=3 {
         let arrived = plant.facts().await.expect("the registry's server answers");
-        assert!(arrived < rows as usize, "the load was over before kill {round}");
+        assert!(
+            arrived < rows as usize,
+            "the load was over before kill {round}"
+        );
         plant.broker.kill();
         plant.until_metric(DOWN, |down| down == 1.0).await;
         plant.shots().insert(rows..rows + 1500).await;
         rows += 1500;
-        plant.broker.restart().await.expect("the broker starts again");
+        plant
+            .broker
+            .restart()
+            .await
+            .expect("the broker starts again");
         plant.until_facts(arrived + 200).await;
         println!("kill {round}: {arrived} facts of {rows} rows had arrived");
     }
@@ -49,21 +62,34 @@ async fn rabbitmq_is_killed_again_and_again_under_load() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgresql_is_killed_and_restarted_at_either_side_under_load() {
-    let settings = Settings { page_records: 20, outbox: "batch_events = 5\n", ..Settings::default() };
+    let settings = Settings {
+        page_records: 20,
+        outbox: "batch_events = 5\n",
+        ..Settings::default()
+    };
     let mut plant = Plant::new(settings).await;
     let mut rows = 3000;
     plant.shots().insert(0..rows).await;
-    let (mut gateway, mut registry) = (plant.gateway(), plant.registry());
+    let mut gateway = plant.gateway();
+    let mut registry = plant.registry();
     plant.until_facts(50).await;
     for kill in [true, false] {
         let away = plant.metric(SOURCE_AWAY).unwrap_or(0.0);
         if kill {
             plant.clinic_server.kill();
         } else {
-            plant.clinic_server.stop().await.expect("the clinic's server stops");
+            plant
+                .clinic_server
+                .stop()
+                .await
+                .expect("the clinic's server stops");
         }
         plant.until_metric(SOURCE_AWAY, |runs| runs > away).await;
-        plant.clinic_server.restart().await.expect("the clinic's server starts again");
+        plant
+            .clinic_server
+            .restart()
+            .await
+            .expect("the clinic's server starts again");
         plant.shots().insert(rows..rows + 1000).await;
         rows += 1000;
 
@@ -71,13 +97,21 @@ async fn postgresql_is_killed_and_restarted_at_either_side_under_load() {
         if kill {
             plant.registry_server.kill();
         } else {
-            plant.registry_server.stop().await.expect("the registry's server stops");
+            plant
+                .registry_server
+                .stop()
+                .await
+                .expect("the registry's server stops");
         }
         eventually("the registry misses its store", 60, async || {
             (registry.log().matches("step-failed").count() > failed).then_some(())
         })
         .await;
-        plant.registry_server.restart().await.expect("the registry's server starts again");
+        plant
+            .registry_server
+            .restart()
+            .await
+            .expect("the registry's server starts again");
         plant.until_facts(rows as usize - 500).await;
     }
     plant.ends_equal().await;
@@ -87,7 +121,8 @@ async fn postgresql_is_killed_and_restarted_at_either_side_under_load() {
     assert_eq!(registry.terminate().await, Some(0), "{}", registry.log());
 }
 
-/// Rows of the long outage: their batches of 10 are 4 KiB each, so less than half of them fills a mebibyte.
+/// Rows of the long outage: their batches of 10 are 4 KiB each, so less than half of them fills a
+/// mebibyte.
 const MANY: u32 = 6000;
 const MEBIBYTE: f64 = 1_048_576.0;
 /// Batches that wait for their confirm at once.
@@ -96,7 +131,11 @@ const WINDOW: usize = 8;
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_broker_is_down_for_long_pulling_pauses_and_then_the_oldest_leave_first() {
     let outbox = "batch_events = 10\nmax_mebibytes = 1\nshuffle = false\n";
-    let plant = Plant::new(Settings { outbox, ..Settings::default() }).await;
+    let plant = Plant::new(Settings {
+        outbox,
+        ..Settings::default()
+    })
+    .await;
     set_window(&plant.clinic);
     plant.shots().insert(0..100).await;
     let mut gateway = plant.gateway();
@@ -118,17 +157,25 @@ async fn while_the_broker_is_down_for_long_pulling_pauses_and_then_the_oldest_le
     let mut gateway = plant.gateway();
     plant.until_metric(PAUSED, |paused| paused == 1.0).await;
     let still_full = waiting_bytes(&plant).await;
-    plant.until_metric(PENDING_BYTES, |bytes| bytes >= MEBIBYTE).await;
+    plant
+        .until_metric(PENDING_BYTES, |bytes| bytes >= MEBIBYTE)
+        .await;
     // At most one page more than allowed: 100 rows, 10 batches.
     for bytes in [full, still_full] {
-        assert!((MEBIBYTE..MEBIBYTE + 11.0 * 4200.0).contains(&bytes), "{bytes} bytes wait");
+        assert!(
+            (MEBIBYTE..MEBIBYTE + 11.0 * 4200.0).contains(&bytes),
+            "{bytes} bytes wait"
+        );
     }
 
     let clock = SystemClock::default();
     plant.broker.start_app().await.expect("the broker starts");
     let back = clock.elapsed();
     eventually("everything is with the broker", 120, async || {
-        plant.status().await.filter(|status| status.backlog.batches == 0)
+        plant
+            .status()
+            .await
+            .filter(|status| status.backlog.batches == 0)
     })
     .await;
     let emptied = clock.elapsed().saturating_sub(back);
@@ -138,7 +185,8 @@ async fn while_the_broker_is_down_for_long_pulling_pauses_and_then_the_oldest_le
     let bare = publish_all(&plant, &config, &batches, &clock).await;
     let bytes: usize = batches.iter().map(|batch| batch.bytes.len()).sum();
     println!(
-        "broker back → outbox empty: {:.2} s; {} batches, {bytes} bytes; a bare publisher of the same bytes: {:.2} s",
+        "broker back → outbox empty: {:.2} s; {} batches, {bytes} bytes; a bare publisher of the \
+         same bytes: {:.2} s",
         emptied.as_secs_f64(),
         batches.len(),
         bare.as_secs_f64()
@@ -153,54 +201,97 @@ async fn while_the_broker_is_down_for_long_pulling_pauses_and_then_the_oldest_le
 }
 
 fn set_window(clinic: &Clinic) {
-    let text = std::fs::read_to_string(clinic.config_path()).expect("the configuration can be read");
-    let narrow = text.replacen("[queue.amqp]\n", &format!("[queue.amqp]\nwindow = {WINDOW}\n"), 1);
+    let text =
+        std::fs::read_to_string(clinic.config_path()).expect("the configuration can be read");
+    let narrow = text.replacen(
+        "[queue.amqp]\n",
+        &format!("[queue.amqp]\nwindow = {WINDOW}\n"),
+        1,
+    );
     std::fs::write(clinic.config_path(), narrow).expect("the configuration is written");
 }
 
 async fn waiting_bytes(plant: &Plant) -> f64 {
     let status = plant.status().await.expect("the outbox can be read");
-    u32::try_from(status.backlog.bytes).expect("few bytes wait").into()
+    u32::try_from(status.backlog.bytes)
+        .expect("few bytes wait")
+        .into()
 }
 
 /// Everything out of the queue, in its order.
 async fn take_all(plant: &Plant, config: &QueueConfig) -> Vec<SealedBatch> {
     let mut consumer = broker::consumer(config, plant.clinic.folder.path()).expect("a consumer");
     let mut batches = Vec::new();
-    while plant.broker.queue_depth(QUEUE).await.expect("the queue can be counted") > 0 {
-        let deliveries = consumer.receive(64, Duration::from_secs(2)).await.expect("the queue can be read");
+    while plant
+        .broker
+        .queue_depth(QUEUE)
+        .await
+        .expect("the queue can be counted")
+        > 0
+    {
+        let deliveries = consumer
+            .receive(64, Duration::from_secs(2))
+            .await
+            .expect("the queue can be read");
         let mut tokens = Vec::new();
         for delivery in deliveries {
-            let id = contract::batch_id_of(&delivery.bytes).expect("only sealed batches are in the queue");
-            batches.push(SealedBatch { id, bytes: delivery.bytes });
+            let id = contract::batch_id_of(&delivery.bytes)
+                .expect("only sealed batches are in the queue");
+            batches.push(SealedBatch {
+                id,
+                bytes: delivery.bytes,
+            });
             tokens.push(delivery.token);
         }
-        consumer.ack(tokens).await.expect("what was taken is acknowledged");
+        consumer
+            .ack(tokens)
+            .await
+            .expect("what was taken is acknowledged");
     }
     consumer.close().await;
     batches
 }
 
-/// A batch may overtake those it was leased with, and its neighbours that were on their way when the broker went.
+/// A batch may overtake those it was leased with, and its neighbours that were on their way when
+/// the broker went.
 fn assert_oldest_first(plant: &Plant, batches: &[SealedBatch]) {
     let mut first_seen = BTreeMap::new();
     for (place, batch) in batches.iter().enumerate() {
-        let opened = plant.city.private.open(&batch.bytes).expect("the batch opens");
+        let opened = plant
+            .city
+            .private
+            .open(&batch.bytes)
+            .expect("the batch opens");
         let events = wire::decode(&opened.encoded).expect("a batch of events");
-        let oldest = events.iter().flatten().map(row).min().expect("a batch holds events");
+        let oldest = events
+            .iter()
+            .flatten()
+            .map(row)
+            .min()
+            .expect("a batch holds events");
         first_seen.entry(oldest).or_insert(place);
     }
     let allowed = 4 * WINDOW;
     for (rank, (row, place)) in first_seen.iter().enumerate() {
         let off = rank.abs_diff(*place);
-        assert!(off <= allowed, "the batch of row {row} is {rank} by age and {place} in the queue");
+        assert!(
+            off <= allowed,
+            "the batch of row {row} is {rank} by age and {place} in the queue"
+        );
     }
 }
 
 /// Which row of [`crate::shots::Shots`] an event is about.
 fn row(event: &Event) -> i64 {
-    let Body::Asserted { fact: Fact::Vaccination { dose_number: Some(dose), occurred_on, .. }, .. } =
-        &event.body
+    let Body::Asserted {
+        fact:
+            Fact::Vaccination {
+                dose_number: Some(dose),
+                occurred_on,
+                ..
+            },
+        ..
+    } = &event.body
     else {
         panic!("an event of another kind");
     };
@@ -219,9 +310,13 @@ async fn publish_all(
     use futures_util::StreamExt;
     let publisher = broker::publisher(config, plant.clinic.folder.path()).expect("a publisher");
     // Connecting is not counted.
-    publisher.publish(&batches[0]).await.expect("the broker takes a batch");
+    publisher
+        .publish(&batches[0])
+        .await
+        .expect("the broker takes a batch");
     let started = clock.elapsed();
-    let publishing = futures_util::stream::iter(&batches[1..]).map(|batch| publisher.publish(batch));
+    let publishing =
+        futures_util::stream::iter(&batches[1..]).map(|batch| publisher.publish(batch));
     publishing
         .buffer_unordered(publisher.window())
         .for_each(|published| async { published.expect("the broker takes every batch") })
@@ -245,9 +340,15 @@ async fn a_poisoned_batch_holds_nobody_up() {
     let publisher = broker::publisher(&config, plant.clinic.folder.path()).expect("a publisher");
     let (elsewhere, _) = PrivateKey::generate().public().seal(b"[]").expect("sealed");
     let (unreadable, _) = plant.city.private.public().seal(b"{]").expect("sealed");
-    let rubbish = SealedBatch { id: BatchId::random(), bytes: b"no batch".to_vec() };
+    let rubbish = SealedBatch {
+        id: BatchId::random(),
+        bytes: b"no batch".to_vec(),
+    };
     for poison in [elsewhere, unreadable, rubbish] {
-        publisher.publish(&poison).await.expect("the broker takes anything");
+        publisher
+            .publish(&poison)
+            .await
+            .expect("the broker takes anything");
     }
     publisher.close().await;
     plant.shots().insert(0..8).await;
@@ -271,28 +372,46 @@ async fn a_poisoned_batch_holds_nobody_up() {
         plant.until_facts(id as usize - 250 + 1).await;
     }
     let status = plant.status().await.expect("the outbox can be read");
-    assert_eq!((status.backlog.batches, status.backlog.events), (1, 250), "{status:?}");
+    assert_eq!(
+        (status.backlog.batches, status.backlog.events),
+        (1, 250),
+        "{status:?}"
+    );
     plant
         .broker
-        .ctl(&["eval", "application:set_env(rabbit, max_message_size, 134217728)."])
+        .ctl(&[
+            "eval",
+            "application:set_env(rabbit, max_message_size, 134217728).",
+        ])
         .await
         .expect("the limit goes");
     // Whoever mends the queue starts the gateway anew instead of waiting for the next try.
     assert_eq!(gateway.terminate().await, Some(0), "{}", gateway.log());
     let _gateway = plant.gateway();
     plant.ends_equal().await;
-    assert_eq!(plant.dead_letters().await, 3, "{DEAD_LETTERS} holds the poison and nothing else");
+    assert_eq!(
+        plant.dead_letters().await,
+        3,
+        "{DEAD_LETTERS} holds the poison and nothing else"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_wait_for_their_receipts_and_a_lost_receipt_is_asked_for_again() {
-    let plant = Plant::new(Settings { page_records: 1000, ..Settings::default() }).await;
+    let plant = Plant::new(Settings {
+        page_records: 1000,
+        ..Settings::default()
+    })
+    .await;
     // The registry is away while the gateway publishes.
     plant.shots().insert(0..200).await;
     let mut gateway = plant.gateway();
     let all_wait = async |count: u64| {
         eventually("every batch waits for its receipt", 60, async || {
-            plant.status().await.filter(|status| status.backlog.batches == 0 && awaiting(status) == count)
+            plant
+                .status()
+                .await
+                .filter(|status| status.backlog.batches == 0 && awaiting(status) == count)
         })
         .await
     };
@@ -301,7 +420,9 @@ async fn batches_wait_for_their_receipts_and_a_lost_receipt_is_asked_for_again()
     assert!(told.contains("receipt"), "{told}");
     let mut registry = plant.registry();
     plant.ends_equal().await;
-    plant.until_metric(RECEIPTS, |settled| settled == 10.0).await;
+    plant
+        .until_metric(RECEIPTS, |settled| settled == 10.0)
+        .await;
     assert_eq!(registry.terminate().await, Some(0), "{}", registry.log());
     assert_eq!(gateway.terminate().await, Some(0), "{}", gateway.log());
 
@@ -309,16 +430,27 @@ async fn batches_wait_for_their_receipts_and_a_lost_receipt_is_asked_for_again()
     add_to_registry_section(&plant.clinic, "resend_after_seconds = 1\n");
     plant
         .shots()
-        .sql("UPDATE clinic.shot SET vaccine = 'covivac', changed_at = clock_timestamp() WHERE id < 60")
+        .sql(
+            "UPDATE clinic.shot SET vaccine = 'covivac', changed_at = clock_timestamp() WHERE id \
+            < 60",
+        )
         .await;
     let synced = plant.clinic.program(&["sync", "--wait-receipts", "0"]);
-    assert!(synced.status.success(), "{}", String::from_utf8_lossy(&synced.stderr));
+    assert!(
+        synced.status.success(),
+        "{}",
+        String::from_utf8_lossy(&synced.stderr)
+    );
     all_wait(3).await;
     let drained = plant.registry_drains();
     assert!(drained.contains("60 applied"), "{drained}");
     all_wait(3).await;
     let versions = "SELECT encode(record, 'hex'), xmin, f.* FROM fact f ORDER BY 1";
-    let before = plant.registry_server.psql("city", versions).await.expect("the registry's facts");
+    let before = plant
+        .registry_server
+        .psql("city", versions)
+        .await
+        .expect("the registry's facts");
 
     let mut gateway = plant.gateway();
     eventually("the batches are sent again", 60, async || {
@@ -327,7 +459,11 @@ async fn batches_wait_for_their_receipts_and_a_lost_receipt_is_asked_for_again()
     .await;
     let _registry = plant.registry();
     plant.ends_equal().await;
-    let after = plant.registry_server.psql("city", versions).await.expect("the registry's facts");
+    let after = plant
+        .registry_server
+        .psql("city", versions)
+        .await
+        .expect("the registry's facts");
     assert_eq!(before, after, "the second application changed something");
     assert_eq!(gateway.terminate().await, Some(0), "{}", gateway.log());
 }

@@ -1,4 +1,5 @@
-//! No trace of who or where: canary identities are looked for in every byte at rest and on the wire.
+//! No trace of who or where: canary identities are looked for in every byte at rest and on the
+//! wire.
 
 use std::path::Path;
 
@@ -8,8 +9,8 @@ use testbed::proxy::TcpProxy;
 
 use crate::leak::{Hit, Scanner};
 use crate::support::{
-    City, Clinic, Running, amqp_queue, directory_queue, eventually, fhir_source, fsb_source, http_get,
-    registry_command,
+    City, Clinic, Running, amqp_queue, directory_queue, eventually, fhir_source, fsb_source,
+    http_get, registry_command,
 };
 use crate::whole::{LOUD, World, content, expected, fill_fhir, first_content, sorted};
 
@@ -41,21 +42,32 @@ const INSTITUTION: &[(&str, &str)] = &[
 /// How a message of receipts begins.
 const RECEIPTS: &[u8] = b"CGR1";
 
-/// The clinic's own function warns about a patient, number and all, each time the gateway reads a row.
+/// The clinic's own function warns about a patient, number and all, each time the gateway reads a
+/// row.
 const GRUMBLE: &str = "CREATE FUNCTION grumble(n text) RETURNS text LANGUAGE plpgsql AS
     $$ BEGIN RAISE WARNING 'an odd SNILS: %', n; RETURN n; END $$";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_tells_who_or_where_rests_or_travels_outside() {
     let world = World::new().await;
-    world.clinic.psql("mis", GRUMBLE).await.expect("the clinic's function is made");
-    let wire = TcpProxy::start(world.broker.port()).await.expect("a proxy before the broker");
+    world
+        .clinic
+        .psql("mis", GRUMBLE)
+        .await
+        .expect("the clinic's function is made");
+    let wire = TcpProxy::start(world.broker.port())
+        .await
+        .expect("a proxy before the broker");
     wire.cut();
-    let (listen, queue) = (testbed::ports::free_port(), amqp_queue(world.broker.port()));
-    let sources =
-        format!("{}\n{}", fsb_source(world.clinic.port(), "mis"), fhir_source(&world.fhir.base_url()))
-            .replace("[source.mis", "[source.fsb-canary-polyclinic")
-            .replace("ч.снилс AS", "grumble(ч.снилс) AS");
+    let listen = testbed::ports::free_port();
+    let queue = amqp_queue(world.broker.port());
+    let sources = format!(
+        "{}\n{}",
+        fsb_source(world.clinic.port(), "mis"),
+        fhir_source(&world.fhir.base_url())
+    )
+    .replace("[source.mis", "[source.fsb-canary-polyclinic")
+    .replace("ч.снилс AS", "grumble(ч.снилс) AS");
     let extra = format!("[listen]\naddress = \"127.0.0.1:{listen}\"\n[log]\nformat = \"json\"\n");
     let clinic = Clinic::new(&world.city, &amqp_queue(wire.port()), &sources, &extra);
     let state = clinic.folder.path().join("state");
@@ -72,7 +84,10 @@ async fn nothing_that_tells_who_or_where_rests_or_travels_outside() {
     command.env("RUST_LOG", LOUD);
     let mut daemon = Running::start(command, &clinic.folder.path().join("log"));
     // While the broker is away everything lies in the outbox and its WAL.
-    until(listen, |metrics| value(metrics, "gateway_outbox_pending_batches") >= 5.0).await;
+    until(listen, |metrics| {
+        value(metrics, "gateway_outbox_pending_batches") >= 5.0
+    })
+    .await;
     let mut hits: Vec<Hit> = scan_folder(&[&people], &state, Some(b"CGB1"));
     wire.restore();
     until(listen, |metrics| {
@@ -81,28 +96,64 @@ async fn nothing_that_tells_who_or_where_rests_or_travels_outside() {
             && value(metrics, "gateway_batches_total{outcome=\"delivered\"}") >= 5.0
     })
     .await;
-    // The registry's receipts come back the same way, and so do its answers to probes that another process asks for.
+    // The registry's receipts come back the same way, and so do its answers to probes that another
+    // process asks for.
     let mut log = world.drain(&queue);
-    let metrics =
-        until(listen, |metrics| value(metrics, "gateway_receipts_total{outcome=\"settled\"}") >= 5.0).await;
+    let metrics = until(listen, |metrics| {
+        value(metrics, "gateway_receipts_total{outcome=\"settled\"}") >= 5.0
+    })
+    .await;
     hits.extend(reconcile_beside_the_daemon(&world, &clinic, &queue, &people, &mut log).await);
     assert_eq!(daemon.terminate().await, Some(0), "{}", daemon.log());
-    world.broker.settle().await.expect("the broker writes what it has");
+    world
+        .broker
+        .settle()
+        .await
+        .expect("the broker writes what it has");
 
     hits.extend(scan_folder(&[&people], &state, None));
-    hits.extend(scan(&[&people], "the gateway's log", daemon.log().as_bytes()));
+    hits.extend(scan(
+        &[&people],
+        "the gateway's log",
+        daemon.log().as_bytes(),
+    ));
     hits.extend(scan(&[&people], "the metrics", metrics.as_bytes()));
     let recorded = wire.recorded();
-    assert!(contains(&recorded.to_server, b"CGB1"), "the batches themselves were recorded");
-    hits.extend(scan(&both, "what the gateway sent to the broker", &recorded.to_server));
-    assert!(contains(&recorded.to_client, RECEIPTS), "receipts were recorded");
-    hits.extend(scan(&both, "what the broker sent to the gateway, receipts and all", &recorded.to_client));
+    assert!(
+        contains(&recorded.to_server, b"CGB1"),
+        "the batches themselves were recorded"
+    );
+    hits.extend(scan(
+        &both,
+        "what the gateway sent to the broker",
+        &recorded.to_server,
+    ));
+    assert!(
+        contains(&recorded.to_client, RECEIPTS),
+        "receipts were recorded"
+    );
+    hits.extend(scan(
+        &both,
+        "what the broker sent to the gateway, receipts and all",
+        &recorded.to_client,
+    ));
     hits.extend(scan_folder(&both, &world.broker.data_dir(), Some(b"CGB1")));
     hits.extend(scan(&both, "the registry's log", &log));
     let reader = world.city.reader(&world.store).await;
-    assert_eq!(sorted(&content(&reader).await), sorted(&expected(&first_content())));
-    world.registry.psql("city", "CHECKPOINT").await.expect("everything is on the registry's disk");
-    hits.extend(scan_folder(&both, world.registry.data_dir(), Some(b"sputnik-light")));
+    assert_eq!(
+        sorted(&content(&reader).await),
+        sorted(&expected(&first_content()))
+    );
+    world
+        .registry
+        .psql("city", "CHECKPOINT")
+        .await
+        .expect("everything is on the registry's disk");
+    hits.extend(scan_folder(
+        &both,
+        world.registry.data_dir(),
+        Some(b"sputnik-light"),
+    ));
     assert!(hits.is_empty(), "{hits:#?}");
 }
 
@@ -119,13 +170,20 @@ async fn reconcile_beside_the_daemon(
     command.env("RUST_LOG", LOUD);
     let mut registry = Running::start(command, &world.city.folder.path().join("log"));
     let mut hits = Vec::new();
-    for arguments in
-        [&["reconcile", "--json"][..], &["dead-letters", "retry", "--feed", "tests"], &["status", "--json"]]
-    {
+    for arguments in [
+        &["reconcile", "--json"][..],
+        &["dead-letters", "retry", "--feed", "tests"],
+        &["status", "--json"],
+    ] {
         let printed = print(clinic, arguments);
-        hits.extend(scan(&[people], &format!("the output of {arguments:?}"), &printed));
+        hits.extend(scan(
+            &[people],
+            &format!("the output of {arguments:?}"),
+            &printed,
+        ));
         if arguments[0] == "reconcile" {
-            let report: serde_json::Value = serde_json::from_slice(&printed).expect("JSON alone is printed");
+            let report: serde_json::Value =
+                serde_json::from_slice(&printed).expect("JSON alone is printed");
             assert_eq!(
                 (&report["report"]["finished"], &report["report"]["missing"]),
                 (&true.into(), &0.into())
@@ -139,8 +197,15 @@ async fn reconcile_beside_the_daemon(
 
 /// Runs a command to its good end; what it prints to standard output.
 fn print(clinic: &Clinic, arguments: &[&str]) -> Vec<u8> {
-    let output = clinic.command(arguments).output().expect("the gateway's program starts");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = clinic
+        .command(arguments)
+        .output()
+        .expect("the gateway's program starts");
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }
 
@@ -150,9 +215,11 @@ async fn nor_in_a_directory_an_embedded_registry_or_what_the_commands_print() {
     fill_fhir(&server);
     let city = City::new();
     let queue = city.folder.path().join("queue");
-    let source = fhir_source(&server.base_url()).replace("[source.clinic", "[source.fsb-canary-polyclinic");
+    let source =
+        fhir_source(&server.base_url()).replace("[source.clinic", "[source.fsb-canary-polyclinic");
     let clinic = Clinic::new(&city, &directory_queue(&queue), &source, "");
-    let (people, institution) = (Scanner::new(PEOPLE), Scanner::new(INSTITUTION));
+    let people = Scanner::new(PEOPLE);
+    let institution = Scanner::new(INSTITUTION);
     let both = [&people, &institution];
 
     let mut hits = Vec::new();
@@ -172,14 +239,28 @@ async fn nor_in_a_directory_an_embedded_registry_or_what_the_commands_print() {
         &["keys", "show"],
     ];
     for arguments in commands {
-        let output =
-            clinic.command(arguments).env("RUST_LOG", LOUD).output().expect("the gateway's program starts");
+        let output = clinic
+            .command(arguments)
+            .env("RUST_LOG", LOUD)
+            .output()
+            .expect("the gateway's program starts");
         let printed = [output.stdout, output.stderr].concat();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&printed));
-        hits.extend(scan(&[&people], &format!("the output of {arguments:?}"), &printed));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&printed)
+        );
+        hits.extend(scan(
+            &[&people],
+            &format!("the output of {arguments:?}"),
+            &printed,
+        ));
     }
     hits.extend(scan_folder(&both, &queue, Some(b"CGB1")));
-    let config = city.configure("[store.sqlite]\npath = \"registry.db\"\n", &directory_queue(&queue));
+    let config = city.configure(
+        "[store.sqlite]\npath = \"registry.db\"\n",
+        &directory_queue(&queue),
+    );
     careless_gateway(&city, &clinic).await;
     let commands: [&[&str]; 5] = [
         &["run", "--drain"],
@@ -189,28 +270,60 @@ async fn nor_in_a_directory_an_embedded_registry_or_what_the_commands_print() {
         &["show", "--stats", "--json"],
     ];
     for arguments in commands {
-        let output = registry_command(&config, arguments).env("RUST_LOG", LOUD).output();
+        let output = registry_command(&config, arguments)
+            .env("RUST_LOG", LOUD)
+            .output();
         let output = output.expect("city-registry starts");
         let printed = [output.stdout, output.stderr].concat();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&printed));
-        hits.extend(scan(&both, &format!("what the registry prints at {arguments:?}"), &printed));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&printed)
+        );
+        hits.extend(scan(
+            &both,
+            &format!("what the registry prints at {arguments:?}"),
+            &printed,
+        ));
     }
     hits.extend(scan_folder(&both, &queue, Some(RECEIPTS)));
-    hits.extend(scan_folder(&both, city.folder.path(), Some(b"not-detected")));
+    hits.extend(scan_folder(
+        &both,
+        city.folder.path(),
+        Some(b"not-detected"),
+    ));
     assert!(hits.is_empty(), "{hits:#?}");
 
-    let store: toml::Table = "[store.sqlite]\npath = \"registry.db\"\n".parse().expect("TOML");
+    let store: toml::Table = "[store.sqlite]\npath = \"registry.db\"\n"
+        .parse()
+        .expect("TOML");
     let store: StoreConfig = store["store"].clone().try_into().expect("a store");
-    assert_eq!(city.reader(&store).await.facts().await.expect("the facts").len(), 3);
+    assert_eq!(
+        city.reader(&store)
+            .await
+            .facts()
+            .await
+            .expect("the facts")
+            .len(),
+        3
+    );
 }
 
-/// A gateway of some other make seals what it must not: an event with a name in it, and a batch that is no JSON.
+/// A gateway of some other make seals what it must not: an event with a name in it, and a batch
+/// that is no JSON.
 async fn careless_gateway(city: &City, clinic: &Clinic) {
     let publisher =
         broker::publisher(&clinic.load().config.queue, clinic.folder.path()).expect("a publisher");
     let name = "Верещагина-Канарейкина 501-377-201 39 canary-record-1";
-    for encoded in [format!("[{{\"specversion\":\"1.0\",\"{name}\":\"{name}\"}}]"), format!("[{{\"{name}")] {
-        let (batch, _) = city.private.public().seal(encoded.as_bytes()).expect("it can be sealed");
+    for encoded in [
+        format!("[{{\"specversion\":\"1.0\",\"{name}\":\"{name}\"}}]"),
+        format!("[{{\"{name}"),
+    ] {
+        let (batch, _) = city
+            .private
+            .public()
+            .seal(encoded.as_bytes())
+            .expect("it can be sealed");
         publisher.publish(&batch).await.expect("the queue takes it");
     }
     publisher.close().await;
@@ -218,25 +331,37 @@ async fn careless_gateway(city: &City, clinic: &Clinic) {
 
 fn scan(scanners: &[&Scanner], place: &str, bytes: &[u8]) -> Vec<Hit> {
     assert!(!bytes.is_empty(), "{place} is empty");
-    scanners.iter().flat_map(|scanner| scanner.scan(place, bytes)).collect()
+    scanners
+        .iter()
+        .flat_map(|scanner| scanner.scan(place, bytes))
+        .collect()
 }
 
 /// Scans a folder, in which `certainly` must be found, as proof that the scan reads what it should.
 fn scan_folder(scanners: &[&Scanner], folder: &Path, certainly: Option<&[u8]>) -> Vec<Hit> {
     if let Some(bytes) = certainly {
-        assert!(folder_contains(folder, bytes), "nothing was found to scan below {}", folder.display());
+        assert!(
+            folder_contains(folder, bytes),
+            "nothing was found to scan below {}",
+            folder.display()
+        );
     }
-    scanners.iter().flat_map(|scanner| scanner.scan_folder(folder).0).collect()
+    scanners
+        .iter()
+        .flat_map(|scanner| scanner.scan_folder(folder).0)
+        .collect()
 }
 
 fn folder_contains(folder: &Path, bytes: &[u8]) -> bool {
     let entries = std::fs::read_dir(folder).expect("the folder can be listed");
-    entries.map(|entry| entry.expect("an entry").path()).any(|path| {
-        if path.is_dir() {
-            return folder_contains(&path, bytes);
-        }
-        path.is_file() && std::fs::read(&path).is_ok_and(|content| contains(&content, bytes))
-    })
+    entries
+        .map(|entry| entry.expect("an entry").path())
+        .any(|path| {
+            if path.is_dir() {
+                return folder_contains(&path, bytes);
+            }
+            path.is_file() && std::fs::read(&path).is_ok_and(|content| contains(&content, bytes))
+        })
 }
 
 fn contains(content: &[u8], bytes: &[u8]) -> bool {
@@ -253,6 +378,11 @@ async fn until(port: u16, reached: impl Fn(&str) -> bool) -> String {
 }
 
 fn value(metrics: &str, name: &str) -> f64 {
-    let line = metrics.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
-    line.and_then(|line| line.rsplit(' ').next()).and_then(|value| value.parse().ok()).unwrap_or_default()
+    let line = metrics.lines().find(|line| {
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(' '))
+    });
+    line.and_then(|line| line.rsplit(' ').next())
+        .and_then(|value| value.parse().ok())
+        .unwrap_or_default()
 }

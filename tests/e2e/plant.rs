@@ -1,5 +1,5 @@
-//! The whole chain as processes on private servers: a clinic's PostgreSQL, its gateway, RabbitMQ, the registry and its
-//! PostgreSQL.
+//! The whole chain as processes on private servers: a clinic's PostgreSQL, its gateway, RabbitMQ,
+//! the registry and its PostgreSQL.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use crate::shots::{Shots, differing, registry_content};
 use crate::support::{City, Clinic, Running, amqp_queue, eventually, http_get, registry_command};
 
 /// The queues of the default configuration.
-pub const QUEUE: &str = "clinic.facts";
-pub const DEAD_LETTERS: &str = "clinic.facts.dead";
+pub(crate) const QUEUE: &str = "clinic.facts";
+pub(crate) const DEAD_LETTERS: &str = "clinic.facts.dead";
 
 /// How long the registry may take to become equal to the clinic.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-pub struct Plant {
+pub(crate) struct Plant {
     pub clinic_server: Postgres,
     pub registry_server: Postgres,
     pub broker: RabbitMq,
@@ -33,7 +33,7 @@ pub struct Plant {
 }
 
 /// How the gateway is configured, where it matters.
-pub struct Settings<'a> {
+pub(crate) struct Settings<'a> {
     pub page_records: u32,
     /// Further lines of `[source.mis]`.
     pub source: &'a str,
@@ -47,22 +47,44 @@ pub struct Settings<'a> {
 
 impl Default for Settings<'_> {
     fn default() -> Self {
-        Self { page_records: 100, source: "", outbox: "batch_events = 20\n", registry: "", broker: &[] }
+        Self {
+            page_records: 100,
+            source: "",
+            outbox: "batch_events = 20\n",
+            registry: "",
+            broker: &[],
+        }
     }
 }
 
 impl Plant {
     /// Everything but the two programs runs; the clinic's table is there, and empty.
-    pub async fn new(settings: Settings<'_>) -> Self {
-        let config = settings.broker.iter().map(|line| (*line).to_owned()).collect();
-        let options = Options { config, ..Options::default() };
-        let (clinic_server, registry_server, broker) =
-            tokio::join!(Postgres::start(), Postgres::start(), RabbitMq::start_with(options));
+    pub(crate) async fn new(settings: Settings<'_>) -> Self {
+        let config = settings
+            .broker
+            .iter()
+            .map(|line| (*line).to_owned())
+            .collect();
+        let options = Options {
+            config,
+            ..Options::default()
+        };
+        let (clinic_server, registry_server, broker) = tokio::join!(
+            Postgres::start(),
+            Postgres::start(),
+            RabbitMq::start_with(options)
+        );
         let clinic_server = clinic_server.expect("a clinic's PostgreSQL");
         let registry_server = registry_server.expect("the registry's PostgreSQL");
         let broker = broker.expect("a RabbitMQ");
-        clinic_server.create_database("mis").await.expect("the clinic's database");
-        let url = registry_server.create_database("city").await.expect("the registry's database");
+        clinic_server
+            .create_database("mis")
+            .await
+            .expect("the clinic's database");
+        let url = registry_server
+            .create_database("city")
+            .await
+            .expect("the registry's database");
         let store_toml = format!("[store.postgres]\nurl = \"{url}\"\ntls = \"off\"\n");
         let city = City::new();
         let listen = testbed::ports::free_port();
@@ -75,22 +97,34 @@ impl Plant {
             settings.page_records,
             &format!("schedule = {{ every-seconds = 1 }}\n{}", settings.source),
         );
-        let extra = format!("[outbox]\n{}[listen]\naddress = \"127.0.0.1:{listen}\"\n", settings.outbox);
+        let extra = format!(
+            "[outbox]\n{}[listen]\naddress = \"127.0.0.1:{listen}\"\n",
+            settings.outbox
+        );
         let clinic = Clinic::new(&city, &queue, &source, &extra);
         add_to_registry_section(&clinic, settings.registry);
         let store = store_config(&store_toml);
-        Self { clinic_server, registry_server, broker, city, clinic, store, registry_config, listen }
+        Self {
+            clinic_server,
+            registry_server,
+            broker,
+            city,
+            clinic,
+            store,
+            registry_config,
+            listen,
+        }
     }
 
-    pub fn shots(&self) -> Shots<'_> {
+    pub(crate) fn shots(&self) -> Shots<'_> {
         shots(&self.clinic_server)
     }
 
-    pub fn gateway(&self) -> Running {
+    pub(crate) fn gateway(&self) -> Running {
         Running::start(self.clinic.command(&["run"]), &self.gateway_log())
     }
 
-    pub fn registry(&self) -> Running {
+    pub(crate) fn registry(&self) -> Running {
         Running::start(
             registry_command(&self.registry_config, &["run"]),
             &self.city.folder.path().join("log"),
@@ -98,22 +132,25 @@ impl Plant {
     }
 
     /// The registry takes what waits, and ends.
-    pub fn registry_drains(&self) -> String {
+    pub(crate) fn registry_drains(&self) -> String {
         let output = registry_command(&self.registry_config, &["run", "--drain"])
             .output()
             .expect("city-registry starts");
-        let told =
-            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let told = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(output.status.success(), "{told}");
         told
     }
 
-    pub fn gateway_log(&self) -> PathBuf {
+    pub(crate) fn gateway_log(&self) -> PathBuf {
         self.clinic.folder.path().join("log")
     }
 
     /// Both programs' output, for a failed assertion.
-    pub fn logs(&self) -> String {
+    pub(crate) fn logs(&self) -> String {
         let read = |path: &Path| {
             let text = fs::read_to_string(path).unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
@@ -127,19 +164,21 @@ impl Plant {
     }
 
     /// What the gateway's state says, whoever owns it.
-    pub async fn status(&self) -> Option<Status> {
+    pub(crate) async fn status(&self) -> Option<Status> {
         status_of(&self.clinic.folder.path().join("state/outbox.db")).await
     }
 
     /// A gauge or counter of the gateway; `None` while there is none.
-    pub fn metric(&self, name: &str) -> Option<f64> {
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
         let (_, metrics) = http_get(self.listen, "/metrics")?;
-        let line =
-            metrics.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')))?;
+        let line = metrics.lines().find(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(' '))
+        })?;
         line.rsplit(' ').next()?.parse().ok()
     }
 
-    pub async fn until_metric(&self, name: &str, reached: impl Fn(f64) -> bool) {
+    pub(crate) async fn until_metric(&self, name: &str, reached: impl Fn(f64) -> bool) {
         eventually(&format!("the metric {name}"), 90, async || {
             self.metric(name).filter(|value| reached(*value))
         })
@@ -147,47 +186,58 @@ impl Plant {
     }
 
     /// How many facts the registry has, withdrawn ones too; `None` while its server is away.
-    pub async fn facts(&self) -> Option<usize> {
-        let count = self.registry_server.psql("city", "SELECT count(*) FROM fact").await.ok()?;
+    pub(crate) async fn facts(&self) -> Option<usize> {
+        let count = self
+            .registry_server
+            .psql("city", "SELECT count(*) FROM fact")
+            .await
+            .ok()?;
         count.trim().parse().ok()
     }
 
-    pub async fn until_facts(&self, least: usize) {
-        eventually(&format!("{least} facts are in the registry"), 120, async || {
-            self.facts().await.filter(|facts| *facts >= least)
-        })
+    pub(crate) async fn until_facts(&self, least: usize) {
+        eventually(
+            &format!("{least} facts are in the registry"),
+            120,
+            async || self.facts().await.filter(|facts| *facts >= least),
+        )
         .await;
     }
 
     /// In the end the registry holds what the clinic does.
-    pub async fn is_equal(&self) {
+    pub(crate) async fn is_equal(&self) {
         let reader = self.city.reader(&self.store).await;
         until_equal(&self.shots(), &reader, || self.logs()).await;
         reader.close().await;
     }
 
     /// The same, and the gateway has nothing more to send or to wait for.
-    pub async fn ends_equal(&self) {
+    pub(crate) async fn ends_equal(&self) {
         self.is_equal().await;
         eventually("every batch is settled by its receipt", 60, async || {
-            self.status().await.filter(|status| status.backlog.batches == 0 && awaiting(status) == 0)
+            self.status()
+                .await
+                .filter(|status| status.backlog.batches == 0 && awaiting(status) == 0)
         })
         .await;
     }
 
     /// Dead letters at the registry's side.
-    pub async fn dead_letters(&self) -> u64 {
-        self.broker.queue_depth(DEAD_LETTERS).await.expect("the dead letters can be counted")
+    pub(crate) async fn dead_letters(&self) -> u64 {
+        self.broker
+            .queue_depth(DEAD_LETTERS)
+            .await
+            .expect("the dead letters can be counted")
     }
 }
 
 /// Batches that were delivered and wait for their receipt.
-pub fn awaiting(status: &Status) -> u64 {
+pub(crate) fn awaiting(status: &Status) -> u64 {
     status.backlog.awaiting_receipt_batches
 }
 
 /// Waits until the registry holds what the clinic does; tells what differs when it takes too long.
-pub async fn until_equal(shots: &Shots<'_>, reader: &Reader, logs: impl Fn() -> String) {
+pub(crate) async fn until_equal(shots: &Shots<'_>, reader: &Reader, logs: impl Fn() -> String) {
     let here = shots.content().await;
     let clock = SystemClock::default();
     loop {
@@ -195,13 +245,17 @@ pub async fn until_equal(shots: &Shots<'_>, reader: &Reader, logs: impl Fn() -> 
         if wrong.is_empty() {
             return;
         }
-        assert!(clock.elapsed() < PATIENCE, "(fact, clinic, registry) {wrong:?}\n{}", logs());
+        assert!(
+            clock.elapsed() < PATIENCE,
+            "(fact, clinic, registry) {wrong:?}\n{}",
+            logs()
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
 /// Looks into an outbox; `None` while there is none.
-pub async fn status_of(outbox: &Path) -> Option<Status> {
+pub(crate) async fn status_of(outbox: &Path) -> Option<Status> {
     let reader = OutboxReader::open(outbox).await.ok()?;
     let status = reader.status().await.ok();
     reader.close().await;
@@ -209,19 +263,29 @@ pub async fn status_of(outbox: &Path) -> Option<Status> {
 }
 
 /// A `[store.…]` section as the registry reads it.
-pub fn store_config(store_toml: &str) -> StoreConfig {
+pub(crate) fn store_config(store_toml: &str) -> StoreConfig {
     let table: toml::Table = store_toml.parse().expect("the section is TOML");
-    table["store"].clone().try_into().expect("the section is a store")
+    table["store"]
+        .clone()
+        .try_into()
+        .expect("the section is a store")
 }
 
 /// Writes further lines into the gateway's `[registry]` section.
-pub fn add_to_registry_section(clinic: &Clinic, lines: &str) {
+pub(crate) fn add_to_registry_section(clinic: &Clinic, lines: &str) {
     let text = fs::read_to_string(clinic.config_path()).expect("the configuration can be read");
     let changed = text.replacen("[registry]\n", &format!("[registry]\n{lines}"), 1);
-    assert!(lines.is_empty() || changed != text, "the configuration has a [registry] section");
+    assert!(
+        lines.is_empty() || changed != text,
+        "the configuration has a [registry] section"
+    );
     fs::write(clinic.config_path(), changed).expect("the configuration is written");
 }
 
 fn shots(server: &Postgres) -> Shots<'_> {
-    Shots { server, database: "mis".into(), schema: "clinic".into() }
+    Shots {
+        server,
+        database: "mis".into(),
+        schema: "clinic".into(),
+    }
 }

@@ -20,21 +20,40 @@ async fn a_changed_mapping_brings_back_what_it_had_refused() {
         "2021-06-20T00:00:00Z",
     );
     let city = City::new();
-    let clinic =
-        Clinic::new(&city, "[queue.directory]\npath = \"queue\"\n", &fhir_source(&server.base_url()), "");
+    let clinic = Clinic::new(
+        &city,
+        "[queue.directory]\npath = \"queue\"\n",
+        &fhir_source(&server.base_url()),
+        "",
+    );
     let (report, first) = clinic.sync().await;
     assert!(report.is_complete(), "{report:?}");
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    assert_eq!((count(&first.new), count(&first.withdrawn), count(&first.refused)), (2, 1, 2));
+    assert_eq!(
+        (
+            count(&first.new),
+            count(&first.withdrawn),
+            count(&first.refused)
+        ),
+        (2, 1, 2)
+    );
 
     let text = fs::read_to_string(clinic.config_path()).expect("the configuration can be read");
-    let mended =
-        format!("{text}\n[source.clinic.policy.codes.vaccines]\n\"Вакцина клиники\" = \"covivac\"\n");
+    let mended = format!(
+        "{text}\n[source.clinic.policy.codes.vaccines]\n\"Вакцина клиники\" = \"covivac\"\n"
+    );
     fs::write(clinic.config_path(), mended).expect("the configuration is mended");
     // The record's own change stamp lies far behind the stored cursor and its overlap.
     let (report, second) = clinic.sync().await;
     assert!(report.is_complete(), "{report:?}");
-    assert_eq!((count(&second.new), count(&second.corrected), count(&second.withdrawn)), (1, 0, 0));
+    assert_eq!(
+        (
+            count(&second.new),
+            count(&second.corrected),
+            count(&second.withdrawn)
+        ),
+        (1, 0, 0)
+    );
     let (report, _) = clinic.sync().await;
     assert_eq!(report.delivered, 0, "and once is enough");
 }

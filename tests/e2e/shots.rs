@@ -1,4 +1,5 @@
-//! A clinic of one table that tests can change in every way, and what of it must be in the registry.
+//! A clinic of one table that tests can change in every way, and what of it must be in the
+//! registry.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,12 +10,13 @@ use testbed::postgres::Postgres;
 
 use crate::support::snils;
 
-/// Facts that stand, each with how often it is there. Withdrawn ones are not counted: a record that was deleted before
-/// it ever left is unknown to the registry, and one that had left is withdrawn there; both say the same.
-pub type Content = BTreeMap<String, u32>;
+/// Facts that stand, each with how often it is there. Withdrawn ones are not counted: a record that
+/// was deleted before it ever left is unknown to the registry, and one that had left is withdrawn
+/// there; both say the same.
+pub(crate) type Content = BTreeMap<String, u32>;
 
 /// The table in a schema of its own, so that many clinics can share a server.
-pub struct Shots<'a> {
+pub(crate) struct Shots<'a> {
     pub server: &'a Postgres,
     pub database: String,
     pub schema: String,
@@ -22,23 +24,29 @@ pub struct Shots<'a> {
 
 impl Shots<'_> {
     /// Makes the table.
-    pub async fn create(&self) {
+    pub(crate) async fn create(&self) {
         let schema = &self.schema;
         self.sql(&format!(
-            "CREATE SCHEMA {schema}; CREATE TABLE {schema}.shot (id integer PRIMARY KEY, snils text NOT NULL, \
-             vaccine text NOT NULL, dose integer NOT NULL, day date NOT NULL, state text NOT NULL DEFAULT 'done', \
-             changed_at timestamptz NOT NULL DEFAULT clock_timestamp()); CREATE INDEX ON {schema}.shot (changed_at, id);"
+            "CREATE SCHEMA {schema}; CREATE TABLE {schema}.shot (id integer PRIMARY KEY, snils \
+             text NOT NULL, \
+             vaccine text NOT NULL, dose integer NOT NULL, day date NOT NULL, state text NOT NULL \
+             DEFAULT 'done', \
+             changed_at timestamptz NOT NULL DEFAULT clock_timestamp()); CREATE INDEX ON \
+             {schema}.shot (changed_at, id);"
         ))
         .await;
     }
 
     /// The `[source.mis]` section; `extra` are more lines of it.
-    pub fn source(&self, page_records: u32, extra: &str) -> String {
+    pub(crate) fn source(&self, page_records: u32, extra: &str) -> String {
         format!(
-            "[source.mis]\npage_records = {page_records}\n{extra}\n[source.mis.postgres]\nhost = \"127.0.0.1\"\n\
+            "[source.mis]\npage_records = {page_records}\n{extra}\n[source.mis.postgres]\nhost \
+             = \"127.0.0.1\"\n\
              port = {}\ndatabase = \"{}\"\nuser = \"postgres\"\noverlap_seconds = 2\n\
-             [source.mis.postgres.vaccinations]\nquery = \"\"\"\nSELECT id AS record_id, changed_at, \
-             snils AS person_snils, vaccine AS vaccine_code, dose AS dose_number, day AS occurred_on, state AS status \
+             [source.mis.postgres.vaccinations]\nquery = \"\"\"\nSELECT id AS record_id, \
+             changed_at, \
+             snils AS person_snils, vaccine AS vaccine_code, dose AS dose_number, day AS \
+             occurred_on, state AS status \
              FROM {}.shot\n\"\"\"\nstatus_words = {{ done = \"final\", void = \"cancelled\" }}\n",
             self.server.port(),
             self.database,
@@ -46,12 +54,16 @@ impl Shots<'_> {
         )
     }
 
-    pub async fn sql(&self, sql: &str) -> String {
-        self.server.psql(&self.database, sql).await.expect("the clinic's database does as it is told")
+    pub(crate) async fn sql(&self, sql: &str) -> String {
+        self.server
+            .psql(&self.database, sql)
+            .await
+            .expect("the clinic's database does as it is told")
     }
 
-    /// Adds rows; person, dose and day of each are its own, so that facts can be told apart without knowing who.
-    pub async fn insert(&self, ids: std::ops::Range<u32>) {
+    /// Adds rows; person, dose and day of each are its own, so that facts can be told apart without
+    /// knowing who.
+    pub(crate) async fn insert(&self, ids: std::ops::Range<u32>) {
         let mut values = String::new();
         for id in ids {
             let comma = if values.is_empty() { "" } else { "," };
@@ -72,31 +84,38 @@ impl Shots<'_> {
     }
 
     /// What the clinic holds.
-    pub async fn content(&self) -> Content {
+    pub(crate) async fn content(&self) -> Content {
         let rows = self
             .sql(&format!(
-                "SELECT vaccine || ' ' || dose || ' ' || day, count(*) FROM {}.shot WHERE state = 'done' GROUP BY 1",
+                "SELECT vaccine || ' ' || dose || ' ' || day, count(*) FROM {}.shot WHERE state = \
+                 'done' GROUP BY 1",
                 self.schema
             ))
             .await;
         let row = |line: &str| {
-            line.split_once('|').map(|(fact, count)| (fact.to_owned(), count.parse().expect("a count")))
+            line.split_once('|')
+                .map(|(fact, count)| (fact.to_owned(), count.parse().expect("a count")))
         };
         rows.lines().filter_map(row).collect()
     }
 }
 
 /// The SNILS of a row's person.
-pub fn person(id: u32) -> String {
+pub(crate) fn person(id: u32) -> String {
     snils(501_000_000 + id)
 }
 
 /// What the registry holds.
-pub async fn registry_content(reader: &Reader) -> Content {
+pub(crate) async fn registry_content(reader: &Reader) -> Content {
     let mut content = Content::new();
     for stored in reader.facts().await.expect("the registry can be read") {
         let fact = match stored.fact {
-            Some(Fact::Vaccination { vaccine, dose_number: Some(dose), occurred_on, .. }) => {
+            Some(Fact::Vaccination {
+                vaccine,
+                dose_number: Some(dose),
+                occurred_on,
+                ..
+            }) => {
                 format!("{} {dose} {occurred_on}", vaccine.as_str())
             }
             None => continue,
@@ -108,7 +127,7 @@ pub async fn registry_content(reader: &Reader) -> Content {
 }
 
 /// Facts whose counts differ, the first ten: (fact, times at the clinic, times in the registry).
-pub fn differing(clinic: &Content, registry: &Content) -> Vec<(String, u32, u32)> {
+pub(crate) fn differing(clinic: &Content, registry: &Content) -> Vec<(String, u32, u32)> {
     let count = |content: &Content, fact: &String| content.get(fact).copied().unwrap_or(0);
     let mut facts: Vec<&String> = clinic.keys().chain(registry.keys()).collect();
     facts.sort();

@@ -13,21 +13,37 @@ use testbed::rabbitmq::RabbitMq;
 use crate::support::{City, Clinic, MIS, amqp_queue, fhir_source, fsb_source, registry_command};
 
 /// A log filter that asks for everything, also by the names of the drivers' insides.
-pub const LOUD: &str =
+pub(crate) const LOUD: &str =
     "trace,lapin::io_loop=trace,lapin::channel=trace,sqlx=trace,sqlx::postgres::notice=trace";
 
-/// Subjects by the schemes they are known by and the facts they have; `None` stands for withdrawn records.
-pub type Content = BTreeMap<Option<Vec<String>>, Vec<String>>;
+/// Subjects by the schemes they are known by and the facts they have; `None` stands for withdrawn
+/// records.
+pub(crate) type Content = BTreeMap<Option<Vec<String>>, Vec<String>>;
 
 fn describe(fact: &Fact) -> String {
     match fact {
-        Fact::Vaccination { vaccine, dose_number, series_doses, occurred_on } => {
-            format!("{} {dose_number:?}/{series_doses:?} {occurred_on}", vaccine.as_str())
+        Fact::Vaccination {
+            vaccine,
+            dose_number,
+            series_doses,
+            occurred_on,
+        } => {
+            format!(
+                "{} {dose_number:?}/{series_doses:?} {occurred_on}",
+                vaccine.as_str()
+            )
         }
-        Fact::Test { test, result, occurred_on } => {
+        Fact::Test {
+            test,
+            result,
+            occurred_on,
+        } => {
             format!("{} {} {occurred_on}", test.loinc(), result.as_str())
         }
-        Fact::Recovery { began_on, occurred_on } => {
+        Fact::Recovery {
+            began_on,
+            occurred_on,
+        } => {
             format!(
                 "recovered {} to {occurred_on}",
                 began_on.map_or_else(String::new, |date| date.to_string())
@@ -36,18 +52,26 @@ fn describe(fact: &Fact) -> String {
     }
 }
 
-pub async fn content(reader: &Reader) -> Content {
+pub(crate) async fn content(reader: &Reader) -> Content {
     let mut content = Content::new();
     for fact in reader.facts().await.expect("the registry can be read") {
         let subject = fact.fact.as_ref().map(|_| {
             let strongest = &fact.subject[0];
-            let schemes: Vec<_> = fact.subject.iter().map(|pseudonym| pseudonym.scheme.as_str()).collect();
+            let schemes: Vec<_> = fact
+                .subject
+                .iter()
+                .map(|pseudonym| pseudonym.scheme.as_str())
+                .collect();
             vec![schemes.join("+"), format!("{:x?}", strongest.value)]
         });
-        let what = fact.fact.as_ref().map_or_else(|| fact.kind.as_str().to_owned(), describe);
+        let what = fact
+            .fact
+            .as_ref()
+            .map_or_else(|| fact.kind.as_str().to_owned(), describe);
         content.entry(subject).or_default().push(what);
     }
-    // The pseudonym told subjects apart; it is a new one with every key, so the expectation goes without.
+    // The pseudonym told subjects apart; it is a new one with every key, so the expectation goes
+    // without.
     let mut named = Content::new();
     for (subject, mut facts) in content {
         facts.sort();
@@ -63,11 +87,12 @@ pub async fn content(reader: &Reader) -> Content {
     named
 }
 
-pub fn expected(entries: &[(&str, &[&str])]) -> Content {
+pub(crate) fn expected(entries: &[(&str, &[&str])]) -> Content {
     entries
         .iter()
         .map(|(subject, facts)| {
-            let key = (*subject != "withdrawn").then(|| subject.split(' ').map(str::to_owned).collect());
+            let key =
+                (*subject != "withdrawn").then(|| subject.split(' ').map(str::to_owned).collect());
             (key, facts.iter().map(|fact| (*fact).to_owned()).collect())
         })
         .collect()
@@ -75,23 +100,38 @@ pub fn expected(entries: &[(&str, &[&str])]) -> Content {
 
 const FHIR_FRENCH: &str = "http://hl7.org/fhir/sid/passport-FRA";
 
-pub fn fill_fhir(server: &FhirServer) {
+pub(crate) fn fill_fhir(server: &FhirServer) {
     let patient = |id: &str, family: &str, system: &str, value: &str| {
         json!({ "resourceType": "Patient", "id": id, "name": [{ "family": family }],
                 "identifier": [{ "system": system, "value": value }] })
     };
     let snils = "https://fhir.ru/ig/core/systems/snils";
-    server.put(patient("a", "Верещагина-Канарейкина", snils, "501-377-201 39"), "2021-06-01T00:00:00Z");
-    server.put(patient("b", "Saint-Canari", FHIR_FRENCH, "18CN90817"), "2021-06-01T00:00:00Z");
+    server.put(
+        patient("a", "Верещагина-Канарейкина", snils, "501-377-201 39"),
+        "2021-06-01T00:00:00Z",
+    );
+    server.put(
+        patient("b", "Saint-Canari", FHIR_FRENCH, "18CN90817"),
+        "2021-06-01T00:00:00Z",
+    );
     let shot = |id: &str, person: &str, status: &str, cvx: &str| {
         json!({ "resourceType": "Immunization", "id": id, "status": status, "occurrenceDateTime": "2021-05-11",
                 "vaccineCode": { "coding": [{ "system": "http://hl7.org/fhir/sid/cvx", "code": cvx }] },
                 "patient": { "reference": format!("Patient/{person}") }, "lotNumber": "LOT-CANARY-1",
                 "protocolApplied": [{ "doseNumberPositiveInt": 1, "seriesDosesPositiveInt": 2 }] })
     };
-    server.put(shot("canary-record-1", "b", "completed", "208"), "2021-07-01T00:00:00Z");
-    server.put(shot("canary-record-2", "b", "entered-in-error", "509"), "2021-07-01T00:01:00Z");
-    server.put(shot("canary-record-3", "nobody-there", "completed", "208"), "2021-07-01T00:02:00Z");
+    server.put(
+        shot("canary-record-1", "b", "completed", "208"),
+        "2021-07-01T00:00:00Z",
+    );
+    server.put(
+        shot("canary-record-2", "b", "entered-in-error", "509"),
+        "2021-07-01T00:01:00Z",
+    );
+    server.put(
+        shot("canary-record-3", "nobody-there", "completed", "208"),
+        "2021-07-01T00:02:00Z",
+    );
     server.put(pcr("260415000"), "2021-07-01T00:03:00Z");
 }
 
@@ -109,7 +149,7 @@ fn pcr(result: &str) -> serde_json::Value {
 
 const MARIA: &str = "snils+oms+passport-ru";
 
-pub fn first_content<'a>() -> Vec<(&'a str, &'a [&'a str])> {
+pub(crate) fn first_content<'a>() -> Vec<(&'a str, &'a [&'a str])> {
     vec![
         (
             MARIA,
@@ -130,21 +170,29 @@ pub fn first_content<'a>() -> Vec<(&'a str, &'a [&'a str])> {
             ],
         ),
         ("snils", &["epivaccorona Some(1)/Some(2) 2021-07-03"]),
-        ("passport-foreign", &["comirnaty Some(1)/Some(2) 2021-07-06"]),
-        ("passport-foreign another", &["comirnaty Some(1)/Some(2) 2021-05-11"]),
+        (
+            "passport-foreign",
+            &["comirnaty Some(1)/Some(2) 2021-07-06"],
+        ),
+        (
+            "passport-foreign another",
+            &["comirnaty Some(1)/Some(2) 2021-05-11"],
+        ),
         ("withdrawn", &["vaccination", "vaccination"]),
     ]
 }
 
 /// Both order-free: two subjects known by the same scheme may come in either order.
-pub fn sorted(content: &Content) -> Vec<(Option<String>, Vec<String>)> {
-    let mut all: Vec<_> =
-        content.iter().map(|(key, facts)| (key.as_ref().map(|key| key[0].clone()), facts.clone())).collect();
+pub(crate) fn sorted(content: &Content) -> Vec<(Option<String>, Vec<String>)> {
+    let mut all: Vec<_> = content
+        .iter()
+        .map(|(key, facts)| (key.as_ref().map(|key| key[0].clone()), facts.clone()))
+        .collect();
     all.sort();
     all
 }
 
-pub struct World {
+pub(crate) struct World {
     pub clinic: Postgres,
     pub registry: Postgres,
     pub broker: RabbitMq,
@@ -155,30 +203,59 @@ pub struct World {
 }
 
 impl World {
-    pub async fn new() -> Self {
-        let (clinic, registry, broker, fhir) =
-            tokio::join!(Postgres::start(), Postgres::start(), RabbitMq::start(), FhirServer::start());
-        let (clinic, registry) =
-            (clinic.expect("a clinic's PostgreSQL"), registry.expect("the registry's PostgreSQL"));
-        let (broker, fhir) = (broker.expect("a RabbitMQ"), fhir.expect("an FHIR server"));
-        clinic.create_database("mis").await.expect("the MIS database");
-        clinic.psql("mis", MIS).await.expect("the MIS schema and rows");
-        let url = registry.create_database("city").await.expect("the registry's database");
+    pub(crate) async fn new() -> Self {
+        let (clinic, registry, broker, fhir) = tokio::join!(
+            Postgres::start(),
+            Postgres::start(),
+            RabbitMq::start(),
+            FhirServer::start()
+        );
+        let clinic = clinic.expect("a clinic's PostgreSQL");
+        let registry = registry.expect("the registry's PostgreSQL");
+        let broker = broker.expect("a RabbitMQ");
+        let fhir = fhir.expect("an FHIR server");
+        clinic
+            .create_database("mis")
+            .await
+            .expect("the MIS database");
+        clinic
+            .psql("mis", MIS)
+            .await
+            .expect("the MIS schema and rows");
+        let url = registry
+            .create_database("city")
+            .await
+            .expect("the registry's database");
         fill_fhir(&fhir);
         let store_toml = format!("[store.postgres]\nurl = \"{url}\"\ntls = \"off\"\n");
         let store: toml::Table = store_toml.parse().expect("the section is TOML");
-        let store = store["store"].clone().try_into().expect("the section is a store");
-        Self { clinic, registry, broker, fhir, city: City::new(), store, store_toml }
+        let store = store["store"]
+            .clone()
+            .try_into()
+            .expect("the section is a store");
+        Self {
+            clinic,
+            registry,
+            broker,
+            fhir,
+            city: City::new(),
+            store,
+            store_toml,
+        }
     }
 
     /// The registry's own program takes everything from the queue; its log, whole.
-    pub fn drain(&self, queue: &str) -> Vec<u8> {
+    pub(crate) fn drain(&self, queue: &str) -> Vec<u8> {
         let config = self.city.configure(&self.store_toml, queue);
         let output = registry_command(&config, &["run", "--drain"])
             .env("RUST_LOG", LOUD)
             .output()
             .expect("city-registry starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         [output.stderr, output.stdout].concat()
     }
 }
@@ -187,8 +264,18 @@ impl World {
 async fn two_clinics_reach_the_registry_fact_by_fact() {
     let world = World::new().await;
     let queue = amqp_queue(world.broker.port());
-    let fsb = Clinic::new(&world.city, &queue, &fsb_source(world.clinic.port(), "mis"), "");
-    let fso = Clinic::new(&world.city, &queue, &fhir_source(&world.fhir.base_url()), "");
+    let fsb = Clinic::new(
+        &world.city,
+        &queue,
+        &fsb_source(world.clinic.port(), "mis"),
+        "",
+    );
+    let fso = Clinic::new(
+        &world.city,
+        &queue,
+        &fhir_source(&world.fhir.base_url()),
+        "",
+    );
 
     for (clinic, refused) in [(&fsb, 5), (&fso, 1)] {
         let (report, counters) = clinic.sync().await;
@@ -197,12 +284,18 @@ async fn two_clinics_reach_the_registry_fact_by_fact() {
     }
     world.drain(&queue);
     let reader = world.city.reader(&world.store).await;
-    assert_eq!(sorted(&content(&reader).await), sorted(&expected(&first_content())));
+    assert_eq!(
+        sorted(&content(&reader).await),
+        sorted(&expected(&first_content()))
+    );
 
     // Twice in a row sends nothing the second time.
     for clinic in [&fsb, &fso] {
         let (report, counters) = clinic.sync().await;
-        assert!(report.is_complete() && report.delivered == 0, "{report:?} {counters:?}");
+        assert!(
+            report.is_complete() && report.delivered == 0,
+            "{report:?} {counters:?}"
+        );
     }
 
     // A changed row sends one correction, a cancelled one a withdrawal, a mended one is picked up.
@@ -212,13 +305,24 @@ async fn two_clinics_reach_the_registry_fact_by_fact() {
          UPDATE прививка SET состояние = 'отменена', {stamp} WHERE ид = 104;
          UPDATE прививка SET дата = '27.07.2021', {stamp} WHERE ид = 108;"
     );
-    world.clinic.psql("mis", &changes).await.expect("the clinic changes its rows");
+    world
+        .clinic
+        .psql("mis", &changes)
+        .await
+        .expect("the clinic changes its rows");
     world.fhir.put(pcr("260373001"), "2021-07-02T00:00:00Z");
     // A person whose number had been missing gets one; the fact itself has not changed.
     world.fhir.put(nobody_any_more(), "2021-07-02T00:01:00Z");
     let (_, counters) = fsb.sync().await;
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    assert_eq!((count(&counters.new), count(&counters.corrected), count(&counters.withdrawn)), (1, 1, 1));
+    assert_eq!(
+        (
+            count(&counters.new),
+            count(&counters.corrected),
+            count(&counters.withdrawn)
+        ),
+        (1, 1, 1)
+    );
     let (report, counters) = fso.sync().await;
     assert!(report.is_complete(), "{report:?}");
     assert_eq!((count(&counters.corrected), count(&counters.new)), (1, 1));
@@ -229,7 +333,10 @@ async fn two_clinics_reach_the_registry_fact_by_fact() {
     let of = |scheme: &str| Some(scheme.split(' ').map(str::to_owned).collect::<Vec<_>>());
     let replace = |content: &mut Content, who: &str, from: &str, to: &str| {
         let facts = content.get_mut(&of(who)).expect("the subject is expected");
-        let fact = facts.iter_mut().find(|fact| *fact == from).expect("the fact is expected");
+        let fact = facts
+            .iter_mut()
+            .find(|fact| *fact == from)
+            .expect("the fact is expected");
         to.clone_into(fact);
     };
     replace(
@@ -238,7 +345,12 @@ async fn two_clinics_reach_the_registry_fact_by_fact() {
         "sputnik-light Some(1)/Some(1) 2021-07-02",
         "sputnik-light Some(1)/Some(1) 2021-07-03",
     );
-    replace(&mut after, MARIA, "94759-8 not-detected 2021-07-01", "94759-8 detected 2021-07-01");
+    replace(
+        &mut after,
+        MARIA,
+        "94759-8 not-detected 2021-07-01",
+        "94759-8 detected 2021-07-01",
+    );
     after
         .get_mut(&of("passport-foreign"))
         .expect("Giulia")
@@ -247,7 +359,10 @@ async fn two_clinics_reach_the_registry_fact_by_fact() {
         of("passport-foreign another third"),
         vec!["comirnaty Some(1)/Some(2) 2021-05-11".to_owned()],
     );
-    after.get_mut(&None).expect("withdrawn").push("vaccination".to_owned());
+    after
+        .get_mut(&None)
+        .expect("withdrawn")
+        .push("vaccination".to_owned());
     assert_eq!(sorted(&content(&reader).await), sorted(&after));
     let refused = fsb.program(&["status", "--json", "--refused"]);
     let refused = String::from_utf8(refused.stdout).expect("JSON is UTF-8");

@@ -13,11 +13,14 @@ The project's chores.
 Usage: cargo xtask CHORE [OPTIONS]
 
 Chores:
-  bench    measure gateway and registry beside what the machine can do at best; cargo xtask bench --help";
+  bench    measure gateway and registry beside what the machine can do at best; cargo xtask bench \
+  --help";
 
 const BENCH_HELP: &str = "\
-Measures, on private servers made for it, how fast and in how much memory clinic-gateway and city-registry do their work,
-beside what reading, writing and the broker cost at least and beside what a user would write or install instead. A
+Measures, on private servers made for it, how fast and in how much memory clinic-gateway and \
+city-registry do their work,
+beside what reading, writing and the broker cost at least and beside what a user would write or \
+install instead. A
 measurement fails when a fact is lost on the way; the others go on, and the exit code is 1.
 
 Usage: cargo xtask bench [OPTIONS]
@@ -27,30 +30,39 @@ Parts, in this order:
   peers     scripts and general tools on the same job
   latency   from a commit at the clinic to the commit at the registry
   crowd     many gateways and several registries at once
-  growth    loading, syncing again, sweeping, reconciling, restarting: from small clinics to large ones
+  growth    loading, syncing again, sweeping, reconciling, restarting: from small clinics to \
+  large ones
   idle      what the largest clinics of growth cost while nothing changes
 
   --only PART[,PART…]      only these parts
-  --records N[,N…]         growth: sizes of the clinic [10000,100000,1000000,10000000], each 1000 to 10000000
+  --records N[,N…]         growth: sizes of the clinic [10000,100000,1000000,10000000], each 1000 \
+  to 10000000
   --stage-records N[,N…]   stages and peers: sizes of the clinic, of peers the last one [1000000]
-  --repetitions N          how often each size up to 1000000 is measured for stages, and up to 100000 for growth [3];
+  --repetitions N          how often each size up to 1000000 is measured for stages, and up to \
+  100000 for growth [3];
                            larger ones once
-  --registry-records N     growth: the largest size that is taken to the registry and reconciled [10000000]
+  --registry-records N     growth: the largest size that is taken to the registry and reconciled \
+  [10000000]
   --page-records N         records in a page of the gateway [the gateway's default]
   --batch-events N         most events in one sealed batch, 1 to 1000 [the gateway's default]
   --write                  write docs/performance.md too, from the newest results of every part
-  --compose                measure nothing: tell, and with --write write, the newest results of every part
+  --compose                measure nothing: tell, and with --write write, the newest results of \
+  every part
   --keep                   keep configurations, keys and outboxes, and say where they are
   -h, --help               this text
 
-Each part's raw samples are kept in target/bench/PART-TIME.json, and with --write those the page shows, if nothing failed,
-in benches/results/PART.json too; what the page should not show is to be deleted in both. Builds the two programs first.
-Needs the servers' packages (scripts/install-servers), no containers and no root, and 2 GiB of disk for each
-million records of the largest clinic. Everything takes about half an hour. Leave the machine alone meanwhile.";
+Each part's raw samples are kept in target/bench/PART-TIME.json, and with --write those the page \
+shows, if nothing failed,
+in benches/results/PART.json too; what the page should not show is to be deleted in both. Builds \
+the two programs first.
+Needs the servers' packages (scripts/install-servers), no containers and no root, and 2 GiB of \
+disk for each
+million records of the largest clinic. Everything takes about half an hour. Leave the machine \
+alone meanwhile.";
 
 /// A chore.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Chore {
+pub(crate) enum Chore {
     /// Print a text.
     Help(&'static str),
     /// Run the benchmark.
@@ -60,7 +72,7 @@ pub enum Chore {
 /// A part of the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Part {
+pub(crate) enum Part {
     /// Each limit, and the programs beside it.
     Stages,
     /// What a user would write or install instead.
@@ -77,11 +89,17 @@ pub enum Part {
 
 impl Part {
     /// All, in the order they are run.
-    pub const ALL: [Self; 6] =
-        [Self::Stages, Self::Peers, Self::Latency, Self::Crowd, Self::Growth, Self::Idle];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Stages,
+        Self::Peers,
+        Self::Latency,
+        Self::Crowd,
+        Self::Growth,
+        Self::Idle,
+    ];
 
     /// Its word on the command line.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Stages => "stages",
             Self::Peers => "peers",
@@ -101,7 +119,7 @@ impl fmt::Display for Part {
 
 /// How to run the benchmark.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BenchOptions {
+pub(crate) struct BenchOptions {
     /// The parts to measure, in order; none to compose only.
     pub parts: Vec<Part>,
     /// Sizes of the clinic for growth in records, rising.
@@ -142,7 +160,7 @@ impl Default for BenchOptions {
 const MOST_RECORDS: u32 = 10_000_000;
 
 /// Reads the command line.
-pub fn read(mut parser: lexopt::Parser) -> Result<Chore, Error> {
+pub(crate) fn read(mut parser: lexopt::Parser) -> Result<Chore, Error> {
     match parser.next().map_err(usage)? {
         None | Some(Long("help") | Short('h')) => Ok(Chore::Help(HELP)),
         Some(Value(name)) if name == "bench" => bench(parser),
@@ -162,8 +180,12 @@ fn bench(mut parser: lexopt::Parser) -> Result<Chore, Error> {
             Long("registry-records") => {
                 options.registry_records = number(&text(&mut parser)?, 0, MOST_RECORDS)?.into();
             }
-            Long("page-records") => options.page_records = Some(number(&text(&mut parser)?, 1, 10_000)?),
-            Long("batch-events") => options.batch_events = Some(number(&text(&mut parser)?, 1, 1000)?),
+            Long("page-records") => {
+                options.page_records = Some(number(&text(&mut parser)?, 1, 10_000)?)
+            }
+            Long("batch-events") => {
+                options.batch_events = Some(number(&text(&mut parser)?, 1, 1000)?)
+            }
             Long("keep") => options.keep = true,
             Long("write") => options.write = true,
             Long("help") | Short('h') => return Ok(Chore::Help(BENCH_HELP)),
@@ -175,10 +197,14 @@ fn bench(mut parser: lexopt::Parser) -> Result<Chore, Error> {
 
 fn parts(list: &str) -> Result<Vec<Part>, Error> {
     let named = list.split(',').map(|word| {
-        let part = Part::ALL.into_iter().find(|part| part.name() == word.trim());
+        let part = Part::ALL
+            .into_iter()
+            .find(|part| part.name() == word.trim());
         part.ok_or_else(|| {
             let known = Part::ALL.map(Part::name).join(", ");
-            Error::Usage(format!("{word:?} is no part of the benchmark; there are {known}"))
+            Error::Usage(format!(
+                "{word:?} is no part of the benchmark; there are {known}"
+            ))
         })
     });
     let mut parts = named.collect::<Result<Vec<_>, _>>()?;
@@ -188,8 +214,10 @@ fn parts(list: &str) -> Result<Vec<Part>, Error> {
 }
 
 fn sizes(list: &str) -> Result<Vec<u64>, Error> {
-    let sizes: Result<Vec<u64>, Error> =
-        list.split(',').map(|size| number(size, 1000, MOST_RECORDS).map(u64::from)).collect();
+    let sizes: Result<Vec<u64>, Error> = list
+        .split(',')
+        .map(|size| number(size, 1000, MOST_RECORDS).map(u64::from))
+        .collect();
     let mut sizes = sizes?;
     sizes.sort_unstable();
     sizes.dedup();
@@ -201,7 +229,11 @@ fn number(text: &str, least: u32, most: u32) -> Result<u32, Error> {
         .parse()
         .ok()
         .filter(|number| (least..=most).contains(number))
-        .ok_or_else(|| Error::Usage(format!("{text:?} is not a whole number from {least} to {most}")))
+        .ok_or_else(|| {
+            Error::Usage(format!(
+                "{text:?} is not a whole number from {least} to {most}"
+            ))
+        })
 }
 
 fn text(parser: &mut lexopt::Parser) -> Result<String, Error> {
@@ -239,7 +271,11 @@ mod tests {
 
     #[test]
     fn the_gateways_own_settings_stay_unless_said_otherwise() {
-        let Ok(Chore::Bench(BenchOptions { page_records: None, batch_events: None, .. })) = parse("bench")
+        let Ok(Chore::Bench(BenchOptions {
+            page_records: None,
+            batch_events: None,
+            ..
+        })) = parse("bench")
         else {
             panic!("a default was set")
         };
@@ -252,24 +288,34 @@ mod tests {
             write: true,
             ..BenchOptions::default()
         };
-        let line = "bench --compose --write --stage-records 5000 --registry-records 0 --page-records 5000 --batch-events 1";
+        let line = "bench --compose --write --stage-records 5000 --registry-records 0 \
+            --page-records 5000 --batch-events 1";
         assert_eq!(parse(line), Ok(Chore::Bench(expected)));
     }
 
     #[test]
     fn every_part_is_told_in_the_help() {
         for part in Part::ALL {
-            assert!(BENCH_HELP.contains(&format!("\n  {:<10}", part.name())), "{part}");
+            assert!(
+                BENCH_HELP.contains(&format!("\n  {:<10}", part.name())),
+                "{part}"
+            );
         }
     }
 
     #[test]
     fn what_cannot_be_done_is_told() {
         for (line, part) in [
-            ("bench --records 10", "\"10\" is not a whole number from 1000"),
+            (
+                "bench --records 10",
+                "\"10\" is not a whole number from 1000",
+            ),
             ("bench --records 10000001", "to 10000000"),
             ("bench --records 1000,", "\"\" is not"),
-            ("bench --only stages,fast", "\"fast\" is no part of the benchmark; there are stages, peers"),
+            (
+                "bench --only stages,fast",
+                "\"fast\" is no part of the benchmark; there are stages, peers",
+            ),
             ("bench --batch-events 1001", "to 1000"),
             ("bench --page-records 0", "from 1 to 10000"),
             ("bench --repetitions", "missing"),
@@ -277,7 +323,10 @@ mod tests {
             ("build", "build"),
         ] {
             let error = parse(line).unwrap_err();
-            assert!(error.contains(part) && error.ends_with("see cargo xtask --help"), "{error}");
+            assert!(
+                error.contains(part) && error.ends_with("see cargo xtask --help"),
+                "{error}"
+            );
         }
     }
 }

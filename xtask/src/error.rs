@@ -2,7 +2,7 @@
 
 /// Why a chore did not come to its end, and what to do about it.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The command line cannot be understood.
     #[error("{0}; see cargo xtask --help")]
     Usage(String),
@@ -49,7 +49,7 @@ pub enum Error {
 
 impl Error {
     /// Makes a `map_err` argument that says what was tried.
-    pub fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let action = action.into();
         move |source| Self::Io { action, source }
     }

@@ -18,7 +18,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say::complain(&error.to_string());
-            ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
+            ExitCode::from(if matches!(error, Error::Usage(_)) {
+                2
+            } else {
+                1
+            })
         }
     }
 }
@@ -30,13 +34,15 @@ fn run(chore: &Chore) -> Result<(), Error> {
             Ok(())
         }
         Chore::Bench(options) => {
-            tokio::runtime::Runtime::new().map_err(Error::io("start the runtime"))?.block_on(async {
-                // Dropping the work ends the servers and removes what was made.
-                tokio::select! {
-                    done = bench::bench(options) => done,
-                    _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
-                }
-            })
+            tokio::runtime::Runtime::new()
+                .map_err(Error::io("start the runtime"))?
+                .block_on(async {
+                    // Dropping the work ends the servers and removes what was made.
+                    tokio::select! {
+                        done = bench::bench(options) => done,
+                        _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+                    }
+                })
         }
     }
 }

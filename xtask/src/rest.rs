@@ -1,4 +1,5 @@
-//! Servers go on working after a measurement, a broker most of all: until they rest, the next one would pay for the last.
+//! Servers go on working after a measurement, a broker most of all: until they rest, the next one
+//! would pay for the last.
 
 use std::time::Duration;
 
@@ -21,7 +22,11 @@ const LOOKS: u32 = 2;
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Waits until both servers rest, [`LONGEST`] at most.
-pub async fn until_at_rest(postgres: &Postgres, rabbitmq: &RabbitMq, clock: &dyn Clock) -> Result<(), Error> {
+pub(crate) async fn until_at_rest(
+    postgres: &Postgres,
+    rabbitmq: &RabbitMq,
+    clock: &dyn Clock,
+) -> Result<(), Error> {
     let busy = || -> Result<f64, Error> {
         let postgres = server_seconds("PostgreSQL", postgres.process_id())?;
         Ok(postgres + server_seconds("RabbitMQ", rabbitmq.process_id())?)
@@ -59,7 +64,11 @@ struct Rest {
 
 impl Rest {
     fn begin(now: Duration, busy_seconds: f64) -> Self {
-        Self { began: now, last: (now, busy_seconds), calm: 0 }
+        Self {
+            began: now,
+            last: (now, busy_seconds),
+            calm: 0,
+        }
     }
 
     /// `None` while there is more to wait for.
@@ -67,7 +76,11 @@ impl Rest {
         let since = now.saturating_sub(self.last.0).as_secs_f64();
         let percent = 100.0 * (busy_seconds - self.last.1) / since;
         self.last = (now, busy_seconds);
-        self.calm = if percent <= AT_REST_PERCENT { self.calm + 1 } else { 0 };
+        self.calm = if percent <= AT_REST_PERCENT {
+            self.calm + 1
+        } else {
+            0
+        };
         if self.calm >= LOOKS {
             return Some(Waited::AtRest);
         }
@@ -79,9 +92,11 @@ impl Rest {
 mod tests {
     use super::*;
 
-    /// What is said after each look, one a second, at servers that were busy for these shares of it.
+    /// What is said after each look, one a second, at servers that were busy for these shares of
+    /// it.
     fn looks(shares: &[f64]) -> Vec<Option<Waited>> {
-        let (mut now, mut busy) = (Duration::from_secs(7), 3.0);
+        let mut now = Duration::from_secs(7);
+        let mut busy = 3.0;
         let mut rest = Rest::begin(now, busy);
         let look = |share: &f64| {
             (now, busy) = (now + WATCHED, busy + share);
@@ -93,9 +108,14 @@ mod tests {
     #[test]
     fn rest_is_calm_that_lasts() {
         assert_eq!(looks(&[1.5, 0.02, 0.3, 0.02]), [None, None, None, None]);
-        assert_eq!(looks(&[1.5, 0.02, 0.02]), [None, None, Some(Waited::AtRest)]);
+        assert_eq!(
+            looks(&[1.5, 0.02, 0.02]),
+            [None, None, Some(Waited::AtRest)]
+        );
         let ever_busy = looks(&[0.5; 60]);
         assert!(ever_busy[..59].iter().all(Option::is_none));
-        assert!(matches!(ever_busy[59], Some(Waited::StillBusy(percent)) if (percent - 50.0).abs() < 0.1));
+        assert!(
+            matches!(ever_busy[59], Some(Waited::StillBusy(percent)) if (percent - 50.0).abs() < 0.1)
+        );
     }
 }

@@ -3,16 +3,16 @@
 use std::io::Write;
 
 /// Prints a result.
-pub fn line(text: &str) {
+pub(crate) fn line(text: &str) {
     let _reader_gone = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Prints how far the work has come.
-pub fn progress(text: &str) {
+pub(crate) fn progress(text: &str) {
     let _reader_gone = writeln!(std::io::stderr(), "… {text}");
 }
 
 /// Prints a complaint.
-pub fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     let _reader_gone = writeln!(std::io::stderr(), "error: {text}");
 }

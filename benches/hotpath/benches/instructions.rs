@@ -1,13 +1,20 @@
-//! What the path of every record costs in instructions: each step on one page of 1000 records, under callgrind.
+//! What the path of every record costs in instructions: each step on one page of 1000 records,
+//! under callgrind.
 //!
 //! `scripts/test-instructions` runs it and holds the counts against `limits.toml`.
 
-#![expect(missing_docs, unused_qualifications, reason = "gungraun's macros write functions of their own")]
+#![expect(
+    missing_docs,
+    unused_qualifications,
+    reason = "gungraun's macros write functions of their own"
+)]
 
 use std::hint::black_box;
 
 use connector_kit::{ClinicRecord, Feed};
-use contract::{AnswerKey, Draft, Event, Opened, PrivateKey, RecordDigest, SealedBatch, Sealer, wire};
+use contract::{
+    AnswerKey, Draft, Event, Opened, PrivateKey, RecordDigest, SealedBatch, Sealer, wire,
+};
 use gungraun::prelude::{library_benchmark, library_benchmark_group, main};
 use gungraun::{Callgrind, LibraryBenchmarkConfig};
 use pseudonym::Pseudonymiser;
@@ -17,19 +24,29 @@ fn records() -> (Pseudonymiser, Vec<ClinicRecord>) {
 }
 
 fn record_ids() -> (Pseudonymiser, Vec<String>) {
-    (hotpath::pseudonymiser(), hotpath::page().into_iter().map(|record| record.record_id).collect())
+    (
+        hotpath::pseudonymiser(),
+        hotpath::page()
+            .into_iter()
+            .map(|record| record.record_id)
+            .collect(),
+    )
 }
 
 /// A sealer that has sealed before, as all but the first have.
 fn batch() -> (Sealer, Vec<Event>) {
-    let (mut sealer, events) = (Sealer::new(&hotpath::registry_key().public()), hotpath::events());
+    let mut sealer = Sealer::new(&hotpath::registry_key().public());
+    let events = hotpath::events();
     sealer.seal(&events).expect("a page fits a batch");
     (sealer, events)
 }
 
 fn sealed() -> (PrivateKey, SealedBatch) {
     let (mut sealer, events) = batch();
-    (hotpath::registry_key(), sealer.seal(&events).expect("a page fits a batch").0)
+    (
+        hotpath::registry_key(),
+        sealer.seal(&events).expect("a page fits a batch").0,
+    )
 }
 
 fn encoded() -> Vec<u8> {
@@ -40,7 +57,9 @@ fn encoded() -> Vec<u8> {
 #[library_benchmark]
 #[bench::page(records())]
 fn pseudonymise((pseudonymiser, records): (Pseudonymiser, Vec<ClinicRecord>)) -> Vec<Draft> {
-    let drafts = records.into_iter().filter_map(|record| hotpath::draft(&pseudonymiser, record));
+    let drafts = records
+        .into_iter()
+        .filter_map(|record| hotpath::draft(&pseudonymiser, record));
     black_box(drafts.collect())
 }
 
@@ -48,7 +67,11 @@ fn pseudonymise((pseudonymiser, records): (Pseudonymiser, Vec<ClinicRecord>)) ->
 #[library_benchmark]
 #[bench::page(record_ids())]
 fn record_digests((pseudonymiser, ids): (Pseudonymiser, Vec<String>)) -> Vec<RecordDigest> {
-    black_box(ids.iter().map(|id| pseudonymiser.record_digest(Feed::Tests, id)).collect())
+    black_box(
+        ids.iter()
+            .map(|id| pseudonymiser.record_digest(Feed::Tests, id))
+            .collect(),
+    )
 }
 
 #[library_benchmark]
@@ -60,7 +83,9 @@ fn encode(events: Vec<Event>) -> (Vec<u8>, Vec<Event>) {
 // Encode, compress, encrypt.
 #[library_benchmark]
 #[bench::page(batch())]
-fn seal((mut sealer, events): (Sealer, Vec<Event>)) -> (SealedBatch, AnswerKey, Sealer, Vec<Event>) {
+fn seal(
+    (mut sealer, events): (Sealer, Vec<Event>),
+) -> (SealedBatch, AnswerKey, Sealer, Vec<Event>) {
     let (batch, key) = black_box(sealer.seal(&events)).expect("a page fits a batch");
     (batch, key, sealer, events)
 }

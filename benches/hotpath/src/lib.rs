@@ -1,8 +1,10 @@
-//! Inputs of the instruction-count benchmarks: a page of invented records and what it becomes, the same in every run.
+//! Inputs of the instruction-count benchmarks: a page of invented records and what it becomes, the
+//! same in every run.
 
 use chrono::{Days, NaiveDate};
 use connector_kit::{
-    ClinicDate, ClinicFact, ClinicRecord, Coding, Field, Identifier, IdentifierKind, Person, RecordStatus,
+    ClinicDate, ClinicFact, ClinicRecord, Coding, Field, Identifier, IdentifierKind, Person,
+    RecordStatus,
 };
 use contract::wire::MAX_EVENTS;
 use contract::{Draft, Event, PrivateKey, Suite, Version};
@@ -13,7 +15,7 @@ use secrecy::SecretString;
 pub const PAGE_RECORDS: u32 = 1000;
 const _: () = assert!(PAGE_RECORDS as usize == MAX_EVENTS);
 
-/// Keys of nobody: those of crates/pseudonym's README.
+/// Keys of nobody: those of crates/clinic/pseudonym's README.
 const RING: &str = "pseudonym 1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\n\
     record ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8\n";
 /// SNILS numbers begin here: far above 001-001-998, up to which they carry no check digits.
@@ -48,7 +50,8 @@ pub fn registry_key() -> PrivateKey {
     PrivateKey::from_text(&text.into()).expect("any 32 bytes are an X25519 key")
 }
 
-/// A page: vaccinations, tests and recoveries in turn, each person with SNILS and OMS number or a foreign passport.
+/// A page: vaccinations, tests and recoveries in turn, each person with SNILS and OMS number or a
+/// foreign passport.
 #[must_use]
 pub fn page() -> Vec<ClinicRecord> {
     (0..PAGE_RECORDS).map(record).collect()
@@ -58,7 +61,10 @@ pub fn page() -> Vec<ClinicRecord> {
 #[must_use]
 pub fn drafts() -> Vec<Draft> {
     let pseudonymiser = pseudonymiser();
-    page().into_iter().filter_map(|record| draft(&pseudonymiser, record)).collect()
+    page()
+        .into_iter()
+        .filter_map(|record| draft(&pseudonymiser, record))
+        .collect()
 }
 
 /// The draft of a record; none if it does not leave.
@@ -73,17 +79,35 @@ pub fn draft(pseudonymiser: &Pseudonymiser, record: ClinicRecord) -> Option<Draf
 /// The page as events of one batch, each the first version of its record.
 #[must_use]
 pub fn events() -> Vec<Event> {
-    let version = Version { generation: 1, count: 1 };
-    let event = |Draft { record, content, body, .. }| Event { record, version, content: Some(content), body };
+    let version = Version {
+        generation: 1,
+        count: 1,
+    };
+    let event = |Draft {
+                     record,
+                     content,
+                     body,
+                     ..
+                 }| Event {
+        record,
+        version,
+        content: Some(content),
+        body,
+    };
     drafts().into_iter().map(event).collect()
 }
 
 fn record(index: u32) -> ClinicRecord {
-    let occurred_on =
-        |after: u64| Field::Value(ClinicDate::Day(FIRST_DAY + Days::new(u64::from(index) % 120 + after)));
+    let occurred_on = |after: u64| {
+        Field::Value(ClinicDate::Day(
+            FIRST_DAY + Days::new(u64::from(index) % 120 + after),
+        ))
+    };
     let fact = match index % 3 {
         0 => ClinicFact::Vaccination {
-            vaccine: vec![Coding::local(["Спутник V", "ЭпиВакКорона", "КовиВак"][(index / 3 % 3) as usize])],
+            vaccine: vec![Coding::local(
+                ["Спутник V", "ЭпиВакКорона", "КовиВак"][(index / 3 % 3) as usize],
+            )],
             dose_number: Field::Value(1 + index / 3 % 2),
             series_doses: Field::Value(2),
             occurred_on: occurred_on(0),
@@ -106,7 +130,10 @@ fn record(index: u32) -> ClinicRecord {
     ClinicRecord {
         record_id: (4_000_000 + index).to_string(),
         status: RecordStatus::Final,
-        person: Person { identifiers: identifiers(index), unreadable: false },
+        person: Person {
+            identifiers: identifiers(index),
+            unreadable: false,
+        },
         fact,
         stamp: Some(1_625_119_200_000_000 + i64::from(index)),
     }
@@ -119,20 +146,37 @@ fn identifiers(person: u32) -> Vec<Identifier> {
         country: country.map(str::to_owned),
     };
     if person.is_multiple_of(FOREIGN_EVERY) {
-        return vec![identifier(IdentifierKind::PassportForeign, format!("10FR{person:05}"), Some("FRA"))];
+        return vec![identifier(
+            IdentifierKind::PassportForeign,
+            format!("10FR{person:05}"),
+            Some("FRA"),
+        )];
     }
     vec![
         identifier(IdentifierKind::Snils, snils(FIRST_SNILS + person), None),
-        identifier(IdentifierKind::Oms, oms(FIRST_OMS + u64::from(person)), None),
+        identifier(
+            IdentifierKind::Oms,
+            oms(FIRST_OMS + u64::from(person)),
+            None,
+        ),
     ]
 }
 
-/// A SNILS as it is written: nine digits in groups, and the check digits (weights 9 to 1, modulo 101, 100 is 00).
+/// A SNILS as it is written: nine digits in groups, and the check digits (weights 9 to 1, modulo
+/// 101, 100 is 00).
 fn snils(number: u32) -> String {
     let digits = format!("{number:09}");
-    let weighted = digits.bytes().zip((1..=9).rev()).map(|(digit, weight)| u32::from(digit - b'0') * weight);
+    let weighted = digits
+        .bytes()
+        .zip((1..=9).rev())
+        .map(|(digit, weight)| u32::from(digit - b'0') * weight);
     let check = weighted.sum::<u32>() % 101 % 100;
-    format!("{}-{}-{} {check:02}", &digits[..3], &digits[3..6], &digits[6..])
+    format!(
+        "{}-{}-{} {check:02}",
+        &digits[..3],
+        &digits[3..6],
+        &digits[6..]
+    )
 }
 
 /// An OMS number: fifteen digits and a Luhn digit.
@@ -154,7 +198,10 @@ mod tests {
         let events = events();
         assert_eq!(events.len(), page().len());
         for kind in contract::FactKind::ALL {
-            let of_kind = events.iter().filter(|event| event.body.kind() == kind).count();
+            let of_kind = events
+                .iter()
+                .filter(|event| event.body.kind() == kind)
+                .count();
             assert!(of_kind >= 333, "{of_kind} of {kind:?}");
         }
         assert_eq!(events, self::events(), "the same in every run");

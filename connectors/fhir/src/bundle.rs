@@ -29,7 +29,8 @@ pub(crate) struct ServerPage {
     pub next: Option<String>,
     /// How many matches the server counts, if it does.
     pub total: Option<u64>,
-    /// Whether a resource of another type came along that is neither a Patient nor said to be included.
+    /// Whether a resource of another type came along that is neither a Patient nor said to be
+    /// included.
     pub has_others: bool,
 }
 
@@ -67,17 +68,25 @@ pub(crate) struct PatientEntry {
 
 impl From<Resource> for PatientEntry {
     fn from(resource: Resource) -> Self {
-        Self { id: resource.id, full_url: resource.full_url, json: resource.json }
+        Self {
+            id: resource.id,
+            full_url: resource.full_url,
+            json: resource.json,
+        }
     }
 }
 
-/// Takes a search answer apart. A resource of the wrong shape stays in; an answer of the wrong shape is an error.
+/// Takes a search answer apart. A resource of the wrong shape stays in; an answer of the wrong
+/// shape is an error.
 pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, SourceError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let head: Head = serde_json::from_slice(body).map_err(|_| not_a_bundle())?;
     if head.resource_type == "OperationOutcome" {
-        let said = outcome::words(body).map(|words| format!(" (it says: {words})")).unwrap_or_default();
-        let what = format!("the FHIR server answers a search with a complaint instead of a Bundle{said}");
+        let said = outcome::words(body)
+            .map(|words| format!(" (it says: {words})"))
+            .unwrap_or_default();
+        let what =
+            format!("the FHIR server answers a search with a complaint instead of a Bundle{said}");
         return Err(match outcome::weight(body) {
             Weight::Passing => SourceError::retry(what),
             Weight::Remark | Weight::Lasting => SourceError::misconfigured(what, OUTCOME_HELP),
@@ -87,7 +96,11 @@ pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, Sour
         return Err(not_a_bundle());
     }
     let bundle: Bundle = serde_json::from_slice(body).map_err(|_| not_a_bundle())?;
-    let next = bundle.link.into_iter().find(|link| link.relation == "next").map(|link| link.url);
+    let next = bundle
+        .link
+        .into_iter()
+        .find(|link| link.relation == "next")
+        .map(|link| link.url);
     let mut page = ServerPage {
         matches: Vec::new(),
         patients: Vec::new(),
@@ -103,7 +116,11 @@ pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, Sour
         match head.resource_type.as_str() {
             Some("OperationOutcome") => heed(json.get().as_bytes(), resource_type)?,
             Some("Patient") if resource_type != "Patient" => {
-                page.patients.push(PatientEntry { id, full_url: entry.full_url, json });
+                page.patients.push(PatientEntry {
+                    id,
+                    full_url: entry.full_url,
+                    json,
+                });
             }
             Some(other) if other != resource_type => {
                 if entry.search.mode == "match" {
@@ -111,10 +128,13 @@ pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, Sour
                 }
                 page.has_others |= entry.search.mode != "include" && entry.search.mode != "outcome";
             }
-            // A resource without a type cannot be told from a match: it is kept, to be refused visibly.
-            _ => {
-                keep(&mut page.matches, &mut places, resource(resource_type, &head, id, entry.full_url, json))
-            }
+            // A resource without a type cannot be told from a match: it is kept, to be refused
+            // visibly.
+            _ => keep(
+                &mut page.matches,
+                &mut places,
+                resource(resource_type, &head, id, entry.full_url, json),
+            ),
         }
     }
     Ok(page)
@@ -167,27 +187,34 @@ pub(crate) fn parse_read(body: &[u8], resource_type: &str) -> Option<Resource> {
     let json: Box<RawValue> = serde_json::from_str(body).ok()?;
     let head: Head = serde_json::from_str(json.get()).ok()?;
     let id = usable_id(&head.id)?;
-    (head.resource_type == resource_type).then(|| resource(resource_type, &head, Some(id), None, json))
+    (head.resource_type == resource_type)
+        .then(|| resource(resource_type, &head, Some(id), None, json))
 }
 
 /// The server answers a search with something else.
 pub(crate) fn other_type(resource_type: &str) -> SourceError {
     SourceError::misconfigured(
-        format!("the FHIR server answers a search for {resource_type} with resources of another type"),
+        format!(
+            "the FHIR server answers a search for {resource_type} with resources of another type"
+        ),
         "have the server's search mended, or base_url corrected",
     )
 }
 
 /// An OperationOutcome among the entries: a remark, or the reason why the answer is not whole.
 ///
-/// One that misses a Patient is a remark: that record is refused visibly, and must not hold up all the others.
+/// One that misses a Patient is a remark: that record is refused visibly, and must not hold up all
+/// the others.
 fn heed(outcome: &[u8], resource_type: &str) -> Result<(), SourceError> {
     let words = outcome::words(outcome).unwrap_or_default();
     let what = || format!("the FHIR server says that its answer to a search is not whole: {words}");
     match outcome::weight(outcome) {
         Weight::Lasting if resource_type == "Patient" && outcome::only_misses(outcome) => Ok(()),
         Weight::Remark => {
-            tracing::warn!(outcome = words, "the FHIR server adds a remark to its answer");
+            tracing::warn!(
+                outcome = words,
+                "the FHIR server adds a remark to its answer"
+            );
             Ok(())
         }
         Weight::Passing => Err(SourceError::retry(what())),
@@ -204,12 +231,15 @@ fn usable_id(id: &Value) -> Option<String> {
     }
 }
 
-/// What a resource without a usable id goes by, so that two refusals are not taken for one: the end of its address, or
-/// a fingerprint of the id it has, else of its content.
+/// What a resource without a usable id goes by, so that two refusals are not taken for one: the end
+/// of its address, or a fingerprint of the id it has, else of its content.
 ///
 /// The second part is true where it took the content.
 fn makeshift(id: &Value, full_url: Option<&str>, json: &RawValue) -> (String, bool) {
-    if let Some(tail) = full_url.and_then(|url| url.rsplit(['/', ':']).next()).filter(|tail| is_id(tail)) {
+    if let Some(tail) = full_url
+        .and_then(|url| url.rsplit(['/', ':']).next())
+        .filter(|tail| is_id(tail))
+    {
         return (tail.to_owned(), false);
     }
     let mut hasher = DefaultHasher::new();
@@ -227,7 +257,9 @@ fn makeshift(id: &Value, full_url: Option<&str>, json: &RawValue) -> (String, bo
 }
 
 fn is_id(id: &str) -> bool {
-    !id.is_empty() && id.len() <= MAX_ID_BYTES && !id.contains(|c: char| c.is_control() || c.is_whitespace())
+    !id.is_empty()
+        && id.len() <= MAX_ID_BYTES
+        && !id.contains(|c: char| c.is_control() || c.is_whitespace())
 }
 
 fn not_a_bundle() -> SourceError {

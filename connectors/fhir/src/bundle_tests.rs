@@ -36,9 +36,20 @@ fn a_malformed_entry_stays_and_does_not_take_its_page_with_it() {
         {"resource": [1]},
         {"resource": {"resourceType": "Immunization", "id": "two\nlines"}},
         {"resource": {"resourceType": "Immunization", "id": "2", "meta": {"lastUpdated": "yesterday"}}}]}));
-    let ids: Vec<_> = page.matches.iter().map(|resource| resource.record_id.as_str()).collect();
-    assert_eq!((ids[0], ids[3]), ("Immunization/5", "Immunization/2"), "a number is an id");
-    assert!(ids[1].starts_with("Immunization/?") && ids[2].starts_with("Immunization/?"), "{ids:?}");
+    let ids: Vec<_> = page
+        .matches
+        .iter()
+        .map(|resource| resource.record_id.as_str())
+        .collect();
+    assert_eq!(
+        (ids[0], ids[3]),
+        ("Immunization/5", "Immunization/2"),
+        "a number is an id"
+    );
+    assert!(
+        ids[1].starts_with("Immunization/?") && ids[2].starts_with("Immunization/?"),
+        "{ids:?}"
+    );
     assert!(page.matches.iter().all(|resource| resource.stamp.is_none()));
 }
 
@@ -58,14 +69,24 @@ fn resources_without_a_usable_id_stay_apart() {
     ];
     let page = parsed(&json!({"resourceType": "Bundle", "entry": entries}));
     assert!(page.matches.iter().all(|resource| resource.id.is_none()));
-    let ids: std::collections::BTreeSet<_> =
-        page.matches.iter().map(|resource| &resource.record_id).collect();
+    let ids: std::collections::BTreeSet<_> = page
+        .matches
+        .iter()
+        .map(|resource| &resource.record_id)
+        .collect();
     assert_eq!(ids.len(), 7, "{ids:?}");
-    assert!(ids.iter().all(|id| id.starts_with("Immunization/?") && id.len() < 64), "{ids:?}");
+    assert!(
+        ids.iter()
+            .all(|id| id.starts_with("Immunization/?") && id.len() < 64),
+        "{ids:?}"
+    );
     assert!(ids.contains(&"Immunization/?7-7".to_owned()));
     let later = of(json!("x".repeat(129)), "2021-07-09");
     let later = parsed(&json!({"resourceType": "Bundle", "entry": [later]}));
-    assert!(ids.contains(&later.matches[0].record_id), "a bad id names its resource all the same");
+    assert!(
+        ids.contains(&later.matches[0].record_id),
+        "a bad id names its resource all the same"
+    );
 }
 
 #[test]
@@ -76,8 +97,11 @@ fn an_outcome_among_the_entries_may_mean_that_records_are_missing() {
         let bundle = json!({"resourceType": "Bundle", "entry": [{"resource": outcome, "search": {"mode": "outcome"}}]});
         parse(bundle.to_string().as_bytes(), "Immunization").err()
     };
-    for (severity, code) in [("information", "informational"), ("warning", "not-supported"), ("warning", "")]
-    {
+    for (severity, code) in [
+        ("information", "informational"),
+        ("warning", "not-supported"),
+        ("warning", ""),
+    ] {
         assert!(answer(severity, code).is_none(), "{severity} {code}");
     }
     for (severity, code) in [
@@ -88,11 +112,21 @@ fn an_outcome_among_the_entries_may_mean_that_records_are_missing() {
         ("warning", "timeout"),
         ("error", "unheard-of"),
     ] {
-        assert!(matches!(answer(severity, code), Some(SourceError::Retry { .. })), "{severity} {code}");
-    }
-    for (severity, code) in [("warning", "too-costly"), ("error", "forbidden"), ("error", "not-supported")] {
         assert!(
-            matches!(answer(severity, code), Some(SourceError::Misconfigured { .. })),
+            matches!(answer(severity, code), Some(SourceError::Retry { .. })),
+            "{severity} {code}"
+        );
+    }
+    for (severity, code) in [
+        ("warning", "too-costly"),
+        ("error", "forbidden"),
+        ("error", "not-supported"),
+    ] {
+        assert!(
+            matches!(
+                answer(severity, code),
+                Some(SourceError::Misconfigured { .. })
+            ),
             "{severity} {code}"
         );
     }
@@ -112,24 +146,43 @@ fn an_answer_that_is_no_bundle_is_an_error_in_words() {
         &deep,
     ] {
         assert!(
-            matches!(parse(wrong.as_bytes(), "Condition"), Err(SourceError::Misconfigured { .. })),
+            matches!(
+                parse(wrong.as_bytes(), "Condition"),
+                Err(SourceError::Misconfigured { .. })
+            ),
             "{wrong:.40}"
         );
     }
-    let outcome = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"throttled"}]}"#;
-    let error = parse(outcome.as_bytes(), "Condition").err().unwrap().to_string();
+    let outcome =
+        r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"throttled"}]}"#;
+    let error = parse(outcome.as_bytes(), "Condition")
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("too many requests"), "{error}");
 }
 
 #[test]
 fn a_resource_nested_without_end_is_refused_and_breaks_nothing() {
-    let deep = format!("{}{}", r#"{"extension":["#.repeat(50_000), "]}".repeat(50_000));
+    let deep = format!(
+        "{}{}",
+        r#"{"extension":["#.repeat(50_000),
+        "]}".repeat(50_000)
+    );
     let body = format!(
         r#"{{"resourceType":"Bundle","entry":[{{"resource":{{"resourceType":"Immunization","id":"1","vaccineCode":{deep}}}}}]}}"#
     );
     let page = parse(body.as_bytes(), "Immunization").unwrap_or_else(|error| panic!("{error}"));
-    let mapped = fact::map(connector_kit::Feed::Vaccinations, page.matches[0].json.get(), chrono_tz::UTC);
-    assert_eq!(mapped.status, connector_kit::RecordStatus::Unknown, "it has no status");
+    let mapped = fact::map(
+        connector_kit::Feed::Vaccinations,
+        page.matches[0].json.get(),
+        chrono_tz::UTC,
+    );
+    assert_eq!(
+        mapped.status,
+        connector_kit::RecordStatus::Unknown,
+        "it has no status"
+    );
 }
 
 /// JSON that uses the element names the parser looks for, in every wrong place.
@@ -183,7 +236,9 @@ fn any_json() -> impl Strategy<Value = Value> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
             prop::collection::btree_map(name.clone(), inner, 0..6).prop_map(|map| Value::Object(
-                map.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+                map.into_iter()
+                    .map(|(key, value)| (key.to_owned(), value))
+                    .collect()
             )),
         ]
     })

@@ -1,6 +1,7 @@
 //! `fetch`: records by their ids, as they are now.
 //!
-//! A record counts as gone only when it was asked for alone: by a search for its one id, or by its address.
+//! A record counts as gone only when it was asked for alone: by a search for its one id, or by its
+//! address.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,8 @@ use crate::http::{Ask, Refusal};
 use crate::patients::is_fhir_id;
 use crate::query::MAX_BATCH;
 
-/// Bytes of ids in one search, before percent-encoding: addresses beyond 8000 are refused by many servers.
+/// Bytes of ids in one search, before percent-encoding: addresses beyond 8000 are refused by many
+/// servers.
 const MAX_ID_LIST_BYTES: usize = 1500;
 
 /// What was found of some ids.
@@ -49,7 +51,8 @@ impl FhirConnector {
             .filter(|id| !id.is_empty() && !id.starts_with('?'))
             .map(str::to_owned)
             .collect();
-        let (plain, odd): (BTreeSet<_>, BTreeSet<_>) = ids.into_iter().partition(|id| is_fhir_id(id));
+        let (plain, odd): (BTreeSet<_>, BTreeSet<_>) =
+            ids.into_iter().partition(|id| is_fhir_id(id));
         let mut records = Vec::new();
         for batch in batches(plain) {
             let found = self.read_batch(feed, &batch, now).await?;
@@ -57,8 +60,16 @@ impl FhirConnector {
         }
         // An id that is none of FHIR's could change a search.
         for id in odd {
-            let matches = self.read_address(feed, &id, now).await?.into_iter().collect();
-            let found = Found { matches, by_address: true, ..Found::default() };
+            let matches = self
+                .read_address(feed, &id, now)
+                .await?
+                .into_iter()
+                .collect();
+            let found = Found {
+                matches,
+                by_address: true,
+                ..Found::default()
+            };
             records.extend(self.found_records(feed, found, now).await?);
         }
         Ok(records)
@@ -79,11 +90,18 @@ impl FhirConnector {
             total: None,
             has_others: false,
         };
-        self.records((feed, now), &mut page, 0..until, reads_patients).await
+        self.records((feed, now), &mut page, 0..until, reads_patients)
+            .await
     }
 
-    /// Together, then alone what was not among them, then by its address where the server cannot search for ids.
-    async fn read_batch(&self, feed: Feed, ids: &[String], now: DateTime<Utc>) -> Result<Found, SourceError> {
+    /// Together, then alone what was not among them, then by its address where the server cannot
+    /// search for ids.
+    async fn read_batch(
+        &self,
+        feed: Feed,
+        ids: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<Found, SourceError> {
         let mut found = Found::default();
         let together = ids.len() > 1 && !knows(&self.learned.ids_one_by_one);
         if together
@@ -92,7 +110,11 @@ impl FhirConnector {
         {
             found = answer;
         }
-        let known: HashSet<String> = found.matches.iter().filter_map(|found| found.id.clone()).collect();
+        let known: HashSet<String> = found
+            .matches
+            .iter()
+            .filter_map(|found| found.id.clone())
+            .collect();
         let mut found_alone = 0;
         for id in ids.iter().filter(|id| !known.contains(*id)) {
             let alone = self.read_alone(feed, id, now).await?;
@@ -111,14 +133,27 @@ impl FhirConnector {
         Ok(found)
     }
 
-    async fn read_alone(&self, feed: Feed, id: &String, now: DateTime<Utc>) -> Result<Found, SourceError> {
+    async fn read_alone(
+        &self,
+        feed: Feed,
+        id: &String,
+        now: DateTime<Utc>,
+    ) -> Result<Found, SourceError> {
         if !knows(&self.learned.ids_by_address)
             && let Some(found) = self.search_ids(feed, std::slice::from_ref(id), now).await?
         {
             return Ok(found);
         }
-        let matches = self.read_address(feed, id, now).await?.into_iter().collect();
-        Ok(Found { matches, by_address: true, ..Found::default() })
+        let matches = self
+            .read_address(feed, id, now)
+            .await?
+            .into_iter()
+            .collect();
+        Ok(Found {
+            matches,
+            by_address: true,
+            ..Found::default()
+        })
     }
 
     /// `None` where the server does not search for ids.
@@ -128,18 +163,34 @@ impl FhirConnector {
         ids: &[String],
         now: DateTime<Utc>,
     ) -> Result<Option<Found>, SourceError> {
-        let mut answer = self.follow_ids(feed, ids, self.asks_for_includes(), now).await;
+        let mut answer = self
+            .follow_ids(feed, ids, self.asks_for_includes(), now)
+            .await;
         let may_be_the_include = self.config.include == Include::Auto && self.asks_for_includes();
-        if may_be_the_include && matches!(answer, Err(Refusal { status: Some(400 | 422), .. })) {
+        if may_be_the_include
+            && matches!(
+                answer,
+                Err(Refusal {
+                    status: Some(400 | 422),
+                    ..
+                })
+            )
+        {
             answer = self.follow_ids(feed, ids, false, now).await;
         }
         let why = match answer {
             Ok(Some(found)) => return Ok(Some(found)),
             Ok(None) => "ignores",
-            Err(Refusal { status: Some(400 | 405 | 422 | 501), .. }) => "refuses",
+            Err(Refusal {
+                status: Some(400 | 405 | 422 | 501),
+                ..
+            }) => "refuses",
             Err(refused) => return Err(refused.error),
         };
-        tracing::info!(why, "the FHIR server does not search for ids; records are read by their addresses");
+        tracing::info!(
+            why,
+            "the FHIR server does not search for ids; records are read by their addresses"
+        );
         self.learned.ids_by_address.store(true, Ordering::Relaxed);
         Ok(None)
     }
@@ -159,7 +210,9 @@ impl FhirConnector {
         for _ in 0..=ids.len() {
             let fetched = self.get_page(url.clone(), ask, resource, now).await?;
             for resource in fetched.page.matches {
-                let Some(id) = &resource.id else { return Ok(None) };
+                let Some(id) = &resource.id else {
+                    return Ok(None);
+                };
                 if ids.contains(id) {
                     found.take_in(resource);
                 } else if !ids.iter().any(|asked| asked.eq_ignore_ascii_case(id)) {
@@ -167,7 +220,9 @@ impl FhirConnector {
                 }
             }
             found.patients.extend(fetched.page.patients);
-            let Some(link) = fetched.page.next else { return Ok(Some(found)) };
+            let Some(link) = fetched.page.next else {
+                return Ok(Some(found));
+            };
             url = self.queries.follow(&url, &link)?;
             ask = Ask::NextPage;
         }
@@ -186,10 +241,15 @@ impl FhirConnector {
         now: DateTime<Utc>,
     ) -> Result<Option<Resource>, SourceError> {
         let resource = resource_type(feed);
-        let Some(url) = self.queries.read(feed, id) else { return Ok(None) };
+        let Some(url) = self.queries.read(feed, id) else {
+            return Ok(None);
+        };
         let reply = match self.http.get(url, Ask::Read(resource), now).await {
             Ok(reply) => reply,
-            Err(Refusal { status: Some(404 | 410), .. }) => return Ok(None),
+            Err(Refusal {
+                status: Some(404 | 410),
+                ..
+            }) => return Ok(None),
             Err(refused) => return Err(refused.error),
         };
         let read = bundle::parse_read(&reply.body, resource);
@@ -208,7 +268,11 @@ impl FhirConnector {
 impl Found {
     /// Once each: pages may overlap.
     fn take_in(&mut self, resource: Resource) {
-        match self.matches.iter_mut().find(|known| known.id == resource.id) {
+        match self
+            .matches
+            .iter_mut()
+            .find(|known| known.id == resource.id)
+        {
             Some(known) if known.stamp < resource.stamp => *known = resource,
             Some(_) => {}
             None => self.matches.push(resource),

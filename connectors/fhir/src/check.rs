@@ -30,19 +30,33 @@ pub(crate) async fn run(source: &FhirConnector, now: DateTime<Utc>) -> CheckRepo
     for feed in source.feeds() {
         match source.first_page(feed, None, SAMPLE, now).await {
             Ok((_, fetched)) => {
-                if let Err(error) = sample(source, feed, fetched.page, now, &mut unknown, &mut report).await {
+                if let Err(error) =
+                    sample(source, feed, fetched.page, now, &mut unknown, &mut report).await
+                {
                     note(&mut report, &format!("{feed}: reading patients"), &error);
                 }
             }
-            Err(error) => note(&mut report, &format!("{feed}: searching {}", resource_type(feed)), &error),
+            Err(error) => note(
+                &mut report,
+                &format!("{feed}: searching {}", resource_type(feed)),
+                &error,
+            ),
         }
     }
     changed_patients(source, now, &mut report).await;
     if !unknown.is_empty() {
-        let shown: Vec<_> = unknown.iter().take(MAX_SYSTEMS).map(|system| readable(system)).collect();
+        let shown: Vec<_> = unknown
+            .iter()
+            .take(MAX_SYSTEMS)
+            .map(|system| readable(system))
+            .collect();
         report.warn(
-            format!("identifier systems without a meaning here: {}", shown.join(", ")),
-            "name those that identify a person in identifier_systems, and the others there as \"ignored\"",
+            format!(
+                "identifier systems without a meaning here: {}",
+                shown.join(", ")
+            ),
+            "name those that identify a person in identifier_systems, and the others there \
+             as \"ignored\"",
         );
     }
     report
@@ -54,7 +68,10 @@ async fn capabilities(
     now: DateTime<Utc>,
     report: &mut CheckReport,
 ) -> Result<(), SourceError> {
-    let reply = source.http.get(source.queries.metadata(), Ask::Metadata, now).await?;
+    let reply = source
+        .http
+        .get(source.queries.metadata(), Ask::Metadata, now)
+        .await?;
     let head: Head = serde_json::from_slice(&reply.body).unwrap_or_default();
     let statement = serde_json::from_slice::<CapabilityStatement>(&reply.body);
     let (true, Ok(statement)) = (head.resource_type == "CapabilityStatement", statement) else {
@@ -66,14 +83,24 @@ async fn capabilities(
     let version = statement.fhir_version.as_deref().unwrap_or_default();
     if !version.starts_with("4.") {
         return Err(SourceError::misconfigured(
-            format!("the server speaks FHIR version {}, not R4 (4.x)", version_words(version)),
+            format!(
+                "the server speaks FHIR version {}, not R4 (4.x)",
+                version_words(version)
+            ),
             "set base_url to the server's R4 address",
         ));
     }
     report.good(format!("the server speaks FHIR {}", version_words(version)));
-    match statement.rest.iter().find(|rest| rest.mode.as_deref() != Some("client")) {
+    match statement
+        .rest
+        .iter()
+        .find(|rest| rest.mode.as_deref() != Some("client"))
+    {
         Some(rest) => declared(source, rest, report),
-        None => report.warn("the server does not declare what it can do", "the searches below show it"),
+        None => report.warn(
+            "the server does not declare what it can do",
+            "the searches below show it",
+        ),
     }
     clock(reply.date, now, report);
     Ok(())
@@ -81,8 +108,11 @@ async fn capabilities(
 
 /// What the server declares is only a promise, so nothing of it is an error: the searches decide.
 fn declared(source: &FhirConnector, rest: &Rest, report: &mut CheckReport) {
-    let has =
-        |params: &[SearchParam], name: &str| params.iter().any(|param| param.name.as_deref() == Some(name));
+    let has = |params: &[SearchParam], name: &str| {
+        params
+            .iter()
+            .any(|param| param.name.as_deref() == Some(name))
+    };
     for feed in source.feeds() {
         let kind = resource_type(feed);
         let find = |resource: &&RestResource| resource.kind.as_deref() == Some(kind);
@@ -94,8 +124,13 @@ fn declared(source: &FhirConnector, rest: &Rest, report: &mut CheckReport) {
             continue;
         };
         let needs_code = feed != Feed::Vaccinations || !source.config.vaccine_codes.is_empty();
-        let code = if feed == Feed::Vaccinations { "vaccine-code" } else { "code" };
-        if !has(&resource.search_param, "_lastUpdated") && !has(&rest.search_param, "_lastUpdated") {
+        let code = if feed == Feed::Vaccinations {
+            "vaccine-code"
+        } else {
+            "code"
+        };
+        if !has(&resource.search_param, "_lastUpdated") && !has(&rest.search_param, "_lastUpdated")
+        {
             report.warn(
                 format!("the server does not declare the search parameter _lastUpdated for {kind}"),
                 "if it ignores it, every run reads everything",
@@ -121,14 +156,20 @@ fn declared(source: &FhirConnector, rest: &Rest, report: &mut CheckReport) {
 
 fn clock(date: Option<DateTime<Utc>>, now: DateTime<Utc>, report: &mut CheckReport) {
     let Some(date) = date else {
-        report.warn("the server does not tell its time (no Date header)", "keep both clocks right with NTP");
+        report.warn(
+            "the server does not tell its time (no Date header)",
+            "keep both clocks right with NTP",
+        );
         return;
     };
     let apart = (date - now).num_seconds();
     if apart.abs() > MAX_CLOCK_DIFFERENCE_SECONDS {
         let way = if apart > 0 { "ahead of" } else { "behind" };
         report.warn(
-            format!("the server's clock is {} s {way} this machine's", apart.abs()),
+            format!(
+                "the server's clock is {} s {way} this machine's",
+                apart.abs()
+            ),
             "set both by NTP; until then keep overlap_seconds well above the difference",
         );
     } else {
@@ -147,8 +188,11 @@ async fn sample(
 ) -> Result<(), SourceError> {
     stamps(feed, &page, report);
     let zone = source.config.time_zone.0;
-    let mapped: Vec<_> =
-        page.matches.iter().map(|resource| fact::map(feed, resource.json.get(), zone)).collect();
+    let mapped: Vec<_> = page
+        .matches
+        .iter()
+        .map(|resource| fact::map(feed, resource.json.get(), zone))
+        .collect();
     let base = source.queries.base();
     let mut patients = Patients::default();
     let mut take_in = |entries: Vec<PatientEntry>, patients: &mut Patients| {
@@ -160,13 +204,17 @@ async fn sample(
     take_in(page.patients, &mut patients);
     if source.config.include != Include::Include {
         let mut ids = BTreeSet::new();
-        mapped.iter().for_each(|mapped| patients.missing(&mapped.subject, base, &mut ids));
+        mapped
+            .iter()
+            .for_each(|mapped| patients.missing(&mapped.subject, base, &mut ids));
         take_in(source.read_patients(ids, now).await?, &mut patients);
     }
     records_of_a_patient(source, feed, &mapped, now, report).await;
     let context = (&source.rules, base, now);
-    let persons: Vec<_> =
-        mapped.iter().map(|mapped| patients.person(&mapped.subject, &mapped.contained, context)).collect();
+    let persons: Vec<_> = mapped
+        .iter()
+        .map(|mapped| patients.person(&mapped.subject, &mapped.contained, context))
+        .collect();
     identities(feed, &persons, report);
     Ok(())
 }
@@ -174,10 +222,15 @@ async fn sample(
 /// Whether corrected patients can be followed, first part: the list of those that changed.
 async fn changed_patients(source: &FhirConnector, now: DateTime<Utc>, report: &mut CheckReport) {
     let url = source.queries.changed_patients(Some(now));
-    if source.get_page(url, Ask::Search("Patient"), "Patient", now).await.is_err() {
+    if source
+        .get_page(url, Ask::Search("Patient"), "Patient", now)
+        .await
+        .is_err()
+    {
         report.warn(
             "the server refuses a search for changed patients (Patient?_lastUpdated=…)",
-            "an identifier that is mended there reaches the gateway only when its record changes, or with sync --full",
+            "an identifier that is mended there reaches the gateway only when its record changes, \
+             or with sync --full",
         );
     }
 }
@@ -191,7 +244,12 @@ async fn records_of_a_patient(
     report: &mut CheckReport,
 ) {
     let base = source.queries.base();
-    let Some(id) = mapped.iter().find_map(|mapped| patient_id(&mapped.subject, base)) else { return };
+    let Some(id) = mapped
+        .iter()
+        .find_map(|mapped| patient_id(&mapped.subject, base))
+    else {
+        return;
+    };
     let asked = [id.to_owned()];
     let url = source.queries.of_patients(feed, &asked, SAMPLE, false);
     let kind = resource_type(feed);
@@ -202,7 +260,8 @@ async fn records_of_a_patient(
     if !is_good {
         report.warn(
             format!("the server does not answer a search for {kind} by patient"),
-            "an identifier that is mended in Patient reaches the gateway only when its record changes, or with sync --full",
+            "an identifier that is mended in Patient reaches the gateway only when its record \
+             changes, or with sync --full",
         );
     }
 }
@@ -228,7 +287,10 @@ fn stamps(feed: Feed, page: &ServerPage, report: &mut CheckReport) {
 
 /// Whether the records' persons can be known.
 fn identities(feed: Feed, persons: &[Person], report: &mut CheckReport) {
-    let nameless = persons.iter().filter(|person| person.identifiers.is_empty()).count();
+    let nameless = persons
+        .iter()
+        .filter(|person| person.identifiers.is_empty())
+        .count();
     if nameless > 0 {
         report.warn(
             format!(
@@ -241,7 +303,10 @@ fn identities(feed: Feed, persons: &[Person], report: &mut CheckReport) {
     let stateless = |identifier: &connector_kit::Identifier| {
         identifier.kind == IdentifierKind::PassportForeign && identifier.country.is_none()
     };
-    let stateless = persons.iter().filter(|person| person.identifiers.iter().any(stateless)).count();
+    let stateless = persons
+        .iter()
+        .filter(|person| person.identifiers.iter().any(stateless))
+        .count();
     if stateless > 0 {
         report.warn(
             format!(
@@ -263,12 +328,22 @@ fn note(report: &mut CheckReport, about: &str, error: &SourceError) {
 
 /// A version number as the server writes it, or nothing else.
 fn version_words(version: &str) -> &str {
-    let plain =
-        version.len() <= 20 && version.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
-    if plain && !version.is_empty() { version } else { "(not told)" }
+    let plain = version.len() <= 20
+        && version
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
+    if plain && !version.is_empty() {
+        version
+    } else {
+        "(not told)"
+    }
 }
 
 /// A system's URI, cut and without control characters: it goes to a terminal.
 fn readable(system: &str) -> String {
-    system.chars().filter(|c| !c.is_control()).take(120).collect()
+    system
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(120)
+        .collect()
 }

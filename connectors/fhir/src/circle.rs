@@ -1,11 +1,14 @@
-//! Pages that never end: links that lead back, and links that change while the pages bring the same again.
+//! Pages that never end: links that lead back, and links that change while the pages bring the same
+//! again.
 
 use connector_kit::SourceError;
 use serde::{Deserialize, Serialize};
 
-/// Times that a page may bring what an earlier one brought (an insertion can shift a whole page once).
+/// Times that a page may bring what an earlier one brought (an insertion can shift a whole page
+/// once).
 const MAX_REPEATED: u32 = 3;
-/// Pages in a row that may bring nothing (a server may leave out, page by page, what the account must not see).
+/// Pages in a row that may bring nothing (a server may leave out, page by page, what the account
+/// must not see).
 pub(crate) const MAX_EMPTY: u32 = 100;
 
 /// Why the pages of a search are not followed any further.
@@ -28,17 +31,26 @@ impl Endless {
     /// In words; `pages` is how many were read.
     pub(crate) fn error(self, pages: u32) -> SourceError {
         let (what, help) = match self {
-            Self::SamePage => {
-                ("the FHIR server's link to the next page leads to the same page again", MENDED)
-            }
-            Self::EarlierPage => ("the FHIR server's links to the next page lead in a circle", MENDED),
-            Self::SameContent => {
-                ("the FHIR server's next pages bring the same entries again and again", MENDED)
-            }
-            Self::Empty => ("the FHIR server's next pages bring nothing, and do not end", MENDED),
-            Self::TooMany => {
-                ("the FHIR server's pages do not end", "raise max_pages if the clinic really holds that many")
-            }
+            Self::SamePage => (
+                "the FHIR server's link to the next page leads to the same page again",
+                MENDED,
+            ),
+            Self::EarlierPage => (
+                "the FHIR server's links to the next page lead in a circle",
+                MENDED,
+            ),
+            Self::SameContent => (
+                "the FHIR server's next pages bring the same entries again and again",
+                MENDED,
+            ),
+            Self::Empty => (
+                "the FHIR server's next pages bring nothing, and do not end",
+                MENDED,
+            ),
+            Self::TooMany => (
+                "the FHIR server's pages do not end",
+                "raise max_pages if the clinic really holds that many",
+            ),
         };
         SourceError::misconfigured(format!("{what}: {pages} read"), help)
     }
@@ -46,7 +58,8 @@ impl Endless {
 
 const MENDED: &str = "have the server's paging mended; until then the stored position stays";
 
-/// Brent's way to find a circle with one page remembered: at worst a few times as many pages are read as it has.
+/// Brent's way to find a circle with one page remembered: at worst a few times as many pages are
+/// read as it has.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Circle {
@@ -94,19 +107,33 @@ mod tests {
     /// What stops the walk over pages named by link and content, and after how many.
     fn walk(pages: impl Iterator<Item = (u64, Option<u64>)>) -> Option<(Endless, usize)> {
         let mut circle = Circle::default();
-        pages.enumerate().find_map(|(n, (link, content))| Some((circle.turn(link, content)?, n + 1)))
+        pages
+            .enumerate()
+            .find_map(|(n, (link, content))| Some((circle.turn(link, content)?, n + 1)))
     }
 
     #[test]
     fn a_circle_is_found_soon_wherever_it_begins() {
         for (lead, length) in [(0, 1), (0, 2), (5, 1), (3, 4), (40, 7), (1, 100)] {
-            let page = |n: u64| if n < lead { n } else { lead + (n - lead) % length };
+            let page = |n: u64| {
+                if n < lead {
+                    n
+                } else {
+                    lead + (n - lead) % length
+                }
+            };
             let (why, pages) = walk((0..5000).map(|n| (page(n), Some(page(n))))).unwrap();
             assert_eq!(why, Endless::EarlierPage);
-            assert!(pages as u64 <= 4 * (lead + length) + 4, "{lead} {length}: {pages}");
+            assert!(
+                pages as u64 <= 4 * (lead + length) + 4,
+                "{lead} {length}: {pages}"
+            );
             let (why, pages) = walk((0..5000).map(|n| (n, Some(1_000_000 + page(n))))).unwrap();
             assert_eq!(why, Endless::SameContent, "links that always change");
-            assert!(pages as u64 <= 8 * (lead + length) + 8, "{lead} {length}: {pages}");
+            assert!(
+                pages as u64 <= 8 * (lead + length) + 8,
+                "{lead} {length}: {pages}"
+            );
         }
     }
 
@@ -117,9 +144,15 @@ mod tests {
 
     #[test]
     fn a_page_may_shift_as_a_whole_and_some_may_be_empty() {
-        assert_eq!(walk([(1, Some(1)), (2, Some(1)), (3, Some(2)), (4, Some(3))].into_iter()), None);
+        assert_eq!(
+            walk([(1, Some(1)), (2, Some(1)), (3, Some(2)), (4, Some(3))].into_iter()),
+            None
+        );
         let gap = |empty: u64| (0..empty + 2).map(move |n| (n, (n == 0 || n > empty).then_some(n)));
         assert_eq!(walk(gap(MAX_EMPTY.into())), None);
-        assert_eq!(walk(gap(u64::from(MAX_EMPTY) + 1)), Some((Endless::Empty, MAX_EMPTY as usize + 2)));
+        assert_eq!(
+            walk(gap(u64::from(MAX_EMPTY) + 1)),
+            Some((Endless::Empty, MAX_EMPTY as usize + 2))
+        );
     }
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use connector_kit::{Feed, IdentifierKind, TimeZone};
 use schemars::JsonSchema;
-use secrets::SecretSource;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use settings::SecretSource;
 use url::Url;
 
 /// A clinic system that offers HL7 FHIR R4 over HTTPS.
@@ -21,7 +21,8 @@ pub struct FhirConfig {
     /// Which kinds of fact to read; all three if left out.
     #[serde(default = "all_feeds")]
     pub feeds: Vec<FeedName>,
-    /// The clinic's time zone (IANA name): moments are turned into the calendar date they had there.
+    /// The clinic's time zone (IANA name): moments are turned into the calendar date they had
+    /// there.
     #[serde(default)]
     pub time_zone: TimeZone,
     /// How far each run looks back behind the last change it saw, in seconds (at most 7 days).
@@ -48,7 +49,8 @@ pub struct FhirConfig {
     /// A PEM file with the clinic's own certificate authority; then only that authority is trusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
-    /// Allows `http://` to other hosts than this machine. Everything, the password too, then travels readable.
+    /// Allows `http://` to other hosts than this machine. Everything, the password too, then
+    /// travels readable.
     #[serde(default)]
     pub allow_plain_http: bool,
     /// How a record's Patient is read.
@@ -139,7 +141,8 @@ pub enum IdentifierName {
     Oms,
     /// Russian internal passport.
     PassportRu,
-    /// A foreign passport; its country comes from `identifier_countries` or from the identifier itself.
+    /// A foreign passport; its country comes from `identifier_countries` or from the identifier
+    /// itself.
     PassportForeign,
     /// European health insurance card.
     Ehic,
@@ -147,7 +150,8 @@ pub enum IdentifierName {
     ResidencePermit,
     /// Birth certificate.
     BirthCertificate,
-    /// Known, and of no use here (a medical record number, say): never read, and `check` is silent about it.
+    /// Known, and of no use here (a medical record number, say): never read, and `check` is silent
+    /// about it.
     Ignored,
 }
 
@@ -187,7 +191,9 @@ fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error>
         return Err(D::Error::custom("the address must begin with https://"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(D::Error::custom("no user or password in the address; use auth = { basic = … }"));
+        return Err(D::Error::custom(
+            "no user or password in the address; use auth = { basic = … }",
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(D::Error::custom("the base address ends before any ? or #"));
@@ -204,7 +210,11 @@ fn url_text<S: Serializer>(url: &Url, serializer: S) -> Result<S::Ok, S::Error> 
 }
 
 fn all_feeds() -> Vec<FeedName> {
-    vec![FeedName::Vaccinations, FeedName::Tests, FeedName::Recoveries]
+    vec![
+        FeedName::Vaccinations,
+        FeedName::Tests,
+        FeedName::Recoveries,
+    ]
 }
 
 const fn overlap_seconds() -> u32 {
@@ -229,7 +239,9 @@ const fn max_pages() -> u32 {
 
 /// Nucleic acid tests for SARS-CoV-2, from LOINC's own list for the virus.
 fn test_codes() -> Vec<String> {
-    ["94500-6", "94759-8", "94316-7", "94533-7"].map(String::from).to_vec()
+    ["94500-6", "94759-8", "94316-7", "94533-7"]
+        .map(String::from)
+        .to_vec()
 }
 
 fn diagnosis_codes() -> Vec<String> {
@@ -253,12 +265,20 @@ mod tests {
         assert_eq!(config.feeds.len(), 3);
         assert_eq!(config.time_zone.0, chrono_tz::Tz::Europe__Moscow);
         assert_eq!(config.auth, Auth::None);
-        assert_eq!((config.overlap_seconds, config.max_body_bytes), (300, 16_777_216));
+        assert_eq!(
+            (config.overlap_seconds, config.max_body_bytes),
+            (300, 16_777_216)
+        );
     }
 
     #[test]
     fn a_wrong_address_is_refused_without_quoting_it() {
-        for wrong in ["ftp://x/", "https://u:hunter2@x/fhir", "https://x/fhir?a=hunter2", "hunter2"] {
+        for wrong in [
+            "ftp://x/",
+            "https://u:hunter2@x/fhir",
+            "https://x/fhir?a=hunter2",
+            "hunter2",
+        ] {
             let error = parse(json!({"base_url": wrong})).unwrap_err();
             assert!(!error.contains("hunter2"), "{error}");
         }
@@ -281,12 +301,22 @@ mod tests {
 
     #[test]
     fn every_way_to_authenticate_can_be_written() {
-        let auth = |value| parse(json!({"base_url": "https://x/", "auth": value})).unwrap().auth;
+        let auth = |value| {
+            parse(json!({"base_url": "https://x/", "auth": value}))
+                .unwrap()
+                .auth
+        };
         assert_eq!(auth(json!("none")), Auth::None);
-        assert!(matches!(auth(json!({"bearer": {"env": "T"}})), Auth::Bearer(SecretSource::Env(_))));
+        assert!(matches!(
+            auth(json!({"bearer": {"env": "T"}})),
+            Auth::Bearer(SecretSource::Env(_))
+        ));
         assert!(matches!(
             auth(json!({"basic": {"user": "g", "password": {"file": "p"}}})),
-            Auth::Basic(BasicAuth { password: SecretSource::File(_), .. })
+            Auth::Basic(BasicAuth {
+                password: SecretSource::File(_),
+                ..
+            })
         ));
     }
 
@@ -296,7 +326,10 @@ mod tests {
             "auth": {"basic": {"user": "g", "password": {"file": "p"}}}, "include": "batched-reads",
             "client_certificate": {"cert_file": "c", "key": {"env": "K"}}, "ca_file": "a",
             "identifier_systems": {"urn:x": "passport-ru"}, "identifier_countries": {"urn:y": "DEU"}});
-        for config in [parse(written).unwrap(), parse(json!({"base_url": "http://localhost/"})).unwrap()] {
+        for config in [
+            parse(written).unwrap(),
+            parse(json!({"base_url": "http://localhost/"})).unwrap(),
+        ] {
             let once = serde_json::to_value(&config).unwrap();
             let again = serde_json::to_value(parse(once.clone()).unwrap()).unwrap();
             assert_eq!(once, again, "it can be read again, and nothing is lost");
@@ -307,13 +340,26 @@ mod tests {
     #[test]
     fn the_readmes_example_can_be_used() {
         let readme = include_str!("../README.md");
-        let example = readme.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let example = readme
+            .split("```toml")
+            .nth(1)
+            .and_then(|rest| rest.split("```").next())
+            .unwrap();
         let whole: toml::Table = toml::from_str(example).unwrap();
         let section = whole["source"]["clinic"]["fhir"].clone();
         let config: FhirConfig = section.try_into().unwrap();
-        assert_eq!(config.identifier_systems["urn:clinic:cards"], IdentifierName::Ignored);
+        assert_eq!(
+            config.identifier_systems["urn:clinic:cards"],
+            IdentifierName::Ignored
+        );
         let defaults = parse(json!({"base_url": "https://x/"})).unwrap();
-        assert_eq!(config.max_body_bytes, defaults.max_body_bytes, "the example shows the defaults");
-        assert_eq!((config.test_codes, config.max_pages), (defaults.test_codes, defaults.max_pages));
+        assert_eq!(
+            config.max_body_bytes, defaults.max_body_bytes,
+            "the example shows the defaults"
+        );
+        assert_eq!(
+            (config.test_codes, config.max_pages),
+            (defaults.test_codes, defaults.max_pages)
+        );
     }
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use connector_kit::{
-    CheckReport, ClinicRecord, Connector, Feed, KeysPage, KeysRequest, Page, PageRequest, RecordStatus,
-    SourceError, SourceSurprise,
+    CheckReport, ClinicRecord, Connector, Feed, KeysPage, KeysRequest, Page, PageRequest,
+    RecordStatus, SourceError, SourceSurprise,
 };
 use url::Url;
 
@@ -50,10 +50,12 @@ pub(crate) struct Fetched {
 }
 
 impl FhirConnector {
-    /// Prepares the source; secrets and certificates are read now, relative paths starting from `folder`.
+    /// Prepares the source; secrets and certificates are read now, relative paths starting from
+    /// `folder`.
     ///
     /// # Errors
-    /// [`SourceError::Misconfigured`] for anything in the configuration that cannot work, secrets included.
+    /// [`SourceError::Misconfigured`] for anything in the configuration that cannot work, secrets
+    /// included.
     pub fn new(config: FhirConfig, folder: &Path) -> Result<Self, SourceError> {
         check_bounds(&config)?;
         Ok(Self {
@@ -67,19 +69,23 @@ impl FhirConnector {
 
     async fn read(&self, request: &PageRequest) -> Result<Page, SourceError> {
         let resource = resource_type(request.feed);
-        let (mut run, url, fetched) = match request.after.as_ref().map(Position::read).transpose()? {
-            Some(Position::Run(run)) if !request.first_of_run => {
-                check_end(&run)?;
-                let url = self.at(&run.page)?;
-                let fetched = self.get_page(url.clone(), Ask::NextPage, resource, request.now).await?;
-                (*run, url, fetched)
-            }
-            Some(Position::Corrected(pass)) if !request.first_of_run => {
-                return self.corrected(request, *pass).await;
-            }
-            stored => self.start(request, stored).await?,
-        };
-        let mut surprise = (run.went_back && run.is_fresh()).then_some(SourceSurprise::StampsWentBack);
+        let (mut run, url, fetched) =
+            match request.after.as_ref().map(Position::read).transpose()? {
+                Some(Position::Run(run)) if !request.first_of_run => {
+                    check_end(&run)?;
+                    let url = self.at(&run.page)?;
+                    let fetched = self
+                        .get_page(url.clone(), Ask::NextPage, resource, request.now)
+                        .await?;
+                    (*run, url, fetched)
+                }
+                Some(Position::Corrected(pass)) if !request.first_of_run => {
+                    return self.corrected(request, *pass).await;
+                }
+                stored => self.start(request, stored).await?,
+            };
+        let mut surprise =
+            (run.went_back && run.is_fresh()).then_some(SourceSurprise::StampsWentBack);
         let (records, has_more) = self.advance(request, &mut run, &url, fetched).await?;
         if !has_more && run.look_back() {
             surprise = Some(SourceSurprise::StampsWentBack);
@@ -89,13 +95,27 @@ impl FhirConnector {
         } else if let Some(pass) = self.second_pass(&run, request.now) {
             Position::Corrected(Box::new(pass))
         } else {
-            let resume = run.resume(request.now).map(|stamp| Position::Since(stamp).write()).transpose()?;
-            return Ok(Page { records, next: None, resume, surprise });
+            let resume = run
+                .resume(request.now)
+                .map(|stamp| Position::Since(stamp).write())
+                .transpose()?;
+            return Ok(Page {
+                records,
+                next: None,
+                resume,
+                surprise,
+            });
         };
-        Ok(Page { records, next: Some(next.write()?), resume: None, surprise })
+        Ok(Page {
+            records,
+            next: Some(next.write()?),
+            resume: None,
+            surprise,
+        })
     }
 
-    /// Hands over what comes next of a server page, and goes on to the next one; false when there is no more.
+    /// Hands over what comes next of a server page, and goes on to the next one; false when there
+    /// is no more.
     pub(crate) async fn advance(
         &self,
         request: &PageRequest,
@@ -105,7 +125,10 @@ impl FhirConnector {
     ) -> Result<(Vec<ClinicRecord>, bool), SourceError> {
         run.arrive(&fetched.page);
         let limit = usize::try_from(request.limit.max(1)).unwrap_or(usize::MAX);
-        let until = run.skip.saturating_add(limit).min(fetched.page.matches.len());
+        let until = run
+            .skip
+            .saturating_add(limit)
+            .min(fetched.page.matches.len());
         let from = run.skip;
         run.hand_over(&fetched.page, until);
         let records = self
@@ -116,7 +139,8 @@ impl FhirConnector {
                 self.config.include != Include::Include,
             )
             .await?;
-        let has_more = until < fetched.page.matches.len() || self.turn(run, url, &fetched, request.now)?;
+        let has_more =
+            until < fetched.page.matches.len() || self.turn(run, url, &fetched, request.now)?;
         Ok((records, has_more))
     }
 
@@ -128,7 +152,9 @@ impl FhirConnector {
         fetched: &Fetched,
         now: DateTime<Utc>,
     ) -> Result<bool, SourceError> {
-        let Some(link) = &fetched.page.next else { return Ok(false) };
+        let Some(link) = &fetched.page.next else {
+            return Ok(false);
+        };
         let next = self.queries.follow(url, link)?;
         run.watch(&fetched.page, Queries::path(&next), self.config.max_pages);
         run.turn(Queries::path(&next), fetched.date.unwrap_or(now));
@@ -155,8 +181,14 @@ impl FhirConnector {
             Some(Position::Run(run)) => (run.since, run.patients),
             Some(Position::Corrected(pass)) => (Some(pass.since), pass.list.since),
         };
-        let from = if request.first_of_run { self.overlapped(since) } else { since };
-        let (url, fetched) = self.first_page(request.feed, from, request.limit.max(1), request.now).await?;
+        let from = if request.first_of_run {
+            self.overlapped(since)
+        } else {
+            since
+        };
+        let (url, fetched) = self
+            .first_page(request.feed, from, request.limit.max(1), request.now)
+            .await?;
         let started = fetched.date.unwrap_or(request.now);
         let mut run = Run::new(since, Queries::path(&url), started);
         run.patients = patients;
@@ -184,8 +216,13 @@ impl FhirConnector {
         now: DateTime<Utc>,
     ) -> Result<(Url, Fetched), SourceError> {
         let resource = resource_type(feed);
-        let url = self.queries.search(feed, from, count, self.asks_for_includes());
-        let refused = match self.get_page(url.clone(), Ask::Search(resource), resource, now).await {
+        let url = self
+            .queries
+            .search(feed, from, count, self.asks_for_includes());
+        let refused = match self
+            .get_page(url.clone(), Ask::Search(resource), resource, now)
+            .await
+        {
             Ok(fetched) => return Ok((url, fetched)),
             Err(refused) => refused,
         };
@@ -194,7 +231,10 @@ impl FhirConnector {
             return Err(refused.error);
         }
         let url = self.queries.search(feed, from, count, false);
-        let fetched = match self.get_page(url.clone(), Ask::Search(resource), resource, now).await {
+        let fetched = match self
+            .get_page(url.clone(), Ask::Search(resource), resource, now)
+            .await
+        {
             Ok(fetched) => fetched,
             Err(again) => return Err(again.error),
         };
@@ -219,7 +259,10 @@ impl FhirConnector {
         now: DateTime<Utc>,
     ) -> Result<Fetched, Refusal> {
         let reply = self.http.get(url, ask, now).await?;
-        Ok(Fetched { page: bundle::parse(&reply.body, resource)?, date: reply.date })
+        Ok(Fetched {
+            page: bundle::parse(&reply.body, resource)?,
+            date: reply.date,
+        })
     }
 
     pub(crate) async fn records(
@@ -251,7 +294,10 @@ impl FhirConnector {
         let record = |(resource, mapped): (&Resource, Mapped)| ClinicRecord {
             record_id: resource.record_id.clone(),
             // Without an id of its own it cannot be told from others later on.
-            status: resource.id.as_ref().map_or(RecordStatus::Unknown, |_| mapped.status),
+            status: resource
+                .id
+                .as_ref()
+                .map_or(RecordStatus::Unknown, |_| mapped.status),
             person: patients.person(&mapped.subject, &mapped.contained, context),
             fact: mapped.fact,
             stamp: resource.stamp_micros(),
@@ -259,7 +305,8 @@ impl FhirConnector {
         Ok(taken.into_iter().map(record).collect())
     }
 
-    /// Reads patients by their ids. A server that splits even such an answer is followed for as many pages as ids.
+    /// Reads patients by their ids. A server that splits even such an answer is followed for as
+    /// many pages as ids.
     pub(crate) async fn read_patients(
         &self,
         ids: BTreeSet<String>,
@@ -273,8 +320,12 @@ impl FhirConnector {
             for _ in 0..=batch.len() {
                 let Some(url) = next.take() else { break };
                 let fetched = self.get_page(url.clone(), ask, "Patient", now).await?;
-                next =
-                    fetched.page.next.as_deref().map(|link| self.queries.follow(&url, link)).transpose()?;
+                next = fetched
+                    .page
+                    .next
+                    .as_deref()
+                    .map(|link| self.queries.follow(&url, link))
+                    .transpose()?;
                 ask = Ask::NextPage;
                 found.extend(fetched.page.matches.into_iter().map(PatientEntry::from));
             }
@@ -292,7 +343,12 @@ impl Connector for FhirConnector {
     fn feeds(&self) -> Vec<Feed> {
         Feed::ALL
             .into_iter()
-            .filter(|feed| self.config.feeds.iter().any(|name| Feed::from(*name) == *feed))
+            .filter(|feed| {
+                self.config
+                    .feeds
+                    .iter()
+                    .any(|name| Feed::from(*name) == *feed)
+            })
             .collect()
     }
 
@@ -326,7 +382,8 @@ impl From<Refusal> for SourceError {
 
 /// Pages that do not end are followed no further; the stored stamp stays.
 pub(crate) fn check_end(run: &Run) -> Result<(), SourceError> {
-    run.endless.map_or(Ok(()), |endless| Err(endless.error(run.pages - 1)))
+    run.endless
+        .map_or(Ok(()), |endless| Err(endless.error(run.pages - 1)))
 }
 
 /// What the types of the configuration cannot say.
@@ -339,15 +396,31 @@ fn check_bounds(config: &FhirConfig) -> Result<(), SourceError> {
     };
     if config.base_url.scheme() == "http" && !is_local && !config.allow_plain_http {
         return Err(SourceError::misconfigured(
-            "base_url is plain http to another machine: records and passwords would travel readable",
+            "base_url is plain http to another machine: records and passwords would travel \
+             readable",
             "use https, or set allow_plain_http = true where the way there is protected otherwise",
         ));
     }
     let bounds = [
         ("overlap_seconds", config.overlap_seconds, 0, 7 * 24 * 3600),
-        ("request_timeout_seconds", config.request_timeout_seconds, 1, 3600),
-        ("connect_timeout_seconds", config.connect_timeout_seconds, 1, 600),
-        ("max_body_bytes", config.max_body_bytes, 64 * 1024, 256 * 1024 * 1024),
+        (
+            "request_timeout_seconds",
+            config.request_timeout_seconds,
+            1,
+            3600,
+        ),
+        (
+            "connect_timeout_seconds",
+            config.connect_timeout_seconds,
+            1,
+            600,
+        ),
+        (
+            "max_body_bytes",
+            config.max_body_bytes,
+            64 * 1024,
+            256 * 1024 * 1024,
+        ),
         ("max_pages", config.max_pages, 1, u32::MAX),
     ];
     for (name, value, least, most) in bounds {
@@ -358,16 +431,26 @@ fn check_bounds(config: &FhirConfig) -> Result<(), SourceError> {
             ));
         }
     }
-    let empty = |what: &str, help: &str| Err(SourceError::misconfigured(format!("{what} is empty"), help));
+    let empty =
+        |what: &str, help: &str| Err(SourceError::misconfigured(format!("{what} is empty"), help));
     let reads = |feed| config.feeds.iter().any(|name| Feed::from(*name) == feed);
     if config.feeds.is_empty() {
-        return empty("feeds", "name at least one of vaccinations, tests, recoveries, or leave the line out");
+        return empty(
+            "feeds",
+            "name at least one of vaccinations, tests, recoveries, or leave the line out",
+        );
     }
     if reads(Feed::Tests) && config.test_codes.is_empty() {
-        return empty("test_codes", "name the tests' codes, or leave tests out of feeds");
+        return empty(
+            "test_codes",
+            "name the tests' codes, or leave tests out of feeds",
+        );
     }
     if reads(Feed::Recoveries) && config.diagnosis_codes.is_empty() {
-        return empty("diagnosis_codes", "name the diagnoses' codes, or leave recoveries out of feeds");
+        return empty(
+            "diagnosis_codes",
+            "name the diagnoses' codes, or leave recoveries out of feeds",
+        );
     }
     Ok(())
 }

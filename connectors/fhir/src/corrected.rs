@@ -1,4 +1,5 @@
-//! The second pass of a run: the records of patients that were corrected, which do not change themselves.
+//! The second pass of a run: the records of patients that were corrected, which do not change
+//! themselves.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +32,9 @@ impl From<SourceError> for Stop {
 /// A refused search is an unsupported one; wrong credentials and whatever may pass are not.
 fn refused(refusal: Refusal) -> Stop {
     match refusal.status {
-        Some(400 | 403 | 404 | 405 | 422) if matches!(refusal.error, SourceError::Misconfigured { .. }) => {
+        Some(400 | 403 | 404 | 405 | 422)
+            if matches!(refusal.error, SourceError::Misconfigured { .. }) =>
+        {
             Stop::Unsupported("it refuses the search")
         }
         _ => Stop::Failed(refusal.error),
@@ -49,7 +52,13 @@ impl FhirConnector {
         }
         let url = self.queries.changed_patients(self.overlapped(stamp));
         let list = Run::new(stamp, Queries::path(&url), run.started);
-        Some(Corrected { since, resume, list, is_listed: false, records: None })
+        Some(Corrected {
+            since,
+            resume,
+            list,
+            is_listed: false,
+            records: None,
+        })
     }
 
     /// One page of the pass.
@@ -59,25 +68,48 @@ impl FhirConnector {
         mut pass: Corrected,
     ) -> Result<Page, SourceError> {
         let (records, resume) = match self.step(request, &mut pass).await {
-            Ok(records) if pass.is_listed && pass.records.is_none() => (records, pass.resume(request.now)),
+            Ok(records) if pass.is_listed && pass.records.is_none() => {
+                (records, pass.resume(request.now))
+            }
             Ok(records) => {
                 let without = pass.resume_without_patients();
                 match Position::Corrected(Box::new(pass)).write() {
-                    Ok(next) => return Ok(Page { records, next: Some(next), resume: None, surprise: None }),
-                    Err(_) => (records, unsupported(request, "its page links are too long to keep", without)),
+                    Ok(next) => {
+                        return Ok(Page {
+                            records,
+                            next: Some(next),
+                            resume: None,
+                            surprise: None,
+                        });
+                    }
+                    Err(_) => (
+                        records,
+                        unsupported(request, "its page links are too long to keep", without),
+                    ),
                 }
             }
-            Err(Stop::Unsupported(why)) => {
-                (Vec::new(), unsupported(request, why, pass.resume_without_patients()))
-            }
+            Err(Stop::Unsupported(why)) => (
+                Vec::new(),
+                unsupported(request, why, pass.resume_without_patients()),
+            ),
             Err(Stop::Failed(error)) => return Err(error),
         };
         let resume = resume.map(|position| position.write()).transpose()?;
-        Ok(Page { records, next: None, resume, surprise: None })
+        Ok(Page {
+            records,
+            next: None,
+            resume,
+            surprise: None,
+        })
     }
 
-    /// Takes patients off the list if there are none at hand, then hands over a page of their records.
-    async fn step(&self, request: &PageRequest, pass: &mut Corrected) -> Result<Vec<ClinicRecord>, Stop> {
+    /// Takes patients off the list if there are none at hand, then hands over a page of their
+    /// records.
+    async fn step(
+        &self,
+        request: &PageRequest,
+        pass: &mut Corrected,
+    ) -> Result<Vec<ClinicRecord>, Stop> {
         let mut run = match pass.records.take() {
             Some(run) => *run,
             None => match self.take_patients(request, pass).await? {
@@ -87,8 +119,12 @@ impl FhirConnector {
         };
         check_end(&run)?;
         let resource = resource_type(request.feed);
-        let (url, ask) = (self.at(&run.page)?, ask(&run, resource));
-        let fetched = self.get_page(url.clone(), ask, resource, request.now).await.map_err(refused)?;
+        let url = self.at(&run.page)?;
+        let ask = ask(&run, resource);
+        let fetched = self
+            .get_page(url.clone(), ask, resource, request.now)
+            .await
+            .map_err(refused)?;
         if let Some(asked) = Queries::named_patients(&url)
             && self.has_strangers(request.feed, &fetched.page, &asked)
         {
@@ -99,31 +135,57 @@ impl FhirConnector {
         Ok(records)
     }
 
-    /// The search for the records of the next few patients on the list; `None` where this page of it held none.
-    async fn take_patients(&self, request: &PageRequest, pass: &mut Corrected) -> Result<Option<Url>, Stop> {
+    /// The search for the records of the next few patients on the list; `None` where this page of
+    /// it held none.
+    async fn take_patients(
+        &self,
+        request: &PageRequest,
+        pass: &mut Corrected,
+    ) -> Result<Option<Url>, Stop> {
         check_end(&pass.list)?;
         let url = self.at(&pass.list.page)?;
-        let asked = self.get_page(url.clone(), ask(&pass.list, "Patient"), "Patient", request.now).await;
+        let asked = self
+            .get_page(
+                url.clone(),
+                ask(&pass.list, "Patient"),
+                "Patient",
+                request.now,
+            )
+            .await;
         let fetched = asked.map_err(refused)?;
         let list = &mut pass.list;
         list.arrive(&fetched.page);
-        // A second of grace: the search was for whole milliseconds, and some servers keep whole seconds.
-        let from = self.overlapped(list.since).map(|from| from - TimeDelta::seconds(1));
-        if fetched.page.matches.iter().any(|patient| patient.stamp.is_some() && patient.stamp < from) {
-            return Err(Stop::Unsupported("it ignores the search parameter _lastUpdated of Patient"));
+        // A second of grace: the search was for whole milliseconds, and some servers keep whole
+        // seconds.
+        let from = self
+            .overlapped(list.since)
+            .map(|from| from - TimeDelta::seconds(1));
+        if fetched
+            .page
+            .matches
+            .iter()
+            .any(|patient| patient.stamp.is_some() && patient.stamp < from)
+        {
+            return Err(Stop::Unsupported(
+                "it ignores the search parameter _lastUpdated of Patient",
+            ));
         }
         let start = list.skip;
         let until = (start + MAX_CORRECTED as usize).min(fetched.page.matches.len());
         list.hand_over(&fetched.page, until);
         let taken = fetched.page.matches[start..until].iter();
         // The same patient twice, or one whose id would change the search, is of no use.
-        let ids: BTreeSet<String> =
-            taken.filter_map(|patient| patient.id.clone()).filter(|id| is_fhir_id(id)).collect();
+        let ids: BTreeSet<String> = taken
+            .filter_map(|patient| patient.id.clone())
+            .filter(|id| is_fhir_id(id))
+            .collect();
         pass.is_listed = !self.goes_on(list, until, &url, &fetched, request.now)?;
         let ids: Vec<String> = ids.into_iter().collect();
         let count = request.limit.max(1);
-        Ok((!ids.is_empty())
-            .then(|| self.queries.of_patients(request.feed, &ids, count, self.asks_for_includes())))
+        Ok((!ids.is_empty()).then(|| {
+            self.queries
+                .of_patients(request.feed, &ids, count, self.asks_for_includes())
+        }))
     }
 
     fn goes_on(
@@ -156,5 +218,9 @@ fn unsupported(request: &PageRequest, why: &str, resume: Option<Position>) -> Op
 
 /// The first page of a search is asked for by us, later ones by the server's own links.
 fn ask(run: &Run, resource: &'static str) -> Ask {
-    if run.pages == 1 { Ask::Search(resource) } else { Ask::NextPage }
+    if run.pages == 1 {
+        Ask::Search(resource)
+    } else {
+        Ask::NextPage
+    }
 }

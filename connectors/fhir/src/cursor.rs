@@ -1,7 +1,8 @@
 //! The two texts behind a cursor: where a run is, and where the next run begins.
 //!
-//! A stored cursor holds one stamp, or two where patients are followed as well. Within a run the cursor holds the server page being read, how much of it has been
-//! handed over, and what is needed to decide at the run's end how far the stored stamp may move.
+//! A stored cursor holds one stamp, or two where patients are followed as well. Within a run the
+//! cursor holds the server page being read, how much of it has been handed over, and what is needed
+//! to decide at the run's end how far the stored stamp may move.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -23,7 +24,10 @@ pub(crate) enum Position {
     /// Between runs: everything that changed up to this stamp has been handed over.
     Since(DateTime<Utc>),
     /// Between runs: the same, with the stamp up to which corrected patients have been followed.
-    Both { records: DateTime<Utc>, patients: DateTime<Utc> },
+    Both {
+        records: DateTime<Utc>,
+        patients: DateTime<Utc>,
+    },
     /// Within a run.
     Run(Box<Run>),
     /// Within a run's second pass.
@@ -92,15 +96,18 @@ pub(crate) struct Run {
     latest: Option<DateTime<Utc>>,
     /// The stamp handed over last.
     last: Option<DateTime<Utc>>,
-    /// False once a stamp was smaller than the one before: the server does not sort, or works on a snapshot.
+    /// False once a stamp was smaller than the one before: the server does not sort, or works on a
+    /// snapshot.
     sorted: bool,
-    /// The earliest moment at which, during the run, an older record may have moved to the end of the list.
+    /// The earliest moment at which, during the run, an older record may have moved to the end of
+    /// the list.
     changed: Option<DateTime<Utc>>,
     /// The server's count fell during the run: something was deleted.
     shrunk: bool,
     /// The server's count at the last page.
     total: Option<u64>,
-    /// For some pages: when (server's clock, seconds) it was read, and its last stamp (milliseconds).
+    /// For some pages: when (server's clock, seconds) it was read, and its last stamp
+    /// (milliseconds).
     marks: Vec<(i64, i64)>,
     /// Watches for pages that never end.
     #[serde(default)]
@@ -127,7 +134,8 @@ pub(crate) fn read_text<T: DeserializeOwned>(cursor: &Cursor) -> Result<T, Sourc
     serde_json::from_str(cursor.as_str()).map_err(|_| {
         SourceError::misconfigured(
             "the stored position of this feed was not written by a FHIR source",
-            "was the source of this name of another kind before? read it again from the beginning (sync --full)",
+            "was the source of this name of another kind before? read it again from the beginning \
+             (sync --full)",
         )
     })
 }
@@ -138,8 +146,13 @@ pub(crate) fn write_text<T: Serialize>(position: &T) -> Result<Cursor, SourceErr
     let bytes = text.len();
     Cursor::new(text).ok_or_else(|| {
         SourceError::misconfigured(
-            format!("the FHIR server's link to the next page is too long to keep ({bytes} of {} bytes)", Cursor::MAX_BYTES),
-            "have the server use short page links (a page id instead of the whole query), or list fewer codes",
+            format!(
+                "the FHIR server's link to the next page is too long to keep ({bytes} of {} \
+                bytes)",
+                Cursor::MAX_BYTES
+            ),
+            "have the server use short page links (a page id instead of the whole query), or list \
+             fewer codes",
         )
     })
 }
@@ -185,7 +198,8 @@ impl Run {
         };
     }
 
-    /// Notes, once everything has been handed over, whether the newest of it is older than what was stored.
+    /// Notes, once everything has been handed over, whether the newest of it is older than what was
+    /// stored.
     ///
     /// True where that was not known before.
     pub(crate) fn look_back(&mut self) -> bool {
@@ -194,11 +208,16 @@ impl Run {
         is_news
     }
 
-    /// Compares a page read again with what was handed over of it, and a fresh page's count with the one before.
+    /// Compares a page read again with what was handed over of it, and a fresh page's count with
+    /// the one before.
     ///
-    /// A page that no longer begins with what was handed over is handed over from its beginning: better twice than never.
+    /// A page that no longer begins with what was handed over is handed over from its beginning:
+    /// better twice than never.
     pub(crate) fn arrive(&mut self, page: &ServerPage) {
-        let unchanged = page.matches.get(..self.skip).is_some_and(|start| fingerprint(start) == self.prefix);
+        let unchanged = page
+            .matches
+            .get(..self.skip)
+            .is_some_and(|start| fingerprint(start) == self.prefix);
         if !unchanged {
             self.skip = 0;
         }
@@ -207,7 +226,10 @@ impl Run {
                 && now < before
             {
                 self.shrunk = true;
-                let last_good = self.marks.last().and_then(|(at, _)| DateTime::from_timestamp(*at, 0));
+                let last_good = self
+                    .marks
+                    .last()
+                    .and_then(|(at, _)| DateTime::from_timestamp(*at, 0));
                 self.note_change(last_good.unwrap_or(self.started));
             }
             self.total = page.total;
@@ -217,7 +239,9 @@ impl Run {
     /// Notes what is handed over now, behind what was handed over of this page before.
     pub(crate) fn hand_over(&mut self, page: &ServerPage, until: usize) {
         for resource in &page.matches[self.skip..until] {
-            let Some(stamp) = resource.stamp else { continue };
+            let Some(stamp) = resource.stamp else {
+                continue;
+            };
             self.sorted &= self.last.is_none_or(|last| last <= stamp);
             self.last = Some(stamp);
             self.latest = self.latest.max(Some(stamp));
@@ -232,7 +256,8 @@ impl Run {
     /// Goes on to another server page.
     pub(crate) fn turn(&mut self, next: &str, read_at: DateTime<Utc>) {
         if let Some(last) = self.last {
-            self.marks.push((read_at.timestamp(), last.timestamp_millis()));
+            self.marks
+                .push((read_at.timestamp(), last.timestamp_millis()));
         }
         if self.marks.len() > MAX_MARKS {
             let mut place = 0;
@@ -247,11 +272,14 @@ impl Run {
         self.pages += 1;
     }
 
-    /// The stamp the next run may start from, now that everything has been handed over; `None` to leave it.
+    /// The stamp the next run may start from, now that everything has been handed over; `None` to
+    /// leave it.
     ///
-    /// Never behind what was stored, unless the server's own stamps went back; never past the server's clock at the start or ours now. On a server that sorts
-    /// afresh for every page, a change during the run shifts later pages, so that one record may have slipped through
-    /// between two of them: then the stamp goes only as far as the last page read before that change.
+    /// Never behind what was stored, unless the server's own stamps went back; never past the
+    /// server's clock at the start or ours now. On a server that sorts afresh for every page, a
+    /// change during the run shifts later pages, so that one record may have slipped through
+    /// between two of them: then the stamp goes only as far as the last page read before that
+    /// change.
     pub(crate) fn resume(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let mut stamp = self.latest?.min(self.started).min(now);
         if self.pages > 1 && self.sorted {
@@ -261,13 +289,20 @@ impl Run {
         } else if self.pages > 1 && self.shrunk {
             return None;
         }
-        self.since.is_none_or(|since| since < stamp || self.went_back).then_some(stamp)
+        self.since
+            .is_none_or(|since| since < stamp || self.went_back)
+            .then_some(stamp)
     }
 
-    /// The last stamp of the last page that was certainly read before `moment` (HTTP dates have whole seconds).
+    /// The last stamp of the last page that was certainly read before `moment` (HTTP dates have
+    /// whole seconds).
     fn before(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let limit = (moment - TimeDelta::seconds(1)).timestamp();
-        let mark = self.marks.iter().rev().find(|(read_at, _)| *read_at < limit)?;
+        let mark = self
+            .marks
+            .iter()
+            .rev()
+            .find(|(read_at, _)| *read_at < limit)?;
         DateTime::from_timestamp_millis(mark.1)
     }
 
@@ -334,17 +369,31 @@ mod tests {
 
     #[test]
     fn an_undisturbed_run_moves_to_its_greatest_stamp() {
-        let done = run(&[page(&[("a", 10, false), ("b", 20, false)], 3), page(&[("c", 30, false)], 3)]);
+        let done = run(&[
+            page(&[("a", 10, false), ("b", 20, false)], 3),
+            page(&[("c", 30, false)], 3),
+        ]);
         assert_eq!(done.resume(at(2000)), Some(at(30)));
-        assert_eq!(done.resume(at(25)), Some(at(25)), "never past our own clock");
+        assert_eq!(
+            done.resume(at(25)),
+            Some(at(25)),
+            "never past our own clock"
+        );
         assert_eq!(
             run(&[page(&[("a", 1500, true)], 1)]).resume(at(2000)),
             Some(at(1000)),
             "nor past the server's"
         );
-        assert_eq!(run(&[page(&[("a", 1, true)], 1)]).resume(at(2000)), None, "nothing new");
+        assert_eq!(
+            run(&[page(&[("a", 1, true)], 1)]).resume(at(2000)),
+            None,
+            "nothing new"
+        );
         assert_eq!(run(&[page(&[], 0)]).resume(at(2000)), None);
-        let unsorted = run(&[page(&[("b", 20, false), ("a", 10, false)], 3), page(&[("c", 15, false)], 3)]);
+        let unsorted = run(&[
+            page(&[("b", 20, false), ("a", 10, false)], 3),
+            page(&[("c", 15, false)], 3),
+        ]);
         assert_eq!(unsorted.resume(at(2000)), Some(at(20)));
     }
 
@@ -363,15 +412,26 @@ mod tests {
             Some(at(20)),
             "the page read at 1010 is safe, 1020 is not"
         );
-        assert_eq!(run(&pages(true)).resume(at(2000)), Some(at(1000)), "a new record shifts nothing");
+        assert_eq!(
+            run(&pages(true)).resume(at(2000)),
+            Some(at(1000)),
+            "a new record shifts nothing"
+        );
         let early = run(&[page(&[("a", 10, false)], 2), page(&[("a", 1000, false)], 2)]);
-        assert_eq!(early.resume(at(2000)), None, "no page is certainly older than the change");
+        assert_eq!(
+            early.resume(at(2000)),
+            None,
+            "no page is certainly older than the change"
+        );
     }
 
     #[test]
     fn a_deletion_during_the_run_holds_the_stamp() {
-        let sorted =
-            run(&[page(&[("a", 10, false)], 4), page(&[("b", 20, false)], 4), page(&[("d", 40, false)], 3)]);
+        let sorted = run(&[
+            page(&[("a", 10, false)], 4),
+            page(&[("b", 20, false)], 4),
+            page(&[("d", 40, false)], 3),
+        ]);
         assert_eq!(sorted.resume(at(2000)), Some(at(10)));
         let unsorted = run(&[page(&[("b", 20, false)], 3), page(&[("a", 10, false)], 2)]);
         assert_eq!(unsorted.resume(at(2000)), None);
@@ -385,7 +445,10 @@ mod tests {
         run.hand_over(&before, 2);
         run.arrive(&before);
         assert_eq!(run.skip, 2);
-        run.arrive(&page(&[("b", 20, false), ("c", 30, false), ("a", 1001, false)], 3));
+        run.arrive(&page(
+            &[("b", 20, false), ("c", 30, false), ("a", 1001, false)],
+            3,
+        ));
         assert_eq!(run.skip, 0);
     }
 
@@ -405,7 +468,9 @@ mod tests {
         for foreign in ["", "17", r#"{"changed_at":"x"}"#, r#"{"since":"x"}"#] {
             assert!(Position::read(&Cursor::new(foreign).unwrap()).is_err());
         }
-        let long = Position::Run(Box::new(Run::new(None, &"x".repeat(4096), at(0)))).write().unwrap_err();
+        let long = Position::Run(Box::new(Run::new(None, &"x".repeat(4096), at(0))))
+            .write()
+            .unwrap_err();
         assert!(long.to_string().contains("too long"), "{long}");
     }
 }

@@ -1,4 +1,5 @@
-//! FHIR dates (R4 `date`, `dateTime`, `instant`) as dates in the clinic's own zone, as precise as written.
+//! FHIR dates (R4 `date`, `dateTime`, `instant`) as dates in the clinic's own zone, as precise as
+//! written.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use chrono_tz::Tz;
@@ -28,7 +29,9 @@ pub(crate) const fn not_a_date() -> Field<ClinicDate> {
 
 /// A FHIR `instant`, such as `meta.lastUpdated`.
 pub(crate) fn instant(text: &str) -> Option<DateTime<Utc>> {
-    (text.len() <= MAX_DATE_BYTES).then(|| DateTime::parse_from_rfc3339(text).ok())?.map(|t| t.to_utc())
+    (text.len() <= MAX_DATE_BYTES)
+        .then(|| DateTime::parse_from_rfc3339(text).ok())?
+        .map(|t| t.to_utc())
 }
 
 /// The last day a partial date may mean: 2020 ends on 31 December.
@@ -45,7 +48,9 @@ fn parse(text: &str, zone: Tz) -> Option<ClinicDate> {
     if text.len() > MAX_DATE_BYTES || !text.is_ascii() {
         return None;
     }
-    let year = i32::try_from(digits(text.get(..4)?)?).ok().filter(|year| *year > 0)?;
+    let year = i32::try_from(digits(text.get(..4)?)?)
+        .ok()
+        .filter(|year| *year > 0)?;
     match text.len() {
         4 => return Some(ClinicDate::Year(year)),
         7 => {
@@ -76,7 +81,9 @@ fn after_dash(text: &str, dash: usize) -> Option<u32> {
 }
 
 fn digits(text: &str) -> Option<u32> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -88,7 +95,9 @@ mod tests {
     }
 
     fn day(year: i32, month: u32, day: u32) -> Field<ClinicDate> {
-        Field::Value(ClinicDate::Day(NaiveDate::from_ymd_opt(year, month, day).unwrap()))
+        Field::Value(ClinicDate::Day(
+            NaiveDate::from_ymd_opt(year, month, day).unwrap(),
+        ))
     }
 
     #[test]
@@ -105,8 +114,16 @@ mod tests {
         assert_eq!(moscow("2021-07-05T21:30:00Z"), day(2021, 7, 6));
         assert_eq!(moscow("2021-07-05T20:59:59.999Z"), day(2021, 7, 5));
         assert_eq!(moscow("2021-07-05T01:00:00+12:00"), day(2021, 7, 4));
-        assert_eq!(moscow("2016-12-31T23:59:60Z"), day(2017, 1, 1), "a leap second");
-        assert_eq!(moscow("2021-07-05T23:30:00"), day(2021, 7, 5), "no offset: the clinic's own time");
+        assert_eq!(
+            moscow("2016-12-31T23:59:60Z"),
+            day(2017, 1, 1),
+            "a leap second"
+        );
+        assert_eq!(
+            moscow("2021-07-05T23:30:00"),
+            day(2021, 7, 5),
+            "no offset: the clinic's own time"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Maps one Immunization, Observation or Condition to a clinic record; whatever is malformed stays visible as such.
+//! Maps one Immunization, Observation or Condition to a clinic record; whatever is malformed stays
+//! visible as such.
 
 use chrono_tz::Tz;
 use connector_kit::{ClinicDate, ClinicFact, Coding, Feed, Field, FieldFault, RecordStatus};
@@ -27,14 +28,17 @@ pub(crate) const fn resource_type(feed: Feed) -> &'static str {
     }
 }
 
-/// Maps a resource of the feed's type. One of the wrong shape gets the status `Unknown`, so that it is refused by id.
+/// Maps a resource of the feed's type. One of the wrong shape gets the status `Unknown`, so that it
+/// is refused by id.
 pub(crate) fn map(feed: Feed, json: &str, zone: Tz) -> Mapped {
     // serde would take a JSON list for a struct's fields in order.
     if !json.trim_start().starts_with('{') {
         return malformed(feed);
     }
     let mapped = match feed {
-        Feed::Vaccinations => serde_json::from_str(json).map(|resource| vaccination(resource, zone)),
+        Feed::Vaccinations => {
+            serde_json::from_str(json).map(|resource| vaccination(resource, zone))
+        }
         Feed::Tests => serde_json::from_str(json).map(|resource| test(resource, zone)),
         Feed::Recoveries => serde_json::from_str(json).map(|resource| recovery(resource, zone)),
     };
@@ -49,14 +53,23 @@ fn malformed(feed: Feed) -> Mapped {
             series_doses: Field::Missing,
             occurred_on: not_a_date(),
         },
-        Feed::Tests => ClinicFact::Test { test: Vec::new(), result: Vec::new(), occurred_on: not_a_date() },
+        Feed::Tests => ClinicFact::Test {
+            test: Vec::new(),
+            result: Vec::new(),
+            occurred_on: not_a_date(),
+        },
         Feed::Recoveries => ClinicFact::Recovery {
             diagnosis: Vec::new(),
             began_on: Field::Missing,
             occurred_on: not_a_date(),
         },
     };
-    Mapped { status: RecordStatus::Unknown, fact, subject: Reference::default(), contained: Vec::new() }
+    Mapped {
+        status: RecordStatus::Unknown,
+        fact,
+        subject: Reference::default(),
+        contained: Vec::new(),
+    }
 }
 
 fn vaccination(resource: Immunization, zone: Tz) -> Mapped {
@@ -66,20 +79,45 @@ fn vaccination(resource: Immunization, zone: Tz) -> Mapped {
         Some("not-done") => RecordStatus::NotAFact,
         _ => RecordStatus::Unknown,
     };
-    let protocol = resource.protocol_applied.into_iter().next().unwrap_or_default();
-    let ProtocolApplied { dose_number_positive_int, dose_number_string, .. } = &protocol;
-    let ProtocolApplied { series_doses_positive_int, series_doses_string, .. } = &protocol;
+    let protocol = resource
+        .protocol_applied
+        .into_iter()
+        .next()
+        .unwrap_or_default();
+    let ProtocolApplied {
+        dose_number_positive_int,
+        dose_number_string,
+        ..
+    } = &protocol;
+    let ProtocolApplied {
+        series_doses_positive_int,
+        series_doses_string,
+        ..
+    } = &protocol;
     let fact = ClinicFact::Vaccination {
         vaccine: codings(resource.vaccine_code),
-        dose_number: number(dose_number_positive_int.as_ref().or(dose_number_string.as_ref())),
-        series_doses: number(series_doses_positive_int.as_ref().or(series_doses_string.as_ref())),
+        dose_number: number(
+            dose_number_positive_int
+                .as_ref()
+                .or(dose_number_string.as_ref()),
+        ),
+        series_doses: number(
+            series_doses_positive_int
+                .as_ref()
+                .or(series_doses_string.as_ref()),
+        ),
         occurred_on: date_or_text(
             resource.occurrence_date_time.as_deref(),
             resource.occurrence_string.as_deref(),
             zone,
         ),
     };
-    Mapped { status, fact, subject: resource.patient, contained: resource.contained }
+    Mapped {
+        status,
+        fact,
+        subject: resource.patient,
+        contained: resource.contained,
+    }
 }
 
 fn test(resource: Observation, zone: Tz) -> Mapped {
@@ -89,22 +127,39 @@ fn test(resource: Observation, zone: Tz) -> Mapped {
         Some("registered" | "preliminary" | "unknown") => RecordStatus::NotAFact,
         _ => RecordStatus::Unknown,
     };
-    let mut result = resource.value_codeable_concept.map(codings).unwrap_or_default();
+    let mut result = resource
+        .value_codeable_concept
+        .map(codings)
+        .unwrap_or_default();
     result.extend(local(resource.value_string.as_deref()));
     let start = resource.effective_period.and_then(|period| period.start);
-    let effective = resource.effective_date_time.or(resource.effective_instant).or(start);
+    let effective = resource
+        .effective_date_time
+        .or(resource.effective_instant)
+        .or(start);
     let fact = ClinicFact::Test {
         test: codings(resource.code),
         result,
         occurred_on: clinic_date(effective.as_deref(), zone),
     };
-    Mapped { status, fact, subject: resource.subject, contained: resource.contained }
+    Mapped {
+        status,
+        fact,
+        subject: resource.subject,
+        contained: resource.contained,
+    }
 }
 
 fn recovery(resource: Condition, zone: Tz) -> Mapped {
-    let ended = period_or(resource.abatement_date_time, resource.abatement_period, |period| period.end);
+    let ended = period_or(
+        resource.abatement_date_time,
+        resource.abatement_period,
+        |period| period.end,
+    );
     let occurred_on = date_or_text(ended.as_deref(), resource.abatement_string.as_deref(), zone);
-    let began = period_or(resource.onset_date_time, resource.onset_period, |period| period.start);
+    let began = period_or(resource.onset_date_time, resource.onset_period, |period| {
+        period.start
+    });
     let status = condition_status(
         word(&resource.verification_status),
         word(&resource.clinical_status),
@@ -115,14 +170,25 @@ fn recovery(resource: Condition, zone: Tz) -> Mapped {
         began_on: date_or_text(began.as_deref(), resource.onset_string.as_deref(), zone),
         occurred_on,
     };
-    Mapped { status, fact, subject: resource.subject, contained: resource.contained }
+    Mapped {
+        status,
+        fact,
+        subject: resource.subject,
+        contained: resource.contained,
+    }
 }
 
 /// A diagnosis counts once it is not in doubt and the illness is over.
-fn condition_status(verification: Option<&str>, clinical: Option<&str>, has_end: bool) -> RecordStatus {
+fn condition_status(
+    verification: Option<&str>,
+    clinical: Option<&str>,
+    has_end: bool,
+) -> RecordStatus {
     match (verification, clinical) {
         (Some("entered-in-error"), _) => RecordStatus::Cancelled,
-        (Some("refuted" | "unconfirmed" | "provisional" | "differential"), _) => RecordStatus::NotAFact,
+        (Some("refuted" | "unconfirmed" | "provisional" | "differential"), _) => {
+            RecordStatus::NotAFact
+        }
         (Some("confirmed") | None, clinical) => match clinical {
             Some("resolved" | "remission" | "inactive") => RecordStatus::Final,
             Some("active" | "recurrence" | "relapse") => RecordStatus::NotAFact,
@@ -134,15 +200,21 @@ fn condition_status(verification: Option<&str>, clinical: Option<&str>, has_end:
     }
 }
 
-/// The word of a status that FHIR writes as a CodeableConcept: the first one of HL7's own systems, else the first.
+/// The word of a status that FHIR writes as a CodeableConcept: the first one of HL7's own systems,
+/// else the first.
 fn word(concept: &CodeableConcept) -> Option<&str> {
     let official = |coding: &&crate::model::Coding| {
-        coding
-            .system
-            .as_deref()
-            .is_some_and(|system| system.starts_with("http://terminology.hl7.org/CodeSystem/condition-"))
+        coding.system.as_deref().is_some_and(|system| {
+            system.starts_with("http://terminology.hl7.org/CodeSystem/condition-")
+        })
     };
-    concept.coding.iter().find(official).or(concept.coding.first())?.code.as_deref()
+    concept
+        .coding
+        .iter()
+        .find(official)
+        .or(concept.coding.first())?
+        .code
+        .as_deref()
 }
 
 fn period_or(
@@ -161,25 +233,36 @@ fn date_or_text(date: Option<&str>, text: Option<&str>, zone: Tz) -> Field<Clini
     }
 }
 
-/// Every coding that has a code, then the text and the codes' displays as words of the clinic's own.
+/// Every coding that has a code, then the text and the codes' displays as words of the clinic's
+/// own.
 ///
-/// The words decide nothing against a code, but they show when a code for something else was picked by mistake.
+/// The words decide nothing against a code, but they show when a code for something else was picked
+/// by mistake.
 fn codings(concept: CodeableConcept) -> Vec<Coding> {
     let mut words: Vec<Coding> = local(concept.text.as_deref()).into_iter().collect();
-    for display in concept.coding.iter().filter_map(|coding| local(coding.display.as_str())) {
+    for display in concept
+        .coding
+        .iter()
+        .filter_map(|coding| local(coding.display.as_str()))
+    {
         if words.iter().all(|word| word.code != display.code) {
             words.push(display);
         }
     }
     let coded = concept.coding.into_iter().filter_map(|coding| {
         let code = coding.code.filter(|code| !code.trim().is_empty())?;
-        Some(Coding { system: coding.system.filter(|system| !system.is_empty()), code })
+        Some(Coding {
+            system: coding.system.filter(|system| !system.is_empty()),
+            code,
+        })
     });
     coded.chain(words).collect()
 }
 
 fn local(text: Option<&str>) -> Option<Coding> {
-    text.map(str::trim).filter(|text| !text.is_empty()).map(Coding::local)
+    text.map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(Coding::local)
 }
 
 /// A positive whole number, as a JSON number or as text.
@@ -190,7 +273,9 @@ fn number(value: Option<&Value>) -> Field<u32> {
         Some(Value::String(text)) => text.trim().parse().ok(),
         Some(value) => value.as_u64().and_then(|number| u32::try_from(number).ok()),
     };
-    number.filter(|number| *number > 0).map_or(Field::Invalid(FieldFault::NotANumber), Field::Value)
+    number
+        .filter(|number| *number > 0)
+        .map_or(Field::Invalid(FieldFault::NotANumber), Field::Value)
 }
 
 #[cfg(test)]

@@ -16,7 +16,10 @@ fn day(text: &str) -> Field<ClinicDate> {
 }
 
 fn coded(system: &str, code: &str) -> Coding {
-    Coding { system: Some(system.into()), code: code.into() }
+    Coding {
+        system: Some(system.into()),
+        code: code.into(),
+    }
 }
 
 #[test]
@@ -31,13 +34,25 @@ fn a_dose() {
     );
     assert_eq!(mapped.status, RecordStatus::Final);
     assert_eq!(mapped.subject.reference.as_deref(), Some("Patient/1"));
-    let ClinicFact::Vaccination { vaccine, dose_number, series_doses, occurred_on } = mapped.fact else {
+    let ClinicFact::Vaccination {
+        vaccine,
+        dose_number,
+        series_doses,
+        occurred_on,
+    } = mapped.fact
+    else {
         panic!()
     };
     let words = ["GAM", "Спутник V", "Sputnik V"].map(Coding::local);
-    let expected: Vec<_> = [coded("http://hl7.org/fhir/sid/cvx", "505")].into_iter().chain(words).collect();
+    let expected: Vec<_> = [coded("http://hl7.org/fhir/sid/cvx", "505")]
+        .into_iter()
+        .chain(words)
+        .collect();
     assert_eq!(vaccine, expected);
-    assert_eq!((dose_number, series_doses), (Field::Value(2), Field::Value(2)));
+    assert_eq!(
+        (dose_number, series_doses),
+        (Field::Value(2), Field::Value(2))
+    );
     assert_eq!(occurred_on, day("2021-07-01"));
 }
 
@@ -45,7 +60,8 @@ fn a_dose() {
 fn dose_numbers_that_are_none() {
     let dose = |protocol: Value| {
         let value = json!({"status": "completed", "protocolApplied": [protocol]});
-        let ClinicFact::Vaccination { dose_number, .. } = mapped(Feed::Vaccinations, &value).fact else {
+        let ClinicFact::Vaccination { dose_number, .. } = mapped(Feed::Vaccinations, &value).fact
+        else {
             panic!()
         };
         dose_number
@@ -53,8 +69,18 @@ fn dose_numbers_that_are_none() {
     assert_eq!(dose(json!({})), Field::Missing);
     assert_eq!(dose(json!({"doseNumberString": ""})), Field::Missing);
     assert_eq!(dose(json!({"doseNumberString": "1"})), Field::Value(1));
-    for wrong in [json!(0), json!(-1), json!(1.5), json!(4_294_967_296_u64), json!(true), json!([1])] {
-        assert_eq!(dose(json!({"doseNumberPositiveInt": wrong})), Field::Invalid(FieldFault::NotANumber));
+    for wrong in [
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!(4_294_967_296_u64),
+        json!(true),
+        json!([1]),
+    ] {
+        assert_eq!(
+            dose(json!({"doseNumberPositiveInt": wrong})),
+            Field::Invalid(FieldFault::NotANumber)
+        );
     }
     for wrong in ["0", "V2", "первая", "1 of 2"] {
         assert_eq!(
@@ -92,8 +118,10 @@ fn every_status_of_the_three_resources() {
         assert_eq!(status(Feed::Tests, word), expected, "{word}");
     }
     let condition = |verification: Option<&str>, clinical: Option<&str>, end: Option<&str>| {
-        let concept =
-            |word: Option<&str>| word.map(|code| json!({"coding": [{"code": code}]})).unwrap_or(json!({}));
+        let concept = |word: Option<&str>| {
+            word.map(|code| json!({"coding": [{"code": code}]}))
+                .unwrap_or(json!({}))
+        };
         let value = json!({"verificationStatus": concept(verification), "clinicalStatus": concept(clinical),
                            "abatementDateTime": end});
         mapped(Feed::Recoveries, &value).status
@@ -102,7 +130,12 @@ fn every_status_of_the_three_resources() {
         (Some("entered-in-error"), None, None, Cancelled),
         (Some("refuted"), Some("resolved"), None, NotAFact),
         (Some("provisional"), Some("resolved"), None, NotAFact),
-        (Some("confirmed"), Some("active"), Some("2021-07-01"), NotAFact),
+        (
+            Some("confirmed"),
+            Some("active"),
+            Some("2021-07-01"),
+            NotAFact,
+        ),
         (None, Some("recurrence"), None, NotAFact),
         (None, Some("relapse"), None, NotAFact),
         (Some("confirmed"), Some("resolved"), None, Final),
@@ -113,7 +146,11 @@ fn every_status_of_the_three_resources() {
         (None, Some("better"), None, Unknown),
         (Some("sure"), Some("resolved"), None, Unknown),
     ] {
-        assert_eq!(condition(verification, clinical, end), expected, "{verification:?} {clinical:?} {end:?}");
+        assert_eq!(
+            condition(verification, clinical, end),
+            expected,
+            "{verification:?} {clinical:?} {end:?}"
+        );
     }
 }
 
@@ -127,14 +164,31 @@ fn a_test_with_a_coded_and_with_a_written_result() {
             "subject": {"reference": "Patient/1"}, "effectiveInstant": "2021-07-01T20:59:00Z",
             "valueCodeableConcept": {"coding": [{"system": snomed, "code": "260415000"}], "text": "не обнаружено"}}),
     );
-    let ClinicFact::Test { test, result, occurred_on } = coded_result.fact else { panic!() };
+    let ClinicFact::Test {
+        test,
+        result,
+        occurred_on,
+    } = coded_result.fact
+    else {
+        panic!()
+    };
     assert_eq!(test, [coded(loinc, "94500-6")]);
-    assert_eq!(result, [coded(snomed, "260415000"), Coding::local("не обнаружено")]);
+    assert_eq!(
+        result,
+        [coded(snomed, "260415000"), Coding::local("не обнаружено")]
+    );
     assert_eq!(occurred_on, day("2021-07-01"));
 
     let written = json!({"status": "final", "valueString": "отрицательно",
         "effectivePeriod": {"start": "2021-07", "end": "2021-07-09"}});
-    let ClinicFact::Test { result, occurred_on, .. } = mapped(Feed::Tests, &written).fact else { panic!() };
+    let ClinicFact::Test {
+        result,
+        occurred_on,
+        ..
+    } = mapped(Feed::Tests, &written).fact
+    else {
+        panic!()
+    };
     assert_eq!(result, [Coding::local("отрицательно")]);
     assert_eq!(occurred_on, Field::Value(ClinicDate::Month(2021, 7)));
 }
@@ -143,8 +197,15 @@ fn a_test_with_a_coded_and_with_a_written_result() {
 fn an_illness_that_ended() {
     let dates = |extra: Value| {
         let mut value = json!({"code": {"coding": [{"system": ICD10, "code": "U07.1"}]}});
-        value.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-        let ClinicFact::Recovery { diagnosis, began_on, occurred_on } = mapped(Feed::Recoveries, &value).fact
+        value
+            .as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
+        let ClinicFact::Recovery {
+            diagnosis,
+            began_on,
+            occurred_on,
+        } = mapped(Feed::Recoveries, &value).fact
         else {
             panic!()
         };
@@ -152,7 +213,9 @@ fn an_illness_that_ended() {
         (began_on, occurred_on)
     };
     assert_eq!(
-        dates(json!({"onsetDateTime": "2021-05-01", "abatementDateTime": "2021-05-20T23:00:00+03:00"})),
+        dates(
+            json!({"onsetDateTime": "2021-05-01", "abatementDateTime": "2021-05-20T23:00:00+03:00"})
+        ),
         (day("2021-05-01"), day("2021-05-20"))
     );
     assert_eq!(
@@ -165,20 +228,30 @@ fn an_illness_that_ended() {
         dates(json!({"onsetString": "весной", "abatementString": "в мае"})),
         (not_a_date(), not_a_date())
     );
-    assert_eq!(dates(json!({"onsetAge": {"value": 40}})), (Field::Missing, Field::Missing));
+    assert_eq!(
+        dates(json!({"onsetAge": {"value": 40}})),
+        (Field::Missing, Field::Missing)
+    );
 }
 
 #[test]
 fn free_text_in_place_of_a_date_is_no_date() {
     let when = |value: Value| {
-        let ClinicFact::Vaccination { occurred_on, .. } = mapped(Feed::Vaccinations, &value).fact else {
+        let ClinicFact::Vaccination { occurred_on, .. } = mapped(Feed::Vaccinations, &value).fact
+        else {
             panic!()
         };
         occurred_on
     };
-    assert_eq!(when(json!({"occurrenceString": "прошлой зимой"})), not_a_date());
+    assert_eq!(
+        when(json!({"occurrenceString": "прошлой зимой"})),
+        not_a_date()
+    );
     assert_eq!(when(json!({"occurrenceString": ""})), Field::Missing);
-    assert_eq!(when(json!({"occurrenceDateTime": "2021-02-30"})), not_a_date());
+    assert_eq!(
+        when(json!({"occurrenceDateTime": "2021-02-30"})),
+        not_a_date()
+    );
     assert_eq!(
         when(json!({"_occurrenceDateTime": {"extension": [{"valueCode": "unknown"}]}})),
         Field::Missing
@@ -188,11 +261,17 @@ fn free_text_in_place_of_a_date_is_no_date() {
 #[test]
 fn a_resource_of_the_wrong_shape_is_refused_not_lost() {
     for feed in Feed::ALL {
-        for wrong in
-            [json!({"status": 5, "code": "U07.1", "subject": []}), json!([]), json!({"contained": {}})]
-        {
+        for wrong in [
+            json!({"status": 5, "code": "U07.1", "subject": []}),
+            json!([]),
+            json!({"contained": {}}),
+        ] {
             let mapped = mapped(feed, &wrong);
-            assert_eq!((mapped.status, mapped.fact.feed()), (RecordStatus::Unknown, feed), "{wrong}");
+            assert_eq!(
+                (mapped.status, mapped.fact.feed()),
+                (RecordStatus::Unknown, feed),
+                "{wrong}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! One bounded GET: authentication, redirects within the host only, body cap, and every refusal in words.
+//! One bounded GET: authentication, redirects within the host only, body cap, and every refusal in
+//! words.
 
 use std::path::Path;
 use std::time::Duration;
@@ -57,7 +58,10 @@ pub(crate) struct Refusal {
 
 impl From<SourceError> for Refusal {
     fn from(error: SourceError) -> Self {
-        Self { status: None, error }
+        Self {
+            status: None,
+            error,
+        }
     }
 }
 
@@ -71,7 +75,8 @@ pub(crate) struct Http {
 impl Http {
     /// Builds the client; secrets and certificate files are read now, relative to `folder`.
     pub(crate) fn new(config: &FhirConfig, folder: &Path) -> Result<Self, SourceError> {
-        // Ignored on purpose: the program around us may have installed a provider already, and then that one serves.
+        // Ignored on purpose: the program around us may have installed a provider already, and then
+        // that one serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let origin = config.base_url.origin();
         let mut builder = Client::builder()
@@ -96,22 +101,39 @@ impl Http {
         if let Some(certificate) = &config.client_certificate {
             builder = builder.identity(identity(certificate, folder)?);
         }
-        let client = builder.build().map_err(|_| match config.client_certificate {
-            Some(_) => bad_identity(),
-            None => SourceError::misconfigured(
-                "TLS cannot be set up: there is no usable certificate authority",
-                "set ca_file to PEM certificates of authorities, or install the system's (ca-certificates)",
-            ),
-        })?;
+        let client = builder
+            .build()
+            .map_err(|_| match config.client_certificate {
+                Some(_) => bad_identity(),
+                None => SourceError::misconfigured(
+                    "TLS cannot be set up: there is no usable certificate authority",
+                    "set ca_file to PEM certificates of authorities, or install the system's \
+                 (ca-certificates)",
+                ),
+            })?;
         let credentials = Credentials::read(&config.auth, folder)?;
         let max_body_bytes = usize::try_from(config.max_body_bytes).unwrap_or(usize::MAX);
-        Ok(Self { client, credentials, max_body_bytes })
+        Ok(Self {
+            client,
+            credentials,
+            max_body_bytes,
+        })
     }
 
     /// Gets one JSON answer. `now` is only used to read a Retry-After given as a date.
-    pub(crate) async fn get(&self, url: Url, ask: Ask, now: DateTime<Utc>) -> Result<Reply, Refusal> {
-        let request = self.credentials.apply(self.client.get(url).header(ACCEPT, ACCEPTED));
-        let response = request.send().await.map_err(|error| fault::transport(&error))?;
+    pub(crate) async fn get(
+        &self,
+        url: Url,
+        ask: Ask,
+        now: DateTime<Utc>,
+    ) -> Result<Reply, Refusal> {
+        let request = self
+            .credentials
+            .apply(self.client.get(url).header(ACCEPT, ACCEPTED));
+        let response = request
+            .send()
+            .await
+            .map_err(|error| fault::transport(&error))?;
         let status = response.status();
         let date = header_text(response.headers().get(DATE)).and_then(http_date);
         if status == StatusCode::OK {
@@ -125,16 +147,27 @@ impl Http {
         let after = header_text(response.headers().get(RETRY_AFTER))
             .and_then(|text| retry_after(text, date.unwrap_or(now)));
         let words = refusal_words(response).await;
-        Err(Refusal { status: Some(status.as_u16()), error: refuse(status, ask, after, words.as_deref()) })
+        Err(Refusal {
+            status: Some(status.as_u16()),
+            error: refuse(status, ask, after, words.as_deref()),
+        })
     }
 
     async fn body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, SourceError> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| fault::transport(&error))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| fault::transport(&error))?
+        {
             if body.len() + chunk.len() > self.max_body_bytes {
                 return Err(SourceError::misconfigured(
-                    format!("the FHIR server's answer is larger than {} bytes", self.max_body_bytes),
-                    "have pages made smaller (the gateway's page size, or the server's) or raise max_body_bytes",
+                    format!(
+                        "the FHIR server's answer is larger than {} bytes",
+                        self.max_body_bytes
+                    ),
+                    "have pages made smaller (the gateway's page size, or the server's) or raise \
+                     max_body_bytes",
                 ));
             }
             body.extend_from_slice(&chunk);
@@ -160,12 +193,17 @@ impl Credentials {
                     "use a user name without one",
                 ));
             }
-            Auth::Basic(basic) => {
-                Self::Basic(basic.user.clone(), secret(&basic.password, folder, "auth.basic.password")?)
-            }
+            Auth::Basic(basic) => Self::Basic(
+                basic.user.clone(),
+                secret(&basic.password, folder, "auth.basic.password")?,
+            ),
             Auth::Bearer(token) => {
                 let token = secret(token, folder, "auth.bearer")?;
-                if !token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
+                if !token
+                    .expose_secret()
+                    .bytes()
+                    .all(|byte| byte.is_ascii_graphic())
+                {
                     return Err(SourceError::misconfigured(
                         "the token in auth.bearer has characters that RFC 6750 forbids",
                         "put nothing but the token into it",
@@ -185,14 +223,19 @@ impl Credentials {
     }
 }
 
-fn secret(source: &secrets::SecretSource, folder: &Path, setting: &str) -> Result<SecretString, SourceError> {
+fn secret(
+    source: &settings::SecretSource,
+    folder: &Path,
+    setting: &str,
+) -> Result<SecretString, SourceError> {
     source
         .read(folder)
         .map_err(|error| SourceError::misconfigured(error.to_string(), format!("see {setting}")))
 }
 
 fn authority(path: &Path) -> Result<Vec<Certificate>, SourceError> {
-    let certificates = Certificate::from_pem_bundle(&read_pem(path, "ca_file")?).unwrap_or_default();
+    let certificates =
+        Certificate::from_pem_bundle(&read_pem(path, "ca_file")?).unwrap_or_default();
     if certificates.is_empty() {
         return Err(SourceError::misconfigured(
             "ca_file holds no PEM certificate",
@@ -203,7 +246,10 @@ fn authority(path: &Path) -> Result<Vec<Certificate>, SourceError> {
 }
 
 fn identity(certificate: &ClientCertificate, folder: &Path) -> Result<Identity, SourceError> {
-    let mut pem = read_pem(&folder.join(&certificate.cert_file), "client_certificate.cert_file")?;
+    let mut pem = read_pem(
+        &folder.join(&certificate.cert_file),
+        "client_certificate.cert_file",
+    )?;
     let key = secret(&certificate.key, folder, "client_certificate.key")?;
     pem.push(b'\n');
     pem.extend_from_slice(key.expose_secret().as_bytes());
@@ -215,11 +261,16 @@ fn identity(certificate: &ClientCertificate, folder: &Path) -> Result<Identity, 
 fn read_pem(path: &Path, setting: &str) -> Result<Vec<u8>, SourceError> {
     use std::io::Read;
     let mut bytes = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_PEM_BYTES).read_to_end(&mut bytes));
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(MAX_PEM_BYTES).read_to_end(&mut bytes));
     match read {
         Ok(_) => Ok(bytes),
         Err(error) => Err(SourceError::misconfigured(
-            format!("the file of {setting} ({}) cannot be read: {}", path.display(), error.kind()),
+            format!(
+                "the file of {setting} ({}) cannot be read: {}",
+                path.display(),
+                error.kind()
+            ),
             "correct the path or the file's permissions",
         )),
     }
@@ -239,13 +290,20 @@ fn header_text(value: Option<&HeaderValue>) -> Option<&str> {
 fn is_json(headers: &HeaderMap) -> bool {
     // No Content-Type at all is let through: the parser finds out.
     header_text(headers.get(CONTENT_TYPE)).is_none_or(|kind| {
-        let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let essence = kind
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         essence.ends_with("json")
     })
 }
 
 fn not_fhir(body: &[u8]) -> SourceError {
-    let start = String::from_utf8_lossy(&body[..body.len().min(200)]).trim_start().to_ascii_lowercase();
+    let start = String::from_utf8_lossy(&body[..body.len().min(200)])
+        .trim_start()
+        .to_ascii_lowercase();
     let what = if start.contains("<html") || start.contains("<!doctype") {
         "base_url answers with a web page, not with FHIR"
     } else if start.starts_with('<') {
@@ -271,9 +329,16 @@ async fn refusal_words(mut response: reqwest::Response) -> Option<String> {
 }
 
 /// What a status other than 200 means.
-fn refuse(status: StatusCode, ask: Ask, after: Option<Duration>, words: Option<&str>) -> SourceError {
+fn refuse(
+    status: StatusCode,
+    ask: Ask,
+    after: Option<Duration>,
+    words: Option<&str>,
+) -> SourceError {
     let code = status.as_u16();
-    let said = words.map(|words| format!(" (it says: {words})")).unwrap_or_default();
+    let said = words
+        .map(|words| format!(" (it says: {words})"))
+        .unwrap_or_default();
     let target = match ask {
         Ask::Metadata => "its capability statement",
         Ask::Search(resource) | Ask::Read(resource) => resource,
@@ -281,15 +346,25 @@ fn refuse(status: StatusCode, ask: Ask, after: Option<Duration>, words: Option<&
     };
     let wrong = |what: &str, help: &str| SourceError::misconfigured(format!("{what}{said}"), help);
     match code {
-        408 | 429 => SourceError::Retry { what: format!("the FHIR server is busy ({code}){said}"), after },
-        500.. => SourceError::Retry { what: format!("the FHIR server failed ({code}){said}"), after },
-        401 => wrong("the FHIR server refuses the credentials (401)", "check auth and what it points to"),
+        408 | 429 => SourceError::Retry {
+            what: format!("the FHIR server is busy ({code}){said}"),
+            after,
+        },
+        500.. => SourceError::Retry {
+            what: format!("the FHIR server failed ({code}){said}"),
+            after,
+        },
+        401 => wrong(
+            "the FHIR server refuses the credentials (401)",
+            "check auth and what it points to",
+        ),
         403 => wrong(
             &format!("the FHIR account may not read {target} (403)"),
             "give the account the right to read it, or leave that feed out of feeds",
         ),
         400 | 404 | 410 if ask == Ask::NextPage => SourceError::retry(format!(
-            "the FHIR server no longer knows the next page it linked to ({code}){said}; the next run starts again"
+            "the FHIR server no longer knows the next page it linked to ({code}){said}; the next \
+             run starts again"
         )),
         404 | 410 => wrong(
             &format!("there is no FHIR server at base_url, or it has no {target} ({code})"),
@@ -322,10 +397,14 @@ fn retry_after(text: &str, server_now: DateTime<Utc>) -> Option<Duration> {
 
 /// RFC 9110 section 5.6.7: the three forms of a date a recipient has to accept.
 fn http_date(text: &str) -> Option<DateTime<Utc>> {
-    ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
-        .iter()
-        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
-        .map(|moment| moment.and_utc())
+    [
+        "%a, %d %b %Y %H:%M:%S GMT",
+        "%A, %d-%b-%y %H:%M:%S GMT",
+        "%a %b %e %H:%M:%S %Y",
+    ]
+    .iter()
+    .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+    .map(|moment| moment.and_utc())
 }
 
 #[cfg(test)]
@@ -340,13 +419,26 @@ mod tests {
     fn retry_after_is_read_in_every_form_and_bounded() {
         let now = at("1994-11-06T08:49:07Z");
         assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
-        for date in
-            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
-        {
-            assert_eq!(retry_after(date, now), Some(Duration::from_secs(30)), "{date}");
+        for date in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(
+                retry_after(date, now),
+                Some(Duration::from_secs(30)),
+                "{date}"
+            );
         }
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now), Some(Duration::ZERO), "in the past");
-        assert_eq!(retry_after("99999999999999999999999", now), Some(MAX_RETRY_AFTER));
+        assert_eq!(
+            retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now),
+            Some(Duration::ZERO),
+            "in the past"
+        );
+        assert_eq!(
+            retry_after("99999999999999999999999", now),
+            Some(MAX_RETRY_AFTER)
+        );
         assert_eq!(retry_after("soon", now), None);
         assert_eq!(retry_after("", now), None);
     }
@@ -356,10 +448,16 @@ mod tests {
         let refused = |code, ask| refuse(StatusCode::from_u16(code).unwrap(), ask, None, None);
         let search = Ask::Search("Condition");
         for code in [408, 429, 500, 502, 503, 504] {
-            assert!(matches!(refused(code, search), SourceError::Retry { .. }), "{code}");
+            assert!(
+                matches!(refused(code, search), SourceError::Retry { .. }),
+                "{code}"
+            );
         }
         for code in [304, 400, 401, 403, 404, 406, 410, 422] {
-            assert!(matches!(refused(code, search), SourceError::Misconfigured { .. }), "{code}");
+            assert!(
+                matches!(refused(code, search), SourceError::Misconfigured { .. }),
+                "{code}"
+            );
         }
         for code in [400, 404, 410] {
             assert!(

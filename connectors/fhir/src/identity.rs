@@ -13,18 +13,24 @@ use crate::model::{Identifier, Patient};
 
 /// Systems known without configuration.
 const BUILT_IN: [(&str, IdentifierName); 3] = [
-    ("https://fhir.ru/ig/core/systems/snils", IdentifierName::Snils),
+    (
+        "https://fhir.ru/ig/core/systems/snils",
+        IdentifierName::Snils,
+    ),
     ("urn:oid:1.2.643.100.3", IdentifierName::Snils),
     ("https://fhir.ru/ig/core/systems/oms", IdentifierName::Oms),
 ];
 /// HL7's own passport systems end in the issuing country's ISO 3166-1 alpha-3 code.
 const PASSPORT_PREFIX: &str = "http://hl7.org/fhir/sid/passport-";
 /// Identifier types of HL7 version 2, table 0203, in the two spellings in use.
-const TYPE_SYSTEMS: [&str; 2] =
-    ["http://terminology.hl7.org/CodeSystem/v2-0203", "http://hl7.org/fhir/v2/0203"];
+const TYPE_SYSTEMS: [&str; 2] = [
+    "http://terminology.hl7.org/CodeSystem/v2-0203",
+    "http://hl7.org/fhir/v2/0203",
+];
 /// The code system of countries.
 const COUNTRY_SYSTEM: &str = "urn:iso:std:iso:3166";
-/// A Russian citizen has an internal and a travel passport; without configuration nobody knows which this is.
+/// A Russian citizen has an internal and a travel passport; without configuration nobody knows
+/// which this is.
 const RUSSIA: [&str; 2] = ["RU", "RUS"];
 
 /// The meaning of identifier systems, from configuration and the built-in list.
@@ -50,9 +56,15 @@ pub(crate) struct Known {
 
 impl IdentifierRules {
     pub(crate) fn new(config: &FhirConfig) -> Self {
-        let mut systems: BTreeMap<_, _> = BUILT_IN.map(|(system, name)| (system.to_owned(), name)).into();
+        let mut systems: BTreeMap<_, _> = BUILT_IN
+            .map(|(system, name)| (system.to_owned(), name))
+            .into();
         systems.extend(config.identifier_systems.clone());
-        Self { systems, countries: config.identifier_countries.clone(), zone: config.time_zone.0 }
+        Self {
+            systems,
+            countries: config.identifier_countries.clone(),
+            zone: config.time_zone.0,
+        }
     }
 
     /// Reads a Patient; one that cannot be parsed counts as unreadable, not as absent.
@@ -60,16 +72,25 @@ impl IdentifierRules {
         match serde_json::from_str::<Patient>(json) {
             Ok(patient) => {
                 let mut known = Known::default();
-                patient.identifier.iter().for_each(|identifier| self.add(&mut known, identifier, now));
+                patient
+                    .identifier
+                    .iter()
+                    .for_each(|identifier| self.add(&mut known, identifier, now));
                 known
             }
-            Err(_) => Known { identifiers: Vec::new(), unreadable: true },
+            Err(_) => Known {
+                identifiers: Vec::new(),
+                unreadable: true,
+            },
         }
     }
 
     /// Adds an identifier that is in use and of a known system.
     pub(crate) fn add(&self, known: &mut Known, identifier: &Identifier, now: DateTime<Utc>) {
-        let Some(value) = identifier.value.as_ref().filter(|value| !value.expose_secret().trim().is_empty())
+        let Some(value) = identifier
+            .value
+            .as_ref()
+            .filter(|value| !value.expose_secret().trim().is_empty())
         else {
             return;
         };
@@ -81,11 +102,15 @@ impl IdentifierRules {
         }
     }
 
-    /// Systems nobody has given a meaning, for `check`; an identifier without a system counts as nothing.
+    /// Systems nobody has given a meaning, for `check`; an identifier without a system counts as
+    /// nothing.
     pub(crate) fn unknown_systems(&self, json: &str, into: &mut BTreeSet<String>) {
-        let Ok(patient) = serde_json::from_str::<Patient>(json) else { return };
+        let Ok(patient) = serde_json::from_str::<Patient>(json) else {
+            return;
+        };
         for identifier in &patient.identifier {
-            if let (Meaning::Unknown, Some(system)) = (self.meaning(identifier), &identifier.system) {
+            if let (Meaning::Unknown, Some(system)) = (self.meaning(identifier), &identifier.system)
+            {
                 into.insert(system.clone());
             }
         }
@@ -95,7 +120,10 @@ impl IdentifierRules {
         if identifier.usage.as_deref() == Some("old") {
             return true;
         }
-        let end = identifier.period.as_ref().and_then(|period| period.end.as_deref());
+        let end = identifier
+            .period
+            .as_ref()
+            .and_then(|period| period.end.as_deref());
         let today = now.with_timezone(&self.zone).date_naive();
         match date::clinic_date(end, self.zone) {
             Field::Value(end) => date::last_day(end).is_some_and(|end| end < today),
@@ -116,12 +144,18 @@ impl IdentifierRules {
                 None => Meaning::Ignored,
             };
         }
-        if let Some(country) = system.strip_prefix(PASSPORT_PREFIX).filter(|country| is_country(country)) {
+        if let Some(country) = system
+            .strip_prefix(PASSPORT_PREFIX)
+            .filter(|country| is_country(country))
+        {
             return foreign(Some(country.to_owned()));
         }
         let is_passport = identifier.kind.coding.iter().any(|coding| {
             coding.code.as_deref() == Some("PPN")
-                && coding.system.as_deref().is_some_and(|system| TYPE_SYSTEMS.contains(&system))
+                && coding
+                    .system
+                    .as_deref()
+                    .is_some_and(|system| TYPE_SYSTEMS.contains(&system))
         });
         if is_passport {
             foreign(configured().or_else(|| issuing_country(identifier)))
@@ -143,7 +177,11 @@ impl Known {
         let identifiers = self.identifiers.into_iter();
         Person {
             identifiers: identifiers
-                .map(|(kind, value, country)| connector_kit::Identifier { kind, value, country })
+                .map(|(kind, value, country)| connector_kit::Identifier {
+                    kind,
+                    value,
+                    country,
+                })
                 .collect(),
             unreadable: self.unreadable,
         }
@@ -159,16 +197,31 @@ fn foreign(country: Option<String>) -> Meaning {
 
 /// The issuing state, from the assigner's identifier or an extension coded with ISO 3166.
 fn issuing_country(identifier: &Identifier) -> Option<String> {
-    let assigner = identifier.assigner.as_ref().and_then(|assigner| assigner.identifier.as_ref());
+    let assigner = identifier
+        .assigner
+        .as_ref()
+        .and_then(|assigner| assigner.identifier.as_ref());
     let from_assigner = assigner.map(|id| (id.system.as_deref(), id.value.as_deref()));
     let from_extension = identifier.extension.iter().flat_map(|extension| {
-        let concept = extension.value_codeable_concept.iter().flat_map(|concept| &concept.coding);
-        extension.value_coding.iter().chain(concept).map(|c| (c.system.as_deref(), c.code.as_deref()))
+        let concept = extension
+            .value_codeable_concept
+            .iter()
+            .flat_map(|concept| &concept.coding);
+        extension
+            .value_coding
+            .iter()
+            .chain(concept)
+            .map(|c| (c.system.as_deref(), c.code.as_deref()))
     });
-    from_assigner.into_iter().chain(from_extension).find_map(|(system, code)| {
-        let code = code.filter(|code| is_country(code))?;
-        system.is_some_and(|system| system.starts_with(COUNTRY_SYSTEM)).then(|| code.to_owned())
-    })
+    from_assigner
+        .into_iter()
+        .chain(from_extension)
+        .find_map(|(system, code)| {
+            let code = code.filter(|code| is_country(code))?;
+            system
+                .is_some_and(|system| system.starts_with(COUNTRY_SYSTEM))
+                .then(|| code.to_owned())
+        })
 }
 
 fn is_country(code: &str) -> bool {
@@ -185,7 +238,10 @@ mod tests {
 
     fn rules(extra: &Value) -> IdentifierRules {
         let mut config = json!({"base_url": "https://x/"});
-        config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        config
+            .as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
         IdentifierRules::new(&serde_json::from_value(config).unwrap())
     }
 
@@ -202,10 +258,12 @@ mod tests {
     }
 
     fn country(identifier: &Value) -> Option<Option<String>> {
-        read(&json!({}), &json!([identifier])).pop().map(|(kind, _, country)| {
-            assert_eq!(kind, IdentifierKind::PassportForeign);
-            country
-        })
+        read(&json!({}), &json!([identifier]))
+            .pop()
+            .map(|(kind, _, country)| {
+                assert_eq!(kind, IdentifierKind::PassportForeign);
+                country
+            })
     }
 
     #[test]
@@ -218,7 +276,10 @@ mod tests {
                    {"system": "urn:rf:passport", "value": "4509 123456"},
                    {"system": "urn:mrn", "value": "77"}, {"value": "no system"}, {"system": SNILS, "value": " "}]),
         );
-        let kinds: Vec<_> = found.iter().map(|(kind, value, _)| (*kind, value.as_str())).collect();
+        let kinds: Vec<_> = found
+            .iter()
+            .map(|(kind, value, _)| (*kind, value.as_str()))
+            .collect();
         assert_eq!(
             kinds,
             [
@@ -233,16 +294,26 @@ mod tests {
     fn identifiers_no_longer_in_use_are_left_out() {
         let with = |extra: Value| {
             let mut identifier = json!({"system": SNILS, "value": "1"});
-            identifier.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            identifier
+                .as_object_mut()
+                .unwrap()
+                .extend(extra.as_object().unwrap().clone());
             read(&json!({}), &json!([identifier])).len()
         };
         assert_eq!(with(json!({"use": "old"})), 0);
-        assert_eq!(with(json!({"period": {"end": "2021-07-01"}})), 0, "it is already 2 July in Moscow");
+        assert_eq!(
+            with(json!({"period": {"end": "2021-07-01"}})),
+            0,
+            "it is already 2 July in Moscow"
+        );
         assert_eq!(with(json!({"period": {"end": "2021-07-02"}})), 1);
         assert_eq!(with(json!({"period": {"end": "2020"}})), 0);
         assert_eq!(with(json!({"period": {"end": "2021"}})), 1);
         assert_eq!(with(json!({"period": {"end": "later"}})), 1);
-        assert_eq!(with(json!({"use": "official", "period": {"start": "2000"}})), 1);
+        assert_eq!(
+            with(json!({"use": "official", "period": {"start": "2000"}})),
+            1
+        );
     }
 
     #[test]
@@ -252,8 +323,14 @@ mod tests {
             country(&json!({"system": "http://hl7.org/fhir/sid/passport-DEU", "value": "C01"})),
             Some(Some("DEU".into()))
         );
-        assert_eq!(country(&json!({"system": "http://hl7.org/fhir/sid/passport-RUS", "value": "C01"})), None);
-        assert_eq!(country(&json!({"system": "http://hl7.org/fhir/sid/passport-123", "value": "C01"})), None);
+        assert_eq!(
+            country(&json!({"system": "http://hl7.org/fhir/sid/passport-RUS", "value": "C01"})),
+            None
+        );
+        assert_eq!(
+            country(&json!({"system": "http://hl7.org/fhir/sid/passport-123", "value": "C01"})),
+            None
+        );
         assert_eq!(
             country(&json!({"type": typed, "value": "C01"})),
             Some(None),
@@ -266,21 +343,32 @@ mod tests {
             Some(Some("FR".into()))
         );
         assert_eq!(
-            country(&json!({"type": typed, "value": "C01", "extension": [{"url": "urn:x",
-                "valueCodeableConcept": {"coding": [{"system": "urn:iso:std:iso:3166:-1", "code": "IND"}]}}]})),
+            country(
+                &json!({"type": typed, "value": "C01", "extension": [{"url": "urn:x",
+                "valueCodeableConcept": {"coding": [{"system": "urn:iso:std:iso:3166:-1", "code": "IND"}]}}]})
+            ),
             Some(Some("IND".into()))
         );
         let by_setting = read(
             &json!({"identifier_countries": {"urn:p": "USA"}, "identifier_systems": {"urn:p": "passport-foreign"}}),
             &json!([{"system": "urn:p", "value": "X1"}]),
         );
-        assert_eq!(by_setting, [(IdentifierKind::PassportForeign, "X1".into(), Some("USA".into()))]);
+        assert_eq!(
+            by_setting,
+            [(
+                IdentifierKind::PassportForeign,
+                "X1".into(),
+                Some("USA".into())
+            )]
+        );
     }
 
     #[test]
     fn a_patient_of_the_wrong_shape_is_unreadable_not_absent() {
         let json = r#"{"identifier": [{"value": 11223344595}]}"#;
-        let person = rules(&json!({})).patient(json, DateTime::UNIX_EPOCH).into_person();
+        let person = rules(&json!({}))
+            .patient(json, DateTime::UNIX_EPOCH)
+            .into_person();
         assert!(person.unreadable && person.identifiers.is_empty());
     }
 

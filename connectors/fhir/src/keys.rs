@@ -18,29 +18,50 @@ const MAX_REQUESTS: u32 = 50;
 
 impl FhirConnector {
     pub(crate) async fn list_keys(&self, request: &KeysRequest) -> Result<KeysPage, SourceError> {
-        let mut sweep = request.after.as_ref().map_or_else(|| Ok(Sweep::default()), Sweep::read)?;
+        let mut sweep = request
+            .after
+            .as_ref()
+            .map_or_else(|| Ok(Sweep::default()), Sweep::read)?;
         sweep.resume(request.now);
         for _ in 0..MAX_REQUESTS {
             match self.sweep_page(request, &mut sweep).await? {
                 Step::End(keys) => return Ok(KeysPage { keys, next: None }),
                 Step::Go(keys) if keys.is_empty() => {}
-                Step::Go(keys) => return Ok(KeysPage { keys, next: Some(sweep.write()?) }),
+                Step::Go(keys) => {
+                    return Ok(KeysPage {
+                        keys,
+                        next: Some(sweep.write()?),
+                    });
+                }
             }
         }
-        Ok(KeysPage { keys: Vec::new(), next: Some(sweep.write()?) })
+        Ok(KeysPage {
+            keys: Vec::new(),
+            next: Some(sweep.write()?),
+        })
     }
 
     /// One server page of the sweep.
-    async fn sweep_page(&self, request: &KeysRequest, sweep: &mut Sweep) -> Result<Step, SourceError> {
+    async fn sweep_page(
+        &self,
+        request: &KeysRequest,
+        sweep: &mut Sweep,
+    ) -> Result<Step, SourceError> {
         let resource = resource_type(request.feed);
         let (url, fetched) = match &sweep.link {
             None => self.first_keys(request, sweep).await?,
             Some(link) => {
                 let url = self.at(link)?;
-                match self.get_page(url.clone(), Ask::NextPage, resource, request.now).await {
+                match self
+                    .get_page(url.clone(), Ask::NextPage, resource, request.now)
+                    .await
+                {
                     Ok(fetched) => (url, fetched),
                     // The link has expired: the window's pages are listed again.
-                    Err(Refusal { status: Some(400 | 404 | 410), .. }) => {
+                    Err(Refusal {
+                        status: Some(400 | 404 | 410),
+                        ..
+                    }) => {
                         sweep.again()?;
                         return Ok(Step::Go(Vec::new()));
                     }
@@ -51,7 +72,12 @@ impl FhirConnector {
         if fetched.page.has_others {
             return Err(bundle::other_type(resource));
         }
-        let next = fetched.page.next.as_deref().map(|link| self.queries.follow(&url, link)).transpose()?;
+        let next = fetched
+            .page
+            .next
+            .as_deref()
+            .map(|link| self.queries.follow(&url, link))
+            .transpose()?;
         sweep.arrive(&Arrived {
             page: &fetched.page,
             next: next.as_ref().map(Queries::path),
@@ -62,8 +88,13 @@ impl FhirConnector {
         })
     }
 
-    /// The first page of the sweep's window. A server that refuses what only keys ask for is asked again without.
-    async fn first_keys(&self, request: &KeysRequest, sweep: &Sweep) -> Result<(Url, Fetched), SourceError> {
+    /// The first page of the sweep's window. A server that refuses what only keys ask for is asked
+    /// again without.
+    async fn first_keys(
+        &self,
+        request: &KeysRequest,
+        sweep: &Sweep,
+    ) -> Result<(Url, Fetched), SourceError> {
         let is_plain = self.learned.keys_are_plain.load(Ordering::Relaxed);
         match self.ask_for_keys(request, sweep, is_plain).await {
             Ok(answer) => Ok(answer),
@@ -86,10 +117,17 @@ impl FhirConnector {
         is_plain: bool,
     ) -> Result<(Url, Fetched), Refusal> {
         let resource = resource_type(request.feed);
-        let form = KeyForm { is_whole: sweep.whole, is_plain };
-        let url = self.queries.keys(request.feed, sweep.window(), request.limit.max(1), form);
+        let form = KeyForm {
+            is_whole: sweep.whole,
+            is_plain,
+        };
+        let url = self
+            .queries
+            .keys(request.feed, sweep.window(), request.limit.max(1), form);
         let now: DateTime<Utc> = request.now;
-        let fetched = self.get_page(url.clone(), Ask::Search(resource), resource, now).await?;
+        let fetched = self
+            .get_page(url.clone(), Ask::Search(resource), resource, now)
+            .await?;
         Ok((url, fetched))
     }
 }

@@ -1,7 +1,9 @@
-//! Connector for clinic systems that offer HL7 FHIR R4 over HTTPS: doses, tests and recoveries, read only.
+//! Connector for clinic systems that offer HL7 FHIR R4 over HTTPS: doses, tests and recoveries,
+//! read only.
 //!
-//! [`FhirConnector`] searches `Immunization`, `Observation` and `Condition` by `_lastUpdated`, follows every page, and
-//! reads of each person nothing but identifiers. All mapping is pure; `http` is the only module that does I/O.
+//! [`FhirConnector`] searches `Immunization`, `Observation` and `Condition` by `_lastUpdated`,
+//! follows every page, and reads of each person nothing but identifiers. All mapping is pure;
+//! `http` is the only module that does I/O.
 
 mod bundle;
 mod by_id;
@@ -27,5 +29,7 @@ mod query;
 mod regress;
 mod sweep;
 
-pub use config::{Auth, BasicAuth, ClientCertificate, FeedName, FhirConfig, IdentifierName, Include};
+pub use config::{
+    Auth, BasicAuth, ClientCertificate, FeedName, FhirConfig, IdentifierName, Include,
+};
 pub use connector::FhirConnector;

@@ -1,11 +1,13 @@
-//! The few FHIR R4 elements that are read. Names, birth dates and addresses have no field here, so they are skipped.
+//! The few FHIR R4 elements that are read. Names, birth dates and addresses have no field here, so
+//! they are skipped.
 
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// What every resource begins with; untyped, so that a fault in one of them does not hide the others.
+/// What every resource begins with; untyped, so that a fault in one of them does not hide the
+/// others.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Head {
@@ -230,7 +232,9 @@ pub(crate) struct SearchParam {
 }
 
 /// A list that some servers write as `null` where there is nothing.
-fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 

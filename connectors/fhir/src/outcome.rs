@@ -1,23 +1,34 @@
-//! An `OperationOutcome` in words: severity, issue type and error codes, never the server's free text.
+//! An `OperationOutcome` in words: severity, issue type and error codes, never the server's free
+//! text.
 
 use crate::model::OperationOutcome;
 
 /// At most this many issues are told.
 const MAX_ISSUES: usize = 3;
 
-/// What the server complains about, for a sentence; `None` if the body is no OperationOutcome with issues.
+/// What the server complains about, for a sentence; `None` if the body is no OperationOutcome with
+/// issues.
 pub(crate) fn words(body: &[u8]) -> Option<String> {
     let head: crate::model::Head = serde_json::from_slice(body).ok()?;
     if head.resource_type != "OperationOutcome" {
         return None;
     }
     let outcome: OperationOutcome = serde_json::from_slice(body).ok()?;
-    let told: Vec<String> = outcome.issue.iter().take(MAX_ISSUES).map(issue_words).collect();
+    let told: Vec<String> = outcome
+        .issue
+        .iter()
+        .take(MAX_ISSUES)
+        .map(issue_words)
+        .collect();
     if told.is_empty() {
         return None;
     }
     let rest = outcome.issue.len().saturating_sub(MAX_ISSUES);
-    let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
+    let more = if rest == 0 {
+        String::new()
+    } else {
+        format!(" and {rest} more")
+    };
     Some(format!("{}{more}", told.join(", ")))
 }
 
@@ -35,13 +46,21 @@ pub(crate) enum Weight {
 /// The weight of the gravest issue.
 pub(crate) fn weight(body: &[u8]) -> Weight {
     let outcome: OperationOutcome = serde_json::from_slice(body).unwrap_or_default();
-    outcome.issue.iter().map(issue_weight).max().unwrap_or(Weight::Remark)
+    outcome
+        .issue
+        .iter()
+        .map(issue_weight)
+        .max()
+        .unwrap_or(Weight::Remark)
 }
 
 /// Whether its issues say no more than that something asked for is not there.
 pub(crate) fn only_misses(body: &[u8]) -> bool {
     let outcome: OperationOutcome = serde_json::from_slice(body).unwrap_or_default();
-    outcome.issue.iter().all(|issue| matches!(issue.code.as_deref(), Some("not-found" | "deleted")))
+    outcome
+        .issue
+        .iter()
+        .all(|issue| matches!(issue.code.as_deref(), Some("not-found" | "deleted")))
 }
 
 fn issue_weight(issue: &crate::model::Issue) -> Weight {
@@ -51,9 +70,11 @@ fn issue_weight(issue: &crate::model::Issue) -> Weight {
         "incomplete" | "timeout" | "throttled" => Weight::Passing,
         "too-costly" => Weight::Lasting,
         _ if !is_failure => Weight::Remark,
-        "invalid" | "structure" | "required" | "value" | "invariant" | "security" | "login" | "unknown"
-        | "expired" | "forbidden" | "suppressed" | "not-supported" | "not-found" | "deleted" | "too-long"
-        | "code-invalid" | "extension" | "business-rule" => Weight::Lasting,
+        "invalid" | "structure" | "required" | "value" | "invariant" | "security" | "login"
+        | "unknown" | "expired" | "forbidden" | "suppressed" | "not-supported" | "not-found"
+        | "deleted" | "too-long" | "code-invalid" | "extension" | "business-rule" => {
+            Weight::Lasting
+        }
         _ => Weight::Passing,
     }
 }
@@ -80,11 +101,14 @@ fn issue_words(issue: &crate::model::Issue) -> String {
     }
 }
 
-/// An error code such as MSG_PARAM_UNKNOWN. Anything that could be a number of a person is not repeated.
+/// An error code such as MSG_PARAM_UNKNOWN. Anything that could be a number of a person is not
+/// repeated.
 fn is_plain(code: &str) -> bool {
     code.len() <= 40
         && code.starts_with(|first: char| first.is_ascii_alphabetic())
-        && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        && code
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
         && code.bytes().filter(u8::is_ascii_digit).count() < 6
 }
 
@@ -146,7 +170,8 @@ mod tests {
         .unwrap();
         assert_eq!(
             told,
-            "error: the interaction, search parameter or resource is not supported [MSG_PARAM_UNKNOWN], \
+            "error: the interaction, search parameter or resource is not supported \
+             [MSG_PARAM_UNKNOWN], \
              warning: an unnamed problem"
         );
     }
@@ -160,7 +185,10 @@ mod tests {
 
     #[test]
     fn anything_else_has_no_words() {
-        assert_eq!(told(&json!({"resourceType": "Patient", "issue": [{"code": "invalid"}]})), None);
+        assert_eq!(
+            told(&json!({"resourceType": "Patient", "issue": [{"code": "invalid"}]})),
+            None
+        );
         assert_eq!(told(&json!({"resourceType": "OperationOutcome"})), None);
         assert_eq!(words(b"<html>"), None);
     }

@@ -1,4 +1,5 @@
-//! Finds the Patient a record refers to: in the same page, inside the record, by a batched read, or by identifier.
+//! Finds the Patient a record refers to: in the same page, inside the record, by a batched read, or
+//! by identifier.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -32,10 +33,20 @@ enum Target<'a> {
 
 impl Patients {
     /// Takes in one Patient of a page or of a batched read.
-    pub(crate) fn insert(&mut self, entry: PatientEntry, rules: &IdentifierRules, now: DateTime<Utc>) {
+    pub(crate) fn insert(
+        &mut self,
+        entry: PatientEntry,
+        rules: &IdentifierRules,
+        now: DateTime<Utc>,
+    ) {
         let place = self.known.len();
         self.known.push(rules.patient(entry.json.get(), now));
-        for key in entry.id.map(|id| format!("Patient/{id}")).into_iter().chain(entry.full_url) {
+        for key in entry
+            .id
+            .map(|id| format!("Patient/{id}"))
+            .into_iter()
+            .chain(entry.full_url)
+        {
             self.index.insert(key, place);
         }
     }
@@ -49,7 +60,8 @@ impl Patients {
         }
     }
 
-    /// The person a record is about. One who cannot be found has no identifiers, so that the record is refused visibly.
+    /// The person a record is about. One who cannot be found has no identifiers, so that the record
+    /// is refused visibly.
     pub(crate) fn person(
         &self,
         reference: &Reference,
@@ -104,15 +116,25 @@ fn target<'a>(reference: &'a Reference, base: &str) -> Target<'a> {
     let local = text.strip_prefix(base).unwrap_or(text);
     if let Some(rest) = local.strip_prefix("Patient/") {
         let id = rest.split("/_history/").next().unwrap_or_default();
-        return if is_fhir_id(id) { Target::Patient(id) } else { Target::Nowhere };
+        return if is_fhir_id(id) {
+            Target::Patient(id)
+        } else {
+            Target::Nowhere
+        };
     }
-    if local.contains(':') { Target::Address(local) } else { Target::Nowhere }
+    if local.contains(':') {
+        Target::Address(local)
+    } else {
+        Target::Nowhere
+    }
 }
 
 /// R4 `id`, and the underscore that some servers use; nothing that could change a search.
 pub(crate) fn is_fhir_id(id: &str) -> bool {
     (1..=64).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
 }
 
 fn is_patient(json: &RawValue, id: &str) -> bool {
@@ -140,11 +162,14 @@ mod tests {
     }
 
     fn found(reference: Value, contained: &[Value]) -> Vec<String> {
-        let rules = IdentifierRules::new(&serde_json::from_value(json!({"base_url": BASE})).unwrap());
+        let rules =
+            IdentifierRules::new(&serde_json::from_value(json!({"base_url": BASE})).unwrap());
         let mut patients = Patients::default();
-        for (id, url) in
-            [("a", Some("https://mis.example/fhir/Patient/a")), ("b", Some("urn:uuid:b")), ("c", None)]
-        {
+        for (id, url) in [
+            ("a", Some("https://mis.example/fhir/Patient/a")),
+            ("b", Some("urn:uuid:b")),
+            ("c", None),
+        ] {
             let entry = PatientEntry {
                 id: Some(id.into()),
                 full_url: url.map(Into::into),
@@ -155,22 +180,47 @@ mod tests {
         let reference: Reference = serde_json::from_value(reference).unwrap();
         let contained: Vec<_> = contained.iter().map(raw).collect();
         let person = patients.person(&reference, &contained, (&rules, BASE, DateTime::UNIX_EPOCH));
-        person.identifiers.into_iter().map(|i| i.value.expose_secret().to_owned()).collect()
+        person
+            .identifiers
+            .into_iter()
+            .map(|i| i.value.expose_secret().to_owned())
+            .collect()
     }
 
     #[test]
     fn every_way_to_refer_to_a_patient() {
         assert_eq!(found(json!({"reference": "Patient/a"}), &[]), ["a"]);
-        assert_eq!(found(json!({"reference": "Patient/a/_history/3"}), &[]), ["a"]);
-        assert_eq!(found(json!({"reference": "https://mis.example/fhir/Patient/c"}), &[]), ["c"]);
+        assert_eq!(
+            found(json!({"reference": "Patient/a/_history/3"}), &[]),
+            ["a"]
+        );
+        assert_eq!(
+            found(
+                json!({"reference": "https://mis.example/fhir/Patient/c"}),
+                &[]
+            ),
+            ["c"]
+        );
         assert_eq!(found(json!({"reference": "urn:uuid:b"}), &[]), ["b"]);
         assert_eq!(
-            found(json!({"reference": "#p"}), &[patient("p", "inside"), patient("q", "other")]),
+            found(
+                json!({"reference": "#p"}),
+                &[patient("p", "inside"), patient("q", "other")]
+            ),
             ["inside"]
         );
-        assert_eq!(found(json!({"identifier": {"system": SNILS, "value": "logical"}}), &[]), ["logical"]);
         assert_eq!(
-            found(json!({"reference": "Patient/a", "identifier": {"system": SNILS, "value": "too"}}), &[]),
+            found(
+                json!({"identifier": {"system": SNILS, "value": "logical"}}),
+                &[]
+            ),
+            ["logical"]
+        );
+        assert_eq!(
+            found(
+                json!({"reference": "Patient/a", "identifier": {"system": SNILS, "value": "too"}}),
+                &[]
+            ),
             ["a", "too"]
         );
     }
@@ -187,8 +237,11 @@ mod tests {
             "Patient?identifier=x",
         ] {
             assert!(
-                found(json!({"reference": reference}), &[json!({"resourceType": "Group", "id": "p"})])
-                    .is_empty(),
+                found(
+                    json!({"reference": reference}),
+                    &[json!({"resourceType": "Group", "id": "p"})]
+                )
+                .is_empty(),
                 "{reference}"
             );
         }
@@ -205,7 +258,10 @@ mod tests {
             "Device/5",
             "Patient/6&x=y",
         ] {
-            let reference = Reference { reference: Some(reference.into()), identifier: None };
+            let reference = Reference {
+                reference: Some(reference.into()),
+                identifier: None,
+            };
             Patients::default().missing(&reference, BASE, &mut ids);
         }
         assert_eq!(ids.into_iter().collect::<Vec<_>>(), ["1", "2"]);

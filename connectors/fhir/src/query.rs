@@ -19,7 +19,8 @@ const ICD10: &str = "http://hl7.org/fhir/sid/icd-10";
 pub(crate) struct KeyForm {
     /// All of each resource, not only its id and meta.
     pub is_whole: bool,
-    /// Nothing but what the pull asks for as well: the server refuses `_elements`, or `_id` in `_sort`.
+    /// Nothing but what the pull asks for as well: the server refuses `_elements`, or `_id` in
+    /// `_sort`.
     pub is_plain: bool,
 }
 
@@ -42,7 +43,13 @@ impl Queries {
     }
 
     /// The first page of a feed: what changed at or after `since`, oldest first.
-    pub(crate) fn search(&self, feed: Feed, since: Option<DateTime<Utc>>, count: u32, include: bool) -> Url {
+    pub(crate) fn search(
+        &self,
+        feed: Feed,
+        since: Option<DateTime<Utc>>,
+        count: u32,
+        include: bool,
+    ) -> Url {
         let mut url = self.coded(feed);
         changed_since(&mut url, since, count);
         if include {
@@ -54,11 +61,14 @@ impl Queries {
     /// The newest of a feed's records.
     pub(crate) fn newest(&self, feed: Feed) -> Url {
         let mut url = self.coded(feed);
-        url.query_pairs_mut().append_pair("_sort", "-_lastUpdated").append_pair("_count", "1");
+        url.query_pairs_mut()
+            .append_pair("_sort", "-_lastUpdated")
+            .append_pair("_count", "1");
         url
     }
 
-    /// The records of a feed that changed between two moments, both counted in; without bounds all of them.
+    /// The records of a feed that changed between two moments, both counted in; without bounds all
+    /// of them.
     pub(crate) fn keys(
         &self,
         feed: Feed,
@@ -73,9 +83,16 @@ impl Queries {
                 query.append_pair("_lastUpdated", &format!("{prefix}{}", instant(bound)));
             }
         }
-        // The id settles the order of equal stamps, without which a server may show one of them twice and another never.
-        let sort = if form.is_plain { "_lastUpdated" } else { "_lastUpdated,_id" };
-        query.append_pair("_sort", sort).append_pair("_count", &count.to_string());
+        // The id settles the order of equal stamps, without which a server may show one of them
+        // twice and another never.
+        let sort = if form.is_plain {
+            "_lastUpdated"
+        } else {
+            "_lastUpdated,_id"
+        };
+        query
+            .append_pair("_sort", sort)
+            .append_pair("_count", &count.to_string());
         if !form.is_whole && !form.is_plain {
             query.append_pair("_elements", "id,meta");
         }
@@ -177,10 +194,15 @@ impl Queries {
                 "have the server mended",
             )
         })?;
-        if url.origin() != self.base.origin() || !url.username().is_empty() || url.password().is_some() {
+        if url.origin() != self.base.origin()
+            || !url.username().is_empty()
+            || url.password().is_some()
+        {
             return Err(SourceError::misconfigured(
-                "the FHIR server's link to the next page leads to another scheme, host or port, and is not followed",
-                "have the server write its links with the same address as base_url (often called its server address)",
+                "the FHIR server's link to the next page leads to another scheme, host or port, \
+                 and is not followed",
+                "have the server write its links with the same address as base_url (often called \
+                 its server address)",
             ));
         }
         Ok(url)
@@ -194,7 +216,9 @@ impl Queries {
     /// The inverse of [`Queries::path`].
     pub(crate) fn at_path(&self, path: &str) -> Option<Url> {
         let mut url = self.base.clone();
-        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let (path, query) = path
+            .split_once('?')
+            .map_or((path, None), |(path, query)| (path, Some(query)));
         if !path.starts_with('/') {
             return None;
         }
@@ -215,7 +239,9 @@ fn changed_since(url: &mut Url, since: Option<DateTime<Utc>>, count: u32) {
     if let Some(since) = since {
         query.append_pair("_lastUpdated", &format!("ge{}", instant(since)));
     }
-    query.append_pair("_sort", "_lastUpdated").append_pair("_count", &count.to_string());
+    query
+        .append_pair("_sort", "_lastUpdated")
+        .append_pair("_count", &count.to_string());
 }
 
 fn instant(moment: DateTime<Utc>) -> String {
@@ -223,7 +249,8 @@ fn instant(moment: DateTime<Utc>) -> String {
 }
 
 fn include_patient(url: &mut Url, feed: Feed) {
-    url.query_pairs_mut().append_pair("_include", &format!("{}:patient", resource_type(feed)));
+    url.query_pairs_mut()
+        .append_pair("_include", &format!("{}:patient", resource_type(feed)));
 }
 
 /// FHIR search tokens (R4 search, section 3.1.1.4.10), joined by "or".
@@ -242,7 +269,11 @@ fn tokens(codes: &[String], system: &str, setting: &str) -> Result<String, Sourc
     }
     let token = |code: &String| {
         let code = code.trim();
-        if code.contains('|') || system.is_empty() { code.to_owned() } else { format!("{system}|{code}") }
+        if code.contains('|') || system.is_empty() {
+            code.to_owned()
+        } else {
+            format!("{system}|{code}")
+        }
     };
     Ok(codes.iter().map(token).collect::<Vec<_>>().join(","))
 }
@@ -254,13 +285,14 @@ mod tests {
     use super::*;
 
     fn queries() -> Queries {
-        let config =
-            json!({"base_url": "https://mis.example:8443/fhir/r4", "diagnosis_codes": ["U07.1", "urn:x|77"]});
+        let config = json!({"base_url": "https://mis.example:8443/fhir/r4", "diagnosis_codes": ["U07.1", "urn:x|77"]});
         Queries::new(&serde_json::from_value(config).unwrap()).unwrap()
     }
 
     fn pairs(url: &Url) -> Vec<(String, String)> {
-        url.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).collect()
+        url.query_pairs()
+            .map(|(key, value)| (key.into_owned(), value.into_owned()))
+            .collect()
     }
 
     #[test]
@@ -292,19 +324,35 @@ mod tests {
             "https://a:b@mis.example:8443/x",
             "file:///etc/passwd",
         ] {
-            assert!(matches!(queries.follow(&page, off), Err(SourceError::Misconfigured { .. })), "{off}");
+            assert!(
+                matches!(
+                    queries.follow(&page, off),
+                    Err(SourceError::Misconfigured { .. })
+                ),
+                "{off}"
+            );
         }
         let on = queries.follow(&page, "?_getpages=1&x=%7C").unwrap();
         assert_eq!(Queries::path(&on), "/fhir/r4/Observation?_getpages=1&x=%7C");
-        assert_eq!(queries.at_path(Queries::path(&on)), Some(on), "it survives the cursor");
-        assert_eq!(queries.at_path("//evil.example/x").unwrap().host_str(), Some("mis.example"));
+        assert_eq!(
+            queries.at_path(Queries::path(&on)),
+            Some(on),
+            "it survives the cursor"
+        );
+        assert_eq!(
+            queries.at_path("//evil.example/x").unwrap().host_str(),
+            Some("mis.example")
+        );
         assert_eq!(queries.at_path("https://evil.example/x"), None);
     }
 
     #[test]
     fn a_code_that_would_change_the_search_is_refused() {
         for wrong in ["", "a,b", "a|b|c", "a$b", "a\\"] {
-            assert!(tokens(&[wrong.into()], LOINC, "test_codes").is_err(), "{wrong}");
+            assert!(
+                tokens(&[wrong.into()], LOINC, "test_codes").is_err(),
+                "{wrong}"
+            );
         }
     }
 }

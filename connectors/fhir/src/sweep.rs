@@ -1,9 +1,10 @@
 //! A sweep over the keys of a feed: windows of time, each read in one answer where that can be.
 //!
-//! One answer of a server is of one moment, so nothing can slip through it. A window that does not fit into one is made
-//! smaller; where that cannot be (thousands of records of the same second), its pages are followed, and it is read until
-//! two readings in a row bring the same: had a deletion or a change shifted a record out of a reading, the next one would
-//! lack the record that did so. Nothing here rests on the server's order, and a page link never outlives its window.
+//! One answer of a server is of one moment, so nothing can slip through it. A window that does not
+//! fit into one is made smaller; where that cannot be (thousands of records of the same second),
+//! its pages are followed, and it is read until two readings in a row bring the same: had a
+//! deletion or a change shifted a record out of a reading, the next one would lack the record that
+//! did so. Nothing here rests on the server's order, and a page link never outlives its window.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use connector_kit::{Cursor, RecordKey, SourceError};
@@ -15,15 +16,16 @@ use crate::cursor::{fingerprint, fingerprint_of, read_text, write_text};
 
 /// Readings of one window before a sweep gives up for now.
 pub(crate) const MAX_READINGS: u32 = 8;
-/// Seconds without a page after which a window is begun anew: its page links are old, and what disturbed it has passed.
+/// Seconds without a page after which a window is begun anew: its page links are old, and what
+/// disturbed it has passed.
 const MAX_PAUSE_SECONDS: i64 = 1800;
 /// 0001-01-01, the first day FHIR can write.
 const OLDEST: i64 = -62_135_596_800;
 /// Longest window asked for, in seconds: about thirty years.
 const MAX_SPAN: i64 = 1_000_000_000;
 
-/// Where a sweep is. Moments are whole seconds since 1970; both ends of a window belong to it, so that the rounding of
-/// no server can leave a gap between two.
+/// Where a sweep is. Moments are whole seconds since 1970; both ends of a window belong to it, so
+/// that the rounding of no server can leave a gap between two.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sweep {
@@ -35,7 +37,8 @@ pub(crate) struct Sweep {
     capacity: usize,
     /// The server does not heed `_lastUpdated`, or has no stamps: everything is one window.
     undivided: bool,
-    /// Whole resources are asked for: some are named by their content, or lose their stamps otherwise.
+    /// Whole resources are asked for: some are named by their content, or lose their stamps
+    /// otherwise.
     pub whole: bool,
     /// The page of the window to read; `None`: its first.
     pub link: Option<String>,
@@ -114,7 +117,8 @@ impl Sweep {
         self.readings += 1;
         if self.readings >= MAX_READINGS {
             return Err(SourceError::retry(format!(
-                "records of one moment were changed or deleted, or their page links expired, each time they were listed \
+                "records of one moment were changed or deleted, or their page links expired, each \
+                 time they were listed \
                  ({MAX_READINGS} times); the sweep goes on later"
             )));
         }
@@ -126,7 +130,9 @@ impl Sweep {
     pub(crate) fn arrive(&mut self, arrived: &Arrived<'_>) -> Result<Step, SourceError> {
         let matches = &arrived.page.matches;
         let nothing = || Ok(Step::Go(Vec::new()));
-        if !matches.get(..self.skip).is_some_and(|start| self.skip == 0 || fingerprint(start) == self.prefix)
+        if !matches
+            .get(..self.skip)
+            .is_some_and(|start| self.skip == 0 || fingerprint(start) == self.prefix)
         {
             self.again()?;
             return nothing();
@@ -159,7 +165,9 @@ impl Sweep {
     fn must_change(&mut self, arrived: &Arrived<'_>) -> bool {
         let matches = &arrived.page.matches;
         let lacks_stamps = matches.iter().any(|resource| resource.stamp.is_none());
-        if !self.whole && (lacks_stamps || matches.iter().any(|resource| resource.is_named_by_content)) {
+        if !self.whole
+            && (lacks_stamps || matches.iter().any(|resource| resource.is_named_by_content))
+        {
             self.whole = true;
             self.enter(self.from, self.to);
             return true;
@@ -176,7 +184,11 @@ impl Sweep {
             return true;
         }
         let is_first = self.link.is_none() && self.skip == 0 && self.readings == 0;
-        if is_first && arrived.next.is_some() && !matches.is_empty() && matches.len() >= self.capacity {
+        if is_first
+            && arrived.next.is_some()
+            && !matches.is_empty()
+            && matches.len() >= self.capacity
+        {
             self.capacity = matches.len();
             if let Some(to) = self.smaller(matches) {
                 self.enter(self.from, Some(to));
@@ -188,16 +200,21 @@ impl Sweep {
 
     /// A second of grace: some servers keep whole seconds.
     fn covers(&self, resource: &Resource) -> bool {
-        let Some(stamp) = resource.stamp else { return false };
+        let Some(stamp) = resource.stamp else {
+            return false;
+        };
         self.from.is_none_or(|from| stamp.timestamp() >= from - 1)
             && self.to.is_none_or(|to| stamp.timestamp() <= to + 1)
     }
 
-    /// An earlier end for the window, after its first page has shown how its records lie: where they are sorted, the
-    /// page's last second, else the middle one.
+    /// An earlier end for the window, after its first page has shown how its records lie: where
+    /// they are sorted, the page's last second, else the middle one.
     fn smaller(&self, matches: &[Resource]) -> Option<i64> {
-        let mut seconds: Vec<i64> =
-            matches.iter().filter_map(|resource| resource.stamp).map(|stamp| stamp.timestamp()).collect();
+        let mut seconds: Vec<i64> = matches
+            .iter()
+            .filter_map(|resource| resource.stamp)
+            .map(|stamp| stamp.timestamp())
+            .collect();
         let is_sorted = seconds.is_sorted();
         seconds.sort_unstable();
         let last = seconds.last().copied().filter(|_| is_sorted);
@@ -207,7 +224,9 @@ impl Sweep {
             None => seconds.first().map(|first| first - 1),
         };
         let fits = |end: &i64| {
-            self.from.is_none_or(|from| *end > from) && self.to.is_none_or(|to| *end < to) && *end >= OLDEST
+            self.from.is_none_or(|from| *end > from)
+                && self.to.is_none_or(|to| *end < to)
+                && *end >= OLDEST
         };
         [last, middle, least].into_iter().flatten().find(fits)
     }
@@ -241,20 +260,27 @@ impl Sweep {
 
     /// Goes on to the next window, as wide as will probably fit on a page.
     fn pass_on(&mut self, matches: &[Resource], keys: Vec<RecordKey>, now: DateTime<Utc>) -> Step {
-        let Some(end) = self.to else { return Step::End(keys) };
-        let oldest =
-            matches.iter().filter_map(|resource| resource.stamp).map(|stamp| stamp.timestamp()).min();
+        let Some(end) = self.to else {
+            return Step::End(keys);
+        };
+        let oldest = matches
+            .iter()
+            .filter_map(|resource| resource.stamp)
+            .map(|stamp| stamp.timestamp())
+            .min();
         let begin = self.from.or(oldest).unwrap_or(end).min(end);
         let span = (end - begin).clamp(1, MAX_SPAN);
-        let count = i64::try_from(self.reading.tally.count).unwrap_or(i64::MAX).max(1);
+        let count = i64::try_from(self.reading.tally.count)
+            .unwrap_or(i64::MAX)
+            .max(1);
         let wanted = i64::try_from(self.capacity).unwrap_or(i64::MAX).max(1);
         // Three quarters of a page, from how dense this window was; at most eight times as wide.
         let wider = (span.saturating_mul(wanted).saturating_mul(3) / count.saturating_mul(4))
             .clamp(1, span.saturating_mul(8))
             .min(MAX_SPAN);
         let next = end.saturating_add(wider);
-        let is_last =
-            DateTime::from_timestamp(next, 0).is_none_or(|next| next >= now - TimeDelta::seconds(1));
+        let is_last = DateTime::from_timestamp(next, 0)
+            .is_none_or(|next| next >= now - TimeDelta::seconds(1));
         self.enter(Some(end), (!is_last).then_some(next));
         Step::Go(keys)
     }
@@ -277,12 +303,17 @@ impl Tally {
         for key in keys {
             self.count += 1;
             let stamp = key.stamp.unwrap_or_default();
-            self.sum = self.sum.wrapping_add(fingerprint_of(&format!("{stamp} {}", key.record_id)));
+            self.sum = self
+                .sum
+                .wrapping_add(fingerprint_of(&format!("{stamp} {}", key.record_id)));
         }
     }
 }
 
 /// The key of a resource.
 fn key(resource: &Resource) -> RecordKey {
-    RecordKey { record_id: resource.record_id.clone(), stamp: resource.stamp_micros() }
+    RecordKey {
+        record_id: resource.record_id.clone(),
+        stamp: resource.stamp_micros(),
+    }
 }

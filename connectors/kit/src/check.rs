@@ -32,22 +32,38 @@ pub struct CheckReport {
 impl CheckReport {
     /// Notes that something is as it should be.
     pub fn good(&mut self, what: impl Into<String>) {
-        self.findings.push(Finding { level: Level::Good, what: what.into(), help: None });
+        self.findings.push(Finding {
+            level: Level::Good,
+            what: what.into(),
+            help: None,
+        });
     }
 
     /// Notes something that works but will hurt.
     pub fn warn(&mut self, what: impl Into<String>, help: impl Into<String>) {
-        self.findings.push(Finding { level: Level::Warning, what: what.into(), help: Some(help.into()) });
+        self.findings.push(Finding {
+            level: Level::Warning,
+            what: what.into(),
+            help: Some(help.into()),
+        });
     }
 
     /// Notes something that does not work.
     pub fn error(&mut self, what: impl Into<String>, help: impl Into<String>) {
-        self.findings.push(Finding { level: Level::Error, what: what.into(), help: Some(help.into()) });
+        self.findings.push(Finding {
+            level: Level::Error,
+            what: what.into(),
+            help: Some(help.into()),
+        });
     }
 
     /// The worst level among the findings.
     #[must_use]
     pub fn worst(&self) -> Level {
-        self.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Good)
+        self.findings
+            .iter()
+            .map(|finding| finding.level)
+            .max()
+            .unwrap_or(Level::Good)
     }
 }

@@ -15,12 +15,12 @@ pub struct PageRequest {
     pub feed: Feed,
     /// Where to go on; `None` is the very beginning.
     pub after: Option<Cursor>,
-    /// True for the first page of a run: `after` is then a stored cursor, and the connector looks back over its
-    /// overlap window, so that rows committed late are not missed.
+    /// True for the first page of a run: `after` is then a stored cursor, and the connector looks
+    /// back over its overlap window, so that rows committed late are not missed.
     pub first_of_run: bool,
-    /// True for a run that a hint of [`Connector::changed`] began: its first page looks back over the short overlap of hints
-    /// only, and the caller does not store what it says under [`Page::resume`], so that a scheduled run still goes over
-    /// everything with the whole overlap.
+    /// True for a run that a hint of [`Connector::changed`] began: its first page looks back over
+    /// the short overlap of hints only, and the caller does not store what it says under
+    /// [`Page::resume`], so that a scheduled run still goes over everything with the whole overlap.
     pub hinted: bool,
     /// At most this many records in the page.
     pub limit: u32,
@@ -35,8 +35,8 @@ pub struct Page {
     pub records: Vec<ClinicRecord>,
     /// Where the next page of this run begins; `None` when the feed is exhausted for now.
     pub next: Option<Cursor>,
-    /// What to store once this page is safe: the next *run* starts here. `None` leaves the stored cursor as it is.
-    /// Never past a record that was not handed over, and never in the future.
+    /// What to store once this page is safe: the next *run* starts here. `None` leaves the stored
+    /// cursor as it is. Never past a record that was not handed over, and never in the future.
     pub resume: Option<Cursor>,
     /// Something about the source that the gateway should know, if there is anything.
     pub surprise: Option<SourceSurprise>,
@@ -45,7 +45,8 @@ pub struct Page {
 /// What a source should not do, and what the gateway answers with a key sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceSurprise {
-    /// The newest stamp at the source lies before the stored cursor: a restored backup, or a clock that was set back.
+    /// The newest stamp at the source lies before the stored cursor: a restored backup, or a clock
+    /// that was set back.
     StampsWentBack,
 }
 
@@ -64,7 +65,8 @@ impl SourceSurprise {
 pub struct KeysRequest {
     /// Which feed.
     pub feed: Feed,
-    /// Where to go on; `None` is the very beginning. A cursor of [`Connector::keys`], never one of [`Connector::page`].
+    /// Where to go on; `None` is the very beginning. A cursor of [`Connector::keys`], never one of
+    /// [`Connector::page`].
     pub after: Option<Cursor>,
     /// At most this many keys in the page.
     pub limit: u32,
@@ -92,8 +94,9 @@ pub struct KeysPage {
 
 /// A source of clinic records: read-only, incremental, bounded.
 ///
-/// Contract, checked by tests for every connector: pages of one run never skip a record; a record changed after a
-/// run is in the next one; a page never exceeds its limit; the same request may be repeated.
+/// Contract, checked by tests for every connector: pages of one run never skip a record; a record
+/// changed after a run is in the next one; a page never exceeds its limit; the same request may be
+/// repeated.
 #[async_trait]
 pub trait Connector: Send + Sync {
     /// The kind of source, as configuration names it (`postgres`, `sqlite`, `fhir` …).
@@ -102,7 +105,8 @@ pub trait Connector: Send + Sync {
     /// The feeds this source is configured for, in pulling order.
     fn feeds(&self) -> Vec<Feed>;
 
-    /// Looks at everything that can be wrong with the source and says it in words, without changing anything.
+    /// Looks at everything that can be wrong with the source and says it in words, without changing
+    /// anything.
     async fn check(&self, now: DateTime<Utc>) -> CheckReport;
 
     /// Fetches one page.
@@ -111,14 +115,16 @@ pub trait Connector: Send + Sync {
     /// See [`SourceError`]: worth another try later, or in need of a person.
     async fn page(&self, request: PageRequest) -> Result<Page, SourceError>;
 
-    /// Lists the ids and stamps of every row, in an order that a change of other rows does not disturb: a row that is
-    /// there from the first page to the last is in at least one of them. For a sweep, which withdraws what no page names.
+    /// Lists the ids and stamps of every row, in an order that a change of other rows does not
+    /// disturb: a row that is there from the first page to the last is in at least one of them. For
+    /// a sweep, which withdraws what no page names.
     ///
     /// # Errors
     /// As [`Connector::page`].
     async fn keys(&self, request: KeysRequest) -> Result<KeysPage, SourceError>;
 
-    /// The rows with these ids, at most [`MAX_FETCH_IDS`], as they are now; those that are gone are left out.
+    /// The rows with these ids, at most [`MAX_FETCH_IDS`], as they are now; those that are gone are
+    /// left out.
     ///
     /// # Errors
     /// As [`Connector::page`].
@@ -129,8 +135,9 @@ pub trait Connector: Send + Sync {
         now: DateTime<Utc>,
     ) -> Result<Vec<ClinicRecord>, SourceError>;
 
-    /// Waits until the source says that something may have changed: a hint, never a promise, and pending for ever where
-    /// a source cannot say so. Cancel-safe: a hint that nobody waited for is given to the next caller.
+    /// Waits until the source says that something may have changed: a hint, never a promise, and
+    /// pending for ever where a source cannot say so. Cancel-safe: a hint that nobody waited for is
+    /// given to the next caller.
     ///
     /// # Errors
     /// As [`Connector::page`]; a source that cannot hint now is no failure.

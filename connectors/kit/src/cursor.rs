@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-/// A position in one feed of one source, in the connector's own text form (at most [`Cursor::MAX_BYTES`]).
+/// A position in one feed of one source, in the connector's own text form (at most
+/// [`Cursor::MAX_BYTES`]).
 ///
-/// It may hold a change stamp and a record id, so it stays on the gateway's disk and is never logged.
+/// It may hold a change stamp and a record id, so it stays on the gateway's disk and is never
+/// logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cursor(String);
 

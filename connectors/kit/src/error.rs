@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-/// Why a page could not be had. The words are the connector's own: never a server's free text, which may quote a value.
+use fault::{Fault, Injected, Point};
+
+/// Why a page could not be had. The words are the connector's own: never a server's free text,
+/// which may quote a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// The source is away or busy; the same request may succeed later.
@@ -26,11 +29,27 @@ pub enum SourceError {
 impl SourceError {
     /// A failure worth another try.
     pub fn retry(what: impl Into<String>) -> Self {
-        Self::Retry { what: what.into(), after: None }
+        Self::Retry {
+            what: what.into(),
+            after: None,
+        }
     }
 
     /// A failure that a person has to mend.
     pub fn misconfigured(what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::Misconfigured { what: what.into(), help: help.into() }
+        Self::Misconfigured {
+            what: what.into(),
+            help: help.into(),
+        }
+    }
+}
+
+impl Injected for SourceError {
+    fn injected(fault: Fault, point: Point) -> Self {
+        let what = fault::injected_text(point);
+        match fault {
+            Fault::Retry => Self::retry(what),
+            Fault::Permanent => Self::misconfigured(what, fault::INJECTED_HELP),
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! What every connector shares: the [`Connector`] trait, the clinic's record, and how a source fails.
+//! What every connector shares: the [`Connector`] trait, the clinic's record, and how a source
+//! fails.
 //!
-//! A [`ClinicRecord`] holds a person's identifiers. It has no `Serialize`, prints itself redacted, is wiped
-//! when dropped, and of the crates behind this one only `pseudonym` may name it.
+//! A [`ClinicRecord`] holds a person's identifiers. It has no `Serialize`, prints itself redacted,
+//! is wiped when dropped, and of the crates behind this one only `pseudonym` may name it.
 
 mod check;
 mod connector;
@@ -17,7 +18,7 @@ pub use connector::{
 pub use cursor::Cursor;
 pub use error::SourceError;
 pub use record::{
-    ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, FieldFault, Identifier, IdentifierKind,
-    Person, RecordStatus,
+    ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, FieldFault, Identifier,
+    IdentifierKind, Person, RecordStatus,
 };
 pub use time_zone::TimeZone;

@@ -1,4 +1,5 @@
-//! The clinic's record as a connector hands it on: raw codes, clinic-local dates, identity in secret types.
+//! The clinic's record as a connector hands it on: raw codes, clinic-local dates, identity in
+//! secret types.
 
 use std::fmt;
 
@@ -44,7 +45,8 @@ pub enum Field<T> {
     Missing,
     /// A value of the right type.
     Value(T),
-    /// Something that cannot be read as the type; what it was is not kept, since it may be anything.
+    /// Something that cannot be read as the type; what it was is not kept, since it may be
+    /// anything.
     Invalid(FieldFault),
 }
 
@@ -95,11 +97,15 @@ impl Coding {
     /// A code from the clinic's own list.
     #[must_use]
     pub fn local(code: impl Into<String>) -> Self {
-        Self { system: None, code: code.into() }
+        Self {
+            system: None,
+            code: code.into(),
+        }
     }
 }
 
-/// Which numbering a person's identifier belongs to. The list is closed: a free name could name an institution.
+/// Which numbering a person's identifier belongs to. The list is closed: a free name could name an
+/// institution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IdentifierKind {
     /// Russian personal insurance account number, 11 digits.
@@ -144,7 +150,8 @@ pub enum RecordStatus {
     Final,
     /// The fact is taken back: cancelled, entered in error.
     Cancelled,
-    /// Not a fact (yet): planned, refused, preliminary, still ill. Withdrawn if it had been sent before.
+    /// Not a fact (yet): planned, refused, preliminary, still ill. Withdrawn if it had been sent
+    /// before.
     NotAFact,
     /// A status word nobody has mapped: the record is refused until somebody does.
     Unknown,
@@ -194,9 +201,10 @@ pub struct ClinicRecord {
     pub person: Person,
     /// What it says.
     pub fact: ClinicFact,
-    /// When the row last changed, on the connector's own scale: two stamps of one feed compare as the changes do. SQL
-    /// timestamps and FHIR instants are microseconds since 1970, whole numbers themselves, other text a hash that only
-    /// tells equal from unequal. `None` where the row has none.
+    /// When the row last changed, on the connector's own scale: two stamps of one feed compare as
+    /// the changes do. SQL timestamps and FHIR instants are microseconds since 1970, whole numbers
+    /// themselves, other text a hash that only tells equal from unequal. `None` where the row has
+    /// none.
     pub stamp: Option<i64>,
 }
 
@@ -220,13 +228,22 @@ impl fmt::Debug for Identifier {
 
 impl fmt::Debug for Person {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Person([redacted], {} identifiers)", self.identifiers.len())
+        write!(
+            f,
+            "Person([redacted], {} identifiers)",
+            self.identifiers.len()
+        )
     }
 }
 
 impl fmt::Debug for ClinicRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ClinicRecord({}, {:?}, [redacted])", self.fact.feed(), self.status)
+        write!(
+            f,
+            "ClinicRecord({}, {:?}, [redacted])",
+            self.fact.feed(),
+            self.status
+        )
     }
 }
 
@@ -254,7 +271,10 @@ mod tests {
             },
             stamp: Some(1_625_000_000_000_000),
         };
-        let shown = format!("{record:?} {:?} {:?}", record.person, record.person.identifiers);
+        let shown = format!(
+            "{record:?} {:?} {:?}",
+            record.person, record.person.identifiers
+        );
         for secret in ["112", "visit-77", "U07", "RU", "1625"] {
             assert!(!shown.contains(secret), "{shown}");
         }

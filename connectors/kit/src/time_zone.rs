@@ -24,7 +24,9 @@ impl TryFrom<String> for TimeZone {
         name.parse().map(Self).map_err(|_| {
             let near = chrono_tz::TZ_VARIANTS
                 .iter()
-                .max_by(|a, b| strsim::jaro(a.name(), &name).total_cmp(&strsim::jaro(b.name(), &name)))
+                .max_by(|a, b| {
+                    strsim::jaro(a.name(), &name).total_cmp(&strsim::jaro(b.name(), &name))
+                })
                 .map_or("Europe/Moscow", |zone| zone.name());
             format!("no such time zone; write an IANA name, perhaps `{near}`")
         })

@@ -1,4 +1,5 @@
-//! `check`: looks at everything that can be wrong with a source, and says it in words without quoting a value.
+//! `check`: looks at everything that can be wrong with a source, and says it in words without
+//! quoting a value.
 
 use std::collections::HashSet;
 
@@ -23,14 +24,23 @@ const WIDEST_ZONE_SECONDS: i64 = 14 * 3600;
 /// Looks at the server, then at each feed.
 pub(crate) async fn run(connector: &SqlConnector, now: DateTime<Utc>) -> CheckReport {
     let mut report = CheckReport::default();
-    let check = Check { connector, driver: connector.sessions.driver.as_ref(), now };
+    let check = Check {
+        connector,
+        driver: connector.sessions.driver.as_ref(),
+        now,
+    };
     if let Err(failure) = check.server(&mut report).await {
         fail(&mut report, "", &failure, None);
         return report;
     }
     for feed in &connector.settings.feeds {
         if let Err(failure) = check.feed(feed, &mut report).await {
-            fail(&mut report, &format!("{}: ", feed.feed), &failure, Some(feed));
+            fail(
+                &mut report,
+                &format!("{}: ", feed.feed),
+                &failure,
+                Some(feed),
+            );
         }
     }
     report
@@ -50,7 +60,11 @@ struct Check<'c> {
 impl Check<'_> {
     async fn server(&self, report: &mut CheckReport) -> Result<(), Failure> {
         let version = self.texts(&Sql::plain(self.driver.version_sql())).await?;
-        report.good(format!("{} answers", self.driver.product(version.first().map_or("", String::as_str))));
+        report.good(format!(
+            "{} answers",
+            self.driver
+                .product(version.first().map_or("", String::as_str))
+        ));
         if let Some((what, help)) = self.driver.transport_warning() {
             report.warn(what, help);
         }
@@ -67,7 +81,10 @@ impl Check<'_> {
             ),
             Ok(_) => report.good("the account can only read"),
             Err(_) => {
-                report.warn("the account's privileges cannot be seen", "make sure that it has SELECT only");
+                report.warn(
+                    "the account's privileges cannot be seen",
+                    "make sure that it has SELECT only",
+                );
             }
         }
         Ok(())
@@ -85,7 +102,9 @@ impl Check<'_> {
         for problem in found.errors {
             report.error(format!("{name}: {}", problem.what), problem.help);
         }
-        let Some(layout) = found.layout else { return Ok(()) };
+        let Some(layout) = found.layout else {
+            return Ok(());
+        };
         report.good(format!("{name}: {} columns understood", layout.names.len()));
         let pager = self.connector.pager(feed, &layout, Order::Stamp);
         self.null_keys(feed, &pager, report).await?;
@@ -101,10 +120,14 @@ impl Check<'_> {
         self.stamps(feed, &pager, &rows, report).await?;
         let page = pager.page(&Start::Beginning, SAMPLE_ROWS, false);
         let stands_for = "what changed_at stands for, what record_id stands for";
-        self.plan(feed, &pager, &page, ("each page sorts", stands_for), report).await?;
+        self.plan(feed, &pager, &page, ("each page sorts", stands_for), report)
+            .await?;
         let pager = self.connector.pager(feed, &layout, Order::Id);
         let keys = pager.keys_page(&Start::Beginning, SAMPLE_ROWS, false);
-        let told = ("each page of the key sweep sorts", "what record_id stands for");
+        let told = (
+            "each page of the key sweep sorts",
+            "what record_id stands for",
+        );
         self.plan(feed, &pager, &keys, told, report).await?;
         self.contents(feed, &layout, &rows, report);
         Ok(())
@@ -118,16 +141,32 @@ impl Check<'_> {
     }
 
     /// How many rows fulfil a condition.
-    async fn count(&self, pager: &Pager<'_>, condition: impl FnOnce(&mut Sql)) -> Result<u64, Failure> {
-        let mut sql = Sql::plain(format!("SELECT CAST(count(*) AS CHAR(20)) {} WHERE ", pager.source()));
+    async fn count(
+        &self,
+        pager: &Pager<'_>,
+        condition: impl FnOnce(&mut Sql),
+    ) -> Result<u64, Failure> {
+        let mut sql = Sql::plain(format!(
+            "SELECT CAST(count(*) AS CHAR(20)) {} WHERE ",
+            pager.source()
+        ));
         condition(&mut sql);
-        Ok(self.texts(&sql).await?.first().and_then(|count| count.parse().ok()).unwrap_or(0))
+        Ok(self
+            .texts(&sql)
+            .await?
+            .first()
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(0))
     }
 
     async fn sample(&self, pager: &Pager<'_>) -> Result<Table, Failure> {
         let mut lease = self.connector.sessions.lease().await?;
-        let rows =
-            lease.fetch(&pager.page(&Start::Beginning, SAMPLE_ROWS, true), &pager.layout.kinds).await?;
+        let rows = lease
+            .fetch(
+                &pager.page(&Start::Beginning, SAMPLE_ROWS, true),
+                &pager.layout.kinds,
+            )
+            .await?;
         lease.give_back().await?;
         Ok(rows)
     }
@@ -139,7 +178,11 @@ impl Check<'_> {
         report: &mut CheckReport,
     ) -> Result<(), Failure> {
         for (ordinal, column, told) in [
-            (CHANGED_AT, "changed_at", "only the key sweep reads them, and does not see them change"),
+            (
+                CHANGED_AT,
+                "changed_at",
+                "only the key sweep reads them, and does not see them change",
+            ),
             (RECORD_ID, "record_id", "they are never read"),
         ] {
             let full_name = pager.column(ordinal);
@@ -150,11 +193,15 @@ impl Check<'_> {
             if count > 0 {
                 report.error(
                     format!("{}: {count} rows have no {column}; {told}", feed.feed),
-                    format!("give them one: in the clinic system, or with COALESCE(…, …) AS {column}"),
+                    format!(
+                        "give them one: in the clinic system, or with COALESCE(…, …) AS {column}"
+                    ),
                 );
             }
         }
-        let Some(usable) = self.driver.usable_stamp(&pager.column(CHANGED_AT)) else { return Ok(()) };
+        let Some(usable) = self.driver.usable_stamp(&pager.column(CHANGED_AT)) else {
+            return Ok(());
+        };
         let at = pager.column(CHANGED_AT);
         let count = self.count(pager, |sql| {
             sql.push(&format!("{at} IS NOT NULL AND NOT ({usable})"));
@@ -162,22 +209,30 @@ impl Check<'_> {
         let count = count.await?;
         if count > 0 {
             report.error(
-                format!("{}: {count} rows have a changed_at that is neither text nor a whole number; only the key sweep reads them", feed.feed),
+                format!(
+                    "{}: {count} rows have a changed_at that is neither text nor a whole \
+                    number; only the key sweep reads them",
+                    feed.feed
+                ),
                 "select ISO text, such as strftime('%Y-%m-%d %H:%M:%f', …), or seconds since 1970",
             );
         }
         Ok(())
     }
 
-    /// Where the session cannot run in the clinic's zone: which columns the query makes of an instant by an expression.
+    /// Where the session cannot run in the clinic's zone: which columns the query makes of an
+    /// instant by an expression.
     async fn session_zone(
         &self,
         feed: &FeedSettings,
         pager: &Pager<'_>,
         report: &mut CheckReport,
     ) -> Result<(), Failure> {
-        let Some(zones) = self.driver.other_zones() else { return Ok(()) };
-        let (sql, kinds) = (pager.page(&Start::Beginning, SAMPLE_ROWS, true), &pager.layout.kinds);
+        let Some(zones) = self.driver.other_zones() else {
+            return Ok(());
+        };
+        let sql = pager.page(&Start::Beginning, SAMPLE_ROWS, true);
+        let kinds = &pager.layout.kinds;
         let mut samples = Vec::new();
         let mut lease = self.connector.sessions.lease().await?;
         for zone in zones {
@@ -187,16 +242,26 @@ impl Check<'_> {
         lease.give_back().await?;
         let differs = |ordinal: usize| {
             let same = |one: &Table, other: &Table| {
-                one.rows().map(|row| row.cell(ordinal)).eq(other.rows().map(|row| row.cell(ordinal)))
+                one.rows()
+                    .map(|row| row.cell(ordinal))
+                    .eq(other.rows().map(|row| row.cell(ordinal)))
             };
             samples.windows(2).any(|pair| !same(&pair[0], &pair[1]))
         };
         for ordinal in (0..kinds.len()).filter(|ordinal| kinds[*ordinal] != Kind::TimestampTz) {
             if differs(ordinal) {
-                let (name, zone) = (&pager.layout.names[ordinal], self.connector.settings.zone.name());
+                let name = &pager.layout.names[ordinal];
+                let zone = self.connector.settings.zone.name();
                 report.warn(
-                    format!("{}: `{name}` is made of a TIMESTAMP by an expression, which the server computes in UTC", feed.feed),
-                    format!("select the TIMESTAMP column itself, or CONVERT_TZ(…, '+00:00', '{zone}'): this zone's clocks change"),
+                    format!(
+                        "{}: `{name}` is made of a TIMESTAMP by an expression, which the \
+                        server computes in UTC",
+                        feed.feed
+                    ),
+                    format!(
+                        "select the TIMESTAMP column itself, or CONVERT_TZ(…, '+00:00', \
+                        '{zone}'): this zone's clocks change"
+                    ),
                 );
             }
         }
@@ -211,17 +276,22 @@ impl Check<'_> {
         report: &mut CheckReport,
     ) -> Result<(), Failure> {
         let name = feed.feed;
-        if let Some(sql) = self.driver.stamp_styles_sql(&pager.column(CHANGED_AT), &pager.source())
+        if let Some(sql) = self
+            .driver
+            .stamp_styles_sql(&pager.column(CHANGED_AT), &pager.source())
             && self.texts(&Sql::plain(sql)).await?.len() > 1
         {
             report.error(
                 format!(
-                    "{name}: changed_at is written in more than one way, so its order is not that of time"
+                    "{name}: changed_at is written in more than one way, so its order is not that \
+                     of time"
                 ),
                 "select it in one form, such as strftime('%Y-%m-%d %H:%M:%f', …) AS changed_at",
             );
         }
-        let Some(newest) = rows.rows().find_map(|row| row.cell(CHANGED_AT).key()) else { return Ok(()) };
+        let Some(newest) = rows.rows().find_map(|row| row.cell(CHANGED_AT).key()) else {
+            return Ok(());
+        };
         if stamp::not_after(&newest, self.now, self.connector.settings.zone).is_none() {
             report.error(
                 format!("{name}: the newest changed_at is no readable point in time"),
@@ -241,14 +311,18 @@ impl Check<'_> {
             && self.connector.settings.overlap_seconds < 3900
         {
             report.warn(
-                format!("{name}: changed_at is wall-clock time in a zone whose clocks go back once a year"),
+                format!(
+                    "{name}: changed_at is wall-clock time in a zone whose clocks go back \
+                    once a year"
+                ),
                 "set overlap_seconds = 3900, so that the repeated hour is not missed",
             );
         }
         self.future(feed, pager, &newest, report).await
     }
 
-    /// Two looks at the same rows: stamps the query makes of the present moment are later in the second one.
+    /// Two looks at the same rows: stamps the query makes of the present moment are later in the
+    /// second one.
     async fn stored_stamps(
         &self,
         feed: &FeedSettings,
@@ -258,13 +332,18 @@ impl Check<'_> {
     ) -> Result<(), Failure> {
         let again = self.sample(pager).await?;
         let moved = |row: &Row<'_>| {
-            let is_there = again.rows().any(|other| other.cell(RECORD_ID) == row.cell(RECORD_ID));
+            let is_there = again
+                .rows()
+                .any(|other| other.cell(RECORD_ID) == row.cell(RECORD_ID));
             is_there && !again.rows().any(|other| other.has_keys_of(*row))
         };
         // Of rows that are stored only some may be written between the looks.
         if rows.rows().filter(moved).count() * 2 > rows.len() {
             report.error(
-                format!("{}: changed_at is made anew with every reading, such as by now()", feed.feed),
+                format!(
+                    "{}: changed_at is made anew with every reading, such as by now()",
+                    feed.feed
+                ),
                 "select a stored column that changes only when the row does",
             );
         }
@@ -283,7 +362,9 @@ impl Check<'_> {
             let moment = self.now + chrono::TimeDelta::seconds(seconds);
             stamp::present(moment, newest.kind, &newest.value, zone)
         };
-        let (Some(soon), Some(far)) = (later(300), later(WIDEST_ZONE_SECONDS)) else { return Ok(()) };
+        let (Some(soon), Some(far)) = (later(300), later(WIDEST_ZONE_SECONDS)) else {
+            return Ok(());
+        };
         let at = pager.column(CHANGED_AT);
         let after = |key: crate::value::Key| {
             let at = at.clone();
@@ -292,10 +373,15 @@ impl Check<'_> {
                 self.driver.push_key(sql, &key);
             })
         };
-        let (ahead, far_ahead) = (after(soon).await?, after(far).await?);
+        let ahead = after(soon).await?;
+        let far_ahead = after(far).await?;
         if far_ahead > 0 {
             report.warn(
-                format!("{}: {far_ahead} rows have a changed_at in the future; they are read again with every run", feed.feed),
+                format!(
+                    "{}: {far_ahead} rows have a changed_at in the future; they are read \
+                    again with every run",
+                    feed.feed
+                ),
                 "let the clinic system correct them, or leave them out of the query",
             );
         }
@@ -306,7 +392,10 @@ impl Check<'_> {
                     feed.feed,
                     ahead - far_ahead
                 ),
-                format!("check time_zone (now {}), and the clocks of the clinic's machines", zone.name()),
+                format!(
+                    "check time_zone (now {}), and the clocks of the clinic's machines",
+                    zone.name()
+                ),
             );
         }
         Ok(())
@@ -323,7 +412,9 @@ impl Check<'_> {
         let mut lease = self.connector.sessions.lease().await?;
         let plan = lease.slow_plan(sql).await?;
         lease.give_back().await?;
-        let Some(SlowPlan { rows, table }) = plan else { return Ok(()) };
+        let Some(SlowPlan { rows, table }) = plan else {
+            return Ok(());
+        };
         let rows = match rows {
             Some(rows) => rows,
             None => {
@@ -339,7 +430,10 @@ impl Check<'_> {
             }
         };
         if rows >= MANY_ROWS {
-            let table = table.as_deref().and_then(|table| feed.statement.name_in(table)).unwrap_or("…");
+            let table = table
+                .as_deref()
+                .and_then(|table| feed.statement.name_in(table))
+                .unwrap_or("…");
             report.warn(
                 format!("{}: {what} about {rows} rows", feed.feed),
                 format!("CREATE INDEX … ON {table} ({columns})"),
@@ -349,10 +443,19 @@ impl Check<'_> {
     }
 
     /// What the newest rows come to; only counts are told.
-    fn contents(&self, feed: &FeedSettings, layout: &Layout, rows: &Table, report: &mut CheckReport) {
+    fn contents(
+        &self,
+        feed: &FeedSettings,
+        layout: &Layout,
+        rows: &Table,
+        report: &mut CheckReport,
+    ) {
         let reader = Reader::new(layout, feed, &self.connector.settings);
         let records: Vec<ClinicRecord> = rows.rows().map(|row| reader.record(row)).collect();
-        let ids: HashSet<&str> = records.iter().map(|record| record.record_id.as_str()).collect();
+        let ids: HashSet<&str> = records
+            .iter()
+            .map(|record| record.record_id.as_str())
+            .collect();
         let name = feed.feed;
         if ids.len() < records.len() {
             report.error(
@@ -361,12 +464,17 @@ impl Check<'_> {
                     records.len() - ids.len(),
                     records.len()
                 ),
-                "select one row a record: a join to a table of documents or contacts may multiply rows",
+                "select one row a record: a join to a table of documents or contacts may multiply \
+                 rows",
             );
         }
-        let count =
-            |fits: &dyn Fn(&ClinicRecord) -> bool| records.iter().filter(|record| fits(record)).count();
-        let too_long = rows.rows().filter(|row| row.cell(RECORD_ID).is_cut()).count();
+        let count = |fits: &dyn Fn(&ClinicRecord) -> bool| {
+            records.iter().filter(|record| fits(record)).count()
+        };
+        let too_long = rows
+            .rows()
+            .filter(|row| row.cell(RECORD_ID).is_cut())
+            .count();
         for (found, what, help) in [
             (
                 too_long,
@@ -396,7 +504,13 @@ impl Check<'_> {
             ),
         ] {
             if found > 0 {
-                report.warn(format!("{name}: {found} of the newest {} rows {what}", records.len()), help);
+                report.warn(
+                    format!(
+                        "{name}: {found} of the newest {} rows {what}",
+                        records.len()
+                    ),
+                    help,
+                );
             }
         }
     }
@@ -413,6 +527,11 @@ fn occurred_on(record: &ClinicRecord) -> &Field<ClinicDate> {
 /// True for a zone whose offset changes within the year around `now`.
 fn has_repeated_hours(zone: chrono_tz::Tz, now: DateTime<Utc>) -> bool {
     use chrono::Offset;
-    let offset = |days| (now + chrono::TimeDelta::days(days)).with_timezone(&zone).offset().fix();
+    let offset = |days| {
+        (now + chrono::TimeDelta::days(days))
+            .with_timezone(&zone)
+            .offset()
+            .fix()
+    };
     offset(-90) != offset(90) || offset(0) != offset(180)
 }

@@ -1,4 +1,5 @@
-//! The documented column names: what each means, which types it accepts, and the nearest one to a misspelt name.
+//! The documented column names: what each means, which types it accepts, and the nearest one to a
+//! misspelt name.
 
 use connector_kit::{Feed, IdentifierKind};
 
@@ -27,11 +28,19 @@ pub(crate) struct Column {
 }
 
 const fn required(name: &'static str, role: Role) -> Column {
-    Column { name, role, required: true }
+    Column {
+        name,
+        role,
+        required: true,
+    }
 }
 
 const fn optional(name: &'static str, role: Role) -> Column {
-    Column { name, role, required: false }
+    Column {
+        name,
+        role,
+        required: false,
+    }
 }
 
 /// Columns of every feed.
@@ -40,12 +49,24 @@ const COMMON: [Column; 11] = [
     required("changed_at", Role::ChangedAt),
     optional("person_snils", Role::Identifier(IdentifierKind::Snils)),
     optional("person_oms", Role::Identifier(IdentifierKind::Oms)),
-    optional("person_passport", Role::Identifier(IdentifierKind::PassportRu)),
-    optional("person_passport_foreign", Role::Identifier(IdentifierKind::PassportForeign)),
+    optional(
+        "person_passport",
+        Role::Identifier(IdentifierKind::PassportRu),
+    ),
+    optional(
+        "person_passport_foreign",
+        Role::Identifier(IdentifierKind::PassportForeign),
+    ),
     optional("person_passport_foreign_country", Role::Country),
     optional("person_ehic", Role::Identifier(IdentifierKind::Ehic)),
-    optional("person_residence_permit", Role::Identifier(IdentifierKind::ResidencePermit)),
-    optional("person_birth_certificate", Role::Identifier(IdentifierKind::BirthCertificate)),
+    optional(
+        "person_residence_permit",
+        Role::Identifier(IdentifierKind::ResidencePermit),
+    ),
+    optional(
+        "person_birth_certificate",
+        Role::Identifier(IdentifierKind::BirthCertificate),
+    ),
     optional("status", Role::Status),
 ];
 
@@ -94,32 +115,48 @@ pub(crate) fn nearest(feed: Feed, name: &str) -> Option<&'static str> {
 
 impl Role {
     /// True when a column of this kind can play this part.
-    pub fn accepts(self, kind: Kind) -> bool {
+    pub(crate) fn accepts(self, kind: Kind) -> bool {
         use Kind::{
-            Bytes, Date, Decimal, Dynamic, FixedText, Float, Integer, Other, Text, Timestamp, TimestampTz,
-            Unsigned, Uuid, Year,
+            Bytes, Date, Decimal, Dynamic, FixedText, Float, Integer, Other, Text, Timestamp,
+            TimestampTz, Unsigned, Uuid, Year,
         };
         match self {
             Self::RecordId => {
-                matches!(kind, Integer | Unsigned | Decimal | Text | FixedText | Uuid | Bytes | Dynamic)
+                matches!(
+                    kind,
+                    Integer | Unsigned | Decimal | Text | FixedText | Uuid | Bytes | Dynamic
+                )
             }
             Self::ChangedAt => matches!(kind, TimestampTz | Timestamp | Date | Dynamic),
             Self::Identifier(_) => {
-                matches!(kind, Text | FixedText | Bytes | Integer | Unsigned | Decimal | Dynamic | Other)
+                matches!(
+                    kind,
+                    Text | FixedText | Bytes | Integer | Unsigned | Decimal | Dynamic | Other
+                )
             }
-            Self::Country | Self::System => matches!(kind, Text | FixedText | Bytes | Dynamic | Other),
-            Self::Status | Self::Code => !matches!(kind, Date | Timestamp | TimestampTz | Float | Year),
+            Self::Country | Self::System => {
+                matches!(kind, Text | FixedText | Bytes | Dynamic | Other)
+            }
+            Self::Status | Self::Code => {
+                !matches!(kind, Date | Timestamp | TimestampTz | Float | Year)
+            }
             Self::Number => {
-                matches!(kind, Integer | Unsigned | Decimal | Float | Text | FixedText | Bytes | Dynamic)
+                matches!(
+                    kind,
+                    Integer | Unsigned | Decimal | Float | Text | FixedText | Bytes | Dynamic
+                )
             }
             Self::Date => {
-                matches!(kind, Date | Timestamp | TimestampTz | Text | FixedText | Bytes | Year | Dynamic)
+                matches!(
+                    kind,
+                    Date | Timestamp | TimestampTz | Text | FixedText | Bytes | Year | Dynamic
+                )
             }
         }
     }
 
     /// The accepted types in words.
-    pub const fn wanted(self) -> &'static str {
+    pub(crate) const fn wanted(self) -> &'static str {
         match self {
             Self::RecordId => "a whole number, decimal, text, uuid or bytes",
             Self::ChangedAt => "a timestamp with or without time zone, or a date",

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use connector_kit::TimeZone;
 use schemars::JsonSchema;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-use secrets::SecretSource;
 use serde::{Deserialize, Serialize};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use settings::SecretSource;
 
 /// Adds the settings that all three kinds share. `serde(flatten)` would undo `deny_unknown_fields`.
 macro_rules! with_common_settings {
@@ -17,13 +17,16 @@ macro_rules! with_common_settings {
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_meta])* pub $field: $type,)*
-            /// The clinic's time zone, an IANA name. Instants become dates in it; stamps without a zone are read in it.
+            /// The clinic's time zone, an IANA name. Instants become dates in it; stamps without a
+            /// zone are read in it.
             #[serde(default)]
             pub time_zone: TimeZone,
-            /// Encoding of text that arrives as raw bytes: `bytea`, `BLOB`, `VARBINARY`, and text that is not UTF-8.
+            /// Encoding of text that arrives as raw bytes: `bytea`, `BLOB`, `VARBINARY`, and text
+            /// that is not UTF-8.
             #[serde(default)]
             pub encoding: Encoding,
-            /// How far each run looks back behind the last stamp it has seen, for rows that were committed late.
+            /// How far each run looks back behind the last stamp it has seen, for rows that were
+            /// committed late.
             #[serde(default = "default_overlap")]
             pub overlap_seconds: u32,
             /// After how long the database is to give up one statement.
@@ -65,7 +68,8 @@ macro_rules! with_common_settings {
 with_common_settings! {
     /// A clinic system in PostgreSQL.
     pub struct PostgresConfig {
-        /// The server's name or address; a path that begins with `/` is the folder of its Unix socket.
+        /// The server's name or address; a path that begins with `/` is the folder of its Unix
+        /// socket.
         pub host: String,
         /// The server's port.
         #[serde(default = "default_postgres_port")]
@@ -74,17 +78,20 @@ with_common_settings! {
         pub database: String,
         /// The account; it needs SELECT on what the queries read, and nothing else.
         pub user: String,
-        /// Where the account's password is: `{ file = "…" }`, `{ env = "…" }` or `{ credential = "…" }`.
+        /// Where the account's password is: `{ file = "…" }`, `{ env = "…" }` or `{ credential =
+        /// "…" }`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub password: Option<SecretSource>,
         /// How the connection is encrypted.
         #[serde(default)]
         pub tls: TlsConfig,
         // Neither changes what a record becomes: they stay out of what a cursor is kept with.
-        /// A channel to LISTEN on: a NOTIFY there makes the gateway read at once, besides its schedule. Small letters, digits, `_`.
+        /// A channel to LISTEN on: a NOTIFY there makes the gateway read at once, besides its
+        /// schedule. Small letters, digits, `_`.
         #[serde(default, skip_serializing)]
         pub listen: Option<String>,
-        /// How far a run that a notification began looks back behind the last scheduled one, in place of `overlap_seconds`.
+        /// How far a run that a notification began looks back behind the last scheduled one, in
+        /// place of `overlap_seconds`.
         #[serde(default = "default_listen_overlap", skip_serializing)]
         #[schemars(range(max = 300))]
         pub listen_overlap_seconds: u32,
@@ -104,7 +111,8 @@ with_common_settings! {
         pub database: String,
         /// The account; it needs SELECT on what the queries read, and nothing else.
         pub user: String,
-        /// Where the account's password is: `{ file = "…" }`, `{ env = "…" }` or `{ credential = "…" }`.
+        /// Where the account's password is: `{ file = "…" }`, `{ env = "…" }` or `{ credential =
+        /// "…" }`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub password: Option<SecretSource>,
         /// How the connection is encrypted.
@@ -117,7 +125,8 @@ with_common_settings! {
 with_common_settings! {
     /// A clinic system in an SQLite file.
     pub struct SqliteConfig {
-        /// The file; a relative path is taken from the configuration file's folder. It is opened read-only.
+        /// The file; a relative path is taken from the configuration file's folder. It is opened
+        /// read-only.
         pub path: PathBuf,
     }
 }
@@ -126,10 +135,11 @@ with_common_settings! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeedConfig {
-    /// One plain SELECT whose column aliases are the documented names, such as `record_id` and `changed_at`.
+    /// One plain SELECT whose column aliases are the documented names, such as `record_id` and
+    /// `changed_at`.
     pub query: String,
-    /// What the words of the `status` column mean; capital letters and outer blanks do not matter, `""` stands for an
-    /// empty status. A word that is not listed holds its record back.
+    /// What the words of the `status` column mean; capital letters and outer blanks do not matter,
+    /// `""` stands for an empty status. A word that is not listed holds its record back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub status_words: BTreeMap<String, StatusWord>,
 }
@@ -168,8 +178,8 @@ pub enum Encoding {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
-    /// `prefer` encrypts when the server can, `require` insists, `verify-full` also checks the server's name. Absent:
-    /// `verify-full` for another machine, `prefer` for this one.
+    /// `prefer` encrypts when the server can, `require` insists, `verify-full` also checks the
+    /// server's name. Absent: `verify-full` for another machine, `prefer` for this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<TlsMode>,
     /// PEM file with the clinic's own certificate authority, trusted besides the system's.

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use connector_kit::{
-    CheckReport, ClinicRecord, Connector, Cursor, Feed, KeysPage, KeysRequest, Page, PageRequest, SourceError,
+    CheckReport, ClinicRecord, Connector, Cursor, Feed, KeysPage, KeysRequest, Page, PageRequest,
+    SourceError,
 };
 
 use crate::cursor::{self, Columns, Drift, Position};
@@ -41,7 +42,8 @@ pub struct SqlConnector {
 }
 
 impl SqlConnector {
-    /// A source in PostgreSQL. Reads the password and checks the queries' shape; does not talk to the server yet.
+    /// A source in PostgreSQL. Reads the password and checks the queries' shape; does not talk to
+    /// the server yet.
     ///
     /// # Errors
     /// [`SourceError::Misconfigured`], with what to change.
@@ -49,13 +51,18 @@ impl SqlConnector {
     pub fn postgres(config: &crate::PostgresConfig, base_dir: &Path) -> Result<Self, SourceError> {
         let password = crate::settings::password(config.password.as_ref(), base_dir)?;
         let tls = crate::settings::Tls::new(&config.tls, &config.host, base_dir)?;
-        let listen_overlap_seconds = crate::settings::listen_overlap(config.listen_overlap_seconds)?;
+        let listen_overlap_seconds =
+            crate::settings::listen_overlap(config.listen_overlap_seconds)?;
         let driver = crate::driver::postgres::Postgres::new(config, password.as_ref(), &tls)?;
-        let common = crate::config::Common { listen_overlap_seconds, ..config.common() };
+        let common = crate::config::Common {
+            listen_overlap_seconds,
+            ..config.common()
+        };
         Self::new(Box::new(driver), common)
     }
 
-    /// A source in MariaDB or MySQL. Reads the password and checks the queries' shape; does not talk to the server yet.
+    /// A source in MariaDB or MySQL. Reads the password and checks the queries' shape; does not
+    /// talk to the server yet.
     ///
     /// # Errors
     /// [`SourceError::Misconfigured`], with what to change.
@@ -99,7 +106,8 @@ impl SqlConnector {
         let found = resolve(feed.feed, &described, !feed.config.status_words.is_empty());
         let layout = found.layout.map(Arc::new).ok_or_else(|| {
             let problem = found.errors.into_iter().next();
-            let (what, help) = problem.map_or(Default::default(), |problem| (problem.what, problem.help));
+            let (what, help) =
+                problem.map_or(Default::default(), |problem| (problem.what, problem.help));
             Failure::misconfigured(what, help)
         })?;
         let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,18 +115,26 @@ impl SqlConnector {
         Ok(layout)
     }
 
-    /// The feed's columns as they were described, where rows themselves show that they are no longer so: a query without a
-    /// `*` gives the columns it names or fails, and their types come with every row.
+    /// The feed's columns as they were described, where rows themselves show that they are no
+    /// longer so: a query without a `*` gives the columns it names or fails, and their types come
+    /// with every row.
     pub(crate) fn known_layout(&self, feed: &FeedSettings) -> Option<Arc<Layout>> {
         if feed.statement.selects_all || !self.sessions.driver.keeps_sessions() {
             return None;
         }
-        self.layouts.lock().unwrap_or_else(PoisonError::into_inner).get(&feed.feed).cloned()
+        self.layouts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&feed.feed)
+            .cloned()
     }
 
     /// Keeps the columns that rows of a feed are to have.
     pub(crate) fn remember(&self, feed: Feed, columns: Columns) {
-        self.columns.lock().unwrap_or_else(PoisonError::into_inner).insert(feed, columns);
+        self.columns
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(feed, columns);
     }
 
     /// Fails where a column is gone that pages were read with.
@@ -130,8 +146,18 @@ impl SqlConnector {
         }
     }
 
-    pub(crate) fn pager<'s>(&'s self, feed: &'s FeedSettings, layout: &'s Layout, order: Order) -> Pager<'s> {
-        Pager::new(self.sessions.driver.as_ref(), &feed.statement, layout, order)
+    pub(crate) fn pager<'s>(
+        &'s self,
+        feed: &'s FeedSettings,
+        layout: &'s Layout,
+        order: Order,
+    ) -> Pager<'s> {
+        Pager::new(
+            self.sessions.driver.as_ref(),
+            &feed.statement,
+            layout,
+            order,
+        )
     }
 
     /// A failure in the words of the trait.
@@ -146,17 +172,31 @@ impl SqlConnector {
                 "ask for at least one",
             ));
         }
-        self.settings.feeds.iter().find(|known| known.feed == feed).ok_or_else(|| {
-            SourceError::misconfigured(format!("the source has no feed {feed}"), "add its table with a query")
-        })
+        self.settings
+            .feeds
+            .iter()
+            .find(|known| known.feed == feed)
+            .ok_or_else(|| {
+                SourceError::misconfigured(
+                    format!("the source has no feed {feed}"),
+                    "add its table with a query",
+                )
+            })
     }
 
-    /// Tells, at most once an hour, how many rows have no place in the order, so that only a key sweep finds them. The page does not
-    /// depend on it.
-    async fn tell_rows_without_key(&self, feed: &FeedSettings, layout: &Layout, now: DateTime<Utc>) {
+    /// Tells, at most once an hour, how many rows have no place in the order, so that only a key
+    /// sweep finds them. The page does not depend on it.
+    async fn tell_rows_without_key(
+        &self,
+        feed: &FeedSettings,
+        layout: &Layout,
+        now: DateTime<Utc>,
+    ) {
         {
             let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-            let recent = counted.get(&feed.feed).is_some_and(|at| (*at..*at + COUNT_EVERY).contains(&now));
+            let recent = counted
+                .get(&feed.feed)
+                .is_some_and(|at| (*at..*at + COUNT_EVERY).contains(&now));
             if recent {
                 return;
             }
@@ -170,7 +210,8 @@ impl SqlConnector {
                 feed = feed_name,
                 rows,
                 at_least = rows >= u64::from(MAX_COUNTED_ROWS),
-                "rows without a usable changed_at are left to the key sweep, those without record_id are never read; see `check`"
+                "rows without a usable changed_at are left to the key sweep, those without \
+                 record_id are never read; see `check`"
             ),
             Err(failure) => tracing::info!(
                 event = "rows-without-key-not-counted",
@@ -181,16 +222,28 @@ impl SqlConnector {
         }
     }
 
-    async fn count_rows_without_key(&self, feed: &FeedSettings, layout: &Layout) -> Result<u64, Failure> {
+    async fn count_rows_without_key(
+        &self,
+        feed: &FeedSettings,
+        layout: &Layout,
+    ) -> Result<u64, Failure> {
         let mut lease = self.sessions.lease().await?;
         let pager = self.pager(feed, layout, Order::Stamp);
         let count = lease.texts(&pager.without_key(MAX_COUNTED_ROWS)).await?;
         lease.give_back().await?;
-        Ok(count.first().and_then(|count| count.parse().ok()).unwrap_or(0))
+        Ok(count
+            .first()
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(0))
     }
 
-    /// A run begins with a look at the columns; its other pages trust it until one of them shows otherwise.
-    async fn read(&self, feed: &FeedSettings, request: &PageRequest) -> Result<(Arc<Layout>, Pull), Failure> {
+    /// A run begins with a look at the columns; its other pages trust it until one of them shows
+    /// otherwise.
+    async fn read(
+        &self,
+        feed: &FeedSettings,
+        request: &PageRequest,
+    ) -> Result<(Arc<Layout>, Pull), Failure> {
         let mut lease = self.sessions.lease().await?;
         let known = self.known_layout(feed).filter(|_| !request.first_of_run);
         if let Some(layout) = known {
@@ -209,8 +262,9 @@ impl SqlConnector {
         Ok((layout, pull))
     }
 
-    /// Where the next run begins once these rows are safe: the last stamp that can be read, but never in the future.
-    /// Rows stamped later than now come again with every run, until their time has come.
+    /// Where the next run begins once these rows are safe: the last stamp that can be read, but
+    /// never in the future. Rows stamped later than now come again with every run, until their time
+    /// has come.
     fn resume(
         &self,
         layout: &Layout,
@@ -221,7 +275,9 @@ impl SqlConnector {
             let key = row.cell(CHANGED_AT).key()?;
             stamp::not_after(&key, now, self.settings.zone)
         });
-        stamp.map(|at| cursor::write(&Position::new(layout, at))).transpose()
+        stamp
+            .map(|at| cursor::write(&Position::new(layout, at)))
+            .transpose()
     }
 
     fn page_of(
@@ -231,7 +287,11 @@ impl SqlConnector {
         pull: Pull,
         now: DateTime<Utc>,
     ) -> Result<Page, SourceError> {
-        let Pull { rows, until, surprise } = pull;
+        let Pull {
+            rows,
+            until,
+            surprise,
+        } = pull;
         let reader = Reader::new(layout, feed, &self.settings);
         let next = rows.next.as_ref().and_then(|place| {
             let at = place.at.clone()?;
@@ -250,7 +310,10 @@ impl SqlConnector {
 
 /// Says how many rows the database could not hand over, and why.
 pub(crate) fn tell_unreadable(feed: &FeedSettings, layout: &Layout, rows: &Table, reason: &str) {
-    let unreadable = rows.rows().filter(|row| row.width() < layout.names.len()).count();
+    let unreadable = rows
+        .rows()
+        .filter(|row| row.width() < layout.names.len())
+        .count();
     if unreadable > 0 {
         tracing::warn!(
             event = "unreadable-rows",
@@ -279,8 +342,10 @@ impl Connector for SqlConnector {
     async fn page(&self, mut request: PageRequest) -> Result<Page, SourceError> {
         let feed = self.feed(request.feed, request.limit)?;
         request.limit = request.limit.min(MAX_PAGE_ROWS);
-        let (layout, pull) =
-            self.read(feed, &request).await.map_err(|failure| self.failed(feed, &failure))?;
+        let (layout, pull) = self
+            .read(feed, &request)
+            .await
+            .map_err(|failure| self.failed(feed, &failure))?;
         if request.first_of_run && !request.hinted {
             self.tell_rows_without_key(feed, &layout, request.now).await;
         }

@@ -25,7 +25,8 @@ pub(crate) struct Position {
     /// The row's `record_id`; absent in what is stored for the next run, which begins at a stamp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Key>,
-    /// The newest `changed_at` there was when the run began: the run ends there, however fast the table grows.
+    /// The newest `changed_at` there was when the run began: the run ends there, however fast the
+    /// table grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Key>,
 }
@@ -49,41 +50,63 @@ pub(crate) enum Drift {
 }
 
 impl Position {
-    pub fn new(layout: &Layout, at: Key) -> Self {
-        Self { columns: Columns::of(layout), at, id: None, until: None }
+    pub(crate) fn new(layout: &Layout, at: Key) -> Self {
+        Self {
+            columns: Columns::of(layout),
+            at,
+            id: None,
+            until: None,
+        }
     }
 }
 
 impl Columns {
-    pub fn of(layout: &Layout) -> Self {
-        Self(layout.documented().map(|(name, kind)| (name.to_owned(), kind)).collect())
+    pub(crate) fn of(layout: &Layout) -> Self {
+        Self(
+            layout
+                .documented()
+                .map(|(name, kind)| (name.to_owned(), kind))
+                .collect(),
+        )
     }
 
     /// Compares the columns of then and now.
-    pub fn drift(&self, layout: &Layout) -> Drift {
+    pub(crate) fn drift(&self, layout: &Layout) -> Drift {
         let now = Self::of(layout).0;
         if let Some(gone) = self.0.keys().find(|name| !now.contains_key(*name)) {
             return Drift::Gone(gone.clone());
         }
         let other = |(name, kind): &(String, Kind)| self.0.get(name) != Some(kind);
-        let changed: Vec<String> = now.into_iter().filter(other).map(|(name, _)| name).collect();
-        if changed.is_empty() { Drift::None } else { Drift::Changed(changed) }
+        let changed: Vec<String> = now
+            .into_iter()
+            .filter(other)
+            .map(|(name, _)| name)
+            .collect();
+        if changed.is_empty() {
+            Drift::None
+        } else {
+            Drift::Changed(changed)
+        }
     }
 }
 
-/// Reads a cursor; None when it is none of these, as after an update of the gateway: reading then starts over.
+/// Reads a cursor; None when it is none of these, as after an update of the gateway: reading then
+/// starts over.
 pub(crate) fn read<P: DeserializeOwned>(cursor: &Cursor) -> Option<P> {
     serde_json::from_str(cursor.as_str()).ok()
 }
 
 /// Writes a cursor.
 pub(crate) fn write(position: &impl Serialize) -> Result<Cursor, SourceError> {
-    serde_json::to_string(position).ok().and_then(Cursor::new).ok_or_else(|| {
-        SourceError::misconfigured(
-            "a record_id or changed_at is too long to remember",
-            "select a shorter record_id, at most 512 characters",
-        )
-    })
+    serde_json::to_string(position)
+        .ok()
+        .and_then(Cursor::new)
+        .ok_or_else(|| {
+            SourceError::misconfigured(
+                "a record_id or changed_at is too long to remember",
+                "select a shorter record_id, at most 512 characters",
+            )
+        })
 }
 
 #[cfg(test)]
@@ -95,26 +118,48 @@ mod tests {
     use crate::layout::resolve;
 
     fn layout(columns: &[(&str, Kind)]) -> Layout {
-        let required =
-            [("record_id", Kind::Integer), ("vaccine_code", Kind::Text), ("occurred_on", Kind::Date)];
+        let required = [
+            ("record_id", Kind::Integer),
+            ("vaccine_code", Kind::Text),
+            ("occurred_on", Kind::Date),
+        ];
         let described: Vec<_> = required
             .iter()
             .chain(columns)
-            .map(|(name, kind)| Described { name: (*name).into(), kind: *kind, type_name: String::new() })
+            .map(|(name, kind)| Described {
+                name: (*name).into(),
+                kind: *kind,
+                type_name: String::new(),
+            })
             .collect();
-        resolve(Feed::Vaccinations, &described, false).layout.unwrap()
+        resolve(Feed::Vaccinations, &described, false)
+            .layout
+            .unwrap()
     }
 
-    const BEFORE: [(&str, Kind); 3] =
-        [("CHANGED_AT", Kind::TimestampTz), ("person_snils", Kind::Text), ("person_oms", Kind::Text)];
+    const BEFORE: [(&str, Kind); 3] = [
+        ("CHANGED_AT", Kind::TimestampTz),
+        ("person_snils", Kind::Text),
+        ("person_oms", Kind::Text),
+    ];
 
     #[test]
     fn a_position_survives_its_text_form_whatever_bytes_it_holds() {
         for id in [&b"42"[..], "№ 7 \"а\"\\\n".as_bytes(), b"\xb9\x00\xff", b""] {
-            let at = Key { kind: Kind::TimestampTz, value: b"2021-07-01 00:00:00.123456+00".to_vec() };
-            let after = Key { kind: Kind::Text, value: id.to_vec() };
+            let at = Key {
+                kind: Kind::TimestampTz,
+                value: b"2021-07-01 00:00:00.123456+00".to_vec(),
+            };
+            let after = Key {
+                kind: Kind::Text,
+                value: id.to_vec(),
+            };
             let until = Some(at.clone());
-            let position = Position { id: Some(after.clone()), until, ..Position::new(&layout(&BEFORE), at) };
+            let position = Position {
+                id: Some(after.clone()),
+                until,
+                ..Position::new(&layout(&BEFORE), at)
+            };
             assert!(read::<Position>(&write(&position).unwrap()).as_ref() == Some(&position));
             let keys = KeysPosition { after };
             assert!(read::<KeysPosition>(&write(&keys).unwrap()).as_ref() == Some(&keys));
@@ -123,7 +168,10 @@ mod tests {
 
     #[test]
     fn a_cursor_of_another_kind_is_no_position() {
-        let at = Key { kind: Kind::Date, value: b"2021-07-01".to_vec() };
+        let at = Key {
+            kind: Kind::Date,
+            value: b"2021-07-01".to_vec(),
+        };
         let page = write(&Position::new(&layout(&BEFORE), at.clone())).unwrap();
         assert!(read::<KeysPosition>(&page).is_none());
         assert!(read::<Position>(&write(&KeysPosition { after: at }).unwrap()).is_none());
@@ -132,15 +180,24 @@ mod tests {
 
     #[test]
     fn a_column_that_is_gone_new_or_of_another_type_is_named() {
-        let at = Key { kind: Kind::TimestampTz, value: b"2021-07-01 00:00:00".to_vec() };
+        let at = Key {
+            kind: Kind::TimestampTz,
+            value: b"2021-07-01 00:00:00".to_vec(),
+        };
         let position = Position::new(&layout(&BEFORE), at);
         let drift = |columns: &[(&str, Kind)]| position.columns.drift(&layout(columns));
         assert_eq!(drift(&BEFORE), Drift::None);
         assert_eq!(drift(&BEFORE[..2]), Drift::Gone("person_oms".into()));
         let [at, snils, oms] = BEFORE;
         let retyped = ("person_oms", Kind::Integer);
-        assert_eq!(drift(&[at, snils, retyped]), Drift::Changed(vec!["person_oms".into()]));
+        assert_eq!(
+            drift(&[at, snils, retyped]),
+            Drift::Changed(vec!["person_oms".into()])
+        );
         let new = ("dose_number", Kind::Integer);
-        assert_eq!(drift(&[at, snils, oms, new]), Drift::Changed(vec!["dose_number".into()]));
+        assert_eq!(
+            drift(&[at, snils, oms, new]),
+            Drift::Changed(vec!["dose_number".into()])
+        );
     }
 }

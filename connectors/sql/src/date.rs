@@ -25,8 +25,15 @@ pub(crate) fn date(cell: Cell<'_>, zone: Tz, encoding: Encoding) -> Field<Clinic
     let date = match cell.kind {
         Kind::Date | Kind::Timestamp => native_day(&text),
         Kind::TimestampTz => written(&text).and_then(|(utc, _)| local_day(utc.and_utc(), zone)),
-        Kind::Year => text.parse().ok().filter(|year| *year > 0).map(ClinicDate::Year),
-        Kind::Integer => text.parse().ok().and_then(|number| year_or_epoch(number, zone)),
+        Kind::Year => text
+            .parse()
+            .ok()
+            .filter(|year| *year > 0)
+            .map(ClinicDate::Year),
+        Kind::Integer => text
+            .parse()
+            .ok()
+            .and_then(|number| year_or_epoch(number, zone)),
         Kind::Text | Kind::FixedText | Kind::Bytes => text_date(&text, zone),
         _ => None,
     };
@@ -40,7 +47,9 @@ fn native_date(cell: Cell<'_>, zone: Tz) -> Option<ClinicDate> {
         (Kind::Timestamp, Value::Micros(micros)) => {
             native::moment(micros).map(|at| ClinicDate::Day(at.date()))
         }
-        (Kind::TimestampTz, Value::Micros(micros)) => local_day(native::moment(micros)?.and_utc(), zone),
+        (Kind::TimestampTz, Value::Micros(micros)) => {
+            local_day(native::moment(micros)?.and_utc(), zone)
+        }
         (Kind::Integer, Value::Whole(number)) => year_or_epoch(number, zone),
         _ => None,
     }
@@ -63,7 +72,8 @@ pub(crate) fn number(cell: Cell<'_>, encoding: Encoding) -> Field<u32> {
     number.map_or(Field::Invalid(FieldFault::NotANumber), Field::Value)
 }
 
-/// The digits of a number that is whole and not negative, without leading zeros: `007` → `7`, `2.00` → `2`.
+/// The digits of a number that is whole and not negative, without leading zeros: `007` → `7`,
+/// `2.00` → `2`.
 pub(crate) fn whole(text: &str, kind: Kind) -> Option<String> {
     if kind == Kind::Float || text.contains(['e', 'E']) {
         let value: f64 = text.parse().ok()?;
@@ -74,12 +84,20 @@ pub(crate) fn whole(text: &str, kind: Kind) -> Option<String> {
     let (digits, fraction) = text.split_once('.').unwrap_or((text, ""));
     let ok = !digits.is_empty() && all_digits(digits) && fraction.bytes().all(|b| b == b'0');
     let digits = digits.trim_start_matches('0');
-    ok.then(|| if digits.is_empty() { "0".to_owned() } else { digits.to_owned() })
+    ok.then(|| {
+        if digits.is_empty() {
+            "0".to_owned()
+        } else {
+            digits.to_owned()
+        }
+    })
 }
 
-/// Reads `2021-07-01` followed by nothing or by a time: `T10:00`, ` 10:00:00.123`, with `Z`, `+03` or `+03:00` or without.
+/// Reads `2021-07-01` followed by nothing or by a time: `T10:00`, ` 10:00:00.123`, with `Z`, `+03`
+/// or `+03:00` or without.
 pub(crate) fn written(text: &str) -> Option<Written> {
-    let (day, rest) = (iso_day(text.get(..10)?)?, text.get(10..)?);
+    let day = iso_day(text.get(..10)?)?;
+    let rest = text.get(10..)?;
     if rest.is_empty() {
         return Some((day.and_time(NaiveTime::MIN), None));
     }
@@ -99,16 +117,24 @@ fn all_digits(text: &str) -> bool {
 }
 
 fn digits<T: std::str::FromStr>(text: &str, length: usize) -> Option<T> {
-    (text.len() == length && all_digits(text)).then(|| text.parse().ok()).flatten()
+    (text.len() == length && all_digits(text))
+        .then(|| text.parse().ok())
+        .flatten()
 }
 
 fn iso_day(text: &str) -> Option<NaiveDate> {
     let mut parts = text.split('-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let year = parts.next()?;
+    let month = parts.next()?;
+    let day = parts.next()?;
     if parts.next().is_some() {
         return None;
     }
-    NaiveDate::from_ymd_opt(digits(year, 4).filter(|year| *year > 0)?, digits(month, 2)?, digits(day, 2)?)
+    NaiveDate::from_ymd_opt(
+        digits(year, 4).filter(|year| *year > 0)?,
+        digits(month, 2)?,
+        digits(day, 2)?,
+    )
 }
 
 fn time_of_day(text: &str) -> Option<(NaiveTime, Option<FixedOffset>)> {
@@ -121,8 +147,8 @@ fn time_of_day(text: &str) -> Option<(NaiveTime, Option<FixedOffset>)> {
         (text, None)
     };
     let time = time.trim_end();
-    let parsed =
-        NaiveTime::parse_from_str(time, "%H:%M:%S%.f").or_else(|_| NaiveTime::parse_from_str(time, "%H:%M"));
+    let parsed = NaiveTime::parse_from_str(time, "%H:%M:%S%.f")
+        .or_else(|_| NaiveTime::parse_from_str(time, "%H:%M"));
     Some((parsed.ok()?, offset))
 }
 
@@ -130,12 +156,17 @@ fn zone_offset(text: &str) -> Option<FixedOffset> {
     let (sign, rest) = text.split_at(1);
     let rest = rest.replace(':', "");
     let (hours, minutes) = rest.split_at_checked(2)?;
-    let minutes: i32 = if minutes.is_empty() { 0 } else { digits(minutes, 2)? };
+    let minutes: i32 = if minutes.is_empty() {
+        0
+    } else {
+        digits(minutes, 2)?
+    };
     let seconds = digits::<i32>(hours, 2)? * 3600 + minutes * 60;
     FixedOffset::east_opt(if sign == "-" { -seconds } else { seconds })
 }
 
-/// The day of a DATE, DATETIME or timestamp: already the clinic's. MySQL's zero parts mean "not known".
+/// The day of a DATE, DATETIME or timestamp: already the clinic's. MySQL's zero parts mean "not
+/// known".
 fn native_day(text: &str) -> Option<ClinicDate> {
     if text.ends_with("BC") {
         return None;
@@ -159,8 +190,11 @@ fn year_or_epoch(number: i64, zone: Tz) -> Option<ClinicDate> {
 
 fn year_and_month(text: &str) -> Option<ClinicDate> {
     let (year, month) = text.split_once('-')?;
-    let (year, month) = (digits(year, 4).filter(|year| *year > 0)?, digits(month, 2)?);
-    (1..=12).contains(&month).then_some(ClinicDate::Month(year, month))
+    let year = digits(year, 4).filter(|year| *year > 0)?;
+    let month = digits(month, 2)?;
+    (1..=12)
+        .contains(&month)
+        .then_some(ClinicDate::Month(year, month))
 }
 
 fn text_date(text: &str, zone: Tz) -> Option<ClinicDate> {
@@ -179,9 +213,12 @@ fn text_date(text: &str, zone: Tz) -> Option<ClinicDate> {
 
 /// `01.07.2021`, with or without a time.
 fn written_russian(text: &str) -> Option<Written> {
-    let (day, rest) = (text.get(..10)?, text.get(10..)?);
+    let day = text.get(..10)?;
+    let rest = text.get(10..)?;
     let mut parts = day.split('.');
-    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let day = parts.next()?;
+    let month = parts.next()?;
+    let year = parts.next()?;
     if day.len() != 2 || month.len() != 2 {
         return None;
     }

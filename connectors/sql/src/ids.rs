@@ -4,11 +4,20 @@ use crate::config::Encoding;
 use crate::text;
 use crate::value::{Key, Kind};
 
-/// The keys a row with this id may have in a column of this kind; none where the text is no value of the kind. Several,
-/// since text may stand for bytes in more than one encoding: whether a row found has this id, its own text tells.
+/// The keys a row with this id may have in a column of this kind; none where the text is no value
+/// of the kind. Several, since text may stand for bytes in more than one encoding: whether a row
+/// found has this id, its own text tells.
 pub(crate) fn keys_of(id: &str, kind: Kind, encoding: Encoding, raw_text: bool) -> Vec<Key> {
-    let one = |kind, fits: bool| fits.then(|| Key { kind, value: id.as_bytes().to_vec() });
-    let bytes = hex::decode(id).ok().map(|value| Key { kind: Kind::Bytes, value });
+    let one = |kind, fits: bool| {
+        fits.then(|| Key {
+            kind,
+            value: id.as_bytes().to_vec(),
+        })
+    };
+    let bytes = hex::decode(id).ok().map(|value| Key {
+        kind: Kind::Bytes,
+        value,
+    });
     let whole = one(Kind::Integer, id.parse::<i64>().is_ok());
     let keys: Vec<Option<Key>> = match kind {
         Kind::Integer => vec![whole],
@@ -18,26 +27,34 @@ pub(crate) fn keys_of(id: &str, kind: Kind, encoding: Encoding, raw_text: bool) 
         Kind::Bytes => vec![bytes],
         Kind::Dynamic => {
             let real = one(Kind::Float, id.parse::<f64>().is_ok());
-            texts(id, Kind::Text, encoding, raw_text).chain([whole, real, bytes]).collect()
+            texts(id, Kind::Text, encoding, raw_text)
+                .chain([whole, real, bytes])
+                .collect()
         }
         kind => texts(id, kind, encoding, raw_text).collect(),
     };
     keys.into_iter().flatten().collect()
 }
 
-/// Where text is handed out as it is stored it may have been decoded, or written in hexadecimal because it could not be.
+/// Where text is handed out as it is stored it may have been decoded, or written in hexadecimal
+/// because it could not be.
 fn texts(id: &str, kind: Kind, encoding: Encoding, raw: bool) -> impl Iterator<Item = Option<Key>> {
     let stored = Some(id.as_bytes().to_vec());
     let encoded = text::encode(id, encoding).filter(|_| raw);
-    let undecodable = hex::decode(id).ok().filter(|bytes| raw && std::str::from_utf8(bytes).is_err());
+    let undecodable = hex::decode(id)
+        .ok()
+        .filter(|bytes| raw && std::str::from_utf8(bytes).is_err());
     let encoded = encoded.filter(|bytes| Some(bytes) != stored.as_ref());
-    [stored, encoded, undecodable].into_iter().map(move |value| value.map(|value| Key { kind, value }))
+    [stored, encoded, undecodable]
+        .into_iter()
+        .map(move |value| value.map(|value| Key { kind, value }))
 }
 
 fn is_decimal(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let all_digits =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     (all_digits(whole) && all_digits(fraction)) || ["NaN", "Infinity"].contains(&digits)
 }
 
@@ -52,7 +69,10 @@ mod tests {
     use super::*;
 
     fn keys(id: &str, kind: Kind, raw: bool) -> Vec<(Kind, Vec<u8>)> {
-        keys_of(id, kind, Encoding::Windows1251, raw).into_iter().map(|key| (key.kind, key.value)).collect()
+        keys_of(id, kind, Encoding::Windows1251, raw)
+            .into_iter()
+            .map(|key| (key.kind, key.value))
+            .collect()
     }
 
     #[test]
@@ -76,7 +96,10 @@ mod tests {
     fn text_stands_for_every_way_it_may_be_stored() {
         let text = |bytes: &[u8]| (Kind::Text, bytes.to_vec());
         assert_eq!(keys("№1", Kind::Text, false), [text("№1".as_bytes())]);
-        assert_eq!(keys("№1", Kind::Text, true), [text("№1".as_bytes()), text(b"\xb91")]);
+        assert_eq!(
+            keys("№1", Kind::Text, true),
+            [text("№1".as_bytes()), text(b"\xb91")]
+        );
         assert_eq!(keys("98", Kind::Text, true), [text(b"98"), text(b"\x98")]);
         let of_any_class = [
             text(b"42"),
@@ -85,6 +108,9 @@ mod tests {
             (Kind::Bytes, b"B".into()),
         ];
         assert_eq!(keys("42", Kind::Dynamic, true), of_any_class);
-        assert_eq!(keys("-10.50", Kind::Decimal, false), [(Kind::Decimal, b"-10.50".into())]);
+        assert_eq!(
+            keys("-10.50", Kind::Decimal, false),
+            [(Kind::Decimal, b"-10.50".into())]
+        );
     }
 }

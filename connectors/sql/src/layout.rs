@@ -36,22 +36,36 @@ pub(crate) struct Resolution {
 
 impl Layout {
     /// Where a documented column stands.
-    pub fn ordinal(&self, name: &str) -> Option<usize> {
+    pub(crate) fn ordinal(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }
 
     /// The documented names, and their kinds.
-    pub fn documented(&self) -> impl Iterator<Item = (&'static str, Kind)> {
-        self.columns.iter().map(|column| column.name).zip(self.kinds.iter().copied())
+    pub(crate) fn documented(&self) -> impl Iterator<Item = (&'static str, Kind)> {
+        self.columns
+            .iter()
+            .map(|column| column.name)
+            .zip(self.kinds.iter().copied())
     }
 }
 
 /// Finds the documented columns of a feed among those the database describes.
 pub(crate) fn resolve(feed: Feed, described: &[Described], has_status_words: bool) -> Resolution {
-    let mut found = Resolution { layout: None, errors: Vec::new(), warnings: Vec::new() };
-    let mut layout = Layout { columns: vec![], names: vec![], kinds: vec![], identifiers: vec![] };
+    let mut found = Resolution {
+        layout: None,
+        errors: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let mut layout = Layout {
+        columns: vec![],
+        names: vec![],
+        kinds: vec![],
+        identifiers: vec![],
+    };
     for column in columns::of(feed) {
-        let mut named = described.iter().filter(|candidate| candidate.name.eq_ignore_ascii_case(column.name));
+        let mut named = described
+            .iter()
+            .filter(|candidate| candidate.name.eq_ignore_ascii_case(column.name));
         match (named.next(), named.next()) {
             (Some(one), None) => take(column, one, &mut layout, &mut found.errors),
             (Some(_), Some(_)) => found.errors.push(Problem {
@@ -76,8 +90,14 @@ pub(crate) fn resolve(feed: Feed, described: &[Described], has_status_words: boo
 fn take(column: Column, described: &Described, layout: &mut Layout, errors: &mut Vec<Problem>) {
     if !column.role.accepts(described.kind) {
         errors.push(Problem {
-            what: format!("column `{}` is of type {}", column.name, described.type_name),
-            help: format!("it takes {}; add a CAST or a conversion to the query", column.role.wanted()),
+            what: format!(
+                "column `{}` is of type {}",
+                column.name, described.type_name
+            ),
+            help: format!(
+                "it takes {}; add a CAST or a conversion to the query",
+                column.role.wanted()
+            ),
         });
     }
     if let Role::Identifier(kind) = column.role {
@@ -89,12 +109,21 @@ fn take(column: Column, described: &Described, layout: &mut Layout, errors: &mut
 }
 
 fn missing(feed: Feed, column: Column, described: &[Described]) -> Problem {
-    let similar = described.iter().find(|other| columns::nearest(feed, &other.name) == Some(column.name));
+    let similar = described
+        .iter()
+        .find(|other| columns::nearest(feed, &other.name) == Some(column.name));
     let help = match similar {
         Some(other) => format!("rename `{}` to `{}`", other.name, column.name),
-        None => format!("add `… AS {}`; it takes {}", column.name, column.role.wanted()),
+        None => format!(
+            "add `… AS {}`; it takes {}",
+            column.name,
+            column.role.wanted()
+        ),
     };
-    Problem { what: format!("the query has no column `{}`", column.name), help }
+    Problem {
+        what: format!("the query has no column `{}`", column.name),
+        help,
+    }
 }
 
 fn unknown(feed: Feed, name: &str) -> Problem {
@@ -102,14 +131,18 @@ fn unknown(feed: Feed, name: &str) -> Problem {
         Some(near) => format!("is `{near}` meant? Otherwise leave the column out"),
         None => "leave it out of the query".to_owned(),
     };
-    Problem { what: format!("column `{name}` is not one the gateway knows; it is not read"), help }
+    Problem {
+        what: format!("column `{name}` is not one the gateway knows; it is not read"),
+        help,
+    }
 }
 
 fn check_person(layout: &Layout, found: &mut Resolution) {
     if layout.identifiers.is_empty() {
         found.errors.push(Problem {
             what: "the query has no person_* column".into(),
-            help: "add at least one, such as `… AS person_snils` or `… AS person_passport_foreign`".into(),
+            help: "add at least one, such as `… AS person_snils` or `… AS person_passport_foreign`"
+                .into(),
         });
     }
     let foreign = layout.ordinal("person_passport_foreign").is_some();
@@ -117,7 +150,9 @@ fn check_person(layout: &Layout, found: &mut Resolution) {
     if foreign && !country {
         found.warnings.push(Problem {
             what: "person_passport_foreign stands without person_passport_foreign_country".into(),
-            help: "add the issuing country (ISO 3166-1 alpha-2 or alpha-3): without it a foreign passport is nobody's".into(),
+            help: "add the issuing country (ISO 3166-1 alpha-2 or alpha-3): without it a foreign \
+                passport is nobody's"
+                .into(),
         });
     }
     if country && !foreign {
@@ -132,7 +167,9 @@ fn check_status(layout: &Layout, has_words: bool, errors: &mut Vec<Problem>) {
     match (layout.ordinal("status").is_some(), has_words) {
         (true, false) => errors.push(Problem {
             what: "the query has a column `status`, but status_words is empty".into(),
-            help: "map each word: status_words = { \"…\" = \"final\", \"…\" = \"cancelled\", \"…\" = \"not-a-fact\" }".into(),
+            help: "map each word: status_words = { \"…\" = \"final\", \"…\" \
+                = \"cancelled\", \"…\" = \"not-a-fact\" }"
+                .into(),
         }),
         (false, true) => errors.push(Problem {
             what: "status_words is set, but the query has no column `status`".into(),

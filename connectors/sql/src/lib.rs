@@ -1,7 +1,9 @@
-//! Reads a clinic's records out of PostgreSQL, MariaDB/MySQL or SQLite, with one plain SELECT a kind of fact.
+//! Reads a clinic's records out of PostgreSQL, MariaDB/MySQL or SQLite, with one plain SELECT a
+//! kind of fact.
 //!
-//! The administrator's SELECT names its columns as [the README](../README.md) says; this crate wraps it for keyset paging,
-//! runs it in read-only transactions and gives every column type one defined meaning.
+//! The administrator's SELECT names its columns as [the README](../README.md) says; this crate
+//! wraps it for keyset paging, runs it in read-only transactions and gives every column type one
+//! defined meaning.
 
 mod check;
 mod columns;

@@ -1,4 +1,5 @@
-//! Days and moments as numbers, and their text forms: what databases hand over without making text of it first.
+//! Days and moments as numbers, and their text forms: what databases hand over without making text
+//! of it first.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 
@@ -40,11 +41,16 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -58,13 +64,24 @@ pub(crate) fn day_text(days: i64) -> String {
     }
 }
 
-/// `2021-07-01 10:00:00`, with six decimal places if there is a fraction. The day and the time of it are told apart, since a
-/// database's last year lies beyond what one number of microseconds since 1970 holds.
+/// `2021-07-01 10:00:00`, with six decimal places if there is a fraction. The day and the time of
+/// it are told apart, since a database's last year lies beyond what one number of microseconds
+/// since 1970 holds.
 pub(crate) fn moment_text(days: i64, micros_of_day: i64) -> String {
-    let (date, seconds, micros) = (day_text(days), micros_of_day / 1_000_000, micros_of_day % 1_000_000);
-    let (date, era) = date.strip_suffix(" BC").map_or((date.as_str(), ""), |date| (date, " BC"));
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let fraction = if micros == 0 { String::new() } else { format!(".{micros:06}") };
+    let date = day_text(days);
+    let seconds = micros_of_day / 1_000_000;
+    let micros = micros_of_day % 1_000_000;
+    let (date, era) = date
+        .strip_suffix(" BC")
+        .map_or((date.as_str(), ""), |date| (date, " BC"));
+    let hour = seconds / 3600;
+    let minute = seconds / 60 % 60;
+    let second = seconds % 60;
+    let fraction = if micros == 0 {
+        String::new()
+    } else {
+        format!(".{micros:06}")
+    };
     format!("{date} {hour:02}:{minute:02}:{second:02}{fraction}{era}")
 }
 
@@ -75,16 +92,22 @@ pub(crate) fn micros_text(micros: i64) -> String {
 
 #[cfg(feature = "mysql")]
 fn number(digits: &[u8]) -> Option<i64> {
-    digits
-        .iter()
-        .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0')))
+    digits.iter().try_fold(0, |number, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| number * 10 + i64::from(digit - b'0'))
+    })
 }
 
-/// Days since 1970 of exactly `2021-07-01`. None for anything else, zero dates and the 30th of February among it.
+/// Days since 1970 of exactly `2021-07-01`. None for anything else, zero dates and the 30th of
+/// February among it.
 #[cfg(feature = "mysql")]
 pub(crate) fn read_day(text: &[u8]) -> Option<i32> {
-    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text else { return None };
-    let (year, month) = (number(&[y1, y2, y3, y4])?, number(&[m1, m2])?);
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text else {
+        return None;
+    };
+    let year = number(&[y1, y2, y3, y4])?;
+    let month = number(&[m1, m2])?;
     let date = NaiveDate::from_ymd_opt(
         i32::try_from(year).ok().filter(|year| *year > 0)?,
         u32::try_from(month).ok()?,
@@ -98,8 +121,12 @@ pub(crate) fn read_day(text: &[u8]) -> Option<i32> {
 pub(crate) fn read_moment(text: &[u8]) -> Option<i64> {
     let (date, time) = text.split_at_checked(10)?;
     let (clock, fraction) = time.split_at_checked(9)?;
-    let [b' ', h1, h2, b':', m1, m2, b':', s1, s2] = *clock else { return None };
-    let (hour, minute, second) = (number(&[h1, h2])?, number(&[m1, m2])?, number(&[s1, s2])?);
+    let [b' ', h1, h2, b':', m1, m2, b':', s1, s2] = *clock else {
+        return None;
+    };
+    let hour = number(&[h1, h2])?;
+    let minute = number(&[m1, m2])?;
+    let second = number(&[s1, s2])?;
     let micros = match fraction {
         [] => 0,
         [b'.', places @ ..] if (1..=6).contains(&places.len()) => {
@@ -108,8 +135,9 @@ pub(crate) fn read_moment(text: &[u8]) -> Option<i64> {
         _ => return None,
     };
     let is_clock = hour < 24 && minute < 60 && second < 60;
-    is_clock
-        .then_some(day_micros(read_day(date)?) + ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros)
+    is_clock.then_some(
+        day_micros(read_day(date)?) + ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros,
+    )
 }
 
 #[cfg(all(test, feature = "mysql"))]
@@ -129,12 +157,18 @@ mod tests {
             assert_eq!(read_moment(text.as_bytes()), Some(micros), "{text}");
             assert!(is_usual_moment(micros));
         }
-        assert_eq!(read_moment(b"2021-07-01 00:00:00.5"), Some(1_625_097_600_500_000));
+        assert_eq!(
+            read_moment(b"2021-07-01 00:00:00.5"),
+            Some(1_625_097_600_500_000)
+        );
         for days in -800_000..3_000_000_i32 {
-            let (text, usual) = (day_text(days.into()), is_usual_day(days.into()));
+            let text = day_text(days.into());
+            let usual = is_usual_day(days.into());
             assert_eq!(read_day(text.as_bytes()), usual.then_some(days), "{text}");
         }
-        assert!(!is_usual_moment(-62_135_596_800_000_001) && !is_usual_moment(253_402_300_800_000_000));
+        assert!(
+            !is_usual_moment(-62_135_596_800_000_001) && !is_usual_moment(253_402_300_800_000_000)
+        );
     }
 
     #[test]

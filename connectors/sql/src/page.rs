@@ -1,4 +1,5 @@
-//! Paging by key: the statement around the administrator's query, and one page that never splits a set of equal keys.
+//! Paging by key: the statement around the administrator's query, and one page that never splits a
+//! set of equal keys.
 
 use crate::driver::{Driver, Failure, Lease, MAX_VALUE_LENGTH};
 use crate::layout::{CHANGED_AT, Layout, RECORD_ID};
@@ -36,7 +37,8 @@ pub(crate) enum Start {
     After(Place),
 }
 
-/// The rows of a page, and where the next one begins. A row that cannot be read is cut to its two keys.
+/// The rows of a page, and where the next one begins. A row that cannot be read is cut to its two
+/// keys.
 pub(crate) struct Rows {
     pub rows: Table,
     /// Keys of the last row, if another page is to be asked for.
@@ -54,22 +56,34 @@ pub(crate) struct Pager<'s> {
 }
 
 impl<'s> Pager<'s> {
-    pub fn new(driver: &'s dyn Driver, statement: &'s Statement, layout: &'s Layout, order: Order) -> Self {
-        Self { driver, statement, layout, order, until: None }
+    pub(crate) fn new(
+        driver: &'s dyn Driver,
+        statement: &'s Statement,
+        layout: &'s Layout,
+        order: Order,
+    ) -> Self {
+        Self {
+            driver,
+            statement,
+            layout,
+            order,
+            until: None,
+        }
     }
 
     /// The full name of a selected column.
-    pub fn column(&self, ordinal: usize) -> String {
+    pub(crate) fn column(&self, ordinal: usize) -> String {
         format!("q.{}", self.driver.quote(&self.layout.names[ordinal]))
     }
 
-    /// The administrator's query as a table `q`. The line ends keep a comment in it from swallowing the rest.
-    pub fn source(&self) -> String {
+    /// The administrator's query as a table `q`. The line ends keep a comment in it from swallowing
+    /// the rest.
+    pub(crate) fn source(&self) -> String {
         format!("FROM (\n{}\n) AS q", self.statement.text)
     }
 
     /// A page in either direction, from `start` on.
-    pub fn page(&self, start: &Start, limit: u32, descending: bool) -> Sql {
+    pub(crate) fn page(&self, start: &Start, limit: u32, descending: bool) -> Sql {
         let mut sql = self.select(self.layout.names.len());
         self.push_start(&mut sql, start);
         self.push_order(&mut sql, limit, descending);
@@ -77,7 +91,7 @@ impl<'s> Pager<'s> {
     }
 
     /// The keys alone of a page.
-    pub fn keys_page(&self, start: &Start, limit: u32, descending: bool) -> Sql {
+    pub(crate) fn keys_page(&self, start: &Start, limit: u32, descending: bool) -> Sql {
         let mut sql = self.select(2);
         self.push_start(&mut sql, start);
         self.push_order(&mut sql, limit, descending);
@@ -85,7 +99,7 @@ impl<'s> Pager<'s> {
     }
 
     /// Rows with any of these ids: the first `width` columns.
-    pub fn with_ids(&self, ids: &[Key], width: usize, limit: u32) -> Sql {
+    pub(crate) fn with_ids(&self, ids: &[Key], width: usize, limit: u32) -> Sql {
         let mut sql = self.select(width);
         sql.push(" AND ");
         self.push_among(&mut sql, ids);
@@ -94,7 +108,7 @@ impl<'s> Pager<'s> {
     }
 
     /// Asks for a row in a way that no row fulfils, which the database finds out row by row.
-    pub fn nothing(&self, id: &Key) -> Sql {
+    pub(crate) fn nothing(&self, id: &Key) -> Sql {
         let mut sql = self.select(self.layout.names.len());
         sql.push(" AND ");
         self.push_among(&mut sql, std::slice::from_ref(id));
@@ -104,8 +118,9 @@ impl<'s> Pager<'s> {
         sql
     }
 
-    /// The rows from `start` up to the one with these keys, including it and all that are held equal to it.
-    pub fn between(&self, start: &Start, last: &Place, limit: u32) -> Sql {
+    /// The rows from `start` up to the one with these keys, including it and all that are held
+    /// equal to it.
+    pub(crate) fn between(&self, start: &Start, last: &Place, limit: u32) -> Sql {
         let mut sql = self.select(self.layout.names.len());
         self.push_start(&mut sql, start);
         if let Some(at) = &last.at {
@@ -120,7 +135,7 @@ impl<'s> Pager<'s> {
     }
 
     /// The keys of the rows that the database holds equal to these.
-    pub fn same(&self, place: &Place, limit: u32) -> Sql {
+    pub(crate) fn same(&self, place: &Place, limit: u32) -> Sql {
         let mut sql = self.select(2);
         sql.push(" AND ");
         self.push_same(&mut sql, place);
@@ -129,15 +144,22 @@ impl<'s> Pager<'s> {
     }
 
     /// Counts the rows that have no place in the order, up to `most`.
-    pub fn without_key(&self, most: u32) -> Sql {
-        let (at, id) = (self.column(CHANGED_AT), self.column(RECORD_ID));
-        let unusable =
-            self.driver.usable_stamp(&at).map(|usable| format!(" OR NOT ({usable})")).unwrap_or_default();
+    pub(crate) fn without_key(&self, most: u32) -> Sql {
+        let at = self.column(CHANGED_AT);
+        let id = self.column(RECORD_ID);
+        let unusable = self
+            .driver
+            .usable_stamp(&at)
+            .map(|usable| format!(" OR NOT ({usable})"))
+            .unwrap_or_default();
         let source = self.source();
-        // One after the other, since no database serves `OR` by two indexes of which one is not there.
+        // One after the other, since no database serves `OR` by two indexes of which one is not
+        // there.
         Sql::plain(format!(
-            "SELECT CAST(count(*) AS CHAR(20)) FROM (SELECT 1 FROM (SELECT 1 {source} WHERE {at} IS NULL{unusable} LIMIT {most}) AS s \
-             UNION ALL SELECT 1 FROM (SELECT 1 {source} WHERE {id} IS NULL AND {at} IS NOT NULL LIMIT {most}) AS i \
+            "SELECT CAST(count(*) AS CHAR(20)) FROM (SELECT 1 FROM (SELECT 1 {source} WHERE {at} \
+             IS NULL{unusable} LIMIT {most}) AS s \
+             UNION ALL SELECT 1 FROM (SELECT 1 {source} WHERE {id} IS NULL AND {at} IS NOT NULL \
+             LIMIT {most}) AS i \
              LIMIT {most}) AS n"
         ))
     }
@@ -146,7 +168,11 @@ impl<'s> Pager<'s> {
         match start {
             Start::Beginning => {}
             Start::From(from) => {
-                let first = if self.order == Order::Stamp { CHANGED_AT } else { RECORD_ID };
+                let first = if self.order == Order::Stamp {
+                    CHANGED_AT
+                } else {
+                    RECORD_ID
+                };
                 sql.push(&format!(" AND {} >= ", self.column(first)));
                 self.driver.push_key(sql, from);
             }
@@ -158,17 +184,24 @@ impl<'s> Pager<'s> {
     }
 
     fn push_order(&self, sql: &mut Sql, limit: u32, descending: bool) {
-        let (at, id) = (self.column(CHANGED_AT), self.column(RECORD_ID));
+        let at = self.column(CHANGED_AT);
+        let id = self.column(RECORD_ID);
         let direction = if descending { " DESC" } else { "" };
-        let first = if self.order == Order::Stamp { format!("{at}{direction}, ") } else { String::new() };
+        let first = if self.order == Order::Stamp {
+            format!("{at}{direction}, ")
+        } else {
+            String::new()
+        };
         sql.push(&format!(" ORDER BY {first}{id}{direction} LIMIT {limit}"));
     }
 
     fn push_after(&self, sql: &mut Sql, place: &Place) {
-        let (at_column, id_column) = (self.column(CHANGED_AT), self.column(RECORD_ID));
+        let at_column = self.column(CHANGED_AT);
+        let id_column = self.column(RECORD_ID);
         sql.push("(");
         if let Some(at) = &place.at {
-            self.driver.push_after(sql, (&at_column, &id_column), at, &place.id);
+            self.driver
+                .push_after(sql, (&at_column, &id_column), at, &place.id);
         } else {
             sql.push(&format!("{id_column} > "));
             self.driver.push_key(sql, &place.id);
@@ -189,10 +222,22 @@ impl<'s> Pager<'s> {
             sql.push(" AND ");
         }
         if is_cut(id) {
-            let projected = self.driver.project(&self.column(RECORD_ID), self.layout.kinds[RECORD_ID]);
-            let kind = if id.kind == Kind::Bytes { Kind::Bytes } else { Kind::Text };
+            let projected = self
+                .driver
+                .project(&self.column(RECORD_ID), self.layout.kinds[RECORD_ID]);
+            let kind = if id.kind == Kind::Bytes {
+                Kind::Bytes
+            } else {
+                Kind::Text
+            };
             sql.push(&format!("{projected} = "));
-            self.driver.push_key(sql, &Key { kind, value: id.value.clone() });
+            self.driver.push_key(
+                sql,
+                &Key {
+                    kind,
+                    value: id.value.clone(),
+                },
+            );
         } else {
             sql.push(&format!("{} = ", self.column(RECORD_ID)));
             self.driver.push_key(sql, id);
@@ -209,15 +254,24 @@ impl<'s> Pager<'s> {
     }
 
     fn select(&self, width: usize) -> Sql {
-        let witnesses = (0..width)
-            .filter_map(|ordinal| self.driver.witness(&self.column(ordinal), self.layout.kinds[ordinal]));
+        let witnesses = (0..width).filter_map(|ordinal| {
+            self.driver
+                .witness(&self.column(ordinal), self.layout.kinds[ordinal])
+        });
         let columns: Vec<String> = (0..width)
-            .map(|ordinal| self.driver.select(&self.column(ordinal), self.layout.kinds[ordinal]))
+            .map(|ordinal| {
+                self.driver
+                    .select(&self.column(ordinal), self.layout.kinds[ordinal])
+            })
             .chain(witnesses)
             .collect();
-        let (at, id) = (self.column(CHANGED_AT), self.column(RECORD_ID));
-        let mut sql =
-            Sql::plain(format!("SELECT {} {} WHERE {id} IS NOT NULL", columns.join(", "), self.source()));
+        let at = self.column(CHANGED_AT);
+        let id = self.column(RECORD_ID);
+        let mut sql = Sql::plain(format!(
+            "SELECT {} {} WHERE {id} IS NOT NULL",
+            columns.join(", "),
+            self.source()
+        ));
         sql.is_typed = true;
         if self.order == Order::Stamp {
             sql.push(&format!(" AND {at} IS NOT NULL"));
@@ -232,36 +286,68 @@ impl<'s> Pager<'s> {
         sql
     }
 
-    /// Reads one page. One row more than `limit` is asked for, to see whether equal keys would be split.
-    pub async fn read(&self, lease: &mut Lease<'_>, start: &Start, limit: u32) -> Result<Rows, Failure> {
-        let rows = lease.fetch(&self.page(start, limit + 1, false), &self.layout.kinds).await?;
+    /// Reads one page. One row more than `limit` is asked for, to see whether equal keys would be
+    /// split.
+    pub(crate) async fn read(
+        &self,
+        lease: &mut Lease<'_>,
+        start: &Start,
+        limit: u32,
+    ) -> Result<Rows, Failure> {
+        let rows = lease
+            .fetch(&self.page(start, limit + 1, false), &self.layout.kinds)
+            .await?;
         self.ended(lease, rows, limit).await
     }
 
     /// The keys of the rows [`Self::read`] would return.
-    pub async fn read_keys(&self, lease: &mut Lease<'_>, start: &Start, limit: u32) -> Result<Rows, Failure> {
-        let rows = lease.fetch(&self.keys_page(start, limit + 1, false), &self.layout.kinds[..2]).await?;
+    pub(crate) async fn read_keys(
+        &self,
+        lease: &mut Lease<'_>,
+        start: &Start,
+        limit: u32,
+    ) -> Result<Rows, Failure> {
+        let rows = lease
+            .fetch(
+                &self.keys_page(start, limit + 1, false),
+                &self.layout.kinds[..2],
+            )
+            .await?;
         self.ended(lease, rows, limit).await
     }
 
-    async fn ended(&self, lease: &mut Lease<'_>, mut rows: Table, limit: u32) -> Result<Rows, Failure> {
+    async fn ended(
+        &self,
+        lease: &mut Lease<'_>,
+        mut rows: Table,
+        limit: u32,
+    ) -> Result<Rows, Failure> {
         let limit_rows = limit as usize;
         let full = rows.len() >= limit_rows;
-        let beyond =
-            if rows.len() > limit_rows { rows.last().map(|row| self.place(row)).transpose()? } else { None };
+        let beyond = if rows.len() > limit_rows {
+            rows.last().map(|row| self.place(row)).transpose()?
+        } else {
+            None
+        };
         rows.truncate(limit_rows);
-        let mut next = rows.last().filter(|_| full).map(|row| self.place(row)).transpose()?;
+        let mut next = rows
+            .last()
+            .filter(|_| full)
+            .map(|row| self.place(row))
+            .transpose()?;
         if let (Some(last), Some(beyond)) = (&next, beyond)
             && may_be_equal(last, &beyond)
         {
-            self.keep_equals_together(lease, &mut rows, last, limit).await?;
+            self.keep_equals_together(lease, &mut rows, last, limit)
+                .await?;
             next = rows.last().map(|row| self.place(row)).transpose()?;
         }
         Ok(Rows { rows, next })
     }
 
-    /// "After this key" would pass over rows the database holds equal to it: the same id twice, or text ids that its
-    /// collation does not tell apart. If the set at the page's end goes on beyond it, the set is left to the next page.
+    /// "After this key" would pass over rows the database holds equal to it: the same id twice, or
+    /// text ids that its collation does not tell apart. If the set at the page's end goes on beyond
+    /// it, the set is left to the next page.
     async fn keep_equals_together(
         &self,
         lease: &mut Lease<'_>,
@@ -269,7 +355,9 @@ impl<'s> Pager<'s> {
         last: &Place,
         limit: u32,
     ) -> Result<(), Failure> {
-        let set = lease.fetch(&self.same(last, MAX_EQUAL_ROWS), &self.layout.kinds[..2]).await?;
+        let set = lease
+            .fetch(&self.same(last, MAX_EQUAL_ROWS), &self.layout.kinds[..2])
+            .await?;
         let belongs = |row: &Row<'_>| set.rows().any(|same| same.has_keys_of(*row));
         let inside = rows.rows().rev().take_while(belongs).count();
         if inside == set.len() {
@@ -278,7 +366,11 @@ impl<'s> Pager<'s> {
         rows.truncate(rows.len() - inside);
         // Of a set that is not whole it is not known which of the rows belong to it.
         if rows.is_empty() || set.len() == MAX_EQUAL_ROWS as usize {
-            let keys = if self.order == Order::Stamp { "changed_at and record_id" } else { "record_id" };
+            let keys = if self.order == Order::Stamp {
+                "changed_at and record_id"
+            } else {
+                "record_id"
+            };
             return Err(Failure::misconfigured(
                 format!("more than {limit} rows have the same {keys}"),
                 "select a record_id that is different for every row; a join may multiply rows",
@@ -288,27 +380,49 @@ impl<'s> Pager<'s> {
     }
 
     /// The keys of a row.
-    pub fn place(&self, row: Row<'_>) -> Result<Place, Failure> {
-        let key = |ordinal: usize| row.cell(ordinal).key().ok_or_else(|| Failure::retry("a row has no key"));
-        let at = if self.order == Order::Stamp { Some(key(CHANGED_AT)?) } else { None };
-        Ok(Place { at, id: key(RECORD_ID)? })
+    pub(crate) fn place(&self, row: Row<'_>) -> Result<Place, Failure> {
+        let key = |ordinal: usize| {
+            row.cell(ordinal)
+                .key()
+                .ok_or_else(|| Failure::retry("a row has no key"))
+        };
+        let at = if self.order == Order::Stamp {
+            Some(key(CHANGED_AT)?)
+        } else {
+            None
+        };
+        Ok(Place {
+            at,
+            id: key(RECORD_ID)?,
+        })
     }
 
     /// The newest usable stamp there is.
-    pub async fn newest(&self, lease: &mut Lease<'_>) -> Result<Option<Key>, Failure> {
-        let rows = lease.fetch(&self.keys_page(&Start::Beginning, 1, true), &self.layout.kinds[..2]).await?;
+    pub(crate) async fn newest(&self, lease: &mut Lease<'_>) -> Result<Option<Key>, Failure> {
+        let rows = lease
+            .fetch(
+                &self.keys_page(&Start::Beginning, 1, true),
+                &self.layout.kinds[..2],
+            )
+            .await?;
         Ok(rows.first().and_then(|row| row.cell(CHANGED_AT).key()))
     }
 }
 
-/// True for an id that may be only the beginning of the row's own: as a key it stands for all ids that begin so.
+/// True for an id that may be only the beginning of the row's own: as a key it stands for all ids
+/// that begin so.
 pub(crate) fn is_cut(id: &Key) -> bool {
     id.value.len() >= MAX_VALUE_LENGTH
 }
 
-/// False when the database certainly tells two keys apart; of text only the database itself knows, and numbers may be
-/// written in several ways (1.0 and 1.00).
+/// False when the database certainly tells two keys apart; of text only the database itself knows,
+/// and numbers may be written in several ways (1.0 and 1.00).
 fn may_be_equal(one: &Place, other: &Place) -> bool {
-    let loose = |id: &Key| matches!(id.kind, Kind::Text | Kind::FixedText | Kind::Decimal | Kind::Float);
+    let loose = |id: &Key| {
+        matches!(
+            id.kind,
+            Kind::Text | Kind::FixedText | Kind::Decimal | Kind::Float
+        )
+    };
     one.at == other.at && (one.id == other.id || loose(&one.id) || loose(&other.id))
 }

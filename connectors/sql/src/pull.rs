@@ -1,4 +1,5 @@
-//! One page of a run in the order of the stamps: where it begins, and what the source should not have done since.
+//! One page of a run in the order of the stamps: where it begins, and what the source should not
+//! have done since.
 
 use connector_kit::{PageRequest, SourceSurprise};
 
@@ -22,7 +23,7 @@ pub(crate) struct Pull {
 
 impl Pull {
     /// Reads the page asked for.
-    pub async fn read(
+    pub(crate) async fn read(
         connector: &SqlConnector,
         feed: &FeedSettings,
         layout: &Layout,
@@ -31,9 +32,15 @@ impl Pull {
     ) -> Result<Self, Failure> {
         let mut pager = connector.pager(feed, layout, Order::Stamp);
         let settings = &connector.settings;
-        let overlap = if request.hinted { settings.listen_overlap_seconds } else { settings.overlap_seconds };
+        let overlap = if request.hinted {
+            settings.listen_overlap_seconds
+        } else {
+            settings.overlap_seconds
+        };
         let position = position(connector, feed, layout, request)?;
-        pager.until = position.as_ref().and_then(|position| position.until.clone());
+        pager.until = position
+            .as_ref()
+            .and_then(|position| position.until.clone());
         let start = start(position.as_ref(), request.first_of_run, overlap);
         let mut rows = read_rows(feed, &pager, lease, &start, request.limit).await?;
         let mut surprise = None;
@@ -41,10 +48,12 @@ impl Pull {
         if request.first_of_run
             && !request.hinted
             && let Some(Position { at: stored, .. }) = &position
-            && let Some(newest) = went_back(connector, &mut pager, lease, stored, &rows, request).await?
+            && let Some(newest) =
+                went_back(connector, &mut pager, lease, stored, &rows, request).await?
         {
             surprise = Some(SourceSurprise::StampsWentBack);
-            // What was written since lies before the stored place: the run, and with it the next one, goes back.
+            // What was written since lies before the stored place: the run, and with it the next
+            // one, goes back.
             let same_kind = newest.kind == stored.kind;
             let bound = stamp::earlier(&newest, overlap).filter(|_| same_kind);
             let start = bound.map_or(Start::Beginning, Start::From);
@@ -55,7 +64,11 @@ impl Pull {
             until = pager.newest(lease).await?;
         }
         connector.remember(feed.feed, Columns::of(layout));
-        Ok(Self { rows, until, surprise })
+        Ok(Self {
+            rows,
+            until,
+            surprise,
+        })
     }
 }
 
@@ -66,7 +79,9 @@ fn position(
     layout: &Layout,
     request: &PageRequest,
 ) -> Result<Option<Position>, Failure> {
-    let Some(cursor) = &request.after else { return Ok(None) };
+    let Some(cursor) = &request.after else {
+        return Ok(None);
+    };
     let name = feed.feed.as_str();
     let Some(position) = cursor::read::<Position>(cursor) else {
         let why = "the stored cursor is not one of this version; the feed starts over";
@@ -81,8 +96,8 @@ fn position(
         }
         Drift::Changed(columns) => {
             let columns = columns.join(", ");
-            let why =
-                "columns are new or of another type, so rows may mean something else; the feed starts over";
+            let why = "columns are new or of another type, so rows may mean something else; the \
+                feed starts over";
             tracing::warn!(event = "columns-changed", feed = name, columns, "{why}");
             Ok(None)
         }
@@ -93,24 +108,28 @@ fn position(
 pub(crate) fn gone(column: &str) -> Failure {
     Failure::misconfigured(
         format!("column `{column}` is gone; it was there when the feed was last read"),
-        "put it back; if it is meant to be gone, start the source over with `clinic-gateway sync --full`",
+        "put it back; if it is meant to be gone, start the source over with `clinic-gateway sync \
+         --full`",
     )
 }
 
 fn start(position: Option<&Position>, first_of_run: bool, overlap_seconds: u32) -> Start {
     match position {
         None => Start::Beginning,
-        Some(Position { at, id: Some(id), .. }) if !first_of_run => {
-            Start::After(Place { at: Some(at.clone()), id: id.clone() })
-        }
+        Some(Position {
+            at, id: Some(id), ..
+        }) if !first_of_run => Start::After(Place {
+            at: Some(at.clone()),
+            id: id.clone(),
+        }),
         Some(Position { at, .. }) => {
             stamp::earlier(at, overlap_seconds).map_or(Start::Beginning, Start::From)
         }
     }
 }
 
-/// The newest stamp up to the present moment, where it lies before the one stored at the end of an earlier run, or is of
-/// another kind (SQLite), which sorts before it whatever the time.
+/// The newest stamp up to the present moment, where it lies before the one stored at the end of an
+/// earlier run, or is of another kind (SQLite), which sorts before it whatever the time.
 async fn went_back(
     connector: &SqlConnector,
     pager: &mut Pager<'_>,

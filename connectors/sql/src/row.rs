@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use chrono_tz::Tz;
 use connector_kit::{
-    ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, Identifier, IdentifierKind, Person, RecordKey,
-    RecordStatus,
+    ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, Identifier, IdentifierKind, Person,
+    RecordKey, RecordStatus,
 };
 use secrecy::SecretString;
 
@@ -57,9 +57,11 @@ struct Coded {
 }
 
 impl<'s> Reader<'s> {
-    pub fn new(layout: &'s Layout, feed: &'s FeedSettings, settings: &Settings) -> Self {
-        let coded =
-            |code: &str, system: &str| Coded { code: layout.ordinal(code), system: layout.ordinal(system) };
+    pub(crate) fn new(layout: &'s Layout, feed: &'s FeedSettings, settings: &Settings) -> Self {
+        let coded = |code: &str, system: &str| Coded {
+            code: layout.ordinal(code),
+            system: layout.ordinal(system),
+        };
         let fact = FactColumns {
             code: match feed.feed {
                 Feed::Vaccinations => coded("vaccine_code", "vaccine_system"),
@@ -83,28 +85,41 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// The row as a record. One that is cut to its keys, or whose id is too long to be told from others, is handed over
-    /// empty and with an unknown status: it is refused where people look, and does not hold up the rows after it.
-    pub fn record(&self, row: Row<'_>) -> ClinicRecord {
+    /// The row as a record. One that is cut to its keys, or whose id is too long to be told from
+    /// others, is handed over empty and with an unknown status: it is refused where people look,
+    /// and does not hold up the rows after it.
+    pub(crate) fn record(&self, row: Row<'_>) -> ClinicRecord {
         let RecordKey { record_id, stamp } = self.key(row);
-        let row =
-            Some(row).filter(|row| row.width() == self.layout.names.len() && !row.cell(RECORD_ID).is_cut());
+        let row = Some(row)
+            .filter(|row| row.width() == self.layout.names.len() && !row.cell(RECORD_ID).is_cut());
         let (status, person) = match row {
             Some(row) => (self.status(row), self.person(row)),
             None => (RecordStatus::Unknown, Person::default()),
         };
-        ClinicRecord { record_id, status, person, fact: self.fact(row), stamp }
+        ClinicRecord {
+            record_id,
+            status,
+            person,
+            fact: self.fact(row),
+            stamp,
+        }
     }
 
     /// The row's id, and when it changed, of its two keys alone.
-    pub fn key(&self, row: Row<'_>) -> RecordKey {
+    pub(crate) fn key(&self, row: Row<'_>) -> RecordKey {
         let id = row.cell(RECORD_ID);
         let mut record_id = self.record_id(id);
         if id.is_cut() {
             let shown: String = record_id.chars().take(SHOWN_ID_CHARS).collect();
-            record_id = format!("{shown}{CUT_MARK}{:016x}", digest(&id.bytes().unwrap_or_default()));
+            record_id = format!(
+                "{shown}{CUT_MARK}{:016x}",
+                digest(&id.bytes().unwrap_or_default())
+            );
         }
-        RecordKey { record_id, stamp: stamp::scale(row.cell(CHANGED_AT)) }
+        RecordKey {
+            record_id,
+            stamp: stamp::scale(row.cell(CHANGED_AT)),
+        }
     }
 
     fn fact(&self, row: Option<Row<'_>>) -> ClinicFact {
@@ -128,7 +143,8 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Text as it is, outer blanks included; `42.00` as `42`; bytes (and text that cannot be decoded) in hexadecimal.
+    /// Text as it is, outer blanks included; `42.00` as `42`; bytes (and text that cannot be
+    /// decoded) in hexadecimal.
     fn record_id(&self, cell: Cell<'_>) -> String {
         let hexadecimal = || hex::encode(cell.bytes().unwrap_or_default());
         match (cell.kind, text::untrimmed(cell, self.encoding)) {
@@ -141,7 +157,9 @@ impl<'s> Reader<'s> {
     }
 
     fn status(&self, row: Row<'_>) -> RecordStatus {
-        let Some(ordinal) = self.status else { return RecordStatus::Final };
+        let Some(ordinal) = self.status else {
+            return RecordStatus::Final;
+        };
         let word = match text::read(row.cell(ordinal), self.encoding) {
             Text::Missing => Cow::Borrowed(""),
             Text::Value(word) => word,
@@ -149,7 +167,10 @@ impl<'s> Reader<'s> {
         };
         // Listed words are in small letters, as most are in the rows.
         let words = &self.feed.config.status_words;
-        match words.get(word.as_ref()).or_else(|| words.get(&word.to_lowercase())) {
+        match words
+            .get(word.as_ref())
+            .or_else(|| words.get(&word.to_lowercase()))
+        {
             Some(StatusWord::Final) => RecordStatus::Final,
             Some(StatusWord::Cancelled) => RecordStatus::Cancelled,
             Some(StatusWord::NotAFact) => RecordStatus::NotAFact,
@@ -169,13 +190,23 @@ impl<'s> Reader<'s> {
                 }
                 Text::Value(text) => text,
             };
-            let Some(value) = identifier(text, cell.kind, *kind) else { continue };
-            let country = self.country.filter(|_| *kind == IdentifierKind::PassportForeign);
+            let Some(value) = identifier(text, cell.kind, *kind) else {
+                continue;
+            };
+            let country = self
+                .country
+                .filter(|_| *kind == IdentifierKind::PassportForeign);
             let country = country.and_then(|country| self.text(row.cell(country)));
             if person.identifiers.is_empty() {
-                person.identifiers.reserve_exact(self.layout.identifiers.len());
+                person
+                    .identifiers
+                    .reserve_exact(self.layout.identifiers.len());
             }
-            person.identifiers.push(Identifier { kind: *kind, value: SecretString::from(value), country });
+            person.identifiers.push(Identifier {
+                kind: *kind,
+                value: SecretString::from(value),
+                country,
+            });
         }
         person
     }
@@ -183,7 +214,13 @@ impl<'s> Reader<'s> {
     /// The code; undecodable bytes leave U+FFFD in it, which no list of codes knows.
     fn codings(&self, row: Option<Row<'_>>, columns: &Coded) -> Vec<Coding> {
         let text = |ordinal: Option<usize>| self.text(row?.cell(ordinal?));
-        text(columns.code).map(|code| Coding { system: text(columns.system), code }).into_iter().collect()
+        text(columns.code)
+            .map(|code| Coding {
+                system: text(columns.system),
+                code,
+            })
+            .into_iter()
+            .collect()
     }
 
     fn text(&self, cell: Cell<'_>) -> Option<String> {
@@ -200,13 +237,19 @@ impl<'s> Reader<'s> {
 
     fn date(&self, row: Option<Row<'_>>, ordinal: Option<usize>) -> Field<ClinicDate> {
         let cell = row.zip(ordinal).map(|(row, ordinal)| row.cell(ordinal));
-        cell.map_or(Field::Missing, |cell| date::date(cell, self.zone, self.encoding))
+        cell.map_or(Field::Missing, |cell| {
+            date::date(cell, self.zone, self.encoding)
+        })
     }
 }
 
-/// A number column has lost the leading zeros of its identifiers: they are put back. Zero is nobody.
+/// A number column has lost the leading zeros of its identifiers: they are put back. Zero is
+/// nobody.
 fn identifier(text: Cow<'_, str>, kind: Kind, numbering: IdentifierKind) -> Option<String> {
-    if !matches!(kind, Kind::Integer | Kind::Unsigned | Kind::Decimal | Kind::Float) {
+    if !matches!(
+        kind,
+        Kind::Integer | Kind::Unsigned | Kind::Decimal | Kind::Float
+    ) {
         return Some(text.into_owned());
     }
     let width = match numbering {
@@ -229,18 +272,56 @@ mod tests {
     #[test]
     fn identifiers_kept_as_numbers_get_their_zeros_back() {
         for (text, kind, numbering, expected) in [
-            ("12344595", Kind::Integer, IdentifierKind::Snils, Some("00012344595")),
-            ("11223344595.00", Kind::Decimal, IdentifierKind::Snils, Some("11223344595")),
-            ("11223344595.0", Kind::Float, IdentifierKind::Snils, Some("11223344595")),
-            ("9007199254740993.0", Kind::Float, IdentifierKind::Oms, Some("9007199254740993.0")),
-            ("77", Kind::Unsigned, IdentifierKind::Oms, Some("0000000000000077")),
-            ("401234567", Kind::Integer, IdentifierKind::PassportRu, Some("0401234567")),
+            (
+                "12344595",
+                Kind::Integer,
+                IdentifierKind::Snils,
+                Some("00012344595"),
+            ),
+            (
+                "11223344595.00",
+                Kind::Decimal,
+                IdentifierKind::Snils,
+                Some("11223344595"),
+            ),
+            (
+                "11223344595.0",
+                Kind::Float,
+                IdentifierKind::Snils,
+                Some("11223344595"),
+            ),
+            (
+                "9007199254740993.0",
+                Kind::Float,
+                IdentifierKind::Oms,
+                Some("9007199254740993.0"),
+            ),
+            (
+                "77",
+                Kind::Unsigned,
+                IdentifierKind::Oms,
+                Some("0000000000000077"),
+            ),
+            (
+                "401234567",
+                Kind::Integer,
+                IdentifierKind::PassportRu,
+                Some("0401234567"),
+            ),
             ("77", Kind::Integer, IdentifierKind::Ehic, Some("77")),
             ("0", Kind::Integer, IdentifierKind::Snils, None),
             ("-5", Kind::Integer, IdentifierKind::Snils, Some("-5")),
-            ("12344595", Kind::Text, IdentifierKind::Snils, Some("12344595")),
+            (
+                "12344595",
+                Kind::Text,
+                IdentifierKind::Snils,
+                Some("12344595"),
+            ),
         ] {
-            assert_eq!(identifier(text.into(), kind, numbering).as_deref(), expected);
+            assert_eq!(
+                identifier(text.into(), kind, numbering).as_deref(),
+                expected
+            );
         }
     }
 }

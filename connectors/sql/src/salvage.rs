@@ -1,4 +1,5 @@
-//! Rows among which a value makes the server fail: the readable ones, and the others by their keys alone.
+//! Rows among which a value makes the server fail: the readable ones, and the others by their keys
+//! alone.
 
 use std::ops::Range;
 
@@ -10,8 +11,8 @@ use crate::value::Key;
 /// Most statements spent on one page; a page of 10 000 rows needs 15 to come to its first row.
 const MAX_STATEMENTS: u32 = 64;
 
-/// Reads the page that failed with `failure`. Where the rows cannot be told apart (their keys cannot be read either, or
-/// the query fails whichever rows are asked for) the failure stands.
+/// Reads the page that failed with `failure`. Where the rows cannot be told apart (their keys
+/// cannot be read either, or the query fails whichever rows are asked for) the failure stands.
 pub(crate) async fn page(
     pager: &Pager<'_>,
     lease: &mut Lease<'_>,
@@ -20,23 +21,41 @@ pub(crate) async fn page(
     failure: Failure,
 ) -> Result<Rows, Failure> {
     lease.recover().await?;
-    let Some(found) = of_data(pager.read_keys(lease, start, limit).await)? else { return Err(failure) };
-    let keys = found.rows.rows().map(|row| pager.place(row)).collect::<Result<Vec<_>, _>>()?;
-    let Some(last) = keys.last() else { return Err(failure) };
+    let Some(found) = of_data(pager.read_keys(lease, start, limit).await)? else {
+        return Err(failure);
+    };
+    let keys = found
+        .rows
+        .rows()
+        .map(|row| pager.place(row))
+        .collect::<Result<Vec<_>, _>>()?;
+    let Some(last) = keys.last() else {
+        return Err(failure);
+    };
     let nothing = pager.between(&Start::After(last.clone()), last, 1);
     if of_data(lease.fetch(&nothing, &pager.layout.kinds).await)?.is_none() {
         return Err(failure);
     }
     let limit = u32::try_from(keys.len()).unwrap_or(u32::MAX);
-    let mut salvage = Salvage { pager, lease, what: What::Page(start, &keys), limit, rows: Table::default() };
+    let mut salvage = Salvage {
+        pager,
+        lease,
+        what: What::Page(start, &keys),
+        limit,
+        rows: Table::default(),
+    };
     let settled = salvage.run(keys.len(), MAX_STATEMENTS).await?;
     let rows = salvage.rows;
-    let next = if settled == keys.len() { found.next } else { Some(keys[settled - 1].clone()) };
+    let next = if settled == keys.len() {
+        found.next
+    } else {
+        Some(keys[settled - 1].clone())
+    };
     Ok(Rows { rows, next })
 }
 
-/// Reads the rows with these ids, all of them: a row that is left out counts as gone. An id that the database cannot even
-/// take as a value is no row's.
+/// Reads the rows with these ids, all of them: a row that is left out counts as gone. An id that
+/// the database cannot even take as a value is no row's.
 pub(crate) async fn with_ids(
     pager: &Pager<'_>,
     lease: &mut Lease<'_>,
@@ -52,11 +71,25 @@ pub(crate) async fn with_ids(
             ids.remove(index);
         }
     }
-    let Some(first) = ids.first() else { return Ok(Table::default()) };
-    if of_data(lease.fetch(&pager.nothing(first), &pager.layout.kinds).await)?.is_none() {
+    let Some(first) = ids.first() else {
+        return Ok(Table::default());
+    };
+    if of_data(
+        lease
+            .fetch(&pager.nothing(first), &pager.layout.kinds)
+            .await,
+    )?
+    .is_none()
+    {
         return Err(failure);
     }
-    let mut salvage = Salvage { pager, lease, what: What::Ids(&ids), limit, rows: Table::default() };
+    let mut salvage = Salvage {
+        pager,
+        lease,
+        what: What::Ids(&ids),
+        limit,
+        rows: Table::default(),
+    };
     salvage.run(ids.len(), u32::MAX).await?;
     Ok(salvage.rows)
 }
@@ -72,7 +105,8 @@ fn of_data<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
 
 /// What is halved.
 enum What<'a> {
-    /// The rows after a start up to each of these keys; the page never ends within a set of equal ones.
+    /// The rows after a start up to each of these keys; the page never ends within a set of equal
+    /// ones.
     Page(&'a Start, &'a [Place]),
     /// The rows with these ids.
     Ids(&'a [Key]),
@@ -88,12 +122,17 @@ struct Salvage<'a, 's, 'l> {
 }
 
 impl Salvage<'_, '_, '_> {
-    /// Halves what fails until one key is left. Returns how many keys are dealt with, from the first one on; at least one.
+    /// Halves what fails until one key is left. Returns how many keys are dealt with, from the
+    /// first one on; at least one.
     async fn run(&mut self, keys: usize, most_statements: u32) -> Result<usize, Failure> {
-        let (mut settled, mut statements) = (0, 0);
+        let mut settled = 0;
+        let mut statements = 0;
         let whole = 0..keys;
         let mut open = vec![whole];
-        while let Some(part) = open.pop().filter(|_| statements < most_statements || settled == 0) {
+        while let Some(part) = open
+            .pop()
+            .filter(|_| statements < most_statements || settled == 0)
+        {
             statements += 1;
             if let Some(rows) = self.part(&part).await? {
                 self.rows.append(&rows);
@@ -115,8 +154,15 @@ impl Salvage<'_, '_, '_> {
         let width = self.pager.layout.kinds.len();
         let sql = match &self.what {
             What::Page(start, keys) => {
-                let after = part.start.checked_sub(1).map(|before| Start::After(keys[before].clone()));
-                self.pager.between(after.as_ref().unwrap_or(start), &keys[part.end - 1], self.limit)
+                let after = part
+                    .start
+                    .checked_sub(1)
+                    .map(|before| Start::After(keys[before].clone()));
+                self.pager.between(
+                    after.as_ref().unwrap_or(start),
+                    &keys[part.end - 1],
+                    self.limit,
+                )
             }
             What::Ids(ids) => self.pager.with_ids(&ids[part.clone()], width, self.limit),
         };
@@ -127,13 +173,17 @@ impl Salvage<'_, '_, '_> {
         Ok(rows)
     }
 
-    /// Hands over by their keys alone the row, and those the database holds equal to it: "after it" passes over them.
+    /// Hands over by their keys alone the row, and those the database holds equal to it: "after it"
+    /// passes over them.
     async fn refuse(&mut self, which: usize) -> Result<(), Failure> {
         let same = match &self.what {
             What::Page(_, keys) => self.pager.same(&keys[which], self.limit),
             What::Ids(ids) => self.pager.with_ids(&ids[which..=which], 2, self.limit),
         };
-        let keys = self.lease.fetch(&same, &self.pager.layout.kinds[..2]).await?;
+        let keys = self
+            .lease
+            .fetch(&same, &self.pager.layout.kinds[..2])
+            .await?;
         self.rows.append(&keys);
         Ok(())
     }

@@ -9,7 +9,7 @@ use connector_kit::{Feed, SourceError};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use secrecy::SecretString;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-use secrets::SecretSource;
+use settings::SecretSource;
 
 use crate::config::{Common, Encoding, FeedConfig};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -40,7 +40,7 @@ pub(crate) struct FeedSettings {
 }
 
 impl Settings {
-    pub fn new(common: Common, syntax: Syntax) -> Result<Self, SourceError> {
+    pub(crate) fn new(common: Common, syntax: Syntax) -> Result<Self, SourceError> {
         let seconds = |name: &str, value: u32, max: u32| {
             let problem = || {
                 SourceError::misconfigured(
@@ -48,7 +48,10 @@ impl Settings {
                     format!("write a number from 1 to {max}"),
                 )
             };
-            (1..=max).contains(&value).then(|| Duration::from_secs(value.into())).ok_or_else(problem)
+            (1..=max)
+                .contains(&value)
+                .then(|| Duration::from_secs(value.into()))
+                .ok_or_else(problem)
         };
         let mut feeds = Vec::new();
         for (feed, config) in Feed::ALL.into_iter().zip(common.feeds) {
@@ -67,14 +70,26 @@ impl Settings {
             encoding: common.encoding,
             overlap_seconds: common.overlap_seconds,
             listen_overlap_seconds: common.listen_overlap_seconds,
-            statement_timeout: seconds("statement_timeout_seconds", common.statement_timeout_seconds, 3600)?,
-            connect_timeout: seconds("connect_timeout_seconds", common.connect_timeout_seconds, 300)?,
+            statement_timeout: seconds(
+                "statement_timeout_seconds",
+                common.statement_timeout_seconds,
+                3600,
+            )?,
+            connect_timeout: seconds(
+                "connect_timeout_seconds",
+                common.connect_timeout_seconds,
+                300,
+            )?,
             feeds,
         })
     }
 }
 
-fn feed_settings(feed: Feed, mut config: FeedConfig, syntax: Syntax) -> Result<FeedSettings, SourceError> {
+fn feed_settings(
+    feed: Feed,
+    mut config: FeedConfig,
+    syntax: Syntax,
+) -> Result<FeedSettings, SourceError> {
     let statement = Statement::parse(&config.query, syntax).map_err(|problem| {
         SourceError::misconfigured(
             format!("feed {feed}: {problem}"),
@@ -82,9 +97,15 @@ fn feed_settings(feed: Feed, mut config: FeedConfig, syntax: Syntax) -> Result<F
         )
     })?;
     let words = std::mem::take(&mut config.status_words);
-    config.status_words =
-        words.into_iter().map(|(word, means)| (word.trim().to_lowercase(), means)).collect();
-    Ok(FeedSettings { feed, statement, config })
+    config.status_words = words
+        .into_iter()
+        .map(|(word, means)| (word.trim().to_lowercase(), means))
+        .collect();
+    Ok(FeedSettings {
+        feed,
+        statement,
+        config,
+    })
 }
 
 /// How far a run that a hint began looks back.
@@ -96,7 +117,8 @@ pub(crate) fn listen_overlap(seconds: u32) -> Result<u32, SourceError> {
     Err(SourceError::misconfigured(
         format!("listen_overlap_seconds is {seconds}"),
         format!(
-            "write a number from 0 to {MAX_LISTEN_OVERLAP_SECONDS}; scheduled runs look back overlap_seconds"
+            "write a number from 0 to {MAX_LISTEN_OVERLAP_SECONDS}; scheduled runs look back \
+             overlap_seconds"
         ),
     ))
 }
@@ -107,9 +129,15 @@ pub(crate) fn password(
     source: Option<&SecretSource>,
     base: &Path,
 ) -> Result<Option<SecretString>, SourceError> {
-    source.map(|source| source.read(base)).transpose().map_err(|error| {
-        SourceError::misconfigured(error.to_string(), "put the account's password there or change `password`")
-    })
+    source
+        .map(|source| source.read(base))
+        .transpose()
+        .map_err(|error| {
+            SourceError::misconfigured(
+                error.to_string(),
+                "put the account's password there or change `password`",
+            )
+        })
 }
 
 /// TLS settings with their paths resolved and their key read.
@@ -122,26 +150,43 @@ pub(crate) struct Tls {
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 impl Tls {
-    /// Identities travel on this connection: to another machine it is verified unless somebody says otherwise.
-    pub fn new(config: &TlsConfig, host: &str, base: &Path) -> Result<Self, SourceError> {
+    /// Identities travel on this connection: to another machine it is verified unless somebody says
+    /// otherwise.
+    pub(crate) fn new(config: &TlsConfig, host: &str, base: &Path) -> Result<Self, SourceError> {
         let client = match (&config.client_certificate_file, &config.client_key_file) {
             (Some(certificate), Some(key)) => {
-                let key = secrets::read_private_file(&base.join(key)).map_err(|error| {
-                    SourceError::misconfigured(error.to_string(), "put the client certificate's key there")
+                let key = settings::read_private_file(&base.join(key)).map_err(|error| {
+                    SourceError::misconfigured(
+                        error.to_string(),
+                        "put the client certificate's key there",
+                    )
                 })?;
                 Some((readable(base, certificate)?, key))
             }
             (None, None) => None,
             _ => {
                 return Err(SourceError::misconfigured(
-                    "tls has a client certificate without its key, or a key without its certificate",
+                    "tls has a client certificate without its key, or a key without its \
+                     certificate",
                     "write both client_certificate_file and client_key_file",
                 ));
             }
         };
-        let ca = config.ca_file.as_ref().map(|file| readable(base, file)).transpose()?;
-        let usual = if crate::driver::is_local_host(host) { TlsMode::Prefer } else { TlsMode::VerifyFull };
-        Ok(Self { mode: config.mode.unwrap_or(usual), ca, client })
+        let ca = config
+            .ca_file
+            .as_ref()
+            .map(|file| readable(base, file))
+            .transpose()?;
+        let usual = if crate::driver::is_local_host(host) {
+            TlsMode::Prefer
+        } else {
+            TlsMode::VerifyFull
+        };
+        Ok(Self {
+            mode: config.mode.unwrap_or(usual),
+            ca,
+            client,
+        })
     }
 }
 
@@ -165,11 +210,22 @@ mod tests {
     #[test]
     fn another_machine_is_verified_unless_somebody_says_otherwise() {
         let mode = |host: &str, mode| {
-            Tls::new(&TlsConfig { mode, ..TlsConfig::default() }, host, Path::new("/")).map(|tls| tls.mode)
+            Tls::new(
+                &TlsConfig {
+                    mode,
+                    ..TlsConfig::default()
+                },
+                host,
+                Path::new("/"),
+            )
+            .map(|tls| tls.mode)
         };
         assert_eq!(mode("mis.clinic.example", None), Ok(TlsMode::VerifyFull));
         assert_eq!(mode("10.1.2.3", None), Ok(TlsMode::VerifyFull));
         assert_eq!(mode("127.0.0.1", None), Ok(TlsMode::Prefer));
-        assert_eq!(mode("mis.clinic.example", Some(TlsMode::Prefer)), Ok(TlsMode::Prefer));
+        assert_eq!(
+            mode("mis.clinic.example", Some(TlsMode::Prefer)),
+            Ok(TlsMode::Prefer)
+        );
     }
 }

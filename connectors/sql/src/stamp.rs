@@ -1,6 +1,9 @@
-//! Change stamps: looking back from one, and keeping one from lying in the future, in the database's own text form.
+//! Change stamps: looking back from one, and keeping one from lying in the future, in the
+//! database's own text form.
 
-use chrono::{DateTime, Days, FixedOffset, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono::{
+    DateTime, Days, FixedOffset, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc,
+};
 use chrono_tz::Tz;
 
 use crate::date::written;
@@ -16,23 +19,24 @@ enum Moment {
     Day(NaiveDate),
 }
 
-/// The lower bound for a run that looks back over `overlap_seconds` from `stamp`. None where the stamp cannot be read: the
-/// run then begins at the very beginning.
+/// The lower bound for a run that looks back over `overlap_seconds` from `stamp`. None where the
+/// stamp cannot be read: the run then begins at the very beginning.
 pub(crate) fn earlier(stamp: &Key, overlap_seconds: u32) -> Option<Key> {
     let overlap = TimeDelta::seconds(i64::from(overlap_seconds));
     let moment = match read(stamp)? {
         Moment::Instant(at) => Moment::Instant(at.checked_sub_signed(overlap)?),
         Moment::Local(at) => Moment::Local(at.checked_sub_signed(overlap)?),
         // A bare date stands for the whole day, so at least one whole day is read again.
-        Moment::Day(day) => {
-            Moment::Day(day.checked_sub_days(Days::new(u64::from(overlap_seconds.div_ceil(86_400).max(1))))?)
-        }
+        Moment::Day(day) => Moment::Day(day.checked_sub_days(Days::new(u64::from(
+            overlap_seconds.div_ceil(86_400).max(1),
+        )))?),
     };
     write(&moment, stamp.kind, &stamp.value, false)
 }
 
-/// The stamp on a scale of its own: microseconds since 1970 (of the clinic's wall clock, where that is what is written),
-/// whole numbers themselves, and a digest of what is no point in time. None where there is none.
+/// The stamp on a scale of its own: microseconds since 1970 (of the clinic's wall clock, where that
+/// is what is written), whole numbers themselves, and a digest of what is no point in time. None
+/// where there is none.
 pub(crate) fn scale(cell: Cell<'_>) -> Option<i64> {
     match cell.value {
         Value::Whole(number) => return Some(number),
@@ -46,24 +50,34 @@ pub(crate) fn scale(cell: Cell<'_>) -> Option<i64> {
     {
         return Some(number);
     }
-    Some(micros(&stamp).unwrap_or_else(|| i64::try_from(digest(&stamp.value) >> 2).unwrap_or(i64::MAX)))
+    Some(
+        micros(&stamp)
+            .unwrap_or_else(|| i64::try_from(digest(&stamp.value) >> 2).unwrap_or(i64::MAX)),
+    )
 }
 
 /// True when one stamp certainly lies before another of the same kind.
 pub(crate) fn is_before(stamp: &Key, other: &Key) -> bool {
-    stamp.kind == other.kind && micros(stamp).zip(micros(other)).is_some_and(|(one, other)| one < other)
+    stamp.kind == other.kind
+        && micros(stamp)
+            .zip(micros(other))
+            .is_some_and(|(one, other)| one < other)
 }
 
 fn micros(stamp: &Key) -> Option<i64> {
     Some(match read(stamp)? {
         Moment::Instant(at) => at.timestamp_micros(),
         Moment::Local(at) => at.and_utc().timestamp_micros(),
-        Moment::Day(day) => day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_micros(),
+        Moment::Day(day) => day
+            .and_time(chrono::NaiveTime::MIN)
+            .and_utc()
+            .timestamp_micros(),
     })
 }
 
-/// The stamp itself, or the present moment in the same form where the stamp lies in the future. None where it cannot be
-/// read (`infinity`, text that is no date): such a stamp must not become a cursor.
+/// The stamp itself, or the present moment in the same form where the stamp lies in the future.
+/// None where it cannot be read (`infinity`, text that is no date): such a stamp must not become a
+/// cursor.
 pub(crate) fn not_after(stamp: &Key, now: DateTime<Utc>, zone: Tz) -> Option<Key> {
     let local = now.with_timezone(&zone).naive_local();
     let moment = match read(stamp)? {
@@ -75,7 +89,8 @@ pub(crate) fn not_after(stamp: &Key, now: DateTime<Utc>, zone: Tz) -> Option<Key
     write(&moment, stamp.kind, &stamp.value, true)
 }
 
-/// The present moment as a key for a column of this kind; `like` shows how SQLite's text stamps are written.
+/// The present moment as a key for a column of this kind; `like` shows how SQLite's text stamps are
+/// written.
 pub(crate) fn present(now: DateTime<Utc>, kind: Kind, like: &[u8], zone: Tz) -> Option<Key> {
     let local = now.with_timezone(&zone).naive_local();
     let moment = match kind {
@@ -97,24 +112,29 @@ fn read(stamp: &Key) -> Option<Moment> {
         Kind::TimestampTz => Some(Moment::Instant(written(text)?.0.and_utc().fixed_offset())),
         Kind::Timestamp => Some(Moment::Local(written(text)?.0)),
         Kind::Date => Some(Moment::Day(day_only(text)?)),
-        Kind::Integer => {
-            DateTime::from_timestamp(text.parse().ok()?, 0).map(|at| Moment::Instant(at.fixed_offset()))
-        }
+        Kind::Integer => DateTime::from_timestamp(text.parse().ok()?, 0)
+            .map(|at| Moment::Instant(at.fixed_offset())),
         Kind::Text => match (written(text)?, text.len()) {
             ((at, None), 10) => Some(Moment::Day(at.date())),
             ((at, None), _) => Some(Moment::Local(at)),
-            ((at, Some(offset)), _) => offset.from_local_datetime(&at).single().map(Moment::Instant),
+            ((at, Some(offset)), _) => offset
+                .from_local_datetime(&at)
+                .single()
+                .map(Moment::Instant),
         },
         _ => None,
     }
 }
 
 fn day_only(text: &str) -> Option<NaiveDate> {
-    (text.len() == 10).then(|| written(text)).flatten().map(|(at, _)| at.date())
+    (text.len() == 10)
+        .then(|| written(text))
+        .flatten()
+        .map(|(at, _)| at.date())
 }
 
-/// Writes a moment as the column's text form. Bounds in SQLite's text (`whole` false) leave out fraction and zone, so
-/// that they sort before every stamp of the same second.
+/// Writes a moment as the column's text form. Bounds in SQLite's text (`whole` false) leave out
+/// fraction and zone, so that they sort before every stamp of the same second.
 fn write(moment: &Moment, kind: Kind, like: &[u8], whole: bool) -> Option<Key> {
     const NATIVE: &str = "%Y-%m-%d %H:%M:%S%.6f";
     let text = match (kind, moment) {
@@ -125,17 +145,28 @@ fn write(moment: &Moment, kind: Kind, like: &[u8], whole: bool) -> Option<Key> {
         (Kind::Text, Moment::Day(day)) => day.to_string(),
         (Kind::Text, Moment::Local(at)) => like_text(*at, like),
         (Kind::Text, Moment::Instant(at)) if whole => {
-            let zone = if like.ends_with(b"Z") { "Z".to_owned() } else { at.offset().fix().to_string() };
+            let zone = if like.ends_with(b"Z") {
+                "Z".to_owned()
+            } else {
+                at.offset().fix().to_string()
+            };
             like_text(at.naive_local(), like) + &zone
         }
         (Kind::Text, Moment::Instant(at)) => like_text(at.naive_local(), like),
         _ => return None,
     };
-    Some(Key { kind, value: text.into_bytes() })
+    Some(Key {
+        kind,
+        value: text.into_bytes(),
+    })
 }
 
 fn like_text(at: NaiveDateTime, like: &[u8]) -> String {
-    let separator = if like.get(10) == Some(&b'T') { 'T' } else { ' ' };
+    let separator = if like.get(10) == Some(&b'T') {
+        'T'
+    } else {
+        ' '
+    };
     format!("{}{separator}{}", at.date(), at.format("%H:%M:%S"))
 }
 
@@ -146,7 +177,10 @@ mod tests {
     const ZONE: Tz = Tz::Europe__Moscow;
 
     fn key(kind: Kind, text: &str) -> Key {
-        Key { kind, value: text.as_bytes().to_vec() }
+        Key {
+            kind,
+            value: text.as_bytes().to_vec(),
+        }
     }
 
     fn text(key: Option<Key>) -> String {
@@ -156,17 +190,33 @@ mod tests {
     #[test]
     fn looking_back_keeps_the_columns_form_and_its_fractions() {
         for (kind, stamp, expected) in [
-            (Kind::TimestampTz, "2021-07-01 00:04:00.123456+00", "2021-06-30 23:59:00.123456"),
-            (Kind::Timestamp, "2021-07-01 00:05:00", "2021-07-01 00:00:00.000000"),
+            (
+                Kind::TimestampTz,
+                "2021-07-01 00:04:00.123456+00",
+                "2021-06-30 23:59:00.123456",
+            ),
+            (
+                Kind::Timestamp,
+                "2021-07-01 00:05:00",
+                "2021-07-01 00:00:00.000000",
+            ),
             (Kind::Date, "2021-07-01", "2021-06-30"),
             (Kind::Integer, "1625173200", "1625172900"),
             (Kind::Text, "2021-07-01 00:05:00.5", "2021-07-01 00:00:00"),
-            (Kind::Text, "2021-07-01T00:05:00+03:00", "2021-07-01T00:00:00"),
+            (
+                Kind::Text,
+                "2021-07-01T00:05:00+03:00",
+                "2021-07-01T00:00:00",
+            ),
             (Kind::Text, "2021-07-01", "2021-06-30"),
             (Kind::Timestamp, "infinity", "none"),
             (Kind::Text, "вчера", "none"),
         ] {
-            assert_eq!(text(earlier(&key(kind, stamp), 300)), expected, "{kind:?} {stamp}");
+            assert_eq!(
+                text(earlier(&key(kind, stamp), 300)),
+                expected,
+                "{kind:?} {stamp}"
+            );
         }
     }
 
@@ -174,44 +224,104 @@ mod tests {
     fn stamps_have_one_scale_and_what_is_no_time_is_still_told_apart() {
         let scaled = |kind, text: &str| scale(Cell::of(kind, text.as_bytes())).unwrap();
         for (kind, stamp, expected) in [
-            (Kind::TimestampTz, "2021-07-01 00:00:00.000001+00", 1_625_097_600_000_001),
-            (Kind::TimestampTz, "2021-07-01 00:00:00", 1_625_097_600_000_000),
-            (Kind::Timestamp, "2021-07-01 00:00:00.5", 1_625_097_600_500_000),
+            (
+                Kind::TimestampTz,
+                "2021-07-01 00:00:00.000001+00",
+                1_625_097_600_000_001,
+            ),
+            (
+                Kind::TimestampTz,
+                "2021-07-01 00:00:00",
+                1_625_097_600_000_000,
+            ),
+            (
+                Kind::Timestamp,
+                "2021-07-01 00:00:00.5",
+                1_625_097_600_500_000,
+            ),
             (Kind::Date, "2021-07-01", 1_625_097_600_000_000),
             (Kind::Integer, "-5", -5),
             (Kind::Integer, "9223372036854775807", i64::MAX),
-            (Kind::Text, "2021-07-01T03:00:00+03:00", 1_625_097_600_000_000),
+            (
+                Kind::Text,
+                "2021-07-01T03:00:00+03:00",
+                1_625_097_600_000_000,
+            ),
             (Kind::Text, "2021-07-01", 1_625_097_600_000_000),
         ] {
             assert_eq!(scaled(kind, stamp), expected, "{kind:?} {stamp}");
         }
-        let no_time = ["infinity", "-infinity", "0044-03-15 00:00:00 BC", "0000-00-00 00:00:00"];
-        let scales: std::collections::HashSet<i64> =
-            no_time.iter().map(|stamp| scaled(Kind::Timestamp, stamp)).collect();
-        assert!(scales.len() == 4 && scales.iter().all(|scale| (0..1 << 62).contains(scale)), "{scales:?}");
-        assert_eq!(scale(Cell { kind: Kind::Timestamp, value: Value::Null }), None);
-        let (old, new) = (key(Kind::Integer, "5"), key(Kind::Integer, "6"));
+        let no_time = [
+            "infinity",
+            "-infinity",
+            "0044-03-15 00:00:00 BC",
+            "0000-00-00 00:00:00",
+        ];
+        let scales: std::collections::HashSet<i64> = no_time
+            .iter()
+            .map(|stamp| scaled(Kind::Timestamp, stamp))
+            .collect();
+        assert!(
+            scales.len() == 4 && scales.iter().all(|scale| (0..1 << 62).contains(scale)),
+            "{scales:?}"
+        );
+        assert_eq!(
+            scale(Cell {
+                kind: Kind::Timestamp,
+                value: Value::Null
+            }),
+            None
+        );
+        let old = key(Kind::Integer, "5");
+        let new = key(Kind::Integer, "6");
         assert!(is_before(&old, &new) && !is_before(&old, &old) && !is_before(&new, &old));
-        assert!(!is_before(&old, &key(Kind::Text, "2021-07-01")), "kinds have no order of time");
+        assert!(
+            !is_before(&old, &key(Kind::Text, "2021-07-01")),
+            "kinds have no order of time"
+        );
     }
 
     #[test]
     fn a_stamp_in_the_future_becomes_the_present_and_a_past_one_stays_byte_for_byte() {
         let now = "2021-07-01T09:00:00Z".parse().unwrap();
         for (kind, stamp, expected) in [
-            (Kind::TimestampTz, "2099-01-01 00:00:00+00", "2021-07-01 09:00:00.000000"),
-            (Kind::TimestampTz, "2021-07-01 08:59:59.999999+00", "2021-07-01 08:59:59.999999+00"),
-            (Kind::Timestamp, "2021-07-01 12:00:01", "2021-07-01 12:00:00.000000"),
-            (Kind::Timestamp, "2021-07-01 11:59:59", "2021-07-01 11:59:59"),
+            (
+                Kind::TimestampTz,
+                "2099-01-01 00:00:00+00",
+                "2021-07-01 09:00:00.000000",
+            ),
+            (
+                Kind::TimestampTz,
+                "2021-07-01 08:59:59.999999+00",
+                "2021-07-01 08:59:59.999999+00",
+            ),
+            (
+                Kind::Timestamp,
+                "2021-07-01 12:00:01",
+                "2021-07-01 12:00:00.000000",
+            ),
+            (
+                Kind::Timestamp,
+                "2021-07-01 11:59:59",
+                "2021-07-01 11:59:59",
+            ),
             (Kind::Date, "2021-07-02", "2021-07-01"),
             (Kind::Integer, "4070908800", "1625130000"),
             (Kind::Text, "2099-01-01T00:00:00Z", "2021-07-01T09:00:00Z"),
-            (Kind::Text, "2099-01-01 00:00:00+05:00", "2021-07-01 14:00:00+05:00"),
+            (
+                Kind::Text,
+                "2099-01-01 00:00:00+05:00",
+                "2021-07-01 14:00:00+05:00",
+            ),
             (Kind::Text, "2099-01-01 00:00:00", "2021-07-01 12:00:00"),
             (Kind::Timestamp, "infinity", "none"),
             (Kind::Timestamp, "0000-00-00 00:00:00", "none"),
         ] {
-            assert_eq!(text(not_after(&key(kind, stamp), now, ZONE)), expected, "{kind:?} {stamp}");
+            assert_eq!(
+                text(not_after(&key(kind, stamp), now, ZONE)),
+                expected,
+                "{kind:?} {stamp}"
+            );
         }
     }
 }

@@ -1,13 +1,14 @@
-//! The administrator's SELECT: cut into tokens far enough to know that it is one statement that can be wrapped.
+//! The administrator's SELECT: cut into tokens far enough to know that it is one statement that can
+//! be wrapped.
 
 /// Longest query accepted, in bytes.
 const MAX_QUERY_BYTES: usize = 64 * 1024;
 
 /// Words that cannot be the name a server complains about.
 const KEYWORDS: [&str; 30] = [
-    "select", "from", "as", "where", "join", "left", "on", "and", "or", "not", "is", "null", "case", "when",
-    "then", "else", "end", "in", "with", "union", "all", "order", "by", "group", "having", "limit", "column",
-    "table", "relation", "function",
+    "select", "from", "as", "where", "join", "left", "on", "and", "or", "not", "is", "null",
+    "case", "when", "then", "else", "end", "in", "with", "union", "all", "order", "by", "group",
+    "having", "limit", "column", "table", "relation", "function",
 ];
 
 /// How one kind of database writes SQL.
@@ -45,13 +46,25 @@ impl Syntax {
         };
         match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres => Rules { dollar_quotes: true, nested_comments: true, ..none },
+            Self::Postgres => Rules {
+                dollar_quotes: true,
+                nested_comments: true,
+                ..none
+            },
             #[cfg(feature = "mysql")]
-            Self::MySql => {
-                Rules { backslash_escapes: true, hash_comments: true, question_mark_binds: true, ..none }
-            }
+            Self::MySql => Rules {
+                backslash_escapes: true,
+                hash_comments: true,
+                question_mark_binds: true,
+                ..none
+            },
             #[cfg(feature = "sqlite")]
-            Self::Sqlite => Rules { brackets: true, question_mark_binds: true, named_binds: true, ..none },
+            Self::Sqlite => Rules {
+                brackets: true,
+                question_mark_binds: true,
+                named_binds: true,
+                ..none
+            },
         }
     }
 }
@@ -63,7 +76,8 @@ pub(crate) struct Statement {
     pub text: String,
     /// The names in it, lower case: the only words of a server's message that are ever shown.
     identifiers: Vec<String>,
-    /// True where it selects columns it does not name (`*`), so that they may come and go with the tables.
+    /// True where it selects columns it does not name (`*`), so that they may come and go with the
+    /// tables.
     pub selects_all: bool,
 }
 
@@ -77,12 +91,20 @@ enum Token {
 
 impl Statement {
     /// Takes a query apart; the error says what is wrong with it.
-    pub fn parse(query: &str, syntax: Syntax) -> Result<Self, String> {
+    pub(crate) fn parse(query: &str, syntax: Syntax) -> Result<Self, String> {
         if query.len() > MAX_QUERY_BYTES {
             return Err(format!("the query is longer than {MAX_QUERY_BYTES} bytes"));
         }
-        let mut tokens = Scanner { rest: query, at: 0, rules: syntax.rules() }.tokens()?;
-        while tokens.last().is_some_and(|(token, _)| *token == Token::Symbol(';')) {
+        let mut tokens = Scanner {
+            rest: query,
+            at: 0,
+            rules: syntax.rules(),
+        }
+        .tokens()?;
+        while tokens
+            .last()
+            .is_some_and(|(token, _)| *token == Token::Symbol(';'))
+        {
             tokens.pop();
         }
         let word = |token: &(Token, std::ops::Range<usize>)| match token.0 {
@@ -90,33 +112,51 @@ impl Statement {
             _ => String::new(),
         };
         let words: Vec<String> = tokens.iter().map(word).collect();
-        check_shape(&tokens.iter().map(|(token, _)| token).collect::<Vec<_>>(), &words)?;
+        check_shape(
+            &tokens.iter().map(|(token, _)| token).collect::<Vec<_>>(),
+            &words,
+        )?;
         let identifiers = tokens
             .iter()
             .filter(|(token, _)| matches!(token, Token::Word | Token::Quoted))
-            .map(|(_, at)| query[at.clone()].trim_matches(['"', '`', '[', ']']).to_lowercase())
+            .map(|(_, at)| {
+                query[at.clone()]
+                    .trim_matches(['"', '`', '[', ']'])
+                    .to_lowercase()
+            })
             .filter(|name| !KEYWORDS.contains(&name.as_str()))
             .collect();
-        let (start, end) = (tokens[0].1.start, tokens[tokens.len() - 1].1.end);
+        let start = tokens[0].1.start;
+        let end = tokens[tokens.len() - 1].1.end;
         let tokens: Vec<Token> = tokens.into_iter().map(|(token, _)| token).collect();
         let selects_all = (0..tokens.len()).any(|index| is_all_columns(&tokens, &words, index));
-        Ok(Self { text: query[start..end].to_owned(), identifiers, selects_all })
+        Ok(Self {
+            text: query[start..end].to_owned(),
+            identifiers,
+            selects_all,
+        })
     }
 
-    /// The first word of a server's message that is a name in this query; of `table.column` the column.
-    pub fn name_in<'m>(&self, message: &'m str) -> Option<&'m str> {
-        message.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$' | '.'))).find_map(|dotted| {
-            dotted
-                .rsplit('.')
-                .find(|word| !word.is_empty() && self.identifiers.contains(&word.to_lowercase()))
-        })
+    /// The first word of a server's message that is a name in this query; of `table.column` the
+    /// column.
+    pub(crate) fn name_in<'m>(&self, message: &'m str) -> Option<&'m str> {
+        message
+            .split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$' | '.')))
+            .find_map(|dotted| {
+                dotted.rsplit('.').find(|word| {
+                    !word.is_empty() && self.identifiers.contains(&word.to_lowercase())
+                })
+            })
     }
 }
 
-/// Whether a token is a `*` that stands for columns: neither between two operands nor that of `count(*)`. What may come
-/// before it (SQL_NO_CACHE, STRAIGHT_JOIN) is nobody's to list.
+/// Whether a token is a `*` that stands for columns: neither between two operands nor that of
+/// `count(*)`. What may come before it (SQL_NO_CACHE, STRAIGHT_JOIN) is nobody's to list.
 fn is_all_columns(tokens: &[Token], words: &[String], index: usize) -> bool {
-    let Some(before) = index.checked_sub(1).filter(|_| tokens[index] == Token::Symbol('*')) else {
+    let Some(before) = index
+        .checked_sub(1)
+        .filter(|_| tokens[index] == Token::Symbol('*'))
+    else {
         return false;
     };
     let ends_operand = match tokens[before] {
@@ -157,7 +197,11 @@ fn check_shape(tokens: &[&Token], words: &[String]) -> Result<(), String> {
             return Err("the query closes a parenthesis it did not open".into());
         }
     }
-    if depth > 0 { Err("the query leaves a parenthesis open".into()) } else { Ok(()) }
+    if depth > 0 {
+        Err("the query leaves a parenthesis open".into())
+    } else {
+        Ok(())
+    }
 }
 
 /// Walks over a query, skipping comments.
@@ -172,7 +216,9 @@ impl Scanner<'_> {
         let mut tokens = Vec::new();
         loop {
             self.skip_blank()?;
-            let Some(first) = self.rest.chars().next() else { return Ok(tokens) };
+            let Some(first) = self.rest.chars().next() else {
+                return Ok(tokens);
+            };
             let start = self.at;
             let token = self.token(first)?;
             tokens.push((token, start..self.at));
@@ -190,7 +236,10 @@ impl Scanner<'_> {
             self.advance(blank);
             let dashes = self.rest.starts_with("--")
                 && (!self.rules.backslash_escapes
-                    || self.rest[2..].chars().next().is_none_or(|c| c.is_whitespace() || c.is_control()));
+                    || self.rest[2..]
+                        .chars()
+                        .next()
+                        .is_none_or(|c| c.is_whitespace() || c.is_control()));
             if dashes || (self.rules.hash_comments && self.rest.starts_with('#')) {
                 let end = self.rest.find('\n').unwrap_or(self.rest.len());
                 self.advance(end);
@@ -239,7 +288,9 @@ impl Scanner<'_> {
             '?' if self.rules.question_mark_binds => Err(placeholder("?")),
             ':' | '@' | '$' if self.rules.named_binds => Err(placeholder(":name")),
             _ if first.is_alphanumeric() || first == '_' => {
-                let end = self.rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
+                let end = self
+                    .rest
+                    .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
                 self.advance(end.unwrap_or(self.rest.len()));
                 Ok(Token::Word)
             }
@@ -301,8 +352,14 @@ mod tests {
                 "SELECT $t$ ); ' $t$, E'\\'; ', \"a;\"\"b\" FROM t -- x",
                 "SELECT $t$ ); ' $t$, E'\\'; ', \"a;\"\"b\" FROM t",
             ),
-            ("WITH a AS (SELECT 1) SELECT * FROM a", "WITH a AS (SELECT 1) SELECT * FROM a"),
-            ("SELECT a::text, b ? 'c' FROM t", "SELECT a::text, b ? 'c' FROM t"),
+            (
+                "WITH a AS (SELECT 1) SELECT * FROM a",
+                "WITH a AS (SELECT 1) SELECT * FROM a",
+            ),
+            (
+                "SELECT a::text, b ? 'c' FROM t",
+                "SELECT a::text, b ? 'c' FROM t",
+            ),
         ] {
             assert_eq!(parse(query, Syntax::Postgres).as_deref(), Ok(expected));
         }
@@ -336,7 +393,10 @@ mod tests {
     #[cfg(feature = "mysql")]
     #[test]
     fn mysql_has_its_own_comments_quotes_and_traps() {
-        assert_eq!(parse("SELECT 5--1 # five\n;", Syntax::MySql).as_deref(), Ok("SELECT 5--1"));
+        assert_eq!(
+            parse("SELECT 5--1 # five\n;", Syntax::MySql).as_deref(),
+            Ok("SELECT 5--1")
+        );
         assert_eq!(
             parse(r"SELECT 'it\'s; (', `a``;b`", Syntax::MySql).as_deref(),
             Ok(r"SELECT 'it\'s; (', `a``;b`")
@@ -372,8 +432,11 @@ mod tests {
     #[cfg(feature = "sqlite")]
     #[test]
     fn only_names_of_the_query_are_taken_from_a_servers_message() {
-        let statement =
-            Statement::parse("SELECT [вид], \"Дата\" FROM t WHERE x = 'secret'", Syntax::Sqlite).unwrap();
+        let statement = Statement::parse(
+            "SELECT [вид], \"Дата\" FROM t WHERE x = 'secret'",
+            Syntax::Sqlite,
+        )
+        .unwrap();
         assert_eq!(statement.name_in("no such column: t.дата"), Some("дата"));
         assert_eq!(statement.name_in("no such column: Дата"), Some("Дата"));
         assert_eq!(statement.name_in("value 'secret' of 11223344595"), None);

@@ -1,4 +1,5 @@
-//! What a key sweep asks for: all ids with their stamps, in the order of the ids alone; and single rows by their ids.
+//! What a key sweep asks for: all ids with their stamps, in the order of the ids alone; and single
+//! rows by their ids.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use crate::settings::FeedSettings;
 use crate::table::Table;
 use crate::value::{Key, Kind};
 
-/// Most rows found for one request by id; a few ids may stand for many rows that a collation does not tell apart.
+/// Most rows found for one request by id; a few ids may stand for many rows that a collation does
+/// not tell apart.
 const MAX_FOUND_ROWS: u32 = 10_000;
 /// How many rows are looked through for one id that was too long to be told whole.
 const MAX_LONG_IDS: u32 = 500;
@@ -30,10 +32,18 @@ pub(crate) async fn keys(
     limit: u32,
 ) -> Result<KeysPage, SourceError> {
     let failed = |failure: Failure| connector.failed(feed, &failure);
-    let (layout, rows) = read_keys(connector, feed, request, limit).await.map_err(failed)?;
+    let (layout, rows) = read_keys(connector, feed, request, limit)
+        .await
+        .map_err(failed)?;
     let reader = Reader::new(&layout, feed, &connector.settings);
-    let next = rows.next.map(|place| cursor::write(&KeysPosition { after: place.id })).transpose()?;
-    Ok(KeysPage { keys: rows.rows.rows().map(|row| reader.key(row)).collect(), next })
+    let next = rows
+        .next
+        .map(|place| cursor::write(&KeysPosition { after: place.id }))
+        .transpose()?;
+    Ok(KeysPage {
+        keys: rows.rows.rows().map(|row| reader.key(row)).collect(),
+        next,
+    })
 }
 
 async fn read_keys(
@@ -43,7 +53,9 @@ async fn read_keys(
     limit: u32,
 ) -> Result<(Arc<Layout>, Rows), Failure> {
     let mut lease = connector.sessions.lease().await?;
-    let known = connector.known_layout(feed).filter(|_| request.after.is_some());
+    let known = connector
+        .known_layout(feed)
+        .filter(|_| request.after.is_some());
     if let Some(layout) = known {
         match read_keys_with(connector, feed, request, limit, &layout, &mut lease).await {
             Err(failure) if failure.may_be_of_columns() => lease.recover().await?,
@@ -69,16 +81,23 @@ async fn read_keys_with(
     lease: &mut Lease<'_>,
 ) -> Result<Rows, Failure> {
     let pager = connector.pager(feed, layout, Order::Id);
-    pager.read_keys(lease, &start(feed.feed, request, layout), limit).await
+    pager
+        .read_keys(lease, &start(feed.feed, request, layout), limit)
+        .await
 }
 
 /// A position among ids of another type says nothing any more: the sweep lists all keys anew.
 fn start(feed: Feed, request: &KeysRequest, layout: &Layout) -> Start {
-    let Some(cursor) = &request.after else { return Start::Beginning };
+    let Some(cursor) = &request.after else {
+        return Start::Beginning;
+    };
     let kind = layout.kinds[RECORD_ID];
     let position = cursor::read::<KeysPosition>(cursor);
     match position.filter(|position| kind == Kind::Dynamic || position.after.kind == kind) {
-        Some(position) => Start::After(Place { at: None, id: position.after }),
+        Some(position) => Start::After(Place {
+            at: None,
+            id: position.after,
+        }),
         None => {
             tracing::warn!(
                 event = "key-sweep-starts-over",
@@ -98,7 +117,10 @@ pub(crate) async fn fetch(
 ) -> Result<Vec<ClinicRecord>, SourceError> {
     if ids.len() > MAX_FETCH_IDS {
         let what = format!("{} records were asked for at once", ids.len());
-        return Err(SourceError::misconfigured(what, format!("ask for at most {MAX_FETCH_IDS}")));
+        return Err(SourceError::misconfigured(
+            what,
+            format!("ask for at most {MAX_FETCH_IDS}"),
+        ));
     }
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -129,7 +151,8 @@ async fn find(
     let layout = connector.layout(feed, &mut lease).await?;
     connector.nothing_gone(feed.feed, &layout)?;
     let pager = connector.pager(feed, &layout, Order::Id);
-    let (kind, raw) = (layout.kinds[RECORD_ID], lease.has_raw_text());
+    let kind = layout.kinds[RECORD_ID];
+    let raw = lease.has_raw_text();
     let stands_for = |id: &str| keys_of(id, kind, connector.settings.encoding, raw);
     let keys: Vec<Key> = ids.iter().flat_map(|id| stands_for(id)).collect();
     let mut rows = Table::default();
@@ -143,10 +166,16 @@ async fn find(
         }
     }
     // Refused whatever they hold, so that their keys will do.
-    for beginning in ids.iter().filter_map(|id| beginning_of_cut(id)).flat_map(stands_for) {
+    for beginning in ids
+        .iter()
+        .filter_map(|id| beginning_of_cut(id))
+        .flat_map(stands_for)
+    {
         let sql = pager.keys_page(&Start::From(beginning), MAX_LONG_IDS, false);
         let near = lease.fetch(&sql, &layout.kinds[..2]).await?;
-        near.rows().filter(|row| row.cell(RECORD_ID).is_cut()).for_each(|row| rows.push_row(row));
+        near.rows()
+            .filter(|row| row.cell(RECORD_ID).is_cut())
+            .for_each(|row| rows.push_row(row));
     }
     lease.give_back().await?;
     Ok((layout, rows))
@@ -158,8 +187,12 @@ async fn with_ids(
     lease: &mut Lease<'_>,
     keys: Vec<Key>,
 ) -> Result<Table, Failure> {
-    let (width, kinds) = (pager.layout.kinds.len(), &pager.layout.kinds);
-    match lease.fetch(&pager.with_ids(&keys, width, MAX_FOUND_ROWS), kinds).await {
+    let width = pager.layout.kinds.len();
+    let kinds = &pager.layout.kinds;
+    match lease
+        .fetch(&pager.with_ids(&keys, width, MAX_FOUND_ROWS), kinds)
+        .await
+    {
         Err(failure) if failure.is_of_data() => {
             let (reason, _) = failure.words(Some(&feed.statement));
             let rows = salvage::with_ids(pager, lease, keys, MAX_FOUND_ROWS, failure).await?;

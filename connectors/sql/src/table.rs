@@ -4,7 +4,8 @@ use std::hash::{Hash, Hasher};
 
 use crate::value::{Cell, Kind, Value};
 
-/// Rows as the database handed them over. They may be of several widths: one that cannot be read is cut to its keys.
+/// Rows as the database handed them over. They may be of several widths: one that cannot be read is
+/// cut to its keys.
 #[derive(Default)]
 pub(crate) struct Table {
     bytes: Vec<u8>,
@@ -37,16 +38,16 @@ pub(crate) struct Row<'t> {
 }
 
 impl Table {
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
     /// Adds a cell to the row that is not ended yet.
-    pub fn push(&mut self, kind: Kind, value: Value<'_>) {
+    pub(crate) fn push(&mut self, kind: Kind, value: Value<'_>) {
         let form = match value {
             Value::Null => Form::Null,
             Value::Whole(number) => Form::Whole(number),
@@ -56,76 +57,85 @@ impl Table {
                 let start = self.bytes.len();
                 self.bytes.extend_from_slice(bytes);
                 // No value is longer than a statement lets it be.
-                Form::Bytes { start, length: u32::try_from(bytes.len()).unwrap_or(u32::MAX) }
+                Form::Bytes {
+                    start,
+                    length: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+                }
             }
         };
         self.cells.push(Held { kind, form });
     }
 
     /// Ends the row.
-    pub fn end_row(&mut self) {
+    pub(crate) fn end_row(&mut self) {
         self.ends.push(self.cells.len());
     }
 
-    pub fn row(&self, index: usize) -> Row<'_> {
+    pub(crate) fn row(&self, index: usize) -> Row<'_> {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        Row { bytes: &self.bytes, cells: &self.cells[start..self.ends[index]] }
+        Row {
+            bytes: &self.bytes,
+            cells: &self.cells[start..self.ends[index]],
+        }
     }
 
-    pub fn rows(&self) -> impl DoubleEndedIterator<Item = Row<'_>> + ExactSizeIterator {
+    pub(crate) fn rows(&self) -> impl DoubleEndedIterator<Item = Row<'_>> + ExactSizeIterator {
         (0..self.len()).map(|index| self.row(index))
     }
 
-    pub fn first(&self) -> Option<Row<'_>> {
+    pub(crate) fn first(&self) -> Option<Row<'_>> {
         self.rows().next()
     }
 
-    pub fn last(&self) -> Option<Row<'_>> {
+    pub(crate) fn last(&self) -> Option<Row<'_>> {
         self.rows().next_back()
     }
 
     /// Leaves the first rows only.
-    pub fn truncate(&mut self, rows: usize) {
+    pub(crate) fn truncate(&mut self, rows: usize) {
         self.ends.truncate(rows);
         self.cells.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
     /// Adds another table's row.
-    pub fn push_row(&mut self, row: Row<'_>) {
-        row.cells().for_each(|cell| self.push(cell.kind, cell.value));
+    pub(crate) fn push_row(&mut self, row: Row<'_>) {
+        row.cells()
+            .for_each(|cell| self.push(cell.kind, cell.value));
         self.end_row();
     }
 
     /// Adds another table's rows.
-    pub fn append(&mut self, other: &Self) {
+    pub(crate) fn append(&mut self, other: &Self) {
         other.rows().for_each(|row| self.push_row(row));
     }
 }
 
 impl<'t> Row<'t> {
     /// How many cells it has.
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.cells.len()
     }
 
-    pub fn cell(&self, ordinal: usize) -> Cell<'t> {
+    pub(crate) fn cell(&self, ordinal: usize) -> Cell<'t> {
         let Held { kind, form } = self.cells[ordinal];
         let value = match form {
             Form::Null => Value::Null,
             Form::Whole(number) => Value::Whole(number),
             Form::Days(days) => Value::Days(days),
             Form::Micros(micros) => Value::Micros(micros),
-            Form::Bytes { start, length } => Value::Bytes(&self.bytes[start..start + length as usize]),
+            Form::Bytes { start, length } => {
+                Value::Bytes(&self.bytes[start..start + length as usize])
+            }
         };
         Cell { kind, value }
     }
 
-    pub fn cells(self) -> impl Iterator<Item = Cell<'t>> {
+    pub(crate) fn cells(self) -> impl Iterator<Item = Cell<'t>> {
         (0..self.cells.len()).map(move |ordinal| self.cell(ordinal))
     }
 
     /// The same two keys.
-    pub fn has_keys_of(&self, other: Row<'_>) -> bool {
+    pub(crate) fn has_keys_of(&self, other: Row<'_>) -> bool {
         (0..2).all(|ordinal| self.cell(ordinal) == other.cell(ordinal))
     }
 }
@@ -176,8 +186,16 @@ mod tests {
         other.append(&table);
         other.truncate(2);
         other.push_row(table.row(0));
-        assert!(other.row(2) == table.row(0) && other.row(1) == table.row(1) && other.row(0) != other.row(1));
-        assert!(other.last().is_some_and(|row| row.has_keys_of(table.row(0))));
+        assert!(
+            other.row(2) == table.row(0)
+                && other.row(1) == table.row(1)
+                && other.row(0) != other.row(1)
+        );
+        assert!(
+            other
+                .last()
+                .is_some_and(|row| row.has_keys_of(table.row(0)))
+        );
         assert_eq!(other.row(1).cell(1).value, Value::Bytes(b"row 1"));
         other.truncate(0);
         assert!(other.is_empty() && other.first().is_none());

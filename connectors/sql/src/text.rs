@@ -1,4 +1,5 @@
-//! Text out of a cell: UTF-8 where the database vouches for it, the configured encoding where it does not.
+//! Text out of a cell: UTF-8 where the database vouches for it, the configured encoding where it
+//! does not.
 
 use std::borrow::Cow;
 
@@ -11,13 +12,16 @@ pub(crate) enum Text<'r> {
     Missing,
     /// Text without outer blanks.
     Value(Cow<'r, str>),
-    /// Bytes that are not text in the configured encoding; the readable part, with U+FFFD for the rest.
+    /// Bytes that are not text in the configured encoding; the readable part, with U+FFFD for the
+    /// rest.
     Unreadable(Cow<'r, str>),
 }
 
 /// Reads a cell as text.
 pub(crate) fn read(cell: Cell<'_>, encoding: Encoding) -> Text<'_> {
-    let Some((text, readable)) = whole(cell, encoding) else { return Text::Missing };
+    let Some((text, readable)) = whole(cell, encoding) else {
+        return Text::Missing;
+    };
     let is_outer = |c: char| c.is_whitespace() || c == '\0';
     let text = match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches(is_outer)),
@@ -40,7 +44,10 @@ fn whole(cell: Cell<'_>, encoding: Encoding) -> Option<(Cow<'_, str>, bool)> {
     match (cell.value, cell.bytes()?) {
         (Value::Bytes(bytes), _) => Some(decode(bytes, cell.kind, encoding)),
         // Digits and dates.
-        (_, made) => Some((Cow::Owned(String::from_utf8_lossy(&made).into_owned()), true)),
+        (_, made) => Some((
+            Cow::Owned(String::from_utf8_lossy(&made).into_owned()),
+            true,
+        )),
     }
 }
 
@@ -59,8 +66,8 @@ fn table(encoding: Encoding) -> &'static encoding_rs::Encoding {
     }
 }
 
-/// Bytes columns follow the configured encoding. Text columns are UTF-8; only where they are not (SQL_ASCII databases,
-/// SQLite) the configured encoding is tried.
+/// Bytes columns follow the configured encoding. Text columns are UTF-8; only where they are not
+/// (SQL_ASCII databases, SQLite) the configured encoding is tried.
 fn decode(bytes: &[u8], kind: Kind, encoding: Encoding) -> (Cow<'_, str>, bool) {
     let table = table(encoding);
     if kind != Kind::Bytes
@@ -69,7 +76,8 @@ fn decode(bytes: &[u8], kind: Kind, encoding: Encoding) -> (Cow<'_, str>, bool) 
         return (Cow::Borrowed(text), true);
     }
     let (text, bad) = table.decode_without_bom_handling(bytes);
-    // The tables of the web map holes (0x98 in windows-1251) to C1 controls, which no record contains.
+    // The tables of the web map holes (0x98 in windows-1251) to C1 controls, which no record
+    // contains.
     let hole = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
     if bad || text.contains(hole) {
         (Cow::Owned(text.replace(hole, "\u{fffd}")), false)
@@ -96,12 +104,32 @@ mod tests {
         for (kind, bytes, encoding, expected) in [
             (Kind::Bytes, &cp1251[..], Encoding::Windows1251, "= Привит"),
             (Kind::Text, &cp1251[..], Encoding::Windows1251, "= Привит"),
-            (Kind::Text, "Привит".as_bytes(), Encoding::Windows1251, "= Привит"),
+            (
+                Kind::Text,
+                "Привит".as_bytes(),
+                Encoding::Windows1251,
+                "= Привит",
+            ),
             (Kind::Bytes, "Привит".as_bytes(), Encoding::Utf8, "= Привит"),
             (Kind::Bytes, "Ё".as_bytes(), Encoding::Windows1251, "= РЃ"),
-            (Kind::Bytes, b"\xf0\xd2\xc9\xd7\xc9\xd4", Encoding::Koi8R, "= Привит"),
-            (Kind::Bytes, b"\x8f\xe0\xa8\xa2\xa8\xe2", Encoding::Ibm866, "= Привит"),
-            (Kind::Bytes, b"A\x98B", Encoding::Windows1251, "? A\u{fffd}B"),
+            (
+                Kind::Bytes,
+                b"\xf0\xd2\xc9\xd7\xc9\xd4",
+                Encoding::Koi8R,
+                "= Привит",
+            ),
+            (
+                Kind::Bytes,
+                b"\x8f\xe0\xa8\xa2\xa8\xe2",
+                Encoding::Ibm866,
+                "= Привит",
+            ),
+            (
+                Kind::Bytes,
+                b"A\x98B",
+                Encoding::Windows1251,
+                "? A\u{fffd}B",
+            ),
             (Kind::Text, b"A\xff", Encoding::Utf8, "? A\u{fffd}"),
             (Kind::Text, b" \t\xc2\xa0 ", Encoding::Utf8, "missing"),
             (Kind::FixedText, b"x  ", Encoding::Utf8, "= x"),
@@ -110,6 +138,15 @@ mod tests {
         ] {
             assert_eq!(shown(kind, bytes, encoding), expected);
         }
-        assert!(matches!(read(Cell { kind: Kind::Text, value: Value::Null }, Encoding::Utf8), Text::Missing));
+        assert!(matches!(
+            read(
+                Cell {
+                    kind: Kind::Text,
+                    value: Value::Null
+                },
+                Encoding::Utf8
+            ),
+            Text::Missing
+        ));
     }
 }

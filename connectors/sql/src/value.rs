@@ -1,4 +1,5 @@
-//! What a database hands over: a column's kind, a cell, a key to compare with, and a statement with its bound values.
+//! What a database hands over: a column's kind, a cell, a key to compare with, and a statement with
+//! its bound values.
 
 use std::borrow::Cow;
 
@@ -44,7 +45,8 @@ pub(crate) enum Value<'r> {
     Whole(i64),
     /// A day of the years 1 to 9999, in days since 1970.
     Days(i32),
-    /// A moment of the years 1 to 9999, in microseconds since 1970 (of the wall clock, where it has no zone).
+    /// A moment of the years 1 to 9999, in microseconds since 1970 (of the wall clock, where it has
+    /// no zone).
     Micros(i64),
 }
 
@@ -58,12 +60,15 @@ pub(crate) struct Cell<'r> {
 impl<'r> Cell<'r> {
     /// A cell with a text form.
     #[cfg(test)]
-    pub const fn of(kind: Kind, text: &'r [u8]) -> Self {
-        Self { kind, value: Value::Bytes(text) }
+    pub(crate) const fn of(kind: Kind, text: &'r [u8]) -> Self {
+        Self {
+            kind,
+            value: Value::Bytes(text),
+        }
     }
 
     /// The text form, or the bytes; none for NULL.
-    pub fn bytes(&self) -> Option<Cow<'r, [u8]>> {
+    pub(crate) fn bytes(&self) -> Option<Cow<'r, [u8]>> {
         let made = match self.value {
             Value::Null => return None,
             Value::Bytes(bytes) => return Some(Cow::Borrowed(bytes)),
@@ -74,12 +79,16 @@ impl<'r> Cell<'r> {
         Some(Cow::Owned(made.into_bytes()))
     }
 
-    pub fn key(&self) -> Option<Key> {
-        self.bytes().map(|value| Key { kind: self.kind, value: value.into_owned() })
+    pub(crate) fn key(&self) -> Option<Key> {
+        self.bytes().map(|value| Key {
+            kind: self.kind,
+            value: value.into_owned(),
+        })
     }
 
-    /// True for an id that may be only the beginning of the row's own: as a key it stands for all ids that begin so.
-    pub fn is_cut(&self) -> bool {
+    /// True for an id that may be only the beginning of the row's own: as a key it stands for all
+    /// ids that begin so.
+    pub(crate) fn is_cut(&self) -> bool {
         matches!(self.value, Value::Bytes(bytes) if bytes.len() >= MAX_VALUE_LENGTH)
     }
 }
@@ -106,8 +115,16 @@ struct KeyForm {
 impl From<Key> for KeyForm {
     fn from(key: Key) -> Self {
         match String::from_utf8(key.value) {
-            Ok(text) => Self { k: key.kind, v: Some(text), x: None },
-            Err(error) => Self { k: key.kind, v: None, x: Some(hex::encode(error.into_bytes())) },
+            Ok(text) => Self {
+                k: key.kind,
+                v: Some(text),
+                x: None,
+            },
+            Err(error) => Self {
+                k: key.kind,
+                v: None,
+                x: Some(hex::encode(error.into_bytes())),
+            },
         }
     }
 }
@@ -121,13 +138,19 @@ impl TryFrom<KeyForm> for Key {
             (None, Some(digits)) => hex::decode(digits).map_err(|_| "x is not hexadecimal")?,
             _ => return Err("one of v and x"),
         };
-        Ok(Self { kind: form.k, value })
+        Ok(Self {
+            kind: form.k,
+            value,
+        })
     }
 }
 
 /// A value bound to a statement.
 #[derive(Clone)]
-#[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "the servers take every key as text"))]
+#[cfg_attr(
+    not(feature = "sqlite"),
+    expect(dead_code, reason = "the servers take every key as text")
+)]
 pub(crate) enum Bind {
     Text(String),
     Bytes(Vec<u8>),
@@ -140,17 +163,20 @@ pub(crate) enum Bind {
 pub(crate) struct Sql {
     pub text: String,
     pub binds: Vec<Bind>,
-    /// True where it selects a layout's columns as [`crate::driver::Driver::select`] writes them: rows of other types are
-    /// then no rows of that layout.
+    /// True where it selects a layout's columns as [`crate::driver::Driver::select`] writes them:
+    /// rows of other types are then no rows of that layout.
     pub is_typed: bool,
 }
 
 impl Sql {
-    pub fn plain(text: impl Into<String>) -> Self {
-        Self { text: text.into(), ..Self::default() }
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
     }
 
-    pub fn push(&mut self, text: &str) -> &mut Self {
+    pub(crate) fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self
     }

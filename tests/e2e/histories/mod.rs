@@ -1,6 +1,8 @@
-//! Generated histories: whatever happens, once everything is whole again the registry equals the clinic.
+//! Generated histories: whatever happens, once everything is whole again the registry equals the
+//! clinic.
 //!
-//! `HISTORIES=500 HISTORY_SEED=7 cargo test --test e2e histories` runs more of them; `scripts/soak` runs them for hours.
+//! `HISTORIES=500 HISTORY_SEED=7 cargo test --test e2e histories` runs more of them; `scripts/soak`
+//! runs them for hours.
 
 mod operation;
 mod world;
@@ -31,38 +33,55 @@ const MOST_ROUNDS: u32 = 12;
 /// How long a pass waits for the registry's receipts while the registry works beside it.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Runs `work`, dropping it after so many milliseconds like a process that is killed; [`u16::MAX`] leaves it a minute.
+/// Runs `work`, dropping it after so many milliseconds like a process that is killed; [`u16::MAX`]
+/// leaves it a minute.
 async fn within<T>(limit_ms: u16, work: impl Future<Output = T>) -> Option<T> {
-    let limit =
-        if limit_ms == u16::MAX { Duration::from_secs(60) } else { Duration::from_millis(limit_ms.into()) };
+    let limit = if limit_ms == u16::MAX {
+        Duration::from_secs(60)
+    } else {
+        Duration::from_millis(limit_ms.into())
+    };
     tokio::time::timeout(limit, work).await.ok()
 }
 
-/// One pass of the gateway; true when every source was read to its end. A queue that is away only leaves batches behind.
+/// One pass of the gateway; true when every source was read to its end. A queue that is away only
+/// leaves batches behind.
 async fn sync(gateway: &Gateway, wait_receipts: Duration) -> bool {
-    let options = SyncOptions { wait_receipts, ..SyncOptions::default() };
+    let options = SyncOptions {
+        wait_receipts,
+        ..SyncOptions::default()
+    };
     let counters = Counters::default();
-    let report =
-        sync::sync(gateway, &options, &CancellationToken::new(), &counters).await.expect("the state works");
+    let report = sync::sync(gateway, &options, &CancellationToken::new(), &counters)
+        .await
+        .expect("the state works");
     report.failed.is_empty()
 }
 
-/// One key sweep of every feed; true when it came to its end. Where the safety catch asks, as it does when no row at all is
-/// left, the operator agrees.
+/// One key sweep of every feed; true when it came to its end. Where the safety catch asks, as it
+/// does when no row at all is left, the operator agrees.
 async fn sweep(gateway: &Gateway) -> bool {
     let stop = CancellationToken::new();
     let ask = async |request| requests::perform(gateway, request, Duration::ZERO, &stop).await;
-    let Ok(Answer::Swept { feeds, .. }) = ask(Request::Sweep { source: "mis".into() }).await else {
+    let Ok(Answer::Swept { feeds, .. }) = ask(Request::Sweep {
+        source: "mis".into(),
+    })
+    .await
+    else {
         return false;
     };
     if feeds.iter().all(|feed| feed.held.is_none()) {
         return feeds.iter().all(|feed| feed.finished);
     }
-    let confirmed = ask(Request::ConfirmWithdrawals { source: "mis".into() }).await;
+    let confirmed = ask(Request::ConfirmWithdrawals {
+        source: "mis".into(),
+    })
+    .await;
     matches!(confirmed, Ok(Answer::Confirmed { held: 0, .. }))
 }
 
-/// Puts the gateway away: tidily, or as a killed process leaves it, waiting only until its lock is free.
+/// Puts the gateway away: tidily, or as a killed process leaves it, waiting only until its lock is
+/// free.
 async fn end(gateway: Gateway, tidily: bool) {
     if tidily {
         gateway.close().await;
@@ -79,7 +98,8 @@ async fn settle(world: &mut World, servers: &mut Servers) -> Result<(), String> 
         let gateway = world.gateway().await;
         let swept = sweep(&gateway).await;
         let mut registry = world.registry().await;
-        // The registry works until the pass has ended, so that every receipt finds somebody who listens.
+        // The registry works until the pass has ended, so that every receipt finds somebody who
+        // listens.
         let ended = CancellationToken::new();
         let passing = async {
             let read = sync(&gateway, PATIENCE).await;
@@ -94,11 +114,22 @@ async fn settle(world: &mut World, servers: &mut Servers) -> Result<(), String> 
             Ok::<_, registry::ConsumeError>(total)
         });
         registry.close().await;
-        let backlog = gateway.outbox.backlog().await.expect("the state can be read");
+        let backlog = gateway
+            .outbox
+            .backlog()
+            .await
+            .expect("the state can be read");
         end(gateway, true).await;
-        let applied = drained.map(|outcome| outcome.applied).map_err(|error| error.to_string())?;
+        let applied = drained
+            .map(|outcome| outcome.applied)
+            .map_err(|error| error.to_string())?;
         world.tally.rounds += 1;
-        if read && swept && applied == 0 && backlog.batches == 0 && backlog.awaiting_receipt_batches == 0 {
+        if read
+            && swept
+            && applied == 0
+            && backlog.batches == 0
+            && backlog.awaiting_receipt_batches == 0
+        {
             break;
         }
         if round == MOST_ROUNDS {
@@ -108,16 +139,25 @@ async fn settle(world: &mut World, servers: &mut Servers) -> Result<(), String> 
         }
     }
     let reader = world.city.reader(&world.store).await;
-    let wrong = differing(&world.shots(servers).content().await, &registry_content(&reader).await);
+    let wrong = differing(
+        &world.shots(servers).content().await,
+        &registry_content(&reader).await,
+    );
     reader.close().await;
     if wrong.is_empty() {
         Ok(())
     } else {
-        Err(format!("(fact, times at the clinic, times in the registry): {wrong:?}"))
+        Err(format!(
+            "(fact, times at the clinic, times in the registry): {wrong:?}"
+        ))
     }
 }
 
-async fn play(servers: &mut Servers, schema: String, operations: &[Operation]) -> Result<Tally, String> {
+async fn play(
+    servers: &mut Servers,
+    schema: String,
+    operations: &[Operation],
+) -> Result<Tally, String> {
     let mut world = World::new(servers, schema).await;
     for operation in operations {
         world.apply(servers, operation).await;
@@ -140,7 +180,10 @@ struct Player {
 impl Player {
     async fn new(full: bool, seed: u64) -> Self {
         let postgres = Postgres::start().await.expect("a PostgreSQL");
-        postgres.create_database("mis").await.expect("the clinics' database");
+        postgres
+            .create_database("mis")
+            .await
+            .expect("the clinics' database");
         let broker = if full {
             let broker = RabbitMq::start().await.expect("a RabbitMQ");
             let proxy = TcpProxy::start(broker.port()).await.expect("a proxy");
@@ -152,17 +195,34 @@ impl Player {
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let runner = TestRunner::new_with_rng(Config::default(), rng);
-        let (strategy, name) = if full { (large(), "large") } else { (small(), "small") };
+        let (strategy, name) = if full {
+            (large(), "large")
+        } else {
+            (small(), "small")
+        };
         println!("{name} histories: HISTORY_SEED={seed}");
         let servers = Servers { postgres, broker };
-        Self { servers, strategy, name, runner, seed, number: 0, tally: Tally::default() }
+        Self {
+            servers,
+            strategy,
+            name,
+            runner,
+            seed,
+            number: 0,
+            tally: Tally::default(),
+        }
     }
 
     /// Plays the next history; a failing one is made shorter while it fails, and told.
     async fn next(&mut self) {
         self.number += 1;
-        let tree = self.strategy.new_tree(&mut self.runner).expect("a history is made");
-        let only = std::env::var("HISTORY_ONLY").ok().and_then(|number| number.parse::<u64>().ok());
+        let tree = self
+            .strategy
+            .new_tree(&mut self.runner)
+            .expect("a history is made");
+        let only = std::env::var("HISTORY_ONLY")
+            .ok()
+            .and_then(|number| number.parse::<u64>().ok());
         if only.is_some_and(|only| only != self.number) {
             return;
         }
@@ -180,7 +240,10 @@ impl Player {
     async fn fail(&mut self, mut tree: impl ValueTree<Value = Vec<Operation>>, mut wrong: String) {
         let attempts = setting("HISTORY_SHRINK", 40);
         let mut shortest = tree.current();
-        println!("{} history {} fails: {wrong}\n{shortest:?}", self.name, self.number);
+        println!(
+            "{} history {} fails: {wrong}\n{shortest:?}",
+            self.name, self.number
+        );
         for attempt in 1..=u32::try_from(attempts).unwrap_or(0) {
             if !tree.simplify() {
                 break;
@@ -199,10 +262,14 @@ impl Player {
 }
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
-/// Another one for each day of the year would be nicer in CI, but a red run must be the change's fault.
+/// Another one for each day of the year would be nicer in CI, but a red run must be the change's
+/// fault.
 const SEED: u64 = 2021;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,10 +294,14 @@ async fn large_histories_end_with_the_registry_equal_to_the_clinic() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs for hours: scripts/soak"]
 async fn soak() {
-    let (seconds, seed) = (setting("SOAK_SECONDS", 60), setting("HISTORY_SEED", SEED));
+    let seconds = setting("SOAK_SECONDS", 60);
+    let seed = setting("HISTORY_SEED", SEED);
     let clock = clock::SystemClock::default();
     let elapsed = || clock::Clock::elapsed(&clock).as_secs();
-    let mut players = [Player::new(false, seed).await, Player::new(true, seed).await];
+    let mut players = [
+        Player::new(false, seed).await,
+        Player::new(true, seed).await,
+    ];
     let mut spent = [0; 2];
     while elapsed() < seconds {
         // The kind that has had less time.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 /// One thing that happens. Numbers pick among what is there when it happens.
 #[derive(Debug, Clone)]
-pub enum Operation {
+pub(super) enum Operation {
     /// Rows are added.
     Insert(u8),
     /// A row gets another vaccine.
@@ -31,7 +31,8 @@ pub enum Operation {
     Network(Network),
     /// The broker is killed and started again.
     KillBroker,
-    /// PostgreSQL, with both the clinic's and the registry's databases, is killed and started again.
+    /// PostgreSQL, with both the clinic's and the registry's databases, is killed and started
+    /// again.
     KillPostgres,
     /// Time passes, in minutes.
     Advance(u16),
@@ -39,7 +40,8 @@ pub enum Operation {
     SetBack(u8),
     /// The gateway's state is copied.
     Save,
-    /// The copy is put back: the state file alone, or with its mark file, as a restored machine has it.
+    /// The copy is put back: the state file alone, or with its mark file, as a restored machine has
+    /// it.
     Restore { with_mark: bool },
     /// The state file is lost.
     Lose,
@@ -49,7 +51,7 @@ pub enum Operation {
 
 /// The way between gateway and broker.
 #[derive(Debug, Clone, Copy)]
-pub enum Network {
+pub(super) enum Network {
     Cut,
     Stalled,
     Slow,
@@ -92,14 +94,14 @@ fn state() -> BoxedStrategy<Operation> {
 }
 
 /// Histories on a directory and SQLite: no servers but the clinic's, so there can be many.
-pub fn small() -> BoxedStrategy<Vec<Operation>> {
+pub(super) fn small() -> BoxedStrategy<Vec<Operation>> {
     let queue = any::<u16>().prop_map(Operation::Replay);
     let one = prop_oneof![6 => changes(), 8 => work(), 3 => state(), 2 => queue];
     proptest::collection::vec(one, 5..25).boxed()
 }
 
 /// Histories on RabbitMQ and PostgreSQL.
-pub fn large() -> BoxedStrategy<Vec<Operation>> {
+pub(super) fn large() -> BoxedStrategy<Vec<Operation>> {
     let network = prop_oneof![
         1 => Just(Network::Cut),
         1 => Just(Network::Stalled),

@@ -1,4 +1,5 @@
-//! A clinic, its gateway, the registry and the servers of one history, and how each operation is done to them.
+//! A clinic, its gateway, the registry and the servers of one history, and how each operation is
+//! done to them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,7 +22,7 @@ use crate::support::{City, Clinic, amqp_queue, directory_queue, eventually};
 
 /// What one history, or many, came to.
 #[derive(Debug, Default, Clone)]
-pub struct Tally {
+pub(super) struct Tally {
     pub histories: u64,
     pub operations: u64,
     pub kills: u64,
@@ -31,7 +32,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.histories += other.histories;
         self.operations += other.operations;
         self.kills += other.kills;
@@ -45,7 +46,8 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} histories of {} operations: {} kills, {} states restored or lost, {} batches replayed; 0 facts lost, \
+            "{} histories of {} operations: {} kills, {} states restored or lost, {} batches \
+             replayed; 0 facts lost, \
              0 applied wrongly",
             self.histories, self.operations, self.kills, self.restored, self.replayed
         )
@@ -54,13 +56,13 @@ impl fmt::Display for Tally {
 
 /// Real time, shifted: operations move it, and nobody waits for hours.
 #[derive(Debug, Default)]
-pub struct ShiftedClock {
+pub(super) struct ShiftedClock {
     system: SystemClock,
     shift: Mutex<TimeDelta>,
 }
 
 impl ShiftedClock {
-    pub fn shift(&self, by: TimeDelta) {
+    pub(super) fn shift(&self, by: TimeDelta) {
         *self.shift.lock().unwrap_or_else(PoisonError::into_inner) += by;
     }
 }
@@ -76,13 +78,13 @@ impl Clock for ShiftedClock {
 }
 
 /// The servers that histories share, one history at a time.
-pub struct Servers {
+pub(super) struct Servers {
     pub postgres: Postgres,
     pub broker: Option<(RabbitMq, TcpProxy)>,
 }
 
 /// One history's own.
-pub struct World {
+pub(super) struct World {
     pub schema: String,
     pub city: City,
     pub clinic: Clinic,
@@ -102,33 +104,59 @@ pub struct World {
 }
 
 impl World {
-    pub async fn new(servers: &Servers, schema: String) -> Self {
+    pub(super) async fn new(servers: &Servers, schema: String) -> Self {
         let city = City::new();
         let (gateway_queue, registry_queue, store_toml) = match &servers.broker {
             Some((broker, proxy)) => {
                 let names = format!(
-                    "exchange = \"{schema}\"\nqueue = \"{schema}\"\ndead_letters = \"{schema}.dead\"\n\
-                     receipts = \"{schema}.receipts\"\nconfirm_timeout_seconds = 3\nconnect_timeout_seconds = 3\n\
+                    "exchange = \"{schema}\"\nqueue = \"{schema}\"\ndead_letters \
+                     = \"{schema}.dead\"\n\
+                     receipts = \"{schema}.receipts\"\nconfirm_timeout_seconds = \
+                     3\nconnect_timeout_seconds = 3\n\
                      max_backoff_seconds = 1\n"
                 );
-                let url = servers.postgres.create_database(&schema).await.expect("a registry's database");
+                let url = servers
+                    .postgres
+                    .create_database(&schema)
+                    .await
+                    .expect("a registry's database");
                 let store = format!("[store.postgres]\nurl = \"{url}\"\ntls = \"off\"\n");
-                (amqp_queue(proxy.port()) + &names, amqp_queue(broker.port()) + &names, store)
+                (
+                    amqp_queue(proxy.port()) + &names,
+                    amqp_queue(broker.port()) + &names,
+                    store,
+                )
             }
             None => {
                 let queue = directory_queue(&city.folder.path().join("queue"));
-                (queue.clone(), queue, "[store.sqlite]\npath = \"registry.db\"\n".to_owned())
+                (
+                    queue.clone(),
+                    queue,
+                    "[store.sqlite]\npath = \"registry.db\"\n".to_owned(),
+                )
             }
         };
-        let shots = Shots { server: &servers.postgres, database: "mis".into(), schema: schema.clone() };
+        let shots = Shots {
+            server: &servers.postgres,
+            database: "mis".into(),
+            schema: schema.clone(),
+        };
         shots.create().await;
-        let path = city.configure(&store_toml, &format!("{registry_queue}[consume]\nmax_wait_ms = 100\n"));
-        let registry_config: Config = settings::load(&path).expect("the registry's configuration is one");
+        let path = city.configure(
+            &store_toml,
+            &format!("{registry_queue}[consume]\nmax_wait_ms = 100\n"),
+        );
+        let registry_config: Config =
+            settings::load(&path).expect("the registry's configuration is one");
         let store = registry_config.store.clone();
         let sweep = "[source.mis.sweep]\nschedule = \"never\"\nmax_withdrawn_percent = 100\n";
         let source = shots.source(7, "");
-        let clinic =
-            Clinic::new(&city, &gateway_queue, &source, &format!("{sweep}[outbox]\nbatch_events = 4\n"));
+        let clinic = Clinic::new(
+            &city,
+            &gateway_queue,
+            &source,
+            &format!("{sweep}[outbox]\nbatch_events = 4\n"),
+        );
         Self {
             schema,
             city,
@@ -142,29 +170,38 @@ impl World {
             saved: None,
             deleted: BTreeSet::new(),
             captured: Vec::new(),
-            tally: Tally { histories: 1, ..Tally::default() },
+            tally: Tally {
+                histories: 1,
+                ..Tally::default()
+            },
         }
     }
 
-    pub fn shots<'a>(&self, servers: &'a Servers) -> Shots<'a> {
-        Shots { server: &servers.postgres, database: "mis".into(), schema: self.schema.clone() }
+    pub(super) fn shots<'a>(&self, servers: &'a Servers) -> Shots<'a> {
+        Shots {
+            server: &servers.postgres,
+            database: "mis".into(),
+            schema: self.schema.clone(),
+        }
     }
 
     /// The gateway as it is opened by a start of the program.
-    pub async fn gateway(&self) -> Gateway {
+    pub(super) async fn gateway(&self) -> Gateway {
         let clock: Arc<dyn Clock> = Arc::<ShiftedClock>::clone(&self.clock);
         // A killed one may hold the lock until its last transaction has ended.
-        eventually("the gateway opens its state", 20, async || {
-            match Gateway::open(&self.clinic.load(), Arc::clone(&clock), "sync").await {
+        eventually(
+            "the gateway opens its state",
+            20,
+            async || match Gateway::open(&self.clinic.load(), Arc::clone(&clock), "sync").await {
                 Ok(gateway) => Some(gateway),
                 Err(StartError::Outbox(OutboxError::Locked { .. })) => None,
                 Err(error) => panic!("{error}"),
-            }
-        })
+            },
+        )
         .await
     }
 
-    pub async fn registry(&self) -> Registry {
+    pub(super) async fn registry(&self) -> Registry {
         let clock: Arc<dyn Clock> = Arc::<ShiftedClock>::clone(&self.clock);
         Registry::open(&self.registry_config, self.city.folder.path(), clock)
             .await
@@ -177,7 +214,7 @@ impl World {
     }
 
     /// Does one thing.
-    pub async fn apply(&mut self, servers: &mut Servers, operation: &Operation) {
+    pub(super) async fn apply(&mut self, servers: &mut Servers, operation: &Operation) {
         self.tally.operations += 1;
         match operation {
             Operation::Insert(count) => {
@@ -188,13 +225,16 @@ impl World {
             }
             Operation::Correct(number) => self.correct(servers, *number, "clock_timestamp()").await,
             Operation::CorrectSilently(number) => {
-                self.correct(servers, *number, "changed_at + interval '1 microsecond'").await;
+                self.correct(servers, *number, "changed_at + interval '1 microsecond'")
+                    .await;
             }
             Operation::CorrectInThePast(number) => {
-                self.correct(servers, *number, "changed_at - interval '3 days'").await;
+                self.correct(servers, *number, "changed_at - interval '3 days'")
+                    .await;
             }
             Operation::Toggle(number) => {
-                let set = "state = CASE state WHEN 'done' THEN 'void' ELSE 'done' END, changed_at = clock_timestamp()";
+                let set = "state = CASE state WHEN 'done' THEN 'void' ELSE 'done' END, changed_at \
+                    = clock_timestamp()";
                 self.update(servers, *number, set).await;
             }
             Operation::Delete(number) => self.delete(servers, *number).await,
@@ -202,7 +242,8 @@ impl World {
                 // Another person, the same id: the old dose must not stand, the new one must.
                 let other = person(1_000_000 + u32::from(*number));
                 let set = format!(
-                    "snils = '{other}', vaccine = 'covivac', state = 'done', changed_at = clock_timestamp()"
+                    "snils = '{other}', vaccine = 'covivac', state = 'done', changed_at = \
+                     clock_timestamp()"
                 );
                 self.update(servers, *number, &set).await;
             }
@@ -218,7 +259,11 @@ impl World {
             Operation::KillPostgres => {
                 self.tally.kills += 1;
                 servers.postgres.kill();
-                servers.postgres.restart().await.expect("PostgreSQL starts again");
+                servers
+                    .postgres
+                    .restart()
+                    .await
+                    .expect("PostgreSQL starts again");
             }
             Operation::Advance(minutes) => self.clock.shift(TimeDelta::minutes((*minutes).into())),
             Operation::SetBack(minutes) => self.clock.shift(-TimeDelta::minutes((*minutes).into())),
@@ -231,20 +276,36 @@ impl World {
 
     async fn update(&self, servers: &Servers, number: u16, set: &str) {
         if let Some(id) = self.pick(number) {
-            self.shots(servers).sql(&format!("UPDATE {}.shot SET {set} WHERE id = {id}", self.schema)).await;
+            self.shots(servers)
+                .sql(&format!(
+                    "UPDATE {}.shot SET {set} WHERE id = {id}",
+                    self.schema
+                ))
+                .await;
         }
     }
 
     async fn correct(&self, servers: &Servers, number: u16, stamp: &str) {
-        let vaccine = ["sputnik-light", "epivaccorona", "covivac", "sputnik-v"][usize::from(number % 4)];
-        self.update(servers, number, &format!("vaccine = '{vaccine}', changed_at = {stamp}")).await;
+        let vaccine =
+            ["sputnik-light", "epivaccorona", "covivac", "sputnik-v"][usize::from(number % 4)];
+        self.update(
+            servers,
+            number,
+            &format!("vaccine = '{vaccine}', changed_at = {stamp}"),
+        )
+        .await;
     }
 
-    /// What was sent by a state that is lost and deleted before it was read again is known to nobody any more; the
-    /// documentation says so. Histories leave it out: only rows that the present state has read are deleted.
+    /// What was sent by a state that is lost and deleted before it was read again is known to
+    /// nobody any more; the documentation says so. Histories leave it out: only rows that the
+    /// present state has read are deleted.
     async fn delete(&mut self, servers: &Servers, number: u16) {
-        let Some(id) = self.pick(number).filter(|id| self.read.contains(id)) else { return };
-        self.shots(servers).sql(&format!("DELETE FROM {}.shot WHERE id = {id}", self.schema)).await;
+        let Some(id) = self.pick(number).filter(|id| self.read.contains(id)) else {
+            return;
+        };
+        self.shots(servers)
+            .sql(&format!("DELETE FROM {}.shot WHERE id = {id}", self.schema))
+            .await;
         self.ids.remove(&id);
         self.deleted.insert(id);
     }
@@ -296,9 +357,12 @@ impl World {
     }
 
     async fn kill_broker(&mut self, servers: &mut Servers) {
-        let Some((broker, _)) = &mut servers.broker else { return };
+        let Some((broker, _)) = &mut servers.broker else {
+            return;
+        };
         self.tally.kills += 1;
-        // This version loses a quorum queue that is killed within seconds of its declaration: not what is tried here.
+        // This version loses a quorum queue that is killed within seconds of its declaration: not
+        // what is tried here.
         broker.settle().await.expect("the broker has settled");
         broker.kill();
         broker.restart().await.expect("the broker starts again");
@@ -321,18 +385,34 @@ impl World {
     }
 
     fn restore(&mut self, with_mark: bool) {
-        let Some(saved) = self.saved.clone().filter(|saved| self.deleted.is_subset(saved)) else { return };
+        let Some(saved) = self
+            .saved
+            .clone()
+            .filter(|saved| self.deleted.is_subset(saved))
+        else {
+            return;
+        };
         self.tally.restored += 1;
-        for entry in std::fs::read_dir(self.state()).expect("the state folder").flatten() {
-            let is_mark = entry.path().extension().is_some_and(|ending| ending == "generation");
+        for entry in std::fs::read_dir(self.state())
+            .expect("the state folder")
+            .flatten()
+        {
+            let is_mark = entry
+                .path()
+                .extension()
+                .is_some_and(|ending| ending == "generation");
             if with_mark || !is_mark {
                 std::fs::remove_file(entry.path()).expect("an old state file goes");
             }
         }
         for entry in std::fs::read_dir(self.copy()).expect("the copy").flatten() {
-            let is_mark = entry.path().extension().is_some_and(|ending| ending == "generation");
+            let is_mark = entry
+                .path()
+                .extension()
+                .is_some_and(|ending| ending == "generation");
             if with_mark || !is_mark {
-                std::fs::copy(entry.path(), self.state().join(entry.file_name())).expect("a copy comes back");
+                std::fs::copy(entry.path(), self.state().join(entry.file_name()))
+                    .expect("a copy comes back");
             }
         }
         self.read = saved;
@@ -343,8 +423,15 @@ impl World {
             return;
         }
         self.tally.restored += 1;
-        for entry in std::fs::read_dir(self.state()).expect("the state folder").flatten() {
-            if entry.path().extension().is_none_or(|ending| ending != "generation") {
+        for entry in std::fs::read_dir(self.state())
+            .expect("the state folder")
+            .flatten()
+        {
+            if entry
+                .path()
+                .extension()
+                .is_none_or(|ending| ending != "generation")
+            {
                 std::fs::remove_file(entry.path()).expect("a state file goes");
             }
         }
@@ -357,7 +444,9 @@ impl World {
     }
 
     fn capture(&mut self) {
-        let Ok(files) = std::fs::read_dir(self.incoming()) else { return };
+        let Ok(files) = std::fs::read_dir(self.incoming()) else {
+            return;
+        };
         for file in files.flatten() {
             if self.captured.len() < 200
                 && let Ok(bytes) = std::fs::read(file.path())
@@ -373,7 +462,12 @@ impl World {
             return;
         }
         self.captured.rotate_left(usize::from(number) % count);
-        for (path, bytes) in self.captured.iter().rev().take(1 + usize::from(number) % 20) {
+        for (path, bytes) in self
+            .captured
+            .iter()
+            .rev()
+            .take(1 + usize::from(number) % 20)
+        {
             let aside = path.with_extension("tmp");
             std::fs::write(&aside, bytes)
                 .and_then(|()| std::fs::rename(&aside, path))
@@ -383,8 +477,10 @@ impl World {
     }
 }
 
-pub fn set_network(servers: &Servers, network: Network) {
-    let Some((_, proxy)) = &servers.broker else { return };
+pub(super) fn set_network(servers: &Servers, network: Network) {
+    let Some((_, proxy)) = &servers.broker else {
+        return;
+    };
     match network {
         Network::Cut => proxy.cut(),
         Network::Stalled => proxy.stall(),
@@ -401,7 +497,10 @@ pub fn set_network(servers: &Servers, network: Network) {
 
 fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder for the copy");
-    for entry in std::fs::read_dir(from).expect("the folder to copy").flatten() {
+    for entry in std::fs::read_dir(from)
+        .expect("the folder to copy")
+        .flatten()
+    {
         std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a file is copied");
     }
 }

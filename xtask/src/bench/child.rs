@@ -22,7 +22,7 @@ const QUOTED_LINES: usize = 20;
 
 /// A run that ended well.
 #[derive(Debug)]
-pub struct Run {
+pub(super) struct Run {
     /// When it was started.
     pub started_at: DateTime<Utc>,
     /// From its start to its end.
@@ -31,7 +31,8 @@ pub struct Run {
     pub peak_bytes: u64,
     /// Processor time of all its threads, in seconds.
     pub processor_seconds: f64,
-    /// Bytes it had the disk write (`write_bytes`), pages that were written several times counted as often.
+    /// Bytes it had the disk write (`write_bytes`), pages that were written several times counted
+    /// as often.
     pub written_bytes: u64,
     /// What it wrote to standard output.
     pub output: String,
@@ -39,18 +40,18 @@ pub struct Run {
 
 impl Run {
     /// Most memory it held at once, in MiB.
-    pub fn peak_mib(&self) -> f64 {
+    pub(super) fn peak_mib(&self) -> f64 {
         self.peak_bytes as f64 / f64::from(1 << 20)
     }
 }
 
 /// A program that runs until it is dropped, which kills it.
 #[derive(Debug)]
-pub struct Background(tokio::process::Child);
+pub(super) struct Background(tokio::process::Child);
 
 impl Background {
     /// Fails when it has ended by itself.
-    pub fn still_runs(&mut self, name: &str) -> Result<(), Error> {
+    pub(super) fn still_runs(&mut self, name: &str) -> Result<(), Error> {
         match self.0.try_wait() {
             Ok(None) => Ok(()),
             _ => Err(Error::WrongResult(format!("{name} ended before its time"))),
@@ -58,30 +59,55 @@ impl Background {
     }
 
     /// What /proc tells of it now; nothing once it has ended.
-    pub fn seen(&self) -> Option<Seen> {
+    pub(super) fn seen(&self) -> Option<Seen> {
         look_at(self.0.id()?)
     }
 
     /// `kill -9`, and waits for it.
-    pub async fn end(mut self) -> Result<(), Error> {
+    pub(super) async fn end(mut self) -> Result<(), Error> {
         self.0.kill().await.map_err(Error::io("end a program"))
     }
 }
 
 /// Starts a program beside the benchmark.
-pub fn start(program: &Path, arguments: &[impl AsRef<OsStr>]) -> Result<Background, Error> {
+pub(super) fn start(program: &Path, arguments: &[impl AsRef<OsStr>]) -> Result<Background, Error> {
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Ok(Background(command.kill_on_drop(true).spawn().map_err(Error::io("start a program"))?))
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    Ok(Background(
+        command
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(Error::io("start a program"))?,
+    ))
 }
 
 /// Runs a program to its end.
-pub async fn run(program: &Path, arguments: &[impl AsRef<OsStr>], clock: &dyn Clock) -> Result<Run, Error> {
-    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+pub(super) async fn run(
+    program: &Path,
+    arguments: &[impl AsRef<OsStr>],
+    clock: &dyn Clock,
+) -> Result<Run, Error> {
+    let name = program
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let (started_at, started) = (clock.now(), clock.elapsed());
-    let child = command.kill_on_drop(true).spawn().map_err(Error::io(format!("start {name}")))?;
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let started_at = clock.now();
+    let started = clock.elapsed();
+    let child = command
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(Error::io(format!("start {name}")))?;
     let id = child.id().unwrap_or_default();
     let mut seen = Seen::default();
     let watched = async {
@@ -96,18 +122,38 @@ pub async fn run(program: &Path, arguments: &[impl AsRef<OsStr>], clock: &dyn Cl
         }
     };
     let late = |_| Error::WrongResult(format!("{name} did not end within {} s", LIMIT.as_secs()));
-    let ended =
-        timeout(LIMIT, watched).await.map_err(late)?.map_err(Error::io(format!("wait for {name}")))?;
+    let ended = timeout(LIMIT, watched)
+        .await
+        .map_err(late)?
+        .map_err(Error::io(format!("wait for {name}")))?;
     let took = clock.elapsed().saturating_sub(started);
     if !ended.status.success() {
         let words = arguments.iter().map(|word| word.as_ref().to_string_lossy());
-        let command = std::iter::once(name.into()).chain(words).collect::<Vec<_>>().join(" ");
+        let command = std::iter::once(name.into())
+            .chain(words)
+            .collect::<Vec<_>>()
+            .join(" ");
         let output = last_lines(&String::from_utf8_lossy(&ended.stderr));
-        return Err(Error::Program { command, status: ended.status.to_string(), output });
+        return Err(Error::Program {
+            command,
+            status: ended.status.to_string(),
+            output,
+        });
     }
-    let Seen { peak_bytes, processor_seconds, written_bytes } = seen;
+    let Seen {
+        peak_bytes,
+        processor_seconds,
+        written_bytes,
+    } = seen;
     let output = String::from_utf8_lossy(&ended.stdout).into_owned();
-    Ok(Run { started_at, took, peak_bytes, processor_seconds, written_bytes, output })
+    Ok(Run {
+        started_at,
+        took,
+        peak_bytes,
+        processor_seconds,
+        written_bytes,
+        output,
+    })
 }
 
 fn last_lines(text: &str) -> String {
@@ -122,15 +168,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_programs_memory_time_and_failure_are_seen() {
-        let (shell, clock) = (Path::new("/bin/sh"), SystemClock::default());
+        let shell = Path::new("/bin/sh");
+        let clock = SystemClock::default();
         // A string of 32 MiB, then long enough for another look.
         let eats = "x=$(head -c 33554432 /dev/zero | tr '\\0' a); sleep 0.1; echo ${#x}";
         let run_of_it = run(shell, &["-c", eats], &clock).await.unwrap();
         assert_eq!(run_of_it.output, "33554432\n");
         assert!(run_of_it.peak_bytes > 32 << 20, "{run_of_it:?}");
-        assert!(run_of_it.took >= Duration::from_millis(100), "{run_of_it:?}");
-        let error = run(shell, &["-c", "echo no such clinic >&2; exit 3"], &clock).await.unwrap_err();
+        assert!(
+            run_of_it.took >= Duration::from_millis(100),
+            "{run_of_it:?}"
+        );
+        let error = run(shell, &["-c", "echo no such clinic >&2; exit 3"], &clock)
+            .await
+            .unwrap_err();
         let words = error.to_string();
-        assert!(words.contains("exit status: 3") && words.contains("no such clinic"), "{words}");
+        assert!(
+            words.contains("exit status: 3") && words.contains("no such clinic"),
+            "{words}"
+        );
     }
 }

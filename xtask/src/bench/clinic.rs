@@ -1,4 +1,5 @@
-//! The clinic's database: made from nothing, and read in the two ways that show what reading costs at least.
+//! The clinic's database: made from nothing, and read in the two ways that show what reading costs
+//! at least.
 
 use std::hint::black_box;
 
@@ -12,27 +13,33 @@ use super::people;
 use crate::error::Error;
 
 /// Records in a page of the bare loop.
-pub const LOOP_PAGE_RECORDS: u32 = 5000;
+pub(super) const LOOP_PAGE_RECORDS: u32 = 5000;
 
 /// What the gateway is configured with for vaccinations.
-pub const VACCINATIONS: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, \
-    oms AS person_oms, passport AS person_passport_foreign, country AS person_passport_foreign_country, \
-    vaccine AS vaccine_code, dose AS dose_number, doses AS series_doses, given AS occurred_on, state AS status \
+pub(super) const VACCINATIONS: &str = "SELECT id AS record_id, changed AS changed_at, snils AS \
+    person_snils, \
+    oms AS person_oms, passport AS person_passport_foreign, country AS \
+    person_passport_foreign_country, \
+    vaccine AS vaccine_code, dose AS dose_number, doses AS series_doses, given AS occurred_on, \
+    state AS status \
     FROM mis.vaccination";
 
 /// What the gateway is configured with for tests.
-pub const TESTS: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, \
-    oms AS person_oms, passport AS person_passport_foreign, country AS person_passport_foreign_country, \
+pub(super) const TESTS: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, \
+    oms AS person_oms, passport AS person_passport_foreign, country AS \
+    person_passport_foreign_country, \
     kind AS test_code, result AS result_code, taken AS occurred_on, state AS status FROM mis.test";
 
 /// The clinic's tables.
-pub const SCHEMA: &str = "CREATE SCHEMA mis;
-    CREATE TABLE mis.vaccination (id bigint, changed timestamptz, snils text, oms text, passport text, country text,
+pub(super) const SCHEMA: &str = "CREATE SCHEMA mis;
+    CREATE TABLE mis.vaccination (id bigint, changed timestamptz, snils text, oms text, passport \
+    text, country text,
         vaccine text, dose smallint, doses smallint, given date, state text);
-    CREATE TABLE mis.test (id bigint, changed timestamptz, snils text, oms text, passport text, country text,
+    CREATE TABLE mis.test (id bigint, changed timestamptz, snils text, oms text, passport text, \
+    country text,
         kind text, result text, taken date, state text);";
 /// Their indexes.
-pub const INDEXES: &str = "CREATE UNIQUE INDEX ON mis.vaccination (changed, id);
+pub(super) const INDEXES: &str = "CREATE UNIQUE INDEX ON mis.vaccination (changed, id);
     CREATE UNIQUE INDEX ON mis.test (changed, id);
     ALTER TABLE mis.vaccination ALTER changed SET NOT NULL, ADD PRIMARY KEY (id);
     ALTER TABLE mis.test ALTER changed SET NOT NULL, ADD PRIMARY KEY (id);";
@@ -40,7 +47,7 @@ pub const INDEXES: &str = "CREATE UNIQUE INDEX ON mis.vaccination (changed, id);
 const PIECE_RECORDS: u64 = 50_000;
 
 /// A clinic's database and a connection to it.
-pub struct Clinic {
+pub(super) struct Clinic {
     /// Its name.
     pub database: String,
     /// How many records it holds.
@@ -49,27 +56,48 @@ pub struct Clinic {
 }
 
 impl Clinic {
-    /// Makes a database with so many records, indexed and vacuumed, or takes the one that an earlier part made.
-    pub async fn at(server: &Postgres, records: u64) -> Result<Self, Error> {
+    /// Makes a database with so many records, indexed and vacuumed, or takes the one that an
+    /// earlier part made.
+    pub(super) async fn at(server: &Postgres, records: u64) -> Result<Self, Error> {
         let database = format!("clinic_{records}");
         let known = format!("SELECT count(*) FROM pg_database WHERE datname = '{database}'");
         if server.psql("postgres", &known).await? == "1" {
             let connection = PgConnection::connect(&server.url(&database)).await?;
-            return Ok(Self { database, records, connection });
+            return Ok(Self {
+                database,
+                records,
+                connection,
+            });
         }
         // Under another name until it is whole: a later part must not find half a clinic.
         let unfinished = format!("filling_{records}");
-        server.psql("postgres", &format!("DROP DATABASE IF EXISTS \"{unfinished}\"")).await?;
-        let mut connection = PgConnection::connect(&server.create_database(&unfinished).await?).await?;
+        server
+            .psql(
+                "postgres",
+                &format!("DROP DATABASE IF EXISTS \"{unfinished}\""),
+            )
+            .await?;
+        let mut connection =
+            PgConnection::connect(&server.create_database(&unfinished).await?).await?;
         fill(&mut connection, records).await?;
         connection.close().await?;
-        server.psql("postgres", &format!("ALTER DATABASE \"{unfinished}\" RENAME TO \"{database}\"")).await?;
+        server
+            .psql(
+                "postgres",
+                &format!("ALTER DATABASE \"{unfinished}\" RENAME TO \"{database}\""),
+            )
+            .await?;
         let connection = PgConnection::connect(&server.url(&database)).await?;
-        Ok(Self { database, records, connection })
+        Ok(Self {
+            database,
+            records,
+            connection,
+        })
     }
 
-    /// The floor: everything the queries select, streamed out by COPY and thrown away. How many rows came.
-    pub async fn copy_out(&mut self) -> Result<u64, Error> {
+    /// The floor: everything the queries select, streamed out by COPY and thrown away. How many
+    /// rows came.
+    pub(super) async fn copy_out(&mut self) -> Result<u64, Error> {
         let mut rows = 0;
         for query in [VACCINATIONS, TESTS] {
             let statement = format!("COPY ({query}) TO STDOUT");
@@ -82,8 +110,9 @@ impl Clinic {
         self.all(rows, "COPY")
     }
 
-    /// A bare loop of pages by key: every column decoded into a value of its own, and nothing done with it. How many rows.
-    pub async fn read_by_key(&mut self) -> Result<u64, Error> {
+    /// A bare loop of pages by key: every column decoded into a value of its own, and nothing done
+    /// with it. How many rows.
+    pub(super) async fn read_by_key(&mut self) -> Result<u64, Error> {
         let mut rows = self.read_feed(VACCINATIONS, Owned::vaccination).await?;
         rows += self.read_feed(TESTS, Owned::test).await?;
         self.all(rows, "the bare loop")
@@ -100,17 +129,23 @@ impl Clinic {
                  ORDER BY q.changed_at, q.record_id LIMIT {LOOP_PAGE_RECORDS}"
             )
         };
-        let (first, next) = (page(""), page("WHERE (q.changed_at, q.record_id) > ($1, $2)"));
-        let (mut count, mut last) = (0, None);
+        let first = page("");
+        let next = page("WHERE (q.changed_at, q.record_id) > ($1, $2)");
+        let mut count = 0;
+        let mut last = None;
         loop {
             let statement = match last {
                 None => sqlx::query(AssertSqlSafe(first.as_str())),
                 Some((at, id)) => sqlx::query(AssertSqlSafe(next.as_str())).bind(at).bind(id),
             };
             let rows = statement.fetch(&mut self.connection);
-            let page: Vec<Owned> =
-                rows.and_then(|row| std::future::ready(decode(&row))).try_collect().await?;
-            let Some(row) = page.last() else { return Ok(count) };
+            let page: Vec<Owned> = rows
+                .and_then(|row| std::future::ready(decode(&row)))
+                .try_collect()
+                .await?;
+            let Some(row) = page.last() else {
+                return Ok(count);
+            };
             last = Some((row.changed_at, row.id));
             count += page.len() as u64;
             black_box(page);
@@ -121,7 +156,10 @@ impl Clinic {
         if rows == self.records {
             return Ok(rows);
         }
-        Err(Error::WrongResult(format!("{how} read {rows} of {} records", self.records)))
+        Err(Error::WrongResult(format!(
+            "{how} read {rows} of {} records",
+            self.records
+        )))
     }
 }
 
@@ -158,7 +196,12 @@ impl Owned {
         Ok(Self {
             id: row.try_get(0)?,
             changed_at: row.try_get(1)?,
-            _identifiers: [row.try_get(2)?, row.try_get(3)?, row.try_get(4)?, row.try_get(5)?],
+            _identifiers: [
+                row.try_get(2)?,
+                row.try_get(3)?,
+                row.try_get(4)?,
+                row.try_get(5)?,
+            ],
             _words: Default::default(),
             _numbers: [0; 2],
             _day: NaiveDate::default(),
@@ -170,11 +213,17 @@ impl Owned {
 async fn fill(connection: &mut PgConnection, records: u64) -> Result<(), Error> {
     sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
     sqlx::raw_sql(SCHEMA).execute(&mut *connection).await?;
-    let (mut vaccinations, mut tests) = (String::new(), String::new());
+    let mut vaccinations = String::new();
+    let mut tests = String::new();
     for start in (0..records).step_by(usize::try_from(PIECE_RECORDS).unwrap_or(1)) {
         (start..records.min(start + PIECE_RECORDS))
             .for_each(|index| people::append_record(index, &mut vaccinations, &mut tests));
-        copy_in(connection, "COPY mis.vaccination FROM STDIN (FREEZE)", &mut vaccinations).await?;
+        copy_in(
+            connection,
+            "COPY mis.vaccination FROM STDIN (FREEZE)",
+            &mut vaccinations,
+        )
+        .await?;
         copy_in(connection, "COPY mis.test FROM STDIN (FREEZE)", &mut tests).await?;
     }
     // What a clinic's server did long ago should not fall into the first measurement.
@@ -185,7 +234,7 @@ async fn fill(connection: &mut PgConnection, records: u64) -> Result<(), Error> 
 }
 
 /// Sends lines of COPY's text format, and empties them.
-pub async fn copy_in(
+pub(super) async fn copy_in(
     connection: &mut PgConnection,
     statement: &str,
     lines: &mut String,
@@ -207,8 +256,17 @@ mod tests {
         let mut clinic = Clinic::at(&server, 9000).await.unwrap();
         assert_eq!(clinic.copy_out().await.unwrap(), 9000);
         assert_eq!(clinic.read_by_key().await.unwrap(), 9000);
-        server.psql("clinic_9000", "DELETE FROM mis.test WHERE id = 3").await.unwrap();
-        let error = Clinic::at(&server, 9000).await.unwrap().read_by_key().await.unwrap_err().to_string();
+        server
+            .psql("clinic_9000", "DELETE FROM mis.test WHERE id = 3")
+            .await
+            .unwrap();
+        let error = Clinic::at(&server, 9000)
+            .await
+            .unwrap()
+            .read_by_key()
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("read 8999 of 9000 records"), "{error}");
     }
 }

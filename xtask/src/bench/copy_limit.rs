@@ -1,5 +1,5 @@
-//! What the registry's tables take at best: the very rows a registry stored, by `COPY` into tables of the same columns,
-//! constraints and indexes.
+//! What the registry's tables take at best: the very rows a registry stored, by `COPY` into tables
+//! of the same columns, constraints and indexes.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,22 +15,26 @@ use tokio::io::{AsyncWriteExt, BufWriter};
 use crate::error::Error;
 use crate::processes::server_written_bytes;
 
-/// The registry's ordinary tables, those that others refer to first; what its migrations are noted in is left out.
+/// The registry's ordinary tables, those that others refer to first; what its migrations are noted
+/// in is left out.
 const TABLES: &str = "SELECT c.oid::regclass::text FROM pg_class c
-    WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND c.relname <> '_sqlx_migrations'
-    ORDER BY (SELECT count(*) FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f'), c.relname";
+    WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND c.relname <> \
+    '_sqlx_migrations'
+    ORDER BY (SELECT count(*) FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f'), \
+    c.relname";
 
 /// What it came to.
-pub struct Copied {
+pub(super) struct Copied {
     /// From the first row sent to the last commit.
     pub took: Duration,
     /// Bytes that PostgreSQL had the disk write for it, a checkpoint with it.
     pub written_bytes: u64,
 }
 
-/// Copies all rows of the registry's database `database` to files in `folder`, makes a database like it, empties its tables,
-/// and fills them again from the files: one connection, one table after the other, a transaction each.
-pub async fn measure(
+/// Copies all rows of the registry's database `database` to files in `folder`, makes a database
+/// like it, empties its tables, and fills them again from the files: one connection, one table
+/// after the other, a transaction each.
+pub(super) async fn measure(
     server: &Postgres,
     database: &str,
     folder: &Path,
@@ -57,26 +61,45 @@ pub async fn measure(
     // Its files as they are, then emptied: whatever the registry's tables are like, these are.
     let make = format!("CREATE DATABASE \"{copy}\" TEMPLATE \"{database}\" STRATEGY file_copy");
     server.psql("postgres", &make).await?;
-    server.psql(&copy, &format!("TRUNCATE {}; CHECKPOINT", tables.join(", "))).await?;
+    server
+        .psql(
+            &copy,
+            &format!("TRUNCATE {}; CHECKPOINT", tables.join(", ")),
+        )
+        .await?;
     let written = written(server);
     let took = fill(&server.url(&copy), &files, clock).await?;
     server.psql(&copy, "CHECKPOINT").await?;
     let written_bytes = self::written(server).saturating_sub(written);
-    server.psql("postgres", &format!("DROP DATABASE \"{copy}\"")).await?;
+    server
+        .psql("postgres", &format!("DROP DATABASE \"{copy}\""))
+        .await?;
     files.into_iter().try_for_each(|(_, path)| remove(path))?;
-    Ok(Copied { took, written_bytes })
+    Ok(Copied {
+        took,
+        written_bytes,
+    })
 }
 
 /// Bytes that a server had the disk write so far.
-pub fn written(server: &Postgres) -> u64 {
-    server.process_id().map(server_written_bytes).unwrap_or_default()
+pub(super) fn written(server: &Postgres) -> u64 {
+    server
+        .process_id()
+        .map(server_written_bytes)
+        .unwrap_or_default()
 }
 
 /// How many bytes came.
-async fn write_out(connection: &mut PgConnection, table: &str, path: &Path) -> Result<usize, Error> {
+async fn write_out(
+    connection: &mut PgConnection,
+    table: &str,
+    path: &Path,
+) -> Result<usize, Error> {
     let refused = || Error::io("write the registry's rows to a file");
     let mut file = BufWriter::new(File::create(path).await.map_err(refused())?);
-    let mut rows = connection.copy_out_raw(&format!("COPY {table} TO STDOUT")).await?;
+    let mut rows = connection
+        .copy_out_raw(&format!("COPY {table} TO STDOUT"))
+        .await?;
     let mut bytes = 0;
     while let Some(piece) = rows.try_next().await? {
         bytes += piece.len();
@@ -90,8 +113,12 @@ async fn fill(url: &str, files: &[(&str, PathBuf)], clock: &dyn Clock) -> Result
     let mut connection = PgConnection::connect(url).await?;
     let started = clock.elapsed();
     for (table, path) in files {
-        let file = File::open(path).await.map_err(Error::io("read the registry's rows"))?;
-        let mut copy = connection.copy_in_raw(&format!("COPY {table} FROM STDIN")).await?;
+        let file = File::open(path)
+            .await
+            .map_err(Error::io("read the registry's rows"))?;
+        let mut copy = connection
+            .copy_in_raw(&format!("COPY {table} FROM STDIN"))
+            .await?;
         copy.read_from(file).await?;
         copy.finish().await?;
     }
@@ -118,10 +145,13 @@ mod tests {
 
     #[tokio::test]
     async fn rows_go_where_their_references_are_and_nothing_is_left_behind() {
-        let (server, folder) = (Postgres::start().await.unwrap(), tempfile::tempdir().unwrap());
+        let server = Postgres::start().await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
         server.create_database("registry").await.unwrap();
         server.psql("registry", REGISTRY).await.unwrap();
-        let copied = measure(&server, "registry", folder.path(), &SystemClock::default()).await.unwrap();
+        let copied = measure(&server, "registry", folder.path(), &SystemClock::default())
+            .await
+            .unwrap();
         assert!(copied.written_bytes > 0 && copied.took > Duration::ZERO);
         let databases = "SELECT count(*) FROM pg_database WHERE datname LIKE 'registry%'";
         assert_eq!(server.psql("postgres", databases).await.unwrap(), "1");

@@ -7,28 +7,28 @@ use serde::{Deserialize, Serialize};
 /// Measurements, one a repetition, in their order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Samples(Vec<f64>);
+pub(super) struct Samples(Vec<f64>);
 
 impl Samples {
     /// Adds the next repetition's; what is no number (a division by nothing) is left out.
-    pub fn push(&mut self, value: f64) {
+    pub(super) fn push(&mut self, value: f64) {
         if value.is_finite() {
             self.0.push(value);
         }
     }
 
     /// Whether nothing was measured.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// How many.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// The middle one; of an even number the mean of the two in the middle.
-    pub fn median(&self) -> f64 {
+    pub(super) fn median(&self) -> f64 {
         let sorted = self.sorted();
         match sorted.len() {
             0 => f64::NAN,
@@ -38,20 +38,26 @@ impl Samples {
     }
 
     /// That of the last repetition.
-    pub fn latest(&self) -> f64 {
+    pub(super) fn latest(&self) -> f64 {
         self.0.last().copied().unwrap_or(f64::NAN)
     }
 
     /// The greatest.
-    pub fn greatest(&self) -> f64 {
+    pub(super) fn greatest(&self) -> f64 {
         self.sorted().last().copied().unwrap_or(f64::NAN)
     }
 
-    /// This by the other, repetition by repetition: what they share of the machine's mood cancels out. By the median of the
-    /// other where the repetitions are not the same number.
-    pub fn over(&self, other: &Self) -> Self {
+    /// This by the other, repetition by repetition: what they share of the machine's mood cancels
+    /// out. By the median of the other where the repetitions are not the same number.
+    pub(super) fn over(&self, other: &Self) -> Self {
         if self.0.len() == other.0.len() {
-            return Self(self.0.iter().zip(&other.0).map(|(one, other)| one / other).collect());
+            return Self(
+                self.0
+                    .iter()
+                    .zip(&other.0)
+                    .map(|(one, other)| one / other)
+                    .collect(),
+            );
         }
         if other.is_empty() {
             return Self::default();
@@ -60,7 +66,7 @@ impl Samples {
     }
 
     /// Each one multiplied.
-    pub fn times(&self, factor: f64) -> Self {
+    pub(super) fn times(&self, factor: f64) -> Self {
         Self(self.0.iter().map(|value| value * factor).collect())
     }
 
@@ -79,14 +85,20 @@ impl fmt::Display for Samples {
             [] => f.write_str("–"),
             [only] => f.write_str(&short(*only)),
             [least, .., greatest] => {
-                write!(f, "{} ({}–{})", short(self.median()), short(*least), short(*greatest))
+                write!(
+                    f,
+                    "{} ({}–{})",
+                    short(self.median()),
+                    short(*least),
+                    short(*greatest)
+                )
             }
         }
     }
 }
 
 /// Three significant digits, thousands set apart by commas.
-pub fn short(value: f64) -> String {
+pub(super) fn short(value: f64) -> String {
     if !value.is_finite() {
         return "–".to_owned();
     }
@@ -107,7 +119,7 @@ pub fn short(value: f64) -> String {
 }
 
 /// Commas between groups of three digits.
-pub fn grouped(digits: &str) -> String {
+pub(super) fn grouped(digits: &str) -> String {
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
@@ -141,17 +153,41 @@ mod tests {
         let ratio = samples(&[10.0, 30.0]).over(&samples(&[100.0, 100.0]));
         assert_eq!(ratio, samples(&[0.1, 0.3]));
         // A repetition failed: nothing belongs together any more.
-        assert_eq!(samples(&[10.0]).over(&samples(&[20.0, 40.0, 80.0])), samples(&[0.25]));
+        assert_eq!(
+            samples(&[10.0]).over(&samples(&[20.0, 40.0, 80.0])),
+            samples(&[0.25])
+        );
         assert!(samples(&[10.0]).over(&samples(&[])).is_empty());
         assert_eq!(samples(&[1.5]).times(2.0).greatest(), 3.0);
     }
 
     #[test]
     fn three_digits_count() {
-        let shown = [0.0, 0.001_234, 0.012_34, 0.1234, 9.876, 56.78, 123.4, 12_345.0, 1_234_567.0].map(short);
+        let shown = [
+            0.0,
+            0.001_234,
+            0.012_34,
+            0.1234,
+            9.876,
+            56.78,
+            123.4,
+            12_345.0,
+            1_234_567.0,
+        ]
+        .map(short);
         assert_eq!(
             shown,
-            ["0.000", "0.00123", "0.0123", "0.123", "9.88", "56.8", "123", "12,300", "1,230,000"]
+            [
+                "0.000",
+                "0.00123",
+                "0.0123",
+                "0.123",
+                "9.88",
+                "56.8",
+                "123",
+                "12,300",
+                "1,230,000"
+            ]
         );
     }
 }

@@ -14,17 +14,30 @@ use crate::error::Error;
 const GROWTH_ONCE_ABOVE: u64 = 100_000;
 
 /// Measures every size.
-pub async fn measure(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Error> {
+pub(super) async fn measure(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Error> {
     for records in &bench.options.records {
         let mut clinic = bench.clinic(*records).await?;
-        let repetitions = if *records > GROWTH_ONCE_ABOVE { 1 } else { bench.options.repetitions };
+        let repetitions = if *records > GROWTH_ONCE_ABOVE {
+            1
+        } else {
+            bench.options.repetitions
+        };
         for repetition in 1..=repetitions {
             bench.probe(Some(*records), result)?;
             reading(bench, &mut clinic, result).await;
-            let place = life(bench, &clinic, &format!("{records}-growth-{repetition}"), result).await;
-            let idle = bench.options.parts.contains(&Part::Idle) && bench.idle_sizes().contains(records);
+            let place = life(
+                bench,
+                &clinic,
+                &format!("{records}-growth-{repetition}"),
+                result,
+            )
+            .await;
+            let idle =
+                bench.options.parts.contains(&Part::Idle) && bench.idle_sizes().contains(records);
             match place {
-                Some(place) if idle && repetition == repetitions => bench.keep_synced(*records, place),
+                Some(place) if idle && repetition == repetitions => {
+                    bench.keep_synced(*records, place)
+                }
                 Some(place) => bench.done(place)?,
                 None => {}
             }
@@ -44,7 +57,10 @@ async fn reading(bench: &Bench<'_>, clinic: &mut Clinic, result: &mut PartResult
             let copied = bench.clock.elapsed();
             clinic.read_by_key().await?;
             let read = bench.clock.elapsed();
-            figures.push(name::COPY_OUT, rate(records, copied.saturating_sub(started)));
+            figures.push(
+                name::COPY_OUT,
+                rate(records, copied.saturating_sub(started)),
+            );
             figures.push(name::KEYSET, rate(records, read.saturating_sub(copied)));
             Ok(())
         })
@@ -52,11 +68,18 @@ async fn reading(bench: &Bench<'_>, clinic: &mut Clinic, result: &mut PartResult
 }
 
 /// One gateway's life; its place, unless it could not even begin.
-async fn life(bench: &Bench<'_>, clinic: &Clinic, label: &str, result: &mut PartResult) -> Option<Place> {
+async fn life(
+    bench: &Bench<'_>,
+    clinic: &Clinic,
+    label: &str,
+    result: &mut PartResult,
+) -> Option<Place> {
     let records = clinic.records;
     let begun = result.step(records, "the first sync", async |figures| {
         let place = bench.gateway(clinic, &format!("{label}-gateway"), bench.queue())?;
-        bench.deliver(&place, records, name::GATEWAY, figures).await?;
+        bench
+            .deliver(&place, records, name::GATEWAY, figures)
+            .await?;
         bench.weigh(&place, records, figures).await?;
         Ok(place)
     });
@@ -69,10 +92,26 @@ async fn life(bench: &Bench<'_>, clinic: &Clinic, label: &str, result: &mut Part
     } else {
         bench.purge().await;
     }
-    result.step(records, "sync again", async |figures| bench.again(&place, figures).await).await;
-    result.step(records, "sync --full", async |figures| bench.full(&place, records, figures).await).await;
-    result.step(records, "sweep", async |figures| bench.sweep(&place, records, figures).await).await;
-    result.step(records, "restart", async |figures| bench.restart(&place, figures).await).await;
+    result
+        .step(records, "sync again", async |figures| {
+            bench.again(&place, figures).await
+        })
+        .await;
+    result
+        .step(records, "sync --full", async |figures| {
+            bench.full(&place, records, figures).await
+        })
+        .await;
+    result
+        .step(records, "sweep", async |figures| {
+            bench.sweep(&place, records, figures).await
+        })
+        .await;
+    result
+        .step(records, "restart", async |figures| {
+            bench.restart(&place, figures).await
+        })
+        .await;
     // What could not be read must not lie in the way of what comes next.
     bench.purge().await;
     if records <= ONCE_ABOVE {
@@ -95,10 +134,21 @@ async fn at_the_registry(
     records: u64,
     result: &mut PartResult,
 ) {
-    let stored =
-        result.step(records, "the registry", async |figures| bench.store(label, records, figures).await);
-    let Some(registry) = stored.await else { return bench.purge().await };
+    let stored = result.step(records, "the registry", async |figures| {
+        bench.store(label, records, figures).await
+    });
+    let Some(registry) = stored.await else {
+        return bench.purge().await;
+    };
     let both = (gateway, &registry.0);
-    result.step(records, "reconcile", async |figures| bench.compare(both, records, figures).await).await;
-    result.step(records, "dropping the registry", async |_| bench.drop_registry(registry).await).await;
+    result
+        .step(records, "reconcile", async |figures| {
+            bench.compare(both, records, figures).await
+        })
+        .await;
+    result
+        .step(records, "dropping the registry", async |_| {
+            bench.drop_registry(registry).await
+        })
+        .await;
 }

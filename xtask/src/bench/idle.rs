@@ -1,4 +1,5 @@
-//! What a gateway costs while nothing changes at its clinic: processor time on both sides, statements, memory.
+//! What a gateway costs while nothing changes at its clinic: processor time on both sides,
+//! statements, memory.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::rest;
 
 /// What the server costs by itself is measured for so long before the gateway starts.
 const BEFORE: Duration = Duration::from_secs(20);
-/// How often the server's log is looked at until the first run has ended, and how many quiet looks end it.
+/// How often the server's log is looked at until the first run has ended, and how many quiet looks
+/// end it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const QUIET_LOOKS: u32 = 3;
 /// The first run of a daemon must have ended by then.
@@ -22,7 +24,7 @@ const SECONDS_A_DAY: f64 = 86_400.0;
 
 /// An unchanged clinic under the default schedule.
 #[derive(Debug, Clone)]
-pub struct Idle {
+pub(super) struct Idle {
     /// Records at the clinic.
     pub records: u64,
     /// Scheduled runs in the window that was measured.
@@ -40,16 +42,17 @@ pub struct Idle {
 }
 
 impl Idle {
-    /// Everything on the clinic's machine, with the nightly sweep spread over its day, percent of a core.
-    pub fn percent_a_day(&self) -> f64 {
+    /// Everything on the clinic's machine, with the nightly sweep spread over its day, percent of a
+    /// core.
+    pub(super) fn percent_a_day(&self) -> f64 {
         let (gateway, server) = self.sweep_seconds;
         self.gateway_percent + self.server_percent + 100.0 * (gateway + server) / SECONDS_A_DAY
     }
 }
 
-/// Runs the daemon of a gateway that has synced its clinic, for so many runs of the default schedule, unshortened; then one
-/// sweep. Nothing else may use the server meanwhile.
-pub async fn measure(
+/// Runs the daemon of a gateway that has synced its clinic, for so many runs of the default
+/// schedule, unshortened; then one sweep. Nothing else may use the server meanwhile.
+pub(super) async fn measure(
     at: &Stage<'_>,
     gateway: &Place,
     database: &str,
@@ -58,10 +61,24 @@ pub async fn measure(
 ) -> Result<Idle, Error> {
     // The nightly sweep is measured by itself, not where the night happens to fall.
     let first = "[source.clinic.policy.codes]";
-    change_line(gateway, first, &format!("[source.clinic.sweep]\nschedule = \"never\"\n{first}"))?;
-    at.postgres.psql("postgres", &format!("ALTER DATABASE \"{database}\" SET log_statement = 'all'")).await?;
+    change_line(
+        gateway,
+        first,
+        &format!("[source.clinic.sweep]\nschedule = \"never\"\n{first}"),
+    )?;
+    at.postgres
+        .psql(
+            "postgres",
+            &format!("ALTER DATABASE \"{database}\" SET log_statement = 'all'"),
+        )
+        .await?;
     let measured = within(at, gateway, records, runs).await;
-    at.postgres.psql("postgres", &format!("ALTER DATABASE \"{database}\" RESET log_statement")).await?;
+    at.postgres
+        .psql(
+            "postgres",
+            &format!("ALTER DATABASE \"{database}\" RESET log_statement"),
+        )
+        .await?;
     measured
 }
 
@@ -81,14 +98,17 @@ async fn within(at: &Stage<'_>, gateway: &Place, records: u64, runs: u32) -> Res
     daemon.end().await?;
     let statements = after.statements.saturating_sub(before.statements);
     if statements == 0 {
-        return Err(Error::WrongResult("a daemon asked its clinic nothing in its scheduled runs".into()));
+        return Err(Error::WrongResult(
+            "a daemon asked its clinic nothing in its scheduled runs".into(),
+        ));
     }
     let seconds = window.as_secs_f64();
     Ok(Idle {
         records,
         runs,
         gateway_percent: 100.0 * (after.gateway_seconds - before.gateway_seconds) / seconds,
-        server_percent: (100.0 * ((after.server_seconds - before.server_seconds) / seconds - by_itself))
+        server_percent: (100.0
+            * ((after.server_seconds - before.server_seconds) / seconds - by_itself))
             .max(0.0),
         statements_a_minute: statements as f64 * 60.0 / seconds,
         peak_mib: after.peak_bytes as f64 / f64::from(1 << 20),
@@ -117,13 +137,19 @@ fn look(at: &Stage<'_>, daemon: &mut Background) -> Result<Look, Error> {
 
 /// Waits until the run at the daemon's start has come and gone.
 async fn until_quiet(at: &Stage<'_>, daemon: &mut Background) -> Result<(), Error> {
-    let (started, first) = (at.clock.elapsed(), statements(at)?);
-    let (mut last, mut quiet) = (first, 0);
+    let started = at.clock.elapsed();
+    let first = statements(at)?;
+    let mut last = first;
+    let mut quiet = 0;
     while quiet < QUIET_LOOKS {
         tokio::time::sleep(LOOK_EVERY).await;
         daemon.still_runs("clinic-gateway")?;
         let now = statements(at)?;
-        quiet = if now > first && now == last { quiet + 1 } else { 0 };
+        quiet = if now > first && now == last {
+            quiet + 1
+        } else {
+            0
+        };
         last = now;
         if at.clock.elapsed().saturating_sub(started) > FIRST_RUN {
             return Err(Error::WrongResult(
@@ -141,7 +167,9 @@ async fn sweep(at: &Stage<'_>, gateway: &Place, records: u64) -> Result<(f64, f6
     let feeds = sources[0]["feeds"].as_array().into_iter().flatten();
     let keys: u64 = feeds.filter_map(|feed: &Value| feed["keys"].as_u64()).sum();
     if keys != records {
-        return Err(Error::WrongResult(format!("a sweep went over {keys} of {records} keys")));
+        return Err(Error::WrongResult(format!(
+            "a sweep went over {keys} of {records} keys"
+        )));
     }
     Ok((run.processor_seconds, postgres_seconds(at)? - before))
 }
@@ -158,8 +186,9 @@ fn statements(at: &Stage<'_>) -> Result<u64, Error> {
 
 /// A statement's further lines begin with a tab, and its parameters with DETAIL.
 fn count_statements(log: &str) -> u64 {
-    log.lines().filter(|line| line.contains("LOG:  execute ") || line.contains("LOG:  statement: ")).count()
-        as u64
+    log.lines()
+        .filter(|line| line.contains("LOG:  execute ") || line.contains("LOG:  statement: "))
+        .count() as u64
 }
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ use super::child::Background;
 use super::programs::{Place, Programs};
 use crate::error::Error;
 
-/// Seconds between two runs of a source whose schedule nobody has set (`Schedule::default` of the gateway).
-pub const DEFAULT_INTERVAL_SECONDS: u64 = 60;
+/// Seconds between two runs of a source whose schedule nobody has set (`Schedule::default` of the
+/// gateway).
+pub(super) const DEFAULT_INTERVAL_SECONDS: u64 = 60;
 /// How often something is looked at that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The tables are made by the first consumer.
@@ -25,9 +26,10 @@ SELECT count(*) FROM fact;
 SELECT 0;
 \\endif";
 
-/// What a measurement works with. The broker's queues are empty when it begins, and when it has ended well.
+/// What a measurement works with. The broker's queues are empty when it begins, and when it has
+/// ended well.
 #[derive(Clone, Copy)]
-pub struct Stage<'a> {
+pub(super) struct Stage<'a> {
     /// Notes the moment of every commit (`track_commit_timestamp`).
     pub postgres: &'a Postgres,
     /// The broker between both programs.
@@ -41,10 +43,10 @@ pub struct Stage<'a> {
 }
 
 /// A program that runs, with its name for messages.
-pub struct Running<'a>(pub &'a str, pub &'a mut Background);
+pub(super) struct Running<'a>(pub &'a str, pub &'a mut Background);
 
 /// Waits until a registry's database holds so many facts, while all programs go on running.
-pub async fn until_stored(
+pub(super) async fn until_stored(
     postgres: &Postgres,
     clock: &dyn Clock,
     database: &str,
@@ -70,8 +72,9 @@ pub async fn until_stored(
     }
 }
 
-/// Waits until a gateway's outbox holds nothing that waits: everything was answered. Its last status.
-pub async fn until_settled(
+/// Waits until a gateway's outbox holds nothing that waits: everything was answered. Its last
+/// status.
+pub(super) async fn until_settled(
     at: &Stage<'_>,
     place: &Place,
     limit: Duration,
@@ -84,7 +87,10 @@ pub async fn until_settled(
         }
         if at.clock.elapsed().saturating_sub(started) > limit {
             let backlog = &status["backlog"];
-            let what = format!("after {} s a gateway still waits for answers: {backlog}", limit.as_secs());
+            let what = format!(
+                "after {} s a gateway still waits for answers: {backlog}",
+                limit.as_secs()
+            );
             return Err(Error::WrongResult(what));
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -92,7 +98,7 @@ pub async fn until_settled(
 }
 
 /// Puts other text in the place of a line of a configuration that is written.
-pub fn change_line(place: &Place, line: &str, replacement: &str) -> Result<(), Error> {
+pub(super) fn change_line(place: &Place, line: &str, replacement: &str) -> Result<(), Error> {
     let path = place.folder().join("config.toml");
     let text = fs::read_to_string(&path).map_err(Error::io("read a configuration"))?;
     let found = text.lines().filter(|standing| *standing == line).count();
@@ -101,19 +107,31 @@ pub fn change_line(place: &Place, line: &str, replacement: &str) -> Result<(), E
             "the configuration has {found} lines {line:?} instead of one"
         )));
     }
-    let lines = text.lines().map(|standing| if standing == line { replacement } else { standing });
+    let lines = text.lines().map(|standing| {
+        if standing == line {
+            replacement
+        } else {
+            standing
+        }
+    });
     let changed = lines.collect::<Vec<_>>().join("\n") + "\n";
     fs::write(path, changed).map_err(Error::io("change a configuration"))
 }
 
 /// A whole number that psql printed.
-pub fn number(text: &str) -> Result<u64, Error> {
-    text.trim().parse().map_err(|_| Error::WrongResult(format!("psql printed {text:?} for a number")))
+pub(super) fn number(text: &str) -> Result<u64, Error> {
+    text.trim()
+        .parse()
+        .map_err(|_| Error::WrongResult(format!("psql printed {text:?} for a number")))
 }
 
 /// A moment that psql printed as microseconds since 1970.
-pub fn moment(text: &str) -> Result<DateTime<Utc>, Error> {
-    let read = text.trim().parse().ok().and_then(DateTime::from_timestamp_micros);
+pub(super) fn moment(text: &str) -> Result<DateTime<Utc>, Error> {
+    let read = text
+        .trim()
+        .parse()
+        .ok()
+        .and_then(DateTime::from_timestamp_micros);
     read.ok_or_else(|| Error::WrongResult(format!("psql printed {text:?} for a moment")))
 }
 
@@ -124,7 +142,10 @@ mod tests {
     #[test]
     fn numbers_and_moments_are_read_or_told() {
         assert_eq!(number("12\n").unwrap(), 12);
-        assert_eq!(moment("1625119200000001").unwrap().timestamp_micros(), 1_625_119_200_000_001);
+        assert_eq!(
+            moment("1625119200000001").unwrap().timestamp_micros(),
+            1_625_119_200_000_001
+        );
         assert!(number("").is_err() && moment("yesterday").is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: the whole way from a clinic to the registry, beside what the machine can do at best.
+//! `cargo xtask bench`: the whole way from a clinic to the registry, beside what the machine can do
+//! at best.
 
 mod child;
 mod clinic;
@@ -39,14 +40,16 @@ use clinic::Clinic;
 use programs::{Place, Programs};
 use results::{PartResult, name};
 
-/// A small server's settings; `fsync` and `synchronous_commit` stay on. One of the peers reads the server's log.
+/// A small server's settings; `fsync` and `synchronous_commit` stay on. One of the peers reads the
+/// server's log.
 const POSTGRES: [(&str, &str); 4] = [
     ("shared_buffers", "256MB"),
     ("max_wal_size", "2GB"),
     ("track_commit_timestamp", "on"),
     ("wal_level", "logical"),
 ];
-/// RabbitMQ's own rule for its memory, of which testbed's small brokers know nothing: 40 % of the machine's.
+/// RabbitMQ's own rule for its memory, of which testbed's small brokers know nothing: 40 % of the
+/// machine's.
 const BROKER_MEMORY_PERCENT: u64 = 40;
 /// Clinics above this many records are measured once.
 const ONCE_ABOVE: u64 = 1_000_000;
@@ -64,9 +67,13 @@ struct Bench<'a> {
 }
 
 /// Runs the parts that were asked for, tells what is known of all, and writes the page if asked to.
-pub async fn bench(options: &BenchOptions) -> Result<(), Error> {
+pub(crate) async fn bench(options: &BenchOptions) -> Result<(), Error> {
     let kept = results::folder()?;
-    let failures = if options.parts.is_empty() { Vec::new() } else { measure(options, &kept).await? };
+    let failures = if options.parts.is_empty() {
+        Vec::new()
+    } else {
+        measure(options, &kept).await?
+    };
     let newest = results::newest(&[&kept, &results::tracked()])?;
     say::line(&report::tables(&newest));
     if options.write {
@@ -76,7 +83,11 @@ pub async fn bench(options: &BenchOptions) -> Result<(), Error> {
     if failures.is_empty() {
         return Ok(());
     }
-    Err(Error::WrongResult(format!("{} measurements failed:\n{}", failures.len(), failures.join("\n"))))
+    Err(Error::WrongResult(format!(
+        "{} measurements failed:\n{}",
+        failures.len(),
+        failures.join("\n")
+    )))
 }
 
 /// Measures, and keeps each part's results as soon as it has ended; what failed, in words.
@@ -89,12 +100,23 @@ async fn measure(options: &BenchOptions, kept: &Path) -> Result<Vec<String>, Err
         .map_err(Error::io("make a temporary folder"))?;
     let clock = SystemClock::default();
     say::progress("starting a private PostgreSQL and a private RabbitMQ");
-    let (postgres, rabbitmq) = (Postgres::start_with(&POSTGRES).await?, RabbitMq::start().await?);
-    rabbitmq.set_memory_watermark(machine::memory_bytes() / 100 * BROKER_MEMORY_PERCENT).await?;
+    let postgres = Postgres::start_with(&POSTGRES).await?;
+    let rabbitmq = RabbitMq::start().await?;
+    rabbitmq
+        .set_memory_watermark(machine::memory_bytes() / 100 * BROKER_MEMORY_PERCENT)
+        .await?;
     let programs = Programs::set_up(built, folder.path(), options.page_records, &clock).await?;
     let machine = machine::describe(&postgres, &rabbitmq).await?;
     let synced = RefCell::default();
-    let bench = Bench { clock, options, folder: folder.path(), postgres, rabbitmq, programs, synced };
+    let bench = Bench {
+        clock,
+        options,
+        folder: folder.path(),
+        postgres,
+        rabbitmq,
+        programs,
+        synced,
+    };
     let settings = bench.settings().await?;
     let mut failures = Vec::new();
     for part in &options.parts {
@@ -107,7 +129,11 @@ async fn measure(options: &BenchOptions, kept: &Path) -> Result<Vec<String>, Err
         }
         result.seconds = bench.clock.elapsed().saturating_sub(started).as_secs_f64();
         let path = result.save(kept)?;
-        say::progress(&format!("{part} took {:.0} s; {}", result.seconds, path.display()));
+        say::progress(&format!(
+            "{part} took {:.0} s; {}",
+            result.seconds,
+            path.display()
+        ));
         failures.append(&mut result.failures);
     }
     if options.keep {
@@ -153,8 +179,16 @@ impl Bench<'_> {
     async fn settings(&self) -> Result<Vec<(String, String)>, Error> {
         let mut settings = Vec::new();
         for (what, name, set) in [
-            ("records in a page of the gateway", "page_records", self.options.page_records),
-            ("events in a batch, at most", "batch_events", self.options.batch_events),
+            (
+                "records in a page of the gateway",
+                "page_records",
+                self.options.page_records,
+            ),
+            (
+                "events in a batch, at most",
+                "batch_events",
+                self.options.batch_events,
+            ),
         ] {
             let value = match set {
                 Some(value) => format!("{value} (set for this run)"),
@@ -171,8 +205,16 @@ impl Bench<'_> {
     /// Clinics whose idle cost is measured: all above a million records, or else the largest.
     fn idle_sizes(&self) -> Vec<u64> {
         let sizes = &self.options.records;
-        let large: Vec<u64> = sizes.iter().copied().filter(|records| *records >= ONCE_ABOVE).collect();
-        if large.is_empty() { sizes.last().copied().into_iter().collect() } else { large }
+        let large: Vec<u64> = sizes
+            .iter()
+            .copied()
+            .filter(|records| *records >= ONCE_ABOVE)
+            .collect();
+        if large.is_empty() {
+            sizes.last().copied().into_iter().collect()
+        } else {
+            large
+        }
     }
 
     fn keep_synced(&self, records: u64, place: Place) {

@@ -1,4 +1,5 @@
-//! The parts whose measuring stands elsewhere: peers, latency, idle cost, crowd; their figures as tables and for the goals.
+//! The parts whose measuring stands elsewhere: peers, latency, idle cost, crowd; their figures as
+//! tables and for the goals.
 
 use super::clinic::Clinic;
 use super::figures::{grouped, short};
@@ -13,31 +14,33 @@ use crate::peers::{self, PeerFigure};
 const LATENCY: (u32, u32) = (1000, 60);
 /// Scheduled runs that an idle clinic is watched for.
 const IDLE_RUNS: u32 = 2;
-/// How the names of peers begin that are scripts, and of those that are programs written for the job but no scripts; the
-/// others are general tools.
+/// How the names of peers begin that are scripts, and of those that are programs written for the
+/// job but no scripts; the others are general tools.
 const SCRIPTS: [&str; 2] = ["Python:", "Node:"];
 const COMPILED: [&str; 1] = ["Go:"];
 /// Gateways, records of each one's clinic, and consumers of the crowd.
 const CROWD: (u32, u64, u32) = (50, 10_000, 4);
 
 /// Figures that the goals are computed from.
-pub mod single {
-    /// How many times as fast as the fastest script (Python, Node) that sends many records a message the gateway is.
-    pub const BATCHING_SCRIPT: &str = "times-batching-script";
+pub(super) mod single {
+    /// How many times as fast as the fastest script (Python, Node) that sends many records a
+    /// message the gateway is.
+    pub(crate) const BATCHING_SCRIPT: &str = "times-batching-script";
     /// … as the fastest script that sends a record a message.
-    pub const SINGLE_SCRIPT: &str = "times-single-script";
+    pub(crate) const SINGLE_SCRIPT: &str = "times-single-script";
     /// … as the fastest general tool.
-    pub const TOOL: &str = "times-tool";
+    pub(crate) const TOOL: &str = "times-tool";
     /// 99 of 100 facts of a listening source, milliseconds.
-    pub const LATENCY_P99: &str = "latency-p99-ms";
+    pub(crate) const LATENCY_P99: &str = "latency-p99-ms";
     /// The slowest fact of a polled source, milliseconds.
-    pub const POLLED_MAX: &str = "polled-max-ms";
+    pub(crate) const POLLED_MAX: &str = "polled-max-ms";
     /// Between two scheduled runs of a source, milliseconds.
-    pub const INTERVAL: &str = "interval-ms";
-    /// Of the largest unchanged clinic, percent of a core, gateway and the clinic's server together.
-    pub const IDLE_PERCENT: &str = "idle-percent";
+    pub(crate) const INTERVAL: &str = "interval-ms";
+    /// Of the largest unchanged clinic, percent of a core, gateway and the clinic's server
+    /// together.
+    pub(crate) const IDLE_PERCENT: &str = "idle-percent";
     /// Records of that clinic.
-    pub const IDLE_RECORDS: &str = "idle-records";
+    pub(crate) const IDLE_RECORDS: &str = "idle-records";
 }
 
 /// What a measurement of running programs works with.
@@ -52,8 +55,13 @@ fn stage<'a>(bench: &'a Bench<'_>) -> Stage<'a> {
 }
 
 /// Scripts and tools on the largest clinic of `stages`.
-pub async fn peers(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Error> {
-    let records = bench.options.stage_records.last().copied().unwrap_or_default();
+pub(super) async fn peers(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Error> {
+    let records = bench
+        .options
+        .stage_records
+        .last()
+        .copied()
+        .unwrap_or_default();
     let clinic = bench.clinic(records).await?;
     let arena = peers::Arena {
         postgres: &bench.postgres,
@@ -70,15 +78,26 @@ pub async fn peers(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Err
 }
 
 /// The gateway once more, on the peers' clinic; its rate.
-async fn gateway_between(bench: &Bench<'_>, clinic: &Clinic, result: &mut PartResult) -> Option<f64> {
+async fn gateway_between(
+    bench: &Bench<'_>,
+    clinic: &Clinic,
+    result: &mut PartResult,
+) -> Option<f64> {
     let delivered = result
-        .step(clinic.records, "the gateway, between peers", async |figures| {
-            let number = figures.of(name::GATEWAY).len();
-            let place = bench.gateway(clinic, &format!("between-peers-{number}"), bench.queue())?;
-            bench.deliver(&place, clinic.records, name::GATEWAY, figures).await?;
-            bench.done(place)?;
-            Ok(figures.of(name::GATEWAY).latest())
-        })
+        .step(
+            clinic.records,
+            "the gateway, between peers",
+            async |figures| {
+                let number = figures.of(name::GATEWAY).len();
+                let place =
+                    bench.gateway(clinic, &format!("between-peers-{number}"), bench.queue())?;
+                bench
+                    .deliver(&place, clinic.records, name::GATEWAY, figures)
+                    .await?;
+                bench.done(place)?;
+                Ok(figures.of(name::GATEWAY).latest())
+            },
+        )
         .await;
     bench.purge().await;
     delivered
@@ -116,7 +135,8 @@ fn note_peers(figures: &[PeerFigure], records: u64, result: &mut PartResult) {
             peer.version.clone(),
             peer.messages.clone(),
             short(peer.records_per_second),
-            peer.records_per_second_started.map_or_else(|| "–".to_owned(), short),
+            peer.records_per_second_started
+                .map_or_else(|| "–".to_owned(), short),
             short(peer.peak_mib),
             short(peer.processor_us),
             short(peer.gateway_times()),
@@ -124,15 +144,30 @@ fn note_peers(figures: &[PeerFigure], records: u64, result: &mut PartResult) {
         ]);
     }
     let best = |of: &dyn Fn(&PeerFigure) -> bool| {
-        figures.iter().filter(|peer| of(peer)).map(PeerFigure::gateway_times).fold(f64::NAN, f64::min)
+        figures
+            .iter()
+            .filter(|peer| of(peer))
+            .map(PeerFigure::gateway_times)
+            .fold(f64::NAN, f64::min)
     };
-    result.single.push(single::BATCHING_SCRIPT, best(&|peer| is(peer, &SCRIPTS) && !sends_single(peer)));
-    result.single.push(single::SINGLE_SCRIPT, best(&|peer| is(peer, &SCRIPTS) && sends_single(peer)));
-    result.single.push(single::TOOL, best(&|peer| !is(peer, &SCRIPTS) && !is(peer, &COMPILED)));
+    result.single.push(
+        single::BATCHING_SCRIPT,
+        best(&|peer| is(peer, &SCRIPTS) && !sends_single(peer)),
+    );
+    result.single.push(
+        single::SINGLE_SCRIPT,
+        best(&|peer| is(peer, &SCRIPTS) && sends_single(peer)),
+    );
+    result.single.push(
+        single::TOOL,
+        best(&|peer| !is(peer, &SCRIPTS) && !is(peer, &COMPILED)),
+    );
 }
 
 fn is(peer: &PeerFigure, languages: &[&str]) -> bool {
-    languages.iter().any(|language| peer.name.starts_with(language))
+    languages
+        .iter()
+        .any(|language| peer.name.starts_with(language))
 }
 
 fn sends_single(peer: &PeerFigure) -> bool {
@@ -140,7 +175,7 @@ fn sends_single(peer: &PeerFigure) -> bool {
 }
 
 /// Listening, and by the default schedule.
-pub async fn latency(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Error> {
+pub(super) async fn latency(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Error> {
     let mut measured = Vec::new();
     for reading in [Reading::Listening, Reading::Polling] {
         match latency::measure(&stage(bench), reading, LATENCY.0, LATENCY.1).await {
@@ -157,7 +192,8 @@ pub async fn latency(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), E
 
 fn note_latency(measured: &[(Reading, Latency)], result: &mut PartResult) {
     for (reading, latency) in measured {
-        let (name, interval_ms) = (single::INTERVAL, latency.interval_seconds as f64 * 1000.0);
+        let name = single::INTERVAL;
+        let interval_ms = latency.interval_seconds as f64 * 1000.0;
         result.single.push(name, interval_ms);
         match reading {
             Reading::Listening => result.single.push(single::LATENCY_P99, latency.p99_ms),
@@ -166,23 +202,36 @@ fn note_latency(measured: &[(Reading, Latency)], result: &mut PartResult) {
     }
     let rows: [Row<Latency>; 8] = [
         ("facts", |of| grouped(&of.facts.to_string())),
-        ("committed at the clinic, facts/s", |of| short(of.achieved_per_second)),
+        ("committed at the clinic, facts/s", |of| {
+            short(of.achieved_per_second)
+        }),
         ("half of them within, ms", |of| short(of.p50_ms)),
         ("9 of 10 within, ms", |of| short(of.p90_ms)),
         ("**99 of 100 within, ms**", |of| short(of.p99_ms)),
         ("all within, ms", |of| short(of.max_ms)),
-        ("gateway's processor time, % of a core", |of| short(of.gateway_percent)),
-        ("gateway's peak memory, MiB", |of| short(of.gateway_peak_mib)),
+        ("gateway's processor time, % of a core", |of| {
+            short(of.gateway_percent)
+        }),
+        ("gateway's peak memory, MiB", |of| {
+            short(of.gateway_peak_mib)
+        }),
     ];
     let head = measured.iter().map(|(reading, latency)| match reading {
         Reading::Listening => "listening source".to_owned(),
         Reading::Polling => format!("polled every {} s", latency.interval_seconds),
     });
-    result.table = columns(head, &rows, &measured.iter().map(|(_, latency)| latency).collect::<Vec<_>>());
+    result.table = columns(
+        head,
+        &rows,
+        &measured
+            .iter()
+            .map(|(_, latency)| latency)
+            .collect::<Vec<_>>(),
+    );
 }
 
 /// The largest clinics, unchanged.
-pub async fn idle(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Error> {
+pub(super) async fn idle(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Error> {
     let mut measured = Vec::new();
     for records in bench.idle_sizes() {
         match idle_size(bench, records).await {
@@ -194,20 +243,37 @@ pub async fn idle(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Erro
         }
     }
     if let Some(largest) = measured.last() {
-        result.single.push(single::IDLE_RECORDS, largest.records as f64);
-        result.single.push(single::IDLE_PERCENT, largest.gateway_percent + largest.server_percent);
+        result
+            .single
+            .push(single::IDLE_RECORDS, largest.records as f64);
+        result.single.push(
+            single::IDLE_PERCENT,
+            largest.gateway_percent + largest.server_percent,
+        );
     }
     let rows: [Row<idle::Idle>; 8] = [
         ("scheduled runs watched", |of| of.runs.to_string()),
         ("gateway, % of a core", |of| short(of.gateway_percent)),
-        ("clinic's server, beyond what it takes by itself, % of a core", |of| short(of.server_percent)),
+        (
+            "clinic's server, beyond what it takes by itself, % of a core",
+            |of| short(of.server_percent),
+        ),
         ("statements a minute", |of| short(of.statements_a_minute)),
         ("gateway's peak memory, MiB", |of| short(of.peak_mib)),
-        ("one sweep of all keys: gateway's processor time, s", |of| short(of.sweep_seconds.0)),
-        ("one sweep of all keys: server's processor time, s", |of| short(of.sweep_seconds.1)),
-        ("everything, a sweep every night with it, % of a core", |of| short(of.percent_a_day())),
+        ("one sweep of all keys: gateway's processor time, s", |of| {
+            short(of.sweep_seconds.0)
+        }),
+        ("one sweep of all keys: server's processor time, s", |of| {
+            short(of.sweep_seconds.1)
+        }),
+        (
+            "everything, a sweep every night with it, % of a core",
+            |of| short(of.percent_a_day()),
+        ),
     ];
-    let head = measured.iter().map(|of| format!("{} records", grouped(&of.records.to_string())));
+    let head = measured
+        .iter()
+        .map(|of| format!("{} records", grouped(&of.records.to_string())));
     result.table = columns(head, &rows, &measured.iter().collect::<Vec<_>>());
     Ok(())
 }
@@ -230,23 +296,40 @@ async fn idle_size(bench: &Bench<'_>, records: u64) -> Result<idle::Idle, Error>
 }
 
 /// Many gateways, several consumers; and one of each.
-pub async fn crowd(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Error> {
+pub(super) async fn crowd(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Error> {
     let (gateways, records, consumers) = CROWD;
-    let crowd::Crowd { many, one } = crowd::measure(&stage(bench), gateways, records, consumers).await?;
+    let crowd::Crowd { many, one } =
+        crowd::measure(&stage(bench), gateways, records, consumers).await?;
     let rows: [Row<crowd::City>; 9] = [
         ("facts", |of| grouped(&of.facts.to_string())),
         ("persons; known at two clinics", |of| {
-            format!("{}; {}", grouped(&of.persons.to_string()), grouped(&of.shared_persons.to_string()))
+            format!(
+                "{}; {}",
+                grouped(&of.persons.to_string()),
+                grouped(&of.shared_persons.to_string())
+            )
         }),
-        ("from the first program's start to the last commit, s", |of| short(of.took.as_secs_f64())),
+        (
+            "from the first program's start to the last commit, s",
+            |of| short(of.took.as_secs_f64()),
+        ),
         ("**clinics → committed, facts/s**", |of| short(of.rate())),
-        ("gateways' processor time, µs/fact", |of| short(of.gateways_us)),
-        ("consumers' processor time, µs/fact", |of| short(of.consumers_us)),
+        ("gateways' processor time, µs/fact", |of| {
+            short(of.gateways_us)
+        }),
+        ("consumers' processor time, µs/fact", |of| {
+            short(of.consumers_us)
+        }),
         ("memory of all gateways, MiB", |of| short(of.gateways_mib)),
-        ("memory of the greediest gateway, MiB", |of| short(of.greatest_mib)),
-        ("registry's tables and indexes, bytes/fact", |of| short(of.stored_bytes_a_fact)),
+        ("memory of the greediest gateway, MiB", |of| {
+            short(of.greatest_mib)
+        }),
+        ("registry's tables and indexes, bytes/fact", |of| {
+            short(of.stored_bytes_a_fact)
+        }),
     ];
-    let head = [&many, &one].map(|of| format!("{} gateways, {} consumers", of.gateways, of.consumers));
+    let head =
+        [&many, &one].map(|of| format!("{} gateways, {} consumers", of.gateways, of.consumers));
     result.table = columns(head.into_iter(), &rows, &[&many, &one]);
     Ok(())
 }
@@ -257,7 +340,12 @@ type Row<T> = (&'static str, fn(&T) -> String);
 /// A table with a column for each of these.
 fn columns<T>(head: impl Iterator<Item = String>, rows: &[Row<T>], of: &[&T]) -> Table {
     let row = |(name, cell): &Row<T>| {
-        std::iter::once((*name).to_owned()).chain(of.iter().map(|one| cell(one))).collect()
+        std::iter::once((*name).to_owned())
+            .chain(of.iter().map(|one| cell(one)))
+            .collect()
     };
-    Table { head: std::iter::once(String::new()).chain(head).collect(), rows: rows.iter().map(row).collect() }
+    Table {
+        head: std::iter::once(String::new()).chain(head).collect(),
+        rows: rows.iter().map(row).collect(),
+    }
 }

@@ -19,15 +19,20 @@ const WATCHED: Duration = Duration::from_secs(3);
 const ANSWER_BYTES: usize = 64;
 
 /// A daemon that has become ready.
-pub struct Ready {
+pub(super) struct Ready {
     /// From its start to the first `/health/ready` that says yes: outbox open, broker connected.
     pub took: Duration,
     /// Most memory it held until then and for a while after, in bytes.
     pub peak_bytes: u64,
 }
 
-/// Starts `clinic-gateway run` and waits until it is ready; it is ended then. Adds a `[listen]` section to its configuration.
-pub async fn until_ready(programs: &Programs, place: &Place, clock: &dyn Clock) -> Result<Ready, Error> {
+/// Starts `clinic-gateway run` and waits until it is ready; it is ended then. Adds a `[listen]`
+/// section to its configuration.
+pub(super) async fn until_ready(
+    programs: &Programs,
+    place: &Place,
+    clock: &dyn Clock,
+) -> Result<Ready, Error> {
     let port = testbed::ports::free_port();
     place.add(&format!("[listen]\naddress = \"127.0.0.1:{port}\"\n"))?;
     let started = clock.elapsed();
@@ -59,7 +64,9 @@ async fn is_ready(port: u16) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream
-            .write_all(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .write_all(
+                b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+            )
             .await?;
         let mut answer = [0; ANSWER_BYTES];
         let length = stream.read(&mut answer).await?;

@@ -1,4 +1,5 @@
-//! What a durable SQLite file takes at best: the gateway's own sealed batches as blobs, and nothing else.
+//! What a durable SQLite file takes at best: the gateway's own sealed batches as blobs, and nothing
+//! else.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,15 +13,24 @@ use crate::error::Error;
 /// Batches in a transaction: some thousands of records.
 const BATCHES_A_TRANSACTION: usize = 20;
 
-/// Inserts every batch as a row, write-ahead log and `synchronous = FULL`, in transactions of some; how long it took.
-pub async fn insert_all(folder: &Path, batches: &[Vec<u8>], clock: &dyn Clock) -> Result<Duration, Error> {
+/// Inserts every batch as a row, write-ahead log and `synchronous = FULL`, in transactions of some;
+/// how long it took.
+pub(super) async fn insert_all(
+    folder: &Path,
+    batches: &[Vec<u8>],
+    clock: &dyn Clock,
+) -> Result<Duration, Error> {
     let path = folder.join("bare.sqlite");
     let took = insert(&path, batches, clock).await.map_err(Error::Sqlite)?;
     std::fs::remove_file(path).map_err(Error::io("remove the bare SQLite file"))?;
     Ok(took)
 }
 
-async fn insert(path: &Path, batches: &[Vec<u8>], clock: &dyn Clock) -> Result<Duration, sqlx::Error> {
+async fn insert(
+    path: &Path,
+    batches: &[Vec<u8>],
+    clock: &dyn Clock,
+) -> Result<Duration, sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -34,7 +44,8 @@ async fn insert(path: &Path, batches: &[Vec<u8>], clock: &dyn Clock) -> Result<D
     for some in batches.chunks(BATCHES_A_TRANSACTION) {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         for batch in some {
-            let insert = sqlx::query("INSERT INTO batch (sealed) VALUES (?)").bind(batch.as_slice());
+            let insert =
+                sqlx::query("INSERT INTO batch (sealed) VALUES (?)").bind(batch.as_slice());
             insert.execute(&mut *transaction).await?;
         }
         transaction.commit().await?;

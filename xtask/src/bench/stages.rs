@@ -1,4 +1,5 @@
-//! The part `stages`: what each stage costs at least, and the programs beside it, in turn and as often as asked.
+//! The part `stages`: what each stage costs at least, and the programs beside it, in turn and as
+//! often as asked.
 
 use clock::Clock;
 
@@ -12,7 +13,7 @@ use crate::error::Error;
 use crate::processes::server_seconds;
 
 /// Measures every size.
-pub async fn measure(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Error> {
+pub(super) async fn measure(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), Error> {
     for records in &bench.options.stage_records {
         size(bench, *records, result).await?;
     }
@@ -21,16 +22,24 @@ pub async fn measure(bench: &Bench<'_>, result: &mut PartResult) -> Result<(), E
 
 async fn size(bench: &Bench<'_>, records: u64, result: &mut PartResult) -> Result<(), Error> {
     let mut clinic = bench.clinic(records).await?;
-    let mariadb = result
-        .step(records, "filling MariaDB's clinic", async |_| MariaClinic::fill(bench.folder, records).await);
+    let mariadb = result.step(records, "filling MariaDB's clinic", async |_| {
+        MariaClinic::fill(bench.folder, records).await
+    });
     let mut mariadb = mariadb.await;
     if let Some(clinic) = &mariadb {
-        result.settings.push(("MariaDB".to_owned(), clinic.version().await?));
+        result
+            .settings
+            .push(("MariaDB".to_owned(), clinic.version().await?));
     }
-    let batches = result
-        .step(records, "making the sealed batches", async |figures| bench.harvest(&clinic, figures).await);
+    let batches = result.step(records, "making the sealed batches", async |figures| {
+        bench.harvest(&clinic, figures).await
+    });
     let batches = batches.await;
-    let repetitions = if records > ONCE_ABOVE { 1 } else { bench.options.repetitions };
+    let repetitions = if records > ONCE_ABOVE {
+        1
+    } else {
+        bench.options.repetitions
+    };
     for repetition in 1..=repetitions {
         bench.probe(Some(records), result)?;
         reading(bench, &mut clinic, mariadb.as_mut(), result).await;
@@ -58,7 +67,10 @@ async fn reading(
             bench.rest().await?;
             let started = bench.clock.elapsed();
             clinic.copy_out().await?;
-            figures.push(name::COPY_OUT, rate(records, bench.clock.elapsed().saturating_sub(started)));
+            figures.push(
+                name::COPY_OUT,
+                rate(records, bench.clock.elapsed().saturating_sub(started)),
+            );
             Ok(())
         })
         .await;
@@ -68,7 +80,10 @@ async fn reading(
             let before = server_seconds("PostgreSQL", bench.postgres.process_id())?;
             let started = bench.clock.elapsed();
             clinic.read_by_key().await?;
-            figures.push(name::KEYSET, rate(records, bench.clock.elapsed().saturating_sub(started)));
+            figures.push(
+                name::KEYSET,
+                rate(records, bench.clock.elapsed().saturating_sub(started)),
+            );
             let server = server_seconds("PostgreSQL", bench.postgres.process_id())? - before;
             figures.push(name::KEYSET_SERVER, microseconds_each(server, records));
             Ok(())
@@ -76,13 +91,20 @@ async fn reading(
         .await;
     let Some(clinic) = mariadb else { return };
     result
-        .step(records, "the bare loop of pages at MariaDB", async |figures| {
-            bench.rest().await?;
-            let started = bench.clock.elapsed();
-            clinic.read_by_key().await?;
-            figures.push(name::MARIADB_KEYSET, rate(records, bench.clock.elapsed().saturating_sub(started)));
-            Ok(())
-        })
+        .step(
+            records,
+            "the bare loop of pages at MariaDB",
+            async |figures| {
+                bench.rest().await?;
+                let started = bench.clock.elapsed();
+                clinic.read_by_key().await?;
+                figures.push(
+                    name::MARIADB_KEYSET,
+                    rate(records, bench.clock.elapsed().saturating_sub(started)),
+                );
+                Ok(())
+            },
+        )
         .await;
 }
 
@@ -97,16 +119,25 @@ async fn bare(bench: &Bench<'_>, records: u64, batches: &[Vec<u8>], result: &mut
         })
         .await;
     result
-        .step(records, "sealed batches through the broker", async |figures| {
-            let broker = || server_seconds("RabbitMQ", bench.rabbitmq.process_id());
-            bench.rest().await?;
-            let took = raw_broker::measure(&bench.rabbitmq.amqp_url(), batches, broker, &bench.clock).await?;
-            figures.push(name::PUBLISH, rate(records, took.publishing));
-            figures.push(name::PUBLISH_SERVER, microseconds_each(took.broker_seconds, records));
-            figures.push(name::PUBLISH_SECONDS, took.publishing.as_secs_f64());
-            figures.push(name::CONSUME, rate(records, took.consuming));
-            Ok(())
-        })
+        .step(
+            records,
+            "sealed batches through the broker",
+            async |figures| {
+                let broker = || server_seconds("RabbitMQ", bench.rabbitmq.process_id());
+                bench.rest().await?;
+                let took =
+                    raw_broker::measure(&bench.rabbitmq.amqp_url(), batches, broker, &bench.clock)
+                        .await?;
+                figures.push(name::PUBLISH, rate(records, took.publishing));
+                figures.push(
+                    name::PUBLISH_SERVER,
+                    microseconds_each(took.broker_seconds, records),
+                );
+                figures.push(name::PUBLISH_SECONDS, took.publishing.as_secs_f64());
+                figures.push(name::CONSUME, rate(records, took.consuming));
+                Ok(())
+            },
+        )
         .await;
 }
 
@@ -117,8 +148,10 @@ async fn computing(bench: &Bench<'_>, records: u64, result: &mut PartResult) {
             bench.rest().await?;
             let took = compute_limit::seal_all(records, &bench.clock)?;
             figures.push(name::COMPUTE, rate(records, took));
-            let others = [name::KEYSET_SERVER, name::PUBLISH_SERVER].map(|name| figures.of(name).latest());
-            let each_us = microseconds_each(took.as_secs_f64(), records) + others.iter().sum::<f64>();
+            let others =
+                [name::KEYSET_SERVER, name::PUBLISH_SERVER].map(|name| figures.of(name).latest());
+            let each_us =
+                microseconds_each(took.as_secs_f64(), records) + others.iter().sum::<f64>();
             figures.push(name::BOUND, machine::processors() * 1e6 / each_us);
             Ok(())
         })
@@ -136,11 +169,20 @@ async fn from_mariadb(
     let Some(clinic) = clinic else { return };
     result
         .step(records, "the gateway, from MariaDB", async |figures| {
-            let source = Source { port: clinic.port(), database: mariadb::DATABASE.to_owned() };
+            let source = Source {
+                port: clinic.port(),
+                database: mariadb::DATABASE.to_owned(),
+            };
             let name = format!("{label}-mariadb-gateway");
-            let place =
-                bench.programs.mariadb_gateway(&name, &source, bench.queue(), bench.options.batch_events)?;
-            bench.deliver(&place, records, name::MARIADB_GATEWAY, figures).await?;
+            let place = bench.programs.mariadb_gateway(
+                &name,
+                &source,
+                bench.queue(),
+                bench.options.batch_events,
+            )?;
+            bench
+                .deliver(&place, records, name::MARIADB_GATEWAY, figures)
+                .await?;
             bench.done(place)
         })
         .await;
@@ -151,22 +193,35 @@ async fn from_mariadb(
 async fn programs(bench: &Bench<'_>, clinic: &Clinic, label: &str, result: &mut PartResult) {
     let records = clinic.records;
     let delivered = result
-        .step(records, "the gateway, from PostgreSQL", async |figures: &mut Figures| {
-            let place = bench.gateway(clinic, &format!("{label}-gateway"), bench.queue())?;
-            bench.deliver(&place, records, name::GATEWAY, figures).await?;
-            bench.done(place)
-        })
+        .step(
+            records,
+            "the gateway, from PostgreSQL",
+            async |figures: &mut Figures| {
+                let place = bench.gateway(clinic, &format!("{label}-gateway"), bench.queue())?;
+                bench
+                    .deliver(&place, records, name::GATEWAY, figures)
+                    .await?;
+                bench.done(place)
+            },
+        )
         .await;
     if delivered.is_none() {
         return bench.purge().await;
     }
-    let stored =
-        result.step(records, "the registry", async |figures| bench.store(label, records, figures).await);
-    let Some(registry) = stored.await else { return bench.purge().await };
+    let stored = result.step(records, "the registry", async |figures| {
+        bench.store(label, records, figures).await
+    });
+    let Some(registry) = stored.await else {
+        return bench.purge().await;
+    };
     result
         .step(records, "the registry's rows by COPY", async |figures| {
             bench.copy_in(&registry.1, records, figures).await
         })
         .await;
-    result.step(records, "dropping the registry", async |_| bench.drop_registry(registry).await).await;
+    result
+        .step(records, "dropping the registry", async |_| {
+            bench.drop_registry(registry).await
+        })
+        .await;
 }

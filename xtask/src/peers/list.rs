@@ -2,16 +2,17 @@
 
 /// When a peer has done its work.
 #[derive(Debug, Clone, Copy)]
-pub enum Done {
+pub(super) enum Done {
     /// It ends by itself.
     Ended,
     /// It goes on waiting for changes.
     QueueHoldsAll,
 }
 
-/// A program that does the same job. In its words `{place}` stands for where it is set up, `{source}` for its own files.
+/// A program that does the same job. In its words `{place}` stands for where it is set up,
+/// `{source}` for its own files.
 #[derive(Debug)]
-pub struct Peer {
+pub(super) struct Peer {
     /// What it is called in the report.
     pub name: &'static str,
     /// Its folder, both of its files and where it is set up.
@@ -35,11 +36,12 @@ pub struct Peer {
 }
 
 /// Common to all that read by pages of a key.
-const SCRIPT: &str = "sends plain rows: no pseudonyms, no sealing, no memory of what was sent, no outbox; a second run \
+const SCRIPT: &str = "sends plain rows: no pseudonyms, no sealing, no memory of what was sent, no \
+    outbox; a second run \
     finds only rows with a later stamp";
 
 /// Every peer, the fastest kinds of one tool after its plain ones.
-pub const PEERS: [Peer; 6] = [
+pub(super) const PEERS: [Peer; 6] = [
     Peer {
         name: "Python: psycopg, pika",
         folder: "python",
@@ -68,7 +70,11 @@ pub const PEERS: [Peer; 6] = [
         name: "Node: pg, amqplib",
         folder: "node",
         program: "node",
-        arguments: &["--preserve-symlinks", "--preserve-symlinks-main", "{place}/peer.js"],
+        arguments: &[
+            "--preserve-symlinks",
+            "--preserve-symlinks-main",
+            "{place}/peer.js",
+        ],
         works_in: "{place}",
         rows_a_message: &[1, 100],
         done: Done::Ended,
@@ -110,7 +116,8 @@ pub const PEERS: [Peer; 6] = [
         done: Done::QueueHoldsAll,
         starts_slowly: true,
         decodes_log: true,
-        leaves_out: "sends plain rows: no pseudonyms, no sealing, no outbox (the server's log is its memory, which the clinic \
+        leaves_out: "sends plain rows: no pseudonyms, no sealing, no outbox (the server's log is \
+            its memory, which the clinic \
             must turn on and keep); cannot put several rows into a message",
     },
 ];

@@ -1,4 +1,5 @@
-//! The same job done by other programs: the clinic's rows into a durable quorum queue, each message confirmed.
+//! The same job done by other programs: the clinic's rows into a durable quorum queue, each message
+//! confirmed.
 
 mod list;
 mod process;
@@ -34,7 +35,7 @@ const SLOT: &str = "bench_peers";
 const TABLES: [&str; 2] = ["mis.vaccination", "mis.test"];
 
 /// What the peers work on: the servers and the clinic that the gateway is measured with.
-pub struct Arena<'a> {
+pub(crate) struct Arena<'a> {
     /// The clinic's server.
     pub postgres: &'a Postgres,
     /// The broker.
@@ -51,7 +52,7 @@ pub struct Arena<'a> {
 
 /// What was measured of a peer in one run.
 #[derive(Debug)]
-pub struct PeerFigure {
+pub(crate) struct PeerFigure {
     /// Which program.
     pub name: &'static str,
     /// Its version and those of its drivers, as they tell them.
@@ -73,27 +74,39 @@ pub struct PeerFigure {
 }
 
 impl PeerFigure {
-    /// How many times as fast the gateway is. A program that needs long to start is taken by what it does once it has started.
-    pub fn gateway_times(&self) -> f64 {
-        self.gateway_per_second / self.records_per_second_started.unwrap_or(self.records_per_second)
+    /// How many times as fast the gateway is. A program that needs long to start is taken by what
+    /// it does once it has started.
+    pub(crate) fn gateway_times(&self) -> f64 {
+        self.gateway_per_second
+            / self
+                .records_per_second_started
+                .unwrap_or(self.records_per_second)
     }
 }
 
-/// Runs every peer that is set up, one after the other, and `gateway`, which tells its rate, between them: a machine's mood
-/// changes within the hour. Peers that are not set up, and those that fail, are named as progress; where `gateway` has no rate to
-/// tell, the other run beside a peer has to do.
-pub async fn measure(
+/// Runs every peer that is set up, one after the other, and `gateway`, which tells its rate,
+/// between them: a machine's mood changes within the hour. Peers that are not set up, and those
+/// that fail, are named as progress; where `gateway` has no rate to tell, the other run beside a
+/// peer has to do.
+pub(crate) async fn measure(
     at: &Arena<'_>,
     mut gateway: impl AsyncFnMut() -> Option<f64>,
 ) -> Result<Vec<PeerFigure>, Error> {
-    let (mut figures, mut last) = (Vec::new(), None);
+    let mut figures = Vec::new();
+    let mut last = None;
     for peer in &PEERS {
         let Some(version) = version(peer) else {
-            say::progress(&format!("{} is left out: not set up, see benches/peers", peer.name));
+            say::progress(&format!(
+                "{} is left out: not set up, see benches/peers",
+                peer.name
+            ));
             continue;
         };
         if peer.decodes_log && at.postgres.psql("postgres", "SHOW wal_level").await? != "logical" {
-            say::progress(&format!("{} is left out: the server's wal_level is not logical", peer.name));
+            say::progress(&format!(
+                "{} is left out: the server's wal_level is not logical",
+                peer.name
+            ));
             continue;
         }
         let before = match last {
@@ -116,7 +129,11 @@ pub async fn measure(
             (Some(before), Some(after)) => f64::midpoint(before, after),
             (one, other) => one.or(other).unwrap_or(f64::NAN),
         };
-        figures.extend(measured.iter().map(|(rows, run)| run.figure(peer, &version, *rows, beside)));
+        figures.extend(
+            measured
+                .iter()
+                .map(|(rows, run)| run.figure(peer, &version, *rows, beside)),
+        );
     }
     Ok(figures)
 }
@@ -141,7 +158,11 @@ struct Measured {
 impl Measured {
     fn figure(&self, peer: &Peer, version: &str, rows: u32, gateway_per_second: f64) -> PeerFigure {
         let records = if rows == 1 { "record" } else { "records" };
-        let ended = if self.all { String::new() } else { format!(", ended after {} s", LONGEST.as_secs()) };
+        let ended = if self.all {
+            String::new()
+        } else {
+            format!(", ended after {} s", LONGEST.as_secs())
+        };
         let started = |(before, since): (u64, Duration)| {
             (self.records - before) as f64 / self.took.saturating_sub(since).as_secs_f64()
         };
@@ -163,7 +184,10 @@ impl Arena<'_> {
     async fn run(&self, peer: &Peer, rows: u32) -> Result<Measured, Error> {
         say::progress(&format!("peer {}, {rows} a message", peer.name));
         let queue = Queue::declare(&self.rabbitmq.amqp_url(), NAME).await?;
-        let name = format!("peer-{}-{rows}", peer.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+        let name = format!(
+            "peer-{}-{rows}",
+            peer.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+        );
         let position = self.folder.join(format!("{name}.position"));
         let environment = self.environment(&position, rows);
         rest::until_at_rest(self.postgres, self.rabbitmq, self.clock).await?;
@@ -189,7 +213,8 @@ impl Arena<'_> {
     ) -> Result<Measured, Error> {
         let expected = self.expected(rows).await?;
         let started = self.clock.elapsed();
-        let mut program = Watched::start(peer, environment, &self.folder.join(format!("{name}.log")))?;
+        let mut program =
+            Watched::start(peer, environment, &self.folder.join(format!("{name}.log")))?;
         let mut first = None;
         let all = loop {
             sleep(LOOK_EVERY).await;
@@ -213,12 +238,23 @@ impl Arena<'_> {
         let seen = program.end().await?;
         let held = queue.depth().await?;
         if all && held != expected {
-            let what = format!("{} left {held} messages in the queue instead of {expected}", peer.name);
+            let what = format!(
+                "{} left {held} messages in the queue instead of {expected}",
+                peer.name
+            );
             return Err(Error::WrongResult(what));
         }
-        let records = if all { self.records } else { held * u64::from(rows) };
+        let records = if all {
+            self.records
+        } else {
+            held * u64::from(rows)
+        };
         if records == 0 {
-            let what = format!("{} had sent nothing after {} s", peer.name, LONGEST.as_secs());
+            let what = format!(
+                "{} had sent nothing after {} s",
+                peer.name,
+                LONGEST.as_secs()
+            );
             return Err(Error::WrongResult(what));
         }
         Ok(Measured {
@@ -233,25 +269,37 @@ impl Arena<'_> {
 
     /// How many messages all rows make; no message holds rows of both tables.
     async fn expected(&self, rows: u32) -> Result<u64, Error> {
-        let (mut records, mut messages) = (0, 0);
+        let mut records = 0;
+        let mut messages = 0;
         for table in TABLES {
-            let answer = self.postgres.psql(self.database, &format!("SELECT count(*) FROM {table}")).await?;
-            let count: u64 =
-                answer.trim().parse().map_err(|_| Error::WrongResult(format!("no count of {table}")))?;
+            let answer = self
+                .postgres
+                .psql(self.database, &format!("SELECT count(*) FROM {table}"))
+                .await?;
+            let count: u64 = answer
+                .trim()
+                .parse()
+                .map_err(|_| Error::WrongResult(format!("no count of {table}")))?;
             records += count;
             messages += count.div_ceil(u64::from(rows));
         }
         if records == self.records {
             return Ok(messages);
         }
-        Err(Error::WrongResult(format!("the clinic holds {records} of {} records", self.records)))
+        Err(Error::WrongResult(format!(
+            "the clinic holds {records} of {} records",
+            self.records
+        )))
     }
 
     fn environment(&self, position: &Path, rows: u32) -> [(&'static str, String); 11] {
         let port = self.postgres.port();
         [
             ("PEER_POSTGRES", self.postgres.url(self.database)),
-            ("PEER_JDBC", format!("jdbc:postgresql://127.0.0.1:{port}/{}", self.database)),
+            (
+                "PEER_JDBC",
+                format!("jdbc:postgresql://127.0.0.1:{port}/{}", self.database),
+            ),
             ("PEER_POSTGRES_PORT", port.to_string()),
             ("PEER_DATABASE", self.database.to_owned()),
             ("PEER_RABBITMQ", self.rabbitmq.amqp_url()),
@@ -267,24 +315,39 @@ impl Arena<'_> {
     /// A slot that is left keeps the server's log for ever, and its database from being dropped.
     async fn remove_slot(&self) -> Result<(), Error> {
         let end = format!(
-            "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{SLOT}' AND active;
+            "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = \
+             '{SLOT}' AND active;
              SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
                  WHERE slot_name = '{SLOT}' AND NOT active;
              SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{SLOT}'"
         );
         // The server needs a moment to notice that the client is gone.
-        while self.postgres.psql(self.database, &end).await?.trim().lines().last() != Some("0") {
+        while self
+            .postgres
+            .psql(self.database, &end)
+            .await?
+            .trim()
+            .lines()
+            .last()
+            != Some("0")
+        {
             sleep(LOOK_EVERY).await;
         }
-        self.postgres.psql(self.database, &format!("DROP PUBLICATION IF EXISTS {SLOT}")).await?;
+        self.postgres
+            .psql(self.database, &format!("DROP PUBLICATION IF EXISTS {SLOT}"))
+            .await?;
         Ok(())
     }
 }
 
-/// A path or word of the list with `{place}` (where the peer is set up) and `{source}` (its own files) filled in.
+/// A path or word of the list with `{place}` (where the peer is set up) and `{source}` (its own
+/// files) filled in.
 fn filled(word: &str, folder: &str) -> PathBuf {
     let place = format!("{PLACE}/{folder}");
-    PathBuf::from(word.replace("{place}", &place).replace("{source}", &format!("{SOURCE}/{folder}")))
+    PathBuf::from(
+        word.replace("{place}", &place)
+            .replace("{source}", &format!("{SOURCE}/{folder}")),
+    )
 }
 
 #[cfg(test)]
@@ -304,7 +367,10 @@ mod tests {
         let slow = PEERS.iter().find(|peer| peer.starts_slowly).unwrap();
         let figure = measured.figure(slow, "1.0", 1, 3000.0);
         assert_eq!(figure.gateway_times(), 2.0);
-        assert_eq!((figure.records_per_second, figure.records_per_second_started), (1000.0, Some(1500.0)));
+        assert_eq!(
+            (figure.records_per_second, figure.records_per_second_started),
+            (1000.0, Some(1500.0))
+        );
         assert_eq!((figure.peak_mib, figure.processor_us), (3.0, 50.0));
         assert_eq!(figure.messages, "1 record a message");
         measured.all = false;
@@ -318,11 +384,18 @@ mod tests {
     #[test]
     fn every_script_of_the_list_is_there() {
         for peer in &PEERS {
-            let own = peer.arguments.iter().filter(|word| word.starts_with("{source}"));
+            let own = peer
+                .arguments
+                .iter()
+                .filter(|word| word.starts_with("{source}"));
             for path in own.map(|word| filled(word, peer.folder)) {
                 assert!(path.is_file(), "{}", path.display());
             }
-            assert!(Path::new(SOURCE).join(peer.folder).is_dir(), "{}", peer.folder);
+            assert!(
+                Path::new(SOURCE).join(peer.folder).is_dir(),
+                "{}",
+                peer.folder
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A peer as a process: started with its environment, its memory and processor time watched from outside.
+//! A peer as a process: started with its environment, its memory and processor time watched from
+//! outside.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const QUOTED_LINES: usize = 15;
 
 /// A running peer; killed when it is dropped.
-pub struct Watched {
+pub(super) struct Watched {
     name: &'static str,
     child: Child,
     log: PathBuf,
@@ -37,7 +38,11 @@ impl Drop for Watched {
 
 impl Watched {
     /// Starts a peer; what it prints goes to `log`.
-    pub fn start(peer: &Peer, environment: &[(&str, String)], log: &Path) -> Result<Self, Error> {
+    pub(super) fn start(
+        peer: &Peer,
+        environment: &[(&str, String)],
+        log: &Path,
+    ) -> Result<Self, Error> {
         let output = File::create(log).map_err(Error::io("make a peer's log"))?;
         let errors = output.try_clone().map_err(Error::io("make a peer's log"))?;
         let mut command = Command::new(filled(peer.program, peer.folder));
@@ -49,15 +54,28 @@ impl Watched {
             .stdout(output)
             .stderr(errors)
             .kill_on_drop(true);
-        let child = command.spawn().map_err(Error::io(format!("start {}", peer.name)))?;
-        let (id, seen) = (child.id().unwrap_or_default(), Arc::new(Mutex::new(Seen::default())));
+        let child = command
+            .spawn()
+            .map_err(Error::io(format!("start {}", peer.name)))?;
+        let id = child.id().unwrap_or_default();
+        let seen = Arc::new(Mutex::new(Seen::default()));
         let look = tokio::spawn(keep_looking(id, Arc::clone(&seen)));
-        Ok(Self { name: peer.name, child, log: log.to_owned(), seen, look })
+        Ok(Self {
+            name: peer.name,
+            child,
+            log: log.to_owned(),
+            seen,
+            look,
+        })
     }
 
     /// Whether it has ended, and well.
-    pub fn ended(&mut self) -> Result<bool, Error> {
-        match self.child.try_wait().map_err(Error::io("wait for a peer"))? {
+    pub(super) fn ended(&mut self) -> Result<bool, Error> {
+        match self
+            .child
+            .try_wait()
+            .map_err(Error::io("wait for a peer"))?
+        {
             None => Ok(false),
             Some(status) if status.success() => Ok(true),
             Some(status) => Err(self.failure(status)),
@@ -65,7 +83,7 @@ impl Watched {
     }
 
     /// Ends it if it still runs; what was seen of it.
-    pub async fn end(mut self) -> Result<Seen, Error> {
+    pub(super) async fn end(mut self) -> Result<Seen, Error> {
         if self.child.id().is_some() {
             self.child.kill().await.map_err(Error::io("end a peer"))?;
         }
@@ -77,7 +95,11 @@ impl Watched {
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         let output = lines[lines.len().saturating_sub(QUOTED_LINES)..].join("\n");
-        Error::Program { command: self.name.to_owned(), status: status.to_string(), output }
+        Error::Program {
+            command: self.name.to_owned(),
+            status: status.to_string(),
+            output,
+        }
     }
 }
 
@@ -98,7 +120,12 @@ mod tests {
 
     async fn run(script: &'static [&'static str]) -> Result<Seen, Error> {
         let folder = tempfile::tempdir().unwrap();
-        let peer = Peer { program: "/bin/sh", arguments: script, works_in: "/", ..PEERS[0] };
+        let peer = Peer {
+            program: "/bin/sh",
+            arguments: script,
+            works_in: "/",
+            ..PEERS[0]
+        };
         let words = [("WORD", "no such queue".to_owned())];
         let mut program = Watched::start(&peer, &words, &folder.path().join("log"))?;
         while !program.ended()? {
@@ -112,8 +139,17 @@ mod tests {
         // A string of 32 MiB, then long enough for another look.
         const EATS: &str = "x=$(head -c 33554432 /dev/zero | tr '\\0' a); sleep 0.1; echo ${#x}";
         let seen = run(&["-c", EATS]).await.unwrap();
-        assert!(seen.peak_bytes > 32 << 20 && seen.processor_seconds > 0.0, "{seen:?}");
-        let error = run(&["-c", "echo $WORD; exit 3"]).await.unwrap_err().to_string();
-        assert!(error.contains("exit status: 3") && error.contains("no such queue"), "{error}");
+        assert!(
+            seen.peak_bytes > 32 << 20 && seen.processor_seconds > 0.0,
+            "{seen:?}"
+        );
+        let error = run(&["-c", "echo $WORD; exit 3"])
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("exit status: 3") && error.contains("no such queue"),
+            "{error}"
+        );
     }
 }

@@ -14,7 +14,10 @@ const FEED: Feed = Feed::Vaccinations;
 async fn clinic(doses: usize) -> FhirServer {
     let server = FhirServer::start().await.unwrap();
     for n in 0..doses {
-        server.put(patient(&format!("p{n:03}"), &format!("snils-{n:03}")), "2021-07-01T00:00:00Z");
+        server.put(
+            patient(&format!("p{n:03}"), &format!("snils-{n:03}")),
+            "2021-07-01T00:00:00Z",
+        );
         let stamp = format!("2021-07-01T10:{:02}:{:02}.123Z", n / 60, n % 60);
         server.put(dose(&format!("d{n:03}"), &format!("p{n:03}")), &stamp);
     }
@@ -35,7 +38,12 @@ fn shown(records: &[ClinicRecord]) -> Vec<(String, Option<i64>, RecordStatus, Ve
         .iter()
         .map(|record| {
             let persons = values(record).into_iter().map(str::to_owned).collect();
-            (record.record_id.clone(), record.stamp, record.status, persons)
+            (
+                record.record_id.clone(),
+                record.stamp,
+                record.status,
+                persons,
+            )
         })
         .collect();
     shown.sort_by(|one, two| one.0.cmp(&two.0));
@@ -48,12 +56,28 @@ async fn records_by_id_are_those_of_the_pages_whatever_the_server_can_do() {
     let shapes: [Shape; 8] = [
         ("good", |_| {}, json!({})),
         ("small pages", |server| server.page_limit(7), json!({})),
-        ("offset paging", |server| (server.page_by_offset(), server.page_limit(7)).0, json!({})),
+        (
+            "offset paging",
+            |server| (server.page_by_offset(), server.page_limit(7)).0,
+            json!({}),
+        ),
         ("no _include", FhirServer::without_include, json!({})),
-        ("refuses _include", |server| server.refuse_parameter("_include"), json!({})),
+        (
+            "refuses _include",
+            |server| server.refuse_parameter("_include"),
+            json!({}),
+        ),
         ("no id lists", FhirServer::without_id_lists, json!({})),
-        ("ignores _id", |server| server.ignore_parameter("Immunization?_id"), json!({"include": "include"})),
-        ("refuses _id", |server| server.refuse_parameter("Immunization?_id"), json!({"include": "include"})),
+        (
+            "ignores _id",
+            |server| server.ignore_parameter("Immunization?_id"),
+            json!({"include": "include"}),
+        ),
+        (
+            "refuses _id",
+            |server| server.refuse_parameter("Immunization?_id"),
+            json!({"include": "include"}),
+        ),
     ];
     for (shape, set, settings) in shapes {
         let server = clinic(60).await;
@@ -83,17 +107,28 @@ async fn requests_are_few_where_lists_work_and_learned_where_they_do_not() {
     fetch(&source, &ids(0..2)).await;
     server.clear_requests();
     assert_eq!(fetch(&source, &ids(0..3)).await.len(), 3);
-    assert_eq!(server.requests().len(), 3, "no list is tried any more: {:?}", server.requests());
+    assert_eq!(
+        server.requests().len(),
+        3,
+        "no list is tried any more: {:?}",
+        server.requests()
+    );
     assert_eq!(fetch(&source, &ids(0..1)).await.len(), 1);
     let too_many = vec!["Immunization/a".to_owned(); MAX_FETCH_IDS + 1];
-    assert!(matches!(source.fetch(FEED, &too_many, now()).await, Err(SourceError::Misconfigured { .. })));
+    assert!(matches!(
+        source.fetch(FEED, &too_many, now()).await,
+        Err(SourceError::Misconfigured { .. })
+    ));
     assert!(fetch(&source, &[]).await.is_empty());
 }
 
 #[tokio::test]
 async fn what_is_gone_or_of_another_feed_is_left_out_and_what_changed_is_as_it_is_now() {
     let server = clinic(3).await;
-    let source = connector(&server.base_url(), json!({"vaccine_codes": ["http://hl7.org/fhir/sid/cvx|505"]}));
+    let source = connector(
+        &server.base_url(),
+        json!({"vaccine_codes": ["http://hl7.org/fhir/sid/cvx|505"]}),
+    );
     server.delete("Immunization", "d000");
     let mut cancelled = dose("d001", "p001");
     cancelled["status"] = json!("entered-in-error");
@@ -107,7 +142,11 @@ async fn what_is_gone_or_of_another_feed_is_left_out_and_what_changed_is_as_it_i
         (found[0].record_id.as_str(), found[0].status),
         ("Immunization/d001", RecordStatus::Cancelled)
     );
-    assert_eq!(found[0].stamp, Some(1_625_047_200_000_000), "a stamp may go back");
+    assert_eq!(
+        found[0].stamp,
+        Some(1_625_047_200_000_000),
+        "a stamp may go back"
+    );
 }
 
 fn json_of(value: &Value) -> ResponseTemplate {
@@ -117,8 +156,14 @@ fn json_of(value: &Value) -> ResponseTemplate {
 #[tokio::test]
 async fn records_read_by_their_addresses_have_their_persons_and_gone_is_gone() {
     let server = MockServer::start().await;
-    Mock::given(path("/Immunization")).respond_with(ResponseTemplate::new(405)).mount(&server).await;
-    Mock::given(path("/Immunization/a")).respond_with(json_of(&dose("a", "p"))).mount(&server).await;
+    Mock::given(path("/Immunization"))
+        .respond_with(ResponseTemplate::new(405))
+        .mount(&server)
+        .await;
+    Mock::given(path("/Immunization/a"))
+        .respond_with(json_of(&dose("a", "p")))
+        .mount(&server)
+        .await;
     Mock::given(path("/Immunization/x%20y%2Fz"))
         .respond_with(json_of(&dose("x-y", "p")))
         .mount(&server)
@@ -127,20 +172,45 @@ async fn records_read_by_their_addresses_have_their_persons_and_gone_is_gone() {
         .respond_with(json_of(&dose("café", "p")))
         .mount(&server)
         .await;
-    Mock::given(path("/Immunization/gone")).respond_with(ResponseTemplate::new(410)).mount(&server).await;
-    Mock::given(path("/Immunization/CASE")).respond_with(json_of(&dose("case", "p"))).mount(&server).await;
-    Mock::given(path("/Immunization/busy")).respond_with(ResponseTemplate::new(503)).mount(&server).await;
+    Mock::given(path("/Immunization/gone"))
+        .respond_with(ResponseTemplate::new(410))
+        .mount(&server)
+        .await;
+    Mock::given(path("/Immunization/CASE"))
+        .respond_with(json_of(&dose("case", "p")))
+        .mount(&server)
+        .await;
+    Mock::given(path("/Immunization/busy"))
+        .respond_with(ResponseTemplate::new(503))
+        .mount(&server)
+        .await;
     let patients = json!({"resourceType": "Bundle", "entry": [{"resource": patient("p", "1")}]});
-    Mock::given(path("/Patient")).respond_with(json_of(&patients)).mount(&server).await;
+    Mock::given(path("/Patient"))
+        .respond_with(json_of(&patients))
+        .mount(&server)
+        .await;
     let source = connector(&server.uri(), json!({"include": "include"}));
-    let asked = ["a", "gone", "absent", "CASE", "café", ".."].map(|id| format!("Immunization/{id}"));
+    let asked =
+        ["a", "gone", "absent", "CASE", "café", ".."].map(|id| format!("Immunization/{id}"));
     let found = fetch(&source, &asked).await;
-    let ids: Vec<_> = found.iter().map(|record| record.record_id.as_str()).collect();
+    let ids: Vec<_> = found
+        .iter()
+        .map(|record| record.record_id.as_str())
+        .collect();
     assert_eq!(ids, ["Immunization/a", "Immunization/café"]);
-    assert!(found.iter().all(|record| values(record) == ["1"]), "none could be included");
-    let busy = source.fetch(FEED, &["Immunization/busy".to_owned()], now()).await.unwrap_err();
+    assert!(
+        found.iter().all(|record| values(record) == ["1"]),
+        "none could be included"
+    );
+    let busy = source
+        .fetch(FEED, &["Immunization/busy".to_owned()], now())
+        .await
+        .unwrap_err();
     assert!(matches!(busy, SourceError::Retry { .. }), "{busy}");
-    let other = source.fetch(FEED, &["Immunization/x y/z".to_owned()], now()).await.unwrap_err();
+    let other = source
+        .fetch(FEED, &["Immunization/x y/z".to_owned()], now())
+        .await
+        .unwrap_err();
     assert!(other.to_string().contains("something else"), "{other}");
 }
 
@@ -149,7 +219,10 @@ async fn an_endless_answer_to_a_search_for_ids_is_an_error() {
     let server = MockServer::start().await;
     let endless = json!({"resourceType": "Bundle", "link": [{"relation": "next", "url": "/Immunization?x=1"}],
         "entry": [{"resource": dose("a", "p")}, {"resource": dose("a", "p")}]});
-    Mock::given(any()).respond_with(json_of(&endless)).mount(&server).await;
+    Mock::given(any())
+        .respond_with(json_of(&endless))
+        .mount(&server)
+        .await;
     let source = connector(&server.uri(), json!({"include": "include"}));
     let asked = ["Immunization/a".to_owned(), "Immunization/b".to_owned()];
     let error = source.fetch(FEED, &asked, now()).await.unwrap_err();

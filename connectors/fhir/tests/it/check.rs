@@ -14,11 +14,17 @@ async fn findings(
     now: chrono::DateTime<chrono::Utc>,
 ) -> Vec<(Level, String)> {
     let report = connector(base_url, settings).check(now).await;
-    report.findings.into_iter().map(|finding| (finding.level, finding.what)).collect()
+    report
+        .findings
+        .into_iter()
+        .map(|finding| (finding.level, finding.what))
+        .collect()
 }
 
 fn has(findings: &[(Level, String)], level: Level, word: &str) -> bool {
-    findings.iter().any(|(found, what)| *found == level && what.contains(word))
+    findings
+        .iter()
+        .any(|(found, what)| *found == level && what.contains(word))
 }
 
 #[tokio::test]
@@ -29,9 +35,18 @@ async fn a_good_server_is_good() {
     person["identifier"].as_array_mut().unwrap().truncate(1);
     server.put(person, "2021-07-01T00:00:00Z");
     server.put(dose("d", "p"), "2021-07-01T10:00:00Z");
-    let report = connector(&server.base_url(), json!({})).check(clock::SystemClock::default().now()).await;
+    let report = connector(&server.base_url(), json!({}))
+        .check(clock::SystemClock::default().now())
+        .await;
     assert_eq!(report.worst(), Level::Good, "{report:?}");
-    assert_eq!(server.requests().iter().filter(|line| line.contains("metadata")).count(), 1);
+    assert_eq!(
+        server
+            .requests()
+            .iter()
+            .filter(|line| line.contains("metadata"))
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -46,16 +61,30 @@ async fn unknown_systems_nameless_records_and_clocks_are_warned_of() {
         }
         let found = findings(&server.base_url(), json!({}), now()).await;
         assert!(has(&found, Level::Warning, "urn:clinic:card"), "{found:?}");
-        assert!(has(&found, Level::Warning, "1 of the first 2 records"), "{found:?}");
+        assert!(
+            has(&found, Level::Warning, "1 of the first 2 records"),
+            "{found:?}"
+        );
         assert!(has(&found, Level::Warning, "clock is"), "{found:?}");
-        assert_eq!(has(&found, Level::Warning, "does not declare _include"), !include, "{found:?}");
+        assert_eq!(
+            has(&found, Level::Warning, "does not declare _include"),
+            !include,
+            "{found:?}"
+        );
         assert!(!format!("{found:?}").contains("112-233"), "no values");
     }
     let quiet = json!({"identifier_systems": {"urn:clinic:card": "ignored"}});
-    assert!(!has(&findings(&server.base_url(), quiet, now()).await, Level::Warning, "urn:clinic:card"));
+    assert!(!has(
+        &findings(&server.base_url(), quiet, now()).await,
+        Level::Warning,
+        "urn:clinic:card"
+    ));
     server.ignore_sort();
     for n in 0..8 {
-        server.put(dose(&format!("x{n}"), "p"), &format!("2021-07-01T1{n}:00:00Z"));
+        server.put(
+            dose(&format!("x{n}"), "p"),
+            &format!("2021-07-01T1{n}:00:00Z"),
+        );
     }
     let found = findings(&server.base_url(), json!({}), now()).await;
     assert!(has(&found, Level::Warning, "ignores _sort"), "{found:?}");
@@ -70,7 +99,10 @@ async fn a_passport_of_no_known_country_is_warned_of() {
     server.put(person, "2021-07-01T00:00:00Z");
     server.put(dose("d", "p"), "2021-07-01T10:00:00Z");
     let found = findings(&server.base_url(), json!({}), now()).await;
-    assert!(has(&found, Level::Warning, "a passport of no known country"), "{found:?}");
+    assert!(
+        has(&found, Level::Warning, "a passport of no known country"),
+        "{found:?}"
+    );
     let named = json!({"identifier_countries": {"urn:passports": "DEU"}});
     let found = findings(&server.base_url(), named, now()).await;
     assert!(!has(&found, Level::Warning, "passport"), "{found:?}");
@@ -81,7 +113,10 @@ async fn wrong_credentials_are_an_error_for_every_feed() {
     let server = FhirServer::start().await.unwrap();
     server.set_auth(Some(Auth::Bearer("t".into())));
     let found = findings(&server.base_url(), json!({}), now()).await;
-    let errors = found.iter().filter(|(level, what)| *level == Level::Error && what.contains("401")).count();
+    let errors = found
+        .iter()
+        .filter(|(level, what)| *level == Level::Error && what.contains("401"))
+        .count();
     assert_eq!(errors, 3, "{found:?}");
 }
 
@@ -89,23 +124,44 @@ async fn wrong_credentials_are_an_error_for_every_feed() {
 async fn what_is_no_r4_server_is_named() {
     let metadata = async |value: Value| {
         let server = MockServer::start().await;
-        let response = ResponseTemplate::new(200).set_body_raw(value.to_string(), "application/fhir+json");
-        Mock::given(path("/metadata")).respond_with(response).mount(&server).await;
+        let response =
+            ResponseTemplate::new(200).set_body_raw(value.to_string(), "application/fhir+json");
+        Mock::given(path("/metadata"))
+            .respond_with(response)
+            .mount(&server)
+            .await;
         findings(&server.uri(), json!({}), now()).await
     };
     for (value, word) in [
-        (json!({"resourceType": "CapabilityStatement", "fhirVersion": "3.0.2"}), "version 3.0.2"),
+        (
+            json!({"resourceType": "CapabilityStatement", "fhirVersion": "3.0.2"}),
+            "version 3.0.2",
+        ),
         (json!({"resourceType": "CapabilityStatement"}), "(not told)"),
-        (json!({"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1 <script>"}), "FHIR (not told)"),
+        (
+            json!({"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1 <script>"}),
+            "FHIR (not told)",
+        ),
         (json!({"resourceType": "Bundle"}), "no CapabilityStatement"),
     ] {
         let found = metadata(value).await;
-        assert!(found.iter().any(|(_, what)| what.contains(word)), "{word}: {found:?}");
+        assert!(
+            found.iter().any(|(_, what)| what.contains(word)),
+            "{word}: {found:?}"
+        );
     }
     let html = MockServer::start().await;
     let page = ResponseTemplate::new(200).set_body_raw("<html></html>", "text/html");
     Mock::given(any()).respond_with(page).mount(&html).await;
-    assert!(has(&findings(&html.uri(), json!({}), now()).await, Level::Error, "web page"));
+    assert!(has(
+        &findings(&html.uri(), json!({}), now()).await,
+        Level::Error,
+        "web page"
+    ));
     let away = format!("http://127.0.0.1:{}", testbed::ports::free_port());
-    assert!(has(&findings(&away, json!({}), now()).await, Level::Error, "refuses connections"));
+    assert!(has(
+        &findings(&away, json!({}), now()).await,
+        Level::Error,
+        "refuses connections"
+    ));
 }

@@ -1,4 +1,5 @@
-//! Pages that never end: told in words, soon; what they brought is handed over, and the stored position stays.
+//! Pages that never end: told in words, soon; what they brought is handed over, and the stored
+//! position stays.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +22,10 @@ async fn endless_pages_are_found_soon_and_nothing_is_lost() {
             let server = FhirServer::start().await.unwrap();
             server.put(patient("p", "1"), "2021-07-01T00:00:00Z");
             for n in 0..10 {
-                server.put(dose(&format!("d{n}"), "p"), &format!("2021-07-01T10:0{n}:00Z"));
+                server.put(
+                    dose(&format!("d{n}"), "p"),
+                    &format!("2021-07-01T10:0{n}:00Z"),
+                );
             }
             if by_offset {
                 server.page_by_offset();
@@ -29,7 +33,8 @@ async fn endless_pages_are_found_soon_and_nothing_is_lost() {
             server.page_limit(3);
             let source = connector(&server.base_url(), json!({}));
             server.endless_pages(Some(endless));
-            let (mut cursor, mut found) = (None, BTreeSet::new());
+            let mut cursor = None;
+            let mut found = BTreeSet::new();
             let error = loop {
                 let asked = request(Feed::Vaccinations, cursor.as_ref(), cursor.is_none(), 3);
                 match source.page(asked).await {
@@ -42,21 +47,37 @@ async fn endless_pages_are_found_soon_and_nothing_is_lost() {
                 }
                 assert!(server.requests().len() < 40, "too late");
             };
-            assert!(matches!(&error, SourceError::Misconfigured { .. }), "{error}");
+            assert!(
+                matches!(&error, SourceError::Misconfigured { .. }),
+                "{error}"
+            );
             assert!(error.to_string().contains(word), "{error}");
             assert_eq!(found.len(), 10, "what the pages brought was handed over");
-            let again = source.page(request(Feed::Vaccinations, cursor.as_ref(), false, 3)).await;
+            let again = source
+                .page(request(Feed::Vaccinations, cursor.as_ref(), false, 3))
+                .await;
             assert_eq!(again.err(), Some(error), "and it stays an error");
 
             server.clear_requests();
             let error = try_keys(&source, 3, |_| {}).await.unwrap_err();
-            assert!(matches!(&error, SourceError::Misconfigured { .. }), "{error}");
+            assert!(
+                matches!(&error, SourceError::Misconfigured { .. }),
+                "{error}"
+            );
             // Of a window with one page, a circle is the same page.
-            assert!(KINDS.iter().any(|(_, word)| error.to_string().contains(word)), "{error}");
+            assert!(
+                KINDS
+                    .iter()
+                    .any(|(_, word)| error.to_string().contains(word)),
+                "{error}"
+            );
             assert!(server.requests().len() < 60, "{error}");
 
             server.endless_pages(None);
-            assert_eq!(run(&source, Feed::Vaccinations, None, 3).await.ids().len(), 10);
+            assert_eq!(
+                run(&source, Feed::Vaccinations, None, 3).await.ids().len(),
+                10
+            );
             assert_eq!(all_keys(&source, 20).await.len(), 10);
         }
     }

@@ -13,16 +13,22 @@ use crate::support::{connector, dose, first, patient, request, try_connector};
 
 async fn answering(response: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
-    Mock::given(any()).respond_with(response).mount(&server).await;
+    Mock::given(any())
+        .respond_with(response)
+        .mount(&server)
+        .await;
     server
 }
 
 async fn error_of(server: &MockServer, settings: Value) -> SourceError {
-    first(&connector(&server.uri(), settings), Feed::Vaccinations).await.unwrap_err()
+    first(&connector(&server.uri(), settings), Feed::Vaccinations)
+        .await
+        .unwrap_err()
 }
 
 fn json_body(value: &Value) -> ResponseTemplate {
-    ResponseTemplate::new(200).set_body_raw(value.to_string(), "application/fhir+json; charset=utf-8")
+    ResponseTemplate::new(200)
+        .set_body_raw(value.to_string(), "application/fhir+json; charset=utf-8")
 }
 
 #[tokio::test]
@@ -39,7 +45,10 @@ async fn a_busy_server_is_left_alone_as_long_as_it_asks() {
         }
     };
     assert_eq!(wait(429, Some("7")).await, Some(Duration::from_secs(7)));
-    assert_eq!(wait(503, Some("Sat, 10 Jul 2021 12:01:30 GMT")).await, Some(Duration::from_secs(90)));
+    assert_eq!(
+        wait(503, Some("Sat, 10 Jul 2021 12:01:30 GMT")).await,
+        Some(Duration::from_secs(90))
+    );
     assert_eq!(wait(503, None).await, None);
     assert_eq!(wait(502, Some("soon")).await, None);
 }
@@ -52,13 +61,19 @@ async fn the_testbeds_faults_pass_and_the_run_goes_on_from_the_same_cursor() {
         server.put(dose(&format!("d{n}"), "p"), "2021-07-01T10:00:00Z");
     }
     let source = connector(&server.base_url(), json!({}));
-    let page = source.page(request(Feed::Vaccinations, None, true, 2)).await.unwrap();
+    let page = source
+        .page(request(Feed::Vaccinations, None, true, 2))
+        .await
+        .unwrap();
     let again = request(Feed::Vaccinations, page.next.as_ref(), false, 2);
     server.fail_next(1, 503, Some(3));
     let busy = source.page(again.clone()).await.unwrap_err();
     assert!(matches!(busy, SourceError::Retry { after: Some(after), .. } if after.as_secs() == 3));
     server.garbage_next();
-    assert!(source.page(again.clone()).await.is_err(), "an answer cut off is an error, never a short page");
+    assert!(
+        source.page(again.clone()).await.is_err(),
+        "an answer cut off is an error, never a short page"
+    );
     let rest = source.page(again).await.unwrap();
     assert_eq!(rest.records.len(), 2);
     assert!(rest.next.is_none() && rest.resume.is_some());
@@ -69,23 +84,56 @@ async fn redirects_stay_on_the_host() {
     let other = answering(json_body(&json!({"resourceType": "Bundle"}))).await;
     let redirect = ResponseTemplate::new(307).insert_header("location", other.uri().as_str());
     let error = error_of(&answering(redirect).await, json!({})).await;
-    assert!(matches!(&error, SourceError::Misconfigured { .. }), "{error}");
-    assert!(error.to_string().contains("redirects off the host are not followed"), "{error}");
-    assert!(!error.to_string().contains(&other.uri()), "no address in an error");
-    assert!(other.received_requests().await.unwrap().is_empty(), "the other host was never asked");
+    assert!(
+        matches!(&error, SourceError::Misconfigured { .. }),
+        "{error}"
+    );
+    assert!(
+        error
+            .to_string()
+            .contains("redirects off the host are not followed"),
+        "{error}"
+    );
+    assert!(
+        !error.to_string().contains(&other.uri()),
+        "no address in an error"
+    );
+    assert!(
+        other.received_requests().await.unwrap().is_empty(),
+        "the other host was never asked"
+    );
 
     let loops = answering(ResponseTemplate::new(307).insert_header("location", "/again")).await;
     let error = error_of(&loops, json!({})).await;
-    assert!(error.to_string().contains("redirect after redirect"), "{error}");
-    assert_eq!(loops.received_requests().await.unwrap().len(), 4, "the first request and three redirects");
+    assert!(
+        error.to_string().contains("redirect after redirect"),
+        "{error}"
+    );
+    assert_eq!(
+        loops.received_requests().await.unwrap().len(),
+        4,
+        "the first request and three redirects"
+    );
 
     let moved = MockServer::start().await;
     let to = ResponseTemplate::new(307).insert_header("location", "/new/Immunization");
-    Mock::given(path("/old/Immunization")).respond_with(to).mount(&moved).await;
+    Mock::given(path("/old/Immunization"))
+        .respond_with(to)
+        .mount(&moved)
+        .await;
     let bundle = json_body(&json!({"resourceType": "Bundle"}));
-    Mock::given(path("/new/Immunization")).respond_with(bundle).mount(&moved).await;
+    Mock::given(path("/new/Immunization"))
+        .respond_with(bundle)
+        .mount(&moved)
+        .await;
     let source = connector(&format!("{}/old", moved.uri()), json!({}));
-    assert!(first(&source, Feed::Vaccinations).await.unwrap().records.is_empty());
+    assert!(
+        first(&source, Feed::Vaccinations)
+            .await
+            .unwrap()
+            .records
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -96,9 +144,20 @@ async fn a_next_link_off_the_server_is_refused() {
     }
     server.set_link_base(Some("http://intern.example:8080/fhir"));
     let source = connector(&server.base_url(), json!({}));
-    let error = source.page(request(Feed::Vaccinations, None, true, 2)).await.unwrap_err();
-    assert!(error.to_string().contains("leads to another scheme, host or port"), "{error}");
-    assert!(!error.to_string().contains("intern.example"), "no address in an error");
+    let error = source
+        .page(request(Feed::Vaccinations, None, true, 2))
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("leads to another scheme, host or port"),
+        "{error}"
+    );
+    assert!(
+        !error.to_string().contains("intern.example"),
+        "no address in an error"
+    );
 }
 
 #[tokio::test]
@@ -112,13 +171,19 @@ async fn an_answer_over_the_cap_is_refused_before_and_after_decompression() {
         "{error}"
     );
     server.oversize_next(60_000);
-    assert!(first(&source, Feed::Vaccinations).await.is_ok(), "a little under the cap");
+    assert!(
+        first(&source, Feed::Vaccinations).await.is_ok(),
+        "a little under the cap"
+    );
 
     let bomb = ResponseTemplate::new(200)
         .insert_header("content-encoding", "gzip")
         .set_body_raw(gzip_of_blanks(), "application/fhir+json");
     let error = error_of(&answering(bomb).await, json!({"max_body_bytes": 65536})).await;
-    assert!(error.to_string().contains("larger than 65536 bytes"), "{error}");
+    assert!(
+        error.to_string().contains("larger than 65536 bytes"),
+        "{error}"
+    );
 }
 
 /// Five megabytes of blanks, compressed by `gzip`, an essential package of Debian.
@@ -138,7 +203,8 @@ fn gzip_of_blanks() -> Vec<u8> {
 
 #[tokio::test]
 async fn what_is_not_fhir_is_named() {
-    let html = ResponseTemplate::new(200).set_body_raw("<!DOCTYPE html><html>Ivanov</html>", "text/html");
+    let html =
+        ResponseTemplate::new(200).set_body_raw("<!DOCTYPE html><html>Ivanov</html>", "text/html");
     let xml = ResponseTemplate::new(200).set_body_raw("<Bundle/>", "application/fhir+xml");
     let other = json_body(&json!({"hello": "world"}));
     for (response, expected) in [
@@ -151,7 +217,10 @@ async fn what_is_not_fhir_is_named() {
         (ResponseTemplate::new(302), "leads nowhere"),
     ] {
         let error = error_of(&answering(response).await, json!({})).await;
-        assert!(matches!(&error, SourceError::Misconfigured { .. }), "{error}");
+        assert!(
+            matches!(&error, SourceError::Misconfigured { .. }),
+            "{error}"
+        );
         assert!(error.to_string().contains(expected), "{error}");
         assert!(!error.to_string().contains("Ivanov"), "{error}");
     }
@@ -160,11 +229,18 @@ async fn what_is_not_fhir_is_named() {
 #[tokio::test]
 async fn an_operation_outcome_is_told_without_its_free_text() {
     let outcome = json!({"resourceType": "OperationOutcome", "issue": [
-        {"severity": "error", "code": "forbidden", "diagnostics": "Ivanov 112-233-445 95 is secret"}]});
-    let response = ResponseTemplate::new(403).set_body_raw(outcome.to_string(), "application/fhir+json");
-    let error = error_of(&answering(response).await, json!({})).await.to_string();
+        {"severity": "error", "code": "forbidden", "diagnostics": "Ivanov 112-233-445 95 is \
+            secret"}]});
+    let response =
+        ResponseTemplate::new(403).set_body_raw(outcome.to_string(), "application/fhir+json");
+    let error = error_of(&answering(response).await, json!({}))
+        .await
+        .to_string();
     assert!(error.contains("error: the user may not do this"), "{error}");
-    assert!(!error.contains("Ivanov") && !error.contains("112"), "{error}");
+    assert!(
+        !error.contains("Ivanov") && !error.contains("112"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -176,13 +252,29 @@ async fn resources_without_a_usable_id_are_refused_one_by_one() {
     };
     let mut nameless = with(json!(null));
     nameless["resource"]["occurrenceDateTime"] = json!("2021-06-02");
-    let entries = [with(json!(17)), with(json!("a b")), with(json!(null)), nameless];
-    let server = answering(json_body(&json!({"resourceType": "Bundle", "entry": entries}))).await;
+    let entries = [
+        with(json!(17)),
+        with(json!("a b")),
+        with(json!(null)),
+        nameless,
+    ];
+    let server = answering(json_body(
+        &json!({"resourceType": "Bundle", "entry": entries}),
+    ))
+    .await;
     let source = connector(&server.uri(), json!({"include": "include"}));
     let records = first(&source, Feed::Vaccinations).await.unwrap().records;
-    assert_eq!((records[0].record_id.as_str(), records[0].status), ("Immunization/17", RecordStatus::Final));
-    assert!(records[1..].iter().all(|record| record.status == RecordStatus::Unknown));
-    let ids: std::collections::BTreeSet<_> = records.iter().map(|record| &record.record_id).collect();
+    assert_eq!(
+        (records[0].record_id.as_str(), records[0].status),
+        ("Immunization/17", RecordStatus::Final)
+    );
+    assert!(
+        records[1..]
+            .iter()
+            .all(|record| record.status == RecordStatus::Unknown)
+    );
+    let ids: std::collections::BTreeSet<_> =
+        records.iter().map(|record| &record.record_id).collect();
     assert_eq!(ids.len(), 4, "{ids:?}");
 }
 
@@ -190,11 +282,19 @@ async fn resources_without_a_usable_id_are_refused_one_by_one() {
 async fn a_page_that_is_not_whole_is_no_page() {
     let outcome = json!({"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": "incomplete",
         "diagnostics": "Ivanov"}]});
-    let bundle =
-        json!({"resourceType": "Bundle", "entry": [{"resource": dose("d", "p")}, {"resource": outcome}]});
-    let error = error_of(&answering(json_body(&bundle)).await, json!({"include": "include"})).await;
+    let bundle = json!({"resourceType": "Bundle", "entry": [{"resource": dose("d", "p")}, {"resource": outcome}]});
+    let error = error_of(
+        &answering(json_body(&bundle)).await,
+        json!({"include": "include"}),
+    )
+    .await;
     assert!(matches!(&error, SourceError::Retry { .. }), "{error}");
-    assert!(error.to_string().contains("not all of the data is available"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("not all of the data is available"),
+        "{error}"
+    );
     assert!(!error.to_string().contains("Ivanov"), "{error}");
 }
 
@@ -204,18 +304,33 @@ async fn a_server_that_refuses_include_is_asked_without_it() {
     let refused = json!({"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "not-supported"}]});
     let bundle = json!({"resourceType": "Bundle", "entry": [{"resource": dose("d", "p")}]});
     let patients = json!({"resourceType": "Bundle", "entry": [{"resource": patient("p", "1")}]});
-    Mock::given(wiremock::matchers::query_param_contains("_include", "Immunization"))
-        .respond_with(ResponseTemplate::new(400).set_body_raw(refused.to_string(), "application/fhir+json"))
+    Mock::given(wiremock::matchers::query_param_contains(
+        "_include",
+        "Immunization",
+    ))
+    .respond_with(
+        ResponseTemplate::new(400).set_body_raw(refused.to_string(), "application/fhir+json"),
+    )
+    .mount(&server)
+    .await;
+    Mock::given(path("/Immunization"))
+        .respond_with(json_body(&bundle))
         .mount(&server)
         .await;
-    Mock::given(path("/Immunization")).respond_with(json_body(&bundle)).mount(&server).await;
-    Mock::given(path("/Patient")).respond_with(json_body(&patients)).mount(&server).await;
+    Mock::given(path("/Patient"))
+        .respond_with(json_body(&patients))
+        .mount(&server)
+        .await;
     let source = connector(&server.uri(), json!({}));
     for _ in 0..2 {
         let page = first(&source, Feed::Vaccinations).await.unwrap();
         assert_eq!(crate::support::values(&page.records[0]), ["1"]);
     }
-    assert_eq!(server.received_requests().await.unwrap().len(), 3 + 2, "the second time it knows");
+    assert_eq!(
+        server.received_requests().await.unwrap().len(),
+        3 + 2,
+        "the second time it knows"
+    );
     let strict = connector(&server.uri(), json!({"include": "include"}));
     let error = first(&strict, Feed::Vaccinations).await.unwrap_err();
     assert!(error.to_string().contains("not supported"), "{error}");
@@ -227,19 +342,27 @@ async fn a_server_that_is_away_or_slow_is_tried_again() {
     let away = connector(&format!("http://127.0.0.1:{port}/fhir"), json!({}));
     let error = first(&away, Feed::Vaccinations).await.unwrap_err();
     assert!(
-        matches!(&error, SourceError::Retry { .. }) && error.to_string().contains("refuses connections"),
+        matches!(&error, SourceError::Retry { .. })
+            && error.to_string().contains("refuses connections"),
         "{error}"
     );
 
     let slow = answering(ResponseTemplate::new(200).set_delay(Duration::from_secs(30))).await;
     let error = error_of(&slow, json!({"request_timeout_seconds": 1})).await;
     assert!(matches!(&error, SourceError::Retry { .. }), "{error}");
-    assert!(error.to_string().contains("request_timeout_seconds"), "{error}");
+    assert!(
+        error.to_string().contains("request_timeout_seconds"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_configuration_that_cannot_work_is_refused_at_once() {
-    let refused = |url: &str, settings: Value| match try_connector(url, settings, std::path::Path::new("/")) {
+    let refused = |url: &str, settings: Value| match try_connector(
+        url,
+        settings,
+        std::path::Path::new("/"),
+    ) {
         Err(error) => error.to_string(),
         Ok(_) => panic!("it was accepted"),
     };
@@ -247,7 +370,10 @@ fn a_configuration_that_cannot_work_is_refused_at_once() {
     assert!(refused("http://mis.example/fhir", json!({})).contains("plain http"));
     assert!(refused("http://127.0.0.1.evil.example/", json!({})).contains("plain http"));
     for (settings, word) in [
-        (json!({"request_timeout_seconds": 0}), "request_timeout_seconds"),
+        (
+            json!({"request_timeout_seconds": 0}),
+            "request_timeout_seconds",
+        ),
         (json!({"max_body_bytes": 1}), "max_body_bytes"),
         (json!({"max_pages": 0}), "max_pages"),
         (json!({"overlap_seconds": 700_000}), "overlap_seconds"),
@@ -255,7 +381,10 @@ fn a_configuration_that_cannot_work_is_refused_at_once() {
         (json!({"test_codes": []}), "test_codes"),
         (json!({"diagnosis_codes": ["U07.1,J10"]}), "diagnosis_codes"),
         (json!({"ca_file": "no/such/file.pem"}), "ca_file"),
-        (json!({"auth": {"basic": {"user": "a:b", "password": {"env": "X"}}}}), "colon"),
+        (
+            json!({"auth": {"basic": {"user": "a:b", "password": {"env": "X"}}}}),
+            "colon",
+        ),
     ] {
         let error = refused(host, settings);
         assert!(error.contains(word), "{error}");
@@ -266,6 +395,9 @@ fn a_configuration_that_cannot_work_is_refused_at_once() {
         ("http://mis.example/", json!({"allow_plain_http": true})),
         (host, json!({"test_codes": [], "feeds": ["vaccinations"]})),
     ] {
-        assert!(try_connector(url, settings, std::path::Path::new("/")).is_ok(), "{url}");
+        assert!(
+            try_connector(url, settings, std::path::Path::new("/")).is_ok(),
+            "{url}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! `keys`: every record's id and stamp, on every kind of server, while others are changed and deleted.
+//! `keys`: every record's id and stamp, on every kind of server, while others are changed and
+//! deleted.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -32,27 +33,43 @@ const SHAPES: [Shape; 9] = [
     ("good", |_| {}),
     ("small pages", |server| server.page_limit(3)),
     ("offset paging", FhirServer::page_by_offset),
-    ("no _elements", |server| server.ignore_parameter("_elements")),
-    ("refuses _elements", |server| server.refuse_parameter("_elements")),
-    ("refuses the second sort key", |server| server.refuse_parameter("_sort=_lastUpdated,_id")),
+    ("no _elements", |server| {
+        server.ignore_parameter("_elements")
+    }),
+    ("refuses _elements", |server| {
+        server.refuse_parameter("_elements")
+    }),
+    ("refuses the second sort key", |server| {
+        server.refuse_parameter("_sort=_lastUpdated,_id")
+    }),
     ("no _sort", FhirServer::ignore_sort),
-    ("no _lastUpdated", |server| server.ignore_parameter("_lastUpdated")),
+    ("no _lastUpdated", |server| {
+        server.ignore_parameter("_lastUpdated")
+    }),
     ("no _count", |server| server.ignore_parameter("_count")),
 ];
 
 #[tokio::test]
 async fn keys_are_the_ids_and_stamps_of_the_pages_on_every_kind_of_server() {
     for (shape, set) in SHAPES {
-        for (doses, together, apart, limit) in [(0, 1, 1, 5), (4, 4, 1, 5), (60, 1, 7200, 7), (60, 25, 1, 7)]
+        for (doses, together, apart, limit) in
+            [(0, 1, 1, 5), (4, 4, 1, 5), (60, 1, 7200, 7), (60, 25, 1, 7)]
         {
             let server = clinic(doses, together, apart).await;
             set(&server);
             let source = connector(&server.base_url(), json!({}));
             let pulled = run(&source, Feed::Vaccinations, None, 50).await;
-            let mut expected: Vec<_> =
-                pulled.records.iter().map(|record| (record.record_id.clone(), record.stamp)).collect();
+            let mut expected: Vec<_> = pulled
+                .records
+                .iter()
+                .map(|record| (record.record_id.clone(), record.stamp))
+                .collect();
             expected.sort();
-            assert_eq!(all_keys(&source, limit).await, expected, "{shape}, {doses} by {together}");
+            assert_eq!(
+                all_keys(&source, limit).await,
+                expected,
+                "{shape}, {doses} by {together}"
+            );
         }
     }
     let server = clinic(1, 1, 1).await;
@@ -66,16 +83,31 @@ async fn keys_are_the_ids_and_stamps_of_the_pages_on_every_kind_of_server() {
 
 #[tokio::test]
 async fn a_sweep_asks_for_ids_and_stamps_only_and_not_too_often() {
-    for (shape, set, most) in
-        [("good", (|_| {}) as fn(&FhirServer), 60), ("unsorted", FhirServer::ignore_sort, 150)]
-    {
+    for (shape, set, most) in [
+        ("good", (|_| {}) as fn(&FhirServer), 60),
+        ("unsorted", FhirServer::ignore_sort, 150),
+    ] {
         let server = clinic(600, 1, 1800).await;
         set(&server);
         server.clear_requests();
-        assert_eq!(all_keys(&connector(&server.base_url(), json!({})), 20).await.len(), 600);
+        assert_eq!(
+            all_keys(&connector(&server.base_url(), json!({})), 20)
+                .await
+                .len(),
+            600
+        );
         let requests = server.requests();
-        assert!(requests.iter().all(|line| line.contains("_elements=id%2Cmeta")), "{requests:?}");
-        assert!(requests.len() <= most, "{shape}: {} requests for 30 pages", requests.len());
+        assert!(
+            requests
+                .iter()
+                .all(|line| line.contains("_elements=id%2Cmeta")),
+            "{requests:?}"
+        );
+        assert!(
+            requests.len() <= most,
+            "{shape}: {} requests for 30 pages",
+            requests.len()
+        );
     }
 }
 
@@ -88,8 +120,10 @@ async fn no_record_is_missed_while_others_are_deleted_changed_and_added() {
                 server.page_limit(4);
                 set(&server);
                 let source = connector(&server.base_url(), json!({}));
-                let spared: BTreeSet<String> =
-                    (3..40).filter(|n| *n != 20).map(|n| format!("Immunization/d{n:03}")).collect();
+                let spared: BTreeSet<String> = (3..40)
+                    .filter(|n| *n != 20)
+                    .map(|n| format!("Immunization/d{n:03}"))
+                    .collect();
                 let keys = try_keys(&source, 4, |page| {
                     if page == disturbed {
                         server.delete("Immunization", "d000");
@@ -105,7 +139,10 @@ async fn no_record_is_missed_while_others_are_deleted_changed_and_added() {
                 .unwrap();
                 let found: BTreeSet<String> = keys.into_iter().map(|key| key.record_id).collect();
                 let missed: Vec<_> = spared.difference(&found).collect();
-                assert!(missed.is_empty(), "{shape}, {together} together, page {disturbed}: {missed:?}");
+                assert!(
+                    missed.is_empty(),
+                    "{shape}, {together} together, page {disturbed}: {missed:?}"
+                );
             }
         }
     }
@@ -118,7 +155,8 @@ async fn a_window_that_never_comes_to_rest_is_given_up_in_words_and_gone_on_with
     server.page_limit(5);
     let source = connector(&server.base_url(), json!({}));
     let deleted = Cell::new(0);
-    let (mut next, mut error) = (None, None);
+    let mut next = None;
+    let mut error = None;
     for _ in 0..500 {
         match keys_page(&source, next.as_ref(), 5, now()).await {
             Ok(page) => next = Some(page.next.unwrap()),
@@ -129,14 +167,23 @@ async fn a_window_that_never_comes_to_rest_is_given_up_in_words_and_gone_on_with
         }
         // Once a reading, while it is under way.
         let readings = deleted.get();
-        if server.requests().iter().filter(|line| line.contains("_offset=20")).count() > readings {
+        if server
+            .requests()
+            .iter()
+            .filter(|line| line.contains("_offset=20"))
+            .count()
+            > readings
+        {
             server.delete("Immunization", &format!("d{readings:03}"));
             deleted.set(readings + 1);
         }
     }
     let error = error.unwrap();
     assert!(matches!(&error, SourceError::Retry { .. }), "{error}");
-    assert!(error.to_string().contains("each time they were listed"), "{error}");
+    assert!(
+        error.to_string().contains("each time they were listed"),
+        "{error}"
+    );
     let mut later = now() + TimeDelta::hours(1);
     let mut found = BTreeSet::new();
     loop {
@@ -161,30 +208,54 @@ async fn page_links_that_expire_begin_their_window_again() {
             server.expire_pages();
         }
     });
-    let found: BTreeSet<_> = keys.await.unwrap().into_iter().map(|key| key.record_id).collect();
+    let found: BTreeSet<_> = keys
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|key| key.record_id)
+        .collect();
     assert_eq!(found.len(), 30);
 }
 
 #[tokio::test]
 async fn an_interrupted_sweep_goes_on_where_it_was() {
     let server = clinic(50, 1, 3600).await;
-    let first = keys_page(&connector(&server.base_url(), json!({})), None, 10, now()).await.unwrap();
+    let first = keys_page(&connector(&server.base_url(), json!({})), None, 10, now())
+        .await
+        .unwrap();
     server.fail_next(1, 503, None);
     let source = connector(&server.base_url(), json!({}));
     let next_day = now() + TimeDelta::days(1);
-    assert!(keys_page(&source, first.next.as_ref(), 10, next_day).await.is_err());
+    assert!(
+        keys_page(&source, first.next.as_ref(), 10, next_day)
+            .await
+            .is_err()
+    );
     server.clear_requests();
-    let second = keys_page(&source, first.next.as_ref(), 10, next_day).await.unwrap();
+    let second = keys_page(&source, first.next.as_ref(), 10, next_day)
+        .await
+        .unwrap();
     assert!(!second.keys.is_empty());
     assert!(
-        server.requests().iter().all(|line| line.contains("_lastUpdated=ge2021-06")),
+        server
+            .requests()
+            .iter()
+            .all(|line| line.contains("_lastUpdated=ge2021-06")),
         "{:?}",
         server.requests()
     );
     assert!(
-        keys_page(&source, run(&source, Feed::Vaccinations, None, 10).await.resume.as_ref(), 5, now())
-            .await
-            .is_err()
+        keys_page(
+            &source,
+            run(&source, Feed::Vaccinations, None, 10)
+                .await
+                .resume
+                .as_ref(),
+            5,
+            now()
+        )
+        .await
+        .is_err()
     );
 }
 
@@ -199,12 +270,19 @@ async fn deleted_records_and_old_ids_are_missing_and_new_ids_are_there() {
     assert_eq!(all_keys(&source, 10).await.len(), 3);
     server.delete("Immunization", "1002");
     // The server was moved to another product: the same records under new ids.
-    let uuids = ["5f0c7b1e-8c6c-4a0c-9a51-0d8f6d3f9a01", "0b1d9d0e-3a55-4f1f-8a77-6c2f0f1b2c03"];
+    let uuids = [
+        "5f0c7b1e-8c6c-4a0c-9a51-0d8f6d3f9a01",
+        "0b1d9d0e-3a55-4f1f-8a77-6c2f0f1b2c03",
+    ];
     for (old, new) in ["1001", "1003"].into_iter().zip(uuids) {
         server.delete("Immunization", old);
         server.put(dose(new, "p"), "2021-07-01T10:00:00Z");
     }
-    let ids: BTreeSet<_> = all_keys(&source, 10).await.into_iter().map(|(id, _)| id).collect();
+    let ids: BTreeSet<_> = all_keys(&source, 10)
+        .await
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
     assert_eq!(ids, uuids.map(|id| format!("Immunization/{id}")).into());
 }
 
@@ -228,10 +306,14 @@ async fn an_answer_that_is_no_list_of_keys_is_an_error_never_an_empty_sweep() {
         (json!({"resourceType": "Patient"}), "no FHIR Bundle"),
     ] {
         let server = MockServer::start().await;
-        let answer = ResponseTemplate::new(200).set_body_raw(body.to_string(), "application/fhir+json");
+        let answer =
+            ResponseTemplate::new(200).set_body_raw(body.to_string(), "application/fhir+json");
         Mock::given(any()).respond_with(answer).mount(&server).await;
         let source = connector(&server.uri(), json!({}));
-        let error = keys_page(&source, None, 10, now()).await.unwrap_err().to_string();
+        let error = keys_page(&source, None, 10, now())
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(word) && !error.contains("Ivanov"), "{error}");
     }
     let server = clinic(1, 1, 1).await;
@@ -239,16 +321,28 @@ async fn an_answer_that_is_no_list_of_keys_is_an_error_never_an_empty_sweep() {
     let source = connector(&server.base_url(), json!({"request_timeout_seconds": 1}));
     let error = keys_page(&source, None, 10, now()).await.unwrap_err();
     assert!(matches!(&error, SourceError::Retry { .. }), "{error}");
-    assert!(error.to_string().contains("request_timeout_seconds"), "{error}");
-    assert_eq!(keys_page(&source, None, 10, now()).await.unwrap().keys.len(), 1);
+    assert!(
+        error.to_string().contains("request_timeout_seconds"),
+        "{error}"
+    );
+    assert_eq!(
+        keys_page(&source, None, 10, now())
+            .await
+            .unwrap()
+            .keys
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
 async fn records_without_ids_or_stamps_have_the_same_keys_as_their_pages() {
     let server = MockServer::start().await;
-    let nameless = json!({"resource": {"resourceType": "Immunization", "status": "completed", "note": "x"}});
+    let nameless =
+        json!({"resource": {"resourceType": "Immunization", "status": "completed", "note": "x"}});
     let bare = json!({"resource": {"resourceType": "Immunization", "id": "bare"}});
-    let twice = json!({"resource": {"resourceType": "Immunization", "id": "bare", "status": "completed"}});
+    let twice =
+        json!({"resource": {"resourceType": "Immunization", "id": "bare", "status": "completed"}});
     let whole = json!({"resourceType": "Bundle", "entry": [nameless, bare, twice]});
     let answer = |body: serde_json::Value| {
         ResponseTemplate::new(200).set_body_raw(body.to_string(), "application/json")
@@ -259,13 +353,23 @@ async fn records_without_ids_or_stamps_have_the_same_keys_as_their_pages() {
         .respond_with(answer(subset))
         .mount(&server)
         .await;
-    Mock::given(any()).respond_with(answer(whole)).mount(&server).await;
+    Mock::given(any())
+        .respond_with(answer(whole))
+        .mount(&server)
+        .await;
     let source = connector(&server.uri(), json!({"include": "include"}));
     let pulled = run(&source, Feed::Vaccinations, None, 10).await;
-    let mut expected: Vec<_> =
-        pulled.records.iter().map(|record| (record.record_id.clone(), record.stamp)).collect();
+    let mut expected: Vec<_> = pulled
+        .records
+        .iter()
+        .map(|record| (record.record_id.clone(), record.stamp))
+        .collect();
     expected.sort();
-    assert_eq!(expected.len(), 2, "an entry that is there twice is one record");
+    assert_eq!(
+        expected.len(),
+        2,
+        "an entry that is there twice is one record"
+    );
     assert_eq!(all_keys(&source, 10).await, expected);
     assert!(expected.iter().all(|(_, stamp)| stamp.is_none()));
 }

@@ -1,4 +1,5 @@
-//! Pulling from the testbed's FHIR server: whole runs, increments, patients, page limits, mid-run changes.
+//! Pulling from the testbed's FHIR server: whole runs, increments, patients, page limits, mid-run
+//! changes.
 
 use connector_kit::{ClinicFact, Connector, Feed, RecordStatus, SourceError};
 use serde_json::json;
@@ -10,25 +11,52 @@ use crate::support::{self, connector, dose, patient, request, run, values};
 async fn clinic(doses: usize) -> FhirServer {
     let server = FhirServer::start().await.unwrap();
     for n in 0..doses {
-        server.put(patient(&format!("p{n:02}"), &format!("snils-{n:02}")), "2021-07-01T00:00:00Z");
-        server.put(dose(&format!("d{n:02}"), &format!("p{n:02}")), &format!("2021-07-01T10:{n:02}:00Z"));
+        server.put(
+            patient(&format!("p{n:02}"), &format!("snils-{n:02}")),
+            "2021-07-01T00:00:00Z",
+        );
+        server.put(
+            dose(&format!("d{n:02}"), &format!("p{n:02}")),
+            &format!("2021-07-01T10:{n:02}:00Z"),
+        );
     }
     server
 }
 
 #[tokio::test]
 async fn a_run_hands_over_every_record_once_with_its_person_whatever_the_page_sizes() {
-    for (server_limit, limit) in [(500, 1), (500, 7), (500, 100), (3, 2), (3, 3), (3, 4), (1, 10), (7, 7)] {
+    for (server_limit, limit) in [
+        (500, 1),
+        (500, 7),
+        (500, 100),
+        (3, 2),
+        (3, 3),
+        (3, 4),
+        (1, 10),
+        (7, 7),
+    ] {
         let server = clinic(7).await;
         server.page_limit(server_limit);
         let source = connector(&server.base_url(), json!({}));
         let run = run(&source, Feed::Vaccinations, None, limit).await;
-        assert_eq!(run.ids(), ["d00", "d01", "d02", "d03", "d04", "d05", "d06"], "{server_limit} {limit}");
+        assert_eq!(
+            run.ids(),
+            ["d00", "d01", "d02", "d03", "d04", "d05", "d06"],
+            "{server_limit} {limit}"
+        );
         for (n, record) in run.records.iter().enumerate() {
-            assert_eq!(values(record), [format!("snils-{n:02}")], "the card number is of no known system");
+            assert_eq!(
+                values(record),
+                [format!("snils-{n:02}")],
+                "the card number is of no known system"
+            );
         }
         assert!(run.resume.is_some());
-        assert!(server.requests()[0].contains(&format!("_count={limit}")), "{:?}", server.requests());
+        assert!(
+            server.requests()[0].contains(&format!("_count={limit}")),
+            "{:?}",
+            server.requests()
+        );
     }
 }
 
@@ -38,7 +66,11 @@ async fn the_next_run_looks_back_over_the_overlap_and_finds_changes() {
     let source = connector(&server.base_url(), json!({"overlap_seconds": 120}));
     let first = run(&source, Feed::Vaccinations, None, 4).await;
     let second = run(&source, Feed::Vaccinations, first.resume.as_ref(), 4).await;
-    assert_eq!(second.ids(), ["d07", "d08", "d09"], "two minutes behind d09");
+    assert_eq!(
+        second.ids(),
+        ["d07", "d08", "d09"],
+        "two minutes behind d09"
+    );
     assert!(second.resume.is_none(), "the stored cursor stays");
 
     let mut cancelled = dose("d00", "p00");
@@ -73,7 +105,8 @@ async fn tests_and_recoveries_are_searched_by_code() {
             "effectiveDateTime": "2021-06-20", "code": {"coding": [{"system": system, "code": code}]},
             "subject": {"reference": "Patient/p00"}})
     };
-    let (loinc, icd) = ("http://loinc.org", "http://hl7.org/fhir/sid/icd-10");
+    let loinc = "http://loinc.org";
+    let icd = "http://hl7.org/fhir/sid/icd-10";
     for (kind, id, system, code) in [
         ("Observation", "pcr", loinc, "94500-6"),
         ("Observation", "glucose", loinc, "2345-7"),
@@ -83,7 +116,10 @@ async fn tests_and_recoveries_are_searched_by_code() {
     ] {
         server.put(of(kind, id, system, code), "2021-07-01T10:00:00Z");
     }
-    let source = connector(&server.base_url(), json!({"test_codes": ["94500-6", "urn:lab|PCR"]}));
+    let source = connector(
+        &server.base_url(),
+        json!({"test_codes": ["94500-6", "urn:lab|PCR"]}),
+    );
     let tests = run(&source, Feed::Tests, None, 10).await;
     let mut ids = tests.ids();
     ids.sort_unstable();
@@ -92,8 +128,14 @@ async fn tests_and_recoveries_are_searched_by_code() {
     let recoveries = run(&source, Feed::Recoveries, None, 10).await;
     assert_eq!(recoveries.ids(), ["covid"]);
     assert_eq!(recoveries.records[0].status, RecordStatus::Final);
-    assert!(matches!(recoveries.records[0].fact, ClinicFact::Recovery { .. }));
-    let only = connector(&server.base_url(), json!({"feeds": ["recoveries", "vaccinations"]}));
+    assert!(matches!(
+        recoveries.records[0].fact,
+        ClinicFact::Recovery { .. }
+    ));
+    let only = connector(
+        &server.base_url(),
+        json!({"feeds": ["recoveries", "vaccinations"]}),
+    );
     assert_eq!(only.feeds(), [Feed::Vaccinations, Feed::Recoveries]);
 }
 
@@ -111,12 +153,27 @@ async fn patients_the_server_leaves_out_are_read_in_batches() {
         }
         let source = connector(&server.base_url(), settings.clone());
         let run = run(&source, Feed::Vaccinations, None, 60).await;
-        let reads =
-            server.requests().iter().filter(|line| line.starts_with("GET /fhir/Patient?_id=")).count();
+        let reads = server
+            .requests()
+            .iter()
+            .filter(|line| line.starts_with("GET /fhir/Patient?_id="))
+            .count();
         assert_eq!(reads, batches, "{settings}");
-        let found = run.records.iter().filter(|record| !record.person.identifiers.is_empty()).count();
-        let expected = if settings == json!({"include": "include"}) { 0 } else { 60 };
-        assert_eq!((run.records.len(), found), (60, expected), "nobody is dropped: {settings}");
+        let found = run
+            .records
+            .iter()
+            .filter(|record| !record.person.identifiers.is_empty())
+            .count();
+        let expected = if settings == json!({"include": "include"}) {
+            0
+        } else {
+            60
+        };
+        assert_eq!(
+            (run.records.len(), found),
+            (60, expected),
+            "nobody is dropped: {settings}"
+        );
         assert_eq!(
             server.requests()[0].contains("_include"),
             settings != json!({"include": "batched-reads"})
@@ -133,7 +190,13 @@ async fn a_person_who_cannot_be_found_leaves_the_record_in_place() {
     contained["contained"] = json!([{"resourceType": "Patient", "id": "me",
         "identifier": [{"system": support::SNILS, "value": "contained"}]}]);
     server.put(contained, "2021-07-01T12:00:00Z");
-    let run = run(&connector(&server.base_url(), json!({})), Feed::Vaccinations, None, 10).await;
+    let run = run(
+        &connector(&server.base_url(), json!({})),
+        Feed::Vaccinations,
+        None,
+        10,
+    )
+    .await;
     assert_eq!(run.ids(), ["d00", "orphan", "inside"]);
     assert!(values(&run.records[1]).is_empty());
     assert_eq!(values(&run.records[2]), ["contained"]);
@@ -158,16 +221,30 @@ async fn a_server_that_does_not_sort_loses_nothing() {
 async fn changes_and_deletions_during_a_run_reach_the_registry_by_the_next() {
     let server = clinic(6).await;
     let source = connector(&server.base_url(), json!({"overlap_seconds": 0}));
-    let page = source.page(request(Feed::Vaccinations, None, true, 2)).await.unwrap();
-    assert!(page.resume.is_none(), "the cursor moves only at the run's end");
+    let page = source
+        .page(request(Feed::Vaccinations, None, true, 2))
+        .await
+        .unwrap();
+    assert!(
+        page.resume.is_none(),
+        "the cursor moves only at the run's end"
+    );
     let mut corrected = dose("d00", "p00");
     corrected["occurrenceDateTime"] = json!("2021-06-02");
     server.put(corrected, "2021-07-05T10:00:00Z");
     assert!(server.delete("Immunization", "d04"));
-    let mut seen: Vec<String> = page.records.iter().map(|record| record.record_id.clone()).collect();
-    let (mut next, mut resume) = (page.next, None);
+    let mut seen: Vec<String> = page
+        .records
+        .iter()
+        .map(|record| record.record_id.clone())
+        .collect();
+    let mut next = page.next;
+    let mut resume = None;
     while let Some(cursor) = next {
-        let page = source.page(request(Feed::Vaccinations, Some(&cursor), false, 2)).await.unwrap();
+        let page = source
+            .page(request(Feed::Vaccinations, Some(&cursor), false, 2))
+            .await
+            .unwrap();
         seen.extend(page.records.iter().map(|record| record.record_id.clone()));
         (next, resume) = (page.next, page.resume);
     }
@@ -175,58 +252,110 @@ async fn changes_and_deletions_during_a_run_reach_the_registry_by_the_next() {
         assert!(seen.contains(&format!("Immunization/{id}")), "{seen:?}");
     }
     let second = run(&source, Feed::Vaccinations, resume.as_ref(), 2).await;
-    assert!(second.ids().contains(&"d00"), "the correction: {:?}", second.ids());
+    assert!(
+        second.ids().contains(&"d00"),
+        "the correction: {:?}",
+        second.ids()
+    );
 }
 
 #[tokio::test]
 async fn an_expired_page_link_ends_the_run_and_the_next_one_starts_again() {
     let server = clinic(6).await;
     let source = connector(&server.base_url(), json!({}));
-    let page = source.page(request(Feed::Vaccinations, None, true, 2)).await.unwrap();
+    let page = source
+        .page(request(Feed::Vaccinations, None, true, 2))
+        .await
+        .unwrap();
     server.expire_pages();
-    let error = source.page(request(Feed::Vaccinations, page.next.as_ref(), false, 2)).await.unwrap_err();
+    let error = source
+        .page(request(Feed::Vaccinations, page.next.as_ref(), false, 2))
+        .await
+        .unwrap_err();
     assert!(matches!(&error, SourceError::Retry { .. }), "{error}");
     assert!(error.to_string().contains("410"), "{error}");
-    assert_eq!(run(&source, Feed::Vaccinations, None, 2).await.ids().len(), 6);
+    assert_eq!(
+        run(&source, Feed::Vaccinations, None, 2).await.ids().len(),
+        6
+    );
 }
 
 #[tokio::test]
 async fn the_same_request_may_be_repeated() {
     let server = clinic(5).await;
     let source = connector(&server.base_url(), json!({}));
-    let first = source.page(request(Feed::Vaccinations, None, true, 2)).await.unwrap();
+    let first = source
+        .page(request(Feed::Vaccinations, None, true, 2))
+        .await
+        .unwrap();
     let cursor = first.next.unwrap();
-    let ids = |page: connector_kit::Page| page.records.into_iter().map(|r| r.record_id).collect::<Vec<_>>();
-    let once = ids(source.page(request(Feed::Vaccinations, Some(&cursor), false, 2)).await.unwrap());
-    let twice = ids(source.page(request(Feed::Vaccinations, Some(&cursor), false, 2)).await.unwrap());
+    let ids = |page: connector_kit::Page| {
+        page.records
+            .into_iter()
+            .map(|r| r.record_id)
+            .collect::<Vec<_>>()
+    };
+    let once = ids(source
+        .page(request(Feed::Vaccinations, Some(&cursor), false, 2))
+        .await
+        .unwrap());
+    let twice = ids(source
+        .page(request(Feed::Vaccinations, Some(&cursor), false, 2))
+        .await
+        .unwrap());
     assert_eq!(once, twice);
 }
 
 #[tokio::test]
 async fn credentials_open_the_server_and_wrong_ones_are_told() {
     let server = clinic(1).await;
-    server.set_auth(Some(Auth::Basic { user: "gateway".into(), password: "geheim".into() }));
+    server.set_auth(Some(Auth::Basic {
+        user: "gateway".into(),
+        password: "geheim".into(),
+    }));
     let folder = tempfile::tempdir().unwrap();
     let secret = |name: &str, text: &str| {
         use std::os::unix::fs::PermissionsExt;
         std::fs::write(folder.path().join(name), text).unwrap();
-        std::fs::set_permissions(folder.path().join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(
+            folder.path().join(name),
+            std::fs::Permissions::from_mode(0o600),
+        )
+        .unwrap();
     };
     secret("right", "geheim\n");
     secret("wrong", "falsch\n");
-    let with = |auth| support::try_connector(&server.base_url(), json!({"auth": auth}), folder.path());
+    let with =
+        |auth| support::try_connector(&server.base_url(), json!({"auth": auth}), folder.path());
     let basic = |file: &str| json!({"basic": {"user": "gateway", "password": {"file": file}}});
-    assert_eq!(run(&with(basic("right")).unwrap(), Feed::Vaccinations, None, 5).await.ids(), ["d00"]);
+    assert_eq!(
+        run(&with(basic("right")).unwrap(), Feed::Vaccinations, None, 5)
+            .await
+            .ids(),
+        ["d00"]
+    );
     for source in [with(basic("wrong")).unwrap(), with(json!("none")).unwrap()] {
-        let error = support::first(&source, Feed::Vaccinations).await.unwrap_err();
+        let error = support::first(&source, Feed::Vaccinations)
+            .await
+            .unwrap_err();
         assert!(
-            matches!(&error, SourceError::Misconfigured { .. }) && error.to_string().contains("401"),
+            matches!(&error, SourceError::Misconfigured { .. })
+                && error.to_string().contains("401"),
             "{error}"
         );
         assert!(!error.to_string().contains("falsch"));
     }
     server.set_auth(Some(Auth::Bearer("geheim".into())));
     let source = with(json!({"bearer": {"file": "right"}})).unwrap();
-    assert_eq!(run(&source, Feed::Vaccinations, None, 5).await.ids(), ["d00"]);
-    assert!(with(basic("absent")).err().unwrap().to_string().contains("absent"));
+    assert_eq!(
+        run(&source, Feed::Vaccinations, None, 5).await.ids(),
+        ["d00"]
+    );
+    assert!(
+        with(basic("absent"))
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("absent")
+    );
 }

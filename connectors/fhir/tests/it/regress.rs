@@ -44,13 +44,21 @@ async fn after_a_restored_backup_the_cursor_follows_back_and_new_records_are_pul
         // Its clock is still behind; an id is given out again.
         server.put(dose("d4", "p"), &stamp(200));
         let next = run(&source, FEED, back.resume.as_ref(), limit).await;
-        assert_eq!((next.ids(), next.surprises.len()), (vec!["d3", "d4"], 0), "told once");
+        assert_eq!(
+            (next.ids(), next.surprises.len()),
+            (vec!["d3", "d4"], 0),
+            "told once"
+        );
         assert!(next.resume.is_some());
 
         let keys = all_keys(&source, 10).await;
         assert_eq!(keys.len(), 5);
-        let (reused, old) = (&keys[4], &keys_before[4]);
-        assert!(reused.0 == old.0 && reused.1 < old.1, "a reused id has another stamp: {reused:?} {old:?}");
+        let reused = &keys[4];
+        let old = &keys_before[4];
+        assert!(
+            reused.0 == old.0 && reused.1 < old.1,
+            "a reused id has another stamp: {reused:?} {old:?}"
+        );
     }
 }
 
@@ -63,7 +71,10 @@ async fn a_clock_set_back_within_the_overlap_is_noticed_too() {
     let first = run(&source, FEED, None, 10).await;
     server.restore(&backup);
     let back = run(&source, FEED, first.resume.as_ref(), 10).await;
-    assert_eq!((back.ids(), back.surprises.as_slice()), (vec!["d3"], &[SourceSurprise::StampsWentBack][..]));
+    assert_eq!(
+        (back.ids(), back.surprises.as_slice()),
+        (vec!["d3"], &[SourceSurprise::StampsWentBack][..])
+    );
     let quiet = run(&source, FEED, back.resume.as_ref(), 10).await;
     assert_eq!((quiet.ids(), quiet.surprises.len()), (vec!["d2", "d3"], 0));
 }
@@ -94,14 +105,23 @@ async fn an_idle_server_is_no_surprise_and_an_emptied_one_leaves_the_cursor() {
     server.clear_requests();
     let idle = run(&source, FEED, first.resume.as_ref(), 10).await;
     assert!(idle.surprises.is_empty() && idle.resume.is_none());
-    assert!(server.requests().iter().all(|line| !line.contains("_sort=-")), "no question too many");
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|line| !line.contains("_sort=-")),
+        "no question too many"
+    );
     for n in 0..4 {
         server.delete("Immunization", &format!("d{n}"));
     }
     let emptied = run(&source, FEED, first.resume.as_ref(), 10).await;
     assert!(emptied.surprises.is_empty() && emptied.resume.is_none() && emptied.records.is_empty());
     server.put(dose("new", "p"), &stamp(400));
-    assert_eq!(run(&source, FEED, first.resume.as_ref(), 10).await.ids(), ["new"]);
+    assert_eq!(
+        run(&source, FEED, first.resume.as_ref(), 10).await.ids(),
+        ["new"]
+    );
 }
 
 #[tokio::test]
@@ -113,12 +133,21 @@ async fn a_run_that_breaks_off_notices_again_and_a_request_may_be_repeated() {
     let first = run(&source, FEED, None, 10).await;
     server.restore(&backup);
     for _ in 0..2 {
-        let page = source.page(request(FEED, first.resume.as_ref(), true, 1)).await.unwrap();
+        let page = source
+            .page(request(FEED, first.resume.as_ref(), true, 1))
+            .await
+            .unwrap();
         assert_eq!(page.surprise, Some(SourceSurprise::StampsWentBack));
         assert!(page.next.is_some() && page.resume.is_none());
     }
     server.refuse_parameter("_sort=-_lastUpdated");
-    let page = source.page(request(FEED, first.resume.as_ref(), true, 1)).await.unwrap();
-    assert!(page.surprise.is_none() && page.resume.is_none(), "a server that cannot tell is read as before");
+    let page = source
+        .page(request(FEED, first.resume.as_ref(), true, 1))
+        .await
+        .unwrap();
+    assert!(
+        page.surprise.is_none() && page.resume.is_none(),
+        "a server that cannot tell is read as before"
+    );
     assert!(now() > stamp(900).parse::<chrono::DateTime<chrono::Utc>>().unwrap());
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use connector_fhir::FhirConnector;
 use connector_kit::{
-    ClinicRecord, Connector, Cursor, Feed, KeysPage, KeysRequest, Page, PageRequest, RecordKey, SourceError,
-    SourceSurprise,
+    ClinicRecord, Connector, Cursor, Feed, KeysPage, KeysRequest, Page, PageRequest, RecordKey,
+    SourceError, SourceSurprise,
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -28,12 +28,27 @@ pub(crate) fn try_connector(
     folder: &Path,
 ) -> Result<FhirConnector, SourceError> {
     let mut config = json!({"base_url": base_url});
-    config.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    config
+        .as_object_mut()
+        .unwrap()
+        .extend(settings.as_object().unwrap().clone());
     FhirConnector::new(serde_json::from_value(config).unwrap(), folder)
 }
 
-pub(crate) fn request(feed: Feed, after: Option<&Cursor>, first_of_run: bool, limit: u32) -> PageRequest {
-    PageRequest { feed, after: after.cloned(), first_of_run, hinted: false, limit, now: now() }
+pub(crate) fn request(
+    feed: Feed,
+    after: Option<&Cursor>,
+    first_of_run: bool,
+    limit: u32,
+) -> PageRequest {
+    PageRequest {
+        feed,
+        after: after.cloned(),
+        first_of_run,
+        hinted: false,
+        limit,
+        now: now(),
+    }
 }
 
 /// Asks for the first page of a feed, from the beginning.
@@ -51,16 +66,35 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn ids(&self) -> Vec<&str> {
-        self.records.iter().map(|record| record.record_id.split_once('/').unwrap().1).collect()
+        self.records
+            .iter()
+            .map(|record| record.record_id.split_once('/').unwrap().1)
+            .collect()
     }
 }
 
-pub(crate) async fn run(source: &FhirConnector, feed: Feed, stored: Option<&Cursor>, limit: u32) -> Run {
-    let mut run = Run { records: Vec::new(), resume: None, pages: 0, surprises: Vec::new() };
+pub(crate) async fn run(
+    source: &FhirConnector,
+    feed: Feed,
+    stored: Option<&Cursor>,
+    limit: u32,
+) -> Run {
+    let mut run = Run {
+        records: Vec::new(),
+        resume: None,
+        pages: 0,
+        surprises: Vec::new(),
+    };
     let mut next = stored.cloned();
     loop {
-        let page = source.page(request(feed, next.as_ref(), run.pages == 0, limit)).await.unwrap();
-        assert!(page.records.len() <= limit as usize, "a page over its limit");
+        let page = source
+            .page(request(feed, next.as_ref(), run.pages == 0, limit))
+            .await
+            .unwrap();
+        assert!(
+            page.records.len() <= limit as usize,
+            "a page over its limit"
+        );
         run.records.extend(page.records);
         run.surprises.extend(page.surprise);
         run.pages += 1;
@@ -88,7 +122,12 @@ pub(crate) fn patient(id: &str, snils: &str) -> Value {
 
 /// The identifiers of a record's person, in the clear.
 pub(crate) fn values(record: &ClinicRecord) -> Vec<&str> {
-    record.person.identifiers.iter().map(|identifier| identifier.value.expose_secret()).collect()
+    record
+        .person
+        .identifiers
+        .iter()
+        .map(|identifier| identifier.value.expose_secret())
+        .collect()
 }
 
 /// One page of vaccination keys.
@@ -98,7 +137,14 @@ pub(crate) async fn keys_page(
     limit: u32,
     now: DateTime<Utc>,
 ) -> Result<KeysPage, SourceError> {
-    source.keys(KeysRequest { feed: Feed::Vaccinations, after: after.cloned(), limit, now }).await
+    source
+        .keys(KeysRequest {
+            feed: Feed::Vaccinations,
+            after: after.cloned(),
+            limit,
+            now,
+        })
+        .await
 }
 
 /// All vaccination keys; `disturb` is called with the number of every page after the first.
@@ -107,7 +153,8 @@ pub(crate) async fn try_keys(
     limit: u32,
     mut disturb: impl FnMut(usize),
 ) -> Result<Vec<RecordKey>, SourceError> {
-    let (mut keys, mut next) = (Vec::new(), None);
+    let mut keys = Vec::new();
+    let mut next = None;
     for number in 1..2000 {
         let page = keys_page(source, next.as_ref(), limit, now()).await?;
         assert!(page.keys.len() <= limit as usize, "a page over its limit");
@@ -124,7 +171,10 @@ pub(crate) async fn try_keys(
 /// The same of a server that is left in peace, each key once, by id.
 pub(crate) async fn all_keys(source: &FhirConnector, limit: u32) -> Vec<(String, Option<i64>)> {
     let keys = try_keys(source, limit, |_| {}).await.unwrap();
-    let mut keys: Vec<_> = keys.into_iter().map(|key| (key.record_id, key.stamp)).collect();
+    let mut keys: Vec<_> = keys
+        .into_iter()
+        .map(|key| (key.record_id, key.stamp))
+        .collect();
     keys.sort();
     keys.dedup();
     keys

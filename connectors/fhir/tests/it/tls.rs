@@ -1,4 +1,5 @@
-//! TLS: a private authority, a client certificate, and one clear sentence for each kind of bad certificate.
+//! TLS: a private authority, a client certificate, and one clear sentence for each kind of bad
+//! certificate.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -43,7 +44,11 @@ impl Authority {
         params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Issued { chain: vec![certificate.der().clone()], pem: certificate.pem(), key }
+        Issued {
+            chain: vec![certificate.der().clone()],
+            pem: certificate.pem(),
+            key,
+        }
     }
 }
 
@@ -58,8 +63,9 @@ fn serve(issued: &Issued, clients_of: Option<&Authority>) -> String {
         Some(authority) => {
             let mut roots = RootCertStore::empty();
             roots.add(authority.issuer.der().clone()).unwrap();
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .unwrap();
             builder.with_client_cert_verifier(verifier)
         }
     };
@@ -76,7 +82,8 @@ fn serve(issued: &Issued, clients_of: Option<&Authority>) -> String {
             if tls.read(&mut request).is_ok_and(|read| read > 0) {
                 let body = r#"{"resourceType":"Bundle"}"#;
                 let length = body.len();
-                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/fhir+json\r\nconnection: close";
+                let head =
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/fhir+json\r\nconnection: close";
                 let _ = write!(tls, "{head}\r\ncontent-length: {length}\r\n\r\n{body}");
                 connection.send_close_notify();
             }
@@ -87,7 +94,9 @@ fn serve(issued: &Issued, clients_of: Option<&Authority>) -> String {
 }
 
 async fn outcome(url: &str, settings: Value, folder: &Path) -> Result<(), SourceError> {
-    first(&try_connector(url, settings, folder)?, Feed::Vaccinations).await.map(drop)
+    first(&try_connector(url, settings, folder)?, Feed::Vaccinations)
+        .await
+        .map(drop)
 }
 
 fn trusting() -> Value {
@@ -98,7 +107,9 @@ fn trusting() -> Value {
 async fn a_private_authority_is_trusted_when_it_is_named() {
     let authority = Authority::new();
     let url = serve(&authority.issue("localhost", (2020, 2099)), None);
-    outcome(&url, trusting(), authority.folder.path()).await.unwrap();
+    outcome(&url, trusting(), authority.folder.path())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -117,12 +128,21 @@ async fn each_bad_certificate_has_its_own_sentence() {
         (&unknown, "not trusted here"),
     ] {
         let error = outcome(url, trusting(), folder).await.unwrap_err();
-        assert!(matches!(&error, SourceError::Misconfigured { .. }), "{error}");
+        assert!(
+            matches!(&error, SourceError::Misconfigured { .. }),
+            "{error}"
+        );
         assert!(error.to_string().contains(sentence), "{error}");
         assert!(!error.to_string().contains("mis.example"), "{error}");
     }
     let server = testbed::fhir::FhirServer::start().await.unwrap();
-    let error = outcome(&server.base_url().replace("http:", "https:"), trusting(), folder).await.unwrap_err();
+    let error = outcome(
+        &server.base_url().replace("http:", "https:"),
+        trusting(),
+        folder,
+    )
+    .await
+    .unwrap_err();
     assert!(error.to_string().contains("no TLS is spoken"), "{error}");
 }
 
@@ -130,9 +150,15 @@ async fn each_bad_certificate_has_its_own_sentence() {
 async fn a_client_certificate_opens_a_server_that_wants_one() {
     let authority = Authority::new();
     let folder = authority.folder.path();
-    let url = serve(&authority.issue("localhost", (2020, 2099)), Some(&authority));
+    let url = serve(
+        &authority.issue("localhost", (2020, 2099)),
+        Some(&authority),
+    );
     let error = outcome(&url, trusting(), folder).await.unwrap_err();
-    assert!(error.to_string().contains("wants a client certificate"), "{error}");
+    assert!(
+        error.to_string().contains("wants a client certificate"),
+        "{error}"
+    );
 
     let client = authority.issue("gateway", (2020, 2099));
     let other = authority.issue("gateway", (2020, 2099));
@@ -143,7 +169,10 @@ async fn a_client_certificate_opens_a_server_that_wants_one() {
     outcome(&url, with("client.key"), folder).await.unwrap();
     for wrong in ["other.key", "client.pem"] {
         let error = outcome(&url, with(wrong), folder).await.unwrap_err();
-        assert!(matches!(error, SourceError::Misconfigured { .. }), "{wrong}");
+        assert!(
+            matches!(error, SourceError::Misconfigured { .. }),
+            "{wrong}"
+        );
     }
 }
 

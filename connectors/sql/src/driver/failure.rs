@@ -1,4 +1,5 @@
-//! A database's failure in our own words: worth another try, or in need of a person. Its free text never gets out.
+//! A database's failure in our own words: worth another try, or in need of a person. Its free text
+//! never gets out.
 
 use connector_kit::SourceError;
 
@@ -10,7 +11,8 @@ pub(crate) struct Failure {
     what: String,
     /// None where the same request may succeed later.
     help: Option<String>,
-    /// The server's message, where it may name a table or column. Only words of the configured query are taken from it.
+    /// The server's message, where it may name a table or column. Only words of the configured
+    /// query are taken from it.
     message: Option<String>,
     /// True where a row's own value may be the cause: other rows may still be read.
     data: bool,
@@ -19,57 +21,85 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub fn retry(what: impl Into<String>) -> Self {
-        Self { what: what.into(), help: None, message: None, data: false, columns: false }
+    pub(crate) fn retry(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            help: None,
+            message: None,
+            data: false,
+            columns: false,
+        }
     }
 
-    pub fn misconfigured(what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { what: what.into(), help: Some(help.into()), message: None, data: false, columns: false }
+    pub(crate) fn misconfigured(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            help: Some(help.into()),
+            message: None,
+            data: false,
+            columns: false,
+        }
     }
 
     /// The query's columns are of other types than those that were described.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
-    pub fn other_columns() -> Self {
-        Self { columns: true, ..Self::retry("the query's columns have changed while it was read") }
+    pub(crate) fn other_columns() -> Self {
+        Self {
+            columns: true,
+            ..Self::retry("the query's columns have changed while it was read")
+        }
     }
 
     /// Keeps the server's message for the one word of it that may be shown.
     #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-    pub fn naming(mut self, message: &str) -> Self {
+    pub(crate) fn naming(mut self, message: &str) -> Self {
         self.message = Some(message.to_owned());
         self
     }
 
     /// Marks a failure that a row's own value may have caused.
     #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-    pub fn of_data(self, data: bool) -> Self {
+    pub(crate) fn of_data(self, data: bool) -> Self {
         Self { data, ..self }
     }
 
-    pub fn is_of_data(&self) -> bool {
+    pub(crate) fn is_of_data(&self) -> bool {
         self.data
     }
 
     /// True where another look at the query's columns may help.
-    pub fn may_be_of_columns(&self) -> bool {
+    pub(crate) fn may_be_of_columns(&self) -> bool {
         self.columns || (self.help.is_some() && !self.data)
     }
 
     /// The failure and its help, for a report.
-    pub fn words(&self, statement: Option<&Statement>) -> (String, String) {
-        let name = self.message.as_deref().zip(statement).and_then(|(message, query)| query.name_in(message));
+    pub(crate) fn words(&self, statement: Option<&Statement>) -> (String, String) {
+        let name = self
+            .message
+            .as_deref()
+            .zip(statement)
+            .and_then(|(message, query)| query.name_in(message));
         let what = match name {
             Some(name) => format!("{} (near `{name}`)", self.what),
             None => self.what.clone(),
         };
-        (what, self.help.clone().unwrap_or_else(|| "it may pass; the gateway tries again by itself".into()))
+        (
+            what,
+            self.help
+                .clone()
+                .unwrap_or_else(|| "it may pass; the gateway tries again by itself".into()),
+        )
     }
 
     /// The failure as the trait's error; `place` says where.
-    pub fn at(&self, place: &str, statement: Option<&Statement>) -> SourceError {
+    pub(crate) fn at(&self, place: &str, statement: Option<&Statement>) -> SourceError {
         let (what, help) = self.words(statement);
         let what = format!("{place}: {what}");
-        if self.help.is_some() { SourceError::misconfigured(what, help) } else { SourceError::retry(what) }
+        if self.help.is_some() {
+            SourceError::misconfigured(what, help)
+        } else {
+            SourceError::retry(what)
+        }
     }
 }
 
@@ -87,7 +117,9 @@ pub(crate) fn from_sqlx(
             format!("the driver refuses the settings for {place}"),
             "check host, port, tls and the certificate files",
         ),
-        sqlx::Error::Protocol(_) => Failure::retry(format!("{place} broke off, or speaks another protocol")),
+        sqlx::Error::Protocol(_) => {
+            Failure::retry(format!("{place} broke off, or speaks another protocol"))
+        }
         _ => Failure::retry(format!("the driver gave up on {place}")),
     }
 }
@@ -110,7 +142,8 @@ fn from_io(error: &std::io::Error, place: &str) -> Failure {
 fn tls(place: &str) -> Failure {
     Failure::misconfigured(
         format!(
-            "no encrypted connection to {place}: the server offers none, or its certificate is not accepted"
+            "no encrypted connection to {place}: the server offers none, or its certificate is \
+             not accepted"
         ),
         "check tls.mode, tls.ca_file and that the certificate is valid now for this host name",
     )

@@ -1,4 +1,5 @@
-//! PostgreSQL's notifications as hints: one connection of its own that listens, is watched, and comes back by itself.
+//! PostgreSQL's notifications as hints: one connection of its own that listens, is watched, and
+//! comes back by itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -48,28 +49,42 @@ struct Ear {
 }
 
 impl Listener {
-    /// Refuses a name that would have to be quoted, which NOTIFY without quotation marks would not reach.
-    pub fn new(
+    /// Refuses a name that would have to be quoted, which NOTIFY without quotation marks would not
+    /// reach.
+    pub(super) fn new(
         options: PgConnectOptions,
         place: String,
         channel: &str,
         connect_timeout: Duration,
     ) -> Result<Self, SourceError> {
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        let begins_well = channel.as_bytes().first().is_some_and(|first| !first.is_ascii_digit());
+        let begins_well = channel
+            .as_bytes()
+            .first()
+            .is_some_and(|first| !first.is_ascii_digit());
         if !begins_well || channel.len() > MAX_CHANNEL_BYTES || !channel.bytes().all(fits) {
             return Err(SourceError::misconfigured(
                 "listen is no channel's name",
                 "write small letters a to z, digits and _, at most 63 in all, as in NOTIFY",
             ));
         }
-        let (channel, hint) = (channel.to_owned(), Notify::new());
-        let ear = Arc::new(Ear { options, place, channel, connect_timeout, hint });
-        Ok(Self { ear, task: Mutex::default() })
+        let channel = channel.to_owned();
+        let hint = Notify::new();
+        let ear = Arc::new(Ear {
+            options,
+            place,
+            channel,
+            connect_timeout,
+            hint,
+        });
+        Ok(Self {
+            ear,
+            task: Mutex::default(),
+        })
     }
 
     /// Waits for a hint.
-    pub async fn changed(&self) {
+    pub(super) async fn changed(&self) {
         {
             let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
             if task.as_ref().is_none_or(JoinHandle::is_finished) {
@@ -80,22 +95,28 @@ impl Listener {
     }
 
     /// Says whether hints can arrive, and whether anything in the database sends them.
-    pub async fn check(&self, report: &mut CheckReport) {
+    pub(super) async fn check(&self, report: &mut CheckReport) {
         let channel = &self.ear.channel;
         match self.ear.try_out().await {
             Ok(0) => report.warn(
                 format!("no trigger of the database notifies the channel {channel}"),
                 format!(
-                    "let its administrator run: CREATE FUNCTION clinic_gateway_hint() RETURNS trigger LANGUAGE plpgsql AS \
-                     $$BEGIN PERFORM pg_notify('{channel}', ''); RETURN NULL; END$$; then for each table read: CREATE TRIGGER \
-                     clinic_gateway_hint AFTER INSERT OR UPDATE OR DELETE ON … FOR EACH STATEMENT EXECUTE FUNCTION clinic_gateway_hint()"
+                    "let its administrator run: CREATE FUNCTION clinic_gateway_hint() RETURNS \
+                     trigger LANGUAGE plpgsql AS \
+                     $$BEGIN PERFORM pg_notify('{channel}', ''); RETURN NULL; END$$; then for \
+                     each table read: CREATE TRIGGER \
+                     clinic_gateway_hint AFTER INSERT OR UPDATE OR DELETE ON … FOR EACH STATEMENT \
+                     EXECUTE FUNCTION clinic_gateway_hint()"
                 ),
             ),
-            Ok(triggers) => report
-                .good(format!("notifications arrive; triggers that name the channel {channel}: {triggers}")),
+            Ok(triggers) => report.good(format!(
+                "notifications arrive; triggers that name the channel {channel}: \
+                    {triggers}"
+            )),
             Err(failure) => report.warn(
                 format!("hints do not arrive: {}", failure.words(None).0),
-                "connect to the server itself: a standby, or a pooler that lends connections by the transaction, cannot LISTEN; \
+                "connect to the server itself: a standby, or a pooler that lends connections by \
+                 the transaction, cannot LISTEN; \
                  until then the schedule alone decides when the source is read",
             ),
         }
@@ -104,7 +125,12 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(task) = self
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
             task.abort();
         }
     }
@@ -136,7 +162,8 @@ impl Ear {
     }
 
     async fn listen(self: Arc<Self>) {
-        let (mut wait, mut is_told) = (SHORTEST_WAIT, false);
+        let mut wait = SHORTEST_WAIT;
+        let mut is_told = false;
         loop {
             match self.connect().await {
                 Ok(listener) => {
@@ -164,7 +191,8 @@ impl Ear {
         }
     }
 
-    /// Passes hints on until the connection is lost. True if it has worked at all. What a notification says is not looked at.
+    /// Passes hints on until the connection is lost. True if it has worked at all. What a
+    /// notification says is not looked at.
     async fn hear(&self, mut listener: PgListener) -> bool {
         let mut has_worked = false;
         loop {
@@ -174,10 +202,12 @@ impl Ear {
                     loop {
                         sleep(GATHER).await;
                         match drain(&mut listener) {
-                            // One hint for all of them: a waiter that is quick would otherwise take one for each.
+                            // One hint for all of them: a waiter that is quick would otherwise take
+                            // one for each.
                             Some(true) => self.hint.notify_one(),
                             Some(false) => break,
-                            // Asked once more it would connect by itself, and what was missed would not be known.
+                            // Asked once more it would connect by itself, and what was missed would
+                            // not be known.
                             None => return true,
                         }
                     }
@@ -199,28 +229,40 @@ impl Ear {
         let mut listener = self.connect().await?;
         let heard = async {
             listener.listen(CHECK_CHANNEL).await?;
-            sqlx::raw_sql("NOTIFY clinic_gateway_check").execute(&mut listener).await?;
+            sqlx::raw_sql("NOTIFY clinic_gateway_check")
+                .execute(&mut listener)
+                .await?;
             while let Some(notification) = listener.try_recv().await? {
                 if notification.channel() == CHECK_CHANNEL {
                     break;
                 }
             }
             let triggers = sqlx::query(
-                "SELECT count(*) FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid \
+                "SELECT count(*) FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON \
+                 p.oid = t.tgfoid \
                  WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' \
-                 AND (position($1 IN p.prosrc) > 0 OR position($1 IN encode(t.tgargs, 'escape')) > 0)",
+                 AND (position($1 IN p.prosrc) > 0 OR position($1 IN encode(t.tgargs, 'escape')) \
+                 > 0)",
             );
-            let row = triggers.persistent(false).bind(&self.channel).fetch_one(&mut listener).await?;
+            let row = triggers
+                .persistent(false)
+                .bind(&self.channel)
+                .fetch_one(&mut listener)
+                .await?;
             row.try_get(0)
         };
         match timeout(ANSWER, heard).await {
             Ok(triggers) => triggers.map_err(|error| self.failure(&error)),
-            Err(_) => Err(Failure::retry(format!("{} delivers no notification", self.place))),
+            Err(_) => Err(Failure::retry(format!(
+                "{} delivers no notification",
+                self.place
+            ))),
         }
     }
 }
 
-/// Takes what was notified and is here already, up to a limit: whether it was anything; `None` when the connection is lost.
+/// Takes what was notified and is here already, up to a limit: whether it was anything; `None` when
+/// the connection is lost.
 fn drain(listener: &mut PgListener) -> Option<bool> {
     let mut any = false;
     for _ in 0..MOST_DRAINED {

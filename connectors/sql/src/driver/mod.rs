@@ -1,4 +1,5 @@
-//! What the three databases have in common: how a session is had, kept, bounded in time and given back.
+//! What the three databases have in common: how a session is had, kept, bounded in time and given
+//! back.
 
 mod failure;
 #[cfg(feature = "postgres")]
@@ -62,13 +63,16 @@ pub(crate) trait Driver: Send + Sync {
     fn keeps_sessions(&self) -> bool;
     /// Quotes a column's name.
     fn quote(&self, name: &str) -> String;
-    /// An expression for a column in the form rows are read in: bounded, and native where a number says it all.
+    /// An expression for a column in the form rows are read in: bounded, and native where a number
+    /// says it all.
     fn select(&self, column: &str, kind: Kind) -> String;
-    /// An expression whose type tells whether a column is still of this kind, where [`Driver::select`] does not.
+    /// An expression whose type tells whether a column is still of this kind, where
+    /// [`Driver::select`] does not.
     fn witness(&self, _column: &str, _kind: Kind) -> Option<String> {
         None
     }
-    /// An expression for the bounded text form of a column (raw bytes for a bytes column), to compare with.
+    /// An expression for the bounded text form of a column (raw bytes for a bytes column), to
+    /// compare with.
     fn project(&self, column: &str, kind: Kind) -> String;
     /// Appends an expression for a key, in the column's own type, and binds it.
     fn push_key(&self, sql: &mut Sql, key: &Key);
@@ -92,8 +96,8 @@ pub(crate) trait Driver: Send + Sync {
     fn transport_warning(&self) -> Option<(String, String)> {
         None
     }
-    /// Statements that put a session into other zones, and the last one back, where it runs in UTC although the
-    /// clinic does not: what comes out differently is made of an instant by the query.
+    /// Statements that put a session into other zones, and the last one back, where it runs in UTC
+    /// although the clinic does not: what comes out differently is made of an instant by the query.
     fn other_zones(&self) -> Option<[&'static str; 3]> {
         None
     }
@@ -121,7 +125,8 @@ pub(crate) trait Session: Send {
     }
     /// Begins a read-only transaction on one snapshot; fails where the connection is gone.
     async fn begin(&mut self) -> Result<(), Failure>;
-    /// Makes the transaction usable again after a statement that failed for a value, on the same snapshot.
+    /// Makes the transaction usable again after a statement that failed for a value, on the same
+    /// snapshot.
     async fn recover(&mut self) -> Result<(), Failure> {
         Ok(())
     }
@@ -134,8 +139,8 @@ pub(crate) trait Session: Send {
     async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure>;
 }
 
-/// The sessions of one source. The pool of sqlx is not used: it retries a refused connection until its time is up and
-/// then no longer knows why.
+/// The sessions of one source. The pool of sqlx is not used: it retries a refused connection until
+/// its time is up and then no longer knows why.
 pub(crate) struct Sessions {
     pub driver: Box<dyn Driver>,
     idle: Mutex<Vec<Box<dyn Session>>>,
@@ -144,7 +149,8 @@ pub(crate) struct Sessions {
     statement_timeout: Duration,
 }
 
-/// A session lent out. It is dropped, and with it the connection, unless it is given back after success.
+/// A session lent out. It is dropped, and with it the connection, unless it is given back after
+/// success.
 pub(crate) struct Lease<'s> {
     session: Box<dyn Session>,
     limit: Duration,
@@ -153,27 +159,56 @@ pub(crate) struct Lease<'s> {
 }
 
 impl Sessions {
-    pub fn new(driver: Box<dyn Driver>, connect_timeout: Duration, statement_timeout: Duration) -> Self {
+    pub(crate) fn new(
+        driver: Box<dyn Driver>,
+        connect_timeout: Duration,
+        statement_timeout: Duration,
+    ) -> Self {
         let permits = Semaphore::new(MAX_CONNECTIONS);
-        Self { driver, idle: Mutex::default(), permits, connect_timeout, statement_timeout }
+        Self {
+            driver,
+            idle: Mutex::default(),
+            permits,
+            connect_timeout,
+            statement_timeout,
+        }
     }
 
     /// Lends a session in a read-only transaction: a kept one that still answers, or a new one.
-    pub async fn lease(&self) -> Result<Lease<'_>, Failure> {
-        let permit = self.permits.acquire().await.map_err(|_| Failure::retry("the source is closed"))?;
+    pub(crate) async fn lease(&self) -> Result<Lease<'_>, Failure> {
+        let permit = self
+            .permits
+            .acquire()
+            .await
+            .map_err(|_| Failure::retry("the source is closed"))?;
         let limit = self.statement_timeout + GRACE;
-        let lend = |session| Lease { session, limit, owner: self, _permit: permit };
+        let lend = |session| Lease {
+            session,
+            limit,
+            owner: self,
+            _permit: permit,
+        };
         loop {
-            let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let kept = self
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop();
             let Some(mut session) = kept else { break };
             if matches!(timeout(ANSWER_TIMEOUT, session.begin()).await, Ok(Ok(()))) {
                 return Ok(lend(session));
             }
         }
         let seconds = self.connect_timeout.as_secs();
-        let Ok(session) = timeout(self.connect_timeout, self.driver.open(self.statement_timeout)).await
+        let Ok(session) = timeout(
+            self.connect_timeout,
+            self.driver.open(self.statement_timeout),
+        )
+        .await
         else {
-            return Err(Failure::retry(format!("the database gave no connection within {seconds} s")));
+            return Err(Failure::retry(format!(
+                "the database gave no connection within {seconds} s"
+            )));
         };
         let mut lease = lend(session?);
         Lease::bounded(limit, lease.session.begin()).await?;
@@ -188,44 +223,51 @@ impl Lease<'_> {
     ) -> Result<T, Failure> {
         match timeout(limit, step).await {
             Ok(result) => result,
-            Err(_) => {
-                Err(Failure::retry(format!("the database did not answer within {} s", limit.as_secs())))
-            }
+            Err(_) => Err(Failure::retry(format!(
+                "the database did not answer within {} s",
+                limit.as_secs()
+            ))),
         }
     }
 
-    pub fn has_raw_text(&self) -> bool {
+    pub(crate) fn has_raw_text(&self) -> bool {
         self.session.has_raw_text()
     }
 
-    pub async fn recover(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn recover(&mut self) -> Result<(), Failure> {
         Self::bounded(self.limit, self.session.recover()).await
     }
 
-    pub async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
+    pub(crate) async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
         Self::bounded(self.limit, self.session.describe(query)).await
     }
 
-    pub async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Table, Failure> {
+    pub(crate) async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Table, Failure> {
         Self::bounded(self.limit, self.session.fetch(sql, kinds)).await
     }
 
-    pub async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure> {
+    pub(crate) async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure> {
         Self::bounded(self.limit, self.session.slow_plan(sql)).await
     }
 
     /// The first column of a statement's rows, as text; NULLs are left out.
-    pub async fn texts(&mut self, sql: &Sql) -> Result<Vec<String>, Failure> {
+    pub(crate) async fn texts(&mut self, sql: &Sql) -> Result<Vec<String>, Failure> {
         let rows = self.fetch(sql, &[Kind::Text]).await?;
         let texts = rows.rows().filter_map(|row| row.cell(0).bytes());
-        Ok(texts.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).collect())
+        Ok(texts
+            .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
+            .collect())
     }
 
     /// Ends the transaction and keeps the session for the next one.
-    pub async fn give_back(mut self) -> Result<(), Failure> {
+    pub(crate) async fn give_back(mut self) -> Result<(), Failure> {
         Self::bounded(self.limit, self.session.end()).await?;
         if self.owner.driver.keeps_sessions() {
-            self.owner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.session);
+            self.owner
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(self.session);
         }
         Ok(())
     }
@@ -236,7 +278,9 @@ impl Lease<'_> {
 pub(crate) fn is_local_host(host: &str) -> bool {
     host.starts_with('/')
         || host == "localhost"
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]

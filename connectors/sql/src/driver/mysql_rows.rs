@@ -21,8 +21,8 @@ pub(super) fn shifted(text: &str, by: TimeDelta) -> String {
     }
 }
 
-/// True where a row's columns have the types that `MySql::select` gives columns of these kinds, and behind them the types
-/// that `MySql::witness` gives those of text.
+/// True where a row's columns have the types that `MySql::select` gives columns of these kinds, and
+/// behind them the types that `MySql::witness` gives those of text.
 pub(super) fn has_kinds(row: &MySqlRow, kinds: &[Kind]) -> bool {
     let selected = |kind: &Kind| match kind {
         Kind::Integer
@@ -37,12 +37,16 @@ pub(super) fn has_kinds(row: &MySqlRow, kinds: &[Kind]) -> bool {
     };
     let texts = kinds.iter().filter(|kind| **kind == Kind::Text).copied();
     let expected = kinds.iter().map(selected).chain(texts);
-    expected.zip(row.columns()).all(|(kind, column)| kind_of(column) == kind)
+    expected
+        .zip(row.columns())
+        .all(|(kind, column)| kind_of(column) == kind)
 }
 
 /// Adds a value out of its text form.
 pub(super) fn push(table: &mut Table, kind: Kind, bytes: Option<&[u8]>, offset: TimeDelta) {
-    let Some(bytes) = bytes else { return table.push(kind, Value::Null) };
+    let Some(bytes) = bytes else {
+        return table.push(kind, Value::Null);
+    };
     match (kind, of_text(kind, bytes)) {
         (Kind::TimestampTz, Value::Micros(local)) => {
             let utc = local - offset.num_seconds() * 1_000_000;
@@ -53,11 +57,15 @@ pub(super) fn push(table: &mut Table, kind: Kind, bytes: Option<&[u8]>, offset: 
         (Kind::TimestampTz, _) => {}
         (_, value) => return table.push(kind, value),
     }
-    table.push(kind, Value::Bytes(shifted(&String::from_utf8_lossy(bytes), -offset).as_bytes()));
+    table.push(
+        kind,
+        Value::Bytes(shifted(&String::from_utf8_lossy(bytes), -offset).as_bytes()),
+    );
 }
 
 pub(super) fn kind_of(column: &MySqlColumn) -> Kind {
-    // Text of a `_bin` collation goes by the name of a type of bytes; its character set tells it apart.
+    // Text of a `_bin` collation goes by the name of a type of bytes; its character set tells it
+    // apart.
     let is_text = || <str as Type<sqlx::MySql>>::compatible(column.type_info());
     match kind_named(column.type_info().name()) {
         Kind::Bytes if is_text() => Kind::Text,

@@ -1,4 +1,5 @@
-//! PostgreSQL: sessions in the clinic's time zone, instants as text in UTC, keys cast to the column's own type, row comparison an index serves.
+//! PostgreSQL: sessions in the clinic's time zone, instants as text in UTC, keys cast to the
+//! column's own type, row comparison an index serves.
 
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, Sta
 
 use super::failure::from_sqlx;
 use super::listen::Listener;
-use super::{Described, Driver, Failure, MANY_ROWS, MAX_VALUE_LENGTH, Session, SlowPlan, WritePrivileges};
+use super::{
+    Described, Driver, Failure, MANY_ROWS, MAX_VALUE_LENGTH, Session, SlowPlan, WritePrivileges,
+};
 use crate::config::{PostgresConfig, TlsMode};
 use crate::native;
 use crate::settings::Tls;
@@ -29,7 +32,7 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    pub fn new(
+    pub(crate) fn new(
         config: &PostgresConfig,
         password: Option<&secrecy::SecretString>,
         tls: &Tls,
@@ -55,15 +58,24 @@ impl Postgres {
             options = options.ssl_root_cert(ca);
         }
         if let Some((certificate, key)) = &tls.client {
-            options = options.ssl_client_cert(certificate).ssl_client_key_from_pem(key.expose_secret());
+            options = options
+                .ssl_client_cert(certificate)
+                .ssl_client_key_from_pem(key.expose_secret());
         }
         let unprotected = tls.mode != TlsMode::VerifyFull && !super::is_local_host(&config.host);
         let place = format!("PostgreSQL at {}:{}", config.host, config.port);
         let connect_timeout = Duration::from_secs(config.connect_timeout_seconds.into());
-        let listener =
-            |channel: &String| Listener::new(options.clone(), place.clone(), channel, connect_timeout);
+        let listener = |channel: &String| {
+            Listener::new(options.clone(), place.clone(), channel, connect_timeout)
+        };
         let listener = config.listen.as_ref().map(listener).transpose()?;
-        Ok(Self { options, place, unprotected, zone: config.time_zone.0.name(), listener })
+        Ok(Self {
+            options,
+            place,
+            unprotected,
+            zone: config.time_zone.0.name(),
+            listener,
+        })
     }
 }
 
@@ -97,7 +109,9 @@ impl Driver for Postgres {
     fn project(&self, column: &str, kind: Kind) -> String {
         match kind {
             Kind::Bytes => format!("substring({column} from 1 for {MAX_VALUE_LENGTH})"),
-            Kind::TimestampTz => format!("left(({column} AT TIME ZONE 'UTC')::text, {MAX_VALUE_LENGTH})"),
+            Kind::TimestampTz => {
+                format!("left(({column} AT TIME ZONE 'UTC')::text, {MAX_VALUE_LENGTH})")
+            }
             _ => format!("left({column}::text, {MAX_VALUE_LENGTH})"),
         }
     }
@@ -107,12 +121,14 @@ impl Driver for Postgres {
         let (bind, expression) = match (std::str::from_utf8(&key.value), key.kind) {
             (_, Kind::Bytes) => (hex::encode(&key.value), format!("decode(${number}, 'hex')")),
             // Only an SQL_ASCII database holds text that is not UTF-8.
-            (Err(_), _) => {
-                (hex::encode(&key.value), format!("convert_from(decode(${number}, 'hex'), 'SQL_ASCII')"))
-            }
-            (Ok(text), Kind::TimestampTz) => {
-                (text.to_owned(), format!("(${number}::timestamp AT TIME ZONE 'UTC')"))
-            }
+            (Err(_), _) => (
+                hex::encode(&key.value),
+                format!("convert_from(decode(${number}, 'hex'), 'SQL_ASCII')"),
+            ),
+            (Ok(text), Kind::TimestampTz) => (
+                text.to_owned(),
+                format!("(${number}::timestamp AT TIME ZONE 'UTC')"),
+            ),
             (Ok(text), kind) => (text.to_owned(), format!("${number}::{}", type_name(kind))),
         };
         sql.binds.push(Bind::Text(bind));
@@ -139,7 +155,8 @@ impl Driver for Postgres {
         Some(WritePrivileges {
             sql: "SELECT count(*)::text FROM pg_catalog.pg_class AS c \
                   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
-                  WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
+                  WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', \
+                  'information_schema') \
                   AND n.nspname NOT LIKE 'pg\\_toast%' AND (has_table_privilege(c.oid, 'INSERT') \
                   OR has_table_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE'))",
             may_write: |count| count != "0",
@@ -147,7 +164,8 @@ impl Driver for Postgres {
     }
 
     fn transport_warning(&self) -> Option<(String, String)> {
-        self.unprotected.then(|| super::transport_warning(&self.place))
+        self.unprotected
+            .then(|| super::transport_warning(&self.place))
     }
 
     async fn changed(&self) {
@@ -164,14 +182,32 @@ impl Driver for Postgres {
     }
 
     async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure> {
-        let connection =
-            self.options.connect().await.map_err(|error| from_sqlx(&error, &self.place, database_failure))?;
-        let (place, zone, encoding) = (self.place.clone(), self.zone, "");
-        let mut session =
-            PostgresSession { connection, place, zone, statement_timeout, encoding, has_prepared: false };
-        let encoding =
-            session.fetch(&Sql::plain("SELECT current_setting('server_encoding')"), &[Kind::Text]).await?;
-        if encoding.first().is_some_and(|row| row.cell(0).value == Value::Bytes(b"SQL_ASCII")) {
+        let connection = self
+            .options
+            .connect()
+            .await
+            .map_err(|error| from_sqlx(&error, &self.place, database_failure))?;
+        let place = self.place.clone();
+        let zone = self.zone;
+        let encoding = "";
+        let mut session = PostgresSession {
+            connection,
+            place,
+            zone,
+            statement_timeout,
+            encoding,
+            has_prepared: false,
+        };
+        let encoding = session
+            .fetch(
+                &Sql::plain("SELECT current_setting('server_encoding')"),
+                &[Kind::Text],
+            )
+            .await?;
+        if encoding
+            .first()
+            .is_some_and(|row| row.cell(0).value == Value::Bytes(b"SQL_ASCII"))
+        {
             session.encoding = "; SET LOCAL client_encoding = 'SQL_ASCII'";
         }
         Ok(Box::new(session))
@@ -183,9 +219,11 @@ struct PostgresSession {
     place: String,
     zone: &'static str,
     statement_timeout: Duration,
-    /// Lets a database without an encoding hand over its bytes as they are; as UTF-8 it would refuse them.
+    /// Lets a database without an encoding hand over its bytes as they are; as UTF-8 it would
+    /// refuse them.
     encoding: &'static str,
-    /// True while the driver has left a statement prepared, which it never closes with its cache off.
+    /// True while the driver has left a statement prepared, which it never closes with its cache
+    /// off.
     has_prepared: bool,
 }
 
@@ -195,7 +233,8 @@ impl PostgresSession {
     }
 
     fn query<'q>(sql: &'q Sql, text: &'q str) -> Query<'q> {
-        // Not persistent: nothing is left prepared on the clinic's server, and poolers in between do not mind.
+        // Not persistent: nothing is left prepared on the clinic's server, and poolers in between
+        // do not mind.
         let mut query = sqlx::query(AssertSqlSafe(text)).persistent(false);
         for bind in &sql.binds {
             query = match bind {
@@ -209,7 +248,9 @@ impl PostgresSession {
     }
 
     async fn run(&mut self, sql: String) -> Result<(), Failure> {
-        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await;
+        let done = sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut self.connection)
+            .await;
         done.map(|_| ()).map_err(|error| self.failure(&error))
     }
 }
@@ -225,20 +266,27 @@ impl Session for PostgresSession {
         // In the clinic's zone, so that `::date` and to_char() in the query mean the clinic's day.
         let zone = self.zone.replace('\'', "''");
         let begin = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {timeout_ms}; \
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = \
+             {timeout_ms}; \
              SET LOCAL idle_in_transaction_session_timeout = {timeout_ms}; \
-             SET LOCAL client_min_messages = error; SET LOCAL TimeZone = '{zone}'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL bytea_output = 'hex'{}; \
+             SET LOCAL client_min_messages = error; SET LOCAL TimeZone = '{zone}'; SET LOCAL \
+             DateStyle = 'ISO, YMD'; SET LOCAL bytea_output = 'hex'{}; \
              SAVEPOINT page",
             self.encoding
         );
-        let done = sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut self.connection).await;
+        let done = sqlx::raw_sql(AssertSqlSafe(begin))
+            .execute(&mut self.connection)
+            .await;
         let unknown_zone = |error: &sqlx::Error| {
-            error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("22023"))
+            error
+                .as_database_error()
+                .is_some_and(|error| error.code().as_deref() == Some("22023"))
         };
         done.map(|_| ()).map_err(|error| match &error {
             error if unknown_zone(error) => Failure::misconfigured(
                 format!("{} does not know the time zone {}", self.place, self.zone),
-                "write an older name of the zone in `time_zone`, or update the server's time zone data",
+                "write an older name of the zone in `time_zone`, or update the server's time zone \
+                 data",
             ),
             error => self.failure(error),
         })
@@ -249,13 +297,18 @@ impl Session for PostgresSession {
     }
 
     async fn end(&mut self) -> Result<(), Failure> {
-        let tidy =
-            if std::mem::take(&mut self.has_prepared) { "ROLLBACK; DEALLOCATE ALL" } else { "ROLLBACK" };
+        let tidy = if std::mem::take(&mut self.has_prepared) {
+            "ROLLBACK; DEALLOCATE ALL"
+        } else {
+            "ROLLBACK"
+        };
         self.run(tidy.to_owned()).await
     }
 
     async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
-        let prepared = (&mut self.connection).prepare(AssertSqlSafe(query.to_owned()).into_sql_str()).await;
+        let prepared = (&mut self.connection)
+            .prepare(AssertSqlSafe(query.to_owned()).into_sql_str())
+            .await;
         self.has_prepared = true;
         let statement = prepared.map_err(|error| self.failure(&error))?;
         Ok(statement
@@ -278,7 +331,9 @@ impl Session for PostgresSession {
                 return Err(Failure::other_columns());
             }
             for (ordinal, kind) in kinds.iter().enumerate() {
-                let bytes: Option<&[u8]> = row.try_get_unchecked(ordinal).map_err(|error| failure(&error))?;
+                let bytes: Option<&[u8]> = row
+                    .try_get_unchecked(ordinal)
+                    .map_err(|error| failure(&error))?;
                 push(&mut table, *kind, bytes, sql.is_typed);
             }
             table.end_row();
@@ -288,25 +343,32 @@ impl Session for PostgresSession {
 
     async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure> {
         let explain = format!("EXPLAIN (FORMAT JSON) {}", sql.text);
-        let row = Self::query(sql, &explain).fetch_optional(&mut self.connection).await;
+        let row = Self::query(sql, &explain)
+            .fetch_optional(&mut self.connection)
+            .await;
         let row = row.map_err(|error| self.failure(&error))?;
         let text: Option<Vec<u8>> = row.and_then(|row| row.try_get_unchecked(0).ok());
-        let plan: serde_json::Value =
-            text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let plan: serde_json::Value = text
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
         Ok(sort_of_many(&plan[0]["Plan"]))
     }
 }
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-/// True where a row's columns have the types that [`Postgres::select`] gives columns of these kinds.
+/// True where a row's columns have the types that [`Postgres::select`] gives columns of these
+/// kinds.
 fn has_kinds(row: &PgRow, kinds: &[Kind]) -> bool {
     let selected = |kind| match kind {
         Kind::Integer | Kind::Date | Kind::Timestamp | Kind::TimestampTz | Kind::Bytes => kind,
         _ => Kind::Text,
     };
     let oid = |column: &sqlx::postgres::PgColumn| column.type_info().oid().map_or(0, |oid| oid.0);
-    kinds.iter().zip(row.columns()).all(|(kind, column)| kind_of(oid(column)) == selected(*kind))
+    kinds
+        .iter()
+        .zip(row.columns())
+        .all(|(kind, column)| kind_of(oid(column)) == selected(*kind))
 }
 
 /// Days from 1970 to the day PostgreSQL counts from.
@@ -314,13 +376,18 @@ const DAYS_TO_2000: i64 = 10_957;
 /// Microseconds of a day.
 const DAY_MICROS: i64 = 86_400_000_000;
 
-/// Adds a value out of its binary form; what has no native form of ours is written as the server writes it.
+/// Adds a value out of its binary form; what has no native form of ours is written as the server
+/// writes it.
 fn push(table: &mut Table, kind: Kind, bytes: Option<&[u8]>, is_typed: bool) {
-    let Some(bytes) = bytes else { return table.push(kind, Value::Null) };
+    let Some(bytes) = bytes else {
+        return table.push(kind, Value::Null);
+    };
     match (kind, whole(bytes)) {
         (Kind::Integer, Some(number)) if is_typed => table.push(kind, Value::Whole(number)),
         (Kind::Date, Some(number)) if is_typed => push_day(table, number),
-        (Kind::Timestamp | Kind::TimestampTz, Some(number)) if is_typed => push_moment(table, kind, number),
+        (Kind::Timestamp | Kind::TimestampTz, Some(number)) if is_typed => {
+            push_moment(table, kind, number)
+        }
         _ => table.push(kind, Value::Bytes(bytes)),
     }
 }
@@ -345,12 +412,18 @@ fn push_day(table: &mut Table, number: i64) {
 }
 
 fn push_moment(table: &mut Table, kind: Kind, number: i64) {
-    let (days, rest) = (number.div_euclid(DAY_MICROS) + DAYS_TO_2000, number.rem_euclid(DAY_MICROS));
+    let days = number.div_euclid(DAY_MICROS) + DAYS_TO_2000;
+    let rest = number.rem_euclid(DAY_MICROS);
     match number {
         i64::MAX => table.push(kind, Value::Bytes(b"infinity")),
         i64::MIN => table.push(kind, Value::Bytes(b"-infinity")),
-        _ if native::is_usual_day(days) => table.push(kind, Value::Micros(days * DAY_MICROS + rest)),
-        _ => table.push(kind, Value::Bytes(native::moment_text(days, rest).as_bytes())),
+        _ if native::is_usual_day(days) => {
+            table.push(kind, Value::Micros(days * DAY_MICROS + rest))
+        }
+        _ => table.push(
+            kind,
+            Value::Bytes(native::moment_text(days, rest).as_bytes()),
+        ),
     }
 }
 
@@ -358,7 +431,10 @@ fn push_moment(table: &mut Table, kind: Kind, number: i64) {
 fn sort_of_many(node: &serde_json::Value) -> Option<SlowPlan> {
     let rows = node["Plan Rows"].as_u64().unwrap_or(0);
     if node["Node Type"] == "Sort" && rows >= MANY_ROWS {
-        return Some(SlowPlan { rows: Some(rows), table: relation(node) });
+        return Some(SlowPlan {
+            rows: Some(rows),
+            table: relation(node),
+        });
     }
     node["Plans"].as_array()?.iter().find_map(sort_of_many)
 }
@@ -402,9 +478,13 @@ fn kind_of(oid: u32) -> Kind {
 pub(super) fn database_failure(error: &dyn DatabaseError) -> Failure {
     let code = error.code().unwrap_or_default().into_owned();
     let code = code.as_str();
-    let wrong = |what: &str, help: &str| Failure::misconfigured(format!("{what} (SQLSTATE {code})"), help);
+    let wrong =
+        |what: &str, help: &str| Failure::misconfigured(format!("{what} (SQLSTATE {code})"), help);
     match code {
-        "28P01" => wrong("the server refuses the password", "check `user` and what `password` points to"),
+        "28P01" => wrong(
+            "the server refuses the password",
+            "check `user` and what `password` points to",
+        ),
         "28000" => wrong(
             "the server does not let this account in",
             "check `user`, and that pg_hba.conf admits it from this machine with this tls.mode",
@@ -415,29 +495,41 @@ pub(super) fn database_failure(error: &dyn DatabaseError) -> Failure {
             "grant it SELECT (and USAGE on the schema)",
         )
         .naming(error.message()),
-        "42P01" => wrong("the query names a table that does not exist", "check the table's name and schema")
-            .naming(error.message()),
-        "42703" => {
-            wrong("the query names a column that does not exist", "check the column's name and its table")
-                .naming(error.message())
-        }
+        "42P01" => wrong(
+            "the query names a table that does not exist",
+            "check the table's name and schema",
+        )
+        .naming(error.message()),
+        "42703" => wrong(
+            "the query names a column that does not exist",
+            "check the column's name and its table",
+        )
+        .naming(error.message()),
         "42883" | "42804" | "42846" => wrong(
             "the query mixes types or calls an unknown function",
             "add a cast, or check the function's name",
         )
         .naming(error.message()),
-        "42601" => wrong("the query has a syntax error", "run it in psql first").naming(error.message()),
+        "42601" => {
+            wrong("the query has a syntax error", "run it in psql first").naming(error.message())
+        }
         "25006" => wrong("the query writes", "write a plain SELECT"),
         "57014" => Failure::retry(format!(
-            "the statement was stopped at statement_timeout_seconds (SQLSTATE {code}); an index on what changed_at and record_id stand for helps"
+            "the statement was stopped at statement_timeout_seconds (SQLSTATE {code}); an index \
+             on what changed_at and record_id stand for helps"
         )),
-        "53300" => Failure::retry(format!("the server has no free connection (SQLSTATE {code})")),
+        "53300" => Failure::retry(format!(
+            "the server has no free connection (SQLSTATE {code})"
+        )),
         _ => match code.get(..2).unwrap_or_default() {
-            "0A" | "22" | "23" | "25" | "26" | "28" | "3D" | "3F" | "42" | "44" => {
-                wrong("the query fails", "run it in psql: a cast or a calculation may not suit every row")
-                    .of_data(code.starts_with("22"))
-            }
-            _ => Failure::retry(format!("the server is not able to answer now (SQLSTATE {code})")),
+            "0A" | "22" | "23" | "25" | "26" | "28" | "3D" | "3F" | "42" | "44" => wrong(
+                "the query fails",
+                "run it in psql: a cast or a calculation may not suit every row",
+            )
+            .of_data(code.starts_with("22")),
+            _ => Failure::retry(format!(
+                "the server is not able to answer now (SQLSTATE {code})"
+            )),
         },
     }
 }

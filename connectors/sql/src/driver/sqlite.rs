@@ -1,4 +1,5 @@
-//! SQLite: a file opened read-only for each page, values typed one by one, keys bound in their own storage class.
+//! SQLite: a file opened read-only for each page, values typed one by one, keys bound in their own
+//! storage class.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
+use sqlx::{
+    AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef,
+};
 
 use super::failure::from_sqlx;
 use super::{Described, Driver, Failure, MAX_VALUE_LENGTH, Session, SlowPlan, WritePrivileges};
@@ -26,7 +29,7 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    pub fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(path: PathBuf) -> Self {
         let place = format!("the SQLite file {}", path.display());
         Self { path, place }
     }
@@ -57,7 +60,8 @@ impl Driver for Sqlite {
 
     fn project(&self, column: &str, _kind: Kind) -> String {
         format!(
-            "CASE WHEN typeof({column}) IN ('text', 'blob') THEN substr({column}, 1, {MAX_VALUE_LENGTH}) ELSE {column} END"
+            "CASE WHEN typeof({column}) IN ('text', 'blob') THEN substr({column}, 1, \
+             {MAX_VALUE_LENGTH}) ELSE {column} END"
         )
     }
 
@@ -65,12 +69,16 @@ impl Driver for Sqlite {
         let text = std::str::from_utf8(&key.value).ok();
         let (bind, expression) = match (key.kind, text) {
             (Kind::Bytes, _) => (Bind::Bytes(key.value.clone()), "?"),
-            (Kind::Integer, Some(text)) => {
-                (text.parse().map_or_else(|_| Bind::Text(text.to_owned()), Bind::Integer), "?")
-            }
-            (Kind::Float, Some(text)) => {
-                (text.parse().map_or_else(|_| Bind::Text(text.to_owned()), Bind::Real), "?")
-            }
+            (Kind::Integer, Some(text)) => (
+                text.parse()
+                    .map_or_else(|_| Bind::Text(text.to_owned()), Bind::Integer),
+                "?",
+            ),
+            (Kind::Float, Some(text)) => (
+                text.parse()
+                    .map_or_else(|_| Bind::Text(text.to_owned()), Bind::Real),
+                "?",
+            ),
             (_, Some(text)) => (Bind::Text(text.to_owned()), "?"),
             // Text that is not UTF-8 keeps its bytes.
             (_, None) => (Bind::Bytes(key.value.clone()), "CAST(? AS TEXT)"),
@@ -98,7 +106,8 @@ impl Driver for Sqlite {
     fn stamp_styles_sql(&self, column: &str, source: &str) -> Option<String> {
         Some(format!(
             "SELECT DISTINCT typeof({column}) || CASE WHEN typeof({column}) = 'text' \
-             THEN substr({column}, 11, 1) || ({column} LIKE '%Z') ELSE '' END {source} WHERE {column} IS NOT NULL"
+             THEN substr({column}, 11, 1) || ({column} LIKE '%Z') ELSE '' END {source} WHERE \
+             {column} IS NOT NULL"
         ))
     }
 
@@ -136,14 +145,19 @@ impl Driver for Sqlite {
         let mut handle = connection.lock_handle().await.map_err(failure)?;
         handle.set_progress_handler(STEPS_BETWEEN_LOOKS, move || !seen.load(Ordering::Relaxed));
         drop(handle);
-        Ok(Box::new(SqliteSession { connection, place: self.place.clone(), stop }))
+        Ok(Box::new(SqliteSession {
+            connection,
+            place: self.place.clone(),
+            stop,
+        }))
     }
 }
 
 struct SqliteSession {
     connection: SqliteConnection,
     place: String,
-    /// Set when the session is dropped, as it is at a timeout: the statement in the worker thread then stops.
+    /// Set when the session is dropped, as it is at a timeout: the statement in the worker thread
+    /// then stops.
     stop: Arc<AtomicBool>,
 }
 
@@ -179,14 +193,20 @@ impl Session for SqliteSession {
     }
 
     async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
-        let prepared = (&mut self.connection).prepare(AssertSqlSafe(query.to_owned()).into_sql_str()).await;
+        let prepared = (&mut self.connection)
+            .prepare(AssertSqlSafe(query.to_owned()).into_sql_str())
+            .await;
         let statement = prepared.map_err(|error| self.failure(&error))?;
         let described = |name: &str| Described {
             name: name.to_owned(),
             kind: Kind::Dynamic,
             type_name: "decided value by value".to_owned(),
         };
-        Ok(statement.columns().iter().map(|column| described(column.name())).collect())
+        Ok(statement
+            .columns()
+            .iter()
+            .map(|column| described(column.name()))
+            .collect())
     }
 
     async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Table, Failure> {
@@ -199,8 +219,9 @@ impl Session for SqliteSession {
                 Bind::Real(number) => query.bind(*number),
             };
         }
-        let failure =
-            |error: &sqlx::Error| from_sqlx(error, &self.place, database_failure).of_data(is_of_data(error));
+        let failure = |error: &sqlx::Error| {
+            from_sqlx(error, &self.place, database_failure).of_data(is_of_data(error))
+        };
         let mut table = Table::default();
         let mut rows = query.fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await.map_err(|error| failure(&error))? {
@@ -214,11 +235,21 @@ impl Session for SqliteSession {
 
     async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure> {
         let explain = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.text)));
-        let rows = explain.fetch_all(&mut self.connection).await.map_err(|error| self.failure(&error))?;
-        let steps: Vec<String> = rows.iter().filter_map(|row| row.try_get_unchecked("detail").ok()).collect();
-        let sorts = steps.iter().any(|step| step.contains("USE TEMP B-TREE FOR ORDER BY"));
-        let table =
-            steps.iter().find_map(|step| step.strip_prefix("SCAN ")?.split(' ').next()).map(str::to_owned);
+        let rows = explain
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| self.failure(&error))?;
+        let steps: Vec<String> = rows
+            .iter()
+            .filter_map(|row| row.try_get_unchecked("detail").ok())
+            .collect();
+        let sorts = steps
+            .iter()
+            .any(|step| step.contains("USE TEMP B-TREE FOR ORDER BY"));
+        let table = steps
+            .iter()
+            .find_map(|step| step.strip_prefix("SCAN ")?.split(' ').next())
+            .map(str::to_owned);
         Ok(sorts.then_some(SlowPlan { rows: None, table }))
     }
 }
@@ -239,16 +270,23 @@ fn push(table: &mut Table, row: &SqliteRow, ordinal: usize) -> Result<(), sqlx::
     Ok(())
 }
 
-/// A failure while rows are read that a row's value may have caused: malformed JSON, an integer overflow, a value too big.
+/// A failure while rows are read that a row's value may have caused: malformed JSON, an integer
+/// overflow, a value too big.
 fn is_of_data(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code()?.parse::<i32>().ok());
     matches!(code.map(|code| code & 0xff), Some(1 | 18 | 20))
 }
 
 fn database_failure(error: &dyn DatabaseError) -> Failure {
-    let code: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
-    let wrong =
-        |what: &str, help: &str| Failure::misconfigured(format!("{what} (SQLite error {code})"), help);
+    let code: i32 = error
+        .code()
+        .and_then(|code| code.parse().ok())
+        .unwrap_or_default();
+    let wrong = |what: &str, help: &str| {
+        Failure::misconfigured(format!("{what} (SQLite error {code})"), help)
+    };
     match code & 0xff {
         1 => wrong(
             "the query names something that does not exist, or has a syntax error",
@@ -258,16 +296,26 @@ fn database_failure(error: &dyn DatabaseError) -> Failure {
         3 | 23 => wrong("SQLite may not read the file", "check its permissions"),
         8 | 14 => wrong(
             "the file cannot be opened for reading",
-            "check its permissions; a database in WAL mode needs its -wal and -shm files beside it, readable, \
+            "check its permissions; a database in WAL mode needs its -wal and -shm files beside \
+             it, readable, \
              or a folder this account may write to",
         ),
-        11 => {
-            wrong("the file is damaged", "let the clinic system's administrator run PRAGMA integrity_check")
-        }
-        26 => wrong("the file is no SQLite database, or an encrypted one", "check `path`"),
-        5 | 6 => Failure::retry(format!("the file is locked by another program (SQLite error {code})")),
+        11 => wrong(
+            "the file is damaged",
+            "let the clinic system's administrator run PRAGMA integrity_check",
+        ),
+        26 => wrong(
+            "the file is no SQLite database, or an encrypted one",
+            "check `path`",
+        ),
+        5 | 6 => Failure::retry(format!(
+            "the file is locked by another program (SQLite error {code})"
+        )),
         9 => Failure::retry("the statement was stopped at statement_timeout_seconds"),
-        20 | 25 => wrong("the query fails", "run it in sqlite3: it may not suit every row"),
+        20 | 25 => wrong(
+            "the query fails",
+            "run it in sqlite3: it may not suit every row",
+        ),
         _ => Failure::retry(format!("SQLite cannot read now (SQLite error {code})")),
     }
 }

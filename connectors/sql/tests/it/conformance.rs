@@ -1,4 +1,5 @@
-//! What every kind of database must do alike: pages, ties, late rows, rows from the future, rows without keys.
+//! What every kind of database must do alike: pages, ties, late rows, rows from the future, rows
+//! without keys.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -36,10 +37,12 @@ async fn conforms(clinic: &Clinic) {
 }
 
 /// A fresh table with rows of (id, stamp).
-pub async fn table(clinic: &Clinic, rows: &[(String, &str)]) {
+pub(crate) async fn table(clinic: &Clinic, rows: &[(String, &str)]) {
     let mut sql = format!(
-        "DROP TABLE IF EXISTS doses; CREATE TABLE doses (id varchar(40), changed {}, snils varchar(20), \
-         vaccine varchar(40), given varchar(20)); CREATE INDEX doses_changed ON doses (changed, id);",
+        "DROP TABLE IF EXISTS doses; CREATE TABLE doses (id varchar(40), changed {}, snils \
+         varchar(20), \
+         vaccine varchar(40), given varchar(20)); CREATE INDEX doses_changed ON doses (changed, \
+         id);",
         clinic.stamp_type()
     );
     if !rows.is_empty() {
@@ -48,16 +51,20 @@ pub async fn table(clinic: &Clinic, rows: &[(String, &str)]) {
     clinic.run(&sql).await;
 }
 
-pub fn insert(rows: &[(String, &str)]) -> String {
+pub(crate) fn insert(rows: &[(String, &str)]) -> String {
     let mut sql = "INSERT INTO doses VALUES ".to_owned();
     for (index, (id, stamp)) in rows.iter().enumerate() {
         let comma = if index == 0 { "" } else { ", " };
-        write!(sql, "{comma}('{id}', {stamp}, '112-233-445 95', 'Спутник V', '2021-07-01')").unwrap();
+        write!(
+            sql,
+            "{comma}('{id}', {stamp}, '112-233-445 95', 'Спутник V', '2021-07-01')"
+        )
+        .unwrap();
     }
     sql + ";"
 }
 
-pub fn ids(range: std::ops::Range<u32>) -> Vec<String> {
+pub(crate) fn ids(range: std::ops::Range<u32>) -> Vec<String> {
     range.map(|number| format!("д-{number:03}")).collect()
 }
 
@@ -65,21 +72,36 @@ async fn pages_end_where_the_rows_end(clinic: &Clinic) {
     let connector = clinic.connector(DOSES);
     for (rows, pages) in [(0, 1), (1, 1), (6, 1), (7, 2), (8, 2), (14, 3), (15, 3)] {
         let names = ids(0..rows);
-        let stamps: Vec<String> = (0..rows).map(|n| format!("'2021-07-01 10:00:{n:02}.000001'")).collect();
-        let rows: Vec<_> = names.iter().cloned().zip(stamps.iter().map(String::as_str)).collect();
+        let stamps: Vec<String> = (0..rows)
+            .map(|n| format!("'2021-07-01 10:00:{n:02}.000001'"))
+            .collect();
+        let rows: Vec<_> = names
+            .iter()
+            .cloned()
+            .zip(stamps.iter().map(String::as_str))
+            .collect();
         table(clinic, &rows).await;
         let found = run(&connector, None, 7).await;
         assert_eq!(found.ids, names);
         assert_eq!(found.pages, pages, "{} rows", rows.len());
         assert_eq!(found.stored.is_some(), !rows.is_empty());
     }
-    let zero = connector.page(PageRequest { limit: 0, ..first_page(1) }).await;
+    let zero = connector
+        .page(PageRequest {
+            limit: 0,
+            ..first_page(1)
+        })
+        .await;
     assert!(matches!(zero, Err(SourceError::Misconfigured { .. })));
 }
 
 async fn rows_with_one_stamp_all_come_once(clinic: &Clinic) {
     let mut names = ids(0..25);
-    let rows: Vec<_> = names.iter().cloned().map(|id| (id, "'2021-07-01 10:00:00.123456'")).collect();
+    let rows: Vec<_> = names
+        .iter()
+        .cloned()
+        .map(|id| (id, "'2021-07-01 10:00:00.123456'"))
+        .collect();
     table(clinic, &rows).await;
     let connector = clinic.connector(DOSES);
     for limit in [1, 4, 5, 24, 25, 26] {
@@ -90,11 +112,19 @@ async fn rows_with_one_stamp_all_come_once(clinic: &Clinic) {
     }
     // The same request gives the same page.
     let first = connector.page(first_page(4)).await.unwrap();
-    let second = PageRequest { after: first.next, first_of_run: false, ..first_page(4) };
+    let second = PageRequest {
+        after: first.next,
+        first_of_run: false,
+        ..first_page(4)
+    };
     let one = connector.page(second.clone()).await.unwrap();
     let again = connector.page(second).await.unwrap();
-    let ids =
-        |page: &connector_kit::Page| page.records.iter().map(|r| r.record_id.clone()).collect::<Vec<_>>();
+    let ids = |page: &connector_kit::Page| {
+        page.records
+            .iter()
+            .map(|r| r.record_id.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(ids(&one), ids(&again));
     assert_eq!(one.next, again.next);
 }
@@ -102,7 +132,10 @@ async fn rows_with_one_stamp_all_come_once(clinic: &Clinic) {
 async fn a_row_committed_late_is_in_the_next_run(clinic: &Clinic) {
     table(
         clinic,
-        &[("old".into(), "'2021-07-10 10:00:00.000000'"), ("last".into(), "'2021-07-10 11:00:00.000000'")],
+        &[
+            ("old".into(), "'2021-07-10 10:00:00.000000'"),
+            ("last".into(), "'2021-07-10 11:00:00.000000'"),
+        ],
     )
     .await;
     let connector = clinic.connector(DOSES);
@@ -111,12 +144,17 @@ async fn a_row_committed_late_is_in_the_next_run(clinic: &Clinic) {
     clinic
         .run(&insert(&[
             ("late".into(), "'2021-07-10 10:55:00.000001'"),
-            ("later than the overlap".into(), "'2021-07-10 10:54:59.000000'"),
+            (
+                "later than the overlap".into(),
+                "'2021-07-10 10:54:59.000000'",
+            ),
         ]))
         .await;
     let second = run(&connector, first.stored, 1).await;
     assert_eq!(second.ids, ["late", "last"]);
-    clinic.run("UPDATE doses SET changed = '2021-07-10 11:30:00.000000' WHERE id = 'old'").await;
+    clinic
+        .run("UPDATE doses SET changed = '2021-07-10 11:30:00.000000' WHERE id = 'old'")
+        .await;
     let third = run(&connector, second.stored, 10).await;
     assert_eq!(third.ids, ["late", "last", "old"]);
 }
@@ -142,7 +180,13 @@ async fn a_row_from_the_future_does_not_hide_those_of_today(clinic: &Clinic) {
             ("just before".into(), "'2021-07-10 11:58:00.000000'"),
         ]))
         .await;
-    let second = run_at(&connector, first.stored, 1, now() + chrono::TimeDelta::hours(1)).await;
+    let second = run_at(
+        &connector,
+        first.stored,
+        1,
+        now() + chrono::TimeDelta::hours(1),
+    )
+    .await;
     assert_eq!(second.ids, ["just before", "soon", "2099-a", "2099-b"]);
 }
 
@@ -152,11 +196,19 @@ async fn equal_keys_stay_together(clinic: &Clinic) {
     table(clinic, &rows).await;
     let connector = clinic.connector(DOSES);
     for limit in [3, 4, 5, 6] {
-        assert_eq!(run(&connector, None, limit).await.ids, ["a", "b", "b", "b", "c"], "limit {limit}");
+        assert_eq!(
+            run(&connector, None, limit).await.ids,
+            ["a", "b", "b", "b", "c"],
+            "limit {limit}"
+        );
     }
     let first = connector.page(first_page(2)).await.unwrap();
     assert_eq!(first.records.len(), 1);
-    let rest = PageRequest { after: first.next, first_of_run: false, ..first_page(2) };
+    let rest = PageRequest {
+        after: first.next,
+        first_of_run: false,
+        ..first_page(2)
+    };
     let error = connector.page(rest).await.unwrap_err().to_string();
     assert!(error.contains("same changed_at and record_id"), "{error}");
 }
@@ -164,34 +216,69 @@ async fn equal_keys_stay_together(clinic: &Clinic) {
 async fn rows_without_keys_are_left_out(clinic: &Clinic) {
     table(
         clinic,
-        &[("a".into(), "'2021-07-01 10:00:00.000000'"), ("b".into(), "NULL"), ("c".into(), "NULL")],
+        &[
+            ("a".into(), "'2021-07-01 10:00:00.000000'"),
+            ("b".into(), "NULL"),
+            ("c".into(), "NULL"),
+        ],
     )
     .await;
-    clinic.run("INSERT INTO doses (id, changed) VALUES (NULL, '2021-07-02 10:00:00.000000')").await;
+    clinic
+        .run("INSERT INTO doses (id, changed) VALUES (NULL, '2021-07-02 10:00:00.000000')")
+        .await;
     let connector = clinic.connector(DOSES);
     let (events, _listening) = Events::listen();
     assert_eq!(run(&connector, None, 1).await.ids, ["a"]);
     let told = events.named("rows-without-key");
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].starts_with("WARN") && told[0].contains(" rows=3 at_least=false"), "{told:?}");
+    assert!(
+        told[0].starts_with("WARN") && told[0].contains(" rows=3 at_least=false"),
+        "{told:?}"
+    );
     run_at(&connector, None, 1, now() + chrono::TimeDelta::minutes(59)).await;
-    assert_eq!(events.named("rows-without-key").len(), 1, "not with every run: it may read the whole table");
+    assert_eq!(
+        events.named("rows-without-key").len(),
+        1,
+        "not with every run: it may read the whole table"
+    );
     run_at(&connector, None, 1, now() + chrono::TimeDelta::minutes(60)).await;
     assert_eq!(events.named("rows-without-key").len(), 2);
     let report = connector.check(now()).await;
-    let said: BTreeSet<_> = report.findings.iter().map(|finding| finding.what.as_str()).collect();
-    assert!(said.contains("vaccinations: 2 rows have no changed_at; only the key sweep reads them, and does not see them change"), "{said:?}");
-    assert!(said.contains("vaccinations: 1 rows have no record_id; they are never read"), "{said:?}");
+    let said: BTreeSet<_> = report
+        .findings
+        .iter()
+        .map(|finding| finding.what.as_str())
+        .collect();
+    assert!(
+        said.contains(
+            "vaccinations: 2 rows have no changed_at; only the key sweep reads \
+        them, and does not see them change"
+        ),
+        "{said:?}"
+    );
+    assert!(
+        said.contains("vaccinations: 1 rows have no record_id; they are never read"),
+        "{said:?}"
+    );
 }
 
 async fn other_columns_start_over(clinic: &Clinic) {
     table(
         clinic,
-        &[("a".into(), "'2021-07-01 10:00:00.000000'"), ("b".into(), "'2021-07-05 10:00:00.000000'")],
+        &[
+            ("a".into(), "'2021-07-01 10:00:00.000000'"),
+            ("b".into(), "'2021-07-05 10:00:00.000000'"),
+        ],
     )
     .await;
     let stored = run(&clinic.connector(DOSES), None, 9).await.stored;
-    assert_eq!(run(&clinic.connector(DOSES), stored.clone(), 9).await.ids, ["b"]);
+    assert_eq!(
+        run(&clinic.connector(DOSES), stored.clone(), 9).await.ids,
+        ["b"]
+    );
     let more = DOSES.replace(" FROM", ", 1 AS dose_number FROM");
-    assert_eq!(run(&clinic.connector(&more), stored, 9).await.ids, ["a", "b"]);
+    assert_eq!(
+        run(&clinic.connector(&more), stored, 9).await.ids,
+        ["a", "b"]
+    );
 }

@@ -9,7 +9,7 @@ use tracing::{Event, Metadata, Subscriber};
 
 /// Lines logged so far.
 #[derive(Clone, Default)]
-pub struct Events(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Events(Arc<Mutex<Vec<String>>>);
 
 struct Line(String);
 
@@ -21,15 +21,19 @@ impl Visit for Line {
 
 impl Events {
     /// Listens on this thread until the guard is dropped.
-    pub fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
+    pub(crate) fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
         let events = Self::default();
         (events.clone(), tracing::subscriber::set_default(events))
     }
 
     /// The lines of one event.
-    pub fn named(&self, name: &str) -> Vec<String> {
+    pub(crate) fn named(&self, name: &str) -> Vec<String> {
         let lines = self.0.lock().unwrap();
-        lines.iter().filter(|line| line.contains(&format!("event={name:?}"))).cloned().collect()
+        lines
+            .iter()
+            .filter(|line| line.contains(&format!("event={name:?}")))
+            .cloned()
+            .collect()
     }
 }
 

@@ -1,4 +1,5 @@
-//! PostgreSQL's notifications as hints: what wakes the gateway, what it then reads, and what happens when nobody notifies.
+//! PostgreSQL's notifications as hints: what wakes the gateway, what it then reads, and what
+//! happens when nobody notifies.
 
 use std::time::Duration;
 
@@ -23,7 +24,10 @@ fn listening(clinic: &Clinic, settings: &str) -> SqlConnector {
 }
 
 async fn hint(connector: &SqlConnector) {
-    timeout(SOON, connector.changed()).await.expect("a hint comes").expect("waiting for hints never fails");
+    timeout(SOON, connector.changed())
+        .await
+        .expect("a hint comes")
+        .expect("waiting for hints never fails");
 }
 
 /// How many hints come until none has come for a while.
@@ -36,9 +40,17 @@ async fn hints(connector: &SqlConnector) -> usize {
 }
 
 async fn sessions(clinic: &Clinic) -> usize {
-    let Clinic::Postgres(server, database) = clinic else { unreachable!() };
+    let Clinic::Postgres(server, database) = clinic else {
+        unreachable!()
+    };
     let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'clinic-gateway'";
-    server.psql(database, count).await.unwrap().trim().parse().unwrap()
+    server
+        .psql(database, count)
+        .await
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,19 +59,30 @@ async fn a_notification_is_a_hint_and_many_are_few() {
     let connector = listening(&clinic, "");
     assert_eq!(sessions(&clinic).await, 0, "nobody has waited yet");
     hint(&connector).await;
-    assert_eq!(hints(&connector).await, 0, "listening begins with one hint, and no more");
+    assert_eq!(
+        hints(&connector).await,
+        0,
+        "listening begins with one hint, and no more"
+    );
     assert_eq!(sessions(&clinic).await, 1);
-    clinic.run("NOTIFY other_channel; NOTIFY clinic_facts, 'Иванов'").await;
+    clinic
+        .run("NOTIFY other_channel; NOTIFY clinic_facts, 'Иванов'")
+        .await;
     hint(&connector).await;
     assert_eq!(hints(&connector).await, 0, "one notification is one hint");
     // Whether somebody waits while these are sent or not.
-    let many: String = (0..500).map(|number| format!("NOTIFY clinic_facts, '{number}';")).collect();
+    let many: String = (0..500)
+        .map(|number| format!("NOTIFY clinic_facts, '{number}';"))
+        .collect();
     clinic.run(&many).await;
     let before = hints(&connector).await;
     let (meanwhile, ()) = tokio::join!(hints(&connector), clinic.run(&many));
     let after = hints(&connector).await;
     for count in [before, meanwhile + after] {
-        assert!((1..=3).contains(&count), "{count} hints for 500 notifications");
+        assert!(
+            (1..=3).contains(&count),
+            "{count} hints for 500 notifications"
+        );
     }
     drop(connector);
     let gone = async {
@@ -67,7 +90,9 @@ async fn a_notification_is_a_hint_and_many_are_few() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(SOON, gone).await.expect("the connection ends with the connector");
+    timeout(SOON, gone)
+        .await
+        .expect("the connection ends with the connector");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,22 +102,35 @@ async fn a_server_that_comes_back_is_listened_to_again() {
     hint(&connector).await;
     assert_eq!(hints(&connector).await, 0);
     for kill in [false, true] {
-        let Clinic::Postgres(server, _) = &mut clinic else { unreachable!() };
+        let Clinic::Postgres(server, _) = &mut clinic else {
+            unreachable!()
+        };
         if kill {
             server.kill();
         }
         server.restart().await.unwrap();
         hint(&connector).await;
-        assert_eq!(hints(&connector).await, 0, "once, since something may have been missed");
+        assert_eq!(
+            hints(&connector).await,
+            0,
+            "once, since something may have been missed"
+        );
         clinic.run("NOTIFY clinic_facts").await;
         hint(&connector).await;
     }
 }
 
 async fn hinted(connector: &SqlConnector, after: Option<Cursor>) -> Vec<String> {
-    let request = PageRequest { after, hinted: true, ..first_page(9) };
+    let request = PageRequest {
+        after,
+        hinted: true,
+        ..first_page(9)
+    };
     let page = connector.page(request).await.unwrap();
-    page.records.into_iter().map(|record| record.record_id).collect()
+    page.records
+        .into_iter()
+        .map(|record| record.record_id)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +140,10 @@ async fn a_hinted_run_looks_back_a_little_and_a_scheduled_one_far() {
     for (settings, expected) in [
         ("", vec!["within", "last", "new"]),
         ("listen_overlap_seconds = 0\n", vec!["last", "new"]),
-        ("listen_overlap_seconds = 3\n", vec!["beyond", "within", "last", "new"]),
+        (
+            "listen_overlap_seconds = 3\n",
+            vec!["beyond", "within", "last", "new"],
+        ),
     ] {
         clinic.run("DELETE FROM doses WHERE id <> 'last'").await;
         let connector = listening(&clinic, settings);
@@ -114,8 +155,15 @@ async fn a_hinted_run_looks_back_a_little_and_a_scheduled_one_far() {
             ("new".into(), "'2021-07-10 11:00:01.000000'"),
         ];
         clinic.run(&insert(&late)).await;
-        assert_eq!(hinted(&connector, stored.clone()).await, expected, "{settings}");
-        assert_eq!(run(&connector, stored, 9).await.ids, ["beyond", "within", "last", "new"]);
+        assert_eq!(
+            hinted(&connector, stored.clone()).await,
+            expected,
+            "{settings}"
+        );
+        assert_eq!(
+            run(&connector, stored, 9).await.ids,
+            ["beyond", "within", "last", "new"]
+        );
     }
 }
 
@@ -132,23 +180,42 @@ async fn without_a_channel_nothing_is_kept_open_and_no_hint_comes() {
 fn a_channel_that_notify_would_not_reach_is_refused() {
     let refused = |channel: &str, overlap: u32| {
         let toml = format!(
-            "host = '127.0.0.1'\ndatabase = 'mis'\nuser = 'reader'\nlisten = '{channel}'\nlisten_overlap_seconds = {overlap}\n\
+            "host = '127.0.0.1'\ndatabase = 'mis'\nuser = 'reader'\nlisten = \
+             '{channel}'\nlisten_overlap_seconds = {overlap}\n\
              [vaccinations]\nquery = '''{DOSES}'''\n"
         );
         let config = toml::from_str(&toml).unwrap();
-        SqlConnector::postgres(&config, std::path::Path::new("/")).err().map(|error| error.to_string())
+        SqlConnector::postgres(&config, std::path::Path::new("/"))
+            .err()
+            .map(|error| error.to_string())
     };
     assert_eq!(refused("clinic_facts_2", 300), None);
     let long = "a".repeat(64);
-    for channel in ["", "Facts", "2facts", "a-b", "a\"; DROP TABLE doses; --", "факты", &long] {
+    for channel in [
+        "",
+        "Facts",
+        "2facts",
+        "a-b",
+        "a\"; DROP TABLE doses; --",
+        "факты",
+        &long,
+    ] {
         let told = refused(channel, 2).expect(channel);
-        assert!(told.contains("listen is no channel's name") && !told.contains("DROP"), "{told}");
+        assert!(
+            told.contains("listen is no channel's name") && !told.contains("DROP"),
+            "{told}"
+        );
     }
-    assert!(refused("facts", 301).is_some_and(|told| told.contains("listen_overlap_seconds is 301")));
+    assert!(
+        refused("facts", 301).is_some_and(|told| told.contains("listen_overlap_seconds is 301"))
+    );
 }
 
 fn said(report: &CheckReport, level: Level, words: &str) -> bool {
-    report.findings.iter().any(|finding| finding.level == level && finding.what.contains(words))
+    report
+        .findings
+        .iter()
+        .any(|finding| finding.level == level && finding.what.contains(words))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,9 +224,21 @@ async fn check_says_whether_hints_arrive_and_what_sends_them() {
     table(&clinic, &[]).await;
     let connector = listening(&clinic, "");
     let report = connector.check(now()).await;
-    assert!(said(&report, Level::Warning, "no trigger of the database notifies"), "{report:?}");
-    let help = report.findings.iter().filter_map(|finding| finding.help.as_deref());
-    let help: Vec<&str> = help.filter(|help| help.contains("CREATE TRIGGER")).collect();
+    assert!(
+        said(
+            &report,
+            Level::Warning,
+            "no trigger of the database notifies"
+        ),
+        "{report:?}"
+    );
+    let help = report
+        .findings
+        .iter()
+        .filter_map(|finding| finding.help.as_deref());
+    let help: Vec<&str> = help
+        .filter(|help| help.contains("CREATE TRIGGER"))
+        .collect();
     // What it says to write works as it stands.
     let sql = help[0]
         .split_once("run: ")
@@ -169,11 +248,17 @@ async fn check_says_whether_hints_arrive_and_what_sends_them() {
         .replace('…', "doses");
     clinic.run(&sql).await;
     let report = connector.check(now()).await;
-    assert!(said(&report, Level::Good, "notifications arrive"), "{report:?}");
+    assert!(
+        said(&report, Level::Good, "notifications arrive"),
+        "{report:?}"
+    );
     hint(&connector).await;
     assert_eq!(hints(&connector).await, 0);
     clinic
-        .run(&insert(&[("a".into(), "'2021-07-01 10:00:00'"), ("b".into(), "'2021-07-01 10:00:00'")]))
+        .run(&insert(&[
+            ("a".into(), "'2021-07-01 10:00:00'"),
+            ("b".into(), "'2021-07-01 10:00:00'"),
+        ]))
         .await;
     hint(&connector).await;
     assert_eq!(hints(&connector).await, 0, "one statement is one hint");

@@ -5,17 +5,22 @@ use testbed::postgres::Postgres;
 
 use crate::clinic::{Clinic, DOSES, now, one_row_is_one_row, run, run_at, short};
 
-const TYPES: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, oms AS person_oms, \
-                     vaccine AS vaccine_code, dose AS dose_number, given AS occurred_on, state AS status FROM t";
+const TYPES: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, oms AS \
+    person_oms, \
+                     vaccine AS vaccine_code, dose AS dose_number, given AS occurred_on, state AS \
+                     status FROM t";
 
 async fn one_row(clinic: &Clinic, columns: &str, values: &str, encoding: &str) -> String {
     clinic
-        .run(&format!("DROP TABLE IF EXISTS t; CREATE TABLE t ({columns}); INSERT INTO t VALUES ({values})"))
+        .run(&format!(
+            "DROP TABLE IF EXISTS t; CREATE TABLE t ({columns}); INSERT INTO t VALUES ({values})"
+        ))
         .await;
     let connector = clinic
         .connector_with(&format!(
             "encoding = '{encoding}'\n[vaccinations]\nquery = '''{TYPES}'''\n\
-             status_words = {{ 'Выполнена' = 'final', '1' = 'final', 'true' = 'final', 'отменена' = 'cancelled', '' = 'not-a-fact' }}\n"
+             status_words = {{ 'Выполнена' = 'final', '1' = 'final', 'true' = 'final', 'отменена' \
+             = 'cancelled', '' = 'not-a-fact' }}\n"
         ))
         .unwrap();
     short(&run(&connector, None, 10).await.records[0])
@@ -24,39 +29,60 @@ async fn one_row(clinic: &Clinic, columns: &str, values: &str, encoding: &str) -
 #[tokio::test(flavor = "multi_thread")]
 async fn every_type_has_the_meaning_the_readme_gives() {
     let clinic = Clinic::postgres().await;
-    clinic.run("CREATE TYPE state AS ENUM ('выполнена', 'отменена')").await;
-    let text =
-        "id int, changed timestamptz, snils text, oms text, vaccine text, dose int, given date, state text";
+    clinic
+        .run("CREATE TYPE state AS ENUM ('выполнена', 'отменена')")
+        .await;
+    let text = "id int, changed timestamptz, snils text, oms text, vaccine text, dose int, given \
+        date, state text";
     for (columns, values, expected) in [
         (
             text,
-            "7, '2021-07-01 10:00+03', '112-233-445 95', NULL, ' Гам-КОВИД-Вак ', 2, '2021-07-01', ' ВЫПОЛНЕНА '",
+            "7, '2021-07-01 10:00+03', '112-233-445 95', NULL, ' Гам-КОВИД-Вак ', 2, \
+             '2021-07-01', ' ВЫПОЛНЕНА '",
             "7 Final 112-233-445 95 Гам-КОВИД-Вак 2 2021-07-01",
         ),
-        (text, "7, now(), '', '  ', 'x', NULL, NULL, ''", "7 NotAFact  x - missing"),
-        (text, "7, now(), '1', '2', NULL, -1, 'infinity', 'странно'", "7 Unknown 1+2  NotANumber NotADate"),
         (
-            "id bigint, changed timestamp, snils bigint, oms numeric(16), vaccine int, dose numeric(4,2), given timestamptz, state state",
-            "9223372036854775807, '2021-07-01', 8765432101, 77, 505, 2.00, '2021-07-01 21:30+00', 'отменена'",
+            text,
+            "7, now(), '', '  ', 'x', NULL, NULL, ''",
+            "7 NotAFact  x - missing",
+        ),
+        (
+            text,
+            "7, now(), '1', '2', NULL, -1, 'infinity', 'странно'",
+            "7 Unknown 1+2  NotANumber NotADate",
+        ),
+        (
+            "id bigint, changed timestamp, snils bigint, oms numeric(16), vaccine int, dose \
+             numeric(4,2), given timestamptz, state state",
+            "9223372036854775807, '2021-07-01', 8765432101, 77, 505, 2.00, '2021-07-01 21:30+00', \
+             'отменена'",
             "9223372036854775807 Cancelled 08765432101+0000000000000077 505 2 2021-07-02",
         ),
         (
-            "id uuid, changed date, snils char(20), oms varchar(5), vaccine bytea, dose text, given timestamp, state boolean",
-            "'0b6e2b3c-9d0a-4d6f-8a3e-1f2d3c4b5a69', '2021-07-01', 'a', 'b', '\\xd1efb3f2ede8ea', '1.5', '2021-07-01 23:59:59', true",
+            "id uuid, changed date, snils char(20), oms varchar(5), vaccine bytea, dose text, \
+             given timestamp, state boolean",
+            "'0b6e2b3c-9d0a-4d6f-8a3e-1f2d3c4b5a69', '2021-07-01', 'a', 'b', '\\xd1efb3f2ede8ea', \
+             '1.5', '2021-07-01 23:59:59', true",
             "0b6e2b3c-9d0a-4d6f-8a3e-1f2d3c4b5a69 Final a+b Спітник NotANumber 2021-07-01",
         ),
         (
-            "id numeric(20,2), changed timestamptz, snils bytea, oms text, vaccine text, dose real, given text, state int",
+            "id numeric(20,2), changed timestamptz, snils bytea, oms text, vaccine text, dose \
+             real, given text, state int",
             "42.00, now(), '\\x98', NULL, 'x', 2, '01.07.2021', 1",
             "42 Final ! x 2 2021-07-01",
         ),
         (
-            "id bytea, changed timestamptz, snils text, oms text, vaccine text, dose smallint, given text, state text",
+            "id bytea, changed timestamptz, snils text, oms text, vaccine text, dose smallint, \
+             given text, state text",
             "'\\x00ff', now(), '1', NULL, 'x', 1, '2021-07', NULL",
             "00ff NotAFact 1 x 1 2021-7",
         ),
     ] {
-        assert_eq!(one_row(&clinic, columns, values, "windows-1251").await, expected, "{columns}");
+        assert_eq!(
+            one_row(&clinic, columns, values, "windows-1251").await,
+            expected,
+            "{columns}"
+        );
     }
 }
 
@@ -64,23 +90,40 @@ async fn every_type_has_the_meaning_the_readme_gives() {
 async fn every_key_type_pages_in_its_own_order_without_a_gap() {
     let clinic = Clinic::postgres().await;
     clinic
-        .run("CREATE COLLATION loose (provider = icu, deterministic = false, locale = 'und-u-ks-level1')")
+        .run(
+            "CREATE COLLATION loose (provider = icu, deterministic = false, locale = \
+            'und-u-ks-level1')",
+        )
         .await;
     for (id, values) in [
         ("smallint", "(-2), (9), (10), (100)"),
-        ("bigint", "(9), (10), (9007199254740993), (9007199254740994)"),
-        ("numeric", "(9), (10), (10.5), (123456789012345678901234567890)"),
-        ("uuid", "('00000000-0000-0000-0000-000000000009'), ('ffffffff-0000-0000-0000-000000000000')"),
+        (
+            "bigint",
+            "(9), (10), (9007199254740993), (9007199254740994)",
+        ),
+        (
+            "numeric",
+            "(9), (10), (10.5), (123456789012345678901234567890)",
+        ),
+        (
+            "uuid",
+            "('00000000-0000-0000-0000-000000000009'), ('ffffffff-0000-0000-0000-000000000000')",
+        ),
         ("bytea", "('\\x00'), ('\\x7f'), ('\\xff')"),
         ("char(5)", "('a'), ('a b'), ('b')"),
         ("text COLLATE \"C\"", "('B'), ('a'), ('б')"),
         ("text COLLATE loose", "('a'), ('A'), ('á'), ('b'), ('B')"),
     ] {
         for stamp in ["timestamptz", "timestamp", "date"] {
-            let changed = if stamp == "date" { "'2021-07-01'" } else { "'2021-07-01 10:00:00.123456'" };
+            let changed = if stamp == "date" {
+                "'2021-07-01'"
+            } else {
+                "'2021-07-01 10:00:00.123456'"
+            };
             clinic
                 .run(&format!(
-                    "DROP TABLE IF EXISTS doses; CREATE TABLE doses (id {id}, changed {stamp} DEFAULT {changed}, \
+                    "DROP TABLE IF EXISTS doses; CREATE TABLE doses (id {id}, changed {stamp} \
+                     DEFAULT {changed}, \
                      snils text, vaccine text, given date); INSERT INTO doses (id) VALUES {values}"
                 ))
                 .await;
@@ -99,28 +142,49 @@ async fn stamps_no_calendar_holds_are_delivered_and_never_stored() {
     let clinic = Clinic::postgres().await;
     clinic
         .run(
-            "CREATE TABLE doses (id text, changed timestamptz, snils text, vaccine text, given date); \
-             INSERT INTO doses (id, changed) VALUES ('never', '-infinity'), ('caesar', '0044-03-15 BC'), \
+            "CREATE TABLE doses (id text, changed timestamptz, snils text, vaccine text, given \
+             date); \
+             INSERT INTO doses (id, changed) VALUES ('never', '-infinity'), ('caesar', \
+             '0044-03-15 BC'), \
              ('now', '2021-07-10 08:00+00'), ('always', 'infinity')",
         )
         .await;
     let connector = clinic.connector(DOSES);
     let first = run(&connector, None, 1).await;
     assert_eq!(first.ids, ["never", "caesar", "now", "always"]);
-    assert!(first.stored.as_ref().unwrap().as_str().contains("2021-07-10 08:00:00"));
-    clinic.run("INSERT INTO doses (id, changed) VALUES ('next', '2021-07-10 08:30+00')").await;
-    let second = run_at(&connector, first.stored, 2, now() + chrono::TimeDelta::hours(1)).await;
+    assert!(
+        first
+            .stored
+            .as_ref()
+            .unwrap()
+            .as_str()
+            .contains("2021-07-10 08:00:00")
+    );
+    clinic
+        .run("INSERT INTO doses (id, changed) VALUES ('next', '2021-07-10 08:30+00')")
+        .await;
+    let second = run_at(
+        &connector,
+        first.stored,
+        2,
+        now() + chrono::TimeDelta::hours(1),
+    )
+    .await;
     assert_eq!(second.ids, ["now", "next", "always"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_without_an_encoding_is_read_in_the_configured_one() {
     let server = Postgres::start().await.unwrap();
-    server.create_database_with_encoding("old", "SQL_ASCII").await.unwrap();
+    server
+        .create_database_with_encoding("old", "SQL_ASCII")
+        .await
+        .unwrap();
     server
         .psql(
             "old",
-            "CREATE TABLE doses (id text, changed timestamp DEFAULT '2021-07-01', snils text, vaccine text, given text); \
+            "CREATE TABLE doses (id text, changed timestamp DEFAULT '2021-07-01', snils text, \
+             vaccine text, given text); \
              INSERT INTO doses SELECT convert_from(id, 'SQL_ASCII'), '2021-07-01', '1', \
              convert_from('\\xd1efb3f2ede8ea', 'SQL_ASCII'), '2021' \
              FROM (VALUES ('\\xb931'::bytea), ('\\xb932'), ('\\xb933')) AS v (id)",
@@ -129,7 +193,9 @@ async fn a_database_without_an_encoding_is_read_in_the_configured_one() {
         .unwrap();
     let clinic = Clinic::Postgres(server, "old".into());
     let connector = clinic
-        .connector_with(&format!("encoding = 'windows-1251'\n[vaccinations]\nquery = '''{DOSES}'''\n"))
+        .connector_with(&format!(
+            "encoding = 'windows-1251'\n[vaccinations]\nquery = '''{DOSES}'''\n"
+        ))
         .unwrap();
     let found = run(&connector, None, 1).await;
     assert_eq!(found.ids, ["№1", "№2", "№3"]);
@@ -142,8 +208,10 @@ async fn the_keyset_query_runs_on_the_index_and_check_says_so_when_there_is_none
     let clinic = Clinic::postgres().await;
     clinic
         .run(
-            "CREATE TABLE doses (id int, changed timestamptz, snils text, vaccine text, given date); \
-             INSERT INTO doses SELECT n, '2021-01-01'::timestamptz + n * interval '1 s', '1', 'x', '2021-07-01' \
+            "CREATE TABLE doses (id int, changed timestamptz, snils text, vaccine text, given \
+             date); \
+             INSERT INTO doses SELECT n, '2021-01-01'::timestamptz + n * interval '1 s', '1', \
+             'x', '2021-07-01' \
              FROM generate_series(1, 20000) AS n; ANALYZE doses",
         )
         .await;
@@ -166,13 +234,18 @@ async fn the_keyset_query_runs_on_the_index_and_check_says_so_when_there_is_none
     clinic.run("DROP INDEX doses_id").await;
     // Another table, whose counters nothing but the run has touched.
     clinic
-        .run("CREATE TABLE more (LIKE doses INCLUDING INDEXES); INSERT INTO more SELECT * FROM doses; ANALYZE more")
+        .run(
+            "CREATE TABLE more (LIKE doses INCLUDING INDEXES); INSERT INTO more SELECT * FROM \
+            doses; ANALYZE more",
+        )
         .await;
     let connector = clinic.connector(&DOSES.replace("doses", "more"));
     assert_eq!(run(&connector, None, 500).await.ids.len(), 20_000);
-    let read =
-        "SELECT seq_tup_read, coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'more'";
-    let Clinic::Postgres(server, _) = &clinic else { unreachable!() };
+    let read = "SELECT seq_tup_read, coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE \
+        relname = 'more'";
+    let Clinic::Postgres(server, _) = &clinic else {
+        unreachable!()
+    };
     // The counters are sent at the latest when the session ends.
     drop(connector);
     let figures = loop {
@@ -196,13 +269,19 @@ async fn an_expression_over_an_instant_gives_the_clinics_day() {
     clinic
         .run(
             "ALTER DATABASE mis SET TimeZone = 'America/New_York'; \
-             CREATE TABLE doses (id int, changed timestamptz, snils text, vaccine text, given timestamptz); \
-             INSERT INTO doses VALUES (1, '2021-07-02 22:30:00.5+00', '1', 'x', '2021-07-01 22:30+00')",
+             CREATE TABLE doses (id int, changed timestamptz, snils text, vaccine text, given \
+             timestamptz); \
+             INSERT INTO doses VALUES (1, '2021-07-02 22:30:00.5+00', '1', 'x', '2021-07-01 \
+             22:30+00')",
         )
         .await;
-    for expression in
-        ["given", "given::date", "to_char(given, 'DD.MM.YYYY')", "given::text", "given::timestamp"]
-    {
+    for expression in [
+        "given",
+        "given::date",
+        "to_char(given, 'DD.MM.YYYY')",
+        "given::text",
+        "given::timestamp",
+    ] {
         let connector = clinic.connector(&DOSES.replace("given AS", &format!("{expression} AS")));
         let record = &run(&connector, None, 10).await.records[0];
         assert_eq!(short(record), "1 Final 1 x - 2021-07-02", "{expression}");
@@ -214,7 +293,8 @@ async fn an_hour_that_comes_twice_is_paged_to_the_microsecond() {
     let clinic = Clinic::postgres().await;
     clinic
         .run(
-            "CREATE TABLE doses (id int, changed timestamptz, snils text, vaccine text, given date); \
+            "CREATE TABLE doses (id int, changed timestamptz, snils text, vaccine text, given \
+             date); \
              INSERT INTO doses (id, changed) VALUES (4, '2021-10-31 00:30:00.000001+00'), \
              (3, '2021-10-31 00:30:00.000002+00'), (2, '2021-10-31 01:30:00.000001+00'), \
              (1, '2021-10-31 01:30:00.000002+00'), (0, '2021-10-31 02:30:00+00')",
@@ -222,11 +302,15 @@ async fn an_hour_that_comes_twice_is_paged_to_the_microsecond() {
         .await;
     let connector = clinic
         .connector_with(&format!(
-            "time_zone = 'Europe/Berlin'\noverlap_seconds = 0\n[vaccinations]\nquery = '''{DOSES}'''\n"
+            "time_zone = 'Europe/Berlin'\noverlap_seconds = 0\n[vaccinations]\nquery = \
+             '''{DOSES}'''\n"
         ))
         .unwrap();
     let later = "2021-10-31T01:30:00.000001Z".parse().unwrap();
     let first = run_at(&connector, None, 1, later).await;
     assert_eq!(first.ids, ["4", "3", "2", "1", "0"]);
-    assert_eq!(run_at(&connector, first.stored, 1, later).await.ids, ["2", "1", "0"]);
+    assert_eq!(
+        run_at(&connector, first.stored, 1, later).await.ids,
+        ["2", "1", "0"]
+    );
 }

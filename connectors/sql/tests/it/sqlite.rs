@@ -4,15 +4,18 @@ use connector_kit::Connector;
 
 use crate::clinic::{Clinic, DOSES, now, one_row_is_one_row, run, short, sqlite_writer};
 
-const TYPES: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, oms AS person_oms, \
-                     vaccine AS vaccine_code, dose AS dose_number, given AS occurred_on, state AS status FROM t";
+const TYPES: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, oms AS \
+    person_oms, \
+                     vaccine AS vaccine_code, dose AS dose_number, given AS occurred_on, state AS \
+                     status FROM t";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_storage_class_has_the_meaning_the_readme_gives() {
     let clinic = Clinic::sqlite();
     for (values, expected) in [
         (
-            "7, '2021-07-01', '112-233-445 95', NULL, ' Гам-КОВИД-Вак ', 2, '2021-07-01', ' ВЫПОЛНЕНА '",
+            "7, '2021-07-01', '112-233-445 95', NULL, ' Гам-КОВИД-Вак ', 2, '2021-07-01', ' \
+             ВЫПОЛНЕНА '",
             "7 Final 112-233-445 95 Гам-КОВИД-Вак 2 2021-07-01",
         ),
         (
@@ -20,7 +23,8 @@ async fn every_storage_class_has_the_meaning_the_readme_gives() {
             "42 Final 08765432101+0000000000000077 505 2 2021-07-02",
         ),
         (
-            "x'00ff', '2021-07-01T10:00:00Z', x'98', '', CAST(x'd1efb3f2ede8ea' AS TEXT), '1.5', '2021-07-01T21:30:00Z', ''",
+            "x'00ff', '2021-07-01T10:00:00Z', x'98', '', CAST(x'd1efb3f2ede8ea' AS TEXT), '1.5', \
+             '2021-07-01T21:30:00Z', ''",
             "00ff NotAFact ! Спітник NotANumber 2021-07-02",
         ),
         (
@@ -34,17 +38,23 @@ async fn every_storage_class_has_the_meaning_the_readme_gives() {
     ] {
         clinic
             .run(&format!(
-                "DROP TABLE IF EXISTS t; CREATE TABLE t (id, changed, snils, oms, vaccine, dose, given, state); \
+                "DROP TABLE IF EXISTS t; CREATE TABLE t (id, changed, snils, oms, vaccine, dose, \
+                 given, state); \
                  INSERT INTO t VALUES ({values})"
             ))
             .await;
         let connector = clinic
             .connector_with(&format!(
                 "encoding = 'windows-1251'\n[vaccinations]\nquery = '''{TYPES}'''\n\
-                 status_words = {{ 'выполнена' = 'final', '1' = 'final', 'отменена' = 'cancelled', '' = 'not-a-fact' }}\n"
+                 status_words = {{ 'выполнена' = 'final', '1' = 'final', 'отменена' = \
+                 'cancelled', '' = 'not-a-fact' }}\n"
             ))
             .unwrap();
-        assert_eq!(short(&run(&connector, None, 10).await.records[0]), expected, "{values}");
+        assert_eq!(
+            short(&run(&connector, None, 10).await.records[0]),
+            expected,
+            "{values}"
+        );
     }
 }
 
@@ -52,10 +62,14 @@ async fn every_storage_class_has_the_meaning_the_readme_gives() {
 async fn keys_of_any_storage_class_page_without_a_gap() {
     let clinic = Clinic::sqlite();
     for (id, values) in [
-        ("INTEGER PRIMARY KEY", "(9), (10), (9007199254740993), (9223372036854775807)"),
+        (
+            "INTEGER PRIMARY KEY",
+            "(9), (10), (9007199254740993), (9223372036854775807)",
+        ),
         (
             "",
-            "(9), (10.5), ('10'), ('b'), ('B'), (x'00'), (x'ff'), (CAST(x'ff' AS TEXT)), (CAST(x'fe' AS TEXT))",
+            "(9), (10.5), ('10'), ('b'), ('B'), (x'00'), (x'ff'), (CAST(x'ff' AS TEXT)), \
+             (CAST(x'fe' AS TEXT))",
         ),
         ("TEXT COLLATE NOCASE", "('a'), ('A'), ('b'), ('B'), ('c')"),
         ("NUMERIC", "(9), ('10'), ('x')"),
@@ -63,15 +77,23 @@ async fn keys_of_any_storage_class_page_without_a_gap() {
         for changed in ["'2021-07-01 10:00:00.123456'", "1625173200"] {
             clinic
                 .run(&format!(
-                    "DROP TABLE IF EXISTS doses; CREATE TABLE doses (id {id}, changed DEFAULT {changed}, \
+                    "DROP TABLE IF EXISTS doses; CREATE TABLE doses (id {id}, changed DEFAULT \
+                     {changed}, \
                      snils, vaccine, given); INSERT INTO doses (id) VALUES {values}"
                 ))
                 .await;
             let connector = clinic.connector(DOSES);
             let all = run(&connector, None, 100).await.ids;
-            assert_eq!(all.len(), values.matches("(").count() - values.matches("CAST(").count());
+            assert_eq!(
+                all.len(),
+                values.matches("(").count() - values.matches("CAST(").count()
+            );
             for limit in [3, 4] {
-                assert_eq!(run(&connector, None, limit).await.ids, all, "{id} {changed}");
+                assert_eq!(
+                    run(&connector, None, limit).await.ids,
+                    all,
+                    "{id} {changed}"
+                );
             }
         }
     }
@@ -80,13 +102,20 @@ async fn keys_of_any_storage_class_page_without_a_gap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_in_wal_mode_is_read_while_it_is_written() {
     let clinic = Clinic::sqlite();
-    clinic.run("PRAGMA journal_mode = WAL; CREATE TABLE doses (id, changed, snils, vaccine, given)").await;
-    let Clinic::Sqlite(folder) = &clinic else { unreachable!() };
+    clinic
+        .run("PRAGMA journal_mode = WAL; CREATE TABLE doses (id, changed, snils, vaccine, given)")
+        .await;
+    let Clinic::Sqlite(folder) = &clinic else {
+        unreachable!()
+    };
     let mut writer = sqlite_writer(folder.path()).await;
-    sqlx::raw_sql("INSERT INTO doses (id, changed) VALUES (1, '2021-07-01 10:00:00'); BEGIN IMMEDIATE; INSERT INTO doses (id, changed) VALUES (2, '2021-07-01 10:00:01')")
-        .execute(&mut writer)
-        .await
-        .unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO doses (id, changed) VALUES (1, '2021-07-01 10:00:00'); BEGIN \
+        IMMEDIATE; INSERT INTO doses (id, changed) VALUES (2, '2021-07-01 10:00:01')",
+    )
+    .execute(&mut writer)
+    .await
+    .unwrap();
     let connector = clinic.connector(DOSES);
     assert_eq!(run(&connector, None, 10).await.ids, ["1"]);
     sqlx::raw_sql("COMMIT").execute(&mut writer).await.unwrap();
@@ -96,13 +125,24 @@ async fn a_database_in_wal_mode_is_read_while_it_is_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_replaced_by_a_fresh_export_is_read_anew() {
     let clinic = Clinic::sqlite();
-    clinic.run("CREATE TABLE doses (id, changed, snils, vaccine, given)").await;
-    let Clinic::Sqlite(folder) = &clinic else { unreachable!() };
+    clinic
+        .run("CREATE TABLE doses (id, changed, snils, vaccine, given)")
+        .await;
+    let Clinic::Sqlite(folder) = &clinic else {
+        unreachable!()
+    };
     let connector = clinic.connector(DOSES);
     assert!(run(&connector, None, 10).await.ids.is_empty());
     let other = Clinic::sqlite();
-    other.run("CREATE TABLE doses (id, changed, snils, vaccine, given); INSERT INTO doses (id, changed) VALUES (3, '2021-07-02 10:00:00')").await;
-    let Clinic::Sqlite(source) = &other else { unreachable!() };
+    other
+        .run(
+            "CREATE TABLE doses (id, changed, snils, vaccine, given); INSERT INTO doses (id, \
+        changed) VALUES (3, '2021-07-02 10:00:00')",
+        )
+        .await;
+    let Clinic::Sqlite(source) = &other else {
+        unreachable!()
+    };
     std::fs::rename(source.path().join("mis.db"), folder.path().join("mis.db")).unwrap();
     assert_eq!(run(&connector, None, 10).await.ids, ["3"]);
 }
@@ -112,14 +152,22 @@ async fn check_finds_stamps_whose_order_is_not_that_of_time() {
     let clinic = Clinic::sqlite();
     clinic
         .run(
-            "CREATE TABLE doses (id, changed, snils, vaccine, given); INSERT INTO doses (id, changed) VALUES \
-             (1, '2021-07-01 10:00:00'), (2, '2021-07-01T10:00:00'), (3, 1625173200), (4, 2459396.5)",
+            "CREATE TABLE doses (id, changed, snils, vaccine, given); INSERT INTO doses (id, \
+             changed) VALUES \
+             (1, '2021-07-01 10:00:00'), (2, '2021-07-01T10:00:00'), (3, 1625173200), (4, \
+             2459396.5)",
         )
         .await;
     let report = clinic.connector(DOSES).check(now()).await;
     let said = format!("{report:?}");
-    assert!(said.contains("changed_at is written in more than one way"), "{said}");
-    assert!(said.contains("1 rows have a changed_at that is neither text nor a whole number"), "{said}");
+    assert!(
+        said.contains("changed_at is written in more than one way"),
+        "{said}"
+    );
+    assert!(
+        said.contains("1 rows have a changed_at that is neither text nor a whole number"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,16 +175,23 @@ async fn an_unindexed_table_is_told_with_the_index_to_make() {
     let clinic = Clinic::sqlite();
     clinic
         .run(
-            "CREATE TABLE doses (id, changed, snils, vaccine, given); WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL \
-             SELECT i + 1 FROM n WHERE i < 12000) INSERT INTO doses SELECT i, datetime('2021-01-01', i || ' seconds'), '1', 'x', '2021' FROM n",
+            "CREATE TABLE doses (id, changed, snils, vaccine, given); WITH RECURSIVE n (i) AS \
+             (SELECT 1 UNION ALL \
+             SELECT i + 1 FROM n WHERE i < 12000) INSERT INTO doses SELECT i, \
+             datetime('2021-01-01', i || ' seconds'), '1', 'x', '2021' FROM n",
         )
         .await;
     let connector = clinic.connector(DOSES);
     let said = format!("{:?}", connector.check(now()).await);
     assert!(said.contains("CREATE INDEX … ON doses "), "{said}");
-    clinic.run("CREATE INDEX doses_changed ON doses (changed, id)").await;
+    clinic
+        .run("CREATE INDEX doses_changed ON doses (changed, id)")
+        .await;
     let said = format!("{:?}", connector.check(now()).await);
-    assert!(said.contains("each page of the key sweep sorts") && !said.contains("each page sorts"), "{said}");
+    assert!(
+        said.contains("each page of the key sweep sorts") && !said.contains("each page sorts"),
+        "{said}"
+    );
     clinic.run("CREATE INDEX doses_id ON doses (id)").await;
     assert!(!format!("{:?}", connector.check(now()).await).contains("CREATE INDEX"));
 }
@@ -144,19 +199,40 @@ async fn an_unindexed_table_is_told_with_the_index_to_make() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_never_ends_is_stopped() {
     let clinic = Clinic::sqlite();
-    clinic.run("CREATE TABLE doses (id, changed, snils, vaccine, given)").await;
-    let endless = "SELECT i AS record_id, '2021' AS changed_at, '1' AS person_snils, 'x' AS vaccine_code, '2021' AS occurred_on \
-                   FROM (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)";
+    clinic
+        .run("CREATE TABLE doses (id, changed, snils, vaccine, given)")
+        .await;
+    let endless = "SELECT i AS record_id, '2021' AS changed_at, '1' AS person_snils, 'x' AS \
+        vaccine_code, '2021' AS occurred_on \
+                   FROM (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT \
+                   i FROM n)";
     let connector = clinic
-        .connector_with(&format!("[vaccinations]\nquery = '''{endless}'''\n").replace("[vacc", "[vacc"))
+        .connector_with(
+            &format!("[vaccinations]\nquery = '''{endless}'''\n").replace("[vacc", "[vacc"),
+        )
         .unwrap();
     let ids = ["7".to_owned()];
     for error in [
-        connector.page(crate::clinic::first_page(1)).await.map(|_| ()).unwrap_err(),
-        connector.keys(crate::clinic::first_keys(1)).await.map(|_| ()).unwrap_err(),
-        connector.fetch(connector_kit::Feed::Vaccinations, &ids, now()).await.map(|_| ()).unwrap_err(),
+        connector
+            .page(crate::clinic::first_page(1))
+            .await
+            .map(|_| ())
+            .unwrap_err(),
+        connector
+            .keys(crate::clinic::first_keys(1))
+            .await
+            .map(|_| ())
+            .unwrap_err(),
+        connector
+            .fetch(connector_kit::Feed::Vaccinations, &ids, now())
+            .await
+            .map(|_| ())
+            .unwrap_err(),
     ] {
-        assert!(matches!(error, connector_kit::SourceError::Retry { .. }), "{error}");
+        assert!(
+            matches!(error, connector_kit::SourceError::Retry { .. }),
+            "{error}"
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! Encrypted connections to a PostgreSQL with a certificate of its own: verified, not verified, and refused.
+//! Encrypted connections to a PostgreSQL with a certificate of its own: verified, not verified, and
+//! refused.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
@@ -13,7 +14,10 @@ use crate::clinic::now;
 async fn certify(server: &Postgres, name: &str) -> String {
     let pair = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let owner = std::fs::metadata(server.data_dir()).unwrap();
-    for (file, pem) in [("server.crt", pair.cert.pem()), ("server.key", pair.signing_key.serialize_pem())] {
+    for (file, pem) in [
+        ("server.crt", pair.cert.pem()),
+        ("server.key", pair.signing_key.serialize_pem()),
+    ] {
         let path = server.data_dir().join(file);
         std::fs::write(&path, pem).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -37,7 +41,10 @@ async fn a_certificate_is_checked_as_the_mode_says() {
     for (certified, verified) in [("127.0.0.1", true), ("mis.example", false)] {
         let pem = certify(&server, certified).await;
         std::fs::write(base.path().join("ca.pem"), pem).unwrap();
-        server.psql("postgres", "ALTER SYSTEM SET ssl = on").await.unwrap();
+        server
+            .psql("postgres", "ALTER SYSTEM SET ssl = on")
+            .await
+            .unwrap();
         server.stop().await.unwrap();
         server.restart().await.unwrap();
         for (tls, accepted) in [
@@ -47,12 +54,20 @@ async fn a_certificate_is_checked_as_the_mode_says() {
             ("{ mode = 'verify-full' }", false),
             ("{ mode = 'verify-full', ca_file = 'ca.pem' }", verified),
         ] {
-            let report = connector(server.port(), tls, base.path()).check(now()).await;
+            let report = connector(server.port(), tls, base.path())
+                .check(now())
+                .await;
             let first = &report.findings[0];
             assert_eq!(first.level == Level::Good, accepted, "{tls}: {report:?}");
             if !accepted {
-                assert!(first.what.contains("its certificate is not accepted"), "{report:?}");
-                assert!(first.help.as_ref().unwrap().contains("tls.ca_file"), "{report:?}");
+                assert!(
+                    first.what.contains("its certificate is not accepted"),
+                    "{report:?}"
+                );
+                assert!(
+                    first.help.as_ref().unwrap().contains("tls.ca_file"),
+                    "{report:?}"
+                );
             }
         }
     }
@@ -64,12 +79,18 @@ fn certificate_files_are_looked_at_before_any_connection() {
     for (tls, expected) in [
         ("{ ca_file = 'none.pem' }", "none.pem cannot be read"),
         ("{ client_certificate_file = 'a.pem' }", "without its key"),
-        ("{ client_certificate_file = 'a.pem', client_key_file = 'none.pem' }", "none.pem cannot be read"),
+        (
+            "{ client_certificate_file = 'a.pem', client_key_file = 'none.pem' }",
+            "none.pem cannot be read",
+        ),
     ] {
-        let config =
-            format!("host = 'h'\ndatabase = 'd'\nuser = 'u'\ntls = {tls}\n[tests]\nquery = 'SELECT 1'\n");
-        let error =
-            SqlConnector::postgres(&toml::from_str(&config).unwrap(), base.path()).err().unwrap().to_string();
+        let config = format!(
+            "host = 'h'\ndatabase = 'd'\nuser = 'u'\ntls = {tls}\n[tests]\nquery = 'SELECT 1'\n"
+        );
+        let error = SqlConnector::postgres(&toml::from_str(&config).unwrap(), base.path())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains(expected), "{error}");
     }
 }

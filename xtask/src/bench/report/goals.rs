@@ -7,13 +7,14 @@ use crate::bench::results::{Figures, PartResult, name};
 
 /// The largest clinic that goals speak of.
 const LARGEST_RECORDS: f64 = 1e7;
-/// What a listening source's facts may take, milliseconds; what a polled one's may take beyond its interval.
+/// What a listening source's facts may take, milliseconds; what a polled one's may take beyond its
+/// interval.
 const PROMPT_MS: f64 = 2000.0;
 /// Most memory, MiB.
 const MEMORY_MIB: f64 = 128.0;
 
 /// A row of the table.
-pub struct Goal {
+pub(super) struct Goal {
     /// What was aimed at.
     pub text: String,
     /// What came out.
@@ -23,19 +24,25 @@ pub struct Goal {
 }
 
 /// Every goal, in order.
-pub fn goals(results: &[PartResult]) -> Vec<Goal> {
+pub(super) fn goals(results: &[PartResult]) -> Vec<Goal> {
     let of = |part: Part| results.iter().find(|result| result.part == part);
-    let (stages, peers) = (of(Part::Stages), of(Part::Peers));
+    let stages = of(Part::Stages);
+    let peers = of(Part::Peers);
     let ratio = |one: &str, other: &str| {
         let (_, figures) = stages?.sizes.last_key_value()?;
         Some(figures.of(one).over(&figures.of(other)).median())
     };
     let times = |peer: &str| Some(peers?.single.of(peer).median());
-    // The bound was taken beside the gateway, and the gateway beside the peers; it must have been the same one.
-    let together = stages.zip(peers).filter(|(one, other)| one.machine == other.machine);
+    // The bound was taken beside the gateway, and the gateway beside the peers; it must have been
+    // the same one.
+    let together = stages
+        .zip(peers)
+        .filter(|(one, other)| one.machine == other.machine);
     let bound_times = together.and_then(|_| ratio(name::BOUND, name::GATEWAY));
     let beside_peers = |text: &str, peer: &str, least: f64| {
-        let bound = times(peer).zip(bound_times).map(|(times, bound)| times * bound);
+        let bound = times(peer)
+            .zip(bound_times)
+            .map(|(times, bound)| times * bound);
         within(at_least(text, times(peer), least, factor), bound, factor)
     };
     let mut goals = vec![
@@ -55,7 +62,11 @@ pub fn goals(results: &[PartResult]) -> Vec<Goal> {
             0.6,
             percent,
         ),
-        beside_peers("gateway ≥ 5 × the best script that sends batches", single::BATCHING_SCRIPT, 5.0),
+        beside_peers(
+            "gateway ≥ 5 × the best script that sends batches",
+            single::BATCHING_SCRIPT,
+            5.0,
+        ),
         beside_peers(
             "gateway ≥ 20 × the best script that sends a record a message",
             single::SINGLE_SCRIPT,
@@ -76,10 +87,12 @@ pub fn goals(results: &[PartResult]) -> Vec<Goal> {
     goals
 }
 
-/// Says beside what was measured what the machine's processors can give at most, see [`name::BOUND`].
+/// Says beside what was measured what the machine's processors can give at most, see
+/// [`name::BOUND`].
 fn within(mut goal: Goal, bound: Option<f64>, shown: fn(f64) -> String) -> Goal {
     if let Some(bound) = bound.filter(|bound| bound.is_finite()) {
-        goal.measured.push_str(&format!(" (bound: {})", shown(bound)));
+        goal.measured
+            .push_str(&format!(" (bound: {})", shown(bound)));
     }
     goal
 }
@@ -98,7 +111,9 @@ const GATEWAY_RUNS: [&str; 7] = [
 /// The greatest memory at any size, and up to which size it is known.
 fn memory(program: &str, runs: &[&str], results: &[PartResult]) -> Goal {
     let peaks = |figures: &Figures| {
-        runs.iter().map(|run| figures.of(&name::peak(run)).greatest()).fold(f64::NAN, f64::max)
+        runs.iter()
+            .map(|run| figures.of(&name::peak(run)).greatest())
+            .fold(f64::NAN, f64::max)
     };
     let measured = results.iter().flat_map(|result| &result.sizes);
     let measured: Vec<(u64, f64)> = measured
@@ -106,26 +121,41 @@ fn memory(program: &str, runs: &[&str], results: &[PartResult]) -> Goal {
         .filter(|(_, peak)| peak.is_finite())
         .collect();
     let text = format!("{program}'s peak memory < {MEMORY_MIB} MiB at any number of records");
-    let Some(largest) = measured.iter().map(|(records, _)| *records).max() else { return unknown(text) };
-    let peak = measured.iter().map(|(_, peak)| *peak).fold(f64::NAN, f64::max);
+    let Some(largest) = measured.iter().map(|(records, _)| *records).max() else {
+        return unknown(text);
+    };
+    let peak = measured
+        .iter()
+        .map(|(_, peak)| *peak)
+        .fold(f64::NAN, f64::max);
     let known = largest as f64 >= LARGEST_RECORDS;
     Goal {
         text,
-        measured: format!("{} MiB up to {} records", short(peak), grouped(&largest.to_string())),
+        measured: format!(
+            "{} MiB up to {} records",
+            short(peak),
+            grouped(&largest.to_string())
+        ),
         met: verdict(peak < MEMORY_MIB, known),
     }
 }
 
 fn latency(result: Option<&PartResult>) -> [Goal; 2] {
-    let figure =
-        |name: &str| result.map(|result| result.single.of(name).median()).filter(|value| value.is_finite());
-    let listening = "listening source, 1000 facts/s: 99 of 100 from commit to commit in < 2 s".to_owned();
+    let figure = |name: &str| {
+        result
+            .map(|result| result.single.of(name).median())
+            .filter(|value| value.is_finite())
+    };
+    let listening =
+        "listening source, 1000 facts/s: 99 of 100 from commit to commit in < 2 s".to_owned();
     let polled = "polled source, 1000 facts/s: every fact within its interval and 2 s".to_owned();
     let goal = |text: String, found: Option<f64>, most_ms: Option<f64>| match found.zip(most_ms) {
         None => unknown(text),
-        Some((ms, most_ms)) => {
-            Goal { text, measured: format!("{} s", short(ms / 1000.0)), met: verdict(ms < most_ms, true) }
-        }
+        Some((ms, most_ms)) => Goal {
+            text,
+            measured: format!("{} s", short(ms / 1000.0)),
+            met: verdict(ms < most_ms, true),
+        },
     };
     let within = figure(single::INTERVAL).map(|interval| interval + PROMPT_MS);
     [
@@ -136,25 +166,40 @@ fn latency(result: Option<&PartResult>) -> [Goal; 2] {
 
 fn idle(result: Option<&PartResult>) -> Goal {
     let text = "an unchanged clinic of 10,000,000 records < 1 % of a core".to_owned();
-    let figure =
-        |name: &str| result.map(|result| result.single.of(name).median()).filter(|value| value.is_finite());
-    let Some((percent, records)) = figure(single::IDLE_PERCENT).zip(figure(single::IDLE_RECORDS)) else {
+    let figure = |name: &str| {
+        result
+            .map(|result| result.single.of(name).median())
+            .filter(|value| value.is_finite())
+    };
+    let Some((percent, records)) = figure(single::IDLE_PERCENT).zip(figure(single::IDLE_RECORDS))
+    else {
         return unknown(text);
     };
-    let measured = format!("{} % at {} records", short(percent), grouped(&format!("{records:.0}")));
-    Goal { text, measured, met: verdict(percent < 1.0, records >= LARGEST_RECORDS) }
+    let measured = format!(
+        "{} % at {} records",
+        short(percent),
+        grouped(&format!("{records:.0}"))
+    );
+    Goal {
+        text,
+        measured,
+        met: verdict(percent < 1.0, records >= LARGEST_RECORDS),
+    }
 }
 
 fn at_least(text: &str, found: Option<f64>, least: f64, shown: fn(f64) -> String) -> Goal {
     match found.filter(|value| value.is_finite()) {
         None => unknown(text.to_owned()),
-        Some(value) => {
-            Goal { text: text.to_owned(), measured: shown(value), met: verdict(value >= least, true) }
-        }
+        Some(value) => Goal {
+            text: text.to_owned(),
+            measured: shown(value),
+            met: verdict(value >= least, true),
+        },
     }
 }
 
-/// A goal that is missed at smaller sizes is missed; one that is kept there may still be missed at larger ones.
+/// A goal that is missed at smaller sizes is missed; one that is kept there may still be missed at
+/// larger ones.
 const fn verdict(kept: bool, known: bool) -> &'static str {
     match (kept, known) {
         (true, true) => "yes",
@@ -164,7 +209,11 @@ const fn verdict(kept: bool, known: bool) -> &'static str {
 }
 
 fn unknown(text: String) -> Goal {
-    Goal { text, measured: "not measured".to_owned(), met: "–" }
+    Goal {
+        text,
+        measured: "not measured".to_owned(),
+        met: "–",
+    }
 }
 
 fn percent(value: f64) -> String {

@@ -1,4 +1,5 @@
-//! The figures as Markdown: for the terminal, and as `docs/performance.md`, composed from the newest results of all parts.
+//! The figures as Markdown: for the terminal, and as `docs/performance.md`, composed from the
+//! newest results of all parts.
 
 mod goals;
 mod rows;
@@ -16,19 +17,29 @@ use rows::Row;
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
 
 /// Writes `docs/performance.md`; its path.
-pub fn write(results: &[PartResult]) -> Result<PathBuf, Error> {
+pub(super) fn write(results: &[PartResult]) -> Result<PathBuf, Error> {
     std::fs::write(PAGE, page(results)).map_err(Error::io("write docs/performance.md"))?;
-    Ok(Path::new(PAGE).canonicalize().unwrap_or_else(|_| PAGE.into()))
+    Ok(Path::new(PAGE)
+        .canonicalize()
+        .unwrap_or_else(|_| PAGE.into()))
 }
 
 /// The whole page.
 fn page(results: &[PartResult]) -> String {
-    format!("{}\n{}\n{}", text::INTRODUCTION, tables(results), text::ROWS)
+    format!(
+        "{}\n{}\n{}",
+        text::INTRODUCTION,
+        tables(results),
+        text::ROWS
+    )
 }
 
 /// Everything but the words around.
-pub fn tables(results: &[PartResult]) -> String {
-    let mut out = Page { machines: machines(results), text: String::new() };
+pub(super) fn tables(results: &[PartResult]) -> String {
+    let mut out = Page {
+        machines: machines(results),
+        text: String::new(),
+    };
     out.heading("Goals");
     out.text.push_str(text::GOALS);
     out.goals(results);
@@ -85,7 +96,9 @@ impl Page {
             }
         }
         let count = self.machines.len();
-        self.line(std::iter::once(String::new()).chain((1..=count).map(|number| number.to_string())));
+        self.line(
+            std::iter::once(String::new()).chain((1..=count).map(|number| number.to_string())),
+        );
         self.line(std::iter::repeat_n("---".to_owned(), count + 1));
         for wanted in names {
             let of = |machine: &Vec<(String, String)>| {
@@ -117,15 +130,24 @@ impl Page {
 
     /// When, where and with what a table was measured, and what the disk was like.
     fn caption(&mut self, result: &PartResult) {
-        let machine =
-            self.machines.iter().position(|machine| *machine == result.machine).unwrap_or_default() + 1;
+        let machine = self
+            .machines
+            .iter()
+            .position(|machine| *machine == result.machine)
+            .unwrap_or_default()
+            + 1;
         let began = result.began_at.format("%Y-%m-%d %H:%M UTC");
-        let (fsync, write) = (result.probes.of(name::FSYNC), result.probes.of(name::WRITE));
-        let settings: String =
-            result.settings.iter().map(|(name, value)| format!("; {name}: {value}")).collect();
+        let fsync = result.probes.of(name::FSYNC);
+        let write = result.probes.of(name::WRITE);
+        let settings: String = result
+            .settings
+            .iter()
+            .map(|(name, value)| format!("; {name}: {value}"))
+            .collect();
         let _ = writeln!(
             self.text,
-            "Measured {began} on machine {machine}. Disk meanwhile: fsync of 4 KiB {fsync} ms, writing {write} MB/s{settings}.\n"
+            "Measured {began} on machine {machine}. Disk meanwhile: fsync of 4 KiB {fsync} ms, \
+             writing {write} MB/s{settings}.\n"
         );
     }
 
@@ -137,13 +159,28 @@ impl Page {
         let sizes: Vec<&Figures> = result.sizes.values().collect();
         let noted = rows.iter().any(|row| !row.note.is_empty());
         let note = |text: &str| noted.then(|| text.to_owned());
-        let head = result.sizes.keys().map(|records| format!("{} records", grouped(&records.to_string())));
-        self.line(std::iter::once(String::new()).chain(head).chain(note("what it leaves out")));
+        let head = result
+            .sizes
+            .keys()
+            .map(|records| format!("{} records", grouped(&records.to_string())));
+        self.line(
+            std::iter::once(String::new())
+                .chain(head)
+                .chain(note("what it leaves out")),
+        );
         let rule = std::iter::repeat_n("---:".to_owned(), sizes.len());
-        self.line(std::iter::once("---".to_owned()).chain(rule).chain(note("---")));
+        self.line(
+            std::iter::once("---".to_owned())
+                .chain(rule)
+                .chain(note("---")),
+        );
         for row in rows {
             let cells = sizes.iter().map(|of| (row.cell)(of).to_string());
-            self.line(std::iter::once(row.name.to_owned()).chain(cells).chain(note(row.note)));
+            self.line(
+                std::iter::once(row.name.to_owned())
+                    .chain(cells)
+                    .chain(note(row.note)),
+            );
         }
     }
 
@@ -161,7 +198,10 @@ impl Page {
 
     fn line(&mut self, cells: impl IntoIterator<Item = String>) {
         // A bar in a peer's words would begin a cell of its own.
-        let cells: Vec<String> = cells.into_iter().map(|cell| cell.replace('|', "\\|")).collect();
+        let cells: Vec<String> = cells
+            .into_iter()
+            .map(|cell| cell.replace('|', "\\|"))
+            .collect();
         let _ = writeln!(self.text, "| {} |", cells.join(" | "));
     }
 }

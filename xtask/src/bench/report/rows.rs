@@ -3,8 +3,9 @@
 use crate::bench::figures::Samples;
 use crate::bench::results::{Figures, name};
 
-/// A row: its name, its figure, and what the measurement leaves out; nothing where the programs do all of it.
-pub struct Row {
+/// A row: its name, its figure, and what the measurement leaves out; nothing where the programs do
+/// all of it.
+pub(super) struct Row {
     /// Its name.
     pub name: &'static str,
     /// Its figure at one size.
@@ -14,7 +15,11 @@ pub struct Row {
 }
 
 const fn row(name: &'static str, cell: fn(&Figures) -> Samples) -> Row {
-    Row { name, cell, note: "" }
+    Row {
+        name,
+        cell,
+        note: "",
+    }
 }
 
 const fn bare(name: &'static str, cell: fn(&Figures) -> Samples, note: &'static str) -> Row {
@@ -22,11 +27,15 @@ const fn bare(name: &'static str, cell: fn(&Figures) -> Samples, note: &'static 
 }
 
 const fn nothing(name: &'static str, cell: fn(&Figures) -> Samples) -> Row {
-    Row { name, cell, note: "nothing" }
+    Row {
+        name,
+        cell,
+        note: "nothing",
+    }
 }
 
 /// Each limit, and the programs beside it.
-pub const STAGES: [Row; 30] = [
+pub(super) const STAGES: [Row; 30] = [
     bare(
         "`COPY … TO STDOUT` to nowhere, records/s",
         |of| of.of(name::COPY_OUT),
@@ -35,14 +44,19 @@ pub const STAGES: [Row; 30] = [
     bare(
         "PostgreSQL: bare keyset loop, pages of 5000, records/s",
         |of| of.of(name::KEYSET),
-        "everything but reading: rows are decoded into owned values (texts, dates, numbers, stamps) and dropped",
+        "everything but reading: rows are decoded into owned values (texts, dates, numbers, \
+         stamps) and dropped",
     ),
     bare(
         "… PostgreSQL's processor time for it, µs/record",
         |of| of.of(name::KEYSET_SERVER),
         "the loop's own",
     ),
-    bare("MariaDB: the same loop, records/s", |of| of.of(name::MARIADB_KEYSET), "the same"),
+    bare(
+        "MariaDB: the same loop, records/s",
+        |of| of.of(name::MARIADB_KEYSET),
+        "the same",
+    ),
     bare(
         "SQLite: sealed batches as blobs, FULL, records/s",
         |of| of.of(name::SQLITE),
@@ -69,7 +83,8 @@ pub const STAGES: [Row; 30] = [
         "reading, digests, outbox, cursor, publishing; everything is in memory",
     ),
     bare(
-        "**bound**: all processors at PostgreSQL's, the computing's and the broker's time, records/s",
+        "**bound**: all processors at PostgreSQL's, the computing's and the broker's time, \
+         records/s",
         |of| of.of(name::BOUND),
         "decoding rows, outbox, digests, cursor, sending, waiting for any disk",
     ),
@@ -81,25 +96,50 @@ pub const STAGES: [Row; 30] = [
     bare(
         "PostgreSQL: the registry's rows by `COPY`, records/s",
         |of| of.of(name::COPY_IN),
-        "broker, opening, checking, HMAC, linking persons, looking for older versions, small transactions",
+        "broker, opening, checking, HMAC, linking persons, looking for older versions, small \
+         transactions",
     ),
-    nothing("**gateway: PostgreSQL → sealed → broker-confirmed, records/s**", |of| of.of(name::GATEWAY)),
-    nothing("… peak memory, MiB", |of| of.of(&name::peak(name::GATEWAY))),
-    nothing("… processor time, µs/record", |of| of.of(&name::processor(name::GATEWAY))),
-    nothing("… written to disk by the gateway, bytes/record", |of| of.of(&name::written(name::GATEWAY))),
-    nothing("… written to disk by the broker, bytes/record", |of| of.of(name::BROKER_WRITTEN)),
-    nothing("**gateway: MariaDB → sealed → broker-confirmed, records/s**", |of| {
-        of.of(name::MARIADB_GATEWAY)
+    nothing(
+        "**gateway: PostgreSQL → sealed → broker-confirmed, records/s**",
+        |of| of.of(name::GATEWAY),
+    ),
+    nothing("… peak memory, MiB", |of| {
+        of.of(&name::peak(name::GATEWAY))
     }),
-    nothing("… peak memory, MiB", |of| of.of(&name::peak(name::MARIADB_GATEWAY))),
-    nothing("… processor time, µs/record", |of| of.of(&name::processor(name::MARIADB_GATEWAY))),
+    nothing("… processor time, µs/record", |of| {
+        of.of(&name::processor(name::GATEWAY))
+    }),
+    nothing("… written to disk by the gateway, bytes/record", |of| {
+        of.of(&name::written(name::GATEWAY))
+    }),
+    nothing("… written to disk by the broker, bytes/record", |of| {
+        of.of(name::BROKER_WRITTEN)
+    }),
+    nothing(
+        "**gateway: MariaDB → sealed → broker-confirmed, records/s**",
+        |of| of.of(name::MARIADB_GATEWAY),
+    ),
+    nothing("… peak memory, MiB", |of| {
+        of.of(&name::peak(name::MARIADB_GATEWAY))
+    }),
+    nothing("… processor time, µs/record", |of| {
+        of.of(&name::processor(name::MARIADB_GATEWAY))
+    }),
     nothing("… written to disk by the gateway, bytes/record", |of| {
         of.of(&name::written(name::MARIADB_GATEWAY))
     }),
-    nothing("**registry: queue → committed, records/s**", |of| of.of(name::REGISTRY)),
-    nothing("… peak memory, MiB", |of| of.of(&name::peak(name::REGISTRY))),
-    nothing("… processor time, µs/record", |of| of.of(&name::processor(name::REGISTRY))),
-    nothing("… written to disk by PostgreSQL, bytes/record", |of| of.of(name::REGISTRY_WRITTEN)),
+    nothing("**registry: queue → committed, records/s**", |of| {
+        of.of(name::REGISTRY)
+    }),
+    nothing("… peak memory, MiB", |of| {
+        of.of(&name::peak(name::REGISTRY))
+    }),
+    nothing("… processor time, µs/record", |of| {
+        of.of(&name::processor(name::REGISTRY))
+    }),
+    nothing("… written to disk by PostgreSQL, bytes/record", |of| {
+        of.of(name::REGISTRY_WRITTEN)
+    }),
     bare(
         "written to disk by PostgreSQL for the `COPY`, bytes/record",
         |of| of.of(name::COPY_IN_WRITTEN),
@@ -112,58 +152,122 @@ pub const STAGES: [Row; 30] = [
 ];
 
 /// The programs by their limits.
-pub const STAGE_RATIOS: [Row; 8] = [
-    row("gateway / bare keyset loop, PostgreSQL", |of| of.of(name::GATEWAY).over(&of.of(name::KEYSET))),
-    row("gateway / bare keyset loop, MariaDB", |of| {
-        of.of(name::MARIADB_GATEWAY).over(&of.of(name::MARIADB_KEYSET))
+pub(super) const STAGE_RATIOS: [Row; 8] = [
+    row("gateway / bare keyset loop, PostgreSQL", |of| {
+        of.of(name::GATEWAY).over(&of.of(name::KEYSET))
     }),
-    row("gateway / `COPY` to nowhere", |of| of.of(name::GATEWAY).over(&of.of(name::COPY_OUT))),
-    row("**gateway / bound**", |of| of.of(name::GATEWAY).over(&of.of(name::BOUND))),
-    row("gateway / SQLite", |of| of.of(name::GATEWAY).over(&of.of(name::SQLITE))),
-    row("gateway / broker", |of| of.of(name::GATEWAY).over(&of.of(name::PUBLISH))),
-    row("registry / consuming", |of| of.of(name::REGISTRY).over(&of.of(name::CONSUME))),
-    row("**registry / `COPY` of its rows**", |of| of.of(name::REGISTRY).over(&of.of(name::COPY_IN))),
+    row("gateway / bare keyset loop, MariaDB", |of| {
+        of.of(name::MARIADB_GATEWAY)
+            .over(&of.of(name::MARIADB_KEYSET))
+    }),
+    row("gateway / `COPY` to nowhere", |of| {
+        of.of(name::GATEWAY).over(&of.of(name::COPY_OUT))
+    }),
+    row("**gateway / bound**", |of| {
+        of.of(name::GATEWAY).over(&of.of(name::BOUND))
+    }),
+    row("gateway / SQLite", |of| {
+        of.of(name::GATEWAY).over(&of.of(name::SQLITE))
+    }),
+    row("gateway / broker", |of| {
+        of.of(name::GATEWAY).over(&of.of(name::PUBLISH))
+    }),
+    row("registry / consuming", |of| {
+        of.of(name::REGISTRY).over(&of.of(name::CONSUME))
+    }),
+    row("**registry / `COPY` of its rows**", |of| {
+        of.of(name::REGISTRY).over(&of.of(name::COPY_IN))
+    }),
 ];
 
 /// A gateway's life by size of clinic.
-pub const GROWTH: [Row; 23] = [
-    row("`COPY … TO STDOUT` to nowhere, records/s", |of| of.of(name::COPY_OUT)),
+pub(super) const GROWTH: [Row; 23] = [
+    row("`COPY … TO STDOUT` to nowhere, records/s", |of| {
+        of.of(name::COPY_OUT)
+    }),
     row("bare keyset loop, records/s", |of| of.of(name::KEYSET)),
-    row("**gateway: first `sync`, records/s**", |of| of.of(name::GATEWAY)),
-    row("… peak memory, MiB", |of| of.of(&name::peak(name::GATEWAY))),
-    row("… processor time, µs/record", |of| of.of(&name::processor(name::GATEWAY))),
-    row("**registry: queue → committed, records/s**", |of| of.of(name::REGISTRY)),
-    row("… peak memory, MiB", |of| of.of(&name::peak(name::REGISTRY))),
-    row("… processor time, µs/record", |of| of.of(&name::processor(name::REGISTRY))),
+    row("**gateway: first `sync`, records/s**", |of| {
+        of.of(name::GATEWAY)
+    }),
+    row("… peak memory, MiB", |of| {
+        of.of(&name::peak(name::GATEWAY))
+    }),
+    row("… processor time, µs/record", |of| {
+        of.of(&name::processor(name::GATEWAY))
+    }),
+    row("**registry: queue → committed, records/s**", |of| {
+        of.of(name::REGISTRY)
+    }),
+    row("… peak memory, MiB", |of| {
+        of.of(&name::peak(name::REGISTRY))
+    }),
+    row("… processor time, µs/record", |of| {
+        of.of(&name::processor(name::REGISTRY))
+    }),
     row("second `sync`, nothing changed, s", |of| of.of(name::AGAIN)),
     row("… peak memory, MiB", |of| of.of(&name::peak(name::AGAIN))),
-    row("`sync --full`, nothing changed, records/s", |of| of.of(name::FULL)),
+    row("`sync --full`, nothing changed, records/s", |of| {
+        of.of(name::FULL)
+    }),
     row("… peak memory, MiB", |of| of.of(&name::peak(name::FULL))),
-    row("`sweep` of all keys, nothing changed, records/s", |of| of.of(name::SWEEP)),
+    row("`sweep` of all keys, nothing changed, records/s", |of| {
+        of.of(name::SWEEP)
+    }),
     row("… peak memory, MiB", |of| of.of(&name::peak(name::SWEEP))),
-    row("… processor time, µs/record", |of| of.of(&name::processor(name::SWEEP))),
-    row("`reconcile`, everything equal, records/s", |of| of.of(name::RECONCILE)),
-    row("… gateway's peak memory, MiB", |of| of.of(&name::peak(name::RECONCILE))),
-    row("… gateway's processor time, µs/record", |of| of.of(&name::processor(name::RECONCILE))),
-    row("restart of `run` on this state, until ready, s", |of| of.of(name::RESTART)),
-    row("… peak memory within 3 s after that, MiB", |of| of.of(&name::peak(name::RESTART))),
+    row("… processor time, µs/record", |of| {
+        of.of(&name::processor(name::SWEEP))
+    }),
+    row("`reconcile`, everything equal, records/s", |of| {
+        of.of(name::RECONCILE)
+    }),
+    row("… gateway's peak memory, MiB", |of| {
+        of.of(&name::peak(name::RECONCILE))
+    }),
+    row("… gateway's processor time, µs/record", |of| {
+        of.of(&name::processor(name::RECONCILE))
+    }),
+    row("restart of `run` on this state, until ready, s", |of| {
+        of.of(name::RESTART)
+    }),
+    row("… peak memory within 3 s after that, MiB", |of| {
+        of.of(&name::peak(name::RESTART))
+    }),
     row("broker back → outbox empty, s", |of| of.of(name::DRAIN)),
     row("fsync of 4 KiB, ms", |of| of.of(name::FSYNC)),
     row("writing a long file, MB/s", |of| of.of(name::WRITE)),
 ];
 
 /// What lies and goes on disks, by size of clinic.
-pub const GROWTH_DISK: [Row; 6] = [
-    row("gateway's state without sealed batches, bytes/record", |of| of.of(name::STATE_BYTES)),
-    row("written by the gateway, first `sync`, bytes/record", |of| of.of(&name::written(name::GATEWAY))),
-    row("written by the broker meanwhile, bytes/record", |of| of.of(name::BROKER_WRITTEN)),
-    row("written by PostgreSQL for the registry, bytes/record", |of| of.of(name::REGISTRY_WRITTEN)),
-    row("written by the gateway, `sync --full`, bytes/record", |of| of.of(&name::written(name::FULL))),
-    row("written by the gateway, `sweep`, bytes/record", |of| of.of(&name::written(name::SWEEP))),
+pub(super) const GROWTH_DISK: [Row; 6] = [
+    row(
+        "gateway's state without sealed batches, bytes/record",
+        |of| of.of(name::STATE_BYTES),
+    ),
+    row("written by the gateway, first `sync`, bytes/record", |of| {
+        of.of(&name::written(name::GATEWAY))
+    }),
+    row("written by the broker meanwhile, bytes/record", |of| {
+        of.of(name::BROKER_WRITTEN)
+    }),
+    row(
+        "written by PostgreSQL for the registry, bytes/record",
+        |of| of.of(name::REGISTRY_WRITTEN),
+    ),
+    row(
+        "written by the gateway, `sync --full`, bytes/record",
+        |of| of.of(&name::written(name::FULL)),
+    ),
+    row("written by the gateway, `sweep`, bytes/record", |of| {
+        of.of(&name::written(name::SWEEP))
+    }),
 ];
 
 /// How the programs keep up with reading as clinics grow.
-pub const GROWTH_RATIOS: [Row; 2] = [
-    row("gateway / bare keyset loop", |of| of.of(name::GATEWAY).over(&of.of(name::KEYSET))),
-    row("`sync --full` / bare keyset loop", |of| of.of(name::FULL).over(&of.of(name::KEYSET))),
+pub(super) const GROWTH_RATIOS: [Row; 2] = [
+    row("gateway / bare keyset loop", |of| {
+        of.of(name::GATEWAY).over(&of.of(name::KEYSET))
+    }),
+    row("`sync --full` / bare keyset loop", |of| {
+        of.of(name::FULL).over(&of.of(name::KEYSET))
+    }),
 ];

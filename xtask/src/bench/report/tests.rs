@@ -6,9 +6,20 @@ use super::*;
 use crate::bench::others::single;
 
 fn result(part: Part, commit: &str) -> PartResult {
-    let machine = [("processor", "2 cores"), ("memory", "4 GiB"), ("kernel", "Linux"), ("commit", commit)];
-    let machine = machine.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    let mut result = PartResult::new(part, DateTime::from_timestamp(1_790_000_000, 0).unwrap(), machine);
+    let machine = [
+        ("processor", "2 cores"),
+        ("memory", "4 GiB"),
+        ("kernel", "Linux"),
+        ("commit", commit),
+    ];
+    let machine = machine
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+    let mut result = PartResult::new(
+        part,
+        DateTime::from_timestamp(1_790_000_000, 0).unwrap(),
+        machine,
+    );
     result.probes.push(name::FSYNC, 0.15);
     result.probes.push(name::WRITE, 205.0);
     result
@@ -30,7 +41,10 @@ fn stages() -> PartResult {
         }
         figures.push(name::BATCHES, 4000.0);
     }
-    stages.settings.push(("events in a batch, at most".into(), "250 (the default)".into()));
+    stages.settings.push((
+        "events in a batch, at most".into(),
+        "250 (the default)".into(),
+    ));
     stages
 }
 
@@ -44,7 +58,9 @@ fn peers() -> PartResult {
 }
 
 fn goal<'a>(page: &'a str, begins: &str) -> &'a str {
-    page.lines().find(|line| line.starts_with(&format!("| {begins}"))).unwrap_or("none")
+    page.lines()
+        .find(|line| line.starts_with(&format!("| {begins}")))
+        .unwrap_or("none")
 }
 
 #[test]
@@ -56,26 +72,42 @@ fn goals_are_computed_from_the_largest_stages() {
             .ends_with("| 70.0 % (bound: 90.0 %) | yes |"),
         "{page}"
     );
-    assert!(goal(&page, "gateway ≥ 60 % of the bare keyset loop, MariaDB").ends_with("| not measured | – |"));
-    assert!(goal(&page, "gateway ≥ 5 ×").ends_with("| 7.00 × (bound: 9.00 ×) | yes |"), "{page}");
+    assert!(
+        goal(&page, "gateway ≥ 60 % of the bare keyset loop, MariaDB")
+            .ends_with("| not measured | – |")
+    );
+    assert!(
+        goal(&page, "gateway ≥ 5 ×").ends_with("| 7.00 × (bound: 9.00 ×) | yes |"),
+        "{page}"
+    );
     assert!(goal(&page, "gateway ≥ 20 ×").ends_with("| 70.0 × (bound: 90.0 ×) | yes |"));
     assert!(goal(&page, "gateway ≥ 3 ×").ends_with("| not measured | – |"));
     assert!(goal(&page, "registry ≥ 70 %").ends_with("| 60.0 % | **no** |"));
-    assert!(goal(&page, "gateway's peak memory").ends_with("| 103 MiB up to 1,000,000 records | so far |"));
+    assert!(
+        goal(&page, "gateway's peak memory")
+            .ends_with("| 103 MiB up to 1,000,000 records | so far |")
+    );
     assert!(goal(&page, "registry's peak memory").ends_with("| not measured | – |"));
 }
 
 #[test]
 fn latency_and_idle_cost_are_judged_by_their_own_limits() {
-    let (mut latency, mut idle) = (result(Part::Latency, "abc"), result(Part::Idle, "abc"));
+    let mut latency = result(Part::Latency, "abc");
+    let mut idle = result(Part::Idle, "abc");
     latency.single.push(single::LATENCY_P99, 2100.0);
     latency.single.push(single::POLLED_MAX, 61_500.0);
     latency.single.push(single::INTERVAL, 60_000.0);
     idle.single.push(single::IDLE_RECORDS, 1e7);
     idle.single.push(single::IDLE_PERCENT, 0.4);
     let page = tables(&[latency, idle.clone()]);
-    assert!(goal(&page, "listening source").ends_with("| 2.10 s | **no** |"), "{page}");
-    assert!(goal(&page, "polled source").ends_with("| 61.5 s | yes |"), "{page}");
+    assert!(
+        goal(&page, "listening source").ends_with("| 2.10 s | **no** |"),
+        "{page}"
+    );
+    assert!(
+        goal(&page, "polled source").ends_with("| 61.5 s | yes |"),
+        "{page}"
+    );
     assert!(
         goal(&page, "an unchanged clinic").ends_with("| 0.400 % at 10,000,000 records | yes |"),
         "{page}"
@@ -88,7 +120,10 @@ fn latency_and_idle_cost_are_judged_by_their_own_limits() {
 #[test]
 fn peers_are_judged_by_the_gateway_that_ran_beside_them() {
     let page = tables(&[peers()]);
-    assert!(goal(&page, "gateway ≥ 5 ×").ends_with("| 7.00 × | yes |"), "without stages no bound is known");
+    assert!(
+        goal(&page, "gateway ≥ 5 ×").ends_with("| 7.00 × | yes |"),
+        "without stages no bound is known"
+    );
     let mut older = stages();
     older.machine.pop();
     let page = tables(&[older, peers()]);
@@ -102,10 +137,19 @@ fn peers_are_judged_by_the_gateway_that_ran_beside_them() {
 #[test]
 fn every_table_tells_when_where_and_on_which_disk() {
     let mut growth = result(Part::Growth, "def");
-    growth.sizes.entry(10_000).or_default().push(name::GATEWAY, 40_000.0);
-    growth.failures.push("growth, 10000 records, sweep: gone".into());
+    growth
+        .sizes
+        .entry(10_000)
+        .or_default()
+        .push(name::GATEWAY, 40_000.0);
+    growth
+        .failures
+        .push("growth, 10000 records, sweep: gone".into());
     let page = page(&[stages(), peers(), growth]);
-    let captions: Vec<&str> = page.lines().filter(|line| line.starts_with("Measured 20")).collect();
+    let captions: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("Measured 20"))
+        .collect();
     // Two tables of stages, one of peers, three of growth.
     assert_eq!(captions.len(), 6, "{page}");
     let disk = "Disk meanwhile: fsync of 4 KiB 0.150 ms, writing 205 MB/s";
@@ -113,7 +157,8 @@ fn every_table_tells_when_where_and_on_which_disk() {
     assert_eq!(
         captions[0],
         format!(
-            "Measured 2026-09-21 14:13 UTC on machine 1. {disk}; events in a batch, at most: 250 (the default)."
+            "Measured 2026-09-21 14:13 UTC on machine 1. {disk}; events in a batch, at most: 250 \
+             (the default)."
         )
     );
     assert!(captions[5].contains("on machine 2."), "{page}");
@@ -122,9 +167,13 @@ fn every_table_tells_when_where_and_on_which_disk() {
     assert!(page.contains("| a \\| b | 10,000 |"));
     assert!(page.contains("## An unchanged clinic\n\nNot measured yet.\n"));
     assert!(page.contains(
-        "| **gateway: PostgreSQL → sealed → broker-confirmed, records/s** | 700,000 (350,000–1,050,000) "
+        "| **gateway: PostgreSQL → sealed → broker-confirmed, records/s** | 700,000 \
+         (350,000–1,050,000) "
     ));
-    assert!(page.contains("| broker: the same, batches/s | 2,000 | 2,000 | the same |"), "{page}");
+    assert!(
+        page.contains("| broker: the same, batches/s | 2,000 | 2,000 | the same |"),
+        "{page}"
+    );
 }
 
 #[test]
@@ -135,9 +184,14 @@ fn a_page_of_nothing_says_so() {
             && page.contains("## Machine and versions\n\nNot measured yet.\n")
     );
     // Every table has as many cells in each of its rows as in its head.
-    for table in super::page(&[stages(), peers()]).split("\n\n").filter(|block| block.starts_with('|')) {
-        let bars: Vec<usize> =
-            table.lines().map(|line| line.replace("\\|", "").matches('|').count()).collect();
+    for table in super::page(&[stages(), peers()])
+        .split("\n\n")
+        .filter(|block| block.starts_with('|'))
+    {
+        let bars: Vec<usize> = table
+            .lines()
+            .map(|line| line.replace("\\|", "").matches('|').count())
+            .collect();
         assert!(bars.windows(2).all(|two| two[0] == two[1]), "{table}");
     }
 }

@@ -1,0 +1,352 @@
+//! Intake of an initial load, from the queue to the receipts, beside a bare COPY of the same rows
+//! in the same run.
+//!
+//! `cargo bench -p registry`; `INTAKE_FACTS`, `INTAKE_BATCH` (events a batch) and
+//! `INTAKE_CONSUMERS` (such as `1,2,4`) change its size. The COPY's tables have the same columns,
+//! indexes and checks, and get the rows in the order in which the registry has stored them. A
+//! directory is the queue.
+#![expect(clippy::print_stdout, reason = "its figures are for whoever runs it")]
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use broker::{DirectoryConfig, QueueConfig};
+use clock::{Clock, SystemClock};
+use contract::{
+    Body, ContentDigest, Event, Fact, PartialDate, PrivateKey, Pseudonym, PublicKey, ReceiptSigner,
+    RecordDigest, Scheme, Subject, Suite, TestCode, TestResult, Vaccine, Version, wire,
+};
+use registry::{
+    ConsumeConfig, Keys, PostgresConfig, Reader, Registry, SecondLayerKey, SqliteConfig, Step,
+    StoreConfig, TlsMode,
+};
+use testbed::postgres::Postgres;
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// What both sides' server runs with, beside testbed's defaults.
+const SERVER: [(&str, &str); 2] = [("shared_buffers", "256MB"), ("max_wal_size", "4GB")];
+const TABLES: [&str; 3] = ["subject", "pseudonym", "fact"];
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Outcome<()> {
+    let facts: u64 = setting("INTAKE_FACTS", 200_000)?;
+    let batch: u64 = setting("INTAKE_BATCH", 500)?;
+    let consumers: String = setting("INTAKE_CONSUMERS", "1,2,4".to_owned())?;
+    println!("{facts} facts of {} persons, {batch} a batch", facts / 3);
+    let server = Postgres::start_with(&SERVER).await?;
+    let mut last = String::new();
+    for consumers in consumers.split(',') {
+        let database = format!("registry_{consumers}");
+        let url = Some(server.create_database(&database).await?);
+        let postgres = PostgresConfig {
+            url,
+            tls: TlsMode::Off,
+            ..PostgresConfig::default()
+        };
+        let store = StoreConfig::Postgres(Box::new(postgres));
+        let run = intake(&store, consumers.parse()?, facts, batch, Some(&server)).await?;
+        run.say(&format!("PostgreSQL, {consumers} consumers"), facts);
+        last = database;
+    }
+    copy(&server, &last, facts).await?.say("bare COPY", facts);
+    let sqlite = StoreConfig::Sqlite(SqliteConfig {
+        path: "registry.sqlite".into(),
+    });
+    intake(&sqlite, 1, facts, batch, None)
+        .await?
+        .say("SQLite, 1 consumer", facts);
+    println!(
+        "peak memory of this program: {} MiB",
+        status_kib("VmHWM")? / 1024
+    );
+    Ok(())
+}
+
+fn setting<T: std::str::FromStr<Err: Error + Send + Sync + 'static>>(
+    name: &str,
+    default: T,
+) -> Outcome<T> {
+    Ok(std::env::var(name)
+        .ok()
+        .map(|text| text.parse())
+        .transpose()?
+        .unwrap_or(default))
+}
+
+/// What a run took.
+struct Figures {
+    wall: Duration,
+    own_ms: u64,
+    server_ms: u64,
+}
+
+impl Figures {
+    fn say(&self, what: &str, facts: u64) {
+        let micros = |ms: u64| ms * 1000 / facts.max(1);
+        let wall_ms = u64::try_from(self.wall.as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1);
+        println!(
+            "{what:<26} {:>7} facts/s   CPU a fact: own {:>3} us, server {:>3} us   ({wall_ms} ms)",
+            facts * 1000 / wall_ms,
+            micros(self.own_ms),
+            micros(self.server_ms),
+        );
+    }
+}
+
+/// Fills a queue, then times the registry over it, from the first step to the last commit.
+async fn intake(
+    store: &StoreConfig,
+    consumers: usize,
+    facts: u64,
+    batch: u64,
+    server: Option<&Postgres>,
+) -> Outcome<Figures> {
+    let folder = tempfile::tempdir()?;
+    let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
+    let private = PrivateKey::generate();
+    fill(&queue, folder.path(), &private.public(), facts, batch).await?;
+    let keys = Keys::new(private, Vec::new(), SecondLayerKey::generate())
+        .with_receipt_key(ReceiptSigner::generate());
+    let reader = Reader::open(store, keys, folder.path()).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let settings = ConsumeConfig::default();
+    let first = Registry::new(
+        reader.clone(),
+        &queue,
+        settings,
+        folder.path(),
+        Arc::clone(&clock),
+    )?;
+    let mut all = vec![first];
+    while all.len() < consumers {
+        all.push(all[0].another()?);
+    }
+    let own = own_ms()?;
+    let theirs = server_ms(server)?;
+    let begun = clock.elapsed();
+    let applied = Arc::new(AtomicUsize::new(0));
+    let mut running = tokio::task::JoinSet::new();
+    for mut registry in all {
+        let applied = Arc::clone(&applied);
+        let clock = Arc::clone(&clock);
+        running.spawn(async move {
+            let target = usize::try_from(facts)?;
+            while applied.load(Ordering::Acquire) < target {
+                if let Step::Done { outcome, .. } = registry.consume_ahead(clock.now()).await? {
+                    applied.fetch_add(outcome.applied, Ordering::AcqRel);
+                }
+            }
+            let ended = clock.elapsed();
+            registry.close().await;
+            Outcome::Ok(ended)
+        });
+    }
+    // The others may still be waiting for a batch.
+    let mut ended = Duration::MAX;
+    while let Some(one) = running.join_next().await {
+        ended = ended.min(one??);
+    }
+    let figures = Figures {
+        wall: ended.saturating_sub(begun),
+        own_ms: own_ms()? - own,
+        server_ms: server_ms(server)? - theirs,
+    };
+    reader.close().await;
+    Ok(figures)
+}
+
+/// The rows of `database` once more, into empty tables that the registry has made.
+async fn copy(server: &Postgres, database: &str, facts: u64) -> Outcome<Figures> {
+    let folder = tempfile::tempdir()?;
+    let url = Some(server.create_database("bare").await?);
+    let postgres = PostgresConfig {
+        url,
+        tls: TlsMode::Off,
+        ..PostgresConfig::default()
+    };
+    let keys = Keys::new(
+        PrivateKey::generate(),
+        Vec::new(),
+        SecondLayerKey::generate(),
+    );
+    Reader::open(
+        &StoreConfig::Postgres(Box::new(postgres)),
+        keys,
+        folder.path(),
+    )
+    .await?
+    .close()
+    .await;
+    let file = |table: &str| folder.path().join(table).display().to_string();
+    for table in TABLES {
+        server
+            .psql(
+                database,
+                &format!("\\copy {table} to '{}' (format binary)\n", file(table)),
+            )
+            .await?;
+    }
+    let clock = SystemClock::default();
+    let own = own_ms()?;
+    let theirs = server_ms(Some(server))?;
+    let begun = clock.elapsed();
+    for table in TABLES {
+        server
+            .psql(
+                "bare",
+                &format!("\\copy {table} from '{}' (format binary)\n", file(table)),
+            )
+            .await?;
+    }
+    let figures = Figures {
+        wall: clock.elapsed().saturating_sub(begun),
+        own_ms: own_ms()? - own,
+        server_ms: server_ms(Some(server))? - theirs,
+    };
+    let stored = server.psql("bare", "SELECT count(*) FROM fact").await?;
+    assert_eq!(stored.trim(), facts.to_string());
+    Ok(figures)
+}
+
+/// Doses of everybody first, two a person, then a test for each: later facts meet known persons.
+async fn fill(
+    queue: &QueueConfig,
+    base: &Path,
+    key: &PublicKey,
+    facts: u64,
+    batch: u64,
+) -> Outcome<()> {
+    let publisher = broker::publisher(queue, base)?;
+    let doses = facts / 3 * 2;
+    let mut next = 0;
+    while next < facts {
+        let end = (next + batch).min(facts);
+        let event = |number: u64| {
+            let person = if number < doses {
+                number / 2
+            } else {
+                number - doses
+            };
+            event(number, person, number < doses)
+        };
+        let events = (next..end).map(event).collect::<Outcome<Vec<Event>>>()?;
+        publisher
+            .publish(&key.seal(&wire::encode(&events))?.0)
+            .await?;
+        next = end;
+    }
+    publisher.close().await;
+    Ok(())
+}
+
+fn event(number: u64, person: u64, dose: bool) -> Outcome<Event> {
+    let pseudonym = |scheme, salt| Pseudonym {
+        scheme,
+        suite: Suite::Hmac,
+        epoch: 1,
+        value: digest(person, salt),
+    };
+    let subject = Subject::new(vec![pseudonym(Scheme::Snils, 1), pseudonym(Scheme::Oms, 2)]);
+    let occurred_on: PartialDate =
+        format!("2021-{:02}-{:02}", 1 + person % 6, 1 + person % 28).parse()?;
+    let fact = if dose {
+        let dose_number = Some(if number.is_multiple_of(2) { 1 } else { 2 });
+        Fact::Vaccination {
+            vaccine: Vaccine::SputnikV,
+            dose_number,
+            series_doses: Some(2),
+            occurred_on,
+        }
+    } else {
+        Fact::Test {
+            test: TestCode::RnaRespiratory,
+            result: TestResult::NotDetected,
+            occurred_on,
+        }
+    };
+    let mut content = [0; 16];
+    content.copy_from_slice(&digest(number, 4)[..16]);
+    Ok(Event {
+        record: RecordDigest(digest(number, 3)),
+        version: Version {
+            generation: 1,
+            count: 1,
+        },
+        content: Some(ContentDigest(content)),
+        body: Body::Asserted {
+            subject: subject.ok_or("two pseudonyms are a subject")?,
+            fact,
+        },
+    })
+}
+
+/// 32 bytes that look random (splitmix64).
+fn digest(number: u64, salt: u64) -> [u8; 32] {
+    let mut state = number
+        .wrapping_mul(8)
+        .wrapping_add(salt)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut bytes = [0; 32];
+    for chunk in bytes.chunks_mut(8) {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        chunk.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes());
+    }
+    bytes
+}
+
+/// Processor time of this program.
+fn own_ms() -> Outcome<u64> {
+    Ok(times(Path::new("/proc/self"))?.1 * 10)
+}
+
+/// Processor time of the server with all its processes, also those that have ended.
+fn server_ms(server: Option<&Postgres>) -> Outcome<u64> {
+    let Some(main) = server.and_then(Postgres::process_id) else {
+        return Ok(0);
+    };
+    let mut ticks = times(&Path::new("/proc").join(main.to_string()))?.2;
+    for entry in std::fs::read_dir("/proc")? {
+        // One that ended meanwhile counts with the main process from now on.
+        if let Ok((parent, own, _)) = times(&entry?.path())
+            && parent == u64::from(main)
+        {
+            ticks += own;
+        }
+    }
+    Ok(ticks * 10)
+}
+
+/// (parent, own ticks, own ticks and those of ended children); a tick is 10 ms.
+fn times(process: &Path) -> Outcome<(u64, u64, u64)> {
+    let stat = std::fs::read_to_string(process.join("stat"))?;
+    let (_, fields) = stat.rsplit_once(')').ok_or("a process has a name")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let number = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|field| field.parse::<u64>().ok())
+    };
+    let sum = |range: std::ops::Range<usize>| range.filter_map(number).sum::<u64>();
+    Ok((number(1).unwrap_or(0), sum(11..13), sum(11..15)))
+}
+
+fn status_kib(field: &str) -> Outcome<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(field))
+        .ok_or("a process has a size")?;
+    Ok(line
+        .split_whitespace()
+        .nth(1)
+        .ok_or("a size is a number")?
+        .parse()?)
+}

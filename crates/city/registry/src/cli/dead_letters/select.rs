@@ -1,0 +1,123 @@
+//! Which dead letters are meant.
+
+use broker::DeadLetter;
+use clap::Args;
+use contract::batch_id_of;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// Filters; what is not given does not restrict.
+#[derive(Debug, Args)]
+pub(super) struct Selection {
+    /// Batch ids, or their first characters (4 or more), as `list` shows them.
+    #[arg(value_name = "ID", value_parser = id)]
+    pub ids: Vec<String>,
+    /// Only those that are here for this reason, such as sealed-to-another-key.
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+impl Selection {
+    pub(super) fn wants(&self, letter: &Summary) -> bool {
+        let named = self.ids.is_empty() || self.ids.iter().any(|id| letter.id.starts_with(id));
+        named
+            && self
+                .reason
+                .as_deref()
+                .is_none_or(|reason| letter.reason.as_deref() == Some(reason))
+    }
+}
+
+/// Reads the beginning of an id.
+pub(super) fn id(text: &str) -> Result<String, &'static str> {
+    let text = text.trim().to_ascii_lowercase();
+    let digits = text.strip_prefix(NO_BATCH).unwrap_or(&text);
+    let fits = digits.len() >= 4 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if fits {
+        Ok(text)
+    } else {
+        Err("write at least 4 characters of an id, as `dead-letters list` shows them")
+    }
+}
+
+/// What the ids of those begin with that bear none of their own.
+const NO_BATCH: &str = "raw-";
+
+/// One letter in short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Summary {
+    /// The batch's id in hex; for what is no batch, `raw-` and the first bytes of its SHA-256.
+    pub id: String,
+    pub reason: Option<String>,
+    pub bytes: usize,
+}
+
+impl Summary {
+    pub(super) fn of(letter: &DeadLetter) -> Self {
+        let id = match batch_id_of(&letter.bytes) {
+            Some(id) => id.to_hex(),
+            None => format!(
+                "{NO_BATCH}{}",
+                hex::encode(&Sha256::digest(&letter.bytes)[..8])
+            ),
+        };
+        Self {
+            id,
+            reason: letter.reason.clone(),
+            bytes: letter.bytes.len(),
+        }
+    }
+
+    pub(super) fn row(&self) -> [String; 3] {
+        [
+            self.id.clone(),
+            self.reason_word().to_owned(),
+            self.bytes.to_string(),
+        ]
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({ "batch": self.id, "reason": self.reason, "bytes": self.bytes })
+    }
+
+    pub(super) fn reason_word(&self) -> &str {
+        self.reason.as_deref().unwrap_or("unknown")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_may_be_short_but_not_any_text() {
+        assert_eq!(id(" 00FFab ").as_deref(), Ok("00ffab"));
+        assert_eq!(id("raw-0011").as_deref(), Ok("raw-0011"));
+        for bad in ["", "abc", "raw-", "ivanov", "*"] {
+            assert!(id(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ids_and_reason_both_restrict() {
+        let letter = |id: &str, reason: &str| Summary {
+            id: id.into(),
+            reason: Some(reason.into()),
+            bytes: 1,
+        };
+        let selection = Selection {
+            ids: vec!["aaaa".into(), "bbbb".into()],
+            reason: Some("not-authentic".into()),
+        };
+        assert!(selection.wants(&letter("bbbb01", "not-authentic")));
+        assert!(!selection.wants(&letter("cccc01", "not-authentic")));
+        assert!(!selection.wants(&letter("bbbb01", "store-refuses")));
+        assert!(
+            Selection {
+                ids: Vec::new(),
+                reason: None
+            }
+            .wants(&letter("c", "x"))
+        );
+    }
+}

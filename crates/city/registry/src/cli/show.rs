@@ -1,0 +1,230 @@
+//! `city-registry show`: a subject's facts, or the counts.
+
+use clap::Args;
+use contract::{Fact, Pseudonym};
+use serde_json::{Value, json};
+
+use telemetry::terminal as out;
+
+use super::{Failure, Loaded};
+use crate::{CityPseudonym, Keys, Reader, Stats, StoredFact, SubjectView};
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub(super) struct ShowArguments {
+    /// A person's pseudonym as a portal computes it, SUITE/SCHEME/EPOCH/HEX, such as hmac/snils/1/…
+    /// (64 hex characters). May be given several times for one person.
+    #[arg(long, group = "what", value_parser = pseudonym, value_name = "PSEUDONYM")]
+    subject: Vec<Pseudonym>,
+    /// Counts over the whole store.
+    #[arg(long, group = "what")]
+    stats: bool,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn show(arguments: &ShowArguments, loaded: &Loaded) -> Result<(), Failure> {
+    let keys = Keys::read(&loaded.config.keys, &loaded.base)?;
+    let reader = Reader::open(&loaded.config.store, keys, &loaded.base).await?;
+    if arguments.stats {
+        let stats = reader.stats().await?;
+        if arguments.json {
+            out::say(format!("{:#}", json!(stats)))
+        } else {
+            say_stats(&stats)
+        }
+    }
+    if !arguments.subject.is_empty() {
+        let subjects = reader.subjects_by(&arguments.subject).await?;
+        if arguments.json {
+            let list: Vec<Value> = subjects.iter().map(subject_json).collect();
+            out::say(format!("{:#}", json!(list)));
+        }
+        if subjects.is_empty() {
+            return Err(Failure::Later(
+                "nobody is known under these pseudonyms".into(),
+            ));
+        }
+        if !arguments.json {
+            subjects.iter().for_each(say_subject);
+        }
+    }
+    reader.close().await;
+    Ok(())
+}
+
+fn say_stats(stats: &Stats) {
+    out::say(format!("subjects    {}", stats.subjects));
+    for (name, counts) in [
+        ("pseudonyms", &stats.pseudonyms),
+        ("asserted", &stats.asserted),
+        ("withdrawn", &stats.withdrawn),
+        ("refusals", &stats.refusals),
+    ] {
+        let words: Vec<String> = counts
+            .iter()
+            .map(|(word, count)| format!("{word} {count}"))
+            .collect();
+        out::say(format!(
+            "{name:<11} {}",
+            if words.is_empty() {
+                "none".to_owned()
+            } else {
+                words.join(", ")
+            }
+        ));
+    }
+    out::say(format!("conflicts   {}", stats.conflicts));
+}
+
+fn say_subject(subject: &SubjectView) {
+    out::say(format!(
+        "subject with {} pseudonyms, {} facts",
+        subject.pseudonyms.len(),
+        subject.facts.len()
+    ));
+    for CityPseudonym {
+        scheme,
+        suite,
+        epoch,
+        value,
+    } in &subject.pseudonyms
+    {
+        out::say(format!(
+            "  {}/{}/{epoch}/{}",
+            suite.as_str(),
+            scheme.as_str(),
+            hex::encode(value)
+        ));
+    }
+    for StoredFact {
+        record,
+        version,
+        kind,
+        fact,
+        ..
+    } in &subject.facts
+    {
+        let (date, words) = fact.as_ref().map(in_words).unwrap_or_default();
+        let record = &record.to_hex()[..8];
+        out::say(format!(
+            "  {date:<10}  {:<11}  {words:<40}  record {record}… version {}.{}",
+            kind.as_str(),
+            version.generation,
+            version.count
+        ));
+    }
+}
+
+/// A fact's date, and the rest in words.
+fn in_words(fact: &Fact) -> (String, String) {
+    match fact {
+        Fact::Vaccination {
+            vaccine,
+            dose_number,
+            series_doses,
+            occurred_on,
+        } => {
+            let dose = match (dose_number, series_doses) {
+                (Some(dose), Some(of)) => format!(", dose {dose} of {of}"),
+                (Some(dose), None) => format!(", dose {dose}"),
+                (None, _) => String::new(),
+            };
+            (
+                occurred_on.to_string(),
+                format!("{}{dose}", vaccine.as_str()),
+            )
+        }
+        Fact::Test {
+            test,
+            result,
+            occurred_on,
+        } => (
+            occurred_on.to_string(),
+            format!("{} (LOINC {})", result.as_str(), test.loinc()),
+        ),
+        Fact::Recovery {
+            began_on,
+            occurred_on,
+        } => (
+            occurred_on.to_string(),
+            began_on
+                .map(|date| format!("ill since {date}"))
+                .unwrap_or_default(),
+        ),
+    }
+}
+
+fn subject_json(subject: &SubjectView) -> Value {
+    let pseudonym = |of: &CityPseudonym| json!({ "suite": of.suite.as_str(), "scheme": of.scheme.as_str(), "epoch": of.epoch, "value": hex::encode(of.value) });
+    json!({
+        "pseudonyms": subject.pseudonyms.iter().map(pseudonym).collect::<Vec<_>>(),
+        "facts": subject.facts.iter().map(fact_json).collect::<Vec<_>>(),
+    })
+}
+
+fn fact_json(stored: &StoredFact) -> Value {
+    let said = stored.fact.as_ref().map(|fact| match fact {
+        Fact::Vaccination { vaccine, dose_number, series_doses, occurred_on } => json!({
+            "occurred_on": occurred_on.to_string(), "vaccine": vaccine.as_str(),
+            "dose_number": dose_number, "series_doses": series_doses,
+        }),
+        Fact::Test { test, result, occurred_on } => json!({
+            "occurred_on": occurred_on.to_string(), "test": test.loinc(), "result": result.as_str(),
+        }),
+        Fact::Recovery { began_on, occurred_on } => json!({
+            "occurred_on": occurred_on.to_string(), "began_on": began_on.map(|date| date.to_string()),
+        }),
+    });
+    json!({
+        "record": stored.record.to_hex(),
+        "version": { "generation": stored.version.generation, "count": stored.version.count },
+        "kind": stored.kind.as_str(),
+        "fact": said,
+    })
+}
+
+/// Reads `SUITE/SCHEME/EPOCH/HEX`.
+fn pseudonym(text: &str) -> Result<Pseudonym, &'static str> {
+    let shape = "write SUITE/SCHEME/EPOCH/HEX, such as hmac/snils/1/ and 64 hex characters";
+    let parts: Vec<&str> = text.trim().split('/').collect();
+    let [suite, scheme, epoch, digits] = parts.as_slice() else {
+        return Err(shape);
+    };
+    let mut value = [0; 32];
+    hex::decode_to_slice(digits, &mut value).map_err(|_| shape)?;
+    Ok(Pseudonym {
+        scheme: scheme.parse().map_err(|_| "unknown scheme")?,
+        suite: suite.parse().map_err(|_| "unknown suite")?,
+        epoch: epoch.parse().map_err(|_| shape)?,
+        value,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::{Scheme, Suite};
+
+    #[test]
+    fn a_pseudonym_is_read_as_a_portal_writes_it() {
+        let text = format!("hmac/passport-ru/2/{}", "ab".repeat(32));
+        let expected = Pseudonym {
+            scheme: Scheme::PassportRu,
+            suite: Suite::Hmac,
+            epoch: 2,
+            value: [0xab; 32],
+        };
+        assert_eq!(pseudonym(&text), Ok(expected));
+        for bad in [
+            "",
+            "hmac/snils/1",
+            "hmac/snils/1/abcd",
+            "md5/snils/1/00",
+            &format!("{text}/x"),
+        ] {
+            assert!(pseudonym(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! `city-registry.toml`.
+
+use std::num::{NonZeroU16, NonZeroU32};
+use std::path::PathBuf;
+
+use broker::QueueConfig;
+use serde::{Deserialize, Serialize};
+use settings::SecretSource;
+use telemetry::{ListenConfig, LogConfig};
+
+/// The registry's configuration file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[store.sqlite]` or `[store.postgres]`.
+    pub store: StoreConfig,
+    /// `[queue.directory]` or `[queue.amqp]`.
+    pub queue: QueueConfig,
+    /// `[keys]`.
+    pub keys: KeysConfig,
+    /// `[consume]`.
+    #[serde(default)]
+    pub consume: ConsumeConfig,
+    /// `[listen]`: metrics and health, where wanted.
+    #[serde(default)]
+    pub listen: Option<ListenConfig>,
+    /// `[log]`.
+    #[serde(default)]
+    pub log: LogConfig,
+}
+
+/// Where pseudonyms and facts are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", try_from = "StoreSections")]
+pub enum StoreConfig {
+    /// One file; one registry process.
+    Sqlite(SqliteConfig),
+    /// A server; any number of registry processes.
+    Postgres(Box<PostgresConfig>),
+}
+
+/// The sections as a file may have them, so that none and two are told apart in words.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoreSections {
+    sqlite: Option<SqliteConfig>,
+    postgres: Option<Box<PostgresConfig>>,
+}
+
+impl TryFrom<StoreSections> for StoreConfig {
+    type Error = &'static str;
+
+    fn try_from(sections: StoreSections) -> Result<Self, Self::Error> {
+        match (sections.sqlite, sections.postgres) {
+            (Some(sqlite), None) => Ok(Self::Sqlite(sqlite)),
+            (None, Some(postgres)) => Ok(Self::Postgres(postgres)),
+            (Some(_), Some(_)) => {
+                Err("both [store.sqlite] and [store.postgres] are here: keep one")
+            }
+            (None, None) => Err("write [store.sqlite] or [store.postgres]"),
+        }
+    }
+}
+
+/// `[store.sqlite]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqliteConfig {
+    /// The file, made when missing; a relative path is taken from the configuration file's folder.
+    pub path: PathBuf,
+}
+
+/// `[store.postgres]`: either `url`, or `host`, `port`, `database` and `user`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PostgresConfig {
+    /// `postgres://USER@HOST:PORT/DATABASE`, without a password.
+    pub url: Option<String>,
+    /// The server's name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The database.
+    pub database: String,
+    /// The account.
+    pub user: String,
+    /// The account's password.
+    pub password: Option<SecretSource>,
+    /// Whether and how the connection is encrypted.
+    pub tls: TlsMode,
+    /// PEM file of the authority to trust. Default: those of the operating system.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file of the client's certificate, with `key_file`.
+    pub cert_file: Option<PathBuf>,
+    /// PEM file of the client certificate's key.
+    pub key_file: Option<PathBuf>,
+    /// Most connections of this process.
+    pub connections: NonZeroU16,
+}
+
+impl Default for PostgresConfig {
+    fn default() -> Self {
+        Self {
+            url: None,
+            host: "127.0.0.1".into(),
+            port: 5432,
+            database: "registry".into(),
+            user: "registry".into(),
+            password: None,
+            tls: TlsMode::default(),
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            connections: NonZeroU16::new(8).expect("8 is not zero"),
+        }
+    }
+}
+
+/// How the connection to PostgreSQL is protected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsMode {
+    /// Not at all: for a server on the same machine.
+    Off,
+    /// Encrypted, the server's certificate checked, but not its name.
+    VerifyCa,
+    /// Encrypted, the server's certificate and name checked.
+    #[default]
+    VerifyFull,
+}
+
+/// `[keys]`: kept apart from the database, each readable by this program's user only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysConfig {
+    /// The private key batches are sealed to (`cgsk1:…`).
+    pub private_key: SecretSource,
+    /// Earlier private keys, while batches sealed to them may still arrive.
+    #[serde(default)]
+    pub previous_private_keys: Vec<SecretSource>,
+    /// The second-layer key, 64 hex characters. Losing it loses every link: back it up, apart from
+    /// the database.
+    pub second_layer: SecretSource,
+    /// The key receipts are signed with (`cgrs1:…`). Absent: no receipts, and probes stay
+    /// unanswered.
+    #[serde(default)]
+    pub receipt_key: Option<SecretSource>,
+}
+
+/// `[consume]`: how batches are taken from the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConsumeConfig {
+    /// Consumers of this process; more than one helps with PostgreSQL only.
+    pub consumers: NonZeroU16,
+    /// Most batches taken at once.
+    pub max_batches: NonZeroU16,
+    /// Most events in one transaction; a single larger batch is still one transaction.
+    pub max_events: NonZeroU32,
+    /// How long to wait for a first batch, in milliseconds.
+    pub max_wait_ms: NonZeroU32,
+}
+
+impl Default for ConsumeConfig {
+    fn default() -> Self {
+        Self {
+            consumers: NonZeroU16::MIN,
+            max_batches: NonZeroU16::new(32).expect("32 is not zero"),
+            max_events: NonZeroU32::new(8000).expect("8000 is not zero"),
+            max_wait_ms: NonZeroU32::new(1000).expect("1000 is not zero"),
+        }
+    }
+}
+
+impl PostgresConfig {
+    /// What is wrong with the section as a whole: (what, what to write instead).
+    #[must_use]
+    pub fn mistake(&self) -> Option<(&'static str, &'static str)> {
+        if self.cert_file.is_some() != self.key_file.is_some() {
+            return Some((
+                "store.postgres has only one of cert_file and key_file",
+                "set both, or neither",
+            ));
+        }
+        let rest = self
+            .url
+            .as_deref()?
+            .split_once("://")
+            .map_or("", |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let user_info = authority
+            .rsplit_once('@')
+            .map_or("", |(user_info, _)| user_info);
+        (user_info.contains(':') || rest.contains("password=")).then_some((
+            "store.postgres.url holds a password",
+            "take it out and write password = { file = \"…\" }",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    const SMALLEST: &str = "[store.sqlite]\npath = 'r.sqlite'\n[queue.directory]\npath = 'q'\n
+        [keys]\nprivate_key = {file = 'a'}\nsecond_layer = {file = 'b'}\n";
+
+    #[test]
+    fn the_smallest_file_is_read_and_a_typo_is_named() {
+        let config: Config = settings::parse(SMALLEST, Path::new("x")).unwrap();
+        assert_eq!(config.consume, ConsumeConfig::default());
+        let typo = format!("{SMALLEST}[consume]\nmax_batchs = 3\n");
+        let error = settings::parse::<Config>(&typo, Path::new("x"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("did you mean `max_batches`?"), "{error}");
+    }
+
+    #[test]
+    fn two_stores_are_refused_and_one_comes_back_as_written() {
+        let two = format!("{SMALLEST}[store.postgres]\nport = 1\n");
+        let error = settings::parse::<Config>(&two, Path::new("x"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("keep one"), "{error}");
+        let typo = SMALLEST.replace("[store.sqlite]", "[store.sqlit]");
+        let error = settings::parse::<Config>(&typo, Path::new("x"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("did you mean `sqlite`?"), "{error}");
+        let postgres = StoreConfig::Postgres(Box::default());
+        let written = serde_json::to_value(&postgres).unwrap();
+        assert_eq!(
+            serde_json::from_value::<StoreConfig>(written).unwrap(),
+            postgres
+        );
+    }
+
+    #[test]
+    fn the_example_file_is_read() {
+        let text = include_str!("../../../../config/city-registry.toml");
+        settings::parse::<Config>(text, Path::new("city-registry.toml")).unwrap();
+        // The commented settings too: every one of them on, but for the second store and queue.
+        let store = "[store.sqlite]\npath = \"registry.sqlite\"";
+        let queue = "[queue.directory]\npath = \"queue\"";
+        let on = text
+            .replace("# [", "[")
+            .replace(store, "")
+            .replace(queue, "");
+        let on: Vec<&str> = on
+            .lines()
+            .map(|line| {
+                line.strip_prefix("# ")
+                    .filter(|rest| rest.split(' ').nth(1) == Some("="))
+                    .unwrap_or(line)
+            })
+            .collect();
+        settings::parse::<Config>(&on.join("\n"), Path::new("city-registry.toml")).unwrap();
+    }
+
+    #[test]
+    fn a_password_in_the_url_is_refused() {
+        let with = |url: &str| {
+            PostgresConfig {
+                url: Some(url.into()),
+                ..PostgresConfig::default()
+            }
+            .mistake()
+        };
+        assert!(with("postgres://u:secret@h/d").is_some());
+        assert!(with("postgres://u@h:5432/d").is_none());
+        assert!(with("postgres://h/d?user=u&password=x").is_some());
+    }
+}

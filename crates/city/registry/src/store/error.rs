@@ -1,0 +1,253 @@
+//! What the store's failures mean: try again, somebody must act, or this batch can never be stored.
+
+use fault::{Fault, Injected, Point};
+use sqlx::Error;
+use sqlx::migrate::MigrateError;
+
+/// Why the store did not take something. Carries codes only: a database's own text may quote
+/// values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It does not answer, or not now. Nothing is lost: try again.
+    #[error("the store does not answer ({code}); nothing is acknowledged, it will be tried again")]
+    Unavailable {
+        /// SQLSTATE, SQLite code, or the kind of the failure.
+        code: String,
+    },
+    /// It will not work until somebody changes something.
+    #[error("the store cannot be used: {what}; {help}")]
+    Misconfigured {
+        /// What is wrong, one clause.
+        what: String,
+        /// What to change, one clause.
+        help: &'static str,
+    },
+    /// It took too long. Nothing is lost; fewer batches at once may do.
+    #[error("the store took too long over a transaction ({code}); it will be tried again")]
+    TooSlow {
+        /// SQLSTATE, or the limit.
+        code: String,
+    },
+    /// The store refuses these very rows; another try will not help.
+    #[error("the store refuses the rows ({code})")]
+    Refused {
+        /// SQLSTATE or SQLite code.
+        code: String,
+    },
+}
+
+impl Injected for StoreError {
+    fn injected(fault: Fault, point: Point) -> Self {
+        match fault {
+            Fault::Retry => Self::Unavailable {
+                code: "injected".into(),
+            },
+            Fault::Permanent => misconfigured(fault::injected_text(point), fault::INJECTED_HELP),
+        }
+    }
+}
+
+impl StoreError {
+    /// A short fixed word for metrics.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "unavailable",
+            Self::Misconfigured { .. } => "misconfigured",
+            Self::TooSlow { .. } => "too-slow",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
+/// Whether another writer was in the way and the same transaction may now succeed.
+pub(crate) fn is_race(error: &Error) -> bool {
+    // 40001 serialization failure, 40P01 deadlock, 23505 unique violation, 23503 foreign key (a
+    // subject just merged).
+    matches!(
+        postgres_state(error).as_deref(),
+        Some("40001" | "40P01" | "23505" | "23503")
+    )
+}
+
+/// What a driver's error means.
+pub(crate) fn fault(error: &Error) -> StoreError {
+    if let Some(state) = postgres_state(error) {
+        return postgres_fault(state);
+    }
+    match error {
+        Error::Database(database) => sqlite_fault(&database.code().unwrap_or_default()),
+        Error::Io(io) => StoreError::Unavailable {
+            code: format!("{:?}", io.kind()),
+        },
+        Error::Tls(_) => misconfigured(
+            "the TLS handshake with the database failed",
+            "check tls, ca_file and the server's certificate",
+        ),
+        Error::Configuration(_) | Error::InvalidArgument(_) => misconfigured(
+            "its settings are not valid",
+            "check the [store.…] section and the files it names",
+        ),
+        Error::Encode(_) => StoreError::Refused {
+            code: "encode".into(),
+        },
+        Error::PoolTimedOut => StoreError::Unavailable {
+            code: "timeout".into(),
+        },
+        _ => StoreError::Unavailable {
+            code: "connection".into(),
+        },
+    }
+}
+
+/// What a failed migration means.
+pub(crate) fn migration_fault(error: &MigrateError) -> StoreError {
+    match error {
+        MigrateError::VersionMissing(version) => misconfigured(
+            format!("its schema has version {version}, newer than this program knows"),
+            "run the newer program, or restore the older database",
+        ),
+        MigrateError::VersionMismatch(version) => misconfigured(
+            format!("its schema version {version} is not the one this program made"),
+            "point [store.…] at the registry's own database",
+        ),
+        MigrateError::Dirty(version) => misconfigured(
+            format!("its migration {version} was left half done"),
+            "restore the database from its backup and start again",
+        ),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => fault(error),
+        _ => StoreError::Unavailable {
+            code: "migration".into(),
+        },
+    }
+}
+
+fn misconfigured(what: impl Into<String>, help: &'static str) -> StoreError {
+    StoreError::Misconfigured {
+        what: what.into(),
+        help,
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn postgres_state(error: &Error) -> Option<String> {
+    let database = error.as_database_error()?;
+    let postgres = database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?;
+    Some(postgres.code().to_owned())
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres_state(_error: &Error) -> Option<String> {
+    None
+}
+
+fn postgres_fault(state: String) -> StoreError {
+    match (state.get(..2).unwrap_or_default(), state.as_str()) {
+        ("28", _) => misconfigured(
+            format!("the database refuses the account (SQLSTATE {state})"),
+            "check user and password, and the server's pg_hba.conf",
+        ),
+        ("3D", _) => misconfigured(
+            "the database does not exist (SQLSTATE 3D000)",
+            "create it, or correct `database`",
+        ),
+        (_, "42501") => misconfigured(
+            "the account lacks a right (SQLSTATE 42501)",
+            "grant it CREATE on the schema, or make it the owner of the registry's tables",
+        ),
+        ("42", _) => misconfigured(
+            format!("a table or column is not as this program made it (SQLSTATE {state})"),
+            "point [store.…] at the registry's own database and schema",
+        ),
+        // Only these two classes speak of the rows themselves; races among them were told apart
+        // before.
+        ("22" | "23", _) if !matches!(state.as_str(), "23505" | "23503") => {
+            StoreError::Refused { code: state }
+        }
+        // query_canceled: statement_timeout, or an administrator's hand.
+        (_, "57014") => StoreError::TooSlow {
+            code: format!("SQLSTATE {state}"),
+        },
+        // disk_full
+        (_, "53100") => StoreError::Unavailable {
+            code: "its disk is full: free some space".into(),
+        },
+        _ => StoreError::Unavailable {
+            code: format!("SQLSTATE {state}"),
+        },
+    }
+}
+
+/// SQLite's extended result codes (sqlite.org/rescode.html); the low byte is the primary one.
+fn sqlite_fault(code: &str) -> StoreError {
+    let primary = code.parse::<u32>().map_or(0, |code| code & 0xff);
+    match primary {
+        // TOOBIG, CONSTRAINT, MISMATCH, RANGE
+        18 | 19 | 20 | 25 => StoreError::Refused {
+            code: format!("SQLite {code}"),
+        },
+        // PERM, READONLY, CANTOPEN, AUTH
+        3 | 8 | 14 | 23 => misconfigured(
+            format!("the database file cannot be opened for writing (SQLite {code})"),
+            "check that the folder exists and belongs to this program's user",
+        ),
+        // CORRUPT, NOTADB
+        11 | 26 => misconfigured(
+            format!("the file is damaged or no SQLite database (SQLite {code})"),
+            "restore it from its backup, or correct `path`",
+        ),
+        // ERROR: a missing table or column
+        1 => misconfigured(
+            format!("a table or column is not as this program made it (SQLite {code})"),
+            "point `path` at the registry's own database",
+        ),
+        // FULL; a shared-memory file without room is one of IOERR's
+        13 => StoreError::Unavailable {
+            code: "its disk is full: free some space".into(),
+        },
+        10 if code == "4874" => StoreError::Unavailable {
+            code: "its disk is full: free some space".into(),
+        },
+        _ => StoreError::Unavailable {
+            code: format!("SQLite {code}"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_rows_own_faults_condemn_a_batch() {
+        for state in ["22003", "23514", "23502"] {
+            assert_eq!(postgres_fault(state.into()).kind(), "refused", "{state}");
+        }
+        for state in [
+            "57P01", "53100", "08006", "25006", "XX000", "40001", "23505",
+        ] {
+            assert_eq!(
+                postgres_fault(state.into()).kind(),
+                "unavailable",
+                "{state}"
+            );
+        }
+        assert_eq!(postgres_fault("57014".into()).kind(), "too-slow");
+        for state in ["28P01", "3D000", "42501", "42P01"] {
+            assert_eq!(
+                postgres_fault(state.into()).kind(),
+                "misconfigured",
+                "{state}"
+            );
+        }
+        for (code, kind) in [
+            ("5", "unavailable"),
+            ("13", "unavailable"),
+            ("1555", "refused"),
+            ("275", "refused"),
+        ] {
+            assert_eq!(sqlite_fault(code).kind(), kind, "{code}");
+        }
+        assert_eq!(sqlite_fault("14").kind(), "misconfigured");
+    }
+}

@@ -1,0 +1,271 @@
+//! The same on PostgreSQL, and what only several writers at once can show.
+
+use super::*;
+use crate::config::{PostgresConfig, TlsMode};
+use testbed::postgres::Postgres;
+
+pub(super) async fn open(server: &Postgres, database: &str) -> Store {
+    let url = server.create_database(database).await.unwrap();
+    open_at(url, 8).await
+}
+
+pub(super) async fn open_at(url: String, connections: u16) -> Store {
+    let url = Some(url);
+    let connections = connections.try_into().unwrap();
+    let config = PostgresConfig {
+        url,
+        tls: TlsMode::Off,
+        connections,
+        ..PostgresConfig::default()
+    };
+    Store::open(&StoreConfig::Postgres(Box::new(config)), Path::new("."))
+        .await
+        .unwrap()
+}
+
+#[test]
+fn both_stores_come_to_the_same() {
+    let runtime = runtime();
+    let (server, store) = runtime.block_on(async {
+        let server = Postgres::start().await.unwrap();
+        let store = open(&server, "r").await;
+        (server, store)
+    });
+    let config = ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |((first, shuffled) in history(false), group in 1..6_usize)| {
+        runtime.block_on(async {
+            server.psql("r", "TRUNCATE subject, pseudonym, fact, conflict, refusal").await.unwrap();
+            let (_folder, sqlite) = sqlite().await;
+            let content = apply_all(&sqlite, &shuffled, group).await;
+            assert_eq!(content, apply_all(&store, &shuffled, group).await);
+            assert_eq!(said(&sqlite, &first).await, said(&store, &first).await);
+            assert_facts(&content, &first);
+        });
+    });
+    runtime.block_on(store.close());
+}
+
+/// Names of 60 persons in many small pieces: writers meet on new persons, on merges and on
+/// versions. All versions of one record name the same, and the last ones assert, so that the order
+/// of the writers does not show.
+fn crowd() -> Vec<OpenBatch> {
+    let schemes = [
+        Scheme::Snils,
+        Scheme::PassportRu,
+        Scheme::PassportForeign,
+        Scheme::Oms,
+    ];
+    let mut events = Vec::new();
+    for round in 0..12_u8 {
+        for person in 0..60_u8 {
+            let pick =
+                |offset: u8| name(schemes[usize::from((round + person + offset) % 4)], person);
+            let named = vec![pick(0), pick(if round % 4 == 0 { 0 } else { 1 })];
+            let withdrawn = (round + person) % 11 == 0 && round < 8;
+            let record = person * 4 + round % 4;
+            events.push(event(
+                record,
+                i64::from(round) * 100 + i64::from(person) + 1,
+                (!withdrawn).then_some(named),
+            ));
+        }
+    }
+    events
+        .chunks(24)
+        .map(|events| batch(events.to_vec()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn four_writers_at_once_come_to_what_one_does() {
+    let server = Postgres::start().await.unwrap();
+    let alone = open(&server, "alone").await;
+    let shared = open(&server, "shared").await;
+    let batches = crowd();
+    for batch in &batches {
+        alone
+            .apply(std::slice::from_ref(batch), now())
+            .await
+            .unwrap();
+    }
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..4 {
+        // Every batch goes to two of the four, so that they also meet on the very same events.
+        let mine: Vec<OpenBatch> = batches
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| index % 4 == writer || (index + 1) % 4 == writer)
+            .map(|(_, batch)| batch.clone())
+            .collect();
+        let store = shared.clone();
+        writers.spawn(async move {
+            for pair in mine.chunks(2) {
+                store.apply(pair, now()).await.unwrap();
+            }
+        });
+    }
+    while let Some(done) = writers.join_next().await {
+        done.unwrap();
+    }
+    let one = content(&alone).await;
+    let many = content(&shared).await;
+    assert!(
+        one.0.len() > 100 && one.1.len() == 60,
+        "{} facts, {} persons",
+        one.0.len(),
+        one.1.len()
+    );
+    assert_eq!(one, many);
+}
+
+#[tokio::test]
+async fn a_first_load_is_no_block_of_subjects() {
+    let server = Postgres::start().await.unwrap();
+    let store = open(&server, "r").await;
+    store.apply(&[first_load()], now()).await.unwrap();
+    assert!(closest_subjects(&store).await > 1 << 32);
+}
+
+#[tokio::test]
+async fn a_writer_that_lost_too_often_runs_alone() {
+    use crate::apply::Rows;
+    let server = Postgres::start().await.unwrap();
+    let Store::Postgres(store) = open(&server, "r").await else {
+        unreachable!()
+    };
+    let mut first = store.lease().await.unwrap();
+    let mut second = store.lease().await.unwrap();
+    let mut third = store.lease().await.unwrap();
+    let mut one = first.begin().await.unwrap();
+    let mut other = second.begin().await.unwrap();
+    let mut alone = third.begin().await.unwrap();
+    one.lock_writers(false).await.unwrap();
+    other.lock_writers(false).await.unwrap();
+    other.commit().await.unwrap();
+    let mut waiting = Box::pin(alone.lock_writers(true));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut waiting).await;
+    assert!(early.is_err(), "it must wait for the others");
+    one.commit().await.unwrap();
+    waiting.await.unwrap();
+}
+
+#[tokio::test]
+async fn two_snils_meeting_through_different_names_are_seen_by_two_writers() {
+    let server = Postgres::start().await.unwrap();
+    let store = open(&server, "r").await;
+    let p = name(Scheme::PassportRu, 1);
+    let q = name(Scheme::PassportForeign, 1);
+    for round in 0..20_u8 {
+        server
+            .psql("r", "TRUNCATE subject, pseudonym, fact, conflict, refusal")
+            .await
+            .unwrap();
+        store
+            .apply(&[batch(vec![event(1, 1, Some(vec![p, q]))])], now())
+            .await
+            .unwrap();
+        let left = [batch(vec![event(
+            2,
+            1,
+            Some(vec![name(Scheme::Snils, 2 * round), p]),
+        )])];
+        let right = [batch(vec![event(
+            3,
+            1,
+            Some(vec![name(Scheme::Snils, 2 * round + 1), q]),
+        )])];
+        let (a, b) = tokio::join!(store.apply(&left, now()), store.apply(&right, now()));
+        assert_eq!(a.unwrap().0.conflicts + b.unwrap().0.conflicts, 1);
+        assert_eq!(content(&store).await.1.len(), 2);
+    }
+}
+
+/// After a group of new records the next is written without a look; what is stored already is
+/// answered all the same.
+#[tokio::test]
+async fn a_group_that_is_taken_for_new_and_is_not_is_judged_as_ever() {
+    let server = Postgres::start().await.unwrap();
+    let store = open(&server, "r").await;
+    let numbered = |number: u16, version: i64| {
+        let mut event = event(
+            1,
+            version,
+            Some(vec![name(Scheme::Snils, (number % 50).try_into().unwrap())]),
+        );
+        event.record[..2].copy_from_slice(&number.to_be_bytes());
+        event
+    };
+    let load = |from: u16| {
+        batch(
+            (from..from + 1200)
+                .map(|number| numbered(number, 2))
+                .collect(),
+        )
+    };
+    for from in [0, 1200] {
+        assert_eq!(
+            store.apply(&[load(from)], now()).await.unwrap().0.applied,
+            1200
+        );
+    }
+    // Taken for new: 600 are known, one of them is older than what is held, and one is newer.
+    let mut mixed = load(1800);
+    mixed.events[0].version = 1;
+    mixed.events[1].version = 3;
+    let (outcome, answers) = store.apply(&[mixed], now()).await.unwrap();
+    assert_eq!(
+        (outcome.applied, outcome.unchanged, outcome.superseded),
+        (601, 598, 1)
+    );
+    assert_eq!(
+        (answers[0].accepted, answers[0].superseded.len()),
+        (1200, 1)
+    );
+    assert_eq!(store.facts(None).await.unwrap().len(), 3000);
+}
+
+#[tokio::test]
+async fn who_reads_whole_tables_reads_them_in_order_and_nobody_else_does() {
+    let server = Postgres::start().await.unwrap();
+    let store = open_at(server.create_database("r").await.unwrap(), 1).await;
+    store.apply(&[first_load()], now()).await.unwrap();
+    let Store::Postgres(postgres) = &store else {
+        unreachable!()
+    };
+    let scans = async |table: &str| -> u64 {
+        postgres.report_scans().await.unwrap();
+        let sql = format!("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = '{table}'");
+        server
+            .psql("r", &sql)
+            .await
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap()
+    };
+    let before = (
+        scans("subject").await,
+        scans("fact").await,
+        scans("pseudonym").await,
+    );
+    store.stats().await.unwrap();
+    let counted = (
+        scans("subject").await,
+        scans("fact").await,
+        scans("pseudonym").await,
+    );
+    assert_eq!(counted, (before.0 + 1, before.1 + 1, before.2 + 1));
+    store.pseudonyms(None).await.unwrap();
+    assert_eq!(scans("pseudonym").await, counted.2 + 1);
+    store.facts(None).await.unwrap();
+    let read = (scans("fact").await, scans("pseudonym").await);
+    assert_eq!(read.0, counted.1 + 1);
+    // The same connection again, for who looks a few rows up.
+    store.stored(&[[1; 32]]).await.unwrap();
+    store.subjects_of(&[[1; 32]]).await.unwrap();
+    assert_eq!((scans("fact").await, scans("pseudonym").await), read);
+}

@@ -1,0 +1,328 @@
+//! The store goes away, or refuses a batch for good: nothing is lost, nothing acknowledged early,
+//! nothing loops.
+
+use contract::Vaccine;
+use registry::{ConsumeError, Step, StoreError};
+use testbed::postgres::Postgres;
+use testbed::rabbitmq::RabbitMq;
+
+use crate::world::{NOW, World, asserted, dose, doses};
+
+#[tokio::test]
+async fn a_killed_store_loses_nothing_and_nothing_is_acknowledged_early() {
+    let (rabbit, postgres) = tokio::join!(RabbitMq::start(), Postgres::start());
+    let rabbit = rabbit.unwrap();
+    let mut postgres = postgres.unwrap();
+    let mut world = World::large(&rabbit, &postgres).await;
+    for batch in doses(12, 20) {
+        world.send(&batch).await;
+    }
+    let now = NOW.parse().unwrap();
+    let mut stored = 0;
+    while stored == 0 {
+        if let Step::Done { batches, .. } = world.registry.consume_once(now).await.unwrap() {
+            stored += batches;
+        }
+    }
+    postgres.kill();
+    for _ in 0..3 {
+        let error = world.registry.consume_once(now).await.unwrap_err();
+        assert!(
+            matches!(error, ConsumeError::Store(StoreError::Unavailable { .. })),
+            "{error}"
+        );
+    }
+    assert_eq!(
+        rabbit.queue_depth("clinic.facts").await.unwrap(),
+        12 - stored as u64,
+        "acknowledged early"
+    );
+    postgres.restart().await.unwrap();
+    let (outcome, dead) = world.registry.drain().await.unwrap();
+    assert_eq!((outcome.applied, dead), ((12 - stored) * 20, 0));
+    assert_eq!(
+        world.registry.reader().stats().await.unwrap().asserted["vaccination"],
+        240
+    );
+    assert_eq!(rabbit.queue_depth("clinic.facts").await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn batches_held_too_long_go_back_to_the_queue_and_come_again() {
+    let mut postgres = Postgres::start().await.unwrap();
+    let store = crate::world::postgres_store(&postgres, "registry").await;
+    let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
+    let mut world = World::new(&store, queue).await;
+    world.send(&doses(1, 3).remove(0)).await;
+    postgres.kill();
+    let now = NOW.parse().unwrap();
+    assert!(world.registry.consume_once(now).await.is_err());
+    assert_eq!(world.depth().await.waiting, 0, "in hand");
+    assert!(
+        world
+            .registry
+            .consume_once(now + chrono::TimeDelta::minutes(11))
+            .await
+            .is_err()
+    );
+    assert_eq!(world.depth().await.waiting, 1, "given back");
+    assert!(
+        world
+            .registry
+            .consume_once(now + chrono::TimeDelta::minutes(12))
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        world.depth().await.waiting,
+        1,
+        "nothing is taken while the store is away"
+    );
+    postgres.restart().await.unwrap();
+    assert_eq!(world.registry.drain().await.unwrap().0.applied, 3);
+}
+
+/// A long outage of a store that keeps answering reads; `fail` and `mend` are SQL for `database`.
+async fn a_store_that_takes_no_writes_costs_one_delivery(database: &str, fail: &str, mend: &str) {
+    let postgres = Postgres::start().await.unwrap();
+    let store = crate::world::postgres_store(&postgres, "registry").await;
+    let mut directory = broker::DirectoryConfig::at("queue");
+    directory.delivery_limit = 2.try_into().unwrap();
+    let mut world = World::new(&store, broker::QueueConfig::Directory(directory)).await;
+    world.send(&doses(1, 3).remove(0)).await;
+    postgres.psql(database, fail).await.unwrap();
+    let mut now: chrono::DateTime<chrono::Utc> = NOW.parse().unwrap();
+    for _ in 0..10 {
+        let error = world.registry.consume_once(now).await.unwrap_err();
+        assert!(
+            matches!(error, ConsumeError::Store(StoreError::Unavailable { .. })),
+            "{error}"
+        );
+        now += chrono::TimeDelta::minutes(11);
+    }
+    let depth = world.depth().await;
+    assert_eq!(
+        (depth.waiting, depth.dead),
+        (1, 0),
+        "it waits in the queue, and nobody takes it"
+    );
+    postgres.psql(database, mend).await.unwrap();
+    world.registry.drain().await.unwrap();
+    assert_eq!(
+        world.registry.reader().stats().await.unwrap().asserted["vaccination"],
+        3
+    );
+    let depth = world.depth().await;
+    assert_eq!((depth.waiting, depth.dead), (0, 0));
+}
+
+#[tokio::test]
+async fn a_long_read_only_store_buries_nothing() {
+    let sessions =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'registry'";
+    let fail =
+        format!("ALTER DATABASE registry SET default_transaction_read_only = on; {sessions}");
+    let mend = format!("ALTER DATABASE registry RESET default_transaction_read_only; {sessions}");
+    a_store_that_takes_no_writes_costs_one_delivery("postgres", &fail, &mend).await;
+}
+
+/// A table that cannot grow still takes an update in place: only what failed can tell whether it
+/// would work now.
+#[tokio::test]
+async fn a_long_full_disk_buries_nothing() {
+    let fail = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$;
+        CREATE TRIGGER full_disk BEFORE INSERT ON fact FOR EACH ROW EXECUTE FUNCTION full_disk()";
+    a_store_that_takes_no_writes_costs_one_delivery(
+        "registry",
+        fail,
+        "DROP TRIGGER full_disk ON fact",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn batches_too_slow_together_are_stored_one_by_one() {
+    let postgres = Postgres::start().await.unwrap();
+    let store = crate::world::postgres_store(&postgres, "registry").await;
+    let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
+    let mut world = World::new(&store, queue).await;
+    // As statement_timeout does, without the wait.
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN IF (SELECT count(*) FROM written) > 5 THEN RAISE EXCEPTION USING ERRCODE = \
+            '57014'; END IF;
+            RETURN NULL; END $$;
+        CREATE TRIGGER slow AFTER INSERT ON fact REFERENCING NEW TABLE AS written
+            FOR EACH STATEMENT EXECUTE FUNCTION slow()";
+    postgres.psql("registry", slow).await.unwrap();
+    for batch in doses(3, 5) {
+        world.send(&batch).await;
+    }
+    let (outcome, dead) = world.registry.drain().await.unwrap();
+    assert_eq!((outcome.applied, dead), (15, 0));
+    // Alone it has no smaller size to try: it stays in hand.
+    world.send(&doses(1, 25).remove(0)).await; // 15 of them known already
+    for _ in 0..2 {
+        let error = world
+            .registry
+            .consume_once(NOW.parse().unwrap())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, ConsumeError::Store(StoreError::TooSlow { .. })),
+            "{error}"
+        );
+    }
+    assert_eq!(
+        (world.depth().await.waiting, world.depth().await.dead),
+        (0, 0)
+    );
+    postgres
+        .psql("registry", "DROP TRIGGER slow ON fact")
+        .await
+        .unwrap();
+    assert_eq!(world.registry.drain().await.unwrap().0.applied, 10);
+}
+
+/// The store never finishes with one batch; those behind it are stored all the same, also those
+/// that come later.
+#[tokio::test]
+async fn a_batch_that_is_always_too_slow_holds_no_other_up() {
+    let postgres = Postgres::start().await.unwrap();
+    let store = crate::world::postgres_store(&postgres, "registry").await;
+    let mut directory = broker::DirectoryConfig::at("queue");
+    directory.delivery_limit = 1.try_into().unwrap();
+    let mut world = World::new(&store, broker::QueueConfig::Directory(directory)).await;
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION USING ERRCODE = '57014'; END $$;
+        CREATE TRIGGER slow BEFORE INSERT ON fact FOR EACH ROW WHEN (NEW.vaccine = 'qazvac') \
+        EXECUTE FUNCTION slow()";
+    postgres.psql("registry", slow).await.unwrap();
+    let mut now: chrono::DateTime<chrono::Utc> = NOW.parse().unwrap();
+    let mut stored = 0;
+    for round in 0..3 {
+        if round == 0 {
+            world
+                .send(&[asserted(900, 1, 900, dose(Vaccine::QazVac, "2021-06-01"))])
+                .await;
+        }
+        for batch in doses(4, 5).split_off(round) {
+            world.send(&batch).await;
+        }
+        let mut batches = 0;
+        while batches < 4 - round {
+            if let Ok(Step::Done { batches: more, .. }) = world.registry.consume_once(now).await {
+                batches += more;
+            }
+        }
+        stored += batches;
+    }
+    assert_eq!(stored, 9);
+    // At last it ends at the queue's delivery limit.
+    for _ in 0..20 {
+        now += chrono::TimeDelta::minutes(11);
+        let _too_slow = world.registry.consume_once(now).await;
+        if world.depth().await.dead == 1 {
+            break;
+        }
+    }
+    assert_eq!(
+        (world.depth().await.waiting, world.depth().await.dead),
+        (0, 1)
+    );
+    assert_eq!(
+        world.registry.reader().stats().await.unwrap().asserted["vaccination"],
+        20
+    );
+}
+
+#[tokio::test]
+async fn the_stores_circuit_opens_at_a_failure_and_closes_at_a_write() {
+    let mut postgres = Postgres::start().await.unwrap();
+    let store = crate::world::postgres_store(&postgres, "registry").await;
+    let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
+    let mut world = World::new(&store, queue).await;
+    let mut other = world.registry.another().unwrap();
+    let now = NOW.parse().unwrap();
+    assert_eq!(world.registry.rest(now).await, None);
+    world.send(&doses(1, 3).remove(0)).await;
+    postgres.kill();
+    assert!(world.registry.consume_once(now).await.is_err());
+    let pause = world.registry.rest(now).await.expect("it is open");
+    assert!(other.rest(now).await.is_some(), "for every consumer");
+    world.clock.advance(pause);
+    assert_eq!(world.registry.rest(now).await, None, "one may try");
+    assert!(
+        other.rest(now).await.is_some(),
+        "the others wait for what it finds"
+    );
+    assert!(world.registry.consume_once(now).await.is_err());
+    let longer = world.registry.rest(now).await.expect("open again");
+    postgres.restart().await.unwrap();
+    world.clock.advance(longer);
+    // The other one tries: it has nothing in hand, so it asks the store whether it takes a write.
+    assert_eq!(other.rest(now).await, None);
+    assert_eq!(other.consume_once(now).await.unwrap(), Step::Idle);
+    assert_eq!(world.registry.rest(now).await, None);
+    assert_eq!(world.registry.drain().await.unwrap().0.applied, 3);
+}
+
+#[tokio::test]
+async fn what_cannot_be_buried_goes_back_and_the_rest_goes_on() {
+    let mut world = World::small().await;
+    let now = NOW.parse().unwrap();
+    world.registry.consume_once(now).await.unwrap();
+    for _ in 0..3 {
+        world.send_bytes(b"what is this".to_vec()).await;
+    }
+    world.send(&doses(1, 3).remove(0)).await;
+    // A file where the dead letters' folder was.
+    let dead = world.base().join("queue/dead");
+    let aside = world.base().join("aside");
+    std::fs::rename(&dead, &aside).unwrap();
+    std::fs::write(&dead, "").unwrap();
+    let error = world.registry.consume_once(now).await.unwrap_err();
+    assert!(matches!(error, ConsumeError::Queue(_)), "{error}");
+    std::fs::remove_file(&dead).unwrap();
+    std::fs::rename(&aside, &dead).unwrap();
+    let mut outcome = registry::Outcome::default();
+    let mut buried = 0;
+    while let Step::Done {
+        outcome: more,
+        dead,
+        ..
+    } = world.registry.consume_once(now).await.unwrap()
+    {
+        outcome += more;
+        buried += dead;
+    }
+    assert_eq!((outcome.applied, buried), (3, 3));
+    let depth = world.depth().await;
+    assert_eq!((depth.waiting, depth.dead), (0, 3));
+}
+
+#[tokio::test]
+async fn a_batch_the_store_refuses_for_good_is_the_only_one_buried() {
+    let postgres = Postgres::start().await.unwrap();
+    let store = crate::world::postgres_store(&postgres, "registry").await;
+    let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
+    let mut world = World::new(&store, queue).await;
+    postgres
+        .psql(
+            "registry",
+            "ALTER TABLE fact ADD CHECK (vaccine <> 'qazvac')",
+        )
+        .await
+        .unwrap();
+    for batch in doses(3, 5) {
+        world.send(&batch).await;
+    }
+    world
+        .send(&[asserted(900, 1, 900, dose(Vaccine::QazVac, "2021-06-01"))])
+        .await;
+    let (outcome, dead) = world.registry.drain().await.unwrap();
+    assert_eq!((outcome.applied, dead), (15, 1));
+    let depth = world.depth().await;
+    assert_eq!((depth.waiting, depth.dead), (0, 1));
+    assert_eq!(world.registry.reader().stats().await.unwrap().subjects, 15);
+}

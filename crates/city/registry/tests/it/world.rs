@@ -1,0 +1,267 @@
+//! A registry with its queue and store, and clinics that send to it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{AmqpConfig, DirectoryConfig, Publisher, QueueConfig, ReceiptSubscriber};
+use clock::{Clock, ManualClock};
+use contract::{
+    AnswerKey, Body, ContentDigest, Event, Fact, FactKind, PartialDate, PrivateKey, Pseudonym,
+    PublicKey, Receipt, ReceiptSigner, ReceiptVerifier, RecordDigest, Scheme, SealedBatch, Subject,
+    Suite, TestCode, TestResult, Vaccine, Version, wire,
+};
+use registry::{
+    ConsumeConfig, Keys, PostgresConfig, Reader, Registry, SecondLayerKey, SqliteConfig,
+    StoreConfig, TlsMode,
+};
+use testbed::postgres::Postgres;
+use testbed::rabbitmq::RabbitMq;
+
+pub(crate) const NOW: &str = "2021-07-01T09:00:00Z";
+
+/// A running registry and the key to seal for it.
+pub(crate) struct World {
+    pub folder: tempfile::TempDir,
+    pub queue: QueueConfig,
+    pub public: PublicKey,
+    pub registry: Registry,
+    pub clock: Arc<ManualClock>,
+    /// Hears what the registry answers.
+    pub receipts: Box<dyn ReceiptSubscriber>,
+    verifier: ReceiptVerifier,
+    publisher: Arc<dyn Publisher>,
+}
+
+impl World {
+    /// On a directory and a SQLite file.
+    pub(crate) async fn small() -> Self {
+        let store = StoreConfig::Sqlite(SqliteConfig {
+            path: "registry.sqlite".into(),
+        });
+        Self::new(&store, QueueConfig::Directory(DirectoryConfig::at("queue"))).await
+    }
+
+    /// On RabbitMQ and PostgreSQL.
+    pub(crate) async fn large(rabbit: &RabbitMq, postgres: &Postgres) -> Self {
+        Self::new(&postgres_store(postgres, "registry").await, amqp(rabbit)).await
+    }
+
+    pub(crate) async fn new(store: &StoreConfig, queue: QueueConfig) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let signer = ReceiptSigner::generate();
+        let private = PrivateKey::generate();
+        let second_layer = SecondLayerKey::generate();
+        let verifier = signer.verifier();
+        let keys = Keys::new(private.clone(), Vec::new(), second_layer).with_receipt_key(signer);
+        Self::with_keys(store, queue, (private.public(), keys, verifier), folder).await
+    }
+
+    /// A registry without a key for receipts, on a directory and a SQLite file.
+    pub(crate) async fn mute() -> Self {
+        let store = StoreConfig::Sqlite(SqliteConfig {
+            path: "registry.sqlite".into(),
+        });
+        let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
+        let private = PrivateKey::generate();
+        let public = private.public();
+        let keys = Keys::new(private, Vec::new(), SecondLayerKey::generate());
+        let verifier = ReceiptSigner::generate().verifier();
+        Self::with_keys(
+            &store,
+            queue,
+            (public, keys, verifier),
+            tempfile::tempdir().unwrap(),
+        )
+        .await
+    }
+
+    pub(crate) async fn with_keys(
+        store: &StoreConfig,
+        queue: QueueConfig,
+        (public, keys, verifier): (PublicKey, Keys, ReceiptVerifier),
+        folder: tempfile::TempDir,
+    ) -> Self {
+        let reader = Reader::open(store, keys, folder.path()).await.unwrap();
+        let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
+        let settings = ConsumeConfig {
+            max_batches: 4.try_into().unwrap(),
+            ..ConsumeConfig::default()
+        };
+        let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        let registry = Registry::new(reader, &queue, settings, folder.path(), shared).unwrap();
+        let publisher = broker::publisher(&queue, folder.path()).unwrap();
+        let receipts = broker::receipt_subscriber(&queue, folder.path()).unwrap();
+        Self {
+            folder,
+            queue,
+            public,
+            registry,
+            clock,
+            receipts,
+            verifier,
+            publisher,
+        }
+    }
+
+    pub(crate) async fn send(&self, events: &[Event]) -> (SealedBatch, AnswerKey) {
+        self.send_encoded(&wire::encode(events)).await
+    }
+
+    pub(crate) async fn send_encoded(&self, encoded: &[u8]) -> (SealedBatch, AnswerKey) {
+        let (batch, key) = self.public.seal(encoded).unwrap();
+        self.publisher.publish(&batch).await.unwrap();
+        (batch, key)
+    }
+
+    pub(crate) async fn send_again(&self, batch: &SealedBatch) {
+        self.publisher.publish(batch).await.unwrap();
+    }
+
+    /// Everything the registry has answered since the last call.
+    pub(crate) async fn answers(&mut self) -> Vec<Receipt> {
+        let mut receipts = Vec::new();
+        loop {
+            let messages = self
+                .receipts
+                .receive(100, Duration::from_millis(500))
+                .await
+                .unwrap();
+            if messages.is_empty() {
+                return receipts;
+            }
+            receipts.extend(
+                messages
+                    .iter()
+                    .flat_map(|message| self.verifier.open(message).unwrap()),
+            );
+        }
+    }
+
+    pub(crate) async fn send_bytes(&self, bytes: Vec<u8>) {
+        let batch = SealedBatch {
+            id: contract::BatchId::random(),
+            bytes,
+        };
+        self.publisher.publish(&batch).await.unwrap();
+    }
+
+    pub(crate) async fn depth(&self) -> broker::Depth {
+        broker::depth(&self.queue, self.base()).await.unwrap()
+    }
+
+    pub(crate) fn base(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+pub(crate) fn amqp(rabbit: &RabbitMq) -> QueueConfig {
+    QueueConfig::Amqp(AmqpConfig {
+        url: rabbit.amqp_url(),
+        ..AmqpConfig::default()
+    })
+}
+
+pub(crate) async fn postgres_store(postgres: &Postgres, database: &str) -> StoreConfig {
+    let url = Some(postgres.create_database(database).await.unwrap());
+    StoreConfig::Postgres(Box::new(PostgresConfig {
+        url,
+        tls: TlsMode::Off,
+        ..PostgresConfig::default()
+    }))
+}
+
+pub(crate) fn pseudonym(scheme: Scheme, person: u16) -> Pseudonym {
+    let mut value = [0xa5; 32];
+    value[..2].copy_from_slice(&person.to_be_bytes());
+    Pseudonym {
+        scheme,
+        suite: Suite::Hmac,
+        epoch: 1,
+        value,
+    }
+}
+
+pub(crate) fn record(number: u16) -> RecordDigest {
+    let mut digest = [0x5a; 32];
+    digest[..2].copy_from_slice(&number.to_be_bytes());
+    RecordDigest(digest)
+}
+
+pub(crate) fn version(count: u32) -> Version {
+    Version {
+        generation: 1,
+        count,
+    }
+}
+
+/// What a version says, in short.
+pub(crate) fn content(number: u16, count: u32) -> ContentDigest {
+    let mut digest = [0xc0; 16];
+    digest[..2].copy_from_slice(&number.to_be_bytes());
+    digest[2..6].copy_from_slice(&count.to_be_bytes());
+    ContentDigest(digest)
+}
+
+/// A fact of `person`, who has a SNILS and a passport.
+pub(crate) fn asserted(number: u16, count: u32, person: u16, fact: Fact) -> Event {
+    let subject = Subject::new(vec![
+        pseudonym(Scheme::Snils, person),
+        pseudonym(Scheme::PassportRu, person),
+    ]);
+    Event {
+        record: record(number),
+        version: version(count),
+        content: Some(content(number, count)),
+        body: Body::Asserted {
+            subject: subject.unwrap(),
+            fact,
+        },
+    }
+}
+
+pub(crate) fn withdrawn(number: u16, count: u32, kind: FactKind) -> Event {
+    let content = Some(content(number, count));
+    Event {
+        record: record(number),
+        version: version(count),
+        content,
+        body: Body::Withdrawn { kind },
+    }
+}
+
+pub(crate) fn dose(vaccine: Vaccine, date: &str) -> Fact {
+    Fact::Vaccination {
+        vaccine,
+        dose_number: Some(1),
+        series_doses: Some(2),
+        occurred_on: on(date),
+    }
+}
+
+pub(crate) fn negative(date: &str) -> Fact {
+    Fact::Test {
+        test: TestCode::RnaRespiratory,
+        result: TestResult::NotDetected,
+        occurred_on: on(date),
+    }
+}
+
+pub(crate) fn recovery(began: Option<&str>, date: &str) -> Fact {
+    Fact::Recovery {
+        began_on: began.map(on),
+        occurred_on: on(date),
+    }
+}
+
+fn on(date: &str) -> PartialDate {
+    date.parse().unwrap()
+}
+
+/// `batches` batches of `size` first doses, each of a person of its own.
+pub(crate) fn doses(batches: u16, size: u16) -> Vec<Vec<Event>> {
+    let event = |number| asserted(number, 1, number, dose(Vaccine::SputnikV, "2021-06-01"));
+    (0..batches)
+        .map(|batch| (batch * size..(batch + 1) * size).map(event).collect())
+        .collect()
+}

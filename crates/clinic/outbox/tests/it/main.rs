@@ -1,0 +1,21 @@
+//! The outbox through its public face, on real files.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on may say so by a panic"
+)]
+
+mod crash;
+mod generation;
+mod joined;
+mod letters;
+mod model;
+mod opening;
+mod overlap;
+mod pages;
+mod publishing;
+mod receipts;
+mod reconciliation;
+mod requests;
+mod support;
+mod sweep_model;
+mod sweeps;

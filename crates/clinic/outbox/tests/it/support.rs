@@ -1,0 +1,350 @@
+//! What the tests share: a folder with an outbox in it, drafts, and a registry that opens batches.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use contract::{
+    Body, ContentDigest, Draft, Event, Fact, FactKind, PartialDate, PrivateKey, Pseudonym,
+    RecordDigest, Scheme, Subject, Suite, wire,
+};
+use outbox::{
+    Committed, Leased, Outbox, OutboxError, OutboxOptions, Outcome, PageCommit, Pulled, Settlement,
+    SourceStamp, SweepEnd, SweepLimits, SweepStep,
+};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _};
+use tempfile::TempDir;
+
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
+
+/// Midday, plus that many seconds.
+pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_625_140_800, 0).unwrap() + TimeDelta::seconds(seconds)
+}
+
+/// A folder to hold one outbox, and the registry's key.
+pub(crate) struct Place {
+    pub folder: TempDir,
+    pub path: PathBuf,
+    pub key: PrivateKey,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        Self {
+            folder,
+            path,
+            key: PrivateKey::generate(),
+        }
+    }
+
+    pub(crate) fn options(&self) -> OutboxOptions {
+        OutboxOptions::new(self.key.public(), "test")
+    }
+
+    /// Opens it for a registry that sends receipts, with the first resend after a minute.
+    pub(crate) async fn open_with_receipts(&self) -> Outbox {
+        let resend_after = Duration::from_secs(60);
+        let options = OutboxOptions {
+            receipts: true,
+            resend_after,
+            ..self.options()
+        };
+        Outbox::open(&self.path, options, at(0)).await.unwrap()
+    }
+
+    pub(crate) async fn try_open(&self) -> Result<Outbox, OutboxError> {
+        Outbox::open(&self.path, self.options(), at(0)).await
+    }
+
+    pub(crate) async fn open(&self) -> Outbox {
+        self.try_open().await.unwrap()
+    }
+
+    /// `outbox.db<suffix>`.
+    pub(crate) fn beside(&self, suffix: &str) -> PathBuf {
+        self.folder.path().join(format!("outbox.db{suffix}"))
+    }
+
+    /// Runs statements behind the outbox's back.
+    pub(crate) async fn meddle(&self, sql: &str) {
+        let options = SqliteConnectOptions::new().filename(&self.path);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// What the registry reads from leased batches.
+    pub(crate) fn opened(&self, leased: &[Leased]) -> Vec<Event> {
+        let mut events = Vec::new();
+        for one in leased {
+            let opened = self.key.open(&one.batch.bytes).unwrap();
+            assert_eq!(opened.id, one.batch.id);
+            events.extend(
+                wire::decode(&opened.encoded)
+                    .unwrap()
+                    .into_iter()
+                    .map(Result::unwrap),
+            );
+        }
+        events
+    }
+
+    /// Delivers all that is due, oldest batch first.
+    pub(crate) async fn deliver_all(&self, outbox: &Outbox, now: DateTime<Utc>) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            let leased = outbox.lease(7, now, LEASE).await.unwrap();
+            if leased.is_empty() {
+                return events;
+            }
+            events.extend(self.opened(&leased));
+            let settled = outbox.settle(&delivered(&leased), now).await.unwrap();
+            assert_eq!(settled.delivered, leased.len() as u64);
+        }
+    }
+}
+
+pub(crate) fn delivered(leased: &[Leased]) -> Vec<Settlement> {
+    let settle = |one: &Leased| Settlement {
+        id: one.batch.id,
+        token: one.token,
+        outcome: Outcome::Delivered,
+    };
+    leased.iter().map(settle).collect()
+}
+
+pub(crate) fn failed(leased: &[Leased], retry_at: DateTime<Utc>) -> Vec<Settlement> {
+    let outcome = Outcome::Failed {
+        retry_at,
+        reason: "broker-away",
+    };
+    leased
+        .iter()
+        .map(|one| Settlement {
+            id: one.batch.id,
+            token: one.token,
+            outcome,
+        })
+        .collect()
+}
+
+pub(crate) fn digest(record: u32) -> RecordDigest {
+    // Spread like a real digest.
+    let mut bytes = [0; 32];
+    for (place, chunk) in (1_u32..).zip(bytes.as_chunks_mut::<4>().0) {
+        *chunk = record
+            .wrapping_mul(2_654_435_761)
+            .wrapping_mul(place)
+            .to_be_bytes();
+    }
+    bytes[28..].copy_from_slice(&record.to_be_bytes());
+    RecordDigest(bytes)
+}
+
+/// A recovery on a day that `content` names.
+pub(crate) fn asserted(record: u32, content: u16) -> Draft {
+    let pseudonym = Pseudonym {
+        scheme: Scheme::Snils,
+        suite: Suite::Hmac,
+        epoch: 1,
+        value: digest(!record).0,
+    };
+    let day = NaiveDate::from_ymd_opt(1950, 1, 1).unwrap() + TimeDelta::days(content.into());
+    let occurred_on = PartialDate::from_day(day).unwrap();
+    let fact = Fact::Recovery {
+        began_on: None,
+        occurred_on,
+    };
+    let body = Body::Asserted {
+        subject: Subject::new(vec![pseudonym]).unwrap(),
+        fact,
+    };
+    let mut bytes = [0; 16];
+    bytes[..2].copy_from_slice(&content.to_be_bytes());
+    Draft {
+        record: digest(record),
+        content: ContentDigest(bytes),
+        body,
+        only_if_sent: false,
+    }
+}
+
+pub(crate) fn withdrawn(record: u32, only_if_sent: bool) -> Draft {
+    let body = Body::Withdrawn {
+        kind: FactKind::Recovery,
+    };
+    Draft {
+        record: digest(record),
+        content: ContentDigest([0xff; 16]),
+        body,
+        only_if_sent,
+    }
+}
+
+pub(crate) fn page(drafts: Vec<Draft>, resume: &str) -> PageCommit {
+    PageCommit {
+        source: "mis".into(),
+        feed: "recoveries".into(),
+        drafts: drafts
+            .into_iter()
+            .map(|draft| Pulled { draft, stamp: None })
+            .collect(),
+        refused: Vec::new(),
+        accepted_record_ids: Vec::new(),
+        resume: Some(resume.into()),
+        read_in: None,
+        sweep: None,
+        now: at(0),
+    }
+}
+
+/// What every withdrawal of the feed says.
+pub(crate) const WITHDRAWN: ContentDigest = ContentDigest([0xff; 16]);
+
+/// Withdraws whatever is missing.
+pub(crate) const FREELY: SweepLimits = SweepLimits {
+    percent: 100,
+    always: 1_000_000,
+};
+
+/// A clinic's table: content and stamp of each row; and the rows whose content cannot become an
+/// event.
+#[derive(Default, Clone)]
+pub(crate) struct Source {
+    pub rows: BTreeMap<u32, (u16, SourceStamp)>,
+    pub bad: BTreeSet<u32>,
+}
+
+impl Source {
+    /// Rows of content 1, stamped with their own number.
+    pub(crate) fn of(records: impl IntoIterator<Item = u32>) -> Self {
+        let row = |record: u32| (record, (1, Some(i64::from(record))));
+        Self {
+            rows: records.into_iter().map(row).collect(),
+            bad: BTreeSet::new(),
+        }
+    }
+
+    /// These rows as a page.
+    pub(crate) fn page(&self, records: impl IntoIterator<Item = u32>) -> PageCommit {
+        let mut all = page(Vec::new(), "pulled");
+        for record in records {
+            let Some((content, stamp)) = self.rows.get(&record).copied() else {
+                continue;
+            };
+            if self.bad.contains(&record) {
+                let record_id = record.to_string();
+                let record = digest(record);
+                all.refused.push(outbox::Refused {
+                    record_id,
+                    reason: "bad-snils",
+                    record,
+                    stamp,
+                });
+            } else {
+                all.drafts.push(Pulled {
+                    draft: asserted(record, content),
+                    stamp,
+                });
+                all.accepted_record_ids.push(record.to_string());
+            }
+        }
+        all
+    }
+
+    pub(crate) async fn pull(&self, outbox: &Outbox) -> Committed {
+        outbox
+            .commit_page(self.page(self.rows.keys().copied()))
+            .await
+            .unwrap()
+    }
+
+    /// One page of keys after the stored cursor, as a gateway reads it; true when all are read.
+    pub(crate) async fn sweep_page(&self, outbox: &Outbox, limit: usize) -> (bool, Vec<u32>) {
+        let sweep = outbox
+            .begin_or_resume_sweep("mis", "recoveries", at(0))
+            .await
+            .unwrap();
+        if sweep.all_read {
+            return (true, Vec::new());
+        }
+        let after = sweep
+            .cursor
+            .map_or(-1, |cursor| cursor.parse::<i64>().unwrap());
+        let rest = self
+            .rows
+            .iter()
+            .filter(|(record, _)| i64::from(**record) > after);
+        let rows: Vec<(u32, SourceStamp)> = rest
+            .map(|(record, (_, stamp))| (*record, *stamp))
+            .take(limit)
+            .collect();
+        let keys: Vec<_> = rows
+            .iter()
+            .map(|(record, stamp)| (digest(*record), *stamp))
+            .collect();
+        let found = outbox
+            .sweep_look_up("mis", "recoveries", &keys)
+            .await
+            .unwrap();
+        let reread: Vec<u32> = found.reread.iter().map(|place| rows[*place].0).collect();
+        let name = |place: &usize| (digest(rows[*place].0), rows[*place].0.to_string());
+        let step = SweepStep {
+            names: found.unnamed.iter().map(name).collect(),
+            seen: found.seen,
+            cursor: (rows.len() == limit).then(|| rows.last().unwrap().0.to_string()),
+        };
+        let all_read = step.cursor.is_none();
+        let page = PageCommit {
+            resume: None,
+            sweep: Some(step),
+            ..self.page(reread.clone())
+        };
+        outbox.commit_page(page).await.unwrap();
+        (all_read, reread)
+    }
+
+    /// All keys of one pass; which rows were read again.
+    pub(crate) async fn sweep_pass(&self, outbox: &Outbox) -> Vec<u32> {
+        let mut reread = Vec::new();
+        loop {
+            let (all_read, some) = self.sweep_page(outbox, 7).await;
+            reread.extend(some);
+            if all_read {
+                return reread;
+            }
+        }
+    }
+
+    /// Both passes, if it takes both.
+    pub(crate) async fn sweep(&self, outbox: &Outbox, limits: SweepLimits) -> SweepEnd {
+        self.sweep_pass(outbox).await;
+        let end = finish(outbox, limits).await.unwrap();
+        if !matches!(end, SweepEnd::LookAgain { .. }) {
+            return end;
+        }
+        self.sweep_pass(outbox).await;
+        finish(outbox, limits).await.unwrap()
+    }
+}
+
+pub(crate) async fn finish(outbox: &Outbox, limits: SweepLimits) -> Result<SweepEnd, OutboxError> {
+    outbox
+        .finish_sweep_pass(
+            "mis",
+            "recoveries",
+            WITHDRAWN,
+            FactKind::Recovery,
+            limits,
+            at(0),
+        )
+        .await
+}

@@ -1,0 +1,196 @@
+//! Random lives of a clinic's table against pulls and sweeps that are interrupted anywhere: in the
+//! end the registry asserts exactly what the table holds.
+
+use std::collections::HashMap;
+
+use contract::{Body, Event, RecordDigest};
+use outbox::{Outbox, OutboxError, OutboxOptions, SourceStamp, SweepEnd, SweepLimits};
+use proptest::prelude::*;
+
+use crate::support::{LEASE, Place, Source, asserted, at, delivered, digest, finish};
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Written, with the newest stamp or with one that lies before everything (a late commit, a
+    /// restored row).
+    Write {
+        record: u32,
+        content: u16,
+        late: bool,
+    },
+    Delete(u32),
+    /// A row that was deleted comes back exactly as it was.
+    Restore(u32),
+    /// What changed since the last pull, by its stamp.
+    Pull,
+    /// The one that runs, or a whole one, to its end.
+    Sweep,
+    SweepPage,
+    Finish,
+    Confirm,
+    Deliver,
+    Reopen,
+    Raise,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0_u32..24, 0_u16..4, any::<bool>())
+            .prop_map(|(record, content, late)| Step::Write { record, content, late }),
+        4 => (0_u32..24).prop_map(Step::Delete),
+        2 => (0_u32..24).prop_map(Step::Restore),
+        4 => Just(Step::Pull),
+        3 => Just(Step::Sweep),
+        4 => Just(Step::SweepPage),
+        4 => Just(Step::Finish),
+        1 => Just(Step::Confirm),
+        3 => Just(Step::Deliver),
+        2 => Just(Step::Reopen),
+        1 => Just(Step::Raise),
+    ]
+}
+
+struct Life {
+    place: Place,
+    outbox: Outbox,
+    source: Source,
+    deleted: HashMap<u32, (u16, SourceStamp)>,
+    /// Rises with every write; the late ones count down from zero.
+    clock: i64,
+    pulled_to: i64,
+    registry: HashMap<RecordDigest, Event>,
+}
+
+const LIMITS: SweepLimits = SweepLimits {
+    percent: 20,
+    always: 2,
+};
+
+async fn open(place: &Place) -> Outbox {
+    let options = OutboxOptions {
+        batch_events: 3,
+        ..place.options()
+    };
+    Outbox::open(&place.path, options, at(0)).await.unwrap()
+}
+
+impl Life {
+    async fn live(&mut self, step: Step) {
+        match step {
+            Step::Write {
+                record,
+                content,
+                late,
+            } => {
+                self.clock += 1;
+                let stamp = if late { -self.clock } else { self.clock };
+                self.source.rows.insert(record, (content, Some(stamp)));
+            }
+            Step::Delete(record) => {
+                let row = self.source.rows.remove(&record);
+                self.deleted.extend(row.map(|row| (record, row)));
+            }
+            Step::Restore(record) => {
+                let row = self.deleted.remove(&record);
+                self.source.rows.extend(row.map(|row| (record, row)));
+            }
+            Step::Pull => {
+                let newer = self
+                    .source
+                    .rows
+                    .iter()
+                    .filter(|(_, (_, stamp))| *stamp > Some(self.pulled_to));
+                let page = self.source.page(newer.map(|(record, _)| *record));
+                self.outbox.commit_page(page).await.unwrap();
+                self.pulled_to = self.clock;
+            }
+            Step::Sweep => drop(self.source.sweep(&self.outbox, LIMITS).await),
+            Step::SweepPage => drop(self.source.sweep_page(&self.outbox, 5).await),
+            Step::Finish => match finish(&self.outbox, LIMITS).await {
+                Ok(_) | Err(OutboxError::NoSweep) => {}
+                Err(error) => panic!("{error}"),
+            },
+            Step::Confirm => drop(self.outbox.confirm_withdrawals("mis").await.unwrap()),
+            Step::Deliver => {
+                let leased = self.outbox.lease(4, at(0), LEASE).await.unwrap();
+                let events = self.place.opened(&leased);
+                self.take(events);
+                self.outbox
+                    .settle(&delivered(&leased), at(0))
+                    .await
+                    .unwrap();
+            }
+            Step::Reopen => {
+                let placeholder = open(&Place::new()).await;
+                drop(std::mem::replace(&mut self.outbox, placeholder));
+                self.outbox = open(&self.place).await;
+            }
+            Step::Raise => {
+                self.outbox
+                    .raise_generation(self.outbox.generation() + 1, "a test", at(0))
+                    .await
+                    .unwrap();
+                self.pulled_to = i64::MIN;
+            }
+        }
+    }
+
+    fn take(&mut self, events: Vec<Event>) {
+        for event in events {
+            let held = self
+                .registry
+                .entry(event.record)
+                .or_insert_with(|| event.clone());
+            if event.version == held.version {
+                assert_eq!(event, *held, "one version never says two things");
+            } else if event.version > held.version {
+                *held = event;
+            }
+        }
+    }
+
+    /// The table rests: a last pull, the sweep that is under way, and one more.
+    async fn come_to_rest(&mut self) {
+        self.live(Step::Pull).await;
+        for _ in 0..2 {
+            while let SweepEnd::Held { missing, .. } = self.source.sweep(&self.outbox, LIMITS).await
+            {
+                assert_eq!(
+                    self.outbox.confirm_withdrawals("mis").await.unwrap(),
+                    missing
+                );
+            }
+        }
+        let rest = self.place.deliver_all(&self.outbox, at(100)).await;
+        self.take(rest);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn registry_asserts_exactly_what_the_table_holds(steps in prop::collection::vec(step(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let place = Place::new();
+            let outbox = open(&place).await;
+            let source = Source::default();
+            let deleted = HashMap::new();
+            let registry = HashMap::new();
+            let mut life = Life { place, outbox, source, deleted, clock: 0, pulled_to: 0, registry };
+            for step in steps {
+                life.live(step).await;
+            }
+            life.come_to_rest().await;
+            let holds = life.registry.values().filter(|event| matches!(event.body, Body::Asserted { .. }));
+            let mut holds: Vec<_> = holds.map(|event| (event.record, event.body.clone())).collect();
+            holds.sort_unstable_by_key(|(record, _)| *record);
+            let rows = life.source.rows.iter();
+            let mut table: Vec<_> =
+                rows.map(|(record, (content, _))| (digest(*record), asserted(*record, *content).body)).collect();
+            table.sort_unstable_by_key(|(record, _)| *record);
+            assert_eq!(holds, table);
+        });
+    }
+}

@@ -1,0 +1,223 @@
+//! A clinic's record in, a draft event or a rejection out.
+
+use chrono::NaiveDate;
+use connector_kit::{ClinicRecord, Feed, RecordStatus};
+use contract::{Body, ContentDigest, Draft, Fact, FactKind, RecordDigest, Subject, Suite};
+
+use crate::canonical::Canonical;
+use crate::fact;
+use crate::keys::KeyRing;
+use crate::mac::Keyed;
+use crate::policy::Policy;
+use crate::rejection::{Rejection, RejectionReason};
+use crate::subject::{PseudonymKeys, Warnings};
+
+/// Longest id of a source, in bytes.
+pub const MAX_SOURCE_ID_BYTES: usize = 64;
+
+/// Longest id of a record, in bytes; a longer one is refused.
+pub const MAX_RECORD_ID_BYTES: usize = 512;
+
+/// Begins every keyed input of a record digest.
+const RECORD_DOMAIN: &str = "clinic-gateway/record/v1";
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It leaves, or takes back what had left.
+    Draft(Draft, Warnings),
+    /// It is not about COVID-19: no reason to trouble anyone, but if it had been sent as something
+    /// else before, that is taken back. The draft is a withdrawal with `only_if_sent`.
+    OutOfScope(Draft),
+    /// It stays until somebody corrects it.
+    Rejected(Rejection),
+}
+
+/// Why a pseudonymiser cannot be set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NewError {
+    /// The source's id is unusable.
+    #[error("a source's id must have 1 to {MAX_SOURCE_ID_BYTES} bytes and no NUL")]
+    SourceId,
+}
+
+/// Turns the records of one source into drafts. Cheap to share between threads; holds keys, so
+/// never printed.
+pub struct Pseudonymiser {
+    keys: PseudonymKeys,
+    /// HMAC-SHA-256 under the record key, one for each feed with everything but the record id taken
+    /// in.
+    records: [Keyed; Feed::ALL.len()],
+    /// HMAC-SHA-256 under the record key.
+    content: Keyed,
+    policy: Policy,
+}
+
+/// What a record comes to before its digest is made.
+pub(crate) enum Meant {
+    Asserted(Subject, Fact, Warnings),
+    Withdrawn { only_if_sent: bool },
+    OutOfScope,
+}
+
+impl Pseudonymiser {
+    /// Prepares the keyed states. `source_id` enters the record digests: changing it announces
+    /// every record anew.
+    ///
+    /// # Errors
+    /// [`NewError`].
+    pub fn new(
+        ring: &KeyRing,
+        suite: Suite,
+        source_id: &str,
+        policy: Policy,
+    ) -> Result<Self, NewError> {
+        if source_id.is_empty() || source_id.len() > MAX_SOURCE_ID_BYTES || source_id.contains('\0')
+        {
+            return Err(NewError::SourceId);
+        }
+        let content = Keyed::new(Suite::Hmac, ring.record_key());
+        let records = Feed::ALL.map(|feed| {
+            let prefix = format!("{RECORD_DOMAIN}\0{source_id}\0{}\0", feed.as_str());
+            content.clone().absorb(prefix.as_bytes())
+        });
+        Ok(Self {
+            keys: PseudonymKeys::new(ring, suite),
+            records,
+            content,
+            policy,
+        })
+    }
+
+    /// Turns one record into what leaves, or says why it does not. `today` is the clinic's local
+    /// date.
+    #[must_use]
+    pub fn apply(&self, record: ClinicRecord, today: NaiveDate) -> Outcome {
+        let kind = fact_kind(record.fact.feed());
+        match self.meant(&record, today) {
+            Ok(Meant::Asserted(subject, fact, warnings)) => Outcome::Draft(
+                self.draft(&record, Body::Asserted { subject, fact }, false),
+                warnings,
+            ),
+            Ok(Meant::Withdrawn { only_if_sent }) => {
+                let draft = self.draft(&record, Body::Withdrawn { kind }, only_if_sent);
+                Outcome::Draft(draft, Warnings::default())
+            }
+            Ok(Meant::OutOfScope) => {
+                Outcome::OutOfScope(self.draft(&record, Body::Withdrawn { kind }, true))
+            }
+            Err(reason) => {
+                let digest = self.digest_of(&record);
+                Outcome::Rejected(Rejection {
+                    record_id: cut(record.record_id),
+                    record: digest,
+                    kind,
+                    reason,
+                })
+            }
+        }
+    }
+
+    /// What a record comes to; everything is checked here.
+    pub(crate) fn meant(
+        &self,
+        record: &ClinicRecord,
+        today: NaiveDate,
+    ) -> Result<Meant, RejectionReason> {
+        if record.record_id.is_empty() || record.record_id.len() > MAX_RECORD_ID_BYTES {
+            return Err(RejectionReason::RecordIdInvalid);
+        }
+        match record.status {
+            RecordStatus::Final => {}
+            RecordStatus::Unknown => return Err(RejectionReason::StatusUnknown),
+            // A cancelled influenza shot was never sent: announcing it would tell of something that
+            // is not ours.
+            RecordStatus::Cancelled | RecordStatus::NotAFact
+                if fact::is_out_of_scope(&self.policy, &record.fact) =>
+            {
+                return Ok(Meant::OutOfScope);
+            }
+            // To take something back, its id is enough, however damaged the rest of the row is.
+            RecordStatus::Cancelled => {
+                return Ok(Meant::Withdrawn {
+                    only_if_sent: false,
+                });
+            }
+            RecordStatus::NotAFact => return Ok(Meant::Withdrawn { only_if_sent: true }),
+        }
+        // The fact comes first: an influenza shot with a mistyped SNILS is nobody's concern here.
+        let Some(fact) = fact::convert(&self.policy, &record.fact, today)? else {
+            return Ok(Meant::OutOfScope);
+        };
+        let (subject, warnings) = self
+            .keys
+            .subject(&record.person, &self.policy.identifiers)?;
+        Ok(Meant::Asserted(subject, fact, warnings))
+    }
+
+    fn draft(&self, record: &ClinicRecord, body: Body, only_if_sent: bool) -> Draft {
+        let content = self.content_digest(&body);
+        Draft {
+            record: self.digest_of(record),
+            content,
+            body,
+            only_if_sent,
+        }
+    }
+
+    /// The digest of a record by its id alone: for a sweep, which reads no more than ids.
+    #[must_use]
+    pub fn record_digest(&self, feed: Feed, record_id: &str) -> RecordDigest {
+        let place = Feed::ALL
+            .iter()
+            .position(|listed| *listed == feed)
+            .expect("ALL lists every feed");
+        RecordDigest(self.records[place].digest(record_id.as_bytes()))
+    }
+
+    /// What every withdrawal of this feed says, in short.
+    #[must_use]
+    pub fn withdrawal_content(&self, feed: Feed) -> ContentDigest {
+        self.content_digest(&Body::Withdrawn {
+            kind: fact_kind(feed),
+        })
+    }
+
+    fn content_digest(&self, body: &Body) -> ContentDigest {
+        let digest = self.content.digest(Canonical::of(body).as_bytes());
+        let mut content = ContentDigest([0; 16]);
+        content.0.copy_from_slice(&digest[..16]);
+        content
+    }
+
+    pub(crate) fn digest_of(&self, record: &ClinicRecord) -> RecordDigest {
+        self.record_digest(record.fact.feed(), &record.record_id)
+    }
+
+    pub(crate) const fn keys(&self) -> &PseudonymKeys {
+        &self.keys
+    }
+
+    pub(crate) const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+}
+
+/// The kind of fact a feed brings.
+#[must_use]
+pub const fn fact_kind(feed: Feed) -> FactKind {
+    match feed {
+        Feed::Vaccinations => FactKind::Vaccination,
+        Feed::Tests => FactKind::Test,
+        Feed::Recoveries => FactKind::Recovery,
+    }
+}
+
+/// An id that is too long, cut at a character's edge, so that a dead letter can hold it.
+fn cut(mut record_id: String) -> String {
+    record_id.truncate(record_id.floor_char_boundary(MAX_RECORD_ID_BYTES));
+    record_id
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! The canonical bytes of an event's body, from which its content digest is made. Never changes: a
+//! changed byte would announce every record of every clinic again.
+
+use contract::{Body, Fact, PartialDate, Precision, Subject};
+
+/// Room for the longest body: a fact (at most 64 bytes) and [`Subject::MAX`] pseudonyms of at most
+/// 66 bytes each.
+const MAX_BYTES: usize = 64 + 66 * Subject::MAX;
+
+/// A body's canonical bytes in a fixed buffer; the layout is in the crate's README.
+pub(crate) struct Canonical {
+    bytes: [u8; MAX_BYTES],
+    len: usize,
+}
+
+impl Canonical {
+    /// The bytes of a body.
+    pub(crate) fn of(body: &Body) -> Self {
+        let mut out = Self {
+            bytes: [0; MAX_BYTES],
+            len: 0,
+        };
+        match body {
+            Body::Asserted { subject, fact } => {
+                out.push(b"A");
+                out.fact(fact);
+                out.subject(subject);
+            }
+            Body::Withdrawn { kind } => {
+                out.push(b"W");
+                out.word(kind.as_str());
+            }
+        }
+        out
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn push(&mut self, part: &[u8]) {
+        let end = self.len + part.len();
+        self.bytes[self.len..end].copy_from_slice(part);
+        self.len = end;
+    }
+
+    /// A word of a closed list: its length in one byte, then its ASCII letters.
+    fn word(&mut self, word: &str) {
+        self.push(&[u8::try_from(word.len()).expect("the lists' words are short")]);
+        self.push(word.as_bytes());
+    }
+
+    fn fact(&mut self, fact: &Fact) {
+        self.word(fact.kind().as_str());
+        match fact {
+            Fact::Vaccination {
+                vaccine,
+                dose_number,
+                series_doses,
+                occurred_on,
+            } => {
+                self.word(vaccine.as_str());
+                self.push(&[dose_number.unwrap_or(0), series_doses.unwrap_or(0)]);
+                self.date(Some(*occurred_on));
+            }
+            Fact::Test {
+                test,
+                result,
+                occurred_on,
+            } => {
+                self.word(test.loinc());
+                self.word(result.as_str());
+                self.date(Some(*occurred_on));
+            }
+            Fact::Recovery {
+                began_on,
+                occurred_on,
+            } => {
+                self.date(*began_on);
+                self.date(Some(*occurred_on));
+            }
+        }
+    }
+
+    /// A precision letter (`-`, `Y`, `M`, `D`), then year (two bytes, big-endian), month and day, 0
+    /// where unknown.
+    fn date(&mut self, date: Option<PartialDate>) {
+        let Some(date) = date else {
+            return self.push(b"-\0\0\0\0");
+        };
+        let (year, month, day) = date.parts();
+        let letter = match date.precision() {
+            Precision::Year => b'Y',
+            Precision::Month => b'M',
+            Precision::Day => b'D',
+        };
+        let [high, low] = year.to_be_bytes();
+        let month = month.unwrap_or(0);
+        let day = day.unwrap_or(0);
+        self.push(&[letter, high, low, month, day]);
+    }
+
+    /// How many pseudonyms in one byte; then, for each in its order, scheme, suite, epoch and
+    /// value.
+    fn subject(&mut self, subject: &Subject) {
+        let pseudonyms = subject.pseudonyms();
+        self.push(&[u8::try_from(pseudonyms.len()).expect("a subject has at most 16 pseudonyms")]);
+        for pseudonym in pseudonyms {
+            self.word(pseudonym.scheme.as_str());
+            self.word(pseudonym.suite.as_str());
+            self.push(&pseudonym.epoch.to_be_bytes());
+            self.push(&pseudonym.value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::{FactKind, Pseudonym, Scheme, Suite, TestCode, TestResult, Vaccine};
+
+    use super::*;
+
+    fn asserted(fact: Fact) -> Body {
+        let pseudonym = Pseudonym {
+            scheme: Scheme::Snils,
+            suite: Suite::Hmac,
+            epoch: 0x0102,
+            value: [0xab; 32],
+        };
+        Body::Asserted {
+            subject: Subject::new(vec![pseudonym]).unwrap(),
+            fact,
+        }
+    }
+
+    fn hex_of(body: &Body) -> String {
+        hex::encode(Canonical::of(body).as_bytes())
+    }
+
+    /// Pinned: if this test fails, mend the encoder, not the test.
+    #[test]
+    fn the_encoding_never_changes() {
+        let date = |text: &str| text.parse::<PartialDate>().unwrap();
+        let subject = format!(
+            "01 05 {} 04 {} 0102 {}",
+            hex::encode("snils"),
+            hex::encode("hmac"),
+            "ab".repeat(32)
+        );
+        let expect = |fact: String| format!("41{fact}{subject}").replace(' ', "");
+        let vaccination = Fact::Vaccination {
+            vaccine: Vaccine::SputnikV,
+            dose_number: Some(2),
+            series_doses: None,
+            occurred_on: date("2021-07-04"),
+        };
+        let words = (hex::encode("vaccination"), hex::encode("sputnik-v"));
+        let vaccination_bytes = format!("0b {} 09 {} 02 00 44 07e5 07 04", words.0, words.1);
+        assert_eq!(hex_of(&asserted(vaccination)), expect(vaccination_bytes));
+        let test = Fact::Test {
+            test: TestCode::RnaRespiratory,
+            result: TestResult::NotDetected,
+            occurred_on: date("2021-07"),
+        };
+        let words = (
+            hex::encode("test"),
+            hex::encode("94500-6"),
+            hex::encode("not-detected"),
+        );
+        let test_bytes = format!("04 {} 07 {} 0c {} 4d 07e5 07 00", words.0, words.1, words.2);
+        assert_eq!(hex_of(&asserted(test)), expect(test_bytes));
+        let recovery = |began_on| Fact::Recovery {
+            began_on,
+            occurred_on: date("2021"),
+        };
+        let word = hex::encode("recovery");
+        let bytes = format!("08 {word} 2d 0000 00 00 59 07e5 00 00");
+        assert_eq!(hex_of(&asserted(recovery(None))), expect(bytes));
+        let bytes = format!("08 {word} 44 07e4 0c 1f 59 07e5 00 00");
+        assert_eq!(
+            hex_of(&asserted(recovery(Some(date("2020-12-31"))))),
+            expect(bytes)
+        );
+        let withdrawn = Body::Withdrawn {
+            kind: FactKind::Test,
+        };
+        assert_eq!(hex_of(&withdrawn), format!("5704{}", hex::encode("test")));
+    }
+
+    #[test]
+    fn the_longest_body_fits() {
+        let pseudonyms = (0..Subject::MAX).map(|epoch| Pseudonym {
+            scheme: Scheme::BirthCertificate,
+            suite: Suite::HmacStreebog,
+            epoch: u16::try_from(epoch).unwrap(),
+            value: [0; 32],
+        });
+        let subject = Subject::new(pseudonyms.collect()).unwrap();
+        let fact = Fact::Vaccination {
+            vaccine: Vaccine::EpiVacCorona,
+            dose_number: Some(9),
+            series_doses: Some(9),
+            occurred_on: PartialDate::from_year(2021).unwrap(),
+        };
+        assert!(Canonical::of(&Body::Asserted { subject, fact }).len <= MAX_BYTES);
+    }
+}

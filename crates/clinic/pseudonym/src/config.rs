@@ -1,0 +1,167 @@
+//! The policy as an administrator writes it: date precision, code mappings, identifier rules.
+
+use std::collections::BTreeMap;
+
+use contract::{Precision, TestCode, TestResult, Vaccine};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use crate::identifier::Limits;
+
+/// The word that maps a code to "nothing to do with COVID-19".
+pub(crate) const NOT_COVID: &str = "not-covid";
+
+/// The word that maps a diagnosis to a recovery from COVID-19.
+pub(crate) const RECOVERY: &str = "recovery";
+
+/// What leaves the clinic, and how exact. Everything has a default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyConfig {
+    /// How exact the dates are that leave.
+    pub dates: DatesConfig,
+    /// What the clinic's own codes mean.
+    pub codes: CodesConfig,
+    /// Which identifiers are accepted.
+    pub identifiers: IdentifiersConfig,
+}
+
+/// How exact the dates of each kind of fact are when they leave.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatesConfig {
+    /// Dates of vaccinations.
+    pub vaccinations: DatePrecision,
+    /// Dates of tests.
+    pub tests: DatePrecision,
+    /// Dates of recoveries, and of the illness's beginning.
+    pub recoveries: DatePrecision,
+}
+
+/// The most exact form a date may have when it leaves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DatePrecision {
+    /// The day.
+    #[default]
+    Day,
+    /// The month: a pass that lasts days from a test cannot be made from it.
+    Month,
+    /// The year.
+    Year,
+}
+
+/// The clinic's own codes and words, each with the contract's name for it. A key `SYSTEM|CODE` is a
+/// code of that code system; `not-covid` marks a code as none of our business.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CodesConfig {
+    /// Vaccines: `"Гам-КОВИД-Вак" = "sputnik-v"`.
+    #[schemars(schema_with = "vaccines_schema")]
+    pub vaccines: BTreeMap<String, String>,
+    /// Tests, by LOINC code: `"ПЦР мазок" = "94500-6"`.
+    #[schemars(schema_with = "tests_schema")]
+    pub tests: BTreeMap<String, String>,
+    /// Results: `"РНК найдена" = "detected"`.
+    #[schemars(schema_with = "results_schema")]
+    pub results: BTreeMap<String, String>,
+    /// Diagnoses: `"ковид подтв." = "recovery"`.
+    #[schemars(schema_with = "diagnoses_schema")]
+    pub diagnoses: BTreeMap<String, String>,
+}
+
+/// Rules for identifiers. They decide what is accepted, never how a pseudonym is computed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct IdentifiersConfig {
+    /// What a wrong check digit of an OMS policy does.
+    pub oms_check: OmsCheck,
+    /// Numbers of foreign passports; 4 to 20 letters and digits by default.
+    pub passport_foreign: LimitsConfig,
+    /// Numbers of European health insurance cards; 20 digits by default.
+    pub ehic: LimitsConfig,
+    /// Numbers of residence permits; 4 to 20 letters and digits by default.
+    pub residence_permit: LimitsConfig,
+    /// Series and numbers of birth certificates; 5 to 20 letters and digits by default.
+    pub birth_certificate: LimitsConfig,
+}
+
+/// What a wrong check digit does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OmsCheck {
+    /// The policy number is used, and the record counted as doubtful.
+    #[default]
+    Warn,
+    /// The policy number is not used.
+    Refuse,
+}
+
+/// Limits on a document number without its separators; what is left out keeps the scheme's default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Fewest characters, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 30))]
+    pub min_length: Option<u8>,
+    /// Most characters, up to 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 30))]
+    pub max_length: Option<u8>,
+    /// True where the number has no letters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digits_only: Option<bool>,
+}
+
+impl LimitsConfig {
+    /// These limits where set, `defaults` elsewhere.
+    pub(crate) fn over(&self, defaults: Limits) -> Limits {
+        Limits {
+            min_length: self.min_length.map_or(defaults.min_length, usize::from),
+            max_length: self.max_length.map_or(defaults.max_length, usize::from),
+            digits_only: self.digits_only.unwrap_or(defaults.digits_only),
+        }
+    }
+}
+
+impl From<DatePrecision> for Precision {
+    fn from(precision: DatePrecision) -> Self {
+        match precision {
+            DatePrecision::Day => Self::Day,
+            DatePrecision::Month => Self::Month,
+            DatePrecision::Year => Self::Year,
+        }
+    }
+}
+
+fn map_onto<'a>(names: impl IntoIterator<Item = &'a str>) -> Schema {
+    let names: Vec<&str> = names.into_iter().collect();
+    json_schema!({ "type": "object", "additionalProperties": { "enum": names } })
+}
+
+fn vaccines_schema(_: &mut SchemaGenerator) -> Schema {
+    map_onto(
+        Vaccine::ALL
+            .map(Vaccine::as_str)
+            .into_iter()
+            .chain([NOT_COVID]),
+    )
+}
+
+fn tests_schema(_: &mut SchemaGenerator) -> Schema {
+    map_onto(
+        TestCode::ALL
+            .map(TestCode::loinc)
+            .into_iter()
+            .chain([NOT_COVID]),
+    )
+}
+
+fn results_schema(_: &mut SchemaGenerator) -> Schema {
+    map_onto(TestResult::ALL.map(TestResult::as_str))
+}
+
+fn diagnoses_schema(_: &mut SchemaGenerator) -> Schema {
+    map_onto([RECOVERY, NOT_COVID])
+}

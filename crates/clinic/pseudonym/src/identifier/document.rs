@@ -1,0 +1,113 @@
+//! What documents with letters have in common: case, look-alikes, length limits, the country in
+//! front.
+
+use super::normal::{NormalForm, is_placeholder, significant};
+use super::{Fault, country};
+
+/// What a document's number may look like; a rule of acceptance, never part of the normal form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Fewest characters.
+    pub(crate) min_length: usize,
+    /// Most characters.
+    pub(crate) max_length: usize,
+    /// True: no letters.
+    pub(crate) digits_only: bool,
+}
+
+/// From this many zeros on, a number without any other digit is no number.
+const MIN_ZEROS: usize = 4;
+
+/// Which letters a number may hold after look-alikes have become Latin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Letters {
+    Latin,
+    LatinOrCyrillic,
+}
+
+/// Writes `XXX:`, the issuing country's three letters; `default` is used where the source names
+/// none.
+pub(super) fn push_country(
+    code: Option<&str>,
+    default: Option<&'static str>,
+    out: &mut NormalForm,
+) -> Result<(), Fault> {
+    let three = match code.map(str::trim).filter(|code| !code.is_empty()) {
+        Some(code) => country::alpha3(code).ok_or(Fault::CountryUnknown)?,
+        None => default.ok_or(Fault::CountryMissing)?,
+    };
+    three
+        .chars()
+        .chain([':'])
+        .try_for_each(|char| out.push(char))
+}
+
+/// Writes the number: separators gone, upper case, Cyrillic look-alikes as Latin. Letters before
+/// nothing but zeros are no number either.
+pub(super) fn push_number(
+    text: &str,
+    limits: &Limits,
+    letters: Letters,
+    out: &mut NormalForm,
+) -> Result<(), Fault> {
+    let mut count = 0;
+    let mut zeros = 0;
+    let mut other_digits = 0;
+    let start = out.as_bytes().len();
+    for char in significant(text)? {
+        let char = latin_twin(upper(char));
+        let fits = match char {
+            '0'..='9' => true,
+            'A'..='Z' => !limits.digits_only,
+            'А'..='Я' | 'Ё' => !limits.digits_only && letters == Letters::LatinOrCyrillic,
+            _ => false,
+        };
+        count += 1;
+        if !fits || count > limits.max_length {
+            return Err(Fault::Malformed);
+        }
+        zeros += usize::from(char == '0');
+        other_digits += usize::from(('1'..='9').contains(&char));
+        out.push(char)?;
+    }
+    match count {
+        0 => Err(Fault::Empty),
+        _ if count < limits.min_length => Err(Fault::Malformed),
+        _ if is_placeholder(&out.as_bytes()[start..]) => Err(Fault::Placeholder),
+        _ if zeros >= MIN_ZEROS && other_digits == 0 => Err(Fault::Placeholder),
+        _ => Ok(()),
+    }
+}
+
+/// True when nothing but separators is there.
+pub(super) fn is_empty(text: &str) -> bool {
+    significant(text).is_ok_and(|mut chars| chars.next().is_none())
+}
+
+/// Upper case where that is one letter; other letters are refused later anyway.
+fn upper(char: char) -> char {
+    let mut upper = char.to_uppercase();
+    match (upper.next(), upper.next()) {
+        (Some(only), None) => only,
+        _ => char,
+    }
+}
+
+/// The Latin letter that looks the same as the Cyrillic capital, for the twelve that have one.
+const fn latin_twin(char: char) -> char {
+    match char {
+        'А' => 'A',
+        'В' => 'B',
+        'Е' => 'E',
+        'К' => 'K',
+        'М' => 'M',
+        'Н' => 'H',
+        'О' => 'O',
+        'Р' => 'P',
+        'С' => 'C',
+        'Т' => 'T',
+        'У' => 'Y',
+        'Х' => 'X',
+        other => other,
+    }
+}

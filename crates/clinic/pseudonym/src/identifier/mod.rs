@@ -1,0 +1,108 @@
+//! Identifiers to normal forms: one file a scheme; what two clinics write differently must come out
+//! the same.
+
+mod birth_certificate;
+mod country;
+mod document;
+mod ehic;
+mod normal;
+mod oms;
+mod passport_foreign;
+mod passport_ru;
+mod residence_permit;
+mod snils;
+
+use connector_kit::{Identifier, IdentifierKind};
+use contract::Scheme;
+use secrecy::ExposeSecret;
+
+pub(crate) use document::Limits;
+pub(crate) use normal::NormalForm;
+
+use crate::rejection::RejectionReason;
+
+/// What configuration says about identifiers.
+pub(crate) struct IdentifierRules {
+    /// True: a wrong OMS check digit is a fault, not a warning.
+    pub(crate) oms_refuse: bool,
+    pub(crate) passport_foreign: Limits,
+    pub(crate) ehic: Limits,
+    pub(crate) residence_permit: Limits,
+    pub(crate) birth_certificate: Limits,
+}
+
+/// A usable identifier, perhaps with a doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Soundness {
+    Sound,
+    /// The check digit does not fit, and the scheme's rule is to warn only.
+    WrongCheckDigit,
+}
+
+/// Why an identifier cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing but separators: no identifier at all.
+    Empty,
+    Malformed,
+    /// A number typed where there is none; it would make one person of many.
+    Placeholder,
+    CheckDigit,
+    CountryMissing,
+    CountryUnknown,
+}
+
+impl Fault {
+    pub(crate) const fn reason(self) -> RejectionReason {
+        match self {
+            Self::Empty => RejectionReason::IdentifierMissing,
+            Self::Malformed => RejectionReason::IdentifierInvalid,
+            Self::Placeholder => RejectionReason::IdentifierPlaceholder,
+            Self::CheckDigit => RejectionReason::IdentifierCheckDigit,
+            Self::CountryMissing => RejectionReason::CountryMissing,
+            Self::CountryUnknown => RejectionReason::CountryUnknown,
+        }
+    }
+}
+
+/// The contract's name for a kind of identifier.
+pub(crate) const fn scheme(kind: IdentifierKind) -> Scheme {
+    match kind {
+        IdentifierKind::Snils => Scheme::Snils,
+        IdentifierKind::Oms => Scheme::Oms,
+        IdentifierKind::PassportRu => Scheme::PassportRu,
+        IdentifierKind::PassportForeign => Scheme::PassportForeign,
+        IdentifierKind::Ehic => Scheme::Ehic,
+        IdentifierKind::ResidencePermit => Scheme::ResidencePermit,
+        IdentifierKind::BirthCertificate => Scheme::BirthCertificate,
+    }
+}
+
+/// Writes the normal form of an identifier to `out`, which is wiped first.
+pub(crate) fn normalise(
+    identifier: &Identifier,
+    rules: &IdentifierRules,
+    out: &mut NormalForm,
+) -> Result<Soundness, Fault> {
+    out.clear();
+    let text = identifier.value.expose_secret();
+    let country = identifier.country.as_deref();
+    match identifier.kind {
+        IdentifierKind::Snils => snils::normalise(text, out),
+        IdentifierKind::Oms => oms::normalise(text, rules.oms_refuse, out),
+        IdentifierKind::PassportRu => passport_ru::normalise(text, out),
+        IdentifierKind::PassportForeign => {
+            passport_foreign::normalise(text, country, &rules.passport_foreign, out)
+        }
+        IdentifierKind::Ehic => ehic::normalise(text, &rules.ehic, out),
+        IdentifierKind::ResidencePermit => {
+            residence_permit::normalise(text, country, &rules.residence_permit, out)
+        }
+        IdentifierKind::BirthCertificate => {
+            birth_certificate::normalise(text, country, &rules.birth_certificate, out)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+//! The only code that sees both a person and an event: identifiers in, pseudonyms out.
+//!
+//! A [`Pseudonymiser`] turns each record of one source into a draft event or a [`Rejection`]. The
+//! byte formats that other programs must reproduce (normal forms, keyed inputs, key files) are in
+//! the crate's README.
+
+mod apply;
+mod canonical;
+mod codes;
+mod config;
+mod dates;
+mod fact;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod identifier;
+mod keys;
+mod mac;
+mod policy;
+mod preview;
+mod rejection;
+mod settings;
+mod subject;
+
+pub use apply::{
+    MAX_RECORD_ID_BYTES, MAX_SOURCE_ID_BYTES, NewError, Outcome, Pseudonymiser, fact_kind,
+};
+pub use config::{
+    CodesConfig, DatePrecision, DatesConfig, IdentifiersConfig, LimitsConfig, OmsCheck,
+    PolicyConfig,
+};
+pub use keys::{KeyError, KeyFault, KeyRing, MAX_OPEN_EPOCHS, SharedKeys};
+pub use policy::{Policy, PolicyError};
+pub use preview::{FieldPreview, Preview, Treatment, Verdict};
+pub use rejection::{Rejection, RejectionReason};
+pub use subject::Warnings;

@@ -1,0 +1,305 @@
+//! What would leave of a record, field by field, without showing who it is about.
+
+use chrono::NaiveDate;
+use connector_kit::{ClinicDate, ClinicFact, ClinicRecord, Field, Identifier, IdentifierKind};
+use contract::{FactKind, PartialDate, Pseudonym, TestCode, TestResult, Vaccine};
+use serde::Serialize;
+
+use crate::apply::{Meant, Pseudonymiser, fact_kind};
+use crate::codes::CodeTable;
+use crate::identifier::{Fault, NormalForm, Soundness, normalise, scheme};
+use crate::rejection::RejectionReason;
+use crate::{dates, fact};
+
+/// How many bytes of a pseudonym or digest are shown.
+const SHOWN_BYTES: usize = 4;
+
+/// One record as it would leave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Preview {
+    /// What kind of fact it is: `vaccination`, `test` or `recovery`.
+    pub kind: &'static str,
+    /// What would happen to it.
+    pub verdict: Verdict,
+    /// Each field, in the source's order.
+    pub fields: Vec<FieldPreview>,
+}
+
+/// What would happen to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The fact leaves.
+    Leaves,
+    /// The record is taken back.
+    Withdraws {
+        /// True where that matters only if it had been sent before.
+        only_if_sent: bool,
+    },
+    /// It is about something else than COVID-19.
+    OutOfScope,
+    /// It stays at the clinic.
+    Refused(RejectionReason),
+}
+
+/// One field of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldPreview {
+    /// Its name, as in a source's query.
+    pub field: &'static str,
+    /// What is done to it.
+    pub treatment: Treatment,
+    /// What leaves of it, if anything; pseudonyms are shortened.
+    pub outgoing: Option<String>,
+    /// What is wrong with it, if something is.
+    pub reason: Option<RejectionReason>,
+}
+
+/// What is done to a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Treatment {
+    /// Leaves as it is.
+    Kept,
+    /// Leaves as a code of the contract's list.
+    Coded,
+    /// Leaves less exact than it is.
+    Generalised,
+    /// Leaves as a keyed digest only.
+    Pseudonymised,
+    /// Stays at the clinic.
+    Dropped,
+}
+
+impl Treatment {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Coded => "coded",
+            Self::Generalised => "generalised",
+            Self::Pseudonymised => "pseudonymised",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+impl FieldPreview {
+    fn new(field: &'static str, treatment: Treatment, outgoing: String) -> Self {
+        Self {
+            field,
+            treatment,
+            outgoing: Some(outgoing),
+            reason: None,
+        }
+    }
+
+    fn dropped(field: &'static str, reason: Option<RejectionReason>) -> Self {
+        Self {
+            field,
+            treatment: Treatment::Dropped,
+            outgoing: None,
+            reason,
+        }
+    }
+}
+
+impl Pseudonymiser {
+    /// What would leave of this record today, the clinic's local date.
+    #[must_use]
+    pub fn preview(&self, record: &ClinicRecord, today: NaiveDate) -> Preview {
+        let verdict = match self.meant(record, today) {
+            Ok(Meant::Asserted(..)) => Verdict::Leaves,
+            Ok(Meant::Withdrawn { only_if_sent }) => Verdict::Withdraws { only_if_sent },
+            Ok(Meant::OutOfScope) => Verdict::OutOfScope,
+            Err(reason) => Verdict::Refused(reason),
+        };
+        let digest = self.digest_of(record);
+        let mut fields = vec![FieldPreview::new(
+            "record_id",
+            Treatment::Pseudonymised,
+            shortened(&digest.0),
+        )];
+        for identifier in &record.person.identifiers {
+            self.push_identifier(identifier, &mut fields);
+        }
+        self.push_fact(&record.fact, today, &mut fields);
+        if matches!(verdict, Verdict::Withdraws { .. } | Verdict::OutOfScope) {
+            // Nothing of a withdrawn record is repeated but its digest and kind.
+            for field in fields.iter_mut().skip(1) {
+                *field = FieldPreview::dropped(field.field, None);
+            }
+        }
+        Preview {
+            kind: fact_kind(record.fact.feed()).as_str(),
+            verdict,
+            fields,
+        }
+    }
+
+    fn push_identifier(&self, identifier: &Identifier, fields: &mut Vec<FieldPreview>) {
+        let name = identifier_field(identifier.kind);
+        let mut normal_form = NormalForm::new();
+        match normalise(identifier, &self.policy().identifiers, &mut normal_form) {
+            Ok(soundness) => {
+                let doubt = RejectionReason::IdentifierCheckDigit;
+                let reason = (soundness == Soundness::WrongCheckDigit).then_some(doubt);
+                fields.extend(self.keys().of(scheme(identifier.kind), &normal_form).map(
+                    |pseudonym| {
+                        let outgoing = Some(pseudonym_words(&pseudonym));
+                        FieldPreview {
+                            field: name,
+                            treatment: Treatment::Pseudonymised,
+                            outgoing,
+                            reason,
+                        }
+                    },
+                ));
+            }
+            Err(Fault::Empty) => {}
+            Err(fault) => fields.push(FieldPreview::dropped(name, Some(fault.reason()))),
+        }
+    }
+
+    fn push_fact(&self, fact: &ClinicFact, today: NaiveDate, fields: &mut Vec<FieldPreview>) {
+        let policy = self.policy();
+        match fact {
+            ClinicFact::Vaccination {
+                vaccine,
+                dose_number,
+                series_doses,
+                occurred_on,
+            } => {
+                let unknown = RejectionReason::VaccineUnknown;
+                fields.push(coded(
+                    "vaccine_code",
+                    &policy.vaccines,
+                    vaccine,
+                    unknown,
+                    Vaccine::as_str,
+                ));
+                fields.extend(number("dose_number", dose_number));
+                fields.extend(number("series_doses", series_doses));
+                fields.extend(self.date("occurred_on", occurred_on, FactKind::Vaccination, today));
+            }
+            ClinicFact::Test {
+                test,
+                result,
+                occurred_on,
+            } => {
+                let unknown = RejectionReason::TestUnknown;
+                fields.push(coded(
+                    "test_code",
+                    &policy.tests,
+                    test,
+                    unknown,
+                    TestCode::loinc,
+                ));
+                let unknown = RejectionReason::ResultUnknown;
+                fields.push(coded(
+                    "result_code",
+                    &policy.results,
+                    result,
+                    unknown,
+                    TestResult::as_str,
+                ));
+                fields.extend(self.date("occurred_on", occurred_on, FactKind::Test, today));
+            }
+            ClinicFact::Recovery {
+                diagnosis,
+                began_on,
+                occurred_on,
+            } => {
+                let unknown = RejectionReason::DiagnosisUnknown;
+                fields.push(coded(
+                    "diagnosis_code",
+                    &policy.diagnoses,
+                    diagnosis,
+                    unknown,
+                    |()| "U07.1",
+                ));
+                fields.extend(self.date("began_on", began_on, FactKind::Recovery, today));
+                fields.extend(self.date("occurred_on", occurred_on, FactKind::Recovery, today));
+            }
+        }
+    }
+
+    fn date(
+        &self,
+        name: &'static str,
+        field: &Field<ClinicDate>,
+        kind: FactKind,
+        today: NaiveDate,
+    ) -> Option<FieldPreview> {
+        let leaves = |date: PartialDate| {
+            let outgoing = date.generalised_to(self.policy().precision(kind));
+            let treatment = if outgoing == date {
+                Treatment::Kept
+            } else {
+                Treatment::Generalised
+            };
+            FieldPreview::new(name, treatment, outgoing.to_string())
+        };
+        match dates::optional(field, kind, today) {
+            Ok(date) => date.map(leaves),
+            Err(reason) => Some(FieldPreview::dropped(name, Some(reason))),
+        }
+    }
+}
+
+fn coded<T: Copy + PartialEq>(
+    name: &'static str,
+    table: &CodeTable<T>,
+    codings: &[connector_kit::Coding],
+    unknown: RejectionReason,
+    word: fn(T) -> &'static str,
+) -> FieldPreview {
+    match fact::in_scope(table, codings, unknown) {
+        Ok(Some(item)) => FieldPreview::new(name, Treatment::Coded, word(item).to_owned()),
+        Ok(None) => FieldPreview::dropped(name, None),
+        Err(reason) => FieldPreview::dropped(name, Some(reason)),
+    }
+}
+
+fn number(name: &'static str, field: &Field<u32>) -> Option<FieldPreview> {
+    match fact::doses(field) {
+        Ok(number) => {
+            number.map(|number| FieldPreview::new(name, Treatment::Kept, number.to_string()))
+        }
+        Err(reason) => Some(FieldPreview::dropped(name, Some(reason))),
+    }
+}
+
+/// A pseudonym in words: suite, epoch and its first bytes.
+fn pseudonym_words(pseudonym: &Pseudonym) -> String {
+    format!(
+        "{}/{} {}",
+        pseudonym.suite.as_str(),
+        pseudonym.epoch,
+        shortened(&pseudonym.value)
+    )
+}
+
+fn shortened(digest: &[u8; 32]) -> String {
+    let shown: String = digest[..SHOWN_BYTES]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    shown + "…"
+}
+
+const fn identifier_field(kind: IdentifierKind) -> &'static str {
+    match kind {
+        IdentifierKind::Snils => "person_snils",
+        IdentifierKind::Oms => "person_oms",
+        IdentifierKind::PassportRu => "person_passport",
+        IdentifierKind::PassportForeign => "person_passport_foreign",
+        IdentifierKind::Ehic => "person_ehic",
+        IdentifierKind::ResidencePermit => "person_residence_permit",
+        IdentifierKind::BirthCertificate => "person_birth_certificate",
+    }
+}
+
+#[cfg(test)]
+mod tests;

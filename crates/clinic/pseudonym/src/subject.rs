@@ -1,0 +1,124 @@
+//! A person to a subject: every usable identifier becomes one pseudonym per open key epoch.
+
+use connector_kit::{IdentifierKind, Person};
+use contract::{Epoch, Pseudonym, Scheme, Subject, Suite};
+
+use crate::identifier::{Fault, IdentifierRules, NormalForm, Soundness, normalise, scheme};
+use crate::keys::KeyRing;
+use crate::mac::Keyed;
+use crate::rejection::RejectionReason;
+
+/// Begins every keyed input of a pseudonym.
+const DOMAIN: &str = "clinic-gateway/pseudonym/v1";
+
+/// What was doubtful about a person whose record leaves all the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Warnings {
+    /// An OMS policy's check digit does not fit.
+    pub oms_check_digit: bool,
+    /// How many identifiers were unusable and left out.
+    pub identifiers_dropped: u8,
+}
+
+/// The keyed states of one suite, for each open epoch and each scheme.
+pub(crate) struct PseudonymKeys {
+    suite: Suite,
+    epochs: Vec<(Epoch, [Keyed; Scheme::ALL.len()])>,
+}
+
+impl PseudonymKeys {
+    pub(crate) fn new(ring: &KeyRing, suite: Suite) -> Self {
+        let prepared = |epoch: Epoch, key: &[u8; 32]| {
+            let keyed = Keyed::new(suite, key);
+            Scheme::ALL.map(|scheme| {
+                let prefix = format!(
+                    "{DOMAIN}\0{}\0{}\0{epoch}\0",
+                    suite.as_str(),
+                    scheme.as_str()
+                );
+                keyed.clone().absorb(prefix.as_bytes())
+            })
+        };
+        let epochs = ring
+            .pseudonym_keys()
+            .map(|(epoch, key)| (epoch, prepared(epoch, key)))
+            .collect();
+        Self { suite, epochs }
+    }
+
+    /// The pseudonyms of one normal form, oldest epoch first.
+    pub(crate) fn of<'a>(
+        &'a self,
+        scheme: Scheme,
+        normal_form: &'a NormalForm,
+    ) -> impl Iterator<Item = Pseudonym> + 'a {
+        let place = Scheme::ALL
+            .iter()
+            .position(|listed| *listed == scheme)
+            .expect("ALL lists every scheme");
+        self.epochs.iter().map(move |(epoch, states)| Pseudonym {
+            scheme,
+            suite: self.suite,
+            epoch: *epoch,
+            value: states[place].digest(normal_form.as_bytes()),
+        })
+    }
+
+    /// The whole person.
+    ///
+    /// A SNILS that is given must be right: its control number catches typing errors, and a wrong
+    /// one shows that the record may be about somebody else. Other unusable identifiers are left
+    /// out as long as one is usable.
+    pub(crate) fn subject(
+        &self,
+        person: &Person,
+        rules: &IdentifierRules,
+    ) -> Result<(Subject, Warnings), RejectionReason> {
+        if person.identifiers.len() > Subject::MAX {
+            return Err(RejectionReason::TooManyIdentifiers);
+        }
+        let mut pseudonyms = Vec::with_capacity(person.identifiers.len() * self.epochs.len());
+        let mut warnings = Warnings::default();
+        let mut first_fault = None;
+        let mut normal_form = NormalForm::new();
+        for identifier in &person.identifiers {
+            match normalise(identifier, rules, &mut normal_form) {
+                Ok(soundness) => {
+                    warnings.oms_check_digit |= soundness == Soundness::WrongCheckDigit;
+                    pseudonyms.extend(self.of(scheme(identifier.kind), &normal_form));
+                }
+                Err(Fault::Empty) => {}
+                Err(fault) if identifier.kind == IdentifierKind::Snils => {
+                    return Err(fault.reason());
+                }
+                Err(fault) => {
+                    warnings.identifiers_dropped = warnings.identifiers_dropped.saturating_add(1);
+                    first_fault = first_fault.or(Some(fault.reason()));
+                }
+            }
+        }
+        if pseudonyms.is_empty() {
+            let unreadable = person
+                .unreadable
+                .then_some(RejectionReason::IdentifierUnreadable);
+            return Err(first_fault
+                .or(unreadable)
+                .unwrap_or(RejectionReason::IdentifierMissing));
+        }
+        let subject = Subject::new(pseudonyms).ok_or(RejectionReason::TooManyIdentifiers)?;
+        if self.has_two_snils(&subject) {
+            Err(RejectionReason::IdentifierConflict)
+        } else {
+            Ok((subject, warnings))
+        }
+    }
+
+    /// A person has one SNILS for life, so one pseudonym of it in each epoch.
+    fn has_two_snils(&self, subject: &Subject) -> bool {
+        let snils = subject
+            .pseudonyms()
+            .iter()
+            .filter(|pseudonym| pseudonym.scheme == Scheme::Snils);
+        snils.count() > self.epochs.len()
+    }
+}

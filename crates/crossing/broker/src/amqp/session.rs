@@ -1,0 +1,160 @@
+//! One connection with one channel, opened within a time limit and closable by force.
+
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use lapin::tcp::{AsyncTcpStream, RustlsConnector};
+use lapin::{Channel, Connection, ConnectionProperties};
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+use super::settings::{Frames, Settings};
+use super::{tls, words};
+use crate::BrokerError;
+
+/// Time for a polite goodbye.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// A connection and its channel.
+pub(super) struct Session {
+    pub(super) connection: Connection,
+    pub(super) channel: Channel,
+    socket: Socket,
+}
+
+/// A second handle on the connection's socket: shutting it ends lapin's thread even when the broker
+/// is silent.
+#[derive(Clone, Default)]
+struct Socket(Arc<OnceLock<TcpStream>>);
+
+impl Socket {
+    fn keep(&self, stream: &impl AsFd) -> std::io::Result<()> {
+        // Set once per connection: lapin dials once, its own recovery being off.
+        drop(self.0.set(stream.as_fd().try_clone_to_owned()?.into()));
+        Ok(())
+    }
+
+    fn shut(&self) {
+        if let Some(stream) = self.0.get() {
+            drop(stream.shutdown(Shutdown::Both));
+        }
+    }
+}
+
+/// Shuts a connection that was not finished.
+struct ShutOnDrop(Option<Socket>);
+
+impl Drop for ShutOnDrop {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.0 {
+            socket.shut();
+        }
+    }
+}
+
+impl Session {
+    /// Connects, logs in and opens a channel. May be dropped half-way.
+    pub(super) async fn open(settings: &Settings, frames: Frames) -> Result<Self, BrokerError> {
+        let mut unfinished = ShutOnDrop(Some(Socket::default()));
+        let socket = unfinished.0.clone().unwrap_or_default();
+        let dialling = dial(settings, frames, tls::connector(settings)?, socket.clone());
+        match timeout(settings.connect_timeout(), dialling).await {
+            Ok(Ok((connection, channel))) => {
+                unfinished.0 = None;
+                Ok(Self {
+                    connection,
+                    channel,
+                    socket,
+                })
+            }
+            Ok(Err(error)) => Err(words::connecting(&settings.place, &error)),
+            Err(_) => Err(BrokerError::retry(format!(
+                "{} did not answer within {} s",
+                settings.place, settings.config.connect_timeout_seconds
+            ))),
+        }
+    }
+
+    /// Opens one and does `work` on its channel, within the connect timeout.
+    pub(super) async fn prepare<T>(
+        settings: &Settings,
+        frames: Frames,
+        work: impl AsyncFnOnce(&Channel) -> Result<T, BrokerError>,
+    ) -> Result<(Self, T), BrokerError> {
+        let session = Self::open(settings, frames).await?;
+        match timeout(settings.connect_timeout(), work(&session.channel)).await {
+            Ok(Ok(done)) => Ok((session, done)),
+            Ok(Err(error)) => {
+                session.close().await;
+                Err(error)
+            }
+            Err(_) => {
+                session.abort();
+                Err(BrokerError::retry(format!(
+                    "{} fell silent",
+                    settings.place
+                )))
+            }
+        }
+    }
+
+    /// Says goodbye, briefly.
+    pub(super) async fn close(self) {
+        drop(timeout(CLOSE, self.connection.close(200, "OK".into())).await);
+        self.abort();
+    }
+
+    /// Cuts the connection: everything waiting on it fails at once.
+    pub(super) fn abort(&self) {
+        self.socket.shut();
+    }
+}
+
+async fn dial(
+    settings: &Settings,
+    frames: Frames,
+    tls: Option<RustlsConnector>,
+    socket: Socket,
+) -> lapin::Result<(Connection, Channel)> {
+    let host = settings.place.host.clone();
+    let port = settings.place.port;
+    let server_name = settings
+        .config
+        .tls
+        .server_name
+        .clone()
+        .unwrap_or_else(|| host.clone());
+    let limit = settings.connect_timeout();
+    let properties = ConnectionProperties::default().with_auth_provider(settings.login());
+    let runtime = lapin::runtime::default_runtime()?;
+    // lapin runs this on a thread of its own, which must not outlive our patience.
+    let connection = Connection::connector(
+        settings.uri(frames),
+        runtime,
+        async move |_, runtime| {
+            let connecting = async {
+                // An own kind, so that the words can tell an unknown name from an unreachable host.
+                let found = lookup_host((host.as_str(), port))
+                    .await
+                    .map_err(|_| words::unknown_host())?;
+                let stream = AsyncTcpStream::connect(&runtime, found.collect::<Vec<_>>()).await?;
+                if let AsyncTcpStream::Plain(plain) = &stream {
+                    socket.keep(plain.get_ref())?;
+                }
+                match &tls {
+                    Some(connector) => stream.into_rustls(connector, &server_name).await,
+                    None => Ok(stream),
+                }
+            };
+            Ok(timeout(limit, connecting)
+                .await
+                .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))?)
+        },
+        properties,
+    )
+    .await?;
+    let channel = connection.create_channel().await?;
+    Ok((connection, channel))
+}

@@ -1,0 +1,104 @@
+//! AMQPS: which authorities to trust and which certificate to show, through rustls with ring.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use lapin::tcp::{RustlsConnector, RustlsConnectorConfig};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use secrecy::ExposeSecret;
+
+use super::settings::Settings;
+use crate::{BrokerError, TlsConfig};
+
+/// A certificate file is a few kilobytes; a system's bundle a few hundred.
+const MAX_CERTIFICATES_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The connector for `amqps://`, none for `amqp://`. Reads the certificate files.
+pub(super) fn connector(settings: &Settings) -> Result<Option<RustlsConnector>, BrokerError> {
+    let config = &settings.config.tls;
+    if !settings.place.tls {
+        if *config != TlsConfig::default() {
+            return Err(BrokerError::misconfigured(
+                "[queue.amqp.tls] is set, but `url` starts with amqp://",
+                "start it with amqps://, or remove the section",
+            ));
+        }
+        return Ok(None);
+    }
+    let roots = match &config.ca_file {
+        Some(file) => RustlsConnectorConfig::default()
+            .with_parsable_certificates(certificates("ca_file", &settings.base.join(file))?),
+        None => RustlsConnectorConfig::new_with_native_certs().map_err(|_| {
+            BrokerError::misconfigured(
+                "the operating system trusts no certificate authority",
+                "install ca-certificates, or set `ca_file` in [queue.amqp.tls]",
+            )
+        })?,
+    };
+    let connector = match (&config.cert_file, &config.key) {
+        (None, None) => roots.connector_with_no_client_auth(),
+        (Some(file), Some(key)) => {
+            let chain = certificates("cert_file", &settings.base.join(file))?;
+            let pem = key.read(&settings.base).map_err(|error| {
+                BrokerError::misconfigured(
+                    error.to_string(),
+                    "it is the queue's client certificate key",
+                )
+            })?;
+            let key =
+                PrivateKeyDer::from_pem_slice(pem.expose_secret().as_bytes()).map_err(|_| {
+                    BrokerError::misconfigured(
+                        "`key` in [queue.amqp.tls] holds no private key in PEM form",
+                        "it starts with -----BEGIN PRIVATE KEY-----, without a pass phrase",
+                    )
+                })?;
+            roots.connector_with_single_cert(chain, key)
+        }
+        _ => {
+            return Err(BrokerError::misconfigured(
+                "only one of `cert_file` and `key` is set in [queue.amqp.tls]",
+                "a client certificate needs both",
+            ));
+        }
+    };
+    connector.map(Some).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => BrokerError::misconfigured(
+            "the client certificate and its key in [queue.amqp.tls] do not belong together",
+            "give the certificate made for this key first in `cert_file`",
+        ),
+        _ => BrokerError::misconfigured(
+            "no usable certificate authority was found",
+            "set `ca_file` in [queue.amqp.tls] to the PEM file of the broker's authority",
+        ),
+    })
+}
+
+fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, BrokerError> {
+    let named = || format!("`{key}` in [queue.amqp.tls], {},", path.display());
+    let pem = fs::metadata(path)
+        .and_then(|file| {
+            if file.len() > MAX_CERTIFICATES_BYTES {
+                Err(io::ErrorKind::FileTooLarge.into())
+            } else {
+                fs::read(path)
+            }
+        })
+        .map_err(|error| {
+            BrokerError::misconfigured(
+                format!("{} cannot be read: {}", named(), error.kind()),
+                "it should be a PEM file that this program's user may read",
+            )
+        })?;
+    let found = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
+        .unwrap_or_default();
+    if found.is_empty() {
+        return Err(BrokerError::misconfigured(
+            format!("{} holds no certificate in PEM form", named()),
+            "it starts with -----BEGIN CERTIFICATE-----",
+        ));
+    }
+    Ok(found)
+}

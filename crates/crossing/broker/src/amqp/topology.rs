@@ -1,0 +1,218 @@
+//! Exchanges, queues and bindings: created where missing, or only looked for.
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, ExchangeKind};
+
+use super::settings::Settings;
+use super::words::{self, Step};
+use crate::{AmqpConfig, BrokerError, Depth, QueueKind};
+
+/// Receipts that wait at the broker for one gateway, at most.
+const MAX_UNREAD_RECEIPT_BYTES: i64 = 64 * 1024 * 1024;
+
+/// Makes sure that exchanges and queues are there, and tells how much lies in them.
+pub(super) async fn ensure(channel: &Channel, settings: &Settings) -> Result<Depth, BrokerError> {
+    let config = &settings.config;
+    // The dead letters first: what the queue refers to should exist before the queue does.
+    exchange(
+        channel,
+        settings,
+        &config.dead_letters,
+        ExchangeKind::Direct,
+    )
+    .await?;
+    let dead = queue(
+        channel,
+        settings,
+        &config.dead_letters,
+        dead_letter_arguments(config),
+    )
+    .await?;
+    bind(
+        channel,
+        settings,
+        &config.dead_letters,
+        &config.dead_letters,
+    )
+    .await?;
+    exchange(channel, settings, &config.exchange, ExchangeKind::Direct).await?;
+    let waiting = queue(channel, settings, &config.queue, queue_arguments(config)).await?;
+    bind(channel, settings, &config.queue, &config.exchange).await?;
+    Ok(Depth { waiting, dead })
+}
+
+/// Counts without creating anything.
+pub(super) async fn depth(channel: &Channel, settings: &Settings) -> Result<Depth, BrokerError> {
+    let config = &settings.config;
+    Ok(Depth {
+        waiting: look(channel, settings, &config.queue).await?,
+        dead: look(channel, settings, &config.dead_letters).await?,
+    })
+}
+
+/// Makes sure that the exchange of receipts is there.
+pub(super) async fn receipts(channel: &Channel, settings: &Settings) -> Result<(), BrokerError> {
+    exchange(
+        channel,
+        settings,
+        &settings.config.receipts,
+        ExchangeKind::Fanout,
+    )
+    .await
+}
+
+/// A queue of receipts for this connection alone, named by the broker and gone with the connection.
+pub(super) async fn subscription(
+    channel: &Channel,
+    settings: &Settings,
+) -> Result<ShortString, BrokerError> {
+    receipts(channel, settings).await?;
+    let exchange = settings.config.receipts.as_str();
+    let words = |error| words::on_channel(&settings.place, Step::Subscribe(exchange), &error);
+    let mut arguments = FieldTable::default();
+    // Said explicitly, since a virtual host may have another default, and only a classic queue may
+    // be exclusive.
+    put(&mut arguments, "x-queue-type", "classic");
+    // The oldest go first: their batches are sent again.
+    arguments.insert(
+        "x-max-length-bytes".into(),
+        AMQPValue::LongLongInt(MAX_UNREAD_RECEIPT_BYTES),
+    );
+    let options = QueueDeclareOptions {
+        exclusive: true,
+        auto_delete: true,
+        ..QueueDeclareOptions::default()
+    };
+    let queue = channel
+        .queue_declare("".into(), options, arguments)
+        .await
+        .map_err(words)?;
+    let name = queue.name().clone();
+    let options = QueueBindOptions::default();
+    let arguments = FieldTable::default();
+    channel
+        .queue_bind(name.clone(), exchange.into(), "".into(), options, arguments)
+        .await
+        .map_err(words)?;
+    Ok(name)
+}
+
+async fn exchange(
+    channel: &Channel,
+    settings: &Settings,
+    name: &str,
+    kind: ExchangeKind,
+) -> Result<(), BrokerError> {
+    let options = ExchangeDeclareOptions {
+        passive: !settings.config.declare,
+        durable: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    channel
+        .exchange_declare(name.into(), kind, options, FieldTable::default())
+        .await
+        .map_err(|error| words::on_channel(&settings.place, Step::Exchange(name), &error))
+}
+
+async fn queue(
+    channel: &Channel,
+    settings: &Settings,
+    name: &str,
+    arguments: FieldTable,
+) -> Result<u64, BrokerError> {
+    if !settings.config.declare {
+        return look(channel, settings, name).await;
+    }
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    declare(channel, settings, name, options, arguments).await
+}
+
+async fn look(channel: &Channel, settings: &Settings, name: &str) -> Result<u64, BrokerError> {
+    let options = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    declare(channel, settings, name, options, FieldTable::default()).await
+}
+
+async fn declare(
+    channel: &Channel,
+    settings: &Settings,
+    name: &str,
+    options: QueueDeclareOptions,
+    arguments: FieldTable,
+) -> Result<u64, BrokerError> {
+    channel
+        .queue_declare(name.into(), options, arguments)
+        .await
+        .map(|queue| queue.message_count().into())
+        .map_err(|error| words::on_channel(&settings.place, Step::Queue(name), &error))
+}
+
+async fn bind(
+    channel: &Channel,
+    settings: &Settings,
+    queue: &str,
+    exchange: &str,
+) -> Result<(), BrokerError> {
+    if !settings.config.declare {
+        return Ok(());
+    }
+    channel
+        .queue_bind(
+            queue.into(),
+            exchange.into(),
+            queue.into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        )
+        .await
+        .map_err(|error| words::on_channel(&settings.place, Step::Bind(queue), &error))
+}
+
+/// Said explicitly, since the defaults differ between RabbitMQ 3.10 and 4.
+fn queue_arguments(config: &AmqpConfig) -> FieldTable {
+    let mut arguments = dead_letter_arguments(config);
+    put(
+        &mut arguments,
+        "x-dead-letter-exchange",
+        &config.dead_letters,
+    );
+    put(
+        &mut arguments,
+        "x-dead-letter-routing-key",
+        &config.dead_letters,
+    );
+    if config.queue_kind == QueueKind::Quorum {
+        arguments.insert(
+            "x-delivery-limit".into(),
+            AMQPValue::LongLongInt(config.delivery_limit.get().into()),
+        );
+        // A batch over the limit leaves the queue only when the dead letters hold it; the overflow
+        // mode goes with it.
+        put(&mut arguments, "x-dead-letter-strategy", "at-least-once");
+        put(&mut arguments, "x-overflow", "reject-publish");
+    }
+    arguments
+}
+
+/// No delivery limit is said here: "unlimited" is -1 to RabbitMQ 4, and to 3.10 it is "never hand
+/// out twice"; and a queue that exists without the argument refuses every value. See `letters.rs`
+/// for how letters survive RabbitMQ 4's limit of 20.
+fn dead_letter_arguments(config: &AmqpConfig) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    let kind = match config.queue_kind {
+        QueueKind::Quorum => "quorum",
+        QueueKind::Classic => "classic",
+    };
+    put(&mut arguments, "x-queue-type", kind);
+    arguments
+}
+
+fn put(arguments: &mut FieldTable, key: &str, value: &str) {
+    arguments.insert(key.into(), AMQPValue::LongString(value.into()));
+}

@@ -1,0 +1,229 @@
+//! The `[queue.…]` section of the gateway's and the registry's configuration.
+
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use settings::SecretSource;
+
+/// The queue between clinics and registry: `[queue.directory]` or `[queue.amqp]`.
+///
+/// Every clinic uses the same settings but for its account; nothing here may name the institution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "a program holds one of these")]
+pub enum QueueConfig {
+    /// A RabbitMQ broker (AMQP 0-9-1).
+    Amqp(AmqpConfig),
+    /// A directory that both sides can reach; needs no server.
+    Directory(DirectoryConfig),
+}
+
+/// A directory of sealed batch files, with the same promises as the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DirectoryConfig {
+    /// The directory; a relative path is taken from the configuration file's folder. Made when
+    /// missing.
+    pub path: PathBuf,
+    /// Refuse to add batches (they stay in the outbox) while this many are waiting. Default: no
+    /// limit.
+    #[serde(default)]
+    pub max_batches: Option<NonZeroU64>,
+    /// How often a batch may be handed out again after a consumer died with it, before it goes to
+    /// `dead/`.
+    #[serde(default = "default_delivery_limit")]
+    pub delivery_limit: NonZeroU32,
+    /// How many batches may be on the way at once.
+    #[serde(default = "default_directory_window")]
+    pub window: NonZeroU16,
+    /// How long receipts stay for gateways that are not running, in hours. Counts at the registry,
+    /// which writes them.
+    #[serde(default = "default_receipts_keep_hours")]
+    pub receipts_keep_hours: NonZeroU16,
+}
+
+impl DirectoryConfig {
+    /// The directory at `path`, everything else by default.
+    #[must_use]
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            max_batches: None,
+            delivery_limit: default_delivery_limit(),
+            window: default_directory_window(),
+            receipts_keep_hours: default_receipts_keep_hours(),
+        }
+    }
+}
+
+/// A RabbitMQ broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AmqpConfig {
+    /// `amqp://user@host:port/vhost`, or `amqps://` for TLS. No password in it: that is `password`.
+    /// Without a user, RabbitMQ's own `guest` (loopback only); without a path, the virtual host
+    /// `/`.
+    pub url: String,
+    /// The account's password.
+    pub password: Option<SecretSource>,
+    /// Lets `amqp://` go to another machine, password and all in clear. Only where something else
+    /// encrypts the way.
+    pub allow_plain: bool,
+    /// How to log in: by password, or by the client certificate of `[queue.amqp.tls]`.
+    pub login: Login,
+    /// Certificates for `amqps://`.
+    pub tls: TlsConfig,
+    /// The durable direct exchange batches are published to. The same for every clinic.
+    pub exchange: String,
+    /// The durable queue, and the routing key. The same for every clinic.
+    pub queue: String,
+    /// The exchange and the queue of dead letters; both bear this name.
+    pub dead_letters: String,
+    /// The durable fanout exchange of the registry's receipts. The same for every clinic.
+    pub receipts: String,
+    /// Kind of both queues. Quorum survives the loss of a node and limits redelivery.
+    pub queue_kind: QueueKind,
+    /// After this many failed deliveries a quorum queue moves a batch to the dead letters.
+    pub delivery_limit: NonZeroU32,
+    /// `true`: create exchanges and queues where missing. `false`: only make sure that they exist.
+    pub declare: bool,
+    /// How many batches may wait for the broker's confirm at once; none is added while 1 MiB of
+    /// them do.
+    pub window: NonZeroU16,
+    /// How many batches the broker may hand a consumer ahead of its acknowledgements.
+    pub prefetch: NonZeroU16,
+    /// How long a publish waits for its confirm before it counts as failed, in seconds. Counts from
+    /// when the batch is handed to the connection; for that it waits at most as long again.
+    pub confirm_timeout_seconds: NonZeroU16,
+    /// How long connecting may take, in seconds, from the name's resolution to the login.
+    pub connect_timeout_seconds: NonZeroU16,
+    /// Heartbeat interval, in seconds; a peer silent for twice as long is gone.
+    pub heartbeat_seconds: NonZeroU16,
+    /// Longest pause between two attempts to connect, in seconds.
+    pub max_backoff_seconds: NonZeroU16,
+}
+
+impl Default for AmqpConfig {
+    fn default() -> Self {
+        Self {
+            url: "amqp://127.0.0.1:5672".into(),
+            password: None,
+            allow_plain: false,
+            login: Login::default(),
+            tls: TlsConfig::default(),
+            exchange: "clinic.facts".into(),
+            queue: "clinic.facts".into(),
+            dead_letters: "clinic.facts.dead".into(),
+            receipts: "clinic.receipts".into(),
+            queue_kind: QueueKind::default(),
+            delivery_limit: default_delivery_limit(),
+            declare: true,
+            window: nonzero(64),
+            prefetch: nonzero(64),
+            confirm_timeout_seconds: nonzero(30),
+            connect_timeout_seconds: nonzero(10),
+            heartbeat_seconds: nonzero(10),
+            max_backoff_seconds: nonzero(15),
+        }
+    }
+}
+
+/// How a client proves who it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Login {
+    /// User name and password (SASL PLAIN).
+    #[default]
+    Password,
+    /// The client certificate alone (SASL EXTERNAL; the broker needs its plugin for it).
+    Certificate,
+}
+
+/// Kinds of RabbitMQ queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueKind {
+    /// Replicated by Raft.
+    #[default]
+    Quorum,
+    /// On one node, without a delivery limit.
+    Classic,
+}
+
+/// Certificates for AMQPS. The server's certificate is always checked, its name too.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// PEM file of the only authorities to trust. Default: those of the operating system.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file of the client's certificate chain.
+    pub cert_file: Option<PathBuf>,
+    /// The client certificate's private key, PEM.
+    pub key: Option<SecretSource>,
+    /// The name the server's certificate must bear, when it is not the host of `url`.
+    pub server_name: Option<String>,
+}
+
+fn default_delivery_limit() -> NonZeroU32 {
+    NonZeroU32::new(20).expect("20 is not zero")
+}
+
+fn default_directory_window() -> NonZeroU16 {
+    nonzero(8)
+}
+
+fn default_receipts_keep_hours() -> NonZeroU16 {
+    nonzero(48)
+}
+
+fn nonzero(value: u16) -> NonZeroU16 {
+    NonZeroU16::new(value).expect("defaults are not zero")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct File {
+        queue: QueueConfig,
+    }
+
+    fn read(text: &str) -> Result<QueueConfig, String> {
+        toml::from_str::<File>(text)
+            .map(|file| file.queue)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_section_may_be_short_and_gets_the_documented_defaults() {
+        let QueueConfig::Amqp(amqp) = read("[queue.amqp]\nurl = 'amqp://g@h'\n").unwrap() else {
+            panic!()
+        };
+        assert_eq!(
+            amqp,
+            AmqpConfig {
+                url: "amqp://g@h".into(),
+                ..AmqpConfig::default()
+            }
+        );
+        let directory = read("[queue.directory]\npath = 'q'\n").unwrap();
+        assert_eq!(directory, QueueConfig::Directory(DirectoryConfig::at("q")));
+    }
+
+    #[test]
+    fn unknown_keys_zeroes_and_unknown_kinds_are_refused_by_name() {
+        for (text, word) in [
+            ("[queue.amqp]\nurll = 'x'\n", "urll"),
+            ("[queue.amqp.tls]\nverify = false\n", "verify"),
+            ("[queue.amqp]\nwindow = 0\n", "nonzero"),
+            ("[queue.kafka]\n", "kafka"),
+            ("[queue.directory]\npath = 'q'\nmax = 1\n", "max"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What crosses the queue: events, their FHIR form, the batch and its seal, the receipts that come
+//! back.
+//!
+//! An [`Event`] has no free text at all: enums, numbers, dates, codes from closed lists,
+//! pseudonyms. What is not in these types cannot leave a clinic.
+
+mod answer_key;
+mod batch;
+mod bytes;
+mod codes;
+mod date;
+#[cfg(test)]
+mod docs;
+mod event;
+mod keytext;
+mod pseudonym;
+mod reason;
+mod receipt;
+mod seal;
+
+pub mod wire;
+
+pub use answer_key::AnswerKey;
+pub use batch::{BatchId, SealedBatch};
+pub use codes::{TestCode, TestResult, Vaccine};
+pub use date::{PartialDate, Precision};
+pub use event::{Body, ContentDigest, Draft, Event, Fact, FactKind, RecordDigest, Version};
+pub use pseudonym::{Epoch, Pseudonym, Scheme, Subject, Suite};
+pub use reason::RefusalReason;
+pub use receipt::{
+    Answer, Difference, DifferenceKind, MAX_RECEIPT_BYTES, MAX_RECEIPTS_MESSAGE_BYTES,
+    MAX_RECEIPTS_PER_MESSAGE, PADDED_ANSWER_BYTES, ProbeAnswer, Receipt, ReceiptError,
+    ReceiptSigner, ReceiptVerifier, RefusedEvent, StoredAnswer, Superseded, UnreadableReason,
+    Verdict,
+};
+pub use seal::{
+    Framed, OpenError, Opened, PADDED_SIZES_BYTES, PrivateKey, PublicKey, SealError, Sealer,
+    batch_id_of,
+};

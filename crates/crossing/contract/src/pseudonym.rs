@@ -1,0 +1,152 @@
+//! Pseudonyms as they travel: scheme, suite, key epoch and 32 opaque bytes.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Which numbering a pseudonym was made from. A closed list: a free name could name an institution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scheme {
+    /// Russian personal insurance account number.
+    Snils,
+    /// Russian compulsory medical insurance policy (ENP).
+    Oms,
+    /// Russian internal passport.
+    PassportRu,
+    /// A foreign passport, with its issuing country.
+    PassportForeign,
+    /// European health insurance card.
+    Ehic,
+    /// Residence permit.
+    ResidencePermit,
+    /// Birth certificate.
+    BirthCertificate,
+}
+
+impl Scheme {
+    /// Every scheme, strongest first: the order in which a registry trusts them to name one person.
+    pub const ALL: [Self; 7] = [
+        Self::Snils,
+        Self::Oms,
+        Self::PassportRu,
+        Self::PassportForeign,
+        Self::Ehic,
+        Self::ResidencePermit,
+        Self::BirthCertificate,
+    ];
+
+    /// The name used on the wire and in keyed input.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Snils => "snils",
+            Self::Oms => "oms",
+            Self::PassportRu => "passport-ru",
+            Self::PassportForeign => "passport-foreign",
+            Self::Ehic => "ehic",
+            Self::ResidencePermit => "residence-permit",
+            Self::BirthCertificate => "birth-certificate",
+        }
+    }
+}
+
+/// How the pseudonym was computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Suite {
+    /// HMAC-SHA-256 (RFC 2104, FIPS 180-4).
+    Hmac,
+    /// HMAC over GOST R 34.11-2012, 256 bits (RFC 7836).
+    HmacStreebog,
+}
+
+impl Suite {
+    /// Every suite.
+    pub const ALL: [Self; 2] = [Self::Hmac, Self::HmacStreebog];
+
+    /// The name used on the wire, in configuration and in keyed input.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hmac => "hmac",
+            Self::HmacStreebog => "hmac-streebog",
+        }
+    }
+}
+
+/// Error of the closed-list parsers: the word is not on the list. The word itself is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not on the closed list")]
+pub struct NotListed;
+
+impl FromStr for Scheme {
+    type Err = NotListed;
+    fn from_str(text: &str) -> Result<Self, NotListed> {
+        Self::ALL
+            .into_iter()
+            .find(|scheme| scheme.as_str() == text)
+            .ok_or(NotListed)
+    }
+}
+
+impl FromStr for Suite {
+    type Err = NotListed;
+    fn from_str(text: &str) -> Result<Self, NotListed> {
+        Self::ALL
+            .into_iter()
+            .find(|suite| suite.as_str() == text)
+            .ok_or(NotListed)
+    }
+}
+
+/// The number of a pseudonymisation key; two may be open at once while a rotation runs. From 1.
+pub type Epoch = u16;
+
+/// A person's pseudonym under one scheme, suite and key epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pseudonym {
+    /// Which numbering.
+    pub scheme: Scheme,
+    /// How it was computed.
+    pub suite: Suite,
+    /// Under which key.
+    pub epoch: Epoch,
+    /// The keyed digest, 32 bytes.
+    pub value: [u8; 32],
+}
+
+impl fmt::Debug for Pseudonym {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = hex::encode(&self.value[..4]);
+        write!(
+            f,
+            "Pseudonym({}/{}/{} {head}…)",
+            self.suite.as_str(),
+            self.scheme.as_str(),
+            self.epoch
+        )
+    }
+}
+
+/// A person: every pseudonym the clinic could make, sorted, without repeats; 1 to [`Subject::MAX`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject(Vec<Pseudonym>);
+
+impl Subject {
+    /// Most pseudonyms a person may have in one event.
+    pub const MAX: usize = 16;
+
+    /// Sorts and dedups; `None` when there is none, or more than [`Subject::MAX`].
+    #[must_use]
+    pub fn new(mut pseudonyms: Vec<Pseudonym>) -> Option<Self> {
+        pseudonyms.sort_unstable();
+        pseudonyms.dedup();
+        (1..=Self::MAX)
+            .contains(&pseudonyms.len())
+            .then_some(Self(pseudonyms))
+    }
+
+    /// The pseudonyms, sorted.
+    #[must_use]
+    pub fn pseudonyms(&self) -> &[Pseudonym] {
+        &self.0
+    }
+}

@@ -1,0 +1,63 @@
+//! What `cargo demo` can be asked.
+
+use std::path::PathBuf;
+
+use lexopt::ValueExt;
+use lexopt::prelude::{Long, Short};
+
+use crate::say;
+
+const HELP: &str = "\
+Two example clinics, a gateway each, and a city registry in one process.
+
+Usage: cargo demo [-- ] [OPTIONS]
+
+  --amqp-url URL       deliver through this RabbitMQ instead of a directory \
+  (amqp://user@host:port/vhost);
+                       the password is read from the variable DEMO_AMQP_PASSWORD
+  --registry-url URL   store in this PostgreSQL instead of SQLite \
+  (postgres://user@host:port/database);
+                       the password is read from the variable DEMO_REGISTRY_PASSWORD
+  --keep FOLDER        keep everything that was made (configurations, keys, outboxes, registry) \
+  in this new folder
+  -h, --help           this text
+
+With --amqp-url or --registry-url the program is first built again with their drivers, which \
+takes some minutes once.
+The queue and the database should be empty ones: the demo adds its facts to what is there.";
+
+/// What was asked.
+#[derive(Debug, Default)]
+pub(crate) struct Arguments {
+    /// RabbitMQ's address.
+    pub amqp_url: Option<String>,
+    /// PostgreSQL's address.
+    pub registry_url: Option<String>,
+    /// Where to keep what is made.
+    pub keep: Option<PathBuf>,
+}
+
+/// Reads the command line; `None` when help was asked for and given.
+pub(crate) fn read() -> Result<Option<Arguments>, String> {
+    let mut arguments = Arguments::default();
+    let mut parser = lexopt::Parser::from_env();
+    let wrong = |error: lexopt::Error| format!("{error}; see cargo demo --help");
+    while let Some(argument) = parser.next().map_err(wrong)? {
+        match argument {
+            Long("amqp-url") => {
+                arguments.amqp_url = Some(parser.value().and_then(ValueExt::string).map_err(wrong)?)
+            }
+            Long("registry-url") => {
+                arguments.registry_url =
+                    Some(parser.value().and_then(ValueExt::string).map_err(wrong)?);
+            }
+            Long("keep") => arguments.keep = Some(parser.value().map_err(wrong)?.into()),
+            Short('h') | Long("help") => {
+                say::line(HELP);
+                return Ok(None);
+            }
+            other => return Err(wrong(other.unexpected())),
+        }
+    }
+    Ok(Some(arguments))
+}

@@ -1,0 +1,226 @@
+//! What the two gateways do, each step checked: send, hear the registry's receipts, sweep, compare.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use clinic_gateway::config::LoadedConfig;
+use clinic_gateway::gateway::Gateway;
+use clinic_gateway::publish::publish_once;
+use clinic_gateway::pull::Counters;
+use clinic_gateway::receipts::{Heard, Receipts};
+use clinic_gateway::requests::{Answer, perform};
+use clinic_gateway::sync::{SyncOptions, sync};
+use outbox::Request;
+use tokio_util::sync::CancellationToken;
+
+use crate::say;
+use crate::stage::Stage;
+
+/// How long the registry's answers may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One clinic's gateway, stopped: each step opens it and closes it again, as commands do.
+pub(crate) struct Clinic {
+    /// Its short name.
+    pub name: &'static str,
+    /// Its one source's name in the configuration.
+    pub source: &'static str,
+    /// Its configuration.
+    pub loaded: LoadedConfig,
+}
+
+/// What a pass sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sent {
+    /// Events: facts that are new or corrected, and withdrawals.
+    pub events: u64,
+    /// Batches they are in.
+    pub batches: usize,
+}
+
+impl Clinic {
+    async fn open(&self, stage: &Stage) -> Result<Gateway, String> {
+        Gateway::open(&self.loaded, Arc::clone(&stage.clock), "sync")
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    /// One pass: what is new or changed goes into the queue.
+    pub(crate) async fn send(&self, stage: &Stage) -> Result<Sent, String> {
+        let gateway = self.open(stage).await?;
+        let counters = Counters::default();
+        let report = sync(
+            &gateway,
+            &SyncOptions::default(),
+            &CancellationToken::new(),
+            &counters,
+        )
+        .await;
+        gateway.close().await;
+        let report = report.map_err(|error| error.to_string())?;
+        if let Some((source, failure)) = report.failed.first() {
+            return Err(format!("{}: source {source}: {}", self.name, failure.error));
+        }
+        if !report.is_complete() {
+            let why = report.queue_error.unwrap_or_default();
+            return Err(format!(
+                "{}: {} batches wait: {why}",
+                self.name, report.waiting
+            ));
+        }
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let new = count(&counters.new);
+        let corrected = count(&counters.corrected);
+        let withdrawn = count(&counters.withdrawn);
+        say::line(format!(
+            "  {}: {} read, {new} new, {corrected} corrected, {withdrawn} withdrawn, {} \
+             unchanged, {} newly refused → {} sealed batches",
+            self.name,
+            count(&counters.pulled),
+            count(&counters.unchanged),
+            count(&counters.refused),
+            report.delivered
+        ));
+        Ok(Sent {
+            events: new + corrected + withdrawn,
+            batches: report.delivered,
+        })
+    }
+
+    /// Hears the registry's receipts; all that was sent must be accepted, and nothing may be left
+    /// waiting.
+    pub(crate) async fn settle(&self, stage: &Stage, sent: Sent) -> Result<(), String> {
+        let gateway = self.open(stage).await?;
+        let heard = hear(&gateway).await;
+        gateway.close().await;
+        let Heard {
+            batches,
+            accepted,
+            refused,
+            ..
+        } = heard?;
+        say::line(format!(
+            "  {}: {batches} receipts, {accepted} events accepted, {refused} refused: no batch \
+             waits any more",
+            self.name
+        ));
+        if (batches, accepted, refused) != (sent.batches as u64, sent.events, 0) {
+            return Err(format!(
+                "{}: the receipts do not tell of what was sent: {sent:?}",
+                self.name
+            ));
+        }
+        Ok(())
+    }
+
+    /// Reads all keys of the clinic; what is gone there is withdrawn.
+    pub(crate) async fn sweep(&self, stage: &Stage) -> Result<Sent, String> {
+        let gateway = self.open(stage).await?;
+        let request = Request::Sweep {
+            source: self.source.to_owned(),
+        };
+        let swept = perform(&gateway, request, PATIENCE, &CancellationToken::new()).await;
+        let published = publish_once(&gateway).await;
+        gateway.close().await;
+        let swept = swept.map_err(|error| error.to_string())?;
+        let published = published.map_err(|error| error.to_string())?;
+        let Answer::Swept { feeds, .. } = swept else {
+            return Err("a sweep was asked for".to_owned());
+        };
+        let withdrawn = feeds.iter().map(|feed| feed.withdrawn).sum();
+        say::line(format!(
+            "  {}: all keys read; looked for twice, {withdrawn} record is gone and withdrawn → {} \
+             sealed batch",
+            self.name, published.delivered
+        ));
+        Ok(Sent {
+            events: withdrawn,
+            batches: published.delivered,
+        })
+    }
+
+    /// Asks the registry what it holds, without telling whose it is; it must hold what was sent.
+    pub(crate) async fn reconcile(&self, stage: &mut Stage) -> Result<(), String> {
+        let gateway = self.open(stage).await?;
+        let report = compare(&gateway, stage).await;
+        gateway.close().await;
+        let Answer::Reconciled { report, .. } = report? else {
+            return Err("a comparison was asked for".to_owned());
+        };
+        say::line(format!(
+            "  {}: {} equal, {} missing, {} stale, {} extra, {} conflicting",
+            self.name, report.equal, report.missing, report.stale, report.extra, report.conflicting
+        ));
+        if !report.finished || report.differing() > 0 || report.equal == 0 {
+            return Err(format!(
+                "{}: the registry does not hold what was sent",
+                self.name
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Hears receipts until no batch waits for one.
+async fn hear(gateway: &Gateway) -> Result<Heard, String> {
+    let receipts = Receipts::subscribe(gateway).map_err(|error| error.to_string())?;
+    let mut receipts = receipts.ok_or("receipts are switched off")?;
+    let mut heard = Heard::default();
+    let until = gateway.clock.elapsed() + PATIENCE;
+    while gateway
+        .outbox
+        .backlog()
+        .await
+        .map_err(|error| error.to_string())?
+        .awaiting_receipt_batches
+        > 0
+    {
+        if gateway.clock.elapsed() > until {
+            return Err("the registry's receipts did not come".to_owned());
+        }
+        let look = receipts
+            .settle_once(gateway, Duration::from_millis(500))
+            .await;
+        heard.add(look.map_err(|error| error.to_string())?);
+    }
+    receipts.close().await;
+    Ok(heard)
+}
+
+/// The gateway asks while the registry answers: here they share a process.
+async fn compare(gateway: &Gateway, stage: &mut Stage) -> Result<Answer, String> {
+    let receipts = Receipts::subscribe(gateway).map_err(|error| error.to_string())?;
+    let mut receipts = receipts.ok_or("receipts are switched off")?;
+    let stop = CancellationToken::new();
+    let clock = Arc::clone(&stage.clock);
+    let asking = perform(
+        gateway,
+        Request::Reconcile {
+            source: None,
+            repair: false,
+        },
+        PATIENCE,
+        &stop,
+    );
+    let answering = async {
+        loop {
+            publish_once(gateway)
+                .await
+                .map_err(|error| error.to_string())?;
+            stage
+                .registry
+                .consume_once(clock.now())
+                .await
+                .map_err(|error| error.to_string())?;
+            let look = receipts
+                .settle_once(gateway, Duration::from_millis(200))
+                .await;
+            look.map_err(|error| error.to_string())?;
+        }
+    };
+    tokio::select! {
+        answer = asking => answer.map_err(|error| error.to_string()),
+        failed = answering => failed,
+    }
+}

@@ -1,0 +1,274 @@
+//! Sets the stage: a folder, keys, and the same configuration files that real clinics would start
+//! from.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use broker::QueueConfig;
+use clinic_gateway::config::{self, LoadedConfig};
+use clock::{Clock, SystemClock};
+use contract::{PrivateKey, ReceiptSigner};
+use pseudonym::KeyRing;
+use registry::{ConsumeConfig, Keys, Reader, Registry, SecondLayerKey, StoreConfig};
+use secrecy::{ExposeSecret, SecretString};
+use toml::{Table, Value};
+
+use crate::arguments::Arguments;
+
+const FSB_TWIN: &str = include_str!("../../../../config/clinics/fsb-polyclinic-sqlite.toml");
+const FSO: &str = include_str!("../../../../config/clinics/fso-polyclinic.toml");
+
+/// A folder with everything in it, and the city's side made ready.
+pub(crate) struct Stage {
+    /// Where everything lies; removed at the end unless it is to be kept.
+    pub folder: PathBuf,
+    /// The registry.
+    pub registry: Registry,
+    /// The registry's private key, to show what crossed.
+    pub private: PrivateKey,
+    /// The queue both sides use.
+    pub queue: QueueConfig,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    receipt_key: String,
+    queue_table: Table,
+    shared: SecretString,
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Stage {
+    /// Makes folder, keys, queue and registry.
+    pub(crate) async fn set(arguments: &Arguments) -> Result<Self, String> {
+        let (folder, temporary) = folder(arguments)?;
+        let queue_table = queue_table(arguments, &folder)?;
+        let queue: QueueConfig = Value::Table(queue_table.clone())
+            .try_into()
+            .map_err(|error| format!("queue: {error}"))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let private = PrivateKey::generate();
+        let signer = ReceiptSigner::generate();
+        let receipt_key = signer.verifier().to_text();
+        let keys = Keys::new(private.clone(), Vec::new(), SecondLayerKey::generate())
+            .with_receipt_key(signer);
+        let store = store(arguments, &folder)?;
+        let reader = Reader::open(&store, keys, &folder)
+            .await
+            .map_err(|error| format!("registry: {error}"))?;
+        let registry = Registry::new(
+            reader,
+            &queue,
+            ConsumeConfig::default(),
+            &folder,
+            Arc::clone(&clock),
+        )
+        .map_err(|error| format!("registry: {error}"))?;
+        let shared = KeyRing::generate().shared().to_text();
+        Ok(Self {
+            folder,
+            registry,
+            private,
+            queue,
+            clock,
+            receipt_key,
+            queue_table,
+            shared,
+            _temporary: temporary,
+        })
+    }
+
+    /// Writes a clinic's folder: its key ring, and its example configuration with this stage's
+    /// addresses.
+    pub(crate) fn clinic(&self, example: Example, address: &str) -> Result<LoadedConfig, String> {
+        let folder = self.folder.join(example.name());
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .map_err(|error| cannot(&folder, &error))?;
+        let shared =
+            pseudonym::SharedKeys::parse(&self.shared).map_err(|error| error.to_string())?;
+        write_secret(
+            &folder.join("keys"),
+            &KeyRing::from_shared(shared).to_text(),
+        )?;
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(folder.join("state"))
+            .map_err(|error| cannot(&folder, &error))?;
+
+        let mut table: Table = example
+            .text()
+            .parse()
+            .map_err(|error| format!("{}: {error}", example.name()))?;
+        set(
+            &mut table,
+            &["keys"],
+            "ring",
+            toml::toml! { file = "keys" }.into(),
+        );
+        set(
+            &mut table,
+            &["registry"],
+            "public_key",
+            self.private.public().to_text().into(),
+        );
+        let receipt_keys = vec![Value::from(self.receipt_key.as_str())];
+        set(
+            &mut table,
+            &["registry"],
+            "receipt_keys",
+            receipt_keys.into(),
+        );
+        table.insert("queue".to_owned(), Value::Table(self.queue_table.clone()));
+        match example {
+            Example::Fsb => set(
+                &mut table,
+                &["source", "mis", "sqlite"],
+                "path",
+                address.into(),
+            ),
+            Example::Fso => {
+                let fhir = section(&mut table, &["source", "clinic", "fhir"]);
+                fhir.remove("auth");
+                fhir.remove("ca_file");
+                fhir.insert("base_url".to_owned(), address.into());
+            }
+        }
+        let path = folder.join("clinic-gateway.toml");
+        fs::write(&path, table.to_string()).map_err(|error| cannot(&path, &error))?;
+        config::load(&path).map_err(|error| error.to_string())
+    }
+}
+
+/// The example clinics.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Example {
+    /// A Russian-language MIS in a database.
+    Fsb,
+    /// An FHIR server.
+    Fso,
+}
+
+impl Example {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Fsb => "fsb",
+            Self::Fso => "fso",
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Fsb => FSB_TWIN,
+            Self::Fso => FSO,
+        }
+    }
+}
+
+fn folder(arguments: &Arguments) -> Result<(PathBuf, Option<tempfile::TempDir>), String> {
+    match &arguments.keep {
+        Some(path) => {
+            fs::DirBuilder::new()
+                .recursive(false)
+                .mode(0o700)
+                .create(path)
+                .map_err(|error| cannot(path, &error))?;
+            Ok((
+                path.canonicalize().map_err(|error| cannot(path, &error))?,
+                None,
+            ))
+        }
+        None => {
+            let made = tempfile::Builder::new()
+                .prefix("clinic-gateway-demo-")
+                .tempdir();
+            let made = made.map_err(|error| format!("no temporary folder can be made: {error}"))?;
+            Ok((made.path().to_path_buf(), Some(made)))
+        }
+    }
+}
+
+fn queue_table(arguments: &Arguments, folder: &Path) -> Result<Table, String> {
+    let mut queue = Table::new();
+    let mut inner = Table::new();
+    if let Some(url) = &arguments.amqp_url {
+        inner.insert("url".to_owned(), url.as_str().into());
+        // Everybody in the demo is invented.
+        inner.insert("allow_plain".to_owned(), true.into());
+        if std::env::var_os("DEMO_AMQP_PASSWORD").is_some() {
+            inner.insert(
+                "password".to_owned(),
+                toml::toml! { env = "DEMO_AMQP_PASSWORD" }.into(),
+            );
+        }
+        queue.insert("amqp".to_owned(), inner.into());
+    } else {
+        let path = folder.join("queue");
+        inner.insert(
+            "path".to_owned(),
+            path.to_str()
+                .ok_or("the folder's path is not UTF-8")?
+                .into(),
+        );
+        queue.insert("directory".to_owned(), inner.into());
+    }
+    Ok(queue)
+}
+
+fn store(arguments: &Arguments, folder: &Path) -> Result<StoreConfig, String> {
+    let mut store = Table::new();
+    let mut inner = Table::new();
+    if let Some(url) = &arguments.registry_url {
+        inner.insert("url".to_owned(), url.as_str().into());
+        inner.insert("tls".to_owned(), "off".into());
+        if std::env::var_os("DEMO_REGISTRY_PASSWORD").is_some() {
+            inner.insert(
+                "password".to_owned(),
+                toml::toml! { env = "DEMO_REGISTRY_PASSWORD" }.into(),
+            );
+        }
+        store.insert("postgres".to_owned(), inner.into());
+    } else {
+        let path = folder.join("registry.db");
+        inner.insert(
+            "path".to_owned(),
+            path.to_str()
+                .ok_or("the folder's path is not UTF-8")?
+                .into(),
+        );
+        store.insert("sqlite".to_owned(), inner.into());
+    }
+    Value::Table(store)
+        .try_into()
+        .map_err(|error| format!("registry: {error}"))
+}
+
+fn section<'a>(table: &'a mut Table, path: &[&str]) -> &'a mut Table {
+    path.iter().fold(table, |table, key| {
+        table
+            .entry(*key)
+            .or_insert_with(|| Value::Table(Table::new()))
+            .as_table_mut()
+            .expect("the examples have tables where their sections stand")
+    })
+}
+
+fn set(table: &mut Table, path: &[&str], key: &str, value: Value) {
+    section(table, path).insert(key.to_owned(), value);
+}
+
+fn write_secret(path: &Path, secret: &SecretString) -> Result<(), String> {
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(secret.expose_secret().as_bytes()))
+        .map_err(|error| cannot(path, &error))
+}
+
+fn cannot(path: &Path, error: &std::io::Error) -> String {
+    format!("{} cannot be made: {error}", path.display())
+}

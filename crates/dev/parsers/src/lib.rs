@@ -1,0 +1,109 @@
+//! Everything that parses bytes from outside, one function each.
+//!
+//! A target must not panic, whatever the bytes, nor take memory without bound; where there is a
+//! property, such as "decoding what was encoded gives the same", it asserts that as well. Each
+//! returns whether the bytes were accepted, so that the seeds of the corpus can say what they are.
+//! `fuzz/` runs them under libFuzzer, `tests/corpus` on stable.
+
+mod batch;
+mod fhir;
+mod identifiers;
+mod keys;
+mod queue;
+mod receipts;
+mod records;
+mod settings_files;
+mod sql;
+
+pub use batch::{batch_content, batch_frame, sealed_batch};
+pub use fhir::fhir_bundle;
+pub use identifiers::identifiers;
+pub use keys::keys;
+pub use queue::queue_directory;
+pub use receipts::{receipt_answer, receipts_body, receipts_message};
+pub use settings_files::{gateway_settings, registry_settings};
+pub use sql::{sql_cells, sql_statement};
+
+/// One target.
+pub struct Target {
+    /// Its name: that of the function, of `fuzz/fuzz_targets/NAME.rs` and of `fuzz/corpus/NAME`.
+    pub name: &'static str,
+    /// Whether the bytes were accepted.
+    pub run: fn(&[u8]) -> bool,
+    /// How many inputs of it take as long as the quickest target's, roughly: 1 for the quickest.
+    pub cost: u32,
+}
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "batch_content",
+        run: batch_content,
+        cost: 1,
+    },
+    Target {
+        name: "batch_frame",
+        run: batch_frame,
+        cost: 4,
+    },
+    Target {
+        name: "fhir_bundle",
+        run: fhir_bundle,
+        cost: 1,
+    },
+    Target {
+        name: "gateway_settings",
+        run: gateway_settings,
+        cost: 4,
+    },
+    Target {
+        name: "identifiers",
+        run: identifiers,
+        cost: 1,
+    },
+    Target {
+        name: "keys",
+        run: keys,
+        cost: 1,
+    },
+    Target {
+        name: "queue_directory",
+        run: queue_directory,
+        cost: 20,
+    },
+    Target {
+        name: "receipt_answer",
+        run: receipt_answer,
+        cost: 2,
+    },
+    Target {
+        name: "receipts_body",
+        run: receipts_body,
+        cost: 2,
+    },
+    Target {
+        name: "receipts_message",
+        run: receipts_message,
+        cost: 2,
+    },
+    Target {
+        name: "registry_settings",
+        run: registry_settings,
+        cost: 1,
+    },
+    Target {
+        name: "sealed_batch",
+        run: sealed_batch,
+        cost: 2,
+    },
+    Target {
+        name: "sql_cells",
+        run: sql_cells,
+        cost: 40,
+    },
+    Target {
+        name: "sql_statement",
+        run: sql_statement,
+        cost: 1,
+    },
+];

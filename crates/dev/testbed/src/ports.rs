@@ -1,0 +1,73 @@
+//! Free loopback ports below the ephemeral range, never handed out twice while their taker lives.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::sync::Mutex;
+
+// A port inside Linux's ephemeral range (32768 up) can be taken by any client, and a client that
+// polls such a port can even connect to itself.
+const FIRST_PORT: u16 = 10_001;
+const LAST_PORT: u16 = 32_767;
+
+// An abstract socket a port, held until this process ends: the kernel drops it with the process, so
+// other test processes of any user keep away meanwhile, and nothing stale is left on the disk.
+static HELD: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+
+/// A TCP port on 127.0.0.1 that nobody listens on, between 10001 and 32767. It is reserved against
+/// all other users of this function on the machine until this process ends.
+///
+/// # Panics
+/// When every port of the range is taken.
+pub fn free_port() -> u16 {
+    reserve().1
+}
+
+/// A listener on such a port, for servers that live inside the test process.
+pub(crate) fn listener() -> (TcpListener, u16) {
+    reserve()
+}
+
+fn reserve() -> (TcpListener, u16) {
+    let span = LAST_PORT - FIRST_PORT + 1;
+    let random = RandomState::new().build_hasher().finish();
+    let start = u16::try_from(random % u64::from(span)).expect("the remainder is below a u16");
+    for step in 0..span {
+        let port = FIRST_PORT + (start + step) % span;
+        if let Some(listener) = try_reserve(port) {
+            return (listener, port);
+        }
+    }
+    panic!("every loopback port from {FIRST_PORT} to {LAST_PORT} is taken");
+}
+
+fn try_reserve(port: u16) -> Option<TcpListener> {
+    let name = SocketAddr::from_abstract_name(format!("testbed-port-{port}")).ok()?;
+    let lock = UnixListener::bind_addr(&name).ok()?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?;
+    HELD.lock()
+        .expect("no holder panics while it pushes")
+        .push(lock);
+    Some(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn ports_are_distinct_free_and_below_the_ephemeral_range() {
+        let ports: Vec<u16> = (0..50).map(|_| free_port()).collect();
+        assert_eq!(ports.iter().collect::<HashSet<_>>().len(), 50);
+        for port in ports {
+            assert!((FIRST_PORT..=LAST_PORT).contains(&port));
+            assert!(
+                try_reserve(port).is_none(),
+                "port {port} could be reserved twice"
+            );
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        }
+    }
+}

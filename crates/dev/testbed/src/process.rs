@@ -1,0 +1,217 @@
+//! One server as a direct child process, which dies with this process and is always reaped.
+
+use crate::error::Error;
+use crate::folder::User;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock, mpsc};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// How often a server is asked whether it is ready or gone.
+pub(crate) const POLL: Duration = Duration::from_millis(20);
+
+type Job = (Command, mpsc::Sender<std::io::Result<Child>>);
+
+/// What to run and how to end it.
+pub(crate) struct Spec<'a> {
+    /// The server's name in errors.
+    pub server: &'static str,
+    pub program: PathBuf,
+    pub args: Vec<String>,
+    /// The child's whole environment, beside PATH and LANG.
+    pub env: Vec<(String, String)>,
+    /// Working folder; holds the files `out.log` and `pid`.
+    pub folder: &'a Path,
+    pub user: Option<&'a User>,
+    /// The signal that the kernel sends when this process dies.
+    pub end_signal: &'static str,
+}
+
+/// A running child; killed and reaped on drop.
+#[derive(Debug)]
+pub(crate) struct Process {
+    server: &'static str,
+    child: Child,
+    end_signal: &'static str,
+    log: PathBuf,
+}
+
+impl Process {
+    pub(crate) fn spawn(spec: &Spec<'_>) -> Result<Self, Error> {
+        let log = spec.folder.join("out.log");
+        let opened = || Error::io(format!("open {}", log.display()));
+        let out = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .map_err(opened())?;
+        let err = out.try_clone().map_err(opened())?;
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", spec.end_signal]);
+        if let Some(user) = spec.user {
+            command
+                .arg(format!("--reuid={}", user.uid))
+                .arg(format!("--regid={}", user.gid));
+            command.arg("--clear-groups");
+        }
+        command.arg("--").arg(&spec.program).args(&spec.args);
+        command
+            .env_clear()
+            .env("PATH", crate::tools::PATH)
+            .env("LANG", "C.UTF-8");
+        command.envs(spec.env.iter().map(|(name, value)| (name, value)));
+        command
+            .current_dir(spec.folder)
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err);
+        // A group of its own: Ctrl-C reaches the test, and the test's death ends the server.
+        command.process_group(0);
+        let child = spawn_from_lasting_thread(command).map_err(Error::io(format!(
+            "start {} through setpriv (package util-linux)",
+            spec.server
+        )))?;
+        let process = Self {
+            server: spec.server,
+            child,
+            end_signal: spec.end_signal,
+            log,
+        };
+        let pid_file = spec.folder.join("pid");
+        std::fs::write(&pid_file, process.id().to_string())
+            .map_err(Error::io("write the pid file"))?;
+        Ok(process)
+    }
+
+    /// The server's own process id: setpriv executes the server in its place.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Fails with the log's end if the process has ended.
+    pub(crate) fn check(&mut self) -> Result<(), Error> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(Error::Ended {
+                server: self.server,
+                status: status.to_string(),
+                log: log_tail(&self.log),
+            }),
+            Err(source) => Err(Error::Io {
+                action: format!("ask for the state of {}", self.server),
+                source,
+            }),
+        }
+    }
+
+    /// Sends a signal by its name without SIG: `STOP`, `CONT`, `INT`, `TERM`.
+    pub(crate) fn signal(&self, name: &str) -> Result<(), Error> {
+        let id = self.id().to_string();
+        let done = Command::new("sh")
+            .args(["-c", r#"kill -s "$0" "$1""#, name, &id])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(Error::io("run kill"))?;
+        if done.status.success() {
+            return Ok(());
+        }
+        Err(Error::Tool {
+            tool: "kill".into(),
+            status: done.status.to_string(),
+            output: String::from_utf8_lossy(&done.stderr).into_owned(),
+        })
+    }
+
+    /// SIGKILL, and reaps the child.
+    pub(crate) fn kill(&mut self) {
+        // Both fail only when the child is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Sends `signal` and waits until the process has ended; kills it when that takes too long.
+    pub(crate) async fn stop(mut self, signal: &str, seconds: u64) -> Result<(), Error> {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+            return Ok(());
+        }
+        self.signal(signal)?;
+        let gone = async {
+            while self.check().is_ok() {
+                sleep(POLL).await;
+            }
+        };
+        timeout(Duration::from_secs(seconds), gone)
+            .await
+            .map_err(|_| self.too_slow("stopped", seconds))
+    }
+
+    pub(crate) fn too_slow(&self, state: &'static str, seconds: u64) -> Error {
+        Error::TooSlow {
+            server: self.server,
+            state,
+            seconds,
+            log: log_tail(&self.log),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) && self.end_signal != "KILL" {
+            // PostgreSQL removes its shared memory segment on SIGQUIT, and cannot on SIGKILL.
+            let _ = self.signal("CONT");
+            let _ = self.signal(self.end_signal);
+            for _ in 0..100 {
+                if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+                    return;
+                }
+                std::thread::sleep(POLL);
+            }
+        }
+        self.kill();
+    }
+}
+
+/// The last lines of a log file, for an error message.
+pub(crate) fn log_tail(path: &Path) -> String {
+    tail(&std::fs::read(path).map_or_else(
+        |_| String::new(),
+        |bytes| String::from_utf8_lossy(&bytes).into_owned(),
+    ))
+}
+
+/// The last 30 lines.
+pub(crate) fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
+}
+
+// The kernel sends the parent-death signal when the *thread* that forked ends, and a test's thread
+// ends with its test: a server shared by several tests would die with the first. So one thread,
+// which never ends, forks them all.
+fn spawn_from_lasting_thread(command: Command) -> std::io::Result<Child> {
+    static SPAWNER: OnceLock<Mutex<mpsc::Sender<Job>>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        std::thread::Builder::new()
+            .name("testbed-spawner".into())
+            .spawn(move || {
+                for (mut command, reply) in inbox {
+                    let _ = reply.send(command.spawn());
+                }
+            })
+            .expect("a thread can be started");
+        Mutex::new(jobs)
+    });
+    let (reply, answer) = mpsc::channel();
+    let gone = |_| std::io::Error::other("the spawner thread is gone");
+    spawner
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .send((command, reply))
+        .map_err(|_| gone(()))?;
+    answer.recv().map_err(|_| gone(()))?
+}

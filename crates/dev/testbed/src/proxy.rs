@@ -1,0 +1,222 @@
+//! A TCP proxy between a client and a server, to cut, stall, delay, narrow and record their
+//! conversation.
+
+use crate::error::Error;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+const BUFFER_BYTES: usize = 16 * 1024;
+/// The most that is recorded of each direction.
+const RECORD_BYTES: usize = 64 * 1024 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Open,
+    Stalled,
+    Cut,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    line: Line,
+    delay_ms: u64,
+    /// None: as fast as it goes.
+    bytes_per_second: Option<u32>,
+}
+
+/// The bytes that crossed, of all connections together, in the order they came.
+#[derive(Debug, Clone, Default)]
+pub struct Recorded {
+    /// From clients to the server.
+    pub to_server: Vec<u8>,
+    /// From the server to clients.
+    pub to_client: Vec<u8>,
+}
+
+type Record = Arc<Mutex<Recorded>>;
+
+/// A proxy on a free loopback port; its connections end when it is dropped.
+#[derive(Debug)]
+pub struct TcpProxy {
+    port: u16,
+    state: watch::Sender<State>,
+    record: Record,
+    accepting: JoinHandle<()>,
+}
+
+impl TcpProxy {
+    /// Starts a proxy to 127.0.0.1:`target_port`, which need not listen yet. Needs a tokio runtime.
+    pub async fn start(target_port: u16) -> Result<Self, Error> {
+        let (listener, port) = crate::ports::listener();
+        listener
+            .set_nonblocking(true)
+            .map_err(Error::io("prepare the proxy's listener"))?;
+        let listener = TcpListener::from_std(listener).map_err(Error::io("start the proxy"))?;
+        let (state, watcher) = watch::channel(State {
+            line: Line::Open,
+            delay_ms: 0,
+            bytes_per_second: None,
+        });
+        let record = Record::default();
+        let accepting = tokio::spawn(accept(listener, target_port, watcher, record.clone()));
+        Ok(Self {
+            port,
+            state,
+            record,
+            accepting,
+        })
+    }
+
+    /// The port on 127.0.0.1 that clients connect to.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Closes every connection, and every new one at once.
+    pub fn cut(&self) {
+        self.state.send_modify(|state| state.line = Line::Cut);
+    }
+
+    /// Holds all bytes back: connections stay open and silent, as behind a firewall that drops
+    /// packets.
+    pub fn stall(&self) {
+        self.state.send_modify(|state| state.line = Line::Stalled);
+    }
+
+    /// Ends [`Self::cut`] and [`Self::stall`].
+    pub fn restore(&self) {
+        self.state.send_modify(|state| state.line = Line::Open);
+    }
+
+    /// Holds each piece (at most 16 KiB) back by so many milliseconds; 0 ends it.
+    pub fn delay(&self, delay_ms: u64) {
+        self.state.send_modify(|state| state.delay_ms = delay_ms);
+    }
+
+    /// Lets at most so many bytes a second (at least 100) through in each direction of each
+    /// connection; `None` ends it.
+    pub fn limit(&self, bytes_per_second: Option<u32>) {
+        let limit = bytes_per_second.map(|bytes| bytes.max(100));
+        self.state
+            .send_modify(|state| state.bytes_per_second = limit);
+    }
+
+    /// What has crossed so far, at most 64 MiB of each direction.
+    pub fn recorded(&self) -> Recorded {
+        self.record
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Drop for TcpProxy {
+    fn drop(&mut self) {
+        self.cut();
+        self.accepting.abort();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    target_port: u16,
+    state: watch::Receiver<State>,
+    record: Record,
+) {
+    loop {
+        let Ok((client, _)) = listener.accept().await else {
+            // Out of file descriptors, say: not a reason to spin.
+            sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        tokio::spawn(serve(client, target_port, state.clone(), record.clone()));
+    }
+}
+
+async fn serve(client: TcpStream, target_port: u16, state: watch::Receiver<State>, record: Record) {
+    let mut cut = state.clone();
+    let relay = async {
+        let Ok(server) = TcpStream::connect(("127.0.0.1", target_port)).await else {
+            return;
+        };
+        let _ = (client.set_nodelay(true), server.set_nodelay(true));
+        let (from_client, to_client) = client.into_split();
+        let (from_server, to_server) = server.into_split();
+        let keep_up = |bytes: &[u8]| keep(&record, bytes, |record| &mut record.to_server);
+        let keep_down = |bytes: &[u8]| keep(&record, bytes, |record| &mut record.to_client);
+        tokio::join!(
+            pump(from_client, to_server, state.clone(), keep_up),
+            pump(from_server, to_client, state.clone(), keep_down),
+        );
+    };
+    // Dropping the relay closes both connections. The sender's end means that the proxy is gone.
+    tokio::select! {
+        () = relay => {}
+        _ = cut.wait_for(|state| state.line == Line::Cut) => {}
+    }
+}
+
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut state: watch::Receiver<State>,
+    keep: impl Fn(&[u8]),
+) {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        // A narrow line carries small pieces often, not a large one now and then.
+        let limit = state.borrow().bytes_per_second;
+        let room = limit.map_or(BUFFER_BYTES, piece_bytes);
+        let count = from.read(&mut buffer[..room]).await.unwrap_or(0);
+        let State {
+            delay_ms,
+            bytes_per_second,
+            ..
+        } = *state.borrow();
+        sleep(pause(delay_ms, bytes_per_second, count)).await;
+        if state
+            .wait_for(|state| state.line != Line::Stalled)
+            .await
+            .is_err()
+        {
+            return;
+        }
+        if count == 0 {
+            // Passes the half-close on; the other direction may still have something to say.
+            let _ = to.shutdown().await;
+            return;
+        }
+        keep(&buffer[..count]);
+        if to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What a line of this width carries in a tenth of a second.
+fn piece_bytes(bytes_per_second: u32) -> usize {
+    usize::try_from(bytes_per_second / 10)
+        .unwrap_or(BUFFER_BYTES)
+        .clamp(1, BUFFER_BYTES)
+}
+
+/// How long a piece of so many bytes is held back.
+fn pause(delay_ms: u64, bytes_per_second: Option<u32>, bytes: usize) -> Duration {
+    let carried = bytes_per_second.map_or(0.0, |limit| bytes as f64 / f64::from(limit));
+    Duration::from_millis(delay_ms) + Duration::from_secs_f64(carried)
+}
+
+fn keep(record: &Record, bytes: &[u8], direction: impl Fn(&mut Recorded) -> &mut Vec<u8>) {
+    let mut record = record
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let kept = direction(&mut record);
+    let room = RECORD_BYTES.saturating_sub(kept.len());
+    kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+}

@@ -1,0 +1,232 @@
+//! Circuit breaker: after failures in a row an endpoint is left alone, then asked by one probe,
+//! then used again.
+//!
+//! States as in Nygard, *Release It!* (2nd edition, "Circuit Breaker"): closed, open, half-open.
+//! Time is handed in as the time since the program's start, so that no wall clock set back can keep
+//! a circuit open.
+
+use std::fmt;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+/// When a circuit opens, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// So many failures in a row open it; at least 1.
+    pub failures_to_open: u32,
+    /// First pause while open; doubles with every failed probe, and is jittered by up to as much
+    /// again.
+    pub first_pause: Duration,
+    /// Longest pause, jitter included.
+    pub longest_pause: Duration,
+}
+
+/// What a caller may do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permit {
+    /// Whatever it likes.
+    Closed,
+    /// One small request, whose outcome decides; until it is told, others get [`Permit::Open`].
+    Probe,
+    /// Nothing, for so long.
+    Open {
+        /// The rest of the pause.
+        wait: Duration,
+    },
+}
+
+/// A circuit's state, for `status` and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// In order.
+    Closed,
+    /// Left alone.
+    Open,
+    /// Asked by a probe that has not come back.
+    HalfOpen,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        }
+    }
+}
+
+/// One endpoint's circuit.
+pub struct Circuit {
+    settings: Settings,
+    pauses: ExponentialBackoff,
+    failures: u32,
+    /// Not to be asked before this.
+    open_until: Option<Duration>,
+    probing: bool,
+}
+
+impl Circuit {
+    /// A closed one.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            pauses: pauses(&settings),
+            failures: 0,
+            open_until: None,
+            probing: false,
+        }
+    }
+
+    /// What may be done now; `elapsed` is the time since the program's start. A [`Permit::Probe`]
+    /// must be answered by [`Circuit::success`] or [`Circuit::failure`].
+    pub fn permit(&mut self, elapsed: Duration) -> Permit {
+        match self.open_until {
+            None => Permit::Closed,
+            Some(_) if self.probing => Permit::Open {
+                wait: self.settings.first_pause,
+            },
+            Some(until) if elapsed < until => Permit::Open {
+                wait: until - elapsed,
+            },
+            Some(_) => {
+                self.probing = true;
+                Permit::Probe
+            }
+        }
+    }
+
+    /// A request went well: the circuit closes.
+    pub fn success(&mut self) {
+        *self = Self::new(self.settings);
+    }
+
+    /// A request failed; how long the endpoint is left alone now, if the circuit is open.
+    pub fn failure(&mut self, elapsed: Duration) -> Option<Duration> {
+        self.failures = self.failures.saturating_add(1);
+        if self.open_until.is_none() && self.failures < self.settings.failures_to_open {
+            return None;
+        }
+        let pause = self
+            .pauses
+            .next()
+            .unwrap_or(self.settings.longest_pause)
+            .min(self.settings.longest_pause);
+        self.probing = false;
+        self.open_until = Some(elapsed + pause);
+        Some(pause)
+    }
+
+    /// Its state.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match (self.open_until, self.probing) {
+            (None, _) => State::Closed,
+            (Some(_), false) => State::Open,
+            (Some(_), true) => State::HalfOpen,
+        }
+    }
+}
+
+impl fmt::Debug for Circuit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Circuit({}, {} failures)",
+            self.state().as_str(),
+            self.failures
+        )
+    }
+}
+
+fn pauses(settings: &Settings) -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(settings.first_pause)
+        .with_max_delay(settings.longest_pause)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: Settings = Settings {
+        failures_to_open: 3,
+        first_pause: Duration::from_secs(1),
+        longest_pause: Duration::from_secs(60),
+    };
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn opened() -> Circuit {
+        let mut circuit = Circuit::new(SETTINGS);
+        assert_eq!(
+            (circuit.failure(at(0)), circuit.failure(at(0))),
+            (None, None)
+        );
+        let pause = circuit.failure(at(0)).expect("the third failure opens it");
+        assert!(
+            (at(1)..=at(2)).contains(&pause),
+            "{pause:?}: the first pause with at most as much jitter"
+        );
+        circuit
+    }
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_only() {
+        let mut circuit = Circuit::new(SETTINGS);
+        for _ in 0..10 {
+            assert_eq!(
+                (circuit.failure(at(0)), circuit.failure(at(0))),
+                (None, None)
+            );
+            circuit.success();
+        }
+        assert_eq!(
+            (circuit.state(), circuit.permit(at(0))),
+            (State::Closed, Permit::Closed)
+        );
+    }
+
+    #[test]
+    fn one_probe_decides_and_nobody_else_is_let_through_meanwhile() {
+        let mut circuit = opened();
+        assert!(matches!(circuit.permit(at(0)), Permit::Open { .. }));
+        assert_eq!(circuit.permit(at(2)), Permit::Probe);
+        assert_eq!(circuit.state(), State::HalfOpen);
+        assert!(
+            matches!(circuit.permit(at(2)), Permit::Open { .. }),
+            "the probe has not come back"
+        );
+        let pause = circuit
+            .failure(at(2))
+            .expect("a failed probe opens it again at once");
+        assert!((at(2)..=at(4)).contains(&pause), "{pause:?}: twice as long");
+        assert_eq!(circuit.permit(at(6)), Permit::Probe);
+        circuit.success();
+        assert_eq!(circuit.permit(at(6)), Permit::Closed);
+    }
+
+    #[test]
+    fn pauses_end_at_the_longest() {
+        let mut circuit = opened();
+        for _ in 0..20 {
+            assert!(
+                circuit
+                    .failure(at(0))
+                    .is_some_and(|pause| pause <= SETTINGS.longest_pause)
+            );
+        }
+    }
+}
