@@ -8,12 +8,17 @@ use program::Failure;
 
 use crate::config::LoadedConfig;
 
-/// How requests are waited for.
+/// Limit on the wait for a request.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct WaitArguments {
     /// How long to wait for the running gateway, and for the registry where it is asked, in
     /// seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 120,
+        value_parser = clap::value_parser!(u64).range(0..=86_400)
+    )]
     wait: u64,
 }
 

@@ -104,7 +104,7 @@ const NEXT_AFTER_NEW_EPOCH: &str = "next: put it in the configured ring's place,
     `clinic-gateway sync --full` so that facts sent before get the new pseudonyms as well, and \
     start it again";
 
-/// Makes the first ring of a clinic: with the city's keys where there are some, else with new ones.
+/// Makes the first ring of a clinic, of the city's keys where there are some, else of new ones.
 pub(super) fn new_ring(join: Option<&Path>) -> Result<KeyRing, Failure> {
     Ok(match join {
         Some(path) => KeyRing::from_shared(read_shared(path)?),
@@ -128,7 +128,9 @@ fn show(ring: &KeyRing, json: bool) {
     if json {
         let epochs: Vec<_> = epochs
             .iter()
-            .map(|(epoch, fingerprint)| serde_json::json!({ "epoch": epoch, "fingerprint": fingerprint }))
+            .map(|(epoch, fingerprint)| {
+                serde_json::json!({ "epoch": epoch, "fingerprint": fingerprint })
+            })
             .collect();
         return print_json(
             &serde_json::json!({ "pseudonym": epochs, "record": { "fingerprint": record } }),

@@ -27,7 +27,13 @@ pub(super) struct SyncArguments {
     #[arg(long)]
     full: bool,
     /// How long to wait at the end for the registry's receipts, in seconds.
-    #[arg(long, value_name = "SECONDS", env = "CLINIC_GATEWAY_WAIT_RECEIPTS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "CLINIC_GATEWAY_WAIT_RECEIPTS",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(0..=86_400)
+    )]
     wait_receipts: u64,
     /// Print the summary as JSON.
     #[arg(long)]
@@ -166,25 +172,26 @@ fn summary_json(counters: &Counters, report: &SyncReport) -> serde_json::Value {
         .into_iter()
         .map(|(name, count)| (name.to_owned(), count.into()))
         .collect();
-    summary.insert("batches_delivered".to_owned(), report.delivered.into());
-    summary.insert("batches_waiting".to_owned(), report.waiting.into());
-    summary.insert(
-        "batches_awaiting_receipt".to_owned(),
-        report.awaiting_receipt.into(),
-    );
-    summary.insert(
-        "accepted_by_registry".to_owned(),
-        report.heard.accepted.into(),
-    );
-    summary.insert(
-        "refused_by_registry".to_owned(),
-        report.heard.refused.into(),
-    );
-    summary.insert("queue_error".to_owned(), report.queue_error.clone().into());
-    let failed = report.failed.iter().map(|(source, failure)| {
-        serde_json::json!({ "source": source, "feed": failure.feed.as_str(), "code": failure.code(), "error": failure.error.to_string() })
-    });
-    summary.insert("failed".to_owned(), failed.collect());
-    summary.insert("complete".to_owned(), report.is_complete().into());
+    let failed: Vec<_> = report
+        .failed
+        .iter()
+        .map(|(source, failure)| {
+            serde_json::json!({
+                "source": source,
+                "feed": failure.feed.as_str(),
+                "code": failure.code(),
+                "error": failure.error.to_string(),
+            })
+        })
+        .collect();
+    let mut set = |name: &str, value: serde_json::Value| summary.insert(name.to_owned(), value);
+    set("batches_delivered", report.delivered.into());
+    set("batches_waiting", report.waiting.into());
+    set("batches_awaiting_receipt", report.awaiting_receipt.into());
+    set("accepted_by_registry", report.heard.accepted.into());
+    set("refused_by_registry", report.heard.refused.into());
+    set("queue_error", report.queue_error.clone().into());
+    set("failed", failed.into());
+    set("complete", report.is_complete().into());
     summary.into()
 }

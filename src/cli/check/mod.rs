@@ -1,5 +1,5 @@
-//! `clinic-gateway check`: connects to everything and prints what is wrong, part by part. It changes
-//! nothing, but for making the queue where it is missing.
+//! `clinic-gateway check`: connects to everything and prints what is wrong, part by part. It
+//! changes nothing, but for making the queue where it is missing.
 
 mod outbox;
 mod schedules;
@@ -18,8 +18,7 @@ use pseudonym::KeyRing;
 use self::section::Section;
 use super::config_file;
 use crate::config::{LoadedConfig, ReceiptsMode};
-use crate::gateway;
-use crate::gateway::StartError;
+use crate::gateway::{self, StartError};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {

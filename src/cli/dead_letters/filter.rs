@@ -9,7 +9,7 @@ use program::Failure;
 use crate::cli::age;
 use crate::cli::arguments::FeedName;
 
-/// Which dead letters are meant; without any, all.
+/// Selection of dead letters; all when it is empty.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FilterArguments {
     /// Their numbers.

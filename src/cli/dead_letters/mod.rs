@@ -29,7 +29,11 @@ pub(super) enum DeadLettersCommand {
         #[arg(long)]
         discarded: bool,
         /// Most letters listed.
-        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        #[arg(
+            long,
+            default_value_t = 1000,
+            value_parser = clap::value_parser!(u32).range(1..=100_000)
+        )]
         limit: u32,
         /// Print JSON.
         #[arg(long)]

@@ -1,5 +1,5 @@
-//! Circuit breaker: after failures in a row an endpoint gets no request for a pause, then one probe,
-//! then all requests again.
+//! Circuit breaker: after failures in a row an endpoint gets no request for a pause, then one
+//! probe, then all requests again.
 //!
 //! States are those of Nygard, *Release It!* (2nd edition, "Circuit Breaker"): closed, open,
 //! half-open. Time is handed in as the time since the program's start, so that a wall clock that is
@@ -15,8 +15,8 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 pub struct Settings {
     /// Number of failures in a row that opens the circuit; at least 1.
     pub failures_to_open: u32,
-    /// First pause of an open circuit. It doubles with every failed probe; jitter adds up to as much
-    /// again.
+    /// First pause of an open circuit. It doubles with every failed probe; jitter adds up to as
+    /// much again.
     pub first_pause: Duration,
     /// Longest pause, jitter included.
     pub longest_pause: Duration,
@@ -25,9 +25,9 @@ pub struct Settings {
 /// Permission to send requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permit {
-    /// Any number of requests.
+    /// Requests without limit.
     Closed,
-    /// One small request, whose outcome decides. Until the outcome is reported, other callers get
+    /// A single small request, whose outcome decides. Until the outcome is reported, other callers get
     /// [`Permit::Open`].
     Probe,
     /// No request.

@@ -1,5 +1,5 @@
-//! Time of the machine. All other code takes a [`Clock`] or a moment `now`, so that tests can set the
-//! time.
+//! Time of the machine. All other code takes a [`Clock`] or a moment `now`, so that tests can set
+//! the time.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Returns the present moment in UTC.
     fn now(&self) -> DateTime<Utc>;
 
-    /// Returns the time since some fixed moment of this clock. It never goes back; for durations and
-    /// rates only.
+    /// Returns the time since some fixed moment of this clock, for durations and rates. It never goes
+    /// back.
     fn elapsed(&self) -> Duration;
 }
 

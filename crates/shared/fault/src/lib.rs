@@ -91,8 +91,8 @@ points! {
 
 /// Environment variable that [`arm_from_environment`] reads: `point=action;point=action`.
 ///
-/// Actions are those of the crate `fail`: `return(retry)`, `return(permanent)`, `return(abort)`, with
-/// counts as in `3*off->1*return(abort)`.
+/// Actions are those of the crate `fail`: `return(retry)`, `return(permanent)`, `return(abort)`,
+/// with counts as in `3*off->1*return(abort)`.
 pub const ENVIRONMENT_VARIABLE: &str = "FAILPOINTS";
 
 /// Returns true if faults are compiled into this program.

@@ -7,11 +7,11 @@ use crate::terminal::print_line;
 /// Severity of a row in a check's report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// As it should be.
+    /// Good: nothing to do.
     Good,
-    /// Works, but will hurt.
+    /// Warning: it works, but will hurt.
     Warning,
-    /// Does not work.
+    /// Error: it does not work.
     Error,
 }
 

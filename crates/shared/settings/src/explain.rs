@@ -1,6 +1,7 @@
 //! Wording of what the TOML parser and serde report, without the values that they quote.
 
-/// Forms of [`SecretSource`](crate::SecretSource). Text in the place of one may be the secret itself.
+/// Forms of [`SecretSource`](crate::SecretSource). Text in the place of one may be the secret
+/// itself.
 const SECRET_FORMS: [&str; 3] = ["file", "env", "credential"];
 
 /// Help for a secret that stands in the file itself.

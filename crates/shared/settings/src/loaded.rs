@@ -22,7 +22,7 @@ impl<C: DeserializeOwned> Loaded<C> {
     /// Reads a configuration file.
     ///
     /// # Errors
-    /// Same as [`load`].
+    /// [`SettingsError`], whose text is a message for the person who wrote the file.
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
         Ok(Self {
             path: path.to_owned(),

@@ -37,7 +37,7 @@ pub enum SecretError {
         /// Error of the operating system.
         kind: std::io::ErrorKind,
     },
-    /// Others than the owner may read the file.
+    /// The file may be read by others than its owner.
     #[error(
         "the secret file {path} has mode {mode:04o}; others than its owner may read it: chmod 600 \
          {path}"

@@ -40,7 +40,7 @@ impl Endpoint {
     /// [`ListenError`]: the address cannot be bound.
     ///
     /// # Panics
-    /// If metrics are recorded already: a program does this once, at its start.
+    /// Panics if metrics are recorded already: a program does this once, at its start.
     pub async fn open(
         listen: Option<&ListenConfig>,
         health: &Health,
@@ -98,7 +98,11 @@ impl Endpoint {
             .await;
         upkeep.abort();
         if let Err(error) = served {
-            tracing::error!(event = "endpoint-stopped", kind = ?error.kind(), "the metrics endpoint stopped");
+            tracing::error!(
+                event = "endpoint-stopped",
+                kind = ?error.kind(),
+                "the metrics endpoint stopped"
+            );
         }
     }
 }

@@ -157,7 +157,14 @@ fn date_and_text(fact: &Fact) -> (String, String) {
 }
 
 fn subject_json(subject: &SubjectView) -> Value {
-    let pseudonym = |of: &CityPseudonym| json!({ "suite": of.suite.as_str(), "scheme": of.scheme.as_str(), "epoch": of.epoch, "value": hex::encode(of.value) });
+    let pseudonym = |of: &CityPseudonym| {
+        json!({
+            "suite": of.suite.as_str(),
+            "scheme": of.scheme.as_str(),
+            "epoch": of.epoch,
+            "value": hex::encode(of.value),
+        })
+    };
     json!({
         "pseudonyms": subject.pseudonyms.iter().map(pseudonym).collect::<Vec<_>>(),
         "facts": subject.facts.iter().map(fact_json).collect::<Vec<_>>(),
@@ -166,15 +173,28 @@ fn subject_json(subject: &SubjectView) -> Value {
 
 fn fact_json(stored: &StoredFact) -> Value {
     let fact = stored.fact.as_ref().map(|fact| match fact {
-        Fact::Vaccination { vaccine, dose_number, series_doses, occurred_on } => json!({
+        Fact::Vaccination {
+            vaccine,
+            dose_number,
+            series_doses,
+            occurred_on,
+        } => json!({
             "occurred_on": occurred_on.to_string(), "vaccine": vaccine.as_str(),
             "dose_number": dose_number, "series_doses": series_doses,
         }),
-        Fact::Test { test, result, occurred_on } => json!({
+        Fact::Test {
+            test,
+            result,
+            occurred_on,
+        } => json!({
             "occurred_on": occurred_on.to_string(), "test": test.loinc(), "result": result.as_str(),
         }),
-        Fact::Recovery { began_on, occurred_on } => json!({
-            "occurred_on": occurred_on.to_string(), "began_on": began_on.map(|date| date.to_string()),
+        Fact::Recovery {
+            began_on,
+            occurred_on,
+        } => json!({
+            "occurred_on": occurred_on.to_string(),
+            "began_on": began_on.map(|date| date.to_string()),
         }),
     });
     json!({

@@ -6,7 +6,7 @@ mod pages;
 mod select;
 
 use chrono::{DateTime, Utc};
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use program::Failure;
 use program::terminal::{print_json, print_line, print_table};
 use serde_json::json;
@@ -52,8 +52,16 @@ pub(super) struct ShowArguments {
     json: bool,
 }
 
+/// Makes the rule that dead letters must be selected, if only by `--all`.
+fn selection_group() -> ArgGroup {
+    ArgGroup::new("which")
+        .required(true)
+        .multiple(true)
+        .args(["ids", "reason", "all"])
+}
+
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["ids", "reason", "all"]))]
+#[command(group = selection_group())]
 pub(super) struct RetryArguments {
     #[command(flatten)]
     selection: Selection,
@@ -63,7 +71,7 @@ pub(super) struct RetryArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["ids", "reason", "all"]))]
+#[command(group = selection_group())]
 pub(super) struct DiscardArguments {
     #[command(flatten)]
     selection: Selection,
