@@ -14,7 +14,7 @@ use crate::arguments::Part;
 use crate::error::Error;
 use rows::Row;
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/performance.md");
 
 /// Writes `docs/performance.md`; its path.
 pub(super) fn write(results: &[PartResult]) -> Result<PathBuf, Error> {

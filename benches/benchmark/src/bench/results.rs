@@ -222,7 +222,7 @@ pub(super) fn folder() -> Result<PathBuf, Error> {
 
 /// Where the results are that the page shows, under version control as the page is.
 pub(super) fn tracked() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/results")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../results")
 }
 
 /// Puts the results that the page shows where they are tracked, a file a part. One in which

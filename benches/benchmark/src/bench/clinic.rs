@@ -25,7 +25,8 @@ pub(super) const VACCINATIONS: &str = "SELECT id AS record_id, changed AS change
     FROM mis.vaccination";
 
 /// What the gateway is configured with for tests.
-pub(super) const TESTS: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, \
+pub(super) const TESTS: &str = "\
+    SELECT id AS record_id, changed AS changed_at, snils AS person_snils, \
     oms AS person_oms, passport AS person_passport_foreign, country AS \
     person_passport_foreign_country, \
     kind AS test_code, result AS result_code, taken AS occurred_on, state AS status FROM mis.test";

@@ -1,22 +1,14 @@
-//! What `cargo xtask` can be asked.
+//! Command line of the benchmark: its options, their limits and its help text.
 
 use std::fmt;
 
-use lexopt::prelude::{Long, Short, Value, ValueExt};
+use lexopt::prelude::{Long, Short, ValueExt};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-const HELP: &str = "\
-The project's chores.
-
-Usage: cargo xtask CHORE [OPTIONS]
-
-Chores:
-  bench    measure gateway and registry beside what the machine can do at best; cargo xtask bench \
-  --help";
-
-const BENCH_HELP: &str = "\
+/// Text that `--help` prints.
+pub(crate) const HELP: &str = "\
 Measures, on private servers made for it, how fast and in how much memory clinic-gateway and \
 city-registry do their work,
 beside what reading, writing and the broker cost at least and beside what a user would write or \
@@ -60,13 +52,13 @@ disk for each
 million records of the largest clinic. Everything takes about half an hour. Leave the machine \
 alone meanwhile.";
 
-/// A chore.
+/// Action that the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Chore {
-    /// Print a text.
-    Help(&'static str),
-    /// Run the benchmark.
-    Bench(BenchOptions),
+pub(crate) enum Action {
+    /// Print the help text.
+    Help,
+    /// Measure, with these options.
+    Measure(BenchOptions),
 }
 
 /// A part of the benchmark.
@@ -160,15 +152,7 @@ impl Default for BenchOptions {
 const MOST_RECORDS: u32 = 10_000_000;
 
 /// Reads the command line.
-pub(crate) fn read(mut parser: lexopt::Parser) -> Result<Chore, Error> {
-    match parser.next().map_err(usage)? {
-        None | Some(Long("help") | Short('h')) => Ok(Chore::Help(HELP)),
-        Some(Value(name)) if name == "bench" => bench(parser),
-        Some(other) => Err(usage(other.unexpected())),
-    }
-}
-
-fn bench(mut parser: lexopt::Parser) -> Result<Chore, Error> {
+pub(crate) fn read(mut parser: lexopt::Parser) -> Result<Action, Error> {
     let mut options = BenchOptions::default();
     while let Some(argument) = parser.next().map_err(usage)? {
         match argument {
@@ -188,11 +172,11 @@ fn bench(mut parser: lexopt::Parser) -> Result<Chore, Error> {
             }
             Long("keep") => options.keep = true,
             Long("write") => options.write = true,
-            Long("help") | Short('h') => return Ok(Chore::Help(BENCH_HELP)),
+            Long("help") | Short('h') => return Ok(Action::Help),
             other => return Err(usage(other.unexpected())),
         }
     }
-    Ok(Chore::Bench(options))
+    Ok(Action::Measure(options))
 }
 
 fn parts(list: &str) -> Result<Vec<Part>, Error> {
@@ -249,8 +233,8 @@ fn usage(error: lexopt::Error) -> Error {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<Chore, String> {
-        let words = std::iter::once("xtask").chain(line.split_whitespace());
+    fn parse(line: &str) -> Result<Action, String> {
+        let words = std::iter::once("benchmark").chain(line.split_whitespace());
         read(lexopt::Parser::from_iter(words)).map_err(|error| error.to_string())
     }
 
@@ -262,20 +246,19 @@ mod tests {
             keep: true,
             ..BenchOptions::default()
         };
-        let line = "bench --only growth,stages,growth --records 20000,1000,20000 --keep";
-        assert_eq!(parse(line), Ok(Chore::Bench(expected)));
-        assert_eq!(parse("bench"), Ok(Chore::Bench(BenchOptions::default())));
-        assert_eq!(parse("bench --help"), Ok(Chore::Help(BENCH_HELP)));
-        assert_eq!(parse(""), Ok(Chore::Help(HELP)));
+        let line = "--only growth,stages,growth --records 20000,1000,20000 --keep";
+        assert_eq!(parse(line), Ok(Action::Measure(expected)));
+        assert_eq!(parse(""), Ok(Action::Measure(BenchOptions::default())));
+        assert_eq!(parse("--help"), Ok(Action::Help));
     }
 
     #[test]
     fn the_gateways_own_settings_stay_unless_said_otherwise() {
-        let Ok(Chore::Bench(BenchOptions {
+        let Ok(Action::Measure(BenchOptions {
             page_records: None,
             batch_events: None,
             ..
-        })) = parse("bench")
+        })) = parse("")
         else {
             panic!("a default was set")
         };
@@ -288,43 +271,37 @@ mod tests {
             write: true,
             ..BenchOptions::default()
         };
-        let line = "bench --compose --write --stage-records 5000 --registry-records 0 \
+        let line = "--compose --write --stage-records 5000 --registry-records 0 \
             --page-records 5000 --batch-events 1";
-        assert_eq!(parse(line), Ok(Chore::Bench(expected)));
+        assert_eq!(parse(line), Ok(Action::Measure(expected)));
     }
 
     #[test]
     fn every_part_is_told_in_the_help() {
         for part in Part::ALL {
-            assert!(
-                BENCH_HELP.contains(&format!("\n  {:<10}", part.name())),
-                "{part}"
-            );
+            assert!(HELP.contains(&format!("\n  {:<10}", part.name())), "{part}");
         }
     }
 
     #[test]
     fn what_cannot_be_done_is_told() {
         for (line, part) in [
+            ("--records 10", "\"10\" is not a whole number from 1000"),
+            ("--records 10000001", "to 10000000"),
+            ("--records 1000,", "\"\" is not"),
             (
-                "bench --records 10",
-                "\"10\" is not a whole number from 1000",
-            ),
-            ("bench --records 10000001", "to 10000000"),
-            ("bench --records 1000,", "\"\" is not"),
-            (
-                "bench --only stages,fast",
+                "--only stages,fast",
                 "\"fast\" is no part of the benchmark; there are stages, peers",
             ),
-            ("bench --batch-events 1001", "to 1000"),
-            ("bench --page-records 0", "from 1 to 10000"),
-            ("bench --repetitions", "missing"),
-            ("bench --fast", "--fast"),
+            ("--batch-events 1001", "to 1000"),
+            ("--page-records 0", "from 1 to 10000"),
+            ("--repetitions", "missing"),
+            ("--fast", "--fast"),
             ("build", "build"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(
-                error.contains(part) && error.ends_with("see cargo xtask --help"),
+                error.contains(part) && error.ends_with("see cargo xtask bench --help"),
                 "{error}"
             );
         }

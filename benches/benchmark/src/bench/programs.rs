@@ -354,7 +354,7 @@ pub(super) fn build() -> Result<(PathBuf, PathBuf), Error> {
     command.args([
         "build",
         "--manifest-path",
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"),
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"),
     ]);
     command.args([
         "-p",

@@ -20,9 +20,9 @@ use process::Watched;
 use queue::Queue;
 
 /// Where `benches/peers/setup` puts what it sets up.
-const PLACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/peers");
+const PLACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/peers");
 /// The peers' own files.
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/peers");
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers");
 /// A peer that takes longer is ended, and its rate is that of what the queue holds by then.
 const LONGEST: Duration = Duration::from_secs(60);
 /// How often process and queue are looked at.
