@@ -15,7 +15,7 @@ use super::source::SourceFile;
 /// Longest chain of re-exports that is followed to the module that defines a name.
 const MAX_REEXPORTS: u32 = 8;
 
-/// One cycle of modules.
+/// Cycle of modules.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cycle {
     /// Uses that tie the cycle, as `file -> file: name, name`.

@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 
 use crate::error::Error;
 
-/// One file of code that is not a test.
+/// File of code that is not a test.
 pub(super) struct SourceFile {
     /// Path relative to the workspace.
     pub(super) path: PathBuf,

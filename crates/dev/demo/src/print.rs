@@ -1,4 +1,4 @@
-//! What the demo prints besides lines and tables: headings.
+//! Printing: lines, tables and headings.
 
 pub(crate) use telemetry::terminal::{complain, say as line, table};
 
