@@ -67,7 +67,7 @@ pub(crate) enum Action {
 pub(crate) enum Part {
     /// Each limit, and the programs beside it.
     Stages,
-    /// What a user would write or install instead.
+    /// Programs that a user would write or install instead.
     Peers,
     /// A single fact's way.
     Latency,
@@ -90,7 +90,7 @@ impl Part {
         Self::Idle,
     ];
 
-    /// Its word on the command line.
+    /// Word for the part on the command line.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Stages => "stages",
@@ -109,7 +109,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// How to run the benchmark.
+/// Options of the benchmark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BenchOptions {
     /// The parts to measure, in order; none to compose only.
@@ -118,7 +118,7 @@ pub(crate) struct BenchOptions {
     pub records: Vec<u64>,
     /// Sizes of the clinic for stages, rising.
     pub stage_records: Vec<u64>,
-    /// How often the smaller sizes are measured.
+    /// Number of measurements of each of the smaller sizes.
     pub repetitions: u32,
     /// The largest clinic whose facts go to the registry.
     pub registry_records: u64,

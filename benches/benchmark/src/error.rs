@@ -1,4 +1,4 @@
-//! What can go wrong with a chore.
+//! Failures of the benchmark.
 
 /// Why a chore did not come to its end, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ pub(crate) enum Error {
     /// The operating system refused something.
     #[error("cannot {action}: {source}")]
     Io {
-        /// What was tried.
+        /// Refused action, as the rest of "cannot …".
         action: String,
         /// Why it failed.
         source: std::io::Error,
@@ -32,9 +32,9 @@ pub(crate) enum Error {
     /// A program that was started did not end well.
     #[error("`{command}` failed ({status}):\n{output}")]
     Program {
-        /// Its command line.
+        /// Command line of the program.
         command: String,
-        /// Its exit status in words.
+        /// Exit status of the program in words.
         status: String,
         /// The end of what it wrote to standard error.
         output: String,

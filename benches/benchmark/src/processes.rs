@@ -1,4 +1,4 @@
-//! What /proc tells of processes: memory, processor time, bytes written; of a server together with
+//! Figures of processes in /proc: memory, processor time, bytes written; of a server together with
 //! its children.
 
 use std::fs;
@@ -8,7 +8,7 @@ use crate::error::Error;
 /// The unit of processor time in /proc, in hertz: 100 on every Linux of today.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// What /proc tells of a process.
+/// Figures of a process in /proc.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Seen {
     /// Most memory it held at once so far, in bytes (`VmHWM`).
@@ -79,7 +79,7 @@ fn parent(stat: &str) -> Option<u32> {
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
-/// What was truncated before it reached the disk is counted as well.
+/// Bytes that a process wrote; those truncated before they reached the disk are counted as well.
 fn written_bytes(io: &str) -> Option<u64> {
     io.lines()
         .find_map(|line| line.strip_prefix("write_bytes:"))?

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::processes::server_seconds;
 use crate::say;
 
-/// How long the servers are watched before it is said whether they rest.
+/// Time for which the servers are watched before it is said whether they rest.
 const WATCHED: Duration = Duration::from_secs(1);
 /// At rest all of them together take no more of one processor than this.
 const AT_REST_PERCENT: f64 = 5.0;
@@ -51,7 +51,7 @@ pub(crate) async fn until_at_rest(
 #[derive(Debug, PartialEq)]
 enum Waited {
     AtRest,
-    /// So many percent of a processor.
+    /// Share of a processor that the servers still use, in per cent.
     StillBusy(f64),
 }
 

@@ -1,4 +1,4 @@
-//! What the chores print: results to standard output, progress and complaints to standard error.
+//! Printing: results to standard output, progress and errors to standard error.
 
 use std::io::Write;
 

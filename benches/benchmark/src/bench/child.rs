@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::error::Error;
 use crate::processes::{Seen, look_at};
 
-/// How often the process is looked at.
+/// Interval between two looks at the process.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// After this a program is taken to hang.
 const LIMIT: Duration = Duration::from_secs(3600);
@@ -34,7 +34,7 @@ pub(super) struct Run {
     /// Bytes it had the disk write (`write_bytes`), pages that were written several times counted
     /// as often.
     pub written_bytes: u64,
-    /// What it wrote to standard output.
+    /// Text that the program wrote to standard output.
     pub output: String,
 }
 
@@ -58,7 +58,7 @@ impl Background {
         }
     }
 
-    /// What /proc tells of it now; nothing once it has ended.
+    /// Figures of the process in /proc now; none once it has ended.
     pub(super) fn seen(&self) -> Option<Seen> {
         look_at(self.0.id()?)
     }

@@ -15,7 +15,7 @@ use crate::error::Error;
 /// Records in a page of the bare loop.
 pub(super) const LOOP_PAGE_RECORDS: u32 = 5000;
 
-/// What the gateway is configured with for vaccinations.
+/// Query for vaccinations in the gateway's configuration.
 pub(super) const VACCINATIONS: &str = "SELECT id AS record_id, changed AS changed_at, snils AS \
     person_snils, \
     oms AS person_oms, passport AS person_passport_foreign, country AS \
@@ -24,7 +24,7 @@ pub(super) const VACCINATIONS: &str = "SELECT id AS record_id, changed AS change
     state AS status \
     FROM mis.vaccination";
 
-/// What the gateway is configured with for tests.
+/// Query for tests in the gateway's configuration.
 pub(super) const TESTS: &str = "\
     SELECT id AS record_id, changed AS changed_at, snils AS person_snils, \
     oms AS person_oms, passport AS person_passport_foreign, country AS \
@@ -39,19 +39,19 @@ pub(super) const SCHEMA: &str = "CREATE SCHEMA mis;
     CREATE TABLE mis.test (id bigint, changed timestamptz, snils text, oms text, passport text, \
     country text,
         kind text, result text, taken date, state text);";
-/// Their indexes.
+/// Indexes of the clinic's tables.
 pub(super) const INDEXES: &str = "CREATE UNIQUE INDEX ON mis.vaccination (changed, id);
     CREATE UNIQUE INDEX ON mis.test (changed, id);
     ALTER TABLE mis.vaccination ALTER changed SET NOT NULL, ADD PRIMARY KEY (id);
     ALTER TABLE mis.test ALTER changed SET NOT NULL, ADD PRIMARY KEY (id);";
-/// What is sent to the server at once while the tables are filled.
+/// Number of records that are sent to the server at once while the tables are filled.
 const PIECE_RECORDS: u64 = 50_000;
 
 /// A clinic's database and a connection to it.
 pub(super) struct Clinic {
-    /// Its name.
+    /// Name of the database.
     pub database: String,
-    /// How many records it holds.
+    /// Number of records in its tables.
     pub records: u64,
     connection: PgConnection,
 }

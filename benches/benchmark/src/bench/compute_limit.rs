@@ -1,5 +1,5 @@
-//! What the gateway's arithmetic takes at best: rows of a clinic to sealed batches, in memory and
-//! on one thread.
+//! Limit of the gateway's arithmetic: rows of a clinic to sealed batches, in memory and on one
+//! thread.
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What the registry's tables take at best: the very rows a registry stored, by `COPY` into tables
-//! of the same columns, constraints and indexes.
+//! Limit of the registry's tables: the very rows a registry stored, by `COPY` into tables of the
+//! same columns, constraints and indexes.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +23,7 @@ const TABLES: &str = "SELECT c.oid::regclass::text FROM pg_class c
     ORDER BY (SELECT count(*) FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f'), \
     c.relname";
 
-/// What it came to.
+/// Figures of one copy.
 pub(super) struct Copied {
     /// From the first row sent to the last commit.
     pub took: Duration,
@@ -89,7 +89,7 @@ pub(super) fn written(server: &Postgres) -> u64 {
         .unwrap_or_default()
 }
 
-/// How many bytes came.
+/// Copies a table's rows out and returns their number of bytes.
 async fn write_out(
     connection: &mut PgConnection,
     table: &str,

@@ -47,11 +47,11 @@ const SHARED_SUBJECTS_TOLD: &str =
 pub(super) struct Crowd {
     /// Many gateways, several consumers.
     pub many: City,
-    /// One gateway, one consumer.
+    /// City with a single gateway and a single consumer.
     pub one: City,
 }
 
-/// What a city came to: checked fact by fact against its clinics.
+/// Figures of a city, checked fact by fact against its clinics.
 #[derive(Debug, Clone)]
 pub(super) struct City {
     /// Gateways, each a process beside a clinic of its own.
@@ -287,8 +287,8 @@ async fn fill(
     Ok(())
 }
 
-/// What filling the clinics has left to be written should not fall into the measurement. Every
-/// clinic has some hundred files, so this takes its time.
+/// Writes out what filling the clinics left in memory, so that it does not fall into the
+/// measurement. Every clinic has some hundred files, so this takes its time.
 async fn checkpoint(at: &Stage<'_>) -> Result<(), Error> {
     let mut connection = PgConnection::connect(&at.postgres.admin_url()).await?;
     sqlx::raw_sql("CHECKPOINT").execute(&mut connection).await?;

@@ -1,5 +1,5 @@
-//! What the registry must hold in the end: computed from the clinics' rows with the project's own
-//! libraries and keys.
+//! Facts that the registry must hold in the end: computed from the clinics' rows with the project's
+//! own libraries and keys.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -62,7 +62,7 @@ impl Clinic {
         self.0.record_digest(feed, id)
     }
 
-    /// What a record becomes when it is told for the first time.
+    /// Event that a record becomes when it is sent for the first time.
     pub(super) fn event(&self, record: ClinicRecord, today: NaiveDate) -> Result<Event, Error> {
         let Draft {
             record,
@@ -106,12 +106,12 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// How many facts.
+    /// Number of facts.
     pub(super) fn facts(&self) -> u64 {
         self.facts.len() as u64
     }
 
-    /// How many persons.
+    /// Number of persons.
     pub(super) fn persons(&self) -> u64 {
         self.persons.len() as u64
     }

@@ -22,7 +22,7 @@ impl Samples {
         self.0.is_empty()
     }
 
-    /// How many.
+    /// Number of samples.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
@@ -37,7 +37,7 @@ impl Samples {
         }
     }
 
-    /// That of the last repetition.
+    /// Sample of the last repetition.
     pub(super) fn latest(&self) -> f64 {
         self.0.last().copied().unwrap_or(f64::NAN)
     }
@@ -47,8 +47,8 @@ impl Samples {
         self.sorted().last().copied().unwrap_or(f64::NAN)
     }
 
-    /// This by the other, repetition by repetition: what they share of the machine's mood cancels
-    /// out. By the median of the other where the repetitions are not the same number.
+    /// Ratio of this to the other, repetition by repetition, so that the machine's drift cancels
+    /// out. By the median of the other where the numbers of repetitions differ.
     pub(super) fn over(&self, other: &Self) -> Self {
         if self.0.len() == other.0.len() {
             return Self(

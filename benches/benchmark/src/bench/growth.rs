@@ -67,7 +67,7 @@ async fn reading(bench: &Bench<'_>, clinic: &mut Clinic, result: &mut PartResult
         .await;
 }
 
-/// One gateway's life; its place, unless it could not even begin.
+/// Measures the life of a gateway; returns its place, unless it could not even begin.
 async fn life(
     bench: &Bench<'_>,
     clinic: &Clinic,

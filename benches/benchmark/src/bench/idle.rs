@@ -1,5 +1,5 @@
-//! What a gateway costs while nothing changes at its clinic: processor time on both sides,
-//! statements, memory.
+//! Cost of a gateway while nothing changes at its clinic: processor time on both sides, statements,
+//! memory.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::error::Error;
 use crate::processes::server_seconds;
 use crate::rest;
 
-/// What the server costs by itself is measured for so long before the gateway starts.
+/// Time for which the server alone is measured before the gateway starts.
 const BEFORE: Duration = Duration::from_secs(20);
-/// How often the server's log is looked at until the first run has ended, and how many quiet looks
-/// end it.
+/// Interval between two looks at the server's log until the first run has ended, and number of
+/// quiet looks that end it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const QUIET_LOOKS: u32 = 3;
 /// The first run of a daemon must have ended by then.
@@ -116,7 +116,7 @@ async fn within(at: &Stage<'_>, gateway: &Place, records: u64, runs: u32) -> Res
     })
 }
 
-/// What can be seen at one moment.
+/// Figures of the gateway and the server at one moment.
 struct Look {
     gateway_seconds: f64,
     peak_bytes: u64,
@@ -160,7 +160,7 @@ async fn until_quiet(at: &Stage<'_>, daemon: &mut Background) -> Result<(), Erro
     Ok(())
 }
 
-/// One key sweep of the unchanged clinic: processor seconds of the gateway and of the server.
+/// Sweeps the unchanged clinic's keys once: processor seconds of the gateway and of the server.
 async fn sweep(at: &Stage<'_>, gateway: &Place, records: u64) -> Result<(f64, f64), Error> {
     let before = postgres_seconds(at)?;
     let (run, sources) = at.programs.sweep(gateway, at.clock).await?;

@@ -1,4 +1,4 @@
-//! How long a single fact takes from its commit at the clinic to its commit at the registry, while
+//! Time that a single fact takes from its commit at the clinic to its commit at the registry, while
 //! facts keep coming.
 
 use std::collections::HashMap;
@@ -34,11 +34,11 @@ const INSERT: &str = "INSERT INTO mis.vaccination \
     $9::text::date, $10)";
 /// When a row was committed, in microseconds since 1970.
 const COMMITTED: &str = "(extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint";
-/// How long a listening gateway may take for a fact that comes alone: far less than its schedule's
-/// interval.
+/// Longest time that a listening gateway may take for a fact that comes alone: far less than its
+/// schedule's interval.
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
-/// How the gateway learns of a fact.
+/// Way in which the gateway learns of a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
     /// The source's `listen` is set, and a trigger notifies; the schedule is the default one.
@@ -50,9 +50,9 @@ pub(super) enum Reading {
 /// Latencies from commit to commit, of every single fact.
 #[derive(Debug, Clone)]
 pub(super) struct Latency {
-    /// How many facts were timed.
+    /// Number of facts that were timed.
     pub facts: u64,
-    /// How many the clinic really committed a second.
+    /// Number of facts that the clinic really committed a second.
     pub achieved_per_second: f64,
     /// Half of them took at most this, milliseconds.
     pub p50_ms: f64,
@@ -222,14 +222,14 @@ async fn insert(connection: &mut PgConnection, fact: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// What every fact took, sorted, and how long the clinic wrote.
+/// Times that the facts took, sorted, and the time for which the clinic wrote.
 struct Took {
     milliseconds: Vec<f64>,
     wrote_for: Duration,
 }
 
 impl Took {
-    /// So many percent of the facts took at most this (the nearest rank).
+    /// Time that the given per cent of the facts took at most (the nearest rank).
     fn quantile(&self, percent: usize) -> f64 {
         let rank = (self.milliseconds.len() * percent).div_ceil(100);
         self.milliseconds

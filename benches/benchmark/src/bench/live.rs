@@ -1,4 +1,5 @@
-//! What measurements of running programs share: the servers, and a changed line of a configuration.
+//! Parts that measurements of running programs share: the servers, and a changed line of a
+//! configuration.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +17,7 @@ use crate::error::Error;
 /// Seconds between two runs of a source whose schedule nobody has set (`Schedule::default` of the
 /// gateway).
 pub(super) const DEFAULT_INTERVAL_SECONDS: u64 = 60;
-/// How often something is looked at that is waited for.
+/// Interval between two looks at something that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The tables are made by the first consumer.
 const FACTS: &str = "SELECT to_regclass('fact') IS NOT NULL AS there \\gset
@@ -26,8 +27,8 @@ SELECT count(*) FROM fact;
 SELECT 0;
 \\endif";
 
-/// What a measurement works with. The broker's queues are empty when it begins, and when it has
-/// ended well.
+/// Servers and programs of a measurement. The broker's queues are empty when it begins, and when it
+/// has ended well.
 #[derive(Clone, Copy)]
 pub(super) struct Stage<'a> {
     /// Notes the moment of every commit (`track_commit_timestamp`).

@@ -1,4 +1,5 @@
-//! What the figures depend on: the machine, its disk, and the versions of what runs on it.
+//! Description of what the figures depend on: the machine, its disk, and the versions of what runs
+//! on it.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -59,7 +60,7 @@ pub(super) async fn describe(
     .to_vec())
 }
 
-/// What was measured, as far as git knows.
+/// Commit that was measured, as far as git knows.
 fn commit() -> String {
     let git = |words: &[&str]| {
         let asked = Command::new("git")
@@ -75,7 +76,7 @@ fn commit() -> String {
     git(&["rev-parse", "--short", "HEAD"]).map_or_else(|| "unknown".into(), |hash| hash + suffix)
 }
 
-/// How many processors may be used.
+/// Number of processors that may be used.
 pub(super) fn processors() -> f64 {
     std::thread::available_parallelism().map_or(f64::NAN, |cores| cores.get() as f64)
 }
@@ -98,7 +99,7 @@ fn value_of(file: &str, name: &str) -> String {
     line.map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
 }
 
-/// How long the disk below `folder` takes to make 4 KiB durable: the median, in milliseconds.
+/// Median time that the disk below `folder` takes to make 4 KiB durable, in milliseconds.
 pub(super) fn fsync_ms(folder: &Path, clock: &dyn Clock) -> Result<f64, Error> {
     let path = folder.join("fsync-probe");
     let refused = || Error::io("write the disk's probe");
@@ -115,8 +116,8 @@ pub(super) fn fsync_ms(folder: &Path, clock: &dyn Clock) -> Result<f64, Error> {
     Ok(samples.median())
 }
 
-/// How fast the disk below `folder` takes a long file, to the end of its fsync: megabytes (10^6
-/// bytes) a second.
+/// Rate at which the disk below `folder` takes a long file, to the end of its fsync, in megabytes
+/// (10^6 bytes) a second.
 pub(super) fn write_mb_s(folder: &Path, clock: &dyn Clock) -> Result<f64, Error> {
     let path = folder.join("write-probe");
     let refused = || Error::io("write the disk's probe");

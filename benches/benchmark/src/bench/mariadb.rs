@@ -17,10 +17,10 @@ use super::clinic::{LOOP_PAGE_RECORDS, TESTS, VACCINATIONS};
 use super::people;
 use crate::error::Error;
 
-/// What the queries name: in MariaDB a schema is a database.
+/// Name of the database that the queries name: in MariaDB a schema is a database.
 pub(super) const DATABASE: &str = "mis";
-/// As much for its cache as the benchmark's PostgreSQL has; everything else is MariaDB's default,
-/// durable at every commit.
+/// Settings: as large a cache as the benchmark's PostgreSQL has; everything else is MariaDB's
+/// default, durable at every commit.
 const SETTINGS: &str = "SET GLOBAL innodb_buffer_pool_size = 268435456";
 const COLUMNS: &str = "id bigint NOT NULL, changed datetime NOT NULL, snils varchar(20), oms \
     varchar(20), \

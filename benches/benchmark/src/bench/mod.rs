@@ -54,7 +54,7 @@ const BROKER_MEMORY_PERCENT: u64 = 40;
 /// Clinics above this many records are measured once.
 const ONCE_ABOVE: u64 = 1_000_000;
 
-/// What the parts work with.
+/// Options, servers and programs that the parts work with.
 struct Bench<'a> {
     clock: SystemClock,
     options: &'a BenchOptions,
@@ -175,7 +175,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// What the programs are set to, and the numbers behind the defaults.
+    /// Settings of the programs, and the numbers behind the defaults.
     async fn settings(&self) -> Result<Vec<(String, String)>, Error> {
         let mut settings = Vec::new();
         for (what, name, set) in [

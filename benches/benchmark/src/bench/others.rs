@@ -14,8 +14,8 @@ use crate::peers::{self, PeerFigure};
 const LATENCY: (u32, u32) = (1000, 60);
 /// Scheduled runs that an idle clinic is watched for.
 const IDLE_RUNS: u32 = 2;
-/// How the names of peers begin that are scripts, and of those that are programs written for the
-/// job but no scripts; the others are general tools.
+/// Beginnings of the names of peers that are scripts, and of those that are programs written for
+/// the job but no scripts; the others are general tools.
 const SCRIPTS: [&str; 2] = ["Python:", "Node:"];
 const COMPILED: [&str; 1] = ["Go:"];
 /// Gateways, records of each one's clinic, and consumers of the crowd.
@@ -23,8 +23,8 @@ const CROWD: (u32, u64, u32) = (50, 10_000, 4);
 
 /// Figures that the goals are computed from.
 pub(super) mod single {
-    /// How many times as fast as the fastest script (Python, Node) that sends many records a
-    /// message the gateway is.
+    /// Ratio of the gateway's rate to that of the fastest script (Python, Node) that sends many
+    /// records a message.
     pub(crate) const BATCHING_SCRIPT: &str = "times-batching-script";
     /// … as the fastest script that sends a record a message.
     pub(crate) const SINGLE_SCRIPT: &str = "times-single-script";
@@ -43,7 +43,7 @@ pub(super) mod single {
     pub(crate) const IDLE_RECORDS: &str = "idle-records";
 }
 
-/// What a measurement of running programs works with.
+/// Makes the stage for a measurement of running programs.
 fn stage<'a>(bench: &'a Bench<'_>) -> Stage<'a> {
     Stage {
         postgres: &bench.postgres,

@@ -11,7 +11,7 @@ const FIRST_SNILS: u64 = 100_000_000;
 const FIRST_OMS: u64 = 770_188_500_000_000;
 /// Every so many-th person is a foreign citizen, with a passport and nothing else.
 const FOREIGN_EVERY: u64 = 50;
-/// So many records bear the same stamp, so that pages end amid equal stamps.
+/// Number of records that bear the same stamp, so that pages end amid equal stamps.
 const RECORDS_A_STAMP: u64 = 6;
 /// Seconds between two stamps.
 const STAMP_SECONDS: u64 = 60;

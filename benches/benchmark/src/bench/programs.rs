@@ -40,9 +40,9 @@ impl Queue {
 /// The clinic a gateway pulls from.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
-    /// Its server's port on the loopback address.
+    /// Port of the clinic's server on the loopback address.
     pub port: u16,
-    /// Its database.
+    /// Name of the clinic's database.
     pub database: String,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Programs {
 /// Default: 1024.
 const OUTBOX_MEBIBYTES: u32 = 16_384;
 
-/// One configured program and its state.
+/// Folder of a configured program and its state.
 pub(super) struct Place {
     folder: PathBuf,
     config: PathBuf,
@@ -337,7 +337,7 @@ filter = "warn"
         Ok(find_default(&schema, setting))
     }
 
-    /// How many facts a registry holds, as `city-registry show --stats` counts them.
+    /// Number of facts that a registry holds, as `city-registry show --stats` counts them.
     pub(super) async fn facts(&self, place: &Place, clock: &dyn Clock) -> Result<u64, Error> {
         let words = ["show", "--stats", "--json"].map(Path::new);
         let arguments = [&[Path::new("--config"), &place.config], &words[..]].concat();

@@ -1,4 +1,4 @@
-//! What the broker takes and gives at best: the gateway's own sealed batches, by loops that do
+//! Limit of the broker: the gateway's own sealed batches, put in and taken out by loops that do
 //! nothing else.
 
 use std::time::Duration;
@@ -22,7 +22,7 @@ const WINDOW: u16 = 64;
 const NAME: &str = "bench.raw";
 const PERSISTENT: u8 = 2;
 
-/// What the two loops took, without connecting and declaring.
+/// Times of the two loops, without connecting and declaring.
 pub(super) struct Took {
     /// Publishing and being confirmed.
     pub publishing: Duration,

@@ -1,4 +1,4 @@
-//! How long the daemon takes until it is ready when it begins with a state that is there.
+//! Time that the daemon takes until it is ready when it begins with a state that is there.
 
 use std::time::Duration;
 
@@ -9,11 +9,12 @@ use tokio::net::TcpStream;
 use super::programs::{Place, Programs};
 use crate::error::Error;
 
-/// How often the health page is asked.
+/// Interval between two requests for the health page.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// After this the daemon is taken to hang.
 const LIMIT: Duration = Duration::from_secs(600);
-/// How long memory is watched once it is ready: the first look at the source falls into it.
+/// Time for which memory is watched once the daemon is ready: the first look at the source falls
+/// into it.
 const WATCHED: Duration = Duration::from_secs(3);
 /// Enough of an answer to hold its status line.
 const ANSWER_BYTES: usize = 64;

@@ -1,4 +1,4 @@
-//! What a part of the benchmark came to: named samples for each size of clinic, kept as JSON below
+//! Results of a part of the benchmark: named samples for each size of clinic, kept as JSON below
 //! the target folder, and what the page shows of it beside the benchmarks, so that the page can be
 //! composed anew on another machine.
 
@@ -26,8 +26,8 @@ pub(super) mod name {
     /// Pseudonymising, encoding, compressing and sealing in memory, on one thread, records a
     /// second.
     pub(crate) const COMPUTE: &str = "compute";
-    /// What all processors give for reading at the server, computing and the broker, records a
-    /// second.
+    /// Rate that all processors give for reading at the server, computing and the broker, in
+    /// records a second.
     pub(crate) const BOUND: &str = "bound";
     /// The same at MariaDB.
     pub(crate) const MARIADB_KEYSET: &str = "mariadb-keyset";
@@ -120,20 +120,20 @@ pub(super) struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
-/// One part's results.
+/// Results of a part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct PartResult {
-    /// Which part.
+    /// Part that was measured.
     pub part: Part,
     /// When it began.
     pub began_at: DateTime<Utc>,
-    /// How long it took.
+    /// Duration of the part in seconds.
     pub seconds: f64,
     /// Name and value of what the figures depend on.
     pub machine: Vec<(String, String)>,
     /// The settings it was run with.
     pub settings: Vec<(String, String)>,
-    /// What failed; its figures are missing.
+    /// Failures, whose figures are missing.
     pub failures: Vec<String>,
     /// The disk's probes, all of this part.
     pub probes: Figures,
@@ -141,12 +141,12 @@ pub(super) struct PartResult {
     pub sizes: BTreeMap<u64, Figures>,
     /// Figures that have no size.
     pub single: Figures,
-    /// What it tells as text.
+    /// Texts beside the figures.
     pub table: Table,
 }
 
 impl PartResult {
-    /// Nothing measured yet.
+    /// Makes results with nothing measured yet.
     pub(super) fn new(part: Part, began_at: DateTime<Utc>, machine: Vec<(String, String)>) -> Self {
         Self {
             part,
@@ -171,7 +171,7 @@ impl PartResult {
             .push(words.lines().next().unwrap_or_default().to_owned());
     }
 
-    /// One measurement of clinics of this size; its failure is noted and costs only its own
+    /// Runs a measurement of clinics of this size; its failure is noted and costs only its own
     /// figures.
     pub(super) async fn step<T>(
         &mut self,

@@ -1,5 +1,4 @@
-//! What a durable SQLite file takes at best: the gateway's own sealed batches as blobs, and nothing
-//! else.
+//! Limit of a durable SQLite file: the gateway's own sealed batches as blobs, and nothing else.
 
 use std::path::Path;
 use std::time::Duration;

@@ -21,7 +21,7 @@ const LAST_COMMIT: &str =
     "SELECT (extract(epoch FROM max(pg_xact_commit_timestamp(xmin))) * 1000000)::bigint FROM fact";
 /// The queues of the gateway's default configuration: facts, and dead letters.
 const QUEUES: [&str; 2] = ["clinic.facts", "clinic.facts.dead"];
-/// How often a running gateway's status is looked at.
+/// Interval between two looks at a running gateway's status.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 impl Bench<'_> {
@@ -105,7 +105,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// What the gateway keeps on its disk, without the sealed batches that wait for receipts.
+    /// Bytes that the gateway keeps on its disk, without the sealed batches that wait for receipts.
     pub(super) async fn weigh(
         &self,
         place: &Place,

@@ -3,9 +3,9 @@
 /// When a peer has done its work.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Done {
-    /// It ends by itself.
+    /// The peer ends by itself.
     Ended,
-    /// It goes on waiting for changes.
+    /// The peer goes on waiting for changes.
     QueueHoldsAll,
 }
 
@@ -13,13 +13,13 @@ pub(super) enum Done {
 /// `{source}` for its own files.
 #[derive(Debug)]
 pub(super) struct Peer {
-    /// What it is called in the report.
+    /// Name of the peer in the report.
     pub name: &'static str,
-    /// Its folder, both of its files and where it is set up.
+    /// Name of its folder, both of its files and where it is set up.
     pub folder: &'static str,
     /// The program; one without a folder is found by PATH.
     pub program: &'static str,
-    /// Its arguments.
+    /// Arguments of its command line.
     pub arguments: &'static [&'static str],
     /// Where it is started.
     pub works_in: &'static str,
@@ -27,11 +27,11 @@ pub(super) struct Peer {
     pub rows_a_message: &'static [u32],
     /// When it has done its work.
     pub done: Done,
-    /// It needs seconds to start, so its rate without them is told too.
+    /// True if it needs seconds to start, so that its rate without them is shown too.
     pub starts_slowly: bool,
-    /// It reads the server's log by logical decoding.
+    /// True if it reads the server's log by logical decoding.
     pub decodes_log: bool,
-    /// What the gateway does and it does not.
+    /// Text on what the gateway does and the peer does not.
     pub leaves_out: &'static str,
 }
 

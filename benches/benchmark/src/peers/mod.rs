@@ -25,16 +25,16 @@ const PLACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/peers");
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers");
 /// A peer that takes longer is ended, and its rate is that of what the queue holds by then.
 const LONGEST: Duration = Duration::from_secs(60);
-/// How often process and queue are looked at.
+/// Interval between two looks at process and queue.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Exchange, queue and routing key.
 const NAME: &str = "bench.peers";
 /// Replication slot and publication of a peer that makes them.
 const SLOT: &str = "bench_peers";
-/// What the peers read.
+/// Tables that the peers read.
 const TABLES: [&str; 2] = ["mis.vaccination", "mis.test"];
 
-/// What the peers work on: the servers and the clinic that the gateway is measured with.
+/// Servers and clinic that the peers work on: those that the gateway is measured with.
 pub(crate) struct Arena<'a> {
     /// The clinic's server.
     pub postgres: &'a Postgres,
@@ -50,14 +50,14 @@ pub(crate) struct Arena<'a> {
     pub clock: &'a dyn Clock,
 }
 
-/// What was measured of a peer in one run.
+/// Figures of a peer in one run.
 #[derive(Debug)]
 pub(crate) struct PeerFigure {
-    /// Which program.
+    /// Name of the program.
     pub name: &'static str,
-    /// Its version and those of its drivers, as they tell them.
+    /// Version of the program and those of its drivers, as they tell them.
     pub version: String,
-    /// How records were put into messages, and whether all of them were sent.
+    /// Text on how records were put into messages, and whether all of them were sent.
     pub messages: String,
     /// Rows confirmed in a second, from the process's start.
     pub records_per_second: f64,
@@ -69,13 +69,13 @@ pub(crate) struct PeerFigure {
     pub processor_us: f64,
     /// The gateway's rate in the same minutes: the mean of its runs before and after.
     pub gateway_per_second: f64,
-    /// What the gateway does and it does not.
+    /// Text on what the gateway does and the peer does not.
     pub leaves_out: &'static str,
 }
 
 impl PeerFigure {
-    /// How many times as fast the gateway is. A program that needs long to start is taken by what
-    /// it does once it has started.
+    /// Ratio of the gateway's rate to the peer's. A program that needs long to start is taken by
+    /// what it does once it has started.
     pub(crate) fn gateway_times(&self) -> f64 {
         self.gateway_per_second
             / self
@@ -144,7 +144,7 @@ fn version(peer: &Peer) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-/// What came out of one run.
+/// Measured times and counts of one run.
 struct Measured {
     records: u64,
     took: Duration,
@@ -267,7 +267,7 @@ impl Arena<'_> {
         })
     }
 
-    /// How many messages all rows make; no message holds rows of both tables.
+    /// Number of messages that all rows make; no message holds rows of both tables.
     async fn expected(&self, rows: u32) -> Result<u64, Error> {
         let mut records = 0;
         let mut messages = 0;

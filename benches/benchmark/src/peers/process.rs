@@ -16,7 +16,7 @@ use super::list::Peer;
 use crate::error::Error;
 use crate::processes::{Seen, look_at};
 
-/// How often /proc is read.
+/// Interval between two reads of /proc.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Lines of the log that a failure quotes.
 const QUOTED_LINES: usize = 15;

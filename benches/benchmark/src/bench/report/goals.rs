@@ -1,4 +1,4 @@
-//! What was aimed at, what was measured, and whether it is met: computed from the figures alone.
+//! Goals, the figures measured for them, and whether they are met: computed from the figures alone.
 
 use crate::arguments::Part;
 use crate::bench::figures::{grouped, short};
@@ -7,17 +7,17 @@ use crate::bench::results::{Figures, PartResult, name};
 
 /// The largest clinic that goals speak of.
 const LARGEST_RECORDS: f64 = 1e7;
-/// What a listening source's facts may take, milliseconds; what a polled one's may take beyond its
-/// interval.
+/// Goal for the time that a fact of a listening source takes, and for that of a polled one beyond
+/// its interval, in milliseconds.
 const PROMPT_MS: f64 = 2000.0;
 /// Most memory, MiB.
 const MEMORY_MIB: f64 = 128.0;
 
 /// A row of the table.
 pub(super) struct Goal {
-    /// What was aimed at.
+    /// Text of the goal.
     pub text: String,
-    /// What came out.
+    /// Text of the measured figure.
     pub measured: String,
     /// `yes`, `no`, or that it cannot be told.
     pub met: &'static str,

@@ -55,7 +55,7 @@ pub(super) fn tables(results: &[PartResult]) -> String {
     out.text.trim_start().to_owned()
 }
 
-/// What differs from machine to machine and from build to build, once each.
+/// Differences from machine to machine and from build to build, once each.
 fn machines(results: &[PartResult]) -> Vec<Vec<(String, String)>> {
     let mut different: Vec<Vec<(String, String)>> = Vec::new();
     for result in results {

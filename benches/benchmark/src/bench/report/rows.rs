@@ -6,11 +6,11 @@ use crate::bench::results::{Figures, name};
 /// A row: its name, its figure, and what the measurement leaves out; nothing where the programs do
 /// all of it.
 pub(super) struct Row {
-    /// Its name.
+    /// Name of the row.
     pub name: &'static str,
-    /// Its figure at one size.
+    /// Figure of the row at a size.
     pub cell: fn(&Figures) -> Samples,
-    /// What is left out.
+    /// Remark on what the row leaves out.
     pub note: &'static str,
 }
 
@@ -237,7 +237,7 @@ pub(super) const GROWTH: [Row; 23] = [
     row("writing a long file, MB/s", |of| of.of(name::WRITE)),
 ];
 
-/// What lies and goes on disks, by size of clinic.
+/// Rows on what lies and goes on disks, by size of clinic.
 pub(super) const GROWTH_DISK: [Row; 6] = [
     row(
         "gateway's state without sealed batches, bytes/record",
@@ -262,7 +262,7 @@ pub(super) const GROWTH_DISK: [Row; 6] = [
     }),
 ];
 
-/// How the programs keep up with reading as clinics grow.
+/// Rows on whether the programs keep up with reading as clinics grow.
 pub(super) const GROWTH_RATIOS: [Row; 2] = [
     row("gateway / bare keyset loop", |of| {
         of.of(name::GATEWAY).over(&of.of(name::KEYSET))
