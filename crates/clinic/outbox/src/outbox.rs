@@ -1,56 +1,115 @@
-//! The outbox itself: opening, cursors, how runs ended.
+//! The outbox itself: opens the file, and delegates to the subjects.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use contract::{AnswerKey, BatchId, ContentDigest, FactKind, RecordDigest, Verdict};
 use sqlx::sqlite::SqliteConnection;
 
-use crate::connect::{self, Writer};
-use crate::gate::Gate;
-use crate::generation::settle_mark;
-use crate::index::Index;
-use crate::lock::LockFile;
-use crate::mark::MarkFile;
-use crate::sealing::Sealing;
-use crate::time::to_ms;
-use crate::{
-    Backlog, Committed, NotCommitted, OutboxError, OutboxOptions, OutboxReader, PageCommit,
-    Prepared, RunOutcome,
+use crate::batches::{
+    Backlog, Capacity, Leased, Leases, ReceiptRules, Receipts, Sealing, Settled, SettledVerdicts,
+    Settlement, has_unsent,
 };
-
-/// Longest source or feed name, in bytes.
-const MAX_NAME_BYTES: usize = 200;
+use crate::dead_letters::{DeadLetterFilter, DeadLetters};
+use crate::feeds::{Feeds, RunOutcome};
+use crate::file::{Database, LockFile, OutboxError, create_private, open_writer, run_to_end};
+use crate::operator::{
+    OutboxReader, Reconciliations, RepairPlan, Request, Requests, Retries, RetryPlan,
+};
+use crate::options::OutboxOptions;
+use crate::page::{Committed, NotCommitted, PageCommit, Pages, Prepared};
+use crate::records::{Records, SourceStamp};
+use crate::sweep::{
+    RemovedFeed, RemovedSources, Sweep, SweepEnd, SweepLimits, SweepLookUp, Sweeps, Withdrawals,
+};
+use crate::versions::{Versions, determine_generation};
 
 /// The gateway's durable state, owned by this process. Cheap to clone: clones share one outbox.
 #[derive(Debug, Clone)]
 pub struct Outbox {
-    pub(crate) inner: Arc<Inner>,
+    subjects: Arc<Subjects>,
 }
 
+/// Subjects of the outbox. None of them knows this struct.
 #[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) options: OutboxOptions,
-    /// Read and raised under the gate; anybody may look.
-    pub(crate) generation: AtomicU32,
-    /// A turn of it gives out versions: no two pages give out the same one.
-    pub(crate) gate: Gate,
-    pub(crate) sealing: Sealing,
-    pub(crate) index: Index,
-    pub(crate) writer: Writer,
-    pub(crate) reader: OutboxReader,
-    pub(crate) mark: Arc<MarkFile>,
-    /// The last lease token given out; leases do not outlive the process, so counting from 1 is
-    /// enough.
-    pub(crate) lease_tokens: AtomicI64,
-    /// Last, so that it is let go of last.
+struct Subjects {
+    database: Arc<Database>,
+    versions: Arc<Versions>,
+    capacity: Arc<Capacity>,
+    reader: OutboxReader,
+    feeds: Feeds,
+    pages: Pages,
+    leases: Leases,
+    receipts: Receipts,
+    sweeps: Sweeps,
+    removed_sources: RemovedSources,
+    dead_letters: DeadLetters,
+    requests: Requests,
+    retries: Retries,
+    reconciliations: Reconciliations,
+    #[cfg(test)]
+    records: Arc<Records>,
+    /// Last, so that it is released last.
     _lock: LockFile,
 }
 
-impl Inner {
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation.load(Ordering::Acquire)
+impl Subjects {
+    fn new(
+        database: &Arc<Database>,
+        versions: &Arc<Versions>,
+        records: &Arc<Records>,
+        options: &OutboxOptions,
+        lock: LockFile,
+    ) -> Self {
+        let database = || Arc::clone(database);
+        let versions = || Arc::clone(versions);
+        let records = || Arc::clone(records);
+        let sealing = Arc::new(Sealing::new(options));
+        let sealing = || Arc::clone(&sealing);
+        let capacity = Arc::new(Capacity::new(options.max_bytes, database(), versions()));
+        let capacity = || Arc::clone(&capacity);
+        let withdrawals = Arc::new(Withdrawals::new(
+            database(),
+            records(),
+            versions(),
+            sealing(),
+            capacity(),
+        ));
+        let withdrawals = || Arc::clone(&withdrawals);
+        let rules = ReceiptRules {
+            receipts: options.receipts,
+            resend_after_ms: options.resend_after_ms(),
+        };
+        Self {
+            reader: OutboxReader::over(database().readers().clone()),
+            feeds: Feeds::new(database()),
+            pages: Pages::new(database(), records(), versions(), sealing(), capacity()),
+            leases: Leases::new(database(), rules),
+            receipts: Receipts::new(database(), records(), versions()),
+            sweeps: Sweeps::new(database(), records(), withdrawals()),
+            removed_sources: RemovedSources::new(database(), records(), withdrawals()),
+            dead_letters: DeadLetters::new(database()),
+            requests: Requests::new(database()),
+            retries: Retries::new(database(), records(), versions(), withdrawals()),
+            reconciliations: Reconciliations::new(
+                database(),
+                records(),
+                versions(),
+                sealing(),
+                capacity(),
+                withdrawals(),
+                options.receipts,
+            ),
+            database: database(),
+            versions: versions(),
+            capacity: capacity(),
+            #[cfg(test)]
+            records: records(),
+            _lock: lock,
+        }
     }
 }
 
@@ -61,8 +120,8 @@ impl Outbox {
     ///
     /// # Errors
     /// [`OutboxError::Locked`], [`OutboxError::NewerSchema`], [`OutboxError::NotAnOutbox`],
-    /// [`OutboxError::OtherKeys`], [`OutboxError::DamagedMark`], [`OutboxError::BadOption`] and the
-    /// disk's failures.
+    /// [`OutboxError::OtherKeys`], [`OutboxError::DamagedGenerationFile`],
+    /// [`OutboxError::BadOption`] and the disk's failures.
     pub async fn open(
         path: &Path,
         options: OutboxOptions,
@@ -70,139 +129,131 @@ impl Outbox {
     ) -> Result<Self, OutboxError> {
         options.check()?;
         let lock = LockFile::acquire(path, options.owner)?;
-        connect::create_private(path)?;
-        let mut connection = connect::open_writer(path).await?;
-        let mark = settle_mark(&mut connection, path, options.min_generation, now).await?;
+        create_private(path)?;
+        let mut connection = open_writer(path).await?;
+        let identity =
+            determine_generation(&mut connection, path, options.min_generation, now).await?;
         check_keys(&mut connection, &options.keys_check).await?;
-        let writer = Writer::new(path, connection);
-        let outbox = Self {
-            inner: Arc::new(Inner {
-                options,
-                generation: AtomicU32::new(mark.generation),
-                gate: Gate::new(),
-                sealing: Sealing::default(),
-                index: Index::new(),
-                writer,
-                reader: OutboxReader::over(path),
-                mark: Arc::new(MarkFile::write(path, &mark)?),
-                lease_tokens: AtomicI64::new(0),
-                _lock: lock,
-            }),
-        };
-        outbox.spill_all().await?;
-        outbox.release_all().await?;
-        outbox.take_requests_again().await?;
-        Ok(outbox)
+        let database = Arc::new(Database::new(path, connection));
+        let versions = Arc::new(Versions::open(path, &identity, Arc::clone(&database))?);
+        let records = Arc::new(Records::new(Arc::clone(&database)));
+        records.flush_all().await?;
+        let subjects = Subjects::new(&database, &versions, &records, &options, lock);
+        subjects.leases.release_all().await?;
+        subjects.requests.release_taken().await?;
+        Ok(Self {
+            subjects: Arc::new(subjects),
+        })
     }
 
-    /// The generation that versions are given out in, from 1.
+    /// Generation that versions are given out in, from 1.
     #[must_use]
     pub fn generation(&self) -> u32 {
-        self.inner.generation()
+        self.subjects.versions.generation()
     }
 
-    /// What `status` shows; also usable while pages are committed.
+    /// Raises the generation to `at_least`, if it is below, and forgets every cursor: all that the
+    /// sources hold is read and sent again, above everything sent before. `why` is shown by
+    /// `status`. Returns false if it was not below.
+    ///
+    /// # Errors
+    /// [`OutboxError::Exhausted`] beyond the last generation, and the disk's failures.
+    pub async fn raise_generation(
+        &self,
+        at_least: u32,
+        why: &'static str,
+        now: DateTime<Utc>,
+    ) -> Result<bool, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        run_to_end(async move { subjects.versions.raise_to(at_least, why, now).await }).await
+    }
+
+    /// Reader for `status`; also usable while pages are committed.
     #[must_use]
     pub fn reader(&self) -> &OutboxReader {
-        &self.inner.reader
+        &self.subjects.reader
     }
 
-    /// Where reading of a feed goes on; `None` is the very beginning.
+    /// Cursor at which reading of a feed goes on; `None` is the very beginning.
     ///
     /// # Errors
     /// The disk's failures.
     pub async fn cursor(&self, source: &str, feed: &str) -> Result<Option<String>, OutboxError> {
-        self.inner.reader.cursor(source, feed).await
+        self.subjects.reader.cursor(source, feed).await
     }
 
-    /// Whether the clinic's rows of the feed have dead letters, discarded ones included, so that
-    /// [`PageCommit::accepted_record_ids`] is worth filling.
+    /// Returns whether the clinic's rows of the feed have dead letters, discarded ones included, so
+    /// that [`PageCommit::accepted_record_ids`] is worth filling.
     ///
     /// # Errors
     /// The disk's failures.
     pub async fn has_dead_letters(&self, source: &str, feed: &str) -> Result<bool, OutboxError> {
-        sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM feed JOIN dead_letter ON feed_id = feed.id \
-             WHERE source = ?1 AND feed = ?2 AND origin = 'clinic')",
-        )
-        .bind(source)
-        .bind(feed)
-        .fetch_one(self.inner.reader.pool())
-        .await
-        .map_err(OutboxError::database)
+        self.subjects.dead_letters.any_of_clinic(source, feed).await
     }
 
-    /// What waits for the broker.
+    /// Counts the batches that wait for the broker.
     ///
     /// # Errors
     /// The disk's failures.
     pub async fn backlog(&self) -> Result<Backlog, OutboxError> {
-        self.inner.reader.backlog().await
+        self.subjects.reader.backlog().await
     }
 
-    /// Whether any batch waits for the broker: a look that takes no longer the more there are.
+    /// Returns whether any batch waits for the broker; takes no longer the more there are.
     ///
     /// # Errors
     /// The disk's failures.
     pub async fn has_unsent(&self) -> Result<bool, OutboxError> {
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM batch WHERE state <> 'sent')")
-            .fetch_one(self.inner.reader.pool())
-            .await
-            .map_err(OutboxError::database)
+        has_unsent(self.subjects.database.readers()).await
     }
 
-    /// True when pages would be refused with [`OutboxError::Full`]: read nothing until batches have
-    /// left.
+    /// Returns whether pages would be refused with [`OutboxError::Full`]: read nothing until
+    /// batches have left.
     ///
     /// # Errors
     /// The disk's failures.
     pub async fn is_full(&self) -> Result<bool, OutboxError> {
-        let inner = &self.inner;
-        Ok(!inner.has_room_for_sure() && self.backlog().await?.bytes >= inner.options.max_bytes)
+        self.subjects.capacity.is_full().await
     }
 
-    /// Looks a page's records up, decides what is to be told, and seals it, while other pages are
-    /// being committed: nothing is written, and nothing can leave before [`Outbox::commit`]. Giving
-    /// up half way, or dropping the result, does no harm.
+    /// Looks a page's records up, plans its events, and seals them, while other pages are being
+    /// committed: nothing is written, and nothing can leave before [`Outbox::commit`]. Giving up
+    /// half way, or dropping the result, does no harm.
     ///
     /// # Errors
     /// [`OutboxError::TooLarge`], [`OutboxError::Seal`] and the disk's failures.
     pub async fn prepare(&self, page: PageCommit) -> Result<Prepared, OutboxError> {
-        self.inner.prepare(page).await
+        self.subjects.pages.prepare(page).await
     }
 
     /// Makes a prepared page durable: its batches, committed in one transaction with the digests,
     /// the dead letters, the counts and the cursor. If anything it was prepared on has changed
-    /// since, it is prepared anew first. Commits take turns; a caller that waits for each has its
+    /// since, it is prepared anew first. Commits pass one gate; a caller that waits for each has its
     /// pages committed in order, and must give up those that follow a page that was not committed:
     /// its cursor lies behind them. Once begun it runs to its end, even if the caller stops
     /// waiting.
     ///
     /// # Errors
     /// [`OutboxError::Full`] before anything is done; any other error leaves the page uncommitted,
-    /// with one exception: if the mark file cannot be written the page is committed and the error
-    /// tells of it all the same. Committing the page that is given back is right in every case.
+    /// with one exception: if the generation file cannot be written the page is committed and there
+    /// is an error all the same. Committing the page that is given back is right in every case.
     pub async fn commit(&self, prepared: Prepared) -> Result<Committed, NotCommitted> {
-        let inner = Arc::clone(&self.inner);
-        tokio::spawn(async move { inner.commit(prepared).await })
-            .await
-            .map_err(OutboxError::unfinished)?
+        let subjects = Arc::clone(&self.subjects);
+        run_to_end(async move { subjects.pages.commit(prepared).await }).await
     }
 
-    /// [`Outbox::prepare`] and [`Outbox::commit`] in one turn. Pages of different feeds may be
-    /// committed at the same time; they take turns. Once begun it runs to its end, even if the
-    /// caller stops waiting.
+    /// [`Outbox::prepare`] and [`Outbox::commit`] under one guard of the gate. Pages of different
+    /// feeds may be committed at the same time; they wait for each other. Once begun it runs to its
+    /// end, even if the caller stops waiting.
     ///
     /// # Errors
-    /// As of both. Committing the same page again is right in every case.
+    /// Those of both. Committing the same page again is right in every case.
     pub async fn commit_page(&self, page: PageCommit) -> Result<Committed, OutboxError> {
-        let inner = Arc::clone(&self.inner);
-        tokio::spawn(async move { inner.commit_page(page).await })
-            .await
-            .map_err(OutboxError::unfinished)?
+        let subjects = Arc::clone(&self.subjects);
+        run_to_end(async move { subjects.pages.commit_page(page).await }).await
     }
 
-    /// Notes how a run of a feed ended.
+    /// Notes the end of a feed's run.
     ///
     /// # Errors
     /// The disk's failures.
@@ -213,51 +264,273 @@ impl Outbox {
         outcome: RunOutcome<'_>,
         now: DateTime<Utc>,
     ) -> Result<(), OutboxError> {
-        check_name(source)?;
-        check_name(feed)?;
-        let error = match outcome {
-            RunOutcome::Ok => None,
-            RunOutcome::Failed { code } => Some(short_code(code)),
-        };
-        let mut transaction = self.inner.writer.begin().await?;
-        sqlx::query(
-            "INSERT INTO feed (source, feed, last_run_at_ms, last_ok_at_ms, last_error, \
-             consecutive_failures) \
-             VALUES (?1, ?2, ?3, iif(?4 IS NULL, ?3, NULL), ?4, ?4 IS NOT NULL) \
-             ON CONFLICT (source, feed) DO UPDATE SET last_run_at_ms = ?3, last_error = ?4, \
-             last_ok_at_ms = iif(?4 IS NULL, ?3, last_ok_at_ms), \
-             consecutive_failures = iif(?4 IS NULL, 0, consecutive_failures + 1)",
-        )
-        .bind(source)
-        .bind(feed)
-        .bind(to_ms(now))
-        .bind(error)
-        .execute(transaction.connection())
-        .await
-        .map_err(OutboxError::database)?;
-        transaction.commit().await
+        let feeds = &self.subjects.feeds;
+        feeds.record_run(source, feed, outcome, now).await
     }
 
-    /// Forgets where every feed of the source was left and its rows' open dead letters, so that the
-    /// next run reads all of it (`sync --full`); records that have not changed are not sent again.
-    /// What was discarded, and what the registry refused, stays.
+    /// Forgets the cursors of the source's feeds and its rows' open dead letters, so that the next
+    /// run reads all of it (`sync --full`); records that have not changed are not sent again.
+    /// Discarded letters, and those of the registry, stay.
     ///
     /// # Errors
     /// The disk's failures.
     pub async fn forget_cursors(&self, source: &str) -> Result<(), OutboxError> {
-        let mut transaction = self.inner.writer.begin().await?;
-        for statement in [
-            "DELETE FROM dead_letter WHERE origin = 'clinic' AND discarded_at_ms IS NULL \
-             AND feed_id IN (SELECT id FROM feed WHERE source = ?1)",
-            "UPDATE feed SET cursor = NULL WHERE source = ?1",
-        ] {
-            sqlx::query(statement)
-                .bind(source)
-                .execute(transaction.connection())
-                .await
-                .map_err(OutboxError::database)?;
+        self.subjects.feeds.forget_cursors(source).await
+    }
+
+    /// Notes that a source did something it should not, `count` times.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn note_surprise(
+        &self,
+        source: &str,
+        feed: &str,
+        code: &str,
+        count: u64,
+        now: DateTime<Utc>,
+    ) -> Result<(), OutboxError> {
+        let feeds = &self.subjects.feeds;
+        feeds.note_surprise(source, feed, code, count, now).await
+    }
+
+    /// Leases up to `max` batches that are due, oldest first, for `lease_for` (at most
+    /// [`crate::MAX_WAIT_MS`]); after that an unsettled batch is due again. A delivered batch whose
+    /// receipt has not come in time is due as well, the very same bytes. Empty when nothing is due.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn lease(
+        &self,
+        max: usize,
+        now: DateTime<Utc>,
+        lease_for: Duration,
+    ) -> Result<Vec<Leased>, OutboxError> {
+        self.subjects.leases.lease(max, now, lease_for).await
+    }
+
+    /// Writes down the outcomes of leased batches, all in one transaction. A settlement whose lease
+    /// has passed to another is ignored: the batch is then published once more, which the registry
+    /// takes as one.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn settle(
+        &self,
+        settlements: &[Settlement],
+        now: DateTime<Utc>,
+    ) -> Result<Settled, OutboxError> {
+        self.subjects.leases.settle(settlements, now).await
+    }
+
+    /// Keys to the registry's answers, of those batches that are this outbox's own and still wait.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn answer_keys(
+        &self,
+        ids: &[BatchId],
+    ) -> Result<HashMap<BatchId, AnswerKey>, OutboxError> {
+        self.subjects.receipts.answer_keys(ids).await
+    }
+
+    /// Writes down the registry's verdicts on batches of this outbox, all in one transaction;
+    /// verdicts on unknown batches, and a second one on the same batch, change nothing. An answered
+    /// batch is deleted and its refused events become dead letters; if the registry holds versions
+    /// this outbox never gave out, the generation rises above them. Once begun it runs to its end,
+    /// even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn settle_verdicts(
+        &self,
+        verdicts: &[(BatchId, Verdict)],
+        now: DateTime<Utc>,
+    ) -> Result<SettledVerdicts, OutboxError> {
+        if verdicts.is_empty() {
+            return Ok(SettledVerdicts::default());
         }
-        transaction.commit().await
+        let subjects = Arc::clone(&self.subjects);
+        let verdicts = verdicts.to_vec();
+        run_to_end(async move { subjects.receipts.settle(verdicts, now).await }).await
+    }
+
+    /// Returns the feed's running sweep; begins one if there is none.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn begin_or_resume_sweep(
+        &self,
+        source: &str,
+        feed: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Sweep, OutboxError> {
+        let sweeps = &self.subjects.sweeps;
+        sweeps.begin_or_resume(source, feed, now).await
+    }
+
+    /// Compares a page of keys with the records, once the sweep has begun; changes nothing.
+    ///
+    /// # Errors
+    /// [`OutboxError::TooLarge`] and the disk's failures.
+    pub async fn sweep_look_up(
+        &self,
+        source: &str,
+        feed: &str,
+        keys: &[(RecordDigest, SourceStamp)],
+    ) -> Result<SweepLookUp, OutboxError> {
+        self.subjects.sweeps.look_up(source, feed, keys).await
+    }
+
+    /// Ends a pass whose keys were all read. A record that no key has named in either pass is
+    /// withdrawn: in chunks, each a transaction, so that a call after a crash or after
+    /// [`OutboxError::Full`] goes on where it was. Once begun it runs to its end, even if the
+    /// caller stops waiting. `content` is the content of every withdrawal of the feed.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoSweep`] if none runs or its keys are not all read, [`OutboxError::Full`],
+    /// and the disk's failures.
+    pub async fn finish_sweep_pass(
+        &self,
+        source: &str,
+        feed: &str,
+        content: ContentDigest,
+        kind: FactKind,
+        limits: SweepLimits,
+        now: DateTime<Utc>,
+    ) -> Result<SweepEnd, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        let source = source.to_owned();
+        let feed = feed.to_owned();
+        run_to_end(async move {
+            let sweeps = &subjects.sweeps;
+            sweeps
+                .finish_pass(&source, &feed, content, kind, limits, now)
+                .await
+        })
+        .await
+    }
+
+    /// Permits the withdrawals that the safety catch holds at this source; returns the number of
+    /// records the next sweep may withdraw.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn confirm_withdrawals(&self, source: &str) -> Result<u64, OutboxError> {
+        self.subjects.sweeps.confirm_withdrawals(source).await
+    }
+
+    /// Withdraws everything that feeds of a removed source hold at the registry; only after
+    /// [`Outbox::confirm_withdrawals`], until when it is [`SweepEnd::Held`]. Their cursors and dead
+    /// letters are forgotten, so that a source that comes back is read from its beginning.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`] (call again, it goes on) and the disk's failures.
+    pub async fn withdraw_removed_source(
+        &self,
+        source: &str,
+        feeds: &[RemovedFeed],
+        now: DateTime<Utc>,
+    ) -> Result<SweepEnd, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        let source = source.to_owned();
+        let feeds = feeds.to_vec();
+        run_to_end(async move {
+            let removed = &subjects.removed_sources;
+            removed.withdraw(&source, &feeds, now).await
+        })
+        .await
+    }
+
+    /// Discards open letters; returns their number. They stay discarded while the row's stamp and
+    /// the reason stay the same.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn discard_dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        now: DateTime<Utc>,
+    ) -> Result<u64, OutboxError> {
+        self.subjects.dead_letters.discard(filter, now).await
+    }
+
+    /// Forgets the state of the letters' records: their stamps, and of those the registry refused
+    /// the content too, so that they are sent again even as they are. The letters stay until
+    /// something better is known. A refused withdrawal is sent again here: no row may be left to
+    /// read.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`] (call again, it goes on) and the disk's failures.
+    pub async fn mark_for_retry(
+        &self,
+        filter: &DeadLetterFilter,
+        now: DateTime<Utc>,
+    ) -> Result<RetryPlan, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        let filter = filter.clone();
+        run_to_end(async move { subjects.retries.prepare(&filter, now).await }).await
+    }
+
+    /// Takes the oldest request that waits. Without one it costs no write.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn next_request(&self) -> Result<Option<(i64, Request)>, OutboxError> {
+        self.subjects.requests.take_next().await
+    }
+
+    /// Answers a request. A text beyond 64 KiB is cut.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn answer_request(
+        &self,
+        id: i64,
+        answer: Result<String, String>,
+        now: DateTime<Utc>,
+    ) -> Result<(), OutboxError> {
+        self.subjects.requests.answer(id, answer, now).await
+    }
+
+    /// Begins to compare one source's records, or all, with the registry's; an older unfinished one
+    /// of the same source ends. Its probes are added by [`Outbox::add_probes`].
+    ///
+    /// # Errors
+    /// [`OutboxError::ReceiptsOff`] and the disk's failures.
+    pub async fn begin_reconciliation(
+        &self,
+        source: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<i64, OutboxError> {
+        self.subjects.reconciliations.begin(source, now).await
+    }
+
+    /// Puts the next records into sealed probes; returns whether all are. Records with a dead
+    /// letter of the registry are left out, as are those about to be read again. Once begun it runs
+    /// to its end, even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoReconciliation`], [`OutboxError::Full`] and the disk's failures.
+    pub async fn add_probes(&self, id: i64, now: DateTime<Utc>) -> Result<bool, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        run_to_end(async move { subjects.reconciliations.add_probes(id, now).await }).await
+    }
+
+    /// Prepares records that differ to be sent again, above whatever version the registry holds:
+    /// withdrawals at once, the rest when a sweep reads it. A prepared record is forgotten as a
+    /// difference, so that a second call does nothing. Older batches the registry could not read
+    /// are deleted, if it was asked about every source and answered.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`] (call again, it goes on) and the disk's failures.
+    pub async fn prepare_repair(
+        &self,
+        id: i64,
+        now: DateTime<Utc>,
+    ) -> Result<RepairPlan, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        run_to_end(async move { subjects.reconciliations.prepare_repair(id, now).await }).await
     }
 
     /// Closes the file tidily, for all clones: the WAL is folded in. An outbox that is dropped, or
@@ -266,30 +539,27 @@ impl Outbox {
     /// # Errors
     /// The disk's failures.
     pub async fn close(self) -> Result<(), OutboxError> {
-        let _no_page_under_way = self.inner.gate.lock().await;
-        self.inner.reader.close().await;
-        self.inner.writer.close().await
+        let _no_commit_under_way = self.subjects.versions.gate().lock().await;
+        self.subjects.database.close().await
     }
 }
 
-pub(crate) fn check_name(name: &str) -> Result<(), OutboxError> {
-    let fits = (1..=MAX_NAME_BYTES).contains(&name.len());
-    if fits {
-        Ok(())
-    } else {
-        Err(OutboxError::TooLarge {
-            what: "the name of a source or feed",
-        })
+#[cfg(test)]
+impl Outbox {
+    pub(crate) fn database(&self) -> &Database {
+        &self.subjects.database
     }
-}
 
-/// The code itself, or `other` where free text may hide in it.
-pub(crate) fn short_code(code: &str) -> &str {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
-    if (1..=64).contains(&code.len()) && code.bytes().all(plain) {
-        code
-    } else {
-        "other"
+    pub(crate) fn records(&self) -> &Records {
+        &self.subjects.records
+    }
+
+    pub(crate) fn versions(&self) -> &Versions {
+        &self.subjects.versions
+    }
+
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.subjects.pages
     }
 }
 
@@ -306,25 +576,10 @@ async fn check_keys(
     )
     .bind(fingerprint)
     .fetch_one(connection)
-    .await
-    .map_err(OutboxError::database)?;
+    .await?;
     if remembered == fingerprint {
         Ok(())
     } else {
         Err(OutboxError::OtherKeys)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn free_text_is_no_code() {
-        assert_eq!(short_code("source-unreachable"), "source-unreachable");
-        assert_eq!(short_code("42P01"), "42P01");
-        assert_eq!(short_code("could not connect to 10.0.0.1"), "other");
-        assert_eq!(short_code(""), "other");
-        assert_eq!(short_code("Иванов"), "other");
     }
 }

@@ -266,7 +266,7 @@ async fn damaged_mark_is_told_with_the_generation_to_exceed() {
     fs::write(place.beside(".generation"), "").unwrap();
     assert!(matches!(
         place.try_open().await,
-        Err(OutboxError::DamagedMark { known: 1 })
+        Err(OutboxError::DamagedGenerationFile { known: 1 })
     ));
 }
 
