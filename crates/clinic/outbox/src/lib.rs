@@ -5,8 +5,8 @@
 //! without the lock. A page of a source is one [`Outbox::prepare`] and one [`Outbox::commit`]:
 //! records that are new or changed are encoded and sealed, then committed in one transaction with
 //! their digests, the dead letters and the cursor. A crash re-reads; it never skips. Nothing
-//! readable rests in the file: sealed bytes, keyed digests, cursors, record ids of refused rows with
-//! a code.
+//! readable rests in the file: sealed bytes, keyed digests, cursors, and record ids of refused rows
+//! with a code.
 
 mod batches;
 mod dead_letters;

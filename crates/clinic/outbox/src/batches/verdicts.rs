@@ -1,4 +1,4 @@
-//! What a set of verdicts says, before it is written down: pure, no database.
+//! Findings from a set of verdicts, before they are written down: pure, no database.
 
 use std::collections::HashMap;
 
@@ -34,7 +34,7 @@ pub(super) struct AnsweredBatch {
     pub(super) reconciliation_id: Option<i64>,
 }
 
-/// All that a set of verdicts says.
+/// Findings from a set of verdicts.
 #[derive(Default)]
 pub(super) struct Findings {
     /// Batches to delete.

@@ -87,7 +87,7 @@ pub(crate) async fn close_of_registry<'a>(
     Ok(())
 }
 
-/// Those of the digests, side by side, whose record only a letter of the registry names.
+/// Selects those of the digests, side by side, whose record only a letter of the registry names.
 pub(crate) async fn unnamed(
     pool: &SqlitePool,
     digests: Vec<u8>,
@@ -100,7 +100,7 @@ pub(crate) async fn unnamed(
     select_among(pool, any, select, digests).await
 }
 
-/// Those of the digests, side by side, whose record has a letter of the registry.
+/// Selects those of the digests, side by side, whose record has a letter of the registry.
 pub(crate) async fn refused_by_registry(
     pool: &SqlitePool,
     digests: Vec<u8>,

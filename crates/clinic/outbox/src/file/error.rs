@@ -5,8 +5,8 @@ use std::io;
 use fault::{Fault, Injected, Point};
 use tokio::task::JoinError;
 
-/// Reason for which the outbox did not do what was asked. Nothing was changed, unless a variant says
-/// otherwise.
+/// Reason for which the outbox did not do what was asked. Nothing was changed, unless a variant
+/// says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboxError {
     /// Too many sealed bytes wait for the broker.

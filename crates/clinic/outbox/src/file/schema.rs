@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::error::OutboxError;
 
-/// One step of the schema.
+/// Migration to one version of the schema.
 pub(crate) struct SchemaStep {
     pub(crate) version: i64,
     pub(crate) name: &'static str,

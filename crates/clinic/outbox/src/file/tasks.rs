@@ -5,7 +5,7 @@ use super::error::OutboxError;
 /// Runs the work as a task of its own, so that it ends whole even if the caller stops waiting.
 ///
 /// # Errors
-/// Those of the work, and [`OutboxError::Stopping`] when the runtime is shut down.
+/// Errors of the work, and [`OutboxError::Stopping`] when the runtime is shut down.
 pub(crate) async fn run_to_end<T, E>(
     work: impl Future<Output = Result<T, E>> + Send + 'static,
 ) -> Result<T, E>

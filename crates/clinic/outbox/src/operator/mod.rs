@@ -1,4 +1,4 @@
-//! What operators see and ask for: status, requests, retries, reconciliation.
+//! The operator's side: status, requests, retries, reconciliation.
 
 mod overview;
 mod reader;

@@ -1,4 +1,5 @@
-//! Requests of other processes to the owner of the outbox: the command line beside a running daemon.
+//! Requests of other processes to the owner of the outbox: of the command line beside a running
+//! daemon.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Retries of dead letters: the state of their records is forgotten, so that they are sent anew when
-//! they are read again.
+//! Retries of dead letters: the state of their records is forgotten, so that they are sent anew
+//! when they are read again.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;

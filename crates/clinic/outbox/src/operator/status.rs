@@ -29,7 +29,7 @@ pub struct Status {
     pub unplaced_records: u64,
 }
 
-/// One feed of one source. Totals are since the outbox was made.
+/// State of one feed of one source. Totals are since the outbox was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FeedStatus {
     /// Name of the source.

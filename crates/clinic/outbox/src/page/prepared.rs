@@ -1,9 +1,9 @@
 //! Prepared pages: looked up, planned and sealed, to be committed later.
 //!
-//! Nothing of a prepared page is written, and no sealed byte leaves. What it rests on (records,
-//! generation, feed) is compared again under the commit gate; if a commit since may have changed
-//! any of it, the page is prepared anew there, and its batches are thrown away: no version is given
-//! out by a preparation, only by a commit.
+//! No part of a prepared page is written, and no sealed byte leaves. The state it rests on
+//! (records, generation, feed) is compared again under the commit gate; if a commit since may have
+//! changed any of it, the page is prepared anew there, and its batches are thrown away: no version
+//! is given out by a preparation, only by a commit.
 
 use std::fmt;
 

@@ -21,7 +21,7 @@ pub struct Pulled {
     pub stamp: SourceStamp,
 }
 
-/// One page of one feed, ready to be made durable.
+/// A page of one feed, ready to be made durable.
 #[derive(Debug, Clone)]
 pub struct PageCommit {
     /// Name of the source.

@@ -1,13 +1,12 @@
-//! What a sweep has seen: a bitmap over record numbers, kept in blocks, of which a page of keys
-//! touches few.
+//! Records that a sweep has seen: a bitmap over record numbers, kept in blocks, of which a page of
+//! keys touches few.
 
 use std::collections::{BTreeMap, HashMap};
 
 use sqlx::SqliteExecutor;
 use sqlx::sqlite::SqliteConnection;
 
-use crate::file::OutboxError;
-use crate::file::json;
+use crate::file::{OutboxError, json};
 
 const BLOCK_BYTES: usize = 4096;
 
@@ -105,7 +104,7 @@ pub(crate) async fn mark(
     Ok(())
 }
 
-/// Forgets what a sweep of the feed has seen.
+/// Forgets the records that a sweep of the feed has seen.
 pub(crate) async fn forget(
     connection: &mut SqliteConnection,
     feed_id: i64,

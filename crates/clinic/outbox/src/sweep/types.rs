@@ -45,7 +45,7 @@ pub struct SeenKeys {
     pub(crate) upto: i64,
 }
 
-/// One page of keys of a running sweep.
+/// A page of keys of a running sweep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SweepStep {
     /// Keys of the page, all of them: [`SweepLookUp::seen`].

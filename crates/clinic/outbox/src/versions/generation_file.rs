@@ -3,9 +3,9 @@
 //! The registry believes the highest version it has seen. An outbox that was lost, or copied back
 //! from a backup, would give out versions a second time; so its generation has to rise, and only
 //! something outside the database can tell. The file's stamp is written after every commit that
-//! gives out versions and before any of its batches can leave, without fsync (a killed process loses
-//! nothing; a power cut leaves the file behind the database, which is harmless). A file *ahead* of
-//! the database means that the database is not the latest.
+//! gives out versions and before any of its batches can leave, without fsync (a killed process
+//! loses nothing; a power cut leaves the file behind the database, which is harmless). A file
+//! *ahead* of the database means that the database is not the latest.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
