@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::file::{Database, OutboxError, json, short_code, to_ms};
 use crate::limits::{MAX_RESEND_MS, MAX_WAIT_MS};
+use crate::options::OutboxOptions;
 
 /// Proof that a settlement belongs to the latest lease of its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,9 +54,19 @@ pub struct Settled {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReceiptRules {
     /// True if delivered batches wait for a receipt.
-    pub(crate) receipts: bool,
+    pub(super) receipts: bool,
     /// Wait for the first receipt until the batch is sent again, in milliseconds.
-    pub(crate) resend_after_ms: i64,
+    resend_after_ms: i64,
+}
+
+impl ReceiptRules {
+    /// Rules of the options.
+    pub(crate) fn of(options: &OutboxOptions) -> Self {
+        Self {
+            receipts: options.receipts,
+            resend_after_ms: options.resend_after_ms(),
+        }
+    }
 }
 
 /// Writes down the outcomes of leased batches, all in one transaction.

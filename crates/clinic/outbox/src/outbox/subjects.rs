@@ -59,15 +59,11 @@ impl Subjects {
             capacity(),
         ));
         let withdrawals = || Arc::clone(&withdrawals);
-        let rules = ReceiptRules {
-            receipts: options.receipts,
-            resend_after_ms: options.resend_after_ms(),
-        };
         Self {
             reader: OutboxReader::over(database().readers().clone()),
             feeds: Feeds::new(database()),
             pages: Pages::new(database(), records(), versions(), sealing(), capacity()),
-            leases: Leases::new(database(), rules),
+            leases: Leases::new(database(), ReceiptRules::of(options)),
             receipts: Receipts::new(database(), records(), versions()),
             sweeps: Sweeps::new(database(), records(), withdrawals()),
             removed_sources: RemovedSources::new(database(), records(), withdrawals()),

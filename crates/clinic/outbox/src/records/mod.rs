@@ -15,11 +15,10 @@ use sqlx::sqlite::SqliteConnection;
 
 pub(crate) use self::blocks::last as last_number;
 use self::index::Index;
-pub(crate) use self::index::{ByDigest, Numbered};
+pub(crate) use self::index::{ByDigest, LookedUp, Numbered};
 pub(crate) use self::keys::key_of;
 pub use self::known::SourceStamp;
 pub(crate) use self::known::{Known, RecordUpdate};
-pub(crate) use self::store::LookedUp;
 use crate::file::{Database, OutboxError};
 
 /// The records, over the outbox file.

@@ -1,9 +1,9 @@
 //! What is remembered of records: looked up and written as sets, whatever the size of a page.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use contract::{RecordDigest, Version};
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use contract::Version;
+use sqlx::sqlite::SqliteConnection;
 
 use crate::file::OutboxError;
 use crate::records::block::{Block, DAMAGED, block_of};
@@ -11,35 +11,6 @@ use crate::records::blocks::{self, change};
 use crate::records::index::{ByDigest, Index, Numbered};
 use crate::records::keys::key_of;
 use crate::records::known::{Known, RecordUpdate, SourceStamp};
-
-/// What is remembered of records that were asked for.
-#[derive(Debug, Default)]
-pub(crate) struct LookedUp {
-    pub(crate) known: HashMap<RecordDigest, Known, ByDigest>,
-    /// Records numbered above were committed after the look-up.
-    pub(crate) upto: i64,
-}
-
-/// Of the records with these numbers, those that are wanted: the keys of two digests may be the
-/// same.
-pub(crate) async fn of_numbers(
-    pool: &SqlitePool,
-    mut record_nos: Vec<i64>,
-    wanted: &[RecordDigest],
-) -> Result<HashMap<RecordDigest, Known, ByDigest>, OutboxError> {
-    record_nos.sort_unstable();
-    record_nos.dedup();
-    let wanted: HashSet<&RecordDigest, ByDigest> = wanted.iter().collect();
-    let mut known = HashMap::with_capacity_and_hasher(record_nos.len(), ByDigest::default());
-    for (record, found) in blocks::look_up_numbers(pool, &record_nos).await? {
-        if wanted.contains(&record) && known.insert(record, found).is_some() {
-            return Err(OutboxError::Damaged {
-                what: "a record, which is there twice",
-            });
-        }
-    }
-    Ok(known)
-}
 
 /// Remembers the rows: numbers those that are new, and rewrites those that are known. `upto` is
 /// what the look-up said that told them apart. Says what was numbered, which is true once the

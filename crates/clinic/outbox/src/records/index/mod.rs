@@ -12,7 +12,7 @@ use crate::file::OutboxError;
 use crate::records::blocks;
 use crate::records::filter::Filter;
 use crate::records::keys::{self, Entry, Run, key_of};
-use crate::records::store::{self, LookedUp};
+use crate::records::known::Known;
 
 /// Keys put into a run at once; at most so many, and a few pages', are held in memory: with pages
 /// of the usual size they fit a hash table of 131,072 buckets.
@@ -86,6 +86,14 @@ impl Numbered {
     pub(crate) fn last(&self) -> i64 {
         self.after + i64::try_from(self.keys.len()).unwrap_or(i64::MAX)
     }
+}
+
+/// State of the records that were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct LookedUp {
+    pub(crate) known: HashMap<RecordDigest, Known, ByDigest>,
+    /// Records numbered above were committed after the look-up.
+    pub(crate) upto: i64,
 }
 
 /// Where records may be: their numbers, and blocks to look into.
@@ -179,7 +187,7 @@ impl Index {
                 let Candidates {
                     record_nos, upto, ..
                 } = candidates;
-                let known = store::of_numbers(pool, record_nos, wanted).await?;
+                let known = of_numbers(pool, record_nos, wanted).await?;
                 return Ok(LookedUp { known, upto });
             }
         }
@@ -309,6 +317,27 @@ impl Candidates {
         };
         Ok(keys::visit_named(pool, &ids, visit).await? == ids.len())
     }
+}
+
+/// Of the records with these numbers, those that are wanted: the keys of two digests may be the
+/// same.
+async fn of_numbers(
+    pool: &SqlitePool,
+    mut record_nos: Vec<i64>,
+    wanted: &[RecordDigest],
+) -> Result<HashMap<RecordDigest, Known, ByDigest>, OutboxError> {
+    record_nos.sort_unstable();
+    record_nos.dedup();
+    let wanted: HashSet<&RecordDigest, ByDigest> = wanted.iter().collect();
+    let mut known = HashMap::with_capacity_and_hasher(record_nos.len(), ByDigest::default());
+    for (record, found) in blocks::look_up_numbers(pool, &record_nos).await? {
+        if wanted.contains(&record) && known.insert(record, found).is_some() {
+            return Err(OutboxError::Damaged {
+                what: "a record, which is there twice",
+            });
+        }
+    }
+    Ok(known)
 }
 
 #[cfg(test)]

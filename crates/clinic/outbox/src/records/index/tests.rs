@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::file::WriteTransaction;
 use crate::records::known::RecordUpdate;
+use crate::records::store;
 use crate::{Outbox, OutboxOptions};
 
 /// Spread like real digests.
