@@ -181,12 +181,12 @@ async fn retry_reads_the_clinics_rows_by_id_and_the_registrys_by_a_sweep() {
     );
     finish(&outbox, FREELY).await.unwrap();
     let sent = place.deliver_all(&outbox, at(9)).await;
-    let told: Vec<_> = sent
+    let versions: Vec<_> = sent
         .iter()
         .map(|event| (event.record, event.version))
         .collect();
     assert_eq!(
-        told,
+        versions,
         [(
             digest(3),
             Version {
