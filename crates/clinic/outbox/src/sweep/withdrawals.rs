@@ -115,8 +115,8 @@ impl Withdrawals {
             let withdrawn = known
                 .get(record)
                 .filter(|known| known.withdrawn && known.was_sent());
-            let said = withdrawn.and_then(|known| known.feed_id.zip(known.content));
-            if let Some((feed_id, content)) = said
+            let feed_and_content = withdrawn.and_then(|known| known.feed_id.zip(known.content));
+            if let Some((feed_id, content)) = feed_and_content
                 && kinds.contains_key(&feed_id)
             {
                 let group = alike.entry((feed_id, content.0)).or_default();
