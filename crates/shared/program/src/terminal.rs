@@ -1,28 +1,40 @@
-//! What a program prints for a person: answers to standard output, complaints to standard error,
-//! tables.
+//! Lines, tables and JSON on standard output, errors on standard error.
+//!
+//! A reader that has gone away (`| head`) is no failure.
 
 use std::io::Write;
 
-/// Prints one line of the answer. A reader that has gone away (`| head`) is no failure.
-pub fn say(line: impl AsRef<str>) {
+/// Prints a line to standard output.
+pub fn print_line(line: impl AsRef<str>) {
     let mut out = std::io::stdout().lock();
     let _reader_gone = writeln!(out, "{}", line.as_ref());
 }
 
-/// Prints a complaint.
-pub fn complain(message: &str) {
+/// Prints an error message to standard error.
+pub fn print_error(message: &str) {
     let mut err = std::io::stderr().lock();
     let _reader_gone = writeln!(err, "error: {message}");
 }
 
+/// Prints a value as indented JSON.
+pub fn print_json(value: &serde_json::Value) {
+    print_line(format!("{value:#}"));
+}
+
 /// Prints rows in columns as wide as their widest cell.
-pub fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) {
-    for line in laid_out(heads, rows) {
-        say(line);
+pub fn print_table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) {
+    for line in table_lines(heads, rows) {
+        print_line(line);
     }
 }
 
-fn laid_out<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> Vec<String> {
+/// Formats a count and its noun, such as `1 batch` or `3 batches`.
+#[must_use]
+pub fn counted(count: u64, singular: &str, plural: &str) -> String {
+    format!("{count} {}", if count == 1 { singular } else { plural })
+}
+
+fn table_lines<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> Vec<String> {
     let width = |column: usize| {
         let cells = rows
             .iter()
@@ -47,7 +59,7 @@ fn laid_out<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> Vec<Strin
 
 #[cfg(test)]
 mod tests {
-    use super::laid_out;
+    use super::table_lines;
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell_in_characters() {
@@ -56,7 +68,7 @@ mod tests {
             ["b".to_owned(), String::new()],
         ];
         assert_eq!(
-            laid_out(["kind", "n"], &rows),
+            table_lines(["kind", "n"], &rows),
             ["kind      n", "прививка  1", "b"]
         );
     }
