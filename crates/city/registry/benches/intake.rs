@@ -125,7 +125,7 @@ async fn intake(
     )?;
     let mut all = vec![first];
     while all.len() < consumers {
-        all.push(all[0].another()?);
+        all.push(all[0].additional_consumer()?);
     }
     let own = own_ms()?;
     let theirs = server_ms(server)?;

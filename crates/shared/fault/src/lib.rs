@@ -61,7 +61,7 @@ points! {
     OutboxSettled = "outbox-settled";
     /// Broker: a delivery has arrived, its caller does not have it yet.
     BrokerReceived = "broker-received";
-    /// Registry: deliveries are in hand.
+    /// Registry: deliveries have been received.
     RegistryReceived = "registry-received";
     /// Registry: batches are opened.
     RegistryOpened = "registry-opened";
@@ -76,7 +76,7 @@ points! {
     /// Registry: acknowledged.
     RegistryAcked = "registry-acked";
     /// Registry: an unreadable batch is about to go to the dead letters.
-    RegistryBurying = "registry-burying";
+    RegistryDeadLettering = "registry-dead-lettering";
     /// Gateway: receipts have arrived.
     ReceiptsReceived = "receipts-received";
     /// Outbox: verdicts are written, not committed.

@@ -64,7 +64,7 @@ pub(super) async fn run(
     let reader = first.reader().clone();
     let mut consumers = vec![first];
     for _ in 1..config.consume.consumers.get() {
-        consumers.push(consumers[0].another()?);
+        consumers.push(consumers[0].additional_consumer()?);
     }
     let count = consumers.len();
     tracing::info!(
@@ -185,7 +185,7 @@ async fn consume_loop(
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
-        if let Some(wait) = registry.rest(clock.now()).await {
+        if let Some(wait) = registry.store_pause(clock.now()).await {
             share.set_unready("the store failed and is left alone for a moment".into());
             let nap = tokio::time::sleep(wait.min(LONGEST_NAP));
             tokio::select! { () = stop.cancelled() => {}, () = nap => {} }

@@ -134,7 +134,7 @@ async fn consume(
             break;
         }
         if !all && dice.roll(6) == 0 {
-            let mut next = registry.another().unwrap();
+            let mut next = registry.additional_consumer().unwrap();
             std::mem::swap(&mut registry, &mut next);
             next.close().await;
         }
@@ -186,7 +186,7 @@ async fn two_consumers_and_every_kind_of_redelivery_come_to_what_one_consumer_do
     let direct = at(rabbit.amqp_url());
     let through = at(RabbitMq::url_on(proxy.port()));
     let one = registry(&shared, &through, keys, folder.path()).await;
-    let other = one.another().unwrap();
+    let other = one.additional_consumer().unwrap();
     let publisher = broker::publisher(&direct, folder.path()).unwrap();
     let sent = Arc::new(AtomicBool::new(false));
     let start = |registry, seed| {

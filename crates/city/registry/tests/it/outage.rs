@@ -242,28 +242,28 @@ async fn the_stores_circuit_opens_at_a_failure_and_closes_at_a_write() {
     let store = crate::world::postgres_store(&postgres, "registry").await;
     let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
     let mut world = World::new(&store, queue).await;
-    let mut other = world.registry.another().unwrap();
+    let mut other = world.registry.additional_consumer().unwrap();
     let now = NOW.parse().unwrap();
-    assert_eq!(world.registry.rest(now).await, None);
+    assert_eq!(world.registry.store_pause(now).await, None);
     world.send(&doses(1, 3).remove(0)).await;
     postgres.kill();
     assert!(world.registry.consume_once(now).await.is_err());
-    let pause = world.registry.rest(now).await.expect("it is open");
-    assert!(other.rest(now).await.is_some(), "for every consumer");
+    let pause = world.registry.store_pause(now).await.expect("it is open");
+    assert!(other.store_pause(now).await.is_some(), "for every consumer");
     world.clock.advance(pause);
-    assert_eq!(world.registry.rest(now).await, None, "one may try");
+    assert_eq!(world.registry.store_pause(now).await, None, "one may try");
     assert!(
-        other.rest(now).await.is_some(),
+        other.store_pause(now).await.is_some(),
         "the others wait for what it finds"
     );
     assert!(world.registry.consume_once(now).await.is_err());
-    let longer = world.registry.rest(now).await.expect("open again");
+    let longer = world.registry.store_pause(now).await.expect("open again");
     postgres.restart().await.unwrap();
     world.clock.advance(longer);
     // The other one tries: it has nothing in hand, so it asks the store whether it takes a write.
-    assert_eq!(other.rest(now).await, None);
+    assert_eq!(other.store_pause(now).await, None);
     assert_eq!(other.consume_once(now).await.unwrap(), Step::Idle);
-    assert_eq!(world.registry.rest(now).await, None);
+    assert_eq!(world.registry.store_pause(now).await, None);
     assert_eq!(world.registry.drain().await.unwrap().0.applied, 3);
 }
 
