@@ -16,7 +16,7 @@ pub struct Assertion {
     pub pseudonyms: Vec<CityPseudonym>,
 }
 
-/// One version of one record, as the store takes it.
+/// Version of a record, as the store takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncomingEvent {
     /// Batch that the event came in.
@@ -27,7 +27,7 @@ pub struct IncomingEvent {
     pub record: [u8; 32],
     /// Version of the record, as [`contract::Version::to_u64`], which fits.
     pub version: i64,
-    /// Digest of the content, [`contract::ContentDigest`]; `None` from a gateway that tells none.
+    /// Digest of the content, [`contract::ContentDigest`]; `None` from a gateway that sends none.
     pub content: Option<[u8; 16]>,
     /// Kind of the fact.
     pub kind: FactKind,
@@ -124,7 +124,7 @@ impl OpenBatch {
     }
 }
 
-/// Makes the event that the store takes, or says why it may not be stored.
+/// Makes the event that the store takes, or the refusal of one that may not be stored.
 fn accept(
     batch: BatchId,
     index: usize,

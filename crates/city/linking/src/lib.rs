@@ -1,7 +1,7 @@
 //! Rules of the city's side, as functions over values: second-layer pseudonyms, which of them are
 //! one subject, and which version of a record holds.
 //!
-//! Nothing here opens a file, a connection or a clock, so that a program can apply these rules
+//! No function opens a file, a connection or a clock, so that a program can apply these rules
 //! without the registry's queue and store.
 
 mod batch;

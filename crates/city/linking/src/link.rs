@@ -186,7 +186,8 @@ impl Forest {
         }
     }
 
-    /// Joins two trees. The survivor is the stored subject with the smallest id, whatever the order.
+    /// Joins two trees, and returns the root of the new one: the stored subject with the smallest
+    /// id, whatever the order.
     fn union(&mut self, a: usize, b: usize) -> usize {
         let rank = |node: usize| (self.subject[node].unwrap_or(SubjectId::MAX), node);
         let (survivor, loser) = if rank(a) <= rank(b) { (a, b) } else { (b, a) };

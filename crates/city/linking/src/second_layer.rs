@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 /// Beginning of the keyed input; it names the purpose, so that the key serves no other.
 const DOMAIN: &[u8] = b"clinic-gateway/registry/v1";
 
-/// A pseudonym as the registry keeps it: the second-layer HMAC of what the clinic sent.
+/// Pseudonym as the registry keeps it: the second-layer HMAC of what the clinic sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CityPseudonym {
     /// Numbering of the identifier.
@@ -62,7 +62,7 @@ impl fmt::Debug for CityPseudonym {
     }
 }
 
-/// K_registry: 32 bytes kept apart from the registry's database.
+/// Second-layer key, K_registry: 32 bytes kept apart from the registry's database.
 pub struct SecondLayerKey(SecretBox<[u8; 32]>);
 
 impl fmt::Debug for SecondLayerKey {
@@ -72,7 +72,7 @@ impl fmt::Debug for SecondLayerKey {
 }
 
 impl SecondLayerKey {
-    /// A fresh random key.
+    /// Makes a random key.
     ///
     /// # Panics
     /// If the operating system has no randomness to give.
@@ -91,7 +91,7 @@ impl SecondLayerKey {
         Some(Self(SecretBox::new(key)))
     }
 
-    /// The text form: 64 hex characters.
+    /// Text form: 64 hex characters.
     #[must_use]
     pub fn to_text(&self) -> SecretString {
         SecretString::from(hex::encode(Zeroizing::new(*self.0.expose_secret())))

@@ -15,7 +15,8 @@ use crate::breaker::{Breaker, RECEIPTS};
 /// Longest time for one message, before its batches are acknowledged without it.
 const BROADCAST_LIMIT: Duration = Duration::from_secs(5);
 
-/// Way out for receipts to the gateways. A receipt that is lost costs its batch a resend, and is answered then.
+/// Way out for receipts to the gateways. A receipt that is lost costs its batch a resend, and is
+/// answered then.
 #[derive(Debug)]
 pub(crate) struct Receipts {
     signer: ReceiptSigner,

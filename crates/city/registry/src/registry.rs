@@ -144,7 +144,7 @@ impl Registry {
         self.consumer.store_pause(now).await
     }
 
-    /// Asks whether the store answers; its circuit is told when it does not.
+    /// Asks whether the store answers, and reports a failure to its circuit.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -158,8 +158,8 @@ impl Registry {
         &self.shared.reader
     }
 
-    /// Does one step: waits shortly for batches, opens them, stores them in as few transactions as the
-    /// limits allow, and after each commit answers with receipts and acknowledges. Probes are
+    /// Does one step: waits shortly for batches, opens them, stores them in as few transactions as
+    /// the limits allow, and after each commit answers with receipts and acknowledges. Probes are
     /// answered from what is committed. Unreadable batches go to the dead letters. Not to be
     /// cancelled midway (nothing would be lost, but work repeated).
     ///
@@ -181,8 +181,8 @@ impl Registry {
         self.consumer.consume(now, true).await
     }
 
-    /// Returns whether batches can arrive now: an idle step says nothing about a queue that is still being
-    /// connected to.
+    /// Returns whether batches can arrive now: an idle step says nothing about a queue that is
+    /// still being connected to.
     #[must_use]
     pub fn queue_connected(&self) -> bool {
         self.consumer.queue_connected()

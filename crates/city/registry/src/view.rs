@@ -38,8 +38,8 @@ pub(crate) async fn all_facts(store: &Store) -> Result<Vec<StoredFact>, StoreErr
     stored_facts(&facts, &by_subject(subjects))
 }
 
-/// Finds the subjects behind these pseudonyms, each once, the strongest pseudonym's first. There are
-/// several where the registry keeps them apart.
+/// Finds the subjects behind these pseudonyms, each once, the strongest pseudonym's first. There
+/// are several where the registry keeps them apart.
 pub(crate) async fn find_subjects(
     store: &Store,
     wanted: &[CityPseudonym],

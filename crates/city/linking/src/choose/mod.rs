@@ -85,7 +85,7 @@ struct Latest<'a> {
     write: Option<&'a IncomingEvent>,
 }
 
-/// What becomes of one event.
+/// Judgement of one event.
 enum Judgement {
     Applied,
     Unchanged,

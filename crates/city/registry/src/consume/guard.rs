@@ -14,9 +14,9 @@ use crate::store::{Store, StoreError};
 pub(super) struct GuardedStore {
     pub store: Store,
     breaker: Breaker,
-    /// One of the batches that went back to the queue because the store was away for long. Until
-    /// the store has taken it, no new batches are taken, and none comes closer to the queue's
-    /// delivery limit.
+    /// Copy of a batch that went back to the queue because the store was away for long. Until the
+    /// store has taken it, no batches are taken from the queue, so that none comes closer to the
+    /// queue's delivery limit.
     trial: Option<OpenBatch>,
 }
 
@@ -55,16 +55,16 @@ impl GuardedStore {
         }
     }
 
-    /// Asks whether the store answers; only a failure is told to the circuit.
+    /// Asks whether the store answers, and reports only a failure to the circuit.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         let answered = self.store.ping().await;
         answered.inspect_err(|_| self.breaker.failure())
     }
 
-    /// Makes sure that the store takes writes, unless it is known to. A store that only answers
-    /// does not count: one with a full disk does, and so does a standby. The batch that failed in a
-    /// long outage is written once more; the queue brings the same batch again, then as old news.
-    /// Returns what that write came to.
+    /// Makes sure that the store takes writes, unless it is known to. An answer is not enough: a
+    /// store with a full disk answers, and so does a standby. The batch that failed in a long
+    /// outage is written once more; when the queue brings it again, it changes nothing. Returns
+    /// what that write came to.
     pub(super) async fn ensure_writable(
         &mut self,
         now: DateTime<Utc>,

@@ -8,9 +8,9 @@ use crate::store::StoreError;
 /// Result of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing was waiting.
+    /// Queue in which nothing was waiting.
     Idle,
-    /// Batches were taken from the queue for good.
+    /// Batches that were taken from the queue for good.
     Done {
         /// Number of batches stored and acknowledged.
         batches: usize,

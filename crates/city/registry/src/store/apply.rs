@@ -131,7 +131,7 @@ async fn write_links(transaction: &mut dyn StoreTransaction, plan: &LinkPlan) ->
     Ok(())
 }
 
-/// Random numbers of 63 bits, each once, sorted: ids in a row would tell who came together.
+/// Random numbers of 63 bits, each once, sorted: ids in a row would show who came together.
 fn random_ids(count: usize) -> Vec<SubjectId> {
     let mut bytes = vec![0; count * size_of::<SubjectId>()];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");

@@ -12,8 +12,8 @@ use super::rows::FactRow;
 use super::stats::CountRow;
 use super::transaction::{Abort, Applied, Attempt};
 
-/// Database that holds pseudonyms and facts. Errors are the driver's; the store says what they
-/// mean.
+/// Database that holds pseudonyms and facts. Errors are the driver's; the store makes
+/// them its own.
 #[async_trait]
 pub(super) trait Backend: fmt::Debug + Send + Sync {
     /// Name of the kind of database, for the operator.

@@ -3,7 +3,7 @@
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-/// One migration; its version is its place in the list, from 1.
+/// Migration of the schema; its version is its place in the list, from 1.
 pub(super) struct MigrationFile {
     /// Description, kept in the database.
     pub name: &'static str,

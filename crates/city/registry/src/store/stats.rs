@@ -7,7 +7,7 @@ use serde::Serialize;
 /// Counts over the whole store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
-    /// Number of persons, as far as the registry can tell.
+    /// Number of subjects: persons, as far as the registry knows.
     pub subjects: u64,
     /// Number of pseudonyms by scheme.
     pub pseudonyms: BTreeMap<String, u64>,

@@ -55,8 +55,8 @@ pub(super) trait StoreTransaction: Send {
     /// Writes conflicts, leaving out those that are known.
     async fn add_conflicts(&mut self, rows: &[Conflict], now: DateTime<Utc>) -> Result<(), Error>;
 
-    /// Writes facts of records that were not stored a moment ago, and returns the number written.
-    /// One that is stored by now is treated as in [`StoreTransaction::put_facts`], or fails as a
+    /// Writes facts of records that were not stored a moment ago, and returns the number written. A
+    /// record that is stored by now is treated as in [`StoreTransaction::put_facts`], or fails as a
     /// lost race.
     async fn add_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error> {
         self.put_facts(facts).await

@@ -1,4 +1,4 @@
-//! What arrives is what is stored, and what cannot be read goes to the dead letters.
+//! Tests that the registry stores what arrives, and moves to the dead letters what cannot be read.
 
 use contract::{FactKind, RefusalReason, Scheme, Vaccine};
 use registry::{Outcome, Step};

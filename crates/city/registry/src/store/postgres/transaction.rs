@@ -1,5 +1,5 @@
-//! Writing transaction of PostgreSQL: every statement takes its whole set, as arrays or, for what is
-//! new, as a COPY.
+//! Writing transaction of PostgreSQL: every statement takes its whole set, as arrays or, for what
+//! is new, as a COPY.
 //!
 //! Every writer takes locks in the same order, so that writers never wait for each other in a
 //! circle: the writers' advisory lock, subjects by id, pseudonyms by value, new facts by record,

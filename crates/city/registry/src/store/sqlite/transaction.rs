@@ -12,7 +12,7 @@ use crate::store::columns::{columns, status};
 use crate::store::sql::put_facts;
 use crate::store::transaction::StoreTransaction;
 
-/// Open transaction, begun with BEGIN IMMEDIATE: nobody else writes until it ends.
+/// Open transaction, begun with BEGIN IMMEDIATE: no other connection writes until it ends.
 pub(super) struct SqliteTransaction(Transaction<'static, Sqlite>);
 
 impl SqliteTransaction {

@@ -8,7 +8,7 @@ use super::on_postgres::{connect, open};
 use super::*;
 use crate::store::transaction::StoreTransaction;
 
-/// A server that writes down every statement and every failure.
+/// Server that logs every statement and every failure.
 async fn talkative() -> Postgres {
     Postgres::start_with(&[("log_statement", "all")])
         .await
@@ -28,7 +28,7 @@ fn snils(number: u16) -> CityPseudonym {
     snils
 }
 
-/// A record of a person of its own.
+/// Record of a person of its own.
 fn numbered(number: u16, version: i64) -> IncomingEvent {
     let mut event = event(1, version, Some(vec![snils(number)]));
     event.record[..2].copy_from_slice(&number.to_be_bytes());
@@ -96,24 +96,26 @@ fn every_kind() -> Vec<IncomingEvent> {
         (FactKind::Test, None),
         (FactKind::Recovery, None),
     ];
-    let event = |(number, (kind, fact)): (u8, (FactKind, Option<Fact>))| {
-        let person = vec![
-            name(Scheme::Snils, number),
-            name(Scheme::PassportForeign, number),
-        ];
-        let like = event(number, i64::from(number) << 33, None);
-        let content = like.content.filter(|_| number % 3 != 0);
-        IncomingEvent {
-            kind,
-            content,
-            asserted: fact.map(|fact| Assertion {
-                fact,
-                pseudonyms: person,
-            }),
-            ..like
-        }
-    };
-    (1..).zip(facts).map(event).collect()
+    (1..)
+        .zip(facts)
+        .map(|(number, (kind, fact))| {
+            let person = vec![
+                name(Scheme::Snils, number),
+                name(Scheme::PassportForeign, number),
+            ];
+            let like = event(number, i64::from(number) << 33, None);
+            let content = like.content.filter(|_| number % 3 != 0);
+            IncomingEvent {
+                kind,
+                content,
+                asserted: fact.map(|fact| Assertion {
+                    fact,
+                    pseudonyms: person,
+                }),
+                ..like
+            }
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -214,8 +216,8 @@ async fn a_copy_that_meets_a_known_record_is_run_again_with_a_look() {
     );
 }
 
-/// As when a transaction's time is over. Given back to the pool, the connection would answer the
-/// next statements with those before.
+/// Case of a transaction whose time is over. Given back to the pool, the connection would answer
+/// the next statements with those before.
 #[tokio::test]
 async fn a_copy_that_is_given_up_halfway_leaves_no_connection_out_of_step() {
     let server = Postgres::start().await.unwrap();
