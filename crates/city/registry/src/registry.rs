@@ -1,6 +1,6 @@
 //! Registry as other programs hold it: a consumer of the queue beside a reader of the store.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use linking::Outcome;
 
 use crate::breaker::{Breaker, STORE};
 use crate::config::{Config, ConsumeConfig};
-use crate::consume::{BatchConsumer, ConsumeError, ConsumerParts, Step};
+use crate::consume::{BatchConsumer, ConsumeContext, ConsumeError, Step};
 use crate::keys::{Keys, KeysError};
 use crate::reader::Reader;
 use crate::receipts::Receipts;
@@ -45,28 +45,8 @@ impl OpenRegistryError {
 
 /// Consumer of the queue that writes into the store. Several may run on one PostgreSQL at once.
 pub struct Registry {
-    shared: Shared,
+    context: ConsumeContext,
     consumer: BatchConsumer,
-}
-
-/// Parts that all consumers of a process share.
-#[derive(Clone)]
-struct Shared {
-    reader: Reader,
-    queue: QueueConfig,
-    settings: ConsumeConfig,
-    base: PathBuf,
-    clock: Arc<dyn Clock>,
-    /// Circuit of the store.
-    breaker: Breaker,
-    /// Way out for receipts; absent where the registry has no key for them.
-    receipts: Option<Arc<Receipts>>,
-}
-
-impl Shared {
-    async fn queue_depth(&self) -> Result<broker::Depth, BrokerError> {
-        broker::depth(&self.queue, &self.base).await
-    }
 }
 
 impl Registry {
@@ -104,7 +84,7 @@ impl Registry {
                 Arc::clone(&clock),
             )?)),
         };
-        Self::with(Shared {
+        Self::with(ConsumeContext {
             reader,
             queue: queue.clone(),
             settings,
@@ -115,17 +95,9 @@ impl Registry {
         })
     }
 
-    fn with(shared: Shared) -> Result<Self, OpenRegistryError> {
-        let consumer = BatchConsumer::new(ConsumerParts {
-            store: shared.reader.store.clone(),
-            breaker: shared.breaker.clone(),
-            consumer: broker::consumer(&shared.queue, &shared.base)?,
-            keys: Arc::clone(&shared.reader.keys),
-            receipts: shared.receipts.clone(),
-            settings: shared.settings.clone(),
-            clock: Arc::clone(&shared.clock),
-        });
-        Ok(Self { shared, consumer })
+    fn with(context: ConsumeContext) -> Result<Self, OpenRegistryError> {
+        let consumer = BatchConsumer::new(&context)?;
+        Ok(Self { context, consumer })
     }
 
     /// Makes one more consumer on the same store and queue; they share the way out for receipts and
@@ -134,7 +106,7 @@ impl Registry {
     /// # Errors
     /// [`OpenRegistryError::Queue`].
     pub fn additional_consumer(&self) -> Result<Self, OpenRegistryError> {
-        Self::with(self.shared.clone())
+        Self::with(self.context.clone())
     }
 
     /// Time for which the store is to be left alone; `None` where it may be asked. Then
@@ -155,7 +127,7 @@ impl Registry {
     /// Reader of the store.
     #[must_use]
     pub fn reader(&self) -> &Reader {
-        &self.shared.reader
+        &self.context.reader
     }
 
     /// Does one step: waits shortly for batches, opens them, stores them in as few transactions as
@@ -201,7 +173,7 @@ impl Registry {
             // A wait that begins before the consumer is established tells nothing. Nor does the
             // broker's count alone: what it has already sent ahead to this consumer is not in it.
             let connected = self.queue_connected();
-            match self.consume_ahead(self.shared.clock.now()).await? {
+            match self.consume_ahead(self.context.clock.now()).await? {
                 Step::Done { outcome, dead, .. } => {
                     total += outcome;
                     dead_letters += dead;
@@ -209,7 +181,7 @@ impl Registry {
                 }
                 Step::Idle => {
                     empty_waits += u32::from(connected && self.queue_connected());
-                    if empty_waits >= 2 && self.shared.queue_depth().await?.waiting == 0 {
+                    if empty_waits >= 2 && self.context.queue_depth().await?.waiting == 0 {
                         return Ok((total, dead_letters));
                     }
                 }
@@ -221,7 +193,7 @@ impl Registry {
     /// reader, and so does the way out for receipts while another consumer shares it.
     pub async fn close(&mut self) {
         self.consumer.close().await;
-        if let Some(receipts) = self.shared.receipts.take().and_then(Arc::into_inner) {
+        if let Some(receipts) = self.context.receipts.take().and_then(Arc::into_inner) {
             receipts.close().await;
         }
     }

@@ -2,6 +2,7 @@
 //! acknowledges. While the store works on one group of batches, the group before is answered and
 //! the next is received and opened.
 
+mod context;
 mod guard;
 mod metrics;
 mod pending;
@@ -13,18 +14,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use az::SaturatingAs;
-use broker::Consumer;
+use broker::BrokerError;
 use chrono::{DateTime, TimeDelta, Utc};
 use clock::Clock;
 use fault::Point;
 use tokio::sync::Notify;
 
-use crate::breaker::Breaker;
 use crate::config::ConsumeConfig;
-use crate::keys::Keys;
 use crate::open::{Content, STORE_REFUSES};
-use crate::receipts::Receipts;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
+pub(crate) use context::ConsumeContext;
 use guard::GuardedStore;
 use pending::{PendingBatch, PendingBatches};
 use session::QueueSession;
@@ -38,17 +37,6 @@ const HOLD_SECONDS: i64 = 600;
 /// Largest number of transactions in a step that takes the next batches while it stores these.
 const AHEAD_GROUPS: usize = 8;
 
-/// Connections, keys and settings that a [`BatchConsumer`] works with.
-pub(crate) struct ConsumerParts {
-    pub store: Store,
-    pub breaker: Breaker,
-    pub consumer: Box<dyn Consumer>,
-    pub keys: Arc<Keys>,
-    pub receipts: Option<Arc<Receipts>>,
-    pub settings: ConsumeConfig,
-    pub clock: Arc<dyn Clock>,
-}
-
 /// Consumer of the queue, with its pending batches and the store that it writes to.
 pub(crate) struct BatchConsumer {
     store: GuardedStore,
@@ -59,20 +47,15 @@ pub(crate) struct BatchConsumer {
 }
 
 impl BatchConsumer {
-    pub(crate) fn new(parts: ConsumerParts) -> Self {
-        let settings = parts.settings;
-        Self {
-            store: GuardedStore::new(parts.store, parts.breaker),
-            session: QueueSession::new(
-                parts.consumer,
-                parts.keys,
-                settings.clone(),
-                parts.receipts,
-            ),
+    /// Makes a consumer; the queue need not be reachable yet.
+    pub(crate) fn new(context: &ConsumeContext) -> Result<Self, BrokerError> {
+        Ok(Self {
+            store: GuardedStore::new(context.reader.store.clone(), context.breaker.clone()),
+            session: QueueSession::new(context)?,
             pending: PendingBatches::default(),
-            settings,
-            clock: parts.clock,
-        }
+            settings: context.settings.clone(),
+            clock: Arc::clone(&context.clock),
+        })
     }
 
     /// Does one step; see [`crate::Registry::consume_once`] and, for `ahead`,

@@ -12,6 +12,7 @@ use fault::Point;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::context::ConsumeContext;
 use super::metrics::{count_dead_letter, count_probes};
 use super::settle::Settled;
 use super::step::{ConsumeError, StepTotals};
@@ -50,23 +51,18 @@ struct Unacknowledged {
 }
 
 impl QueueSession {
-    pub(super) fn new(
-        consumer: Box<dyn Consumer>,
-        keys: Arc<Keys>,
-        settings: ConsumeConfig,
-        receipts: Option<Arc<Receipts>>,
-    ) -> Self {
-        Self {
-            consumer,
-            receipts,
-            keys,
-            settings,
+    pub(super) fn new(context: &ConsumeContext) -> Result<Self, BrokerError> {
+        Ok(Self {
+            consumer: context.consumer()?,
+            receipts: context.receipts.clone(),
+            keys: Arc::clone(&context.reader.keys),
+            settings: context.settings.clone(),
             opening: None,
             unacknowledged: None,
             mean_bytes: 0,
             mean_events: 0,
             totals: StepTotals::default(),
-        }
+        })
     }
 
     /// True where messages can arrive now.
@@ -262,12 +258,42 @@ impl QueueSession {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
+    use broker::QueueConfig;
+    use clock::{Clock, ManualClock};
+    use contract::PrivateKey;
     use linking::SecondLayerKey;
+
+    use crate::breaker::{Breaker, STORE};
+    use crate::config::{SqliteConfig, StoreConfig};
+    use crate::reader::Reader;
+
+    async fn context(queue: &QueueConfig, base: &Path) -> ConsumeContext {
+        let keys = Keys::new(
+            PrivateKey::generate(),
+            Vec::new(),
+            SecondLayerKey::generate(),
+        );
+        let store = StoreConfig::Sqlite(SqliteConfig {
+            path: "registry.sqlite".into(),
+        });
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
+        ConsumeContext {
+            reader: Reader::open(&store, keys, base).await.unwrap(),
+            queue: queue.clone(),
+            settings: ConsumeConfig::default(),
+            base: base.to_owned(),
+            breaker: Breaker::new("store", STORE, Arc::clone(&clock)),
+            clock,
+            receipts: None,
+        }
+    }
 
     #[tokio::test]
     async fn a_group_that_could_not_be_acknowledged_is_acknowledged_with_the_next() {
         let folder = tempfile::tempdir().unwrap();
-        let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
+        let queue = QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
         let publisher = broker::publisher(&queue, folder.path()).unwrap();
         for _ in 0..2 {
             let batch = contract::SealedBatch {
@@ -276,10 +302,7 @@ mod tests {
             };
             publisher.publish(&batch).await.unwrap();
         }
-        let private = contract::PrivateKey::generate();
-        let keys = Arc::new(Keys::new(private, Vec::new(), SecondLayerKey::generate()));
-        let consumer = broker::consumer(&queue, folder.path()).unwrap();
-        let mut session = QueueSession::new(consumer, keys, ConsumeConfig::default(), None);
+        let mut session = QueueSession::new(&context(&queue, folder.path()).await).unwrap();
         let mut deliveries = Vec::new();
         while deliveries.len() < 2 {
             session.receive(DateTime::UNIX_EPOCH).await.unwrap();

@@ -40,9 +40,7 @@ pub enum StoreError {
 impl Injected for StoreError {
     fn injected(fault: Fault, point: Point) -> Self {
         match fault {
-            Fault::Retry => Self::Unavailable {
-                code: "injected".into(),
-            },
+            Fault::Retry => unavailable("injected"),
             Fault::Permanent => misconfigured(fault::injected_text(point), fault::INJECTED_HELP),
         }
     }
@@ -84,9 +82,7 @@ impl From<&Error> for StoreError {
         }
         match error {
             Error::Database(database) => sqlite_fault(&database.code().unwrap_or_default()),
-            Error::Io(io) => Self::Unavailable {
-                code: format!("{:?}", io.kind()),
-            },
+            Error::Io(io) => unavailable(format!("{:?}", io.kind())),
             Error::Tls(_) => misconfigured(
                 "the TLS handshake with the database failed",
                 "check tls, ca_file and the server's certificate",
@@ -98,12 +94,8 @@ impl From<&Error> for StoreError {
             Error::Encode(_) => Self::Refused {
                 code: "encode".into(),
             },
-            Error::PoolTimedOut => Self::Unavailable {
-                code: "timeout".into(),
-            },
-            _ => Self::Unavailable {
-                code: "connection".into(),
-            },
+            Error::PoolTimedOut => unavailable("timeout"),
+            _ => unavailable("connection"),
         }
     }
 }
@@ -124,11 +116,16 @@ impl From<MigrateError> for StoreError {
                 "restore the database from its backup and start again",
             ),
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
-            _ => Self::Unavailable {
-                code: "migration".into(),
-            },
+            _ => unavailable("migration"),
         }
     }
+}
+
+/// Code of a failure for want of space on the disk.
+const DISK_FULL: &str = "its disk is full: free some space";
+
+fn unavailable(code: impl Into<String>) -> StoreError {
+    StoreError::Unavailable { code: code.into() }
 }
 
 fn misconfigured(what: impl Into<String>, help: &'static str) -> StoreError {
@@ -178,12 +175,8 @@ fn postgres_fault(state: String) -> StoreError {
             code: format!("SQLSTATE {state}"),
         },
         // disk_full
-        (_, "53100") => StoreError::Unavailable {
-            code: "its disk is full: free some space".into(),
-        },
-        _ => StoreError::Unavailable {
-            code: format!("SQLSTATE {state}"),
-        },
+        (_, "53100") => unavailable(DISK_FULL),
+        _ => unavailable(format!("SQLSTATE {state}")),
     }
 }
 
@@ -211,15 +204,9 @@ fn sqlite_fault(code: &str) -> StoreError {
             "point `path` at the registry's own database",
         ),
         // FULL; a shared-memory file without room is one of IOERR's
-        13 => StoreError::Unavailable {
-            code: "its disk is full: free some space".into(),
-        },
-        10 if code == "4874" => StoreError::Unavailable {
-            code: "its disk is full: free some space".into(),
-        },
-        _ => StoreError::Unavailable {
-            code: format!("SQLite {code}"),
-        },
+        13 => unavailable(DISK_FULL),
+        10 if code == "4874" => unavailable(DISK_FULL),
+        _ => unavailable(format!("SQLite {code}")),
     }
 }
 

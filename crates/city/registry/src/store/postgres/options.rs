@@ -9,6 +9,21 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use crate::config::{PostgresConfig, TlsMode};
 use crate::store::error::StoreError;
 
+/// Server settings of every session.
+const SESSION_SETTINGS: [(&str, &str); 6] = [
+    ("statement_timeout", "60s"),
+    ("lock_timeout", "30s"),
+    ("idle_in_transaction_session_timeout", "120s"),
+    // The statements are short and their plans known: compiling them costs more than it saves.
+    ("jit", "off"),
+    // A plan made for one set of thousands costs as much as the look itself, and may go over the
+    // whole table.
+    ("plan_cache_mode", "force_generic_plan"),
+    // Such a plan may have been made while a table was empty, and would go over all of it for the
+    // rest of the day.
+    ("enable_seqscan", "off"),
+];
+
 /// Options of every connection; relative paths start from `base`.
 pub(super) fn options(
     config: &PostgresConfig,
@@ -50,18 +65,7 @@ pub(super) fn options(
             .ssl_client_cert(base.join(cert))
             .ssl_client_key(base.join(key));
     }
-    Ok(options.application_name("city-registry").options([
-        ("statement_timeout", "60s"),
-        ("lock_timeout", "30s"),
-        ("idle_in_transaction_session_timeout", "120s"),
-        // The statements are short and their plans known: compiling them costs more than it
-        // saves.
-        ("jit", "off"),
-        // A plan made for one set of thousands costs as much as the look itself, and may go over
-        // the whole table.
-        ("plan_cache_mode", "force_generic_plan"),
-        // Such a plan may have been made while a table was empty, and would go over all of it for
-        // the rest of the day.
-        ("enable_seqscan", "off"),
-    ]))
+    Ok(options
+        .application_name("city-registry")
+        .options(SESSION_SETTINGS))
 }
