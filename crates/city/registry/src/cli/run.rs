@@ -53,7 +53,7 @@ pub(super) async fn run(
     let reader = first.reader().clone();
     let mut consumers = vec![first];
     for _ in 1..loaded.config.consume.consumers.get() {
-        consumers.push(consumers[0].another()?);
+        consumers.push(consumers[0].additional_consumer()?);
     }
     tracing::info!(
         event = "started",
@@ -179,7 +179,7 @@ async fn consume_loop(
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
-        if let Some(wait) = registry.rest(clock.now()).await {
+        if let Some(wait) = registry.store_pause(clock.now()).await {
             health.set_unready("the store failed and is left alone for a moment".into());
             let pause = tokio::time::sleep(wait.min(MAX_PAUSE));
             tokio::select! { () = stop.cancelled() => {}, () = pause => {} }

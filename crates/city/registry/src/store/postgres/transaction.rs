@@ -1,44 +1,42 @@
-//! The PostgreSQL transaction: every statement takes its whole set, as arrays or, for what is new,
-//! as a COPY.
+//! Writing transaction of PostgreSQL: every statement takes its whole set, as arrays or, for what
+//! is new, as a COPY.
 //!
-//! Locks are taken in one order by everybody, so that writers never wait in a ring: the writers'
-//! advisory lock, subjects by id, pseudonyms by value, new facts by record, facts that are there by
-//! record.
+//! Every writer takes locks in the same order, so that writers never wait for each other in a
+//! circle: the writers' advisory lock, subjects by id, pseudonyms by value, new facts by record,
+//! facts that are there by record.
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use az::SaturatingAs;
 use chrono::{DateTime, Utc};
+use linking::{CityPseudonym, Conflict, EventRefusal, IncomingEvent, StoredVersion, SubjectId};
 use sqlx::{Error, PgConnection, Postgres, Transaction};
 
-use super::code::{FactColumns, columns, strange};
 use super::copy::CopyRows;
-use super::postgres::{STORED, SUBJECTS_OF};
-use super::read::{PseudonymTuple, StoredTuple, raw_pseudonym, raw_stored, value_of};
-use crate::apply::Rows;
-use crate::choose::Stored;
-use crate::incoming::{Incoming, Refusal};
-use crate::link::{Conflict, SubjectId};
-use crate::second_layer::CityPseudonym;
+use super::queries;
+use crate::store::columns::{FactColumns, columns, status, undecodable};
+use crate::store::sql::put_facts;
+use crate::store::transaction::StoreTransaction;
 
 /// Key of the writers' advisory lock, the same for every registry of this database ("clgwlink").
 const WRITERS_LOCK: i64 = 0x636c_6777_6c69_6e6b;
 
-/// Fewer rows go in by INSERT. A COPY ends with a short message of its own, which TCP may hold back
-/// for the 40 ms of a delayed acknowledgement (the driver does not switch that off); with so many
-/// rows the server is at work for longer than that. Few under test, so that the small groups of the
-/// tests go both ways.
+/// Number of rows below which they go in by INSERT. A COPY ends with a short message of its own,
+/// which TCP may hold back for the 40 ms of a delayed acknowledgement (the driver does not switch
+/// that off); with so many rows the server is at work for longer than that. Few under test, so that
+/// the small groups of the tests go both ways.
 const COPY_ROWS: usize = if cfg!(test) { 4 } else { 4000 };
 
-/// An open transaction, READ COMMITTED: each statement sees what others have committed.
-pub(crate) struct PostgresRows<'c> {
+/// Open transaction, READ COMMITTED: each statement sees what others have committed.
+pub(crate) struct PostgresTransaction<'c> {
     transaction: Transaction<'c, Postgres>,
-    /// Whether the connection must not be used again; see [`super::lease::Lease`].
+    /// True where the connection must not be used again; see [`super::lease::ConnectionLease`].
     halfway: &'c mut bool,
 }
 
-impl<'c> PostgresRows<'c> {
-    pub(crate) fn new(transaction: Transaction<'c, Postgres>, halfway: &'c mut bool) -> Self {
+impl<'c> PostgresTransaction<'c> {
+    pub(super) fn new(transaction: Transaction<'c, Postgres>, halfway: &'c mut bool) -> Self {
         Self {
             transaction,
             halfway,
@@ -51,7 +49,7 @@ impl<'c> PostgresRows<'c> {
 }
 
 #[async_trait]
-impl Rows for PostgresRows<'_> {
+impl StoreTransaction for PostgresTransaction<'_> {
     async fn lock_writers(&mut self, exclusive: bool) -> Result<(), Error> {
         let lock = if exclusive {
             "SELECT pg_advisory_xact_lock($1)"
@@ -65,25 +63,18 @@ impl Rows for PostgresRows<'_> {
             .map(drop)
     }
 
-    async fn stored(&mut self, records: &[[u8; 32]]) -> Result<HashMap<[u8; 32], Stored>, Error> {
-        let rows: Vec<StoredTuple> = sqlx::query_as(STORED)
-            .bind(records)
-            .fetch_all(&mut *self.transaction)
-            .await?;
-        rows.into_iter().map(raw_stored).collect()
+    async fn stored(
+        &mut self,
+        records: &[[u8; 32]],
+    ) -> Result<HashMap<[u8; 32], StoredVersion>, Error> {
+        queries::stored(&mut *self.transaction, records).await
     }
 
     async fn subjects_of(
         &mut self,
         values: &[[u8; 32]],
     ) -> Result<HashMap<[u8; 32], SubjectId>, Error> {
-        let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(SUBJECTS_OF)
-            .bind(values)
-            .fetch_all(&mut *self.transaction)
-            .await?;
-        rows.into_iter()
-            .map(|(value, id)| Ok((value_of(&value)?, id)))
-            .collect()
+        queries::subjects_of(&mut *self.transaction, values).await
     }
 
     async fn lock_subjects(&mut self, ids: &[SubjectId]) -> Result<(), Error> {
@@ -98,14 +89,7 @@ impl Rows for PostgresRows<'_> {
         &mut self,
         ids: &[SubjectId],
     ) -> Result<Vec<(SubjectId, CityPseudonym)>, Error> {
-        let rows: Vec<PseudonymTuple> = sqlx::query_as(
-            "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym
-             WHERE scheme = 'snils' AND subject_id = ANY($1)",
-        )
-        .bind(ids)
-        .fetch_all(&mut *self.transaction)
-        .await?;
-        rows.into_iter().map(raw_pseudonym).collect()
+        queries::anchors(&mut *self.transaction, ids).await
     }
 
     async fn add_subjects(&mut self, ids: &[SubjectId]) -> Result<u64, Error> {
@@ -117,8 +101,8 @@ impl Rows for PostgresRows<'_> {
         if named.len() < COPY_ROWS {
             let add = sqlx::query(
                 "INSERT INTO pseudonym (value, scheme, suite, epoch, subject_id)
-                 SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::int[], \
-                 $5::bigint[])",
+                 SELECT * FROM unnest(
+                    $1::bytea[], $2::text[], $3::text[], $4::int[], $5::bigint[])",
             );
             let add = add
                 .bind(list(named, |(name, _)| name.value))
@@ -129,22 +113,13 @@ impl Rows for PostgresRows<'_> {
             return Ok(add.execute(&mut *self.transaction).await?.rows_affected());
         }
         let mut rows = CopyRows::new(5, named.len(), 100);
-        for (
-            CityPseudonym {
-                scheme,
-                suite,
-                epoch,
-                value,
-            },
-            subject,
-        ) in named
-        {
-            let row = rows
-                .row()
-                .bytes(Some(value))
-                .bytes(Some(scheme.as_str()))
-                .bytes(Some(suite.as_str()));
-            row.integer(i32::from(*epoch)).big(*subject);
+        for (pseudonym, subject) in named {
+            rows.row()
+                .bytes(Some(pseudonym.value))
+                .bytes(Some(pseudonym.scheme.as_str()))
+                .bytes(Some(pseudonym.suite.as_str()))
+                .integer(i32::from(pseudonym.epoch))
+                .big(*subject);
         }
         self.copy(
             "COPY pseudonym (value, scheme, suite, epoch, subject_id) FROM STDIN (FORMAT binary)",
@@ -157,8 +132,8 @@ impl Rows for PostgresRows<'_> {
         let (losers, survivors): (Vec<SubjectId>, Vec<SubjectId>) = pairs.iter().copied().unzip();
         sqlx::query(
             "UPDATE pseudonym SET subject_id = m.survivor
-             FROM unnest($1::bigint[], $2::bigint[]) AS m (loser, survivor) WHERE subject_id = \
-             m.loser",
+             FROM unnest($1::bigint[], $2::bigint[]) AS m (loser, survivor)
+             WHERE subject_id = m.loser",
         )
         .bind(&losers)
         .bind(&survivors)
@@ -183,20 +158,19 @@ impl Rows for PostgresRows<'_> {
         .map(drop)
     }
 
-    async fn add_facts(&mut self, facts: &[&Incoming]) -> Result<u64, Error> {
+    async fn add_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error> {
         if facts.len() < COPY_ROWS {
             return self.put_facts(facts).await;
         }
         let mut rows = CopyRows::new(14, facts.len(), 240);
         for event in facts {
-            let fact = columns(event.asserted.as_ref().map(|(fact, _)| fact));
-            let pseudonym = event.asserted.as_ref().map(|(_, person)| person[0].value);
+            let fact = columns(event.fact());
             rows.row()
                 .bytes(Some(event.record))
                 .big(event.version)
                 .bytes(Some(event.kind.as_str()))
                 .bytes(Some(status(event)))
-                .bytes(pseudonym)
+                .bytes(event.strongest_value())
                 .bytes(fact.vaccine)
                 .small(fact.dose_number)
                 .small(fact.series_doses)
@@ -210,44 +184,41 @@ impl Rows for PostgresRows<'_> {
         self.copy(ADD_FACTS, rows).await
     }
 
-    async fn put_facts(&mut self, facts: &[&Incoming]) -> Result<u64, Error> {
-        let of_facts: Vec<FactColumns> = facts
-            .iter()
-            .map(|event| columns(event.asserted.as_ref().map(|(fact, _)| fact)))
-            .collect();
+    async fn put_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error> {
+        let medical: Vec<FactColumns> = list(facts, |event| columns(event.fact()));
         let done = sqlx::query(PUT_FACTS)
             .bind(list(facts, |event| event.record))
             .bind(list(facts, |event| event.version))
             .bind(list(facts, |event| event.kind.as_str()))
             .bind(list(facts, |event| status(event)))
-            .bind(list(facts, |event| {
-                event.asserted.as_ref().map(|(_, person)| person[0].value)
-            }))
-            .bind(list(&of_facts, |fact| fact.vaccine))
-            .bind(list(&of_facts, |fact| fact.dose_number))
-            .bind(list(&of_facts, |fact| fact.series_doses))
-            .bind(list(&of_facts, |fact| fact.test))
-            .bind(list(&of_facts, |fact| fact.result))
-            .bind(list(&of_facts, |fact| fact.began_on.clone()))
-            .bind(list(&of_facts, |fact| fact.occurred_on.clone()))
-            .bind(list(&of_facts, |fact| fact.occurred_earliest))
+            .bind(list(facts, |event| event.strongest_value()))
+            .bind(list(&medical, |fact| fact.vaccine))
+            .bind(list(&medical, |fact| fact.dose_number))
+            .bind(list(&medical, |fact| fact.series_doses))
+            .bind(list(&medical, |fact| fact.test))
+            .bind(list(&medical, |fact| fact.result))
+            .bind(list(&medical, |fact| fact.began_on.clone()))
+            .bind(list(&medical, |fact| fact.occurred_on.clone()))
+            .bind(list(&medical, |fact| fact.occurred_earliest))
             .bind(list(facts, |event| event.content))
             .execute(&mut *self.transaction)
             .await?;
         Ok(done.rows_affected())
     }
 
-    async fn add_refusals(&mut self, rows: &[&Refusal], now: DateTime<Utc>) -> Result<(), Error> {
+    async fn add_refusals(
+        &mut self,
+        rows: &[&EventRefusal],
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
         sqlx::query(
             "INSERT INTO refusal (batch_id, event_index, record, version, reason, seen_at)
-             SELECT t.*, $6 FROM unnest($1::bytea[], $2::int[], $3::bytea[], $4::bigint[], \
-             $5::text[]) AS t
+             SELECT t.*, $6 FROM unnest(
+                $1::bytea[], $2::int[], $3::bytea[], $4::bigint[], $5::text[]) AS t
              ORDER BY 1, 2 ON CONFLICT (batch_id, event_index) DO NOTHING",
         )
         .bind(list(rows, |row| row.batch.0))
-        .bind(list(rows, |row| {
-            i32::try_from(row.index).unwrap_or(i32::MAX)
-        }))
+        .bind(list(rows, |row| row.index.saturating_as::<i32>()))
         .bind(list(rows, |row| row.record))
         .bind(list(rows, |row| row.version))
         .bind(list(rows, |row| row.reason.as_str()))
@@ -258,20 +229,21 @@ impl Rows for PostgresRows<'_> {
     }
 }
 
-impl PostgresRows<'_> {
-    /// One that is there already fails as a unique violation, which is a lost race.
+impl PostgresTransaction<'_> {
+    /// Copies rows into a table, and returns their number. A row that is there already fails as a
+    /// unique violation, which is a lost race.
     async fn copy(&mut self, into: &str, rows: CopyRows) -> Result<u64, Error> {
         let (bytes, count) = rows.end();
         *self.halfway = true;
         let copied = copy_in(&mut self.transaction, into, bytes).await;
-        // The server's own refusal is read to its end; after any other failure nobody knows what is
-        // still to come.
+        // The driver reads the server's own refusal to its end; after any other failure it is not
+        // known which answers are still to come.
         *self.halfway = !matches!(copied, Ok(_) | Err(Error::Database(_)));
         let copied = copied?;
         if copied == count {
             Ok(copied)
         } else {
-            Err(strange("number of rows"))
+            Err(undecodable("number of rows"))
         }
     }
 }
@@ -282,38 +254,17 @@ async fn copy_in(connection: &mut PgConnection, into: &str, bytes: Vec<u8>) -> R
     copy.finish().await
 }
 
-fn status(event: &Incoming) -> &'static str {
-    if event.asserted.is_some() {
-        "asserted"
-    } else {
-        "withdrawn"
-    }
-}
-
 const ADD_FACTS: &str = "COPY fact (record, version, kind, status, pseudonym, vaccine, dose_number,
         series_doses, test, result, began_on, occurred_on, occurred_earliest, content)
     FROM STDIN (FORMAT binary)";
 
-const PUT_FACTS: &str = "INSERT INTO fact (record, version, kind, status, pseudonym, vaccine, \
-    dose_number,
-        series_doses, test, result, began_on, occurred_on, occurred_earliest, content)
-    SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::bytea[], \
-    $6::text[], $7::smallint[],
-        $8::smallint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::date[], \
-        $14::bytea[]) AS t
-    ORDER BY 1
-    ON CONFLICT (record) DO UPDATE SET version = excluded.version, status = excluded.status,
-        pseudonym = excluded.pseudonym, vaccine = excluded.vaccine, dose_number = \
-        excluded.dose_number,
-        series_doses = excluded.series_doses, test = excluded.test, result = excluded.result,
-        began_on = excluded.began_on, occurred_on = excluded.occurred_on,
-        occurred_earliest = excluded.occurred_earliest, content = excluded.content
-    WHERE excluded.kind = fact.kind AND (excluded.version > fact.version OR (excluded.version = \
-    fact.version
-        AND excluded.status = fact.status AND fact.content IS NULL AND excluded.content IS NOT \
-        NULL))";
+const PUT_FACTS: &str = put_facts!(
+    "SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::bytea[],
+        $6::text[], $7::smallint[], $8::smallint[], $9::text[], $10::text[], $11::text[],
+        $12::text[], $13::date[], $14::bytea[]) AS t ORDER BY 1"
+);
 
-/// One column of a set.
+/// Column of a set.
 fn list<R, T>(rows: &[R], column: impl Fn(&R) -> T) -> Vec<T> {
     rows.iter().map(column).collect()
 }

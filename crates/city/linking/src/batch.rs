@@ -1,5 +1,5 @@
-//! An event on its way into the store: decoded, checked against the calendar, its person already
-//! second-layer.
+//! Opened batches: decoded events, checked against the calendar, their persons already under the
+//! second layer.
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use contract::wire::Refused;
@@ -7,54 +7,85 @@ use contract::{BatchId, Body, Event, Fact, FactKind, RefusalReason};
 
 use crate::second_layer::{CityPseudonym, SecondLayerKey};
 
-/// One version of one record, as the store takes it.
+/// Fact that holds, and its person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Incoming {
-    /// Its batch.
-    pub batch: BatchId,
-    /// Its place in the batch, from 0.
-    pub index: usize,
-    /// The record's digest.
-    pub record: [u8; 32],
-    /// [`contract::Version::to_u64`], which fits.
-    pub version: i64,
-    /// [`contract::ContentDigest`]; `None` from a gateway that tells none.
-    pub content: Option<[u8; 16]>,
-    /// What kind of fact.
-    pub kind: FactKind,
-    /// The fact and its person, strongest pseudonym first, at least one; `None` when withdrawn.
-    pub asserted: Option<(Fact, Vec<CityPseudonym>)>,
+pub struct Assertion {
+    /// Medical fact.
+    pub fact: Fact,
+    /// Pseudonyms of the person, strongest first; at least one.
+    pub pseudonyms: Vec<CityPseudonym>,
 }
 
-/// An event that is not stored, and why.
+/// Version of a record, as the store takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// Its batch.
+pub struct IncomingEvent {
+    /// Batch that the event came in.
     pub batch: BatchId,
-    /// Its place in the batch, from 0.
+    /// Place in the batch, from 0.
     pub index: usize,
-    /// Its record, where that could be read.
+    /// Digest of the record.
+    pub record: [u8; 32],
+    /// Version of the record, as [`contract::Version::to_u64`], which fits.
+    pub version: i64,
+    /// Digest of the content, [`contract::ContentDigest`]; `None` from a gateway that sends none.
+    pub content: Option<[u8; 16]>,
+    /// Kind of the fact.
+    pub kind: FactKind,
+    /// Fact and person; `None` when withdrawn.
+    pub asserted: Option<Assertion>,
+}
+
+impl IncomingEvent {
+    /// Medical fact; `None` when withdrawn.
+    #[must_use]
+    pub fn fact(&self) -> Option<&Fact> {
+        self.asserted.as_ref().map(|asserted| &asserted.fact)
+    }
+
+    /// Value of the strongest pseudonym of the person; `None` when withdrawn.
+    #[must_use]
+    pub fn strongest_value(&self) -> Option<[u8; 32]> {
+        let asserted = self.asserted.as_ref()?;
+        asserted.pseudonyms.first().map(|strongest| strongest.value)
+    }
+
+    /// True where the event takes its record back.
+    #[must_use]
+    pub const fn is_withdrawn(&self) -> bool {
+        self.asserted.is_none()
+    }
+}
+
+/// Event that is not stored, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRefusal {
+    /// Batch that the event came in.
+    pub batch: BatchId,
+    /// Place in the batch, from 0.
+    pub index: usize,
+    /// Digest of the record, where it could be read.
     pub record: Option<[u8; 32]>,
-    /// Its version, where that could be read.
+    /// Version of the record, where it could be read.
     pub version: Option<i64>,
-    /// Why.
+    /// Reason that the sender gets.
     pub reason: RefusalReason,
 }
 
-/// A batch that could be opened.
+/// Batch that could be opened, its events sorted into acceptable and refused ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OpenBatch {
-    /// Its id.
+pub struct OpenBatch {
+    /// Id of the batch.
     pub id: BatchId,
-    /// What may be stored, in the batch's order.
-    pub events: Vec<Incoming>,
-    /// What may not.
-    pub refusals: Vec<Refusal>,
+    /// Events that may be stored, in the batch's order.
+    pub events: Vec<IncomingEvent>,
+    /// Events that may not be stored.
+    pub refusals: Vec<EventRefusal>,
 }
 
 impl OpenBatch {
-    /// Sorts decoded events into what may be stored and what may not.
-    pub(crate) fn new(
+    /// Sorts decoded events into those that may be stored and those that may not.
+    #[must_use]
+    pub fn new(
         id: BatchId,
         decoded: Vec<Result<Event, Refused>>,
         key: &SecondLayerKey,
@@ -74,11 +105,11 @@ impl OpenBatch {
         };
         for (index, item) in decoded.into_iter().enumerate() {
             match item {
-                Ok(event) => match incoming(id, index, event, key, last_day) {
+                Ok(event) => match accept(id, index, event, key, last_day) {
                     Ok(event) => batch.events.push(event),
                     Err(refusal) => batch.refusals.push(refusal),
                 },
-                Err(refused) => batch.refusals.push(Refusal {
+                Err(refused) => batch.refusals.push(EventRefusal {
                     batch: id,
                     index: refused.index,
                     record: refused.record.map(|record| record.0),
@@ -93,16 +124,17 @@ impl OpenBatch {
     }
 }
 
-fn incoming(
+/// Makes the event that the store takes, or the refusal of one that may not be stored.
+fn accept(
     batch: BatchId,
     index: usize,
     event: Event,
     key: &SecondLayerKey,
     last_day: NaiveDate,
-) -> Result<Incoming, Refusal> {
+) -> Result<IncomingEvent, EventRefusal> {
     let record = event.record.0;
     let version = i64::try_from(event.version.to_u64()).ok();
-    let refuse = |reason| Refusal {
+    let refuse = |reason| EventRefusal {
         batch,
         index,
         record: Some(record),
@@ -117,17 +149,17 @@ fn incoming(
             if latest_date(&fact) > last_day {
                 return Err(refuse(RefusalReason::BadDate));
             }
-            let mut person: Vec<_> = subject
+            let mut pseudonyms: Vec<_> = subject
                 .pseudonyms()
                 .iter()
                 .map(|pseudonym| key.apply(pseudonym))
                 .collect();
-            person.sort_unstable_by_key(CityPseudonym::strength);
-            Some((fact, person))
+            pseudonyms.sort_unstable_by_key(CityPseudonym::strength);
+            Some(Assertion { fact, pseudonyms })
         }
     };
     let version = version.ok_or_else(|| refuse(RefusalReason::Malformed))?;
-    Ok(Incoming {
+    Ok(IncomingEvent {
         batch,
         index,
         record,
@@ -138,7 +170,7 @@ fn incoming(
     })
 }
 
-/// The later of a fact's dates, each at its first possible day.
+/// Later one of a fact's dates, each at its first possible day.
 fn latest_date(fact: &Fact) -> NaiveDate {
     match fact {
         Fact::Vaccination { occurred_on, .. } | Fact::Test { occurred_on, .. } => {
@@ -224,9 +256,13 @@ mod tests {
                 count: 1,
             },
         ));
-        let (_, person) = batch.events[0].asserted.as_ref().unwrap();
+        let asserted = batch.events[0].asserted.as_ref().unwrap();
         assert_eq!(
-            person.iter().map(|p| p.scheme).collect::<Vec<_>>(),
+            asserted
+                .pseudonyms
+                .iter()
+                .map(|p| p.scheme)
+                .collect::<Vec<_>>(),
             [Scheme::Snils, Scheme::PassportRu]
         );
     }

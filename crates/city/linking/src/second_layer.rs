@@ -1,4 +1,4 @@
-//! The second layer: the registry keeps V = HMAC(K_registry, P), and P never rests.
+//! Second-layer pseudonyms: the registry keeps V = HMAC(K_registry, P), and P never rests.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -9,36 +9,39 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// What the keyed input begins with; names the purpose, so that the key serves no other.
+/// Beginning of the keyed input; it names the purpose, so that the key serves no other.
 const DOMAIN: &[u8] = b"clinic-gateway/registry/v1";
 
-/// A pseudonym as the registry keeps it: the second-layer HMAC of what the clinic sent.
+/// Pseudonym as the registry keeps it: the second-layer HMAC of what the clinic sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CityPseudonym {
-    /// Which numbering.
+    /// Numbering of the identifier.
     pub scheme: Scheme,
-    /// How the clinic computed its part.
+    /// Function with which the clinic computed P.
     pub suite: Suite,
-    /// Under which clinic-side key.
+    /// Epoch of the clinic-side key.
     pub epoch: Epoch,
     /// V, 32 bytes.
     pub value: [u8; 32],
 }
 
 impl CityPseudonym {
-    /// Sorts the strongest first: by scheme as [`Scheme::ALL`] trusts them, then the newest key
-    /// epoch.
-    pub(crate) fn strength(&self) -> (Scheme, Reverse<Epoch>, Suite, [u8; 32]) {
+    /// Sort key that puts the strongest first: by scheme as [`Scheme::ALL`] trusts them, then the
+    /// newest key epoch.
+    #[must_use]
+    pub fn strength(&self) -> (Scheme, Reverse<Epoch>, Suite, [u8; 32]) {
         (self.scheme, Reverse(self.epoch), self.suite, self.value)
     }
 
     /// True where this pseudonym names one person by itself, for life.
-    pub(crate) fn is_anchor(&self) -> bool {
+    #[must_use]
+    pub fn is_anchor(&self) -> bool {
         self.scheme == Scheme::Snils
     }
 
     /// True where the two cannot belong to one person: two SNILS under one suite and key.
-    pub(crate) fn contradicts(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn contradicts(&self, other: &Self) -> bool {
         self.is_anchor()
             && other.is_anchor()
             && (self.suite, self.epoch) == (other.suite, other.epoch)
@@ -59,7 +62,7 @@ impl fmt::Debug for CityPseudonym {
     }
 }
 
-/// K_registry: 32 bytes kept apart from the registry's database.
+/// Second-layer key, K_registry: 32 bytes kept apart from the registry's database.
 pub struct SecondLayerKey(SecretBox<[u8; 32]>);
 
 impl fmt::Debug for SecondLayerKey {
@@ -69,7 +72,7 @@ impl fmt::Debug for SecondLayerKey {
 }
 
 impl SecondLayerKey {
-    /// A fresh random key.
+    /// Makes a random key.
     ///
     /// # Panics
     /// If the operating system has no randomness to give.
@@ -88,15 +91,16 @@ impl SecondLayerKey {
         Some(Self(SecretBox::new(key)))
     }
 
-    /// The text form: 64 hex characters.
+    /// Text form: 64 hex characters.
     #[must_use]
     pub fn to_text(&self) -> SecretString {
         SecretString::from(hex::encode(Zeroizing::new(*self.0.expose_secret())))
     }
 
-    /// A value that tells this key from another; kept in the store, so that a wrong key is noticed
+    /// Value that tells this key from another; kept in the store, so that a wrong key is noticed
     /// at the start.
-    pub(crate) fn check_value(&self) -> [u8; 32] {
+    #[must_use]
+    pub fn check_value(&self) -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret())
             .expect("HMAC takes keys of any length");
         mac.update(b"clinic-gateway/registry/key-check/v1");

@@ -1,17 +1,18 @@
-//! Rows in the binary format of PostgreSQL's COPY.
+//! Rows in the binary format of PostgreSQL's COPY (manual, "COPY", "Binary Format").
 
+use az::SaturatingAs;
 use chrono::NaiveDate;
 
-/// What every such stream begins with: the signature, no flags, no extension.
+/// Beginning of every such stream: the signature, no flags, no extension.
 const HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// What stands where a row's number of columns would.
+/// End mark, in the place of a row's number of columns.
 const END: i16 = -1;
-/// The length of a NULL.
+/// Length of a NULL.
 const NULL: i32 = -1;
-/// PostgreSQL counts days from here.
+/// Day from which PostgreSQL counts days.
 const FIRST_DAY: NaiveDate = NaiveDate::from_ymd_opt(2000, 1, 1).expect("2000 has a first day");
 
-/// Rows of one table, column by column.
+/// Rows of one table, written column by column.
 pub(crate) struct CopyRows {
     bytes: Vec<u8>,
     columns: i16,
@@ -19,7 +20,7 @@ pub(crate) struct CopyRows {
 }
 
 impl CopyRows {
-    /// None yet; each will have so many columns and take about `row_bytes`.
+    /// Makes an empty stream for `rows` rows of so many columns and about `row_bytes` each.
     pub(super) fn new(columns: i16, rows: usize, row_bytes: usize) -> Self {
         let mut bytes = Vec::with_capacity(HEADER.len() + rows * row_bytes);
         bytes.extend_from_slice(HEADER);
@@ -37,7 +38,7 @@ impl CopyRows {
         self
     }
 
-    /// A BYTEA or a TEXT.
+    /// Appends a BYTEA or a TEXT.
     pub(super) fn bytes(&mut self, value: Option<impl AsRef<[u8]>>) -> &mut Self {
         match value {
             Some(value) => self.value(value.as_ref()),
@@ -45,7 +46,7 @@ impl CopyRows {
         }
     }
 
-    /// A SMALLINT.
+    /// Appends a SMALLINT.
     pub(super) fn small(&mut self, value: Option<i16>) -> &mut Self {
         match value {
             Some(value) => self.value(&value.to_be_bytes()),
@@ -53,17 +54,17 @@ impl CopyRows {
         }
     }
 
-    /// An INTEGER.
+    /// Appends an INTEGER.
     pub(super) fn integer(&mut self, value: i32) -> &mut Self {
         self.value(&value.to_be_bytes())
     }
 
-    /// A BIGINT.
+    /// Appends a BIGINT.
     pub(super) fn big(&mut self, value: i64) -> &mut Self {
         self.value(&value.to_be_bytes())
     }
 
-    /// A DATE.
+    /// Appends a DATE.
     pub(super) fn date(&mut self, value: Option<NaiveDate>) -> &mut Self {
         let days = |date: NaiveDate| i32::try_from((date - FIRST_DAY).num_days()).ok();
         match value.and_then(days) {
@@ -72,15 +73,15 @@ impl CopyRows {
         }
     }
 
-    /// The whole stream, and how many rows it holds.
+    /// Ends the stream, and returns it with its number of rows.
     pub(super) fn end(mut self) -> (Vec<u8>, u64) {
         self.bytes.extend_from_slice(&END.to_be_bytes());
         (self.bytes, self.rows)
     }
 
-    /// Nothing that is stored comes near 2 GiB.
     fn value(&mut self, value: &[u8]) -> &mut Self {
-        let length = i32::try_from(value.len()).unwrap_or(i32::MAX);
+        // No stored value comes near 2 GiB, so the length always fits.
+        let length: i32 = value.len().saturating_as();
         self.bytes.extend_from_slice(&length.to_be_bytes());
         self.bytes.extend_from_slice(value);
         self

@@ -1,87 +1,87 @@
-//! Who is who: puts pseudonyms seen together under one subject, and keeps contradicting persons
-//! apart.
+//! LinkPlan between pseudonyms: puts those seen together under one subject, and keeps contradicting
+//! persons apart.
 //!
-//! Only an event that becomes the stored version of its record links; an older version that comes
-//! late does not, and what a version linked stays linked when a newer one drops a name (README.md
-//! says what that costs).
+//! Only an event that becomes the stored version of its record links its pseudonyms. An older
+//! version that comes late does not. A link stays when a newer version drops a name (the
+//! registry's README.md says what that costs).
 //!
-//! Take all pseudonyms as points and join those of one event. What holds whatever the order of
-//! arrival: points joined by the records' newest versions are one subject, and points not joined by
-//! any version are never. In between the order decides: whether a version that was corrected later
-//! arrived in time to link. Where no later version drops a name or withdraws its record, nothing is
-//! in between.
+//! Take all pseudonyms as points and join those of one event. Whatever the order of arrival, points
+//! joined by the records' newest versions are one subject, and points that no version joins never
+//! are. Between the two the order decides: whether a version that was corrected later arrived in
+//! time to link. Where no later version drops a name or withdraws its record, there is nothing
+//! between the two.
 //!
-//! All that as far as a group of joined points holds at most one SNILS a suite and key epoch. In
-//! one that holds two, each SNILS keeps a subject of its own with every fact that names it; which
-//! of these subjects the weaker pseudonyms belong to, with the facts that name only them, is
-//! decided by who came first, and so is which of the contradicting pairs is written down as the
-//! conflict.
+//! All of that holds while a group of joined points has at most one SNILS a suite and key epoch. In
+//! a group with two, each SNILS keeps a subject of its own with every fact that names it. The first
+//! to come decides which of these subjects the weaker pseudonyms belong to, with the facts that
+//! name only them, and which of the contradicting pairs is written down as the conflict.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::second_layer::CityPseudonym;
 
-/// A subject's row id.
-pub(crate) type SubjectId = i64;
+/// Row id of a subject.
+pub type SubjectId = i64;
 
-/// The pseudonyms of one event, strongest first, and the record they came with.
+/// Pseudonyms of one event, strongest first, and the record they came with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Person<'a> {
-    /// The record, kept with a conflict.
+pub struct EventPseudonyms<'a> {
+    /// Digest of the record; kept with a conflict.
     pub record: [u8; 32],
-    /// At least one.
+    /// Pseudonyms of the person; at least one.
     pub pseudonyms: &'a [CityPseudonym],
 }
 
 /// Two strong pseudonyms that were kept apart; `one < other`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Conflict {
-    /// The smaller value.
+pub struct Conflict {
+    /// Smaller value of the two.
     pub one: [u8; 32],
-    /// The larger value.
+    /// Larger value of the two.
     pub other: [u8; 32],
-    /// The record that would have joined them.
+    /// Record that would have joined them.
     pub record: [u8; 32],
 }
 
-/// A subject that exists, or one to be made.
+/// Subject that exists, or one to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Owner {
-    /// A row's id.
+pub enum SubjectRef {
+    /// Row id of a stored subject.
     Existing(SubjectId),
-    /// One of the new subjects, from 0.
+    /// Index of a new subject, from 0.
     New(usize),
 }
 
-/// What to write.
+/// Changes to write, so that the links hold.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Links {
-    /// How many subjects to make.
+pub struct LinkPlan {
+    /// Number of subjects to make.
     pub new_subjects: usize,
-    /// Pseudonyms not seen before, and whose they are.
-    pub pseudonyms: Vec<(CityPseudonym, Owner)>,
-    /// (the subject that ends, the one that takes its pseudonyms over).
+    /// Pseudonyms not seen before, with their subjects; sorted by value.
+    pub pseudonyms: Vec<(CityPseudonym, SubjectRef)>,
+    /// Pairs of a subject that ends and the one that takes its pseudonyms over; sorted.
     pub merges: Vec<(SubjectId, SubjectId)>,
-    /// Contradictions.
+    /// Contradictions met; sorted by their values.
     pub conflicts: Vec<Conflict>,
 }
 
-/// Plans the links of many persons. `known` has the subject of every pseudonym that is stored;
+/// Plans the links of many events. `known` has the subject of every pseudonym that is stored;
 /// `anchors` the SNILS pseudonyms of those subjects.
-pub(crate) fn plan(
-    persons: &[Person<'_>],
+#[must_use]
+pub fn plan_links(
+    events: &[EventPseudonyms<'_>],
     known: &HashMap<[u8; 32], SubjectId>,
     anchors: &[(SubjectId, CityPseudonym)],
-) -> Links {
+) -> LinkPlan {
     let mut forest = Forest::default();
     let mut by_subject: HashMap<SubjectId, usize> = HashMap::new();
-    for person in persons {
-        for pseudonym in person.pseudonyms {
+    for event in events {
+        for pseudonym in event.pseudonyms {
             if let Some(&subject) = known.get(&pseudonym.value) {
                 let node = *by_subject
                     .entry(subject)
-                    .or_insert_with(|| forest.add(Some(subject), Vec::new()));
-                forest.of_value.insert(pseudonym.value, node);
+                    .or_insert_with(|| forest.add_node(Some(subject), Vec::new()));
+                forest.node_by_value.insert(pseudonym.value, node);
             }
         }
     }
@@ -90,39 +90,39 @@ pub(crate) fn plan(
             forest.anchors[node].push(*anchor);
         }
     }
-    // Persons with the strongest names first, so that within one group the outcome does not hang on
+    // Events with the strongest names first, so that within one group the outcome does not hang on
     // its order.
-    let mut order: Vec<&Person<'_>> = persons.iter().collect();
-    order.sort_by_cached_key(|person| {
+    let mut order: Vec<&EventPseudonyms<'_>> = events.iter().collect();
+    order.sort_by_cached_key(|event| {
         (
-            person
+            event
                 .pseudonyms
                 .iter()
                 .map(CityPseudonym::strength)
                 .collect::<Vec<_>>(),
-            person.record,
+            event.record,
         )
     });
-    for person in order {
-        forest.join(person);
+    for event in order {
+        forest.join(event);
     }
-    forest.links()
+    forest.into_plan()
 }
 
-/// Union-find over subjects, each root with the anchors of its whole tree.
+/// Disjoint-set forest (union-find) over subjects; each root has the anchors of its whole tree.
 #[derive(Default)]
 struct Forest {
     parent: Vec<usize>,
     subject: Vec<Option<SubjectId>>,
     anchors: Vec<Vec<CityPseudonym>>,
-    of_value: HashMap<[u8; 32], usize>,
-    added: Vec<(CityPseudonym, usize)>,
+    node_by_value: HashMap<[u8; 32], usize>,
+    new_pseudonyms: Vec<(CityPseudonym, usize)>,
     conflicts: Vec<Conflict>,
     seen_conflicts: HashSet<([u8; 32], [u8; 32])>,
 }
 
 impl Forest {
-    fn add(&mut self, subject: Option<SubjectId>, anchors: Vec<CityPseudonym>) -> usize {
+    fn add_node(&mut self, subject: Option<SubjectId>, anchors: Vec<CityPseudonym>) -> usize {
         self.parent.push(self.parent.len());
         self.subject.push(subject);
         self.anchors.push(anchors);
@@ -137,9 +137,9 @@ impl Forest {
         node
     }
 
-    /// The tree that holds a pseudonym; a tree of its own where it was not seen before.
-    fn place(&mut self, pseudonym: &CityPseudonym) -> usize {
-        if let Some(&node) = self.of_value.get(&pseudonym.value) {
+    /// Root of the tree that holds a pseudonym; a tree of its own where it was not seen before.
+    fn root_of(&mut self, pseudonym: &CityPseudonym) -> usize {
+        if let Some(&node) = self.node_by_value.get(&pseudonym.value) {
             return self.root(node);
         }
         let anchors = if pseudonym.is_anchor() {
@@ -147,24 +147,24 @@ impl Forest {
         } else {
             Vec::new()
         };
-        let node = self.add(None, anchors);
-        self.of_value.insert(pseudonym.value, node);
-        self.added.push((*pseudonym, node));
+        let node = self.add_node(None, anchors);
+        self.node_by_value.insert(pseudonym.value, node);
+        self.new_pseudonyms.push((*pseudonym, node));
         node
     }
 
-    fn join(&mut self, person: &Person<'_>) {
-        let Some((strongest, weaker)) = person.pseudonyms.split_first() else {
+    fn join(&mut self, event: &EventPseudonyms<'_>) {
+        let Some((strongest, weaker)) = event.pseudonyms.split_first() else {
             return;
         };
-        let mut current = self.place(strongest);
+        let mut current = self.root_of(strongest);
         for pseudonym in weaker {
-            let other = self.place(pseudonym);
+            let other = self.root_of(pseudonym);
             if other == current {
                 continue;
             }
             match self.contradiction(current, other) {
-                Some((one, other)) => self.note(one, other, person.record),
+                Some((one, other)) => self.add_conflict(one, other, event.record),
                 None => current = self.union(current, other),
             }
         }
@@ -180,13 +180,14 @@ impl Forest {
             .min()
     }
 
-    fn note(&mut self, one: [u8; 32], other: [u8; 32], record: [u8; 32]) {
+    fn add_conflict(&mut self, one: [u8; 32], other: [u8; 32], record: [u8; 32]) {
         if self.seen_conflicts.insert((one, other)) {
             self.conflicts.push(Conflict { one, other, record });
         }
     }
 
-    /// The survivor is the stored subject with the smallest id, whatever the order.
+    /// Joins two trees, and returns the root of the new one: the stored subject with the smallest
+    /// id, whatever the order.
     fn union(&mut self, a: usize, b: usize) -> usize {
         let rank = |node: usize| (self.subject[node].unwrap_or(SubjectId::MAX), node);
         let (survivor, loser) = if rank(a) <= rank(b) { (a, b) } else { (b, a) };
@@ -196,41 +197,39 @@ impl Forest {
         survivor
     }
 
-    fn links(mut self) -> Links {
-        let mut links = Links {
+    fn into_plan(mut self) -> LinkPlan {
+        let mut plan = LinkPlan {
             conflicts: std::mem::take(&mut self.conflicts),
-            ..Links::default()
+            ..LinkPlan::default()
         };
         let mut new_of_root: HashMap<usize, usize> = HashMap::new();
-        for (pseudonym, node) in std::mem::take(&mut self.added) {
+        for (pseudonym, node) in std::mem::take(&mut self.new_pseudonyms) {
             let root = self.root(node);
-            let owner = if let Some(subject) = self.subject[root] {
-                Owner::Existing(subject)
+            let subject = if let Some(subject) = self.subject[root] {
+                SubjectRef::Existing(subject)
             } else {
                 let next = new_of_root.len();
-                Owner::New(*new_of_root.entry(root).or_insert(next))
+                SubjectRef::New(*new_of_root.entry(root).or_insert(next))
             };
-            links.pseudonyms.push((pseudonym, owner));
+            plan.pseudonyms.push((pseudonym, subject));
         }
-        links.new_subjects = new_of_root.len();
+        plan.new_subjects = new_of_root.len();
         for node in 0..self.parent.len() {
             let root = self.root(node);
             if let (Some(loser), Some(survivor)) = (self.subject[node], self.subject[root])
                 && loser != survivor
             {
-                links.merges.push((loser, survivor));
+                plan.merges.push((loser, survivor));
             }
         }
-        // Sorted, so that two writers put them down in the same order and never wait for each other
-        // in a ring.
-        links
-            .pseudonyms
+        // Sorted, so that two writers write them in the same order and never wait for each other in
+        // a circle.
+        plan.pseudonyms
             .sort_unstable_by_key(|(pseudonym, _)| pseudonym.value);
-        links.merges.sort_unstable();
-        links
-            .conflicts
+        plan.merges.sort_unstable();
+        plan.conflicts
             .sort_unstable_by_key(|conflict| (conflict.one, conflict.other));
-        links
+        plan
     }
 }
 
@@ -253,8 +252,8 @@ mod tests {
     fn passport(value: u8) -> CityPseudonym {
         name(Scheme::PassportRu, value)
     }
-    fn person(pseudonyms: &[CityPseudonym]) -> Person<'_> {
-        Person {
+    fn person(pseudonyms: &[CityPseudonym]) -> EventPseudonyms<'_> {
+        EventPseudonyms {
             record: [0; 32],
             pseudonyms,
         }
@@ -264,7 +263,7 @@ mod tests {
     fn nobody_known_makes_one_subject_a_person() {
         let a = [snils(1), passport(2)];
         let b = [snils(3)];
-        let links = plan(&[person(&a), person(&b), person(&a)], &HashMap::new(), &[]);
+        let links = plan_links(&[person(&a), person(&b), person(&a)], &HashMap::new(), &[]);
         assert_eq!(links.new_subjects, 2);
         assert_eq!(links.pseudonyms.len(), 3);
         assert_eq!(links.pseudonyms[0].1, links.pseudonyms[1].1);
@@ -275,18 +274,18 @@ mod tests {
     fn two_known_subjects_of_one_person_merge_into_one() {
         let names = [snils(1), passport(2), passport(3)];
         let known = HashMap::from([([1; 32], 7), ([2; 32], 5)]);
-        let links = plan(&[person(&names)], &known, &[(7, snils(1))]);
+        let links = plan_links(&[person(&names)], &known, &[(7, snils(1))]);
         assert_eq!(links.merges, [(7, 5)]);
-        assert_eq!(links.pseudonyms, [(passport(3), Owner::Existing(5))]);
+        assert_eq!(links.pseudonyms, [(passport(3), SubjectRef::Existing(5))]);
     }
 
     #[test]
     fn two_snils_never_merge_and_the_weaker_name_stays() {
         let names = [snils(1), passport(2)];
         let known = HashMap::from([([2; 32], 5)]);
-        let links = plan(&[person(&names)], &known, &[(5, snils(9))]);
+        let links = plan_links(&[person(&names)], &known, &[(5, snils(9))]);
         assert_eq!(links.merges, []);
-        assert_eq!(links.pseudonyms, [(snils(1), Owner::New(0))]);
+        assert_eq!(links.pseudonyms, [(snils(1), SubjectRef::New(0))]);
         assert_eq!(
             links.conflicts,
             [Conflict {
@@ -302,7 +301,7 @@ mod tests {
         let a = [snils(1), passport(2)];
         let b = [snils(3), passport(4)];
         let c = [passport(2), passport(4)];
-        let links = plan(&[person(&c), person(&a), person(&b)], &HashMap::new(), &[]);
+        let links = plan_links(&[person(&c), person(&a), person(&b)], &HashMap::new(), &[]);
         assert_eq!((links.new_subjects, links.conflicts.len()), (2, 1));
     }
 
@@ -317,7 +316,7 @@ mod tests {
             passport(2),
             passport(3),
         ];
-        let links = plan(&[person(&names)], &HashMap::new(), &[]);
+        let links = plan_links(&[person(&names)], &HashMap::new(), &[]);
         assert_eq!((links.new_subjects, links.conflicts.len()), (1, 0));
     }
 }
