@@ -9,8 +9,8 @@ use outbox::{OutboxError, Postbox, Request};
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, out};
-use crate::attend::attended;
 use crate::config::LoadedConfig;
+use crate::foreground::deliver_during;
 use crate::gateway::{Gateway, StartError};
 use crate::requests::{Answer, RequestError, perform};
 
@@ -68,11 +68,11 @@ impl Desk<'_> {
         patience: Duration,
     ) -> Result<Answer, Failure> {
         let work = perform(gateway, request, patience, &self.stop);
-        let (answer, attended) = attended(gateway, &self.stop, Duration::ZERO, work).await?;
+        let (answer, delivery) = deliver_during(gateway, &self.stop, Duration::ZERO, work).await?;
         let answer = answer.map_err(failure)?;
         let waiting = gateway.outbox.backlog().await?.batches;
         if waiting > 0 {
-            let why = attended
+            let why = delivery
                 .queue_error
                 .as_deref()
                 .unwrap_or("they are not due yet");

@@ -13,7 +13,8 @@ use pseudonym::KeyRing;
 use super::{Failure, out};
 use crate::config::{LoadedConfig, ReceiptsMode, Schedule, SourceConfig};
 use crate::gateway::StartError;
-use crate::{daemon, gateway, sources};
+use crate::sources::Source;
+use crate::{daemon, gateway};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
@@ -117,7 +118,7 @@ async fn source(
     report: &mut CheckReport,
 ) {
     match (
-        sources::build(
+        Source::new(
             name,
             config,
             &loaded.base,

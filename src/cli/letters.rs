@@ -12,8 +12,7 @@ use pseudonym::RejectionReason;
 use super::ask::{Desk, WaitArguments};
 use super::preview::FeedName;
 use super::{Failure, out};
-use crate::requests::Answer;
-use crate::retry::{Retried, RetryOutcome};
+use crate::requests::{Answer, Retried, RetryOutcome};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LettersCommand {

@@ -286,7 +286,7 @@ fn tell_around(status: &Status, around: &Around, now: DateTime<Utc>) {
             surprise.count,
             surprise.code,
             ago(now, surprise.last_seen_at),
-            surprise::words(&surprise.code)
+            surprise::text(&surprise.code)
         ));
     }
     for report in &around.reconciliations {

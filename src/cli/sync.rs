@@ -13,8 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Failure, out};
 use crate::config::LoadedConfig;
 use crate::gateway::Gateway;
-use crate::pull::Counters;
-use crate::run::FeedFailure;
+use crate::pull::{Counters, FeedFailure};
 use crate::sync::{SyncOptions, SyncReport, sync as sync_once};
 
 #[derive(Debug, Args)]
@@ -147,8 +146,8 @@ fn tell(counters: &Counters, report: &SyncReport) {
         "batches delivered", report.delivered
     ));
     for (name, count) in [
-        ("accepted by the registry", report.heard.accepted),
-        ("refused by the registry", report.heard.refused),
+        ("accepted by the registry", report.receipts.accepted),
+        ("refused by the registry", report.receipts.refused),
         ("batches await a receipt", report.awaiting_receipt),
     ] {
         if count > 0 {
@@ -170,11 +169,11 @@ fn summary(counters: &Counters, report: &SyncReport) -> serde_json::Value {
     );
     summary.insert(
         "accepted_by_registry".to_owned(),
-        report.heard.accepted.into(),
+        report.receipts.accepted.into(),
     );
     summary.insert(
         "refused_by_registry".to_owned(),
-        report.heard.refused.into(),
+        report.receipts.refused.into(),
     );
     summary.insert("queue_error".to_owned(), report.queue_error.clone().into());
     let failed = report.failed.iter().map(|(source, failure)| {

@@ -1,11 +1,13 @@
-//! Loads the configuration file and checks what its types cannot say.
+//! Loads the configuration file and checks what its types cannot express.
 
 use std::path::{Path, PathBuf};
 
 use settings::SettingsError;
 
-use super::schedule::MAX_EVERY_SECONDS;
-use super::{Config, OutboxConfig, ReceiptsMode, RegistryConfig, Schedule, SourceConfig};
+use super::file::{Config, OutboxConfig};
+use super::registry::{ReceiptsMode, RegistryConfig};
+use super::schedule::{MAX_EVERY_SECONDS, Schedule};
+use super::source::SourceConfig;
 
 /// Largest page a source may be asked for.
 const MAX_PAGE_RECORDS: u32 = 10_000;
@@ -13,14 +15,14 @@ const MAX_PAGE_RECORDS: u32 = 10_000;
 /// Most receipt keys at once.
 const MAX_RECEIPT_KEYS: usize = 8;
 
-/// A configuration and where it came from; relative paths in it start from [`LoadedConfig::base`].
+/// A configuration and the file it was read from; relative paths in it start from [`LoadedConfig::base`].
 #[derive(Debug)]
 pub struct LoadedConfig {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Its folder.
+    /// Folder of the file.
     pub base: PathBuf,
-    /// What it says.
+    /// Content of the file.
     pub config: Config,
 }
 
@@ -30,8 +32,10 @@ pub struct LoadedConfig {
 /// [`SettingsError`]: where it is wrong and what to write instead.
 pub fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
     let loaded = load_unfinished(path)?;
-    verify(&loaded.config, path)?;
-    Ok(loaded)
+    match verify(&loaded.config) {
+        Ok(()) => Ok(loaded),
+        Err(Wrong { what, help }) => Err(settings::wrong(path, what, help)),
+    }
 }
 
 /// Reads the file as far as its types go: good enough to find the key ring in a file that is still
@@ -49,37 +53,34 @@ pub fn load_unfinished(path: &Path) -> Result<LoadedConfig, SettingsError> {
     })
 }
 
-/// The JSON Schema of the file, for editors.
-#[must_use]
-pub fn json_schema() -> serde_json::Value {
-    let mut schema = schemars::schema_for!(Config);
-    schema.insert("title".to_owned(), "clinic-gateway configuration".into());
-    schema.to_value()
+/// A setting that cannot be right.
+struct Wrong {
+    what: String,
+    /// What to write instead.
+    help: String,
 }
 
-type Wrong = (String, &'static str);
-
-fn verify(config: &Config, path: &Path) -> Result<(), SettingsError> {
-    let checked = verify_registry(&config.registry)
-        .and_then(|()| verify_outbox(&config.outbox))
-        .and_then(|()| in_range("reconcile.schedule", &config.reconcile.schedule))
-        .and_then(|()| {
-            if config.source.is_empty() {
-                return wrong(
-                    "no [source.NAME] section",
-                    "describe the clinic system that holds the records",
-                );
-            }
-            config
-                .source
-                .iter()
-                .try_for_each(|(name, source)| verify_source(name, source))
-        });
-    checked.map_err(|(what, help)| settings::wrong(path, what, help))
+fn wrong(what: impl Into<String>, help: impl Into<String>) -> Result<(), Wrong> {
+    Err(Wrong {
+        what: what.into(),
+        help: help.into(),
+    })
 }
 
-fn wrong(what: impl Into<String>, help: &'static str) -> Result<(), Wrong> {
-    Err((what.into(), help))
+fn verify(config: &Config) -> Result<(), Wrong> {
+    verify_registry(&config.registry)?;
+    verify_outbox(&config.outbox)?;
+    in_range("reconcile.schedule", &config.reconcile.schedule)?;
+    if config.source.is_empty() {
+        return wrong(
+            "no [source.NAME] section",
+            "describe the clinic system that holds the records",
+        );
+    }
+    config
+        .source
+        .iter()
+        .try_for_each(|(name, source)| verify_source(name, source))
 }
 
 fn verify_registry(registry: &RegistryConfig) -> Result<(), Wrong> {
@@ -161,17 +162,15 @@ fn verify_source(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
         &format!("source.{name}.sweep.schedule"),
         &source.sweep.schedule,
     )?;
-    #[cfg(feature = "postgres")]
+    let sections = source.sections();
     if source.schedule == Schedule::Never
-        && source
-            .postgres
-            .as_ref()
-            .is_some_and(|it| it.listen.is_some())
+        && let Some(listening) = sections.iter().find(|section| section.config.listens())
     {
         return wrong(
             format!(
-                "source.{name}.postgres.listen needs a schedule: a hint does not find what is \
-                 committed late"
+                "source.{name}.{}.listen needs a schedule: a hint does not find what is committed \
+                 late",
+                listening.name
             ),
             "set source.NAME.schedule, for instance { every-seconds = 60 }, or take listen out",
         );
@@ -182,20 +181,27 @@ fn verify_source(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
             "5 is a good value; 100 switches the safety catch off",
         );
     }
-    match source.connectors().as_slice() {
+    match sections.as_slice() {
         [_] => Ok(()),
         [] => wrong(
             format!("source.{name} has no connector section"),
-            "add one of [source.NAME.postgres], .mysql, .sqlite, .fhir",
-        ),
-        several => wrong(
             format!(
-                "source.{name} has {} connector sections: {}",
-                several.len(),
-                several.join(", ")
-            ),
-            "one source is one system: give each a [source.NAME] of its own",
+                "add one of [source.NAME.{}",
+                SourceConfig::KINDS.join(", .")
+            )
+            .replacen(',', "],", 1),
         ),
+        several => {
+            let names: Vec<_> = several.iter().map(|section| section.name).collect();
+            wrong(
+                format!(
+                    "source.{name} has {} connector sections: {}",
+                    several.len(),
+                    names.join(", ")
+                ),
+                "one source is one system: give each a [source.NAME] of its own",
+            )
+        }
     }
 }
 
@@ -213,7 +219,7 @@ fn in_range(key: &str, schedule: &Schedule) -> Result<(), Wrong> {
 mod tests {
     use super::*;
 
-    /// What is said of a configuration whose source listens, under this schedule.
+    /// Loads a configuration whose source listens, under this schedule.
     fn listening(schedule: &str) -> Result<(), String> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("clinic-gateway.toml");

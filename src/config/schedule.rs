@@ -1,4 +1,4 @@
-//! When something is done.
+//! Schedules, as configuration writes them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What the metrics and the readiness page say, refreshed from the outbox's own figures.
+//! Metrics and the readiness page, refreshed from the outbox's own figures.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
 
-/// How often the queue's state is looked at.
+/// Interval between two looks at the queue's state.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The outbox is asked at every so many looks: its counts cost a query.
+/// Looks at the queue for one at the outbox, whose counts cost a query.
 const LOOKS_PER_COUNT: u32 = 5;
 
-/// Refreshes until `stop`.
+/// Refreshes the metrics and the readiness page until `stop`.
 pub(super) async fn gauge_loop(gateway: Arc<Gateway>, health: Health, stop: CancellationToken) {
     let mut gauges = Gauges::default();
     for look in 0_u32.. {
@@ -42,7 +42,7 @@ pub(super) async fn gauge_loop(gateway: Arc<Gateway>, health: Health, stop: Canc
     }
 }
 
-/// What was said before and must be taken back when it no longer holds.
+/// Gauges set before, which must be taken back when they no longer hold.
 #[derive(Default)]
 struct Gauges {
     dead_letters: BTreeSet<[String; 3]>,
@@ -135,7 +135,7 @@ fn set_sweep(feed: &FeedStatus, now: DateTime<Utc>) {
     }
 }
 
-/// The last comparison with the registry; an empty `source` stands for all.
+/// Shows the last comparisons with the registry; an empty `source` stands for all.
 #[expect(
     clippy::cast_precision_loss,
     reason = "a gauge is a float; the counts fit its 53 bits"
