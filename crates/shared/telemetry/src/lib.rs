@@ -1,5 +1,6 @@
 //! Where either program meets its operator: terminal, logs, metrics, health, stop signals.
 
+mod flat_json;
 mod listen;
 mod logs;
 
