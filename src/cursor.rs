@@ -9,7 +9,8 @@ pub(crate) fn write(settings: &str, cursor: &Cursor) -> String {
     format!("{settings} {}", cursor.as_str())
 }
 
-/// Reads the connector's cursor from the stored text, unless there is none or it was made under other settings.
+/// Reads the connector's cursor from the stored text, unless there is none or it was made under
+/// other settings.
 #[must_use]
 pub(crate) fn read(settings: &str, stored: Option<&str>) -> Option<Cursor> {
     let (made_under, cursor) = stored?.split_once(' ')?;

@@ -185,7 +185,7 @@ impl Gateway {
     /// while it waited.
     ///
     /// # Errors
-    /// As the step, and as [`Backpressure::wait_for_space`].
+    /// Errors of the step, and of [`Backpressure::wait_for_space`].
     pub(crate) async fn add_batches<T, Step>(
         &self,
         stop: &CancellationToken,

@@ -7,7 +7,7 @@ use broker::{BrokerError, State};
 use chrono::TimeDelta;
 use contract::BatchId;
 use futures_util::StreamExt;
-use outbox::{Leased, OutboxError, Settlement};
+use outbox::{Leased, OutboxError, Outcome, Settlement};
 
 use crate::gateway::Gateway;
 
@@ -46,7 +46,7 @@ pub async fn publish_once(gateway: &Gateway) -> Result<Published, OutboxError> {
 /// Publishes one batch: a probe of a queue that was left alone.
 ///
 /// # Errors
-/// As [`publish_once`].
+/// See [`publish_once`].
 pub async fn publish_probe(gateway: &Gateway) -> Result<Published, OutboxError> {
     publish_at_most(gateway, 1).await
 }
@@ -76,22 +76,16 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
         let outcome = match result {
             Ok(()) => {
                 published.delivered += 1;
-                outbox::Outcome::Delivered
+                Outcome::Delivered
             }
             Err(error) => {
                 published.failed += 1;
-                let pause = if queue_is_away(gateway, &error) {
-                    TimeDelta::zero()
-                } else {
-                    pause(leased.attempts, leased.batch.id)
-                };
-                let outcome = outbox::Outcome::Failed {
-                    retry_at: now + pause,
-                    reason: code(&error),
-                };
                 published.misconfigured = !error.is_retry();
                 published.error = Some(error.to_string());
-                outcome
+                Outcome::Failed {
+                    retry_at: now + pause_after(gateway, &error, &leased),
+                    reason: code(&error),
+                }
             }
         };
         settlements.push(Settlement {
@@ -123,10 +117,15 @@ async fn settle_unsettled(gateway: &Gateway) -> Result<(), OutboxError> {
     Ok(())
 }
 
-/// Returns whether the whole queue is away, so that its publisher waits between attempts to
-/// connect. Pauses of each batch's own would let younger ones overtake them when it is back.
-fn queue_is_away(gateway: &Gateway, error: &BrokerError) -> bool {
-    error.is_retry() && matches!(gateway.publisher.state(), State::Down | State::Blocked)
+/// Pause of a batch after this error; none while the whole queue is away, since its publisher waits
+/// between attempts to connect, and younger batches would overtake the paused ones when it is back.
+fn pause_after(gateway: &Gateway, error: &BrokerError, leased: &Leased) -> TimeDelta {
+    let queue_is_away = matches!(gateway.publisher.state(), State::Down | State::Blocked);
+    if error.is_retry() && queue_is_away {
+        TimeDelta::zero()
+    } else {
+        pause(leased.attempts, leased.batch.id)
+    }
 }
 
 /// Pause before a batch's next attempt: doubles with every attempt, with at most a quarter more by
@@ -158,11 +157,11 @@ mod tests {
         // hour.
         let now = gateway.clock.now();
         let leased = gateway.outbox.lease(10, now, LEASE).await.expect("leased");
-        let failed = outbox::Outcome::Failed {
+        let failed = Outcome::Failed {
             retry_at: now,
             reason: "queue-away",
         };
-        for (leased, outcome) in leased.into_iter().zip([outbox::Outcome::Delivered, failed]) {
+        for (leased, outcome) in leased.into_iter().zip([Outcome::Delivered, failed]) {
             let settlement = Settlement {
                 id: leased.batch.id,
                 token: leased.token,

@@ -1,4 +1,4 @@
-//! One run of one source: every feed in turn, its outcome kept for `status`, metrics and the log.
+//! Runs of a source: every feed in turn, its outcome kept for `status`, metrics and the log.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause before a retry, whatever the source asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// One run of one source.
+/// Run over every feed of a source.
 #[derive(Clone, Copy)]
 pub struct SourceRun<'a> {
     /// The gateway that the records go through.
@@ -77,17 +77,17 @@ impl<'a> SourceRun<'a> {
     /// Pulls what is new after a hint, and does nothing else.
     ///
     /// # Errors
-    /// As [`SourceRun::scheduled`].
+    /// See [`SourceRun::scheduled`].
     pub async fn after_hint(self) -> Result<RunSummary, FeedFailure> {
         let _lock = self.source.run_lock.lock().await;
         let end = self.pull_feeds(Trigger::Hint).await?;
         Ok(RunSummary { end, sweep: None })
     }
 
-    /// As [`SourceRun::scheduled`], tried again while that may help.
+    /// Does [`SourceRun::scheduled`], again while that may help.
     ///
     /// # Errors
-    /// As [`SourceRun::scheduled`], of the last try.
+    /// See [`SourceRun::scheduled`]; the error of the last try.
     pub(crate) async fn with_retries(self) -> Result<RunSummary, FeedFailure> {
         let mut pauses = ExponentialBuilder::new()
             .with_min_delay(FIRST_PAUSE)

@@ -1,4 +1,4 @@
-//! One pass over the sources, published as it goes: for `clinic-gateway sync` and the demo.
+//! A pass over the sources, published as it goes: for `clinic-gateway sync` and the demo.
 
 use std::sync::Arc;
 use std::time::Duration;

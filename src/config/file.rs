@@ -24,12 +24,12 @@ pub struct Config {
     pub keys: KeysConfig,
     /// The city registry that the facts are for.
     pub registry: RegistryConfig,
-    /// How sealed batches travel.
+    /// Transport of the sealed batches.
     pub queue: QueueConfig,
     /// The gateway's state on disk.
     #[serde(default)]
     pub outbox: OutboxConfig,
-    /// When what the registry holds is compared with what was sent.
+    /// Comparison of what the registry holds with what was sent.
     #[serde(default)]
     pub reconcile: ReconcileConfig,
     /// The clinic's systems, by a name of your own (lower-case letters, digits, hyphens; it never
@@ -46,9 +46,9 @@ pub struct Config {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeysConfig {
-    /// Where the key ring is, as `clinic-gateway keys new` wrote it.
+    /// Place of the key ring, as `clinic-gateway keys new` wrote it.
     pub ring: SecretSource,
-    /// How pseudonyms are computed; the same in every clinic of a city.
+    /// Computation of pseudonyms; the same in every clinic of a city.
     #[serde(default)]
     pub suite: SuiteName,
 }

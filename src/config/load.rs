@@ -15,7 +15,8 @@ const MAX_PAGE_RECORDS: u32 = 10_000;
 /// Most receipt keys at once.
 const MAX_RECEIPT_KEYS: usize = 8;
 
-/// A configuration and the file it was read from; relative paths in it start from [`LoadedConfig::base`].
+/// A configuration and the file it was read from; relative paths in it start from
+/// [`LoadedConfig::base`].
 #[derive(Debug)]
 pub struct LoadedConfig {
     /// Path of the file.
@@ -42,7 +43,7 @@ pub fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
 /// being filled in.
 ///
 /// # Errors
-/// As [`load`].
+/// See [`load`].
 pub fn load_unfinished(path: &Path) -> Result<LoadedConfig, SettingsError> {
     let config: Config = settings::load(path)?;
     let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
@@ -56,7 +57,7 @@ pub fn load_unfinished(path: &Path) -> Result<LoadedConfig, SettingsError> {
 /// A setting that cannot be right.
 struct Wrong {
     what: String,
-    /// What to write instead.
+    /// Advice: the text to write instead.
     help: String,
 }
 
@@ -157,31 +158,36 @@ fn verify_source(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
             "1000 is a good value",
         );
     }
-    in_range(&format!("source.{name}.schedule"), &source.schedule)?;
-    in_range(
-        &format!("source.{name}.sweep.schedule"),
-        &source.sweep.schedule,
-    )?;
-    let sections = source.sections();
-    if source.schedule == Schedule::Never
-        && let Some(listening) = sections.iter().find(|section| section.config.listens())
-    {
-        return wrong(
-            format!(
-                "source.{name}.{}.listen needs a schedule: a hint does not find what is committed \
-                 late",
-                listening.name
-            ),
-            "set source.NAME.schedule, for instance { every-seconds = 60 }, or take listen out",
-        );
-    }
+    verify_schedules(name, source)?;
     if source.sweep.max_withdrawn_percent > 100 {
         return wrong(
             format!("source.{name}.sweep.max_withdrawn_percent must be 0 to 100"),
             "5 is a good value; 100 switches the safety catch off",
         );
     }
-    match sections.as_slice() {
+    verify_sections(name, source)
+}
+
+fn verify_schedules(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
+    in_range(&format!("source.{name}.schedule"), &source.schedule)?;
+    let sweep = format!("source.{name}.sweep.schedule");
+    in_range(&sweep, &source.sweep.schedule)?;
+    let sections = source.sections();
+    match sections.iter().find(|section| section.config.listens()) {
+        Some(listening) if source.schedule == Schedule::Never => wrong(
+            format!(
+                "source.{name}.{}.listen needs a schedule: a hint does not find what is committed \
+                 late",
+                listening.name
+            ),
+            "set source.NAME.schedule, for instance { every-seconds = 60 }, or take listen out",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn verify_sections(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
+    match source.sections().as_slice() {
         [_] => Ok(()),
         [] => wrong(
             format!("source.{name} has no connector section"),

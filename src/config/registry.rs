@@ -20,7 +20,7 @@ pub struct RegistryConfig {
     /// public` prints them; several while the registry changes keys.
     #[serde(default)]
     pub receipt_keys: Vec<String>,
-    /// Whether a batch is settled by the registry's receipt, or by the queue's confirm alone.
+    /// Proof that settles a batch: the registry's receipt, or the queue's confirm alone.
     #[serde(default)]
     pub receipts: ReceiptsMode,
     /// A delivered batch without a receipt is sent again after this many seconds, 1 to 86400; then
@@ -29,7 +29,7 @@ pub struct RegistryConfig {
     pub resend_after_seconds: u32,
 }
 
-/// The proof that settles a batch.
+/// Proof that settles a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReceiptsMode {

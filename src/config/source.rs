@@ -1,4 +1,4 @@
-//! One clinic system: its connector, how often it is pulled, under which policy.
+//! The `[source.NAME]` section: a clinic system, its connector, its schedules and its policy.
 
 use connector_kit::ConnectorConfig;
 use pseudonym::PolicyConfig;
@@ -17,17 +17,17 @@ macro_rules! source_config {
         #[derive(Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct SourceConfig {
-            /// When it is pulled.
+            /// Schedule of its pulls.
             #[serde(default, skip_serializing)]
             pub schedule: Schedule,
             /// Most records in one page, 1 to 10000; memory use grows with it. 3000 from a
             /// database, 1000 from a FHIR server, whose resources are long.
             #[serde(default, skip_serializing)]
             pub page_records: Option<u32>,
-            /// When its keys are swept, and how much may be withdrawn unasked.
+            /// Schedule of the sweeps of its keys, and how much may be withdrawn unasked.
             #[serde(default, skip_serializing)]
             pub sweep: SweepConfig,
-            /// How local codes are read and how far dates are generalised.
+            /// Reading of local codes, and generalisation of dates.
             #[serde(default)]
             pub policy: PolicyConfig,
             $($(#[cfg($condition)])? $(#[doc = $doc])* pub $kind: Option<$config>,)*
@@ -81,7 +81,7 @@ pub struct SweepConfig {
     pub schedule: Schedule,
     /// A sweep that would withdraw more of a feed than this share stops and asks, 0 to 100.
     pub max_withdrawn_percent: u8,
-    /// So few may always be withdrawn, whatever share they are.
+    /// Number of records that may always be withdrawn, whatever share they are.
     pub always_allowed: u32,
 }
 

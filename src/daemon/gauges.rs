@@ -97,7 +97,8 @@ impl Gauges {
         metrics::gauge!("gateway_generation").set(f64::from(status.generation));
         for feed in &status.feeds {
             set_sweep(feed, now);
-            metrics::gauge!("gateway_pull_consecutive_failures", "source" => feed.source.clone(), "feed" => feed.feed.clone())
+            let labels = [("source", feed.source.clone()), ("feed", feed.feed.clone())];
+            metrics::gauge!("gateway_pull_consecutive_failures", &labels)
                 .set(f64::from(feed.consecutive_failures));
         }
         // A reason whose last record was mended is in the list no more, but its gauge would stand
@@ -159,13 +160,22 @@ async fn set_reconciliations(gateway: &Gateway) {
             ("extra", report.extra),
             ("conflicting", report.conflicting),
         ] {
-            metrics::gauge!("gateway_reconcile_records", "source" => source.to_owned(), "result" => result)
-                .set(count as f64);
+            metrics::gauge!(
+                "gateway_reconcile_records",
+                "source" => source.to_owned(),
+                "result" => result
+            )
+            .set(count as f64);
         }
     }
 }
 
 fn set_dead_letters([source, feed, reason]: &[String; 3], count: f64) {
-    metrics::gauge!("gateway_dead_letters", "source" => source.clone(), "feed" => feed.clone(), "reason" => reason.clone())
-        .set(count);
+    metrics::gauge!(
+        "gateway_dead_letters",
+        "source" => source.clone(),
+        "feed" => feed.clone(),
+        "reason" => reason.clone()
+    )
+    .set(count);
 }

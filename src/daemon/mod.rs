@@ -60,7 +60,8 @@ pub(crate) async fn run(
     let health = Health::default();
     let endpoint = match listen {
         Some(config) => {
-            Some(Endpoint::bind(config, telemetry::http::install_recorder(), health.clone()).await?)
+            let recorder = telemetry::http::install_recorder();
+            Some(Endpoint::bind(config, recorder, health.clone()).await?)
         }
         None => None,
     };
@@ -88,17 +89,12 @@ pub(crate) async fn run(
     ));
     let mut workers = JoinSet::new();
     workers.spawn(scheduler.run(stop.clone()));
-    workers.spawn(requests::request_loop(Arc::clone(&gateway), stop.clone()));
     if receipts_are_on {
         let reconciling =
             requests::reconcile_loop(Arc::clone(&gateway), reconcile_due, stop.clone());
         workers.spawn(reconciling);
     }
-    for source in &gateway.sources {
-        let working = worker::work(Arc::clone(&gateway), Arc::clone(source), stop.clone());
-        workers.spawn(working);
-        workers.spawn(hints::hint_loop(Arc::clone(source), stop.clone()));
-    }
+    spawn_workers(&gateway, &mut workers, &stop);
     log_start(&gateway);
     let ended_by_itself = tokio::select! {
         biased;
@@ -149,6 +145,16 @@ fn spawn_delivery(
     });
     let publishing = publisher::publish_loop(Arc::clone(gateway), connection, stop.clone());
     tasks.spawn(publishing);
+}
+
+/// Starts the workers of operators' requests and of every source.
+fn spawn_workers(gateway: &Arc<Gateway>, workers: &mut JoinSet<()>, stop: &CancellationToken) {
+    workers.spawn(requests::request_loop(Arc::clone(gateway), stop.clone()));
+    for source in &gateway.sources {
+        let working = worker::work(Arc::clone(gateway), Arc::clone(source), stop.clone());
+        workers.spawn(working);
+        workers.spawn(hints::hint_loop(Arc::clone(source), stop.clone()));
+    }
 }
 
 fn log_start(gateway: &Gateway) {

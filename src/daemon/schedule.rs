@@ -14,7 +14,7 @@ use crate::config::Schedule;
 /// A schedule that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScheduleError {
-    /// Not a cron expression.
+    /// The text is no cron expression.
     #[error(
         "{key}: not a cron expression of six fields (second minute hour day month weekday), for \
          instance \"0 */5 * * * *\""
@@ -31,7 +31,7 @@ pub(crate) enum ScheduleError {
 /// Action of a schedule; must not block.
 pub(super) type Due = Arc<dyn Fn() + Send + Sync>;
 
-/// One schedule and its action.
+/// Action with its schedule.
 pub(super) struct ScheduledAction {
     /// Place of the schedule in the configuration.
     pub key: String,

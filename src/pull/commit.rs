@@ -46,7 +46,7 @@ pub(super) async fn commit_pages(
 /// Makes a sealed page durable; `None` when the program was stopped while it waited for space.
 ///
 /// # Errors
-/// As [`outbox::Outbox::commit`]; pages behind one that failed must not be committed.
+/// See [`outbox::Outbox::commit`]; pages behind one that failed must not be committed.
 pub(crate) async fn commit_page(
     run: &FeedRun<'_>,
     page: SealedPage,

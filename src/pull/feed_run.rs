@@ -10,7 +10,7 @@ use crate::gateway::Gateway;
 use crate::sources::Source;
 use crate::surprise;
 
-/// One run over one feed of a source: a pull, a sweep, or a retry of dead letters.
+/// Run over one feed of a source: a pull, a sweep, or a retry of dead letters.
 #[derive(Clone, Copy)]
 pub struct FeedRun<'a> {
     /// The gateway that the records go through.
@@ -35,7 +35,7 @@ impl FeedRun<'_> {
     /// Waits until the outbox has space.
     ///
     /// # Errors
-    /// As [`crate::backpressure::Backpressure::wait_for_space`].
+    /// See [`crate::backpressure::Backpressure::wait_for_space`].
     pub(crate) async fn wait_for_space(&self) -> Result<SpaceWait, OutboxError> {
         self.gateway.backpressure.wait_for_space(self.stop).await
     }

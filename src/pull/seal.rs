@@ -61,7 +61,7 @@ impl SealedPage {
 /// Seals one page.
 ///
 /// # Errors
-/// As [`outbox::Outbox::prepare`].
+/// See [`outbox::Outbox::prepare`].
 pub(crate) async fn seal_page(
     run: &FeedRun<'_>,
     page: TransformedPage,
@@ -99,20 +99,23 @@ pub(crate) async fn seal_page(
         sweep,
         now: run.gateway.clock.now(),
     };
-    // In a task of its own: sorting and planning a page takes longer than any step of another
-    // page's commit, which would stand still meanwhile.
-    let outbox = run.gateway.outbox.clone();
-    let preparing = async move { outbox.prepare(commit).await };
-    let preparing = tokio::spawn(preparing.in_current_span());
-    let prepared = AbortOnDropHandle::new(preparing)
-        .await
-        .map_err(|_| PullError::Internal)??;
     Ok(SealedPage {
-        prepared: Some(prepared),
+        prepared: Some(prepare(run, commit).await?),
         out_of_scope: page.out_of_scope,
         oms_warnings: page.oms_warnings,
         reached: page.resume,
     })
+}
+
+/// Prepares a page in a task of its own: sorting and planning a page takes longer than any step of
+/// another page's commit, which would stand still meanwhile.
+async fn prepare(run: &FeedRun<'_>, page: PageCommit) -> Result<Prepared, PullError> {
+    let outbox = run.gateway.outbox.clone();
+    let preparing = async move { outbox.prepare(page).await };
+    let preparing = tokio::spawn(preparing.in_current_span());
+    Ok(AbortOnDropHandle::new(preparing)
+        .await
+        .map_err(|_| PullError::Internal)??)
 }
 
 /// Seals every transformed page of a pull.

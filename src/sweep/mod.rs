@@ -1,4 +1,4 @@
-//! One feed's key sweep: ids and change stamps of every row are read, rows that differ from what is
+//! Key sweep of a feed: ids and change stamps of every row are read, rows that differ from what is
 //! remembered are read again by id, and records that no key names any more are withdrawn after a
 //! second look.
 

@@ -1,4 +1,4 @@
-//! One pass over the keys of a feed, page by page.
+//! A pass over the keys of a feed, page by page.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::pull::{
 /// Keys in one page: a few kilobytes of ids, and one look-up in the outbox.
 const KEYS_PER_PAGE: u32 = 2000;
 
-/// One pass over the keys of a feed.
+/// A pass over the keys of a feed.
 pub(super) struct SweepPass<'a> {
     run: &'a FeedRun<'a>,
     transformer: &'a Transformer,
