@@ -1,4 +1,4 @@
-//! Delivery in the foreground, for commands that run without the daemon: publishes and receives
+//! DeliveryReport in the foreground, for commands that run without the daemon: publishes and receives
 //! receipts while the command's own work is done, and afterwards until the outbox is empty.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
 use crate::publish::{Published, publish_once};
-use crate::receipts::{Heard, Receipts};
+use crate::receipts::{Heard, ReceiptReceiver};
 
 /// Longest time for which the queue may take nothing before it is given up.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(20);
@@ -23,7 +23,7 @@ const RECEIPTS_LOOK: Duration = Duration::from_millis(500);
 
 /// Batches published and receipts received in the foreground.
 #[derive(Debug, Default)]
-pub(crate) struct Delivery {
+pub(crate) struct DeliveryReport {
     /// Number of batches delivered.
     pub(crate) delivered: usize,
     /// The queue's last failure; `None` after a success.
@@ -58,7 +58,7 @@ pub(crate) async fn deliver_during<T>(
     stop: &CancellationToken,
     wait_receipts: Duration,
     work: impl Future<Output = T>,
-) -> Result<(T, Delivery), OutboxError> {
+) -> Result<(T, DeliveryReport), OutboxError> {
     let (phase, phases) = watch::channel(Phase::Subscribing);
     let working = async {
         let done = work.await;
@@ -96,7 +96,7 @@ struct ForegroundPublisher<'a> {
     gateway: &'a Gateway,
     /// Longest wait for receipts that would make space in a full outbox.
     wait_receipts: Duration,
-    delivery: Delivery,
+    delivery: DeliveryReport,
     /// Time of the first failure since the last success, counted from the program's start.
     failing_since: Option<Duration>,
     /// Time since which a full outbox has had nothing to publish.
@@ -108,7 +108,7 @@ impl<'a> ForegroundPublisher<'a> {
         Self {
             gateway,
             wait_receipts,
-            delivery: Delivery::default(),
+            delivery: DeliveryReport::default(),
             failing_since: None,
             idle_since: None,
         }
@@ -120,7 +120,7 @@ impl<'a> ForegroundPublisher<'a> {
         mut self,
         phases: &mut watch::Receiver<Phase>,
         stop: &CancellationToken,
-    ) -> Result<Delivery, OutboxError> {
+    ) -> Result<DeliveryReport, OutboxError> {
         let gateway = self.gateway;
         loop {
             let work_is_done = *phases.borrow() >= Phase::Publishing;
@@ -255,8 +255,8 @@ async fn receive_receipts(
 }
 
 /// Subscribes to receipts; `None` where they are off or cannot be subscribed to.
-fn subscribe(gateway: &Gateway) -> Option<Receipts> {
-    match Receipts::subscribe(gateway) {
+fn subscribe(gateway: &Gateway) -> Option<ReceiptReceiver> {
+    match ReceiptReceiver::subscribe(gateway) {
         Ok(receipts) => receipts,
         Err(error) => {
             tracing::warn!(

@@ -61,7 +61,7 @@ pub enum ReceiptsError {
 
 /// A subscription to the receipts.
 #[derive(Debug)]
-pub struct Receipts {
+pub struct ReceiptReceiver {
     subscriber: Box<dyn ReceiptSubscriber>,
     /// Messages received and not settled yet.
     pending: Vec<Vec<u8>>,
@@ -69,7 +69,7 @@ pub struct Receipts {
     warned: bool,
 }
 
-impl Receipts {
+impl ReceiptReceiver {
     /// Subscribes; `None` where receipts are off. The queue is first asked when receipts are to be
     /// received.
     ///
@@ -345,7 +345,7 @@ mod tests {
         let gateway = &world.gateway;
         world.pull().await;
         assert_eq!(publish_once(gateway).await.expect("published").delivered, 2);
-        let mut receipts = Receipts::subscribe(gateway)
+        let mut receipts = ReceiptReceiver::subscribe(gateway)
             .expect("subscribed")
             .expect("receipts are on");
         let wait = Duration::from_secs(5);

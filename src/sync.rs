@@ -6,7 +6,7 @@ use std::time::Duration;
 use outbox::OutboxError;
 use tokio_util::sync::CancellationToken;
 
-use crate::foreground::{Delivery, deliver_during};
+use crate::foreground::{DeliveryReport, deliver_during};
 use crate::gateway::Gateway;
 use crate::pull::{Counters, FeedFailure, RunEnd};
 use crate::receipts::Heard;
@@ -56,7 +56,7 @@ impl SyncReport {
         self.failed.is_empty() && !self.stopped && self.waiting == 0
     }
 
-    fn add_delivery(&mut self, delivery: Delivery) {
+    fn add_delivery(&mut self, delivery: DeliveryReport) {
         self.delivered += delivery.delivered;
         self.receipts.add(delivery.receipts);
         self.queue_error = delivery.queue_error;

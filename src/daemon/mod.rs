@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
-use crate::receipts::Receipts;
+use crate::receipts::ReceiptReceiver;
 use crate::requests::note_removed;
 use telemetry::ListenConfig;
 
@@ -68,7 +68,7 @@ pub(crate) async fn run(
     let reconcile_due = Arc::new(Notify::new());
     let actions = scheduled_actions(&gateway, &reconcile_due);
     let scheduler = Scheduler::new(actions, gateway.time_zone, Arc::clone(&gateway.clock))?;
-    let receipts = Receipts::subscribe(&gateway)?;
+    let receipts = ReceiptReceiver::subscribe(&gateway)?;
 
     if let Err(error) = note_removed(&gateway).await {
         tracing::warn!(event = "removed-sources-unknown", %error);
@@ -129,7 +129,7 @@ fn serve(endpoint: Endpoint, tasks: &mut JoinSet<()>, stop: &CancellationToken) 
 /// Starts the publisher, and the receiver of receipts where they are on.
 fn spawn_delivery(
     gateway: &Arc<Gateway>,
-    receipts: Option<Receipts>,
+    receipts: Option<ReceiptReceiver>,
     tasks: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) {

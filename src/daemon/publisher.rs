@@ -230,7 +230,7 @@ mod tests {
         let (connected, connection) = watch::channel(false);
         let publishing = publish_loop(Arc::clone(&gateway), Some(connection), stop.clone());
         let publishing = tokio::spawn(publishing);
-        let receipts = crate::receipts::Receipts::subscribe(&gateway)
+        let receipts = crate::receipts::ReceiptReceiver::subscribe(&gateway)
             .expect("subscribed")
             .expect("on");
         let receiving = crate::daemon::receipts::receipts_loop(

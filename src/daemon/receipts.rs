@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
-use crate::receipts::Receipts;
+use crate::receipts::ReceiptReceiver;
 
 /// Longest look for receipts.
 const LOOK: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const PAUSES: Settings = Settings {
 /// Receives and settles receipts until `stop`; shows by `connected` whether they can arrive.
 pub(super) async fn receipts_loop(
     gateway: Arc<Gateway>,
-    mut receipts: Receipts,
+    mut receipts: ReceiptReceiver,
     connected: watch::Sender<bool>,
     stop: CancellationToken,
 ) {

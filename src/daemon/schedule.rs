@@ -151,15 +151,15 @@ impl Scheduler {
     }
 }
 
-/// Period counted by the clock that never goes back, since the scheduler's own repeating job ends
-/// for ever after a stall longer than its period.
+/// Timer of a repeated action, counted by the clock that never goes back: the scheduler's own
+/// repeating job ends for ever after a stall longer than its period.
 #[derive(Debug)]
-struct Period {
+struct RepeatTimer {
     every: Duration,
     last: Duration,
 }
 
-impl Period {
+impl RepeatTimer {
     /// Returns whether the period has passed; if so it begins anew.
     fn has_passed(&mut self, elapsed: Duration) -> bool {
         // A tick comes some milliseconds early or late; half a second keeps "every second" from
@@ -197,7 +197,7 @@ fn job(
         Schedule::Never => Ok(None),
         Schedule::EverySeconds(seconds) => {
             let clock = Arc::clone(clock);
-            let mut period = Period {
+            let mut period = RepeatTimer {
                 every: Duration::from_secs(*seconds),
                 last: clock.elapsed(),
             };
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_period_survives_a_stall_and_keeps_its_length() {
-        let mut period = Period {
+        let mut period = RepeatTimer {
             every: Duration::from_secs(60),
             last: Duration::ZERO,
         };

@@ -19,7 +19,7 @@ use crate::sources::Source;
 const PROBE_RECORDS: u32 = 10;
 
 /// State that the worker keeps between runs.
-struct Worker {
+struct SourceWorker {
     gateway: Arc<Gateway>,
     source: Arc<Source>,
     circuit: EndpointCircuit,
@@ -32,7 +32,7 @@ struct Worker {
 /// Runs the source whenever it is due, until `stop`.
 pub(super) async fn work(gateway: Arc<Gateway>, source: Arc<Source>, stop: CancellationToken) {
     resume_sweep(&gateway, &source).await;
-    let mut worker = Worker::new(gateway, source);
+    let mut worker = SourceWorker::new(gateway, source);
     let mut retry_in: Option<Duration> = None;
     loop {
         let again = async {
@@ -55,7 +55,7 @@ pub(super) async fn work(gateway: Arc<Gateway>, source: Arc<Source>, stop: Cance
     }
 }
 
-impl Worker {
+impl SourceWorker {
     fn new(gateway: Arc<Gateway>, source: Arc<Source>) -> Self {
         Self {
             circuit: EndpointCircuit::new(source_name(&source.name), SOURCE),
@@ -215,7 +215,7 @@ mod tests {
             ..
         } = world;
         let source = Arc::clone(&gateway.sources[0]);
-        let mut worker = Worker::new(Arc::new(gateway), source);
+        let mut worker = SourceWorker::new(Arc::new(gateway), source);
         let stop = CancellationToken::new();
         let asked = || rows.asked.load(Ordering::Relaxed);
 
