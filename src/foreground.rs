@@ -1,4 +1,4 @@
-//! DeliveryReport in the foreground, for commands that run without the daemon: publishes and receives
+//! Delivery in the foreground, for commands that run without the daemon: publishes and receives
 //! receipts while the command's own work is done, and afterwards until the outbox is empty.
 
 use std::time::Duration;

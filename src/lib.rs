@@ -1,7 +1,7 @@
 //! The gateway beside a clinic: pulls records, turns people into pseudonyms, keeps what is new or
 //! changed in a sealed outbox, and delivers it to the city registry's queue.
 //!
-//! The way of a record: [`pull`] (a connector's page → `pseudonym` → `outbox`), [`publish`] (outbox →
+//! Way of a record: [`pull`] (a connector's page → `pseudonym` → `outbox`), [`publish`] (outbox →
 //! `broker`), [`receipts`] (the registry's answer to it). [`sweep`] finds what a pull cannot:
 //! records that were deleted or changed unnoticed. `daemon::schedule` decides when;
 //! `docs/architecture.md` explains the structure.
