@@ -5,6 +5,7 @@
 //! follows every page, and reads of each person nothing but identifiers. All mapping is pure;
 //! `http` is the only module that does I/O.
 
+mod build;
 mod bundle;
 mod by_id;
 mod check;

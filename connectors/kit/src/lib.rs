@@ -5,6 +5,7 @@
 //! is wiped when dropped, and of the crates behind this one only `pseudonym` may name it.
 
 mod check;
+mod config;
 mod connector;
 mod cursor;
 mod error;
@@ -12,6 +13,7 @@ mod record;
 mod time_zone;
 
 pub use check::{CheckReport, Finding, Level};
+pub use config::ConnectorConfig;
 pub use connector::{
     Connector, KeysPage, KeysRequest, MAX_FETCH_IDS, Page, PageRequest, RecordKey, SourceSurprise,
 };

@@ -8,7 +8,7 @@ use super::schedules;
 use super::section::{Section, add_start_error};
 use crate::config::{LoadedConfig, SourceConfig};
 use crate::gateway::StartError;
-use crate::sources;
+use crate::sources::Source;
 
 /// Checks a source; without a clock, its system is not asked.
 pub(super) async fn section(
@@ -20,7 +20,7 @@ pub(super) async fn section(
 ) -> Section {
     let mut report = CheckReport::default();
     let suite = loaded.config.keys.suite.into();
-    match sources::build(name, config, &loaded.base, ring, suite) {
+    match Source::new(name, config, &loaded.base, ring, suite) {
         Ok(source) => match clock {
             Some(clock) => report = source.connector.check(clock.now()).await,
             None => report.good("the section can be read"),

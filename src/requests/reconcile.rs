@@ -4,31 +4,32 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use outbox::{OutboxError, Report};
+use outbox::Report;
 use tokio_util::sync::CancellationToken;
 
+use super::answer::{Answer, Repaired};
+use super::error::RequestError;
+use super::sweep::sweep;
 use crate::gateway::Gateway;
 use crate::pull::Counters;
-use crate::requests::{self, Repaired, RequestError};
-use crate::room::{self, Waited};
 
-/// How often the report is looked at.
+/// Interval between two looks at the report.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// One comparison: probes are put into the outbox, their answers are waited for, and what differs
-/// is repaired where `repair` is set. Somebody else publishes the probes and settles the receipts
-/// meanwhile. After `patience` the report is what it is by then; answers that come later still
-/// count in `status`.
+/// Makes one comparison: probes are put into the outbox, their answers are waited for, and what
+/// differs is repaired where `repair` is set. Somebody else publishes the probes and settles the
+/// receipts meanwhile. After `patience` the report is what it is by then; answers that come later
+/// still count in `status`.
 ///
 /// # Errors
 /// See [`RequestError`].
-pub async fn reconcile(
+pub(super) async fn reconcile(
     gateway: &Gateway,
     source: Option<&str>,
     repair: bool,
     patience: Duration,
     stop: &CancellationToken,
-) -> Result<(Report, Option<Repaired>), RequestError> {
+) -> Result<Answer, RequestError> {
     if gateway.verifiers.is_empty() {
         return Err(RequestError::ReceiptsOff);
     }
@@ -36,42 +37,41 @@ pub async fn reconcile(
         .outbox
         .begin_reconciliation(source, gateway.clock.now())
         .await?;
-    probe(gateway, id, stop).await?;
-    let report = answered(gateway, id, patience, stop).await?;
-    tell(&report);
+    send_probes(gateway, id, stop).await?;
+    let report = wait_for_answers(gateway, id, patience, stop).await?;
+    log_report(&report);
+    let mut repaired = None;
     // Even where nothing differs: batches that nobody can read may be let go then.
-    if !repair || report.finished_at.is_none() {
-        return Ok((report, None));
+    if repair && report.finished_at.is_some() {
+        repaired = Some(repair_differences(gateway, id, stop).await?);
     }
-    let repaired = repair_differences(gateway, id, stop).await?;
-    Ok((report, Some(repaired)))
+    Ok(Answer::Reconciled {
+        report: report.into(),
+        repaired,
+    })
 }
 
 /// Puts all probes into the outbox.
-async fn probe(gateway: &Gateway, id: i64, stop: &CancellationToken) -> Result<(), RequestError> {
-    loop {
-        if stop.is_cancelled() {
-            return Err(RequestError::Stopped);
-        }
-        let all_sent = match gateway.outbox.add_probes(id, gateway.clock.now()).await {
-            Ok(all_sent) => all_sent,
-            Err(OutboxError::Full { .. }) => {
-                if room::wait(gateway, stop).await? == Waited::Stopped {
-                    return Err(RequestError::Stopped);
-                }
-                false
-            }
-            Err(error) => return Err(error.into()),
-        };
-        gateway.batches_waiting.notify_one();
+async fn send_probes(
+    gateway: &Gateway,
+    id: i64,
+    stop: &CancellationToken,
+) -> Result<(), RequestError> {
+    let outbox = &gateway.outbox;
+    while !stop.is_cancelled() {
+        let added = gateway
+            .add_batches(stop, || outbox.add_probes(id, gateway.clock.now()))
+            .await?;
+        let all_sent = added.ok_or(RequestError::Stopped)?;
         if all_sent {
             return Ok(());
         }
     }
+    Err(RequestError::Stopped)
 }
 
-/// The report once every probe is answered, or as it is when patience has ended.
-async fn answered(
+/// Returns the report once every probe is answered, or as it is when `patience` has ended.
+async fn wait_for_answers(
     gateway: &Gateway,
     id: i64,
     patience: Duration,
@@ -95,23 +95,17 @@ async fn answered(
     }
 }
 
+/// Sends what differs again: withdrawals from the outbox, records by sweeps of their sources.
 async fn repair_differences(
     gateway: &Gateway,
     id: i64,
     stop: &CancellationToken,
 ) -> Result<Repaired, RequestError> {
-    let plan = loop {
-        let plan = gateway.outbox.prepare_repair(id, gateway.clock.now()).await;
-        gateway.batches_waiting.notify_one();
-        match plan {
-            Err(OutboxError::Full { .. }) => {
-                if room::wait(gateway, stop).await? == Waited::Stopped {
-                    return Err(RequestError::Stopped);
-                }
-            }
-            plan => break plan?,
-        }
-    };
+    let outbox = &gateway.outbox;
+    let plan = gateway
+        .add_batches(stop, || outbox.prepare_repair(id, gateway.clock.now()))
+        .await?
+        .ok_or(RequestError::Stopped)?;
     let mut repaired = Repaired {
         withdrawals: plan.resent_withdrawals,
         ..Repaired::default()
@@ -126,7 +120,7 @@ async fn repair_differences(
             Some(source) => {
                 // The pull before the sweep may find them already, in its look back.
                 let counters = Counters::default();
-                requests::sweep(gateway, source, stop, &counters).await?;
+                sweep(gateway, source, stop, &counters).await?;
                 repaired.records += counters.sent();
             }
             None => repaired.not_configured.push(name),
@@ -145,7 +139,7 @@ async fn repair_differences(
     Ok(repaired)
 }
 
-fn tell(report: &Report) {
+fn log_report(report: &Report) {
     let Report {
         equal,
         missing,
