@@ -1,4 +1,4 @@
-//! Which of a Patient's identifiers are a person's identity, and what numbering each belongs to.
+//! The identity in a Patient's identifiers, and the numbering each of them belongs to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,16 +40,16 @@ pub(crate) struct IdentifierRules {
     zone: Tz,
 }
 
-/// What a system means here.
+/// Meaning of an identifier system.
 enum Meaning {
     Kind(IdentifierKind, Option<String>),
     Ignored,
     Unknown,
 }
 
-/// One person's identifiers, read once and copied into each of their records.
+/// A person's identifiers, read once and copied into each of their records.
 #[derive(Default)]
-pub(crate) struct Known {
+pub(crate) struct KnownIdentifiers {
     identifiers: Vec<(IdentifierKind, SecretString, Option<String>)>,
     unreadable: bool,
 }
@@ -68,17 +68,17 @@ impl IdentifierRules {
     }
 
     /// Reads a Patient; one that cannot be parsed counts as unreadable, not as absent.
-    pub(crate) fn patient(&self, json: &str, now: DateTime<Utc>) -> Known {
+    pub(crate) fn patient(&self, json: &str, now: DateTime<Utc>) -> KnownIdentifiers {
         match serde_json::from_str::<Patient>(json) {
             Ok(patient) => {
-                let mut known = Known::default();
+                let mut known = KnownIdentifiers::default();
                 patient
                     .identifier
                     .iter()
                     .for_each(|identifier| self.add(&mut known, identifier, now));
                 known
             }
-            Err(_) => Known {
+            Err(_) => KnownIdentifiers {
                 identifiers: Vec::new(),
                 unreadable: true,
             },
@@ -86,7 +86,12 @@ impl IdentifierRules {
     }
 
     /// Adds an identifier that is in use and of a known system.
-    pub(crate) fn add(&self, known: &mut Known, identifier: &Identifier, now: DateTime<Utc>) {
+    pub(crate) fn add(
+        &self,
+        known: &mut KnownIdentifiers,
+        identifier: &Identifier,
+        now: DateTime<Utc>,
+    ) {
         let Some(value) = identifier
             .value
             .as_ref()
@@ -165,7 +170,7 @@ impl IdentifierRules {
     }
 }
 
-impl Known {
+impl KnownIdentifiers {
     /// Reads the identifiers of `other` as well.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.identifiers.extend(other.identifiers.iter().cloned());
@@ -269,12 +274,15 @@ mod tests {
     #[test]
     fn built_in_and_configured_systems() {
         let found = read(
-            &json!({"identifier_systems": {"urn:rf:passport": "passport-ru", "urn:oid:1.2.643.100.3": "ignored"}}),
+            &json!({"identifier_systems":
+                {"urn:rf:passport": "passport-ru", "urn:oid:1.2.643.100.3": "ignored"}}),
             &json!([{"system": SNILS, "value": "112-233-445 95"},
                    {"system": "https://fhir.ru/ig/core/systems/oms", "value": "1"},
                    {"system": "urn:oid:1.2.643.100.3", "value": "not read"},
                    {"system": "urn:rf:passport", "value": "4509 123456"},
-                   {"system": "urn:mrn", "value": "77"}, {"value": "no system"}, {"system": SNILS, "value": " "}]),
+                   {"system": "urn:mrn", "value": "77"},
+                   {"value": "no system"},
+                   {"system": SNILS, "value": " "}]),
         );
         let kinds: Vec<_> = found
             .iter()
@@ -336,21 +344,22 @@ mod tests {
             Some(None),
             "kept, to be refused visibly"
         );
+        let assigner = json!({"identifier": {"system": COUNTRY_SYSTEM, "value": "FR"}});
         assert_eq!(
-            country(
-                &json!({"type": typed, "value": "C01", "assigner": {"identifier": {"system": COUNTRY_SYSTEM, "value": "FR"}}})
-            ),
+            country(&json!({"type": typed, "value": "C01", "assigner": assigner})),
             Some(Some("FR".into()))
         );
+        let coding = json!({"system": "urn:iso:std:iso:3166:-1", "code": "IND"});
+        let extension = json!({"url": "urn:x", "valueCodeableConcept": {"coding": [coding]}});
         assert_eq!(
-            country(
-                &json!({"type": typed, "value": "C01", "extension": [{"url": "urn:x",
-                "valueCodeableConcept": {"coding": [{"system": "urn:iso:std:iso:3166:-1", "code": "IND"}]}}]})
-            ),
+            country(&json!({"type": typed, "value": "C01", "extension": [extension]})),
             Some(Some("IND".into()))
         );
         let by_setting = read(
-            &json!({"identifier_countries": {"urn:p": "USA"}, "identifier_systems": {"urn:p": "passport-foreign"}}),
+            &json!({
+                "identifier_countries": {"urn:p": "USA"},
+                "identifier_systems": {"urn:p": "passport-foreign"},
+            }),
             &json!([{"system": "urn:p", "value": "X1"}]),
         );
         assert_eq!(
@@ -375,8 +384,9 @@ mod tests {
     #[test]
     fn unknown_systems_are_listed_once_and_without_values() {
         let mut systems = BTreeSet::new();
-        let patient = json!({"identifier": [{"system": "urn:mrn", "value": "secret"}, {"system": "urn:mrn", "value": "x"},
-                                            {"system": SNILS, "value": "1"}, {"value": "y"}]});
+        let patient = json!({"identifier": [
+            {"system": "urn:mrn", "value": "secret"}, {"system": "urn:mrn", "value": "x"},
+            {"system": SNILS, "value": "1"}, {"value": "y"}]});
         rules(&json!({})).unknown_systems(&patient.to_string(), &mut systems);
         assert_eq!(systems.into_iter().collect::<Vec<_>>(), ["urn:mrn"]);
     }

@@ -7,6 +7,7 @@
 mod check;
 mod connector;
 mod cursor;
+mod cycle;
 mod error;
 mod record;
 mod time_zone;
@@ -16,6 +17,7 @@ pub use connector::{
     Connector, KeysPage, KeysRequest, MAX_FETCH_IDS, Page, PageRequest, RecordKey, SourceSurprise,
 };
 pub use cursor::Cursor;
+pub use cycle::CycleDetector;
 pub use error::SourceError;
 pub use record::{
     ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, FieldFault, Identifier,

@@ -17,6 +17,6 @@ mod faults;
 mod keys;
 mod paging;
 mod pull;
-mod regress;
+mod stamps_went_back;
 mod support;
 mod tls;
