@@ -22,7 +22,7 @@ pub(crate) enum Endless {
     SameContent,
     /// Page after page is empty.
     Empty,
-    /// There are more pages than `max_pages`.
+    /// The pages are more than `max_pages`.
     TooMany,
 }
 
@@ -154,8 +154,10 @@ mod tests {
 
     #[test]
     fn the_form_of_stored_cursors_stays() {
-        let stored = r#"{"link":18446744073709551615,"content":7,"steps":2,"until":4,"repeated":1,"empty":0}"#;
-        let cycle: PageCycle = serde_json::from_str(stored).unwrap();
+        let stored = r#"{"link":18446744073709551615,"content":7,"steps":2,"until":4,
+            "repeated":1,"empty":0}"#
+            .replace("\n            ", "");
+        let cycle: PageCycle = serde_json::from_str(&stored).unwrap();
         assert_eq!(serde_json::to_string(&cycle).unwrap(), stored);
         let fresh: PageCycle = serde_json::from_str("{}").unwrap();
         assert!(fresh.detector.remembered().is_none());

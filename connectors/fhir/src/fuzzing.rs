@@ -1,4 +1,5 @@
-//! Entry points for `crates/dev/parsers`: all that happens to a server's answer once it has arrived.
+//! Entry points for `crates/dev/parsers`: all that happens to a server's answer once it has
+//! arrived.
 
 use chrono::{DateTime, Utc};
 use connector_kit::{ClinicRecord, Cursor, Feed, PageRequest, SourceError};

@@ -1,4 +1,4 @@
-//! One bounded GET: authentication, redirects within the host only, a limit on the body, and
+//! Bounded GET requests: authentication, redirects within the host only, a limit on the body, and
 //! refusals in words.
 
 use std::path::Path;

@@ -42,7 +42,7 @@ async fn next_page(reader: PageReader<'_>, run: &SearchRun) -> Result<FetchedPag
         .await?)
 }
 
-/// One page of the records that changed.
+/// A page of the records that changed.
 async fn first_pass(
     reader: PageReader<'_>,
     mut run: SearchRun,

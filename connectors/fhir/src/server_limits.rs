@@ -16,7 +16,7 @@ pub(crate) struct ServerLimits {
     pub ids_by_address: Limit,
 }
 
-/// One limit; once known it stays known.
+/// A limit; once known it stays known.
 #[derive(Default)]
 pub(crate) struct Limit(AtomicBool);
 

@@ -197,8 +197,8 @@ pub(crate) fn other_type(resource_type: &str) -> SourceError {
     )
 }
 
-/// Logs an OperationOutcome among the entries that is a remark; refuses the answer where the outcome
-/// says that it is not whole.
+/// Logs an OperationOutcome among the entries that is a remark; refuses the answer where the
+/// outcome says that it is not whole.
 ///
 /// An outcome that misses a Patient is a remark: that record is refused visibly, and must not hold
 /// up all the others.

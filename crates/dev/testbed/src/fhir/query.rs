@@ -55,12 +55,12 @@ pub(super) fn encode(text: &str) -> String {
         .collect()
 }
 
-/// One `_lastUpdated` condition: a comparison with the span of time that the value's precision
+/// A `_lastUpdated` condition: a comparison with the span of time that the value's precision
 /// covers (FHIR R4, search, "date").
 pub(super) struct DateTest {
     prefix: Prefix,
     low: DateTime<Utc>,
-    /// The span's end, not in it.
+    /// End of the span, not in it.
     high: DateTime<Utc>,
 }
 
@@ -128,8 +128,8 @@ fn span(text: &str) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
     Some((midnight(low)?, midnight(high?)?))
 }
 
-/// Whether a CodeableConcept has one of the codings in a token list: `system|code`, `|code` (no
-/// system), `system|` (any code of it) or `code` (of any system), separated by commas.
+/// Returns whether a CodeableConcept has one of the codings in a token list: `system|code`,
+/// `|code` (no system), `system|` (any code of it) or `code` (of any system), separated by commas.
 pub(super) fn has_coding(concept: &Value, tokens: &str) -> bool {
     let codings = concept["coding"].as_array().map_or(&[][..], Vec::as_slice);
     tokens.split(',').any(|token| {
@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn tokens_tell_systems_apart() {
-        let concept = json!({"coding": [{"system": "http://loinc.org", "code": "94500-6"}, {"code": "local"}]});
+        let loinc = json!({"system": "http://loinc.org", "code": "94500-6"});
+        let concept = json!({"coding": [loinc, {"code": "local"}]});
         for yes in [
             "http://loinc.org|94500-6",
             "94500-6",

@@ -95,7 +95,8 @@ async fn clinic() -> FhirServer {
 #[tokio::test]
 async fn search_filters_sorts_and_includes() {
     let server = clinic().await;
-    let path = "/Immunization?_lastUpdated=ge2021-07-02T09:00:00%2B03:00&_lastUpdated=lt2021-07-05&_sort=_lastUpdated";
+    let path = "/Immunization?_lastUpdated=ge2021-07-02T09:00:00%2B03:00\
+                &_lastUpdated=lt2021-07-05&_sort=_lastUpdated";
     let answer = get(&server, &format!("{path}&_include=Immunization:patient")).await;
     assert_eq!(answer.status, 200);
     assert!(answer.head.contains("application/fhir+json"));
@@ -272,11 +273,11 @@ async fn pages_by_offset_shift_and_may_never_end() {
     let second = get_with(&server, &first.next().unwrap(), "").await;
     assert_eq!(second.ids("match"), ["i2", "i1"], "i3 has slipped through");
     assert_eq!(second.next(), None);
-    for endless in [Endless::SamePage, Endless::Circle, Endless::NewLinks] {
+    for endless in [Endless::SamePage, Endless::Cycle, Endless::NewLinks] {
         server.endless_pages(Some(endless));
         let last = get_with(&server, &first.next().unwrap(), "").await;
         let after = get_with(&server, &last.next().unwrap(), "").await;
-        let expected = if endless == Endless::Circle {
+        let expected = if endless == Endless::Cycle {
             ["i4", "i3"]
         } else {
             ["i2", "i1"]
