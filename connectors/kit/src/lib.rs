@@ -5,6 +5,8 @@
 //! is wiped when dropped, and of the crates behind this one only `pseudonym` may name it.
 
 mod check;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod connector;
 mod cursor;
 mod cycle;
