@@ -11,6 +11,7 @@
 
 mod by_id;
 mod check;
+mod conformance;
 mod corrected;
 mod endless;
 mod faults;
@@ -18,5 +19,6 @@ mod keys;
 mod paging;
 mod pull;
 mod stamps_went_back;
+mod subject;
 mod support;
 mod tls;
