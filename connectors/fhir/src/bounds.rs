@@ -1,5 +1,7 @@
 //! Rules for a configuration that its types cannot express: numbers in range, lists not empty.
 
+use std::ops::RangeInclusive;
+
 use connector_kit::{Feed, SourceError};
 
 use crate::config::FhirConfig;
@@ -30,52 +32,30 @@ fn check_plain_http(config: &FhirConfig) -> Result<(), SourceError> {
     ))
 }
 
-/// Setting with the least and the greatest number allowed.
-struct Bound {
-    name: &'static str,
-    value: u32,
-    least: u32,
-    most: u32,
+fn check_numbers(config: &FhirConfig) -> Result<(), SourceError> {
+    let seconds = config.overlap_seconds;
+    check_number("overlap_seconds", seconds, 0..=7 * 24 * 3600)?;
+    let seconds = config.request_timeout_seconds;
+    check_number("request_timeout_seconds", seconds, 1..=3600)?;
+    let seconds = config.connect_timeout_seconds;
+    check_number("connect_timeout_seconds", seconds, 1..=600)?;
+    let bytes = config.max_body_bytes;
+    check_number("max_body_bytes", bytes, 64 * 1024..=256 * 1024 * 1024)?;
+    check_number("max_pages", config.max_pages, 1..=u32::MAX)
 }
 
-fn check_numbers(config: &FhirConfig) -> Result<(), SourceError> {
-    let bound = |name, value, least, most| Bound {
-        name,
-        value,
-        least,
-        most,
-    };
-    let bounds = [
-        bound("overlap_seconds", config.overlap_seconds, 0, 7 * 24 * 3600),
-        bound(
-            "request_timeout_seconds",
-            config.request_timeout_seconds,
-            1,
-            3600,
-        ),
-        bound(
-            "connect_timeout_seconds",
-            config.connect_timeout_seconds,
-            1,
-            600,
-        ),
-        bound(
-            "max_body_bytes",
-            config.max_body_bytes,
-            64 * 1024,
-            256 * 1024 * 1024,
-        ),
-        bound("max_pages", config.max_pages, 1, u32::MAX),
-    ];
-    for bound in bounds {
-        if !(bound.least..=bound.most).contains(&bound.value) {
-            return Err(SourceError::misconfigured(
-                format!("{} is {}", bound.name, bound.value),
-                format!("write a number from {} to {}", bound.least, bound.most),
-            ));
-        }
+fn check_number(name: &str, value: u32, allowed: RangeInclusive<u32>) -> Result<(), SourceError> {
+    if allowed.contains(&value) {
+        return Ok(());
     }
-    Ok(())
+    Err(SourceError::misconfigured(
+        format!("{name} is {value}"),
+        format!(
+            "write a number from {} to {}",
+            allowed.start(),
+            allowed.end()
+        ),
+    ))
 }
 
 fn check_lists(config: &FhirConfig) -> Result<(), SourceError> {

@@ -171,7 +171,7 @@ impl IdSearch<'_> {
         let mut url = session.queries.of_ids(self.feed, ids, include);
         let mut ask = Ask::Search(resource);
         for _ in 0..=ids.len() {
-            let fetched = session.get_page(url, ask, resource, self.now).await?;
+            let fetched = session.get_page(url, ask, self.now).await?;
             let next = session.next_address(&fetched);
             for resource in fetched.page.matches {
                 let Some(id) = &resource.id else {
@@ -188,7 +188,7 @@ impl IdSearch<'_> {
                 return Ok(Some(found));
             };
             url = next;
-            ask = Ask::NextPage;
+            ask = Ask::NextPage(resource);
         }
         Err(SourceError::misconfigured(
             "the FHIR server's pages of a search for ids do not end",

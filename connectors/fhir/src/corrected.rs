@@ -9,6 +9,7 @@ use connector_kit::{ClinicRecord, Feed, Page, PageRequest, SourceError};
 use url::Url;
 
 use crate::bundle::ServerPage;
+use crate::cursor::write_text;
 use crate::fact::{self, resource_type};
 use crate::page_reader::PageReader;
 use crate::patients::{is_fhir_id, patient_id};
@@ -82,7 +83,7 @@ pub(crate) async fn page(
         }
         Ok(records) => {
             let without = pass.resume_without_patients();
-            match Position::Corrected(Box::new(pass)).write() {
+            match write_text(&Position::Corrected(Box::new(pass))) {
                 Ok(next) => {
                     return Ok(Page {
                         records,
@@ -106,7 +107,7 @@ pub(crate) async fn page(
     Ok(Page {
         records,
         next: None,
-        resume: resume.map(|position| position.write()).transpose()?,
+        resume: resume.as_ref().map(write_text).transpose()?,
         surprise: None,
     })
 }
@@ -128,7 +129,7 @@ async fn step(
     let resource = resource_type(request.feed);
     let url = session.address_of(&run.page)?;
     let ask = ask_for(&run, resource);
-    let fetched = session.get_page(url, ask, resource, request.now).await?;
+    let fetched = session.get_page(url, ask, request.now).await?;
     if let Some(asked) = Queries::named_patients(&fetched.url)
         && has_other_patients(session, request.feed, &fetched.page, &asked)
     {
@@ -151,7 +152,7 @@ async fn take_patients(
     pass.list.check_end()?;
     let url = session.address_of(&pass.list.page)?;
     let ask = ask_for(&pass.list, "Patient");
-    let fetched = session.get_page(url, ask, "Patient", request.now).await?;
+    let fetched = session.get_page(url, ask, request.now).await?;
     let list = &mut pass.list;
     list.receive(&fetched.page);
     check_stamps_heeded(session, list, &fetched)?;
@@ -225,6 +226,6 @@ fn ask_for(run: &SearchRun, resource: &'static str) -> Ask {
     if run.pages == 1 {
         Ask::Search(resource)
     } else {
-        Ask::NextPage
+        Ask::NextPage(resource)
     }
 }

@@ -6,6 +6,7 @@ use connector_kit::{ClinicRecord, Cursor, Feed, PageRequest, SourceError};
 
 use crate::bundle;
 use crate::connector::FhirConnector;
+use crate::cursor::write_text;
 use crate::fact::resource_type;
 use crate::page_reader::PageReader;
 use crate::position::Position;
@@ -45,10 +46,10 @@ pub async fn search_answer(
     };
     let part = reader.hand_over(&mut run, fetched).await?;
     let cursor = if part.has_more {
-        Some(Position::Run(Box::new(run)).write()?)
+        Some(write_text(&Position::Run(Box::new(run)))?)
     } else {
         run.resume(now)
-            .map(|stamp| Position::Since(stamp).write())
+            .map(|stamp| write_text(&Position::Since(stamp)))
             .transpose()?
     };
     Ok((part.records, cursor))

@@ -4,6 +4,7 @@ use az::SaturatingAs;
 use connector_kit::{KeysPage, KeysRequest, SourceError};
 
 use crate::bundle;
+use crate::cursor::{read_text, write_text};
 use crate::fact::resource_type;
 use crate::query::{KeyForm, Queries};
 use crate::refusal::{Ask, Refusal};
@@ -17,10 +18,10 @@ pub(crate) async fn list(
     session: &Session,
     request: &KeysRequest,
 ) -> Result<KeysPage, SourceError> {
-    let mut sweep = request
+    let mut sweep: KeySweep = request
         .after
         .as_ref()
-        .map_or_else(|| Ok(KeySweep::default()), KeySweep::read)?;
+        .map_or_else(|| Ok(KeySweep::default()), read_text)?;
     sweep.resume(request.now);
     let lister = KeyLister { session, request };
     for _ in 0..MAX_REQUESTS {
@@ -30,14 +31,14 @@ pub(crate) async fn list(
             Step::Go(keys) => {
                 return Ok(KeysPage {
                     keys,
-                    next: Some(sweep.write()?),
+                    next: Some(write_text(&sweep)?),
                 });
             }
         }
     }
     Ok(KeysPage {
         keys: Vec::new(),
-        next: Some(sweep.write()?),
+        next: Some(write_text(&sweep)?),
     })
 }
 
@@ -57,7 +58,7 @@ impl KeyLister<'_> {
             None => self.first_page(sweep).await?,
             Some(link) => {
                 let url = session.address_of(link)?;
-                match session.get_page(url, Ask::NextPage, resource, now).await {
+                match session.get_page(url, Ask::NextPage(resource), now).await {
                     Ok(fetched) => fetched,
                     // The link has expired: the window's pages are listed again.
                     Err(Refusal {
@@ -117,8 +118,6 @@ impl KeyLister<'_> {
             .session
             .queries
             .keys(feed, sweep.window(), limit.max(1), form);
-        self.session
-            .get_page(url, Ask::Search(resource), resource, now)
-            .await
+        self.session.get_page(url, Ask::Search(resource), now).await
     }
 }

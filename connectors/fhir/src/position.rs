@@ -5,10 +5,8 @@
 //! to decide at the run's end how far the stored stamp may move.
 
 use chrono::{DateTime, Utc};
-use connector_kit::{Cursor, SourceError};
 use serde::{Deserialize, Serialize};
 
-use crate::cursor::{read_text, write_text};
 use crate::search_run::SearchRun;
 
 /// Position in one feed.
@@ -26,16 +24,6 @@ pub(crate) enum Position {
     Run(Box<SearchRun>),
     /// Within a run's second pass.
     Corrected(Box<CorrectedPass>),
-}
-
-impl Position {
-    pub(crate) fn read(cursor: &Cursor) -> Result<Self, SourceError> {
-        read_text(cursor)
-    }
-
-    pub(crate) fn write(&self) -> Result<Cursor, SourceError> {
-        write_text(self)
-    }
 }
 
 /// The second pass: the records of patients that changed, whether or not the records did.
@@ -79,7 +67,10 @@ impl CorrectedPass {
 
 #[cfg(test)]
 mod tests {
+    use connector_kit::Cursor;
+
     use super::*;
+    use crate::cursor::{read_text, write_text};
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_625_000_000 + second, 0).unwrap()
@@ -87,14 +78,13 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_and_a_foreign_one_is_refused() {
-        let text = Position::Since(at(7)).write().unwrap();
-        assert!(matches!(Position::read(&text).unwrap(), Position::Since(stamp) if stamp == at(7)));
+        let text = write_text(&Position::Since(at(7))).unwrap();
+        assert!(matches!(read_text(&text), Ok(Position::Since(stamp)) if stamp == at(7)));
         for foreign in ["", "17", r#"{"changed_at":"x"}"#, r#"{"since":"x"}"#] {
-            assert!(Position::read(&Cursor::new(foreign).unwrap()).is_err());
+            assert!(read_text::<Position>(&Cursor::new(foreign).unwrap()).is_err());
         }
-        let long = Position::Run(Box::new(SearchRun::new(None, &"x".repeat(4096), at(0))))
-            .write()
-            .unwrap_err();
+        let long = SearchRun::new(None, &"x".repeat(4096), at(0));
+        let long = write_text(&Position::Run(Box::new(long))).unwrap_err();
         assert!(long.to_string().contains("too long"), "{long}");
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use connector_kit::{Page, PageRequest, SourceError, SourceSurprise};
 
 use crate::corrected;
+use crate::cursor::{read_text, write_text};
 use crate::fact::resource_type;
 use crate::page_reader::{PageReader, Start};
 use crate::position::Position;
@@ -15,7 +16,7 @@ use crate::stamps_went_back;
 
 pub(crate) async fn page(session: &Session, request: &PageRequest) -> Result<Page, SourceError> {
     let reader = PageReader { session, request };
-    let position = request.after.as_ref().map(Position::read).transpose()?;
+    let position = request.after.as_ref().map(read_text).transpose()?;
     match position {
         Some(Position::Run(run)) if !request.first_of_run => {
             let fetched = next_page(reader, &run).await?;
@@ -38,7 +39,7 @@ async fn next_page(reader: PageReader<'_>, run: &SearchRun) -> Result<FetchedPag
     let url = session.address_of(&run.page)?;
     let resource = resource_type(reader.request.feed);
     Ok(session
-        .get_page(url, Ask::NextPage, resource, reader.request.now)
+        .get_page(url, Ask::NextPage(resource), reader.request.now)
         .await?)
 }
 
@@ -63,13 +64,13 @@ async fn first_pass(
         return Ok(Page {
             records: part.records,
             next: None,
-            resume: resume.map(|position| position.write()).transpose()?,
+            resume: resume.as_ref().map(write_text).transpose()?,
             surprise,
         });
     };
     Ok(Page {
         records: part.records,
-        next: Some(next.write()?),
+        next: Some(write_text(&next)?),
         resume: None,
         surprise,
     })

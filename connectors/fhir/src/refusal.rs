@@ -16,10 +16,19 @@ pub(crate) enum Ask {
     Metadata,
     /// The first page of a search for a resource type.
     Search(&'static str),
-    /// A page the server itself linked to.
-    NextPage,
+    /// A page of a search for a resource type, to which the server itself linked.
+    NextPage(&'static str),
     /// A resource of a type, by its id.
     Read(&'static str),
+}
+
+impl Ask {
+    pub(crate) const fn resource_type(self) -> &'static str {
+        match self {
+            Self::Metadata => "CapabilityStatement",
+            Self::Search(resource) | Self::NextPage(resource) | Self::Read(resource) => resource,
+        }
+    }
 }
 
 /// A refusal: its status code and what to say about it.
@@ -59,7 +68,7 @@ pub(crate) fn error_of_status(
     let target = match ask {
         Ask::Metadata => "its capability statement",
         Ask::Search(resource) | Ask::Read(resource) => resource,
-        Ask::NextPage => "the next page",
+        Ask::NextPage(_) => "the next page",
     };
     let wrong = |what: &str, help: &str| SourceError::misconfigured(format!("{what}{said}"), help);
     match code {
@@ -79,7 +88,7 @@ pub(crate) fn error_of_status(
             &format!("the FHIR account may not read {target} (403)"),
             "give the account the right to read it, or leave that feed out of feeds",
         ),
-        400 | 404 | 410 if ask == Ask::NextPage => SourceError::retry(format!(
+        400 | 404 | 410 if matches!(ask, Ask::NextPage(_)) => SourceError::retry(format!(
             "the FHIR server no longer knows the next page it linked to ({code}){said}; the next \
              run starts again"
         )),
@@ -173,7 +182,10 @@ mod tests {
         }
         for code in [400, 404, 410] {
             assert!(
-                matches!(refused(code, Ask::NextPage), SourceError::Retry { .. }),
+                matches!(
+                    refused(code, Ask::NextPage("Condition")),
+                    SourceError::Retry { .. }
+                ),
                 "an expired page: {code}"
             );
         }

@@ -84,17 +84,17 @@ impl Session {
         self.config.include == Include::Auto && self.asks_for_includes()
     }
 
+    /// Gets a page of a search.
     pub(crate) async fn get_page(
         &self,
         url: Url,
         ask: Ask,
-        resource: &str,
         now: DateTime<Utc>,
     ) -> Result<FetchedPage, Refusal> {
         let reply = self.http.get(url.clone(), ask, now).await?;
         Ok(FetchedPage {
             url,
-            page: bundle::parse(&reply.body, resource)?,
+            page: bundle::parse(&reply.body, ask.resource_type())?,
             date: reply.date,
         })
     }
@@ -107,12 +107,11 @@ impl Session {
         count: u32,
         now: DateTime<Utc>,
     ) -> Result<FetchedPage, SourceError> {
-        let resource = resource_type(feed);
-        let ask = Ask::Search(resource);
+        let ask = Ask::Search(resource_type(feed));
         let url = self
             .queries
             .search(feed, from, count, self.asks_for_includes());
-        let refused = match self.get_page(url, ask, resource, now).await {
+        let refused = match self.get_page(url, ask, now).await {
             Ok(fetched) => return Ok(fetched),
             Err(refused) => refused,
         };
@@ -120,7 +119,7 @@ impl Session {
             return Err(refused.error);
         }
         let url = self.queries.search(feed, from, count, false);
-        let fetched = self.get_page(url, ask, resource, now).await?;
+        let fetched = self.get_page(url, ask, now).await?;
         tracing::info!("the FHIR server refuses _include; patients are read in batches");
         self.limits.include_refused.learn();
         Ok(fetched)
@@ -185,9 +184,9 @@ impl Session {
             let mut ask = Ask::Search("Patient");
             for _ in 0..=batch.len() {
                 let Some(url) = next.take() else { break };
-                let fetched = self.get_page(url, ask, "Patient", now).await?;
+                let fetched = self.get_page(url, ask, now).await?;
                 next = self.next_address(&fetched)?;
-                ask = Ask::NextPage;
+                ask = Ask::NextPage("Patient");
                 found.extend(fetched.page.matches.into_iter().map(PatientEntry::from));
             }
         }

@@ -38,7 +38,7 @@ async fn newest(reader: PageReader<'_>) -> Result<Option<DateTime<Utc>>, SourceE
     let resource = resource_type(request.feed);
     let url = session.queries.newest(request.feed);
     let answer = session
-        .get_page(url, Ask::Search(resource), resource, request.now)
+        .get_page(url, Ask::Search(resource), request.now)
         .await;
     match answer {
         Ok(fetched) => Ok(fetched

@@ -8,11 +8,10 @@
 
 use az::SaturatingAs;
 use chrono::{DateTime, TimeDelta, Utc};
-use connector_kit::{Cursor, RecordKey, SourceError};
+use connector_kit::{RecordKey, SourceError};
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::{Resource, ServerPage};
-use crate::cursor::{read_text, write_text};
 use crate::cycle::{Endless, PageCycle};
 use crate::fingerprint;
 use crate::query::Window;
@@ -98,14 +97,6 @@ pub(crate) struct ArrivedPage<'a> {
 }
 
 impl KeySweep {
-    pub(crate) fn read(cursor: &Cursor) -> Result<Self, SourceError> {
-        read_text(cursor)
-    }
-
-    pub(crate) fn write(&self) -> Result<Cursor, SourceError> {
-        write_text(self)
-    }
-
     pub(crate) fn window(&self) -> Window {
         Window {
             from: self.from,

@@ -106,7 +106,7 @@ impl Check<'_> {
         let url = self.session.queries.changed_patients(Some(self.now));
         let answer = self
             .session
-            .get_page(url, Ask::Search("Patient"), "Patient", self.now)
+            .get_page(url, Ask::Search("Patient"), self.now)
             .await;
         if answer.is_err() {
             self.report.warn(
@@ -130,9 +130,7 @@ impl Check<'_> {
         let asked = [id.to_owned()];
         let url = session.queries.of_patients(feed, &asked, SAMPLE, false);
         let kind = resource_type(feed);
-        let answer = session
-            .get_page(url, Ask::Search(kind), kind, self.now)
-            .await;
+        let answer = session.get_page(url, Ask::Search(kind), self.now).await;
         let is_good = answer.is_ok_and(|fetched| {
             !fetched.page.matches.is_empty()
                 && !has_other_patients(session, feed, &fetched.page, &asked)

@@ -69,7 +69,7 @@ async fn the_testbeds_faults_pass_and_the_run_goes_on_from_the_same_cursor() {
     server.fail_next(1, 503, Some(3));
     let busy = source.page(again.clone()).await.unwrap_err();
     assert!(matches!(busy, SourceError::Retry { after: Some(after), .. } if after.as_secs() == 3));
-    server.garbage_next();
+    server.truncate_next();
     assert!(
         source.page(again.clone()).await.is_err(),
         "an answer cut off is an error, never a short page"

@@ -1,7 +1,7 @@
 //! A page of a search result as a Bundle, with the link to the next one.
 
 use super::answer::{self, outcome};
-use super::state::{Endless, Paging, State};
+use super::state::{Endless, State};
 use super::store::{SearchResult, StoredResource};
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -83,15 +83,14 @@ fn next_link(
         state.new_links += 1;
         distinct = format!("&_turn={}", state.new_links);
     }
-    Some(match state.paging {
-        Paging::Offset => format!(
+    Some(if state.pages_by_offset {
+        format!(
             "{base}/{}?{}&{OFFSET_PARAM}={next}{distinct}",
             result.kind, result.used
-        ),
-        Paging::Snapshot => {
-            let token = token.map_or_else(|| new_token(state, result), str::to_owned);
-            format!("{base}/?{PAGE_PARAM}={token}.{next}{distinct}")
-        }
+        )
+    } else {
+        let token = token.map_or_else(|| new_token(state, result), str::to_owned);
+        format!("{base}/?{PAGE_PARAM}={token}.{next}{distinct}")
     })
 }
 

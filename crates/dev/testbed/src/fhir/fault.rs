@@ -22,8 +22,6 @@ pub enum Fault {
     Redirect(String),
     /// A well-formed Bundle of at least so many bytes.
     Oversize(usize),
-    /// Status 200, FHIR's content type, and the beginning of a Bundle.
-    Garbage,
     /// The first half of the answer.
     Truncated,
     /// The answer, but late.
@@ -61,10 +59,6 @@ impl Fault {
                 body.extend_from_slice(br#""}"#);
                 Some(bytes(200, body))
             }
-            Self::Garbage => Some(bytes(
-                200,
-                br#"{"resourceType":"Bundle","type":"searchset","entry":[{"#.to_vec(),
-            )),
             Self::Truncated | Self::Delay(_) => None,
         }
     }

@@ -58,7 +58,7 @@ fn answer(
     let rest = uri.path().strip_prefix(BASE_PATH).unwrap_or_default();
     let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
     if parts == ["metadata"] {
-        let statement = capabilities::capabilities(state.include);
+        let statement = capabilities::capabilities(!state.ignores_include);
         return Ok(answer::json(200, &statement));
     }
     auth::authorise(state.auth.as_ref(), headers)?;

@@ -28,7 +28,7 @@ use chrono::{DateTime, Utc};
 use handler::BASE_PATH;
 use parking_lot::Mutex;
 use serde_json::Value;
-use state::{Paging, State};
+use state::State;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -124,10 +124,10 @@ impl FhirServer {
         self.state.lock().faults.push_back(Fault::Oversize(bytes));
     }
 
-    /// Answers the next request with 200, FHIR's content type, and a body that is cut off in the
-    /// middle of its JSON.
-    pub fn garbage_next(&self) {
-        self.state.lock().faults.push_back(Fault::Garbage);
+    /// Answers the next request with the first half of its answer, cut off in the middle of the
+    /// JSON.
+    pub fn truncate_next(&self) {
+        self.state.lock().faults.push_back(Fault::Truncated);
     }
 
     /// Has every request from now on meet a fault, unless it has one of its own; `None` ends it.
@@ -142,17 +142,17 @@ impl FhirServer {
 
     /// Gives at most so many matches a page, whatever `_count` asks for.
     pub fn page_limit(&self, resources: usize) {
-        self.state.lock().page_limit = resources.max(1);
+        self.state.lock().page_limit = Some(resources.max(1));
     }
 
     /// Ignores `_include` from now on, as FHIR lets a server do.
     pub fn without_include(&self) {
-        self.state.lock().include = false;
+        self.state.lock().ignores_include = true;
     }
 
     /// Ignores `_sort` from now on: results come ordered by id, as they do without `_sort`.
     pub fn ignore_sort(&self) {
-        self.state.lock().sort = false;
+        self.state.lock().ignores_sort = true;
     }
 
     /// Ignores a search parameter from now on, as FHIR lets a server do: `NAME`, `NAME=VALUE`
@@ -169,13 +169,13 @@ impl FhirServer {
 
     /// Takes `_id=a,b` for one id from now on, which no resource has.
     pub fn without_id_lists(&self) {
-        self.state.lock().id_lists = false;
+        self.state.lock().ignores_id_lists = true;
     }
 
     /// Makes every page afresh from now on: what is deleted or changed meanwhile shifts the later
     /// ones.
     pub fn page_by_offset(&self) {
-        self.state.lock().paging = Paging::Offset;
+        self.state.lock().pages_by_offset = true;
     }
 
     /// Lets the pages of a search never end from now on, or end again.
@@ -221,11 +221,11 @@ impl FhirServer {
 
     /// The request lines seen, oldest first: `GET /fhir/Patient?_id=a`.
     pub fn requests(&self) -> Vec<String> {
-        self.state.lock().requests()
+        self.state.lock().requests.iter().cloned().collect()
     }
 
     /// Forgets the request lines seen.
     pub fn clear_requests(&self) {
-        self.state.lock().clear_requests();
+        self.state.lock().requests.clear();
     }
 }

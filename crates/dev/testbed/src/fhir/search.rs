@@ -4,7 +4,7 @@ use super::answer::{self, Problem};
 use super::bundle::{OFFSET_PARAM, PAGE_PARAM, page_response};
 use super::parameters::{includes, parameters};
 use super::query::{DateTest, Params, encode, has_coding};
-use super::state::State;
+use super::state::{DEFAULT_PAGE_LIMIT, State};
 use super::store::{SearchResult, StoredResource};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -170,7 +170,8 @@ impl Search {
                 ));
             }
         }
-        search.count = search.count.min(state.page_limit);
+        let page_limit = state.page_limit.unwrap_or(DEFAULT_PAGE_LIMIT);
+        search.count = search.count.min(page_limit);
         Ok(search)
     }
 
@@ -184,7 +185,9 @@ impl Search {
     ) -> Result<bool, Problem> {
         let is_known = parameters(kind).iter().any(|(known, _)| *known == name);
         match name {
-            "_id" if !state.id_lists => self.filters.push(Filter::Ids(vec![value.to_owned()])),
+            "_id" if state.ignores_id_lists => {
+                self.filters.push(Filter::Ids(vec![value.to_owned()]))
+            }
             "_id" => self.filters.push(Filter::Ids(list(value))),
             "_lastUpdated" => self.filters.push(Filter::Updated(DateTest::parse(value)?)),
             "vaccine-code" if is_known => {
@@ -194,7 +197,7 @@ impl Search {
             "code" if is_known => self.filters.push(Filter::Coding("code", value.to_owned())),
             "patient" if is_known => self.filters.push(Filter::Patients(patient_ids(value))),
             "status" if is_known => self.filters.push(Filter::Status(list(value))),
-            "_sort" if state.sort && SORTS.contains(&value) => {
+            "_sort" if !state.ignores_sort && SORTS.contains(&value) => {
                 self.sort = Some(value.starts_with('-'));
             }
             "_count" => {
@@ -204,7 +207,7 @@ impl Search {
                 self.total_only |= self.count == 0;
             }
             "_summary" if value == "count" => self.total_only = true,
-            "_include" if state.include && is_include(kind, value) => self.include = true,
+            "_include" if !state.ignores_include && is_include(kind, value) => self.include = true,
             "_elements" => self.elements = list(value),
             "_format" => {}
             _ => return Ok(false),

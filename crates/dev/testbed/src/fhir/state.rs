@@ -7,18 +7,9 @@ use chrono::{DateTime, Utc};
 use std::collections::VecDeque;
 
 /// The most matches on a page, where a test says nothing else.
-const DEFAULT_PAGE_LIMIT: usize = 500;
+pub(super) const DEFAULT_PAGE_LIMIT: usize = 500;
 /// Request lines kept for [`super::FhirServer::requests`]; the oldest go first.
 const REQUESTS_KEPT: usize = 10_000;
-
-/// Meaning of a page link.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Paging {
-    /// The result as it was at the first page.
-    Snapshot,
-    /// A position in a result that is made afresh for every page.
-    Offset,
-}
 
 /// Ways in which the pages of a search fail to end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,6 +25,7 @@ pub enum Endless {
 }
 
 /// State of the server, behind one lock that is never held across an await.
+#[derive(Default)]
 pub(super) struct State {
     pub store: Store,
     pub auth: Option<Auth>,
@@ -41,43 +33,24 @@ pub(super) struct State {
     pub faults: VecDeque<Fault>,
     /// Fault of every request that has none of its own.
     pub lasting_fault: Option<Fault>,
-    pub page_limit: usize,
-    pub include: bool,
-    pub sort: bool,
+    /// The most matches on a page; `None`: [`DEFAULT_PAGE_LIMIT`].
+    pub page_limit: Option<usize>,
+    pub ignores_include: bool,
+    pub ignores_sort: bool,
+    pub ignores_id_lists: bool,
+    /// Search parameters that are ignored, and those that are refused.
     pub ignored: Vec<String>,
     pub refused: Vec<String>,
-    pub id_lists: bool,
-    pub paging: Paging,
+    /// Page links are positions in a result that is made afresh for every page; otherwise they
+    /// stand for the result as it was at the first page.
+    pub pages_by_offset: bool,
     pub endless: Option<Endless>,
     /// Number of links made for [`Endless::NewLinks`] and [`Endless::EmptyPages`].
     pub new_links: u64,
     pub link_base: Option<String>,
     /// Moment in the Date header; `None`: the machine's clock.
     pub clock: Option<DateTime<Utc>>,
-    requests: VecDeque<String>,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            store: Store::default(),
-            auth: None,
-            faults: VecDeque::new(),
-            lasting_fault: None,
-            page_limit: DEFAULT_PAGE_LIMIT,
-            include: true,
-            sort: true,
-            ignored: Vec::new(),
-            refused: Vec::new(),
-            id_lists: true,
-            paging: Paging::Snapshot,
-            endless: None,
-            new_links: 0,
-            link_base: None,
-            clock: None,
-            requests: VecDeque::new(),
-        }
-    }
+    pub requests: VecDeque<String>,
 }
 
 impl State {
@@ -90,13 +63,5 @@ impl State {
         self.faults
             .pop_front()
             .or_else(|| self.lasting_fault.clone())
-    }
-
-    pub(super) fn requests(&self) -> Vec<String> {
-        self.requests.iter().cloned().collect()
-    }
-
-    pub(super) fn clear_requests(&mut self) {
-        self.requests.clear();
     }
 }

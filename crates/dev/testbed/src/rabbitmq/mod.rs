@@ -161,11 +161,6 @@ impl RabbitMq {
         self.data.clone()
     }
 
-    /// The folder with the broker's logs.
-    pub fn log_dir(&self) -> PathBuf {
-        self.folder.path().join("log")
-    }
-
     /// The broker's process id while it runs.
     pub fn process_id(&self) -> Option<u32> {
         self.node.id()
