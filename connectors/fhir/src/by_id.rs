@@ -13,8 +13,8 @@ use crate::config::Include;
 use crate::fact::resource_type;
 use crate::patients::is_fhir_id;
 use crate::query::MAX_BATCH;
-use crate::refusal::{Ask, Refusal};
-use crate::session::Session;
+use crate::refusal::{Ask, HttpRefusal};
+use crate::session::FhirSession;
 
 /// Bytes of ids in one search, before percent-encoding: addresses beyond 8000 are refused by many
 /// servers.
@@ -34,7 +34,7 @@ struct Found {
 /// # Errors
 /// [`SourceError::Misconfigured`] for more than [`MAX_FETCH_IDS`] ids, and as for a page.
 pub(crate) async fn fetch(
-    session: &Session,
+    session: &FhirSession,
     feed: Feed,
     record_ids: &[String],
     now: DateTime<Utc>,
@@ -70,7 +70,7 @@ pub(crate) async fn fetch(
 
 /// A search for records of one feed by their ids.
 struct IdSearch<'a> {
-    session: &'a Session,
+    session: &'a FhirSession,
     feed: Feed,
     now: DateTime<Utc>,
 }
@@ -138,7 +138,7 @@ impl IdSearch<'_> {
         let mut answer = self.all_pages(ids, self.session.asks_for_includes()).await;
         let is_refused = matches!(
             answer,
-            Err(Refusal {
+            Err(HttpRefusal {
                 status: Some(400 | 422),
                 ..
             })
@@ -149,7 +149,7 @@ impl IdSearch<'_> {
         let why = match answer {
             Ok(Some(found)) => return Ok(Some(found)),
             Ok(None) => "ignores",
-            Err(Refusal {
+            Err(HttpRefusal {
                 status: Some(400 | 405 | 422 | 501),
                 ..
             }) => "refuses",
@@ -164,7 +164,7 @@ impl IdSearch<'_> {
     }
 
     /// All pages of a search for ids; `None` where the answer holds others than those asked for.
-    async fn all_pages(&self, ids: &[String], include: bool) -> Result<Option<Found>, Refusal> {
+    async fn all_pages(&self, ids: &[String], include: bool) -> Result<Option<Found>, HttpRefusal> {
         let session = self.session;
         let resource = resource_type(self.feed);
         let mut found = Found::default();
@@ -215,7 +215,7 @@ impl IdSearch<'_> {
         let ask = Ask::Read(resource);
         let reply = match self.session.http.get(url, ask, self.now).await {
             Ok(reply) => reply,
-            Err(Refusal {
+            Err(HttpRefusal {
                 status: Some(404 | 410),
                 ..
             }) => return Ok(None),

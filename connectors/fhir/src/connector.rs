@@ -10,12 +10,12 @@ use connector_kit::{
 };
 
 use crate::config::FhirConfig;
-use crate::session::Session;
+use crate::session::FhirSession;
 use crate::{by_id, check, keys, pull};
 
 /// A FHIR R4 server as a source of clinic records.
 pub struct FhirConnector {
-    pub(crate) session: Session,
+    pub(crate) session: FhirSession,
 }
 
 impl FhirConnector {
@@ -27,7 +27,7 @@ impl FhirConnector {
     /// included.
     pub fn new(config: FhirConfig, folder: &Path) -> Result<Self, SourceError> {
         Ok(Self {
-            session: Session::new(config, folder)?,
+            session: FhirSession::new(config, folder)?,
         })
     }
 }

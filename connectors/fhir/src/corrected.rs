@@ -13,11 +13,11 @@ use crate::cursor::write_text;
 use crate::fact::{self, resource_type};
 use crate::page_reader::PageReader;
 use crate::patients::{is_fhir_id, patient_id};
-use crate::position::{CorrectedPass, Position};
+use crate::position::{CorrectedPass, PullPosition};
 use crate::query::{MAX_CORRECTED, Queries};
-use crate::refusal::{Ask, Refusal};
+use crate::refusal::{Ask, HttpRefusal};
 use crate::search_run::SearchRun;
-use crate::session::{FetchedPage, Session};
+use crate::session::{FetchedPage, FhirSession};
 
 /// Reason why the pass does not go on.
 enum PassError {
@@ -34,9 +34,9 @@ impl From<SourceError> for PassError {
     }
 }
 
-impl From<Refusal> for PassError {
+impl From<HttpRefusal> for PassError {
     /// A refused search is an unsupported one; wrong credentials and whatever may pass are not.
-    fn from(refusal: Refusal) -> Self {
+    fn from(refusal: HttpRefusal) -> Self {
         match refusal.status {
             Some(400 | 403 | 404 | 405 | 422)
                 if matches!(refusal.error, SourceError::Misconfigured { .. }) =>
@@ -50,7 +50,7 @@ impl From<Refusal> for PassError {
 
 /// The pass that follows a run's first pass; `None` where everything has just been read.
 pub(crate) fn pass_behind(
-    session: &Session,
+    session: &FhirSession,
     run: &SearchRun,
     now: DateTime<Utc>,
 ) -> Option<CorrectedPass> {
@@ -83,7 +83,7 @@ pub(crate) async fn page(
         }
         Ok(records) => {
             let without = pass.resume_without_patients();
-            match write_text(&Position::Corrected(Box::new(pass))) {
+            match write_text(&PullPosition::Corrected(Box::new(pass))) {
                 Ok(next) => {
                     return Ok(Page {
                         records,
@@ -180,7 +180,7 @@ async fn take_patients(
 }
 
 fn check_stamps_heeded(
-    session: &Session,
+    session: &FhirSession,
     list: &SearchRun,
     fetched: &FetchedPage,
 ) -> Result<(), PassError> {
@@ -204,7 +204,7 @@ fn check_stamps_heeded(
 
 /// True if a page holds a record of a patient who was not asked for.
 pub(crate) fn has_other_patients(
-    session: &Session,
+    session: &FhirSession,
     feed: Feed,
     page: &ServerPage,
     asked: &[String],

@@ -13,7 +13,7 @@ pub(crate) const MAX_EMPTY: u32 = 100;
 /// Reason why the pages of a search are not followed any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Endless {
+pub(crate) enum EndlessReason {
     /// The link leads to the page that it stands on.
     SamePage,
     /// The link leads to an earlier page.
@@ -26,10 +26,10 @@ pub(crate) enum Endless {
     TooMany,
 }
 
-/// Help for every reason but [`Endless::TooMany`].
+/// Help for every reason but [`EndlessReason::TooMany`].
 const MEND_PAGING: &str = "have the server's paging mended; until then the stored position stays";
 
-impl Endless {
+impl EndlessReason {
     /// Error of a search that was given up after this number of pages.
     pub(crate) fn error(self, pages: u32) -> SourceError {
         let what = match self {
@@ -73,19 +73,19 @@ pub(crate) struct PageCycle {
 impl PageCycle {
     /// Counts a page by fingerprints of its address and of its entries (`None` for an empty page);
     /// returns why no further page should be read, if there is a reason.
-    pub(crate) fn advance(&mut self, link: u64, content: Option<u64>) -> Option<Endless> {
+    pub(crate) fn advance(&mut self, link: u64, content: Option<u64>) -> Option<EndlessReason> {
         self.empty = content.map_or(self.empty.saturating_add(1), |_| 0);
         if self.empty > MAX_EMPTY {
-            return Some(Endless::Empty);
+            return Some(EndlessReason::Empty);
         }
         if let Some(remembered) = self.detector.remembered() {
             if link == remembered.link {
-                return Some(Endless::EarlierPage);
+                return Some(EndlessReason::EarlierPage);
             }
             if content == Some(remembered.content) {
                 self.repeated += 1;
                 if self.repeated >= MAX_REPEATED {
-                    return Some(Endless::SameContent);
+                    return Some(EndlessReason::SameContent);
                 }
             }
         }
@@ -101,7 +101,7 @@ mod tests {
 
     /// Reason that stops a walk over pages, and after how many; pages are fingerprints of link
     /// and content.
-    fn walk(pages: impl Iterator<Item = (u64, Option<u64>)>) -> Option<(Endless, usize)> {
+    fn walk(pages: impl Iterator<Item = (u64, Option<u64>)>) -> Option<(EndlessReason, usize)> {
         let mut cycle = PageCycle::default();
         pages
             .enumerate()
@@ -119,13 +119,13 @@ mod tests {
                 }
             };
             let (why, pages) = walk((0..5000).map(|n| (page(n), Some(page(n))))).unwrap();
-            assert_eq!(why, Endless::EarlierPage);
+            assert_eq!(why, EndlessReason::EarlierPage);
             assert!(
                 pages as u64 <= 4 * (lead + length) + 4,
                 "{lead} {length}: {pages}"
             );
             let (why, pages) = walk((0..5000).map(|n| (n, Some(1_000_000 + page(n))))).unwrap();
-            assert_eq!(why, Endless::SameContent, "links that always change");
+            assert_eq!(why, EndlessReason::SameContent, "links that always change");
             assert!(
                 pages as u64 <= 8 * (lead + length) + 8,
                 "{lead} {length}: {pages}"
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(walk(gap(MAX_EMPTY.into())), None);
         assert_eq!(
             walk(gap(u64::from(MAX_EMPTY) + 1)),
-            Some((Endless::Empty, MAX_EMPTY as usize + 2))
+            Some((EndlessReason::Empty, MAX_EMPTY as usize + 2))
         );
     }
 

@@ -9,7 +9,7 @@ use crate::connector::FhirConnector;
 use crate::cursor::write_text;
 use crate::fact::resource_type;
 use crate::page_reader::PageReader;
-use crate::position::Position;
+use crate::position::PullPosition;
 use crate::query::Queries;
 use crate::search_run::SearchRun;
 use crate::session::FetchedPage;
@@ -46,10 +46,10 @@ pub async fn search_answer(
     };
     let part = reader.hand_over(&mut run, fetched).await?;
     let cursor = if part.has_more {
-        Some(write_text(&Position::Run(Box::new(run)))?)
+        Some(write_text(&PullPosition::Run(Box::new(run)))?)
     } else {
         run.resume(now)
-            .map(|stamp| write_text(&Position::Since(stamp)))
+            .map(|stamp| write_text(&PullPosition::Since(stamp)))
             .transpose()?
     };
     Ok((part.records, cursor))

@@ -14,7 +14,7 @@ use url::{Origin, Url};
 use crate::config::FhirConfig;
 use crate::credentials::{self, Credentials};
 use crate::outcome;
-use crate::refusal::{Ask, Refusal, error_of_status, http_date, retry_after};
+use crate::refusal::{Ask, HttpRefusal, error_of_status, http_date, retry_after};
 use crate::transport_error::RedirectFault;
 
 /// Redirects followed in a row, within the host.
@@ -59,7 +59,7 @@ impl Http {
         url: Url,
         ask: Ask,
         now: DateTime<Utc>,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Reply, HttpRefusal> {
         let request = self
             .credentials
             .apply(self.client.get(url).header(ACCEPT, ACCEPTED));
@@ -77,13 +77,13 @@ impl Http {
         let after = header_text(response.headers().get(RETRY_AFTER))
             .and_then(|text| retry_after(text, date.unwrap_or(now)));
         let words = refusal_words(response).await;
-        Err(Refusal {
+        Err(HttpRefusal {
             status: Some(status.as_u16()),
             error: error_of_status(status, ask, after, words.as_deref()),
         })
     }
 
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Refusal> {
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, HttpRefusal> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len() + chunk.len() > self.max_body_bytes {

@@ -34,14 +34,14 @@ const COUNTRY_SYSTEM: &str = "urn:iso:std:iso:3166";
 const RUSSIA: [&str; 2] = ["RU", "RUS"];
 
 /// The meaning of identifier systems, from configuration and the built-in list.
-pub(crate) struct IdentifierRules {
+pub(crate) struct IdentifierSystems {
     systems: BTreeMap<String, IdentifierName>,
     countries: BTreeMap<String, String>,
     zone: Tz,
 }
 
 /// Meaning of an identifier system.
-enum Meaning {
+enum SystemMeaning {
     Kind(IdentifierKind, Option<String>),
     Ignored,
     Unknown,
@@ -54,7 +54,7 @@ pub(crate) struct KnownIdentifiers {
     unreadable: bool,
 }
 
-impl IdentifierRules {
+impl IdentifierSystems {
     pub(crate) fn new(config: &FhirConfig) -> Self {
         let mut systems: BTreeMap<_, _> = BUILT_IN
             .map(|(system, name)| (system.to_owned(), name))
@@ -102,7 +102,7 @@ impl IdentifierRules {
         if self.is_over(identifier, now) {
             return;
         }
-        if let Meaning::Kind(kind, country) = self.meaning(identifier) {
+        if let SystemMeaning::Kind(kind, country) = self.meaning(identifier) {
             known.identifiers.push((kind, value.clone(), country));
         }
     }
@@ -114,7 +114,8 @@ impl IdentifierRules {
             return;
         };
         for identifier in &patient.identifier {
-            if let (Meaning::Unknown, Some(system)) = (self.meaning(identifier), &identifier.system)
+            if let (SystemMeaning::Unknown, Some(system)) =
+                (self.meaning(identifier), &identifier.system)
             {
                 into.insert(system.clone());
             }
@@ -136,17 +137,17 @@ impl IdentifierRules {
         }
     }
 
-    fn meaning(&self, identifier: &Identifier) -> Meaning {
+    fn meaning(&self, identifier: &Identifier) -> SystemMeaning {
         let system = identifier.system.as_deref().unwrap_or_default();
         let configured = || self.countries.get(system).cloned();
         if let Some(name) = self.systems.get(system) {
             return match name.kind() {
-                Some(IdentifierKind::PassportForeign) => Meaning::Kind(
+                Some(IdentifierKind::PassportForeign) => SystemMeaning::Kind(
                     IdentifierKind::PassportForeign,
                     configured().or_else(|| issuing_country(identifier)),
                 ),
-                Some(kind) => Meaning::Kind(kind, configured()),
-                None => Meaning::Ignored,
+                Some(kind) => SystemMeaning::Kind(kind, configured()),
+                None => SystemMeaning::Ignored,
             };
         }
         if let Some(country) = system
@@ -165,7 +166,7 @@ impl IdentifierRules {
         if is_passport {
             foreign(configured().or_else(|| issuing_country(identifier)))
         } else {
-            Meaning::Unknown
+            SystemMeaning::Unknown
         }
     }
 }
@@ -193,10 +194,10 @@ impl KnownIdentifiers {
     }
 }
 
-fn foreign(country: Option<String>) -> Meaning {
+fn foreign(country: Option<String>) -> SystemMeaning {
     match country {
-        Some(country) if RUSSIA.contains(&country.as_str()) => Meaning::Unknown,
-        country => Meaning::Kind(IdentifierKind::PassportForeign, country),
+        Some(country) if RUSSIA.contains(&country.as_str()) => SystemMeaning::Unknown,
+        country => SystemMeaning::Kind(IdentifierKind::PassportForeign, country),
     }
 }
 
@@ -241,13 +242,13 @@ mod tests {
 
     const SNILS: &str = "https://fhir.ru/ig/core/systems/snils";
 
-    fn rules(extra: &Value) -> IdentifierRules {
+    fn rules(extra: &Value) -> IdentifierSystems {
         let mut config = json!({"base_url": "https://x/"});
         config
             .as_object_mut()
             .unwrap()
             .extend(extra.as_object().unwrap().clone());
-        IdentifierRules::new(&serde_json::from_value(config).unwrap())
+        IdentifierSystems::new(&serde_json::from_value(config).unwrap())
     }
 
     fn read(extra: &Value, identifiers: &Value) -> Vec<(IdentifierKind, String, Option<String>)> {

@@ -6,16 +6,16 @@ use connector_kit::{KeysPage, KeysRequest, SourceError};
 use crate::bundle;
 use crate::cursor::{read_text, write_text};
 use crate::fact::resource_type;
-use crate::query::{KeyForm, Queries};
-use crate::refusal::{Ask, Refusal};
-use crate::session::{FetchedPage, Session};
-use crate::sweep::{ArrivedPage, KeySweep, Step};
+use crate::query::{KeySearchForm, Queries};
+use crate::refusal::{Ask, HttpRefusal};
+use crate::session::{FetchedPage, FhirSession};
+use crate::sweep::{ArrivedPage, KeySweep, SweepStep};
 
 /// Server pages read for one page of keys: most bring some, but a window may be too large or empty.
 const MAX_REQUESTS: u32 = 50;
 
 pub(crate) async fn list(
-    session: &Session,
+    session: &FhirSession,
     request: &KeysRequest,
 ) -> Result<KeysPage, SourceError> {
     let mut sweep: KeySweep = request
@@ -26,9 +26,9 @@ pub(crate) async fn list(
     let lister = KeyLister { session, request };
     for _ in 0..MAX_REQUESTS {
         match lister.sweep_page(&mut sweep).await? {
-            Step::End(keys) => return Ok(KeysPage { keys, next: None }),
-            Step::Go(keys) if keys.is_empty() => {}
-            Step::Go(keys) => {
+            SweepStep::End(keys) => return Ok(KeysPage { keys, next: None }),
+            SweepStep::Go(keys) if keys.is_empty() => {}
+            SweepStep::Go(keys) => {
                 return Ok(KeysPage {
                     keys,
                     next: Some(write_text(&sweep)?),
@@ -44,13 +44,13 @@ pub(crate) async fn list(
 
 /// A request for a page of keys, and the session that answers it.
 struct KeyLister<'a> {
-    session: &'a Session,
+    session: &'a FhirSession,
     request: &'a KeysRequest,
 }
 
 impl KeyLister<'_> {
     /// Reads one server page of the sweep.
-    async fn sweep_page(&self, sweep: &mut KeySweep) -> Result<Step, SourceError> {
+    async fn sweep_page(&self, sweep: &mut KeySweep) -> Result<SweepStep, SourceError> {
         let session = self.session;
         let resource = resource_type(self.request.feed);
         let now = self.request.now;
@@ -61,12 +61,12 @@ impl KeyLister<'_> {
                 match session.get_page(url, Ask::NextPage(resource), now).await {
                     Ok(fetched) => fetched,
                     // The link has expired: the window's pages are listed again.
-                    Err(Refusal {
+                    Err(HttpRefusal {
                         status: Some(400 | 404 | 410),
                         ..
                     }) => {
                         sweep.again()?;
-                        return Ok(Step::Go(Vec::new()));
+                        return Ok(SweepStep::Go(Vec::new()));
                     }
                     Err(refused) => return Err(refused.error),
                 }
@@ -105,12 +105,12 @@ impl KeyLister<'_> {
         }
     }
 
-    async fn search(&self, sweep: &KeySweep, is_plain: bool) -> Result<FetchedPage, Refusal> {
+    async fn search(&self, sweep: &KeySweep, is_plain: bool) -> Result<FetchedPage, HttpRefusal> {
         let KeysRequest {
             feed, limit, now, ..
         } = *self.request;
         let resource = resource_type(feed);
-        let form = KeyForm {
+        let form = KeySearchForm {
             is_whole: sweep.whole,
             is_plain,
         };

@@ -7,17 +7,17 @@ use connector_kit::{ClinicRecord, PageRequest, SourceError};
 use crate::config::Include;
 use crate::query::Queries;
 use crate::search_run::SearchRun;
-use crate::session::{FetchedPage, Session};
+use crate::session::{FetchedPage, FhirSession};
 
 /// A request for one page, and the session that answers it.
 #[derive(Clone, Copy)]
 pub(crate) struct PageReader<'a> {
-    pub session: &'a Session,
+    pub session: &'a FhirSession,
     pub request: &'a PageRequest,
 }
 
 /// A run that begins, and its first server page.
-pub(crate) struct Start {
+pub(crate) struct RunStart {
     pub run: SearchRun,
     pub fetched: FetchedPage,
 }

@@ -8,12 +8,12 @@ use connector_kit::Person;
 use serde_json::value::RawValue;
 
 use crate::bundle::PatientEntry;
-use crate::identity::{IdentifierRules, KnownIdentifiers};
+use crate::identity::{IdentifierSystems, KnownIdentifiers};
 use crate::model::{Head, Reference};
 
 /// The patients known while one page is mapped.
 pub(crate) struct Patients<'a> {
-    rules: &'a IdentifierRules,
+    identifier_systems: &'a IdentifierSystems,
     /// Base address of the server, with its closing slash.
     base: &'a str,
     now: DateTime<Utc>,
@@ -23,7 +23,7 @@ pub(crate) struct Patients<'a> {
 
 /// Target of a literal reference.
 #[derive(Debug, PartialEq, Eq)]
-enum Target<'a> {
+enum ReferenceTarget<'a> {
     /// `#id`: a resource inside the record.
     Contained(&'a str),
     /// A Patient of this server, by id.
@@ -35,9 +35,9 @@ enum Target<'a> {
 }
 
 impl<'a> Patients<'a> {
-    pub(crate) fn new(rules: &'a IdentifierRules, base: &'a str, now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(systems: &'a IdentifierSystems, base: &'a str, now: DateTime<Utc>) -> Self {
         Self {
-            rules,
+            identifier_systems: systems,
             base,
             now,
             known: Vec::new(),
@@ -49,7 +49,7 @@ impl<'a> Patients<'a> {
     pub(crate) fn insert(&mut self, entry: PatientEntry) {
         let position = self.known.len();
         self.known
-            .push(self.rules.patient(entry.json.get(), self.now));
+            .push(self.identifier_systems.patient(entry.json.get(), self.now));
         for key in entry
             .id
             .map(|id| format!("Patient/{id}"))
@@ -62,8 +62,8 @@ impl<'a> Patients<'a> {
 
     /// Adds the id to ask the server for, if the reference is to a Patient not known yet.
     pub(crate) fn add_missing(&self, reference: &Reference, into: &mut BTreeSet<String>) {
-        if let Target::Patient(id) = target(reference, self.base)
-            && self.find(&Target::Patient(id)).is_none()
+        if let ReferenceTarget::Patient(id) = target(reference, self.base)
+            && self.find(&ReferenceTarget::Patient(id)).is_none()
         {
             into.insert(id.to_owned());
         }
@@ -74,9 +74,9 @@ impl<'a> Patients<'a> {
     pub(crate) fn person(&self, reference: &Reference, contained: &[Box<RawValue>]) -> Person {
         let mut person = KnownIdentifiers::default();
         match target(reference, self.base) {
-            Target::Contained(id) => {
+            ReferenceTarget::Contained(id) => {
                 for json in contained.iter().filter(|json| is_patient(json, id)) {
-                    person.merge(&self.rules.patient(json.get(), self.now));
+                    person.merge(&self.identifier_systems.patient(json.get(), self.now));
                 }
             }
             target => {
@@ -86,16 +86,17 @@ impl<'a> Patients<'a> {
             }
         }
         if let Some(identifier) = &reference.identifier {
-            self.rules.add(&mut person, identifier, self.now);
+            self.identifier_systems
+                .add(&mut person, identifier, self.now);
         }
         person.into_person()
     }
 
-    fn find(&self, target: &Target<'_>) -> Option<&KnownIdentifiers> {
+    fn find(&self, target: &ReferenceTarget<'_>) -> Option<&KnownIdentifiers> {
         let position = match target {
-            Target::Patient(id) => self.index.get(&format!("Patient/{id}")),
-            Target::Address(address) => self.index.get(*address),
-            Target::Contained(_) | Target::Nowhere => None,
+            ReferenceTarget::Patient(id) => self.index.get(&format!("Patient/{id}")),
+            ReferenceTarget::Address(address) => self.index.get(*address),
+            ReferenceTarget::Contained(_) | ReferenceTarget::Nowhere => None,
         };
         position.and_then(|position| self.known.get(*position))
     }
@@ -104,32 +105,32 @@ impl<'a> Patients<'a> {
 /// The id of the Patient of this server that a reference points at, if it does.
 pub(crate) fn patient_id<'a>(reference: &'a Reference, base: &str) -> Option<&'a str> {
     match target(reference, base) {
-        Target::Patient(id) => Some(id),
+        ReferenceTarget::Patient(id) => Some(id),
         _ => None,
     }
 }
 
-fn target<'a>(reference: &'a Reference, base: &str) -> Target<'a> {
+fn target<'a>(reference: &'a Reference, base: &str) -> ReferenceTarget<'a> {
     let text = reference.reference.as_deref().unwrap_or_default().trim();
     if text.is_empty() {
-        return Target::Nowhere;
+        return ReferenceTarget::Nowhere;
     }
     if let Some(id) = text.strip_prefix('#') {
-        return Target::Contained(id);
+        return ReferenceTarget::Contained(id);
     }
     let local = text.strip_prefix(base).unwrap_or(text);
     if let Some(rest) = local.strip_prefix("Patient/") {
         let id = rest.split("/_history/").next().unwrap_or_default();
         return if is_fhir_id(id) {
-            Target::Patient(id)
+            ReferenceTarget::Patient(id)
         } else {
-            Target::Nowhere
+            ReferenceTarget::Nowhere
         };
     }
     if local.contains(':') {
-        Target::Address(local)
+        ReferenceTarget::Address(local)
     } else {
-        Target::Nowhere
+        ReferenceTarget::Nowhere
     }
 }
 
@@ -166,8 +167,8 @@ mod tests {
         json!({"resourceType": "Patient", "id": id, "identifier": [identifier]})
     }
 
-    fn rules() -> IdentifierRules {
-        IdentifierRules::new(&serde_json::from_value(json!({"base_url": BASE})).unwrap())
+    fn rules() -> IdentifierSystems {
+        IdentifierSystems::new(&serde_json::from_value(json!({"base_url": BASE})).unwrap())
     }
 
     fn found(reference: Value, contained: &[Value]) -> Vec<String> {

@@ -12,7 +12,7 @@ use crate::search_run::SearchRun;
 /// Position in one feed.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum Position {
+pub(crate) enum PullPosition {
     /// Between runs: everything that changed up to this stamp has been handed over.
     Since(DateTime<Utc>),
     /// Between runs: the same, with the stamp up to which corrected patients have been followed.
@@ -44,7 +44,7 @@ pub(crate) struct CorrectedPass {
 
 impl CorrectedPass {
     /// The position to store once both passes are done; `None` to leave the stored one.
-    pub(crate) fn resume(&self, now: DateTime<Utc>) -> Option<Position> {
+    pub(crate) fn resume(&self, now: DateTime<Utc>) -> Option<PullPosition> {
         let moved = self.list.resume(now);
         if self.resume.is_none() && moved.is_none() {
             return None;
@@ -53,12 +53,12 @@ impl CorrectedPass {
     }
 
     /// The position to store where patients cannot be followed: their stamp stays, until they can.
-    pub(crate) fn resume_without_patients(&self) -> Option<Position> {
+    pub(crate) fn resume_without_patients(&self) -> Option<PullPosition> {
         self.resume.map(|_| self.stamps(None))
     }
 
-    fn stamps(&self, moved: Option<DateTime<Utc>>) -> Position {
-        Position::Both {
+    fn stamps(&self, moved: Option<DateTime<Utc>>) -> PullPosition {
+        PullPosition::Both {
             records: self.resume.unwrap_or(self.since),
             patients: moved.or(self.list.since).unwrap_or(self.since),
         }
@@ -78,13 +78,13 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_and_a_foreign_one_is_refused() {
-        let text = write_text(&Position::Since(at(7))).unwrap();
-        assert!(matches!(read_text(&text), Ok(Position::Since(stamp)) if stamp == at(7)));
+        let text = write_text(&PullPosition::Since(at(7))).unwrap();
+        assert!(matches!(read_text(&text), Ok(PullPosition::Since(stamp)) if stamp == at(7)));
         for foreign in ["", "17", r#"{"changed_at":"x"}"#, r#"{"since":"x"}"#] {
-            assert!(read_text::<Position>(&Cursor::new(foreign).unwrap()).is_err());
+            assert!(read_text::<PullPosition>(&Cursor::new(foreign).unwrap()).is_err());
         }
         let long = SearchRun::new(None, &"x".repeat(4096), at(0));
-        let long = write_text(&Position::Run(Box::new(long))).unwrap_err();
+        let long = write_text(&PullPosition::Run(Box::new(long))).unwrap_err();
         assert!(long.to_string().contains("too long"), "{long}");
     }
 }

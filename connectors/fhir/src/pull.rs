@@ -6,23 +6,26 @@ use connector_kit::{Page, PageRequest, SourceError, SourceSurprise};
 use crate::corrected;
 use crate::cursor::{read_text, write_text};
 use crate::fact::resource_type;
-use crate::page_reader::{PageReader, Start};
-use crate::position::Position;
+use crate::page_reader::{PageReader, RunStart};
+use crate::position::PullPosition;
 use crate::query::Queries;
 use crate::refusal::Ask;
 use crate::search_run::SearchRun;
-use crate::session::{FetchedPage, Session};
+use crate::session::{FetchedPage, FhirSession};
 use crate::stamps_went_back;
 
-pub(crate) async fn page(session: &Session, request: &PageRequest) -> Result<Page, SourceError> {
+pub(crate) async fn page(
+    session: &FhirSession,
+    request: &PageRequest,
+) -> Result<Page, SourceError> {
     let reader = PageReader { session, request };
     let position = request.after.as_ref().map(read_text).transpose()?;
     match position {
-        Some(Position::Run(run)) if !request.first_of_run => {
+        Some(PullPosition::Run(run)) if !request.first_of_run => {
             let fetched = next_page(reader, &run).await?;
             first_pass(reader, *run, fetched).await
         }
-        Some(Position::Corrected(pass)) if !request.first_of_run => {
+        Some(PullPosition::Corrected(pass)) if !request.first_of_run => {
             corrected::page(reader, *pass).await
         }
         stored => {
@@ -56,11 +59,11 @@ async fn first_pass(
         surprise = Some(SourceSurprise::StampsWentBack);
     }
     let next = if part.has_more {
-        Position::Run(Box::new(run))
+        PullPosition::Run(Box::new(run))
     } else if let Some(pass) = corrected::pass_behind(reader.session, &run, now) {
-        Position::Corrected(Box::new(pass))
+        PullPosition::Corrected(Box::new(pass))
     } else {
-        let resume = run.resume(now).map(Position::Since);
+        let resume = run.resume(now).map(PullPosition::Since);
         return Ok(Page {
             records: part.records,
             next: None,
@@ -82,20 +85,23 @@ struct StoredStamps {
     patients: Option<DateTime<Utc>>,
 }
 
-impl From<Option<Position>> for StoredStamps {
-    fn from(stored: Option<Position>) -> Self {
+impl From<Option<PullPosition>> for StoredStamps {
+    fn from(stored: Option<PullPosition>) -> Self {
         let (records, patients) = match stored {
             None => (None, None),
-            Some(Position::Since(stamp)) => (Some(stamp), None),
-            Some(Position::Both { records, patients }) => (Some(records), Some(patients)),
-            Some(Position::Run(run)) => (run.since, run.patients),
-            Some(Position::Corrected(pass)) => (Some(pass.since), pass.list.since),
+            Some(PullPosition::Since(stamp)) => (Some(stamp), None),
+            Some(PullPosition::Both { records, patients }) => (Some(records), Some(patients)),
+            Some(PullPosition::Run(run)) => (run.since, run.patients),
+            Some(PullPosition::Corrected(pass)) => (Some(pass.since), pass.list.since),
         };
         Self { records, patients }
     }
 }
 
-async fn start(reader: PageReader<'_>, stored: Option<Position>) -> Result<Start, SourceError> {
+async fn start(
+    reader: PageReader<'_>,
+    stored: Option<PullPosition>,
+) -> Result<RunStart, SourceError> {
     let request = reader.request;
     let stamps = StoredStamps::from(stored);
     let from = if request.first_of_run {
@@ -113,5 +119,5 @@ async fn start(reader: PageReader<'_>, stored: Option<Position>) -> Result<Start
     {
         return Ok(start);
     }
-    Ok(Start { run, fetched })
+    Ok(RunStart { run, fetched })
 }

@@ -16,7 +16,7 @@ const ICD10: &str = "http://hl7.org/fhir/sid/icd-10";
 
 /// Form of a search for keys.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct KeyForm {
+pub(crate) struct KeySearchForm {
     /// True to ask for whole resources, not only for their ids and meta.
     pub is_whole: bool,
     /// True to leave out what only keys ask for: the server refuses `_elements`, or `_id` in
@@ -75,7 +75,7 @@ impl Queries {
     }
 
     /// The records of a feed that changed within a window.
-    pub(crate) fn keys(&self, feed: Feed, window: Window, count: u32, form: KeyForm) -> Url {
+    pub(crate) fn keys(&self, feed: Feed, window: Window, count: u32, form: KeySearchForm) -> Url {
         let mut url = self.coded(feed);
         let mut query = url.query_pairs_mut();
         for (prefix, bound) in [("ge", window.from), ("le", window.to)] {

@@ -32,14 +32,14 @@ impl Ask {
 }
 
 /// A refusal: its status code and what to say about it.
-pub(crate) struct Refusal {
+pub(crate) struct HttpRefusal {
     /// The HTTP status; `None` where there was no answer.
     pub status: Option<u16>,
     /// The error to report.
     pub error: SourceError,
 }
 
-impl From<SourceError> for Refusal {
+impl From<SourceError> for HttpRefusal {
     fn from(error: SourceError) -> Self {
         Self {
             status: None,
@@ -48,8 +48,8 @@ impl From<SourceError> for Refusal {
     }
 }
 
-impl From<Refusal> for SourceError {
-    fn from(refusal: Refusal) -> Self {
+impl From<HttpRefusal> for SourceError {
+    fn from(refusal: HttpRefusal) -> Self {
         refusal.error
     }
 }

@@ -5,7 +5,7 @@ use connector_kit::SourceError;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::ServerPage;
-use crate::cycle::{Endless, PageCycle};
+use crate::cycle::{EndlessReason, PageCycle};
 use crate::fingerprint;
 
 /// Checkpoints kept of a run; beyond it every second one is dropped.
@@ -53,7 +53,7 @@ pub(crate) struct SearchRun {
     cycle: PageCycle,
     /// Reason why the pages are not followed any further; what they brought has been handed over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endless: Option<Endless>,
+    pub endless: Option<EndlessReason>,
     /// The newest stamp at the server lies before the stored one, which therefore follows it back.
     #[serde(default)]
     pub went_back: bool,
@@ -101,9 +101,9 @@ impl SearchRun {
             .cycle
             .advance(fingerprint::of_text(&self.page), content);
         self.endless = if next == self.page {
-            Some(Endless::SamePage)
+            Some(EndlessReason::SamePage)
         } else if self.pages >= max_pages {
-            Some(Endless::TooMany)
+            Some(EndlessReason::TooMany)
         } else {
             found
         };

@@ -13,18 +13,18 @@ use crate::bundle::{self, PatientEntry, Resource, ServerPage};
 use crate::config::{FhirConfig, Include};
 use crate::fact::{self, MappedResource, resource_type};
 use crate::http::Http;
-use crate::identity::IdentifierRules;
+use crate::identity::IdentifierSystems;
 use crate::patients::Patients;
 use crate::query::{MAX_BATCH, Queries};
-use crate::refusal::{Ask, Refusal};
+use crate::refusal::{Ask, HttpRefusal};
 use crate::server_limits::ServerLimits;
 
 /// Everything that reading from one server takes.
-pub(crate) struct Session {
+pub(crate) struct FhirSession {
     pub config: FhirConfig,
     pub http: Http,
     pub queries: Queries,
-    pub rules: IdentifierRules,
+    pub identifier_systems: IdentifierSystems,
     pub limits: ServerLimits,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct FetchedPage {
     pub date: Option<DateTime<Utc>>,
 }
 
-impl Session {
+impl FhirSession {
     /// Prepares the client; secrets and certificates are read now, relative paths starting from
     /// `folder`.
     pub(crate) fn new(config: FhirConfig, folder: &Path) -> Result<Self, SourceError> {
@@ -43,7 +43,7 @@ impl Session {
         Ok(Self {
             http: Http::new(&config, folder)?,
             queries: Queries::new(&config)?,
-            rules: IdentifierRules::new(&config),
+            identifier_systems: IdentifierSystems::new(&config),
             limits: ServerLimits::default(),
             config,
         })
@@ -90,7 +90,7 @@ impl Session {
         url: Url,
         ask: Ask,
         now: DateTime<Utc>,
-    ) -> Result<FetchedPage, Refusal> {
+    ) -> Result<FetchedPage, HttpRefusal> {
         let reply = self.http.get(url.clone(), ask, now).await?;
         Ok(FetchedPage {
             url,
@@ -141,7 +141,7 @@ impl Session {
             .iter()
             .map(|resource| (resource, fact::map(feed, resource.json.get(), zone)))
             .collect();
-        let mut patients = Patients::new(&self.rules, self.queries.base(), now);
+        let mut patients = Patients::new(&self.identifier_systems, self.queries.base(), now);
         for entry in std::mem::take(&mut page.patients) {
             patients.insert(entry);
         }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use connector_kit::SourceError;
 
 use crate::fact::resource_type;
-use crate::page_reader::{PageReader, Start};
+use crate::page_reader::{PageReader, RunStart};
 use crate::query::Queries;
 use crate::refusal::Ask;
 use crate::search_run::SearchRun;
@@ -17,7 +17,7 @@ use crate::search_run::SearchRun;
 pub(crate) async fn start_further_back(
     reader: PageReader<'_>,
     run: &SearchRun,
-) -> Result<Option<Start>, SourceError> {
+) -> Result<Option<RunStart>, SourceError> {
     let Some(since) = run.since else {
         return Ok(None);
     };
@@ -29,7 +29,7 @@ pub(crate) async fn start_further_back(
     let mut back = SearchRun::new(Some(newest), Queries::path(&fetched.url), run.started);
     back.patients = run.patients.map(|stamp| stamp.min(newest));
     back.went_back = true;
-    Ok(Some(Start { run: back, fetched }))
+    Ok(Some(RunStart { run: back, fetched }))
 }
 
 /// The newest stamp of a feed; `None` where the feed is empty, or the server cannot tell.

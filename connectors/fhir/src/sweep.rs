@@ -12,7 +12,7 @@ use connector_kit::{RecordKey, SourceError};
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::{Resource, ServerPage};
-use crate::cycle::{Endless, PageCycle};
+use crate::cycle::{EndlessReason, PageCycle};
 use crate::fingerprint;
 use crate::query::Window;
 
@@ -77,7 +77,7 @@ struct KeyTally {
 }
 
 /// Outcome of a page of the sweep, with the keys that are safe.
-pub(crate) enum Step {
+pub(crate) enum SweepStep {
     /// The sweep goes on.
     Go(Vec<RecordKey>),
     /// The sweep has come to its end.
@@ -128,9 +128,9 @@ impl KeySweep {
     }
 
     /// Judges a page, and moves the sweep behind it.
-    pub(crate) fn receive(&mut self, arrived: &ArrivedPage<'_>) -> Result<Step, SourceError> {
+    pub(crate) fn receive(&mut self, arrived: &ArrivedPage<'_>) -> Result<SweepStep, SourceError> {
         let matches = &arrived.page.matches;
-        let nothing = || Ok(Step::Go(Vec::new()));
+        let nothing = || Ok(SweepStep::Go(Vec::new()));
         if !matches
             .get(..self.skip)
             .is_some_and(|start| self.skip == 0 || fingerprint::of_resources(start) == self.prefix)
@@ -148,7 +148,7 @@ impl KeySweep {
         if until < matches.len() {
             self.skip = until;
             self.prefix = fingerprint::of_resources(&matches[..until]);
-            return Ok(Step::Go(keys));
+            return Ok(SweepStep::Go(keys));
         }
         self.skip = 0;
         match arrived.next {
@@ -159,7 +159,7 @@ impl KeySweep {
                 self.again()?;
             }
         }
-        Ok(Step::Go(keys))
+        Ok(SweepStep::Go(keys))
     }
 
     /// Changes the window, or the way to ask, where a page shows that it has to be another one;
@@ -243,9 +243,9 @@ impl KeySweep {
             .cycle
             .advance(fingerprint::of_text(arrived.path), content);
         let endless = if next == arrived.path {
-            Some(Endless::SamePage)
+            Some(EndlessReason::SamePage)
         } else if reading.pages >= arrived.max_pages {
-            Some(Endless::TooMany)
+            Some(EndlessReason::TooMany)
         } else {
             found
         };
@@ -264,9 +264,14 @@ impl KeySweep {
     }
 
     /// Goes on to the next window, as wide as will probably fit on a page.
-    fn pass_on(&mut self, matches: &[Resource], keys: Vec<RecordKey>, now: DateTime<Utc>) -> Step {
+    fn pass_on(
+        &mut self,
+        matches: &[Resource],
+        keys: Vec<RecordKey>,
+        now: DateTime<Utc>,
+    ) -> SweepStep {
         let Some(end) = self.to else {
-            return Step::End(keys);
+            return SweepStep::End(keys);
         };
         let oldest = matches
             .iter()
@@ -285,7 +290,7 @@ impl KeySweep {
         let is_last = DateTime::from_timestamp(next, 0)
             .is_none_or(|next| next >= now - TimeDelta::seconds(1));
         self.enter(Some(end), (!is_last).then_some(next));
-        Step::Go(keys)
+        SweepStep::Go(keys)
     }
 
     fn enter(&mut self, from: Option<i64>, to: Option<i64>) {

@@ -7,7 +7,7 @@ use std::io;
 use connector_kit::SourceError;
 use rustls::{AlertDescription, CertificateError};
 
-use crate::refusal::Refusal;
+use crate::refusal::HttpRefusal;
 
 /// Reason why a redirect was not followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl std::fmt::Display for RedirectFault {
 
 impl Error for RedirectFault {}
 
-impl From<reqwest::Error> for Refusal {
+impl From<reqwest::Error> for HttpRefusal {
     fn from(error: reqwest::Error) -> Self {
         describe(&error).into()
     }

@@ -7,7 +7,7 @@ use crate::config::Include;
 use crate::fact::resource_type;
 use crate::model::{CapabilityStatement, Head, Rest, RestResource, SearchParam};
 use crate::refusal::Ask;
-use crate::session::Session;
+use crate::session::FhirSession;
 
 /// The greatest difference between two clocks without a warning, in seconds.
 const MAX_CLOCK_DIFFERENCE_SECONDS: i64 = 60;
@@ -17,7 +17,7 @@ const MAX_CLOCK_DIFFERENCE_SECONDS: i64 = 60;
 /// # Errors
 /// Where there is no FHIR R4 server, so that nothing else can be checked.
 pub(super) async fn check(
-    session: &Session,
+    session: &FhirSession,
     now: DateTime<Utc>,
     report: &mut CheckReport,
 ) -> Result<(), SourceError> {
@@ -64,7 +64,7 @@ pub(super) async fn check(
 
 /// Warns of what the server does not declare. A declaration is only a promise, so nothing of it is
 /// an error: the searches decide.
-fn declared(session: &Session, rest: &Rest, report: &mut CheckReport) {
+fn declared(session: &FhirSession, rest: &Rest, report: &mut CheckReport) {
     for feed in session.feeds() {
         let kind = resource_type(feed);
         let find = |resource: &&RestResource| resource.kind.as_deref() == Some(kind);
@@ -79,7 +79,7 @@ fn declared(session: &Session, rest: &Rest, report: &mut CheckReport) {
 }
 
 fn declared_for(
-    session: &Session,
+    session: &FhirSession,
     feed: Feed,
     rest: &Rest,
     resource: &RestResource,

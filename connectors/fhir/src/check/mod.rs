@@ -13,15 +13,15 @@ use crate::corrected::has_other_patients;
 use crate::fact::{self, MappedResource, resource_type};
 use crate::patients::{Patients, patient_id};
 use crate::refusal::Ask;
-use crate::session::Session;
+use crate::session::FhirSession;
 
 /// Records looked at for each feed: enough to see which identifiers are in use.
 const SAMPLE: u32 = 20;
 /// The most unknown identifier systems that are listed.
 const MAX_SYSTEMS: usize = 20;
 
-pub(crate) async fn run(session: &Session, now: DateTime<Utc>) -> CheckReport {
-    let mut check = Check {
+pub(crate) async fn run(session: &FhirSession, now: DateTime<Utc>) -> CheckReport {
+    let mut check = FhirCheck {
         session,
         now,
         report: CheckReport::default(),
@@ -35,15 +35,15 @@ pub(crate) async fn run(session: &Session, now: DateTime<Utc>) -> CheckReport {
 }
 
 /// A check under way.
-struct Check<'a> {
-    session: &'a Session,
+struct FhirCheck<'a> {
+    session: &'a FhirSession,
     now: DateTime<Utc>,
     report: CheckReport,
     /// Identifier systems of the patients seen that have no meaning here.
     unknown_systems: BTreeSet<String>,
 }
 
-impl Check<'_> {
+impl FhirCheck<'_> {
     /// Checks the searches of every feed.
     async fn searches(&mut self) {
         for feed in self.session.feeds() {
@@ -73,7 +73,11 @@ impl Check<'_> {
             .iter()
             .map(|resource| fact::map(feed, resource.json.get(), zone))
             .collect();
-        let mut patients = Patients::new(&session.rules, session.queries.base(), self.now);
+        let mut patients = Patients::new(
+            &session.identifier_systems,
+            session.queries.base(),
+            self.now,
+        );
         self.add_patients(page.patients, &mut patients);
         if session.config.include != Include::Include {
             let mut ids = BTreeSet::new();
@@ -95,7 +99,7 @@ impl Check<'_> {
     fn add_patients(&mut self, entries: Vec<PatientEntry>, patients: &mut Patients<'_>) {
         for entry in entries {
             self.session
-                .rules
+                .identifier_systems
                 .unknown_systems(entry.json.get(), &mut self.unknown_systems);
             patients.insert(entry);
         }

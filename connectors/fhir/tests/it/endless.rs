@@ -5,21 +5,21 @@ use std::collections::BTreeSet;
 
 use connector_kit::{Connector, Feed, SourceError};
 use serde_json::json;
-use testbed::fhir::{Endless, FhirServer};
+use testbed::fhir::{EndlessPages, FhirServer};
 
 use crate::support::{all_keys, connector, dose, patient, request, run, try_keys};
 
-const KINDS: [(Endless, &str); 3] = [
-    (Endless::SamePage, "the same page again"),
-    (Endless::Cycle, "in a circle"),
-    (Endless::NewLinks, "the same entries again and again"),
+const KINDS: [(EndlessPages, &str); 3] = [
+    (EndlessPages::SamePage, "the same page again"),
+    (EndlessPages::Cycle, "in a circle"),
+    (EndlessPages::NewLinks, "the same entries again and again"),
 ];
 
 #[tokio::test]
 async fn pages_that_stay_empty_are_given_up() {
     let server = FhirServer::start().await.unwrap();
     server.put(dose("d", "p"), "2021-07-01T10:00:00Z");
-    server.endless_pages(Some(Endless::EmptyPages));
+    server.endless_pages(Some(EndlessPages::Empty));
     let source = connector(&server.base_url(), json!({"include": "include"}));
     let mut cursor = None;
     let error = loop {

@@ -10,7 +10,7 @@ use connector_kit::conformance::{
     BIRTH_DATE, FAMILY_NAME, Hostility, QUOTED_WORD, Row, SNILS, Subject, VACCINE_CODE, now,
 };
 use serde_json::{Value, json};
-use testbed::fhir::{Endless, Fault, FhirServer};
+use testbed::fhir::{EndlessPages, FhirServer, ServerFault};
 use testbed::proxy::TcpProxy;
 
 use crate::support::connector;
@@ -142,7 +142,7 @@ impl Subject for FhirSubject {
         let is_crude = self.kind == Server::Offsets;
         let refuse = |status, words: String| {
             let retry_after_seconds = None;
-            self.server.set_fault(Some(Fault::Status {
+            self.server.set_fault(Some(ServerFault::Status {
                 status,
                 retry_after_seconds,
                 words,
@@ -154,21 +154,22 @@ impl Subject for FhirSubject {
             Hostility::Refused => refuse(if is_crude { 401 } else { 403 }, String::new()),
             Hostility::Silent => self.line.stall(),
             Hostility::Dripping => self.line.limit(Some(1)),
-            Hostility::Truncated => self.server.set_fault(Some(Fault::Truncated)),
+            Hostility::Truncated => self.server.set_fault(Some(ServerFault::Truncated)),
             Hostility::Huge if is_crude => {
-                self.server.set_fault(Some(Fault::Oversize(HUGE_BYTES)));
+                self.server
+                    .set_fault(Some(ServerFault::Oversize(HUGE_BYTES)));
             }
             Hostility::Huge => {
                 let note = "a".repeat(HUGE_BYTES);
                 self.put_resource(self.middle_row(), Some(note));
             }
             Hostility::IgnoresPageSize => self.server.ignore_parameter("_count"),
-            Hostility::SamePageAgain => self.server.endless_pages(Some(Endless::SamePage)),
-            Hostility::PagesInCycle => self.server.endless_pages(Some(Endless::Cycle)),
+            Hostility::SamePageAgain => self.server.endless_pages(Some(EndlessPages::SamePage)),
+            Hostility::PagesInCycle => self.server.endless_pages(Some(EndlessPages::Cycle)),
             Hostility::PagesWithoutEnd if is_crude => {
-                self.server.endless_pages(Some(Endless::EmptyPages));
+                self.server.endless_pages(Some(EndlessPages::Empty));
             }
-            Hostility::PagesWithoutEnd => self.server.endless_pages(Some(Endless::NewLinks)),
+            Hostility::PagesWithoutEnd => self.server.endless_pages(Some(EndlessPages::NewLinks)),
             Hostility::QuotesValues => refuse(
                 if is_crude { 500 } else { 400 },
                 format!("{QUOTED_WORD} of {FAMILY_NAME}, {SNILS}"),

@@ -25,7 +25,7 @@ enum Line {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct State {
+struct LineState {
     line: Line,
     delay_ms: u64,
     /// Limit of each direction; `None`: as fast as it goes.
@@ -47,7 +47,7 @@ type Record = Arc<Mutex<Recorded>>;
 #[derive(Debug)]
 pub struct TcpProxy {
     port: u16,
-    state: watch::Sender<State>,
+    state: watch::Sender<LineState>,
     record: Record,
     accepting: JoinHandle<()>,
 }
@@ -60,7 +60,7 @@ impl TcpProxy {
             .set_nonblocking(true)
             .map_err(Error::io("prepare the proxy's listener"))?;
         let listener = TcpListener::from_std(listener).map_err(Error::io("start the proxy"))?;
-        let (state, watcher) = watch::channel(State {
+        let (state, watcher) = watch::channel(LineState {
             line: Line::Open,
             delay_ms: 0,
             bytes_per_second: None,
@@ -125,7 +125,7 @@ impl Drop for TcpProxy {
 async fn accept(
     listener: TcpListener,
     target_port: u16,
-    state: watch::Receiver<State>,
+    state: watch::Receiver<LineState>,
     record: Record,
 ) {
     loop {
@@ -138,7 +138,12 @@ async fn accept(
     }
 }
 
-async fn serve(client: TcpStream, target_port: u16, state: watch::Receiver<State>, record: Record) {
+async fn serve(
+    client: TcpStream,
+    target_port: u16,
+    state: watch::Receiver<LineState>,
+    record: Record,
+) {
     let mut cut = state.clone();
     let relay = async {
         let Ok(server) = TcpStream::connect(("127.0.0.1", target_port)).await else {
@@ -164,7 +169,7 @@ async fn serve(client: TcpStream, target_port: u16, state: watch::Receiver<State
 async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut state: watch::Receiver<State>,
+    mut state: watch::Receiver<LineState>,
     record: impl Fn(&[u8]),
 ) {
     let mut buffer = vec![0; BUFFER_BYTES];
@@ -173,7 +178,7 @@ async fn pump(
         let limit = state.borrow().bytes_per_second;
         let size = limit.map_or(BUFFER_BYTES, piece_bytes);
         let count = from.read(&mut buffer[..size]).await.unwrap_or(0);
-        let State {
+        let LineState {
             delay_ms,
             bytes_per_second,
             ..

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 /// Reason why a request cannot be answered: FHIR's issue type code, and words for the client.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct RequestProblem {
     pub status: u16,
     pub code: &'static str,
     pub words: String,
 }
 
-impl Problem {
+impl RequestProblem {
     pub(super) fn new(status: u16, code: &'static str, words: impl Into<String>) -> Self {
         Self {
             status,

@@ -1,6 +1,6 @@
 //! Credentials that the FHIR server asks clients for.
 
-use super::answer::Problem;
+use super::answer::RequestProblem;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +20,7 @@ pub enum Auth {
 }
 
 /// Refuses a request without the credentials asked for.
-pub(super) fn authorise(auth: Option<&Auth>, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn authorise(auth: Option<&Auth>, headers: &HeaderMap) -> Result<(), RequestProblem> {
     let Some(auth) = auth else { return Ok(()) };
     let expected = match auth {
         Auth::Basic { user, password } => {
@@ -30,11 +30,11 @@ pub(super) fn authorise(auth: Option<&Auth>, headers: &HeaderMap) -> Result<(), 
     };
     match headers.get(header::AUTHORIZATION) {
         Some(given) if given.as_bytes() == expected.as_bytes() => Ok(()),
-        Some(_) => Err(Problem::new(
+        Some(_) => Err(RequestProblem::new(
             401,
             "login",
             "the credentials are not accepted",
         )),
-        None => Err(Problem::new(401, "login", "credentials are needed")),
+        None => Err(RequestProblem::new(401, "login", "credentials are needed")),
     }
 }

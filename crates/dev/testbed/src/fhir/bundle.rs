@@ -1,7 +1,7 @@
 //! A page of a search result as a Bundle, with the link to the next one.
 
 use super::answer::{self, outcome};
-use super::state::{Endless, State};
+use super::state::{EndlessPages, ServerState};
 use super::store::{SearchResult, StoredResource};
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ pub(super) const OFFSET_PARAM: &str = "_offset";
 
 /// The page at a position of a result; keeps the result when there is a next one.
 pub(super) fn page_response(
-    state: &mut State,
+    state: &mut ServerState,
     base: &str,
     result: &Arc<SearchResult>,
     token: Option<&str>,
@@ -63,7 +63,7 @@ fn entry(base: &str, resource: &Value, mode: &str) -> Value {
 
 /// The link from the page at a position, which ends before `end`, to the next one.
 fn next_link(
-    state: &mut State,
+    state: &mut ServerState,
     base: &str,
     result: &Arc<SearchResult>,
     token: Option<&str>,
@@ -74,12 +74,17 @@ fn next_link(
     let next = match state.endless {
         _ if end < count => end,
         None => return None,
-        Some(Endless::SamePage | Endless::NewLinks) => position.min(end),
-        Some(Endless::Cycle) => 0,
-        Some(Endless::EmptyPages) => count,
+        Some(EndlessPages::SamePage | EndlessPages::NewLinks) => position.min(end),
+        Some(EndlessPages::Cycle) => 0,
+        Some(EndlessPages::Empty) => count,
     };
     let mut distinct = String::new();
-    if end >= count && matches!(state.endless, Some(Endless::NewLinks | Endless::EmptyPages)) {
+    if end >= count
+        && matches!(
+            state.endless,
+            Some(EndlessPages::NewLinks | EndlessPages::Empty)
+        )
+    {
         state.new_links += 1;
         distinct = format!("&_turn={}", state.new_links);
     }
@@ -109,7 +114,7 @@ fn subset(stored: &StoredResource, elements: &[String]) -> Value {
     subset
 }
 
-fn new_token(state: &mut State, result: &Arc<SearchResult>) -> String {
+fn new_token(state: &mut ServerState, result: &Arc<SearchResult>) -> String {
     let token = format!("{:016x}", RandomState::new().build_hasher().finish());
     state.store.keep(token.clone(), Arc::clone(result));
     token

@@ -1,6 +1,6 @@
 //! Faults that a test orders, in place of answers or on top of them.
 
-use super::answer::{Problem, bytes};
+use super::answer::{RequestProblem, bytes};
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, Response as HttpResponse, header};
 use axum::response::Response;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Misbehaviour that a request meets instead of a good answer.
 #[derive(Clone, Debug)]
-pub enum Fault {
+pub enum ServerFault {
     /// A refusal with an OperationOutcome.
     Status {
         /// HTTP status.
@@ -28,7 +28,7 @@ pub enum Fault {
     Delay(Duration),
 }
 
-impl Fault {
+impl ServerFault {
     /// A refusal with words of no interest.
     pub(super) fn status(status: u16, retry_after_seconds: Option<u64>) -> Self {
         Self::Status {
@@ -84,7 +84,7 @@ fn refusal(status: u16, retry_after_seconds: Option<u64>, words: &str) -> Respon
     } else {
         "processing"
     };
-    let mut response = Problem::new(status, code, words).response();
+    let mut response = RequestProblem::new(status, code, words).response();
     if let Some(seconds) = retry_after_seconds {
         response
             .headers_mut()

@@ -1,9 +1,9 @@
 //! From a request to its answer.
 
-use super::answer::{self, Problem};
+use super::answer::{self, RequestProblem};
 use super::bundle::PAGE_PARAM;
-use super::fault::Fault;
-use super::state::State;
+use super::fault::ServerFault;
+use super::state::ServerState;
 use super::store::TYPES;
 use super::{auth, capabilities, query, search};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub(super) const BASE_PATH: &str = "/fhir";
 
 pub(super) async fn handle(
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ServerState>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -24,10 +24,10 @@ pub(super) async fn handle(
         .path_and_query()
         .map_or_else(|| uri.path(), |path| path.as_str());
     let fault = state.lock().receive(format!("{method} {path}"));
-    if let Some(Fault::Delay(by)) = &fault {
+    if let Some(ServerFault::Delay(by)) = &fault {
         tokio::time::sleep(*by).await;
     }
-    let mut response = match fault.as_ref().and_then(Fault::response) {
+    let mut response = match fault.as_ref().and_then(ServerFault::response) {
         Some(response) => response,
         None => {
             let answer = answer(&mut state.lock(), &method, &uri, &headers);
@@ -47,13 +47,17 @@ pub(super) async fn handle(
 }
 
 fn answer(
-    state: &mut State,
+    state: &mut ServerState,
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, RequestProblem> {
     if method != Method::GET {
-        return Err(Problem::new(405, "not-supported", "only GET is supported"));
+        return Err(RequestProblem::new(
+            405,
+            "not-supported",
+            "only GET is supported",
+        ));
     }
     let rest = uri.path().strip_prefix(BASE_PATH).unwrap_or_default();
     let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
@@ -79,7 +83,7 @@ fn answer(
             .store
             .read(kind, id)
             .map(|resource| answer::json(200, resource)),
-        _ => Err(Problem::new(
+        _ => Err(RequestProblem::new(
             404,
             "not-supported",
             "unknown path: try /metadata, /TYPE or /TYPE/ID",

@@ -18,8 +18,8 @@ mod state;
 mod store;
 
 pub use auth::Auth;
-pub use fault::Fault;
-pub use state::Endless;
+pub use fault::ServerFault;
+pub use state::EndlessPages;
 pub use store::TYPES;
 
 use crate::error::Error;
@@ -28,7 +28,7 @@ use chrono::{DateTime, Utc};
 use handler::BASE_PATH;
 use parking_lot::Mutex;
 use serde_json::Value;
-use state::State;
+use state::ServerState;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -40,7 +40,7 @@ pub struct Backup(store::Resources);
 /// A FHIR server on a free loopback port, ended on drop. Methods may be called while it serves.
 pub struct FhirServer {
     port: u16,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ServerState>>,
     _end: oneshot::Sender<()>,
 }
 
@@ -53,7 +53,7 @@ impl FhirServer {
             .map_err(Error::io("prepare the FHIR server's listener"))?;
         let listener =
             TcpListener::from_std(listener).map_err(Error::io("start the FHIR server"))?;
-        let state = Arc::new(Mutex::new(State::default()));
+        let state = Arc::new(Mutex::new(ServerState::default()));
         let shared = Arc::clone(&state);
         let serve =
             move |method, uri, headers| handler::handle(Arc::clone(&shared), method, uri, headers);
@@ -104,7 +104,7 @@ impl FhirServer {
 
     /// Answers the next `count` requests with this status and an OperationOutcome.
     pub fn fail_next(&self, count: usize, status: u16, retry_after_seconds: Option<u64>) {
-        let fault = Fault::status(status, retry_after_seconds);
+        let fault = ServerFault::status(status, retry_after_seconds);
         self.state
             .lock()
             .faults
@@ -116,22 +116,25 @@ impl FhirServer {
         self.state
             .lock()
             .faults
-            .push_back(Fault::Redirect(url.to_owned()));
+            .push_back(ServerFault::Redirect(url.to_owned()));
     }
 
     /// Answers the next request with a well-formed Bundle of at least so many bytes.
     pub fn oversize_next(&self, bytes: usize) {
-        self.state.lock().faults.push_back(Fault::Oversize(bytes));
+        self.state
+            .lock()
+            .faults
+            .push_back(ServerFault::Oversize(bytes));
     }
 
     /// Answers the next request with the first half of its answer, cut off in the middle of the
     /// JSON.
     pub fn truncate_next(&self) {
-        self.state.lock().faults.push_back(Fault::Truncated);
+        self.state.lock().faults.push_back(ServerFault::Truncated);
     }
 
     /// Has every request from now on meet a fault, unless it has one of its own; `None` ends it.
-    pub fn set_fault(&self, fault: Option<Fault>) {
+    pub fn set_fault(&self, fault: Option<ServerFault>) {
         self.state.lock().lasting_fault = fault;
     }
 
@@ -179,7 +182,7 @@ impl FhirServer {
     }
 
     /// Lets the pages of a search never end from now on, or end again.
-    pub fn endless_pages(&self, how: Option<Endless>) {
+    pub fn endless_pages(&self, how: Option<EndlessPages>) {
         self.state.lock().endless = how;
     }
 
@@ -197,7 +200,7 @@ impl FhirServer {
 
     /// Answers the next request only after this time.
     pub fn delay_next(&self, by: Duration) {
-        self.state.lock().faults.push_back(Fault::Delay(by));
+        self.state.lock().faults.push_back(ServerFault::Delay(by));
     }
 
     /// Forgets all open page links: they answer 410 from now on.

@@ -1,6 +1,6 @@
 //! Search parameters as FHIR writes them: percent-encoding, dates with prefixes, tokens.
 
-use super::answer::Problem;
+use super::answer::RequestProblem;
 use chrono::{DateTime, Days, Months, NaiveDate, TimeDelta, TimeZone, Utc};
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ pub(super) type Params = Vec<(String, String)>;
 
 /// Splits and decodes a query string; `+` stays itself only when it is percent-encoded (RFC 1866
 /// forms).
-pub(super) fn parse(query: &str) -> Result<Params, Problem> {
+pub(super) fn parse(query: &str) -> Result<Params, RequestProblem> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {
@@ -18,8 +18,8 @@ pub(super) fn parse(query: &str) -> Result<Params, Problem> {
         .collect()
 }
 
-fn decode(text: &str) -> Result<String, Problem> {
-    let wrong = || Problem::new(400, "invalid", "the query is not percent-encoded UTF-8");
+fn decode(text: &str) -> Result<String, RequestProblem> {
+    let wrong = || RequestProblem::new(400, "invalid", "the query is not percent-encoded UTF-8");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -74,7 +74,7 @@ enum Prefix {
 }
 
 impl DateTest {
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+    pub(super) fn parse(text: &str) -> Result<Self, RequestProblem> {
         let known = [
             ("eq", Prefix::Eq),
             ("ge", Prefix::Ge),
@@ -87,7 +87,7 @@ impl DateTest {
             .find_map(|(name, prefix)| Some((*prefix, text.strip_prefix(name)?)));
         let (prefix, value) = found.unwrap_or((Prefix::Eq, text));
         let (low, high) = span(value).ok_or_else(|| {
-            Problem::new(
+            RequestProblem::new(
                 400,
                 "value",
                 "_lastUpdated takes eq, ge, gt, le or lt and a date or an instant with a zone",

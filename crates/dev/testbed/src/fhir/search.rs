@@ -1,10 +1,10 @@
 //! Search: from parameters to a result, and from a result to its pages.
 
-use super::answer::{self, Problem};
+use super::answer::{self, RequestProblem};
 use super::bundle::{OFFSET_PARAM, PAGE_PARAM, page_response};
 use super::parameters::{includes, parameters};
 use super::query::{DateTest, Params, encode, has_coding};
-use super::state::{DEFAULT_PAGE_LIMIT, State};
+use super::state::{DEFAULT_PAGE_LIMIT, ServerState};
 use super::store::{SearchResult, StoredResource};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -21,7 +21,7 @@ const SORTS: [&str; 3] = ["_lastUpdated", "-_lastUpdated", "_lastUpdated,_id"];
 
 /// A search, read from its parameters.
 struct Search {
-    filters: Vec<Filter>,
+    filters: Vec<SearchFilter>,
     /// Order by stamp, `true` for descending; `None`: by id.
     sort: Option<bool>,
     count: usize,
@@ -33,7 +33,7 @@ struct Search {
     used: String,
 }
 
-enum Filter {
+enum SearchFilter {
     Ids(Vec<String>),
     Updated(DateTest),
     Coding(&'static str, String),
@@ -41,7 +41,7 @@ enum Filter {
     Patients(Vec<String>),
 }
 
-impl Filter {
+impl SearchFilter {
     fn matches(&self, stored: &StoredResource) -> bool {
         match self {
             Self::Ids(ids) => ids.contains(&stored.id),
@@ -64,12 +64,12 @@ impl Filter {
 
 /// Answers `GET /TYPE?…`: the first page of a search.
 pub(super) fn first_page(
-    state: &mut State,
+    state: &mut ServerState,
     base: &str,
     kind: &str,
     params: &Params,
     headers: &HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, RequestProblem> {
     let strict = headers
         .get("prefer")
         .is_some_and(|prefer| prefer.as_bytes() == b"handling=strict");
@@ -111,11 +111,12 @@ pub(super) fn first_page(
 
 /// Answers `GET /?_page=TOKEN.POSITION`: a later page of the same result.
 pub(super) fn later_page(
-    state: &mut State,
+    state: &mut ServerState,
     base: &str,
     params: &Params,
-) -> Result<Response, Problem> {
-    let expired = || Problem::new(410, "not-found", "this page link has expired: search again");
+) -> Result<Response, RequestProblem> {
+    let expired =
+        || RequestProblem::new(410, "not-found", "this page link has expired: search again");
     let value = params
         .iter()
         .find(|(name, _)| name == PAGE_PARAM)
@@ -133,7 +134,12 @@ pub(super) fn later_page(
 }
 
 impl Search {
-    fn read(state: &State, kind: &str, params: &Params, strict: bool) -> Result<Self, Problem> {
+    fn read(
+        state: &ServerState,
+        kind: &str,
+        params: &Params,
+        strict: bool,
+    ) -> Result<Self, RequestProblem> {
         let mut search = Self {
             filters: Vec::new(),
             sort: None,
@@ -146,7 +152,7 @@ impl Search {
         };
         for (name, value) in params {
             if lists(&state.refused, kind, name, value) {
-                return Err(Problem::new(
+                return Err(RequestProblem::new(
                     400,
                     "not-supported",
                     format!("refused search parameter {name}"),
@@ -163,7 +169,7 @@ impl Search {
                 let join = if search.used.is_empty() { "" } else { "&" };
                 search.used += &format!("{join}{}={}", encode(name), encode(value));
             } else if strict {
-                return Err(Problem::new(
+                return Err(RequestProblem::new(
                     400,
                     "not-supported",
                     format!("unsupported search parameter {name}"),
@@ -178,32 +184,38 @@ impl Search {
     /// Applies a parameter; returns false for one that is not supported.
     fn apply(
         &mut self,
-        state: &State,
+        state: &ServerState,
         kind: &str,
         name: &str,
         value: &str,
-    ) -> Result<bool, Problem> {
+    ) -> Result<bool, RequestProblem> {
         let is_known = parameters(kind).iter().any(|(known, _)| *known == name);
         match name {
             "_id" if state.ignores_id_lists => {
-                self.filters.push(Filter::Ids(vec![value.to_owned()]))
+                self.filters.push(SearchFilter::Ids(vec![value.to_owned()]))
             }
-            "_id" => self.filters.push(Filter::Ids(list(value))),
-            "_lastUpdated" => self.filters.push(Filter::Updated(DateTest::parse(value)?)),
+            "_id" => self.filters.push(SearchFilter::Ids(list(value))),
+            "_lastUpdated" => self
+                .filters
+                .push(SearchFilter::Updated(DateTest::parse(value)?)),
             "vaccine-code" if is_known => {
                 self.filters
-                    .push(Filter::Coding("vaccineCode", value.to_owned()));
+                    .push(SearchFilter::Coding("vaccineCode", value.to_owned()));
             }
-            "code" if is_known => self.filters.push(Filter::Coding("code", value.to_owned())),
-            "patient" if is_known => self.filters.push(Filter::Patients(patient_ids(value))),
-            "status" if is_known => self.filters.push(Filter::Status(list(value))),
+            "code" if is_known => self
+                .filters
+                .push(SearchFilter::Coding("code", value.to_owned())),
+            "patient" if is_known => self
+                .filters
+                .push(SearchFilter::Patients(patient_ids(value))),
+            "status" if is_known => self.filters.push(SearchFilter::Status(list(value))),
             "_sort" if !state.ignores_sort && SORTS.contains(&value) => {
                 self.sort = Some(value.starts_with('-'));
             }
             "_count" => {
                 self.count = value
                     .parse()
-                    .map_err(|_| Problem::new(400, "value", "_count takes a number"))?;
+                    .map_err(|_| RequestProblem::new(400, "value", "_count takes a number"))?;
                 self.total_only |= self.count == 0;
             }
             "_summary" if value == "count" => self.total_only = true,
@@ -247,7 +259,7 @@ fn patient_ids(value: &str) -> Vec<String> {
 }
 
 /// Patients that a resource refers to; none where they are not to be included.
-fn patients_of(state: &State, stored: &StoredResource, include: bool) -> Vec<Arc<Value>> {
+fn patients_of(state: &ServerState, stored: &StoredResource, include: bool) -> Vec<Arc<Value>> {
     let fields = PATIENT_FIELDS.iter().filter(|_| include);
     fields
         .filter_map(|field| {

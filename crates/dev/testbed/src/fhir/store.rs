@@ -1,6 +1,6 @@
 //! The resources held, and the page links that are open.
 
-use super::answer::Problem;
+use super::answer::RequestProblem;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -36,13 +36,13 @@ pub(super) struct SearchResult {
 pub(super) type Resources = BTreeMap<(String, String), (u64, Option<StoredResource>)>;
 
 #[derive(Default)]
-pub(super) struct Store {
+pub(super) struct ResourceStore {
     pub resources: Resources,
     /// Results by token.
     pub pages: VecDeque<(String, Arc<SearchResult>)>,
 }
 
-impl Store {
+impl ResourceStore {
     pub(super) fn put(&mut self, mut resource: Value, last_updated: &str) {
         let kind = resource["resourceType"]
             .as_str()
@@ -77,11 +77,15 @@ impl Store {
         slot.is_some_and(|slot| slot.1.take().is_some())
     }
 
-    pub(super) fn read(&self, kind: &str, id: &str) -> Result<&Value, Problem> {
+    pub(super) fn read(&self, kind: &str, id: &str) -> Result<&Value, RequestProblem> {
         match self.resources.get(&(kind.to_owned(), id.to_owned())) {
             Some((_, Some(stored))) => Ok(&stored.resource),
-            Some((_, None)) => Err(Problem::new(410, "deleted", "the resource was deleted")),
-            None => Err(Problem::new(404, "not-found", "no such resource")),
+            Some((_, None)) => Err(RequestProblem::new(
+                410,
+                "deleted",
+                "the resource was deleted",
+            )),
+            None => Err(RequestProblem::new(404, "not-found", "no such resource")),
         }
     }
 

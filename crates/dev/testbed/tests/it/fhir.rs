@@ -1,7 +1,7 @@
 //! The FHIR server: search, pages, includes, faults.
 
 use serde_json::{Value, json};
-use testbed::fhir::{Auth, Endless, FhirServer};
+use testbed::fhir::{Auth, EndlessPages, FhirServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -274,17 +274,24 @@ async fn pages_by_offset_shift_and_may_never_end() {
     let second = get_with(&server, &first.next().unwrap(), "").await;
     assert_eq!(second.ids("match"), ["i2", "i1"], "i3 has slipped through");
     assert_eq!(second.next(), None);
-    for endless in [Endless::SamePage, Endless::Cycle, Endless::NewLinks] {
+    for endless in [
+        EndlessPages::SamePage,
+        EndlessPages::Cycle,
+        EndlessPages::NewLinks,
+    ] {
         server.endless_pages(Some(endless));
         let last = get_with(&server, &first.next().unwrap(), "").await;
         let after = get_with(&server, &last.next().unwrap(), "").await;
-        let expected = if endless == Endless::Cycle {
+        let expected = if endless == EndlessPages::Cycle {
             ["i4", "i3"]
         } else {
             ["i2", "i1"]
         };
         assert_eq!(after.ids("match"), expected);
-        assert_eq!(after.next() == last.next(), endless == Endless::SamePage);
+        assert_eq!(
+            after.next() == last.next(),
+            endless == EndlessPages::SamePage
+        );
     }
 }
 
