@@ -19,7 +19,8 @@ fn matches_patients_and_the_next_link_are_told_apart() {
                           "meta": {"lastUpdated": "2021-07-01T10:00:00+03:00", "versionId": "1"}}},
             {"fullUrl": "urn:uuid:7", "resource": {"resourceType": "Patient", "id": "p"}},
             {"resource": {"resourceType": "Practitioner", "id": "x"}},
-            {"resource": {"resourceType": "OperationOutcome", "issue": [{"code": "informational"}]}},
+            {"resource": {"resourceType": "OperationOutcome",
+                          "issue": [{"code": "informational"}]}},
             {"search": {"mode": "match"}}]}));
     assert_eq!((page.next.as_deref(), page.total), (Some("b"), Some(9)));
     assert_eq!(page.matches.len(), 1);
@@ -35,7 +36,8 @@ fn a_malformed_entry_stays_and_does_not_take_its_page_with_it() {
         {"resource": {"resourceType": "Immunization", "id": 5, "meta": "x"}},
         {"resource": [1]},
         {"resource": {"resourceType": "Immunization", "id": "two\nlines"}},
-        {"resource": {"resourceType": "Immunization", "id": "2", "meta": {"lastUpdated": "yesterday"}}}]}));
+        {"resource": {"resourceType": "Immunization", "id": "2",
+                      "meta": {"lastUpdated": "yesterday"}}}]}));
     let ids: Vec<_> = page
         .matches
         .iter()
@@ -55,7 +57,10 @@ fn a_malformed_entry_stays_and_does_not_take_its_page_with_it() {
 
 #[test]
 fn resources_without_a_usable_id_stay_apart() {
-    let of = |id: Value, day: &str| json!({"resource": {"resourceType": "Immunization", "id": id, "occurrenceDateTime": day}});
+    let of = |id: Value, day: &str| {
+        let resource = json!({"resourceType": "Immunization", "id": id, "occurrenceDateTime": day});
+        json!({"resource": resource})
+    };
     let mut with_address = of(json!(null), "2021-07-01");
     with_address["fullUrl"] = json!("urn:uuid:7-7");
     let entries = [
@@ -93,8 +98,10 @@ fn resources_without_a_usable_id_stay_apart() {
 fn an_outcome_among_the_entries_may_mean_that_records_are_missing() {
     let answer = |severity: &str, code: &str| {
         let outcome = json!({"resourceType": "OperationOutcome", "issue": [
-            {"severity": "information", "code": "informational"}, {"severity": severity, "code": code}]});
-        let bundle = json!({"resourceType": "Bundle", "entry": [{"resource": outcome, "search": {"mode": "outcome"}}]});
+            {"severity": "information", "code": "informational"},
+            {"severity": severity, "code": code}]});
+        let entry = json!({"resource": outcome, "search": {"mode": "outcome"}});
+        let bundle = json!({"resourceType": "Bundle", "entry": [entry]});
         parse(bundle.to_string().as_bytes(), "Immunization").err()
     };
     for (severity, code) in [
@@ -169,9 +176,8 @@ fn a_resource_nested_without_end_is_refused_and_breaks_nothing() {
         r#"{"extension":["#.repeat(50_000),
         "]}".repeat(50_000)
     );
-    let body = format!(
-        r#"{{"resourceType":"Bundle","entry":[{{"resource":{{"resourceType":"Immunization","id":"1","vaccineCode":{deep}}}}}]}}"#
-    );
+    let resource = format!(r#"{{"resourceType":"Immunization","id":"1","vaccineCode":{deep}}}"#);
+    let body = format!(r#"{{"resourceType":"Bundle","entry":[{{"resource":{resource}}}]}}"#);
     let page = parse(body.as_bytes(), "Immunization").unwrap_or_else(|error| panic!("{error}"));
     let mapped = fact::map(
         connector_kit::Feed::Vaccinations,
@@ -248,14 +254,20 @@ proptest! {
     #[test]
     fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = parse(&bytes, "Immunization");
-        let _ = outcome::words(&bytes);
+        let _ = outcome::describe(&bytes);
     }
 
     #[test]
-    fn no_json_makes_the_parser_or_the_mapping_panic(entries in prop::collection::vec(any_json(), 0..4), whole in any_json()) {
+    fn no_json_makes_the_parser_or_the_mapping_panic(
+        entries in prop::collection::vec(any_json(), 0..4),
+        whole in any_json(),
+    ) {
         let _ = parse(whole.to_string().as_bytes(), "Immunization");
-        let _ = outcome::words(whole.to_string().as_bytes());
-        let entries: Vec<_> = entries.into_iter().map(|resource| json!({"resource": resource})).collect();
+        let _ = outcome::describe(whole.to_string().as_bytes());
+        let entries: Vec<_> = entries
+            .into_iter()
+            .map(|resource| json!({"resource": resource}))
+            .collect();
         let count = entries.iter().filter(|entry| !entry["resource"].is_null()).count();
         let page = parsed(&json!({"resourceType": "Bundle", "entry": entries}));
         prop_assert!(page.matches.len() + page.patients.len() <= count);

@@ -1,5 +1,5 @@
-//! Failures below HTTP in words: connecting, TLS, redirects, time. Nothing of an error's own text
-//! is passed on.
+//! Failures below HTTP, put in words: connecting, TLS, redirects, time. Nothing of an error's own
+//! text is passed on.
 
 use std::error::Error;
 use std::io;
@@ -7,12 +7,14 @@ use std::io;
 use connector_kit::SourceError;
 use rustls::{AlertDescription, CertificateError};
 
-/// Why a redirect was not followed.
+use crate::refusal::HttpRefusal;
+
+/// Reason why a redirect was not followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RedirectFault {
-    /// To another scheme, host or port.
+    /// Leads to another scheme, host or port.
     OffHost,
-    /// Too many in a row.
+    /// Is one of too many in a row.
     TooMany,
 }
 
@@ -27,23 +29,19 @@ impl std::fmt::Display for RedirectFault {
 
 impl Error for RedirectFault {}
 
-/// A request that got no (whole) answer.
-pub(crate) fn transport(error: &reqwest::Error) -> SourceError {
+impl From<reqwest::Error> for HttpRefusal {
+    fn from(error: reqwest::Error) -> Self {
+        describe(&error).into()
+    }
+}
+
+/// Error for a request that got no answer, or not the whole of one.
+fn describe(error: &reqwest::Error) -> SourceError {
     if let Some(fault) = find::<RedirectFault>(error) {
-        return match fault {
-            RedirectFault::OffHost => SourceError::misconfigured(
-                "the FHIR server redirects to another scheme, host or port, and redirects off the \
-                 host are not followed",
-                "set base_url to the address the server itself uses",
-            ),
-            RedirectFault::TooMany => SourceError::misconfigured(
-                "the FHIR server answers with redirect after redirect",
-                "set base_url to the final address",
-            ),
-        };
+        return redirect_error(*fault);
     }
     if let Some(fault) = find::<rustls::Error>(error) {
-        return tls(fault);
+        return tls_error(fault);
     }
     if error.is_timeout() {
         return SourceError::retry(if error.is_connect() {
@@ -58,8 +56,25 @@ pub(crate) fn transport(error: &reqwest::Error) -> SourceError {
     if error.is_decode() {
         return SourceError::retry("the FHIR server's answer cannot be decompressed");
     }
-    let kind = find::<io::Error>(error).map(io::Error::kind);
-    let what = match kind {
+    SourceError::retry(broken_connection(error))
+}
+
+fn redirect_error(fault: RedirectFault) -> SourceError {
+    match fault {
+        RedirectFault::OffHost => SourceError::misconfigured(
+            "the FHIR server redirects to another scheme, host or port, and redirects off the \
+             host are not followed",
+            "set base_url to the address the server itself uses",
+        ),
+        RedirectFault::TooMany => SourceError::misconfigured(
+            "the FHIR server answers with redirect after redirect",
+            "set base_url to the final address",
+        ),
+    }
+}
+
+fn broken_connection(error: &reqwest::Error) -> &'static str {
+    match find::<io::Error>(error).map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionRefused) => "the FHIR server refuses connections",
         Some(
             io::ErrorKind::ConnectionReset
@@ -71,12 +86,11 @@ pub(crate) fn transport(error: &reqwest::Error) -> SourceError {
         }
         _ if error.is_connect() => "the FHIR server cannot be reached",
         _ => "the FHIR server's answer broke off",
-    };
-    SourceError::retry(what)
+    }
 }
 
-/// A TLS failure: nearly always something a person has to mend.
-fn tls(error: &rustls::Error) -> SourceError {
+/// Error for a TLS failure: nearly always something a person has to mend.
+fn tls_error(error: &rustls::Error) -> SourceError {
     use CertificateError as C;
     let (what, help) = match error {
         rustls::Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => (

@@ -1,4 +1,4 @@
-//! One search answer, taken apart: the records, the patients that came along, the link onwards.
+//! Parsing of a search answer: the records, the patients that came along, the link onwards.
 
 use std::collections::{HashMap, hash_map};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,11 +15,12 @@ use crate::outcome::{self, Weight};
 /// Longest resource id taken over; FHIR R4 allows 64.
 const MAX_ID_BYTES: usize = 128;
 
-/// What to do about a server that answers with a complaint that will not pass.
+/// Help for a server that answers with a complaint that will not pass.
 const OUTCOME_HELP: &str =
     "compare the server's search parameters with this source's settings, and its account's rights";
 
-/// One page as the server sends it.
+/// A page as the server sends it.
+#[derive(Default)]
 pub(crate) struct ServerPage {
     /// Resources of the type that was asked for, in the server's order.
     pub matches: Vec<Resource>,
@@ -27,26 +28,27 @@ pub(crate) struct ServerPage {
     pub patients: Vec<PatientEntry>,
     /// The link to the next page, as written.
     pub next: Option<String>,
-    /// How many matches the server counts, if it does.
+    /// Number of matches that the server counts, if it does.
     pub total: Option<u64>,
-    /// Whether a resource of another type came along that is neither a Patient nor said to be
+    /// True if a resource of another type came along that is neither a Patient nor said to be
     /// included.
     pub has_others: bool,
 }
 
-/// One match; its content is still unparsed.
+/// A match; its content is still unparsed.
 pub(crate) struct Resource {
-    /// `Type/id`; without a usable id `Type/?` and what tells the resource from others of its page.
+    /// `Type/id`; without a usable id `Type/?` and something that tells the resource from others
+    /// of its page.
     pub record_id: String,
-    /// Its usable id.
+    /// The usable id, if there is one.
     pub id: Option<String>,
     /// The entry's address.
     pub full_url: Option<String>,
     /// `meta.lastUpdated`.
     pub stamp: Option<DateTime<Utc>>,
-    /// Its record id rests on its content, so that it needs all of that.
+    /// The record id rests on the resource's content, so that all of that is needed.
     pub is_named_by_content: bool,
-    /// `meta.versionId` says that this is the first version.
+    /// True if `meta.versionId` says that this is the first version.
     pub is_first_version: bool,
     /// The resource.
     pub json: Box<RawValue>,
@@ -59,7 +61,7 @@ impl Resource {
     }
 }
 
-/// One Patient, still unparsed.
+/// A Patient, still unparsed.
 pub(crate) struct PatientEntry {
     pub id: Option<String>,
     pub full_url: Option<String>,
@@ -82,15 +84,7 @@ pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, Sour
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let head: Head = serde_json::from_slice(body).map_err(|_| not_a_bundle())?;
     if head.resource_type == "OperationOutcome" {
-        let said = outcome::words(body)
-            .map(|words| format!(" (it says: {words})"))
-            .unwrap_or_default();
-        let what =
-            format!("the FHIR server answers a search with a complaint instead of a Bundle{said}");
-        return Err(match outcome::weight(body) {
-            Weight::Passing => SourceError::retry(what),
-            Weight::Remark | Weight::Lasting => SourceError::misconfigured(what, OUTCOME_HELP),
-        });
+        return Err(complaint(body));
     }
     if head.resource_type != "Bundle" {
         return Err(not_a_bundle());
@@ -102,19 +96,17 @@ pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, Sour
         .find(|link| link.relation == "next")
         .map(|link| link.url);
     let mut page = ServerPage {
-        matches: Vec::new(),
-        patients: Vec::new(),
         next,
         total: bundle.total,
-        has_others: false,
+        ..ServerPage::default()
     };
-    let mut places = HashMap::new();
+    let mut positions = HashMap::new();
     for entry in bundle.entry {
         let Some(json) = entry.resource else { continue };
         let head: Head = serde_json::from_str(json.get()).unwrap_or_default();
         let id = usable_id(&head.id);
         match head.resource_type.as_str() {
-            Some("OperationOutcome") => heed(json.get().as_bytes(), resource_type)?,
+            Some("OperationOutcome") => check_outcome(json.get().as_bytes(), resource_type)?,
             Some("Patient") if resource_type != "Patient" => {
                 page.patients.push(PatientEntry {
                     id,
@@ -130,9 +122,9 @@ pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, Sour
             }
             // A resource without a type cannot be told from a match: it is kept, to be refused
             // visibly.
-            _ => keep(
+            _ => keep_newest(
                 &mut page.matches,
-                &mut places,
+                &mut positions,
                 resource(resource_type, &head, id, entry.full_url, json),
             ),
         }
@@ -150,8 +142,8 @@ fn resource(
     let (name, is_named_by_content) = match &id {
         Some(id) => (id.clone(), false),
         None => {
-            let (name, by_content) = makeshift(&head.id, full_url.as_deref(), &json);
-            (format!("?{name}"), by_content)
+            let name = SubstituteName::of(&head.id, full_url.as_deref(), &json);
+            (format!("?{}", name.text), name.is_by_content)
         }
     };
     Resource {
@@ -166,14 +158,18 @@ fn resource(
 }
 
 /// Keeps a match once a page: of a resource that is there twice, the newest.
-fn keep(matches: &mut Vec<Resource>, places: &mut HashMap<String, usize>, resource: Resource) {
-    match places.entry(resource.record_id.clone()) {
-        hash_map::Entry::Vacant(place) => {
-            place.insert(matches.len());
+fn keep_newest(
+    matches: &mut Vec<Resource>,
+    positions: &mut HashMap<String, usize>,
+    resource: Resource,
+) {
+    match positions.entry(resource.record_id.clone()) {
+        hash_map::Entry::Vacant(position) => {
+            position.insert(matches.len());
             matches.push(resource);
         }
-        hash_map::Entry::Occupied(place) => {
-            let known = &mut matches[*place.get()];
+        hash_map::Entry::Occupied(position) => {
+            let known = &mut matches[*position.get()];
             if known.stamp < resource.stamp {
                 *known = resource;
             }
@@ -181,7 +177,7 @@ fn keep(matches: &mut Vec<Resource>, places: &mut HashMap<String, usize>, resour
     }
 }
 
-/// One resource, as a read by its id answers; `None` where it is another one, or none at all.
+/// Parses the answer to a read by id; returns `None` for another resource, or none at all.
 pub(crate) fn parse_read(body: &[u8], resource_type: &str) -> Option<Resource> {
     let body = std::str::from_utf8(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok()?;
     let json: Box<RawValue> = serde_json::from_str(body).ok()?;
@@ -191,7 +187,7 @@ pub(crate) fn parse_read(body: &[u8], resource_type: &str) -> Option<Resource> {
         .then(|| resource(resource_type, &head, Some(id), None, json))
 }
 
-/// The server answers a search with something else.
+/// Error for a server that answers a search with something else.
 pub(crate) fn other_type(resource_type: &str) -> SourceError {
     SourceError::misconfigured(
         format!(
@@ -201,12 +197,13 @@ pub(crate) fn other_type(resource_type: &str) -> SourceError {
     )
 }
 
-/// An OperationOutcome among the entries: a remark, or the reason why the answer is not whole.
+/// Logs an OperationOutcome among the entries that is a remark; refuses the answer where the
+/// outcome says that it is not whole.
 ///
-/// One that misses a Patient is a remark: that record is refused visibly, and must not hold up all
-/// the others.
-fn heed(outcome: &[u8], resource_type: &str) -> Result<(), SourceError> {
-    let words = outcome::words(outcome).unwrap_or_default();
+/// An outcome that misses a Patient is a remark: that record is refused visibly, and must not hold
+/// up all the others.
+fn check_outcome(outcome: &[u8], resource_type: &str) -> Result<(), SourceError> {
+    let words = outcome::describe(outcome).unwrap_or_default();
     let what = || format!("the FHIR server says that its answer to a search is not whole: {words}");
     match outcome::weight(outcome) {
         Weight::Lasting if resource_type == "Patient" && outcome::only_misses(outcome) => Ok(()),
@@ -231,35 +228,54 @@ fn usable_id(id: &Value) -> Option<String> {
     }
 }
 
-/// What a resource without a usable id goes by, so that two refusals are not taken for one: the end
-/// of its address, or a fingerprint of the id it has, else of its content.
-///
-/// The second part is true where it took the content.
-fn makeshift(id: &Value, full_url: Option<&str>, json: &RawValue) -> (String, bool) {
-    if let Some(tail) = full_url
-        .and_then(|url| url.rsplit(['/', ':']).next())
-        .filter(|tail| is_id(tail))
-    {
-        return (tail.to_owned(), false);
+/// Name of a resource without a usable id, so that two refusals are not taken for one: the end of
+/// its address, or a fingerprint of the id it has, else of its content.
+struct SubstituteName {
+    text: String,
+    is_by_content: bool,
+}
+
+impl SubstituteName {
+    fn of(id: &Value, full_url: Option<&str>, json: &RawValue) -> Self {
+        if let Some(tail) = full_url
+            .and_then(|url| url.rsplit(['/', ':']).next())
+            .filter(|tail| is_id(tail))
+        {
+            return Self {
+                text: tail.to_owned(),
+                is_by_content: false,
+            };
+        }
+        let (text, is_by_content) = match id {
+            Value::String(id) if !id.trim().is_empty() => (id.as_str(), false),
+            _ => (json.get(), true),
+        };
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        Self {
+            text: format!("{:016x}", hasher.finish()),
+            is_by_content,
+        }
     }
-    let mut hasher = DefaultHasher::new();
-    let by_content = match id {
-        Value::String(id) if !id.trim().is_empty() => {
-            id.hash(&mut hasher);
-            false
-        }
-        _ => {
-            json.get().hash(&mut hasher);
-            true
-        }
-    };
-    (format!("{:016x}", hasher.finish()), by_content)
 }
 
 fn is_id(id: &str) -> bool {
     !id.is_empty()
         && id.len() <= MAX_ID_BYTES
         && !id.contains(|c: char| c.is_control() || c.is_whitespace())
+}
+
+/// Error for a search that is answered with an OperationOutcome alone.
+fn complaint(body: &[u8]) -> SourceError {
+    let said = outcome::describe(body)
+        .map(|words| format!(" (it says: {words})"))
+        .unwrap_or_default();
+    let what =
+        format!("the FHIR server answers a search with a complaint instead of a Bundle{said}");
+    match outcome::weight(body) {
+        Weight::Passing => SourceError::retry(what),
+        Weight::Remark | Weight::Lasting => SourceError::misconfigured(what, OUTCOME_HELP),
+    }
 }
 
 fn not_a_bundle() -> SourceError {
@@ -270,5 +286,4 @@ fn not_a_bundle() -> SourceError {
 }
 
 #[cfg(test)]
-#[path = "bundle_tests.rs"]
 mod tests;

@@ -47,7 +47,7 @@ async fn after_a_restored_backup_the_cursor_follows_back_and_new_records_are_pul
         assert_eq!(
             (next.ids(), next.surprises.len()),
             (vec!["d3", "d4"], 0),
-            "told once"
+            "reported once"
         );
         assert!(next.resume.is_some());
 

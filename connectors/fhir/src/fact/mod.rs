@@ -1,5 +1,5 @@
-//! Maps one Immunization, Observation or Condition to a clinic record; whatever is malformed stays
-//! visible as such.
+//! Mapping of an Immunization, Observation or Condition to a clinic record; whatever is malformed
+//! stays visible as such.
 
 use chrono_tz::Tz;
 use connector_kit::{ClinicDate, ClinicFact, Coding, Feed, Field, FieldFault, RecordStatus};
@@ -12,7 +12,7 @@ use crate::model::{
 };
 
 /// A resource's content, before its person is looked up.
-pub(crate) struct Mapped {
+pub(crate) struct MappedResource {
     pub status: RecordStatus,
     pub fact: ClinicFact,
     pub subject: Reference,
@@ -30,7 +30,7 @@ pub(crate) const fn resource_type(feed: Feed) -> &'static str {
 
 /// Maps a resource of the feed's type. One of the wrong shape gets the status `Unknown`, so that it
 /// is refused by id.
-pub(crate) fn map(feed: Feed, json: &str, zone: Tz) -> Mapped {
+pub(crate) fn map(feed: Feed, json: &str, zone: Tz) -> MappedResource {
     // serde would take a JSON list for a struct's fields in order.
     if !json.trim_start().starts_with('{') {
         return malformed(feed);
@@ -45,7 +45,7 @@ pub(crate) fn map(feed: Feed, json: &str, zone: Tz) -> Mapped {
     mapped.unwrap_or_else(|_| malformed(feed))
 }
 
-fn malformed(feed: Feed) -> Mapped {
+fn malformed(feed: Feed) -> MappedResource {
     let fact = match feed {
         Feed::Vaccinations => ClinicFact::Vaccination {
             vaccine: Vec::new(),
@@ -64,7 +64,7 @@ fn malformed(feed: Feed) -> Mapped {
             occurred_on: not_a_date(),
         },
     };
-    Mapped {
+    MappedResource {
         status: RecordStatus::Unknown,
         fact,
         subject: Reference::default(),
@@ -72,7 +72,7 @@ fn malformed(feed: Feed) -> Mapped {
     }
 }
 
-fn vaccination(resource: Immunization, zone: Tz) -> Mapped {
+fn vaccination(resource: Immunization, zone: Tz) -> MappedResource {
     let status = match resource.status.as_deref() {
         Some("completed") => RecordStatus::Final,
         Some("entered-in-error") => RecordStatus::Cancelled,
@@ -87,32 +87,20 @@ fn vaccination(resource: Immunization, zone: Tz) -> Mapped {
     let ProtocolApplied {
         dose_number_positive_int,
         dose_number_string,
-        ..
-    } = &protocol;
-    let ProtocolApplied {
         series_doses_positive_int,
         series_doses_string,
-        ..
-    } = &protocol;
+    } = protocol;
     let fact = ClinicFact::Vaccination {
         vaccine: codings(resource.vaccine_code),
-        dose_number: number(
-            dose_number_positive_int
-                .as_ref()
-                .or(dose_number_string.as_ref()),
-        ),
-        series_doses: number(
-            series_doses_positive_int
-                .as_ref()
-                .or(series_doses_string.as_ref()),
-        ),
+        dose_number: number(dose_number_positive_int.or(dose_number_string)),
+        series_doses: number(series_doses_positive_int.or(series_doses_string)),
         occurred_on: date_or_text(
             resource.occurrence_date_time.as_deref(),
             resource.occurrence_string.as_deref(),
             zone,
         ),
     };
-    Mapped {
+    MappedResource {
         status,
         fact,
         subject: resource.patient,
@@ -120,7 +108,7 @@ fn vaccination(resource: Immunization, zone: Tz) -> Mapped {
     }
 }
 
-fn test(resource: Observation, zone: Tz) -> Mapped {
+fn test(resource: Observation, zone: Tz) -> MappedResource {
     let status = match resource.status.as_deref() {
         Some("final" | "amended" | "corrected") => RecordStatus::Final,
         Some("cancelled" | "entered-in-error") => RecordStatus::Cancelled,
@@ -142,7 +130,7 @@ fn test(resource: Observation, zone: Tz) -> Mapped {
         result,
         occurred_on: clinic_date(effective.as_deref(), zone),
     };
-    Mapped {
+    MappedResource {
         status,
         fact,
         subject: resource.subject,
@@ -150,7 +138,7 @@ fn test(resource: Observation, zone: Tz) -> Mapped {
     }
 }
 
-fn recovery(resource: Condition, zone: Tz) -> Mapped {
+fn recovery(resource: Condition, zone: Tz) -> MappedResource {
     let ended = period_or(
         resource.abatement_date_time,
         resource.abatement_period,
@@ -161,8 +149,8 @@ fn recovery(resource: Condition, zone: Tz) -> Mapped {
         period.start
     });
     let status = condition_status(
-        word(&resource.verification_status),
-        word(&resource.clinical_status),
+        status_code(&resource.verification_status),
+        status_code(&resource.clinical_status),
         occurred_on.value().is_some(),
     );
     let fact = ClinicFact::Recovery {
@@ -170,7 +158,7 @@ fn recovery(resource: Condition, zone: Tz) -> Mapped {
         began_on: date_or_text(began.as_deref(), resource.onset_string.as_deref(), zone),
         occurred_on,
     };
-    Mapped {
+    MappedResource {
         status,
         fact,
         subject: resource.subject,
@@ -200,9 +188,9 @@ fn condition_status(
     }
 }
 
-/// The word of a status that FHIR writes as a CodeableConcept: the first one of HL7's own systems,
+/// Code of a status that FHIR writes as a CodeableConcept: the first one of HL7's own systems,
 /// else the first.
-fn word(concept: &CodeableConcept) -> Option<&str> {
+fn status_code(concept: &CodeableConcept) -> Option<&str> {
     let official = |coding: &&crate::model::Coding| {
         coding.system.as_deref().is_some_and(|system| {
             system.starts_with("http://terminology.hl7.org/CodeSystem/condition-")
@@ -266,7 +254,7 @@ fn local(text: Option<&str>) -> Option<Coding> {
 }
 
 /// A positive whole number, as a JSON number or as text.
-fn number(value: Option<&Value>) -> Field<u32> {
+fn number(value: Option<Value>) -> Field<u32> {
     let number = match value {
         None | Some(Value::Null) => return Field::Missing,
         Some(Value::String(text)) if text.trim().is_empty() => return Field::Missing,
@@ -279,5 +267,4 @@ fn number(value: Option<&Value>) -> Field<u32> {
 }
 
 #[cfg(test)]
-#[path = "fact_tests.rs"]
 mod tests;

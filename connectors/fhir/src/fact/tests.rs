@@ -1,4 +1,4 @@
-//! What each status, code, number and date of the three resources becomes.
+//! Tests of the mapping: every status, code, number and date of the three resources.
 
 use chrono::NaiveDate;
 use serde_json::json;
@@ -7,7 +7,7 @@ use super::*;
 
 const ICD10: &str = "http://hl7.org/fhir/sid/icd-10";
 
-fn mapped(feed: Feed, value: &Value) -> Mapped {
+fn mapped(feed: Feed, value: &Value) -> MappedResource {
     map(feed, &value.to_string(), Tz::Europe__Moscow)
 }
 
@@ -27,10 +27,13 @@ fn a_dose() {
     let mapped = mapped(
         Feed::Vaccinations,
         &json!({"resourceType": "Immunization", "status": "completed", "lotNumber": "not read",
-            "vaccineCode": {"coding": [{"system": "http://hl7.org/fhir/sid/cvx", "code": "505", "display": "Sputnik V"},
-                                       {"system": "urn:only-a-system", "display": 7}, {"code": "GAM", "display": "Спутник V"}], "text": " Спутник V "},
+            "vaccineCode": {"text": " Спутник V ", "coding": [
+                {"system": "http://hl7.org/fhir/sid/cvx", "code": "505", "display": "Sputnik V"},
+                {"system": "urn:only-a-system", "display": 7},
+                {"code": "GAM", "display": "Спутник V"}]},
             "patient": {"reference": "Patient/1"}, "occurrenceDateTime": "2021-06-30T22:15:00Z",
-            "protocolApplied": [{"doseNumberPositiveInt": 2, "seriesDosesString": "2"}, {"doseNumberPositiveInt": 9}]}),
+            "protocolApplied": [{"doseNumberPositiveInt": 2, "seriesDosesString": "2"},
+                                {"doseNumberPositiveInt": 9}]}),
     );
     assert_eq!(mapped.status, RecordStatus::Final);
     assert_eq!(mapped.subject.reference.as_deref(), Some("Patient/1"));
@@ -122,8 +125,8 @@ fn every_status_of_the_three_resources() {
             word.map(|code| json!({"coding": [{"code": code}]}))
                 .unwrap_or(json!({}))
         };
-        let value = json!({"verificationStatus": concept(verification), "clinicalStatus": concept(clinical),
-                           "abatementDateTime": end});
+        let value = json!({"verificationStatus": concept(verification),
+            "clinicalStatus": concept(clinical), "abatementDateTime": end});
         mapped(Feed::Recoveries, &value).status
     };
     for (verification, clinical, end, expected) in [
@@ -162,7 +165,8 @@ fn a_test_with_a_coded_and_with_a_written_result() {
         Feed::Tests,
         &json!({"status": "final", "code": {"coding": [{"system": loinc, "code": "94500-6"}]},
             "subject": {"reference": "Patient/1"}, "effectiveInstant": "2021-07-01T20:59:00Z",
-            "valueCodeableConcept": {"coding": [{"system": snomed, "code": "260415000"}], "text": "не обнаружено"}}),
+            "valueCodeableConcept": {"coding": [{"system": snomed, "code": "260415000"}],
+                                     "text": "не обнаружено"}}),
     );
     let ClinicFact::Test {
         test,
@@ -219,9 +223,8 @@ fn an_illness_that_ended() {
         (day("2021-05-01"), day("2021-05-20"))
     );
     assert_eq!(
-        dates(
-            json!({"onsetPeriod": {"start": "2021-05-01"}, "abatementPeriod": {"start": "2021-05-18", "end": "2021-05-20"}})
-        ),
+        dates(json!({"onsetPeriod": {"start": "2021-05-01"},
+                   "abatementPeriod": {"start": "2021-05-18", "end": "2021-05-20"}})),
         (day("2021-05-01"), day("2021-05-20"))
     );
     assert_eq!(
