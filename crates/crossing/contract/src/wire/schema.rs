@@ -2,6 +2,7 @@
 //! equal to it.
 
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
@@ -34,12 +35,26 @@ enum CloudEvent<'a> {
 
 /// The schema of a whole decoded batch (JSON Schema 2020-12).
 pub(crate) fn batch() -> Value {
-    let generator = SchemaSettings::draft2020_12().into_generator();
+    let generator = SchemaSettings::draft2020_12()
+        .with_transform(RecursiveTransform(join_description_lines))
+        .into_generator();
     let mut schema = generator.into_root_schema_for::<Vec<CloudEvent<'_>>>();
     schema.insert("title".into(), json!("Decoded batch of the clinic gateway"));
     schema.insert("minItems".into(), json!(1));
     schema.insert("maxItems".into(), json!(MAX_EVENTS));
     schema.to_value()
+}
+
+/// Joins the lines of each paragraph of a description: doc comments are wrapped for readers of the
+/// source.
+fn join_description_lines(schema: &mut Schema) {
+    if let Some(Value::String(description)) = schema.get_mut("description") {
+        let paragraphs = description.split("\n\n");
+        *description = paragraphs
+            .map(|paragraph| paragraph.replace('\n', " "))
+            .collect::<Vec<_>>()
+            .join("\n\n");
+    }
 }
 
 /// A CodeableConcept whose `coding` is one of the given arrays.
