@@ -1,20 +1,19 @@
-//! The JSON Schema of a batch, generated from the wire types; `docs.rs` keeps the published copy
-//! equal to it.
+//! JSON Schema of a batch, generated from the wire types; the tests in `docs` keep the published
+//! copy equal to it.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
+use super::constants::MAX_EVENTS;
 use super::envelope::{Envelope, FactType, WithdrawalType};
 use super::fhir::{
     Condition, Immunization, Observation, WithdrawnCondition, WithdrawnImmunization,
     WithdrawnObservation,
 };
-use super::{ILLNESS_ICD10, MAX_EVENTS, SYSTEM_PREFIX};
-use crate::{Scheme, Suite, TestCode, TestResult, Vaccine};
 
-/// Every shape an event may have.
+/// Union of all forms of an event.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "only its schema is wanted")]
@@ -33,7 +32,7 @@ enum CloudEvent<'a> {
     WithdrawnRecovery(Envelope<'a, WithdrawalType, WithdrawnCondition>),
 }
 
-/// The schema of a whole decoded batch (JSON Schema 2020-12).
+/// JSON Schema of a whole decoded batch (2020-12).
 pub(crate) fn batch() -> Value {
     let generator = SchemaSettings::draft2020_12()
         .with_transform(RecursiveTransform(join_description_lines))
@@ -55,65 +54,4 @@ fn join_description_lines(schema: &mut Schema) {
             .collect::<Vec<_>>()
             .join("\n\n");
     }
-}
-
-/// A CodeableConcept whose `coding` is one of the given arrays.
-fn one_of_codings(codings: &[Value]) -> Schema {
-    json_schema!({
-        "type": "object",
-        "properties": { "coding": { "enum": codings } },
-        "required": ["coding"],
-        "additionalProperties": false,
-    })
-}
-
-fn coding(system: &str, code: &str) -> Value {
-    json!({ "system": system, "code": code })
-}
-
-pub(super) fn vaccine_code(_: &mut SchemaGenerator) -> Schema {
-    let codings = Vaccine::ALL.map(|vaccine| {
-        json!([
-            coding("http://hl7.org/fhir/sid/cvx", vaccine.cvx()),
-            coding("http://www.whocc.no/atc", vaccine.atc()),
-        ])
-    });
-    one_of_codings(&codings)
-}
-
-pub(super) fn test_code(_: &mut SchemaGenerator) -> Schema {
-    one_of_codings(&TestCode::ALL.map(|test| json!([coding("http://loinc.org", test.loinc())])))
-}
-
-pub(super) fn test_result(_: &mut SchemaGenerator) -> Schema {
-    let codings =
-        TestResult::ALL.map(|result| json!([coding("http://snomed.info/sct", result.snomed())]));
-    one_of_codings(&codings)
-}
-
-pub(super) fn illness_code(_: &mut SchemaGenerator) -> Schema {
-    one_of_codings(&[json!([coding(
-        "http://hl7.org/fhir/sid/icd-10",
-        ILLNESS_ICD10
-    )])])
-}
-
-pub(super) fn partial_date(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "string",
-        "description": "YYYY, YYYY-MM or YYYY-MM-DD: as precise as policy lets it leave; never a \
-            time of day.",
-        "pattern": "^(19|[2-9][0-9])[0-9]{2}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$",
-    })
-}
-
-pub(super) fn pseudonym_system(_: &mut SchemaGenerator) -> Schema {
-    let suites = Suite::ALL.map(Suite::as_str).join("|");
-    let schemes = Scheme::ALL.map(Scheme::as_str).join("|");
-    json_schema!({
-        "type": "string",
-        "description": "How the pseudonym was computed, from which numbering, under which key \
-            (its epoch, from 1).",
-        "pattern": format!("^{SYSTEM_PREFIX}({suites}):({schemes}):[1-9][0-9]{{0,4}}$"),
-    })
 }
