@@ -21,7 +21,7 @@ pub trait Consumer: Send + fmt::Debug {
     /// attempts.
     ///
     /// # Errors
-    /// When the queue cannot be reached or read; call again.
+    /// The queue cannot be reached or read; call again.
     async fn receive(
         &mut self,
         max: usize,
@@ -36,14 +36,14 @@ pub trait Consumer: Send + fmt::Debug {
     /// messages come again.
     ///
     /// # Errors
-    /// When the queue cannot be told now; the messages will come again.
+    /// The queue cannot be told now; the messages will come again.
     async fn ack(&mut self, tokens: Vec<Token>) -> Result<(), BrokerError>;
 
     /// Moves a message to the dead letters, bytes unchanged, with `reason` (one of the program's
     /// own words) beside it.
     ///
     /// # Errors
-    /// When that did not work; the message will come again.
+    /// That did not work; the message will come again.
     async fn dead_letter(
         &mut self,
         delivery: Delivery,
@@ -53,7 +53,7 @@ pub trait Consumer: Send + fmt::Debug {
     /// Puts messages back for another attempt, by any consumer.
     ///
     /// # Errors
-    /// As for [`Consumer::ack`].
+    /// Errors of [`Consumer::ack`].
     async fn requeue(&mut self, tokens: Vec<Token>) -> Result<(), BrokerError>;
 
     /// Gives back what was received and not acknowledged, and closes the connection. Dropping the
@@ -61,7 +61,7 @@ pub trait Consumer: Send + fmt::Debug {
     async fn close(&mut self);
 }
 
-/// One message from the queue: any bytes at all; the caller finds out whether they are a batch.
+/// A message from the queue: any bytes at all; the caller finds out whether they are a batch.
 #[derive(Debug)]
 pub struct Delivery {
     /// Bytes of the message.

@@ -21,20 +21,20 @@ pub trait DeadLetters: Send + fmt::Debug {
     /// at a time; empty when there are no more. Looking changes nothing.
     ///
     /// # Errors
-    /// When the queue cannot be read. Dead letters given before may be void then, and lie where
+    /// The queue cannot be read. Dead letters given before may be void then, and lie where
     /// they were.
     async fn take(&mut self, max: usize) -> Result<Vec<DeadLetter>, BrokerError>;
 
     /// Moves a dead letter back into the queue as if it were new, bytes unchanged.
     ///
     /// # Errors
-    /// When that did not work: it stays a dead letter, or is one and in the queue.
+    /// That did not work: it stays a dead letter, or is one and in the queue.
     async fn retry(&mut self, letter: DeadLetter) -> Result<(), BrokerError>;
 
     /// Throws a dead letter away.
     ///
     /// # Errors
-    /// When that did not work: it stays a dead letter.
+    /// That did not work: it stays a dead letter.
     async fn discard(&mut self, letter: DeadLetter) -> Result<(), BrokerError>;
 
     /// Closes the connection; what was neither retried nor discarded stays. Dropping does the same,
@@ -42,7 +42,7 @@ pub trait DeadLetters: Send + fmt::Debug {
     async fn close(&mut self);
 }
 
-/// One dead letter: any bytes at all, of a longer file the first 16 MiB and one byte.
+/// A dead letter: any bytes at all, of a longer file the first 16 MiB and one byte.
 #[derive(Debug)]
 pub struct DeadLetter {
     /// Bytes of the message.

@@ -5,6 +5,7 @@ mod amqp;
 #[cfg(not(feature = "amqp"))]
 #[path = "amqp_left_out.rs"]
 mod amqp;
+mod batch_file;
 mod config;
 mod consumer;
 mod dead_letters;

@@ -15,7 +15,7 @@ pub trait ReceiptPublisher: Send + Sync + fmt::Debug {
     /// Returns within the confirm timeout.
     ///
     /// # Errors
-    /// When the queue did not take it, or not surely.
+    /// The queue did not take it, or not surely.
     async fn broadcast(&self, message: Vec<u8>) -> Result<(), BrokerError>;
 
     /// Present state of the connection.
@@ -37,7 +37,7 @@ pub trait ReceiptSubscriber: Send + fmt::Debug {
     /// attempts; what is broadcast meanwhile is missed, its batches are sent again.
     ///
     /// # Errors
-    /// When the queue cannot be reached or read; call again.
+    /// The queue cannot be reached or read; call again.
     async fn receive(
         &mut self,
         max: usize,

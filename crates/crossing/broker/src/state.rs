@@ -3,13 +3,13 @@
 /// State of a publisher's connection to the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Not used yet.
+    /// No connection was needed yet.
     Idle,
-    /// In order.
+    /// Connected, and the broker takes messages.
     Connected,
     /// Connected, but the broker takes nothing: its memory or disk alarm is on.
     Blocked,
-    /// Not connected, or the last attempt failed.
+    /// No connection, or the last attempt failed.
     Down,
 }
 

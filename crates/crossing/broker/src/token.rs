@@ -1,6 +1,6 @@
 //! Tokens: the receiver of a message settles it by its token.
 
-use crate::directory::BatchFile;
+use crate::batch_file::BatchFile;
 
 /// Stands for one message when it is settled. Good for one use, with the receiver it came from.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ pub fn publisher(config: &QueueConfig, base_dir: &Path) -> Result<Arc<dyn Publis
 /// Makes a consumer; does not need the queue to be reachable yet.
 ///
 /// # Errors
-/// As for [`publisher`].
+/// Errors of [`publisher`].
 pub fn consumer(config: &QueueConfig, base_dir: &Path) -> Result<Box<dyn Consumer>, BrokerError> {
     match config {
         Amqp(config) => amqp::consumer(config, base_dir),
@@ -36,7 +36,7 @@ pub fn consumer(config: &QueueConfig, base_dir: &Path) -> Result<Box<dyn Consume
 /// Makes a publisher of receipts; does not need the queue to be reachable yet.
 ///
 /// # Errors
-/// As for [`publisher`].
+/// Errors of [`publisher`].
 pub fn receipt_publisher(
     config: &QueueConfig,
     base_dir: &Path,
@@ -50,7 +50,7 @@ pub fn receipt_publisher(
 /// Makes a subscriber to receipts; does not need the queue to be reachable yet.
 ///
 /// # Errors
-/// As for [`publisher`].
+/// Errors of [`publisher`].
 pub fn receipt_subscriber(
     config: &QueueConfig,
     base_dir: &Path,
@@ -64,7 +64,7 @@ pub fn receipt_subscriber(
 /// Opens the dead letters.
 ///
 /// # Errors
-/// When the queue cannot be reached, or as for [`publisher`].
+/// The queue cannot be reached, or an error of [`publisher`].
 pub async fn dead_letters(
     config: &QueueConfig,
     base_dir: &Path,
@@ -90,7 +90,7 @@ pub async fn check(config: &QueueConfig, base_dir: &Path) -> Result<Vec<String>,
 /// Counts the messages in the queue, over a connection of its own.
 ///
 /// # Errors
-/// When the queue cannot be reached or does not exist.
+/// The queue cannot be reached or does not exist.
 pub async fn depth(config: &QueueConfig, base_dir: &Path) -> Result<Depth, BrokerError> {
     match config {
         Amqp(config) => amqp::depth(config, base_dir).await,

@@ -1,4 +1,4 @@
-//! One publish and the broker's answer to it.
+//! A publish and the broker's answer to it.
 
 use contract::BatchId;
 use futures_util::FutureExt;

@@ -28,7 +28,8 @@ pub(super) struct ConsumeLink {
     settings: Arc<AmqpSettings>,
     traffic: Traffic,
     connection: Option<ConsumingConnection>,
-    /// Connects in a task of its own, since connecting may take longer than a caller cares to wait in one go.
+    /// Connects in a task of its own, since connecting may take longer than a caller cares to wait
+    /// in one go.
     connecting: Option<JoinHandle<Result<ConsumingConnection, BrokerError>>>,
     pauses: Pauses,
     /// Wait before the next attempt to connect.

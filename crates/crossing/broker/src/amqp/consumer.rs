@@ -105,7 +105,8 @@ impl AmqpConsumer {
             TokenKind::File(_) => None,
         });
         match timeout(self.settings.confirm_timeout(), join_all(settling)).await {
-            // An error is a connection lost meanwhile: the token became void, and `receive` says so.
+            // An error is a connection lost meanwhile: the token became void, and `receive` says
+            // so.
             Ok(_) => Ok(()),
             Err(_) => {
                 // Otherwise they would neither be acknowledged nor come again while the connection

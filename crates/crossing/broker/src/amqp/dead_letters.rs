@@ -134,7 +134,8 @@ impl DeadLetters for AmqpDeadLetters {
             let letter = match self.next().await {
                 Ok(Some(letter)) => letter,
                 Ok(None) => break,
-                // The next call reports it; those given now may be void, which settling them reports.
+                // The next call reports it; those given now may be void, which settling them
+                // reports.
                 Err(_) if !letters.is_empty() => break,
                 Err(error) => return Err(error),
             };

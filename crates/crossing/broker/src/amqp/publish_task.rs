@@ -100,7 +100,7 @@ async fn connect(
     Ok(session)
 }
 
-/// One connection, from its making to its end.
+/// A publishing connection, from its making to its end.
 struct PublishingConnection<'a> {
     settings: &'a AmqpSettings,
     destination: &'a Destination,
@@ -199,7 +199,7 @@ impl PublishingConnection<'_> {
     /// failed: a duplicate does no harm, a false `Ok` loses it.
     ///
     /// # Errors
-    /// When the connection was lost.
+    /// The connection was lost.
     fn settle(
         &mut self,
         first: FinishedPublish,

@@ -1,4 +1,4 @@
-//! One connection with one channel, opened within a time limit and closable by force.
+//! A connection with its channel, opened within a time limit and closable by force.
 
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
@@ -140,7 +140,8 @@ async fn dial(
         runtime,
         async move |_, runtime| {
             let connecting = async {
-                // A kind of its own, so that an unknown name reads otherwise than an unreachable host.
+                // A kind of its own, so that an unknown name reads otherwise than an unreachable
+                // host.
                 let found = lookup_host((host.as_str(), port))
                     .await
                     .map_err(|_| error_text::unknown_host())?;

@@ -82,8 +82,8 @@ pub(super) async fn subscription(
     let step = Step::Subscribe(exchange);
     let explained = |error| error_text::on_channel(&settings.address, step, &error);
     let mut arguments = FieldTable::default();
-    // Stated explicitly, since a virtual host may have another default, and only a classic queue may
-    // be exclusive.
+    // Stated explicitly, since a virtual host may have another default, and only a classic queue
+    // may be exclusive.
     put(&mut arguments, "x-queue-type", "classic");
     // The oldest go first: their batches are sent again.
     arguments.insert(

@@ -13,11 +13,11 @@ use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use super::batch_file::BatchFile;
 use super::blocking::run_blocking;
 use super::layout::{Layout, list, read_regular_file, sync_folder};
 use super::process_folder::ProcessFolder;
 use super::scratch::write_through;
+use crate::batch_file::BatchFile;
 use crate::token::{Token, TokenKind};
 use crate::{BrokerError, Consumer, Delivery, DirectoryConfig};
 

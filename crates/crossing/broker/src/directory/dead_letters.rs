@@ -7,9 +7,9 @@ use std::path::Path;
 
 use async_trait::async_trait;
 
-use super::batch_file::BatchFile;
 use super::blocking::run_blocking;
 use super::layout::{Layout, list, read_regular_file, sync_folder};
+use crate::batch_file::BatchFile;
 use crate::dead_letters::{MAX_TAKEN, MAX_TAKEN_BYTES, reason_word};
 use crate::token::{Token, TokenKind};
 use crate::{BrokerError, DeadLetter, DeadLetters, DirectoryConfig};

@@ -1,4 +1,5 @@
-//! Folders of the directory queue, reading of files in them, and texts for what goes wrong with them.
+//! Folders of the directory queue, reading of files in them, and texts for what goes wrong with
+//! them.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use contract::BatchId;
 
-use super::batch_file::BatchFile;
+use crate::batch_file::BatchFile;
 use crate::{BrokerError, Depth, MAX_MESSAGE_BYTES};
 
 /// Mode of new folders, for owner and group; the umask has the last word.
@@ -74,7 +75,8 @@ impl Layout {
         }
     }
 
-    /// Error "the queue directory X cannot `verb`: …", with what to do about it where that is known.
+    /// Error "the queue directory X cannot `verb`: …", with what to do about it where that is
+    /// known.
     pub(super) fn error(&self, verb: &str, error: &io::Error) -> BrokerError {
         let what = format!(
             "the queue directory {} cannot {verb}: {}",

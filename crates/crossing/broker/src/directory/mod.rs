@@ -1,7 +1,6 @@
 //! The queue as a directory: `incoming/`, `work/<consumer>/`, `dead/`, `receipts/`, and
 //! `tmp/<publisher>/` for half-written files.
 
-mod batch_file;
 mod blocking;
 mod consumer;
 mod dead_letters;
@@ -15,7 +14,6 @@ mod scratch;
 
 use std::path::Path;
 
-pub(crate) use batch_file::BatchFile;
 use blocking::run_blocking;
 pub(crate) use consumer::consumer;
 pub(crate) use dead_letters::dead_letters;

@@ -1,5 +1,5 @@
-//! A folder that belongs to one live process: `<name>/` beside a locked `<name>.lock`. After a crash
-//! the lock is free, and another process takes the folder over.
+//! A folder that belongs to one live process: `<name>/` beside a locked `<name>.lock`. After a
+//! crash the lock is free, and another process takes the folder over.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;

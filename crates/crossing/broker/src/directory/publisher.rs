@@ -9,10 +9,10 @@ use contract::{BatchId, SealedBatch};
 use fault::Point;
 use parking_lot::Mutex;
 
-use super::batch_file::BatchFile;
 use super::blocking::run_blocking;
 use super::layout::{Layout, list};
 use super::scratch::Scratch;
+use crate::batch_file::BatchFile;
 use crate::{BrokerError, DirectoryConfig, Publisher, State};
 
 pub(crate) fn publisher(config: &DirectoryConfig, base: &Path) -> Arc<dyn Publisher> {

@@ -156,8 +156,8 @@ impl ReceiptFiles {
             }
             Err(error) => return Err(refused(error)),
         };
-        // Listed twice at the same time of the folder: a file that came in the same tick of the clock
-        // as the first listing is in the second.
+        // Listed twice at the same time of the folder: a file that came in the same tick of the
+        // clock as the first listing is in the second.
         self.looks_since_listed += 1;
         if self.listed == [Some(changed); 2] && self.looks_since_listed < LIST_AFTER {
             return Ok(());

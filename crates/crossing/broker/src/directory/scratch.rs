@@ -15,7 +15,8 @@ use super::layout::{Layout, sync_folder};
 use super::process_folder::ProcessFolder;
 use crate::BrokerError;
 
-/// Mode of new files: readable for the group, so that gateway and registry may be two users of one group.
+/// Mode of new files: readable for the group, so that gateway and registry may be two users of one
+/// group.
 const FILE_MODE: u32 = 0o640;
 
 /// A writer's folder for half-written files, made when first needed.

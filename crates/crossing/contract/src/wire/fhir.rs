@@ -70,7 +70,7 @@ pub(crate) type VaccineCodings<'a> = (Coding<Cvx, Cow<'a, str>>, Coding<Atc, Cow
 /// A concept of one coding with one possible code.
 pub(crate) type FixedConcept<S, C> = Concept<[Coding<S, C>; 1]>;
 
-/// What stands in place of a code in a withdrawal.
+/// Concept in place of a code in a withdrawal.
 pub(crate) type MaskedConcept = FixedConcept<DataAbsentReason, Masked>;
 
 /// A reference to the contained Patient.

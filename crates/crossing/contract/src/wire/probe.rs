@@ -4,7 +4,7 @@
 //! `CGP1`, then for each record: digest (32) | version (8) | content (16) | withdrawn (1, 0 or 1).
 
 use super::refusal::BatchError;
-use crate::bytes::Reader;
+use crate::bytes::ByteReader;
 use crate::{ContentDigest, RecordDigest, Version};
 
 pub(super) const MAGIC: &[u8; 4] = b"CGP1";
@@ -57,7 +57,7 @@ pub(super) fn decode(records: &[u8]) -> Result<Vec<Probed>, BatchError> {
     if count == 0 {
         return Err(BatchError::NotABatch);
     }
-    let mut reader = Reader::new(records);
+    let mut reader = ByteReader::new(records);
     let probed = reader.list(count, |reader| {
         Some(Probed {
             record: reader.record()?,

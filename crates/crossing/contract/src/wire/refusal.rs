@@ -21,8 +21,8 @@ pub enum BatchError {
     /// Neither a JSON array of objects nor a probe.
     #[error("neither a JSON array of events nor a probe")]
     NotABatch,
-    /// More than [`MAX_EVENTS`](super::MAX_EVENTS) events or [`MAX_PROBED`](super::MAX_PROBED) probed records, or more than
-    /// [`MAX_ENCODED_BYTES`](super::MAX_ENCODED_BYTES) bytes.
+    /// More than [`MAX_EVENTS`](super::MAX_EVENTS) events or [`MAX_PROBED`](super::MAX_PROBED)
+    /// probed records, or more than [`MAX_ENCODED_BYTES`](super::MAX_ENCODED_BYTES) bytes.
     #[error("larger than the contract's limits")]
     TooLarge,
 }

@@ -13,7 +13,7 @@ use super::fhir::{
     WithdrawnObservation,
 };
 
-/// Union of all forms of an event.
+/// Every shape an event may have.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "only its schema is wanted")]

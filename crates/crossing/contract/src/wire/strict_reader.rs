@@ -213,7 +213,8 @@ fn pseudonym(identifier: &Identifier<'_>) -> Option<Pseudonym> {
     })
 }
 
-/// Reads dose and series; the text `unknown` stands for a dose exactly where only the series is known.
+/// Reads dose and series; the text `unknown` stands for a dose exactly where only the series is
+/// known.
 fn doses([protocol]: [ProtocolApplied; 1]) -> Result<(Option<u8>, Option<u8>), RefusalReason> {
     let dose = protocol.dose_number_positive_int;
     let series = protocol.series_doses_positive_int;

@@ -1,4 +1,5 @@
-//! A second encoder, through serde and the wire types: the hand-written one must give the same bytes.
+//! A second encoder, through serde and the wire types: the hand-written one must give the same
+//! bytes.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What is encoded decodes to the same, and nothing that comes in can make the decoder panic.
+//! Encoded events decode to the same, and no input makes the decoder panic.
 
 use chrono::{Datelike as _, NaiveDate};
 use proptest::collection::vec;

@@ -1,4 +1,4 @@
-//! Names of batch files.
+//! Names of the directory transport's batch files.
 
 use contract::BatchId;
 
@@ -6,16 +6,16 @@ use contract::BatchId;
 /// vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct BatchFile {
-    pub(super) id: BatchId,
-    pub(super) attempts: u32,
+    pub(crate) id: BatchId,
+    pub(crate) attempts: u32,
 }
 
 impl BatchFile {
-    pub(super) fn new(id: BatchId) -> Self {
+    pub(crate) fn new(id: BatchId) -> Self {
         Self { id, attempts: 0 }
     }
 
-    pub(super) fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         let stem = name.strip_suffix(".batch")?;
         let (id, attempts) = match stem.split_once('~') {
             Some((id, attempts)) => (id, attempts.parse().ok()?),
@@ -29,14 +29,14 @@ impl BatchFile {
         (parsed.name() == name).then_some(parsed)
     }
 
-    pub(super) fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         match self.attempts {
             0 => format!("{}.batch", self.id),
             attempts => format!("{}~{attempts}.batch", self.id),
         }
     }
 
-    pub(super) fn with_another_attempt(self) -> Self {
+    pub(crate) fn with_another_attempt(self) -> Self {
         Self {
             id: self.id,
             attempts: self.attempts.saturating_add(1),
