@@ -1,44 +1,44 @@
-//! A batch exactly as our encoder writes it, read without a JSON parser.
+//! Reads a batch exactly as the encoder of this crate writes it, without a JSON parser.
 //!
-//! Whatever differs by one byte, or holds what the contract does not allow, is left to the strict
-//! reader in `decode`: this one never refuses, it only gives up. What it accepts, the strict reader
-//! accepts with the same result.
+//! A batch that differs by one byte, or holds what the contract does not allow, is left to the
+//! strict reader: this one never refuses, it only gives up. A batch that it accepts, the strict
+//! reader accepts with the same result. It takes an eleventh of the strict reader's instructions
+//! (see README.md).
 
-use super::{MAX_EVENTS, Refused, decode, encode, hex, pieces};
+use super::constants::MAX_EVENTS;
+use super::refusal::Refused;
+use super::{encoder, hex, pieces, strict_reader};
 use crate::{
     Body, ContentDigest, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest, Scheme,
     Subject, Suite, TestCode, TestResult, Vaccine,
 };
 
-/// Fewest bytes of an event, to guess how many there are.
+/// Size of a small event, in bytes, to estimate the number of events in a batch.
 const SMALL_EVENT_BYTES: usize = 600;
 
-/// A subject's pseudonyms for which room is made at first.
-const USUAL_PSEUDONYMS: usize = 2;
-
-/// The events of a batch; `None` where the strict reader has to look.
+/// Reads the events of a batch; `None` where the strict reader has to look.
 pub(super) fn batch(encoded: &[u8]) -> Option<Vec<Result<Event, Refused>>> {
-    let mut scan = Scan(std::str::from_utf8(encoded).ok()?);
+    let mut text = Unread(std::str::from_utf8(encoded).ok()?);
     let mut events = Vec::with_capacity((encoded.len() / SMALL_EVENT_BYTES + 1).min(MAX_EVENTS));
-    scan.skip("[")?;
+    text.skip("[")?;
     loop {
         if events.len() == MAX_EVENTS {
             return None;
         }
-        events.push(Ok(scan.event()?));
-        if !scan.comes(pieces::NEXT) {
-            scan.skip("]")?;
-            return scan.0.is_empty().then_some(events);
+        events.push(Ok(text.event()?));
+        if !text.skip_if_next(pieces::NEXT) {
+            text.skip("]")?;
+            return text.0.is_empty().then_some(events);
         }
     }
 }
 
-/// What is left to read.
-struct Scan<'a>(&'a str);
+/// Rest of a batch that is not read yet.
+struct Unread<'a>(&'a str);
 
-impl<'a> Scan<'a> {
-    /// Whether this text comes next; then it is read.
-    fn comes(&mut self, text: &str) -> bool {
+impl<'a> Unread<'a> {
+    /// Skips this text if it comes next, and returns whether it did.
+    fn skip_if_next(&mut self, text: &str) -> bool {
         self.skip(text).is_some()
     }
 
@@ -47,7 +47,7 @@ impl<'a> Scan<'a> {
         Some(())
     }
 
-    /// What stands before this character, which stays.
+    /// Reads up to this character, which stays unread.
     fn until(&mut self, end: u8) -> Option<&'a str> {
         let at = self.0.bytes().position(|byte| byte == end)?;
         let (taken, rest) = self.0.split_at_checked(at)?;
@@ -67,15 +67,15 @@ impl<'a> Scan<'a> {
         let record = RecordDigest(self.hex::<32, 64>()?);
         self.skip("/")?;
         let number = self.until(b'"')?;
-        let version = decode::version(number)?;
-        let is_fact = self.comes(pieces::FACT);
+        let version = strict_reader::version(number)?;
+        let is_fact = self.skip_if_next(pieces::FACT);
         if !is_fact {
             self.skip(pieces::WITHDRAWAL)?;
         }
         self.skip(&named[..RecordDigest::HEX_CHARS])?;
         self.skip(pieces::VERSION)?;
         self.skip(number)?;
-        let content = if self.comes(pieces::CONTENT) {
+        let content = if self.skip_if_next(pieces::CONTENT) {
             Some(ContentDigest(self.hex::<16, 32>()?))
         } else {
             None
@@ -98,14 +98,14 @@ impl<'a> Scan<'a> {
     fn withdrawn(&mut self) -> Option<Body> {
         let kind = FactKind::ALL
             .into_iter()
-            .find(|kind| self.comes(encode::withdrawn(*kind)))?;
+            .find(|kind| self.skip_if_next(encoder::withdrawn(*kind)))?;
         Some(Body::Withdrawn { kind })
     }
 
     fn asserted(&mut self) -> Option<Body> {
-        let (subject, fact) = if self.comes(pieces::IMMUNIZATION) {
+        let (subject, fact) = if self.skip_if_next(pieces::IMMUNIZATION) {
             (self.subject()?, self.vaccination()?)
-        } else if self.comes(pieces::OBSERVATION) {
+        } else if self.skip_if_next(pieces::OBSERVATION) {
             (self.subject()?, self.test()?)
         } else {
             self.skip(pieces::CONDITION)?;
@@ -123,7 +123,7 @@ impl<'a> Scan<'a> {
         let occurred_on = self.date()?;
         let mut dose_number = None;
         let mut series_doses = None;
-        if self.comes(pieces::RESOURCE_END) {
+        if self.skip_if_next(pieces::RESOURCE_END) {
             return Some(Fact::Vaccination {
                 vaccine,
                 dose_number,
@@ -131,12 +131,12 @@ impl<'a> Scan<'a> {
                 occurred_on,
             });
         }
-        if self.comes(pieces::UNKNOWN_DOSE) {
+        if self.skip_if_next(pieces::UNKNOWN_DOSE) {
             series_doses = Some(self.dose()?);
         } else {
             self.skip(pieces::DOSE)?;
             dose_number = Some(self.dose()?);
-            if self.comes(pieces::SERIES) {
+            if self.skip_if_next(pieces::SERIES) {
                 series_doses = Some(self.dose()?);
             }
         }
@@ -167,7 +167,7 @@ impl<'a> Scan<'a> {
     fn recovery(&mut self) -> Option<Fact> {
         self.skip(pieces::ILLNESS)?;
         let mut began_on = None;
-        if self.comes(pieces::ONSET) {
+        if self.skip_if_next(pieces::ONSET) {
             began_on = Some(self.date()?);
             self.skip(pieces::ONSET_END)?;
         }
@@ -181,13 +181,13 @@ impl<'a> Scan<'a> {
     }
 
     fn subject(&mut self) -> Option<Subject> {
-        let mut pseudonyms = Vec::with_capacity(USUAL_PSEUDONYMS);
+        let mut pseudonyms = Vec::new();
         loop {
             if pseudonyms.len() == Subject::MAX {
                 return None;
             }
             pseudonyms.push(self.pseudonym()?);
-            if !self.comes(pieces::NEXT) {
+            if !self.skip_if_next(pieces::NEXT) {
                 return Subject::new(pseudonyms);
             }
         }
@@ -197,7 +197,7 @@ impl<'a> Scan<'a> {
         self.skip(pieces::PSEUDONYM)?;
         let suite = self.one_of_words(Suite::ALL, Suite::as_str)?;
         let scheme = self.one_of_words(Scheme::ALL, Scheme::as_str)?;
-        let epoch = decode::number(self.until(b'"')?)?;
+        let epoch = strict_reader::number(self.until(b'"')?)?;
         self.skip(pieces::VALUE)?;
         let value = self.hex::<32, 64>()?;
         self.skip(pieces::PSEUDONYM_END)?;
@@ -209,7 +209,7 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// A code of a closed list, up to the quotation mark.
+    /// Reads a code of a closed list, up to the quotation mark.
     fn one_of<T: Copy, const N: usize>(
         &mut self,
         all: [T; N],
@@ -219,7 +219,7 @@ impl<'a> Scan<'a> {
         all.into_iter().find(|item| code(*item) == text)
     }
 
-    /// A word of a closed list, and the separator after it.
+    /// Reads a word of a closed list, and the separator after it.
     fn one_of_words<T: Copy, const N: usize>(
         &mut self,
         all: [T; N],
@@ -234,7 +234,7 @@ impl<'a> Scan<'a> {
         self.until(b'"')?.parse().ok()
     }
 
-    /// 1 to 9.
+    /// Reads a number from 1 to 9.
     fn dose(&mut self) -> Option<u8> {
         let (digit, rest) = self.0.split_at_checked(1)?;
         self.0 = rest;

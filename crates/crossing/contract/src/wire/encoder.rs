@@ -1,15 +1,15 @@
 //! Events into JSON: the pieces that are always the same, and the values between them.
 //!
-//! Written by hand for speed; the tests hold it byte by byte to what serde makes of the types in
-//! `envelope` and `fhir`.
+//! Written by hand for speed; the tests compare it byte by byte with what serde makes of the types
+//! in `envelope` and `fhir`.
 
 use super::{hex, pieces};
 use crate::{Body, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest, Subject};
 
-/// A typical event, in bytes; only a first guess of the room a batch needs.
+/// Size of a typical event, in bytes: a first estimate of the buffer that a batch needs.
 pub(super) const TYPICAL_EVENT_BYTES: usize = 1200;
 
-/// Most digits of a number.
+/// Most decimal digits of a `u64`.
 const MAX_DIGITS: usize = 20;
 
 /// Appends one event.
@@ -50,7 +50,7 @@ pub(super) fn event(event: &Event, out: &mut Vec<u8>) {
     text(pieces::END, out);
 }
 
-/// What a withdrawal of this kind says: always the same.
+/// Resource in a withdrawal of this kind: always the same text.
 pub(super) const fn withdrawn(kind: FactKind) -> &'static str {
     match kind {
         FactKind::Vaccination => pieces::WITHDRAWN_IMMUNIZATION,

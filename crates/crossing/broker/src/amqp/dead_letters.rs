@@ -1,8 +1,8 @@
 //! Looks through the queue of dead letters, and publishes those to be tried once more.
 //!
-//! A quorum queue counts how often it handed a letter out, and RabbitMQ 4 throws away what it
-//! handed out more than 20 times. So a letter that was looked at often is replaced by a fresh copy,
-//! whose count begins anew.
+//! A quorum queue counts how often it handed out each message, and RabbitMQ 4 throws away what it
+//! handed out more than 20 times. So a dead letter that was looked at often is replaced by a fresh
+//! copy, whose count begins anew.
 
 use std::fmt;
 use std::path::Path;
@@ -16,51 +16,57 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Acker, BasicProperties};
 use tokio::time::timeout;
 
-use super::consumer::Claim;
-use super::link::{Link, Message, Target};
+use super::error_text::{self, Step};
+use super::message::{Destination, OutgoingMessage};
+use super::publish_link::PublishLink;
 use super::session::Session;
-use super::settings::{Frames, Settings};
+use super::settings::{AmqpSettings, FrameSize};
 use super::topology;
-use super::words::{self, Step};
 use crate::dead_letters::{MAX_TAKEN, MAX_TAKEN_BYTES, reason_word};
-use crate::{AmqpConfig, BrokerError, DeadLetter, DeadLetters, Token, TokenKind};
+use crate::token::{AmqpToken, Token, TokenKind};
+use crate::{AmqpConfig, BrokerError, DeadLetter, DeadLetters};
 
-/// A letter handed out this often is replaced by a copy; far enough below RabbitMQ 4's limit of 20.
-const WORN: i64 = 8;
+/// Number of times a dead letter is handed out before a copy replaces it; far enough below
+/// RabbitMQ 4's limit of 20.
+const MAX_HANDED_OUT: i64 = 8;
 
-/// The queue of dead letters as [`DeadLetters`]: what is looked at is held unacknowledged until
+pub(crate) async fn dead_letters(
+    config: &AmqpConfig,
+    base: &Path,
+) -> Result<Box<dyn DeadLetters>, BrokerError> {
+    let settings = Arc::new(AmqpSettings::new(config, base)?);
+    let ensure = async |channel: &_| topology::ensure(channel, &settings).await;
+    let (session, _) = Session::prepare(&settings, FrameSize::Usual, ensure).await?;
+    let link = |destination| PublishLink::new(Arc::clone(&settings), destination);
+    Ok(Box::new(AmqpDeadLetters {
+        session: Some(session),
+        queue: link(Destination::batches(config)),
+        dead_letter_queue: link(Destination::dead_letters(config)),
+        settings,
+    }))
+}
+
+/// The queue of dead letters as [`DeadLetters`]: those looked at stay unacknowledged until
 /// [`DeadLetters::close`].
-pub(crate) struct AmqpDeadLetters {
-    settings: Arc<Settings>,
+struct AmqpDeadLetters {
+    settings: Arc<AmqpSettings>,
     session: Option<Session>,
-    queue: Link,
-    copies: Link,
+    /// Link for those to be tried once more.
+    queue: PublishLink,
+    /// Link for copies of those handed out often.
+    dead_letter_queue: PublishLink,
 }
 
 impl fmt::Debug for AmqpDeadLetters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AmqpDeadLetters")
-            .field("place", &self.settings.place)
+            .field("address", &self.settings.address)
             .finish_non_exhaustive()
     }
 }
 
 impl AmqpDeadLetters {
-    pub(crate) async fn open(config: &AmqpConfig, base: &Path) -> Result<Self, BrokerError> {
-        let settings = Arc::new(Settings::new(config, base)?);
-        let ensure = async |channel: &_| topology::ensure(channel, &settings).await;
-        let (session, _) = Session::prepare(&settings, Frames::Usual, ensure).await?;
-        let queue = Link::new(Arc::clone(&settings), Target::batches(config));
-        let copies = Link::new(Arc::clone(&settings), Target::dead_letters(config));
-        Ok(Self {
-            settings,
-            session: Some(session),
-            queue,
-            copies,
-        })
-    }
-
-    /// The next letter that was not handed out over this connection.
+    /// Gets the next dead letter that was not handed out over this connection.
     async fn get(&self) -> Result<Option<Delivery>, BrokerError> {
         let Some(session) = &self.session else {
             return Err(BrokerError::retry(
@@ -73,58 +79,48 @@ impl AmqpDeadLetters {
             .basic_get(name.into(), BasicGetOptions::default());
         match timeout(self.settings.confirm_timeout(), getting).await {
             Ok(Ok(got)) => Ok(got.map(|got| got.delivery)),
-            Ok(Err(error)) => Err(words::on_channel(
-                &self.settings.place,
+            Ok(Err(error)) => Err(error_text::on_channel(
+                &self.settings.address,
                 Step::Consume(name),
                 &error,
             )),
-            Err(_) => Err(BrokerError::retry(format!(
-                "{} fell silent",
-                self.settings.place
-            ))),
+            Err(_) => Err(error_text::fell_silent(&self.settings.address)),
         }
     }
 
-    /// The same, worn ones renewed: their copies come later.
+    /// Gets the next dead letter; one that was handed out often is replaced by a copy, which comes
+    /// later.
     async fn next(&self) -> Result<Option<Delivery>, BrokerError> {
         loop {
             match self.get().await? {
-                Some(letter) if handed_out(&letter.properties) >= WORN => {
-                    self.renew(letter).await?
+                Some(letter) if times_handed_out(&letter.properties) >= MAX_HANDED_OUT => {
+                    self.replace_by_copy(letter).await?;
                 }
                 other => return Ok(other),
             }
         }
     }
 
-    /// Puts a copy behind all other letters, then takes the letter away: killed in between, there
-    /// are two of it.
-    async fn renew(&self, letter: Delivery) -> Result<(), BrokerError> {
-        let claim = Claim::new(&letter);
-        let reason = reason(&letter.properties).map(Into::into);
-        let id = claim.id.unwrap_or_else(BatchId::random);
-        self.copies
-            .publish(Message {
-                id,
-                bytes: letter.data,
-                reason,
-            })
-            .await?;
-        self.acknowledge(&claim.acker).await
+    /// Puts a copy behind all other dead letters, then takes the letter away: killed in between,
+    /// there are two of it.
+    async fn replace_by_copy(&self, letter: Delivery) -> Result<(), BrokerError> {
+        let token = AmqpToken::from(&letter);
+        let copy = OutgoingMessage {
+            id: token.id.unwrap_or_else(BatchId::random),
+            reason: reason(&letter.properties).map(Into::into),
+            bytes: letter.data,
+        };
+        self.dead_letter_queue.publish(copy).await?;
+        self.acknowledge(&token.acker).await
     }
 
     async fn acknowledge(&self, acker: &Acker) -> Result<(), BrokerError> {
-        let telling = acker.ack(BasicAckOptions::default());
-        match timeout(self.settings.confirm_timeout(), telling).await {
+        let broker = &self.settings.address;
+        let acknowledging = acker.ack(BasicAckOptions::default());
+        match timeout(self.settings.confirm_timeout(), acknowledging).await {
             Ok(Ok(true)) => Ok(()),
-            Ok(_) => Err(BrokerError::retry(format!(
-                "the connection to {} was lost",
-                self.settings.place
-            ))),
-            Err(_) => Err(BrokerError::retry(format!(
-                "{} takes no acknowledgements",
-                self.settings.place
-            ))),
+            Ok(_) => Err(error_text::connection_lost(broker)),
+            Err(_) => Err(error_text::acknowledgements_not_taken(broker)),
         }
     }
 }
@@ -138,16 +134,16 @@ impl DeadLetters for AmqpDeadLetters {
             let letter = match self.next().await {
                 Ok(Some(letter)) => letter,
                 Ok(None) => break,
-                // Told by the next call; those given now may be void, which their settlement tells.
+                // The next call reports it; those given now may be void, which settling them
+                // reports.
                 Err(_) if !letters.is_empty() => break,
                 Err(error) => return Err(error),
             };
             bytes += letter.data.len();
-            let token = Token(TokenKind::Amqp(Claim::new(&letter)));
             letters.push(DeadLetter {
                 reason: reason(&letter.properties),
+                token: Token(TokenKind::Amqp(AmqpToken::from(&letter))),
                 bytes: letter.data,
-                token,
             });
         }
         Ok(letters)
@@ -156,41 +152,39 @@ impl DeadLetters for AmqpDeadLetters {
     async fn retry(&mut self, letter: DeadLetter) -> Result<(), BrokerError> {
         let DeadLetter {
             bytes,
-            token: Token(TokenKind::Amqp(claim)),
+            token: Token(TokenKind::Amqp(token)),
             ..
         } = letter
         else {
             return Ok(());
         };
-        let id = claim.id.unwrap_or_else(BatchId::random);
-        self.queue
-            .publish(Message {
-                id,
-                bytes,
-                reason: None,
-            })
-            .await?;
-        self.acknowledge(&claim.acker).await
+        let again = OutgoingMessage {
+            id: token.id.unwrap_or_else(BatchId::random),
+            bytes,
+            reason: None,
+        };
+        self.queue.publish(again).await?;
+        self.acknowledge(&token.acker).await
     }
 
     async fn discard(&mut self, letter: DeadLetter) -> Result<(), BrokerError> {
         match letter.token.0 {
-            TokenKind::Amqp(claim) => self.acknowledge(&claim.acker).await,
+            TokenKind::Amqp(token) => self.acknowledge(&token.acker).await,
             TokenKind::File(_) => Ok(()),
         }
     }
 
     async fn close(&mut self) {
         self.queue.close().await;
-        self.copies.close().await;
+        self.dead_letter_queue.close().await;
         if let Some(session) = self.session.take() {
             session.close().await;
         }
     }
 }
 
-/// How often a quorum queue says to have handed a message out before.
-fn handed_out(properties: &BasicProperties) -> i64 {
+/// Number of times a quorum queue has handed a message out before, by its own count.
+fn times_handed_out(properties: &BasicProperties) -> i64 {
     let header = properties
         .headers()
         .as_ref()
@@ -203,7 +197,7 @@ fn handed_out(properties: &BasicProperties) -> i64 {
     }
 }
 
-/// The reason a program of ours gave, or else the one for which the broker itself made it a dead
+/// Reason that a program of ours gave, or else the one for which the broker itself made it a dead
 /// letter.
 fn reason(properties: &BasicProperties) -> Option<String> {
     let headers = properties.headers().as_ref()?;

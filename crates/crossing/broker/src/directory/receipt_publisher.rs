@@ -3,131 +3,110 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use contract::BatchId;
+use parking_lot::Mutex;
 use tracing::warn;
 
+use super::blocking::run_blocking;
 use super::layout::Layout;
+use super::receipt_file::{MAX_KEPT, name, parse};
 use super::scratch::Scratch;
-use super::{BrokerError, DirectoryConfig, blocking};
-use crate::receipts::fits;
-use crate::{ReceiptPublisher, State};
+use crate::receipts::check_length;
+use crate::{BrokerError, DirectoryConfig, ReceiptPublisher, State};
 
-const SUFFIX: &str = ".receipt";
-/// The oldest go earlier when there are more files than this. Readers look at no more than twice as
-/// many.
-pub(super) const MAX_KEPT: usize = 100_000;
-/// Old files are looked for this often, while something is broadcast.
+/// Longest time between two searches for old files, while something is broadcast.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
-/// And after this many messages.
+/// Number of messages after which old files are searched for earlier.
 const PRUNE_AFTER: u32 = 1000;
 
-/// A file of `receipts/`: a random name, since receipts have no sender and no order.
-pub(super) fn parse(file: &str) -> Option<BatchId> {
-    let id = BatchId::from_hex(file.strip_suffix(SUFFIX)?)?;
-    // One spelling only.
-    (name(id) == file).then_some(id)
-}
-
-pub(super) fn name(id: BatchId) -> String {
-    format!("{id}{SUFFIX}")
+pub(crate) fn receipt_publisher(
+    config: &DirectoryConfig,
+    base: &Path,
+) -> Arc<dyn ReceiptPublisher> {
+    let folder = ReceiptFolder {
+        layout: Layout::new(&config.path, base),
+        keep: Duration::from_secs(u64::from(config.receipts_keep_hours.get()) * 3600),
+        scratch: Scratch::default(),
+        pruned: Mutex::new(None),
+        state: Mutex::new(State::Idle),
+    };
+    Arc::new(DirectoryReceiptPublisher {
+        folder: Arc::new(folder),
+    })
 }
 
 /// The directory as a [`ReceiptPublisher`].
 #[derive(Debug)]
-pub(crate) struct ReceiptWriter {
-    desk: Arc<Desk>,
+struct DirectoryReceiptPublisher {
+    folder: Arc<ReceiptFolder>,
 }
 
 #[derive(Debug)]
-struct Desk {
+struct ReceiptFolder {
     layout: Layout,
     keep: Duration,
     scratch: Scratch,
-    pruned: Mutex<Option<Pruned>>,
+    pruned: Mutex<Option<LastPruned>>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
-struct Pruned {
+struct LastPruned {
     at: SystemTime,
     messages_since: u32,
 }
 
-impl ReceiptWriter {
-    pub(crate) fn new(config: &DirectoryConfig, base: &Path) -> Self {
-        let desk = Desk {
-            layout: Layout::new(&config.path, base),
-            keep: Duration::from_secs(u64::from(config.receipts_keep_hours.get()) * 3600),
-            scratch: Scratch::default(),
-            pruned: Mutex::new(None),
-            state: Mutex::new(State::Idle),
-        };
-        Self {
-            desk: Arc::new(desk),
-        }
-    }
-}
-
 #[async_trait]
-impl ReceiptPublisher for ReceiptWriter {
+impl ReceiptPublisher for DirectoryReceiptPublisher {
     async fn broadcast(&self, message: Vec<u8>) -> Result<(), BrokerError> {
-        fits(&message)?;
-        let desk = Arc::clone(&self.desk);
-        blocking(move || {
-            let outcome = desk.store(&message);
-            let state = if outcome.is_ok() {
-                State::Connected
-            } else {
-                State::Down
-            };
-            *desk.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        check_length(&message)?;
+        let folder = Arc::clone(&self.folder);
+        run_blocking(move || {
+            let outcome = folder.store(&message);
+            *folder.state.lock() = State::after(&outcome);
             outcome
         })
         .await
     }
 
     fn state(&self) -> State {
-        *self
-            .desk
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *self.folder.state.lock()
     }
 
     async fn close(&self) {
-        self.desk.scratch.close();
+        self.folder.scratch.close();
     }
 }
 
-impl Desk {
+impl ReceiptFolder {
     fn store(&self, message: &[u8]) -> Result<(), BrokerError> {
         let id = BatchId::random();
         let target = self.layout.receipts.join(name(id));
         self.scratch.write(&self.layout, id, message, &target)?;
-        // The file system's own clock: what is compared with it are times of files.
+        // The file system's own clock, since it is compared with times of files.
         let now = fs::symlink_metadata(&target).and_then(|metadata| metadata.modified());
         if let Err(error) = now.and_then(|now| self.prune(now)) {
-            warn!(folder = %self.layout.receipts.display(), kind = %error.kind(), "old receipts cannot be removed");
+            let folder = self.layout.receipts.display();
+            warn!(%folder, kind = %error.kind(), "old receipts cannot be removed");
         }
         Ok(())
     }
 
     fn prune(&self, now: SystemTime) -> io::Result<()> {
-        let mut pruned = self.pruned.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Pruned { at, messages_since }) = pruned.as_mut() {
-            *messages_since += 1;
-            let recent = now
-                .duration_since(*at)
-                .is_ok_and(|passed| passed < PRUNE_EVERY);
-            if recent && *messages_since < PRUNE_AFTER {
+        let mut pruned = self.pruned.lock();
+        if let Some(last) = pruned.as_mut() {
+            last.messages_since += 1;
+            let passed = now.duration_since(last.at);
+            let recent = passed.is_ok_and(|passed| passed < PRUNE_EVERY);
+            if recent && last.messages_since < PRUNE_AFTER {
                 return Ok(());
             }
         }
-        *pruned = Some(Pruned {
+        *pruned = Some(LastPruned {
             at: now,
             messages_since: 0,
         });
@@ -135,8 +114,8 @@ impl Desk {
     }
 }
 
-/// Removes what is older than `keep`, and the oldest of more than `most`.
-fn prune(folder: &Path, now: SystemTime, keep: Duration, most: usize) -> io::Result<()> {
+/// Removes receipts that are older than `keep`, and the oldest of more than `max_kept`.
+fn prune(folder: &Path, now: SystemTime, keep: Duration, max_kept: usize) -> io::Result<()> {
     let mut kept = Vec::new();
     let mut outcome = Ok(());
     for entry in fs::read_dir(folder)? {
@@ -154,7 +133,7 @@ fn prune(folder: &Path, now: SystemTime, keep: Duration, most: usize) -> io::Res
             kept.push((written, entry.file_name()));
         }
     }
-    let surplus = kept.len().saturating_sub(most);
+    let surplus = kept.len().saturating_sub(max_kept);
     kept.sort_unstable();
     kept.iter()
         .take(surplus)

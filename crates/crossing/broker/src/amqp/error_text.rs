@@ -1,15 +1,15 @@
-//! lapin's errors in words: what is wrong and what to change. Nothing of an error's free text is
-//! passed on.
+//! Texts for lapin's errors: what is wrong and what to change. Nothing of an error's own free text
+//! is passed on.
 
 use std::io;
 
 use lapin::{Error, ErrorKind};
 use rustls::{AlertDescription, CertificateError};
 
-use super::settings::Place;
+use super::address::BrokerAddress;
 use crate::BrokerError;
 
-/// What was being done on an open channel.
+/// Work on an open channel, with the name of the exchange or queue it is about.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step<'a> {
     Exchange(&'a str),
@@ -17,87 +17,87 @@ pub(super) enum Step<'a> {
     Bind(&'a str),
     Consume(&'a str),
     Publish(&'a str),
-    /// To an exchange, with a queue of one's own.
+    /// Reading from an exchange through a queue of one's own.
     Subscribe(&'a str),
 }
 
-/// The mark of a name that does not resolve, for [`connecting`].
+/// Error for a name that does not resolve, which [`connecting`] recognises.
 pub(super) fn unknown_host() -> io::Error {
     io::ErrorKind::AddrNotAvailable.into()
 }
 
-/// Why connecting or logging in failed.
-pub(super) fn connecting(place: &Place, error: &Error) -> BrokerError {
+/// Explains why connecting or logging in failed.
+pub(super) fn connecting(address: &BrokerAddress, error: &Error) -> BrokerError {
     match error.kind() {
         ErrorKind::IOError(error) => match tls_error(error) {
-            Some(error) => tls(place, error),
-            None => network(place, error.kind()),
+            Some(error) => tls(address, error),
+            None => network(address, error.kind()),
         },
         ErrorKind::ProtocolError(error) => {
-            refused(place, error.get_id(), error.get_message().as_str())
+            refused(address, error.get_id(), error.get_message().as_str())
         }
         ErrorKind::InvalidProtocolVersion(_) | ErrorKind::ParsingError(_) => {
             BrokerError::misconfigured(
                 format!(
                     "what answers at {}:{} does not speak AMQP 0-9-1",
-                    place.host, place.port
+                    address.host, address.port
                 ),
                 "check host and port of `url`, and whether the port wants amqps://",
             )
         }
         ErrorKind::InvalidConnectionState(_) | ErrorKind::MissingHeartbeatError => {
             BrokerError::retry(format!(
-                "{place} closed the connection while it was being made"
+                "{address} closed the connection while it was being made"
             ))
         }
-        _ => BrokerError::retry(format!("connecting to {place} failed")),
+        _ => BrokerError::retry(format!("connecting to {address} failed")),
     }
 }
 
-fn refused(place: &Place, code: u16, text: &str) -> BrokerError {
+fn refused(address: &BrokerAddress, code: u16, text: &str) -> BrokerError {
     match code {
         403 => BrokerError::misconfigured(
-            format!("{place} refused the login of user {:?}", place.user),
+            format!("{address} refused the login of user {:?}", address.user),
             "check the user in `url` and its `password`; guest may log in over loopback only",
         ),
         530 if text.contains("not found") => BrokerError::misconfigured(
-            format!("{place} has no virtual host {:?}", place.vhost),
+            format!("{address} has no virtual host {:?}", address.vhost),
             "create it (rabbitmqctl add_vhost), or change the path of `url`",
         ),
         530 => BrokerError::misconfigured(
             format!(
-                "{place} does not let user {:?} into the virtual host {:?}",
-                place.user, place.vhost
+                "{address} does not let user {:?} into the virtual host {:?}",
+                address.user, address.vhost
             ),
             "grant access (rabbitmqctl set_permissions), or change the path of `url`",
         ),
         code => BrokerError::retry(format!(
-            "{place} refused the connection with AMQP code {code}"
+            "{address} refused the connection with AMQP code {code}"
         )),
     }
 }
 
-fn network(place: &Place, kind: io::ErrorKind) -> BrokerError {
+fn network(address: &BrokerAddress, kind: io::ErrorKind) -> BrokerError {
     BrokerError::retry(match kind {
         io::ErrorKind::AddrNotAvailable => {
-            format!("the broker's name {:?} cannot be resolved", place.host)
+            format!("the broker's name {:?} cannot be resolved", address.host)
         }
         io::ErrorKind::ConnectionRefused => {
-            format!("nothing listens at {}:{}", place.host, place.port)
+            format!("nothing listens at {}:{}", address.host, address.port)
         }
-        io::ErrorKind::TimedOut => format!("{place} cannot be reached: no answer"),
+        io::ErrorKind::TimedOut => format!("{address} cannot be reached: no answer"),
         // In TLS 1.3 a server judges the client's certificate last, and its alert may be lost with
         // the connection.
-        kind if hung_up(kind) && place.tls => {
+        kind if hung_up(kind) && address.tls => {
             format!(
-                "{place} hung up after the TLS handshake; it may want a client certificate, or \
+                "{address} hung up after the TLS handshake; it may want a client certificate, or \
                  not accept this one"
             )
         }
         kind if hung_up(kind) => {
-            format!("{place} hung up on the greeting; does the port want amqps://?")
+            format!("{address} hung up on the greeting; does the port want amqps://?")
         }
-        kind => format!("{place} cannot be reached: {kind}"),
+        kind => format!("{address} cannot be reached: {kind}"),
     })
 }
 
@@ -115,8 +115,8 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-fn tls(place: &Place, error: &rustls::Error) -> BrokerError {
-    let name = format!("{}:{}", place.host, place.port);
+fn tls(address: &BrokerAddress, error: &rustls::Error) -> BrokerError {
+    let name = format!("{}:{}", address.host, address.port);
     let (what, help) = match error {
         rustls::Error::InvalidCertificate(wrong) => return certificate(&name, wrong),
         rustls::Error::AlertReceived(
@@ -174,10 +174,23 @@ fn certificate(name: &str, error: &CertificateError) -> BrokerError {
     BrokerError::misconfigured(format!("the certificate of {name} {what}"), help)
 }
 
-/// Why a step on an open channel failed.
-pub(super) fn on_channel(place: &Place, step: Step<'_>, error: &Error) -> BrokerError {
+pub(super) fn connection_lost(address: &BrokerAddress) -> BrokerError {
+    BrokerError::retry(format!("the connection to {address} was lost"))
+}
+
+/// Error of a broker that does not answer although the connection stands.
+pub(super) fn fell_silent(address: &BrokerAddress) -> BrokerError {
+    BrokerError::retry(format!("{address} fell silent"))
+}
+
+pub(super) fn acknowledgements_not_taken(address: &BrokerAddress) -> BrokerError {
+    BrokerError::retry(format!("{address} takes no acknowledgements"))
+}
+
+/// Explains why a step on an open channel failed.
+pub(super) fn on_channel(address: &BrokerAddress, step: Step<'_>, error: &Error) -> BrokerError {
     let ErrorKind::ProtocolError(error) = error.kind() else {
-        return BrokerError::retry(format!("the connection to {place} was lost"));
+        return connection_lost(address);
     };
     let (thing, verb) = match step {
         Step::Exchange(name) => (format!("the exchange {name}"), "create"),
@@ -189,12 +202,12 @@ pub(super) fn on_channel(place: &Place, step: Step<'_>, error: &Error) -> Broker
     };
     match error.get_id() {
         403 if matches!(step, Step::Subscribe(_)) => BrokerError::misconfigured(
-            format!("user {:?} may not {verb} {thing}", place.user),
+            format!("user {:?} may not {verb} {thing}", address.user),
             "grant it (rabbitmqctl set_permissions): to configure, write and read ^amq\\.gen-, \
              and to read the exchange",
         ),
         403 => BrokerError::misconfigured(
-            format!("user {:?} may not {verb} {thing}", place.user),
+            format!("user {:?} may not {verb} {thing}", address.user),
             "grant it (rabbitmqctl set_permissions), or set `declare = false` if others create \
              the queues",
         ),
@@ -219,10 +232,10 @@ pub(super) fn on_channel(place: &Place, step: Step<'_>, error: &Error) -> Broker
              use it as it is",
         ),
         540 => BrokerError::misconfigured(
-            format!("{place} does not know this kind of queue"),
+            format!("{address} does not know this kind of queue"),
             "use RabbitMQ 3.10 or later, or set `queue_kind = \"classic\"`",
         ),
-        320 => BrokerError::retry(format!("{place} is shutting down")),
-        code => BrokerError::retry(format!("{place} ended the work with AMQP code {code}")),
+        320 => BrokerError::retry(format!("{address} is shutting down")),
+        code => BrokerError::retry(format!("{address} ended the work with AMQP code {code}")),
     }
 }

@@ -1,5 +1,5 @@
-//! A consuming connection that keeps itself up: manual acknowledgements, bounded prefetch, pauses
-//! between attempts.
+//! A consuming connection that is made anew whenever it is lost: manual acknowledgements, bounded
+//! prefetch, pauses between attempts.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,81 +12,82 @@ use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep};
 use tracing::{info, warn};
 
-use super::link::Traffic;
+use super::error_text::{self, Step};
+use super::message::Traffic;
 use super::session::Session;
-use super::settings::{Frames, Pauses, Settings};
+use super::settings::{AmqpSettings, FrameSize, Pauses};
 use super::topology;
-use super::words::{self, Step};
 use crate::BrokerError;
 
-/// Receipts the broker hands over ahead of their acknowledgements; each may be some MiB.
+/// Number of receipts that the broker hands over ahead of their acknowledgements; each may be some
+/// MiB.
 const RECEIPTS_PREFETCH: u16 = 16;
 
-/// Messages of one kind, one after the other, over one connection after the other.
-pub(super) struct Intake {
-    settings: Arc<Settings>,
+/// Receives messages of one kind, over one connection after the other.
+pub(super) struct ConsumeLink {
+    settings: Arc<AmqpSettings>,
     traffic: Traffic,
-    session: Option<Consuming>,
-    /// A task of its own, since connecting may take longer than a caller cares to wait in one go.
-    connecting: Option<JoinHandle<Result<Consuming, BrokerError>>>,
+    connection: Option<ConsumingConnection>,
+    /// Connects in a task of its own, since connecting may take longer than a caller cares to wait
+    /// in one go.
+    connecting: Option<JoinHandle<Result<ConsumingConnection, BrokerError>>>,
     pauses: Pauses,
-    /// Not to connect before this has passed.
+    /// Wait before the next attempt to connect.
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-struct Consuming {
+struct ConsumingConnection {
     session: Session,
     stream: lapin::Consumer,
 }
 
-impl Intake {
-    pub(super) fn new(settings: Arc<Settings>, traffic: Traffic) -> Self {
+impl ConsumeLink {
+    pub(super) fn new(settings: Arc<AmqpSettings>, traffic: Traffic) -> Self {
         let pauses = settings.pauses();
         Self {
             settings,
             traffic,
-            session: None,
+            connection: None,
             connecting: None,
             pauses,
             pause: None,
         }
     }
 
-    /// The next message. May be dropped while it waits. After an error everything received before
-    /// is void.
+    /// Receives the next message. May be dropped while it waits. After an error everything received
+    /// before is void.
     pub(super) async fn next(&mut self) -> Result<Delivery, BrokerError> {
-        let session = match self.session.take() {
-            Some(session) => session,
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
             None => self.connect().await?,
         };
         // Kept before anything is awaited: the caller may drop this future.
-        let Consuming { stream, .. } = self.session.insert(session);
-        match stream.next().await {
-            Some(Ok(delivery)) => Ok(delivery),
-            ended => {
-                let error = match ended {
-                    Some(Err(error)) => {
-                        words::on_channel(&self.settings.place, self.step(), &error)
-                    }
-                    _ => {
-                        BrokerError::retry(format!("the broker ended reading from {}", self.name()))
-                    }
-                };
-                self.lose();
-                Err(error)
+        let connection = self.connection.insert(connection);
+        let error = match connection.stream.next().await {
+            Some(Ok(delivery)) => return Ok(delivery),
+            Some(Err(error)) => {
+                let step = step(&self.settings, self.traffic);
+                error_text::on_channel(&self.settings.address, step, &error)
             }
-        }
+            None => BrokerError::retry(format!("the broker ended reading from {}", self.name())),
+        };
+        self.disconnect();
+        Err(error)
     }
 
     pub(super) fn connected(&self) -> bool {
-        self.session.is_some()
+        self.connection.is_some()
     }
 
     /// Cuts the connection: everything received over it and not acknowledged comes again.
-    pub(super) fn lose(&mut self) {
-        if let Some(Consuming { session, .. }) = self.session.take() {
-            session.abort();
+    pub(super) fn disconnect(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.session.abort();
         }
+        self.start_pause();
+    }
+
+    fn start_pause(&mut self) {
         self.pause = self.pauses.next().map(|pause| Box::pin(sleep(pause)));
     }
 
@@ -95,13 +96,13 @@ impl Intake {
         if let Some(connecting) = self.connecting.take() {
             connecting.abort();
         }
-        if let Some(Consuming { session, stream }) = self.session.take() {
-            drop(stream);
-            session.close().await;
+        if let Some(connection) = self.connection.take() {
+            drop(connection.stream);
+            connection.session.close().await;
         }
     }
 
-    async fn connect(&mut self) -> Result<Consuming, BrokerError> {
+    async fn connect(&mut self) -> Result<ConsumingConnection, BrokerError> {
         if self.connecting.is_none()
             && let Some(pause) = self.pause.as_mut()
         {
@@ -116,14 +117,14 @@ impl Intake {
         let outcome = connecting.await;
         self.connecting = None;
         match outcome.unwrap_or_else(|_| Err(BrokerError::retry("connecting was broken off"))) {
-            Ok(session) => {
-                info!(place = %self.settings.place, from = self.name(), "consuming");
+            Ok(connection) => {
+                info!(place = %self.settings.address, from = self.name(), "consuming");
                 self.pauses = self.settings.pauses();
-                Ok(session)
+                Ok(connection)
             }
             Err(error) => {
                 warn!(%error, "consuming is interrupted");
-                self.pause = self.pauses.next().map(|pause| Box::pin(sleep(pause)));
+                self.start_pause();
                 Err(error)
             }
         }
@@ -135,13 +136,9 @@ impl Intake {
             Traffic::Receipts => &self.settings.config.receipts,
         }
     }
-
-    fn step(&self) -> Step<'_> {
-        step(&self.settings, self.traffic)
-    }
 }
 
-impl Drop for Intake {
+impl Drop for ConsumeLink {
     fn drop(&mut self) {
         if let Some(connecting) = &self.connecting {
             connecting.abort();
@@ -149,17 +146,20 @@ impl Drop for Intake {
     }
 }
 
-fn step(settings: &Settings, traffic: Traffic) -> Step<'_> {
+fn step(settings: &AmqpSettings, traffic: Traffic) -> Step<'_> {
     match traffic {
         Traffic::Batches => Step::Consume(&settings.config.queue),
         Traffic::Receipts => Step::Subscribe(&settings.config.receipts),
     }
 }
 
-async fn consume(settings: &Settings, traffic: Traffic) -> Result<Consuming, BrokerError> {
+async fn consume(
+    settings: &AmqpSettings,
+    traffic: Traffic,
+) -> Result<ConsumingConnection, BrokerError> {
     let frames = match traffic {
-        Traffic::Batches => Frames::Usual,
-        Traffic::Receipts => Frames::Small,
+        Traffic::Batches => FrameSize::Usual,
+        Traffic::Receipts => FrameSize::Small,
     };
     let (session, stream) = Session::prepare(settings, frames, async |channel| {
         let (queue, prefetch) = match traffic {
@@ -175,19 +175,20 @@ async fn consume(settings: &Settings, traffic: Traffic) -> Result<Consuming, Bro
                 RECEIPTS_PREFETCH,
             ),
         };
-        let words = |error| words::on_channel(&settings.place, step(settings, traffic), &error);
+        let explained =
+            |error| error_text::on_channel(&settings.address, step(settings, traffic), &error);
         channel
             .basic_qos(prefetch, BasicQosOptions::default())
             .await
-            .map_err(words)?;
+            .map_err(explained)?;
         // No tag of our own: the broker makes one up.
         let options = BasicConsumeOptions::default();
         let arguments = FieldTable::default();
         channel
             .basic_consume(queue, "".into(), options, arguments)
             .await
-            .map_err(words)
+            .map_err(explained)
     })
     .await?;
-    Ok(Consuming { session, stream })
+    Ok(ConsumingConnection { session, stream })
 }

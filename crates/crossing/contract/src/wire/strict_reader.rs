@@ -1,4 +1,5 @@
-//! JSON into events, strictly.
+//! Reads a batch as anybody may write it: any JSON that follows the schema. All refusals come from
+//! here.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,20 +9,28 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::constants::{ILLNESS_ICD10, MAX_EVENTS, SYSTEM_PREFIX};
 use super::envelope::{Envelope, EventType};
 use super::fhir::{
     Condition, Identifier, Immunization, Observation, Patient, ProtocolApplied, WithdrawnCondition,
     WithdrawnImmunization, WithdrawnObservation,
 };
-use super::{BatchError, ILLNESS_ICD10, MAX_EVENTS, Refused, SYSTEM_PREFIX, hex};
+use super::hex;
+use super::refusal::{BatchError, Refused};
 use crate::{
     Body, ContentDigest, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest,
     RefusalReason, Scheme, Subject, Suite, TestCode, TestResult, Vaccine, Version,
 };
 
-/// The events of a batch, still as text.
-pub(super) fn split(encoded: &[u8]) -> Result<Vec<&RawValue>, BatchError> {
-    let Bounded { events, more } =
+/// Reads the events of a batch, each whole or refused by itself.
+pub(super) fn batch(encoded: &[u8]) -> Result<Vec<Result<Event, Refused>>, BatchError> {
+    let events = split(encoded)?.into_iter().enumerate();
+    Ok(events.map(|(index, raw)| event(index, raw)).collect())
+}
+
+/// Splits a batch into events, still as text.
+fn split(encoded: &[u8]) -> Result<Vec<&RawValue>, BatchError> {
+    let FirstEvents { events, more } =
         serde_json::from_slice(encoded).map_err(|_| BatchError::NotABatch)?;
     if more {
         return Err(BatchError::TooLarge);
@@ -32,13 +41,13 @@ pub(super) fn split(encoded: &[u8]) -> Result<Vec<&RawValue>, BatchError> {
     Ok(events)
 }
 
-/// One event; a refusal names its record and version where they can be read.
-pub(super) fn event(index: usize, raw: &RawValue) -> Result<Event, Refused> {
+/// Reads one event; a refusal names its record and version where they can be read.
+fn event(index: usize, raw: &RawValue) -> Result<Event, Refused> {
     serde_json::from_str::<Envelope<'_, EventType, &RawValue>>(raw.get())
         .map_err(|_| RefusalReason::Malformed)
         .and_then(|envelope| from_envelope(&envelope))
         .map_err(|reason| {
-            let Named { record, version } = Named::read(raw);
+            let EventName { record, version } = EventName::read(raw);
             Refused {
                 index,
                 record,
@@ -164,11 +173,11 @@ fn read<'a, T: Deserialize<'a>>(data: &'a RawValue) -> Result<T, RefusalReason> 
 fn kind(data: &RawValue) -> Result<FactKind, RefusalReason> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Peek<'a> {
+    struct AnyResource<'a> {
         #[serde(borrow)]
         resource_type: Cow<'a, str>,
     }
-    match read::<Peek<'_>>(data)?.resource_type.as_ref() {
+    match read::<AnyResource<'_>>(data)?.resource_type.as_ref() {
         "Immunization" => Ok(FactKind::Vaccination),
         "Observation" => Ok(FactKind::Test),
         "Condition" => Ok(FactKind::Recovery),
@@ -204,11 +213,12 @@ fn pseudonym(identifier: &Identifier<'_>) -> Option<Pseudonym> {
     })
 }
 
-/// Dose and series; the text `unknown` stands for a dose exactly where only the series is known.
+/// Reads dose and series; the text `unknown` stands for a dose exactly where only the series is
+/// known.
 fn doses([protocol]: [ProtocolApplied; 1]) -> Result<(Option<u8>, Option<u8>), RefusalReason> {
     let dose = protocol.dose_number_positive_int;
     let series = protocol.series_doses_positive_int;
-    let as_promised = match protocol.dose_number_string {
+    let is_consistent = match protocol.dose_number_string {
         Some(_) => dose.is_none() && series.is_some(),
         None => dose.is_some(),
     };
@@ -216,16 +226,19 @@ fn doses([protocol]: [ProtocolApplied; 1]) -> Result<(Option<u8>, Option<u8>), R
         .into_iter()
         .chain(series)
         .all(|count| (1..=9).contains(&count));
-    if as_promised && in_range {
+    if is_consistent && in_range {
         Ok((dose, series))
     } else {
         Err(RefusalReason::Malformed)
     }
 }
 
-fn listed<T, const N: usize>(all: [T; N], is_it: impl Fn(&T) -> bool) -> Result<T, RefusalReason> {
+fn listed<T, const N: usize>(
+    all: [T; N],
+    matches: impl Fn(&T) -> bool,
+) -> Result<T, RefusalReason> {
     all.into_iter()
-        .find(is_it)
+        .find(matches)
         .ok_or(RefusalReason::UnknownCode)
 }
 
@@ -247,74 +260,72 @@ pub(super) fn version(text: &str) -> Option<Version> {
     number(text).and_then(Version::from_wire)
 }
 
-/// A number from 1, in decimal digits without a sign or leading zeros.
+/// Reads a number from 1, in decimal digits without a sign or leading zeros.
 pub(super) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| plain)
 }
 
-/// Whatever of a refused event names it.
-struct Named {
+/// Record and version of a refused event, where they can be read.
+#[derive(Default)]
+struct EventName {
     record: Option<RecordDigest>,
     version: Option<Version>,
 }
 
-impl Named {
+impl EventName {
     fn read(raw: &RawValue) -> Self {
         #[derive(Deserialize)]
-        struct Peek<'a> {
+        struct AnyEvent<'a> {
             #[serde(borrow, default)]
             record: Option<&'a RawValue>,
             #[serde(borrow, default)]
             version: Option<&'a RawValue>,
         }
-        let Ok(Peek {
-            record: r,
-            version: v,
-        }) = serde_json::from_str(raw.get())
-        else {
-            return Self {
-                record: None,
-                version: None,
-            };
+        let Ok(event) = serde_json::from_str::<AnyEvent<'_>>(raw.get()) else {
+            return Self::default();
         };
         let text = |raw: Option<&RawValue>| serde_json::from_str::<String>(raw?.get()).ok();
         Self {
-            record: text(r).and_then(|text| record(&text)),
-            version: text(v).and_then(|text| version(&text)),
+            record: text(event.record).and_then(|text| record(&text)),
+            version: text(event.version).and_then(|text| version(&text)),
         }
     }
 }
 
-/// The elements of an array up to the contract's limit, and whether there were more.
-struct Bounded<'a> {
+/// Elements of an array up to the contract's limit.
+struct FirstEvents<'a> {
     events: Vec<&'a RawValue>,
+    /// True if there were more.
     more: bool,
 }
 
-impl<'de> Deserialize<'de> for Bounded<'de> {
+impl<'de> Deserialize<'de> for FirstEvents<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Elements;
         impl<'de> Visitor<'de> for Elements {
-            type Value = Bounded<'de>;
+            type Value = FirstEvents<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array of events")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Bounded<'de>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(
+                self,
+                mut seq: A,
+            ) -> Result<FirstEvents<'de>, A::Error> {
                 let mut events = Vec::new();
                 let mut more = false;
                 while events.len() < MAX_EVENTS {
                     match seq.next_element()? {
                         Some(event) => events.push(event),
-                        None => return Ok(Bounded { events, more }),
+                        None => return Ok(FirstEvents { events, more }),
                     }
                 }
                 while seq.next_element::<IgnoredAny>()?.is_some() {
                     more = true;
                 }
-                Ok(Bounded { events, more })
+                Ok(FirstEvents { events, more })
             }
         }
         deserializer.deserialize_seq(Elements)

@@ -1,5 +1,5 @@
-//! A folder that belongs to one live process: `<name>/` beside a locked `<name>.lock`, found
-//! ownerless after a crash.
+//! A folder that belongs to one live process: `<name>/` beside a locked `<name>.lock`. After a
+//! crash the lock is free, and another process takes the folder over.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -8,33 +8,34 @@ use std::path::{Path, PathBuf};
 
 use contract::BatchId;
 
+/// Number of random names to try.
 const ATTEMPTS: usize = 16;
 
-/// A folder of one's own, for as long as this value lives. Removed on drop if it is empty.
+/// A folder of this process, for as long as this value lives. Removed on drop if it is empty.
 #[derive(Debug)]
-pub(super) struct Den {
-    pub(super) folder: PathBuf,
+pub(super) struct ProcessFolder {
+    pub(super) path: PathBuf,
     lock_path: PathBuf,
-    /// Held for its lock, which the kernel lets go when the process dies.
+    /// Open for its lock, which the kernel lets go when the process dies.
     _lock: File,
 }
 
-impl Den {
-    /// Makes a den under `parent`; the name is random.
-    pub(super) fn make(parent: &Path) -> io::Result<Self> {
+impl ProcessFolder {
+    /// Makes a folder of a random name under `parent`.
+    pub(super) fn create(parent: &Path) -> io::Result<Self> {
         for _ in 0..ATTEMPTS {
-            let folder = parent.join(BatchId::random().to_hex());
-            let lock_path = folder.with_extension("lock");
+            let path = parent.join(BatchId::random().to_hex());
+            let lock_path = path.with_extension("lock");
             let lock = OpenOptions::new()
                 .create_new(true)
                 .write(true)
                 .mode(0o660)
                 .open(&lock_path)?;
-            // A sweeper may have come between and taken the lock file for a dead one's.
-            if take(&lock, &lock_path)? {
-                DirBuilder::new().mode(0o770).create(&folder)?;
+            // Another process may have come between, and taken the lock file for a dead one's.
+            if take_lock(&lock, &lock_path)? {
+                DirBuilder::new().mode(0o770).create(&path)?;
                 return Ok(Self {
-                    folder,
+                    path,
                     lock_path,
                     _lock: lock,
                 });
@@ -43,10 +44,10 @@ impl Den {
         Err(io::ErrorKind::ResourceBusy.into())
     }
 
-    /// Takes over the dens of processes that died. Several accounts may write here, so a link, a
-    /// pipe or a name that is not a den's is passed over: whoever plants one must not lead this
-    /// process out of the queue's folder.
-    pub(super) fn ownerless(parent: &Path) -> io::Result<Vec<Self>> {
+    /// Takes over the folders of processes that died. Several accounts may write here, so a link, a
+    /// pipe or a name of another form is passed over: a planted one must not lead this process out
+    /// of the queue's folder.
+    pub(super) fn take_over_abandoned(parent: &Path) -> io::Result<Vec<Self>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(parent)? {
             let entry = entry?;
@@ -70,9 +71,9 @@ impl Den {
                 }
                 Err(error) => return Err(error),
             };
-            if take(&lock, &lock_path)? {
+            if take_lock(&lock, &lock_path)? {
                 found.push(Self {
-                    folder: lock_path.with_extension(""),
+                    path: lock_path.with_extension(""),
                     lock_path,
                     _lock: lock,
                 });
@@ -89,7 +90,7 @@ fn is_lock_name(path: &Path) -> bool {
         && stem.and_then(BatchId::from_hex).is_some()
 }
 
-/// Looks at the den's folder itself, not through a link.
+/// Looks at the folder itself, not through a link.
 fn is_folder_or_gone(lock_path: &Path) -> bool {
     match fs::symlink_metadata(lock_path.with_extension("")) {
         Ok(metadata) => metadata.is_dir(),
@@ -97,11 +98,11 @@ fn is_folder_or_gone(lock_path: &Path) -> bool {
     }
 }
 
-impl Drop for Den {
+impl Drop for ProcessFolder {
     fn drop(&mut self) {
-        // With something left inside, the lock file stays, and with it the way for the next one to
-        // find it.
-        match fs::remove_dir(&self.folder) {
+        // With something left inside, the lock file stays, so that the next process finds the
+        // folder.
+        match fs::remove_dir(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {}
             _ => drop(fs::remove_file(&self.lock_path)),
         }
@@ -110,7 +111,7 @@ impl Drop for Den {
 
 /// Locks the file, and makes sure that it is still the one at `path`: a lock on a removed file
 /// excludes nobody.
-fn take(lock: &File, path: &Path) -> io::Result<bool> {
+fn take_lock(lock: &File, path: &Path) -> io::Result<bool> {
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(false),
@@ -129,21 +130,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_den_is_taken_over_only_after_its_owner_is_gone_and_only_once() {
+    fn a_folder_is_taken_over_only_after_its_owner_is_gone_and_only_once() {
         let parent = tempfile::tempdir().unwrap();
-        let den = Den::make(parent.path()).unwrap();
-        let file = den.folder.join("kept");
+        let folder = ProcessFolder::create(parent.path()).unwrap();
+        let file = folder.path.join("kept");
         fs::write(&file, b"x").unwrap();
-        assert!(Den::ownerless(parent.path()).unwrap().is_empty());
+        assert!(
+            ProcessFolder::take_over_abandoned(parent.path())
+                .unwrap()
+                .is_empty()
+        );
 
-        drop(den);
-        let found = Den::ownerless(parent.path()).unwrap();
+        drop(folder);
+        let found = ProcessFolder::take_over_abandoned(parent.path()).unwrap();
         assert_eq!(found.len(), 1);
         assert!(
-            found[0].folder.join("kept").exists(),
-            "a den with something in it outlives its owner"
+            found[0].path.join("kept").exists(),
+            "a folder with something in it outlives its owner"
         );
-        assert!(Den::ownerless(parent.path()).unwrap().is_empty());
+        assert!(
+            ProcessFolder::take_over_abandoned(parent.path())
+                .unwrap()
+                .is_empty()
+        );
 
         fs::remove_file(file).unwrap();
         drop(found);
@@ -156,7 +165,7 @@ mod tests {
         let elsewhere = tempfile::tempdir().unwrap();
         fs::write(elsewhere.path().join("keys"), b"x").unwrap();
         let linked = parent.path().join("aa".repeat(16));
-        let odd = parent.path().join("not-a-den");
+        let odd = parent.path().join("not-a-name");
         fs::write(linked.with_extension("lock"), b"").unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), &linked).unwrap();
         fs::write(odd.with_extension("lock"), b"").unwrap();
@@ -170,7 +179,11 @@ mod tests {
                 .unwrap()
                 .success()
         );
-        assert!(Den::ownerless(parent.path()).unwrap().is_empty());
+        assert!(
+            ProcessFolder::take_over_abandoned(parent.path())
+                .unwrap()
+                .is_empty()
+        );
         assert!(elsewhere.path().join("keys").exists());
     }
 }
