@@ -51,10 +51,7 @@ pub(super) async fn run(
         return Ok(());
     };
     let reader = first.reader().clone();
-    let mut consumers = vec![first];
-    for _ in 1..loaded.config.consume.consumers.get() {
-        consumers.push(consumers[0].additional_consumer()?);
-    }
+    let consumers = open_consumers(first, loaded)?;
     tracing::info!(
         event = "started",
         store = reader.describe(),
@@ -135,6 +132,15 @@ async fn open_when_it_answers(
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// Opens as many consumers as the configuration asks for.
+fn open_consumers(first: Registry, loaded: &LoadedConfig) -> Result<Vec<Registry>, Failure> {
+    let mut consumers = vec![first];
+    for _ in 1..loaded.config.consume.consumers.get() {
+        consumers.push(consumers[0].additional_consumer()?);
+    }
+    Ok(consumers)
 }
 
 /// Waits for the end of a consumer's loop and returns true if it was asked to end.
