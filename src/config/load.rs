@@ -1,6 +1,6 @@
 //! Loads the configuration file and checks what its types cannot say.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use settings::SettingsError;
 
@@ -13,16 +13,8 @@ const MAX_PAGE_RECORDS: u32 = 10_000;
 /// Most receipt keys at once.
 const MAX_RECEIPT_KEYS: usize = 8;
 
-/// A configuration and where it came from; relative paths in it start from [`LoadedConfig::base`].
-#[derive(Debug)]
-pub struct LoadedConfig {
-    /// The file.
-    pub path: PathBuf,
-    /// Its folder.
-    pub base: PathBuf,
-    /// What it says.
-    pub config: Config,
-}
+/// Gateway's configuration and the file it was read from.
+pub type LoadedConfig = settings::Loaded<Config>;
 
 /// Reads and checks the file.
 ///
@@ -40,13 +32,7 @@ pub fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
 /// # Errors
 /// As [`load`].
 pub fn load_unfinished(path: &Path) -> Result<LoadedConfig, SettingsError> {
-    let config: Config = settings::load(path)?;
-    let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    Ok(LoadedConfig {
-        path: path.to_path_buf(),
-        base,
-        config,
-    })
+    LoadedConfig::read(path)
 }
 
 /// The JSON Schema of the file, for editors.
@@ -75,7 +61,7 @@ fn verify(config: &Config, path: &Path) -> Result<(), SettingsError> {
                 .iter()
                 .try_for_each(|(name, source)| verify_source(name, source))
         });
-    checked.map_err(|(what, help)| settings::wrong(path, what, help))
+    checked.map_err(|(what, help)| settings::mistake(path, what, help))
 }
 
 fn wrong(what: impl Into<String>, help: &'static str) -> Result<(), Wrong> {

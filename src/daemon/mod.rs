@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::BrokerError;
-use telemetry::http::{Endpoint, Health, ListenError};
+use program::systemd;
+use telemetry::{Endpoint, Health, ListenConfig, ListenError};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use crate::gateway::Gateway;
 use crate::receipts::Receipts;
 use crate::requests::note_removed;
-use telemetry::ListenConfig;
 
 use schedule::{Plan, Ticking};
 pub(crate) use schedule::{ScheduleError, verify as verify_schedule};
@@ -58,12 +58,7 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) -> Result<(), DaemonError> {
     let health = Health::default();
-    let endpoint = match listen {
-        Some(config) => {
-            Some(Endpoint::bind(config, telemetry::http::install_recorder(), health.clone()).await?)
-        }
-        None => None,
-    };
+    let endpoint = Endpoint::open(listen, &health).await?;
     let reconcile_due = Arc::new(Notify::new());
     let plans = plans(&gateway, &reconcile_due);
     let ticking = Ticking::new(plans, gateway.time_zone, Arc::clone(&gateway.clock))?;
@@ -77,12 +72,6 @@ pub(crate) async fn run(
     // leaves.
     let stop_publishing = CancellationToken::new();
     if let Some(endpoint) = endpoint {
-        let address = endpoint.address().map(tracing::field::display);
-        tracing::info!(
-            event = "endpoint-open",
-            address,
-            "metrics and health are served"
-        );
         tasks.spawn(endpoint.serve(stop_publishing.clone().cancelled_owned()));
     }
     let heard = receipts.is_some();
@@ -133,7 +122,7 @@ pub(crate) async fn run(
         version,
         "the gateway is running"
     );
-    notify_systemd(&[sd_notify::NotifyState::Ready]);
+    systemd::notify_ready();
 
     let by_itself = tokio::select! {
         biased;
@@ -142,7 +131,7 @@ pub(crate) async fn run(
         Some(_) = tasks.join_next() => true,
     };
     stop.cancel();
-    notify_systemd(&[sd_notify::NotifyState::Stopping]);
+    systemd::notify_stopping();
     tracing::info!(
         event = "draining",
         "asked to stop: finishing the pages in hand and publishing what is ready"
@@ -210,12 +199,5 @@ async fn drain(
             event = "stopped-late",
             "stopped without waiting longer; nothing is lost, the next start goes on"
         ),
-    }
-}
-
-fn notify_systemd(state: &[sd_notify::NotifyState<'_>]) {
-    // Without systemd there is nobody to tell, which is no error.
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(event = "sd-notify", kind = ?error.kind());
     }
 }
