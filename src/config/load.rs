@@ -1,6 +1,6 @@
 //! Loads the configuration file and checks what its types cannot express.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use settings::SettingsError;
 
@@ -15,17 +15,8 @@ const MAX_PAGE_RECORDS: u32 = 10_000;
 /// Most receipt keys at once.
 const MAX_RECEIPT_KEYS: usize = 8;
 
-/// A configuration and the file it was read from; relative paths in it start from
-/// [`LoadedConfig::base`].
-#[derive(Debug)]
-pub struct LoadedConfig {
-    /// Path of the file.
-    pub path: PathBuf,
-    /// Folder of the file.
-    pub base: PathBuf,
-    /// Content of the file.
-    pub config: Config,
-}
+/// Gateway's configuration and the file it was read from.
+pub type LoadedConfig = settings::Loaded<Config>;
 
 /// Reads and checks the file.
 ///
@@ -35,7 +26,7 @@ pub fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
     let loaded = load_unfinished(path)?;
     match verify(&loaded.config) {
         Ok(()) => Ok(loaded),
-        Err(Wrong { what, help }) => Err(settings::wrong(path, what, help)),
+        Err(Wrong { what, help }) => Err(settings::mistake(path, what, help)),
     }
 }
 
@@ -45,13 +36,7 @@ pub fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
 /// # Errors
 /// See [`load`].
 pub fn load_unfinished(path: &Path) -> Result<LoadedConfig, SettingsError> {
-    let config: Config = settings::load(path)?;
-    let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    Ok(LoadedConfig {
-        path: path.to_path_buf(),
-        base,
-        config,
-    })
+    LoadedConfig::read(path)
 }
 
 /// A setting that cannot be right.

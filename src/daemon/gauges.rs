@@ -7,7 +7,7 @@ use std::time::Duration;
 use broker::State;
 use chrono::{DateTime, Utc};
 use outbox::{FeedStatus, OutboxError, Status};
-use telemetry::http::Health;
+use telemetry::Health;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;

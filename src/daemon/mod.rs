@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::BrokerError;
-use telemetry::http::{Endpoint, Health, ListenError};
+use program::systemd;
+use telemetry::{Endpoint, Health, ListenConfig, ListenError};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use crate::gateway::Gateway;
 use crate::receipts::ReceiptReceiver;
 use crate::requests::note_removed;
-use telemetry::ListenConfig;
 
 pub(crate) use schedule::{ScheduleError, verify as verify_schedule};
 use schedule::{ScheduledAction, Scheduler};
@@ -58,13 +58,7 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) -> Result<(), DaemonError> {
     let health = Health::default();
-    let endpoint = match listen {
-        Some(config) => {
-            let recorder = telemetry::http::install_recorder();
-            Some(Endpoint::bind(config, recorder, health.clone()).await?)
-        }
-        None => None,
-    };
+    let endpoint = Endpoint::open(listen, &health).await?;
     let reconcile_due = Arc::new(Notify::new());
     let actions = scheduled_actions(&gateway, &reconcile_due);
     let scheduler = Scheduler::new(actions, gateway.time_zone, Arc::clone(&gateway.clock))?;
@@ -79,7 +73,7 @@ pub(crate) async fn run(
     let stop_publishing = CancellationToken::new();
     let mut tasks = JoinSet::new();
     if let Some(endpoint) = endpoint {
-        serve(endpoint, &mut tasks, &stop_publishing);
+        tasks.spawn(endpoint.serve(stop_publishing.clone().cancelled_owned()));
     }
     spawn_delivery(&gateway, receipts, &mut tasks, &stop_publishing);
     tasks.spawn(gauges::gauge_loop(
@@ -103,7 +97,7 @@ pub(crate) async fn run(
         Some(_) = tasks.join_next() => true,
     };
     stop.cancel();
-    notify_systemd(&[sd_notify::NotifyState::Stopping]);
+    systemd::notify_stopping();
     tracing::info!(
         event = "draining",
         "asked to stop: finishing the pages in hand and publishing what is ready"
@@ -114,16 +108,6 @@ pub(crate) async fn run(
     } else {
         Ok(())
     }
-}
-
-fn serve(endpoint: Endpoint, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
-    let address = endpoint.address().map(tracing::field::display);
-    tracing::info!(
-        event = "endpoint-open",
-        address,
-        "metrics and health are served"
-    );
-    tasks.spawn(endpoint.serve(stop.clone().cancelled_owned()));
 }
 
 /// Starts the publisher, and the receiver of receipts where they are on.
@@ -166,7 +150,7 @@ fn log_start(gateway: &Gateway) {
         version,
         "the gateway is running"
     );
-    notify_systemd(&[sd_notify::NotifyState::Ready]);
+    systemd::notify_ready();
 }
 
 /// Lists every schedule of the configuration with its action.
@@ -224,12 +208,5 @@ async fn drain(
             event = "stopped-late",
             "stopped without waiting longer; nothing is lost, the next start goes on"
         ),
-    }
-}
-
-fn notify_systemd(state: &[sd_notify::NotifyState<'_>]) {
-    // Without systemd there is nobody to tell, which is no error.
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(event = "sd-notify", kind = ?error.kind());
     }
 }

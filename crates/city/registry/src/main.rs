@@ -3,6 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    fault::arm_from_environment();
     registry::cli::main()
 }
