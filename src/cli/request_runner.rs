@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::arguments::WaitArguments;
 use super::outbox_file;
-use crate::foreground::deliver_during;
 use crate::config::LoadedConfig;
+use crate::foreground::deliver_during;
 use crate::gateway::{Gateway, StartError};
 use crate::requests::{Answer, perform};
 
