@@ -48,12 +48,8 @@ pub(super) async fn section(
 
 /// Warns of `listen`: the registry then sees a fact when the clinic commits it (docs/privacy.md).
 fn warn_of_arrivals(report: &mut CheckReport, config: &SourceConfig) {
-    #[cfg(feature = "postgres")]
-    if config
-        .postgres
-        .as_ref()
-        .is_some_and(|postgres| postgres.listen.is_some())
-    {
+    let mut sections = config.sections().into_iter();
+    if sections.any(|section| section.config.listens()) {
         report.warn(
             "listen is set: a fact reaches the registry within a second of its entry, often \
              alone, so that the moment of its arrival may tell whose it is",
@@ -61,8 +57,6 @@ fn warn_of_arrivals(report: &mut CheckReport, config: &SourceConfig) {
              to its interval (docs/privacy.md)",
         );
     }
-    #[cfg(not(feature = "postgres"))]
-    let _: (&mut CheckReport, &SourceConfig) = (report, config);
 }
 
 #[cfg(all(test, feature = "postgres"))]
