@@ -12,9 +12,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep};
 use tracing::{info, warn};
 
-use super::error_text::{self, Step};
+use super::error_text::{self, ChannelStep};
 use super::message::Traffic;
-use super::session::Session;
+use super::session::BrokerSession;
 use super::settings::{AmqpSettings, FrameSize, Pauses};
 use super::topology;
 use crate::BrokerError;
@@ -37,7 +37,7 @@ pub(super) struct ConsumeLink {
 }
 
 struct ConsumingConnection {
-    session: Session,
+    session: BrokerSession,
     stream: lapin::Consumer,
 }
 
@@ -146,10 +146,10 @@ impl Drop for ConsumeLink {
     }
 }
 
-fn step(settings: &AmqpSettings, traffic: Traffic) -> Step<'_> {
+fn step(settings: &AmqpSettings, traffic: Traffic) -> ChannelStep<'_> {
     match traffic {
-        Traffic::Batches => Step::Consume(&settings.config.queue),
-        Traffic::Receipts => Step::Subscribe(&settings.config.receipts),
+        Traffic::Batches => ChannelStep::Consume(&settings.config.queue),
+        Traffic::Receipts => ChannelStep::Subscribe(&settings.config.receipts),
     }
 }
 
@@ -161,7 +161,7 @@ async fn consume(
         Traffic::Batches => FrameSize::Usual,
         Traffic::Receipts => FrameSize::Small,
     };
-    let (session, stream) = Session::prepare(settings, frames, async |channel| {
+    let (session, stream) = BrokerSession::prepare(settings, frames, async |channel| {
         let (queue, prefetch) = match traffic {
             Traffic::Batches => {
                 topology::ensure(channel, settings).await?;

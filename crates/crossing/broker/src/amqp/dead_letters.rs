@@ -16,10 +16,10 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Acker, BasicProperties};
 use tokio::time::timeout;
 
-use super::error_text::{self, Step};
+use super::error_text::{self, ChannelStep};
 use super::message::{Destination, OutgoingMessage};
 use super::publish_link::PublishLink;
-use super::session::Session;
+use super::session::BrokerSession;
 use super::settings::{AmqpSettings, FrameSize};
 use super::topology;
 use crate::dead_letters::{MAX_TAKEN, MAX_TAKEN_BYTES, reason_word};
@@ -36,7 +36,7 @@ pub(crate) async fn dead_letters(
 ) -> Result<Box<dyn DeadLetters>, BrokerError> {
     let settings = Arc::new(AmqpSettings::new(config, base)?);
     let ensure = async |channel: &_| topology::ensure(channel, &settings).await;
-    let (session, _) = Session::prepare(&settings, FrameSize::Usual, ensure).await?;
+    let (session, _) = BrokerSession::prepare(&settings, FrameSize::Usual, ensure).await?;
     let link = |destination| PublishLink::new(Arc::clone(&settings), destination);
     Ok(Box::new(AmqpDeadLetters {
         session: Some(session),
@@ -50,7 +50,7 @@ pub(crate) async fn dead_letters(
 /// [`DeadLetters::close`].
 struct AmqpDeadLetters {
     settings: Arc<AmqpSettings>,
-    session: Option<Session>,
+    session: Option<BrokerSession>,
     /// Link for those to be tried once more.
     queue: PublishLink,
     /// Link for copies of those handed out often.
@@ -81,7 +81,7 @@ impl AmqpDeadLetters {
             Ok(Ok(got)) => Ok(got.map(|got| got.delivery)),
             Ok(Err(error)) => Err(error_text::on_channel(
                 &self.settings.address,
-                Step::Consume(name),
+                ChannelStep::Consume(name),
                 &error,
             )),
             Err(_) => Err(error_text::fell_silent(&self.settings.address)),

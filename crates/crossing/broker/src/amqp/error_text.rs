@@ -11,7 +11,7 @@ use crate::BrokerError;
 
 /// Work on an open channel, with the name of the exchange or queue it is about.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Step<'a> {
+pub(super) enum ChannelStep<'a> {
     Exchange(&'a str),
     Queue(&'a str),
     Bind(&'a str),
@@ -188,20 +188,24 @@ pub(super) fn acknowledgements_not_taken(address: &BrokerAddress) -> BrokerError
 }
 
 /// Explains why a step on an open channel failed.
-pub(super) fn on_channel(address: &BrokerAddress, step: Step<'_>, error: &Error) -> BrokerError {
+pub(super) fn on_channel(
+    address: &BrokerAddress,
+    step: ChannelStep<'_>,
+    error: &Error,
+) -> BrokerError {
     let ErrorKind::ProtocolError(error) = error.kind() else {
         return connection_lost(address);
     };
     let (thing, verb) = match step {
-        Step::Exchange(name) => (format!("the exchange {name}"), "create"),
-        Step::Queue(name) => (format!("the queue {name}"), "create"),
-        Step::Bind(name) => (format!("the queue {name}"), "bind"),
-        Step::Consume(name) => (format!("the queue {name}"), "read"),
-        Step::Publish(name) => (format!("the exchange {name}"), "publish to"),
-        Step::Subscribe(name) => (format!("the exchange {name}"), "subscribe to"),
+        ChannelStep::Exchange(name) => (format!("the exchange {name}"), "create"),
+        ChannelStep::Queue(name) => (format!("the queue {name}"), "create"),
+        ChannelStep::Bind(name) => (format!("the queue {name}"), "bind"),
+        ChannelStep::Consume(name) => (format!("the queue {name}"), "read"),
+        ChannelStep::Publish(name) => (format!("the exchange {name}"), "publish to"),
+        ChannelStep::Subscribe(name) => (format!("the exchange {name}"), "subscribe to"),
     };
     match error.get_id() {
-        403 if matches!(step, Step::Subscribe(_)) => BrokerError::misconfigured(
+        403 if matches!(step, ChannelStep::Subscribe(_)) => BrokerError::misconfigured(
             format!("user {:?} may not {verb} {thing}", address.user),
             "grant it (rabbitmqctl set_permissions): to configure, write and read ^amq\\.gen-, \
              and to read the exchange",

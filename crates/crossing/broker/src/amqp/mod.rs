@@ -23,14 +23,14 @@ pub(crate) use consumer::consumer;
 pub(crate) use dead_letters::dead_letters;
 pub(crate) use publisher::publisher;
 pub(crate) use receipts::{receipt_publisher, receipt_subscriber};
-use session::Session;
+use session::BrokerSession;
 use settings::{AmqpSettings, FrameSize};
 
 use crate::{AmqpConfig, BrokerError, Depth};
 
 pub(crate) async fn check(config: &AmqpConfig, base: &Path) -> Result<Vec<String>, BrokerError> {
     let settings = AmqpSettings::new(config, base)?;
-    let session = Session::open(&settings, FrameSize::Small).await?;
+    let session = BrokerSession::open(&settings, FrameSize::Small).await?;
     let outcome = topology::ensure(&session.channel, &settings).await;
     session.close().await;
     let depth = outcome?;
@@ -46,7 +46,7 @@ pub(crate) async fn check(config: &AmqpConfig, base: &Path) -> Result<Vec<String
 
 pub(crate) async fn depth(config: &AmqpConfig, base: &Path) -> Result<Depth, BrokerError> {
     let settings = AmqpSettings::new(config, base)?;
-    let session = Session::open(&settings, FrameSize::Small).await?;
+    let session = BrokerSession::open(&settings, FrameSize::Small).await?;
     let outcome = topology::depth(&session.channel, &settings).await;
     session.close().await;
     outcome

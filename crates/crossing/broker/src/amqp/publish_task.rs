@@ -14,10 +14,10 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::confirm::{Confirm, FinishedPublish, Returned, publish};
-use super::error_text::{self, Step};
+use super::error_text::{self, ChannelStep};
 use super::ledger::{LateConfirms, Ledger};
 use super::message::{Destination, LinkStatus, PublishRequest, Traffic};
-use super::session::Session;
+use super::session::BrokerSession;
 use super::settings::{AmqpSettings, FrameSize};
 use super::topology;
 use crate::{BrokerError, State};
@@ -84,13 +84,13 @@ pub(super) async fn publish_until_closed(
 async fn connect(
     settings: &AmqpSettings,
     destination: &Destination,
-) -> Result<Session, BrokerError> {
-    let (session, ()) = Session::prepare(settings, FrameSize::Small, async |channel| {
+) -> Result<BrokerSession, BrokerError> {
+    let (session, ()) = BrokerSession::prepare(settings, FrameSize::Small, async |channel| {
         match destination.traffic {
             Traffic::Batches => topology::ensure(channel, settings).await.map(drop)?,
             Traffic::Receipts => topology::receipts(channel, settings).await?,
         }
-        let step = Step::Publish(&destination.exchange);
+        let step = ChannelStep::Publish(&destination.exchange);
         channel
             .confirm_select(ConfirmSelectOptions::default())
             .await
@@ -138,7 +138,7 @@ impl PublishingConnection<'_> {
 
     async fn publish_all(
         &mut self,
-        session: &Session,
+        session: &BrokerSession,
         requests: &mut mpsc::Receiver<PublishRequest>,
         ledger: &mut Ledger<'_>,
     ) -> ConnectionEnd {
@@ -274,7 +274,7 @@ impl PublishingConnection<'_> {
     }
 
     fn channel_error(&self, error: &lapin::Error) -> BrokerError {
-        let step = Step::Publish(&self.destination.exchange);
+        let step = ChannelStep::Publish(&self.destination.exchange);
         error_text::on_channel(&self.settings.address, step, error)
     }
 

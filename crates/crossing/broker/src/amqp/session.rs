@@ -18,7 +18,7 @@ use crate::BrokerError;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection and its channel.
-pub(super) struct Session {
+pub(super) struct BrokerSession {
     pub(super) connection: Connection,
     pub(super) channel: Channel,
     socket: Socket,
@@ -54,7 +54,7 @@ impl Drop for ShutOnDrop {
     }
 }
 
-impl Session {
+impl BrokerSession {
     /// Connects, logs in and opens a channel. May be dropped half-way.
     pub(super) async fn open(
         settings: &AmqpSettings,

@@ -4,7 +4,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
-use super::error_text::{self, Step};
+use super::error_text::{self, ChannelStep};
 use super::settings::AmqpSettings;
 use crate::{AmqpConfig, BrokerError, Depth, QueueKind};
 
@@ -79,7 +79,7 @@ pub(super) async fn subscription(
 ) -> Result<ShortString, BrokerError> {
     receipts(channel, settings).await?;
     let exchange = settings.config.receipts.as_str();
-    let step = Step::Subscribe(exchange);
+    let step = ChannelStep::Subscribe(exchange);
     let explained = |error| error_text::on_channel(&settings.address, step, &error);
     let mut arguments = FieldTable::default();
     // Stated explicitly, since a virtual host may have another default, and only a classic queue
@@ -123,7 +123,9 @@ async fn exchange(
     channel
         .exchange_declare(name.into(), kind, options, FieldTable::default())
         .await
-        .map_err(|error| error_text::on_channel(&settings.address, Step::Exchange(name), &error))
+        .map_err(|error| {
+            error_text::on_channel(&settings.address, ChannelStep::Exchange(name), &error)
+        })
 }
 
 async fn queue(
@@ -161,7 +163,9 @@ async fn declare(
         .queue_declare(name.into(), options, arguments)
         .await
         .map(|queue| queue.message_count().into())
-        .map_err(|error| error_text::on_channel(&settings.address, Step::Queue(name), &error))
+        .map_err(|error| {
+            error_text::on_channel(&settings.address, ChannelStep::Queue(name), &error)
+        })
 }
 
 async fn bind(
@@ -182,7 +186,9 @@ async fn bind(
             FieldTable::default(),
         )
         .await
-        .map_err(|error| error_text::on_channel(&settings.address, Step::Bind(queue), &error))
+        .map_err(|error| {
+            error_text::on_channel(&settings.address, ChannelStep::Bind(queue), &error)
+        })
 }
 
 /// Arguments of the queue, stated explicitly since the defaults of RabbitMQ 3.10 and 4 differ.

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::blocking::run_blocking;
-use super::layout::{Layout, list, read_regular_file, sync_folder};
+use super::layout::{QueueLayout, list, read_regular_file, sync_folder};
 use super::process_folder::ProcessFolder;
 use super::scratch::write_through;
 use crate::batch_file::BatchFile;
@@ -30,7 +30,7 @@ const DELIVERY_LIMIT_REASON: &str = "delivery-limit";
 
 pub(crate) fn consumer(config: &DirectoryConfig, base: &Path) -> Box<dyn Consumer> {
     let claims = Claims {
-        layout: Layout::new(&config.path, base),
+        layout: QueueLayout::new(&config.path, base),
         delivery_limit: config.delivery_limit.get(),
         folder: None,
         listing: VecDeque::new(),
@@ -52,7 +52,7 @@ struct DirectoryConsumer {
 /// Batches of one consumer.
 #[derive(Debug)]
 struct Claims {
-    layout: Layout,
+    layout: QueueLayout,
     delivery_limit: u32,
     /// Folder of the claimed batches, made at the first look.
     folder: Option<ProcessFolder>,
@@ -227,7 +227,7 @@ impl Claims {
     fn settle(
         &mut self,
         tokens: Vec<Token>,
-        settlement: impl Fn(&Path, BatchFile, &Layout) -> io::Result<()>,
+        settlement: impl Fn(&Path, BatchFile, &QueueLayout) -> io::Result<()>,
     ) -> Result<(), BrokerError> {
         // Closed since, so the files are back in the queue and the tokens void.
         let Some(folder) = self.folder.as_ref().map(|folder| folder.path.clone()) else {
@@ -276,7 +276,7 @@ impl Drop for Claims {
 }
 
 /// Puts every batch in a consumer's folder back into the queue.
-fn requeue_all(folder: &Path, layout: &Layout, limit: u32) -> io::Result<()> {
+fn requeue_all(folder: &Path, layout: &QueueLayout, limit: u32) -> io::Result<()> {
     let files = match list(folder, usize::MAX) {
         Ok(listing) => listing.batches,
         // The consumer died after making its lock and before making its folder.
@@ -290,7 +290,7 @@ fn requeue_all(folder: &Path, layout: &Layout, limit: u32) -> io::Result<()> {
 
 /// Puts a batch back into the queue, or to the dead letters once it was handed out again more than
 /// `limit` times.
-fn requeue(path: &Path, file: BatchFile, layout: &Layout, limit: u32) -> io::Result<()> {
+fn requeue(path: &Path, file: BatchFile, layout: &QueueLayout, limit: u32) -> io::Result<()> {
     let next = file.with_another_attempt();
     if next.attempts > limit {
         dead_letter(path, file, DELIVERY_LIMIT_REASON, layout)
@@ -299,7 +299,7 @@ fn requeue(path: &Path, file: BatchFile, layout: &Layout, limit: u32) -> io::Res
     }
 }
 
-fn dead_letter(path: &Path, file: BatchFile, reason: &str, layout: &Layout) -> io::Result<()> {
+fn dead_letter(path: &Path, file: BatchFile, reason: &str, layout: &QueueLayout) -> io::Result<()> {
     let reason_file = layout.reason_file(file.id);
     // Written beside the batch, inside the consumer's own folder, before either is moved.
     write_through(

@@ -8,7 +8,7 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::blocking::run_blocking;
-use super::layout::{Layout, list, read_regular_file, sync_folder};
+use super::layout::{QueueLayout, list, read_regular_file, sync_folder};
 use crate::batch_file::BatchFile;
 use crate::dead_letters::{MAX_TAKEN, MAX_TAKEN_BYTES, reason_word};
 use crate::token::{Token, TokenKind};
@@ -18,7 +18,7 @@ pub(crate) async fn dead_letters(
     config: &DirectoryConfig,
     base: &Path,
 ) -> Result<Box<dyn DeadLetters>, BrokerError> {
-    let layout = Layout::new(&config.path, base);
+    let layout = QueueLayout::new(&config.path, base);
     let to_create = layout.clone();
     run_blocking(move || to_create.create()).await?;
     Ok(Box::new(DirectoryDeadLetters {
@@ -32,7 +32,7 @@ pub(crate) async fn dead_letters(
 /// the first settles.
 #[derive(Debug)]
 struct DirectoryDeadLetters {
-    layout: Layout,
+    layout: QueueLayout,
     /// Files found and not yet given to the caller.
     listing: VecDeque<BatchFile>,
     /// Files given to the caller.
@@ -43,7 +43,7 @@ impl DirectoryDeadLetters {
     async fn settle(
         &self,
         letter: DeadLetter,
-        settlement: impl FnOnce(&Layout, BatchFile) -> io::Result<()> + Send + 'static,
+        settlement: impl FnOnce(&QueueLayout, BatchFile) -> io::Result<()> + Send + 'static,
     ) -> Result<(), BrokerError> {
         let Some(file) = letter.token.file() else {
             return Ok(());
@@ -104,7 +104,7 @@ impl DeadLetters for DirectoryDeadLetters {
 
 /// Lists the files that were not taken before, sorted by id.
 fn new_files(
-    layout: &Layout,
+    layout: &QueueLayout,
     already_taken: &HashSet<BatchFile>,
 ) -> Result<VecDeque<BatchFile>, BrokerError> {
     let mut files = list(&layout.dead, usize::MAX)
@@ -117,7 +117,7 @@ fn new_files(
 
 /// Takes up to `max` files off the listing, and reads them.
 fn read(
-    layout: &Layout,
+    layout: &QueueLayout,
     listing: &mut VecDeque<BatchFile>,
     max: usize,
 ) -> Result<Vec<DeadLetter>, BrokerError> {
@@ -148,14 +148,14 @@ fn read(
     Ok(letters)
 }
 
-fn reason(layout: &Layout, file: BatchFile) -> Option<String> {
+fn reason(layout: &QueueLayout, file: BatchFile) -> Option<String> {
     let text = read_regular_file(&layout.reason_file(file.id)).ok()?;
     reason_word(std::str::from_utf8(&text).ok()?)
 }
 
 /// Removes the reason, after its batch: a reason without a batch does no harm, a batch without a
 /// reason cannot be explained.
-fn remove_reason(layout: &Layout, file: BatchFile) -> io::Result<()> {
+fn remove_reason(layout: &QueueLayout, file: BatchFile) -> io::Result<()> {
     match fs::remove_file(layout.reason_file(file.id)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -16,7 +16,7 @@ const FOLDER_MODE: u32 = 0o770;
 
 /// Paths of the queue's folders.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
+pub(super) struct QueueLayout {
     pub(super) root: PathBuf,
     pub(super) incoming: PathBuf,
     pub(super) work: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct Layout {
     pub(super) tmp: PathBuf,
 }
 
-impl Layout {
+impl QueueLayout {
     pub(super) fn new(path: &Path, base: &Path) -> Self {
         let root = base.join(path);
         Self {
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_waited_out_and_a_forbidden_one_is_not() {
-        let layout = Layout::new(Path::new("q"), Path::new("/srv"));
+        let layout = QueueLayout::new(Path::new("q"), Path::new("/srv"));
         let full = layout.error("take a batch", &io::ErrorKind::StorageFull.into());
         assert!(
             full.is_retry()

@@ -17,7 +17,7 @@ use std::path::Path;
 use blocking::run_blocking;
 pub(crate) use consumer::consumer;
 pub(crate) use dead_letters::dead_letters;
-use layout::Layout;
+use layout::QueueLayout;
 use process_folder::ProcessFolder;
 pub(crate) use publisher::publisher;
 pub(crate) use receipt_publisher::receipt_publisher;
@@ -29,7 +29,7 @@ pub(crate) async fn check(
     config: &DirectoryConfig,
     base: &Path,
 ) -> Result<Vec<String>, BrokerError> {
-    let layout = Layout::new(&config.path, base);
+    let layout = QueueLayout::new(&config.path, base);
     run_blocking(move || {
         layout.create()?;
         // As for publishing: a file of our own is written through to the disk, and removed.
@@ -52,6 +52,6 @@ pub(crate) async fn check(
 }
 
 pub(crate) async fn depth(config: &DirectoryConfig, base: &Path) -> Result<Depth, BrokerError> {
-    let layout = Layout::new(&config.path, base);
+    let layout = QueueLayout::new(&config.path, base);
     run_blocking(move || layout.depth()).await
 }

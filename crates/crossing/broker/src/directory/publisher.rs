@@ -10,14 +10,14 @@ use fault::Point;
 use parking_lot::Mutex;
 
 use super::blocking::run_blocking;
-use super::layout::{Layout, list};
+use super::layout::{QueueLayout, list};
 use super::scratch::Scratch;
 use crate::batch_file::BatchFile;
 use crate::{BrokerError, DirectoryConfig, Publisher, State};
 
 pub(crate) fn publisher(config: &DirectoryConfig, base: &Path) -> Arc<dyn Publisher> {
     let incoming = IncomingFolder {
-        layout: Layout::new(&config.path, base),
+        layout: QueueLayout::new(&config.path, base),
         max_batches: config.max_batches.map(Into::into),
         scratch: Scratch::default(),
         waiting: AtomicU64::new(u64::MAX),
@@ -38,7 +38,7 @@ struct DirectoryPublisher {
 
 #[derive(Debug)]
 struct IncomingFolder {
-    layout: Layout,
+    layout: QueueLayout,
     max_batches: Option<u64>,
     scratch: Scratch,
     /// Upper bound of the batches in `incoming/`; counted anew only when it reaches the limit.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use super::blocking::run_blocking;
-use super::layout::Layout;
+use super::layout::QueueLayout;
 use super::receipt_file::{MAX_KEPT, name, parse};
 use super::scratch::Scratch;
 use crate::receipts::check_length;
@@ -28,7 +28,7 @@ pub(crate) fn receipt_publisher(
     base: &Path,
 ) -> Arc<dyn ReceiptPublisher> {
     let folder = ReceiptFolder {
-        layout: Layout::new(&config.path, base),
+        layout: QueueLayout::new(&config.path, base),
         keep: Duration::from_secs(u64::from(config.receipts_keep_hours.get()) * 3600),
         scratch: Scratch::default(),
         pruned: Mutex::new(None),
@@ -47,7 +47,7 @@ struct DirectoryReceiptPublisher {
 
 #[derive(Debug)]
 struct ReceiptFolder {
-    layout: Layout,
+    layout: QueueLayout,
     keep: Duration,
     scratch: Scratch,
     pruned: Mutex<Option<LastPruned>>,

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::blocking::run_blocking;
-use super::layout::{Layout, read_regular_file};
+use super::layout::{QueueLayout, read_regular_file};
 use super::receipt_file::{MAX_KEPT, name, parse};
 use crate::{BrokerError, DirectoryConfig, MAX_MESSAGE_BYTES, ReceiptSubscriber};
 
@@ -32,7 +32,7 @@ pub(crate) fn receipt_subscriber(
     base: &Path,
 ) -> Box<dyn ReceiptSubscriber> {
     let files = ReceiptFiles {
-        layout: Layout::new(&config.path, base),
+        layout: QueueLayout::new(&config.path, base),
         seen: HashSet::new(),
         unread: VecDeque::new(),
         ready: VecDeque::new(),
@@ -53,7 +53,7 @@ struct DirectoryReceiptSubscriber {
 
 #[derive(Debug)]
 struct ReceiptFiles {
-    layout: Layout,
+    layout: QueueLayout,
     /// Files given to the caller, and there when last looked at.
     seen: HashSet<BatchId>,
     /// Files found and not yet read.

@@ -11,7 +11,7 @@ use contract::BatchId;
 use fault::Point;
 use parking_lot::Mutex;
 
-use super::layout::{Layout, sync_folder};
+use super::layout::{QueueLayout, sync_folder};
 use super::process_folder::ProcessFolder;
 use crate::BrokerError;
 
@@ -30,7 +30,7 @@ impl Scratch {
     /// Writes a temporary file, syncs it, renames it to `target`, and syncs the folder of that.
     pub(super) fn write(
         &self,
-        layout: &Layout,
+        layout: &QueueLayout,
         id: BatchId,
         bytes: &[u8],
         target: &Path,
@@ -42,7 +42,7 @@ impl Scratch {
     }
 
     /// Makes the folder if need be, and clears away what dead writers left. Returns its path.
-    pub(super) fn open(&self, layout: &Layout) -> Result<PathBuf, BrokerError> {
+    pub(super) fn open(&self, layout: &QueueLayout) -> Result<PathBuf, BrokerError> {
         let mut folder = self.folder.lock();
         if let Some(folder) = folder.as_ref().filter(|folder| folder.path.is_dir()) {
             return Ok(folder.path.clone());
@@ -109,7 +109,8 @@ mod tests {
     fn a_full_disk_is_named() {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let error = write_and_sync(full, b"batch").unwrap_err();
-        let error = Layout::new(Path::new("q"), Path::new("/srv")).error("take a batch", &error);
+        let error =
+            QueueLayout::new(Path::new("q"), Path::new("/srv")).error("take a batch", &error);
         assert!(
             error.is_retry() && error.to_string().ends_with("its disk is full"),
             "{error}"

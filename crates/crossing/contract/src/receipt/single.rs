@@ -25,17 +25,17 @@ const UNREADABLE: u8 = 2;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Receipt {
     pub(super) batch: BatchId,
-    pub(super) content: Content,
+    pub(super) content: ReceiptContent,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum ReceiptContent {
     /// Nonce, ciphertext and tag.
     Answered(Vec<u8>),
     Unreadable(UnreadableReason),
 }
 
-/// Content of a receipt, for the sender of its batch.
+/// ReceiptContent of a receipt, for the sender of its batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The batch was read, with this result.
@@ -65,7 +65,7 @@ impl Receipt {
         let sealed = [&nonce[..], &plaintext, &tag].concat();
         Self {
             batch,
-            content: Content::Answered(sealed),
+            content: ReceiptContent::Answered(sealed),
         }
     }
 
@@ -75,7 +75,7 @@ impl Receipt {
     pub const fn unreadable(batch: BatchId, reason: UnreadableReason) -> Self {
         Self {
             batch,
-            content: Content::Unreadable(reason),
+            content: ReceiptContent::Unreadable(reason),
         }
     }
 
@@ -89,8 +89,8 @@ impl Receipt {
     #[must_use]
     pub const fn unreadable_reason(&self) -> Option<UnreadableReason> {
         match self.content {
-            Content::Unreadable(reason) => Some(reason),
-            Content::Answered(_) => None,
+            ReceiptContent::Unreadable(reason) => Some(reason),
+            ReceiptContent::Answered(_) => None,
         }
     }
 
@@ -101,8 +101,8 @@ impl Receipt {
     /// not understood.
     pub fn read(&self, key: &AnswerKey) -> Result<Verdict, ReceiptError> {
         let sealed = match &self.content {
-            Content::Unreadable(reason) => return Ok(Verdict::Unreadable(*reason)),
-            Content::Answered(sealed) => sealed,
+            ReceiptContent::Unreadable(reason) => return Ok(Verdict::Unreadable(*reason)),
+            ReceiptContent::Answered(sealed) => sealed,
         };
         let (nonce, rest) = sealed
             .split_first_chunk::<NONCE_BYTES>()
@@ -127,12 +127,14 @@ impl Receipt {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.batch.0);
         match &self.content {
-            Content::Answered(sealed) => {
+            ReceiptContent::Answered(sealed) => {
                 out.push(ANSWERED);
                 out.extend_from_slice(&bytes::count(sealed.len() - NONCE_BYTES - TAG_BYTES));
                 out.extend_from_slice(sealed);
             }
-            Content::Unreadable(reason) => out.extend_from_slice(&[UNREADABLE, reason.code()]),
+            ReceiptContent::Unreadable(reason) => {
+                out.extend_from_slice(&[UNREADABLE, reason.code()])
+            }
         }
     }
 
@@ -144,9 +146,9 @@ impl Receipt {
                 let sealed = reader.take(NONCE_BYTES + padded + TAG_BYTES)?;
                 PADDED_ANSWER_BYTES
                     .contains(&padded)
-                    .then(|| Content::Answered(sealed.to_vec()))?
+                    .then(|| ReceiptContent::Answered(sealed.to_vec()))?
             }
-            UNREADABLE => Content::Unreadable(UnreadableReason::from_code(reader.u8()?)?),
+            UNREADABLE => ReceiptContent::Unreadable(UnreadableReason::from_code(reader.u8()?)?),
             _ => return None,
         };
         Some(Self { batch, content })
@@ -156,10 +158,10 @@ impl Receipt {
 impl fmt::Debug for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.content {
-            Content::Answered(sealed) => {
+            ReceiptContent::Answered(sealed) => {
                 write!(f, "Receipt({}, {} bytes)", self.batch, sealed.len())
             }
-            Content::Unreadable(reason) => {
+            ReceiptContent::Unreadable(reason) => {
                 write!(f, "Receipt({}, {})", self.batch, reason.as_str())
             }
         }

@@ -83,78 +83,56 @@ fn from_envelope(envelope: &Envelope<'_, EventType, &RawValue>) -> Result<Event,
 
 fn asserted(kind: FactKind, data: &RawValue) -> Result<Body, RefusalReason> {
     let (contained, fact) = match kind {
-        FactKind::Vaccination => {
-            let Immunization {
-                contained,
-                vaccine_code,
-                occurrence_date_time,
-                protocol_applied,
-                ..
-            } = read(data)?;
-            let (cvx, atc) = vaccine_code.coding;
-            let vaccine = listed(Vaccine::ALL, |vaccine| {
-                vaccine.cvx() == cvx.code && vaccine.atc() == atc.code
-            })?;
-            let (dose_number, series_doses) = protocol_applied.map_or(Ok((None, None)), doses)?;
-            let occurred_on = date(&occurrence_date_time)?;
-            (
-                contained,
-                Fact::Vaccination {
-                    vaccine,
-                    dose_number,
-                    series_doses,
-                    occurred_on,
-                },
-            )
-        }
-        FactKind::Test => {
-            let Observation {
-                contained,
-                code,
-                effective_date_time,
-                value_codeable_concept,
-                ..
-            } = read(data)?;
-            let [code] = code.coding;
-            let [value] = value_codeable_concept.coding;
-            let test = listed(TestCode::ALL, |test| test.loinc() == code.code)?;
-            let result = listed(TestResult::ALL, |result| result.snomed() == value.code)?;
-            (
-                contained,
-                Fact::Test {
-                    test,
-                    result,
-                    occurred_on: date(&effective_date_time)?,
-                },
-            )
-        }
-        FactKind::Recovery => {
-            let Condition {
-                contained,
-                code,
-                onset_date_time,
-                abatement_date_time,
-                ..
-            } = read(data)?;
-            let [code] = code.coding;
-            if code.code != ILLNESS_ICD10 {
-                return Err(RefusalReason::UnknownCode);
-            }
-            let began_on = onset_date_time.as_deref().map(date).transpose()?;
-            (
-                contained,
-                Fact::Recovery {
-                    began_on,
-                    occurred_on: date(&abatement_date_time)?,
-                },
-            )
-        }
+        FactKind::Vaccination => vaccination(read(data)?)?,
+        FactKind::Test => test(read(data)?)?,
+        FactKind::Recovery => recovery(read(data)?)?,
     };
     let [patient] = contained;
     Ok(Body::Asserted {
         subject: subject(&patient)?,
         fact,
     })
+}
+
+/// Persons that a resource contains, and its fact.
+type PersonAndFact<'a> = ([Patient<'a>; 1], Fact);
+
+fn vaccination(resource: Immunization<'_>) -> Result<PersonAndFact<'_>, RefusalReason> {
+    let (cvx, atc) = resource.vaccine_code.coding;
+    let vaccine = listed(Vaccine::ALL, |vaccine| {
+        vaccine.cvx() == cvx.code && vaccine.atc() == atc.code
+    })?;
+    let (dose_number, series_doses) = resource.protocol_applied.map_or(Ok((None, None)), doses)?;
+    let fact = Fact::Vaccination {
+        vaccine,
+        dose_number,
+        series_doses,
+        occurred_on: date(&resource.occurrence_date_time)?,
+    };
+    Ok((resource.contained, fact))
+}
+
+fn test(resource: Observation<'_>) -> Result<PersonAndFact<'_>, RefusalReason> {
+    let [code] = resource.code.coding;
+    let [value] = resource.value_codeable_concept.coding;
+    let fact = Fact::Test {
+        test: listed(TestCode::ALL, |test| test.loinc() == code.code)?,
+        result: listed(TestResult::ALL, |result| result.snomed() == value.code)?,
+        occurred_on: date(&resource.effective_date_time)?,
+    };
+    Ok((resource.contained, fact))
+}
+
+fn recovery(resource: Condition<'_>) -> Result<PersonAndFact<'_>, RefusalReason> {
+    let [code] = resource.code.coding;
+    if code.code != ILLNESS_ICD10 {
+        return Err(RefusalReason::UnknownCode);
+    }
+    let fact = Fact::Recovery {
+        began_on: resource.onset_date_time.as_deref().map(date).transpose()?,
+        occurred_on: date(&resource.abatement_date_time)?,
+    };
+    Ok((resource.contained, fact))
 }
 
 fn withdrawn(kind: FactKind, data: &RawValue) -> Result<Body, RefusalReason> {
