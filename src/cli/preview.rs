@@ -9,7 +9,7 @@ use program::Failure;
 use program::terminal::{print_json, print_line};
 use pseudonym::{Preview, Verdict};
 
-use super::arguments::{FeedName, require_source};
+use super::arguments::{FeedArgument, require_source};
 use super::outbox_file;
 use crate::config::LoadedConfig;
 use crate::gateway::StartError;
@@ -22,7 +22,7 @@ pub(super) struct PreviewArguments {
     source: String,
     /// Only this kind of fact.
     #[arg(long)]
-    feed: Option<FeedName>,
+    feed: Option<FeedArgument>,
     /// How many records of each kind.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     records: u32,

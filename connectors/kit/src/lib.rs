@@ -6,8 +6,11 @@
 
 mod check;
 mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod connector;
 mod cursor;
+mod cycle;
 mod error;
 mod record;
 mod time_zone;
@@ -18,6 +21,7 @@ pub use connector::{
     Connector, KeysPage, KeysRequest, MAX_FETCH_IDS, Page, PageRequest, RecordKey, SourceSurprise,
 };
 pub use cursor::Cursor;
+pub use cycle::CycleDetector;
 pub use error::SourceError;
 pub use record::{
     ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, FieldFault, Identifier,

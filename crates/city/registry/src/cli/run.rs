@@ -51,10 +51,7 @@ pub(super) async fn run(
         return Ok(());
     };
     let reader = first.reader().clone();
-    let mut consumers = vec![first];
-    for _ in 1..loaded.config.consume.consumers.get() {
-        consumers.push(consumers[0].another()?);
-    }
+    let consumers = open_consumers(first, loaded)?;
     tracing::info!(
         event = "started",
         store = reader.describe(),
@@ -137,6 +134,15 @@ async fn open_when_it_answers(
     }
 }
 
+/// Opens as many consumers as the configuration asks for.
+fn open_consumers(first: Registry, loaded: &LoadedConfig) -> Result<Vec<Registry>, Failure> {
+    let mut consumers = vec![first];
+    for _ in 1..loaded.config.consume.consumers.get() {
+        consumers.push(consumers[0].additional_consumer()?);
+    }
+    Ok(consumers)
+}
+
 /// Waits for the end of a consumer's loop and returns true if it was asked to end.
 ///
 /// A loop that ends unasked ends the program, which systemd starts anew: with a consumer less it
@@ -179,7 +185,7 @@ async fn consume_loop(
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
-        if let Some(wait) = registry.rest(clock.now()).await {
+        if let Some(wait) = registry.store_pause(clock.now()).await {
             health.set_unready("the store failed and is left alone for a moment".into());
             let pause = tokio::time::sleep(wait.min(MAX_PAUSE));
             tokio::select! { () = stop.cancelled() => {}, () = pause => {} }
