@@ -91,7 +91,7 @@ async fn disturb(
         subject.put(&[row(&other_row.name, later)]).await;
     }
     // Before all others and behind all others: one of them alone would make up for the deletion.
-    let side = if page % 2 == 0 { "z" } else { "a" };
+    let side = if page.is_multiple_of(2) { "z" } else { "a" };
     subject.put(&[row(&format!("{side}-{page}"), later)]).await;
     listed_row.map(|row| subject.record_id(&row.name))
 }
