@@ -1,11 +1,11 @@
 //! Paging by key: the statement around the administrator's query, and one page that never splits a
 //! set of equal keys.
 
-use crate::driver::{Driver, Failure, Lease, MAX_VALUE_LENGTH};
+use crate::driver::{Driver, Failure, Lease};
 use crate::layout::{CHANGED_AT, Layout, RECORD_ID};
 use crate::statement::Statement;
 use crate::table::{Row, Table};
-use crate::value::{Key, Kind, Sql};
+use crate::value::{Key, Kind, MAX_VALUE_LENGTH, Sql};
 
 /// Most rows of a set of equal ones that are looked at; more than any page holds.
 const MAX_EQUAL_ROWS: u32 = 20_000;

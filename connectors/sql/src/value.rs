@@ -1,12 +1,14 @@
-//! What a database hands over: a column's kind, a cell, a key to compare with, and a statement with
-//! its bound values.
+//! Values of a database: a column's kind, a cell, a key to compare with, and a statement with its
+//! bound values.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::driver::MAX_VALUE_LENGTH;
 use crate::native;
+
+/// Characters (bytes of a bytes column) read of one value; no documented column is that long.
+pub(crate) const MAX_VALUE_LENGTH: usize = 1024;
 
 /// The meaning of a column's type, the same for all databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

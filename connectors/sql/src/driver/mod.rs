@@ -2,22 +2,18 @@
 //! back.
 
 mod failure;
-#[cfg(feature = "postgres")]
-mod listen;
 #[cfg(feature = "mysql")]
 pub(crate) mod mysql;
-#[cfg(feature = "mysql")]
-mod mysql_rows;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use connector_kit::CheckReport;
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -33,8 +29,6 @@ const MAX_CONNECTIONS: usize = 2;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// What the network may add to a statement's own time limit.
 const GRACE: Duration = Duration::from_secs(5);
-/// Characters (bytes of a bytes column) read of one value; no documented column is that long.
-pub(crate) const MAX_VALUE_LENGTH: usize = 1024;
 /// Sorting fewer rows than this for a page does not matter.
 pub(crate) const MANY_ROWS: u64 = 10_000;
 
@@ -189,11 +183,7 @@ impl Sessions {
             _permit: permit,
         };
         loop {
-            let kept = self
-                .idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop();
+            let kept = self.idle.lock().pop();
             let Some(mut session) = kept else { break };
             if matches!(timeout(ANSWER_TIMEOUT, session.begin()).await, Ok(Ok(()))) {
                 return Ok(lend(session));
@@ -263,11 +253,7 @@ impl Lease<'_> {
     pub(crate) async fn give_back(mut self) -> Result<(), Failure> {
         Self::bounded(self.limit, self.session.end()).await?;
         if self.owner.driver.keeps_sessions() {
-            self.owner
-                .idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(self.session);
+            self.owner.idle.lock().push(self.session);
         }
         Ok(())
     }

@@ -15,10 +15,10 @@ use sqlx::{
 };
 
 use super::failure::from_sqlx;
-use super::{Described, Driver, Failure, MAX_VALUE_LENGTH, Session, SlowPlan, WritePrivileges};
+use super::{Described, Driver, Failure, Session, SlowPlan, WritePrivileges};
 use crate::statement::Syntax;
 use crate::table::Table;
-use crate::value::{Bind, Key, Kind, Sql, Value};
+use crate::value::{Bind, Key, Kind, MAX_VALUE_LENGTH, Sql, Value};
 
 /// Steps of SQLite's virtual machine between two looks at the stop flag.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;

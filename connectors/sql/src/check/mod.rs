@@ -6,12 +6,12 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use connector_kit::{CheckReport, ClinicDate, ClinicFact, ClinicRecord, Field, RecordStatus};
 
-use crate::connector::SqlConnector;
 use crate::driver::{Driver, Failure, MANY_ROWS, SlowPlan};
 use crate::layout::{CHANGED_AT, Layout, RECORD_ID, resolve};
 use crate::page::{Order, Pager, Start};
 use crate::row::Reader;
 use crate::settings::FeedSettings;
+use crate::source::Source;
 use crate::stamp;
 use crate::table::{Row, Table};
 use crate::value::{Kind, Sql};
@@ -22,18 +22,18 @@ const SAMPLE_ROWS: u32 = 500;
 const WIDEST_ZONE_SECONDS: i64 = 14 * 3600;
 
 /// Looks at the server, then at each feed.
-pub(crate) async fn run(connector: &SqlConnector, now: DateTime<Utc>) -> CheckReport {
+pub(crate) async fn run(source: &Source, now: DateTime<Utc>) -> CheckReport {
     let mut report = CheckReport::default();
     let check = Check {
-        connector,
-        driver: connector.sessions.driver.as_ref(),
+        source,
+        driver: source.sessions.driver.as_ref(),
         now,
     };
     if let Err(failure) = check.server(&mut report).await {
         fail(&mut report, "", &failure, None);
         return report;
     }
-    for feed in &connector.settings.feeds {
+    for feed in &source.settings.feeds {
         if let Err(failure) = check.feed(feed, &mut report).await {
             fail(
                 &mut report,
@@ -52,7 +52,7 @@ fn fail(report: &mut CheckReport, place: &str, failure: &Failure, feed: Option<&
 }
 
 struct Check<'c> {
-    connector: &'c SqlConnector,
+    source: &'c Source,
     driver: &'c dyn Driver,
     now: DateTime<Utc>,
 }
@@ -92,7 +92,7 @@ impl Check<'_> {
 
     async fn feed(&self, feed: &FeedSettings, report: &mut CheckReport) -> Result<(), Failure> {
         let name = feed.feed;
-        let mut lease = self.connector.sessions.lease().await?;
+        let mut lease = self.source.sessions.lease().await?;
         let described = lease.describe(&feed.statement.text).await?;
         lease.give_back().await?;
         let found = resolve(name, &described, !feed.config.status_words.is_empty());
@@ -106,7 +106,7 @@ impl Check<'_> {
             return Ok(());
         };
         report.good(format!("{name}: {} columns understood", layout.names.len()));
-        let pager = self.connector.pager(feed, &layout, Order::Stamp);
+        let pager = self.source.pager(feed, &layout, Order::Stamp);
         self.null_keys(feed, &pager, report).await?;
         let rows = self.sample(&pager).await?;
         if rows.is_empty() {
@@ -122,7 +122,7 @@ impl Check<'_> {
         let stands_for = "what changed_at stands for, what record_id stands for";
         self.plan(feed, &pager, &page, ("each page sorts", stands_for), report)
             .await?;
-        let pager = self.connector.pager(feed, &layout, Order::Id);
+        let pager = self.source.pager(feed, &layout, Order::Id);
         let keys = pager.keys_page(&Start::Beginning, SAMPLE_ROWS, false);
         let told = (
             "each page of the key sweep sorts",
@@ -134,7 +134,7 @@ impl Check<'_> {
     }
 
     async fn texts(&self, sql: &Sql) -> Result<Vec<String>, Failure> {
-        let mut lease = self.connector.sessions.lease().await?;
+        let mut lease = self.source.sessions.lease().await?;
         let texts = lease.texts(sql).await?;
         lease.give_back().await?;
         Ok(texts)
@@ -160,7 +160,7 @@ impl Check<'_> {
     }
 
     async fn sample(&self, pager: &Pager<'_>) -> Result<Table, Failure> {
-        let mut lease = self.connector.sessions.lease().await?;
+        let mut lease = self.source.sessions.lease().await?;
         let rows = lease
             .fetch(
                 &pager.page(&Start::Beginning, SAMPLE_ROWS, true),
@@ -234,7 +234,7 @@ impl Check<'_> {
         let sql = pager.page(&Start::Beginning, SAMPLE_ROWS, true);
         let kinds = &pager.layout.kinds;
         let mut samples = Vec::new();
-        let mut lease = self.connector.sessions.lease().await?;
+        let mut lease = self.source.sessions.lease().await?;
         for zone in zones {
             lease.fetch(&Sql::plain(zone), &[]).await?;
             samples.push(lease.fetch(&sql, kinds).await?);
@@ -251,7 +251,7 @@ impl Check<'_> {
         for ordinal in (0..kinds.len()).filter(|ordinal| kinds[*ordinal] != Kind::TimestampTz) {
             if differs(ordinal) {
                 let name = &pager.layout.names[ordinal];
-                let zone = self.connector.settings.zone.name();
+                let zone = self.source.settings.zone.name();
                 report.warn(
                     format!(
                         "{}: `{name}` is made of a TIMESTAMP by an expression, which the \
@@ -292,7 +292,7 @@ impl Check<'_> {
         let Some(newest) = rows.rows().find_map(|row| row.cell(CHANGED_AT).key()) else {
             return Ok(());
         };
-        if stamp::not_after(&newest, self.now, self.connector.settings.zone).is_none() {
+        if stamp::not_after(&newest, self.now, self.source.settings.zone).is_none() {
             report.error(
                 format!("{name}: the newest changed_at is no readable point in time"),
                 "select a timestamp; in SQLite ISO text or whole seconds since 1970",
@@ -307,8 +307,8 @@ impl Check<'_> {
             );
         }
         if stamp::is_local(&newest)
-            && has_repeated_hours(self.connector.settings.zone, self.now)
-            && self.connector.settings.overlap_seconds < 3900
+            && has_repeated_hours(self.source.settings.zone, self.now)
+            && self.source.settings.overlap_seconds < 3900
         {
             report.warn(
                 format!(
@@ -357,7 +357,7 @@ impl Check<'_> {
         newest: &crate::value::Key,
         report: &mut CheckReport,
     ) -> Result<(), Failure> {
-        let zone = self.connector.settings.zone;
+        let zone = self.source.settings.zone;
         let later = |seconds| {
             let moment = self.now + chrono::TimeDelta::seconds(seconds);
             stamp::present(moment, newest.kind, &newest.value, zone)
@@ -409,7 +409,7 @@ impl Check<'_> {
         (what, columns): (&str, &str),
         report: &mut CheckReport,
     ) -> Result<(), Failure> {
-        let mut lease = self.connector.sessions.lease().await?;
+        let mut lease = self.source.sessions.lease().await?;
         let plan = lease.slow_plan(sql).await?;
         lease.give_back().await?;
         let Some(SlowPlan { rows, table }) = plan else {
@@ -450,7 +450,7 @@ impl Check<'_> {
         rows: &Table,
         report: &mut CheckReport,
     ) {
-        let reader = Reader::new(layout, feed, &self.connector.settings);
+        let reader = Reader::new(layout, feed, &self.source.settings);
         let records: Vec<ClinicRecord> = rows.rows().map(|row| reader.record(row)).collect();
         let ids: HashSet<&str> = records
             .iter()

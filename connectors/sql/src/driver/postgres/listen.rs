@@ -1,20 +1,21 @@
 //! PostgreSQL's notifications as hints: one connection of its own that listens, is watched, and
 //! comes back by itself.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use connector_kit::{CheckReport, SourceError};
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use sqlx::Row;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::Failure;
-use super::failure::from_sqlx;
-use super::postgres::database_failure;
+use super::failure::database_failure;
+use crate::driver::Failure;
+use crate::driver::failure::from_sqlx;
 
 /// How long a connection may be silent before it is asked whether it is still there.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -86,7 +87,7 @@ impl Listener {
     /// Waits for a hint.
     pub(super) async fn changed(&self) {
         {
-            let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut task = self.task.lock();
             if task.as_ref().is_none_or(JoinHandle::is_finished) {
                 *task = Some(tokio::spawn(Arc::clone(&self.ear).listen()));
             }
@@ -125,12 +126,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(task) = self
-            .task
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
+        if let Some(task) = self.task.lock().take() {
             task.abort();
         }
     }
