@@ -37,11 +37,11 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// One value as the database handed it over.
+/// A value as the database handed it over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Value<'r> {
     Null,
-    /// Its text form, or the bytes of a [`Kind::Bytes`].
+    /// Text form, or the bytes of a [`Kind::Bytes`].
     Bytes(&'r [u8]),
     /// A whole number.
     Whole(i64),
@@ -52,7 +52,7 @@ pub(crate) enum Value<'r> {
     Micros(i64),
 }
 
-/// One value and the meaning of its type.
+/// A value and the meaning of its type.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Cell<'r> {
     pub kind: Kind,
@@ -165,7 +165,7 @@ pub(crate) enum Bind {
 pub(crate) struct Sql {
     pub text: String,
     pub binds: Vec<Bind>,
-    /// True where it selects a layout's columns as [`crate::driver::Driver::select`] writes them:
+    /// True for a statement that selects a layout's columns as [`crate::driver::Driver::select`] writes them:
     /// rows of other types are then no rows of that layout.
     pub is_typed: bool,
 }

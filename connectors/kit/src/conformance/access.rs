@@ -1,4 +1,4 @@
-//! What a connector needs of the source and says about it: to read only, and `check`.
+//! Access to the source, which only reads, and what `check` says about it.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Sources that fail: told as retry or misconfigured, in the connector's own words, and in time.
+//! Sources that fail: reported as retry or misconfigured, in the connector's own words, and in time.
 
 use chrono::TimeDelta;
 
@@ -73,9 +73,10 @@ pub(super) async fn access_refused_is_misconfigured(
     subject.begin(Hostility::Refused).await;
     let client = Client::new(subject).await;
     for (what, failure) in failures(subject, &client).await? {
-        let told = matches!(&failure, SourceError::Misconfigured { help, .. } if !help.is_empty());
+        let is_helpful =
+            matches!(&failure, SourceError::Misconfigured { help, .. } if !help.is_empty());
         ensure!(
-            told,
+            is_helpful,
             "`{what}` does not say what a person has to change: {failure}"
         );
     }

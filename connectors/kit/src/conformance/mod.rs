@@ -30,7 +30,7 @@ pub use subject::{
 pub struct Violation(String);
 
 impl Violation {
-    /// A violation told in one sentence.
+    /// A violation in one sentence.
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
@@ -60,7 +60,7 @@ use ensure;
 
 type Checked<'s> = Pin<Box<dyn Future<Output = Result<(), Violation>> + 's>>;
 
-/// One MUST of `docs/connectors.md`.
+/// A MUST of `docs/connectors.md`.
 pub struct Must {
     /// Identifier in `docs/connectors.md`, and name of the test.
     pub id: &'static str,
@@ -170,7 +170,7 @@ pub async fn verify(must: &Must, subject: &mut dyn Subject) -> Outcome {
 /// Checks the MUST with this id, and prints why it cannot be checked if it cannot.
 ///
 /// # Panics
-/// When the connector breaks it, and when there is no such MUST.
+/// Panics when the connector breaks it, and when there is no such MUST.
 #[expect(
     clippy::print_stdout,
     reason = "called by tests, which show it with their result"
@@ -189,7 +189,7 @@ pub async fn require(id: &str, subject: &mut dyn Subject) {
 /// cannot be disturbed for, for the test to compare with what it expects.
 ///
 /// # Panics
-/// When the connector breaks any; the message names all of them.
+/// Panics when the connector breaks any; the message names all of them.
 pub async fn verify_all(subject: &mut dyn Subject) -> Vec<&'static str> {
     let mut impossible = Vec::new();
     let mut broken = String::new();

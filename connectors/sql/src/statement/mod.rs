@@ -1,6 +1,13 @@
 //! The administrator's SELECT: cut into tokens far enough to know that it is one statement that can
 //! be wrapped.
 
+mod scanner;
+mod syntax;
+
+use scanner::{Token, TokenKind};
+
+pub(crate) use syntax::Syntax;
+
 /// Longest query accepted, in bytes.
 const MAX_QUERY_BYTES: usize = 64 * 1024;
 
@@ -10,64 +17,6 @@ const KEYWORDS: [&str; 30] = [
     "case", "when", "then", "else", "end", "in", "with", "union", "all", "order", "by", "group",
     "having", "limit", "column", "table", "relation", "function",
 ];
-
-/// How one kind of database writes SQL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Syntax {
-    #[cfg(feature = "postgres")]
-    Postgres,
-    #[cfg(feature = "mysql")]
-    MySql,
-    #[cfg(feature = "sqlite")]
-    Sqlite,
-}
-
-/// What sets the syntaxes apart.
-struct Rules {
-    backslash_escapes: bool,
-    dollar_quotes: bool,
-    hash_comments: bool,
-    nested_comments: bool,
-    brackets: bool,
-    question_mark_binds: bool,
-    named_binds: bool,
-}
-
-impl Syntax {
-    fn rules(self) -> Rules {
-        let none = Rules {
-            backslash_escapes: false,
-            dollar_quotes: false,
-            hash_comments: false,
-            nested_comments: false,
-            brackets: false,
-            question_mark_binds: false,
-            named_binds: false,
-        };
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres => Rules {
-                dollar_quotes: true,
-                nested_comments: true,
-                ..none
-            },
-            #[cfg(feature = "mysql")]
-            Self::MySql => Rules {
-                backslash_escapes: true,
-                hash_comments: true,
-                question_mark_binds: true,
-                ..none
-            },
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite => Rules {
-                brackets: true,
-                question_mark_binds: true,
-                named_binds: true,
-                ..none
-            },
-        }
-    }
-}
 
 /// A query that may be wrapped in parentheses.
 #[derive(Debug, Clone)]
@@ -81,55 +30,33 @@ pub(crate) struct Statement {
     pub selects_all: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    Word,
-    Quoted,
-    Literal,
-    Symbol(char),
-}
-
 impl Statement {
     /// Takes a query apart; the error says what is wrong with it.
     pub(crate) fn parse(query: &str, syntax: Syntax) -> Result<Self, String> {
         if query.len() > MAX_QUERY_BYTES {
             return Err(format!("the query is longer than {MAX_QUERY_BYTES} bytes"));
         }
-        let mut tokens = Scanner {
-            rest: query,
-            at: 0,
-            rules: syntax.rules(),
-        }
-        .tokens()?;
-        while tokens
-            .last()
-            .is_some_and(|(token, _)| *token == Token::Symbol(';'))
-        {
+        let mut tokens = scanner::tokens(query, syntax.rules())?;
+        let is_semicolon = |token: &Token| token.kind == TokenKind::Symbol(';');
+        while tokens.last().is_some_and(is_semicolon) {
             tokens.pop();
         }
-        let word = |token: &(Token, std::ops::Range<usize>)| match token.0 {
-            Token::Word => query[token.1.clone()].to_lowercase(),
-            _ => String::new(),
+        check_shape(&tokens)?;
+        let start = tokens[0].at.start;
+        let end = tokens[tokens.len() - 1].at.end;
+        let is_name = |token: &&Token| matches!(token.kind, TokenKind::Word | TokenKind::Quoted);
+        let name = |token: &Token| {
+            query[token.at.clone()]
+                .trim_matches(['"', '`', '[', ']'])
+                .to_lowercase()
         };
-        let words: Vec<String> = tokens.iter().map(word).collect();
-        check_shape(
-            &tokens.iter().map(|(token, _)| token).collect::<Vec<_>>(),
-            &words,
-        )?;
         let identifiers = tokens
             .iter()
-            .filter(|(token, _)| matches!(token, Token::Word | Token::Quoted))
-            .map(|(_, at)| {
-                query[at.clone()]
-                    .trim_matches(['"', '`', '[', ']'])
-                    .to_lowercase()
-            })
+            .filter(is_name)
+            .map(name)
             .filter(|name| !KEYWORDS.contains(&name.as_str()))
             .collect();
-        let start = tokens[0].1.start;
-        let end = tokens[tokens.len() - 1].1.end;
-        let tokens: Vec<Token> = tokens.into_iter().map(|(token, _)| token).collect();
-        let selects_all = (0..tokens.len()).any(|index| is_all_columns(&tokens, &words, index));
+        let selects_all = (0..tokens.len()).any(|index| is_all_columns(&tokens, index));
         Ok(Self {
             text: query[start..end].to_owned(),
             identifiers,
@@ -150,42 +77,47 @@ impl Statement {
     }
 }
 
-/// Whether a token is a `*` that stands for columns: neither between two operands nor that of
-/// `count(*)`. What may come before it (SQL_NO_CACHE, STRAIGHT_JOIN) is nobody's to list.
-fn is_all_columns(tokens: &[Token], words: &[String], index: usize) -> bool {
+/// True for a `*` that stands for columns: neither between two operands nor that of `count(*)`. What
+/// may come before it (SQL_NO_CACHE, STRAIGHT_JOIN) is nobody's to list.
+fn is_all_columns(tokens: &[Token], index: usize) -> bool {
     let Some(before) = index
         .checked_sub(1)
-        .filter(|_| tokens[index] == Token::Symbol('*'))
+        .filter(|_| tokens[index].kind == TokenKind::Symbol('*'))
+        .map(|before| &tokens[before])
     else {
         return false;
     };
-    let ends_operand = match tokens[before] {
-        Token::Symbol('(') => return false,
-        Token::Symbol(symbol) => matches!(symbol, ')' | ']'),
-        Token::Word => !matches!(words[before].as_str(), "select" | "distinct" | "all"),
-        Token::Quoted | Token::Literal => true,
+    let ends_operand = match before.kind {
+        TokenKind::Symbol('(') => return false,
+        TokenKind::Symbol(symbol) => matches!(symbol, ')' | ']'),
+        TokenKind::Word => !matches!(before.word.as_str(), "select" | "distinct" | "all"),
+        TokenKind::Quoted | TokenKind::Literal => true,
     };
     let begins_operand = match tokens.get(index + 1) {
-        None | Some(Token::Symbol(',' | ')')) => false,
-        Some(_) => words[index + 1] != "from",
+        None => false,
+        Some(next) if matches!(next.kind, TokenKind::Symbol(',' | ')')) => false,
+        Some(next) => next.word != "from",
     };
     !(ends_operand && begins_operand)
 }
 
-fn check_shape(tokens: &[&Token], words: &[String]) -> Result<(), String> {
-    if !matches!(words.first().map(String::as_str), Some("select" | "with")) {
+/// Refuses what is not one SELECT that can be wrapped in parentheses.
+fn check_shape(tokens: &[Token]) -> Result<(), String> {
+    let word = |index: usize| tokens.get(index).map_or("", |token| token.word.as_str());
+    if !matches!(word(0), "select" | "with") {
         return Err("the query is not a SELECT".into());
     }
     let mut depth = 0_i32;
     for (index, token) in tokens.iter().enumerate() {
-        let next = words.get(index + 1).map_or("", String::as_str);
-        match token {
-            Token::Symbol(';') => return Err("the query holds more than one statement".into()),
-            Token::Symbol('(') => depth += 1,
-            Token::Symbol(')') => depth -= 1,
+        match token.kind {
+            TokenKind::Symbol(';') => {
+                return Err("the query holds more than one statement".into());
+            }
+            TokenKind::Symbol('(') => depth += 1,
+            TokenKind::Symbol(')') => depth -= 1,
             _ => {}
         }
-        match (words[index].as_str(), next) {
+        match (token.word.as_str(), word(index + 1)) {
             ("into", _) => return Err("the query writes somewhere: INTO".into()),
             ("for", "update" | "share" | "no" | "key") | ("lock", "in") => {
                 return Err("the query locks rows: FOR UPDATE, FOR SHARE".into());
@@ -202,136 +134,6 @@ fn check_shape(tokens: &[&Token], words: &[String]) -> Result<(), String> {
     } else {
         Ok(())
     }
-}
-
-/// Walks over a query, skipping comments.
-struct Scanner<'q> {
-    rest: &'q str,
-    at: usize,
-    rules: Rules,
-}
-
-impl Scanner<'_> {
-    fn tokens(mut self) -> Result<Vec<(Token, std::ops::Range<usize>)>, String> {
-        let mut tokens = Vec::new();
-        loop {
-            self.skip_blank()?;
-            let Some(first) = self.rest.chars().next() else {
-                return Ok(tokens);
-            };
-            let start = self.at;
-            let token = self.token(first)?;
-            tokens.push((token, start..self.at));
-        }
-    }
-
-    fn advance(&mut self, bytes: usize) {
-        self.rest = &self.rest[bytes..];
-        self.at += bytes;
-    }
-
-    fn skip_blank(&mut self) -> Result<(), String> {
-        loop {
-            let blank = self.rest.len() - self.rest.trim_start().len();
-            self.advance(blank);
-            let dashes = self.rest.starts_with("--")
-                && (!self.rules.backslash_escapes
-                    || self.rest[2..]
-                        .chars()
-                        .next()
-                        .is_none_or(|c| c.is_whitespace() || c.is_control()));
-            if dashes || (self.rules.hash_comments && self.rest.starts_with('#')) {
-                let end = self.rest.find('\n').unwrap_or(self.rest.len());
-                self.advance(end);
-            } else if self.rest.starts_with("/*!") || self.rest.starts_with("/*M!") {
-                return Err("the query holds a comment that MySQL executes: /*! … */".into());
-            } else if self.rest.starts_with("/*") {
-                self.skip_comment()?;
-            } else {
-                return Ok(());
-            }
-        }
-    }
-
-    fn skip_comment(&mut self) -> Result<(), String> {
-        let mut depth = 0;
-        loop {
-            let open = self.rest.starts_with("/*") && (depth == 0 || self.rules.nested_comments);
-            if open || self.rest.starts_with("*/") {
-                depth += if open { 1 } else { -1 };
-                self.advance(2);
-                if depth == 0 {
-                    return Ok(());
-                }
-            } else {
-                let Some(next) = self.rest.chars().next() else {
-                    return Err("the query leaves a comment open".into());
-                };
-                self.advance(next.len_utf8());
-            }
-        }
-    }
-
-    fn token(&mut self, first: char) -> Result<Token, String> {
-        let second = self.rest[first.len_utf8()..].chars().next().unwrap_or(' ');
-        match first {
-            '\'' => self.quoted('\'', self.rules.backslash_escapes, Token::Literal),
-            '"' => self.quoted('"', self.rules.backslash_escapes, Token::Quoted),
-            '`' => self.quoted('`', false, Token::Quoted),
-            '[' if self.rules.brackets => self.quoted(']', false, Token::Quoted),
-            'e' | 'E' if self.rules.dollar_quotes && second == '\'' => {
-                self.advance(1);
-                self.quoted('\'', true, Token::Literal)
-            }
-            '$' if self.rules.dollar_quotes && !second.is_ascii_digit() => self.dollar_quoted(),
-            '$' if self.rules.dollar_quotes => Err(placeholder("$1")),
-            '?' if self.rules.question_mark_binds => Err(placeholder("?")),
-            ':' | '@' | '$' if self.rules.named_binds => Err(placeholder(":name")),
-            _ if first.is_alphanumeric() || first == '_' => {
-                let end = self
-                    .rest
-                    .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
-                self.advance(end.unwrap_or(self.rest.len()));
-                Ok(Token::Word)
-            }
-            _ => {
-                self.advance(first.len_utf8());
-                Ok(Token::Symbol(first))
-            }
-        }
-    }
-
-    /// A quote is written twice inside; a backslash may escape.
-    fn quoted(&mut self, close: char, backslash: bool, token: Token) -> Result<Token, String> {
-        self.advance(1);
-        while let Some(next) = self.rest.chars().next() {
-            self.advance(next.len_utf8());
-            if next == close {
-                if !self.rest.starts_with(close) {
-                    return Ok(token);
-                }
-                self.advance(1);
-            } else if next == '\\' && backslash {
-                let escaped = self.rest.chars().next().map_or(0, char::len_utf8);
-                self.advance(escaped);
-            }
-        }
-        Err("the query leaves a quotation mark open".into())
-    }
-
-    fn dollar_quoted(&mut self) -> Result<Token, String> {
-        let open = || "the query leaves a dollar quotation open".to_owned();
-        let end = self.rest[1..].find('$').ok_or_else(open)? + 2;
-        let tag = self.rest[..end].to_owned();
-        self.advance(end);
-        let close = self.rest.find(&tag).ok_or_else(open)? + tag.len();
-        self.advance(close);
-        Ok(Token::Literal)
-    }
-}
-
-fn placeholder(which: &str) -> String {
-    format!("the query holds a placeholder ({which}); it takes no parameters")
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What every kind of database must do alike: pages, ties, late rows, rows from the future, rows
-//! without keys.
+//! The conformance suite on every kind of database, and what all of them do alike besides: equal keys,
+//! rows without keys, other columns.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

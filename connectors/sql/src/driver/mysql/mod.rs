@@ -15,7 +15,9 @@ use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
 use crate::config::{MySqlConfig, TlsMode};
-use crate::driver::{Driver, Failure, Session, WritePrivileges, is_local_host, transport_warning};
+use crate::driver::{
+    Driver, Failure, KeyColumns, Session, WritePrivileges, is_local_host, transport_warning,
+};
 use crate::settings::Tls;
 use crate::statement::Syntax;
 use crate::value::{Key, Kind, MAX_VALUE_LENGTH, Sql};
@@ -180,7 +182,11 @@ impl Driver for MySql {
 
     // A row comparison would read the whole index here; the first half of this one begins at the
     // right place.
-    fn push_after(&self, sql: &mut Sql, (at_column, id_column): (&str, &str), at: &Key, id: &Key) {
+    fn push_after(&self, sql: &mut Sql, columns: &KeyColumns, at: &Key, id: &Key) {
+        let KeyColumns {
+            at: at_column,
+            id: id_column,
+        } = columns;
         sql.push(&format!("{at_column} >= "));
         self.push_key(sql, at);
         sql.push(&format!(" AND ({at_column} > "));

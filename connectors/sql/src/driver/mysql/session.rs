@@ -19,7 +19,7 @@ use crate::value::{Kind, Sql};
 pub(super) struct MySqlSession {
     connection: MySqlConnection,
     place: String,
-    /// What the session's clock is ahead of UTC, in which instants are handed on.
+    /// Offset of the session's clock from UTC, in which instants are handed on.
     offset: TimeDelta,
 }
 

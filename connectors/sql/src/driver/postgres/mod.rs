@@ -15,7 +15,9 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::config::{PostgresConfig, TlsMode};
-use crate::driver::{Driver, Failure, Session, WritePrivileges, is_local_host, transport_warning};
+use crate::driver::{
+    Driver, Failure, KeyColumns, Session, WritePrivileges, is_local_host, transport_warning,
+};
 use crate::settings::Tls;
 use crate::statement::Syntax;
 use crate::value::{Bind, Key, Kind, MAX_VALUE_LENGTH, Sql};
@@ -134,8 +136,8 @@ impl Driver for Postgres {
         sql.push(&expression);
     }
 
-    fn push_after(&self, sql: &mut Sql, (at_column, id_column): (&str, &str), at: &Key, id: &Key) {
-        sql.push(&format!("({at_column}, {id_column}) > ("));
+    fn push_after(&self, sql: &mut Sql, columns: &KeyColumns, at: &Key, id: &Key) {
+        sql.push(&format!("({}, {}) > (", columns.at, columns.id));
         self.push_key(sql, at);
         sql.push(", ");
         self.push_key(sql, id);
