@@ -3,7 +3,7 @@
 /// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Nothing to do.
+    /// No fault.
     Good,
     /// Works, but will hurt: slow plan, clock apart, nullable stamp.
     Warning,

@@ -33,10 +33,12 @@ pub struct PageRequest {
 pub struct Page {
     /// The records, at most the requested number.
     pub records: Vec<ClinicRecord>,
-    /// Position at which the next page of this run begins; `None` when the feed is exhausted for now.
+    /// Position at which the next page of this run begins; `None` when the feed is exhausted for
+    /// now.
     pub next: Option<Cursor>,
-    /// Position to store once this page is safe: the next *run* starts here. `None` leaves the stored
-    /// cursor as it is. Never past a record that was not handed over, and never in the future.
+    /// Position to store once this page is safe: the next *run* starts here. `None` leaves the
+    /// stored cursor as it is. Never past a record that was not handed over, and never in the
+    /// future.
     pub resume: Option<Cursor>,
     /// Behaviour of the source that it should not show, if it showed any.
     pub surprise: Option<SourceSurprise>,
@@ -65,8 +67,8 @@ impl SourceSurprise {
 pub struct KeysRequest {
     /// Feed to read.
     pub feed: Feed,
-    /// Position to go on from; `None` is the very beginning. A cursor of [`Connector::keys`], never one of
-    /// [`Connector::page`].
+    /// Position to go on from; `None` is the very beginning. A cursor of [`Connector::keys`], never
+    /// one of [`Connector::page`].
     pub after: Option<Cursor>,
     /// At most this many keys in the page.
     pub limit: u32,

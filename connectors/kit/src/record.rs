@@ -134,7 +134,8 @@ pub struct Identifier {
     pub country: Option<String>,
 }
 
-/// The person whom the fact is about: nothing but identifiers. Names and birth dates are never read.
+/// The person whom the fact is about: nothing but identifiers. Names and birth dates are never
+/// read.
 #[derive(Default)]
 pub struct Person {
     /// All identifiers the source holds, valid or not.
@@ -201,10 +202,10 @@ pub struct ClinicRecord {
     pub person: Person,
     /// Medical content.
     pub fact: ClinicFact,
-    /// Stamp of the row's last change, on the connector's own scale: two stamps of one feed compare as
-    /// the changes do. SQL timestamps and FHIR instants are microseconds since 1970, whole numbers
-    /// themselves, other text a hash that only tells equal from unequal. `None` where the row has
-    /// none.
+    /// Stamp of the row's last change, on the connector's own scale: two stamps of one feed compare
+    /// as the changes do. SQL timestamps and FHIR instants are microseconds since 1970, whole
+    /// numbers themselves, other text a hash that only tells equal from unequal. `None` where the
+    /// row has none.
     pub stamp: Option<i64>,
 }
 

@@ -11,7 +11,12 @@ use settings::SecretSource;
 
 /// Adds the settings that all three kinds share. `serde(flatten)` would undo `deny_unknown_fields`.
 macro_rules! with_common_settings {
-    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* }) => {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)*
+        }
+    ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
@@ -25,8 +30,8 @@ macro_rules! with_common_settings {
             /// that is not UTF-8.
             #[serde(default)]
             pub encoding: Encoding,
-            /// Seconds that each run looks back behind the last stamp it has seen, for rows that were
-            /// committed late.
+            /// Seconds that each run looks back behind the last stamp it has seen, for rows that
+            /// were committed late.
             #[serde(default = "default_overlap")]
             pub overlap_seconds: u32,
             /// Seconds after which the database is to give up one statement.
@@ -138,8 +143,8 @@ pub struct FeedConfig {
     /// A plain SELECT whose column aliases are the documented names, such as `record_id` and
     /// `changed_at`.
     pub query: String,
-    /// Meanings of the words of the `status` column; capital letters and outer blanks do not matter,
-    /// `""` stands for an empty status. A word that is not listed holds its record back.
+    /// Meanings of the words of the `status` column; capital letters and outer blanks do not
+    /// matter, `""` stands for an empty status. A word that is not listed holds its record back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub status_words: BTreeMap<String, StatusWord>,
 }

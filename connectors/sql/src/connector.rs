@@ -80,9 +80,9 @@ impl SqlConnector {
         })
     }
 
-    /// The cursor at which the next run begins once these rows are safe: the last stamp that can be read, but
-    /// never in the future. Rows stamped later than now come again with every run, until their time
-    /// has come.
+    /// The cursor at which the next run begins once these rows are safe: the last stamp that can be
+    /// read, but never in the future. Rows stamped later than now come again with every run, until
+    /// their time has come.
     fn resume(
         &self,
         layout: &Layout,

@@ -5,7 +5,7 @@ use crate::driver::{Driver, Failure, KeyColumns, Lease};
 use crate::layout::{CHANGED_AT, Layout, RECORD_ID};
 use crate::statement::Statement;
 use crate::table::{Row, Table};
-use crate::value::{Key, Kind, MAX_VALUE_LENGTH, Sql};
+use crate::value::{Key, Kind, Sql};
 
 /// Most rows of a set of equal ones that are looked at; more than any page holds.
 const MAX_EQUAL_ROWS: u32 = 20_000;
@@ -208,7 +208,7 @@ impl<'s> Pager<'s> {
             self.driver.push_key(sql, &place.id);
         }
         sql.push(")");
-        if is_cut(&place.id) {
+        if place.id.is_cut() {
             // The whole id comes after its own beginning.
             sql.push(" AND NOT (");
             self.push_same(sql, place);
@@ -223,7 +223,7 @@ impl<'s> Pager<'s> {
             self.driver.push_key(sql, at);
             sql.push(" AND ");
         }
-        if is_cut(id) {
+        if id.is_cut() {
             let projected = self
                 .driver
                 .project(&self.column(RECORD_ID), self.layout.kinds[RECORD_ID]);
@@ -411,14 +411,8 @@ impl<'s> Pager<'s> {
     }
 }
 
-/// True for an id that may be only the beginning of the row's own: as a key it stands for all ids
-/// that begin so.
-pub(crate) fn is_cut(id: &Key) -> bool {
-    id.value.len() >= MAX_VALUE_LENGTH
-}
-
-/// False when the database certainly tells two keys apart; of text only the database itself knows,
-/// and numbers may be written in several ways (1.0 and 1.00).
+/// Returns false when the database certainly tells two keys apart; of text only the database itself
+/// knows, and numbers may be written in several ways (1.0 and 1.00).
 fn may_be_equal(one: &Place, other: &Place) -> bool {
     let loose = |id: &Key| {
         matches!(

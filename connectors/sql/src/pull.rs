@@ -22,8 +22,8 @@ pub(crate) struct Pull {
     pub surprise: Option<SourceSurprise>,
 }
 
-/// Reads the page asked for. A run begins with a look at the columns; its other pages trust it until
-/// one of them shows otherwise.
+/// Reads the page asked for. A run begins with a look at the columns; its other pages trust it
+/// until one of them shows otherwise.
 pub(crate) async fn read(
     source: &Source,
     feed: &FeedSettings,

@@ -95,6 +95,13 @@ impl<'r> Cell<'r> {
     }
 }
 
+impl Key {
+    /// True for the key of a cell that is cut.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.value.len() >= MAX_VALUE_LENGTH
+    }
+}
+
 /// A value rows are ordered by, in the database's own text form, byte for byte.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "KeyForm", into = "KeyForm")]
@@ -165,7 +172,7 @@ pub(crate) enum Bind {
 pub(crate) struct Sql {
     pub text: String,
     pub binds: Vec<Bind>,
-    /// True for a statement that selects a layout's columns as [`crate::driver::Driver::select`] writes them:
+    /// True for a statement that selects a layout's columns as `Driver::select` writes them:
     /// rows of other types are then no rows of that layout.
     pub is_typed: bool,
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Row, Subject, Violation, ensure, now};
+use super::subject::{Row, Subject, now};
+use super::violation::{Violation, ensure};
 use crate::{
     CheckReport, ClinicFact, ClinicRecord, Connector, Cursor, Feed, Field, KeysPage, KeysRequest,
     Page, PageRequest, RecordKey, RecordStatus, SourceError, SourceSurprise,

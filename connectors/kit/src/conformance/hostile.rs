@@ -5,12 +5,14 @@ use chrono::TimeDelta;
 
 use super::client::{Client, ensure_all, ensure_exactly, ids_of, rows};
 use super::records::readable;
-use super::{Hostility, Row, Subject, Violation, ensure, now};
+use super::subject::{Hostility, Row, Subject, now};
+use super::violation::{Violation, ensure};
 
 /// Most bytes of a record that are kept in readable form.
 const MAX_RECORD_BYTES: usize = 64 * 1024;
 
-/// A page keeps its limit although the source gives more than was asked for, and loses nothing of it.
+/// A page keeps its limit although the source gives more than was asked for, and loses nothing of
+/// it.
 pub(super) async fn page_keeps_its_limit_where_the_source_does_not(
     subject: &mut dyn Subject,
 ) -> Result<(), Violation> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use connector_kit::{CheckReport, ClinicDate, ClinicFact, ClinicRecord, Field, RecordStatus};
+use connector_kit::{CheckReport, ClinicDate, ClinicFact, ClinicRecord, Feed, Field, RecordStatus};
 
 use super::look::Look;
 use crate::layout::{Layout, RECORD_ID};
@@ -19,23 +19,9 @@ pub(super) fn check(
     report: &mut CheckReport,
 ) {
     let reader = Reader::new(layout, feed, &look.source.settings);
-    let records: Vec<ClinicRecord> = rows.rows().map(|row| reader.record(row)).collect();
-    let ids: HashSet<&str> = records
-        .iter()
-        .map(|record| record.record_id.as_str())
-        .collect();
     let name = feed.feed;
-    if ids.len() < records.len() {
-        report.error(
-            format!(
-                "{name}: {} of the newest {} rows repeat a record_id",
-                records.len() - ids.len(),
-                records.len()
-            ),
-            "select one row a record: a join to a table of documents or contacts may multiply \
-             rows",
-        );
-    }
+    let records: Vec<ClinicRecord> = rows.rows().map(|row| reader.record(row)).collect();
+    report_repeated_ids(name, &records, report);
     let count =
         |fits: &dyn Fn(&ClinicRecord) -> bool| records.iter().filter(|record| fits(record)).count();
     let too_long = rows
@@ -79,6 +65,24 @@ pub(super) fn check(
                 help,
             );
         }
+    }
+}
+
+fn report_repeated_ids(name: Feed, records: &[ClinicRecord], report: &mut CheckReport) {
+    let ids: HashSet<&str> = records
+        .iter()
+        .map(|record| record.record_id.as_str())
+        .collect();
+    if ids.len() < records.len() {
+        report.error(
+            format!(
+                "{name}: {} of the newest {} rows repeat a record_id",
+                records.len() - ids.len(),
+                records.len()
+            ),
+            "select one row a record: a join to a table of documents or contacts may multiply \
+             rows",
+        );
     }
 }
 

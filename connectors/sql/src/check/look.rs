@@ -1,4 +1,4 @@
-//! What every look of `check` needs: the source, the present moment, and a session for each
+//! Common ground of every look of `check`: the source, the present moment, and a session for each
 //! question.
 
 use chrono::{DateTime, Utc};

@@ -9,7 +9,7 @@ use crate::page::{Order, Pager, Start};
 use crate::settings::FeedSettings;
 use crate::value::Sql;
 
-/// One of the two ways in which rows are paged.
+/// A way in which rows are paged.
 pub(super) struct Paging {
     order: Order,
     /// A page in this order, as the subject of a sentence that goes on "sorts".

@@ -11,8 +11,8 @@ use crate::stamp;
 use crate::table::{Row, Table};
 use crate::value::{Key, Kind, Sql};
 
-/// Greatest distance of a clock in a wrong time zone, in seconds; a stamp further ahead of now has a
-/// wrong year.
+/// Greatest distance of a clock in a wrong time zone, in seconds; a stamp further ahead of now has
+/// a wrong year.
 const WIDEST_ZONE_SECONDS: i64 = 14 * 3600;
 
 /// Looks at the stamps and ids of one feed.
@@ -76,8 +76,8 @@ impl StampCheck<'_> {
         Ok(())
     }
 
-    /// Warns of columns that the query makes of an instant by an expression, where the session cannot
-    /// run in the clinic's zone.
+    /// Warns of columns that the query makes of an instant by an expression, where the session
+    /// cannot run in the clinic's zone.
     pub(super) async fn session_zone(&mut self) -> Result<(), Failure> {
         let Some(zones) = self.look.driver().other_zones() else {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Common ground of the three databases: sessions, which are opened, lent, bounded in time and given
-//! back.
+//! Common ground of the three databases: sessions, which are opened, lent, bounded in time and
+//! given back.
 
 mod failure;
 #[cfg(feature = "mysql")]

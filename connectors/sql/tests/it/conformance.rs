@@ -1,5 +1,5 @@
-//! The conformance suite on every kind of database, and what all of them do alike besides: equal keys,
-//! rows without keys, other columns.
+//! The conformance suite on every kind of database, and what all of them do alike besides: equal
+//! keys, rows without keys, other columns.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
