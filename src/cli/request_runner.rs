@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::arguments::WaitArguments;
 use super::outbox_file;
-use crate::attend::attended;
 use crate::config::LoadedConfig;
+use crate::foreground::deliver_during;
 use crate::gateway::{Gateway, StartError};
 use crate::requests::{Answer, perform};
 
@@ -66,13 +66,13 @@ impl RequestRunner {
         patience: Duration,
     ) -> Result<Answer, Failure> {
         let work = perform(gateway, request, patience, &self.stop);
-        let (answer, attended) = attended(gateway, &self.stop, Duration::ZERO, work)
+        let (answer, delivery) = deliver_during(gateway, &self.stop, Duration::ZERO, work)
             .await
             .map_err(StartError::from)?;
         let answer = answer?;
         let backlog = gateway.outbox.backlog().await.map_err(StartError::from)?;
         if backlog.batches > 0 {
-            let reason = attended
+            let reason = delivery
                 .queue_error
                 .as_deref()
                 .unwrap_or("they are not due yet");

@@ -1,4 +1,4 @@
-//! The `city-registry` program.
+//! Program `city-registry`.
 
 use std::process::ExitCode;
 

@@ -76,7 +76,7 @@ points! {
     /// Registry: acknowledged.
     RegistryAcked = "registry-acked";
     /// Registry: an unreadable batch is about to go to the dead letters.
-    RegistryBurying = "registry-burying";
+    RegistryDeadLettering = "registry-dead-lettering";
     /// Gateway: receipts have arrived.
     ReceiptsReceived = "receipts-received";
     /// Outbox: verdicts are written, not committed.

@@ -12,6 +12,8 @@ use tracing_subscriber::fmt::time::SystemTime;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::flat_json::FlatJson;
+
 /// The `[log]` section.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -68,6 +70,7 @@ pub fn init_logs(config: &LogConfig) -> Result<(), LogError> {
             .json()
             .with_current_span(false)
             .with_span_list(false)
+            .map_event_format(|inner| FlatJson { inner })
             .boxed(),
     };
     let _already_started = tracing_subscriber::registry()

@@ -138,7 +138,7 @@ async fn open_when_it_answers(
 fn open_consumers(first: Registry, loaded: &LoadedConfig) -> Result<Vec<Registry>, Failure> {
     let mut consumers = vec![first];
     for _ in 1..loaded.config.consume.consumers.get() {
-        consumers.push(consumers[0].another()?);
+        consumers.push(consumers[0].additional_consumer()?);
     }
     Ok(consumers)
 }
@@ -185,7 +185,7 @@ async fn consume_loop(
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
-        if let Some(wait) = registry.rest(clock.now()).await {
+        if let Some(wait) = registry.store_pause(clock.now()).await {
             health.set_unready("the store failed and is left alone for a moment".into());
             let pause = tokio::time::sleep(wait.min(MAX_PAUSE));
             tokio::select! { () = stop.cancelled() => {}, () = pause => {} }

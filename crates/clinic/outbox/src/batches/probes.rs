@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 use super::new_batch::NewBatch;
 use super::sealing::Sealing;
 use crate::file::{OutboxError, json, to_ms};
-use crate::records::{ByDigest, Known};
+use crate::records::{ByDigest, KnownRecord};
 
 /// Most differences remembered for a repair; later ones are only counted, and found by the next
 /// reconciliation.
@@ -80,7 +80,7 @@ pub(super) struct AnsweredProbe {
 pub(super) async fn count_answer(
     connection: &mut SqliteConnection,
     probe: &AnsweredProbe,
-    known: &HashMap<RecordDigest, Known, ByDigest>,
+    known: &HashMap<RecordDigest, KnownRecord, ByDigest>,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     let mut equal = i64::from(probe.answer.equal);

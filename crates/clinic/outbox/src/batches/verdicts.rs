@@ -7,7 +7,7 @@ use contract::{Answer, RecordDigest, RefusalReason, StoredAnswer, Verdict, Versi
 use super::probes::AnsweredProbe;
 use crate::dead_letters::RefusedByRegistry;
 use crate::limits::MAX_GENERATION;
-use crate::records::{ByDigest, Known};
+use crate::records::{ByDigest, KnownRecord};
 
 /// Result of receipts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl Findings {
     /// cannot have sent.
     pub(super) fn needed_generation(
         &self,
-        known: &HashMap<RecordDigest, Known, ByDigest>,
+        known: &HashMap<RecordDigest, KnownRecord, ByDigest>,
         generation: u32,
     ) -> Option<u32> {
         let never_sent = self

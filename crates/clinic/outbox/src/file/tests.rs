@@ -6,22 +6,16 @@ use chrono::DateTime;
 use contract::{ContentDigest, PrivateKey, RecordDigest, Version};
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use super::database::Writer;
 use super::schema::{MIGRATIONS, migrate};
 use super::*;
 use crate::operator::OutboxReader;
-use crate::records::{Known, last_number};
+use crate::records::{KnownRecord, last_number};
 use crate::{DeadLetterFilter, Origin, Outbox, OutboxOptions};
 
 #[test]
 fn migrations_are_numbered_in_order() {
-    for (index, step) in MIGRATIONS.iter().enumerate() {
-        assert_eq!(
-            usize::try_from(step.version).unwrap(),
-            index + 1,
-            "{}",
-            step.name
-        );
+    for (index, (version, name, _)) in MIGRATIONS.iter().enumerate() {
+        assert_eq!(usize::try_from(*version).unwrap(), index + 1, "{name}");
     }
 }
 
@@ -30,7 +24,7 @@ async fn only_what_was_begun_so_does_not_wait_for_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("outbox.db");
     create_private(&path).unwrap();
-    let writer = Writer::new(&path, open_writer(&path).await.unwrap());
+    let database = Database::new(&path, open_writer(&path).await.unwrap());
     let level = async |transaction: &mut WriteTransaction<'_>| -> i64 {
         let level = sqlx::query_scalar("PRAGMA synchronous").fetch_one(transaction.connection());
         level.await.unwrap()
@@ -39,10 +33,10 @@ async fn only_what_was_begun_so_does_not_wait_for_the_disk() {
     const FULL: i64 = 2;
     // Twice over, because statements are kept and a `PRAGMA` acts when it is compiled.
     for (feed, abandoned) in [("a", false), ("b", false), ("c", true)] {
-        let mut transaction = writer.begin().await.unwrap();
+        let mut transaction = database.begin().await.unwrap();
         assert_eq!(level(&mut transaction).await, FULL);
         transaction.commit().await.unwrap();
-        let mut transaction = writer.begin_unsynced().await.unwrap();
+        let mut transaction = database.begin_unsynced().await.unwrap();
         assert_eq!(level(&mut transaction).await, NORMAL);
         let kept = sqlx::query("INSERT INTO feed (source, feed) VALUES ('mis', ?1)");
         kept.bind(feed)
@@ -53,7 +47,7 @@ async fn only_what_was_begun_so_does_not_wait_for_the_disk() {
             transaction.commit().await.unwrap();
         }
     }
-    let mut transaction = writer.begin().await.unwrap();
+    let mut transaction = database.begin().await.unwrap();
     assert_eq!(level(&mut transaction).await, FULL);
     let feeds: i64 = sqlx::query_scalar("SELECT count(*) FROM feed")
         .fetch_one(transaction.connection())
@@ -139,7 +133,7 @@ async fn outbox_of_the_first_schema_keeps_what_it_knew() {
     );
 }
 
-async fn all_records(outbox: &Outbox) -> Vec<(RecordDigest, Known)> {
+async fn all_records(outbox: &Outbox) -> Vec<(RecordDigest, KnownRecord)> {
     let last = last_number(outbox.database().readers()).await.unwrap();
     let mut all = Vec::new();
     let visited = outbox.records().visit(0, last, |record, known| {
@@ -194,7 +188,7 @@ async fn outbox_of_the_second_schema_keeps_its_records_and_finds_them() {
         |(record_no, record, content, generation, count, withdrawn, feed_id, stamp): Stored| {
             let content = content.map(|content| ContentDigest(content.try_into().unwrap()));
             let version = Version { generation, count };
-            let known = Known {
+            let known = KnownRecord {
                 record_no,
                 feed_id,
                 stamp,

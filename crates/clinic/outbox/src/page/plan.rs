@@ -8,7 +8,7 @@ use super::drafts::sort_and_keep_last;
 use super::types::{Committed, Pulled};
 use crate::dead_letters::Refused;
 use crate::file::OutboxError;
-use crate::records::{ByDigest, Known, RecordUpdate, SourceStamp, key_of};
+use crate::records::{ByDigest, KnownRecord, RecordUpdate, SourceStamp, key_of};
 use crate::versions::{Key, next_version};
 
 /// Metadata of a draft that are no part of its event.
@@ -20,7 +20,7 @@ pub(super) struct DraftMetadata {
 
 /// Plan of a page: its events, and the changes of records.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct PagePlan {
     /// Events to seal.
     pub(super) events: Vec<Event>,
     /// Metadata of the events' drafts, in the same order.
@@ -37,7 +37,7 @@ pub(super) struct Plan {
     pub(super) counts: Committed,
 }
 
-impl Plan {
+impl PagePlan {
     /// Plans a page of distinct, sorted records of one feed. `refused` are rows without a draft.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl Plan {
     pub(super) fn new(
         drafts: Vec<Pulled>,
         refused: &HashMap<RecordDigest, &Refused>,
-        known: &HashMap<RecordDigest, Known, ByDigest>,
+        known: &HashMap<RecordDigest, KnownRecord, ByDigest>,
         feed_id: Option<i64>,
         generation: u32,
     ) -> Result<Self, OutboxError> {
@@ -78,7 +78,7 @@ impl Plan {
     fn add_draft(
         &mut self,
         pulled: Pulled,
-        known: Option<&Known>,
+        known: Option<&KnownRecord>,
         feed_id: Option<i64>,
         generation: u32,
     ) -> Result<(), OutboxError> {
@@ -115,7 +115,7 @@ impl Plan {
     fn add_unchanged(
         &mut self,
         pulled: Pulled,
-        known: Option<&Known>,
+        known: Option<&KnownRecord>,
         feed_id: Option<i64>,
         generation: u32,
     ) {
@@ -137,7 +137,7 @@ impl Plan {
         &mut self,
         record: &RecordDigest,
         stamp: SourceStamp,
-        known: Option<&Known>,
+        known: Option<&KnownRecord>,
         feed_id: Option<i64>,
         generation: u32,
     ) {
@@ -165,7 +165,7 @@ impl Plan {
     fn move_if_changed(
         &mut self,
         record: &RecordDigest,
-        known: &Known,
+        known: &KnownRecord,
         feed_id: Option<i64>,
         stamp: SourceStamp,
     ) {
@@ -206,7 +206,7 @@ impl Plan {
     }
 }
 
-fn update_of(pulled: &Pulled, known: Option<&Known>, version: Version) -> RecordUpdate {
+fn update_of(pulled: &Pulled, known: Option<&KnownRecord>, version: Version) -> RecordUpdate {
     let draft = &pulled.draft;
     RecordUpdate {
         record: draft.record,
@@ -228,7 +228,7 @@ enum Change {
     Unchanged,
 }
 
-fn change_of(draft: &Draft, known: Option<&Known>, generation: u32) -> Change {
+fn change_of(draft: &Draft, known: Option<&KnownRecord>, generation: u32) -> Change {
     let withdraws = matches!(draft.body, Body::Withdrawn { .. });
     let Some(known) = known.filter(|known| known.was_sent()) else {
         return match (withdraws, draft.only_if_sent && generation == 1) {
@@ -296,13 +296,13 @@ mod tests {
         }
     }
 
-    fn known(content: u8, generation: u32, withdrawn: bool) -> Known {
+    fn known(content: u8, generation: u32, withdrawn: bool) -> KnownRecord {
         let version = Version {
             generation,
             count: 7,
         };
         let content = Some(ContentDigest([content; 16]));
-        Known {
+        KnownRecord {
             record_no: 1,
             feed_id: Some(1),
             stamp: None,
@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn forgotten_or_never_sent_content_is_sent() {
-        let forgotten = |withdrawn| Known {
+        let forgotten = |withdrawn| KnownRecord {
             content: None,
             ..known(0, 1, withdrawn)
         };
@@ -385,7 +385,7 @@ mod tests {
             change_of(&withdrawal(true), Some(&forgotten(true)), 1),
             Change::Withdrawn
         );
-        let never = Known {
+        let never = KnownRecord {
             version: Version {
                 generation: 1,
                 count: 0,
@@ -410,7 +410,7 @@ mod tests {
 
     #[test]
     fn page_moves_stamps_and_keeps_the_refused_without_sending() {
-        let unchanged = Known {
+        let unchanged = KnownRecord {
             stamp: Some(5),
             ..known(1, 1, false)
         };
@@ -427,7 +427,7 @@ mod tests {
         }];
         let list = [refused];
         let refused = refused_without_draft(&list, &drafts);
-        let plan = Plan::new(drafts.clone(), &refused, &known, Some(1), 1).unwrap();
+        let plan = PagePlan::new(drafts.clone(), &refused, &known, Some(1), 1).unwrap();
         assert_eq!(
             (plan.events.len(), plan.moved.as_slice()),
             (0, [(1, Some(6))].as_slice())

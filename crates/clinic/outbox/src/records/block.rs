@@ -5,7 +5,7 @@ use contract::{ContentDigest, RecordDigest, Version};
 
 use crate::file::OutboxError;
 use crate::records::keys::{Entry, key_of};
-use crate::records::known::Known;
+use crate::records::known::KnownRecord;
 
 /// Slots of a block: as many as fit a page of the file.
 const BLOCK_SLOTS: usize = 58;
@@ -67,7 +67,11 @@ impl Block {
     }
 
     /// Puts down what is remembered of a record from now on, under its number.
-    pub(crate) fn put(&mut self, record: &RecordDigest, known: &Known) -> Result<(), OutboxError> {
+    pub(crate) fn put(
+        &mut self,
+        record: &RecordDigest,
+        known: &KnownRecord,
+    ) -> Result<(), OutboxError> {
         let slot = slot_of(known.record_no);
         if block_of(known.record_no) != self.block {
             return Err(DAMAGED);
@@ -83,7 +87,7 @@ impl Block {
     pub(crate) fn change(
         &mut self,
         record_no: i64,
-        change: impl FnOnce(&RecordDigest, &mut Known) -> Result<(), OutboxError>,
+        change: impl FnOnce(&RecordDigest, &mut KnownRecord) -> Result<(), OutboxError>,
     ) -> Result<(), OutboxError> {
         let slot = self.slots.get(slot_of(record_no)).ok_or(DAMAGED)?;
         let (record, mut known) = read(record_no, slot)?.ok_or(DAMAGED)?;
@@ -94,7 +98,7 @@ impl Block {
     /// Every record, in the order of their numbers.
     pub(crate) fn records(
         &self,
-    ) -> impl Iterator<Item = Result<(RecordDigest, Known), OutboxError>> {
+    ) -> impl Iterator<Item = Result<(RecordDigest, KnownRecord), OutboxError>> {
         let numbered = (self.block * BLOCK_RECORDS..).zip(&self.slots);
         numbered.filter_map(|(record_no, slot)| read(record_no, slot).transpose())
     }
@@ -119,8 +123,8 @@ impl Block {
 
 pub(crate) const DAMAGED: OutboxError = OutboxError::Damaged { what: "a record" };
 
-fn write(record: &RecordDigest, known: &Known) -> Result<Slot, OutboxError> {
-    let Known {
+fn write(record: &RecordDigest, known: &KnownRecord) -> Result<Slot, OutboxError> {
+    let KnownRecord {
         feed_id,
         stamp,
         content,
@@ -157,7 +161,7 @@ fn write(record: &RecordDigest, known: &Known) -> Result<Slot, OutboxError> {
 pub(crate) fn read(
     record_no: i64,
     slot: &Slot,
-) -> Result<Option<(RecordDigest, Known)>, OutboxError> {
+) -> Result<Option<(RecordDigest, KnownRecord)>, OutboxError> {
     let (record, rest) = slot.split_first_chunk().ok_or(DAMAGED)?;
     let (content, rest) = rest.split_first_chunk().ok_or(DAMAGED)?;
     let (generation, rest) = rest.split_first_chunk().ok_or(DAMAGED)?;
@@ -172,7 +176,7 @@ pub(crate) fn read(
     let feed_id = Some(i64::from(u32::from_be_bytes(*feed_id))).filter(|feed_id| *feed_id != 0);
     let generation = u32::from_be_bytes(*generation);
     let count = u32::from_be_bytes(*count);
-    let known = Known {
+    let known = KnownRecord {
         record_no,
         feed_id,
         stamp: (flags & HAS_STAMP != 0).then(|| i64::from_be_bytes(*stamp)),
@@ -189,12 +193,12 @@ mod tests {
 
     use super::*;
 
-    fn known(record_no: i64) -> Known {
+    fn known(record_no: i64) -> KnownRecord {
         let version = Version {
             generation: 1,
             count: 2,
         };
-        Known {
+        KnownRecord {
             record_no,
             feed_id: Some(3),
             stamp: None,
@@ -221,7 +225,7 @@ mod tests {
             let version = Version { generation, count };
             let feed_id = feed_id.map(i64::from);
             let record_no = 7 * BLOCK_RECORDS + slot;
-            let known = Known { record_no, feed_id, stamp, content, version, withdrawn };
+            let known = KnownRecord { record_no, feed_id, stamp, content, version, withdrawn };
             let mut block = Block::empty(7);
             block.put(&record, &known).unwrap();
             prop_assert_eq!(block.last(), record_no);
@@ -241,7 +245,7 @@ mod tests {
                 .put(&RecordDigest([record; 32]), &known(record_no))
                 .unwrap();
         }
-        let withdraw = |_: &RecordDigest, known: &mut Known| {
+        let withdraw = |_: &RecordDigest, known: &mut KnownRecord| {
             known.withdrawn = true;
             Ok(())
         };
@@ -251,7 +255,7 @@ mod tests {
             all,
             [
                 known(1),
-                Known {
+                KnownRecord {
                     withdrawn: true,
                     ..known(5)
                 },
@@ -267,7 +271,7 @@ mod tests {
             block.change(4, withdraw).is_err() && block.change(56, withdraw).is_err(),
             "no such record"
         );
-        let beyond = Known {
+        let beyond = KnownRecord {
             feed_id: Some(1 << 32),
             ..known(2)
         };

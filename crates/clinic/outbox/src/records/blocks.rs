@@ -11,7 +11,7 @@ use crate::file::OutboxError;
 use crate::file::json;
 use crate::records::block::{BLOCK_RECORDS, Block, DAMAGED, SLOT_BYTES, block_of, read, slot_of};
 use crate::records::keys::Entry;
-use crate::records::known::Known;
+use crate::records::known::KnownRecord;
 
 /// Blocks read or written by one statement: four megabytes.
 const MAX_BLOCKS: usize = 1024;
@@ -24,7 +24,7 @@ const MAX_NUMBERS: usize = 8192;
 pub(crate) async fn look_up_numbers(
     pool: &SqlitePool,
     record_nos: &[i64],
-) -> Result<Vec<(RecordDigest, Known)>, OutboxError> {
+) -> Result<Vec<(RecordDigest, KnownRecord)>, OutboxError> {
     let mut found = Vec::with_capacity(record_nos.len());
     for record_nos in record_nos.chunks(MAX_NUMBERS) {
         let places = record_nos
@@ -61,7 +61,7 @@ pub(crate) async fn look_up_numbers(
     }
 }
 
-fn from_text(number: &str, slot: &[u8]) -> Option<(RecordDigest, Known)> {
+fn from_text(number: &str, slot: &[u8]) -> Option<(RecordDigest, KnownRecord)> {
     let mut bytes = [0; SLOT_BYTES];
     hex::decode_to_slice(slot, &mut bytes).ok()?;
     read(number.parse().ok()?, &bytes).ok()?
@@ -165,7 +165,7 @@ pub(crate) async fn visit(
     pool: &SqlitePool,
     mut after: i64,
     upto: i64,
-    mut enough: impl FnMut(&RecordDigest, &Known) -> bool + Send,
+    mut enough: impl FnMut(&RecordDigest, &KnownRecord) -> bool + Send,
 ) -> Result<(), OutboxError> {
     while after < upto {
         let first = block_of(after + 1);
@@ -246,7 +246,7 @@ pub(crate) async fn write(
 pub(crate) async fn change<T>(
     connection: &mut SqliteConnection,
     changes: impl IntoIterator<Item = (i64, T)>,
-    apply: impl Fn(&RecordDigest, &mut Known, T) -> Result<(), OutboxError>,
+    apply: impl Fn(&RecordDigest, &mut KnownRecord, T) -> Result<(), OutboxError>,
 ) -> Result<(), OutboxError> {
     let mut by_block: BTreeMap<i64, Vec<(i64, T)>> = BTreeMap::new();
     for (record_no, with) in changes {
@@ -346,7 +346,7 @@ mod tests {
                 Some(record_no).filter(|number| number % 2 == 0),
             )
         };
-        let found = |(record, known): &(RecordDigest, Known)| (*record, known.stamp);
+        let found = |(record, known): &(RecordDigest, KnownRecord)| (*record, known.stamp);
         assert!(known.iter().map(found).eq((1..=MANY).map(expected)));
         let mut visited = Vec::new();
         let all = visit(pool, 57, MANY - 1, |_, known| {

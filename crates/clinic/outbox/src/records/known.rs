@@ -8,7 +8,7 @@ pub type SourceStamp = Option<i64>;
 
 /// State of a record that the outbox knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Known {
+pub(crate) struct KnownRecord {
     /// Number of the record, which it keeps.
     pub(crate) record_no: i64,
     /// Feed of the record; `None` for one that was not read since feeds are remembered.
@@ -22,7 +22,7 @@ pub(crate) struct Known {
     pub(crate) withdrawn: bool,
 }
 
-impl Known {
+impl KnownRecord {
     /// Returns whether a version of the record was ever given out.
     pub(crate) const fn was_sent(&self) -> bool {
         self.version.count > 0
@@ -43,8 +43,8 @@ pub(crate) struct RecordUpdate {
 
 impl RecordUpdate {
     /// State to keep under the number.
-    pub(crate) const fn known_as(&self, record_no: i64, feed_id: Option<i64>) -> Known {
-        Known {
+    pub(crate) const fn known_as(&self, record_no: i64, feed_id: Option<i64>) -> KnownRecord {
+        KnownRecord {
             record_no,
             feed_id,
             stamp: self.stamp,

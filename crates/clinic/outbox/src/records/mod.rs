@@ -10,7 +10,7 @@ mod store;
 
 use std::sync::Arc;
 
-use contract::{RecordDigest, Version};
+use contract::RecordDigest;
 use sqlx::sqlite::SqliteConnection;
 
 pub(crate) use self::blocks::last as last_number;
@@ -18,7 +18,8 @@ use self::index::Index;
 pub(crate) use self::index::{ByDigest, LookedUp, Numbered};
 pub(crate) use self::keys::key_of;
 pub use self::known::SourceStamp;
-pub(crate) use self::known::{Known, RecordUpdate};
+pub(crate) use self::known::{KnownRecord, RecordUpdate};
+pub(crate) use self::store::{adopt, store_moved};
 use crate::file::{Database, OutboxError};
 
 /// The records, over the outbox file.
@@ -47,7 +48,7 @@ impl Records {
     pub(crate) async fn look_up_numbers(
         &self,
         record_nos: &[i64],
-    ) -> Result<Vec<(RecordDigest, Known)>, OutboxError> {
+    ) -> Result<Vec<(RecordDigest, KnownRecord)>, OutboxError> {
         blocks::look_up_numbers(self.database.readers(), record_nos).await
     }
 
@@ -56,7 +57,7 @@ impl Records {
         &self,
         after: i64,
         upto: i64,
-        visitor: impl FnMut(&RecordDigest, &Known) -> bool + Send,
+        visitor: impl FnMut(&RecordDigest, &KnownRecord) -> bool + Send,
     ) -> Result<(), OutboxError> {
         blocks::visit(self.database.readers(), after, upto, visitor).await
     }
@@ -108,23 +109,6 @@ impl Records {
             }
         }
     }
-}
-
-/// Changes feed and stamp of records that are otherwise unchanged.
-pub(crate) async fn store_moved(
-    connection: &mut SqliteConnection,
-    moved: &[(i64, SourceStamp)],
-    feed_id: i64,
-) -> Result<(), OutboxError> {
-    store::store_moved(connection, moved, feed_id).await
-}
-
-/// Adopts newer versions of the registry, and forgets content and stamp of these records.
-pub(crate) async fn adopt(
-    connection: &mut SqliteConnection,
-    held: impl IntoIterator<Item = (i64, Option<Version>)>,
-) -> Result<(), OutboxError> {
-    store::adopt(connection, held).await
 }
 
 /// Forgets the stamps of records, so that a sweep reads them again.

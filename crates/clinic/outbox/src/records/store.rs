@@ -10,7 +10,7 @@ use crate::records::block::{Block, DAMAGED, block_of};
 use crate::records::blocks::{self, change};
 use crate::records::index::{ByDigest, Index, Numbered};
 use crate::records::keys::key_of;
-use crate::records::known::{Known, RecordUpdate, SourceStamp};
+use crate::records::known::{KnownRecord, RecordUpdate, SourceStamp};
 
 /// Remembers the rows: numbers those that are new, and rewrites those that are known. `upto` is
 /// what the look-up said that told them apart. Says what was numbered, which is true once the
@@ -128,7 +128,7 @@ pub(crate) async fn adopt(
 pub(crate) async fn forget(
     connection: &mut SqliteConnection,
     record_nos: &[i64],
-    forget: fn(&mut Known),
+    forget: fn(&mut KnownRecord),
 ) -> Result<(), OutboxError> {
     change(
         connection,

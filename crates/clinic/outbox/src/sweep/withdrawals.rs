@@ -14,7 +14,7 @@ use super::missing::asserted_in;
 use crate::batches::{Capacity, Sealing, store_batches};
 use crate::dead_letters::close_of_registry;
 use crate::file::{Database, OutboxError};
-use crate::records::{Known, LookedUp, RecordUpdate, Records};
+use crate::records::{KnownRecord, LookedUp, RecordUpdate, Records};
 use crate::versions::{Versions, next_version};
 
 /// Most records withdrawn in one transaction.
@@ -158,14 +158,14 @@ impl Withdrawals {
             known.version = known.version.max(*above);
             Some((*record, known))
         });
-        let adopted: Vec<(RecordDigest, Known)> = adopted.collect();
+        let adopted: Vec<(RecordDigest, KnownRecord)> = adopted.collect();
         self.give_out(&adopted, withdrawal).await
     }
 
     /// Gives out a withdrawal of each record, in one transaction. Only under the gate.
     async fn give_out(
         &self,
-        known: &[(RecordDigest, Known)],
+        known: &[(RecordDigest, KnownRecord)],
         withdrawal: &Withdrawal,
     ) -> Result<(), OutboxError> {
         let Withdrawal { kind, content, .. } = *withdrawal;

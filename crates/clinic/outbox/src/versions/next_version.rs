@@ -3,16 +3,19 @@
 use contract::Version;
 
 use crate::file::OutboxError;
-use crate::records::Known;
+use crate::records::KnownRecord;
 
 /// Counts up within the present generation, or within the later one of a version that was adopted
 /// from the registry.
 ///
 /// # Errors
 /// [`OutboxError::Exhausted`] after the last version.
-pub(crate) fn next_version(known: Option<&Known>, generation: u32) -> Result<Version, OutboxError> {
+pub(crate) fn next_version(
+    known: Option<&KnownRecord>,
+    generation: u32,
+) -> Result<Version, OutboxError> {
     let (generation, count) = match known.filter(|known| known.was_sent()) {
-        Some(Known { version, .. }) if version.generation >= generation => {
+        Some(KnownRecord { version, .. }) if version.generation >= generation => {
             (version.generation, version.count.checked_add(1))
         }
         _ => (generation, Some(1)),
@@ -29,8 +32,8 @@ mod tests {
 
     use super::*;
 
-    fn sent(generation: u32, count: u32) -> Known {
-        Known {
+    fn sent(generation: u32, count: u32) -> KnownRecord {
+        KnownRecord {
             record_no: 1,
             feed_id: Some(1),
             stamp: None,
@@ -41,7 +44,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(known: &Known, generation: u32, expected: (u32, u32)) {
+    fn check(known: &KnownRecord, generation: u32, expected: (u32, u32)) {
         let next = next_version(Some(known), generation).unwrap();
         assert_eq!((next.generation, next.count), expected);
     }

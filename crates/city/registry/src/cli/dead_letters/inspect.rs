@@ -7,12 +7,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use broker::DeadLetter;
 use chrono::{DateTime, Utc};
 use contract::batch_id_of;
+use linking::{OpenBatch, choose};
 use program::terminal::print_line;
 use serde_json::{Value, json};
 
 use super::select::Summary;
-use crate::choose::choose;
-use crate::incoming::OpenBatch;
 use crate::open::{Content, open_one};
 use crate::{Keys, Reader};
 
@@ -47,8 +46,8 @@ impl Inspected {
                 .and_then(|_| letter.bytes.get(KEY_ID))
                 .map(head),
             opened: opened
-                .map(|((content, _), key)| (content, key))
-                .map_err(|reason| reason.word),
+                .map(|opened| (opened.content, opened.key_index))
+                .map_err(|reason| reason.code),
             refused: BTreeMap::new(),
             compared: false,
         }
@@ -69,7 +68,7 @@ impl Inspected {
             None => None,
         };
         self.compared = stored.is_some();
-        let chosen = choose(std::slice::from_ref(batch), &stored.unwrap_or_default());
+        let chosen = choose(&[batch], &stored.unwrap_or_default());
         for refusal in batch.refusals.iter().chain(&chosen.refusals) {
             *self.refused.entry(refusal.reason.as_str()).or_default() += 1;
         }

@@ -12,7 +12,7 @@ use crate::file::OutboxError;
 use crate::records::blocks;
 use crate::records::filter::Filter;
 use crate::records::keys::{self, Entry, Run, key_of};
-use crate::records::known::Known;
+use crate::records::known::KnownRecord;
 
 /// Keys put into a run at once; at most so many, and a few pages', are held in memory: with pages
 /// of the usual size they fit a hash table of 131,072 buckets.
@@ -91,7 +91,7 @@ impl Numbered {
 /// State of the records that were asked for.
 #[derive(Debug, Default)]
 pub(crate) struct LookedUp {
-    pub(crate) known: HashMap<RecordDigest, Known, ByDigest>,
+    pub(crate) known: HashMap<RecordDigest, KnownRecord, ByDigest>,
     /// Records numbered above were committed after the look-up.
     pub(crate) upto: i64,
 }
@@ -325,7 +325,7 @@ async fn of_numbers(
     pool: &SqlitePool,
     mut record_nos: Vec<i64>,
     wanted: &[RecordDigest],
-) -> Result<HashMap<RecordDigest, Known, ByDigest>, OutboxError> {
+) -> Result<HashMap<RecordDigest, KnownRecord, ByDigest>, OutboxError> {
     record_nos.sort_unstable();
     record_nos.dedup();
     let wanted: HashSet<&RecordDigest, ByDigest> = wanted.iter().collect();
