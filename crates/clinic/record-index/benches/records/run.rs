@@ -1,0 +1,141 @@
+//! A measurement: a first load, a second reading of everything, and a change of one record in a
+//! hundred.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::{fs, io};
+
+use clock::SystemClock;
+use contract::RecordDigest;
+
+use crate::Options;
+use crate::digests::{digest, scattered, state};
+use crate::figures::{Used, peak_mib};
+use crate::file::File;
+use crate::stores::{Done, Kind, Store};
+
+/// Measures one store and prints lines of `value name`, for the parent process.
+pub(crate) async fn run(kind: Kind, options: &Options) -> Done<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("outbox.db");
+    let mut file = File::create(&path).await?;
+    sqlx::raw_sql(kind.schema())
+        .execute(&mut file.writer)
+        .await?;
+    file.close().await?;
+    for size in &options.sizes {
+        measure(kind, *size, &path, options).await?;
+    }
+    Ok(())
+}
+
+async fn measure(kind: Kind, size: u64, path: &Path, options: &Options) -> Done<()> {
+    let cache_kib = if kind == Kind::RecordIndex {
+        4096
+    } else {
+        options.peer_cache_kib
+    };
+    let mut file = File::open(path, cache_kib).await?;
+    let store = Store::new(kind);
+    let clock = SystemClock::default();
+    let last_tenth = size - size / 10;
+
+    let before = Used::by_now(&clock)?;
+    load(&store, &mut file, 0..last_tenth, options.page).await?;
+    let middle = Used::by_now(&clock)?;
+    load(&store, &mut file, last_tenth..size, options.page).await?;
+    let loaded = Used::by_now(&clock)?;
+    print("first load", size, loaded.since(before))?;
+    print("… its last tenth", size - last_tenth, loaded.since(middle))?;
+
+    let before = Used::by_now(&clock)?;
+    for first in pages(0..size, options.page) {
+        let page: Vec<_> = (first..(first + options.page).min(size))
+            .map(digest)
+            .collect();
+        let found = store.look_up(&file, &page).await?;
+        if found.record_nos.len() != page.len() {
+            return Err("a record is missing".into());
+        }
+    }
+    print("reading again", size, Used::by_now(&clock)?.since(before))?;
+
+    let before = Used::by_now(&clock)?;
+    for first in pages(0..size / 100, options.page) {
+        let places = first..(first + options.page).min(size / 100);
+        change(
+            &store,
+            &mut file,
+            places.map(|place| scattered(place, size)),
+        )
+        .await?;
+    }
+    print(
+        "1 % changed",
+        size / 100,
+        Used::by_now(&clock)?.since(before),
+    )?;
+
+    file.close().await?;
+    let mut out = io::stdout();
+    let bytes = fs::metadata(path)?.len() as f64 / size as f64;
+    writeln!(out, "{bytes} file, bytes/record")?;
+    writeln!(out, "{} peak memory, MiB", peak_mib()?)?;
+    Ok(())
+}
+
+fn pages(records: std::ops::Range<u64>, page: u64) -> impl Iterator<Item = u64> {
+    records.step_by(usize::try_from(page).unwrap_or(usize::MAX))
+}
+
+/// Looks every page up and appends it, as the gateway does with a table that it never read.
+async fn load(
+    store: &Store,
+    file: &mut File,
+    records: std::ops::Range<u64>,
+    page: u64,
+) -> Done<()> {
+    for first in pages(records.clone(), page) {
+        let numbers = first..(first + page).min(records.end);
+        let digests: Vec<RecordDigest> = numbers.clone().map(digest).collect();
+        let found = store.look_up(file, &digests).await?;
+        let states = numbers.map(|record| state(record, 1));
+        let new = digests.iter().copied().zip(states);
+        let new: Vec<_> = new
+            .filter(|(record, _)| !found.record_nos.contains_key(record))
+            .collect();
+        store.append(file, &new, &found).await?;
+    }
+    Ok(())
+}
+
+/// Looks a page up and changes every record of it.
+async fn change(
+    store: &Store,
+    file: &mut File,
+    records: impl Iterator<Item = u64> + Clone,
+) -> Done<()> {
+    let digests: Vec<RecordDigest> = records.clone().map(digest).collect();
+    let found = store.look_up(file, &digests).await?;
+    let changes = records
+        .zip(&digests)
+        .filter_map(|(number, record)| Some((*found.record_nos.get(record)?, state(number, 2))));
+    let changes: Vec<_> = changes.collect();
+    store.change(file, &changes).await
+}
+
+fn print(phase: &str, records: u64, used: Used) -> io::Result<()> {
+    let each = records as f64;
+    let mut out = io::stdout();
+    writeln!(out, "{} {phase}, records/s", each / used.seconds)?;
+    writeln!(
+        out,
+        "{} {phase}, processor µs/record",
+        used.processor_seconds * 1e6 / each
+    )?;
+    writeln!(
+        out,
+        "{} {phase}, written bytes/record",
+        used.written_bytes / each
+    )
+}
