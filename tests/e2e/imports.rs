@@ -36,7 +36,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[("pseudonym", "connector-kit")];
 /// Folders of crates that may see everything, and that nobody may use in a build.
 const OUTERMOST: &[&str] = &["crates/dev/", "benches/", "xtask/"];
 
-/// Whether a crate in `folder` may see everything; of these crates only `testbed` is used by others.
+/// Whether a crate in `folder` may see everything; of these crates only `testbed` is used by
+/// others.
 fn is_outermost(folder: &str) -> bool {
     OUTERMOST.iter().any(|outer| folder.starts_with(outer))
 }

@@ -1,50 +1,32 @@
-//! What can go wrong with a chore.
+//! Failures of a chore.
 
-/// Why a chore did not come to its end, and what to do about it.
+use std::path::PathBuf;
+
+/// Reason that a chore did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The command line cannot be understood.
     #[error("{0}; see cargo xtask --help")]
     Usage(String),
-    /// A private server; says what to install where something is missing.
-    #[error(transparent)]
-    Server(#[from] testbed::Error),
-    /// The clinic's database, which holds invented people only.
-    #[error("the clinic's PostgreSQL: {0}")]
-    Database(#[from] sqlx::Error),
-    /// The same clinic on MariaDB.
-    #[error("the clinic's MariaDB: {0}")]
-    MariaDb(sqlx::Error),
-    /// The file that sealed batches are written to as bare as can be.
-    #[error("SQLite: {0}")]
-    Sqlite(sqlx::Error),
-    /// The broker, asked directly.
-    #[error("RabbitMQ: {0}")]
-    Broker(#[from] lapin::Error),
     /// The operating system refused something.
     #[error("cannot {action}: {source}")]
     Io {
-        /// What was tried.
+        /// The refused action, as the rest of "cannot …".
         action: String,
-        /// Why it failed.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A program that was started did not end well.
-    #[error("`{command}` failed ({status}):\n{output}")]
-    Program {
-        /// Its command line.
-        command: String,
-        /// Its exit status in words.
-        status: String,
-        /// The end of what it wrote to standard error.
-        output: String,
+    /// A source file is not Rust that can be parsed.
+    #[error("{}:{}: {error}", path.display(), error.span().start().line)]
+    Syntax {
+        /// Path of the file, relative to the workspace.
+        path: PathBuf,
+        /// The parser's error.
+        error: syn::Error,
     },
-    /// Ctrl-C.
-    #[error("interrupted; the servers were ended")]
-    Interrupted,
-    /// The programs ran, but what came out is wrong: their figures are worth nothing.
-    #[error("the benchmark failed: {0}")]
-    WrongResult(String),
+    /// `git ls-files` failed, so the files to measure are unknown.
+    #[error("`git ls-files` failed: run it in a checkout of the project")]
+    NoCheckout,
 }
 
 impl Error {
@@ -52,5 +34,11 @@ impl Error {
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let action = action.into();
         move |source| Self::Io { action, source }
+    }
+}
+
+impl From<lexopt::Error> for Error {
+    fn from(error: lexopt::Error) -> Self {
+        Self::Usage(error.to_string())
     }
 }

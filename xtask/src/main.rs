@@ -1,23 +1,34 @@
 //! `cargo xtask`: the project's chores.
 
-mod arguments;
-mod bench;
 mod error;
-mod peers;
-mod processes;
-mod rest;
-mod say;
+mod house;
+mod print;
 
-use std::process::ExitCode;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 
-use arguments::Chore;
 use error::Error;
+use lexopt::prelude::{Long, Short, Value};
+
+/// Text of `cargo xtask --help`.
+const HELP: &str = "\
+The project's chores.
+
+Usage: cargo xtask CHORE [OPTIONS]
+
+Chores:
+  house    measure the source text: lines, functions, docs, module cycles, names
+  bench    measure the programs beside what the machine can do at best
+
+cargo xtask CHORE --help tells more.";
 
 fn main() -> ExitCode {
-    match arguments::read(lexopt::Parser::from_env()).and_then(|chore| run(&chore)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match run(&arguments) {
+        Ok(code) => code,
         Err(error) => {
-            say::complain(&error.to_string());
+            print::error(&error.to_string());
             ExitCode::from(if matches!(error, Error::Usage(_)) {
                 2
             } else {
@@ -27,22 +38,41 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(chore: &Chore) -> Result<(), Error> {
-    match chore {
-        Chore::Help(text) => {
-            say::line(text);
-            Ok(())
+fn run(arguments: &[OsString]) -> Result<ExitCode, Error> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    match parser.next()? {
+        None | Some(Long("help") | Short('h')) => {
+            print::line(HELP);
+            Ok(ExitCode::SUCCESS)
         }
-        Chore::Bench(options) => {
-            tokio::runtime::Runtime::new()
-                .map_err(Error::io("start the runtime"))?
-                .block_on(async {
-                    // Dropping the work ends the servers and removes what was made.
-                    tokio::select! {
-                        done = bench::bench(options) => done,
-                        _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
-                    }
-                })
-        }
+        Some(Value(name)) if name == "house" => house::run(parser),
+        Some(Value(name)) if name == "bench" => benchmark(&arguments[1..]),
+        Some(other) => Err(other.unexpected().into()),
     }
+}
+
+/// Builds and runs the benchmark, a package of its own, with optimisation.
+fn benchmark(arguments: &[OsString]) -> Result<ExitCode, Error> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args([
+            "run",
+            "--quiet",
+            "--release",
+            "--package",
+            "benchmark",
+            "--",
+        ])
+        .args(arguments)
+        .current_dir(workspace())
+        .status()
+        .map_err(Error::io("start cargo"))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(ExitCode::from(code.unwrap_or(1)))
+}
+
+/// Root folder of the workspace.
+fn workspace() -> &'static Path {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own)
 }

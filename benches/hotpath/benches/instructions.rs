@@ -1,5 +1,5 @@
-//! What the path of every record costs in instructions: each step on one page of 1000 records,
-//! under callgrind.
+//! Instruction counts of the path of every record: each step on one page of 1000 records, under
+//! callgrind.
 //!
 //! `scripts/test-instructions` runs it and holds the counts against `limits.toml`.
 

@@ -57,7 +57,7 @@ pub fn page() -> Vec<ClinicRecord> {
     (0..PAGE_RECORDS).map(record).collect()
 }
 
-/// What the page becomes.
+/// Turns a page of records into the drafts that the outbox takes.
 #[must_use]
 pub fn drafts() -> Vec<Draft> {
     let pseudonymiser = pseudonymiser();

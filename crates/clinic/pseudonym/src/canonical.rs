@@ -100,8 +100,8 @@ impl Canonical {
         self.push(&[letter, high, low, month, day]);
     }
 
-    /// How many pseudonyms in one byte; then, for each in its order, scheme, suite, epoch and
-    /// value.
+    /// Writes the number of pseudonyms in one byte; then, for each in its order, scheme, suite,
+    /// epoch and value.
     fn subject(&mut self, subject: &Subject) {
         let pseudonyms = subject.pseudonyms();
         self.push(&[u8::try_from(pseudonyms.len()).expect("a subject has at most 16 pseudonyms")]);

@@ -14,19 +14,19 @@ pub(crate) const NOT_COVID: &str = "not-covid";
 /// The word that maps a diagnosis to a recovery from COVID-19.
 pub(crate) const RECOVERY: &str = "recovery";
 
-/// What leaves the clinic, and how exact. Everything has a default.
+/// Rules for what leaves the clinic, and how exact it is. Everything has a default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyConfig {
-    /// How exact the dates are that leave.
+    /// Precision of the dates that leave.
     pub dates: DatesConfig,
-    /// What the clinic's own codes mean.
+    /// Meanings of the clinic's own codes.
     pub codes: CodesConfig,
-    /// Which identifiers are accepted.
+    /// Identifiers that are accepted.
     pub identifiers: IdentifiersConfig,
 }
 
-/// How exact the dates of each kind of fact are when they leave.
+/// Precision of the dates of each kind of fact when they leave.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatesConfig {
@@ -74,7 +74,7 @@ pub struct CodesConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IdentifiersConfig {
-    /// What a wrong check digit of an OMS policy does.
+    /// Consequence of a wrong check digit in the number of an OMS policy.
     pub oms_check: OmsCheck,
     /// Numbers of foreign passports; 4 to 20 letters and digits by default.
     pub passport_foreign: LimitsConfig,
@@ -86,7 +86,7 @@ pub struct IdentifiersConfig {
     pub birth_certificate: LimitsConfig,
 }
 
-/// What a wrong check digit does.
+/// Consequence of a wrong check digit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OmsCheck {
@@ -115,7 +115,7 @@ pub struct LimitsConfig {
 }
 
 impl LimitsConfig {
-    /// These limits where set, `defaults` elsewhere.
+    /// Limits with each value that is not configured taken from `defaults`.
     pub(crate) fn over(&self, defaults: Limits) -> Limits {
         Limits {
             min_length: self.min_length.map_or(defaults.min_length, usize::from),

@@ -101,7 +101,7 @@ pub(crate) fn is_out_of_scope(policy: &Policy, fact: &ClinicFact) -> bool {
     }
 }
 
-/// One field's codes as one entry of its list; `None` when they are about something else.
+/// Meaning of one field's codes in the contract's list; `None` if they are about something else.
 pub(crate) fn in_scope<T: Copy + PartialEq>(
     table: &CodeTable<T>,
     codings: &[Coding],

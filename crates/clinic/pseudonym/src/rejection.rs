@@ -13,7 +13,7 @@ pub struct Rejection {
     pub record_id: String,
     /// The digest under which a corrected version of the record will go out.
     pub record: RecordDigest,
-    /// What kind of fact it was meant to be.
+    /// Kind of fact that the record was meant to be.
     pub kind: FactKind,
     /// Why.
     pub reason: RejectionReason,

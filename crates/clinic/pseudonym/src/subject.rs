@@ -3,7 +3,9 @@
 use connector_kit::{IdentifierKind, Person};
 use contract::{Epoch, Pseudonym, Scheme, Subject, Suite};
 
-use crate::identifier::{Fault, IdentifierRules, NormalForm, Soundness, normalise, scheme};
+use crate::identifier::{
+    IdentifierFault, IdentifierRules, NormalForm, Soundness, normalise, scheme,
+};
 use crate::keys::KeyRing;
 use crate::mac::Keyed;
 use crate::rejection::RejectionReason;
@@ -11,12 +13,12 @@ use crate::rejection::RejectionReason;
 /// Begins every keyed input of a pseudonym.
 const DOMAIN: &str = "clinic-gateway/pseudonym/v1";
 
-/// What was doubtful about a person whose record leaves all the same.
+/// Doubts about a person whose record leaves all the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Warnings {
     /// An OMS policy's check digit does not fit.
     pub oms_check_digit: bool,
-    /// How many identifiers were unusable and left out.
+    /// Number of identifiers that were unusable and left out.
     pub identifiers_dropped: u8,
 }
 
@@ -87,7 +89,7 @@ impl PseudonymKeys {
                     warnings.oms_check_digit |= soundness == Soundness::WrongCheckDigit;
                     pseudonyms.extend(self.of(scheme(identifier.kind), &normal_form));
                 }
-                Err(Fault::Empty) => {}
+                Err(IdentifierFault::Empty) => {}
                 Err(fault) if identifier.kind == IdentifierKind::Snils => {
                     return Err(fault.reason());
                 }

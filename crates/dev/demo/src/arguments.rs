@@ -1,11 +1,11 @@
-//! What `cargo demo` can be asked.
+//! Command line of `cargo demo`.
 
 use std::path::PathBuf;
 
 use lexopt::ValueExt;
 use lexopt::prelude::{Long, Short};
 
-use crate::say;
+use crate::print;
 
 const HELP: &str = "\
 Two example clinics, a gateway each, and a city registry in one process.
@@ -26,7 +26,7 @@ With --amqp-url or --registry-url the program is first built again with their dr
 takes some minutes once.
 The queue and the database should be empty ones: the demo adds its facts to what is there.";
 
-/// What was asked.
+/// Options of the command line.
 #[derive(Debug, Default)]
 pub(crate) struct Arguments {
     /// RabbitMQ's address.
@@ -53,7 +53,7 @@ pub(crate) fn read() -> Result<Option<Arguments>, String> {
             }
             Long("keep") => arguments.keep = Some(parser.value().map_err(wrong)?.into()),
             Short('h') | Long("help") => {
-                say::line(HELP);
+                print::line(HELP);
                 return Ok(None);
             }
             other => return Err(wrong(other.unexpected())),

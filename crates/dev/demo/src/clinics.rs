@@ -1,4 +1,4 @@
-//! What the two gateways do, each step checked: send, hear the registry's receipts, sweep, compare.
+//! Steps of the two gateways, each checked: send, receive the registry's receipts, sweep, compare.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,23 +14,23 @@ use clinic_gateway::sync::{SyncOptions, sync};
 use outbox::Request;
 use tokio_util::sync::CancellationToken;
 
-use crate::say;
+use crate::print;
 use crate::stage::Stage;
 
-/// How long the registry's answers may take.
+/// Longest wait for the registry's answers.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One clinic's gateway, stopped: each step opens it and closes it again, as commands do.
+/// Gateway of one clinic, stopped: each step opens it and closes it again, as commands do.
 pub(crate) struct Clinic {
-    /// Its short name.
+    /// Short name of the clinic.
     pub name: &'static str,
-    /// Its one source's name in the configuration.
+    /// Name of its only source in the configuration.
     pub source: &'static str,
-    /// Its configuration.
+    /// Configuration of the gateway.
     pub loaded: LoadedConfig,
 }
 
-/// What a pass sent.
+/// Counts of what one pass sent.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sent {
     /// Events: facts that are new or corrected, and withdrawals.
@@ -46,7 +46,7 @@ impl Clinic {
             .map_err(|error| error.to_string())
     }
 
-    /// One pass: what is new or changed goes into the queue.
+    /// Makes one pass: sends what is new or changed to the queue.
     pub(crate) async fn send(&self, stage: &Stage) -> Result<Sent, String> {
         let gateway = self.open(stage).await?;
         let counters = Counters::default();
@@ -73,7 +73,7 @@ impl Clinic {
         let new = count(&counters.new);
         let corrected = count(&counters.corrected);
         let withdrawn = count(&counters.withdrawn);
-        say::line(format!(
+        print::line(format!(
             "  {}: {} read, {new} new, {corrected} corrected, {withdrawn} withdrawn, {} \
              unchanged, {} newly refused → {} sealed batches",
             self.name,
@@ -100,7 +100,7 @@ impl Clinic {
             refused,
             ..
         } = heard?;
-        say::line(format!(
+        print::line(format!(
             "  {}: {batches} receipts, {accepted} events accepted, {refused} refused: no batch \
              waits any more",
             self.name
@@ -129,7 +129,7 @@ impl Clinic {
             return Err("a sweep was asked for".to_owned());
         };
         let withdrawn = feeds.iter().map(|feed| feed.withdrawn).sum();
-        say::line(format!(
+        print::line(format!(
             "  {}: all keys read; looked for twice, {withdrawn} record is gone and withdrawn → {} \
              sealed batch",
             self.name, published.delivered
@@ -148,7 +148,7 @@ impl Clinic {
         let Answer::Reconciled { report, .. } = report? else {
             return Err("a comparison was asked for".to_owned());
         };
-        say::line(format!(
+        print::line(format!(
             "  {}: {} equal, {} missing, {} stale, {} extra, {} conflicting",
             self.name, report.equal, report.missing, report.stale, report.extra, report.conflicting
         ));

@@ -164,12 +164,17 @@ fn pcr(id: &str, person: &str, loinc: &str, snomed: &str, moment: &str) -> Value
         "code": { "coding": [{ "system": "http://loinc.org", "code": loinc }] },
         "subject": { "reference": format!("Patient/{person}") },
         "effectiveDateTime": moment,
-        "valueCodeableConcept": { "coding": [{ "system": "http://snomed.info/sct", "code": snomed }] },
+        "valueCodeableConcept": {
+            "coding": [{ "system": "http://snomed.info/sct", "code": snomed }],
+        },
     })
 }
 
 fn illness(id: &str, person: &str, clinical: &str, began: &str, ended: Option<&str>) -> Value {
-    let coded = |system: &str, code: &str| json!({ "coding": [{ "system": format!("http://terminology.hl7.org/CodeSystem/{system}"), "code": code }] });
+    let coded = |system: &str, code: &str| {
+        let system = format!("http://terminology.hl7.org/CodeSystem/{system}");
+        json!({ "coding": [{ "system": system, "code": code }] })
+    };
     let mut condition = json!({
         "resourceType": "Condition", "id": id,
         "clinicalStatus": coded("condition-clinical", clinical),

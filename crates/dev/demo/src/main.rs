@@ -5,7 +5,7 @@ mod arguments;
 mod clinics;
 mod fsb;
 mod fso;
-mod say;
+mod print;
 mod servers;
 mod show;
 mod stage;
@@ -26,13 +26,13 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the runtime cannot be started: {error}"), 1),
     };
-    match runtime.block_on(story::tell(&arguments)) {
+    match runtime.block_on(story::play(&arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(&message, 1),
     }
 }
 
 fn fail(message: &str, code: u8) -> ExitCode {
-    say::complain(message);
+    print::complain(message);
     ExitCode::from(code)
 }

@@ -12,7 +12,7 @@ pub(crate) fn build_with_them_if_needed(arguments: &Arguments) -> Option<ExitCod
     if !asked || cfg!(feature = "servers") {
         return None;
     }
-    crate::say::line("Building once more, with the drivers of RabbitMQ and PostgreSQL …");
+    crate::print::line("Building once more, with the drivers of RabbitMQ and PostgreSQL …");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let status = std::process::Command::new(cargo)
@@ -35,7 +35,7 @@ pub(crate) fn build_with_them_if_needed(arguments: &Arguments) -> Option<ExitCod
                 .unwrap_or(1),
         ),
         Err(error) => {
-            crate::say::complain(&format!(
+            crate::print::complain(&format!(
                 "cargo cannot be started: {error}; run the demo as `cargo demo`"
             ));
             ExitCode::FAILURE

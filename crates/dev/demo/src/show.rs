@@ -1,4 +1,4 @@
-//! What the reader is shown: a batch on its way, the registry's facts, what stayed at the clinic.
+//! Views for the reader: a batch on its way, the registry's facts, what stayed at the clinic.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use contract::Fact;
 use outbox::DeadLetterFilter;
 use registry::StoredFact;
 
-use crate::say;
+use crate::print;
 use crate::stage::Stage;
 
 /// Looks into the waiting batches for a vaccination, shows it sealed and opened, and puts them
@@ -52,13 +52,13 @@ fn show_vaccination(stage: &Stage, sealed: &[u8]) -> Result<bool, String> {
         .take(24)
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    say::line(format!(
+    print::line(format!(
         "  batch {}: {} events, padded and sealed to {} bytes: {head}…",
         opened.id,
         events.len(),
         sealed.len()
     ));
-    say::line(format!("{event:#}"));
+    print::line(format!("{event:#}"));
     Ok(true)
 }
 
@@ -89,7 +89,7 @@ pub(crate) async fn registry(stage: &Stage) -> Result<(), String> {
             ]
         })
         .collect();
-    say::table(["subject", "known by", "fact", "version", "record"], &rows);
+    print::table(["subject", "known by", "fact", "version", "record"], &rows);
     Ok(())
 }
 
@@ -135,7 +135,7 @@ fn describe(fact: &StoredFact) -> String {
     }
 }
 
-/// What a clinic's gateway could not send.
+/// Prints the records that a clinic's gateway could not send.
 pub(crate) async fn refused(clinic: &LoadedConfig, name: &str) -> Result<(), String> {
     let path: &Path = &clinic.base.join(&clinic.config.outbox.path);
     let reader = outbox::OutboxReader::open(path)
@@ -156,7 +156,7 @@ pub(crate) async fn refused(clinic: &LoadedConfig, name: &str) -> Result<(), Str
             ]
         })
         .collect();
-    say::table(["clinic", "feed", "record", "reason"], &rows);
+    print::table(["clinic", "feed", "record", "reason"], &rows);
     reader.close().await;
     Ok(())
 }

@@ -1,90 +1,142 @@
 //! The story: both clinics send, records are corrected, cancelled and deleted, and every fact is
 //! accounted for.
 
+use std::path::PathBuf;
+
+use testbed::fhir::FhirServer;
+
 use crate::arguments::Arguments;
 use crate::clinics::{Clinic, Sent};
 use crate::stage::{Example, Stage};
-use crate::{fsb, fso, say, show};
+use crate::{fsb, fso, print, show};
 
-/// Plays it.
-pub(crate) async fn tell(arguments: &Arguments) -> Result<(), String> {
-    let mut stage = Stage::set(arguments).await?;
-    let mis = stage.folder.join("fsb-mis.db");
-    let mut held = fsb::make(&mis).await?;
-    let server = testbed::fhir::FhirServer::start()
-        .await
-        .map_err(|error| error.to_string())?;
-    held.extend(fso::fill(&server));
-    let address = mis.to_str().ok_or("the folder's path is not UTF-8")?;
-    let fsb = Clinic {
-        name: "fsb",
-        source: "mis",
-        loaded: stage.clinic(Example::Fsb, address)?,
-    };
-    let fso = Clinic {
-        name: "fso",
-        source: "clinic",
-        loaded: stage.clinic(Example::Fso, &server.base_url())?,
-    };
-
-    say::heading("1. What the clinics hold (all people are invented)");
-    say::table(["clinic", "record", "person", "what"], &held);
-
-    say::heading("2. Both gateways send what they have");
-    let sent = (fsb.send(&stage).await?, fso.send(&stage).await?);
-
-    say::heading("3. What crossed: one event of one batch, opened with the registry's private key");
-    show::sample(&stage).await?;
-
-    say::heading("4. What the registry has: no name, no number, no clinic");
-    receive(&mut stage).await?;
-    show::registry(&stage).await?;
-
-    say::heading("5. Its signed receipts: heard by both gateways, and each can read its own only");
-    fsb.settle(&stage, sent.0).await?;
-    fso.settle(&stage, sent.1).await?;
-
-    say::heading("6. What the clinics did not send, and why (this list stays at the clinic)");
-    show::refused(&fsb.loaded, "fsb").await?;
-    show::refused(&fso.loaded, "fso").await?;
-
-    say::heading(
-        "7. One record is corrected, one cancelled, and one deleted, which only a sweep of all \
-         keys can see",
-    );
-    fsb::cancel_one_and_delete_another(&mis).await?;
-    fso::correct(&server);
-    let sent = (fsb.send(&stage).await?, fso.send(&stage).await?);
-    expect("changed records", sent.0.events + sent.1.events, 2)?;
-    let swept = fsb.sweep(&stage).await?;
-    expect("deleted records", swept.events, 1)?;
-    receive(&mut stage).await?;
-    let both = Sent {
-        events: sent.0.events + swept.events,
-        batches: sent.0.batches + swept.batches,
-    };
-    fsb.settle(&stage, both).await?;
-    fso.settle(&stage, sent.1).await?;
-    show::registry(&stage).await?;
-
-    say::heading(
-        "8. Nothing has changed since; both gateways look again, and ask the registry whether it \
-         holds what they sent",
-    );
-    let again = fsb.send(&stage).await?.batches + fso.send(&stage).await?.batches;
-    expect("batches although nothing had changed", again as u64, 0)?;
-    fsb.reconcile(&mut stage).await?;
-    fso.reconcile(&mut stage).await?;
+/// Plays the story, scene after scene.
+///
+/// # Errors
+/// One sentence about the first step that did not come out as it must.
+pub(crate) async fn play(arguments: &Arguments) -> Result<(), String> {
+    let mut story = Story::set_up(arguments).await?;
+    story.first_pass().await?;
+    story.changes().await?;
+    story.comparison().await?;
     if let Some(folder) = &arguments.keep {
         let folder = folder.display();
-        say::line(format!(
+        print::line(format!(
             "\nEverything is kept in {folder}: look at fsb/clinic-gateway.toml, or ask"
         ));
-        say::line(format!(
+        print::line(format!(
             "  cargo run -- --config {folder}/fsb/clinic-gateway.toml status"
         ));
     }
     Ok(())
+}
+
+/// Two clinics with their systems, their gateways and the registry.
+struct Story {
+    stage: Stage,
+    fsb: Clinic,
+    fso: Clinic,
+    /// Path of the first clinic's database.
+    fsb_database: PathBuf,
+    fso_server: FhirServer,
+}
+
+impl Story {
+    /// Makes the clinics and shows what they hold.
+    async fn set_up(arguments: &Arguments) -> Result<Self, String> {
+        let stage = Stage::set(arguments).await?;
+        let fsb_database = stage.folder.join("fsb-mis.db");
+        let mut held = fsb::make(&fsb_database).await?;
+        let fso_server = FhirServer::start()
+            .await
+            .map_err(|error| error.to_string())?;
+        held.extend(fso::fill(&fso_server));
+        let address = fsb_database
+            .to_str()
+            .ok_or("the folder's path is not UTF-8")?;
+        let fsb = Clinic {
+            name: "fsb",
+            source: "mis",
+            loaded: stage.clinic(Example::Fsb, address)?,
+        };
+        let fso = Clinic {
+            name: "fso",
+            source: "clinic",
+            loaded: stage.clinic(Example::Fso, &fso_server.base_url())?,
+        };
+        print::heading("1. What the clinics hold (all people are invented)");
+        print::table(["clinic", "record", "person", "what"], &held);
+        Ok(Self {
+            stage,
+            fsb,
+            fso,
+            fsb_database,
+            fso_server,
+        })
+    }
+
+    /// Sends everything for the first time and shows what crossed and what stayed.
+    async fn first_pass(&mut self) -> Result<(), String> {
+        print::heading("2. Both gateways send what they have");
+        let fsb_sent = self.fsb.send(&self.stage).await?;
+        let fso_sent = self.fso.send(&self.stage).await?;
+
+        print::heading(
+            "3. What crossed: one event of one batch, opened with the registry's private key",
+        );
+        show::sample(&self.stage).await?;
+
+        print::heading("4. What the registry has: no name, no number, no clinic");
+        receive(&mut self.stage).await?;
+        show::registry(&self.stage).await?;
+
+        print::heading(
+            "5. Its signed receipts: heard by both gateways, and each can read its own only",
+        );
+        self.fsb.settle(&self.stage, fsb_sent).await?;
+        self.fso.settle(&self.stage, fso_sent).await?;
+
+        print::heading("6. What the clinics did not send, and why (this list stays at the clinic)");
+        show::refused(&self.fsb.loaded, "fsb").await?;
+        show::refused(&self.fso.loaded, "fso").await
+    }
+
+    /// Corrects, cancels and deletes a record, and sends what that changes.
+    async fn changes(&mut self) -> Result<(), String> {
+        print::heading(
+            "7. One record is corrected, one cancelled, and one deleted, which only a sweep of \
+             all keys can see",
+        );
+        fsb::cancel_one_and_delete_another(&self.fsb_database).await?;
+        fso::correct(&self.fso_server);
+        let fsb_sent = self.fsb.send(&self.stage).await?;
+        let fso_sent = self.fso.send(&self.stage).await?;
+        expect("changed records", fsb_sent.events + fso_sent.events, 2)?;
+        let swept = self.fsb.sweep(&self.stage).await?;
+        expect("deleted records", swept.events, 1)?;
+        receive(&mut self.stage).await?;
+        let sent_and_swept = Sent {
+            events: fsb_sent.events + swept.events,
+            batches: fsb_sent.batches + swept.batches,
+        };
+        self.fsb.settle(&self.stage, sent_and_swept).await?;
+        self.fso.settle(&self.stage, fso_sent).await?;
+        show::registry(&self.stage).await
+    }
+
+    /// Looks once more at unchanged clinics, and compares them with the registry.
+    async fn comparison(&mut self) -> Result<(), String> {
+        print::heading(
+            "8. Nothing has changed since; both gateways look again, and ask the registry whether \
+             it holds what they sent",
+        );
+        let fsb_sent = self.fsb.send(&self.stage).await?;
+        let fso_sent = self.fso.send(&self.stage).await?;
+        let batches = fsb_sent.batches + fso_sent.batches;
+        expect("batches although nothing had changed", batches as u64, 0)?;
+        self.fsb.reconcile(&mut self.stage).await?;
+        self.fso.reconcile(&mut self.stage).await
+    }
 }
 
 fn expect(what: &str, found: u64, expected: u64) -> Result<(), String> {
@@ -101,7 +153,7 @@ async fn receive(stage: &mut Stage) -> Result<(), String> {
         .drain()
         .await
         .map_err(|error| error.to_string())?;
-    say::line(format!(
+    print::line(format!(
         "  applied {}, unchanged {}, refused {}, unreadable batches {dead}\n",
         outcome.applied, outcome.unchanged, outcome.refused
     ));

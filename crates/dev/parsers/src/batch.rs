@@ -101,8 +101,8 @@ pub fn batch_frame(plaintext: &[u8]) -> bool {
     }
 }
 
-/// What crates/crossing/contract documents of the seal, written a second time without its padding
-/// and compression.
+/// Seals as crates/crossing/contract documents it, written a second time without padding and
+/// compression.
 fn seal(plaintext: &[u8]) -> Vec<u8> {
     let public = KEY.public().to_text();
     let public = URL_SAFE_NO_PAD

@@ -1,4 +1,4 @@
-//! What a FHIR server answers.
+//! Target: the answers of a FHIR server.
 
 use std::future::Future;
 use std::path::Path;
@@ -18,7 +18,10 @@ static SOURCE: LazyLock<FhirConnector> = LazyLock::new(|| {
         // Only what the server includes: this target has no server to ask for more.
         "include": "include",
         "time_zone": "Europe/Moscow",
-        "identifier_systems": { "urn:clinic:passport": "passport-ru", "urn:clinic:permit": "residence-permit" },
+        "identifier_systems": {
+            "urn:clinic:passport": "passport-ru",
+            "urn:clinic:permit": "residence-permit",
+        },
     }))
     .expect("a configuration as in config/sources");
     FhirConnector::new(config, Path::new(".")).expect("it names no file")

@@ -24,13 +24,13 @@ pub use receipts::{receipt_answer, receipts_body, receipts_message};
 pub use settings_files::{gateway_settings, registry_settings};
 pub use sql::{sql_cells, sql_statement};
 
-/// One target.
+/// Fuzz target.
 pub struct Target {
-    /// Its name: that of the function, of `fuzz/fuzz_targets/NAME.rs` and of `fuzz/corpus/NAME`.
+    /// Name of the function, of `fuzz/fuzz_targets/NAME.rs` and of `fuzz/corpus/NAME`.
     pub name: &'static str,
     /// Whether the bytes were accepted.
     pub run: fn(&[u8]) -> bool,
-    /// How many inputs of it take as long as the quickest target's, roughly: 1 for the quickest.
+    /// Rough cost of one input as a multiple of the quickest target's, from 1.
     pub cost: u32,
 }
 

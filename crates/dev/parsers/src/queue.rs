@@ -1,5 +1,5 @@
-//! What somebody may put into a queue directory: a file of any name, with any content, in any of
-//! its folders.
+//! Target: files in a queue directory, of any name, with any content, in any of its
+//! folders.
 
 use std::fs;
 use std::path::Path;

@@ -107,7 +107,7 @@ fn hold(receipts: &[Receipt]) {
     }
 }
 
-/// What crates/crossing/contract documents of a receipts message, written a second time.
+/// Signs as crates/crossing/contract documents it for a receipts message, written a second time.
 fn sign(body: &[u8]) -> Vec<u8> {
     let key = SigningKey::from_bytes(&SECRET);
     let signature = key

@@ -1,4 +1,4 @@
-//! What becomes of a clinic's records, whatever a source made of its bytes: pseudonymised, encoded,
+//! Target: a clinic's records, whatever a source made of its bytes: pseudonymised, encoded,
 //! decoded.
 
 use std::sync::LazyLock;

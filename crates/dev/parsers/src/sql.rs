@@ -38,7 +38,7 @@ const NOWHERE: &str = "/nonexistent";
 /// Most rows of an input.
 const MAX_ROWS: usize = 6;
 
-/// One query, read by the rules of each kind of database.
+/// Reads one query by the rules of each kind of database.
 pub fn sql_statement(bytes: &[u8]) -> bool {
     let Ok(query) = std::str::from_utf8(bytes) else {
         return false;

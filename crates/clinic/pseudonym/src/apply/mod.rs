@@ -21,15 +21,15 @@ pub const MAX_RECORD_ID_BYTES: usize = 512;
 /// Begins every keyed input of a record digest.
 const RECORD_DOMAIN: &str = "clinic-gateway/record/v1";
 
-/// What became of a record.
+/// Result of pseudonymising one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It leaves, or takes back what had left.
+    /// Event that leaves: an assertion, or the withdrawal of an earlier one.
     Draft(Draft, Warnings),
-    /// It is not about COVID-19: no reason to trouble anyone, but if it had been sent as something
-    /// else before, that is taken back. The draft is a withdrawal with `only_if_sent`.
+    /// Record that is not about COVID-19: nobody is troubled with it. The draft is a withdrawal
+    /// with `only_if_sent`, which takes back what an earlier version of the record asserted.
     OutOfScope(Draft),
-    /// It stays until somebody corrects it.
+    /// Record that stays at the clinic until somebody corrects it.
     Rejected(Rejection),
 }
 
@@ -53,8 +53,8 @@ pub struct Pseudonymiser {
     policy: Policy,
 }
 
-/// What a record comes to before its digest is made.
-pub(crate) enum Meant {
+/// Meaning of a record, before its digest is made.
+pub(crate) enum RecordMeaning {
     Asserted(Subject, Fact, Warnings),
     Withdrawn { only_if_sent: bool },
     OutOfScope,
@@ -94,16 +94,16 @@ impl Pseudonymiser {
     #[must_use]
     pub fn apply(&self, record: ClinicRecord, today: NaiveDate) -> Outcome {
         let kind = fact_kind(record.fact.feed());
-        match self.meant(&record, today) {
-            Ok(Meant::Asserted(subject, fact, warnings)) => Outcome::Draft(
+        match self.meaning(&record, today) {
+            Ok(RecordMeaning::Asserted(subject, fact, warnings)) => Outcome::Draft(
                 self.draft(&record, Body::Asserted { subject, fact }, false),
                 warnings,
             ),
-            Ok(Meant::Withdrawn { only_if_sent }) => {
+            Ok(RecordMeaning::Withdrawn { only_if_sent }) => {
                 let draft = self.draft(&record, Body::Withdrawn { kind }, only_if_sent);
                 Outcome::Draft(draft, Warnings::default())
             }
-            Ok(Meant::OutOfScope) => {
+            Ok(RecordMeaning::OutOfScope) => {
                 Outcome::OutOfScope(self.draft(&record, Body::Withdrawn { kind }, true))
             }
             Err(reason) => {
@@ -118,12 +118,12 @@ impl Pseudonymiser {
         }
     }
 
-    /// What a record comes to; everything is checked here.
-    pub(crate) fn meant(
+    /// Checks a record and finds its meaning.
+    pub(crate) fn meaning(
         &self,
         record: &ClinicRecord,
         today: NaiveDate,
-    ) -> Result<Meant, RejectionReason> {
+    ) -> Result<RecordMeaning, RejectionReason> {
         if record.record_id.is_empty() || record.record_id.len() > MAX_RECORD_ID_BYTES {
             return Err(RejectionReason::RecordIdInvalid);
         }
@@ -135,24 +135,24 @@ impl Pseudonymiser {
             RecordStatus::Cancelled | RecordStatus::NotAFact
                 if fact::is_out_of_scope(&self.policy, &record.fact) =>
             {
-                return Ok(Meant::OutOfScope);
+                return Ok(RecordMeaning::OutOfScope);
             }
             // To take something back, its id is enough, however damaged the rest of the row is.
             RecordStatus::Cancelled => {
-                return Ok(Meant::Withdrawn {
+                return Ok(RecordMeaning::Withdrawn {
                     only_if_sent: false,
                 });
             }
-            RecordStatus::NotAFact => return Ok(Meant::Withdrawn { only_if_sent: true }),
+            RecordStatus::NotAFact => return Ok(RecordMeaning::Withdrawn { only_if_sent: true }),
         }
         // The fact comes first: an influenza shot with a mistyped SNILS is nobody's concern here.
         let Some(fact) = fact::convert(&self.policy, &record.fact, today)? else {
-            return Ok(Meant::OutOfScope);
+            return Ok(RecordMeaning::OutOfScope);
         };
         let (subject, warnings) = self
             .keys
             .subject(&record.person, &self.policy.identifiers)?;
-        Ok(Meant::Asserted(subject, fact, warnings))
+        Ok(RecordMeaning::Asserted(subject, fact, warnings))
     }
 
     fn draft(&self, record: &ClinicRecord, body: Body, only_if_sent: bool) -> Draft {
@@ -175,7 +175,7 @@ impl Pseudonymiser {
         RecordDigest(self.records[place].digest(record_id.as_bytes()))
     }
 
-    /// What every withdrawal of this feed says, in short.
+    /// Digest of the content that every withdrawal of this feed has.
     #[must_use]
     pub fn withdrawal_content(&self, feed: Feed) -> ContentDigest {
         self.content_digest(&Body::Withdrawn {

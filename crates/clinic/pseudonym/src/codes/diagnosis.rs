@@ -56,7 +56,7 @@ const BESIDE_A_CODE: [char; 13] = [
     '.', ':', '-', '+', '*', '†', '(', ')', '[', ']', '"', '«', '»',
 ];
 
-/// What else of ICD-10 is about COVID-19; with and without the dot.
+/// Further codes of ICD-10 that are about COVID-19; with and without the dot.
 const OTHER_ICD_10: [&str; 8] = ["U07", "U08", "U09", "U10", "B34.2", "B342", "B97.2", "B972"];
 
 /// A letter, two digits, then a dot and up to four more.

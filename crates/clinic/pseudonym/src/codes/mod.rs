@@ -18,10 +18,10 @@ pub(crate) use table::{CodeTable, Unresolved};
 pub(crate) use test::test_table;
 pub(crate) use vaccine::vaccine_table;
 
-/// What one code means. Ordered by what prevails when a field has several codes.
+/// Meaning of one code. Ordered by what prevails when a field has several codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning<T> {
-    /// One entry of the contract's list.
+    /// Entry of the contract's list.
     Is(T),
     /// About COVID-19, but no entry of the list: a person has to decide.
     Unlisted,

@@ -1,4 +1,4 @@
-//! One field's lookup table: the configured words, the built-in names, the standard systems.
+//! Lookup table of one field: the configured words, the built-in names, the standard systems.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ pub(crate) enum Unresolved {
     OutOfScope,
 }
 
-/// What a standard system's code means, and what a bare code from no system means.
+/// Meanings of a standard system's codes, and of bare codes that name no system.
 pub(super) struct Standards<T> {
     pub(super) coded: fn(System, &str) -> Meaning<T>,
     pub(super) bare: fn(&str) -> Meaning<T>,
@@ -31,7 +31,7 @@ pub(super) struct Standards<T> {
     pub(super) others_beside: bool,
 }
 
-/// What a coding's meaning rests on.
+/// Source of a coding's meaning.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ground {
     /// A word: a built-in name, or one that configuration maps.
@@ -104,7 +104,7 @@ impl<T: Copy + PartialEq> CodeTable<T> {
         }
     }
 
-    /// What the codings of one field come to.
+    /// Resolves all codings of one field to one meaning.
     ///
     /// Nothing goes out of scope on a standard's word alone while another coding of the field
     /// speaks of COVID-19.

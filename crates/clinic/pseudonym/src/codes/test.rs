@@ -7,8 +7,8 @@ use super::names::TESTS;
 use super::system::System;
 use super::table::{CodeTable, Standards};
 
-/// Other tests for the virus itself, its nucleic acid or its antigen: a person decides which of the
-/// contract's codes they count as, or that they are none of our business. Tests for antibodies are
+/// Further tests for the virus itself, its nucleic acid or its antigen: a person decides which of
+/// the contract's codes they count as, or that they are out of scope. Tests for antibodies are
 /// not among them.
 const OTHER_TESTS: [&str; 54] = [
     "94306-8", "94307-6", "94308-4", "94309-2", "94310-0", "94314-2", "94315-9", "94502-2",

@@ -2,7 +2,7 @@
 
 use super::document::{Letters, Limits, is_empty, push_country, push_number};
 use super::normal::NormalForm;
-use super::{Fault, Soundness};
+use super::{IdentifierFault, Soundness};
 
 /// `XXX:SERIESNUMBER`; Russian series are a Roman numeral and two Cyrillic letters.
 pub(super) fn normalise(
@@ -10,9 +10,9 @@ pub(super) fn normalise(
     country: Option<&str>,
     limits: &Limits,
     out: &mut NormalForm,
-) -> Result<Soundness, Fault> {
+) -> Result<Soundness, IdentifierFault> {
     if is_empty(text) {
-        return Err(Fault::Empty);
+        return Err(IdentifierFault::Empty);
     }
     push_country(country, Some("RUS"), out)?;
     push_number(text, limits, Letters::LatinOrCyrillic, out).map(|()| Soundness::Sound)

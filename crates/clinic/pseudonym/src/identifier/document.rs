@@ -1,10 +1,9 @@
-//! What documents with letters have in common: case, look-alikes, length limits, the country in
-//! front.
+//! Rules that documents with letters share: case, look-alikes, length limits, the country in front.
 
 use super::normal::{NormalForm, is_placeholder, significant};
-use super::{Fault, country};
+use super::{IdentifierFault, country};
 
-/// What a document's number may look like; a rule of acceptance, never part of the normal form.
+/// Form of a document's number; a rule of acceptance, never part of the normal form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Fewest characters.
@@ -18,7 +17,7 @@ pub(crate) struct Limits {
 /// From this many zeros on, a number without any other digit is no number.
 const MIN_ZEROS: usize = 4;
 
-/// Which letters a number may hold after look-alikes have become Latin.
+/// Letters that a number may hold after look-alikes have become Latin.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Letters {
     Latin,
@@ -31,10 +30,10 @@ pub(super) fn push_country(
     code: Option<&str>,
     default: Option<&'static str>,
     out: &mut NormalForm,
-) -> Result<(), Fault> {
+) -> Result<(), IdentifierFault> {
     let three = match code.map(str::trim).filter(|code| !code.is_empty()) {
-        Some(code) => country::alpha3(code).ok_or(Fault::CountryUnknown)?,
-        None => default.ok_or(Fault::CountryMissing)?,
+        Some(code) => country::alpha3(code).ok_or(IdentifierFault::CountryUnknown)?,
+        None => default.ok_or(IdentifierFault::CountryMissing)?,
     };
     three
         .chars()
@@ -49,7 +48,7 @@ pub(super) fn push_number(
     limits: &Limits,
     letters: Letters,
     out: &mut NormalForm,
-) -> Result<(), Fault> {
+) -> Result<(), IdentifierFault> {
     let mut count = 0;
     let mut zeros = 0;
     let mut other_digits = 0;
@@ -64,17 +63,17 @@ pub(super) fn push_number(
         };
         count += 1;
         if !fits || count > limits.max_length {
-            return Err(Fault::Malformed);
+            return Err(IdentifierFault::Malformed);
         }
         zeros += usize::from(char == '0');
         other_digits += usize::from(('1'..='9').contains(&char));
         out.push(char)?;
     }
     match count {
-        0 => Err(Fault::Empty),
-        _ if count < limits.min_length => Err(Fault::Malformed),
-        _ if is_placeholder(&out.as_bytes()[start..]) => Err(Fault::Placeholder),
-        _ if zeros >= MIN_ZEROS && other_digits == 0 => Err(Fault::Placeholder),
+        0 => Err(IdentifierFault::Empty),
+        _ if count < limits.min_length => Err(IdentifierFault::Malformed),
+        _ if is_placeholder(&out.as_bytes()[start..]) => Err(IdentifierFault::Placeholder),
+        _ if zeros >= MIN_ZEROS && other_digits == 0 => Err(IdentifierFault::Placeholder),
         _ => Ok(()),
     }
 }

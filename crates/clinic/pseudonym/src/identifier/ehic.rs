@@ -2,13 +2,13 @@
 
 use super::document::{Letters, Limits, push_number};
 use super::normal::NormalForm;
-use super::{Fault, Soundness};
+use super::{IdentifierFault, Soundness};
 
 /// The number; 20 digits by Decision S2 of 12 June 2009 unless configuration allows others.
 pub(super) fn normalise(
     text: &str,
     limits: &Limits,
     out: &mut NormalForm,
-) -> Result<Soundness, Fault> {
+) -> Result<Soundness, IdentifierFault> {
     push_number(text, limits, Letters::Latin, out).map(|()| Soundness::Sound)
 }

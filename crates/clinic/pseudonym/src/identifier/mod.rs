@@ -21,7 +21,7 @@ pub(crate) use normal::NormalForm;
 
 use crate::rejection::RejectionReason;
 
-/// What configuration says about identifiers.
+/// Configured rules for identifiers.
 pub(crate) struct IdentifierRules {
     /// True: a wrong OMS check digit is a fault, not a warning.
     pub(crate) oms_refuse: bool,
@@ -41,8 +41,8 @@ pub(crate) enum Soundness {
 
 /// Why an identifier cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Nothing but separators: no identifier at all.
+pub(crate) enum IdentifierFault {
+    /// Text of separators only, which is no identifier at all.
     Empty,
     Malformed,
     /// A number typed where there is none; it would make one person of many.
@@ -52,7 +52,7 @@ pub(crate) enum Fault {
     CountryUnknown,
 }
 
-impl Fault {
+impl IdentifierFault {
     pub(crate) const fn reason(self) -> RejectionReason {
         match self {
             Self::Empty => RejectionReason::IdentifierMissing,
@@ -83,7 +83,7 @@ pub(crate) fn normalise(
     identifier: &Identifier,
     rules: &IdentifierRules,
     out: &mut NormalForm,
-) -> Result<Soundness, Fault> {
+) -> Result<Soundness, IdentifierFault> {
     out.clear();
     let text = identifier.value.expose_secret();
     let country = identifier.country.as_deref();

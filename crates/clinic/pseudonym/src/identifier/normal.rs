@@ -2,7 +2,7 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::Fault;
+use super::IdentifierFault;
 
 /// Longest normal form, in bytes.
 const MAX_BYTES: usize = 64;
@@ -33,30 +33,37 @@ impl NormalForm {
         &self.bytes[..self.len]
     }
 
-    pub(super) fn push(&mut self, char: char) -> Result<(), Fault> {
+    pub(super) fn push(&mut self, char: char) -> Result<(), IdentifierFault> {
         if char.is_ascii() {
-            *self.bytes.get_mut(self.len).ok_or(Fault::Malformed)? = char as u8;
+            *self
+                .bytes
+                .get_mut(self.len)
+                .ok_or(IdentifierFault::Malformed)? = char as u8;
             self.len += 1;
             return Ok(());
         }
         let end = self.len + char.len_utf8();
-        char.encode_utf8(self.bytes.get_mut(self.len..end).ok_or(Fault::Malformed)?);
+        char.encode_utf8(
+            self.bytes
+                .get_mut(self.len..end)
+                .ok_or(IdentifierFault::Malformed)?,
+        );
         self.len = end;
         Ok(())
     }
 
     /// Takes exactly `count` ASCII digits out of `text`; see [`is_placeholder`].
-    pub(super) fn push_digits(&mut self, text: &str, count: usize) -> Result<(), Fault> {
+    pub(super) fn push_digits(&mut self, text: &str, count: usize) -> Result<(), IdentifierFault> {
         for char in significant(text)? {
             if self.len == count || !char.is_ascii_digit() {
-                return Err(Fault::Malformed);
+                return Err(IdentifierFault::Malformed);
             }
             self.push(char)?;
         }
         match self.as_bytes() {
-            [] => Err(Fault::Empty),
-            digits if digits.len() != count => Err(Fault::Malformed),
-            digits if is_placeholder(digits) => Err(Fault::Placeholder),
+            [] => Err(IdentifierFault::Empty),
+            digits if digits.len() != count => Err(IdentifierFault::Malformed),
+            digits if is_placeholder(digits) => Err(IdentifierFault::Placeholder),
             _ => Ok(()),
         }
     }
@@ -85,9 +92,9 @@ pub(super) fn is_placeholder(number: &[u8]) -> bool {
 }
 
 /// The characters that count: full-width forms as their ASCII twins, separators left out.
-pub(super) fn significant(text: &str) -> Result<impl Iterator<Item = char>, Fault> {
+pub(super) fn significant(text: &str) -> Result<impl Iterator<Item = char>, IdentifierFault> {
     if text.len() > MAX_TEXT_BYTES {
-        return Err(Fault::Malformed);
+        return Err(IdentifierFault::Malformed);
     }
     Ok(text
         .chars()

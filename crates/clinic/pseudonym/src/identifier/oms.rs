@@ -1,7 +1,7 @@
 //! OMS policy (ENP): 16 digits, the last one a check digit by HL7 Mod 10.
 
 use super::normal::{NormalForm, passes_mod_10};
-use super::{Fault, Soundness};
+use super::{IdentifierFault, Soundness};
 
 /// 16 digits. Policies with wrong check digits are in circulation, so by default a wrong one is
 /// only a warning.
@@ -9,11 +9,11 @@ pub(super) fn normalise(
     text: &str,
     refuse: bool,
     out: &mut NormalForm,
-) -> Result<Soundness, Fault> {
+) -> Result<Soundness, IdentifierFault> {
     out.push_digits(text, 16)?;
     match (passes_mod_10(out), refuse) {
         (true, _) => Ok(Soundness::Sound),
         (false, false) => Ok(Soundness::WrongCheckDigit),
-        (false, true) => Err(Fault::CheckDigit),
+        (false, true) => Err(IdentifierFault::CheckDigit),
     }
 }

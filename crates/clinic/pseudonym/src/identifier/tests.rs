@@ -20,7 +20,7 @@ fn form_with(
     kind: IdentifierKind,
     value: &str,
     country: Option<&str>,
-) -> Result<(String, Soundness), Fault> {
+) -> Result<(String, Soundness), IdentifierFault> {
     let identifier = Identifier {
         kind,
         value: value.into(),
@@ -34,11 +34,15 @@ fn form_with(
     ))
 }
 
-fn form(kind: IdentifierKind, value: &str, country: Option<&str>) -> Result<String, Fault> {
+fn form(
+    kind: IdentifierKind,
+    value: &str,
+    country: Option<&str>,
+) -> Result<String, IdentifierFault> {
     form_with(&rules(IdentifiersConfig::default()), kind, value, country).map(|(form, _)| form)
 }
 
-fn snils(value: &str) -> Result<String, Fault> {
+fn snils(value: &str) -> Result<String, IdentifierFault> {
     form(IdentifierKind::Snils, value, None)
 }
 
@@ -75,29 +79,29 @@ fn snils_in_every_spelling() {
 
 #[test]
 fn snils_faults() {
-    assert_eq!(snils("112-233-445 96"), Err(Fault::CheckDigit));
-    assert_eq!(snils("112-233-445 9"), Err(Fault::Malformed));
-    assert_eq!(snils("112-233-445 950"), Err(Fault::Malformed));
+    assert_eq!(snils("112-233-445 96"), Err(IdentifierFault::CheckDigit));
+    assert_eq!(snils("112-233-445 9"), Err(IdentifierFault::Malformed));
+    assert_eq!(snils("112-233-445 950"), Err(IdentifierFault::Malformed));
     assert_eq!(
         snils("112-233-445 9O"),
-        Err(Fault::Malformed),
+        Err(IdentifierFault::Malformed),
         "a letter O is no zero"
     );
-    assert_eq!(snils("000-000-000 00"), Err(Fault::Placeholder));
-    assert_eq!(snils("000-000-000 01"), Err(Fault::Placeholder));
-    assert_eq!(snils("123-456-789 64"), Err(Fault::Placeholder));
-    assert_eq!(snils("111-111-111 45"), Err(Fault::Placeholder));
-    assert_eq!(snils("123-456-789 65"), Err(Fault::CheckDigit));
-    assert_eq!(snils(" - "), Err(Fault::Empty));
-    assert_eq!(snils(""), Err(Fault::Empty));
+    assert_eq!(snils("000-000-000 00"), Err(IdentifierFault::Placeholder));
+    assert_eq!(snils("000-000-000 01"), Err(IdentifierFault::Placeholder));
+    assert_eq!(snils("123-456-789 64"), Err(IdentifierFault::Placeholder));
+    assert_eq!(snils("111-111-111 45"), Err(IdentifierFault::Placeholder));
+    assert_eq!(snils("123-456-789 65"), Err(IdentifierFault::CheckDigit));
+    assert_eq!(snils(" - "), Err(IdentifierFault::Empty));
+    assert_eq!(snils(""), Err(IdentifierFault::Empty));
     assert_eq!(
         snils("٠١٢٣٤٥٦٧٨٩٠"),
-        Err(Fault::Malformed),
+        Err(IdentifierFault::Malformed),
         "only ASCII and full-width digits"
     );
     assert_eq!(
         snils(&format!("11223344595{}", " ".repeat(246))),
-        Err(Fault::Malformed),
+        Err(IdentifierFault::Malformed),
         "257 bytes"
     );
     assert!(
@@ -153,9 +157,16 @@ fn oms_check_digit_warns_or_refuses() {
     assert_eq!(oms(&refuse, "7700-0000-0000-0008"), good);
     let doubtful = Ok(("7700000000000009".to_owned(), Soundness::WrongCheckDigit));
     assert_eq!(oms(&warn, "7700000000000009"), doubtful);
-    assert_eq!(oms(&refuse, "7700000000000009"), Err(Fault::CheckDigit));
+    assert_eq!(
+        oms(&refuse, "7700000000000009"),
+        Err(IdentifierFault::CheckDigit)
+    );
     for wrong in ["770000000000000", "77000000000000080", "770000000000000X"] {
-        assert_eq!(oms(&warn, wrong), Err(Fault::Malformed), "{wrong}");
+        assert_eq!(
+            oms(&warn, wrong),
+            Err(IdentifierFault::Malformed),
+            "{wrong}"
+        );
     }
 }
 
@@ -166,7 +177,7 @@ fn passport_ru_is_ten_digits() {
         assert_eq!(passport(value).as_deref(), Ok("4509123456"), "{value}");
     }
     for value in ["450912345", "45091234567", "серия 4509 123456"] {
-        assert_eq!(passport(value), Err(Fault::Malformed), "{value}");
+        assert_eq!(passport(value), Err(IdentifierFault::Malformed), "{value}");
     }
 }
 
@@ -186,14 +197,14 @@ fn placeholders_are_no_numbers_in_any_scheme() {
     for value in passports {
         assert_eq!(
             form(IdentifierKind::PassportRu, value, None),
-            Err(Fault::Placeholder),
+            Err(IdentifierFault::Placeholder),
             "{value}"
         );
     }
     for value in ["0000000000000000", "1111111111111111", "1234567890123456"] {
         assert_eq!(
             form(IdentifierKind::Oms, value, None),
-            Err(Fault::Placeholder),
+            Err(IdentifierFault::Placeholder),
             "{value}"
         );
     }
@@ -208,9 +219,9 @@ fn placeholders_are_no_numbers_in_any_scheme() {
         "-",
     ] {
         let expected = if value == "-" {
-            Fault::Empty
+            IdentifierFault::Empty
         } else {
-            Fault::Placeholder
+            IdentifierFault::Placeholder
         };
         for kind in [
             IdentifierKind::PassportForeign,
@@ -221,15 +232,15 @@ fn placeholders_are_no_numbers_in_any_scheme() {
     }
     assert_eq!(
         form(IdentifierKind::Ehic, &"1".repeat(20), None),
-        Err(Fault::Placeholder)
+        Err(IdentifierFault::Placeholder)
     );
     assert_eq!(
         form(IdentifierKind::BirthCertificate, "ЮЮЮЮЮЮ", None),
-        Err(Fault::Placeholder)
+        Err(IdentifierFault::Placeholder)
     );
     assert_eq!(
         form(IdentifierKind::BirthCertificate, "I-АА 000000", None),
-        Err(Fault::Placeholder)
+        Err(IdentifierFault::Placeholder)
     );
     for (kind, value) in [
         (IdentifierKind::PassportRu, "1111 111112"),
@@ -263,22 +274,32 @@ fn foreign_passports_carry_their_country() {
         passport("АВЕКМНОРСТУХ", Some("ru")).as_deref(),
         Ok("RUS:ABEKMHOPCTYX")
     );
-    assert_eq!(passport("C01X00T47", None), Err(Fault::CountryMissing));
+    assert_eq!(
+        passport("C01X00T47", None),
+        Err(IdentifierFault::CountryMissing)
+    );
     assert_eq!(
         passport("C01X00T47", Some("  ")),
-        Err(Fault::CountryMissing)
+        Err(IdentifierFault::CountryMissing)
     );
     assert_eq!(
         passport("C01X00T47", Some("Германия")),
-        Err(Fault::CountryUnknown)
+        Err(IdentifierFault::CountryUnknown)
     );
-    assert_eq!(passport("", None), Err(Fault::Empty), "no number, no fault");
+    assert_eq!(
+        passport("", None),
+        Err(IdentifierFault::Empty),
+        "no number, no fault"
+    );
     assert_eq!(
         passport("Ж1234567", Some("RU")),
-        Err(Fault::Malformed),
+        Err(IdentifierFault::Malformed),
         "no Latin twin"
     );
-    assert_eq!(passport("ß1234567", Some("DE")), Err(Fault::Malformed));
+    assert_eq!(
+        passport("ß1234567", Some("DE")),
+        Err(IdentifierFault::Malformed)
+    );
 }
 
 #[test]
@@ -337,7 +358,7 @@ fn other_documents() {
     );
     assert_eq!(
         form(IdentifierKind::Ehic, "A0276000000000000017", None),
-        Err(Fault::Malformed)
+        Err(IdentifierFault::Malformed)
     );
     let permit = |value, country| form(IdentifierKind::ResidencePermit, value, country);
     assert_eq!(permit("82 № 1234567", None).as_deref(), Ok("RUS:821234567"));
@@ -349,7 +370,10 @@ fn other_documents() {
         permit("821234567", Some("FI")).as_deref(),
         Ok("FIN:821234567")
     );
-    assert_eq!(permit("821234567", Some("??")), Err(Fault::CountryUnknown));
+    assert_eq!(
+        permit("821234567", Some("??")),
+        Err(IdentifierFault::CountryUnknown)
+    );
     let birth = |value| form(IdentifierKind::BirthCertificate, value, None);
     assert_eq!(birth("II-МЮ № 123456").as_deref(), Ok("RUS:IIMЮ123456"));
     assert_eq!(birth("ii-мю 123456").as_deref(), Ok("RUS:IIMЮ123456"));
@@ -383,7 +407,7 @@ proptest! {
         let number = digits[..9].iter().fold(0, |number, digit| number * 10 + digit);
         let wrong: String = digits.iter().map(u32::to_string).collect();
         prop_assume!(number > 1_001_998 && !(place < 9 && value.ends_with("00")));
-        prop_assert_eq!(snils(&wrong), Err(Fault::CheckDigit));
+        prop_assert_eq!(snils(&wrong), Err(IdentifierFault::CheckDigit));
     }
 
     #[test]

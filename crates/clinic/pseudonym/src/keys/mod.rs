@@ -21,9 +21,9 @@ pub enum KeyError {
     /// A line of the text cannot be used.
     #[error("line {line} of the keys: {fault}")]
     Line {
-        /// Its number, from 1.
+        /// Number of the line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// IdentifierFault of the line.
         fault: KeyFault,
     },
     /// No pseudonym key.
@@ -62,7 +62,7 @@ pub enum KeyError {
     LastEpoch,
 }
 
-/// One key on the heap, wiped when dropped.
+/// Key on the heap, wiped when dropped.
 type Key = SecretBox<[u8; KEY_BYTES]>;
 
 fn random_key() -> Key {
@@ -197,7 +197,7 @@ impl KeyRing {
         self.shared.copy()
     }
 
-    /// These keys, and the city's keys of epochs not yet held.
+    /// Adds the city's keys of epochs that this ring does not hold yet.
     ///
     /// # Errors
     /// [`KeyError::Differs`] on another key for an epoch already held, [`KeyError::TooManyEpochs`].

@@ -19,16 +19,16 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What is wrong with a line. Quotes nothing of it.
+/// IdentifierFault of a line of a key file. Quotes nothing of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
     /// Neither form.
     #[error("expected `pseudonym EPOCH KEY` or `record KEY`")]
     Form,
-    /// Not an epoch number.
+    /// Epoch that is no number in range.
     #[error("the epoch must be a whole number from 1 to 65535, without leading zeros")]
     Epoch,
-    /// Not 32 bytes of base64url.
+    /// Key that is not 32 bytes of base64url.
     #[error("the key must be 32 bytes in base64url, which is 43 characters")]
     Encoding,
     /// A key that anyone would guess.
@@ -40,7 +40,7 @@ pub enum KeyFault {
     /// The epoch again.
     #[error("there is a key for this epoch already")]
     SecondKeyOfEpoch,
-    /// One epoch too many.
+    /// More epochs than may be open at once.
     #[error("more than two pseudonym epochs; close the oldest")]
     TooManyEpochs,
     /// A record key where only shared keys belong.

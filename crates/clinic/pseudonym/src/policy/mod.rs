@@ -50,7 +50,7 @@ pub enum PolicyError {
     /// A key that can match nothing.
     #[error("codes.{table}: an empty code cannot be mapped; write the clinic's code as the key")]
     EmptyCode {
-        /// Which table.
+        /// Name of the table.
         table: &'static str,
     },
     /// Too many mappings.
@@ -59,7 +59,7 @@ pub enum PolicyError {
          instead"
     )]
     TooManyCodes {
-        /// Which table.
+        /// Name of the table.
         table: &'static str,
     },
     /// Limits that no number can meet.
@@ -69,7 +69,7 @@ pub enum PolicyError {
          but are {min_length} and {max_length}"
     )]
     Lengths {
-        /// Which scheme.
+        /// Name of the scheme.
         scheme: &'static str,
         /// The fewest characters, given or by default.
         min_length: usize,

@@ -1,31 +1,31 @@
-//! What would leave of a record, field by field, without showing who it is about.
+//! Preview of a record as it would leave, field by field, without showing who it is about.
 
 use chrono::NaiveDate;
 use connector_kit::{ClinicDate, ClinicFact, ClinicRecord, Field, Identifier, IdentifierKind};
 use contract::{FactKind, PartialDate, Pseudonym, TestCode, TestResult, Vaccine};
 use serde::Serialize;
 
-use crate::apply::{Meant, Pseudonymiser, fact_kind};
+use crate::apply::{Pseudonymiser, RecordMeaning, fact_kind};
 use crate::codes::CodeTable;
-use crate::identifier::{Fault, NormalForm, Soundness, normalise, scheme};
+use crate::identifier::{IdentifierFault, NormalForm, Soundness, normalise, scheme};
 use crate::rejection::RejectionReason;
 use crate::{dates, fact};
 
-/// How many bytes of a pseudonym or digest are shown.
+/// Number of bytes of a pseudonym or digest that are shown.
 const SHOWN_BYTES: usize = 4;
 
-/// One record as it would leave.
+/// Record as it would leave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Preview {
-    /// What kind of fact it is: `vaccination`, `test` or `recovery`.
+    /// Kind of fact: `vaccination`, `test` or `recovery`.
     pub kind: &'static str,
-    /// What would happen to it.
+    /// Result that the record would have.
     pub verdict: Verdict,
     /// Each field, in the source's order.
     pub fields: Vec<FieldPreview>,
 }
 
-/// What would happen to a record.
+/// Result that a record would have if it were read now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -36,26 +36,26 @@ pub enum Verdict {
         /// True where that matters only if it had been sent before.
         only_if_sent: bool,
     },
-    /// It is about something else than COVID-19.
+    /// Record about something else than COVID-19.
     OutOfScope,
-    /// It stays at the clinic.
+    /// Record that would stay at the clinic.
     Refused(RejectionReason),
 }
 
-/// One field of a record.
+/// Field of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldPreview {
-    /// Its name, as in a source's query.
+    /// Name of the field, as in a source's query.
     pub field: &'static str,
-    /// What is done to it.
+    /// Treatment of the field on its way out.
     pub treatment: Treatment,
-    /// What leaves of it, if anything; pseudonyms are shortened.
+    /// Outgoing form of the field, if it leaves; pseudonyms are shortened.
     pub outgoing: Option<String>,
-    /// What is wrong with it, if something is.
+    /// Reason to refuse the field, if there is one.
     pub reason: Option<RejectionReason>,
 }
 
-/// What is done to a field.
+/// Treatment of a field on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Treatment {
@@ -106,13 +106,13 @@ impl FieldPreview {
 }
 
 impl Pseudonymiser {
-    /// What would leave of this record today, the clinic's local date.
+    /// Shows what would leave of this record today, the clinic's local date.
     #[must_use]
     pub fn preview(&self, record: &ClinicRecord, today: NaiveDate) -> Preview {
-        let verdict = match self.meant(record, today) {
-            Ok(Meant::Asserted(..)) => Verdict::Leaves,
-            Ok(Meant::Withdrawn { only_if_sent }) => Verdict::Withdraws { only_if_sent },
-            Ok(Meant::OutOfScope) => Verdict::OutOfScope,
+        let verdict = match self.meaning(record, today) {
+            Ok(RecordMeaning::Asserted(..)) => Verdict::Leaves,
+            Ok(RecordMeaning::Withdrawn { only_if_sent }) => Verdict::Withdraws { only_if_sent },
+            Ok(RecordMeaning::OutOfScope) => Verdict::OutOfScope,
             Err(reason) => Verdict::Refused(reason),
         };
         let digest = self.digest_of(record);
@@ -157,7 +157,7 @@ impl Pseudonymiser {
                     },
                 ));
             }
-            Err(Fault::Empty) => {}
+            Err(IdentifierFault::Empty) => {}
             Err(fault) => fields.push(FieldPreview::dropped(name, Some(fault.reason()))),
         }
     }

@@ -1,0 +1,309 @@
+//! Command line of the benchmark: its options, their limits and its help text.
+
+use std::fmt;
+
+use lexopt::prelude::{Long, Short, ValueExt};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// Text that `--help` prints.
+pub(crate) const HELP: &str = "\
+Measures, on private servers made for it, how fast and in how much memory clinic-gateway and \
+city-registry do their work,
+beside what reading, writing and the broker cost at least and beside what a user would write or \
+install instead. A
+measurement fails when a fact is lost on the way; the others go on, and the exit code is 1.
+
+Usage: cargo xtask bench [OPTIONS]
+
+Parts, in this order:
+  stages    each limit, and the gateway (PostgreSQL, MariaDB) and the registry beside it, in turn
+  peers     scripts and general tools on the same job
+  latency   from a commit at the clinic to the commit at the registry
+  crowd     many gateways and several registries at once
+  growth    loading, syncing again, sweeping, reconciling, restarting: from small clinics to \
+  large ones
+  idle      what the largest clinics of growth cost while nothing changes
+
+  --only PART[,PART…]      only these parts
+  --records N[,N…]         growth: sizes of the clinic [10000,100000,1000000,10000000], each 1000 \
+  to 10000000
+  --stage-records N[,N…]   stages and peers: sizes of the clinic, of peers the last one [1000000]
+  --repetitions N          how often each size up to 1000000 is measured for stages, and up to \
+  100000 for growth [3];
+                           larger ones once
+  --registry-records N     growth: the largest size that is taken to the registry and reconciled \
+  [10000000]
+  --page-records N         records in a page of the gateway [the gateway's default]
+  --batch-events N         most events in one sealed batch, 1 to 1000 [the gateway's default]
+  --write                  write docs/performance.md too, from the newest results of every part
+  --compose                measure nothing: tell, and with --write write, the newest results of \
+  every part
+  --keep                   keep configurations, keys and outboxes, and say where they are
+  -h, --help               this text
+
+Each part's raw samples are kept in target/bench/PART-TIME.json, and with --write those the page \
+shows, if nothing failed,
+in benches/results/PART.json too; what the page should not show is to be deleted in both. Builds \
+the two programs first.
+Needs the servers' packages (scripts/install-servers), no containers and no root, and 2 GiB of \
+disk for each
+million records of the largest clinic. Everything takes about half an hour. Leave the machine \
+alone meanwhile.";
+
+/// Action that the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Print the help text.
+    Help,
+    /// Measure, with these options.
+    Measure(BenchOptions),
+}
+
+/// A part of the benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Part {
+    /// Each limit, and the programs beside it.
+    Stages,
+    /// Programs that a user would write or install instead.
+    Peers,
+    /// A single fact's way.
+    Latency,
+    /// Many gateways at once.
+    Crowd,
+    /// Small clinics to large ones.
+    Growth,
+    /// An unchanged clinic; after growth, whose gateways it takes over.
+    Idle,
+}
+
+impl Part {
+    /// All, in the order they are run.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Stages,
+        Self::Peers,
+        Self::Latency,
+        Self::Crowd,
+        Self::Growth,
+        Self::Idle,
+    ];
+
+    /// Word for the part on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Stages => "stages",
+            Self::Peers => "peers",
+            Self::Latency => "latency",
+            Self::Crowd => "crowd",
+            Self::Growth => "growth",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Options of the benchmark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BenchOptions {
+    /// The parts to measure, in order; none to compose only.
+    pub parts: Vec<Part>,
+    /// Sizes of the clinic for growth in records, rising.
+    pub records: Vec<u64>,
+    /// Sizes of the clinic for stages, rising.
+    pub stage_records: Vec<u64>,
+    /// Number of measurements of each of the smaller sizes.
+    pub repetitions: u32,
+    /// The largest clinic whose facts go to the registry.
+    pub registry_records: u64,
+    /// Records in a page of the gateway; `None`: its default.
+    pub page_records: Option<u32>,
+    /// Most events in a sealed batch; `None`: the gateway's default.
+    pub batch_events: Option<u32>,
+    /// Keep what was made.
+    pub keep: bool,
+    /// Write `docs/performance.md`.
+    pub write: bool,
+}
+
+impl Default for BenchOptions {
+    fn default() -> Self {
+        Self {
+            parts: Part::ALL.to_vec(),
+            records: vec![10_000, 100_000, 1_000_000, 10_000_000],
+            stage_records: vec![1_000_000],
+            repetitions: 3,
+            registry_records: MOST_RECORDS.into(),
+            page_records: None,
+            batch_events: None,
+            keep: false,
+            write: false,
+        }
+    }
+}
+
+/// The largest clinic.
+const MOST_RECORDS: u32 = 10_000_000;
+
+/// Reads the command line.
+pub(crate) fn read(mut parser: lexopt::Parser) -> Result<Action, Error> {
+    let mut options = BenchOptions::default();
+    while let Some(argument) = parser.next().map_err(usage)? {
+        match argument {
+            Long("only") => options.parts = parts(&text(&mut parser)?)?,
+            Long("compose") => options.parts.clear(),
+            Long("records") => options.records = sizes(&text(&mut parser)?)?,
+            Long("stage-records") => options.stage_records = sizes(&text(&mut parser)?)?,
+            Long("repetitions") => options.repetitions = number(&text(&mut parser)?, 1, 100)?,
+            Long("registry-records") => {
+                options.registry_records = number(&text(&mut parser)?, 0, MOST_RECORDS)?.into();
+            }
+            Long("page-records") => {
+                options.page_records = Some(number(&text(&mut parser)?, 1, 10_000)?)
+            }
+            Long("batch-events") => {
+                options.batch_events = Some(number(&text(&mut parser)?, 1, 1000)?)
+            }
+            Long("keep") => options.keep = true,
+            Long("write") => options.write = true,
+            Long("help") | Short('h') => return Ok(Action::Help),
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    Ok(Action::Measure(options))
+}
+
+fn parts(list: &str) -> Result<Vec<Part>, Error> {
+    let named = list.split(',').map(|word| {
+        let part = Part::ALL
+            .into_iter()
+            .find(|part| part.name() == word.trim());
+        part.ok_or_else(|| {
+            let known = Part::ALL.map(Part::name).join(", ");
+            Error::Usage(format!(
+                "{word:?} is no part of the benchmark; there are {known}"
+            ))
+        })
+    });
+    let mut parts = named.collect::<Result<Vec<_>, _>>()?;
+    parts.sort_unstable();
+    parts.dedup();
+    Ok(parts)
+}
+
+fn sizes(list: &str) -> Result<Vec<u64>, Error> {
+    let sizes: Result<Vec<u64>, Error> = list
+        .split(',')
+        .map(|size| number(size, 1000, MOST_RECORDS).map(u64::from))
+        .collect();
+    let mut sizes = sizes?;
+    sizes.sort_unstable();
+    sizes.dedup();
+    Ok(sizes)
+}
+
+fn number(text: &str, least: u32, most: u32) -> Result<u32, Error> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| {
+            Error::Usage(format!(
+                "{text:?} is not a whole number from {least} to {most}"
+            ))
+        })
+}
+
+fn text(parser: &mut lexopt::Parser) -> Result<String, Error> {
+    parser.value().and_then(ValueExt::string).map_err(usage)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
+fn usage(error: lexopt::Error) -> Error {
+    Error::Usage(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Action, String> {
+        let words = std::iter::once("benchmark").chain(line.split_whitespace());
+        read(lexopt::Parser::from_iter(words)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn sizes_and_parts_are_sorted_and_everything_else_has_a_default() {
+        let expected = BenchOptions {
+            parts: vec![Part::Stages, Part::Growth],
+            records: vec![1000, 20_000],
+            keep: true,
+            ..BenchOptions::default()
+        };
+        let line = "--only growth,stages,growth --records 20000,1000,20000 --keep";
+        assert_eq!(parse(line), Ok(Action::Measure(expected)));
+        assert_eq!(parse(""), Ok(Action::Measure(BenchOptions::default())));
+        assert_eq!(parse("--help"), Ok(Action::Help));
+    }
+
+    #[test]
+    fn the_gateways_own_settings_stay_unless_said_otherwise() {
+        let Ok(Action::Measure(BenchOptions {
+            page_records: None,
+            batch_events: None,
+            ..
+        })) = parse("")
+        else {
+            panic!("a default was set")
+        };
+        let expected = BenchOptions {
+            parts: Vec::new(),
+            stage_records: vec![5000],
+            registry_records: 0,
+            page_records: Some(5000),
+            batch_events: Some(1),
+            write: true,
+            ..BenchOptions::default()
+        };
+        let line = "--compose --write --stage-records 5000 --registry-records 0 \
+            --page-records 5000 --batch-events 1";
+        assert_eq!(parse(line), Ok(Action::Measure(expected)));
+    }
+
+    #[test]
+    fn every_part_is_told_in_the_help() {
+        for part in Part::ALL {
+            assert!(HELP.contains(&format!("\n  {:<10}", part.name())), "{part}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_told() {
+        for (line, part) in [
+            ("--records 10", "\"10\" is not a whole number from 1000"),
+            ("--records 10000001", "to 10000000"),
+            ("--records 1000,", "\"\" is not"),
+            (
+                "--only stages,fast",
+                "\"fast\" is no part of the benchmark; there are stages, peers",
+            ),
+            ("--batch-events 1001", "to 1000"),
+            ("--page-records 0", "from 1 to 10000"),
+            ("--repetitions", "missing"),
+            ("--fast", "--fast"),
+            ("build", "build"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(
+                error.contains(part) && error.ends_with("see cargo xtask bench --help"),
+                "{error}"
+            );
+        }
+    }
+}
