@@ -6,7 +6,7 @@ use sqlx::sqlite::SqlitePool;
 
 use crate::IndexError;
 use crate::record::Key;
-use crate::runs::run::Run;
+use crate::runs::run::SortedRun;
 use crate::runs::table;
 
 /// Places where wanted records may be.
@@ -14,12 +14,13 @@ use crate::runs::table;
 pub(crate) struct Candidates {
     record_nos: Vec<i64>,
     /// Wanted keys by the row of the block that may hold them.
-    blocks: BTreeMap<i64, (Run, Vec<Key>)>,
+    blocks: BTreeMap<i64, (SortedRun, Vec<Key>)>,
     /// Number of the last record that is looked at.
     pub(crate) upto: i64,
 }
 
 impl Candidates {
+    /// Makes an empty set of candidates, looked for among the records up to a number.
     pub(crate) fn new(upto: i64) -> Self {
         Self {
             record_nos: Vec::new(),
@@ -28,11 +29,13 @@ impl Candidates {
         }
     }
 
+    /// Adds records that the memtable names.
     pub(crate) fn add_numbers(&mut self, record_nos: impl Iterator<Item = i64>) {
         self.record_nos.extend(record_nos);
     }
 
-    pub(crate) fn add_block(&mut self, run: &Run, key: Key) {
+    /// Adds the block of a run that may hold the key.
+    pub(crate) fn add_block(&mut self, run: &SortedRun, key: Key) {
         let block = self.blocks.entry(run.block_of(key));
         block.or_insert((*run, Vec::new())).1.push(key);
     }

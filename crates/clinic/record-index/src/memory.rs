@@ -9,17 +9,17 @@ use sqlx::sqlite::SqlitePool;
 use crate::IndexError;
 use crate::candidates::Candidates;
 use crate::memtable::Memtable;
-use crate::record::{Appended, Entry, Key, key_of};
+use crate::record::{Appended, Key, KeyEntry, key_of};
 use crate::records::scan;
 use crate::runs::bloom::BloomFilter;
-use crate::runs::run::Run;
+use crate::runs::run::SortedRun;
 use crate::runs::table;
 
 /// Mirror of the committed keys.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     /// Runs and their filters, oldest records first.
-    runs: Vec<(Run, BloomFilter)>,
+    runs: Vec<(SortedRun, BloomFilter)>,
     /// Number of the last run ever made, as of `runs`.
     last_run: i64,
     memtable: Memtable,
@@ -57,7 +57,7 @@ impl Memory {
 
     /// Returns the keys of all records above `after`, the appended ones included; `None` if not all
     /// of them are in memory.
-    pub(crate) fn unflushed(&self, after: i64, appended: &Appended) -> Option<Vec<Entry>> {
+    pub(crate) fn unflushed(&self, after: i64, appended: &Appended) -> Option<Vec<KeyEntry>> {
         let complete = self.upto == appended.after && self.flushed_to() == after;
         complete.then(|| self.memtable.entries().chain(appended.entries()).collect())
     }
@@ -92,7 +92,7 @@ impl Memory {
         candidates
     }
 
-    fn insert(&mut self, entries: impl Iterator<Item = Entry>) {
+    fn insert(&mut self, entries: impl Iterator<Item = KeyEntry>) {
         let flushed_to = self.flushed_to();
         for entry in entries {
             if entry.record_no > flushed_to {

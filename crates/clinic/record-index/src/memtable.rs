@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::digest_hash::ByDigest;
-use crate::record::{Entry, Key};
+use crate::record::{Key, KeyEntry};
 
 /// Keys in memory. It holds nothing that the file does not: losing it loses nothing.
 #[derive(Debug, Default)]
@@ -11,27 +11,29 @@ pub(crate) struct Memtable {
     /// The newest record of each key.
     newest: HashMap<Key, i64, ByDigest>,
     /// Collisions: older records of a key that is in `newest`. There are next to none.
-    collisions: Vec<Entry>,
+    collisions: Vec<KeyEntry>,
 }
 
 impl Memtable {
-    pub(crate) fn insert(&mut self, entry: Entry) {
+    /// Adds a record that is newer than all of the same key.
+    pub(crate) fn insert(&mut self, entry: KeyEntry) {
         let older = self.newest.insert(entry.key, entry.record_no);
         self.collisions
-            .extend(older.map(|record_no| Entry { record_no, ..entry }));
+            .extend(older.map(|record_no| KeyEntry { record_no, ..entry }));
     }
 
     /// Returns the numbers of the key's records.
     pub(crate) fn numbers_of(&self, key: Key) -> impl Iterator<Item = i64> {
         let newest = self.newest.get(&key).copied();
-        let collide = move |entry: &&Entry| newest.is_some() && entry.key == key;
+        let collide = move |entry: &&KeyEntry| newest.is_some() && entry.key == key;
         let older = self.collisions.iter().filter(collide);
         newest.into_iter().chain(older.map(|entry| entry.record_no))
     }
 
-    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
+    /// Returns all entries, in no order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = KeyEntry> {
         let newest = self.newest.iter();
-        let newest = newest.map(|(key, record_no)| Entry {
+        let newest = newest.map(|(key, record_no)| KeyEntry {
             key: *key,
             record_no: *record_no,
         });
@@ -64,7 +66,7 @@ mod tests {
     fn records_that_share_a_key_are_all_kept() {
         let mut memtable = Memtable::default();
         for (key, record_no) in [(7, 1), (8, 2), (7, 3), (7, 4)] {
-            memtable.insert(Entry { key, record_no });
+            memtable.insert(KeyEntry { key, record_no });
         }
         assert_eq!(numbers(&memtable, 7), [1, 3, 4]);
         assert_eq!(numbers(&memtable, 8), [2]);
@@ -83,7 +85,7 @@ mod tests {
             let key = record_no
                 .cast_unsigned()
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            memtable.insert(Entry { key, record_no });
+            memtable.insert(KeyEntry { key, record_no });
             most = most.max(memtable.newest.capacity());
             if record_no % 8 == 0 {
                 memtable.keep_above(record_no);

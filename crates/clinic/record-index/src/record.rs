@@ -60,14 +60,18 @@ pub struct LookedUp {
 /// Records that one transaction has appended, numbered without a gap.
 #[derive(Debug)]
 pub struct Appended {
+    /// Last record number before the appended ones.
     pub(crate) after: i64,
+    /// Keys in the order of their numbers.
     pub(crate) keys: Vec<Key>,
 }
 
 /// Key and number of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
+pub(crate) struct KeyEntry {
+    /// Key of the record.
     pub(crate) key: Key,
+    /// Number of the record.
     pub(crate) record_no: i64,
 }
 
@@ -84,9 +88,10 @@ impl Appended {
         self.after + self.keys.len().saturating_as::<i64>()
     }
 
-    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
+    /// Returns the entries of the appended records.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = KeyEntry> {
         let numbered = self.keys.iter().zip(self.after + 1..);
-        numbered.map(|(key, record_no)| Entry {
+        numbered.map(|(key, record_no)| KeyEntry {
             key: *key,
             record_no,
         })

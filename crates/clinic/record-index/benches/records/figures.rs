@@ -9,13 +9,16 @@ const TICKS: f64 = 100.0;
 
 /// Resources used by this process up to a moment.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Used {
+pub(crate) struct ResourcesUsed {
+    /// Time since the process began.
     pub(crate) seconds: f64,
+    /// Time on a processor, of all threads, in steps of a hundredth of a second.
     pub(crate) processor_seconds: f64,
+    /// Bytes that the system has to write to a disk.
     pub(crate) written_bytes: f64,
 }
 
-impl Used {
+impl ResourcesUsed {
     /// Reads what was used up to now.
     pub(crate) fn by_now(clock: &SystemClock) -> std::io::Result<Self> {
         let stat = fs::read_to_string("/proc/self/stat")?;

@@ -17,12 +17,12 @@ mod report;
 mod run;
 mod stores;
 
-use report::Report;
-use stores::Kind;
+use report::ComparisonTable;
+use stores::StoreKind;
 
 /// Command line.
 #[derive(Debug, Clone)]
-pub(crate) struct Options {
+pub(crate) struct BenchArguments {
     /// Numbers of records, each measured in a file of its own.
     sizes: Vec<u64>,
     /// Plain SQLite is measured in turn with the index.
@@ -35,11 +35,11 @@ pub(crate) struct Options {
     /// outbox's.
     peer_cache_kib: u32,
     /// Only this store, in this process, its figures to be read by the parent process.
-    only: Option<Kind>,
+    only: Option<StoreKind>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse()?;
+    let options = BenchArguments::parse()?;
     if let Some(kind) = options.only {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -47,12 +47,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         return runtime.block_on(run::run(kind, &options));
     }
     let kinds = if options.peers {
-        Kind::ALL
+        StoreKind::ALL
     } else {
-        &Kind::ALL[..1]
+        &StoreKind::ALL[..1]
     };
     for size in &options.sizes {
-        let mut report = Report::default();
+        let mut report = ComparisonTable::default();
         for _ in 0..options.rounds {
             for kind in kinds {
                 report.add(*kind, &measure(*kind, *size, &options)?)?;
@@ -64,7 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Measures one store in a process of its own and returns what that printed.
-fn measure(kind: Kind, size: u64, options: &Options) -> Result<String, Box<dyn Error>> {
+fn measure(kind: StoreKind, size: u64, options: &BenchArguments) -> Result<String, Box<dyn Error>> {
     let child = Command::new(env::current_exe()?)
         .args(["--only", kind.name(), "--page", &options.page.to_string()])
         .args([
@@ -80,7 +80,7 @@ fn measure(kind: Kind, size: u64, options: &Options) -> Result<String, Box<dyn E
     Ok(String::from_utf8(child.stdout)?)
 }
 
-impl Options {
+impl BenchArguments {
     fn parse() -> Result<Self, lexopt::Error> {
         use lexopt::prelude::*;
         let mut options = Self {
@@ -99,7 +99,9 @@ impl Options {
                 Long("rounds") => options.rounds = parser.value()?.parse()?,
                 Long("page") => options.page = parser.value()?.parse()?,
                 Long("peer-cache-kib") => options.peer_cache_kib = parser.value()?.parse()?,
-                Long("only") => options.only = Some(parser.value()?.parse_with(Kind::by_name)?),
+                Long("only") => {
+                    options.only = Some(parser.value()?.parse_with(StoreKind::by_name)?)
+                }
                 // Given by `cargo bench` itself.
                 Long("bench") => {}
                 _ => return Err(argument.unexpected()),

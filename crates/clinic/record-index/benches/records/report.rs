@@ -4,30 +4,30 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{self, Write};
 
-use crate::stores::Kind;
+use crate::stores::StoreKind;
 
 /// Figures of one size.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
+pub(crate) struct ComparisonTable {
     /// Figures in the order in which they are printed.
-    lines: Vec<Line>,
+    lines: Vec<FigureLine>,
 }
 
 /// A figure of every store, a value a round.
 #[derive(Debug)]
-struct Line {
+struct FigureLine {
     name: String,
-    values: BTreeMap<Kind, Vec<f64>>,
+    values: BTreeMap<StoreKind, Vec<f64>>,
 }
 
-impl Report {
+impl ComparisonTable {
     /// Adds the figures of one measurement, lines of `value name`.
-    pub(crate) fn add(&mut self, kind: Kind, printed: &str) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn add(&mut self, kind: StoreKind, printed: &str) -> Result<(), Box<dyn Error>> {
         for line in printed.lines() {
             let (value, name) = line.split_once(' ').ok_or("a line without a figure")?;
             let place = self.lines.iter().position(|line| line.name == name);
             let place = place.unwrap_or_else(|| {
-                self.lines.push(Line {
+                self.lines.push(FigureLine {
                     name: name.to_owned(),
                     values: BTreeMap::new(),
                 });
@@ -61,13 +61,13 @@ impl Report {
         }
         writeln!(out)?;
         for line in &self.lines {
-            let Some(own) = line.values.get(&Kind::RecordIndex) else {
+            let Some(own) = line.values.get(&StoreKind::RecordIndex) else {
                 continue;
             };
             write!(out, "| {} |", line.name)?;
             for (kind, values) in &line.values {
                 write!(out, " {}", rounded(median(values)))?;
-                if *kind != Kind::RecordIndex {
+                if *kind != StoreKind::RecordIndex {
                     write!(out, ", {}", ratio(values, own))?;
                 }
                 write!(out, " |")?;

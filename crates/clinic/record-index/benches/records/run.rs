@@ -8,14 +8,14 @@ use std::{fs, io};
 use clock::SystemClock;
 use contract::RecordDigest;
 
-use crate::Options;
+use crate::BenchArguments;
 use crate::digests::{digest, scattered, state};
-use crate::figures::{Used, peak_mib};
+use crate::figures::{ResourcesUsed, peak_mib};
 use crate::file::File;
-use crate::stores::{Done, Kind, Store};
+use crate::stores::{Done, MeasuredStore, StoreKind};
 
 /// Measures one store and prints lines of `value name`, for the parent process.
-pub(crate) async fn run(kind: Kind, options: &Options) -> Done<()> {
+pub(crate) async fn run(kind: StoreKind, options: &BenchArguments) -> Done<()> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("outbox.db");
     let mut file = File::create(&path).await?;
@@ -29,38 +29,30 @@ pub(crate) async fn run(kind: Kind, options: &Options) -> Done<()> {
     Ok(())
 }
 
-async fn measure(kind: Kind, size: u64, path: &Path, options: &Options) -> Done<()> {
-    let cache_kib = if kind == Kind::RecordIndex {
-        4096
-    } else {
-        options.peer_cache_kib
+async fn measure(kind: StoreKind, size: u64, path: &Path, options: &BenchArguments) -> Done<()> {
+    let cache_kib = match kind {
+        StoreKind::RecordIndex => 4096,
+        _ => options.peer_cache_kib,
     };
     let mut file = File::open(path, cache_kib).await?;
-    let store = Store::new(kind);
+    let store = MeasuredStore::new(kind);
     let clock = SystemClock::default();
     let last_tenth = size - size / 10;
 
-    let before = Used::by_now(&clock)?;
+    let before = ResourcesUsed::by_now(&clock)?;
     load(&store, &mut file, 0..last_tenth, options.page).await?;
-    let middle = Used::by_now(&clock)?;
+    let middle = ResourcesUsed::by_now(&clock)?;
     load(&store, &mut file, last_tenth..size, options.page).await?;
-    let loaded = Used::by_now(&clock)?;
+    let loaded = ResourcesUsed::by_now(&clock)?;
     print("first load", size, loaded.since(before))?;
     print("… its last tenth", size - last_tenth, loaded.since(middle))?;
-
-    let before = Used::by_now(&clock)?;
-    for first in pages(0..size, options.page) {
-        let page: Vec<_> = (first..(first + options.page).min(size))
-            .map(digest)
-            .collect();
-        let found = store.look_up(&file, &page).await?;
-        if found.record_nos.len() != page.len() {
-            return Err("a record is missing".into());
-        }
-    }
-    print("reading again", size, Used::by_now(&clock)?.since(before))?;
-
-    let before = Used::by_now(&clock)?;
+    read_again(&store, &file, size, options.page).await?;
+    print(
+        "reading again",
+        size,
+        ResourcesUsed::by_now(&clock)?.since(loaded),
+    )?;
+    let before = ResourcesUsed::by_now(&clock)?;
     for first in pages(0..size / 100, options.page) {
         let places = first..(first + options.page).min(size / 100);
         change(
@@ -73,7 +65,7 @@ async fn measure(kind: Kind, size: u64, path: &Path, options: &Options) -> Done<
     print(
         "1 % changed",
         size / 100,
-        Used::by_now(&clock)?.since(before),
+        ResourcesUsed::by_now(&clock)?.since(before),
     )?;
 
     file.close().await?;
@@ -84,13 +76,25 @@ async fn measure(kind: Kind, size: u64, path: &Path, options: &Options) -> Done<
     Ok(())
 }
 
+/// Looks every record up once more; all are known.
+async fn read_again(store: &MeasuredStore, file: &File, size: u64, page: u64) -> Done<()> {
+    for first in pages(0..size, page) {
+        let digests: Vec<_> = (first..(first + page).min(size)).map(digest).collect();
+        let found = store.look_up(file, &digests).await?;
+        if found.record_nos.len() != digests.len() {
+            return Err("a record is missing".into());
+        }
+    }
+    Ok(())
+}
+
 fn pages(records: std::ops::Range<u64>, page: u64) -> impl Iterator<Item = u64> {
     records.step_by(usize::try_from(page).unwrap_or(usize::MAX))
 }
 
 /// Looks every page up and appends it, as the gateway does with a table that it never read.
 async fn load(
-    store: &Store,
+    store: &MeasuredStore,
     file: &mut File,
     records: std::ops::Range<u64>,
     page: u64,
@@ -111,7 +115,7 @@ async fn load(
 
 /// Looks a page up and changes every record of it.
 async fn change(
-    store: &Store,
+    store: &MeasuredStore,
     file: &mut File,
     records: impl Iterator<Item = u64> + Clone,
 ) -> Done<()> {
@@ -124,7 +128,7 @@ async fn change(
     store.change(file, &changes).await
 }
 
-fn print(phase: &str, records: u64, used: Used) -> io::Result<()> {
+fn print(phase: &str, records: u64, used: ResourcesUsed) -> io::Result<()> {
     let each = records as f64;
     let mut out = io::stdout();
     writeln!(out, "{} {phase}, records/s", each / used.seconds)?;

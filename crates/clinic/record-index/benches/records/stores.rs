@@ -17,7 +17,7 @@ pub(crate) type Done<T> = Result<T, Box<dyn Error>>;
 
 /// A store that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum StoreKind {
     /// The record index.
     RecordIndex,
     /// A row a record, and a unique index on its digest.
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
     KeyTable,
 }
 
-impl Kind {
+impl StoreKind {
     pub(crate) const ALL: &[Self] = &[
         Self::RecordIndex,
         Self::UniqueDigest,
@@ -36,6 +36,7 @@ impl Kind {
         Self::KeyTable,
     ];
 
+    /// Returns the name in tables and on the command line.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::RecordIndex => "record-index",
@@ -45,6 +46,7 @@ impl Kind {
         }
     }
 
+    /// Finds a store by its name.
     pub(crate) fn by_name(name: &str) -> Result<Self, String> {
         let named = Self::ALL.iter().find(|kind| kind.name() == name);
         named
@@ -74,13 +76,14 @@ impl Kind {
 }
 
 /// An open store.
-pub(crate) struct Store {
-    kind: Kind,
+pub(crate) struct MeasuredStore {
+    kind: StoreKind,
     index: RecordIndex,
 }
 
 /// Numbers of the records that a look-up found, and what the append needs to know of it.
-pub(crate) struct Found {
+pub(crate) struct FoundRecords {
+    /// Record numbers by digest.
     pub(crate) record_nos: HashMap<RecordDigest, i64>,
     upto: i64,
 }
@@ -88,33 +91,34 @@ pub(crate) struct Found {
 const STATE_BYTES: usize = 37;
 const SLOT_BYTES: usize = 32 + STATE_BYTES;
 
-impl Store {
-    pub(crate) fn new(kind: Kind) -> Self {
+impl MeasuredStore {
+    /// Makes a store with an empty memory.
+    pub(crate) fn new(kind: StoreKind) -> Self {
         let index = match kind {
             // Its memtable is never used, and never flushed.
-            Kind::KeyTable => RecordIndex::with_flush_keys(i64::MAX),
+            StoreKind::KeyTable => RecordIndex::with_flush_keys(i64::MAX),
             _ => RecordIndex::default(),
         };
         Self { kind, index }
     }
 
     /// Finds a page of records, and reads all of each.
-    pub(crate) async fn look_up(&self, file: &File, page: &[RecordDigest]) -> Done<Found> {
+    pub(crate) async fn look_up(&self, file: &File, page: &[RecordDigest]) -> Done<FoundRecords> {
         match self.kind {
-            Kind::RecordIndex => {
+            StoreKind::RecordIndex => {
                 let found = self.index.look_up(&file.reader, page).await?;
                 let numbers = found
                     .known
                     .iter()
                     .map(|(record, one)| (*record, one.record_no));
-                Ok(Found {
+                Ok(FoundRecords {
                     record_nos: numbers.collect(),
                     upto: found.upto,
                 })
             }
-            Kind::UniqueDigest => unique_digest_look_up(file, page).await,
-            Kind::KeyIndex => key_index_look_up(file, page).await,
-            Kind::KeyTable => key_table_look_up(file, page).await,
+            StoreKind::UniqueDigest => unique_digest_look_up(file, page).await,
+            StoreKind::KeyIndex => key_index_look_up(file, page).await,
+            StoreKind::KeyTable => key_table_look_up(file, page).await,
         }
     }
 
@@ -123,14 +127,16 @@ impl Store {
         &self,
         file: &mut File,
         new: &[(RecordDigest, RecordState)],
-        found: &Found,
+        found: &FoundRecords,
     ) -> Done<()> {
         let mut transaction = sqlx::Connection::begin(&mut file.writer).await?;
         let connection = &mut *transaction;
         let records = new.iter().copied();
         let appended = match self.kind {
-            Kind::RecordIndex => Some(self.index.append(connection, records, found.upto).await?),
-            Kind::KeyTable => {
+            StoreKind::RecordIndex => {
+                Some(self.index.append(connection, records, found.upto).await?)
+            }
+            StoreKind::KeyTable => {
                 let appended = self.index.append(connection, records, i64::MAX).await?;
                 let keys = new.iter().map(|(record, _)| key_of(record).cast_signed());
                 let mut entries: Vec<_> = keys.zip(appended.after() + 1..).collect();
@@ -138,7 +144,7 @@ impl Store {
                 insert_keys(connection, &entries).await?;
                 None
             }
-            Kind::UniqueDigest | Kind::KeyIndex => {
+            StoreKind::UniqueDigest | StoreKind::KeyIndex => {
                 let mut rows: Vec<_> = new.iter().collect();
                 rows.sort_unstable_by_key(|(record, _)| key_of(record).cast_signed());
                 insert_rows(connection, self.kind, &rows).await?;
@@ -156,14 +162,14 @@ impl Store {
     pub(crate) async fn change(&self, file: &mut File, changes: &[(i64, RecordState)]) -> Done<()> {
         let mut transaction = sqlx::Connection::begin(&mut file.writer).await?;
         match self.kind {
-            Kind::RecordIndex | Kind::KeyTable => {
+            StoreKind::RecordIndex | StoreKind::KeyTable => {
                 let apply = |_: &RecordDigest, state: &mut RecordState, new| {
                     *state = new;
                     Ok(())
                 };
                 record_index::change(&mut transaction, changes.iter().copied(), apply).await?;
             }
-            Kind::UniqueDigest | Kind::KeyIndex => {
+            StoreKind::UniqueDigest | StoreKind::KeyIndex => {
                 update_rows(&mut transaction, changes).await?;
             }
         }
@@ -191,8 +197,9 @@ fn state_bytes(state: &RecordState) -> [u8; STATE_BYTES] {
 type Columns = (Option<String>, Option<String>);
 
 /// Reads found rows, of which some may be another record's with the same key.
-fn read_found(columns: Columns, page: &[RecordDigest]) -> Done<Found> {
-    let (numbers, slots) = (columns.0.unwrap_or_default(), columns.1.unwrap_or_default());
+fn read_found(columns: Columns, page: &[RecordDigest]) -> Done<FoundRecords> {
+    let numbers = columns.0.unwrap_or_default();
+    let slots = columns.1.unwrap_or_default();
     let wanted: record_index::RecordSet<'_> = page.iter().collect();
     let mut record_nos = HashMap::with_capacity(page.len());
     let mut slot = [0; SLOT_BYTES];
@@ -206,13 +213,13 @@ fn read_found(columns: Columns, page: &[RecordDigest]) -> Done<Found> {
             record_nos.insert(record, number.parse()?);
         }
     }
-    Ok(Found {
+    Ok(FoundRecords {
         record_nos,
         upto: 0,
     })
 }
 
-async fn unique_digest_look_up(file: &File, page: &[RecordDigest]) -> Done<Found> {
+async fn unique_digest_look_up(file: &File, page: &[RecordDigest]) -> Done<FoundRecords> {
     let mut sorted = page.to_vec();
     sorted.sort_unstable();
     let digests: Vec<u8> = sorted.iter().flat_map(|record| record.0).collect();
@@ -238,7 +245,7 @@ fn sorted_keys(page: &[RecordDigest]) -> Vec<i64> {
     keys
 }
 
-async fn key_index_look_up(file: &File, page: &[RecordDigest]) -> Done<Found> {
+async fn key_index_look_up(file: &File, page: &[RecordDigest]) -> Done<FoundRecords> {
     let columns: Columns = sqlx::query_as(
         "SELECT group_concat(record_no), group_concat(hex(record || state), '') \
          FROM json_each(?1) AS j CROSS JOIN peer ON peer.key = j.value",
@@ -249,7 +256,7 @@ async fn key_index_look_up(file: &File, page: &[RecordDigest]) -> Done<Found> {
     read_found(columns, page)
 }
 
-async fn key_table_look_up(file: &File, page: &[RecordDigest]) -> Done<Found> {
+async fn key_table_look_up(file: &File, page: &[RecordDigest]) -> Done<FoundRecords> {
     let numbers: Option<String> = sqlx::query_scalar(
         "SELECT group_concat(record_no) FROM json_each(?1) AS j CROSS JOIN peer_key \
          ON peer_key.key = j.value",
@@ -269,7 +276,7 @@ async fn key_table_look_up(file: &File, page: &[RecordDigest]) -> Done<Found> {
     let record_nos = stored
         .map(|(record, one)| (record, one.record_no))
         .collect();
-    Ok(Found {
+    Ok(FoundRecords {
         record_nos,
         upto: 0,
     })
@@ -288,7 +295,7 @@ async fn insert_keys(connection: &mut SqliteConnection, entries: &[(i64, i64)]) 
 
 async fn insert_rows(
     connection: &mut SqliteConnection,
-    kind: Kind,
+    kind: StoreKind,
     rows: &[&(RecordDigest, RecordState)],
 ) -> Done<()> {
     let mut slots = Vec::with_capacity(rows.len() * SLOT_BYTES);
@@ -300,7 +307,7 @@ async fn insert_rows(
         .iter()
         .map(|(record, _)| key_of(record).cast_signed())
         .collect();
-    let insert = if kind == Kind::KeyIndex {
+    let insert = if kind == StoreKind::KeyIndex {
         "INSERT INTO peer (key, record, state) \
          SELECT j.value, substr(?1, j.key * 69 + 1, 32), substr(?1, j.key * 69 + 33, 37) \
          FROM json_each(?2) AS j"

@@ -5,7 +5,7 @@ use az::SaturatingAs as _;
 use contract::{ContentDigest, RecordDigest, Version};
 
 use crate::IndexError;
-use crate::record::{Entry, RecordState, StoredRecord, key_of};
+use crate::record::{KeyEntry, RecordState, StoredRecord, key_of};
 
 /// Slots of a block: as many as fit a page of the file.
 const BLOCK_SLOTS: usize = 58;
@@ -13,10 +13,13 @@ const BLOCK_SLOTS: usize = 58;
 /// Record numbers of a block.
 pub(crate) const BLOCK_RECORDS: i64 = BLOCK_SLOTS as i64;
 
+/// Bytes of a slot.
 pub(crate) const SLOT_BYTES: usize = 69;
 
+/// A record as it lies in a block; all zeroes where there is none.
 pub(crate) type Slot = [u8; SLOT_BYTES];
 
+/// A block or slot that this crate never wrote.
 pub(crate) const DAMAGED: IndexError = IndexError::Damaged { what: "a record" };
 
 /// Flags in the last byte of a slot.
@@ -29,6 +32,7 @@ const WITHDRAWN: u8 = 8;
 /// Records whose numbers, divided by [`BLOCK_RECORDS`], are the block's own number.
 #[derive(Debug)]
 pub(crate) struct RecordBlock {
+    /// Number of the block.
     pub(crate) block_no: i64,
     slots: Vec<Slot>,
 }
@@ -44,6 +48,7 @@ pub(crate) fn slot_of(record_no: i64) -> usize {
 }
 
 impl RecordBlock {
+    /// Makes a block without records.
     pub(crate) fn empty(block_no: i64) -> Self {
         Self {
             block_no,
@@ -51,6 +56,7 @@ impl RecordBlock {
         }
     }
 
+    /// Reads a block from its row.
     pub(crate) fn from_bytes(block_no: i64, bytes: &[u8]) -> Result<Self, IndexError> {
         match bytes.as_chunks() {
             (slots, []) if slots.len() <= BLOCK_SLOTS => Ok(Self {
@@ -61,6 +67,7 @@ impl RecordBlock {
         }
     }
 
+    /// Returns the slots side by side.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.slots.as_flattened()
     }
@@ -113,12 +120,12 @@ impl RecordBlock {
     }
 
     /// Reads the key and the number of every record, which costs less than reading all of it.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = KeyEntry> {
         let numbered = (self.block_no * BLOCK_RECORDS..).zip(&self.slots);
         numbered.filter_map(|(record_no, slot)| {
             let record = slot.first_chunk().copied().map(RecordDigest)?;
             let there = slot[FLAGS] & THERE != 0;
-            there.then(|| Entry {
+            there.then(|| KeyEntry {
                 key: key_of(&record),
                 record_no,
             })
@@ -226,7 +233,7 @@ mod tests {
             let block = RecordBlock::from_bytes(7, block.as_bytes()).unwrap();
             let read = block.records().collect::<Result<Vec<_>, _>>().unwrap();
             prop_assert_eq!(read, [(record, StoredRecord { record_no, state })]);
-            let entry = Entry { key: key_of(&record), record_no };
+            let entry = KeyEntry { key: key_of(&record), record_no };
             prop_assert_eq!(block.entries().collect::<Vec<_>>(), [entry]);
             prop_assert_eq!(block.unplaced(), usize::from(feed_id.is_none()));
         }

@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{SqliteExecutor, query_as};
 
 use crate::IndexError;
-use crate::record::{Entry, StoredRecord};
+use crate::record::{KeyEntry, StoredRecord};
 use crate::records::block::{DAMAGED, RecordBlock, block_of};
 use crate::records::table::{BlockRow, MAX_STATEMENT_BLOCKS, from_row};
 
@@ -48,7 +48,7 @@ pub async fn scan(
 /// Keys of the records above a number, read in one statement.
 pub(crate) struct NewerKeys {
     /// Keys in the order of their numbers, a bounded number of them.
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<KeyEntry>,
     /// Number of the last run ever made.
     pub(crate) last_run: i64,
     /// True if there are more keys.
@@ -76,7 +76,7 @@ pub(crate) async fn newer_keys(
     .await?;
     let last_run = rows.iter().find_map(|row| row.0).unwrap_or(0);
     let more = rows.len() > MAX_STATEMENT_BLOCKS;
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<KeyEntry> = Vec::new();
     for (_, block_no, slots) in rows {
         let Some((block_no, slots)) = block_no.zip(slots) else {
             continue;
@@ -101,7 +101,7 @@ pub(crate) async fn keys_between(
     connection: &mut SqliteConnection,
     mut after: i64,
     upto: i64,
-) -> Result<Vec<Entry>, IndexError> {
+) -> Result<Vec<KeyEntry>, IndexError> {
     let mut entries = Vec::new();
     loop {
         let newer = newer_keys(&mut *connection, after).await?;

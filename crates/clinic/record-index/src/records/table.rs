@@ -21,6 +21,7 @@ const MAX_STATEMENT_RECORDS: usize = 8192;
 /// A row of the table.
 pub(crate) type BlockRow = (i64, Vec<u8>);
 
+/// Reads a block from a row of the table.
 pub(crate) fn from_row(row: BlockRow) -> Result<RecordBlock, IndexError> {
     let (block_no, slots) = row;
     RecordBlock::from_bytes(block_no, &slots)
@@ -82,6 +83,7 @@ pub async fn last_record_no(executor: impl SqliteExecutor<'_>) -> Result<i64, In
     Ok(last_block(executor).await?.map_or(0, |block| block.last()))
 }
 
+/// Reads the block with the last records; `None` if there is no record.
 pub(crate) async fn last_block(
     executor: impl SqliteExecutor<'_>,
 ) -> Result<Option<RecordBlock>, IndexError> {

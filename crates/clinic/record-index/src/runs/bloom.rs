@@ -38,10 +38,12 @@ impl BloomFilter {
         (!bytes.is_empty() && bytes.len().is_multiple_of(LINE_BYTES)).then_some(Self(bytes))
     }
 
+    /// Returns the bytes of the filter.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
+    /// Adds a key.
     pub(crate) fn add(&mut self, key: Key) {
         let line = self.line_of(key);
         for (byte, bit) in probes(key) {

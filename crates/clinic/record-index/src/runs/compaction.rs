@@ -4,10 +4,10 @@ use az::SaturatingAs as _;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::IndexError;
-use crate::record::Entry;
+use crate::record::KeyEntry;
 use crate::runs::bloom::BloomFilter;
-use crate::runs::run::{KeyRange, Run};
-use crate::runs::table::{self, Span};
+use crate::runs::run::{KeyRange, SortedRun};
+use crate::runs::table::{self, RunSpan};
 
 /// Keys of a run's block, about: a look-up reads one block.
 const BLOCK_KEYS: u64 = 48;
@@ -27,9 +27,9 @@ const MAX_RUN_KEYS: i64 = 1 << 21;
 /// the runs that are due.
 pub(crate) async fn flush(
     connection: &mut SqliteConnection,
-    runs: &[Run],
+    runs: &[SortedRun],
     upto: i64,
-    mut unflushed: Vec<Entry>,
+    mut unflushed: Vec<KeyEntry>,
 ) -> Result<(), IndexError> {
     unflushed.sort_unstable();
     let plan = Compaction::plan(runs, upto, unflushed.len());
@@ -37,20 +37,20 @@ pub(crate) async fn flush(
 }
 
 /// Returns the last record number whose key is in a run.
-pub(crate) fn flushed_to(runs: &[Run]) -> i64 {
+pub(crate) fn flushed_to(runs: &[SortedRun]) -> i64 {
     runs.last().map_or(0, |run| run.upto)
 }
 
 /// A new run, and the older ones that it replaces.
 struct Compaction<'a> {
-    replaced: &'a [Run],
-    span: Span,
+    replaced: &'a [SortedRun],
+    span: RunSpan,
 }
 
 impl<'a> Compaction<'a> {
     /// Chooses the runs that a new one of so many keys replaces: from the newest, until one is much
     /// larger or the result would be too large.
-    fn plan(runs: &'a [Run], upto: i64, unflushed: usize) -> Self {
+    fn plan(runs: &'a [SortedRun], upto: i64, unflushed: usize) -> Self {
         let mut entries = unflushed.saturating_as::<i64>();
         let mut kept = runs;
         while let [older @ .., last] = kept {
@@ -68,7 +68,7 @@ impl<'a> Compaction<'a> {
             .map_or_else(|| flushed_to(runs), |run| run.after);
         Self {
             replaced,
-            span: Span {
+            span: RunSpan {
                 after,
                 upto,
                 entries,
@@ -80,7 +80,7 @@ impl<'a> Compaction<'a> {
     async fn execute(
         &self,
         connection: &mut SqliteConnection,
-        mut unflushed: &[Entry],
+        mut unflushed: &[KeyEntry],
     ) -> Result<(), IndexError> {
         let entries = self.span.entries;
         let block_bits = bits_for(entries, BLOCK_KEYS);
@@ -127,8 +127,8 @@ fn bits_for(entries: i64, size: u64) -> u32 {
 mod tests {
     use super::*;
 
-    fn run(after: i64, upto: i64) -> Run {
-        Run {
+    fn run(after: i64, upto: i64) -> SortedRun {
+        SortedRun {
             id: after + 1,
             after,
             upto,
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn compaction_doubles_runs_up_to_a_limit() {
-        let plan = |runs: &[Run], upto| {
+        let plan = |runs: &[SortedRun], upto| {
             let unflushed = usize::try_from(upto - flushed_to(runs)).unwrap();
             let plan = Compaction::plan(runs, upto, unflushed);
             (plan.replaced.len(), plan.span.after, plan.span.entries)
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn record_numbers_of_a_run_fit_their_four_bytes() {
         let width = i64::from(u32::MAX);
-        let sparse = |upto| Run {
+        let sparse = |upto| SortedRun {
             entries: 5,
             ..run(0, upto)
         };

@@ -1,13 +1,14 @@
 //! A sorted run: the bytes of its blocks, and which block a key is in.
 
 use crate::IndexError;
-use crate::record::{Entry, Key};
+use crate::record::{Key, KeyEntry};
 
 const KEY_BYTES: usize = 8;
 
 /// Bytes of an entry: a key, and its record's number above the run's first.
 pub(crate) const ENTRY_BYTES: usize = KEY_BYTES + 4;
 
+/// A block of keys that this crate never wrote.
 pub(crate) const DAMAGED: IndexError = IndexError::Damaged {
     what: "the keys of records",
 };
@@ -15,19 +16,25 @@ pub(crate) const DAMAGED: IndexError = IndexError::Damaged {
 /// A sorted run: keys of the records numbered above `after` and up to `upto`, in blocks; a block
 /// holds the keys that share their first `block_bits` bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Run {
+pub(crate) struct SortedRun {
     /// Number of the run. It is never used twice, and a run never changes.
     pub(crate) id: i64,
+    /// Number of the last record before the run.
     pub(crate) after: i64,
+    /// Number of the run's last record.
     pub(crate) upto: i64,
+    /// Number of keys.
     pub(crate) entries: i64,
+    /// First bits of a key that choose its block.
     pub(crate) block_bits: u32,
 }
 
 /// A range of keys, both ends included.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyRange {
+    /// Lowest key of the range.
     pub(crate) first: Key,
+    /// Highest key of the range.
     pub(crate) last: Key,
 }
 
@@ -48,7 +55,7 @@ impl KeyRange {
     }
 }
 
-impl Run {
+impl SortedRun {
     /// Returns the row of `key_block` that holds the key's block.
     pub(crate) const fn block_of(&self, key: Key) -> i64 {
         let block = if self.block_bits == 0 {
@@ -82,11 +89,11 @@ impl Run {
     }
 
     /// Reads every entry of a block.
-    pub(crate) fn entries<'a>(&self, block: &'a [u8]) -> impl Iterator<Item = Entry> + use<'a> {
+    pub(crate) fn entries<'a>(&self, block: &'a [u8]) -> impl Iterator<Item = KeyEntry> + use<'a> {
         let after = self.after;
         block.as_chunks::<ENTRY_BYTES>().0.iter().map(move |entry| {
             let [a, b, c, d, e, f, g, h, above @ ..] = *entry;
-            Entry {
+            KeyEntry {
                 key: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
                 record_no: after + i64::from(u32::from_be_bytes(above)),
             }
@@ -94,7 +101,7 @@ impl Run {
     }
 
     /// Writes one entry of a block.
-    pub(crate) fn write(&self, entry: Entry, to: &mut Vec<u8>) -> Result<(), IndexError> {
+    pub(crate) fn write(&self, entry: KeyEntry, to: &mut Vec<u8>) -> Result<(), IndexError> {
         let above = u32::try_from(entry.record_no - self.after);
         let above = above.map_err(|_| IndexError::Exhausted {
             what: "number of records",
@@ -109,7 +116,7 @@ impl Run {
 mod tests {
     use super::*;
 
-    const RUN: Run = Run {
+    const RUN: SortedRun = SortedRun {
         id: 3,
         after: 100,
         upto: 200,
@@ -120,7 +127,7 @@ mod tests {
     #[test]
     fn written_entries_are_read_and_found() {
         let entries = [(5, 101), (7, 150), (7, 200)];
-        let entries = entries.map(|(key, record_no)| Entry { key, record_no });
+        let entries = entries.map(|(key, record_no)| KeyEntry { key, record_no });
         let mut bytes = Vec::new();
         for entry in entries {
             RUN.write(entry, &mut bytes).unwrap();
@@ -134,7 +141,7 @@ mod tests {
         };
         assert_eq!((search(5), search(6)), (vec![101], vec![]));
         assert_eq!(search(7), [150, 200], "records that share a key");
-        let beyond = Entry {
+        let beyond = KeyEntry {
             key: 1,
             record_no: 101 + i64::from(u32::MAX),
         };
@@ -152,7 +159,7 @@ mod tests {
         assert_eq!(RUN.block_of(0x0fff << 48), 3 << 32);
         assert_eq!(RUN.block_of(u64::MAX), (3 << 32) | 15);
         assert_eq!(
-            Run {
+            SortedRun {
                 block_bits: 0,
                 ..RUN
             }

@@ -5,22 +5,25 @@ use sqlx::{FromRow, Row as _, SqliteExecutor, query, query_as, query_scalar};
 
 use crate::IndexError;
 use crate::json::json;
-use crate::record::Entry;
+use crate::record::KeyEntry;
 use crate::runs::bloom::BloomFilter;
-use crate::runs::run::{DAMAGED, ENTRY_BYTES, KeyRange, Run};
+use crate::runs::run::{DAMAGED, ENTRY_BYTES, KeyRange, SortedRun};
 
 /// Blocks read by one statement: about half a megabyte of text.
 const MAX_STATEMENT_BLOCKS: usize = 512;
 
 /// Keys that a new run is made of: all records above `after` and up to `upto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
+pub(crate) struct RunSpan {
+    /// Number of the last record before the run.
     pub(crate) after: i64,
+    /// Number of the run's last record.
     pub(crate) upto: i64,
+    /// Number of keys.
     pub(crate) entries: i64,
 }
 
-impl FromRow<'_, SqliteRow> for Run {
+impl FromRow<'_, SqliteRow> for SortedRun {
     fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: row.try_get("run")?,
@@ -33,7 +36,7 @@ impl FromRow<'_, SqliteRow> for Run {
 }
 
 /// Reads all runs, oldest records first.
-pub(crate) async fn runs(executor: impl SqliteExecutor<'_>) -> Result<Vec<Run>, IndexError> {
+pub(crate) async fn runs(executor: impl SqliteExecutor<'_>) -> Result<Vec<SortedRun>, IndexError> {
     let runs = "SELECT run, after, upto, entries, block_bits FROM key_run ORDER BY after";
     Ok(query_as(runs).fetch_all(executor).await?)
 }
@@ -59,9 +62,9 @@ pub(crate) async fn filter(
 /// Makes an empty run.
 pub(crate) async fn insert_run(
     connection: &mut SqliteConnection,
-    span: Span,
+    span: RunSpan,
     block_bits: u32,
-) -> Result<Run, IndexError> {
+) -> Result<SortedRun, IndexError> {
     let run = query_as(
         "INSERT INTO key_run (after, upto, entries, block_bits, filter) \
          VALUES (?1, ?2, ?3, ?4, x'') RETURNING run, after, upto, entries, block_bits",
@@ -75,9 +78,10 @@ pub(crate) async fn insert_run(
     Ok(run)
 }
 
+/// Writes the filter of a run, once all its keys are known.
 pub(crate) async fn set_filter(
     connection: &mut SqliteConnection,
-    run: &Run,
+    run: &SortedRun,
     filter: &BloomFilter,
 ) -> Result<(), IndexError> {
     let update = query("UPDATE key_run SET filter = ?2 WHERE run = ?1").bind(run.id);
@@ -88,7 +92,7 @@ pub(crate) async fn set_filter(
 /// Deletes a run and its blocks.
 pub(crate) async fn delete_run(
     connection: &mut SqliteConnection,
-    run: &Run,
+    run: &SortedRun,
 ) -> Result<(), IndexError> {
     for statement in [
         "DELETE FROM key_block WHERE id BETWEEN ?1 << 32 AND (?1 + 1 << 32) - 1",
@@ -139,9 +143,9 @@ pub(crate) async fn read_blocks(
 /// Adds the entries of all blocks in the range to `entries`. The range must hold whole blocks.
 pub(crate) async fn read_range(
     connection: &mut SqliteConnection,
-    run: &Run,
+    run: &SortedRun,
     range: KeyRange,
-    entries: &mut Vec<Entry>,
+    entries: &mut Vec<KeyEntry>,
 ) -> Result<(), IndexError> {
     let blocks: Vec<Vec<u8>> =
         query_scalar("SELECT keys FROM key_block WHERE id BETWEEN ?1 AND ?2")
@@ -159,9 +163,9 @@ pub(crate) async fn read_range(
 /// run that is gone.
 pub(crate) async fn write_range(
     connection: &mut SqliteConnection,
-    run: &Run,
+    run: &SortedRun,
     range: KeyRange,
-    mut entries: &[Entry],
+    mut entries: &[KeyEntry],
 ) -> Result<(), IndexError> {
     let first = run.block_of(range.first);
     let mut bytes = Vec::with_capacity(entries.len() * ENTRY_BYTES);
