@@ -1,5 +1,4 @@
-//! Killed at any moment: what is found afterwards is whole pages, their batches and digests, and
-//! nothing else.
+//! A process killed at any moment leaves whole pages, their batches and digests, and nothing else.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -57,11 +56,11 @@ fn run_and_kill(place: &Place, pages: usize) -> u32 {
         .lines()
         .map(Result::unwrap);
     // The harness may print on the same line as the child's first word.
-    let told = lines.filter_map(|line| {
+    let numbers = lines.filter_map(|line| {
         line.rsplit_once("committed ")
             .map(|(_, number)| number.parse().unwrap())
     });
-    let last = told.take(pages).last().unwrap();
+    let last = numbers.take(pages).last().unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     last
@@ -71,16 +70,19 @@ fn run_and_kill(place: &Place, pages: usize) -> u32 {
 async fn killed_process_leaves_whole_pages_only() {
     let place = Place::new();
     for (round, pages) in [1, 4, 9, 2].into_iter().enumerate() {
-        let told = run_and_kill(&place, pages);
+        let answered = run_and_kill(&place, pages);
         let outbox = place.open().await;
         assert_eq!(
             outbox.generation(),
             1,
-            "a crash is no reason to say everything again (round {round})"
+            "a crash is no reason to send everything again (round {round})"
         );
         let cursor = outbox.cursor("mis", "recoveries").await.unwrap().unwrap();
         let last: u32 = cursor.parse().unwrap();
-        assert!(last >= told, "what was answered is durable: {last} {told}");
+        assert!(
+            last >= answered,
+            "what was answered is durable: {last} {answered}"
+        );
     }
     let outbox = place.open().await;
     let last: u32 = outbox
@@ -125,13 +127,13 @@ async fn files_copied_between_two_commits_open_as_of_then() {
     for number in 0..5 {
         outbox.commit_page(numbered(number)).await.unwrap();
         outbox.lease(1, at(0), crate::support::LEASE).await.unwrap();
-        // What a machine that stops here finds on its disk: no shared memory, an unfolded WAL,
-        // perhaps an old mark.
+        // Files that a machine that stops here finds on its disk: no shared memory, an unfolded WAL,
+        // perhaps an old generation file.
         for suffix in ["", "-wal"] {
-            fs::copy(place.beside(suffix), copy.beside(suffix)).unwrap();
+            fs::copy(place.sibling(suffix), copy.sibling(suffix)).unwrap();
         }
         if number != 3 {
-            fs::copy(place.beside(".generation"), copy.beside(".generation")).unwrap();
+            fs::copy(place.sibling(".generation"), copy.sibling(".generation")).unwrap();
         }
         let options = OutboxOptions { ..copy.options() };
         let stopped = Outbox::open(&copy.path, options, at(0)).await.unwrap();
@@ -155,14 +157,18 @@ async fn torn_wal_loses_its_last_page_whole() {
     let copy = Place::new();
     let outbox = place.open().await;
     outbox.commit_page(numbered(0)).await.unwrap();
-    let whole = fs::read(place.beside("-wal")).unwrap().len();
-    fs::copy(place.beside(".generation"), copy.beside(".generation")).unwrap();
+    let whole = fs::read(place.sibling("-wal")).unwrap().len();
+    fs::copy(place.sibling(".generation"), copy.sibling(".generation")).unwrap();
     outbox.commit_page(numbered(1)).await.unwrap();
-    let wal = fs::read(place.beside("-wal")).unwrap();
+    let wal = fs::read(place.sibling("-wal")).unwrap();
     // A power cut in the middle of the second page's frames, before its commit was answered or its
-    // mark written.
+    // generation file written.
     fs::copy(&place.path, &copy.path).unwrap();
-    fs::write(copy.beside("-wal"), &wal[..whole + (wal.len() - whole) / 2]).unwrap();
+    fs::write(
+        copy.sibling("-wal"),
+        &wal[..whole + (wal.len() - whole) / 2],
+    )
+    .unwrap();
     let stopped = copy.open().await;
     assert_eq!(
         stopped

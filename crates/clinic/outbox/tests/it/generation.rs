@@ -96,7 +96,7 @@ async fn lost_file_begins_the_next_generation() {
 }
 
 #[tokio::test]
-async fn copied_back_file_says_everything_again() {
+async fn copied_back_file_sends_everything_again() {
     let place = Place::new();
     let outbox = place.open().await;
     let old = vec![asserted(1, 1), asserted(2, 1), asserted(3, 1)];
@@ -159,14 +159,14 @@ async fn copy_made_and_restored_within_one_session_is_noticed() {
         .await
         .unwrap();
     let file = fs::read(&place.path).unwrap();
-    let wal = fs::read(place.beside("-wal")).unwrap();
+    let wal = fs::read(place.sibling("-wal")).unwrap();
     outbox
         .commit_page(page(vec![asserted(1, 2)], "b"))
         .await
         .unwrap();
     outbox.close().await.unwrap();
     fs::write(&place.path, file).unwrap();
-    fs::write(place.beside("-wal"), wal).unwrap();
+    fs::write(place.sibling("-wal"), wal).unwrap();
     assert_eq!(place.open().await.generation(), 2);
 }
 
@@ -221,7 +221,7 @@ async fn batches_of_a_copied_back_file_still_leave() {
 }
 
 #[tokio::test]
-async fn anothers_file_or_a_lost_mark_raises_the_generation() {
+async fn file_of_another_outbox_or_a_lost_generation_file_raises_the_generation() {
     let place = Place::new();
     let other = Place::new();
     for one in [&place, &other] {
@@ -238,7 +238,7 @@ async fn anothers_file_or_a_lost_mark_raises_the_generation() {
     outbox.close().await.unwrap();
     assert_eq!(place.open().await.generation(), 2, "settled");
 
-    fs::remove_file(other.beside(".generation")).unwrap();
+    fs::remove_file(other.sibling(".generation")).unwrap();
     assert_eq!(other.open().await.generation(), 2);
 }
 
@@ -260,13 +260,13 @@ async fn operator_can_raise_the_generation_after_losing_everything() {
 }
 
 #[tokio::test]
-async fn damaged_mark_is_told_with_the_generation_to_exceed() {
+async fn damaged_generation_file_is_an_error_with_the_generation_to_exceed() {
     let place = Place::new();
     place.open().await.close().await.unwrap();
-    fs::write(place.beside(".generation"), "").unwrap();
+    fs::write(place.sibling(".generation"), "").unwrap();
     assert!(matches!(
         place.try_open().await,
-        Err(OutboxError::DamagedMark { known: 1 })
+        Err(OutboxError::DamagedGenerationFile { known: 1 })
     ));
 }
 

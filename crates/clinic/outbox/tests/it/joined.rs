@@ -1,14 +1,14 @@
-//! Pages joined into one transaction end as if each had been committed at its turn.
+//! Pages joined into one transaction end as if each had been committed by itself.
 
 use outbox::{NotCommitted, Outbox, OutboxError, OutboxOptions, PageCommit, Refused, SweepStep};
 
 use crate::overlap::{letters, prepare_all, rows, sent};
 use crate::support::{Place, asserted, at, digest, page, withdrawn};
 
-/// What became of an outbox's file, as its owner's mark tells: how many commits gave out versions.
+/// Number of commits that gave out versions, by the stamp of the generation file.
 fn commits_with_versions(place: &Place) -> u64 {
-    let mark = std::fs::read_to_string(place.path.with_added_extension("generation")).unwrap();
-    let stamp = mark
+    let text = std::fs::read_to_string(place.path.with_added_extension("generation")).unwrap();
+    let stamp = text
         .lines()
         .find_map(|line| line.strip_prefix("stamp "))
         .unwrap();

@@ -1,13 +1,13 @@
-//! The outbox through its public face, on real files.
+//! Tests of the outbox through its public interface, on real files.
 #![expect(
     clippy::unwrap_used,
     reason = "a test that cannot go on may say so by a panic"
 )]
 
 mod crash;
+mod dead_letters;
 mod generation;
 mod joined;
-mod letters;
 mod model;
 mod opening;
 mod overlap;

@@ -215,16 +215,20 @@ async fn open(place: &Place) -> Outbox {
     Outbox::open(&place.path, options, at(0)).await.unwrap()
 }
 
-/// Which content of [`asserted`] the body is, `None` for a withdrawal.
+/// Content of [`asserted`] that the body has, `None` for a withdrawal.
 fn asserted_content(record: u32, body: &Body) -> Option<u16> {
     (0..4).find(|content| asserted(record, *content).body == *body)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn registry_ends_with_every_records_latest_word(steps in prop::collection::vec(step(), 1..25)) {
+    fn registry_ends_with_every_records_latest_state(steps in prop::collection::vec(step(), 1..25)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut life = Life::begin().await;
@@ -235,10 +239,10 @@ proptest! {
             // Past every retry time.
             let rest = life.place.deliver_all(&life.outbox, at(life.now + 100)).await;
             life.registry.take(rest);
-            let told: Vec<_> = life.clinic.latest.into_iter().map(|(record, body)| (digest(record), body)).collect();
-            assert_eq!(life.registry.0.len(), told.len());
-            for (record, body) in told {
-                assert_eq!(life.registry.0[&record].body, body);
+            let latest = life.clinic.latest;
+            assert_eq!(life.registry.0.len(), latest.len());
+            for (record, body) in latest {
+                assert_eq!(life.registry.0[&digest(record)].body, body);
             }
         });
     }

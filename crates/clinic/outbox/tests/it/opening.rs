@@ -9,7 +9,7 @@ use outbox::{Outbox, OutboxError, OutboxOptions, OutboxReader, PageCommit, Refus
 use crate::support::{Place, asserted, at, page};
 
 #[tokio::test]
-async fn second_process_is_told_who_owns_the_outbox() {
+async fn second_process_learns_who_owns_the_outbox() {
     let place = Place::new();
     let options = OutboxOptions {
         owner: "run",
@@ -44,7 +44,7 @@ async fn reader_looks_into_an_outbox_nobody_has_open() {
         .await
         .unwrap();
     outbox.close().await.unwrap();
-    assert!(!place.beside("-wal").exists(), "closed tidily");
+    assert!(!place.sibling("-wal").exists(), "closed tidily");
     let status = OutboxReader::open(&place.path)
         .await
         .unwrap()
@@ -115,7 +115,7 @@ async fn files_are_their_owners_alone() {
         .await
         .unwrap();
     for suffix in ["", "-wal", "-shm", ".lock", ".generation"] {
-        let mode = fs::metadata(place.beside(suffix))
+        let mode = fs::metadata(place.sibling(suffix))
             .unwrap()
             .permissions()
             .mode();
@@ -124,7 +124,7 @@ async fn files_are_their_owners_alone() {
 }
 
 #[tokio::test]
-async fn missing_folder_and_bad_options_are_told() {
+async fn missing_folder_and_bad_options_are_errors() {
     let place = Place::new();
     let nowhere = place.folder.path().join("no-such-folder/outbox.db");
     let error = Outbox::open(&nowhere, place.options(), at(0))
@@ -132,7 +132,7 @@ async fn missing_folder_and_bad_options_are_told() {
         .unwrap_err();
     let kind = io::ErrorKind::NotFound.to_string();
     assert!(
-        matches!(&error, OutboxError::Io { kind: told, .. } if *told == kind),
+        matches!(&error, OutboxError::Io { kind: found, .. } if *found == kind),
         "{error}"
     );
     for (batch_events, max_bytes, min_generation) in [
@@ -154,7 +154,7 @@ async fn missing_folder_and_bad_options_are_told() {
 }
 
 #[tokio::test]
-async fn damaged_file_is_told() {
+async fn damaged_file_is_an_error() {
     let place = Place::new();
     let outbox = place.open().await;
     outbox
@@ -192,7 +192,7 @@ async fn nothing_readable_rests_in_the_file() {
         .unwrap();
     let mut stored = Vec::new();
     for suffix in ["", "-wal", ".generation", ".lock"] {
-        stored.extend(fs::read(place.beside(suffix)).unwrap());
+        stored.extend(fs::read(place.sibling(suffix)).unwrap());
     }
     let holds = |needle: &[u8]| stored.windows(needle.len()).any(|window| window == needle);
     assert!(holds(b"row-77"), "the search can find what is there");

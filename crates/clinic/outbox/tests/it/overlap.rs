@@ -1,5 +1,5 @@
-//! Pages prepared ahead of the commits before them end as if each had been looked at only at its
-//! turn.
+//! Pages prepared ahead of the commits before them end as if each had been prepared just before its
+//! own commit.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use crate::receipts::{refused, settle};
 use crate::support::{Place, Source, asserted, at, digest, page, withdrawn};
 
-/// What was sent in the end: record, version, what it says.
+/// Events that were sent in the end, sorted by record and version.
 pub(crate) async fn sent(place: &Place, outbox: &Outbox) -> Vec<String> {
     let mut sent = place.deliver_all(outbox, at(1)).await;
     sent.sort_unstable_by_key(|event| (event.record, event.version));
@@ -183,7 +183,7 @@ async fn generation_raised_meanwhile_counts_for_what_was_prepared_before() {
 }
 
 #[tokio::test]
-async fn what_a_retry_forgot_meanwhile_is_told_again() {
+async fn records_that_a_retry_forgot_meanwhile_are_sent_again() {
     let place = Place::new();
     let outbox = place.open_with_receipts().await;
     let source = Source::of(1..=2);
@@ -323,7 +323,7 @@ pub(crate) async fn letters(outbox: &Outbox) -> Vec<String> {
     letters
 }
 
-/// One step of a life in which pages are prepared ahead.
+/// Step of a life in which pages are prepared ahead.
 #[derive(Debug, Clone)]
 enum Step {
     /// Prepares a page: records, their contents (withdrawn where there is none), which feed, which

@@ -240,11 +240,11 @@ async fn dead_letters_open_once_and_close_when_the_row_is_accepted() {
         .dead_letters(&DeadLetterFilter::default())
         .await
         .unwrap();
-    let told: Vec<_> = letters
+    let listed: Vec<_> = letters
         .iter()
         .map(|l| (l.record_id.as_deref().unwrap(), l.reason.as_str()))
         .collect();
-    assert_eq!(told, [("r-1", "future-date"), ("r-3", "bad-snils")]);
+    assert_eq!(listed, [("r-1", "future-date"), ("r-3", "bad-snils")]);
     assert_eq!(
         (letters[0].first_seen_at, letters[0].last_seen_at),
         (Some(at(0)), Some(at(90)))
@@ -385,7 +385,7 @@ async fn commit_that_nobody_waits_for_still_ends_whole() {
 }
 
 #[tokio::test]
-async fn status_tells_how_every_feed_fares() {
+async fn status_shows_the_state_of_every_feed() {
     let place = Place::new();
     let outbox = place.open().await;
     outbox

@@ -544,7 +544,7 @@ async fn refusal_of_an_older_version_hides_none_of_the_newest() {
 }
 
 #[tokio::test]
-async fn newer_version_at_the_registry_tells_of_a_restored_state() {
+async fn newer_version_at_the_registry_shows_a_restored_state() {
     let place = Place::new();
     let outbox = place.open_with_receipts().await;
     outbox
@@ -578,7 +578,7 @@ async fn newer_version_at_the_registry_tells_of_a_restored_state() {
             count: 1
         }));
 
-    // The mark file followed: neither another start nor a lost file falls back.
+    // The generation file followed: neither another start nor a lost file falls back.
     outbox.close().await.unwrap();
     assert_eq!(place.open_with_receipts().await.generation(), 2);
     std::fs::remove_file(&place.path).unwrap();
@@ -624,7 +624,7 @@ async fn generation_rises_above_what_is_held_and_only_for_what_was_never_sent() 
 }
 
 #[tokio::test]
-async fn version_used_twice_tells_of_a_restored_state() {
+async fn version_used_twice_shows_a_restored_state() {
     let place = Place::new();
     let outbox = place.open_with_receipts().await;
     let reuse = |leased: &Leased| {
@@ -658,14 +658,14 @@ async fn version_used_twice_tells_of_a_restored_state() {
 }
 
 #[tokio::test]
-async fn restored_outbox_and_mark_end_above_what_the_registry_holds() {
+async fn restored_outbox_and_generation_file_end_above_what_the_registry_holds() {
     let place = Place::new();
     let outbox = place.open_with_receipts().await;
     Source::of(0..3).pull(&outbox).await;
     settle(&place, &outbox, at(0), |_| None).await;
     outbox.close().await.unwrap();
     let backup =
-        [".generation", ""].map(|suffix| (suffix, std::fs::read(place.beside(suffix)).unwrap()));
+        [".generation", ""].map(|suffix| (suffix, std::fs::read(place.sibling(suffix)).unwrap()));
     let outbox = place.open_with_receipts().await;
     outbox
         .commit_page(page(vec![asserted(1, 2)], "b"))
@@ -674,7 +674,7 @@ async fn restored_outbox_and_mark_end_above_what_the_registry_holds() {
     let (_, held) = settle(&place, &outbox, at(1), |_| None).await;
     outbox.close().await.unwrap();
     for (suffix, bytes) in backup {
-        std::fs::write(place.beside(suffix), bytes).unwrap();
+        std::fs::write(place.sibling(suffix), bytes).unwrap();
     }
 
     let outbox = place.open_with_receipts().await;

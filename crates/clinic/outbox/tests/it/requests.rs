@@ -61,10 +61,10 @@ async fn requests_are_taken_in_order_and_answered() {
         .answer_request(id, Err("ж".repeat(40_000)), at(2))
         .await
         .unwrap();
-    let Some(Err(told)) = postbox.answer(id).await.unwrap() else {
+    let Some(Err(text)) = postbox.answer(id).await.unwrap() else {
         panic!("an error was answered")
     };
-    assert_eq!(told.len(), 65_536);
+    assert_eq!(text.len(), 65_536);
 }
 
 #[tokio::test]

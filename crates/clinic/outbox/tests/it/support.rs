@@ -1,4 +1,4 @@
-//! What the tests share: a folder with an outbox in it, drafts, and a registry that opens batches.
+//! Shared parts of the tests: a folder with an outbox in it, drafts, and a registry that opens batches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
-/// Midday, plus that many seconds.
+/// Time at midday, plus that many seconds.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_625_140_800, 0).unwrap() + TimeDelta::seconds(seconds)
 }
@@ -66,7 +66,7 @@ impl Place {
     }
 
     /// `outbox.db<suffix>`.
-    pub(crate) fn beside(&self, suffix: &str) -> PathBuf {
+    pub(crate) fn sibling(&self, suffix: &str) -> PathBuf {
         self.folder.path().join(format!("outbox.db{suffix}"))
     }
 
@@ -81,7 +81,7 @@ impl Place {
         connection.close().await.unwrap();
     }
 
-    /// What the registry reads from leased batches.
+    /// Events that the registry reads from leased batches.
     pub(crate) fn opened(&self, leased: &[Leased]) -> Vec<Event> {
         let mut events = Vec::new();
         for one in leased {
@@ -206,7 +206,7 @@ pub(crate) fn page(drafts: Vec<Draft>, resume: &str) -> PageCommit {
     }
 }
 
-/// What every withdrawal of the feed says.
+/// Content of every withdrawal of the feed.
 pub(crate) const WITHDRAWN: ContentDigest = ContentDigest([0xff; 16]);
 
 /// Withdraws whatever is missing.
@@ -233,7 +233,7 @@ impl Source {
         }
     }
 
-    /// These rows as a page.
+    /// Page of these rows.
     pub(crate) fn page(&self, records: impl IntoIterator<Item = u32>) -> PageCommit {
         let mut all = page(Vec::new(), "pulled");
         for record in records {
@@ -267,7 +267,7 @@ impl Source {
             .unwrap()
     }
 
-    /// One page of keys after the stored cursor, as a gateway reads it; true when all are read.
+    /// Reads a page of keys after the stored cursor, as a gateway reads it; true when all are read.
     pub(crate) async fn sweep_page(&self, outbox: &Outbox, limit: usize) -> (bool, Vec<u32>) {
         let sweep = outbox
             .begin_or_resume_sweep("mis", "recoveries", at(0))
@@ -312,7 +312,7 @@ impl Source {
         (all_read, reread)
     }
 
-    /// All keys of one pass; which rows were read again.
+    /// Reads all keys of one pass; returns the rows that were read again.
     pub(crate) async fn sweep_pass(&self, outbox: &Outbox) -> Vec<u32> {
         let mut reread = Vec::new();
         loop {
@@ -324,7 +324,7 @@ impl Source {
         }
     }
 
-    /// Both passes, if it takes both.
+    /// Sweeps both passes, if it takes both.
     pub(crate) async fn sweep(&self, outbox: &Outbox, limits: SweepLimits) -> SweepEnd {
         self.sweep_pass(outbox).await;
         let end = finish(outbox, limits).await.unwrap();

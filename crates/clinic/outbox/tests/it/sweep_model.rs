@@ -21,9 +21,9 @@ enum Step {
     Delete(u32),
     /// A row that was deleted comes back exactly as it was.
     Restore(u32),
-    /// What changed since the last pull, by its stamp.
+    /// Reads the rows that changed since the last pull, by their stamps.
     Pull,
-    /// The one that runs, or a whole one, to its end.
+    /// Sweep that runs, or a whole one, to its end.
     Sweep,
     SweepPage,
     Finish,
@@ -167,10 +167,16 @@ impl Life {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 32,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn registry_asserts_exactly_what_the_table_holds(steps in prop::collection::vec(step(), 1..60)) {
+    fn registry_asserts_exactly_what_the_table_holds(
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let place = Place::new();
@@ -178,17 +184,34 @@ proptest! {
             let source = Source::default();
             let deleted = HashMap::new();
             let registry = HashMap::new();
-            let mut life = Life { place, outbox, source, deleted, clock: 0, pulled_to: 0, registry };
+            let mut life = Life {
+                place,
+                outbox,
+                source,
+                deleted,
+                clock: 0,
+                pulled_to: 0,
+                registry,
+            };
             for step in steps {
                 life.live(step).await;
             }
             life.come_to_rest().await;
-            let holds = life.registry.values().filter(|event| matches!(event.body, Body::Asserted { .. }));
-            let mut holds: Vec<_> = holds.map(|event| (event.record, event.body.clone())).collect();
+            let mut holds: Vec<_> = life
+                .registry
+                .values()
+                .filter(|event| matches!(event.body, Body::Asserted { .. }))
+                .map(|event| (event.record, event.body.clone()))
+                .collect();
             holds.sort_unstable_by_key(|(record, _)| *record);
-            let rows = life.source.rows.iter();
-            let mut table: Vec<_> =
-                rows.map(|(record, (content, _))| (digest(*record), asserted(*record, *content).body)).collect();
+            let mut table: Vec<_> = life
+                .source
+                .rows
+                .iter()
+                .map(|(record, (content, _))| {
+                    (digest(*record), asserted(*record, *content).body)
+                })
+                .collect();
             table.sort_unstable_by_key(|(record, _)| *record);
             assert_eq!(holds, table);
         });

@@ -544,7 +544,7 @@ async fn removed_source_is_withdrawn_when_the_operator_has_confirmed() {
     assert_eq!(
         Source::of(0..30).pull(&outbox).await.corrected,
         30,
-        "a source that comes back is told again"
+        "a source that comes back is sent again"
     );
 }
 

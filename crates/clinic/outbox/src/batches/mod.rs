@@ -1,0 +1,23 @@
+//! Sealed batches: how many events each takes, sealing, leasing, settling, receipts.
+
+mod backlog;
+mod batch_size;
+mod leases;
+mod new_batch;
+mod probes;
+mod receipts;
+mod sealing;
+mod settlements;
+mod verdicts;
+
+pub use backlog::Backlog;
+pub(crate) use backlog::{Capacity, count_backlog, has_unsent};
+pub use leases::Leased;
+pub(crate) use leases::Leases;
+pub(crate) use new_batch::{NewBatch, store_batches};
+pub(crate) use probes::{MAX_DIFFERENCES, seal_probes};
+pub(crate) use receipts::Receipts;
+pub(crate) use sealing::Sealing;
+pub(crate) use settlements::ReceiptRules;
+pub use settlements::{LeaseToken, Outcome, Settled, Settlement};
+pub use verdicts::SettledVerdicts;

@@ -1,0 +1,233 @@
+//! Probes: batches that ask the registry about records, and the count of its answers.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use contract::wire::Probed;
+use contract::{
+    AnswerKey, DifferenceKind, ProbeAnswer, RecordDigest, SealError, SealedBatch, Sealer, Version,
+    wire,
+};
+use sqlx::sqlite::SqliteConnection;
+use tokio::task::spawn_blocking;
+
+use super::new_batch::NewBatch;
+use super::sealing::Sealing;
+use crate::file::{OutboxError, json, to_ms};
+use crate::records::{ByDigest, Known};
+
+/// Most differences remembered for a repair; later ones are only counted, and found by the next
+/// reconciliation.
+pub(crate) const MAX_DIFFERENCES: i64 = 1_000_000;
+
+/// Seals the records that a reconciliation asks about, as many a batch as the contract takes.
+///
+/// # Errors
+/// [`OutboxError::Seal`].
+pub(crate) async fn seal_probes(
+    sealing: &Sealing,
+    probed: Vec<Probed>,
+    reconciliation_id: i64,
+) -> Result<Vec<NewBatch>, OutboxError> {
+    let key = sealing.seal_to().clone();
+    let seal_all = move || {
+        let mut sealed = Vec::new();
+        let mut sealer = Sealer::new(&key);
+        for chunk in probed.chunks(wire::MAX_PROBED) {
+            let mut try_seal =
+                |chunk: &[Probed]| sealer.compress_encoded(&wire::encode_probe(chunk))?.seal();
+            seal_chunk(&mut try_seal, chunk, &mut |batch, answer_key, _| {
+                sealed.push(NewBatch {
+                    batch,
+                    answer_key,
+                    event_count: 0,
+                    reconciliation_id: Some(reconciliation_id),
+                });
+            })?;
+        }
+        Ok(sealed)
+    };
+    spawn_blocking(seal_all).await?
+}
+
+/// Seals a chunk as one batch, or as two halves when it is too large for the contract.
+fn seal_chunk<T>(
+    try_seal: &mut impl FnMut(&[T]) -> Result<(SealedBatch, AnswerKey), SealError>,
+    chunk: &[T],
+    keep: &mut impl FnMut(SealedBatch, AnswerKey, usize),
+) -> Result<(), OutboxError> {
+    match try_seal(chunk) {
+        Ok((batch, answer_key)) => {
+            keep(batch, answer_key, chunk.len());
+            Ok(())
+        }
+        Err(SealError::TooLarge { .. }) if chunk.len() > 1 => {
+            let (first, second) = chunk.split_at(chunk.len() / 2);
+            seal_chunk(try_seal, first, keep)?;
+            seal_chunk(try_seal, second, keep)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An answered probe.
+pub(super) struct AnsweredProbe {
+    pub(super) reconciliation_id: i64,
+    pub(super) answer: ProbeAnswer,
+}
+
+/// Counts an answered probe, and remembers its differences for the repair.
+pub(super) async fn count_answer(
+    connection: &mut SqliteConnection,
+    probe: &AnsweredProbe,
+    known: &HashMap<RecordDigest, Known, ByDigest>,
+    now: DateTime<Utc>,
+) -> Result<(), OutboxError> {
+    let mut equal = i64::from(probe.answer.equal);
+    let mut counts = [0_i64; 4];
+    let mut differing = BTreeMap::new();
+    for difference in &probe.answer.differences {
+        let sent = known.get(&difference.record).map(|known| known.version);
+        // A version that was sent after the probe is no surprise.
+        if difference.what == DifferenceKind::Newer && difference.held <= sent {
+            equal += 1;
+            continue;
+        }
+        counts[difference.what as usize] += 1;
+        differing.insert(
+            difference.record.to_hex(),
+            difference.held.map(Version::to_u64),
+        );
+    }
+    let count_of = |kind: DifferenceKind| counts[kind as usize];
+    sqlx::query(
+        "UPDATE reconciliation SET answered = answered + ?2, equal = equal + ?3, \
+         missing = missing + ?4, stale = stale + ?5, extra = extra + ?6, \
+         conflicting = conflicting + ?7, \
+         finished_at_ms = iif(all_sent AND answered + ?2 >= probes, ?8, NULL) WHERE id = ?1",
+    )
+    .bind(probe.reconciliation_id)
+    .bind(equal + counts.iter().sum::<i64>())
+    .bind(equal)
+    .bind(count_of(DifferenceKind::Missing))
+    .bind(count_of(DifferenceKind::Stale))
+    .bind(count_of(DifferenceKind::Newer))
+    .bind(count_of(DifferenceKind::Conflicting))
+    .bind(to_ms(now))
+    .execute(&mut *connection)
+    .await?;
+    store_differences(connection, probe.reconciliation_id, &differing).await
+}
+
+/// Remembers versions of the registry that differ, by the hex digits of the record.
+async fn store_differences(
+    connection: &mut SqliteConnection,
+    reconciliation_id: i64,
+    differing: &BTreeMap<String, Option<u64>>,
+) -> Result<(), OutboxError> {
+    sqlx::query(
+        "INSERT INTO difference (reconciliation_id, record, held) \
+         SELECT ?1, unhex(j.key), j.value FROM json_each(?2) AS j \
+         WHERE (SELECT missing + stale + extra + conflicting FROM reconciliation WHERE id = ?1) \
+         <= ?3 \
+         ON CONFLICT DO UPDATE SET held = excluded.held",
+    )
+    .bind(reconciliation_id)
+    .bind(json(differing))
+    .bind(MAX_DIFFERENCES)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::{Body, Event, FactKind, PrivateKey};
+
+    use super::*;
+    use crate::options::OutboxOptions;
+
+    fn events(count: u16) -> Vec<Event> {
+        let digest = |index: u16| {
+            let mut bytes = [0; 32];
+            bytes[..2].copy_from_slice(&index.to_be_bytes());
+            RecordDigest(bytes)
+        };
+        let version = Version {
+            generation: 1,
+            count: 1,
+        };
+        let body = Body::Withdrawn {
+            kind: FactKind::Test,
+        };
+        let event = |index| Event {
+            record: digest(index),
+            version,
+            content: None,
+            body: body.clone(),
+        };
+        (0..count).map(event).collect()
+    }
+
+    #[test]
+    fn batch_too_large_for_the_contract_is_halved_and_an_event_too_large_is_an_error() {
+        let key = PrivateKey::generate().public();
+        let seal_up_to = |most: usize| {
+            let key = key.clone();
+            move |events: &[Event]| match events.len() {
+                fits if fits <= most => key.seal(&wire::encode(events)),
+                bytes => Err(SealError::TooLarge { bytes }),
+            }
+        };
+        let mut sealed = Vec::new();
+        seal_chunk(&mut seal_up_to(30), &events(101), &mut |_, _, events| {
+            sealed.push(events)
+        })
+        .unwrap();
+        assert_eq!(sealed, [25, 25, 25, 26]);
+        let refused = seal_chunk(&mut seal_up_to(0), &events(2), &mut |_, _, events| {
+            sealed.push(events)
+        });
+        assert!(matches!(
+            refused,
+            Err(OutboxError::Seal(SealError::TooLarge { bytes: 1 }))
+        ));
+    }
+
+    #[tokio::test]
+    async fn probes_fill_batches_of_the_contracts_size() {
+        let key = PrivateKey::generate();
+        let options = OutboxOptions::new(key.public(), "test");
+        let probed = |index: u32| {
+            // Random, as digests are: what cannot be compressed has to fit.
+            let mut record = RecordDigest([0; 32]);
+            let mut content = contract::ContentDigest([0; 16]);
+            getrandom::fill(&mut record.0).unwrap();
+            getrandom::fill(&mut content.0).unwrap();
+            Probed {
+                record,
+                version: Version {
+                    generation: 1,
+                    count: index,
+                },
+                content,
+                withdrawn: index.is_multiple_of(2),
+            }
+        };
+        let all: Vec<Probed> = (1..=9000).map(probed).collect();
+        let sealed = seal_probes(&Sealing::new(&options), all.clone(), 7)
+            .await
+            .unwrap();
+        assert_eq!(sealed.len(), 3);
+        let mut opened = Vec::new();
+        for batch in &sealed {
+            assert_eq!((batch.event_count, batch.reconciliation_id), (0, Some(7)));
+            let encoded = key.open(&batch.batch.bytes).unwrap().encoded;
+            let wire::Message::Probe(probed) = wire::decode_message(&encoded).unwrap() else {
+                panic!("a probe")
+            };
+            opened.extend(probed);
+        }
+        assert_eq!(opened, all);
+    }
+}

@@ -1,0 +1,370 @@
+//! Sealing of events, off the async threads, as many to a batch as nearly fill a padded size.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use az::SaturatingAs as _;
+use contract::{Body, Event, FactKind, PublicKey, SealError, Sealer};
+use parking_lot::Mutex;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::batch_size::{BatchSize, event_size};
+use super::new_batch::NewBatch;
+use crate::file::OutboxError;
+use crate::options::OutboxOptions;
+
+/// Events that are compressed once, and thrown away, to learn how large events of a kind are.
+const SAMPLE_EVENTS: usize = 64;
+
+/// Tries of a batch that came out too large, with fewer events each, before the next padded size is
+/// taken.
+const MAX_TRIES: u32 = 2;
+
+/// Kinds of fact, and withdrawals.
+const KINDS: usize = FactKind::ALL.len() + 1;
+
+/// Sealers, and the sizes of events they have learnt.
+pub(crate) struct Sealing {
+    seal_to: PublicKey,
+    batch_events: usize,
+    shuffle: bool,
+    /// Sealers not in use, at most one a processor.
+    idle: Arc<Mutex<Vec<Sealer>>>,
+    /// Last known size of an event of each kind, compressed, in 1/16 bytes; 0 where none was seen.
+    sizes: [AtomicU32; KINDS],
+}
+
+impl std::fmt::Debug for Sealing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sealing")
+            .field("sizes", &self.sizes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sealing {
+    pub(crate) fn new(options: &OutboxOptions) -> Self {
+        Self {
+            seal_to: options.seal_to.clone(),
+            batch_events: options.batch_events,
+            shuffle: options.shuffle,
+            idle: Arc::default(),
+            sizes: Default::default(),
+        }
+    }
+
+    /// Public key of the registry.
+    pub(crate) const fn seal_to(&self) -> &PublicKey {
+        &self.seal_to
+    }
+
+    /// Cuts the events into batches and seals them, on as many threads as the machine has
+    /// processors; gives the events back.
+    ///
+    /// # Errors
+    /// [`OutboxError::Seal`] for an event too large for the contract.
+    pub(crate) async fn seal(
+        &self,
+        events: Vec<Event>,
+    ) -> Result<(Vec<NewBatch>, Vec<Event>), OutboxError> {
+        let Some(first) = events.first() else {
+            return Ok((Vec::new(), events));
+        };
+        let kind = kind_of(&first.body);
+        let events = Arc::new(events);
+        let size = self.event_size(kind, &events).await?;
+        let most = self.batch_events;
+        let batch_events = BatchSize::of(size, most).events;
+        let batches = events.len().div_ceil(batch_events);
+        let threads = processors().min(batches);
+        let thread_events = batches.div_ceil(threads) * batch_events;
+        let mut running = Vec::with_capacity(threads);
+        for first in (0..events.len()).step_by(thread_events) {
+            let range = first..events.len().min(first + thread_events);
+            running.push(self.off_thread(&events, range, move |sealer, events| {
+                seal_in_order(sealer, events, size, most)
+            }));
+        }
+        let mut sealed = Vec::with_capacity(batches);
+        for part in running {
+            let (batches, size) = part.await??;
+            sealed.extend(batches);
+            self.sizes[kind].store(size, Ordering::Relaxed);
+        }
+        // The threads have ended, so that nobody else holds the events.
+        Ok((sealed, Arc::unwrap_or_clone(events)))
+    }
+
+    /// Shuffles and seals events that nobody wants back.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoRandomness`] and [`OutboxError::Seal`].
+    pub(crate) async fn shuffle_and_seal(
+        &self,
+        mut events: Vec<Event>,
+    ) -> Result<Vec<NewBatch>, OutboxError> {
+        let mut nothing = vec![(); events.len()];
+        self.shuffle(&mut events, &mut nothing)?;
+        Ok(self.seal(events).await?.0)
+    }
+
+    /// Shuffles the events and, in the same order, the metadata at their places, if the options say
+    /// so. Fisher-Yates with the operating system's randomness: the order of a page says how the
+    /// clinic stores its records.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoRandomness`].
+    pub(crate) fn shuffle<T>(
+        &self,
+        events: &mut [Event],
+        metadata: &mut [T],
+    ) -> Result<(), OutboxError> {
+        if !self.shuffle {
+            return Ok(());
+        }
+        let mut random = vec![0; events.len() * 8];
+        getrandom::fill(&mut random).map_err(|_| OutboxError::NoRandomness)?;
+        for (last, bytes) in (1..events.len()).rev().zip(random.as_chunks::<8>().0) {
+            let pick = u64::from_le_bytes(*bytes) % (last as u64 + 1);
+            let pick = usize::try_from(pick).unwrap_or(last);
+            events.swap(last, pick);
+            metadata.swap(last, pick);
+        }
+        Ok(())
+    }
+
+    /// Size of an event of the kind, in 1/16 bytes; measured on a sample at the first page that has
+    /// any.
+    async fn event_size(&self, kind: usize, events: &Arc<Vec<Event>>) -> Result<u32, OutboxError> {
+        let known = self.sizes[kind].load(Ordering::Relaxed);
+        if known > 0 {
+            return Ok(known);
+        }
+        let sample = 0..events.len().min(SAMPLE_EVENTS);
+        self.off_thread(events, sample, |sealer, events| {
+            let framed_bytes = sealer.compress(events)?.bytes();
+            Ok(event_size(events.len(), framed_bytes))
+        })
+        .await?
+    }
+
+    /// Runs the work on a thread that may be busy for long, with a sealer of its own.
+    fn off_thread<T: Send + 'static>(
+        &self,
+        events: &Arc<Vec<Event>>,
+        range: Range<usize>,
+        work: impl FnOnce(&mut Sealer, &[Event]) -> Result<T, OutboxError> + Send + 'static,
+    ) -> JoinHandle<Result<T, OutboxError>> {
+        let events = Arc::clone(events);
+        let idle = Arc::clone(&self.idle);
+        let kept = idle.lock().pop();
+        let mut sealer = kept.unwrap_or_else(|| Sealer::new(&self.seal_to));
+        spawn_blocking(move || {
+            let done = work(&mut sealer, &events[range]);
+            let mut idle = idle.lock();
+            // Feeds that are read at the same time may need more for a while; their buffers are not
+            // kept.
+            if idle.len() < processors() {
+                idle.push(sealer);
+            }
+            done
+        })
+    }
+}
+
+const fn kind_of(body: &Body) -> usize {
+    match body {
+        Body::Asserted { fact, .. } => fact.kind() as usize,
+        Body::Withdrawn { .. } => KINDS - 1,
+    }
+}
+
+/// Number of processors, asked for once: the answer is read from several files.
+fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Fills batch after batch; returns the batches and the size of an event, in 1/16 bytes.
+fn seal_in_order(
+    sealer: &mut Sealer,
+    mut events: &[Event],
+    mut size: u32,
+    most: usize,
+) -> Result<(Vec<NewBatch>, u32), OutboxError> {
+    let batches = events.len().div_ceil(BatchSize::of(size, most).events);
+    let mut sealed = Vec::with_capacity(batches);
+    while !events.is_empty() {
+        let batch_size = BatchSize::of(size, most);
+        let taken = take_events(batch_size, events.len(), |count, most_bytes| {
+            let framed = sealer.compress(&events[..count])?;
+            let bytes = framed.bytes();
+            let sealed = if bytes <= most_bytes {
+                Some(framed.seal()?)
+            } else {
+                None
+            };
+            Ok((bytes, sealed))
+        })?;
+        let (batch, answer_key) = taken.made;
+        sealed.push(NewBatch {
+            batch,
+            answer_key,
+            event_count: taken.events.saturating_as(),
+            reconciliation_id: None,
+        });
+        if taken.events >= SAMPLE_EVENTS.min(batch_size.events) {
+            let measured = event_size(taken.events, taken.framed_bytes);
+            size = size.saturating_mul(3).saturating_add(measured) / 4;
+        }
+        events = &events[taken.events..];
+    }
+    Ok((sealed, size))
+}
+
+/// First events of a page that were made into a batch.
+struct Taken<T> {
+    events: usize,
+    framed_bytes: usize,
+    made: T,
+}
+
+/// Takes as many of the first events as fit the size, after a few tries. `attempt` is given a
+/// number of events and the most bytes, and makes nothing of more.
+fn take_events<T>(
+    size: BatchSize,
+    waiting: usize,
+    mut attempt: impl FnMut(usize, usize) -> Result<(usize, Option<T>), SealError>,
+) -> Result<Taken<T>, SealError> {
+    let mut events = size.events.min(waiting);
+    let mut tries = 0;
+    loop {
+        let most_bytes = if events == 1 || tries == MAX_TRIES {
+            usize::MAX
+        } else {
+            size.padded_bytes
+        };
+        match attempt(events, most_bytes) {
+            Ok((framed_bytes, Some(made))) => {
+                return Ok(Taken {
+                    events,
+                    framed_bytes,
+                    made,
+                });
+            }
+            Ok((framed_bytes, None)) => {
+                events = size.fewer(events, framed_bytes);
+                tries += 1;
+            }
+            Err(SealError::TooLarge { .. }) if events > 1 => events /= 2,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::{PrivateKey, RecordDigest, Version, wire};
+
+    use super::*;
+
+    fn events(count: u16) -> Vec<Event> {
+        let digest = |index: u16| {
+            let mut bytes = [0; 32];
+            bytes[..2].copy_from_slice(&index.to_be_bytes());
+            RecordDigest(bytes)
+        };
+        let version = Version {
+            generation: 1,
+            count: 1,
+        };
+        let body = Body::Withdrawn {
+            kind: FactKind::Test,
+        };
+        let event = |index| Event {
+            record: digest(index),
+            version,
+            content: None,
+            body: body.clone(),
+        };
+        (0..count).map(event).collect()
+    }
+
+    async fn sealed_records(
+        count: u16,
+        batch_events: usize,
+        shuffle: bool,
+    ) -> (Vec<u32>, Vec<Event>) {
+        let key = PrivateKey::generate();
+        let options = OutboxOptions {
+            batch_events,
+            shuffle,
+            ..OutboxOptions::new(key.public(), "test")
+        };
+        let sealing = Sealing::new(&options);
+        let sealed = sealing.shuffle_and_seal(events(count)).await.unwrap();
+        let mut opened = Vec::new();
+        for batch in &sealed {
+            let whole = key.open(&batch.batch.bytes).unwrap();
+            assert_eq!(
+                (whole.id, whole.answer_key.expose()),
+                (batch.batch.id, batch.answer_key.expose())
+            );
+            opened.extend(
+                wire::decode(&whole.encoded)
+                    .unwrap()
+                    .into_iter()
+                    .map(Result::unwrap),
+            );
+        }
+        (
+            sealed.iter().map(|batch| batch.event_count).collect(),
+            opened,
+        )
+    }
+
+    #[tokio::test]
+    async fn batches_are_full_but_the_last_and_keep_their_order_unshuffled() {
+        let (sizes, opened) = sealed_records(53, 10, false).await;
+        assert_eq!(sizes, [10, 10, 10, 10, 10, 3]);
+        assert_eq!(opened, events(53));
+        assert_eq!(sealed_records(0, 10, true).await.0, [0; 0]);
+    }
+
+    #[tokio::test]
+    async fn shuffled_batches_hold_the_same_events_in_another_order() {
+        let (_, mut opened) = sealed_records(300, 100, true).await;
+        assert_ne!(opened, events(300));
+        opened.sort_unstable_by_key(|event| event.record);
+        assert_eq!(opened, events(300));
+    }
+
+    #[test]
+    fn events_are_taken_until_they_fit_and_one_too_large_is_an_error() {
+        let size = BatchSize {
+            events: 100,
+            padded_bytes: 4096,
+        };
+        let of_size = |event_bytes: usize| {
+            move |count: usize, most_bytes: usize| match count * event_bytes {
+                bytes if bytes > 65_536 => Err(SealError::TooLarge { bytes }),
+                bytes => Ok((bytes, (bytes <= most_bytes).then_some(()))),
+            }
+        };
+        let take = |waiting, event_bytes| {
+            take_events(size, waiting, of_size(event_bytes))
+                .map(|taken| (taken.events, taken.framed_bytes))
+        };
+        assert_eq!(take(500, 40).unwrap(), (100, 4000), "as many as were meant");
+        assert_eq!(take(7, 40).unwrap(), (7, 280), "the last, short one");
+        let (taken, bytes) = take(500, 50).unwrap();
+        assert!((77..=81).contains(&taken) && bytes <= 4096, "{taken}");
+        assert_eq!(
+            take(500, 60_000).unwrap(),
+            (1, 60_000),
+            "one takes what it needs"
+        );
+        assert!(matches!(take(500, 70_000), Err(SealError::TooLarge { .. })));
+    }
+}

@@ -1,0 +1,129 @@
+//! Dead letters of rows that could not become events.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use contract::RecordDigest;
+use sqlx::sqlite::SqliteConnection;
+
+use super::types::Refused;
+use crate::file::{OutboxError, json, to_ms};
+use crate::limits::MAX_DEAD_LETTERS_PER_FEED;
+
+/// Length at which record ids are cut, in characters.
+const MAX_RECORD_ID_CHARS: usize = 512;
+
+/// Opens or refreshes the letters of refused rows; returns the number of new ones.
+pub(crate) async fn open_refused(
+    connection: &mut SqliteConnection,
+    refused: &[Refused],
+    feed_id: i64,
+    now: DateTime<Utc>,
+) -> Result<u64, OutboxError> {
+    if refused.is_empty() {
+        return Ok(0);
+    }
+    let refused: HashMap<&str, _> = refused
+        .iter()
+        .map(|row| {
+            (
+                cut(&row.record_id),
+                (row.reason, row.record.to_hex(), row.stamp),
+            )
+        })
+        .collect();
+    let before = count(connection, feed_id).await?;
+    sqlx::query(
+        "INSERT INTO dead_letter (feed_id, origin, record_id, record, reason, stamp, \
+         first_seen_at_ms, last_seen_at_ms) \
+         SELECT ?1, 'clinic', j.key, unhex(j.value ->> 1), j.value ->> 0, j.value ->> 2, ?3, ?3 \
+         FROM json_each(?2) AS j WHERE ?4 OR EXISTS (SELECT 1 FROM dead_letter \
+         WHERE feed_id = ?1 AND record_id = j.key AND origin = 'clinic') \
+         ON CONFLICT (feed_id, record_id) WHERE origin = 'clinic' DO UPDATE SET \
+         record = excluded.record, discarded_at_ms = iif(reason = excluded.reason AND \
+         stamp IS excluded.stamp, discarded_at_ms, NULL), \
+         reason = excluded.reason, stamp = excluded.stamp, last_seen_at_ms = ?3",
+    )
+    .bind(feed_id)
+    .bind(json(&refused))
+    .bind(to_ms(now))
+    .bind(before < i64::from(MAX_DEAD_LETTERS_PER_FEED))
+    .execute(&mut *connection)
+    .await?;
+    Ok(u64::try_from(count(connection, feed_id).await? - before).unwrap_or(0))
+}
+
+/// Closes the letters of accepted rows that the page does not refuse as well; returns their number.
+pub(crate) async fn close_accepted(
+    connection: &mut SqliteConnection,
+    accepted_record_ids: &[String],
+    refused: &[Refused],
+    feed_id: i64,
+) -> Result<u64, OutboxError> {
+    let refused: HashSet<&str> = refused.iter().map(|row| cut(&row.record_id)).collect();
+    let accepted: HashSet<&str> = accepted_record_ids.iter().map(|id| cut(id)).collect();
+    let accepted: Vec<&str> = accepted.difference(&refused).copied().collect();
+    if accepted.is_empty() {
+        return Ok(0);
+    }
+    let closed = sqlx::query(
+        "DELETE FROM dead_letter WHERE feed_id = ?1 AND origin = 'clinic' \
+         AND record_id IN (SELECT value FROM json_each(?2))",
+    )
+    .bind(feed_id)
+    .bind(json(&accepted))
+    .execute(connection)
+    .await?;
+    Ok(closed.rows_affected())
+}
+
+/// Writes down the record ids of records that only the registry's letters name.
+pub(crate) async fn name(
+    connection: &mut SqliteConnection,
+    names: &[(RecordDigest, String)],
+) -> Result<(), OutboxError> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let names: HashMap<String, &str> = names
+        .iter()
+        .map(|(record, id)| (record.to_hex(), cut(id)))
+        .collect();
+    sqlx::query(
+        "UPDATE dead_letter SET record_id = j.value FROM json_each(?1) AS j \
+         WHERE record_id IS NULL AND record = unhex(j.key)",
+    )
+    .bind(json(&names))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn count(connection: &mut SqliteConnection, feed_id: i64) -> Result<i64, OutboxError> {
+    let count = sqlx::query_scalar(
+        "SELECT count(*) FROM dead_letter WHERE feed_id = ?1 AND origin = 'clinic'",
+    )
+    .bind(feed_id)
+    .fetch_one(connection)
+    .await?;
+    Ok(count)
+}
+
+fn cut(record_id: &str) -> &str {
+    let end = record_id
+        .char_indices()
+        .nth(MAX_RECORD_ID_CHARS)
+        .map_or(record_id.len(), |(at, _)| at);
+    &record_id[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn record_ids_are_cut_between_characters() {
+        assert_eq!(cut("запись-1"), "запись-1");
+        assert_eq!(cut(&"ж".repeat(600)).chars().count(), MAX_RECORD_ID_CHARS);
+    }
+}

@@ -1,0 +1,82 @@
+//! Reading dead letters.
+
+use std::collections::HashMap;
+
+use contract::RecordDigest;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteExecutor};
+
+use super::types::{DeadLetter, DeadLetterFilter, Origin};
+use crate::file::{OutboxError, from_ms, json, to_ms};
+
+/// Letters that the filter selects, the last seen first.
+pub(crate) async fn select(
+    executor: impl SqliteExecutor<'_>,
+    filter: &DeadLetterFilter,
+) -> Result<Vec<DeadLetter>, OutboxError> {
+    let rows = sqlx::query(
+        "SELECT d.id, coalesce(f.source, '') AS source, coalesce(f.feed, '') AS feed, d.origin, \
+         d.record_id, lower(hex(coalesce(substr(d.record, 1, 8), x''))) AS record, d.reason, \
+         d.first_seen_at_ms, d.last_seen_at_ms, d.discarded_at_ms \
+         FROM dead_letter AS d LEFT JOIN feed AS f ON f.id = d.feed_id \
+         WHERE (?1 IS NULL OR f.source = ?1) AND (?2 IS NULL OR f.feed = ?2) \
+         AND (?3 IS NULL OR d.reason = ?3) AND (?4 IS NULL OR d.origin = ?4) \
+         AND (?5 IS NULL OR d.first_seen_at_ms < ?5) \
+         AND (?6 IS NULL OR d.id IN (SELECT value FROM json_each(?6))) \
+         AND (d.discarded_at_ms IS NOT NULL) = ?7 \
+         ORDER BY d.last_seen_at_ms DESC, d.id LIMIT ?8",
+    )
+    .bind(&filter.source)
+    .bind(&filter.feed)
+    .bind(&filter.reason)
+    .bind(filter.origin.map(Origin::as_str))
+    .bind(filter.older_than.map(to_ms))
+    .bind((!filter.ids.is_empty()).then(|| json(&filter.ids)))
+    .bind(filter.discarded)
+    .bind(filter.limit)
+    .fetch_all(executor)
+    .await?;
+    Ok(rows
+        .iter()
+        .map(from_row)
+        .collect::<Result<_, sqlx::Error>>()?)
+}
+
+fn from_row(row: &SqliteRow) -> Result<DeadLetter, sqlx::Error> {
+    let time = |column| {
+        row.try_get::<Option<i64>, _>(column)
+            .map(|ms| ms.and_then(from_ms))
+    };
+    Ok(DeadLetter {
+        id: row.try_get("id")?,
+        source: row.try_get("source")?,
+        feed: row.try_get("feed")?,
+        origin: Origin::from_column(row.try_get("origin")?),
+        record_id: row.try_get("record_id")?,
+        record: row.try_get("record")?,
+        reason: row.try_get("reason")?,
+        first_seen_at: time("first_seen_at_ms")?,
+        last_seen_at: time("last_seen_at_ms")?,
+        discarded_at: time("discarded_at_ms")?,
+    })
+}
+
+/// Records of the letters with these ids, by the letter's id; without letters that have no digest.
+pub(crate) async fn records_of(
+    executor: impl SqliteExecutor<'_>,
+    ids: &[i64],
+) -> Result<HashMap<i64, RecordDigest>, OutboxError> {
+    let records: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT d.id, d.record FROM json_each(?1) AS j \
+         CROSS JOIN dead_letter AS d ON d.id = j.value WHERE d.record IS NOT NULL",
+    )
+    .bind(json(ids))
+    .fetch_all(executor)
+    .await?;
+    let records = records
+        .into_iter()
+        .map(|(id, record)| Some((id, RecordDigest(record.try_into().ok()?))));
+    records
+        .collect::<Option<_>>()
+        .ok_or(OutboxError::Damaged { what: "a digest" })
+}

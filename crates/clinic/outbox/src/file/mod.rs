@@ -1,0 +1,26 @@
+//! The SQLite file and the files next to it: opening, schema, lock, transactions, errors.
+
+mod connect;
+mod database;
+mod error;
+mod fingerprint;
+mod lock;
+mod parameters;
+mod paths;
+mod schema;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod text;
+mod time;
+
+pub(crate) use connect::{check_schema, open_writer, read_only_pool, writing_options};
+pub(crate) use database::{Database, WriteTransaction};
+pub use error::OutboxError;
+pub(crate) use fingerprint::check_fingerprint;
+pub(crate) use lock::LockFile;
+pub(crate) use parameters::{each_digest, json, side_by_side};
+pub(crate) use paths::{FILE_MODE, create_private, sibling_path};
+pub(crate) use tasks::run_to_end;
+pub(crate) use text::{check_name, short_code};
+pub(crate) use time::{from_ms, to_ms};

@@ -1,0 +1,110 @@
+//! The schema of the SQLite file and its migrations.
+
+use std::borrow::Cow;
+
+use sqlx::SqlSafeStr as _;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::SqliteConnection;
+
+use super::error::OutboxError;
+
+/// Migration to one version of the schema.
+pub(crate) struct SchemaStep {
+    pub(crate) version: i64,
+    pub(crate) name: &'static str,
+    sql: &'static str,
+}
+
+/// Every migration, oldest first; only ever added to.
+pub(crate) const MIGRATIONS: [SchemaStep; 4] = [
+    SchemaStep {
+        version: 1,
+        name: "outbox",
+        sql: include_str!("../../../../../migrations/outbox/0001_outbox.sql"),
+    },
+    SchemaStep {
+        version: 2,
+        name: "receipts and sweeps",
+        sql: include_str!("../../../../../migrations/outbox/0002_receipts_sweeps.sql"),
+    },
+    SchemaStep {
+        version: 3,
+        name: "record keys",
+        sql: include_str!("../../../../../migrations/outbox/0003_record_keys.sql"),
+    },
+    SchemaStep {
+        version: 4,
+        name: "record blocks",
+        sql: include_str!("../../../../../migrations/outbox/0004_record_blocks.sql"),
+    },
+];
+
+/// "CGOB" in the file's header, set by the first migration.
+const APPLICATION_ID: i64 = 0x4347_4f42;
+
+/// Newest schema version this program knows.
+pub(crate) fn known_version() -> i64 {
+    MIGRATIONS.last().map_or(0, |step| step.version)
+}
+
+/// Applies the migrations that the file lacks.
+pub(crate) async fn migrate(
+    connection: &mut SqliteConnection,
+    steps: &[SchemaStep],
+) -> Result<(), OutboxError> {
+    let migrations = steps.iter().map(|step| {
+        Migration::new(
+            step.version,
+            Cow::Borrowed(step.name),
+            MigrationType::Simple,
+            step.sql.into_sql_str(),
+            false,
+        )
+    });
+    let migrator = Migrator::with_migrations(migrations.collect());
+    migrator
+        .run_direct(None, connection, false)
+        .await
+        .map_err(|error| match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+            MigrateError::VersionMissing(found) => OutboxError::NewerSchema {
+                found,
+                known: known_version(),
+            },
+            _ => OutboxError::Damaged {
+                what: "its schema is not the one this program made",
+            },
+        })
+}
+
+/// Reads the schema version of the file, 0 for a new one.
+///
+/// # Errors
+/// [`OutboxError::NotAnOutbox`], [`OutboxError::Damaged`] and the disk's failures.
+pub(crate) async fn version(connection: &mut SqliteConnection) -> Result<i64, OutboxError> {
+    let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut *connection)
+        .await?;
+    let (migrations, others): (i64, i64) = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE name = '_sqlx_migrations'), \
+         count(*) FILTER (WHERE name <> '_sqlx_migrations') \
+         FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    // A crash in the first migration leaves at most its empty bookkeeping table.
+    if application_id == 0 && others == 0 {
+        return Ok(0);
+    }
+    if application_id != APPLICATION_ID || migrations == 0 {
+        return Err(OutboxError::NotAnOutbox);
+    }
+    let version = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations");
+    match version.fetch_one(connection).await? {
+        // The id and the first version are written in one transaction.
+        0 => Err(OutboxError::Damaged {
+            what: "its schema's version is missing",
+        }),
+        version => Ok(version),
+    }
+}

@@ -1,0 +1,17 @@
+//! Limits of the outbox that its callers have to know.
+
+/// Most drafts in one page; a larger page is refused.
+pub const MAX_PAGE_DRAFTS: usize = 100_000;
+
+/// Most dead letters kept for one feed and origin; later refusals are neither listed nor counted.
+pub const MAX_DEAD_LETTERS_PER_FEED: u32 = 100_000;
+
+/// Longest wait of a lease or a retry, in milliseconds; longer ones are cut to it. A batch due
+/// later than that from now can only mean that the clock was set back, and is due at once.
+pub const MAX_WAIT_MS: i64 = 60 * 60 * 1000;
+
+/// Longest wait for a receipt before a batch is sent again, in milliseconds.
+pub const MAX_RESEND_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Last generation there can be: a version has to fit an SQL `BIGINT`.
+pub(crate) const MAX_GENERATION: u32 = i32::MAX as u32;

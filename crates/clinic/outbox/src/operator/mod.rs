@@ -1,0 +1,17 @@
+//! The operator's side: status, requests, retries, reconciliation.
+
+mod overview;
+mod reader;
+mod reconcile;
+mod requests;
+mod retry;
+mod status;
+
+pub use reader::OutboxReader;
+pub(crate) use reconcile::Reconciliations;
+pub use reconcile::{RepairPlan, Report};
+pub(crate) use requests::Requests;
+pub use requests::{Postbox, Request};
+pub(crate) use retry::Retries;
+pub use retry::RetryPlan;
+pub use status::{DeadLetterCount, FeedStatus, PublisherStatus, Status, Surprise, SweepStatus};

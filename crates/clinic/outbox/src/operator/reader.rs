@@ -1,0 +1,97 @@
+//! Reading an outbox, with or without owning it.
+
+use std::path::Path;
+
+use sqlx::sqlite::SqlitePool;
+
+use super::overview;
+use super::reconcile::{self, Report};
+use super::status::Status;
+use crate::batches::{Backlog, count_backlog};
+use crate::dead_letters::{self, DeadLetter, DeadLetterFilter};
+use crate::feeds;
+use crate::file::{OutboxError, check_schema, read_only_pool};
+
+/// A read-only pool over the file: takes no lock, never waits for the writer, sees what is
+/// committed.
+#[derive(Debug, Clone)]
+pub struct OutboxReader {
+    pool: SqlitePool,
+}
+
+impl OutboxReader {
+    /// Opens the outbox at `path` for reading, whoever owns it.
+    ///
+    /// # Errors
+    /// [`OutboxError::Missing`], [`OutboxError::NotAnOutbox`], [`OutboxError::NewerSchema`],
+    /// [`OutboxError::OlderSchema`] and the disk's failures.
+    pub async fn open(path: &Path) -> Result<Self, OutboxError> {
+        check_schema(path).await?;
+        Ok(Self::over(read_only_pool(path)))
+    }
+
+    /// Reader over the connections of an outbox.
+    pub(crate) const fn over(pool: SqlitePool) -> Self {
+        Self { pool }
+    }
+
+    /// Reads the status of the whole outbox, of one moment.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn status(&self) -> Result<Status, OutboxError> {
+        overview::read_status(&self.pool).await
+    }
+
+    /// Counts the batches that wait for the broker.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn backlog(&self) -> Result<Backlog, OutboxError> {
+        let mut connection = self.pool.acquire().await?;
+        count_backlog(&mut connection).await
+    }
+
+    /// Dead letters that the filter selects, the last seen first.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+    ) -> Result<Vec<DeadLetter>, OutboxError> {
+        dead_letters::select(&self.pool, filter).await
+    }
+
+    /// Stored cursor of a feed, if it has one.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn cursor(&self, source: &str, feed: &str) -> Result<Option<String>, OutboxError> {
+        feeds::cursor(&self.pool, source, feed).await
+    }
+
+    /// Report of one reconciliation, as long as it is remembered.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn reconciliation(&self, id: i64) -> Result<Option<Report>, OutboxError> {
+        reconcile::read_report(&self.pool, id).await
+    }
+
+    /// Report of the last reconciliation of one source; of `None`, the last one of all sources.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn last_reconciliation(
+        &self,
+        source: Option<&str>,
+    ) -> Result<Option<Report>, OutboxError> {
+        reconcile::read_last_report(&self.pool, source).await
+    }
+
+    /// Closes the connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

@@ -1,0 +1,106 @@
+//! Records that differ at the registry, as a reconciliation remembers them.
+
+use std::collections::BTreeSet;
+
+use az::SaturatingAs as _;
+use contract::{RecordDigest, Version};
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+
+use crate::batches::MAX_DIFFERENCES;
+use crate::file::{OutboxError, json};
+
+/// Differences read at a time.
+const MAX_READ: usize = 5000;
+
+/// A record that differs.
+pub(super) struct Difference {
+    pub(super) record: RecordDigest,
+    /// Version the registry holds; `None` if it has none.
+    pub(super) held: Option<Version>,
+}
+
+/// Reads the next differences of a reconciliation, a bounded number of them, in the order of their
+/// records.
+pub(super) async fn read_after(
+    pool: &SqlitePool,
+    reconciliation_id: i64,
+    after: Option<RecordDigest>,
+) -> Result<Vec<Difference>, OutboxError> {
+    let rows: Vec<(Vec<u8>, Option<i64>)> = sqlx::query_as(
+        "SELECT record, held FROM difference WHERE reconciliation_id = ?1 AND record > ?2 \
+         ORDER BY record LIMIT ?3",
+    )
+    .bind(reconciliation_id)
+    .bind(after.map_or_else(Vec::new, |record| record.0.to_vec()))
+    .bind(MAX_READ.saturating_as::<i64>())
+    .fetch_all(pool)
+    .await?;
+    let differences = rows.into_iter().map(|(record, held)| {
+        Some(Difference {
+            record: RecordDigest(record.try_into().ok()?),
+            held: held.map(|held| Version::from_u64(held.unsigned_abs())),
+        })
+    });
+    differences
+        .collect::<Option<_>>()
+        .ok_or(OutboxError::Damaged { what: "a digest" })
+}
+
+/// Forgets these differences.
+pub(super) async fn forget(
+    connection: &mut SqliteConnection,
+    reconciliation_id: i64,
+    records: impl Iterator<Item = &RecordDigest>,
+) -> Result<(), OutboxError> {
+    let records: Vec<String> = records.map(RecordDigest::to_hex).collect();
+    sqlx::query(
+        "DELETE FROM difference WHERE reconciliation_id = ?1 \
+         AND record IN (SELECT unhex(value) FROM json_each(?2))",
+    )
+    .bind(reconciliation_id)
+    .bind(json(&records))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Forgets all differences of the reconciliation; returns source and feed of the feeds.
+pub(super) async fn forget_all(
+    connection: &mut SqliteConnection,
+    reconciliation_id: i64,
+    feeds: &BTreeSet<i64>,
+) -> Result<Vec<(String, String)>, OutboxError> {
+    let feeds = sqlx::query_as(
+        "SELECT source, feed FROM feed WHERE id IN (SELECT value FROM json_each(?1)) \
+         ORDER BY source, feed",
+    )
+    .bind(json(feeds))
+    .fetch_all(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM difference WHERE reconciliation_id = ?1")
+        .bind(reconciliation_id)
+        .execute(&mut *connection)
+        .await?;
+    delete_unreadable_batches(connection, reconciliation_id).await?;
+    Ok(feeds)
+}
+
+/// Deletes batches the registry could not read, once it was asked about all that is in them: the
+/// records that it lacks of those have been prepared to be sent anew. A batch sealed to a wrong key
+/// would be sent in vain for ever, and fill the outbox.
+async fn delete_unreadable_batches(
+    connection: &mut SqliteConnection,
+    reconciliation_id: i64,
+) -> Result<(), OutboxError> {
+    sqlx::query(
+        "DELETE FROM batch WHERE kind = 'events' AND state = 'sent' AND unreadable IS NOT NULL \
+         AND created_at_ms < \
+         (SELECT started_at_ms FROM reconciliation WHERE id = ?1 AND source IS NULL \
+         AND finished_at_ms IS NOT NULL AND missing + stale + extra + conflicting <= ?2)",
+    )
+    .bind(reconciliation_id)
+    .bind(MAX_DIFFERENCES)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! Status of the outbox as operators see it; all of it serialises for `--json`.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::batches::Backlog;
+use crate::dead_letters::Origin;
+
+/// The whole outbox at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Generation that versions are given out in, from 1.
+    pub generation: u32,
+    /// Time at which the generation last rose, if it ever did.
+    pub generation_raised_at: Option<DateTime<Utc>>,
+    /// Reason for which the generation rose, in words.
+    pub generation_raised_why: Option<String>,
+    /// Every feed that was ever pulled, by source and feed.
+    pub feeds: Vec<FeedStatus>,
+    /// Batches that wait for the broker.
+    pub backlog: Backlog,
+    /// State of publishing.
+    pub publisher: PublisherStatus,
+    /// Open dead letters, counted; discarded ones are not.
+    pub dead_letters: Vec<DeadLetterCount>,
+    /// Things sources did that they should not.
+    pub surprises: Vec<Surprise>,
+    /// Records from before feeds were remembered that were not read since; no sweep withdraws them.
+    pub unplaced_records: u64,
+}
+
+/// State of one feed of one source. Totals are since the outbox was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FeedStatus {
+    /// Name of the source.
+    pub source: String,
+    /// Name of the feed.
+    pub feed: String,
+    /// True if reading goes on at a cursor; false if it begins at the beginning.
+    pub has_cursor: bool,
+    /// Time at which the last page was committed.
+    pub pulled_at: Option<DateTime<Utc>>,
+    /// Time at which the last run ended.
+    pub last_run_at: Option<DateTime<Utc>>,
+    /// Time at which the last good run ended.
+    pub last_ok_at: Option<DateTime<Utc>>,
+    /// Code of the last run's failure; `None` if it was good.
+    pub last_error: Option<String>,
+    /// Failed runs since the last good one.
+    pub consecutive_failures: u32,
+    /// Records sent for the first time.
+    pub new_total: u64,
+    /// Records sent with other content.
+    pub corrected_total: u64,
+    /// Records withdrawn.
+    pub withdrawn_total: u64,
+    /// Records sent again because the generation rose.
+    pub resent_total: u64,
+    /// Drafts that needed no event.
+    pub unchanged_total: u64,
+    /// Dead letters ever opened.
+    pub refused_total: u64,
+    /// State of the feed's key sweeps; `None` before the first one.
+    pub sweep: Option<SweepStatus>,
+}
+
+/// The key sweeps of one feed. Totals are since the outbox was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SweepStatus {
+    /// Time at which the last sweep ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Pass of the sweep that runs, 1 or 2.
+    pub pass: Option<u8>,
+    /// Keys seen in the running pass, or in the last one.
+    pub seen: u64,
+    /// Number of records the last sweep would have withdrawn but for the safety catch.
+    pub held: Option<u64>,
+    /// Number of records that the feed had then.
+    pub held_of: Option<u64>,
+    /// Number of withdrawals that an operator has permitted to the next sweep.
+    pub permitted: u64,
+    /// Records withdrawn because no key named them.
+    pub withdrawn_total: u64,
+    /// Events that only a sweep has found.
+    pub missed_total: u64,
+}
+
+/// Something a source should not do, and did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Surprise {
+    /// Name of the source.
+    pub source: String,
+    /// Name of the feed.
+    pub feed: String,
+    /// Code of the surprise.
+    pub code: String,
+    /// Number of times.
+    pub count: u64,
+    /// Time of the first one.
+    pub first_seen_at: Option<DateTime<Utc>>,
+    /// Time of the last one.
+    pub last_seen_at: Option<DateTime<Utc>>,
+}
+
+/// State of publishing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PublisherStatus {
+    /// Batches the broker took, ever.
+    pub delivered_batches: u64,
+    /// Events in those batches.
+    pub delivered_events: u64,
+    /// Time at which the broker last took a batch.
+    pub last_delivered_at: Option<DateTime<Utc>>,
+    /// Time at which a batch last failed.
+    pub last_failed_at: Option<DateTime<Utc>>,
+    /// Code of the last failure; `None` after a delivery.
+    pub last_error: Option<String>,
+    /// Failures since the last delivery, in batches.
+    pub consecutive_failures: u64,
+    /// Events the registry has, by its receipts.
+    pub accepted_events: u64,
+    /// Events the registry refused, by its receipts.
+    pub refused_events: u64,
+    /// Time at which a receipt last came.
+    pub last_receipt_at: Option<DateTime<Utc>>,
+    /// Code of the reason for which the registry could not read the latest of its unreadable
+    /// batches.
+    pub unreadable: Option<String>,
+}
+
+/// Open dead letters of one feed for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeadLetterCount {
+    /// Name of the source.
+    pub source: String,
+    /// Name of the feed.
+    pub feed: String,
+    /// Origin of the refusals.
+    pub origin: Origin,
+    /// Reason for which the rows were refused, as a code.
+    pub reason: String,
+    /// Number of rows.
+    pub count: u64,
+}

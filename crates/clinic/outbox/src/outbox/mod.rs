@@ -1,0 +1,302 @@
+//! The outbox itself: opens the file, and delegates to the subjects.
+
+mod subjects;
+mod upkeep;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use contract::{AnswerKey, BatchId, Verdict};
+
+use self::subjects::Subjects;
+use crate::batches::{Backlog, Leased, Settled, SettledVerdicts, Settlement, has_unsent};
+use crate::feeds::RunOutcome;
+use crate::file::{
+    Database, LockFile, OutboxError, check_fingerprint, create_private, open_writer, run_to_end,
+};
+use crate::operator::OutboxReader;
+use crate::options::OutboxOptions;
+use crate::page::{Committed, NotCommitted, PageCommit, Prepared};
+use crate::records::Records;
+use crate::versions::{Versions, determine_generation};
+
+/// The gateway's durable state, owned by this process. Cheap to clone: clones share one outbox.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    subjects: Arc<Subjects>,
+}
+
+impl Outbox {
+    /// Opens the outbox at `path`, making it if there is none; takes the lock, brings the schema up
+    /// to date, raises the generation if the file is not the one last used here, and ends the
+    /// leases of a process that is gone.
+    ///
+    /// # Errors
+    /// [`OutboxError::Locked`], [`OutboxError::NewerSchema`], [`OutboxError::NotAnOutbox`],
+    /// [`OutboxError::OtherKeys`], [`OutboxError::DamagedGenerationFile`],
+    /// [`OutboxError::BadOption`] and the disk's failures.
+    pub async fn open(
+        path: &Path,
+        options: OutboxOptions,
+        now: DateTime<Utc>,
+    ) -> Result<Self, OutboxError> {
+        options.check()?;
+        let lock = LockFile::acquire(path, options.owner)?;
+        create_private(path)?;
+        let mut connection = open_writer(path).await?;
+        let identity =
+            determine_generation(&mut connection, path, options.min_generation, now).await?;
+        check_fingerprint(&mut connection, &options.keys_check).await?;
+        let database = Arc::new(Database::new(path, connection));
+        let versions = Arc::new(Versions::open(path, &identity, Arc::clone(&database))?);
+        let records = Arc::new(Records::new(Arc::clone(&database)));
+        records.flush_all().await?;
+        let subjects = Subjects::new(&database, &versions, &records, &options, lock);
+        subjects.leases.release_all().await?;
+        subjects.requests.release_taken().await?;
+        Ok(Self {
+            subjects: Arc::new(subjects),
+        })
+    }
+
+    /// Generation that versions are given out in, from 1.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.subjects.versions.generation()
+    }
+
+    /// Raises the generation to `at_least`, if it is below, and forgets every cursor: all that the
+    /// sources hold is read and sent again, above everything sent before. `why` is shown by
+    /// `status`. Returns false if it was not below.
+    ///
+    /// # Errors
+    /// [`OutboxError::Exhausted`] beyond the last generation, and the disk's failures.
+    pub async fn raise_generation(
+        &self,
+        at_least: u32,
+        why: &'static str,
+        now: DateTime<Utc>,
+    ) -> Result<bool, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        run_to_end(async move { subjects.versions.raise_to(at_least, why, now).await }).await
+    }
+
+    /// Reader for `status`; also usable while pages are committed.
+    #[must_use]
+    pub fn reader(&self) -> &OutboxReader {
+        &self.subjects.reader
+    }
+
+    /// Cursor at which reading of a feed goes on; `None` is the very beginning.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn cursor(&self, source: &str, feed: &str) -> Result<Option<String>, OutboxError> {
+        self.subjects.reader.cursor(source, feed).await
+    }
+
+    /// Returns whether the clinic's rows of the feed have dead letters, discarded ones included, so
+    /// that [`PageCommit::accepted_record_ids`] is worth filling.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn has_dead_letters(&self, source: &str, feed: &str) -> Result<bool, OutboxError> {
+        self.subjects.dead_letters.any_of_clinic(source, feed).await
+    }
+
+    /// Counts the batches that wait for the broker.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn backlog(&self) -> Result<Backlog, OutboxError> {
+        self.subjects.reader.backlog().await
+    }
+
+    /// Returns whether any batch waits for the broker; takes no longer the more there are.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn has_unsent(&self) -> Result<bool, OutboxError> {
+        has_unsent(self.subjects.database.readers()).await
+    }
+
+    /// Returns whether pages would be refused with [`OutboxError::Full`]: read nothing until
+    /// batches have left.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn is_full(&self) -> Result<bool, OutboxError> {
+        self.subjects.capacity.is_full().await
+    }
+
+    /// Looks a page's records up, plans its events, and seals them, while other pages are being
+    /// committed: nothing is written, and nothing can leave before [`Outbox::commit`]. Giving up
+    /// half way, or dropping the result, does no harm.
+    ///
+    /// # Errors
+    /// [`OutboxError::TooLarge`], [`OutboxError::Seal`] and the disk's failures.
+    pub async fn prepare(&self, page: PageCommit) -> Result<Prepared, OutboxError> {
+        self.subjects.pages.prepare(page).await
+    }
+
+    /// Makes a prepared page durable: its batches, committed in one transaction with the digests,
+    /// the dead letters, the counts and the cursor. If anything it was prepared on has changed
+    /// since, it is prepared anew first. Commits pass one gate; a caller that waits for each has
+    /// its pages committed in order, and must give up those that follow a page that was not
+    /// committed: its cursor lies behind them. Once begun it runs to its end, even if the caller
+    /// stops waiting.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`] before anything is done; any other error leaves the page uncommitted,
+    /// with one exception: if the generation file cannot be written the page is committed and there
+    /// is an error all the same. Committing the page that is given back is right in every case.
+    pub async fn commit(&self, prepared: Prepared) -> Result<Committed, NotCommitted> {
+        let subjects = Arc::clone(&self.subjects);
+        run_to_end(async move { subjects.pages.commit(prepared).await }).await
+    }
+
+    /// [`Outbox::prepare`] and [`Outbox::commit`] under one guard of the gate. Pages of different
+    /// feeds may be committed at the same time; they wait for each other. Once begun it runs to its
+    /// end, even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// Errors of both. Committing the same page again is right in every case.
+    pub async fn commit_page(&self, page: PageCommit) -> Result<Committed, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        run_to_end(async move { subjects.pages.commit_page(page).await }).await
+    }
+
+    /// Notes the end of a feed's run.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn record_run(
+        &self,
+        source: &str,
+        feed: &str,
+        outcome: RunOutcome<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), OutboxError> {
+        let feeds = &self.subjects.feeds;
+        feeds.record_run(source, feed, outcome, now).await
+    }
+
+    /// Forgets the cursors of the source's feeds and its rows' open dead letters, so that the next
+    /// run reads all of it (`sync --full`); records that have not changed are not sent again.
+    /// Discarded letters, and those of the registry, stay.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn forget_cursors(&self, source: &str) -> Result<(), OutboxError> {
+        self.subjects.feeds.forget_cursors(source).await
+    }
+
+    /// Notes that a source did something it should not, `count` times.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn note_surprise(
+        &self,
+        source: &str,
+        feed: &str,
+        code: &str,
+        count: u64,
+        now: DateTime<Utc>,
+    ) -> Result<(), OutboxError> {
+        let feeds = &self.subjects.feeds;
+        feeds.note_surprise(source, feed, code, count, now).await
+    }
+
+    /// Leases up to `max` batches that are due, oldest first, for `lease_for` (at most
+    /// [`crate::MAX_WAIT_MS`]); after that an unsettled batch is due again. A delivered batch whose
+    /// receipt has not come in time is due as well, the very same bytes. Empty when nothing is due.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn lease(
+        &self,
+        max: usize,
+        now: DateTime<Utc>,
+        lease_for: Duration,
+    ) -> Result<Vec<Leased>, OutboxError> {
+        self.subjects.leases.lease(max, now, lease_for).await
+    }
+
+    /// Writes down the outcomes of leased batches, all in one transaction. A settlement whose lease
+    /// has passed to another is ignored: the batch is then published once more, which the registry
+    /// takes as one.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn settle(
+        &self,
+        settlements: &[Settlement],
+        now: DateTime<Utc>,
+    ) -> Result<Settled, OutboxError> {
+        self.subjects.leases.settle(settlements, now).await
+    }
+
+    /// Keys to the registry's answers, of those batches that are this outbox's own and still wait.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn answer_keys(
+        &self,
+        ids: &[BatchId],
+    ) -> Result<HashMap<BatchId, AnswerKey>, OutboxError> {
+        self.subjects.receipts.answer_keys(ids).await
+    }
+
+    /// Writes down the registry's verdicts on batches of this outbox, all in one transaction;
+    /// verdicts on unknown batches, and a second one on the same batch, change nothing. An answered
+    /// batch is deleted and its refused events become dead letters; if the registry holds versions
+    /// this outbox never gave out, the generation rises above them. Once begun it runs to its end,
+    /// even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn settle_verdicts(
+        &self,
+        verdicts: &[(BatchId, Verdict)],
+        now: DateTime<Utc>,
+    ) -> Result<SettledVerdicts, OutboxError> {
+        if verdicts.is_empty() {
+            return Ok(SettledVerdicts::default());
+        }
+        let subjects = Arc::clone(&self.subjects);
+        let verdicts = verdicts.to_vec();
+        run_to_end(async move { subjects.receipts.settle(verdicts, now).await }).await
+    }
+
+    /// Closes the file tidily, for all clones: the WAL is folded in. An outbox that is dropped, or
+    /// whose process is killed, loses nothing either.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn close(self) -> Result<(), OutboxError> {
+        let _no_commit_under_way = self.subjects.versions.gate().lock().await;
+        self.subjects.database.close().await
+    }
+}
+
+#[cfg(test)]
+impl Outbox {
+    pub(crate) fn database(&self) -> &Database {
+        &self.subjects.database
+    }
+
+    pub(crate) fn records(&self) -> &Records {
+        &self.subjects.records
+    }
+
+    pub(crate) fn versions(&self) -> &Versions {
+        &self.subjects.versions
+    }
+
+    pub(crate) fn pages(&self) -> &crate::page::Pages {
+        &self.subjects.pages
+    }
+}

@@ -1,0 +1,193 @@
+//! Upkeep of the outbox: sweeps, dead letters, requests, reconciliation; all delegated.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use contract::{ContentDigest, FactKind, RecordDigest};
+
+use super::Outbox;
+use crate::dead_letters::DeadLetterFilter;
+use crate::file::{OutboxError, run_to_end};
+use crate::operator::{RepairPlan, Request, RetryPlan};
+use crate::records::SourceStamp;
+use crate::sweep::{RemovedFeed, Sweep, SweepEnd, SweepLimits, SweepLookUp};
+
+impl Outbox {
+    /// Returns the feed's running sweep; begins one if there is none.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn begin_or_resume_sweep(
+        &self,
+        source: &str,
+        feed: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Sweep, OutboxError> {
+        let sweeps = &self.subjects.sweeps;
+        sweeps.begin_or_resume(source, feed, now).await
+    }
+
+    /// Compares a page of keys with the records, once the sweep has begun; changes nothing.
+    ///
+    /// # Errors
+    /// [`OutboxError::TooLarge`] and the disk's failures.
+    pub async fn sweep_look_up(
+        &self,
+        source: &str,
+        feed: &str,
+        keys: &[(RecordDigest, SourceStamp)],
+    ) -> Result<SweepLookUp, OutboxError> {
+        self.subjects.sweeps.look_up(source, feed, keys).await
+    }
+
+    /// Ends a pass whose keys were all read. A record that no key has named in either pass is
+    /// withdrawn: in chunks, each a transaction, so that a call after a crash or after
+    /// [`OutboxError::Full`] goes on where it was. Once begun it runs to its end, even if the
+    /// caller stops waiting. `content` is the content of every withdrawal of the feed.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoSweep`] if none runs or its keys are not all read, [`OutboxError::Full`],
+    /// and the disk's failures.
+    pub async fn finish_sweep_pass(
+        &self,
+        source: &str,
+        feed: &str,
+        content: ContentDigest,
+        kind: FactKind,
+        limits: SweepLimits,
+        now: DateTime<Utc>,
+    ) -> Result<SweepEnd, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        let source = source.to_owned();
+        let feed = feed.to_owned();
+        run_to_end(async move {
+            let sweeps = &subjects.sweeps;
+            sweeps
+                .finish_pass(&source, &feed, content, kind, limits, now)
+                .await
+        })
+        .await
+    }
+
+    /// Permits the withdrawals that the safety catch holds at this source; returns the number of
+    /// records the next sweep may withdraw.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn confirm_withdrawals(&self, source: &str) -> Result<u64, OutboxError> {
+        self.subjects.sweeps.confirm_withdrawals(source).await
+    }
+
+    /// Withdraws everything that feeds of a removed source hold at the registry; only after
+    /// [`Outbox::confirm_withdrawals`], until when it is [`SweepEnd::Held`]. Their cursors and dead
+    /// letters are forgotten, so that a source that comes back is read from its beginning.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`] (call again, it goes on) and the disk's failures.
+    pub async fn withdraw_removed_source(
+        &self,
+        source: &str,
+        feeds: &[RemovedFeed],
+        now: DateTime<Utc>,
+    ) -> Result<SweepEnd, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        let source = source.to_owned();
+        let feeds = feeds.to_vec();
+        run_to_end(async move {
+            let removed = &subjects.removed_sources;
+            removed.withdraw(&source, &feeds, now).await
+        })
+        .await
+    }
+
+    /// Discards open letters; returns their number. They stay discarded while the row's stamp and
+    /// the reason stay the same.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn discard_dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        now: DateTime<Utc>,
+    ) -> Result<u64, OutboxError> {
+        self.subjects.dead_letters.discard(filter, now).await
+    }
+
+    /// Forgets the state of the letters' records: their stamps, and of those the registry refused
+    /// the content too, so that they are sent again even as they are. The letters stay until
+    /// something better is known. A refused withdrawal is sent again here: no row may be left to
+    /// read.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`] (call again, it goes on) and the disk's failures.
+    pub async fn mark_for_retry(
+        &self,
+        filter: &DeadLetterFilter,
+        now: DateTime<Utc>,
+    ) -> Result<RetryPlan, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        let filter = filter.clone();
+        run_to_end(async move { subjects.retries.prepare(&filter, now).await }).await
+    }
+
+    /// Takes the oldest request that waits. Without one it costs no write.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn next_request(&self) -> Result<Option<(i64, Request)>, OutboxError> {
+        self.subjects.requests.take_next().await
+    }
+
+    /// Answers a request. A text beyond 64 KiB is cut.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn answer_request(
+        &self,
+        id: i64,
+        answer: Result<String, String>,
+        now: DateTime<Utc>,
+    ) -> Result<(), OutboxError> {
+        self.subjects.requests.answer(id, answer, now).await
+    }
+
+    /// Begins to compare one source's records, or all, with the registry's; an older unfinished one
+    /// of the same source ends. Its probes are added by [`Outbox::add_probes`].
+    ///
+    /// # Errors
+    /// [`OutboxError::ReceiptsOff`] and the disk's failures.
+    pub async fn begin_reconciliation(
+        &self,
+        source: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<i64, OutboxError> {
+        self.subjects.reconciliations.begin(source, now).await
+    }
+
+    /// Puts the next records into sealed probes; returns whether all are. Records with a dead
+    /// letter of the registry are left out, as are those about to be read again. Once begun it runs
+    /// to its end, even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoReconciliation`], [`OutboxError::Full`] and the disk's failures.
+    pub async fn add_probes(&self, id: i64, now: DateTime<Utc>) -> Result<bool, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        run_to_end(async move { subjects.reconciliations.add_probes(id, now).await }).await
+    }
+
+    /// Prepares records that differ to be sent again, above whatever version the registry holds:
+    /// withdrawals at once, the rest when a sweep reads it. A prepared record is forgotten as a
+    /// difference, so that a second call does nothing. Older batches the registry could not read
+    /// are deleted, if it was asked about every source and answered.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`] (call again, it goes on) and the disk's failures.
+    pub async fn prepare_repair(
+        &self,
+        id: i64,
+        now: DateTime<Utc>,
+    ) -> Result<RepairPlan, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        run_to_end(async move { subjects.reconciliations.prepare_repair(id, now).await }).await
+    }
+}

@@ -1,0 +1,271 @@
+//! Pages, from the look-up to the commit.
+
+use std::sync::Arc;
+
+use az::SaturatingAs as _;
+use contract::RecordDigest;
+use sqlx::sqlite::SqliteConnection;
+
+use super::drafts::{refused_without_draft, sort_and_keep_last};
+use super::plan::Plan;
+use super::prepared::{NotCommitted, Prepared, ReadState};
+use super::types::{Committed, PageCommit, Pulled};
+use crate::batches::{Capacity, NewBatch, Sealing, store_batches};
+use crate::dead_letters::{close_accepted, close_of_registry, open_refused};
+use crate::feeds::{enter_feed, feed_id};
+use crate::file::{Database, OutboxError, to_ms};
+use crate::records::{LookedUp, Records, key_of, store_moved};
+use crate::sweep::note_page;
+use crate::versions::{CommitGuard, Key, Versions};
+
+/// Pages of all feeds, over one writer.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    database: Arc<Database>,
+    records: Arc<Records>,
+    versions: Arc<Versions>,
+    sealing: Arc<Sealing>,
+    capacity: Arc<Capacity>,
+}
+
+impl Pages {
+    pub(crate) const fn new(
+        database: Arc<Database>,
+        records: Arc<Records>,
+        versions: Arc<Versions>,
+        sealing: Arc<Sealing>,
+        capacity: Arc<Capacity>,
+    ) -> Self {
+        Self {
+            database,
+            records,
+            versions,
+            sealing,
+            capacity,
+        }
+    }
+
+    /// Looks the page's records up, plans its events, and seals them.
+    pub(crate) async fn prepare(&self, mut page: PageCommit) -> Result<Prepared, OutboxError> {
+        page.check()?;
+        let sorted = sort_and_keep_last(std::mem::take(&mut page.drafts));
+        let kind = sorted.drafts.first().map(|pulled| pulled.draft.body.kind());
+        let (read, plan, batches) = self.plan_and_seal(&page, sorted.drafts).await?;
+        Ok(Prepared {
+            page,
+            kind,
+            replaced_drafts: sorted.replaced,
+            read,
+            plan,
+            batches,
+        })
+    }
+
+    /// Prepares the page anew. Only under the gate, where nothing changes that it rests on.
+    async fn prepare_anew(&self, prepared: &mut Prepared) -> Result<(), OutboxError> {
+        let drafts = std::mem::take(&mut prepared.plan).into_drafts();
+        let (read, plan, batches) = self.plan_and_seal(&prepared.page, drafts).await?;
+        prepared.read = read;
+        prepared.plan = plan;
+        prepared.batches = batches;
+        Ok(())
+    }
+
+    /// Plans sorted drafts of distinct records, and seals the events.
+    async fn plan_and_seal(
+        &self,
+        page: &PageCommit,
+        drafts: Vec<Pulled>,
+    ) -> Result<(ReadState, Plan, Vec<NewBatch>), OutboxError> {
+        let refused = refused_without_draft(&page.refused, &drafts);
+        let digests: Vec<RecordDigest> = drafts
+            .iter()
+            .map(|pulled| &pulled.draft.record)
+            .chain(refused.keys())
+            .copied()
+            .collect();
+        // The point first: a commit between the two then counts as unseen, never the other way
+        // round.
+        let point = self.versions.gate().read_point();
+        let generation = self.versions.generation();
+        let LookedUp { known, upto } = self.records.look_up(&digests).await?;
+        let feed_id = feed_id(self.database.readers(), &page.source, &page.feed).await?;
+        let mut keys: Vec<Key> = digests.iter().map(key_of).collect();
+        keys.sort_unstable();
+        let mut plan = Plan::new(drafts, &refused, &known, feed_id, generation)?;
+        self.sealing.shuffle(&mut plan.events, &mut plan.metadata)?;
+        let events = std::mem::take(&mut plan.events);
+        let (batches, events) = self.sealing.seal(events).await?;
+        plan.events = events;
+        fault::check::<OutboxError>(fault::Point::OutboxSealed)?;
+        let read = ReadState {
+            point,
+            keys,
+            generation,
+            feed_id,
+            record_nos: known.values().map(|known| known.record_no).collect(),
+            upto,
+        };
+        Ok((read, plan, batches))
+    }
+
+    /// Prepares and commits a page under one guard: pages are committed in the order in which they
+    /// came.
+    pub(crate) async fn commit_page(&self, page: PageCommit) -> Result<Committed, OutboxError> {
+        let mut guard = self.versions.gate().lock_for_records().await;
+        self.capacity.check_for_page(&guard).await?;
+        let prepared = self.prepare(page).await?;
+        self.write(&mut guard, &prepared).await
+    }
+
+    /// Commits a prepared page; prepares it anew first if anything it rests on may have changed.
+    pub(crate) async fn commit(&self, mut prepared: Prepared) -> Result<Committed, NotCommitted> {
+        let give_back = |error, prepared| NotCommitted {
+            error,
+            prepared: Some(Box::new(prepared)),
+        };
+        let mut guard = self.versions.gate().lock_for_records().await;
+        if let Err(full) = self.capacity.check_for_page(&guard).await {
+            return Err(give_back(full, prepared));
+        }
+        match self.is_stale(&guard, &prepared).await {
+            Ok(false) => {}
+            Ok(true) => self.prepare_anew(&mut prepared).await?,
+            Err(error) => return Err(give_back(error, prepared)),
+        }
+        match self.write(&mut guard, &prepared).await {
+            Ok(committed) => Ok(committed),
+            Err(error) => Err(give_back(error, prepared)),
+        }
+    }
+
+    /// Returns whether a commit since may have changed the state that the page rests on.
+    pub(super) async fn is_stale(
+        &self,
+        guard: &CommitGuard<'_>,
+        prepared: &Prepared,
+    ) -> Result<bool, OutboxError> {
+        let Prepared { page, read, .. } = prepared;
+        if read.generation != self.versions.generation()
+            || guard.may_have_changed(read.point, &read.keys)
+        {
+            return Ok(true);
+        }
+        // A feed, once it is there, keeps its number; and the number matters only to records that
+        // are known.
+        if read.feed_id.is_some() || read.record_nos.is_empty() {
+            return Ok(false);
+        }
+        let feed_id = feed_id(self.database.readers(), &page.source, &page.feed).await?;
+        Ok(feed_id.is_some())
+    }
+
+    /// Writes and commits a page that rests on the present state.
+    async fn write(
+        &self,
+        guard: &mut CommitGuard<'_>,
+        prepared: &Prepared,
+    ) -> Result<Committed, OutboxError> {
+        let Prepared {
+            page, read, plan, ..
+        } = prepared;
+        let batches = &prepared.batches;
+        let mut counts = prepared.counts();
+        // Announced before anything is done: the guard may end anywhere.
+        let added_bytes: usize = batches.iter().map(|new| new.batch.bytes.len()).sum();
+        guard.announce(plan.changed.clone(), added_bytes as u64);
+        let mut transaction = self.database.begin().await?;
+        let connection = transaction.connection();
+        let feed_id = enter_feed(connection, &page.source, &page.feed, prepared.kind).await?;
+        // New records are only those that no other page has numbered since the look-up: `store`
+        // refuses them otherwise.
+        let numbered = self
+            .records
+            .store(connection, &plan.updates, feed_id, read.upto)
+            .await?;
+        self.records.flush_if_due(connection, &numbered).await?;
+        store_moved(connection, &plan.moved, feed_id).await?;
+        store_batches(connection, batches, page.now).await?;
+        store_dead_letters(connection, page, plan, feed_id, &mut counts).await?;
+        let step = page.sweep.as_ref();
+        note_page(connection, feed_id, step, &read.record_nos, counts.missed).await?;
+        store_progress(connection, feed_id, prepared, &counts).await?;
+        self.versions
+            .commit(transaction, !batches.is_empty())
+            .await?;
+        self.records.learn(&numbered).await;
+        Ok(counts)
+    }
+}
+
+impl Prepared {
+    /// Counts of the page, but for its dead letters.
+    const fn counts(&self) -> Committed {
+        let mut counts = self.plan.counts;
+        counts.unchanged += self.replaced_drafts;
+        counts.batches = self.batches.len() as u64;
+        if self.page.sweep.is_none() {
+            counts.missed = 0;
+        }
+        counts
+    }
+
+    /// Cursor to write; `None` where the generation has risen since the run began.
+    fn resume(&self) -> Option<&String> {
+        let generation = self.read.generation;
+        let has_risen = self
+            .page
+            .read_in
+            .is_some_and(|read_in| read_in < generation);
+        self.page.resume.as_ref().filter(|_| !has_risen)
+    }
+}
+
+/// Opens and closes dead letters, and counts those of the clinic.
+async fn store_dead_letters(
+    connection: &mut SqliteConnection,
+    page: &PageCommit,
+    plan: &Plan,
+    feed_id: i64,
+    counts: &mut Committed,
+) -> Result<(), OutboxError> {
+    let sent = plan
+        .updates
+        .iter()
+        .filter(|update| update.version.count > 0)
+        .map(|update| &update.record);
+    close_of_registry(connection, sent).await?;
+    counts.refused_new = open_refused(connection, &page.refused, feed_id, page.now).await?;
+    let accepted = &page.accepted_record_ids;
+    counts.cleared = close_accepted(connection, accepted, &page.refused, feed_id).await?;
+    Ok(())
+}
+
+/// Writes the feed's cursor and adds to its totals.
+async fn store_progress(
+    connection: &mut SqliteConnection,
+    feed_id: i64,
+    prepared: &Prepared,
+    counts: &Committed,
+) -> Result<(), OutboxError> {
+    let number = |count: u64| count.saturating_as::<i64>();
+    sqlx::query(
+        "UPDATE feed SET cursor = coalesce(?2, cursor), pulled_at_ms = ?3, \
+         new_total = new_total + ?4, corrected_total = corrected_total + ?5, \
+         withdrawn_total = withdrawn_total + ?6, resent_total = resent_total + ?7, \
+         unchanged_total = unchanged_total + ?8, refused_total = refused_total + ?9 \
+         WHERE id = ?1",
+    )
+    .bind(feed_id)
+    .bind(prepared.resume())
+    .bind(to_ms(prepared.page.now))
+    .bind(number(counts.new))
+    .bind(number(counts.corrected))
+    .bind(number(counts.withdrawn))
+    .bind(number(counts.resent))
+    .bind(number(counts.unchanged))
+    .bind(number(counts.refused_new))
+    .execute(connection)
+    .await?;
+    Ok(())
+}

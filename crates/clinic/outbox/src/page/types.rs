@@ -1,0 +1,124 @@
+//! Pages as callers hand them in, and what they came to.
+
+use chrono::{DateTime, Utc};
+use contract::Draft;
+
+use crate::dead_letters::Refused;
+use crate::file::{OutboxError, check_name};
+use crate::limits::MAX_PAGE_DRAFTS;
+use crate::records::SourceStamp;
+use crate::sweep::SweepStep;
+
+/// Longest cursor, in bytes: a connector's own (4096) and what the gateway writes before it.
+const MAX_CURSOR_BYTES: usize = 4096 + 256;
+
+/// A row of the clinic that became a draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// Draft of the row.
+    pub draft: Draft,
+    /// Time at which the row changed.
+    pub stamp: SourceStamp,
+}
+
+/// A page of one feed, ready to be made durable.
+#[derive(Debug, Clone)]
+pub struct PageCommit {
+    /// Name of the source.
+    pub source: String,
+    /// Name of the feed.
+    pub feed: String,
+    /// Drafts of the page's rows, at most [`MAX_PAGE_DRAFTS`]; of a record that comes twice the
+    /// last one counts.
+    pub drafts: Vec<Pulled>,
+    /// Rows that were refused.
+    pub refused: Vec<Refused>,
+    /// Record ids of the rows that were *not* refused: their dead letters are closed. Needed only
+    /// when [`crate::Outbox::has_dead_letters`] says there are any.
+    pub accepted_record_ids: Vec<String>,
+    /// Cursor of the next run once this page is safe; `None` leaves the cursor as it is.
+    pub resume: Option<String>,
+    /// Generation when the run that read this page began, looked up before its cursor was. If it
+    /// has risen since, the cursor stays forgotten: all before this page is still to be sent again.
+    /// `None`: the present one.
+    pub read_in: Option<u32>,
+    /// Step of a key sweep that the page is; the keys it has seen become durable with it.
+    pub sweep: Option<SweepStep>,
+    /// Present time.
+    pub now: DateTime<Utc>,
+}
+
+impl PageCommit {
+    /// Checks the page against its limits.
+    ///
+    /// # Errors
+    /// [`OutboxError::TooLarge`].
+    pub(crate) fn check(&self) -> Result<(), OutboxError> {
+        check_name(&self.source)?;
+        check_name(&self.feed)?;
+        let sweep = self.sweep.as_ref();
+        let lengths = [
+            self.drafts.len(),
+            self.refused.len(),
+            self.accepted_record_ids.len(),
+            sweep.map_or(0, |step| step.seen.keys.max(step.names.len())),
+        ];
+        if lengths.into_iter().any(|length| length > MAX_PAGE_DRAFTS) {
+            return Err(OutboxError::TooLarge { what: "a page" });
+        }
+        let keys_cursor = sweep.and_then(|step| step.cursor.as_ref());
+        let mut cursors = self.resume.iter().chain(keys_cursor);
+        if cursors.any(|cursor| cursor.len() > MAX_CURSOR_BYTES) {
+            return Err(OutboxError::TooLarge { what: "a cursor" });
+        }
+        Ok(())
+    }
+}
+
+/// Counts of a committed page. `new + corrected + withdrawn + resent + unchanged` is the number of
+/// its drafts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Records never sent before.
+    pub new: u64,
+    /// Records sent before and now sent with other content.
+    pub corrected: u64,
+    /// Records withdrawn.
+    pub withdrawn: u64,
+    /// Records sent again as they were, because the generation rose.
+    pub resent: u64,
+    /// Drafts that need no event: sent already, withdrawn already, withdrawals of records never
+    /// sent, and earlier drafts of a record that came twice.
+    pub unchanged: u64,
+    /// Dead letters opened; rows that were in the dead letters already do not count.
+    pub refused_new: u64,
+    /// Dead letters closed because their row was accepted.
+    pub cleared: u64,
+    /// Events of a sweep's page that the source's pulls had missed.
+    pub missed: u64,
+    /// Sealed batches added.
+    pub batches: u64,
+}
+
+impl Committed {
+    /// Number of events that were put into batches.
+    #[must_use]
+    pub const fn events(&self) -> u64 {
+        self.new + self.corrected + self.withdrawn + self.resent
+    }
+
+    /// Sum of two pages' counts.
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self {
+            new: self.new + other.new,
+            corrected: self.corrected + other.corrected,
+            withdrawn: self.withdrawn + other.withdrawn,
+            resent: self.resent + other.resent,
+            unchanged: self.unchanged + other.unchanged,
+            refused_new: self.refused_new + other.refused_new,
+            cleared: self.cleared + other.cleared,
+            missed: self.missed + other.missed,
+            batches: self.batches + other.batches,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Records of a feed that a sweep has not seen.
+
+use contract::RecordDigest;
+use sqlx::sqlite::SqlitePool;
+
+use super::bitmap::{self, Bits};
+use super::running::LostLetter;
+use crate::dead_letters;
+use crate::file::OutboxError;
+use crate::records::{LookedUp, Records};
+
+/// Missing records of a feed, by block of the bitmap.
+#[derive(Debug, Default)]
+pub(super) struct MissingRecords {
+    /// Records of the feed that are asserted, missing or not.
+    pub(super) known: u64,
+    /// Blocks with missing records, and their number.
+    blocks: Vec<(i64, u64)>,
+}
+
+impl MissingRecords {
+    /// Finds the feed's asserted records up to the horizon that were not seen.
+    pub(super) async fn find(
+        records: &Records,
+        feed_id: i64,
+        horizon: i64,
+        seen: &Bits,
+    ) -> Result<Self, OutboxError> {
+        let mut found = Self::default();
+        for block in 0..=bitmap::block_of(horizon) {
+            let asserted = asserted_in(records, feed_id, horizon, block).await?;
+            found.known += asserted.len() as u64;
+            let missing = asserted
+                .into_iter()
+                .filter(|record_no| !seen.has(*record_no))
+                .count();
+            if missing > 0 {
+                found.blocks.push((block, missing as u64));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Number of missing records.
+    pub(super) fn count(&self) -> u64 {
+        self.blocks.iter().map(|(_, missing)| missing).sum()
+    }
+
+    /// Blocks that have missing records.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = i64> {
+        self.blocks.iter().map(|(block, _)| *block)
+    }
+}
+
+/// Numbers of the feed's asserted records up to the horizon, in one block.
+pub(super) async fn asserted_in(
+    records: &Records,
+    feed_id: i64,
+    horizon: i64,
+    block: i64,
+) -> Result<Vec<i64>, OutboxError> {
+    let (first, last) = bitmap::range_of(block);
+    let mut asserted = Vec::new();
+    records
+        .visit(first - 1, last.min(horizon), |_, known| {
+            if known.feed_id == Some(feed_id) && !known.withdrawn && known.was_sent() {
+                asserted.push(known.record_no);
+            }
+            false
+        })
+        .await?;
+    Ok(asserted)
+}
+
+/// Dead letters of the feed's rows that no key has named.
+pub(super) async fn lost_letters(
+    pool: &SqlitePool,
+    records: &Records,
+    feed_id: i64,
+    horizon: i64,
+    seen: &Bits,
+) -> Result<Vec<LostLetter>, OutboxError> {
+    let ids: Vec<i64> =
+        sqlx::query_scalar("SELECT id FROM dead_letter WHERE feed_id = ?1 AND origin = 'clinic'")
+            .bind(feed_id)
+            .fetch_all(pool)
+            .await?;
+    let letters = dead_letters::records_of(pool, &ids).await?;
+    let digests: Vec<RecordDigest> = letters.values().copied().collect();
+    let LookedUp { known, .. } = records.look_up(&digests).await?;
+    let lost = letters.into_iter().filter_map(|(id, record)| {
+        let known = known.get(&record)?;
+        let record_no = known.record_no;
+        let unseen = known.feed_id == Some(feed_id) && record_no <= horizon && !seen.has(record_no);
+        unseen.then_some(LostLetter { id, record_no })
+    });
+    Ok(lost.collect())
+}

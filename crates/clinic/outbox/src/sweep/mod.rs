@@ -1,0 +1,17 @@
+//! Key sweeps: records that the source no longer names are withdrawn, after a second look and under
+//! a safety catch.
+
+mod bitmap;
+mod missing;
+mod removed_source;
+mod running;
+mod sweeps;
+mod types;
+mod withdrawals;
+
+pub use removed_source::RemovedFeed;
+pub(crate) use removed_source::RemovedSources;
+pub(crate) use running::note_page;
+pub(crate) use sweeps::Sweeps;
+pub use types::{SeenKeys, Sweep, SweepEnd, SweepLimits, SweepLookUp, SweepStep};
+pub(crate) use withdrawals::{Withdrawals, WithdrawnAlike};

@@ -1,0 +1,151 @@
+//! Withdrawal of everything that a removed source holds at the registry.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use contract::{ContentDigest, FactKind};
+use sqlx::sqlite::SqliteConnection;
+
+use super::bitmap::Bits;
+use super::missing::MissingRecords;
+use super::running::{self, HeldWithdrawals};
+use super::types::SweepEnd;
+use super::withdrawals::{Withdrawal, Withdrawals};
+use crate::feeds::{enter_feed, feed_id};
+use crate::file::{Database, OutboxError};
+use crate::records::{Records, last_number};
+
+/// A feed that is no longer configured, alone or with its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovedFeed {
+    /// Name of the feed.
+    pub feed: String,
+    /// Kind of fact that it held.
+    pub kind: FactKind,
+    /// Content of every withdrawal of the feed.
+    pub content: ContentDigest,
+}
+
+/// Feed to withdraw.
+struct Removal<'a> {
+    feed: &'a str,
+    withdrawal: Withdrawal,
+    records: MissingRecords,
+}
+
+/// Sources that are no longer configured.
+#[derive(Debug)]
+pub(crate) struct RemovedSources {
+    database: Arc<Database>,
+    records: Arc<Records>,
+    withdrawals: Arc<Withdrawals>,
+}
+
+impl RemovedSources {
+    pub(crate) const fn new(
+        database: Arc<Database>,
+        records: Arc<Records>,
+        withdrawals: Arc<Withdrawals>,
+    ) -> Self {
+        Self {
+            database,
+            records,
+            withdrawals,
+        }
+    }
+
+    /// Withdraws everything that the feeds of a removed source hold at the registry, once an
+    /// operator has permitted it.
+    pub(crate) async fn withdraw(
+        &self,
+        source: &str,
+        feeds: &[RemovedFeed],
+        now: DateTime<Utc>,
+    ) -> Result<SweepEnd, OutboxError> {
+        let pool = self.database.readers();
+        let mut removals = Vec::with_capacity(feeds.len());
+        let mut missing = 0;
+        let mut is_held = false;
+        for removed in feeds {
+            let Some(feed_id) = feed_id(pool, source, &removed.feed).await? else {
+                continue;
+            };
+            let horizon = last_number(pool).await?;
+            let permit = running::read_permit(pool, feed_id).await?;
+            let none = Bits::default();
+            let records = MissingRecords::find(&self.records, feed_id, horizon, &none).await?;
+            missing += records.count();
+            is_held |= records.count() > permit;
+            removals.push(Removal {
+                feed: &removed.feed,
+                withdrawal: Withdrawal {
+                    feed_id,
+                    kind: removed.kind,
+                    content: removed.content,
+                    horizon,
+                    is_swept: false,
+                    now,
+                },
+                records,
+            });
+        }
+        for removal in &removals {
+            self.remove_or_hold(source, removal, is_held).await?;
+        }
+        if is_held {
+            return Ok(SweepEnd::Held {
+                missing,
+                known: missing,
+            });
+        }
+        Ok(SweepEnd::Done {
+            seen: 0,
+            withdrawn: missing,
+            dead_letters_closed: 0,
+        })
+    }
+
+    async fn remove_or_hold(
+        &self,
+        source: &str,
+        removal: &Removal<'_>,
+        is_held: bool,
+    ) -> Result<(), OutboxError> {
+        let missing = removal.records.count();
+        let known = removal.records.known;
+        if !is_held {
+            for block in removal.records.blocks() {
+                let withdrawal = &removal.withdrawal;
+                self.withdrawals.withdraw_block(withdrawal, block).await?;
+            }
+        }
+        // A feed with nothing left is not worth an operator's word.
+        let held = (is_held && missing > 0).then_some(HeldWithdrawals { missing, known });
+        let mut transaction = self.database.begin().await?;
+        let connection = transaction.connection();
+        let feed_id = enter_feed(connection, source, removal.feed, None).await?;
+        sqlx::query("INSERT INTO sweep (feed_id) VALUES (?1) ON CONFLICT DO NOTHING")
+            .bind(feed_id)
+            .execute(&mut *connection)
+            .await?;
+        running::end(connection, feed_id, held, &[], removal.withdrawal.now).await?;
+        if !is_held {
+            forget_feed(connection, feed_id).await?;
+        }
+        transaction.commit().await
+    }
+}
+
+/// Forgets dead letters and cursor, so that a feed that comes back is read from its beginning.
+async fn forget_feed(connection: &mut SqliteConnection, feed_id: i64) -> Result<(), OutboxError> {
+    for statement in [
+        "DELETE FROM dead_letter WHERE feed_id = ?1",
+        "UPDATE feed SET cursor = NULL WHERE id = ?1",
+    ] {
+        sqlx::query(statement)
+            .bind(feed_id)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}

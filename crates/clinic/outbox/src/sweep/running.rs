@@ -1,0 +1,227 @@
+//! The row of a running sweep: begun, advanced by pages, ended.
+
+use az::SaturatingAs as _;
+use chrono::{DateTime, Utc};
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+
+use super::bitmap;
+use super::types::{Sweep, SweepStep};
+use crate::dead_letters;
+use crate::feeds::enter_feed;
+use crate::file::{OutboxError, from_ms, json, to_ms};
+use crate::records::{forget_stamps, last_number};
+
+/// A running sweep as its row has it.
+pub(super) struct RunningSweep {
+    pub(super) feed_id: i64,
+    pub(super) sweep: Sweep,
+    /// Last record number when the sweep began: later records are none of its business.
+    pub(super) horizon: i64,
+    /// Number of withdrawals that an operator has permitted.
+    pub(super) permit: u64,
+}
+
+/// Reads the feed's running sweep, if there is one.
+pub(super) async fn read_running(
+    pool: &SqlitePool,
+    source: &str,
+    feed: &str,
+) -> Result<Option<RunningSweep>, OutboxError> {
+    type Row = (i64, u8, Option<String>, bool, i64, i64, i64, Option<i64>);
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT s.feed_id, s.pass, s.cursor, s.all_read, s.horizon, s.seen, s.permit, \
+         s.begun_at_ms \
+         FROM feed AS f JOIN sweep AS s ON s.feed_id = f.id \
+         WHERE f.source = ?1 AND f.feed = ?2 AND s.pass IS NOT NULL",
+    )
+    .bind(source)
+    .bind(feed)
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(
+        |(feed_id, pass, cursor, all_read, horizon, seen, permit, begun_at_ms)| RunningSweep {
+            feed_id,
+            sweep: Sweep {
+                pass,
+                cursor,
+                all_read,
+                seen: seen.unsigned_abs(),
+                begun_at: begun_at_ms.and_then(from_ms),
+            },
+            horizon,
+            permit: permit.unsigned_abs(),
+        },
+    ))
+}
+
+/// Begins a sweep of the feed over the records there are.
+pub(super) async fn begin(
+    connection: &mut SqliteConnection,
+    source: &str,
+    feed: &str,
+    now: DateTime<Utc>,
+) -> Result<(), OutboxError> {
+    let horizon = last_number(&mut *connection).await?;
+    let feed_id = enter_feed(connection, source, feed, None).await?;
+    bitmap::forget(connection, feed_id).await?;
+    sqlx::query(
+        "INSERT INTO sweep (feed_id, pass, horizon, begun_at_ms) \
+         VALUES (?1, 1, ?3, ?2) \
+         ON CONFLICT (feed_id) DO UPDATE SET pass = 1, cursor = NULL, all_read = 0, \
+         horizon = excluded.horizon, begun_at_ms = excluded.begun_at_ms, seen = 0, withdrawn = 0",
+    )
+    .bind(feed_id)
+    .bind(to_ms(now))
+    .bind(horizon)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Notes the records of a page as seen if the feed is being swept: those that the step's keys name,
+/// and those of the page that were known (`record_nos`). A usual page counts too: a record that it
+/// brought is there. `missed` is the number of events that the source's pulls had missed.
+///
+/// # Errors
+/// [`OutboxError::NoSweep`] for a step without a sweep, and the disk's failures.
+pub(crate) async fn note_page(
+    connection: &mut SqliteConnection,
+    feed_id: i64,
+    step: Option<&SweepStep>,
+    record_nos: &[i64],
+    missed: u64,
+) -> Result<(), OutboxError> {
+    let horizon: Option<i64> =
+        sqlx::query_scalar("SELECT horizon FROM sweep WHERE feed_id = ?1 AND pass IS NOT NULL")
+            .bind(feed_id)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(horizon) = horizon else {
+        return if step.is_some() {
+            Err(OutboxError::NoSweep)
+        } else {
+            Ok(())
+        };
+    };
+    // Keys that were looked up before this sweep began may name records below its horizon that were
+    // unknown then.
+    if step.is_some_and(|step| step.seen.upto < horizon) {
+        return Err(OutboxError::NoSweep);
+    }
+    let named = step.map_or(&[][..], |step| &step.seen.record_nos);
+    let seen: Vec<i64> = record_nos
+        .iter()
+        .chain(named)
+        .copied()
+        .filter(|record_no| *record_no <= horizon)
+        .collect();
+    bitmap::mark(connection, feed_id, &seen).await?;
+    match step {
+        Some(step) => advance(connection, feed_id, step, missed).await,
+        None => Ok(()),
+    }
+}
+
+async fn advance(
+    connection: &mut SqliteConnection,
+    feed_id: i64,
+    step: &SweepStep,
+    missed: u64,
+) -> Result<(), OutboxError> {
+    dead_letters::name(connection, &step.names).await?;
+    sqlx::query(
+        "UPDATE sweep SET cursor = ?2, all_read = ?2 IS NULL, seen = seen + ?3, \
+         missed_total = missed_total + ?4 WHERE feed_id = ?1",
+    )
+    .bind(feed_id)
+    .bind(&step.cursor)
+    .bind(step.seen.keys.saturating_as::<i64>())
+    .bind(missed.saturating_as::<i64>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Turns a sweep to its second pass.
+pub(super) async fn begin_second_pass(
+    connection: &mut SqliteConnection,
+    feed_id: i64,
+) -> Result<(), OutboxError> {
+    sqlx::query(
+        "UPDATE sweep SET pass = 2, cursor = NULL, all_read = 0, seen = 0 WHERE feed_id = ?1",
+    )
+    .bind(feed_id)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Withdrawals that the safety catch holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeldWithdrawals {
+    /// Records that would have been withdrawn.
+    pub(super) missing: u64,
+    /// Records of the feed that are asserted.
+    pub(super) known: u64,
+}
+
+/// A dead letter whose row is gone.
+pub(super) struct LostLetter {
+    pub(super) id: i64,
+    pub(super) record_no: i64,
+}
+
+/// Ends the sweep, and closes the letters of rows that are gone; returns the number of records that
+/// the sweep has withdrawn in all.
+pub(super) async fn end(
+    connection: &mut SqliteConnection,
+    feed_id: i64,
+    held: Option<HeldWithdrawals>,
+    letters: &[LostLetter],
+    now: DateTime<Utc>,
+) -> Result<u64, OutboxError> {
+    // Should a row come back as it was, it has to be read again.
+    let record_nos: Vec<i64> = letters.iter().map(|letter| letter.record_no).collect();
+    forget_stamps(connection, &record_nos).await?;
+    bitmap::forget(connection, feed_id).await?;
+    let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
+    sqlx::query("DELETE FROM dead_letter WHERE id IN (SELECT value FROM json_each(?1))")
+        .bind(json(&ids))
+        .execute(&mut *connection)
+        .await?;
+    let withdrawn: i64 = sqlx::query_scalar(
+        "UPDATE sweep SET pass = NULL, cursor = NULL, all_read = 0, finished_at_ms = ?2, \
+         held_missing = ?3, held_known = ?4, permit = 0 WHERE feed_id = ?1 RETURNING withdrawn",
+    )
+    .bind(feed_id)
+    .bind(to_ms(now))
+    .bind(held.map(|held| held.missing.saturating_as::<i64>()))
+    .bind(held.map(|held| held.known.saturating_as::<i64>()))
+    .fetch_one(connection)
+    .await?;
+    Ok(withdrawn.unsigned_abs())
+}
+
+/// Permits the withdrawals that the safety catch holds at the source; returns their number.
+pub(super) async fn permit_held(
+    connection: &mut SqliteConnection,
+    source: &str,
+) -> Result<u64, OutboxError> {
+    let permitted: Vec<i64> = sqlx::query_scalar(
+        "UPDATE sweep SET permit = held_missing WHERE held_missing IS NOT NULL \
+         AND feed_id IN (SELECT id FROM feed WHERE source = ?1) RETURNING permit",
+    )
+    .bind(source)
+    .fetch_all(connection)
+    .await?;
+    Ok(permitted.into_iter().map(i64::unsigned_abs).sum())
+}
+
+/// Number of withdrawals that an operator has permitted at the feed.
+pub(super) async fn read_permit(pool: &SqlitePool, feed_id: i64) -> Result<u64, OutboxError> {
+    let permit: Option<i64> = sqlx::query_scalar("SELECT permit FROM sweep WHERE feed_id = ?1")
+        .bind(feed_id)
+        .fetch_optional(pool)
+        .await?;
+    Ok(permit.unwrap_or(0).unsigned_abs())
+}

@@ -1,0 +1,209 @@
+//! Sweeps, from the first page of keys to the withdrawals.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use contract::{ContentDigest, FactKind, RecordDigest};
+
+use super::bitmap::Bits;
+use super::missing::{MissingRecords, lost_letters};
+use super::running::{self, HeldWithdrawals, LostLetter, RunningSweep};
+use super::types::{SeenKeys, Sweep, SweepEnd, SweepLimits, SweepLookUp};
+use super::withdrawals::{Withdrawal, Withdrawals};
+use crate::dead_letters;
+use crate::feeds::feed_id;
+use crate::file::{Database, OutboxError, check_name, side_by_side};
+use crate::limits::MAX_PAGE_DRAFTS;
+use crate::records::{LookedUp, Records, SourceStamp};
+
+/// Sweeps of feeds.
+#[derive(Debug)]
+pub(crate) struct Sweeps {
+    database: Arc<Database>,
+    records: Arc<Records>,
+    withdrawals: Arc<Withdrawals>,
+}
+
+impl Sweeps {
+    pub(crate) const fn new(
+        database: Arc<Database>,
+        records: Arc<Records>,
+        withdrawals: Arc<Withdrawals>,
+    ) -> Self {
+        Self {
+            database,
+            records,
+            withdrawals,
+        }
+    }
+
+    /// Returns the feed's running sweep; begins one if there is none.
+    pub(crate) async fn begin_or_resume(
+        &self,
+        source: &str,
+        feed: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Sweep, OutboxError> {
+        check_name(source)?;
+        check_name(feed)?;
+        if let Some(running) = self.running(source, feed).await? {
+            return Ok(running.sweep);
+        }
+        let mut transaction = self.database.begin().await?;
+        running::begin(transaction.connection(), source, feed, now).await?;
+        transaction.commit().await?;
+        let begun = self.running(source, feed).await?;
+        begun
+            .map(|running| running.sweep)
+            .ok_or(OutboxError::NoSweep)
+    }
+
+    async fn running(&self, source: &str, feed: &str) -> Result<Option<RunningSweep>, OutboxError> {
+        running::read_running(self.database.readers(), source, feed).await
+    }
+
+    /// Compares a page of keys with the records; changes nothing.
+    pub(crate) async fn look_up(
+        &self,
+        source: &str,
+        feed: &str,
+        keys: &[(RecordDigest, SourceStamp)],
+    ) -> Result<SweepLookUp, OutboxError> {
+        if keys.len() > MAX_PAGE_DRAFTS {
+            return Err(OutboxError::TooLarge {
+                what: "a page of keys",
+            });
+        }
+        let pool = self.database.readers();
+        let digests: Vec<RecordDigest> = keys.iter().map(|(record, _)| *record).collect();
+        let feed_id = feed_id(pool, source, feed).await?;
+        let LookedUp { known, upto } = self.records.look_up(&digests).await?;
+        let unnamed = dead_letters::unnamed(pool, side_by_side(&digests)).await?;
+        let seen = SeenKeys {
+            keys: keys.len(),
+            record_nos: known.values().map(|known| known.record_no).collect(),
+            upto,
+        };
+        let mut found = SweepLookUp {
+            seen,
+            ..SweepLookUp::default()
+        };
+        for (place, (record, stamp)) in keys.iter().enumerate() {
+            if unnamed.contains(record) {
+                found.unnamed.push(place);
+            }
+            let known = known.get(record);
+            let unchanged = known.is_some_and(|known| {
+                stamp.is_some() && known.stamp == *stamp && known.feed_id == feed_id
+            });
+            if !unchanged {
+                found.reread.push(place);
+            }
+            found.unknown += u64::from(known.is_none());
+            let stamps = known.and_then(|known| known.stamp).zip(*stamp);
+            found.went_back += u64::from(stamps.is_some_and(|(before, now)| now < before));
+        }
+        Ok(found)
+    }
+
+    /// Ends a pass whose keys were all read. `content` is the content of every withdrawal of the
+    /// feed.
+    pub(crate) async fn finish_pass(
+        &self,
+        source: &str,
+        feed: &str,
+        content: ContentDigest,
+        kind: FactKind,
+        limits: SweepLimits,
+        now: DateTime<Utc>,
+    ) -> Result<SweepEnd, OutboxError> {
+        let running = self.running(source, feed).await?;
+        let Some(running) = running.filter(|running| running.sweep.all_read) else {
+            return Err(OutboxError::NoSweep);
+        };
+        let withdrawal = Withdrawal {
+            feed_id: running.feed_id,
+            kind,
+            content,
+            horizon: running.horizon,
+            is_swept: true,
+            now,
+        };
+        self.end_pass(&withdrawal, &running, limits).await
+    }
+
+    async fn end_pass(
+        &self,
+        withdrawal: &Withdrawal,
+        running: &RunningSweep,
+        limits: SweepLimits,
+    ) -> Result<SweepEnd, OutboxError> {
+        let pool = self.database.readers();
+        let feed_id = running.feed_id;
+        let horizon = running.horizon;
+        let seen = Bits::load(pool, feed_id, None).await?;
+        let unseen = MissingRecords::find(&self.records, feed_id, horizon, &seen).await?;
+        let letters = lost_letters(pool, &self.records, feed_id, horizon, &seen).await?;
+        let missing = unseen.count();
+        let closed = letters.len() as u64;
+        if running.sweep.pass == 1 && missing + closed > 0 {
+            self.begin_second_pass(feed_id).await?;
+            return Ok(SweepEnd::LookAgain {
+                missing: missing + closed,
+            });
+        }
+        let known = unseen.known;
+        let is_large_share = missing * 100 > u64::from(limits.percent) * known;
+        let is_emptied = running.sweep.seen == 0 && missing > 0;
+        let is_too_much = is_emptied || (missing > u64::from(limits.always) && is_large_share);
+        if is_too_much && missing > running.permit {
+            let held = HeldWithdrawals { missing, known };
+            self.end(withdrawal, Some(held), &[]).await?;
+            return Ok(SweepEnd::Held { missing, known });
+        }
+        for block in unseen.blocks() {
+            self.withdrawals.withdraw_block(withdrawal, block).await?;
+        }
+        let withdrawn = self.end(withdrawal, None, &letters).await?;
+        Ok(SweepEnd::Done {
+            seen: running.sweep.seen,
+            withdrawn,
+            dead_letters_closed: closed,
+        })
+    }
+
+    async fn begin_second_pass(&self, feed_id: i64) -> Result<(), OutboxError> {
+        let mut transaction = self.database.begin().await?;
+        running::begin_second_pass(transaction.connection(), feed_id).await?;
+        transaction.commit().await
+    }
+
+    async fn end(
+        &self,
+        withdrawal: &Withdrawal,
+        held: Option<HeldWithdrawals>,
+        letters: &[LostLetter],
+    ) -> Result<u64, OutboxError> {
+        let mut transaction = self.database.begin().await?;
+        let connection = transaction.connection();
+        let withdrawn = running::end(
+            connection,
+            withdrawal.feed_id,
+            held,
+            letters,
+            withdrawal.now,
+        )
+        .await?;
+        transaction.commit().await?;
+        Ok(withdrawn)
+    }
+
+    /// Permits the withdrawals that the safety catch holds at this source; returns the number of
+    /// records the next sweep may withdraw.
+    pub(crate) async fn confirm_withdrawals(&self, source: &str) -> Result<u64, OutboxError> {
+        let mut transaction = self.database.begin().await?;
+        let permitted = running::permit_held(transaction.connection(), source).await?;
+        transaction.commit().await?;
+        Ok(permitted)
+    }
+}
