@@ -77,18 +77,15 @@ impl RecordIndex {
     /// [`IndexError::Overtaken`] if another transaction has appended one of the records since the
     /// look-up, or one of them is given twice; [`IndexError::Exhausted`], [`IndexError::Damaged`]
     /// and SQLite's failures.
-    pub async fn append<I>(
+    pub async fn append<'a>(
         &self,
         connection: &mut SqliteConnection,
-        records: I,
+        records: impl Iterator<Item = (&'a RecordDigest, RecordState)> + Clone,
         looked_up_to: i64,
-    ) -> Result<Appended, IndexError>
-    where
-        I: Iterator<Item = (RecordDigest, RecordState)> + Clone,
-    {
+    ) -> Result<Appended, IndexError> {
         let last = table::last_block(&mut *connection).await?;
         let after = last.as_ref().map_or(0, RecordBlock::last);
-        let keys: Vec<Key> = records.clone().map(|(record, _)| key_of(&record)).collect();
+        let keys: Vec<Key> = records.clone().map(|(record, _)| key_of(record)).collect();
         let appended = Appended { after, keys };
         if !are_distinct(records.clone(), appended.keys.len())
             || self.has_newer(connection, &appended, looked_up_to).await?
@@ -194,9 +191,10 @@ async fn read_wanted(
     Ok(known)
 }
 
-fn are_distinct(records: impl Iterator<Item = (RecordDigest, RecordState)>, count: usize) -> bool {
-    let mut seen = HashSet::with_capacity_and_hasher(count, ByDigest::default());
-    records
-        .map(|(record, _)| record)
-        .all(|record| seen.insert(record))
+fn are_distinct<'a>(
+    mut records: impl Iterator<Item = (&'a RecordDigest, RecordState)>,
+    count: usize,
+) -> bool {
+    let mut seen = RecordSet::with_capacity_and_hasher(count, ByDigest::default());
+    records.all(|(record, _)| seen.insert(record))
 }

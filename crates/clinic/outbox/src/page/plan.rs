@@ -8,8 +8,8 @@ use super::drafts::sort_and_keep_last;
 use super::types::{Committed, Pulled};
 use crate::dead_letters::Refused;
 use crate::file::OutboxError;
-use crate::records::{ByDigest, Known, RecordUpdate, SourceStamp, key_of};
-use crate::versions::{Key, next_version};
+use crate::records::{Key, RecordMap, RecordUpdate, SourceStamp, StoredRecord, key_of};
+use crate::versions::next_version;
 
 /// Metadata of a draft that are no part of its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Plan {
     pub(super) fn new(
         drafts: Vec<Pulled>,
         refused: &HashMap<RecordDigest, &Refused>,
-        known: &HashMap<RecordDigest, Known, ByDigest>,
+        known: &RecordMap<StoredRecord>,
         feed_id: Option<i64>,
         generation: u32,
     ) -> Result<Self, OutboxError> {
@@ -78,7 +78,7 @@ impl Plan {
     fn add_draft(
         &mut self,
         pulled: Pulled,
-        known: Option<&Known>,
+        known: Option<&StoredRecord>,
         feed_id: Option<i64>,
         generation: u32,
     ) -> Result<(), OutboxError> {
@@ -107,7 +107,8 @@ impl Plan {
             stamp,
             only_if_sent: draft.only_if_sent,
         });
-        let was_asked_for = known.is_some_and(|known| known.was_sent() && known.content.is_none());
+        let was_asked_for =
+            known.is_some_and(|known| known.state.was_sent() && known.state.content.is_none());
         self.counts.missed += u64::from(!was_asked_for);
         Ok(())
     }
@@ -115,7 +116,7 @@ impl Plan {
     fn add_unchanged(
         &mut self,
         pulled: Pulled,
-        known: Option<&Known>,
+        known: Option<&StoredRecord>,
         feed_id: Option<i64>,
         generation: u32,
     ) {
@@ -137,7 +138,7 @@ impl Plan {
         &mut self,
         record: &RecordDigest,
         stamp: SourceStamp,
-        known: Option<&Known>,
+        known: Option<&StoredRecord>,
         feed_id: Option<i64>,
         generation: u32,
     ) {
@@ -165,11 +166,11 @@ impl Plan {
     fn move_if_changed(
         &mut self,
         record: &RecordDigest,
-        known: &Known,
+        known: &StoredRecord,
         feed_id: Option<i64>,
         stamp: SourceStamp,
     ) {
-        if known.stamp != stamp || known.feed_id != feed_id {
+        if known.state.stamp != stamp || known.state.feed_id != feed_id {
             self.changed.push(key_of(record));
             self.moved.push((known.record_no, stamp));
         }
@@ -206,7 +207,7 @@ impl Plan {
     }
 }
 
-fn update_of(pulled: &Pulled, known: Option<&Known>, version: Version) -> RecordUpdate {
+fn update_of(pulled: &Pulled, known: Option<&StoredRecord>, version: Version) -> RecordUpdate {
     let draft = &pulled.draft;
     RecordUpdate {
         record: draft.record,
@@ -228,9 +229,9 @@ enum Change {
     Unchanged,
 }
 
-fn change_of(draft: &Draft, known: Option<&Known>, generation: u32) -> Change {
+fn change_of(draft: &Draft, known: Option<&StoredRecord>, generation: u32) -> Change {
     let withdraws = matches!(draft.body, Body::Withdrawn { .. });
-    let Some(known) = known.filter(|known| known.was_sent()) else {
+    let Some(known) = known.filter(|known| known.state.was_sent()) else {
         return match (withdraws, draft.only_if_sent && generation == 1) {
             (false, _) => Change::New,
             (true, true) => Change::Unchanged,
@@ -239,10 +240,11 @@ fn change_of(draft: &Draft, known: Option<&Known>, generation: u32) -> Change {
         };
     };
     let same_content = known
+        .state
         .content
         .is_some_and(|content| withdraws || content == draft.content);
-    let same = withdraws == known.withdrawn && same_content;
-    match (same, known.version.generation >= generation) {
+    let same = withdraws == known.state.withdrawn && same_content;
+    match (same, known.state.version.generation >= generation) {
         (true, true) => Change::Unchanged,
         // The registry may hold something newer than this outbox remembers: send it again, above
         // that.
@@ -255,6 +257,7 @@ fn change_of(draft: &Draft, known: Option<&Known>, generation: u32) -> Change {
 #[cfg(test)]
 mod tests {
     use contract::{ContentDigest, FactKind};
+    use record_index::RecordState;
 
     use super::super::drafts::refused_without_draft;
     use super::*;
@@ -296,19 +299,21 @@ mod tests {
         }
     }
 
-    fn known(content: u8, generation: u32, withdrawn: bool) -> Known {
+    fn known(content: u8, generation: u32, withdrawn: bool) -> StoredRecord {
         let version = Version {
             generation,
             count: 7,
         };
         let content = Some(ContentDigest([content; 16]));
-        Known {
+        StoredRecord {
             record_no: 1,
-            feed_id: Some(1),
-            stamp: None,
-            content,
-            version,
-            withdrawn,
+            state: RecordState {
+                feed_id: Some(1),
+                stamp: None,
+                content,
+                version,
+                withdrawn,
+            },
         }
     }
 
@@ -373,9 +378,10 @@ mod tests {
 
     #[test]
     fn forgotten_or_never_sent_content_is_sent() {
-        let forgotten = |withdrawn| Known {
-            content: None,
-            ..known(0, 1, withdrawn)
+        let forgotten = |withdrawn| {
+            let mut known = known(0, 1, withdrawn);
+            known.state.content = None;
+            known
         };
         assert_eq!(
             change_of(&assertion(1), Some(&forgotten(false)), 1),
@@ -385,13 +391,8 @@ mod tests {
             change_of(&withdrawal(true), Some(&forgotten(true)), 1),
             Change::Withdrawn
         );
-        let never = Known {
-            version: Version {
-                generation: 1,
-                count: 0,
-            },
-            ..known(1, 1, false)
-        };
+        let mut never = known(1, 1, false);
+        never.state.version.count = 0;
         assert_eq!(change_of(&assertion(1), Some(&never), 1), Change::New);
         assert_eq!(
             change_of(&withdrawal(true), Some(&never), 1),
@@ -410,11 +411,9 @@ mod tests {
 
     #[test]
     fn page_moves_stamps_and_keeps_the_refused_without_sending() {
-        let unchanged = Known {
-            stamp: Some(5),
-            ..known(1, 1, false)
-        };
-        let known = HashMap::from_iter([(RECORD, unchanged)]);
+        let mut unchanged = known(1, 1, false);
+        unchanged.state.stamp = Some(5);
+        let known = RecordMap::from_iter([(RECORD, unchanged)]);
         let refused = Refused {
             record_id: "r".into(),
             reason: "bad-snils",

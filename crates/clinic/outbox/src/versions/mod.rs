@@ -8,7 +8,7 @@ mod identity;
 mod next_version;
 mod versions_in_use;
 
-pub(crate) use commit_gate::{CommitGuard, Key, ReadPoint, any_common};
+pub(crate) use commit_gate::{CommitGuard, ReadPoint, any_common};
 pub(crate) use generation::determine_generation;
 pub(crate) use identity::RaiseReason;
 pub(crate) use next_version::next_version;

@@ -3,16 +3,20 @@
 use contract::Version;
 
 use crate::file::OutboxError;
-use crate::records::Known;
+use crate::records::StoredRecord;
 
 /// Counts up within the present generation, or within the later one of a version that was adopted
 /// from the registry.
 ///
 /// # Errors
 /// [`OutboxError::Exhausted`] after the last version.
-pub(crate) fn next_version(known: Option<&Known>, generation: u32) -> Result<Version, OutboxError> {
-    let (generation, count) = match known.filter(|known| known.was_sent()) {
-        Some(Known { version, .. }) if version.generation >= generation => {
+pub(crate) fn next_version(
+    known: Option<&StoredRecord>,
+    generation: u32,
+) -> Result<Version, OutboxError> {
+    let sent = known.filter(|known| known.state.was_sent());
+    let (generation, count) = match sent.map(|known| known.state.version) {
+        Some(version) if version.generation >= generation => {
             (version.generation, version.count.checked_add(1))
         }
         _ => (generation, Some(1)),
@@ -26,22 +30,25 @@ pub(crate) fn next_version(known: Option<&Known>, generation: u32) -> Result<Ver
 #[cfg(test)]
 mod tests {
     use contract::ContentDigest;
+    use record_index::RecordState;
 
     use super::*;
 
-    fn sent(generation: u32, count: u32) -> Known {
-        Known {
+    fn sent(generation: u32, count: u32) -> StoredRecord {
+        StoredRecord {
             record_no: 1,
-            feed_id: Some(1),
-            stamp: None,
-            content: Some(ContentDigest([1; 16])),
-            version: Version { generation, count },
-            withdrawn: false,
+            state: RecordState {
+                feed_id: Some(1),
+                stamp: None,
+                content: Some(ContentDigest([1; 16])),
+                version: Version { generation, count },
+                withdrawn: false,
+            },
         }
     }
 
     #[track_caller]
-    fn check(known: &Known, generation: u32, expected: (u32, u32)) {
+    fn check(known: &StoredRecord, generation: u32, expected: (u32, u32)) {
         let next = next_version(Some(known), generation).unwrap();
         assert_eq!((next.generation, next.count), expected);
     }

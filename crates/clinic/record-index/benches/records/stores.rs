@@ -131,7 +131,7 @@ impl MeasuredStore {
     ) -> Done<()> {
         let mut transaction = sqlx::Connection::begin(&mut file.writer).await?;
         let connection = &mut *transaction;
-        let records = new.iter().copied();
+        let records = new.iter().map(|(record, state)| (record, *state));
         let appended = match self.kind {
             StoreKind::RecordIndex => {
                 Some(self.index.append(connection, records, found.upto).await?)

@@ -93,10 +93,10 @@ pub(crate) async fn last_block(
 }
 
 /// Appends records behind those of the last block.
-pub(crate) async fn append(
+pub(crate) async fn append<'a>(
     connection: &mut SqliteConnection,
     last: Option<RecordBlock>,
-    records: impl Iterator<Item = (RecordDigest, RecordState)>,
+    records: impl Iterator<Item = (&'a RecordDigest, RecordState)>,
 ) -> Result<(), IndexError> {
     let mut block = last.unwrap_or_else(|| RecordBlock::empty(0));
     let before = block.last().max(0);
@@ -108,7 +108,7 @@ pub(crate) async fn append(
             let next = RecordBlock::empty(block_of(record_no));
             full.push(std::mem::replace(&mut block, next));
         }
-        block.put(record_no, &record, &state)?;
+        block.put(record_no, record, &state)?;
     }
     full.push(block);
     if record_no == before {

@@ -31,7 +31,7 @@ pub(crate) async fn flush(
     upto: i64,
     mut unflushed: Vec<KeyEntry>,
 ) -> Result<(), IndexError> {
-    unflushed.sort_unstable();
+    unflushed.sort_unstable_by_key(KeyEntry::order);
     let plan = Compaction::plan(runs, upto, unflushed.len());
     plan.execute(connection, &unflushed).await
 }
@@ -102,7 +102,7 @@ impl<'a> Compaction<'a> {
             for run in self.replaced {
                 table::read_range(connection, run, range, &mut merged).await?;
             }
-            merged.sort_unstable();
+            merged.sort_unstable_by_key(KeyEntry::order);
             merged.iter().for_each(|entry| filter.add(entry.key));
             table::write_range(connection, &run, range, &merged).await?;
         }

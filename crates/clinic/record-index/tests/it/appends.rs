@@ -3,7 +3,7 @@
 use contract::RecordDigest;
 use record_index::{IndexError, RecordIndex};
 
-use crate::support::{End, FLUSH_KEYS, Records, digest, first_known};
+use crate::support::{End, FLUSH_KEYS, Records, STATE, digest, first_known};
 
 #[tokio::test]
 async fn record_appended_since_the_look_up_is_not_appended_again() {
@@ -70,7 +70,8 @@ async fn appended_numbers_follow_on_each_other() {
     let mut after = 0_i64;
     for count in [3_u64, 0, 57, 58, 1] {
         let first = after.unsigned_abs();
-        let page = (first..first + count).map(|number| (digest(number), crate::support::STATE));
+        let page: Vec<_> = (first..first + count).map(digest).collect();
+        let page = page.iter().map(|record| (record, STATE));
         let writer = &mut records.file.writer;
         let appended = records.index.append(writer, page, after).await.unwrap();
         assert_eq!(

@@ -66,7 +66,7 @@ async fn page(
     let mut transaction = sqlx::Connection::begin(&mut records.file.writer)
         .await
         .unwrap();
-    let new_states = new.iter().map(|record| (**record, state));
+    let new_states = new.iter().map(|record| (*record, state));
     let appended = records
         .index
         .append(&mut transaction, new_states, found.upto)

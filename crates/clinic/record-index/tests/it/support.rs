@@ -94,7 +94,7 @@ impl Records {
         looked_up_to: i64,
         end: End,
     ) -> Result<(), IndexError> {
-        let with_state = records.iter().map(|record| (*record, STATE));
+        let with_state = records.iter().map(|record| (record, STATE));
         let mut transaction = self.file.writer.begin().await?;
         let appended = self
             .index
