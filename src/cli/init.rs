@@ -1,13 +1,14 @@
-//! `clinic-gateway init`: a folder to begin with.
+//! `clinic-gateway init`: writes a configuration, a key ring and a state folder to begin with.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use program::terminal::print_line;
+use program::{Failure, files};
+use pseudonym::KeyRing;
 
-use super::keys::{new_ring, write_secret};
-use super::{Failure, out};
+use super::keys::new_ring;
 
 const HEAD: &str = include_str!("../../config/clinic-gateway.toml");
 const POSTGRES: &str = include_str!("../../config/sources/postgres.toml");
@@ -21,8 +22,8 @@ pub(super) struct InitArguments {
     #[arg(default_value = ".")]
     folder: PathBuf,
     /// The kind of clinic system to write an example section for.
-    #[arg(long, value_enum, default_value_t = Kind::Postgres)]
-    source: Kind,
+    #[arg(long, value_enum, default_value_t = SourceKind::Postgres)]
+    source: SourceKind,
     /// The registry's public key (`cgpk1:…`); absent: to be filled in.
     #[arg(long)]
     registry_key: Option<String>,
@@ -36,7 +37,7 @@ pub(super) struct InitArguments {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
+enum SourceKind {
     Postgres,
     Mysql,
     Sqlite,
@@ -44,14 +45,7 @@ enum Kind {
 }
 
 pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
-    if let Some(key) = &arguments.registry_key {
-        contract::PublicKey::from_text(key)
-            .map_err(|error| Failure::Argument(format!("--registry-key: {error}")))?;
-    }
-    if let Some(key) = &arguments.receipt_key {
-        contract::ReceiptVerifier::from_text(key)
-            .map_err(|error| Failure::Argument(format!("--receipt-key: {error}")))?;
-    }
+    verify_keys(arguments)?;
     let folder = &arguments.folder;
     let config = folder.join("clinic-gateway.toml");
     if config.exists() {
@@ -60,47 +54,62 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
             config.display()
         )));
     }
-    let cannot = |error: std::io::Error| {
-        Failure::Change(format!(
-            "{} cannot be written: {}",
-            folder.display(),
-            super::in_words(error.kind())
-        ))
-    };
+    let cannot_write = |error: std::io::Error| files::cannot_write(folder, error.kind());
     let ring = new_ring(arguments.join.as_deref())?;
-    let private = |path: PathBuf| {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(cannot)
-    };
-    private(folder.clone())?;
-    private(folder.join("state"))?;
-    let keys = folder.join("keys");
-    if keys.exists() {
-        out::say(format!(
-            "kept  {} (the ring that was there)",
-            keys.display()
-        ));
-    } else {
-        write_secret(&keys, &ring.to_text())?;
-        out::say(format!(
-            "wrote {} (the key ring, mode 0600; back it up apart from this machine)",
-            keys.display()
-        ));
-        if arguments.join.is_none() {
-            out::say(
-                "      its pseudonym keys are new: right for the first clinic of a city; the \
-                 others use --join",
-            );
-        }
+    files::create_private_folder(folder).map_err(cannot_write)?;
+    files::create_private_folder(&folder.join("state")).map_err(cannot_write)?;
+    write_ring(&folder.join("keys"), &ring, arguments.join.is_some())?;
+    fs::write(&config, config_text(arguments)).map_err(cannot_write)?;
+    print_line(format!("wrote {}", config.display()));
+    print_line(format!(
+        "next: edit it, then run: clinic-gateway --config {} check",
+        config.display()
+    ));
+    Ok(())
+}
+
+fn verify_keys(arguments: &InitArguments) -> Result<(), Failure> {
+    if let Some(key) = &arguments.registry_key {
+        contract::PublicKey::from_text(key)
+            .map_err(|error| Failure::Usage(format!("--registry-key: {error}")))?;
     }
+    if let Some(key) = &arguments.receipt_key {
+        contract::ReceiptVerifier::from_text(key)
+            .map_err(|error| Failure::Usage(format!("--receipt-key: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Writes the key ring, unless there is one already; `joined` says that it holds the city's keys.
+fn write_ring(path: &Path, ring: &KeyRing, joined: bool) -> Result<(), Failure> {
+    if path.exists() {
+        print_line(format!(
+            "kept  {} (the ring that was there)",
+            path.display()
+        ));
+        return Ok(());
+    }
+    files::write_secret(path, &ring.to_text())?;
+    print_line(format!(
+        "wrote {} (the key ring, mode 0600; back it up apart from this machine)",
+        path.display()
+    ));
+    if !joined {
+        print_line(
+            "      its pseudonym keys are new: right for the first clinic of a city; the others \
+             use --join",
+        );
+    }
+    Ok(())
+}
+
+/// Returns the example configuration for the kind of source, with the keys that were given.
+fn config_text(arguments: &InitArguments) -> String {
     let source = match arguments.source {
-        Kind::Postgres => POSTGRES,
-        Kind::Mysql => MYSQL,
-        Kind::Sqlite => SQLITE,
-        Kind::Fhir => FHIR,
+        SourceKind::Postgres => POSTGRES,
+        SourceKind::Mysql => MYSQL,
+        SourceKind::Sqlite => SQLITE,
+        SourceKind::Fhir => FHIR,
     };
     let mut head = HEAD.to_owned();
     for (placeholder, key) in [
@@ -117,11 +126,5 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
             head = head.replace(placeholder, key);
         }
     }
-    fs::write(&config, format!("{head}\n{source}")).map_err(cannot)?;
-    out::say(format!("wrote {}", config.display()));
-    out::say(format!(
-        "next: edit it, then run: clinic-gateway --config {} check",
-        config.display()
-    ));
-    Ok(())
+    format!("{head}\n{source}")
 }

@@ -1,16 +1,15 @@
-//! `clinic-gateway keys`: make, show, share and rotate the key ring.
+//! `clinic-gateway keys`: makes, shows, shares and rotates the key ring.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use program::Failure;
+use program::files::write_secret;
+use program::terminal::{print_json, print_line};
 use pseudonym::{KeyRing, SharedKeys};
-use secrecy::{ExposeSecret, SecretString};
 
-use super::{Failure, out};
-use crate::{config, gateway};
+use super::config_file;
+use crate::gateway;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
@@ -73,51 +72,39 @@ pub(super) fn keys(command: &KeysCommand, config: &Path) -> Result<(), Failure> 
         }
         KeysCommand::Share { out } => {
             write_secret(out, &configured(config)?.shared().to_text())?;
-            out::say(format!(
+            print_line(format!(
                 "wrote the shared pseudonym keys to {}; carry it by a trusted way",
                 out.display()
             ));
             Ok(())
         }
         KeysCommand::Rotate { out } => {
-            write_ring(
-                out,
-                &configured(config)?
-                    .with_new_pseudonym_epoch()
-                    .map_err(change)?,
-            )?;
-            out::say(IN_PLACE);
+            let ring = configured(config)?.with_new_pseudonym_epoch();
+            write_ring(out, &ring.map_err(Failure::change)?)?;
+            print_line(NEXT_AFTER_NEW_EPOCH);
             Ok(())
         }
         KeysCommand::Merge { shared, out } => {
-            write_ring(
-                out,
-                &configured(config)?
-                    .merge(&read_shared(shared)?)
-                    .map_err(change)?,
-            )?;
-            out::say(IN_PLACE);
+            let ring = configured(config)?.merge(&read_shared(shared)?);
+            write_ring(out, &ring.map_err(Failure::change)?)?;
+            print_line(NEXT_AFTER_NEW_EPOCH);
             Ok(())
         }
         KeysCommand::Retire { epoch, out } => {
-            write_ring(
-                out,
-                &configured(config)?
-                    .without_pseudonym_epoch(*epoch)
-                    .map_err(change)?,
-            )?;
-            out::say("next: put it in the configured ring's place and restart the gateway");
+            let ring = configured(config)?.without_pseudonym_epoch(*epoch);
+            write_ring(out, &ring.map_err(Failure::change)?)?;
+            print_line("next: put it in the configured ring's place and restart the gateway");
             Ok(())
         }
     }
 }
 
-/// What to do with a ring that has one epoch more.
-const IN_PLACE: &str = "next: put it in the configured ring's place, stop the gateway, run \
-    `clinic-gateway sync --full` \
-so that facts sent before get the new pseudonyms as well, and start it again";
+/// Next step after a ring with one more epoch was written.
+const NEXT_AFTER_NEW_EPOCH: &str = "next: put it in the configured ring's place, stop the \
+    gateway, run `clinic-gateway sync --full` so that facts sent before get the new pseudonyms as \
+    well, and start it again";
 
-/// A clinic's first ring: with the city's keys where there are some, else with new ones.
+/// Makes the first ring of a clinic, of the city's keys where there are some, else of new ones.
 pub(super) fn new_ring(join: Option<&Path>) -> Result<KeyRing, Failure> {
     Ok(match join {
         Some(path) => KeyRing::from_shared(read_shared(path)?),
@@ -126,16 +113,13 @@ pub(super) fn new_ring(join: Option<&Path>) -> Result<KeyRing, Failure> {
 }
 
 fn read_shared(path: &Path) -> Result<SharedKeys, Failure> {
-    let text = settings::read_private_file(path).map_err(change)?;
-    SharedKeys::parse(&text).map_err(|error| change(format!("{}: {error}", path.display())))
-}
-
-fn change(error: impl std::fmt::Display) -> Failure {
-    Failure::Change(error.to_string())
+    let text = settings::read_private_file(path).map_err(Failure::change)?;
+    SharedKeys::parse(&text)
+        .map_err(|error| Failure::Change(format!("{}: {error}", path.display())))
 }
 
 fn configured(path: &Path) -> Result<KeyRing, Failure> {
-    Ok(gateway::read_ring(&config::load_unfinished(path)?)?)
+    Ok(gateway::read_ring(&config_file::load_unfinished(path)?)?)
 }
 
 fn show(ring: &KeyRing, json: bool) {
@@ -144,47 +128,25 @@ fn show(ring: &KeyRing, json: bool) {
     if json {
         let epochs: Vec<_> = epochs
             .iter()
-            .map(|(epoch, fingerprint)| serde_json::json!({ "epoch": epoch, "fingerprint": fingerprint }))
+            .map(|(epoch, fingerprint)| {
+                serde_json::json!({ "epoch": epoch, "fingerprint": fingerprint })
+            })
             .collect();
-        return out::json(
+        return print_json(
             &serde_json::json!({ "pseudonym": epochs, "record": { "fingerprint": record } }),
         );
     }
     for (epoch, fingerprint) in epochs {
-        out::say(format!(
+        print_line(format!(
             "pseudonym key, epoch {epoch}: fingerprint {fingerprint}"
         ));
     }
-    out::say(format!("record key: fingerprint {record}"));
+    print_line(format!("record key: fingerprint {record}"));
 }
 
 fn write_ring(path: &Path, ring: &KeyRing) -> Result<(), Failure> {
     write_secret(path, &ring.to_text())?;
-    out::say(format!("wrote {}", path.display()));
+    print_line(format!("wrote {}", path.display()));
     show(ring, false);
     Ok(())
-}
-
-/// Writes a secret to a new file only its owner may read, and makes it durable.
-pub(super) fn write_secret(path: &Path, secret: &SecretString) -> Result<(), Failure> {
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| {
-            file.write_all(secret.expose_secret().as_bytes())?;
-            file.sync_all()
-        });
-    written.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => Failure::Change(format!(
-            "{} exists already and is left as it is: a key that is overwritten is lost",
-            path.display()
-        )),
-        kind => Failure::Change(format!(
-            "{} cannot be written: {}",
-            path.display(),
-            super::in_words(kind)
-        )),
-    })
 }

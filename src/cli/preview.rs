@@ -1,13 +1,18 @@
-//! `clinic-gateway preview`: the next records as they would leave, without sending anything.
+//! `clinic-gateway preview`: shows the next records as they would leave, without sending anything.
 
-use clap::{Args, ValueEnum};
+use chrono::{DateTime, Utc};
+use clap::Args;
 use clock::Clock;
 use connector_kit::{Cursor, Feed, PageRequest, SourceError};
 use outbox::{OutboxError, OutboxReader};
+use program::Failure;
+use program::terminal::{print_json, print_line};
 use pseudonym::{Preview, Verdict};
 
-use super::{Failure, out};
+use super::arguments::{FeedArgument, require_source};
+use super::outbox_file;
 use crate::config::LoadedConfig;
+use crate::gateway::StartError;
 use crate::sources::Source;
 use crate::{cursor, gateway};
 
@@ -17,7 +22,7 @@ pub(super) struct PreviewArguments {
     source: String,
     /// Only this kind of fact.
     #[arg(long)]
-    feed: Option<FeedName>,
+    feed: Option<FeedArgument>,
     /// How many records of each kind.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     records: u32,
@@ -29,33 +34,11 @@ pub(super) struct PreviewArguments {
     json: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum FeedName {
-    Vaccinations,
-    Tests,
-    Recoveries,
-}
-
-impl From<FeedName> for Feed {
-    fn from(name: FeedName) -> Self {
-        match name {
-            FeedName::Vaccinations => Self::Vaccinations,
-            FeedName::Tests => Self::Tests,
-            FeedName::Recoveries => Self::Recoveries,
-        }
-    }
-}
-
-/// Refuses a source's name that the configuration does not have.
-pub(super) fn known_source(loaded: &LoadedConfig, name: &str) -> Result<(), Failure> {
-    if loaded.config.source.contains_key(name) {
-        return Ok(());
-    }
-    let known: Vec<_> = loaded.config.source.keys().map(String::as_str).collect();
-    Err(Failure::Argument(format!(
-        "no source is named {name}; the configuration has: {}",
-        known.join(", ")
-    )))
+/// Record with its preview. Its id is shown so that a person here can find the row; it does not
+/// leave.
+struct PreviewedRecord {
+    record_id: String,
+    preview: Preview,
 }
 
 pub(super) async fn preview(
@@ -63,63 +46,65 @@ pub(super) async fn preview(
     loaded: &LoadedConfig,
     clock: &dyn Clock,
 ) -> Result<(), Failure> {
-    known_source(loaded, &arguments.source)?;
+    require_source(loaded, &arguments.source)?;
     let sources = gateway::build_sources(loaded, &gateway::read_ring(loaded)?)?;
     let source = sources
         .iter()
         .find(|source| source.name == arguments.source)
         .expect("a source was built for every name in the configuration");
-    let today = clock
-        .now()
-        .with_timezone(&loaded.config.time_zone.0)
-        .date_naive();
-    let mut shown = Vec::new();
     let wanted = arguments.feed.map(Feed::from);
-    for feed in source
-        .connector
-        .feeds()
-        .into_iter()
-        .filter(|feed| wanted.is_none_or(|wanted| wanted == *feed))
-    {
-        let stored = if arguments.from_start {
-            None
-        } else {
-            stored_cursor(loaded, source, feed).await?
-        };
-        let request = PageRequest {
-            feed,
-            // No look back: what the overlap window would bring again has been shown, and sent,
-            // before.
-            first_of_run: false,
-            hinted: false,
-            after: stored,
-            limit: arguments.records,
-            now: clock.now(),
-        };
-        let page = source
-            .connector
-            .page(request)
-            .await
-            .map_err(|error| unreadable(&source.name, &error))?;
-        for record in &page.records {
-            // The clinic's own id is shown, so that a person here can find the row; it does not
-            // leave.
-            shown.push((
-                record.record_id.clone(),
-                source.pseudonymiser.preview(record, today),
-            ));
+    let mut records = Vec::new();
+    for feed in source.connector.feeds() {
+        if wanted.is_none_or(|wanted| wanted == feed) {
+            records.extend(preview_feed(arguments, loaded, source, feed, clock.now()).await?);
         }
     }
     if arguments.json {
-        let records: Vec<_> = shown
+        let records: Vec<_> = records
             .iter()
-            .map(|(id, preview)| serde_json::json!({ "record_id_here": id, "outgoing": preview }))
+            .map(|PreviewedRecord { record_id, preview }| {
+                serde_json::json!({ "record_id_here": record_id, "outgoing": preview })
+            })
             .collect();
-        out::json(&records.into());
+        print_json(&records.into());
     } else {
-        tell(&shown);
+        print_records(&records);
     }
     Ok(())
+}
+
+async fn preview_feed(
+    arguments: &PreviewArguments,
+    loaded: &LoadedConfig,
+    source: &Source,
+    feed: Feed,
+    now: DateTime<Utc>,
+) -> Result<Vec<PreviewedRecord>, Failure> {
+    let after = if arguments.from_start {
+        None
+    } else {
+        stored_cursor(loaded, source, feed).await?
+    };
+    let request = PageRequest {
+        feed,
+        // No look back: what the overlap window would bring again was shown, and sent, before.
+        first_of_run: false,
+        hinted: false,
+        after,
+        limit: arguments.records,
+        now,
+    };
+    let page = source
+        .connector
+        .page(request)
+        .await
+        .map_err(|error| unreadable(&source.name, &error))?;
+    let today = now.with_timezone(&loaded.config.time_zone.0).date_naive();
+    let previewed = page.records.iter().map(|record| PreviewedRecord {
+        record_id: record.record_id.clone(),
+        preview: source.pseudonymiser.preview(record, today),
+    });
+    Ok(previewed.collect())
 }
 
 fn unreadable(source: &str, error: &SourceError) -> Failure {
@@ -130,12 +115,13 @@ fn unreadable(source: &str, error: &SourceError) -> Failure {
     }
 }
 
+/// Reads the position where the last run ended; `None` before the first run.
 async fn stored_cursor(
     loaded: &LoadedConfig,
     source: &Source,
     feed: Feed,
-) -> Result<Option<Cursor>, Failure> {
-    match OutboxReader::open(&loaded.base.join(&loaded.config.outbox.path)).await {
+) -> Result<Option<Cursor>, StartError> {
+    match OutboxReader::open(&outbox_file::path(loaded)).await {
         Ok(reader) => {
             let stored = reader.cursor(&source.name, feed.as_str()).await?;
             Ok(cursor::read(&source.settings, stored.as_deref()))
@@ -145,37 +131,39 @@ async fn stored_cursor(
     }
 }
 
-fn tell(shown: &[(String, Preview)]) {
-    if shown.is_empty() {
-        out::say(
+fn print_records(records: &[PreviewedRecord]) {
+    if records.is_empty() {
+        print_line(
             "Nothing is waiting at the source; --from-start shows records that were read before.",
         );
     }
-    for (id, preview) in shown {
-        let verdict = match &preview.verdict {
-            Verdict::Leaves => "leaves".to_owned(),
-            Verdict::Withdraws {
-                only_if_sent: false,
-            } => "is withdrawn".to_owned(),
-            Verdict::Withdraws { only_if_sent: true } => {
-                "is withdrawn, if it had been sent".to_owned()
-            }
-            Verdict::OutOfScope => "does not leave: not about COVID-19".to_owned(),
-            Verdict::Refused(reason) => {
-                format!("is refused: {} ({})", reason.as_str(), reason.help())
-            }
-        };
-        out::say(format!(
-            "record {id} (stays here) → {}: {verdict}",
-            preview.kind
+    for PreviewedRecord { record_id, preview } in records {
+        print_line(format!(
+            "record {record_id} (stays here) → {}: {}",
+            preview.kind,
+            verdict_text(&preview.verdict)
         ));
         for field in &preview.fields {
             let value = field.outgoing.as_deref().unwrap_or("—");
-            out::say(format!(
+            print_line(format!(
                 "    {:<24} {:<14} {value}",
                 field.field,
                 field.treatment.as_str()
             ));
+        }
+    }
+}
+
+fn verdict_text(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Leaves => "leaves".to_owned(),
+        Verdict::Withdraws {
+            only_if_sent: false,
+        } => "is withdrawn".to_owned(),
+        Verdict::Withdraws { only_if_sent: true } => "is withdrawn, if it had been sent".to_owned(),
+        Verdict::OutOfScope => "does not leave: not about COVID-19".to_owned(),
+        Verdict::Refused(reason) => {
+            format!("is refused: {} ({})", reason.as_str(), reason.help())
         }
     }
 }

@@ -1,11 +1,13 @@
-//! `clinic-gateway reconcile`: does the registry hold what was sent? It is asked without telling
-//! who anyone is.
+//! `clinic-gateway reconcile`: asks the registry whether it holds what was sent, without naming any
+//! person.
 
 use clap::Args;
 use outbox::Request;
+use program::Failure;
+use program::terminal::{counted, print_json, print_line, print_table};
 
-use super::ask::{Desk, WaitArguments};
-use super::{Failure, out};
+use super::arguments::{WaitArguments, require_source};
+use super::request_runner::{RequestRunner, unexpected_answer};
 use crate::requests::{Answer, ReconcileReport, Repaired};
 
 #[derive(Debug, Args)]
@@ -24,24 +26,24 @@ pub(super) struct ReconcileArguments {
 
 pub(super) async fn reconcile(
     arguments: &ReconcileArguments,
-    desk: &Desk<'_>,
+    runner: &RequestRunner,
 ) -> Result<(), Failure> {
     if let Some(name) = &arguments.source {
-        super::preview::known_source(desk.loaded, name)?;
+        require_source(&runner.loaded, name)?;
     }
     let request = Request::Reconcile {
         source: arguments.source.clone(),
         repair: arguments.repair,
     };
     let Answer::Reconciled { report, repaired } =
-        desk.ask("reconcile", request, arguments.wait).await?
+        runner.run("reconcile", request, arguments.wait).await?
     else {
-        return Err(super::unexpected());
+        return Err(unexpected_answer());
     };
     if arguments.json {
-        out::json(&serde_json::json!({ "report": report, "repaired": repaired }));
+        print_json(&serde_json::json!({ "report": report, "repaired": repaired }));
     } else {
-        tell(&report, repaired.as_ref());
+        print_report(&report, repaired.as_ref());
     }
     if report.finished {
         return Ok(());
@@ -50,11 +52,11 @@ pub(super) async fn reconcile(
         "the registry has answered {} of {}; answers that come later are counted in `status`. \
          --wait waits longer",
         report.answered,
-        out::counted(report.probes, "record", "records")
+        counted(report.probes, "record", "records")
     )))
 }
 
-fn tell(report: &ReconcileReport, repaired: Option<&Repaired>) {
+fn print_report(report: &ReconcileReport, repaired: Option<&Repaired>) {
     let rows = [
         (
             "equal",
@@ -76,25 +78,25 @@ fn tell(report: &ReconcileReport, repaired: Option<&Repaired>) {
     ];
     let rows =
         rows.map(|(name, count, meaning)| [name.to_owned(), count.to_string(), meaning.to_owned()]);
-    out::table(["records", "count", "meaning"], &rows);
+    print_table(["records", "count", "meaning"], &rows);
     match repaired {
         Some(_) if report.differing() == 0 => {
-            out::say("repair: nothing differs, so nothing was sent")
+            print_line("repair: nothing differs, so nothing was sent")
         }
         Some(repaired) => {
-            out::say(format!(
+            print_line(format!(
                 "repair: {} read from the source and sent, {} sent again",
-                out::counted(repaired.records, "record", "records"),
-                out::counted(repaired.withdrawals, "withdrawal", "withdrawals")
+                counted(repaired.records, "record", "records"),
+                counted(repaired.withdrawals, "withdrawal", "withdrawals")
             ));
             for source in &repaired.not_configured {
-                out::say(format!(
+                print_line(format!(
                     "repair: {source} is not configured any more; its records were not read again"
                 ));
             }
         }
         None if report.finished && report.differing() > 0 => {
-            out::say("run it with --repair to send what differs again");
+            print_line("run it with --repair to send what differs again");
         }
         None => {}
     }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use clock::Clock;
+use program::Failure;
 use tokio_util::sync::CancellationToken;
 
-use super::Failure;
 use crate::config::LoadedConfig;
-use crate::daemon::{self, DaemonError};
+use crate::daemon;
 use crate::gateway::Gateway;
 
 pub(super) async fn run(
@@ -20,10 +20,5 @@ pub(super) async fn run(
     if let Some(gateway) = Arc::into_inner(gateway) {
         gateway.close().await;
     }
-    result.map_err(|error| match error {
-        DaemonError::Schedule(_) | DaemonError::Listen(_) | DaemonError::Receipts(_) => {
-            Failure::Change(error.to_string())
-        }
-        DaemonError::EndedByItself => Failure::Later(error.to_string()),
-    })
+    Ok(result?)
 }

@@ -1,20 +1,21 @@
-//! `clinic-gateway sync`: one pass with a progress line, and a summary.
+//! `clinic-gateway sync`: makes one pass over the sources, with a progress line and a summary.
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Args;
 use clock::Clock;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use program::Failure;
+use program::terminal::{counted, print_json, print_line};
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, out};
+use super::arguments::require_source;
 use crate::config::LoadedConfig;
-use crate::gateway::Gateway;
-use crate::pull::Counters;
-use crate::run::FeedFailure;
+use crate::gateway::{Gateway, StartError};
+use crate::pull::{Counters, FeedFailure};
 use crate::sync::{SyncOptions, SyncReport, sync as sync_once};
 
 #[derive(Debug, Args)]
@@ -25,7 +26,13 @@ pub(super) struct SyncArguments {
     #[arg(long)]
     full: bool,
     /// How long to wait at the end for the registry's receipts, in seconds.
-    #[arg(long, value_name = "SECONDS", env = "CLINIC_GATEWAY_WAIT_RECEIPTS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "CLINIC_GATEWAY_WAIT_RECEIPTS",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(0..=86_400)
+    )]
     wait_receipts: u64,
     /// Print the summary as JSON.
     #[arg(long)]
@@ -39,7 +46,7 @@ pub(super) async fn sync(
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     for name in &arguments.sources {
-        super::preview::known_source(loaded, name)?;
+        require_source(loaded, name)?;
     }
     let gateway = Gateway::open(loaded, clock, "sync").await?;
     let counters = Arc::new(Counters::default());
@@ -52,11 +59,11 @@ pub(super) async fn sync(
     let result = sync_once(&gateway, &options, &stop, &counters).await;
     progress.abort();
     gateway.close().await;
-    let report = result?;
+    let report = result.map_err(StartError::from)?;
     if arguments.json {
-        out::json(&summary(&counters, &report));
+        print_json(&summary_json(&counters, &report));
     } else {
-        tell(&counters, &report);
+        print_summary(&counters, &report);
     }
     outcome(&report)
 }
@@ -73,7 +80,7 @@ fn progress(counters: Arc<Counters>) -> tokio::task::JoinHandle<()> {
             bar.set_style(style.with_key("rate", rate));
         }
         loop {
-            let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+            let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
             bar.set_position(count(&counters.pulled));
             bar.set_message(format!(
                 "{} read, {} to send, {} unchanged, {} refused",
@@ -87,6 +94,7 @@ fn progress(counters: Arc<Counters>) -> tokio::task::JoinHandle<()> {
     })
 }
 
+/// Returns the failure of a pass that is not complete.
 fn outcome(report: &SyncReport) -> Result<(), Failure> {
     if report.is_complete() {
         return Ok(());
@@ -99,13 +107,13 @@ fn outcome(report: &SyncReport) -> Result<(), Failure> {
         sentences.push("stopped before the end; the next pass goes on from here".to_owned());
     }
     if report.waiting > 0 {
-        let why = report
+        let reason = report
             .queue_error
             .as_deref()
             .unwrap_or("they are not due yet");
         sentences.push(format!(
-            "{} in the outbox: {why}",
-            out::counted(report.waiting, "batch waits", "batches wait")
+            "{} in the outbox: {reason}",
+            counted(report.waiting, "batch waits", "batches wait")
         ));
     }
     let message = sentences.join("\nerror: ");
@@ -121,8 +129,9 @@ fn outcome(report: &SyncReport) -> Result<(), Failure> {
     })
 }
 
-fn rows(counters: &Counters) -> [(&'static str, u64); 8] {
-    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+/// Lists the counters of a pass under their names in JSON.
+fn named_counts(counters: &Counters) -> [(&'static str, u64); 8] {
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     [
         ("read", count(&counters.pulled)),
         ("new", count(&counters.new)),
@@ -135,52 +144,53 @@ fn rows(counters: &Counters) -> [(&'static str, u64); 8] {
     ]
 }
 
-fn tell(counters: &Counters, report: &SyncReport) {
-    for (name, count) in rows(counters)
+fn print_summary(counters: &Counters, report: &SyncReport) {
+    for (name, count) in named_counts(counters)
         .into_iter()
         .filter(|(name, count)| *count > 0 || *name == "read")
     {
-        out::say(format!("{:<24} {count:>10}", name.replace('_', " ")));
+        print_line(format!("{:<24} {count:>10}", name.replace('_', " ")));
     }
-    out::say(format!(
+    print_line(format!(
         "{:<24} {:>10}",
         "batches delivered", report.delivered
     ));
     for (name, count) in [
-        ("accepted by the registry", report.heard.accepted),
-        ("refused by the registry", report.heard.refused),
+        ("accepted by the registry", report.receipts.accepted),
+        ("refused by the registry", report.receipts.refused),
         ("batches await a receipt", report.awaiting_receipt),
     ] {
         if count > 0 {
-            out::say(format!("{name:<24} {count:>10}"));
+            print_line(format!("{name:<24} {count:>10}"));
         }
     }
 }
 
-fn summary(counters: &Counters, report: &SyncReport) -> serde_json::Value {
-    let mut summary: serde_json::Map<String, serde_json::Value> = rows(counters)
+fn summary_json(counters: &Counters, report: &SyncReport) -> serde_json::Value {
+    let mut summary: serde_json::Map<String, serde_json::Value> = named_counts(counters)
         .into_iter()
         .map(|(name, count)| (name.to_owned(), count.into()))
         .collect();
-    summary.insert("batches_delivered".to_owned(), report.delivered.into());
-    summary.insert("batches_waiting".to_owned(), report.waiting.into());
-    summary.insert(
-        "batches_awaiting_receipt".to_owned(),
-        report.awaiting_receipt.into(),
-    );
-    summary.insert(
-        "accepted_by_registry".to_owned(),
-        report.heard.accepted.into(),
-    );
-    summary.insert(
-        "refused_by_registry".to_owned(),
-        report.heard.refused.into(),
-    );
-    summary.insert("queue_error".to_owned(), report.queue_error.clone().into());
-    let failed = report.failed.iter().map(|(source, failure)| {
-        serde_json::json!({ "source": source, "feed": failure.feed.as_str(), "code": failure.code(), "error": failure.error.to_string() })
-    });
-    summary.insert("failed".to_owned(), failed.collect());
-    summary.insert("complete".to_owned(), report.is_complete().into());
+    let failed: Vec<_> = report
+        .failed
+        .iter()
+        .map(|(source, failure)| {
+            serde_json::json!({
+                "source": source,
+                "feed": failure.feed.as_str(),
+                "code": failure.code(),
+                "error": failure.error.to_string(),
+            })
+        })
+        .collect();
+    let mut set = |name: &str, value: serde_json::Value| summary.insert(name.to_owned(), value);
+    set("batches_delivered", report.delivered.into());
+    set("batches_waiting", report.waiting.into());
+    set("batches_awaiting_receipt", report.awaiting_receipt.into());
+    set("accepted_by_registry", report.receipts.accepted.into());
+    set("refused_by_registry", report.receipts.refused.into());
+    set("queue_error", report.queue_error.clone().into());
+    set("failed", failed.into());
+    set("complete", report.is_complete().into());
     summary.into()
 }

@@ -326,7 +326,7 @@ async fn broken_at_every_step_between_rabbitmq_and_postgresql() {
     let directory_only = [
         Point::DirectoryWritten,
         Point::DirectoryRenamed,
-        Point::RegistryBurying,
+        Point::RegistryDeadLettering,
     ];
     let cases = Point::ALL
         .iter()

@@ -5,6 +5,8 @@
 //! wraps it for keyset paging, runs it in read-only transactions and gives every column type one
 //! defined meaning.
 
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+mod build;
 mod check;
 mod columns;
 mod config;

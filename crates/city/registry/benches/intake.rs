@@ -1,4 +1,4 @@
-//! Intake of an initial load, from the queue to the receipts, beside a bare COPY of the same rows
+//! Benchmark of the intake of an initial load, from the queue to the receipts, beside a bare COPY of the same rows
 //! in the same run.
 //!
 //! `cargo bench -p registry`; `INTAKE_FACTS`, `INTAKE_BATCH` (events a batch) and
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use az::SaturatingAs;
 use broker::{DirectoryConfig, QueueConfig};
 use clock::{Clock, SystemClock};
 use contract::{
@@ -25,14 +26,14 @@ use registry::{
 };
 use testbed::postgres::Postgres;
 
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+type BenchResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// What both sides' server runs with, beside testbed's defaults.
+/// Settings of both sides' server, beside testbed's defaults.
 const SERVER: [(&str, &str); 2] = [("shared_buffers", "256MB"), ("max_wal_size", "4GB")];
 const TABLES: [&str; 3] = ["subject", "pseudonym", "fact"];
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> Outcome<()> {
+async fn main() -> BenchResult<()> {
     let facts: u64 = setting("INTAKE_FACTS", 200_000)?;
     let batch: u64 = setting("INTAKE_BATCH", 500)?;
     let consumers: String = setting("INTAKE_CONSUMERS", "1,2,4".to_owned())?;
@@ -49,16 +50,16 @@ async fn main() -> Outcome<()> {
         };
         let store = StoreConfig::Postgres(Box::new(postgres));
         let run = intake(&store, consumers.parse()?, facts, batch, Some(&server)).await?;
-        run.say(&format!("PostgreSQL, {consumers} consumers"), facts);
+        run.print(&format!("PostgreSQL, {consumers} consumers"), facts);
         last = database;
     }
-    copy(&server, &last, facts).await?.say("bare COPY", facts);
+    copy(&server, &last, facts).await?.print("bare COPY", facts);
     let sqlite = StoreConfig::Sqlite(SqliteConfig {
         path: "registry.sqlite".into(),
     });
     intake(&sqlite, 1, facts, batch, None)
         .await?
-        .say("SQLite, 1 consumer", facts);
+        .print("SQLite, 1 consumer", facts);
     println!(
         "peak memory of this program: {} MiB",
         status_kib("VmHWM")? / 1024
@@ -69,7 +70,7 @@ async fn main() -> Outcome<()> {
 fn setting<T: std::str::FromStr<Err: Error + Send + Sync + 'static>>(
     name: &str,
     default: T,
-) -> Outcome<T> {
+) -> BenchResult<T> {
     Ok(std::env::var(name)
         .ok()
         .map(|text| text.parse())
@@ -77,7 +78,7 @@ fn setting<T: std::str::FromStr<Err: Error + Send + Sync + 'static>>(
         .unwrap_or(default))
 }
 
-/// What a run took.
+/// Time that a run took.
 struct Figures {
     wall: Duration,
     own_ms: u64,
@@ -85,11 +86,9 @@ struct Figures {
 }
 
 impl Figures {
-    fn say(&self, what: &str, facts: u64) {
+    fn print(&self, what: &str, facts: u64) {
         let micros = |ms: u64| ms * 1000 / facts.max(1);
-        let wall_ms = u64::try_from(self.wall.as_millis())
-            .unwrap_or(u64::MAX)
-            .max(1);
+        let wall_ms = self.wall.as_millis().saturating_as::<u64>().max(1);
         println!(
             "{what:<26} {:>7} facts/s   CPU a fact: own {:>3} us, server {:>3} us   ({wall_ms} ms)",
             facts * 1000 / wall_ms,
@@ -106,11 +105,11 @@ async fn intake(
     facts: u64,
     batch: u64,
     server: Option<&Postgres>,
-) -> Outcome<Figures> {
+) -> BenchResult<Figures> {
     let folder = tempfile::tempdir()?;
     let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
     let private = PrivateKey::generate();
-    fill(&queue, folder.path(), &private.public(), facts, batch).await?;
+    fill_queue(&queue, folder.path(), &private.public(), facts, batch).await?;
     let keys = Keys::new(private, Vec::new(), SecondLayerKey::generate())
         .with_receipt_key(ReceiptSigner::generate());
     let reader = Reader::open(store, keys, folder.path()).await?;
@@ -125,7 +124,7 @@ async fn intake(
     )?;
     let mut all = vec![first];
     while all.len() < consumers {
-        all.push(all[0].another()?);
+        all.push(all[0].additional_consumer()?);
     }
     let own = own_ms()?;
     let theirs = server_ms(server)?;
@@ -144,7 +143,7 @@ async fn intake(
             }
             let ended = clock.elapsed();
             registry.close().await;
-            Outcome::Ok(ended)
+            BenchResult::Ok(ended)
         });
     }
     // The others may still be waiting for a batch.
@@ -161,8 +160,8 @@ async fn intake(
     Ok(figures)
 }
 
-/// The rows of `database` once more, into empty tables that the registry has made.
-async fn copy(server: &Postgres, database: &str, facts: u64) -> Outcome<Figures> {
+/// Copies the rows of `database` once more, into empty tables that the registry has made.
+async fn copy(server: &Postgres, database: &str, facts: u64) -> BenchResult<Figures> {
     let folder = tempfile::tempdir()?;
     let url = Some(server.create_database("bare").await?);
     let postgres = PostgresConfig {
@@ -214,14 +213,14 @@ async fn copy(server: &Postgres, database: &str, facts: u64) -> Outcome<Figures>
     Ok(figures)
 }
 
-/// Doses of everybody first, two a person, then a test for each: later facts meet known persons.
-async fn fill(
+/// Sends the doses of everybody first, two a person, then a test for each: later facts meet known persons.
+async fn fill_queue(
     queue: &QueueConfig,
     base: &Path,
     key: &PublicKey,
     facts: u64,
     batch: u64,
-) -> Outcome<()> {
+) -> BenchResult<()> {
     let publisher = broker::publisher(queue, base)?;
     let doses = facts / 3 * 2;
     let mut next = 0;
@@ -235,7 +234,9 @@ async fn fill(
             };
             event(number, person, number < doses)
         };
-        let events = (next..end).map(event).collect::<Outcome<Vec<Event>>>()?;
+        let events = (next..end)
+            .map(event)
+            .collect::<BenchResult<Vec<Event>>>()?;
         publisher
             .publish(&key.seal(&wire::encode(&events))?.0)
             .await?;
@@ -245,7 +246,7 @@ async fn fill(
     Ok(())
 }
 
-fn event(number: u64, person: u64, dose: bool) -> Outcome<Event> {
+fn event(number: u64, person: u64, dose: bool) -> BenchResult<Event> {
     let pseudonym = |scheme, salt| Pseudonym {
         scheme,
         suite: Suite::Hmac,
@@ -302,43 +303,60 @@ fn digest(number: u64, salt: u64) -> [u8; 32] {
     bytes
 }
 
-/// Processor time of this program.
-fn own_ms() -> Outcome<u64> {
-    Ok(times(Path::new("/proc/self"))?.1 * 10)
+/// Processor time of this program, in milliseconds.
+fn own_ms() -> BenchResult<u64> {
+    Ok(ProcessTicks::read(Path::new("/proc/self"))?.own * TICK_MS)
 }
 
-/// Processor time of the server with all its processes, also those that have ended.
-fn server_ms(server: Option<&Postgres>) -> Outcome<u64> {
+/// Processor time of the server with all its processes, also those that have ended, in
+/// milliseconds.
+fn server_ms(server: Option<&Postgres>) -> BenchResult<u64> {
     let Some(main) = server.and_then(Postgres::process_id) else {
         return Ok(0);
     };
-    let mut ticks = times(&Path::new("/proc").join(main.to_string()))?.2;
+    let mut ticks = ProcessTicks::read(&Path::new("/proc").join(main.to_string()))?.with_children;
     for entry in std::fs::read_dir("/proc")? {
         // One that ended meanwhile counts with the main process from now on.
-        if let Ok((parent, own, _)) = times(&entry?.path())
-            && parent == u64::from(main)
+        if let Ok(process) = ProcessTicks::read(&entry?.path())
+            && process.parent == u64::from(main)
         {
-            ticks += own;
+            ticks += process.own;
         }
     }
-    Ok(ticks * 10)
+    Ok(ticks * TICK_MS)
 }
 
-/// (parent, own ticks, own ticks and those of ended children); a tick is 10 ms.
-fn times(process: &Path) -> Outcome<(u64, u64, u64)> {
-    let stat = std::fs::read_to_string(process.join("stat"))?;
-    let (_, fields) = stat.rsplit_once(')').ok_or("a process has a name")?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let number = |index: usize| {
-        fields
-            .get(index)
-            .and_then(|field| field.parse::<u64>().ok())
-    };
-    let sum = |range: std::ops::Range<usize>| range.filter_map(number).sum::<u64>();
-    Ok((number(1).unwrap_or(0), sum(11..13), sum(11..15)))
+/// Length of a tick of the kernel's process times, in milliseconds.
+const TICK_MS: u64 = 10;
+
+/// Processor time of a process, in ticks, out of `/proc/PID/stat` (proc_pid_stat(5)).
+struct ProcessTicks {
+    parent: u64,
+    own: u64,
+    /// Own ticks and those of ended children.
+    with_children: u64,
 }
 
-fn status_kib(field: &str) -> Outcome<u64> {
+impl ProcessTicks {
+    fn read(process: &Path) -> BenchResult<Self> {
+        let stat = std::fs::read_to_string(process.join("stat"))?;
+        let (_, fields) = stat.rsplit_once(')').ok_or("a process has a name")?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let number = |index: usize| {
+            fields
+                .get(index)
+                .and_then(|field| field.parse::<u64>().ok())
+        };
+        let sum = |range: std::ops::Range<usize>| range.filter_map(number).sum::<u64>();
+        Ok(Self {
+            parent: number(1).unwrap_or(0),
+            own: sum(11..13),
+            with_children: sum(11..15),
+        })
+    }
+}
+
+fn status_kib(field: &str) -> BenchResult<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status
         .lines()

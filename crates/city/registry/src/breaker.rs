@@ -1,28 +1,30 @@
-//! A circuit breaker shared by every consumer of the process, with its state in the metrics.
+//! Circuit breaker that every consumer of the process shares, with its state in the metrics.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use circuit::{Circuit, Permit, Settings, State};
 use clock::Clock;
+use parking_lot::Mutex;
 
-/// The store's: closed again by a committed write, not by an answer. One failure is enough, as
-/// every try is a transaction.
+/// Settings of the store's circuit, which only a committed write closes again, not an answer. One
+/// failure opens it, as every try is a transaction.
 pub(crate) const STORE: Settings = Settings {
     failures_to_open: 1,
     first_pause: Duration::from_millis(200),
     longest_pause: Duration::from_secs(30),
 };
 
-/// The receipts channel's: while it is open, batches are acknowledged without a receipt.
+/// Settings of the receipts channel's circuit; while it is open, batches are acknowledged without a
+/// receipt.
 pub(crate) const RECEIPTS: Settings = Settings {
     failures_to_open: 2,
     first_pause: Duration::from_secs(1),
     longest_pause: Duration::from_secs(60),
 };
 
-/// One endpoint's circuit.
+/// Circuit breaker of one endpoint.
 #[derive(Clone)]
 pub(crate) struct Breaker {
     endpoint: &'static str,
@@ -31,52 +33,49 @@ pub(crate) struct Breaker {
 }
 
 impl Breaker {
-    /// A closed one; `endpoint` is its metric's label.
+    /// Makes a closed one; `endpoint` is the label of its metric.
     pub(crate) fn new(endpoint: &'static str, settings: Settings, clock: Arc<dyn Clock>) -> Self {
         let breaker = Self {
             endpoint,
             circuit: Arc::new(Mutex::new(Circuit::new(settings))),
             clock,
         };
-        breaker.show(&breaker.lock());
+        breaker.export(&breaker.circuit.lock());
         breaker
     }
 
-    /// What may be done now; [`Permit::Probe`] wants a [`Breaker::success`] or
-    /// [`Breaker::failure`].
+    /// Permit for the endpoint's use now; after [`Permit::Probe`], [`Breaker::success`] or
+    /// [`Breaker::failure`] must follow.
     pub(crate) fn permit(&self) -> Permit {
-        let mut circuit = self.lock();
+        let mut circuit = self.circuit.lock();
         let permit = circuit.permit(self.clock.elapsed());
-        self.show(&circuit);
+        self.export(&circuit);
         permit
     }
 
-    /// Whether nothing is wrong.
+    /// True where nothing is known to be wrong.
     pub(crate) fn is_closed(&self) -> bool {
-        self.lock().state() == State::Closed
+        self.circuit.lock().state() == State::Closed
     }
 
-    /// It works.
+    /// Notes that the endpoint works.
     pub(crate) fn success(&self) {
-        let mut circuit = self.lock();
+        let mut circuit = self.circuit.lock();
         circuit.success();
-        self.show(&circuit);
+        self.export(&circuit);
     }
 
-    /// It does not. What was on its way when the circuit opened says nothing new.
+    /// Notes that the endpoint failed. A request that was on its way when the circuit opened tells
+    /// nothing new.
     pub(crate) fn failure(&self) {
-        let mut circuit = self.lock();
+        let mut circuit = self.circuit.lock();
         if circuit.state() != State::Open {
             circuit.failure(self.clock.elapsed());
         }
-        self.show(&circuit);
+        self.export(&circuit);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Circuit> {
-        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn show(&self, circuit: &Circuit) {
+    fn export(&self, circuit: &Circuit) {
         let state = match circuit.state() {
             State::Closed => 0.0,
             State::HalfOpen => 1.0,
@@ -88,7 +87,7 @@ impl Breaker {
 
 impl fmt::Debug for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Breaker({} {:?})", self.endpoint, self.lock())
+        write!(f, "Breaker({} {:?})", self.endpoint, self.circuit.lock())
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use settings::SecretSource;
 use telemetry::{ListenConfig, LogConfig};
 
-/// The registry's configuration file.
+/// Configuration file of the registry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -29,17 +29,17 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// Where pseudonyms and facts are kept.
+/// Database that keeps pseudonyms and facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", try_from = "StoreSections")]
 pub enum StoreConfig {
-    /// One file; one registry process.
+    /// SQLite: one file, for one registry process.
     Sqlite(SqliteConfig),
-    /// A server; any number of registry processes.
+    /// PostgreSQL: a server, for any number of registry processes.
     Postgres(Box<PostgresConfig>),
 }
 
-/// The sections as a file may have them, so that none and two are told apart in words.
+/// Sections as a file may have them, so that each mistake (none, or two) has a message of its own.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoreSections {
@@ -66,7 +66,8 @@ impl TryFrom<StoreSections> for StoreConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SqliteConfig {
-    /// The file, made when missing; a relative path is taken from the configuration file's folder.
+    /// Database file, made when missing; a relative path is taken from the configuration file's
+    /// folder.
     pub path: PathBuf,
 }
 
@@ -76,17 +77,17 @@ pub struct SqliteConfig {
 pub struct PostgresConfig {
     /// `postgres://USER@HOST:PORT/DATABASE`, without a password.
     pub url: Option<String>,
-    /// The server's name or address.
+    /// Name or address of the server.
     pub host: String,
-    /// Its port.
+    /// Port of the server.
     pub port: u16,
-    /// The database.
+    /// Name of the database.
     pub database: String,
-    /// The account.
+    /// Name of the account.
     pub user: String,
-    /// The account's password.
+    /// Password of the account.
     pub password: Option<SecretSource>,
-    /// Whether and how the connection is encrypted.
+    /// Encryption of the connection.
     pub tls: TlsMode,
     /// PEM file of the authority to trust. Default: those of the operating system.
     pub ca_file: Option<PathBuf>,
@@ -94,7 +95,7 @@ pub struct PostgresConfig {
     pub cert_file: Option<PathBuf>,
     /// PEM file of the client certificate's key.
     pub key_file: Option<PathBuf>,
-    /// Most connections of this process.
+    /// Largest number of connections of this process.
     pub connections: NonZeroU16,
 }
 
@@ -116,11 +117,11 @@ impl Default for PostgresConfig {
     }
 }
 
-/// How the connection to PostgreSQL is protected.
+/// Encryption of the connection to PostgreSQL.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TlsMode {
-    /// Not at all: for a server on the same machine.
+    /// Unencrypted: for a server on the same machine.
     Off,
     /// Encrypted, the server's certificate checked, but not its name.
     VerifyCa,
@@ -133,15 +134,15 @@ pub enum TlsMode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeysConfig {
-    /// The private key batches are sealed to (`cgsk1:…`).
+    /// Private key that batches are sealed to (`cgsk1:…`).
     pub private_key: SecretSource,
     /// Earlier private keys, while batches sealed to them may still arrive.
     #[serde(default)]
     pub previous_private_keys: Vec<SecretSource>,
-    /// The second-layer key, 64 hex characters. Losing it loses every link: back it up, apart from
+    /// Second-layer key, 64 hex characters. Losing it loses every link: back it up, apart from
     /// the database.
     pub second_layer: SecretSource,
-    /// The key receipts are signed with (`cgrs1:…`). Absent: no receipts, and probes stay
+    /// Key that receipts are signed with (`cgrs1:…`). Absent: no receipts, and probes stay
     /// unanswered.
     #[serde(default)]
     pub receipt_key: Option<SecretSource>,
@@ -151,13 +152,13 @@ pub struct KeysConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConsumeConfig {
-    /// Consumers of this process; more than one helps with PostgreSQL only.
+    /// Number of consumers in this process; more than one helps with PostgreSQL only.
     pub consumers: NonZeroU16,
-    /// Most batches taken at once.
+    /// Largest number of batches taken at once.
     pub max_batches: NonZeroU16,
-    /// Most events in one transaction; a single larger batch is still one transaction.
+    /// Largest number of events in one transaction; a single larger batch is still one transaction.
     pub max_events: NonZeroU32,
-    /// How long to wait for a first batch, in milliseconds.
+    /// Longest wait for a first batch, in milliseconds.
     pub max_wait_ms: NonZeroU32,
 }
 
@@ -173,7 +174,7 @@ impl Default for ConsumeConfig {
 }
 
 impl PostgresConfig {
-    /// What is wrong with the section as a whole: (what, what to write instead).
+    /// Mistake in the section as a whole, with what to write instead.
     #[must_use]
     pub fn mistake(&self) -> Option<(&'static str, &'static str)> {
         if self.cert_file.is_some() != self.key_file.is_some() {

@@ -1,12 +1,13 @@
-//! The registry's keys: what batches are sealed to, and the second layer.
+//! Keys of the registry: those that batches are sealed to, the second layer's, and the receipts'.
 
 use std::path::Path;
 
 use contract::{PrivateKey, ReceiptSigner};
+use linking::SecondLayerKey;
+use secrecy::SecretString;
 use settings::{SecretError, SecretSource};
 
 use crate::config::KeysConfig;
-use crate::second_layer::SecondLayerKey;
 
 /// Every key a running registry holds.
 pub struct Keys {
@@ -16,30 +17,30 @@ pub struct Keys {
     receipt: Option<ReceiptSigner>,
 }
 
-/// Why the keys could not be read. Always the configuration's fault.
+/// Reason for which the keys could not be read; always the configuration's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// A key's file, variable or credential.
+    /// File, variable or credential of a key that cannot be read.
     #[error("keys.{key}: {source}")]
     Secret {
-        /// Which setting.
+        /// Name of the setting.
         key: &'static str,
-        /// Why.
+        /// Reason.
         source: SecretError,
     },
-    /// Read, but no key.
+    /// Text that was read and is no key.
     #[error("keys.{key} holds no key: {what}; `city-registry init` makes new ones")]
     NoKey {
-        /// Which setting.
+        /// Name of the setting.
         key: &'static str,
-        /// What is wrong with it.
+        /// Clause that says what is wrong with it.
         what: String,
     },
 }
 
 impl Keys {
-    /// The private key gateways seal to now, those they sealed to before, and the second layer. No
-    /// receipts are sent.
+    /// Makes a key ring of the private key that gateways seal to now, those they sealed to before,
+    /// and the second layer's key. Without a receipt key no receipts are sent.
     #[must_use]
     pub fn new(
         current: PrivateKey,
@@ -54,7 +55,7 @@ impl Keys {
         }
     }
 
-    /// The same, and receipts are signed with this key.
+    /// Adds the key that receipts are signed with.
     #[must_use]
     pub fn with_receipt_key(self, signer: ReceiptSigner) -> Self {
         Self {
@@ -68,49 +69,36 @@ impl Keys {
     /// # Errors
     /// [`KeysError`], naming the setting.
     pub fn read(config: &KeysConfig, base: &Path) -> Result<Self, KeysError> {
-        let current = private_key("private_key", &config.private_key, base)?;
-        let previous = config.previous_private_keys.iter();
-        let previous = previous.map(|source| private_key("previous_private_keys", source, base));
-        let previous = previous.collect::<Result<Vec<_>, _>>()?;
-        let text = config
-            .second_layer
-            .read(base)
-            .map_err(|source| KeysError::Secret {
-                key: "second_layer",
-                source,
-            })?;
-        let second_layer = SecondLayerKey::from_text(&text).ok_or(KeysError::NoKey {
-            key: "second_layer",
-            what: "it must be 64 hex characters".into(),
-        })?;
+        let setting = |key, source| KeySetting { key, source, base };
+        let current = setting("private_key", &config.private_key).read(PrivateKey::from_text)?;
+        let previous = config
+            .previous_private_keys
+            .iter()
+            .map(|source| setting("previous_private_keys", source).read(PrivateKey::from_text))
+            .collect::<Result<Vec<_>, _>>()?;
+        let second_layer = setting("second_layer", &config.second_layer)
+            .read(|text| SecondLayerKey::from_text(text).ok_or("it must be 64 hex characters"))?;
         let keys = Self::new(current, previous, second_layer);
         let Some(source) = &config.receipt_key else {
             return Ok(keys);
         };
-        let text = source.read(base).map_err(|source| KeysError::Secret {
-            key: "receipt_key",
-            source,
-        })?;
-        let signer = ReceiptSigner::from_text(&text).map_err(|error| KeysError::NoKey {
-            key: "receipt_key",
-            what: error.to_string(),
-        })?;
+        let signer = setting("receipt_key", source).read(ReceiptSigner::from_text)?;
         Ok(keys.with_receipt_key(signer))
     }
 
-    /// The key receipts are signed with; `None`: none are sent.
+    /// Key that receipts are signed with; `None`: none are sent.
     #[must_use]
     pub fn receipt(&self) -> Option<&ReceiptSigner> {
         self.receipt.as_ref()
     }
 
-    /// The private key gateways seal to now.
+    /// Private key that gateways seal to now.
     #[must_use]
     pub fn current(&self) -> &PrivateKey {
         &self.current
     }
 
-    /// Every private key, the current one first.
+    /// Private keys, the current one first.
     pub(crate) fn private(&self) -> impl ExactSizeIterator<Item = &PrivateKey> {
         let all: Vec<&PrivateKey> = std::iter::once(&self.current)
             .chain(&self.previous)
@@ -119,16 +107,27 @@ impl Keys {
     }
 }
 
-fn private_key(
+/// Setting under `[keys]` with the secret it names.
+struct KeySetting<'a> {
     key: &'static str,
-    source: &SecretSource,
-    base: &Path,
-) -> Result<PrivateKey, KeysError> {
-    let text = source
-        .read(base)
-        .map_err(|source| KeysError::Secret { key, source })?;
-    PrivateKey::from_text(&text).map_err(|error| KeysError::NoKey {
-        key,
-        what: error.to_string(),
-    })
+    source: &'a SecretSource,
+    base: &'a Path,
+}
+
+impl KeySetting<'_> {
+    /// Reads the secret and makes it a key; errors name the setting.
+    fn read<K, E: ToString>(
+        &self,
+        parse: impl FnOnce(&SecretString) -> Result<K, E>,
+    ) -> Result<K, KeysError> {
+        let key = self.key;
+        let text = self
+            .source
+            .read(self.base)
+            .map_err(|source| KeysError::Secret { key, source })?;
+        parse(&text).map_err(|error| KeysError::NoKey {
+            key,
+            what: error.to_string(),
+        })
+    }
 }

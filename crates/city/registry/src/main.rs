@@ -1,8 +1,7 @@
-//! The `city-registry` program.
+//! Program `city-registry`.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    fault::arm_from_environment();
     registry::cli::main()
 }

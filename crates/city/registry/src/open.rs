@@ -1,4 +1,4 @@
-//! Opens and reads sealed batches, off the async threads.
+//! Opening of sealed batches, off the async threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,96 +6,129 @@ use std::sync::Arc;
 use broker::Delivery;
 use chrono::{DateTime, Utc};
 use contract::wire::{BatchError, Message, decode_message};
-use contract::{AnswerKey, OpenError, UnreadableReason};
+use contract::{AnswerKey, BatchId, OpenError, UnreadableReason};
+use linking::OpenBatch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::incoming::OpenBatch;
 use crate::keys::Keys;
 use crate::probe::OpenProbe;
 
-/// Why a batch went to the dead letters.
+/// Reason for which a batch goes to the dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DeadReason {
-    /// The word that stands beside it there and in metrics.
-    pub word: &'static str,
-    /// What its sender is told.
-    pub told: UnreadableReason,
+pub(crate) struct DeadLetterReason {
+    /// Word for the dead letter and the metrics.
+    pub code: &'static str,
+    /// Reason that the sender gets.
+    pub answer: UnreadableReason,
 }
 
-impl DeadReason {
-    const fn of(told: UnreadableReason) -> Self {
+impl From<UnreadableReason> for DeadLetterReason {
+    fn from(reason: UnreadableReason) -> Self {
         Self {
-            word: told.as_str(),
-            told,
+            code: reason.as_str(),
+            answer: reason,
         }
     }
 }
 
-/// The store takes none of the batch's rows.
-pub(crate) const STORE_REFUSES: DeadReason = DeadReason::of(UnreadableReason::StoreRefuses);
+/// Reason for a batch of which the store takes no row.
+pub(crate) const STORE_REFUSES: DeadLetterReason = DeadLetterReason {
+    code: UnreadableReason::StoreRefuses.as_str(),
+    answer: UnreadableReason::StoreRefuses,
+};
 
-/// What a batch holds.
+/// Reason for a batch at which the program panicked.
+const OPENING_FAILED: DeadLetterReason = DeadLetterReason {
+    code: "opening-failed",
+    answer: UnreadableReason::Content,
+};
+
+/// Content of a batch.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     /// Events.
     Facts(OpenBatch),
-    /// A question.
+    /// Question about records.
     Probe(OpenProbe),
 }
 
 impl Content {
-    /// How many events or questions.
-    pub(crate) fn events(&self) -> usize {
+    /// Number of events, or of records asked for.
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Facts(batch) => batch.events.len() + batch.refusals.len(),
             Self::Probe(probe) => probe.probed.len(),
         }
     }
+
+    /// Id of the batch.
+    pub(crate) const fn batch_id(&self) -> BatchId {
+        match self {
+            Self::Facts(batch) => batch.id,
+            Self::Probe(probe) => probe.id,
+        }
+    }
 }
 
-/// An opened batch and the key to answer under.
-pub(crate) type Open = (Content, AnswerKey);
+/// Batch that could be opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// Events or a probe.
+    pub content: Content,
+    /// Key to answer the sender under.
+    pub answer_key: AnswerKey,
+    /// Index of the private key that opened it, the current one being 0.
+    #[cfg_attr(
+        not(feature = "cli"),
+        expect(dead_code, reason = "only the command line shows it")
+    )]
+    pub key_index: usize,
+}
 
-/// Opens deliveries; each is a batch, or unreadable for a reason that another try will not change.
+/// Delivery with what it holds, or why it cannot be read; another try will not change that.
+#[derive(Debug)]
+pub(crate) struct OpenedDelivery {
+    /// Delivery as the queue handed it out.
+    pub delivery: Delivery,
+    /// Batch, or the reason why it goes to the dead letters.
+    pub batch: Result<Opened, DeadLetterReason>,
+}
+
+/// Opens deliveries on a thread of their own.
 pub(crate) fn open_all(
     deliveries: Vec<Delivery>,
     keys: Arc<Keys>,
     now: DateTime<Utc>,
-) -> JoinHandle<Vec<(Delivery, Result<Open, DeadReason>)>> {
-    spawn_blocking(move || {
-        each(deliveries, |bytes| {
-            open_one(bytes, &keys, now).map(|(open, _)| open)
-        })
-    })
+) -> JoinHandle<Vec<OpenedDelivery>> {
+    spawn_blocking(move || open_each(deliveries, |bytes| open_one(bytes, &keys, now)))
 }
 
 /// Opens each by itself: one that makes the program panic must not take the others along.
-fn each(
+fn open_each(
     deliveries: Vec<Delivery>,
-    open: impl Fn(&[u8]) -> Result<Open, DeadReason>,
-) -> Vec<(Delivery, Result<Open, DeadReason>)> {
+    open: impl Fn(&[u8]) -> Result<Opened, DeadLetterReason>,
+) -> Vec<OpenedDelivery> {
     let open = |delivery: Delivery| {
         let opened = catch_unwind(AssertUnwindSafe(|| open(&delivery.bytes)));
-        let failed = DeadReason {
-            word: "opening-failed",
-            told: UnreadableReason::Content,
-        };
-        (delivery, opened.unwrap_or(Err(failed)))
+        OpenedDelivery {
+            batch: opened.unwrap_or(Err(OPENING_FAILED)),
+            delivery,
+        }
     };
     deliveries.into_iter().map(open).collect()
 }
 
-/// Opens one; also which of the private keys did it, the current one being 0.
+/// Opens one batch with whichever of the private keys fits.
 pub(crate) fn open_one(
     bytes: &[u8],
     keys: &Keys,
     now: DateTime<Utc>,
-) -> Result<(Open, usize), DeadReason> {
+) -> Result<Opened, DeadLetterReason> {
     let mut last = OpenError::WrongKey;
-    for (index, key) in keys.private().enumerate() {
+    for (key_index, key) in keys.private().enumerate() {
         match key.open(bytes) {
             Ok(opened) => {
-                let content = match decode_message(&opened.encoded).map_err(batch_reason)? {
+                let content = match decode_message(&opened.encoded)? {
                     Message::Events(events) => {
                         Content::Facts(OpenBatch::new(opened.id, events, &keys.second_layer, now))
                     }
@@ -104,39 +137,46 @@ pub(crate) fn open_one(
                         probed,
                     }),
                 };
-                return Ok(((content, opened.answer_key), index));
+                return Ok(Opened {
+                    content,
+                    answer_key: opened.answer_key,
+                    key_index,
+                });
             }
             Err(OpenError::WrongKey) => {}
             Err(error) => last = error,
         }
     }
-    Err(open_reason(last))
+    Err(last.into())
 }
 
-fn open_reason(error: OpenError) -> DeadReason {
-    DeadReason::of(match error {
-        OpenError::Format => UnreadableReason::NotABatch,
-        OpenError::WrongKey => UnreadableReason::OtherKey,
-        OpenError::NotAuthentic => UnreadableReason::NotAuthentic,
-        OpenError::Content => UnreadableReason::Content,
-    })
+impl From<OpenError> for DeadLetterReason {
+    fn from(error: OpenError) -> Self {
+        Self::from(match error {
+            OpenError::Format => UnreadableReason::NotABatch,
+            OpenError::WrongKey => UnreadableReason::OtherKey,
+            OpenError::NotAuthentic => UnreadableReason::NotAuthentic,
+            OpenError::Content => UnreadableReason::Content,
+        })
+    }
 }
 
-fn batch_reason(error: BatchError) -> DeadReason {
-    let word = match error {
-        BatchError::NotABatch => "not-a-batch-of-events",
-        BatchError::TooLarge => "batch-too-large",
-    };
-    DeadReason {
-        word,
-        told: UnreadableReason::Content,
+impl From<BatchError> for DeadLetterReason {
+    fn from(error: BatchError) -> Self {
+        let code = match error {
+            BatchError::NotABatch => "not-a-batch-of-events",
+            BatchError::TooLarge => "batch-too-large",
+        };
+        Self {
+            code,
+            answer: UnreadableReason::Content,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::BatchId;
 
     #[tokio::test]
     async fn a_panic_over_one_batch_leaves_the_others_alone() {
@@ -156,17 +196,22 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(deliveries.len(), 5);
-        let opened = each(deliveries, |bytes| {
+        let opened = open_each(deliveries, |bytes| {
             assert_ne!(bytes, [3], "the poison");
             let probe = OpenProbe {
                 id: BatchId([bytes[0]; 16]),
                 probed: Vec::new(),
             };
-            Ok((Content::Probe(probe), AnswerKey::from_bytes([0; 32])))
+            Ok(Opened {
+                content: Content::Probe(probe),
+                answer_key: AnswerKey::from_bytes([0; 32]),
+                key_index: 0,
+            })
         });
-        for (delivery, opened) in opened {
-            let word = opened.as_ref().err().map(|reason| reason.word);
-            assert_eq!(word, (delivery.bytes == [3]).then_some("opening-failed"));
+        for opened in opened {
+            let code = opened.batch.as_ref().err().map(|reason| reason.code);
+            let is_poison = opened.delivery.bytes == [3];
+            assert_eq!(code, is_poison.then_some("opening-failed"));
         }
     }
 }

@@ -1,54 +1,54 @@
-//! Probes: what a gateway believes is here, compared with what is.
+//! Comparison of a probe, what a gateway believes is stored, with what is.
 
 use std::collections::HashMap;
 
 use contract::wire::Probed;
 use contract::{BatchId, Difference, DifferenceKind, ProbeAnswer};
+use linking::{StoredVersion, version_from_column};
 
-use crate::choose::{Stored, of};
-
-/// A probe that could be opened.
+/// Probe that could be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenProbe {
-    /// Its batch's id.
+    /// Id of its batch.
     pub id: BatchId,
-    /// What the gateway believes.
+    /// Records, each as the gateway believes it is stored.
     pub probed: Vec<Probed>,
 }
 
-/// Compares; `held` has every probed record that is stored. A content that is unknown here counts
+/// Compares; `stored` has every probed record that is stored. A content that is unknown here counts
 /// as equal.
-pub(crate) fn compare(probed: &[Probed], held: &HashMap<[u8; 32], Stored>) -> ProbeAnswer {
+pub(crate) fn compare(probed: &[Probed], stored: &HashMap<[u8; 32], StoredVersion>) -> ProbeAnswer {
     let mut answer = ProbeAnswer {
         equal: 0,
         differences: Vec::new(),
     };
     for probed in probed {
-        let held = held.get(&probed.record.0);
-        match difference(probed, held) {
+        let stored = stored.get(&probed.record.0);
+        match difference(probed, stored) {
             None => answer.equal += 1,
             Some(what) => answer.differences.push(Difference {
                 record: probed.record,
                 what,
-                held: held.map(|held| of(held.version)),
+                held: stored.map(|stored| version_from_column(stored.version)),
             }),
         }
     }
     answer
 }
 
-fn difference(probed: &Probed, held: Option<&Stored>) -> Option<DifferenceKind> {
-    let Some(held) = held else {
+fn difference(probed: &Probed, stored: Option<&StoredVersion>) -> Option<DifferenceKind> {
+    let Some(stored) = stored else {
         return Some(DifferenceKind::Missing);
     };
-    let version = of(held.version);
+    let version = version_from_column(stored.version);
     if version < probed.version {
         return Some(DifferenceKind::Stale);
     }
     if version > probed.version {
         return Some(DifferenceKind::Newer);
     }
-    held.says_otherwise(probed.withdrawn, Some(probed.content.0))
+    stored
+        .differs_from(probed.withdrawn, Some(probed.content.0))
         .then_some(DifferenceKind::Conflicting)
 }
 
@@ -76,7 +76,7 @@ mod tests {
             .to_u64(),
         )
         .unwrap();
-        let known = |content| Stored {
+        let known = |content| StoredVersion {
             version,
             kind: FactKind::Test,
             withdrawn: false,

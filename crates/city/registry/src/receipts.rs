@@ -1,4 +1,4 @@
-//! Receipts on their way out: signed, broadcast, and never in the way of the batches themselves.
+//! Way out for receipts: signed, broadcast, and never holding up the batches themselves.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,15 +12,17 @@ use contract::{MAX_RECEIPTS_PER_MESSAGE, Receipt, ReceiptSigner};
 
 use crate::breaker::{Breaker, RECEIPTS};
 
-/// Longest that one message may take before its batches are acknowledged without it.
+/// Longest time for one message, before its batches are acknowledged without it.
 const BROADCAST_LIMIT: Duration = Duration::from_secs(5);
 
-/// The way to the gateways. A receipt that is lost costs its batch a resend, and is answered then.
+/// Way out for receipts to the gateways. A receipt that is lost costs its batch a resend, and is
+/// answered then.
 #[derive(Debug)]
 pub(crate) struct Receipts {
     signer: ReceiptSigner,
     publisher: Arc<dyn ReceiptPublisher>,
     breaker: Breaker,
+    /// True while the channel fails, so that only the change is logged.
     away: AtomicBool,
 }
 
@@ -41,15 +43,15 @@ impl Receipts {
         })
     }
 
-    /// Broadcasts, or gives up after a short while; how many went out.
+    /// Broadcasts, or gives up after a short while; returns the number of receipts that went out.
     pub(crate) async fn send(&self, receipts: &[Receipt]) -> usize {
         let mut sent = 0;
         for receipts in receipts.chunks(MAX_RECEIPTS_PER_MESSAGE) {
-            let went = self.send_message(receipts).await;
-            let outcome = if went { "sent" } else { "failed" };
+            let was_sent = self.send_message(receipts).await;
+            let outcome = if was_sent { "sent" } else { "failed" };
             metrics::counter!("registry_receipts_total", "outcome" => outcome)
                 .increment(receipts.len() as u64);
-            sent += if went { receipts.len() } else { 0 };
+            sent += if was_sent { receipts.len() } else { 0 };
         }
         sent
     }

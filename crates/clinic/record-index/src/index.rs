@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use crate::digest_hash::{ByDigest, RecordMap, RecordSet};
 use crate::memory::Memory;
-use crate::record::{Appended, Key, LookedUp, RecordState, StoredRecord, key_of};
+use crate::record::{Appended, Key, KnownRecord, LookedUp, RecordState, key_of};
 use crate::records::block::RecordBlock;
 use crate::records::{scan, table};
 use crate::runs::compaction::{self, flushed_to};
@@ -178,7 +178,7 @@ async fn read_wanted(
     pool: &SqlitePool,
     record_nos: &[i64],
     wanted: &[RecordDigest],
-) -> Result<RecordMap<StoredRecord>, IndexError> {
+) -> Result<RecordMap<KnownRecord>, IndexError> {
     let wanted: RecordSet<'_> = wanted.iter().collect();
     let mut known = RecordMap::with_capacity_and_hasher(record_nos.len(), ByDigest::default());
     for (record, stored) in table::look_up_numbers(pool, record_nos).await? {

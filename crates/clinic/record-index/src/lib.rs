@@ -20,6 +20,6 @@ mod runs;
 pub use digest_hash::{ByDigest, DigestHasher, RecordMap, RecordSet};
 pub use error::IndexError;
 pub use index::RecordIndex;
-pub use record::{Appended, Key, LookedUp, RecordState, StoredRecord, key_of};
+pub use record::{Appended, Key, KnownRecord, LookedUp, RecordState, key_of};
 pub use records::scan::scan;
 pub use records::table::{change, last_record_no, look_up_numbers};

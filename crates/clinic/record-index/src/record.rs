@@ -41,7 +41,7 @@ impl RecordState {
 
 /// A record that the index holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoredRecord {
+pub struct KnownRecord {
     /// Number of the record, from 1 in the order in which records were appended.
     pub record_no: i64,
     /// State of the record.
@@ -52,7 +52,7 @@ pub struct StoredRecord {
 #[derive(Debug, Default)]
 pub struct LookedUp {
     /// Records that were asked for and are stored.
-    pub known: RecordMap<StoredRecord>,
+    pub known: RecordMap<KnownRecord>,
     /// Highest record number at the time of the look-up: records above it were not looked at.
     pub upto: i64,
 }

@@ -1,57 +1,58 @@
-//! Circuit breaker: after failures in a row an endpoint is left alone, then asked by one probe,
-//! then used again.
+//! Circuit breaker: after failures in a row an endpoint gets no request for a pause, then one
+//! probe, then all requests again.
 //!
-//! States as in Nygard, *Release It!* (2nd edition, "Circuit Breaker"): closed, open, half-open.
-//! Time is handed in as the time since the program's start, so that no wall clock set back can keep
-//! a circuit open.
+//! States are those of Nygard, *Release It!* (2nd edition, "Circuit Breaker"): closed, open,
+//! half-open. Time is handed in as the time since the program's start, so that a wall clock that is
+//! set back cannot keep a circuit open.
 
 use std::fmt;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// When a circuit opens, and for how long.
+/// Settings that say when a circuit opens, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// So many failures in a row open it; at least 1.
+    /// Number of failures in a row that opens the circuit; at least 1.
     pub failures_to_open: u32,
-    /// First pause while open; doubles with every failed probe, and is jittered by up to as much
-    /// again.
+    /// First pause of an open circuit. It doubles with every failed probe; jitter adds up to as
+    /// much again.
     pub first_pause: Duration,
     /// Longest pause, jitter included.
     pub longest_pause: Duration,
 }
 
-/// What a caller may do now.
+/// Permission to send requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permit {
-    /// Whatever it likes.
+    /// Requests without limit.
     Closed,
-    /// One small request, whose outcome decides; until it is told, others get [`Permit::Open`].
+    /// A single small request, whose outcome decides. Until the outcome is reported, other callers
+    /// get [`Permit::Open`].
     Probe,
-    /// Nothing, for so long.
+    /// No request.
     Open {
-        /// The rest of the pause.
+        /// Remaining pause.
         wait: Duration,
     },
 }
 
-/// A circuit's state, for `status` and metrics.
+/// State of a circuit, for `status` and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// In order.
+    /// The endpoint is used.
     Closed,
-    /// Left alone.
+    /// The endpoint gets no request.
     Open,
-    /// Asked by a probe that has not come back.
+    /// A probe is out whose outcome is not known yet.
     HalfOpen,
 }
 
 impl State {
-    /// Every state.
+    /// All states.
     pub const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
 
-    /// Its name in metrics.
+    /// Returns the name of the state in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -62,18 +63,18 @@ impl State {
     }
 }
 
-/// One endpoint's circuit.
+/// Circuit breaker of one endpoint.
 pub struct Circuit {
     settings: Settings,
     pauses: ExponentialBackoff,
     failures: u32,
-    /// Not to be asked before this.
+    /// End of the pause; `None` while closed.
     open_until: Option<Duration>,
     probing: bool,
 }
 
 impl Circuit {
-    /// A closed one.
+    /// Makes a closed circuit.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
@@ -85,8 +86,10 @@ impl Circuit {
         }
     }
 
-    /// What may be done now; `elapsed` is the time since the program's start. A [`Permit::Probe`]
-    /// must be answered by [`Circuit::success`] or [`Circuit::failure`].
+    /// Returns the permission for now; `elapsed` is the time since the program's start.
+    ///
+    /// The outcome of a [`Permit::Probe`] must be reported by [`Circuit::success`] or
+    /// [`Circuit::failure`].
     pub fn permit(&mut self, elapsed: Duration) -> Permit {
         match self.open_until {
             None => Permit::Closed,
@@ -103,12 +106,12 @@ impl Circuit {
         }
     }
 
-    /// A request went well: the circuit closes.
+    /// Reports a request that went well: the circuit closes.
     pub fn success(&mut self) {
         *self = Self::new(self.settings);
     }
 
-    /// A request failed; how long the endpoint is left alone now, if the circuit is open.
+    /// Reports a request that failed; returns the pause, if the circuit is open now.
     pub fn failure(&mut self, elapsed: Duration) -> Option<Duration> {
         self.failures = self.failures.saturating_add(1);
         if self.open_until.is_none() && self.failures < self.settings.failures_to_open {
@@ -124,7 +127,7 @@ impl Circuit {
         Some(pause)
     }
 
-    /// Its state.
+    /// Returns the state.
     #[must_use]
     pub fn state(&self) -> State {
         match (self.open_until, self.probing) {

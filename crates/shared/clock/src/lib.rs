@@ -1,24 +1,25 @@
-//! The one place that asks the machine what time it is; everything else takes a [`Clock`] or a
-//! `now`.
+//! Time of the machine. All other code takes a [`Clock`] or a moment `now`, so that tests can set
+//! the time.
 
-use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 
-/// A source of time: the machine's in production, a hand-set one in tests.
+/// Source of time: the machine in production, a hand-set clock in tests.
 pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// The present moment in UTC.
+    /// Returns the present moment in UTC.
     fn now(&self) -> DateTime<Utc>;
 
-    /// Time since some fixed moment of this clock; never goes back. For durations and rates only.
+    /// Returns the time since some fixed moment of this clock, for durations and rates. It never
+    /// goes back.
     fn elapsed(&self) -> Duration;
 }
 
-/// The machine's clock.
+/// Clock of the machine.
 #[derive(Debug)]
 pub struct SystemClock {
-    started: std::time::Instant,
+    started: Instant,
 }
 
 impl Default for SystemClock {
@@ -28,7 +29,7 @@ impl Default for SystemClock {
     )]
     fn default() -> Self {
         Self {
-            started: std::time::Instant::now(),
+            started: Instant::now(),
         }
     }
 }
@@ -47,54 +48,51 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move.
+/// Clock that stands still until it is moved.
 #[derive(Debug)]
 pub struct ManualClock {
-    state: Mutex<(DateTime<Utc>, Duration)>,
+    state: Mutex<ManualTime>,
+}
+
+#[derive(Debug)]
+struct ManualTime {
+    now: DateTime<Utc>,
+    elapsed: Duration,
 }
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Makes a clock that shows `now`.
     #[must_use]
     pub fn at(now: DateTime<Utc>) -> Self {
         Self {
-            state: Mutex::new((now, Duration::ZERO)),
+            state: Mutex::new(ManualTime {
+                now,
+                elapsed: Duration::ZERO,
+            }),
         }
     }
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        let mut state = self
-            .state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        state.0 += TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
-        state.1 += by;
+        let mut state = self.state.lock();
+        state.now += TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+        state.elapsed += by;
     }
 
     /// Sets the wall clock, back as well as forward, as an operator or a time server may; `elapsed`
     /// is untouched.
     pub fn set(&self, now: DateTime<Utc>) {
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .0 = now;
+        self.state.lock().now = now;
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .0
+        self.state.lock().now
     }
 
     fn elapsed(&self) -> Duration {
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .1
+        self.state.lock().elapsed
     }
 }
 
@@ -103,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn manual_clock_moves_only_when_told_and_may_be_set_back() {
+    fn manual_clock_moves_only_by_hand_and_may_be_set_back() {
         let start = DateTime::from_timestamp(1_625_000_000, 0).expect("a valid moment");
         let clock = ManualClock::at(start);
         assert_eq!(clock.now(), start);

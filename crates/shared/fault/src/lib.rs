@@ -1,29 +1,29 @@
-//! Places on a record's way where tests break it on purpose: an abort, a failure that passes, one
-//! that does not.
+//! Fault injection: points on a record's way where tests make a step abort, fail for a moment, or
+//! fail for good.
 //!
-//! Without the feature `inject` every call is a constant `None` and no trace of it is left in the
+//! Without the feature `inject` every call is a constant `None`, and nothing of it is left in the
 //! program.
 
-/// What a step is told to do instead of going on.
+/// Fault that a step shows instead of going on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Fail as a server that is away for a moment would make it fail.
+    /// Failure as of a server that is away for a moment.
     Retry,
-    /// Fail as a misconfiguration would.
+    /// Failure as of a wrong configuration.
     Permanent,
 }
 
 macro_rules! points {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal;)+) => {
-        /// Every place, in the order a record passes them.
+        /// Injection point; variants are in the order in which a record passes them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Point { $($(#[doc = $doc])+ $name,)+ }
 
         impl Point {
-            /// Every place.
+            /// All points.
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
-            /// Its name in [`ENVIRONMENT_VARIABLE`].
+            /// Returns the name of the point in [`ENVIRONMENT_VARIABLE`].
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)+ }
@@ -41,9 +41,9 @@ points! {
     OutboxSealed = "outbox-sealed";
     /// Outbox: everything is written, not committed.
     OutboxStored = "outbox-stored";
-    /// Outbox: committed, the mark file has not moved.
+    /// Outbox: committed, the generation file is not written yet.
     OutboxCommitted = "outbox-committed";
-    /// Outbox: the mark file has moved.
+    /// Outbox: the generation file is written.
     OutboxMarked = "outbox-marked";
     /// Outbox: a lease is committed.
     OutboxLeased = "outbox-leased";
@@ -61,7 +61,7 @@ points! {
     OutboxSettled = "outbox-settled";
     /// Broker: a delivery has arrived, its caller does not have it yet.
     BrokerReceived = "broker-received";
-    /// Registry: deliveries are in hand.
+    /// Registry: deliveries have been received.
     RegistryReceived = "registry-received";
     /// Registry: batches are opened.
     RegistryOpened = "registry-opened";
@@ -69,14 +69,14 @@ points! {
     RegistryStored = "registry-stored";
     /// Registry: committed, no receipt sent.
     RegistryCommitted = "registry-committed";
-    /// Registry: the receipts are out, nothing is acknowledged.
+    /// Registry: the receipts are sent, nothing is acknowledged.
     RegistryReceiptSent = "registry-receipt-sent";
-    /// Broker: acknowledgements are about to be told.
+    /// Broker: acknowledgements are about to be sent.
     BrokerAcking = "broker-acking";
     /// Registry: acknowledged.
     RegistryAcked = "registry-acked";
     /// Registry: an unreadable batch is about to go to the dead letters.
-    RegistryBurying = "registry-burying";
+    RegistryDeadLettering = "registry-dead-lettering";
     /// Gateway: receipts have arrived.
     ReceiptsReceived = "receipts-received";
     /// Outbox: verdicts are written, not committed.
@@ -89,18 +89,19 @@ points! {
     OutboxSweepWithdrawing = "outbox-sweep-withdrawing";
 }
 
-/// The environment variable [`arm_from_environment`] reads: `point=action;point=action`, the
-/// actions as the crate `fail` writes them: `return(retry)`, `return(permanent)`, `return(abort)`,
+/// Environment variable that [`arm_from_environment`] reads: `point=action;point=action`.
+///
+/// Actions are those of the crate `fail`: `return(retry)`, `return(permanent)`, `return(abort)`,
 /// with counts as in `3*off->1*return(abort)`.
 pub const ENVIRONMENT_VARIABLE: &str = "FAILPOINTS";
 
-/// Whether this program can be broken at all.
+/// Returns true if faults are compiled into this program.
 #[must_use]
 pub const fn is_compiled_in() -> bool {
     cfg!(feature = "inject")
 }
 
-/// What to do at this place. An abort does not return.
+/// Returns the fault that a test asked for at this point. An abort does not return.
 #[cfg(feature = "inject")]
 #[must_use]
 pub fn at(point: Point) -> Option<Fault> {
@@ -115,21 +116,21 @@ pub fn at(point: Point) -> Option<Fault> {
     None
 }
 
-/// What to do at this place: go on.
+/// Returns no fault.
 #[cfg(not(feature = "inject"))]
 #[must_use]
 pub const fn at(_point: Point) -> Option<Fault> {
     None
 }
 
-/// An error type that a test can have returned at a [`Point`].
+/// Error type that a test can have returned at a [`Point`].
 pub trait Injected: Sized {
-    /// The error that stands for `fault` at `point`.
+    /// Makes the error that stands for `fault` at `point`.
     fn injected(fault: Fault, point: Point) -> Self;
 }
 
 impl Injected for std::io::Error {
-    /// A full disk, or one that became read-only.
+    /// Makes the error of a full disk, or of one that became read-only.
     fn injected(fault: Fault, _point: Point) -> Self {
         match fault {
             Fault::Retry => std::io::ErrorKind::StorageFull.into(),
@@ -141,7 +142,7 @@ impl Injected for std::io::Error {
 /// Fails where a test asked for it, and nowhere in a program that is shipped.
 ///
 /// # Errors
-/// The error that the test's fault stands for.
+/// Error that stands for the fault of the test.
 pub fn check<E: Injected>(point: Point) -> Result<(), E> {
     at(point).map_or(Ok(()), |fault| Err(E::injected(fault, point)))
 }
@@ -155,7 +156,8 @@ pub fn injected_text(point: Point) -> String {
 /// Help that goes with an injected permanent error.
 pub const INJECTED_HELP: &str = "take it out of FAILPOINTS";
 
-/// Reads [`ENVIRONMENT_VARIABLE`]; holds until the process ends. For the beginning of `main`.
+/// Arms the points named in [`ENVIRONMENT_VARIABLE`] until the process ends; for the beginning of
+/// `main`.
 #[cfg(feature = "inject")]
 pub fn arm_from_environment() {
     std::mem::forget(fail::FailScenario::setup());

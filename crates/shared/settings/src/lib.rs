@@ -1,19 +1,18 @@
-//! Configuration of a program: its TOML file, and the secrets that the file names the places of.
+//! Configuration of a program: its TOML file, and the secrets whose places the file names.
 //!
 //! A mistake in the file is reported with file, line, column and the nearest known key, and never
 //! with a value, which may be a secret written in the wrong place.
 
+mod error;
+mod explain;
 mod file;
+mod io_text;
+mod limits;
+mod loaded;
 mod secret;
 
-pub use file::{MAX_FILE_BYTES, MAX_OPEN_BRACKETS, Place, SettingsError, load, parse, wrong};
-pub use secret::{MAX_SECRET_BYTES, SecretError, SecretSource, read_private_file};
-
-/// Describes why the operating system refused to open or read a file, in plain English.
-fn io_error_text(kind: std::io::ErrorKind) -> String {
-    match kind {
-        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        std::io::ErrorKind::IsADirectory => "it is a folder, not a file".to_owned(),
-        kind => kind.to_string(),
-    }
-}
+pub use error::{Mistake, SettingsError, mistake};
+pub use file::{load, parse};
+pub use limits::{MAX_FILE_BYTES, MAX_OPEN_BRACKETS, MAX_SECRET_BYTES};
+pub use loaded::Loaded;
+pub use secret::{SecretError, SecretSource, read_private_file};

@@ -1,5 +1,4 @@
-//! Reads a secret from a file, an environment variable or a systemd credential; never from a
-//! command line.
+//! Secrets from a file, an environment variable or a systemd credential; never from a command line.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,10 +9,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
-use crate::io_error_text;
-
-/// Longest secret accepted, in bytes: a certificate key fits, a disk image does not.
-pub const MAX_SECRET_BYTES: u64 = 64 * 1024;
+use crate::io_text::io_error_text;
+use crate::limits::MAX_SECRET_BYTES;
 
 /// Where a secret is to be found; in TOML `{ file = "…" }`, `{ env = "…" }` or `{ credential = "…"
 /// }`.
@@ -29,26 +26,26 @@ pub enum SecretSource {
     Credential(String),
 }
 
-/// Why a secret could not be read. Names the place, never the content.
+/// Error on reading a secret. Names the place, never the content.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file cannot be opened or read.
     #[error("the secret file {path} cannot be read: {}", io_error_text(*kind))]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         kind: std::io::ErrorKind,
     },
-    /// Others than the owner may read the file.
+    /// The file may be read by others than its owner.
     #[error(
         "the secret file {path} has mode {mode:04o}; others than its owner may read it: chmod 600 \
          {path}"
     )]
     TooOpen {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its permission bits.
+        /// Permission bits of the file.
         mode: u32,
     },
     /// The file is larger than [`MAX_SECRET_BYTES`].
@@ -56,62 +53,61 @@ pub enum SecretError {
         "the secret file {path} is larger than {MAX_SECRET_BYTES} bytes; is it the right file?"
     )]
     TooLarge {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// Not UTF-8.
+    /// The secret is not UTF-8 text.
     #[error("the secret in {place} is not UTF-8 text")]
     NotText {
-        /// File or variable.
+        /// File or variable that holds the secret.
         place: String,
     },
     /// The variable is not set.
     #[error("the environment variable {name} is not set; it should hold the secret")]
     NoVariable {
-        /// Its name.
+        /// Name of the variable.
         name: String,
     },
-    /// What stands where a variable's name or a path should cannot be one; it may be the secret
+    /// The text in the place of a variable's name or a path cannot be one; it may be the secret
     /// itself.
     #[error(
         "what is written after {word} is no {what}; write where the secret is, never the secret \
          itself"
     )]
     NotAPlace {
-        /// `env` or `file`.
+        /// Key that the text stands after: `env` or `file`.
         word: &'static str,
-        /// What is expected there.
+        /// Kind of name that is expected there.
         what: &'static str,
     },
-    /// Not started by systemd with credentials.
+    /// The program was not started by systemd with credentials.
     #[error(
         "the systemd credential {name} was asked for, but CREDENTIALS_DIRECTORY is not set; add \
          LoadCredential={name}:… to the unit"
     )]
     NoCredentials {
-        /// The credential's name.
+        /// Name of the credential.
         name: String,
     },
-    /// A credential's name that is a path.
+    /// The name of the credential is a path.
     #[error("the systemd credential name {name:?} must be a plain name without slashes")]
     BadCredentialName {
-        /// The name.
+        /// Name of the credential.
         name: String,
     },
-    /// Empty.
+    /// The secret is empty.
     #[error("the secret in {place} is empty")]
     Empty {
-        /// File or variable.
+        /// File or variable that holds the secret.
         place: String,
     },
 }
 
 impl SecretSource {
-    /// Reads the secret; one trailing line end is dropped. `base` is what relative file paths start
-    /// from.
+    /// Reads the secret; one trailing line end is dropped. Relative file paths start from `base`.
     ///
     /// # Errors
-    /// See [`SecretError`]; each says what to change.
+    /// [`SecretError`], which says what to change.
     pub fn read(&self, base: &Path) -> Result<SecretString, SecretError> {
         match self {
             Self::File(path) if is_key_text(path) => Err(SecretError::NotAPlace {
@@ -146,14 +142,14 @@ impl SecretSource {
     }
 }
 
-/// A name that POSIX allows a shell to set.
+/// Returns true for a name that POSIX lets a shell set.
 fn is_variable_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.len() <= 128
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// One of the project's own keys, pasted where its file should be named.
+/// Returns true for one of the project's own keys, pasted where its file should be named.
 fn is_key_text(path: &Path) -> bool {
     path.to_str().is_none_or(|text| {
         text.starts_with("cgsk1:")
@@ -162,10 +158,10 @@ fn is_key_text(path: &Path) -> bool {
     })
 }
 
-/// Reads a file that only its owner may read.
+/// Reads a secret from a file that only its owner may read.
 ///
 /// # Errors
-/// See [`SecretError`].
+/// [`SecretError`], which says what to change.
 pub fn read_private_file(path: &Path) -> Result<SecretString, SecretError> {
     read_file(path, true)
 }
@@ -184,9 +180,9 @@ fn read_file(path: &Path, owner_only: bool) -> Result<SecretString, SecretError>
             mode,
         });
     }
-    // Room for the whole at once: a vector that grows leaves copies behind that nobody wipes.
-    let room = usize::try_from(metadata.len().min(MAX_SECRET_BYTES) + 1).unwrap_or_default();
-    let mut bytes = Vec::with_capacity(room);
+    // Capacity for the whole at once: a vector that grows leaves copies behind that nobody wipes.
+    let capacity = usize::try_from(metadata.len().min(MAX_SECRET_BYTES) + 1).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(capacity);
     file.take(MAX_SECRET_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;

@@ -1,13 +1,17 @@
-//! Where either program meets its operator: terminal, logs, metrics, health, stop signals.
+//! Signals that a running program gives of itself: logs, metrics, health.
 
+mod flat_json;
 mod listen;
 mod logs;
 
 #[cfg(feature = "http")]
-pub mod http;
+mod endpoint;
 #[cfg(feature = "http")]
-pub mod signals;
-pub mod terminal;
+mod health;
 
+#[cfg(feature = "http")]
+pub use endpoint::{Endpoint, ListenError};
+#[cfg(feature = "http")]
+pub use health::{Health, HealthPart};
 pub use listen::ListenConfig;
 pub use logs::{LogConfig, LogError, LogFormat, init_logs};

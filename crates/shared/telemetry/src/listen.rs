@@ -1,4 +1,4 @@
-//! Where metrics and health are served.
+//! Configuration of the address that serves metrics and health.
 
 use std::net::SocketAddr;
 

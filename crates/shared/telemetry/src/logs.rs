@@ -1,4 +1,4 @@
-//! Logs to standard error, for a person or as one JSON object a line.
+//! Logs to standard error, for a person or as one JSON object per line.
 //!
 //! Never logged, at any level: an identifier of a person, a source's value, a secret, a server's
 //! free error text.
@@ -11,6 +11,8 @@ use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::fmt::time::SystemTime;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::flat_json::FlatJson;
 
 /// The `[log]` section.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
@@ -42,7 +44,7 @@ impl Default for LogConfig {
     }
 }
 
-/// The filter cannot be read.
+/// Error in the log filter of the configuration.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "log.filter is no filter: write a level (error, warn, info, debug, trace) or target=level \
@@ -53,7 +55,7 @@ pub struct LogError;
 /// Starts logging; a second call in one process changes nothing.
 ///
 /// # Errors
-/// [`LogError`] when the filter cannot be read.
+/// [`LogError`]: the filter cannot be read.
 pub fn init_logs(config: &LogConfig) -> Result<(), LogError> {
     let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| config.filter.clone());
     let filter = EnvFilter::try_new(directives).map_err(|_| LogError)?;
@@ -61,30 +63,31 @@ pub fn init_logs(config: &LogConfig) -> Result<(), LogError> {
         .with_writer(std::io::stderr)
         .with_timer(SystemTime)
         .with_ansi(std::io::stderr().is_terminal());
-    let ours = filter_fn(|metadata| may_be_logged(metadata.target(), *metadata.level()));
+    let permitted = filter_fn(|metadata| may_be_logged(metadata.target(), *metadata.level()));
     let lines = match config.format {
         LogFormat::Human => lines.with_target(false).boxed(),
         LogFormat::Json => lines
             .json()
             .with_current_span(false)
             .with_span_list(false)
+            .map_event_format(|inner| FlatJson { inner })
             .boxed(),
     };
     let _already_started = tracing_subscriber::registry()
-        .with(lines.with_filter(filter.and(ours)))
+        .with(lines.with_filter(filter.and(permitted)))
         .try_init();
     Ok(())
 }
 
-/// What no filter may ask for: the drivers' lines quote statements, values, whole frames, and so
-/// people and passwords.
+/// Returns whether a line may be logged, whatever the filter asks for: lines of the drivers quote
+/// statements, values and whole frames, and so people and passwords.
 fn may_be_logged(target: &str, level: Level) -> bool {
     let krate = target.split("::").next().unwrap_or(target);
     match krate {
         // Frames at trace (the password among them), returned messages at warn.
         "lapin" | "amq_protocol" | "async_rs" => false,
-        // It greets at info and complains at error when it is shut down; what matters of it is an
-        // error of ours.
+        // It logs a greeting at info, and an error when it is shut down; the faults that matter are
+        // logged by us.
         "tokio_cron_scheduler" => false,
         "sqlx" | "sqlx_core" | "sqlx_postgres" | "sqlx_mysql" | "sqlx_sqlite" => false,
         "reqwest" | "hyper" | "hyper_util" | "h2" | "rustls" | "tower_http" => level <= Level::WARN,
@@ -97,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_that_is_none_is_told_so() {
+    fn a_filter_that_is_none_is_refused() {
         let config = LogConfig {
             filter: "clinic=nonsense=".into(),
             ..LogConfig::default()
@@ -113,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn no_filter_lets_the_drivers_speak() {
+    fn no_filter_lets_the_drivers_log() {
         for target in [
             "lapin",
             "lapin::channel",

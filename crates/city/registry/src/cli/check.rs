@@ -1,58 +1,95 @@
-//! `city-registry check`: connects to everything and says what it found.
+//! `city-registry check`: connects to everything and prints what it found.
 
-use telemetry::terminal as out;
+use program::{CheckLayout, CheckRow, Failure, Severity};
 
-use super::{Failure, Loaded};
+use super::config_file::LoadedConfig;
 use crate::{Keys, Reader};
 
-pub(super) async fn check(loaded: &Loaded) -> Result<(), Failure> {
-    let Loaded { config, base } = loaded;
-    let mut worst: Option<Failure> = None;
-    let mut note = |place: &str, failure: Failure| {
-        let (Failure::Later(message) | Failure::Usage(message) | Failure::Change(message)) =
-            &failure;
-        out::say(format!("FAILED  {place}: {message}"));
-        if !matches!(worst, Some(Failure::Change(_))) {
-            worst = Some(failure);
+pub(super) async fn check(loaded: &LoadedConfig) -> Result<(), Failure> {
+    let mut printer = FindingPrinter::default();
+    check_keys_and_store(loaded, &mut printer).await;
+    check_queue(loaded, &mut printer).await;
+    printer.outcome()
+}
+
+/// Printer of findings that remembers the gravest failure.
+#[derive(Default)]
+struct FindingPrinter {
+    gravest: Option<Failure>,
+}
+
+impl FindingPrinter {
+    fn good(&self, part: &str, text: impl Into<String>) {
+        print(part, Severity::Good, text.into());
+    }
+
+    fn failed(&mut self, part: &str, failure: Failure) {
+        print(part, Severity::Error, failure.message().to_owned());
+        if !matches!(self.gravest, Some(Failure::Change(_))) {
+            self.gravest = Some(failure);
         }
+    }
+
+    fn outcome(self) -> Result<(), Failure> {
+        match self.gravest {
+            None => Ok(()),
+            Some(Failure::Change(_)) => Err(Failure::Change(
+                "something has to be changed, see above".into(),
+            )),
+            Some(Failure::Later(_) | Failure::Usage(_)) => Err(Failure::Later(
+                "something does not answer, see above".into(),
+            )),
+        }
+    }
+}
+
+/// Prints a finding as soon as it is known: a server that is away takes its time.
+fn print(part: &str, severity: Severity, text: String) {
+    let row = CheckRow {
+        severity,
+        text,
+        help: None,
     };
-    match Keys::read(&config.keys, base) {
-        Ok(keys) => {
-            out::say(format!(
-                "ok      keys: {} private, and the second layer",
-                keys.private().len()
-            ));
-            out::say(match keys.receipt() {
-                Some(_) => "ok      receipts: signed with keys.receipt_key",
-                None => "ok      receipts: none are sent, as there is no keys.receipt_key",
-            });
-            match Reader::open(&config.store, keys, base).await {
-                Ok(reader) => {
-                    out::say(format!(
-                        "ok      store: {} answers, its tables are up to date",
-                        reader.describe()
-                    ));
-                    reader.close().await;
-                }
-                Err(error) => note("store", error.into()),
+    program::print_check(CheckLayout::Rows, part, &[row]);
+}
+
+async fn check_keys_and_store(loaded: &LoadedConfig, printer: &mut FindingPrinter) {
+    let keys = match Keys::read(&loaded.config.keys, &loaded.base) {
+        Ok(keys) => keys,
+        Err(error) => return printer.failed("keys", error.into()),
+    };
+    printer.good(
+        "keys",
+        format!("{} private, and the second layer", keys.private().len()),
+    );
+    printer.good(
+        "receipts",
+        match keys.receipt() {
+            Some(_) => "signed with keys.receipt_key",
+            None => "none are sent, as there is no keys.receipt_key",
+        },
+    );
+    match Reader::open(&loaded.config.store, keys, &loaded.base).await {
+        Ok(reader) => {
+            let store = reader.describe();
+            printer.good(
+                "store",
+                format!("{store} answers, its tables are up to date"),
+            );
+            reader.close().await;
+        }
+        Err(error) => printer.failed("store", error.into()),
+    }
+}
+
+async fn check_queue(loaded: &LoadedConfig, printer: &mut FindingPrinter) {
+    match broker::check(&loaded.config.queue, &loaded.base).await {
+        Ok(findings) => {
+            for finding in findings {
+                printer.good("queue", finding);
             }
         }
-        Err(error) => note("keys", error.into()),
-    }
-    match broker::check(&config.queue, base).await {
-        Ok(findings) => findings
-            .iter()
-            .for_each(|finding| out::say(format!("ok      queue: {finding}"))),
-        Err(error) if error.is_retry() => note("queue", Failure::Later(error.to_string())),
-        Err(error) => note("queue", Failure::Change(error.to_string())),
-    }
-    match worst {
-        None => Ok(()),
-        Some(Failure::Change(_)) => Err(Failure::Change(
-            "something has to be changed, see above".into(),
-        )),
-        Some(Failure::Later(_) | Failure::Usage(_)) => Err(Failure::Later(
-            "something does not answer, see above".into(),
-        )),
+        Err(error) if error.is_retry() => printer.failed("queue", Failure::later(error)),
+        Err(error) => printer.failed("queue", Failure::change(error)),
     }
 }

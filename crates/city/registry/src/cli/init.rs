@@ -1,18 +1,13 @@
-//! `city-registry init`: a folder to begin with.
+//! `city-registry init`: writes a configuration and fresh keys to begin with.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use contract::{PrivateKey, ReceiptSigner};
-use secrecy::ExposeSecret;
+use program::terminal::print_line;
+use program::{Failure, files};
 
-use telemetry::terminal as out;
-
-use super::Failure;
-use super::keys::say_public;
+use super::keys::print_public_keys;
 use crate::{Keys, SecondLayerKey};
 
 const CONFIG: &str = include_str!("../../../../../config/city-registry.toml");
@@ -42,8 +37,7 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
             existing.display()
         )));
     }
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| {
+    files::create_private_folder(folder).map_err(|error| {
         Failure::Change(format!(
             "{} cannot be made: {}",
             folder.display(),
@@ -58,38 +52,20 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
             .iter()
             .zip([private.to_text(), second_layer.to_text(), receipt.to_text()])
     {
-        write_new(&folder.join(name), 0o600, text.expose_secret())?;
+        files::write_secret(&folder.join(name), &text)?;
     }
     let config = folder.join(FILES[0]);
-    write_new(&config, 0o644, CONFIG.trim_end())?;
-    out::say(format!(
+    files::write_new(&config, 0o644, CONFIG)
+        .map_err(|error| files::cannot_write(&config, error.kind()))?;
+    print_line(format!(
         "wrote {} and three keys beside it (mode 0600); back them up, apart from the database",
         config.display()
     ));
-    out::say("for the [registry] section of every gateway's configuration:");
-    say_public(&Keys::new(private, Vec::new(), second_layer).with_receipt_key(receipt));
-    out::say(format!(
+    print_line("for the [registry] section of every gateway's configuration:");
+    print_public_keys(&Keys::new(private, Vec::new(), second_layer).with_receipt_key(receipt));
+    print_line(format!(
         "next: edit it, then run: city-registry --config {} check",
         config.display()
     ));
     Ok(())
-}
-
-fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), Failure> {
-    let opened = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path);
-    let written = opened.and_then(|mut file| {
-        writeln!(file, "{text}")?;
-        file.sync_all()
-    });
-    written.map_err(|error| {
-        Failure::Change(format!(
-            "{} cannot be written: {}",
-            path.display(),
-            error.kind()
-        ))
-    })
 }

@@ -1,10 +1,10 @@
-//! `city-registry keys`.
+//! `city-registry keys`: prints the public keys.
 
 use clap::Subcommand;
+use program::Failure;
+use program::terminal::print_line;
 
-use telemetry::terminal as out;
-
-use super::{Failure, Loaded};
+use super::config_file::LoadedConfig;
 use crate::Keys;
 
 #[derive(Debug, Subcommand)]
@@ -13,25 +13,25 @@ pub(super) enum KeysCommand {
     Public,
 }
 
-pub(super) fn keys(command: &KeysCommand, loaded: &Loaded) -> Result<(), Failure> {
+pub(super) fn keys(command: &KeysCommand, loaded: &LoadedConfig) -> Result<(), Failure> {
     let keys = Keys::read(&loaded.config.keys, &loaded.base)?;
     match command {
-        KeysCommand::Public => say_public(&keys),
+        KeysCommand::Public => print_public_keys(&keys),
     }
     Ok(())
 }
 
-/// The lines to paste.
-pub(super) fn say_public(keys: &Keys) {
-    out::say(format!(
+/// Prints the lines to paste into the [registry] section of a gateway's configuration.
+pub(super) fn print_public_keys(keys: &Keys) {
+    print_line(format!(
         "public_key = \"{}\"",
         keys.current().public().to_text()
     ));
     match keys.receipt() {
-        Some(signer) => out::say(format!(
+        Some(signer) => print_line(format!(
             "receipt_keys = [\"{}\"]",
             signer.verifier().to_text()
         )),
-        None => out::say("receipts = \"off\"  # this registry has no keys.receipt_key"),
+        None => print_line("receipts = \"off\"  # this registry has no keys.receipt_key"),
     }
 }

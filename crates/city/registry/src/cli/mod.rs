@@ -1,24 +1,21 @@
-//! The command line: what can be asked, and which exit code an answer has.
+//! Command line of `city-registry`: arguments and commands.
 
 mod check;
+mod config_file;
 mod dead_letters;
+mod failure;
 mod init;
 mod keys;
-mod readiness;
 mod run;
 mod show;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use clock::{Clock, SystemClock};
-use tokio_util::sync::CancellationToken;
-
-use crate::registry::OpenRegistryError;
-use crate::{Config, ConsumeError, KeysError, StoreError};
+use program::Failure;
 
 /// Keeps the pseudonymised vaccination, recovery and test facts that clinics send: facts, but not
 /// who or from where.
@@ -63,125 +60,23 @@ enum Command {
     Show(show::ShowArguments),
 }
 
-/// How a command ends when it does not end well; the message goes to standard error.
-#[derive(Debug)]
-enum Failure {
-    /// May succeed later. Exit code 1.
-    Later(String),
-    /// What was asked for makes no sense. Exit code 2.
-    Usage(String),
-    /// Somebody has to change something. Exit code 78 (`EX_CONFIG` of sysexits.h).
-    Change(String),
-}
-
-impl From<KeysError> for Failure {
-    fn from(error: KeysError) -> Self {
-        Self::Change(error.to_string())
-    }
-}
-
-impl From<OpenRegistryError> for Failure {
-    fn from(error: OpenRegistryError) -> Self {
-        let message = error.to_string();
-        if error.is_misconfigured() {
-            Self::Change(message)
-        } else {
-            Self::Later(message)
-        }
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::from(OpenRegistryError::Store(error))
-    }
-}
-
-impl From<ConsumeError> for Failure {
-    fn from(error: ConsumeError) -> Self {
-        match error {
-            ConsumeError::Queue(error) => Self::from(OpenRegistryError::Queue(error)),
-            ConsumeError::Store(error) => Self::from(error),
-        }
-    }
-}
-
-/// A configuration file that was read, and the folder its relative paths start from.
-struct Loaded {
-    config: Config,
-    base: PathBuf,
-}
-
-/// Reads the arguments, does what they say, and gives the process its exit code.
+/// Parses the arguments, runs the command, and returns the exit code of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            return fail(&Failure::Later(format!(
-                "the runtime cannot be started: {}",
-                error.kind()
-            )));
-        }
-    };
-    let result = runtime.block_on(dispatch(arguments));
-    // A blocking call that hangs (a stalled disk) must not keep the process from ending.
-    runtime.shutdown_timeout(Duration::from_secs(5));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => fail(&failure),
-    }
-}
-
-fn fail(failure: &Failure) -> ExitCode {
-    let (message, code) = match failure {
-        Failure::Later(message) => (message, 1),
-        Failure::Usage(message) => (message, 2),
-        Failure::Change(message) => (message, 78),
-    };
-    telemetry::terminal::complain(message);
-    ExitCode::from(code)
+    program::run(dispatch(Arguments::parse()))
 }
 
 async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let loaded = || load(&arguments.config);
+    let open = || config_file::open(&arguments.config);
     match arguments.command {
         Command::Init(init) => init::init(&init),
-        Command::Keys(command) => keys::keys(&command, &loaded()?),
-        Command::Check => check::check(&loaded()?).await,
+        Command::Keys(command) => keys::keys(&command, &open()?),
+        Command::Check => check::check(&open()?).await,
         Command::DeadLetters(command) => {
-            dead_letters::dead_letters(&command, &loaded()?, clock.now()).await
+            dead_letters::dead_letters(&command, &open()?, clock.now()).await
         }
-        Command::Run(run) => run::run(&run, &loaded()?, clock, stop_on_signal()?).await,
-        Command::Show(show) => show::show(&show, &loaded()?).await,
+        Command::Run(run) => run::run(&run, &open()?, clock, program::stop_on_signal()?).await,
+        Command::Show(show) => show::show(&show, &open()?).await,
     }
-}
-
-fn load(path: &Path) -> Result<Loaded, Failure> {
-    let config: Config =
-        settings::load(path).map_err(|error| Failure::Change(error.to_string()))?;
-    if let crate::StoreConfig::Postgres(postgres) = &config.store
-        && let Some((what, help)) = postgres.mistake()
-    {
-        return Err(Failure::Change(
-            settings::wrong(path, what, help).to_string(),
-        ));
-    }
-    telemetry::init_logs(&config.log).map_err(|error| Failure::Change(error.to_string()))?;
-    let base = path.parent().map(Path::to_owned).unwrap_or_default();
-    Ok(Loaded { config, base })
-}
-
-/// A token that SIGTERM or SIGINT cancels; a second signal ends the process at once.
-fn stop_on_signal() -> Result<CancellationToken, Failure> {
-    let stop = CancellationToken::new();
-    let stopper = stop.clone();
-    telemetry::signals::on_stop(move || stopper.cancel())
-        .map_err(|kind| Failure::Later(format!("signals cannot be listened to: {kind}")))?;
-    Ok(stop)
 }

@@ -1,4 +1,4 @@
-//! `city-registry run`: consumers, metrics and health, and an orderly end.
+//! `city-registry run`: the daemon. Consumers, metrics and health, and an orderly end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,22 +6,21 @@ use std::time::Duration;
 use circuit::Circuit;
 use clap::Args;
 use clock::Clock;
-use telemetry::http::{Endpoint, Health};
+use program::terminal::print_line;
+use program::{Failure, systemd};
+use telemetry::{Endpoint, Health, HealthPart};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use telemetry::terminal as out;
-
-use super::readiness::{self, Share};
-use super::{Failure, Loaded};
+use super::config_file::LoadedConfig;
 use crate::breaker::STORE;
 use crate::{ConsumeError, Reader, Registry, Step};
 
-/// Longest that a consumer sleeps while the store is left alone: another may find it mended
+/// Longest pause of a consumer while the store gets no request: another consumer may find it mended
 /// earlier.
-const LONGEST_NAP: Duration = Duration::from_secs(1);
-/// How often old refusals are removed.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// Pause between two removals of old refusals.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Args)]
@@ -36,52 +35,39 @@ pub(super) struct RunArguments {
 
 pub(super) async fn run(
     arguments: &RunArguments,
-    loaded: &Loaded,
+    loaded: &LoadedConfig,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     if arguments.once || arguments.drain {
-        return take(arguments.once, loaded, clock).await;
+        return run_to_end(arguments.once, loaded, clock).await;
     }
-    let config = &loaded.config;
     let health = Health::default();
     let tasks = TaskTracker::new();
-    if let Some(listen) = &config.listen {
-        let recorder = telemetry::http::install_recorder();
-        let bound = Endpoint::bind(listen, recorder, health.clone()).await;
-        let endpoint = bound.map_err(|error| Failure::Change(error.to_string()))?;
-        let address = endpoint.address().map(tracing::field::display);
-        tracing::info!(
-            event = "endpoint-open",
-            address,
-            "metrics and health are served"
-        );
+    if let Some(endpoint) = Endpoint::open(loaded.config.listen.as_ref(), &health).await? {
         tasks.spawn(endpoint.serve(stop.clone().cancelled_owned()));
     }
     let Some(first) = open_when_it_answers(loaded, &clock, &health, &stop).await? else {
         return Ok(());
     };
     let reader = first.reader().clone();
-    let mut consumers = vec![first];
-    for _ in 1..config.consume.consumers.get() {
-        consumers.push(consumers[0].another()?);
-    }
-    let count = consumers.len();
+    let consumers = open_consumers(first, loaded)?;
     tracing::info!(
         event = "started",
         store = reader.describe(),
-        consumers = count,
+        consumers = consumers.len(),
         "the registry is running"
     );
-    notify_systemd(sd_notify::NotifyState::Ready);
-    let mut watched = Vec::with_capacity(count);
-    for (registry, share) in consumers.into_iter().zip(readiness::shares(&health, count)) {
-        let work = consume_loop(registry, Arc::clone(&clock), share.clone(), stop.clone());
-        watched.push(tasks.spawn(watch(work, share, stop.clone())));
+    systemd::notify_ready();
+    let mut watched = Vec::with_capacity(consumers.len());
+    let parts = health.parts(consumers.len());
+    for (registry, part) in consumers.into_iter().zip(parts) {
+        let consuming = consume_loop(registry, Arc::clone(&clock), part.clone(), stop.clone());
+        watched.push(tasks.spawn(watch(consuming, part, stop.clone())));
     }
     tasks.spawn(prune_loop(reader.clone(), stop.clone()));
     stop.cancelled().await;
-    notify_systemd(sd_notify::NotifyState::Stopping);
+    systemd::notify_stopping();
     tracing::info!(
         event = "draining",
         "asked to stop: finishing the transaction in hand"
@@ -93,11 +79,15 @@ pub(super) async fn run(
         event = "stopped",
         "stopped; what is not stored waits in the queue"
     );
-    all_asked(watched).await
+    all_ended_as_asked(watched).await
 }
 
-/// `--once` and `--drain`.
-async fn take(once: bool, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+/// Runs `--once` and `--drain`.
+async fn run_to_end(
+    once: bool,
+    loaded: &LoadedConfig,
+    clock: Arc<dyn Clock>,
+) -> Result<(), Failure> {
     let mut registry = Registry::open(&loaded.config, &loaded.base, Arc::clone(&clock)).await?;
     let (outcome, dead) = if once {
         match registry.consume_once(clock.now()).await? {
@@ -109,17 +99,17 @@ async fn take(once: bool, loaded: &Loaded, clock: Arc<dyn Clock>) -> Result<(), 
     };
     registry.close().await;
     registry.reader().close().await;
-    out::say(format!(
+    print_line(format!(
         "{} applied, {} unchanged, {} superseded, {} refused; {dead} batches to the dead letters",
         outcome.applied, outcome.unchanged, outcome.superseded, outcome.refused
     ));
     Ok(())
 }
 
-/// Opens the registry, waiting for a store that does not answer yet; `None` when asked to stop
-/// meanwhile.
+/// Opens the registry, and waits for a store that does not answer yet. Returns `None` when asked to
+/// stop meanwhile.
 async fn open_when_it_answers(
-    loaded: &Loaded,
+    loaded: &LoadedConfig,
     clock: &Arc<dyn Clock>,
     health: &Health,
     stop: &CancellationToken,
@@ -144,15 +134,25 @@ async fn open_when_it_answers(
     }
 }
 
-/// Sees a consumer's loop to its end; whether it ended because it was asked to. One that ends by
-/// itself ends the program, which then starts anew: with a consumer less it would look well and not
-/// be.
+/// Opens as many consumers as the configuration asks for.
+fn open_consumers(first: Registry, loaded: &LoadedConfig) -> Result<Vec<Registry>, Failure> {
+    let mut consumers = vec![first];
+    for _ in 1..loaded.config.consume.consumers.get() {
+        consumers.push(consumers[0].additional_consumer()?);
+    }
+    Ok(consumers)
+}
+
+/// Waits for the end of a consumer's loop and returns true if it was asked to end.
+///
+/// A loop that ends unasked ends the program, which systemd starts anew: with a consumer less it
+/// would look well without being so.
 async fn watch(
-    work: impl Future<Output = ()> + Send + 'static,
-    share: Share,
+    consuming: impl Future<Output = ()> + Send + 'static,
+    health: HealthPart,
     stop: CancellationToken,
 ) -> bool {
-    let ended = tokio::spawn(work).await;
+    let ended = tokio::spawn(consuming).await;
     if ended.is_ok() && stop.is_cancelled() {
         return true;
     }
@@ -162,14 +162,14 @@ async fn watch(
         panicked,
         "a consumer ended unasked: the program ends with it"
     );
-    share.set_unready("a consumer ended unasked".into());
+    health.set_unready("a consumer ended unasked".into());
     stop.cancel();
     false
 }
 
-async fn all_asked(watched: Vec<JoinHandle<bool>>) -> Result<(), Failure> {
-    for asked in watched {
-        if !asked.await.unwrap_or(false) {
+async fn all_ended_as_asked(watched: Vec<JoinHandle<bool>>) -> Result<(), Failure> {
+    for ended_as_asked in watched {
+        if !ended_as_asked.await.unwrap_or(false) {
             return Err(Failure::Later(
                 "a consumer ended unasked; the log says more".into(),
             ));
@@ -181,21 +181,21 @@ async fn all_asked(watched: Vec<JoinHandle<bool>>) -> Result<(), Failure> {
 async fn consume_loop(
     mut registry: Registry,
     clock: Arc<dyn Clock>,
-    share: Share,
+    health: HealthPart,
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
-        if let Some(wait) = registry.rest(clock.now()).await {
-            share.set_unready("the store failed and is left alone for a moment".into());
-            let nap = tokio::time::sleep(wait.min(LONGEST_NAP));
-            tokio::select! { () = stop.cancelled() => {}, () = nap => {} }
+        if let Some(wait) = registry.store_pause(clock.now()).await {
+            health.set_unready("the store failed and is left alone for a moment".into());
+            let pause = tokio::time::sleep(wait.min(MAX_PAUSE));
+            tokio::select! { () = stop.cancelled() => {}, () = pause => {} }
             continue;
         }
         match step(&mut registry, clock.as_ref()).await {
             Ok(step) => {
-                // Nothing came, and nothing could: still as ready as before.
+                // An idle step without a connection says nothing about readiness.
                 if step != Step::Idle || registry.queue_connected() {
-                    share.set_ready();
+                    health.set_ready();
                 }
                 if let Step::Done {
                     batches,
@@ -216,14 +216,14 @@ async fn consume_loop(
             }
             Err(error) => {
                 tracing::warn!(event = "step-failed", %error, "nothing was lost; trying again");
-                share.set_unready(error.to_string());
+                health.set_unready(error.to_string());
             }
         }
     }
     registry.close().await;
 }
 
-/// One step; an idle one asks the store, so that readiness is true also when nothing arrives.
+/// Does one step. An idle one asks the store, so that readiness is known when nothing arrives, too.
 async fn step(registry: &mut Registry, clock: &dyn Clock) -> Result<Step, ConsumeError> {
     let step = registry.consume_ahead(clock.now()).await?;
     if step == Step::Idle {
@@ -244,13 +244,6 @@ async fn prune_loop(reader: Reader, stop: CancellationToken) {
     }
 }
 
-fn notify_systemd(state: sd_notify::NotifyState<'_>) {
-    // Without systemd there is nobody to tell, which is no error.
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::debug!(event = "sd-notify", kind = ?error.kind());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,14 +251,14 @@ mod tests {
     async fn watched(
         work: impl Future<Output = ()> + Send + 'static,
         stop: &CancellationToken,
-    ) -> (bool, String) {
+    ) -> (bool, Option<String>) {
         let health = Health::default();
-        let share = readiness::shares(&health, 1).remove(0);
-        share.set_ready();
-        let watched = tokio::spawn(watch(work, share, stop.clone()));
+        let part = health.parts(1).remove(0);
+        part.set_ready();
+        let watched = tokio::spawn(watch(work, part, stop.clone()));
         (
-            all_asked(vec![watched]).await.is_ok(),
-            format!("{health:?}"),
+            all_ended_as_asked(vec![watched]).await.is_ok(),
+            health.reason_unready(),
         )
     }
 
@@ -274,11 +267,13 @@ mod tests {
         for panics in [true, false] {
             let stop = CancellationToken::new();
             let work = async move { assert!(!panics, "a consumer's fault") };
-            let (well, health) = watched(work, &stop).await;
+            let (well, unready) = watched(work, &stop).await;
             assert!(!well && stop.is_cancelled());
             assert!(
-                health.contains("ready: false") && health.contains("ended unasked"),
-                "{health}"
+                unready
+                    .as_ref()
+                    .is_some_and(|reason| reason.contains("ended unasked")),
+                "{unready:?}"
             );
         }
     }
@@ -287,7 +282,7 @@ mod tests {
     async fn a_consumer_that_was_asked_to_stop_ends_well() {
         let stop = CancellationToken::new();
         stop.cancel();
-        let (well, health) = watched(async {}, &stop).await;
-        assert!(well && health.contains("ready: true"), "{health}");
+        let (well, unready) = watched(async {}, &stop).await;
+        assert!(well && unready.is_none(), "{unready:?}");
     }
 }

@@ -1,12 +1,12 @@
-//! `city-registry show`: a subject's facts, or the counts.
+//! `city-registry show`: prints the facts of a subject, or counts over the store.
 
 use clap::Args;
 use contract::{Fact, Pseudonym};
+use program::Failure;
+use program::terminal::{print_json, print_line};
 use serde_json::{Value, json};
 
-use telemetry::terminal as out;
-
-use super::{Failure, Loaded};
+use super::config_file::LoadedConfig;
 use crate::{CityPseudonym, Keys, Reader, Stats, StoredFact, SubjectView};
 
 #[derive(Debug, Args)]
@@ -24,22 +24,22 @@ pub(super) struct ShowArguments {
     json: bool,
 }
 
-pub(super) async fn show(arguments: &ShowArguments, loaded: &Loaded) -> Result<(), Failure> {
+pub(super) async fn show(arguments: &ShowArguments, loaded: &LoadedConfig) -> Result<(), Failure> {
     let keys = Keys::read(&loaded.config.keys, &loaded.base)?;
     let reader = Reader::open(&loaded.config.store, keys, &loaded.base).await?;
     if arguments.stats {
         let stats = reader.stats().await?;
         if arguments.json {
-            out::say(format!("{:#}", json!(stats)))
+            print_json(&json!(stats));
         } else {
-            say_stats(&stats)
+            print_stats(&stats);
         }
     }
     if !arguments.subject.is_empty() {
         let subjects = reader.subjects_by(&arguments.subject).await?;
         if arguments.json {
             let list: Vec<Value> = subjects.iter().map(subject_json).collect();
-            out::say(format!("{:#}", json!(list)));
+            print_json(&list.into());
         }
         if subjects.is_empty() {
             return Err(Failure::Later(
@@ -47,39 +47,39 @@ pub(super) async fn show(arguments: &ShowArguments, loaded: &Loaded) -> Result<(
             ));
         }
         if !arguments.json {
-            subjects.iter().for_each(say_subject);
+            subjects.iter().for_each(print_subject);
         }
     }
     reader.close().await;
     Ok(())
 }
 
-fn say_stats(stats: &Stats) {
-    out::say(format!("subjects    {}", stats.subjects));
+fn print_stats(stats: &Stats) {
+    print_line(format!("subjects    {}", stats.subjects));
     for (name, counts) in [
         ("pseudonyms", &stats.pseudonyms),
         ("asserted", &stats.asserted),
         ("withdrawn", &stats.withdrawn),
         ("refusals", &stats.refusals),
     ] {
-        let words: Vec<String> = counts
+        let entries: Vec<String> = counts
             .iter()
-            .map(|(word, count)| format!("{word} {count}"))
+            .map(|(name, count)| format!("{name} {count}"))
             .collect();
-        out::say(format!(
+        print_line(format!(
             "{name:<11} {}",
-            if words.is_empty() {
+            if entries.is_empty() {
                 "none".to_owned()
             } else {
-                words.join(", ")
+                entries.join(", ")
             }
         ));
     }
-    out::say(format!("conflicts   {}", stats.conflicts));
+    print_line(format!("conflicts   {}", stats.conflicts));
 }
 
-fn say_subject(subject: &SubjectView) {
-    out::say(format!(
+fn print_subject(subject: &SubjectView) {
+    print_line(format!(
         "subject with {} pseudonyms, {} facts",
         subject.pseudonyms.len(),
         subject.facts.len()
@@ -91,7 +91,7 @@ fn say_subject(subject: &SubjectView) {
         value,
     } in &subject.pseudonyms
     {
-        out::say(format!(
+        print_line(format!(
             "  {}/{}/{epoch}/{}",
             suite.as_str(),
             scheme.as_str(),
@@ -106,10 +106,10 @@ fn say_subject(subject: &SubjectView) {
         ..
     } in &subject.facts
     {
-        let (date, words) = fact.as_ref().map(in_words).unwrap_or_default();
+        let (date, text) = fact.as_ref().map(date_and_text).unwrap_or_default();
         let record = &record.to_hex()[..8];
-        out::say(format!(
-            "  {date:<10}  {:<11}  {words:<40}  record {record}… version {}.{}",
+        print_line(format!(
+            "  {date:<10}  {:<11}  {text:<40}  record {record}… version {}.{}",
             kind.as_str(),
             version.generation,
             version.count
@@ -117,8 +117,8 @@ fn say_subject(subject: &SubjectView) {
     }
 }
 
-/// A fact's date, and the rest in words.
-fn in_words(fact: &Fact) -> (String, String) {
+/// Formats a fact: its date, and the rest as text.
+fn date_and_text(fact: &Fact) -> (String, String) {
     match fact {
         Fact::Vaccination {
             vaccine,
@@ -157,7 +157,14 @@ fn in_words(fact: &Fact) -> (String, String) {
 }
 
 fn subject_json(subject: &SubjectView) -> Value {
-    let pseudonym = |of: &CityPseudonym| json!({ "suite": of.suite.as_str(), "scheme": of.scheme.as_str(), "epoch": of.epoch, "value": hex::encode(of.value) });
+    let pseudonym = |of: &CityPseudonym| {
+        json!({
+            "suite": of.suite.as_str(),
+            "scheme": of.scheme.as_str(),
+            "epoch": of.epoch,
+            "value": hex::encode(of.value),
+        })
+    };
     json!({
         "pseudonyms": subject.pseudonyms.iter().map(pseudonym).collect::<Vec<_>>(),
         "facts": subject.facts.iter().map(fact_json).collect::<Vec<_>>(),
@@ -165,27 +172,40 @@ fn subject_json(subject: &SubjectView) -> Value {
 }
 
 fn fact_json(stored: &StoredFact) -> Value {
-    let said = stored.fact.as_ref().map(|fact| match fact {
-        Fact::Vaccination { vaccine, dose_number, series_doses, occurred_on } => json!({
+    let fact = stored.fact.as_ref().map(|fact| match fact {
+        Fact::Vaccination {
+            vaccine,
+            dose_number,
+            series_doses,
+            occurred_on,
+        } => json!({
             "occurred_on": occurred_on.to_string(), "vaccine": vaccine.as_str(),
             "dose_number": dose_number, "series_doses": series_doses,
         }),
-        Fact::Test { test, result, occurred_on } => json!({
+        Fact::Test {
+            test,
+            result,
+            occurred_on,
+        } => json!({
             "occurred_on": occurred_on.to_string(), "test": test.loinc(), "result": result.as_str(),
         }),
-        Fact::Recovery { began_on, occurred_on } => json!({
-            "occurred_on": occurred_on.to_string(), "began_on": began_on.map(|date| date.to_string()),
+        Fact::Recovery {
+            began_on,
+            occurred_on,
+        } => json!({
+            "occurred_on": occurred_on.to_string(),
+            "began_on": began_on.map(|date| date.to_string()),
         }),
     });
     json!({
         "record": stored.record.to_hex(),
         "version": { "generation": stored.version.generation, "count": stored.version.count },
         "kind": stored.kind.as_str(),
-        "fact": said,
+        "fact": fact,
     })
 }
 
-/// Reads `SUITE/SCHEME/EPOCH/HEX`.
+/// Parses `SUITE/SCHEME/EPOCH/HEX`.
 fn pseudonym(text: &str) -> Result<Pseudonym, &'static str> {
     let shape = "write SUITE/SCHEME/EPOCH/HEX, such as hmac/snils/1/ and 64 hex characters";
     let parts: Vec<&str> = text.trim().split('/').collect();

@@ -1,34 +1,35 @@
-//! What the store's failures mean: try again, somebody must act, or this batch can never be stored.
+//! Meaning of the store's failures: try again, somebody must act, or this batch can never be
+//! stored.
 
 use fault::{Fault, Injected, Point};
 use sqlx::Error;
 use sqlx::migrate::MigrateError;
 
-/// Why the store did not take something. Carries codes only: a database's own text may quote
-/// values.
+/// Reason for which the store did not do something. Carries codes only: a database's own text may
+/// quote values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// It does not answer, or not now. Nothing is lost: try again.
+    /// Store that does not answer, or not now. Nothing is lost: try again.
     #[error("the store does not answer ({code}); nothing is acknowledged, it will be tried again")]
     Unavailable {
         /// SQLSTATE, SQLite code, or the kind of the failure.
         code: String,
     },
-    /// It will not work until somebody changes something.
+    /// Store that will not work until somebody changes something.
     #[error("the store cannot be used: {what}; {help}")]
     Misconfigured {
-        /// What is wrong, one clause.
+        /// Clause that says what is wrong.
         what: String,
-        /// What to change, one clause.
+        /// Clause that says what to change.
         help: &'static str,
     },
-    /// It took too long. Nothing is lost; fewer batches at once may do.
+    /// Transaction that took too long. Nothing is lost; fewer batches at once may do.
     #[error("the store took too long over a transaction ({code}); it will be tried again")]
     TooSlow {
         /// SQLSTATE, or the limit.
         code: String,
     },
-    /// The store refuses these very rows; another try will not help.
+    /// Rows that the store refuses; another try will not help.
     #[error("the store refuses the rows ({code})")]
     Refused {
         /// SQLSTATE or SQLite code.
@@ -39,16 +40,14 @@ pub enum StoreError {
 impl Injected for StoreError {
     fn injected(fault: Fault, point: Point) -> Self {
         match fault {
-            Fault::Retry => Self::Unavailable {
-                code: "injected".into(),
-            },
+            Fault::Retry => unavailable("injected"),
             Fault::Permanent => misconfigured(fault::injected_text(point), fault::INJECTED_HELP),
         }
     }
 }
 
 impl StoreError {
-    /// A short fixed word for metrics.
+    /// Short fixed word for metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -60,8 +59,8 @@ impl StoreError {
     }
 }
 
-/// Whether another writer was in the way and the same transaction may now succeed.
-pub(crate) fn is_race(error: &Error) -> bool {
+/// Returns whether another writer was in the way and the same transaction may now succeed.
+pub(super) fn is_race(error: &Error) -> bool {
     // 40001 serialization failure, 40P01 deadlock, 23505 unique violation, 23503 foreign key (a
     // subject just merged).
     matches!(
@@ -70,56 +69,63 @@ pub(crate) fn is_race(error: &Error) -> bool {
     )
 }
 
-/// What a driver's error means.
-pub(crate) fn fault(error: &Error) -> StoreError {
-    if let Some(state) = postgres_state(error) {
-        return postgres_fault(state);
-    }
-    match error {
-        Error::Database(database) => sqlite_fault(&database.code().unwrap_or_default()),
-        Error::Io(io) => StoreError::Unavailable {
-            code: format!("{:?}", io.kind()),
-        },
-        Error::Tls(_) => misconfigured(
-            "the TLS handshake with the database failed",
-            "check tls, ca_file and the server's certificate",
-        ),
-        Error::Configuration(_) | Error::InvalidArgument(_) => misconfigured(
-            "its settings are not valid",
-            "check the [store.…] section and the files it names",
-        ),
-        Error::Encode(_) => StoreError::Refused {
-            code: "encode".into(),
-        },
-        Error::PoolTimedOut => StoreError::Unavailable {
-            code: "timeout".into(),
-        },
-        _ => StoreError::Unavailable {
-            code: "connection".into(),
-        },
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
     }
 }
 
-/// What a failed migration means.
-pub(crate) fn migration_fault(error: &MigrateError) -> StoreError {
-    match error {
-        MigrateError::VersionMissing(version) => misconfigured(
-            format!("its schema has version {version}, newer than this program knows"),
-            "run the newer program, or restore the older database",
-        ),
-        MigrateError::VersionMismatch(version) => misconfigured(
-            format!("its schema version {version} is not the one this program made"),
-            "point [store.…] at the registry's own database",
-        ),
-        MigrateError::Dirty(version) => misconfigured(
-            format!("its migration {version} was left half done"),
-            "restore the database from its backup and start again",
-        ),
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => fault(error),
-        _ => StoreError::Unavailable {
-            code: "migration".into(),
-        },
+impl From<&Error> for StoreError {
+    fn from(error: &Error) -> Self {
+        if let Some(state) = postgres_state(error) {
+            return postgres_fault(state);
+        }
+        match error {
+            Error::Database(database) => sqlite_fault(&database.code().unwrap_or_default()),
+            Error::Io(io) => unavailable(format!("{:?}", io.kind())),
+            Error::Tls(_) => misconfigured(
+                "the TLS handshake with the database failed",
+                "check tls, ca_file and the server's certificate",
+            ),
+            Error::Configuration(_) | Error::InvalidArgument(_) => misconfigured(
+                "its settings are not valid",
+                "check the [store.…] section and the files it names",
+            ),
+            Error::Encode(_) => Self::Refused {
+                code: "encode".into(),
+            },
+            Error::PoolTimedOut => unavailable("timeout"),
+            _ => unavailable("connection"),
+        }
     }
+}
+
+impl From<MigrateError> for StoreError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMissing(version) => misconfigured(
+                format!("its schema has version {version}, newer than this program knows"),
+                "run the newer program, or restore the older database",
+            ),
+            MigrateError::VersionMismatch(version) => misconfigured(
+                format!("its schema version {version} is not the one this program made"),
+                "point [store.…] at the registry's own database",
+            ),
+            MigrateError::Dirty(version) => misconfigured(
+                format!("its migration {version} was left half done"),
+                "restore the database from its backup and start again",
+            ),
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+            _ => unavailable("migration"),
+        }
+    }
+}
+
+/// Code of a failure for want of space on the disk.
+const DISK_FULL: &str = "its disk is full: free some space";
+
+fn unavailable(code: impl Into<String>) -> StoreError {
+    StoreError::Unavailable { code: code.into() }
 }
 
 fn misconfigured(what: impl Into<String>, help: &'static str) -> StoreError {
@@ -159,7 +165,7 @@ fn postgres_fault(state: String) -> StoreError {
             format!("a table or column is not as this program made it (SQLSTATE {state})"),
             "point [store.…] at the registry's own database and schema",
         ),
-        // Only these two classes speak of the rows themselves; races among them were told apart
+        // Only these two classes are about the rows themselves; races among them were recognised
         // before.
         ("22" | "23", _) if !matches!(state.as_str(), "23505" | "23503") => {
             StoreError::Refused { code: state }
@@ -169,12 +175,8 @@ fn postgres_fault(state: String) -> StoreError {
             code: format!("SQLSTATE {state}"),
         },
         // disk_full
-        (_, "53100") => StoreError::Unavailable {
-            code: "its disk is full: free some space".into(),
-        },
-        _ => StoreError::Unavailable {
-            code: format!("SQLSTATE {state}"),
-        },
+        (_, "53100") => unavailable(DISK_FULL),
+        _ => unavailable(format!("SQLSTATE {state}")),
     }
 }
 
@@ -202,15 +204,9 @@ fn sqlite_fault(code: &str) -> StoreError {
             "point `path` at the registry's own database",
         ),
         // FULL; a shared-memory file without room is one of IOERR's
-        13 => StoreError::Unavailable {
-            code: "its disk is full: free some space".into(),
-        },
-        10 if code == "4874" => StoreError::Unavailable {
-            code: "its disk is full: free some space".into(),
-        },
-        _ => StoreError::Unavailable {
-            code: format!("SQLite {code}"),
-        },
+        13 => unavailable(DISK_FULL),
+        10 if code == "4874" => unavailable(DISK_FULL),
+        _ => unavailable(format!("SQLite {code}")),
     }
 }
 

@@ -1,88 +1,58 @@
-//! The registry's store: SQLite or PostgreSQL behind one enum.
+//! Store of the registry: SQLite or PostgreSQL behind one interface.
 
-mod code;
-#[cfg(feature = "postgres")]
-mod copy;
+mod apply;
+mod backend;
+mod columns;
 mod error;
-#[cfg(feature = "postgres")]
-mod lease;
+mod lookups;
+mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(feature = "postgres")]
-mod postgres_rows;
-mod read;
+mod rows;
+mod sql;
 mod sqlite;
-mod sqlite_rows;
+mod stats;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
-use std::borrow::Borrow;
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
+use linking::{CityPseudonym, OpenBatch, StoredVersion, SubjectId};
 
-use crate::apply::{Abort, Applied, Try, apply};
 use crate::config::StoreConfig;
-use crate::incoming::OpenBatch;
-pub(crate) use code::{fact as fact_of, kind as kind_of};
+use backend::Backend;
 pub use error::StoreError;
-use error::{fault, is_race};
-pub(crate) use read::{RawFact, RawStats};
+use error::is_race;
+pub(crate) use rows::FactRow;
+pub use stats::Stats;
+pub(crate) use transaction::Applied;
+use transaction::{Abort, Attempt};
 
-/// How often a transaction that lost a race is run again. From the third on it runs alone and
-/// cannot lose.
+/// Number of times that a transaction that lost a race is run again. From the third on it runs
+/// alone and cannot lose.
 const ATTEMPTS: usize = 8;
-/// After so many lost races the others are kept out.
+/// Number of lost races after which the others are kept out.
 const SHARED_ATTEMPTS: usize = 2;
-/// A smaller group looks for its records before it writes them.
-#[cfg(feature = "postgres")]
-const BLIND_EVENTS: usize = 1000;
-/// Longest a transaction may take, in seconds: a stalled server answers nothing, not even an error.
+/// Longest duration of a transaction, in seconds: a stalled server answers nothing, not even an
+/// error.
 const APPLY_TIMEOUT_SECONDS: u64 = 120;
-/// Refusals kept; older ones are removed.
-pub(crate) const REFUSALS_KEPT: i64 = 100_000;
+/// Number of refusals kept; older ones are removed.
+const REFUSALS_KEPT: i64 = 100_000;
 
-/// What a group of batches came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Events that changed a record.
-    pub applied: usize,
-    /// Events whose very version was there before.
-    pub unchanged: usize,
-    /// Events older than the version that is held.
-    pub superseded: usize,
-    /// Events that were refused, with a reason each.
-    pub refused: usize,
-    /// Those of them whose version had said something else before.
-    pub version_reused: usize,
-    /// Contradictions met: persons kept apart.
-    pub conflicts: usize,
-    /// Subjects that ended in another.
-    pub merged: usize,
-}
-
-impl std::ops::AddAssign for Outcome {
-    fn add_assign(&mut self, other: Self) {
-        self.applied += other.applied;
-        self.unchanged += other.unchanged;
-        self.superseded += other.superseded;
-        self.refused += other.refused;
-        self.version_reused += other.version_reused;
-        self.conflicts += other.conflicts;
-        self.merged += other.merged;
-    }
-}
-
-/// An open store.
+/// Open store; its clones share the connections.
 #[derive(Debug, Clone)]
-pub(crate) enum Store {
-    /// One file, one writer.
-    Sqlite(sqlite::SqliteStore),
-    /// A server, any number of writers.
-    #[cfg(feature = "postgres")]
-    Postgres(postgres::PostgresStore),
+pub(crate) struct Store(Arc<dyn Backend>);
+
+impl<B: Backend + 'static> From<B> for Store {
+    fn from(backend: B) -> Self {
+        Self(Arc::new(backend))
+    }
 }
 
 impl Store {
@@ -90,12 +60,12 @@ impl Store {
     pub(crate) async fn open(config: &StoreConfig, base: &Path) -> Result<Self, StoreError> {
         match config {
             StoreConfig::Sqlite(config) => {
-                Ok(Self::Sqlite(sqlite::SqliteStore::open(config, base).await?))
+                Ok(sqlite::SqliteStore::open(config, base).await?.into())
             }
             #[cfg(feature = "postgres")]
-            StoreConfig::Postgres(config) => Ok(Self::Postgres(
-                postgres::PostgresStore::open(config, base).await?,
-            )),
+            StoreConfig::Postgres(config) => {
+                Ok(postgres::PostgresStore::open(config, base).await?.into())
+            }
             #[cfg(not(feature = "postgres"))]
             StoreConfig::Postgres(_) => Err(StoreError::Misconfigured {
                 what: "this program was built without PostgreSQL".into(),
@@ -104,11 +74,11 @@ impl Store {
         }
     }
 
-    /// Applies batches in one transaction; a lost race runs again, everything else is the caller's
-    /// to judge.
-    pub(crate) async fn apply<B: Borrow<OpenBatch> + Sync>(
+    /// Applies batches in one transaction. A lost race runs again; the caller judges every other
+    /// failure.
+    pub(crate) async fn apply(
         &self,
-        batches: &[B],
+        batches: &[&OpenBatch],
         now: DateTime<Utc>,
     ) -> Result<Applied, StoreError> {
         let mut pauses = ExponentialBuilder::default()
@@ -117,24 +87,21 @@ impl Store {
             .with_jitter()
             .with_max_times(ATTEMPTS)
             .build();
-        let events: usize = batches
-            .iter()
-            .map(|batch| batch.borrow().events.len())
-            .sum();
-        let mut attempt = Try {
+        let events: usize = batches.iter().map(|batch| batch.events.len()).sum();
+        let mut attempt = Attempt {
             exclusive: false,
-            blind: self.expects_new(events),
+            blind: self.0.expects_new(events),
         };
         let mut lost = 0;
         loop {
             match self.apply_in_time(batches, attempt, now).await {
                 Ok(applied) => {
-                    self.expect_new(applied.0.applied == events);
+                    self.0.note_all_new(applied.outcome.applied == events);
                     return Ok(applied);
                 }
                 Err(Abort::Raced) => {}
                 Err(Abort::Sql(error)) if is_race(&error) => {}
-                Err(Abort::Sql(error)) => return Err(fault(&error)),
+                Err(Abort::Sql(error)) => return Err(error.into()),
                 Err(Abort::TooSlow) => {
                     return Err(StoreError::TooSlow {
                         code: format!("{APPLY_TIMEOUT_SECONDS} s"),
@@ -142,6 +109,7 @@ impl Store {
                 }
                 Err(Abort::Injected(error)) => return Err(error),
             }
+            // A blind attempt that lost is repeated with a look at once, and counts as no race.
             if std::mem::take(&mut attempt.blind) {
                 continue;
             }
@@ -157,111 +125,101 @@ impl Store {
         }
     }
 
-    async fn apply_in_time<B: Borrow<OpenBatch> + Sync>(
+    async fn apply_in_time(
         &self,
-        batches: &[B],
-        attempt: Try,
+        batches: &[&OpenBatch],
+        attempt: Attempt,
         now: DateTime<Utc>,
     ) -> Result<Applied, Abort> {
         let limit = Duration::from_secs(APPLY_TIMEOUT_SECONDS);
-        let applied = tokio::time::timeout(limit, async {
-            match self {
-                Self::Sqlite(store) => {
-                    let mut rows = store.begin().await?;
-                    let applied = apply(&mut rows, batches, attempt, now).await?;
-                    rows.commit().await?;
-                    Ok(applied)
-                }
-                #[cfg(feature = "postgres")]
-                Self::Postgres(store) => {
-                    let mut lease = store.lease().await?;
-                    let mut rows = lease.begin().await?;
-                    let applied = apply(&mut rows, batches, attempt, now).await?;
-                    rows.commit().await?;
-                    Ok(applied)
-                }
-            }
-        });
-        applied.await.unwrap_or(Err(Abort::TooSlow))
+        let applied = tokio::time::timeout(limit, self.0.apply(batches, attempt, now)).await;
+        applied.unwrap_or(Err(Abort::TooSlow))
     }
 
-    /// Whether so many events are likely all new: an initial load, where looking for the records
-    /// first would cost a quarter of the server's work. SQLite's writer looks at little cost.
-    #[cfg_attr(
-        not(feature = "postgres"),
-        expect(unused_variables, reason = "only PostgreSQL expects anything")
-    )]
-    fn expects_new(&self, events: usize) -> bool {
-        match self {
-            Self::Sqlite(_) => false,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => events >= BLIND_EVENTS && store.all_new(),
+    /// Refuses a second-layer key other than the one the store was filled with.
+    pub(crate) async fn claim(&self, check: &[u8; 32]) -> Result<(), StoreError> {
+        if in_time(self.0.claim(check)).await? == check {
+            return Ok(());
         }
+        Err(StoreError::Misconfigured {
+            what: "it was filled under another second-layer key".into(),
+            help: "put that key back into keys.second_layer, or use an empty database",
+        })
     }
 
-    /// Notes whether a group was all new.
-    #[cfg_attr(
-        not(feature = "postgres"),
-        expect(unused_variables, reason = "only PostgreSQL expects anything")
-    )]
-    fn expect_new(&self, all_new: bool) {
-        match self {
-            Self::Sqlite(_) => {}
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.set_all_new(all_new),
-        }
-    }
-
-    /// Whether the store answers.
+    /// Asks whether the store answers.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        self.with_limit(async {
-            match self {
-                Self::Sqlite(store) => store.ping().await,
-                #[cfg(feature = "postgres")]
-                Self::Postgres(store) => store.ping().await,
-            }
-        })
-        .await
+        in_time(self.0.ping()).await
     }
 
-    /// Whether the store takes writes: one that answers may have a full disk, or be a read-only
-    /// standby.
+    /// Asks whether the store takes writes: one that answers may have a full disk, or be a
+    /// read-only standby.
     pub(crate) async fn ping_writing(&self) -> Result<(), StoreError> {
-        self.with_limit(async {
-            match self {
-                Self::Sqlite(store) => store.ping_writing().await,
-                #[cfg(feature = "postgres")]
-                Self::Postgres(store) => store.ping_writing().await,
-            }
-        })
-        .await
+        in_time(self.0.ping_writing()).await
     }
 
-    /// What kind of store it is, for the operator.
+    /// Facts of `subjects`, or all, sorted by record.
+    pub(crate) async fn facts(
+        &self,
+        subjects: Option<&[SubjectId]>,
+    ) -> Result<Vec<FactRow>, StoreError> {
+        in_time(self.0.facts(subjects)).await
+    }
+
+    /// Pseudonyms of `subjects`, or all, each with its subject.
+    pub(crate) async fn pseudonyms(
+        &self,
+        subjects: Option<&[SubjectId]>,
+    ) -> Result<Vec<(SubjectId, CityPseudonym)>, StoreError> {
+        in_time(self.0.pseudonyms(subjects)).await
+    }
+
+    /// Subjects of those pseudonyms that are stored.
+    pub(crate) async fn subjects_of(
+        &self,
+        values: &[[u8; 32]],
+    ) -> Result<HashMap<[u8; 32], SubjectId>, StoreError> {
+        in_time(self.0.subjects_of(values)).await
+    }
+
+    /// Versions of those records that are stored, as of the last commit.
+    pub(crate) async fn stored(
+        &self,
+        records: &[[u8; 32]],
+    ) -> Result<HashMap<[u8; 32], StoredVersion>, StoreError> {
+        in_time(self.0.stored(records)).await
+    }
+
+    /// Counts over the whole store.
+    pub(crate) async fn stats(&self) -> Result<Stats, StoreError> {
+        Ok(in_time(self.0.counts()).await?.into())
+    }
+
+    /// Removes all but the newest refusals, and returns the number removed.
+    pub(crate) async fn prune(&self) -> Result<u64, StoreError> {
+        self.prune_to(REFUSALS_KEPT).await
+    }
+
+    async fn prune_to(&self, keep: i64) -> Result<u64, StoreError> {
+        in_time(self.0.prune(keep)).await
+    }
+
+    /// Name of the kind of database, for the operator.
     pub(crate) fn describe(&self) -> &'static str {
-        match self {
-            Self::Sqlite(_) => "SQLite",
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => "PostgreSQL",
-        }
+        self.0.name()
     }
 
     /// Closes every connection.
     pub(crate) async fn close(&self) {
-        match self {
-            Self::Sqlite(store) => store.close().await,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.close().await,
-        }
+        self.0.close().await;
     }
+}
 
-    async fn with_limit<T>(
-        &self,
-        work: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<T, StoreError> {
-        let limit = Duration::from_secs(APPLY_TIMEOUT_SECONDS);
-        let done = tokio::time::timeout(limit, work).await;
-        done.unwrap_or(Err(sqlx::Error::PoolTimedOut))
-            .map_err(|error| fault(&error))
-    }
+/// Waits for a request, but no longer than for a transaction.
+async fn in_time<T>(
+    request: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
+    let limit = Duration::from_secs(APPLY_TIMEOUT_SECONDS);
+    let done = tokio::time::timeout(limit, request).await;
+    Ok(done.unwrap_or(Err(sqlx::Error::PoolTimedOut))?)
 }

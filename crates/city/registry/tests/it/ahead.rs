@@ -1,4 +1,4 @@
-//! Taking the next batches while the store works: in order, nothing twice, nothing early.
+//! Tests of taking the next batches while the store works: in order, nothing twice, nothing early.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ async fn what_is_taken_ahead_is_stored_answered_and_acknowledged_once() {
     }
     let now = NOW.parse().unwrap();
     let mut stored = 0;
-    let mut told = 0;
+    let mut reported = 0;
     while stored < 300 {
         let Step::Done {
             batches,
@@ -33,14 +33,14 @@ async fn what_is_taken_ahead_is_stored_answered_and_acknowledged_once() {
         };
         assert_eq!((dead, outcome.applied), (0, batches * 5));
         stored += outcome.applied;
-        told += batches;
+        reported += batches;
         let receipts = world.answers().await;
-        assert_eq!(receipts.len(), batches, "answered before they are told of");
-        // What is told of is stored; what was taken ahead may wait in hand.
+        assert_eq!(receipts.len(), batches, "answered before they are reported");
+        // All that is reported is stored; batches that were taken ahead may be pending.
         let facts = world.registry.reader().facts().await.unwrap().len();
         assert_eq!(facts, stored);
     }
-    assert_eq!((stored, told), (300, 60));
+    assert_eq!((stored, reported), (300, 60));
     assert_eq!(world.registry.consume_ahead(now).await.unwrap(), Step::Idle);
     assert_eq!(
         (world.depth().await.waiting, world.depth().await.dead),
@@ -84,9 +84,9 @@ const SLOW_LOOKS: &str = "ALTER TABLE fact RENAME TO fact_0;
     CREATE VIEW fact AS SELECT f.* FROM (SELECT pg_sleep(0.1) OFFSET 0) AS s CROSS JOIN fact_0 AS \
     f";
 
-/// Each goes by itself, and so more of them could be taken than settled.
+/// Probes are settled one by one, so more of them could be taken than settled.
 #[tokio::test]
-async fn of_many_probes_no_more_are_in_hand_than_two_takes() {
+async fn of_many_probes_no_more_are_pending_than_two_takes() {
     let postgres = Postgres::start().await.unwrap();
     let store = crate::world::postgres_store(&postgres, "registry").await;
     let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
@@ -117,8 +117,8 @@ async fn of_many_probes_no_more_are_in_hand_than_two_takes() {
             panic!("there is something to do");
         };
         answered += probes as u64;
-        let in_hand = 300 - answered - world.depth().await.waiting;
-        assert!(in_hand <= 2 * most, "{in_hand} in hand after {answered}");
+        let pending = 300 - answered - world.depth().await.waiting;
+        assert!(pending <= 2 * most, "{pending} pending after {answered}");
     }
     assert!(answered > most, "more than one take");
 }

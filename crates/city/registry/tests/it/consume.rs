@@ -1,4 +1,4 @@
-//! What arrives is what is stored, and what cannot be read goes to the dead letters.
+//! Tests that the registry stores what arrives, and moves to the dead letters what cannot be read.
 
 use contract::{FactKind, RefusalReason, Scheme, Vaccine};
 use registry::{Outcome, Step};
@@ -177,7 +177,7 @@ async fn two_consumers_at_once_come_to_what_one_does() {
     let rabbit = rabbit.unwrap();
     let postgres = postgres.unwrap();
     let mut world = World::large(&rabbit, &postgres).await;
-    let mut second = world.registry.another().unwrap();
+    let mut second = world.registry.additional_consumer().unwrap();
     // Both are subscribed before anything is there, so that the broker shares it out.
     let now = NOW.parse().unwrap();
     let (a, b) = tokio::join!(world.registry.consume_once(now), second.consume_once(now));

@@ -1,4 +1,4 @@
-//! The registry on real queues and stores, as library and as program.
+//! Tests of the registry on real queues and stores, as library and as program.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod ahead;

@@ -1,5 +1,5 @@
-//! Two consumers on one queue and one PostgreSQL, with everything that makes batches come again:
-//! the same content as one.
+//! Test that two consumers on one queue and one PostgreSQL, with everything that makes batches come
+//! again, store the same content as one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use testbed::rabbitmq::RabbitMq;
 
 use crate::world::{NOW, amqp, asserted, dose, negative, postgres_store};
 
-/// xorshift64*: what happens is decided by the printed seed.
+/// Pseudo-random numbers (xorshift64*); the printed seed decides what happens.
 struct Dice(u64);
 
 impl Dice {
@@ -35,9 +35,9 @@ impl Dice {
     }
 }
 
-/// Corrections, withdrawals, refused dates: 40 persons, 160 records of up to 5 versions. All
-/// versions of a record name its person, and record `person` stands to the end, so that no order of
-/// arrival shows.
+/// History of corrections, withdrawals, refused dates: 40 persons, 160 records of up to 5 versions.
+/// All versions of a record name its person, and record `person` stands to the end, so that no
+/// order of arrival shows.
 fn history(dice: &mut Dice) -> Vec<Event> {
     let mut events = Vec::new();
     for number in 0..160_u16 {
@@ -79,7 +79,7 @@ fn history(dice: &mut Dice) -> Vec<Event> {
     events
 }
 
-/// All rows of the store, without the ids that are drawn at random.
+/// Rows of the store, without the ids that are drawn at random.
 async fn content(postgres: &Postgres, database: &str) -> Vec<String> {
     let mut tables = Vec::new();
     for sql in [
@@ -96,14 +96,20 @@ async fn content(postgres: &Postgres, database: &str) -> Vec<String> {
     tables
 }
 
+/// Keys that every registry of the test has.
+struct TestKeys {
+    private: PrivateKey,
+    second_layer: SecondLayerKey,
+}
+
 async fn registry(
     store: &StoreConfig,
     queue: &QueueConfig,
-    (private, second_layer): (&PrivateKey, &SecondLayerKey),
+    keys: &TestKeys,
     base: &Path,
 ) -> Registry {
-    let second_layer = SecondLayerKey::from_text(&second_layer.to_text()).unwrap();
-    let keys = Keys::new(private.clone(), Vec::new(), second_layer)
+    let second_layer = SecondLayerKey::from_text(&keys.second_layer.to_text()).unwrap();
+    let keys = Keys::new(keys.private.clone(), Vec::new(), second_layer)
         .with_receipt_key(contract::ReceiptSigner::generate());
     let reader = Reader::open(store, keys, base).await.unwrap();
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW.parse().unwrap()));
@@ -116,8 +122,8 @@ async fn registry(
     Registry::new(reader, queue, settings, base, clock).unwrap()
 }
 
-/// Steps until all was sent and the queue is empty; whenever the dice say so it gives back what it
-/// has in hand and starts anew.
+/// Does steps until all was sent and the queue is empty; at random moments it gives back what is
+/// pending and starts anew.
 async fn consume(
     mut registry: Registry,
     mut dice: Dice,
@@ -134,7 +140,7 @@ async fn consume(
             break;
         }
         if !all && dice.roll(6) == 0 {
-            let mut next = registry.another().unwrap();
+            let mut next = registry.additional_consumer().unwrap();
             std::mem::swap(&mut registry, &mut next);
             next.close().await;
         }
@@ -154,12 +160,15 @@ async fn two_consumers_and_every_kind_of_redelivery_come_to_what_one_consumer_do
     let postgres = postgres.unwrap();
     let proxy = TcpProxy::start(rabbit.port()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let keys = (&PrivateKey::generate(), &SecondLayerKey::generate());
+    let keys = TestKeys {
+        private: PrivateKey::generate(),
+        second_layer: SecondLayerKey::generate(),
+    };
     let mut dice = Dice(seed);
     let events = history(&mut dice);
     let mut batches: Vec<SealedBatch> = events
         .chunks(9)
-        .map(|events| keys.0.public().seal(&wire::encode(events)).unwrap().0)
+        .map(|events| keys.private.public().seal(&wire::encode(events)).unwrap().0)
         .collect();
 
     let alone = postgres_store(&postgres, "alone").await;
@@ -168,7 +177,7 @@ async fn two_consumers_and_every_kind_of_redelivery_come_to_what_one_consumer_do
     for batch in &batches {
         publisher.publish(batch).await.unwrap();
     }
-    registry(&alone, &queue, keys, folder.path())
+    registry(&alone, &queue, &keys, folder.path())
         .await
         .drain()
         .await
@@ -185,8 +194,8 @@ async fn two_consumers_and_every_kind_of_redelivery_come_to_what_one_consumer_do
     };
     let direct = at(rabbit.amqp_url());
     let through = at(RabbitMq::url_on(proxy.port()));
-    let one = registry(&shared, &through, keys, folder.path()).await;
-    let other = one.another().unwrap();
+    let one = registry(&shared, &through, &keys, folder.path()).await;
+    let other = one.additional_consumer().unwrap();
     let publisher = broker::publisher(&direct, folder.path()).unwrap();
     let sent = Arc::new(AtomicBool::new(false));
     let start = |registry, seed| {

@@ -1,5 +1,5 @@
-//! The store goes away, or refuses a batch for good: nothing is lost, nothing acknowledged early,
-//! nothing loops.
+//! Tests of a store that goes away, or refuses a batch for good: nothing is lost, nothing is
+//! acknowledged early, nothing loops.
 
 use contract::Vaccine;
 use registry::{ConsumeError, Step, StoreError};
@@ -48,7 +48,7 @@ async fn a_killed_store_loses_nothing_and_nothing_is_acknowledged_early() {
 }
 
 #[tokio::test]
-async fn batches_held_too_long_go_back_to_the_queue_and_come_again() {
+async fn batches_pending_too_long_go_back_to_the_queue_and_come_again() {
     let mut postgres = Postgres::start().await.unwrap();
     let store = crate::world::postgres_store(&postgres, "registry").await;
     let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
@@ -57,7 +57,7 @@ async fn batches_held_too_long_go_back_to_the_queue_and_come_again() {
     postgres.kill();
     let now = NOW.parse().unwrap();
     assert!(world.registry.consume_once(now).await.is_err());
-    assert_eq!(world.depth().await.waiting, 0, "in hand");
+    assert_eq!(world.depth().await.waiting, 0, "pending");
     assert!(
         world
             .registry
@@ -82,7 +82,7 @@ async fn batches_held_too_long_go_back_to_the_queue_and_come_again() {
     assert_eq!(world.registry.drain().await.unwrap().0.applied, 3);
 }
 
-/// A long outage of a store that keeps answering reads; `fail` and `mend` are SQL for `database`.
+/// Long outage of a store that keeps answering reads; `fail` and `mend` are SQL for `database`.
 async fn a_store_that_takes_no_writes_costs_one_delivery(database: &str, fail: &str, mend: &str) {
     let postgres = Postgres::start().await.unwrap();
     let store = crate::world::postgres_store(&postgres, "registry").await;
@@ -117,7 +117,7 @@ async fn a_store_that_takes_no_writes_costs_one_delivery(database: &str, fail: &
 }
 
 #[tokio::test]
-async fn a_long_read_only_store_buries_nothing() {
+async fn a_long_read_only_store_dead_letters_nothing() {
     let sessions =
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'registry'";
     let fail =
@@ -126,10 +126,10 @@ async fn a_long_read_only_store_buries_nothing() {
     a_store_that_takes_no_writes_costs_one_delivery("postgres", &fail, &mend).await;
 }
 
-/// A table that cannot grow still takes an update in place: only what failed can tell whether it
-/// would work now.
+/// Case of a table that cannot grow, and still takes an update in place: only the batch that failed
+/// shows whether it would work now.
 #[tokio::test]
-async fn a_long_full_disk_buries_nothing() {
+async fn a_long_full_disk_dead_letters_nothing() {
     let fail = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$;
         CREATE TRIGGER full_disk BEFORE INSERT ON fact FOR EACH ROW EXECUTE FUNCTION full_disk()";
@@ -160,7 +160,7 @@ async fn batches_too_slow_together_are_stored_one_by_one() {
     }
     let (outcome, dead) = world.registry.drain().await.unwrap();
     assert_eq!((outcome.applied, dead), (15, 0));
-    // Alone it has no smaller size to try: it stays in hand.
+    // Alone it has no smaller size to try: it stays pending.
     world.send(&doses(1, 25).remove(0)).await; // 15 of them known already
     for _ in 0..2 {
         let error = world
@@ -184,8 +184,8 @@ async fn batches_too_slow_together_are_stored_one_by_one() {
     assert_eq!(world.registry.drain().await.unwrap().0.applied, 10);
 }
 
-/// The store never finishes with one batch; those behind it are stored all the same, also those
-/// that come later.
+/// Case of a batch that the store never finishes; those behind it are stored all the same, also
+/// those that come later.
 #[tokio::test]
 async fn a_batch_that_is_always_too_slow_holds_no_other_up() {
     let postgres = Postgres::start().await.unwrap();
@@ -242,33 +242,33 @@ async fn the_stores_circuit_opens_at_a_failure_and_closes_at_a_write() {
     let store = crate::world::postgres_store(&postgres, "registry").await;
     let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
     let mut world = World::new(&store, queue).await;
-    let mut other = world.registry.another().unwrap();
+    let mut other = world.registry.additional_consumer().unwrap();
     let now = NOW.parse().unwrap();
-    assert_eq!(world.registry.rest(now).await, None);
+    assert_eq!(world.registry.store_pause(now).await, None);
     world.send(&doses(1, 3).remove(0)).await;
     postgres.kill();
     assert!(world.registry.consume_once(now).await.is_err());
-    let pause = world.registry.rest(now).await.expect("it is open");
-    assert!(other.rest(now).await.is_some(), "for every consumer");
+    let pause = world.registry.store_pause(now).await.expect("it is open");
+    assert!(other.store_pause(now).await.is_some(), "for every consumer");
     world.clock.advance(pause);
-    assert_eq!(world.registry.rest(now).await, None, "one may try");
+    assert_eq!(world.registry.store_pause(now).await, None, "one may try");
     assert!(
-        other.rest(now).await.is_some(),
+        other.store_pause(now).await.is_some(),
         "the others wait for what it finds"
     );
     assert!(world.registry.consume_once(now).await.is_err());
-    let longer = world.registry.rest(now).await.expect("open again");
+    let longer = world.registry.store_pause(now).await.expect("open again");
     postgres.restart().await.unwrap();
     world.clock.advance(longer);
-    // The other one tries: it has nothing in hand, so it asks the store whether it takes a write.
-    assert_eq!(other.rest(now).await, None);
+    // The other one tries: it has nothing pending, so it asks the store whether it takes a write.
+    assert_eq!(other.store_pause(now).await, None);
     assert_eq!(other.consume_once(now).await.unwrap(), Step::Idle);
-    assert_eq!(world.registry.rest(now).await, None);
+    assert_eq!(world.registry.store_pause(now).await, None);
     assert_eq!(world.registry.drain().await.unwrap().0.applied, 3);
 }
 
 #[tokio::test]
-async fn what_cannot_be_buried_goes_back_and_the_rest_goes_on() {
+async fn what_cannot_be_dead_lettered_goes_back_and_the_rest_goes_on() {
     let mut world = World::small().await;
     let now = NOW.parse().unwrap();
     world.registry.consume_once(now).await.unwrap();
@@ -286,7 +286,7 @@ async fn what_cannot_be_buried_goes_back_and_the_rest_goes_on() {
     std::fs::remove_file(&dead).unwrap();
     std::fs::rename(&aside, &dead).unwrap();
     let mut outcome = registry::Outcome::default();
-    let mut buried = 0;
+    let mut dead_letters = 0;
     while let Step::Done {
         outcome: more,
         dead,
@@ -294,15 +294,15 @@ async fn what_cannot_be_buried_goes_back_and_the_rest_goes_on() {
     } = world.registry.consume_once(now).await.unwrap()
     {
         outcome += more;
-        buried += dead;
+        dead_letters += dead;
     }
-    assert_eq!((outcome.applied, buried), (3, 3));
+    assert_eq!((outcome.applied, dead_letters), (3, 3));
     let depth = world.depth().await;
     assert_eq!((depth.waiting, depth.dead), (0, 3));
 }
 
 #[tokio::test]
-async fn a_batch_the_store_refuses_for_good_is_the_only_one_buried() {
+async fn a_batch_the_store_refuses_for_good_is_the_only_dead_letter() {
     let postgres = Postgres::start().await.unwrap();
     let store = crate::world::postgres_store(&postgres, "registry").await;
     let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));

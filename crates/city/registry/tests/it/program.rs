@@ -1,4 +1,4 @@
-//! `city-registry` as an operator runs it: exit codes, files, words.
+//! Tests of `city-registry` as an operator runs it: exit codes, files, printed text.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -42,7 +42,7 @@ async fn send(folder: &Path, public: &str) {
         .unwrap();
 }
 
-/// The public key out of the lines for the gateways.
+/// Public key out of the lines for the gateways.
 fn public_key(printed: &str) -> String {
     let table: toml::Table = printed
         .lines()

@@ -1,4 +1,4 @@
-//! What the registry answers, to batches and to probes; and that answering holds nothing up.
+//! Tests of the answers to batches and probes, and that answering holds nothing up.
 
 use chrono::{DateTime, Utc};
 use contract::wire::{Probed, encode_probe};

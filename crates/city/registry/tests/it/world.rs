@@ -1,4 +1,4 @@
-//! A registry with its queue and store, and clinics that send to it.
+//! Registry with its queue and store, and clinics that send to it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,21 +20,31 @@ use testbed::rabbitmq::RabbitMq;
 
 pub(crate) const NOW: &str = "2021-07-01T09:00:00Z";
 
-/// A running registry and the key to seal for it.
+/// Running registry and the key to seal for it.
 pub(crate) struct World {
     pub folder: tempfile::TempDir,
     pub queue: QueueConfig,
     pub public: PublicKey,
     pub registry: Registry,
     pub clock: Arc<ManualClock>,
-    /// Hears what the registry answers.
+    /// Subscription to the answers of the registry.
     pub receipts: Box<dyn ReceiptSubscriber>,
     verifier: ReceiptVerifier,
     publisher: Arc<dyn Publisher>,
 }
 
+/// Keys of a registry, and those that its clinics have.
+pub(crate) struct WorldKeys {
+    /// Key to seal batches to.
+    pub public: PublicKey,
+    /// Keys of the registry.
+    pub keys: Keys,
+    /// Key to verify receipts with.
+    pub verifier: ReceiptVerifier,
+}
+
 impl World {
-    /// On a directory and a SQLite file.
+    /// Registry on a directory and a SQLite file.
     pub(crate) async fn small() -> Self {
         let store = StoreConfig::Sqlite(SqliteConfig {
             path: "registry.sqlite".into(),
@@ -42,7 +52,7 @@ impl World {
         Self::new(&store, QueueConfig::Directory(DirectoryConfig::at("queue"))).await
     }
 
-    /// On RabbitMQ and PostgreSQL.
+    /// Registry on RabbitMQ and PostgreSQL.
     pub(crate) async fn large(rabbit: &RabbitMq, postgres: &Postgres) -> Self {
         Self::new(&postgres_store(postgres, "registry").await, amqp(rabbit)).await
     }
@@ -51,13 +61,18 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let signer = ReceiptSigner::generate();
         let private = PrivateKey::generate();
-        let second_layer = SecondLayerKey::generate();
+        let public = private.public();
         let verifier = signer.verifier();
-        let keys = Keys::new(private.clone(), Vec::new(), second_layer).with_receipt_key(signer);
-        Self::with_keys(store, queue, (private.public(), keys, verifier), folder).await
+        let keys = Keys::new(private, Vec::new(), SecondLayerKey::generate());
+        let keys = WorldKeys {
+            public,
+            keys: keys.with_receipt_key(signer),
+            verifier,
+        };
+        Self::with_keys(store, queue, keys, folder).await
     }
 
-    /// A registry without a key for receipts, on a directory and a SQLite file.
+    /// Registry without a key for receipts, on a directory and a SQLite file.
     pub(crate) async fn mute() -> Self {
         let store = StoreConfig::Sqlite(SqliteConfig {
             path: "registry.sqlite".into(),
@@ -65,23 +80,25 @@ impl World {
         let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
         let private = PrivateKey::generate();
         let public = private.public();
-        let keys = Keys::new(private, Vec::new(), SecondLayerKey::generate());
-        let verifier = ReceiptSigner::generate().verifier();
-        Self::with_keys(
-            &store,
-            queue,
-            (public, keys, verifier),
-            tempfile::tempdir().unwrap(),
-        )
-        .await
+        let keys = WorldKeys {
+            public,
+            keys: Keys::new(private, Vec::new(), SecondLayerKey::generate()),
+            verifier: ReceiptSigner::generate().verifier(),
+        };
+        Self::with_keys(&store, queue, keys, tempfile::tempdir().unwrap()).await
     }
 
     pub(crate) async fn with_keys(
         store: &StoreConfig,
         queue: QueueConfig,
-        (public, keys, verifier): (PublicKey, Keys, ReceiptVerifier),
+        keys: WorldKeys,
         folder: tempfile::TempDir,
     ) -> Self {
+        let WorldKeys {
+            public,
+            keys,
+            verifier,
+        } = keys;
         let reader = Reader::open(store, keys, folder.path()).await.unwrap();
         let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
         let settings = ConsumeConfig {
@@ -118,7 +135,7 @@ impl World {
         self.publisher.publish(batch).await.unwrap();
     }
 
-    /// Everything the registry has answered since the last call.
+    /// Receipts that the registry has sent since the last call.
     pub(crate) async fn answers(&mut self) -> Vec<Receipt> {
         let mut receipts = Vec::new();
         loop {
@@ -195,7 +212,7 @@ pub(crate) fn version(count: u32) -> Version {
     }
 }
 
-/// What a version says, in short.
+/// Content digest of a version.
 pub(crate) fn content(number: u16, count: u32) -> ContentDigest {
     let mut digest = [0xc0; 16];
     digest[..2].copy_from_slice(&number.to_be_bytes());
@@ -203,7 +220,7 @@ pub(crate) fn content(number: u16, count: u32) -> ContentDigest {
     ContentDigest(digest)
 }
 
-/// A fact of `person`, who has a SNILS and a passport.
+/// Event about `person`, who has a SNILS and a passport.
 pub(crate) fn asserted(number: u16, count: u32, person: u16, fact: Fact) -> Event {
     let subject = Subject::new(vec![
         pseudonym(Scheme::Snils, person),

@@ -16,7 +16,7 @@ pub use leases::Leased;
 pub(crate) use leases::Leases;
 pub(crate) use new_batch::{NewBatch, store_batches};
 pub(crate) use probes::{MAX_DIFFERENCES, seal_probes};
-pub(crate) use receipts::Receipts;
+pub(crate) use receipts::BatchReceipts;
 pub(crate) use sealing::Sealing;
 pub(crate) use settlements::ReceiptRules;
 pub use settlements::{LeaseToken, Outcome, Settled, Settlement};

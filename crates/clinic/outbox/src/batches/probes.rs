@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use super::new_batch::NewBatch;
 use super::sealing::Sealing;
 use crate::file::{OutboxError, json, to_ms};
-use crate::records::{RecordMap, StoredRecord};
+use crate::records::{KnownRecord, RecordMap};
 
 /// Most differences remembered for a repair; later ones are only counted, and found by the next
 /// reconciliation.
@@ -79,7 +79,7 @@ pub(super) struct AnsweredProbe {
 pub(super) async fn count_answer(
     connection: &mut SqliteConnection,
     probe: &AnsweredProbe,
-    known: &RecordMap<StoredRecord>,
+    known: &RecordMap<KnownRecord>,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     let mut equal = i64::from(probe.answer.equal);

@@ -14,7 +14,7 @@ use super::settlements::count_delivered;
 use super::verdicts::{AnsweredBatch, Findings, SettledVerdicts};
 use crate::dead_letters::open_of_registry;
 use crate::file::{Database, OutboxError, json, to_ms};
-use crate::records::{LookedUp, RecordMap, Records, StoredRecord};
+use crate::records::{KnownRecord, LookedUp, RecordMap, Records};
 use crate::versions::{RaiseReason, Versions};
 
 /// Reason for a risen generation when the registry holds versions that this outbox never sent.
@@ -23,13 +23,13 @@ const RESTORED: RaiseReason =
 
 /// Receipts of the registry.
 #[derive(Debug)]
-pub(crate) struct Receipts {
+pub(crate) struct BatchReceipts {
     database: Arc<Database>,
     records: Arc<Records>,
     versions: Arc<Versions>,
 }
 
-impl Receipts {
+impl BatchReceipts {
     pub(crate) const fn new(
         database: Arc<Database>,
         records: Arc<Records>,
@@ -139,7 +139,7 @@ async fn own_batches(
 async fn store(
     connection: &mut SqliteConnection,
     findings: &Findings,
-    known: &RecordMap<StoredRecord>,
+    known: &RecordMap<KnownRecord>,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     sqlx::query("DELETE FROM batch WHERE seq IN (SELECT value FROM json_each(?1))")

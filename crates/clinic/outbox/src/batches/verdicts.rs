@@ -5,7 +5,7 @@ use contract::{Answer, RecordDigest, RefusalReason, StoredAnswer, Verdict, Versi
 use super::probes::AnsweredProbe;
 use crate::dead_letters::RefusedByRegistry;
 use crate::limits::MAX_GENERATION;
-use crate::records::{RecordMap, StoredRecord};
+use crate::records::{KnownRecord, RecordMap};
 
 /// Result of receipts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl Findings {
     /// cannot have sent.
     pub(super) fn needed_generation(
         &self,
-        known: &RecordMap<StoredRecord>,
+        known: &RecordMap<KnownRecord>,
         generation: u32,
     ) -> Option<u32> {
         let never_sent = self.superseded.iter().filter(|(record, held)| {

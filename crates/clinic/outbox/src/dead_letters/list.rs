@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteExecutor};
 
 use super::types::{DeadLetter, DeadLetterFilter, Origin};
-use crate::file::{OutboxError, from_ms, json, to_ms};
+use crate::file::{OutboxError, digest_from, json, time_in, to_ms};
 
 /// Letters that the filter selects, the last seen first.
 pub(crate) async fn select(
@@ -43,10 +43,6 @@ pub(crate) async fn select(
 }
 
 fn from_row(row: &SqliteRow) -> Result<DeadLetter, sqlx::Error> {
-    let time = |column| {
-        row.try_get::<Option<i64>, _>(column)
-            .map(|ms| ms.and_then(from_ms))
-    };
     Ok(DeadLetter {
         id: row.try_get("id")?,
         source: row.try_get("source")?,
@@ -55,9 +51,9 @@ fn from_row(row: &SqliteRow) -> Result<DeadLetter, sqlx::Error> {
         record_id: row.try_get("record_id")?,
         record: row.try_get("record")?,
         reason: row.try_get("reason")?,
-        first_seen_at: time("first_seen_at_ms")?,
-        last_seen_at: time("last_seen_at_ms")?,
-        discarded_at: time("discarded_at_ms")?,
+        first_seen_at: time_in(row, "first_seen_at_ms")?,
+        last_seen_at: time_in(row, "last_seen_at_ms")?,
+        discarded_at: time_in(row, "discarded_at_ms")?,
     })
 }
 
@@ -73,10 +69,8 @@ pub(crate) async fn records_of(
     .bind(json(ids))
     .fetch_all(executor)
     .await?;
-    let records = records
-        .into_iter()
-        .map(|(id, record)| Some((id, RecordDigest(record.try_into().ok()?))));
     records
-        .collect::<Option<_>>()
-        .ok_or(OutboxError::Damaged { what: "a digest" })
+        .into_iter()
+        .map(|(id, record)| Ok((id, digest_from(record)?)))
+        .collect()
 }

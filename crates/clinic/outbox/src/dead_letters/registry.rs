@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use contract::{RecordDigest, Version};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use crate::file::{OutboxError, each_digest, json, side_by_side, to_ms};
+use crate::file::{OutboxError, digest_from, each_digest, json, side_by_side, to_ms};
 use crate::limits::MAX_DEAD_LETTERS_PER_FEED;
-use crate::records::{RecordMap, StoredRecord};
+use crate::records::{KnownRecord, RecordMap};
 
 /// An event the registry refused.
 pub(crate) struct RefusedByRegistry {
@@ -22,7 +22,7 @@ pub(crate) struct RefusedByRegistry {
 pub(crate) async fn open_of_registry(
     connection: &mut SqliteConnection,
     refused: &[RefusedByRegistry],
-    known: &RecordMap<StoredRecord>,
+    known: &RecordMap<KnownRecord>,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     if refused.is_empty() {
@@ -134,9 +134,5 @@ async fn select_among(
         .bind(digests)
         .fetch_all(pool)
         .await?;
-    records
-        .into_iter()
-        .map(|record| record.try_into().map(RecordDigest).ok())
-        .collect::<Option<_>>()
-        .ok_or(OutboxError::Damaged { what: "a digest" })
+    records.into_iter().map(digest_from).collect()
 }

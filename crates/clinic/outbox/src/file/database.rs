@@ -10,9 +10,14 @@ use super::connect::{read_only_pool, writing_options};
 use super::error::OutboxError;
 
 /// Connections to the outbox file.
+///
+/// The one connection that writes is taken out for each transaction and put back after the commit
+/// only: a failed or abandoned transaction closes it, which rolls back whatever SQLite had not, and
+/// the next one opens another.
 #[derive(Debug)]
 pub(crate) struct Database {
-    writer: Writer,
+    options: SqliteConnectOptions,
+    writer: Mutex<Option<SqliteConnection>>,
     readers: SqlitePool,
 }
 
@@ -20,7 +25,8 @@ impl Database {
     /// Takes over the writing connection.
     pub(crate) fn new(path: &Path, connection: SqliteConnection) -> Self {
         Self {
-            writer: Writer::new(path, connection),
+            options: writing_options(path),
+            writer: Mutex::new(Some(connection)),
             readers: read_only_pool(path),
         }
     }
@@ -28,41 +34,6 @@ impl Database {
     /// Connections that only read. They never wait for the writer, and see what is committed.
     pub(crate) fn readers(&self) -> &SqlitePool {
         &self.readers
-    }
-
-    /// Begins a transaction that holds SQLite's write lock from the start.
-    pub(crate) async fn begin(&self) -> Result<WriteTransaction<'_>, OutboxError> {
-        self.writer.begin().await
-    }
-
-    /// Begins a transaction whose commit does not wait for the disk ([`Writer::begin_unsynced`]).
-    pub(crate) async fn begin_unsynced(&self) -> Result<WriteTransaction<'_>, OutboxError> {
-        self.writer.begin_unsynced().await
-    }
-
-    /// Closes all connections, so that the WAL is folded into the file.
-    pub(crate) async fn close(&self) -> Result<(), OutboxError> {
-        self.readers.close().await;
-        self.writer.close().await
-    }
-}
-
-/// The one connection that writes. It is taken out for each transaction and put back after the
-/// commit only: a failed or abandoned transaction closes it, which rolls back whatever SQLite had
-/// not, and the next one opens another.
-#[derive(Debug)]
-pub(crate) struct Writer {
-    options: SqliteConnectOptions,
-    connection: Mutex<Option<SqliteConnection>>,
-}
-
-impl Writer {
-    /// Takes over the connection.
-    pub(crate) fn new(path: &Path, connection: SqliteConnection) -> Self {
-        Self {
-            options: writing_options(path),
-            connection: Mutex::new(Some(connection)),
-        }
     }
 
     /// Begins a transaction that holds SQLite's write lock from the start.
@@ -86,7 +57,7 @@ impl Writer {
         begin: &'static str,
         commit: &'static str,
     ) -> Result<WriteTransaction<'_>, OutboxError> {
-        let mut slot = self.connection.lock().await;
+        let mut slot = self.writer.lock().await;
         let mut connection = match slot.take() {
             Some(connection) => connection,
             None => self.options.connect().await?,
@@ -99,8 +70,10 @@ impl Writer {
         })
     }
 
-    async fn close(&self) -> Result<(), OutboxError> {
-        match self.connection.lock().await.take() {
+    /// Closes all connections, so that the WAL is folded into the file.
+    pub(crate) async fn close(&self) -> Result<(), OutboxError> {
+        self.readers.close().await;
+        match self.writer.lock().await.take() {
             Some(connection) => Ok(connection.close().await?),
             None => Ok(()),
         }

@@ -1,6 +1,8 @@
-//! Sets as parameters of SQL statements: JSON arrays, and digests in one blob.
+//! Sets as parameters of SQL statements, and digests in columns.
 
 use contract::RecordDigest;
+
+use super::error::OutboxError;
 
 /// Builds a statement over the 32-byte digests that lie side by side in its first parameter:
 /// `substr(?1, place.at, 32)` each. An empty parameter is one place with an empty digest, which is
@@ -24,4 +26,15 @@ pub(crate) fn side_by_side<'a>(records: impl IntoIterator<Item = &'a RecordDiges
 /// Values as `json_each` takes them.
 pub(crate) fn json(values: &(impl serde::Serialize + ?Sized)) -> String {
     serde_json::to_string(values).expect("numbers and strings always have a JSON form")
+}
+
+/// Digest in a column.
+///
+/// # Errors
+/// [`OutboxError::Damaged`] for one of another length.
+pub(crate) fn digest_from(column: Vec<u8>) -> Result<RecordDigest, OutboxError> {
+    let digest = column.try_into();
+    digest
+        .map(RecordDigest)
+        .map_err(|_| OutboxError::Damaged { what: "a digest" })
 }

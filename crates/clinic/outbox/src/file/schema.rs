@@ -8,35 +8,25 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::error::OutboxError;
 
-/// Migration to one version of the schema.
-pub(crate) struct SchemaStep {
-    pub(crate) version: i64,
-    pub(crate) name: &'static str,
-    sql: &'static str,
+/// Migration to one version of the schema: version, name, statements.
+pub(crate) type SchemaStep = (i64, &'static str, &'static str);
+
+macro_rules! step {
+    ($version:literal, $name:literal, $file:literal) => {
+        (
+            $version,
+            $name,
+            include_str!(concat!("../../../../../migrations/outbox/", $file)),
+        )
+    };
 }
 
 /// Every migration, oldest first; only ever added to.
 pub(crate) const MIGRATIONS: [SchemaStep; 4] = [
-    SchemaStep {
-        version: 1,
-        name: "outbox",
-        sql: include_str!("../../../../../migrations/outbox/0001_outbox.sql"),
-    },
-    SchemaStep {
-        version: 2,
-        name: "receipts and sweeps",
-        sql: include_str!("../../../../../migrations/outbox/0002_receipts_sweeps.sql"),
-    },
-    SchemaStep {
-        version: 3,
-        name: "record keys",
-        sql: include_str!("../../../../../migrations/outbox/0003_record_keys.sql"),
-    },
-    SchemaStep {
-        version: 4,
-        name: "record blocks",
-        sql: include_str!("../../../../../migrations/outbox/0004_record_blocks.sql"),
-    },
+    step!(1, "outbox", "0001_outbox.sql"),
+    step!(2, "receipts and sweeps", "0002_receipts_sweeps.sql"),
+    step!(3, "record keys", "0003_record_keys.sql"),
+    step!(4, "record blocks", "0004_record_blocks.sql"),
 ];
 
 /// "CGOB" in the file's header, set by the first migration.
@@ -44,7 +34,7 @@ const APPLICATION_ID: i64 = 0x4347_4f42;
 
 /// Newest schema version this program knows.
 pub(crate) fn known_version() -> i64 {
-    MIGRATIONS.last().map_or(0, |step| step.version)
+    MIGRATIONS.last().map_or(0, |(version, ..)| *version)
 }
 
 /// Applies the migrations that the file lacks.
@@ -52,12 +42,13 @@ pub(crate) async fn migrate(
     connection: &mut SqliteConnection,
     steps: &[SchemaStep],
 ) -> Result<(), OutboxError> {
-    let migrations = steps.iter().map(|step| {
+    let migrations = steps.iter().map(|(version, name, sql)| {
+        let name = Cow::Borrowed(*name);
         Migration::new(
-            step.version,
-            Cow::Borrowed(step.name),
+            *version,
+            name,
             MigrationType::Simple,
-            step.sql.into_sql_str(),
+            sql.into_sql_str(),
             false,
         )
     });

@@ -8,22 +8,16 @@ use contract::{ContentDigest, PrivateKey, RecordDigest, Version};
 use record_index::RecordState;
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use super::database::Writer;
 use super::schema::{MIGRATIONS, migrate};
 use super::*;
 use crate::operator::OutboxReader;
-use crate::records::{StoredRecord, last_record_no};
+use crate::records::{KnownRecord, last_record_no};
 use crate::{DeadLetterFilter, Origin, Outbox, OutboxOptions};
 
 #[test]
 fn migrations_are_numbered_in_order() {
-    for (index, step) in MIGRATIONS.iter().enumerate() {
-        assert_eq!(
-            usize::try_from(step.version).unwrap(),
-            index + 1,
-            "{}",
-            step.name
-        );
+    for (index, (version, name, _)) in MIGRATIONS.iter().enumerate() {
+        assert_eq!(usize::try_from(*version).unwrap(), index + 1, "{name}");
     }
 }
 
@@ -32,7 +26,7 @@ async fn only_what_was_begun_so_does_not_wait_for_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("outbox.db");
     create_private(&path).unwrap();
-    let writer = Writer::new(&path, open_writer(&path).await.unwrap());
+    let database = Database::new(&path, open_writer(&path).await.unwrap());
     let level = async |transaction: &mut WriteTransaction<'_>| -> i64 {
         let level = sqlx::query_scalar("PRAGMA synchronous").fetch_one(transaction.connection());
         level.await.unwrap()
@@ -41,10 +35,10 @@ async fn only_what_was_begun_so_does_not_wait_for_the_disk() {
     const FULL: i64 = 2;
     // Twice over, because statements are kept and a `PRAGMA` acts when it is compiled.
     for (feed, abandoned) in [("a", false), ("b", false), ("c", true)] {
-        let mut transaction = writer.begin().await.unwrap();
+        let mut transaction = database.begin().await.unwrap();
         assert_eq!(level(&mut transaction).await, FULL);
         transaction.commit().await.unwrap();
-        let mut transaction = writer.begin_unsynced().await.unwrap();
+        let mut transaction = database.begin_unsynced().await.unwrap();
         assert_eq!(level(&mut transaction).await, NORMAL);
         let kept = sqlx::query("INSERT INTO feed (source, feed) VALUES ('mis', ?1)");
         kept.bind(feed)
@@ -55,7 +49,7 @@ async fn only_what_was_begun_so_does_not_wait_for_the_disk() {
             transaction.commit().await.unwrap();
         }
     }
-    let mut transaction = writer.begin().await.unwrap();
+    let mut transaction = database.begin().await.unwrap();
     assert_eq!(level(&mut transaction).await, FULL);
     let feeds: i64 = sqlx::query_scalar("SELECT count(*) FROM feed")
         .fetch_one(transaction.connection())
@@ -146,7 +140,7 @@ async fn outbox_of_the_first_schema_keeps_what_it_knew() {
     );
 }
 
-async fn all_records(outbox: &Outbox) -> Vec<(RecordDigest, StoredRecord)> {
+async fn all_records(outbox: &Outbox) -> Vec<(RecordDigest, KnownRecord)> {
     let last = last_record_no(outbox.database().readers()).await.unwrap();
     let mut all = Vec::new();
     let visited = outbox.records().scan(1..=last, |record, known| {
@@ -208,7 +202,7 @@ async fn outbox_of_the_second_schema_keeps_its_records_and_finds_them() {
                 version,
                 withdrawn,
             };
-            let known = StoredRecord { record_no, state };
+            let known = KnownRecord { record_no, state };
             (RecordDigest(record.try_into().unwrap()), known)
         };
     let before: Vec<_> = before.into_iter().map(known).collect();

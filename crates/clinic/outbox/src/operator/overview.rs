@@ -1,13 +1,12 @@
 //! Statements of the status.
 
-use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Connection as _, Row as _};
 
 use super::status::{DeadLetterCount, FeedStatus, PublisherStatus, Status, Surprise, SweepStatus};
 use crate::batches::count_backlog;
 use crate::dead_letters::Origin;
-use crate::file::{OutboxError, from_ms};
+use crate::file::{OutboxError, from_ms, time_in};
 
 /// Reads the status of the whole outbox, of one moment.
 pub(super) async fn read_status(pool: &SqlitePool) -> Result<Status, OutboxError> {
@@ -55,9 +54,9 @@ fn feed(row: &SqliteRow) -> Result<FeedStatus, OutboxError> {
         source: row.try_get("source")?,
         feed: row.try_get("feed")?,
         has_cursor: row.try_get("has_cursor")?,
-        pulled_at: time(row, "pulled_at_ms")?,
-        last_run_at: time(row, "last_run_at_ms")?,
-        last_ok_at: time(row, "last_ok_at_ms")?,
+        pulled_at: time_in(row, "pulled_at_ms")?,
+        last_run_at: time_in(row, "last_run_at_ms")?,
+        last_ok_at: time_in(row, "last_ok_at_ms")?,
         last_error: row.try_get("last_error")?,
         consecutive_failures: row.try_get("consecutive_failures")?,
         new_total: total("new_total")?,
@@ -79,7 +78,7 @@ fn sweep(row: &SqliteRow) -> Result<Option<SweepStatus>, OutboxError> {
             .map(|number| number.map(unsigned))
     };
     Ok(Some(SweepStatus {
-        finished_at: time(row, "finished_at_ms")?,
+        finished_at: time_in(row, "finished_at_ms")?,
         pass: row.try_get("pass")?,
         seen: total("seen")?.unwrap_or(0),
         held: total("held_missing")?,
@@ -119,13 +118,13 @@ async fn publisher(connection: &mut SqliteConnection) -> Result<PublisherStatus,
     Ok(PublisherStatus {
         delivered_batches: total("delivered_batches")?,
         delivered_events: total("delivered_events")?,
-        last_delivered_at: time(&row, "last_delivered_at_ms")?,
-        last_failed_at: time(&row, "last_failed_at_ms")?,
+        last_delivered_at: time_in(&row, "last_delivered_at_ms")?,
+        last_failed_at: time_in(&row, "last_failed_at_ms")?,
         last_error: row.try_get("last_error")?,
         consecutive_failures: total("consecutive_failures")?,
         accepted_events: total("accepted_events")?,
         refused_events: total("refused_events")?,
-        last_receipt_at: time(&row, "last_receipt_at_ms")?,
+        last_receipt_at: time_in(&row, "last_receipt_at_ms")?,
         unreadable: row.try_get("unreadable")?,
     })
 }
@@ -148,12 +147,6 @@ async fn dead_letter_counts(
         count: unsigned(count),
     };
     Ok(rows.into_iter().map(count).collect())
-}
-
-/// Time in a column, if it holds one.
-fn time(row: &SqliteRow, column: &str) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    let ms: Option<i64> = row.try_get(column)?;
-    Ok(ms.and_then(from_ms))
 }
 
 /// Number of a column: SQLite counts in signed numbers, these never fall below zero.

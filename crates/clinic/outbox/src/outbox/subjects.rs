@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::batches::{Capacity, Leases, ReceiptRules, Receipts, Sealing};
+use crate::batches::{BatchReceipts, Capacity, Leases, ReceiptRules, Sealing};
 use crate::dead_letters::DeadLetters;
 use crate::feeds::Feeds;
 use crate::file::{Database, LockFile};
@@ -23,7 +23,7 @@ pub(super) struct Subjects {
     pub(super) feeds: Feeds,
     pub(super) pages: Pages,
     pub(super) leases: Leases,
-    pub(super) receipts: Receipts,
+    pub(super) receipts: BatchReceipts,
     pub(super) sweeps: Sweeps,
     pub(super) removed_sources: RemovedSources,
     pub(super) dead_letters: DeadLetters,
@@ -64,7 +64,7 @@ impl Subjects {
             feeds: Feeds::new(database()),
             pages: Pages::new(database(), records(), versions(), sealing(), capacity()),
             leases: Leases::new(database(), ReceiptRules::of(options)),
-            receipts: Receipts::new(database(), records(), versions()),
+            receipts: BatchReceipts::new(database(), records(), versions()),
             sweeps: Sweeps::new(database(), records(), withdrawals()),
             removed_sources: RemovedSources::new(database(), records(), withdrawals()),
             dead_letters: DeadLetters::new(database()),

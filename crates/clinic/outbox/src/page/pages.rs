@@ -7,7 +7,7 @@ use contract::RecordDigest;
 use sqlx::sqlite::SqliteConnection;
 
 use super::drafts::{refused_without_draft, sort_and_keep_last};
-use super::plan::Plan;
+use super::plan::PagePlan;
 use super::prepared::{NotCommitted, Prepared, ReadState};
 use super::types::{Committed, PageCommit, Pulled};
 use crate::batches::{Capacity, NewBatch, Sealing, store_batches};
@@ -76,7 +76,7 @@ impl Pages {
         &self,
         page: &PageCommit,
         drafts: Vec<Pulled>,
-    ) -> Result<(ReadState, Plan, Vec<NewBatch>), OutboxError> {
+    ) -> Result<(ReadState, PagePlan, Vec<NewBatch>), OutboxError> {
         let refused = refused_without_draft(&page.refused, &drafts);
         let digests: Vec<RecordDigest> = drafts
             .iter()
@@ -92,7 +92,7 @@ impl Pages {
         let feed_id = feed_id(self.database.readers(), &page.source, &page.feed).await?;
         let mut keys: Vec<Key> = digests.iter().map(key_of).collect();
         keys.sort_unstable();
-        let mut plan = Plan::new(drafts, &refused, &known, feed_id, generation)?;
+        let mut plan = PagePlan::new(drafts, &refused, &known, feed_id, generation)?;
         self.sealing.shuffle(&mut plan.events, &mut plan.metadata)?;
         let events = std::mem::take(&mut plan.events);
         let (batches, events) = self.sealing.seal(events).await?;
@@ -224,7 +224,7 @@ impl Prepared {
 async fn store_dead_letters(
     connection: &mut SqliteConnection,
     page: &PageCommit,
-    plan: &Plan,
+    plan: &PagePlan,
     feed_id: i64,
     counts: &mut Committed,
 ) -> Result<(), OutboxError> {

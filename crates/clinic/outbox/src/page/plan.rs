@@ -8,7 +8,7 @@ use super::drafts::sort_and_keep_last;
 use super::types::{Committed, Pulled};
 use crate::dead_letters::Refused;
 use crate::file::OutboxError;
-use crate::records::{Key, RecordMap, RecordUpdate, SourceStamp, StoredRecord, key_of};
+use crate::records::{Key, KnownRecord, RecordMap, RecordUpdate, SourceStamp, key_of};
 use crate::versions::next_version;
 
 /// Metadata of a draft that are no part of its event.
@@ -20,7 +20,7 @@ pub(super) struct DraftMetadata {
 
 /// Plan of a page: its events, and the changes of records.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct PagePlan {
     /// Events to seal.
     pub(super) events: Vec<Event>,
     /// Metadata of the events' drafts, in the same order.
@@ -37,7 +37,7 @@ pub(super) struct Plan {
     pub(super) counts: Committed,
 }
 
-impl Plan {
+impl PagePlan {
     /// Plans a page of distinct, sorted records of one feed. `refused` are rows without a draft.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl Plan {
     pub(super) fn new(
         drafts: Vec<Pulled>,
         refused: &HashMap<RecordDigest, &Refused>,
-        known: &RecordMap<StoredRecord>,
+        known: &RecordMap<KnownRecord>,
         feed_id: Option<i64>,
         generation: u32,
     ) -> Result<Self, OutboxError> {
@@ -78,7 +78,7 @@ impl Plan {
     fn add_draft(
         &mut self,
         pulled: Pulled,
-        known: Option<&StoredRecord>,
+        known: Option<&KnownRecord>,
         feed_id: Option<i64>,
         generation: u32,
     ) -> Result<(), OutboxError> {
@@ -116,7 +116,7 @@ impl Plan {
     fn add_unchanged(
         &mut self,
         pulled: Pulled,
-        known: Option<&StoredRecord>,
+        known: Option<&KnownRecord>,
         feed_id: Option<i64>,
         generation: u32,
     ) {
@@ -138,7 +138,7 @@ impl Plan {
         &mut self,
         record: &RecordDigest,
         stamp: SourceStamp,
-        known: Option<&StoredRecord>,
+        known: Option<&KnownRecord>,
         feed_id: Option<i64>,
         generation: u32,
     ) {
@@ -166,7 +166,7 @@ impl Plan {
     fn move_if_changed(
         &mut self,
         record: &RecordDigest,
-        known: &StoredRecord,
+        known: &KnownRecord,
         feed_id: Option<i64>,
         stamp: SourceStamp,
     ) {
@@ -207,7 +207,7 @@ impl Plan {
     }
 }
 
-fn update_of(pulled: &Pulled, known: Option<&StoredRecord>, version: Version) -> RecordUpdate {
+fn update_of(pulled: &Pulled, known: Option<&KnownRecord>, version: Version) -> RecordUpdate {
     let draft = &pulled.draft;
     RecordUpdate {
         record: draft.record,
@@ -229,7 +229,7 @@ enum Change {
     Unchanged,
 }
 
-fn change_of(draft: &Draft, known: Option<&StoredRecord>, generation: u32) -> Change {
+fn change_of(draft: &Draft, known: Option<&KnownRecord>, generation: u32) -> Change {
     let withdraws = matches!(draft.body, Body::Withdrawn { .. });
     let Some(known) = known.filter(|known| known.state.was_sent()) else {
         return match (withdraws, draft.only_if_sent && generation == 1) {
@@ -299,13 +299,13 @@ mod tests {
         }
     }
 
-    fn known(content: u8, generation: u32, withdrawn: bool) -> StoredRecord {
+    fn known(content: u8, generation: u32, withdrawn: bool) -> KnownRecord {
         let version = Version {
             generation,
             count: 7,
         };
         let content = Some(ContentDigest([content; 16]));
-        StoredRecord {
+        KnownRecord {
             record_no: 1,
             state: RecordState {
                 feed_id: Some(1),
@@ -426,7 +426,7 @@ mod tests {
         }];
         let list = [refused];
         let refused = refused_without_draft(&list, &drafts);
-        let plan = Plan::new(drafts.clone(), &refused, &known, Some(1), 1).unwrap();
+        let plan = PagePlan::new(drafts.clone(), &refused, &known, Some(1), 1).unwrap();
         assert_eq!(
             (plan.events.len(), plan.moved.as_slice()),
             (0, [(1, Some(6))].as_slice())

@@ -9,7 +9,7 @@ use std::fmt;
 
 use contract::FactKind;
 
-use super::plan::Plan;
+use super::plan::PagePlan;
 use super::types::PageCommit;
 use crate::batches::NewBatch;
 use crate::file::OutboxError;
@@ -26,7 +26,7 @@ pub struct Prepared {
     /// Drafts that a later one of the same record replaced.
     pub(super) replaced_drafts: u64,
     pub(super) read: ReadState,
-    pub(super) plan: Plan,
+    pub(super) plan: PagePlan,
     pub(super) batches: Vec<NewBatch>,
 }
 

@@ -10,7 +10,7 @@ use record_index::{IndexError, RecordIndex, RecordState};
 use sqlx::sqlite::SqliteConnection;
 
 pub(crate) use record_index::{
-    Appended, Key, LookedUp, RecordMap, StoredRecord, key_of, last_record_no,
+    Appended, Key, KnownRecord, LookedUp, RecordMap, key_of, last_record_no,
 };
 pub(crate) use update::RecordUpdate;
 pub use update::SourceStamp;
@@ -41,7 +41,7 @@ impl Records {
     pub(crate) async fn look_up_numbers(
         &self,
         record_nos: &[i64],
-    ) -> Result<Vec<(RecordDigest, StoredRecord)>, OutboxError> {
+    ) -> Result<Vec<(RecordDigest, KnownRecord)>, OutboxError> {
         Ok(record_index::look_up_numbers(self.database.readers(), record_nos).await?)
     }
 
@@ -49,7 +49,7 @@ impl Records {
     pub(crate) async fn scan(
         &self,
         record_nos: RangeInclusive<i64>,
-        visit: impl FnMut(&RecordDigest, &StoredRecord) -> ControlFlow<()> + Send,
+        visit: impl FnMut(&RecordDigest, &KnownRecord) -> ControlFlow<()> + Send,
     ) -> Result<(), OutboxError> {
         Ok(record_index::scan(self.database.readers(), record_nos, visit).await?)
     }

@@ -14,7 +14,7 @@ use super::missing::asserted_in;
 use crate::batches::{Capacity, Sealing, store_batches};
 use crate::dead_letters::close_of_registry;
 use crate::file::{Database, OutboxError};
-use crate::records::{LookedUp, RecordUpdate, Records, StoredRecord, store_known};
+use crate::records::{KnownRecord, LookedUp, RecordUpdate, Records, store_known};
 use crate::versions::{Versions, next_version};
 
 /// Most records withdrawn in one transaction.
@@ -157,14 +157,14 @@ impl Withdrawals {
             known.state.version = known.state.version.max(*above);
             Some((*record, known))
         });
-        let adopted: Vec<(RecordDigest, StoredRecord)> = adopted.collect();
+        let adopted: Vec<(RecordDigest, KnownRecord)> = adopted.collect();
         self.give_out(&adopted, withdrawal).await
     }
 
     /// Gives out a withdrawal of each record, in one transaction. Only under the gate.
     async fn give_out(
         &self,
-        known: &[(RecordDigest, StoredRecord)],
+        known: &[(RecordDigest, KnownRecord)],
         withdrawal: &Withdrawal,
     ) -> Result<(), OutboxError> {
         let Withdrawal { kind, content, .. } = *withdrawal;

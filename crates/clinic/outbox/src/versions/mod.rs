@@ -4,12 +4,12 @@
 mod commit_gate;
 mod generation;
 mod generation_file;
+mod giving_out;
 mod identity;
 mod next_version;
-mod versions_in_use;
 
 pub(crate) use commit_gate::{CommitGuard, ReadPoint, any_common};
 pub(crate) use generation::determine_generation;
+pub(crate) use giving_out::Versions;
 pub(crate) use identity::RaiseReason;
 pub(crate) use next_version::next_version;
-pub(crate) use versions_in_use::Versions;

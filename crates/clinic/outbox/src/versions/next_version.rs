@@ -3,7 +3,7 @@
 use contract::Version;
 
 use crate::file::OutboxError;
-use crate::records::StoredRecord;
+use crate::records::KnownRecord;
 
 /// Counts up within the present generation, or within the later one of a version that was adopted
 /// from the registry.
@@ -11,7 +11,7 @@ use crate::records::StoredRecord;
 /// # Errors
 /// [`OutboxError::Exhausted`] after the last version.
 pub(crate) fn next_version(
-    known: Option<&StoredRecord>,
+    known: Option<&KnownRecord>,
     generation: u32,
 ) -> Result<Version, OutboxError> {
     let sent = known.filter(|known| known.state.was_sent());
@@ -34,8 +34,8 @@ mod tests {
 
     use super::*;
 
-    fn sent(generation: u32, count: u32) -> StoredRecord {
-        StoredRecord {
+    fn sent(generation: u32, count: u32) -> KnownRecord {
+        KnownRecord {
             record_no: 1,
             state: RecordState {
                 feed_id: Some(1),
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(known: &StoredRecord, generation: u32, expected: (u32, u32)) {
+    fn check(known: &KnownRecord, generation: u32, expected: (u32, u32)) {
         let next = next_version(Some(known), generation).unwrap();
         assert_eq!((next.generation, next.count), expected);
     }

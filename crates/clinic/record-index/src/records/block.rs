@@ -5,7 +5,7 @@ use az::SaturatingAs as _;
 use contract::{ContentDigest, RecordDigest, Version};
 
 use crate::IndexError;
-use crate::record::{KeyEntry, RecordState, StoredRecord, key_of};
+use crate::record::{KeyEntry, KnownRecord, RecordState, key_of};
 
 /// Slots of a block: as many as fit a page of the file.
 const BLOCK_SLOTS: usize = 58;
@@ -111,11 +111,11 @@ impl RecordBlock {
     /// Reads every record, in the order of their numbers.
     pub(crate) fn records(
         &self,
-    ) -> impl Iterator<Item = Result<(RecordDigest, StoredRecord), IndexError>> {
+    ) -> impl Iterator<Item = Result<(RecordDigest, KnownRecord), IndexError>> {
         let numbered = (self.block_no * BLOCK_RECORDS..).zip(&self.slots);
         numbered.filter_map(|(record_no, slot)| {
             let read = read_slot(slot).transpose()?;
-            Some(read.map(|(record, state)| (record, StoredRecord { record_no, state })))
+            Some(read.map(|(record, state)| (record, KnownRecord { record_no, state })))
         })
     }
 
@@ -232,7 +232,7 @@ mod tests {
             prop_assert_eq!(block.last(), record_no);
             let block = RecordBlock::from_bytes(7, block.as_bytes()).unwrap();
             let read = block.records().collect::<Result<Vec<_>, _>>().unwrap();
-            prop_assert_eq!(read, [(record, StoredRecord { record_no, state })]);
+            prop_assert_eq!(read, [(record, KnownRecord { record_no, state })]);
             let entry = KeyEntry { key: key_of(&record), record_no };
             prop_assert_eq!(block.entries().collect::<Vec<_>>(), [entry]);
             prop_assert_eq!(block.unplaced(), usize::from(feed_id.is_none()));
@@ -253,7 +253,7 @@ mod tests {
         };
         block.change(5, withdraw).unwrap();
         let all: Vec<_> = block.records().map(|read| read.unwrap().1).collect();
-        let stored = |record_no, state| StoredRecord { record_no, state };
+        let stored = |record_no, state| KnownRecord { record_no, state };
         let withdrawn = RecordState {
             withdrawn: true,
             ..STATE

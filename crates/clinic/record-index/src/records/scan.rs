@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{SqliteExecutor, query_as};
 
 use crate::IndexError;
-use crate::record::{KeyEntry, StoredRecord};
+use crate::record::{KeyEntry, KnownRecord};
 use crate::records::block::{DAMAGED, RecordBlock, block_of};
 use crate::records::table::{BlockRow, MAX_STATEMENT_BLOCKS, from_row};
 
@@ -19,7 +19,7 @@ use crate::records::table::{BlockRow, MAX_STATEMENT_BLOCKS, from_row};
 pub async fn scan(
     pool: &SqlitePool,
     record_nos: RangeInclusive<i64>,
-    mut visit: impl FnMut(&RecordDigest, &StoredRecord) -> ControlFlow<()> + Send,
+    mut visit: impl FnMut(&RecordDigest, &KnownRecord) -> ControlFlow<()> + Send,
 ) -> Result<(), IndexError> {
     let end = block_of(*record_nos.end());
     let mut first = block_of(*record_nos.start());

@@ -9,7 +9,7 @@ use sqlx::{SqliteExecutor, query, query_as};
 
 use crate::IndexError;
 use crate::json::json;
-use crate::record::{RecordState, StoredRecord};
+use crate::record::{KnownRecord, RecordState};
 use crate::records::block::{DAMAGED, RecordBlock, SLOT_BYTES, block_of, read_slot, slot_of};
 
 /// Blocks read or written by one statement: four megabytes.
@@ -35,7 +35,7 @@ pub(crate) fn from_row(row: BlockRow) -> Result<RecordBlock, IndexError> {
 pub async fn look_up_numbers(
     pool: &SqlitePool,
     record_nos: &[i64],
-) -> Result<Vec<(RecordDigest, StoredRecord)>, IndexError> {
+) -> Result<Vec<(RecordDigest, KnownRecord)>, IndexError> {
     let mut found = Vec::with_capacity(record_nos.len());
     for record_nos in record_nos.chunks(MAX_STATEMENT_RECORDS) {
         let places = record_nos
@@ -67,12 +67,12 @@ pub async fn look_up_numbers(
     }
 }
 
-fn from_text(number: &str, slot: &[u8]) -> Option<(RecordDigest, StoredRecord)> {
+fn from_text(number: &str, slot: &[u8]) -> Option<(RecordDigest, KnownRecord)> {
     let mut bytes = [0; SLOT_BYTES];
     hex::decode_to_slice(slot, &mut bytes).ok()?;
     let (record, state) = read_slot(&bytes).ok()??;
     let record_no = number.parse().ok()?;
-    Some((record, StoredRecord { record_no, state }))
+    Some((record, KnownRecord { record_no, state }))
 }
 
 /// Returns the number of the last record; 0 if there is none.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use contract::{RecordDigest, Version};
 use proptest::prelude::*;
-use record_index::{RecordState, StoredRecord, change, last_record_no, scan};
+use record_index::{KnownRecord, RecordState, change, last_record_no, scan};
 
 use crate::support::{End, Records, STATE, colliding};
 
@@ -52,7 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// Runs a page as the outbox does, in one transaction.
 async fn page(
     records: &mut Records,
-    model: &mut HashMap<RecordDigest, StoredRecord>,
+    model: &mut HashMap<RecordDigest, KnownRecord>,
     digests: &[RecordDigest],
     state: RecordState,
     end: End,
@@ -85,7 +85,7 @@ async fn page(
         records.index.note_committed(&appended).await;
     }
     for (record_no, record) in (appended.after() + 1..).zip(new) {
-        model.insert(*record, StoredRecord { record_no, state });
+        model.insert(*record, KnownRecord { record_no, state });
     }
     for record in found.known.keys() {
         model
@@ -121,7 +121,7 @@ async fn run(steps: Vec<Step>) {
         assert_eq!(found, model);
     }
     let mut scanned = HashMap::new();
-    let visit = |record: &RecordDigest, stored: &StoredRecord| {
+    let visit = |record: &RecordDigest, stored: &KnownRecord| {
         scanned.insert(*record, *stored);
         ControlFlow::Continue(())
     };

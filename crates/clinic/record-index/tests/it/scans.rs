@@ -42,7 +42,7 @@ async fn sets_beyond_a_statement_are_read_and_changed_whole() {
     assert!(stored.eq(expected));
 
     let mut visited = Vec::new();
-    let visit = |_: &RecordDigest, stored: &record_index::StoredRecord| {
+    let visit = |_: &RecordDigest, stored: &record_index::KnownRecord| {
         visited.push(stored.record_no);
         ControlFlow::Continue(())
     };
@@ -63,7 +63,7 @@ async fn scan_ends_when_its_visitor_breaks() {
     records.append(&all, 0, End::Committed).await.unwrap();
     let pool = &records.file.reader;
     let mut visited = Vec::new();
-    let visit = |_: &RecordDigest, stored: &record_index::StoredRecord| {
+    let visit = |_: &RecordDigest, stored: &record_index::KnownRecord| {
         visited.push(stored.record_no);
         if stored.record_no == 103 {
             ControlFlow::Break(())

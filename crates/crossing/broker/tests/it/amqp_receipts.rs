@@ -194,8 +194,12 @@ async fn the_accounts_rights_are_named(broker: &RabbitMq) {
         .await
         .unwrap();
     assert_eq!(drain(&full).await, [b"sent"]);
-    publisher.broadcast(b"heard".to_vec()).await.unwrap();
-    assert!(hear(&mut subscriber, 1).await.contains(b"heard".as_slice()));
+    publisher.broadcast(b"received".to_vec()).await.unwrap();
+    assert!(
+        hear(&mut subscriber, 1)
+            .await
+            .contains(b"received".as_slice())
+    );
     let error = broker::receipt_publisher(&own, base())
         .unwrap()
         .broadcast(b"forged".to_vec())
@@ -209,7 +213,7 @@ async fn the_accounts_rights_are_named(broker: &RabbitMq) {
     );
 }
 
-async fn bury(config: &QueueConfig, content: &[u8]) {
+async fn put_dead_letter(config: &QueueConfig, content: &[u8]) {
     let publisher = broker::publisher(config, base()).unwrap();
     publisher.publish(&batch(content)).await.unwrap();
     let mut consumer = broker::consumer(config, base()).unwrap();
@@ -220,7 +224,7 @@ async fn bury(config: &QueueConfig, content: &[u8]) {
 
 async fn looking_does_not_wear_letters_out(broker: &RabbitMq) {
     let config = QueueConfig::Amqp(at(&broker.amqp_url()));
-    bury(&config, b"kept").await;
+    put_dead_letter(&config, b"kept").await;
     for _ in 0..25 {
         let mut dead = broker::dead_letters(&config, base()).await.unwrap();
         let letters = until("the letter", async || {
@@ -261,7 +265,7 @@ async fn looking_does_not_wear_letters_out(broker: &RabbitMq) {
 
 async fn a_letter_that_no_queue_takes_stays(broker: &RabbitMq) {
     let config = QueueConfig::Amqp(at(&broker.amqp_url()));
-    bury(&config, b"homeless").await;
+    put_dead_letter(&config, b"homeless").await;
     let (_connection, channel) = raw(broker).await;
     let mut dead = broker::dead_letters(
         &QueueConfig::Amqp(AmqpConfig {

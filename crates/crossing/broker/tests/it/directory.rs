@@ -153,7 +153,7 @@ async fn the_work_of_a_killed_consumer_is_taken_over_and_a_live_ones_is_not() {
     );
 }
 
-/// Not a test of its own: the body of the process that the next test kills.
+/// Body of the process that the next test kills; no test by itself.
 #[tokio::test]
 #[ignore = "started by consumers_killed_at_any_moment_lose_nothing"]
 async fn consume_until_killed() {

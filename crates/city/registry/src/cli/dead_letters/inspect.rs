@@ -1,4 +1,4 @@
-//! What one dead letter is: counts and reasons only, never a pseudonym or a record.
+//! Description of one dead letter: counts and reasons only, never a pseudonym or a record.
 
 use std::collections::BTreeMap;
 
@@ -7,33 +7,31 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use broker::DeadLetter;
 use chrono::{DateTime, Utc};
 use contract::batch_id_of;
+use linking::{OpenBatch, choose};
+use program::terminal::print_line;
 use serde_json::{Value, json};
 
-use telemetry::terminal as out;
-
 use super::select::Summary;
-use crate::choose::choose;
-use crate::incoming::OpenBatch;
 use crate::open::{Content, open_one};
 use crate::{Keys, Reader};
 
-/// Where the id of the key stands in a sealed batch: its first 8 bytes, after the magic.
+/// Position of the key's id in a sealed batch: 8 bytes after the magic.
 const KEY_ID: std::ops::Range<usize> = 4..12;
-/// Characters of a key's text form that those bytes tell for certain.
+/// Number of characters of a key's text form that those bytes determine.
 const KEY_CHARS: usize = 10;
 
-/// A letter, looked at.
+/// Dead letter that an attempt was made to open.
 pub(super) struct Inspected {
     summary: Summary,
-    /// How many letters are this very batch.
+    /// Number of dead letters that are this same batch.
     pub copies: u64,
-    /// The beginning of the public key it is sealed to, as a text form begins.
+    /// Beginning of the text form of the public key that it is sealed to.
     sealed_to: Option<String>,
-    /// What it holds and which of the private keys opened it, or why it cannot be opened.
+    /// Content and the index of the private key that opened it, or the reason why none did.
     opened: Result<(Content, usize), &'static str>,
-    /// How many events the registry would refuse now, by reason.
+    /// Number of events that the registry would refuse now, by reason.
     refused: BTreeMap<&'static str, usize>,
-    /// Whether the store was asked, too.
+    /// True if the store was asked for what it holds.
     compared: bool,
 }
 
@@ -48,8 +46,8 @@ impl Inspected {
                 .and_then(|_| letter.bytes.get(KEY_ID))
                 .map(head),
             opened: opened
-                .map(|((content, _), key)| (content, key))
-                .map_err(|reason| reason.word),
+                .map(|opened| (opened.content, opened.key_index))
+                .map_err(|reason| reason.code),
             refused: BTreeMap::new(),
             compared: false,
         }
@@ -59,7 +57,7 @@ impl Inspected {
         self.summary == Summary::of(letter)
     }
 
-    /// Finds out what would be refused; without a store, what the batch alone tells.
+    /// Counts the events that would be refused; without a store, those that the batch alone shows.
     pub(super) async fn compare(&mut self, reader: Option<&Reader>) {
         let Ok((Content::Facts(batch), _)) = &self.opened else {
             return;
@@ -70,29 +68,29 @@ impl Inspected {
             None => None,
         };
         self.compared = stored.is_some();
-        let chosen = choose(std::slice::from_ref(batch), &stored.unwrap_or_default());
+        let chosen = choose(&[batch], &stored.unwrap_or_default());
         for refusal in batch.refusals.iter().chain(&chosen.refusals) {
             *self.refused.entry(refusal.reason.as_str()).or_default() += 1;
         }
     }
 
-    pub(super) fn say(&self) {
+    pub(super) fn print(&self) {
         let copies = if self.copies > 1 {
             format!(", {} times", self.copies)
         } else {
             String::new()
         };
-        out::say(format!("batch      {}{copies}", self.summary.id));
-        out::say(format!("reason     {}", self.summary.reason_word()));
-        out::say(format!("size       {} bytes", self.summary.bytes));
-        out::say(format!(
+        print_line(format!("batch      {}{copies}", self.summary.id));
+        print_line(format!("reason     {}", self.summary.reason_text()));
+        print_line(format!("size       {} bytes", self.summary.bytes));
+        print_line(format!(
             "sealed to  {}",
             self.sealed_to
                 .as_ref()
                 .map_or("nothing".into(), |key| format!("{key}…"))
         ));
         let (content, key) = match &self.opened {
-            Err(why) => return out::say(format!("opens now  no: {why}")),
+            Err(why) => return print_line(format!("opens now  no: {why}")),
             Ok(opened) => opened,
         };
         let with = if *key == 0 {
@@ -100,27 +98,27 @@ impl Inspected {
         } else {
             "an earlier private key"
         };
-        out::say(format!("opens now  yes, with {with}"));
+        print_line(format!("opens now  yes, with {with}"));
         let batch = match content {
             Content::Probe(probe) => {
-                return out::say(format!(
+                return print_line(format!(
                     "holds      a question about {} records",
                     probe.probed.len()
                 ));
             }
             Content::Facts(batch) => batch,
         };
-        out::say(format!(
+        print_line(format!(
             "holds      {} readable events: {}",
             batch.events.len(),
-            words(&kinds(batch))
+            counts_text(&kinds(batch))
         ));
         let alone = if self.compared {
             ""
         } else {
             " (without asking the store, which does not answer)"
         };
-        out::say(format!("refused    {}{alone}", words(&self.refused)));
+        print_line(format!("refused    {}{alone}", counts_text(&self.refused)));
     }
 
     pub(super) fn json(&self) -> Value {
@@ -146,7 +144,7 @@ impl Inspected {
     }
 }
 
-/// How many events of which kind; taken back or not is one.
+/// Counts events by kind, withdrawn ones included.
 fn kinds(batch: &OpenBatch) -> BTreeMap<&'static str, usize> {
     let mut kinds = BTreeMap::new();
     for event in &batch.events {
@@ -155,14 +153,15 @@ fn kinds(batch: &OpenBatch) -> BTreeMap<&'static str, usize> {
     kinds
 }
 
-fn words(counts: &BTreeMap<&'static str, usize>) -> String {
-    let words: Vec<String> = counts
+/// Formats counts by name, such as `test 2, vaccination 5`.
+fn counts_text(counts: &BTreeMap<&'static str, usize>) -> String {
+    let entries: Vec<String> = counts
         .iter()
-        .map(|(word, count)| format!("{word} {count}"))
+        .map(|(name, count)| format!("{name} {count}"))
         .collect();
-    if words.is_empty() {
+    if entries.is_empty() {
         "none".into()
     } else {
-        words.join(", ")
+        entries.join(", ")
     }
 }

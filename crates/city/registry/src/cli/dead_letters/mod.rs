@@ -1,24 +1,21 @@
-//! `city-registry dead-letters`: batches that could not be read or stored, looked at, tried again
-//! or thrown away.
+//! `city-registry dead-letters`: shows, retries and discards batches that could not be read or
+//! stored.
 
 mod inspect;
+mod pages;
 mod select;
 
-use broker::DeadLetters;
 use chrono::{DateTime, Utc};
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
+use program::Failure;
+use program::terminal::{print_json, print_line, print_table};
 use serde_json::json;
 
-use telemetry::terminal as out;
-
 use self::inspect::Inspected;
+use self::pages::DeadLetterPages;
 use self::select::{Selection, Summary};
-use super::{Failure, Loaded};
-use crate::registry::OpenRegistryError;
+use super::config_file::LoadedConfig;
 use crate::{Keys, Reader};
-
-/// Letters taken at a time; the transport bounds their bytes.
-const PAGE: usize = 64;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeadLettersCommand {
@@ -55,8 +52,16 @@ pub(super) struct ShowArguments {
     json: bool,
 }
 
+/// Makes the rule that dead letters must be selected, if only by `--all`.
+fn selection_group() -> ArgGroup {
+    ArgGroup::new("which")
+        .required(true)
+        .multiple(true)
+        .args(["ids", "reason", "all"])
+}
+
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["ids", "reason", "all"]))]
+#[command(group = selection_group())]
 pub(super) struct RetryArguments {
     #[command(flatten)]
     selection: Selection,
@@ -66,7 +71,7 @@ pub(super) struct RetryArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["ids", "reason", "all"]))]
+#[command(group = selection_group())]
 pub(super) struct DiscardArguments {
     #[command(flatten)]
     selection: Selection,
@@ -80,14 +85,14 @@ pub(super) struct DiscardArguments {
 
 pub(super) async fn dead_letters(
     command: &DeadLettersCommand,
-    loaded: &Loaded,
+    loaded: &LoadedConfig,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
     match command {
         DeadLettersCommand::List(arguments) => list(arguments, loaded).await,
         DeadLettersCommand::Show(arguments) => show(arguments, loaded, now).await,
         DeadLettersCommand::Retry(arguments) => {
-            settle(&arguments.selection, Verb::Retry, loaded).await
+            settle(&arguments.selection, SettleAction::Retry, loaded).await
         }
         DeadLettersCommand::Discard(arguments) => {
             if arguments.selection.ids.is_empty() && !arguments.yes {
@@ -95,101 +100,63 @@ pub(super) async fn dead_letters(
                     "this throws away every dead letter that matches: give their ids, or add --yes";
                 return Err(Failure::Usage(what.into()));
             }
-            settle(&arguments.selection, Verb::Discard, loaded).await
+            settle(&arguments.selection, SettleAction::Discard, loaded).await
         }
     }
 }
 
-/// The dead letters, and how many there are now: one that is retried may come back while we look.
-async fn open(loaded: &Loaded) -> Result<(Box<dyn DeadLetters>, u64), Failure> {
-    let Loaded { config, base } = loaded;
-    let opened = async {
-        let depth = broker::depth(&config.queue, base).await?;
-        Ok((broker::dead_letters(&config.queue, base).await?, depth.dead))
-    };
-    opened.await.map_err(failure)
-}
-
-fn failure(error: broker::BrokerError) -> Failure {
-    OpenRegistryError::Queue(error).into()
-}
-
-async fn list(arguments: &ListArguments, loaded: &Loaded) -> Result<(), Failure> {
-    let (mut letters, mut left) = open(loaded).await?;
+async fn list(arguments: &ListArguments, loaded: &LoadedConfig) -> Result<(), Failure> {
+    let mut pages = DeadLetterPages::open(loaded).await?;
     let mut found = Vec::new();
     let mut more = 0;
-    while left > 0 {
-        let page = letters.take(PAGE).await.map_err(failure)?;
+    loop {
+        let page = pages.next().await?;
         if page.is_empty() {
             break;
         }
-        left = left.saturating_sub(page.len() as u64);
         for summary in page
             .iter()
             .map(Summary::of)
-            .filter(|summary| arguments.selection.wants(summary))
+            .filter(|summary| arguments.selection.matches(summary))
         {
             if found.len() < arguments.limit {
-                found.push(summary)
+                found.push(summary);
             } else {
-                more += 1
+                more += 1;
             }
         }
     }
-    letters.close().await;
+    pages.close().await;
     if arguments.json {
         let list: Vec<_> = found.iter().map(Summary::json).collect();
-        out::say(format!(
-            "{:#}",
-            json!({ "dead_letters": list, "more": more })
-        ));
+        print_json(&json!({ "dead_letters": list, "more": more }));
         return Ok(());
     }
     if found.is_empty() {
-        out::say("no dead letters");
+        print_line("no dead letters");
         return Ok(());
     }
     let rows: Vec<[String; 3]> = found.iter().map(Summary::row).collect();
-    out::table(["batch", "reason", "bytes"], &rows);
+    print_table(["batch", "reason", "bytes"], &rows);
     if more > 0 {
-        out::say(format!("and {more} more: raise --limit"));
+        print_line(format!("and {more} more: raise --limit"));
     }
     Ok(())
 }
 
 async fn show(
     arguments: &ShowArguments,
-    loaded: &Loaded,
+    loaded: &LoadedConfig,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    let Loaded { config, base } = loaded;
-    let keys = Keys::read(&config.keys, base)?;
-    let (mut letters, mut left) = open(loaded).await?;
-    let mut found: Vec<Inspected> = Vec::new();
-    while left > 0 {
-        let page = letters.take(PAGE).await.map_err(failure)?;
-        if page.is_empty() {
-            break;
-        }
-        left = left.saturating_sub(page.len() as u64);
-        let wanted = page
-            .iter()
-            .filter(|letter| Summary::of(letter).id.starts_with(&arguments.id));
-        for letter in wanted {
-            if let Some(same) = found.iter_mut().find(|other| other.is_same(letter)) {
-                same.copies += 1;
-            } else {
-                found.push(Inspected::of(letter, &keys, now));
-            }
-        }
-    }
-    letters.close().await;
+    let keys = Keys::read(&loaded.config.keys, &loaded.base)?;
+    let mut found = find(&arguments.id, loaded, &keys, now).await?;
     if found.is_empty() {
         return Err(Failure::Later(
             "no dead letter has an id that begins so".into(),
         ));
     }
-    let reader = Reader::open(&config.store, keys, base).await;
+    let reader = Reader::open(&loaded.config.store, keys, &loaded.base).await;
     for inspected in &mut found {
         inspected.compare(reader.as_ref().ok()).await;
     }
@@ -198,53 +165,85 @@ async fn show(
     }
     if arguments.json {
         let list: Vec<_> = found.iter().map(Inspected::json).collect();
-        out::say(format!("{:#}", json!(list)));
+        print_json(&list.into());
     } else {
-        found.iter().for_each(Inspected::say);
+        found.iter().for_each(Inspected::print);
     }
     Ok(())
 }
 
+/// Opens the dead letters whose id begins with `id`; equal ones are counted as copies of one.
+async fn find(
+    id: &str,
+    loaded: &LoadedConfig,
+    keys: &Keys,
+    now: DateTime<Utc>,
+) -> Result<Vec<Inspected>, Failure> {
+    let mut pages = DeadLetterPages::open(loaded).await?;
+    let mut found: Vec<Inspected> = Vec::new();
+    loop {
+        let page = pages.next().await?;
+        if page.is_empty() {
+            break;
+        }
+        let matching = page
+            .iter()
+            .filter(|letter| Summary::of(letter).id.starts_with(id));
+        for letter in matching {
+            if let Some(same) = found.iter_mut().find(|other| other.is_same(letter)) {
+                same.copies += 1;
+            } else {
+                found.push(Inspected::of(letter, keys, now));
+            }
+        }
+    }
+    pages.close().await;
+    Ok(found)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
+enum SettleAction {
     Retry,
     Discard,
 }
 
-/// Retries or discards what is selected.
-async fn settle(selection: &Selection, verb: Verb, loaded: &Loaded) -> Result<(), Failure> {
-    let (mut letters, mut left) = open(loaded).await?;
+/// Retries or discards the selected dead letters, up to the first one that fails.
+async fn settle(
+    selection: &Selection,
+    action: SettleAction,
+    loaded: &LoadedConfig,
+) -> Result<(), Failure> {
+    let mut pages = DeadLetterPages::open(loaded).await?;
     let mut done = 0_u64;
     let mut failed = None;
-    'pages: while left > 0 {
-        let page = letters.take(PAGE).await.map_err(failure)?;
+    'pages: loop {
+        let page = pages.next().await?;
         if page.is_empty() {
             break;
         }
-        left = left.saturating_sub(page.len() as u64);
         for letter in page {
-            if !selection.wants(&Summary::of(&letter)) {
+            if !selection.matches(&Summary::of(&letter)) {
                 continue;
             }
-            let settled = match verb {
-                Verb::Retry => letters.retry(letter).await,
-                Verb::Discard => letters.discard(letter).await,
+            let settled = match action {
+                SettleAction::Retry => pages.retry(letter).await,
+                SettleAction::Discard => pages.discard(letter).await,
             };
-            if let Err(error) = settled {
-                failed = Some(error);
+            if let Err(failure) = settled {
+                failed = Some(failure);
                 break 'pages;
             }
             done += 1;
         }
     }
-    letters.close().await;
-    let did = match verb {
-        Verb::Retry => "put back into the queue",
-        Verb::Discard => "thrown away",
+    pages.close().await;
+    let done_text = match action {
+        SettleAction::Retry => "put back into the queue",
+        SettleAction::Discard => "thrown away",
     };
-    out::say(format!("{done} {did}"));
+    print_line(format!("{done} {done_text}"));
     match failed {
-        Some(error) => Err(failure(error)),
+        Some(failure) => Err(failure),
         None if done == 0 => Err(Failure::Later("no dead letter matches".into())),
         None => Ok(()),
     }

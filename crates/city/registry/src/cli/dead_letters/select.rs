@@ -1,4 +1,4 @@
-//! Which dead letters are meant.
+//! Selection of dead letters by id and reason.
 
 use broker::DeadLetter;
 use clap::Args;
@@ -18,9 +18,9 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    pub(super) fn wants(&self, letter: &Summary) -> bool {
-        let named = self.ids.is_empty() || self.ids.iter().any(|id| letter.id.starts_with(id));
-        named
+    pub(super) fn matches(&self, letter: &Summary) -> bool {
+        let id_matches = self.ids.is_empty() || self.ids.iter().any(|id| letter.id.starts_with(id));
+        id_matches
             && self
                 .reason
                 .as_deref()
@@ -28,7 +28,7 @@ impl Selection {
     }
 }
 
-/// Reads the beginning of an id.
+/// Parses the beginning of an id.
 pub(super) fn id(text: &str) -> Result<String, &'static str> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.strip_prefix(NO_BATCH).unwrap_or(&text);
@@ -40,13 +40,13 @@ pub(super) fn id(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// What the ids of those begin with that bear none of their own.
+/// Beginning of the id that is made up for a dead letter that is no batch.
 const NO_BATCH: &str = "raw-";
 
-/// One letter in short.
+/// Id, reason and size of a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Summary {
-    /// The batch's id in hex; for what is no batch, `raw-` and the first bytes of its SHA-256.
+    /// Id of the batch in hex; for what is no batch, `raw-` and the first bytes of its SHA-256.
     pub id: String,
     pub reason: Option<String>,
     pub bytes: usize,
@@ -71,7 +71,7 @@ impl Summary {
     pub(super) fn row(&self) -> [String; 3] {
         [
             self.id.clone(),
-            self.reason_word().to_owned(),
+            self.reason_text().to_owned(),
             self.bytes.to_string(),
         ]
     }
@@ -80,7 +80,7 @@ impl Summary {
         json!({ "batch": self.id, "reason": self.reason, "bytes": self.bytes })
     }
 
-    pub(super) fn reason_word(&self) -> &str {
+    pub(super) fn reason_text(&self) -> &str {
         self.reason.as_deref().unwrap_or("unknown")
     }
 }
@@ -109,15 +109,15 @@ mod tests {
             ids: vec!["aaaa".into(), "bbbb".into()],
             reason: Some("not-authentic".into()),
         };
-        assert!(selection.wants(&letter("bbbb01", "not-authentic")));
-        assert!(!selection.wants(&letter("cccc01", "not-authentic")));
-        assert!(!selection.wants(&letter("bbbb01", "store-refuses")));
+        assert!(selection.matches(&letter("bbbb01", "not-authentic")));
+        assert!(!selection.matches(&letter("cccc01", "not-authentic")));
+        assert!(!selection.matches(&letter("bbbb01", "store-refuses")));
         assert!(
             Selection {
                 ids: Vec::new(),
                 reason: None
             }
-            .wants(&letter("c", "x"))
+            .matches(&letter("c", "x"))
         );
     }
 }

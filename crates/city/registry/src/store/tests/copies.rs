@@ -1,13 +1,14 @@
-//! What is new goes in by COPY: the same content, also where it fails or is given up halfway.
+//! Tests of COPY, by which new rows go in: the same content, also where it fails or is given up
+//! halfway.
 
 use contract::{TestCode, TestResult};
 use testbed::postgres::Postgres;
 
-use super::on_postgres::{open, open_at};
+use super::on_postgres::{connect, open};
 use super::*;
-use crate::apply::Rows;
+use crate::store::transaction::StoreTransaction;
 
-/// A server that writes down every statement and every failure.
+/// Server that logs every statement and every failure.
 async fn talkative() -> Postgres {
     Postgres::start_with(&[("log_statement", "all")])
         .await
@@ -27,15 +28,15 @@ fn snils(number: u16) -> CityPseudonym {
     snils
 }
 
-/// A record of a person of its own.
-fn numbered(number: u16, version: i64) -> Incoming {
+/// Record of a person of its own.
+fn numbered(number: u16, version: i64) -> IncomingEvent {
     let mut event = event(1, version, Some(vec![snils(number)]));
     event.record[..2].copy_from_slice(&number.to_be_bytes());
     event
 }
 
 /// Every kind, with and without whatever a fact may lack, and as withdrawn.
-fn every_kind() -> Vec<Incoming> {
+fn every_kind() -> Vec<IncomingEvent> {
     let on = |date: &str| date.parse::<PartialDate>().unwrap();
     let vaccination = |vaccine, dose_number, series_doses, date| Fact::Vaccination {
         vaccine,
@@ -95,21 +96,26 @@ fn every_kind() -> Vec<Incoming> {
         (FactKind::Test, None),
         (FactKind::Recovery, None),
     ];
-    let event = |(number, (kind, fact)): (u8, (FactKind, Option<Fact>))| {
-        let person = vec![
-            name(Scheme::Snils, number),
-            name(Scheme::PassportForeign, number),
-        ];
-        let like = event(number, i64::from(number) << 33, None);
-        let content = like.content.filter(|_| number % 3 != 0);
-        Incoming {
-            kind,
-            content,
-            asserted: fact.map(|fact| (fact, person)),
-            ..like
-        }
-    };
-    (1..).zip(facts).map(event).collect()
+    (1..)
+        .zip(facts)
+        .map(|(number, (kind, fact))| {
+            let person = vec![
+                name(Scheme::Snils, number),
+                name(Scheme::PassportForeign, number),
+            ];
+            let like = event(number, i64::from(number) << 33, None);
+            let content = like.content.filter(|_| number % 3 != 0);
+            IncomingEvent {
+                kind,
+                content,
+                asserted: fact.map(|fact| Assertion {
+                    fact,
+                    pseudonyms: person,
+                }),
+                ..like
+            }
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -152,8 +158,8 @@ async fn every_column_comes_as_by_the_ordinary_way() {
 async fn a_copy_that_meets_a_known_record_is_run_again_with_a_look() {
     let server = talkative().await;
     let store = open(&server, "r").await;
-    let load = |from: u16, known: Incoming| {
-        let mut events: Vec<Incoming> = (from..from + 1000)
+    let load = |from: u16, known: IncomingEvent| {
+        let mut events: Vec<IncomingEvent> = (from..from + 1000)
             .map(|number| numbered(number, 2))
             .collect();
         events.push(known);
@@ -166,13 +172,11 @@ async fn a_copy_that_meets_a_known_record_is_run_again_with_a_look() {
         )
     };
     // The first look finds nothing, so that the next group is taken for new.
-    let (outcome, _) = store
-        .apply(&[load(0, numbered(9000, 2))], now())
+    let Applied { outcome, .. } = apply(&store, &[load(0, numbered(9000, 2))], now())
         .await
         .unwrap();
     assert_eq!((outcome.applied, failed()), (1001, 0));
-    let (outcome, answers) = store
-        .apply(&[load(1000, numbered(9000, 3))], now())
+    let Applied { outcome, answers } = apply(&store, &[load(1000, numbered(9000, 3))], now())
         .await
         .unwrap();
     assert_eq!(
@@ -183,8 +187,7 @@ async fn a_copy_that_meets_a_known_record_is_run_again_with_a_look() {
         (answers[0].accepted, answers[0].superseded.len()),
         (1001, 0)
     );
-    let (outcome, answers) = store
-        .apply(&[load(2000, numbered(9000, 1))], now())
+    let Applied { outcome, answers } = apply(&store, &[load(2000, numbered(9000, 1))], now())
         .await
         .unwrap();
     assert_eq!(
@@ -208,34 +211,31 @@ async fn a_copy_that_meets_a_known_record_is_run_again_with_a_look() {
     let stats = store.stats().await.unwrap();
     assert_eq!(
         (stats.subjects, stats.pseudonyms),
-        (3001, vec![("snils".to_owned(), 3001)]),
+        (3001, BTreeMap::from([("snils".to_owned(), 3001)])),
         "nothing twice"
     );
 }
 
-/// As when a transaction's time is over. Given back to the pool, the connection would answer the
-/// next statements with those before.
+/// Case of a transaction whose time is over. Given back to the pool, the connection would answer
+/// the next statements with those before.
 #[tokio::test]
 async fn a_copy_that_is_given_up_halfway_leaves_no_connection_out_of_step() {
     let server = Postgres::start().await.unwrap();
-    let store = open_at(server.create_database("r").await.unwrap(), 1).await;
-    let other = open_at(server.url("r"), 1).await;
+    let one = connect(server.create_database("r").await.unwrap(), 1).await;
+    let two = connect(server.url("r"), 1).await;
+    let store = Store::from(one.clone());
     let known = numbered(9000, 1);
-    store
-        .apply(&[batch(vec![known.clone()])], now())
+    apply(&store, &[batch(vec![known.clone()])], now())
         .await
         .unwrap();
-    let (Store::Postgres(one), Store::Postgres(two)) = (&store, &other) else {
-        unreachable!()
-    };
-    let events: Vec<Incoming> = (0..10).map(|number| numbered(number, 1)).collect();
+    let events: Vec<IncomingEvent> = (0..10).map(|number| numbered(number, 1)).collect();
     let mut others = two.lease().await.unwrap();
     let mut in_the_way = others.begin().await.unwrap();
     in_the_way.put_facts(&[&events[5]]).await.unwrap();
     {
         let mut lease = one.lease().await.unwrap();
         let mut rows = lease.begin().await.unwrap();
-        let events: Vec<&Incoming> = events.iter().collect();
+        let events: Vec<&IncomingEvent> = events.iter().collect();
         let added = tokio::time::timeout(Duration::from_millis(300), rows.add_facts(&events)).await;
         assert!(added.is_err(), "it waits for the other writer");
     }
@@ -249,11 +249,10 @@ async fn a_copy_that_is_given_up_halfway_leaves_no_connection_out_of_step() {
             .map(|number| numbered(number, 1))
             .collect();
         assert_eq!(
-            store
-                .apply(&[batch(events)], now())
+            apply(&store, &[batch(events)], now())
                 .await
                 .unwrap()
-                .0
+                .outcome
                 .applied,
             10
         );

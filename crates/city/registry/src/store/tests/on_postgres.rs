@@ -1,7 +1,8 @@
-//! The same on PostgreSQL, and what only several writers at once can show.
+//! Tests of the PostgreSQL store, also against the SQLite one, and of several writers at once.
 
 use super::*;
 use crate::config::{PostgresConfig, TlsMode};
+use crate::store::postgres::PostgresStore;
 use testbed::postgres::Postgres;
 
 pub(super) async fn open(server: &Postgres, database: &str) -> Store {
@@ -10,6 +11,10 @@ pub(super) async fn open(server: &Postgres, database: &str) -> Store {
 }
 
 pub(super) async fn open_at(url: String, connections: u16) -> Store {
+    connect(url, connections).await.into()
+}
+
+pub(super) async fn connect(url: String, connections: u16) -> PostgresStore {
     let url = Some(url);
     let connections = connections.try_into().unwrap();
     let config = PostgresConfig {
@@ -18,9 +23,7 @@ pub(super) async fn open_at(url: String, connections: u16) -> Store {
         connections,
         ..PostgresConfig::default()
     };
-    Store::open(&StoreConfig::Postgres(Box::new(config)), Path::new("."))
-        .await
-        .unwrap()
+    PostgresStore::open(&config, Path::new(".")).await.unwrap()
 }
 
 #[test]
@@ -87,8 +90,7 @@ async fn four_writers_at_once_come_to_what_one_does() {
     let shared = open(&server, "shared").await;
     let batches = crowd();
     for batch in &batches {
-        alone
-            .apply(std::slice::from_ref(batch), now())
+        apply(&alone, std::slice::from_ref(batch), now())
             .await
             .unwrap();
     }
@@ -104,7 +106,7 @@ async fn four_writers_at_once_come_to_what_one_does() {
         let store = shared.clone();
         writers.spawn(async move {
             for pair in mine.chunks(2) {
-                store.apply(pair, now()).await.unwrap();
+                apply(&store, pair, now()).await.unwrap();
             }
         });
     }
@@ -126,17 +128,16 @@ async fn four_writers_at_once_come_to_what_one_does() {
 async fn a_first_load_is_no_block_of_subjects() {
     let server = Postgres::start().await.unwrap();
     let store = open(&server, "r").await;
-    store.apply(&[first_load()], now()).await.unwrap();
+    apply(&store, &[first_load()], now()).await.unwrap();
     assert!(closest_subjects(&store).await > 1 << 32);
 }
 
 #[tokio::test]
 async fn a_writer_that_lost_too_often_runs_alone() {
-    use crate::apply::Rows;
+    use crate::store::transaction::StoreTransaction;
     let server = Postgres::start().await.unwrap();
-    let Store::Postgres(store) = open(&server, "r").await else {
-        unreachable!()
-    };
+    let url = server.create_database("r").await.unwrap();
+    let store = connect(url, 8).await;
     let mut first = store.lease().await.unwrap();
     let mut second = store.lease().await.unwrap();
     let mut third = store.lease().await.unwrap();
@@ -164,8 +165,7 @@ async fn two_snils_meeting_through_different_names_are_seen_by_two_writers() {
             .psql("r", "TRUNCATE subject, pseudonym, fact, conflict, refusal")
             .await
             .unwrap();
-        store
-            .apply(&[batch(vec![event(1, 1, Some(vec![p, q]))])], now())
+        apply(&store, &[batch(vec![event(1, 1, Some(vec![p, q]))])], now())
             .await
             .unwrap();
         let left = [batch(vec![event(
@@ -178,8 +178,11 @@ async fn two_snils_meeting_through_different_names_are_seen_by_two_writers() {
             1,
             Some(vec![name(Scheme::Snils, 2 * round + 1), q]),
         )])];
-        let (a, b) = tokio::join!(store.apply(&left, now()), store.apply(&right, now()));
-        assert_eq!(a.unwrap().0.conflicts + b.unwrap().0.conflicts, 1);
+        let (a, b) = tokio::join!(apply(&store, &left, now()), apply(&store, &right, now()));
+        assert_eq!(
+            a.unwrap().outcome.conflicts + b.unwrap().outcome.conflicts,
+            1
+        );
         assert_eq!(content(&store).await.1.len(), 2);
     }
 }
@@ -208,7 +211,11 @@ async fn a_group_that_is_taken_for_new_and_is_not_is_judged_as_ever() {
     };
     for from in [0, 1200] {
         assert_eq!(
-            store.apply(&[load(from)], now()).await.unwrap().0.applied,
+            apply(&store, &[load(from)], now())
+                .await
+                .unwrap()
+                .outcome
+                .applied,
             1200
         );
     }
@@ -216,7 +223,7 @@ async fn a_group_that_is_taken_for_new_and_is_not_is_judged_as_ever() {
     let mut mixed = load(1800);
     mixed.events[0].version = 1;
     mixed.events[1].version = 3;
-    let (outcome, answers) = store.apply(&[mixed], now()).await.unwrap();
+    let Applied { outcome, answers } = apply(&store, &[mixed], now()).await.unwrap();
     assert_eq!(
         (outcome.applied, outcome.unchanged, outcome.superseded),
         (601, 598, 1)
@@ -231,11 +238,9 @@ async fn a_group_that_is_taken_for_new_and_is_not_is_judged_as_ever() {
 #[tokio::test]
 async fn who_reads_whole_tables_reads_them_in_order_and_nobody_else_does() {
     let server = Postgres::start().await.unwrap();
-    let store = open_at(server.create_database("r").await.unwrap(), 1).await;
-    store.apply(&[first_load()], now()).await.unwrap();
-    let Store::Postgres(postgres) = &store else {
-        unreachable!()
-    };
+    let postgres = connect(server.create_database("r").await.unwrap(), 1).await;
+    let store = Store::from(postgres.clone());
+    apply(&store, &[first_load()], now()).await.unwrap();
     let scans = async |table: &str| -> u64 {
         postgres.report_scans().await.unwrap();
         let sql = format!("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = '{table}'");

@@ -7,13 +7,13 @@ use contract::{RecordDigest, Version};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use crate::batches::MAX_DIFFERENCES;
-use crate::file::{OutboxError, json};
+use crate::file::{OutboxError, digest_from, json};
 
 /// Differences read at a time.
 const MAX_READ: usize = 5000;
 
 /// A record that differs.
-pub(super) struct Difference {
+pub(super) struct StoredDifference {
     pub(super) record: RecordDigest,
     /// Version the registry holds; `None` if it has none.
     pub(super) held: Option<Version>,
@@ -25,7 +25,7 @@ pub(super) async fn read_after(
     pool: &SqlitePool,
     reconciliation_id: i64,
     after: Option<RecordDigest>,
-) -> Result<Vec<Difference>, OutboxError> {
+) -> Result<Vec<StoredDifference>, OutboxError> {
     let rows: Vec<(Vec<u8>, Option<i64>)> = sqlx::query_as(
         "SELECT record, held FROM difference WHERE reconciliation_id = ?1 AND record > ?2 \
          ORDER BY record LIMIT ?3",
@@ -35,15 +35,14 @@ pub(super) async fn read_after(
     .bind(MAX_READ.saturating_as::<i64>())
     .fetch_all(pool)
     .await?;
-    let differences = rows.into_iter().map(|(record, held)| {
-        Some(Difference {
-            record: RecordDigest(record.try_into().ok()?),
-            held: held.map(|held| Version::from_u64(held.unsigned_abs())),
+    rows.into_iter()
+        .map(|(record, held)| {
+            Ok(StoredDifference {
+                record: digest_from(record)?,
+                held: held.map(|held| Version::from_u64(held.unsigned_abs())),
+            })
         })
-    });
-    differences
-        .collect::<Option<_>>()
-        .ok_or(OutboxError::Damaged { what: "a digest" })
+        .collect()
 }
 
 /// Forgets these differences.

@@ -10,7 +10,7 @@ use contract::wire::Probed;
 use contract::{RecordDigest, Version, wire};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use super::differences::{self, Difference};
+use super::differences::{self, StoredDifference};
 use crate::batches::{Capacity, Sealing, seal_probes, store_batches};
 use crate::dead_letters::refused_by_registry;
 use crate::file::{Database, OutboxError, side_by_side, to_ms};
@@ -237,7 +237,7 @@ impl Reconciliations {
         &self,
         id: i64,
         after: Option<RecordDigest>,
-    ) -> Result<Vec<Difference>, OutboxError> {
+    ) -> Result<Vec<StoredDifference>, OutboxError> {
         differences::read_after(self.database.readers(), id, after).await
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
-use crate::file::{OutboxError, from_ms};
+use crate::file::{OutboxError, time_in};
 
 /// Comparison of what the registry holds with what this outbox has sent. Counts are of records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,16 +57,12 @@ pub(in super::super) async fn read_last_report(
 }
 
 fn from_row(row: &SqliteRow) -> Result<Report, sqlx::Error> {
-    let time = |column| {
-        row.try_get::<Option<i64>, _>(column)
-            .map(|ms| ms.and_then(from_ms))
-    };
     let count = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
     Ok(Report {
         id: row.try_get("id")?,
         source: row.try_get("source")?,
-        started_at: time("started_at_ms")?,
-        finished_at: time("finished_at_ms")?,
+        started_at: time_in(row, "started_at_ms")?,
+        finished_at: time_in(row, "finished_at_ms")?,
         probes: count("probes")?,
         answered: count("answered")?,
         equal: count("equal")?,

@@ -1,0 +1,187 @@
+//! Second-layer pseudonyms: the registry keeps V = HMAC(K_registry, P), and P never rests.
+
+use std::cmp::Reverse;
+use std::fmt;
+
+use contract::{Epoch, Pseudonym, Scheme, Suite};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+/// Beginning of the keyed input; it names the purpose, so that the key serves no other.
+const DOMAIN: &[u8] = b"clinic-gateway/registry/v1";
+
+/// Pseudonym as the registry keeps it: the second-layer HMAC of what the clinic sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CityPseudonym {
+    /// Numbering of the identifier.
+    pub scheme: Scheme,
+    /// Function with which the clinic computed P.
+    pub suite: Suite,
+    /// Epoch of the clinic-side key.
+    pub epoch: Epoch,
+    /// V, 32 bytes.
+    pub value: [u8; 32],
+}
+
+impl CityPseudonym {
+    /// Sort key that puts the strongest first: by scheme as [`Scheme::ALL`] trusts them, then the
+    /// newest key epoch.
+    #[must_use]
+    pub fn strength(&self) -> (Scheme, Reverse<Epoch>, Suite, [u8; 32]) {
+        (self.scheme, Reverse(self.epoch), self.suite, self.value)
+    }
+
+    /// True where this pseudonym names one person by itself, for life.
+    #[must_use]
+    pub fn is_anchor(&self) -> bool {
+        self.scheme == Scheme::Snils
+    }
+
+    /// True where the two cannot belong to one person: two SNILS under one suite and key.
+    #[must_use]
+    pub fn contradicts(&self, other: &Self) -> bool {
+        self.is_anchor()
+            && other.is_anchor()
+            && (self.suite, self.epoch) == (other.suite, other.epoch)
+            && self.value != other.value
+    }
+}
+
+impl fmt::Debug for CityPseudonym {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = hex::encode(&self.value[..4]);
+        write!(
+            f,
+            "CityPseudonym({}/{}/{} {head}…)",
+            self.suite.as_str(),
+            self.scheme.as_str(),
+            self.epoch
+        )
+    }
+}
+
+/// Second-layer key, K_registry: 32 bytes kept apart from the registry's database.
+pub struct SecondLayerKey(SecretBox<[u8; 32]>);
+
+impl fmt::Debug for SecondLayerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecondLayerKey(…)")
+    }
+}
+
+impl SecondLayerKey {
+    /// Makes a random key.
+    ///
+    /// # Panics
+    /// If the operating system has no randomness to give.
+    #[must_use]
+    pub fn generate() -> Self {
+        let mut key = Box::new([0; 32]);
+        getrandom::fill(key.as_mut_slice()).expect("the operating system gives random bytes");
+        Self(SecretBox::new(key))
+    }
+
+    /// Reads the text form: 64 hex characters. `None` when it is not that.
+    #[must_use]
+    pub fn from_text(text: &SecretString) -> Option<Self> {
+        let mut key = Box::new([0; 32]);
+        hex::decode_to_slice(text.expose_secret().trim(), key.as_mut_slice()).ok()?;
+        Some(Self(SecretBox::new(key)))
+    }
+
+    /// Text form: 64 hex characters.
+    #[must_use]
+    pub fn to_text(&self) -> SecretString {
+        SecretString::from(hex::encode(Zeroizing::new(*self.0.expose_secret())))
+    }
+
+    /// Value that tells this key from another; kept in the store, so that a wrong key is noticed
+    /// at the start.
+    #[must_use]
+    pub fn check_value(&self) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret())
+            .expect("HMAC takes keys of any length");
+        mac.update(b"clinic-gateway/registry/key-check/v1");
+        mac.finalize().into_bytes().into()
+    }
+
+    /// V = HMAC-SHA-256(K, domain 0 suite 0 scheme 0 epoch 0 P); the epoch in decimal.
+    #[must_use]
+    pub fn apply(&self, pseudonym: &Pseudonym) -> CityPseudonym {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret())
+            .expect("HMAC takes keys of any length");
+        let epoch = pseudonym.epoch.to_string();
+        let parts: [&[u8]; 4] = [
+            DOMAIN,
+            pseudonym.suite.as_str().as_bytes(),
+            pseudonym.scheme.as_str().as_bytes(),
+            epoch.as_bytes(),
+        ];
+        for part in parts {
+            mac.update(part);
+            mac.update(&[0]);
+        }
+        mac.update(&pseudonym.value);
+        CityPseudonym {
+            scheme: pseudonym.scheme,
+            suite: pseudonym.suite,
+            epoch: pseudonym.epoch,
+            value: mac.finalize().into_bytes().into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pseudonym(scheme: Scheme, epoch: Epoch) -> Pseudonym {
+        Pseudonym {
+            scheme,
+            suite: Suite::Hmac,
+            epoch,
+            value: [7; 32],
+        }
+    }
+
+    #[test]
+    fn the_value_is_the_documented_hmac() {
+        let key = SecondLayerKey::from_text(&SecretString::from("0b".repeat(32))).unwrap();
+        // python3: hmac.new(b"\x0b"*32, b"clinic-gateway/registry/v1\0hmac\0snils\x001\0" +
+        // b"\x07"*32, "sha256")
+        let expected = "cec9c42babdd09f086d7d74c2309305b2831e9303241f602316d339c4166a3ba";
+        assert_eq!(
+            hex::encode(key.apply(&pseudonym(Scheme::Snils, 1)).value),
+            expected
+        );
+    }
+
+    #[test]
+    fn scheme_epoch_and_key_all_matter() {
+        let key = SecondLayerKey::generate();
+        let base = key.apply(&pseudonym(Scheme::Snils, 1)).value;
+        assert_ne!(base, key.apply(&pseudonym(Scheme::Oms, 1)).value);
+        assert_ne!(base, key.apply(&pseudonym(Scheme::Snils, 2)).value);
+        assert_ne!(
+            base,
+            SecondLayerKey::generate()
+                .apply(&pseudonym(Scheme::Snils, 1))
+                .value
+        );
+        assert_ne!(base, [7; 32]);
+    }
+
+    #[test]
+    fn the_text_form_comes_back_and_nonsense_does_not() {
+        let key = SecondLayerKey::generate();
+        let again = SecondLayerKey::from_text(&key.to_text()).unwrap();
+        let probe = pseudonym(Scheme::Ehic, 3);
+        assert_eq!(key.apply(&probe), again.apply(&probe));
+        for bad in ["", "0b0b", "zz", &"0b".repeat(33)] {
+            assert!(SecondLayerKey::from_text(&SecretString::from(bad)).is_none());
+        }
+        assert!(!format!("{key:?}").contains(&key.to_text().expose_secret()[..8]));
+    }
+}

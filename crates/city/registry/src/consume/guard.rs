@@ -1,0 +1,95 @@
+//! Store behind its circuit breaker: when it may be asked, and whether it takes writes again.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use circuit::Permit;
+use linking::{OpenBatch, Outcome};
+
+use super::metrics::count_events;
+use crate::breaker::Breaker;
+use crate::store::{Store, StoreError};
+
+/// Store behind its circuit breaker.
+pub(super) struct GuardedStore {
+    pub store: Store,
+    breaker: Breaker,
+    /// Copy of a batch that went back to the queue because the store was away for long. Until the
+    /// store has taken it, no batches are taken from the queue, so that none comes closer to the
+    /// queue's delivery limit.
+    trial: Option<OpenBatch>,
+}
+
+impl GuardedStore {
+    pub(super) const fn new(store: Store, breaker: Breaker) -> Self {
+        Self {
+            store,
+            breaker,
+            trial: None,
+        }
+    }
+
+    /// Time for which the store is to be left alone; `None` where it may be asked.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        match self.breaker.permit() {
+            Permit::Open { wait } => Some(wait),
+            Permit::Closed | Permit::Probe => None,
+        }
+    }
+
+    /// True where nothing is known to be wrong with the store.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.breaker.is_closed() && self.trial.is_none()
+    }
+
+    /// Tries `batch` first, before any batch is taken from the queue again.
+    pub(super) fn set_trial(&mut self, batch: OpenBatch) {
+        self.trial = Some(batch);
+    }
+
+    /// Tells the circuit how the store did. One that refuses rows works.
+    pub(super) fn report<T>(&self, done: &Result<T, StoreError>) {
+        match done {
+            Ok(_) | Err(StoreError::Refused { .. }) => self.breaker.success(),
+            Err(_) => self.breaker.failure(),
+        }
+    }
+
+    /// Asks whether the store answers, and reports only a failure to the circuit.
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        let answered = self.store.ping().await;
+        answered.inspect_err(|_| self.breaker.failure())
+    }
+
+    /// Makes sure that the store takes writes, unless it is known to. An answer is not enough: a
+    /// store with a full disk answers, and so does a standby. The batch that failed in a long
+    /// outage is written once more; when the queue brings it again, it changes nothing. Returns
+    /// what that write came to.
+    pub(super) async fn ensure_writable(
+        &mut self,
+        now: DateTime<Utc>,
+    ) -> Result<Outcome, StoreError> {
+        if self.is_in_order() {
+            return Ok(Outcome::default());
+        }
+        let written = self.store.ping_writing().await;
+        self.report(&written);
+        written?;
+        let Some(batch) = &self.trial else {
+            return Ok(Outcome::default());
+        };
+        let applied = self.store.apply(&[batch], now).await;
+        self.report(&applied);
+        let outcome = match applied {
+            Ok(applied) => {
+                count_events(&applied.outcome);
+                applied.outcome
+            }
+            // The store works, and this batch is its own trouble: it must not hold up the others.
+            Err(StoreError::Refused { .. } | StoreError::TooSlow { .. }) => Outcome::default(),
+            Err(error) => return Err(error),
+        };
+        self.trial = None;
+        Ok(outcome)
+    }
+}

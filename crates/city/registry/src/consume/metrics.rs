@@ -1,0 +1,63 @@
+//! Counters and histograms of the consumers; README.md lists them.
+
+use std::time::Duration;
+
+use az::SaturatingAs;
+use contract::{DifferenceKind, ProbeAnswer};
+use linking::Outcome;
+
+use crate::store::StoreError;
+
+/// Counts a committed transaction over so many batches.
+pub(super) fn count_commit(batches: usize, outcome: &Outcome, took: Duration) {
+    metrics::histogram!("registry_commit_seconds").record(took.as_secs_f64());
+    metrics::counter!("registry_batches_total", "outcome" => "applied").increment(batches as u64);
+    count_events(outcome);
+}
+
+/// Counts events and conflicts of a committed transaction.
+pub(super) fn count_events(outcome: &Outcome) {
+    let counts = [
+        ("applied", outcome.applied),
+        ("unchanged", outcome.unchanged),
+        ("superseded", outcome.superseded),
+        ("version-reused", outcome.version_reused),
+        ("refused", outcome.refused - outcome.version_reused),
+    ];
+    for (name, events) in counts {
+        metrics::counter!("registry_events_total", "outcome" => name).increment(events as u64);
+    }
+    metrics::counter!("registry_conflicts_total").increment(outcome.conflicts as u64);
+}
+
+/// Counts a batch that went to the dead letters.
+pub(super) fn count_dead_letter() {
+    metrics::counter!("registry_batches_total", "outcome" => "dead-lettered").increment(1);
+}
+
+/// Counts a failed transaction or look-up.
+pub(super) fn count_store_error(error: &StoreError) {
+    metrics::counter!("registry_store_errors_total", "kind" => error.kind()).increment(1);
+}
+
+/// Counts probes, by whether their senders were sent an answer.
+pub(super) fn count_probes(probes: usize, answered: bool) {
+    let outcome = if answered { "answered" } else { "unanswered" };
+    metrics::counter!("registry_probes_total", "outcome" => outcome).increment(probes as u64);
+}
+
+/// Counts the records that a probe asked for.
+pub(super) fn count_probed_records(answer: &ProbeAnswer) {
+    let count = |outcome: &'static str, records: usize| {
+        metrics::counter!("registry_probed_records_total", "outcome" => outcome)
+            .increment(records as u64);
+    };
+    count("equal", answer.equal.saturating_as());
+    for kind in DifferenceKind::ALL {
+        let of_kind = answer
+            .differences
+            .iter()
+            .filter(|difference| difference.what == kind);
+        count(kind.as_str(), of_kind.count());
+    }
+}

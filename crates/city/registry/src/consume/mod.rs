@@ -1,0 +1,288 @@
+//! Consumer of the queue: receives, opens, stores in one transaction, answers, and only then
+//! acknowledges. While the store works on one group of batches, the group before is answered and
+//! the next is received and opened.
+
+mod context;
+mod guard;
+mod metrics;
+mod pending;
+mod session;
+mod settle;
+mod step;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use az::SaturatingAs;
+use broker::BrokerError;
+use chrono::{DateTime, TimeDelta, Utc};
+use clock::Clock;
+use fault::Point;
+use tokio::sync::Notify;
+
+use crate::config::ConsumeConfig;
+use crate::open::{Content, STORE_REFUSES};
+use crate::store::StoreError;
+pub(crate) use context::ConsumeContext;
+use guard::GuardedStore;
+use pending::{PendingBatch, PendingBatches};
+use session::QueueSession;
+use settle::Settler;
+pub use step::{ConsumeError, Step};
+
+/// Longest time for which batches stay pending while the store is away, in seconds. RabbitMQ closes
+/// a channel that acknowledges nothing for 30 minutes, and every return counts towards the queue's
+/// delivery limit.
+const HOLD_SECONDS: i64 = 600;
+/// Largest number of transactions in a step that takes the next batches while it stores these.
+const AHEAD_GROUPS: usize = 8;
+
+/// Consumer of the queue, with its pending batches and the store that it writes to.
+pub(crate) struct BatchConsumer {
+    store: GuardedStore,
+    session: QueueSession,
+    pending: PendingBatches,
+    settings: ConsumeConfig,
+    clock: Arc<dyn Clock>,
+}
+
+impl BatchConsumer {
+    /// Makes a consumer; the queue need not be reachable yet.
+    pub(crate) fn new(context: &ConsumeContext) -> Result<Self, BrokerError> {
+        Ok(Self {
+            store: GuardedStore::new(context.reader.store.clone(), context.breaker.clone()),
+            session: QueueSession::new(context)?,
+            pending: PendingBatches::default(),
+            settings: context.settings.clone(),
+            clock: Arc::clone(&context.clock),
+        })
+    }
+
+    /// Does one step; see [`crate::Registry::consume_once`] and, for `ahead`,
+    /// [`crate::Registry::consume_ahead`].
+    pub(crate) async fn consume(
+        &mut self,
+        now: DateTime<Utc>,
+        ahead: bool,
+    ) -> Result<Step, ConsumeError> {
+        self.give_back_slow(now).await;
+        // The last step may have left something settled or being opened.
+        self.session.acknowledge().await?;
+        self.collect_opened(now).await?;
+        if self.pending.is_empty() && !self.refill(now).await? {
+            return Ok(if self.session.totals.is_idle() {
+                Step::Idle
+            } else {
+                self.take_totals()
+            });
+        }
+        let mut groups = 0;
+        while !self.pending.is_empty() && (!ahead || groups < AHEAD_GROUPS) {
+            if let Err(error) = self.settle_group(now, ahead).await {
+                if matches!(error, ConsumeError::Store(_)) {
+                    self.give_back_if_long(now).await;
+                }
+                return Err(error);
+            }
+            groups += 1;
+            if self.pending.is_empty() {
+                self.collect_opened(now).await?;
+            }
+        }
+        self.session.acknowledge().await?;
+        Ok(self.take_totals())
+    }
+
+    fn take_totals(&mut self) -> Step {
+        std::mem::take(&mut self.session.totals).into()
+    }
+
+    /// Pause that the store needs; see [`crate::Registry::store_pause`].
+    pub(crate) async fn store_pause(&mut self, now: DateTime<Utc>) -> Option<Duration> {
+        let pause = self.store.pause()?;
+        self.give_back_if_long(now).await;
+        Some(pause)
+    }
+
+    /// Asks whether the store answers.
+    pub(crate) async fn ping_store(&mut self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+
+    /// True where messages can arrive now.
+    pub(crate) fn queue_connected(&self) -> bool {
+        self.session.connected()
+    }
+
+    /// Gets batches to settle; false when there are none.
+    async fn refill(&mut self, now: DateTime<Utc>) -> Result<bool, ConsumeError> {
+        let has_room = self.pending.postponed() < usize::from(self.settings.max_batches.get());
+        if has_room && self.receive(now).await? {
+            return Ok(true);
+        }
+        self.pending.resume_postponed();
+        Ok(!self.pending.is_empty())
+    }
+
+    /// Takes batches from the queue and opens them; false when none came.
+    async fn receive(&mut self, now: DateTime<Utc>) -> Result<bool, ConsumeError> {
+        self.session.totals.outcome += self.store.ensure_writable(now).await?;
+        let received = self.session.receive(now).await?;
+        self.collect_opened(now).await?;
+        Ok(received)
+    }
+
+    /// Waits for the batches that are being opened. Those that cannot be opened go to the dead
+    /// letters.
+    async fn collect_opened(&mut self, now: DateTime<Utc>) -> Result<(), ConsumeError> {
+        let (opened, acknowledged) = self.session.opened().await;
+        if opened.is_empty() {
+            return acknowledged;
+        }
+        let mut unreadable = Vec::new();
+        let mut probes = Vec::new();
+        for opened in opened {
+            let delivery = opened.delivery;
+            match opened.batch {
+                Ok(batch) => {
+                    let batch = PendingBatch {
+                        delivery,
+                        answer_key: batch.answer_key,
+                        content: batch.content,
+                        since: now,
+                    };
+                    match &batch.content {
+                        Content::Facts(_) => self.pending.push(batch),
+                        Content::Probe(_) => probes.push(batch),
+                    }
+                }
+                Err(reason) => unreadable.push((delivery, reason)),
+            }
+        }
+        // A directory knows no order: a batch that was sent before a probe may come behind it.
+        for probe in probes {
+            self.pending.push(probe);
+        }
+        if let Err(error) = fault::check::<StoreError>(Point::RegistryOpened) {
+            let deliveries = unreadable.into_iter().map(|(delivery, _)| delivery);
+            self.session.requeue(deliveries.collect()).await;
+            return Err(error.into());
+        }
+        self.session.dead_letter_all(unreadable).await?;
+        acknowledged
+    }
+
+    /// Settles the first group of pending batches, and works on the queue meanwhile.
+    async fn settle_group(&mut self, now: DateTime<Utc>, ahead: bool) -> Result<(), ConsumeError> {
+        let count = self
+            .pending
+            .group_size(self.settings.max_events.get().saturating_as());
+        let ahead = ahead && self.may_receive_ahead(count);
+        let stored = Notify::new();
+        let settler = Settler {
+            store: &self.store.store,
+            clock: self.clock.as_ref(),
+            now,
+            can_answer: self.session.can_answer(),
+        };
+        let pending = &self.pending;
+        let settle = async {
+            let settled = settler.settle(pending, count).await;
+            stored.notify_one();
+            settled
+        };
+        let meanwhile = self.session.work_meanwhile(&stored, ahead, now);
+        let (settled, meanwhile) = tokio::join!(settle, meanwhile);
+        // Several batches together may be too much for a store that is in order.
+        if count == 1
+            || !matches!(
+                settled,
+                Err(StoreError::Refused { .. } | StoreError::TooSlow { .. })
+            )
+        {
+            self.store.report(&settled);
+        }
+        match settled {
+            Ok(settled) => {
+                let deliveries = self.pending.take_first(count);
+                self.session.push_settled(deliveries, settled);
+                meanwhile?;
+                Ok(fault::check::<StoreError>(Point::RegistryCommitted)?)
+            }
+            // A failure of the queue, if any, shows again at the next use of the queue.
+            Err(error) => self.handle_failure(error, count).await.and(meanwhile),
+        }
+    }
+
+    /// Returns whether batches may be taken while the store works on the first `count`. A store in
+    /// trouble gets no more than what is pending.
+    fn may_receive_ahead(&self, count: usize) -> bool {
+        // Probes are settled one by one: of many, more would be taken than settled.
+        let left = self.pending.len() - count;
+        left < usize::from(self.settings.max_batches.get())
+            && self.pending.is_in_order()
+            && self.store.is_in_order()
+    }
+
+    /// Handles a failure of the store to take the first `count`.
+    async fn handle_failure(
+        &mut self,
+        error: StoreError,
+        count: usize,
+    ) -> Result<(), ConsumeError> {
+        match error {
+            StoreError::Refused { code } if count == 1 => {
+                tracing::error!(
+                    event = "batch-refused-by-store",
+                    code,
+                    "a batch goes to the dead letters"
+                );
+                let refused = self.pending.take_first(1).into_iter();
+                let refused = refused.map(|delivery| (delivery, STORE_REFUSES));
+                Ok(self.session.dead_letter_all(refused.collect()).await?)
+            }
+            // Too many at once, or one of them: each by itself.
+            StoreError::Refused { .. } | StoreError::TooSlow { .. } if count > 1 => {
+                self.pending.split(count);
+                Ok(())
+            }
+            StoreError::TooSlow { .. } => {
+                self.pending.postpone_first();
+                if self.pending.is_empty() {
+                    Err(error.into())
+                } else {
+                    Ok(())
+                }
+            }
+            _ => Err(error.into()),
+        }
+    }
+
+    /// Gives all pending batches back to the queue where one of them is pending for too long, and
+    /// keeps a copy of one to try the store with.
+    async fn give_back_if_long(&mut self, now: DateTime<Utc>) {
+        let limit = now - TimeDelta::seconds(HOLD_SECONDS);
+        if self.pending.oldest().is_none_or(|oldest| oldest > limit) {
+            return;
+        }
+        if let Some(batch) = self.pending.facts(usize::MAX).first() {
+            self.store.set_trial((*batch).clone());
+        }
+        let deliveries = self.pending.take_all();
+        self.session.requeue(deliveries).await;
+    }
+
+    /// Gives back to the queue the batches that stay too slow, so that they end at the queue's
+    /// delivery limit.
+    async fn give_back_slow(&mut self, now: DateTime<Utc>) {
+        let limit = now - TimeDelta::seconds(HOLD_SECONDS);
+        let deliveries = self.pending.take_postponed(limit);
+        self.session.requeue(deliveries).await;
+    }
+
+    /// Gives back what is pending and closes the queue session.
+    pub(crate) async fn close(&mut self) {
+        self.pending = PendingBatches::default();
+        self.session.close().await;
+    }
+}

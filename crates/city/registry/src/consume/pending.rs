@@ -1,0 +1,236 @@
+//! Pending batches: opened, but neither settled nor acknowledged yet.
+
+use std::collections::VecDeque;
+
+use broker::Delivery;
+use chrono::{DateTime, Utc};
+use contract::{AnswerKey, BatchId};
+use linking::OpenBatch;
+
+use crate::open::Content;
+
+/// Opened batch that is neither settled nor acknowledged yet.
+pub(super) struct PendingBatch {
+    /// Delivery to acknowledge.
+    pub delivery: Delivery,
+    /// Key to answer the sender under.
+    pub answer_key: AnswerKey,
+    /// Events or a probe.
+    pub content: Content,
+    /// Time at which the batch was opened.
+    pub since: DateTime<Utc>,
+}
+
+/// Pending batches of one consumer, in the order of arrival.
+#[derive(Default)]
+pub(super) struct PendingBatches {
+    queue: VecDeque<PendingBatch>,
+    /// Number of the first batches that are applied one by one, because the store refused them
+    /// together.
+    one_by_one: usize,
+    /// Batches that are too slow by themselves: tried again when nothing else is there to do.
+    postponed: VecDeque<PendingBatch>,
+}
+
+impl PendingBatches {
+    pub(super) fn push(&mut self, batch: PendingBatch) {
+        self.queue.push_back(batch);
+    }
+
+    /// True where nothing is to be settled at once; postponed batches do not count.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Number of batches, without the postponed ones.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Content of the first batch.
+    pub(super) fn first(&self) -> Option<&Content> {
+        self.queue.front().map(|batch| &batch.content)
+    }
+
+    /// Number of the first batches that make the next transaction. A probe goes by itself: it reads
+    /// what was committed before it.
+    pub(super) fn group_size(&self, max_events: usize) -> usize {
+        if self.one_by_one > 0 {
+            return 1;
+        }
+        let mut events = 0;
+        let fits = self.queue.iter().take_while(|batch| match &batch.content {
+            content @ Content::Facts(_) => {
+                events += content.len();
+                events <= max_events
+            }
+            Content::Probe(_) => false,
+        });
+        fits.count().max(1)
+    }
+
+    /// Opened batches of events among the first `count`.
+    pub(super) fn facts(&self, count: usize) -> Vec<&OpenBatch> {
+        self.queue
+            .iter()
+            .take(count)
+            .filter_map(|batch| match &batch.content {
+                Content::Facts(batch) => Some(batch),
+                Content::Probe(_) => None,
+            })
+            .collect()
+    }
+
+    /// Ids of the first `count`.
+    pub(super) fn batch_ids(&self, count: usize) -> impl Iterator<Item = BatchId> {
+        self.queue
+            .iter()
+            .take(count)
+            .map(|batch| batch.content.batch_id())
+    }
+
+    /// Keys to answer the first `count` under.
+    pub(super) fn answer_keys(&self, count: usize) -> impl Iterator<Item = &AnswerKey> {
+        self.queue.iter().take(count).map(|batch| &batch.answer_key)
+    }
+
+    /// Removes the first `count`.
+    pub(super) fn take_first(&mut self, count: usize) -> Vec<Delivery> {
+        self.one_by_one = self.one_by_one.saturating_sub(count);
+        self.queue
+            .drain(..count)
+            .map(|batch| batch.delivery)
+            .collect()
+    }
+
+    /// Has the first `count`, which the store refused together, applied one by one.
+    pub(super) fn split(&mut self, count: usize) {
+        self.one_by_one = count;
+    }
+
+    /// Lets the others pass the first one.
+    pub(super) fn postpone_first(&mut self) {
+        self.one_by_one = self.one_by_one.saturating_sub(1);
+        self.postponed.extend(self.queue.pop_front());
+    }
+
+    /// True where the store refuses none of them, and is too slow for none.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.one_by_one == 0 && self.postponed.is_empty()
+    }
+
+    /// Number of postponed batches.
+    pub(super) fn postponed(&self) -> usize {
+        self.postponed.len()
+    }
+
+    /// Gives the postponed batches their turn again, one by one.
+    pub(super) fn resume_postponed(&mut self) {
+        self.queue.append(&mut self.postponed);
+        self.one_by_one = self.queue.len();
+    }
+
+    /// Removes the postponed batches that were opened at `limit` or earlier.
+    pub(super) fn take_postponed(&mut self, limit: DateTime<Utc>) -> Vec<Delivery> {
+        let (old, young): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.postponed)
+            .into_iter()
+            .partition(|batch| batch.since <= limit);
+        self.postponed = young;
+        old.into_iter().map(|batch| batch.delivery).collect()
+    }
+
+    /// Time at which the oldest was opened.
+    pub(super) fn oldest(&self) -> Option<DateTime<Utc>> {
+        self.queue
+            .iter()
+            .chain(&self.postponed)
+            .map(|batch| batch.since)
+            .min()
+    }
+
+    /// Removes all, the postponed ones included.
+    pub(super) fn take_all(&mut self) -> Vec<Delivery> {
+        self.resume_postponed();
+        self.take_first(self.queue.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::OpenProbe;
+    use linking::EventRefusal;
+
+    const ID: BatchId = BatchId([0; 16]);
+
+    async fn opened(contents: Vec<Content>) -> PendingBatches {
+        // Tokens are made by a consumer only.
+        let folder = tempfile::tempdir().unwrap();
+        let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
+        let publisher = broker::publisher(&queue, folder.path()).unwrap();
+        for _ in &contents {
+            let batch = contract::SealedBatch {
+                id: BatchId::random(),
+                bytes: vec![1],
+            };
+            publisher.publish(&batch).await.unwrap();
+        }
+        let mut consumer = broker::consumer(&queue, folder.path()).unwrap();
+        let wait = std::time::Duration::from_secs(5);
+        let mut deliveries = Vec::new();
+        while deliveries.len() < contents.len() {
+            deliveries.extend(consumer.receive(contents.len(), wait).await.unwrap());
+        }
+        let mut pending = PendingBatches::default();
+        for (delivery, content) in deliveries.into_iter().zip(contents) {
+            let answer_key = AnswerKey::from_bytes([0; 32]);
+            pending.push(PendingBatch {
+                delivery,
+                answer_key,
+                content,
+                since: DateTime::UNIX_EPOCH,
+            });
+        }
+        pending
+    }
+
+    fn facts(events: usize) -> Content {
+        let reason = contract::RefusalReason::Malformed;
+        let refusal = EventRefusal {
+            batch: ID,
+            index: 0,
+            record: None,
+            version: None,
+            reason,
+        };
+        Content::Facts(OpenBatch {
+            id: ID,
+            events: Vec::new(),
+            refusals: vec![refusal; events],
+        })
+    }
+
+    #[tokio::test]
+    async fn a_transaction_takes_what_fits_and_at_least_one() {
+        let mut pending = opened(vec![facts(4), facts(4), facts(4), facts(4), facts(4)]).await;
+        assert_eq!(pending.group_size(12), 3);
+        assert_eq!(pending.group_size(11), 2);
+        assert_eq!(pending.group_size(1), 1);
+        pending.split(2);
+        assert_eq!(pending.group_size(12), 1);
+    }
+
+    #[tokio::test]
+    async fn a_probe_waits_for_the_batches_before_it() {
+        let probe = Content::Probe(OpenProbe {
+            id: ID,
+            probed: Vec::new(),
+        });
+        let mut pending = opened(vec![facts(1), facts(1), probe, facts(1), facts(1)]).await;
+        assert_eq!(pending.group_size(100), 2, "up to the probe");
+        pending.take_first(2);
+        assert_eq!((pending.group_size(100), pending.facts(1).len()), (1, 0));
+        pending.take_first(1);
+        assert_eq!(pending.group_size(100), 2);
+    }
+}

@@ -1,0 +1,101 @@
+//! Reader of the store: facts, subjects and counts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use contract::Pseudonym;
+use linking::CityPseudonym;
+
+use crate::config::StoreConfig;
+use crate::keys::Keys;
+use crate::store::{Stats, Store, StoreError};
+use crate::view::{StoredFact, SubjectView, all_facts, find_subjects};
+
+/// Open store with the second-layer key: enough to look things up.
+#[derive(Clone)]
+pub struct Reader {
+    pub(crate) store: Store,
+    pub(crate) keys: Arc<Keys>,
+}
+
+impl Reader {
+    /// Opens the store, making its tables where missing. Relative paths start from `base`.
+    ///
+    /// # Errors
+    /// [`StoreError`], saying whether to wait or what to change; also when the store was filled
+    /// under another second-layer key.
+    pub async fn open(store: &StoreConfig, keys: Keys, base: &Path) -> Result<Self, StoreError> {
+        let store = Store::open(store, base).await?;
+        store.claim(&keys.second_layer.check_value()).await?;
+        Ok(Self {
+            store,
+            keys: Arc::new(keys),
+        })
+    }
+
+    /// Facts, all of them, sorted by record. Reads the whole store into memory.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn facts(&self) -> Result<Vec<StoredFact>, StoreError> {
+        all_facts(&self.store).await
+    }
+
+    /// Subjects behind a person's pseudonyms as a clinic or portal computes them: none, one, or
+    /// several when the registry keeps them apart; the strongest pseudonym's comes first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn subjects_by(
+        &self,
+        pseudonyms: &[Pseudonym],
+    ) -> Result<Vec<SubjectView>, StoreError> {
+        let values: Vec<CityPseudonym> = pseudonyms
+            .iter()
+            .map(|pseudonym| self.second_layer(pseudonym))
+            .collect();
+        find_subjects(&self.store, &values).await
+    }
+
+    /// Pseudonym as the registry keeps it.
+    #[must_use]
+    pub fn second_layer(&self, pseudonym: &Pseudonym) -> CityPseudonym {
+        self.keys.second_layer.apply(pseudonym)
+    }
+
+    /// Counts over the whole store.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn stats(&self) -> Result<Stats, StoreError> {
+        self.store.stats().await
+    }
+
+    /// Removes all but the newest refusals, so that they stay bounded, and returns the number
+    /// removed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn prune_refusals(&self) -> Result<u64, StoreError> {
+        self.store.prune().await
+    }
+
+    /// Asks whether the store answers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+
+    /// Name of the kind of database.
+    #[must_use]
+    pub fn describe(&self) -> &'static str {
+        self.store.describe()
+    }
+
+    /// Closes every connection to the store.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+}

@@ -1,0 +1,74 @@
+//! Interface of one kind of database, as the store uses it.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use linking::{CityPseudonym, OpenBatch, StoredVersion, SubjectId};
+use sqlx::Error;
+
+use super::rows::FactRow;
+use super::stats::CountRow;
+use super::transaction::{Abort, Applied, Attempt};
+
+/// Database that holds pseudonyms and facts. Errors are the driver's; the store makes
+/// them its own.
+#[async_trait]
+pub(super) trait Backend: fmt::Debug + Send + Sync {
+    /// Name of the kind of database, for the operator.
+    fn name(&self) -> &'static str;
+
+    /// Applies the batches in one transaction and commits it.
+    async fn apply(
+        &self,
+        batches: &[&OpenBatch],
+        attempt: Attempt,
+        now: DateTime<Utc>,
+    ) -> Result<Applied, Abort>;
+
+    /// Returns whether so many events are likely all new, so that they may be written without a
+    /// look for their records.
+    fn expects_new(&self, _events: usize) -> bool {
+        false
+    }
+
+    /// Notes whether the last group was all new.
+    fn note_all_new(&self, _all_new: bool) {}
+
+    /// Writes the second-layer key's check value where there is none yet, and returns the stored
+    /// one.
+    async fn claim(&self, check: &[u8; 32]) -> Result<Vec<u8>, Error>;
+
+    /// Asks whether the database answers.
+    async fn ping(&self) -> Result<(), Error>;
+
+    /// Asks whether the database takes a write, by one that changes nothing.
+    async fn ping_writing(&self) -> Result<(), Error>;
+
+    /// Facts of `subjects`, or all, sorted by record.
+    async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error>;
+
+    /// Pseudonyms of `subjects`, or all.
+    async fn pseudonyms(
+        &self,
+        subjects: Option<&[SubjectId]>,
+    ) -> Result<Vec<(SubjectId, CityPseudonym)>, Error>;
+
+    /// Subjects of those pseudonyms that are stored.
+    async fn subjects_of(&self, values: &[[u8; 32]])
+    -> Result<HashMap<[u8; 32], SubjectId>, Error>;
+
+    /// Versions of those records that are stored.
+    async fn stored(&self, records: &[[u8; 32]])
+    -> Result<HashMap<[u8; 32], StoredVersion>, Error>;
+
+    /// Counts over the whole database, as of one moment.
+    async fn counts(&self) -> Result<Vec<CountRow>, Error>;
+
+    /// Removes all but the newest `keep` refusals, and returns the number removed.
+    async fn prune(&self, keep: i64) -> Result<u64, Error>;
+
+    /// Closes every connection.
+    async fn close(&self);
+}

@@ -1,0 +1,193 @@
+//! PostgreSQL as the registry's database: a pool; any number of registries may write at once.
+
+mod copy;
+mod lease;
+mod options;
+mod queries;
+mod transaction;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use linking::{CityPseudonym, OpenBatch, StoredVersion, SubjectId};
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::{Error, Postgres, Transaction};
+
+use super::apply::apply;
+use super::backend::Backend;
+use super::error::StoreError;
+use super::migrations::{MigrationFile, migrator};
+use super::rows::FactRow;
+use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH};
+use super::stats::CountRow;
+use super::transaction::{Abort, Applied, Attempt};
+use crate::config::PostgresConfig;
+use lease::ConnectionLease;
+
+/// Longest wait for a connection, in seconds.
+const ACQUIRE_TIMEOUT_SECONDS: u64 = 5;
+/// Number of events from which a group may be written without a look for its records.
+const BLIND_EVENTS: usize = 1000;
+
+const MIGRATIONS: [MigrationFile; 3] = [
+    MigrationFile {
+        name: "init",
+        sql: include_str!("../../../../../../migrations/registry/postgres/0001_init.sql"),
+    },
+    MigrationFile {
+        name: "content",
+        sql: include_str!("../../../../../../migrations/registry/postgres/0002_content.sql"),
+    },
+    MigrationFile {
+        name: "no subject check",
+        sql: include_str!(
+            "../../../../../../migrations/registry/postgres/0003_no_subject_check.sql"
+        ),
+    },
+];
+
+/// Pool of connections to the registry's database.
+#[derive(Debug, Clone)]
+pub(super) struct PostgresStore {
+    pool: PgPool,
+    /// True where the last group was all new, so that the next is likely to be.
+    all_new: Arc<AtomicBool>,
+}
+
+impl PostgresStore {
+    /// Connects and brings the schema up to date.
+    pub(super) async fn open(config: &PostgresConfig, base: &Path) -> Result<Self, StoreError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(config.connections.get().into())
+            .acquire_timeout(Duration::from_secs(ACQUIRE_TIMEOUT_SECONDS))
+            .connect_with(options::options(config, base)?)
+            .await?;
+        migrator(&MIGRATIONS).run(&pool).await?;
+        Ok(Self {
+            pool,
+            all_new: Arc::default(),
+        })
+    }
+
+    /// Takes a connection to write by.
+    pub(super) async fn lease(&self) -> Result<ConnectionLease, Error> {
+        self.pool.acquire().await.map(ConnectionLease::new)
+    }
+
+    /// Begins a snapshot to read whole tables in. By their indexes, which the writers are made to
+    /// use, the tables would be read page by random page.
+    async fn begin_scan(&self) -> Result<Transaction<'static, Postgres>, Error> {
+        let mut transaction = self
+            .pool
+            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await?;
+        sqlx::query("SET LOCAL enable_seqscan = on")
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction)
+    }
+}
+
+#[async_trait]
+impl Backend for PostgresStore {
+    fn name(&self) -> &'static str {
+        "PostgreSQL"
+    }
+
+    async fn apply(
+        &self,
+        batches: &[&OpenBatch],
+        attempt: Attempt,
+        now: DateTime<Utc>,
+    ) -> Result<Applied, Abort> {
+        let mut lease = self.lease().await?;
+        let mut transaction = lease.begin().await?;
+        let applied = apply(&mut transaction, batches, attempt, now).await?;
+        transaction.commit().await?;
+        Ok(applied)
+    }
+
+    /// In an initial load, a look for the records first would cost a quarter of the server's work.
+    fn expects_new(&self, events: usize) -> bool {
+        events >= BLIND_EVENTS && self.all_new.load(Ordering::Relaxed)
+    }
+
+    fn note_all_new(&self, all_new: bool) {
+        self.all_new.store(all_new, Ordering::Relaxed);
+    }
+
+    async fn claim(&self, check: &[u8; 32]) -> Result<Vec<u8>, Error> {
+        let claim = sqlx::query(CLAIM).bind(&check[..]);
+        claim.execute(&self.pool).await?;
+        sqlx::query_scalar(CHECK_VALUE).fetch_one(&self.pool).await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        sqlx::query(PING).execute(&self.pool).await.map(drop)
+    }
+
+    async fn ping_writing(&self) -> Result<(), Error> {
+        sqlx::query(TOUCH).execute(&self.pool).await.map(drop)
+    }
+
+    async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error> {
+        match subjects {
+            None => queries::facts(&mut *self.begin_scan().await?, None).await,
+            Some(_) => queries::facts(&self.pool, subjects).await,
+        }
+    }
+
+    async fn pseudonyms(
+        &self,
+        subjects: Option<&[SubjectId]>,
+    ) -> Result<Vec<(SubjectId, CityPseudonym)>, Error> {
+        match subjects {
+            None => queries::pseudonyms(&mut *self.begin_scan().await?, None).await,
+            Some(_) => queries::pseudonyms(&self.pool, subjects).await,
+        }
+    }
+
+    async fn subjects_of(
+        &self,
+        values: &[[u8; 32]],
+    ) -> Result<HashMap<[u8; 32], SubjectId>, Error> {
+        queries::subjects_of(&self.pool, values).await
+    }
+
+    async fn stored(
+        &self,
+        records: &[[u8; 32]],
+    ) -> Result<HashMap<[u8; 32], StoredVersion>, Error> {
+        queries::stored(&self.pool, records).await
+    }
+
+    async fn counts(&self) -> Result<Vec<CountRow>, Error> {
+        let mut scan = self.begin_scan().await?;
+        sqlx::query_as(COUNTS).fetch_all(&mut *scan).await
+    }
+
+    async fn prune(&self, keep: i64) -> Result<u64, Error> {
+        let pruned = sqlx::query(PRUNE).bind(keep).execute(&self.pool).await?;
+        Ok(pruned.rows_affected())
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+#[cfg(test)]
+impl PostgresStore {
+    /// Has a connection's share in the server's statistics reported before the next statement.
+    pub(super) async fn report_scans(&self) -> Result<(), Error> {
+        sqlx::query("SELECT pg_stat_force_next_flush()")
+            .execute(&self.pool)
+            .await
+            .map(drop)
+    }
+}

@@ -1,0 +1,69 @@
+//! Statements that SQLite and PostgreSQL share.
+
+/// Writes the check value of the second-layer key where there is none yet.
+pub(super) const CLAIM: &str =
+    "INSERT INTO second_layer (id, check_value) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
+
+/// Check value of the second-layer key that the store was filled with.
+pub(super) const CHECK_VALUE: &str = "SELECT check_value FROM second_layer";
+
+/// Asks whether the store answers.
+pub(super) const PING: &str = "SELECT 1 FROM subject LIMIT 1";
+
+/// Writes the one row that is always there as it is: changes nothing, and yet is a write.
+pub(super) const TOUCH: &str = "UPDATE second_layer SET check_value = check_value WHERE id = 1";
+
+/// Removes all but the newest `$1` refusals.
+pub(super) const PRUNE: &str = "DELETE FROM refusal WHERE seen_at <=
+    (SELECT seen_at FROM refusal ORDER BY seen_at DESC LIMIT 1 OFFSET $1)";
+
+/// Counts over the whole store: subject of the count, word it is counted by, number.
+pub(super) const COUNTS: &str = "SELECT 'subjects', '', count(*) FROM subject
+    UNION ALL SELECT 'pseudonyms', scheme, count(*) FROM pseudonym GROUP BY scheme
+    UNION ALL SELECT status, kind, count(*) FROM fact GROUP BY status, kind
+    UNION ALL SELECT 'conflicts', '', count(*) FROM conflict
+    UNION ALL SELECT 'refusals', reason, count(*) FROM refusal GROUP BY reason";
+
+/// Facts with their subjects, sorted by record, from `$join` on.
+macro_rules! select_facts {
+    ($join:literal) => {
+        concat!(
+            "SELECT f.record, f.version, f.kind, f.vaccine, f.dose_number, f.series_doses, f.test,
+                f.result, f.began_on, f.occurred_on, p.subject_id FROM fact AS f ",
+            $join,
+            " ORDER BY f.record"
+        )
+    };
+}
+pub(super) use select_facts;
+
+/// Every fact.
+pub(super) const ALL_FACTS: &str =
+    select_facts!("LEFT JOIN pseudonym AS p ON p.value = f.pseudonym");
+
+/// Every pseudonym with its subject.
+pub(super) const ALL_PSEUDONYMS: &str =
+    "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym";
+
+/// Writes the facts that `$rows` selects where they are new, or replace the stored version. The
+/// condition is the one of `linking::StoredVersion::is_replaced_by`.
+macro_rules! put_facts {
+    ($rows:literal) => {
+        concat!(
+            "INSERT INTO fact (record, version, kind, status, pseudonym, vaccine, dose_number,
+                series_doses, test, result, began_on, occurred_on, occurred_earliest, content) ",
+            $rows,
+            " ON CONFLICT (record) DO UPDATE SET version = excluded.version,
+                status = excluded.status, pseudonym = excluded.pseudonym,
+                vaccine = excluded.vaccine, dose_number = excluded.dose_number,
+                series_doses = excluded.series_doses, test = excluded.test,
+                result = excluded.result, began_on = excluded.began_on,
+                occurred_on = excluded.occurred_on,
+                occurred_earliest = excluded.occurred_earliest, content = excluded.content
+            WHERE excluded.kind = fact.kind AND (excluded.version > fact.version
+                OR (excluded.version = fact.version AND excluded.status = fact.status
+                    AND fact.content IS NULL AND excluded.content IS NOT NULL))"
+        )
+    };
+}
+pub(super) use put_facts;

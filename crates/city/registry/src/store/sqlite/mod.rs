@@ -1,0 +1,224 @@
+//! SQLite as the registry's database: one file, one writer connection, a few readers.
+
+mod queries;
+mod transaction;
+
+use std::collections::HashMap;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use linking::{CityPseudonym, OpenBatch, StoredVersion, SubjectId};
+use sqlx::migrate::MigrateError;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{Connection as _, Error};
+
+use super::apply::apply;
+use super::backend::Backend;
+use super::error::StoreError;
+use super::migrations::{MigrationFile, migrator};
+use super::rows::FactRow;
+use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH};
+use super::stats::CountRow;
+use super::transaction::{Abort, Applied, Attempt};
+use crate::config::SqliteConfig;
+use transaction::SqliteTransaction;
+
+/// Longest wait for another process that writes, in seconds.
+const BUSY_TIMEOUT_SECONDS: u64 = 10;
+/// Longest wait for a connection, in seconds.
+const ACQUIRE_TIMEOUT_SECONDS: u64 = 30;
+/// Number of times that opening the file is tried.
+const OPEN_TRIES: u32 = 10;
+/// Pause between two tries to open the file.
+const OPEN_PAUSE: Duration = Duration::from_millis(200);
+/// Number of connections that only read.
+const READERS: u32 = 4;
+
+const MIGRATIONS: [MigrationFile; 2] = [
+    MigrationFile {
+        name: "init",
+        sql: include_str!("../../../../../../migrations/registry/sqlite/0001_init.sql"),
+    },
+    MigrationFile {
+        name: "content",
+        sql: include_str!("../../../../../../migrations/registry/sqlite/0002_content.sql"),
+    },
+];
+
+/// Open SQLite file.
+#[derive(Debug, Clone)]
+pub(super) struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens or makes the file, readable by its owner only, and brings the schema up to date.
+    pub(super) async fn open(config: &SqliteConfig, base: &Path) -> Result<Self, StoreError> {
+        let path = base.join(&config.path);
+        make_private(&path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .journal_mode(SqliteJournalMode::Wal)
+            // FULL: the batches are acknowledged right after the commit, so the commit must be on
+            // the disk.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(BUSY_TIMEOUT_SECONDS));
+        let writer = open_writer(&options).await?;
+        let readers = pool_of(READERS).connect_lazy_with(options.read_only(true));
+        Ok(Self { writer, readers })
+    }
+}
+
+#[async_trait]
+impl Backend for SqliteStore {
+    fn name(&self) -> &'static str {
+        "SQLite"
+    }
+
+    async fn apply(
+        &self,
+        batches: &[&OpenBatch],
+        attempt: Attempt,
+        now: DateTime<Utc>,
+    ) -> Result<Applied, Abort> {
+        // A deferred transaction would fail when another process wrote meanwhile.
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = SqliteTransaction::new(begun);
+        let applied = apply(&mut transaction, batches, attempt, now).await?;
+        transaction.commit().await?;
+        Ok(applied)
+    }
+
+    async fn claim(&self, check: &[u8; 32]) -> Result<Vec<u8>, Error> {
+        let claim = sqlx::query(CLAIM).bind(&check[..]);
+        claim.execute(&self.writer).await?;
+        sqlx::query_scalar(CHECK_VALUE)
+            .fetch_one(&self.writer)
+            .await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        sqlx::query(PING).execute(&self.writer).await.map(drop)
+    }
+
+    async fn ping_writing(&self) -> Result<(), Error> {
+        sqlx::query(TOUCH).execute(&self.writer).await.map(drop)
+    }
+
+    async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error> {
+        queries::facts(&self.readers, subjects).await
+    }
+
+    async fn pseudonyms(
+        &self,
+        subjects: Option<&[SubjectId]>,
+    ) -> Result<Vec<(SubjectId, CityPseudonym)>, Error> {
+        queries::pseudonyms(&self.readers, subjects).await
+    }
+
+    async fn subjects_of(
+        &self,
+        values: &[[u8; 32]],
+    ) -> Result<HashMap<[u8; 32], SubjectId>, Error> {
+        queries::subjects_of(&self.readers, values).await
+    }
+
+    async fn stored(
+        &self,
+        records: &[[u8; 32]],
+    ) -> Result<HashMap<[u8; 32], StoredVersion>, Error> {
+        queries::stored(&self.readers, records).await
+    }
+
+    async fn counts(&self) -> Result<Vec<CountRow>, Error> {
+        sqlx::query_as(COUNTS).fetch_all(&self.readers).await
+    }
+
+    async fn prune(&self, keep: i64) -> Result<u64, Error> {
+        let pruned = sqlx::query(PRUNE).bind(keep).execute(&self.writer).await?;
+        Ok(pruned.rows_affected())
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+#[cfg(test)]
+impl SqliteStore {
+    /// Refuses writes from now on, as a file system does that was remounted read-only.
+    pub(super) async fn refuse_writes(&self) {
+        sqlx::query("PRAGMA query_only = 1")
+            .execute(&self.writer)
+            .await
+            .unwrap();
+    }
+}
+
+fn pool_of(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(ACQUIRE_TIMEOUT_SECONDS))
+        .after_release(|connection, _| Box::pin(is_reusable(connection)))
+}
+
+/// Returns whether a connection is out of its transaction and may be used again. On a full disk
+/// SQLite rolls back by itself, the driver's ROLLBACK then fails, and it would refuse every later
+/// transaction on this connection.
+async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, Error> {
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
+/// Connects the writer and makes the tables. Of two programs that open a new file at the same
+/// moment SQLite lets one fail, at switching to the write-ahead log or at a table that the other
+/// makes; the next try finds what the other has made.
+async fn open_writer(options: &SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+    let mut tries = 1;
+    loop {
+        let failed = match pool_of(1).connect_with(options.clone()).await {
+            Ok(writer) => match migrator(&MIGRATIONS).run(&writer).await {
+                Ok(()) => return Ok(writer),
+                Err(error) => {
+                    writer.close().await;
+                    error
+                }
+            },
+            Err(error) => MigrateError::Execute(error),
+        };
+        match failed {
+            MigrateError::Execute(_) | MigrateError::ExecuteMigration(..) if tries < OPEN_TRIES => {
+                tries += 1
+            }
+            error => return Err(error.into()),
+        }
+        tokio::time::sleep(OPEN_PAUSE).await;
+    }
+}
+
+/// Makes the file readable by its owner only; SQLite itself would make it as readable as the umask
+/// says.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let made = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path);
+    made.map(drop).map_err(|error| StoreError::Misconfigured {
+        what: format!(
+            "the database file {} cannot be opened: {}",
+            path.display(),
+            error.kind()
+        ),
+        help: "check that its folder exists and belongs to this program's user",
+    })
+}

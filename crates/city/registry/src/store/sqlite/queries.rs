@@ -1,0 +1,43 @@
+//! Look-ups in SQLite. A set is bound as one JSON list.
+
+use std::collections::HashMap;
+
+use linking::{CityPseudonym, StoredVersion, SubjectId};
+use sqlx::{Error, SqliteExecutor};
+
+use crate::store::lookups::lookups;
+use crate::store::rows::{
+    FactRow, PseudonymColumns, SubjectColumns, VersionColumns, record_version, subject_pseudonym,
+    value_subject,
+};
+use crate::store::sql::{ALL_FACTS, ALL_PSEUDONYMS, select_facts};
+
+lookups!(SqliteExecutor, hex_list, id_list);
+
+const STORED: &str = "SELECT record, version, kind, status, content FROM fact
+    WHERE record IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
+const SUBJECTS_OF: &str = "SELECT value, subject_id FROM pseudonym
+    WHERE value IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
+const SUBJECT_FACTS: &str = select_facts!(
+    "JOIN pseudonym AS p ON p.value = f.pseudonym
+    WHERE p.subject_id IN (SELECT j.value FROM json_each($1) AS j)"
+);
+const SUBJECT_PSEUDONYMS: &str = "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym
+    WHERE subject_id IN (SELECT j.value FROM json_each($1) AS j)";
+const ANCHORS: &str = "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym
+    WHERE scheme = 'snils' AND subject_id IN (SELECT j.value FROM json_each($1) AS j)";
+
+/// JSON list of ids.
+pub(super) fn id_list(ids: &[SubjectId]) -> String {
+    json_list(ids.iter())
+}
+
+/// JSON list of digests in hex.
+fn hex_list(values: &[[u8; 32]]) -> String {
+    json_list(values.iter().map(hex::encode))
+}
+
+/// JSON list of rows; a row is a number, a text, or a list of them.
+pub(super) fn json_list<T: serde::Serialize>(rows: impl Iterator<Item = T>) -> String {
+    serde_json::to_string(&rows.collect::<Vec<T>>()).expect("text and numbers are always JSON")
+}

@@ -1,0 +1,50 @@
+//! Counts over the whole store.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Counts over the whole store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    /// Number of subjects: persons, as far as the registry knows.
+    pub subjects: u64,
+    /// Number of pseudonyms by scheme.
+    pub pseudonyms: BTreeMap<String, u64>,
+    /// Number of facts that hold, by kind.
+    pub asserted: BTreeMap<String, u64>,
+    /// Number of facts that were taken back, by kind.
+    pub withdrawn: BTreeMap<String, u64>,
+    /// Number of pairs of persons that were kept apart although some event named them as one.
+    pub conflicts: u64,
+    /// Number of refused events by reason; only the newest are kept.
+    pub refusals: BTreeMap<String, u64>,
+}
+
+/// Row of [`super::sql::COUNTS`]: subject of the count, word it is counted by, number.
+pub(super) type CountRow = (String, String, i64);
+
+impl From<Vec<CountRow>> for Stats {
+    fn from(rows: Vec<CountRow>) -> Self {
+        let mut stats = Self::default();
+        for (counted, word, number) in rows {
+            let number = u64::try_from(number).unwrap_or(0);
+            let by_word = match counted.as_str() {
+                "pseudonyms" => &mut stats.pseudonyms,
+                "asserted" => &mut stats.asserted,
+                "withdrawn" => &mut stats.withdrawn,
+                "refusals" => &mut stats.refusals,
+                "subjects" => {
+                    stats.subjects = number;
+                    continue;
+                }
+                _ => {
+                    stats.conflicts = number;
+                    continue;
+                }
+            };
+            by_word.insert(word, number);
+        }
+        stats
+    }
+}

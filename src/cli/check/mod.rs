@@ -1,0 +1,143 @@
+//! `clinic-gateway check`: connects to everything and prints what is wrong, part by part. It
+//! changes nothing, but for making the queue where it is missing.
+
+mod outbox;
+mod schedules;
+mod section;
+mod source;
+
+use std::path::Path;
+
+use clap::Args;
+use clock::Clock;
+use connector_kit::{CheckReport, Level};
+use program::terminal::print_json;
+use program::{CheckLayout, Failure, check_json, print_check};
+use pseudonym::KeyRing;
+
+use self::section::Section;
+use super::config_file;
+use crate::config::{LoadedConfig, ReceiptsMode};
+use crate::gateway::{self, StartError};
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Look at the files, keys and schedules only; ask no server.
+    #[arg(long)]
+    offline: bool,
+}
+
+pub(super) async fn check(
+    arguments: &CheckArguments,
+    path: &Path,
+    clock: &dyn Clock,
+) -> Result<(), Failure> {
+    let loaded = config_file::open(path)?;
+    let mut printer = Printer {
+        json: arguments.json,
+        sections: Vec::new(),
+    };
+    printer.add(config_section(&loaded));
+    printer.add(outbox::section(&loaded).await);
+    let ring = gateway::read_ring(&loaded);
+    printer.add(keys_section(&ring));
+    if !arguments.offline {
+        printer.add(queue_section(&loaded).await);
+    }
+    // A source can be looked at without the keys that its records will need.
+    let ring = ring.unwrap_or_else(|_| KeyRing::generate());
+    let clock = (!arguments.offline).then_some(clock);
+    for (name, config) in &loaded.config.source {
+        printer.add(source::section(&loaded, name, config, &ring, clock).await);
+    }
+    printer.finish()
+}
+
+/// Printer of the sections: as text as soon as each is known, since a server that is away takes its
+/// time; as JSON all at the end.
+struct Printer {
+    json: bool,
+    sections: Vec<Section>,
+}
+
+impl Printer {
+    fn add(&mut self, section: Section) {
+        if !self.json {
+            print_check(CheckLayout::Headings, &section.name, &section.rows());
+        }
+        self.sections.push(section);
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        if self.json {
+            let sections: Vec<_> = self
+                .sections
+                .iter()
+                .map(|section| check_json(&section.name, &section.rows()))
+                .collect();
+            print_json(&sections.into());
+        }
+        let worst = self.sections.iter().map(|section| section.report.worst());
+        match worst.max() {
+            Some(Level::Error) => Err(Failure::Change(
+                "the check found errors; see above".to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn config_section(loaded: &LoadedConfig) -> Section {
+    let mut report = CheckReport::default();
+    report.good(format!("{} can be read", loaded.path.display()));
+    schedules::check(
+        &mut report,
+        loaded,
+        &[(
+            "reconcile.schedule".to_owned(),
+            &loaded.config.reconcile.schedule,
+        )],
+    );
+    if loaded.config.registry.receipts == ReceiptsMode::Off {
+        report.warn(
+            "receipts are off: what the registry refuses is not known here",
+            "set receipts = \"required\" in [registry] if it sends receipts",
+        );
+    }
+    Section::new("config", report)
+}
+
+fn keys_section(ring: &Result<KeyRing, StartError>) -> Section {
+    let mut report = CheckReport::default();
+    match ring {
+        Ok(ring) => {
+            for (epoch, fingerprint) in ring.pseudonym_fingerprints() {
+                report.good(format!(
+                    "pseudonym key of epoch {epoch}, fingerprint {fingerprint}"
+                ));
+            }
+        }
+        Err(error) => section::add_start_error(&mut report, error),
+    }
+    Section::new("keys", report)
+}
+
+async fn queue_section(loaded: &LoadedConfig) -> Section {
+    let mut report = CheckReport::default();
+    match broker::check(&loaded.config.queue, &loaded.base).await {
+        Ok(findings) => findings
+            .into_iter()
+            .for_each(|finding| report.good(finding)),
+        Err(broker::BrokerError::Misconfigured { what, help }) => report.error(what, help),
+        Err(broker::BrokerError::Retry { what }) => {
+            report.error(
+                what,
+                "start it, or mend the [queue] section; `run` would keep trying meanwhile",
+            );
+        }
+    }
+    Section::new("queue", report)
+}

@@ -1,0 +1,64 @@
+//! Check of the outbox: its file and folder can be read and written.
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use connector_kit::CheckReport;
+use outbox::{OutboxError, OutboxReader};
+use program::{Failure, files};
+
+use super::section::{Section, add_error};
+use crate::cli::outbox_file;
+use crate::config::LoadedConfig;
+
+/// Help for an outbox that this account may not write to.
+const UNWRITABLE_HELP: &str = "make the folder, mode 0700, owned by the account the gateway runs \
+    under; `check` under that account";
+
+pub(super) async fn section(loaded: &LoadedConfig) -> Section {
+    let path = outbox_file::path(loaded);
+    let mut report = CheckReport::default();
+    let exists = match OutboxReader::open(&path).await {
+        Ok(_) => true,
+        Err(OutboxError::Missing) => false,
+        Err(error) => {
+            add_error(&mut report, &error);
+            return Section::new("outbox", report);
+        }
+    };
+    match try_to_write(&path) {
+        Some(failure) => report.error(failure.message(), UNWRITABLE_HELP),
+        None if exists => report.good(format!("{} can be read and written", path.display())),
+        None => report.good(format!(
+            "{} will be made at the first start",
+            path.display()
+        )),
+    }
+    Section::new("outbox", report)
+}
+
+/// Tries to write to the folder and the files of the outbox; returns the first failure.
+fn try_to_write(outbox: &Path) -> Option<Failure> {
+    let folder = match outbox.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let probe = folder.join(format!(".clinic-gateway-check-{}", std::process::id()));
+    let made = OpenOptions::new().create_new(true).write(true).open(&probe);
+    if let Err(error) = made.and_then(|_| std::fs::remove_file(&probe)) {
+        return Some(files::cannot_write(folder, error.kind()));
+    }
+    for suffix in ["", ".lock", ".generation"] {
+        let mut file = outbox.as_os_str().to_owned();
+        file.push(suffix);
+        let file = PathBuf::from(file);
+        match OpenOptions::new().append(true).open(&file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Some(files::cannot_write(&file, error.kind()));
+            }
+            _ => {}
+        }
+    }
+    None
+}

@@ -1,0 +1,85 @@
+//! Check of a source: its configuration, and its system where that may be asked.
+
+use clock::Clock;
+use connector_kit::CheckReport;
+use pseudonym::KeyRing;
+
+use super::schedules;
+use super::section::{Section, add_start_error};
+use crate::config::{LoadedConfig, SourceConfig};
+use crate::gateway::StartError;
+use crate::sources::Source;
+
+/// Checks a source; without a clock, its system is not asked.
+pub(super) async fn section(
+    loaded: &LoadedConfig,
+    name: &str,
+    config: &SourceConfig,
+    ring: &KeyRing,
+    clock: Option<&dyn Clock>,
+) -> Section {
+    let mut report = CheckReport::default();
+    let suite = loaded.config.keys.suite.into();
+    match Source::new(name, config, &loaded.base, ring, suite) {
+        Ok(source) => match clock {
+            Some(clock) => report = source.connector.check(clock.now()).await,
+            None => report.good("the section can be read"),
+        },
+        Err(error) => add_start_error(
+            &mut report,
+            &StartError::Source {
+                name: name.to_owned(),
+                error,
+            },
+        ),
+    }
+    warn_of_arrivals(&mut report, config);
+    let key = format!("source.{name}");
+    schedules::check(
+        &mut report,
+        loaded,
+        &[
+            (format!("{key}.schedule"), &config.schedule),
+            (format!("{key}.sweep.schedule"), &config.sweep.schedule),
+        ],
+    );
+    Section::new(format!("source {name}"), report)
+}
+
+/// Warns of `listen`: the registry then sees a fact when the clinic commits it (docs/privacy.md).
+fn warn_of_arrivals(report: &mut CheckReport, config: &SourceConfig) {
+    let mut sections = config.sections().into_iter();
+    if sections.any(|section| section.config.listens()) {
+        report.warn(
+            "listen is set: a fact reaches the registry within a second of its entry, often \
+             alone, so that the moment of its arrival may tell whose it is",
+            "take listen out unless facts are needed at once; the schedule alone blurs the moment \
+             to its interval (docs/privacy.md)",
+        );
+    }
+}
+
+#[cfg(all(test, feature = "postgres"))]
+mod tests {
+    use connector_kit::Level;
+
+    use super::*;
+
+    #[test]
+    fn a_source_that_listens_is_warned_of_what_arrivals_tell() {
+        let warned = |listen: &str| {
+            let text = format!(
+                "[postgres]\nhost = \"db\"\ndatabase = \"mis\"\nuser = \"reader\"\n{listen}"
+            );
+            let config: SourceConfig = toml::from_str(&text).expect("a source's section");
+            let mut report = CheckReport::default();
+            warn_of_arrivals(&mut report, &config);
+            report
+                .findings
+                .iter()
+                .any(|it| it.level == Level::Warning && it.what.starts_with("listen is set"))
+        };
+        assert!(warned("listen = \"clinic_facts\"\n"));
+        assert!(!warned(""));
+    }
+}

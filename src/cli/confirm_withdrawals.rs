@@ -1,0 +1,154 @@
+//! `clinic-gateway confirm-withdrawals`: permits withdrawals that a sweep holds back.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use clap::Args;
+use outbox::{OutboxReader, Request, Status};
+use program::Failure;
+use program::terminal::{counted, print_json, print_line};
+
+use super::arguments::{WaitArguments, require_source};
+use super::outbox_file;
+use super::request_runner::{RequestRunner, unexpected_answer};
+use crate::gateway::StartError;
+use crate::requests::Answer;
+
+#[derive(Debug, Args)]
+pub(super) struct ConfirmArguments {
+    /// The source whose withdrawals are permitted; also one that is no longer in the configuration.
+    source: String,
+    /// Withdraw without asking.
+    #[arg(long)]
+    yes: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    wait: WaitArguments,
+}
+
+pub(super) async fn confirm(
+    arguments: &ConfirmArguments,
+    runner: &RequestRunner,
+) -> Result<(), Failure> {
+    let source = &arguments.source;
+    let status = read_status(runner).await?;
+    let configured = runner.loaded.config.source.contains_key(source);
+    let held = held_withdrawals(&status, source, configured);
+    if held.is_empty() {
+        if !configured && !status.feeds.iter().any(|feed| feed.source == *source) {
+            require_source(&runner.loaded, source)?;
+        }
+        print_line(format!("nothing of {source} is held back"));
+        return Ok(());
+    }
+    if !arguments.yes {
+        print_held(&held, source, configured);
+        ask_operator()?;
+    }
+    withdraw(arguments, runner).await
+}
+
+async fn read_status(runner: &RequestRunner) -> Result<Status, StartError> {
+    let reader = OutboxReader::open(&outbox_file::path(&runner.loaded)).await?;
+    let status = reader.status().await?;
+    reader.close().await;
+    Ok(status)
+}
+
+async fn withdraw(arguments: &ConfirmArguments, runner: &RequestRunner) -> Result<(), Failure> {
+    let request = Request::ConfirmWithdrawals {
+        source: arguments.source.clone(),
+    };
+    let answer = runner
+        .run("confirm-withdrawals", request, arguments.wait)
+        .await?;
+    let Answer::Confirmed {
+        source,
+        permitted,
+        withdrawn,
+        held,
+    } = answer
+    else {
+        return Err(unexpected_answer());
+    };
+    if arguments.json {
+        print_json(&serde_json::json!({
+            "source": source, "permitted": permitted, "withdrawn": withdrawn, "held": held,
+        }));
+    } else {
+        let records = counted(withdrawn, "record", "records");
+        print_line(format!("{source}: {records} withdrawn"));
+    }
+    if held > 0 {
+        return Err(Failure::Later(format!(
+            "{held} records are held back all the same: more are gone than were permitted; look \
+             again with clinic-gateway confirm-withdrawals {source}"
+        )));
+    }
+    Ok(())
+}
+
+/// Withdrawals of one feed that are held back.
+struct HeldFeed {
+    feed: String,
+    /// Number of records that are gone.
+    missing: u64,
+    /// Number of records that the registry holds.
+    of: u64,
+}
+
+fn held_withdrawals(status: &Status, source: &str, configured: bool) -> Vec<HeldFeed> {
+    let of_source = status.feeds.iter().filter(|feed| feed.source == source);
+    let held = of_source.filter_map(|feed| {
+        let name = feed.feed.clone();
+        if let Some((missing, of)) = feed
+            .sweep
+            .as_ref()
+            .and_then(|sweep| sweep.held.zip(sweep.held_of))
+        {
+            return Some(HeldFeed {
+                feed: name,
+                missing,
+                of,
+            });
+        }
+        // No gateway has run since the source left the configuration: the totals tell.
+        let records = feed.new_total.saturating_sub(feed.withdrawn_total);
+        (!configured && records > 0).then_some(HeldFeed {
+            feed: name,
+            missing: records,
+            of: records,
+        })
+    });
+    held.collect()
+}
+
+fn print_held(held: &[HeldFeed], source: &str, configured: bool) {
+    let gone = if configured {
+        "are gone at the source"
+    } else {
+        "belong to a source that is not configured"
+    };
+    for HeldFeed { feed, missing, of } in held {
+        print_line(format!(
+            "{source} {feed}: {missing} of {of} records {gone} and would be withdrawn"
+        ));
+    }
+}
+
+/// Asks the operator to type `yes` on the terminal.
+fn ask_operator() -> Result<(), Failure> {
+    let refused = |reason: &str| Err(Failure::Usage(format!("nothing was withdrawn: {reason}")));
+    if !std::io::stdin().is_terminal() {
+        return refused("add --yes to withdraw these records");
+    }
+    let mut err = std::io::stderr();
+    // A prompt that cannot be shown is followed by an answer nobody types.
+    let _unseen = write!(err, "Withdraw them? Type yes: ").and_then(|()| err.flush());
+    let mut answer = String::new();
+    if std::io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim() == "yes" {
+        return Ok(());
+    }
+    refused("the answer was not yes")
+}

@@ -1,0 +1,193 @@
+//! `clinic-gateway dead-letters`: shows, retries and discards what the clinic's own rules or the
+//! registry refused.
+
+mod filter;
+mod help;
+mod print;
+
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
+use outbox::{DeadLetter, DeadLetterFilter, Request};
+use program::Failure;
+use program::terminal::{counted, print_json, print_line};
+
+use self::filter::FilterArguments;
+use super::arguments::WaitArguments;
+use super::outbox_file;
+use super::request_runner::{RequestRunner, unexpected_answer};
+use crate::config::LoadedConfig;
+use crate::gateway::StartError;
+use crate::requests::Answer;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeadLettersCommand {
+    /// List the open ones: the clinic's own record id (it stays here), the reason, since when.
+    List {
+        #[command(flatten)]
+        filter: FilterArguments,
+        /// List the discarded ones instead.
+        #[arg(long)]
+        discarded: bool,
+        /// Most letters listed.
+        #[arg(
+            long,
+            default_value_t = 1000,
+            value_parser = clap::value_parser!(u32).range(1..=100_000)
+        )]
+        limit: u32,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show single ones whole, with what to do about them.
+    Show {
+        /// Their numbers.
+        #[arg(required = true)]
+        ids: Vec<i64>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read their records from the source again, and send what is well.
+    Retry {
+        #[command(flatten)]
+        filter: FilterArguments,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        wait: WaitArguments,
+    },
+    /// Put them aside until their record changes.
+    Discard {
+        #[command(flatten)]
+        filter: FilterArguments,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        wait: WaitArguments,
+    },
+}
+
+pub(super) async fn dead_letters(
+    command: &DeadLettersCommand,
+    runner: &RequestRunner,
+) -> Result<(), Failure> {
+    let now = runner.clock.now();
+    match command {
+        DeadLettersCommand::List {
+            filter,
+            discarded,
+            limit,
+            json,
+        } => {
+            let filter = DeadLetterFilter {
+                discarded: *discarded,
+                limit: *limit,
+                ..filter.filter(now)
+            };
+            let found = read(&runner.loaded, &filter).await?;
+            if *json {
+                print::print_as_json(&found);
+            } else {
+                print::print_list(&found, now);
+            }
+            Ok(())
+        }
+        DeadLettersCommand::Show { ids, json } => show(&runner.loaded, ids, *json, now).await,
+        DeadLettersCommand::Retry { filter, json, wait } => {
+            filter.require_some()?;
+            retry(runner, filter.filter(now), *json, *wait).await
+        }
+        DeadLettersCommand::Discard { filter, json, wait } => {
+            filter.require_some()?;
+            discard(runner, filter.filter(now), *json, *wait).await
+        }
+    }
+}
+
+async fn read(
+    loaded: &LoadedConfig,
+    filter: &DeadLetterFilter,
+) -> Result<Vec<DeadLetter>, Failure> {
+    let reader = outbox_file::open(loaded).await?;
+    Ok(reader
+        .dead_letters(filter)
+        .await
+        .map_err(StartError::from)?)
+}
+
+async fn show(
+    loaded: &LoadedConfig,
+    ids: &[i64],
+    json: bool,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let mut found = Vec::new();
+    for discarded in [false, true] {
+        let filter = DeadLetterFilter {
+            ids: ids.to_vec(),
+            discarded,
+            ..DeadLetterFilter::default()
+        };
+        found.extend(read(loaded, &filter).await?);
+    }
+    if let Some(missing) = ids
+        .iter()
+        .find(|id| !found.iter().any(|letter| letter.id == **id))
+    {
+        return Err(Failure::Usage(format!(
+            "there is no dead letter {missing} (any more); `dead-letters list` shows them"
+        )));
+    }
+    if json {
+        print::print_as_json(&found);
+    } else {
+        for letter in &found {
+            print::print_whole(letter, now);
+        }
+    }
+    Ok(())
+}
+
+async fn retry(
+    runner: &RequestRunner,
+    filter: DeadLetterFilter,
+    json: bool,
+    wait: WaitArguments,
+) -> Result<(), Failure> {
+    let request = Request::Retry(filter);
+    let Answer::Retried { letters, more } = runner.run("dead-letters retry", request, wait).await?
+    else {
+        return Err(unexpected_answer());
+    };
+    if json {
+        print_json(&serde_json::json!({ "letters": letters, "more": more }));
+    } else {
+        print::print_retried(&letters, more);
+    }
+    Ok(())
+}
+
+async fn discard(
+    runner: &RequestRunner,
+    filter: DeadLetterFilter,
+    json: bool,
+    wait: WaitArguments,
+) -> Result<(), Failure> {
+    let request = Request::Discard(filter);
+    let Answer::Discarded { count } = runner.run("dead-letters discard", request, wait).await?
+    else {
+        return Err(unexpected_answer());
+    };
+    if json {
+        print_json(&serde_json::json!({ "discarded": count }));
+    } else {
+        print_line(format!(
+            "{} put aside until the record changes",
+            counted(count, "dead letter is", "dead letters are")
+        ));
+    }
+    Ok(())
+}

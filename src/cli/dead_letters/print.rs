@@ -1,0 +1,117 @@
+//! Printing of dead letters, as text and as JSON.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use outbox::DeadLetter;
+use program::terminal::{print_json, print_line, print_table};
+
+use super::help::help;
+use crate::cli::age::ago;
+use crate::cli::dead_letter_text::record_text;
+use crate::requests::{Retried, RetryOutcome};
+
+/// Prints dead letters as a table, with help for each reason below it.
+pub(super) fn print_list(dead_letters: &[DeadLetter], now: DateTime<Utc>) {
+    if dead_letters.is_empty() {
+        return print_line("no dead letters");
+    }
+    let rows: Vec<_> = dead_letters
+        .iter()
+        .map(|letter| {
+            [
+                letter.id.to_string(),
+                letter.source.clone(),
+                letter.feed.clone(),
+                letter.origin.as_str().to_owned(),
+                record_text(letter),
+                letter.reason.clone(),
+                ago(now, letter.first_seen_at),
+            ]
+        })
+        .collect();
+    print_table(
+        [
+            "id",
+            "source",
+            "feed",
+            "refused by",
+            "record",
+            "reason",
+            "since",
+        ],
+        &rows,
+    );
+    print_line("");
+    let reasons: BTreeSet<&str> = dead_letters
+        .iter()
+        .map(|letter| letter.reason.as_str())
+        .collect();
+    for reason in reasons {
+        print_line(format!("{reason}: {}", help(reason)));
+    }
+}
+
+/// Prints all fields of a dead letter.
+pub(super) fn print_whole(letter: &DeadLetter, now: DateTime<Utc>) {
+    print_line(format!("dead letter {}", letter.id));
+    let print_field = |name: &str, value: &str| print_line(format!("  {name:<14} {value}"));
+    print_field("source", &letter.source);
+    print_field("feed", &letter.feed);
+    print_field("record", &record_text(letter));
+    print_field("refused by", letter.origin.as_str());
+    print_field("reason", &letter.reason);
+    print_field("first refused", &ago(now, letter.first_seen_at));
+    print_field("last refused", &ago(now, letter.last_seen_at));
+    if letter.discarded_at.is_some() {
+        print_field("put aside", &ago(now, letter.discarded_at));
+    }
+    print_field("what to do", help(&letter.reason));
+}
+
+/// Prints dead letters as JSON, with help for each.
+pub(super) fn print_as_json(dead_letters: &[DeadLetter]) {
+    let as_json = |letter: &DeadLetter| {
+        let mut value = serde_json::json!(letter);
+        value["help"] = help(&letter.reason).into();
+        value
+    };
+    print_json(&dead_letters.iter().map(as_json).collect());
+}
+
+/// Prints the outcome of a retry; `more` is the number of dead letters that are not listed.
+pub(super) fn print_retried(retried: &[Retried], more: u64) {
+    if retried.is_empty() {
+        return print_line("no dead letter is meant by that");
+    }
+    let rows: Vec<_> = retried
+        .iter()
+        .map(|letter| {
+            [
+                letter.id.to_string(),
+                letter.source.clone(),
+                letter.feed.clone(),
+                letter.record_id.clone().unwrap_or_default(),
+                outcome_text(&letter.outcome),
+            ]
+        })
+        .collect();
+    print_table(
+        ["id", "source", "feed", "record", "what became of it"],
+        &rows,
+    );
+    if more > 0 {
+        print_line(format!("… and {more} more"));
+    }
+}
+
+fn outcome_text(outcome: &RetryOutcome) -> String {
+    match outcome {
+        RetryOutcome::Accepted => "is well now: sent, or there was nothing left to send".to_owned(),
+        RetryOutcome::Refused(reason) => format!("refused again: {reason}"),
+        RetryOutcome::Gone => {
+            "is no longer at the source; the next sweep closes the letter".to_owned()
+        }
+        RetryOutcome::NotConfigured => "its source is not configured any more".to_owned(),
+    }
+}

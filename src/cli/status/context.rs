@@ -1,0 +1,133 @@
+//! State around the outbox: the configuration, circuits and reconciliations.
+
+use std::collections::BTreeMap;
+
+use outbox::{FeedStatus, OutboxError, OutboxReader, Report, Status};
+use serde::Serialize;
+
+use crate::circuits::{QUEUE, QUEUE_NAME, SOURCE, source_name};
+use crate::config::{LoadedConfig, ReceiptsMode};
+
+/// State that is shown beside the outbox's own figures.
+#[derive(Debug, Serialize)]
+pub(super) struct Context {
+    /// True while pulling pauses because the outbox is full.
+    pub(super) paused: bool,
+    /// Circuits of the queue and of the sources.
+    pub(super) circuits: Vec<CircuitStatus>,
+    /// Last comparisons with the registry: of everything, and of single sources.
+    pub(super) reconciliations: Vec<Report>,
+    /// Sources that are not configured any more, and whose records are still at the registry.
+    pub(super) not_configured: Vec<String>,
+    /// Sources that were never pulled.
+    pub(super) never_pulled: Vec<String>,
+    /// True if batches are settled by receipts.
+    pub(super) receipts: bool,
+}
+
+/// State of an endpoint's circuit, as its failures in a row show it.
+#[derive(Debug, Serialize)]
+pub(super) struct CircuitStatus {
+    pub(super) endpoint: String,
+    /// `open` if the endpoint gets no request but probes, else `closed`.
+    pub(super) state: &'static str,
+    pub(super) failures_in_a_row: u64,
+}
+
+impl CircuitStatus {
+    fn new(endpoint: String, failures_in_a_row: u64, failures_to_open: u32) -> Self {
+        let is_open = failures_in_a_row >= u64::from(failures_to_open);
+        Self {
+            endpoint,
+            state: if is_open { "open" } else { "closed" },
+            failures_in_a_row,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.state == "open"
+    }
+}
+
+impl Context {
+    pub(super) async fn read(
+        status: &Status,
+        reader: &OutboxReader,
+        loaded: &LoadedConfig,
+    ) -> Result<Self, OutboxError> {
+        let config = &loaded.config;
+        let mut reconciliations = Vec::new();
+        reconciliations.extend(reader.last_reconciliation(None).await?);
+        for name in config.source.keys() {
+            reconciliations.extend(reader.last_reconciliation(Some(name)).await?);
+        }
+        let was_pulled = |name: &String| status.feeds.iter().any(|feed| feed.source == *name);
+        Ok(Self {
+            paused: status.backlog.bytes >= config.outbox.max_mebibytes << 20,
+            circuits: circuits(status, loaded),
+            reconciliations,
+            not_configured: not_configured(status, loaded),
+            never_pulled: config
+                .source
+                .keys()
+                .filter(|name| !was_pulled(name))
+                .cloned()
+                .collect(),
+            receipts: config.registry.receipts == ReceiptsMode::Required,
+        })
+    }
+}
+
+/// Lists sources that are not configured any more, and whose records are still at the registry.
+fn not_configured(status: &Status, loaded: &LoadedConfig) -> Vec<String> {
+    let has_records = |feed: &&FeedStatus| match &feed.sweep {
+        Some(sweep) => sweep.held.is_some(),
+        None => feed.new_total > feed.withdrawn_total,
+    };
+    let mut names: Vec<String> = status
+        .feeds
+        .iter()
+        .filter(has_records)
+        .map(|feed| feed.source.clone())
+        .filter(|name| !loaded.config.source.contains_key(name))
+        .collect();
+    names.dedup();
+    names
+}
+
+/// Derives the circuits of a running daemon from the failures in a row, ordered by endpoint.
+fn circuits(status: &Status, loaded: &LoadedConfig) -> Vec<CircuitStatus> {
+    let mut circuits = BTreeMap::new();
+    let mut insert = |endpoint: String, failures: u64, failures_to_open: u32| {
+        let circuit = CircuitStatus::new(endpoint.clone(), failures, failures_to_open);
+        circuits.insert(endpoint, circuit);
+    };
+    insert(
+        QUEUE_NAME.to_owned(),
+        status.publisher.consecutive_failures,
+        QUEUE.failures_to_open,
+    );
+    for name in loaded.config.source.keys() {
+        let failures = source_failures(status, name);
+        insert(source_name(name), failures, SOURCE.failures_to_open);
+    }
+    circuits.into_values().collect()
+}
+
+/// Returns the failures in a row of a source's system: those of its worst feed.
+fn source_failures(status: &Status, source: &str) -> u64 {
+    let is_fault_of_source = |feed: &&FeedStatus| {
+        feed.source == source
+            && feed
+                .last_error
+                .as_ref()
+                .is_some_and(|code| code.starts_with("source-"))
+    };
+    status
+        .feeds
+        .iter()
+        .filter(is_fault_of_source)
+        .map(|feed| u64::from(feed.consecutive_failures))
+        .max()
+        .unwrap_or(0)
+}

@@ -1,0 +1,86 @@
+//! `clinic-gateway status`: shows how in sync each source is, what waits and what was refused, read
+//! from the outbox alone.
+
+mod context;
+mod print;
+
+use clap::Args;
+use clock::Clock;
+use outbox::{DeadLetter, DeadLetterFilter, OutboxError, OutboxReader, Status};
+use program::Failure;
+use program::terminal::print_json;
+
+use self::context::Context;
+use super::outbox_file;
+use crate::config::LoadedConfig;
+use crate::gateway::StartError;
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArguments {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// List the refused records as well: the clinic's own record id, the reason, since when.
+    #[arg(long)]
+    refused: bool,
+}
+
+/// Most refused records listed; the counts above the list are complete.
+const MAX_REFUSED: u32 = 1000;
+
+/// Everything that the command shows.
+struct StatusOutput {
+    status: Status,
+    context: Context,
+    refused: Vec<DeadLetter>,
+}
+
+pub(super) async fn status(
+    arguments: &StatusArguments,
+    loaded: &LoadedConfig,
+    clock: &dyn Clock,
+) -> Result<(), Failure> {
+    let now = clock.now();
+    let reader = outbox_file::open(loaded).await?;
+    let output = read(&reader, loaded, arguments.refused).await;
+    let StatusOutput {
+        status,
+        context,
+        refused,
+    } = output.map_err(StartError::from)?;
+    if arguments.json {
+        let report = serde_json::json!({ "status": status, "around": context, "refused": refused });
+        print_json(&report);
+        return Ok(());
+    }
+    print::print_feeds(&status, now);
+    print::print_outbox_and_queue(&status, now);
+    print::print_receipts(&status, &context, now);
+    print::print_sweeps(&status, now);
+    print::print_context(&status, &context, now);
+    print::print_refused(&refused, now);
+    Ok(())
+}
+
+async fn read(
+    reader: &OutboxReader,
+    loaded: &LoadedConfig,
+    list_refused: bool,
+) -> Result<StatusOutput, OutboxError> {
+    let status = reader.status().await?;
+    let context = Context::read(&status, reader, loaded).await?;
+    let filter = DeadLetterFilter {
+        limit: MAX_REFUSED,
+        ..DeadLetterFilter::default()
+    };
+    let refused = if list_refused {
+        reader.dead_letters(&filter).await?
+    } else {
+        Vec::new()
+    };
+    Ok(StatusOutput {
+        status,
+        context,
+        refused,
+    })
+}
