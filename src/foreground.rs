@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use broker::State;
+use broker::QueueState;
 use outbox::OutboxError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -185,7 +185,10 @@ impl<'a> ForegroundPublisher<'a> {
             Some(patience) => tokio::time::sleep(patience).await,
             None => std::future::pending().await,
         }
-        while !matches!(self.gateway.publisher.state(), State::Down | State::Blocked) {
+        while !matches!(
+            self.gateway.publisher.state(),
+            QueueState::Down | QueueState::Blocked
+        ) {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }

@@ -21,7 +21,9 @@ mod records;
 mod sweep;
 mod versions;
 
-pub use batches::{Backlog, LeaseToken, Leased, Outcome, Settled, SettledVerdicts, Settlement};
+pub use batches::{
+    Backlog, DeliveryOutcome, LeaseToken, Leased, Settled, SettledVerdicts, Settlement,
+};
 pub use dead_letters::{DeadLetter, DeadLetterFilter, Origin, Refused};
 pub use feeds::RunOutcome;
 pub use file::OutboxError;
