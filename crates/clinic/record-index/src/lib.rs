@@ -1,4 +1,4 @@
-//! Finds the records that a gateway has sent by their digests.
+//! Finds the records that a gateway has read by their digests.
 //!
 //! A log-structured merge tree in the tables `key_run`, `key_block` and `record_block` of the
 //! caller's SQLite file: new keys collect in a memtable, are flushed as sorted runs with Bloom
