@@ -112,7 +112,7 @@ fn a_fact_is_shown_as_it_leaves() {
 /// The pseudonym that really leaves for the doubtful policy.
 fn oms_head() -> String {
     let record = with_vaccine(record(RecordStatus::Final), "Спутник V");
-    let crate::Outcome::Draft(draft, _) = pseudonymiser().apply(record, today()) else {
+    let crate::RecordOutcome::Draft(draft, _) = pseudonymiser().apply(record, today()) else {
         panic!("not a draft")
     };
     let contract::Body::Asserted { subject, .. } = draft.body else {
