@@ -20,8 +20,8 @@ pub(crate) fn now() -> DateTime<Utc> {
 }
 
 /// The columns most tests need, from a table `doses`.
-pub(crate) const DOSES: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, \
-     vaccine AS vaccine_code, given AS occurred_on FROM doses";
+pub(crate) const DOSES: &str = "SELECT id AS record_id, changed AS changed_at, \
+     snils AS person_snils, vaccine AS vaccine_code, given AS occurred_on FROM doses";
 
 /// A database of any kind with a clinic's tables in it.
 pub(crate) enum Clinic {
