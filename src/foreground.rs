@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use broker::State;
+use broker::QueueState;
 use outbox::OutboxError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
 use crate::publish::{Published, publish_once};
-use crate::receipts::{Heard, ReceiptReceiver};
+use crate::receipts::{ReceiptCounts, ReceiptReceiver};
 
 /// Longest time for which the queue may take nothing before it is given up.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(20);
@@ -31,7 +31,7 @@ pub(crate) struct DeliveryReport {
     /// True when that failure will not pass by itself.
     pub(crate) queue_misconfigured: bool,
     /// The receipts that came.
-    pub(crate) receipts: Heard,
+    pub(crate) receipts: ReceiptCounts,
 }
 
 /// Progress of the command. Publishing outlasts the work, and receiving outlasts publishing.
@@ -185,7 +185,10 @@ impl<'a> ForegroundPublisher<'a> {
             Some(patience) => tokio::time::sleep(patience).await,
             None => std::future::pending().await,
         }
-        while !matches!(self.gateway.publisher.state(), State::Down | State::Blocked) {
+        while !matches!(
+            self.gateway.publisher.state(),
+            QueueState::Down | QueueState::Blocked
+        ) {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
@@ -211,8 +214,8 @@ async fn receive_receipts(
     phase: &watch::Sender<Phase>,
     stop: &CancellationToken,
     patience: Duration,
-) -> Heard {
-    let mut received = Heard::default();
+) -> ReceiptCounts {
+    let mut received = ReceiptCounts::default();
     let Some(mut receipts) = subscribe(gateway) else {
         allow_publishing(phase);
         return received;
@@ -366,10 +369,10 @@ mod tests {
         assert!(stop.is_cancelled(), "it was stopped while it settled");
         assert_eq!(
             received,
-            Heard {
+            ReceiptCounts {
                 messages: 1,
                 unreadable: 2,
-                ..Heard::default()
+                ..ReceiptCounts::default()
             }
         );
     }

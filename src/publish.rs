@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use broker::{BrokerError, State};
+use broker::{BrokerError, QueueState};
 use chrono::TimeDelta;
 use contract::BatchId;
 use futures_util::StreamExt;
-use outbox::{Leased, OutboxError, Outcome, Settlement};
+use outbox::{DeliveryOutcome, Leased, OutboxError, Settlement};
 
 use crate::gateway::Gateway;
 
@@ -76,13 +76,13 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
         let outcome = match result {
             Ok(()) => {
                 published.delivered += 1;
-                Outcome::Delivered
+                DeliveryOutcome::Delivered
             }
             Err(error) => {
                 published.failed += 1;
                 published.misconfigured = !error.is_retry();
                 published.error = Some(error.to_string());
-                Outcome::Failed {
+                DeliveryOutcome::Failed {
                     retry_at: now + pause_after(gateway, &error, &leased),
                     reason: code(&error),
                 }
@@ -120,7 +120,10 @@ async fn settle_unsettled(gateway: &Gateway) -> Result<(), OutboxError> {
 /// Pause of a batch after this error; none while the whole queue is away, since its publisher waits
 /// between attempts to connect, and younger batches would overtake the paused ones when it is back.
 fn pause_after(gateway: &Gateway, error: &BrokerError, leased: &Leased) -> TimeDelta {
-    let queue_is_away = matches!(gateway.publisher.state(), State::Down | State::Blocked);
+    let queue_is_away = matches!(
+        gateway.publisher.state(),
+        QueueState::Down | QueueState::Blocked
+    );
     if error.is_retry() && queue_is_away {
         TimeDelta::zero()
     } else {
@@ -157,11 +160,11 @@ mod tests {
         // hour.
         let now = gateway.clock.now();
         let leased = gateway.outbox.lease(10, now, LEASE).await.expect("leased");
-        let failed = Outcome::Failed {
+        let failed = DeliveryOutcome::Failed {
             retry_at: now,
             reason: "queue-away",
         };
-        for (leased, outcome) in leased.into_iter().zip([Outcome::Delivered, failed]) {
+        for (leased, outcome) in leased.into_iter().zip([DeliveryOutcome::Delivered, failed]) {
             let settlement = Settlement {
                 id: leased.batch.id,
                 token: leased.token,

@@ -16,7 +16,7 @@ const MESSAGES_AT_ONCE: usize = 64;
 
 /// Counts of received receipts, and of the batches and events of ours that they settled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Heard {
+pub struct ReceiptCounts {
     /// Number of messages.
     pub messages: u64,
     /// Number of messages that the registry did not sign, and of receipts that cannot be read.
@@ -34,7 +34,7 @@ pub struct Heard {
     pub raised: bool,
 }
 
-impl Heard {
+impl ReceiptCounts {
     /// Adds the counts of later receipts.
     pub fn add(&mut self, later: Self) {
         self.messages += later.messages;
@@ -106,7 +106,7 @@ impl ReceiptReceiver {
         &mut self,
         gateway: &Gateway,
         max_wait: Duration,
-    ) -> Result<Heard, ReceiptsError> {
+    ) -> Result<ReceiptCounts, ReceiptsError> {
         self.receive(max_wait).await?;
         self.settle(gateway).await
     }
@@ -127,14 +127,14 @@ impl ReceiptReceiver {
     ///
     /// # Errors
     /// See [`ReceiptsError`].
-    pub async fn settle(&mut self, gateway: &Gateway) -> Result<Heard, ReceiptsError> {
+    pub async fn settle(&mut self, gateway: &Gateway) -> Result<ReceiptCounts, ReceiptsError> {
         if self.pending.is_empty() {
-            return Ok(Heard::default());
+            return Ok(ReceiptCounts::default());
         }
         fault::check::<BrokerError>(Point::ReceiptsReceived)?;
-        let mut counts = Heard {
+        let mut counts = ReceiptCounts {
             messages: self.pending.len() as u64,
-            ..Heard::default()
+            ..ReceiptCounts::default()
         };
         let (receipts, mut rejected) = verify_all(&self.pending, &gateway.verifiers);
         let ours = read_ours(gateway, &receipts, &mut rejected).await?;
@@ -242,7 +242,7 @@ const fn reason(error: ReceiptError) -> &'static str {
     }
 }
 
-fn report_settled(counts: &Heard) {
+fn report_settled(counts: &ReceiptCounts) {
     for (outcome, count) in [
         ("settled", counts.batches),
         ("unreadable", counts.unreadable),
@@ -354,7 +354,7 @@ mod tests {
                 .settle_once(gateway, Duration::ZERO)
                 .await
                 .expect("nothing yet"),
-            Heard::default()
+            ReceiptCounts::default()
         );
 
         let broadcast =
@@ -364,16 +364,16 @@ mod tests {
         for message in [forged, world.signer.sign(&[foreign])] {
             broadcast.broadcast(message).await.expect("broadcast");
         }
-        let mut counts = Heard::default();
+        let mut counts = ReceiptCounts::default();
         while counts.messages < 2 {
             counts.add(receipts.settle_once(gateway, wait).await.expect("received"));
         }
         assert_eq!(
             counts,
-            Heard {
+            ReceiptCounts {
                 messages: 2,
                 rejected: 1,
-                ..Heard::default()
+                ..ReceiptCounts::default()
             },
             "none of it was ours"
         );
@@ -385,12 +385,12 @@ mod tests {
         let counts = receipts.settle_once(gateway, wait).await.expect("received");
         assert_eq!(
             counts,
-            Heard {
+            ReceiptCounts {
                 messages: 1,
                 batches: 2,
                 accepted: 6,
                 refused: 2,
-                ..Heard::default()
+                ..ReceiptCounts::default()
             }
         );
         let letters = gateway

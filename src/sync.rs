@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::foreground::{DeliveryReport, deliver_during};
 use crate::gateway::Gateway;
 use crate::pull::{Counters, FeedFailure, RunEnd};
-use crate::receipts::Heard;
+use crate::receipts::ReceiptCounts;
 use crate::run::{RunSummary, SourceRun};
 use crate::sources::Source;
 
@@ -42,7 +42,7 @@ pub struct SyncReport {
     /// Number of batches delivered whose receipt has not come.
     pub awaiting_receipt: u64,
     /// The receipts that came.
-    pub receipts: Heard,
+    pub receipts: ReceiptCounts,
     /// The queue's last failure, if batches wait because of it.
     pub queue_error: Option<String>,
     /// True when that failure will not pass by itself.

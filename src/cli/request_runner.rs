@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
-use outbox::{OutboxError, Postbox, Request};
+use outbox::{OutboxError, Request, RequestQueue};
 use program::terminal::{counted, print_error};
 use program::{Failure, stop_on_signal};
 use tokio_util::sync::CancellationToken;
@@ -112,11 +112,11 @@ impl RequestRunner {
         request: &Request,
         patience: Duration,
     ) -> Result<Option<Result<String, String>>, OutboxError> {
-        let postbox = Postbox::open(&outbox_file::path(&self.loaded)).await?;
-        let id = postbox.ask(request, self.clock.now()).await?;
+        let request_queue = RequestQueue::open(&outbox_file::path(&self.loaded)).await?;
+        let id = request_queue.ask(request, self.clock.now()).await?;
         let until = self.clock.elapsed() + patience;
         let answer = loop {
-            if let Some(answer) = postbox.answer(id).await? {
+            if let Some(answer) = request_queue.answer(id).await? {
                 break Some(answer);
             }
             if self.stop.is_cancelled() || self.clock.elapsed() >= until {
@@ -127,7 +127,7 @@ impl RequestRunner {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         };
-        postbox.close().await;
+        request_queue.close().await;
         Ok(answer)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::State;
+use broker::QueueState;
 use chrono::{DateTime, Utc};
 use outbox::{FeedStatus, OutboxError, Status};
 use telemetry::Health;
@@ -49,23 +49,23 @@ struct Gauges {
     outbox_code: Option<&'static str>,
 }
 
-fn not_ready(gauges: &Gauges, state: State) -> Option<String> {
+fn not_ready(gauges: &Gauges, state: QueueState) -> Option<String> {
     match (gauges.outbox_code, state) {
         (Some(code), _) => Some(format!("the outbox cannot be read: {code}")),
-        (None, State::Blocked) => {
+        (None, QueueState::Blocked) => {
             Some("the broker blocks publishers (memory or disk alarm)".to_owned())
         }
-        (None, State::Down) => Some("the queue cannot be reached".to_owned()),
-        (None, State::Idle | State::Connected) => None,
+        (None, QueueState::Down) => Some("the queue cannot be reached".to_owned()),
+        (None, QueueState::Idle | QueueState::Connected) => None,
     }
 }
 
-fn set_state(state: State) {
+fn set_state(state: QueueState) {
     for (name, each) in [
-        ("idle", State::Idle),
-        ("connected", State::Connected),
-        ("blocked", State::Blocked),
-        ("down", State::Down),
+        ("idle", QueueState::Idle),
+        ("connected", QueueState::Connected),
+        ("blocked", QueueState::Blocked),
+        ("down", QueueState::Down),
     ] {
         metrics::gauge!("gateway_queue_state", "state" => name).set(if each == state {
             1.0

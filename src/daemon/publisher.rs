@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::State;
+use broker::QueueState;
 use circuit::Permit;
 use outbox::OutboxError;
 use tokio::sync::watch;
@@ -89,7 +89,7 @@ impl SubscriptionWait {
         let look = LOOK_AGAIN.min(self.patience);
         let mut waited = Duration::ZERO;
         loop {
-            let away = gateway.publisher.state() == State::Down;
+            let away = gateway.publisher.state() == QueueState::Down;
             self.given_up &= !away && !*connected.borrow();
             if self.given_up {
                 return;
@@ -120,7 +120,10 @@ pub(super) async fn drain(gateway: &Gateway) {
 }
 
 fn takes_nothing(gateway: &Gateway) -> bool {
-    matches!(gateway.publisher.state(), State::Down | State::Blocked)
+    matches!(
+        gateway.publisher.state(),
+        QueueState::Down | QueueState::Blocked
+    )
 }
 
 /// Resolves when the program is to end and the queue takes nothing, so that no confirm is worth

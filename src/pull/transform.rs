@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use connector_kit::{ClinicRecord, Cursor, Page, SourceError};
 use fault::Point;
 use outbox::{OutboxError, Pulled, Refused};
-use pseudonym::{Outcome, Pseudonymiser};
+use pseudonym::{Pseudonymiser, RecordOutcome};
 use tokio::sync::mpsc;
 
 use super::feed_run::FeedRun;
@@ -91,17 +91,17 @@ impl Transformer {
             let id = keep_ids.then(|| record.record_id.clone());
             let stamp = record.stamp;
             match self.pseudonymiser.apply(record, self.today) {
-                Outcome::Draft(draft, warnings) => {
+                RecordOutcome::Draft(draft, warnings) => {
                     page.oms_warnings += u64::from(warnings.oms_check_digit);
                     page.drafts.push(Pulled { draft, stamp });
                     page.accepted.extend(id);
                 }
-                Outcome::OutOfScope(draft) => {
+                RecordOutcome::OutOfScope(draft) => {
                     page.out_of_scope += 1;
                     page.drafts.push(Pulled { draft, stamp });
                     page.accepted.extend(id);
                 }
-                Outcome::Rejected(rejection) => {
+                RecordOutcome::Rejected(rejection) => {
                     self.keep_ids.store(true, Ordering::Relaxed);
                     page.refused.push(Refused {
                         record_id: rejection.record_id,

@@ -39,7 +39,7 @@ pub(super) async fn retry(
     let letters = gateway.outbox.reader().dead_letters(filter).await?;
     let plan = gateway
         .outbox
-        .mark_for_retry(filter, gateway.clock.now())
+        .prepare_retry(filter, gateway.clock.now())
         .await?;
     let mut by_id: BTreeMap<FeedKey, BTreeSet<String>> = BTreeMap::new();
     for (source, feed, record_id) in plan.by_id {

@@ -9,7 +9,7 @@ use crate::fact::resource_type;
 use crate::query::{KeySearchForm, Queries};
 use crate::refusal::{Ask, HttpRefusal};
 use crate::session::{FetchedPage, FhirSession};
-use crate::sweep::{ArrivedPage, KeySweep, SweepStep};
+use crate::sweep::{ArrivedPage, KeySweep, KeysStep};
 
 /// Server pages read for one page of keys: most bring some, but a window may be too large or empty.
 const MAX_REQUESTS: u32 = 50;
@@ -26,9 +26,9 @@ pub(crate) async fn list(
     let lister = KeyLister { session, request };
     for _ in 0..MAX_REQUESTS {
         match lister.sweep_page(&mut sweep).await? {
-            SweepStep::End(keys) => return Ok(KeysPage { keys, next: None }),
-            SweepStep::Go(keys) if keys.is_empty() => {}
-            SweepStep::Go(keys) => {
+            KeysStep::End(keys) => return Ok(KeysPage { keys, next: None }),
+            KeysStep::Go(keys) if keys.is_empty() => {}
+            KeysStep::Go(keys) => {
                 return Ok(KeysPage {
                     keys,
                     next: Some(write_text(&sweep)?),
@@ -50,7 +50,7 @@ struct KeyLister<'a> {
 
 impl KeyLister<'_> {
     /// Reads one server page of the sweep.
-    async fn sweep_page(&self, sweep: &mut KeySweep) -> Result<SweepStep, SourceError> {
+    async fn sweep_page(&self, sweep: &mut KeySweep) -> Result<KeysStep, SourceError> {
         let session = self.session;
         let resource = resource_type(self.request.feed);
         let now = self.request.now;
@@ -66,7 +66,7 @@ impl KeyLister<'_> {
                         ..
                     }) => {
                         sweep.again()?;
-                        return Ok(SweepStep::Go(Vec::new()));
+                        return Ok(KeysStep::Go(Vec::new()));
                     }
                     Err(refused) => return Err(refused.error),
                 }

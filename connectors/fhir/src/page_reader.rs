@@ -23,7 +23,7 @@ pub(crate) struct RunStart {
 }
 
 /// Records that are handed over together.
-pub(crate) struct Part {
+pub(crate) struct HandedOver {
     pub records: Vec<ClinicRecord>,
     /// The search holds more than has been handed over.
     pub has_more: bool,
@@ -51,7 +51,7 @@ impl PageReader<'_> {
         &self,
         run: &mut SearchRun,
         mut fetched: FetchedPage,
-    ) -> Result<Part, SourceError> {
+    ) -> Result<HandedOver, SourceError> {
         run.receive(&fetched.page);
         let count = fetched.page.matches.len();
         let until = run.skip.saturating_add(self.limit().saturating_as());
@@ -69,7 +69,7 @@ impl PageReader<'_> {
             )
             .await?;
         let has_more = until < count || self.go_on(run, &fetched)?;
-        Ok(Part { records, has_more })
+        Ok(HandedOver { records, has_more })
     }
 
     /// Moves the run to the page that this one links to; returns false where there is none.

@@ -30,7 +30,7 @@ enum ReferenceTarget<'a> {
     Patient(&'a str),
     /// Some other address, known only if an entry of the page has it as its `fullUrl`.
     Address(&'a str),
-    /// Nothing, or something that is no Patient.
+    /// No target, or something that is no Patient.
     Nowhere,
 }
 

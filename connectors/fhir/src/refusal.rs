@@ -23,6 +23,15 @@ pub(crate) enum Ask {
 }
 
 impl Ask {
+    /// Words for what is asked for.
+    const fn target(self) -> &'static str {
+        match self {
+            Self::Metadata => "its capability statement",
+            Self::Search(resource) | Self::Read(resource) => resource,
+            Self::NextPage(_) => "the next page",
+        }
+    }
+
     pub(crate) const fn resource_type(self) -> &'static str {
         match self {
             Self::Metadata => "CapabilityStatement",
@@ -65,11 +74,7 @@ pub(crate) fn error_of_status(
     let said = words
         .map(|words| format!(" (it says: {words})"))
         .unwrap_or_default();
-    let target = match ask {
-        Ask::Metadata => "its capability statement",
-        Ask::Search(resource) | Ask::Read(resource) => resource,
-        Ask::NextPage(_) => "the next page",
-    };
+    let target = ask.target();
     let wrong = |what: &str, help: &str| SourceError::misconfigured(format!("{what}{said}"), help);
     match code {
         408 | 429 => SourceError::Retry {

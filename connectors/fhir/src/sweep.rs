@@ -49,7 +49,7 @@ pub(crate) struct KeySweep {
     /// Fingerprint of those matches.
     prefix: u64,
     /// The reading under way.
-    reading: Reading,
+    reading: WindowReading,
     /// Keys of the reading before.
     before: Option<KeyTally>,
     /// Readings of this window that have been disturbed.
@@ -61,7 +61,7 @@ pub(crate) struct KeySweep {
 /// A reading of a window, as far as it has gone.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Reading {
+struct WindowReading {
     tally: KeyTally,
     pages: u32,
     #[serde(rename = "circle")]
@@ -77,7 +77,7 @@ struct KeyTally {
 }
 
 /// Outcome of a page of the sweep, with the keys that are safe.
-pub(crate) enum SweepStep {
+pub(crate) enum KeysStep {
     /// The sweep goes on.
     Go(Vec<RecordKey>),
     /// The sweep has come to its end.
@@ -123,14 +123,14 @@ impl KeySweep {
         }
         self.link = None;
         self.skip = 0;
-        self.reading = Reading::default();
+        self.reading = WindowReading::default();
         Ok(())
     }
 
     /// Judges a page, and moves the sweep behind it.
-    pub(crate) fn receive(&mut self, arrived: &ArrivedPage<'_>) -> Result<SweepStep, SourceError> {
+    pub(crate) fn receive(&mut self, arrived: &ArrivedPage<'_>) -> Result<KeysStep, SourceError> {
         let matches = &arrived.page.matches;
-        let nothing = || Ok(SweepStep::Go(Vec::new()));
+        let nothing = || Ok(KeysStep::Go(Vec::new()));
         if !matches
             .get(..self.skip)
             .is_some_and(|start| self.skip == 0 || fingerprint::of_resources(start) == self.prefix)
@@ -148,7 +148,7 @@ impl KeySweep {
         if until < matches.len() {
             self.skip = until;
             self.prefix = fingerprint::of_resources(&matches[..until]);
-            return Ok(SweepStep::Go(keys));
+            return Ok(KeysStep::Go(keys));
         }
         self.skip = 0;
         match arrived.next {
@@ -159,7 +159,7 @@ impl KeySweep {
                 self.again()?;
             }
         }
-        Ok(SweepStep::Go(keys))
+        Ok(KeysStep::Go(keys))
     }
 
     /// Changes the window, or the way to ask, where a page shows that it has to be another one;
@@ -269,9 +269,9 @@ impl KeySweep {
         matches: &[Resource],
         keys: Vec<RecordKey>,
         now: DateTime<Utc>,
-    ) -> SweepStep {
+    ) -> KeysStep {
         let Some(end) = self.to else {
-            return SweepStep::End(keys);
+            return KeysStep::End(keys);
         };
         let oldest = matches
             .iter()
@@ -290,7 +290,7 @@ impl KeySweep {
         let is_last = DateTime::from_timestamp(next, 0)
             .is_none_or(|next| next >= now - TimeDelta::seconds(1));
         self.enter(Some(end), (!is_last).then_some(next));
-        SweepStep::Go(keys)
+        KeysStep::Go(keys)
     }
 
     fn enter(&mut self, from: Option<i64>, to: Option<i64>) {

@@ -1,5 +1,5 @@
-//! What every connector shares: the [`Connector`] trait, the clinic's record, and how a source
-//! fails.
+//! Base of every connector: the [`Connector`] trait, the clinic's record, and the failures of a
+//! source.
 //!
 //! A [`ClinicRecord`] holds a person's identifiers. It has no `Serialize`, prints itself redacted,
 //! is wiped when dropped, and of the crates behind this one only `pseudonym` may name it.

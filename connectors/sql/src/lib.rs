@@ -22,12 +22,14 @@ mod pull;
 mod row;
 mod salvage;
 mod settings;
+mod source;
 mod stamp;
 mod statement;
 mod sweep;
 mod table;
 mod text;
 mod value;
+mod without_key;
 
 #[cfg(feature = "mysql")]
 pub use config::MySqlConfig;

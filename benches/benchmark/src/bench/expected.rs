@@ -10,7 +10,7 @@ use connector_kit::{
     RecordStatus,
 };
 use contract::{Body, Draft, Event, Fact, Pseudonym, RecordDigest, Suite, Version};
-use pseudonym::{CodesConfig, KeyRing, Outcome, Policy, PolicyConfig, Pseudonymiser};
+use pseudonym::{CodesConfig, KeyRing, Policy, PolicyConfig, Pseudonymiser, RecordOutcome};
 use registry::{CityPseudonym, Reader, Stats, StoredFact};
 use secrecy::SecretString;
 
@@ -84,8 +84,8 @@ impl Clinic {
 
     fn draft(&self, record: ClinicRecord, today: NaiveDate) -> Result<Draft, Error> {
         match self.0.apply(record, today) {
-            Outcome::Draft(draft, _) => Ok(draft),
-            Outcome::OutOfScope(_) | Outcome::Rejected(_) => {
+            RecordOutcome::Draft(draft, _) => Ok(draft),
+            RecordOutcome::OutOfScope(_) | RecordOutcome::Rejected(_) => {
                 Err(wrong("a row of a clinic would not leave"))
             }
         }

@@ -90,13 +90,11 @@ pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, Sour
         return Err(not_a_bundle());
     }
     let bundle: Bundle = serde_json::from_slice(body).map_err(|_| not_a_bundle())?;
-    let next = bundle
-        .link
-        .into_iter()
-        .find(|link| link.relation == "next")
-        .map(|link| link.url);
+    let mut links = bundle.link.into_iter();
     let mut page = ServerPage {
-        next,
+        next: links
+            .find(|link| link.relation == "next")
+            .map(|link| link.url),
         total: bundle.total,
         ..ServerPage::default()
     };

@@ -25,9 +25,7 @@ pub(super) async fn check(
         .http
         .get(session.queries.metadata(), Ask::Metadata, now)
         .await?;
-    let head: Head = serde_json::from_slice(&reply.body).unwrap_or_default();
-    let statement = serde_json::from_slice::<CapabilityStatement>(&reply.body);
-    let (true, Ok(statement)) = (head.resource_type == "CapabilityStatement", statement) else {
+    let Some(statement) = parse(&reply.body) else {
         return Err(SourceError::misconfigured(
             "base_url/metadata is no CapabilityStatement of FHIR R4",
             "set base_url to the FHIR R4 base address, the part before /metadata",
@@ -60,6 +58,12 @@ pub(super) async fn check(
     }
     clock(reply.date, now, report);
     Ok(())
+}
+
+fn parse(body: &[u8]) -> Option<CapabilityStatement> {
+    let head: Head = serde_json::from_slice(body).ok()?;
+    let statement = serde_json::from_slice(body).ok()?;
+    (head.resource_type == "CapabilityStatement").then_some(statement)
 }
 
 /// Warns of what the server does not declare. A declaration is only a promise, so nothing of it is

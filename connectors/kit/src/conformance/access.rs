@@ -1,11 +1,12 @@
-//! What a connector needs of the source and says about it: to read only, and `check`.
+//! Access to the source, which only reads, and what `check` says about it.
 
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
 use super::client::{Client, ids_of, rows};
-use super::{Hostility, Subject, Violation, ensure};
+use super::subject::{Hostility, Subject};
+use super::violation::{Violation, ensure};
 use crate::{CheckReport, Level};
 
 /// Runs, sweeps, fetches and checks leave the source as it was.
@@ -42,8 +43,8 @@ pub(super) async fn write_access_is_reported(subject: &mut dyn Subject) -> Resul
     Ok(())
 }
 
-/// `check` finds no error in a good source, and every fault of a bad one in one go, each by the name
-/// that the administrator wrote and with what to write instead.
+/// `check` finds no error in a good source, and every fault of a bad one in one go, each by the
+/// name that the administrator wrote and with what to write instead.
 pub(super) async fn check_names_every_fault(subject: &mut dyn Subject) -> Result<(), Violation> {
     subject.put(&rows(3, TimeDelta::minutes(1))).await;
     let good = Client::new(subject).await.check().await?;

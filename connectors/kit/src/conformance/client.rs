@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Row, Subject, Violation, ensure, now};
+use super::subject::{Row, Subject, now};
+use super::violation::{Violation, ensure};
 use crate::{
     CheckReport, ClinicFact, ClinicRecord, Connector, Cursor, Feed, Field, KeysPage, KeysRequest,
     Page, PageRequest, RecordKey, RecordStatus, SourceError, SourceSurprise,
@@ -17,7 +18,7 @@ pub(super) const FEED: Feed = Feed::Vaccinations;
 /// Most pages of a run or a sweep over the few rows of a check.
 const MAX_PAGES: usize = 300;
 
-/// One connector to a subject.
+/// A connector to a subject.
 pub(super) struct Client {
     connector: Box<dyn Connector>,
     patience: Duration,
@@ -72,7 +73,7 @@ impl Client {
         answer.map_err(|_| Violation::new(format!("`{what}` took longer than every timeout")))
     }
 
-    /// One page, or the connector's failure.
+    /// Asks for a page; the inner error is the connector's.
     pub(super) async fn try_page(
         &self,
         request: &PageRequest,
@@ -98,7 +99,7 @@ impl Client {
         Ok(self.try_page(request).await??)
     }
 
-    /// One page of keys, or the connector's failure.
+    /// Asks for a page of keys; the inner error is the connector's.
     pub(super) async fn try_keys(
         &self,
         request: &KeysRequest,
@@ -116,7 +117,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// The rows with these ids, or the connector's failure.
+    /// Asks for the rows with these ids; the inner error is the connector's.
     pub(super) async fn try_fetch(
         &self,
         ids: &[String],

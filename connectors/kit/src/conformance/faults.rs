@@ -1,4 +1,5 @@
-//! Sources that fail: told as retry or misconfigured, in the connector's own words, and in time.
+//! Sources that fail: reported as retry or misconfigured, in the connector's own words, and in
+//! time.
 
 use chrono::TimeDelta;
 
@@ -6,7 +7,8 @@ use super::client::{
     Client, Run, ensure_exactly, first_keys, first_page, ids_of, is_unusable, rows,
 };
 use super::records::conceals;
-use super::{Hostility, QUOTED_WORD, Subject, Violation, ensure};
+use super::subject::{Hostility, QUOTED_WORD, Subject, now};
+use super::violation::{Violation, ensure};
 use crate::{Level, SourceError};
 
 /// A source that is away is worth another try, and never an empty page; once it is back, the run
@@ -73,9 +75,10 @@ pub(super) async fn access_refused_is_misconfigured(
     subject.begin(Hostility::Refused).await;
     let client = Client::new(subject).await;
     for (what, failure) in failures(subject, &client).await? {
-        let told = matches!(&failure, SourceError::Misconfigured { help, .. } if !help.is_empty());
+        let is_helpful =
+            matches!(&failure, SourceError::Misconfigured { help, .. } if !help.is_empty());
         ensure!(
-            told,
+            is_helpful,
             "`{what}` does not say what a person has to change: {failure}"
         );
     }
@@ -117,7 +120,7 @@ pub(super) async fn errors_quote_no_value(subject: &mut dyn Subject) -> Result<(
     subject.begin(Hostility::QuotesValues).await;
     let client = Client::new(subject).await;
     let ids: Vec<_> = ids_of(subject, &all).into_iter().collect();
-    let run = client.try_run(None, 2, super::now()).await?;
+    let run = client.try_run(None, 2, now()).await?;
     let keys = client.try_sweep(2).await?.failure;
     let fetched = client.try_fetch(&ids).await?;
     let report = client.check().await?;

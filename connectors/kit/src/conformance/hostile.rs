@@ -5,12 +5,14 @@ use chrono::TimeDelta;
 
 use super::client::{Client, ensure_all, ensure_exactly, ids_of, rows};
 use super::records::readable;
-use super::{Hostility, Row, Subject, Violation, ensure, now};
+use super::subject::{Hostility, Row, Subject, now};
+use super::violation::{Violation, ensure};
 
 /// Most bytes of a record that are kept in readable form.
 const MAX_RECORD_BYTES: usize = 64 * 1024;
 
-/// A page keeps its limit although the source gives more than was asked for, and loses nothing of it.
+/// A page keeps its limit although the source gives more than was asked for, and loses nothing of
+/// it.
 pub(super) async fn page_keeps_its_limit_where_the_source_does_not(
     subject: &mut dyn Subject,
 ) -> Result<(), Violation> {
@@ -66,7 +68,12 @@ pub(super) async fn truncated_answer_is_no_page(
     let all = rows(9, TimeDelta::minutes(1));
     subject.put(&all).await;
     subject.begin(Hostility::Truncated).await;
-    ends_without_loss(subject, &all).await?;
+    let failed = ends_without_loss(subject, &all).await?;
+    ensure!(
+        failed,
+        "answers break off, and neither a run nor a sweep fails"
+    );
+    subject.begin(Hostility::Truncated).await;
     let client = Client::new(subject).await;
     let ids: Vec<_> = ids_of(subject, &all).into_iter().collect();
     if let Ok(found) = client.try_fetch(&ids).await? {
@@ -99,12 +106,13 @@ async fn endless(subject: &mut dyn Subject, hostility: Hostility) -> Result<(), 
     let all = rows(10, TimeDelta::minutes(1));
     subject.put(&all).await;
     subject.begin(hostility).await;
-    ends_without_loss(subject, &all).await
+    ends_without_loss(subject, &all).await?;
+    Ok(())
 }
 
 /// A run and a sweep end. One that ends well has named everything; after one that failed, the next
-/// run, on the source as it should be, begins with what is missing.
-async fn ends_without_loss(subject: &mut dyn Subject, all: &[Row]) -> Result<(), Violation> {
+/// run, on the source as it should be, begins with what is missing. Returns whether one failed.
+async fn ends_without_loss(subject: &mut dyn Subject, all: &[Row]) -> Result<bool, Violation> {
     let expected = &ids_of(subject, all);
     let client = Client::new(subject).await;
     let run = client.try_run(None, 3, now()).await?;
@@ -122,5 +130,6 @@ async fn ends_without_loss(subject: &mut dyn Subject, all: &[Row]) -> Result<(),
     }
     subject.end().await;
     found.extend(client.run(run.stored, 3).await?.ids());
-    ensure_all(expected, &found, "this run, and the next one")
+    ensure_all(expected, &found, "this run, and the next one")?;
+    Ok(run.failure.is_some() || sweep.failure.is_some())
 }

@@ -8,7 +8,8 @@ use chrono::TimeDelta;
 use super::client::{
     Client, Sweep, ensure_all, ensure_exactly, first_keys, ids_of, is_unusable, row, rows,
 };
-use super::{Row, Subject, Violation, ensure, now};
+use super::subject::{Row, Subject, now};
+use super::violation::{Violation, ensure};
 use crate::ClinicRecord;
 
 const MINUTE: TimeDelta = TimeDelta::minutes(1);

@@ -14,53 +14,20 @@ mod keys;
 mod records;
 mod runs;
 mod subject;
+mod violation;
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::SourceError;
+pub use violation::Violation;
 
 pub use subject::{
     BIRTH_DATE, FAMILY_NAME, Hostility, QUOTED_WORD, Row, SNILS, Subject, VACCINE_CODE, now,
 };
 
-/// Sentence that says how a connector breaks a MUST.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation(String);
-
-impl Violation {
-    /// A violation told in one sentence.
-    pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<SourceError> for Violation {
-    fn from(error: SourceError) -> Self {
-        Self(format!("the connector failed: {error}"))
-    }
-}
-
-/// Returns a [`Violation`] with a formatted sentence unless the condition holds.
-macro_rules! ensure {
-    ($condition:expr, $($sentence:tt)+) => {
-        if !$condition {
-            return Err($crate::conformance::Violation::new(format!($($sentence)+)));
-        }
-    };
-}
-use ensure;
-
 type Checked<'s> = Pin<Box<dyn Future<Output = Result<(), Violation>> + 's>>;
 
-/// One MUST of `docs/connectors.md`.
+/// A MUST of `docs/connectors.md`.
 pub struct Must {
     /// Identifier in `docs/connectors.md`, and name of the test.
     pub id: &'static str,
@@ -167,15 +134,21 @@ pub async fn verify(must: &Must, subject: &mut dyn Subject) -> Outcome {
     }
 }
 
-/// Checks the MUST with this id.
+/// Checks the MUST with this id, and prints why it cannot be checked if it cannot.
 ///
 /// # Panics
-/// When the connector breaks it, and when there is no such MUST.
+/// Fails the test when the connector breaks it, and when there is no such MUST.
+#[expect(
+    clippy::print_stdout,
+    reason = "called by tests, which show it with their result"
+)]
 pub async fn require(id: &str, subject: &mut dyn Subject) {
     let must = MUSTS.iter().find(|must| must.id == id);
     let must = must.unwrap_or_else(|| panic!("docs/connectors.md has no MUST `{id}`"));
-    if let Outcome::Broken(violation) = verify(must, subject).await {
-        panic!("{id}: {violation}");
+    match verify(must, subject).await {
+        Outcome::Kept => {}
+        Outcome::Impossible(reason) => println!("{id} cannot be checked: {reason}"),
+        Outcome::Broken(violation) => panic!("{id}: {violation}"),
     }
 }
 
@@ -183,7 +156,7 @@ pub async fn require(id: &str, subject: &mut dyn Subject) {
 /// cannot be disturbed for, for the test to compare with what it expects.
 ///
 /// # Panics
-/// When the connector breaks any; the message names all of them.
+/// Fails the test when the connector breaks any; the message names all of them.
 pub async fn verify_all(subject: &mut dyn Subject) -> Vec<&'static str> {
     let mut impossible = Vec::new();
     let mut broken = String::new();

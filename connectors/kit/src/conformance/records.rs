@@ -4,7 +4,8 @@ use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 
 use super::client::{Client, ensure_exactly, ids_of, is_unusable, rows};
-use super::{BIRTH_DATE, FAMILY_NAME, SNILS, Subject, Violation, ensure};
+use super::subject::{BIRTH_DATE, FAMILY_NAME, SNILS, Subject};
+use super::violation::{Violation, ensure};
 use crate::{ClinicDate, ClinicFact, ClinicRecord, Coding, Field};
 
 /// A row that cannot be read is handed over as unusable; those before and after it are good.

@@ -5,7 +5,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::client::{
     Client, Run, ensure_all, ensure_exactly, first_page, ids_of, is_unusable, row, rows,
 };
-use super::{Subject, Violation, ensure, now};
+use super::subject::{Subject, now};
+use super::violation::{Violation, ensure};
 use crate::SourceSurprise;
 
 const MINUTE: TimeDelta = TimeDelta::minutes(1);

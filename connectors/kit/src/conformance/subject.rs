@@ -26,12 +26,12 @@ pub fn now() -> DateTime<Utc> {
     DateTime::from_timestamp_secs(1_625_907_600).unwrap_or_default()
 }
 
-/// One vaccination in the source, of the person with [`SNILS`], [`FAMILY_NAME`] and [`BIRTH_DATE`].
+/// A vaccination in the source, of the person with [`SNILS`], [`FAMILY_NAME`] and [`BIRTH_DATE`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// Name of the row: letters, digits and `-`. [`Subject::record_id`] makes its id of it.
     pub name: String,
-    /// When the row changed, in whole seconds.
+    /// Moment of the row's last change, in whole seconds.
     pub stamp: DateTime<Utc>,
     /// True for a row that the connector cannot read as it is: a value of a wrong type, a date that
     /// does not exist, a status nobody mapped.
@@ -53,7 +53,7 @@ pub enum Hostility {
     Dripping,
     /// The source's answers break off in the middle.
     Truncated,
-    /// One row, or the answer that holds it, is larger than any bound of the connector.
+    /// A row, or the answer that holds it, is larger than any bound of the connector.
     Huge,
     /// The source gives more rows than were asked for.
     IgnoresPageSize,
@@ -61,7 +61,7 @@ pub enum Hostility {
     SamePageAgain,
     /// The source's pages lead from the last one to the first.
     PagesInCycle,
-    /// Each of the source's pages leads to a new one, for ever.
+    /// The source's pages lead to new ones for ever.
     PagesWithoutEnd,
     /// The source fails with a message of its own that quotes the row's SNILS and [`QUOTED_WORD`].
     QuotesValues,
@@ -99,7 +99,7 @@ pub trait Subject {
     /// Returns, for each, a word that a finding of `check` has to contain.
     async fn misconfigure(&mut self) -> [String; 2];
 
-    /// Why this kind of source cannot misbehave in this way; `None` where it can.
+    /// Reason why this kind of source cannot misbehave in this way; `None` where it can.
     fn cannot(&self, hostility: Hostility) -> Option<&'static str>;
 
     /// The record id that the connector gives the row with this name.
@@ -107,9 +107,9 @@ pub trait Subject {
         name.to_owned()
     }
 
-    /// How far the connector is configured to look back: from a minute to an hour.
+    /// Configured overlap of a run with the one before: from a minute to an hour.
     fn overlap(&self) -> TimeDelta;
 
-    /// How long one call of the connector may take, its configured timeouts included.
+    /// Longest time that one call of the connector may take, its configured timeouts included.
     fn patience(&self) -> Duration;
 }

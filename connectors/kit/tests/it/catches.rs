@@ -13,7 +13,7 @@ mod right {
     connector_kit::conformance_tests!(async { Memory::new(None) });
 }
 
-/// Each mistake beside the MUST that it breaks.
+/// Mistakes beside the MUST that they break.
 const WRONG: &[(&str, &[M])] = &[
     ("reads_only", &[M::Writes]),
     ("write_access_is_reported", &[M::SaysNothingOfWriteAccess]),

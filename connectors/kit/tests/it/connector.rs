@@ -66,7 +66,7 @@ pub(crate) enum Mistake {
 
 use Mistake as M;
 
-/// Where a listing goes on: place, how many rows and pages were read, and where a run ends.
+/// Position in a listing: place, number of rows and pages read, and the stamp where a run ends.
 #[derive(Debug, Default, Clone)]
 struct Position {
     place: Option<Place>,
@@ -217,7 +217,7 @@ impl MemoryConnector {
         }))
     }
 
-    /// Where a page begins, and whether stamps went back.
+    /// The position at which a page begins, and the surprise if stamps went back.
     fn begin(&self, request: &PageRequest, now: i64) -> (Position, Option<SourceSurprise>) {
         let Some(cursor) = &request.after else {
             return (Position::default(), None);

@@ -25,7 +25,7 @@ pub(crate) struct Given {
     pub readable: bool,
 }
 
-/// What the source answers with.
+/// Answer of the source.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub rows: Vec<Given>,
@@ -33,7 +33,7 @@ pub(crate) struct Answer {
     pub whole: bool,
 }
 
-/// How the source fails.
+/// Failure of the source.
 #[derive(Debug)]
 pub(crate) enum Fault {
     Away,
@@ -52,7 +52,7 @@ pub(crate) enum Order {
 /// A place in a listing: stamp (0 in the order of ids) and id.
 pub(crate) type Place = (i64, String);
 
-/// What the clinic's administrator can set.
+/// Rows and settings of the source.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     rows: BTreeMap<String, Row>,

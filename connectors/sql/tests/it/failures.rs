@@ -1,10 +1,10 @@
-//! What fails, and how it is told: one clear sentence, retry or misconfigured, and nothing of the
+//! Failures, and their words: one clear sentence, retry or misconfigured, and nothing of the
 //! server's own text.
 
 use connector_kit::{Connector, Level, PageRequest, SourceError};
 use connector_sql::SqlConnector;
 
-use crate::clinic::{Clinic, DOSES, first_page, now, run};
+use crate::clinic::{Clinic, DOSES, first_page, now};
 
 fn retryable(error: &SourceError) -> bool {
     matches!(error, SourceError::Retry { .. })
@@ -79,38 +79,6 @@ async fn a_mariadb_killed_mid_run_is_retried_and_the_run_goes_on() {
         connector.page(rest).await.unwrap().records[0].record_id,
         "c"
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_stalls_or_breaks_is_given_up_in_time() {
-    let clinic = Clinic::postgres().await;
-    three_doses(&clinic).await;
-    let Clinic::Postgres(server, database) = &clinic else {
-        unreachable!()
-    };
-    let proxy = testbed::proxy::TcpProxy::start(server.port())
-        .await
-        .unwrap();
-    let config = format!(
-        "host = '127.0.0.1'\nport = {}\ndatabase = '{database}'\nuser = \
-         'postgres'\nconnect_timeout_seconds = 1\n\
-         statement_timeout_seconds = 1\n[vaccinations]\nquery = \"{DOSES}\"\n",
-        proxy.port()
-    );
-    let connector =
-        SqlConnector::postgres(&toml::from_str(&config).unwrap(), std::path::Path::new("/"))
-            .unwrap();
-    for break_off in [
-        testbed::proxy::TcpProxy::stall,
-        testbed::proxy::TcpProxy::cut,
-    ] {
-        assert_eq!(run(&connector, None, 2).await.ids, ["a", "b", "c"]);
-        break_off(&proxy);
-        let error = connector.page(first_page(2)).await.unwrap_err();
-        assert!(retryable(&error), "{error}");
-        proxy.restore();
-    }
-    assert_eq!(run(&connector, None, 2).await.ids, ["a", "b", "c"]);
 }
 
 /// The one thing that `check` complains about; `page` must agree.

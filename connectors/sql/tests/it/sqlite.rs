@@ -197,46 +197,6 @@ async fn an_unindexed_table_is_told_with_the_index_to_make() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_that_never_ends_is_stopped() {
-    let clinic = Clinic::sqlite();
-    clinic
-        .run("CREATE TABLE doses (id, changed, snils, vaccine, given)")
-        .await;
-    let endless = "SELECT i AS record_id, '2021' AS changed_at, '1' AS person_snils, 'x' AS \
-        vaccine_code, '2021' AS occurred_on \
-                   FROM (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT \
-                   i FROM n)";
-    let connector = clinic
-        .connector_with(
-            &format!("[vaccinations]\nquery = '''{endless}'''\n").replace("[vacc", "[vacc"),
-        )
-        .unwrap();
-    let ids = ["7".to_owned()];
-    for error in [
-        connector
-            .page(crate::clinic::first_page(1))
-            .await
-            .map(|_| ())
-            .unwrap_err(),
-        connector
-            .keys(crate::clinic::first_keys(1))
-            .await
-            .map(|_| ())
-            .unwrap_err(),
-        connector
-            .fetch(connector_kit::Feed::Vaccinations, &ids, now())
-            .await
-            .map(|_| ())
-            .unwrap_err(),
-    ] {
-        assert!(
-            matches!(error, connector_kit::SourceError::Retry { .. }),
-            "{error}"
-        );
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn ids_that_differ_only_in_blanks_stay_apart() {
     let clinic = Clinic::sqlite();
     clinic

@@ -23,7 +23,7 @@ pub use dead_letters::{DeadLetter, DeadLetters};
 pub use error::BrokerError;
 pub use publisher::Publisher;
 pub use receipts::{ReceiptPublisher, ReceiptSubscriber};
-pub use state::{Depth, State};
+pub use state::{Depth, QueueState};
 pub use token::Token;
 pub use transport::{
     check, consumer, dead_letters, depth, publisher, receipt_publisher, receipt_subscriber,

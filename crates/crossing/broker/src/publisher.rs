@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use contract::SealedBatch;
 
-use crate::{BrokerError, State};
+use crate::{BrokerError, QueueState};
 
 /// Hands sealed batches to the queue. Shared by any number of callers.
 #[async_trait]
@@ -26,7 +26,7 @@ pub trait Publisher: Send + Sync + fmt::Debug {
     fn window(&self) -> usize;
 
     /// Present state of the connection.
-    fn state(&self) -> State;
+    fn state(&self) -> QueueState;
 
     /// Closes the connection; publishes still running fail with [`BrokerError::Retry`].
     async fn close(&self);

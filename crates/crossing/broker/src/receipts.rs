@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{BrokerError, MAX_MESSAGE_BYTES, State};
+use crate::{BrokerError, MAX_MESSAGE_BYTES, QueueState};
 
 /// Broadcasts receipts to any number of listeners, even none. Shared by any number of callers.
 #[async_trait]
@@ -19,7 +19,7 @@ pub trait ReceiptPublisher: Send + Sync + fmt::Debug {
     async fn broadcast(&self, message: Vec<u8>) -> Result<(), BrokerError>;
 
     /// Present state of the connection.
-    fn state(&self) -> State;
+    fn state(&self) -> QueueState;
 
     /// Closes the connection.
     async fn close(&self);

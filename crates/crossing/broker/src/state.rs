@@ -1,8 +1,8 @@
-//! State of a publisher's connection, and the depth of the queue.
+//! QueueState of a publisher's connection, and the depth of the queue.
 
-/// State of a publisher's connection to the queue.
+/// QueueState of a publisher's connection to the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum QueueState {
     /// No connection was needed yet.
     Idle,
     /// Connected, and the broker takes messages.
@@ -22,8 +22,8 @@ pub struct Depth {
     pub dead: u64,
 }
 
-impl State {
-    /// State of a directory after this attempt to write into it.
+impl QueueState {
+    /// QueueState of a directory after this attempt to write into it.
     pub(crate) fn after<E>(outcome: &Result<(), E>) -> Self {
         match outcome {
             Ok(()) => Self::Connected,

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::folder::User;
+use crate::log_end::log_tail;
 use parking_lot::Mutex;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -229,20 +230,6 @@ impl ProcessSlot {
             server: self.server,
         })
     }
-}
-
-/// The last lines of a log file, for an error message.
-pub(crate) fn log_tail(path: &Path) -> String {
-    tail(&std::fs::read(path).map_or_else(
-        |_| String::new(),
-        |bytes| String::from_utf8_lossy(&bytes).into_owned(),
-    ))
-}
-
-/// The last 30 lines.
-pub(crate) fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(30)..].join("\n")
 }
 
 // The kernel sends the parent-death signal when the *thread* that forked ends, and a test's thread

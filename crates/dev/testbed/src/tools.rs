@@ -1,7 +1,7 @@
 //! Finding the servers' programs and running their short-lived helpers.
 
 use crate::error::Error;
-use crate::process::tail;
+use crate::log_end::tail;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;

@@ -20,18 +20,18 @@ use crate::flat_json::FlatJson;
 pub struct LogConfig {
     /// `human` for a person at a terminal, `json` for a collector (one object a line).
     pub format: LogFormat,
-    /// What to log, as `tracing` filter directives: `info`, or `info,clinic_gateway=debug`. The
-    /// environment variable `RUST_LOG`, where set, wins.
+    /// Filter, as `tracing` directives: `info`, or `info,clinic_gateway=debug`. The environment
+    /// variable `RUST_LOG`, where set, wins.
     pub filter: String,
 }
 
-/// How a log line looks.
+/// Format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
     /// Coloured text where standard error is a terminal.
     Human,
-    /// One JSON object a line.
+    /// JSON, one object on each line.
     Json,
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use contract::BatchId;
 use tokio::sync::oneshot;
 
-use crate::{AmqpConfig, BrokerError, State};
+use crate::{AmqpConfig, BrokerError, QueueState};
 
 /// A message to publish.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ pub(super) struct PublishRequest {
 /// Status of a publishing connection.
 #[derive(Debug, Clone)]
 pub(super) struct LinkStatus {
-    pub(super) state: State,
+    pub(super) state: QueueState,
     /// Failure of the last connection, or of the last attempt to connect.
     pub(super) last_error: Option<BrokerError>,
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::message::{Destination, LinkStatus, OutgoingMessage, PublishRequest};
 use super::publish_task::publish_until_closed;
 use super::settings::AmqpSettings;
-use crate::{BrokerError, State};
+use crate::{BrokerError, QueueState};
 
 /// Longest wait for the task to close its connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,7 +39,7 @@ enum Task {
 impl PublishLink {
     pub(super) fn new(settings: Arc<AmqpSettings>, destination: Destination) -> Self {
         let idle = LinkStatus {
-            state: State::Idle,
+            state: QueueState::Idle,
             last_error: None,
         };
         Self {
@@ -54,7 +54,7 @@ impl PublishLink {
         self.settings.config.window.get().into()
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self) -> QueueState {
         self.status.borrow().state
     }
 
@@ -147,10 +147,10 @@ impl PublishLink {
         let broker = &self.settings.address;
         let seconds = self.settings.config.confirm_timeout_seconds;
         match (state, last_error) {
-            (State::Blocked, _) => BrokerError::retry(format!(
+            (QueueState::Blocked, _) => BrokerError::retry(format!(
                 "{broker} takes no messages: its memory or disk alarm is on (waited {seconds} s)"
             )),
-            (State::Down, Some(error)) => error,
+            (QueueState::Down, Some(error)) => error,
             _ => BrokerError::retry(format!(
                 "{broker} did not confirm a message within {seconds} s"
             )),

@@ -20,7 +20,7 @@ use super::message::{Destination, LinkStatus, PublishRequest, Traffic};
 use super::session::BrokerSession;
 use super::settings::{AmqpSettings, FrameSize};
 use super::topology;
-use crate::{BrokerError, State};
+use crate::{BrokerError, QueueState};
 
 type InFlight = FuturesUnordered<BoxFuture<'static, FinishedPublish>>;
 
@@ -67,7 +67,7 @@ pub(super) async fn publish_until_closed(
             }
         };
         status.send_replace(LinkStatus {
-            state: State::Down,
+            state: QueueState::Down,
             last_error: last_error.clone(),
         });
         let Some(error) = last_error else { return };
@@ -127,7 +127,7 @@ impl PublishingConnection<'_> {
             ConnectionEnd::Lost(error) => {
                 // Set before the unconfirmed are dropped: their callers look here for the reason.
                 self.status.send_replace(LinkStatus {
-                    state: State::Down,
+                    state: QueueState::Down,
                     last_error: Some(error.clone()),
                 });
                 session.abort();
@@ -255,9 +255,9 @@ impl PublishingConnection<'_> {
     /// Publishes the connection's state, and logs when it changes.
     fn set_blocked(&self, blocked: bool) {
         let state = if blocked {
-            State::Blocked
+            QueueState::Blocked
         } else {
-            State::Connected
+            QueueState::Connected
         };
         let before = self.status.send_replace(LinkStatus {
             state,
@@ -365,7 +365,7 @@ mod tests {
         let settings = AmqpSettings::new(&AmqpConfig::default(), Path::new(".")).unwrap();
         let destination = Destination::batches(&AmqpConfig::default());
         let status = watch::Sender::new(LinkStatus {
-            state: State::Connected,
+            state: QueueState::Connected,
             last_error: None,
         });
         let mut connection = PublishingConnection {

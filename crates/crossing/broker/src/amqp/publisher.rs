@@ -10,7 +10,7 @@ use fault::Point;
 use super::message::{Destination, OutgoingMessage};
 use super::publish_link::PublishLink;
 use super::settings::AmqpSettings;
-use crate::{AmqpConfig, BrokerError, Publisher, State};
+use crate::{AmqpConfig, BrokerError, Publisher, QueueState};
 
 pub(crate) fn publisher(
     config: &AmqpConfig,
@@ -46,7 +46,7 @@ impl Publisher for AmqpPublisher {
         self.link.window()
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> QueueState {
         self.link.state()
     }
 

@@ -21,7 +21,7 @@ use super::publish_link::PublishLink;
 use super::settings::AmqpSettings;
 use crate::receipts::check_length;
 use crate::{
-    AmqpConfig, BrokerError, MAX_MESSAGE_BYTES, ReceiptPublisher, ReceiptSubscriber, State,
+    AmqpConfig, BrokerError, MAX_MESSAGE_BYTES, QueueState, ReceiptPublisher, ReceiptSubscriber,
 };
 
 pub(crate) fn receipt_publisher(
@@ -64,7 +64,7 @@ impl ReceiptPublisher for AmqpReceiptPublisher {
         self.link.publish_promptly(message).await
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> QueueState {
         self.link.state()
     }
 

@@ -13,7 +13,7 @@ use super::blocking::run_blocking;
 use super::layout::{QueueLayout, list};
 use super::scratch::Scratch;
 use crate::batch_file::BatchFile;
-use crate::{BrokerError, DirectoryConfig, Publisher, State};
+use crate::{BrokerError, DirectoryConfig, Publisher, QueueState};
 
 pub(crate) fn publisher(config: &DirectoryConfig, base: &Path) -> Arc<dyn Publisher> {
     let incoming = IncomingFolder {
@@ -21,7 +21,7 @@ pub(crate) fn publisher(config: &DirectoryConfig, base: &Path) -> Arc<dyn Publis
         max_batches: config.max_batches.map(Into::into),
         scratch: Scratch::default(),
         waiting: AtomicU64::new(u64::MAX),
-        state: Mutex::new(State::Idle),
+        state: Mutex::new(QueueState::Idle),
     };
     Arc::new(DirectoryPublisher {
         window: config.window.get().into(),
@@ -43,7 +43,7 @@ struct IncomingFolder {
     scratch: Scratch,
     /// Upper bound of the batches in `incoming/`; counted anew only when it reaches the limit.
     waiting: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
 }
 
 #[async_trait]
@@ -55,7 +55,7 @@ impl Publisher for DirectoryPublisher {
             let outcome = fault::check(Point::BrokerPublishing)
                 .and_then(|()| incoming.store(id, &bytes))
                 .and_then(|()| fault::check(Point::BrokerConfirmed));
-            *incoming.state.lock() = State::after(&outcome);
+            *incoming.state.lock() = QueueState::after(&outcome);
             outcome
         })
         .await
@@ -65,7 +65,7 @@ impl Publisher for DirectoryPublisher {
         self.window
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> QueueState {
         *self.incoming.state.lock()
     }
 

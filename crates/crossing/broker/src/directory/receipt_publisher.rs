@@ -16,7 +16,7 @@ use super::layout::QueueLayout;
 use super::receipt_file::{MAX_KEPT, name, parse};
 use super::scratch::Scratch;
 use crate::receipts::check_length;
-use crate::{BrokerError, DirectoryConfig, ReceiptPublisher, State};
+use crate::{BrokerError, DirectoryConfig, QueueState, ReceiptPublisher};
 
 /// Longest time between two searches for old files, while something is broadcast.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
@@ -32,7 +32,7 @@ pub(crate) fn receipt_publisher(
         keep: Duration::from_secs(u64::from(config.receipts_keep_hours.get()) * 3600),
         scratch: Scratch::default(),
         pruned: Mutex::new(None),
-        state: Mutex::new(State::Idle),
+        state: Mutex::new(QueueState::Idle),
     };
     Arc::new(DirectoryReceiptPublisher {
         folder: Arc::new(folder),
@@ -51,7 +51,7 @@ struct ReceiptFolder {
     keep: Duration,
     scratch: Scratch,
     pruned: Mutex<Option<LastPruned>>,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
 }
 
 #[derive(Debug)]
@@ -67,13 +67,13 @@ impl ReceiptPublisher for DirectoryReceiptPublisher {
         let folder = Arc::clone(&self.folder);
         run_blocking(move || {
             let outcome = folder.store(&message);
-            *folder.state.lock() = State::after(&outcome);
+            *folder.state.lock() = QueueState::after(&outcome);
             outcome
         })
         .await
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> QueueState {
         *self.folder.state.lock()
     }
 

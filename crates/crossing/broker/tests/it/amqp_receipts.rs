@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{AmqpConfig, QueueConfig, State};
+use broker::{AmqpConfig, QueueConfig, QueueState};
 use lapin::options::BasicGetOptions;
 use lapin::types::AMQPValue;
 use settings::SecretSource;
@@ -39,7 +39,7 @@ async fn an_alarm_makes_publishes_wait_and_ends_by_itself() {
         })
         .collect();
     until("the alarm to show", async || {
-        (publisher.state() == State::Blocked).then_some(())
+        (publisher.state() == QueueState::Blocked).then_some(())
     })
     .await;
     // A receipt is given up within its time, while batches keep waiting.
@@ -52,7 +52,7 @@ async fn an_alarm_makes_publishes_wait_and_ends_by_itself() {
         .expect("bounded")
         .unwrap_err();
     assert!(error.to_string().contains("alarm is on"), "{error}");
-    assert_eq!(receipts.state(), State::Blocked);
+    assert_eq!(receipts.state(), QueueState::Blocked);
     assert!(waiting.iter().all(|publish| !publish.is_finished()));
     assert_eq!(broker.queue_depth("clinic.facts").await.unwrap(), 1);
 
@@ -60,7 +60,7 @@ async fn an_alarm_makes_publishes_wait_and_ends_by_itself() {
     for publish in waiting {
         publish.await.unwrap().expect("the very same call succeeds");
     }
-    assert_eq!(publisher.state(), State::Connected);
+    assert_eq!(publisher.state(), QueueState::Connected);
     until("receipts to go on", async || {
         receipts.broadcast(b"after".to_vec()).await.ok()
     })

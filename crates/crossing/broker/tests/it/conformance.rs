@@ -45,7 +45,7 @@ async fn publish(config: &QueueConfig, batches: &[SealedBatch]) {
         publisher.publish(batch).await.unwrap();
     }
     publisher.close().await;
-    assert!(publisher.state() != broker::State::Blocked);
+    assert!(publisher.state() != broker::QueueState::Blocked);
 }
 
 async fn receive(consumer: &mut Box<dyn Consumer>, count: usize) -> Vec<Delivery> {
@@ -381,7 +381,7 @@ pub(crate) async fn hear(
 
 async fn receipts_are_heard_by_everyone_who_listens(config: &QueueConfig) {
     let publisher = broker::receipt_publisher(config, base()).unwrap();
-    assert_eq!(publisher.state(), broker::State::Idle);
+    assert_eq!(publisher.state(), broker::QueueState::Idle);
     let mut one = subscribe(config).await;
     let mut two = subscribe(config).await;
     let sent: BTreeSet<Vec<u8>> = (0..50_u8)
@@ -390,7 +390,7 @@ async fn receipts_are_heard_by_everyone_who_listens(config: &QueueConfig) {
     for message in &sent {
         publisher.broadcast(message.clone()).await.unwrap();
     }
-    assert_eq!(publisher.state(), broker::State::Connected);
+    assert_eq!(publisher.state(), broker::QueueState::Connected);
     assert_eq!(hear(&mut one, 50).await, sent);
     assert_eq!(hear(&mut two, 50).await, sent);
     one.close().await;

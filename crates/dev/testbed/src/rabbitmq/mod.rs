@@ -179,7 +179,7 @@ impl RabbitMq {
         Err(Error::Tool {
             tool: "erl_call".into(),
             status: "not settled".into(),
-            output: crate::process::tail(&answer),
+            output: crate::log_end::tail(&answer),
         })
     }
 
@@ -275,7 +275,7 @@ impl RabbitMq {
         digits.parse().map_err(|_| Error::Tool {
             tool: "erl_call".into(),
             status: format!("no depth of the queue {queue}"),
-            output: crate::process::tail(&answer),
+            output: crate::log_end::tail(&answer),
         })
     }
 

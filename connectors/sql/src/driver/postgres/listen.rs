@@ -1,29 +1,30 @@
 //! PostgreSQL's notifications as hints: one connection of its own that listens, is watched, and
 //! comes back by itself.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use connector_kit::{CheckReport, SourceError};
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use sqlx::Row;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::Failure;
-use super::failure::from_sqlx;
-use super::postgres::database_failure;
+use super::failure::database_failure;
+use crate::driver::Failure;
+use crate::driver::failure::from_sqlx;
 
-/// How long a connection may be silent before it is asked whether it is still there.
+/// Longest silence of a connection before it is asked whether it is still there.
 const SILENCE: Duration = Duration::from_secs(30);
-/// How long it may take to answer.
+/// Longest time that an answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
-/// At least this long between two hints: what is notified meanwhile is one hint.
+/// Shortest time between two hints: what is notified meanwhile is one hint.
 const GATHER: Duration = Duration::from_millis(100);
-/// Notifications taken at once, without giving way to anybody.
-const MOST_DRAINED: usize = 10_000;
+/// Most notifications taken at once, without giving way to other tasks.
+const MAX_DRAINED: usize = 10_000;
 /// Wait after the first connection that fails, doubled with each further one.
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 /// Longest wait between two attempts.
@@ -35,16 +36,17 @@ const CHECK_CHANNEL: &str = "clinic_gateway_check";
 
 /// Listens from the first time somebody waits for a hint until it is dropped.
 pub(crate) struct Listener {
-    ear: Arc<Ear>,
+    channel: Arc<Channel>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-struct Ear {
+/// A channel, and how to connect to its server.
+struct Channel {
     options: PgConnectOptions,
     place: String,
-    channel: String,
+    name: String,
     connect_timeout: Duration,
-    /// Holds one hint for whoever waits next.
+    /// A hint for whoever waits next.
     hint: Notify,
 }
 
@@ -68,17 +70,16 @@ impl Listener {
                 "write small letters a to z, digits and _, at most 63 in all, as in NOTIFY",
             ));
         }
-        let channel = channel.to_owned();
         let hint = Notify::new();
-        let ear = Arc::new(Ear {
+        let channel = Arc::new(Channel {
             options,
             place,
-            channel,
+            name: channel.to_owned(),
             connect_timeout,
             hint,
         });
         Ok(Self {
-            ear,
+            channel,
             task: Mutex::default(),
         })
     }
@@ -86,18 +87,18 @@ impl Listener {
     /// Waits for a hint.
     pub(super) async fn changed(&self) {
         {
-            let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut task = self.task.lock();
             if task.as_ref().is_none_or(JoinHandle::is_finished) {
-                *task = Some(tokio::spawn(Arc::clone(&self.ear).listen()));
+                *task = Some(tokio::spawn(Arc::clone(&self.channel).listen()));
             }
         }
-        self.ear.hint.notified().await;
+        self.channel.hint.notified().await;
     }
 
-    /// Says whether hints can arrive, and whether anything in the database sends them.
+    /// Reports whether hints can arrive, and whether anything in the database sends them.
     pub(super) async fn check(&self, report: &mut CheckReport) {
-        let channel = &self.ear.channel;
-        match self.ear.try_out().await {
+        let channel = &self.channel.name;
+        match self.channel.try_out().await {
             Ok(0) => report.warn(
                 format!("no trigger of the database notifies the channel {channel}"),
                 format!(
@@ -125,18 +126,13 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(task) = self
-            .task
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
+        if let Some(task) = self.task.lock().take() {
             task.abort();
         }
     }
 }
 
-impl Ear {
+impl Channel {
     fn failure(&self, error: &sqlx::Error) -> Failure {
         from_sqlx(error, &self.place, database_failure)
     }
@@ -152,7 +148,7 @@ impl Ear {
             let mut listener = PgListener::connect_with(&pool).await?;
             listener.ignore_pool_close_event(true);
             listener.eager_reconnect(false);
-            listener.listen(&self.channel).await?;
+            listener.listen(&self.name).await?;
             Ok(listener)
         };
         match timeout(self.connect_timeout + ANSWER, connecting).await {
@@ -163,26 +159,26 @@ impl Ear {
 
     async fn listen(self: Arc<Self>) {
         let mut wait = SHORTEST_WAIT;
-        let mut is_told = false;
+        let mut is_logged = false;
         loop {
             match self.connect().await {
                 Ok(listener) => {
                     tracing::info!(event = "listening", "the source hints at changes");
-                    is_told = false;
+                    is_logged = false;
                     // What was notified before is not known.
                     self.hint.notify_one();
-                    if self.hear(listener).await {
+                    if self.pass_hints_on(listener).await {
                         wait = SHORTEST_WAIT;
                     }
                 }
-                Err(failure) if !is_told => {
+                Err(failure) if !is_logged => {
                     let reason = failure.words(None).0;
                     tracing::warn!(
                         event = "not-listening",
                         reason,
                         "the source cannot hint; its schedule goes on"
                     );
-                    is_told = true;
+                    is_logged = true;
                 }
                 Err(_) => {}
             }
@@ -191,9 +187,9 @@ impl Ear {
         }
     }
 
-    /// Passes hints on until the connection is lost. True if it has worked at all. What a
+    /// Passes hints on until the connection is lost. Returns whether it has worked at all. What a
     /// notification says is not looked at.
-    async fn hear(&self, mut listener: PgListener) -> bool {
+    async fn pass_hints_on(&self, mut listener: PgListener) -> bool {
         let mut has_worked = false;
         loop {
             match timeout(SILENCE, listener.try_recv()).await {
@@ -227,7 +223,7 @@ impl Ear {
     /// Sends itself a notification, and counts the triggers that may send some.
     async fn try_out(&self) -> Result<i64, Failure> {
         let mut listener = self.connect().await?;
-        let heard = async {
+        let received = async {
             listener.listen(CHECK_CHANNEL).await?;
             sqlx::raw_sql("NOTIFY clinic_gateway_check")
                 .execute(&mut listener)
@@ -246,12 +242,12 @@ impl Ear {
             );
             let row = triggers
                 .persistent(false)
-                .bind(&self.channel)
+                .bind(&self.name)
                 .fetch_one(&mut listener)
                 .await?;
             row.try_get(0)
         };
-        match timeout(ANSWER, heard).await {
+        match timeout(ANSWER, received).await {
             Ok(triggers) => triggers.map_err(|error| self.failure(&error)),
             Err(_) => Err(Failure::retry(format!(
                 "{} delivers no notification",
@@ -261,11 +257,11 @@ impl Ear {
     }
 }
 
-/// Takes what was notified and is here already, up to a limit: whether it was anything; `None` when
-/// the connection is lost.
+/// Takes what was notified and is here already, up to a limit. Returns whether it was anything;
+/// `None` when the connection is lost.
 fn drain(listener: &mut PgListener) -> Option<bool> {
     let mut any = false;
-    for _ in 0..MOST_DRAINED {
+    for _ in 0..MAX_DRAINED {
         match listener.try_recv().now_or_never() {
             Some(Ok(Some(_))) => any = true,
             Some(_) => return None,
