@@ -87,10 +87,11 @@ mod tests {
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15);
             memtable.insert(KeyEntry { key, record_no });
             most = most.max(memtable.newest.capacity());
-            if record_no % 8 == 0 {
+            if record_no % 7 == 0 {
                 memtable.keep_above(record_no);
             }
         }
-        assert!((8..=14).contains(&most), "{most}");
+        // Seven keys at most: holes left by flushed keys would make the table grow.
+        assert!((7..14).contains(&most), "{most}");
     }
 }

@@ -23,7 +23,7 @@ pub struct RecordState {
     pub feed_id: Option<i64>,
     /// Change stamp at the source.
     pub stamp: Option<i64>,
-    /// Digest of the content that was sent; `None` if it was never sent, or has to be sent again.
+    /// Digest of the content, sent or not; `None` if there is none, or if it has to be sent again.
     pub content: Option<ContentDigest>,
     /// Last version given out; of count 0 if there was none.
     pub version: Version,

@@ -1,6 +1,6 @@
-//! QueueState of a publisher's connection, and the depth of the queue.
+//! State of a publisher's connection, and the depth of the queue.
 
-/// QueueState of a publisher's connection to the queue.
+/// State of a publisher's connection to the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueState {
     /// No connection was needed yet.
@@ -23,7 +23,7 @@ pub struct Depth {
 }
 
 impl QueueState {
-    /// QueueState of a directory after this attempt to write into it.
+    /// State of a directory after this attempt to write into it.
     pub(crate) fn after<E>(outcome: &Result<(), E>) -> Self {
         match outcome {
             Ok(()) => Self::Connected,

@@ -13,7 +13,7 @@ use crate::options::OutboxOptions;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseToken(pub(super) i64);
 
-/// DeliveryOutcome of a leased batch.
+/// Outcome of publishing a leased batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryOutcome {
     /// Batch that the broker has, durably: it is deleted here, or if the registry sends receipts
@@ -35,7 +35,7 @@ pub struct Settlement {
     pub id: BatchId,
     /// Token of the lease.
     pub token: LeaseToken,
-    /// DeliveryOutcome of the batch.
+    /// Outcome of publishing it.
     pub outcome: DeliveryOutcome,
 }
 

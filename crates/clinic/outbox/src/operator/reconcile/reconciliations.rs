@@ -224,9 +224,11 @@ impl Reconciliations {
     }
 
     async fn resend(&self, id: i64, alike: &WithdrawnAlike) -> Result<(), OutboxError> {
-        self.withdrawals
-            .give_out_again(&alike.withdrawal, &alike.records)
-            .await?;
+        for chunk in alike.chunks() {
+            self.withdrawals
+                .give_out_again(&alike.withdrawal, chunk)
+                .await?;
+        }
         let mut transaction = self.database.begin().await?;
         let records = alike.records.iter().map(|(record, _)| record);
         differences::forget(transaction.connection(), id, records).await?;
