@@ -1,8 +1,9 @@
 //! A run of the benchmark: its parts in turn, their results kept, and the page composed.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use clock::Clock;
+use clock::{Clock, SystemClock};
 use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
 
@@ -15,7 +16,7 @@ use crate::processes::build;
 use crate::processes::programs::Programs;
 use crate::report;
 use crate::results::{PartResult, store};
-use crate::session::Session;
+use crate::session::BenchSession;
 
 /// A small server's settings; `fsync` and `synchronous_commit` stay on. One of the peers reads the
 /// server's log.
@@ -61,16 +62,22 @@ async fn measure(options: &BenchOptions, kept: &Path) -> Result<Vec<String>, Err
         .disable_cleanup(options.keep)
         .tempdir()
         .map_err(Error::io("make a temporary folder"))?;
-    let clock = clock::SystemClock::default();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     print::progress("starting a private PostgreSQL and a private RabbitMQ");
     let postgres = Postgres::start_with(&POSTGRES).await?;
     let rabbitmq = RabbitMq::start().await?;
     rabbitmq
         .set_memory_watermark(machine::memory_bytes() / 100 * BROKER_MEMORY_PERCENT)
         .await?;
-    let programs = Programs::set_up(built, folder.path(), options, &clock).await?;
+    let programs = Programs::set_up(
+        built,
+        folder.path(),
+        options.page_records,
+        Arc::clone(&clock),
+    )
+    .await?;
     let machine = machine::describe(&postgres, &rabbitmq).await?;
-    let session = Session {
+    let session = BenchSession {
         clock,
         options,
         folder: folder.path(),
@@ -99,7 +106,7 @@ async fn measure(options: &BenchOptions, kept: &Path) -> Result<Vec<String>, Err
     Ok(failures)
 }
 
-async fn measure_part(session: &Session<'_>, result: &mut PartResult) {
+async fn measure_part(session: &BenchSession<'_>, result: &mut PartResult) {
     let started = session.clock.elapsed();
     if let Err(error) = parts::run(session, result).await {
         result.fail("the rest of it", &error);

@@ -1,20 +1,21 @@
-//! Session: the options, servers and programs that all parts of one run work with.
+//! BenchSession: the options, servers and programs that all parts of one run work with.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use clock::{Clock, SystemClock};
+use clock::Clock;
 use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
 
 use crate::arguments::BenchOptions;
-use crate::clinics::postgres::Clinic;
+use crate::clinics::postgres::PostgresClinic;
 use crate::error::Error;
 use crate::machine;
 use crate::print;
-use crate::processes::config::{ProgramFolder, Queue, Source};
+use crate::processes::config::{ClinicServer, ProgramFolder, Queue};
 use crate::processes::figures::server_seconds;
 use crate::processes::load;
 use crate::processes::programs::Programs;
@@ -28,9 +29,9 @@ pub(crate) const QUEUES: [&str; 2] = ["clinic.facts", "clinic.facts.dead"];
 
 /// Options, servers and programs of a run. The broker's queues are empty when a measurement begins,
 /// and when it has ended well.
-pub(crate) struct Session<'a> {
+pub(crate) struct BenchSession<'a> {
     /// Clock of the machine.
-    pub clock: SystemClock,
+    pub clock: Arc<dyn Clock>,
     /// Options of the command line.
     pub options: &'a BenchOptions,
     /// Folder of everything that the run makes.
@@ -46,11 +47,11 @@ pub(crate) struct Session<'a> {
     pub synced: RefCell<BTreeMap<u64, ProgramFolder>>,
 }
 
-impl Session<'_> {
+impl BenchSession<'_> {
     /// The clinic of this size.
-    pub(crate) async fn clinic(&self, records: u64) -> Result<Clinic, Error> {
+    pub(crate) async fn clinic(&self, records: u64) -> Result<PostgresClinic, Error> {
         print::progress(&format!("a clinic of {records} records"));
-        Clinic::at(&self.postgres, records).await
+        PostgresClinic::at(&self.postgres, records).await
     }
 
     /// Time since `started`, a value of the clock's `elapsed`.
@@ -64,8 +65,8 @@ impl Session<'_> {
         records: Option<u64>,
         result: &mut PartResult,
     ) -> Result<(), Error> {
-        let fsync = machine::fsync_ms(self.folder, &self.clock)?;
-        let write = machine::write_mb_s(self.folder, &self.clock)?;
+        let fsync = machine::fsync_ms(self.folder, &*self.clock)?;
+        let write = machine::write_mb_s(self.folder, &*self.clock)?;
         let size = records.map(|records| result.sizes.entry(records).or_default());
         for figures in size.into_iter().chain([&mut result.probes]) {
             figures.push(name::FSYNC, fsync);
@@ -92,7 +93,7 @@ impl Session<'_> {
         if let Some(value) = set {
             return Ok(format!("{value} (set for this run)"));
         }
-        let default = self.programs.default_of(name, &self.clock).await?;
+        let default = self.programs.default_of(name).await?;
         Ok(default.map_or_else(
             || "the default".to_owned(),
             |value| format!("{value} (the default)"),
@@ -117,12 +118,13 @@ impl Session<'_> {
     /// A PostgreSQL clinic's gateway with an empty outbox.
     pub(crate) fn gateway(
         &self,
-        clinic: &Clinic,
+        clinic: &PostgresClinic,
         name: &str,
         queue: Queue,
     ) -> Result<ProgramFolder, Error> {
-        let source = Source::postgres(self.postgres.port(), &clinic.database);
-        self.programs.gateway(name, &source, queue)
+        let source = ClinicServer::postgres(self.postgres.port(), &clinic.database);
+        self.programs
+            .gateway(name, &source, queue, self.options.batch_events)
     }
 
     /// The broker as a queue of both programs.
@@ -132,7 +134,7 @@ impl Session<'_> {
 
     /// Waits until PostgreSQL and the broker have done what the measurement before left them.
     pub(crate) async fn wait_for_idle_servers(&self) -> Result<(), Error> {
-        load::wait_for_idle_servers(&self.postgres, &self.rabbitmq, &self.clock).await
+        load::wait_for_idle_servers(&self.postgres, &self.rabbitmq, &*self.clock).await
     }
 
     /// Processor time of PostgreSQL so far, in seconds.

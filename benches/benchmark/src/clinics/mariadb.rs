@@ -11,7 +11,7 @@ use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use testbed::mariadb::MariaDb;
 
-use crate::clinics::pages::{FEEDS, Feed, LastKey, OwnedRow, count_rows};
+use crate::clinics::pages::{FEEDS, FeedQuery, LastKey, OwnedRow, count_rows};
 use crate::clinics::people;
 use crate::error::Error;
 
@@ -97,7 +97,7 @@ impl MariaClinic {
         Err(Error::WrongResult(what))
     }
 
-    async fn read_feed(&mut self, feed: &Feed) -> Result<u64, sqlx::Error> {
+    async fn read_feed(&mut self, feed: &FeedQuery) -> Result<u64, sqlx::Error> {
         let first = feed.page("");
         // MariaDB would go over the whole table for a comparison of pairs; this one is a range of
         // the index.

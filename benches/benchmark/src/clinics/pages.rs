@@ -12,22 +12,22 @@ pub(crate) const PAGE_RECORDS: u32 = 5000;
 
 /// A query of the gateway's configuration, and where the columns of its rows stand behind the
 /// common ones.
-pub(crate) struct Feed {
+pub(crate) struct FeedQuery {
     query: &'static str,
     words: &'static [usize],
     numbers: &'static [usize],
     day: usize,
 }
 
-/// Both queries.
-pub(crate) const FEEDS: [Feed; 2] = [
-    Feed {
+/// Queries of both feeds.
+pub(crate) const FEEDS: [FeedQuery; 2] = [
+    FeedQuery {
         query: VACCINATIONS,
         words: &[6, 10],
         numbers: &[7, 8],
         day: 9,
     },
-    Feed {
+    FeedQuery {
         query: TESTS,
         words: &[6, 7, 9],
         numbers: &[],
@@ -35,7 +35,7 @@ pub(crate) const FEEDS: [Feed; 2] = [
     },
 ];
 
-impl Feed {
+impl FeedQuery {
     /// Query for a page, with a condition on where it begins.
     pub(crate) fn page(&self, condition: &str) -> String {
         format!(
@@ -63,7 +63,7 @@ pub(crate) struct OwnedRow<S> {
 
 impl<S> OwnedRow<S> {
     /// Decodes every column.
-    pub(crate) fn decode<'r, R>(row: &'r R, feed: &Feed) -> Result<Self, sqlx::Error>
+    pub(crate) fn decode<'r, R>(row: &'r R, feed: &FeedQuery) -> Result<Self, sqlx::Error>
     where
         R: Row,
         usize: ColumnIndex<R>,

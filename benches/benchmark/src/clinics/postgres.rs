@@ -7,13 +7,13 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use testbed::postgres::Postgres;
 
-use crate::clinics::pages::{FEEDS, Feed, LastKey, OwnedRow, count_rows};
+use crate::clinics::pages::{FEEDS, FeedQuery, LastKey, OwnedRow, count_rows};
 use crate::clinics::people;
 use crate::clinics::{INDEXES, SCHEMA, TESTS, VACCINATIONS};
 use crate::error::Error;
 
 /// A clinic's database and a connection to it.
-pub(crate) struct Clinic {
+pub(crate) struct PostgresClinic {
     /// Name of the database.
     pub database: String,
     /// Number of records in its tables.
@@ -21,7 +21,7 @@ pub(crate) struct Clinic {
     connection: PgConnection,
 }
 
-impl Clinic {
+impl PostgresClinic {
     /// Makes a database with so many records, indexed and vacuumed, or takes the one that an
     /// earlier part made.
     pub(crate) async fn at(server: &Postgres, records: u64) -> Result<Self, Error> {
@@ -62,7 +62,7 @@ impl Clinic {
         self.check_all(rows, "the bare loop")
     }
 
-    async fn read_feed(&mut self, feed: &Feed) -> Result<u64, sqlx::Error> {
+    async fn read_feed(&mut self, feed: &FeedQuery) -> Result<u64, sqlx::Error> {
         let first = feed.page("");
         let next = feed.page("WHERE (q.changed_at, q.record_id) > ($1, $2)");
         count_rows(async |last: Option<LastKey<DateTime<Utc>>>| {
@@ -140,14 +140,14 @@ mod tests {
     #[tokio::test]
     async fn a_clinic_is_made_once_and_both_ways_read_all_of_it() {
         let server = Postgres::start().await.unwrap();
-        let mut clinic = Clinic::at(&server, 9000).await.unwrap();
+        let mut clinic = PostgresClinic::at(&server, 9000).await.unwrap();
         assert_eq!(clinic.copy_out().await.unwrap(), 9000);
         assert_eq!(clinic.read_by_key().await.unwrap(), 9000);
         server
             .psql("clinic_9000", "DELETE FROM mis.test WHERE id = 3")
             .await
             .unwrap();
-        let error = Clinic::at(&server, 9000)
+        let error = PostgresClinic::at(&server, 9000)
             .await
             .unwrap()
             .read_by_key()

@@ -1,20 +1,20 @@
 //! The part `growth`: everything a gateway does in its life, from small clinics to large ones.
 
-use clock::Clock as _;
-
 use crate::arguments::Part;
-use crate::clinics::postgres::Clinic;
+use crate::clinics::postgres::PostgresClinic;
 use crate::error::Error;
-use crate::parts::steps::rate;
 use crate::processes::config::ProgramFolder;
 use crate::results::{PartResult, name};
-use crate::session::{ONCE_ABOVE, Session};
+use crate::session::{BenchSession, ONCE_ABOVE};
 
 /// Clinics above this many records are measured once.
 const GROWTH_ONCE_ABOVE: u64 = 100_000;
 
 /// Measures every size.
-pub(crate) async fn measure(session: &Session<'_>, result: &mut PartResult) -> Result<(), Error> {
+pub(crate) async fn measure(
+    session: &BenchSession<'_>,
+    result: &mut PartResult,
+) -> Result<(), Error> {
     for records in &session.options.records {
         let mut clinic = session.clinic(*records).await?;
         let repetitions = if *records > GROWTH_ONCE_ABOVE {
@@ -25,7 +25,7 @@ pub(crate) async fn measure(session: &Session<'_>, result: &mut PartResult) -> R
         for repetition in 1..=repetitions {
             session.probe_disk(Some(*records), result)?;
             reading(session, &mut clinic, result).await;
-            let place = lifecycle(
+            let gateway = lifecycle(
                 session,
                 &clinic,
                 &format!("{records}-growth-{repetition}"),
@@ -34,11 +34,11 @@ pub(crate) async fn measure(session: &Session<'_>, result: &mut PartResult) -> R
             .await;
             let idle = session.options.parts.contains(&Part::Idle)
                 && session.idle_sizes().contains(records);
-            match place {
-                Some(place) if idle && repetition == repetitions => {
-                    session.synced.borrow_mut().insert(*records, place);
+            match gateway {
+                Some(gateway) if idle && repetition == repetitions => {
+                    session.synced.borrow_mut().insert(*records, gateway);
                 }
-                Some(place) => session.remove(place)?,
+                Some(gateway) => session.remove(gateway)?,
                 None => {}
             }
         }
@@ -47,7 +47,7 @@ pub(crate) async fn measure(session: &Session<'_>, result: &mut PartResult) -> R
 }
 
 /// Measures reading at best, for the ratio at this size.
-async fn reading(session: &Session<'_>, clinic: &mut Clinic, result: &mut PartResult) {
+async fn reading(session: &BenchSession<'_>, clinic: &mut PostgresClinic, result: &mut PartResult) {
     let records = clinic.records;
     result
         .step(records, "reading the clinic bare", async |figures| {
@@ -57,11 +57,8 @@ async fn reading(session: &Session<'_>, clinic: &mut Clinic, result: &mut PartRe
             let copied = session.clock.elapsed();
             clinic.read_by_key().await?;
             let read = session.clock.elapsed();
-            figures.push(
-                name::COPY_OUT,
-                rate(records, copied.saturating_sub(started)),
-            );
-            figures.push(name::KEYSET, rate(records, read.saturating_sub(copied)));
+            figures.push_rate(name::COPY_OUT, records, copied.saturating_sub(started));
+            figures.push_rate(name::KEYSET, records, read.saturating_sub(copied));
             Ok(())
         })
         .await;
@@ -70,66 +67,88 @@ async fn reading(session: &Session<'_>, clinic: &mut Clinic, result: &mut PartRe
 /// Measures everything a gateway does in its life. Returns the gateway, unless it could not even
 /// begin.
 async fn lifecycle(
-    session: &Session<'_>,
-    clinic: &Clinic,
+    session: &BenchSession<'_>,
+    clinic: &PostgresClinic,
     label: &str,
     result: &mut PartResult,
 ) -> Option<ProgramFolder> {
     let records = clinic.records;
     let begun = result.step(records, "the first sync", async |figures| {
-        let place = session.gateway(clinic, &format!("{label}-gateway"), session.queue())?;
+        let gateway = session.gateway(clinic, &format!("{label}-gateway"), session.queue())?;
         session
-            .first_sync(&place, records, name::GATEWAY, figures)
+            .first_sync(&gateway, records, name::GATEWAY, figures)
             .await?;
-        session.measure_state(&place, records, figures).await?;
-        Ok(place)
+        session.measure_state(&gateway, records, figures).await?;
+        Ok(gateway)
     });
-    let Some(place) = begun.await else {
+    let Some(gateway) = begun.await else {
         session.purge_queues().await;
         return None;
     };
     if records <= session.options.registry_records {
-        at_the_registry(session, &place, label, records, result).await;
+        at_the_registry(session, &gateway, label, records, result).await;
     } else {
         session.purge_queues().await;
     }
+    unchanged(session, &gateway, records, result).await;
+    // What could not be read must not lie in the way of what comes next.
+    session.purge_queues().await;
+    if records <= ONCE_ABOVE {
+        broker_away(session, clinic, label, result).await;
+    }
+    Some(gateway)
+}
+
+/// Measures what a gateway does while nothing has changed.
+async fn unchanged(
+    session: &BenchSession<'_>,
+    gateway: &ProgramFolder,
+    records: u64,
+    result: &mut PartResult,
+) {
     result
         .step(records, "sync again", async |figures| {
-            session.second_sync(&place, figures).await
+            session.second_sync(gateway, figures).await
         })
         .await;
     result
         .step(records, "sync --full", async |figures| {
-            session.full_sync(&place, records, figures).await
+            session.full_sync(gateway, records, figures).await
         })
         .await;
     result
         .step(records, "sweep", async |figures| {
-            session.sweep(&place, records, figures).await
+            session.sweep(gateway, records, figures).await
         })
         .await;
     result
         .step(records, "restart", async |figures| {
-            session.restart(&place, figures).await
+            session.restart(gateway, figures).await
         })
         .await;
-    // What could not be read must not lie in the way of what comes next.
-    session.purge_queues().await;
-    if records <= ONCE_ABOVE {
-        result
-            .step(records, "broker away and back", async |figures| {
-                let place = session.gateway(clinic, &format!("{label}-drain"), session.queue())?;
-                session.drain(&place, records, figures).await?;
-                session.remove(place)
-            })
-            .await;
-    }
-    Some(place)
+}
+
+/// Measures a gateway that fills its outbox while the broker is away.
+async fn broker_away(
+    session: &BenchSession<'_>,
+    clinic: &PostgresClinic,
+    label: &str,
+    result: &mut PartResult,
+) {
+    let records = clinic.records;
+    result
+        .step(records, "broker away and back", async |figures| {
+            let name = format!("{label}-drain");
+            let gateway = session.gateway(clinic, &name, session.queue())?;
+            session.drain(&gateway, records, figures).await?;
+            session.remove(gateway)
+        })
+        .await;
 }
 
 /// Stores the records at a registry, reconciles, and drops it.
 async fn at_the_registry(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     gateway: &ProgramFolder,
     label: &str,
     records: u64,

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use clock::Clock as _;
 use serde_json::Value;
 
 use crate::error::Error;
@@ -13,7 +12,7 @@ use crate::processes::child::Background;
 use crate::processes::config::ProgramFolder;
 use crate::results::samples::{grouped, short};
 use crate::results::{PartResult, single};
-use crate::session::Session;
+use crate::session::BenchSession;
 
 /// Scheduled runs that an idle clinic is watched for.
 const RUNS: u32 = 2;
@@ -62,7 +61,7 @@ struct SweepSeconds {
 }
 
 /// Measures the largest clinics, unchanged.
-pub(crate) async fn measure(session: &Session<'_>, result: &mut PartResult) {
+pub(crate) async fn measure(session: &BenchSession<'_>, result: &mut PartResult) {
     let mut measured = Vec::new();
     for records in session.idle_sizes() {
         match measure_size(session, records).await {
@@ -110,14 +109,14 @@ fn note(measured: &[IdleFigures], result: &mut PartResult) {
 }
 
 /// Measures a clinic of this size, with the state that `growth` left, or else one of its own.
-async fn measure_size(session: &Session<'_>, records: u64) -> Result<IdleFigures, Error> {
+async fn measure_size(session: &BenchSession<'_>, records: u64) -> Result<IdleFigures, Error> {
     let clinic = session.clinic(records).await?;
     let synced = session.synced.borrow_mut().remove(&records);
     let gateway = match synced {
         Some(gateway) => gateway,
         None => {
             let gateway = session.gateway(&clinic, &format!("{records}-idle"), session.queue())?;
-            session.programs.sync(&gateway, &session.clock).await?;
+            session.programs.sync(&gateway).await?;
             session.purge_queues().await;
             gateway
         }
@@ -130,7 +129,7 @@ async fn measure_size(session: &Session<'_>, records: u64) -> Result<IdleFigures
 /// Runs the daemon of a gateway that has synced its clinic, for [`RUNS`] runs of the default
 /// schedule, unshortened; then one sweep. Nothing else may use the server meanwhile.
 async fn measure_gateway(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     gateway: &ProgramFolder,
     database: &str,
     records: u64,
@@ -148,7 +147,7 @@ async fn measure_gateway(
 }
 
 async fn measure_window(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     gateway: &ProgramFolder,
     records: u64,
 ) -> Result<IdleFigures, Error> {
@@ -192,7 +191,7 @@ struct Look {
     statements: u64,
 }
 
-fn look(session: &Session<'_>, daemon: &mut Background) -> Result<Look, Error> {
+fn look(session: &BenchSession<'_>, daemon: &mut Background) -> Result<Look, Error> {
     daemon.check_running("clinic-gateway")?;
     let figures = daemon.figures().unwrap_or_default();
     Ok(Look {
@@ -204,7 +203,10 @@ fn look(session: &Session<'_>, daemon: &mut Background) -> Result<Look, Error> {
 }
 
 /// Waits until the run at the daemon's start has come and gone.
-async fn wait_for_first_run(session: &Session<'_>, daemon: &mut Background) -> Result<(), Error> {
+async fn wait_for_first_run(
+    session: &BenchSession<'_>,
+    daemon: &mut Background,
+) -> Result<(), Error> {
     let started = session.clock.elapsed();
     let first = statements(session)?;
     let mut last = first;
@@ -230,12 +232,12 @@ async fn wait_for_first_run(session: &Session<'_>, daemon: &mut Background) -> R
 
 /// Sweeps the unchanged clinic's keys once.
 async fn sweep(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     gateway: &ProgramFolder,
     records: u64,
 ) -> Result<SweepSeconds, Error> {
     let before = session.postgres_seconds()?;
-    let (run, sources) = session.programs.sweep(gateway, &session.clock).await?;
+    let (run, sources) = session.programs.sweep(gateway).await?;
     let feeds = sources[0]["feeds"].as_array().into_iter().flatten();
     let keys: u64 = feeds.filter_map(|feed: &Value| feed["keys"].as_u64()).sum();
     if keys != records {
@@ -250,7 +252,7 @@ async fn sweep(
 }
 
 /// Statements in the server's log so far.
-fn statements(session: &Session<'_>) -> Result<u64, Error> {
+fn statements(session: &BenchSession<'_>) -> Result<u64, Error> {
     let log =
         std::fs::read(session.postgres.log_file()).map_err(Error::io("read PostgreSQL's log"))?;
     Ok(count_statements(&String::from_utf8_lossy(&log)))

@@ -14,10 +14,10 @@ use crate::arguments::Part;
 use crate::error::Error;
 use crate::print;
 use crate::results::PartResult;
-use crate::session::Session;
+use crate::session::BenchSession;
 
 /// Measures the part of this result.
-pub(crate) async fn run(session: &Session<'_>, result: &mut PartResult) -> Result<(), Error> {
+pub(crate) async fn run(session: &BenchSession<'_>, result: &mut PartResult) -> Result<(), Error> {
     print::progress(&format!("{} begins", result.part));
     session.probe_disk(None, result)?;
     match result.part {

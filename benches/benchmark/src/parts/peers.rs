@@ -1,11 +1,11 @@
 //! The part `peers`: scripts and general tools on the largest clinic of `stages`.
 
-use crate::clinics::postgres::Clinic;
+use crate::clinics::postgres::PostgresClinic;
 use crate::error::Error;
 use crate::peers::{self, PeerFigure};
 use crate::results::samples::short;
 use crate::results::{PartResult, name, single};
-use crate::session::Session;
+use crate::session::BenchSession;
 
 /// Beginnings of the names of peers that are scripts.
 const SCRIPTS: [&str; 2] = ["Python:", "Node:"];
@@ -14,7 +14,10 @@ const SCRIPTS: [&str; 2] = ["Python:", "Node:"];
 const COMPILED: [&str; 1] = ["Go:"];
 
 /// Measures every peer.
-pub(crate) async fn measure(session: &Session<'_>, result: &mut PartResult) -> Result<(), Error> {
+pub(crate) async fn measure(
+    session: &BenchSession<'_>,
+    result: &mut PartResult,
+) -> Result<(), Error> {
     let sizes = &session.options.stage_records;
     let records = sizes.last().copied().unwrap_or_default();
     let clinic = session.clinic(records).await?;
@@ -27,8 +30,8 @@ pub(crate) async fn measure(session: &Session<'_>, result: &mut PartResult) -> R
 
 /// Measures the gateway once more, on the peers' clinic. Returns its rate.
 async fn gateway_between(
-    session: &Session<'_>,
-    clinic: &Clinic,
+    session: &BenchSession<'_>,
+    clinic: &PostgresClinic,
     result: &mut PartResult,
 ) -> Option<f64> {
     let records = clinic.records;

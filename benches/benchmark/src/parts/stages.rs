@@ -1,28 +1,32 @@
 //! The part `stages`: what each stage costs at least, and the programs beside it, in turn and as
 //! often as asked.
 
-use clock::Clock as _;
-
 use crate::clinics::mariadb::{self, MariaClinic};
-use crate::clinics::postgres::Clinic;
+use crate::clinics::postgres::PostgresClinic;
 use crate::error::Error;
 use crate::limits::{broker, compute, sqlite};
 use crate::machine;
-use crate::parts::steps::{microseconds_each, rate};
-use crate::processes::config::Source;
+use crate::processes::config::ClinicServer;
 use crate::processes::figures::server_seconds;
 use crate::results::{PartResult, name};
-use crate::session::{ONCE_ABOVE, Session};
+use crate::session::{BenchSession, ONCE_ABOVE};
 
 /// Measures every size.
-pub(crate) async fn measure(session: &Session<'_>, result: &mut PartResult) -> Result<(), Error> {
+pub(crate) async fn measure(
+    session: &BenchSession<'_>,
+    result: &mut PartResult,
+) -> Result<(), Error> {
     for records in &session.options.stage_records {
         size(session, *records, result).await?;
     }
     Ok(())
 }
 
-async fn size(session: &Session<'_>, records: u64, result: &mut PartResult) -> Result<(), Error> {
+async fn size(
+    session: &BenchSession<'_>,
+    records: u64,
+    result: &mut PartResult,
+) -> Result<(), Error> {
     let mut clinic = session.clinic(records).await?;
     let mariadb = result.step(records, "filling MariaDB's clinic", async |_| {
         MariaClinic::fill(session.folder, records).await
@@ -58,8 +62,8 @@ async fn size(session: &Session<'_>, records: u64, result: &mut PartResult) -> R
 
 /// Measures reading at best.
 async fn reading(
-    session: &Session<'_>,
-    clinic: &mut Clinic,
+    session: &BenchSession<'_>,
+    clinic: &mut PostgresClinic,
     mariadb: Option<&mut MariaClinic>,
     result: &mut PartResult,
 ) {
@@ -69,7 +73,7 @@ async fn reading(
             session.wait_for_idle_servers().await?;
             let started = session.clock.elapsed();
             clinic.copy_out().await?;
-            figures.push(name::COPY_OUT, rate(records, session.since(started)));
+            figures.push_rate(name::COPY_OUT, records, session.since(started));
             Ok(())
         })
         .await;
@@ -79,9 +83,9 @@ async fn reading(
             let before = session.postgres_seconds()?;
             let started = session.clock.elapsed();
             clinic.read_by_key().await?;
-            figures.push(name::KEYSET, rate(records, session.since(started)));
+            figures.push_rate(name::KEYSET, records, session.since(started));
             let server = session.postgres_seconds()? - before;
-            figures.push(name::KEYSET_SERVER, microseconds_each(server, records));
+            figures.push_each(name::KEYSET_SERVER, records, server * 1e6);
             Ok(())
         })
         .await;
@@ -94,7 +98,7 @@ async fn reading(
                 session.wait_for_idle_servers().await?;
                 let started = session.clock.elapsed();
                 clinic.read_by_key().await?;
-                figures.push(name::MARIADB_KEYSET, rate(records, session.since(started)));
+                figures.push_rate(name::MARIADB_KEYSET, records, session.since(started));
                 Ok(())
             },
         )
@@ -102,12 +106,17 @@ async fn reading(
 }
 
 /// Measures the outbox's file and the broker at best.
-async fn bare(session: &Session<'_>, records: u64, batches: &[Vec<u8>], result: &mut PartResult) {
+async fn bare(
+    session: &BenchSession<'_>,
+    records: u64,
+    batches: &[Vec<u8>],
+    result: &mut PartResult,
+) {
     result
         .step(records, "sealed batches into SQLite", async |figures| {
             session.wait_for_idle_servers().await?;
-            let took = sqlite::insert_all(session.folder, batches, &session.clock).await?;
-            figures.push(name::SQLITE, rate(records, took));
+            let took = sqlite::insert_all(session.folder, batches, &*session.clock).await?;
+            figures.push_rate(name::SQLITE, records, took);
             Ok(())
         })
         .await;
@@ -122,16 +131,13 @@ async fn bare(session: &Session<'_>, records: u64, batches: &[Vec<u8>], result: 
                     &session.rabbitmq.amqp_url(),
                     batches,
                     broker,
-                    &session.clock,
+                    &*session.clock,
                 )
                 .await?;
-                figures.push(name::PUBLISH, rate(records, took.publishing));
-                figures.push(
-                    name::PUBLISH_SERVER,
-                    microseconds_each(took.broker_seconds, records),
-                );
+                figures.push_rate(name::PUBLISH, records, took.publishing);
+                figures.push_each(name::PUBLISH_SERVER, records, took.broker_seconds * 1e6);
                 figures.push(name::PUBLISH_SECONDS, took.publishing.as_secs_f64());
-                figures.push(name::CONSUME, rate(records, took.consuming));
+                figures.push_rate(name::CONSUME, records, took.consuming);
                 Ok(())
             },
         )
@@ -139,16 +145,15 @@ async fn bare(session: &Session<'_>, records: u64, batches: &[Vec<u8>], result: 
 }
 
 /// Measures computing at best, and what the machine's processors can give for what no program is spared.
-async fn computing(session: &Session<'_>, records: u64, result: &mut PartResult) {
+async fn computing(session: &BenchSession<'_>, records: u64, result: &mut PartResult) {
     result
         .step(records, "computing alone", async |figures| {
             session.wait_for_idle_servers().await?;
-            let took = compute::seal_all(records, &session.clock)?;
-            figures.push(name::COMPUTE, rate(records, took));
+            let took = compute::seal_all(records, &*session.clock)?;
+            figures.push_rate(name::COMPUTE, records, took);
             let others =
                 [name::KEYSET_SERVER, name::PUBLISH_SERVER].map(|name| figures.of(name).latest());
-            let each_us =
-                microseconds_each(took.as_secs_f64(), records) + others.iter().sum::<f64>();
+            let each_us = took.as_secs_f64() * 1e6 / records as f64 + others.iter().sum::<f64>();
             figures.push(name::BOUND, machine::processors() * 1e6 / each_us);
             Ok(())
         })
@@ -157,7 +162,7 @@ async fn computing(session: &Session<'_>, records: u64, result: &mut PartResult)
 
 /// Measures a gateway whose clinic is on MariaDB.
 async fn from_mariadb(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     clinic: Option<&MariaClinic>,
     label: &str,
     records: u64,
@@ -166,28 +171,38 @@ async fn from_mariadb(
     let Some(clinic) = clinic else { return };
     result
         .step(records, "the gateway, from MariaDB", async |figures| {
-            let source = Source::mariadb(clinic.port(), mariadb::DATABASE);
+            let source = ClinicServer::mariadb(clinic.port(), mariadb::DATABASE);
             let name = format!("{label}-mariadb-gateway");
-            let place = session.programs.gateway(&name, &source, session.queue())?;
+            let gateway = session.programs.gateway(
+                &name,
+                &source,
+                session.queue(),
+                session.options.batch_events,
+            )?;
             session
-                .first_sync(&place, records, name::MARIADB_GATEWAY, figures)
+                .first_sync(&gateway, records, name::MARIADB_GATEWAY, figures)
                 .await?;
-            session.remove(place)
+            session.remove(gateway)
         })
         .await;
     session.purge_queues().await;
 }
 
 /// Measures a gateway whose clinic is on PostgreSQL, the registry behind it, and the registry's limit.
-async fn programs(session: &Session<'_>, clinic: &Clinic, label: &str, result: &mut PartResult) {
+async fn programs(
+    session: &BenchSession<'_>,
+    clinic: &PostgresClinic,
+    label: &str,
+    result: &mut PartResult,
+) {
     let records = clinic.records;
     let delivered = result
         .step(records, "the gateway, from PostgreSQL", async |figures| {
-            let place = session.gateway(clinic, &format!("{label}-gateway"), session.queue())?;
+            let gateway = session.gateway(clinic, &format!("{label}-gateway"), session.queue())?;
             session
-                .first_sync(&place, records, name::GATEWAY, figures)
+                .first_sync(&gateway, records, name::GATEWAY, figures)
                 .await?;
-            session.remove(place)
+            session.remove(gateway)
         })
         .await;
     if delivered.is_none() {

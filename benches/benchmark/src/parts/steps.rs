@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use clock::Clock as _;
 use serde_json::Value;
 
-use crate::clinics::postgres::Clinic;
+use crate::clinics::postgres::PostgresClinic;
 use crate::error::Error;
 use crate::limits::copy;
 use crate::parts::waiting::last_commit;
@@ -16,42 +15,42 @@ use crate::processes::config::{ProgramFolder, Queue};
 use crate::processes::figures::server_written_bytes;
 use crate::processes::ready;
 use crate::results::{Figures, name};
-use crate::session::{QUEUES, Session};
+use crate::session::{BenchSession, QUEUES};
 
 /// Interval between two looks at a running gateway's status.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A registry that holds a clinic's facts.
 pub(crate) struct FilledRegistry {
-    /// Its configuration.
+    /// Folder of its configuration.
     pub folder: ProgramFolder,
     /// Name of its database.
     pub database: String,
 }
 
-impl Session<'_> {
+impl BenchSession<'_> {
     /// Makes the clinic's sealed batches, as a gateway puts them into a directory.
     pub(crate) async fn seal_batches(
         &self,
-        clinic: &Clinic,
+        clinic: &PostgresClinic,
         figures: &mut Figures,
     ) -> Result<Vec<Vec<u8>>, Error> {
-        let place = self.gateway(
+        let gateway = self.gateway(
             clinic,
             &format!("{}-harvest", clinic.records),
             Queue::Directory,
         )?;
-        let (_, summary) = self.programs.sync(&place, &self.clock).await?;
+        let (_, summary) = self.programs.sync(&gateway).await?;
         expect_all_sent(&summary, clinic.records)?;
         let read = || -> std::io::Result<Vec<Vec<u8>>> {
-            let entries = std::fs::read_dir(place.path().join("queue/incoming"))?;
+            let entries = std::fs::read_dir(gateway.path().join("queue/incoming"))?;
             entries.map(|entry| std::fs::read(entry?.path())).collect()
         };
         let batches = read().map_err(Error::io("read the queue directory"))?;
-        self.remove(place)?;
+        self.remove(gateway)?;
         let bytes: usize = batches.iter().map(Vec::len).sum();
         figures.push(name::BATCHES, batches.len() as f64);
-        figures.push(name::SEALED_BYTES, bytes as f64 / clinic.records as f64);
+        figures.push_each(name::SEALED_BYTES, clinic.records, bytes as f64);
         Ok(batches)
     }
 
@@ -59,7 +58,7 @@ impl Session<'_> {
     /// figures.
     pub(crate) async fn first_sync(
         &self,
-        place: &ProgramFolder,
+        gateway: &ProgramFolder,
         records: u64,
         of: &str,
         figures: &mut Figures,
@@ -72,15 +71,16 @@ impl Session<'_> {
                 .unwrap_or_default()
         };
         let before = broker();
-        let (run, summary) = self.programs.sync(place, &self.clock).await?;
+        let (run, summary) = self.programs.sync(gateway).await?;
         expect_all_sent(&summary, records)?;
         push_run(figures, of, records, run.took, &run);
         if of == name::GATEWAY {
             // What it still writes then is the measurement's too.
             self.wait_for_idle_servers().await?;
-            figures.push(
+            figures.push_each(
                 name::BROKER_WRITTEN,
-                broker().saturating_sub(before) as f64 / records as f64,
+                records,
+                broker().saturating_sub(before) as f64,
             );
         }
         Ok(())
@@ -89,17 +89,17 @@ impl Session<'_> {
     /// Notes the bytes that the gateway keeps on its disk, without the sealed batches that wait for receipts.
     pub(crate) async fn measure_state(
         &self,
-        place: &ProgramFolder,
+        gateway: &ProgramFolder,
         records: u64,
         figures: &mut Figures,
     ) -> Result<(), Error> {
-        let status = self.programs.status(place, &self.clock).await?;
+        let status = self.programs.status(gateway).await?;
         let sealed = count(&status["backlog"], "bytes");
-        let state = place.state_bytes()?.checked_sub(sealed);
+        let state = gateway.state_bytes()?.checked_sub(sealed);
         let state = state.ok_or_else(|| {
             Error::WrongResult("an outbox is smaller than what lies in it".into())
         })?;
-        figures.push(name::STATE_BYTES, state as f64 / records as f64);
+        figures.push_each(name::STATE_BYTES, records, state as f64);
         Ok(())
     }
 
@@ -112,16 +112,16 @@ impl Session<'_> {
     ) -> Result<FilledRegistry, Error> {
         let database = format!("registry-{label}");
         let url = self.postgres.create_database(&database).await?;
-        let place = self.programs.registry(&database, &url, self.queue())?;
+        let registry = self.programs.registry(&database, &url, self.queue())?;
         self.postgres.psql("postgres", "CHECKPOINT").await?;
         self.wait_for_idle_servers().await?;
         let before = copy::written_bytes(&self.postgres);
-        let run = self.programs.drain(&place, &self.clock).await?;
+        let run = self.programs.drain(&registry).await?;
         self.postgres.psql("postgres", "CHECKPOINT").await?;
         let written = copy::written_bytes(&self.postgres).saturating_sub(before);
         expect(
             "facts at the registry",
-            self.programs.facts(&place, &self.clock).await?,
+            self.programs.facts(&registry).await?,
             records,
         )?;
         for queue in QUEUES {
@@ -137,9 +137,9 @@ impl Session<'_> {
             .to_std()
             .unwrap_or_default();
         push_run(figures, name::REGISTRY, records, took, &run);
-        figures.push(name::REGISTRY_WRITTEN, written as f64 / records as f64);
+        figures.push_each(name::REGISTRY_WRITTEN, records, written as f64);
         Ok(FilledRegistry {
-            folder: place,
+            folder: registry,
             database,
         })
     }
@@ -152,12 +152,9 @@ impl Session<'_> {
         figures: &mut Figures,
     ) -> Result<(), Error> {
         self.wait_for_idle_servers().await?;
-        let copied = copy::measure(&self.postgres, database, self.folder, &self.clock).await?;
-        figures.push(name::COPY_IN, rate(records, copied.took));
-        figures.push(
-            name::COPY_IN_WRITTEN,
-            copied.written_bytes as f64 / records as f64,
-        );
+        let copied = copy::measure(&self.postgres, database, self.folder, &*self.clock).await?;
+        figures.push_rate(name::COPY_IN, records, copied.took);
+        figures.push_each(name::COPY_IN_WRITTEN, records, copied.written_bytes as f64);
         Ok(())
     }
 
@@ -171,7 +168,7 @@ impl Session<'_> {
     ) -> Result<(), Error> {
         self.wait_for_idle_servers().await?;
         let mut consumer = self.programs.start_registry(registry)?;
-        let (run, answer) = self.programs.reconcile(gateway, &self.clock).await?;
+        let (run, answer) = self.programs.reconcile(gateway).await?;
         consumer.check_running("city-registry")?;
         consumer.end().await?;
         expect(
@@ -196,7 +193,7 @@ impl Session<'_> {
         figures: &mut Figures,
     ) -> Result<(), Error> {
         self.wait_for_idle_servers().await?;
-        let (run, summary) = self.programs.sync(gateway, &self.clock).await?;
+        let (run, summary) = self.programs.sync(gateway).await?;
         expect_nothing_sent(&summary)?;
         figures.push(name::AGAIN, run.took.as_secs_f64());
         figures.push(&name::peak(name::AGAIN), run.figures.peak_mib());
@@ -211,7 +208,7 @@ impl Session<'_> {
         figures: &mut Figures,
     ) -> Result<(), Error> {
         self.wait_for_idle_servers().await?;
-        let (run, summary) = self.programs.sync_full(gateway, &self.clock).await?;
+        let (run, summary) = self.programs.sync_full(gateway).await?;
         expect_nothing_sent(&summary)?;
         expect("unchanged records", count(&summary, "unchanged"), records)?;
         push_run(figures, name::FULL, records, run.took, &run);
@@ -226,7 +223,7 @@ impl Session<'_> {
         figures: &mut Figures,
     ) -> Result<(), Error> {
         self.wait_for_idle_servers().await?;
-        let (run, sources) = self.programs.sweep(gateway, &self.clock).await?;
+        let (run, sources) = self.programs.sweep(gateway).await?;
         let feeds: Vec<&Value> = sources[0]["feeds"]
             .as_array()
             .into_iter()
@@ -256,7 +253,7 @@ impl Session<'_> {
         figures: &mut Figures,
     ) -> Result<(), Error> {
         self.wait_for_idle_servers().await?;
-        let ready = ready::start_until_ready(&self.programs, gateway, &self.clock).await?;
+        let ready = ready::start_until_ready(&self.programs, gateway, &*self.clock).await?;
         figures.push(name::RESTART, ready.took.as_secs_f64());
         figures.push(&name::peak(name::RESTART), ready.peak_mib);
         Ok(())
@@ -265,19 +262,19 @@ impl Session<'_> {
     /// Drains an outbox that holds everything when the broker comes back.
     pub(crate) async fn drain(
         &self,
-        place: &ProgramFolder,
+        gateway: &ProgramFolder,
         records: u64,
         figures: &mut Figures,
     ) -> Result<(), Error> {
         self.rabbitmq.stop_app().await?;
-        let filled = self.fill_outbox(place, records).await;
+        let filled = self.fill_outbox(gateway, records).await;
         // Whatever happened, the next measurement needs the broker.
         self.rabbitmq.start_app().await?;
         let mut daemon = filled?;
         let back = self.clock.now();
         let status = loop {
             daemon.check_running("clinic-gateway")?;
-            let status = self.programs.status(place, &self.clock).await?;
+            let status = self.programs.status(gateway).await?;
             if count(&status["backlog"], "batches") == 0 {
                 break status;
             }
@@ -294,13 +291,17 @@ impl Session<'_> {
     }
 
     /// Starts a daemon and waits until its outbox holds every record.
-    async fn fill_outbox(&self, place: &ProgramFolder, records: u64) -> Result<Background, Error> {
-        let mut daemon = self.programs.start_gateway(place)?;
+    async fn fill_outbox(
+        &self,
+        gateway: &ProgramFolder,
+        records: u64,
+    ) -> Result<Background, Error> {
+        let mut daemon = self.programs.start_gateway(gateway)?;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             daemon.check_running("clinic-gateway")?;
             // Before its first page there is no outbox to look into.
-            let Ok(status) = self.programs.status(place, &self.clock).await else {
+            let Ok(status) = self.programs.status(gateway).await else {
                 continue;
             };
             if count(&status["backlog"], "events") == records {
@@ -310,27 +311,19 @@ impl Session<'_> {
     }
 }
 
-/// Rate in records a second.
-pub(crate) fn rate(records: u64, took: Duration) -> f64 {
-    records as f64 / took.as_secs_f64()
-}
-
-/// Cost in microseconds a record.
-pub(crate) fn microseconds_each(seconds: f64, records: u64) -> f64 {
-    seconds * 1e6 / records as f64
-}
-
 /// Notes a program's rate, memory, processor time and written bytes.
 fn push_run(figures: &mut Figures, of: &str, records: u64, took: Duration, run: &CompletedRun) {
-    figures.push(of, rate(records, took));
+    figures.push_rate(of, records, took);
     figures.push(&name::peak(of), run.figures.peak_mib());
-    figures.push(
+    figures.push_each(
         &name::processor(of),
-        microseconds_each(run.figures.processor_seconds, records),
+        records,
+        run.figures.processor_seconds * 1e6,
     );
-    figures.push(
+    figures.push_each(
         &name::written(of),
-        run.figures.written_bytes as f64 / records as f64,
+        records,
+        run.figures.written_bytes as f64,
     );
 }
 

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use clock::Clock as _;
 use serde_json::Value;
 use testbed::postgres::Postgres;
 
 use crate::error::Error;
 use crate::processes::child::Background;
 use crate::processes::config::ProgramFolder;
-use crate::session::Session;
+use crate::session::BenchSession;
 
 /// Seconds between two runs of a source whose schedule nobody has set (`Schedule::default` of the
 /// gateway).
@@ -45,7 +44,7 @@ pub(crate) struct StoredFacts<'a> {
 
 /// Waits until a registry's database holds so many facts, while all programs go on running.
 pub(crate) async fn wait_until_stored(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     stored: StoredFacts<'_>,
     programs: &mut [NamedProgram<'_>],
 ) -> Result<(), Error> {
@@ -76,13 +75,13 @@ pub(crate) async fn wait_until_stored(
 
 /// Waits until no batch waits in a gateway's outbox: everything was answered.
 pub(crate) async fn wait_until_settled(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     gateway: &ProgramFolder,
     limit: Duration,
 ) -> Result<(), Error> {
     let started = session.clock.elapsed();
     loop {
-        let status: Value = session.programs.status(gateway, &session.clock).await?;
+        let status: Value = session.programs.status(gateway).await?;
         let backlog = &status["backlog"];
         if backlog["batches"].as_u64() == Some(0) {
             return Ok(());

@@ -5,10 +5,10 @@ mod list;
 mod process;
 mod run;
 
-use crate::clinics::postgres::Clinic;
+use crate::clinics::postgres::PostgresClinic;
 use crate::error::Error;
 use crate::print;
-use crate::session::Session;
+use crate::session::BenchSession;
 use list::{PEERS, Peer};
 pub(crate) use run::PeerFigure;
 
@@ -17,8 +17,8 @@ pub(crate) use run::PeerFigure;
 /// that fail, are named as progress; where `gateway` has no rate, the other run beside a peer has to
 /// do.
 pub(crate) async fn measure(
-    session: &Session<'_>,
-    clinic: &Clinic,
+    session: &BenchSession<'_>,
+    clinic: &PostgresClinic,
     mut gateway: impl AsyncFnMut() -> Option<f64>,
 ) -> Result<Vec<PeerFigure>, Error> {
     let mut figures = Vec::new();
@@ -53,7 +53,10 @@ pub(crate) async fn measure(
 }
 
 /// Versions of a peer that can be run; names it as progress otherwise.
-async fn runnable_version(session: &Session<'_>, peer: &Peer) -> Result<Option<String>, Error> {
+async fn runnable_version(
+    session: &BenchSession<'_>,
+    peer: &Peer,
+) -> Result<Option<String>, Error> {
     let Some(version) = peer.version() else {
         print::progress(&format!(
             "{} is left out: not set up, see benches/peers",

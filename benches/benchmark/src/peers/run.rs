@@ -1,20 +1,19 @@
-//! One run of a peer, from its start until all records are in its queue.
+//! Run of a peer, from its start until all records are in its queue.
 
 use std::path::Path;
 use std::time::Duration;
 
-use clock::Clock as _;
 use testbed::postgres::Postgres;
 use tokio::time::sleep;
 
-use crate::clinics::postgres::Clinic;
+use crate::clinics::postgres::PostgresClinic;
 use crate::error::Error;
 use crate::limits::queue::MeasuredQueue;
 use crate::peers::list::{Done, Peer};
 use crate::peers::process::PeerProcess;
 use crate::print;
 use crate::processes::figures::ProcessFigures;
-use crate::session::Session;
+use crate::session::BenchSession;
 
 /// A peer that takes longer is ended, and its rate is that of what the queue holds by then.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -114,8 +113,8 @@ impl PeerRun {
 
 /// Runs a peer with so many rows a message.
 pub(crate) async fn run(
-    session: &Session<'_>,
-    clinic: &Clinic,
+    session: &BenchSession<'_>,
+    clinic: &PostgresClinic,
     peer: &Peer,
     rows: u32,
 ) -> Result<PeerRun, Error> {
@@ -166,7 +165,7 @@ impl Watched<'_> {
     /// Looks on until all is in the queue, or the peer ended, or the time is up.
     async fn until_done(
         &self,
-        session: &Session<'_>,
+        session: &BenchSession<'_>,
         mut process: PeerProcess,
         started: Duration,
     ) -> Result<PeerRun, Error> {
@@ -231,7 +230,11 @@ impl Watched<'_> {
 }
 
 /// Number of messages that all rows make; no message holds rows of both tables.
-async fn count_messages(session: &Session<'_>, clinic: &Clinic, rows: u32) -> Result<u64, Error> {
+async fn count_messages(
+    session: &BenchSession<'_>,
+    clinic: &PostgresClinic,
+    rows: u32,
+) -> Result<u64, Error> {
     let mut records = 0;
     let mut messages = 0;
     for table in TABLES {
@@ -255,8 +258,8 @@ async fn count_messages(session: &Session<'_>, clinic: &Clinic, rows: u32) -> Re
 
 /// Environment variables of a peer.
 fn variables(
-    session: &Session<'_>,
-    clinic: &Clinic,
+    session: &BenchSession<'_>,
+    clinic: &PostgresClinic,
     position: &Path,
     rows: u32,
 ) -> [(&'static str, String); 11] {

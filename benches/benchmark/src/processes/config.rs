@@ -36,14 +36,14 @@ impl Queue {
 
 /// The clinic a gateway pulls from, on a server of the loopback address.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub(crate) struct ClinicServer {
     kind: &'static str,
     user: &'static str,
     port: u16,
     database: String,
 }
 
-impl Source {
+impl ClinicServer {
     /// A clinic on PostgreSQL.
     pub(crate) fn postgres(port: u16, database: &str) -> Self {
         Self {
@@ -76,12 +76,12 @@ pub(crate) struct GatewaySizes {
 
 /// Configuration of a gateway; `public_keys` are the lines of its `[registry]` section.
 pub(crate) fn gateway(
-    source: &Source,
+    source: &ClinicServer,
     queue: Queue,
     public_keys: &str,
     sizes: GatewaySizes,
 ) -> String {
-    let Source {
+    let ClinicServer {
         kind,
         user,
         port,

@@ -35,8 +35,8 @@ pub(crate) async fn wait_for_idle_servers(
     loop {
         sleep(INTERVAL).await;
         match load.measure(clock.elapsed(), busy()?) {
-            Some(Verdict::Idle) => return Ok(()),
-            Some(Verdict::StillBusy(percent)) => {
+            Some(ServerState::Idle) => return Ok(()),
+            Some(ServerState::StillBusy(percent)) => {
                 let seconds = LONGEST.as_secs();
                 print::progress(&format!(
                     "after {seconds} s the servers still take {percent:.0} % of a processor"
@@ -50,7 +50,7 @@ pub(crate) async fn wait_for_idle_servers(
 
 /// State of the servers once the wait is over.
 #[derive(Debug, PartialEq)]
-enum Verdict {
+enum ServerState {
     /// Servers that have nothing to do.
     Idle,
     /// Share of a processor that the servers still use, in per cent.
@@ -78,7 +78,7 @@ impl Load {
     }
 
     /// Ends an interval; `None` while there is more to wait for.
-    fn measure(&mut self, now: Duration, busy_seconds: f64) -> Option<Verdict> {
+    fn measure(&mut self, now: Duration, busy_seconds: f64) -> Option<ServerState> {
         let since = now.saturating_sub(self.last).as_secs_f64();
         let percent = 100.0 * (busy_seconds - self.last_busy_seconds) / since;
         self.last = now;
@@ -89,9 +89,9 @@ impl Load {
             0
         };
         if self.idle_intervals >= IDLE_INTERVALS {
-            return Some(Verdict::Idle);
+            return Some(ServerState::Idle);
         }
-        (now.saturating_sub(self.began) >= LONGEST).then_some(Verdict::StillBusy(percent))
+        (now.saturating_sub(self.began) >= LONGEST).then_some(ServerState::StillBusy(percent))
     }
 }
 
@@ -99,8 +99,8 @@ impl Load {
 mod tests {
     use super::*;
 
-    /// Verdict after each interval, at servers that were busy for these shares of it.
-    fn verdicts(shares: &[f64]) -> Vec<Option<Verdict>> {
+    /// ServerState after each interval, at servers that were busy for these shares of it.
+    fn verdicts(shares: &[f64]) -> Vec<Option<ServerState>> {
         let mut now = Duration::from_secs(7);
         let mut busy = 3.0;
         let mut load = Load::begin(now, busy);
@@ -116,12 +116,12 @@ mod tests {
         assert_eq!(verdicts(&[1.5, 0.02, 0.3, 0.02]), [None, None, None, None]);
         assert_eq!(
             verdicts(&[1.5, 0.02, 0.02]),
-            [None, None, Some(Verdict::Idle)]
+            [None, None, Some(ServerState::Idle)]
         );
         let ever_busy = verdicts(&[0.5; 60]);
         assert!(ever_busy[..59].iter().all(Option::is_none));
         assert!(
-            matches!(ever_busy[59], Some(Verdict::StillBusy(percent)) if (percent - 50.0).abs() < 0.1)
+            matches!(ever_busy[59], Some(ServerState::StillBusy(percent)) if (percent - 50.0).abs() < 0.1)
         );
     }
 }

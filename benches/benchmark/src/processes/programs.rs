@@ -2,15 +2,15 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clock::Clock;
 use serde_json::Value;
 
-use crate::arguments::BenchOptions;
 use crate::error::Error;
 use crate::processes::build::BuiltPrograms;
 use crate::processes::child::{self, Background, CompletedRun};
-use crate::processes::config::{self, GatewaySizes, ProgramFolder, Queue, Source};
+use crate::processes::config::{self, ClinicServer, GatewaySizes, ProgramFolder, Queue};
 
 /// The programs, and a folder with the keys of one clinic and one registry.
 pub(crate) struct Programs {
@@ -19,7 +19,9 @@ pub(crate) struct Programs {
     folder: PathBuf,
     /// The registry's keys, as lines for a gateway's `[registry]` section.
     public_keys: String,
-    sizes: GatewaySizes,
+    /// Records in a page of a gateway; `None`: its default.
+    page_records: Option<u32>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Programs {
@@ -27,8 +29,8 @@ impl Programs {
     pub(crate) async fn set_up(
         built: BuiltPrograms,
         folder: &Path,
-        options: &BenchOptions,
-        clock: &dyn Clock,
+        page_records: Option<u32>,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let BuiltPrograms { gateway, registry } = built;
         let keys = folder.join("keys");
@@ -38,45 +40,33 @@ impl Programs {
             "--out".as_ref(),
             keys.as_ref(),
         ];
-        child::run(&gateway, &new_ring, clock).await?;
+        child::run(&gateway, &new_ring, &*clock).await?;
         let home = folder.join("registry");
-        child::run(&registry, &[Path::new("init"), &home], clock).await?;
+        child::run(&registry, &[Path::new("init"), &home], &*clock).await?;
         let config = home.join("city-registry.toml");
         let public = arguments(&config, &["keys", "public"]);
-        let shown = child::run(&registry, &public, clock).await?;
+        let shown = child::run(&registry, &public, &*clock).await?;
         Ok(Self {
             gateway,
             registry,
             folder: folder.to_owned(),
             public_keys: shown.output,
-            sizes: GatewaySizes {
-                page_records: options.page_records,
-                batch_events: options.batch_events,
-            },
+            page_records,
+            clock,
         })
     }
 
-    /// A gateway with an empty outbox.
+    /// A gateway with an empty outbox; `batch_events`: `None` is its default.
     pub(crate) fn gateway(
         &self,
         name: &str,
-        source: &Source,
+        source: &ClinicServer,
         queue: Queue,
-    ) -> Result<ProgramFolder, Error> {
-        let config = config::gateway(source, queue, &self.public_keys, self.sizes);
-        ProgramFolder::create(self.folder.join(name), &config)
-    }
-
-    /// A gateway with an empty outbox, and batches of the default size whatever the options say.
-    pub(crate) fn gateway_with_default_batches(
-        &self,
-        name: &str,
-        source: &Source,
-        queue: Queue,
+        batch_events: Option<u32>,
     ) -> Result<ProgramFolder, Error> {
         let sizes = GatewaySizes {
-            batch_events: None,
-            ..self.sizes
+            page_records: self.page_records,
+            batch_events,
         };
         let config = config::gateway(source, queue, &self.public_keys, sizes);
         ProgramFolder::create(self.folder.join(name), &config)
@@ -96,49 +86,41 @@ impl Programs {
     pub(crate) async fn sync(
         &self,
         gateway: &ProgramFolder,
-        clock: &dyn Clock,
     ) -> Result<(CompletedRun, Value), Error> {
         // No registry runs meanwhile: there is no receipt to wait for.
         let words = ["sync", "--json", "--wait-receipts", "0"];
-        self.ask(gateway, &words, clock).await
+        self.ask(gateway, &words).await
     }
 
     /// `clinic-gateway sync --full`: the run, and its summary.
     pub(crate) async fn sync_full(
         &self,
         gateway: &ProgramFolder,
-        clock: &dyn Clock,
     ) -> Result<(CompletedRun, Value), Error> {
         let words = ["sync", "--json", "--wait-receipts", "0", "--full"];
-        self.ask(gateway, &words, clock).await
+        self.ask(gateway, &words).await
     }
 
     /// `clinic-gateway sweep`: the run, and its answer about each source.
     pub(crate) async fn sweep(
         &self,
         gateway: &ProgramFolder,
-        clock: &dyn Clock,
     ) -> Result<(CompletedRun, Value), Error> {
-        self.ask(gateway, &["sweep", "--json"], clock).await
+        self.ask(gateway, &["sweep", "--json"]).await
     }
 
     /// `clinic-gateway reconcile`: the run, and the registry's answer.
     pub(crate) async fn reconcile(
         &self,
         gateway: &ProgramFolder,
-        clock: &dyn Clock,
     ) -> Result<(CompletedRun, Value), Error> {
         let words = ["reconcile", "--json", "--wait", "3600"];
-        self.ask(gateway, &words, clock).await
+        self.ask(gateway, &words).await
     }
 
     /// `clinic-gateway status`: its answer.
-    pub(crate) async fn status(
-        &self,
-        gateway: &ProgramFolder,
-        clock: &dyn Clock,
-    ) -> Result<Value, Error> {
-        let (_, mut answer) = self.ask(gateway, &["status", "--json"], clock).await?;
+    pub(crate) async fn status(&self, gateway: &ProgramFolder) -> Result<Value, Error> {
+        let (_, mut answer) = self.ask(gateway, &["status", "--json"]).await?;
         Ok(answer["status"].take())
     }
 
@@ -146,10 +128,9 @@ impl Programs {
         &self,
         gateway: &ProgramFolder,
         words: &[&str],
-        clock: &dyn Clock,
     ) -> Result<(CompletedRun, Value), Error> {
         let arguments = arguments(&gateway.config(), words);
-        let run = child::run(&self.gateway, &arguments, clock).await?;
+        let run = child::run(&self.gateway, &arguments, &*self.clock).await?;
         let answer = parse(&run.output)?;
         Ok((run, answer))
     }
@@ -165,33 +146,29 @@ impl Programs {
     }
 
     /// `city-registry run --drain`.
-    pub(crate) async fn drain(
-        &self,
-        registry: &ProgramFolder,
-        clock: &dyn Clock,
-    ) -> Result<CompletedRun, Error> {
+    pub(crate) async fn drain(&self, registry: &ProgramFolder) -> Result<CompletedRun, Error> {
         let arguments = arguments(&registry.config(), &["run", "--drain"]);
-        child::run(&self.registry, &arguments, clock).await
+        child::run(&self.registry, &arguments, &*self.clock).await
     }
 
     /// The gateway's own value of a setting that is not set, from its JSON Schema.
-    pub(crate) async fn default_of(
-        &self,
-        setting: &str,
-        clock: &dyn Clock,
-    ) -> Result<Option<u64>, Error> {
-        let schema = parse(&child::run(&self.gateway, &["schema"], clock).await?.output)?;
+    pub(crate) async fn default_of(&self, setting: &str) -> Result<Option<u64>, Error> {
+        let schema = parse(
+            &child::run(&self.gateway, &["schema"], &*self.clock)
+                .await?
+                .output,
+        )?;
         Ok(find_default(&schema, setting))
     }
 
     /// Number of facts that a registry holds, as `city-registry show --stats` counts them.
-    pub(crate) async fn facts(
-        &self,
-        registry: &ProgramFolder,
-        clock: &dyn Clock,
-    ) -> Result<u64, Error> {
+    pub(crate) async fn facts(&self, registry: &ProgramFolder) -> Result<u64, Error> {
         let arguments = arguments(&registry.config(), &["show", "--stats", "--json"]);
-        let stats = parse(&child::run(&self.registry, &arguments, clock).await?.output)?;
+        let stats = parse(
+            &child::run(&self.registry, &arguments, &*self.clock)
+                .await?
+                .output,
+        )?;
         let kinds = stats["asserted"].as_object().into_iter().flatten();
         Ok(kinds.filter_map(|(_, count)| count.as_u64()).sum())
     }

@@ -27,58 +27,14 @@ pub(crate) fn goals(results: &[PartResult]) -> Vec<Goal> {
     let of = |part: Part| results.iter().find(|result| result.part == part);
     let stages = of(Part::Stages);
     let peers = of(Part::Peers);
-    let ratio = |one: &str, other: &str| {
-        let (_, figures) = stages?.sizes.last_key_value()?;
-        Some(figures.of(one).over(&figures.of(other)).median())
-    };
-    let times = |peer: &str| Some(peers?.single.of(peer).median());
-    // The bound was taken beside the gateway, and the gateway beside the peers; it must have been
-    // the same one.
-    let together = stages
-        .zip(peers)
-        .filter(|(one, other)| one.machine == other.machine);
-    let bound_times = together.and_then(|_| ratio(name::BOUND, name::GATEWAY));
-    let beside_peers = |text: &str, peer: &str, least: f64| {
-        let bound = times(peer)
-            .zip(bound_times)
-            .map(|(times, bound)| times * bound);
-        within(at_least(text, times(peer), least, factor), bound, factor)
-    };
-    let mut goals = vec![
-        within(
-            at_least(
-                "gateway ≥ 60 % of the bare keyset loop, PostgreSQL",
-                ratio(name::GATEWAY, name::KEYSET),
-                0.6,
-                percent,
-            ),
-            ratio(name::BOUND, name::KEYSET),
-            percent,
-        ),
-        at_least(
-            "gateway ≥ 60 % of the bare keyset loop, MariaDB",
-            ratio(name::MARIADB_GATEWAY, name::MARIADB_KEYSET),
-            0.6,
-            percent,
-        ),
-        beside_peers(
-            "gateway ≥ 5 × the best script that sends batches",
-            single::BATCHING_SCRIPT,
-            5.0,
-        ),
-        beside_peers(
-            "gateway ≥ 20 × the best script that sends a record a message",
-            single::SINGLE_SCRIPT,
-            20.0,
-        ),
-        beside_peers("gateway ≥ 3 × the best general tool", single::TOOL, 3.0),
-        at_least(
-            "registry ≥ 70 % of a bare `COPY` of its rows",
-            ratio(name::REGISTRY, name::COPY_IN),
-            0.7,
-            percent,
-        ),
-    ];
+    let mut goals = reading_goals(stages);
+    goals.extend(peer_goals(stages, peers));
+    goals.push(at_least(
+        "registry ≥ 70 % of a bare `COPY` of its rows",
+        ratio(stages, name::REGISTRY, name::COPY_IN),
+        0.7,
+        percent,
+    ));
     goals.push(memory("gateway", &GATEWAY_RUNS, results));
     goals.push(memory("registry", &[name::REGISTRY], results));
     goals.extend(latency(of(Part::Latency)));
@@ -86,9 +42,67 @@ pub(crate) fn goals(results: &[PartResult]) -> Vec<Goal> {
     goals
 }
 
-/// Says beside what was measured what the machine's processors can give at most, see
+/// Ratio of two figures at the largest size of a part.
+fn ratio(result: Option<&PartResult>, one: &str, other: &str) -> Option<f64> {
+    let (_, figures) = result?.sizes.last_key_value()?;
+    Some(figures.of(one).over(&figures.of(other)).median())
+}
+
+/// Figure without a size, if it was measured.
+fn single_figure(result: Option<&PartResult>, name: &str) -> Option<f64> {
+    let value = result?.single.of(name).median();
+    value.is_finite().then_some(value)
+}
+
+/// Goals on the gateway beside the bare keyset loops.
+fn reading_goals(stages: Option<&PartResult>) -> Vec<Goal> {
+    let postgres = at_least(
+        "gateway ≥ 60 % of the bare keyset loop, PostgreSQL",
+        ratio(stages, name::GATEWAY, name::KEYSET),
+        0.6,
+        percent,
+    );
+    let bound = ratio(stages, name::BOUND, name::KEYSET);
+    let mariadb = at_least(
+        "gateway ≥ 60 % of the bare keyset loop, MariaDB",
+        ratio(stages, name::MARIADB_GATEWAY, name::MARIADB_KEYSET),
+        0.6,
+        percent,
+    );
+    vec![with_bound(postgres, bound, percent), mariadb]
+}
+
+/// Goals on the gateway beside its peers.
+fn peer_goals(stages: Option<&PartResult>, peers: Option<&PartResult>) -> [Goal; 3] {
+    // The bound was taken beside the gateway, and the gateway beside the peers; it must have been
+    // the same one.
+    let together = stages
+        .zip(peers)
+        .filter(|(one, other)| one.machine == other.machine);
+    let bound_times = together.and_then(|_| ratio(stages, name::BOUND, name::GATEWAY));
+    let goal = |text: &str, peer: &str, least: f64| {
+        let times = single_figure(peers, peer);
+        let bound = times.zip(bound_times).map(|(times, bound)| times * bound);
+        with_bound(at_least(text, times, least, factor), bound, factor)
+    };
+    [
+        goal(
+            "gateway ≥ 5 × the best script that sends batches",
+            single::BATCHING_SCRIPT,
+            5.0,
+        ),
+        goal(
+            "gateway ≥ 20 × the best script that sends a record a message",
+            single::SINGLE_SCRIPT,
+            20.0,
+        ),
+        goal("gateway ≥ 3 × the best general tool", single::TOOL, 3.0),
+    ]
+}
+
+/// Adds to the measured figure what the machine's processors can give at most, see
 /// [`name::BOUND`].
-fn within(mut goal: Goal, bound: Option<f64>, shown: fn(f64) -> String) -> Goal {
+fn with_bound(mut goal: Goal, bound: Option<f64>, shown: fn(f64) -> String) -> Goal {
     if let Some(bound) = bound.filter(|bound| bound.is_finite()) {
         goal.measured
             .push_str(&format!(" (bound: {})", shown(bound)));
@@ -140,11 +154,6 @@ fn memory(program: &str, runs: &[&str], results: &[PartResult]) -> Goal {
 }
 
 fn latency(result: Option<&PartResult>) -> [Goal; 2] {
-    let figure = |name: &str| {
-        result
-            .map(|result| result.single.of(name).median())
-            .filter(|value| value.is_finite())
-    };
     let listening =
         "listening source, 1000 facts/s: 99 of 100 from commit to commit in < 2 s".to_owned();
     let polled = "polled source, 1000 facts/s: every fact within its interval and 2 s".to_owned();
@@ -156,21 +165,21 @@ fn latency(result: Option<&PartResult>) -> [Goal; 2] {
             met: verdict(ms < most_ms, true),
         },
     };
-    let within = figure(single::INTERVAL).map(|interval| interval + PROMPT_MS);
+    let within = single_figure(result, single::INTERVAL).map(|interval| interval + PROMPT_MS);
     [
-        goal(listening, figure(single::LATENCY_P99), Some(PROMPT_MS)),
-        goal(polled, figure(single::POLLED_MAX), within),
+        goal(
+            listening,
+            single_figure(result, single::LATENCY_P99),
+            Some(PROMPT_MS),
+        ),
+        goal(polled, single_figure(result, single::POLLED_MAX), within),
     ]
 }
 
 fn idle(result: Option<&PartResult>) -> Goal {
     let text = "an unchanged clinic of 10,000,000 records < 1 % of a core".to_owned();
-    let figure = |name: &str| {
-        result
-            .map(|result| result.single.of(name).median())
-            .filter(|value| value.is_finite())
-    };
-    let Some((percent, records)) = figure(single::IDLE_PERCENT).zip(figure(single::IDLE_RECORDS))
+    let Some((percent, records)) = single_figure(result, single::IDLE_PERCENT)
+        .zip(single_figure(result, single::IDLE_RECORDS))
     else {
         return unknown(text);
     };

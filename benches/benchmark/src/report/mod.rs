@@ -12,7 +12,7 @@ use crate::arguments::Part;
 use crate::error::Error;
 use crate::results::samples::grouped;
 use crate::results::{Figures, PartResult, TextTable, name};
-use rows::Row;
+use rows::SizeRow;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/performance.md");
 
@@ -36,7 +36,7 @@ fn page(results: &[PartResult]) -> String {
 
 /// Everything but the words around.
 pub(crate) fn tables(results: &[PartResult]) -> String {
-    let mut out = Page {
+    let mut out = MarkdownPage {
         machines: machines(results),
         text: String::new(),
     };
@@ -66,12 +66,12 @@ fn machines(results: &[PartResult]) -> Vec<Vec<(String, String)>> {
     different
 }
 
-struct Page {
+struct MarkdownPage {
     machines: Vec<Vec<(String, String)>>,
     text: String,
 }
 
-impl Page {
+impl MarkdownPage {
     fn heading(&mut self, words: &str) {
         // Writing into a String cannot fail, here and below.
         let _ = writeln!(self.text, "\n## {words}\n");
@@ -113,13 +113,13 @@ impl Page {
     fn part(&mut self, result: &PartResult) {
         match result.part {
             Part::Stages => {
-                self.sizes(result, &rows::STAGES);
-                self.sizes(result, &rows::STAGE_RATIOS);
+                self.sizes(result, rows::STAGES);
+                self.sizes(result, rows::STAGE_RATIOS);
             }
             Part::Growth => {
-                self.sizes(result, &rows::GROWTH);
-                self.sizes(result, &rows::GROWTH_DISK);
-                self.sizes(result, &rows::GROWTH_RATIOS);
+                self.sizes(result, rows::GROWTH);
+                self.sizes(result, rows::GROWTH_DISK);
+                self.sizes(result, rows::GROWTH_RATIOS);
             }
             _ => self.table(result, &result.table),
         }
@@ -151,7 +151,7 @@ impl Page {
         );
     }
 
-    fn sizes(&mut self, result: &PartResult, rows: &[Row]) {
+    fn sizes(&mut self, result: &PartResult, rows: &[SizeRow]) {
         if self.text.ends_with("|\n") {
             self.text.push('\n');
         }

@@ -4,7 +4,6 @@ use std::fmt::Display;
 use std::fs;
 use std::time::Duration;
 
-use clock::Clock as _;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use testbed::postgres::Postgres;
@@ -19,7 +18,7 @@ use crate::parts::waiting::{
 use crate::processes::child::Background;
 use crate::processes::config::ProgramFolder;
 use crate::processes::figures::ProcessFigures;
-use crate::session::Session;
+use crate::session::BenchSession;
 
 /// Longest time until everything is stored.
 const STORED_WITHIN: Duration = Duration::from_secs(900);
@@ -61,7 +60,7 @@ struct RunFigures {
 
 /// Makes a city, runs it and compares its registry with its clinics.
 pub(crate) async fn measure(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     postgres: &Postgres,
     size: &CitySize,
 ) -> Result<CityFigures, Error> {
@@ -110,7 +109,7 @@ pub(crate) async fn measure(
 
 /// Starts everything at once and waits until every fact is stored and every batch answered.
 async fn run(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     stored: StoredFacts<'_>,
     gateways: &[ProgramFolder],
     registries: &[ProgramFolder],

@@ -5,7 +5,6 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
 use chrono::NaiveDate;
-use clock::Clock as _;
 use pseudonym::KeyRing;
 use secrecy::ExposeSecret;
 use sqlx::Connection;
@@ -19,15 +18,15 @@ use crate::clinics::postgres::copy_in;
 use crate::clinics::{INDEXES, SCHEMA};
 use crate::error::Error;
 use crate::parts::crowd::CitySize;
-use crate::processes::config::{ProgramFolder, Source};
-use crate::session::Session;
+use crate::processes::config::{ClinicServer, ProgramFolder};
+use crate::session::BenchSession;
 
 /// Each clinic shares one of so many of its persons with the next one.
 const SHARED_ONE_OF: u64 = 10;
 
 /// Clinics of a city that are filled, each with a gateway.
 pub(crate) struct FilledClinics {
-    /// One gateway for each clinic.
+    /// Gateways, one for each clinic.
     pub gateways: Vec<ProgramFolder>,
     /// Facts of all clinics.
     pub expected: ExpectedFacts,
@@ -35,7 +34,7 @@ pub(crate) struct FilledClinics {
 
 /// Makes and fills a city's clinics, and a gateway for each.
 pub(crate) async fn create(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     postgres: &Postgres,
     size: &CitySize,
 ) -> Result<FilledClinics, Error> {
@@ -49,11 +48,10 @@ pub(crate) async fn create(
         let lines = clinic_lines(number.into(), size.records_each);
         expect(&lines, &ClinicKeys::new(&keys)?, today, &mut expected)?;
         fill(&postgres.create_database(&database).await?, &lines).await?;
-        let source = Source::postgres(postgres.port(), &database);
-        let gateway =
-            session
-                .programs
-                .gateway_with_default_batches(&database, &source, session.queue())?;
+        let source = ClinicServer::postgres(postgres.port(), &database);
+        let gateway = session
+            .programs
+            .gateway(&database, &source, session.queue(), None)?;
         write_ring(&gateway, &keys)?;
         gateways.push(gateway);
     }

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::parts::table::{ColumnRow, columns};
 use crate::results::PartResult;
 use crate::results::samples::{grouped, short};
-use crate::session::Session;
+use crate::session::BenchSession;
 use city::CityFigures;
 
 /// Every gateway and every consumer has connections of its own.
@@ -50,7 +50,10 @@ pub(crate) struct CitySize {
 
 /// Measures both cities. Fails unless each registry ends equal to its clinics: every fact with its
 /// content, under all of its person's pseudonyms of all clinics, nothing refused.
-pub(crate) async fn measure(session: &Session<'_>, result: &mut PartResult) -> Result<(), Error> {
+pub(crate) async fn measure(
+    session: &BenchSession<'_>,
+    result: &mut PartResult,
+) -> Result<(), Error> {
     let postgres = Postgres::start_with(&POSTGRES).await?;
     let many = city::measure(session, &postgres, &MANY).await?;
     if many.shared_persons == 0 {

@@ -4,13 +4,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use az::SaturatingAs as _;
-use clock::Clock as _;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
 use crate::clinics::people;
 use crate::error::Error;
-use crate::session::Session;
+use crate::session::BenchSession;
 
 /// Connections that write at once, as several registrars do: what begins first does not always
 /// commit first.
@@ -39,7 +38,7 @@ impl FactRate {
 /// Inserts so many facts from number `first` on, each when it is due, over [`WRITERS`] connections
 /// at once.
 pub(crate) async fn insert_all(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     url: &str,
     first: u64,
     rate: FactRate,
@@ -54,7 +53,7 @@ pub(crate) async fn insert_all(
 
 /// Inserts every [`WRITERS`]-th of these facts, each when it is due.
 async fn insert_every_nth(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     url: &str,
     facts: Range<u64>,
     rate: FactRate,

@@ -15,11 +15,12 @@ use crate::parts::table::{ColumnRow, columns};
 use crate::parts::waiting::{
     DEFAULT_INTERVAL_SECONDS, NamedProgram, StoredFacts, wait_until_stored,
 };
-use crate::processes::config::{ProgramFolder, Source};
+use crate::processes::config::{ClinicServer, ProgramFolder};
 use crate::results::samples::{grouped, short};
 use crate::results::{PartResult, single};
-use crate::session::Session;
+use crate::session::BenchSession;
 use facts::FactRate;
+use timings::Timings;
 
 /// Facts that are written while latency is measured.
 const RATE: FactRate = FactRate {
@@ -41,7 +42,7 @@ const INTERVAL: Duration = Duration::from_secs(DEFAULT_INTERVAL_SECONDS);
 
 /// Way in which the gateway learns of a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reading {
+enum FactNotice {
     /// The source's `listen` is set, and a trigger notifies; the schedule is the default one.
     Listening,
     /// By the default schedule alone.
@@ -51,7 +52,7 @@ enum Reading {
 /// Latencies from commit to commit, of every single fact.
 #[derive(Debug, Clone)]
 struct Latency {
-    reading: Reading,
+    notice: FactNotice,
     facts: u64,
     /// Number of facts that the clinic really committed a second.
     achieved_per_second: f64,
@@ -65,14 +66,36 @@ struct Latency {
     gateway_peak_mib: f64,
 }
 
+impl Latency {
+    fn of(
+        notice: FactNotice,
+        timings: &Timings,
+        gateway_seconds: f64,
+        gateway_peak_mib: f64,
+    ) -> Self {
+        let wrote_for = timings.wrote_for.as_secs_f64();
+        Self {
+            notice,
+            facts: RATE.facts(),
+            achieved_per_second: RATE.facts() as f64 / wrote_for,
+            p50_ms: timings.quantile(50),
+            p90_ms: timings.quantile(90),
+            p99_ms: timings.quantile(99),
+            max_ms: timings.quantile(100),
+            gateway_percent: 100.0 * gateway_seconds / wrote_for,
+            gateway_peak_mib,
+        }
+    }
+}
+
 /// Measures a listening source, and one that is read by the default schedule.
-pub(crate) async fn measure(session: &Session<'_>, result: &mut PartResult) {
+pub(crate) async fn measure(session: &BenchSession<'_>, result: &mut PartResult) {
     let mut measured = Vec::new();
-    for reading in [Reading::Listening, Reading::Polling] {
-        match measure_reading(session, reading).await {
+    for notice in [FactNotice::Listening, FactNotice::Polling] {
+        match measure_notice(session, notice).await {
             Ok(latency) => measured.push(latency),
             Err(error) => {
-                result.fail(&format!("{reading:?}"), &error);
+                result.fail(&format!("{notice:?}"), &error);
                 session.purge_queues().await;
             }
         }
@@ -85,9 +108,9 @@ fn note(measured: &[Latency], result: &mut PartResult) {
         result
             .single
             .push(single::INTERVAL, DEFAULT_INTERVAL_SECONDS as f64 * 1000.0);
-        match latency.reading {
-            Reading::Listening => result.single.push(single::LATENCY_P99, latency.p99_ms),
-            Reading::Polling => result.single.push(single::POLLED_MAX, latency.max_ms),
+        match latency.notice {
+            FactNotice::Listening => result.single.push(single::LATENCY_P99, latency.p99_ms),
+            FactNotice::Polling => result.single.push(single::POLLED_MAX, latency.max_ms),
         }
     }
     let rows: [ColumnRow<Latency>; 8] = [
@@ -106,9 +129,9 @@ fn note(measured: &[Latency], result: &mut PartResult) {
             short(of.gateway_peak_mib)
         }),
     ];
-    let head = measured.iter().map(|latency| match latency.reading {
-        Reading::Listening => "listening source".to_owned(),
-        Reading::Polling => format!("polled every {DEFAULT_INTERVAL_SECONDS} s"),
+    let head = measured.iter().map(|latency| match latency.notice {
+        FactNotice::Listening => "listening source".to_owned(),
+        FactNotice::Polling => format!("polled every {DEFAULT_INTERVAL_SECONDS} s"),
     });
     result.table = columns(head, &rows, &measured.iter().collect::<Vec<_>>());
 }
@@ -123,15 +146,15 @@ struct Setup {
 }
 
 /// Writes facts at the steady rate into a clinic, one a transaction, and times each.
-async fn measure_reading(session: &Session<'_>, reading: Reading) -> Result<Latency, Error> {
-    let setup = set_up(session, reading).await?;
+async fn measure_notice(session: &BenchSession<'_>, notice: FactNotice) -> Result<Latency, Error> {
+    let setup = set_up(session, notice).await?;
     let mut consumer = session.programs.start_registry(&setup.registry)?;
     let mut daemon = session.programs.start_gateway(&setup.gateway)?;
     let running = &mut [
         NamedProgram("city-registry", &mut consumer),
         NamedProgram("clinic-gateway", &mut daemon),
     ];
-    let uncounted = warm_up(session, &setup, reading, running).await?;
+    let uncounted = warm_up(session, &setup, notice, running).await?;
 
     let figures = |running: &[NamedProgram<'_>]| running[1].1.figures().unwrap_or_default();
     let before = figures(running);
@@ -162,23 +185,17 @@ async fn measure_reading(session: &Session<'_>, reading: Reading) -> Result<Late
     gateway.remove()?;
     session.drop_database(&registry_database).await?;
     registry.remove()?;
-    let wrote_for = timings.wrote_for.as_secs_f64();
     let processor = after.processor_seconds - before.processor_seconds;
-    Ok(Latency {
-        reading,
-        facts: RATE.facts(),
-        achieved_per_second: RATE.facts() as f64 / wrote_for,
-        p50_ms: timings.quantile(50),
-        p90_ms: timings.quantile(90),
-        p99_ms: timings.quantile(99),
-        max_ms: timings.quantile(100),
-        gateway_percent: 100.0 * processor / wrote_for,
-        gateway_peak_mib: last_figures.peak_mib(),
-    })
+    Ok(Latency::of(
+        notice,
+        &timings,
+        processor,
+        last_figures.peak_mib(),
+    ))
 }
 
-async fn set_up(session: &Session<'_>, reading: Reading) -> Result<Setup, Error> {
-    let word = if reading == Reading::Listening {
+async fn set_up(session: &BenchSession<'_>, notice: FactNotice) -> Result<Setup, Error> {
+    let word = if notice == FactNotice::Listening {
         "listening"
     } else {
         "polling"
@@ -190,13 +207,14 @@ async fn set_up(session: &Session<'_>, reading: Reading) -> Result<Setup, Error>
     let mut connection = PgConnection::connect(&clinic_url).await?;
     sqlx::raw_sql(SCHEMA).execute(&mut connection).await?;
     sqlx::raw_sql(INDEXES).execute(&mut connection).await?;
-    let source = Source::postgres(postgres.port(), &clinic_database);
-    let gateway = session.programs.gateway_with_default_batches(
+    let source = ClinicServer::postgres(postgres.port(), &clinic_database);
+    let gateway = session.programs.gateway(
         &format!("latency-gateway-{word}"),
         &source,
         session.queue(),
+        None,
     )?;
-    if reading == Reading::Listening {
+    if notice == FactNotice::Listening {
         sqlx::raw_sql(NOTIFY).execute(&mut connection).await?;
         let section = "[source.clinic.postgres]";
         gateway.change_line(section, &format!("{section}\nlisten = \"facts\""))?;
@@ -218,13 +236,13 @@ async fn set_up(session: &Session<'_>, reading: Reading) -> Result<Setup, Error>
 /// Sends the first facts through, which are not counted: one is there when the programs start, and
 /// a listening gateway is notified of another. Returns their number.
 async fn warm_up(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     setup: &Setup,
-    reading: Reading,
+    notice: FactNotice,
     running: &mut [NamedProgram<'_>],
 ) -> Result<u64, Error> {
     wait(session, setup, 1, INTERVAL * 2, running).await?;
-    if reading == Reading::Polling {
+    if notice == FactNotice::Polling {
         return Ok(1);
     }
     let mut connection = PgConnection::connect(&setup.clinic_url).await?;
@@ -236,7 +254,7 @@ async fn warm_up(
 
 /// Waits until the registry holds so many facts.
 async fn wait(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     setup: &Setup,
     facts: u64,
     limit: Duration,

@@ -11,7 +11,7 @@ use connector_kit::Feed;
 use crate::clinics::keys::ClinicKeys;
 use crate::error::Error;
 use crate::parts::waiting::{moment, number};
-use crate::session::Session;
+use crate::session::BenchSession;
 
 /// Moment at which a row was committed, in microseconds since 1970.
 const COMMITTED: &str = "(extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint";
@@ -36,7 +36,7 @@ impl Timings {
 
 /// Matches the clinic's rows with the registry's facts; the first `uncounted` facts are left out.
 pub(crate) async fn timings(
-    session: &Session<'_>,
+    session: &BenchSession<'_>,
     clinic: &str,
     registry: &str,
     uncounted: u64,
