@@ -81,7 +81,7 @@ pub(crate) fn processors() -> f64 {
     std::thread::available_parallelism().map_or(f64::NAN, |cores| cores.get() as f64)
 }
 
-/// Memory of the machine, in bytes; 0 where it is not told.
+/// Memory of the machine, in bytes; 0 if it is unknown.
 pub(crate) fn memory_bytes() -> u64 {
     let kibibytes = value_of("/proc/meminfo", "MemTotal");
     kibibytes

@@ -30,7 +30,8 @@ const POSTGRES: [(&str, &str); 4] = [
 /// machine's.
 const BROKER_MEMORY_PERCENT: u64 = 40;
 
-/// Runs the parts that were asked for, prints what is known of all, and writes the page if asked to.
+/// Runs the parts that were asked for, prints what is known of all, and writes the page if asked
+/// to.
 pub(crate) async fn run(options: &BenchOptions) -> Result<(), Error> {
     let kept = store::untracked_folder()?;
     let failures = if options.parts.is_empty() {

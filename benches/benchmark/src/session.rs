@@ -1,4 +1,4 @@
-//! BenchSession: the options, servers and programs that all parts of one run work with.
+//! Session: the options, servers and programs that all parts of one run work with.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -104,7 +104,8 @@ async fn create(server: &Postgres, database: &str, records: u64) -> Result<(), E
     Ok(())
 }
 
-/// Fills tables with so many records. Frozen as they are filled: no later vacuum falls into a measurement.
+/// Fills tables with so many records. Frozen as they are filled: no later vacuum falls into a
+/// measurement.
 async fn fill(connection: &mut PgConnection, records: u64) -> Result<(), Error> {
     sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
     sqlx::raw_sql(SCHEMA).execute(&mut *connection).await?;

@@ -15,7 +15,8 @@ use lapin::{BasicProperties, Channel};
 use crate::error::Error;
 use crate::limits::queue::MeasuredQueue;
 
-/// Batches that wait for their confirm at once, the gateway's default, or for their acknowledgement.
+/// Batches that wait for their confirm at once, the gateway's default, or for their
+/// acknowledgement.
 const WINDOW: u16 = 64;
 /// Exchange, queue, routing key and consumer.
 const NAME: &str = "bench.raw";

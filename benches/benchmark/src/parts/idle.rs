@@ -1,5 +1,5 @@
-//! The part `idle`: cost of a gateway while nothing changes at its clinic: processor time on both sides, statements,
-//! memory.
+//! The part `idle`: cost of a gateway while nothing changes at its clinic: processor time on both
+//! sides, statements, memory.
 
 use std::time::Duration;
 

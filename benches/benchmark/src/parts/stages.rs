@@ -144,7 +144,8 @@ async fn bare(
         .await;
 }
 
-/// Measures computing at best, and what the machine's processors can give for what no program is spared.
+/// Measures computing at best, and what the machine's processors can give for what no program is
+/// spared.
 async fn computing(session: &BenchSession<'_>, records: u64, result: &mut PartResult) {
     result
         .step(records, "computing alone", async |figures| {
@@ -188,7 +189,8 @@ async fn from_mariadb(
     session.purge_queues().await;
 }
 
-/// Measures a gateway whose clinic is on PostgreSQL, the registry behind it, and the registry's limit.
+/// Measures a gateway whose clinic is on PostgreSQL, the registry behind it, and the registry's
+/// limit.
 async fn programs(
     session: &BenchSession<'_>,
     clinic: &PostgresClinic,

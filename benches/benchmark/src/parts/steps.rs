@@ -86,7 +86,8 @@ impl BenchSession<'_> {
         Ok(())
     }
 
-    /// Notes the bytes that the gateway keeps on its disk, without the sealed batches that wait for receipts.
+    /// Notes the bytes that the gateway keeps on its disk, without the sealed batches that wait for
+    /// receipts.
     pub(crate) async fn measure_state(
         &self,
         gateway: &ProgramFolder,
@@ -103,7 +104,8 @@ impl BenchSession<'_> {
         Ok(())
     }
 
-    /// Fills a registry with an empty database: from the queue to committed; nothing may be missing.
+    /// Fills a registry with an empty database: from the queue to committed; nothing may be
+    /// missing.
     pub(crate) async fn store(
         &self,
         label: &str,

@@ -14,8 +14,8 @@ pub(crate) use run::PeerFigure;
 
 /// Runs every peer that is set up, one after the other, and `gateway`, which returns its rate,
 /// between them: a machine's speed changes within the hour. Peers that are not set up, and those
-/// that fail, are named as progress; where `gateway` has no rate, the other run beside a peer has to
-/// do.
+/// that fail, are named as progress; where `gateway` has no rate, the other run beside a peer has
+/// to do.
 pub(crate) async fn measure(
     session: &BenchSession<'_>,
     clinic: &PostgresClinic,
@@ -43,11 +43,11 @@ pub(crate) async fn measure(
             }
         }
         last = gateway().await;
-        let beside = match (before, last) {
+        let gateway_rate = match (before, last) {
             (Some(before), Some(after)) => f64::midpoint(before, after),
             (one, other) => one.or(other).unwrap_or(f64::NAN),
         };
-        figures.extend(runs.iter().map(|run| run.figure(peer, &version, beside)));
+        figures.extend(runs.iter().map(|run| run.figure(peer, &version, gateway_rate)));
     }
     Ok(figures)
 }

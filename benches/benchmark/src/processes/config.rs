@@ -1,4 +1,5 @@
-//! Configurations of the two programs, as their users would write them, and the folders they lie in.
+//! Configurations of the two programs, as their users would write them, and the folders they lie
+//! in.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;

@@ -70,8 +70,8 @@ fn stat(process: u32) -> Option<String> {
     fs::read_to_string(format!("/proc/{process}/stat")).ok()
 }
 
-/// Sum of the first `fields` of utime, stime, cutime and cstime of `/proc/PID/stat`, in seconds. Its second
-/// field is the program's name, in parentheses and with anything in it.
+/// Sum of the first `fields` of utime, stime, cutime and cstime of `/proc/PID/stat`, in seconds.
+/// Its second field is the program's name, in parentheses and with anything in it.
 fn ticks(stat: &str, fields: usize) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(") ")?;
     let ticks = rest

@@ -1,4 +1,5 @@
-//! Processes: the programs under test built, configured and run, and processes watched from outside.
+//! Processes: the programs under test built, configured and run, and processes watched from
+//! outside.
 
 pub(crate) mod build;
 pub(crate) mod child;

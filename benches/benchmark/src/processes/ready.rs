@@ -22,7 +22,8 @@ const ANSWER_BYTES: usize = 64;
 
 /// A daemon that has become ready.
 pub(crate) struct Ready {
-    /// Time from its start to the first `/health/ready` that says yes: outbox open, broker connected.
+    /// Time from its start to the first `/health/ready` that says yes: outbox open, broker
+    /// connected.
     pub took: Duration,
     /// Most memory it held until then and for a while after, in MiB.
     pub peak_mib: f64,

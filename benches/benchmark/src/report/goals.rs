@@ -18,7 +18,7 @@ pub(crate) struct Goal {
     pub text: String,
     /// Text of the measured figure.
     pub measured: String,
-    /// `yes`, `no`, or that it cannot be told.
+    /// `yes`, `no`, or a dash if it was not measured.
     pub met: &'static str,
 }
 

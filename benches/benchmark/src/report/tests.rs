@@ -30,11 +30,11 @@ fn stages() -> PartResult {
     for (records, keyset) in [(1000, 1e6), (1_000_000, 5e5)] {
         let figures = stages.sizes.entry(records).or_default();
         for repetition in 1..=3_u8 {
-            let mood = f64::from(repetition);
-            figures.push(name::KEYSET, keyset * mood);
-            figures.push(name::GATEWAY, 350_000.0 * mood);
-            figures.push(name::BOUND, 450_000.0 * mood);
-            figures.push(&name::peak(name::GATEWAY), 100.0 + mood);
+            let speed = f64::from(repetition);
+            figures.push(name::KEYSET, keyset * speed);
+            figures.push(name::GATEWAY, 350_000.0 * speed);
+            figures.push(name::BOUND, 450_000.0 * speed);
+            figures.push(&name::peak(name::GATEWAY), 100.0 + speed);
             figures.push(name::REGISTRY, 60_000.0);
             figures.push(name::COPY_IN, 100_000.0);
             figures.push(name::PUBLISH_SECONDS, 2.0);
@@ -129,7 +129,7 @@ fn peers_are_judged_by_the_gateway_that_ran_beside_them() {
     let page = tables(&[older, peers()]);
     assert!(
         goal(&page, "gateway ≥ 5 ×").ends_with("| 7.00 × | yes |"),
-        "the bound of another gateway tells nothing"
+        "the bound of another gateway does not count"
     );
     assert!(goal(&tables(&[stages()]), "gateway ≥ 5 ×").ends_with("| not measured | – |"));
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Samples(Vec<f64>);
 
 impl Samples {
-    /// Adds the sample of the next repetition; what is no number (a division by nothing) is left out.
+    /// Adds the sample of the next repetition; what is no number (a division by nothing) is left
+    /// out.
     pub(crate) fn push(&mut self, value: f64) {
         if value.is_finite() {
             self.0.push(value);
