@@ -224,7 +224,10 @@ fn text(parser: &mut lexopt::Parser) -> Result<String, Error> {
     parser.value().and_then(ValueExt::string).map_err(usage)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "signature of a map_err argument")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "signature of a map_err argument"
+)]
 fn usage(error: lexopt::Error) -> Error {
     Error::Usage(error.to_string())
 }

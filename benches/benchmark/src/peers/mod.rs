@@ -47,7 +47,10 @@ pub(crate) async fn measure(
             (Some(before), Some(after)) => f64::midpoint(before, after),
             (one, other) => one.or(other).unwrap_or(f64::NAN),
         };
-        figures.extend(runs.iter().map(|run| run.figure(peer, &version, gateway_rate)));
+        figures.extend(
+            runs.iter()
+                .map(|run| run.figure(peer, &version, gateway_rate)),
+        );
     }
     Ok(figures)
 }
