@@ -224,7 +224,10 @@ fn text(parser: &mut lexopt::Parser) -> Result<String, Error> {
     parser.value().and_then(ValueExt::string).map_err(usage)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "signature of a map_err argument"
+)]
 fn usage(error: lexopt::Error) -> Error {
     Error::Usage(error.to_string())
 }
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gateways_own_settings_stay_unless_said_otherwise() {
+    fn the_gateways_own_settings_stay_unless_set() {
         let Ok(Action::Measure(BenchOptions {
             page_records: None,
             batch_events: None,
@@ -277,14 +280,14 @@ mod tests {
     }
 
     #[test]
-    fn every_part_is_told_in_the_help() {
+    fn every_part_stands_in_the_help() {
         for part in Part::ALL {
             assert!(HELP.contains(&format!("\n  {:<10}", part.name())), "{part}");
         }
     }
 
     #[test]
-    fn what_cannot_be_done_is_told() {
+    fn impossible_options_are_refused() {
         for (line, part) in [
             ("--records 10", "\"10\" is not a whole number from 1000"),
             ("--records 10000001", "to 10000000"),

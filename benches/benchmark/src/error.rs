@@ -1,12 +1,12 @@
 //! Failures of the benchmark.
 
-/// Why a chore did not come to its end, and what to do about it.
+/// Reason why the benchmark failed, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The command line cannot be understood.
     #[error("{0}; see cargo xtask bench --help")]
     Usage(String),
-    /// A private server; says what to install where something is missing.
+    /// A private server; the text names what to install where something is missing.
     #[error(transparent)]
     Server(#[from] testbed::Error),
     /// The clinic's database, which holds invented people only.
@@ -48,7 +48,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// Makes a `map_err` argument that says what was tried.
+    /// Makes a `map_err` argument that names the refused action.
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let action = action.into();
         move |source| Self::Io { action, source }

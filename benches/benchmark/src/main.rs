@@ -1,12 +1,18 @@
 //! `cargo xtask bench`: measures the two programs as their users run them.
 
 mod arguments;
-mod bench;
+mod clinics;
 mod error;
+mod limits;
+mod machine;
+mod parts;
 mod peers;
+mod print;
 mod processes;
-mod rest;
-mod say;
+mod report;
+mod results;
+mod run;
+mod session;
 
 use std::process::ExitCode;
 
@@ -14,10 +20,10 @@ use arguments::Action;
 use error::Error;
 
 fn main() -> ExitCode {
-    match arguments::read(lexopt::Parser::from_env()).and_then(|action| run(&action)) {
+    match arguments::read(lexopt::Parser::from_env()).and_then(|action| perform(&action)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say::complain(&error.to_string());
+            print::error(&error.to_string());
             ExitCode::from(if matches!(error, Error::Usage(_)) {
                 2
             } else {
@@ -27,22 +33,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(action: &Action) -> Result<(), Error> {
+fn perform(action: &Action) -> Result<(), Error> {
     match action {
         Action::Help => {
-            say::line(arguments::HELP);
+            print::result(arguments::HELP);
             Ok(())
         }
-        Action::Measure(options) => {
-            tokio::runtime::Runtime::new()
-                .map_err(Error::io("start the runtime"))?
-                .block_on(async {
-                    // Dropping the work ends the servers and removes what was made.
-                    tokio::select! {
-                        done = bench::bench(options) => done,
-                        _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
-                    }
-                })
-        }
+        Action::Measure(options) => tokio::runtime::Runtime::new()
+            .map_err(Error::io("start the runtime"))?
+            .block_on(async {
+                // Dropping the work ends the servers and removes what was made.
+                tokio::select! {
+                    done = run::run(options) => done,
+                    _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+                }
+            }),
     }
 }

@@ -19,34 +19,27 @@ use gungraun::prelude::{library_benchmark, library_benchmark_group, main};
 use gungraun::{Callgrind, LibraryBenchmarkConfig};
 use pseudonym::Pseudonymiser;
 
-fn records() -> (Pseudonymiser, Vec<ClinicRecord>) {
-    (hotpath::pseudonymiser(), hotpath::page())
-}
-
-fn record_ids() -> (Pseudonymiser, Vec<String>) {
-    (
-        hotpath::pseudonymiser(),
-        hotpath::page()
-            .into_iter()
-            .map(|record| record.record_id)
-            .collect(),
-    )
+fn record_ids() -> Vec<String> {
+    hotpath::page()
+        .into_iter()
+        .map(|record| record.record_id)
+        .collect()
 }
 
 /// A sealer that has sealed before, as all but the first have.
-fn batch() -> (Sealer, Vec<Event>) {
+fn used_sealer() -> Sealer {
     let mut sealer = Sealer::new(&hotpath::registry_key().public());
-    let events = hotpath::events();
-    sealer.seal(&events).expect("a page fits a batch");
-    (sealer, events)
+    sealer
+        .seal(&hotpath::events())
+        .expect("a page fits a batch");
+    sealer
 }
 
-fn sealed() -> (PrivateKey, SealedBatch) {
-    let (mut sealer, events) = batch();
-    (
-        hotpath::registry_key(),
-        sealer.seal(&events).expect("a page fits a batch").0,
-    )
+fn sealed() -> SealedBatch {
+    used_sealer()
+        .seal(&hotpath::events())
+        .expect("a page fits a batch")
+        .0
 }
 
 fn encoded() -> Vec<u8> {
@@ -55,8 +48,8 @@ fn encoded() -> Vec<u8> {
 
 // Identifiers, codes and dates to drafts, with every pseudonym, record digest and content digest.
 #[library_benchmark]
-#[bench::page(records())]
-fn pseudonymise((pseudonymiser, records): (Pseudonymiser, Vec<ClinicRecord>)) -> Vec<Draft> {
+#[bench::page(hotpath::pseudonymiser(), hotpath::page())]
+fn pseudonymise(pseudonymiser: Pseudonymiser, records: Vec<ClinicRecord>) -> Vec<Draft> {
     let drafts = records
         .into_iter()
         .filter_map(|record| hotpath::draft(&pseudonymiser, record));
@@ -65,8 +58,8 @@ fn pseudonymise((pseudonymiser, records): (Pseudonymiser, Vec<ClinicRecord>)) ->
 
 // What a sweep does with each id.
 #[library_benchmark]
-#[bench::page(record_ids())]
-fn record_digests((pseudonymiser, ids): (Pseudonymiser, Vec<String>)) -> Vec<RecordDigest> {
+#[bench::page(hotpath::pseudonymiser(), record_ids())]
+fn record_digests(pseudonymiser: Pseudonymiser, ids: Vec<String>) -> Vec<RecordDigest> {
     black_box(
         ids.iter()
             .map(|id| pseudonymiser.record_digest(Feed::Tests, id))
@@ -82,18 +75,16 @@ fn encode(events: Vec<Event>) -> (Vec<u8>, Vec<Event>) {
 
 // Encode, compress, encrypt.
 #[library_benchmark]
-#[bench::page(batch())]
-fn seal(
-    (mut sealer, events): (Sealer, Vec<Event>),
-) -> (SealedBatch, AnswerKey, Sealer, Vec<Event>) {
+#[bench::page(used_sealer(), hotpath::events())]
+fn seal(mut sealer: Sealer, events: Vec<Event>) -> (SealedBatch, AnswerKey, Sealer, Vec<Event>) {
     let (batch, key) = black_box(sealer.seal(&events)).expect("a page fits a batch");
     (batch, key, sealer, events)
 }
 
 // Decrypt, decompress.
 #[library_benchmark]
-#[bench::page(sealed())]
-fn open((key, batch): (PrivateKey, SealedBatch)) -> Opened {
+#[bench::page(hotpath::registry_key(), sealed())]
+fn open(key: PrivateKey, batch: SealedBatch) -> Opened {
     black_box(key.open(&batch.bytes)).expect("sealed to this key")
 }
 

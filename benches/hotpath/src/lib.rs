@@ -1,6 +1,8 @@
 //! Inputs of the instruction-count benchmarks: a page of invented records and what it becomes, the
 //! same in every run.
 
+pub mod numbers;
+
 use chrono::{Days, NaiveDate};
 use connector_kit::{
     ClinicDate, ClinicFact, ClinicRecord, Coding, Field, Identifier, IdentifierKind, Person,
@@ -11,6 +13,8 @@ use contract::{Draft, Event, PrivateKey, Suite, Version};
 use pseudonym::{KeyRing, Policy, PolicyConfig, Pseudonymiser, RecordOutcome};
 use secrecy::SecretString;
 
+use numbers::{oms, snils};
+
 /// Records in a page: as many as the contract lets into one batch.
 pub const PAGE_RECORDS: u32 = 1000;
 const _: () = assert!(PAGE_RECORDS as usize == MAX_EVENTS);
@@ -19,7 +23,7 @@ const _: () = assert!(PAGE_RECORDS as usize == MAX_EVENTS);
 const RING: &str = "pseudonym 1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\n\
     record ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8\n";
 /// SNILS numbers begin here: far above 001-001-998, up to which they carry no check digits.
-const FIRST_SNILS: u32 = 100_200_000;
+const FIRST_SNILS: u64 = 100_200_000;
 /// OMS numbers (without their last digit) begin here.
 const FIRST_OMS: u64 = 770_188_500_000_000;
 /// Every so many-th person is a foreign citizen, with a passport and nothing else.
@@ -153,39 +157,17 @@ fn identifiers(person: u32) -> Vec<Identifier> {
         )];
     }
     vec![
-        identifier(IdentifierKind::Snils, snils(FIRST_SNILS + person), None),
+        identifier(
+            IdentifierKind::Snils,
+            snils(FIRST_SNILS + u64::from(person)),
+            None,
+        ),
         identifier(
             IdentifierKind::Oms,
             oms(FIRST_OMS + u64::from(person)),
             None,
         ),
     ]
-}
-
-/// A SNILS as it is written: nine digits in groups, and the check digits (weights 9 to 1, modulo
-/// 101, 100 is 00).
-fn snils(number: u32) -> String {
-    let digits = format!("{number:09}");
-    let weighted = digits
-        .bytes()
-        .zip((1..=9).rev())
-        .map(|(digit, weight)| u32::from(digit - b'0') * weight);
-    let check = weighted.sum::<u32>() % 101 % 100;
-    format!(
-        "{}-{}-{} {check:02}",
-        &digits[..3],
-        &digits[3..6],
-        &digits[6..]
-    )
-}
-
-/// An OMS number: fifteen digits and a Luhn digit.
-fn oms(number: u64) -> String {
-    let digits = format!("{number:015}");
-    let products = digits.bytes().rev().zip([2, 1].into_iter().cycle());
-    let products = products.map(|(digit, factor)| u32::from(digit - b'0') * factor);
-    let sum: u32 = products.map(|product| product / 10 + product % 10).sum();
-    format!("{digits}{}", (10 - sum % 10) % 10)
 }
 
 #[cfg(test)]

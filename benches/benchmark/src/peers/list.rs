@@ -1,18 +1,25 @@
 //! The peers: how each is started, when it is done, and what it leaves out.
 
-/// When a peer has done its work.
+use std::path::PathBuf;
+
+/// Folder in which `benches/peers/setup` puts what it sets up.
+const SETUP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/peers");
+/// Folder of the peers' own files.
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers");
+
+/// Sign that a peer has done its work.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Done {
+pub(crate) enum Done {
     /// The peer ends by itself.
     Ended,
     /// The peer goes on waiting for changes.
     QueueHoldsAll,
 }
 
-/// A program that does the same job. In its words `{place}` stands for where it is set up,
+/// A program that does the same job. In its words `{place}` stands for the folder it is set up in,
 /// `{source}` for its own files.
 #[derive(Debug)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     /// Name of the peer in the report.
     pub name: &'static str,
     /// Name of its folder, both of its files and where it is set up.
@@ -21,11 +28,11 @@ pub(super) struct Peer {
     pub program: &'static str,
     /// Arguments of its command line.
     pub arguments: &'static [&'static str],
-    /// Where it is started.
+    /// Folder in which it is started.
     pub works_in: &'static str,
     /// Records a message, one run for each.
     pub rows_a_message: &'static [u32],
-    /// When it has done its work.
+    /// Sign that it has done its work.
     pub done: Done,
     /// True if it needs seconds to start, so that its rate without them is shown too.
     pub starts_slowly: bool,
@@ -35,36 +42,56 @@ pub(super) struct Peer {
     pub leaves_out: &'static str,
 }
 
-/// Common to all that read by pages of a key.
-const SCRIPT: &str = "sends plain rows: no pseudonyms, no sealing, no memory of what was sent, no \
-    outbox; a second run \
-    finds only rows with a later stamp";
+/// Remark on all that read by pages of a key.
+const SCRIPT: &str = "sends plain rows: no pseudonyms, no sealing, no memory of what was sent, \
+    no outbox; a second run finds only rows with a later stamp";
+
+impl Peer {
+    /// Fills in `{place}` and `{source}` in a path or word of the list.
+    pub(crate) fn filled(&self, word: &str) -> PathBuf {
+        let folder = self.folder;
+        PathBuf::from(
+            word.replace("{place}", &format!("{SETUP}/{folder}"))
+                .replace("{source}", &format!("{SOURCE}/{folder}")),
+        )
+    }
+
+    /// Versions of a peer that is set up.
+    pub(crate) fn version(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.filled("{place}/VERSION")).ok()?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+}
+
+/// A script that reads by pages of a key; the list says how each is started.
+const PAGING_SCRIPT: Peer = Peer {
+    name: "",
+    folder: "",
+    program: "",
+    arguments: &[],
+    works_in: "{place}",
+    rows_a_message: &[1, 100],
+    done: Done::Ended,
+    starts_slowly: false,
+    decodes_log: false,
+    leaves_out: SCRIPT,
+};
 
 /// Every peer, the fastest kinds of one tool after its plain ones.
-pub(super) const PEERS: [Peer; 6] = [
+pub(crate) const PEERS: [Peer; 6] = [
     Peer {
         name: "Python: psycopg, pika",
         folder: "python",
         program: "{place}/venv/bin/python",
         arguments: &["-B", "{source}/with_pika.py"],
-        works_in: "{place}",
-        rows_a_message: &[1, 100],
-        done: Done::Ended,
-        starts_slowly: false,
-        decodes_log: false,
-        leaves_out: SCRIPT,
+        ..PAGING_SCRIPT
     },
     Peer {
         name: "Python: psycopg, aio-pika",
         folder: "python",
         program: "{place}/venv/bin/python",
         arguments: &["-B", "{source}/with_aio_pika.py"],
-        works_in: "{place}",
-        rows_a_message: &[1, 100],
-        done: Done::Ended,
-        starts_slowly: false,
-        decodes_log: false,
-        leaves_out: SCRIPT,
+        ..PAGING_SCRIPT
     },
     Peer {
         name: "Node: pg, amqplib",
@@ -75,36 +102,21 @@ pub(super) const PEERS: [Peer; 6] = [
             "--preserve-symlinks-main",
             "{place}/peer.js",
         ],
-        works_in: "{place}",
-        rows_a_message: &[1, 100],
-        done: Done::Ended,
-        starts_slowly: false,
-        decodes_log: false,
-        leaves_out: SCRIPT,
+        ..PAGING_SCRIPT
     },
     Peer {
         name: "Go: pgx, amqp091-go",
         folder: "go",
         program: "{place}/peer",
-        arguments: &[],
-        works_in: "{place}",
-        rows_a_message: &[1, 100],
-        done: Done::Ended,
-        starts_slowly: false,
-        decodes_log: false,
-        leaves_out: SCRIPT,
+        ..PAGING_SCRIPT
     },
     Peer {
         name: "Apache Camel",
         folder: "camel",
         program: "java",
         arguments: &["-cp", "{place}/classes:{place}/lib/*", "Peer"],
-        works_in: "{place}",
-        rows_a_message: &[1, 100],
-        done: Done::Ended,
         starts_slowly: true,
-        decodes_log: false,
-        leaves_out: SCRIPT,
+        ..PAGING_SCRIPT
     },
     Peer {
         name: "Debezium Server",
@@ -117,7 +129,26 @@ pub(super) const PEERS: [Peer; 6] = [
         starts_slowly: true,
         decodes_log: true,
         leaves_out: "sends plain rows: no pseudonyms, no sealing, no outbox (the server's log is \
-            its memory, which the clinic \
-            must turn on and keep); cannot put several rows into a message",
+            its memory, which the clinic must turn on and keep); cannot put several rows into a \
+            message",
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_of_the_list_is_there() {
+        for peer in &PEERS {
+            let own = peer
+                .arguments
+                .iter()
+                .filter(|word| word.starts_with("{source}"));
+            for path in own.map(|word| peer.filled(word)) {
+                assert!(path.is_file(), "{}", path.display());
+            }
+            assert!(peer.filled("{source}").is_dir(), "{}", peer.folder);
+        }
+    }
+}

@@ -4,52 +4,36 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::process::{Child, Command};
-use tokio::task::JoinHandle;
-use tokio::time::interval;
 
-use super::filled;
-use super::list::Peer;
 use crate::error::Error;
-use crate::processes::{Seen, look_at};
-
-/// Interval between two reads of /proc.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Lines of the log that a failure quotes.
-const QUOTED_LINES: usize = 15;
+use crate::peers::list::Peer;
+use crate::processes::figures::ProcessFigures;
+use crate::processes::watch::{Watch, last_lines};
 
 /// A running peer; killed when it is dropped.
-pub(super) struct Watched {
+pub(crate) struct PeerProcess {
     name: &'static str,
     child: Child,
     log: PathBuf,
-    seen: Arc<Mutex<Seen>>,
-    look: JoinHandle<()>,
+    watch: Watch,
 }
 
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.look.abort();
-    }
-}
-
-impl Watched {
-    /// Starts a peer; what it prints goes to `log`.
-    pub(super) fn start(
+impl PeerProcess {
+    /// Starts a peer; its output goes to `log`.
+    pub(crate) fn start(
         peer: &Peer,
-        environment: &[(&str, String)],
+        variables: &[(&str, String)],
         log: &Path,
     ) -> Result<Self, Error> {
         let output = File::create(log).map_err(Error::io("make a peer's log"))?;
         let errors = output.try_clone().map_err(Error::io("make a peer's log"))?;
-        let mut command = Command::new(filled(peer.program, peer.folder));
+        let mut command = Command::new(peer.filled(peer.program));
         command
-            .args(peer.arguments.iter().map(|word| filled(word, peer.folder)))
-            .current_dir(filled(peer.works_in, peer.folder))
-            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .args(peer.arguments.iter().map(|word| peer.filled(word)))
+            .current_dir(peer.filled(peer.works_in))
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
@@ -57,68 +41,49 @@ impl Watched {
         let child = command
             .spawn()
             .map_err(Error::io(format!("start {}", peer.name)))?;
-        let id = child.id().unwrap_or_default();
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let look = tokio::spawn(keep_looking(id, Arc::clone(&seen)));
         Ok(Self {
             name: peer.name,
+            watch: Watch::begin(child.id().unwrap_or_default()),
             child,
             log: log.to_owned(),
-            seen,
-            look,
         })
     }
 
-    /// Whether it has ended, and well.
-    pub(super) fn ended(&mut self) -> Result<bool, Error> {
-        match self
-            .child
-            .try_wait()
-            .map_err(Error::io("wait for a peer"))?
-        {
+    /// Returns whether it has ended well; fails if it has ended otherwise.
+    pub(crate) fn ended(&mut self) -> Result<bool, Error> {
+        let status = self.child.try_wait();
+        match status.map_err(Error::io("wait for a peer"))? {
             None => Ok(false),
             Some(status) if status.success() => Ok(true),
             Some(status) => Err(self.failure(status)),
         }
     }
 
-    /// Ends it if it still runs; what was seen of it.
-    pub(super) async fn end(mut self) -> Result<Seen, Error> {
+    /// Ends it if it still runs. Returns its figures.
+    pub(crate) async fn end(mut self) -> Result<ProcessFigures, Error> {
         if self.child.id().is_some() {
             self.child.kill().await.map_err(Error::io("end a peer"))?;
         }
-        Ok(*self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+        Ok(self.watch.latest())
     }
 
     fn failure(&self, status: ExitStatus) -> Error {
-        let text = std::fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        let output = lines[lines.len().saturating_sub(QUOTED_LINES)..].join("\n");
         Error::Program {
             command: self.name.to_owned(),
             status: status.to_string(),
-            output,
+            output: last_lines(&std::fs::read(&self.log).unwrap_or_default()),
         }
-    }
-}
-
-/// Until the process has ended.
-async fn keep_looking(id: u32, seen: Arc<Mutex<Seen>>) {
-    let mut look = interval(LOOK_EVERY);
-    loop {
-        look.tick().await;
-        let Some(now) = look_at(id) else { return };
-        *seen.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::list::PEERS;
-    use super::*;
+    use std::time::Duration;
 
-    async fn run(script: &'static [&'static str]) -> Result<Seen, Error> {
+    use super::*;
+    use crate::peers::list::PEERS;
+
+    async fn run(script: &'static [&'static str]) -> Result<ProcessFigures, Error> {
         let folder = tempfile::tempdir().unwrap();
         let peer = Peer {
             program: "/bin/sh",
@@ -127,9 +92,9 @@ mod tests {
             ..PEERS[0]
         };
         let words = [("WORD", "no such queue".to_owned())];
-        let mut program = Watched::start(&peer, &words, &folder.path().join("log"))?;
+        let mut program = PeerProcess::start(&peer, &words, &folder.path().join("log"))?;
         while !program.ended()? {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         program.end().await
     }

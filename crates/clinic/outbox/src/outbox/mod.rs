@@ -50,11 +50,15 @@ impl Outbox {
         let identity =
             determine_generation(&mut connection, path, options.min_generation, now).await?;
         check_fingerprint(&mut connection, &options.keys_check).await?;
-        let database = Arc::new(Database::new(path, connection));
-        let versions = Arc::new(Versions::open(path, &identity, Arc::clone(&database))?);
-        let records = Arc::new(Records::new(Arc::clone(&database)));
-        records.flush_all().await?;
-        let subjects = Subjects::new(database, versions, records, &options, lock);
+        // In a block of its own, so that only the subjects, whose lock goes last, hold the file
+        // when one of the steps below fails.
+        let subjects = {
+            let database = Arc::new(Database::new(path, connection));
+            let versions = Arc::new(Versions::open(path, &identity, Arc::clone(&database))?);
+            let records = Arc::new(Records::new(Arc::clone(&database)));
+            records.flush_all().await?;
+            Subjects::new(&database, &versions, &records, &options, lock)
+        };
         subjects.leases.release_all().await?;
         subjects.requests.release_taken().await?;
         Ok(Self {

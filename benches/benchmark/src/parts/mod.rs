@@ -1,0 +1,32 @@
+//! Parts of the benchmark, each with what it measures and the figures it leaves.
+
+mod crowd;
+mod growth;
+mod idle;
+mod latency;
+mod peers;
+mod stages;
+mod steps;
+mod table;
+mod waiting;
+
+use crate::arguments::Part;
+use crate::error::Error;
+use crate::print;
+use crate::results::PartResult;
+use crate::session::BenchSession;
+
+/// Measures the part of this result.
+pub(crate) async fn run(session: &BenchSession<'_>, result: &mut PartResult) -> Result<(), Error> {
+    print::progress(&format!("{} begins", result.part));
+    session.probe_disk(None, result)?;
+    match result.part {
+        Part::Stages => stages::measure(session, result).await?,
+        Part::Peers => peers::measure(session, result).await?,
+        Part::Latency => latency::measure(session, result).await,
+        Part::Crowd => crowd::measure(session, result).await?,
+        Part::Growth => growth::measure(session, result).await?,
+        Part::Idle => idle::measure(session, result).await,
+    }
+    session.probe_disk(None, result)
+}

@@ -1,0 +1,219 @@
+//! Configurations of the two programs, as their users would write them, and the folders they lie
+//! in.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use crate::clinics::{TESTS, VACCINATIONS};
+use crate::error::Error;
+
+/// Room for the sealed batches of the largest clinic: no registry answers while it is loaded.
+/// Default: 1024.
+const OUTBOX_MEBIBYTES: u32 = 16_384;
+
+/// Place that sealed batches go to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Queue {
+    /// A directory beside the configuration.
+    Directory,
+    /// The broker on this port of the loopback address.
+    RabbitMq(u16),
+}
+
+impl Queue {
+    fn section(self) -> String {
+        match self {
+            Self::Directory => "[queue.directory]\npath = \"queue\"\n".to_owned(),
+            // A broker that is back should be found at once: the pause between two tries is no
+            // work.
+            Self::RabbitMq(port) => format!(
+                "[queue.amqp]\nurl = \"amqp://127.0.0.1:{port}/%2f\"\nmax_backoff_seconds = 1\n"
+            ),
+        }
+    }
+}
+
+/// The clinic a gateway pulls from, on a server of the loopback address.
+#[derive(Debug, Clone)]
+pub(crate) struct ClinicServer {
+    kind: &'static str,
+    user: &'static str,
+    port: u16,
+    database: String,
+}
+
+impl ClinicServer {
+    /// A clinic on PostgreSQL.
+    pub(crate) fn postgres(port: u16, database: &str) -> Self {
+        Self {
+            kind: "postgres",
+            user: "postgres",
+            port,
+            database: database.to_owned(),
+        }
+    }
+
+    /// A clinic on MariaDB.
+    pub(crate) fn mariadb(port: u16, database: &str) -> Self {
+        Self {
+            kind: "mysql",
+            user: "root",
+            port,
+            database: database.to_owned(),
+        }
+    }
+}
+
+/// Settings of a gateway that the benchmark's own options may set; `None`: the gateway's default.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GatewaySizes {
+    /// Records in a page.
+    pub page_records: Option<u32>,
+    /// Most events in a sealed batch.
+    pub batch_events: Option<u32>,
+}
+
+/// Configuration of a gateway; `public_keys` are the lines of its `[registry]` section.
+pub(crate) fn gateway(
+    source: &ClinicServer,
+    queue: Queue,
+    public_keys: &str,
+    sizes: GatewaySizes,
+) -> String {
+    let ClinicServer {
+        kind,
+        user,
+        port,
+        database,
+    } = source;
+    let queue = queue.section();
+    let batch = setting("batch_events", sizes.batch_events);
+    let page = setting("page_records", sizes.page_records);
+    format!(
+        r#"[keys]
+ring = {{ file = "../keys" }}
+[registry]
+{public_keys}{queue}[outbox]
+path = "outbox.db"
+max_mebibytes = {OUTBOX_MEBIBYTES}
+{batch}[log]
+filter = "warn"
+[source.clinic]
+{page}[source.clinic.policy.codes]
+vaccines = {{ sputnik = "sputnik-v", epivac = "epivaccorona", covivac = "covivac" }}
+tests = {{ pcr = "94500-6" }}
+results = {{ neg = "not-detected", pos = "detected" }}
+[source.clinic.{kind}]
+host = "127.0.0.1"
+port = {port}
+database = "{database}"
+user = "{user}"
+tls = {{ mode = "disable" }}
+[source.clinic.{kind}.vaccinations]
+query = "{VACCINATIONS}"
+status_words = {{ done = "final" }}
+[source.clinic.{kind}.tests]
+query = "{TESTS}"
+status_words = {{ done = "final" }}
+"#
+    )
+}
+
+fn setting(name: &str, value: Option<u32>) -> String {
+    value
+        .map(|value| format!("{name} = {value}\n"))
+        .unwrap_or_default()
+}
+
+/// Configuration of a registry that stores in the database behind `url`.
+pub(crate) fn registry(url: &str, queue: Queue) -> String {
+    let queue = queue.section();
+    format!(
+        r#"[store.postgres]
+url = "{url}"
+tls = "off"
+{queue}[keys]
+private_key = {{ file = "../registry/registry.key" }}
+second_layer = {{ file = "../registry/second-layer.key" }}
+receipt_key = {{ file = "../registry/receipt.key" }}
+[log]
+filter = "warn"
+"#
+    )
+}
+
+/// Folder of a configured program and its state.
+pub(crate) struct ProgramFolder(PathBuf);
+
+impl ProgramFolder {
+    /// Makes the folder, and the configuration in it.
+    pub(crate) fn create(path: PathBuf, config: &str) -> Result<Self, Error> {
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(Error::io("make a run's folder"))?;
+        let folder = Self(path);
+        fs::write(folder.config(), config).map_err(Error::io("write a configuration"))?;
+        Ok(folder)
+    }
+
+    /// Path of the folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Path of the configuration.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    /// Adds a section to the configuration.
+    pub(crate) fn append_section(&self, section: &str) -> Result<(), Error> {
+        let mut file = OpenOptions::new()
+            .append(true)
+            .open(self.config())
+            .map_err(Error::io("open a configuration"))?;
+        file.write_all(section.as_bytes())
+            .map_err(Error::io("add to a configuration"))
+    }
+
+    /// Puts other text in the place of a line of the configuration.
+    pub(crate) fn change_line(&self, line: &str, replacement: &str) -> Result<(), Error> {
+        let text = fs::read_to_string(self.config()).map_err(Error::io("read a configuration"))?;
+        let found = text.lines().filter(|present| *present == line).count();
+        if found != 1 {
+            return Err(Error::WrongResult(format!(
+                "the configuration has {found} lines {line:?} instead of one"
+            )));
+        }
+        let lines = text.lines().map(|present| {
+            if present == line {
+                replacement
+            } else {
+                present
+            }
+        });
+        let changed = lines.collect::<Vec<_>>().join("\n") + "\n";
+        fs::write(self.config(), changed).map_err(Error::io("change a configuration"))
+    }
+
+    /// Bytes of the files of the gateway's state, its write-ahead log with them.
+    pub(crate) fn state_bytes(&self) -> Result<u64, Error> {
+        let entries = fs::read_dir(&self.0)
+            .map_err(Error::io("list a run's folder"))?
+            .flatten();
+        let state =
+            entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("outbox.db"));
+        Ok(state
+            .filter_map(|entry| entry.metadata().ok())
+            .map(|data| data.len())
+            .sum())
+    }
+
+    /// Removes the configuration and the state beside it.
+    pub(crate) fn remove(self) -> Result<(), Error> {
+        fs::remove_dir_all(&self.0).map_err(Error::io("remove a finished run's folder"))
+    }
+}

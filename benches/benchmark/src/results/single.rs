@@ -1,0 +1,20 @@
+//! Names of the figures without a size of clinic; the goals are computed from them.
+
+/// Ratio of the gateway's rate to that of the fastest script (Python, Node) that sends many
+/// records a message.
+pub(crate) const BATCHING_SCRIPT: &str = "times-batching-script";
+/// Ratio of the gateway's rate to that of the fastest script that sends a record a message.
+pub(crate) const SINGLE_SCRIPT: &str = "times-single-script";
+/// Ratio of the gateway's rate to that of the fastest general tool.
+pub(crate) const TOOL: &str = "times-tool";
+/// Longest time that 99 of 100 facts of a listening source take, milliseconds.
+pub(crate) const LATENCY_P99: &str = "latency-p99-ms";
+/// Time that the slowest fact of a polled source takes, milliseconds.
+pub(crate) const POLLED_MAX: &str = "polled-max-ms";
+/// Time between two scheduled runs of a source, milliseconds.
+pub(crate) const INTERVAL: &str = "interval-ms";
+/// Cost of the largest unchanged clinic, percent of a core, gateway and the clinic's server
+/// together.
+pub(crate) const IDLE_PERCENT: &str = "idle-percent";
+/// Records of that clinic.
+pub(crate) const IDLE_RECORDS: &str = "idle-records";
