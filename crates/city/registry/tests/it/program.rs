@@ -219,35 +219,21 @@ async fn the_daemon_stores_what_arrives_serves_metrics_and_ends_on_sigterm() {
         .spawn()
         .unwrap();
     send(folder, &public).await;
-    let seen = tokio::time::timeout(Duration::from_secs(30), async {
-        loop {
-            let page = page(port, "/metrics").await.unwrap_or_default();
-            if page.contains("registry_events_total{outcome=\"applied\"} 1") {
-                return page;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    assert!(
-        seen.await
-            .expect("the fact is counted in time")
-            .contains("registry_commit_seconds")
-    );
-    for line in [
-        "registry_circuit_state{endpoint=\"store\"} 0",
+    // The receipt is counted after the commit, and readiness follows the acknowledgement.
+    let metrics = page_with(
+        port,
+        "/metrics",
         "registry_receipts_total{outcome=\"sent\"} 1",
+    )
+    .await;
+    for line in [
+        "registry_events_total{outcome=\"applied\"} 1",
+        "registry_commit_seconds",
+        "registry_circuit_state{endpoint=\"store\"} 0",
     ] {
-        assert!(
-            page(port, "/metrics").await.unwrap().contains(line),
-            "{line}"
-        );
+        assert!(metrics.contains(line), "{line}");
     }
-    assert!(
-        page(port, "/health/ready")
-            .await
-            .unwrap()
-            .contains("200 OK")
-    );
+    page_with(port, "/health/ready", "200 OK").await;
     let id = daemon.id().unwrap().to_string();
     assert!(
         Command::new("kill")
@@ -382,6 +368,21 @@ async fn dead_letters_are_listed_looked_into_retried_and_discarded() {
         words(&run(folder, &["dead-letters", "discard", "--all", "--yes"])).0,
         Some(1)
     );
+}
+
+/// Page of the daemon, once it holds `text`.
+async fn page_with(port: u16, path: &str, text: &str) -> String {
+    let seen = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            let page = page(port, path).await.unwrap_or_default();
+            if page.contains(text) {
+                return page;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    seen.await
+        .unwrap_or_else(|_| panic!("{path} has {text} in time"))
 }
 
 async fn page(port: u16, path: &str) -> std::io::Result<String> {
