@@ -111,7 +111,7 @@ impl<'a> SourceRun<'a> {
         }
     }
 
-    /// The same run over one of the source's feeds.
+    /// Makes the run of one of the source's feeds.
     fn feed(self, feed: Feed) -> FeedRun<'a> {
         FeedRun {
             gateway: self.gateway,

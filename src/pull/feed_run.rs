@@ -27,9 +27,15 @@ pub struct FeedRun<'a> {
 
 impl FeedRun<'_> {
     /// Span that gives every log line of the run the fields `source` and `feed`. Its level is the
-    /// highest, so that no filter which lets a line pass takes these fields away.
+    /// highest and its target the program's, so that no filter of levels takes these fields away; a
+    /// filter that names single modules only does.
     pub(crate) fn span(&self) -> tracing::Span {
-        tracing::error_span!("feed", source = %self.source.name, feed = %self.feed)
+        tracing::error_span!(
+            target: "clinic_gateway",
+            "feed",
+            source = %self.source.name,
+            feed = %self.feed
+        )
     }
 
     /// Waits until the outbox has space.

@@ -68,14 +68,14 @@ pub(crate) async fn seal_page(
     origin: PageOrigin,
 ) -> Result<SealedPage, PullError> {
     let mut resume = None;
-    let mut read_in = None;
+    let mut generation_at_read = None;
     let mut sweep = None;
     match origin {
         PageOrigin::Pull {
             generation,
             stores_cursor,
         } => {
-            read_in = Some(generation);
+            generation_at_read = Some(generation);
             let stored = page.resume.as_ref().filter(|_| stores_cursor);
             resume = stored.map(|stored| cursor::write(&run.source.settings, stored));
             if page.is_empty() && resume.is_none() {
@@ -95,7 +95,7 @@ pub(crate) async fn seal_page(
         refused: page.refused,
         accepted_record_ids: page.accepted,
         resume,
-        read_in,
+        generation_at_read,
         sweep,
         now: run.gateway.clock.now(),
     };

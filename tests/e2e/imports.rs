@@ -30,7 +30,8 @@ const ZONES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Crates that may use more than their zone: the only code that sees both a person and an event.
+/// Crates that may use more than their zone: the only code that opens a person's identifiers and
+/// makes an event.
 const EXCEPTIONS: &[(&str, &str)] = &[("pseudonym", "connector-kit")];
 
 /// Folders of crates that may see everything, and that nobody may use in a build.
@@ -107,6 +108,23 @@ fn crates_import_only_what_their_zone_allows() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}\nsee docs/architecture.md");
+}
+
+#[test]
+fn the_gateway_carries_identifiers_and_cannot_open_them() {
+    let metadata = MetadataCommand::new()
+        .no_deps()
+        .exec()
+        .expect("cargo metadata answers");
+    let gateway = metadata
+        .packages
+        .iter()
+        .find(|package| package.name.as_str() == "clinic-gateway")
+        .expect("the root package");
+    let opens = gateway.dependencies.iter().any(|dependency| {
+        dependency.name == "secrecy" && dependency.kind != DependencyKind::Development
+    });
+    assert!(!opens, "`ExposeSecret` is for connectors and `pseudonym`");
 }
 
 #[test]

@@ -161,5 +161,8 @@ mod tests {
         assert_eq!(serde_json::to_string(&cycle).unwrap(), stored);
         let fresh: PageCycle = serde_json::from_str("{}").unwrap();
         assert!(fresh.detector.remembered().is_none());
+        let nothing_yet = r#"{"link":0,"content":0,"steps":0,"until":0,"repeated":0,"empty":0}"#;
+        let mut cycle: PageCycle = serde_json::from_str(nothing_yet).unwrap();
+        assert_eq!(cycle.advance(0, Some(0)), None, "nothing was remembered");
     }
 }

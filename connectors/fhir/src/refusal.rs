@@ -127,9 +127,12 @@ pub(crate) fn retry_after(text: &str, server_now: DateTime<Utc>) -> Option<Durat
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
-/// A date in any of the three forms that a recipient has to accept (RFC 9110 section 5.6.7).
+/// A date in any of the three forms that a recipient has to accept (RFC 9110 section 5.6.7), or in
+/// the looser form of mails (RFC 5322 section 3.3), which some servers write: without a date the
+/// gateway's own clock would have to stand for the server's.
 pub(crate) fn http_date(text: &str) -> Option<DateTime<Utc>> {
-    httpdate::parse_http_date(text).ok().map(DateTime::from)
+    let strict = httpdate::parse_http_date(text).ok().map(DateTime::from);
+    strict.or_else(|| Some(DateTime::parse_from_rfc2822(text).ok()?.to_utc()))
 }
 
 #[cfg(test)]
@@ -146,6 +149,8 @@ mod tests {
         assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
         for date in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 +0000",
             "Sunday, 06-Nov-94 08:49:37 GMT",
             "Sun Nov  6 08:49:37 1994",
         ] {

@@ -32,7 +32,8 @@ impl<T: Clone> CycleDetector<T> {
     /// The remembered step, to be compared with the present one before [`Self::advance`].
     #[must_use]
     pub fn remembered(&self) -> Option<&T> {
-        self.remembered.as_ref()
+        // Cursors stored before anything was remembered hold a step of zeros.
+        self.remembered.as_ref().filter(|_| self.until > 0)
     }
 
     /// Counts the present step, and remembers it where it is the next one to be remembered.

@@ -2,7 +2,7 @@
 //! source.
 //!
 //! A [`ClinicRecord`] holds a person's identifiers. It has no `Serialize`, prints itself redacted,
-//! is wiped when dropped, and of the crates behind this one only `pseudonym` may name it.
+//! and wipes the identifiers when dropped. The gateway carries it; only `pseudonym` opens it.
 
 mod check;
 mod config;

@@ -114,7 +114,8 @@ impl SqlConnector {
         let next = rows.next.as_ref().and_then(|place| {
             let at = place.at.clone()?;
             let mut position = Position::new(layout, at);
-            (position.id, position.until) = (Some(place.id.clone()), until);
+            position.id = Some(place.id.clone());
+            position.until = until;
             Some(position)
         });
         Ok(Page {

@@ -1,7 +1,7 @@
 //! Paging by key: the statement around the administrator's query, and one page that never splits a
 //! set of equal keys.
 
-use crate::driver::{Driver, Failure, KeyColumns, Lease};
+use crate::driver::{Driver, Failure, KeyColumns, LentSession};
 use crate::layout::{CHANGED_AT, Layout, RECORD_ID};
 use crate::statement::Statement;
 use crate::table::{Row, Table};
@@ -292,35 +292,35 @@ impl<'s> Pager<'s> {
     /// split.
     pub(crate) async fn read(
         &self,
-        lease: &mut Lease<'_>,
+        lent: &mut LentSession<'_>,
         start: &Start,
         limit: u32,
     ) -> Result<Rows, Failure> {
-        let rows = lease
+        let rows = lent
             .fetch(&self.page(start, limit + 1, false), &self.layout.kinds)
             .await?;
-        self.ended(lease, rows, limit).await
+        self.ended(lent, rows, limit).await
     }
 
     /// The keys of the rows [`Self::read`] would return.
     pub(crate) async fn read_keys(
         &self,
-        lease: &mut Lease<'_>,
+        lent: &mut LentSession<'_>,
         start: &Start,
         limit: u32,
     ) -> Result<Rows, Failure> {
-        let rows = lease
+        let rows = lent
             .fetch(
                 &self.keys_page(start, limit + 1, false),
                 &self.layout.kinds[..2],
             )
             .await?;
-        self.ended(lease, rows, limit).await
+        self.ended(lent, rows, limit).await
     }
 
     async fn ended(
         &self,
-        lease: &mut Lease<'_>,
+        lent: &mut LentSession<'_>,
         mut rows: Table,
         limit: u32,
     ) -> Result<Rows, Failure> {
@@ -340,7 +340,7 @@ impl<'s> Pager<'s> {
         if let (Some(last), Some(beyond)) = (&next, beyond)
             && may_be_equal(last, &beyond)
         {
-            self.keep_equals_together(lease, &mut rows, last, limit)
+            self.keep_equals_together(lent, &mut rows, last, limit)
                 .await?;
             next = rows.last().map(|row| self.place(row)).transpose()?;
         }
@@ -352,12 +352,12 @@ impl<'s> Pager<'s> {
     /// it, the set is left to the next page.
     async fn keep_equals_together(
         &self,
-        lease: &mut Lease<'_>,
+        lent: &mut LentSession<'_>,
         rows: &mut Table,
         last: &Place,
         limit: u32,
     ) -> Result<(), Failure> {
-        let set = lease
+        let set = lent
             .fetch(&self.same(last, MAX_EQUAL_ROWS), &self.layout.kinds[..2])
             .await?;
         let belongs = |row: &Row<'_>| set.rows().any(|same| same.has_keys_of(*row));
@@ -400,8 +400,8 @@ impl<'s> Pager<'s> {
     }
 
     /// The newest usable stamp there is.
-    pub(crate) async fn newest(&self, lease: &mut Lease<'_>) -> Result<Option<Key>, Failure> {
-        let rows = lease
+    pub(crate) async fn newest(&self, lent: &mut LentSession<'_>) -> Result<Option<Key>, Failure> {
+        let rows = lent
             .fetch(
                 &self.keys_page(&Start::Beginning, 1, true),
                 &self.layout.kinds[..2],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use connector_kit::{PageRequest, SourceSurprise};
 
 use crate::cursor::{self, Columns, Drift, Position};
-use crate::driver::{Failure, Lease};
+use crate::driver::{Failure, LentSession};
 use crate::layout::{CHANGED_AT, Layout};
 use crate::page::{Order, Pager, Place, Rows, Start};
 use crate::settings::FeedSettings;
@@ -29,19 +29,19 @@ pub(crate) async fn read(
     feed: &FeedSettings,
     request: &PageRequest,
 ) -> Result<(Arc<Layout>, Pull), Failure> {
-    let mut lease = source.sessions.lease().await?;
+    let mut lent = source.sessions.lend().await?;
     let mut known = source.known_layout(feed).filter(|_| !request.first_of_run);
     loop {
         let is_known = known.is_some();
         let layout = match known.take() {
             Some(layout) => layout,
-            None => source.layout(feed, &mut lease).await?,
+            None => source.layout(feed, &mut lent).await?,
         };
-        match Pull::read(source, feed, &layout, &mut lease, request).await {
-            Err(failure) if is_known && failure.may_be_of_columns() => lease.recover().await?,
+        match Pull::read(source, feed, &layout, &mut lent, request).await {
+            Err(failure) if is_known && failure.may_be_of_columns() => lent.recover().await?,
             pull => {
                 let pull = pull?;
-                lease.give_back().await?;
+                lent.give_back().await?;
                 return Ok((layout, pull));
             }
         }
@@ -53,7 +53,7 @@ impl Pull {
         source: &Source,
         feed: &FeedSettings,
         layout: &Layout,
-        lease: &mut Lease<'_>,
+        lent: &mut LentSession<'_>,
         request: &PageRequest,
     ) -> Result<Self, Failure> {
         let mut pager = source.pager(feed, layout, Order::Stamp);
@@ -68,14 +68,14 @@ impl Pull {
             .as_ref()
             .and_then(|position| position.until.clone());
         let start = start(position.as_ref(), request.first_of_run, overlap);
-        let mut rows = read_rows(feed, &pager, lease, &start, request.limit).await?;
+        let mut rows = read_rows(feed, &pager, lent, &start, request.limit).await?;
         let mut surprise = None;
         // What a hint began stores nothing: the next scheduled run looks, and says it once.
         if request.first_of_run
             && !request.hinted
             && let Some(Position { at: stored, .. }) = &position
             && let Some(newest) =
-                went_back(source, &mut pager, lease, stored, &rows, request).await?
+                went_back(source, &mut pager, lent, stored, &rows, request).await?
         {
             surprise = Some(SourceSurprise::StampsWentBack);
             // What was written since lies before the stored place: the run, and with it the next
@@ -83,11 +83,11 @@ impl Pull {
             let same_kind = newest.kind == stored.kind;
             let bound = stamp::earlier(&newest, overlap).filter(|_| same_kind);
             let start = bound.map_or(Start::Beginning, Start::From);
-            rows = read_rows(feed, &pager, lease, &start, request.limit).await?;
+            rows = read_rows(feed, &pager, lent, &start, request.limit).await?;
         }
         let mut until = pager.until.take();
         if until.is_none() && rows.next.is_some() {
-            until = pager.newest(lease).await?;
+            until = pager.newest(lent).await?;
         }
         source.remember(feed.feed, Columns::of(layout));
         Ok(Self {
@@ -150,7 +150,7 @@ fn start(position: Option<&Position>, first_of_run: bool, overlap_seconds: u32) 
 async fn went_back(
     source: &Source,
     pager: &mut Pager<'_>,
-    lease: &mut Lease<'_>,
+    lent: &mut LentSession<'_>,
     stored: &Key,
     rows: &Rows,
     request: &PageRequest,
@@ -167,7 +167,7 @@ async fn went_back(
         return Ok(None);
     }
     pager.until = stamp::present(request.now, stored.kind, &stored.value, zone);
-    let newest = pager.newest(lease).await?;
+    let newest = pager.newest(lent).await?;
     pager.until = None;
     Ok(newest.filter(|newest| newest.kind != stored.kind || stamp::is_before(newest, stored)))
 }
@@ -176,14 +176,14 @@ async fn went_back(
 async fn read_rows(
     feed: &FeedSettings,
     pager: &Pager<'_>,
-    lease: &mut Lease<'_>,
+    lent: &mut LentSession<'_>,
     start: &Start,
     limit: u32,
 ) -> Result<Rows, Failure> {
-    match pager.read(lease, start, limit).await {
+    match pager.read(lent, start, limit).await {
         Err(failure) if failure.is_of_data() => {
             let (reason, _) = failure.words(Some(&feed.statement));
-            let rows = salvage::page(pager, lease, start, limit, failure).await?;
+            let rows = salvage::page(pager, lent, start, limit, failure).await?;
             log_unreadable(feed, pager.layout, &rows.rows, &reason);
             Ok(rows)
         }

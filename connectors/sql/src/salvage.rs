@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use az::SaturatingAs;
 
-use crate::driver::{Failure, Lease};
+use crate::driver::{Failure, LentSession};
 use crate::page::{Pager, Place, Rows, Start};
 use crate::table::Table;
 use crate::value::Key;
@@ -17,13 +17,13 @@ const MAX_STATEMENTS: u32 = 64;
 /// cannot be read either, or the query fails whichever rows are asked for) the failure stands.
 pub(crate) async fn page(
     pager: &Pager<'_>,
-    lease: &mut Lease<'_>,
+    lent: &mut LentSession<'_>,
     start: &Start,
     limit: u32,
     failure: Failure,
 ) -> Result<Rows, Failure> {
-    lease.recover().await?;
-    let Some(found) = of_data(pager.read_keys(lease, start, limit).await)? else {
+    lent.recover().await?;
+    let Some(found) = of_data(pager.read_keys(lent, start, limit).await)? else {
         return Err(failure);
     };
     let keys = found
@@ -35,13 +35,13 @@ pub(crate) async fn page(
         return Err(failure);
     };
     let nothing = pager.between(&Start::After(last.clone()), last, 1);
-    if of_data(lease.fetch(&nothing, &pager.layout.kinds).await)?.is_none() {
+    if of_data(lent.fetch(&nothing, &pager.layout.kinds).await)?.is_none() {
         return Err(failure);
     }
     let limit = keys.len().saturating_as();
     let mut salvage = Salvage {
         pager,
-        lease,
+        lent,
         whole: Part::Page(start, &keys),
         limit,
         rows: Table::default(),
@@ -60,34 +60,28 @@ pub(crate) async fn page(
 /// the database cannot even take as a value is no row's.
 pub(crate) async fn with_ids(
     pager: &Pager<'_>,
-    lease: &mut Lease<'_>,
+    lent: &mut LentSession<'_>,
     mut ids: Vec<Key>,
     limit: u32,
     failure: Failure,
 ) -> Result<Table, Failure> {
-    lease.recover().await?;
+    lent.recover().await?;
     for index in (0..ids.len()).rev() {
         let no_row = pager.with_ids(&ids[index..=index], 2, 0);
-        if of_data(lease.fetch(&no_row, &pager.layout.kinds[..2]).await)?.is_none() {
-            lease.recover().await?;
+        if of_data(lent.fetch(&no_row, &pager.layout.kinds[..2]).await)?.is_none() {
+            lent.recover().await?;
             ids.remove(index);
         }
     }
     let Some(first) = ids.first() else {
         return Ok(Table::default());
     };
-    if of_data(
-        lease
-            .fetch(&pager.nothing(first), &pager.layout.kinds)
-            .await,
-    )?
-    .is_none()
-    {
+    if of_data(lent.fetch(&pager.nothing(first), &pager.layout.kinds).await)?.is_none() {
         return Err(failure);
     }
     let mut salvage = Salvage {
         pager,
-        lease,
+        lent,
         whole: Part::Ids(&ids),
         limit,
         rows: Table::default(),
@@ -116,7 +110,7 @@ enum Part<'a> {
 
 struct Salvage<'a, 's, 'l> {
     pager: &'a Pager<'s>,
-    lease: &'a mut Lease<'l>,
+    lent: &'a mut LentSession<'l>,
     whole: Part<'a>,
     /// Most rows of one statement.
     limit: u32,
@@ -168,9 +162,9 @@ impl Salvage<'_, '_, '_> {
             }
             Part::Ids(ids) => self.pager.with_ids(&ids[part.clone()], width, self.limit),
         };
-        let rows = of_data(self.lease.fetch(&sql, &self.pager.layout.kinds).await)?;
+        let rows = of_data(self.lent.fetch(&sql, &self.pager.layout.kinds).await)?;
         if rows.is_none() {
-            self.lease.recover().await?;
+            self.lent.recover().await?;
         }
         Ok(rows)
     }
@@ -183,7 +177,7 @@ impl Salvage<'_, '_, '_> {
             Part::Ids(ids) => self.pager.with_ids(&ids[which..=which], 2, self.limit),
         };
         let keys = self
-            .lease
+            .lent
             .fetch(&same, &self.pager.layout.kinds[..2])
             .await?;
         self.rows.append(&keys);

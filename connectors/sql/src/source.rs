@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::config::Common;
 use crate::cursor::{Columns, Drift};
-use crate::driver::{Driver, Failure, Lease, Sessions};
+use crate::driver::{Driver, Failure, LentSession, Sessions};
 use crate::layout::{Layout, resolve};
 use crate::page::{Order, Pager};
 use crate::settings::{FeedSettings, Settings};
@@ -41,9 +41,9 @@ impl Source {
     pub(crate) async fn layout(
         &self,
         feed: &FeedSettings,
-        lease: &mut Lease<'_>,
+        lent: &mut LentSession<'_>,
     ) -> Result<Arc<Layout>, Failure> {
-        let described = lease.describe(&feed.statement.text).await?;
+        let described = lent.describe(&feed.statement.text).await?;
         let found = resolve(feed.feed, &described, !feed.config.status_words.is_empty());
         let layout = found.layout.map(Arc::new).ok_or_else(|| {
             let problem = found.errors.into_iter().next();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use connector_kit::{ClinicRecord, Feed, KeysPage, KeysRequest, MAX_FETCH_IDS, SourceError};
 
 use crate::cursor::{self, KeysPosition};
-use crate::driver::{Failure, Lease};
+use crate::driver::{Failure, LentSession};
 use crate::ids::keys_of;
 use crate::layout::{Layout, RECORD_ID};
 use crate::page::{Order, Pager, Place, Rows, Start};
@@ -52,7 +52,7 @@ async fn read_keys(
     request: &KeysRequest,
     limit: u32,
 ) -> Result<(Arc<Layout>, Rows), Failure> {
-    let mut lease = source.sessions.lease().await?;
+    let mut lent = source.sessions.lend().await?;
     let mut known = source
         .known_layout(feed)
         .filter(|_| request.after.is_some());
@@ -60,15 +60,15 @@ async fn read_keys(
         let is_known = known.is_some();
         let layout = match known.take() {
             Some(layout) => layout,
-            None => source.layout(feed, &mut lease).await?,
+            None => source.layout(feed, &mut lent).await?,
         };
         let pager = source.pager(feed, &layout, Order::Id);
         let start = start(feed.feed, request, &layout);
-        match pager.read_keys(&mut lease, &start, limit).await {
-            Err(failure) if is_known && failure.may_be_of_columns() => lease.recover().await?,
+        match pager.read_keys(&mut lent, &start, limit).await {
+            Err(failure) if is_known && failure.may_be_of_columns() => lent.recover().await?,
             rows => {
                 let rows = rows?;
-                lease.give_back().await?;
+                lent.give_back().await?;
                 return Ok((layout, rows));
             }
         }
@@ -136,17 +136,17 @@ async fn find(
     feed: &FeedSettings,
     ids: &[String],
 ) -> Result<(Arc<Layout>, Table), Failure> {
-    let mut lease = source.sessions.lease().await?;
-    let layout = source.layout(feed, &mut lease).await?;
+    let mut lent = source.sessions.lend().await?;
+    let layout = source.layout(feed, &mut lent).await?;
     source.ensure_none_gone(feed.feed, &layout)?;
     let pager = source.pager(feed, &layout, Order::Id);
     let kind = layout.kinds[RECORD_ID];
-    let raw = lease.has_raw_text();
+    let raw = lent.has_raw_text();
     let stands_for = |id: &str| keys_of(id, kind, source.settings.encoding, raw);
     let keys: Vec<Key> = ids.iter().flat_map(|id| stands_for(id)).collect();
     let mut rows = Table::default();
     if !keys.is_empty() {
-        rows = with_ids(feed, &pager, &mut lease, keys).await?;
+        rows = with_ids(feed, &pager, &mut lent, keys).await?;
         if rows.len() >= MAX_FOUND_ROWS as usize {
             return Err(Failure::misconfigured(
                 format!("{} ids stand for {MAX_FOUND_ROWS} rows or more", ids.len()),
@@ -161,30 +161,30 @@ async fn find(
         .flat_map(stands_for)
     {
         let sql = pager.keys_page(&Start::From(beginning), MAX_LONG_IDS, false);
-        let near = lease.fetch(&sql, &layout.kinds[..2]).await?;
+        let near = lent.fetch(&sql, &layout.kinds[..2]).await?;
         near.rows()
             .filter(|row| row.cell(RECORD_ID).is_cut())
             .for_each(|row| rows.push_row(row));
     }
-    lease.give_back().await?;
+    lent.give_back().await?;
     Ok((layout, rows))
 }
 
 async fn with_ids(
     feed: &FeedSettings,
     pager: &Pager<'_>,
-    lease: &mut Lease<'_>,
+    lent: &mut LentSession<'_>,
     keys: Vec<Key>,
 ) -> Result<Table, Failure> {
     let width = pager.layout.kinds.len();
     let kinds = &pager.layout.kinds;
-    match lease
+    match lent
         .fetch(&pager.with_ids(&keys, width, MAX_FOUND_ROWS), kinds)
         .await
     {
         Err(failure) if failure.is_of_data() => {
             let (reason, _) = failure.words(Some(&feed.statement));
-            let rows = salvage::with_ids(pager, lease, keys, MAX_FOUND_ROWS, failure).await?;
+            let rows = salvage::with_ids(pager, lent, keys, MAX_FOUND_ROWS, failure).await?;
             log_unreadable(feed, pager.layout, &rows, &reason);
             Ok(rows)
         }

@@ -70,10 +70,10 @@ impl RowsWithoutKey {
 }
 
 async fn count(source: &Source, feed: &FeedSettings, layout: &Layout) -> Result<u64, Failure> {
-    let mut lease = source.sessions.lease().await?;
+    let mut lent = source.sessions.lend().await?;
     let pager = source.pager(feed, layout, Order::Stamp);
-    let count = lease.texts(&pager.without_key(MAX_COUNTED_ROWS)).await?;
-    lease.give_back().await?;
+    let count = lent.texts(&pager.without_key(MAX_COUNTED_ROWS)).await?;
+    lent.give_back().await?;
     Ok(count
         .first()
         .and_then(|count| count.parse().ok())

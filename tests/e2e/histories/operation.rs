@@ -40,8 +40,8 @@ pub(super) enum Operation {
     SetBack(u8),
     /// The gateway's state is copied.
     Save,
-    /// The copy is put back: the state file alone, or with its generation file, as a restored machine has
-    /// it.
+    /// The copy is put back: the state file alone, or with its generation file, as a restored
+    /// machine has it.
     Restore { with_mark: bool },
     /// The state file is lost.
     Lose,

@@ -25,9 +25,9 @@ impl Look<'_> {
 
     /// The first column of a statement's rows, as text.
     pub(super) async fn texts(&self, sql: &Sql) -> Result<Vec<String>, Failure> {
-        let mut lease = self.source.sessions.lease().await?;
-        let texts = lease.texts(sql).await?;
-        lease.give_back().await?;
+        let mut lent = self.source.sessions.lend().await?;
+        let texts = lent.texts(sql).await?;
+        lent.give_back().await?;
         Ok(texts)
     }
 
@@ -52,14 +52,14 @@ impl Look<'_> {
 
     /// The newest rows.
     pub(super) async fn sample(&self, pager: &Pager<'_>) -> Result<Table, Failure> {
-        let mut lease = self.source.sessions.lease().await?;
-        let rows = lease
+        let mut lent = self.source.sessions.lend().await?;
+        let rows = lent
             .fetch(
                 &pager.page(&Start::Beginning, SAMPLE_ROWS, true),
                 &pager.layout.kinds,
             )
             .await?;
-        lease.give_back().await?;
+        lent.give_back().await?;
         Ok(rows)
     }
 }

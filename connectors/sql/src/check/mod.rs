@@ -85,9 +85,9 @@ async fn check_feed(
     report: &mut CheckReport,
 ) -> Result<(), Failure> {
     let name = feed.feed;
-    let mut lease = look.source.sessions.lease().await?;
-    let described = lease.describe(&feed.statement.text).await?;
-    lease.give_back().await?;
+    let mut lent = look.source.sessions.lend().await?;
+    let described = lent.describe(&feed.statement.text).await?;
+    lent.give_back().await?;
     let found = resolve(name, &described, !feed.config.status_words.is_empty());
     for problem in found.warnings {
         report.warn(format!("{name}: {}", problem.what), problem.help);

@@ -45,9 +45,9 @@ pub(super) async fn check(
         Order::Stamp => pager.page(&Start::Beginning, SAMPLE_ROWS, false),
         Order::Id => pager.keys_page(&Start::Beginning, SAMPLE_ROWS, false),
     };
-    let mut lease = look.source.sessions.lease().await?;
-    let plan = lease.slow_plan(&sql).await?;
-    lease.give_back().await?;
+    let mut lent = look.source.sessions.lend().await?;
+    let plan = lent.slow_plan(&sql).await?;
+    lent.give_back().await?;
     let Some(SlowPlan { rows, table }) = plan else {
         return Ok(());
     };

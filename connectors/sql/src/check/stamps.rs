@@ -85,12 +85,12 @@ impl StampCheck<'_> {
         let sql = self.pager.page(&Start::Beginning, SAMPLE_ROWS, true);
         let kinds = &self.pager.layout.kinds;
         let mut samples = Vec::new();
-        let mut lease = self.look.source.sessions.lease().await?;
+        let mut lent = self.look.source.sessions.lend().await?;
         for zone in zones {
-            lease.fetch(&Sql::plain(zone), &[]).await?;
-            samples.push(lease.fetch(&sql, kinds).await?);
+            lent.fetch(&Sql::plain(zone), &[]).await?;
+            samples.push(lent.fetch(&sql, kinds).await?);
         }
-        lease.give_back().await?;
+        lent.give_back().await?;
         let differs = |ordinal: usize| {
             let same = |one: &Table, other: &Table| {
                 one.rows()

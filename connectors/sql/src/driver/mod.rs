@@ -151,7 +151,7 @@ pub(crate) struct Sessions {
 
 /// A session lent out. It is dropped, and with it the connection, unless it is given back after
 /// success.
-pub(crate) struct Lease<'s> {
+pub(crate) struct LentSession<'s> {
     session: Box<dyn Session>,
     limit: Duration,
     owner: &'s Sessions,
@@ -175,14 +175,14 @@ impl Sessions {
     }
 
     /// Lends a session in a read-only transaction: a kept one that still answers, or a new one.
-    pub(crate) async fn lease(&self) -> Result<Lease<'_>, Failure> {
+    pub(crate) async fn lend(&self) -> Result<LentSession<'_>, Failure> {
         let permit = self
             .permits
             .acquire()
             .await
             .map_err(|_| Failure::retry("the source is closed"))?;
         let limit = self.statement_timeout + GRACE;
-        let lend = |session| Lease {
+        let lend = |session| LentSession {
             session,
             limit,
             owner: self,
@@ -206,13 +206,13 @@ impl Sessions {
                 "the database gave no connection within {seconds} s"
             )));
         };
-        let mut lease = lend(session?);
-        Lease::bounded(limit, lease.session.begin()).await?;
-        Ok(lease)
+        let mut lent = lend(session?);
+        LentSession::bounded(limit, lent.session.begin()).await?;
+        Ok(lent)
     }
 }
 
-impl Lease<'_> {
+impl LentSession<'_> {
     async fn bounded<T>(
         limit: Duration,
         step: impl Future<Output = Result<T, Failure>>,

@@ -3,8 +3,8 @@
 //! [`Registry::consume_once`] does the whole work as one step: receive, open, apply in one
 //! transaction, then acknowledge; [`Registry::consume_ahead`] does it for the next batches while
 //! the store works on these. Everything is idempotent by record and version, so a batch may arrive
-//! any number of times, in any order. `docs/` of the project and `migrations/registry` describe
-//! what is kept.
+//! any number of times, in any order. The tables are described in
+//! `migrations/registry`, the messages in `docs/contract`.
 
 mod breaker;
 #[cfg(feature = "cli")]

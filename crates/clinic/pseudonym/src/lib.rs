@@ -1,4 +1,5 @@
-//! The only code that sees both a person and an event: identifiers in, pseudonyms out.
+//! The only code that opens a person's identifiers and makes an event: identifiers in, pseudonyms
+//! out.
 //!
 //! A [`Pseudonymiser`] turns each record of one source into a draft event or a [`Rejection`]. The
 //! byte formats that other programs must reproduce (normal forms, keyed inputs, key files) are in

@@ -7,8 +7,8 @@ mod guard;
 mod metrics;
 mod pending;
 mod session;
-mod settle;
 mod step;
+mod store_batches;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +27,8 @@ pub(crate) use context::ConsumeContext;
 use guard::GuardedStore;
 use pending::{PendingBatch, PendingBatches};
 use session::QueueSession;
-use settle::Settler;
 pub use step::{ConsumeError, ConsumeStep};
+use store_batches::BatchStorer;
 
 /// Longest time for which batches stay pending while the store is away, in seconds. RabbitMQ closes
 /// a channel that acknowledges nothing for 30 minutes, and every return counts towards the queue's
@@ -66,7 +66,7 @@ impl BatchConsumer {
         ahead: bool,
     ) -> Result<ConsumeStep, ConsumeError> {
         self.give_back_slow(now).await;
-        // The last step may have left something settled or being opened.
+        // The last step may have left something stored or being opened.
         self.session.acknowledge().await?;
         self.collect_opened(now).await?;
         if self.pending.is_empty() && !self.refill(now).await? {
@@ -78,7 +78,7 @@ impl BatchConsumer {
         }
         let mut groups = 0;
         while !self.pending.is_empty() && (!ahead || groups < AHEAD_GROUPS) {
-            if let Err(error) = self.settle_group(now, ahead).await {
+            if let Err(error) = self.store_group(now, ahead).await {
                 if matches!(error, ConsumeError::Store(_)) {
                     self.give_back_if_long(now).await;
                 }
@@ -114,7 +114,7 @@ impl BatchConsumer {
         self.session.connected()
     }
 
-    /// Gets batches to settle; false when there are none.
+    /// Gets batches to store; false when there are none.
     async fn refill(&mut self, now: DateTime<Utc>) -> Result<bool, ConsumeError> {
         let has_room = self.pending.postponed() < usize::from(self.settings.max_batches.get());
         if has_room && self.receive(now).await? {
@@ -173,39 +173,39 @@ impl BatchConsumer {
     }
 
     /// Settles the first group of pending batches, and works on the queue meanwhile.
-    async fn settle_group(&mut self, now: DateTime<Utc>, ahead: bool) -> Result<(), ConsumeError> {
+    async fn store_group(&mut self, now: DateTime<Utc>, ahead: bool) -> Result<(), ConsumeError> {
         let count = self
             .pending
             .group_size(self.settings.max_events.get().saturating_as());
         let ahead = ahead && self.may_receive_ahead(count);
         let stored = Notify::new();
-        let settler = Settler {
+        let storer = BatchStorer {
             store: &self.store.store,
             clock: self.clock.as_ref(),
             now,
             can_answer: self.session.can_answer(),
         };
         let pending = &self.pending;
-        let settle = async {
-            let settled = settler.settle(pending, count).await;
+        let storing = async {
+            let stored = storer.store(pending, count).await;
             stored.notify_one();
-            settled
+            stored
         };
         let meanwhile = self.session.work_meanwhile(&stored, ahead, now);
-        let (settled, meanwhile) = tokio::join!(settle, meanwhile);
+        let (stored, meanwhile) = tokio::join!(storing, meanwhile);
         // Several batches together may be too much for a store that is in order.
         if count == 1
             || !matches!(
-                settled,
+                stored,
                 Err(StoreError::Refused { .. } | StoreError::TooSlow { .. })
             )
         {
-            self.store.report(&settled);
+            self.store.report(&stored);
         }
-        match settled {
-            Ok(settled) => {
+        match stored {
+            Ok(stored) => {
                 let deliveries = self.pending.take_first(count);
-                self.session.push_settled(deliveries, settled);
+                self.session.push_stored(deliveries, stored);
                 meanwhile?;
                 Ok(fault::check::<StoreError>(Point::RegistryCommitted)?)
             }
@@ -217,7 +217,7 @@ impl BatchConsumer {
     /// Returns whether batches may be taken while the store works on the first `count`. A store in
     /// trouble gets no more than what is pending.
     fn may_receive_ahead(&self, count: usize) -> bool {
-        // Probes are settled one by one: of many, more would be taken than settled.
+        // Probes are stored one by one: of many, more would be taken than stored.
         let left = self.pending.len() - count;
         left < usize::from(self.settings.max_batches.get())
             && self.pending.is_in_order()

@@ -1,4 +1,4 @@
-//! Pending batches: opened, but neither settled nor acknowledged yet.
+//! Pending batches: opened, but neither stored nor acknowledged yet.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use linking::OpenBatch;
 
 use crate::open::BatchContent;
 
-/// Opened batch that is neither settled nor acknowledged yet.
+/// Opened batch that is neither stored nor acknowledged yet.
 pub(super) struct PendingBatch {
     /// Delivery to acknowledge.
     pub delivery: Delivery,
@@ -37,7 +37,7 @@ impl PendingBatches {
         self.queue.push_back(batch);
     }
 
-    /// True where nothing is to be settled at once; postponed batches do not count.
+    /// True where nothing is to be stored at once; postponed batches do not count.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }

@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 
 use super::context::ConsumeContext;
 use super::metrics::{count_dead_letter, count_probes};
-use super::settle::SettledGroup;
 use super::step::{ConsumeError, StepTotals};
+use super::store_batches::StoredGroup;
 use crate::config::ConsumeConfig;
 use crate::keys::Keys;
 use crate::open::{DeadLetterReason, OpenedDelivery, open_all};
@@ -35,7 +35,7 @@ pub(super) struct QueueSession {
     settings: ConsumeConfig,
     /// Deliveries that were taken and are being opened.
     opening: Option<JoinHandle<Vec<OpenedDelivery>>>,
-    /// Settled batches that are neither answered nor acknowledged yet.
+    /// Stored batches that are neither answered nor acknowledged yet.
     unacknowledged: Option<Unacknowledged>,
     /// Mean size of the messages taken last, in bytes.
     mean_bytes: usize,
@@ -47,7 +47,7 @@ pub(super) struct QueueSession {
 
 struct Unacknowledged {
     tokens: Vec<Token>,
-    settled: SettledGroup,
+    stored: StoredGroup,
 }
 
 impl QueueSession {
@@ -123,7 +123,7 @@ impl QueueSession {
         }
     }
 
-    /// Waits for the deliveries that are being opened, and meanwhile acknowledges what is settled.
+    /// Waits for the deliveries that are being opened, and meanwhile acknowledges what is stored.
     /// Returns the deliveries also where acknowledging fails.
     pub(super) async fn opened(&mut self) -> (Vec<OpenedDelivery>, Result<(), ConsumeError>) {
         let Some(opening) = self.opening.take() else {
@@ -142,40 +142,40 @@ impl QueueSession {
         }
     }
 
-    /// Notes that these deliveries are settled; the next [`QueueSession::acknowledge`] answers and
+    /// Notes that these deliveries are stored; the next [`QueueSession::acknowledge`] answers and
     /// acknowledges them.
-    pub(super) fn push_settled(&mut self, deliveries: Vec<Delivery>, settled: SettledGroup) {
+    pub(super) fn push_stored(&mut self, deliveries: Vec<Delivery>, stored: StoredGroup) {
         let tokens = deliveries.into_iter().map(|delivery| delivery.token);
         match &mut self.unacknowledged {
             None => {
                 self.unacknowledged = Some(Unacknowledged {
                     tokens: tokens.collect(),
-                    settled,
+                    stored,
                 });
             }
             // The group before could not be acknowledged yet: both are acknowledged together.
             Some(before) => {
                 before.tokens.extend(tokens);
-                before.settled.receipts.extend(settled.receipts);
-                before.settled.totals += settled.totals;
+                before.stored.receipts.extend(stored.receipts);
+                before.stored.totals += stored.totals;
             }
         }
     }
 
-    /// Answers what is settled, then acknowledges it.
+    /// Answers what is stored, then acknowledges it.
     pub(super) async fn acknowledge(&mut self) -> Result<(), ConsumeError> {
-        let Some(Unacknowledged { settled, .. }) = &self.unacknowledged else {
+        let Some(Unacknowledged { stored, .. }) = &self.unacknowledged else {
             return Ok(());
         };
         if let Some(receipts) = &self.receipts {
-            let sent = receipts.send(&settled.receipts).await;
-            count_probes(settled.totals.probes, sent == settled.receipts.len());
+            let sent = receipts.send(&stored.receipts).await;
+            count_probes(stored.totals.probes, sent == stored.receipts.len());
             fault::check::<StoreError>(Point::RegistryReceiptSent)?;
         }
-        let Some(Unacknowledged { tokens, settled }) = self.unacknowledged.take() else {
+        let Some(Unacknowledged { tokens, stored }) = self.unacknowledged.take() else {
             return Ok(());
         };
-        self.totals += settled.totals;
+        self.totals += stored.totals;
         self.consumer.ack(tokens).await?;
         Ok(fault::check::<StoreError>(Point::RegistryAcked)?)
     }
@@ -244,7 +244,7 @@ impl QueueSession {
         }
     }
 
-    /// Answers what is settled, gives back everything else and closes the consumer.
+    /// Answers what is stored, gives back everything else and closes the consumer.
     pub(super) async fn close(&mut self) {
         if let Err(error) = self.acknowledge().await {
             tracing::warn!(event = "finish-failed", %error, "the batches come again by themselves");
@@ -313,11 +313,11 @@ mod tests {
                 batches: 1,
                 ..StepTotals::default()
             };
-            let settled = SettledGroup {
+            let stored = StoredGroup {
                 totals,
                 receipts: Vec::new(),
             };
-            session.push_settled(vec![opened.delivery], settled);
+            session.push_stored(vec![opened.delivery], stored);
         }
         session.close().await;
         assert_eq!(session.totals.batches, 2);

@@ -46,7 +46,7 @@ pub struct Refused {
     pub reason: &'static str,
     /// Record that the row would have been.
     pub record: RecordDigest,
-    /// Time at which the row changed.
+    /// Change stamp of the row.
     pub stamp: SourceStamp,
 }
 

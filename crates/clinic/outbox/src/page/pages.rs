@@ -214,8 +214,8 @@ impl Prepared {
         let generation = self.read.generation;
         let has_risen = self
             .page
-            .read_in
-            .is_some_and(|read_in| read_in < generation);
+            .generation_at_read
+            .is_some_and(|generation_at_read| generation_at_read < generation);
         self.page.resume.as_ref().filter(|_| !has_risen)
     }
 }

@@ -88,7 +88,7 @@ impl Prepared {
         let next_page = &next.page;
         page.source == next_page.source
             && page.feed == next_page.feed
-            && page.read_in == next_page.read_in
+            && page.generation_at_read == next_page.generation_at_read
             && page.sweep.is_none()
             && next_page.sweep.is_none()
             && self.read.may_join(&next.read)

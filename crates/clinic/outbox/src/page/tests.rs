@@ -29,7 +29,7 @@ fn page(records: Range<u8>) -> PageCommit {
         refused: Vec::new(),
         accepted_record_ids: Vec::new(),
         resume: Some("a".into()),
-        read_in: None,
+        generation_at_read: None,
         sweep: None,
         now: DateTime::UNIX_EPOCH,
     }

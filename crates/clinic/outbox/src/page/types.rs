@@ -17,7 +17,7 @@ const MAX_CURSOR_BYTES: usize = 4096 + 256;
 pub struct Pulled {
     /// Draft of the row.
     pub draft: Draft,
-    /// Time at which the row changed.
+    /// Change stamp of the row.
     pub stamp: SourceStamp,
 }
 
@@ -41,7 +41,7 @@ pub struct PageCommit {
     /// Generation when the run that read this page began, looked up before its cursor was. If it
     /// has risen since, the cursor stays forgotten: all before this page is still to be sent again.
     /// `None`: the present one.
-    pub read_in: Option<u32>,
+    pub generation_at_read: Option<u32>,
     /// Step of a key sweep that the page is; the keys it has seen become durable with it.
     pub sweep: Option<SweepStep>,
     /// Present time.

@@ -3,8 +3,8 @@
 use contract::{ContentDigest, RecordDigest, Version};
 use record_index::RecordState;
 
-/// Time at which a row last changed, on its source's own scale; `None` where the source does not
-/// tell.
+/// Change stamp of a row: a time on its source's own scale, or a hash that only shows equal or
+/// unequal; `None` where the source has none.
 pub type SourceStamp = Option<i64>;
 
 /// New state of a record, all but its feed, which may not be there before the page's transaction.

@@ -23,7 +23,7 @@ pub(crate) struct ReadPoint {
     /// Number of the gate: a point of an outbox that was closed says nothing of the one opened
     /// since.
     gate: u64,
-    /// Guards that had ended.
+    /// Number of guards that had ended at this point.
     ended: u64,
 }
 
@@ -88,7 +88,7 @@ impl CommitGate {
         }
     }
 
-    /// Waits for a guard that may change anything.
+    /// Waits for the gate, and returns a guard that may change anything.
     pub(crate) async fn lock(&self) -> CommitGuard<'_> {
         CommitGuard {
             gate: self,

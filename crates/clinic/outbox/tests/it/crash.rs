@@ -127,8 +127,8 @@ async fn files_copied_between_two_commits_open_as_of_then() {
     for number in 0..5 {
         outbox.commit_page(numbered(number)).await.unwrap();
         outbox.lease(1, at(0), crate::support::LEASE).await.unwrap();
-        // Files that a machine that stops here finds on its disk: no shared memory, an unfolded WAL,
-        // perhaps an old generation file.
+        // Files that a machine that stops here finds on its disk: no shared memory, an unfolded
+        // WAL, perhaps an old generation file.
         for suffix in ["", "-wal"] {
             fs::copy(place.sibling(suffix), copy.sibling(suffix)).unwrap();
         }

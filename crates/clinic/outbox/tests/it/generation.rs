@@ -275,7 +275,7 @@ async fn page_read_before_the_generation_rose_does_not_move_the_cursor() {
     let place = Place::new();
     let outbox = place.open().await;
     let begun = |drafts, resume| PageCommit {
-        read_in: Some(1),
+        generation_at_read: Some(1),
         ..page(drafts, resume)
     };
     outbox
@@ -298,7 +298,7 @@ async fn page_read_before_the_generation_rose_does_not_move_the_cursor() {
         "record 1 is still to be sent again"
     );
     let again = PageCommit {
-        read_in: Some(2),
+        generation_at_read: Some(2),
         ..page(vec![asserted(1, 1), asserted(2, 1)], "b")
     };
     let done = outbox.commit_page(again).await.unwrap();

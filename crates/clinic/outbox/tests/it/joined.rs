@@ -129,7 +129,7 @@ async fn pages_that_have_anything_to_do_with_each_other_are_not_joined() {
             ..other()
         },
         PageCommit {
-            read_in: Some(1),
+            generation_at_read: Some(1),
             ..other()
         },
         PageCommit {

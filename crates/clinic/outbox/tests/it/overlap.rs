@@ -144,9 +144,9 @@ async fn generation_raised_meanwhile_counts_for_what_was_prepared_before() {
         .commit_page(page(vec![asserted(1, 1)], "a"))
         .await
         .unwrap();
-    let read_in = Some(outbox.generation());
+    let generation_at_read = Some(outbox.generation());
     let unchanged = PageCommit {
-        read_in,
+        generation_at_read,
         ..page(vec![asserted(1, 1), asserted(2, 1)], "b")
     };
     let prepared = outbox.prepare(unchanged).await.unwrap();
@@ -408,9 +408,9 @@ async fn live(steps: Vec<Step>) {
                 other_feed,
                 refused,
             } => {
-                let read_in = Some(outbox.generation());
+                let generation_at_read = Some(outbox.generation());
                 let page = PageCommit {
-                    read_in,
+                    generation_at_read,
                     ..page_of(&said, other_feed, &refused, number)
                 };
                 waiting.push_back((outbox.prepare(page.clone()).await.unwrap(), page));

@@ -1,4 +1,5 @@
-//! Shared parts of the tests: a folder with an outbox in it, drafts, and a registry that opens batches.
+//! Shared parts of the tests: a folder with an outbox in it, drafts, and a registry that opens
+//! batches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -200,7 +201,7 @@ pub(crate) fn page(drafts: Vec<Draft>, resume: &str) -> PageCommit {
         refused: Vec::new(),
         accepted_record_ids: Vec::new(),
         resume: Some(resume.into()),
-        read_in: None,
+        generation_at_read: None,
         sweep: None,
         now: at(0),
     }

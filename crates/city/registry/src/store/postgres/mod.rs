@@ -1,7 +1,7 @@
 //! PostgreSQL as the registry's database: a pool; any number of registries may write at once.
 
 mod copy;
-mod lease;
+mod lent_connection;
 mod options;
 mod queries;
 mod transaction;
@@ -27,7 +27,7 @@ use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH};
 use super::stats::CountRow;
 use super::transaction::{Abort, Applied, Attempt};
 use crate::config::PostgresConfig;
-use lease::ConnectionLease;
+use lent_connection::LentConnection;
 
 /// Longest wait for a connection, in seconds.
 const ACQUIRE_TIMEOUT_SECONDS: u64 = 5;
@@ -75,8 +75,8 @@ impl PostgresStore {
     }
 
     /// Takes a connection to write by.
-    pub(super) async fn lease(&self) -> Result<ConnectionLease, Error> {
-        self.pool.acquire().await.map(ConnectionLease::new)
+    pub(super) async fn lend(&self) -> Result<LentConnection, Error> {
+        self.pool.acquire().await.map(LentConnection::new)
     }
 
     /// Begins a snapshot to read whole tables in. By their indexes, which the writers are made to
@@ -105,8 +105,8 @@ impl Backend for PostgresStore {
         attempt: Attempt,
         now: DateTime<Utc>,
     ) -> Result<Applied, Abort> {
-        let mut lease = self.lease().await?;
-        let mut transaction = lease.begin().await?;
+        let mut lent = self.lend().await?;
+        let mut transaction = lent.begin().await?;
         let applied = apply(&mut transaction, batches, attempt, now).await?;
         transaction.commit().await?;
         Ok(applied)

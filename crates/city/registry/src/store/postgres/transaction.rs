@@ -31,7 +31,8 @@ const COPY_ROWS: usize = if cfg!(test) { 4 } else { 4000 };
 /// Open transaction, READ COMMITTED: each statement sees what others have committed.
 pub(crate) struct PostgresTransaction<'c> {
     transaction: Transaction<'c, Postgres>,
-    /// True where the connection must not be used again; see [`super::lease::ConnectionLease`].
+    /// True where the connection must not be used again; see
+    /// [`super::lent_connection::LentConnection`].
     halfway: &'c mut bool,
 }
 

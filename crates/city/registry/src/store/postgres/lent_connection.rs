@@ -7,14 +7,14 @@ use sqlx::{Connection as _, Error, Postgres};
 use super::transaction::PostgresTransaction;
 
 /// Connection for one transaction.
-pub(crate) struct ConnectionLease {
+pub(crate) struct LentConnection {
     connection: PoolConnection<Postgres>,
     /// True while a request is under way whose answers the driver does not count as outstanding.
     /// Given back then, the connection would take them for the answers to its next statements.
     halfway: bool,
 }
 
-impl ConnectionLease {
+impl LentConnection {
     pub(crate) fn new(connection: PoolConnection<Postgres>) -> Self {
         Self {
             connection,
@@ -32,7 +32,7 @@ impl ConnectionLease {
     }
 }
 
-impl Drop for ConnectionLease {
+impl Drop for LentConnection {
     fn drop(&mut self) {
         if self.halfway {
             self.connection.close_on_drop();

@@ -1,4 +1,4 @@
-//! Settlement of pending batches: one transaction for a group of facts, or one look-up for a probe.
+//! Storing of pending batches: one transaction for a group of facts, or one look-up for a probe.
 
 use chrono::{DateTime, Utc};
 use clock::Clock;
@@ -11,8 +11,8 @@ use crate::open::BatchContent;
 use crate::probe::{OpenProbe, compare};
 use crate::store::{Applied, Store, StoreError};
 
-/// Means to settle pending batches.
-pub(super) struct Settler<'a> {
+/// Means to store pending batches.
+pub(super) struct BatchStorer<'a> {
     pub store: &'a Store,
     pub clock: &'a dyn Clock,
     pub now: DateTime<Utc>,
@@ -20,20 +20,20 @@ pub(super) struct Settler<'a> {
     pub can_answer: bool,
 }
 
-/// Settled batches that are not acknowledged yet.
-pub(super) struct SettledGroup {
+/// Stored batches that are not acknowledged yet.
+pub(super) struct StoredGroup {
     pub totals: StepTotals,
     /// Receipts for their senders, in the batches' order; none where the registry has no key.
     pub receipts: Vec<Receipt>,
 }
 
-impl Settler<'_> {
+impl BatchStorer<'_> {
     /// Stores the first `count` of the pending batches, or looks up what the first one asks for.
-    pub(super) async fn settle(
+    pub(super) async fn store(
         &self,
         pending: &PendingBatches,
         count: usize,
-    ) -> Result<SettledGroup, StoreError> {
+    ) -> Result<StoredGroup, StoreError> {
         let mut totals = StepTotals::default();
         let mut answers = Vec::new();
         if let Some(BatchContent::Probe(probe)) = pending.first() {
@@ -54,7 +54,7 @@ impl Settler<'_> {
             .zip(pending.answer_keys(count))
             .map(|((id, answer), key)| Receipt::answered(*id, key, answer))
             .collect();
-        Ok(SettledGroup { totals, receipts })
+        Ok(StoredGroup { totals, receipts })
     }
 
     /// Stores the first `count` of the pending batches in one transaction.
