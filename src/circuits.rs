@@ -1,92 +1,82 @@
-//! The circuit breaker of each endpoint (a source, the queue), and what the metrics say of it.
+//! The circuit breaker of an endpoint (a source, or the queue), with its state in the metrics.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use circuit::{Circuit, Permit, Settings, State};
 
-/// A source: every failed run is followed by a pause.
+/// Settings of a source's circuit: every failed run is followed by a pause.
 pub(crate) const SOURCE: Settings = Settings {
     failures_to_open: 1,
     first_pause: Duration::from_secs(1),
     longest_pause: Duration::from_secs(300),
 };
 
-/// The queue: short pauses, since what waits should leave as soon as it is back; its client
-/// connects again by itself.
+/// Settings of the queue's circuit: short pauses, since batches should leave as soon as the queue
+/// is back; its client connects again by itself.
 pub(crate) const QUEUE: Settings = Settings {
     failures_to_open: 3,
     first_pause: Duration::from_millis(500),
     longest_pause: Duration::from_secs(5),
 };
 
-/// The queue's name among the endpoints; a source's is [`source_name`].
+/// Name of the queue among the endpoints; a source's is [`source_name`].
 pub(crate) const QUEUE_NAME: &str = "queue";
 
-/// A source's name among the endpoints.
+/// Name of a source among the endpoints.
 pub(crate) fn source_name(source: &str) -> String {
     format!("source:{source}")
 }
 
-/// Every endpoint's circuit, by its name.
-#[derive(Debug, Default)]
-pub struct Circuits {
-    all: Mutex<BTreeMap<String, Circuit>>,
+/// A circuit breaker whose state is shown in the metrics.
+#[derive(Debug)]
+pub(crate) struct EndpointCircuit {
+    endpoint: String,
+    circuit: Circuit,
 }
 
-impl Circuits {
-    /// What may be done now.
-    pub(crate) fn permit(&self, endpoint: &str, settings: Settings, elapsed: Duration) -> Permit {
-        self.with(endpoint, settings, |circuit| circuit.permit(elapsed))
+impl EndpointCircuit {
+    pub(crate) fn new(endpoint: String, settings: Settings) -> Self {
+        Self {
+            endpoint,
+            circuit: Circuit::new(settings),
+        }
     }
 
-    /// It went well.
-    pub(crate) fn success(&self, endpoint: &str, settings: Settings) {
-        self.with(endpoint, settings, Circuit::success);
+    /// Asks for permission to use the endpoint; `elapsed` is the time since the program's start.
+    pub(crate) fn permit(&mut self, elapsed: Duration) -> Permit {
+        self.change(|circuit| circuit.permit(elapsed))
     }
 
-    /// It failed; how long the endpoint is left alone now.
-    pub(crate) fn failure(
-        &self,
-        endpoint: &str,
-        settings: Settings,
-        elapsed: Duration,
-    ) -> Option<Duration> {
-        self.with(endpoint, settings, |circuit| circuit.failure(elapsed))
+    /// Notes a success.
+    pub(crate) fn success(&mut self) {
+        self.change(Circuit::success);
     }
 
-    fn with<T>(
-        &self,
-        endpoint: &str,
-        settings: Settings,
-        act: impl FnOnce(&mut Circuit) -> T,
-    ) -> T {
-        let mut all = self.lock();
-        let circuit = all
-            .entry(endpoint.to_owned())
-            .or_insert_with(|| Circuit::new(settings));
-        let before = circuit.state();
-        let done = act(circuit);
-        let state = circuit.state();
-        drop(all);
-        tell(endpoint, before, state);
-        done
+    /// Notes a failure; returns how long the endpoint is left alone now, if the circuit is open.
+    pub(crate) fn failure(&mut self, elapsed: Duration) -> Option<Duration> {
+        self.change(|circuit| circuit.failure(elapsed))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Circuit>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn tell(endpoint: &str, before: State, state: State) {
-    let label = endpoint.to_owned();
-    for each in State::ALL {
-        let value = if each == state { 1.0 } else { 0.0 };
-        metrics::gauge!("gateway_circuit_state", "endpoint" => label.clone(), "state" => each.as_str())
+    fn change<T>(&mut self, change: impl FnOnce(&mut Circuit) -> T) -> T {
+        let before = self.circuit.state();
+        let result = change(&mut self.circuit);
+        let state = self.circuit.state();
+        for each in State::ALL {
+            let value = if each == state { 1.0 } else { 0.0 };
+            metrics::gauge!(
+                "gateway_circuit_state",
+                "endpoint" => self.endpoint.clone(),
+                "state" => each.as_str()
+            )
             .set(value);
-    }
-    if before != state {
-        tracing::debug!(event = "circuit", endpoint = %label, state = state.as_str());
+        }
+        if before != state {
+            tracing::debug!(
+                event = "circuit",
+                endpoint = %self.endpoint,
+                state = state.as_str()
+            );
+        }
+        result
     }
 }

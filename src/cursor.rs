@@ -1,15 +1,16 @@
-//! A stored cursor goes with the settings it was made under; after a change of these the feed is
-//! read from its beginning.
+//! Stored cursors: each goes with the settings it was made under; after a change of these the feed
+//! is read from its beginning.
 
 use connector_kit::Cursor;
 
-/// The stored text: the settings' digest, a blank, the connector's own text.
+/// Writes the stored text: the settings' digest, a blank, the connector's own text.
 #[must_use]
 pub(crate) fn write(settings: &str, cursor: &Cursor) -> String {
     format!("{settings} {}", cursor.as_str())
 }
 
-/// The connector's cursor, unless there is none or it was made under other settings.
+/// Reads the connector's cursor from the stored text, unless there is none or it was made under
+/// other settings.
 #[must_use]
 pub(crate) fn read(settings: &str, stored: Option<&str>) -> Option<Cursor> {
     let (made_under, cursor) = stored?.split_once(' ')?;

@@ -1,14 +1,11 @@
 //! Notices a source whose pages never end: a cursor that comes again.
 
-use connector_kit::Cursor;
+use connector_kit::{Cursor, CycleDetector};
 
-/// Brent's cycle detection over the cursors of one run: one cursor is remembered, at growing
-/// distances.
+/// Cycle detection over the cursors of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Endless {
-    remembered: Option<Cursor>,
-    steps: u64,
-    limit: u64,
+    cycle: CycleDetector<Cursor>,
 }
 
 /// The code of such a failure in `status` and metrics.
@@ -18,16 +15,12 @@ impl Endless {
     /// Takes the cursor of the next page.
     ///
     /// # Errors
-    /// Once the cursors go round in a circle, after at most three times its length.
+    /// Once the cursors go round in a cycle, after at most three times its length.
     pub(crate) fn advance(&mut self, next: &Cursor) -> Result<(), EndlessSource> {
-        if self.remembered.as_ref() == Some(next) {
+        if self.cycle.remembered() == Some(next) {
             return Err(EndlessSource);
         }
-        self.steps += 1;
-        if self.steps > self.limit {
-            (self.remembered, self.steps, self.limit) =
-                (Some(next.clone()), 0, (self.limit * 2).max(1));
-        }
+        self.cycle.advance(next);
         Ok(())
     }
 }

@@ -5,55 +5,52 @@ use std::sync::Arc;
 
 use broker::{BrokerError, Publisher, QueueConfig};
 use clock::Clock;
-use connector_kit::SourceError;
+use connector_kit::{Cursor, Feed, SourceError};
 use contract::{PublicKey, ReceiptVerifier, Suite};
 use outbox::{Outbox, OutboxError, OutboxOptions};
 use pseudonym::{KeyError, KeyRing};
 use settings::SecretError;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-#[cfg(feature = "cli")]
-use crate::circuits::Circuits;
+use crate::backpressure::{Backpressure, SpaceWait};
 use crate::config::{LoadedConfig, ReceiptsMode, ReconcileConfig};
-use crate::room::Room;
-use crate::sources::{self, Source};
+use crate::cursor;
+use crate::sources::Source;
 
-/// Everything a run needs.
+/// The running gateway: everything that a run of a source needs.
 pub struct Gateway {
-    /// Where time comes from.
+    /// Clock of the program.
     pub clock: Arc<dyn Clock>,
     /// The clinic's time zone.
     pub time_zone: chrono_tz::Tz,
-    /// The durable state.
+    /// Durable state.
     pub outbox: Outbox,
     /// The queue's near end.
     pub publisher: Arc<dyn Publisher>,
     /// The clinic's systems.
     pub sources: Vec<Arc<Source>>,
-    /// Rung when a commit put batches into the outbox.
+    /// Notified when a commit put batches into the outbox.
     pub batches_waiting: Notify,
-    /// Whether pulling is paused because the outbox is full.
-    pub room: Room,
-    /// Which endpoints are left alone.
-    #[cfg(feature = "cli")]
-    pub circuits: Circuits,
-    /// When the registry is asked what it holds.
+    /// The pause of pulling while the outbox is full.
+    pub backpressure: Backpressure,
+    /// Schedule of the comparisons with the registry.
     pub reconcile: ReconcileConfig,
-    /// Receipts are verified with these; empty where they are off.
+    /// Keys that receipts are verified with; empty where receipts are off.
     pub(crate) verifiers: Vec<ReceiptVerifier>,
-    pub(crate) max_bytes: u64,
-    /// What became of leased batches and could not be written down yet.
+    /// Settlements of leased batches that could not be written yet.
     pub(crate) unsettled: tokio::sync::Mutex<Vec<outbox::Settlement>>,
     pub(crate) queue: QueueConfig,
+    /// Folder that relative paths start from.
     pub(crate) base: PathBuf,
     pub(crate) ring: KeyRing,
     pub(crate) suite: Suite,
 }
 
-/// Why the gateway could not be put together. Each says what to change.
+/// Reason why the gateway could not be put together, with what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The key ring cannot be had.
+    /// The key ring's secret cannot be had.
     #[error("keys.ring: {0}")]
     Secret(#[from] SecretError),
     /// The key ring cannot be read.
@@ -62,9 +59,9 @@ pub enum StartError {
     /// A source is misconfigured.
     #[error("source.{name}: {error}")]
     Source {
-        /// Its name.
+        /// Name of the source.
         name: String,
-        /// What is wrong.
+        /// The mistake.
         error: SourceError,
     },
     /// The queue is misconfigured.
@@ -73,10 +70,10 @@ pub enum StartError {
     /// The state file cannot be opened.
     #[error("outbox: {0}")]
     Outbox(#[from] OutboxError),
-    /// The registry's key.
+    /// The registry's public key cannot be read.
     #[error("registry.public_key: {0}")]
     RegistryKey(#[from] contract::SealError),
-    /// A key of the registry's receipts.
+    /// A key of the registry's receipts cannot be read.
     #[error("registry.receipt_keys: {0}")]
     ReceiptKey(#[from] contract::ReceiptError),
 }
@@ -105,7 +102,7 @@ pub fn build_sources(
         .source
         .iter()
         .map(|(name, config)| {
-            sources::build(name, config, &loaded.base, ring, suite)
+            Source::new(name, config, &loaded.base, ring, suite)
                 .map(Arc::new)
                 .map_err(|error| StartError::Source {
                     name: name.clone(),
@@ -117,7 +114,7 @@ pub fn build_sources(
 
 impl Gateway {
     /// Opens everything that is local. Servers are first asked when they are needed, so that the
-    /// gateway starts while they are down. `owner` is the command that holds the outbox, told to
+    /// gateway starts while they are down. `owner` is the command that holds the outbox, shown to
     /// whoever finds it locked.
     ///
     /// # Errors
@@ -145,6 +142,7 @@ impl Gateway {
         let max_bytes = options.max_bytes;
         let outbox =
             Outbox::open(&loaded.base.join(&config.outbox.path), options, clock.now()).await?;
+        let backpressure = Backpressure::new(outbox.clone(), max_bytes);
         Ok(Self {
             clock,
             time_zone: config.time_zone.0,
@@ -152,12 +150,9 @@ impl Gateway {
             publisher,
             sources,
             batches_waiting: Notify::new(),
-            room: Room::default(),
-            #[cfg(feature = "cli")]
-            circuits: Circuits::default(),
+            backpressure,
             reconcile: config.reconcile.clone(),
             verifiers,
-            max_bytes,
             unsettled: tokio::sync::Mutex::default(),
             queue: config.queue.clone(),
             base: loaded.base.clone(),
@@ -166,13 +161,54 @@ impl Gateway {
         })
     }
 
-    /// The source of this name.
+    /// Finds the source of this name.
     #[must_use]
     pub fn source(&self, name: &str) -> Option<&Arc<Source>> {
         self.sources.iter().find(|source| source.name == name)
     }
 
-    /// Every source is due: after the generation rose, all of them are read from the beginning.
+    /// Reads the stored cursor of a source's feed; `None` is the feed's very beginning.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub(crate) async fn stored_cursor(
+        &self,
+        source: &Source,
+        feed: Feed,
+    ) -> Result<Option<Cursor>, OutboxError> {
+        let stored = self.outbox.cursor(&source.name, feed.as_str()).await?;
+        Ok(cursor::read(&source.settings, stored.as_deref()))
+    }
+
+    /// Does a step that adds batches to the outbox, again after each wait for space while the
+    /// outbox is full, and wakes the publisher after each try. `None` when the program was stopped
+    /// while it waited.
+    ///
+    /// # Errors
+    /// Errors of the step, and of [`Backpressure::wait_for_space`].
+    pub(crate) async fn add_batches<T, Step>(
+        &self,
+        stop: &CancellationToken,
+        mut step: impl FnMut() -> Step,
+    ) -> Result<Option<T>, OutboxError>
+    where
+        Step: Future<Output = Result<T, OutboxError>>,
+    {
+        loop {
+            let result = step().await;
+            self.batches_waiting.notify_one();
+            match result {
+                Err(OutboxError::Full { .. }) => {
+                    if self.backpressure.wait_for_space(stop).await? == SpaceWait::Stopped {
+                        return Ok(None);
+                    }
+                }
+                result => return result.map(Some),
+            }
+        }
+    }
+
+    /// Makes every source due: after the generation rose, all of them are read from the beginning.
     pub fn wake_all(&self) {
         for source in &self.sources {
             source.wake.notify_one();

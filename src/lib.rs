@@ -1,26 +1,23 @@
 //! The gateway beside a clinic: pulls records, turns people into pseudonyms, keeps what is new or
 //! changed in a sealed outbox, and delivers it to the city registry's queue.
 //!
-//! One record's way: [`pull`] (a connector's page → `pseudonym` → `outbox`), [`publish`] (outbox →
-//! `broker`), [`receipts`] (the registry's word on it). [`sweep`] finds what a pull cannot: what
-//! was deleted or changed unnoticed. `schedule` says when; `docs/architecture.md` says why it is
-//! cut this way.
+//! Way of a record: [`pull`] (a connector's page → `pseudonym` → `outbox`), [`publish`] (outbox →
+//! `broker`), [`receipts`] (the registry's answer to it). [`sweep`] finds what a pull cannot:
+//! records that were deleted or changed unnoticed. `daemon::schedule` decides when;
+//! `docs/architecture.md` explains the structure.
 
-mod attend;
+mod backpressure;
 #[cfg(feature = "cli")]
 mod circuits;
-mod commit;
 pub mod config;
 mod cursor;
 mod endless;
+mod foreground;
 pub mod gateway;
 pub mod publish;
 pub mod pull;
 pub mod receipts;
-pub mod reconcile;
 pub mod requests;
-mod retry;
-mod room;
 pub mod run;
 pub mod sources;
 mod surprise;
@@ -28,7 +25,6 @@ pub mod sweep;
 pub mod sync;
 #[cfg(test)]
 mod testing;
-mod transform;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -1,33 +1,37 @@
-//! Publishes what waits in the outbox: lease in a short transaction, publish outside it, settle in
-//! another.
+//! Publishes the batches that wait in the outbox: lease in a short transaction, publish outside it,
+//! settle in another.
 
 use std::time::Duration;
 
-use broker::{BrokerError, State};
+use broker::{BrokerError, QueueState};
 use chrono::TimeDelta;
 use contract::BatchId;
 use futures_util::StreamExt;
-use outbox::{Leased, OutboxError, Settlement};
+use outbox::{DeliveryOutcome, Leased, OutboxError, Settlement};
 
 use crate::gateway::Gateway;
 
-/// How long a lease holds: the longest the outbox grants. It ends with this process anyway, and no
+/// Length of a lease: the longest the outbox grants. It ends with this process anyway, and no
 /// confirm takes longer.
 const LEASE: Duration = Duration::from_secs(3600);
 
-/// First and longest pause before a batch that failed is tried again.
-const RETRY_MS: (u64, u64) = (1000, 60_000);
+/// First pause before a batch that failed is tried again, in milliseconds; doubles with every
+/// attempt.
+const FIRST_PAUSE_MS: u32 = 1000;
 
-/// What one step did.
+/// Longest such pause, without its jitter, in milliseconds.
+const LONGEST_PAUSE_MS: u32 = 60_000;
+
+/// Result of publishing one lease of batches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Published {
-    /// Batches the queue holds durably now.
+    /// Number of batches the queue holds durably now.
     pub delivered: usize,
-    /// Batches that did not get there; they stay in the outbox.
+    /// Number of batches that did not get there; they stay in the outbox.
     pub failed: usize,
     /// The last failure, in the broker crate's words.
     pub error: Option<String>,
-    /// The last failure will not pass by itself: somebody has to change something.
+    /// True when the last failure will not pass by itself: somebody has to change something.
     pub misconfigured: bool,
 }
 
@@ -39,17 +43,17 @@ pub async fn publish_once(gateway: &Gateway) -> Result<Published, OutboxError> {
     publish_at_most(gateway, gateway.publisher.window() * 2).await
 }
 
-/// The same with one batch: a probe of a queue that was left alone.
+/// Publishes one batch: a probe of a queue that was left alone.
 ///
 /// # Errors
-/// As [`publish_once`].
+/// See [`publish_once`].
 pub async fn publish_probe(gateway: &Gateway) -> Result<Published, OutboxError> {
     publish_at_most(gateway, 1).await
 }
 
 async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, OutboxError> {
     let window = gateway.publisher.window();
-    settle_left(gateway).await?;
+    settle_unsettled(gateway).await?;
     let leased = gateway
         .outbox
         .lease(most, gateway.clock.now(), LEASE)
@@ -72,22 +76,16 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
         let outcome = match result {
             Ok(()) => {
                 published.delivered += 1;
-                outbox::Outcome::Delivered
+                DeliveryOutcome::Delivered
             }
             Err(error) => {
                 published.failed += 1;
-                let pause = if paced_elsewhere(gateway, &error) {
-                    TimeDelta::zero()
-                } else {
-                    pause(leased.attempts, leased.batch.id)
-                };
-                let outcome = outbox::Outcome::Failed {
-                    retry_at: now + pause,
-                    reason: code(&error),
-                };
                 published.misconfigured = !error.is_retry();
                 published.error = Some(error.to_string());
-                outcome
+                DeliveryOutcome::Failed {
+                    retry_at: now + pause_after(gateway, &error, &leased),
+                    reason: code(&error),
+                }
             }
         };
         settlements.push(Settlement {
@@ -109,28 +107,36 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
 
 /// Settles what an earlier step could not, before more is leased: those batches would be out of
 /// reach until their leases end.
-async fn settle_left(gateway: &Gateway) -> Result<(), OutboxError> {
-    let mut left = gateway.unsettled.lock().await;
-    if !left.is_empty() {
-        gateway.outbox.settle(&left, gateway.clock.now()).await?;
-        left.clear();
+async fn settle_unsettled(gateway: &Gateway) -> Result<(), OutboxError> {
+    let mut unsettled = gateway.unsettled.lock().await;
+    if !unsettled.is_empty() {
+        let now = gateway.clock.now();
+        gateway.outbox.settle(&unsettled, now).await?;
+        unsettled.clear();
     }
     Ok(())
 }
 
-/// While the whole queue is away, its publisher waits between attempts to connect. Pauses of each
-/// batch's own would let younger ones overtake them when it is back.
-fn paced_elsewhere(gateway: &Gateway, error: &BrokerError) -> bool {
-    error.is_retry() && matches!(gateway.publisher.state(), State::Down | State::Blocked)
+/// Pause of a batch after this error; none while the whole queue is away, since its publisher waits
+/// between attempts to connect, and younger batches would overtake the paused ones when it is back.
+fn pause_after(gateway: &Gateway, error: &BrokerError, leased: &Leased) -> TimeDelta {
+    let queue_is_away = matches!(
+        gateway.publisher.state(),
+        QueueState::Down | QueueState::Blocked
+    );
+    if error.is_retry() && queue_is_away {
+        TimeDelta::zero()
+    } else {
+        pause(leased.attempts, leased.batch.id)
+    }
 }
 
-/// Doubles with every attempt; a quarter more at most, by the batch's own random id, so that
-/// batches that failed together do not come back together.
+/// Pause before a batch's next attempt: doubles with every attempt, with at most a quarter more by
+/// the batch's own random id, so that batches that failed together do not come back together.
 fn pause(attempts: u32, id: BatchId) -> TimeDelta {
-    let (first, longest) = RETRY_MS;
-    let pause_ms = first.saturating_mul(1 << attempts.min(16)).min(longest);
-    let jittered_ms = pause_ms + pause_ms * u64::from(id.0[0]) / 1024;
-    TimeDelta::milliseconds(i64::try_from(jittered_ms).unwrap_or(i64::MAX))
+    let pause_ms = (FIRST_PAUSE_MS << attempts.min(16)).min(LONGEST_PAUSE_MS);
+    let jittered_ms = pause_ms + pause_ms * u32::from(id.0[0]) / 1024;
+    TimeDelta::milliseconds(jittered_ms.into())
 }
 
 const fn code(error: &BrokerError) -> &'static str {
@@ -142,38 +148,23 @@ const fn code(error: &BrokerError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use connector_kit::Feed;
-    use tokio_util::sync::CancellationToken;
-
     use super::*;
-    use crate::pull::{Counters, Trigger, pull_feed};
     use crate::testing::World;
 
     #[tokio::test]
     async fn what_could_not_be_settled_is_settled_by_the_next_step() {
         let world = World::new("receipts = \"off\"\n[outbox]\nbatch_events = 4\n", 0..8).await;
         let gateway = &world.gateway;
-        let stop = CancellationToken::new();
-        let source = &gateway.sources[0];
-        let pulled = pull_feed(
-            gateway,
-            source,
-            Feed::Vaccinations,
-            Trigger::Schedule,
-            &stop,
-            &Counters::default(),
-        )
-        .await;
-        pulled.expect("nothing fails");
+        world.pull().await;
         // A step whose settling failed, on a full disk for instance: its batches stay leased for an
         // hour.
         let now = gateway.clock.now();
         let leased = gateway.outbox.lease(10, now, LEASE).await.expect("leased");
-        let failed = outbox::Outcome::Failed {
+        let failed = DeliveryOutcome::Failed {
             retry_at: now,
             reason: "queue-away",
         };
-        for (leased, outcome) in leased.into_iter().zip([outbox::Outcome::Delivered, failed]) {
+        for (leased, outcome) in leased.into_iter().zip([DeliveryOutcome::Delivered, failed]) {
             let settlement = Settlement {
                 id: leased.batch.id,
                 token: leased.token,

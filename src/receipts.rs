@@ -1,5 +1,5 @@
-//! The registry's receipts: heard by every gateway, verified with pinned keys, and settled for the
-//! batches that are ours.
+//! The registry's receipts: every gateway receives them, verifies them with pinned keys, and
+//! settles its own batches by them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,28 +14,28 @@ use crate::gateway::Gateway;
 /// Most messages taken at once; a message holds many receipts.
 const MESSAGES_AT_ONCE: usize = 64;
 
-/// What was heard, and what of it was for us.
+/// Counts of received receipts, and of the batches and events of ours that they settled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Heard {
-    /// Messages.
+pub struct ReceiptCounts {
+    /// Number of messages.
     pub messages: u64,
-    /// Messages that the registry did not sign, and receipts that cannot be read.
+    /// Number of messages that the registry did not sign, and of receipts that cannot be read.
     pub rejected: u64,
-    /// Our batches that were settled.
+    /// Number of our batches that were settled.
     pub batches: u64,
-    /// Events in them that the registry took.
+    /// Number of events in them that the registry took.
     pub accepted: u64,
-    /// Events in them that the registry refused: dead letters now.
+    /// Number of events in them that the registry refused: dead letters now.
     pub refused: u64,
-    /// Our batches that the registry could not read: they are sent again.
+    /// Number of our batches that the registry could not read: they are sent again.
     pub unreadable: u64,
-    /// The registry holds something newer than this state ever sent, so the generation rose:
-    /// everything is read again.
+    /// True when the registry holds something newer than this state ever sent, so that the
+    /// generation rose and everything is read again.
     pub raised: bool,
 }
 
-impl Heard {
-    /// Adds what was heard later.
+impl ReceiptCounts {
+    /// Adds the counts of later receipts.
     pub fn add(&mut self, later: Self) {
         self.messages += later.messages;
         self.rejected += later.rejected;
@@ -47,30 +47,31 @@ impl Heard {
     }
 }
 
-/// Why nothing was heard, or it could not be settled. Worth another try always: a receipt that gets
-/// lost costs its batch a resend, nothing more.
+/// Reason why receipts could not be received or settled. Worth another try always: a lost receipt
+/// costs its batch a resend, nothing more.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiptsError {
-    /// The queue.
+    /// The queue failed.
     #[error(transparent)]
     Queue(#[from] BrokerError),
-    /// The gateway's own state; what was heard is kept for the next try.
+    /// The gateway's own state failed; received messages are kept for the next try.
     #[error(transparent)]
     Outbox(#[from] OutboxError),
 }
 
 /// A subscription to the receipts.
 #[derive(Debug)]
-pub struct Receipts {
+pub struct ReceiptReceiver {
     subscriber: Box<dyn ReceiptSubscriber>,
-    /// Heard and not settled yet.
-    held: Vec<Vec<u8>>,
+    /// Messages received and not settled yet.
+    pending: Vec<Vec<u8>>,
+    /// True once a rejected message was logged.
     warned: bool,
 }
 
-impl Receipts {
-    /// Subscribes; `None` where receipts are off. The queue is first asked when something is to be
-    /// heard.
+impl ReceiptReceiver {
+    /// Subscribes; `None` where receipts are off. The queue is first asked when receipts are to be
+    /// received.
     ///
     /// # Errors
     /// [`BrokerError::Misconfigured`].
@@ -81,23 +82,23 @@ impl Receipts {
         let subscriber = broker::receipt_subscriber(&gateway.queue, &gateway.base)?;
         Ok(Some(Self {
             subscriber,
-            held: Vec::new(),
+            pending: Vec::new(),
             warned: false,
         }))
     }
 
-    /// Whether receipts can arrive now.
+    /// Returns whether receipts can arrive now.
     #[must_use]
     pub fn connected(&self) -> bool {
         self.subscriber.connected()
     }
 
-    /// Says goodbye to the queue.
+    /// Closes the subscription.
     pub async fn close(&mut self) {
         self.subscriber.close().await;
     }
 
-    /// The step: waits at most `max_wait` for receipts, and settles those that are ours.
+    /// Waits at most `max_wait` for receipts, and settles those that are ours.
     ///
     /// # Errors
     /// See [`ReceiptsError`].
@@ -105,62 +106,62 @@ impl Receipts {
         &mut self,
         gateway: &Gateway,
         max_wait: Duration,
-    ) -> Result<Heard, ReceiptsError> {
-        self.hear(max_wait).await?;
+    ) -> Result<ReceiptCounts, ReceiptsError> {
+        self.receive(max_wait).await?;
         self.settle(gateway).await
     }
 
-    /// The step's first half: waits at most `max_wait` for receipts. May be dropped; what was heard
-    /// is kept.
+    /// Waits at most `max_wait` for receipts. May be dropped; received messages are kept.
     ///
     /// # Errors
     /// [`ReceiptsError::Queue`].
-    pub async fn hear(&mut self, max_wait: Duration) -> Result<(), ReceiptsError> {
-        if self.held.is_empty() {
-            self.held = self.subscriber.receive(MESSAGES_AT_ONCE, max_wait).await?;
+    pub async fn receive(&mut self, max_wait: Duration) -> Result<(), ReceiptsError> {
+        if self.pending.is_empty() {
+            self.pending = self.subscriber.receive(MESSAGES_AT_ONCE, max_wait).await?;
         }
         Ok(())
     }
 
-    /// Its second half: settles those heard that are ours. What it comes to is lost to the caller
-    /// that drops it.
+    /// Settles the received receipts that are ours. A caller that drops the future loses its
+    /// counts.
     ///
     /// # Errors
     /// See [`ReceiptsError`].
-    pub async fn settle(&mut self, gateway: &Gateway) -> Result<Heard, ReceiptsError> {
-        if self.held.is_empty() {
-            return Ok(Heard::default());
+    pub async fn settle(&mut self, gateway: &Gateway) -> Result<ReceiptCounts, ReceiptsError> {
+        if self.pending.is_empty() {
+            return Ok(ReceiptCounts::default());
         }
         fault::check::<BrokerError>(Point::ReceiptsReceived)?;
-        let mut heard = Heard {
-            messages: self.held.len() as u64,
-            ..Heard::default()
+        let mut counts = ReceiptCounts {
+            messages: self.pending.len() as u64,
+            ..ReceiptCounts::default()
         };
-        let (receipts, mut rejected) = verified(&self.held, &gateway.verifiers);
-        let ours = ours(gateway, &receipts, &mut rejected).await?;
-        heard.rejected = rejected.len() as u64;
+        let (receipts, mut rejected) = verify_all(&self.pending, &gateway.verifiers);
+        let ours = read_ours(gateway, &receipts, &mut rejected).await?;
+        counts.rejected = rejected.len() as u64;
         if !ours.is_empty() {
             let settled = gateway
                 .outbox
                 .settle_verdicts(&ours, gateway.clock.now())
                 .await?;
-            heard.batches = settled.batches;
-            heard.accepted = settled.accepted_events;
-            heard.refused = settled.refused_events;
-            heard.unreadable = settled.unreadable;
-            heard.raised = settled.raised;
+            counts.batches = settled.batches;
+            counts.accepted = settled.accepted_events;
+            counts.refused = settled.refused_events;
+            counts.unreadable = settled.unreadable;
+            counts.raised = settled.raised;
         }
-        self.held.clear();
-        self.warn(&rejected);
-        count(&heard);
-        if heard.raised {
+        self.pending.clear();
+        self.report_rejected(&rejected);
+        report_settled(&counts);
+        if counts.raised {
             gateway.wake_all();
         }
-        Ok(heard)
+        Ok(counts)
     }
 
-    /// Anybody on the broker can send rubbish: it is counted always and logged once.
-    fn warn(&mut self, rejected: &[ReceiptError]) {
+    /// Counts every rejected message, and logs the first one only: anybody on the broker can send
+    /// rubbish.
+    fn report_rejected(&mut self, rejected: &[ReceiptError]) {
         for error in rejected {
             metrics::counter!("gateway_receipts_rejected_total", "reason" => reason(*error))
                 .increment(1);
@@ -172,15 +173,14 @@ impl Receipts {
             tracing::warn!(
                 event = "receipt-rejected", reason = reason(*error), %error,
                 "a receipt was ignored; more are only counted. If the registry has changed keys, \
-                 write the new one \
-                 beside the old in receipt_keys of [registry]"
+                 write the new one beside the old in receipt_keys of [registry]"
             );
         }
     }
 }
 
-/// What the receipts say of our own batches.
-async fn ours(
+/// Reads the verdicts on our own batches; adds receipts that cannot be read to `rejected`.
+async fn read_ours(
     gateway: &Gateway,
     receipts: &[Receipt],
     rejected: &mut Vec<ReceiptError>,
@@ -203,8 +203,8 @@ async fn ours(
     Ok(verdicts)
 }
 
-/// The receipts that the registry has signed, and what is wrong with the other messages.
-fn verified(
+/// Separates the receipts that the registry has signed from the errors of the other messages.
+fn verify_all(
     messages: &[Vec<u8>],
     verifiers: &[ReceiptVerifier],
 ) -> (Vec<Receipt>, Vec<ReceiptError>) {
@@ -224,7 +224,7 @@ fn verify(message: &[u8], verifiers: &[ReceiptVerifier]) -> Result<Vec<Receipt>,
     for verifier in verifiers {
         match verifier.open(message) {
             Err(ReceiptError::OtherKey) => {}
-            // Another pinned key may have the same id; its word counts no less.
+            // Another pinned key may have the same id, and its signature counts no less.
             Err(error @ ReceiptError::NotAuthentic) => other_key = error,
             decided => return decided,
         }
@@ -242,16 +242,19 @@ const fn reason(error: ReceiptError) -> &'static str {
     }
 }
 
-fn count(heard: &Heard) {
-    for (outcome, count) in [("settled", heard.batches), ("unreadable", heard.unreadable)] {
+fn report_settled(counts: &ReceiptCounts) {
+    for (outcome, count) in [
+        ("settled", counts.batches),
+        ("unreadable", counts.unreadable),
+    ] {
         metrics::counter!("gateway_receipts_total", "outcome" => outcome).increment(count);
     }
-    for (outcome, count) in [("accepted", heard.accepted), ("refused", heard.refused)] {
+    for (outcome, count) in [("accepted", counts.accepted), ("refused", counts.refused)] {
         metrics::counter!("gateway_receipt_events_total", "outcome" => outcome).increment(count);
     }
-    if heard.refused > 0 || heard.unreadable > 0 {
-        let refused = heard.refused;
-        let unreadable = heard.unreadable;
+    if counts.refused > 0 || counts.unreadable > 0 {
+        let refused = counts.refused;
+        let unreadable = counts.unreadable;
         tracing::warn!(
             event = "registry-refused",
             refused,
@@ -270,10 +273,7 @@ mod tests {
 
     use super::*;
     use crate::publish::publish_once;
-    use crate::pull::Counters;
-    use crate::requests::{self, perform};
-    use crate::retry::RetryOutcome;
-    use crate::run::run_in_turn;
+    use crate::requests::{self, RetryOutcome, perform};
     use crate::testing::World;
 
     #[test]
@@ -294,7 +294,7 @@ mod tests {
             b"rubbish".to_vec(),
             Vec::new(),
         ];
-        let (receipts, rejected) = verified(&messages, &pinned);
+        let (receipts, rejected) = verify_all(&messages, &pinned);
         assert_eq!(
             receipts.iter().map(Receipt::batch).collect::<Vec<_>>(),
             [BatchId([7; 16]); 2]
@@ -310,8 +310,8 @@ mod tests {
         );
     }
 
-    /// What the registry would answer to everything in the queue: all taken but the first event of
-    /// each batch.
+    /// The registry's answer to everything in the queue: all events are taken but the first of each
+    /// batch.
     fn answers(world: &World) -> Vec<u8> {
         let answer = |opened: &contract::Opened| {
             let contract::wire::Message::Events(events) =
@@ -343,13 +343,9 @@ mod tests {
     async fn our_own_batches_are_settled_and_refused_events_become_dead_letters() {
         let world = World::new("[outbox]\nbatch_events = 4\n", 0..8).await;
         let gateway = &world.gateway;
-        let source = &gateway.sources[0];
-        let stop = CancellationToken::new();
-        run_in_turn(gateway, source, &stop, &Counters::default())
-            .await
-            .expect("a good run");
+        world.pull().await;
         assert_eq!(publish_once(gateway).await.expect("published").delivered, 2);
-        let mut receipts = Receipts::subscribe(gateway)
+        let mut receipts = ReceiptReceiver::subscribe(gateway)
             .expect("subscribed")
             .expect("receipts are on");
         let wait = Duration::from_secs(5);
@@ -358,7 +354,7 @@ mod tests {
                 .settle_once(gateway, Duration::ZERO)
                 .await
                 .expect("nothing yet"),
-            Heard::default()
+            ReceiptCounts::default()
         );
 
         let broadcast =
@@ -368,16 +364,16 @@ mod tests {
         for message in [forged, world.signer.sign(&[foreign])] {
             broadcast.broadcast(message).await.expect("broadcast");
         }
-        let mut heard = Heard::default();
-        while heard.messages < 2 {
-            heard.add(receipts.settle_once(gateway, wait).await.expect("heard"));
+        let mut counts = ReceiptCounts::default();
+        while counts.messages < 2 {
+            counts.add(receipts.settle_once(gateway, wait).await.expect("received"));
         }
         assert_eq!(
-            heard,
-            Heard {
+            counts,
+            ReceiptCounts {
                 messages: 2,
                 rejected: 1,
-                ..Heard::default()
+                ..ReceiptCounts::default()
             },
             "none of it was ours"
         );
@@ -386,15 +382,15 @@ mod tests {
             .broadcast(answers(&world))
             .await
             .expect("broadcast");
-        let heard = receipts.settle_once(gateway, wait).await.expect("heard");
+        let counts = receipts.settle_once(gateway, wait).await.expect("received");
         assert_eq!(
-            heard,
-            Heard {
+            counts,
+            ReceiptCounts {
                 messages: 1,
                 batches: 2,
                 accepted: 6,
                 refused: 2,
-                ..Heard::default()
+                ..ReceiptCounts::default()
             }
         );
         let letters = gateway
@@ -421,6 +417,7 @@ mod tests {
 
         // A sweep tells their ids; a retry sends them again.
         let retry = Request::Retry(DeadLetterFilter::default());
+        let stop = CancellationToken::new();
         let answer = perform(gateway, retry, Duration::ZERO, &stop)
             .await
             .expect("retried");

@@ -1,14 +1,13 @@
-//! The list of connectors this program has: a configured source in, a ready one out.
+//! The clinic's systems, made ready from their configuration.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use connector_fhir::FhirConnector;
 use connector_kit::{Connector, Cursor, Feed, SourceError};
-use connector_sql::SqlConnector;
 use contract::Suite;
+use parking_lot::Mutex;
 use pseudonym::{KeyRing, Policy, Pseudonymiser};
 use tokio::sync::Notify;
 
@@ -16,125 +15,103 @@ use crate::config::{Schedule, SourceConfig, SweepConfig};
 
 /// A clinic system ready to be pulled.
 pub struct Source {
-    /// Its name in the configuration.
+    /// Name of the source in the configuration.
     pub name: String,
-    /// How its records are fetched.
+    /// Connector that fetches its records.
     pub connector: Arc<dyn Connector>,
-    /// How they become events.
+    /// Pseudonymiser of its records.
     pub pseudonymiser: Arc<Pseudonymiser>,
-    /// Digest of the settings that decide what its records become; a cursor holds for these only.
+    /// Digest of the settings that decide how its records are read and transformed; a cursor holds
+    /// for these only.
     pub settings: String,
     /// Most records in one page.
     pub page_records: u32,
-    /// When it is pulled.
+    /// Schedule of its pulls.
     pub schedule: Schedule,
-    /// When its keys are swept, and how much may be withdrawn unasked.
+    /// Schedule of its sweeps, and how much may be withdrawn unasked.
     pub sweep: SweepConfig,
-    /// Held while it is pulled or swept: never both at once, and neither twice.
-    pub turn: tokio::sync::Mutex<()>,
-    /// Rung when it is to be pulled; rings during a run come to one run after it.
+    /// Held while the source is pulled or swept, so that neither happens twice at once, or both.
+    pub run_lock: tokio::sync::Mutex<()>,
+    /// Notified when the source is to be pulled; however often during a run, one run follows.
     pub wake: Notify,
-    /// Rung when the source itself says that something may have changed.
+    /// Notified when the source itself says that something may have changed.
     pub hint: Notify,
-    /// How far each feed was read, by a scheduled run or after a hint, since the program's start.
+    /// Position in each feed up to which it was read and made durable, by a scheduled run or after
+    /// a hint, since the program's start.
     reached: Mutex<HashMap<Feed, Cursor>>,
-    sweep_due: AtomicBool,
+    sweep_requested: AtomicBool,
     surprises: Mutex<HashSet<(Feed, &'static str)>>,
 }
 
 impl Source {
-    /// The next pull that reaches its end is followed by a sweep.
+    /// Makes a source ready; reads its secrets, but asks its server nothing yet. Relative paths
+    /// start from `folder`.
+    ///
+    /// # Errors
+    /// [`SourceError::Misconfigured`], with what to change.
+    pub fn new(
+        name: &str,
+        config: &SourceConfig,
+        folder: &Path,
+        ring: &KeyRing,
+        suite: Suite,
+    ) -> Result<Self, SourceError> {
+        let help = "correct it in [source.NAME.policy]; `clinic-gateway schema` lists what may \
+                    stand there";
+        let policy = Policy::new(&config.policy)
+            .map_err(|error| SourceError::misconfigured(format!("policy: {error}"), help))?;
+        let pseudonymiser = Pseudonymiser::new(ring, suite, name, policy)
+            .map_err(|error| SourceError::misconfigured(error.to_string(), help))?;
+        let meaning = config.meaning().map_err(|_| {
+            SourceError::misconfigured("the settings cannot be written as text", "report this")
+        })?;
+        let settings = ring.settings_digest(&format!("{} {meaning}", suite.as_str()));
+        let sections = config.sections();
+        let section = sections.first().ok_or_else(|| {
+            SourceError::misconfigured(
+                "the source has no connector section",
+                "add one, for instance [source.NAME.postgres]",
+            )
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            settings,
+            connector: section.config.build(folder)?,
+            pseudonymiser: Arc::new(pseudonymiser),
+            page_records: config.page_records(),
+            schedule: config.schedule.clone(),
+            sweep: config.sweep.clone(),
+            run_lock: tokio::sync::Mutex::new(()),
+            wake: Notify::new(),
+            hint: Notify::new(),
+            reached: Mutex::default(),
+            sweep_requested: AtomicBool::new(false),
+            surprises: Mutex::default(),
+        })
+    }
+
+    /// Requests a sweep: it follows the next pull that reaches its end.
     pub fn request_sweep(&self) {
-        self.sweep_due.store(true, Ordering::Relaxed);
+        self.sweep_requested.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a sweep was asked for; takes the wish away.
+    /// Takes the request for a sweep; returns whether there was one.
     pub(crate) fn take_sweep_request(&self) -> bool {
-        self.sweep_due.swap(false, Ordering::Relaxed)
+        self.sweep_requested.swap(false, Ordering::Relaxed)
     }
 
-    /// Notes how far a feed was read and made durable.
-    pub(crate) fn reach(&self, feed: Feed, cursor: Cursor) {
-        self.reached
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(feed, cursor);
+    /// Notes the position up to which a feed was read and made durable.
+    pub(crate) fn set_reached(&self, feed: Feed, cursor: Cursor) {
+        self.reached.lock().insert(feed, cursor);
     }
 
-    /// How far a feed was read.
+    /// Position up to which a feed was read; `None` before the first page.
     pub(crate) fn reached(&self, feed: Feed) -> Option<Cursor> {
-        self.reached
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&feed)
-            .cloned()
+        self.reached.lock().get(&feed).cloned()
     }
 
-    /// Whether this surprise is the first of its kind since the program's start.
-    pub(crate) fn is_news(&self, feed: Feed, code: &'static str) -> bool {
-        self.surprises
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert((feed, code))
+    /// Returns whether this surprise is the first of its kind since the program's start.
+    pub(crate) fn is_first_surprise(&self, feed: Feed, code: &'static str) -> bool {
+        self.surprises.lock().insert((feed, code))
     }
-}
-
-/// Makes a source ready; reads its secrets, but asks its server nothing yet.
-///
-/// # Errors
-/// [`SourceError::Misconfigured`], saying what to change.
-pub fn build(
-    name: &str,
-    config: &SourceConfig,
-    base: &Path,
-    ring: &KeyRing,
-    suite: Suite,
-) -> Result<Source, SourceError> {
-    let help =
-        "correct it in [source.NAME.policy]; `clinic-gateway schema` lists what may stand there";
-    let policy = Policy::new(&config.policy)
-        .map_err(|error| SourceError::misconfigured(format!("policy: {error}"), help))?;
-    let pseudonymiser = Pseudonymiser::new(ring, suite, name, policy)
-        .map_err(|error| SourceError::misconfigured(error.to_string(), help))?;
-    let meaning = config.meaning().map_err(|_| {
-        SourceError::misconfigured("the settings cannot be written as text", "report this")
-    })?;
-    let settings = ring.settings_digest(&format!("{} {meaning}", suite.as_str()));
-    Ok(Source {
-        name: name.to_owned(),
-        settings,
-        connector: connector(config, base)?,
-        pseudonymiser: Arc::new(pseudonymiser),
-        page_records: config.page_records(),
-        schedule: config.schedule.clone(),
-        sweep: config.sweep.clone(),
-        turn: tokio::sync::Mutex::new(()),
-        wake: Notify::new(),
-        hint: Notify::new(),
-        reached: Mutex::default(),
-        sweep_due: AtomicBool::new(false),
-        surprises: Mutex::default(),
-    })
-}
-
-/// Every kind of connector, one line each.
-fn connector(config: &SourceConfig, base: &Path) -> Result<Arc<dyn Connector>, SourceError> {
-    #[cfg(feature = "postgres")]
-    if let Some(postgres) = &config.postgres {
-        return Ok(Arc::new(SqlConnector::postgres(postgres, base)?));
-    }
-    #[cfg(feature = "mysql")]
-    if let Some(mysql) = &config.mysql {
-        return Ok(Arc::new(SqlConnector::mysql(mysql, base)?));
-    }
-    if let Some(sqlite) = &config.sqlite {
-        return Ok(Arc::new(SqlConnector::sqlite(sqlite, base)?));
-    }
-    if let Some(fhir) = &config.fhir {
-        return Ok(Arc::new(FhirConnector::new(fhir.clone(), base)?));
-    }
-    Err(SourceError::misconfigured(
-        "the source has no connector section",
-        "add one, for instance [source.NAME.postgres]",
-    ))
 }

@@ -1,17 +1,18 @@
-//! What a source did that it should not do: kept for `status`, counted, and logged once.
+//! Surprises: things a source should not do. Each is kept for `status`, counted, and logged once.
 
 use connector_kit::Feed;
 
 use crate::gateway::Gateway;
 use crate::sources::Source;
 
-/// A sweep found rows that had changed without their stamps telling the pulls.
+/// Code of a sweep that found rows which had changed without their stamps telling the pulls.
 pub(crate) const CHANGED_UNNOTICED: &str = "changed-unnoticed";
 
-/// A sweep would have withdrawn more than it may.
+/// Code of a sweep that would have withdrawn more than it may.
 pub(crate) const WITHDRAWALS_HELD: &str = "withdrawals-held";
 
-/// Notes it. That it cannot be kept in a full or broken outbox is no reason to fail as well.
+/// Notes `count` cases of a surprise. Failing to keep it in a full or broken outbox is no reason
+/// for the caller to fail as well.
 pub(crate) async fn note(
     gateway: &Gateway,
     source: &Source,
@@ -19,23 +20,28 @@ pub(crate) async fn note(
     code: &'static str,
     count: u64,
 ) {
-    metrics::counter!("gateway_surprises_total", "source" => source.name.clone(), "feed" => feed.as_str(), "code" => code)
-        .increment(count);
+    metrics::counter!(
+        "gateway_surprises_total",
+        "source" => source.name.clone(),
+        "feed" => feed.as_str(),
+        "code" => code
+    )
+    .increment(count);
     let now = gateway.clock.now();
     if let Err(error) = gateway
         .outbox
         .note_surprise(&source.name, feed.as_str(), code, count, now)
         .await
     {
-        tracing::debug!(event = "surprise-not-noted", source = %source.name, code = error.code());
+        tracing::debug!(event = "surprise-not-noted", code = error.code());
     }
-    if source.is_news(feed, code) {
-        tracing::warn!(event = "source-surprise", source = %source.name, feed = %feed, code, count, "{}", words(code));
+    if source.is_first_surprise(feed, code) {
+        tracing::warn!(event = "source-surprise", code, count, "{}", text(code));
     }
 }
 
-/// What it means, for the log and `status`.
-pub(crate) fn words(code: &str) -> &'static str {
+/// Meaning of a surprise's code, for the log and `status`.
+pub(crate) fn text(code: &str) -> &'static str {
     match code {
         "stamps-went-back" => {
             "change stamps went back, as after a restored backup or a clock set back; all keys \

@@ -1,11 +1,11 @@
-//! For the tests of this crate: a gateway over a source that a test holds in its hands.
+//! Support for the tests of this crate: a gateway over a source that a test controls.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -16,34 +16,38 @@ use connector_kit::{
     RecordStatus, SourceError,
 };
 use contract::{PrivateKey, ReceiptSigner};
+use parking_lot::{Mutex, MutexGuard};
 use pseudonym::KeyRing;
 use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, LoadedConfig};
 use crate::gateway::Gateway;
-use crate::sources::{self, Source};
+use crate::pull::{Counters, FeedRun};
+use crate::run::{RunSummary, SourceRun};
+use crate::sources::Source;
 
-/// Rows by id with their stamps, and how the source misbehaves.
+/// A source's rows with their stamps, by id, and the ways in which it misbehaves.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     pub rows: Mutex<BTreeMap<u32, i64>>,
-    /// The source is away.
-    pub away: std::sync::atomic::AtomicBool,
-    /// Its pages go round in a circle.
-    pub endless: std::sync::atomic::AtomicBool,
-    /// How often it was asked for a page.
+    /// True while the source is away.
+    pub away: AtomicBool,
+    /// True while the source hands out the same pages again and again.
+    pub endless: AtomicBool,
+    /// Number of pages asked for.
     pub asked: AtomicU64,
-    /// The limit of the last page.
+    /// Limit of the last page.
     pub limit: AtomicU32,
-    /// Rung where the source hints.
+    /// Notified to make the source hint.
     pub hints: tokio::sync::Notify,
-    /// Pages that were asked for after a hint.
+    /// Number of pages asked for after a hint.
     pub hinted: AtomicU64,
 }
 
 impl Rows {
     pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, i64>> {
-        self.rows.lock().expect("no test panicked here")
+        self.rows.lock()
     }
 
     fn page_of(&self, after: Option<&Cursor>, limit: u32) -> (Vec<(u32, i64)>, Option<Cursor>) {
@@ -71,7 +75,7 @@ impl Rows {
     }
 }
 
-/// A shot of a person of its own.
+/// Makes the record of one vaccination of a person of its own.
 pub(crate) fn record(id: u32, stamp: i64) -> ClinicRecord {
     ClinicRecord {
         record_id: id.to_string(),
@@ -96,11 +100,11 @@ pub(crate) fn record(id: u32, stamp: i64) -> ClinicRecord {
     }
 }
 
-/// The connector over [`Rows`].
-pub(crate) struct Shared(pub Arc<Rows>);
+/// Connector that reads [`Rows`].
+pub(crate) struct RowsConnector(pub Arc<Rows>);
 
 #[async_trait]
-impl Connector for Shared {
+impl Connector for RowsConnector {
     fn kind(&self) -> &'static str {
         "test"
     }
@@ -157,7 +161,7 @@ impl Connector for Shared {
         ids: &[String],
         _now: DateTime<Utc>,
     ) -> Result<Vec<ClinicRecord>, SourceError> {
-        let rows = self.lock_ids(ids);
+        let rows = self.rows_with(ids);
         Ok(rows
             .into_iter()
             .map(|(id, stamp)| record(id, stamp))
@@ -174,8 +178,8 @@ impl Connector for Shared {
     }
 }
 
-impl Shared {
-    fn lock_ids(&self, ids: &[String]) -> Vec<(u32, i64)> {
+impl RowsConnector {
+    fn rows_with(&self, ids: &[String]) -> Vec<(u32, i64)> {
         let rows = self.0.lock();
         ids.iter()
             .filter_map(|id| id.parse().ok())
@@ -184,7 +188,7 @@ impl Shared {
     }
 }
 
-/// A gateway with one source over `rows`, the registry's keys, and a clock that a test moves.
+/// A gateway with one source over [`Rows`], the registry's keys, and a clock that a test moves.
 pub(crate) struct World {
     pub folder: tempfile::TempDir,
     pub gateway: Gateway,
@@ -196,7 +200,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// `extra` is put behind the `[registry]` keys.
+    /// Makes the gateway and the source's first rows; `extra` is put behind the `[registry]` keys.
     pub(crate) async fn new(extra: &str, ids: std::ops::Range<u32>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let private = PrivateKey::generate();
@@ -239,12 +243,47 @@ impl World {
         }
     }
 
-    /// The source once more, to be given other settings.
+    /// Makes the source once more, to be given other settings.
     pub(crate) fn source(&self) -> Source {
         source_over(&self.gateway, &self.loaded, &self.rows)
     }
 
-    /// The batches that lie in the queue's directory, opened.
+    /// Runs the source once, which must succeed.
+    pub(crate) async fn pull(&self) -> RunSummary {
+        let run = SourceRun {
+            gateway: &self.gateway,
+            source: &self.gateway.sources[0],
+            stop: &CancellationToken::new(),
+            counters: &Counters::default(),
+        };
+        run.scheduled().await.expect("a good run")
+    }
+
+    /// A run over the source's one feed, to be given other parts.
+    pub(crate) fn feed_run<'a>(
+        &'a self,
+        source: &'a Source,
+        stop: &'a CancellationToken,
+        counters: &'a Counters,
+    ) -> FeedRun<'a> {
+        FeedRun {
+            gateway: &self.gateway,
+            source,
+            feed: Feed::Vaccinations,
+            stop,
+            counters,
+        }
+    }
+
+    /// Reads the source's stored cursor.
+    pub(crate) async fn stored_cursor(&self) -> Option<String> {
+        let source = &self.gateway.sources[0];
+        let stored = self.gateway.stored_cursor(source, Feed::Vaccinations).await;
+        let stored = stored.expect("the state can be read");
+        stored.map(|cursor| cursor.as_str().to_owned())
+    }
+
+    /// Opens the batches that lie in the queue's directory.
     pub(crate) fn published(&self) -> Vec<contract::Opened> {
         let incoming = fs::read_dir(self.folder.path().join("queue/incoming")).expect("the queue");
         incoming
@@ -269,18 +308,18 @@ pub(crate) fn succeeds_broken(test: &str, points: &str) {
         .args([test, "--exact", "--ignored"])
         .env(fault::ENVIRONMENT_VARIABLE, points);
     let output = command.output().expect("the test is started");
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}"
+        output.status.success() && printed.contains("1 passed"),
+        "{printed}"
     );
 }
 
 fn source_over(gateway: &Gateway, loaded: &LoadedConfig, rows: &Arc<Rows>) -> Source {
     let config = &loaded.config.source["mis"];
-    let source = sources::build("mis", config, &loaded.base, &gateway.ring, gateway.suite);
+    let source = Source::new("mis", config, &loaded.base, &gateway.ring, gateway.suite);
     let mut source = source.unwrap_or_else(|error| panic!("{error}"));
-    source.connector = Arc::new(Shared(Arc::clone(rows)));
+    source.connector = Arc::new(RowsConnector(Arc::clone(rows)));
     source
 }
 

@@ -30,18 +30,18 @@ impl WaitArguments {
 
 /// Feed as it is named on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum FeedName {
+pub(super) enum FeedArgument {
     Vaccinations,
     Tests,
     Recoveries,
 }
 
-impl From<FeedName> for Feed {
-    fn from(name: FeedName) -> Self {
+impl From<FeedArgument> for Feed {
+    fn from(name: FeedArgument) -> Self {
         match name {
-            FeedName::Vaccinations => Self::Vaccinations,
-            FeedName::Tests => Self::Tests,
-            FeedName::Recoveries => Self::Recoveries,
+            FeedArgument::Vaccinations => Self::Vaccinations,
+            FeedArgument::Tests => Self::Tests,
+            FeedArgument::Recoveries => Self::Recoveries,
         }
     }
 }

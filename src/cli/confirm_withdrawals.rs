@@ -90,7 +90,7 @@ async fn withdraw(arguments: &ConfirmArguments, runner: &RequestRunner) -> Resul
 }
 
 /// Withdrawals of one feed that are held back.
-struct HeldWithdrawals {
+struct HeldFeed {
     feed: String,
     /// Number of records that are gone.
     missing: u64,
@@ -98,7 +98,7 @@ struct HeldWithdrawals {
     of: u64,
 }
 
-fn held_withdrawals(status: &Status, source: &str, configured: bool) -> Vec<HeldWithdrawals> {
+fn held_withdrawals(status: &Status, source: &str, configured: bool) -> Vec<HeldFeed> {
     let of_source = status.feeds.iter().filter(|feed| feed.source == source);
     let held = of_source.filter_map(|feed| {
         let name = feed.feed.clone();
@@ -107,7 +107,7 @@ fn held_withdrawals(status: &Status, source: &str, configured: bool) -> Vec<Held
             .as_ref()
             .and_then(|sweep| sweep.held.zip(sweep.held_of))
         {
-            return Some(HeldWithdrawals {
+            return Some(HeldFeed {
                 feed: name,
                 missing,
                 of,
@@ -115,7 +115,7 @@ fn held_withdrawals(status: &Status, source: &str, configured: bool) -> Vec<Held
         }
         // No gateway has run since the source left the configuration: the totals tell.
         let records = feed.new_total.saturating_sub(feed.withdrawn_total);
-        (!configured && records > 0).then_some(HeldWithdrawals {
+        (!configured && records > 0).then_some(HeldFeed {
             feed: name,
             missing: records,
             of: records,
@@ -124,13 +124,13 @@ fn held_withdrawals(status: &Status, source: &str, configured: bool) -> Vec<Held
     held.collect()
 }
 
-fn print_held(held: &[HeldWithdrawals], source: &str, configured: bool) {
+fn print_held(held: &[HeldFeed], source: &str, configured: bool) {
     let gone = if configured {
         "are gone at the source"
     } else {
         "belong to a source that is not configured"
     };
-    for HeldWithdrawals { feed, missing, of } in held {
+    for HeldFeed { feed, missing, of } in held {
         print_line(format!(
             "{source} {feed}: {missing} of {of} records {gone} and would be withdrawn"
         ));

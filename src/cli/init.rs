@@ -22,8 +22,8 @@ pub(super) struct InitArguments {
     #[arg(default_value = ".")]
     folder: PathBuf,
     /// The kind of clinic system to write an example section for.
-    #[arg(long, value_enum, default_value_t = Kind::Postgres)]
-    source: Kind,
+    #[arg(long, value_enum, default_value_t = SourceKind::Postgres)]
+    source: SourceKind,
     /// The registry's public key (`cgpk1:…`); absent: to be filled in.
     #[arg(long)]
     registry_key: Option<String>,
@@ -37,7 +37,7 @@ pub(super) struct InitArguments {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
+enum SourceKind {
     Postgres,
     Mysql,
     Sqlite,
@@ -106,10 +106,10 @@ fn write_ring(path: &Path, ring: &KeyRing, joined: bool) -> Result<(), Failure> 
 /// Returns the example configuration for the kind of source, with the keys that were given.
 fn config_text(arguments: &InitArguments) -> String {
     let source = match arguments.source {
-        Kind::Postgres => POSTGRES,
-        Kind::Mysql => MYSQL,
-        Kind::Sqlite => SQLITE,
-        Kind::Fhir => FHIR,
+        SourceKind::Postgres => POSTGRES,
+        SourceKind::Mysql => MYSQL,
+        SourceKind::Sqlite => SQLITE,
+        SourceKind::Fhir => FHIR,
     };
     let mut head = HEAD.to_owned();
     for (placeholder, key) in [

@@ -100,9 +100,9 @@ pub(super) fn keys(command: &KeysCommand, config: &Path) -> Result<(), Failure> 
 }
 
 /// Next step after a ring with one more epoch was written.
-const NEXT_AFTER_NEW_EPOCH: &str = "next: put it in the configured ring's place, stop the gateway, run \
-    `clinic-gateway sync --full` so that facts sent before get the new pseudonyms as well, and \
-    start it again";
+const NEXT_AFTER_NEW_EPOCH: &str = "next: put it in the configured ring's place, stop the \
+    gateway, run `clinic-gateway sync --full` so that facts sent before get the new pseudonyms as \
+    well, and start it again";
 
 /// Makes the first ring of a clinic, of the city's keys where there are some, else of new ones.
 pub(super) fn new_ring(join: Option<&Path>) -> Result<KeyRing, Failure> {

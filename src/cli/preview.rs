@@ -7,9 +7,9 @@ use connector_kit::{Cursor, Feed, PageRequest, SourceError};
 use outbox::{OutboxError, OutboxReader};
 use program::Failure;
 use program::terminal::{print_json, print_line};
-use pseudonym::{Preview, Verdict};
+use pseudonym::{Preview, PreviewVerdict};
 
-use super::arguments::{FeedName, require_source};
+use super::arguments::{FeedArgument, require_source};
 use super::outbox_file;
 use crate::config::LoadedConfig;
 use crate::gateway::StartError;
@@ -22,7 +22,7 @@ pub(super) struct PreviewArguments {
     source: String,
     /// Only this kind of fact.
     #[arg(long)]
-    feed: Option<FeedName>,
+    feed: Option<FeedArgument>,
     /// How many records of each kind.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     records: u32,
@@ -154,15 +154,17 @@ fn print_records(records: &[PreviewedRecord]) {
     }
 }
 
-fn verdict_text(verdict: &Verdict) -> String {
+fn verdict_text(verdict: &PreviewVerdict) -> String {
     match verdict {
-        Verdict::Leaves => "leaves".to_owned(),
-        Verdict::Withdraws {
+        PreviewVerdict::Leaves => "leaves".to_owned(),
+        PreviewVerdict::Withdraws {
             only_if_sent: false,
         } => "is withdrawn".to_owned(),
-        Verdict::Withdraws { only_if_sent: true } => "is withdrawn, if it had been sent".to_owned(),
-        Verdict::OutOfScope => "does not leave: not about COVID-19".to_owned(),
-        Verdict::Refused(reason) => {
+        PreviewVerdict::Withdraws { only_if_sent: true } => {
+            "is withdrawn, if it had been sent".to_owned()
+        }
+        PreviewVerdict::OutOfScope => "does not leave: not about COVID-19".to_owned(),
+        PreviewVerdict::Refused(reason) => {
             format!("is refused: {} ({})", reason.as_str(), reason.help())
         }
     }

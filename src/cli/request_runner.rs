@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
-use outbox::{OutboxError, Postbox, Request};
+use outbox::{OutboxError, Request, RequestQueue};
 use program::terminal::{counted, print_error};
 use program::{Failure, stop_on_signal};
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::WaitArguments;
 use super::outbox_file;
-use crate::attend::attended;
 use crate::config::LoadedConfig;
+use crate::foreground::deliver_during;
 use crate::gateway::{Gateway, StartError};
 use crate::requests::{Answer, perform};
 
@@ -66,13 +66,13 @@ impl RequestRunner {
         patience: Duration,
     ) -> Result<Answer, Failure> {
         let work = perform(gateway, request, patience, &self.stop);
-        let (answer, attended) = attended(gateway, &self.stop, Duration::ZERO, work)
+        let (answer, delivery) = deliver_during(gateway, &self.stop, Duration::ZERO, work)
             .await
             .map_err(StartError::from)?;
         let answer = answer?;
         let backlog = gateway.outbox.backlog().await.map_err(StartError::from)?;
         if backlog.batches > 0 {
-            let reason = attended
+            let reason = delivery
                 .queue_error
                 .as_deref()
                 .unwrap_or("they are not due yet");
@@ -112,11 +112,11 @@ impl RequestRunner {
         request: &Request,
         patience: Duration,
     ) -> Result<Option<Result<String, String>>, OutboxError> {
-        let postbox = Postbox::open(&outbox_file::path(&self.loaded)).await?;
-        let id = postbox.ask(request, self.clock.now()).await?;
+        let request_queue = RequestQueue::open(&outbox_file::path(&self.loaded)).await?;
+        let id = request_queue.ask(request, self.clock.now()).await?;
         let until = self.clock.elapsed() + patience;
         let answer = loop {
-            if let Some(answer) = postbox.answer(id).await? {
+            if let Some(answer) = request_queue.answer(id).await? {
                 break Some(answer);
             }
             if self.stop.is_cancelled() || self.clock.elapsed() >= until {
@@ -127,7 +127,7 @@ impl RequestRunner {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         };
-        postbox.close().await;
+        request_queue.close().await;
         Ok(answer)
     }
 }

@@ -15,8 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::require_source;
 use crate::config::LoadedConfig;
 use crate::gateway::{Gateway, StartError};
-use crate::pull::Counters;
-use crate::run::FeedFailure;
+use crate::pull::{Counters, FeedFailure};
 use crate::sync::{SyncOptions, SyncReport, sync as sync_once};
 
 #[derive(Debug, Args)]
@@ -157,8 +156,8 @@ fn print_summary(counters: &Counters, report: &SyncReport) {
         "batches delivered", report.delivered
     ));
     for (name, count) in [
-        ("accepted by the registry", report.heard.accepted),
-        ("refused by the registry", report.heard.refused),
+        ("accepted by the registry", report.receipts.accepted),
+        ("refused by the registry", report.receipts.refused),
         ("batches await a receipt", report.awaiting_receipt),
     ] {
         if count > 0 {
@@ -188,8 +187,8 @@ fn summary_json(counters: &Counters, report: &SyncReport) -> serde_json::Value {
     set("batches_delivered", report.delivered.into());
     set("batches_waiting", report.waiting.into());
     set("batches_awaiting_receipt", report.awaiting_receipt.into());
-    set("accepted_by_registry", report.heard.accepted.into());
-    set("refused_by_registry", report.heard.refused.into());
+    set("accepted_by_registry", report.receipts.accepted.into());
+    set("refused_by_registry", report.receipts.refused.into());
     set("queue_error", report.queue_error.clone().into());
     set("failed", failed.into());
     set("complete", report.is_complete().into());

@@ -1,11 +1,13 @@
-//! Loads the configuration file and checks what its types cannot say.
+//! Loads the configuration file and checks what its types cannot express.
 
 use std::path::Path;
 
 use settings::SettingsError;
 
-use super::schedule::MAX_EVERY_SECONDS;
-use super::{Config, OutboxConfig, ReceiptsMode, RegistryConfig, Schedule, SourceConfig};
+use super::file::{Config, OutboxConfig};
+use super::registry::{ReceiptsMode, RegistryConfig};
+use super::schedule::{MAX_EVERY_SECONDS, Schedule};
+use super::source::SourceConfig;
 
 /// Largest page a source may be asked for.
 const MAX_PAGE_RECORDS: u32 = 10_000;
@@ -22,50 +24,49 @@ pub type LoadedConfig = settings::Loaded<Config>;
 /// [`SettingsError`]: where it is wrong and what to write instead.
 pub fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
     let loaded = load_unfinished(path)?;
-    verify(&loaded.config, path)?;
-    Ok(loaded)
+    match verify(&loaded.config) {
+        Ok(()) => Ok(loaded),
+        Err(Wrong { what, help }) => Err(settings::mistake(path, what, help)),
+    }
 }
 
 /// Reads the file as far as its types go: good enough to find the key ring in a file that is still
 /// being filled in.
 ///
 /// # Errors
-/// As [`load`].
+/// See [`load`].
 pub fn load_unfinished(path: &Path) -> Result<LoadedConfig, SettingsError> {
     LoadedConfig::read(path)
 }
 
-/// The JSON Schema of the file, for editors.
-#[must_use]
-pub fn json_schema() -> serde_json::Value {
-    let mut schema = schemars::schema_for!(Config);
-    schema.insert("title".to_owned(), "clinic-gateway configuration".into());
-    schema.to_value()
+/// A setting that cannot be right.
+struct Wrong {
+    what: String,
+    /// Advice: the text to write instead.
+    help: String,
 }
 
-type Wrong = (String, &'static str);
-
-fn verify(config: &Config, path: &Path) -> Result<(), SettingsError> {
-    let checked = verify_registry(&config.registry)
-        .and_then(|()| verify_outbox(&config.outbox))
-        .and_then(|()| in_range("reconcile.schedule", &config.reconcile.schedule))
-        .and_then(|()| {
-            if config.source.is_empty() {
-                return wrong(
-                    "no [source.NAME] section",
-                    "describe the clinic system that holds the records",
-                );
-            }
-            config
-                .source
-                .iter()
-                .try_for_each(|(name, source)| verify_source(name, source))
-        });
-    checked.map_err(|(what, help)| settings::mistake(path, what, help))
+fn wrong(what: impl Into<String>, help: impl Into<String>) -> Result<(), Wrong> {
+    Err(Wrong {
+        what: what.into(),
+        help: help.into(),
+    })
 }
 
-fn wrong(what: impl Into<String>, help: &'static str) -> Result<(), Wrong> {
-    Err((what.into(), help))
+fn verify(config: &Config) -> Result<(), Wrong> {
+    verify_registry(&config.registry)?;
+    verify_outbox(&config.outbox)?;
+    in_range("reconcile.schedule", &config.reconcile.schedule)?;
+    if config.source.is_empty() {
+        return wrong(
+            "no [source.NAME] section",
+            "describe the clinic system that holds the records",
+        );
+    }
+    config
+        .source
+        .iter()
+        .try_for_each(|(name, source)| verify_source(name, source))
 }
 
 fn verify_registry(registry: &RegistryConfig) -> Result<(), Wrong> {
@@ -142,46 +143,56 @@ fn verify_source(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
             "1000 is a good value",
         );
     }
-    in_range(&format!("source.{name}.schedule"), &source.schedule)?;
-    in_range(
-        &format!("source.{name}.sweep.schedule"),
-        &source.sweep.schedule,
-    )?;
-    #[cfg(feature = "postgres")]
-    if source.schedule == Schedule::Never
-        && source
-            .postgres
-            .as_ref()
-            .is_some_and(|it| it.listen.is_some())
-    {
-        return wrong(
-            format!(
-                "source.{name}.postgres.listen needs a schedule: a hint does not find what is \
-                 committed late"
-            ),
-            "set source.NAME.schedule, for instance { every-seconds = 60 }, or take listen out",
-        );
-    }
+    verify_schedules(name, source)?;
     if source.sweep.max_withdrawn_percent > 100 {
         return wrong(
             format!("source.{name}.sweep.max_withdrawn_percent must be 0 to 100"),
             "5 is a good value; 100 switches the safety catch off",
         );
     }
-    match source.connectors().as_slice() {
+    verify_sections(name, source)
+}
+
+fn verify_schedules(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
+    in_range(&format!("source.{name}.schedule"), &source.schedule)?;
+    let sweep = format!("source.{name}.sweep.schedule");
+    in_range(&sweep, &source.sweep.schedule)?;
+    let sections = source.sections();
+    match sections.iter().find(|section| section.config.listens()) {
+        Some(listening) if source.schedule == Schedule::Never => wrong(
+            format!(
+                "source.{name}.{}.listen needs a schedule: a hint does not find what is committed \
+                 late",
+                listening.name
+            ),
+            "set source.NAME.schedule, for instance { every-seconds = 60 }, or take listen out",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn verify_sections(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
+    match source.sections().as_slice() {
         [_] => Ok(()),
         [] => wrong(
             format!("source.{name} has no connector section"),
-            "add one of [source.NAME.postgres], .mysql, .sqlite, .fhir",
-        ),
-        several => wrong(
             format!(
-                "source.{name} has {} connector sections: {}",
-                several.len(),
-                several.join(", ")
-            ),
-            "one source is one system: give each a [source.NAME] of its own",
+                "add one of [source.NAME.{}",
+                SourceConfig::KINDS.join(", .")
+            )
+            .replacen(',', "],", 1),
         ),
+        several => {
+            let names: Vec<_> = several.iter().map(|section| section.name).collect();
+            wrong(
+                format!(
+                    "source.{name} has {} connector sections: {}",
+                    several.len(),
+                    names.join(", ")
+                ),
+                "one source is one system: give each a [source.NAME] of its own",
+            )
+        }
     }
 }
 
@@ -199,7 +210,7 @@ fn in_range(key: &str, schedule: &Schedule) -> Result<(), Wrong> {
 mod tests {
     use super::*;
 
-    /// What is said of a configuration whose source listens, under this schedule.
+    /// Loads a configuration whose source listens, under this schedule.
     fn listening(schedule: &str) -> Result<(), String> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("clinic-gateway.toml");

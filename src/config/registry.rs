@@ -1,4 +1,5 @@
-//! The registry, its receipts, and when what it holds is compared with what was sent.
+//! The sections about the registry: its keys and receipts, and when its records are compared with
+//! what was sent.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use contract::{ReceiptError, ReceiptVerifier};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Schedule;
+use super::schedule::Schedule;
 
 /// The `[registry]` section.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -19,7 +20,7 @@ pub struct RegistryConfig {
     /// public` prints them; several while the registry changes keys.
     #[serde(default)]
     pub receipt_keys: Vec<String>,
-    /// Whether a batch is settled by the registry's receipt, or by the queue's confirm alone.
+    /// Proof that settles a batch: the registry's receipt, or the queue's confirm alone.
     #[serde(default)]
     pub receipts: ReceiptsMode,
     /// A delivered batch without a receipt is sent again after this many seconds, 1 to 86400; then
@@ -28,7 +29,7 @@ pub struct RegistryConfig {
     pub resend_after_seconds: u32,
 }
 
-/// What settles a batch.
+/// Proof that settles a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReceiptsMode {
@@ -40,16 +41,16 @@ pub enum ReceiptsMode {
 }
 
 impl RegistryConfig {
-    /// How long a delivered batch waits for its receipt at first.
+    /// First wait of a delivered batch for its receipt.
     #[must_use]
     pub fn resend_after(&self) -> Duration {
         Duration::from_secs(self.resend_after_seconds.into())
     }
 
-    /// What receipts are verified with; empty where they are off.
+    /// Keys that receipts are verified with; empty where receipts are off.
     ///
     /// # Errors
-    /// [`ReceiptError`]: one of the keys is none.
+    /// [`ReceiptError`] if one of the keys cannot be read.
     pub fn verifiers(&self) -> Result<Vec<ReceiptVerifier>, ReceiptError> {
         match self.receipts {
             ReceiptsMode::Off => Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! When something is done.
+//! Schedules, as configuration writes them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 /// Longest period, in seconds.
 pub(super) const MAX_EVERY_SECONDS: u64 = 86_400;
 
-/// When a source is pulled or swept; runs of one source never overlap, and a tick during a run is
-/// not piled up.
+/// Schedule of a source's pulls or sweeps; runs of one source never overlap, and a tick during a
+/// run is not piled up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {

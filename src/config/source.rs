@@ -1,39 +1,75 @@
-//! One clinic system: which connector, how often, under which policy.
+//! The `[source.NAME]` section: a clinic system, its connector, its schedules and its policy.
 
-use connector_fhir::FhirConfig;
+use connector_kit::ConnectorConfig;
 use pseudonym::PolicyConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Schedule;
+use super::schedule::Schedule;
 
-/// A `[source.NAME]` section; exactly one of the connector sections must be there.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SourceConfig {
-    /// When it is pulled.
-    #[serde(default, skip_serializing)]
-    pub schedule: Schedule,
-    /// Most records in one page, 1 to 10000; memory use grows with it. 3000 from a database, 1000
-    /// from a FHIR server, whose resources are long.
-    #[serde(default, skip_serializing)]
-    pub page_records: Option<u32>,
-    /// When its keys are swept, and how much may be withdrawn unasked.
-    #[serde(default, skip_serializing)]
-    pub sweep: SweepConfig,
-    /// How local codes are read and how far dates are generalised.
-    #[serde(default)]
-    pub policy: PolicyConfig,
-    /// A PostgreSQL database.
+/// Writes the type of a `[source.NAME]` section from the list of connector kinds. Each kind is one
+/// entry: the name of its section, and the type that is read from the section and builds the
+/// connector. An enum would say "exactly one of these" as well, but `serde(flatten)`, which it
+/// needs, undoes `deny_unknown_fields`.
+macro_rules! source_config {
+    ($($(#[cfg($condition:meta)])? $(#[doc = $doc:tt])* $kind:ident: $config:ty,)*) => {
+        /// A `[source.NAME]` section; exactly one of the connector sections must be there.
+        #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct SourceConfig {
+            /// Schedule of its pulls.
+            #[serde(default, skip_serializing)]
+            pub schedule: Schedule,
+            /// Most records in one page, 1 to 10000; memory use grows with it. 3000 from a
+            /// database, 1000 from a FHIR server, whose resources are long.
+            #[serde(default, skip_serializing)]
+            pub page_records: Option<u32>,
+            /// Schedule of the sweeps of its keys, and how much may be withdrawn unasked.
+            #[serde(default, skip_serializing)]
+            pub sweep: SweepConfig,
+            /// Reading of local codes, and generalisation of dates.
+            #[serde(default)]
+            pub policy: PolicyConfig,
+            $($(#[cfg($condition)])? $(#[doc = $doc])* pub $kind: Option<$config>,)*
+        }
+
+        impl SourceConfig {
+            /// Names of all connector sections.
+            pub const KINDS: &[&str] = &[$($(#[cfg($condition)])? stringify!($kind),)*];
+
+            /// The connector sections that are present; exactly one is right.
+            #[must_use]
+            pub fn sections(&self) -> Vec<ConnectorSection<'_>> {
+                let mut present = Vec::new();
+                $($(#[cfg($condition)])?
+                if let Some(config) = &self.$kind {
+                    present.push(ConnectorSection { name: stringify!($kind), config });
+                })*
+                present
+            }
+        }
+    };
+}
+
+source_config! {
     #[cfg(feature = "postgres")]
-    pub postgres: Option<connector_sql::PostgresConfig>,
-    /// A MariaDB or MySQL database.
+    /// A PostgreSQL database.
+    postgres: connector_sql::PostgresConfig,
     #[cfg(feature = "mysql")]
-    pub mysql: Option<connector_sql::MySqlConfig>,
+    /// A MariaDB or MySQL database.
+    mysql: connector_sql::MySqlConfig,
     /// An SQLite file.
-    pub sqlite: Option<connector_sql::SqliteConfig>,
+    sqlite: connector_sql::SqliteConfig,
     /// A FHIR R4 server.
-    pub fhir: Option<FhirConfig>,
+    fhir: connector_fhir::FhirConfig,
+}
+
+/// A connector section of a source, such as `[source.NAME.postgres]`.
+pub struct ConnectorSection<'a> {
+    /// Name of the section, which is the name of the kind.
+    pub name: &'static str,
+    /// Content of the section.
+    pub config: &'a dyn ConnectorConfig,
 }
 
 /// The `[source.NAME.sweep]` section: all keys are read, so that what was deleted at the source is
@@ -45,7 +81,7 @@ pub struct SweepConfig {
     pub schedule: Schedule,
     /// A sweep that would withdraw more of a feed than this share stops and asks, 0 to 100.
     pub max_withdrawn_percent: u8,
-    /// So few may always be withdrawn, whatever share they are.
+    /// Number of records that may always be withdrawn, whatever share they are.
     pub always_allowed: u32,
 }
 
@@ -63,24 +99,15 @@ impl SourceConfig {
     /// Most records in one page, as configured or by the kind of source.
     #[must_use]
     pub fn page_records(&self) -> u32 {
-        self.page_records
-            .unwrap_or(if self.fhir.is_some() { 1000 } else { 3000 })
+        let by_kind = || {
+            let section = self.sections().into_iter().next();
+            section.map(|section| section.config.default_page_records())
+        };
+        // Without a section the source is refused anyway.
+        self.page_records.or_else(by_kind).unwrap_or(1)
     }
 
-    /// The names of the connector sections that are present; exactly one is right.
-    #[must_use]
-    pub fn connectors(&self) -> Vec<&'static str> {
-        let mut present = Vec::new();
-        #[cfg(feature = "postgres")]
-        present.extend(self.postgres.as_ref().map(|_| "postgres"));
-        #[cfg(feature = "mysql")]
-        present.extend(self.mysql.as_ref().map(|_| "mysql"));
-        present.extend(self.sqlite.as_ref().map(|_| "sqlite"));
-        present.extend(self.fhir.as_ref().map(|_| "fhir"));
-        present
-    }
-
-    /// Everything that decides which records are read and what becomes of them, as text: when it
+    /// Text of everything that decides which records are read and how they are transformed: when it
     /// changes, the source is read from its beginning. Schedule and page size are not part of it.
     ///
     /// # Errors

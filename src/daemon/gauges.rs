@@ -1,10 +1,10 @@
-//! What the metrics and the readiness page say, refreshed from the outbox's own figures.
+//! Metrics and the readiness page, refreshed from the outbox's own figures.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::State;
+use broker::QueueState;
 use chrono::{DateTime, Utc};
 use outbox::{FeedStatus, OutboxError, Status};
 use telemetry::Health;
@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
 
-/// How often the queue's state is looked at.
+/// Interval between two looks at the queue's state.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The outbox is asked at every so many looks: its counts cost a query.
+/// Looks at the queue for one at the outbox, whose counts cost a query.
 const LOOKS_PER_COUNT: u32 = 5;
 
-/// Refreshes until `stop`.
+/// Refreshes the metrics and the readiness page until `stop`.
 pub(super) async fn gauge_loop(gateway: Arc<Gateway>, health: Health, stop: CancellationToken) {
     let mut gauges = Gauges::default();
     for look in 0_u32.. {
@@ -42,30 +42,30 @@ pub(super) async fn gauge_loop(gateway: Arc<Gateway>, health: Health, stop: Canc
     }
 }
 
-/// What was said before and must be taken back when it no longer holds.
+/// Gauges set before, which must be taken back when they no longer hold.
 #[derive(Default)]
 struct Gauges {
     dead_letters: BTreeSet<[String; 3]>,
     outbox_code: Option<&'static str>,
 }
 
-fn not_ready(gauges: &Gauges, state: State) -> Option<String> {
+fn not_ready(gauges: &Gauges, state: QueueState) -> Option<String> {
     match (gauges.outbox_code, state) {
         (Some(code), _) => Some(format!("the outbox cannot be read: {code}")),
-        (None, State::Blocked) => {
+        (None, QueueState::Blocked) => {
             Some("the broker blocks publishers (memory or disk alarm)".to_owned())
         }
-        (None, State::Down) => Some("the queue cannot be reached".to_owned()),
-        (None, State::Idle | State::Connected) => None,
+        (None, QueueState::Down) => Some("the queue cannot be reached".to_owned()),
+        (None, QueueState::Idle | QueueState::Connected) => None,
     }
 }
 
-fn set_state(state: State) {
+fn set_state(state: QueueState) {
     for (name, each) in [
-        ("idle", State::Idle),
-        ("connected", State::Connected),
-        ("blocked", State::Blocked),
-        ("down", State::Down),
+        ("idle", QueueState::Idle),
+        ("connected", QueueState::Connected),
+        ("blocked", QueueState::Blocked),
+        ("down", QueueState::Down),
     ] {
         metrics::gauge!("gateway_queue_state", "state" => name).set(if each == state {
             1.0
@@ -97,7 +97,8 @@ impl Gauges {
         metrics::gauge!("gateway_generation").set(f64::from(status.generation));
         for feed in &status.feeds {
             set_sweep(feed, now);
-            metrics::gauge!("gateway_pull_consecutive_failures", "source" => feed.source.clone(), "feed" => feed.feed.clone())
+            let labels = [("source", feed.source.clone()), ("feed", feed.feed.clone())];
+            metrics::gauge!("gateway_pull_consecutive_failures", &labels)
                 .set(f64::from(feed.consecutive_failures));
         }
         // A reason whose last record was mended is in the list no more, but its gauge would stand
@@ -135,7 +136,7 @@ fn set_sweep(feed: &FeedStatus, now: DateTime<Utc>) {
     }
 }
 
-/// The last comparison with the registry; an empty `source` stands for all.
+/// Shows the last comparisons with the registry; an empty `source` stands for all.
 #[expect(
     clippy::cast_precision_loss,
     reason = "a gauge is a float; the counts fit its 53 bits"
@@ -159,13 +160,22 @@ async fn set_reconciliations(gateway: &Gateway) {
             ("extra", report.extra),
             ("conflicting", report.conflicting),
         ] {
-            metrics::gauge!("gateway_reconcile_records", "source" => source.to_owned(), "result" => result)
-                .set(count as f64);
+            metrics::gauge!(
+                "gateway_reconcile_records",
+                "source" => source.to_owned(),
+                "result" => result
+            )
+            .set(count as f64);
         }
     }
 }
 
 fn set_dead_letters([source, feed, reason]: &[String; 3], count: f64) {
-    metrics::gauge!("gateway_dead_letters", "source" => source.clone(), "feed" => feed.clone(), "reason" => reason.clone())
-        .set(count);
+    metrics::gauge!(
+        "gateway_dead_letters",
+        "source" => source.clone(),
+        "feed" => feed.clone(),
+        "reason" => reason.clone()
+    )
+    .set(count);
 }

@@ -1,4 +1,4 @@
-//! Hints of one source: each rings the worker's bell, bursts come to one ring.
+//! Hints of one source: each wakes the worker, a burst wakes it once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,38 +7,43 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sources::Source;
 
-/// Shortest time between two rings: many small pages cost the clinic's system more than one that
+/// Shortest time between two hints: many small pages cost the clinic's system more than one that
 /// holds them all.
-const REST: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(250);
 
-/// How long a source that failed to hint is left alone; its schedule goes on meanwhile.
-const REST_AFTER_FAILURE: Duration = Duration::from_secs(60);
+/// Pause after a source failed to hint; its schedule goes on meanwhile.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(60);
 
-/// Passes hints on until `stop`.
+/// Passes the source's hints on to its worker until `stop`.
 pub(super) async fn hint_loop(source: Arc<Source>, stop: CancellationToken) {
     loop {
-        let rest = tokio::select! {
+        let pause = tokio::select! {
             () = stop.cancelled() => return,
-            rest = pass_on(&source) => rest,
+            pause = pass_hint(&source) => pause,
         };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(rest) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
-/// Waits for one hint and rings; how long to rest.
-async fn pass_on(source: &Source) -> Duration {
+/// Waits for one hint and passes it on; returns the pause before the next.
+async fn pass_hint(source: &Source) -> Duration {
     match source.connector.changed().await {
         Ok(()) => {
             metrics::counter!("gateway_hints_total", "source" => source.name.clone()).increment(1);
             source.hint.notify_one();
-            REST
+            PAUSE
         }
         Err(error) => {
-            tracing::warn!(event = "hints-failed", source = %source.name, %error, "the schedule goes on without them");
-            REST_AFTER_FAILURE
+            tracing::warn!(
+                event = "hints-failed",
+                source = %source.name,
+                %error,
+                "the schedule goes on without them"
+            );
+            PAUSE_AFTER_FAILURE
         }
     }
 }
@@ -49,64 +54,55 @@ mod tests {
 
     use super::*;
     use crate::pull::Counters;
-    use crate::run::{run_hinted, run_in_turn};
+    use crate::run::SourceRun;
     use crate::testing::World;
 
     #[tokio::test]
     async fn a_hinted_run_reads_what_is_new_and_leaves_the_stored_cursor_to_the_schedule() {
         let world = World::new("", 0..10).await;
-        let gateway = &world.gateway;
-        let source = &gateway.sources[0];
-        let stop = CancellationToken::new();
         let counters = Counters::default();
-        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let stored = async || {
-            gateway
-                .outbox
-                .cursor("mis", "vaccinations")
-                .await
-                .expect("the state")
+        let run = SourceRun {
+            gateway: &world.gateway,
+            source: &world.gateway.sources[0],
+            stop: &CancellationToken::new(),
+            counters: &counters,
         };
-
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         // Nothing was read before: a hint begins an ordinary run.
-        run_hinted(gateway, source, &stop, &counters)
-            .await
-            .expect("a good run");
-        let first = stored().await;
+        run.after_hint().await.expect("a good run");
+        let first = world.stored_cursor().await;
         assert!(first.is_some());
         assert_eq!((count(&counters.new), count(&world.rows.hinted)), (10, 0));
 
         world.rows.lock().extend([(10, 10), (12, 12)]);
-        run_hinted(gateway, source, &stop, &counters)
-            .await
-            .expect("a good run");
+        run.after_hint().await.expect("a good run");
         assert_eq!((count(&counters.new), count(&world.rows.hinted)), (12, 1));
-        assert_eq!(stored().await, first, "the cursor is the schedule's");
+        assert_eq!(
+            world.stored_cursor().await,
+            first,
+            "the cursor is the schedule's"
+        );
 
         // Committed late: hints go on behind what they have read, the schedule goes back to the
         // stored cursor.
         world.rows.lock().insert(11, 11);
-        run_hinted(gateway, source, &stop, &counters)
-            .await
-            .expect("a good run");
+        run.after_hint().await.expect("a good run");
         assert_eq!(count(&counters.new), 12);
-        run_in_turn(gateway, source, &stop, &counters)
-            .await
-            .expect("a good run");
+        run.scheduled().await.expect("a good run");
         assert_eq!((count(&counters.new), count(&counters.unchanged)), (13, 2));
-        assert_ne!(stored().await, first);
+        assert_ne!(world.stored_cursor().await, first);
     }
 
     #[tokio::test]
-    async fn a_hint_rings_the_worker_and_a_source_that_cannot_hint_is_left_alone() {
+    async fn a_hint_wakes_the_worker_and_a_source_that_cannot_hint_is_left_alone() {
         let world = World::new("", 0..0).await;
         let source = &world.gateway.sources[0];
         world.rows.hints.notify_one();
-        assert_eq!(pass_on(source).await, REST);
+        assert_eq!(pass_hint(source).await, PAUSE);
         source.hint.notified().await;
         world.rows.away.store(true, Ordering::Relaxed);
         world.rows.hints.notify_one();
-        assert_eq!(pass_on(source).await, REST_AFTER_FAILURE);
+        assert_eq!(pass_hint(source).await, PAUSE_AFTER_FAILURE);
         assert!(futures_util::poll!(Box::pin(source.hint.notified())).is_pending());
 
         let stop = CancellationToken::new();

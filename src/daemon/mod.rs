@@ -1,4 +1,4 @@
-//! `clinic-gateway run`: triggers, one worker a source, one publisher, receipts, requests, gauges,
+//! `clinic-gateway run`: schedules, one worker a source, one publisher, receipts, requests, gauges,
 //! and an orderly end.
 
 mod gauges;
@@ -20,16 +20,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
-use crate::receipts::Receipts;
+use crate::receipts::ReceiptReceiver;
 use crate::requests::note_removed;
 
-use schedule::{Plan, Ticking};
 pub(crate) use schedule::{ScheduleError, verify as verify_schedule};
+use schedule::{ScheduledAction, Scheduler};
 
-/// How long the end may take: the page in hand is committed, what is ready is published.
+/// Longest time that the end may take: the page in hand is committed, what is ready is published.
 pub(crate) const DRAIN: Duration = Duration::from_secs(20);
 
-/// Why the daemon could not start, or did not run on.
+/// Reason why the daemon could not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DaemonError {
     /// A schedule cannot be read.
@@ -60,71 +60,37 @@ pub(crate) async fn run(
     let health = Health::default();
     let endpoint = Endpoint::open(listen, &health).await?;
     let reconcile_due = Arc::new(Notify::new());
-    let plans = plans(&gateway, &reconcile_due);
-    let ticking = Ticking::new(plans, gateway.time_zone, Arc::clone(&gateway.clock))?;
-    let receipts = Receipts::subscribe(&gateway)?;
+    let actions = scheduled_actions(&gateway, &reconcile_due);
+    let scheduler = Scheduler::new(actions, gateway.time_zone, Arc::clone(&gateway.clock))?;
+    let receipts = ReceiptReceiver::subscribe(&gateway)?;
 
     if let Err(error) = note_removed(&gateway).await {
         tracing::warn!(event = "removed-sources-unknown", %error);
     }
-    let mut tasks = JoinSet::new();
+    let receipts_are_on = receipts.is_some();
     // The publisher and the endpoint outlive the workers, so that what was pulled last still
     // leaves.
     let stop_publishing = CancellationToken::new();
+    let mut tasks = JoinSet::new();
     if let Some(endpoint) = endpoint {
         tasks.spawn(endpoint.serve(stop_publishing.clone().cancelled_owned()));
     }
-    let heard = receipts.is_some();
-    let connected = receipts.map(|receipts| {
-        let (telling, told) = watch::channel(false);
-        let stop = stop_publishing.clone();
-        tasks.spawn(receipts::receipts_loop(
-            Arc::clone(&gateway),
-            receipts,
-            telling,
-            stop,
-        ));
-        told
-    });
-    tasks.spawn(publisher::publish_loop(
-        Arc::clone(&gateway),
-        connected,
-        stop_publishing.clone(),
-    ));
+    spawn_delivery(&gateway, receipts, &mut tasks, &stop_publishing);
     tasks.spawn(gauges::gauge_loop(
         Arc::clone(&gateway),
         health,
         stop_publishing.clone(),
     ));
     let mut workers = JoinSet::new();
-    workers.spawn(ticking.run(stop.clone()));
-    workers.spawn(requests::request_loop(Arc::clone(&gateway), stop.clone()));
-    if heard {
-        workers.spawn(requests::reconcile_loop(
-            Arc::clone(&gateway),
-            reconcile_due,
-            stop.clone(),
-        ));
+    workers.spawn(scheduler.run(stop.clone()));
+    if receipts_are_on {
+        let reconciling =
+            requests::reconcile_loop(Arc::clone(&gateway), reconcile_due, stop.clone());
+        workers.spawn(reconciling);
     }
-    for source in &gateway.sources {
-        workers.spawn(worker::work(
-            Arc::clone(&gateway),
-            Arc::clone(source),
-            stop.clone(),
-        ));
-        workers.spawn(hints::hint_loop(Arc::clone(source), stop.clone()));
-    }
-    let sources = gateway.sources.len();
-    let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(
-        event = "started",
-        sources,
-        version,
-        "the gateway is running"
-    );
-    systemd::notify_ready();
-
-    let by_itself = tokio::select! {
+    spawn_workers(&gateway, &mut workers, &stop);
+    log_start(&gateway);
+    let ended_by_itself = tokio::select! {
         biased;
         () = stop.cancelled() => false,
         Some(_) = workers.join_next() => true,
@@ -137,26 +103,69 @@ pub(crate) async fn run(
         "asked to stop: finishing the pages in hand and publishing what is ready"
     );
     drain(&gateway, workers, tasks, &stop_publishing).await;
-    if by_itself {
+    if ended_by_itself {
         Err(DaemonError::EndedByItself)
     } else {
         Ok(())
     }
 }
 
-/// Every schedule of the configuration, and what it rings.
-fn plans(gateway: &Gateway, reconcile_due: &Arc<Notify>) -> Vec<Plan> {
-    let mut plans = Vec::new();
+/// Starts the publisher, and the receiver of receipts where they are on.
+fn spawn_delivery(
+    gateway: &Arc<Gateway>,
+    receipts: Option<ReceiptReceiver>,
+    tasks: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) {
+    let connection = receipts.map(|receipts| {
+        let (connected, connection) = watch::channel(false);
+        tasks.spawn(receipts::receipts_loop(
+            Arc::clone(gateway),
+            receipts,
+            connected,
+            stop.clone(),
+        ));
+        connection
+    });
+    let publishing = publisher::publish_loop(Arc::clone(gateway), connection, stop.clone());
+    tasks.spawn(publishing);
+}
+
+/// Starts the workers of operators' requests and of every source.
+fn spawn_workers(gateway: &Arc<Gateway>, workers: &mut JoinSet<()>, stop: &CancellationToken) {
+    workers.spawn(requests::request_loop(Arc::clone(gateway), stop.clone()));
+    for source in &gateway.sources {
+        let working = worker::work(Arc::clone(gateway), Arc::clone(source), stop.clone());
+        workers.spawn(working);
+        workers.spawn(hints::hint_loop(Arc::clone(source), stop.clone()));
+    }
+}
+
+fn log_start(gateway: &Gateway) {
+    let sources = gateway.sources.len();
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(
+        event = "started",
+        sources,
+        version,
+        "the gateway is running"
+    );
+    systemd::notify_ready();
+}
+
+/// Lists every schedule of the configuration with its action.
+fn scheduled_actions(gateway: &Gateway, reconcile_due: &Arc<Notify>) -> Vec<ScheduledAction> {
+    let mut actions = Vec::new();
     for source in &gateway.sources {
         let pulled = Arc::clone(source);
         let swept = Arc::clone(source);
-        plans.push(Plan {
+        actions.push(ScheduledAction {
             key: format!("source.{}.schedule", source.name),
             schedule: source.schedule.clone(),
             at_start: true,
             due: Arc::new(move || pulled.wake.notify_one()),
         });
-        plans.push(Plan {
+        actions.push(ScheduledAction {
             key: format!("source.{}.sweep.schedule", source.name),
             schedule: source.sweep.schedule.clone(),
             at_start: false,
@@ -166,14 +175,14 @@ fn plans(gateway: &Gateway, reconcile_due: &Arc<Notify>) -> Vec<Plan> {
             }),
         });
     }
-    let rung = Arc::clone(reconcile_due);
-    plans.push(Plan {
+    let reconcile_due = Arc::clone(reconcile_due);
+    actions.push(ScheduledAction {
         key: "reconcile.schedule".to_owned(),
         schedule: gateway.reconcile.schedule.clone(),
         at_start: false,
-        due: Arc::new(move || rung.notify_one()),
+        due: Arc::new(move || reconcile_due.notify_one()),
     });
-    plans
+    actions
 }
 
 async fn drain(

@@ -1,48 +1,51 @@
-//! The publishing loop: rung by commits, held back by the queue's circuit breaker, drained at the
+//! The publishing loop: woken by commits, held back by the queue's circuit breaker, drained at the
 //! end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::State;
+use broker::QueueState;
 use circuit::Permit;
+use outbox::OutboxError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::circuits::{QUEUE, QUEUE_NAME};
+use crate::circuits::{EndpointCircuit, QUEUE, QUEUE_NAME};
 use crate::gateway::Gateway;
 use crate::publish::{Published, publish_once, publish_probe};
 
-/// How often the outbox is looked at without being rung: retries fall due by themselves.
+/// Longest pause between two looks at the outbox: batches to be tried again fall due without
+/// anything that wakes the loop.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How long batches are held back, while the queue is not known to be away, for the subscription to
-/// receipts: the receipt of a batch that is sent before is heard by nobody, and the batch sent
-/// again an hour later.
+/// Time for which batches are held back, while the queue is not known to be away, for the
+/// subscription to receipts: nobody receives the receipt of a batch that is sent before, and the
+/// batch is sent again an hour later.
 const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(15);
 
-/// Publishes until `stop`. `heard` tells whether receipts can arrive; `None` where they are off.
+/// Publishes until `stop`. `connected` shows whether receipts can arrive; `None` where they are
+/// off.
 pub(super) async fn publish_loop(
     gateway: Arc<Gateway>,
-    mut heard: Option<watch::Receiver<bool>>,
+    connected: Option<watch::Receiver<bool>>,
     stop: CancellationToken,
 ) {
-    let mut failing = false;
-    let mut given_up = false;
+    let mut circuit = EndpointCircuit::new(QUEUE_NAME.to_owned(), QUEUE);
+    let mut failures = FailureLog::default();
+    let mut subscription = SubscriptionWait::new(connected, SUBSCRIBE_PATIENCE);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = subscribed(&gateway, heard.as_mut(), SUBSCRIBE_PATIENCE, &mut given_up) => {}
+            () = subscription.wait(&gateway) => {}
         }
-        let permit = gateway
-            .circuits
-            .permit(QUEUE_NAME, QUEUE, gateway.clock.elapsed());
+        let permit = circuit.permit(gateway.clock.elapsed());
         let pause = match permit {
             Permit::Open { wait } => Some(wait),
             Permit::Closed | Permit::Probe => {
+                let probe = permit == Permit::Probe;
                 let published = tokio::select! {
-                    published = step(&gateway, permit == Permit::Probe, &mut failing) => published,
-                    () = hopeless(&gateway, &stop) => return,
+                    published = publish(&gateway, probe, &mut circuit, &mut failures) => published,
+                    () = stopped_and_queue_away(&gateway, &stop) => return,
                 };
                 if published.delivered > 0 && published.failed == 0 && !stop.is_cancelled() {
                     continue;
@@ -58,41 +61,58 @@ pub(super) async fn publish_loop(
     }
 }
 
-/// Resolves when receipts can arrive, or could not for long enough. While the queue is away both
-/// connections come back by themselves, the publisher's often first; a batch handed over meanwhile
-/// would leave at that moment.
-async fn subscribed(
-    gateway: &Gateway,
-    heard: Option<&mut watch::Receiver<bool>>,
+/// The wait for the subscription to receipts, before each publish.
+struct SubscriptionWait {
+    /// Shows whether receipts can arrive; `None` where they are off.
+    connected: Option<watch::Receiver<bool>>,
     patience: Duration,
-    given_up: &mut bool,
-) {
-    let Some(heard) = heard else { return };
-    let look = LOOK_AGAIN.min(patience);
-    let mut waited = Duration::ZERO;
-    loop {
-        let away = gateway.publisher.state() == State::Down;
-        *given_up &= !away && !*heard.borrow();
-        if *given_up {
-            return;
+    /// True once the subscription did not come for too long.
+    given_up: bool,
+}
+
+impl SubscriptionWait {
+    const fn new(connected: Option<watch::Receiver<bool>>, patience: Duration) -> Self {
+        Self {
+            connected,
+            patience,
+            given_up: false,
         }
-        // The receipts' loop ends before this one only when the program does.
-        if tokio::time::timeout(look, heard.wait_for(|heard| *heard))
-            .await
-            .is_ok()
-        {
+    }
+
+    /// Resolves when receipts can arrive, or could not for long enough. While the queue is away
+    /// both connections come back by themselves, the publisher's often first; a batch handed over
+    /// meanwhile would leave at that moment.
+    async fn wait(&mut self, gateway: &Gateway) {
+        let Some(connected) = &mut self.connected else {
             return;
+        };
+        let look = LOOK_AGAIN.min(self.patience);
+        let mut waited = Duration::ZERO;
+        loop {
+            let away = gateway.publisher.state() == QueueState::Down;
+            self.given_up &= !away && !*connected.borrow();
+            if self.given_up {
+                return;
+            }
+            // The receipts' loop ends before this one only when the program does.
+            if tokio::time::timeout(look, connected.wait_for(|connected| *connected))
+                .await
+                .is_ok()
+            {
+                return;
+            }
+            waited = if away { Duration::ZERO } else { waited + look };
+            self.given_up = waited >= self.patience;
         }
-        waited = if away { Duration::ZERO } else { waited + look };
-        *given_up = waited >= patience;
     }
 }
 
-/// Publishes what is due now, until nothing is or the queue takes nothing.
+/// Publishes what is due now, until nothing is or the queue takes nothing. For the program's end:
+/// the circuit breaker is left out.
 pub(super) async fn drain(gateway: &Gateway) {
-    let mut failing = false;
+    let mut failures = FailureLog::default();
     while !takes_nothing(gateway) {
-        let published = step(gateway, false, &mut failing).await;
+        let published = failures.note(publish_once(gateway).await);
         if published.delivered == 0 || published.failed > 0 {
             return;
         }
@@ -100,56 +120,77 @@ pub(super) async fn drain(gateway: &Gateway) {
 }
 
 fn takes_nothing(gateway: &Gateway) -> bool {
-    matches!(gateway.publisher.state(), State::Down | State::Blocked)
+    matches!(
+        gateway.publisher.state(),
+        QueueState::Down | QueueState::Blocked
+    )
 }
 
 /// Resolves when the program is to end and the queue takes nothing, so that no confirm is worth
 /// waiting for. The leases are void at the next start, and the batches are sent then.
-async fn hopeless(gateway: &Gateway, stop: &CancellationToken) {
+async fn stopped_and_queue_away(gateway: &Gateway, stop: &CancellationToken) {
     stop.cancelled().await;
     while !takes_nothing(gateway) {
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
-/// One step; a change between working and failing is logged once. A step that delivers anything
-/// closes the circuit: a single batch that the queue refuses must not hold up the others.
-async fn step(gateway: &Gateway, probe: bool, failing: &mut bool) -> Published {
+/// Publishes one lease of batches, or one batch as a probe. Anything delivered closes the circuit:
+/// a single batch that the queue refuses must not hold up the others.
+async fn publish(
+    gateway: &Gateway,
+    probe: bool,
+    circuit: &mut EndpointCircuit,
+    failures: &mut FailureLog,
+) -> Published {
     let result = if probe {
         publish_probe(gateway).await
     } else {
         publish_once(gateway).await
     };
-    let queue_failed = result.as_ref().is_ok_and(|published| published.failed > 0);
-    let published = result.unwrap_or_else(|error| Published {
-        failed: 1,
-        error: Some(error.to_string()),
-        ..Published::default()
-    });
-    if queue_failed && published.delivered == 0 {
-        gateway
-            .circuits
-            .failure(QUEUE_NAME, QUEUE, gateway.clock.elapsed());
+    let queue_failed = result
+        .as_ref()
+        .is_ok_and(|published| published.failed > 0 && published.delivered == 0);
+    if queue_failed {
+        circuit.failure(gateway.clock.elapsed());
     } else {
-        gateway.circuits.success(QUEUE_NAME, QUEUE);
+        circuit.success();
     }
-    if published.failed > 0 && !*failing {
-        let error = published.error.as_deref().unwrap_or_default();
-        tracing::warn!(
-            event = "publish-failed",
-            error,
-            "batches wait in the outbox and are tried again"
-        );
-        *failing = true;
-    } else if published.failed == 0 && published.delivered > 0 && *failing {
-        tracing::info!(
-            event = "publish-again",
-            delivered = published.delivered,
-            "the queue takes batches again"
-        );
-        *failing = false;
+    failures.note(result)
+}
+
+/// Log of the changes between working and failing: each is logged once.
+#[derive(Default)]
+struct FailureLog {
+    failing: bool,
+}
+
+impl FailureLog {
+    /// Notes a result; a failure of the outbox counts as one failed batch.
+    fn note(&mut self, result: Result<Published, OutboxError>) -> Published {
+        let published = result.unwrap_or_else(|error| Published {
+            failed: 1,
+            error: Some(error.to_string()),
+            ..Published::default()
+        });
+        if published.failed > 0 && !self.failing {
+            let error = published.error.as_deref().unwrap_or_default();
+            tracing::warn!(
+                event = "publish-failed",
+                error,
+                "batches wait in the outbox and are tried again"
+            );
+            self.failing = true;
+        } else if published.failed == 0 && published.delivered > 0 && self.failing {
+            tracing::info!(
+                event = "publish-again",
+                delivered = published.delivered,
+                "the queue takes batches again"
+            );
+            self.failing = false;
+        }
+        published
     }
-    published
 }
 
 #[cfg(test)]
@@ -161,51 +202,52 @@ mod tests {
     async fn batches_wait_for_the_subscription_to_receipts_but_not_for_ever() {
         let world = World::new("", 0..0).await;
         let gateway = &world.gateway;
-        let (heard, mut told) = watch::channel(false);
+        let (connected, connection) = watch::channel(false);
         let long = Duration::from_secs(600);
         let short = Duration::from_millis(20);
-        let mut given_up = false;
-        subscribed(gateway, None, long, &mut given_up).await;
-        subscribed(gateway, Some(&mut told), short, &mut given_up).await;
-        assert!(given_up, "receipts stay away, the queue does not");
-        subscribed(gateway, Some(&mut told), long, &mut given_up).await;
-        heard.send_replace(true);
-        subscribed(gateway, Some(&mut told), long, &mut given_up).await;
-        assert!(!given_up, "the next loss is waited out anew");
-        heard.send_replace(false);
-        let mut waiting = Box::pin(subscribed(gateway, Some(&mut told), long, &mut given_up));
+        SubscriptionWait::new(None, long).wait(gateway).await;
+        let mut subscription = SubscriptionWait::new(Some(connection), short);
+        subscription.wait(gateway).await;
+        assert!(
+            subscription.given_up,
+            "receipts stay away, the queue does not"
+        );
+        subscription.patience = long;
+        subscription.wait(gateway).await;
+        connected.send_replace(true);
+        subscription.wait(gateway).await;
+        assert!(!subscription.given_up, "the next loss is waited out anew");
+        connected.send_replace(false);
+        let mut waiting = Box::pin(subscription.wait(gateway));
         assert!(futures_util::poll!(&mut waiting).is_pending());
-        heard.send_replace(true);
+        connected.send_replace(true);
         waiting.await;
     }
 
     #[tokio::test]
-    async fn the_loops_publish_once_receipts_are_heard_and_end_when_they_are_stopped() {
+    async fn the_loops_publish_once_receipts_arrive_and_end_when_they_are_stopped() {
         let world = World::new("[outbox]\nbatch_events = 4\n", 0..8).await;
         let stop = CancellationToken::new();
-        let source = &world.gateway.sources[0];
-        let counters = crate::pull::Counters::default();
-        crate::run::run_in_turn(&world.gateway, source, &stop, &counters)
-            .await
-            .expect("a good run");
+        world.pull().await;
         let gateway = Arc::new(world.gateway);
-        let (telling, told) = watch::channel(false);
-        let publishing = tokio::spawn(publish_loop(Arc::clone(&gateway), Some(told), stop.clone()));
-        let receipts = crate::receipts::Receipts::subscribe(&gateway)
+        let (connected, connection) = watch::channel(false);
+        let publishing = publish_loop(Arc::clone(&gateway), Some(connection), stop.clone());
+        let publishing = tokio::spawn(publishing);
+        let receipts = crate::receipts::ReceiptReceiver::subscribe(&gateway)
             .expect("subscribed")
             .expect("on");
-        let hearing = super::super::receipts::receipts_loop(
+        let receiving = crate::daemon::receipts::receipts_loop(
             Arc::clone(&gateway),
             receipts,
-            telling,
+            connected,
             stop.clone(),
         );
-        let hearing = tokio::spawn(hearing);
+        let receiving = tokio::spawn(receiving);
         while gateway.outbox.backlog().await.expect("the backlog").batches > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         stop.cancel();
         publishing.await.expect("it ends");
-        hearing.await.expect("it ends");
+        receiving.await.expect("it ends");
     }
 }

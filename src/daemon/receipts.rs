@@ -1,4 +1,4 @@
-//! The loop that hears the registry's receipts.
+//! The loop that receives the registry's receipts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
-use crate::receipts::Receipts;
+use crate::receipts::ReceiptReceiver;
 
 /// Longest look for receipts.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// The same until the subscription is up, which the publisher waits for.
+/// Longest look until the subscription is up, which the publisher waits for.
 const SHORT_LOOK: Duration = Duration::from_millis(100);
 
 /// Pauses after failures; the subscriber waits between attempts to connect by itself as well.
@@ -23,17 +23,17 @@ const PAUSES: Settings = Settings {
     longest_pause: Duration::from_secs(10),
 };
 
-/// Hears and settles until `stop`; tells by `heard` whether receipts can arrive.
+/// Receives and settles receipts until `stop`; shows by `connected` whether they can arrive.
 pub(super) async fn receipts_loop(
     gateway: Arc<Gateway>,
-    mut receipts: Receipts,
-    heard: watch::Sender<bool>,
+    mut receipts: ReceiptReceiver,
+    connected: watch::Sender<bool>,
     stop: CancellationToken,
 ) {
     let mut pauses = Circuit::new(PAUSES);
     let mut failing = false;
     loop {
-        let look = if receipts.connected() && *heard.borrow() {
+        let look = if receipts.connected() && *connected.borrow() {
             LOOK
         } else {
             SHORT_LOOK
@@ -42,12 +42,9 @@ pub(super) async fn receipts_loop(
             () = stop.cancelled() => break,
             settled = receipts.settle_once(&gateway, look) => settled,
         };
-        heard.send_replace(receipts.connected());
-        metrics::gauge!("gateway_receipts_connected").set(if receipts.connected() {
-            1.0
-        } else {
-            0.0
-        });
+        let is_connected = receipts.connected();
+        connected.send_replace(is_connected);
+        metrics::gauge!("gateway_receipts_connected").set(f64::from(u8::from(is_connected)));
         match settled {
             Ok(_) => {
                 pauses.success();

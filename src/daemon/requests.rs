@@ -1,5 +1,4 @@
-//! The loops that do what an operator asks of the running daemon, and what the reconciliation's
-//! schedule asks.
+//! The loops that do the operator's requests, and the comparisons with the registry that fall due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +11,18 @@ use tokio_util::sync::CancellationToken;
 use crate::gateway::Gateway;
 use crate::requests::perform;
 
-/// How often requests are looked for.
+/// Interval between two looks for requests.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Most requests under way at once.
 const AT_ONCE: usize = 4;
 
-/// How long a reconciliation waits for the registry's answers: the registry may be restarted
+/// Longest wait of a reconciliation for the registry's answers: the registry may be restarted
 /// meanwhile.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
-/// Does requests until `stop`; what is under way then is cut short and done again after the next
-/// start, or asked again.
+/// Does requests until `stop`; those under way then are cut short, and done again after the next
+/// start or asked again.
 pub(super) async fn request_loop(gateway: Arc<Gateway>, stop: CancellationToken) {
     let mut running = JoinSet::new();
     loop {
@@ -80,7 +79,7 @@ const fn kind(request: &Request) -> &'static str {
     }
 }
 
-/// Reconciles whenever the schedule rings, until `stop`.
+/// Reconciles whenever the schedule says so, until `stop`.
 pub(super) async fn reconcile_loop(
     gateway: Arc<Gateway>,
     due: Arc<Notify>,

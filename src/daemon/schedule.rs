@@ -1,5 +1,6 @@
-//! tokio-cron-scheduler as a trigger only: a tick rings a bell that keeps one ring. So runs never
-//! overlap, pile up or get abandoned; the worker behind the bell does the work.
+//! Schedules, with tokio-cron-scheduler as a trigger only: a tick notifies a worker, which does the
+//! work. Several ticks during a run make one run after it, so runs never overlap, pile up or get
+//! abandoned.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,60 +14,60 @@ use crate::config::Schedule;
 /// A schedule that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScheduleError {
-    /// Not a cron expression.
+    /// The text is no cron expression.
     #[error(
         "{key}: not a cron expression of six fields (second minute hour day month weekday), for \
          instance \"0 */5 * * * *\""
     )]
     Cron {
-        /// Where it stands in the configuration.
+        /// Place of the schedule in the configuration.
         key: String,
     },
-    /// The scheduler itself.
+    /// The scheduler itself failed.
     #[error("the scheduler could not be started")]
     Scheduler,
 }
 
-/// What falls due; must not block.
+/// Action of a schedule; must not block.
 pub(super) type Due = Arc<dyn Fn() + Send + Sync>;
 
-/// One schedule and what it makes due.
-pub(super) struct Plan {
-    /// Where it stands in the configuration.
+/// Action with its schedule.
+pub(super) struct ScheduledAction {
+    /// Place of the schedule in the configuration.
     pub key: String,
-    /// When.
+    /// The schedule.
     pub schedule: Schedule,
-    /// Whether it is due at the program's start as well.
+    /// True if the action is due at the program's start as well.
     pub at_start: bool,
-    /// What falls due.
+    /// The action.
     pub due: Due,
 }
 
-/// The ticking of every schedule.
-pub(super) struct Ticking {
-    plans: Vec<Plan>,
+/// Scheduler of all actions.
+pub(super) struct Scheduler {
+    actions: Vec<ScheduledAction>,
     time_zone: chrono_tz::Tz,
     clock: Arc<dyn Clock>,
 }
 
-/// How often the wall clock is looked at.
+/// Interval between two looks at the wall clock.
 const LOOK: Duration = Duration::from_secs(5);
 
-impl Ticking {
+impl Scheduler {
     /// Reads every schedule.
     ///
     /// # Errors
     /// [`ScheduleError::Cron`].
     pub(super) fn new(
-        plans: Vec<Plan>,
+        actions: Vec<ScheduledAction>,
         time_zone: chrono_tz::Tz,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ScheduleError> {
-        for plan in &plans {
-            verify(&plan.key, &plan.schedule, time_zone)?;
+        for action in &actions {
+            verify(&action.key, &action.schedule, time_zone)?;
         }
         Ok(Self {
-            plans,
+            actions,
             time_zone,
             clock,
         })
@@ -76,12 +77,10 @@ impl Ticking {
     /// still for as long as that clock was set back, so it is begun anew when that happens.
     pub(super) async fn run(self, stop: CancellationToken) {
         loop {
-            for plan in self
-                .plans
-                .iter()
-                .filter(|plan| plan.at_start && plan.schedule != Schedule::Never)
-            {
-                (plan.due)();
+            for action in &self.actions {
+                if action.at_start && action.schedule != Schedule::Never {
+                    (action.due)();
+                }
             }
             let scheduler = match self.begin().await {
                 Ok(scheduler) => Some(scheduler),
@@ -106,19 +105,13 @@ impl Ticking {
         let scheduler = JobScheduler::new()
             .await
             .map_err(|_| ScheduleError::Scheduler)?;
-        for plan in &self.plans {
-            let cron = || ScheduleError::Cron {
-                key: plan.key.clone(),
-            };
-            let job = job(
-                &plan.schedule,
-                self.time_zone,
-                Arc::clone(&plan.due),
-                &self.clock,
-            );
-            let Some(job) = job.map_err(|_| cron())? else {
-                continue;
-            };
+        for action in &self.actions {
+            let due = Arc::clone(&action.due);
+            let job = job(&action.schedule, self.time_zone, due, &self.clock);
+            let job = job.map_err(|_| ScheduleError::Cron {
+                key: action.key.clone(),
+            })?;
+            let Some(job) = job else { continue };
             scheduler
                 .add(job)
                 .await
@@ -131,7 +124,8 @@ impl Ticking {
         Ok(scheduler)
     }
 
-    /// True when stopped; false when the wall clock went back, or after one look when `once`.
+    /// Watches the wall clock. Returns true when stopped; false when the clock went back, or after
+    /// one look when `once`.
     async fn until_set_back(&self, once: bool, stop: &CancellationToken) -> bool {
         let mut last = self.clock.now();
         loop {
@@ -157,16 +151,16 @@ impl Ticking {
     }
 }
 
-/// A period counted by the clock that never goes back, since the scheduler's own repeating job ends
-/// for ever after a stall longer than its period.
+/// Timer of a repeated action, counted by the clock that never goes back: the scheduler's own
+/// repeating job ends for ever after a stall longer than its period.
 #[derive(Debug)]
-struct Period {
+struct RepeatTimer {
     every: Duration,
     last: Duration,
 }
 
-impl Period {
-    /// Whether the period has passed; if so it begins anew.
+impl RepeatTimer {
+    /// Returns whether the period has passed; if so it begins anew.
     fn has_passed(&mut self, elapsed: Duration) -> bool {
         // A tick comes some milliseconds early or late; half a second keeps "every second" from
         // skipping one.
@@ -178,7 +172,7 @@ impl Period {
     }
 }
 
-/// Whether the scheduler can read it. `key` is where it stands in the configuration.
+/// Checks that the scheduler can read a schedule. `key` is its place in the configuration.
 pub(crate) fn verify(
     key: &str,
     schedule: &Schedule,
@@ -192,7 +186,7 @@ pub(crate) fn verify(
         })
 }
 
-/// `None` for what is never due.
+/// Makes the scheduler's job of a schedule; `None` for one that is never due.
 fn job(
     schedule: &Schedule,
     time_zone: chrono_tz::Tz,
@@ -203,7 +197,7 @@ fn job(
         Schedule::Never => Ok(None),
         Schedule::EverySeconds(seconds) => {
             let clock = Arc::clone(clock);
-            let mut period = Period {
+            let mut period = RepeatTimer {
                 every: Duration::from_secs(*seconds),
                 last: clock.elapsed(),
             };
@@ -230,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_period_survives_a_stall_and_keeps_its_length() {
-        let mut period = Period {
+        let mut period = RepeatTimer {
             every: Duration::from_secs(60),
             last: Duration::ZERO,
         };
@@ -243,14 +237,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_cron_expression_is_told_with_its_place() {
+    async fn a_wrong_cron_expression_is_reported_with_its_place() {
         let wrong = Schedule::Cron("every monday".to_owned());
-        let told = verify("source.mis.schedule", &wrong, chrono_tz::UTC)
+        let error = verify("source.mis.schedule", &wrong, chrono_tz::UTC)
             .expect_err("this is no cron expression")
             .to_string();
         assert!(
-            told.contains("source.mis.schedule") && told.contains("*/5"),
-            "{told}"
+            error.contains("source.mis.schedule") && error.contains("*/5"),
+            "{error}"
         );
         for right in [Schedule::Cron("0 0 3 * * *".to_owned()), Schedule::Never] {
             assert!(verify("source.mis.schedule", &right, chrono_tz::Europe::Moscow).is_ok());

@@ -1,47 +1,38 @@
-//! The worker of one source: one turn at a time; a source that fails is left alone by its circuit
+//! The worker of one source: one run at a time; a source that fails is left alone by its circuit
 //! breaker, then probed.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use circuit::{Circuit, Permit};
 use connector_kit::{Feed, PageRequest};
 use tokio_util::sync::CancellationToken;
 
-use crate::circuits::{SOURCE, source_name};
-use crate::cursor;
+use crate::circuits::{EndpointCircuit, SOURCE, source_name};
 use crate::gateway::Gateway;
-use crate::pull::{Counters, PullError, RunEnd, Trigger};
-use crate::run::{FeedFailure, run_hinted, run_in_turn};
+use crate::pull::{Counters, FeedFailure, PullError, RunEnd, Trigger};
+use crate::run::SourceRun;
 use crate::sources::Source;
 
 /// Most records of a probe's page.
 const PROBE_RECORDS: u32 = 10;
 
-/// What the worker keeps between turns.
-struct Worker {
+/// State that the worker keeps between runs.
+struct SourceWorker {
     gateway: Arc<Gateway>,
     source: Arc<Source>,
-    endpoint: String,
-    /// Paces tries while it is the gateway's own state that fails: nothing the source has to do
-    /// with.
+    circuit: EndpointCircuit,
+    /// Paces tries while the gateway's own state fails, which is not the source's fault.
     own_state: Circuit,
     /// The feed that failed last: the one to probe.
     failed: Option<Feed>,
 }
 
-/// Works until `stop`.
+/// Runs the source whenever it is due, until `stop`.
 pub(super) async fn work(gateway: Arc<Gateway>, source: Arc<Source>, stop: CancellationToken) {
     resume_sweep(&gateway, &source).await;
-    let endpoint = source_name(&source.name);
-    let mut worker = Worker {
-        gateway,
-        source,
-        endpoint,
-        own_state: Circuit::new(SOURCE),
-        failed: None,
-    };
+    let mut worker = SourceWorker::new(gateway, source);
     let mut retry_in: Option<Duration> = None;
     loop {
         let again = async {
@@ -57,94 +48,104 @@ pub(super) async fn work(gateway: Arc<Gateway>, source: Arc<Source>, stop: Cance
             () = worker.source.wake.notified(), if retry_in.is_none() => Trigger::Schedule,
             () = worker.source.hint.notified(), if retry_in.is_none() => Trigger::Hint,
         };
-        retry_in = worker.turn(trigger, &stop).await;
+        retry_in = worker.run(trigger, &stop).await;
         if stop.is_cancelled() {
             return;
         }
     }
 }
 
-impl Worker {
-    /// One turn, if the circuit lets it; how long to wait before another try, if one is needed.
-    async fn turn(&mut self, trigger: Trigger, stop: &CancellationToken) -> Option<Duration> {
-        let gateway = Arc::clone(&self.gateway);
-        let source = Arc::clone(&self.source);
-        match gateway
-            .circuits
-            .permit(&self.endpoint, SOURCE, gateway.clock.elapsed())
-        {
+impl SourceWorker {
+    fn new(gateway: Arc<Gateway>, source: Arc<Source>) -> Self {
+        Self {
+            circuit: EndpointCircuit::new(source_name(&source.name), SOURCE),
+            own_state: Circuit::new(SOURCE),
+            failed: None,
+            gateway,
+            source,
+        }
+    }
+
+    /// Runs the source once, if its circuit permits; returns how long to wait before another try,
+    /// if one is needed.
+    async fn run(&mut self, trigger: Trigger, stop: &CancellationToken) -> Option<Duration> {
+        match self.circuit.permit(self.gateway.clock.elapsed()) {
             Permit::Open { wait } => return Some(wait),
             Permit::Closed => {}
             Permit::Probe => {
                 if let Err(failure) = self.probe().await {
-                    return Some(self.failed(&failure));
+                    return Some(self.note_failure(&failure));
                 }
             }
         }
         let counters = Counters::default();
-        let run = match trigger {
-            Trigger::Schedule => run_in_turn(&gateway, &source, stop, &counters).await,
-            Trigger::Hint => run_hinted(&gateway, &source, stop, &counters).await,
+        let run = SourceRun {
+            gateway: &self.gateway,
+            source: &self.source,
+            stop,
+            counters: &counters,
         };
-        match run {
-            Ok(run) if run.end == RunEnd::Stopped => None,
+        let result = match trigger {
+            Trigger::Schedule => run.scheduled().await,
+            Trigger::Hint => run.after_hint().await,
+        };
+        match result {
+            Ok(summary) if summary.end == RunEnd::Stopped => None,
             Ok(_) => {
-                gateway.circuits.success(&self.endpoint, SOURCE);
-                self.own_state.success();
-                metrics::gauge!("gateway_pull_last_success_timestamp_seconds", "source" => source.name.clone())
-                    .set(seconds(gateway.clock.now()));
-                report(&source, &counters);
+                self.note_success(&counters);
                 None
             }
-            Err(failure) => Some(self.failed(&failure)),
+            Err(failure) => Some(self.note_failure(&failure)),
         }
     }
 
-    /// Asks the source for one small page, and does nothing with it.
+    /// Asks the source for one small page, and drops it.
     async fn probe(&self) -> Result<(), FeedFailure> {
-        let gateway = &self.gateway;
-        let source = &self.source;
-        let feeds = source.connector.feeds();
+        let feeds = self.source.connector.feeds();
         let failed = self.failed.filter(|failed| feeds.contains(failed));
         let Some(feed) = failed.or(feeds.first().copied()) else {
             return Ok(());
         };
-        let asked = async {
-            let stored = gateway.outbox.cursor(&source.name, feed.as_str()).await?;
-            let after = cursor::read(&source.settings, stored.as_deref());
-            let limit = PROBE_RECORDS;
-            let now = gateway.clock.now();
-            let request = PageRequest {
-                feed,
-                after,
-                first_of_run: true,
-                hinted: false,
-                limit,
-                now,
-            };
-            source
-                .connector
-                .page(request)
-                .await
-                .map(drop)
-                .map_err(PullError::from)
-        };
-        let _turn = source.turn.lock().await;
-        asked.await.map_err(|error| FeedFailure { feed, error })
+        let _lock = self.source.run_lock.lock().await;
+        self.probe_feed(feed)
+            .await
+            .map_err(|error| FeedFailure { feed, error })
     }
 
-    /// How long to wait after a failure. Something a person has to mend is looked at again as well:
-    /// they may mend it at the clinic's side.
-    fn failed(&mut self, failure: &FeedFailure) -> Duration {
+    async fn probe_feed(&self, feed: Feed) -> Result<(), PullError> {
+        let request = PageRequest {
+            feed,
+            after: self.gateway.stored_cursor(&self.source, feed).await?,
+            first_of_run: true,
+            hinted: false,
+            limit: PROBE_RECORDS,
+            now: self.gateway.clock.now(),
+        };
+        self.source.connector.page(request).await?;
+        Ok(())
+    }
+
+    fn note_success(&mut self, counters: &Counters) {
+        self.circuit.success();
+        self.own_state.success();
+        metrics::gauge!(
+            "gateway_pull_last_success_timestamp_seconds",
+            "source" => self.source.name.clone()
+        )
+        .set(seconds(self.gateway.clock.now()));
+        log_counts(&self.source, counters);
+    }
+
+    /// Notes a failure; returns how long to wait before another try. Mistakes that a person has to
+    /// correct are retried as well: they may be corrected at the clinic's side.
+    fn note_failure(&mut self, failure: &FeedFailure) -> Duration {
         let elapsed = self.gateway.clock.elapsed();
         self.failed = Some(failure.feed);
         let pause = if failure.is_the_source() {
-            self.gateway
-                .circuits
-                .failure(&self.endpoint, SOURCE, elapsed)
+            self.circuit.failure(elapsed)
         } else {
             // The source was not at fault: it is in order as far as anybody knows.
-            self.gateway.circuits.success(&self.endpoint, SOURCE);
+            self.circuit.success();
             self.own_state.failure(elapsed)
         };
         let pause = pause.unwrap_or(SOURCE.first_pause);
@@ -156,7 +157,7 @@ impl Worker {
     }
 }
 
-/// A sweep that was under way when the program ended goes on.
+/// Requests the rest of a sweep that was under way when the program ended.
 async fn resume_sweep(gateway: &Gateway, source: &Source) {
     if let Ok(status) = gateway.outbox.reader().status().await
         && status.feeds.iter().any(|feed| {
@@ -179,15 +180,21 @@ fn seconds(moment: chrono::DateTime<chrono::Utc>) -> f64 {
     moment.timestamp() as f64
 }
 
-fn report(source: &Source, counters: &Counters) {
-    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+fn log_counts(source: &Source, counters: &Counters) {
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let new = count(&counters.new);
     let corrected = count(&counters.corrected);
     let withdrawn = count(&counters.withdrawn);
     let refused = count(&counters.refused);
     if new + corrected + withdrawn + refused > 0 {
         tracing::info!(
-            event = "pulled", source = %source.name, pulled = count(&counters.pulled), new, corrected, withdrawn, refused,
+            event = "pulled",
+            source = %source.name,
+            pulled = count(&counters.pulled),
+            new,
+            corrected,
+            withdrawn,
+            refused,
             "a source was pulled"
         );
     }
@@ -207,29 +214,20 @@ mod tests {
             clock,
             ..
         } = world;
-        let gateway = Arc::new(gateway);
         let source = Arc::clone(&gateway.sources[0]);
-        let endpoint = source_name(&source.name);
-        let own_state = Circuit::new(SOURCE);
-        let mut worker = Worker {
-            gateway,
-            source,
-            endpoint,
-            own_state,
-            failed: None,
-        };
+        let mut worker = SourceWorker::new(Arc::new(gateway), source);
         let stop = CancellationToken::new();
         let asked = || rows.asked.load(Ordering::Relaxed);
 
         rows.away.store(true, Ordering::Relaxed);
         let pause = worker
-            .turn(Trigger::Schedule, &stop)
+            .run(Trigger::Schedule, &stop)
             .await
             .expect("it failed");
         assert_eq!(asked(), 1);
         assert!(
             worker
-                .turn(Trigger::Schedule, &stop)
+                .run(Trigger::Schedule, &stop)
                 .await
                 .is_some_and(|wait| wait <= pause),
             "left alone"
@@ -237,7 +235,7 @@ mod tests {
         assert_eq!(asked(), 1);
         clock.advance(pause);
         let longer = worker
-            .turn(Trigger::Schedule, &stop)
+            .run(Trigger::Schedule, &stop)
             .await
             .expect("the probe failed as well");
         assert_eq!(
@@ -249,12 +247,12 @@ mod tests {
         rows.away.store(false, Ordering::Relaxed);
         clock.advance(longer);
         assert_eq!(
-            worker.turn(Trigger::Schedule, &stop).await,
+            worker.run(Trigger::Schedule, &stop).await,
             None,
             "probed, then read to its end"
         );
         assert_eq!(asked(), 4);
-        assert_eq!(worker.turn(Trigger::Schedule, &stop).await, None);
+        assert_eq!(worker.run(Trigger::Schedule, &stop).await, None);
         assert_eq!(asked(), 5, "in order again: no probe");
     }
 }

@@ -10,7 +10,7 @@ use connector_kit::{
 };
 use contract::wire::MAX_EVENTS;
 use contract::{Draft, Event, PrivateKey, Suite, Version};
-use pseudonym::{KeyRing, Outcome, Policy, PolicyConfig, Pseudonymiser};
+use pseudonym::{KeyRing, Policy, PolicyConfig, Pseudonymiser, RecordOutcome};
 use secrecy::SecretString;
 
 use numbers::{oms, snils};
@@ -75,8 +75,8 @@ pub fn drafts() -> Vec<Draft> {
 #[must_use]
 pub fn draft(pseudonymiser: &Pseudonymiser, record: ClinicRecord) -> Option<Draft> {
     match pseudonymiser.apply(record, TODAY) {
-        Outcome::Draft(draft, _) => Some(draft),
-        Outcome::OutOfScope(_) | Outcome::Rejected(_) => None,
+        RecordOutcome::Draft(draft, _) => Some(draft),
+        RecordOutcome::OutOfScope(_) | RecordOutcome::Rejected(_) => None,
     }
 }
 

@@ -4,24 +4,23 @@
 //! address.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use connector_kit::{ClinicRecord, Feed, MAX_FETCH_IDS, SourceError};
 
 use crate::bundle::{self, PatientEntry, Resource, ServerPage};
 use crate::config::Include;
-use crate::connector::FhirConnector;
 use crate::fact::resource_type;
-use crate::http::{Ask, Refusal};
 use crate::patients::is_fhir_id;
 use crate::query::MAX_BATCH;
+use crate::refusal::{Ask, HttpRefusal};
+use crate::session::FhirSession;
 
 /// Bytes of ids in one search, before percent-encoding: addresses beyond 8000 are refused by many
 /// servers.
 const MAX_ID_LIST_BYTES: usize = 1500;
 
-/// What was found of some ids.
+/// Resources found for some ids.
 #[derive(Default)]
 struct Found {
     matches: Vec<Resource>,
@@ -30,83 +29,75 @@ struct Found {
     by_address: bool,
 }
 
-impl FhirConnector {
-    pub(crate) async fn fetch_by_id(
-        &self,
-        feed: Feed,
-        record_ids: &[String],
-        now: DateTime<Utc>,
-    ) -> Result<Vec<ClinicRecord>, SourceError> {
-        if record_ids.len() > MAX_FETCH_IDS {
-            return Err(SourceError::misconfigured(
-                format!("{} records were asked for at once", record_ids.len()),
-                format!("ask for at most {MAX_FETCH_IDS}"),
-            ));
-        }
-        let prefix = format!("{}/", resource_type(feed));
-        // `?` stands where a resource has no id to ask by.
-        let ids: BTreeSet<String> = record_ids
-            .iter()
-            .filter_map(|id| id.strip_prefix(&prefix))
-            .filter(|id| !id.is_empty() && !id.starts_with('?'))
-            .map(str::to_owned)
-            .collect();
-        let (plain, odd): (BTreeSet<_>, BTreeSet<_>) =
-            ids.into_iter().partition(|id| is_fhir_id(id));
-        let mut records = Vec::new();
-        for batch in batches(plain) {
-            let found = self.read_batch(feed, &batch, now).await?;
-            records.extend(self.found_records(feed, found, now).await?);
-        }
-        // An id that is none of FHIR's could change a search.
-        for id in odd {
-            let matches = self
-                .read_address(feed, &id, now)
-                .await?
-                .into_iter()
-                .collect();
-            let found = Found {
-                matches,
-                by_address: true,
-                ..Found::default()
-            };
-            records.extend(self.found_records(feed, found, now).await?);
-        }
-        Ok(records)
+/// The records with these ids, as they are now; those that are gone are left out.
+///
+/// # Errors
+/// [`SourceError::Misconfigured`] for more than [`MAX_FETCH_IDS`] ids, and as for a page.
+pub(crate) async fn fetch(
+    session: &FhirSession,
+    feed: Feed,
+    record_ids: &[String],
+    now: DateTime<Utc>,
+) -> Result<Vec<ClinicRecord>, SourceError> {
+    if record_ids.len() > MAX_FETCH_IDS {
+        return Err(SourceError::misconfigured(
+            format!("{} records were asked for at once", record_ids.len()),
+            format!("ask for at most {MAX_FETCH_IDS}"),
+        ));
     }
+    let prefix = format!("{}/", resource_type(feed));
+    // `?` stands where a resource has no id to ask by.
+    let ids: BTreeSet<String> = record_ids
+        .iter()
+        .filter_map(|id| id.strip_prefix(&prefix))
+        .filter(|id| !id.is_empty() && !id.starts_with('?'))
+        .map(str::to_owned)
+        .collect();
+    let (plain, odd): (BTreeSet<_>, BTreeSet<_>) = ids.into_iter().partition(|id| is_fhir_id(id));
+    let search = IdSearch { session, feed, now };
+    let mut records = Vec::new();
+    for batch in batches(plain) {
+        let found = search.read_batch(&batch).await?;
+        records.extend(search.records(found).await?);
+    }
+    // An id that is none of FHIR's could change a search.
+    for id in odd {
+        let found = search.read_address(&id).await?;
+        records.extend(search.records(found).await?);
+    }
+    Ok(records)
+}
 
-    async fn found_records(
-        &self,
-        feed: Feed,
-        found: Found,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<ClinicRecord>, SourceError> {
-        let until = found.matches.len();
-        let reads_patients = found.by_address || self.config.include != Include::Include;
+/// A search for records of one feed by their ids.
+struct IdSearch<'a> {
+    session: &'a FhirSession,
+    feed: Feed,
+    now: DateTime<Utc>,
+}
+
+impl IdSearch<'_> {
+    async fn records(&self, found: Found) -> Result<Vec<ClinicRecord>, SourceError> {
+        let range = 0..found.matches.len();
+        let reads_patients = found.by_address || self.session.config.include != Include::Include;
         let mut page = ServerPage {
             matches: found.matches,
             patients: found.patients,
-            next: None,
-            total: None,
-            has_others: false,
+            ..ServerPage::default()
         };
-        self.records((feed, now), &mut page, 0..until, reads_patients)
+        self.session
+            .records(self.feed, &mut page, range, reads_patients, self.now)
             .await
     }
 
-    /// Together, then alone what was not among them, then by its address where the server cannot
-    /// search for ids.
-    async fn read_batch(
-        &self,
-        feed: Feed,
-        ids: &[String],
-        now: DateTime<Utc>,
-    ) -> Result<Found, SourceError> {
+    /// Reads ids together, then alone those that were not found, then by their addresses where the
+    /// server cannot search for ids.
+    async fn read_batch(&self, ids: &[String]) -> Result<Found, SourceError> {
+        let limits = &self.session.limits;
         let mut found = Found::default();
-        let together = ids.len() > 1 && !knows(&self.learned.ids_one_by_one);
+        let together = ids.len() > 1 && !limits.ids_one_by_one.is_known();
         if together
-            && !knows(&self.learned.ids_by_address)
-            && let Some(answer) = self.search_ids(feed, ids, now).await?
+            && !limits.ids_by_address.is_known()
+            && let Some(answer) = self.search(ids).await?
         {
             found = answer;
         }
@@ -117,71 +108,48 @@ impl FhirConnector {
             .collect();
         let mut found_alone = 0;
         for id in ids.iter().filter(|id| !known.contains(*id)) {
-            let alone = self.read_alone(feed, id, now).await?;
+            let alone = self.read_alone(id).await?;
             found_alone += alone.matches.len();
             found.by_address |= alone.by_address;
             found.matches.extend(alone.matches);
             found.patients.extend(alone.patients);
         }
         // One that was created in between proves nothing; half of them do.
-        if together && found_alone * 2 > ids.len() && !knows(&self.learned.ids_by_address) {
+        if together && found_alone * 2 > ids.len() && !limits.ids_by_address.is_known() {
             tracing::info!(
                 "the FHIR server does not search for several ids at once; they are read one by one"
             );
-            self.learned.ids_one_by_one.store(true, Ordering::Relaxed);
+            limits.ids_one_by_one.learn();
         }
         Ok(found)
     }
 
-    async fn read_alone(
-        &self,
-        feed: Feed,
-        id: &String,
-        now: DateTime<Utc>,
-    ) -> Result<Found, SourceError> {
-        if !knows(&self.learned.ids_by_address)
-            && let Some(found) = self.search_ids(feed, std::slice::from_ref(id), now).await?
+    async fn read_alone(&self, id: &String) -> Result<Found, SourceError> {
+        if !self.session.limits.ids_by_address.is_known()
+            && let Some(found) = self.search(std::slice::from_ref(id)).await?
         {
             return Ok(found);
         }
-        let matches = self
-            .read_address(feed, id, now)
-            .await?
-            .into_iter()
-            .collect();
-        Ok(Found {
-            matches,
-            by_address: true,
-            ..Found::default()
-        })
+        self.read_address(id).await
     }
 
-    /// `None` where the server does not search for ids.
-    async fn search_ids(
-        &self,
-        feed: Feed,
-        ids: &[String],
-        now: DateTime<Utc>,
-    ) -> Result<Option<Found>, SourceError> {
-        let mut answer = self
-            .follow_ids(feed, ids, self.asks_for_includes(), now)
-            .await;
-        let may_be_the_include = self.config.include == Include::Auto && self.asks_for_includes();
-        if may_be_the_include
-            && matches!(
-                answer,
-                Err(Refusal {
-                    status: Some(400 | 422),
-                    ..
-                })
-            )
-        {
-            answer = self.follow_ids(feed, ids, false, now).await;
+    /// Searches for ids; returns `None` where the server cannot do so.
+    async fn search(&self, ids: &[String]) -> Result<Option<Found>, SourceError> {
+        let mut answer = self.all_pages(ids, self.session.asks_for_includes()).await;
+        let is_refused = matches!(
+            answer,
+            Err(HttpRefusal {
+                status: Some(400 | 422),
+                ..
+            })
+        );
+        if is_refused && self.session.may_drop_include() {
+            answer = self.all_pages(ids, false).await;
         }
         let why = match answer {
             Ok(Some(found)) => return Ok(Some(found)),
             Ok(None) => "ignores",
-            Err(Refusal {
+            Err(HttpRefusal {
                 status: Some(400 | 405 | 422 | 501),
                 ..
             }) => "refuses",
@@ -191,40 +159,36 @@ impl FhirConnector {
             why,
             "the FHIR server does not search for ids; records are read by their addresses"
         );
-        self.learned.ids_by_address.store(true, Ordering::Relaxed);
+        self.session.limits.ids_by_address.learn();
         Ok(None)
     }
 
     /// All pages of a search for ids; `None` where the answer holds others than those asked for.
-    async fn follow_ids(
-        &self,
-        feed: Feed,
-        ids: &[String],
-        include: bool,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Found>, Refusal> {
-        let resource = resource_type(feed);
+    async fn all_pages(&self, ids: &[String], include: bool) -> Result<Option<Found>, HttpRefusal> {
+        let session = self.session;
+        let resource = resource_type(self.feed);
         let mut found = Found::default();
-        let mut url = self.queries.of_ids(feed, ids, include);
+        let mut url = session.queries.of_ids(self.feed, ids, include);
         let mut ask = Ask::Search(resource);
         for _ in 0..=ids.len() {
-            let fetched = self.get_page(url.clone(), ask, resource, now).await?;
+            let fetched = session.get_page(url, ask, self.now).await?;
+            let next = session.next_address(&fetched);
             for resource in fetched.page.matches {
                 let Some(id) = &resource.id else {
                     return Ok(None);
                 };
                 if ids.contains(id) {
-                    found.take_in(resource);
+                    found.add(resource);
                 } else if !ids.iter().any(|asked| asked.eq_ignore_ascii_case(id)) {
                     return Ok(None);
                 }
             }
             found.patients.extend(fetched.page.patients);
-            let Some(link) = fetched.page.next else {
+            let Some(next) = next? else {
                 return Ok(Some(found));
             };
-            url = self.queries.follow(&url, &link)?;
-            ask = Ask::NextPage;
+            url = next;
+            ask = Ask::NextPage(resource);
         }
         Err(SourceError::misconfigured(
             "the FHIR server's pages of a search for ids do not end",
@@ -233,20 +197,25 @@ impl FhirConnector {
         .into())
     }
 
-    /// A record by its address; `None` where it is gone.
-    async fn read_address(
-        &self,
-        feed: Feed,
-        id: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Resource>, SourceError> {
-        let resource = resource_type(feed);
-        let Some(url) = self.queries.read(feed, id) else {
+    /// A record by its address; none where it is gone.
+    async fn read_address(&self, id: &str) -> Result<Found, SourceError> {
+        let resource = self.resource_at(id).await?;
+        Ok(Found {
+            matches: resource.into_iter().collect(),
+            by_address: true,
+            ..Found::default()
+        })
+    }
+
+    async fn resource_at(&self, id: &str) -> Result<Option<Resource>, SourceError> {
+        let resource = resource_type(self.feed);
+        let Some(url) = self.session.queries.read(self.feed, id) else {
             return Ok(None);
         };
-        let reply = match self.http.get(url, Ask::Read(resource), now).await {
+        let ask = Ask::Read(resource);
+        let reply = match self.session.http.get(url, ask, self.now).await {
             Ok(reply) => reply,
-            Err(Refusal {
+            Err(HttpRefusal {
                 status: Some(404 | 410),
                 ..
             }) => return Ok(None),
@@ -266,8 +235,8 @@ impl FhirConnector {
 }
 
 impl Found {
-    /// Once each: pages may overlap.
-    fn take_in(&mut self, resource: Resource) {
+    /// Adds a resource once, the newest of several: pages may overlap.
+    fn add(&mut self, resource: Resource) {
         match self
             .matches
             .iter_mut()
@@ -278,10 +247,6 @@ impl Found {
             None => self.matches.push(resource),
         }
     }
-}
-
-fn knows(learned: &AtomicBool) -> bool {
-    learned.load(Ordering::Relaxed)
 }
 
 /// Ids in groups that fit into an address.

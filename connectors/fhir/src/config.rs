@@ -18,20 +18,21 @@ pub struct FhirConfig {
     #[serde(deserialize_with = "base_url", serialize_with = "url_text")]
     #[schemars(with = "String")]
     pub base_url: Url,
-    /// Which kinds of fact to read; all three if left out.
+    /// Kinds of fact to read; all three if left out.
     #[serde(default = "all_feeds")]
     pub feeds: Vec<FeedName>,
     /// The clinic's time zone (IANA name): moments are turned into the calendar date they had
     /// there.
     #[serde(default)]
     pub time_zone: TimeZone,
-    /// How far each run looks back behind the last change it saw, in seconds (at most 7 days).
+    /// Time for which each run looks back behind the last change it saw, in seconds (at most 7
+    /// days).
     #[serde(default = "overlap_seconds")]
     pub overlap_seconds: u32,
-    /// How long one request may take from connecting to the last byte, in seconds (1 to 3600).
+    /// Time that one request may take from connecting to the last byte, in seconds (1 to 3600).
     #[serde(default = "request_timeout_seconds")]
     pub request_timeout_seconds: u32,
-    /// How long connecting may take, in seconds (1 to 600).
+    /// Time that connecting may take, in seconds (1 to 600).
     #[serde(default = "connect_timeout_seconds")]
     pub connect_timeout_seconds: u32,
     /// The largest answer accepted, in bytes after decompression (64 KiB to 256 MiB).
@@ -40,7 +41,7 @@ pub struct FhirConfig {
     /// The most server pages followed in one run; a bound against a server whose pages never end.
     #[serde(default = "max_pages")]
     pub max_pages: u32,
-    /// How the gateway shows who it is.
+    /// Way in which the gateway shows who it is.
     #[serde(default)]
     pub auth: Auth,
     /// A client certificate, where the server asks for one.
@@ -53,7 +54,7 @@ pub struct FhirConfig {
     /// travels readable.
     #[serde(default)]
     pub allow_plain_http: bool,
-    /// How a record's Patient is read.
+    /// Way in which a record's Patient is read.
     #[serde(default)]
     pub include: Include,
     /// Meaning of identifier systems (FHIR `identifier.system`), in addition to the built-in ones.
@@ -85,11 +86,11 @@ pub enum FeedName {
     Recoveries,
 }
 
-/// How the gateway shows who it is.
+/// Way in which the gateway shows who it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Auth {
-    /// It does not (or only by its client certificate).
+    /// No credentials (or only a client certificate).
     #[default]
     None,
     /// User and password (RFC 7617).
@@ -104,7 +105,7 @@ pub enum Auth {
 pub struct BasicAuth {
     /// The user; without a colon.
     pub user: String,
-    /// Where the password is to be found.
+    /// Place where the password is to be found.
     pub password: SecretSource,
 }
 
@@ -114,11 +115,11 @@ pub struct BasicAuth {
 pub struct ClientCertificate {
     /// PEM file: the certificate, then any intermediate ones.
     pub cert_file: PathBuf,
-    /// Where the private key (PEM) is to be found.
+    /// Place where the private key (PEM) is to be found.
     pub key: SecretSource,
 }
 
-/// How a record's Patient is read.
+/// Way in which a record's Patient is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Include {
@@ -131,7 +132,7 @@ pub enum Include {
     BatchedReads,
 }
 
-/// What an identifier system stands for.
+/// Numbering that an identifier system stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum IdentifierName {
@@ -153,6 +154,13 @@ pub enum IdentifierName {
     /// Known, and of no use here (a medical record number, say): never read, and `check` is silent
     /// about it.
     Ignored,
+}
+
+impl FhirConfig {
+    /// True if the feed is among `feeds`.
+    pub(crate) fn reads(&self, feed: Feed) -> bool {
+        self.feeds.iter().any(|name| Feed::from(*name) == feed)
+    }
 }
 
 impl From<FeedName> for Feed {
@@ -182,7 +190,7 @@ impl IdentifierName {
     }
 }
 
-/// The words never quote the address: it may hold a password.
+/// Parses the base address. The error never quotes it: it may hold a password.
 fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     let text = String::deserialize(deserializer)?;
     let mut url = Url::parse(text.trim())
@@ -293,7 +301,8 @@ mod tests {
             json!({"base_url": base, "include": "never"}),
             json!({"base_url": base, "feeds": ["doses"]}),
             json!({"base_url": base, "identifier_systems": {"urn:x": "pasport"}}),
-            json!({"base_url": base, "auth": {"basic": {"user": "a", "password": {"file": "f"}, "realm": "x"}}}),
+            json!({"base_url": base, "auth": {"basic":
+                {"user": "a", "password": {"file": "f"}, "realm": "x"}}}),
         ] {
             assert!(parse(wrong.clone()).is_err(), "{wrong}");
         }
@@ -322,10 +331,13 @@ mod tests {
 
     #[test]
     fn a_configuration_written_out_is_the_same_and_names_only_where_secrets_are() {
-        let written = json!({"base_url": "https://mis.example/fhir", "feeds": ["tests"], "time_zone": "Asia/Omsk",
-            "auth": {"basic": {"user": "g", "password": {"file": "p"}}}, "include": "batched-reads",
+        let written = json!({
+            "base_url": "https://mis.example/fhir", "feeds": ["tests"], "time_zone": "Asia/Omsk",
+            "auth": {"basic": {"user": "g", "password": {"file": "p"}}},
+            "include": "batched-reads",
             "client_certificate": {"cert_file": "c", "key": {"env": "K"}}, "ca_file": "a",
-            "identifier_systems": {"urn:x": "passport-ru"}, "identifier_countries": {"urn:y": "DEU"}});
+            "identifier_systems": {"urn:x": "passport-ru"},
+            "identifier_countries": {"urn:y": "DEU"}});
         for config in [
             parse(written).unwrap(),
             parse(json!({"base_url": "http://localhost/"})).unwrap(),

@@ -3,224 +3,229 @@
 
 use std::collections::BTreeSet;
 
+use az::SaturatingAs;
 use chrono::{DateTime, TimeDelta, Utc};
 use connector_kit::{ClinicRecord, Feed, Page, PageRequest, SourceError};
 use url::Url;
 
 use crate::bundle::ServerPage;
-use crate::connector::{Fetched, FhirConnector, check_end};
-use crate::cursor::{Corrected, Position, Run};
+use crate::cursor::write_text;
 use crate::fact::{self, resource_type};
-use crate::http::{Ask, Refusal};
+use crate::page_reader::PageReader;
 use crate::patients::{is_fhir_id, patient_id};
+use crate::position::{CorrectedPass, PullPosition};
 use crate::query::{MAX_CORRECTED, Queries};
+use crate::refusal::{Ask, HttpRefusal};
+use crate::search_run::SearchRun;
+use crate::session::{FetchedPage, FhirSession};
 
-/// Why the pass does not go on.
-pub(crate) enum Stop {
-    /// The server cannot search like this: the run ends without, and the patients' stamp stays.
+/// Reason why the pass does not go on.
+enum PassError {
+    /// The server cannot search like this: the run ends without the pass, and the patients' stamp
+    /// stays.
     Unsupported(&'static str),
     /// Anything else.
     Failed(SourceError),
 }
 
-impl From<SourceError> for Stop {
+impl From<SourceError> for PassError {
     fn from(error: SourceError) -> Self {
         Self::Failed(error)
     }
 }
 
-/// A refused search is an unsupported one; wrong credentials and whatever may pass are not.
-fn refused(refusal: Refusal) -> Stop {
-    match refusal.status {
-        Some(400 | 403 | 404 | 405 | 422)
-            if matches!(refusal.error, SourceError::Misconfigured { .. }) =>
-        {
-            Stop::Unsupported("it refuses the search")
+impl From<HttpRefusal> for PassError {
+    /// A refused search is an unsupported one; wrong credentials and whatever may pass are not.
+    fn from(refusal: HttpRefusal) -> Self {
+        match refusal.status {
+            Some(400 | 403 | 404 | 405 | 422)
+                if matches!(refusal.error, SourceError::Misconfigured { .. }) =>
+            {
+                Self::Unsupported("it refuses the search")
+            }
+            _ => Self::Failed(refusal.error),
         }
-        _ => Stop::Failed(refusal.error),
     }
 }
 
-impl FhirConnector {
-    /// The pass that follows a run's first; none where everything has just been read.
-    pub(crate) fn second_pass(&self, run: &Run, now: DateTime<Utc>) -> Option<Corrected> {
-        let since = run.since?;
-        let resume = run.resume(now);
-        let mut stamp = Some(run.patients.unwrap_or(since));
-        if run.went_back && resume.is_some() {
-            stamp = stamp.min(resume);
-        }
-        let url = self.queries.changed_patients(self.overlapped(stamp));
-        let list = Run::new(stamp, Queries::path(&url), run.started);
-        Some(Corrected {
-            since,
-            resume,
-            list,
-            is_listed: false,
-            records: None,
-        })
+/// The pass that follows a run's first pass; `None` where everything has just been read.
+pub(crate) fn pass_behind(
+    session: &FhirSession,
+    run: &SearchRun,
+    now: DateTime<Utc>,
+) -> Option<CorrectedPass> {
+    let since = run.since?;
+    let resume = run.resume(now);
+    let mut stamp = Some(run.patients.unwrap_or(since));
+    if run.went_back && resume.is_some() {
+        stamp = stamp.min(resume);
     }
+    let url = session.queries.changed_patients(session.overlapped(stamp));
+    let list = SearchRun::new(stamp, Queries::path(&url), run.started);
+    Some(CorrectedPass {
+        since,
+        resume,
+        list,
+        is_listed: false,
+        records: None,
+    })
+}
 
-    /// One page of the pass.
-    pub(crate) async fn corrected(
-        &self,
-        request: &PageRequest,
-        mut pass: Corrected,
-    ) -> Result<Page, SourceError> {
-        let (records, resume) = match self.step(request, &mut pass).await {
-            Ok(records) if pass.is_listed && pass.records.is_none() => {
-                (records, pass.resume(request.now))
-            }
-            Ok(records) => {
-                let without = pass.resume_without_patients();
-                match Position::Corrected(Box::new(pass)).write() {
-                    Ok(next) => {
-                        return Ok(Page {
-                            records,
-                            next: Some(next),
-                            resume: None,
-                            surprise: None,
-                        });
-                    }
-                    Err(_) => (
+/// The next page of the pass.
+pub(crate) async fn page(
+    reader: PageReader<'_>,
+    mut pass: CorrectedPass,
+) -> Result<Page, SourceError> {
+    let request = reader.request;
+    let (records, resume) = match step(reader, &mut pass).await {
+        Ok(records) if pass.is_listed && pass.records.is_none() => {
+            (records, pass.resume(request.now))
+        }
+        Ok(records) => {
+            let without = pass.resume_without_patients();
+            match write_text(&PullPosition::Corrected(Box::new(pass))) {
+                Ok(next) => {
+                    return Ok(Page {
                         records,
-                        unsupported(request, "its page links are too long to keep", without),
-                    ),
+                        next: Some(next),
+                        resume: None,
+                        surprise: None,
+                    });
+                }
+                Err(_) => {
+                    log_unsupported(request, "its page links are too long to keep");
+                    (records, without)
                 }
             }
-            Err(Stop::Unsupported(why)) => (
-                Vec::new(),
-                unsupported(request, why, pass.resume_without_patients()),
-            ),
-            Err(Stop::Failed(error)) => return Err(error),
-        };
-        let resume = resume.map(|position| position.write()).transpose()?;
-        Ok(Page {
-            records,
-            next: None,
-            resume,
-            surprise: None,
-        })
-    }
-
-    /// Takes patients off the list if there are none at hand, then hands over a page of their
-    /// records.
-    async fn step(
-        &self,
-        request: &PageRequest,
-        pass: &mut Corrected,
-    ) -> Result<Vec<ClinicRecord>, Stop> {
-        let mut run = match pass.records.take() {
-            Some(run) => *run,
-            None => match self.take_patients(request, pass).await? {
-                Some(url) => Run::new(None, Queries::path(&url), pass.list.started),
-                None => return Ok(Vec::new()),
-            },
-        };
-        check_end(&run)?;
-        let resource = resource_type(request.feed);
-        let url = self.at(&run.page)?;
-        let ask = ask(&run, resource);
-        let fetched = self
-            .get_page(url.clone(), ask, resource, request.now)
-            .await
-            .map_err(refused)?;
-        if let Some(asked) = Queries::named_patients(&url)
-            && self.has_strangers(request.feed, &fetched.page, &asked)
-        {
-            return Err(Stop::Unsupported("it ignores the search parameter patient"));
         }
-        let (records, has_more) = self.advance(request, &mut run, &url, fetched).await?;
-        pass.records = has_more.then(|| Box::new(run));
-        Ok(records)
-    }
-
-    /// The search for the records of the next few patients on the list; `None` where this page of
-    /// it held none.
-    async fn take_patients(
-        &self,
-        request: &PageRequest,
-        pass: &mut Corrected,
-    ) -> Result<Option<Url>, Stop> {
-        check_end(&pass.list)?;
-        let url = self.at(&pass.list.page)?;
-        let asked = self
-            .get_page(
-                url.clone(),
-                ask(&pass.list, "Patient"),
-                "Patient",
-                request.now,
-            )
-            .await;
-        let fetched = asked.map_err(refused)?;
-        let list = &mut pass.list;
-        list.arrive(&fetched.page);
-        // A second of grace: the search was for whole milliseconds, and some servers keep whole
-        // seconds.
-        let from = self
-            .overlapped(list.since)
-            .map(|from| from - TimeDelta::seconds(1));
-        if fetched
-            .page
-            .matches
-            .iter()
-            .any(|patient| patient.stamp.is_some() && patient.stamp < from)
-        {
-            return Err(Stop::Unsupported(
-                "it ignores the search parameter _lastUpdated of Patient",
-            ));
+        Err(PassError::Unsupported(why)) => {
+            log_unsupported(request, why);
+            (Vec::new(), pass.resume_without_patients())
         }
-        let start = list.skip;
-        let until = (start + MAX_CORRECTED as usize).min(fetched.page.matches.len());
-        list.hand_over(&fetched.page, until);
-        let taken = fetched.page.matches[start..until].iter();
-        // The same patient twice, or one whose id would change the search, is of no use.
-        let ids: BTreeSet<String> = taken
-            .filter_map(|patient| patient.id.clone())
-            .filter(|id| is_fhir_id(id))
-            .collect();
-        pass.is_listed = !self.goes_on(list, until, &url, &fetched, request.now)?;
-        let ids: Vec<String> = ids.into_iter().collect();
-        let count = request.limit.max(1);
-        Ok((!ids.is_empty()).then(|| {
-            self.queries
-                .of_patients(request.feed, &ids, count, self.asks_for_includes())
-        }))
-    }
-
-    fn goes_on(
-        &self,
-        list: &mut Run,
-        until: usize,
-        url: &Url,
-        fetched: &Fetched,
-        now: DateTime<Utc>,
-    ) -> Result<bool, SourceError> {
-        Ok(until < fetched.page.matches.len() || self.turn(list, url, fetched, now)?)
-    }
-
-    /// Whether the answer holds a record of a patient who was not asked for.
-    pub(crate) fn has_strangers(&self, feed: Feed, page: &ServerPage, asked: &[String]) -> bool {
-        let zone = self.config.time_zone.0;
-        page.matches.iter().any(|resource| {
-            let mapped = fact::map(feed, resource.json.get(), zone);
-            patient_id(&mapped.subject, self.queries.base())
-                .is_some_and(|id| !asked.iter().any(|asked| asked == id))
-        })
-    }
+        Err(PassError::Failed(error)) => return Err(error),
+    };
+    Ok(Page {
+        records,
+        next: None,
+        resume: resume.as_ref().map(write_text).transpose()?,
+        surprise: None,
+    })
 }
 
-/// The run ends here, and says so; `resume` is what is stored all the same.
-fn unsupported(request: &PageRequest, why: &str, resume: Option<Position>) -> Option<Position> {
+/// Takes patients off the list if there are none at hand, then hands over a part of their records.
+async fn step(
+    reader: PageReader<'_>,
+    pass: &mut CorrectedPass,
+) -> Result<Vec<ClinicRecord>, PassError> {
+    let PageReader { session, request } = reader;
+    let mut run = match pass.records.take() {
+        Some(run) => *run,
+        None => match take_patients(reader, pass).await? {
+            Some(url) => SearchRun::new(None, Queries::path(&url), pass.list.started),
+            None => return Ok(Vec::new()),
+        },
+    };
+    run.check_end()?;
+    let resource = resource_type(request.feed);
+    let url = session.address_of(&run.page)?;
+    let ask = ask_for(&run, resource);
+    let fetched = session.get_page(url, ask, request.now).await?;
+    if let Some(asked) = Queries::named_patients(&fetched.url)
+        && has_other_patients(session, request.feed, &fetched.page, &asked)
+    {
+        return Err(PassError::Unsupported(
+            "it ignores the search parameter patient",
+        ));
+    }
+    let part = reader.hand_over(&mut run, fetched).await?;
+    pass.records = part.has_more.then(|| Box::new(run));
+    Ok(part.records)
+}
+
+/// The search for the records of the next few patients on the list; `None` where this page of the
+/// list held none.
+async fn take_patients(
+    reader: PageReader<'_>,
+    pass: &mut CorrectedPass,
+) -> Result<Option<Url>, PassError> {
+    let PageReader { session, request } = reader;
+    pass.list.check_end()?;
+    let url = session.address_of(&pass.list.page)?;
+    let ask = ask_for(&pass.list, "Patient");
+    let fetched = session.get_page(url, ask, request.now).await?;
+    let list = &mut pass.list;
+    list.receive(&fetched.page);
+    check_stamps_heeded(session, list, &fetched)?;
+    let start = list.skip;
+    let until = start.saturating_add(MAX_CORRECTED.saturating_as());
+    let until = until.min(fetched.page.matches.len());
+    list.note_handed_over(&fetched.page, until);
+    // The same patient twice, or one whose id would change the search, is of no use.
+    let ids: BTreeSet<String> = fetched.page.matches[start..until]
+        .iter()
+        .filter_map(|patient| patient.id.clone())
+        .filter(|id| is_fhir_id(id))
+        .collect();
+    let has_more = until < fetched.page.matches.len() || reader.go_on(list, &fetched)?;
+    pass.is_listed = !has_more;
+    let ids: Vec<String> = ids.into_iter().collect();
+    Ok((!ids.is_empty()).then(|| {
+        session.queries.of_patients(
+            request.feed,
+            &ids,
+            reader.limit(),
+            session.asks_for_includes(),
+        )
+    }))
+}
+
+fn check_stamps_heeded(
+    session: &FhirSession,
+    list: &SearchRun,
+    fetched: &FetchedPage,
+) -> Result<(), PassError> {
+    // A second of grace: the search was for whole milliseconds, and some servers keep whole
+    // seconds.
+    let from = session
+        .overlapped(list.since)
+        .map(|from| from - TimeDelta::seconds(1));
+    let is_older = fetched
+        .page
+        .matches
+        .iter()
+        .any(|patient| patient.stamp.is_some() && patient.stamp < from);
+    if is_older {
+        return Err(PassError::Unsupported(
+            "it ignores the search parameter _lastUpdated of Patient",
+        ));
+    }
+    Ok(())
+}
+
+/// True if a page holds a record of a patient who was not asked for.
+pub(crate) fn has_other_patients(
+    session: &FhirSession,
+    feed: Feed,
+    page: &ServerPage,
+    asked: &[String],
+) -> bool {
+    let zone = session.config.time_zone.0;
+    page.matches.iter().any(|resource| {
+        let mapped = fact::map(feed, resource.json.get(), zone);
+        patient_id(&mapped.subject, session.queries.base())
+            .is_some_and(|id| !asked.iter().any(|asked| asked == id))
+    })
+}
+
+fn log_unsupported(request: &PageRequest, why: &str) {
     tracing::warn!(feed = %request.feed, why, "the FHIR server cannot tell of corrected patients");
-    resume
 }
 
 /// The first page of a search is asked for by us, later ones by the server's own links.
-fn ask(run: &Run, resource: &'static str) -> Ask {
+fn ask_for(run: &SearchRun, resource: &'static str) -> Ask {
     if run.pages == 1 {
         Ask::Search(resource)
     } else {
-        Ask::NextPage
+        Ask::NextPage(resource)
     }
 }

@@ -1,14 +1,18 @@
-//! What `crates/dev/parsers` calls: all that happens to a server's answer once it has arrived.
+//! Entry points for `crates/dev/parsers`: all that happens to a server's answer once it has
+//! arrived.
 
 use chrono::{DateTime, Utc};
 use connector_kit::{ClinicRecord, Cursor, Feed, PageRequest, SourceError};
 
-use crate::FhirConnector;
 use crate::bundle;
-use crate::connector::Fetched;
-use crate::cursor::{Position, Run};
+use crate::connector::FhirConnector;
+use crate::cursor::write_text;
 use crate::fact::resource_type;
+use crate::page_reader::PageReader;
+use crate::position::PullPosition;
 use crate::query::Queries;
+use crate::search_run::SearchRun;
+use crate::session::FetchedPage;
 
 /// The answer to a feed's first search, as records and the cursor that goes on from there. Asks the
 /// server for nothing where the source reads no patients by itself (`include = "include"`).
@@ -29,24 +33,29 @@ pub async fn search_answer(
         limit: 100,
         now,
     };
-    let url = source.queries.search(feed, None, request.limit, true);
-    let fetched = Fetched {
+    let session = &source.session;
+    let fetched = FetchedPage {
+        url: session.queries.search(feed, None, request.limit, true),
         page: bundle::parse(body, resource_type(feed))?,
         date: Some(now),
     };
-    let mut run = Run::new(None, Queries::path(&url), now);
-    let (records, has_more) = source.advance(&request, &mut run, &url, fetched).await?;
-    let cursor = if has_more {
-        Some(Position::Run(Box::new(run)).write()?)
+    let mut run = SearchRun::new(None, Queries::path(&fetched.url), now);
+    let reader = PageReader {
+        session,
+        request: &request,
+    };
+    let part = reader.hand_over(&mut run, fetched).await?;
+    let cursor = if part.has_more {
+        Some(write_text(&PullPosition::Run(Box::new(run)))?)
     } else {
         run.resume(now)
-            .map(|stamp| Position::Since(stamp).write())
+            .map(|stamp| write_text(&PullPosition::Since(stamp)))
             .transpose()?
     };
-    Ok((records, cursor))
+    Ok((part.records, cursor))
 }
 
-/// Whether the answer to a read by id is that resource.
+/// Returns whether the answer to a read by id is that resource.
 #[must_use]
 pub fn read_answer(feed: Feed, body: &[u8]) -> bool {
     bundle::parse_read(body, resource_type(feed)).is_some()

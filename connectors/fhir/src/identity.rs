@@ -1,4 +1,4 @@
-//! Which of a Patient's identifiers are a person's identity, and what numbering each belongs to.
+//! The identity in a Patient's identifiers, and the numbering each of them belongs to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,27 +34,27 @@ const COUNTRY_SYSTEM: &str = "urn:iso:std:iso:3166";
 const RUSSIA: [&str; 2] = ["RU", "RUS"];
 
 /// The meaning of identifier systems, from configuration and the built-in list.
-pub(crate) struct IdentifierRules {
+pub(crate) struct IdentifierSystems {
     systems: BTreeMap<String, IdentifierName>,
     countries: BTreeMap<String, String>,
     zone: Tz,
 }
 
-/// What a system means here.
-enum Meaning {
+/// Meaning of an identifier system.
+enum SystemMeaning {
     Kind(IdentifierKind, Option<String>),
     Ignored,
     Unknown,
 }
 
-/// One person's identifiers, read once and copied into each of their records.
+/// A person's identifiers, read once and copied into each of their records.
 #[derive(Default)]
-pub(crate) struct Known {
+pub(crate) struct KnownIdentifiers {
     identifiers: Vec<(IdentifierKind, SecretString, Option<String>)>,
     unreadable: bool,
 }
 
-impl IdentifierRules {
+impl IdentifierSystems {
     pub(crate) fn new(config: &FhirConfig) -> Self {
         let mut systems: BTreeMap<_, _> = BUILT_IN
             .map(|(system, name)| (system.to_owned(), name))
@@ -68,17 +68,17 @@ impl IdentifierRules {
     }
 
     /// Reads a Patient; one that cannot be parsed counts as unreadable, not as absent.
-    pub(crate) fn patient(&self, json: &str, now: DateTime<Utc>) -> Known {
+    pub(crate) fn patient(&self, json: &str, now: DateTime<Utc>) -> KnownIdentifiers {
         match serde_json::from_str::<Patient>(json) {
             Ok(patient) => {
-                let mut known = Known::default();
+                let mut known = KnownIdentifiers::default();
                 patient
                     .identifier
                     .iter()
                     .for_each(|identifier| self.add(&mut known, identifier, now));
                 known
             }
-            Err(_) => Known {
+            Err(_) => KnownIdentifiers {
                 identifiers: Vec::new(),
                 unreadable: true,
             },
@@ -86,7 +86,12 @@ impl IdentifierRules {
     }
 
     /// Adds an identifier that is in use and of a known system.
-    pub(crate) fn add(&self, known: &mut Known, identifier: &Identifier, now: DateTime<Utc>) {
+    pub(crate) fn add(
+        &self,
+        known: &mut KnownIdentifiers,
+        identifier: &Identifier,
+        now: DateTime<Utc>,
+    ) {
         let Some(value) = identifier
             .value
             .as_ref()
@@ -97,7 +102,7 @@ impl IdentifierRules {
         if self.is_over(identifier, now) {
             return;
         }
-        if let Meaning::Kind(kind, country) = self.meaning(identifier) {
+        if let SystemMeaning::Kind(kind, country) = self.meaning(identifier) {
             known.identifiers.push((kind, value.clone(), country));
         }
     }
@@ -109,7 +114,8 @@ impl IdentifierRules {
             return;
         };
         for identifier in &patient.identifier {
-            if let (Meaning::Unknown, Some(system)) = (self.meaning(identifier), &identifier.system)
+            if let (SystemMeaning::Unknown, Some(system)) =
+                (self.meaning(identifier), &identifier.system)
             {
                 into.insert(system.clone());
             }
@@ -131,17 +137,17 @@ impl IdentifierRules {
         }
     }
 
-    fn meaning(&self, identifier: &Identifier) -> Meaning {
+    fn meaning(&self, identifier: &Identifier) -> SystemMeaning {
         let system = identifier.system.as_deref().unwrap_or_default();
         let configured = || self.countries.get(system).cloned();
         if let Some(name) = self.systems.get(system) {
             return match name.kind() {
-                Some(IdentifierKind::PassportForeign) => Meaning::Kind(
+                Some(IdentifierKind::PassportForeign) => SystemMeaning::Kind(
                     IdentifierKind::PassportForeign,
                     configured().or_else(|| issuing_country(identifier)),
                 ),
-                Some(kind) => Meaning::Kind(kind, configured()),
-                None => Meaning::Ignored,
+                Some(kind) => SystemMeaning::Kind(kind, configured()),
+                None => SystemMeaning::Ignored,
             };
         }
         if let Some(country) = system
@@ -160,12 +166,12 @@ impl IdentifierRules {
         if is_passport {
             foreign(configured().or_else(|| issuing_country(identifier)))
         } else {
-            Meaning::Unknown
+            SystemMeaning::Unknown
         }
     }
 }
 
-impl Known {
+impl KnownIdentifiers {
     /// Reads the identifiers of `other` as well.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.identifiers.extend(other.identifiers.iter().cloned());
@@ -188,10 +194,10 @@ impl Known {
     }
 }
 
-fn foreign(country: Option<String>) -> Meaning {
+fn foreign(country: Option<String>) -> SystemMeaning {
     match country {
-        Some(country) if RUSSIA.contains(&country.as_str()) => Meaning::Unknown,
-        country => Meaning::Kind(IdentifierKind::PassportForeign, country),
+        Some(country) if RUSSIA.contains(&country.as_str()) => SystemMeaning::Unknown,
+        country => SystemMeaning::Kind(IdentifierKind::PassportForeign, country),
     }
 }
 
@@ -236,13 +242,13 @@ mod tests {
 
     const SNILS: &str = "https://fhir.ru/ig/core/systems/snils";
 
-    fn rules(extra: &Value) -> IdentifierRules {
+    fn rules(extra: &Value) -> IdentifierSystems {
         let mut config = json!({"base_url": "https://x/"});
         config
             .as_object_mut()
             .unwrap()
             .extend(extra.as_object().unwrap().clone());
-        IdentifierRules::new(&serde_json::from_value(config).unwrap())
+        IdentifierSystems::new(&serde_json::from_value(config).unwrap())
     }
 
     fn read(extra: &Value, identifiers: &Value) -> Vec<(IdentifierKind, String, Option<String>)> {
@@ -269,12 +275,15 @@ mod tests {
     #[test]
     fn built_in_and_configured_systems() {
         let found = read(
-            &json!({"identifier_systems": {"urn:rf:passport": "passport-ru", "urn:oid:1.2.643.100.3": "ignored"}}),
+            &json!({"identifier_systems":
+                {"urn:rf:passport": "passport-ru", "urn:oid:1.2.643.100.3": "ignored"}}),
             &json!([{"system": SNILS, "value": "112-233-445 95"},
                    {"system": "https://fhir.ru/ig/core/systems/oms", "value": "1"},
                    {"system": "urn:oid:1.2.643.100.3", "value": "not read"},
                    {"system": "urn:rf:passport", "value": "4509 123456"},
-                   {"system": "urn:mrn", "value": "77"}, {"value": "no system"}, {"system": SNILS, "value": " "}]),
+                   {"system": "urn:mrn", "value": "77"},
+                   {"value": "no system"},
+                   {"system": SNILS, "value": " "}]),
         );
         let kinds: Vec<_> = found
             .iter()
@@ -336,21 +345,22 @@ mod tests {
             Some(None),
             "kept, to be refused visibly"
         );
+        let assigner = json!({"identifier": {"system": COUNTRY_SYSTEM, "value": "FR"}});
         assert_eq!(
-            country(
-                &json!({"type": typed, "value": "C01", "assigner": {"identifier": {"system": COUNTRY_SYSTEM, "value": "FR"}}})
-            ),
+            country(&json!({"type": typed, "value": "C01", "assigner": assigner})),
             Some(Some("FR".into()))
         );
+        let coding = json!({"system": "urn:iso:std:iso:3166:-1", "code": "IND"});
+        let extension = json!({"url": "urn:x", "valueCodeableConcept": {"coding": [coding]}});
         assert_eq!(
-            country(
-                &json!({"type": typed, "value": "C01", "extension": [{"url": "urn:x",
-                "valueCodeableConcept": {"coding": [{"system": "urn:iso:std:iso:3166:-1", "code": "IND"}]}}]})
-            ),
+            country(&json!({"type": typed, "value": "C01", "extension": [extension]})),
             Some(Some("IND".into()))
         );
         let by_setting = read(
-            &json!({"identifier_countries": {"urn:p": "USA"}, "identifier_systems": {"urn:p": "passport-foreign"}}),
+            &json!({
+                "identifier_countries": {"urn:p": "USA"},
+                "identifier_systems": {"urn:p": "passport-foreign"},
+            }),
             &json!([{"system": "urn:p", "value": "X1"}]),
         );
         assert_eq!(
@@ -375,8 +385,9 @@ mod tests {
     #[test]
     fn unknown_systems_are_listed_once_and_without_values() {
         let mut systems = BTreeSet::new();
-        let patient = json!({"identifier": [{"system": "urn:mrn", "value": "secret"}, {"system": "urn:mrn", "value": "x"},
-                                            {"system": SNILS, "value": "1"}, {"value": "y"}]});
+        let patient = json!({"identifier": [
+            {"system": "urn:mrn", "value": "secret"}, {"system": "urn:mrn", "value": "x"},
+            {"system": SNILS, "value": "1"}, {"value": "y"}]});
         rules(&json!({})).unknown_systems(&patient.to_string(), &mut systems);
         assert_eq!(systems.into_iter().collect::<Vec<_>>(), ["urn:mrn"]);
     }

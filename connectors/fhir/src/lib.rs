@@ -5,17 +5,20 @@
 //! follows every page, and reads of each person nothing but identifiers. All mapping is pure;
 //! `http` is the only module that does I/O.
 
+mod bounds;
+mod build;
 mod bundle;
 mod by_id;
 mod check;
-mod circle;
 mod config;
 mod connector;
 mod corrected;
+mod credentials;
 mod cursor;
+mod cycle;
 mod date;
 mod fact;
-mod fault;
+mod fingerprint;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -24,10 +27,18 @@ mod identity;
 mod keys;
 mod model;
 mod outcome;
+mod page_reader;
 mod patients;
+mod position;
+mod pull;
 mod query;
-mod regress;
+mod refusal;
+mod search_run;
+mod server_limits;
+mod session;
+mod stamps_went_back;
 mod sweep;
+mod transport_error;
 
 pub use config::{
     Auth, BasicAuth, ClientCertificate, FeedName, FhirConfig, IdentifierName, Include,

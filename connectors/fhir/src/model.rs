@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// What every resource begins with; untyped, so that a fault in one of them does not hide the
+/// The beginning of every resource; untyped, so that a fault in one element does not hide the
 /// others.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
@@ -38,15 +38,15 @@ pub(crate) struct Link {
 pub(crate) struct Entry {
     pub full_url: Option<String>,
     pub search: EntrySearch,
-    /// Parsed on its own: one malformed resource must not take its page with it.
+    /// The resource, parsed on its own: one malformed resource must not take its page with it.
     pub resource: Option<Box<RawValue>>,
 }
 
-/// Why an entry is in the answer: `match`, `include`, `outcome`.
+/// Reason why an entry is in the answer: `match`, `include`, `outcome`.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(crate) struct EntrySearch {
-    /// Untyped: a fault in it must not take the page with it.
+    /// The mode, untyped: a fault in it must not take the page with it.
     pub mode: Value,
 }
 
@@ -169,7 +169,7 @@ pub(crate) struct CodeableConcept {
 pub(crate) struct Coding {
     pub system: Option<String>,
     pub code: Option<String>,
-    /// Untyped: a fault in it must not hide the code.
+    /// The display, untyped: a fault in it must not hide the code.
     pub display: Value,
 }
 
@@ -180,7 +180,7 @@ pub(crate) struct Period {
     pub end: Option<String>,
 }
 
-/// `diagnostics` is left out on purpose: it may quote a patient.
+/// An OperationOutcome without `diagnostics`, which may quote a patient.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(crate) struct OperationOutcome {

@@ -1,26 +1,26 @@
-//! An `OperationOutcome` in words: severity, issue type and error codes, never the server's free
-//! text.
+//! An `OperationOutcome` put in words: severity, issue type and error codes, never the server's
+//! free text.
 
 use crate::model::OperationOutcome;
 
-/// At most this many issues are told.
+/// The most issues that are described.
 const MAX_ISSUES: usize = 3;
 
-/// What the server complains about, for a sentence; `None` if the body is no OperationOutcome with
-/// issues.
-pub(crate) fn words(body: &[u8]) -> Option<String> {
+/// Description of the server's complaint, for a sentence; `None` if the body is no OperationOutcome
+/// with issues.
+pub(crate) fn describe(body: &[u8]) -> Option<String> {
     let head: crate::model::Head = serde_json::from_slice(body).ok()?;
     if head.resource_type != "OperationOutcome" {
         return None;
     }
     let outcome: OperationOutcome = serde_json::from_slice(body).ok()?;
-    let told: Vec<String> = outcome
+    let issues: Vec<String> = outcome
         .issue
         .iter()
         .take(MAX_ISSUES)
-        .map(issue_words)
+        .map(describe_issue)
         .collect();
-    if told.is_empty() {
+    if issues.is_empty() {
         return None;
     }
     let rest = outcome.issue.len().saturating_sub(MAX_ISSUES);
@@ -29,13 +29,13 @@ pub(crate) fn words(body: &[u8]) -> Option<String> {
     } else {
         format!(" and {rest} more")
     };
-    Some(format!("{}{more}", told.join(", ")))
+    Some(format!("{}{more}", issues.join(", ")))
 }
 
-/// What an OperationOutcome means for the answer it came with.
+/// Consequence of an OperationOutcome for the answer it came with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Weight {
-    /// The answer stands.
+    /// The answer is whole.
     Remark,
     /// Something is missing; later it may be there.
     Passing,
@@ -54,7 +54,7 @@ pub(crate) fn weight(body: &[u8]) -> Weight {
         .unwrap_or(Weight::Remark)
 }
 
-/// Whether its issues say no more than that something asked for is not there.
+/// True if the issues say no more than that something asked for is not there.
 pub(crate) fn only_misses(body: &[u8]) -> bool {
     let outcome: OperationOutcome = serde_json::from_slice(body).unwrap_or_default();
     outcome
@@ -79,7 +79,7 @@ fn issue_weight(issue: &crate::model::Issue) -> Weight {
     }
 }
 
-fn issue_words(issue: &crate::model::Issue) -> String {
+fn describe_issue(issue: &crate::model::Issue) -> String {
     let severity = match issue.severity.as_deref() {
         Some("fatal") => "fatal",
         Some("error") => "error",
@@ -156,40 +156,49 @@ mod tests {
 
     use super::*;
 
-    fn told(value: &serde_json::Value) -> Option<String> {
-        words(value.to_string().as_bytes())
+    fn described(value: &serde_json::Value) -> Option<String> {
+        describe(value.to_string().as_bytes())
     }
 
     #[test]
-    fn severity_type_and_codes_are_told_and_free_text_is_not() {
-        let told = told(&json!({"resourceType": "OperationOutcome", "issue": [
-            {"severity": "error", "code": "not-supported", "diagnostics": "Patient Ivanov 112-233-445 95",
-             "details": {"text": "Ivanov", "coding": [{"code": "MSG_PARAM_UNKNOWN"}, {"code": "11223344595"},
-                                                      {"code": "A112233445"}, {"code": "two words"}]}},
-            {"severity": "warning", "code": "Ivanov"}]}))
-        .unwrap();
+    fn severity_type_and_codes_are_described_and_free_text_is_not() {
+        let codes = [
+            "MSG_PARAM_UNKNOWN",
+            "11223344595",
+            "A112233445",
+            "two words",
+        ];
+        let coding: Vec<_> = codes.iter().map(|code| json!({"code": code})).collect();
+        let outcome = json!({"resourceType": "OperationOutcome", "issue": [
+            {"severity": "error", "code": "not-supported",
+             "diagnostics": "Patient Ivanov 112-233-445 95",
+             "details": {"text": "Ivanov", "coding": coding}},
+            {"severity": "warning", "code": "Ivanov"}]});
         assert_eq!(
-            told,
+            described(&outcome).unwrap(),
             "error: the interaction, search parameter or resource is not supported \
-             [MSG_PARAM_UNKNOWN], \
-             warning: an unnamed problem"
+             [MSG_PARAM_UNKNOWN], warning: an unnamed problem"
         );
     }
 
     #[test]
     fn a_long_list_is_cut() {
         let issues = vec![json!({"severity": "fatal", "code": "exception"}); 5];
-        let told = told(&json!({"resourceType": "OperationOutcome", "issue": issues})).unwrap();
-        assert!(told.ends_with("and 2 more"), "{told}");
+        let outcome = json!({"resourceType": "OperationOutcome", "issue": issues});
+        let text = described(&outcome).unwrap();
+        assert!(text.ends_with("and 2 more"), "{text}");
     }
 
     #[test]
     fn anything_else_has_no_words() {
         assert_eq!(
-            told(&json!({"resourceType": "Patient", "issue": [{"code": "invalid"}]})),
+            described(&json!({"resourceType": "Patient", "issue": [{"code": "invalid"}]})),
             None
         );
-        assert_eq!(told(&json!({"resourceType": "OperationOutcome"})), None);
-        assert_eq!(words(b"<html>"), None);
+        assert_eq!(
+            described(&json!({"resourceType": "OperationOutcome"})),
+            None
+        );
+        assert_eq!(describe(b"<html>"), None);
     }
 }

@@ -8,53 +8,62 @@ use connector_kit::Person;
 use serde_json::value::RawValue;
 
 use crate::bundle::PatientEntry;
-use crate::identity::{IdentifierRules, Known};
+use crate::identity::{IdentifierSystems, KnownIdentifiers};
 use crate::model::{Head, Reference};
 
 /// The patients known while one page is mapped.
-#[derive(Default)]
-pub(crate) struct Patients {
-    known: Vec<Known>,
+pub(crate) struct Patients<'a> {
+    identifier_systems: &'a IdentifierSystems,
+    /// Base address of the server, with its closing slash.
+    base: &'a str,
+    now: DateTime<Utc>,
+    known: Vec<KnownIdentifiers>,
     index: HashMap<String, usize>,
 }
 
-/// What a literal reference points at.
+/// Target of a literal reference.
 #[derive(Debug, PartialEq, Eq)]
-enum Target<'a> {
+enum ReferenceTarget<'a> {
     /// `#id`: a resource inside the record.
     Contained(&'a str),
     /// A Patient of this server, by id.
     Patient(&'a str),
     /// Some other address, known only if an entry of the page has it as its `fullUrl`.
     Address(&'a str),
-    /// Nothing, or something that is no Patient.
+    /// No target, or something that is no Patient.
     Nowhere,
 }
 
-impl Patients {
-    /// Takes in one Patient of a page or of a batched read.
-    pub(crate) fn insert(
-        &mut self,
-        entry: PatientEntry,
-        rules: &IdentifierRules,
-        now: DateTime<Utc>,
-    ) {
-        let place = self.known.len();
-        self.known.push(rules.patient(entry.json.get(), now));
+impl<'a> Patients<'a> {
+    pub(crate) fn new(systems: &'a IdentifierSystems, base: &'a str, now: DateTime<Utc>) -> Self {
+        Self {
+            identifier_systems: systems,
+            base,
+            now,
+            known: Vec::new(),
+            index: HashMap::new(),
+        }
+    }
+
+    /// Adds a Patient of a page or of a batched read.
+    pub(crate) fn insert(&mut self, entry: PatientEntry) {
+        let position = self.known.len();
+        self.known
+            .push(self.identifier_systems.patient(entry.json.get(), self.now));
         for key in entry
             .id
             .map(|id| format!("Patient/{id}"))
             .into_iter()
             .chain(entry.full_url)
         {
-            self.index.insert(key, place);
+            self.index.insert(key, position);
         }
     }
 
-    /// The id to ask the server for, if the reference is to a Patient not known yet.
-    pub(crate) fn missing(&self, reference: &Reference, base: &str, into: &mut BTreeSet<String>) {
-        if let Target::Patient(id) = target(reference, base)
-            && self.find(&Target::Patient(id)).is_none()
+    /// Adds the id to ask the server for, if the reference is to a Patient not known yet.
+    pub(crate) fn add_missing(&self, reference: &Reference, into: &mut BTreeSet<String>) {
+        if let ReferenceTarget::Patient(id) = target(reference, self.base)
+            && self.find(&ReferenceTarget::Patient(id)).is_none()
         {
             into.insert(id.to_owned());
         }
@@ -62,17 +71,12 @@ impl Patients {
 
     /// The person a record is about. One who cannot be found has no identifiers, so that the record
     /// is refused visibly.
-    pub(crate) fn person(
-        &self,
-        reference: &Reference,
-        contained: &[Box<RawValue>],
-        (rules, base, now): (&IdentifierRules, &str, DateTime<Utc>),
-    ) -> Person {
-        let mut person = Known::default();
-        match target(reference, base) {
-            Target::Contained(id) => {
+    pub(crate) fn person(&self, reference: &Reference, contained: &[Box<RawValue>]) -> Person {
+        let mut person = KnownIdentifiers::default();
+        match target(reference, self.base) {
+            ReferenceTarget::Contained(id) => {
                 for json in contained.iter().filter(|json| is_patient(json, id)) {
-                    person.merge(&rules.patient(json.get(), now));
+                    person.merge(&self.identifier_systems.patient(json.get(), self.now));
                 }
             }
             target => {
@@ -82,50 +86,51 @@ impl Patients {
             }
         }
         if let Some(identifier) = &reference.identifier {
-            rules.add(&mut person, identifier, now);
+            self.identifier_systems
+                .add(&mut person, identifier, self.now);
         }
         person.into_person()
     }
 
-    fn find(&self, target: &Target<'_>) -> Option<&Known> {
-        let place = match target {
-            Target::Patient(id) => self.index.get(&format!("Patient/{id}")),
-            Target::Address(address) => self.index.get(*address),
-            Target::Contained(_) | Target::Nowhere => None,
+    fn find(&self, target: &ReferenceTarget<'_>) -> Option<&KnownIdentifiers> {
+        let position = match target {
+            ReferenceTarget::Patient(id) => self.index.get(&format!("Patient/{id}")),
+            ReferenceTarget::Address(address) => self.index.get(*address),
+            ReferenceTarget::Contained(_) | ReferenceTarget::Nowhere => None,
         };
-        place.and_then(|place| self.known.get(*place))
+        position.and_then(|position| self.known.get(*position))
     }
 }
 
 /// The id of the Patient of this server that a reference points at, if it does.
 pub(crate) fn patient_id<'a>(reference: &'a Reference, base: &str) -> Option<&'a str> {
     match target(reference, base) {
-        Target::Patient(id) => Some(id),
+        ReferenceTarget::Patient(id) => Some(id),
         _ => None,
     }
 }
 
-fn target<'a>(reference: &'a Reference, base: &str) -> Target<'a> {
+fn target<'a>(reference: &'a Reference, base: &str) -> ReferenceTarget<'a> {
     let text = reference.reference.as_deref().unwrap_or_default().trim();
     if text.is_empty() {
-        return Target::Nowhere;
+        return ReferenceTarget::Nowhere;
     }
     if let Some(id) = text.strip_prefix('#') {
-        return Target::Contained(id);
+        return ReferenceTarget::Contained(id);
     }
     let local = text.strip_prefix(base).unwrap_or(text);
     if let Some(rest) = local.strip_prefix("Patient/") {
         let id = rest.split("/_history/").next().unwrap_or_default();
         return if is_fhir_id(id) {
-            Target::Patient(id)
+            ReferenceTarget::Patient(id)
         } else {
-            Target::Nowhere
+            ReferenceTarget::Nowhere
         };
     }
     if local.contains(':') {
-        Target::Address(local)
+        ReferenceTarget::Address(local)
     } else {
-        Target::Nowhere
+        ReferenceTarget::Nowhere
     }
 }
 
@@ -158,13 +163,17 @@ mod tests {
     }
 
     fn patient(id: &str, snils: &str) -> Value {
-        json!({"resourceType": "Patient", "id": id, "identifier": [{"system": SNILS, "value": snils}]})
+        let identifier = json!({"system": SNILS, "value": snils});
+        json!({"resourceType": "Patient", "id": id, "identifier": [identifier]})
+    }
+
+    fn rules() -> IdentifierSystems {
+        IdentifierSystems::new(&serde_json::from_value(json!({"base_url": BASE})).unwrap())
     }
 
     fn found(reference: Value, contained: &[Value]) -> Vec<String> {
-        let rules =
-            IdentifierRules::new(&serde_json::from_value(json!({"base_url": BASE})).unwrap());
-        let mut patients = Patients::default();
+        let rules = rules();
+        let mut patients = Patients::new(&rules, BASE, DateTime::UNIX_EPOCH);
         for (id, url) in [
             ("a", Some("https://mis.example/fhir/Patient/a")),
             ("b", Some("urn:uuid:b")),
@@ -175,11 +184,11 @@ mod tests {
                 full_url: url.map(Into::into),
                 json: raw(&patient(id, id)),
             };
-            patients.insert(entry, &rules, DateTime::UNIX_EPOCH);
+            patients.insert(entry);
         }
         let reference: Reference = serde_json::from_value(reference).unwrap();
         let contained: Vec<_> = contained.iter().map(raw).collect();
-        let person = patients.person(&reference, &contained, (&rules, BASE, DateTime::UNIX_EPOCH));
+        let person = patients.person(&reference, &contained);
         person
             .identifiers
             .into_iter()
@@ -249,6 +258,8 @@ mod tests {
 
     #[test]
     fn only_patients_of_this_server_are_asked_for() {
+        let rules = rules();
+        let patients = Patients::new(&rules, BASE, DateTime::UNIX_EPOCH);
         let mut ids = BTreeSet::new();
         for reference in [
             "Patient/1",
@@ -262,7 +273,7 @@ mod tests {
                 reference: Some(reference.into()),
                 identifier: None,
             };
-            Patients::default().missing(&reference, BASE, &mut ids);
+            patients.add_missing(&reference, &mut ids);
         }
         assert_eq!(ids.into_iter().collect::<Vec<_>>(), ["1", "2"]);
     }

@@ -14,17 +14,24 @@ pub(crate) const MAX_CORRECTED: u32 = 20;
 const LOINC: &str = "http://loinc.org";
 const ICD10: &str = "http://hl7.org/fhir/sid/icd-10";
 
-/// How keys are asked for.
+/// Form of a search for keys.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct KeyForm {
-    /// All of each resource, not only its id and meta.
+pub(crate) struct KeySearchForm {
+    /// True to ask for whole resources, not only for their ids and meta.
     pub is_whole: bool,
-    /// Nothing but what the pull asks for as well: the server refuses `_elements`, or `_id` in
+    /// True to leave out what only keys ask for: the server refuses `_elements`, or `_id` in
     /// `_sort`.
     pub is_plain: bool,
 }
 
-/// Writes searches for one server.
+/// Window of time, in seconds since 1970, both ends counted in; `None` is no bound.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    pub from: Option<i64>,
+    pub to: Option<i64>,
+}
+
+/// Writer of the searches for one server.
 pub(crate) struct Queries {
     base: Url,
     vaccine_codes: String,
@@ -67,18 +74,11 @@ impl Queries {
         url
     }
 
-    /// The records of a feed that changed between two moments, both counted in; without bounds all
-    /// of them.
-    pub(crate) fn keys(
-        &self,
-        feed: Feed,
-        (from, to): (Option<i64>, Option<i64>),
-        count: u32,
-        form: KeyForm,
-    ) -> Url {
+    /// The records of a feed that changed within a window.
+    pub(crate) fn keys(&self, feed: Feed, window: Window, count: u32, form: KeySearchForm) -> Url {
         let mut url = self.coded(feed);
         let mut query = url.query_pairs_mut();
-        for (prefix, bound) in [("ge", from), ("le", to)] {
+        for (prefix, bound) in [("ge", window.from), ("le", window.to)] {
             if let Some(bound) = bound.and_then(|second| DateTime::from_timestamp(second, 0)) {
                 query.append_pair("_lastUpdated", &format!("{prefix}{}", instant(bound)));
             }
@@ -112,7 +112,7 @@ impl Queries {
         url
     }
 
-    /// One record by its address; `None` for an id that cannot be part of one.
+    /// The address of a record; `None` for an id that cannot be part of an address.
     pub(crate) fn read(&self, feed: Feed, id: &str) -> Option<Url> {
         let mut url = self.at(resource_type(feed));
         if matches!(id, "." | "..") {
@@ -285,7 +285,10 @@ mod tests {
     use super::*;
 
     fn queries() -> Queries {
-        let config = json!({"base_url": "https://mis.example:8443/fhir/r4", "diagnosis_codes": ["U07.1", "urn:x|77"]});
+        let config = json!({
+            "base_url": "https://mis.example:8443/fhir/r4",
+            "diagnosis_codes": ["U07.1", "urn:x|77"],
+        });
         Queries::new(&serde_json::from_value(config).unwrap()).unwrap()
     }
 

@@ -6,13 +6,15 @@
 //! deletion or a change shifted a record out of a reading, the next one would lack the record that
 //! did so. Nothing here rests on the server's order, and a page link never outlives its window.
 
+use az::SaturatingAs;
 use chrono::{DateTime, TimeDelta, Utc};
-use connector_kit::{Cursor, RecordKey, SourceError};
+use connector_kit::{RecordKey, SourceError};
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::{Resource, ServerPage};
-use crate::circle::{Circle, Endless};
-use crate::cursor::{fingerprint, fingerprint_of, read_text, write_text};
+use crate::cycle::{EndlessReason, PageCycle};
+use crate::fingerprint;
+use crate::query::Window;
 
 /// Readings of one window before a sweep gives up for now.
 pub(crate) const MAX_READINGS: u32 = 8;
@@ -24,14 +26,14 @@ const OLDEST: i64 = -62_135_596_800;
 /// Longest window asked for, in seconds: about thirty years.
 const MAX_SPAN: i64 = 1_000_000_000;
 
-/// Where a sweep is. Moments are whole seconds since 1970; both ends of a window belong to it, so
-/// that the rounding of no server can leave a gap between two.
+/// The position of a sweep. Moments are whole seconds since 1970; both ends of a window belong to
+/// it, so that the rounding of no server can leave a gap between two windows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Sweep {
-    /// The window's beginning; `None`: as old as there is.
+pub(crate) struct KeySweep {
+    /// Beginning of the window; `None`: as old as there is.
     from: Option<i64>,
-    /// Its end; `None`: as new as there is.
+    /// End of the window; `None`: as new as there is.
     to: Option<i64>,
     /// The most matches the server has put on a page.
     capacity: usize,
@@ -40,46 +42,50 @@ pub(crate) struct Sweep {
     /// Whole resources are asked for: some are named by their content, or lose their stamps
     /// otherwise.
     pub whole: bool,
-    /// The page of the window to read; `None`: its first.
+    /// The page of the window to read, as path and query; `None`: its first.
     pub link: Option<String>,
-    /// How many of that page's matches have been handed over, and their fingerprint.
+    /// Number of that page's matches that have been handed over.
     skip: usize,
+    /// Fingerprint of those matches.
     prefix: u64,
-    /// The reading under way, and the one before.
-    reading: Reading,
-    before: Option<Tally>,
+    /// The reading under way.
+    reading: WindowReading,
+    /// Keys of the reading before.
+    before: Option<KeyTally>,
+    /// Readings of this window that have been disturbed.
     readings: u32,
-    /// When it was last gone on with, seconds; 0: never.
+    /// The moment at which the sweep was last gone on with, in seconds since 1970; 0: never.
     read_at: i64,
 }
 
-/// One reading of a window, as far as it has gone.
+/// A reading of a window, as far as it has gone.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Reading {
-    tally: Tally,
+struct WindowReading {
+    tally: KeyTally,
     pages: u32,
-    circle: Circle,
+    #[serde(rename = "circle")]
+    cycle: PageCycle,
 }
 
-/// What a reading brought: how many keys, and a sum over them that does not depend on their order.
+/// The keys of a reading: their number, and a sum over them that does not depend on their order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Tally {
+struct KeyTally {
     count: u64,
     sum: u64,
 }
 
-/// What to do after a page.
-pub(crate) enum Step {
-    /// Read on; these keys are safe.
+/// Outcome of a page of the sweep, with the keys that are safe.
+pub(crate) enum KeysStep {
+    /// The sweep goes on.
     Go(Vec<RecordKey>),
-    /// The same, and that was all.
+    /// The sweep has come to its end.
     End(Vec<RecordKey>),
 }
 
-/// A page with what has to be known beside it.
-pub(crate) struct Arrived<'a> {
+/// A server page, with the request and the settings by which it is judged.
+pub(crate) struct ArrivedPage<'a> {
     pub page: &'a ServerPage,
     /// Path and query of the page's `next` link, checked.
     pub next: Option<&'a str>,
@@ -90,18 +96,12 @@ pub(crate) struct Arrived<'a> {
     pub now: DateTime<Utc>,
 }
 
-impl Sweep {
-    pub(crate) fn read(cursor: &Cursor) -> Result<Self, SourceError> {
-        read_text(cursor)
-    }
-
-    pub(crate) fn write(&self) -> Result<Cursor, SourceError> {
-        write_text(self)
-    }
-
-    /// The window: seconds since 1970, both counted in.
-    pub(crate) fn window(&self) -> (Option<i64>, Option<i64>) {
-        (self.from, self.to)
+impl KeySweep {
+    pub(crate) fn window(&self) -> Window {
+        Window {
+            from: self.from,
+            to: self.to,
+        }
     }
 
     /// Goes on after a pause; one that was long begins the window anew.
@@ -118,26 +118,27 @@ impl Sweep {
         if self.readings >= MAX_READINGS {
             return Err(SourceError::retry(format!(
                 "records of one moment were changed or deleted, or their page links expired, each \
-                 time they were listed \
-                 ({MAX_READINGS} times); the sweep goes on later"
+                 time they were listed ({MAX_READINGS} times); the sweep goes on later"
             )));
         }
-        (self.link, self.skip, self.reading) = (None, 0, Reading::default());
+        self.link = None;
+        self.skip = 0;
+        self.reading = WindowReading::default();
         Ok(())
     }
 
-    /// Takes a page in.
-    pub(crate) fn arrive(&mut self, arrived: &Arrived<'_>) -> Result<Step, SourceError> {
+    /// Judges a page, and moves the sweep behind it.
+    pub(crate) fn receive(&mut self, arrived: &ArrivedPage<'_>) -> Result<KeysStep, SourceError> {
         let matches = &arrived.page.matches;
-        let nothing = || Ok(Step::Go(Vec::new()));
+        let nothing = || Ok(KeysStep::Go(Vec::new()));
         if !matches
             .get(..self.skip)
-            .is_some_and(|start| self.skip == 0 || fingerprint(start) == self.prefix)
+            .is_some_and(|start| self.skip == 0 || fingerprint::of_resources(start) == self.prefix)
         {
             self.again()?;
             return nothing();
         }
-        if self.must_change(arrived) {
+        if self.change_window(arrived) {
             return nothing();
         }
         self.capacity = self.capacity.max(matches.len());
@@ -146,23 +147,24 @@ impl Sweep {
         self.reading.tally.add(&keys);
         if until < matches.len() {
             self.skip = until;
-            self.prefix = fingerprint(&matches[..until]);
-            return Ok(Step::Go(keys));
+            self.prefix = fingerprint::of_resources(&matches[..until]);
+            return Ok(KeysStep::Go(keys));
         }
         self.skip = 0;
         match arrived.next {
-            Some(next) => self.turn(arrived, next)?,
+            Some(next) => self.go_to(arrived, next)?,
             None if self.is_whole() => return Ok(self.pass_on(matches, keys, arrived.now)),
             None => {
                 self.before = Some(self.reading.tally);
                 self.again()?;
             }
         }
-        Ok(Step::Go(keys))
+        Ok(KeysStep::Go(keys))
     }
 
-    /// Whether the window, or the way to ask, has to be another one; then it is.
-    fn must_change(&mut self, arrived: &Arrived<'_>) -> bool {
+    /// Changes the window, or the way to ask, where a page shows that it has to be another one;
+    /// returns whether it did.
+    fn change_window(&mut self, arrived: &ArrivedPage<'_>) -> bool {
         let matches = &arrived.page.matches;
         let lacks_stamps = matches.iter().any(|resource| resource.stamp.is_none());
         if !self.whole
@@ -198,7 +200,8 @@ impl Sweep {
         false
     }
 
-    /// A second of grace: some servers keep whole seconds.
+    /// True if a resource lies in the window, give or take a second: some servers keep whole
+    /// seconds.
     fn covers(&self, resource: &Resource) -> bool {
         let Some(stamp) = resource.stamp else {
             return false;
@@ -231,18 +234,20 @@ impl Sweep {
         [last, middle, least].into_iter().flatten().find(fits)
     }
 
-    fn turn(&mut self, arrived: &Arrived<'_>, next: &str) -> Result<(), SourceError> {
+    fn go_to(&mut self, arrived: &ArrivedPage<'_>, next: &str) -> Result<(), SourceError> {
         let reading = &mut self.reading;
         reading.pages += 1;
         let matches = &arrived.page.matches;
-        let content = (!matches.is_empty()).then(|| fingerprint(matches));
-        let turned = reading.circle.turn(fingerprint_of(arrived.path), content);
+        let content = (!matches.is_empty()).then(|| fingerprint::of_resources(matches));
+        let found = reading
+            .cycle
+            .advance(fingerprint::of_text(arrived.path), content);
         let endless = if next == arrived.path {
-            Some(Endless::SamePage)
+            Some(EndlessReason::SamePage)
         } else if reading.pages >= arrived.max_pages {
-            Some(Endless::TooMany)
+            Some(EndlessReason::TooMany)
         } else {
-            turned
+            found
         };
         match endless {
             Some(endless) => Err(endless.error(reading.pages)),
@@ -253,15 +258,20 @@ impl Sweep {
         }
     }
 
-    /// Whether the reading that has come to its end certainly lacks nothing.
+    /// True if the reading that has come to its end certainly lacks nothing.
     fn is_whole(&self) -> bool {
         self.link.is_none() || self.before == Some(self.reading.tally)
     }
 
     /// Goes on to the next window, as wide as will probably fit on a page.
-    fn pass_on(&mut self, matches: &[Resource], keys: Vec<RecordKey>, now: DateTime<Utc>) -> Step {
+    fn pass_on(
+        &mut self,
+        matches: &[Resource],
+        keys: Vec<RecordKey>,
+        now: DateTime<Utc>,
+    ) -> KeysStep {
         let Some(end) = self.to else {
-            return Step::End(keys);
+            return KeysStep::End(keys);
         };
         let oldest = matches
             .iter()
@@ -270,10 +280,8 @@ impl Sweep {
             .min();
         let begin = self.from.or(oldest).unwrap_or(end).min(end);
         let span = (end - begin).clamp(1, MAX_SPAN);
-        let count = i64::try_from(self.reading.tally.count)
-            .unwrap_or(i64::MAX)
-            .max(1);
-        let wanted = i64::try_from(self.capacity).unwrap_or(i64::MAX).max(1);
+        let count = self.reading.tally.count.saturating_as::<i64>().max(1);
+        let wanted = self.capacity.saturating_as::<i64>().max(1);
         // Three quarters of a page, from how dense this window was; at most eight times as wide.
         let wider = (span.saturating_mul(wanted).saturating_mul(3) / count.saturating_mul(4))
             .clamp(1, span.saturating_mul(8))
@@ -282,7 +290,7 @@ impl Sweep {
         let is_last = DateTime::from_timestamp(next, 0)
             .is_none_or(|next| next >= now - TimeDelta::seconds(1));
         self.enter(Some(end), (!is_last).then_some(next));
-        Step::Go(keys)
+        KeysStep::Go(keys)
     }
 
     fn enter(&mut self, from: Option<i64>, to: Option<i64>) {
@@ -298,19 +306,18 @@ impl Sweep {
     }
 }
 
-impl Tally {
+impl KeyTally {
     fn add(&mut self, keys: &[RecordKey]) {
         for key in keys {
             self.count += 1;
             let stamp = key.stamp.unwrap_or_default();
             self.sum = self
                 .sum
-                .wrapping_add(fingerprint_of(&format!("{stamp} {}", key.record_id)));
+                .wrapping_add(fingerprint::of_text(&format!("{stamp} {}", key.record_id)));
         }
     }
 }
 
-/// The key of a resource.
 fn key(resource: &Resource) -> RecordKey {
     RecordKey {
         record_id: resource.record_id.clone(),

@@ -1,9 +1,9 @@
-//! What `check` found at a source, in words.
+//! Findings of `check` at a source, in words.
 
-/// How bad a finding is.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// As it should be.
+    /// No fault.
     Good,
     /// Works, but will hurt: slow plan, clock apart, nullable stamp.
     Warning,
@@ -11,14 +11,14 @@ pub enum Level {
     Error,
 }
 
-/// One thing that was looked at.
+/// Result of one look at the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// How bad.
+    /// Severity.
     pub level: Level,
-    /// What was found, one sentence.
+    /// Finding in one sentence.
     pub what: String,
-    /// What to write instead, where something is wrong.
+    /// Advice on what to write instead, where something is wrong.
     pub help: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The trait a connector implements: say what you feed, check yourself, fetch one bounded page.
+//! The trait that a connector implements, and its requests and answers.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -8,12 +8,12 @@ use crate::{CheckReport, ClinicRecord, Cursor, Feed, SourceError};
 /// Most ids in one [`Connector::fetch`].
 pub const MAX_FETCH_IDS: usize = 500;
 
-/// What to fetch next.
+/// Request for a page of records.
 #[derive(Debug, Clone)]
 pub struct PageRequest {
-    /// Which feed.
+    /// Feed to read.
     pub feed: Feed,
-    /// Where to go on; `None` is the very beginning.
+    /// Position to go on from; `None` is the very beginning.
     pub after: Option<Cursor>,
     /// True for the first page of a run: `after` is then a stored cursor, and the connector looks
     /// back over its overlap window, so that rows committed late are not missed.
@@ -28,21 +28,23 @@ pub struct PageRequest {
     pub now: DateTime<Utc>,
 }
 
-/// One bounded page of a feed.
+/// A bounded page of a feed.
 #[derive(Debug)]
 pub struct Page {
     /// The records, at most the requested number.
     pub records: Vec<ClinicRecord>,
-    /// Where the next page of this run begins; `None` when the feed is exhausted for now.
+    /// Position at which the next page of this run begins; `None` when the feed is exhausted for
+    /// now.
     pub next: Option<Cursor>,
-    /// What to store once this page is safe: the next *run* starts here. `None` leaves the stored
-    /// cursor as it is. Never past a record that was not handed over, and never in the future.
+    /// Position to store once this page is safe: the next *run* starts here. `None` leaves the
+    /// stored cursor as it is. Never past a record that was not handed over, and never in the
+    /// future.
     pub resume: Option<Cursor>,
-    /// Something about the source that the gateway should know, if there is anything.
+    /// Behaviour of the source that it should not show, if it showed any.
     pub surprise: Option<SourceSurprise>,
 }
 
-/// What a source should not do, and what the gateway answers with a key sweep.
+/// Behaviour that a source should not show; the gateway answers it with a key sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceSurprise {
     /// The newest stamp at the source lies before the stored cursor: a restored backup, or a clock
@@ -51,7 +53,7 @@ pub enum SourceSurprise {
 }
 
 impl SourceSurprise {
-    /// Its code in `status`, logs and metrics.
+    /// Code in `status`, logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -60,13 +62,13 @@ impl SourceSurprise {
     }
 }
 
-/// Which keys to list next.
+/// Request for a page of keys.
 #[derive(Debug, Clone)]
 pub struct KeysRequest {
-    /// Which feed.
+    /// Feed to read.
     pub feed: Feed,
-    /// Where to go on; `None` is the very beginning. A cursor of [`Connector::keys`], never one of
-    /// [`Connector::page`].
+    /// Position to go on from; `None` is the very beginning. A cursor of [`Connector::keys`], never
+    /// one of [`Connector::page`].
     pub after: Option<Cursor>,
     /// At most this many keys in the page.
     pub limit: u32,
@@ -74,29 +76,27 @@ pub struct KeysRequest {
     pub now: DateTime<Utc>,
 }
 
-/// One row's id, and when it changed.
+/// Id of a row, and the stamp of its last change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordKey {
     /// The clinic's own id of the record, as in [`ClinicRecord::record_id`].
     pub record_id: String,
-    /// As in [`ClinicRecord::stamp`].
+    /// Stamp of the last change, as in [`ClinicRecord::stamp`].
     pub stamp: Option<i64>,
 }
 
-/// One bounded page of keys.
+/// A bounded page of keys.
 #[derive(Debug)]
 pub struct KeysPage {
     /// The keys, at most the requested number.
     pub keys: Vec<RecordKey>,
-    /// Where the next page begins; `None` when all keys were listed.
+    /// Position at which the next page begins; `None` when all keys were listed.
     pub next: Option<Cursor>,
 }
 
 /// A source of clinic records: read-only, incremental, bounded.
 ///
-/// Contract, checked by tests for every connector: pages of one run never skip a record; a record
-/// changed after a run is in the next one; a page never exceeds its limit; the same request may be
-/// repeated.
+/// Contract: `docs/connectors.md`, which every connector's tests check with `conformance`.
 #[async_trait]
 pub trait Connector: Send + Sync {
     /// The kind of source, as configuration names it (`postgres`, `sqlite`, `fhir` …).
@@ -120,14 +120,14 @@ pub trait Connector: Send + Sync {
     /// a sweep, which withdraws what no page names.
     ///
     /// # Errors
-    /// As [`Connector::page`].
+    /// Fails as [`Connector::page`] does.
     async fn keys(&self, request: KeysRequest) -> Result<KeysPage, SourceError>;
 
     /// The rows with these ids, at most [`MAX_FETCH_IDS`], as they are now; those that are gone are
     /// left out.
     ///
     /// # Errors
-    /// As [`Connector::page`].
+    /// Fails as [`Connector::page`] does.
     async fn fetch(
         &self,
         feed: Feed,
@@ -140,7 +140,7 @@ pub trait Connector: Send + Sync {
     /// given to the next caller.
     ///
     /// # Errors
-    /// As [`Connector::page`]; a source that cannot hint now is no failure.
+    /// Fails as [`Connector::page`] does; a source that cannot hint now is no failure.
     async fn changed(&self) -> Result<(), SourceError> {
         std::future::pending().await
     }

@@ -1,11 +1,11 @@
-//! Where a feed was left: opaque to everyone but the connector that wrote it.
+//! Position in a feed: opaque to everyone but the connector that wrote it.
 
 use std::fmt;
 
 /// A position in one feed of one source, in the connector's own text form (at most
 /// [`Cursor::MAX_BYTES`]).
 ///
-/// It may hold a change stamp and a record id, so it stays on the gateway's disk and is never
+/// A cursor may hold a change stamp and a record id, so it stays on the gateway's disk and is never
 /// logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cursor(String);

@@ -1,27 +1,27 @@
-//! How a source fails: try again, or somebody must change something.
+//! Failures of a source: try again, or somebody must change something.
 
 use std::time::Duration;
 
 use fault::{Fault, Injected, Point};
 
-/// Why a page could not be had. The words are the connector's own: never a server's free text,
-/// which may quote a value.
+/// Failure of a source. The words are the connector's own: never a server's free text, which may
+/// quote a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// The source is away or busy; the same request may succeed later.
     #[error("{what}")]
     Retry {
-        /// What happened.
+        /// Description of the failure.
         what: String,
-        /// How long the source asked to be left alone, if it did.
+        /// Time for which the source asked to be left alone, if it did.
         after: Option<Duration>,
     },
     /// The source answers, but something has to be changed by a person.
     #[error("{what}; {help}")]
     Misconfigured {
-        /// What is wrong.
+        /// Description of the fault.
         what: String,
-        /// What to change.
+        /// Advice on what to change.
         help: String,
     },
 }

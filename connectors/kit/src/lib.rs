@@ -1,21 +1,27 @@
-//! What every connector shares: the [`Connector`] trait, the clinic's record, and how a source
-//! fails.
+//! Base of every connector: the [`Connector`] trait, the clinic's record, and the failures of a
+//! source.
 //!
 //! A [`ClinicRecord`] holds a person's identifiers. It has no `Serialize`, prints itself redacted,
 //! is wiped when dropped, and of the crates behind this one only `pseudonym` may name it.
 
 mod check;
+mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod connector;
 mod cursor;
+mod cycle;
 mod error;
 mod record;
 mod time_zone;
 
 pub use check::{CheckReport, Finding, Level};
+pub use config::ConnectorConfig;
 pub use connector::{
     Connector, KeysPage, KeysRequest, MAX_FETCH_IDS, Page, PageRequest, RecordKey, SourceSurprise,
 };
 pub use cursor::Cursor;
+pub use cycle::CycleDetector;
 pub use error::SourceError;
 pub use record::{
     ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, FieldFault, Identifier,

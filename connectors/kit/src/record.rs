@@ -9,11 +9,11 @@ use secrecy::SecretString;
 /// The kinds of fact a source can feed; each feed of a source has a cursor of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Feed {
-    /// One dose given.
+    /// Doses given.
     Vaccinations,
-    /// One laboratory test for the virus itself (PCR).
+    /// Laboratory tests for the virus itself (PCR).
     Tests,
-    /// One illness that ended.
+    /// Illnesses that ended.
     Recoveries,
 }
 
@@ -60,7 +60,7 @@ impl<T> Field<T> {
     }
 }
 
-/// Why a field could not be read.
+/// Reason why a field could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldFault {
     /// Text that is no date, or a date that does not exist (30 February, MySQL's 0000-00-00).
@@ -104,7 +104,7 @@ impl Coding {
     }
 }
 
-/// Which numbering a person's identifier belongs to. The list is closed: a free name could name an
+/// Numbering that a person's identifier belongs to. The list is closed: a free name could name an
 /// institution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IdentifierKind {
@@ -124,9 +124,9 @@ pub enum IdentifierKind {
     BirthCertificate,
 }
 
-/// One identifier of a person, as the source writes it.
+/// An identifier of a person, as the source writes it.
 pub struct Identifier {
-    /// Which numbering.
+    /// Numbering of the value.
     pub kind: IdentifierKind,
     /// The number, unnormalised.
     pub value: SecretString,
@@ -134,7 +134,8 @@ pub struct Identifier {
     pub country: Option<String>,
 }
 
-/// Who the fact is about: nothing but identifiers. Names and birth dates are never read.
+/// The person whom the fact is about: nothing but identifiers. Names and birth dates are never
+/// read.
 #[derive(Default)]
 pub struct Person {
     /// All identifiers the source holds, valid or not.
@@ -143,14 +144,14 @@ pub struct Person {
     pub unreadable: bool,
 }
 
-/// Where a record stands in its life at the source.
+/// Status of a record at the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordStatus {
     /// The fact holds.
     Final,
     /// The fact is taken back: cancelled, entered in error.
     Cancelled,
-    /// Not a fact (yet): planned, refused, preliminary, still ill. Withdrawn if it had been sent
+    /// No fact (yet): planned, refused, preliminary, still ill. Withdrawn if it had been sent
     /// before.
     NotAFact,
     /// A status word nobody has mapped: the record is refused until somebody does.
@@ -164,47 +165,47 @@ pub enum ClinicFact {
     Vaccination {
         /// The vaccine, in any number of code systems.
         vaccine: Vec<Coding>,
-        /// Which dose of the course, from 1.
+        /// Number of the dose in the course, from 1.
         dose_number: Field<u32>,
-        /// How many doses the course has.
+        /// Number of doses in the course.
         series_doses: Field<u32>,
-        /// When it was given.
+        /// Day on which the dose was given.
         occurred_on: Field<ClinicDate>,
     },
     /// A test for the virus.
     Test {
         /// The kind of test.
         test: Vec<Coding>,
-        /// Its result.
+        /// Result of the test.
         result: Vec<Coding>,
-        /// When the sample was taken.
+        /// Day on which the sample was taken.
         occurred_on: Field<ClinicDate>,
     },
     /// An illness that ended.
     Recovery {
         /// The diagnosis.
         diagnosis: Vec<Coding>,
-        /// When it began.
+        /// Day on which the illness began.
         began_on: Field<ClinicDate>,
-        /// When the person was declared well.
+        /// Day on which the person was declared well.
         occurred_on: Field<ClinicDate>,
     },
 }
 
-/// One record of a clinic, on its way to becoming a pseudonymous event or a rejection.
+/// A record of a clinic, on its way to becoming a pseudonymous event or a rejection.
 pub struct ClinicRecord {
     /// The clinic's own id of the record; never leaves the clinic.
     pub record_id: String,
-    /// Where it stands.
+    /// Status at the source.
     pub status: RecordStatus,
-    /// Who it is about.
+    /// Person whom the fact is about.
     pub person: Person,
-    /// What it says.
+    /// Medical content.
     pub fact: ClinicFact,
-    /// When the row last changed, on the connector's own scale: two stamps of one feed compare as
-    /// the changes do. SQL timestamps and FHIR instants are microseconds since 1970, whole numbers
-    /// themselves, other text a hash that only tells equal from unequal. `None` where the row has
-    /// none.
+    /// Stamp of the row's last change, on the connector's own scale: two stamps of one feed compare
+    /// as the changes do. SQL timestamps and FHIR instants are microseconds since 1970, whole
+    /// numbers themselves, other text a hash that only tells equal from unequal. `None` where the
+    /// row has none.
     pub stamp: Option<i64>,
 }
 

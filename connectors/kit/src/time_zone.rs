@@ -49,7 +49,7 @@ mod tests {
             TimeZone::try_from("Asia/Yekaterinburg".to_owned()),
             Ok(TimeZone(Tz::Asia__Yekaterinburg))
         );
-        let told = TimeZone::try_from("Europe/Moskow".to_owned()).unwrap_err();
-        assert!(told.contains("Europe/Moscow"), "{told}");
+        let error = TimeZone::try_from("Europe/Moskow".to_owned()).unwrap_err();
+        assert!(error.contains("Europe/Moscow"), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use connector_kit::{Feed, IdentifierKind};
 
 use crate::value::Kind;
 
-/// What a column is for.
+/// Purpose of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     RecordId,

@@ -11,7 +11,12 @@ use settings::SecretSource;
 
 /// Adds the settings that all three kinds share. `serde(flatten)` would undo `deny_unknown_fields`.
 macro_rules! with_common_settings {
-    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* }) => {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)*
+        }
+    ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
@@ -25,25 +30,25 @@ macro_rules! with_common_settings {
             /// that is not UTF-8.
             #[serde(default)]
             pub encoding: Encoding,
-            /// How far each run looks back behind the last stamp it has seen, for rows that were
-            /// committed late.
+            /// Seconds that each run looks back behind the last stamp it has seen, for rows that
+            /// were committed late.
             #[serde(default = "default_overlap")]
             pub overlap_seconds: u32,
-            /// After how long the database is to give up one statement.
+            /// Seconds after which the database is to give up one statement.
             #[serde(default = "default_statement_timeout")]
             #[schemars(range(min = 1, max = 3600))]
             pub statement_timeout_seconds: u32,
-            /// How long to wait for a connection.
+            /// Seconds to wait for a connection.
             #[serde(default = "default_connect_timeout")]
             #[schemars(range(min = 1, max = 300))]
             pub connect_timeout_seconds: u32,
-            /// Where vaccinations come from.
+            /// Query for vaccinations.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub vaccinations: Option<FeedConfig>,
-            /// Where laboratory tests come from.
+            /// Query for laboratory tests.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub tests: Option<FeedConfig>,
-            /// Where recoveries come from.
+            /// Query for recoveries.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub recoveries: Option<FeedConfig>,
         }
@@ -78,11 +83,11 @@ with_common_settings! {
         pub database: String,
         /// The account; it needs SELECT on what the queries read, and nothing else.
         pub user: String,
-        /// Where the account's password is: `{ file = "…" }`, `{ env = "…" }` or `{ credential =
+        /// Place of the account's password: `{ file = "…" }`, `{ env = "…" }` or `{ credential =
         /// "…" }`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub password: Option<SecretSource>,
-        /// How the connection is encrypted.
+        /// Encryption of the connection.
         #[serde(default)]
         pub tls: TlsConfig,
         // Neither changes what a record becomes: they stay out of what a cursor is kept with.
@@ -90,7 +95,7 @@ with_common_settings! {
         /// schedule. Small letters, digits, `_`.
         #[serde(default, skip_serializing)]
         pub listen: Option<String>,
-        /// How far a run that a notification began looks back behind the last scheduled one, in
+        /// Seconds that a run begun by a notification looks back behind the last scheduled one, in
         /// place of `overlap_seconds`.
         #[serde(default = "default_listen_overlap", skip_serializing)]
         #[schemars(range(max = 300))]
@@ -111,11 +116,11 @@ with_common_settings! {
         pub database: String,
         /// The account; it needs SELECT on what the queries read, and nothing else.
         pub user: String,
-        /// Where the account's password is: `{ file = "…" }`, `{ env = "…" }` or `{ credential =
+        /// Place of the account's password: `{ file = "…" }`, `{ env = "…" }` or `{ credential =
         /// "…" }`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub password: Option<SecretSource>,
-        /// How the connection is encrypted.
+        /// Encryption of the connection.
         #[serde(default)]
         pub tls: TlsConfig,
     }
@@ -131,20 +136,20 @@ with_common_settings! {
     }
 }
 
-/// One kind of fact.
+/// Settings of one kind of fact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeedConfig {
-    /// One plain SELECT whose column aliases are the documented names, such as `record_id` and
+    /// A plain SELECT whose column aliases are the documented names, such as `record_id` and
     /// `changed_at`.
     pub query: String,
-    /// What the words of the `status` column mean; capital letters and outer blanks do not matter,
-    /// `""` stands for an empty status. A word that is not listed holds its record back.
+    /// Meanings of the words of the `status` column; capital letters and outer blanks do not
+    /// matter, `""` stands for an empty status. A word that is not listed holds its record back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub status_words: BTreeMap<String, StatusWord>,
 }
 
-/// What a word of the status column means.
+/// Meaning of a word of the status column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StatusWord {
@@ -174,7 +179,7 @@ pub enum Encoding {
     Ibm866,
 }
 
-/// How a connection is encrypted.
+/// Encryption of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
@@ -193,7 +198,7 @@ pub struct TlsConfig {
     pub client_key_file: Option<PathBuf>,
 }
 
-/// How much encryption is asked for.
+/// Degree of encryption that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TlsMode {
@@ -207,16 +212,16 @@ pub enum TlsMode {
     VerifyFull,
 }
 
-/// What all three kinds share, taken out of the configuration.
+/// Settings that all three kinds share, taken out of the configuration.
 pub(crate) struct Common {
     pub time_zone: chrono_tz::Tz,
     pub encoding: Encoding,
     pub overlap_seconds: u32,
-    /// Of runs that a hint began.
+    /// Seconds that runs begun by a hint look back.
     pub listen_overlap_seconds: u32,
     pub statement_timeout_seconds: u32,
     pub connect_timeout_seconds: u32,
-    /// In the order of [`connector_kit::Feed::ALL`].
+    /// Feeds in the order of [`connector_kit::Feed::ALL`].
     pub feeds: [Option<FeedConfig>; 3],
 }
 

@@ -18,11 +18,11 @@ pub(crate) struct Columns(BTreeMap<String, Kind>);
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Position {
-    /// The columns it was read with.
+    /// Columns that the row was read with.
     pub columns: Columns,
     /// The row's `changed_at`.
     pub at: Key,
-    /// The row's `record_id`; absent in what is stored for the next run, which begins at a stamp.
+    /// The row's `record_id`; absent in a stored cursor, since a run begins at a stamp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Key>,
     /// The newest `changed_at` there was when the run began: the run ends there, however fast the
@@ -39,13 +39,13 @@ pub(crate) struct KeysPosition {
     pub after: Key,
 }
 
-/// What has become of the query's columns since a position was written.
+/// Change of the query's columns since a position was written.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Drift {
     None,
-    /// This column is no longer there.
+    /// A column is no longer there.
     Gone(String),
-    /// These columns are of another type now, or new: rows may mean something else.
+    /// Some columns are of another type now, or new: rows may mean something else.
     Changed(Vec<String>),
 }
 

@@ -4,9 +4,9 @@ use crate::config::Encoding;
 use crate::text;
 use crate::value::{Key, Kind};
 
-/// The keys a row with this id may have in a column of this kind; none where the text is no value
-/// of the kind. Several, since text may stand for bytes in more than one encoding: whether a row
-/// found has this id, its own text tells.
+/// Keys that a row with this id may have in a column of this kind; none where the text is no value
+/// of the kind. There are several, since text may stand for bytes in more than one encoding:
+/// whether a row found has this id, its own text tells.
 pub(crate) fn keys_of(id: &str, kind: Kind, encoding: Encoding, raw_text: bool) -> Vec<Key> {
     let one = |kind, fits: bool| {
         fits.then(|| Key {
@@ -36,8 +36,8 @@ pub(crate) fn keys_of(id: &str, kind: Kind, encoding: Encoding, raw_text: bool) 
     keys.into_iter().flatten().collect()
 }
 
-/// Where text is handed out as it is stored it may have been decoded, or written in hexadecimal
-/// because it could not be.
+/// Keys that text may stand for. Where it is handed out as it is stored it may have been decoded,
+/// or written in hexadecimal because it could not be.
 fn texts(id: &str, kind: Kind, encoding: Encoding, raw: bool) -> impl Iterator<Item = Option<Key>> {
     let stored = Some(id.as_bytes().to_vec());
     let encoded = text::encode(id, encoding).filter(|_| raw);

@@ -1,4 +1,4 @@
-//! Which of the query's columns is which: resolved once a run, so that rows are read by ordinal.
+//! Layout of the query's columns: resolved once a run, so that rows are read by ordinal.
 
 use connector_kit::{Feed, IdentifierKind};
 
@@ -35,12 +35,12 @@ pub(crate) struct Resolution {
 }
 
 impl Layout {
-    /// Where a documented column stands.
+    /// Ordinal of a documented column.
     pub(crate) fn ordinal(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }
 
-    /// The documented names, and their kinds.
+    /// Documented names, and their kinds.
     pub(crate) fn documented(&self) -> impl Iterator<Item = (&'static str, Kind)> {
         self.columns
             .iter()

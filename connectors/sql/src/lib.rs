@@ -5,6 +5,8 @@
 //! wraps it for keyset paging, runs it in read-only transactions and gives every column type one
 //! defined meaning.
 
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+mod build;
 mod check;
 mod columns;
 mod config;
@@ -20,12 +22,14 @@ mod pull;
 mod row;
 mod salvage;
 mod settings;
+mod source;
 mod stamp;
 mod statement;
 mod sweep;
 mod table;
 mod text;
 mod value;
+mod without_key;
 
 #[cfg(feature = "mysql")]
 pub use config::MySqlConfig;

@@ -85,7 +85,7 @@ pub(crate) fn moment_text(days: i64, micros_of_day: i64) -> String {
     format!("{date} {hour:02}:{minute:02}:{second:02}{fraction}{era}")
 }
 
-/// As [`moment_text`], of microseconds since 1970.
+/// Text of microseconds since 1970, as [`moment_text`] writes it.
 pub(crate) fn micros_text(micros: i64) -> String {
     moment_text(micros.div_euclid(DAY_MICROS), micros.rem_euclid(DAY_MICROS))
 }

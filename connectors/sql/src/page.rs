@@ -1,7 +1,7 @@
 //! Paging by key: the statement around the administrator's query, and one page that never splits a
 //! set of equal keys.
 
-use crate::driver::{Driver, Failure, Lease, MAX_VALUE_LENGTH};
+use crate::driver::{Driver, Failure, KeyColumns, Lease};
 use crate::layout::{CHANGED_AT, Layout, RECORD_ID};
 use crate::statement::Statement;
 use crate::table::{Row, Table};
@@ -10,7 +10,7 @@ use crate::value::{Key, Kind, Sql};
 /// Most rows of a set of equal ones that are looked at; more than any page holds.
 const MAX_EQUAL_ROWS: u32 = 20_000;
 
-/// In which order rows are read.
+/// Order in which rows are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     /// By (`changed_at`, `record_id`); rows without a usable stamp have no place in it.
@@ -22,12 +22,12 @@ pub(crate) enum Order {
 /// The keys of a row.
 #[derive(Clone)]
 pub(crate) struct Place {
-    /// Its stamp; none in the order of ids.
+    /// The row's stamp; none in the order of ids.
     pub at: Option<Key>,
     pub id: Key,
 }
 
-/// Where a page begins.
+/// Beginning of a page.
 pub(crate) enum Start {
     /// At the very first row.
     Beginning,
@@ -82,7 +82,7 @@ impl<'s> Pager<'s> {
         format!("FROM (\n{}\n) AS q", self.statement.text)
     }
 
-    /// A page in either direction, from `start` on.
+    /// A statement for a page in either direction, from `start` on.
     pub(crate) fn page(&self, start: &Start, limit: u32, descending: bool) -> Sql {
         let mut sql = self.select(self.layout.names.len());
         self.push_start(&mut sql, start);
@@ -196,18 +196,19 @@ impl<'s> Pager<'s> {
     }
 
     fn push_after(&self, sql: &mut Sql, place: &Place) {
-        let at_column = self.column(CHANGED_AT);
-        let id_column = self.column(RECORD_ID);
+        let columns = KeyColumns {
+            at: self.column(CHANGED_AT),
+            id: self.column(RECORD_ID),
+        };
         sql.push("(");
         if let Some(at) = &place.at {
-            self.driver
-                .push_after(sql, (&at_column, &id_column), at, &place.id);
+            self.driver.push_after(sql, &columns, at, &place.id);
         } else {
-            sql.push(&format!("{id_column} > "));
+            sql.push(&format!("{} > ", columns.id));
             self.driver.push_key(sql, &place.id);
         }
         sql.push(")");
-        if is_cut(&place.id) {
+        if place.id.is_cut() {
             // The whole id comes after its own beginning.
             sql.push(" AND NOT (");
             self.push_same(sql, place);
@@ -215,13 +216,14 @@ impl<'s> Pager<'s> {
         }
     }
 
-    fn push_same(&self, sql: &mut Sql, Place { at, id }: &Place) {
+    fn push_same(&self, sql: &mut Sql, place: &Place) {
+        let Place { at, id } = place;
         if let Some(at) = at {
             sql.push(&format!("{} = ", self.column(CHANGED_AT)));
             self.driver.push_key(sql, at);
             sql.push(" AND ");
         }
-        if is_cut(id) {
+        if id.is_cut() {
             let projected = self
                 .driver
                 .project(&self.column(RECORD_ID), self.layout.kinds[RECORD_ID]);
@@ -409,14 +411,8 @@ impl<'s> Pager<'s> {
     }
 }
 
-/// True for an id that may be only the beginning of the row's own: as a key it stands for all ids
-/// that begin so.
-pub(crate) fn is_cut(id: &Key) -> bool {
-    id.value.len() >= MAX_VALUE_LENGTH
-}
-
-/// False when the database certainly tells two keys apart; of text only the database itself knows,
-/// and numbers may be written in several ways (1.0 and 1.00).
+/// Returns false when the database certainly tells two keys apart; of text only the database itself
+/// knows, and numbers may be written in several ways (1.0 and 1.00).
 fn may_be_equal(one: &Place, other: &Place) -> bool {
     let loose = |id: &Key| {
         matches!(

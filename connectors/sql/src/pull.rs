@@ -1,43 +1,69 @@
-//! One page of a run in the order of the stamps: where it begins, and what the source should not
-//! have done since.
+//! A page of a run, in the order of the stamps: its beginning, its rows, and stamps that went back.
+
+use std::sync::Arc;
 
 use connector_kit::{PageRequest, SourceSurprise};
 
-use crate::connector::{SqlConnector, tell_unreadable};
 use crate::cursor::{self, Columns, Drift, Position};
 use crate::driver::{Failure, Lease};
 use crate::layout::{CHANGED_AT, Layout};
 use crate::page::{Order, Pager, Place, Rows, Start};
 use crate::settings::FeedSettings;
+use crate::source::{Source, gone, log_unreadable};
 use crate::table::Row;
 use crate::value::Key;
 use crate::{salvage, stamp};
 
-/// A page's rows, and what there is to say about them.
+/// Rows of a page, with the end of their run and any surprise.
 pub(crate) struct Pull {
     pub rows: Rows,
-    /// The stamp at which the run ends.
+    /// Stamp at which the run ends.
     pub until: Option<Key>,
     pub surprise: Option<SourceSurprise>,
 }
 
+/// Reads the page asked for. A run begins with a look at the columns; its other pages trust it
+/// until one of them shows otherwise.
+pub(crate) async fn read(
+    source: &Source,
+    feed: &FeedSettings,
+    request: &PageRequest,
+) -> Result<(Arc<Layout>, Pull), Failure> {
+    let mut lease = source.sessions.lease().await?;
+    let mut known = source.known_layout(feed).filter(|_| !request.first_of_run);
+    loop {
+        let is_known = known.is_some();
+        let layout = match known.take() {
+            Some(layout) => layout,
+            None => source.layout(feed, &mut lease).await?,
+        };
+        match Pull::read(source, feed, &layout, &mut lease, request).await {
+            Err(failure) if is_known && failure.may_be_of_columns() => lease.recover().await?,
+            pull => {
+                let pull = pull?;
+                lease.give_back().await?;
+                return Ok((layout, pull));
+            }
+        }
+    }
+}
+
 impl Pull {
-    /// Reads the page asked for.
-    pub(crate) async fn read(
-        connector: &SqlConnector,
+    async fn read(
+        source: &Source,
         feed: &FeedSettings,
         layout: &Layout,
         lease: &mut Lease<'_>,
         request: &PageRequest,
     ) -> Result<Self, Failure> {
-        let mut pager = connector.pager(feed, layout, Order::Stamp);
-        let settings = &connector.settings;
+        let mut pager = source.pager(feed, layout, Order::Stamp);
+        let settings = &source.settings;
         let overlap = if request.hinted {
             settings.listen_overlap_seconds
         } else {
             settings.overlap_seconds
         };
-        let position = position(connector, feed, layout, request)?;
+        let position = position(source, feed, layout, request)?;
         pager.until = position
             .as_ref()
             .and_then(|position| position.until.clone());
@@ -49,7 +75,7 @@ impl Pull {
             && !request.hinted
             && let Some(Position { at: stored, .. }) = &position
             && let Some(newest) =
-                went_back(connector, &mut pager, lease, stored, &rows, request).await?
+                went_back(source, &mut pager, lease, stored, &rows, request).await?
         {
             surprise = Some(SourceSurprise::StampsWentBack);
             // What was written since lies before the stored place: the run, and with it the next
@@ -63,7 +89,7 @@ impl Pull {
         if until.is_none() && rows.next.is_some() {
             until = pager.newest(lease).await?;
         }
-        connector.remember(feed.feed, Columns::of(layout));
+        source.remember(feed.feed, Columns::of(layout));
         Ok(Self {
             rows,
             until,
@@ -74,7 +100,7 @@ impl Pull {
 
 /// The position of the request; None where reading begins, or has to begin again, at the first row.
 fn position(
-    connector: &SqlConnector,
+    source: &Source,
     feed: &FeedSettings,
     layout: &Layout,
     request: &PageRequest,
@@ -91,7 +117,7 @@ fn position(
     match position.columns.drift(layout) {
         Drift::None => Ok(Some(position)),
         Drift::Gone(column) => {
-            connector.remember(feed.feed, position.columns);
+            source.remember(feed.feed, position.columns);
             Err(gone(&column))
         }
         Drift::Changed(columns) => {
@@ -102,15 +128,6 @@ fn position(
             Ok(None)
         }
     }
-}
-
-/// The feed stops: without the column its rows would say less than they did.
-pub(crate) fn gone(column: &str) -> Failure {
-    Failure::misconfigured(
-        format!("column `{column}` is gone; it was there when the feed was last read"),
-        "put it back; if it is meant to be gone, start the source over with `clinic-gateway sync \
-         --full`",
-    )
 }
 
 fn start(position: Option<&Position>, first_of_run: bool, overlap_seconds: u32) -> Start {
@@ -131,14 +148,14 @@ fn start(position: Option<&Position>, first_of_run: bool, overlap_seconds: u32) 
 /// The newest stamp up to the present moment, where it lies before the one stored at the end of an
 /// earlier run, or is of another kind (SQLite), which sorts before it whatever the time.
 async fn went_back(
-    connector: &SqlConnector,
+    source: &Source,
     pager: &mut Pager<'_>,
     lease: &mut Lease<'_>,
     stored: &Key,
     rows: &Rows,
     request: &PageRequest,
 ) -> Result<Option<Key>, Failure> {
-    let zone = connector.settings.zone;
+    let zone = source.settings.zone;
     // Rows from the future are always there, and say nothing.
     let is_past = |at: &Key| stamp::not_after(at, request.now, zone).as_ref() == Some(at);
     let reached = |row: Row<'_>| {
@@ -167,7 +184,7 @@ async fn read_rows(
         Err(failure) if failure.is_of_data() => {
             let (reason, _) = failure.words(Some(&feed.statement));
             let rows = salvage::page(pager, lease, start, limit, failure).await?;
-            tell_unreadable(feed, pager.layout, &rows.rows, &reason);
+            log_unreadable(feed, pager.layout, &rows.rows, &reason);
             Ok(rows)
         }
         rows => rows,

@@ -1,4 +1,4 @@
-//! One row of the query as the clinic's record.
+//! A row of the query as the clinic's record.
 
 use std::borrow::Cow;
 
@@ -18,9 +18,9 @@ use crate::table::Row;
 use crate::text::{self, Text};
 use crate::value::{Cell, Kind, digest};
 
-/// Characters of an id that is too long that are shown.
+/// Characters that are shown of an id that is too long.
 const SHOWN_ID_CHARS: usize = 64;
-/// What stands between them and the digest of the rest.
+/// Text between them and the digest of the whole id.
 const CUT_MARK: &str = "… ";
 
 /// The beginning of the row's own id, where `record_id` is one that was too long.

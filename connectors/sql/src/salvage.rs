@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use az::SaturatingAs;
+
 use crate::driver::{Failure, Lease};
 use crate::page::{Pager, Place, Rows, Start};
 use crate::table::Table;
@@ -36,11 +38,11 @@ pub(crate) async fn page(
     if of_data(lease.fetch(&nothing, &pager.layout.kinds).await)?.is_none() {
         return Err(failure);
     }
-    let limit = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+    let limit = keys.len().saturating_as();
     let mut salvage = Salvage {
         pager,
         lease,
-        what: What::Page(start, &keys),
+        whole: Part::Page(start, &keys),
         limit,
         rows: Table::default(),
     };
@@ -86,7 +88,7 @@ pub(crate) async fn with_ids(
     let mut salvage = Salvage {
         pager,
         lease,
-        what: What::Ids(&ids),
+        whole: Part::Ids(&ids),
         limit,
         rows: Table::default(),
     };
@@ -103,8 +105,8 @@ fn of_data<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
     }
 }
 
-/// What is halved.
-enum What<'a> {
+/// Rows that are halved.
+enum Part<'a> {
     /// The rows after a start up to each of these keys; the page never ends within a set of equal
     /// ones.
     Page(&'a Start, &'a [Place]),
@@ -115,7 +117,7 @@ enum What<'a> {
 struct Salvage<'a, 's, 'l> {
     pager: &'a Pager<'s>,
     lease: &'a mut Lease<'l>,
-    what: What<'a>,
+    whole: Part<'a>,
     /// Most rows of one statement.
     limit: u32,
     rows: Table,
@@ -152,8 +154,8 @@ impl Salvage<'_, '_, '_> {
     /// The rows of some keys, or None if a value makes the server fail.
     async fn part(&mut self, part: &Range<usize>) -> Result<Option<Table>, Failure> {
         let width = self.pager.layout.kinds.len();
-        let sql = match &self.what {
-            What::Page(start, keys) => {
+        let sql = match &self.whole {
+            Part::Page(start, keys) => {
                 let after = part
                     .start
                     .checked_sub(1)
@@ -164,7 +166,7 @@ impl Salvage<'_, '_, '_> {
                     self.limit,
                 )
             }
-            What::Ids(ids) => self.pager.with_ids(&ids[part.clone()], width, self.limit),
+            Part::Ids(ids) => self.pager.with_ids(&ids[part.clone()], width, self.limit),
         };
         let rows = of_data(self.lease.fetch(&sql, &self.pager.layout.kinds).await)?;
         if rows.is_none() {
@@ -176,9 +178,9 @@ impl Salvage<'_, '_, '_> {
     /// Hands over by their keys alone the row, and those the database holds equal to it: "after it"
     /// passes over them.
     async fn refuse(&mut self, which: usize) -> Result<(), Failure> {
-        let same = match &self.what {
-            What::Page(_, keys) => self.pager.same(&keys[which], self.limit),
-            What::Ids(ids) => self.pager.with_ids(&ids[which..=which], 2, self.limit),
+        let same = match &self.whole {
+            Part::Page(_, keys) => self.pager.same(&keys[which], self.limit),
+            Part::Ids(ids) => self.pager.with_ids(&ids[which..=which], 2, self.limit),
         };
         let keys = self
             .lease

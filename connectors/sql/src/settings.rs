@@ -20,19 +20,19 @@ use crate::statement::{Statement, Syntax};
 #[cfg(feature = "postgres")]
 const MAX_LISTEN_OVERLAP_SECONDS: u32 = 300;
 
-/// How a source is read.
+/// Settings of a source.
 pub(crate) struct Settings {
     pub zone: Tz,
     pub encoding: Encoding,
     pub overlap_seconds: u32,
-    /// How far a run that a hint began looks back.
+    /// Seconds that a run begun by a hint looks back.
     pub listen_overlap_seconds: u32,
     pub statement_timeout: Duration,
     pub connect_timeout: Duration,
     pub feeds: Vec<FeedSettings>,
 }
 
-/// One feed.
+/// Settings of a feed.
 pub(crate) struct FeedSettings {
     pub feed: Feed,
     pub statement: Statement,
@@ -108,7 +108,7 @@ fn feed_settings(
     })
 }
 
-/// How far a run that a hint began looks back.
+/// Checks the seconds that a run begun by a hint looks back.
 #[cfg(feature = "postgres")]
 pub(crate) fn listen_overlap(seconds: u32) -> Result<u32, SourceError> {
     if seconds <= MAX_LISTEN_OVERLAP_SECONDS {

@@ -1,6 +1,7 @@
 //! Change stamps: looking back from one, and keeping one from lying in the future, in the
 //! database's own text form.
 
+use az::SaturatingAs;
 use chrono::{
     DateTime, Days, FixedOffset, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc,
 };
@@ -50,10 +51,7 @@ pub(crate) fn scale(cell: Cell<'_>) -> Option<i64> {
     {
         return Some(number);
     }
-    Some(
-        micros(&stamp)
-            .unwrap_or_else(|| i64::try_from(digest(&stamp.value) >> 2).unwrap_or(i64::MAX)),
-    )
+    Some(micros(&stamp).unwrap_or_else(|| (digest(&stamp.value) >> 2).saturating_as()))
 }
 
 /// True when one stamp certainly lies before another of the same kind.

@@ -1,12 +1,11 @@
-//! What a key sweep asks for: all ids with their stamps, in the order of the ids alone; and single
-//! rows by their ids.
+//! Key sweeps: all ids with their stamps, in the order of the ids alone; and single rows by their
+//! ids.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use connector_kit::{ClinicRecord, Feed, KeysPage, KeysRequest, MAX_FETCH_IDS, SourceError};
 
-use crate::connector::{SqlConnector, tell_unreadable};
 use crate::cursor::{self, KeysPosition};
 use crate::driver::{Failure, Lease};
 use crate::ids::keys_of;
@@ -15,27 +14,28 @@ use crate::page::{Order, Pager, Place, Rows, Start};
 use crate::row::{Reader, beginning_of_cut};
 use crate::salvage;
 use crate::settings::FeedSettings;
+use crate::source::{Source, log_unreadable, source_error};
 use crate::table::Table;
 use crate::value::{Key, Kind};
 
 /// Most rows found for one request by id; a few ids may stand for many rows that a collation does
 /// not tell apart.
 const MAX_FOUND_ROWS: u32 = 10_000;
-/// How many rows are looked through for one id that was too long to be told whole.
+/// Most rows looked through for one id that was too long to be handed over whole.
 const MAX_LONG_IDS: u32 = 500;
 
-/// One page of keys.
+/// Lists a page of keys.
 pub(crate) async fn keys(
-    connector: &SqlConnector,
+    source: &Source,
     feed: &FeedSettings,
     request: &KeysRequest,
     limit: u32,
 ) -> Result<KeysPage, SourceError> {
-    let failed = |failure: Failure| connector.failed(feed, &failure);
-    let (layout, rows) = read_keys(connector, feed, request, limit)
+    let failed = |failure: Failure| source_error(feed, &failure);
+    let (layout, rows) = read_keys(source, feed, request, limit)
         .await
         .map_err(failed)?;
-    let reader = Reader::new(&layout, feed, &connector.settings);
+    let reader = Reader::new(&layout, feed, &source.settings);
     let next = rows
         .next
         .map(|place| cursor::write(&KeysPosition { after: place.id }))
@@ -47,18 +47,25 @@ pub(crate) async fn keys(
 }
 
 async fn read_keys(
-    connector: &SqlConnector,
+    source: &Source,
     feed: &FeedSettings,
     request: &KeysRequest,
     limit: u32,
 ) -> Result<(Arc<Layout>, Rows), Failure> {
-    let mut lease = connector.sessions.lease().await?;
-    let known = connector
+    let mut lease = source.sessions.lease().await?;
+    let mut known = source
         .known_layout(feed)
         .filter(|_| request.after.is_some());
-    if let Some(layout) = known {
-        match read_keys_with(connector, feed, request, limit, &layout, &mut lease).await {
-            Err(failure) if failure.may_be_of_columns() => lease.recover().await?,
+    loop {
+        let is_known = known.is_some();
+        let layout = match known.take() {
+            Some(layout) => layout,
+            None => source.layout(feed, &mut lease).await?,
+        };
+        let pager = source.pager(feed, &layout, Order::Id);
+        let start = start(feed.feed, request, &layout);
+        match pager.read_keys(&mut lease, &start, limit).await {
+            Err(failure) if is_known && failure.may_be_of_columns() => lease.recover().await?,
             rows => {
                 let rows = rows?;
                 lease.give_back().await?;
@@ -66,24 +73,6 @@ async fn read_keys(
             }
         }
     }
-    let layout = connector.layout(feed, &mut lease).await?;
-    let rows = read_keys_with(connector, feed, request, limit, &layout, &mut lease).await?;
-    lease.give_back().await?;
-    Ok((layout, rows))
-}
-
-async fn read_keys_with(
-    connector: &SqlConnector,
-    feed: &FeedSettings,
-    request: &KeysRequest,
-    limit: u32,
-    layout: &Layout,
-    lease: &mut Lease<'_>,
-) -> Result<Rows, Failure> {
-    let pager = connector.pager(feed, layout, Order::Id);
-    pager
-        .read_keys(lease, &start(feed.feed, request, layout), limit)
-        .await
 }
 
 /// A position among ids of another type says nothing any more: the sweep lists all keys anew.
@@ -109,9 +98,9 @@ fn start(feed: Feed, request: &KeysRequest, layout: &Layout) -> Start {
     }
 }
 
-/// The rows with these ids.
+/// Reads the rows with these ids.
 pub(crate) async fn fetch(
-    connector: &SqlConnector,
+    source: &Source,
     feed: &FeedSettings,
     ids: &[String],
 ) -> Result<Vec<ClinicRecord>, SourceError> {
@@ -125,9 +114,9 @@ pub(crate) async fn fetch(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let found = find(connector, feed, ids).await;
-    let (layout, rows) = found.map_err(|failure| connector.failed(feed, &failure))?;
-    let reader = Reader::new(&layout, feed, &connector.settings);
+    let found = find(source, feed, ids).await;
+    let (layout, rows) = found.map_err(|failure| source_error(feed, &failure))?;
+    let reader = Reader::new(&layout, feed, &source.settings);
     let wanted: HashSet<&str> = ids.iter().map(String::as_str).collect();
     // The same row may have been found by several keys that its id may stand for.
     let mut found = HashSet::new();
@@ -143,17 +132,17 @@ pub(crate) async fn fetch(
 }
 
 async fn find(
-    connector: &SqlConnector,
+    source: &Source,
     feed: &FeedSettings,
     ids: &[String],
 ) -> Result<(Arc<Layout>, Table), Failure> {
-    let mut lease = connector.sessions.lease().await?;
-    let layout = connector.layout(feed, &mut lease).await?;
-    connector.nothing_gone(feed.feed, &layout)?;
-    let pager = connector.pager(feed, &layout, Order::Id);
+    let mut lease = source.sessions.lease().await?;
+    let layout = source.layout(feed, &mut lease).await?;
+    source.ensure_none_gone(feed.feed, &layout)?;
+    let pager = source.pager(feed, &layout, Order::Id);
     let kind = layout.kinds[RECORD_ID];
     let raw = lease.has_raw_text();
-    let stands_for = |id: &str| keys_of(id, kind, connector.settings.encoding, raw);
+    let stands_for = |id: &str| keys_of(id, kind, source.settings.encoding, raw);
     let keys: Vec<Key> = ids.iter().flat_map(|id| stands_for(id)).collect();
     let mut rows = Table::default();
     if !keys.is_empty() {
@@ -196,7 +185,7 @@ async fn with_ids(
         Err(failure) if failure.is_of_data() => {
             let (reason, _) = failure.words(Some(&feed.statement));
             let rows = salvage::with_ids(pager, lease, keys, MAX_FOUND_ROWS, failure).await?;
-            tell_unreadable(feed, pager.layout, &rows, &reason);
+            log_unreadable(feed, pager.layout, &rows, &reason);
             Ok(rows)
         }
         rows => rows,

@@ -2,6 +2,8 @@
 
 use std::hash::{Hash, Hasher};
 
+use az::SaturatingAs;
+
 use crate::value::{Cell, Kind, Value};
 
 /// Rows as the database handed them over. They may be of several widths: one that cannot be read is
@@ -9,14 +11,14 @@ use crate::value::{Cell, Kind, Value};
 #[derive(Default)]
 pub(crate) struct Table {
     bytes: Vec<u8>,
-    cells: Vec<Held>,
-    /// Where each row's cells end.
+    cells: Vec<StoredCell>,
+    /// Ends of the rows among the cells.
     ends: Vec<usize>,
 }
 
 /// A cell whose bytes lie in the table's buffer.
 #[derive(Clone, Copy)]
-struct Held {
+struct StoredCell {
     kind: Kind,
     form: Form,
 }
@@ -30,11 +32,11 @@ enum Form {
     Micros(i64),
 }
 
-/// One row of a table.
+/// A row of a table.
 #[derive(Clone, Copy)]
 pub(crate) struct Row<'t> {
     bytes: &'t [u8],
-    cells: &'t [Held],
+    cells: &'t [StoredCell],
 }
 
 impl Table {
@@ -59,11 +61,11 @@ impl Table {
                 // No value is longer than a statement lets it be.
                 Form::Bytes {
                     start,
-                    length: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+                    length: bytes.len().saturating_as(),
                 }
             }
         };
-        self.cells.push(Held { kind, form });
+        self.cells.push(StoredCell { kind, form });
     }
 
     /// Ends the row.
@@ -111,13 +113,13 @@ impl Table {
 }
 
 impl<'t> Row<'t> {
-    /// How many cells it has.
+    /// Number of cells.
     pub(crate) fn width(&self) -> usize {
         self.cells.len()
     }
 
     pub(crate) fn cell(&self, ordinal: usize) -> Cell<'t> {
-        let Held { kind, form } = self.cells[ordinal];
+        let StoredCell { kind, form } = self.cells[ordinal];
         let value = match form {
             Form::Null => Value::Null,
             Form::Whole(number) => Value::Whole(number),
@@ -134,7 +136,7 @@ impl<'t> Row<'t> {
         (0..self.cells.len()).map(move |ordinal| self.cell(ordinal))
     }
 
-    /// The same two keys.
+    /// True for a row with the same two keys.
     pub(crate) fn has_keys_of(&self, other: Row<'_>) -> bool {
         (0..2).all(|ordinal| self.cell(ordinal) == other.cell(ordinal))
     }

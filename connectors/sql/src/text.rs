@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use crate::config::Encoding;
 use crate::value::{Cell, Kind, Value};
 
-/// What a cell holds when it is read as text.
+/// Text of a cell.
 pub(crate) enum Text<'r> {
     /// NULL, empty or blank.
     Missing,

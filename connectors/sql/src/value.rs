@@ -1,12 +1,14 @@
-//! What a database hands over: a column's kind, a cell, a key to compare with, and a statement with
-//! its bound values.
+//! Values of a database: a column's kind, a cell, a key to compare with, and a statement with its
+//! bound values.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::driver::MAX_VALUE_LENGTH;
 use crate::native;
+
+/// Characters (bytes of a bytes column) read of one value; no documented column is that long.
+pub(crate) const MAX_VALUE_LENGTH: usize = 1024;
 
 /// The meaning of a column's type, the same for all databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,11 +37,11 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// One value as the database handed it over.
+/// A value as the database handed it over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Value<'r> {
     Null,
-    /// Its text form, or the bytes of a [`Kind::Bytes`].
+    /// Text form, or the bytes of a [`Kind::Bytes`].
     Bytes(&'r [u8]),
     /// A whole number.
     Whole(i64),
@@ -50,7 +52,7 @@ pub(crate) enum Value<'r> {
     Micros(i64),
 }
 
-/// One value and the meaning of its type.
+/// A value and the meaning of its type.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Cell<'r> {
     pub kind: Kind,
@@ -90,6 +92,13 @@ impl<'r> Cell<'r> {
     /// ids that begin so.
     pub(crate) fn is_cut(&self) -> bool {
         matches!(self.value, Value::Bytes(bytes) if bytes.len() >= MAX_VALUE_LENGTH)
+    }
+}
+
+impl Key {
+    /// True for the key of a cell that is cut.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.value.len() >= MAX_VALUE_LENGTH
     }
 }
 
@@ -163,7 +172,7 @@ pub(crate) enum Bind {
 pub(crate) struct Sql {
     pub text: String,
     pub binds: Vec<Bind>,
-    /// True where it selects a layout's columns as [`crate::driver::Driver::select`] writes them:
+    /// True for a statement that selects a layout's columns as `Driver::select` writes them:
     /// rows of other types are then no rows of that layout.
     pub is_typed: bool,
 }

@@ -8,7 +8,7 @@ use super::schedules;
 use super::section::{Section, add_start_error};
 use crate::config::{LoadedConfig, SourceConfig};
 use crate::gateway::StartError;
-use crate::sources;
+use crate::sources::Source;
 
 /// Checks a source; without a clock, its system is not asked.
 pub(super) async fn section(
@@ -20,7 +20,7 @@ pub(super) async fn section(
 ) -> Section {
     let mut report = CheckReport::default();
     let suite = loaded.config.keys.suite.into();
-    match sources::build(name, config, &loaded.base, ring, suite) {
+    match Source::new(name, config, &loaded.base, ring, suite) {
         Ok(source) => match clock {
             Some(clock) => report = source.connector.check(clock.now()).await,
             None => report.good("the section can be read"),
@@ -48,12 +48,8 @@ pub(super) async fn section(
 
 /// Warns of `listen`: the registry then sees a fact when the clinic commits it (docs/privacy.md).
 fn warn_of_arrivals(report: &mut CheckReport, config: &SourceConfig) {
-    #[cfg(feature = "postgres")]
-    if config
-        .postgres
-        .as_ref()
-        .is_some_and(|postgres| postgres.listen.is_some())
-    {
+    let mut sections = config.sections().into_iter();
+    if sections.any(|section| section.config.listens()) {
         report.warn(
             "listen is set: a fact reaches the registry within a second of its entry, often \
              alone, so that the moment of its arrival may tell whose it is",
@@ -61,8 +57,6 @@ fn warn_of_arrivals(report: &mut CheckReport, config: &SourceConfig) {
              to its interval (docs/privacy.md)",
         );
     }
-    #[cfg(not(feature = "postgres"))]
-    let _: (&mut CheckReport, &SourceConfig) = (report, config);
 }
 
 #[cfg(all(test, feature = "postgres"))]

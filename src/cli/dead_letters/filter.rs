@@ -7,7 +7,7 @@ use outbox::{DeadLetterFilter, Origin};
 use program::Failure;
 
 use crate::cli::age;
-use crate::cli::arguments::FeedName;
+use crate::cli::arguments::FeedArgument;
 
 /// Selection of dead letters; all when it is empty.
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ pub(in crate::cli) struct FilterArguments {
     source: Option<String>,
     /// Only of this feed.
     #[arg(long)]
-    feed: Option<FeedName>,
+    feed: Option<FeedArgument>,
     /// Only with this reason.
     #[arg(long)]
     reason: Option<String>,

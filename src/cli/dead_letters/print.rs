@@ -9,7 +9,7 @@ use program::terminal::{print_json, print_line, print_table};
 use super::help::help;
 use crate::cli::age::ago;
 use crate::cli::dead_letter_text::record_text;
-use crate::retry::{Retried, RetryOutcome};
+use crate::requests::{Retried, RetryOutcome};
 
 /// Prints dead letters as a table, with help for each reason below it.
 pub(super) fn print_list(dead_letters: &[DeadLetter], now: DateTime<Utc>) {

@@ -197,7 +197,7 @@ pub(super) fn print_context(status: &Status, context: &Context, now: DateTime<Ut
             surprise.count,
             surprise.code,
             ago(now, surprise.last_seen_at),
-            surprise::words(&surprise.code)
+            surprise::text(&surprise.code)
         ));
     }
     for report in &context.reconciliations {

@@ -40,7 +40,7 @@ pub(super) enum Operation {
     SetBack(u8),
     /// The gateway's state is copied.
     Save,
-    /// The copy is put back: the state file alone, or with its mark file, as a restored machine has
+    /// The copy is put back: the state file alone, or with its generation file, as a restored machine has
     /// it.
     Restore { with_mark: bool },
     /// The state file is lost.

@@ -336,7 +336,9 @@ impl World {
         let first = self.registry().await;
         let mut registries = vec![first];
         while registries.len() < consumers {
-            let another = registries[0].additional_consumer().expect("a second consumer");
+            let another = registries[0]
+                .additional_consumer()
+                .expect("a second consumer");
             registries.push(another);
         }
         // A queue that is away must not hold the history up.

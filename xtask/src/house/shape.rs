@@ -84,7 +84,9 @@ impl<'ast> Visit<'ast> for ShapeVisitor<'_> {
         while let syn::Pat::Type(typed) = pattern {
             pattern = &typed.pat;
         }
-        let value = local.init.as_ref().map(|init| &*init.expr);
+        // A `let … else` tests its values together, so it cannot be taken apart.
+        let init = local.init.as_ref().filter(|init| init.diverge.is_none());
+        let value = init.map(|init| &*init.expr);
         if let (syn::Pat::Tuple(_), Some(syn::Expr::Tuple(_))) = (pattern, value) {
             let line = local.span().start().line;
             self.shape
@@ -123,7 +125,8 @@ mod tests {
     #[test]
     fn tuple_lets_and_parameters_are_found_and_other_tuples_are_not() {
         let text = "fn a((b, c): (u8, u8), d: (), e: (u8, u8)) {\n    let (f, g) = (b, c);\n    \
-                    let (h, i): (u8, u8) = (f, g);\n    let (j, k) = pair(h, i);\n}\n";
+                    let (h, i): (u8, u8) = (f, g);\n    let (j, k) = pair(h, i);\n    \
+                    let (Some(l), Some(m)) = (j, k) else { return };\n}\n";
         let shape = shape(text);
         assert_eq!(shape.tuple_parameters.len(), 2);
         let lines: Vec<usize> = shape.tuple_lets.iter().map(|place| place.line).collect();

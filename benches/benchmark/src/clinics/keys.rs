@@ -9,7 +9,7 @@ use connector_kit::{
     RecordStatus,
 };
 use contract::{Draft, Event, RecordDigest, Suite, Version};
-use pseudonym::{CodesConfig, KeyRing, Outcome, Policy, PolicyConfig, Pseudonymiser};
+use pseudonym::{CodesConfig, KeyRing, Policy, PolicyConfig, Pseudonymiser, RecordOutcome};
 use secrecy::SecretString;
 
 use crate::error::Error;
@@ -80,8 +80,8 @@ impl ClinicKeys {
     /// Draft that a record becomes.
     pub(crate) fn draft(&self, record: ClinicRecord, today: NaiveDate) -> Result<Draft, Error> {
         match self.0.apply(record, today) {
-            Outcome::Draft(draft, _) => Ok(draft),
-            Outcome::OutOfScope(_) | Outcome::Rejected(_) => {
+            RecordOutcome::Draft(draft, _) => Ok(draft),
+            RecordOutcome::OutOfScope(_) | RecordOutcome::Rejected(_) => {
                 Err(wrong("a row of a clinic would not leave"))
             }
         }

@@ -32,7 +32,7 @@ async fn fetch(source: &FhirConnector, ids: &[String]) -> Vec<ClinicRecord> {
     source.fetch(FEED, ids, now()).await.unwrap()
 }
 
-/// What of a record can be compared.
+/// Parts of records that can be compared.
 fn shown(records: &[ClinicRecord]) -> Vec<(String, Option<i64>, RecordStatus, Vec<String>)> {
     let mut shown: Vec<_> = records
         .iter()
@@ -217,8 +217,9 @@ async fn records_read_by_their_addresses_have_their_persons_and_gone_is_gone() {
 #[tokio::test]
 async fn an_endless_answer_to_a_search_for_ids_is_an_error() {
     let server = MockServer::start().await;
-    let endless = json!({"resourceType": "Bundle", "link": [{"relation": "next", "url": "/Immunization?x=1"}],
-        "entry": [{"resource": dose("a", "p")}, {"resource": dose("a", "p")}]});
+    let entry = json!({"resource": dose("a", "p")});
+    let endless = json!({"resourceType": "Bundle",
+        "link": [{"relation": "next", "url": "/Immunization?x=1"}], "entry": [entry, entry]});
     Mock::given(any())
         .respond_with(json_of(&endless))
         .mount(&server)

@@ -94,8 +94,9 @@ async fn unknown_systems_nameless_records_and_clocks_are_warned_of() {
 async fn a_passport_of_no_known_country_is_warned_of() {
     let server = FhirServer::start().await.unwrap();
     let mut person = patient("p", "112-233-445 95");
+    let v2 = "http://terminology.hl7.org/CodeSystem/v2-0203";
     person["identifier"] = json!([{"system": "urn:passports", "value": "C01X00T47",
-        "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "PPN"}]}}]);
+        "type": {"coding": [{"system": v2, "code": "PPN"}]}}]);
     server.put(person, "2021-07-01T00:00:00Z");
     server.put(dose("d", "p"), "2021-07-01T10:00:00Z");
     let found = findings(&server.base_url(), json!({}), now()).await;

@@ -239,7 +239,7 @@ async fn the_cursor_moves_only_behind_the_second_pass() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_search_like_this_is_read_without_and_told_of() {
+async fn a_server_that_cannot_search_like_this_is_read_without_and_reported() {
     type Fault = fn(&mut State, bool);
     let faults: [(Fault, &str); 3] = [
         (

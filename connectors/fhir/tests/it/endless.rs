@@ -1,19 +1,37 @@
-//! Pages that never end: told in words, soon; what they brought is handed over, and the stored
+//! Pages that never end: reported in words, soon; what they brought is handed over, and the stored
 //! position stays.
 
 use std::collections::BTreeSet;
 
 use connector_kit::{Connector, Feed, SourceError};
 use serde_json::json;
-use testbed::fhir::{Endless, FhirServer};
+use testbed::fhir::{EndlessPages, FhirServer};
 
 use crate::support::{all_keys, connector, dose, patient, request, run, try_keys};
 
-const KINDS: [(Endless, &str); 3] = [
-    (Endless::SamePage, "the same page again"),
-    (Endless::Circle, "in a circle"),
-    (Endless::NewLinks, "the same entries again and again"),
+const KINDS: [(EndlessPages, &str); 3] = [
+    (EndlessPages::SamePage, "the same page again"),
+    (EndlessPages::Cycle, "in a circle"),
+    (EndlessPages::NewLinks, "the same entries again and again"),
 ];
+
+#[tokio::test]
+async fn pages_that_stay_empty_are_given_up() {
+    let server = FhirServer::start().await.unwrap();
+    server.put(dose("d", "p"), "2021-07-01T10:00:00Z");
+    server.endless_pages(Some(EndlessPages::Empty));
+    let source = connector(&server.base_url(), json!({"include": "include"}));
+    let mut cursor = None;
+    let error = loop {
+        let asked = request(Feed::Vaccinations, cursor.as_ref(), cursor.is_none(), 3);
+        match source.page(asked).await {
+            Ok(page) => cursor = page.next,
+            Err(error) => break error,
+        }
+        assert!(server.requests().len() < 150, "too late");
+    };
+    assert!(error.to_string().contains("bring nothing"), "{error}");
+}
 
 #[tokio::test]
 async fn endless_pages_are_found_soon_and_nothing_is_lost() {
@@ -64,7 +82,7 @@ async fn endless_pages_are_found_soon_and_nothing_is_lost() {
                 matches!(&error, SourceError::Misconfigured { .. }),
                 "{error}"
             );
-            // Of a window with one page, a circle is the same page.
+            // In a window with one page, a cycle is the same page.
             assert!(
                 KINDS
                     .iter()

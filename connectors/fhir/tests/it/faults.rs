@@ -69,7 +69,7 @@ async fn the_testbeds_faults_pass_and_the_run_goes_on_from_the_same_cursor() {
     server.fail_next(1, 503, Some(3));
     let busy = source.page(again.clone()).await.unwrap_err();
     assert!(matches!(busy, SourceError::Retry { after: Some(after), .. } if after.as_secs() == 3));
-    server.garbage_next();
+    server.truncate_next();
     assert!(
         source.page(again.clone()).await.is_err(),
         "an answer cut off is an error, never a short page"
@@ -166,10 +166,11 @@ async fn an_answer_over_the_cap_is_refused_before_and_after_decompression() {
     let source = connector(&server.base_url(), json!({"max_body_bytes": 65536}));
     server.oversize_next(70_000);
     let error = first(&source, Feed::Vaccinations).await.unwrap_err();
-    assert!(
-        matches!(&error, SourceError::Misconfigured { help, .. } if help.contains("max_body_bytes")),
-        "{error}"
+    let names_setting = matches!(
+        &error,
+        SourceError::Misconfigured { help, .. } if help.contains("max_body_bytes")
     );
+    assert!(names_setting, "{error}");
     server.oversize_next(60_000);
     assert!(
         first(&source, Feed::Vaccinations).await.is_ok(),
@@ -227,7 +228,7 @@ async fn what_is_not_fhir_is_named() {
 }
 
 #[tokio::test]
-async fn an_operation_outcome_is_told_without_its_free_text() {
+async fn an_operation_outcome_is_reported_without_its_free_text() {
     let outcome = json!({"resourceType": "OperationOutcome", "issue": [
         {"severity": "error", "code": "forbidden", "diagnostics": "Ivanov 112-233-445 95 is \
             secret"}]});
@@ -280,9 +281,10 @@ async fn resources_without_a_usable_id_are_refused_one_by_one() {
 
 #[tokio::test]
 async fn a_page_that_is_not_whole_is_no_page() {
-    let outcome = json!({"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": "incomplete",
-        "diagnostics": "Ivanov"}]});
-    let bundle = json!({"resourceType": "Bundle", "entry": [{"resource": dose("d", "p")}, {"resource": outcome}]});
+    let outcome = json!({"resourceType": "OperationOutcome", "issue": [
+        {"severity": "warning", "code": "incomplete", "diagnostics": "Ivanov"}]});
+    let bundle = json!({"resourceType": "Bundle",
+        "entry": [{"resource": dose("d", "p")}, {"resource": outcome}]});
     let error = error_of(
         &answering(json_body(&bundle)).await,
         json!({"include": "include"}),
@@ -301,7 +303,8 @@ async fn a_page_that_is_not_whole_is_no_page() {
 #[tokio::test]
 async fn a_server_that_refuses_include_is_asked_without_it() {
     let server = MockServer::start().await;
-    let refused = json!({"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "not-supported"}]});
+    let refused = json!({"resourceType": "OperationOutcome",
+        "issue": [{"severity": "error", "code": "not-supported"}]});
     let bundle = json!({"resourceType": "Bundle", "entry": [{"resource": dose("d", "p")}]});
     let patients = json!({"resourceType": "Bundle", "entry": [{"resource": patient("p", "1")}]});
     Mock::given(wiremock::matchers::query_param_contains(

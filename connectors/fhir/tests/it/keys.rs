@@ -28,7 +28,7 @@ async fn clinic(doses: i64, together: i64, apart: i64) -> FhirServer {
 /// A kind of server, and how to make it of one.
 type Shape = (&'static str, fn(&FhirServer));
 
-/// What can be wrong with a server without any key being lost.
+/// Faults of a server that lose no key.
 const SHAPES: [Shape; 9] = [
     ("good", |_| {}),
     ("small pages", |server| server.page_limit(3)),
@@ -160,8 +160,8 @@ async fn a_window_that_never_comes_to_rest_is_given_up_in_words_and_gone_on_with
     for _ in 0..500 {
         match keys_page(&source, next.as_ref(), 5, now()).await {
             Ok(page) => next = Some(page.next.unwrap()),
-            Err(told) => {
-                error = Some(told);
+            Err(failure) => {
+                error = Some(failure);
                 break;
             }
         }
@@ -348,7 +348,8 @@ async fn records_without_ids_or_stamps_have_the_same_keys_as_their_pages() {
         ResponseTemplate::new(200).set_body_raw(body.to_string(), "application/json")
     };
     let subset = json!({"resourceType": "Bundle", "entry": [
-        {"resource": {"resourceType": "Immunization"}}, {"resource": {"resourceType": "Immunization", "id": "bare"}}]});
+        {"resource": {"resourceType": "Immunization"}},
+        {"resource": {"resourceType": "Immunization", "id": "bare"}}]});
     Mock::given(wiremock::matchers::query_param("_elements", "id,meta"))
         .respond_with(answer(subset))
         .mount(&server)

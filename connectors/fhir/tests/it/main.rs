@@ -11,12 +11,14 @@
 
 mod by_id;
 mod check;
+mod conformance;
 mod corrected;
 mod endless;
 mod faults;
 mod keys;
 mod paging;
 mod pull;
-mod regress;
+mod stamps_went_back;
+mod subject;
 mod support;
 mod tls;

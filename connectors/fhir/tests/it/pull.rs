@@ -102,7 +102,8 @@ async fn tests_and_recoveries_are_searched_by_code() {
     let of = |kind: &str, id: &str, system: &str, code: &str| {
         json!({"resourceType": kind, "id": id, "status": "final",
             "clinicalStatus": {"coding": [{"code": "resolved"}]}, "abatementDateTime": "2021-06-20",
-            "effectiveDateTime": "2021-06-20", "code": {"coding": [{"system": system, "code": code}]},
+            "effectiveDateTime": "2021-06-20",
+            "code": {"coding": [{"system": system, "code": code}]},
             "subject": {"reference": "Patient/p00"}})
     };
     let loinc = "http://loinc.org";
@@ -307,7 +308,7 @@ async fn the_same_request_may_be_repeated() {
 }
 
 #[tokio::test]
-async fn credentials_open_the_server_and_wrong_ones_are_told() {
+async fn credentials_open_the_server_and_wrong_ones_are_reported() {
     let server = clinic(1).await;
     server.set_auth(Some(Auth::Basic {
         user: "gateway".into(),

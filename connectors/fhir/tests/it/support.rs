@@ -1,4 +1,4 @@
-//! What the tests share: small resources, a connector, and one whole run.
+//! Helpers of the tests: small resources, a connector, and one whole run.
 
 use std::path::Path;
 
@@ -56,7 +56,7 @@ pub(crate) async fn first(source: &FhirConnector, feed: Feed) -> Result<Page, So
     source.page(request(feed, None, true, 10)).await
 }
 
-/// One whole run: every record's id, in order, and the cursor to store.
+/// Everything that a whole run handed over, in order, and the cursor to store.
 pub(crate) struct Run {
     pub records: Vec<ClinicRecord>,
     pub resume: Option<Cursor>,
@@ -116,8 +116,10 @@ pub(crate) fn dose(id: &str, patient: &str) -> Value {
 }
 
 pub(crate) fn patient(id: &str, snils: &str) -> Value {
-    json!({"resourceType": "Patient", "id": id, "name": [{"family": "Canary"}], "birthDate": "1970-01-01",
-        "identifier": [{"system": SNILS, "value": snils}, {"system": "urn:clinic:card", "value": "77"}]})
+    json!({"resourceType": "Patient", "id": id,
+        "name": [{"family": "Canary"}], "birthDate": "1970-01-01",
+        "identifier": [{"system": SNILS, "value": snils},
+                       {"system": "urn:clinic:card", "value": "77"}]})
 }
 
 /// The identifiers of a record's person, in the clear.
@@ -130,7 +132,7 @@ pub(crate) fn values(record: &ClinicRecord) -> Vec<&str> {
         .collect()
 }
 
-/// One page of vaccination keys.
+/// A page of vaccination keys.
 pub(crate) async fn keys_page(
     source: &FhirConnector,
     after: Option<&Cursor>,
@@ -168,7 +170,7 @@ pub(crate) async fn try_keys(
     panic!("a sweep without an end");
 }
 
-/// The same of a server that is left in peace, each key once, by id.
+/// All vaccination keys of a server that is left in peace, each once, by id.
 pub(crate) async fn all_keys(source: &FhirConnector, limit: u32) -> Vec<(String, Option<i64>)> {
     let keys = try_keys(source, limit, |_| {}).await.unwrap();
     let mut keys: Vec<_> = keys

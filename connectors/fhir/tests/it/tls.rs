@@ -165,7 +165,10 @@ async fn a_client_certificate_opens_a_server_that_wants_one() {
     write_secret(&folder.join("client.key"), &client.key.serialize_pem());
     write_secret(&folder.join("other.key"), &other.key.serialize_pem());
     std::fs::write(folder.join("client.pem"), &client.pem).unwrap();
-    let with = |key: &str| json!({"ca_file": "ca.pem", "client_certificate": {"cert_file": "client.pem", "key": {"file": key}}});
+    let with = |key: &str| {
+        json!({"ca_file": "ca.pem",
+            "client_certificate": {"cert_file": "client.pem", "key": {"file": key}}})
+    };
     outcome(&url, with("client.key"), folder).await.unwrap();
     for wrong in ["other.key", "client.pem"] {
         let error = outcome(&url, with(wrong), folder).await.unwrap_err();

@@ -5,7 +5,7 @@ use connector_kit::SourceError;
 
 use crate::statement::Statement;
 
-/// What went wrong, and what to change.
+/// A failure in our own words, and what to change.
 #[derive(Debug)]
 pub(crate) struct Failure {
     what: String,
@@ -72,7 +72,7 @@ impl Failure {
         self.columns || (self.help.is_some() && !self.data)
     }
 
-    /// The failure and its help, for a report.
+    /// The failure's description and help, for a report.
     pub(crate) fn words(&self, statement: Option<&Statement>) -> (String, String) {
         let name = self
             .message
@@ -103,7 +103,7 @@ impl Failure {
     }
 }
 
-/// What is the same for every driver of sqlx; the database's own errors come from `database`.
+/// Tells an error of sqlx, which all drivers share; `database` tells the database's own errors.
 pub(crate) fn from_sqlx(
     error: &sqlx::Error,
     place: &str,

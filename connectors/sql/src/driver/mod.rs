@@ -1,23 +1,19 @@
-//! What the three databases have in common: how a session is had, kept, bounded in time and given
-//! back.
+//! Common ground of the three databases: sessions, which are opened, lent, bounded in time and
+//! given back.
 
 mod failure;
-#[cfg(feature = "postgres")]
-mod listen;
 #[cfg(feature = "mysql")]
 pub(crate) mod mysql;
-#[cfg(feature = "mysql")]
-mod mysql_rows;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use connector_kit::CheckReport;
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -29,12 +25,10 @@ use crate::value::{Key, Kind, Sql};
 
 /// Most connections to one source at a time.
 const MAX_CONNECTIONS: usize = 2;
-/// How long a kept connection may take to answer before it is given up.
+/// Longest time that a kept connection may take to answer before it is given up.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// What the network may add to a statement's own time limit.
+/// Time that the network may add to a statement's own limit.
 const GRACE: Duration = Duration::from_secs(5);
-/// Characters (bytes of a bytes column) read of one value; no documented column is that long.
-pub(crate) const MAX_VALUE_LENGTH: usize = 1024;
 /// Sorting fewer rows than this for a page does not matter.
 pub(crate) const MANY_ROWS: u64 = 10_000;
 
@@ -46,6 +40,12 @@ pub(crate) struct Described {
     pub type_name: String,
 }
 
+/// Full names of the columns that rows are ordered by.
+pub(crate) struct KeyColumns {
+    pub at: String,
+    pub id: String,
+}
+
 /// A plan that reads and sorts more than it has to.
 pub(crate) struct SlowPlan {
     /// Rows the database expects to sort; None where it does not estimate.
@@ -54,7 +54,7 @@ pub(crate) struct SlowPlan {
     pub table: Option<String>,
 }
 
-/// How one kind of database is written to, and reached.
+/// A kind of database: its dialect, and the way to reach it.
 #[async_trait]
 pub(crate) trait Driver: Send + Sync {
     fn kind(&self) -> &'static str;
@@ -77,7 +77,7 @@ pub(crate) trait Driver: Send + Sync {
     /// Appends an expression for a key, in the column's own type, and binds it.
     fn push_key(&self, sql: &mut Sql, key: &Key);
     /// Appends the condition "after this key", in the form an index on both columns serves.
-    fn push_after(&self, sql: &mut Sql, columns: (&str, &str), at: &Key, id: &Key);
+    fn push_after(&self, sql: &mut Sql, columns: &KeyColumns, at: &Key, id: &Key);
     /// A further condition that a usable `changed_at` fulfils.
     fn usable_stamp(&self, _column: &str) -> Option<String> {
         None
@@ -90,9 +90,9 @@ pub(crate) trait Driver: Send + Sync {
     fn version_sql(&self) -> &'static str;
     /// The product's name, given its version.
     fn product(&self, version: &str) -> String;
-    /// Whether the account may write: a statement that returns rows of text, and how to read them.
+    /// A look at whether the account may write; `None` where nothing can be asked.
     fn write_privileges(&self) -> Option<WritePrivileges>;
-    /// What is worth a warning about how the connection is protected.
+    /// Warning, and advice, about a connection that is not protected well.
     fn transport_warning(&self) -> Option<(String, String)> {
         None
     }
@@ -116,7 +116,7 @@ pub(crate) struct WritePrivileges {
     pub may_write: fn(&str) -> bool,
 }
 
-/// One connection.
+/// A connection.
 #[async_trait]
 pub(crate) trait Session: Send {
     /// True where text comes as the bytes that are stored, whatever their encoding.
@@ -189,11 +189,7 @@ impl Sessions {
             _permit: permit,
         };
         loop {
-            let kept = self
-                .idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop();
+            let kept = self.idle.lock().pop();
             let Some(mut session) = kept else { break };
             if matches!(timeout(ANSWER_TIMEOUT, session.begin()).await, Ok(Ok(()))) {
                 return Ok(lend(session));
@@ -263,11 +259,7 @@ impl Lease<'_> {
     pub(crate) async fn give_back(mut self) -> Result<(), Failure> {
         Self::bounded(self.limit, self.session.end()).await?;
         if self.owner.driver.keeps_sessions() {
-            self.owner
-                .idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(self.session);
+            self.owner.idle.lock().push(self.session);
         }
         Ok(())
     }

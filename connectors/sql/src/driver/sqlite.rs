@@ -15,10 +15,10 @@ use sqlx::{
 };
 
 use super::failure::from_sqlx;
-use super::{Described, Driver, Failure, MAX_VALUE_LENGTH, Session, SlowPlan, WritePrivileges};
+use super::{Described, Driver, Failure, KeyColumns, Session, SlowPlan, WritePrivileges};
 use crate::statement::Syntax;
 use crate::table::Table;
-use crate::value::{Bind, Key, Kind, Sql, Value};
+use crate::value::{Bind, Key, Kind, MAX_VALUE_LENGTH, Sql, Value};
 
 /// Steps of SQLite's virtual machine between two looks at the stop flag.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
@@ -87,8 +87,8 @@ impl Driver for Sqlite {
         sql.push(expression);
     }
 
-    fn push_after(&self, sql: &mut Sql, (at_column, id_column): (&str, &str), at: &Key, id: &Key) {
-        sql.push(&format!("({at_column}, {id_column}) > ("));
+    fn push_after(&self, sql: &mut Sql, columns: &KeyColumns, at: &Key, id: &Key) {
+        sql.push(&format!("({}, {}) > (", columns.at, columns.id));
         self.push_key(sql, at);
         sql.push(", ");
         self.push_key(sql, id);

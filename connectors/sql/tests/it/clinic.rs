@@ -1,4 +1,4 @@
-//! What the tests share: a clinic's database of any of the three kinds, runs over a feed, and
+//! Support of the tests: a clinic's database of any of the three kinds, runs over a feed, and
 //! records in short form.
 
 use std::path::Path;
@@ -20,10 +20,10 @@ pub(crate) fn now() -> DateTime<Utc> {
 }
 
 /// The columns most tests need, from a table `doses`.
-pub(crate) const DOSES: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, \
-                         vaccine AS vaccine_code, given AS occurred_on FROM doses";
+pub(crate) const DOSES: &str = "SELECT id AS record_id, changed AS changed_at, \
+     snils AS person_snils, vaccine AS vaccine_code, given AS occurred_on FROM doses";
 
-/// One kind of database with a clinic's tables in it.
+/// A database of any kind with a clinic's tables in it.
 pub(crate) enum Clinic {
     Postgres(Postgres, String),
     MariaDb(MariaDb, String),
@@ -149,18 +149,18 @@ pub(crate) async fn sqlite_writer(folder: &Path) -> sqlx::SqliteConnection {
     options.connect().await.unwrap()
 }
 
-/// What a run came to.
+/// Result of a run.
 pub(crate) struct Run {
     /// Record ids in the order they came.
     pub ids: Vec<String>,
     pub records: Vec<ClinicRecord>,
-    /// What a gateway would have stored at its end.
+    /// Cursor that a gateway would have stored at its end.
     pub stored: Option<Cursor>,
     pub pages: usize,
     pub surprises: Vec<SourceSurprise>,
 }
 
-/// One whole run from a stored cursor, as the gateway does it.
+/// Makes a whole run from a stored cursor, as the gateway does.
 pub(crate) async fn run(connector: &SqlConnector, stored: Option<Cursor>, limit: u32) -> Run {
     run_at(connector, stored, limit, now()).await
 }

@@ -1,13 +1,42 @@
-//! What every kind of database must do alike: pages, ties, late rows, rows from the future, rows
-//! without keys.
+//! The conformance suite on every kind of database, and what all of them do alike besides: equal
+//! stamps, late rows, rows from the future, equal keys, rows without keys, other columns.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use connector_kit::conformance::verify_all;
 use connector_kit::{Connector, PageRequest, SourceError};
 
 use crate::clinic::{Clinic, DOSES, first_page, now, run, run_at};
 use crate::events::Events;
+use crate::subject::SqlSubject;
+
+/// MUSTs that need a source with pages of its own.
+const NO_PAGES: [&str; 4] = [
+    "page_keeps_its_limit_where_the_source_does_not",
+    "same_page_again_ends",
+    "pages_in_a_cycle_end",
+    "pages_without_end_end",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_keeps_every_must() {
+    let mut subject = SqlSubject::new(Clinic::postgres().await).await;
+    assert_eq!(verify_all(&mut subject).await, NO_PAGES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb_keeps_every_must() {
+    let mut subject = SqlSubject::new(Clinic::mariadb().await).await;
+    assert_eq!(verify_all(&mut subject).await, NO_PAGES);
+}
+
+mod sqlite {
+    use crate::clinic::Clinic;
+    use crate::subject::SqlSubject;
+
+    connector_kit::conformance_tests!(SqlSubject::new(Clinic::sqlite()));
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_conforms() {

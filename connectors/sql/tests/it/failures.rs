@@ -1,4 +1,4 @@
-//! What fails, and how it is told: one clear sentence, retry or misconfigured, and nothing of the
+//! Failures, and their words: one clear sentence, retry or misconfigured, and nothing of the
 //! server's own text.
 
 use connector_kit::{Connector, Level, PageRequest, SourceError};

@@ -1,4 +1,4 @@
-//! What a run costs the clinic's server while nothing changes: few statements, and indexes alone.
+//! Cost of a run for the clinic's server while nothing changes: few statements, and indexes alone.
 
 use connector_kit::SourceSurprise;
 use testbed::postgres::Postgres;

@@ -12,7 +12,7 @@ use crate::conformance::{insert, table};
 
 /// Longer than any hint takes, the reconnection included.
 const SOON: Duration = Duration::from_secs(60);
-/// How long it is watched that no further hint comes.
+/// Time for which no further hint may come.
 const QUIET: Duration = Duration::from_millis(700);
 
 fn listening(clinic: &Clinic, settings: &str) -> SqlConnector {
@@ -30,7 +30,7 @@ async fn hint(connector: &SqlConnector) {
         .expect("waiting for hints never fails");
 }
 
-/// How many hints come until none has come for a while.
+/// Counts the hints that come until none has come for a while.
 async fn hints(connector: &SqlConnector) -> usize {
     let mut count = 0;
     while timeout(QUIET, connector.changed()).await.is_ok() {

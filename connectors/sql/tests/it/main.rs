@@ -7,6 +7,8 @@ mod clinic;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod cutter;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod failures;
@@ -22,6 +24,8 @@ mod poisoned;
 mod postgres;
 #[cfg(test)]
 mod sqlite;
+#[cfg(test)]
+mod subject;
 #[cfg(test)]
 mod surprises;
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What a source should not do: stamps that go back, columns that change under a run, stamps made
-//! anew with every look.
+//! Surprises, which a source should not make: stamps that go back, columns that change under a run,
+//! stamps made anew with every look.
 
 use connector_kit::{Connector, Level, PageRequest, SourceSurprise};
 

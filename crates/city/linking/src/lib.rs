@@ -13,5 +13,5 @@ mod second_layer;
 pub use batch::{Assertion, EventRefusal, IncomingEvent, OpenBatch};
 pub use choose::{Chosen, StoredVersion, choose, version_from_column};
 pub use link::{Conflict, EventPseudonyms, LinkPlan, SubjectId, SubjectRef, plan_links};
-pub use outcome::Outcome;
+pub use outcome::GroupOutcome;
 pub use second_layer::{CityPseudonym, SecondLayerKey};

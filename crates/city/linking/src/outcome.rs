@@ -2,7 +2,7 @@
 
 /// Counts of what became of a group of batches' events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct GroupOutcome {
     /// Events that became the stored version of their record.
     pub applied: usize,
     /// Events whose very version was stored before, or came twice.
@@ -19,7 +19,7 @@ pub struct Outcome {
     pub merged: usize,
 }
 
-impl std::ops::AddAssign for Outcome {
+impl std::ops::AddAssign for GroupOutcome {
     fn add_assign(&mut self, other: Self) {
         self.applied += other.applied;
         self.unchanged += other.unchanged;

@@ -1,5 +1,5 @@
-//! Benchmark of the intake of an initial load, from the queue to the receipts, beside a bare COPY of the same rows
-//! in the same run.
+//! Benchmark of the intake of an initial load, from the queue to the receipts, beside a bare COPY
+//! of the same rows in the same run.
 //!
 //! `cargo bench -p registry`; `INTAKE_FACTS`, `INTAKE_BATCH` (events a batch) and
 //! `INTAKE_CONSUMERS` (such as `1,2,4`) change its size. The COPY's tables have the same columns,
@@ -21,8 +21,8 @@ use contract::{
     RecordDigest, Scheme, Subject, Suite, TestCode, TestResult, Vaccine, Version, wire,
 };
 use registry::{
-    ConsumeConfig, Keys, PostgresConfig, Reader, Registry, SecondLayerKey, SqliteConfig, Step,
-    StoreConfig, TlsMode,
+    ConsumeConfig, ConsumeStep, Keys, PostgresConfig, Reader, Registry, SecondLayerKey,
+    SqliteConfig, StoreConfig, TlsMode,
 };
 use testbed::postgres::Postgres;
 
@@ -137,7 +137,9 @@ async fn intake(
         running.spawn(async move {
             let target = usize::try_from(facts)?;
             while applied.load(Ordering::Acquire) < target {
-                if let Step::Done { outcome, .. } = registry.consume_ahead(clock.now()).await? {
+                if let ConsumeStep::Done { outcome, .. } =
+                    registry.consume_ahead(clock.now()).await?
+                {
                     applied.fetch_add(outcome.applied, Ordering::AcqRel);
                 }
             }
@@ -213,7 +215,8 @@ async fn copy(server: &Postgres, database: &str, facts: u64) -> BenchResult<Figu
     Ok(figures)
 }
 
-/// Sends the doses of everybody first, two a person, then a test for each: later facts meet known persons.
+/// Sends the doses of everybody first, two a person, then a test for each: later facts meet known
+/// persons.
 async fn fill_queue(
     queue: &QueueConfig,
     base: &Path,

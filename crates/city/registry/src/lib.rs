@@ -23,9 +23,9 @@ mod view;
 pub use config::{
     Config, ConsumeConfig, KeysConfig, PostgresConfig, SqliteConfig, StoreConfig, TlsMode,
 };
-pub use consume::{ConsumeError, Step};
+pub use consume::{ConsumeError, ConsumeStep};
 pub use keys::{Keys, KeysError};
-pub use linking::{CityPseudonym, Outcome, SecondLayerKey};
+pub use linking::{CityPseudonym, GroupOutcome, SecondLayerKey};
 pub use reader::Reader;
 pub use registry::{OpenRegistryError, Registry};
 pub use store::{Stats, StoreError};

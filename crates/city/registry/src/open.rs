@@ -45,14 +45,14 @@ const OPENING_FAILED: DeadLetterReason = DeadLetterReason {
 
 /// Content of a batch.
 #[derive(Debug, Clone)]
-pub(crate) enum Content {
+pub(crate) enum BatchContent {
     /// Events.
     Facts(OpenBatch),
     /// Question about records.
     Probe(OpenProbe),
 }
 
-impl Content {
+impl BatchContent {
     /// Number of events, or of records asked for.
     pub(crate) fn len(&self) -> usize {
         match self {
@@ -72,9 +72,9 @@ impl Content {
 
 /// Batch that could be opened.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct OpenedBatch {
     /// Events or a probe.
-    pub content: Content,
+    pub content: BatchContent,
     /// Key to answer the sender under.
     pub answer_key: AnswerKey,
     /// Index of the private key that opened it, the current one being 0.
@@ -91,7 +91,7 @@ pub(crate) struct OpenedDelivery {
     /// Delivery as the queue handed it out.
     pub delivery: Delivery,
     /// Batch, or the reason why it goes to the dead letters.
-    pub batch: Result<Opened, DeadLetterReason>,
+    pub batch: Result<OpenedBatch, DeadLetterReason>,
 }
 
 /// Opens deliveries on a thread of their own.
@@ -106,7 +106,7 @@ pub(crate) fn open_all(
 /// Opens each by itself: one that makes the program panic must not take the others along.
 fn open_each(
     deliveries: Vec<Delivery>,
-    open: impl Fn(&[u8]) -> Result<Opened, DeadLetterReason>,
+    open: impl Fn(&[u8]) -> Result<OpenedBatch, DeadLetterReason>,
 ) -> Vec<OpenedDelivery> {
     let open = |delivery: Delivery| {
         let opened = catch_unwind(AssertUnwindSafe(|| open(&delivery.bytes)));
@@ -123,21 +123,24 @@ pub(crate) fn open_one(
     bytes: &[u8],
     keys: &Keys,
     now: DateTime<Utc>,
-) -> Result<Opened, DeadLetterReason> {
+) -> Result<OpenedBatch, DeadLetterReason> {
     let mut last = OpenError::WrongKey;
     for (key_index, key) in keys.private().enumerate() {
         match key.open(bytes) {
             Ok(opened) => {
                 let content = match decode_message(&opened.encoded)? {
-                    Message::Events(events) => {
-                        Content::Facts(OpenBatch::new(opened.id, events, &keys.second_layer, now))
-                    }
-                    Message::Probe(probed) => Content::Probe(OpenProbe {
+                    Message::Events(events) => BatchContent::Facts(OpenBatch::new(
+                        opened.id,
+                        events,
+                        &keys.second_layer,
+                        now,
+                    )),
+                    Message::Probe(probed) => BatchContent::Probe(OpenProbe {
                         id: opened.id,
                         probed,
                     }),
                 };
-                return Ok(Opened {
+                return Ok(OpenedBatch {
                     content,
                     answer_key: opened.answer_key,
                     key_index,
@@ -202,8 +205,8 @@ mod tests {
                 id: BatchId([bytes[0]; 16]),
                 probed: Vec::new(),
             };
-            Ok(Opened {
-                content: Content::Probe(probe),
+            Ok(OpenedBatch {
+                content: BatchContent::Probe(probe),
                 answer_key: AnswerKey::from_bytes([0; 32]),
                 key_index: 0,
             })

@@ -18,7 +18,7 @@ const BROADCAST_LIMIT: Duration = Duration::from_secs(5);
 /// Way out for receipts to the gateways. A receipt that is lost costs its batch a resend, and is
 /// answered then.
 #[derive(Debug)]
-pub(crate) struct Receipts {
+pub(crate) struct ReceiptSender {
     signer: ReceiptSigner,
     publisher: Arc<dyn ReceiptPublisher>,
     breaker: Breaker,
@@ -26,7 +26,7 @@ pub(crate) struct Receipts {
     away: AtomicBool,
 }
 
-impl Receipts {
+impl ReceiptSender {
     pub(crate) fn new(
         signer: ReceiptSigner,
         queue: &QueueConfig,

@@ -7,14 +7,14 @@ use std::time::Duration;
 use broker::{BrokerError, QueueConfig};
 use chrono::{DateTime, Utc};
 use clock::Clock;
-use linking::Outcome;
+use linking::GroupOutcome;
 
 use crate::breaker::{Breaker, STORE};
 use crate::config::{Config, ConsumeConfig};
-use crate::consume::{BatchConsumer, ConsumeContext, ConsumeError, Step};
+use crate::consume::{BatchConsumer, ConsumeContext, ConsumeError, ConsumeStep};
 use crate::keys::{Keys, KeysError};
 use crate::reader::Reader;
-use crate::receipts::Receipts;
+use crate::receipts::ReceiptSender;
 use crate::store::StoreError;
 
 /// Reason for which a registry could not be opened.
@@ -77,7 +77,7 @@ impl Registry {
     ) -> Result<Self, OpenRegistryError> {
         let receipts = match reader.keys.receipt() {
             None => None,
-            Some(signer) => Some(Arc::new(Receipts::new(
+            Some(signer) => Some(Arc::new(ReceiptSender::new(
                 signer.clone(),
                 queue,
                 base,
@@ -138,7 +138,7 @@ impl Registry {
     /// # Errors
     /// [`ConsumeError`]: what is not stored is not acknowledged; the batches stay pending for the
     /// next call.
-    pub async fn consume_once(&mut self, now: DateTime<Utc>) -> Result<Step, ConsumeError> {
+    pub async fn consume_once(&mut self, now: DateTime<Utc>) -> Result<ConsumeStep, ConsumeError> {
         self.consumer.consume(now, false).await
     }
 
@@ -149,7 +149,7 @@ impl Registry {
     ///
     /// # Errors
     /// As for [`Registry::consume_once`].
-    pub async fn consume_ahead(&mut self, now: DateTime<Utc>) -> Result<Step, ConsumeError> {
+    pub async fn consume_ahead(&mut self, now: DateTime<Utc>) -> Result<ConsumeStep, ConsumeError> {
         self.consumer.consume(now, true).await
     }
 
@@ -165,8 +165,8 @@ impl Registry {
     ///
     /// # Errors
     /// The first [`ConsumeError`].
-    pub async fn drain(&mut self) -> Result<(Outcome, usize), ConsumeError> {
-        let mut total = Outcome::default();
+    pub async fn drain(&mut self) -> Result<(GroupOutcome, usize), ConsumeError> {
+        let mut total = GroupOutcome::default();
         let mut dead_letters = 0;
         let mut empty_waits = 0;
         loop {
@@ -174,12 +174,12 @@ impl Registry {
             // broker's count alone: what it has already sent ahead to this consumer is not in it.
             let connected = self.queue_connected();
             match self.consume_ahead(self.context.clock.now()).await? {
-                Step::Done { outcome, dead, .. } => {
+                ConsumeStep::Done { outcome, dead, .. } => {
                     total += outcome;
                     dead_letters += dead;
                     empty_waits = 0;
                 }
-                Step::Idle => {
+                ConsumeStep::Idle => {
                     empty_waits += u32::from(connected && self.queue_connected());
                     if empty_waits >= 2 && self.context.queue_depth().await?.waiting == 0 {
                         return Ok((total, dead_letters));

@@ -23,7 +23,7 @@ mod settings;
 mod subject;
 
 pub use apply::{
-    MAX_RECORD_ID_BYTES, MAX_SOURCE_ID_BYTES, NewError, Outcome, Pseudonymiser, fact_kind,
+    MAX_RECORD_ID_BYTES, MAX_SOURCE_ID_BYTES, NewError, Pseudonymiser, RecordOutcome, fact_kind,
 };
 pub use config::{
     CodesConfig, DatePrecision, DatesConfig, IdentifiersConfig, LimitsConfig, OmsCheck,
@@ -31,6 +31,6 @@ pub use config::{
 };
 pub use keys::{KeyError, KeyFault, KeyRing, MAX_OPEN_EPOCHS, SharedKeys};
 pub use policy::{Policy, PolicyError};
-pub use preview::{FieldPreview, Preview, Treatment, Verdict};
+pub use preview::{FieldPreview, Preview, PreviewVerdict, Treatment};
 pub use rejection::{Rejection, RejectionReason};
 pub use subject::Warnings;

@@ -31,14 +31,14 @@ pub struct DirectoryConfig {
     /// limit.
     #[serde(default)]
     pub max_batches: Option<NonZeroU64>,
-    /// How often a batch may be handed out again after a consumer died with it, before it goes to
-    /// `dead/`.
+    /// Number of times a batch may be handed out again after a consumer died with it, before it
+    /// goes to `dead/`.
     #[serde(default = "default_delivery_limit")]
     pub delivery_limit: NonZeroU32,
-    /// How many batches may be on the way at once.
+    /// Number of batches that may be on the way at once.
     #[serde(default = "default_directory_window")]
     pub window: NonZeroU16,
-    /// How long receipts stay for gateways that are not running, in hours. Counts at the registry,
+    /// Time that receipts stay for gateways that are not running, in hours. Counts at the registry,
     /// which writes them.
     #[serde(default = "default_receipts_keep_hours")]
     pub receipts_keep_hours: NonZeroU16,
@@ -71,7 +71,7 @@ pub struct AmqpConfig {
     /// Lets `amqp://` go to another machine, password and all in clear. Only where something else
     /// encrypts the way.
     pub allow_plain: bool,
-    /// How to log in: by password, or by the client certificate of `[queue.amqp.tls]`.
+    /// Proof of identity at login: by password, or by the client certificate of `[queue.amqp.tls]`.
     pub login: Login,
     /// Certificates for `amqps://`.
     pub tls: TlsConfig,
@@ -89,15 +89,15 @@ pub struct AmqpConfig {
     pub delivery_limit: NonZeroU32,
     /// `true`: create exchanges and queues where missing. `false`: only make sure that they exist.
     pub declare: bool,
-    /// How many batches may wait for the broker's confirm at once; none is added while 1 MiB of
-    /// them do.
+    /// Number of batches that may wait for the broker's confirm at once; none is added while 1 MiB
+    /// of them do.
     pub window: NonZeroU16,
-    /// How many batches the broker may hand a consumer ahead of its acknowledgements.
+    /// Number of batches that the broker may hand a consumer ahead of its acknowledgements.
     pub prefetch: NonZeroU16,
-    /// How long a publish waits for its confirm before it counts as failed, in seconds. Counts from
-    /// when the batch is handed to the connection; for that it waits at most as long again.
+    /// Longest wait of a publish for its confirm before it counts as failed, in seconds. Counts
+    /// from when the batch is handed to the connection; for that it waits at most as long again.
     pub confirm_timeout_seconds: NonZeroU16,
-    /// How long connecting may take, in seconds, from the name's resolution to the login.
+    /// Longest time for connecting, in seconds, from the name's resolution to the login.
     pub connect_timeout_seconds: NonZeroU16,
     /// Heartbeat interval, in seconds; a peer silent for twice as long is gone.
     pub heartbeat_seconds: NonZeroU16,
@@ -130,7 +130,7 @@ impl Default for AmqpConfig {
     }
 }
 
-/// How a client proves who it is.
+/// Proof of a client's identity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Login {

@@ -1,85 +1,61 @@
 //! Dead letters: looked at, tried once more, or thrown away, by an operator at the registry.
 
 use std::fmt;
-use std::path::Path;
 
 use async_trait::async_trait;
 
-#[cfg(feature = "amqp")]
-use crate::amqp;
-#[cfg(not(feature = "amqp"))]
-use crate::built_without_amqp;
-use crate::{BrokerError, QueueConfig, Token, directory};
+use crate::{BrokerError, Token};
 
-/// Most dead letters [`DeadLetters::take`] gives at a time.
+/// Limit of the dead letters that [`DeadLetters::take`] gives at a time.
 pub(crate) const MAX_TAKEN: usize = 1000;
-/// It takes no further letter once it has this many bytes of them.
+/// Bytes of dead letters after which [`DeadLetters::take`] takes no further one.
 pub(crate) const MAX_TAKEN_BYTES: usize = 64 * 1024 * 1024;
-/// Longest word that counts as a reason.
+/// Longest reason, in bytes.
 const MAX_REASON_BYTES: usize = 64;
 
 /// Looks at the dead letters. Each is given once; with RabbitMQ, two that look at the same time
 /// share them.
 #[async_trait]
 pub trait DeadLetters: Send + fmt::Debug {
-    /// Up to `max` letters not given before, and no more than a thousand or some 64 MiB at a time;
-    /// empty when there are no more. Looking changes nothing.
+    /// Takes up to `max` dead letters not given before, and no more than a thousand or some 64 MiB
+    /// at a time; empty when there are no more. Looking changes nothing.
     ///
     /// # Errors
-    /// When the queue cannot be read. Letters given before may be void then, and lie where they
-    /// were.
+    /// The queue cannot be read. Dead letters given before may be void then, and lie where
+    /// they were.
     async fn take(&mut self, max: usize) -> Result<Vec<DeadLetter>, BrokerError>;
 
-    /// Puts a letter back into the queue as if it were new, bytes unchanged, and out of the dead
-    /// letters.
+    /// Moves a dead letter back into the queue as if it were new, bytes unchanged.
     ///
     /// # Errors
-    /// When that did not work: it stays a dead letter, or is one and in the queue.
+    /// That did not work: it stays a dead letter, or is one and in the queue.
     async fn retry(&mut self, letter: DeadLetter) -> Result<(), BrokerError>;
 
-    /// Throws a letter away.
+    /// Throws a dead letter away.
     ///
     /// # Errors
-    /// When that did not work: it stays a dead letter.
+    /// That did not work: it stays a dead letter.
     async fn discard(&mut self, letter: DeadLetter) -> Result<(), BrokerError>;
 
-    /// Says goodbye; what was neither retried nor discarded stays. Dropping does the same, less
-    /// politely.
+    /// Closes the connection; what was neither retried nor discarded stays. Dropping does the same,
+    /// less politely.
     async fn close(&mut self);
 }
 
-/// One dead letter: anything at all, of a longer file the first 16 MiB and one byte.
+/// A dead letter: any bytes at all, of a longer file the first 16 MiB and one byte.
 #[derive(Debug)]
 pub struct DeadLetter {
-    /// The message.
+    /// Bytes of the message.
     pub bytes: Vec<u8>,
-    /// Why it is one, in a program's own word, such as `not-a-batch` or `delivery-limit`; `None`
-    /// where that is unknown.
+    /// Reason for dead-lettering it, in a program's own word, such as `not-a-batch` or
+    /// `delivery-limit`; `None` where that is unknown.
     pub reason: Option<String>,
-    /// What to settle it by.
+    /// Token to settle it by.
     pub token: Token,
 }
 
-/// Opens the dead letters. Relative paths start from `base_dir`.
-///
-/// # Errors
-/// When the queue cannot be reached, or as for [`crate::publisher`].
-pub async fn dead_letters(
-    config: &QueueConfig,
-    base_dir: &Path,
-) -> Result<Box<dyn DeadLetters>, BrokerError> {
-    Ok(match config {
-        #[cfg(feature = "amqp")]
-        QueueConfig::Amqp(config) => Box::new(amqp::AmqpDeadLetters::open(config, base_dir).await?),
-        #[cfg(not(feature = "amqp"))]
-        QueueConfig::Amqp(_) => return Err(built_without_amqp()),
-        QueueConfig::Directory(config) => {
-            Box::new(directory::DeadFiles::open(config, base_dir).await?)
-        }
-    })
-}
-
-/// A reason as a word: whoever may write to the queue may have written anything there.
+/// Reads a reason if it is a single word: everybody who may write to the queue may have written
+/// anything there.
 pub(crate) fn reason_word(text: &str) -> Option<String> {
     let text = text.trim_end();
     let fits = |byte: u8| {

@@ -1,23 +1,23 @@
-//! What can go wrong on the way to or from the queue, in words for the operator.
+//! Errors on the way to or from the queue, in words for the operator.
 
 use fault::{Fault, Injected, Point};
 
-/// Why a batch could not be handed over or taken. Quotes no secret and nothing out of a batch.
+/// Failure to hand a batch over or to take one. Quotes no secret and nothing out of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BrokerError {
-    /// It may work later without anyone doing anything; the batch was not (or not surely)
-    /// delivered.
+    /// Failure that may pass by itself; the batch was not (or not surely) delivered.
     #[error("{what}")]
     Retry {
-        /// What happened, one clause.
+        /// The fault, one clause.
         what: String,
     },
-    /// It will not work until somebody changes something. Callers keep trying all the same, slowly.
+    /// Failure that lasts until somebody changes something. Callers keep trying all the same,
+    /// slowly.
     #[error("{what}; {help}")]
     Misconfigured {
-        /// What is wrong, one clause.
+        /// The fault, one clause.
         what: String,
-        /// What to change, one clause.
+        /// The remedy, one clause.
         help: String,
     },
 }
@@ -34,7 +34,7 @@ impl BrokerError {
         }
     }
 
-    /// Whether waiting alone may help.
+    /// Returns whether waiting alone may help.
     #[must_use]
     pub fn is_retry(&self) -> bool {
         matches!(self, Self::Retry { .. })

@@ -1,4 +1,5 @@
-//! The secret that the sender of a batch and the registry share: the registry answers under it.
+//! Secret that the sender of a batch and the registry share: the registry encrypts its answer under
+//! it.
 
 use std::fmt;
 
@@ -10,16 +11,16 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub struct AnswerKey([u8; Self::BYTES]);
 
 impl AnswerKey {
-    /// Its length.
+    /// Length of the key.
     pub const BYTES: usize = 32;
 
-    /// A key that was kept.
+    /// Restores a key that was kept.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
         Self(bytes)
     }
 
-    /// The secret itself, to keep it beside the sealed batch.
+    /// Returns the secret itself, to be kept beside the sealed batch.
     #[must_use]
     pub const fn expose(&self) -> &[u8; Self::BYTES] {
         &self.0

@@ -7,10 +7,10 @@ use std::fmt;
 pub struct BatchId(pub [u8; 16]);
 
 impl BatchId {
-    /// A fresh random id.
+    /// Makes a fresh random id.
     ///
     /// # Panics
-    /// If the operating system has no randomness to give, in which case nothing may be sealed
+    /// The operating system has no randomness to give, in which case nothing may be sealed
     /// either.
     #[must_use]
     pub fn random() -> Self {
@@ -19,7 +19,7 @@ impl BatchId {
         Self(bytes)
     }
 
-    /// Lower-case hex, 32 characters.
+    /// Writes the id in lower-case hex, 32 characters.
     #[must_use]
     pub fn to_hex(self) -> String {
         hex::encode(self.0)
@@ -49,9 +49,10 @@ impl fmt::Display for BatchId {
 /// A batch as it rests in the outbox and travels through the queue.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedBatch {
-    /// Its id; also inside the sealed bytes' authenticated header, so the two cannot be mixed up.
+    /// Id of the batch; also inside the sealed bytes' authenticated header, so the two cannot be
+    /// mixed up.
     pub id: BatchId,
-    /// The sealed bytes, whole: magic, key id, batch id, encapsulated key, ciphertext.
+    /// Sealed bytes, whole: magic, key id, batch id, encapsulated key, ciphertext.
     pub bytes: Vec<u8>,
 }
 

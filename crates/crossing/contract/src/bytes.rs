@@ -3,10 +3,10 @@
 
 use crate::{RecordDigest, Version};
 
-/// What is left to read.
-pub(crate) struct Reader<'a>(&'a [u8]);
+/// Reads binary fields one after the other; `None` where too few bytes are left.
+pub(crate) struct ByteReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> ByteReader<'a> {
     pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
@@ -35,7 +35,7 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// A flag is 0 or 1.
+    /// Reads a flag: 0 or 1.
     pub(crate) fn flag(&mut self) -> Option<bool> {
         match self.u8()? {
             0 => Some(false),
@@ -44,14 +44,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A count or length in four bytes, at most `max`.
+    /// Reads a count or length in four bytes, at most `max`.
     pub(crate) fn length(&mut self, max: usize) -> Option<usize> {
         usize::try_from(self.u32()?)
             .ok()
             .filter(|length| *length <= max)
     }
 
-    /// A version, where zeros stand for none.
+    /// Reads a version, where zeros stand for none.
     pub(crate) fn optional_version(&mut self) -> Option<Option<Version>> {
         match self.array().map(u64::from_be_bytes)? {
             0 => Some(None),
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
         self.array().map(RecordDigest)
     }
 
-    /// So many items, each read by `item`.
+    /// Reads `count` items, each by `item`.
     pub(crate) fn list<T>(
         &mut self,
         count: usize,
@@ -76,20 +76,20 @@ impl<'a> Reader<'a> {
         (0..count).map(|_| item(self)).collect()
     }
 
-    /// The value, if all was read.
+    /// Returns the value, if all bytes were read.
     pub(crate) fn done<T>(&self, value: T) -> Option<T> {
         self.0.is_empty().then_some(value)
     }
 }
 
-/// A count as it is written; callers keep within limits far below.
+/// Writes a count or length in four bytes; callers keep within limits far below.
 pub(crate) fn count(length: usize) -> [u8; 4] {
     u32::try_from(length)
         .expect("every list is bounded by the contract")
         .to_be_bytes()
 }
 
-/// A version as it is written, zeros for none.
+/// Writes a version, zeros for none.
 pub(crate) fn optional_version(version: Option<Version>) -> [u8; 8] {
     version.map_or(0, Version::to_u64).to_be_bytes()
 }

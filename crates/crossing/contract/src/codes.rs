@@ -1,4 +1,4 @@
-//! The closed code lists: vaccines, tests, results.
+//! Closed lists of codes: vaccines, tests, results.
 
 /// Vaccines against COVID-19 that a fact may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,7 +34,7 @@ pub enum Vaccine {
 }
 
 impl Vaccine {
-    /// Every vaccine.
+    /// All vaccines.
     pub const ALL: [Self; 14] = [
         Self::SputnikV,
         Self::SputnikLight,
@@ -52,7 +52,7 @@ impl Vaccine {
         Self::QazVac,
     ];
 
-    /// The name used in configuration and in the registry's tables.
+    /// Name used in configuration and in the registry's tables.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl Vaccine {
         }
     }
 
-    /// Its code in CVX (`http://hl7.org/fhir/sid/cvx`), the contract's first coding.
+    /// Code in CVX (`http://hl7.org/fhir/sid/cvx`), the contract's first coding.
     #[must_use]
     pub const fn cvx(self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ impl Vaccine {
         }
     }
 
-    /// Its group in ATC (`http://www.whocc.no/atc`): RNA, vector, inactivated or protein vaccine.
+    /// Group in ATC (`http://www.whocc.no/atc`): RNA, vector, inactivated or protein vaccine.
     #[must_use]
     pub const fn atc(self) -> &'static str {
         match self {
@@ -126,7 +126,7 @@ pub enum TestCode {
 }
 
 impl TestCode {
-    /// Every test.
+    /// All tests.
     pub const ALL: [Self; 4] = [
         Self::RnaRespiratory,
         Self::RnaNasopharynx,
@@ -134,7 +134,7 @@ impl TestCode {
         Self::NGeneRespiratory,
     ];
 
-    /// Its LOINC code (`http://loinc.org`).
+    /// Code in LOINC (`http://loinc.org`).
     #[must_use]
     pub const fn loinc(self) -> &'static str {
         match self {
@@ -146,22 +146,22 @@ impl TestCode {
     }
 }
 
-/// Results of such a test.
+/// Results of a laboratory test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TestResult {
     /// The virus was found.
     Detected,
-    /// It was not.
+    /// The virus was not found.
     NotDetected,
     /// The laboratory could not tell.
     Inconclusive,
 }
 
 impl TestResult {
-    /// Every result.
+    /// All results.
     pub const ALL: [Self; 3] = [Self::Detected, Self::NotDetected, Self::Inconclusive];
 
-    /// The name used in configuration and in the registry's tables.
+    /// Name used in configuration and in the registry's tables.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -171,7 +171,7 @@ impl TestResult {
         }
     }
 
-    /// Its SNOMED CT code (`http://snomed.info/sct`).
+    /// Code in SNOMED CT (`http://snomed.info/sct`).
     #[must_use]
     pub const fn snomed(self) -> &'static str {
         match self {

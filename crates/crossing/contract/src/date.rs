@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use chrono::{Datelike, NaiveDate};
 
-/// How precise a date is, coarsest first.
+/// Precision of a date, coarsest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Precision {
     /// Only the year.
@@ -26,7 +26,7 @@ pub struct PartialDate {
 }
 
 impl PartialDate {
-    /// A year.
+    /// Makes a date of a year.
     #[must_use]
     pub fn from_year(year: i32) -> Option<Self> {
         let year = u16::try_from(year)
@@ -39,7 +39,7 @@ impl PartialDate {
         })
     }
 
-    /// A month (1 to 12) of a year.
+    /// Makes a date of a month (1 to 12) of a year.
     #[must_use]
     pub fn from_month(year: i32, month: u32) -> Option<Self> {
         let month = u8::try_from(month)
@@ -51,7 +51,7 @@ impl PartialDate {
         })
     }
 
-    /// A day.
+    /// Makes a date of a day.
     #[must_use]
     pub fn from_day(day: NaiveDate) -> Option<Self> {
         Some(Self {
@@ -60,7 +60,7 @@ impl PartialDate {
         })
     }
 
-    /// How precise it is.
+    /// Precision of the date.
     #[must_use]
     pub const fn precision(&self) -> Precision {
         match (self.month, self.day) {
@@ -76,7 +76,7 @@ impl PartialDate {
         (self.year, self.month, self.day)
     }
 
-    /// The same date, no more precise than `most`.
+    /// Makes the date no more precise than `most`.
     #[must_use]
     pub fn generalised_to(self, most: Precision) -> Self {
         Self {

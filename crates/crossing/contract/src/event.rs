@@ -12,7 +12,7 @@ impl RecordDigest {
     /// Length of the hex form.
     pub(crate) const HEX_CHARS: usize = 64;
 
-    /// Lower-case hex, 64 characters.
+    /// Writes the digest in lower-case hex, 64 characters.
     #[must_use]
     pub fn to_hex(&self) -> String {
         hex::encode(self.0)
@@ -33,13 +33,13 @@ impl fmt::Debug for RecordDigest {
     }
 }
 
-/// Keyed digest of what an event says (its body without the version), 16 bytes: tells changed from
-/// unchanged.
+/// Keyed digest of an event's body (without the version), 16 bytes: it differs when a record has
+/// changed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentDigest(pub [u8; 16]);
 
 impl ContentDigest {
-    /// Lower-case hex, 32 characters.
+    /// Writes the digest in lower-case hex, 32 characters.
     #[must_use]
     pub fn to_hex(&self) -> String {
         hex::encode(self.0)
@@ -52,24 +52,24 @@ impl fmt::Debug for ContentDigest {
     }
 }
 
-/// Rises with every change of a record: the generation of the gateway's state, then a count. Never
-/// a time of day.
+/// Version of a record, which rises with every change: the generation of the gateway's state, then
+/// a count. Never a time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
-    /// Rises when the gateway's state was lost or copied back; from 1.
+    /// Number that rises when the gateway's state was lost or copied back; from 1.
     pub generation: u32,
-    /// Rises with every change sent in this generation; from 1.
+    /// Number that rises with every change sent in this generation; from 1.
     pub count: u32,
 }
 
 impl Version {
-    /// One number that sorts as the pair does, at most 2^63 - 1 so that it fits an SQL `BIGINT`.
+    /// Number that sorts as the pair does, at most 2^63 - 1 so that it fits an SQL `BIGINT`.
     #[must_use]
     pub fn to_u64(self) -> u64 {
         (u64::from(self.generation) << 32) | u64::from(self.count)
     }
 
-    /// The pair behind [`Version::to_u64`].
+    /// Undoes [`Version::to_u64`].
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -82,8 +82,7 @@ impl Version {
         }
     }
 
-    /// The version behind a number that came from outside: both halves count from 1, and it fits a
-    /// `BIGINT`.
+    /// Reads a number that came from outside: both halves count from 1, and it fits a `BIGINT`.
     pub(crate) fn from_wire(number: u64) -> Option<Self> {
         let version = i64::try_from(number)
             .is_ok()
@@ -92,10 +91,10 @@ impl Version {
     }
 }
 
-/// The kinds of fact.
+/// Kinds of fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FactKind {
-    /// One dose of a vaccine.
+    /// A dose of a vaccine.
     Vaccination,
     /// A laboratory test for the virus.
     Test,
@@ -104,10 +103,10 @@ pub enum FactKind {
 }
 
 impl FactKind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Vaccination, Self::Test, Self::Recovery];
 
-    /// The name used on the wire, in the registry and in metrics.
+    /// Name used on the wire, in the registry and in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -118,40 +117,40 @@ impl FactKind {
     }
 }
 
-/// What happened to the person.
+/// A medical fact about a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
-    /// One dose of a vaccine.
+    /// A dose of a vaccine.
     Vaccination {
-        /// Which vaccine.
+        /// The vaccine.
         vaccine: Vaccine,
-        /// Which dose of the course, 1 to 9.
+        /// Number of the dose in the course, 1 to 9.
         dose_number: Option<u8>,
-        /// How many doses the course has, 1 to 9.
+        /// Number of doses in the course, 1 to 9.
         series_doses: Option<u8>,
-        /// When.
+        /// Date of the dose.
         occurred_on: PartialDate,
     },
     /// A laboratory test for the virus.
     Test {
-        /// Which test.
+        /// The test.
         test: TestCode,
-        /// Its result.
+        /// Result of the test.
         result: TestResult,
-        /// When the sample was taken.
+        /// Date on which the sample was taken.
         occurred_on: PartialDate,
     },
     /// An illness (ICD-10 U07.1) that ended.
     Recovery {
-        /// When it began.
+        /// Date on which the illness began.
         began_on: Option<PartialDate>,
-        /// When the person was declared well.
+        /// Date on which the person was declared well.
         occurred_on: PartialDate,
     },
 }
 
 impl Fact {
-    /// Its kind.
+    /// Kind of the fact.
     #[must_use]
     pub const fn kind(&self) -> FactKind {
         match self {
@@ -162,25 +161,25 @@ impl Fact {
     }
 }
 
-/// What an event says about its record.
+/// Statement of an event about its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// The fact holds, for this person.
     Asserted {
-        /// Who, by pseudonyms.
+        /// The person, by pseudonyms.
         subject: Subject,
-        /// What.
+        /// The fact.
         fact: Fact,
     },
     /// The record is taken back; nothing of it is repeated.
     Withdrawn {
-        /// What kind of fact it was.
+        /// Kind of the fact that is taken back.
         kind: FactKind,
     },
 }
 
 impl Body {
-    /// The kind of fact it is about.
+    /// Kind of the fact it is about.
     #[must_use]
     pub const fn kind(&self) -> FactKind {
         match self {
@@ -190,28 +189,28 @@ impl Body {
     }
 }
 
-/// One version of one record.
+/// A version of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Which record.
+    /// Digest that names the record.
     pub record: RecordDigest,
-    /// Which version of it.
+    /// Version of the record.
     pub version: Version,
-    /// What it says, in short; none from gateways that do not say so yet.
+    /// Digest of the body; none from older gateways.
     pub content: Option<ContentDigest>,
-    /// What it says.
+    /// Statement about the record.
     pub body: Body,
 }
 
-/// An event that has no version yet: what `pseudonym` makes and the outbox takes, or finds
+/// An event that has no version yet: made by `pseudonym`, and taken by the outbox or found
 /// unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// Which record.
+    /// Digest that names the record.
     pub record: RecordDigest,
-    /// What it says, in short.
+    /// Digest of the body.
     pub content: ContentDigest,
-    /// What it says.
+    /// Statement about the record.
     pub body: Body,
     /// True for a withdrawal that matters only if the record had been sent before (a plan, a
     /// refusal).

@@ -1,4 +1,4 @@
-//! The text form of keys: a prefix that names the kind, then 32 bytes in base64url without padding.
+//! Text form of keys: a prefix that names the kind, then 32 bytes in base64url without padding.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ pub(crate) const KEY_BYTES: usize = 32;
 /// Characters of [`KEY_BYTES`] in base64url.
 const KEY_CHARS: usize = 43;
 
-/// The bytes behind a key's text form; `lacks` is what a text without the prefix is told.
+/// Reads a key's text form; `lacks` is the error of a text without the prefix.
 pub(crate) fn read(
     text: &str,
     prefix: &str,
@@ -19,7 +19,7 @@ pub(crate) fn read(
 ) -> Result<Zeroizing<[u8; KEY_BYTES]>, &'static str> {
     let encoded = text.trim().strip_prefix(prefix).ok_or(lacks)?;
     let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-    // The decoder asks for room by its estimate (33), so it writes into a slightly larger buffer.
+    // The decoder wants a buffer of its own estimate (33 bytes).
     let mut decoded = Zeroizing::new([0; KEY_BYTES + 2]);
     match URL_SAFE_NO_PAD.decode_slice(encoded, decoded.as_mut_slice()) {
         Ok(KEY_BYTES) => bytes.copy_from_slice(&decoded[..KEY_BYTES]),
@@ -28,12 +28,12 @@ pub(crate) fn read(
     Ok(bytes)
 }
 
-/// The text form of a public key.
+/// Writes the text form of a public key.
 pub(crate) fn public(prefix: &str, bytes: &[u8; KEY_BYTES]) -> String {
     format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The text form of a secret key.
+/// Writes the text form of a secret key.
 pub(crate) fn secret(prefix: &str, bytes: &[u8; KEY_BYTES]) -> SecretString {
     // The exact capacity, so that no moved copy is left behind.
     let mut text = String::with_capacity(prefix.len() + KEY_CHARS);

@@ -1,8 +1,8 @@
-//! What crosses the queue: events, their FHIR form, the batch and its seal, the receipts that come
-//! back.
+//! Everything that crosses the queue: events, their FHIR form, the batch and its seal, the receipts
+//! that come back.
 //!
 //! An [`Event`] has no free text at all: enums, numbers, dates, codes from closed lists,
-//! pseudonyms. What is not in these types cannot leave a clinic.
+//! pseudonyms. Data that these types cannot hold cannot leave a clinic.
 
 mod answer_key;
 mod batch;
@@ -34,6 +34,6 @@ pub use receipt::{
     Verdict,
 };
 pub use seal::{
-    Framed, OpenError, Opened, PADDED_SIZES_BYTES, PrivateKey, PublicKey, SealError, Sealer,
-    batch_id_of,
+    CompressedBatch, OpenError, Opened, PADDED_SIZES_BYTES, PrivateKey, PublicKey, SealError,
+    Sealer, batch_id_of,
 };

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Which numbering a pseudonym was made from. A closed list: a free name could name an institution.
+/// Kind of identifier that a pseudonym was made from. A closed list: a free name could name an
+/// institution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scheme {
     /// Russian personal insurance account number.
@@ -23,7 +24,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// Every scheme, strongest first: the order in which a registry trusts them to name one person.
+    /// All schemes, strongest first: the order in which a registry trusts them to name one person.
     pub const ALL: [Self; 7] = [
         Self::Snils,
         Self::Oms,
@@ -34,7 +35,7 @@ impl Scheme {
         Self::BirthCertificate,
     ];
 
-    /// The name used on the wire and in keyed input.
+    /// Name used on the wire and in keyed input.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -49,7 +50,7 @@ impl Scheme {
     }
 }
 
-/// How the pseudonym was computed.
+/// Algorithm that a pseudonym was computed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Suite {
     /// HMAC-SHA-256 (RFC 2104, FIPS 180-4).
@@ -59,10 +60,10 @@ pub enum Suite {
 }
 
 impl Suite {
-    /// Every suite.
+    /// All suites.
     pub const ALL: [Self; 2] = [Self::Hmac, Self::HmacStreebog];
 
-    /// The name used on the wire, in configuration and in keyed input.
+    /// Name used on the wire, in configuration and in keyed input.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -97,19 +98,19 @@ impl FromStr for Suite {
     }
 }
 
-/// The number of a pseudonymisation key; two may be open at once while a rotation runs. From 1.
+/// Number of a pseudonymisation key; two may be open at once while a rotation runs. From 1.
 pub type Epoch = u16;
 
 /// A person's pseudonym under one scheme, suite and key epoch.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pseudonym {
-    /// Which numbering.
+    /// Kind of identifier it was made from.
     pub scheme: Scheme,
-    /// How it was computed.
+    /// Algorithm it was computed with.
     pub suite: Suite,
-    /// Under which key.
+    /// Number of the key it was computed under.
     pub epoch: Epoch,
-    /// The keyed digest, 32 bytes.
+    /// Keyed digest, 32 bytes.
     pub value: [u8; 32],
 }
 
@@ -134,7 +135,8 @@ impl Subject {
     /// Most pseudonyms a person may have in one event.
     pub const MAX: usize = 16;
 
-    /// Sorts and dedups; `None` when there is none, or more than [`Subject::MAX`].
+    /// Sorts the pseudonyms and removes repeats; `None` when there is none, or more than
+    /// [`Subject::MAX`].
     #[must_use]
     pub fn new(mut pseudonyms: Vec<Pseudonym>) -> Option<Self> {
         pseudonyms.sort_unstable();
@@ -144,7 +146,7 @@ impl Subject {
             .then_some(Self(pseudonyms))
     }
 
-    /// The pseudonyms, sorted.
+    /// Pseudonyms of the person, sorted.
     #[must_use]
     pub fn pseudonyms(&self) -> &[Pseudonym] {
         &self.0

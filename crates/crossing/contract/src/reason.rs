@@ -1,4 +1,4 @@
-//! Why the registry refuses one event of a batch it could open.
+//! Reasons of the registry for refusing one event of a batch it could open.
 
 /// Reason codes; a closed list, stored by the registry and sent back in receipts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,7 +18,7 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
-    /// Every reason.
+    /// All reasons.
     pub const ALL: [Self; 6] = [
         Self::Malformed,
         Self::UnknownCode,
@@ -28,7 +28,7 @@ impl RefusalReason {
         Self::VersionReused,
     ];
 
-    /// The code as stored and sent.
+    /// Code as stored and sent.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ impl RefusalReason {
         }
     }
 
-    /// Its number inside a receipt, from 1.
+    /// Number inside a receipt, from 1.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Malformed => 1,

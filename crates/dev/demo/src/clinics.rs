@@ -8,7 +8,7 @@ use clinic_gateway::config::LoadedConfig;
 use clinic_gateway::gateway::Gateway;
 use clinic_gateway::publish::publish_once;
 use clinic_gateway::pull::Counters;
-use clinic_gateway::receipts::{Heard, Receipts};
+use clinic_gateway::receipts::{ReceiptCounts, ReceiptReceiver};
 use clinic_gateway::requests::{Answer, perform};
 use clinic_gateway::sync::{SyncOptions, sync};
 use outbox::Request;
@@ -94,7 +94,7 @@ impl Clinic {
         let gateway = self.open(stage).await?;
         let heard = hear(&gateway).await;
         gateway.close().await;
-        let Heard {
+        let ReceiptCounts {
             batches,
             accepted,
             refused,
@@ -163,10 +163,10 @@ impl Clinic {
 }
 
 /// Hears receipts until no batch waits for one.
-async fn hear(gateway: &Gateway) -> Result<Heard, String> {
-    let receipts = Receipts::subscribe(gateway).map_err(|error| error.to_string())?;
+async fn hear(gateway: &Gateway) -> Result<ReceiptCounts, String> {
+    let receipts = ReceiptReceiver::subscribe(gateway).map_err(|error| error.to_string())?;
     let mut receipts = receipts.ok_or("receipts are switched off")?;
-    let mut heard = Heard::default();
+    let mut heard = ReceiptCounts::default();
     let until = gateway.clock.elapsed() + PATIENCE;
     while gateway
         .outbox
@@ -190,7 +190,7 @@ async fn hear(gateway: &Gateway) -> Result<Heard, String> {
 
 /// The gateway asks while the registry answers: here they share a process.
 async fn compare(gateway: &Gateway, stage: &mut Stage) -> Result<Answer, String> {
-    let receipts = Receipts::subscribe(gateway).map_err(|error| error.to_string())?;
+    let receipts = ReceiptReceiver::subscribe(gateway).map_err(|error| error.to_string())?;
     let mut receipts = receipts.ok_or("receipts are switched off")?;
     let stop = CancellationToken::new();
     let clock = Arc::clone(&stage.clock);

@@ -33,6 +33,6 @@ fn main() -> ExitCode {
 }
 
 fn fail(message: &str, code: u8) -> ExitCode {
-    print::complain(message);
+    print::print_error(message);
     ExitCode::from(code)
 }

@@ -35,7 +35,7 @@ pub(crate) fn build_with_them_if_needed(arguments: &Arguments) -> Option<ExitCod
                 .unwrap_or(1),
         ),
         Err(error) => {
-            crate::print::complain(&format!(
+            crate::print::print_error(&format!(
                 "cargo cannot be started: {error}; run the demo as `cargo demo`"
             ));
             ExitCode::FAILURE

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use chrono::{DateTime, NaiveDate, Utc};
 use connector_kit::ClinicRecord;
 use contract::{Event, Suite, Version, wire};
-use pseudonym::{KeyRing, MAX_RECORD_ID_BYTES, Outcome, Policy, PolicyConfig, Pseudonymiser};
+use pseudonym::{KeyRing, MAX_RECORD_ID_BYTES, Policy, PolicyConfig, Pseudonymiser, RecordOutcome};
 use secrecy::ExposeSecret as _;
 
 static PSEUDONYMISER: LazyLock<Pseudonymiser> = LazyLock::new(|| {
@@ -31,12 +31,12 @@ fn one(record: ClinicRecord, today: NaiveDate) -> bool {
     let digest = PSEUDONYMISER.record_digest(record.fact.feed(), &record.record_id);
     let identity = telling(&record);
     let draft = match PSEUDONYMISER.apply(record, today) {
-        Outcome::Draft(draft, _) => draft,
-        Outcome::OutOfScope(draft) => {
+        RecordOutcome::Draft(draft, _) => draft,
+        RecordOutcome::OutOfScope(draft) => {
             assert!(draft.only_if_sent);
             draft
         }
-        Outcome::Rejected(rejection) => {
+        RecordOutcome::Rejected(rejection) => {
             assert!(rejection.record == digest && rejection.record_id.len() <= MAX_RECORD_ID_BYTES);
             return false;
         }

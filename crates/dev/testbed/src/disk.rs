@@ -7,12 +7,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Where Debian keeps `mount`.
+/// Folders in which Debian keeps `mount`.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
-/// The file that [`SmallDisk::fill`] writes.
+/// Name of the file that [`SmallDisk::fill`] writes.
 const FILLER: &str = "filler";
-/// Pieces it is written in: the last free page counts too.
+/// Size of the pieces that the file is written in.
 const PIECE_BYTES: usize = 64 * 1024;
+/// Size of the last pieces, so that even the last free page is taken.
 const LAST_PIECE_BYTES: usize = 512;
 
 /// A file system of a few mebibytes, in memory. Drop what works on it first: it is unmounted on
@@ -35,7 +36,7 @@ impl SmallDisk {
     /// say that it was not run.
     pub fn mount(mebibytes: u32) -> Result<Self, Error> {
         let folder = Folder::new("disk")?;
-        // A name the sweeper knows, in case this process is killed.
+        // A name that the clean-up script knows, in case this process is killed.
         let path = folder.path().join("mount");
         make_dir(&path, 0o700)?;
         let options = format!("size={}m,mode=1777,nodev,nosuid", mebibytes.max(1));
@@ -52,7 +53,7 @@ impl SmallDisk {
         })
     }
 
-    /// Where it is mounted.
+    /// The folder at which the disk is mounted.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -86,7 +87,7 @@ impl SmallDisk {
             .map_err(failed())
     }
 
-    /// Gives back what [`Self::fill`] took.
+    /// Gives back the space that [`Self::fill`] took.
     ///
     /// # Errors
     /// When the file cannot be removed.

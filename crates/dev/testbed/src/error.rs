@@ -1,4 +1,4 @@
-//! Why a private server could not be started or used, and what to do about it.
+//! Failures to start or use a private server, with what to do about them.
 
 /// A private server could not be started, driven or reached.
 #[derive(Debug, thiserror::Error)]
@@ -16,9 +16,9 @@ pub enum Error {
     /// The server ended while it was starting.
     #[error("{server} ended while starting ({status}); the end of its log:\n{log}")]
     Ended {
-        /// Which server.
+        /// The server's name.
         server: &'static str,
-        /// Its exit status in words.
+        /// The exit status in words.
         status: String,
         /// The last lines of its log.
         log: String,
@@ -26,11 +26,11 @@ pub enum Error {
     /// The server runs but was not ready, or did not stop, within the time allowed.
     #[error("{server} was not {state} within {seconds} s; the end of its log:\n{log}")]
     TooSlow {
-        /// Which server.
+        /// The server's name.
         server: &'static str,
-        /// What was waited for: `ready`, `stopped`.
+        /// The state that was waited for: `ready`, `stopped`.
         state: &'static str,
-        /// How long, in seconds.
+        /// The time allowed, in seconds.
         seconds: u64,
         /// The last lines of its log.
         log: String,
@@ -38,34 +38,34 @@ pub enum Error {
     /// The server is not running: it was killed or stopped and not restarted.
     #[error("{server} is not running: call restart() first")]
     NotRunning {
-        /// Which server.
+        /// The server's name.
         server: &'static str,
     },
     /// A helper program (`psql`, `mariadb`, `rabbitmqctl`, `initdb` …) failed.
     #[error("{tool} failed ({status}): {output}")]
     Tool {
-        /// Which program.
+        /// The program's name.
         tool: String,
-        /// Its exit status in words.
+        /// The exit status in words.
         status: String,
         /// The last lines of what it wrote.
         output: String,
     },
-    /// This process may not mount a file system.
+    /// The process may not mount a file system.
     #[error(
         "a small disk cannot be mounted ({why}): run this test as root, outside a container \
          without CAP_SYS_ADMIN"
     )]
     CannotMount {
-        /// What `mount` said.
+        /// The message of `mount`.
         why: String,
     },
     /// The operating system refused something.
     #[error("could not {action}: {source}")]
     Io {
-        /// What was tried.
+        /// The action that was tried.
         action: String,
-        /// Why it failed.
+        /// The reason for the failure.
         source: std::io::Error,
     },
 }

@@ -1,19 +1,19 @@
 //! The temporary folders of this process's servers, removed even when the process dies suddenly.
 
 use crate::error::Error;
+use parking_lot::Mutex;
 use std::fs::{DirBuilder, Permissions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Waits until our end of its input closes, that is until this process is gone, wakes servers that
-/// a test had paused (so that they see the signal that ends them), unmounts small disks, and
-/// removes everything. SIGCONT is harmless to whoever might own a stale id.
-const SWEEPER: &str = r#"trap '' INT TERM HUP
+/// Script that waits until our end of its input closes, that is until this process is gone, wakes
+/// servers that a test had paused (so that they see the signal that ends them), unmounts small
+/// disks, and removes everything. SIGCONT is harmless to whoever might own a stale id.
+const CLEANER: &str = r#"trap '' INT TERM HUP
 cat >/dev/null
 for file in "$1"/*/pid; do [ -f "$file" ] && kill -CONT "$(cat "$file")" 2>/dev/null; done
 for disk in "$1"/disk-*/mount; do [ -d "$disk" ] && umount --lazy "$disk" 2>/dev/null; done
@@ -26,7 +26,7 @@ pub(crate) struct User {
     pub gid: u32,
 }
 
-/// This process's user id. `/proc/self` belongs to it, and asking so needs no libc.
+/// User id of this process. `/proc/self` belongs to it, and asking so needs no libc.
 #[cfg(any(feature = "postgres", feature = "mariadb"))]
 pub(crate) fn own_uid() -> u32 {
     use std::os::unix::fs::MetadataExt;
@@ -56,15 +56,16 @@ pub(crate) fn unprivileged_user() -> Option<User> {
     }))
 }
 
+/// Folder that holds those of all servers of this process, and the script that removes it.
 struct Base {
     path: PathBuf,
-    sweeper: Child,
+    cleaner: Child,
 }
 
 static BASE: Mutex<Option<Base>> = Mutex::new(None);
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
-/// One server's folder; removed on drop.
+/// Folder of one server; removed on drop.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
@@ -86,7 +87,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // A helper of the server may still be writing its last file; the sweeper comes once more at
+        // A helper of the server may still be writing its last file; the cleaner comes once more at
         // the end.
         let _ =
             std::fs::remove_dir_all(&self.path).or_else(|_| std::fs::remove_dir_all(&self.path));
@@ -110,18 +111,17 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), Error> {
 }
 
 #[cfg(any(feature = "postgres", feature = "mariadb"))]
-pub(crate) fn give(path: &Path, user: Option<&User>) -> Result<(), Error> {
+/// Makes a user the owner of a file or folder; `None` leaves it to this process's user.
+pub(crate) fn set_owner(path: &Path, user: Option<&User>) -> Result<(), Error> {
     let Some(user) = user else { return Ok(()) };
     std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid))
         .map_err(Error::io(format!("chown {}", path.display())))
 }
 
 fn base() -> Result<PathBuf, Error> {
-    let mut guard = BASE
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut guard = BASE.lock();
     if let Some(base) = guard.as_mut()
-        && base.sweeper.try_wait().is_ok_and(|ended| ended.is_none())
+        && base.cleaner.try_wait().is_ok_and(|ended| ended.is_none())
     {
         return Ok(base.path.clone());
     }
@@ -129,8 +129,8 @@ fn base() -> Result<PathBuf, Error> {
     let path = std::env::temp_dir().join(format!("testbed-{}-{random:016x}", std::process::id()));
     // Others may pass through (a server of root's runs as another user) but not list it.
     make_dir(&path, 0o711)?;
-    let sweeper = Command::new("sh")
-        .args(["-c", SWEEPER, "testbed-sweeper"])
+    let cleaner = Command::new("sh")
+        .args(["-c", CLEANER, "testbed-cleaner"])
         .arg(&path)
         .current_dir("/")
         .stdin(Stdio::piped())
@@ -143,7 +143,7 @@ fn base() -> Result<PathBuf, Error> {
         ))?;
     *guard = Some(Base {
         path: path.clone(),
-        sweeper,
+        cleaner,
     });
     Ok(path)
 }

@@ -17,6 +17,8 @@ pub mod fhir;
     feature = "disk"
 ))]
 mod folder;
+#[cfg(any(feature = "rabbitmq", feature = "postgres", feature = "mariadb"))]
+mod log_end;
 #[cfg(feature = "mariadb")]
 pub mod mariadb;
 pub mod ports;

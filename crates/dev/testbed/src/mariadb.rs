@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::folder::{Folder, own_uid, write};
-use crate::process::{POLL, Process, Spec};
+use crate::process::{POLL, Process, ProcessSlot, ProcessSpec};
 use crate::template::{self, Template};
 use crate::tools;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 const SERVER: &str = "MariaDB";
 const PACKAGE: &str = "mariadb-server";
-/// Rises when the options of mariadb-install-db below change.
+/// Number that rises when the options of mariadb-install-db below change.
 const TEMPLATE_REVISION: u32 = 1;
 const START_SECONDS: u64 = 60;
 const STOP_SECONDS: u64 = 30;
@@ -23,7 +23,7 @@ const STOP_SECONDS: u64 = 30;
 #[derive(Debug)]
 pub struct MariaDb {
     // Before the folder: fields drop in this order.
-    process: Option<Process>,
+    process: ProcessSlot,
     folder: Folder,
     data: PathBuf,
     port: u16,
@@ -59,7 +59,7 @@ impl MariaDb {
         let port = crate::ports::free_port();
         write(&folder.path().join("my.cnf"), &configuration(&data, port))?;
         let mut server = Self {
-            process: None,
+            process: ProcessSlot::empty(SERVER),
             folder,
             data,
             port,
@@ -125,24 +125,19 @@ impl MariaDb {
 
     /// `kill -9` of the server; its data stays as they were.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill();
-        }
+        self.process.kill();
     }
 
     /// A clean shutdown.
     pub async fn stop(&mut self) -> Result<(), Error> {
-        match self.process.take() {
-            Some(process) => process.stop("TERM", STOP_SECONDS).await,
-            None => Ok(()),
-        }
+        self.process.stop("TERM", STOP_SECONDS).await
     }
 
     /// Starts the server again on the same port and data, after [`Self::kill`] or [`Self::stop`],
     /// or after stopping it now.
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.stop().await?;
-        let process = self.process.insert(Process::spawn(&Spec {
+        let process = self.process.insert(Process::spawn(&ProcessSpec {
             server: SERVER,
             program: tools::find("mariadbd", PACKAGE)?,
             args: vec![format!(
@@ -164,18 +159,12 @@ impl MariaDb {
 
     /// Stops the server (SIGSTOP): it looks connected and answers nothing.
     pub fn pause(&self) -> Result<(), Error> {
-        self.process
-            .as_ref()
-            .ok_or(Error::NotRunning { server: SERVER })?
-            .signal("STOP")
+        self.process.pause()
     }
 
     /// Lets a paused server go on (SIGCONT).
     pub fn resume(&self) -> Result<(), Error> {
-        self.process
-            .as_ref()
-            .ok_or(Error::NotRunning { server: SERVER })?
-            .signal("CONT")
+        self.process.resume()
     }
 }
 
@@ -184,7 +173,8 @@ impl MariaDb {
 fn configuration(data: &Path, port: u16) -> String {
     let user = if own_uid() == 0 { "user=root\n" } else { "" };
     format!(
-        "[mariadbd]\ndatadir={}\nsocket=server.sock\npid-file=server.pid\nbind-address=127.0.0.1\nport={port}\n\
+        "[mariadbd]\ndatadir={}\nsocket=server.sock\npid-file=server.pid\n\
+         bind-address=127.0.0.1\nport={port}\n\
          character-set-server=utf8mb4\nskip-name-resolve\ninnodb_buffer_pool_size=32M\n\
          innodb_log_file_size=16M\n{user}",
         data.display()

@@ -1,10 +1,10 @@
 //! Free loopback ports below the ephemeral range, never handed out twice while their taker lives.
 
+use parking_lot::Mutex;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::sync::Mutex;
 
 // A port inside Linux's ephemeral range (32768 up) can be taken by any client, and a client that
 // polls such a port can even connect to itself.
@@ -13,7 +13,7 @@ const LAST_PORT: u16 = 32_767;
 
 // An abstract socket a port, held until this process ends: the kernel drops it with the process, so
 // other test processes of any user keep away meanwhile, and nothing stale is left on the disk.
-static HELD: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+static RESERVED: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
 
 /// A TCP port on 127.0.0.1 that nobody listens on, between 10001 and 32767. It is reserved against
 /// all other users of this function on the machine until this process ends.
@@ -24,7 +24,7 @@ pub fn free_port() -> u16 {
     reserve().1
 }
 
-/// A listener on such a port, for servers that live inside the test process.
+/// A listener on a port as from [`free_port`], for servers that live inside the test process.
 pub(crate) fn listener() -> (TcpListener, u16) {
     reserve()
 }
@@ -46,9 +46,7 @@ fn try_reserve(port: u16) -> Option<TcpListener> {
     let name = SocketAddr::from_abstract_name(format!("testbed-port-{port}")).ok()?;
     let lock = UnixListener::bind_addr(&name).ok()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?;
-    HELD.lock()
-        .expect("no holder panics while it pushes")
-        .push(lock);
+    RESERVED.lock().push(lock);
     Some(listener)
 }
 

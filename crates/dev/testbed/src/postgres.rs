@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::folder::{Folder, User, unprivileged_user};
-use crate::process::{POLL, Process, Spec};
+use crate::process::{POLL, Process, ProcessSlot, ProcessSpec};
 use crate::template::{self, Template};
 use crate::tools;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 const SERVER: &str = "PostgreSQL";
 const PACKAGE: &str = "postgresql";
-/// Rises when `INITDB` changes.
+/// Number that rises when `INITDB` changes.
 const TEMPLATE_REVISION: u32 = 1;
 const INITDB: [&str; 6] = [
     "--username=postgres",
@@ -31,7 +31,7 @@ const STOP_SECONDS: u64 = 30;
 #[derive(Debug)]
 pub struct Postgres {
     // Before the folder: fields drop in this order.
-    process: Option<Process>,
+    process: ProcessSlot,
     folder: Folder,
     data: PathBuf,
     bin: PathBuf,
@@ -69,7 +69,7 @@ impl Postgres {
         let user = unprivileged_user();
         let folder = Folder::new("postgres")?;
         // The server's log and pid file lie in the folder it works in.
-        crate::folder::give(folder.path(), user.as_ref())?;
+        crate::folder::set_owner(folder.path(), user.as_ref())?;
         let data = place.map_or_else(
             || folder.path().join("data"),
             |place| place.join("postgres"),
@@ -93,7 +93,7 @@ impl Postgres {
             .collect();
         let port = crate::ports::free_port();
         let mut server = Self {
-            process: None,
+            process: ProcessSlot::empty(SERVER),
             folder,
             data,
             bin,
@@ -140,7 +140,7 @@ impl Postgres {
 
     /// The server's process id while it runs, for its memory or its processor time.
     pub fn process_id(&self) -> Option<u32> {
-        self.process.as_ref().map(Process::id)
+        self.process.id()
     }
 
     /// Creates a UTF-8 database and returns its URL.
@@ -185,17 +185,12 @@ impl Postgres {
 
     /// `kill -9` of the server; its data stays as they were.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill();
-        }
+        self.process.kill();
     }
 
     /// A fast shutdown: clients are disconnected, a checkpoint is written.
     pub async fn stop(&mut self) -> Result<(), Error> {
-        match self.process.take() {
-            Some(process) => process.stop("INT", STOP_SECONDS).await,
-            None => Ok(()),
-        }
+        self.process.stop("INT", STOP_SECONDS).await
     }
 
     /// Starts the server again on the same port and data, after [`Self::kill`] or [`Self::stop`],
@@ -204,29 +199,21 @@ impl Postgres {
         self.stop().await?;
         let ready = timeout(Duration::from_secs(START_SECONDS), self.start_until_ready()).await;
         ready.unwrap_or_else(|_| {
-            let process = self
-                .process
-                .take()
-                .ok_or(Error::NotRunning { server: SERVER })?;
-            Err(process.too_slow("ready", START_SECONDS))
+            let error = self.process.running()?.too_slow("ready", START_SECONDS);
+            self.process.kill();
+            Err(error)
         })
     }
 
     /// Stops the server's main process (SIGSTOP): new connections hang. Sessions that are already
     /// open go on.
     pub fn pause(&self) -> Result<(), Error> {
-        self.process
-            .as_ref()
-            .ok_or(Error::NotRunning { server: SERVER })?
-            .signal("STOP")
+        self.process.pause()
     }
 
     /// Lets a paused server go on (SIGCONT).
     pub fn resume(&self) -> Result<(), Error> {
-        self.process
-            .as_ref()
-            .ok_or(Error::NotRunning { server: SERVER })?
-            .signal("CONT")
+        self.process.resume()
     }
 
     async fn start_until_ready(&mut self) -> Result<(), Error> {
@@ -258,7 +245,7 @@ impl Postgres {
         for (name, value) in own.into_iter().chain(further) {
             args.extend(["-c".to_owned(), format!("{name}={value}")]);
         }
-        Process::spawn(&Spec {
+        Process::spawn(&ProcessSpec {
             server: SERVER,
             program: self.bin.join("postgres"),
             args,

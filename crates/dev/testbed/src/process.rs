@@ -1,22 +1,24 @@
-//! One server as a direct child process, which dies with this process and is always reaped.
+//! A server as a direct child process, which dies with this process and is always reaped.
 
 use crate::error::Error;
 use crate::folder::User;
+use crate::log_end::log_tail;
+use parking_lot::Mutex;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, OnceLock, mpsc};
+use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// How often a server is asked whether it is ready or gone.
+/// Interval at which a server is asked whether it is ready or gone.
 pub(crate) const POLL: Duration = Duration::from_millis(20);
 
 type Job = (Command, mpsc::Sender<std::io::Result<Child>>);
 
-/// What to run and how to end it.
-pub(crate) struct Spec<'a> {
+/// Program to run, and the signal to end it.
+pub(crate) struct ProcessSpec<'a> {
     /// The server's name in errors.
     pub server: &'static str,
     pub program: PathBuf,
@@ -40,7 +42,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn spawn(spec: &Spec<'_>) -> Result<Self, Error> {
+    pub(crate) fn spawn(spec: &ProcessSpec<'_>) -> Result<Self, Error> {
         let log = spec.folder.join("out.log");
         let opened = || Error::io(format!("open {}", log.display()));
         let out = File::options()
@@ -175,18 +177,59 @@ impl Drop for Process {
     }
 }
 
-/// The last lines of a log file, for an error message.
-pub(crate) fn log_tail(path: &Path) -> String {
-    tail(&std::fs::read(path).map_or_else(
-        |_| String::new(),
-        |bytes| String::from_utf8_lossy(&bytes).into_owned(),
-    ))
+/// The place of a server's process, empty while the server is not running.
+#[derive(Debug)]
+pub(crate) struct ProcessSlot {
+    server: &'static str,
+    process: Option<Process>,
 }
 
-/// The last 30 lines.
-pub(crate) fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(30)..].join("\n")
+impl ProcessSlot {
+    pub(crate) fn empty(server: &'static str) -> Self {
+        Self {
+            server,
+            process: None,
+        }
+    }
+
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
+    /// Puts a process in; the one before is killed.
+    pub(crate) fn insert(&mut self, process: Process) -> &mut Process {
+        self.process.insert(process)
+    }
+
+    /// SIGKILL; nothing where no process runs.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Ends the process as [`Process::stop`] does; nothing where none runs.
+    pub(crate) async fn stop(&mut self, signal: &str, seconds: u64) -> Result<(), Error> {
+        match self.process.take() {
+            Some(process) => process.stop(signal, seconds).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn pause(&self) -> Result<(), Error> {
+        self.running()?.signal("STOP")
+    }
+
+    pub(crate) fn resume(&self) -> Result<(), Error> {
+        self.running()?.signal("CONT")
+    }
+
+    /// The process, or [`Error::NotRunning`].
+    pub(crate) fn running(&self) -> Result<&Process, Error> {
+        self.process.as_ref().ok_or(Error::NotRunning {
+            server: self.server,
+        })
+    }
 }
 
 // The kernel sends the parent-death signal when the *thread* that forked ends, and a test's thread
@@ -210,7 +253,6 @@ fn spawn_from_lasting_thread(command: Command) -> std::io::Result<Child> {
     let gone = |_| std::io::Error::other("the spawner thread is gone");
     spawner
         .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
         .send((command, reply))
         .map_err(|_| gone(()))?;
     answer.recv().map_err(|_| gone(()))?

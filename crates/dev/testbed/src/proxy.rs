@@ -2,7 +2,9 @@
 //! conversation.
 
 use crate::error::Error;
-use std::sync::{Arc, Mutex};
+use az::SaturatingAs;
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -12,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 const BUFFER_BYTES: usize = 16 * 1024;
-/// The most that is recorded of each direction.
+/// The most bytes that are recorded of each direction.
 const RECORD_BYTES: usize = 64 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +25,10 @@ enum Line {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct State {
+struct LineState {
     line: Line,
     delay_ms: u64,
-    /// None: as fast as it goes.
+    /// Limit of each direction; `None`: as fast as it goes.
     bytes_per_second: Option<u32>,
 }
 
@@ -45,7 +47,7 @@ type Record = Arc<Mutex<Recorded>>;
 #[derive(Debug)]
 pub struct TcpProxy {
     port: u16,
-    state: watch::Sender<State>,
+    state: watch::Sender<LineState>,
     record: Record,
     accepting: JoinHandle<()>,
 }
@@ -58,7 +60,7 @@ impl TcpProxy {
             .set_nonblocking(true)
             .map_err(Error::io("prepare the proxy's listener"))?;
         let listener = TcpListener::from_std(listener).map_err(Error::io("start the proxy"))?;
-        let (state, watcher) = watch::channel(State {
+        let (state, watcher) = watch::channel(LineState {
             line: Line::Open,
             delay_ms: 0,
             bytes_per_second: None,
@@ -107,12 +109,9 @@ impl TcpProxy {
             .send_modify(|state| state.bytes_per_second = limit);
     }
 
-    /// What has crossed so far, at most 64 MiB of each direction.
+    /// The bytes that have crossed so far, at most 64 MiB of each direction.
     pub fn recorded(&self) -> Recorded {
-        self.record
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
+        self.record.lock().clone()
     }
 }
 
@@ -126,7 +125,7 @@ impl Drop for TcpProxy {
 async fn accept(
     listener: TcpListener,
     target_port: u16,
-    state: watch::Receiver<State>,
+    state: watch::Receiver<LineState>,
     record: Record,
 ) {
     loop {
@@ -139,7 +138,12 @@ async fn accept(
     }
 }
 
-async fn serve(client: TcpStream, target_port: u16, state: watch::Receiver<State>, record: Record) {
+async fn serve(
+    client: TcpStream,
+    target_port: u16,
+    state: watch::Receiver<LineState>,
+    record: Record,
+) {
     let mut cut = state.clone();
     let relay = async {
         let Ok(server) = TcpStream::connect(("127.0.0.1", target_port)).await else {
@@ -148,11 +152,11 @@ async fn serve(client: TcpStream, target_port: u16, state: watch::Receiver<State
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
-        let keep_up = |bytes: &[u8]| keep(&record, bytes, |record| &mut record.to_server);
-        let keep_down = |bytes: &[u8]| keep(&record, bytes, |record| &mut record.to_client);
+        let record_request = |bytes: &[u8]| append(&record, bytes, |record| &mut record.to_server);
+        let record_answer = |bytes: &[u8]| append(&record, bytes, |record| &mut record.to_client);
         tokio::join!(
-            pump(from_client, to_server, state.clone(), keep_up),
-            pump(from_server, to_client, state.clone(), keep_down),
+            pump(from_client, to_server, state.clone(), record_request),
+            pump(from_server, to_client, state.clone(), record_answer),
         );
     };
     // Dropping the relay closes both connections. The sender's end means that the proxy is gone.
@@ -165,16 +169,16 @@ async fn serve(client: TcpStream, target_port: u16, state: watch::Receiver<State
 async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut state: watch::Receiver<State>,
-    keep: impl Fn(&[u8]),
+    mut state: watch::Receiver<LineState>,
+    record: impl Fn(&[u8]),
 ) {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         // A narrow line carries small pieces often, not a large one now and then.
         let limit = state.borrow().bytes_per_second;
-        let room = limit.map_or(BUFFER_BYTES, piece_bytes);
-        let count = from.read(&mut buffer[..room]).await.unwrap_or(0);
-        let State {
+        let size = limit.map_or(BUFFER_BYTES, piece_bytes);
+        let count = from.read(&mut buffer[..size]).await.unwrap_or(0);
+        let LineState {
             delay_ms,
             bytes_per_second,
             ..
@@ -192,31 +196,29 @@ async fn pump(
             let _ = to.shutdown().await;
             return;
         }
-        keep(&buffer[..count]);
+        record(&buffer[..count]);
         if to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
     }
 }
 
-/// What a line of this width carries in a tenth of a second.
+/// Number of bytes that a line of this width carries in a tenth of a second.
 fn piece_bytes(bytes_per_second: u32) -> usize {
-    usize::try_from(bytes_per_second / 10)
-        .unwrap_or(BUFFER_BYTES)
+    (bytes_per_second / 10)
+        .saturating_as::<usize>()
         .clamp(1, BUFFER_BYTES)
 }
 
-/// How long a piece of so many bytes is held back.
+/// Time for which a piece of so many bytes is held back.
 fn pause(delay_ms: u64, bytes_per_second: Option<u32>, bytes: usize) -> Duration {
     let carried = bytes_per_second.map_or(0.0, |limit| bytes as f64 / f64::from(limit));
     Duration::from_millis(delay_ms) + Duration::from_secs_f64(carried)
 }
 
-fn keep(record: &Record, bytes: &[u8], direction: impl Fn(&mut Recorded) -> &mut Vec<u8>) {
-    let mut record = record
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+fn append(record: &Record, bytes: &[u8], direction: impl Fn(&mut Recorded) -> &mut Vec<u8>) {
+    let mut record = record.lock();
     let kept = direction(&mut record);
-    let room = RECORD_BYTES.saturating_sub(kept.len());
-    kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    let free = RECORD_BYTES.saturating_sub(kept.len());
+    kept.extend_from_slice(&bytes[..bytes.len().min(free)]);
 }

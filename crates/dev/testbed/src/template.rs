@@ -1,15 +1,15 @@
 //! Freshly installed data folders, made once a machine and user and cloned for every server.
 
 use crate::error::Error;
-use crate::folder::{User, give, make_dir, own_uid};
+use crate::folder::{User, make_dir, own_uid, set_owner};
 use crate::tools::checked;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the clone is made from. Its folder is named after `name`, so that a name must change with
-/// everything that shapes the content: versions and options.
+/// Origin of clones. The folder is named after `name`, so that a name must change with everything
+/// that shapes the content: versions and options.
 pub(crate) struct Template {
     pub name: String,
     pub user: Option<User>,
@@ -67,7 +67,7 @@ fn prepare(template: Template) -> Result<PathBuf, Error> {
         std::fs::remove_dir_all(&partial).map_err(Error::io("remove an unfinished template"))?;
     }
     make_dir(&partial, 0o700)?;
-    give(&partial, template.user.as_ref())?;
+    set_owner(&partial, template.user.as_ref())?;
     let mut install = as_user((template.install)(&partial), template.user.as_ref());
     install
         .current_dir("/")

@@ -1,7 +1,7 @@
 //! Finding the servers' programs and running their short-lived helpers.
 
 use crate::error::Error;
-use crate::process::tail;
+use crate::log_end::tail;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -9,20 +9,17 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// Where Debian keeps programs; an ordinary user's own PATH may lack the sbin folders.
+/// Folders in which Debian keeps programs; an ordinary user's own PATH may lack the sbin folders.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How long a helper may take, in seconds.
+/// Time that a helper may take, in seconds.
 const HELPER_SECONDS: u64 = 60;
 
 /// A program in [`PATH`], or an error that names the package.
 #[cfg(any(feature = "rabbitmq", feature = "mariadb"))]
 pub(crate) fn find(program: &'static str, package: &'static str) -> Result<PathBuf, Error> {
-    let places = PATH
-        .split(':')
-        .map(|folder| Path::new(folder).join(program));
-    places
-        .into_iter()
+    PATH.split(':')
+        .map(|folder| Path::new(folder).join(program))
         .find(|path| path.is_file())
         .ok_or(Error::Missing { program, package })
 }

@@ -27,8 +27,8 @@ pub struct Settings {
 pub enum Permit {
     /// Requests without limit.
     Closed,
-    /// A single small request, whose outcome decides. Until the outcome is reported, other callers get
-    /// [`Permit::Open`].
+    /// A single small request, whose outcome decides. Until the outcome is reported, other callers
+    /// get [`Permit::Open`].
     Probe,
     /// No request.
     Open {

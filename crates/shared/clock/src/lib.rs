@@ -11,8 +11,8 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Returns the present moment in UTC.
     fn now(&self) -> DateTime<Utc>;
 
-    /// Returns the time since some fixed moment of this clock, for durations and rates. It never goes
-    /// back.
+    /// Returns the time since some fixed moment of this clock, for durations and rates. It never
+    /// goes back.
     fn elapsed(&self) -> Duration;
 }
 

@@ -44,7 +44,7 @@ points! {
     /// Outbox: committed, the generation file is not written yet.
     OutboxCommitted = "outbox-committed";
     /// Outbox: the generation file is written.
-    OutboxMarked = "outbox-marked";
+    OutboxGenerationStored = "outbox-generation-stored";
     /// Outbox: a lease is committed.
     OutboxLeased = "outbox-leased";
     /// Broker: a batch is about to be handed over.

@@ -12,8 +12,7 @@ use zeroize::Zeroize;
 use crate::io_text::io_error_text;
 use crate::limits::MAX_SECRET_BYTES;
 
-/// Where a secret is to be found; in TOML `{ file = "…" }`, `{ env = "…" }` or `{ credential = "…"
-/// }`.
+/// Place of a secret; in TOML `{ file = "…" }`, `{ env = "…" }` or `{ credential = "…" }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretSource {

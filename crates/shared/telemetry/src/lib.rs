@@ -1,5 +1,6 @@
 //! Signals that a running program gives of itself: logs, metrics, health.
 
+mod flat_json;
 mod listen;
 mod logs;
 

@@ -12,24 +12,26 @@ use tracing_subscriber::fmt::time::SystemTime;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::flat_json::FlatJson;
+
 /// The `[log]` section.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     /// `human` for a person at a terminal, `json` for a collector (one object a line).
     pub format: LogFormat,
-    /// What to log, as `tracing` filter directives: `info`, or `info,clinic_gateway=debug`. The
-    /// environment variable `RUST_LOG`, where set, wins.
+    /// Filter, as `tracing` directives: `info`, or `info,clinic_gateway=debug`. The environment
+    /// variable `RUST_LOG`, where set, wins.
     pub filter: String,
 }
 
-/// How a log line looks.
+/// Format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
     /// Coloured text where standard error is a terminal.
     Human,
-    /// One JSON object a line.
+    /// JSON, one object on each line.
     Json,
 }
 
@@ -68,6 +70,7 @@ pub fn init_logs(config: &LogConfig) -> Result<(), LogError> {
             .json()
             .with_current_span(false)
             .with_span_list(false)
+            .map_event_format(|inner| FlatJson { inner })
             .boxed(),
     };
     let _already_started = tracing_subscriber::registry()

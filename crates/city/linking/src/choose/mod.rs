@@ -15,7 +15,7 @@ use contract::{
 
 use crate::batch::{EventRefusal, IncomingEvent, OpenBatch};
 use crate::link::EventPseudonyms;
-use crate::outcome::Outcome;
+use crate::outcome::GroupOutcome;
 
 /// Version of a record that holds, as far as choosing needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub struct Chosen<'a> {
     /// Answer to each batch, in the batches' order.
     pub answers: Vec<StoredAnswer>,
     /// Counts of the events; those of links are 0.
-    pub outcome: Outcome,
+    pub outcome: GroupOutcome,
 }
 
 /// Version that holds of a record after the group.
@@ -118,7 +118,7 @@ pub fn choose<'a>(
         persons,
         refusals: Vec::new(),
         answers: Vec::with_capacity(batches.len()),
-        outcome: Outcome::default(),
+        outcome: GroupOutcome::default(),
     };
     for batch in batches {
         let answer = answer(batch, &latest, stored, &mut chosen);

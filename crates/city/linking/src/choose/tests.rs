@@ -149,9 +149,9 @@ fn the_same_version_with_another_content_or_status_is_refused() {
     let newer = HashMap::from([([1; 32], stored(5, FactKind::Test, Some(9)))]);
     assert_eq!(
         choose_all(&group, &newer).outcome,
-        Outcome {
+        GroupOutcome {
             superseded: 3,
-            ..Outcome::default()
+            ..GroupOutcome::default()
         }
     );
 }

@@ -6,19 +6,19 @@ use super::config_file::LoadedConfig;
 use crate::{Keys, Reader};
 
 pub(super) async fn check(loaded: &LoadedConfig) -> Result<(), Failure> {
-    let mut report = Report::default();
-    check_keys_and_store(loaded, &mut report).await;
-    check_queue(loaded, &mut report).await;
-    report.outcome()
+    let mut printer = FindingPrinter::default();
+    check_keys_and_store(loaded, &mut printer).await;
+    check_queue(loaded, &mut printer).await;
+    printer.outcome()
 }
 
 /// Printer of findings that remembers the gravest failure.
 #[derive(Default)]
-struct Report {
+struct FindingPrinter {
     gravest: Option<Failure>,
 }
 
-impl Report {
+impl FindingPrinter {
     fn good(&self, part: &str, text: impl Into<String>) {
         print(part, Severity::Good, text.into());
     }
@@ -53,16 +53,16 @@ fn print(part: &str, severity: Severity, text: String) {
     program::print_check(CheckLayout::Rows, part, &[row]);
 }
 
-async fn check_keys_and_store(loaded: &LoadedConfig, report: &mut Report) {
+async fn check_keys_and_store(loaded: &LoadedConfig, printer: &mut FindingPrinter) {
     let keys = match Keys::read(&loaded.config.keys, &loaded.base) {
         Ok(keys) => keys,
-        Err(error) => return report.failed("keys", error.into()),
+        Err(error) => return printer.failed("keys", error.into()),
     };
-    report.good(
+    printer.good(
         "keys",
         format!("{} private, and the second layer", keys.private().len()),
     );
-    report.good(
+    printer.good(
         "receipts",
         match keys.receipt() {
             Some(_) => "signed with keys.receipt_key",
@@ -72,24 +72,24 @@ async fn check_keys_and_store(loaded: &LoadedConfig, report: &mut Report) {
     match Reader::open(&loaded.config.store, keys, &loaded.base).await {
         Ok(reader) => {
             let store = reader.describe();
-            report.good(
+            printer.good(
                 "store",
                 format!("{store} answers, its tables are up to date"),
             );
             reader.close().await;
         }
-        Err(error) => report.failed("store", error.into()),
+        Err(error) => printer.failed("store", error.into()),
     }
 }
 
-async fn check_queue(loaded: &LoadedConfig, report: &mut Report) {
+async fn check_queue(loaded: &LoadedConfig, printer: &mut FindingPrinter) {
     match broker::check(&loaded.config.queue, &loaded.base).await {
         Ok(findings) => {
             for finding in findings {
-                report.good("queue", finding);
+                printer.good("queue", finding);
             }
         }
-        Err(error) if error.is_retry() => report.failed("queue", Failure::later(error)),
-        Err(error) => report.failed("queue", Failure::change(error)),
+        Err(error) if error.is_retry() => printer.failed("queue", Failure::later(error)),
+        Err(error) => printer.failed("queue", Failure::change(error)),
     }
 }

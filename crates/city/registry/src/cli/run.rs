@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::config_file::LoadedConfig;
 use crate::breaker::STORE;
-use crate::{ConsumeError, Reader, Registry, Step};
+use crate::{ConsumeError, ConsumeStep, Reader, Registry};
 
 /// Longest pause of a consumer while the store gets no request: another consumer may find it mended
 /// earlier.
@@ -51,10 +51,7 @@ pub(super) async fn run(
         return Ok(());
     };
     let reader = first.reader().clone();
-    let mut consumers = vec![first];
-    for _ in 1..loaded.config.consume.consumers.get() {
-        consumers.push(consumers[0].additional_consumer()?);
-    }
+    let consumers = open_consumers(first, loaded)?;
     tracing::info!(
         event = "started",
         store = reader.describe(),
@@ -94,8 +91,8 @@ async fn run_to_end(
     let mut registry = Registry::open(&loaded.config, &loaded.base, Arc::clone(&clock)).await?;
     let (outcome, dead) = if once {
         match registry.consume_once(clock.now()).await? {
-            Step::Idle => Default::default(),
-            Step::Done { outcome, dead, .. } => (outcome, dead),
+            ConsumeStep::Idle => Default::default(),
+            ConsumeStep::Done { outcome, dead, .. } => (outcome, dead),
         }
     } else {
         registry.drain().await?
@@ -135,6 +132,15 @@ async fn open_when_it_answers(
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// Opens as many consumers as the configuration asks for.
+fn open_consumers(first: Registry, loaded: &LoadedConfig) -> Result<Vec<Registry>, Failure> {
+    let mut consumers = vec![first];
+    for _ in 1..loaded.config.consume.consumers.get() {
+        consumers.push(consumers[0].additional_consumer()?);
+    }
+    Ok(consumers)
 }
 
 /// Waits for the end of a consumer's loop and returns true if it was asked to end.
@@ -188,10 +194,10 @@ async fn consume_loop(
         match step(&mut registry, clock.as_ref()).await {
             Ok(step) => {
                 // An idle step without a connection says nothing about readiness.
-                if step != Step::Idle || registry.queue_connected() {
+                if step != ConsumeStep::Idle || registry.queue_connected() {
                     health.set_ready();
                 }
-                if let Step::Done {
+                if let ConsumeStep::Done {
                     batches,
                     probes,
                     dead,
@@ -218,9 +224,9 @@ async fn consume_loop(
 }
 
 /// Does one step. An idle one asks the store, so that readiness is known when nothing arrives, too.
-async fn step(registry: &mut Registry, clock: &dyn Clock) -> Result<Step, ConsumeError> {
+async fn step(registry: &mut Registry, clock: &dyn Clock) -> Result<ConsumeStep, ConsumeError> {
     let step = registry.consume_ahead(clock.now()).await?;
-    if step == Step::Idle {
+    if step == ConsumeStep::Idle {
         registry.check_store().await?;
     }
     Ok(step)

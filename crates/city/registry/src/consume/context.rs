@@ -9,7 +9,7 @@ use clock::Clock;
 use crate::breaker::Breaker;
 use crate::config::ConsumeConfig;
 use crate::reader::Reader;
-use crate::receipts::Receipts;
+use crate::receipts::ReceiptSender;
 
 /// Parts that all consumers of a process share.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub(crate) struct ConsumeContext {
     /// Circuit of the store.
     pub breaker: Breaker,
     /// Way out for receipts; absent where the registry has no key for them.
-    pub receipts: Option<Arc<Receipts>>,
+    pub receipts: Option<Arc<ReceiptSender>>,
 }
 
 impl ConsumeContext {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use circuit::Permit;
-use linking::{OpenBatch, Outcome};
+use linking::{GroupOutcome, OpenBatch};
 
 use super::metrics::count_events;
 use crate::breaker::Breaker;
@@ -68,15 +68,15 @@ impl GuardedStore {
     pub(super) async fn ensure_writable(
         &mut self,
         now: DateTime<Utc>,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<GroupOutcome, StoreError> {
         if self.is_in_order() {
-            return Ok(Outcome::default());
+            return Ok(GroupOutcome::default());
         }
         let written = self.store.ping_writing().await;
         self.report(&written);
         written?;
         let Some(batch) = &self.trial else {
-            return Ok(Outcome::default());
+            return Ok(GroupOutcome::default());
         };
         let applied = self.store.apply(&[batch], now).await;
         self.report(&applied);
@@ -86,7 +86,7 @@ impl GuardedStore {
                 applied.outcome
             }
             // The store works, and this batch is its own trouble: it must not hold up the others.
-            Err(StoreError::Refused { .. } | StoreError::TooSlow { .. }) => Outcome::default(),
+            Err(StoreError::Refused { .. } | StoreError::TooSlow { .. }) => GroupOutcome::default(),
             Err(error) => return Err(error),
         };
         self.trial = None;

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use az::SaturatingAs;
 use contract::{DifferenceKind, ProbeAnswer};
-use linking::Outcome;
+use linking::GroupOutcome;
 
 use crate::store::StoreError;
 
 /// Counts a committed transaction over so many batches.
-pub(super) fn count_commit(batches: usize, outcome: &Outcome, took: Duration) {
+pub(super) fn count_commit(batches: usize, outcome: &GroupOutcome, took: Duration) {
     metrics::histogram!("registry_commit_seconds").record(took.as_secs_f64());
     metrics::counter!("registry_batches_total", "outcome" => "applied").increment(batches as u64);
     count_events(outcome);
 }
 
 /// Counts events and conflicts of a committed transaction.
-pub(super) fn count_events(outcome: &Outcome) {
+pub(super) fn count_events(outcome: &GroupOutcome) {
     let counts = [
         ("applied", outcome.applied),
         ("unchanged", outcome.unchanged),

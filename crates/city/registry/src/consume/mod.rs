@@ -21,14 +21,14 @@ use fault::Point;
 use tokio::sync::Notify;
 
 use crate::config::ConsumeConfig;
-use crate::open::{Content, STORE_REFUSES};
+use crate::open::{BatchContent, STORE_REFUSES};
 use crate::store::StoreError;
 pub(crate) use context::ConsumeContext;
 use guard::GuardedStore;
 use pending::{PendingBatch, PendingBatches};
 use session::QueueSession;
 use settle::Settler;
-pub use step::{ConsumeError, Step};
+pub use step::{ConsumeError, ConsumeStep};
 
 /// Longest time for which batches stay pending while the store is away, in seconds. RabbitMQ closes
 /// a channel that acknowledges nothing for 30 minutes, and every return counts towards the queue's
@@ -64,14 +64,14 @@ impl BatchConsumer {
         &mut self,
         now: DateTime<Utc>,
         ahead: bool,
-    ) -> Result<Step, ConsumeError> {
+    ) -> Result<ConsumeStep, ConsumeError> {
         self.give_back_slow(now).await;
         // The last step may have left something settled or being opened.
         self.session.acknowledge().await?;
         self.collect_opened(now).await?;
         if self.pending.is_empty() && !self.refill(now).await? {
             return Ok(if self.session.totals.is_idle() {
-                Step::Idle
+                ConsumeStep::Idle
             } else {
                 self.take_totals()
             });
@@ -93,7 +93,7 @@ impl BatchConsumer {
         Ok(self.take_totals())
     }
 
-    fn take_totals(&mut self) -> Step {
+    fn take_totals(&mut self) -> ConsumeStep {
         std::mem::take(&mut self.session.totals).into()
     }
 
@@ -152,8 +152,8 @@ impl BatchConsumer {
                         since: now,
                     };
                     match &batch.content {
-                        Content::Facts(_) => self.pending.push(batch),
-                        Content::Probe(_) => probes.push(batch),
+                        BatchContent::Facts(_) => self.pending.push(batch),
+                        BatchContent::Probe(_) => probes.push(batch),
                     }
                 }
                 Err(reason) => unreadable.push((delivery, reason)),

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use contract::{AnswerKey, BatchId};
 use linking::OpenBatch;
 
-use crate::open::Content;
+use crate::open::BatchContent;
 
 /// Opened batch that is neither settled nor acknowledged yet.
 pub(super) struct PendingBatch {
@@ -16,7 +16,7 @@ pub(super) struct PendingBatch {
     /// Key to answer the sender under.
     pub answer_key: AnswerKey,
     /// Events or a probe.
-    pub content: Content,
+    pub content: BatchContent,
     /// Time at which the batch was opened.
     pub since: DateTime<Utc>,
 }
@@ -48,7 +48,7 @@ impl PendingBatches {
     }
 
     /// Content of the first batch.
-    pub(super) fn first(&self) -> Option<&Content> {
+    pub(super) fn first(&self) -> Option<&BatchContent> {
         self.queue.front().map(|batch| &batch.content)
     }
 
@@ -60,11 +60,11 @@ impl PendingBatches {
         }
         let mut events = 0;
         let fits = self.queue.iter().take_while(|batch| match &batch.content {
-            content @ Content::Facts(_) => {
+            content @ BatchContent::Facts(_) => {
                 events += content.len();
                 events <= max_events
             }
-            Content::Probe(_) => false,
+            BatchContent::Probe(_) => false,
         });
         fits.count().max(1)
     }
@@ -75,8 +75,8 @@ impl PendingBatches {
             .iter()
             .take(count)
             .filter_map(|batch| match &batch.content {
-                Content::Facts(batch) => Some(batch),
-                Content::Probe(_) => None,
+                BatchContent::Facts(batch) => Some(batch),
+                BatchContent::Probe(_) => None,
             })
             .collect()
     }
@@ -163,7 +163,7 @@ mod tests {
 
     const ID: BatchId = BatchId([0; 16]);
 
-    async fn opened(contents: Vec<Content>) -> PendingBatches {
+    async fn opened(contents: Vec<BatchContent>) -> PendingBatches {
         // Tokens are made by a consumer only.
         let folder = tempfile::tempdir().unwrap();
         let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
@@ -194,7 +194,7 @@ mod tests {
         pending
     }
 
-    fn facts(events: usize) -> Content {
+    fn facts(events: usize) -> BatchContent {
         let reason = contract::RefusalReason::Malformed;
         let refusal = EventRefusal {
             batch: ID,
@@ -203,7 +203,7 @@ mod tests {
             version: None,
             reason,
         };
-        Content::Facts(OpenBatch {
+        BatchContent::Facts(OpenBatch {
             id: ID,
             events: Vec::new(),
             refusals: vec![refusal; events],
@@ -222,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_probe_waits_for_the_batches_before_it() {
-        let probe = Content::Probe(OpenProbe {
+        let probe = BatchContent::Probe(OpenProbe {
             id: ID,
             probed: Vec::new(),
         });

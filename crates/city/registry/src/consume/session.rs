@@ -14,12 +14,12 @@ use tokio::task::JoinHandle;
 
 use super::context::ConsumeContext;
 use super::metrics::{count_dead_letter, count_probes};
-use super::settle::Settled;
+use super::settle::SettledGroup;
 use super::step::{ConsumeError, StepTotals};
 use crate::config::ConsumeConfig;
 use crate::keys::Keys;
 use crate::open::{DeadLetterReason, OpenedDelivery, open_all};
-use crate::receipts::Receipts;
+use crate::receipts::ReceiptSender;
 use crate::store::StoreError;
 
 /// Approximate number of bytes of messages that are taken at once, judged by the size of those
@@ -30,7 +30,7 @@ const RECEIVE_BYTES: usize = 16 << 20;
 pub(super) struct QueueSession {
     consumer: Box<dyn Consumer>,
     /// Way out for receipts; absent where the registry has no key for them.
-    receipts: Option<Arc<Receipts>>,
+    receipts: Option<Arc<ReceiptSender>>,
     keys: Arc<Keys>,
     settings: ConsumeConfig,
     /// Deliveries that were taken and are being opened.
@@ -47,7 +47,7 @@ pub(super) struct QueueSession {
 
 struct Unacknowledged {
     tokens: Vec<Token>,
-    settled: Settled,
+    settled: SettledGroup,
 }
 
 impl QueueSession {
@@ -144,7 +144,7 @@ impl QueueSession {
 
     /// Notes that these deliveries are settled; the next [`QueueSession::acknowledge`] answers and
     /// acknowledges them.
-    pub(super) fn push_settled(&mut self, deliveries: Vec<Delivery>, settled: Settled) {
+    pub(super) fn push_settled(&mut self, deliveries: Vec<Delivery>, settled: SettledGroup) {
         let tokens = deliveries.into_iter().map(|delivery| delivery.token);
         match &mut self.unacknowledged {
             None => {
@@ -313,7 +313,7 @@ mod tests {
                 batches: 1,
                 ..StepTotals::default()
             };
-            let settled = Settled {
+            let settled = SettledGroup {
                 totals,
                 receipts: Vec::new(),
             };

@@ -7,7 +7,7 @@ use contract::{Answer, ProbeAnswer, Receipt};
 use super::metrics::{count_commit, count_probed_records, count_probes, count_store_error};
 use super::pending::PendingBatches;
 use super::step::StepTotals;
-use crate::open::Content;
+use crate::open::BatchContent;
 use crate::probe::{OpenProbe, compare};
 use crate::store::{Applied, Store, StoreError};
 
@@ -21,7 +21,7 @@ pub(super) struct Settler<'a> {
 }
 
 /// Settled batches that are not acknowledged yet.
-pub(super) struct Settled {
+pub(super) struct SettledGroup {
     pub totals: StepTotals,
     /// Receipts for their senders, in the batches' order; none where the registry has no key.
     pub receipts: Vec<Receipt>,
@@ -33,10 +33,10 @@ impl Settler<'_> {
         &self,
         pending: &PendingBatches,
         count: usize,
-    ) -> Result<Settled, StoreError> {
+    ) -> Result<SettledGroup, StoreError> {
         let mut totals = StepTotals::default();
         let mut answers = Vec::new();
-        if let Some(Content::Probe(probe)) = pending.first() {
+        if let Some(BatchContent::Probe(probe)) = pending.first() {
             totals.probes = 1;
             let answer = self.answer_probe(probe).await?;
             answers.extend(answer.map(|answer| (probe.id, Answer::Probed(answer))));
@@ -54,7 +54,7 @@ impl Settler<'_> {
             .zip(pending.answer_keys(count))
             .map(|((id, answer), key)| Receipt::answered(*id, key, answer))
             .collect();
-        Ok(Settled { totals, receipts })
+        Ok(SettledGroup { totals, receipts })
     }
 
     /// Stores the first `count` of the pending batches in one transaction.

@@ -1,13 +1,13 @@
 //! Results of a step.
 
 use broker::BrokerError;
-use linking::Outcome;
+use linking::GroupOutcome;
 
 use crate::store::StoreError;
 
 /// Result of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum ConsumeStep {
     /// Queue in which nothing was waiting.
     Idle,
     /// Batches that were taken from the queue for good.
@@ -19,7 +19,7 @@ pub enum Step {
         /// Number of batches moved to the dead letters.
         dead: usize,
         /// Counts of the stored batches' events.
-        outcome: Outcome,
+        outcome: GroupOutcome,
     },
 }
 
@@ -35,13 +35,13 @@ pub enum ConsumeError {
     Store(#[from] StoreError),
 }
 
-/// Counts for the next [`Step::Done`].
+/// Counts for the next [`ConsumeStep::Done`].
 #[derive(Debug, Default)]
 pub(super) struct StepTotals {
     pub batches: usize,
     pub probes: usize,
     pub dead: usize,
-    pub outcome: Outcome,
+    pub outcome: GroupOutcome,
 }
 
 impl StepTotals {
@@ -60,7 +60,7 @@ impl std::ops::AddAssign for StepTotals {
     }
 }
 
-impl From<StepTotals> for Step {
+impl From<StepTotals> for ConsumeStep {
     fn from(totals: StepTotals) -> Self {
         Self::Done {
             batches: totals.batches,

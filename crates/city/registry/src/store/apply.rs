@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use fault::Point;
 use linking::{
-    Chosen, CityPseudonym, EventPseudonyms, EventRefusal, IncomingEvent, LinkPlan, OpenBatch,
-    Outcome, SubjectId, SubjectRef, choose, plan_links,
+    Chosen, CityPseudonym, EventPseudonyms, EventRefusal, GroupOutcome, IncomingEvent, LinkPlan,
+    OpenBatch, SubjectId, SubjectRef, choose, plan_links,
 };
 
 use super::error::StoreError;
@@ -56,7 +56,7 @@ pub(super) async fn apply(
         transaction.add_refusals(&all_refusals, now).await?;
     }
     fault::check::<StoreError>(Point::RegistryStored)?;
-    let outcome = Outcome {
+    let outcome = GroupOutcome {
         conflicts: links.conflicts.len(),
         merged: links.merges.len(),
         ..outcome

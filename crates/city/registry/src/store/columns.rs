@@ -6,7 +6,7 @@ use linking::{CityPseudonym, IncomingEvent};
 
 /// Medical columns of a fact; all empty for a withdrawn one.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct FactColumns {
+pub(super) struct MedicalColumns {
     pub vaccine: Option<&'static str>,
     pub dose_number: Option<i16>,
     pub series_doses: Option<i16>,
@@ -27,20 +27,20 @@ pub(super) fn status(event: &IncomingEvent) -> &'static str {
 }
 
 /// Medical columns of a fact; `None` for a withdrawn one.
-pub(super) fn columns(fact: Option<&Fact>) -> FactColumns {
-    let dated = |date: &PartialDate| FactColumns {
+pub(super) fn columns(fact: Option<&Fact>) -> MedicalColumns {
+    let dated = |date: &PartialDate| MedicalColumns {
         occurred_on: Some(date.to_string()),
         occurred_earliest: Some(date.earliest()),
-        ..FactColumns::default()
+        ..MedicalColumns::default()
     };
     match fact {
-        None => FactColumns::default(),
+        None => MedicalColumns::default(),
         Some(Fact::Vaccination {
             vaccine,
             dose_number,
             series_doses,
             occurred_on,
-        }) => FactColumns {
+        }) => MedicalColumns {
             vaccine: Some(vaccine.as_str()),
             dose_number: dose_number.map(i16::from),
             series_doses: series_doses.map(i16::from),
@@ -50,7 +50,7 @@ pub(super) fn columns(fact: Option<&Fact>) -> FactColumns {
             test,
             result,
             occurred_on,
-        }) => FactColumns {
+        }) => MedicalColumns {
             test: Some(test.loinc()),
             result: Some(result.as_str()),
             ..dated(occurred_on)
@@ -58,7 +58,7 @@ pub(super) fn columns(fact: Option<&Fact>) -> FactColumns {
         Some(Fact::Recovery {
             began_on,
             occurred_on,
-        }) => FactColumns {
+        }) => MedicalColumns {
             began_on: began_on.map(|date| date.to_string()),
             ..dated(occurred_on)
         },

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use contract::StoredAnswer;
 use linking::{
-    CityPseudonym, Conflict, EventRefusal, IncomingEvent, Outcome, StoredVersion, SubjectId,
+    CityPseudonym, Conflict, EventRefusal, GroupOutcome, IncomingEvent, StoredVersion, SubjectId,
 };
 use sqlx::Error;
 
@@ -103,7 +103,7 @@ impl From<StoreError> for Abort {
 #[derive(Debug)]
 pub(crate) struct Applied {
     /// Counts of its events and links.
-    pub outcome: Outcome,
+    pub outcome: GroupOutcome,
     /// Answer to each batch, in the batches' order.
     pub answers: Vec<StoredAnswer>,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clock::ManualClock;
 use contract::wire::{Probed, encode_probe};
-use registry::{ConsumeConfig, Registry, Step};
+use registry::{ConsumeConfig, ConsumeStep, Registry};
 use testbed::postgres::Postgres;
 
 use crate::world::{NOW, World, content, doses, record, version};
@@ -22,7 +22,7 @@ async fn what_is_taken_ahead_is_stored_answered_and_acknowledged_once() {
     let mut stored = 0;
     let mut reported = 0;
     while stored < 300 {
-        let Step::Done {
+        let ConsumeStep::Done {
             batches,
             outcome,
             dead,
@@ -41,7 +41,10 @@ async fn what_is_taken_ahead_is_stored_answered_and_acknowledged_once() {
         assert_eq!(facts, stored);
     }
     assert_eq!((stored, reported), (300, 60));
-    assert_eq!(world.registry.consume_ahead(now).await.unwrap(), Step::Idle);
+    assert_eq!(
+        world.registry.consume_ahead(now).await.unwrap(),
+        ConsumeStep::Idle
+    );
     assert_eq!(
         (world.depth().await.waiting, world.depth().await.dead),
         (0, 0)
@@ -58,7 +61,7 @@ async fn a_store_that_goes_away_meanwhile_costs_nothing() {
         world.send(&batch).await;
     }
     let now = NOW.parse().unwrap();
-    let Step::Done { batches, .. } = world.registry.consume_ahead(now).await.unwrap() else {
+    let ConsumeStep::Done { batches, .. } = world.registry.consume_ahead(now).await.unwrap() else {
         panic!("there is something to do");
     };
     assert!(batches < 80, "a step is bounded");
@@ -113,7 +116,8 @@ async fn of_many_probes_no_more_are_pending_than_two_takes() {
     }
     let mut answered = 0;
     for _ in 0..6 {
-        let Step::Done { probes, .. } = world.registry.consume_ahead(now).await.unwrap() else {
+        let ConsumeStep::Done { probes, .. } = world.registry.consume_ahead(now).await.unwrap()
+        else {
             panic!("there is something to do");
         };
         answered += probes as u64;

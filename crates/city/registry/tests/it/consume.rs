@@ -1,7 +1,7 @@
 //! Tests that the registry stores what arrives, and moves to the dead letters what cannot be read.
 
 use contract::{FactKind, RefusalReason, Scheme, Vaccine};
-use registry::{Outcome, Step};
+use registry::{ConsumeStep, GroupOutcome};
 use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
 
@@ -119,7 +119,7 @@ async fn an_unreadable_batch_goes_to_the_dead_letters_with_its_reason_and_the_re
             .consume_once(NOW.parse().unwrap())
             .await
             .unwrap(),
-        Step::Idle
+        ConsumeStep::Idle
     );
 }
 
@@ -138,10 +138,10 @@ async fn a_bad_event_is_refused_by_itself_and_counted_once() {
     assert_eq!(
         (outcome, dead),
         (
-            Outcome {
+            GroupOutcome {
                 applied: 2,
                 refused: 3,
-                ..Outcome::default()
+                ..GroupOutcome::default()
             },
             0
         )
@@ -181,7 +181,10 @@ async fn two_consumers_at_once_come_to_what_one_does() {
     // Both are subscribed before anything is there, so that the broker shares it out.
     let now = NOW.parse().unwrap();
     let (a, b) = tokio::join!(world.registry.consume_once(now), second.consume_once(now));
-    assert_eq!((a.unwrap(), b.unwrap()), (Step::Idle, Step::Idle));
+    assert_eq!(
+        (a.unwrap(), b.unwrap()),
+        (ConsumeStep::Idle, ConsumeStep::Idle)
+    );
     let batches = doses(30, 40);
     for (index, batch) in batches.iter().enumerate() {
         world.send(batch).await;

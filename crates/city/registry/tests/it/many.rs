@@ -9,7 +9,7 @@ use std::time::Duration;
 use broker::QueueConfig;
 use clock::{Clock, ManualClock};
 use contract::{Event, FactKind, PrivateKey, SealedBatch, Vaccine, wire};
-use registry::{ConsumeConfig, Keys, Reader, Registry, SecondLayerKey, Step, StoreConfig};
+use registry::{ConsumeConfig, ConsumeStep, Keys, Reader, Registry, SecondLayerKey, StoreConfig};
 use testbed::postgres::Postgres;
 use testbed::proxy::TcpProxy;
 use testbed::rabbitmq::RabbitMq;
@@ -135,7 +135,7 @@ async fn consume(
     loop {
         let all = sent.load(Ordering::Acquire);
         let step = registry.consume_ahead(now).await;
-        let idle = matches!(step, Ok(Step::Idle)) && registry.queue_connected();
+        let idle = matches!(step, Ok(ConsumeStep::Idle)) && registry.queue_connected();
         if all && idle && broker::depth(&direct, base).await.unwrap().waiting == 0 {
             break;
         }

@@ -2,7 +2,7 @@
 //! acknowledged early, nothing loops.
 
 use contract::Vaccine;
-use registry::{ConsumeError, Step, StoreError};
+use registry::{ConsumeError, ConsumeStep, StoreError};
 use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
 
@@ -20,7 +20,7 @@ async fn a_killed_store_loses_nothing_and_nothing_is_acknowledged_early() {
     let now = NOW.parse().unwrap();
     let mut stored = 0;
     while stored == 0 {
-        if let Step::Done { batches, .. } = world.registry.consume_once(now).await.unwrap() {
+        if let ConsumeStep::Done { batches, .. } = world.registry.consume_once(now).await.unwrap() {
             stored += batches;
         }
     }
@@ -211,7 +211,9 @@ async fn a_batch_that_is_always_too_slow_holds_no_other_up() {
         }
         let mut batches = 0;
         while batches < 4 - round {
-            if let Ok(Step::Done { batches: more, .. }) = world.registry.consume_once(now).await {
+            if let Ok(ConsumeStep::Done { batches: more, .. }) =
+                world.registry.consume_once(now).await
+            {
                 batches += more;
             }
         }
@@ -262,7 +264,7 @@ async fn the_stores_circuit_opens_at_a_failure_and_closes_at_a_write() {
     world.clock.advance(longer);
     // The other one tries: it has nothing pending, so it asks the store whether it takes a write.
     assert_eq!(other.store_pause(now).await, None);
-    assert_eq!(other.consume_once(now).await.unwrap(), Step::Idle);
+    assert_eq!(other.consume_once(now).await.unwrap(), ConsumeStep::Idle);
     assert_eq!(world.registry.store_pause(now).await, None);
     assert_eq!(world.registry.drain().await.unwrap().0.applied, 3);
 }
@@ -285,9 +287,9 @@ async fn what_cannot_be_dead_lettered_goes_back_and_the_rest_goes_on() {
     assert!(matches!(error, ConsumeError::Queue(_)), "{error}");
     std::fs::remove_file(&dead).unwrap();
     std::fs::rename(&aside, &dead).unwrap();
-    let mut outcome = registry::Outcome::default();
+    let mut outcome = registry::GroupOutcome::default();
     let mut dead_letters = 0;
-    while let Step::Done {
+    while let ConsumeStep::Done {
         outcome: more,
         dead,
         ..

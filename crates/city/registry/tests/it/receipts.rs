@@ -6,7 +6,7 @@ use contract::{
     Answer, AnswerKey, BatchId, Difference, DifferenceKind, FactKind, ProbeAnswer, Receipt,
     RefusalReason, RefusedEvent, StoredAnswer, Superseded, UnreadableReason, Verdict,
 };
-use registry::Step;
+use registry::ConsumeStep;
 use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
 
@@ -162,7 +162,7 @@ async fn a_receipts_channel_that_is_away_holds_nothing_up() {
     let aside = world.base().join("aside");
     std::fs::rename(&folder, &aside).unwrap();
     std::fs::write(&folder, "").unwrap();
-    while world.registry.consume_once(now()).await.unwrap() != Step::Idle {}
+    while world.registry.consume_once(now()).await.unwrap() != ConsumeStep::Idle {}
     assert_eq!(world.registry.reader().facts().await.unwrap().len(), 6);
     std::fs::remove_file(&folder).unwrap();
     std::fs::rename(&aside, &folder).unwrap();
@@ -221,7 +221,7 @@ async fn a_probe_sees_every_batch_before_it_and_stores_nothing() {
         .await;
     let mut probes = 0;
     let mut batches = 0;
-    while let Step::Done {
+    while let ConsumeStep::Done {
         probes: more,
         batches: stored,
         dead,

@@ -19,5 +19,5 @@ pub(crate) use probes::{MAX_DIFFERENCES, seal_probes};
 pub(crate) use receipts::BatchReceipts;
 pub(crate) use sealing::Sealing;
 pub(crate) use settlements::ReceiptRules;
-pub use settlements::{LeaseToken, Outcome, Settled, Settlement};
+pub use settlements::{DeliveryOutcome, LeaseToken, Settled, Settlement};
 pub use verdicts::SettledVerdicts;

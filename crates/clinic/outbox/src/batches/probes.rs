@@ -1,12 +1,11 @@
 //! Probes: batches that ask the registry about records, and the count of its answers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use contract::wire::Probed;
 use contract::{
-    AnswerKey, DifferenceKind, ProbeAnswer, RecordDigest, SealError, SealedBatch, Sealer, Version,
-    wire,
+    AnswerKey, DifferenceKind, ProbeAnswer, SealError, SealedBatch, Sealer, Version, wire,
 };
 use sqlx::sqlite::SqliteConnection;
 use tokio::task::spawn_blocking;
@@ -14,7 +13,7 @@ use tokio::task::spawn_blocking;
 use super::new_batch::NewBatch;
 use super::sealing::Sealing;
 use crate::file::{OutboxError, json, to_ms};
-use crate::records::{ByDigest, KnownRecord};
+use crate::records::{KnownRecord, RecordMap};
 
 /// Most differences remembered for a repair; later ones are only counted, and found by the next
 /// reconciliation.
@@ -80,14 +79,16 @@ pub(super) struct AnsweredProbe {
 pub(super) async fn count_answer(
     connection: &mut SqliteConnection,
     probe: &AnsweredProbe,
-    known: &HashMap<RecordDigest, KnownRecord, ByDigest>,
+    known: &RecordMap<KnownRecord>,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     let mut equal = i64::from(probe.answer.equal);
     let mut counts = [0_i64; 4];
     let mut differing = BTreeMap::new();
     for difference in &probe.answer.differences {
-        let sent = known.get(&difference.record).map(|known| known.version);
+        let sent = known
+            .get(&difference.record)
+            .map(|known| known.state.version);
         // A version that was sent after the probe is no surprise.
         if difference.what == DifferenceKind::Newer && difference.held <= sent {
             equal += 1;
@@ -142,7 +143,7 @@ async fn store_differences(
 
 #[cfg(test)]
 mod tests {
-    use contract::{Body, Event, FactKind, PrivateKey};
+    use contract::{Body, Event, FactKind, PrivateKey, RecordDigest};
 
     use super::*;
     use crate::options::OutboxOptions;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
-use contract::{AnswerKey, BatchId, RecordDigest, Verdict};
+use contract::{AnswerKey, BatchId, Verdict};
 use sqlx::SqliteExecutor;
 use sqlx::sqlite::SqliteConnection;
 
@@ -14,7 +14,7 @@ use super::settlements::count_delivered;
 use super::verdicts::{AnsweredBatch, Findings, SettledVerdicts};
 use crate::dead_letters::open_of_registry;
 use crate::file::{Database, OutboxError, json, to_ms};
-use crate::records::{ByDigest, KnownRecord, LookedUp, Records};
+use crate::records::{KnownRecord, LookedUp, RecordMap, Records};
 use crate::versions::{RaiseReason, Versions};
 
 /// Reason for a risen generation when the registry holds versions that this outbox never sent.
@@ -139,7 +139,7 @@ async fn own_batches(
 async fn store(
     connection: &mut SqliteConnection,
     findings: &Findings,
-    known: &HashMap<RecordDigest, KnownRecord, ByDigest>,
+    known: &RecordMap<KnownRecord>,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     sqlx::query("DELETE FROM batch WHERE seq IN (SELECT value FROM json_each(?1))")

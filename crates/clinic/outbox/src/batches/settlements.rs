@@ -13,9 +13,9 @@ use crate::options::OutboxOptions;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseToken(pub(super) i64);
 
-/// Outcome of a leased batch.
+/// Outcome of publishing a leased batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum DeliveryOutcome {
     /// Batch that the broker has, durably: it is deleted here, or if the registry sends receipts
     /// waits for its receipt.
     Delivered,
@@ -35,8 +35,8 @@ pub struct Settlement {
     pub id: BatchId,
     /// Token of the lease.
     pub token: LeaseToken,
-    /// Outcome of the batch.
-    pub outcome: Outcome,
+    /// Outcome of publishing it.
+    pub outcome: DeliveryOutcome,
 }
 
 /// Result of settlements, in batches.
@@ -103,7 +103,7 @@ async fn settle_delivered(
 ) -> Result<u64, OutboxError> {
     let delivered: Vec<_> = settlements
         .iter()
-        .filter(|settlement| settlement.outcome == Outcome::Delivered)
+        .filter(|settlement| settlement.outcome == DeliveryOutcome::Delivered)
         .map(|settlement| (settlement.id.to_hex(), settlement.token.0))
         .collect();
     if delivered.is_empty() {
@@ -203,8 +203,8 @@ async fn put_back_failed(
     let now_ms = to_ms(now);
     for settlement in settlements {
         match settlement.outcome {
-            Outcome::Delivered => in_a_row = 0,
-            Outcome::Failed { retry_at, reason } => {
+            DeliveryOutcome::Delivered => in_a_row = 0,
+            DeliveryOutcome::Failed { retry_at, reason } => {
                 in_a_row += 1;
                 last_reason = short_code(reason);
                 let due_at_ms = to_ms(retry_at).clamp(now_ms, now_ms + MAX_WAIT_MS);

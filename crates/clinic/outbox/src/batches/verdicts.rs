@@ -1,13 +1,11 @@
 //! Findings from a set of verdicts, before they are written down: pure, no database.
 
-use std::collections::HashMap;
-
 use contract::{Answer, RecordDigest, RefusalReason, StoredAnswer, Verdict, Version};
 
 use super::probes::AnsweredProbe;
 use crate::dead_letters::RefusedByRegistry;
 use crate::limits::MAX_GENERATION;
-use crate::records::{ByDigest, KnownRecord};
+use crate::records::{KnownRecord, RecordMap};
 
 /// Result of receipts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -129,13 +127,14 @@ impl Findings {
     /// cannot have sent.
     pub(super) fn needed_generation(
         &self,
-        known: &HashMap<RecordDigest, KnownRecord, ByDigest>,
+        known: &RecordMap<KnownRecord>,
         generation: u32,
     ) -> Option<u32> {
-        let never_sent = self
-            .superseded
-            .iter()
-            .filter(|(record, held)| known.get(record).is_none_or(|known| *held > known.version));
+        let never_sent = self.superseded.iter().filter(|(record, held)| {
+            known
+                .get(record)
+                .is_none_or(|known| *held > known.state.version)
+        });
         let held = never_sent.map(|(_, held)| held).chain(&self.reused);
         // A version held before the present generation began is exceeded by whatever is sent in it.
         let highest = held

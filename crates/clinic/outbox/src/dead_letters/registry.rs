@@ -1,6 +1,6 @@
 //! Dead letters of events that the registry refused.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use contract::{RecordDigest, Version};
@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use crate::file::{OutboxError, digest_from, each_digest, json, side_by_side, to_ms};
 use crate::limits::MAX_DEAD_LETTERS_PER_FEED;
-use crate::records::{ByDigest, KnownRecord};
+use crate::records::{KnownRecord, RecordMap};
 
 /// An event the registry refused.
 pub(crate) struct RefusedByRegistry {
@@ -22,21 +22,27 @@ pub(crate) struct RefusedByRegistry {
 pub(crate) async fn open_of_registry(
     connection: &mut SqliteConnection,
     refused: &[RefusedByRegistry],
-    known: &HashMap<RecordDigest, KnownRecord, ByDigest>,
+    known: &RecordMap<KnownRecord>,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     if refused.is_empty() {
         return Ok(());
     }
-    let mut letters = HashMap::<_, _, ByDigest>::default();
+    let mut letters = RecordMap::default();
     for event in refused {
         let known = known.get(&event.record);
-        let latest =
-            known.filter(|known| event.version.is_none_or(|refused| known.version <= refused));
+        let latest = known.filter(|known| {
+            event
+                .version
+                .is_none_or(|refused| known.state.version <= refused)
+        });
         // The last of each record.
-        letters.extend(
-            latest.map(|known| (event.record, (known.feed_id, &event.reason, known.stamp))),
-        );
+        letters.extend(latest.map(|known| {
+            (
+                event.record,
+                (known.state.feed_id, &event.reason, known.state.stamp),
+            )
+        }));
     }
     let letters: Vec<_> = letters
         .iter()

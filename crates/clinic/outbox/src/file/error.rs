@@ -3,6 +3,7 @@
 use std::io;
 
 use fault::{Fault, Injected, Point};
+use record_index::IndexError;
 use tokio::task::JoinError;
 
 /// Reason for which the outbox did not do what was asked. Nothing was changed, unless a variant
@@ -281,6 +282,18 @@ impl From<sqlx::Error> for OutboxError {
     }
 }
 
+/// Failure of the record index.
+impl From<IndexError> for OutboxError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Overtaken => Self::Overtaken,
+            IndexError::Damaged { what } => Self::Damaged { what },
+            IndexError::Exhausted { what } => Self::Exhausted { what },
+            IndexError::Database(error) => error.into(),
+        }
+    }
+}
+
 /// Task that did not finish: its panic goes on, a shutdown is an error.
 impl From<JoinError> for OutboxError {
     fn from(error: JoinError) -> Self {
@@ -332,6 +345,16 @@ mod tests {
             !retry(11) && !retry(26) && !retry(1811),
             "malformed, no database, constraint"
         );
+    }
+
+    #[test]
+    fn failures_of_the_record_index_keep_their_meaning() {
+        let overtaken = OutboxError::from(IndexError::Overtaken);
+        assert!(matches!(overtaken, OutboxError::Overtaken) && overtaken.is_retryable());
+        let damaged = OutboxError::from(IndexError::Damaged { what: "a record" });
+        assert!(matches!(damaged, OutboxError::Damaged { what: "a record" }));
+        let busy = OutboxError::from(IndexError::Database(sqlx::Error::PoolTimedOut));
+        assert!(matches!(busy, OutboxError::Busy));
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! Tests of the schema's steps and of transactions, on files of older releases.
 
 use std::fs;
+use std::ops::ControlFlow;
 
 use chrono::DateTime;
 use contract::{ContentDigest, PrivateKey, RecordDigest, Version};
+use record_index::RecordState;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::schema::{MIGRATIONS, migrate};
 use super::*;
 use crate::operator::OutboxReader;
-use crate::records::{KnownRecord, last_number};
+use crate::records::{KnownRecord, last_record_no};
 use crate::{DeadLetterFilter, Origin, Outbox, OutboxOptions};
 
 #[test]
@@ -126,19 +128,24 @@ async fn outbox_of_the_first_schema_keeps_what_it_knew() {
     );
     let records = all_records(&outbox).await;
     let number = records[0].1.record_no;
-    let version = records[0].1.version;
+    let version = records[0].1.state.version;
     assert_eq!(
-        (records.len(), number, version.count, records[0].1.withdrawn),
+        (
+            records.len(),
+            number,
+            version.count,
+            records[0].1.state.withdrawn
+        ),
         (1, 1, 7, false)
     );
 }
 
 async fn all_records(outbox: &Outbox) -> Vec<(RecordDigest, KnownRecord)> {
-    let last = last_number(outbox.database().readers()).await.unwrap();
+    let last = last_record_no(outbox.database().readers()).await.unwrap();
     let mut all = Vec::new();
-    let visited = outbox.records().visit(0, last, |record, known| {
+    let visited = outbox.records().scan(1..=last, |record, known| {
         all.push((*record, *known));
-        false
+        ControlFlow::Continue(())
     });
     visited.await.unwrap();
     all
@@ -188,14 +195,14 @@ async fn outbox_of_the_second_schema_keeps_its_records_and_finds_them() {
         |(record_no, record, content, generation, count, withdrawn, feed_id, stamp): Stored| {
             let content = content.map(|content| ContentDigest(content.try_into().unwrap()));
             let version = Version { generation, count };
-            let known = KnownRecord {
-                record_no,
+            let state = RecordState {
                 feed_id,
                 stamp,
                 content,
                 version,
                 withdrawn,
             };
+            let known = KnownRecord { record_no, state };
             (RecordDigest(record.try_into().unwrap()), known)
         };
     let before: Vec<_> = before.into_iter().map(known).collect();
@@ -209,7 +216,7 @@ async fn outbox_of_the_second_schema_keeps_its_records_and_finds_them() {
     );
     let unplaced = before
         .iter()
-        .filter(|(_, known)| known.feed_id.is_none())
+        .filter(|(_, known)| known.state.feed_id.is_none())
         .count();
     assert_eq!(
         outbox.reader().status().await.unwrap().unplaced_records,

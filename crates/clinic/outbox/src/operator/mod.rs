@@ -11,7 +11,7 @@ pub use reader::OutboxReader;
 pub(crate) use reconcile::Reconciliations;
 pub use reconcile::{RepairPlan, Report};
 pub(crate) use requests::Requests;
-pub use requests::{Postbox, Request};
+pub use requests::{Request, RequestQueue};
 pub(crate) use retry::Retries;
 pub use retry::RetryPlan;
 pub use status::{DeadLetterCount, FeedStatus, PublisherStatus, Status, Surprise, SweepStatus};

@@ -49,11 +49,11 @@ pub enum Request {
 
 /// Place where a process without the lock leaves requests for the one that has it.
 #[derive(Debug, Clone)]
-pub struct Postbox {
+pub struct RequestQueue {
     pool: SqlitePool,
 }
 
-impl Postbox {
+impl RequestQueue {
     /// Opens the outbox at `path` for requests alone; takes no lock.
     ///
     /// # Errors

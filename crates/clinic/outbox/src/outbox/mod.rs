@@ -54,7 +54,7 @@ impl Outbox {
         let versions = Arc::new(Versions::open(path, &identity, Arc::clone(&database))?);
         let records = Arc::new(Records::new(Arc::clone(&database)));
         records.flush_all().await?;
-        let subjects = Subjects::new(&database, &versions, &records, &options, lock);
+        let subjects = Subjects::new(database, versions, records, &options, lock);
         subjects.leases.release_all().await?;
         subjects.requests.release_taken().await?;
         Ok(Self {

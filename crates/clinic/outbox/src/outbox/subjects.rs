@@ -38,15 +38,15 @@ pub(super) struct Subjects {
 
 impl Subjects {
     pub(super) fn new(
-        database: &Arc<Database>,
-        versions: &Arc<Versions>,
-        records: &Arc<Records>,
+        database: Arc<Database>,
+        versions: Arc<Versions>,
+        records: Arc<Records>,
         options: &OutboxOptions,
         lock: LockFile,
     ) -> Self {
-        let database = || Arc::clone(database);
-        let versions = || Arc::clone(versions);
-        let records = || Arc::clone(records);
+        let database = || Arc::clone(&database);
+        let versions = || Arc::clone(&versions);
+        let records = || Arc::clone(&records);
         let sealing = Arc::new(Sealing::new(options));
         let sealing = || Arc::clone(&sealing);
         let capacity = Arc::new(Capacity::new(options.max_bytes, database(), versions()));

@@ -120,7 +120,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`OutboxError::Full`] (call again, it goes on) and the disk's failures.
-    pub async fn mark_for_retry(
+    pub async fn prepare_retry(
         &self,
         filter: &DeadLetterFilter,
         now: DateTime<Utc>,

@@ -14,9 +14,9 @@ use crate::batches::{Capacity, NewBatch, Sealing, store_batches};
 use crate::dead_letters::{close_accepted, close_of_registry, open_refused};
 use crate::feeds::{enter_feed, feed_id};
 use crate::file::{Database, OutboxError, to_ms};
-use crate::records::{LookedUp, Records, key_of, store_moved};
+use crate::records::{Key, LookedUp, Records, key_of, store_moved};
 use crate::sweep::note_page;
-use crate::versions::{CommitGuard, Key, Versions};
+use crate::versions::{CommitGuard, Versions};
 
 /// Pages of all feeds, over one writer.
 #[derive(Debug)]
@@ -177,13 +177,12 @@ impl Pages {
         let mut transaction = self.database.begin().await?;
         let connection = transaction.connection();
         let feed_id = enter_feed(connection, &page.source, &page.feed, prepared.kind).await?;
-        // New records are only those that no other page has numbered since the look-up: `store`
+        // New records are only those that no other page has appended since the look-up: `store`
         // refuses them otherwise.
-        let numbered = self
+        let appended = self
             .records
             .store(connection, &plan.updates, feed_id, read.upto)
             .await?;
-        self.records.flush_if_due(connection, &numbered).await?;
         store_moved(connection, &plan.moved, feed_id).await?;
         store_batches(connection, batches, page.now).await?;
         store_dead_letters(connection, page, plan, feed_id, &mut counts).await?;
@@ -193,7 +192,7 @@ impl Pages {
         self.versions
             .commit(transaction, !batches.is_empty())
             .await?;
-        self.records.learn(&numbered).await;
+        self.records.note_committed(&appended).await;
         Ok(counts)
     }
 }

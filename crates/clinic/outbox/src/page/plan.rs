@@ -8,8 +8,8 @@ use super::drafts::sort_and_keep_last;
 use super::types::{Committed, Pulled};
 use crate::dead_letters::Refused;
 use crate::file::OutboxError;
-use crate::records::{ByDigest, KnownRecord, RecordUpdate, SourceStamp, key_of};
-use crate::versions::{Key, next_version};
+use crate::records::{Key, KnownRecord, RecordMap, RecordUpdate, SourceStamp, key_of};
+use crate::versions::next_version;
 
 /// Metadata of a draft that are no part of its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl PagePlan {
     pub(super) fn new(
         drafts: Vec<Pulled>,
         refused: &HashMap<RecordDigest, &Refused>,
-        known: &HashMap<RecordDigest, KnownRecord, ByDigest>,
+        known: &RecordMap<KnownRecord>,
         feed_id: Option<i64>,
         generation: u32,
     ) -> Result<Self, OutboxError> {
@@ -107,7 +107,8 @@ impl PagePlan {
             stamp,
             only_if_sent: draft.only_if_sent,
         });
-        let was_asked_for = known.is_some_and(|known| known.was_sent() && known.content.is_none());
+        let was_asked_for =
+            known.is_some_and(|known| known.state.was_sent() && known.state.content.is_none());
         self.counts.missed += u64::from(!was_asked_for);
         Ok(())
     }
@@ -169,7 +170,7 @@ impl PagePlan {
         feed_id: Option<i64>,
         stamp: SourceStamp,
     ) {
-        if known.stamp != stamp || known.feed_id != feed_id {
+        if known.state.stamp != stamp || known.state.feed_id != feed_id {
             self.changed.push(key_of(record));
             self.moved.push((known.record_no, stamp));
         }
@@ -230,7 +231,7 @@ enum Change {
 
 fn change_of(draft: &Draft, known: Option<&KnownRecord>, generation: u32) -> Change {
     let withdraws = matches!(draft.body, Body::Withdrawn { .. });
-    let Some(known) = known.filter(|known| known.was_sent()) else {
+    let Some(known) = known.filter(|known| known.state.was_sent()) else {
         return match (withdraws, draft.only_if_sent && generation == 1) {
             (false, _) => Change::New,
             (true, true) => Change::Unchanged,
@@ -239,10 +240,11 @@ fn change_of(draft: &Draft, known: Option<&KnownRecord>, generation: u32) -> Cha
         };
     };
     let same_content = known
+        .state
         .content
         .is_some_and(|content| withdraws || content == draft.content);
-    let same = withdraws == known.withdrawn && same_content;
-    match (same, known.version.generation >= generation) {
+    let same = withdraws == known.state.withdrawn && same_content;
+    match (same, known.state.version.generation >= generation) {
         (true, true) => Change::Unchanged,
         // The registry may hold something newer than this outbox remembers: send it again, above
         // that.
@@ -255,6 +257,7 @@ fn change_of(draft: &Draft, known: Option<&KnownRecord>, generation: u32) -> Cha
 #[cfg(test)]
 mod tests {
     use contract::{ContentDigest, FactKind};
+    use record_index::RecordState;
 
     use super::super::drafts::refused_without_draft;
     use super::*;
@@ -304,11 +307,13 @@ mod tests {
         let content = Some(ContentDigest([content; 16]));
         KnownRecord {
             record_no: 1,
-            feed_id: Some(1),
-            stamp: None,
-            content,
-            version,
-            withdrawn,
+            state: RecordState {
+                feed_id: Some(1),
+                stamp: None,
+                content,
+                version,
+                withdrawn,
+            },
         }
     }
 
@@ -373,9 +378,10 @@ mod tests {
 
     #[test]
     fn forgotten_or_never_sent_content_is_sent() {
-        let forgotten = |withdrawn| KnownRecord {
-            content: None,
-            ..known(0, 1, withdrawn)
+        let forgotten = |withdrawn| {
+            let mut known = known(0, 1, withdrawn);
+            known.state.content = None;
+            known
         };
         assert_eq!(
             change_of(&assertion(1), Some(&forgotten(false)), 1),
@@ -385,13 +391,8 @@ mod tests {
             change_of(&withdrawal(true), Some(&forgotten(true)), 1),
             Change::Withdrawn
         );
-        let never = KnownRecord {
-            version: Version {
-                generation: 1,
-                count: 0,
-            },
-            ..known(1, 1, false)
-        };
+        let mut never = known(1, 1, false);
+        never.state.version.count = 0;
         assert_eq!(change_of(&assertion(1), Some(&never), 1), Change::New);
         assert_eq!(
             change_of(&withdrawal(true), Some(&never), 1),
@@ -410,11 +411,9 @@ mod tests {
 
     #[test]
     fn page_moves_stamps_and_keeps_the_refused_without_sending() {
-        let unchanged = KnownRecord {
-            stamp: Some(5),
-            ..known(1, 1, false)
-        };
-        let known = HashMap::from_iter([(RECORD, unchanged)]);
+        let mut unchanged = known(1, 1, false);
+        unchanged.state.stamp = Some(5);
+        let known = RecordMap::from_iter([(RECORD, unchanged)]);
         let refused = Refused {
             record_id: "r".into(),
             reason: "bad-snils",

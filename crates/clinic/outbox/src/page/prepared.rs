@@ -13,7 +13,8 @@ use super::plan::PagePlan;
 use super::types::PageCommit;
 use crate::batches::NewBatch;
 use crate::file::OutboxError;
-use crate::versions::{Key, ReadPoint, any_common};
+use crate::records::Key;
+use crate::versions::{ReadPoint, any_common};
 
 /// A page whose batches are sealed, to be given to [`crate::Outbox::commit`]. Dropped instead, it
 /// leaves no trace.

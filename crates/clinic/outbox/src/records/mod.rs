@@ -1,47 +1,40 @@
-//! Records ever read: found by their digests, appended, changed, gone over in order.
+//! Every record ever read, over the record index in the outbox file.
 
-mod block;
-mod blocks;
-mod filter;
-mod index;
-mod keys;
-mod known;
-mod store;
+mod update;
 
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
-use contract::RecordDigest;
+use contract::{RecordDigest, Version};
+use record_index::{IndexError, RecordIndex, RecordState};
 use sqlx::sqlite::SqliteConnection;
 
-pub(crate) use self::blocks::last as last_number;
-use self::index::Index;
-pub(crate) use self::index::{ByDigest, LookedUp, Numbered};
-pub(crate) use self::keys::key_of;
-pub use self::known::SourceStamp;
-pub(crate) use self::known::{KnownRecord, RecordUpdate};
-pub(crate) use self::store::{adopt, store_moved};
+pub(crate) use record_index::{
+    Appended, Key, KnownRecord, LookedUp, RecordMap, key_of, last_record_no,
+};
+pub(crate) use update::RecordUpdate;
+pub use update::SourceStamp;
+
 use crate::file::{Database, OutboxError};
 
 /// The records, over the outbox file.
 #[derive(Debug)]
 pub(crate) struct Records {
-    index: Index,
+    index: RecordIndex,
     database: Arc<Database>,
 }
 
 impl Records {
     /// Records of the file.
     pub(crate) fn new(database: Arc<Database>) -> Self {
-        Self {
-            index: Index::new(),
-            database,
-        }
+        let index = RecordIndex::default();
+        Self { index, database }
     }
 
-    /// Looks records up by their digests, as committed. Under the commit gate nobody else numbers
+    /// Looks records up by their digests, as committed. Under the commit gate nobody else appends
     /// records after it.
     pub(crate) async fn look_up(&self, wanted: &[RecordDigest]) -> Result<LookedUp, OutboxError> {
-        self.index.look_up(self.database.readers(), wanted).await
+        Ok(self.index.look_up(self.database.readers(), wanted).await?)
     }
 
     /// Looks records up by their numbers.
@@ -49,60 +42,50 @@ impl Records {
         &self,
         record_nos: &[i64],
     ) -> Result<Vec<(RecordDigest, KnownRecord)>, OutboxError> {
-        blocks::look_up_numbers(self.database.readers(), record_nos).await
+        Ok(record_index::look_up_numbers(self.database.readers(), record_nos).await?)
     }
 
-    /// Goes over the records numbered above `after` and up to `upto`, until `visitor` returns true.
-    pub(crate) async fn visit(
+    /// Visits the records with these numbers in their order, until the visitor breaks.
+    pub(crate) async fn scan(
         &self,
-        after: i64,
-        upto: i64,
-        visitor: impl FnMut(&RecordDigest, &KnownRecord) -> bool + Send,
+        record_nos: RangeInclusive<i64>,
+        visit: impl FnMut(&RecordDigest, &KnownRecord) -> ControlFlow<()> + Send,
     ) -> Result<(), OutboxError> {
-        blocks::visit(self.database.readers(), after, upto, visitor).await
+        Ok(record_index::scan(self.database.readers(), record_nos, visit).await?)
     }
 
-    /// Writes the new states: numbers new records, and changes known ones. `upto` is the last
-    /// number at the look-up that told them apart. The numbers returned are given out once the
-    /// transaction is committed.
+    /// Appends new records, and writes the new states of known ones. `looked_up_to` is the last
+    /// number at the look-up that told them apart.
     ///
     /// # Errors
-    /// [`OutboxError::Overtaken`] if another page has numbered one of the new records since, and
+    /// [`OutboxError::Overtaken`] if another page has appended one of the new records since, and
     /// the disk's failures.
     pub(crate) async fn store(
         &self,
         connection: &mut SqliteConnection,
         updates: &[RecordUpdate],
         feed_id: i64,
-        upto: i64,
-    ) -> Result<Numbered, OutboxError> {
-        store::store(connection, updates, Some(feed_id), upto, &self.index).await
+        looked_up_to: i64,
+    ) -> Result<Appended, OutboxError> {
+        let new = updates
+            .iter()
+            .filter(|update| update.record_no.is_none())
+            .map(|update| (&update.record, update.state(feed_id)));
+        let appended = self.index.append(connection, new, looked_up_to).await?;
+        store_known(connection, updates, feed_id).await?;
+        Ok(appended)
     }
 
-    /// Flushes the oldest unflushed keys to a run, if there are enough. Within the transaction that
-    /// numbered these records.
-    pub(crate) async fn flush_if_due(
-        &self,
-        connection: &mut SqliteConnection,
-        numbered: &Numbered,
-    ) -> Result<(), OutboxError> {
-        self.index.spill(connection, numbered).await.map(drop)
-    }
-
-    /// Takes the committed numbers into memory, so that the next look-up need not read them.
-    pub(crate) async fn learn(&self, committed: &Numbered) {
-        self.index.learn(committed).await;
+    /// Takes committed records into memory, so that the next look-up need not read them.
+    pub(crate) async fn note_committed(&self, appended: &Appended) {
+        self.index.note_committed(appended).await;
     }
 
     /// Flushes all keys that are due: many after a migration, none usually.
     pub(crate) async fn flush_all(&self) -> Result<(), OutboxError> {
         loop {
             let mut transaction = self.database.begin().await?;
-            let none = Numbered {
-                after: blocks::last(transaction.connection()).await?,
-                keys: Vec::new(),
-            };
-            let flushed = self.index.spill(transaction.connection(), &none).await?;
+            let flushed = self.index.flush(transaction.connection()).await?;
             transaction.commit().await?;
             if !flushed {
                 return Ok(());
@@ -111,12 +94,59 @@ impl Records {
     }
 }
 
+/// Writes the new states of known records; passes new ones over.
+pub(crate) async fn store_known(
+    connection: &mut SqliteConnection,
+    updates: &[RecordUpdate],
+    feed_id: i64,
+) -> Result<(), OutboxError> {
+    let known = updates
+        .iter()
+        .filter_map(|update| Some((update.record_no?, update)));
+    let apply = |record: &RecordDigest, state: &mut RecordState, update: &RecordUpdate| {
+        if *record != update.record {
+            return Err(IndexError::Damaged { what: "a record" });
+        }
+        *state = update.state(feed_id);
+        Ok(())
+    };
+    Ok(record_index::change(connection, known, apply).await?)
+}
+
+/// Changes feed and stamp of records that are otherwise unchanged.
+pub(crate) async fn store_moved(
+    connection: &mut SqliteConnection,
+    moved: &[(i64, SourceStamp)],
+    feed_id: i64,
+) -> Result<(), OutboxError> {
+    let apply = |_: &RecordDigest, state: &mut RecordState, stamp| {
+        state.feed_id = Some(feed_id);
+        state.stamp = stamp;
+        Ok(())
+    };
+    Ok(record_index::change(connection, moved.iter().copied(), apply).await?)
+}
+
+/// Adopts newer versions of the registry, and forgets content and stamp of these records.
+pub(crate) async fn adopt(
+    connection: &mut SqliteConnection,
+    held: impl IntoIterator<Item = (i64, Option<Version>)>,
+) -> Result<(), OutboxError> {
+    let apply = |_: &RecordDigest, state: &mut RecordState, held: Option<Version>| {
+        state.content = None;
+        state.stamp = None;
+        state.version = held.map_or(state.version, |held| held.max(state.version));
+        Ok(())
+    };
+    Ok(record_index::change(connection, held, apply).await?)
+}
+
 /// Forgets the stamps of records, so that a sweep reads them again.
 pub(crate) async fn forget_stamps(
     connection: &mut SqliteConnection,
     record_nos: &[i64],
 ) -> Result<(), OutboxError> {
-    store::forget(connection, record_nos, |known| known.stamp = None).await
+    forget(connection, record_nos, |state| state.stamp = None).await
 }
 
 /// Forgets the contents of records, so that they are sent again when they are read.
@@ -124,5 +154,18 @@ pub(crate) async fn forget_contents(
     connection: &mut SqliteConnection,
     record_nos: &[i64],
 ) -> Result<(), OutboxError> {
-    store::forget(connection, record_nos, |known| known.content = None).await
+    forget(connection, record_nos, |state| state.content = None).await
+}
+
+async fn forget(
+    connection: &mut SqliteConnection,
+    record_nos: &[i64],
+    forget: fn(&mut RecordState),
+) -> Result<(), OutboxError> {
+    let record_nos = record_nos.iter().map(|record_no| (*record_no, ()));
+    let apply = |_: &RecordDigest, state: &mut RecordState, ()| {
+        forget(state);
+        Ok(())
+    };
+    Ok(record_index::change(connection, record_nos, apply).await?)
 }

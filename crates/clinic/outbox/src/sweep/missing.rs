@@ -1,5 +1,7 @@
 //! Records of a feed that a sweep has not seen.
 
+use std::ops::ControlFlow;
+
 use contract::RecordDigest;
 use sqlx::sqlite::SqlitePool;
 
@@ -62,11 +64,14 @@ pub(super) async fn asserted_in(
     let (first, last) = bitmap::range_of(block);
     let mut asserted = Vec::new();
     records
-        .visit(first - 1, last.min(horizon), |_, known| {
-            if known.feed_id == Some(feed_id) && !known.withdrawn && known.was_sent() {
+        .scan(first..=last.min(horizon), |_, known| {
+            if known.state.feed_id == Some(feed_id)
+                && !known.state.withdrawn
+                && known.state.was_sent()
+            {
                 asserted.push(known.record_no);
             }
-            false
+            ControlFlow::Continue(())
         })
         .await?;
     Ok(asserted)
@@ -91,7 +96,8 @@ pub(super) async fn lost_letters(
     let lost = letters.into_iter().filter_map(|(id, record)| {
         let known = known.get(&record)?;
         let record_no = known.record_no;
-        let unseen = known.feed_id == Some(feed_id) && record_no <= horizon && !seen.has(record_no);
+        let unseen =
+            known.state.feed_id == Some(feed_id) && record_no <= horizon && !seen.has(record_no);
         unseen.then_some(LostLetter { id, record_no })
     });
     Ok(lost.collect())

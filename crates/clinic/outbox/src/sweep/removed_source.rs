@@ -13,7 +13,7 @@ use super::types::SweepEnd;
 use super::withdrawals::{Withdrawal, Withdrawals};
 use crate::feeds::{enter_feed, feed_id};
 use crate::file::{Database, OutboxError};
-use crate::records::{Records, last_number};
+use crate::records::{Records, last_record_no};
 
 /// A feed that is no longer configured, alone or with its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl RemovedSources {
             let Some(feed_id) = feed_id(pool, source, &removed.feed).await? else {
                 continue;
             };
-            let horizon = last_number(pool).await?;
+            let horizon = last_record_no(pool).await?;
             let permit = running::read_permit(pool, feed_id).await?;
             let none = Bits::default();
             let records = MissingRecords::find(&self.records, feed_id, horizon, &none).await?;

@@ -9,7 +9,7 @@ use super::types::{Sweep, SweepStep};
 use crate::dead_letters;
 use crate::feeds::enter_feed;
 use crate::file::{OutboxError, from_ms, json, to_ms};
-use crate::records::{forget_stamps, last_number};
+use crate::records::{forget_stamps, last_record_no};
 
 /// A running sweep as its row has it.
 pub(super) struct RunningSweep {
@@ -61,7 +61,7 @@ pub(super) async fn begin(
     feed: &str,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
-    let horizon = last_number(&mut *connection).await?;
+    let horizon = last_record_no(&mut *connection).await?;
     let feed_id = enter_feed(connection, source, feed, None).await?;
     bitmap::forget(connection, feed_id).await?;
     sqlx::query(

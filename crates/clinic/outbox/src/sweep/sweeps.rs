@@ -94,13 +94,13 @@ impl Sweeps {
             }
             let known = known.get(record);
             let unchanged = known.is_some_and(|known| {
-                stamp.is_some() && known.stamp == *stamp && known.feed_id == feed_id
+                stamp.is_some() && known.state.stamp == *stamp && known.state.feed_id == feed_id
             });
             if !unchanged {
                 found.reread.push(place);
             }
             found.unknown += u64::from(known.is_none());
-            let stamps = known.and_then(|known| known.stamp).zip(*stamp);
+            let stamps = known.and_then(|known| known.state.stamp).zip(*stamp);
             found.went_back += u64::from(stamps.is_some_and(|(before, now)| now < before));
         }
         Ok(found)

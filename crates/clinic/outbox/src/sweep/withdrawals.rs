@@ -14,7 +14,7 @@ use super::missing::asserted_in;
 use crate::batches::{Capacity, Sealing, store_batches};
 use crate::dead_letters::close_of_registry;
 use crate::file::{Database, OutboxError};
-use crate::records::{KnownRecord, LookedUp, RecordUpdate, Records};
+use crate::records::{KnownRecord, LookedUp, RecordUpdate, Records, store_known};
 use crate::versions::{Versions, next_version};
 
 /// Most records withdrawn in one transaction.
@@ -112,10 +112,9 @@ impl Withdrawals {
         let LookedUp { known, .. } = self.records.look_up(&digests).await?;
         let mut alike = BTreeMap::<_, Vec<_>>::new();
         for (record, above) in records {
-            let withdrawn = known
-                .get(record)
-                .filter(|known| known.withdrawn && known.was_sent());
-            let feed_and_content = withdrawn.and_then(|known| known.feed_id.zip(known.content));
+            let state = known.get(record).map(|known| known.state);
+            let withdrawn = state.filter(|state| state.withdrawn && state.was_sent());
+            let feed_and_content = withdrawn.and_then(|state| state.feed_id.zip(state.content));
             if let Some((feed_id, content)) = feed_and_content
                 && kinds.contains_key(&feed_id)
             {
@@ -155,7 +154,7 @@ impl Withdrawals {
         let LookedUp { mut known, .. } = self.records.look_up(&digests).await?;
         let adopted = records.iter().filter_map(|(record, above)| {
             let mut known = known.remove(record)?;
-            known.version = known.version.max(*above);
+            known.state.version = known.state.version.max(*above);
             Some((*record, known))
         });
         let adopted: Vec<(RecordDigest, KnownRecord)> = adopted.collect();
@@ -195,10 +194,7 @@ impl Withdrawals {
         let mut transaction = self.database.begin().await?;
         let connection = transaction.connection();
         store_batches(connection, &batches, withdrawal.now).await?;
-        // All of them are known: nothing is numbered.
-        self.records
-            .store(connection, &updates, withdrawal.feed_id, i64::MAX)
-            .await?;
+        store_known(connection, &updates, withdrawal.feed_id).await?;
         close_of_registry(connection, updates.iter().map(|update| &update.record)).await?;
         count(connection, withdrawal, updates.len().saturating_as()).await?;
         self.versions.commit(transaction, true).await

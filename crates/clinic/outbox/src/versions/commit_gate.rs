@@ -12,12 +12,10 @@ use std::sync::atomic::{self, AtomicU64};
 use az::SaturatingAs as _;
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::records::Key;
+
 /// Most records remembered as changed, over all guards that are.
 const MAX_REMEMBERED: usize = 200_000;
-
-/// Key of a record ([`crate::records::key_of`]). Two records that share one cost a second look-up,
-/// nothing else.
-pub(crate) type Key = u64;
 
 /// Point between two guards: all that earlier guards committed was seen by a look-up after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

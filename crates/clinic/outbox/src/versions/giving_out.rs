@@ -111,7 +111,7 @@ impl Versions {
             self.overwrite_file(self.generation(), stamp).await?;
         }
         drop(writer);
-        fault::check::<OutboxError>(fault::Point::OutboxMarked)
+        fault::check::<OutboxError>(fault::Point::OutboxGenerationStored)
     }
 
     async fn overwrite_file(&self, generation: u32, stamp: u64) -> Result<(), OutboxError> {

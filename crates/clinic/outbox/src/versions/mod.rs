@@ -8,7 +8,7 @@ mod giving_out;
 mod identity;
 mod next_version;
 
-pub(crate) use commit_gate::{CommitGuard, Key, ReadPoint, any_common};
+pub(crate) use commit_gate::{CommitGuard, ReadPoint, any_common};
 pub(crate) use generation::determine_generation;
 pub(crate) use giving_out::Versions;
 pub(crate) use identity::RaiseReason;

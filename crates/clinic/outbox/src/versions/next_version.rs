@@ -14,8 +14,9 @@ pub(crate) fn next_version(
     known: Option<&KnownRecord>,
     generation: u32,
 ) -> Result<Version, OutboxError> {
-    let (generation, count) = match known.filter(|known| known.was_sent()) {
-        Some(KnownRecord { version, .. }) if version.generation >= generation => {
+    let sent = known.filter(|known| known.state.was_sent());
+    let (generation, count) = match sent.map(|known| known.state.version) {
+        Some(version) if version.generation >= generation => {
             (version.generation, version.count.checked_add(1))
         }
         _ => (generation, Some(1)),
@@ -29,17 +30,20 @@ pub(crate) fn next_version(
 #[cfg(test)]
 mod tests {
     use contract::ContentDigest;
+    use record_index::RecordState;
 
     use super::*;
 
     fn sent(generation: u32, count: u32) -> KnownRecord {
         KnownRecord {
             record_no: 1,
-            feed_id: Some(1),
-            stamp: None,
-            content: Some(ContentDigest([1; 16])),
-            version: Version { generation, count },
-            withdrawn: false,
+            state: RecordState {
+                feed_id: Some(1),
+                stamp: None,
+                content: Some(ContentDigest([1; 16])),
+                version: Version { generation, count },
+                withdrawn: false,
+            },
         }
     }
 

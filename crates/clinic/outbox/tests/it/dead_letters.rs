@@ -165,7 +165,7 @@ async fn retry_reads_the_clinics_rows_by_id_and_the_registrys_by_a_sweep() {
     let place = Place::new();
     let (outbox, source) = with_letters(&place).await;
     let plan = outbox
-        .mark_for_retry(&DeadLetterFilter::default(), at(9))
+        .prepare_retry(&DeadLetterFilter::default(), at(9))
         .await
         .unwrap();
     let mut by_id = plan.by_id;
@@ -230,7 +230,7 @@ async fn registrys_letters_are_named_by_a_sweep_and_open_again_if_refused_again(
     };
     let named = list(&outbox, of_registry()).await;
     assert_eq!(named[0].record_id.as_deref(), Some("3"));
-    let plan = outbox.mark_for_retry(&of_registry(), at(9)).await.unwrap();
+    let plan = outbox.prepare_retry(&of_registry(), at(9)).await.unwrap();
     let by_id = vec![("mis".into(), "recoveries".into(), "3".into())];
     assert_eq!(
         plan,
@@ -284,7 +284,7 @@ async fn refused_withdrawal_of_a_row_that_is_gone_is_sent_again() {
 
     // No row is left that could be read, by its id or by a sweep.
     let plan = outbox
-        .mark_for_retry(&DeadLetterFilter::default(), at(9))
+        .prepare_retry(&DeadLetterFilter::default(), at(9))
         .await
         .unwrap();
     assert_eq!(plan, RetryPlan::default());

@@ -192,7 +192,7 @@ async fn records_that_a_retry_forgot_meanwhile_are_sent_again() {
     settle(&place, &outbox, at(1), refuse).await;
     let prepared = outbox.prepare(source.page(1..=2)).await.unwrap();
     outbox
-        .mark_for_retry(&DeadLetterFilter::default(), at(2))
+        .prepare_retry(&DeadLetterFilter::default(), at(2))
         .await
         .unwrap();
     let done = outbox.commit(prepared).await.unwrap();

@@ -1,7 +1,7 @@
 //! Requests of other processes: left without the lock, done by the owner, answered there.
 
 use chrono::TimeDelta;
-use outbox::{DeadLetterFilter, Origin, OutboxError, Postbox, Request};
+use outbox::{DeadLetterFilter, Origin, OutboxError, Request, RequestQueue};
 
 use crate::support::{Place, Source, at};
 
@@ -15,11 +15,11 @@ fn sweep() -> Request {
 async fn requests_are_taken_in_order_and_answered() {
     let place = Place::new();
     assert!(matches!(
-        Postbox::open(&place.path).await,
+        RequestQueue::open(&place.path).await,
         Err(OutboxError::Missing)
     ));
     let outbox = place.open().await;
-    let postbox = Postbox::open(&place.path).await.unwrap();
+    let request_queue = RequestQueue::open(&place.path).await.unwrap();
     assert_eq!(outbox.next_request().await.unwrap(), None);
     let filter = DeadLetterFilter {
         origin: Some(Origin::Registry),
@@ -40,28 +40,28 @@ async fn requests_are_taken_in_order_and_answered() {
         },
     ];
     for request in &all {
-        postbox.ask(request, at(0)).await.unwrap();
+        request_queue.ask(request, at(0)).await.unwrap();
     }
     for request in &all {
         let (id, taken) = outbox.next_request().await.unwrap().unwrap();
         assert_eq!(&taken, request);
-        assert_eq!(postbox.answer(id).await.unwrap(), None);
+        assert_eq!(request_queue.answer(id).await.unwrap(), None);
         outbox
             .answer_request(id, Ok(format!("done {id}")), at(1))
             .await
             .unwrap();
         assert_eq!(
-            postbox.answer(id).await.unwrap(),
+            request_queue.answer(id).await.unwrap(),
             Some(Ok(format!("done {id}")))
         );
     }
-    let id = postbox.ask(&sweep(), at(2)).await.unwrap();
+    let id = request_queue.ask(&sweep(), at(2)).await.unwrap();
     outbox.next_request().await.unwrap().unwrap();
     outbox
         .answer_request(id, Err("ж".repeat(40_000)), at(2))
         .await
         .unwrap();
-    let Some(Err(text)) = postbox.answer(id).await.unwrap() else {
+    let Some(Err(text)) = request_queue.answer(id).await.unwrap() else {
         panic!("an error was answered")
     };
     assert_eq!(text.len(), 65_536);
@@ -71,8 +71,8 @@ async fn requests_are_taken_in_order_and_answered() {
 async fn what_a_dead_owner_was_doing_is_taken_again() {
     let place = Place::new();
     let outbox = place.open().await;
-    let postbox = Postbox::open(&place.path).await.unwrap();
-    let id = postbox.ask(&sweep(), at(0)).await.unwrap();
+    let request_queue = RequestQueue::open(&place.path).await.unwrap();
+    let id = request_queue.ask(&sweep(), at(0)).await.unwrap();
     assert_eq!(outbox.next_request().await.unwrap().unwrap().0, id);
     assert_eq!(outbox.next_request().await.unwrap(), None, "being done");
     drop(outbox);
@@ -84,25 +84,28 @@ async fn what_a_dead_owner_was_doing_is_taken_again() {
 async fn unknown_requests_are_answered_and_old_ones_forgotten() {
     let place = Place::new();
     let outbox = place.open().await;
-    let postbox = Postbox::open(&place.path).await.unwrap();
+    let request_queue = RequestQueue::open(&place.path).await.unwrap();
     place
         .meddle("INSERT INTO request (asked_at_ms, body) VALUES (1625140800000, '{\"fly\":{}}')")
         .await;
-    let id = postbox.ask(&sweep(), at(0)).await.unwrap();
+    let id = request_queue.ask(&sweep(), at(0)).await.unwrap();
     assert_eq!(outbox.next_request().await.unwrap(), Some((id, sweep())));
-    assert!(matches!(postbox.answer(1).await.unwrap(), Some(Err(_))));
+    assert!(matches!(
+        request_queue.answer(1).await.unwrap(),
+        Some(Err(_))
+    ));
     outbox
         .answer_request(id, Ok("done".into()), at(1))
         .await
         .unwrap();
-    postbox
+    request_queue
         .ask(&sweep(), at(2) + TimeDelta::days(1))
         .await
         .unwrap();
     assert_eq!(
         (
-            postbox.answer(1).await.unwrap(),
-            postbox.answer(id).await.unwrap()
+            request_queue.answer(1).await.unwrap(),
+            request_queue.answer(id).await.unwrap()
         ),
         (None, None)
     );
@@ -112,19 +115,19 @@ async fn unknown_requests_are_answered_and_old_ones_forgotten() {
 async fn requests_are_bounded() {
     let place = Place::new();
     let _outbox = place.open().await;
-    let postbox = Postbox::open(&place.path).await.unwrap();
+    let request_queue = RequestQueue::open(&place.path).await.unwrap();
     let large = Request::Sweep {
         source: "x".repeat(70_000),
     };
     assert!(matches!(
-        postbox.ask(&large, at(0)).await,
+        request_queue.ask(&large, at(0)).await,
         Err(OutboxError::TooLarge { .. })
     ));
     for _ in 0..100 {
-        postbox.ask(&sweep(), at(0)).await.unwrap();
+        request_queue.ask(&sweep(), at(0)).await.unwrap();
     }
     assert!(matches!(
-        postbox.ask(&sweep(), at(0)).await,
+        request_queue.ask(&sweep(), at(0)).await,
         Err(OutboxError::TooLarge { .. })
     ));
 }
@@ -133,11 +136,11 @@ async fn requests_are_bounded() {
 async fn asking_and_writing_do_not_disturb_each_other() {
     let place = Place::new();
     let outbox = place.open().await;
-    let postbox = Postbox::open(&place.path).await.unwrap();
+    let request_queue = RequestQueue::open(&place.path).await.unwrap();
     let asking = async {
         for second in 0..40 {
-            let id = postbox.ask(&sweep(), at(second)).await.unwrap();
-            while postbox.answer(id).await.unwrap().is_none() {
+            let id = request_queue.ask(&sweep(), at(second)).await.unwrap();
+            while request_queue.answer(id).await.unwrap().is_none() {
                 tokio::task::yield_now().await;
             }
         }

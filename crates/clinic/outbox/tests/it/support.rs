@@ -10,8 +10,8 @@ use contract::{
     RecordDigest, Scheme, Subject, Suite, wire,
 };
 use outbox::{
-    Committed, Leased, Outbox, OutboxError, OutboxOptions, Outcome, PageCommit, Pulled, Settlement,
-    SourceStamp, SweepEnd, SweepLimits, SweepStep,
+    Committed, DeliveryOutcome, Leased, Outbox, OutboxError, OutboxOptions, PageCommit, Pulled,
+    Settlement, SourceStamp, SweepEnd, SweepLimits, SweepStep,
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection as _};
@@ -116,13 +116,13 @@ pub(crate) fn delivered(leased: &[Leased]) -> Vec<Settlement> {
     let settle = |one: &Leased| Settlement {
         id: one.batch.id,
         token: one.token,
-        outcome: Outcome::Delivered,
+        outcome: DeliveryOutcome::Delivered,
     };
     leased.iter().map(settle).collect()
 }
 
 pub(crate) fn failed(leased: &[Leased], retry_at: DateTime<Utc>) -> Vec<Settlement> {
-    let outcome = Outcome::Failed {
+    let outcome = DeliveryOutcome::Failed {
         retry_at,
         reason: "broker-away",
     };

@@ -23,7 +23,7 @@ const RECORD_DOMAIN: &str = "clinic-gateway/record/v1";
 
 /// Result of pseudonymising one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RecordOutcome {
     /// Event that leaves: an assertion, or the withdrawal of an earlier one.
     Draft(Draft, Warnings),
     /// Record that is not about COVID-19: nobody is troubled with it. The draft is a withdrawal
@@ -92,23 +92,23 @@ impl Pseudonymiser {
     /// Turns one record into what leaves, or says why it does not. `today` is the clinic's local
     /// date.
     #[must_use]
-    pub fn apply(&self, record: ClinicRecord, today: NaiveDate) -> Outcome {
+    pub fn apply(&self, record: ClinicRecord, today: NaiveDate) -> RecordOutcome {
         let kind = fact_kind(record.fact.feed());
         match self.meaning(&record, today) {
-            Ok(RecordMeaning::Asserted(subject, fact, warnings)) => Outcome::Draft(
+            Ok(RecordMeaning::Asserted(subject, fact, warnings)) => RecordOutcome::Draft(
                 self.draft(&record, Body::Asserted { subject, fact }, false),
                 warnings,
             ),
             Ok(RecordMeaning::Withdrawn { only_if_sent }) => {
                 let draft = self.draft(&record, Body::Withdrawn { kind }, only_if_sent);
-                Outcome::Draft(draft, Warnings::default())
+                RecordOutcome::Draft(draft, Warnings::default())
             }
             Ok(RecordMeaning::OutOfScope) => {
-                Outcome::OutOfScope(self.draft(&record, Body::Withdrawn { kind }, true))
+                RecordOutcome::OutOfScope(self.draft(&record, Body::Withdrawn { kind }, true))
             }
             Err(reason) => {
                 let digest = self.digest_of(&record);
-                Outcome::Rejected(Rejection {
+                RecordOutcome::Rejected(Rejection {
                     record_id: cut(record.record_id),
                     record: digest,
                     kind,

@@ -20,7 +20,7 @@ pub struct Preview {
     /// Kind of fact: `vaccination`, `test` or `recovery`.
     pub kind: &'static str,
     /// Result that the record would have.
-    pub verdict: Verdict,
+    pub verdict: PreviewVerdict,
     /// Each field, in the source's order.
     pub fields: Vec<FieldPreview>,
 }
@@ -28,7 +28,7 @@ pub struct Preview {
 /// Result that a record would have if it were read now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum PreviewVerdict {
     /// The fact leaves.
     Leaves,
     /// The record is taken back.
@@ -110,10 +110,12 @@ impl Pseudonymiser {
     #[must_use]
     pub fn preview(&self, record: &ClinicRecord, today: NaiveDate) -> Preview {
         let verdict = match self.meaning(record, today) {
-            Ok(RecordMeaning::Asserted(..)) => Verdict::Leaves,
-            Ok(RecordMeaning::Withdrawn { only_if_sent }) => Verdict::Withdraws { only_if_sent },
-            Ok(RecordMeaning::OutOfScope) => Verdict::OutOfScope,
-            Err(reason) => Verdict::Refused(reason),
+            Ok(RecordMeaning::Asserted(..)) => PreviewVerdict::Leaves,
+            Ok(RecordMeaning::Withdrawn { only_if_sent }) => {
+                PreviewVerdict::Withdraws { only_if_sent }
+            }
+            Ok(RecordMeaning::OutOfScope) => PreviewVerdict::OutOfScope,
+            Err(reason) => PreviewVerdict::Refused(reason),
         };
         let digest = self.digest_of(record);
         let mut fields = vec![FieldPreview::new(
@@ -125,7 +127,10 @@ impl Pseudonymiser {
             self.push_identifier(identifier, &mut fields);
         }
         self.push_fact(&record.fact, today, &mut fields);
-        if matches!(verdict, Verdict::Withdraws { .. } | Verdict::OutOfScope) {
+        if matches!(
+            verdict,
+            PreviewVerdict::Withdraws { .. } | PreviewVerdict::OutOfScope
+        ) {
             // Nothing of a withdrawn record is repeated but its digest and kind.
             for field in fields.iter_mut().skip(1) {
                 *field = FieldPreview::dropped(field.field, None);

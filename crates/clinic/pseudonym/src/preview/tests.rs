@@ -91,7 +91,7 @@ fn a_fact_is_shown_as_it_leaves() {
     );
     assert_eq!(
         (preview.kind, preview.verdict),
-        ("vaccination", Verdict::Leaves)
+        ("vaccination", PreviewVerdict::Leaves)
     );
     assert_eq!(
         lines(&preview),
@@ -112,7 +112,7 @@ fn a_fact_is_shown_as_it_leaves() {
 /// The pseudonym that really leaves for the doubtful policy.
 fn oms_head() -> String {
     let record = with_vaccine(record(RecordStatus::Final), "Спутник V");
-    let crate::Outcome::Draft(draft, _) = pseudonymiser().apply(record, today()) else {
+    let crate::RecordOutcome::Draft(draft, _) = pseudonymiser().apply(record, today()) else {
         panic!("not a draft")
     };
     let contract::Body::Asserted { subject, .. } = draft.body else {
@@ -131,7 +131,7 @@ fn a_refused_record_says_where_it_fails() {
     let preview = pseudonymiser().preview(&record(RecordStatus::Final), today());
     assert_eq!(
         preview.verdict,
-        Verdict::Refused(RejectionReason::VaccineUnknown)
+        PreviewVerdict::Refused(RejectionReason::VaccineUnknown)
     );
     assert!(lines(&preview).contains(&"vaccine_code dropped - [vaccine-unknown]".to_owned()));
     let mut undated = with_vaccine(record(RecordStatus::Final), "КовиВак");
@@ -141,7 +141,7 @@ fn a_refused_record_says_where_it_fails() {
     let preview = pseudonymiser().preview(&undated, today());
     assert_eq!(
         preview.verdict,
-        Verdict::Refused(RejectionReason::DateInvalid)
+        PreviewVerdict::Refused(RejectionReason::DateInvalid)
     );
     assert!(lines(&preview).contains(&"occurred_on dropped - [date-invalid]".to_owned()));
 }
@@ -151,7 +151,7 @@ fn of_a_withdrawn_record_only_the_digest_leaves() {
     let preview = pseudonymiser().preview(&record(RecordStatus::Cancelled), today());
     assert_eq!(
         preview.verdict,
-        Verdict::Withdraws {
+        PreviewVerdict::Withdraws {
             only_if_sent: false
         }
     );

@@ -13,42 +13,34 @@ use lapin::Acker;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use tokio::time::timeout;
 
-use super::intake::Intake;
-use super::link::{Link, Message, Target, Traffic};
-use super::settings::Settings;
-use crate::{AmqpConfig, BrokerError, Consumer, Delivery, Token, TokenKind};
+use super::consume_link::ConsumeLink;
+use super::error_text;
+use super::message::{Destination, OutgoingMessage, Traffic};
+use super::publish_link::PublishLink;
+use super::settings::AmqpSettings;
+use crate::token::{AmqpToken, Token, TokenKind};
+use crate::{AmqpConfig, BrokerError, Consumer, Delivery};
 
-/// How long a first message waits for more to be handled together with it.
+/// Longest wait of a first message for more to be handled together with it.
 pub(super) const LINGER: Duration = Duration::from_millis(20);
 
-/// What to acknowledge a delivery by. Void once its connection is gone: lapin's acker then does
-/// nothing.
-#[derive(Debug)]
-pub(crate) struct Claim {
-    pub(super) acker: Acker,
-    pub(super) id: Option<BatchId>,
-}
-
-impl Claim {
-    pub(super) fn new(delivery: &lapin::message::Delivery) -> Self {
-        let id = delivery
-            .properties
-            .message_id()
-            .as_ref()
-            .and_then(|id| BatchId::from_hex(id.as_str()));
-        Self {
-            acker: delivery.acker.clone(),
-            id,
-        }
-    }
+pub(crate) fn consumer(config: &AmqpConfig, base: &Path) -> Result<Box<dyn Consumer>, BrokerError> {
+    let settings = Arc::new(AmqpSettings::new(config, base)?);
+    let destination = Destination::dead_letters(config);
+    Ok(Box::new(AmqpConsumer {
+        dead_letters: PublishLink::new(Arc::clone(&settings), destination),
+        incoming: ConsumeLink::new(Arc::clone(&settings), Traffic::Batches),
+        settings,
+        ready: Vec::new(),
+    }))
 }
 
 /// The queue as a [`Consumer`]. Dead letters leave over a second connection, made when first
 /// needed, since a broker in need of memory blocks whole connections, acknowledgements included.
-pub(crate) struct AmqpConsumer {
-    settings: Arc<Settings>,
-    dead_letters: Link,
-    intake: Intake,
+struct AmqpConsumer {
+    settings: Arc<AmqpSettings>,
+    dead_letters: PublishLink,
+    incoming: ConsumeLink,
     /// Received, and not yet given to the caller, who may have stopped waiting.
     ready: Vec<Delivery>,
 }
@@ -56,31 +48,19 @@ pub(crate) struct AmqpConsumer {
 impl fmt::Debug for AmqpConsumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AmqpConsumer")
-            .field("place", &self.settings.place)
+            .field("address", &self.settings.address)
             .finish_non_exhaustive()
     }
 }
 
 impl AmqpConsumer {
-    pub(crate) fn new(config: &AmqpConfig, base: &Path) -> Result<Self, BrokerError> {
-        let settings = Arc::new(Settings::new(config, base)?);
-        let dead_letters = Link::new(Arc::clone(&settings), Target::dead_letters(config));
-        let intake = Intake::new(Arc::clone(&settings), Traffic::Batches);
-        Ok(Self {
-            settings,
-            dead_letters,
-            intake,
-            ready: Vec::new(),
-        })
-    }
-
     /// Waits for a first delivery, then a moment for more, all put into `ready`.
     async fn collect(&mut self, max: usize) -> Result<(), BrokerError> {
         if !self.ready.is_empty() {
             return Ok(());
         }
         self.next().await?;
-        // Running out of the moment is the usual end; a lost connection is told by the next call.
+        // Running out of the moment is the usual end; the next call reports a lost connection.
         drop(
             timeout(LINGER, async {
                 while self.ready.len() < max && self.next().await.is_ok() {}
@@ -91,15 +71,13 @@ impl AmqpConsumer {
     }
 
     async fn next(&mut self) -> Result<(), BrokerError> {
-        match self.intake.next().await {
+        match self.incoming.next().await {
             Ok(delivery) => {
-                let token = Token(TokenKind::Amqp(Claim::new(&delivery)));
-                let bytes = delivery.data;
-                let redelivered = delivery.redelivered;
+                let token = AmqpToken::from(&delivery);
                 self.ready.push(Delivery {
-                    bytes,
-                    redelivered,
-                    token,
+                    bytes: delivery.data,
+                    redelivered: delivery.redelivered,
+                    token: Token(TokenKind::Amqp(token)),
                 });
                 Ok(())
             }
@@ -112,9 +90,9 @@ impl AmqpConsumer {
 
     /// Forgets the connection and everything received over it: all that is not acknowledged comes
     /// again.
-    fn lose(&mut self) {
+    fn disconnect(&mut self) {
         self.ready.clear();
-        self.intake.lose();
+        self.incoming.disconnect();
     }
 
     async fn settle<F: Future<Output = lapin::Result<bool>>>(
@@ -123,20 +101,20 @@ impl AmqpConsumer {
         how: impl Fn(Acker) -> F,
     ) -> Result<(), BrokerError> {
         let settling = tokens.into_iter().filter_map(|token| match token.0 {
-            TokenKind::Amqp(claim) => Some(how(claim.acker)),
+            TokenKind::Amqp(token) => Some(how(token.acker)),
             TokenKind::File(_) => None,
         });
         match timeout(self.settings.confirm_timeout(), join_all(settling)).await {
-            // An error is a connection lost meanwhile: the token became void, and `receive` tells.
+            // An error is a connection lost meanwhile: the token became void, and `receive` says
+            // so.
             Ok(_) => Ok(()),
             Err(_) => {
                 // Otherwise they would neither be acknowledged nor come again while the connection
                 // lasts.
-                self.lose();
-                Err(BrokerError::retry(format!(
-                    "{} takes no acknowledgements",
-                    self.settings.place
-                )))
+                self.disconnect();
+                Err(error_text::acknowledgements_not_taken(
+                    &self.settings.address,
+                ))
             }
         }
     }
@@ -161,12 +139,12 @@ impl Consumer for AmqpConsumer {
     }
 
     fn connected(&self) -> bool {
-        self.intake.connected()
+        self.incoming.connected()
     }
 
     async fn ack(&mut self, tokens: Vec<Token>) -> Result<(), BrokerError> {
         if let Err(error) = fault::check(Point::BrokerAcking) {
-            self.lose();
+            self.disconnect();
             return Err(error);
         }
         self.settle(tokens, async |acker: Acker| {
@@ -182,10 +160,10 @@ impl Consumer for AmqpConsumer {
     ) -> Result<(), BrokerError> {
         let Delivery { bytes, token, .. } = delivery;
         let id = match &token.0 {
-            TokenKind::Amqp(claim) => claim.id,
+            TokenKind::Amqp(token) => token.id,
             TokenKind::File(_) => None,
         };
-        let message = Message {
+        let message = OutgoingMessage {
             id: id.unwrap_or_else(BatchId::random),
             bytes,
             reason: Some(reason.into()),
@@ -210,7 +188,7 @@ impl Consumer for AmqpConsumer {
 
     async fn close(&mut self) {
         self.ready.clear();
-        self.intake.close().await;
+        self.incoming.close().await;
         self.dead_letters.close().await;
     }
 }

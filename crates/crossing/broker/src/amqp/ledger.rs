@@ -1,44 +1,44 @@
-//! What is on its way over one connection, who waits for it, and what was confirmed when nobody
-//! waited any more.
+//! Messages on their way over one connection with the callers that wait for them, and confirms that
+//! came when no caller waited any more.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
 use contract::BatchId;
 
-use super::link::{Message, Reply, Request};
+use super::message::{OutgoingMessage, PublishRequest, Reply};
 use crate::BrokerError;
 
-/// No further message is handed over while this many bytes wait for their confirm, so at most one
+/// Bytes waiting for their confirm above which no further message is handed over, so at most one
 /// message more is on the way. At the default confirm timeout of 30 s an uplink of 300 kbit/s
-/// empties it in time; several times what a faster one needs to be kept busy.
+/// carries them in time; a faster one needs several times less to be kept busy.
 const MAX_IN_FLIGHT_BYTES: usize = 1024 * 1024;
-/// Confirms remembered for callers that gave up. Callers come again soon; an older one costs a
-/// duplicate.
+/// Number of confirms remembered for callers that gave up. Callers come again soon; a confirm
+/// forgotten costs a duplicate.
 const MAX_LATE: usize = 4096;
 
-/// A message by its id and content: an id alone may be anything on a dead letter.
-type Key = (BatchId, u64);
+/// Id and content hash of a message: the id alone may be anything on a dead letter.
+type MessageKey = (BatchId, u64);
 
-/// Confirms nobody was told of. Lives as long as the publisher, whatever becomes of its
+/// Confirms that reached no caller. Lives as long as the publisher, whatever becomes of its
 /// connections.
 #[derive(Debug, Default)]
-pub(super) struct Late {
+pub(super) struct LateConfirms {
     hasher: RandomState,
-    known: HashSet<Key>,
-    /// The same, the oldest first.
-    order: VecDeque<Key>,
+    known: HashSet<MessageKey>,
+    /// Keys of `known`, the oldest first.
+    order: VecDeque<MessageKey>,
 }
 
-impl Late {
-    fn key(&self, message: &Message) -> Key {
+impl LateConfirms {
+    fn key(&self, message: &OutgoingMessage) -> MessageKey {
         (
             message.id,
             self.hasher.hash_one((&message.bytes, &message.reason)),
         )
     }
 
-    fn put(&mut self, key: Key) {
+    fn put(&mut self, key: MessageKey) {
         if self.known.insert(key) {
             self.order.push_back(key);
         }
@@ -49,9 +49,9 @@ impl Late {
         }
     }
 
-    /// Each confirm answers one caller; publishing the same again later is a wish to have it sent
-    /// again.
-    fn take(&mut self, key: Key) -> bool {
+    /// Removes a confirm: it answers one caller. Publishing the same message again later is a wish
+    /// to have it sent again.
+    fn take(&mut self, key: MessageKey) -> bool {
         let known = self.known.remove(&key);
         if known {
             self.order.retain(|other| *other != key);
@@ -62,51 +62,51 @@ impl Late {
 
 /// A message handed to the connection and not confirmed.
 #[derive(Debug)]
-struct Open {
-    key: Key,
+struct Unconfirmed {
+    key: MessageKey,
     bytes: usize,
-    /// The broker gave it back: no queue took it.
+    /// True if the broker gave it back: no queue took it.
     returned: bool,
     replies: Vec<Reply>,
 }
 
-/// What is on its way over one connection.
+/// Messages on their way over one connection, each under a number.
 #[derive(Debug)]
 pub(super) struct Ledger<'a> {
-    late: &'a mut Late,
-    open: HashMap<u64, Open>,
-    bytes: usize,
-    next: u64,
+    late: &'a mut LateConfirms,
+    unconfirmed: HashMap<u64, Unconfirmed>,
+    unconfirmed_bytes: usize,
+    next_number: u64,
 }
 
 impl<'a> Ledger<'a> {
-    pub(super) fn new(late: &'a mut Late) -> Self {
+    pub(super) fn new(late: &'a mut LateConfirms) -> Self {
         Self {
             late,
-            open: HashMap::new(),
-            bytes: 0,
-            next: 0,
+            unconfirmed: HashMap::new(),
+            unconfirmed_bytes: 0,
+            next_number: 0,
         }
     }
 
     pub(super) fn has_room(&self, window: usize) -> bool {
-        self.open.len() < window && self.bytes < MAX_IN_FLIGHT_BYTES
+        self.unconfirmed.len() < window && self.unconfirmed_bytes < MAX_IN_FLIGHT_BYTES
     }
 
-    /// A message to send now, under its number; `None` when nobody waits for it, when it was
-    /// confirmed after its caller had given up, and when it is on its way already: its next confirm
-    /// answers this caller too.
-    pub(super) fn admit(&mut self, request: Request) -> Option<(u64, Message)> {
-        let Request {
+    /// Takes a request, and returns its message to be sent now, under its number; `None` when
+    /// nobody waits for it, when it was confirmed after its caller had given up, and when it is on
+    /// its way already: its next confirm answers this caller too.
+    pub(super) fn admit(&mut self, request: PublishRequest) -> Option<(u64, OutgoingMessage)> {
+        let PublishRequest {
             message,
-            handed,
+            handed_over,
             reply,
         } = request;
         if reply.is_closed() {
             return None;
         }
         // The caller's time for the confirm begins; it may be gone, which the reply will tell.
-        handed.send(()).ok();
+        handed_over.send(()).ok();
         let key = self.late.key(&message);
         if self.late.take(key) {
             if reply.send(Ok(())).is_err() {
@@ -114,62 +114,57 @@ impl<'a> Ledger<'a> {
             }
             return None;
         }
-        if let Some(open) = self.open.values_mut().find(|open| open.key == key) {
-            open.replies.retain(|reply| !reply.is_closed());
-            open.replies.push(reply);
+        if let Some(same) = self.unconfirmed.values_mut().find(|sent| sent.key == key) {
+            same.replies.retain(|reply| !reply.is_closed());
+            same.replies.push(reply);
             return None;
         }
-        let number = self.next;
-        let bytes = message.bytes.len();
-        self.next += 1;
-        self.bytes += bytes;
-        self.open.insert(
-            number,
-            Open {
-                key,
-                bytes,
-                returned: false,
-                replies: vec![reply],
-            },
-        );
+        let number = self.next_number;
+        let sent = Unconfirmed {
+            key,
+            bytes: message.bytes.len(),
+            returned: false,
+            replies: vec![reply],
+        };
+        self.next_number += 1;
+        self.unconfirmed_bytes += sent.bytes;
+        self.unconfirmed.insert(number, sent);
         Some((number, message))
     }
 
-    /// Notes that the broker gave a message back. One that was settled before is nobody's any more.
-    pub(super) fn came_back(&mut self, id: BatchId) {
-        for open in self.open.values_mut().filter(|open| open.key.0 == id) {
-            open.returned = true;
+    /// Notes that the broker gave a message back, unless it was settled before.
+    pub(super) fn mark_returned(&mut self, id: BatchId) {
+        for sent in self.unconfirmed.values_mut() {
+            sent.returned |= sent.key.0 == id;
         }
     }
 
     /// Notes that some message came back, and nobody knows which.
-    pub(super) fn all_came_back(&mut self) {
-        self.open.values_mut().for_each(|open| open.returned = true);
+    pub(super) fn mark_all_returned(&mut self) {
+        for sent in self.unconfirmed.values_mut() {
+            sent.returned = true;
+        }
     }
 
-    /// Whether this very message came back.
+    /// Returns whether this very message came back.
     pub(super) fn is_returned(&self, number: u64) -> bool {
-        self.open.get(&number).is_some_and(|open| open.returned)
+        self.unconfirmed
+            .get(&number)
+            .is_some_and(|sent| sent.returned)
     }
 
-    /// Tells everyone who waits; a success that nobody hears is kept for the next who asks.
+    /// Answers every caller that waits; a success that reaches none is kept for the next that asks.
     pub(super) fn settle(&mut self, number: u64, outcome: &Result<(), BrokerError>) {
-        let Some(Open {
-            key,
-            bytes,
-            replies,
-            ..
-        }) = self.open.remove(&number)
-        else {
+        let Some(sent) = self.unconfirmed.remove(&number) else {
             return;
         };
-        self.bytes -= bytes;
-        let heard = replies
-            .into_iter()
-            .filter_map(|reply| reply.send(outcome.clone()).ok())
-            .count();
-        if heard == 0 && outcome.is_ok() {
-            self.late.put(key);
+        self.unconfirmed_bytes -= sent.bytes;
+        let mut reached = false;
+        for reply in sent.replies {
+            reached |= reply.send(outcome.clone()).is_ok();
+        }
+        if !reached && outcome.is_ok() {
+            self.late.put(sent.key);
         }
     }
 }
@@ -182,27 +177,25 @@ mod tests {
 
     type Outcome = oneshot::Receiver<Result<(), BrokerError>>;
 
-    fn request(id: u8, bytes: &[u8]) -> (Request, Outcome) {
-        let (handed, _) = oneshot::channel();
+    fn request(id: u8, bytes: &[u8]) -> (PublishRequest, Outcome) {
+        let (handed_over, _) = oneshot::channel();
         let (reply, outcome) = oneshot::channel();
-        let message = Message {
+        let message = OutgoingMessage {
             id: BatchId([id; 16]),
             bytes: bytes.to_vec(),
             reason: None,
         };
-        (
-            Request {
-                message,
-                handed,
-                reply,
-            },
-            outcome,
-        )
+        let request = PublishRequest {
+            message,
+            handed_over,
+            reply,
+        };
+        (request, outcome)
     }
 
     #[test]
-    fn a_confirm_nobody_heard_answers_the_next_caller_once() {
-        let mut late = Late::default();
+    fn a_confirm_that_reached_nobody_answers_the_next_caller_once() {
+        let mut late = LateConfirms::default();
         let mut ledger = Ledger::new(&mut late);
         let (asked, outcome) = request(1, b"one");
         let (number, _) = ledger.admit(asked).unwrap();
@@ -220,15 +213,15 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_nobody_heard_and_a_success_somebody_heard_are_not_kept() {
-        let mut late = Late::default();
+    fn only_a_success_that_reached_nobody_is_kept() {
+        let mut late = LateConfirms::default();
         let mut ledger = Ledger::new(&mut late);
         for outcome in [Err(BrokerError::retry("nack")), Ok(())] {
-            let (asked, heard) = request(1, b"one");
+            let (asked, waiting) = request(1, b"one");
             let (number, _) = ledger.admit(asked).unwrap();
-            let heard = outcome.is_ok().then_some(heard);
+            let waiting = outcome.is_ok().then_some(waiting);
             ledger.settle(number, &outcome);
-            drop(heard);
+            drop(waiting);
         }
         let (abandoned, outcome) = request(1, b"one");
         drop(outcome);
@@ -242,7 +235,7 @@ mod tests {
 
     #[test]
     fn who_asks_for_what_is_on_its_way_waits_for_that() {
-        let mut late = Late::default();
+        let mut late = LateConfirms::default();
         let mut ledger = Ledger::new(&mut late);
         let (first, outcome) = request(1, b"one");
         let (number, _) = ledger.admit(first).unwrap();
@@ -256,7 +249,7 @@ mod tests {
 
     #[test]
     fn bytes_in_flight_are_bounded_and_a_large_message_still_goes() {
-        let mut late = Late::default();
+        let mut late = LateConfirms::default();
         let mut ledger = Ledger::new(&mut late);
         let large = vec![0; 2 * MAX_IN_FLIGHT_BYTES];
         let (asked, _outcome) = request(1, &large);
@@ -268,7 +261,7 @@ mod tests {
 
     #[test]
     fn late_confirms_are_bounded() {
-        let mut late = Late::default();
+        let mut late = LateConfirms::default();
         for number in 0..=MAX_LATE as u64 {
             late.put((BatchId([0; 16]), number));
         }

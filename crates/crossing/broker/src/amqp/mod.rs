@@ -1,85 +1,41 @@
 //! The queue as a RabbitMQ broker, AMQP 0-9-1.
 
+mod address;
+mod confirm;
+mod consume_link;
 mod consumer;
-mod intake;
+mod dead_letters;
+mod error_text;
 mod ledger;
-mod letters;
-mod link;
+mod message;
+mod publish_link;
+mod publish_task;
+mod publisher;
 mod receipts;
-mod run;
 mod session;
 mod settings;
 mod tls;
 mod topology;
-mod words;
 
 use std::path::Path;
-use std::sync::Arc;
 
-use async_trait::async_trait;
-use contract::SealedBatch;
+pub(crate) use consumer::consumer;
+pub(crate) use dead_letters::dead_letters;
+pub(crate) use publisher::publisher;
+pub(crate) use receipts::{receipt_publisher, receipt_subscriber};
+use session::BrokerSession;
+use settings::{AmqpSettings, FrameSize};
 
-pub(crate) use consumer::{AmqpConsumer, Claim};
-use fault::Point;
-pub(crate) use letters::AmqpDeadLetters;
-use link::{Link, Message, Target};
-pub(crate) use receipts::{AmqpReceipts, receipt_publisher};
-use session::Session;
-use settings::{Frames, Settings};
-
-use crate::{AmqpConfig, BrokerError, Depth, Publisher, State};
-
-pub(crate) fn publisher(
-    config: &AmqpConfig,
-    base: &Path,
-) -> Result<impl Publisher + use<>, BrokerError> {
-    let settings = Arc::new(Settings::new(config, base)?);
-    Ok(AmqpPublisher {
-        link: Link::new(settings, Target::batches(config)),
-    })
-}
-
-/// A [`Link`] to the queue as a [`Publisher`].
-#[derive(Debug)]
-struct AmqpPublisher {
-    link: Link,
-}
-
-#[async_trait]
-impl Publisher for AmqpPublisher {
-    async fn publish(&self, batch: &SealedBatch) -> Result<(), BrokerError> {
-        fault::check(Point::BrokerPublishing)?;
-        self.link
-            .publish(Message {
-                id: batch.id,
-                bytes: batch.bytes.clone(),
-                reason: None,
-            })
-            .await?;
-        fault::check(Point::BrokerConfirmed)
-    }
-
-    fn window(&self) -> usize {
-        self.link.window()
-    }
-
-    fn state(&self) -> State {
-        self.link.state()
-    }
-
-    async fn close(&self) {
-        self.link.close().await;
-    }
-}
+use crate::{AmqpConfig, BrokerError, Depth};
 
 pub(crate) async fn check(config: &AmqpConfig, base: &Path) -> Result<Vec<String>, BrokerError> {
-    let settings = Settings::new(config, base)?;
-    let session = Session::open(&settings, Frames::Small).await?;
+    let settings = AmqpSettings::new(config, base)?;
+    let session = BrokerSession::open(&settings, FrameSize::Small).await?;
     let outcome = topology::ensure(&session.channel, &settings).await;
     session.close().await;
     let depth = outcome?;
     Ok(vec![
-        format!("connected to {}", settings.place),
+        format!("connected to {}", settings.address),
         format!(
             "queue {}: {} batches are waiting",
             config.queue, depth.waiting
@@ -89,8 +45,8 @@ pub(crate) async fn check(config: &AmqpConfig, base: &Path) -> Result<Vec<String
 }
 
 pub(crate) async fn depth(config: &AmqpConfig, base: &Path) -> Result<Depth, BrokerError> {
-    let settings = Settings::new(config, base)?;
-    let session = Session::open(&settings, Frames::Small).await?;
+    let settings = AmqpSettings::new(config, base)?;
+    let session = BrokerSession::open(&settings, FrameSize::Small).await?;
     let outcome = topology::depth(&session.channel, &settings).await;
     session.close().await;
     outcome

@@ -1,5 +1,5 @@
-//! Receipts over a fanout exchange: confirmed to the sender, heard by every gateway in a queue of
-//! its own.
+//! Receipts over a fanout exchange: confirmed to the sender, received by every gateway from a queue
+//! of its own.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,36 +14,49 @@ use lapin::options::BasicAckOptions;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::consume_link::ConsumeLink;
 use super::consumer::LINGER;
-use super::intake::Intake;
-use super::link::{Link, Message, Target, Traffic};
-use super::settings::Settings;
-use crate::receipts::fits;
+use super::message::{Destination, OutgoingMessage, Traffic};
+use super::publish_link::PublishLink;
+use super::settings::AmqpSettings;
+use crate::receipts::check_length;
 use crate::{
-    AmqpConfig, BrokerError, MAX_MESSAGE_BYTES, ReceiptPublisher, ReceiptSubscriber, State,
+    AmqpConfig, BrokerError, MAX_MESSAGE_BYTES, QueueState, ReceiptPublisher, ReceiptSubscriber,
 };
 
 pub(crate) fn receipt_publisher(
     config: &AmqpConfig,
     base: &Path,
-) -> Result<impl ReceiptPublisher + use<>, BrokerError> {
-    let settings = Arc::new(Settings::new(config, base)?);
-    Ok(AmqpReceiptPublisher {
-        link: Link::new(settings, Target::receipts(config)),
-    })
+) -> Result<Arc<dyn ReceiptPublisher>, BrokerError> {
+    let settings = Arc::new(AmqpSettings::new(config, base)?);
+    Ok(Arc::new(AmqpReceiptPublisher {
+        link: PublishLink::new(settings, Destination::receipts(config)),
+    }))
 }
 
-/// A [`Link`] to the exchange of receipts as a [`ReceiptPublisher`].
+pub(crate) fn receipt_subscriber(
+    config: &AmqpConfig,
+    base: &Path,
+) -> Result<Box<dyn ReceiptSubscriber>, BrokerError> {
+    let settings = Arc::new(AmqpSettings::new(config, base)?);
+    Ok(Box::new(AmqpReceiptSubscriber {
+        incoming: ConsumeLink::new(Arc::clone(&settings), Traffic::Receipts),
+        settings,
+        ready: VecDeque::new(),
+    }))
+}
+
+/// A [`PublishLink`] to the exchange of receipts as a [`ReceiptPublisher`].
 #[derive(Debug)]
 struct AmqpReceiptPublisher {
-    link: Link,
+    link: PublishLink,
 }
 
 #[async_trait]
 impl ReceiptPublisher for AmqpReceiptPublisher {
     async fn broadcast(&self, message: Vec<u8>) -> Result<(), BrokerError> {
-        fits(&message)?;
-        let message = Message {
+        check_length(&message)?;
+        let message = OutgoingMessage {
             id: BatchId::random(),
             bytes: message,
             reason: None,
@@ -51,7 +64,7 @@ impl ReceiptPublisher for AmqpReceiptPublisher {
         self.link.publish_promptly(message).await
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> QueueState {
         self.link.state()
     }
 
@@ -61,32 +74,27 @@ impl ReceiptPublisher for AmqpReceiptPublisher {
 }
 
 /// The exchange of receipts as a [`ReceiptSubscriber`].
-pub(crate) struct AmqpReceipts {
-    settings: Arc<Settings>,
-    intake: Intake,
+struct AmqpReceiptSubscriber {
+    settings: Arc<AmqpSettings>,
+    incoming: ConsumeLink,
     /// Received, and not yet given to the caller, who may have stopped waiting.
-    ready: VecDeque<(Vec<u8>, Acker)>,
+    ready: VecDeque<ReadyReceipt>,
 }
 
-impl fmt::Debug for AmqpReceipts {
+struct ReadyReceipt {
+    bytes: Vec<u8>,
+    acker: Acker,
+}
+
+impl fmt::Debug for AmqpReceiptSubscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AmqpReceipts")
-            .field("place", &self.settings.place)
+        f.debug_struct("AmqpReceiptSubscriber")
+            .field("address", &self.settings.address)
             .finish_non_exhaustive()
     }
 }
 
-impl AmqpReceipts {
-    pub(crate) fn new(config: &AmqpConfig, base: &Path) -> Result<Self, BrokerError> {
-        let settings = Arc::new(Settings::new(config, base)?);
-        let intake = Intake::new(Arc::clone(&settings), Traffic::Receipts);
-        Ok(Self {
-            settings,
-            intake,
-            ready: VecDeque::new(),
-        })
-    }
-
+impl AmqpReceiptSubscriber {
     /// Waits for a first message, then a moment for more, all put into `ready`.
     async fn collect(&mut self, max: usize) -> Result<(), BrokerError> {
         if !self.ready.is_empty() {
@@ -102,23 +110,29 @@ impl AmqpReceipts {
         Ok(())
     }
 
-    /// What was received over a lost connection stays good: nobody else waits for it.
+    /// Waits for one message. Those received over a lost connection stay good: nobody else waits
+    /// for them.
     async fn next(&mut self) -> Result<(), BrokerError> {
-        let delivery = self.intake.next().await?;
+        let delivery = self.incoming.next().await?;
         let mut bytes = delivery.data;
         if bytes.len() > MAX_MESSAGE_BYTES {
-            warn!(place = %self.settings.place, "a receipt is longer than any message and is \
-                passed over");
+            warn!(
+                place = %self.settings.address,
+                "a receipt is longer than any message and is passed over"
+            );
             // Kept as something that is no receipt, so that it is acknowledged in its turn.
             bytes = Vec::new();
         }
-        self.ready.push_back((bytes, delivery.acker));
+        self.ready.push_back(ReadyReceipt {
+            bytes,
+            acker: delivery.acker,
+        });
         Ok(())
     }
 }
 
 #[async_trait]
-impl ReceiptSubscriber for AmqpReceipts {
+impl ReceiptSubscriber for AmqpReceiptSubscriber {
     async fn receive(
         &mut self,
         max: usize,
@@ -126,29 +140,31 @@ impl ReceiptSubscriber for AmqpReceipts {
     ) -> Result<Vec<Vec<u8>>, BrokerError> {
         let outcome = timeout(max_wait, self.collect(max)).await;
         let taken = self.ready.len().min(max);
-        // The last one's stands for all before it. Told while they are still ours: this future may
-        // be dropped.
-        if let Some((_, acker)) = taken.checked_sub(1).and_then(|last| self.ready.get(last)) {
-            let told = acker.ack(BasicAckOptions { multiple: true });
-            if timeout(self.settings.confirm_timeout(), told)
-                .await
-                .is_err()
-            {
-                self.intake.lose();
+        // The last one's acknowledgement stands for all before it. Sent while they are still kept
+        // here: this future may be dropped.
+        if let Some(last) = taken.checked_sub(1).and_then(|last| self.ready.get(last)) {
+            let acknowledging = last.acker.ack(BasicAckOptions { multiple: true });
+            let in_time = timeout(self.settings.confirm_timeout(), acknowledging).await;
+            if in_time.is_err() {
+                self.incoming.disconnect();
             }
         }
         match outcome {
             Ok(Err(error)) if taken == 0 => Err(error),
-            _ => Ok(self.ready.drain(..taken).map(|(bytes, _)| bytes).collect()),
+            _ => Ok(self
+                .ready
+                .drain(..taken)
+                .map(|receipt| receipt.bytes)
+                .collect()),
         }
     }
 
     fn connected(&self) -> bool {
-        self.intake.connected()
+        self.incoming.connected()
     }
 
     async fn close(&mut self) {
         self.ready.clear();
-        self.intake.close().await;
+        self.incoming.close().await;
     }
 }

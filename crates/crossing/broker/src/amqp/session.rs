@@ -1,4 +1,4 @@
-//! One connection with one channel, opened within a time limit and closable by force.
+//! A connection with its channel, opened within a time limit and closable by force.
 
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
@@ -10,15 +10,15 @@ use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use super::settings::{Frames, Settings};
-use super::{tls, words};
+use super::error_text;
+use super::settings::{AmqpSettings, FrameSize};
 use crate::BrokerError;
 
-/// Time for a polite goodbye.
-const CLOSE: Duration = Duration::from_secs(2);
+/// Longest wait for the broker to agree to the end of a connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection and its channel.
-pub(super) struct Session {
+pub(super) struct BrokerSession {
     pub(super) connection: Connection,
     pub(super) channel: Channel,
     socket: Socket,
@@ -43,7 +43,7 @@ impl Socket {
     }
 }
 
-/// Shuts a connection that was not finished.
+/// Shuts the socket of a connection whose making was broken off.
 struct ShutOnDrop(Option<Socket>);
 
 impl Drop for ShutOnDrop {
@@ -54,12 +54,20 @@ impl Drop for ShutOnDrop {
     }
 }
 
-impl Session {
+impl BrokerSession {
     /// Connects, logs in and opens a channel. May be dropped half-way.
-    pub(super) async fn open(settings: &Settings, frames: Frames) -> Result<Self, BrokerError> {
+    pub(super) async fn open(
+        settings: &AmqpSettings,
+        frame_size: FrameSize,
+    ) -> Result<Self, BrokerError> {
         let mut unfinished = ShutOnDrop(Some(Socket::default()));
         let socket = unfinished.0.clone().unwrap_or_default();
-        let dialling = dial(settings, frames, tls::connector(settings)?, socket.clone());
+        let dialling = dial(
+            settings,
+            frame_size,
+            settings.tls_connector()?,
+            socket.clone(),
+        );
         match timeout(settings.connect_timeout(), dialling).await {
             Ok(Ok((connection, channel))) => {
                 unfinished.0 = None;
@@ -69,21 +77,21 @@ impl Session {
                     socket,
                 })
             }
-            Ok(Err(error)) => Err(words::connecting(&settings.place, &error)),
+            Ok(Err(error)) => Err(error_text::connecting(&settings.address, &error)),
             Err(_) => Err(BrokerError::retry(format!(
                 "{} did not answer within {} s",
-                settings.place, settings.config.connect_timeout_seconds
+                settings.address, settings.config.connect_timeout_seconds
             ))),
         }
     }
 
-    /// Opens one and does `work` on its channel, within the connect timeout.
+    /// Opens a session and does `work` on its channel, within the connect timeout.
     pub(super) async fn prepare<T>(
-        settings: &Settings,
-        frames: Frames,
+        settings: &AmqpSettings,
+        frame_size: FrameSize,
         work: impl AsyncFnOnce(&Channel) -> Result<T, BrokerError>,
     ) -> Result<(Self, T), BrokerError> {
-        let session = Self::open(settings, frames).await?;
+        let session = Self::open(settings, frame_size).await?;
         match timeout(settings.connect_timeout(), work(&session.channel)).await {
             Ok(Ok(done)) => Ok((session, done)),
             Ok(Err(error)) => {
@@ -92,17 +100,14 @@ impl Session {
             }
             Err(_) => {
                 session.abort();
-                Err(BrokerError::retry(format!(
-                    "{} fell silent",
-                    settings.place
-                )))
+                Err(error_text::fell_silent(&settings.address))
             }
         }
     }
 
-    /// Says goodbye, briefly.
+    /// Closes the connection, at the latest after [`CLOSE_TIMEOUT`].
     pub(super) async fn close(self) {
-        drop(timeout(CLOSE, self.connection.close(200, "OK".into())).await);
+        drop(timeout(CLOSE_TIMEOUT, self.connection.close(200, "OK".into())).await);
         self.abort();
     }
 
@@ -113,13 +118,13 @@ impl Session {
 }
 
 async fn dial(
-    settings: &Settings,
-    frames: Frames,
+    settings: &AmqpSettings,
+    frame_size: FrameSize,
     tls: Option<RustlsConnector>,
     socket: Socket,
 ) -> lapin::Result<(Connection, Channel)> {
-    let host = settings.place.host.clone();
-    let port = settings.place.port;
+    let host = settings.address.host.clone();
+    let port = settings.address.port;
     let server_name = settings
         .config
         .tls
@@ -129,16 +134,17 @@ async fn dial(
     let limit = settings.connect_timeout();
     let properties = ConnectionProperties::default().with_auth_provider(settings.login());
     let runtime = lapin::runtime::default_runtime()?;
-    // lapin runs this on a thread of its own, which must not outlive our patience.
+    // lapin runs this on a thread of its own, which must end when the connect timeout has passed.
     let connection = Connection::connector(
-        settings.uri(frames),
+        settings.uri(frame_size),
         runtime,
         async move |_, runtime| {
             let connecting = async {
-                // An own kind, so that the words can tell an unknown name from an unreachable host.
+                // A kind of its own, so that an unknown name reads otherwise than an unreachable
+                // host.
                 let found = lookup_host((host.as_str(), port))
                     .await
-                    .map_err(|_| words::unknown_host())?;
+                    .map_err(|_| error_text::unknown_host())?;
                 let stream = AsyncTcpStream::connect(&runtime, found.collect::<Vec<_>>()).await?;
                 if let AsyncTcpStream::Plain(plain) = &stream {
                     socket.keep(plain.get_ref())?;

@@ -1,38 +1,35 @@
 //! The `[queue.amqp]` section, read and checked once: address, account, names.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use lapin::auth::AuthProvider;
+use lapin::tcp::RustlsConnector;
 use lapin::types::{LongString, ShortString};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use secrecy::{ExposeSecret, SecretString};
-use url::{Host, Url};
 
+use super::address::{BrokerAddress, GUEST, MAX_NAME_BYTES};
 use super::tls;
 use crate::{AmqpConfig, BrokerError, Login};
 
+/// Pause after the first failed attempt to connect, before jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The account that RabbitMQ comes with, which it lets in over loopback only; no secret.
-const GUEST: &str = "guest";
-/// AMQP's short strings hold 255 bytes.
-const MAX_NAME_BYTES: usize = 255;
 
 /// The largest frame to agree on with the broker. The driver keeps room for 32 of them to send, and
 /// for as many to read, at each connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Frames {
+pub(super) enum FrameSize {
     /// 33,024 bytes: two of them take a batch padded to 64 KiB.
     Small,
-    /// 131,072 bytes, as other clients agree on: for whoever reads what any clinic may have sent.
+    /// 131,072 bytes, as other clients agree on: for readers of what any clinic may have sent.
     /// The broker cuts a message's body to the reader's frames, but not its header, and one that is
     /// larger ends the reader's connection.
     Usual,
 }
 
-impl Frames {
+impl FrameSize {
     const fn max_bytes(self) -> u32 {
         match self {
             Self::Small => 33_024,
@@ -41,32 +38,16 @@ impl Frames {
     }
 }
 
-/// Everything needed to connect.
+/// Configuration and secrets of a connection.
 #[derive(Debug)]
-pub(super) struct Settings {
+pub(super) struct AmqpSettings {
     pub(super) config: AmqpConfig,
     pub(super) base: PathBuf,
-    pub(super) place: Place,
+    pub(super) address: BrokerAddress,
     password: SecretString,
 }
 
-/// Where the broker is and who we are there; the name of it in messages.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) tls: bool,
-    pub(super) user: String,
-    pub(super) vhost: String,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the broker at {}:{}", self.host, self.port)
-    }
-}
-
-impl Settings {
+impl AmqpSettings {
     pub(super) fn new(config: &AmqpConfig, base: &Path) -> Result<Self, BrokerError> {
         for (key, name) in [
             ("exchange", &config.exchange),
@@ -81,49 +62,42 @@ impl Settings {
                 ));
             }
         }
-        let (place, in_url) = parse(&config.url)?;
-        if !place.tls && !config.allow_plain && !is_loopback(&place.host) {
+        let address = BrokerAddress::parse(&config.url)?;
+        if !address.tls && !config.allow_plain && !address.is_loopback() {
             return Err(BrokerError::misconfigured(
                 format!(
-                    "{place} is another machine, and amqp:// would send it the password in clear"
+                    "{address} is another machine, and amqp:// would send it the password in clear"
                 ),
                 "write amqps://, or `allow_plain = true` where something else encrypts the way",
             ));
         }
-        let password = match (&config.password, config.login) {
-            (_, Login::Certificate) => SecretString::default(),
-            (Some(source), Login::Password) => source.read(base).map_err(|error| {
-                BrokerError::misconfigured(error.to_string(), "it is the queue's password")
-            })?,
-            (None, Login::Password) if in_url || place.user.is_empty() => SecretString::from(GUEST),
-            (None, Login::Password) => {
-                return Err(BrokerError::misconfigured(
-                    format!("the user {} of the queue has no password", place.user),
-                    "add `password = { file = \"…\" }` to [queue.amqp]",
-                ));
-            }
-        };
         let settings = Self {
             config: config.clone(),
             base: base.to_path_buf(),
-            place,
-            password,
+            password: password(config, base, &address)?,
+            address,
         };
-        // Read again at every connection, since certificates get renewed; read here to tell at
-        // once.
-        tls::connector(&settings)?;
+        // Read again at every connection, since certificates get renewed; read here so that a wrong
+        // one is reported at once.
+        settings.tls_connector()?;
         Ok(settings)
     }
 
-    /// What lapin wants to know; it gets no password here, see [`Plain`].
-    pub(super) fn uri(&self, frames: Frames) -> AMQPUri {
-        let Place {
+    /// Reads the certificate files, and makes the connector for `amqps://`; none for `amqp://`.
+    pub(super) fn tls_connector(&self) -> Result<Option<RustlsConnector>, BrokerError> {
+        tls::connector(&self.config.tls, self.address.tls, &self.base)
+    }
+
+    /// The broker's address for lapin; without the password, see [`AccountLogin`].
+    pub(super) fn uri(&self, frame_size: FrameSize) -> AMQPUri {
+        let BrokerAddress {
             host,
             port,
             tls,
             user,
             vhost,
-        } = self.place.clone();
+            ..
+        } = self.address.clone();
         AMQPUri {
             scheme: if tls {
                 AMQPScheme::AMQPS
@@ -140,24 +114,24 @@ impl Settings {
             },
             vhost,
             query: AMQPQueryString {
-                frame_max: Some(frames.max_bytes()),
+                frame_max: Some(frame_size.max_bytes()),
                 heartbeat: Some(self.config.heartbeat_seconds.get()),
                 ..AMQPQueryString::default()
             },
         }
     }
 
-    pub(super) fn login(&self) -> Plain {
-        let user = if self.place.user.is_empty() {
-            GUEST
-        } else {
-            &self.place.user
+    pub(super) fn login(&self) -> AccountLogin {
+        if self.config.login == Login::Certificate {
+            return AccountLogin::External;
+        }
+        let user = match self.address.user.as_str() {
+            "" => GUEST,
+            user => user,
         };
-        match self.config.login {
-            Login::Password => Plain {
-                account: Some((user.to_owned(), self.password.clone())),
-            },
-            Login::Certificate => Plain { account: None },
+        AccountLogin::Plain {
+            user: user.to_owned(),
+            password: self.password.clone(),
         }
     }
 
@@ -169,7 +143,7 @@ impl Settings {
         Duration::from_secs(self.config.connect_timeout_seconds.get().into())
     }
 
-    /// Pauses between attempts to connect: growing, jittered, bounded, without end.
+    /// Pauses between attempts to connect: they grow to a bound, with jitter, without end.
     pub(super) fn pauses(&self) -> Pauses {
         let longest = Duration::from_secs(self.config.max_backoff_seconds.get().into());
         Pauses {
@@ -184,15 +158,28 @@ impl Settings {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+/// Reads the account's password; empty where a certificate takes its place.
+fn password(
+    config: &AmqpConfig,
+    base: &Path,
+    address: &BrokerAddress,
+) -> Result<SecretString, BrokerError> {
+    match (&config.password, config.login) {
+        (_, Login::Certificate) => Ok(SecretString::default()),
+        (Some(source), Login::Password) => source.read(base).map_err(|error| {
+            BrokerError::misconfigured(error.to_string(), "it is the queue's password")
+        }),
+        (None, Login::Password) if address.guest_password || address.user.is_empty() => {
+            Ok(SecretString::from(GUEST))
+        }
+        (None, Login::Password) => Err(BrokerError::misconfigured(
+            format!("the user {} of the queue has no password", address.user),
+            "add `password = { file = \"…\" }` to [queue.amqp]",
+        )),
+    }
 }
 
-/// See [`Settings::pauses`].
+/// Iterator of [`AmqpSettings::pauses`].
 #[derive(Debug)]
 pub(super) struct Pauses {
     longest: Duration,
@@ -208,134 +195,46 @@ impl Iterator for Pauses {
     }
 }
 
-/// SASL PLAIN with the account, or EXTERNAL without one.
-pub(super) struct Plain {
-    account: Option<(String, SecretString)>,
+/// Mechanism of the login (RFC 4422), with the account where it needs one.
+pub(super) enum AccountLogin {
+    Plain {
+        user: String,
+        password: SecretString,
+    },
+    /// By the client certificate.
+    External,
 }
 
-impl AuthProvider for Plain {
+impl AuthProvider for AccountLogin {
     fn mechanism(&self) -> ShortString {
-        if self.account.is_some() {
-            "PLAIN"
-        } else {
-            "EXTERNAL"
+        match self {
+            Self::Plain { .. } => "PLAIN".into(),
+            Self::External => "EXTERNAL".into(),
         }
-        .into()
     }
 
     fn auth_starter(&self) -> Result<LongString, String> {
-        Ok(match &self.account {
-            Some((user, password)) => format!("\0{user}\0{}", password.expose_secret()).into(),
-            None => "".into(),
+        Ok(match self {
+            Self::Plain { user, password } => {
+                format!("\0{user}\0{}", password.expose_secret()).into()
+            }
+            Self::External => "".into(),
         })
     }
-}
-
-/// The place, and whether the URL itself says `guest:guest`. Never quotes the URL: it may hold a
-/// password.
-fn parse(text: &str) -> Result<(Place, bool), BrokerError> {
-    let help = "write amqp://user@host:port/vhost, or amqps:// for TLS";
-    let wrong =
-        |what: &str| BrokerError::misconfigured(format!("`url` of [queue.amqp] {what}"), help);
-    let url = Url::parse(text).map_err(|_| wrong("is not an address"))?;
-    let tls = match url.scheme() {
-        "amqp" => false,
-        "amqps" => true,
-        _ => return Err(wrong("starts with neither amqp:// nor amqps://")),
-    };
-    let host = match url.host() {
-        Some(Host::Domain(name)) if !name.is_empty() => name.to_owned(),
-        Some(Host::Ipv4(address)) => address.to_string(),
-        Some(Host::Ipv6(address)) => address.to_string(),
-        _ => return Err(wrong("names no host")),
-    };
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong(
-            "has parameters behind `?`; they are keys of [queue.amqp] here",
-        ));
-    }
-    let user = decoded(url.username()).ok_or_else(|| wrong("has a wrong %-escape"))?;
-    let guest = user == GUEST && url.password() == Some(GUEST);
-    if url.password().is_some() && !guest {
-        return Err(BrokerError::misconfigured(
-            "`url` of [queue.amqp] holds a password",
-            "take it out, change it, and give the new one as `password = { file = \"…\" }`",
-        ));
-    }
-    let vhost = match url.path().strip_prefix('/').unwrap_or("") {
-        "" => "/".to_owned(),
-        path => decoded(path).ok_or_else(|| wrong("has a wrong %-escape"))?,
-    };
-    if vhost.len() > MAX_NAME_BYTES {
-        return Err(wrong("names a virtual host longer than 255 bytes"));
-    }
-    let port = url.port().unwrap_or(if tls { 5671 } else { 5672 });
-    Ok((
-        Place {
-            host,
-            port,
-            tls,
-            user,
-            vhost,
-        },
-        guest,
-    ))
-}
-
-/// Undoes %-escapes.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(if byte == b'%' {
-            let high = char::from(rest.next()?).to_digit(16)?;
-            let low = char::from(rest.next()?).to_digit(16)?;
-            u8::try_from(high * 16 + low).ok()?
-        } else {
-            byte
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn settings(url: &str) -> Result<Settings, BrokerError> {
-        Settings::new(
+    fn settings(url: &str) -> Result<AmqpSettings, BrokerError> {
+        AmqpSettings::new(
             &AmqpConfig {
                 url: url.into(),
                 ..AmqpConfig::default()
             },
             Path::new("/"),
         )
-    }
-
-    #[test]
-    fn an_address_is_read_whole() {
-        let (place, _) = parse("amqps://us%40er@mq.example/a%2fb").unwrap();
-        assert_eq!(
-            (place.host.as_str(), place.port, place.tls),
-            ("mq.example", 5671, true)
-        );
-        assert_eq!(
-            (place.user.as_str(), place.vhost.as_str()),
-            ("us@er", "a/b")
-        );
-        for (url, host, vhost) in [
-            ("amqp://h", "h", "/"),
-            ("amqp://h/", "h", "/"),
-            ("amqp://10.0.0.1:1/%2f", "10.0.0.1", "/"),
-            ("amqp://[::1]:5/v", "::1", "v"),
-        ] {
-            let (place, _) = parse(url).unwrap();
-            assert_eq!(
-                (place.host.as_str(), place.vhost.as_str()),
-                (host, vhost),
-                "{url}"
-            );
-        }
     }
 
     #[test]
@@ -378,7 +277,7 @@ mod tests {
                 allow_plain: true,
                 ..AmqpConfig::default()
             };
-            Settings::new(&config, Path::new("/")).unwrap();
+            AmqpSettings::new(&config, Path::new("/")).unwrap();
         }
         for url in [
             "amqp://guest:guest@[::1]",
@@ -395,7 +294,7 @@ mod tests {
             max_backoff_seconds: 2.try_into().unwrap(),
             ..AmqpConfig::default()
         };
-        let pauses: Vec<_> = Settings::new(&config, Path::new("/"))
+        let pauses: Vec<_> = AmqpSettings::new(&config, Path::new("/"))
             .unwrap()
             .pauses()
             .take(100)
@@ -415,7 +314,7 @@ mod tests {
                 ..AmqpConfig::default()
             };
             assert!(
-                Settings::new(&config, Path::new("/"))
+                AmqpSettings::new(&config, Path::new("/"))
                     .unwrap_err()
                     .to_string()
                     .contains("`queue`")

@@ -1,4 +1,5 @@
-//! AMQPS: which authorities to trust and which certificate to show, through rustls with ring.
+//! TLS for `amqps://`: the authorities to trust and the certificate to show, through rustls with
+//! ring.
 
 use std::fs;
 use std::io;
@@ -8,17 +9,22 @@ use lapin::tcp::{RustlsConnector, RustlsConnectorConfig};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::ExposeSecret;
+use settings::SecretSource;
 
-use super::settings::Settings;
 use crate::{BrokerError, TlsConfig};
 
-/// A certificate file is a few kilobytes; a system's bundle a few hundred.
+/// Largest certificate file, in bytes. One certificate takes a few kilobytes, a system's bundle a
+/// few hundred.
 const MAX_CERTIFICATES_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The connector for `amqps://`, none for `amqp://`. Reads the certificate files.
-pub(super) fn connector(settings: &Settings) -> Result<Option<RustlsConnector>, BrokerError> {
-    let config = &settings.config.tls;
-    if !settings.place.tls {
+/// Reads the certificate files, and makes the connector for `amqps://` (`encrypted`); none for
+/// `amqp://`. Relative paths start from `base`.
+pub(super) fn connector(
+    config: &TlsConfig,
+    encrypted: bool,
+    base: &Path,
+) -> Result<Option<RustlsConnector>, BrokerError> {
+    if !encrypted {
         if *config != TlsConfig::default() {
             return Err(BrokerError::misconfigured(
                 "[queue.amqp.tls] is set, but `url` starts with amqp://",
@@ -27,9 +33,9 @@ pub(super) fn connector(settings: &Settings) -> Result<Option<RustlsConnector>, 
         }
         return Ok(None);
     }
-    let roots = match &config.ca_file {
+    let trusted = match &config.ca_file {
         Some(file) => RustlsConnectorConfig::default()
-            .with_parsable_certificates(certificates("ca_file", &settings.base.join(file))?),
+            .with_parsable_certificates(certificates("ca_file", &base.join(file))?),
         None => RustlsConnectorConfig::new_with_native_certs().map_err(|_| {
             BrokerError::misconfigured(
                 "the operating system trusts no certificate authority",
@@ -38,23 +44,10 @@ pub(super) fn connector(settings: &Settings) -> Result<Option<RustlsConnector>, 
         })?,
     };
     let connector = match (&config.cert_file, &config.key) {
-        (None, None) => roots.connector_with_no_client_auth(),
+        (None, None) => trusted.connector_with_no_client_auth(),
         (Some(file), Some(key)) => {
-            let chain = certificates("cert_file", &settings.base.join(file))?;
-            let pem = key.read(&settings.base).map_err(|error| {
-                BrokerError::misconfigured(
-                    error.to_string(),
-                    "it is the queue's client certificate key",
-                )
-            })?;
-            let key =
-                PrivateKeyDer::from_pem_slice(pem.expose_secret().as_bytes()).map_err(|_| {
-                    BrokerError::misconfigured(
-                        "`key` in [queue.amqp.tls] holds no private key in PEM form",
-                        "it starts with -----BEGIN PRIVATE KEY-----, without a pass phrase",
-                    )
-                })?;
-            roots.connector_with_single_cert(chain, key)
+            let chain = certificates("cert_file", &base.join(file))?;
+            trusted.connector_with_single_cert(chain, private_key(key, base)?)
         }
         _ => {
             return Err(BrokerError::misconfigured(
@@ -72,6 +65,21 @@ pub(super) fn connector(settings: &Settings) -> Result<Option<RustlsConnector>, 
             "no usable certificate authority was found",
             "set `ca_file` in [queue.amqp.tls] to the PEM file of the broker's authority",
         ),
+    })
+}
+
+fn private_key(key: &SecretSource, base: &Path) -> Result<PrivateKeyDer<'static>, BrokerError> {
+    let pem = key.read(base).map_err(|error| {
+        BrokerError::misconfigured(
+            error.to_string(),
+            "it is the queue's client certificate key",
+        )
+    })?;
+    PrivateKeyDer::from_pem_slice(pem.expose_secret().as_bytes()).map_err(|_| {
+        BrokerError::misconfigured(
+            "`key` in [queue.amqp.tls] holds no private key in PEM form",
+            "it starts with -----BEGIN PRIVATE KEY-----, without a pass phrase",
+        )
     })
 }
 

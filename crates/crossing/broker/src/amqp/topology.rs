@@ -4,15 +4,18 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
-use super::settings::Settings;
-use super::words::{self, Step};
+use super::error_text::{self, ChannelStep};
+use super::settings::AmqpSettings;
 use crate::{AmqpConfig, BrokerError, Depth, QueueKind};
 
-/// Receipts that wait at the broker for one gateway, at most.
+/// Limit of the receipts that wait at the broker for one gateway, in bytes.
 const MAX_UNREAD_RECEIPT_BYTES: i64 = 64 * 1024 * 1024;
 
-/// Makes sure that exchanges and queues are there, and tells how much lies in them.
-pub(super) async fn ensure(channel: &Channel, settings: &Settings) -> Result<Depth, BrokerError> {
+/// Makes sure that exchanges and queues are there, and counts the messages in them.
+pub(super) async fn ensure(
+    channel: &Channel,
+    settings: &AmqpSettings,
+) -> Result<Depth, BrokerError> {
     let config = &settings.config;
     // The dead letters first: what the queue refers to should exist before the queue does.
     exchange(
@@ -42,8 +45,11 @@ pub(super) async fn ensure(channel: &Channel, settings: &Settings) -> Result<Dep
     Ok(Depth { waiting, dead })
 }
 
-/// Counts without creating anything.
-pub(super) async fn depth(channel: &Channel, settings: &Settings) -> Result<Depth, BrokerError> {
+/// Counts the messages in the queues without creating anything.
+pub(super) async fn depth(
+    channel: &Channel,
+    settings: &AmqpSettings,
+) -> Result<Depth, BrokerError> {
     let config = &settings.config;
     Ok(Depth {
         waiting: look(channel, settings, &config.queue).await?,
@@ -52,7 +58,10 @@ pub(super) async fn depth(channel: &Channel, settings: &Settings) -> Result<Dept
 }
 
 /// Makes sure that the exchange of receipts is there.
-pub(super) async fn receipts(channel: &Channel, settings: &Settings) -> Result<(), BrokerError> {
+pub(super) async fn receipts(
+    channel: &Channel,
+    settings: &AmqpSettings,
+) -> Result<(), BrokerError> {
     exchange(
         channel,
         settings,
@@ -62,17 +71,19 @@ pub(super) async fn receipts(channel: &Channel, settings: &Settings) -> Result<(
     .await
 }
 
-/// A queue of receipts for this connection alone, named by the broker and gone with the connection.
+/// Declares a queue of receipts for this connection alone, named by the broker and gone with the
+/// connection.
 pub(super) async fn subscription(
     channel: &Channel,
-    settings: &Settings,
+    settings: &AmqpSettings,
 ) -> Result<ShortString, BrokerError> {
     receipts(channel, settings).await?;
     let exchange = settings.config.receipts.as_str();
-    let words = |error| words::on_channel(&settings.place, Step::Subscribe(exchange), &error);
+    let step = ChannelStep::Subscribe(exchange);
+    let explained = |error| error_text::on_channel(&settings.address, step, &error);
     let mut arguments = FieldTable::default();
-    // Said explicitly, since a virtual host may have another default, and only a classic queue may
-    // be exclusive.
+    // Stated explicitly, since a virtual host may have another default, and only a classic queue
+    // may be exclusive.
     put(&mut arguments, "x-queue-type", "classic");
     // The oldest go first: their batches are sent again.
     arguments.insert(
@@ -87,20 +98,20 @@ pub(super) async fn subscription(
     let queue = channel
         .queue_declare("".into(), options, arguments)
         .await
-        .map_err(words)?;
+        .map_err(explained)?;
     let name = queue.name().clone();
     let options = QueueBindOptions::default();
     let arguments = FieldTable::default();
     channel
         .queue_bind(name.clone(), exchange.into(), "".into(), options, arguments)
         .await
-        .map_err(words)?;
+        .map_err(explained)?;
     Ok(name)
 }
 
 async fn exchange(
     channel: &Channel,
-    settings: &Settings,
+    settings: &AmqpSettings,
     name: &str,
     kind: ExchangeKind,
 ) -> Result<(), BrokerError> {
@@ -112,12 +123,14 @@ async fn exchange(
     channel
         .exchange_declare(name.into(), kind, options, FieldTable::default())
         .await
-        .map_err(|error| words::on_channel(&settings.place, Step::Exchange(name), &error))
+        .map_err(|error| {
+            error_text::on_channel(&settings.address, ChannelStep::Exchange(name), &error)
+        })
 }
 
 async fn queue(
     channel: &Channel,
-    settings: &Settings,
+    settings: &AmqpSettings,
     name: &str,
     arguments: FieldTable,
 ) -> Result<u64, BrokerError> {
@@ -131,7 +144,7 @@ async fn queue(
     declare(channel, settings, name, options, arguments).await
 }
 
-async fn look(channel: &Channel, settings: &Settings, name: &str) -> Result<u64, BrokerError> {
+async fn look(channel: &Channel, settings: &AmqpSettings, name: &str) -> Result<u64, BrokerError> {
     let options = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()
@@ -141,7 +154,7 @@ async fn look(channel: &Channel, settings: &Settings, name: &str) -> Result<u64,
 
 async fn declare(
     channel: &Channel,
-    settings: &Settings,
+    settings: &AmqpSettings,
     name: &str,
     options: QueueDeclareOptions,
     arguments: FieldTable,
@@ -150,12 +163,14 @@ async fn declare(
         .queue_declare(name.into(), options, arguments)
         .await
         .map(|queue| queue.message_count().into())
-        .map_err(|error| words::on_channel(&settings.place, Step::Queue(name), &error))
+        .map_err(|error| {
+            error_text::on_channel(&settings.address, ChannelStep::Queue(name), &error)
+        })
 }
 
 async fn bind(
     channel: &Channel,
-    settings: &Settings,
+    settings: &AmqpSettings,
     queue: &str,
     exchange: &str,
 ) -> Result<(), BrokerError> {
@@ -171,10 +186,12 @@ async fn bind(
             FieldTable::default(),
         )
         .await
-        .map_err(|error| words::on_channel(&settings.place, Step::Bind(queue), &error))
+        .map_err(|error| {
+            error_text::on_channel(&settings.address, ChannelStep::Bind(queue), &error)
+        })
 }
 
-/// Said explicitly, since the defaults differ between RabbitMQ 3.10 and 4.
+/// Arguments of the queue, stated explicitly since the defaults of RabbitMQ 3.10 and 4 differ.
 fn queue_arguments(config: &AmqpConfig) -> FieldTable {
     let mut arguments = dead_letter_arguments(config);
     put(
@@ -200,9 +217,9 @@ fn queue_arguments(config: &AmqpConfig) -> FieldTable {
     arguments
 }
 
-/// No delivery limit is said here: "unlimited" is -1 to RabbitMQ 4, and to 3.10 it is "never hand
-/// out twice"; and a queue that exists without the argument refuses every value. See `letters.rs`
-/// for how letters survive RabbitMQ 4's limit of 20.
+/// Arguments of the dead letters' queue, without a delivery limit: -1 is "unlimited" to RabbitMQ 4
+/// and "never hand out twice" to 3.10, and a queue that exists without the argument refuses every
+/// value. See `dead_letters.rs` for how dead letters survive RabbitMQ 4's limit of 20.
 fn dead_letter_arguments(config: &AmqpConfig) -> FieldTable {
     let mut arguments = FieldTable::default();
     let kind = match config.queue_kind {

@@ -13,64 +13,70 @@ use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use super::den::Den;
-use super::layout::{Layout, Name, list, read_own, sync_folder};
+use super::blocking::run_blocking;
+use super::layout::{QueueLayout, list, read_regular_file, sync_folder};
+use super::process_folder::ProcessFolder;
 use super::scratch::write_through;
-use super::{BrokerError, DirectoryConfig, blocking};
-use crate::{Consumer, Delivery, Token, TokenKind};
+use crate::batch_file::BatchFile;
+use crate::token::{Token, TokenKind};
+use crate::{BrokerError, Consumer, Delivery, DirectoryConfig};
 
-/// How often an empty directory is looked at.
+/// Pause between two looks into an empty directory.
 const POLL: Duration = Duration::from_millis(100);
-/// Names read from `incoming/` at a time; all of them are taken before the next look, so none
-/// starves.
-const LISTING: usize = 10_000;
+/// Number of names read from `incoming/` at a time; all of them are taken before the next look, so
+/// none starves.
+const MAX_LISTED: usize = 10_000;
 const DELIVERY_LIMIT_REASON: &str = "delivery-limit";
+
+pub(crate) fn consumer(config: &DirectoryConfig, base: &Path) -> Box<dyn Consumer> {
+    let claims = Claims {
+        layout: QueueLayout::new(&config.path, base),
+        delivery_limit: config.delivery_limit.get(),
+        folder: None,
+        listing: VecDeque::new(),
+        claimed: HashSet::new(),
+        ready: VecDeque::new(),
+        warned: false,
+    };
+    Box::new(DirectoryConsumer {
+        claims: Arc::new(Mutex::new(claims)),
+    })
+}
 
 /// The directory as a [`Consumer`].
 #[derive(Debug)]
-pub(crate) struct DirectoryConsumer {
+struct DirectoryConsumer {
     claims: Arc<Mutex<Claims>>,
 }
 
+/// Batches of one consumer.
 #[derive(Debug)]
 struct Claims {
-    layout: Layout,
+    layout: QueueLayout,
     delivery_limit: u32,
-    den: Option<Den>,
-    listing: VecDeque<Name>,
-    /// Claimed and not yet settled.
-    held: HashSet<Name>,
-    /// Claimed and not yet given to the caller, who may have stopped waiting.
+    /// Folder of the claimed batches, made at the first look.
+    folder: Option<ProcessFolder>,
+    /// Batches found in `incoming/` and not yet claimed.
+    listing: VecDeque<BatchFile>,
+    /// Batches claimed and not yet settled.
+    claimed: HashSet<BatchFile>,
+    /// Batches claimed and not yet given to the caller, who may have stopped waiting.
     ready: VecDeque<Delivery>,
+    /// True once files that are no batches have been logged.
     warned: bool,
 }
 
 impl DirectoryConsumer {
-    pub(crate) fn new(config: &DirectoryConfig, base: &Path) -> Self {
-        let claims = Claims {
-            layout: Layout::new(&config.path, base),
-            delivery_limit: config.delivery_limit.get(),
-            den: None,
-            listing: VecDeque::new(),
-            held: HashSet::new(),
-            ready: VecDeque::new(),
-            warned: false,
-        };
-        Self {
-            claims: Arc::new(Mutex::new(claims)),
-        }
-    }
-
-    async fn with<T: Send + 'static>(
+    async fn with_claims<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Claims) -> Result<T, BrokerError> + Send + 'static,
     ) -> Result<T, BrokerError> {
         let claims = Arc::clone(&self.claims);
-        blocking(move || work(&mut claims.blocking_lock())).await
+        run_blocking(move || work(&mut claims.blocking_lock())).await
     }
 
     async fn wait(&self, max: usize) -> Result<(), BrokerError> {
-        while !self.with(move |claims| claims.claim(max)).await? {
+        while !self.with_claims(move |claims| claims.claim(max)).await? {
             sleep(POLL).await;
         }
         Ok(())
@@ -96,17 +102,17 @@ impl Consumer for DirectoryConsumer {
         }
     }
 
-    /// A folder that cannot be read is told by `receive`, each time.
+    /// Always true: `receive` reports a folder that cannot be read, each time.
     fn connected(&self) -> bool {
         true
     }
 
     async fn ack(&mut self, tokens: Vec<Token>) -> Result<(), BrokerError> {
-        self.with(move |claims| {
+        self.with_claims(move |claims| {
             if let Err(error) = fault::check(Point::BrokerAcking) {
                 // As with every settlement that fails: the batches come again.
-                claims.settle(tokens, |path, name, layout| {
-                    put_back(path, name, layout, u32::MAX)
+                claims.settle(tokens, |path, file, layout| {
+                    requeue(path, file, layout, u32::MAX)
                 })?;
                 return Err(error);
             }
@@ -120,19 +126,19 @@ impl Consumer for DirectoryConsumer {
         delivery: Delivery,
         reason: &'static str,
     ) -> Result<(), BrokerError> {
-        self.with(move |claims| {
-            claims.settle(vec![delivery.token], |path, name, layout| {
-                bury(path, name, reason, layout)
+        self.with_claims(move |claims| {
+            claims.settle(vec![delivery.token], |path, file, layout| {
+                dead_letter(path, file, reason, layout)
             })
         })
         .await
     }
 
     async fn requeue(&mut self, tokens: Vec<Token>) -> Result<(), BrokerError> {
-        self.with(move |claims| {
+        self.with_claims(move |claims| {
             let limit = claims.delivery_limit;
-            claims.settle(tokens, |path, name, layout| {
-                put_back(path, name, layout, limit)
+            claims.settle(tokens, |path, file, layout| {
+                requeue(path, file, layout, limit)
             })
         })
         .await
@@ -140,163 +146,167 @@ impl Consumer for DirectoryConsumer {
 
     async fn close(&mut self) {
         // Nothing to do about a failure: the next consumer finds what is left.
-        let given_back = self.with(|claims| {
-            claims.give_back();
+        let released = self.with_claims(|claims| {
+            claims.release();
             Ok(())
         });
-        drop(given_back.await);
+        drop(released.await);
     }
 }
 
 impl Claims {
-    /// One look: fills `ready` up to `max`, and says whether there is anything in it.
+    /// Claims batches until `ready` holds `max` of them. Returns whether it holds any.
     fn claim(&mut self, max: usize) -> Result<bool, BrokerError> {
         let folder = self.open()?;
         while self.ready.len() < max {
-            let Some(name) = self.listing.pop_front() else {
-                self.look()?;
+            let Some(file) = self.listing.pop_front() else {
+                self.find_batches()?;
                 if self.listing.is_empty() {
                     break;
                 }
                 continue;
             };
             // A batch sent twice waits until its first copy is settled: both have one file name.
-            if self.held.contains(&name) {
+            if self.claimed.contains(&file) {
                 continue;
             }
-            let claimed = folder.join(name.file());
-            match fs::rename(self.layout.incoming.join(name.file()), &claimed) {
+            let path = folder.join(file.name());
+            match fs::rename(self.layout.incoming.join(file.name()), &path) {
                 Ok(()) => {}
                 // Another consumer was faster.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(self.layout.error("be consumed", &error)),
             }
-            let bytes = match read_own(&claimed) {
+            let bytes = match read_regular_file(&path) {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     // Counted as an attempt, so that one unreadable file does not come up for ever.
-                    drop(put_back(&claimed, name, &self.layout, self.delivery_limit));
+                    drop(requeue(&path, file, &self.layout, self.delivery_limit));
                     return Err(self.layout.error("be read", &error));
                 }
             };
-            self.held.insert(name);
-            let token = Token(TokenKind::File(name));
+            self.claimed.insert(file);
             self.ready.push_back(Delivery {
                 bytes,
-                redelivered: name.attempts > 0,
-                token,
+                redelivered: file.attempts > 0,
+                token: Token(TokenKind::File(file)),
             });
         }
         Ok(!self.ready.is_empty())
     }
 
     fn open(&mut self) -> Result<PathBuf, BrokerError> {
-        if let Some(den) = self.den.as_ref() {
-            return Ok(den.folder.clone());
+        if let Some(folder) = self.folder.as_ref() {
+            return Ok(folder.path.clone());
         }
         self.layout.create()?;
-        let den = Den::make(&self.layout.work)
+        let folder = ProcessFolder::create(&self.layout.work)
             .map_err(|error| self.layout.error("be written to", &error))?;
-        Ok(self.den.insert(den).folder.clone())
+        Ok(self.folder.insert(folder).path.clone())
     }
 
-    /// Reads names from `incoming/`, after putting back what dead consumers held.
-    fn look(&mut self) -> Result<(), BrokerError> {
+    /// Reads names from `incoming/`, after putting back what dead consumers had claimed.
+    fn find_batches(&mut self) -> Result<(), BrokerError> {
         let refused = |error| self.layout.error("be read", &error);
-        for left in Den::ownerless(&self.layout.work).map_err(refused)? {
-            abandon(&left.folder, &self.layout, self.delivery_limit).map_err(refused)?;
+        for abandoned in ProcessFolder::take_over_abandoned(&self.layout.work).map_err(refused)? {
+            requeue_all(&abandoned.path, &self.layout, self.delivery_limit).map_err(refused)?;
         }
-        let (mut names, foreign) = list(&self.layout.incoming, LISTING).map_err(refused)?;
-        names.retain(|name| !self.held.contains(name));
-        if foreign && !std::mem::replace(&mut self.warned, true) {
+        let mut listing = list(&self.layout.incoming, MAX_LISTED).map_err(refused)?;
+        listing.batches.retain(|file| !self.claimed.contains(file));
+        if listing.foreign && !std::mem::replace(&mut self.warned, true) {
             warn!(
                 folder = %self.layout.incoming.display(),
                 "the queue directory holds files that are no batches; they are left alone"
             );
         }
-        self.listing = names.into();
+        self.listing = listing.batches.into();
         Ok(())
     }
 
-    /// Does `what` with each token's file, then makes it last.
+    /// Settles each token's file, then syncs the folder so that it lasts.
     fn settle(
         &mut self,
         tokens: Vec<Token>,
-        what: impl Fn(&Path, Name, &Layout) -> io::Result<()>,
+        settlement: impl Fn(&Path, BatchFile, &QueueLayout) -> io::Result<()>,
     ) -> Result<(), BrokerError> {
         // Closed since, so the files are back in the queue and the tokens void.
-        let Some(folder) = self.den.as_ref().map(|den| den.folder.clone()) else {
+        let Some(folder) = self.folder.as_ref().map(|folder| folder.path.clone()) else {
             return Ok(());
         };
         let mut outcome = Ok(());
-        for name in tokens.into_iter().filter_map(|token| token.name()) {
-            if !self.held.contains(&name) {
+        for file in tokens.into_iter().filter_map(|token| token.file()) {
+            if !self.claimed.contains(&file) {
                 continue;
             }
-            let path = folder.join(name.file());
-            match what(&path, name, &self.layout) {
+            let path = folder.join(file.name());
+            match settlement(&path, file, &self.layout) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    drop(put_back(&path, name, &self.layout, u32::MAX));
+                    drop(requeue(&path, file, &self.layout, u32::MAX));
                     outcome = Err(error);
                 }
                 _ => {}
             }
-            self.held.remove(&name);
+            self.claimed.remove(&file);
         }
         outcome
             .and_then(|()| sync_folder(&folder))
             .map_err(|error| self.layout.error("be changed", &error))
     }
 
-    fn give_back(&mut self) {
+    /// Puts every claimed batch back into the queue.
+    fn release(&mut self) {
         self.ready.clear();
-        self.held.clear();
+        self.claimed.clear();
         self.listing.clear();
-        if let Some(den) = self.den.take()
-            && let Err(error) = abandon(&den.folder, &self.layout, self.delivery_limit)
+        if let Some(folder) = self.folder.take()
+            && let Err(error) = requeue_all(&folder.path, &self.layout, self.delivery_limit)
         {
-            warn!(kind = %error.kind(), "unacknowledged batches stay in work/ until the next \
-                consumer takes them back");
+            warn!(
+                kind = %error.kind(),
+                "unacknowledged batches stay in work/ until the next consumer takes them back"
+            );
         }
     }
 }
 
 impl Drop for Claims {
     fn drop(&mut self) {
-        self.give_back();
+        self.release();
     }
 }
 
-/// Puts everything in a consumer's folder back into the queue.
-fn abandon(folder: &Path, layout: &Layout, limit: u32) -> io::Result<()> {
-    let names = match list(folder, usize::MAX) {
-        Ok((names, _)) => names,
-        // It died between its lock and its folder.
+/// Puts every batch in a consumer's folder back into the queue.
+fn requeue_all(folder: &Path, layout: &QueueLayout, limit: u32) -> io::Result<()> {
+    let files = match list(folder, usize::MAX) {
+        Ok(listing) => listing.batches,
+        // The consumer died after making its lock and before making its folder.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    names
+    files
         .into_iter()
-        .try_for_each(|name| put_back(&folder.join(name.file()), name, layout, limit))
+        .try_for_each(|file| requeue(&folder.join(file.name()), file, layout, limit))
 }
 
-fn put_back(path: &Path, name: Name, layout: &Layout, limit: u32) -> io::Result<()> {
-    let next = name.after_another_attempt();
+/// Puts a batch back into the queue, or to the dead letters once it was handed out again more than
+/// `limit` times.
+fn requeue(path: &Path, file: BatchFile, layout: &QueueLayout, limit: u32) -> io::Result<()> {
+    let next = file.with_another_attempt();
     if next.attempts > limit {
-        bury(path, name, DELIVERY_LIMIT_REASON, layout)
+        dead_letter(path, file, DELIVERY_LIMIT_REASON, layout)
     } else {
-        fs::rename(path, layout.incoming.join(next.file()))
+        fs::rename(path, layout.incoming.join(next.name()))
     }
 }
 
-fn bury(path: &Path, name: Name, reason: &str, layout: &Layout) -> io::Result<()> {
-    let reason_file = layout.reason_file(name.id);
+fn dead_letter(path: &Path, file: BatchFile, reason: &str, layout: &QueueLayout) -> io::Result<()> {
+    let reason_file = layout.reason_file(file.id);
     // Written beside the batch, inside the consumer's own folder, before either is moved.
     write_through(
         &path.with_extension("reason"),
         format!("{reason}\n").as_bytes(),
         &reason_file,
     )?;
-    fs::rename(path, layout.dead.join(Name::new(name.id).file()))?;
+    fs::rename(path, layout.dead.join(BatchFile::new(file.id).name()))?;
     sync_folder(&layout.dead)
 }

@@ -1,24 +1,27 @@
 //! The queue as a directory: `incoming/`, `work/<consumer>/`, `dead/`, `receipts/`, and
 //! `tmp/<publisher>/` for half-written files.
 
+mod blocking;
 mod consumer;
-mod dead;
-mod den;
+mod dead_letters;
 mod layout;
+mod process_folder;
 mod publisher;
-mod receipt_reader;
-mod receipt_writer;
+mod receipt_file;
+mod receipt_publisher;
+mod receipt_subscriber;
 mod scratch;
 
 use std::path::Path;
 
-pub(crate) use consumer::DirectoryConsumer;
-pub(crate) use dead::DeadFiles;
-pub(crate) use layout::Name;
-use layout::{Layout, count};
-pub(crate) use publisher::DirectoryPublisher;
-pub(crate) use receipt_reader::ReceiptReader;
-pub(crate) use receipt_writer::ReceiptWriter;
+use blocking::run_blocking;
+pub(crate) use consumer::consumer;
+pub(crate) use dead_letters::dead_letters;
+use layout::QueueLayout;
+use process_folder::ProcessFolder;
+pub(crate) use publisher::publisher;
+pub(crate) use receipt_publisher::receipt_publisher;
+pub(crate) use receipt_subscriber::receipt_subscriber;
 
 use crate::{BrokerError, Depth, DirectoryConfig};
 
@@ -26,14 +29,14 @@ pub(crate) async fn check(
     config: &DirectoryConfig,
     base: &Path,
 ) -> Result<Vec<String>, BrokerError> {
-    let layout = Layout::new(&config.path, base);
-    blocking(move || {
+    let layout = QueueLayout::new(&config.path, base);
+    run_blocking(move || {
         layout.create()?;
-        // What publishing needs: a file of ours, written through to the disk, and renamed.
-        let den =
-            den::Den::make(&layout.tmp).map_err(|error| layout.error("be written to", &error))?;
-        drop(den);
-        let depth = count(&layout)?;
+        // As for publishing: a file of our own is written through to the disk, and removed.
+        let folder = ProcessFolder::create(&layout.tmp)
+            .map_err(|error| layout.error("be written to", &error))?;
+        drop(folder);
+        let depth = layout.depth()?;
         Ok(vec![
             format!(
                 "the queue directory {} can be written",
@@ -49,17 +52,6 @@ pub(crate) async fn check(
 }
 
 pub(crate) async fn depth(config: &DirectoryConfig, base: &Path) -> Result<Depth, BrokerError> {
-    let layout = Layout::new(&config.path, base);
-    blocking(move || count(&layout)).await
-}
-
-/// Runs file work off the async threads.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, BrokerError> + Send + 'static,
-) -> Result<T, BrokerError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
-        Err(BrokerError::retry(
-            "work on the queue directory was broken off",
-        ))
-    })
+    let layout = QueueLayout::new(&config.path, base);
+    run_blocking(move || layout.depth()).await
 }

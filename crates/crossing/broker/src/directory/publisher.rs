@@ -1,66 +1,61 @@
 //! Writes batches into the directory: temporary file, fsync, atomic rename, fsync of the folder.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use contract::{BatchId, SealedBatch};
 use fault::Point;
+use parking_lot::Mutex;
 
-use super::layout::{Layout, Name, list};
+use super::blocking::run_blocking;
+use super::layout::{QueueLayout, list};
 use super::scratch::Scratch;
-use super::{BrokerError, DirectoryConfig, blocking};
-use crate::{Publisher, State};
+use crate::batch_file::BatchFile;
+use crate::{BrokerError, DirectoryConfig, Publisher, QueueState};
+
+pub(crate) fn publisher(config: &DirectoryConfig, base: &Path) -> Arc<dyn Publisher> {
+    let incoming = IncomingFolder {
+        layout: QueueLayout::new(&config.path, base),
+        max_batches: config.max_batches.map(Into::into),
+        scratch: Scratch::default(),
+        waiting: AtomicU64::new(u64::MAX),
+        state: Mutex::new(QueueState::Idle),
+    };
+    Arc::new(DirectoryPublisher {
+        window: config.window.get().into(),
+        incoming: Arc::new(incoming),
+    })
+}
 
 /// The directory as a [`Publisher`].
 #[derive(Debug)]
-pub(crate) struct DirectoryPublisher {
+struct DirectoryPublisher {
     window: usize,
-    desk: Arc<Desk>,
+    incoming: Arc<IncomingFolder>,
 }
 
 #[derive(Debug)]
-struct Desk {
-    layout: Layout,
+struct IncomingFolder {
+    layout: QueueLayout,
     max_batches: Option<u64>,
     scratch: Scratch,
     /// Upper bound of the batches in `incoming/`; counted anew only when it reaches the limit.
     waiting: AtomicU64,
-    state: Mutex<State>,
-}
-
-impl DirectoryPublisher {
-    pub(crate) fn new(config: &DirectoryConfig, base: &Path) -> Self {
-        let desk = Desk {
-            layout: Layout::new(&config.path, base),
-            max_batches: config.max_batches.map(Into::into),
-            scratch: Scratch::default(),
-            waiting: AtomicU64::new(u64::MAX),
-            state: Mutex::new(State::Idle),
-        };
-        Self {
-            window: config.window.get().into(),
-            desk: Arc::new(desk),
-        }
-    }
+    state: Mutex<QueueState>,
 }
 
 #[async_trait]
 impl Publisher for DirectoryPublisher {
     async fn publish(&self, batch: &SealedBatch) -> Result<(), BrokerError> {
-        let desk = Arc::clone(&self.desk);
+        let incoming = Arc::clone(&self.incoming);
         let SealedBatch { id, bytes } = batch.clone();
-        blocking(move || {
+        run_blocking(move || {
             let outcome = fault::check(Point::BrokerPublishing)
-                .and_then(|()| desk.store(id, &bytes))
+                .and_then(|()| incoming.store(id, &bytes))
                 .and_then(|()| fault::check(Point::BrokerConfirmed));
-            let state = if outcome.is_ok() {
-                State::Connected
-            } else {
-                State::Down
-            };
-            *desk.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+            *incoming.state.lock() = QueueState::after(&outcome);
             outcome
         })
         .await
@@ -70,43 +65,35 @@ impl Publisher for DirectoryPublisher {
         self.window
     }
 
-    fn state(&self) -> State {
-        *self
-            .desk
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> QueueState {
+        *self.incoming.state.lock()
     }
 
     async fn close(&self) {
-        self.desk.scratch.close();
+        self.incoming.scratch.close();
     }
 }
 
-impl Desk {
+impl IncomingFolder {
     fn store(&self, id: BatchId, bytes: &[u8]) -> Result<(), BrokerError> {
         self.scratch.open(&self.layout)?;
-        self.make_room()?;
-        self.scratch.write(
-            &self.layout,
-            id,
-            bytes,
-            &self.layout.incoming.join(Name::new(id).file()),
-        )?;
+        self.check_limit()?;
+        let target = self.layout.incoming.join(BatchFile::new(id).name());
+        self.scratch.write(&self.layout, id, bytes, &target)?;
         self.waiting.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    fn make_room(&self) -> Result<(), BrokerError> {
+    fn check_limit(&self) -> Result<(), BrokerError> {
         let Some(limit) = self.max_batches else {
             return Ok(());
         };
         if self.waiting.load(Ordering::Relaxed) < limit {
             return Ok(());
         }
-        let (names, _) = list(&self.layout.incoming, usize::MAX)
+        let listing = list(&self.layout.incoming, usize::MAX)
             .map_err(|error| self.layout.error("be read", &error))?;
-        let waiting = names.len() as u64;
+        let waiting = listing.batches.len() as u64;
         self.waiting.store(waiting, Ordering::Relaxed);
         if waiting < limit {
             return Ok(());

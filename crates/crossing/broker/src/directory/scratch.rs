@@ -6,71 +6,74 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use contract::BatchId;
 use fault::Point;
+use parking_lot::Mutex;
 
-use super::BrokerError;
-use super::den::Den;
-use super::layout::{Layout, sync_folder};
+use super::layout::{QueueLayout, sync_folder};
+use super::process_folder::ProcessFolder;
+use crate::BrokerError;
 
-/// Readable for the group, so that gateway and registry may be two users of one group.
+/// Mode of new files: readable for the group, so that gateway and registry may be two users of one
+/// group.
 const FILE_MODE: u32 = 0o640;
 
 /// A writer's folder for half-written files, made when first needed.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    den: Mutex<Option<Den>>,
-    serial: AtomicU64,
+    folder: Mutex<Option<ProcessFolder>>,
+    next_number: AtomicU64,
 }
 
 impl Scratch {
-    /// Temporary file, fsync, atomic rename to `target`, fsync of its folder.
+    /// Writes a temporary file, syncs it, renames it to `target`, and syncs the folder of that.
     pub(super) fn write(
         &self,
-        layout: &Layout,
+        layout: &QueueLayout,
         id: BatchId,
         bytes: &[u8],
         target: &Path,
     ) -> Result<(), BrokerError> {
-        let temporary = self.open(layout)?.join(format!(
-            "{id}.{}",
-            self.serial.fetch_add(1, Ordering::Relaxed)
-        ));
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.open(layout)?.join(format!("{id}.{number}"));
         write_through(&temporary, bytes, target)
             .map_err(|error| layout.error("take a file", &error))
     }
 
-    /// The folder; clears away what dead writers left.
-    pub(super) fn open(&self, layout: &Layout) -> Result<PathBuf, BrokerError> {
-        let mut den = self.den.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(den) = den.as_ref().filter(|den| den.folder.is_dir()) {
-            return Ok(den.folder.clone());
+    /// Makes the folder if need be, and clears away what dead writers left. Returns its path.
+    pub(super) fn open(&self, layout: &QueueLayout) -> Result<PathBuf, BrokerError> {
+        let mut folder = self.folder.lock();
+        if let Some(folder) = folder.as_ref().filter(|folder| folder.path.is_dir()) {
+            return Ok(folder.path.clone());
         }
         layout.create()?;
         let refused = |error| layout.error("be written to", &error);
-        for left in Den::ownerless(&layout.tmp).map_err(refused)? {
-            for file in fs::read_dir(&left.folder).into_iter().flatten().flatten() {
+        for abandoned in ProcessFolder::take_over_abandoned(&layout.tmp).map_err(refused)? {
+            for file in fs::read_dir(&abandoned.path)
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
                 if is_half_written(&file.file_name()) {
                     drop(fs::remove_file(file.path()));
                 }
             }
         }
-        let made = Den::make(&layout.tmp).map_err(refused)?;
-        Ok(den.insert(made).folder.clone())
+        let created = ProcessFolder::create(&layout.tmp).map_err(refused)?;
+        Ok(folder.insert(created).path.clone())
     }
 
     pub(super) fn close(&self) {
-        *self.den.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.folder.lock() = None;
     }
 }
 
-/// Whether the name is one that [`Scratch::write`] gives: `<id>.<number>`.
+/// Returns whether the name is one that [`Scratch::write`] gives: `<id>.<number>`.
 fn is_half_written(name: &std::ffi::OsStr) -> bool {
     let parts = name.to_str().and_then(|name| name.split_once('.'));
-    parts.is_some_and(|(id, serial)| {
-        BatchId::from_hex(id).is_some() && serial.bytes().all(|b| b.is_ascii_digit())
+    parts.is_some_and(|(id, number)| {
+        BatchId::from_hex(id).is_some() && number.bytes().all(|b| b.is_ascii_digit())
     })
 }
 
@@ -82,7 +85,7 @@ pub(super) fn write_through(temporary: &Path, bytes: &[u8], target: &Path) -> io
         .write(true)
         .mode(FILE_MODE)
         .open(temporary)
-        .and_then(|file| fill(file, bytes))
+        .and_then(|file| write_and_sync(file, bytes))
         .and_then(|()| fault::check(Point::DirectoryWritten))
         .and_then(|()| fs::rename(temporary, target));
     if let Err(error) = outcome {
@@ -93,7 +96,7 @@ pub(super) fn write_through(temporary: &Path, bytes: &[u8], target: &Path) -> io
     target.parent().map_or(Ok(()), sync_folder)
 }
 
-fn fill(mut file: File, bytes: &[u8]) -> io::Result<()> {
+fn write_and_sync(mut file: File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -105,11 +108,12 @@ mod tests {
     #[test]
     fn a_full_disk_is_named() {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let error = fill(full, b"batch").unwrap_err();
-        let words = Layout::new(Path::new("q"), Path::new("/srv")).error("take a batch", &error);
+        let error = write_and_sync(full, b"batch").unwrap_err();
+        let error =
+            QueueLayout::new(Path::new("q"), Path::new("/srv")).error("take a batch", &error);
         assert!(
-            words.is_retry() && words.to_string().ends_with("its disk is full"),
-            "{words}"
+            error.is_retry() && error.to_string().ends_with("its disk is full"),
+            "{error}"
         );
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{AmqpConfig, QueueConfig, State};
+use broker::{AmqpConfig, QueueConfig, QueueState};
 use lapin::options::BasicGetOptions;
 use lapin::types::AMQPValue;
 use settings::SecretSource;
@@ -39,7 +39,7 @@ async fn an_alarm_makes_publishes_wait_and_ends_by_itself() {
         })
         .collect();
     until("the alarm to show", async || {
-        (publisher.state() == State::Blocked).then_some(())
+        (publisher.state() == QueueState::Blocked).then_some(())
     })
     .await;
     // A receipt is given up within its time, while batches keep waiting.
@@ -52,7 +52,7 @@ async fn an_alarm_makes_publishes_wait_and_ends_by_itself() {
         .expect("bounded")
         .unwrap_err();
     assert!(error.to_string().contains("alarm is on"), "{error}");
-    assert_eq!(receipts.state(), State::Blocked);
+    assert_eq!(receipts.state(), QueueState::Blocked);
     assert!(waiting.iter().all(|publish| !publish.is_finished()));
     assert_eq!(broker.queue_depth("clinic.facts").await.unwrap(), 1);
 
@@ -60,7 +60,7 @@ async fn an_alarm_makes_publishes_wait_and_ends_by_itself() {
     for publish in waiting {
         publish.await.unwrap().expect("the very same call succeeds");
     }
-    assert_eq!(publisher.state(), State::Connected);
+    assert_eq!(publisher.state(), QueueState::Connected);
     until("receipts to go on", async || {
         receipts.broadcast(b"after".to_vec()).await.ok()
     })
@@ -194,8 +194,12 @@ async fn the_accounts_rights_are_named(broker: &RabbitMq) {
         .await
         .unwrap();
     assert_eq!(drain(&full).await, [b"sent"]);
-    publisher.broadcast(b"heard".to_vec()).await.unwrap();
-    assert!(hear(&mut subscriber, 1).await.contains(b"heard".as_slice()));
+    publisher.broadcast(b"received".to_vec()).await.unwrap();
+    assert!(
+        hear(&mut subscriber, 1)
+            .await
+            .contains(b"received".as_slice())
+    );
     let error = broker::receipt_publisher(&own, base())
         .unwrap()
         .broadcast(b"forged".to_vec())
@@ -209,7 +213,7 @@ async fn the_accounts_rights_are_named(broker: &RabbitMq) {
     );
 }
 
-async fn bury(config: &QueueConfig, content: &[u8]) {
+async fn put_dead_letter(config: &QueueConfig, content: &[u8]) {
     let publisher = broker::publisher(config, base()).unwrap();
     publisher.publish(&batch(content)).await.unwrap();
     let mut consumer = broker::consumer(config, base()).unwrap();
@@ -220,7 +224,7 @@ async fn bury(config: &QueueConfig, content: &[u8]) {
 
 async fn looking_does_not_wear_letters_out(broker: &RabbitMq) {
     let config = QueueConfig::Amqp(at(&broker.amqp_url()));
-    bury(&config, b"kept").await;
+    put_dead_letter(&config, b"kept").await;
     for _ in 0..25 {
         let mut dead = broker::dead_letters(&config, base()).await.unwrap();
         let letters = until("the letter", async || {
@@ -261,7 +265,7 @@ async fn looking_does_not_wear_letters_out(broker: &RabbitMq) {
 
 async fn a_letter_that_no_queue_takes_stays(broker: &RabbitMq) {
     let config = QueueConfig::Amqp(at(&broker.amqp_url()));
-    bury(&config, b"homeless").await;
+    put_dead_letter(&config, b"homeless").await;
     let (_connection, channel) = raw(broker).await;
     let mut dead = broker::dead_letters(
         &QueueConfig::Amqp(AmqpConfig {

@@ -1,4 +1,4 @@
-//! What every transport promises.
+//! Promises of every transport.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::{PATIENCE, batch, until};
 pub(crate) trait Bench {
     /// A fresh queue with a delivery limit of 2.
     fn queue(&self) -> QueueConfig;
-    /// What lies in the dead letters: bytes and reason.
+    /// Bytes and reasons of the dead letters.
     async fn dead_letters(&self, config: &QueueConfig) -> Vec<(Vec<u8>, String)>;
 }
 
@@ -45,7 +45,7 @@ async fn publish(config: &QueueConfig, batches: &[SealedBatch]) {
         publisher.publish(batch).await.unwrap();
     }
     publisher.close().await;
-    assert!(publisher.state() != broker::State::Blocked);
+    assert!(publisher.state() != broker::QueueState::Blocked);
 }
 
 async fn receive(consumer: &mut Box<dyn Consumer>, count: usize) -> Vec<Delivery> {
@@ -364,24 +364,24 @@ pub(crate) async fn hear(
     subscriber: &mut Box<dyn ReceiptSubscriber>,
     count: usize,
 ) -> BTreeSet<Vec<u8>> {
-    let mut heard = BTreeSet::new();
-    while heard.len() < count {
+    let mut received = BTreeSet::new();
+    while received.len() < count {
         let some = subscriber.receive(7, PATIENCE).await.unwrap();
         assert!(
             !some.is_empty() && some.len() <= 7,
-            "{} of {count} heard",
-            heard.len()
+            "{} of {count} received",
+            received.len()
         );
         for message in some {
-            assert!(heard.insert(message), "each once");
+            assert!(received.insert(message), "each once");
         }
     }
-    heard
+    received
 }
 
 async fn receipts_are_heard_by_everyone_who_listens(config: &QueueConfig) {
     let publisher = broker::receipt_publisher(config, base()).unwrap();
-    assert_eq!(publisher.state(), broker::State::Idle);
+    assert_eq!(publisher.state(), broker::QueueState::Idle);
     let mut one = subscribe(config).await;
     let mut two = subscribe(config).await;
     let sent: BTreeSet<Vec<u8>> = (0..50_u8)
@@ -390,7 +390,7 @@ async fn receipts_are_heard_by_everyone_who_listens(config: &QueueConfig) {
     for message in &sent {
         publisher.broadcast(message.clone()).await.unwrap();
     }
-    assert_eq!(publisher.state(), broker::State::Connected);
+    assert_eq!(publisher.state(), broker::QueueState::Connected);
     assert_eq!(hear(&mut one, 50).await, sent);
     assert_eq!(hear(&mut two, 50).await, sent);
     one.close().await;
@@ -421,15 +421,15 @@ async fn an_impatient_subscriber_misses_nothing(config: &QueueConfig) {
     for message in &sent {
         publisher.broadcast(message.clone()).await.unwrap();
     }
-    let mut heard = BTreeSet::new();
+    let mut received = BTreeSet::new();
     for micros in (0..).step_by(100) {
         let patience = Duration::from_micros(micros);
         if let Ok(some) = tokio::time::timeout(patience, subscriber.receive(1, PATIENCE)).await {
-            heard.extend(some.unwrap());
+            received.extend(some.unwrap());
         }
-        if heard.len() == sent.len() {
+        if received.len() == sent.len() {
             break;
         }
     }
-    assert_eq!(heard, sent);
+    assert_eq!(received, sent);
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use broker::{DirectoryConfig, QueueConfig, State};
+use broker::{DirectoryConfig, QueueConfig, QueueState};
 use contract::{BatchId, SealedBatch};
 
 use crate::conformance::{self, Bench};
@@ -79,14 +79,14 @@ async fn a_batch_is_one_file_named_by_its_id_and_readable_for_the_group() {
     let root = tempfile::tempdir().unwrap();
     let config = QueueConfig::Directory(DirectoryConfig::at("queue"));
     let publisher = broker::publisher(&config, root.path()).unwrap();
-    assert_eq!(publisher.state(), State::Idle);
+    assert_eq!(publisher.state(), QueueState::Idle);
     let one = SealedBatch {
         id: BatchId([0xab; 16]),
         bytes: b"sealed".to_vec(),
     };
     publisher.publish(&one).await.unwrap();
     publisher.publish(&one).await.unwrap();
-    assert_eq!(publisher.state(), State::Connected);
+    assert_eq!(publisher.state(), QueueState::Connected);
 
     let incoming = root.path().join("queue/incoming");
     assert_eq!(files(&incoming), [format!("{}.batch", "ab".repeat(16))]);
@@ -153,7 +153,7 @@ async fn the_work_of_a_killed_consumer_is_taken_over_and_a_live_ones_is_not() {
     );
 }
 
-/// Not a test of its own: the body of the process that the next test kills.
+/// Body of the process that the next test kills; no test by itself.
 #[tokio::test]
 #[ignore = "started by consumers_killed_at_any_moment_lose_nothing"]
 async fn consume_until_killed() {
@@ -270,7 +270,7 @@ async fn a_full_queue_and_a_wrong_path_are_told_in_words() {
         error.is_retry() && error.to_string().contains("max_batches is 2"),
         "{error}"
     );
-    assert_eq!(publisher.state(), State::Down);
+    assert_eq!(publisher.state(), QueueState::Down);
     let mut consumer = broker::consumer(&full, root.path()).unwrap();
     let one = consumer.receive(1, PATIENCE).await.unwrap().remove(0);
     consumer.ack(vec![one.token]).await.unwrap();

@@ -53,11 +53,11 @@ async fn receipts_wait_for_a_gateway_that_is_away_but_not_for_ever() {
     let publisher = broker::receipt_publisher(&config, root.path()).unwrap();
     publisher.broadcast(b"new".to_vec()).await.unwrap();
     let mut subscriber = broker::receipt_subscriber(&config, root.path()).unwrap();
-    let heard = hear(&mut subscriber, 2).await;
-    assert!(heard.contains(b"young".as_slice()) && heard.contains(b"new".as_slice()));
+    let received = hear(&mut subscriber, 2).await;
+    assert!(received.contains(b"young".as_slice()) && received.contains(b"new".as_slice()));
     assert_eq!(names(&receipts).len(), 2);
-    // Forgotten once it is gone: the same name would be heard again, and is, since a removed file
-    // is no memory.
+    // Forgotten once it is gone: the same name would be received again, and is, since a removed
+    // file is no memory.
     let name = receipts.join(&names(&receipts)[0]);
     let kept = fs::read(&name).unwrap();
     fs::remove_file(&name).unwrap();
@@ -94,8 +94,8 @@ async fn half_written_foreign_and_planted_files_are_no_receipts() {
     big.set_len(1 << 33).unwrap();
 
     let mut subscriber = broker::receipt_subscriber(&config, root.path()).unwrap();
-    let heard = subscriber.receive(10, PATIENCE).await.unwrap();
-    assert_eq!(heard, [b"whole".to_vec()]);
+    let received = subscriber.receive(10, PATIENCE).await.unwrap();
+    assert_eq!(received, [b"whole".to_vec()]);
     assert!(
         subscriber
             .receive(10, Duration::from_millis(600))
@@ -124,8 +124,8 @@ async fn a_subscriber_hears_every_receipt_whole_while_they_are_written() {
             publisher.broadcast(message).await.unwrap();
         }
     };
-    let (heard, ()) = tokio::join!(hear(&mut subscriber, COUNT), writing);
-    assert!(heard.iter().all(|message| message.len() == 20_000));
+    let (received, ()) = tokio::join!(hear(&mut subscriber, COUNT), writing);
+    assert!(received.iter().all(|message| message.len() == 20_000));
 }
 
 #[tokio::test]

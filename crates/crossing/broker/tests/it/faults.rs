@@ -38,7 +38,7 @@ fn config(queue: &str) -> QueueConfig {
     QueueConfig::Directory(DirectoryConfig::at(PathBuf::from(queue)))
 }
 
-/// Not a test of its own: one batch's way, each step until it succeeds.
+/// Body of a process: the way of one batch, each step until it succeeds; no test by itself.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "started by the tests below"]
 async fn one_way() {

@@ -1,4 +1,4 @@
-//! Both transports on the same suite, and what is special to each.
+//! Tests of both transports by the same suite, and of the peculiarities of each.
 
 // `cfg(test)` tells clippy that helpers outside of test functions are tests as well.
 #[cfg(feature = "amqp")]

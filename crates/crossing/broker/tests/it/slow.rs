@@ -14,7 +14,7 @@ use crate::{PATIENCE, batch};
 
 const BATCH_BYTES: usize = 64 * 1024;
 const CHUNK_BYTES: usize = 8 * 1024;
-/// One chunk in this time: 256 KiB/s, four batches a second.
+/// Time for a chunk: 256 KiB/s, four batches a second.
 const CHUNK_TIME: Duration = Duration::from_millis(32);
 
 /// Passes connections on to `port`, upwards at 256 KiB/s; its own port.

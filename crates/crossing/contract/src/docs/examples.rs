@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::{HINT, example_events, exists, indented, read, updating, write};
 use crate::wire::{Message, Probed, decode_message, encode, encode_probe};
 use crate::{
-    Answer, AnswerKey, BatchId, ContentDigest, Difference, DifferenceKind, Opened, PrivateKey,
-    ProbeAnswer, Receipt, ReceiptSigner, ReceiptVerifier, RecordDigest, RefusalReason,
-    RefusedEvent, StoredAnswer, Superseded, UnreadableReason, Verdict, Version,
+    Answer, BatchId, ContentDigest, Difference, DifferenceKind, Opened, PrivateKey, ProbeAnswer,
+    Receipt, ReceiptSigner, ReceiptVerifier, RecordDigest, RefusalReason, RefusedEvent,
+    StoredAnswer, Superseded, UnreadableReason, Verdict, Version,
 };
 
-/// Of a batch nobody can open.
+/// Id of a batch that nobody can open.
 const UNREADABLE: BatchId = BatchId([0xee; 16]);
 
 fn secret(name: &str, make: impl FnOnce() -> SecretString) -> SecretString {
@@ -24,7 +24,8 @@ fn secret(name: &str, make: impl FnOnce() -> SecretString) -> SecretString {
     SecretString::from(String::from_utf8(read(name)).unwrap())
 }
 
-/// Every sealing differs, so the file is only made anew when it has to be.
+/// Opens a published sealed batch. Every sealing differs, so the file is only made anew when it has
+/// to be.
 fn sealed(name: &str, key: &PrivateKey, encoded: &[u8]) -> Opened {
     let opened = || {
         key.open(&read(name))
@@ -102,7 +103,8 @@ fn probe_answer() -> Answer {
     })
 }
 
-/// A receipt as the readers print it: digests in hex, versions in decimal digits, as in events.
+/// JSON of a receipt as the readers print it: digests in hex, versions in decimal digits, as in
+/// events.
 fn shown(batch: BatchId, verdict: &Verdict) -> Value {
     let number = |version: Option<Version>| version.map(|version| version.to_u64().to_string());
     let said = match verdict {
@@ -120,9 +122,9 @@ fn shown(batch: BatchId, verdict: &Verdict) -> Value {
                     "version": number(event.version),
                 })
             });
-            let superseded = superseded
-                .iter()
-                .map(|event| json!({ "record": event.record.to_hex(), "held": number(Some(event.held)) }));
+            let superseded = superseded.iter().map(|event| {
+                json!({ "record": event.record.to_hex(), "held": number(Some(event.held)) })
+            });
             json!({ "stored": {
                 "accepted": accepted,
                 "refused": refused.collect::<Vec<_>>(),
@@ -177,10 +179,11 @@ fn receipts_example(batch: &Opened, probe: &Opened) {
         let Ok(receipts) = verifier.open(&read(name)) else {
             return false;
         };
-        let said = |(receipt, (id, key, verdict)): (&Receipt, &(BatchId, &AnswerKey, Verdict))| {
-            receipt.batch() == *id && receipt.read(key).as_ref() == Ok(verdict)
-        };
-        receipts.len() == expected.len() && receipts.iter().zip(&expected).all(said)
+        let mut pairs = receipts.iter().zip(&expected);
+        receipts.len() == expected.len()
+            && pairs.all(|(receipt, (id, key, verdict))| {
+                receipt.batch() == *id && receipt.read(key).as_ref() == Ok(verdict)
+            })
     };
     // Every encryption differs, so the file is only made anew when it has to be.
     if updating() && !(exists(name) && holds()) {

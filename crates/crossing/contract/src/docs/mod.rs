@@ -1,5 +1,5 @@
-//! Keeps `docs/contract/` equal to the code; `UPDATE_DOCS=1 cargo test -p contract docs` writes it
-//! anew.
+//! Tests that keep `docs/contract/` equal to the code; `UPDATE_DOCS=1 cargo test -p contract docs`
+//! writes it anew.
 
 mod examples;
 
@@ -103,7 +103,7 @@ fn docs_asyncapi() {
     generated("asyncapi.json", &asyncapi());
 }
 
-/// What the prose says in numbers and lists is what the code does.
+/// Numbers and lists in the prose are those of the code.
 #[test]
 fn docs_readme_names_every_limit_and_code() {
     let readme = String::from_utf8(read("README.md")).unwrap();
@@ -157,7 +157,7 @@ fn docs_readme_names_every_limit_and_code() {
     }
 }
 
-/// The queue as AsyncAPI 3.0 tells it. The names are the defaults of `[queue.amqp]`.
+/// Description of the queue in AsyncAPI 3.0. The names are the defaults of `[queue.amqp]`.
 fn asyncapi() -> Value {
     let sizes = PADDED_SIZES_BYTES.map(|size| HEADER_BYTES + size + TAG_BYTES);
     json!({
@@ -195,8 +195,10 @@ fn asyncapi() -> Value {
                 the facts are stored durably."),
             "publishFacts": operation("send", "facts", "sealedBatch", "Persistent, mandatory, \
                 with publisher confirms."),
-            "buryUnreadable": operation("send", "deadLetters", "sealedBatch", "Acknowledge the original after the confirm."),
-            "broadcastReceipts": operation("send", "receipts", "receipts", "After the facts are stored durably."),
+            "buryUnreadable": operation("send", "deadLetters", "sealedBatch", "Acknowledge the \
+                original after the confirm."),
+            "broadcastReceipts": operation("send", "receipts", "receipts", "After the facts are \
+                stored durably."),
             "hearReceipts": operation("receive", "receipts", "receipts", "Exclusive queue; check \
                 the signature first."),
         },
@@ -255,7 +257,13 @@ fn channel(address: &str, message: &str, description: &str, amqp: &Value) -> Val
 fn amqp_queue(name: &str) -> Value {
     json!({
         "is": "queue",
-        "queue": { "name": name, "durable": true, "exclusive": false, "autoDelete": false, "vhost": "/" },
+        "queue": {
+            "name": name,
+            "durable": true,
+            "exclusive": false,
+            "autoDelete": false,
+            "vhost": "/",
+        },
         "bindingVersion": "0.3.0",
     })
 }
@@ -263,7 +271,13 @@ fn amqp_queue(name: &str) -> Value {
 fn amqp_fanout(name: &str) -> Value {
     json!({
         "is": "routingKey",
-        "exchange": { "name": name, "type": "fanout", "durable": true, "autoDelete": false, "vhost": "/" },
+        "exchange": {
+            "name": name,
+            "type": "fanout",
+            "durable": true,
+            "autoDelete": false,
+            "vhost": "/",
+        },
         "bindingVersion": "0.3.0",
     })
 }

@@ -1,4 +1,4 @@
-//! What the registry answers to a batch, and its bytes inside the encryption.
+//! The registry's answer to a batch, and its bytes inside the encryption.
 //!
 //! Stored: 1 | accepted (4) | refused count (4) | superseded count (4) | refused | superseded. A
 //! refused event: index (4) | reason (1) | record known (1) | record (32, zeros where unknown) |
@@ -8,78 +8,82 @@
 
 use zeroize::Zeroizing;
 
-use super::{LENGTH_BYTES, PADDED_ANSWER_BYTES};
-use crate::bytes::{self, Reader};
+use crate::bytes::{self, ByteReader};
 use crate::wire::{MAX_EVENTS, MAX_PROBED};
 use crate::{RecordDigest, RefusalReason, Version};
 
+/// Plaintext sizes that an answer is padded to before it is encrypted, smallest first.
+pub const PADDED_ANSWER_BYTES: [usize; 4] = [1 << 10, 16 << 10, 64 << 10, 192 << 10];
+
+/// Size of the answer's length in front of it.
+pub(super) const LENGTH_BYTES: usize = 4;
 const STORED: u8 = 1;
 const PROBED: u8 = 2;
 const NO_RECORD: RecordDigest = RecordDigest([0; 32]);
 
-/// What came of a batch that the registry could read.
+/// Result of a batch that the registry could read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// To a batch of events.
+    /// Answer to a batch of events.
     Stored(StoredAnswer),
-    /// To a probe.
+    /// Answer to a probe.
     Probed(ProbeAnswer),
 }
 
-/// What came of the events of a batch; `accepted` and the refused ones are all of them.
+/// Result of the events of a batch; `accepted` and the refused ones are all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoredAnswer {
-    /// Events that were applied, held already, or superseded.
+    /// Number of events that were applied, held already, or superseded.
     pub accepted: u32,
-    /// Events that were refused, at most [`MAX_EVENTS`] together with the accepted ones.
+    /// Refused events, at most [`MAX_EVENTS`] together with the accepted ones.
     pub refused: Vec<RefusedEvent>,
-    /// Those of the accepted ones that changed nothing, since the registry holds a higher version.
+    /// Accepted events that changed nothing, since the registry holds a higher version.
     pub superseded: Vec<Superseded>,
 }
 
 /// An event the registry refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefusedEvent {
-    /// Its place in the batch, from 0, below [`MAX_EVENTS`].
+    /// Place of the event in the batch, from 0, below [`MAX_EVENTS`].
     pub index: u32,
-    /// Its record, where that could be read.
+    /// Record of the event, where that could be read.
     pub record: Option<RecordDigest>,
-    /// Its version, where that could be read.
+    /// Version of the event, where that could be read.
     pub version: Option<Version>,
-    /// Why.
+    /// Reason for the refusal.
     pub reason: RefusalReason,
 }
 
 /// A record of which the registry holds a higher version than the batch brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Superseded {
-    /// Which record.
+    /// Digest that names the record.
     pub record: RecordDigest,
-    /// The version the registry holds.
+    /// Version that the registry holds.
     pub held: Version,
 }
 
-/// What the registry holds of the records of a probe; `equal` and the differences are all of them.
+/// Result of a probe; `equal` and the differences are all of its records.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProbeAnswer {
-    /// Records held as probed.
+    /// Number of records that the registry holds as probed.
     pub equal: u32,
-    /// Those that are not, at most [`MAX_PROBED`] together with the equal ones.
+    /// Records held otherwise, at most [`MAX_PROBED`] together with the equal ones.
     pub differences: Vec<Difference>,
 }
 
 /// A record the registry holds otherwise than the gateway believes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Difference {
-    /// Which record.
+    /// Digest that names the record.
     pub record: RecordDigest,
-    /// In what way.
+    /// Kind of difference.
     pub what: DifferenceKind,
-    /// The version the registry holds; none exactly where the record is missing.
+    /// Version that the registry holds; none exactly where the record is missing.
     pub held: Option<Version>,
 }
 
-/// How a record differs.
+/// Kinds of difference between the registry's record and the gateway's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DifferenceKind {
     /// The registry does not hold it.
@@ -92,10 +96,10 @@ pub enum DifferenceKind {
     Conflicting,
 }
 
-/// Why the registry could not read a batch at all.
+/// Reasons of the registry for not reading a batch at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum UnreadableReason {
-    /// Not a sealed batch of a known format.
+    /// No sealed batch of a known format.
     NotABatch,
     /// Sealed to a key the registry does not hold.
     OtherKey,
@@ -108,10 +112,10 @@ pub enum UnreadableReason {
 }
 
 impl DifferenceKind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Self; 4] = [Self::Missing, Self::Stale, Self::Newer, Self::Conflicting];
 
-    /// The name used in reports and metrics.
+    /// Name used in reports and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -133,7 +137,7 @@ impl DifferenceKind {
 }
 
 impl UnreadableReason {
-    /// Every reason.
+    /// All reasons.
     pub const ALL: [Self; 5] = [
         Self::NotABatch,
         Self::OtherKey,
@@ -142,7 +146,7 @@ impl UnreadableReason {
         Self::StoreRefuses,
     ];
 
-    /// The reason as the registry's dead letters carry it.
+    /// Reason as the registry's dead letters carry it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -170,8 +174,8 @@ impl UnreadableReason {
 }
 
 impl Answer {
-    /// Whether it keeps the limits and agrees with itself; the same question is asked of both
-    /// sides.
+    /// Returns whether the answer keeps the limits and agrees with itself; checked where it is made
+    /// and where it is read.
     fn is_consistent(&self) -> bool {
         let within = |count: u32, more: usize, max: usize| {
             usize::try_from(count).is_ok_and(|count| count.saturating_add(more) <= max)
@@ -240,7 +244,7 @@ impl Answer {
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
+        let mut reader = ByteReader::new(bytes);
         let answer = match reader.u8()? {
             STORED => {
                 let accepted = reader.u32()?;
@@ -271,7 +275,7 @@ impl Answer {
     }
 }
 
-fn refused_event(reader: &mut Reader<'_>) -> Option<RefusedEvent> {
+fn refused_event(reader: &mut ByteReader<'_>) -> Option<RefusedEvent> {
     let index = reader.u32()?;
     let reason = RefusalReason::from_code(reader.u8()?)?;
     let known = reader.flag()?;
@@ -290,7 +294,7 @@ fn refused_event(reader: &mut Reader<'_>) -> Option<RefusedEvent> {
     })
 }
 
-fn difference(reader: &mut Reader<'_>) -> Option<Difference> {
+fn difference(reader: &mut ByteReader<'_>) -> Option<Difference> {
     let code = reader.u8()?;
     let what = DifferenceKind::ALL
         .into_iter()
@@ -302,7 +306,7 @@ fn difference(reader: &mut Reader<'_>) -> Option<Difference> {
     })
 }
 
-/// The answer's length, the answer, and zeros up to a padded size.
+/// Writes the answer's length, the answer, and zeros up to a padded size.
 pub(super) fn padded(answer: &Answer) -> Zeroizing<Vec<u8>> {
     assert!(
         answer.is_consistent(),
@@ -319,9 +323,9 @@ pub(super) fn padded(answer: &Answer) -> Zeroizing<Vec<u8>> {
     out
 }
 
-/// Undoes [`padded`], strictly.
+/// Reads the result of [`padded`], strictly.
 pub(super) fn unpadded(plaintext: &[u8]) -> Option<Answer> {
-    let mut reader = Reader::new(plaintext);
+    let mut reader = ByteReader::new(plaintext);
     let length = reader.length(plaintext.len())?;
     let answer = Answer::parse(reader.take(length)?)?;
     let padding = plaintext.get(LENGTH_BYTES + length..)?;

@@ -7,8 +7,9 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
+use super::error::ReceiptError;
 use super::message::{self, KEY_ID_BYTES, Parts};
-use super::{Receipt, ReceiptError};
+use super::single::Receipt;
 use crate::keytext::{self, KEY_BYTES};
 
 const SIGNER_PREFIX: &str = "cgrs1:";
@@ -24,10 +25,10 @@ pub struct ReceiptSigner(SigningKey);
 pub struct ReceiptVerifier(VerifyingKey);
 
 impl ReceiptSigner {
-    /// A fresh key.
+    /// Makes a fresh key.
     ///
     /// # Panics
-    /// If the operating system has no randomness to give.
+    /// The operating system has no randomness to give.
     #[must_use]
     pub fn generate() -> Self {
         let mut secret = Zeroizing::new([0; KEY_BYTES]);
@@ -46,28 +47,28 @@ impl ReceiptSigner {
         Ok(Self(SigningKey::from_bytes(&secret)))
     }
 
-    /// The text form.
+    /// Writes the text form.
     #[must_use]
     pub fn to_text(&self) -> SecretString {
         keytext::secret(SIGNER_PREFIX, self.0.as_bytes())
     }
 
-    /// The key gateways pin.
+    /// Verification key, which gateways pin.
     #[must_use]
     pub fn verifier(&self) -> ReceiptVerifier {
         ReceiptVerifier(self.0.verifying_key())
     }
 
-    /// One message of these receipts, signed.
+    /// Signs one message of these receipts.
     ///
     /// # Panics
-    /// If there is none, or more than [`super::MAX_RECEIPTS_PER_MESSAGE`].
+    /// No receipts, or more than [`super::MAX_RECEIPTS_PER_MESSAGE`].
     #[must_use]
     pub fn sign(&self, receipts: &[Receipt]) -> Vec<u8> {
         self.sign_body(&message::body(receipts))
     }
 
-    /// A message around a body, whatever that is.
+    /// Signs any body.
     pub(super) fn sign_body(&self, body: &[u8]) -> Vec<u8> {
         let signature = self.0.sign(&message::signed(body)).to_bytes();
         message::join(&Parts {
@@ -103,13 +104,14 @@ impl ReceiptVerifier {
             ))
     }
 
-    /// The text form.
+    /// Writes the text form.
     #[must_use]
     pub fn to_text(&self) -> String {
         keytext::public(VERIFIER_PREFIX, self.0.as_bytes())
     }
 
-    /// The receipts of a message; its signature is checked before anything else of it is read.
+    /// Reads the receipts of a message; its signature is checked before anything else of it is
+    /// read.
     ///
     /// # Errors
     /// See [`ReceiptError`]; none of them is worth another try, but [`ReceiptError::OtherKey`] one
@@ -129,7 +131,7 @@ impl ReceiptVerifier {
         message::receipts(body).ok_or(ReceiptError::Content)
     }
 
-    /// Tells keys apart: the first bytes of the key itself.
+    /// Key id: the first bytes of the key itself.
     fn id(&self) -> [u8; KEY_ID_BYTES] {
         let mut id = [0; KEY_ID_BYTES];
         id.copy_from_slice(&self.0.as_bytes()[..KEY_ID_BYTES]);

@@ -1,7 +1,8 @@
 //! Several receipts in one signed message.
 
-use super::{MAGIC, MAX_RECEIPT_BYTES, Receipt, ReceiptError};
-use crate::bytes::Reader;
+use super::error::ReceiptError;
+use super::single::{MAGIC, MAX_RECEIPT_BYTES, Receipt};
+use crate::bytes::ByteReader;
 
 /// Most receipts in one message.
 pub const MAX_RECEIPTS_PER_MESSAGE: usize = 16;
@@ -10,7 +11,7 @@ pub const MAX_RECEIPTS_PER_MESSAGE: usize = 16;
 pub const MAX_RECEIPTS_MESSAGE_BYTES: usize =
     HEADER_BYTES + COUNT_BYTES + MAX_RECEIPTS_PER_MESSAGE * MAX_RECEIPT_BYTES;
 
-/// What a signature is for: no other signed thing begins alike.
+/// Text before every signed body: no other signed thing begins alike.
 pub(super) const DOMAIN: &[u8] = b"clinic-gateway receipts v1";
 
 pub(super) const KEY_ID_BYTES: usize = 8;
@@ -22,13 +23,13 @@ const COUNT_BYTES: usize = 2;
 pub(super) struct Parts<'a> {
     pub(super) key_id: [u8; KEY_ID_BYTES],
     pub(super) signature: [u8; SIGNATURE_BYTES],
-    /// What is signed: the count and the receipts.
+    /// Signed bytes: the count and the receipts.
     pub(super) body: &'a [u8],
 }
 
 pub(super) fn split(message: &[u8]) -> Result<Parts<'_>, ReceiptError> {
     let parts = || {
-        let mut reader = Reader::new(message);
+        let mut reader = ByteReader::new(message);
         if reader.array()? != *MAGIC || message.len() > MAX_RECEIPTS_MESSAGE_BYTES {
             return None;
         }
@@ -43,7 +44,7 @@ pub(super) fn split(message: &[u8]) -> Result<Parts<'_>, ReceiptError> {
     parts().ok_or(ReceiptError::Format)
 }
 
-/// The bytes a signature is made over.
+/// Bytes that a signature is made over.
 pub(super) fn signed(body: &[u8]) -> Vec<u8> {
     [DOMAIN, body].concat()
 }
@@ -64,9 +65,9 @@ pub(super) fn body(receipts: &[Receipt]) -> Vec<u8> {
     out
 }
 
-/// The receipts of a body whose signature holds.
+/// Reads the receipts of a body whose signature holds.
 pub(super) fn receipts(body: &[u8]) -> Option<Vec<Receipt>> {
-    let mut reader = Reader::new(body);
+    let mut reader = ByteReader::new(body);
     let count = usize::from(reader.u16()?);
     if !(1..=MAX_RECEIPTS_PER_MESSAGE).contains(&count) {
         return None;

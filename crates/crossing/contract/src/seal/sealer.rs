@@ -2,16 +2,31 @@
 
 use std::fmt;
 
+use hpke::aead::ChaCha20Poly1305;
+use hpke::inout::InOutBuf;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::X25519HkdfSha256;
+use hpke::{OpModeS, Serializable as _};
 use zeroize::Zeroizing;
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
 
-use super::{LENGTH_BYTES, PADDED_SIZES_BYTES, PublicKey, SealError, ZSTD_LEVEL};
+use super::error::SealError;
+use super::format::{
+    HEADER_BYTES, INFO, LENGTH_BYTES, MAGIC, PADDED_SIZES_BYTES, TAG_BYTES, exported_answer_key,
+};
+use super::keys::PublicKey;
 use crate::wire::{self, MAX_ENCODED_BYTES};
-use crate::{AnswerKey, Event, SealedBatch};
+use crate::{AnswerKey, BatchId, Event, SealedBatch};
 
-/// What repeats in a batch is the text between its values, so 2^12 places remember enough of it,
-/// and they fit the processor's first cache; the level's own 2^14 do not.
+/// Level of the compression. Most of a batch is hex digits of digests. Level 1 looks for long
+/// matches only: on such text it is not just twice as fast as level 3 but also a tenth smaller,
+/// since short chance matches cost more than the digits they replace.
+pub(super) const ZSTD_LEVEL: i32 = 1;
+
+/// Size of the compressor's hash table, as a power of two. The text between the values of a batch
+/// is all that repeats, so 2^12 places remember enough of it, and they fit the processor's first
+/// cache; the level's own 2^14 do not.
 const HASH_LOG: u32 = 12;
 
 /// Seals many batches to one registry's key; one for each thread that seals. Its buffers are wiped
@@ -23,18 +38,17 @@ pub struct Sealer {
     frame: Zeroizing<Vec<u8>>,
 }
 
-/// A batch that is encoded and compressed, and not sealed yet: its size is known, and whether to
-/// seal it is open.
-pub struct Framed<'a> {
+/// A batch that is encoded and compressed, and not sealed yet: its size is known.
+pub struct CompressedBatch<'a> {
     key: &'a PublicKey,
     frame: &'a [u8],
 }
 
 impl Sealer {
-    /// A sealer to this key.
+    /// Makes a sealer to this key.
     ///
     /// # Panics
-    /// If there is no memory for a compressor.
+    /// No memory for a compressor.
     #[must_use]
     pub fn new(key: &PublicKey) -> Self {
         let mut compressor =
@@ -64,7 +78,7 @@ impl Sealer {
     ///
     /// # Errors
     /// [`SealError::TooLarge`], if they are beyond [`MAX_ENCODED_BYTES`] when encoded.
-    pub fn compress(&mut self, events: &[Event]) -> Result<Framed<'_>, SealError> {
+    pub fn compress(&mut self, events: &[Event]) -> Result<CompressedBatch<'_>, SealError> {
         self.encoded.clear();
         wire::encode_into(events, &mut self.encoded);
         let Self {
@@ -74,24 +88,25 @@ impl Sealer {
             frame,
         } = self;
         compress(compressor, encoded, frame)?;
-        Ok(Framed { key, frame })
+        Ok(CompressedBatch { key, frame })
     }
 
-    /// Compresses what is encoded already: a probe ([`wire::encode_probe`]), or events
+    /// Compresses a batch that is encoded already: a probe ([`wire::encode_probe`]), or events
     /// ([`wire::encode`]).
     ///
     /// # Errors
     /// [`SealError::TooLarge`], if it is beyond [`MAX_ENCODED_BYTES`].
-    pub fn compress_encoded(&mut self, encoded: &[u8]) -> Result<Framed<'_>, SealError> {
+    pub fn compress_encoded(&mut self, encoded: &[u8]) -> Result<CompressedBatch<'_>, SealError> {
         compress(&mut self.compressor, encoded, &mut self.frame)?;
-        Ok(Framed {
+        Ok(CompressedBatch {
             key: &self.key,
             frame: &self.frame,
         })
     }
 }
 
-/// One zstd frame that states its content size, in a buffer that is large enough for any outcome.
+/// Compresses into one zstd frame that states its content size; the buffer is made large enough for
+/// any outcome.
 fn compress(
     compressor: &mut Compressor<'_>,
     encoded: &[u8],
@@ -111,15 +126,15 @@ fn compress(
         .map_err(|_| too_large)
 }
 
-impl Framed<'_> {
-    /// The bytes that have to fit a padded size: the compressed batch and its length.
+impl CompressedBatch<'_> {
+    /// Number of bytes that have to fit a padded size: the compressed batch and its length.
     /// [`PADDED_SIZES_BYTES`] minus this is what padding would add.
     #[must_use]
     pub fn bytes(&self) -> usize {
         LENGTH_BYTES + self.frame.len()
     }
 
-    /// The padded size it would be sealed in; none if it is too large for all of them.
+    /// Padded size it would be sealed in; none if it is too large for all of them.
     #[must_use]
     pub fn padded_bytes(&self) -> Option<usize> {
         PADDED_SIZES_BYTES
@@ -137,6 +152,56 @@ impl Framed<'_> {
     }
 }
 
+impl PublicKey {
+    /// Seals the encoded batch ([`crate::wire::encode`] or [`crate::wire::encode_probe`]) under a
+    /// fresh random id; with it the key under which the registry will answer. Whoever seals more
+    /// than one batch keeps a [`Sealer`].
+    ///
+    /// # Errors
+    /// [`SealError::TooLarge`].
+    pub fn seal(&self, encoded: &[u8]) -> Result<(SealedBatch, AnswerKey), SealError> {
+        Sealer::new(self).compress_encoded(encoded)?.seal()
+    }
+
+    /// Pads and seals one zstd frame.
+    pub(super) fn seal_frame(&self, frame: &[u8]) -> Result<(SealedBatch, AnswerKey), SealError> {
+        let too_large = SealError::TooLarge { bytes: frame.len() };
+        let Ok(length) = u32::try_from(frame.len()) else {
+            return Err(too_large);
+        };
+        let framed = LENGTH_BYTES + frame.len();
+        let padded = PADDED_SIZES_BYTES
+            .into_iter()
+            .find(|size| framed <= *size)
+            .ok_or(too_large)?;
+
+        let (encapsulated, mut context) = hpke::setup_sender::<
+            ChaCha20Poly1305,
+            HkdfSha256,
+            X25519HkdfSha256,
+        >(&OpModeS::Base, &self.0, INFO)
+        .map_err(|_| SealError::BadKey("it is a point that cannot keep a secret"))?;
+        let id = BatchId::random();
+        // The plaintext is laid out where the ciphertext will stand, so that no copy of it stays
+        // behind.
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + padded + TAG_BYTES);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&self.id());
+        bytes.extend_from_slice(&id.0);
+        bytes.extend_from_slice(&encapsulated.to_bytes());
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(frame);
+        bytes.resize(HEADER_BYTES + padded, 0);
+        let (header, plaintext) = bytes.split_at_mut(HEADER_BYTES);
+        let tag = context
+            .seal_inout_detached(InOutBuf::from(plaintext), header)
+            .expect("the first message of a context is within the cipher's limits");
+        bytes.extend_from_slice(&tag.to_bytes());
+        let answer_key = exported_answer_key(|context_of, key| context.export(context_of, key));
+        Ok((SealedBatch { id, bytes }, answer_key))
+    }
+}
+
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sealer")
@@ -145,9 +210,9 @@ impl fmt::Debug for Sealer {
     }
 }
 
-impl fmt::Debug for Framed<'_> {
+impl fmt::Debug for CompressedBatch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Framed({} bytes)", self.bytes())
+        write!(f, "CompressedBatch({} bytes)", self.bytes())
     }
 }
 
@@ -198,10 +263,7 @@ mod tests {
                 "{bytes} in {padded}"
             );
             let sealed = framed.seal().unwrap().0.bytes.len();
-            assert_eq!(
-                sealed,
-                crate::seal::HEADER_BYTES + padded + crate::seal::TAG_BYTES
-            );
+            assert_eq!(sealed, HEADER_BYTES + padded + TAG_BYTES);
             assert_eq!(
                 sealer
                     .compress_encoded(&wire::encode(&events))
@@ -217,9 +279,8 @@ mod tests {
         let key = PrivateKey::generate();
         let mut sealer = Sealer::new(&key.public());
         let long = vec![b' '; MAX_ENCODED_BYTES + 1];
-        assert!(
-            matches!(sealer.compress_encoded(&long), Err(SealError::TooLarge { bytes }) if bytes == long.len())
-        );
+        let too_large = sealer.compress_encoded(&long).unwrap_err();
+        assert!(matches!(too_large, SealError::TooLarge { bytes } if bytes == long.len()));
         let noise = crate::seal::tests::noise(PADDED_SIZES_BYTES[4]);
         let framed = sealer.compress_encoded(&noise).unwrap();
         assert_eq!(framed.padded_bytes(), None, "{} bytes", framed.bytes());
@@ -232,7 +293,7 @@ mod tests {
         let mut sealer = Sealer::new(&PrivateKey::generate().public());
         let shown = format!("{:?}", sealer.compress(&events(1)).unwrap());
         assert!(
-            shown.starts_with("Framed(") && shown.ends_with(" bytes)") && shown.len() < 30,
+            shown.starts_with("CompressedBatch(") && shown.ends_with(" bytes)") && shown.len() < 30,
             "{shown}"
         );
         let shown = format!("{sealer:?}");

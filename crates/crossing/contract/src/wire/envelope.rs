@@ -5,7 +5,7 @@
     not(test),
     expect(
         dead_code,
-        reason = "what always says the same is checked when it is read"
+        reason = "fields that always say the same are checked when they are read"
     )
 )]
 

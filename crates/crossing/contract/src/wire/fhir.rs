@@ -7,7 +7,7 @@
     not(test),
     expect(
         dead_code,
-        reason = "what always says the same is checked when it is read"
+        reason = "fields that always say the same are checked when they are read"
     )
 )]
 
@@ -15,9 +15,9 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
 
-use super::fixed::fixed;
 #[cfg(test)]
-use super::schema;
+use super::field_schema;
+use super::fixed::fixed;
 
 fixed! {
     ImmunizationName = "Immunization";
@@ -70,7 +70,7 @@ pub(crate) type VaccineCodings<'a> = (Coding<Cvx, Cow<'a, str>>, Coding<Atc, Cow
 /// A concept of one coding with one possible code.
 pub(crate) type FixedConcept<S, C> = Concept<[Coding<S, C>; 1]>;
 
-/// What stands in place of a code in a withdrawal.
+/// Concept in place of a code in a withdrawal.
 pub(crate) type MaskedConcept = FixedConcept<DataAbsentReason, Masked>;
 
 /// A reference to the contained Patient.
@@ -88,7 +88,7 @@ pub(crate) struct Reference {
 pub(crate) struct Identifier<'a> {
     /// `urn:clinic-gateway:pseudonym:<suite>:<scheme>:<key epoch>`.
     #[serde(borrow)]
-    #[cfg_attr(test, schemars(schema_with = "schema::pseudonym_system"))]
+    #[cfg_attr(test, schemars(schema_with = "field_schema::pseudonym_system"))]
     pub(crate) system: Cow<'a, str>,
     /// The pseudonym: 32 bytes in lower-case hex.
     #[serde(borrow)]
@@ -160,12 +160,12 @@ pub(crate) struct Immunization<'a> {
     pub(crate) status: Completed,
     /// The vaccine in CVX, its group in ATC.
     #[serde(borrow)]
-    #[cfg_attr(test, schemars(schema_with = "schema::vaccine_code"))]
+    #[cfg_attr(test, schemars(schema_with = "field_schema::vaccine_code"))]
     pub(crate) vaccine_code: Concept<VaccineCodings<'a>>,
     pub(crate) patient: Reference,
     /// The day, month or year.
     #[serde(borrow)]
-    #[cfg_attr(test, schemars(schema_with = "schema::partial_date"))]
+    #[cfg_attr(test, schemars(schema_with = "field_schema::partial_date"))]
     pub(crate) occurrence_date_time: Cow<'a, str>,
     #[serde(
         default,
@@ -187,16 +187,16 @@ pub(crate) struct Observation<'a> {
     pub(crate) status: Final,
     /// Which test, in LOINC.
     #[serde(borrow)]
-    #[cfg_attr(test, schemars(schema_with = "schema::test_code"))]
+    #[cfg_attr(test, schemars(schema_with = "field_schema::test_code"))]
     pub(crate) code: Concept<[Coding<Loinc, Cow<'a, str>>; 1]>,
     pub(crate) subject: Reference,
     /// The day, month or year the sample was taken.
     #[serde(borrow)]
-    #[cfg_attr(test, schemars(schema_with = "schema::partial_date"))]
+    #[cfg_attr(test, schemars(schema_with = "field_schema::partial_date"))]
     pub(crate) effective_date_time: Cow<'a, str>,
     /// The result, in SNOMED CT.
     #[serde(borrow)]
-    #[cfg_attr(test, schemars(schema_with = "schema::test_result"))]
+    #[cfg_attr(test, schemars(schema_with = "field_schema::test_result"))]
     pub(crate) value_codeable_concept: Concept<[Coding<Snomed, Cow<'a, str>>; 1]>,
 }
 
@@ -212,7 +212,7 @@ pub(crate) struct Condition<'a> {
     pub(crate) verification_status: FixedConcept<ConditionVerification, Confirmed>,
     /// The illness, in ICD-10.
     #[serde(borrow)]
-    #[cfg_attr(test, schemars(schema_with = "schema::illness_code"))]
+    #[cfg_attr(test, schemars(schema_with = "field_schema::illness_code"))]
     pub(crate) code: Concept<[Coding<Icd10, Cow<'a, str>>; 1]>,
     pub(crate) subject: Reference,
     /// The day, month or year it began.
@@ -222,11 +222,11 @@ pub(crate) struct Condition<'a> {
         deserialize_with = "present",
         skip_serializing_if = "Option::is_none"
     )]
-    #[cfg_attr(test, schemars(schema_with = "schema::partial_date"))]
+    #[cfg_attr(test, schemars(schema_with = "field_schema::partial_date"))]
     pub(crate) onset_date_time: Option<Cow<'a, str>>,
     /// The day, month or year the person was declared well.
     #[serde(borrow)]
-    #[cfg_attr(test, schemars(schema_with = "schema::partial_date"))]
+    #[cfg_attr(test, schemars(schema_with = "field_schema::partial_date"))]
     pub(crate) abatement_date_time: Cow<'a, str>,
 }
 

@@ -1,11 +1,11 @@
-//! Texts that are always the same on the wire: one type each, so that nothing else can be written
-//! or read there.
+//! Types of one text each, for fields that are always the same on the wire: nothing else can be
+//! written or read there.
 
 use std::fmt;
 
 use serde::de::{Error, Visitor};
 
-/// Accepts one text and no other.
+/// Visitor that accepts one text and no other.
 pub(super) struct Exactly(pub(super) &'static str);
 
 impl Visitor<'_> for Exactly {

@@ -1,7 +1,8 @@
 //! Lower-case hex of fixed lengths, in loops without branches, which the compiler turns into vector
-//! instructions.
+//! instructions: two fifths fewer instructions in the encoder than with the crate `hex`, and half
+//! as many in the quick reader (see README.md).
 
-/// Appends two digits a byte.
+/// Appends the bytes, two digits each.
 pub(super) fn append<const N: usize>(bytes: &[u8; N], out: &mut Vec<u8>) {
     out.extend_from_slice(
         bytes
@@ -33,7 +34,7 @@ const fn is_digit(char: u8) -> bool {
     char.is_ascii_digit() | matches!(char, b'a'..=b'f')
 }
 
-/// Of a digit; of anything else, anything.
+/// Value of a digit; of any other character, any value.
 const fn value(char: u8) -> u8 {
     (char & 0x0f) + if char > b'9' { 9 } else { 0 }
 }

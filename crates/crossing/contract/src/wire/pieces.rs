@@ -1,11 +1,18 @@
-//! The texts between an event's values, in the order and spelling in which our encoder writes them.
+//! Texts between an event's values, in the order and spelling in which the encoder writes and the
+//! quick reader expects them.
 
 /// Up to the id.
 pub(super) const HEAD: &str = r#"{"specversion":"1.0","id":""#;
 /// Between id and record, of a fact.
-pub(super) const FACT: &str = r#"","source":"urn:clinic-gateway","type":"clinic-gateway.fact.v1","datacontenttype":"application/fhir+json","record":""#;
+pub(super) const FACT: &str = concat!(
+    r#"","source":"urn:clinic-gateway","type":"clinic-gateway.fact.v1","#,
+    r#""datacontenttype":"application/fhir+json","record":""#,
+);
 /// Between id and record, of a withdrawal.
-pub(super) const WITHDRAWAL: &str = r#"","source":"urn:clinic-gateway","type":"clinic-gateway.withdrawal.v1","datacontenttype":"application/fhir+json","record":""#;
+pub(super) const WITHDRAWAL: &str = concat!(
+    r#"","source":"urn:clinic-gateway","type":"clinic-gateway.withdrawal.v1","#,
+    r#""datacontenttype":"application/fhir+json","record":""#,
+);
 /// Between record and version.
 pub(super) const VERSION: &str = r#"","version":""#;
 /// Between version and content, where that is told.
@@ -27,9 +34,15 @@ pub(super) const VALUE: &str = r#"","value":""#;
 pub(super) const PSEUDONYM_END: &str = r#""}"#;
 
 /// Up to the pseudonyms.
-pub(super) const IMMUNIZATION: &str = r#"{"resourceType":"Immunization","contained":[{"resourceType":"Patient","id":"p","identifier":["#;
+pub(super) const IMMUNIZATION: &str = concat!(
+    r#"{"resourceType":"Immunization","contained":[{"resourceType":"Patient","id":"p","#,
+    r#""identifier":["#,
+);
 /// From the pseudonyms to the vaccine's code in CVX.
-pub(super) const CVX: &str = r##"]}],"status":"completed","vaccineCode":{"coding":[{"system":"http://hl7.org/fhir/sid/cvx","code":""##;
+pub(super) const CVX: &str = concat!(
+    r#"]}],"status":"completed","#,
+    r#""vaccineCode":{"coding":[{"system":"http://hl7.org/fhir/sid/cvx","code":""#,
+);
 /// From there to its group in ATC.
 pub(super) const ATC: &str = r#""},{"system":"http://www.whocc.no/atc","code":""#;
 /// From there to the date.
@@ -45,7 +58,10 @@ pub(super) const PROTOCOL_END: &str = "}]}";
 pub(super) const RESOURCE_END: &str = r#""}"#;
 
 /// Up to the pseudonyms.
-pub(super) const OBSERVATION: &str = r#"{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"p","identifier":["#;
+pub(super) const OBSERVATION: &str = concat!(
+    r#"{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"p","#,
+    r#""identifier":["#,
+);
 /// From the pseudonyms to the test's code in LOINC.
 pub(super) const LOINC: &str =
     r#"]}],"status":"final","code":{"coding":[{"system":"http://loinc.org","code":""#;
@@ -61,7 +77,16 @@ pub(super) const OBSERVATION_END: &str = r#""}]}}"#;
 pub(super) const CONDITION: &str =
     r#"{"resourceType":"Condition","contained":[{"resourceType":"Patient","id":"p","identifier":["#;
 /// From the pseudonyms to the first date, or rather what names it.
-pub(super) const ILLNESS: &str = r##"]}],"clinicalStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/condition-clinical","code":"resolved"}]},"verificationStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/condition-ver-status","code":"confirmed"}]},"code":{"coding":[{"system":"http://hl7.org/fhir/sid/icd-10","code":"U07.1"}]},"subject":{"reference":"#p"},""##;
+pub(super) const ILLNESS: &str = concat!(
+    r#"]}],"#,
+    r#""clinicalStatus":{"coding":["#,
+    r#"{"system":"http://terminology.hl7.org/CodeSystem/condition-clinical","#,
+    r#""code":"resolved"}]},"#,
+    r#""verificationStatus":{"coding":["#,
+    r#"{"system":"http://terminology.hl7.org/CodeSystem/condition-ver-status","#,
+    r#""code":"confirmed"}]},"code":{"coding":[{"system":"http://hl7.org/fhir/sid/icd-10","#,
+    r##""code":"U07.1"}]},"subject":{"reference":"#p"},""##,
+);
 /// Up to the day it began, where that is known, and on to the next.
 pub(super) const ONSET: &str = r#"onsetDateTime":""#;
 pub(super) const ONSET_END: &str = r#"",""#;
@@ -69,8 +94,26 @@ pub(super) const ONSET_END: &str = r#"",""#;
 pub(super) const ABATEMENT: &str = r#"abatementDateTime":""#;
 
 /// A vaccination taken back.
-pub(super) const WITHDRAWN_IMMUNIZATION: &str = r##"{"resourceType":"Immunization","contained":[{"resourceType":"Patient","id":"p"}],"status":"entered-in-error","vaccineCode":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/data-absent-reason","code":"masked"}]},"patient":{"reference":"#p"},"occurrenceString":"withdrawn"}"##;
+pub(super) const WITHDRAWN_IMMUNIZATION: &str = concat!(
+    r#"{"resourceType":"Immunization","contained":[{"resourceType":"Patient","id":"p"}],"#,
+    r#""status":"entered-in-error","#,
+    r#""vaccineCode":{"coding":["#,
+    r#"{"system":"http://terminology.hl7.org/CodeSystem/data-absent-reason","#,
+    r##""code":"masked"}]},"patient":{"reference":"#p"},"occurrenceString":"withdrawn"}"##,
+);
 /// A laboratory test taken back.
-pub(super) const WITHDRAWN_OBSERVATION: &str = r##"{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"p"}],"status":"entered-in-error","code":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/data-absent-reason","code":"masked"}]},"subject":{"reference":"#p"}}"##;
+pub(super) const WITHDRAWN_OBSERVATION: &str = concat!(
+    r#"{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"p"}],"#,
+    r#""status":"entered-in-error","#,
+    r#""code":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/data-absent-reason","#,
+    r##""code":"masked"}]},"subject":{"reference":"#p"}}"##,
+);
 /// A recovery taken back.
-pub(super) const WITHDRAWN_CONDITION: &str = r##"{"resourceType":"Condition","contained":[{"resourceType":"Patient","id":"p"}],"verificationStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/condition-ver-status","code":"entered-in-error"}]},"code":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/data-absent-reason","code":"masked"}]},"subject":{"reference":"#p"}}"##;
+pub(super) const WITHDRAWN_CONDITION: &str = concat!(
+    r#"{"resourceType":"Condition","contained":[{"resourceType":"Patient","id":"p"}],"#,
+    r#""verificationStatus":{"coding":["#,
+    r#"{"system":"http://terminology.hl7.org/CodeSystem/condition-ver-status","#,
+    r#""code":"entered-in-error"}]},"#,
+    r#""code":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/data-absent-reason","#,
+    r##""code":"masked"}]},"subject":{"reference":"#p"}}"##,
+);

@@ -1,10 +1,10 @@
-//! Probes: what a gateway believes the registry holds, asked without saying anything of the facts
+//! Probes: a gateway's question whether the registry holds what it sent, without the facts
 //! themselves.
 //!
 //! `CGP1`, then for each record: digest (32) | version (8) | content (16) | withdrawn (1, 0 or 1).
 
-use super::BatchError;
-use crate::bytes::Reader;
+use super::refusal::BatchError;
+use crate::bytes::ByteReader;
 use crate::{ContentDigest, RecordDigest, Version};
 
 pub(super) const MAGIC: &[u8; 4] = b"CGP1";
@@ -12,19 +12,19 @@ pub(super) const MAGIC: &[u8; 4] = b"CGP1";
 /// Most records in one probe.
 pub const MAX_PROBED: usize = 4000;
 
-/// Bytes of one record in a probe.
+/// Size of one record in a probe, in bytes.
 pub(crate) const PROBED_BYTES: usize = 32 + 8 + 16 + 1;
 
-/// One record as the gateway sent it last.
+/// A record as the gateway sent it last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probed {
-    /// Which record.
+    /// Digest that names the record.
     pub record: RecordDigest,
-    /// The version sent last.
+    /// Version sent last.
     pub version: Version,
-    /// What that said.
+    /// Digest of what that version said.
     pub content: ContentDigest,
-    /// Whether that took the record back.
+    /// True if that version took the record back.
     pub withdrawn: bool,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn decode(records: &[u8]) -> Result<Vec<Probed>, BatchError> {
     if count == 0 {
         return Err(BatchError::NotABatch);
     }
-    let mut reader = Reader::new(records);
+    let mut reader = ByteReader::new(records);
     let probed = reader.list(count, |reader| {
         Some(Probed {
             record: reader.record()?,

@@ -1,82 +1,94 @@
-//! Faults that a test orders, and the credentials it asks clients for.
+//! Faults that a test orders, in place of answers or on top of them.
 
-use super::Auth;
-use super::answer::{Problem, bytes};
-use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Response as HttpResponse, header};
+use super::answer::{RequestProblem, bytes};
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderValue, Response as HttpResponse, header};
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::time::Duration;
 
-/// What the next request meets instead of an answer.
-pub(super) enum Fault {
+/// Misbehaviour that a request meets instead of a good answer.
+#[derive(Clone, Debug)]
+pub enum ServerFault {
+    /// A refusal with an OperationOutcome.
     Status {
+        /// HTTP status.
         status: u16,
+        /// Value of the Retry-After header.
         retry_after_seconds: Option<u64>,
+        /// Text in the OperationOutcome's `diagnostics` and `details`.
+        words: String,
     },
+    /// A redirect (307) to a URL.
     Redirect(String),
+    /// A well-formed Bundle of at least so many bytes.
     Oversize(usize),
-    Garbage,
+    /// The first half of the answer.
+    Truncated,
     /// The answer, but late.
-    Delay(std::time::Duration),
+    Delay(Duration),
 }
 
-impl Fault {
-    pub(super) fn response(self) -> Response {
+impl ServerFault {
+    /// A refusal with words of no interest.
+    pub(super) fn status(status: u16, retry_after_seconds: Option<u64>) -> Self {
+        Self::Status {
+            status,
+            retry_after_seconds,
+            words: "this failure was ordered by the test".to_owned(),
+        }
+    }
+
+    /// The response in place of an answer; `None` for a fault that needs the answer.
+    pub(super) fn response(&self) -> Option<Response> {
         match self {
             Self::Status {
                 status,
                 retry_after_seconds,
-            } => {
-                let code = if status >= 500 {
-                    "transient"
-                } else {
-                    "processing"
-                };
-                let mut response =
-                    Problem::new(status, code, "this failure was ordered by the test").response();
-                if let Some(seconds) = retry_after_seconds {
-                    response
-                        .headers_mut()
-                        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-                }
-                response
-            }
-            Self::Redirect(url) => HttpResponse::builder()
-                .status(307)
-                .header(header::LOCATION, url)
-                .body(Body::empty())
-                .expect("the test gave a URL without control characters"),
+                words,
+            } => Some(refusal(*status, *retry_after_seconds, words)),
+            Self::Redirect(url) => Some(
+                HttpResponse::builder()
+                    .status(307)
+                    .header(header::LOCATION, url)
+                    .body(Body::empty())
+                    .expect("the test gave a URL without control characters"),
+            ),
             Self::Oversize(size) => {
                 let mut body = br#"{"resourceType":"Bundle","type":"searchset","id":""#.to_vec();
                 body.resize(body.len() + size, b'a');
                 body.extend_from_slice(br#""}"#);
-                bytes(200, body)
+                Some(bytes(200, body))
             }
-            Self::Garbage | Self::Delay(_) => bytes(
-                200,
-                br#"{"resourceType":"Bundle","type":"searchset","entry":[{"#.to_vec(),
-            ),
+            Self::Truncated | Self::Delay(_) => None,
+        }
+    }
+
+    /// The answer as this fault leaves it.
+    pub(super) async fn apply(&self, answer: Response) -> Response {
+        match self {
+            Self::Truncated => {
+                let status = answer.status().as_u16();
+                let whole = to_bytes(answer.into_body(), usize::MAX)
+                    .await
+                    .expect("the body is in memory");
+                bytes(status, whole[..whole.len() / 2].to_vec())
+            }
+            _ => answer,
         }
     }
 }
 
-/// Refuses a request without the credentials asked for.
-pub(super) fn authorise(auth: Option<&Auth>, headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(auth) = auth else { return Ok(()) };
-    let expected = match auth {
-        Auth::Basic { user, password } => {
-            format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
-        }
-        Auth::Bearer(token) => format!("Bearer {token}"),
+fn refusal(status: u16, retry_after_seconds: Option<u64>, words: &str) -> Response {
+    let code = if status >= 500 {
+        "transient"
+    } else {
+        "processing"
     };
-    match headers.get(header::AUTHORIZATION) {
-        Some(given) if given.as_bytes() == expected.as_bytes() => Ok(()),
-        Some(_) => Err(Problem::new(
-            401,
-            "login",
-            "the credentials are not accepted",
-        )),
-        None => Err(Problem::new(401, "login", "credentials are needed")),
+    let mut response = RequestProblem::new(status, code, words).response();
+    if let Some(seconds) = retry_after_seconds {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    response
 }

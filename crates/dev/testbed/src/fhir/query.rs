@@ -1,6 +1,6 @@
 //! Search parameters as FHIR writes them: percent-encoding, dates with prefixes, tokens.
 
-use super::answer::Problem;
+use super::answer::RequestProblem;
 use chrono::{DateTime, Days, Months, NaiveDate, TimeDelta, TimeZone, Utc};
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ pub(super) type Params = Vec<(String, String)>;
 
 /// Splits and decodes a query string; `+` stays itself only when it is percent-encoded (RFC 1866
 /// forms).
-pub(super) fn parse(query: &str) -> Result<Params, Problem> {
+pub(super) fn parse(query: &str) -> Result<Params, RequestProblem> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {
@@ -18,8 +18,8 @@ pub(super) fn parse(query: &str) -> Result<Params, Problem> {
         .collect()
 }
 
-fn decode(text: &str) -> Result<String, Problem> {
-    let wrong = || Problem::new(400, "invalid", "the query is not percent-encoded UTF-8");
+fn decode(text: &str) -> Result<String, RequestProblem> {
+    let wrong = || RequestProblem::new(400, "invalid", "the query is not percent-encoded UTF-8");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -55,12 +55,12 @@ pub(super) fn encode(text: &str) -> String {
         .collect()
 }
 
-/// One `_lastUpdated` condition: a comparison with the span of time that the value's precision
+/// A `_lastUpdated` condition: a comparison with the span of time that the value's precision
 /// covers (FHIR R4, search, "date").
 pub(super) struct DateTest {
     prefix: Prefix,
     low: DateTime<Utc>,
-    /// The span's end, not in it.
+    /// End of the span, not in it.
     high: DateTime<Utc>,
 }
 
@@ -74,7 +74,7 @@ enum Prefix {
 }
 
 impl DateTest {
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+    pub(super) fn parse(text: &str) -> Result<Self, RequestProblem> {
         let known = [
             ("eq", Prefix::Eq),
             ("ge", Prefix::Ge),
@@ -87,7 +87,7 @@ impl DateTest {
             .find_map(|(name, prefix)| Some((*prefix, text.strip_prefix(name)?)));
         let (prefix, value) = found.unwrap_or((Prefix::Eq, text));
         let (low, high) = span(value).ok_or_else(|| {
-            Problem::new(
+            RequestProblem::new(
                 400,
                 "value",
                 "_lastUpdated takes eq, ge, gt, le or lt and a date or an instant with a zone",
@@ -128,8 +128,8 @@ fn span(text: &str) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
     Some((midnight(low)?, midnight(high?)?))
 }
 
-/// Whether a CodeableConcept has one of the codings in a token list: `system|code`, `|code` (no
-/// system), `system|` (any code of it) or `code` (of any system), separated by commas.
+/// Returns whether a CodeableConcept has one of the codings in a token list: `system|code`,
+/// `|code` (no system), `system|` (any code of it) or `code` (of any system), separated by commas.
 pub(super) fn has_coding(concept: &Value, tokens: &str) -> bool {
     let codings = concept["coding"].as_array().map_or(&[][..], Vec::as_slice);
     tokens.split(',').any(|token| {
@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn tokens_tell_systems_apart() {
-        let concept = json!({"coding": [{"system": "http://loinc.org", "code": "94500-6"}, {"code": "local"}]});
+        let loinc = json!({"system": "http://loinc.org", "code": "94500-6"});
+        let concept = json!({"coding": [loinc, {"code": "local"}]});
         for yes in [
             "http://loinc.org|94500-6",
             "94500-6",

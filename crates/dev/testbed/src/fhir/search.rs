@@ -1,68 +1,39 @@
-//! Search: filters, order, included resources, pages.
+//! Search: from parameters to a result, and from a result to its pages.
 
-use super::answer::{self, Problem, outcome};
+use super::answer::{self, RequestProblem};
+use super::bundle::{OFFSET_PARAM, PAGE_PARAM, page_response};
+use super::parameters::{includes, parameters};
 use super::query::{DateTest, Params, encode, has_coding};
-use super::store::{Held, Result as Found};
-use super::{DEFAULT_PAGE, Endless, Paging, State};
+use super::state::{DEFAULT_PAGE_LIMIT, ServerState};
+use super::store::{SearchResult, StoredResource};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
-/// The parameter of a page link: an opaque token and a place.
-pub(super) const PAGE_PARAM: &str = "_page";
-/// The parameter of a page link without a token: a place in a search made afresh.
-const OFFSET_PARAM: &str = "_offset";
-
-/// The search parameters of a type, with FHIR's types.
-pub(super) fn parameters(kind: &str) -> Vec<(&'static str, &'static str)> {
-    let mut all = vec![("_id", "token"), ("_lastUpdated", "date")];
-    match kind {
-        "Immunization" => {
-            all.extend([
-                ("vaccine-code", "token"),
-                ("status", "token"),
-                ("patient", "reference"),
-            ]);
-        }
-        "Observation" => all.extend([
-            ("code", "token"),
-            ("status", "token"),
-            ("patient", "reference"),
-        ]),
-        "Condition" => all.extend([("code", "token"), ("patient", "reference")]),
-        _ => {}
-    }
-    all
-}
-
-/// The references that `_include` follows. All of them lead to the patient.
-pub(super) fn includes(kind: &str) -> &'static [&'static str] {
-    match kind {
-        "Immunization" => &["patient"],
-        "Observation" | "Condition" => &["patient", "subject"],
-        _ => &[],
-    }
-}
+/// Resources on a page when the client names no `_count`.
+const DEFAULT_PAGE: usize = 20;
+/// Elements that may refer to a patient.
+const PATIENT_FIELDS: [&str; 2] = ["patient", "subject"];
 
 /// The orders known; the id settles equal stamps in all of them.
 const SORTS: [&str; 3] = ["_lastUpdated", "-_lastUpdated", "_lastUpdated,_id"];
 
-/// What one search asks for.
+/// A search, read from its parameters.
 struct Search {
-    filters: Vec<Filter>,
+    filters: Vec<SearchFilter>,
+    /// Order by stamp, `true` for descending; `None`: by id.
     sort: Option<bool>,
     count: usize,
     include: bool,
     total_only: bool,
     elements: Vec<String>,
     offset: usize,
+    /// The parameters that were used, as a query.
     used: String,
 }
 
-enum Filter {
+enum SearchFilter {
     Ids(Vec<String>),
     Updated(DateTest),
     Coding(&'static str, String),
@@ -70,15 +41,15 @@ enum Filter {
     Patients(Vec<String>),
 }
 
-impl Filter {
-    fn matches(&self, held: &Held) -> bool {
+impl SearchFilter {
+    fn matches(&self, stored: &StoredResource) -> bool {
         match self {
-            Self::Ids(ids) => ids.contains(&held.id),
-            Self::Updated(test) => test.matches(held.last_updated),
-            Self::Coding(field, tokens) => has_coding(&held.resource[field], tokens),
-            Self::Patients(wanted) => ["patient", "subject"]
+            Self::Ids(ids) => ids.contains(&stored.id),
+            Self::Updated(test) => test.matches(stored.last_updated),
+            Self::Coding(field, tokens) => has_coding(&stored.resource[field], tokens),
+            Self::Patients(wanted) => PATIENT_FIELDS
                 .iter()
-                .filter_map(|field| held.resource[field]["reference"].as_str())
+                .filter_map(|field| stored.resource[field]["reference"].as_str())
                 .any(|reference| {
                     wanted
                         .iter()
@@ -86,25 +57,25 @@ impl Filter {
                 }),
             Self::Status(wanted) => wanted
                 .iter()
-                .any(|status| held.resource["status"] == status.as_str()),
+                .any(|status| stored.resource["status"] == status.as_str()),
         }
     }
 }
 
-/// `GET /TYPE?…`: the first page.
-pub(super) fn run(
-    state: &mut State,
+/// Answers `GET /TYPE?…`: the first page of a search.
+pub(super) fn first_page(
+    state: &mut ServerState,
     base: &str,
     kind: &str,
     params: &Params,
     headers: &HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, RequestProblem> {
     let strict = headers
         .get("prefer")
         .is_some_and(|prefer| prefer.as_bytes() == b"handling=strict");
-    let search = read(state, kind, params, strict)?;
-    let mut matches: Vec<Held> = state.store.of_type(kind).cloned().collect();
-    matches.retain(|held| search.filters.iter().all(|filter| filter.matches(held)));
+    let search = Search::read(state, kind, params, strict)?;
+    let mut matches: Vec<StoredResource> = state.store.of_type(kind).cloned().collect();
+    matches.retain(|stored| search.filters.iter().all(|filter| filter.matches(stored)));
     if search.total_only {
         let link = format!("{base}/{kind}?{}", search.used);
         let bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": matches.len(),
@@ -119,9 +90,9 @@ pub(super) fn run(
     }
     let included = matches
         .iter()
-        .map(|held| patient_of(state, held, search.include))
+        .map(|stored| patients_of(state, stored, search.include))
         .collect();
-    let found = Found {
+    let result = SearchResult {
         kind: kind.to_owned(),
         matches,
         count: search.count,
@@ -129,116 +100,143 @@ pub(super) fn run(
         included,
         used: search.used,
     };
-    Ok(show(state, base, &Arc::new(found), None, search.offset))
+    Ok(page_response(
+        state,
+        base,
+        &Arc::new(result),
+        None,
+        search.offset,
+    ))
 }
 
-/// `GET /?_page=TOKEN.PLACE`: a later page of the same result.
-pub(super) fn page(state: &mut State, base: &str, params: &Params) -> Result<Response, Problem> {
-    let expired = || Problem::new(410, "not-found", "this page link has expired: search again");
+/// Answers `GET /?_page=TOKEN.POSITION`: a later page of the same result.
+pub(super) fn later_page(
+    state: &mut ServerState,
+    base: &str,
+    params: &Params,
+) -> Result<Response, RequestProblem> {
+    let expired =
+        || RequestProblem::new(410, "not-found", "this page link has expired: search again");
     let value = params
         .iter()
         .find(|(name, _)| name == PAGE_PARAM)
         .map_or("", |(_, value)| value);
-    let (token, place) = value.split_once('.').ok_or_else(expired)?;
-    let place: usize = place.parse().map_err(|_| expired())?;
-    let found = state
+    let (token, position) = value.split_once('.').ok_or_else(expired)?;
+    let position: usize = position.parse().map_err(|_| expired())?;
+    let result = state
         .store
         .pages
         .iter()
         .find(|(known, _)| known == token)
         .ok_or_else(expired)?;
-    let found = Arc::clone(&found.1);
-    Ok(show(state, base, &found, Some(token), place))
+    let result = Arc::clone(&result.1);
+    Ok(page_response(state, base, &result, Some(token), position))
 }
 
-fn read(state: &State, kind: &str, params: &Params, strict: bool) -> Result<Search, Problem> {
-    let mut search = Search {
-        filters: Vec::new(),
-        sort: None,
-        count: DEFAULT_PAGE,
-        include: false,
-        total_only: false,
-        elements: Vec::new(),
-        offset: 0,
-        used: String::new(),
-    };
-    let known = parameters(kind);
-    for (name, value) in params {
-        if named(&state.refused, kind, name, value) {
-            return Err(Problem::new(
-                400,
-                "not-supported",
-                format!("refused search parameter {name}"),
-            ));
-        }
-        let listed = known.iter().any(|(known, _)| known == name);
-        let used = match name.as_str() {
-            _ if named(&state.ignored, kind, name, value) => false,
-            "_id" if !state.id_lists => search.push(Filter::Ids(vec![value.clone()])),
-            "_id" => search.push(Filter::Ids(list(value))),
-            "_lastUpdated" => search.push(Filter::Updated(DateTest::parse(value)?)),
-            "vaccine-code" if listed => search.push(Filter::Coding("vaccineCode", value.clone())),
-            "code" if listed => search.push(Filter::Coding("code", value.clone())),
-            "patient" if listed => {
-                let id = |text: String| {
-                    text.strip_prefix("Patient/")
-                        .map_or(text.clone(), str::to_owned)
-                };
-                search.push(Filter::Patients(list(value).into_iter().map(id).collect()))
-            }
-            "status" if listed => search.push(Filter::Status(list(value))),
-            "_sort" if state.sort && SORTS.contains(&value.as_str()) => {
-                search.sort = Some(value.starts_with('-'));
-                true
-            }
-            "_count" => {
-                search.count = value
-                    .parse()
-                    .map_err(|_| Problem::new(400, "value", "_count takes a number"))?;
-                search.total_only |= search.count == 0;
-                true
-            }
-            "_summary" if value == "count" => {
-                search.total_only = true;
-                true
-            }
-            "_include" if state.include => {
-                let wanted = includes(kind).iter().any(|name| {
-                    let plain = format!("{kind}:{name}");
-                    *value == plain || *value == format!("{plain}:Patient")
-                });
-                search.include |= wanted;
-                wanted
-            }
-            "_elements" => {
-                search.elements = list(value);
-                true
+impl Search {
+    fn read(
+        state: &ServerState,
+        kind: &str,
+        params: &Params,
+        strict: bool,
+    ) -> Result<Self, RequestProblem> {
+        let mut search = Self {
+            filters: Vec::new(),
+            sort: None,
+            count: DEFAULT_PAGE,
+            include: false,
+            total_only: false,
+            elements: Vec::new(),
+            offset: 0,
+            used: String::new(),
+        };
+        for (name, value) in params {
+            if lists(&state.refused, kind, name, value) {
+                return Err(RequestProblem::new(
+                    400,
+                    "not-supported",
+                    format!("refused search parameter {name}"),
+                ));
             }
             // Not used up: the link to the next page has another one.
-            OFFSET_PARAM => {
+            if name == OFFSET_PARAM && !lists(&state.ignored, kind, name, value) {
                 search.offset = value.parse().unwrap_or_default();
                 continue;
             }
-            "_format" => true,
-            _ => false,
-        };
-        if used {
-            let join = if search.used.is_empty() { "" } else { "&" };
-            search.used += &format!("{join}{}={}", encode(name), encode(value));
-        } else if strict {
-            return Err(Problem::new(
-                400,
-                "not-supported",
-                format!("unsupported search parameter {name}"),
-            ));
+            let used = !lists(&state.ignored, kind, name, value)
+                && search.apply(state, kind, name, value)?;
+            if used {
+                let join = if search.used.is_empty() { "" } else { "&" };
+                search.used += &format!("{join}{}={}", encode(name), encode(value));
+            } else if strict {
+                return Err(RequestProblem::new(
+                    400,
+                    "not-supported",
+                    format!("unsupported search parameter {name}"),
+                ));
+            }
         }
+        let page_limit = state.page_limit.unwrap_or(DEFAULT_PAGE_LIMIT);
+        search.count = search.count.min(page_limit);
+        Ok(search)
     }
-    search.count = search.count.min(state.page_limit);
-    Ok(search)
+
+    /// Applies a parameter; returns false for one that is not supported.
+    fn apply(
+        &mut self,
+        state: &ServerState,
+        kind: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<bool, RequestProblem> {
+        let is_known = parameters(kind).iter().any(|(known, _)| *known == name);
+        match name {
+            "_id" if state.ignores_id_lists => {
+                self.filters.push(SearchFilter::Ids(vec![value.to_owned()]))
+            }
+            "_id" => self.filters.push(SearchFilter::Ids(list(value))),
+            "_lastUpdated" => self
+                .filters
+                .push(SearchFilter::Updated(DateTest::parse(value)?)),
+            "vaccine-code" if is_known => {
+                self.filters
+                    .push(SearchFilter::Coding("vaccineCode", value.to_owned()));
+            }
+            "code" if is_known => self
+                .filters
+                .push(SearchFilter::Coding("code", value.to_owned())),
+            "patient" if is_known => self
+                .filters
+                .push(SearchFilter::Patients(patient_ids(value))),
+            "status" if is_known => self.filters.push(SearchFilter::Status(list(value))),
+            "_sort" if !state.ignores_sort && SORTS.contains(&value) => {
+                self.sort = Some(value.starts_with('-'));
+            }
+            "_count" => {
+                self.count = value
+                    .parse()
+                    .map_err(|_| RequestProblem::new(400, "value", "_count takes a number"))?;
+                self.total_only |= self.count == 0;
+            }
+            "_summary" if value == "count" => self.total_only = true,
+            "_include" if !state.ignores_include && is_include(kind, value) => self.include = true,
+            "_elements" => self.elements = list(value),
+            "_format" => {}
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
 }
 
-/// Whether a list that a test gave names this parameter.
-fn named(list: &[String], kind: &str, name: &str, value: &str) -> bool {
+fn is_include(kind: &str, value: &str) -> bool {
+    includes(kind).iter().any(|name| {
+        let plain = format!("{kind}:{name}");
+        value == plain || value == format!("{plain}:Patient")
+    })
+}
+
+/// Returns whether a list that a test gave names this parameter.
+fn lists(list: &[String], kind: &str, name: &str, value: &str) -> bool {
     list.iter().any(|listed| {
         let listed = match listed.split_once('?') {
             Some((of, listed)) if of == kind => listed,
@@ -249,112 +247,25 @@ fn named(list: &[String], kind: &str, name: &str, value: &str) -> bool {
     })
 }
 
-impl Search {
-    /// Adds a condition; true, as it was used.
-    fn push(&mut self, filter: Filter) -> bool {
-        self.filters.push(filter);
-        true
-    }
-}
-
 fn list(value: &str) -> Vec<String> {
     value.split(',').map(str::to_owned).collect()
 }
 
-fn patient_of(state: &State, held: &Held, include: bool) -> Vec<Arc<Value>> {
-    let fields = ["patient", "subject"].iter().filter(|_| include);
+fn patient_ids(value: &str) -> Vec<String> {
+    value
+        .split(',')
+        .map(|text| text.strip_prefix("Patient/").unwrap_or(text).to_owned())
+        .collect()
+}
+
+/// Patients that a resource refers to; none where they are not to be included.
+fn patients_of(state: &ServerState, stored: &StoredResource, include: bool) -> Vec<Arc<Value>> {
+    let fields = PATIENT_FIELDS.iter().filter(|_| include);
     fields
         .filter_map(|field| {
             state
                 .store
-                .resolve(held.resource[field]["reference"].as_str()?)
+                .resolve(stored.resource[field]["reference"].as_str()?)
         })
         .collect()
-}
-
-/// One page as a Bundle; keeps the result when there is a next one.
-fn show(
-    state: &mut State,
-    base: &str,
-    found: &Arc<Found>,
-    token: Option<&str>,
-    place: usize,
-) -> Response {
-    let end = (place + found.count).min(found.matches.len());
-    let place = place.min(end);
-    let mut entries = Vec::new();
-    let mut seen = BTreeSet::new();
-    let entry = |resource: &Value, mode: &str| {
-        let kind = resource["resourceType"].as_str();
-        let id = resource["id"].as_str();
-        let url = format!(
-            "{base}/{}/{}",
-            kind.unwrap_or_default(),
-            id.unwrap_or_default()
-        );
-        json!({"fullUrl": url, "resource": resource, "search": {"mode": mode}})
-    };
-    entries.extend(
-        found.matches[place..end]
-            .iter()
-            .map(|held| entry(&subset(held, &found.elements), "match")),
-    );
-    for resource in found.included[place..end].iter().flatten() {
-        if seen.insert(resource["id"].to_string()) {
-            entries.push(entry(resource, "include"));
-        }
-    }
-    if found.matches.is_empty() {
-        let note = outcome("information", "informational", "nothing matches");
-        entries.push(json!({"resource": note, "search": {"mode": "outcome"}}));
-    }
-    let mut links =
-        vec![json!({"relation": "self", "url": format!("{base}/{}?{}", found.kind, found.used)})];
-    let next = match state.endless {
-        _ if end < found.matches.len() => Some((end, String::new())),
-        None => None,
-        Some(Endless::SamePage) => Some((place, String::new())),
-        Some(Endless::Circle) => Some((0, String::new())),
-        Some(Endless::NewLinks) => {
-            state.turns += 1;
-            Some((place, format!("&_turn={}", state.turns)))
-        }
-    };
-    if let Some((place, mark)) = next {
-        let url = match state.paging {
-            Paging::Offset => format!(
-                "{base}/{}?{}&{OFFSET_PARAM}={place}{mark}",
-                found.kind, found.used
-            ),
-            Paging::Snapshot => {
-                let token = token.map_or_else(|| new_token(state, found), str::to_owned);
-                format!("{base}/?{PAGE_PARAM}={token}.{place}{mark}")
-            }
-        };
-        links.push(json!({"relation": "next", "url": url}));
-    }
-    let bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": found.matches.len(),
-        "link": links, "entry": entries});
-    answer::json(200, &bundle)
-}
-
-/// A resource with only the elements asked for, and tagged as such (FHIR R4, `_elements`).
-fn subset(held: &Held, elements: &[String]) -> Value {
-    if elements.is_empty() {
-        return (*held.resource).clone();
-    }
-    let mut subset =
-        json!({"resourceType": held.resource["resourceType"], "id": held.resource["id"]});
-    for name in elements {
-        subset[name] = held.resource[name].clone();
-    }
-    let system = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
-    subset["meta"]["tag"] = json!([{"system": system, "code": "SUBSETTED"}]);
-    subset
-}
-
-fn new_token(state: &mut State, found: &Arc<Found>) -> String {
-    let token = format!("{:016x}", RandomState::new().build_hasher().finish());
-    state.store.keep(token.clone(), Arc::clone(found));
-    token
 }

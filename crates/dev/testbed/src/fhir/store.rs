@@ -1,47 +1,48 @@
 //! The resources held, and the page links that are open.
 
-use super::TYPES;
-use super::answer::Problem;
+use super::answer::RequestProblem;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+/// The resource types held.
+pub const TYPES: [&str; 4] = ["Condition", "Immunization", "Observation", "Patient"];
 /// Open page links kept; the oldest expire first.
 const PAGES_KEPT: usize = 1_000;
 
-/// One resource, as it is now.
+/// A resource, as it is now.
 #[derive(Clone)]
-pub(super) struct Held {
+pub(super) struct StoredResource {
     pub id: String,
     pub last_updated: DateTime<Utc>,
     pub resource: Arc<Value>,
 }
 
 /// A search result as it was when its first page was asked for.
-pub(super) struct Result {
+pub(super) struct SearchResult {
     pub kind: String,
-    pub matches: Vec<Held>,
+    pub matches: Vec<StoredResource>,
     pub count: usize,
-    /// The elements asked for; none: all.
+    /// Elements asked for; empty: all.
     pub elements: Vec<String>,
     /// Included resources by match, in the same order.
     pub included: Vec<Vec<Arc<Value>>>,
-    /// The parameters that were used, for the self link.
+    /// Query of the parameters that were used, for the self link.
     pub used: String,
 }
 
-/// By type and id; `None` was deleted. The number is the last version.
-pub(super) type Resources = BTreeMap<(String, String), (u64, Option<Held>)>;
+/// Resources by type and id, each with its last version; `None` for one that was deleted.
+pub(super) type Resources = BTreeMap<(String, String), (u64, Option<StoredResource>)>;
 
 #[derive(Default)]
-pub(super) struct Store {
+pub(super) struct ResourceStore {
     pub resources: Resources,
     /// Results by token.
-    pub pages: VecDeque<(String, Arc<Result>)>,
+    pub pages: VecDeque<(String, Arc<SearchResult>)>,
 }
 
-impl Store {
+impl ResourceStore {
     pub(super) fn put(&mut self, mut resource: Value, last_updated: &str) {
         let kind = resource["resourceType"]
             .as_str()
@@ -64,7 +65,7 @@ impl Store {
         slot.0 += 1;
         resource["meta"]["versionId"] = json!(slot.0.to_string());
         resource["meta"]["lastUpdated"] = json!(last_updated);
-        slot.1 = Some(Held {
+        slot.1 = Some(StoredResource {
             id,
             last_updated: instant.to_utc(),
             resource: Arc::new(resource),
@@ -76,11 +77,15 @@ impl Store {
         slot.is_some_and(|slot| slot.1.take().is_some())
     }
 
-    pub(super) fn read(&self, kind: &str, id: &str) -> std::result::Result<&Value, Problem> {
+    pub(super) fn read(&self, kind: &str, id: &str) -> Result<&Value, RequestProblem> {
         match self.resources.get(&(kind.to_owned(), id.to_owned())) {
-            Some((_, Some(held))) => Ok(&held.resource),
-            Some((_, None)) => Err(Problem::new(410, "deleted", "the resource was deleted")),
-            None => Err(Problem::new(404, "not-found", "no such resource")),
+            Some((_, Some(stored))) => Ok(&stored.resource),
+            Some((_, None)) => Err(RequestProblem::new(
+                410,
+                "deleted",
+                "the resource was deleted",
+            )),
+            None => Err(RequestProblem::new(404, "not-found", "no such resource")),
         }
     }
 
@@ -90,11 +95,11 @@ impl Store {
         let id = parts.next()?;
         let kind = parts.next()?;
         let slot = self.resources.get(&(kind.to_owned(), id.to_owned()))?;
-        slot.1.as_ref().map(|held| Arc::clone(&held.resource))
+        slot.1.as_ref().map(|stored| Arc::clone(&stored.resource))
     }
 
     /// All resources of a type, by id.
-    pub(super) fn of_type(&self, kind: &str) -> impl Iterator<Item = &Held> {
+    pub(super) fn of_type(&self, kind: &str) -> impl Iterator<Item = &StoredResource> {
         self.resources
             .iter()
             .filter(move |((of, _), _)| of == kind)
@@ -102,7 +107,7 @@ impl Store {
     }
 
     /// Keeps a result for its next pages.
-    pub(super) fn keep(&mut self, token: String, result: Arc<Result>) {
+    pub(super) fn keep(&mut self, token: String, result: Arc<SearchResult>) {
         if self.pages.len() == PAGES_KEPT {
             self.pages.pop_front();
         }

@@ -4,7 +4,7 @@ mod package;
 
 use crate::error::Error;
 use crate::folder::{Folder, make_dir, write};
-use crate::process::{POLL, Process, Spec};
+use crate::process::{POLL, Process, ProcessSlot, ProcessSpec};
 use crate::{ports, tools};
 use package::Package;
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ const START_SECONDS: u64 = 120;
 const STOP_SECONDS: u64 = 60;
 const DEFAULT_WATERMARK_BYTES: u64 = 2_000_000_000;
 
-/// How to start the broker.
+/// Options to start the broker with.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Listens for AMQPS too, on a port of its own.
@@ -48,7 +48,7 @@ pub struct TlsFiles {
 #[derive(Debug)]
 pub struct RabbitMq {
     // Before the folder: fields drop in this order.
-    node: Option<Process>,
+    node: ProcessSlot,
     _epmd: Process,
     folder: Folder,
     data: PathBuf,
@@ -99,7 +99,7 @@ impl RabbitMq {
             make_dir(&folder.path().join(name), 0o700)?;
         }
         let env = environment(folder.path(), &data, ports::free_port(), epmd_port);
-        let epmd = Process::spawn(&Spec {
+        let epmd = Process::spawn(&ProcessSpec {
             server: "epmd",
             program: tools::find("epmd", "erlang-base")?,
             args: ["-port", &epmd_port.to_string(), "-address", "127.0.0.1"]
@@ -111,7 +111,7 @@ impl RabbitMq {
             end_signal: "KILL",
         })?;
         let mut server = Self {
-            node: None,
+            node: ProcessSlot::empty(SERVER),
             _epmd: epmd,
             folder,
             data,
@@ -161,14 +161,9 @@ impl RabbitMq {
         self.data.clone()
     }
 
-    /// The folder with the broker's logs.
-    pub fn log_dir(&self) -> PathBuf {
-        self.folder.path().join("log")
-    }
-
     /// The broker's process id while it runs.
     pub fn process_id(&self) -> Option<u32> {
-        self.node.as_ref().map(Process::id)
+        self.node.id()
     }
 
     /// Writes the broker's list of quorum queues to its disk. RabbitMQ does so by itself about half
@@ -184,30 +179,25 @@ impl RabbitMq {
         Err(Error::Tool {
             tool: "erl_call".into(),
             status: "not settled".into(),
-            output: crate::process::tail(&answer),
+            output: crate::log_end::tail(&answer),
         })
     }
 
     /// `kill -9` of the broker; its data stays as they were. See [`Self::settle`].
     pub fn kill(&mut self) {
-        if let Some(mut node) = self.node.take() {
-            node.kill();
-        }
+        self.node.kill();
     }
 
     /// A clean stop (about 3 s).
     pub async fn stop(&mut self) -> Result<(), Error> {
-        match self.node.take() {
-            Some(node) => node.stop("TERM", STOP_SECONDS).await,
-            None => Ok(()),
-        }
+        self.node.stop("TERM", STOP_SECONDS).await
     }
 
     /// Starts the broker again on the same ports and data, after [`Self::kill`] or [`Self::stop`],
     /// or after stopping it now. [`Self::stop_app`] and [`Self::start_app`] are faster.
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.stop().await?;
-        let mut node = Process::spawn(&Spec {
+        let mut node = Process::spawn(&ProcessSpec {
             server: SERVER,
             program: self.package.program("rabbitmq-server"),
             args: Vec::new(),
@@ -222,24 +212,18 @@ impl RabbitMq {
         )
         .await;
         ready.unwrap_or_else(|_| Err(node.too_slow("ready", START_SECONDS)))?;
-        self.node = Some(node);
+        self.node.insert(node);
         Ok(())
     }
 
     /// Stops the broker's process (SIGSTOP): it looks connected and neither acks nor nacks.
     pub fn pause(&self) -> Result<(), Error> {
-        self.node
-            .as_ref()
-            .ok_or(Error::NotRunning { server: SERVER })?
-            .signal("STOP")
+        self.node.pause()
     }
 
     /// Lets a paused broker go on (SIGCONT).
     pub fn resume(&self) -> Result<(), Error> {
-        self.node
-            .as_ref()
-            .ok_or(Error::NotRunning { server: SERVER })?
-            .signal("CONT")
+        self.node.resume()
     }
 
     /// `rabbitmqctl ARGS…`, its output; about half a second.
@@ -291,7 +275,7 @@ impl RabbitMq {
         digits.parse().map_err(|_| Error::Tool {
             tool: "erl_call".into(),
             status: format!("no depth of the queue {queue}"),
-            output: crate::process::tail(&answer),
+            output: crate::log_end::tail(&answer),
         })
     }
 
@@ -349,10 +333,10 @@ fn configuration(options: &Options, port: u16, tls_port: Option<u16>) -> String 
         };
         let _ = write!(
             text,
-            "listeners.ssl.local = 127.0.0.1:{port}\nssl_options.cacertfile = \
-             {}\nssl_options.certfile = {}\n\
-             ssl_options.keyfile = {}\nssl_options.verify = \
-             {verify}\nssl_options.fail_if_no_peer_cert = {}\n",
+            "listeners.ssl.local = 127.0.0.1:{port}\n\
+             ssl_options.cacertfile = {}\nssl_options.certfile = {}\n\
+             ssl_options.keyfile = {}\nssl_options.verify = {verify}\n\
+             ssl_options.fail_if_no_peer_cert = {}\n",
             tls.ca.display(),
             tls.cert.display(),
             tls.key.display(),

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// What the broker loads: the applications these name in their `.app` files, and these. The last
-/// ones read rabbitmq.conf and are not always named by the others.
+/// Applications that the broker loads, with those that their `.app` files name. The last two read
+/// rabbitmq.conf and are not always named by the others.
 const ROOTS: [&str; 4] = ["rabbit", "rabbitmq_prelaunch", "cuttlefish", "getopt"];
 
 /// The folder with `sbin`, `escript` and `plugins` that the broker is started from.
@@ -51,7 +51,7 @@ impl Package {
         Ok(Self { home })
     }
 
-    /// One of the scripts in `sbin`.
+    /// Path of a script in `sbin`.
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.home.join("sbin").join(name)
     }

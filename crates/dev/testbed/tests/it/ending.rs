@@ -1,4 +1,5 @@
-//! Nothing is left behind: neither after a drop nor after the sudden death of the test process.
+//! Tests that nothing is left behind: neither after a drop nor after the sudden death of the test
+//! process.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};

@@ -111,8 +111,8 @@ async fn openssl(folder: &Path, args: &str) {
     );
 }
 
-/// Whether the broker introduces itself over TLS to a client with these further arguments of
-/// s_client.
+/// Returns whether the broker introduces itself over TLS to a client with these further arguments
+/// of s_client.
 async fn greets_over_tls(folder: &Path, port: u16, args: &[&str]) -> bool {
     let to = format!("localhost:{port}");
     let mut client = Command::new("openssl")

@@ -12,7 +12,7 @@ use program::terminal::print_line;
 use serde_json::{Value, json};
 
 use super::select::Summary;
-use crate::open::{Content, open_one};
+use crate::open::{BatchContent, open_one};
 use crate::{Keys, Reader};
 
 /// Position of the key's id in a sealed batch: 8 bytes after the magic.
@@ -28,7 +28,7 @@ pub(super) struct Inspected {
     /// Beginning of the text form of the public key that it is sealed to.
     sealed_to: Option<String>,
     /// Content and the index of the private key that opened it, or the reason why none did.
-    opened: Result<(Content, usize), &'static str>,
+    opened: Result<(BatchContent, usize), &'static str>,
     /// Number of events that the registry would refuse now, by reason.
     refused: BTreeMap<&'static str, usize>,
     /// True if the store was asked for what it holds.
@@ -59,7 +59,7 @@ impl Inspected {
 
     /// Counts the events that would be refused; without a store, those that the batch alone shows.
     pub(super) async fn compare(&mut self, reader: Option<&Reader>) {
-        let Ok((Content::Facts(batch), _)) = &self.opened else {
+        let Ok((BatchContent::Facts(batch), _)) = &self.opened else {
             return;
         };
         let records: Vec<[u8; 32]> = batch.events.iter().map(|event| event.record).collect();
@@ -100,13 +100,13 @@ impl Inspected {
         };
         print_line(format!("opens now  yes, with {with}"));
         let batch = match content {
-            Content::Probe(probe) => {
+            BatchContent::Probe(probe) => {
                 return print_line(format!(
                     "holds      a question about {} records",
                     probe.probed.len()
                 ));
             }
-            Content::Facts(batch) => batch,
+            BatchContent::Facts(batch) => batch,
         };
         print_line(format!(
             "holds      {} readable events: {}",
@@ -131,8 +131,10 @@ impl Inspected {
             Ok((content, key)) => {
                 shown["earlier_key"] = json!(*key > 0);
                 match content {
-                    Content::Probe(probe) => shown["probed_records"] = json!(probe.probed.len()),
-                    Content::Facts(batch) => {
+                    BatchContent::Probe(probe) => {
+                        shown["probed_records"] = json!(probe.probed.len())
+                    }
+                    BatchContent::Facts(batch) => {
                         shown["events"] = json!(kinds(batch));
                         shown["would_be_refused"] = json!(self.refused);
                         shown["store_asked"] = json!(self.compared);

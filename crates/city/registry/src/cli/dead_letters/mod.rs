@@ -12,7 +12,7 @@ use program::terminal::{print_json, print_line, print_table};
 use serde_json::json;
 
 use self::inspect::Inspected;
-use self::pages::Pages;
+use self::pages::DeadLetterPages;
 use self::select::{Selection, Summary};
 use super::config_file::LoadedConfig;
 use crate::{Keys, Reader};
@@ -92,7 +92,7 @@ pub(super) async fn dead_letters(
         DeadLettersCommand::List(arguments) => list(arguments, loaded).await,
         DeadLettersCommand::Show(arguments) => show(arguments, loaded, now).await,
         DeadLettersCommand::Retry(arguments) => {
-            settle(&arguments.selection, Action::Retry, loaded).await
+            settle(&arguments.selection, SettleAction::Retry, loaded).await
         }
         DeadLettersCommand::Discard(arguments) => {
             if arguments.selection.ids.is_empty() && !arguments.yes {
@@ -100,13 +100,13 @@ pub(super) async fn dead_letters(
                     "this throws away every dead letter that matches: give their ids, or add --yes";
                 return Err(Failure::Usage(what.into()));
             }
-            settle(&arguments.selection, Action::Discard, loaded).await
+            settle(&arguments.selection, SettleAction::Discard, loaded).await
         }
     }
 }
 
 async fn list(arguments: &ListArguments, loaded: &LoadedConfig) -> Result<(), Failure> {
-    let mut pages = Pages::open(loaded).await?;
+    let mut pages = DeadLetterPages::open(loaded).await?;
     let mut found = Vec::new();
     let mut more = 0;
     loop {
@@ -179,7 +179,7 @@ async fn find(
     keys: &Keys,
     now: DateTime<Utc>,
 ) -> Result<Vec<Inspected>, Failure> {
-    let mut pages = Pages::open(loaded).await?;
+    let mut pages = DeadLetterPages::open(loaded).await?;
     let mut found: Vec<Inspected> = Vec::new();
     loop {
         let page = pages.next().await?;
@@ -202,7 +202,7 @@ async fn find(
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Action {
+enum SettleAction {
     Retry,
     Discard,
 }
@@ -210,10 +210,10 @@ enum Action {
 /// Retries or discards the selected dead letters, up to the first one that fails.
 async fn settle(
     selection: &Selection,
-    action: Action,
+    action: SettleAction,
     loaded: &LoadedConfig,
 ) -> Result<(), Failure> {
-    let mut pages = Pages::open(loaded).await?;
+    let mut pages = DeadLetterPages::open(loaded).await?;
     let mut done = 0_u64;
     let mut failed = None;
     'pages: loop {
@@ -226,8 +226,8 @@ async fn settle(
                 continue;
             }
             let settled = match action {
-                Action::Retry => pages.retry(letter).await,
-                Action::Discard => pages.discard(letter).await,
+                SettleAction::Retry => pages.retry(letter).await,
+                SettleAction::Discard => pages.discard(letter).await,
             };
             if let Err(failure) = settled {
                 failed = Some(failure);
@@ -238,8 +238,8 @@ async fn settle(
     }
     pages.close().await;
     let done_text = match action {
-        Action::Retry => "put back into the queue",
-        Action::Discard => "thrown away",
+        SettleAction::Retry => "put back into the queue",
+        SettleAction::Discard => "thrown away",
     };
     print_line(format!("{done} {done_text}"));
     match failed {

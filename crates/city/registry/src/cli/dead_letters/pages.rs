@@ -11,12 +11,12 @@ const PAGE: usize = 64;
 
 /// Reader of the dead letters that the queue held when it was opened: one that is retried may come
 /// back meanwhile, and is not read again.
-pub(super) struct Pages {
+pub(super) struct DeadLetterPages {
     letters: Box<dyn DeadLetters>,
     left: u64,
 }
 
-impl Pages {
+impl DeadLetterPages {
     pub(super) async fn open(loaded: &LoadedConfig) -> Result<Self, Failure> {
         let queue = &loaded.config.queue;
         let depth = broker::depth(queue, &loaded.base).await.map_err(failure)?;

@@ -15,7 +15,7 @@ use sqlx::{Error, PgConnection, Postgres, Transaction};
 
 use super::copy::CopyRows;
 use super::queries;
-use crate::store::columns::{FactColumns, columns, status, undecodable};
+use crate::store::columns::{MedicalColumns, columns, status, undecodable};
 use crate::store::sql::put_facts;
 use crate::store::transaction::StoreTransaction;
 
@@ -185,7 +185,7 @@ impl StoreTransaction for PostgresTransaction<'_> {
     }
 
     async fn put_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error> {
-        let medical: Vec<FactColumns> = list(facts, |event| columns(event.fact()));
+        let medical: Vec<MedicalColumns> = list(facts, |event| columns(event.fact()));
         let done = sqlx::query(PUT_FACTS)
             .bind(list(facts, |event| event.record))
             .bind(list(facts, |event| event.version))

@@ -134,7 +134,7 @@ async fn the_same_version_with_other_content_is_refused_and_told() {
         batch(vec![event(1, 2, person), good]),
     ];
     let Applied { outcome, answers } = apply(&store, &group, now()).await.unwrap();
-    let expected = Outcome {
+    let expected = GroupOutcome {
         applied: 1,
         unchanged: 1,
         superseded: 1,

@@ -11,7 +11,7 @@ mod on_postgres;
 use std::collections::{BTreeMap, BTreeSet};
 
 use contract::{BatchId, Fact, FactKind, PartialDate, Scheme, Suite, Vaccine};
-use linking::{Assertion, EventRefusal, IncomingEvent, Outcome};
+use linking::{Assertion, EventRefusal, GroupOutcome, IncomingEvent};
 use proptest::prelude::*;
 
 use super::*;
@@ -19,7 +19,7 @@ use crate::config::SqliteConfig;
 use crate::view::{StoredFact, all_facts};
 
 /// Content of a store: the records, and who is one person with whom.
-type Content = (Vec<StoredFact>, BTreeSet<BTreeSet<[u8; 32]>>);
+type StoreContent = (Vec<StoredFact>, BTreeSet<BTreeSet<[u8; 32]>>);
 
 fn now() -> DateTime<Utc> {
     "2021-07-01T09:00:00Z".parse().unwrap()
@@ -79,7 +79,7 @@ fn batch(events: Vec<IncomingEvent>) -> OpenBatch {
     }
 }
 
-async fn content(store: &Store) -> Content {
+async fn content(store: &Store) -> StoreContent {
     let mut persons: BTreeMap<i64, BTreeSet<[u8; 32]>> = BTreeMap::new();
     for (subject, pseudonym) in store.pseudonyms(None).await.unwrap() {
         persons.entry(subject).or_default().insert(pseudonym.value);
@@ -159,7 +159,7 @@ async fn apply(
     store.apply(&batches.iter().collect::<Vec<_>>(), now).await
 }
 
-async fn apply_all(store: &Store, events: &[IncomingEvent], group: usize) -> Content {
+async fn apply_all(store: &Store, events: &[IncomingEvent], group: usize) -> StoreContent {
     for events in events.chunks(group) {
         apply(store, &[batch(events.to_vec())], now())
             .await
@@ -245,7 +245,7 @@ fn expected(events: &[IncomingEvent]) -> BTreeMap<[u8; 32], (i64, Option<Fact>)>
     records
 }
 
-fn assert_facts(content: &Content, events: &[IncomingEvent]) {
+fn assert_facts(content: &StoreContent, events: &[IncomingEvent]) {
     let of = |fact: &StoredFact| {
         (
             i64::try_from(fact.version.to_u64()).unwrap(),

@@ -1,6 +1,7 @@
 //! Reconciliations, from the first probe to the repair.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use az::SaturatingAs as _;
@@ -13,7 +14,7 @@ use super::differences::{self, StoredDifference};
 use crate::batches::{Capacity, Sealing, seal_probes, store_batches};
 use crate::dead_letters::refused_by_registry;
 use crate::file::{Database, OutboxError, side_by_side, to_ms};
-use crate::records::{self, LookedUp, Records, last_number};
+use crate::records::{self, LookedUp, Records, last_record_no};
 use crate::sweep::{Withdrawals, WithdrawnAlike};
 use crate::versions::Versions;
 
@@ -152,22 +153,26 @@ impl Reconciliations {
         };
         let mut next = Vec::new();
         self.records
-            .visit(probing.probed_to, probing.horizon, |record, known| {
-                if let Some(content) = known.content
-                    && known.was_sent()
-                    && is_of_source(known.feed_id)
+            .scan(probing.probed_to + 1..=probing.horizon, |record, known| {
+                if let Some(content) = known.state.content
+                    && known.state.was_sent()
+                    && is_of_source(known.state.feed_id)
                 {
                     next.push(ProbedRecord {
                         record_no: known.record_no,
                         probed: Probed {
                             record: *record,
-                            version: known.version,
+                            version: known.state.version,
                             content,
-                            withdrawn: known.withdrawn,
+                            withdrawn: known.state.withdrawn,
                         },
                     });
                 }
-                next.len() == MAX_CALL_PROBES
+                if next.len() == MAX_CALL_PROBES {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
             })
             .await?;
         Ok(next)
@@ -219,9 +224,11 @@ impl Reconciliations {
     }
 
     async fn resend(&self, id: i64, alike: &WithdrawnAlike) -> Result<(), OutboxError> {
-        self.withdrawals
-            .give_out_again(&alike.withdrawal, &alike.records)
-            .await?;
+        for chunk in alike.chunks() {
+            self.withdrawals
+                .give_out_again(&alike.withdrawal, chunk)
+                .await?;
+        }
         let mut transaction = self.database.begin().await?;
         let records = alike.records.iter().map(|(record, _)| record);
         differences::forget(transaction.connection(), id, records).await?;
@@ -259,8 +266,8 @@ impl Reconciliations {
             let mut held = Vec::with_capacity(differing.len());
             for difference in &differing {
                 let known = known.get(&difference.record);
-                if let Some(known) = known.filter(|known| known.was_sent()) {
-                    feeds.extend(known.feed_id);
+                if let Some(known) = known.filter(|known| known.state.was_sent()) {
+                    feeds.extend(known.state.feed_id);
                     held.push((known.record_no, difference.held));
                 }
             }
@@ -291,7 +298,7 @@ async fn begin(
     source: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<i64, OutboxError> {
-    let horizon = last_number(&mut *connection).await?;
+    let horizon = last_record_no(&mut *connection).await?;
     for statement in [
         "DELETE FROM batch WHERE reconciliation_id IN (SELECT id FROM reconciliation \
          WHERE source IS ?1)",

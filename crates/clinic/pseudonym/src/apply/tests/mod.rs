@@ -95,14 +95,14 @@ fn snils_shot() -> ClinicRecord {
     record(vec![id(IdentifierKind::Snils, SNILS)], shot())
 }
 
-fn draft(outcome: Outcome) -> (Draft, Warnings) {
+fn draft(outcome: RecordOutcome) -> (Draft, Warnings) {
     match outcome {
-        Outcome::Draft(draft, warnings) => (draft, warnings),
+        RecordOutcome::Draft(draft, warnings) => (draft, warnings),
         other => panic!("{other:?}"),
     }
 }
 
-fn subject(outcome: Outcome) -> Vec<Pseudonym> {
+fn subject(outcome: RecordOutcome) -> Vec<Pseudonym> {
     match draft(outcome).0.body {
         Body::Asserted { subject, .. } => subject.pseudonyms().to_vec(),
         Body::Withdrawn { .. } => panic!("withdrawn"),
@@ -111,7 +111,7 @@ fn subject(outcome: Outcome) -> Vec<Pseudonym> {
 
 fn reason(record: ClinicRecord) -> RejectionReason {
     match plain().apply(record, today()) {
-        Outcome::Rejected(rejection) => rejection.reason,
+        RecordOutcome::Rejected(rejection) => rejection.reason,
         other => panic!("{other:?}"),
     }
 }
@@ -243,7 +243,7 @@ fn what_is_not_covid_is_out_of_scope_whoever_it_is_about() {
         *vaccine_of(&mut record.fact) = vec![flu.clone()];
         *date_of(&mut record.fact) = Field::Missing;
         let expected = plain().digest_of(&record);
-        let Outcome::OutOfScope(made) = plain().apply(record, today()) else {
+        let RecordOutcome::OutOfScope(made) = plain().apply(record, today()) else {
             panic!("in scope")
         };
         assert_eq!((made.record, made.only_if_sent), (expected, true));
@@ -324,7 +324,8 @@ fn the_limit_on_pseudonyms_holds_at_its_edge() {
         subject(two.apply(record(passports(8), shot()), today())).len(),
         16
     );
-    let Outcome::Rejected(rejection) = two.apply(record(passports(9), shot()), today()) else {
+    let RecordOutcome::Rejected(rejection) = two.apply(record(passports(9), shot()), today())
+    else {
         panic!("accepted")
     };
     assert_eq!(rejection.reason, RejectionReason::TooManyIdentifiers);
@@ -369,7 +370,7 @@ fn one_good_identifier_is_enough_and_the_others_are_counted() {
         },
     );
     let only_oms = record(vec![id(IdentifierKind::Oms, "7700000000000009")], shot());
-    let Outcome::Rejected(rejection) = strict.apply(only_oms, today()) else {
+    let RecordOutcome::Rejected(rejection) = strict.apply(only_oms, today()) else {
         panic!("accepted")
     };
     assert_eq!(rejection.reason, RejectionReason::IdentifierCheckDigit);
@@ -472,7 +473,7 @@ fn doses_go_from_one_to_nine() {
         {
             (*dose_number, *series_doses) = (dose, series);
         }
-        matches!(plain().apply(record, today()), Outcome::Draft(..))
+        matches!(plain().apply(record, today()), RecordOutcome::Draft(..))
     };
     for (number, good) in [(0, false), (1, true), (9, true), (10, false), (257, false)] {
         assert_eq!(
@@ -504,13 +505,13 @@ fn record_ids_are_bounded_and_kept_with_the_refusal() {
     };
     assert!(matches!(
         plain().apply(with_id("x".repeat(512)), today()),
-        Outcome::Draft(..)
+        RecordOutcome::Draft(..)
     ));
     assert_eq!(
         reason(with_id(String::new())),
         RejectionReason::RecordIdInvalid
     );
-    let Outcome::Rejected(cut) = plain().apply(with_id("я".repeat(257)), today()) else {
+    let RecordOutcome::Rejected(cut) = plain().apply(with_id("я".repeat(257)), today()) else {
         panic!("accepted")
     };
     assert_eq!(
@@ -521,7 +522,7 @@ fn record_ids_are_bounded_and_kept_with_the_refusal() {
         status: RecordStatus::Unknown,
         ..snils_shot()
     };
-    let Outcome::Rejected(refused) = plain().apply(undated, today()) else {
+    let RecordOutcome::Rejected(refused) = plain().apply(undated, today()) else {
         panic!("accepted")
     };
     assert_eq!(

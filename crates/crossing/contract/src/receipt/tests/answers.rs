@@ -184,7 +184,7 @@ fn the_largest_answers_fit() {
     assert_eq!(read_back(&all_differ), all_differ);
 }
 
-/// Each is refused where it is made, and, written by hand, where it is read.
+/// Such an answer is refused where it is made, and, written by hand, where it is read.
 #[test]
 fn answers_beyond_the_limits() {
     let many = u32::try_from(MAX_EVENTS).unwrap();

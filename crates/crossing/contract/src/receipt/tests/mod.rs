@@ -5,9 +5,10 @@ mod answers;
 use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
+use super::single::{NONCE_BYTES, TAG_BYTES};
 use super::*;
 use crate::keytext;
-use crate::{RecordDigest, RefusalReason, Version};
+use crate::{AnswerKey, BatchId, RecordDigest, RefusalReason, Version};
 
 const BATCH: BatchId = BatchId([7; 16]);
 
@@ -142,7 +143,7 @@ fn every_cut_and_every_changed_byte_is_refused() {
     }
 }
 
-/// Who knows the pinned key's public half still cannot speak for it.
+/// Knowledge of the pinned key's public half does not allow signing for it.
 #[test]
 fn a_forger_is_not_believed() {
     let signer = ReceiptSigner::generate();

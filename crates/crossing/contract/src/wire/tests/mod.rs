@@ -1,4 +1,4 @@
-//! The wire form: what goes out, and what is let in.
+//! Tests of the wire form: of what goes out, and of what is let in.
 
 mod probe;
 mod reference;
@@ -13,7 +13,7 @@ use crate::{
     Subject, Suite, TestCode, TestResult, Vaccine, Version,
 };
 
-/// One event of every kind, small and always the same, with what to call it.
+/// Events of every kind, small and always the same, each with a name.
 pub(crate) fn samples() -> Vec<(&'static str, Event)> {
     let day = |y, m, d| PartialDate::from_day(NaiveDate::from_ymd_opt(y, m, d).unwrap()).unwrap();
     let month = |y, m| PartialDate::from_month(y, m).unwrap();

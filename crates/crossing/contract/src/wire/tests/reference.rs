@@ -1,10 +1,11 @@
-//! The same events through serde: what the hand-written encoder must equal byte by byte.
+//! A second encoder, through serde and the wire types: the hand-written one must give the same
+//! bytes.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::wire::SYSTEM_PREFIX;
+use crate::wire::constants::SYSTEM_PREFIX;
 use crate::wire::envelope::{Envelope, FactType, FhirJson, Source, SpecVersion, WithdrawalType};
 use crate::wire::fhir::{
     Coding, Concept, Condition, Identifier, Immunization, Observation, Patient, PatientId,
@@ -13,8 +14,8 @@ use crate::wire::fhir::{
 };
 use crate::{Body, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest, Subject};
 
-/// What the envelope says beside the data.
-struct Named {
+/// Attributes of the envelope.
+struct Attributes {
     /// `<record>/<version>`.
     id: String,
     content: Option<String>,
@@ -28,17 +29,17 @@ pub(super) fn event(event: &Event) -> Vec<u8> {
 }
 
 fn append(event: &Event, out: &mut Vec<u8>) {
-    let named = Named {
+    let attributes = Attributes {
         id: format!("{}/{}", event.record.to_hex(), event.version.to_u64()),
         content: event.content.map(|content| content.to_hex()),
     };
     match &event.body {
-        Body::Asserted { subject, fact } => asserted(&named, subject, fact, out),
+        Body::Asserted { subject, fact } => asserted(&attributes, subject, fact, out),
         Body::Withdrawn {
             kind: FactKind::Vaccination,
         } => {
             write(
-                &named,
+                &attributes,
                 WithdrawalType,
                 &WithdrawnImmunization::default(),
                 out,
@@ -48,7 +49,7 @@ fn append(event: &Event, out: &mut Vec<u8>) {
             kind: FactKind::Test,
         } => {
             write(
-                &named,
+                &attributes,
                 WithdrawalType,
                 &WithdrawnObservation::default(),
                 out,
@@ -57,12 +58,17 @@ fn append(event: &Event, out: &mut Vec<u8>) {
         Body::Withdrawn {
             kind: FactKind::Recovery,
         } => {
-            write(&named, WithdrawalType, &WithdrawnCondition::default(), out);
+            write(
+                &attributes,
+                WithdrawalType,
+                &WithdrawnCondition::default(),
+                out,
+            );
         }
     }
 }
 
-fn asserted(named: &Named, subject: &Subject, fact: &Fact, out: &mut Vec<u8>) {
+fn asserted(attributes: &Attributes, subject: &Subject, fact: &Fact, out: &mut Vec<u8>) {
     let contained = [patient(subject)];
     match *fact {
         Fact::Vaccination {
@@ -81,7 +87,7 @@ fn asserted(named: &Named, subject: &Subject, fact: &Fact, out: &mut Vec<u8>) {
                 occurrence_date_time: date(occurred_on),
                 protocol_applied: protocol(dose_number, series_doses),
             };
-            write(named, FactType, &resource, out);
+            write(attributes, FactType, &resource, out);
         }
         Fact::Test {
             test,
@@ -101,7 +107,7 @@ fn asserted(named: &Named, subject: &Subject, fact: &Fact, out: &mut Vec<u8>) {
                     coding: [coding(result.snomed())],
                 },
             };
-            write(named, FactType, &resource, out);
+            write(attributes, FactType, &resource, out);
         }
         Fact::Recovery {
             began_on,
@@ -113,19 +119,24 @@ fn asserted(named: &Named, subject: &Subject, fact: &Fact, out: &mut Vec<u8>) {
                 clinical_status: Default::default(),
                 verification_status: Default::default(),
                 code: Concept {
-                    coding: [coding(crate::wire::ILLNESS_ICD10)],
+                    coding: [coding(crate::wire::constants::ILLNESS_ICD10)],
                 },
                 subject: Default::default(),
                 onset_date_time: began_on.map(date),
                 abatement_date_time: date(occurred_on),
             };
-            write(named, FactType, &resource, out);
+            write(attributes, FactType, &resource, out);
         }
     }
 }
 
-fn write<T: Serialize, D: Serialize>(named: &Named, event_type: T, data: &D, out: &mut Vec<u8>) {
-    let id = named.id.as_str();
+fn write<T: Serialize, D: Serialize>(
+    attributes: &Attributes,
+    event_type: T,
+    data: &D,
+    out: &mut Vec<u8>,
+) {
+    let id = attributes.id.as_str();
     let record = &id[..RecordDigest::HEX_CHARS];
     let version = &id[RecordDigest::HEX_CHARS + 1..];
     let envelope = Envelope {
@@ -136,7 +147,7 @@ fn write<T: Serialize, D: Serialize>(named: &Named, event_type: T, data: &D, out
         datacontenttype: FhirJson,
         record: Cow::Borrowed(record),
         version: Cow::Borrowed(version),
-        content: named.content.as_deref().map(Cow::Borrowed),
+        content: attributes.content.as_deref().map(Cow::Borrowed),
         data,
     };
     serde_json::to_writer(out, &envelope)

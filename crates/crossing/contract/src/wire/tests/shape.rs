@@ -11,7 +11,9 @@ use crate::wire::{encode, schema};
 fn the_wire_form_of_each_kind() {
     for (name, event) in samples() {
         let encoded: Value = serde_json::from_slice(&encode(&[event])).unwrap();
-        insta::with_settings!({ sort_maps => true }, { insta::assert_json_snapshot!(name, encoded[0]) });
+        insta::with_settings!({ sort_maps => true }, {
+            insta::assert_json_snapshot!(name, encoded[0]);
+        });
     }
 }
 

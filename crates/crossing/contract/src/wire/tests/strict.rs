@@ -1,4 +1,4 @@
-//! What the decoder refuses, and with which reason.
+//! Refusals of the decoder, with their reasons.
 
 use serde_json::{Value, json};
 
@@ -266,7 +266,8 @@ fn subjects_that_are_none() {
             "{bad}"
         );
     }
-    let identifier = |index: usize| json!({ "system": "urn:clinic-gateway:pseudonym:hmac:snils:1", "value": format!("{index:064x}") });
+    let system = "urn:clinic-gateway:pseudonym:hmac:snils:1";
+    let identifier = |index: usize| json!({ "system": system, "value": format!("{index:064x}") });
     for count in [0, Subject::MAX + 1] {
         let identifiers: Vec<_> = (0..count).map(identifier).collect();
         let pointer = "/data/contained/0/identifier";

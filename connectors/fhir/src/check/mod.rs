@@ -1,0 +1,239 @@
+//! `check`: looks at everything that can be wrong with a FHIR server and says it in words.
+
+mod capabilities;
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use connector_kit::{CheckReport, Feed, IdentifierKind, Person, SourceError};
+
+use crate::bundle::{PatientEntry, ServerPage};
+use crate::config::Include;
+use crate::corrected::has_other_patients;
+use crate::fact::{self, MappedResource, resource_type};
+use crate::patients::{Patients, patient_id};
+use crate::refusal::Ask;
+use crate::session::FhirSession;
+
+/// Records looked at for each feed: enough to see which identifiers are in use.
+const SAMPLE: u32 = 20;
+/// The most unknown identifier systems that are listed.
+const MAX_SYSTEMS: usize = 20;
+
+pub(crate) async fn run(session: &FhirSession, now: DateTime<Utc>) -> CheckReport {
+    let mut check = FhirCheck {
+        session,
+        now,
+        report: CheckReport::default(),
+        unknown_systems: BTreeSet::new(),
+    };
+    match capabilities::check(session, now, &mut check.report).await {
+        Ok(()) => check.searches().await,
+        Err(error) => add_error(&mut check.report, "the FHIR server", &error),
+    }
+    check.report
+}
+
+/// A check under way.
+struct FhirCheck<'a> {
+    session: &'a FhirSession,
+    now: DateTime<Utc>,
+    report: CheckReport,
+    /// Identifier systems of the patients seen that have no meaning here.
+    unknown_systems: BTreeSet<String>,
+}
+
+impl FhirCheck<'_> {
+    /// Checks the searches of every feed.
+    async fn searches(&mut self) {
+        for feed in self.session.feeds() {
+            let answer = self.session.first_page(feed, None, SAMPLE, self.now).await;
+            let failure = match answer {
+                Ok(fetched) => self
+                    .first_records(feed, fetched.page)
+                    .await
+                    .map_err(|error| (format!("{feed}: reading patients"), error)),
+                Err(error) => Err((format!("{feed}: searching {}", resource_type(feed)), error)),
+            };
+            if let Err((about, error)) = failure {
+                add_error(&mut self.report, &about, &error);
+            }
+        }
+        self.changed_patients().await;
+        self.list_unknown_systems();
+    }
+
+    /// Checks the first records of a feed: their stamps, patients and identifiers.
+    async fn first_records(&mut self, feed: Feed, page: ServerPage) -> Result<(), SourceError> {
+        let session = self.session;
+        stamps(feed, &page, &mut self.report);
+        let zone = session.config.time_zone.0;
+        let mapped: Vec<_> = page
+            .matches
+            .iter()
+            .map(|resource| fact::map(feed, resource.json.get(), zone))
+            .collect();
+        let mut patients = Patients::new(
+            &session.identifier_systems,
+            session.queries.base(),
+            self.now,
+        );
+        self.add_patients(page.patients, &mut patients);
+        if session.config.include != Include::Include {
+            let mut ids = BTreeSet::new();
+            for mapped in &mapped {
+                patients.add_missing(&mapped.subject, &mut ids);
+            }
+            let read = session.read_patients(ids, self.now).await?;
+            self.add_patients(read, &mut patients);
+        }
+        self.records_of_a_patient(feed, &mapped).await;
+        let persons: Vec<_> = mapped
+            .iter()
+            .map(|mapped| patients.person(&mapped.subject, &mapped.contained))
+            .collect();
+        identities(feed, &persons, &mut self.report);
+        Ok(())
+    }
+
+    fn add_patients(&mut self, entries: Vec<PatientEntry>, patients: &mut Patients<'_>) {
+        for entry in entries {
+            self.session
+                .identifier_systems
+                .unknown_systems(entry.json.get(), &mut self.unknown_systems);
+            patients.insert(entry);
+        }
+    }
+
+    /// Checks that patients that changed can be listed.
+    async fn changed_patients(&mut self) {
+        let url = self.session.queries.changed_patients(Some(self.now));
+        let answer = self
+            .session
+            .get_page(url, Ask::Search("Patient"), self.now)
+            .await;
+        if answer.is_err() {
+            self.report.warn(
+                "the server refuses a search for changed patients (Patient?_lastUpdated=…)",
+                "an identifier that is mended there reaches the gateway only when its record \
+                 changes, or with sync --full",
+            );
+        }
+    }
+
+    /// Checks that a patient's records can be searched for.
+    async fn records_of_a_patient(&mut self, feed: Feed, mapped: &[MappedResource]) {
+        let session = self.session;
+        let base = session.queries.base();
+        let Some(id) = mapped
+            .iter()
+            .find_map(|mapped| patient_id(&mapped.subject, base))
+        else {
+            return;
+        };
+        let asked = [id.to_owned()];
+        let url = session.queries.of_patients(feed, &asked, SAMPLE, false);
+        let kind = resource_type(feed);
+        let answer = session.get_page(url, Ask::Search(kind), self.now).await;
+        let is_good = answer.is_ok_and(|fetched| {
+            !fetched.page.matches.is_empty()
+                && !has_other_patients(session, feed, &fetched.page, &asked)
+        });
+        if !is_good {
+            self.report.warn(
+                format!("the server does not answer a search for {kind} by patient"),
+                "an identifier that is mended in Patient reaches the gateway only when its record \
+                 changes, or with sync --full",
+            );
+        }
+    }
+
+    fn list_unknown_systems(&mut self) {
+        if self.unknown_systems.is_empty() {
+            return;
+        }
+        let shown: Vec<_> = self
+            .unknown_systems
+            .iter()
+            .take(MAX_SYSTEMS)
+            .map(|system| readable(system))
+            .collect();
+        self.report.warn(
+            format!(
+                "identifier systems without a meaning here: {}",
+                shown.join(", ")
+            ),
+            "name those that identify a person in identifier_systems, and the others there \
+             as \"ignored\"",
+        );
+    }
+}
+
+/// Checks that the feed can be read incrementally.
+fn stamps(feed: Feed, page: &ServerPage, report: &mut CheckReport) {
+    let kind = resource_type(feed);
+    report.good(format!("{feed}: the search for {kind} is answered"));
+    let stamps: Vec<_> = page.matches.iter().map(|resource| resource.stamp).collect();
+    if stamps.iter().any(Option::is_none) {
+        report.warn(
+            format!("{kind} resources come without meta.lastUpdated"),
+            "have the server send it; without it every run reads everything",
+        );
+    }
+    if stamps.windows(2).any(|pair| pair[0] > pair[1]) {
+        report.warn(
+            format!("the server ignores _sort for {kind}"),
+            "nothing is lost by it, but a run that breaks off starts from its beginning",
+        );
+    }
+}
+
+/// Checks that the records' persons can be known.
+fn identities(feed: Feed, persons: &[Person], report: &mut CheckReport) {
+    let nameless = persons
+        .iter()
+        .filter(|person| person.identifiers.is_empty())
+        .count();
+    if nameless > 0 {
+        report.warn(
+            format!(
+                "{feed}: {nameless} of the first {} records have no identifier that is known here",
+                persons.len()
+            ),
+            "they will be refused; see identifier_systems, and the account's right to read Patient",
+        );
+    }
+    let stateless = |identifier: &connector_kit::Identifier| {
+        identifier.kind == IdentifierKind::PassportForeign && identifier.country.is_none()
+    };
+    let stateless = persons
+        .iter()
+        .filter(|person| person.identifiers.iter().any(stateless))
+        .count();
+    if stateless > 0 {
+        report.warn(
+            format!(
+                "{feed}: {stateless} of the first {} records have a passport of no known country",
+                persons.len()
+            ),
+            "name the country of the passports' identifier system in identifier_countries",
+        );
+    }
+}
+
+fn add_error(report: &mut CheckReport, about: &str, error: &SourceError) {
+    let (what, help) = match error {
+        SourceError::Retry { what, .. } => (what, "try again; see the server and the network"),
+        SourceError::Misconfigured { what, help } => (what, help.as_str()),
+    };
+    report.error(format!("{about}: {what}"), help);
+}
+
+/// The URI of a system, cut and without control characters: it goes to a terminal.
+fn readable(system: &str) -> String {
+    system
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(120)
+        .collect()
+}

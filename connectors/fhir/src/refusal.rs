@@ -1,0 +1,199 @@
+//! Refusals of the server, put in words: what each HTTP status means for a request.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use connector_kit::SourceError;
+use reqwest::StatusCode;
+
+/// The longest time for which a server may ask to be left alone.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// Kind of request, by which a refusal is put in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// The capability statement.
+    Metadata,
+    /// The first page of a search for a resource type.
+    Search(&'static str),
+    /// A page of a search for a resource type, to which the server itself linked.
+    NextPage(&'static str),
+    /// A resource of a type, by its id.
+    Read(&'static str),
+}
+
+impl Ask {
+    /// Words for what is asked for.
+    const fn target(self) -> &'static str {
+        match self {
+            Self::Metadata => "its capability statement",
+            Self::Search(resource) | Self::Read(resource) => resource,
+            Self::NextPage(_) => "the next page",
+        }
+    }
+
+    pub(crate) const fn resource_type(self) -> &'static str {
+        match self {
+            Self::Metadata => "CapabilityStatement",
+            Self::Search(resource) | Self::NextPage(resource) | Self::Read(resource) => resource,
+        }
+    }
+}
+
+/// A refusal: its status code and what to say about it.
+pub(crate) struct HttpRefusal {
+    /// The HTTP status; `None` where there was no answer.
+    pub status: Option<u16>,
+    /// The error to report.
+    pub error: SourceError,
+}
+
+impl From<SourceError> for HttpRefusal {
+    fn from(error: SourceError) -> Self {
+        Self {
+            status: None,
+            error,
+        }
+    }
+}
+
+impl From<HttpRefusal> for SourceError {
+    fn from(refusal: HttpRefusal) -> Self {
+        refusal.error
+    }
+}
+
+/// Error for a status other than 200. `words` is what the server's OperationOutcome says.
+pub(crate) fn error_of_status(
+    status: StatusCode,
+    ask: Ask,
+    after: Option<Duration>,
+    words: Option<&str>,
+) -> SourceError {
+    let code = status.as_u16();
+    let said = words
+        .map(|words| format!(" (it says: {words})"))
+        .unwrap_or_default();
+    let target = ask.target();
+    let wrong = |what: &str, help: &str| SourceError::misconfigured(format!("{what}{said}"), help);
+    match code {
+        408 | 429 => SourceError::Retry {
+            what: format!("the FHIR server is busy ({code}){said}"),
+            after,
+        },
+        500.. => SourceError::Retry {
+            what: format!("the FHIR server failed ({code}){said}"),
+            after,
+        },
+        401 => wrong(
+            "the FHIR server refuses the credentials (401)",
+            "check auth and what it points to",
+        ),
+        403 => wrong(
+            &format!("the FHIR account may not read {target} (403)"),
+            "give the account the right to read it, or leave that feed out of feeds",
+        ),
+        400 | 404 | 410 if matches!(ask, Ask::NextPage(_)) => SourceError::retry(format!(
+            "the FHIR server no longer knows the next page it linked to ({code}){said}; the next \
+             run starts again"
+        )),
+        404 | 410 => wrong(
+            &format!("there is no FHIR server at base_url, or it has no {target} ({code})"),
+            "set base_url to the FHIR base address, the part before /Patient",
+        ),
+        406 | 415 => wrong(
+            &format!("the FHIR server does not speak JSON ({code})"),
+            "enable application/fhir+json there",
+        ),
+        300..400 => wrong(
+            &format!("the FHIR server answers with a redirect that leads nowhere ({code})"),
+            "correct base_url",
+        ),
+        _ => wrong(
+            &format!("the FHIR server refuses the request for {target} ({code})"),
+            "compare the server's search parameters with this source's settings",
+        ),
+    }
+}
+
+/// Time to wait by a Retry-After header (RFC 9110 section 10.2.3): seconds, or a date, which is
+/// compared with the server's own clock.
+pub(crate) fn retry_after(text: &str, server_now: DateTime<Utc>) -> Option<Duration> {
+    let wait = if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
+        text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
+    } else {
+        (http_date(text)? - server_now).to_std().unwrap_or_default()
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// A date in any of the three forms that a recipient has to accept (RFC 9110 section 5.6.7).
+pub(crate) fn http_date(text: &str) -> Option<DateTime<Utc>> {
+    httpdate::parse_http_date(text).ok().map(DateTime::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn retry_after_is_read_in_every_form_and_bounded() {
+        let now = at("1994-11-06T08:49:07Z");
+        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+        for date in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(
+                retry_after(date, now),
+                Some(Duration::from_secs(30)),
+                "{date}"
+            );
+        }
+        assert_eq!(
+            retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now),
+            Some(Duration::ZERO),
+            "in the past"
+        );
+        assert_eq!(
+            retry_after("99999999999999999999999", now),
+            Some(MAX_RETRY_AFTER)
+        );
+        assert_eq!(retry_after("soon", now), None);
+        assert_eq!(retry_after("", now), None);
+    }
+
+    #[test]
+    fn a_status_is_worth_another_try_or_a_person() {
+        let refused =
+            |code, ask| error_of_status(StatusCode::from_u16(code).unwrap(), ask, None, None);
+        let search = Ask::Search("Condition");
+        for code in [408, 429, 500, 502, 503, 504] {
+            assert!(
+                matches!(refused(code, search), SourceError::Retry { .. }),
+                "{code}"
+            );
+        }
+        for code in [304, 400, 401, 403, 404, 406, 410, 422] {
+            assert!(
+                matches!(refused(code, search), SourceError::Misconfigured { .. }),
+                "{code}"
+            );
+        }
+        for code in [400, 404, 410] {
+            assert!(
+                matches!(
+                    refused(code, Ask::NextPage("Condition")),
+                    SourceError::Retry { .. }
+                ),
+                "an expired page: {code}"
+            );
+        }
+        assert!(refused(403, search).to_string().contains("Condition"));
+    }
+}

@@ -1,0 +1,205 @@
+//! A session with one FHIR server: its client, its searches, and what it turned out not to do.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use connector_kit::{ClinicRecord, Feed, RecordStatus, SourceError};
+use url::Url;
+
+use crate::bounds;
+use crate::bundle::{self, PatientEntry, Resource, ServerPage};
+use crate::config::{FhirConfig, Include};
+use crate::fact::{self, MappedResource, resource_type};
+use crate::http::Http;
+use crate::identity::IdentifierSystems;
+use crate::patients::Patients;
+use crate::query::{MAX_BATCH, Queries};
+use crate::refusal::{Ask, HttpRefusal};
+use crate::server_limits::ServerLimits;
+
+/// Everything that reading from one server takes.
+pub(crate) struct FhirSession {
+    pub config: FhirConfig,
+    pub http: Http,
+    pub queries: Queries,
+    pub identifier_systems: IdentifierSystems,
+    pub limits: ServerLimits,
+}
+
+/// A server page, with its address and the moment at which the server says it was made.
+pub(crate) struct FetchedPage {
+    pub url: Url,
+    pub page: ServerPage,
+    pub date: Option<DateTime<Utc>>,
+}
+
+impl FhirSession {
+    /// Prepares the client; secrets and certificates are read now, relative paths starting from
+    /// `folder`.
+    pub(crate) fn new(config: FhirConfig, folder: &Path) -> Result<Self, SourceError> {
+        bounds::check(&config)?;
+        Ok(Self {
+            http: Http::new(&config, folder)?,
+            queries: Queries::new(&config)?,
+            identifier_systems: IdentifierSystems::new(&config),
+            limits: ServerLimits::default(),
+            config,
+        })
+    }
+
+    /// Feeds that are configured, in pulling order.
+    pub(crate) fn feeds(&self) -> Vec<Feed> {
+        Feed::ALL
+            .into_iter()
+            .filter(|feed| self.config.reads(*feed))
+            .collect()
+    }
+
+    /// A stamp less the overlap.
+    pub(crate) fn overlapped(&self, stamp: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        let overlap = TimeDelta::seconds(self.config.overlap_seconds.into());
+        stamp.and_then(|stamp| stamp.checked_sub_signed(overlap))
+    }
+
+    /// The address behind path and query that were kept in a cursor.
+    pub(crate) fn address_of(&self, path: &str) -> Result<Url, SourceError> {
+        self.queries.at_path(path).ok_or_else(|| {
+            SourceError::retry("the position in this run is damaged; the next run starts again")
+        })
+    }
+
+    /// True if searches should ask the server to include the patients.
+    pub(crate) fn asks_for_includes(&self) -> bool {
+        match self.config.include {
+            Include::Auto => !self.limits.include_refused.is_known(),
+            Include::Include => true,
+            Include::BatchedReads => false,
+        }
+    }
+
+    /// True if a search that was refused may succeed without `_include`.
+    pub(crate) fn may_drop_include(&self) -> bool {
+        self.config.include == Include::Auto && self.asks_for_includes()
+    }
+
+    /// Gets a page of a search.
+    pub(crate) async fn get_page(
+        &self,
+        url: Url,
+        ask: Ask,
+        now: DateTime<Utc>,
+    ) -> Result<FetchedPage, HttpRefusal> {
+        let reply = self.http.get(url.clone(), ask, now).await?;
+        Ok(FetchedPage {
+            url,
+            page: bundle::parse(&reply.body, ask.resource_type())?,
+            date: reply.date,
+        })
+    }
+
+    /// The first page of a feed's search. A server that refuses `_include` is asked again without.
+    pub(crate) async fn first_page(
+        &self,
+        feed: Feed,
+        from: Option<DateTime<Utc>>,
+        count: u32,
+        now: DateTime<Utc>,
+    ) -> Result<FetchedPage, SourceError> {
+        let ask = Ask::Search(resource_type(feed));
+        let url = self
+            .queries
+            .search(feed, from, count, self.asks_for_includes());
+        let refused = match self.get_page(url, ask, now).await {
+            Ok(fetched) => return Ok(fetched),
+            Err(refused) => refused,
+        };
+        if !self.may_drop_include() || !matches!(refused.status, Some(400 | 422)) {
+            return Err(refused.error);
+        }
+        let url = self.queries.search(feed, from, count, false);
+        let fetched = self.get_page(url, ask, now).await?;
+        tracing::info!("the FHIR server refuses _include; patients are read in batches");
+        self.limits.include_refused.learn();
+        Ok(fetched)
+    }
+
+    /// Records of some of a page's matches, with their persons. Takes the page's patients.
+    ///
+    /// `reads_patients`: patients that the page lacks are read from the server.
+    pub(crate) async fn records(
+        &self,
+        feed: Feed,
+        page: &mut ServerPage,
+        range: Range<usize>,
+        reads_patients: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<ClinicRecord>, SourceError> {
+        let zone = self.config.time_zone.0;
+        let taken: Vec<(&Resource, MappedResource)> = page.matches[range]
+            .iter()
+            .map(|resource| (resource, fact::map(feed, resource.json.get(), zone)))
+            .collect();
+        let mut patients = Patients::new(&self.identifier_systems, self.queries.base(), now);
+        for entry in std::mem::take(&mut page.patients) {
+            patients.insert(entry);
+        }
+        if reads_patients {
+            let mut ids = BTreeSet::new();
+            for (_, mapped) in &taken {
+                patients.add_missing(&mapped.subject, &mut ids);
+            }
+            for entry in self.read_patients(ids, now).await? {
+                patients.insert(entry);
+            }
+        }
+        Ok(taken
+            .into_iter()
+            .map(|(resource, mapped)| ClinicRecord {
+                record_id: resource.record_id.clone(),
+                // Without an id of its own it cannot be told from others later on.
+                status: resource
+                    .id
+                    .as_ref()
+                    .map_or(RecordStatus::Unknown, |_| mapped.status),
+                person: patients.person(&mapped.subject, &mapped.contained),
+                fact: mapped.fact,
+                stamp: resource.stamp_micros(),
+            })
+            .collect())
+    }
+
+    /// Reads patients by their ids. A server that splits even such an answer is followed for as
+    /// many pages as ids.
+    pub(crate) async fn read_patients(
+        &self,
+        ids: BTreeSet<String>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<PatientEntry>, SourceError> {
+        let ids: Vec<String> = ids.into_iter().collect();
+        let mut found = Vec::new();
+        for batch in ids.chunks(MAX_BATCH) {
+            let mut next = Some(self.queries.patients(batch));
+            let mut ask = Ask::Search("Patient");
+            for _ in 0..=batch.len() {
+                let Some(url) = next.take() else { break };
+                let fetched = self.get_page(url, ask, now).await?;
+                next = self.next_address(&fetched)?;
+                ask = Ask::NextPage("Patient");
+                found.extend(fetched.page.matches.into_iter().map(PatientEntry::from));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The checked address of the page that a page links to, if it does.
+    pub(crate) fn next_address(&self, fetched: &FetchedPage) -> Result<Option<Url>, SourceError> {
+        fetched
+            .page
+            .next
+            .as_deref()
+            .map(|link| self.queries.follow(&fetched.url, link))
+            .transpose()
+    }
+}

@@ -1,0 +1,65 @@
+//! Common ground of every look of `check`: the source, the present moment, and a session for each
+//! question.
+
+use chrono::{DateTime, Utc};
+
+use crate::driver::{Driver, Failure};
+use crate::page::{Pager, Start};
+use crate::source::Source;
+use crate::table::Table;
+use crate::value::Sql;
+
+/// Rows that are looked at closely: the newest ones.
+pub(super) const SAMPLE_ROWS: u32 = 500;
+
+/// A source that is looked at.
+pub(super) struct Look<'c> {
+    pub source: &'c Source,
+    pub now: DateTime<Utc>,
+}
+
+impl Look<'_> {
+    pub(super) fn driver(&self) -> &dyn Driver {
+        self.source.sessions.driver.as_ref()
+    }
+
+    /// The first column of a statement's rows, as text.
+    pub(super) async fn texts(&self, sql: &Sql) -> Result<Vec<String>, Failure> {
+        let mut lease = self.source.sessions.lease().await?;
+        let texts = lease.texts(sql).await?;
+        lease.give_back().await?;
+        Ok(texts)
+    }
+
+    /// Counts the rows that fulfil a condition.
+    pub(super) async fn count(
+        &self,
+        pager: &Pager<'_>,
+        condition: impl FnOnce(&mut Sql),
+    ) -> Result<u64, Failure> {
+        let mut sql = Sql::plain(format!(
+            "SELECT CAST(count(*) AS CHAR(20)) {} WHERE ",
+            pager.source()
+        ));
+        condition(&mut sql);
+        Ok(self
+            .texts(&sql)
+            .await?
+            .first()
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(0))
+    }
+
+    /// The newest rows.
+    pub(super) async fn sample(&self, pager: &Pager<'_>) -> Result<Table, Failure> {
+        let mut lease = self.source.sessions.lease().await?;
+        let rows = lease
+            .fetch(
+                &pager.page(&Start::Beginning, SAMPLE_ROWS, true),
+                &pager.layout.kinds,
+            )
+            .await?;
+        lease.give_back().await?;
+        Ok(rows)
+    }
+}

@@ -1,0 +1,82 @@
+//! Plans: pages that read and sort more than they have to.
+
+use connector_kit::CheckReport;
+
+use super::look::{Look, SAMPLE_ROWS};
+use crate::driver::{Failure, MANY_ROWS, SlowPlan};
+use crate::layout::Layout;
+use crate::page::{Order, Pager, Start};
+use crate::settings::FeedSettings;
+use crate::value::Sql;
+
+/// A way in which rows are paged.
+pub(super) struct Paging {
+    order: Order,
+    /// A page in this order, as the subject of a sentence that goes on "sorts".
+    page: &'static str,
+    /// Columns of an index that serves it.
+    index: &'static str,
+}
+
+/// Pages of runs.
+pub(super) const BY_STAMP: Paging = Paging {
+    order: Order::Stamp,
+    page: "each page",
+    index: "what changed_at stands for, what record_id stands for",
+};
+
+/// Pages of key sweeps.
+pub(super) const BY_ID: Paging = Paging {
+    order: Order::Id,
+    page: "each page of the key sweep",
+    index: "what record_id stands for",
+};
+
+/// Warns of pages for which the database sorts many rows.
+pub(super) async fn check(
+    look: &Look<'_>,
+    feed: &FeedSettings,
+    paging: &Paging,
+    layout: &Layout,
+    report: &mut CheckReport,
+) -> Result<(), Failure> {
+    let pager = look.source.pager(feed, layout, paging.order);
+    let sql = match paging.order {
+        Order::Stamp => pager.page(&Start::Beginning, SAMPLE_ROWS, false),
+        Order::Id => pager.keys_page(&Start::Beginning, SAMPLE_ROWS, false),
+    };
+    let mut lease = look.source.sessions.lease().await?;
+    let plan = lease.slow_plan(&sql).await?;
+    lease.give_back().await?;
+    let Some(SlowPlan { rows, table }) = plan else {
+        return Ok(());
+    };
+    let rows = match rows {
+        Some(rows) => rows,
+        None => count_to_many(look, &pager).await?,
+    };
+    if rows >= MANY_ROWS {
+        let table = table
+            .as_deref()
+            .and_then(|table| feed.statement.name_in(table))
+            .unwrap_or("…");
+        report.warn(
+            format!("{}: {} sorts about {rows} rows", feed.feed, paging.page),
+            format!("CREATE INDEX … ON {table} ({})", paging.index),
+        );
+    }
+    Ok(())
+}
+
+/// Counts the rows of the query, up to [`MANY_ROWS`], where the plan does not estimate them.
+async fn count_to_many(look: &Look<'_>, pager: &Pager<'_>) -> Result<u64, Failure> {
+    let bounded = format!(
+        "SELECT CAST(count(*) AS CHAR(20)) FROM (SELECT 1 {} LIMIT {MANY_ROWS}) AS n",
+        pager.source()
+    );
+    let count = look.texts(&Sql::plain(bounded)).await?;
+    Ok(count
+        .first()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(0))
+}

@@ -1,0 +1,251 @@
+//! Stamps and ids: rows without them, stamps out of order, made anew, or in the future.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use connector_kit::{CheckReport, Feed};
+
+use super::look::{Look, SAMPLE_ROWS};
+use crate::driver::Failure;
+use crate::layout::{CHANGED_AT, RECORD_ID};
+use crate::page::{Pager, Start};
+use crate::stamp;
+use crate::table::{Row, Table};
+use crate::value::{Key, Kind, Sql};
+
+/// Greatest distance of a clock in a wrong time zone, in seconds; a stamp further ahead of now has
+/// a wrong year.
+const WIDEST_ZONE_SECONDS: i64 = 14 * 3600;
+
+/// Looks at the stamps and ids of one feed.
+pub(super) struct StampCheck<'c> {
+    pub look: &'c Look<'c>,
+    pub feed: Feed,
+    pub pager: &'c Pager<'c>,
+    pub report: &'c mut CheckReport,
+}
+
+impl StampCheck<'_> {
+    /// Counts the rows without a stamp, without an id, and with a stamp of a wrong type.
+    pub(super) async fn null_keys(&mut self) -> Result<(), Failure> {
+        for (ordinal, column, consequence) in [
+            (
+                CHANGED_AT,
+                "changed_at",
+                "only the key sweep reads them, and does not see them change",
+            ),
+            (RECORD_ID, "record_id", "they are never read"),
+        ] {
+            let full_name = self.pager.column(ordinal);
+            let count = self.look.count(self.pager, |sql| {
+                sql.push(&format!("{full_name} IS NULL"));
+            });
+            let count = count.await?;
+            if count > 0 {
+                self.report.error(
+                    format!(
+                        "{}: {count} rows have no {column}; {consequence}",
+                        self.feed
+                    ),
+                    format!(
+                        "give them one: in the clinic system, or with COALESCE(…, …) AS {column}"
+                    ),
+                );
+            }
+        }
+        let Some(usable) = self
+            .look
+            .driver()
+            .usable_stamp(&self.pager.column(CHANGED_AT))
+        else {
+            return Ok(());
+        };
+        let at = self.pager.column(CHANGED_AT);
+        let count = self.look.count(self.pager, |sql| {
+            sql.push(&format!("{at} IS NOT NULL AND NOT ({usable})"));
+        });
+        let count = count.await?;
+        if count > 0 {
+            self.report.error(
+                format!(
+                    "{}: {count} rows have a changed_at that is neither text nor a whole \
+                    number; only the key sweep reads them",
+                    self.feed
+                ),
+                "select ISO text, such as strftime('%Y-%m-%d %H:%M:%f', …), or seconds since 1970",
+            );
+        }
+        Ok(())
+    }
+
+    /// Warns of columns that the query makes of an instant by an expression, where the session
+    /// cannot run in the clinic's zone.
+    pub(super) async fn session_zone(&mut self) -> Result<(), Failure> {
+        let Some(zones) = self.look.driver().other_zones() else {
+            return Ok(());
+        };
+        let sql = self.pager.page(&Start::Beginning, SAMPLE_ROWS, true);
+        let kinds = &self.pager.layout.kinds;
+        let mut samples = Vec::new();
+        let mut lease = self.look.source.sessions.lease().await?;
+        for zone in zones {
+            lease.fetch(&Sql::plain(zone), &[]).await?;
+            samples.push(lease.fetch(&sql, kinds).await?);
+        }
+        lease.give_back().await?;
+        let differs = |ordinal: usize| {
+            let same = |one: &Table, other: &Table| {
+                one.rows()
+                    .map(|row| row.cell(ordinal))
+                    .eq(other.rows().map(|row| row.cell(ordinal)))
+            };
+            samples.windows(2).any(|pair| !same(&pair[0], &pair[1]))
+        };
+        for ordinal in (0..kinds.len()).filter(|ordinal| kinds[*ordinal] != Kind::TimestampTz) {
+            if differs(ordinal) {
+                let name = &self.pager.layout.names[ordinal];
+                let zone = self.look.source.settings.zone.name();
+                self.report.warn(
+                    format!(
+                        "{}: `{name}` is made of a TIMESTAMP by an expression, which the \
+                        server computes in UTC",
+                        self.feed
+                    ),
+                    format!(
+                        "select the TIMESTAMP column itself, or CONVERT_TZ(…, '+00:00', \
+                        '{zone}'): this zone's clocks change"
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the newest stamps.
+    pub(super) async fn stamps(&mut self, rows: &Table) -> Result<(), Failure> {
+        let name = self.feed;
+        let driver = self.look.driver();
+        if let Some(sql) =
+            driver.stamp_styles_sql(&self.pager.column(CHANGED_AT), &self.pager.source())
+            && self.look.texts(&Sql::plain(sql)).await?.len() > 1
+        {
+            self.report.error(
+                format!(
+                    "{name}: changed_at is written in more than one way, so its order is not that \
+                     of time"
+                ),
+                "select it in one form, such as strftime('%Y-%m-%d %H:%M:%f', …) AS changed_at",
+            );
+        }
+        let Some(newest) = rows.rows().find_map(|row| row.cell(CHANGED_AT).key()) else {
+            return Ok(());
+        };
+        if stamp::not_after(&newest, self.look.now, self.look.source.settings.zone).is_none() {
+            self.report.error(
+                format!("{name}: the newest changed_at is no readable point in time"),
+                "select a timestamp; in SQLite ISO text or whole seconds since 1970",
+            );
+            return Ok(());
+        }
+        self.stored_stamps(rows).await?;
+        if newest.kind == Kind::Date {
+            self.report.warn(
+                format!("{name}: changed_at is only a date"),
+                "the last days are read again with every run; select a timestamp if there is one",
+            );
+        }
+        if stamp::is_local(&newest)
+            && has_repeated_hours(self.look.source.settings.zone, self.look.now)
+            && self.look.source.settings.overlap_seconds < 3900
+        {
+            self.report.warn(
+                format!(
+                    "{name}: changed_at is wall-clock time in a zone whose clocks go back \
+                    once a year"
+                ),
+                "set overlap_seconds = 3900, so that the repeated hour is not missed",
+            );
+        }
+        self.future(&newest).await
+    }
+
+    /// Reads the same rows twice: stamps the query makes of the present moment are later in the
+    /// second reading.
+    async fn stored_stamps(&mut self, rows: &Table) -> Result<(), Failure> {
+        let again = self.look.sample(self.pager).await?;
+        let moved = |row: &Row<'_>| {
+            let is_there = again
+                .rows()
+                .any(|other| other.cell(RECORD_ID) == row.cell(RECORD_ID));
+            is_there && !again.rows().any(|other| other.has_keys_of(*row))
+        };
+        // Of rows that are stored only some may be written between the looks.
+        if rows.rows().filter(moved).count() * 2 > rows.len() {
+            self.report.error(
+                format!(
+                    "{}: changed_at is made anew with every reading, such as by now()",
+                    self.feed
+                ),
+                "select a stored column that changes only when the row does",
+            );
+        }
+        Ok(())
+    }
+
+    /// Counts the rows stamped later than now.
+    async fn future(&mut self, newest: &Key) -> Result<(), Failure> {
+        let zone = self.look.source.settings.zone;
+        let later = |seconds| {
+            let moment = self.look.now + TimeDelta::seconds(seconds);
+            stamp::present(moment, newest.kind, &newest.value, zone)
+        };
+        let (Some(soon), Some(far)) = (later(300), later(WIDEST_ZONE_SECONDS)) else {
+            return Ok(());
+        };
+        let ahead = self.count_after(&soon).await?;
+        let far_ahead = self.count_after(&far).await?;
+        if far_ahead > 0 {
+            self.report.warn(
+                format!(
+                    "{}: {far_ahead} rows have a changed_at in the future; they are read \
+                    again with every run",
+                    self.feed
+                ),
+                "let the clinic system correct them, or leave them out of the query",
+            );
+        }
+        if ahead > far_ahead {
+            self.report.warn(
+                format!(
+                    "{}: {} rows have a changed_at some hours ahead of now",
+                    self.feed,
+                    ahead - far_ahead
+                ),
+                format!(
+                    "check time_zone (now {}), and the clocks of the clinic's machines",
+                    zone.name()
+                ),
+            );
+        }
+        Ok(())
+    }
+    /// Counts the rows stamped later than a moment.
+    async fn count_after(&self, moment: &Key) -> Result<u64, Failure> {
+        let at = self.pager.column(CHANGED_AT);
+        let condition = |sql: &mut Sql| {
+            sql.push(&format!("{at} > "));
+            self.look.driver().push_key(sql, moment);
+        };
+        self.look.count(self.pager, condition).await
+    }
+}
+
+/// True for a zone whose offset changes within the year around `now`.
+fn has_repeated_hours(zone: chrono_tz::Tz, now: DateTime<Utc>) -> bool {
+    use chrono::Offset;
+    let offset = |days| {
+        (now + TimeDelta::days(days))
+            .with_timezone(&zone)
+            .offset()
+            .fix()
+    };
+    offset(-90) != offset(90) || offset(0) != offset(180)
+}

@@ -1,0 +1,274 @@
+//! MariaDB and MySQL: sessions at the clinic's offset, values as text through CAST (zero dates
+//! included), keys cast to the column's own type.
+
+mod failure;
+mod rows;
+mod session;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, FixedOffset, Offset, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use secrecy::ExposeSecret;
+use sqlx::ConnectOptions;
+use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
+
+use crate::config::{MySqlConfig, TlsMode};
+use crate::driver::{
+    Driver, Failure, KeyColumns, Session, WritePrivileges, is_local_host, transport_warning,
+};
+use crate::settings::Tls;
+use crate::statement::Syntax;
+use crate::value::{Key, Kind, MAX_VALUE_LENGTH, Sql};
+use rows::shifted;
+use session::MySqlSession;
+
+pub(crate) struct MySql {
+    options: MySqlConnectOptions,
+    place: String,
+    unprotected: bool,
+    offset: Option<FixedOffset>,
+}
+
+impl MySql {
+    pub(crate) fn new(
+        config: &MySqlConfig,
+        password: Option<&secrecy::SecretString>,
+        tls: &Tls,
+    ) -> Self {
+        let mode = match tls.mode {
+            TlsMode::Disable => MySqlSslMode::Disabled,
+            TlsMode::Prefer => MySqlSslMode::Preferred,
+            TlsMode::Require => MySqlSslMode::Required,
+            TlsMode::VerifyFull => MySqlSslMode::VerifyIdentity,
+        };
+        let offset = constant_offset(config.time_zone.0);
+        // The session keeps the server's SQL mode, for which the administrator's query was written.
+        let mut options = MySqlConnectOptions::new()
+            .port(config.port)
+            .database(&config.database)
+            .username(&config.user)
+            .statement_cache_capacity(0)
+            .charset("utf8mb4")
+            .pipes_as_concat(false)
+            .no_engine_substitution(false)
+            .timezone(offset.unwrap_or(Utc.fix()).to_string())
+            .ssl_mode(mode)
+            .disable_statement_logging();
+        options = if config.host.starts_with('/') {
+            options.socket(&config.host)
+        } else {
+            options.host(&config.host)
+        };
+        if let Some(password) = password {
+            options = options.password(password.expose_secret());
+        }
+        if let Some(ca) = &tls.ca {
+            options = options.ssl_ca(ca);
+        }
+        if let Some((certificate, key)) = &tls.client {
+            options = options
+                .ssl_client_cert(certificate)
+                .ssl_client_key_from_pem(key.expose_secret());
+        }
+        let unprotected = tls.mode != TlsMode::VerifyFull && !is_local_host(&config.host);
+        let place = format!("MariaDB/MySQL at {}:{}", config.host, config.port);
+        Self {
+            options,
+            place,
+            unprotected,
+            offset,
+        }
+    }
+
+    fn offset(&self) -> TimeDelta {
+        self.offset.map_or(TimeDelta::zero(), |offset| {
+            TimeDelta::seconds(offset.local_minus_utc().into())
+        })
+    }
+}
+
+/// The zone's offset, if its clocks have not changed since 2020 and will not before 2040. In a
+/// session that follows changing clocks the keys of the repeated hour would be ambiguous; a fixed
+/// offset needs no zone tables on the server.
+fn constant_offset(zone: Tz) -> Option<FixedOffset> {
+    const FIRST_DAY_OF_2020: i64 = 1_577_836_800;
+    let offset = |week: i64| {
+        let at = DateTime::from_timestamp(FIRST_DAY_OF_2020 + week * 7 * 86_400, 0)?;
+        Some(zone.offset_from_utc_datetime(&at.naive_utc()).fix())
+    };
+    let first = offset(0)?;
+    // What every version of the server takes.
+    let accepted = (-12 * 3600..=13 * 3600).contains(&first.local_minus_utc());
+    (accepted && (0..20 * 52).all(|week| offset(week) == Some(first))).then_some(first)
+}
+
+#[async_trait]
+impl Driver for MySql {
+    fn kind(&self) -> &'static str {
+        "mysql"
+    }
+
+    fn syntax(&self) -> Syntax {
+        Syntax::MySql
+    }
+
+    fn keeps_sessions(&self) -> bool {
+        true
+    }
+
+    fn quote(&self, name: &str) -> String {
+        format!("`{}`", name.replace('`', "``"))
+    }
+
+    fn select(&self, column: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Integer
+            | Kind::Unsigned
+            | Kind::Decimal
+            | Kind::Date
+            | Kind::Timestamp
+            | Kind::TimestampTz
+            | Kind::Year => column.to_owned(),
+            Kind::Text => format!("LEFT({column}, {MAX_VALUE_LENGTH})"),
+            _ => self.project(column, kind),
+        }
+    }
+
+    // LEFT makes text of everything.
+    fn witness(&self, column: &str, kind: Kind) -> Option<String> {
+        (kind == Kind::Text).then(|| format!("IF(FALSE, {column}, NULL)"))
+    }
+
+    fn project(&self, column: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Bytes => format!("LEFT({column}, {MAX_VALUE_LENGTH})"),
+            _ => format!("LEFT(CAST({column} AS CHAR), {MAX_VALUE_LENGTH})"),
+        }
+    }
+
+    fn push_key(&self, sql: &mut Sql, key: &Key) {
+        let mut text = String::from_utf8_lossy(&key.value).into_owned();
+        if key.kind == Kind::TimestampTz {
+            text = shifted(&text, self.offset());
+        }
+        // No column has more decimal places, and more are an error.
+        let scale = text
+            .split_once('.')
+            .map_or(0, |(_, fraction)| fraction.len().min(30));
+        // In hexadecimal it can be nothing but a value. It stands in the statement itself: what is
+        // prepared costs a round trip, and closing it leaves a packet unanswered, behind which the
+        // next one waits for 40 ms.
+        let bytes = if key.kind == Kind::Bytes {
+            hex::encode(&key.value)
+        } else {
+            hex::encode(&text)
+        };
+        let literal = if key.kind == Kind::Bytes {
+            format!("X'{bytes}'")
+        } else {
+            format!("_utf8mb4 X'{bytes}'")
+        };
+        sql.push(&match key.kind {
+            Kind::Integer => format!("CAST({literal} AS SIGNED)"),
+            Kind::Unsigned => format!("CAST({literal} AS UNSIGNED)"),
+            Kind::Decimal => format!("CAST({literal} AS DECIMAL(65, {scale}))"),
+            Kind::Date => format!("CAST({literal} AS DATE)"),
+            Kind::Timestamp | Kind::TimestampTz => format!("CAST({literal} AS DATETIME(6))"),
+            _ => literal,
+        });
+    }
+
+    // A row comparison would read the whole index here; the first half of this one begins at the
+    // right place.
+    fn push_after(&self, sql: &mut Sql, columns: &KeyColumns, at: &Key, id: &Key) {
+        let KeyColumns {
+            at: at_column,
+            id: id_column,
+        } = columns;
+        sql.push(&format!("{at_column} >= "));
+        self.push_key(sql, at);
+        sql.push(&format!(" AND ({at_column} > "));
+        self.push_key(sql, at);
+        sql.push(&format!(" OR {id_column} > "));
+        self.push_key(sql, id);
+        sql.push(")");
+    }
+
+    fn version_sql(&self) -> &'static str {
+        "SELECT VERSION()"
+    }
+
+    fn product(&self, version: &str) -> String {
+        if version.contains("MariaDB") {
+            format!("MariaDB {version}")
+        } else {
+            format!("MySQL {version}")
+        }
+    }
+
+    fn write_privileges(&self) -> Option<WritePrivileges> {
+        Some(WritePrivileges {
+            sql: "SHOW GRANTS",
+            may_write: grants_writing,
+        })
+    }
+
+    fn transport_warning(&self) -> Option<(String, String)> {
+        self.unprotected.then(|| transport_warning(&self.place))
+    }
+
+    fn other_zones(&self) -> Option<[&'static str; 3]> {
+        let zones = [
+            "SET time_zone = '-12:00'",
+            "SET time_zone = '+12:00'",
+            "SET time_zone = '+00:00'",
+        ];
+        self.offset.is_none().then_some(zones)
+    }
+
+    async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure> {
+        let place = self.place.clone();
+        let session = MySqlSession::open(&self.options, place, self.offset(), statement_timeout);
+        Ok(Box::new(session.await?))
+    }
+}
+
+/// Reads one line of SHOW GRANTS.
+fn grants_writing(grant: &str) -> bool {
+    let privileges = grant.split(" ON ").next().unwrap_or_default();
+    [
+        "ALL PRIVILEGES",
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "DROP",
+        "ALTER",
+    ]
+    .iter()
+    .any(|word| privileges.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_has_the_clinics_offset_where_its_clocks_never_change() {
+        let offset = |zone: Tz| constant_offset(zone).map(|offset| offset.to_string());
+        assert_eq!(offset(Tz::Europe__Moscow).as_deref(), Some("+03:00"));
+        assert_eq!(offset(Tz::Asia__Kolkata).as_deref(), Some("+05:30"));
+        assert_eq!(offset(Tz::Europe__Berlin), None);
+        assert_eq!(
+            offset(Tz::Europe__Volgograd),
+            None,
+            "changed in December 2020"
+        );
+        assert_eq!(
+            offset(Tz::Pacific__Kiritimati),
+            None,
+            "+14:00 is refused by some servers"
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! PostgreSQL: sessions in the clinic's time zone, instants as text in UTC, keys cast to the
+//! column's own type, row comparison an index serves.
+
+mod failure;
+mod listen;
+mod rows;
+mod session;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use connector_kit::{CheckReport, SourceError};
+use secrecy::ExposeSecret;
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+use crate::config::{PostgresConfig, TlsMode};
+use crate::driver::{
+    Driver, Failure, KeyColumns, Session, WritePrivileges, is_local_host, transport_warning,
+};
+use crate::settings::Tls;
+use crate::statement::Syntax;
+use crate::value::{Bind, Key, Kind, MAX_VALUE_LENGTH, Sql};
+use listen::Listener;
+use session::PostgresSession;
+
+pub(crate) struct Postgres {
+    options: PgConnectOptions,
+    place: String,
+    unprotected: bool,
+    zone: &'static str,
+    listener: Option<Listener>,
+}
+
+impl Postgres {
+    pub(crate) fn new(
+        config: &PostgresConfig,
+        password: Option<&secrecy::SecretString>,
+        tls: &Tls,
+    ) -> Result<Self, SourceError> {
+        let mode = match tls.mode {
+            TlsMode::Disable => PgSslMode::Disable,
+            TlsMode::Prefer => PgSslMode::Prefer,
+            TlsMode::Require => PgSslMode::Require,
+            TlsMode::VerifyFull => PgSslMode::VerifyFull,
+        };
+        let mut options = PgConnectOptions::new_without_pgpass()
+            .host(&config.host)
+            .port(config.port)
+            .database(&config.database)
+            .username(&config.user)
+            // Always set: the driver would otherwise take one from its environment.
+            .password(password.map_or("", |password| password.expose_secret()))
+            .application_name("clinic-gateway")
+            .statement_cache_capacity(0)
+            .ssl_mode(mode)
+            .disable_statement_logging();
+        if let Some(ca) = &tls.ca {
+            options = options.ssl_root_cert(ca);
+        }
+        if let Some((certificate, key)) = &tls.client {
+            options = options
+                .ssl_client_cert(certificate)
+                .ssl_client_key_from_pem(key.expose_secret());
+        }
+        let unprotected = tls.mode != TlsMode::VerifyFull && !is_local_host(&config.host);
+        let place = format!("PostgreSQL at {}:{}", config.host, config.port);
+        let connect_timeout = Duration::from_secs(config.connect_timeout_seconds.into());
+        let listener = |channel: &String| {
+            Listener::new(options.clone(), place.clone(), channel, connect_timeout)
+        };
+        let listener = config.listen.as_ref().map(listener).transpose()?;
+        Ok(Self {
+            options,
+            place,
+            unprotected,
+            zone: config.time_zone.0.name(),
+            listener,
+        })
+    }
+}
+
+#[async_trait]
+impl Driver for Postgres {
+    fn kind(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn syntax(&self) -> Syntax {
+        Syntax::Postgres
+    }
+
+    fn keeps_sessions(&self) -> bool {
+        true
+    }
+
+    fn quote(&self, name: &str) -> String {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+
+    fn select(&self, column: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Integer | Kind::Date | Kind::Timestamp | Kind::TimestampTz => column.to_owned(),
+            // Without a cast, so that a column that has become a number is noticed.
+            Kind::Text | Kind::FixedText => format!("left({column}, {MAX_VALUE_LENGTH})"),
+            _ => self.project(column, kind),
+        }
+    }
+
+    fn project(&self, column: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Bytes => format!("substring({column} from 1 for {MAX_VALUE_LENGTH})"),
+            Kind::TimestampTz => {
+                format!("left(({column} AT TIME ZONE 'UTC')::text, {MAX_VALUE_LENGTH})")
+            }
+            _ => format!("left({column}::text, {MAX_VALUE_LENGTH})"),
+        }
+    }
+
+    fn push_key(&self, sql: &mut Sql, key: &Key) {
+        let number = sql.binds.len() + 1;
+        let (bind, expression) = match (std::str::from_utf8(&key.value), key.kind) {
+            (_, Kind::Bytes) => (hex::encode(&key.value), format!("decode(${number}, 'hex')")),
+            // Only an SQL_ASCII database holds text that is not UTF-8.
+            (Err(_), _) => (
+                hex::encode(&key.value),
+                format!("convert_from(decode(${number}, 'hex'), 'SQL_ASCII')"),
+            ),
+            (Ok(text), Kind::TimestampTz) => (
+                text.to_owned(),
+                format!("(${number}::timestamp AT TIME ZONE 'UTC')"),
+            ),
+            (Ok(text), kind) => (text.to_owned(), format!("${number}::{}", type_name(kind))),
+        };
+        sql.binds.push(Bind::Text(bind));
+        sql.push(&expression);
+    }
+
+    fn push_after(&self, sql: &mut Sql, columns: &KeyColumns, at: &Key, id: &Key) {
+        sql.push(&format!("({}, {}) > (", columns.at, columns.id));
+        self.push_key(sql, at);
+        sql.push(", ");
+        self.push_key(sql, id);
+        sql.push(")");
+    }
+
+    fn version_sql(&self) -> &'static str {
+        "SELECT current_setting('server_version')"
+    }
+
+    fn product(&self, version: &str) -> String {
+        format!("PostgreSQL {version}")
+    }
+
+    fn write_privileges(&self) -> Option<WritePrivileges> {
+        Some(WritePrivileges {
+            sql: "SELECT count(*)::text FROM pg_catalog.pg_class AS c \
+                  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+                  WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', \
+                  'information_schema') \
+                  AND n.nspname NOT LIKE 'pg\\_toast%' AND (has_table_privilege(c.oid, 'INSERT') \
+                  OR has_table_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE'))",
+            may_write: |count| count != "0",
+        })
+    }
+
+    fn transport_warning(&self) -> Option<(String, String)> {
+        self.unprotected.then(|| transport_warning(&self.place))
+    }
+
+    async fn changed(&self) {
+        match &self.listener {
+            Some(listener) => listener.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn check_hints(&self, report: &mut CheckReport) {
+        if let Some(listener) = &self.listener {
+            listener.check(report).await;
+        }
+    }
+
+    async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure> {
+        let session = PostgresSession::open(
+            &self.options,
+            self.place.clone(),
+            self.zone,
+            statement_timeout,
+        );
+        Ok(Box::new(session.await?))
+    }
+}
+
+/// The type's name for a cast.
+fn type_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Integer => "int8",
+        Kind::Decimal => "numeric",
+        Kind::Uuid => "uuid",
+        Kind::Date => "date",
+        Kind::Timestamp => "timestamp",
+        Kind::FixedText => "bpchar",
+        _ => "text",
+    }
+}

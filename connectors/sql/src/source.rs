@@ -1,0 +1,148 @@
+//! The source that pages, sweeps and `check` read: its sessions, its settings, and its columns as
+//! they were last seen.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use connector_kit::{Feed, SourceError};
+use parking_lot::Mutex;
+
+use crate::config::Common;
+use crate::cursor::{Columns, Drift};
+use crate::driver::{Driver, Failure, Lease, Sessions};
+use crate::layout::{Layout, resolve};
+use crate::page::{Order, Pager};
+use crate::settings::{FeedSettings, Settings};
+use crate::table::Table;
+
+/// A clinic's database with its configured feeds.
+pub(crate) struct Source {
+    pub sessions: Sessions,
+    pub settings: Settings,
+    /// Columns that pages were last read with, or should have been.
+    columns: Mutex<HashMap<Feed, Columns>>,
+    /// Columns as the database last described them.
+    layouts: Mutex<HashMap<Feed, Arc<Layout>>>,
+}
+
+impl Source {
+    pub(crate) fn new(driver: Box<dyn Driver>, common: Common) -> Result<Self, SourceError> {
+        let settings = Settings::new(common, driver.syntax())?;
+        let sessions = Sessions::new(driver, settings.connect_timeout, settings.statement_timeout);
+        Ok(Self {
+            sessions,
+            settings,
+            columns: Mutex::default(),
+            layouts: Mutex::default(),
+        })
+    }
+
+    /// Has the database describe the feed's columns.
+    pub(crate) async fn layout(
+        &self,
+        feed: &FeedSettings,
+        lease: &mut Lease<'_>,
+    ) -> Result<Arc<Layout>, Failure> {
+        let described = lease.describe(&feed.statement.text).await?;
+        let found = resolve(feed.feed, &described, !feed.config.status_words.is_empty());
+        let layout = found.layout.map(Arc::new).ok_or_else(|| {
+            let problem = found.errors.into_iter().next();
+            let (what, help) =
+                problem.map_or(Default::default(), |problem| (problem.what, problem.help));
+            Failure::misconfigured(what, help)
+        })?;
+        let mut layouts = self.layouts.lock();
+        layouts.insert(feed.feed, Arc::clone(&layout));
+        Ok(layout)
+    }
+
+    /// The feed's columns as they were described, where rows themselves show that they are no
+    /// longer so: a query without a `*` gives the columns it names or fails, and their types come
+    /// with every row.
+    pub(crate) fn known_layout(&self, feed: &FeedSettings) -> Option<Arc<Layout>> {
+        if feed.statement.selects_all || !self.sessions.driver.keeps_sessions() {
+            return None;
+        }
+        self.layouts.lock().get(&feed.feed).cloned()
+    }
+
+    /// Keeps the columns that rows of a feed are to have.
+    pub(crate) fn remember(&self, feed: Feed, columns: Columns) {
+        self.columns.lock().insert(feed, columns);
+    }
+
+    /// Fails where a column is gone that pages were read with.
+    pub(crate) fn ensure_none_gone(&self, feed: Feed, layout: &Layout) -> Result<(), Failure> {
+        let known = self.columns.lock();
+        match known.get(&feed).map(|columns| columns.drift(layout)) {
+            Some(Drift::Gone(column)) => Err(gone(&column)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes statements around the feed's query.
+    pub(crate) fn pager<'s>(
+        &'s self,
+        feed: &'s FeedSettings,
+        layout: &'s Layout,
+        order: Order,
+    ) -> Pager<'s> {
+        Pager::new(
+            self.sessions.driver.as_ref(),
+            &feed.statement,
+            layout,
+            order,
+        )
+    }
+
+    /// The settings of a feed that a page of so many records is asked of.
+    pub(crate) fn feed(&self, feed: Feed, limit: u32) -> Result<&FeedSettings, SourceError> {
+        if limit == 0 {
+            return Err(SourceError::misconfigured(
+                "a page of no records was asked for",
+                "ask for at least one",
+            ));
+        }
+        self.settings
+            .feeds
+            .iter()
+            .find(|known| known.feed == feed)
+            .ok_or_else(|| {
+                SourceError::misconfigured(
+                    format!("the source has no feed {feed}"),
+                    "add its table with a query",
+                )
+            })
+    }
+}
+
+/// Failure of a feed whose rows would say less than they did without this column.
+pub(crate) fn gone(column: &str) -> Failure {
+    Failure::misconfigured(
+        format!("column `{column}` is gone; it was there when the feed was last read"),
+        "put it back; if it is meant to be gone, start the source over with `clinic-gateway sync \
+         --full`",
+    )
+}
+
+/// A failure of a feed in the words of the trait.
+pub(crate) fn source_error(feed: &FeedSettings, failure: &Failure) -> SourceError {
+    failure.at(&format!("feed {}", feed.feed), Some(&feed.statement))
+}
+
+/// Logs how many rows the database could not hand over, and why.
+pub(crate) fn log_unreadable(feed: &FeedSettings, layout: &Layout, rows: &Table, reason: &str) {
+    let unreadable = rows
+        .rows()
+        .filter(|row| row.width() < layout.names.len())
+        .count();
+    if unreadable > 0 {
+        tracing::warn!(
+            event = "unreadable-rows",
+            feed = feed.feed.as_str(),
+            rows = unreadable,
+            reason,
+            "rows the database cannot hand over are refused; the others are read"
+        );
+    }
+}

@@ -1,0 +1,245 @@
+//! Texts for lapin's errors: what is wrong and what to change. Nothing of an error's own free text
+//! is passed on.
+
+use std::io;
+
+use lapin::{Error, ErrorKind};
+use rustls::{AlertDescription, CertificateError};
+
+use super::address::BrokerAddress;
+use crate::BrokerError;
+
+/// Work on an open channel, with the name of the exchange or queue it is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ChannelStep<'a> {
+    Exchange(&'a str),
+    Queue(&'a str),
+    Bind(&'a str),
+    Consume(&'a str),
+    Publish(&'a str),
+    /// Reading from an exchange through a queue of one's own.
+    Subscribe(&'a str),
+}
+
+/// Error for a name that does not resolve, which [`connecting`] recognises.
+pub(super) fn unknown_host() -> io::Error {
+    io::ErrorKind::AddrNotAvailable.into()
+}
+
+/// Explains why connecting or logging in failed.
+pub(super) fn connecting(address: &BrokerAddress, error: &Error) -> BrokerError {
+    match error.kind() {
+        ErrorKind::IOError(error) => match tls_error(error) {
+            Some(error) => tls(address, error),
+            None => network(address, error.kind()),
+        },
+        ErrorKind::ProtocolError(error) => {
+            refused(address, error.get_id(), error.get_message().as_str())
+        }
+        ErrorKind::InvalidProtocolVersion(_) | ErrorKind::ParsingError(_) => {
+            BrokerError::misconfigured(
+                format!(
+                    "what answers at {}:{} does not speak AMQP 0-9-1",
+                    address.host, address.port
+                ),
+                "check host and port of `url`, and whether the port wants amqps://",
+            )
+        }
+        ErrorKind::InvalidConnectionState(_) | ErrorKind::MissingHeartbeatError => {
+            BrokerError::retry(format!(
+                "{address} closed the connection while it was being made"
+            ))
+        }
+        _ => BrokerError::retry(format!("connecting to {address} failed")),
+    }
+}
+
+fn refused(address: &BrokerAddress, code: u16, text: &str) -> BrokerError {
+    match code {
+        403 => BrokerError::misconfigured(
+            format!("{address} refused the login of user {:?}", address.user),
+            "check the user in `url` and its `password`; guest may log in over loopback only",
+        ),
+        530 if text.contains("not found") => BrokerError::misconfigured(
+            format!("{address} has no virtual host {:?}", address.vhost),
+            "create it (rabbitmqctl add_vhost), or change the path of `url`",
+        ),
+        530 => BrokerError::misconfigured(
+            format!(
+                "{address} does not let user {:?} into the virtual host {:?}",
+                address.user, address.vhost
+            ),
+            "grant access (rabbitmqctl set_permissions), or change the path of `url`",
+        ),
+        code => BrokerError::retry(format!(
+            "{address} refused the connection with AMQP code {code}"
+        )),
+    }
+}
+
+fn network(address: &BrokerAddress, kind: io::ErrorKind) -> BrokerError {
+    BrokerError::retry(match kind {
+        io::ErrorKind::AddrNotAvailable => {
+            format!("the broker's name {:?} cannot be resolved", address.host)
+        }
+        io::ErrorKind::ConnectionRefused => {
+            format!("nothing listens at {}:{}", address.host, address.port)
+        }
+        io::ErrorKind::TimedOut => format!("{address} cannot be reached: no answer"),
+        // In TLS 1.3 a server judges the client's certificate last, and its alert may be lost with
+        // the connection.
+        kind if hung_up(kind) && address.tls => {
+            format!(
+                "{address} hung up after the TLS handshake; it may want a client certificate, or \
+                 not accept this one"
+            )
+        }
+        kind if hung_up(kind) => {
+            format!("{address} hung up on the greeting; does the port want amqps://?")
+        }
+        kind => format!("{address} cannot be reached: {kind}"),
+    })
+}
+
+fn hung_up(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof
+    )
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn tls(address: &BrokerAddress, error: &rustls::Error) -> BrokerError {
+    let name = format!("{}:{}", address.host, address.port);
+    let (what, help) = match error {
+        rustls::Error::InvalidCertificate(wrong) => return certificate(&name, wrong),
+        rustls::Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::NoCertificate
+            | AlertDescription::HandshakeFailure,
+        ) => (
+            format!("{name} wants a client certificate"),
+            "set `cert_file` and `key` in [queue.amqp.tls]; or the two sides share no TLS version \
+             and cipher",
+        ),
+        rustls::Error::AlertReceived(
+            AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown,
+        ) => (
+            format!("{name} does not accept the client certificate"),
+            "check that `cert_file` is current and signed by an authority that the broker trusts",
+        ),
+        rustls::Error::InvalidMessage(_) => (
+            format!("{name} does not speak TLS"),
+            "use the broker's TLS port (usually 5671), or amqp:// in `url`",
+        ),
+        _ => return BrokerError::retry(format!("the TLS handshake with {name} failed")),
+    };
+    BrokerError::misconfigured(what, help)
+}
+
+fn certificate(name: &str, error: &CertificateError) -> BrokerError {
+    let (what, help) = match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
+            "has expired",
+            "renew it at the broker, and check this machine's date",
+        ),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            ("is not valid yet", "check this machine's date")
+        }
+        CertificateError::UnknownIssuer => (
+            "is signed by an unknown authority",
+            "set `ca_file` in [queue.amqp.tls] to that authority's certificate",
+        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
+            "is for another name",
+            "write the name in it as the host of `url`, or as `server_name` in [queue.amqp.tls]",
+        ),
+        CertificateError::Revoked => ("is revoked", "renew it at the broker"),
+        _ => (
+            "cannot be accepted",
+            "renew it at the broker as an X.509 v3 server certificate",
+        ),
+    };
+    BrokerError::misconfigured(format!("the certificate of {name} {what}"), help)
+}
+
+pub(super) fn connection_lost(address: &BrokerAddress) -> BrokerError {
+    BrokerError::retry(format!("the connection to {address} was lost"))
+}
+
+/// Error of a broker that does not answer although the connection stands.
+pub(super) fn fell_silent(address: &BrokerAddress) -> BrokerError {
+    BrokerError::retry(format!("{address} fell silent"))
+}
+
+pub(super) fn acknowledgements_not_taken(address: &BrokerAddress) -> BrokerError {
+    BrokerError::retry(format!("{address} takes no acknowledgements"))
+}
+
+/// Explains why a step on an open channel failed.
+pub(super) fn on_channel(
+    address: &BrokerAddress,
+    step: ChannelStep<'_>,
+    error: &Error,
+) -> BrokerError {
+    let ErrorKind::ProtocolError(error) = error.kind() else {
+        return connection_lost(address);
+    };
+    let (thing, verb) = match step {
+        ChannelStep::Exchange(name) => (format!("the exchange {name}"), "create"),
+        ChannelStep::Queue(name) => (format!("the queue {name}"), "create"),
+        ChannelStep::Bind(name) => (format!("the queue {name}"), "bind"),
+        ChannelStep::Consume(name) => (format!("the queue {name}"), "read"),
+        ChannelStep::Publish(name) => (format!("the exchange {name}"), "publish to"),
+        ChannelStep::Subscribe(name) => (format!("the exchange {name}"), "subscribe to"),
+    };
+    match error.get_id() {
+        403 if matches!(step, ChannelStep::Subscribe(_)) => BrokerError::misconfigured(
+            format!("user {:?} may not {verb} {thing}", address.user),
+            "grant it (rabbitmqctl set_permissions): to configure, write and read ^amq\\.gen-, \
+             and to read the exchange",
+        ),
+        403 => BrokerError::misconfigured(
+            format!("user {:?} may not {verb} {thing}", address.user),
+            "grant it (rabbitmqctl set_permissions), or set `declare = false` if others create \
+             the queues",
+        ),
+        // A queue whose node is down is "not found" as well, and comes back.
+        404 if error.get_message().as_str().contains("down") => {
+            BrokerError::retry(format!("{thing} is on a node that is down"))
+        }
+        404 => BrokerError::misconfigured(
+            format!("{thing} does not exist"),
+            "create it, or set `declare = true` to have it created",
+        ),
+        405 => BrokerError::misconfigured(
+            format!("{thing} belongs to another connection alone"),
+            "delete it there",
+        ),
+        406 => BrokerError::misconfigured(
+            format!(
+                "{thing} exists with other arguments (kind, durability, dead letters or delivery \
+                 limit)"
+            ),
+            "delete it once it is empty so that it is created anew, or set `declare = false` to \
+             use it as it is",
+        ),
+        540 => BrokerError::misconfigured(
+            format!("{address} does not know this kind of queue"),
+            "use RabbitMQ 3.10 or later, or set `queue_kind = \"classic\"`",
+        ),
+        320 => BrokerError::retry(format!("{address} is shutting down")),
+        code => BrokerError::retry(format!("{address} ended the work with AMQP code {code}")),
+    }
+}

@@ -1,0 +1,99 @@
+//! Opens the transport that the configuration names. Relative paths start from `base_dir`, the
+//! folder of the configuration file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::QueueConfig::{Amqp, Directory};
+use crate::{
+    BrokerError, Consumer, DeadLetters, Depth, Publisher, QueueConfig, ReceiptPublisher,
+    ReceiptSubscriber, amqp, directory,
+};
+
+/// Makes a publisher; does not need the queue to be reachable yet.
+///
+/// # Errors
+/// [`BrokerError::Misconfigured`]: an unreadable secret or certificate, an address that is none, a
+/// transport this program was built without.
+pub fn publisher(config: &QueueConfig, base_dir: &Path) -> Result<Arc<dyn Publisher>, BrokerError> {
+    match config {
+        Amqp(config) => amqp::publisher(config, base_dir),
+        Directory(config) => Ok(directory::publisher(config, base_dir)),
+    }
+}
+
+/// Makes a consumer; does not need the queue to be reachable yet.
+///
+/// # Errors
+/// Errors of [`publisher`].
+pub fn consumer(config: &QueueConfig, base_dir: &Path) -> Result<Box<dyn Consumer>, BrokerError> {
+    match config {
+        Amqp(config) => amqp::consumer(config, base_dir),
+        Directory(config) => Ok(directory::consumer(config, base_dir)),
+    }
+}
+
+/// Makes a publisher of receipts; does not need the queue to be reachable yet.
+///
+/// # Errors
+/// Errors of [`publisher`].
+pub fn receipt_publisher(
+    config: &QueueConfig,
+    base_dir: &Path,
+) -> Result<Arc<dyn ReceiptPublisher>, BrokerError> {
+    match config {
+        Amqp(config) => amqp::receipt_publisher(config, base_dir),
+        Directory(config) => Ok(directory::receipt_publisher(config, base_dir)),
+    }
+}
+
+/// Makes a subscriber to receipts; does not need the queue to be reachable yet.
+///
+/// # Errors
+/// Errors of [`publisher`].
+pub fn receipt_subscriber(
+    config: &QueueConfig,
+    base_dir: &Path,
+) -> Result<Box<dyn ReceiptSubscriber>, BrokerError> {
+    match config {
+        Amqp(config) => amqp::receipt_subscriber(config, base_dir),
+        Directory(config) => Ok(directory::receipt_subscriber(config, base_dir)),
+    }
+}
+
+/// Opens the dead letters.
+///
+/// # Errors
+/// The queue cannot be reached, or an error of [`publisher`].
+pub async fn dead_letters(
+    config: &QueueConfig,
+    base_dir: &Path,
+) -> Result<Box<dyn DeadLetters>, BrokerError> {
+    match config {
+        Amqp(config) => amqp::dead_letters(config, base_dir).await,
+        Directory(config) => directory::dead_letters(config, base_dir).await,
+    }
+}
+
+/// Connects, makes sure that the queue is there (creating it if it may), and describes what it
+/// found, one line each.
+///
+/// # Errors
+/// The fault and its remedy, in one sentence.
+pub async fn check(config: &QueueConfig, base_dir: &Path) -> Result<Vec<String>, BrokerError> {
+    match config {
+        Amqp(config) => amqp::check(config, base_dir).await,
+        Directory(config) => directory::check(config, base_dir).await,
+    }
+}
+
+/// Counts the messages in the queue, over a connection of its own.
+///
+/// # Errors
+/// The queue cannot be reached or does not exist.
+pub async fn depth(config: &QueueConfig, base_dir: &Path) -> Result<Depth, BrokerError> {
+    match config {
+        Amqp(config) => amqp::depth(config, base_dir).await,
+        Directory(config) => directory::depth(config, base_dir).await,
+    }
+}

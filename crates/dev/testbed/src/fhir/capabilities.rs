@@ -1,0 +1,44 @@
+//! The server's own CapabilityStatement.
+
+use super::parameters;
+use super::store::TYPES;
+use serde_json::{Value, json};
+
+/// The CapabilityStatement, which declares no more than this server can really do.
+pub(super) fn capabilities(include: bool) -> Value {
+    let resources: Vec<Value> = TYPES
+        .iter()
+        .map(|kind| resource_capability(kind, include))
+        .collect();
+    json!({
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": "2021-07-01",
+        "kind": "instance",
+        "implementation": {"description": "testbed FHIR server"},
+        "fhirVersion": "4.0.1",
+        "format": ["json"],
+        "rest": [{"mode": "server", "resource": resources}],
+    })
+}
+
+fn resource_capability(kind: &str, include: bool) -> Value {
+    let params: Vec<Value> = parameters::parameters(kind)
+        .iter()
+        .map(|(name, param_type)| json!({"name": name, "type": param_type}))
+        .collect();
+    let mut capability = json!({
+        "type": kind,
+        "versioning": "versioned",
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchParam": params,
+    });
+    let includes = parameters::includes(kind);
+    if include && !includes.is_empty() {
+        capability["searchInclude"] = includes
+            .iter()
+            .map(|name| json!(format!("{kind}:{name}")))
+            .collect();
+    }
+    capability
+}

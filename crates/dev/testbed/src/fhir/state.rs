@@ -1,0 +1,67 @@
+//! Everything that the FHIR server holds, and the ways in which a test has it misbehave.
+
+use super::auth::Auth;
+use super::fault::ServerFault;
+use super::store::ResourceStore;
+use chrono::{DateTime, Utc};
+use std::collections::VecDeque;
+
+/// The most matches on a page, where a test says nothing else.
+pub(super) const DEFAULT_PAGE_LIMIT: usize = 500;
+/// Request lines kept for [`super::FhirServer::requests`]; the oldest go first.
+const REQUESTS_KEPT: usize = 10_000;
+
+/// Ways in which the pages of a search fail to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum EndlessPages {
+    /// The last page links to itself.
+    SamePage,
+    /// The last page links to the first.
+    Cycle,
+    /// The last page links to an address never seen before, which brings the last page again.
+    NewLinks,
+    /// The last page links to an address never seen before, which brings nothing.
+    Empty,
+}
+
+/// State of the server, behind one lock that is never held across an await.
+#[derive(Default)]
+pub(super) struct ServerState {
+    pub store: ResourceStore,
+    pub auth: Option<Auth>,
+    /// Faults of the next requests.
+    pub faults: VecDeque<ServerFault>,
+    /// Fault of every request that has none of its own.
+    pub lasting_fault: Option<ServerFault>,
+    /// The most matches on a page; `None`: [`DEFAULT_PAGE_LIMIT`].
+    pub page_limit: Option<usize>,
+    pub ignores_include: bool,
+    pub ignores_sort: bool,
+    pub ignores_id_lists: bool,
+    /// Search parameters that are ignored, and those that are refused.
+    pub ignored: Vec<String>,
+    pub refused: Vec<String>,
+    /// Page links are positions in a result that is made afresh for every page; otherwise they
+    /// stand for the result as it was at the first page.
+    pub pages_by_offset: bool,
+    pub endless: Option<EndlessPages>,
+    /// Number of links made for [`EndlessPages::NewLinks`] and [`EndlessPages::Empty`].
+    pub new_links: u64,
+    pub link_base: Option<String>,
+    /// Moment in the Date header; `None`: the machine's clock.
+    pub clock: Option<DateTime<Utc>>,
+    pub requests: VecDeque<String>,
+}
+
+impl ServerState {
+    /// Keeps a request's line, and takes the fault that the request meets.
+    pub(super) fn receive(&mut self, request_line: String) -> Option<ServerFault> {
+        if self.requests.len() == REQUESTS_KEPT {
+            self.requests.pop_front();
+        }
+        self.requests.push_back(request_line);
+        self.faults
+            .pop_front()
+            .or_else(|| self.lasting_fault.clone())
+    }
+}

@@ -1,0 +1,410 @@
+//! Delivery in the foreground, for commands that run without the daemon: publishes and receives
+//! receipts while the command's own work is done, and afterwards until the outbox is empty.
+
+use std::time::Duration;
+
+use broker::QueueState;
+use outbox::OutboxError;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Gateway;
+use crate::publish::{Published, publish_once};
+use crate::receipts::{ReceiptCounts, ReceiptReceiver};
+
+/// Longest time for which the queue may take nothing before it is given up.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Longest wait of the first batch for the subscription to receipts.
+const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Length of one look for receipts.
+const RECEIPTS_LOOK: Duration = Duration::from_millis(500);
+
+/// Batches published and receipts received in the foreground.
+#[derive(Debug, Default)]
+pub(crate) struct DeliveryReport {
+    /// Number of batches delivered.
+    pub(crate) delivered: usize,
+    /// The queue's last failure; `None` after a success.
+    pub(crate) queue_error: Option<String>,
+    /// True when that failure will not pass by itself.
+    pub(crate) queue_misconfigured: bool,
+    /// The receipts that came.
+    pub(crate) receipts: ReceiptCounts,
+}
+
+/// Progress of the command. Publishing outlasts the work, and receiving outlasts publishing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// The subscription to receipts is not up yet.
+    Subscribing,
+    /// The work goes on.
+    Working,
+    /// The work is done; its last batches are published.
+    Publishing,
+    /// Everything is published; receipts are waited for.
+    Waiting,
+}
+
+/// Does `work`, publishing its batches meanwhile, and afterwards until the outbox is empty or the
+/// queue has failed for too long. Then waits at most `wait_receipts` for the receipts of what was
+/// delivered.
+///
+/// # Errors
+/// [`OutboxError`] when the gateway's own state fails while publishing.
+pub(crate) async fn deliver_during<T>(
+    gateway: &Gateway,
+    stop: &CancellationToken,
+    wait_receipts: Duration,
+    work: impl Future<Output = T>,
+) -> Result<(T, DeliveryReport), OutboxError> {
+    let (phase, phases) = watch::channel(Phase::Subscribing);
+    let working = async {
+        let done = work.await;
+        phase.send_modify(|phase| *phase = (*phase).max(Phase::Publishing));
+        done
+    };
+    let publishing = async {
+        wait_for_subscription(&mut phases.clone()).await;
+        let publisher = ForegroundPublisher::new(gateway, wait_receipts);
+        let published = publisher.publish_all(&mut phases.clone(), stop).await;
+        if published.is_err() {
+            // Nobody empties the outbox any more: work that waits for space would wait for ever.
+            gateway.backpressure.set_publishing_ended(true);
+        }
+        phase.send_replace(Phase::Waiting);
+        published
+    };
+    gateway.backpressure.set_publishing_ended(false);
+    let receiving = receive_receipts(gateway, &phase, stop, wait_receipts);
+    let (done, published, receipts) = tokio::join!(working, publishing, receiving);
+    let mut delivery = published?;
+    delivery.receipts = receipts;
+    Ok((done, delivery))
+}
+
+/// Resolves when receipts can arrive, or could not for long enough.
+async fn wait_for_subscription(phases: &mut watch::Receiver<Phase>) {
+    let subscribed = phases.wait_for(|phase| *phase > Phase::Subscribing);
+    // The work may be done before the queue has been reached, which ends the wait as well.
+    let _too_long = tokio::time::timeout(SUBSCRIBE_PATIENCE, subscribed).await;
+}
+
+/// Publisher of a command's batches.
+struct ForegroundPublisher<'a> {
+    gateway: &'a Gateway,
+    /// Longest wait for receipts that would make space in a full outbox.
+    wait_receipts: Duration,
+    delivery: DeliveryReport,
+    /// Time of the first failure since the last success, counted from the program's start.
+    failing_since: Option<Duration>,
+    /// Time since which a full outbox has had nothing to publish.
+    idle_since: Option<Duration>,
+}
+
+impl<'a> ForegroundPublisher<'a> {
+    fn new(gateway: &'a Gateway, wait_receipts: Duration) -> Self {
+        Self {
+            gateway,
+            wait_receipts,
+            delivery: DeliveryReport::default(),
+            failing_since: None,
+            idle_since: None,
+        }
+    }
+
+    /// Publishes while the work goes on, and afterwards until the outbox is empty or the queue has
+    /// failed for too long.
+    async fn publish_all(
+        mut self,
+        phases: &mut watch::Receiver<Phase>,
+        stop: &CancellationToken,
+    ) -> Result<DeliveryReport, OutboxError> {
+        let gateway = self.gateway;
+        loop {
+            let work_is_done = *phases.borrow() >= Phase::Publishing;
+            // A publish that is cut off leaves its batches in the outbox, leased until the next
+            // start at the latest.
+            let published = tokio::select! {
+                published = publish_once(gateway) => published?,
+                () = self.queue_given_up() => Published::default(),
+                () = stop.cancelled() => Published::default(),
+            };
+            let delivered = published.delivered;
+            let now = gateway.clock.elapsed();
+            self.note(published, now);
+            let hopeless = self.patience_left(now) == Some(Duration::ZERO)
+                || self.delivery.queue_misconfigured;
+            if hopeless || stop.is_cancelled() {
+                gateway.backpressure.set_publishing_ended(true);
+                let _work_is_done = phases.wait_for(|phase| *phase >= Phase::Publishing).await;
+                return Ok(self.delivery);
+            }
+            if delivered > 0 {
+                continue;
+            }
+            let nothing_to_publish = !gateway.outbox.has_unsent().await?;
+            if work_is_done && nothing_to_publish {
+                return Ok(self.delivery);
+            }
+            self.note_idle(nothing_to_publish, now);
+            // Nothing was due: wait for a commit, for the end of the work, or for a failed batch's
+            // next try.
+            tokio::select! {
+                () = gateway.batches_waiting.notified() => {}
+                _ = phases.wait_for(|phase| *phase >= Phase::Publishing), if !work_is_done => {}
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(RECEIPTS_LOOK) => {}
+            }
+        }
+    }
+
+    fn note(&mut self, published: Published, now: Duration) {
+        self.delivery.delivered += published.delivered;
+        if published.failed > 0 {
+            self.failing_since.get_or_insert(now);
+            self.delivery.queue_error = published.error;
+            self.delivery.queue_misconfigured = published.misconfigured;
+        } else if published.delivered > 0 {
+            self.failing_since = None;
+            self.delivery.queue_error = None;
+            self.delivery.queue_misconfigured = false;
+        }
+    }
+
+    /// Time left before a failing queue is given up; `None` while it does not fail.
+    fn patience_left(&self, now: Duration) -> Option<Duration> {
+        let until = self.failing_since? + QUEUE_PATIENCE;
+        Some(until.saturating_sub(now))
+    }
+
+    /// Resolves when patience is at its end and the queue still takes nothing.
+    async fn queue_given_up(&self) {
+        match self.patience_left(self.gateway.clock.elapsed()) {
+            Some(patience) => tokio::time::sleep(patience).await,
+            None => std::future::pending().await,
+        }
+        while !matches!(
+            self.gateway.publisher.state(),
+            QueueState::Down | QueueState::Blocked
+        ) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Notes whether a full outbox has nothing to publish: one that is full of batches that wait
+    /// for receipts empties only if those come.
+    fn note_idle(&mut self, nothing_to_publish: bool, now: Duration) {
+        let backpressure = &self.gateway.backpressure;
+        if nothing_to_publish && backpressure.is_paused() {
+            let since = *self.idle_since.get_or_insert(now);
+            backpressure.set_publishing_ended(now.saturating_sub(since) >= self.wait_receipts);
+        } else {
+            self.idle_since = None;
+            backpressure.set_publishing_ended(false);
+        }
+    }
+}
+
+/// Receives receipts until everything is published, and for at most `patience` longer while batches
+/// wait for theirs.
+async fn receive_receipts(
+    gateway: &Gateway,
+    phase: &watch::Sender<Phase>,
+    stop: &CancellationToken,
+    patience: Duration,
+) -> ReceiptCounts {
+    let mut received = ReceiptCounts::default();
+    let Some(mut receipts) = subscribe(gateway) else {
+        allow_publishing(phase);
+        return received;
+    };
+    let mut phases = phase.subscribe();
+    let mut give_up_at = None;
+    let mut look = Duration::ZERO;
+    loop {
+        let published = *phase.borrow() == Phase::Waiting;
+        let result = tokio::select! {
+            result = receipts.receive(if published { look.min(patience) } else { look }) => result,
+            // Received receipts are kept; from here on it is patience that counts.
+            _ = phases.wait_for(|phase| *phase == Phase::Waiting), if !published => continue,
+            () = stop.cancelled() => break,
+        };
+        let settled = match result {
+            Ok(()) => receipts.settle(gateway).await,
+            Err(error) => Err(error),
+        };
+        if receipts.connected() || settled.is_err() {
+            allow_publishing(phase);
+        }
+        match settled {
+            Ok(settled) => received.add(settled),
+            Err(error) => {
+                tracing::debug!(event = "receipts-failed", %error);
+                tokio::time::sleep(RECEIPTS_LOOK).await;
+            }
+        }
+        let now = gateway.clock.elapsed();
+        if published
+            && (now >= *give_up_at.get_or_insert(now + patience) || !awaits_receipts(gateway).await)
+        {
+            break;
+        }
+        look = RECEIPTS_LOOK;
+    }
+    receipts.close().await;
+    received
+}
+
+/// Subscribes to receipts; `None` where they are off or cannot be subscribed to.
+fn subscribe(gateway: &Gateway) -> Option<ReceiptReceiver> {
+    match ReceiptReceiver::subscribe(gateway) {
+        Ok(receipts) => receipts,
+        Err(error) => {
+            tracing::warn!(
+                event = "receipts-not-heard",
+                %error,
+                "batches wait for their resend"
+            );
+            None
+        }
+    }
+}
+
+/// Lets publishing begin: receipts can arrive, or will not.
+fn allow_publishing(phase: &watch::Sender<Phase>) {
+    phase.send_if_modified(|phase| {
+        let subscribing = *phase == Phase::Subscribing;
+        if subscribing {
+            *phase = Phase::Working;
+        }
+        subscribing
+    });
+}
+
+/// Returns whether batches wait for their receipt; false if the outbox fails, which is reported
+/// elsewhere.
+async fn awaits_receipts(gateway: &Gateway) -> bool {
+    gateway
+        .outbox
+        .backlog()
+        .await
+        .is_ok_and(|backlog| backlog.awaiting_receipt_batches > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::{DateTime, Utc};
+    use clock::{Clock, ManualClock};
+    use contract::{Receipt, UnreadableReason};
+
+    use super::*;
+    use crate::testing::World;
+
+    /// Clock that cancels `stop` when it is asked for the time, which settling does in its midst.
+    #[derive(Debug)]
+    struct StoppingClock {
+        clock: Arc<ManualClock>,
+        stop: CancellationToken,
+    }
+
+    impl Clock for StoppingClock {
+        fn now(&self) -> DateTime<Utc> {
+            self.stop.cancel();
+            self.clock.now()
+        }
+
+        fn elapsed(&self) -> Duration {
+            self.clock.elapsed()
+        }
+    }
+
+    #[tokio::test]
+    async fn receipts_being_settled_are_not_cut_off_by_a_stop() {
+        let mut world = World::new("[outbox]\nbatch_events = 4\n", 0..8).await;
+        let stop = CancellationToken::new();
+        world.pull().await;
+        assert_eq!(
+            publish_once(&world.gateway)
+                .await
+                .expect("published")
+                .delivered,
+            2
+        );
+        let receipt =
+            |opened: &contract::Opened| Receipt::unreadable(opened.id, UnreadableReason::OtherKey);
+        let receipts: Vec<Receipt> = world.published().iter().map(receipt).collect();
+
+        world.gateway.clock = Arc::new(StoppingClock {
+            clock: Arc::clone(&world.clock),
+            stop: stop.clone(),
+        });
+        let gateway = &world.gateway;
+        let (phase, mut phases) = watch::channel(Phase::Subscribing);
+        let broadcasting = async {
+            phases
+                .wait_for(|phase| *phase > Phase::Subscribing)
+                .await
+                .expect("it subscribes");
+            let broadcast =
+                broker::receipt_publisher(&gateway.queue, &gateway.base).expect("a publisher");
+            broadcast
+                .broadcast(world.signer.sign(&receipts))
+                .await
+                .expect("broadcast");
+        };
+        let both = async {
+            tokio::join!(
+                receive_receipts(gateway, &phase, &stop, Duration::ZERO),
+                broadcasting
+            )
+            .0
+        };
+        let received = tokio::time::timeout(Duration::from_secs(20), both)
+            .await
+            .expect("it ends");
+        assert!(stop.is_cancelled(), "it was stopped while it settled");
+        assert_eq!(
+            received,
+            ReceiptCounts {
+                messages: 1,
+                unreadable: 2,
+                ..ReceiptCounts::default()
+            }
+        );
+    }
+
+    #[cfg(feature = "inject")]
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "started by the test below"]
+    async fn sync_with_a_full_outbox_and_no_settling() {
+        use crate::pull::Counters;
+        use crate::sync::{SyncOptions, sync};
+
+        fault::arm_from_environment();
+        let extra = "receipts = \"off\"\n[outbox]\nmax_mebibytes = 1\nbatch_events = 1\n";
+        // 600 batches of 4 KiB each do not fit at once; pages are small, so that some do.
+        let mut world = World::new(extra, 0..600).await;
+        let mut small = world.source();
+        small.page_records = 100;
+        world.gateway.sources = vec![Arc::new(small)];
+        let stop = CancellationToken::new();
+        let counters = Counters::default();
+        let options = SyncOptions::default();
+        let syncing = sync(&world.gateway, &options, &stop, &counters);
+        let synced = tokio::time::timeout(Duration::from_secs(20), syncing)
+            .await
+            .expect("it hangs");
+        assert!(synced.is_err(), "{synced:?}");
+    }
+
+    #[cfg(feature = "inject")]
+    #[test]
+    fn work_that_waits_for_space_ends_when_publishing_fails() {
+        let test = "foreground::tests::sync_with_a_full_outbox_and_no_settling";
+        crate::testing::succeeds_broken(test, "outbox-settling=return(retry)");
+    }
+}

@@ -1,0 +1,54 @@
+//! An operator's requests, done the same way by the daemon and by a command that runs without one.
+
+mod answer;
+mod error;
+mod reconcile;
+mod retry;
+mod sweep;
+mod withdrawals;
+
+use std::time::Duration;
+
+use outbox::Request;
+use tokio_util::sync::CancellationToken;
+
+pub use answer::{Answer, MAX_LISTED, ReconcileReport, Repaired, Retried, RetryOutcome};
+pub use error::RequestError;
+pub use withdrawals::note_removed;
+
+use crate::gateway::Gateway;
+use crate::pull::Counters;
+
+/// Does what is asked. `patience` is how long the registry's answers are waited for.
+///
+/// # Errors
+/// See [`RequestError`].
+pub async fn perform(
+    gateway: &Gateway,
+    request: Request,
+    patience: Duration,
+    stop: &CancellationToken,
+) -> Result<Answer, RequestError> {
+    match request {
+        Request::Sweep { source } => {
+            let swept = sweep::configured_source(gateway, &source)?;
+            let feeds = sweep::sweep(gateway, swept, stop, &Counters::default()).await?;
+            Ok(Answer::Swept { source, feeds })
+        }
+        Request::ConfirmWithdrawals { source } => withdrawals::confirm(gateway, source, stop).await,
+        Request::Retry(filter) => {
+            let mut letters = retry::retry(gateway, &filter, stop).await?;
+            let more = letters.len().saturating_sub(MAX_LISTED) as u64;
+            letters.truncate(MAX_LISTED);
+            Ok(Answer::Retried { letters, more })
+        }
+        Request::Discard(filter) => {
+            let now = gateway.clock.now();
+            let count = gateway.outbox.discard_dead_letters(&filter, now).await?;
+            Ok(Answer::Discarded { count })
+        }
+        Request::Reconcile { source, repair } => {
+            reconcile::reconcile(gateway, source.as_deref(), repair, patience, stop).await
+        }
+    }
+}

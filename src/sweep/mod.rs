@@ -1,0 +1,204 @@
+//! Key sweep of a feed: ids and change stamps of every row are read, rows that differ from what is
+//! remembered are read again by id, and records that no key names any more are withdrawn after a
+//! second look.
+
+mod pass;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::Ordering;
+
+use outbox::{SweepEnd, SweepLimits};
+use pseudonym::fact_kind;
+use serde::{Deserialize, Serialize};
+
+use crate::backpressure::SpaceWait;
+use crate::cursor;
+use crate::pull::{FeedFailure, FeedRun, PullError, Transformer};
+use crate::surprise;
+use pass::SweepPass;
+
+/// Most passes over a feed's keys in one sweep: two, and some for a sweep that was resumed.
+const MOST_PASSES: u32 = 8;
+
+/// Result of one feed's sweep.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedSweep {
+    /// Name of the feed.
+    pub feed: String,
+    /// Number of keys read, in all passes.
+    pub keys: u64,
+    /// Number of rows read again by id.
+    pub reread: u64,
+    /// Number of reread rows whose content had changed without a pull's noticing.
+    pub missed: u64,
+    /// Number of records withdrawn because no key names them any more.
+    pub withdrawn: u64,
+    /// Number of records that would have been withdrawn, but need an operator's permission first.
+    pub held: Option<u64>,
+    /// True when all keys were read; false when the program was stopped before.
+    pub finished: bool,
+}
+
+/// End of one pass over the keys.
+enum PassEnd {
+    /// The sweep is done.
+    Done,
+    /// Something was missing: a second pass has to confirm it.
+    LookAgain,
+    /// The program was asked to stop.
+    Stopped,
+}
+
+/// Sweeps one feed to its end, from where it was left, and notes the outcome. The caller holds the
+/// source's run lock, and has pulled the source to its end.
+///
+/// # Errors
+/// [`FeedFailure`]; the sweep goes on from there next time.
+pub async fn sweep_feed(run: &FeedRun<'_>) -> Result<FeedSweep, FeedFailure> {
+    let result = sweep_to_end(run).await;
+    let outcome = match &result {
+        Ok(sweep) if sweep.held.is_some() => "held",
+        Ok(sweep) if sweep.finished => "ok",
+        Ok(_) => "stopped",
+        Err(_) => "failed",
+    };
+    metrics::counter!(
+        "gateway_sweep_runs_total",
+        "source" => run.source.name.clone(),
+        "feed" => run.feed.as_str(),
+        "outcome" => outcome
+    )
+    .increment(1);
+    let result = result.map_err(|error| FeedFailure {
+        feed: run.feed,
+        error,
+    });
+    match &result {
+        Ok(sweep) => log_result(run, sweep),
+        Err(failure) => {
+            let code = failure.code();
+            let error = failure.error.to_string();
+            tracing::warn!(
+                event = "sweep-failed",
+                code,
+                error,
+                "a sweep stopped before its end; it goes on from there after the next pull"
+            );
+        }
+    }
+    result
+}
+
+async fn sweep_to_end(run: &FeedRun<'_>) -> Result<FeedSweep, PullError> {
+    let mut sweep = FeedSweep {
+        feed: run.feed.as_str().to_owned(),
+        ..FeedSweep::default()
+    };
+    let transformer = Transformer::new(run).await?;
+    for _ in 0..MOST_PASSES {
+        let now = run.gateway.clock.now();
+        let begun = run
+            .gateway
+            .outbox
+            .begin_or_resume_sweep(&run.source.name, run.feed.as_str(), now)
+            .await?;
+        let after = cursor::read(&run.source.settings, begun.cursor.as_deref());
+        let mut pass = SweepPass::new(run, &transformer, after);
+        let mut more = !begun.all_read;
+        while more {
+            if run.stop.is_cancelled() || run.wait_for_space().await? == SpaceWait::Stopped {
+                return Ok(sweep);
+            }
+            match pass.sweep_page(&mut sweep).await? {
+                Some(more_follow) => more = more_follow,
+                None => return Ok(sweep),
+            }
+        }
+        match finish_pass(run, &mut sweep).await? {
+            PassEnd::LookAgain => {}
+            PassEnd::Stopped => return Ok(sweep),
+            PassEnd::Done => {
+                sweep.finished = true;
+                return Ok(sweep);
+            }
+        }
+    }
+    Ok(sweep)
+}
+
+/// Ends a pass over all keys: withdraws what is gone, where that is confirmed and permitted.
+async fn finish_pass(run: &FeedRun<'_>, sweep: &mut FeedSweep) -> Result<PassEnd, PullError> {
+    let gateway = run.gateway;
+    let source = run.source;
+    let limits = SweepLimits {
+        percent: source.sweep.max_withdrawn_percent,
+        always: source.sweep.always_allowed,
+    };
+    let content = source.pseudonymiser.withdrawal_content(run.feed);
+    // What was withdrawn before the outbox was full stays withdrawn; the rest follows when there is
+    // space.
+    let end = gateway
+        .add_batches(run.stop, || {
+            let feed = run.feed.as_str();
+            let kind = fact_kind(run.feed);
+            let now = gateway.clock.now();
+            gateway
+                .outbox
+                .finish_sweep_pass(&source.name, feed, content, kind, limits, now)
+        })
+        .await?;
+    let withdrawn = match end {
+        None => return Ok(PassEnd::Stopped),
+        Some(SweepEnd::LookAgain { .. }) => return Ok(PassEnd::LookAgain),
+        Some(SweepEnd::Done { withdrawn, .. }) => withdrawn,
+        Some(SweepEnd::Held { missing, .. }) => {
+            sweep.held = Some(missing);
+            run.note_surprise(surprise::WITHDRAWALS_HELD, 1).await;
+            0
+        }
+    };
+    sweep.withdrawn += withdrawn;
+    run.counters
+        .withdrawn
+        .fetch_add(withdrawn, Ordering::Relaxed);
+    run.count_records("withdrawn", withdrawn);
+    if sweep.missed > 0 {
+        run.note_surprise(surprise::CHANGED_UNNOTICED, sweep.missed)
+            .await;
+    }
+    Ok(PassEnd::Done)
+}
+
+fn log_result(run: &FeedRun<'_>, sweep: &FeedSweep) {
+    let FeedSweep {
+        keys,
+        reread,
+        missed,
+        withdrawn,
+        held,
+        finished,
+        ..
+    } = sweep;
+    if let Some(missing) = held {
+        tracing::warn!(
+            event = "sweep-held",
+            keys,
+            missing,
+            "more records are gone at the source than may be withdrawn unasked; nothing was \
+             withdrawn. If they are gone on purpose: clinic-gateway confirm-withdrawals {}",
+            run.source.name
+        );
+    } else if *finished && (*withdrawn > 0 || *missed > 0) {
+        tracing::info!(
+            event = "swept",
+            keys,
+            reread,
+            missed,
+            withdrawn,
+            "all keys of a feed were read"
+        );
+    } else {
+        tracing::debug!(event = "swept", keys, reread, finished);
+    }
+}

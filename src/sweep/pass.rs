@@ -1,0 +1,117 @@
+//! A pass over the keys of a feed, page by page.
+
+use std::collections::BTreeSet;
+
+use connector_kit::{Cursor, KeysRequest, RecordKey, SourceError, SourceSurprise};
+use contract::RecordDigest;
+use fault::Point;
+use outbox::SweepStep;
+
+use super::FeedSweep;
+use crate::cursor;
+use crate::endless::Endless;
+use crate::pull::{
+    FeedRun, PageOrigin, PullError, Transformer, commit_page, fetch_by_id, seal_page,
+};
+
+/// Keys in one page: a few kilobytes of ids, and one look-up in the outbox.
+const KEYS_PER_PAGE: u32 = 2000;
+
+/// A pass over the keys of a feed.
+pub(super) struct SweepPass<'a> {
+    run: &'a FeedRun<'a>,
+    transformer: &'a Transformer,
+    after: Option<Cursor>,
+    endless: Endless,
+}
+
+impl<'a> SweepPass<'a> {
+    /// Begins a pass behind the key at `after`.
+    pub(super) fn new(
+        run: &'a FeedRun<'a>,
+        transformer: &'a Transformer,
+        after: Option<Cursor>,
+    ) -> Self {
+        Self {
+            run,
+            transformer,
+            after,
+            endless: Endless::default(),
+        }
+    }
+
+    /// Sweeps one page of keys: reads the rows that differ and commits them with the page. Returns
+    /// whether more keys follow; `None` when the program was stopped while it waited for space.
+    pub(super) async fn sweep_page(
+        &mut self,
+        sweep: &mut FeedSweep,
+    ) -> Result<Option<bool>, PullError> {
+        let run = self.run;
+        let source = run.source;
+        let request = KeysRequest {
+            feed: run.feed,
+            after: self.after.clone(),
+            limit: KEYS_PER_PAGE,
+            now: run.gateway.clock.now(),
+        };
+        let page = source.connector.keys(request).await?;
+        fault::check::<SourceError>(Point::SweepFetched)?;
+        if let Some(next) = &page.next {
+            self.endless.advance(next)?;
+        }
+        let digests = digests(run, &page.keys);
+        let found = run
+            .gateway
+            .outbox
+            .sweep_look_up(&source.name, run.feed.as_str(), &digests)
+            .await?;
+        if found.went_back > 0 {
+            let code = SourceSurprise::StampsWentBack.as_str();
+            run.note_surprise(code, found.went_back).await;
+        }
+        let reread = ids_at(&page.keys, &[&found.reread, &found.unnamed]);
+        let reread = fetch_by_id(run, &reread).await?;
+        sweep.keys += page.keys.len() as u64;
+        sweep.reread += reread.len() as u64;
+        let transformed = self.transformer.transform(reread).await?;
+        let unnamed = found.unnamed.iter().filter_map(|index| {
+            let record_id = page.keys.get(*index)?.record_id.clone();
+            Some((digests.get(*index)?.0, record_id))
+        });
+        let next = page.next.as_ref();
+        let step = SweepStep {
+            names: unnamed.collect(),
+            seen: found.seen,
+            cursor: next.map(|next| cursor::write(&source.settings, next)),
+        };
+        let sealed = seal_page(run, transformed, PageOrigin::Sweep(step)).await?;
+        let Some(committed) = commit_page(run, sealed).await? else {
+            return Ok(None);
+        };
+        sweep.missed += committed.missed;
+        self.after = page.next;
+        Ok(Some(self.after.is_some()))
+    }
+}
+
+/// Digests and change stamps of a page of keys.
+fn digests(run: &FeedRun<'_>, keys: &[RecordKey]) -> Vec<(RecordDigest, Option<i64>)> {
+    let digest = |key: &RecordKey| {
+        let pseudonymiser = &run.source.pseudonymiser;
+        (
+            pseudonymiser.record_digest(run.feed, &key.record_id),
+            key.stamp,
+        )
+    };
+    keys.iter().map(digest).collect()
+}
+
+/// Record ids of the keys at these indices, each once, in the order of the keys.
+fn ids_at(keys: &[RecordKey], indices: &[&[usize]]) -> Vec<String> {
+    let indices: BTreeSet<usize> = indices.iter().copied().flatten().copied().collect();
+    indices
+        .into_iter()
+        .filter_map(|index| keys.get(index))
+        .map(|key| key.record_id.clone())
+        .collect()
+}
