@@ -178,7 +178,7 @@ impl BatchConsumer {
             .pending
             .group_size(self.settings.max_events.get().saturating_as());
         let ahead = ahead && self.may_receive_ahead(count);
-        let stored = Notify::new();
+        let storing_ended = Notify::new();
         let storer = BatchStorer {
             store: &self.store.store,
             clock: self.clock.as_ref(),
@@ -188,10 +188,10 @@ impl BatchConsumer {
         let pending = &self.pending;
         let storing = async {
             let stored = storer.store(pending, count).await;
-            stored.notify_one();
+            storing_ended.notify_one();
             stored
         };
-        let meanwhile = self.session.work_meanwhile(&stored, ahead, now);
+        let meanwhile = self.session.work_meanwhile(&storing_ended, ahead, now);
         let (stored, meanwhile) = tokio::join!(storing, meanwhile);
         // Several batches together may be too much for a store that is in order.
         if count == 1

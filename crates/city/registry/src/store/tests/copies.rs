@@ -229,12 +229,12 @@ async fn a_copy_that_is_given_up_halfway_leaves_no_connection_out_of_step() {
         .await
         .unwrap();
     let events: Vec<IncomingEvent> = (0..10).map(|number| numbered(number, 1)).collect();
-    let mut others = two.lease().await.unwrap();
+    let mut others = two.lend().await.unwrap();
     let mut in_the_way = others.begin().await.unwrap();
     in_the_way.put_facts(&[&events[5]]).await.unwrap();
     {
-        let mut lease = one.lease().await.unwrap();
-        let mut rows = lease.begin().await.unwrap();
+        let mut lent = one.lend().await.unwrap();
+        let mut rows = lent.begin().await.unwrap();
         let events: Vec<&IncomingEvent> = events.iter().collect();
         let added = tokio::time::timeout(Duration::from_millis(300), rows.add_facts(&events)).await;
         assert!(added.is_err(), "it waits for the other writer");

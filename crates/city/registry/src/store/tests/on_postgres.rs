@@ -138,9 +138,9 @@ async fn a_writer_that_lost_too_often_runs_alone() {
     let server = Postgres::start().await.unwrap();
     let url = server.create_database("r").await.unwrap();
     let store = connect(url, 8).await;
-    let mut first = store.lease().await.unwrap();
-    let mut second = store.lease().await.unwrap();
-    let mut third = store.lease().await.unwrap();
+    let mut first = store.lend().await.unwrap();
+    let mut second = store.lend().await.unwrap();
+    let mut third = store.lend().await.unwrap();
     let mut one = first.begin().await.unwrap();
     let mut other = second.begin().await.unwrap();
     let mut alone = third.begin().await.unwrap();
