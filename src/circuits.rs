@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use circuit::{Circuit, Permit, Settings, State};
+use circuit::{Circuit, CircuitSettings, Permit, State};
 
 /// Settings of a source's circuit: every failed run is followed by a pause.
-pub(crate) const SOURCE: Settings = Settings {
+pub(crate) const SOURCE: CircuitSettings = CircuitSettings {
     failures_to_open: 1,
     first_pause: Duration::from_secs(1),
     longest_pause: Duration::from_secs(300),
@@ -13,7 +13,7 @@ pub(crate) const SOURCE: Settings = Settings {
 
 /// Settings of the queue's circuit: short pauses, since batches should leave as soon as the queue
 /// is back; its client connects again by itself.
-pub(crate) const QUEUE: Settings = Settings {
+pub(crate) const QUEUE: CircuitSettings = CircuitSettings {
     failures_to_open: 3,
     first_pause: Duration::from_millis(500),
     longest_pause: Duration::from_secs(5),
@@ -35,7 +35,7 @@ pub(crate) struct EndpointCircuit {
 }
 
 impl EndpointCircuit {
-    pub(crate) fn new(endpoint: String, settings: Settings) -> Self {
+    pub(crate) fn new(endpoint: String, settings: CircuitSettings) -> Self {
         Self {
             endpoint,
             circuit: Circuit::new(settings),

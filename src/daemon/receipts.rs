@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use circuit::{Circuit, Settings};
+use circuit::{Circuit, CircuitSettings};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_secs(10);
 const SHORT_LOOK: Duration = Duration::from_millis(100);
 
 /// Pauses after failures; the subscriber waits between attempts to connect by itself as well.
-const PAUSES: Settings = Settings {
+const PAUSES: CircuitSettings = CircuitSettings {
     failures_to_open: 1,
     first_pause: Duration::from_millis(500),
     longest_pause: Duration::from_secs(10),

@@ -17,7 +17,7 @@ use crate::page::Rows;
 use crate::pull::Pull;
 use crate::row::Reader;
 use crate::settings::FeedSettings;
-use crate::source::{Source, source_error};
+use crate::source::{SqlSource, source_error};
 use crate::without_key::RowsWithoutKey;
 use crate::{check, pull, stamp, sweep};
 
@@ -26,7 +26,7 @@ const MAX_PAGE_ROWS: u32 = 10_000;
 
 /// A clinic system in PostgreSQL, MariaDB/MySQL or SQLite as a source of records.
 pub struct SqlConnector {
-    source: Source,
+    source: SqlSource,
     without_key: RowsWithoutKey,
 }
 
@@ -75,7 +75,7 @@ impl SqlConnector {
 
     fn new(driver: Box<dyn Driver>, common: crate::config::Common) -> Result<Self, SourceError> {
         Ok(Self {
-            source: Source::new(driver, common)?,
+            source: SqlSource::new(driver, common)?,
             without_key: RowsWithoutKey::default(),
         })
     }

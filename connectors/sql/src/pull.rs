@@ -9,7 +9,7 @@ use crate::driver::{Failure, LentSession};
 use crate::layout::{CHANGED_AT, Layout};
 use crate::page::{Order, Pager, Place, Rows, Start};
 use crate::settings::FeedSettings;
-use crate::source::{Source, gone, log_unreadable};
+use crate::source::{SqlSource, gone, log_unreadable};
 use crate::table::Row;
 use crate::value::Key;
 use crate::{salvage, stamp};
@@ -25,7 +25,7 @@ pub(crate) struct Pull {
 /// Reads the page asked for. A run begins with a look at the columns; its other pages trust it
 /// until one of them shows otherwise.
 pub(crate) async fn read(
-    source: &Source,
+    source: &SqlSource,
     feed: &FeedSettings,
     request: &PageRequest,
 ) -> Result<(Arc<Layout>, Pull), Failure> {
@@ -50,7 +50,7 @@ pub(crate) async fn read(
 
 impl Pull {
     async fn read(
-        source: &Source,
+        source: &SqlSource,
         feed: &FeedSettings,
         layout: &Layout,
         lent: &mut LentSession<'_>,
@@ -100,7 +100,7 @@ impl Pull {
 
 /// The position of the request; None where reading begins, or has to begin again, at the first row.
 fn position(
-    source: &Source,
+    source: &SqlSource,
     feed: &FeedSettings,
     layout: &Layout,
     request: &PageRequest,
@@ -148,7 +148,7 @@ fn start(position: Option<&Position>, first_of_run: bool, overlap_seconds: u32) 
 /// The newest stamp up to the present moment, where it lies before the one stored at the end of an
 /// earlier run, or is of another kind (SQLite), which sorts before it whatever the time.
 async fn went_back(
-    source: &Source,
+    source: &SqlSource,
     pager: &mut Pager<'_>,
     lent: &mut LentSession<'_>,
     stored: &Key,

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use crate::config::{Encoding, StatusWord};
 use crate::date;
 use crate::layout::{CHANGED_AT, Layout, RECORD_ID};
-use crate::settings::{FeedSettings, Settings};
+use crate::settings::{FeedSettings, SqlSettings};
 use crate::stamp;
 use crate::table::Row;
 use crate::text::{self, Text};
@@ -57,7 +57,7 @@ struct Coded {
 }
 
 impl<'s> Reader<'s> {
-    pub(crate) fn new(layout: &'s Layout, feed: &'s FeedSettings, settings: &Settings) -> Self {
+    pub(crate) fn new(layout: &'s Layout, feed: &'s FeedSettings, settings: &SqlSettings) -> Self {
         let coded = |code: &str, system: &str| Coded {
             code: layout.ordinal(code),
             system: layout.ordinal(system),

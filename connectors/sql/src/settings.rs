@@ -21,7 +21,7 @@ use crate::statement::{Statement, Syntax};
 const MAX_LISTEN_OVERLAP_SECONDS: u32 = 300;
 
 /// Settings of a source.
-pub(crate) struct Settings {
+pub(crate) struct SqlSettings {
     pub zone: Tz,
     pub encoding: Encoding,
     pub overlap_seconds: u32,
@@ -39,7 +39,7 @@ pub(crate) struct FeedSettings {
     pub config: FeedConfig,
 }
 
-impl Settings {
+impl SqlSettings {
     pub(crate) fn new(common: Common, syntax: Syntax) -> Result<Self, SourceError> {
         let seconds = |name: &str, value: u32, max: u32| {
             let problem = || {

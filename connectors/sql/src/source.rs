@@ -12,22 +12,22 @@ use crate::cursor::{Columns, Drift};
 use crate::driver::{Driver, Failure, LentSession, Sessions};
 use crate::layout::{Layout, resolve};
 use crate::page::{Order, Pager};
-use crate::settings::{FeedSettings, Settings};
+use crate::settings::{FeedSettings, SqlSettings};
 use crate::table::Table;
 
 /// A clinic's database with its configured feeds.
-pub(crate) struct Source {
+pub(crate) struct SqlSource {
     pub sessions: Sessions,
-    pub settings: Settings,
+    pub settings: SqlSettings,
     /// Columns that pages were last read with, or should have been.
     columns: Mutex<HashMap<Feed, Columns>>,
     /// Columns as the database last described them.
     layouts: Mutex<HashMap<Feed, Arc<Layout>>>,
 }
 
-impl Source {
+impl SqlSource {
     pub(crate) fn new(driver: Box<dyn Driver>, common: Common) -> Result<Self, SourceError> {
-        let settings = Settings::new(common, driver.syntax())?;
+        let settings = SqlSettings::new(common, driver.syntax())?;
         let sessions = Sessions::new(driver, settings.connect_timeout, settings.statement_timeout);
         Ok(Self {
             sessions,

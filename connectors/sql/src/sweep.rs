@@ -14,7 +14,7 @@ use crate::page::{Order, Pager, Place, Rows, Start};
 use crate::row::{Reader, beginning_of_cut};
 use crate::salvage;
 use crate::settings::FeedSettings;
-use crate::source::{Source, log_unreadable, source_error};
+use crate::source::{SqlSource, log_unreadable, source_error};
 use crate::table::Table;
 use crate::value::{Key, Kind};
 
@@ -26,7 +26,7 @@ const MAX_LONG_IDS: u32 = 500;
 
 /// Lists a page of keys.
 pub(crate) async fn keys(
-    source: &Source,
+    source: &SqlSource,
     feed: &FeedSettings,
     request: &KeysRequest,
     limit: u32,
@@ -47,7 +47,7 @@ pub(crate) async fn keys(
 }
 
 async fn read_keys(
-    source: &Source,
+    source: &SqlSource,
     feed: &FeedSettings,
     request: &KeysRequest,
     limit: u32,
@@ -100,7 +100,7 @@ fn start(feed: Feed, request: &KeysRequest, layout: &Layout) -> Start {
 
 /// Reads the rows with these ids.
 pub(crate) async fn fetch(
-    source: &Source,
+    source: &SqlSource,
     feed: &FeedSettings,
     ids: &[String],
 ) -> Result<Vec<ClinicRecord>, SourceError> {
@@ -132,7 +132,7 @@ pub(crate) async fn fetch(
 }
 
 async fn find(
-    source: &Source,
+    source: &SqlSource,
     feed: &FeedSettings,
     ids: &[String],
 ) -> Result<(Arc<Layout>, Table), Failure> {

@@ -10,7 +10,7 @@ use crate::driver::Failure;
 use crate::layout::Layout;
 use crate::page::Order;
 use crate::settings::FeedSettings;
-use crate::source::Source;
+use crate::source::SqlSource;
 
 /// Most rows without a key that are counted.
 const MAX_COUNTED_ROWS: u32 = 1000;
@@ -28,7 +28,7 @@ impl RowsWithoutKey {
     /// sweep finds them. The page does not depend on it.
     pub(crate) async fn log(
         &self,
-        source: &Source,
+        source: &SqlSource,
         feed: &FeedSettings,
         layout: &Layout,
         now: DateTime<Utc>,
@@ -69,7 +69,7 @@ impl RowsWithoutKey {
     }
 }
 
-async fn count(source: &Source, feed: &FeedSettings, layout: &Layout) -> Result<u64, Failure> {
+async fn count(source: &SqlSource, feed: &FeedSettings, layout: &Layout) -> Result<u64, Failure> {
     let mut lent = source.sessions.lend().await?;
     let pager = source.pager(feed, layout, Order::Stamp);
     let count = lent.texts(&pager.without_key(MAX_COUNTED_ROWS)).await?;

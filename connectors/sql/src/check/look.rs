@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use crate::driver::{Driver, Failure};
 use crate::page::{Pager, Start};
-use crate::source::Source;
+use crate::source::SqlSource;
 use crate::table::Table;
 use crate::value::Sql;
 
@@ -14,7 +14,7 @@ pub(super) const SAMPLE_ROWS: u32 = 500;
 
 /// A source that is looked at.
 pub(super) struct Look<'c> {
-    pub source: &'c Source,
+    pub source: &'c SqlSource,
     pub now: DateTime<Utc>,
 }
 

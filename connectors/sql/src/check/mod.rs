@@ -13,14 +13,14 @@ use crate::driver::Failure;
 use crate::layout::resolve;
 use crate::page::Order;
 use crate::settings::FeedSettings;
-use crate::source::Source;
+use crate::source::SqlSource;
 use crate::value::Sql;
 use look::Look;
 use plan::{BY_ID, BY_STAMP};
 use stamps::StampCheck;
 
 /// Looks at the server, then at each feed.
-pub(crate) async fn run(source: &Source, now: DateTime<Utc>) -> CheckReport {
+pub(crate) async fn run(source: &SqlSource, now: DateTime<Utc>) -> CheckReport {
     let mut report = CheckReport::default();
     let look = Look { source, now };
     if let Err(failure) = server(&look, &mut report).await {

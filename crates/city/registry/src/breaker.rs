@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use circuit::{Circuit, Permit, Settings, State};
+use circuit::{Circuit, CircuitSettings, Permit, State};
 use clock::Clock;
 use parking_lot::Mutex;
 
 /// Settings of the store's circuit, which only a committed write closes again, not an answer. One
 /// failure opens it, as every try is a transaction.
-pub(crate) const STORE: Settings = Settings {
+pub(crate) const STORE: CircuitSettings = CircuitSettings {
     failures_to_open: 1,
     first_pause: Duration::from_millis(200),
     longest_pause: Duration::from_secs(30),
@@ -18,7 +18,7 @@ pub(crate) const STORE: Settings = Settings {
 
 /// Settings of the receipts channel's circuit; while it is open, batches are acknowledged without a
 /// receipt.
-pub(crate) const RECEIPTS: Settings = Settings {
+pub(crate) const RECEIPTS: CircuitSettings = CircuitSettings {
     failures_to_open: 2,
     first_pause: Duration::from_secs(1),
     longest_pause: Duration::from_secs(60),
@@ -34,7 +34,11 @@ pub(crate) struct Breaker {
 
 impl Breaker {
     /// Makes a closed one; `endpoint` is the label of its metric.
-    pub(crate) fn new(endpoint: &'static str, settings: Settings, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        endpoint: &'static str,
+        settings: CircuitSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let breaker = Self {
             endpoint,
             circuit: Arc::new(Mutex::new(Circuit::new(settings))),

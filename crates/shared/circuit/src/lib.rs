@@ -12,7 +12,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 /// Settings that say when a circuit opens, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub struct CircuitSettings {
     /// Number of failures in a row that opens the circuit; at least 1.
     pub failures_to_open: u32,
     /// First pause of an open circuit. It doubles with every failed probe; jitter adds up to as
@@ -65,7 +65,7 @@ impl State {
 
 /// Circuit breaker of one endpoint.
 pub struct Circuit {
-    settings: Settings,
+    settings: CircuitSettings,
     pauses: ExponentialBackoff,
     failures: u32,
     /// End of the pause; `None` while closed.
@@ -76,7 +76,7 @@ pub struct Circuit {
 impl Circuit {
     /// Makes a closed circuit.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: CircuitSettings) -> Self {
         Self {
             settings,
             pauses: pauses(&settings),
@@ -149,7 +149,7 @@ impl fmt::Debug for Circuit {
     }
 }
 
-fn pauses(settings: &Settings) -> ExponentialBackoff {
+fn pauses(settings: &CircuitSettings) -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(settings.first_pause)
         .with_max_delay(settings.longest_pause)
@@ -162,7 +162,7 @@ fn pauses(settings: &Settings) -> ExponentialBackoff {
 mod tests {
     use super::*;
 
-    const SETTINGS: Settings = Settings {
+    const SETTINGS: CircuitSettings = CircuitSettings {
         failures_to_open: 3,
         first_pause: Duration::from_secs(1),
         longest_pause: Duration::from_secs(60),

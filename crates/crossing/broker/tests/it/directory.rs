@@ -112,11 +112,11 @@ async fn the_work_of_a_killed_consumer_is_taken_over_and_a_live_ones_is_not() {
 
     // What a consumer killed by -9 leaves: its folder, and a lock file that nobody locks.
     publisher.publish(&lost).await.unwrap();
-    let den = root.path().join("work").join("ab".repeat(16));
-    fs::create_dir(&den).unwrap();
-    fs::write(den.with_extension("lock"), b"").unwrap();
+    let folder = root.path().join("work").join("ab".repeat(16));
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.with_extension("lock"), b"").unwrap();
     let name = format!("{}.batch", lost.id);
-    fs::rename(root.path().join("incoming").join(&name), den.join(&name)).unwrap();
+    fs::rename(root.path().join("incoming").join(&name), folder.join(&name)).unwrap();
     // And a publisher, in the middle of a write.
     let half = root.path().join("tmp").join("cd".repeat(16));
     fs::create_dir(&half).unwrap();
