@@ -34,7 +34,8 @@ const ZONES: &[(&str, &[&str])] = &[
 /// makes an event.
 const EXCEPTIONS: &[(&str, &str)] = &[("pseudonym", "connector-kit")];
 
-/// Folders of crates that may see everything, and that nobody may use in a build.
+/// Folders of crates that may see everything. Nobody else may use them in a build; they share
+/// `testbed`, and the benchmarks what they have in common.
 const OUTERMOST: &[&str] = &["crates/dev/", "benches/", "xtask/"];
 
 /// Whether a crate in `folder` may see everything; of these crates only `testbed` is used by
@@ -67,7 +68,9 @@ fn folders(metadata: &Metadata) -> BTreeMap<&str, String> {
 /// Whether a crate in `folder` may use the crate `used`, which lies in `used_folder`.
 fn may_use(name: &str, folder: &str, used: &str, used_folder: &str) -> bool {
     if is_outermost(used_folder) {
-        return is_outermost(folder) && used == "testbed";
+        let among_benchmarks =
+            folder.starts_with("benches/") && used_folder.starts_with("benches/");
+        return among_benchmarks || (is_outermost(folder) && used == "testbed");
     }
     if is_outermost(folder) || EXCEPTIONS.contains(&(name, used)) {
         return true;
