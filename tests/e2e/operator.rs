@@ -24,7 +24,7 @@ impl World {
         json(&self.registry(&["show", "--stats", "--json"]))["asserted"].clone()
     }
 
-    /// One pass of the gateway, one of the registry, and another that hears the receipts.
+    /// Makes a pass of the gateway, one of the registry, and another that hears the receipts.
     fn settle(&self) {
         told(&self.clinic.program(&["sync"]), 0, &[]);
         told(&self.registry(&["run", "--drain"]), 0, &[]);

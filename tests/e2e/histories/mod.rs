@@ -44,8 +44,8 @@ async fn within<T>(limit_ms: u16, work: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(limit, work).await.ok()
 }
 
-/// One pass of the gateway; true when every source was read to its end. A queue that is away only
-/// leaves batches behind.
+/// Makes a pass of the gateway; true when every source was read to its end. A queue that is away
+/// only leaves batches behind.
 async fn sync(gateway: &Gateway, wait_receipts: Duration) -> bool {
     let options = SyncOptions {
         wait_receipts,
@@ -58,7 +58,7 @@ async fn sync(gateway: &Gateway, wait_receipts: Duration) -> bool {
     report.failed.is_empty()
 }
 
-/// One key sweep of every feed; true when it came to its end. Where the safety catch asks, as it
+/// Sweeps the keys of every feed; true when it came to its end. Where the safety catch asks, as it
 /// does when no row at all is left, the operator agrees.
 async fn sweep(gateway: &Gateway) -> bool {
     let stop = CancellationToken::new();

@@ -19,7 +19,7 @@ pub(super) enum Operation {
     Delete(u16),
     /// A row is deleted and its id given to another person's dose.
     Reuse(u16),
-    /// One pass of the gateway, ended by force after so many milliseconds if it takes longer.
+    /// Pass of the gateway, ended by force after so many milliseconds if it takes longer.
     Sync(u16),
     /// One key sweep, ended by force in the same way.
     Sweep(u16),

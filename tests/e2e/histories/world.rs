@@ -296,9 +296,9 @@ impl World {
         .await;
     }
 
-    /// What was sent by a state that is lost and deleted before it was read again is known to
-    /// nobody any more; the documentation says so. Histories leave it out: only rows that the
-    /// present state has read are deleted.
+    /// Records that a lost state had sent, and that were deleted before they were read again, are
+    /// known to nobody any more; the documentation says so. Histories leave it out: only rows that
+    /// the present state has read are deleted.
     async fn delete(&mut self, servers: &Servers, number: u16) {
         let Some(id) = self.pick(number).filter(|id| self.read.contains(id)) else {
             return;

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
     use crate::clinics::people::{self, CopyLines};
 
-    /// One person, a vaccination's two doses and a test, at two clinics of one city.
+    /// Person with a vaccination's two doses and a test, at two clinics of one city.
     fn two_clinics() -> ExpectedFacts {
         let first = KeyRing::generate();
         let mut expected = ExpectedFacts::default();

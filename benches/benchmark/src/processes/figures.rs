@@ -71,7 +71,7 @@ fn stat(process: u32) -> Option<String> {
 }
 
 /// Sum of the first `fields` of utime, stime, cutime and cstime of `/proc/PID/stat`, in seconds.
-/// Its second field is the program's name, in parentheses and with anything in it.
+/// The line's second field is the program's name, in parentheses and with anything in it.
 fn ticks(stat: &str, fields: usize) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(") ")?;
     let ticks = rest

@@ -78,7 +78,7 @@ impl Statement {
 }
 
 /// True for a `*` that stands for columns: neither between two operands nor that of `count(*)`.
-/// What may come before it (SQL_NO_CACHE, STRAIGHT_JOIN) is nobody's to list.
+/// Words that may stand before it (SQL_NO_CACHE, STRAIGHT_JOIN) are too many to list.
 fn is_all_columns(tokens: &[Token], index: usize) -> bool {
     let Some(before) = index
         .checked_sub(1)

@@ -43,7 +43,7 @@ pub trait Consumer: Send + fmt::Debug {
     /// own words) beside it.
     ///
     /// # Errors
-    /// That did not work; the message will come again.
+    /// Failure to move it; the message will come again.
     async fn dead_letter(
         &mut self,
         delivery: Delivery,

@@ -28,13 +28,13 @@ pub trait DeadLetters: Send + fmt::Debug {
     /// Moves a dead letter back into the queue as if it were new, bytes unchanged.
     ///
     /// # Errors
-    /// That did not work: it stays a dead letter, or is one and in the queue.
+    /// Failure to move it: it stays a dead letter, or is one and in the queue.
     async fn retry(&mut self, letter: DeadLetter) -> Result<(), BrokerError>;
 
     /// Throws a dead letter away.
     ///
     /// # Errors
-    /// That did not work: it stays a dead letter.
+    /// Failure to remove it: it stays a dead letter.
     async fn discard(&mut self, letter: DeadLetter) -> Result<(), BrokerError>;
 
     /// Closes the connection; what was neither retried nor discarded stays. Dropping does the same,

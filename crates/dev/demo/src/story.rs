@@ -13,7 +13,7 @@ use crate::{fsb, fso, print, show};
 /// Plays the story, scene after scene.
 ///
 /// # Errors
-/// One sentence about the first step that did not come out as it must.
+/// Sentence about the first step that did not come out as it must.
 pub(crate) async fn play(arguments: &Arguments) -> Result<(), String> {
     let mut story = Story::set_up(arguments).await?;
     story.first_pass().await?;

@@ -24,7 +24,7 @@ fixed! {
     FhirJson = "application/fhir+json";
 }
 
-/// One event; `T` is its type, `D` its data. No time, no subject: neither may leave a clinic.
+/// Event; `T` is its type, `D` its data. No time, no subject: neither may leave a clinic.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(
     test,
@@ -50,7 +50,7 @@ pub(crate) struct Envelope<'a, T, D> {
     #[serde(borrow)]
     #[cfg_attr(test, schemars(regex(pattern = r"^[0-9a-f]{64}$")))]
     pub(crate) record: Cow<'a, str>,
-    /// Which version of the record: a number in decimal digits, at most 2^63 - 1; the larger one
+    /// Version of the record: a number in decimal digits, at most 2^63 - 1; the larger one
     /// holds.
     #[serde(borrow)]
     #[cfg_attr(test, schemars(regex(pattern = r"^[1-9][0-9]{9,18}$")))]

@@ -81,7 +81,7 @@ pub(crate) struct Reference {
     pub(crate) reference: PatientRef,
 }
 
-/// One pseudonym of the person.
+/// Pseudonym of the person.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -118,7 +118,7 @@ pub(crate) struct NoPatient {
     pub(crate) id: PatientId,
 }
 
-/// Which dose of how many.
+/// Number of the dose, and of the doses in the course.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -139,7 +139,7 @@ pub(crate) struct ProtocolApplied {
     )]
     #[cfg_attr(test, schemars(with = "UnknownDose"))]
     pub(crate) dose_number_string: Option<UnknownDose>,
-    /// How many doses the course has, 1 to 9.
+    /// Number of doses in the course, 1 to 9.
     #[serde(
         default,
         deserialize_with = "present",
@@ -185,7 +185,7 @@ pub(crate) struct Observation<'a> {
     #[serde(borrow)]
     pub(crate) contained: [Patient<'a>; 1],
     pub(crate) status: Final,
-    /// Which test, in LOINC.
+    /// Kind of test, in LOINC.
     #[serde(borrow)]
     #[cfg_attr(test, schemars(schema_with = "field_schema::test_code"))]
     pub(crate) code: Concept<[Coding<Loinc, Cow<'a, str>>; 1]>,
