@@ -4,7 +4,7 @@
 mod cases;
 #[cfg(feature = "postgres")]
 mod copies;
-mod histories;
+mod generated;
 #[cfg(feature = "postgres")]
 mod on_postgres;
 
