@@ -8,6 +8,8 @@ mod probes;
 mod receipts;
 mod sealing;
 mod settlements;
+#[cfg(test)]
+mod test_events;
 mod verdicts;
 
 pub use backlog::Backlog;

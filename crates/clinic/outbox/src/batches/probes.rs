@@ -143,32 +143,11 @@ async fn store_differences(
 
 #[cfg(test)]
 mod tests {
-    use contract::{Body, Event, FactKind, PrivateKey, RecordDigest};
+    use contract::{Event, PrivateKey, RecordDigest};
 
     use super::*;
+    use crate::batches::test_events::events;
     use crate::options::OutboxOptions;
-
-    fn events(count: u16) -> Vec<Event> {
-        let digest = |index: u16| {
-            let mut bytes = [0; 32];
-            bytes[..2].copy_from_slice(&index.to_be_bytes());
-            RecordDigest(bytes)
-        };
-        let version = Version {
-            generation: 1,
-            count: 1,
-        };
-        let body = Body::Withdrawn {
-            kind: FactKind::Test,
-        };
-        let event = |index| Event {
-            record: digest(index),
-            version,
-            content: None,
-            body: body.clone(),
-        };
-        (0..count).map(event).collect()
-    }
 
     #[test]
     fn batch_too_large_for_the_contract_is_halved_and_an_event_too_large_is_an_error() {

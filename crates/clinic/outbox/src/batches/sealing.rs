@@ -265,31 +265,10 @@ fn take_events<T>(
 
 #[cfg(test)]
 mod tests {
-    use contract::{PrivateKey, RecordDigest, Version, wire};
+    use contract::{PrivateKey, wire};
 
     use super::*;
-
-    fn events(count: u16) -> Vec<Event> {
-        let digest = |index: u16| {
-            let mut bytes = [0; 32];
-            bytes[..2].copy_from_slice(&index.to_be_bytes());
-            RecordDigest(bytes)
-        };
-        let version = Version {
-            generation: 1,
-            count: 1,
-        };
-        let body = Body::Withdrawn {
-            kind: FactKind::Test,
-        };
-        let event = |index| Event {
-            record: digest(index),
-            version,
-            content: None,
-            body: body.clone(),
-        };
-        (0..count).map(event).collect()
-    }
+    use crate::batches::test_events::events;
 
     async fn sealed_records(
         count: u16,
