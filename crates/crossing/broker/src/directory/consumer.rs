@@ -14,12 +14,12 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::blocking::run_blocking;
-use super::layout::{QueueLayout, list, read_regular_file, sync_folder};
+use super::layout::{FileContent, QueueLayout, list, read_regular_file, sync_folder};
 use super::process_folder::ProcessFolder;
 use super::scratch::write_through;
 use crate::batch_file::BatchFile;
 use crate::token::{Token, TokenKind};
-use crate::{BrokerError, Consumer, Delivery, DirectoryConfig};
+use crate::{BrokerError, Consumer, Delivery, DirectoryConfig, MAX_BATCH_BYTES};
 
 /// Pause between two looks into an empty directory.
 const POLL: Duration = Duration::from_millis(100);
@@ -177,8 +177,8 @@ impl Claims {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(self.layout.error("be consumed", &error)),
             }
-            let bytes = match read_regular_file(&path) {
-                Ok(bytes) => bytes,
+            let FileContent { bytes, cut_from } = match read_regular_file(&path, MAX_BATCH_BYTES) {
+                Ok(content) => content,
                 Err(error) => {
                     // Counted as an attempt, so that one unreadable file does not come up for ever.
                     drop(requeue(&path, file, &self.layout, self.delivery_limit));
@@ -188,6 +188,7 @@ impl Claims {
             self.claimed.insert(file);
             self.ready.push_back(Delivery {
                 bytes,
+                cut_from,
                 redelivered: file.attempts > 0,
                 token: Token(TokenKind::File(file)),
             });

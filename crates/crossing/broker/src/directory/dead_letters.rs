@@ -8,11 +8,11 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::blocking::run_blocking;
-use super::layout::{QueueLayout, list, read_regular_file, sync_folder};
+use super::layout::{FileContent, QueueLayout, list, read_regular_file, sync_folder};
 use crate::batch_file::BatchFile;
-use crate::dead_letters::{MAX_TAKEN, MAX_TAKEN_BYTES, reason_word};
+use crate::dead_letters::{MAX_REASON_BYTES, MAX_TAKEN, MAX_TAKEN_BYTES, reason_word};
 use crate::token::{Token, TokenKind};
-use crate::{BrokerError, DeadLetter, DeadLetters, DirectoryConfig};
+use crate::{BrokerError, DeadLetter, DeadLetters, DirectoryConfig, MAX_BATCH_BYTES};
 
 pub(crate) async fn dead_letters(
     config: &DirectoryConfig,
@@ -127,8 +127,9 @@ fn read(
         let Some(file) = listing.pop_front() else {
             break;
         };
-        let bytes = match read_regular_file(&layout.dead.join(file.name())) {
-            Ok(bytes) => bytes,
+        let path = layout.dead.join(file.name());
+        let FileContent { bytes, cut_from } = match read_regular_file(&path, MAX_BATCH_BYTES) {
+            Ok(content) => content,
             // Settled by somebody else meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             // The next call reports it; the letters read before it are given first.
@@ -141,6 +142,7 @@ fn read(
         bytes_taken += bytes.len();
         letters.push(DeadLetter {
             bytes,
+            cut_from,
             reason: reason(layout, file),
             token: Token(TokenKind::File(file)),
         });
@@ -149,7 +151,8 @@ fn read(
 }
 
 fn reason(layout: &QueueLayout, file: BatchFile) -> Option<String> {
-    let text = read_regular_file(&layout.reason_file(file.id)).ok()?;
+    let file = layout.reason_file(file.id);
+    let text = read_regular_file(&file, MAX_REASON_BYTES + 1).ok()?.bytes;
     reason_word(std::str::from_utf8(&text).ok()?)
 }
 

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use contract::BatchId;
 
 use crate::batch_file::BatchFile;
-use crate::{BrokerError, Depth, MAX_MESSAGE_BYTES};
+use crate::consumer::MAX_KEPT_OF_LONG;
+use crate::{BrokerError, Depth};
 
 /// Mode of new folders, for owner and group; the umask has the last word.
 const FOLDER_MODE: u32 = 0o770;
@@ -111,9 +112,17 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Reads a file that others may replace meanwhile, at most [`MAX_MESSAGE_BYTES`] and one byte of
-/// it. A planted link must not lead this process to another file, so it is an error.
-pub(super) fn read_regular_file(path: &Path) -> io::Result<Vec<u8>> {
+/// Content of a file, or its beginning.
+pub(super) struct FileContent {
+    pub(super) bytes: Vec<u8>,
+    /// Length of the file, where `bytes` are its beginning.
+    pub(super) cut_from: Option<u64>,
+}
+
+/// Reads a file that others may replace meanwhile: whole up to `max` bytes, of a longer one the
+/// first [`MAX_KEPT_OF_LONG`]. A planted link must not lead this process to another file, so it is
+/// an error.
+pub(super) fn read_regular_file(path: &Path, max: usize) -> io::Result<FileContent> {
     let there = fs::symlink_metadata(path)?;
     if !there.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -123,10 +132,21 @@ pub(super) fn read_regular_file(path: &Path) -> io::Result<Vec<u8>> {
     if (opened.dev(), opened.ino()) != (there.dev(), there.ino()) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
+    // It may grow while it is read.
     let mut bytes = Vec::new();
-    file.take(MAX_MESSAGE_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
+    file.take(max as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() <= max {
+        return Ok(FileContent {
+            bytes,
+            cut_from: None,
+        });
+    }
+    bytes.truncate(MAX_KEPT_OF_LONG);
+    bytes.shrink_to_fit();
+    Ok(FileContent {
+        bytes,
+        cut_from: Some(opened.len().max(max as u64 + 1)),
+    })
 }
 
 /// Files of a folder.

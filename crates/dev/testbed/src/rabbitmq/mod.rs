@@ -1,6 +1,7 @@
 //! A private RabbitMQ broker with an epmd of its own, reachable on a loopback port.
 
 mod package;
+pub mod raw;
 
 use crate::error::Error;
 use crate::folder::{Folder, make_dir, write};
