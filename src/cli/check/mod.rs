@@ -2,6 +2,7 @@
 //! changes nothing, but for making the queue where it is missing.
 
 mod outbox;
+mod queue;
 mod schedules;
 mod section;
 mod source;
@@ -45,7 +46,7 @@ pub(super) async fn check(
     let ring = gateway::read_ring(&loaded);
     printer.add(keys_section(&ring));
     if !arguments.offline {
-        printer.add(queue_section(&loaded).await);
+        printer.add(queue::section(&loaded).await);
     }
     // A source can be looked at without the keys that its records will need.
     let ring = ring.unwrap_or_else(|_| KeyRing::generate());
@@ -123,21 +124,4 @@ fn keys_section(ring: &Result<KeyRing, StartError>) -> Section {
         Err(error) => section::add_start_error(&mut report, error),
     }
     Section::new("keys", report)
-}
-
-async fn queue_section(loaded: &LoadedConfig) -> Section {
-    let mut report = CheckReport::default();
-    match broker::check(&loaded.config.queue, &loaded.base).await {
-        Ok(findings) => findings
-            .into_iter()
-            .for_each(|finding| report.good(finding)),
-        Err(broker::BrokerError::Misconfigured { what, help }) => report.error(what, help),
-        Err(broker::BrokerError::Retry { what }) => {
-            report.error(
-                what,
-                "start it, or mend the [queue] section; `run` would keep trying meanwhile",
-            );
-        }
-    }
-    Section::new("queue", report)
 }

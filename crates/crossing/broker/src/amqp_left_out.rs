@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::check::{QueueFinding, Side};
+use crate::finding::{QueueFinding, Side};
 use crate::{
     AmqpConfig, BrokerError, Consumer, DeadLetters, Depth, Publisher, ReceiptPublisher,
     ReceiptSubscriber,

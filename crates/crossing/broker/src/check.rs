@@ -1,5 +1,4 @@
-//! Checks of the queue beyond that it answers: what the account may do, and whether a batch comes
-//! to its receipt.
+//! Check of the queue as a whole: whether a batch comes to its receipt.
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,44 +18,6 @@ const LOOP_LIMIT: Duration = Duration::from_secs(15);
 const RECEIVE_WAIT: Duration = Duration::from_millis(100);
 /// Number of messages of receipts that are taken at once.
 const MESSAGES: usize = 64;
-
-/// Side of the queue that a check is made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// Sends batches and listens to receipts.
-    Gateway,
-    /// Reads batches, sends receipts and keeps the dead letters.
-    Registry,
-}
-
-/// Finding about the queue, apart from what keeps it from working.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueFinding {
-    /// Sentence that states the finding.
-    pub text: String,
-    /// Sentence that says what to do, where something could be better.
-    pub help: Option<String>,
-}
-
-impl QueueFinding {
-    pub(crate) fn good(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            help: None,
-        }
-    }
-
-    #[cfg_attr(
-        not(feature = "amqp"),
-        expect(dead_code, reason = "only RabbitMQ has rights")
-    )]
-    pub(crate) fn warning(text: impl Into<String>, help: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            help: Some(help.into()),
-        }
-    }
-}
 
 /// Outcome of sending a probe through the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

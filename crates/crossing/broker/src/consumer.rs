@@ -12,8 +12,8 @@ use crate::{BrokerError, Token};
 pub const MAX_BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes that are read of a longer one: enough to see which batch it pretends to be.
 pub(crate) const MAX_KEPT_OF_LONG: usize = 4096;
-/// Longest message of receipts, in bytes.
-pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// Longest message of ours, in bytes: one of receipts. The broker may refuse longer ones.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Takes batches from the queue. Several consumers, here or elsewhere, share its work.
 #[async_trait]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::QueueConfig::{Amqp, Directory};
-use crate::check::{QueueFinding, Side};
+use crate::finding::{QueueFinding, Side};
 use crate::{
     BrokerError, Consumer, DeadLetters, Depth, Publisher, QueueConfig, ReceiptPublisher,
     ReceiptSubscriber, amqp, directory,

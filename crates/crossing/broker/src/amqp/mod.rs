@@ -30,7 +30,7 @@ use session::BrokerSession;
 use settings::AmqpSettings;
 use tokio::time::timeout;
 
-use crate::check::{QueueFinding, Side};
+use crate::finding::{QueueFinding, Side};
 use crate::{AmqpConfig, BrokerError, Depth, MAX_MESSAGE_BYTES};
 
 pub(crate) async fn check(config: &AmqpConfig, base: &Path) -> Result<Vec<String>, BrokerError> {

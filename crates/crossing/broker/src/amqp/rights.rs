@@ -11,8 +11,8 @@ use lapin::{BasicProperties, Channel, Connection, ErrorKind};
 use super::error_text::{self, ChannelStep};
 use super::settings::AmqpSettings;
 use super::topology;
-use crate::check::{QueueFinding, Side};
-use crate::{BrokerError, MAX_BATCH_BYTES};
+use crate::finding::{QueueFinding, Side};
+use crate::{BrokerError, MAX_MESSAGE_BYTES};
 
 /// Where the least rights and the policies are written down.
 const SEE: &str = "give it the rights that docs/operations.md lists under \"RabbitMQ accounts\"";
@@ -71,28 +71,7 @@ impl Tester<'_> {
             "may listen to {}",
             config.receipts_queue.as_ref().unwrap_or(&config.receipts)
         )));
-        let mut excess = Vec::new();
-        if self.declare(&self.key).await? {
-            excess.push("make queues of any name".to_owned());
-        }
-        if config.receipts_queue.is_some() && self.declare("").await? {
-            excess.push("make queues, and has one already".to_owned());
-        }
-        for (exchange, name) in [
-            (config.dead_letters_exchange.as_str(), "the dead letters"),
-            ("", "every queue by its name"),
-        ] {
-            if let Tried::Allowed = self.publish(exchange, 0).await? {
-                excess.push(format!("publish to {name}"));
-            }
-        }
-        if config.receipts_queue.is_none()
-            && let Tried::Allowed = self
-                .bind(&channel, queue.as_str(), &config.exchange)
-                .await?
-        {
-            excess.push("listen to the batches of all clinics".to_owned());
-        }
+        let excess = self.excess(&channel, queue.as_str()).await?;
         findings.push(if excess.is_empty() {
             QueueFinding::good("was refused whatever else was tried")
         } else {
@@ -103,17 +82,45 @@ impl Tester<'_> {
         Ok(findings)
     }
 
+    /// Tries what a gateway need not do, and says what was allowed. `queue` is its own one, of
+    /// receipts.
+    async fn excess(&self, channel: &Channel, queue: &str) -> Result<Vec<String>, BrokerError> {
+        let config = &self.settings.config;
+        let has_queue = config.receipts_queue.is_some();
+        let mut excess = Vec::new();
+        if self.declare(&self.key).await? {
+            excess.push("make queues of any name".to_owned());
+        }
+        if has_queue && self.declare("").await? {
+            excess.push("make queues, and has one already".to_owned());
+        }
+        for (exchange, name) in [
+            (config.dead_letters_exchange.as_str(), "the dead letters"),
+            ("", "every queue by its name"),
+        ] {
+            if let Tried::Allowed = self.publish(exchange, 0).await? {
+                excess.push(format!("publish to {name}"));
+            }
+        }
+        if !has_queue && let Tried::Allowed = self.bind(channel, queue, &config.exchange).await? {
+            excess.push("listen to the batches of all clinics".to_owned());
+        }
+        Ok(excess)
+    }
+
     async fn registry(&self) -> Result<Vec<QueueFinding>, BrokerError> {
         let config = &self.settings.config;
         let mut findings = vec![self.limits().await?];
-        let too_long = self.publish(&config.exchange, MAX_BATCH_BYTES + 1).await?;
+        let too_long = self
+            .publish(&config.exchange, MAX_MESSAGE_BYTES + 1)
+            .await?;
         findings.push(match too_long {
             Tried::Refused(406) => {
-                QueueFinding::good("the broker refuses messages longer than any batch")
+                QueueFinding::good("the broker refuses messages longer than any of ours")
             }
             Tried::Allowed => QueueFinding::warning(
-                format!("the broker takes messages longer than {MAX_BATCH_BYTES} bytes"),
-                format!("set `max_message_size = {MAX_BATCH_BYTES}` in its rabbitmq.conf"),
+                format!("the broker takes messages longer than {MAX_MESSAGE_BYTES} bytes"),
+                format!("set `max_message_size = {MAX_MESSAGE_BYTES}` in its rabbitmq.conf"),
             ),
             Tried::Refused(_) => QueueFinding::warning(
                 format!(

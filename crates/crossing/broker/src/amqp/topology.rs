@@ -256,9 +256,10 @@ fn queue_arguments(config: &AmqpConfig) -> FieldTable {
 }
 
 /// Arguments of the dead letters' queue. The oldest leave a full one, which loses no fact: gateways
-/// keep a batch until the registry has taken it. It is without a delivery limit: -1 is "unlimited" to RabbitMQ 4
-/// and "never hand out twice" to 3.10, and a queue that exists without the argument refuses every
-/// value. See `dead_letters.rs` for how dead letters survive RabbitMQ 4's limit of 20.
+/// keep a batch until the registry has taken it. It is without a delivery limit: -1 is "unlimited"
+/// to RabbitMQ 4 and "never hand out twice" to 3.10, and a queue that exists without the argument
+/// refuses every value. See `dead_letters.rs` for how dead letters survive RabbitMQ 4's limit of
+/// 20.
 fn dead_letter_arguments(config: &AmqpConfig) -> FieldTable {
     let mut arguments = kind_arguments(config);
     put(&mut arguments, "x-overflow", "drop-head");

@@ -40,18 +40,40 @@ impl QueueLayout {
     }
 
     pub(super) fn create(&self) -> Result<(), BrokerError> {
-        for folder in [
-            &self.incoming,
-            &self.work,
-            &self.dead,
-            &self.receipts,
-            &self.tmp,
-        ] {
+        for folder in self.folders() {
             DirBuilder::new()
                 .recursive(true)
                 .mode(FOLDER_MODE)
                 .create(folder)
                 .map_err(|error| self.error("be made", &error))?;
+        }
+        self.refuse_links()
+    }
+
+    const fn folders(&self) -> [&PathBuf; 5] {
+        [
+            &self.incoming,
+            &self.work,
+            &self.dead,
+            &self.receipts,
+            &self.tmp,
+        ]
+    }
+
+    /// Refuses folders that are links: whoever may write here could lead this process to read,
+    /// write and remove elsewhere. Asked before every piece of work, as one may be planted while
+    /// the program runs. The queue's own path may be a link.
+    pub(super) fn refuse_links(&self) -> Result<(), BrokerError> {
+        for folder in self.folders() {
+            match fs::symlink_metadata(folder) {
+                Ok(metadata) if metadata.is_symlink() => {
+                    return Err(BrokerError::misconfigured(
+                        format!("{} is a link, which is not followed", folder.display()),
+                        "put a folder in its place, and let nobody else write to the folder above",
+                    ));
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -62,6 +84,7 @@ impl QueueLayout {
 
     /// Counts batches and dead letters; a folder that is missing holds none.
     pub(super) fn depth(&self) -> Result<Depth, BrokerError> {
+        self.refuse_links()?;
         Ok(Depth {
             waiting: self.count(&self.incoming)?,
             dead: self.count(&self.dead)?,

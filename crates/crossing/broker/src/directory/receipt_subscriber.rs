@@ -147,6 +147,7 @@ impl ReceiptFiles {
 
     /// Finds files not seen before, and forgets those that are gone.
     fn find_new(&mut self) -> Result<(), BrokerError> {
+        self.layout.refuse_links()?;
         let refused = |error| self.layout.error("be read", &error);
         let folder = &self.layout.receipts;
         let changed = match fs::metadata(folder).and_then(|metadata| metadata.modified()) {

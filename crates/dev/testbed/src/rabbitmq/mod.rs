@@ -234,6 +234,17 @@ impl RabbitMq {
         tools::run(&self.package.program("rabbitmqctl"), &all, &self.env, "").await
     }
 
+    /// Runs a shell script in which `rabbitmqctl` is this broker's; its output.
+    pub async fn shell(&self, script: &str) -> Result<String, Error> {
+        let mut env = self.env.clone();
+        let sbin = self.package.program("");
+        env.push((
+            "PATH".to_owned(),
+            format!("{}:{}", sbin.display(), tools::PATH),
+        ));
+        tools::run(Path::new("/bin/sh"), &["-euc", script], &env, "").await
+    }
+
     /// Stops the broker inside its virtual machine: clients are disconnected, new ones refused.
     pub async fn stop_app(&self) -> Result<(), Error> {
         self.ctl(&["stop_app"]).await.map(drop)

@@ -30,8 +30,9 @@ const CONFIRM_SELECT_OK: u32 = 85 << 16 | 11;
 const BASIC_PUBLISH: u32 = 60 << 16 | 40;
 const BASIC_ACK: u32 = 60 << 16 | 80;
 const BASIC_NACK: u32 = 60 << 16 | 120;
-/// Flag of the property `headers`, and of the property `message-id` (AMQP 0-9-1, 4.2.6.1).
+/// Flags of the properties `headers`, `expiration` and `message-id` (AMQP 0-9-1, 4.2.6.1).
 const HAS_HEADERS: u16 = 1 << 13;
+const HAS_EXPIRATION: u16 = 1 << 8;
 const HAS_MESSAGE_ID: u16 = 1 << 7;
 
 /// Reason for which the broker did not take a message.
@@ -115,6 +116,15 @@ impl RawMessage {
         let mut table = vec![2, b'C', b'C', b'A'];
         table.extend(long_string(&entry));
         self.with_headers(&table)
+    }
+
+    /// The message with a time to live, in milliseconds, and nothing else.
+    #[must_use]
+    pub fn with_expiration(mut self, milliseconds: &str) -> Self {
+        self.properties = HAS_EXPIRATION.to_be_bytes().to_vec();
+        self.properties
+            .extend(short_string(milliseconds.as_bytes()));
+        self
     }
 
     /// The message with an id of any bytes and nothing else.

@@ -23,14 +23,14 @@ const HEAD: usize = 7;
 pub(super) struct FrameFilter {
     /// Longest body that passes whole, in bytes.
     max_body: u64,
-    place: Place,
+    position: StreamPosition,
     /// Bytes that may still pass of bodies that are too long, by channel.
     cut: HashMap<u16, u64>,
 }
 
 /// Position in the stream.
 #[derive(Debug)]
-enum Place {
+enum StreamPosition {
     /// In the first bytes of a frame.
     Head(Vec<u8>),
     /// In a part that passes, followed by one that does not.
@@ -58,7 +58,7 @@ impl FrameFilter {
     pub(super) fn new(max_body: u64) -> Self {
         Self {
             max_body,
-            place: Place::Head(Vec::new()),
+            position: StreamPosition::Head(Vec::new()),
             cut: HashMap::new(),
         }
     }
@@ -67,14 +67,14 @@ impl FrameFilter {
     /// 100 more.
     pub(super) fn push(&mut self, mut input: &[u8], out: &mut Vec<u8>) {
         while !input.is_empty() {
-            match &mut self.place {
-                Place::Foreign => {
+            match &mut self.position {
+                StreamPosition::Foreign => {
                     out.extend(input);
                     return;
                 }
-                Place::Head(head) => {
+                StreamPosition::Head(head) => {
                     if head.is_empty() && !is_frame(input) {
-                        self.place = Place::Foreign;
+                        self.position = StreamPosition::Foreign;
                         continue;
                     }
                     head.extend(take(&mut input, HEAD - head.len()));
@@ -82,7 +82,7 @@ impl FrameFilter {
                         self.begin(whole, out);
                     }
                 }
-                Place::Payload { pass, end, drop } => {
+                StreamPosition::Payload { pass, end, drop } => {
                     if *pass > 0 {
                         let passed = take(&mut input, usize::try_from(*pass).unwrap_or(usize::MAX));
                         *pass -= passed.len() as u64;
@@ -96,10 +96,10 @@ impl FrameFilter {
                         out.push(FRAME_END);
                     }
                     if *pass == 0 && *drop == 0 {
-                        self.place = Place::Head(Vec::new());
+                        self.position = StreamPosition::Head(Vec::new());
                     }
                 }
-                Place::Collecting {
+                StreamPosition::Collecting {
                     payload, wanted, ..
                 } => {
                     payload.extend(take(&mut input, *wanted - payload.len()));
@@ -113,7 +113,7 @@ impl FrameFilter {
 
     /// Appends what is left at the end of the connection.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
-        if let Place::Head(head) = &mut self.place {
+        if let StreamPosition::Head(head) = &mut self.position {
             out.append(head);
         }
     }
@@ -130,8 +130,8 @@ impl FrameFilter {
             // Whatever body was on its way on this channel has ended.
             self.cut.remove(&channel);
         }
-        self.place = if is_short_method || kind == HEADER && collected >= HEADER_START {
-            Place::Collecting {
+        self.position = if is_short_method || kind == HEADER && collected >= HEADER_START {
+            StreamPosition::Collecting {
                 kind,
                 channel,
                 payload: Vec::with_capacity(collected.min(1024)),
@@ -144,14 +144,14 @@ impl FrameFilter {
             if pass > 0 {
                 push_head(out, kind, channel, pass);
             }
-            Place::Payload {
+            StreamPosition::Payload {
                 pass: pass.into(),
                 end: pass > 0,
                 drop: u64::from(size - pass) + 1,
             }
         } else {
             out.extend(head);
-            Place::Payload {
+            StreamPosition::Payload {
                 pass: u64::from(size) + 1,
                 end: false,
                 drop: 0,
@@ -161,14 +161,14 @@ impl FrameFilter {
 
     /// Lets a frame pass that was read.
     fn finish(&mut self, out: &mut Vec<u8>) {
-        let place = std::mem::replace(&mut self.place, Place::Foreign);
-        let Place::Collecting {
+        let position = std::mem::replace(&mut self.position, StreamPosition::Foreign);
+        let StreamPosition::Collecting {
             kind,
             channel,
             payload,
             drop,
             ..
-        } = place
+        } = position
         else {
             return;
         };
@@ -181,7 +181,7 @@ impl FrameFilter {
         push_head(out, kind, channel, size);
         out.extend(rewritten);
         out.push(FRAME_END);
-        self.place = Place::Payload {
+        self.position = StreamPosition::Payload {
             pass: 0,
             end: false,
             drop,

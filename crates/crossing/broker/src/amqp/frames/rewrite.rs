@@ -36,9 +36,9 @@ const MESSAGE_ID: u16 = 1 << 7;
 const MORE_FLAGS: u16 = 1;
 
 /// Reads bytes from the front; `None` where there are too few.
-struct Reader<'a>(&'a [u8]);
+struct ByteCursor<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> ByteCursor<'a> {
     fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
 
 /// Payload of a method frame, without the routing key where the sender chose it.
 pub(super) fn method(payload: &[u8]) -> Option<Vec<u8>> {
-    let mut reader = Reader(payload);
+    let mut reader = ByteCursor(payload);
     let class = reader.u16()?;
     let method = reader.u16()?;
     if class != BASIC || !matches!(method, DELIVER | GET_OK) {
@@ -149,7 +149,7 @@ struct Properties<'a> {
 }
 
 fn properties(bytes: &[u8]) -> Option<Properties<'_>> {
-    let mut reader = Reader(bytes);
+    let mut reader = ByteCursor(bytes);
     let flags = reader.u16()?;
     if flags & MORE_FLAGS != 0 {
         return None;
@@ -185,7 +185,7 @@ fn properties(bytes: &[u8]) -> Option<Properties<'_>> {
 fn headers(table: &[u8]) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut seen = [false; KEPT.len()];
-    let mut rest = Reader(table);
+    let mut rest = ByteCursor(table);
     loop {
         let entry = rest.0;
         let Some((key, kind, value)) = next_entry(&mut rest) else {
@@ -206,7 +206,7 @@ fn headers(table: &[u8]) -> Vec<u8> {
     }
 }
 
-fn next_entry<'a>(reader: &mut Reader<'a>) -> Option<(&'a [u8], u8, &'a [u8])> {
+fn next_entry<'a>(reader: &mut ByteCursor<'a>) -> Option<(&'a [u8], u8, &'a [u8])> {
     let key = reader.short_string()?;
     let kind = reader.u8()?;
     Some((key, kind, reader.value(kind)?))
