@@ -139,8 +139,8 @@ fn print_outcome(printer: &FindingPrinter, outcome: LoopOutcome) {
             );
         }
         LoopOutcome::Unreadable(reason) => format!(
-            "the running registry cannot open what is sealed to this key ({}): it was started with \
-             another configuration",
+            "the running registry cannot read a probe ({}): it was started with other keys, or is \
+             of another version",
             reason.as_str()
         ),
         LoopOutcome::NoReader => "no registry runs, so no probe was sent: check again while it \

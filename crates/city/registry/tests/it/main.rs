@@ -4,6 +4,7 @@
 mod ahead;
 mod consume;
 mod hostile;
+mod loop_check;
 mod many;
 mod outage;
 mod program;
