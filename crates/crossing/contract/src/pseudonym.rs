@@ -114,6 +114,14 @@ pub struct Pseudonym {
     pub value: [u8; 32],
 }
 
+impl Pseudonym {
+    /// Scheme, suite and key epoch: names that have them in common are comparable.
+    #[must_use]
+    pub const fn numbering(&self) -> (Scheme, Suite, Epoch) {
+        (self.scheme, self.suite, self.epoch)
+    }
+}
+
 impl fmt::Debug for Pseudonym {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = hex::encode(&self.value[..4]);
@@ -127,7 +135,8 @@ impl fmt::Debug for Pseudonym {
     }
 }
 
-/// A person: every pseudonym the clinic could make, sorted, without repeats; 1 to [`Subject::MAX`].
+/// A person: every pseudonym the clinic could make, sorted, without repeats; 1 to [`Subject::MAX`],
+/// at most [`Subject::MAX_OF_A_SCHEME`] of one scheme under one suite and key epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject(Vec<Pseudonym>);
 
@@ -135,15 +144,21 @@ impl Subject {
     /// Most pseudonyms a person may have in one event.
     pub const MAX: usize = 16;
 
+    /// Most pseudonyms of one scheme, suite and key epoch in one event: an old passport beside the
+    /// new one, but no list that would join many persons.
+    pub const MAX_OF_A_SCHEME: usize = 2;
+
     /// Sorts the pseudonyms and removes repeats; `None` when there is none, or more than
-    /// [`Subject::MAX`].
+    /// [`Subject::MAX`] or [`Subject::MAX_OF_A_SCHEME`] allow.
     #[must_use]
     pub fn new(mut pseudonyms: Vec<Pseudonym>) -> Option<Self> {
         pseudonyms.sort_unstable();
         pseudonyms.dedup();
-        (1..=Self::MAX)
-            .contains(&pseudonyms.len())
-            .then_some(Self(pseudonyms))
+        let within = (1..=Self::MAX).contains(&pseudonyms.len())
+            && !pseudonyms
+                .windows(Self::MAX_OF_A_SCHEME + 1)
+                .any(|names| names[0].numbering() == names[Self::MAX_OF_A_SCHEME].numbering());
+        within.then_some(Self(pseudonyms))
     }
 
     /// Pseudonyms of the person, sorted.
