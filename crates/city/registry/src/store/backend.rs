@@ -5,9 +5,13 @@ use std::fmt;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use linking::{CityPseudonym, LinkRules, OpenBatch, StoredRecord, StoredVersion, SubjectId};
+use linking::{
+    CityPseudonym, Decision, LinkRules, OpenBatch, SecondLayerKey, StoredRecord, StoredVersion,
+    SubjectId,
+};
 use sqlx::Error;
 
+use super::persons::PersonsChanged;
 use super::rows::FactRow;
 use super::stats::CountRow;
 use super::transaction::{Abort, Applied, Attempt};
@@ -27,6 +31,20 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
         attempt: Attempt,
         now: DateTime<Utc>,
     ) -> Result<Applied, Abort>;
+
+    /// Moves some facts of a store from before links, in one transaction; returns their number, or
+    /// `None` when none is left.
+    async fn move_old_facts(&self, key: &SecondLayerKey) -> Result<Option<usize>, Abort>;
+
+    /// Writes an operator's decision, or takes it back, and changes who is one person by it, in one
+    /// transaction; `None` where it changed nothing.
+    async fn decide(
+        &self,
+        decision: Decision,
+        holds: bool,
+        rules: &LinkRules,
+        now: DateTime<Utc>,
+    ) -> Result<Option<PersonsChanged>, Abort>;
 
     /// Returns whether so many events are likely all new, so that they may be written without a
     /// look for their records.

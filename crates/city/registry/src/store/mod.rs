@@ -16,6 +16,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod upgrade;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,12 +25,16 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
-use linking::{CityPseudonym, LinkRules, OpenBatch, StoredRecord, StoredVersion, SubjectId};
+use linking::{
+    CityPseudonym, Decision, LinkRules, OpenBatch, SecondLayerKey, StoredRecord, StoredVersion,
+    SubjectId,
+};
 
 use crate::config::StoreConfig;
 use backend::Backend;
 pub use error::StoreError;
 use error::is_race;
+pub(crate) use persons::PersonsChanged;
 pub(crate) use rows::FactRow;
 pub use stats::Stats;
 pub(crate) use transaction::Applied;
@@ -150,6 +155,58 @@ impl Store {
         )
         .await;
         applied.unwrap_or(Err(Abort::TooSlow))
+    }
+
+    /// Brings the facts of a store from before links to where facts are now. Returns after the last
+    /// one; a stop in between loses nothing.
+    pub(crate) async fn upgrade(&self, key: &SecondLayerKey) -> Result<(), StoreError> {
+        let mut moved = 0;
+        while let Some(facts) = self.alone(|| self.backend.move_old_facts(key)).await? {
+            moved += facts;
+            tracing::info!(
+                event = "store-upgrade",
+                facts = moved,
+                "facts of an older store are brought under the second layer and linked anew"
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes an operator's decision, or takes it back, and returns what changed by it; `None` where
+    /// it changed nothing.
+    pub(crate) async fn decide(
+        &self,
+        decision: Decision,
+        holds: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Option<PersonsChanged>, StoreError> {
+        self.alone(|| self.backend.decide(decision, holds, &self.rules, now))
+            .await
+    }
+
+    /// Runs a transaction that keeps the other writers out, and again where it lost a race against
+    /// one that was there before.
+    async fn alone<T, F: Future<Output = Result<T, Abort>>>(
+        &self,
+        run: impl Fn() -> F,
+    ) -> Result<T, StoreError> {
+        for _ in 0..ATTEMPTS {
+            match run().await {
+                Ok(done) => return Ok(done),
+                Err(Abort::Raced) => {}
+                Err(Abort::Sql(error)) if is_race(&error) => {}
+                Err(Abort::Sql(error)) => return Err(error.into()),
+                Err(Abort::TooSlow) => {
+                    return Err(StoreError::TooSlow {
+                        code: "transaction".into(),
+                    });
+                }
+                Err(Abort::Injected(error)) => return Err(error),
+            }
+        }
+        Err(StoreError::Unavailable {
+            code: "too many lost races".into(),
+        })
     }
 
     /// Refuses a second-layer key other than the one the store was filled with.

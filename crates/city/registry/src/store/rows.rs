@@ -6,6 +6,7 @@ use sqlx::{ColumnIndex, Decode, Error, FromRow, Row, Type};
 
 use super::columns::{kind, pseudonym, undecodable};
 use super::transaction::{NameRow, NameValue, SetRow};
+use super::upgrade::OldFact;
 
 /// Row of a fact, with the subject of its person.
 #[derive(Debug, Clone, Default)]
@@ -193,6 +194,18 @@ pub(super) fn decision_row(columns: DecisionColumns) -> Result<Decision, Error> 
     Ok(match other {
         None => Decision::Alone(one),
         Some(other) => Decision::Together(one, digest(&other)?),
+    })
+}
+
+/// Columns of a fact from before links: record, strongest name.
+pub(super) type OldFactColumns = (Vec<u8>, Option<Vec<u8>>);
+
+/// Fact from before links behind its columns.
+pub(super) fn old_fact(columns: OldFactColumns) -> Result<OldFact, Error> {
+    let (record, name) = columns;
+    Ok(OldFact {
+        record: digest(&record)?,
+        name: name.map(|name| digest(&name)).transpose()?,
     })
 }
 

@@ -90,3 +90,27 @@ macro_rules! replace_fact {
     };
 }
 pub(super) use replace_fact;
+
+/// First `$1` facts from before links.
+pub(super) const OLD_FACTS: &str =
+    "SELECT record, pseudonym FROM fact_before_links ORDER BY record LIMIT $1";
+
+/// Removes the table of the facts from before links.
+pub(super) const DROP_OLD_FACTS: &str = "DROP TABLE fact_before_links";
+
+/// Writes the facts from before links whose new names `$moved` has.
+macro_rules! move_old_facts {
+    ($moved:literal) => {
+        concat!(
+            "INSERT INTO fact (record, version, kind, status, name_set, vaccine, dose_number,
+                series_doses, test, result, began_on, occurred_on, occurred_earliest, content)
+            SELECT m.stored, o.version, o.kind, o.status, m.name_set, o.vaccine, o.dose_number,
+                o.series_doses, o.test, o.result, o.began_on, o.occurred_on, o.occurred_earliest,
+                o.content
+            FROM ",
+            $moved,
+            " JOIN fact_before_links AS o ON o.record = m.sent"
+        )
+    };
+}
+pub(super) use move_old_facts;

@@ -12,6 +12,7 @@ use linking::{
 use sqlx::Error;
 
 use super::error::StoreError;
+use super::upgrade::{MovedFact, OldFact};
 
 /// Value of a name: [`CityPseudonym::value`].
 pub(super) type NameValue = [u8; 32];
@@ -127,6 +128,21 @@ pub(super) trait StoreTransaction: Send {
     /// Writes facts of records that are stored and locked, where they are of the same kind and owner
     /// and of a higher version. Returns the number written.
     async fn put_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error>;
+
+    /// Returns whether the table of the facts from before links is there.
+    async fn has_old_facts(&mut self) -> Result<bool, Error>;
+
+    /// Facts from before links, at most `limit`, the first by record.
+    async fn old_facts(&mut self, limit: usize) -> Result<Vec<OldFact>, Error>;
+
+    /// Names of these subjects.
+    async fn names_of_subjects(&mut self, ids: &[SubjectId]) -> Result<Vec<NameRow>, Error>;
+
+    /// Moves facts from before links to where facts are now.
+    async fn move_old_facts(&mut self, facts: &[MovedFact]) -> Result<(), Error>;
+
+    /// Removes the table of the facts from before links.
+    async fn drop_old_facts(&mut self) -> Result<(), Error>;
 
     /// Writes refusals, leaving out those that are known.
     async fn add_refusals(

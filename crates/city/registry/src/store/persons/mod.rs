@@ -26,7 +26,7 @@ use subjects::{Assigned, write};
 
 /// Counts of what a group did to persons.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PersonsChanged {
+pub(crate) struct PersonsChanged {
     /// Number of names that are newly to be looked at.
     pub contests: usize,
     /// Number of subjects that ended.
@@ -80,6 +80,8 @@ pub(super) async fn decide_by_operator(
     rules: &LinkRules,
     now: DateTime<Utc>,
 ) -> Result<Option<PersonsChanged>, Abort> {
+    // Alone, since a decision may put together what two others work on.
+    transaction.lock_writers(true).await?;
     if !transaction.decide(decision, holds, now).await? {
         return Ok(None);
     }
