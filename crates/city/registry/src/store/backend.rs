@@ -11,10 +11,10 @@ use linking::{
 };
 use sqlx::Error;
 
-use super::persons::PersonsChanged;
-use super::rows::FactRow;
+use super::persons::{Around, PersonsChanged};
+use super::rows::{ActionRow, ContestRow, FactRow};
 use super::stats::CountRow;
-use super::transaction::{Abort, Applied, Attempt};
+use super::transaction::{Abort, Applied, Attempt, NameValue};
 
 /// Database that holds pseudonyms and facts. Errors are the driver's; the store makes
 /// them its own.
@@ -45,6 +45,15 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
         rules: &LinkRules,
         now: DateTime<Utc>,
     ) -> Result<Option<PersonsChanged>, Abort>;
+
+    /// Reads what is connected with a name; `None` where it is not stored.
+    async fn around(&self, name: &NameValue) -> Result<Option<Around>, Abort>;
+
+    /// Names about which records disagree, at most `limit`, the newest first.
+    async fn contests(&self, limit: i64) -> Result<Vec<ContestRow>, Error>;
+
+    /// Actions of operators, at most `limit`, the newest first.
+    async fn actions(&self, limit: i64) -> Result<Vec<ActionRow>, Error>;
 
     /// Returns whether so many events are likely all new, so that they may be written without a
     /// look for their records.

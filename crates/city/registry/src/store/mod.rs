@@ -34,10 +34,11 @@ use crate::config::StoreConfig;
 use backend::Backend;
 pub use error::StoreError;
 use error::is_race;
-pub(crate) use persons::PersonsChanged;
-pub(crate) use rows::FactRow;
+pub(crate) use persons::{Around, PersonsChanged};
+pub(crate) use rows::{ActionRow, ContestRow, FactRow};
 pub use stats::Stats;
 pub(crate) use transaction::Applied;
+pub(crate) use transaction::NameValue;
 use transaction::{Abort, Attempt};
 
 /// Number of times that a transaction that lost a race is run again. From the third on it runs
@@ -182,6 +183,21 @@ impl Store {
     ) -> Result<Option<PersonsChanged>, StoreError> {
         self.alone(|| self.backend.decide(decision, holds, &self.rules, now))
             .await
+    }
+
+    /// Reads what is connected with a name; `None` where it is not stored.
+    pub(crate) async fn around(&self, name: &NameValue) -> Result<Option<Around>, StoreError> {
+        self.alone(|| self.backend.around(name)).await
+    }
+
+    /// Names about which records disagree, at most `limit`, the newest first.
+    pub(crate) async fn contests(&self, limit: u32) -> Result<Vec<ContestRow>, StoreError> {
+        in_time(self.backend.contests(limit.into())).await
+    }
+
+    /// Actions of operators, at most `limit`, the newest first.
+    pub(crate) async fn actions(&self, limit: u32) -> Result<Vec<ActionRow>, StoreError> {
+        in_time(self.backend.actions(limit.into())).await
     }
 
     /// Runs a transaction that keeps the other writers out, and again where it lost a race against

@@ -56,6 +56,35 @@ pub(super) use facts_of_pseudonyms;
 /// Returns whether an operator has decided anything.
 pub(super) const HAS_DECISIONS: &str = "SELECT EXISTS (SELECT 1 FROM decision)";
 
+/// Writes down what an operator did.
+pub(super) const ADD_ACTION: &str =
+    "INSERT INTO operator_action (done_at, action, one, other) VALUES ($1, $2, $3, $4)";
+
+/// Contests, the newest first, at most `$1`; times by `$time`.
+macro_rules! select_contests {
+    ($time:literal) => {
+        concat!(
+            "SELECT p.value, p.scheme, p.suite, p.epoch, c.kind, ",
+            $time,
+            " FROM contest AS c JOIN pseudonym AS p ON p.value = c.name
+            ORDER BY c.first_seen_at DESC, c.name, c.kind LIMIT $1"
+        )
+    };
+}
+pub(super) use select_contests;
+
+/// Actions of operators, the newest first, at most `$1`; times by `$time`.
+macro_rules! select_actions {
+    ($time:literal) => {
+        concat!(
+            "SELECT ",
+            $time,
+            ", action, one, other FROM operator_action ORDER BY id DESC LIMIT $1"
+        )
+    };
+}
+pub(super) use select_actions;
+
 /// Every pseudonym with its subject.
 pub(super) const ALL_PSEUDONYMS: &str =
     "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym";

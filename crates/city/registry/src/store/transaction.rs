@@ -15,7 +15,7 @@ use super::error::StoreError;
 use super::upgrade::{MovedFact, OldFact};
 
 /// Value of a name: [`CityPseudonym::value`].
-pub(super) type NameValue = [u8; 32];
+pub(crate) type NameValue = [u8; 32];
 
 /// Set of names as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +90,14 @@ pub(super) trait StoreTransaction: Send {
         holds: bool,
         now: DateTime<Utc>,
     ) -> Result<bool, Error>;
+
+    /// Writes down what an operator did, and when.
+    async fn add_action(
+        &mut self,
+        decision: Decision,
+        holds: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error>;
 
     /// Keeps others, until the transaction ends, from changing who these subjects are. `ids` is
     /// sorted.

@@ -5,6 +5,7 @@ mod ahead;
 mod consume;
 mod many;
 mod outage;
+mod persons;
 mod program;
 mod receipts;
 mod world;

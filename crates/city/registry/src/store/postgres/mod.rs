@@ -25,11 +25,13 @@ use super::apply::apply;
 use super::backend::Backend;
 use super::error::StoreError;
 use super::migrations::{MigrationFile, migrator};
-use super::persons::{PersonsChanged, decide_by_operator};
-use super::rows::FactRow;
-use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH};
+use super::persons::{Around, PersonsChanged, decide_by_operator, look_around};
+use super::rows::{
+    ActionColumns, ActionRow, ContestColumns, ContestRow, FactRow, action_row, contest_row,
+};
+use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH, select_actions, select_contests};
 use super::stats::CountRow;
-use super::transaction::{Abort, Applied, Attempt};
+use super::transaction::{Abort, Applied, Attempt, NameValue};
 use super::upgrade::move_facts;
 use crate::config::PostgresConfig;
 use lent_connection::LentConnection;
@@ -142,6 +144,28 @@ impl Backend for PostgresStore {
         let changed = decide_by_operator(&mut transaction, decision, holds, rules, now).await?;
         transaction.commit().await?;
         Ok(changed)
+    }
+
+    async fn around(&self, name: &NameValue) -> Result<Option<Around>, Abort> {
+        let mut lent = self.lend().await?;
+        let mut transaction = lent.begin().await?;
+        look_around(&mut transaction, *name).await
+    }
+
+    async fn contests(&self, limit: i64) -> Result<Vec<ContestRow>, Error> {
+        let query = sqlx::query_as(select_contests!(
+            "to_char(c.first_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+        ));
+        let rows: Vec<ContestColumns> = query.bind(limit).fetch_all(&self.pool).await?;
+        rows.into_iter().map(contest_row).collect()
+    }
+
+    async fn actions(&self, limit: i64) -> Result<Vec<ActionRow>, Error> {
+        let query = sqlx::query_as(select_actions!(
+            "to_char(done_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+        ));
+        let rows: Vec<ActionColumns> = query.bind(limit).fetch_all(&self.pool).await?;
+        rows.into_iter().map(action_row).collect()
     }
 
     /// In an initial load, a look for the records first would cost a quarter of the server's work.

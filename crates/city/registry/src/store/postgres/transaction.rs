@@ -19,13 +19,16 @@ use linking::{
 use sqlx::{Error, PgConnection, Postgres, Transaction};
 
 use super::copy::CopyRows;
-use crate::store::columns::{MedicalColumns, columns, contest_kind, status, undecodable};
+use crate::store::columns::{
+    MedicalColumns, action, columns, contest_kind, decision_columns, status, undecodable,
+};
 use crate::store::rows::{
     DecisionColumns, LinkColumns, NameColumns, OldFactColumns, SetColumns, VersionColumns,
     decision_row, link_row, name_row, old_fact, record_version, set_row,
 };
 use crate::store::sql::{
-    DROP_OLD_FACTS, HAS_DECISIONS, OLD_FACTS, insert_facts, move_old_facts, replace_fact,
+    ADD_ACTION, DROP_OLD_FACTS, HAS_DECISIONS, OLD_FACTS, insert_facts, move_old_facts,
+    replace_fact,
 };
 use crate::store::transaction::{NameRow, NameValue, SetRow, StoreTransaction};
 use crate::store::upgrade::{MovedFact, OldFact};
@@ -238,6 +241,23 @@ impl StoreTransaction for PostgresTransaction<'_> {
         };
         let done = query.execute(&mut *self.transaction).await?;
         Ok(done.rows_affected() > 0)
+    }
+
+    async fn add_action(
+        &mut self,
+        decision: Decision,
+        holds: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let (one, other) = decision_columns(decision);
+        sqlx::query(ADD_ACTION)
+            .bind(now)
+            .bind(action(decision, holds))
+            .bind(one)
+            .bind(other)
+            .execute(&mut *self.transaction)
+            .await
+            .map(drop)
     }
 
     async fn lock_subjects(&mut self, ids: &[SubjectId]) -> Result<(), Error> {
@@ -538,14 +558,6 @@ fn links_of(sets: &[SetRow]) -> Vec<(NameValue, NameSetId)> {
     let mut links: Vec<_> = sets.iter().flat_map(of_set).collect();
     links.sort_unstable();
     links
-}
-
-/// Columns of a decision: the smaller of two names comes first.
-fn decision_columns(decision: Decision) -> (NameValue, Option<NameValue>) {
-    match decision {
-        Decision::Alone(name) => (name, None),
-        Decision::Together(one, other) => (one.min(other), Some(one.max(other))),
-    }
 }
 
 /// Column of a set.

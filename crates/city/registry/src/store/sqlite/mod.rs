@@ -25,11 +25,13 @@ use super::apply::apply;
 use super::backend::Backend;
 use super::error::StoreError;
 use super::migrations::{MigrationFile, migrator};
-use super::persons::{PersonsChanged, decide_by_operator};
-use super::rows::FactRow;
-use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH};
+use super::persons::{Around, PersonsChanged, decide_by_operator, look_around};
+use super::rows::{
+    ActionColumns, ActionRow, ContestColumns, ContestRow, FactRow, action_row, contest_row,
+};
+use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH, select_actions, select_contests};
 use super::stats::CountRow;
-use super::transaction::{Abort, Applied, Attempt};
+use super::transaction::{Abort, Applied, Attempt, NameValue};
 use super::upgrade::move_facts;
 use crate::config::SqliteConfig;
 use transaction::SqliteTransaction;
@@ -127,6 +129,24 @@ impl Backend for SqliteStore {
         let changed = decide_by_operator(&mut transaction, decision, holds, rules, now).await?;
         transaction.commit().await?;
         Ok(changed)
+    }
+
+    async fn around(&self, name: &NameValue) -> Result<Option<Around>, Abort> {
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = SqliteTransaction::new(begun);
+        look_around(&mut transaction, *name).await
+    }
+
+    async fn contests(&self, limit: i64) -> Result<Vec<ContestRow>, Error> {
+        let query = sqlx::query_as(select_contests!("c.first_seen_at"));
+        let rows: Vec<ContestColumns> = query.bind(limit).fetch_all(&self.readers).await?;
+        rows.into_iter().map(contest_row).collect()
+    }
+
+    async fn actions(&self, limit: i64) -> Result<Vec<ActionRow>, Error> {
+        let query = sqlx::query_as(select_actions!("done_at"));
+        let rows: Vec<ActionColumns> = query.bind(limit).fetch_all(&self.readers).await?;
+        rows.into_iter().map(action_row).collect()
     }
 
     async fn claim(&self, check: &[u8; 32]) -> Result<Vec<u8>, Error> {

@@ -12,13 +12,14 @@ use linking::{
 use sqlx::{Error, Sqlite, Transaction};
 
 use super::queries::{self, hex_list, id_list, json_list};
-use crate::store::columns::{columns, contest_kind, status};
+use crate::store::columns::{action, columns, contest_kind, decision_columns, status};
 use crate::store::rows::{
     DecisionColumns, LinkColumns, NameColumns, OldFactColumns, SetColumns, decision_row, link_row,
     name_row, old_fact, set_row,
 };
 use crate::store::sql::{
-    DROP_OLD_FACTS, HAS_DECISIONS, OLD_FACTS, insert_facts, move_old_facts, replace_fact,
+    ADD_ACTION, DROP_OLD_FACTS, HAS_DECISIONS, OLD_FACTS, insert_facts, move_old_facts,
+    replace_fact,
 };
 use crate::store::transaction::{NameRow, NameValue, SetRow, StoreTransaction};
 use crate::store::upgrade::{MovedFact, OldFact};
@@ -119,16 +120,30 @@ impl StoreTransaction for SqliteTransaction {
         holds: bool,
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
-        let (one, other) = match decision {
-            Decision::Alone(name) => (name, None),
-            Decision::Together(one, other) => (one.min(other), Some(one.max(other))),
-        };
+        let (one, other) = decision_columns(decision);
         let sql = if holds { DECIDE } else { TAKE_BACK };
         let query = sqlx::query(sql)
             .bind(one.to_vec())
             .bind(other.map(|other| other.to_vec()))
             .bind(time_text(now));
         Ok(query.execute(&mut *self.0).await?.rows_affected() > 0)
+    }
+
+    async fn add_action(
+        &mut self,
+        decision: Decision,
+        holds: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let (one, other) = decision_columns(decision);
+        sqlx::query(ADD_ACTION)
+            .bind(time_text(now))
+            .bind(action(decision, holds))
+            .bind(one.to_vec())
+            .bind(other.map(|other| other.to_vec()))
+            .execute(&mut *self.0)
+            .await
+            .map(drop)
     }
 
     async fn lock_subjects(&mut self, _ids: &[SubjectId]) -> Result<(), Error> {
