@@ -113,6 +113,9 @@ fn config_section(loaded: &LoadedConfig) -> Section {
 
 async fn queue_section(loaded: &LoadedConfig) -> Section {
     let mut report = CheckReport::default();
+    if let Some(warning) = loaded.config.queue.plain_warning() {
+        report.warn(warning, "write amqps:// and take allow_plain out");
+    }
     match broker::check(&loaded.config.queue, &loaded.base).await {
         Ok(findings) => findings
             .into_iter()

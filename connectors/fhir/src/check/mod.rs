@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use connector_kit::{CheckReport, Feed, IdentifierKind, Person, SourceError};
 
+use crate::bounds;
 use crate::bundle::{PatientEntry, ServerPage};
 use crate::config::Include;
 use crate::corrected::has_other_patients;
@@ -27,6 +28,13 @@ pub(crate) async fn run(session: &FhirSession, now: DateTime<Utc>) -> CheckRepor
         report: CheckReport::default(),
         unknown_systems: BTreeSet::new(),
     };
+    if bounds::is_plain(&session.config) {
+        check.report.warn(
+            "allow_plain_http is set: records and the password travel readable to another machine, \
+             unless something else encrypts the way",
+            "write https:// in base_url and take allow_plain_http out",
+        );
+    }
     match capabilities::check(session, now, &mut check.report).await {
         Ok(()) => check.searches().await,
         Err(error) => add_error(&mut check.report, "the FHIR server", &error),

@@ -15,9 +15,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::config::{PostgresConfig, TlsMode};
-use crate::driver::{
-    Driver, Failure, KeyColumns, Session, WritePrivileges, is_local_host, transport_warning,
-};
+use crate::driver::{Driver, Failure, KeyColumns, Session, WritePrivileges, transport_warning};
 use crate::settings::Tls;
 use crate::statement::Syntax;
 use crate::value::{Bind, Key, Kind, MAX_VALUE_LENGTH, Sql};
@@ -27,7 +25,7 @@ use session::PostgresSession;
 pub(crate) struct Postgres {
     options: PgConnectOptions,
     place: String,
-    unprotected: bool,
+    transport_warning: Option<(String, String)>,
     zone: &'static str,
     listener: Option<Listener>,
 }
@@ -63,8 +61,8 @@ impl Postgres {
                 .ssl_client_cert(certificate)
                 .ssl_client_key_from_pem(key.expose_secret());
         }
-        let unprotected = tls.mode != TlsMode::VerifyFull && !is_local_host(&config.host);
         let place = format!("PostgreSQL at {}:{}", config.host, config.port);
+        let transport_warning = transport_warning(tls.mode, &config.host, &place);
         let connect_timeout = Duration::from_secs(config.connect_timeout_seconds.into());
         let listener = |channel: &String| {
             Listener::new(options.clone(), place.clone(), channel, connect_timeout)
@@ -73,7 +71,7 @@ impl Postgres {
         Ok(Self {
             options,
             place,
-            unprotected,
+            transport_warning,
             zone: config.time_zone.0.name(),
             listener,
         })
@@ -165,7 +163,7 @@ impl Driver for Postgres {
     }
 
     fn transport_warning(&self) -> Option<(String, String)> {
-        self.unprotected.then(|| transport_warning(&self.place))
+        self.transport_warning.clone()
     }
 
     async fn changed(&self) {

@@ -28,6 +28,7 @@ use super::stats::CountRow;
 use super::transaction::{Abort, Applied, Attempt};
 use crate::config::PostgresConfig;
 use lent_connection::LentConnection;
+pub(super) use options::plain_warning;
 
 /// Longest wait for a connection, in seconds.
 const ACQUIRE_TIMEOUT_SECONDS: u64 = 5;
