@@ -16,7 +16,7 @@ const MAX_PAGE_RECORDS: u32 = 10_000;
 /// Most receipt keys at once.
 const MAX_RECEIPT_KEYS: usize = 8;
 
-/// Most fingerprints of pseudonym keys: those of open epochs, and of closed ones that nobody removed.
+/// Most fingerprints of pseudonym keys: of open epochs, and of closed ones that nobody removed.
 const MAX_FINGERPRINTS: usize = 16;
 
 /// Gateway's configuration and the file it was read from.

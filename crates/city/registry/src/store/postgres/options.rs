@@ -25,6 +25,10 @@ const SESSION_SETTINGS: [(&str, &str); 6] = [
     ("enable_seqscan", "off"),
 ];
 
+/// Advice to whoever would send facts in clear to another machine.
+const PLAIN_HELP: &str = "write tls = \"verify-full\", or `allow_plain = true` where something else \
+                          encrypts the way";
+
 /// Options of every connection; relative paths start from `base`.
 pub(super) fn options(
     config: &PostgresConfig,
@@ -58,14 +62,10 @@ pub(super) fn options(
         TlsMode::VerifyCa => PgSslMode::VerifyCa,
         TlsMode::VerifyFull => PgSslMode::VerifyFull,
     });
-    if config.tls == TlsMode::Off && !config.allow_plain && !is_local(&options) {
-        return Err(misconfigured(
-            "store.postgres.tls is \"off\" and the server is another machine: facts and the \
-             password would travel in clear"
-                .into(),
-            "write tls = \"verify-full\", or `allow_plain = true` where something else encrypts \
-             the way",
-        ));
+    if is_plain(config, &options) && !config.allow_plain {
+        let what = "store.postgres.tls is \"off\" and the server is another machine: facts and the \
+                    password would travel in clear";
+        return Err(misconfigured(what.into(), PLAIN_HELP));
     }
     if let Some(file) = &config.ca_file {
         options = options.ssl_root_cert(base.join(file));
@@ -86,11 +86,15 @@ pub(in crate::store) fn plain_warning(
     config: &PostgresConfig,
     base: &Path,
 ) -> Option<&'static str> {
-    let options = options(config, base).ok()?;
-    (config.tls == TlsMode::Off && !is_local(&options)).then_some(
+    is_plain(config, &options(config, base).ok()?).then_some(
         "store.postgres.allow_plain is set: facts and the password travel in clear to another \
          machine, unless something else encrypts the way; tls = \"verify-full\" needs no such word",
     )
+}
+
+/// Returns whether everything travels in clear to another machine.
+fn is_plain(config: &PostgresConfig, options: &PgConnectOptions) -> bool {
+    config.tls == TlsMode::Off && !is_local(options)
 }
 
 /// Returns whether the server is on this machine: a Unix socket or a loopback address.
