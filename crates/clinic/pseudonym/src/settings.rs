@@ -6,8 +6,8 @@ use contract::Suite;
 use crate::KeyRing;
 use crate::mac::Keyed;
 
-/// Domain of the digest. Its number rises when this program makes something else of the same record,
-/// as by another normal form: every source is then read again from its beginning.
+/// Domain of the digest. Its number rises when this program makes something else of the same
+/// record, as by another normal form: every source is then read again from its beginning.
 const SETTINGS_DOMAIN: &str = "clinic-gateway/settings/v2";
 
 impl KeyRing {

@@ -26,8 +26,8 @@ pub(super) enum Letters {
     LatinOrCyrillic,
 }
 
-/// Writes `XXX:`, the issuing country's three letters, and returns these; `default` is used where the source names
-/// none.
+/// Writes `XXX:`, the issuing country's three letters, and returns these; `default` is used where
+/// the source names none.
 pub(super) fn push_country(
     code: Option<&str>,
     default: Option<&'static str>,

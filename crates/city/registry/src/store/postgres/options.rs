@@ -26,8 +26,8 @@ const SESSION_SETTINGS: [(&str, &str); 6] = [
 ];
 
 /// Advice to whoever would send facts in clear to another machine.
-const PLAIN_HELP: &str = "write tls = \"verify-full\", or `allow_plain = true` where something else \
-                          encrypts the way";
+const PLAIN_HELP: &str = "write tls = \"verify-full\", or `allow_plain = true` where something \
+                          else encrypts the way";
 
 /// Options of every connection; relative paths start from `base`.
 pub(super) fn options(
