@@ -277,6 +277,15 @@ pub(crate) fn is_local_host(host: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
+/// Returns the number that a version begins with, and nothing else of what a server writes there.
+pub(crate) fn version_number(version: &str) -> &str {
+    const MAX_CHARS: usize = 20;
+    let end = version
+        .find(|char: char| !(char.is_ascii_digit() || char == '.'))
+        .unwrap_or(version.len());
+    &version[..end.min(MAX_CHARS)]
+}
+
 /// Warning of a connection to another machine that is not verified, or not encrypted.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 fn transport_warning(mode: TlsMode, host: &str, place: &str) -> Option<(String, String)> {
@@ -298,6 +307,14 @@ fn transport_warning(mode: TlsMode, host: &str, place: &str) -> Option<(String, 
 #[cfg(all(test, any(feature = "postgres", feature = "mysql")))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_version_only_its_number_is_shown() {
+        assert_eq!(version_number("17.2 (Debian 17.2-1)"), "17.2");
+        assert_eq!(version_number("10.11.6-MariaDB-0+deb12u1"), "10.11.6");
+        assert_eq!(version_number("Ivanov"), "");
+        assert_eq!(version_number(&"1".repeat(30)).len(), 20);
+    }
 
     #[test]
     fn another_machine_is_warned_of_unless_it_is_verified() {

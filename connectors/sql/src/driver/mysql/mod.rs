@@ -15,7 +15,9 @@ use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
 use crate::config::{MySqlConfig, TlsMode};
-use crate::driver::{Driver, Failure, KeyColumns, Session, WritePrivileges, transport_warning};
+use crate::driver::{
+    Driver, Failure, KeyColumns, Session, WritePrivileges, transport_warning, version_number,
+};
 use crate::settings::Tls;
 use crate::statement::Syntax;
 use crate::value::{Key, Kind, MAX_VALUE_LENGTH, Sql};
@@ -200,9 +202,9 @@ impl Driver for MySql {
 
     fn product(&self, version: &str) -> String {
         if version.contains("MariaDB") {
-            format!("MariaDB {version}")
+            format!("MariaDB {}", version_number(version))
         } else {
-            format!("MySQL {version}")
+            format!("MySQL {}", version_number(version))
         }
     }
 

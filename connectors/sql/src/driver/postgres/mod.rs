@@ -5,6 +5,7 @@ mod failure;
 mod listen;
 mod rows;
 mod session;
+mod states;
 
 use std::time::Duration;
 
@@ -15,7 +16,9 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::config::{PostgresConfig, TlsMode};
-use crate::driver::{Driver, Failure, KeyColumns, Session, WritePrivileges, transport_warning};
+use crate::driver::{
+    Driver, Failure, KeyColumns, Session, WritePrivileges, transport_warning, version_number,
+};
 use crate::settings::Tls;
 use crate::statement::Syntax;
 use crate::value::{Bind, Key, Kind, MAX_VALUE_LENGTH, Sql};
@@ -147,7 +150,7 @@ impl Driver for Postgres {
     }
 
     fn product(&self, version: &str) -> String {
-        format!("PostgreSQL {version}")
+        format!("PostgreSQL {}", version_number(version))
     }
 
     fn write_privileges(&self) -> Option<WritePrivileges> {
