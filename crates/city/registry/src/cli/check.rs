@@ -3,6 +3,7 @@
 use program::{CheckLayout, CheckRow, Failure, Severity};
 
 use super::config_file::LoadedConfig;
+use crate::store::plain_warning;
 use crate::{Keys, Reader};
 
 pub(super) async fn check(loaded: &LoadedConfig) -> Result<(), Failure> {
@@ -21,6 +22,10 @@ struct FindingPrinter {
 impl FindingPrinter {
     fn good(&self, part: &str, text: impl Into<String>) {
         print(part, Severity::Good, text.into());
+    }
+
+    fn warn(&self, part: &str, text: impl Into<String>) {
+        print(part, Severity::Warning, text.into());
     }
 
     fn failed(&mut self, part: &str, failure: Failure) {
@@ -69,6 +74,9 @@ async fn check_keys_and_store(loaded: &LoadedConfig, printer: &mut FindingPrinte
             None => "none are sent, as there is no keys.receipt_key",
         },
     );
+    if let Some(warning) = plain_warning(&loaded.config.store, &loaded.base) {
+        printer.warn("store", warning);
+    }
     match Reader::open(&loaded.config.store, keys, &loaded.base).await {
         Ok(reader) => {
             let store = reader.describe();
@@ -83,6 +91,9 @@ async fn check_keys_and_store(loaded: &LoadedConfig, printer: &mut FindingPrinte
 }
 
 async fn check_queue(loaded: &LoadedConfig, printer: &mut FindingPrinter) {
+    if let Some(warning) = loaded.config.queue.plain_warning() {
+        printer.warn("queue", warning);
+    }
     match broker::check(&loaded.config.queue, &loaded.base).await {
         Ok(findings) => {
             for finding in findings {

@@ -59,6 +59,17 @@ pub(crate) struct Store {
     rules: LinkRules,
 }
 
+/// Warning of a connection whose content travels in clear to another machine, as the configuration
+/// permits.
+#[cfg(feature = "cli")]
+pub(crate) fn plain_warning(config: &StoreConfig, base: &Path) -> Option<&'static str> {
+    match config {
+        #[cfg(feature = "postgres")]
+        StoreConfig::Postgres(config) => postgres::plain_warning(config, base),
+        _ => None,
+    }
+}
+
 impl<B: Backend + 'static> From<B> for Store {
     fn from(backend: B) -> Self {
         Self {

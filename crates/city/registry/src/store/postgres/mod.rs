@@ -35,6 +35,7 @@ use super::transaction::{Abort, Applied, Attempt, NameValue};
 use super::upgrade::move_facts;
 use crate::config::PostgresConfig;
 use lent_connection::LentConnection;
+pub(super) use options::plain_warning;
 
 /// Longest wait for a connection, in seconds.
 const ACQUIRE_TIMEOUT_SECONDS: u64 = 5;
