@@ -3,6 +3,7 @@
 
 mod ahead;
 mod consume;
+mod hostile;
 mod many;
 mod outage;
 mod persons;
