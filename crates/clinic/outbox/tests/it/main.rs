@@ -13,6 +13,7 @@ mod opening;
 mod overlap;
 mod pages;
 mod publishing;
+mod raises;
 mod receipts;
 mod reconciliation;
 mod requests;

@@ -12,7 +12,8 @@ use outbox::{Outbox, OutboxError, RepairPlan, SettledVerdicts};
 
 use crate::receipts::settle;
 use crate::support::{
-    FREELY, LEASE, Place, Source, asserted, at, delivered, digest, finish, page, withdrawn,
+    FREELY, LEASE, Place, Source, asserted, at, delivered, digest, finish, page, revision,
+    revision_of, version, withdrawn,
 };
 
 /// Delivers the probes and answers them: records in `differing` so, the rest as equal.
@@ -79,26 +80,14 @@ async fn every_record_is_asked_about_once_and_counted() {
     let id = probe_all(&outbox, Some("mis")).await;
     let backlog = outbox.backlog().await.unwrap();
     assert_eq!((backlog.batches, backlog.events), (5, 0), "4,000 a probe");
-    let held = Some(Version {
-        generation: 1,
-        count: 1,
-    });
+    let held = |record| Some(version(record, 1, 1));
     let differing = BTreeMap::from([
         (digest(1), (DifferenceKind::Missing, None)),
-        (digest(2), (DifferenceKind::Stale, held)),
-        (
-            digest(3),
-            (
-                DifferenceKind::Newer,
-                Some(Version {
-                    generation: 3,
-                    count: 9,
-                }),
-            ),
-        ),
-        (digest(4), (DifferenceKind::Conflicting, held)),
+        (digest(2), (DifferenceKind::Stale, held(2))),
+        (digest(3), (DifferenceKind::Newer, Some(version(3, 3, 9)))),
+        (digest(4), (DifferenceKind::Conflicting, held(4))),
         // Sent after the probe, so to speak: no more than what is known here.
-        (digest(6), (DifferenceKind::Newer, held)),
+        (digest(6), (DifferenceKind::Newer, held(6))),
     ]);
     let (probed, settled) = answer(&place, &outbox, &differing).await;
     assert_eq!(
@@ -112,13 +101,7 @@ async fn every_record_is_asked_about_once_and_counted() {
         .unwrap();
     assert_eq!(
         (withdrawn.withdrawn, withdrawn.version),
-        (
-            true,
-            Version {
-                generation: 1,
-                count: 2
-            }
-        )
+        (true, version(5, 1, 2))
     );
 
     let report = outbox.reader().reconciliation(id).await.unwrap().unwrap();
@@ -176,27 +159,9 @@ async fn repair_sends_what_differs_above_what_is_held() {
     let id = probe_all(&outbox, None).await;
     let differing = BTreeMap::from([
         (digest(1), (DifferenceKind::Missing, None)),
-        (
-            digest(2),
-            (
-                DifferenceKind::Newer,
-                Some(Version {
-                    generation: 3,
-                    count: 9,
-                }),
-            ),
-        ),
+        (digest(2), (DifferenceKind::Newer, Some(version(2, 3, 9)))),
         (digest(20), (DifferenceKind::Missing, None)),
-        (
-            digest(21),
-            (
-                DifferenceKind::Newer,
-                Some(Version {
-                    generation: 1,
-                    count: 7,
-                }),
-            ),
-        ),
+        (digest(21), (DifferenceKind::Newer, Some(version(21, 1, 7)))),
     ]);
     answer(&place, &outbox, &differing).await;
 
@@ -205,6 +170,7 @@ async fn repair_sends_what_differs_above_what_is_held() {
         plan,
         RepairPlan {
             resent_withdrawals: 2,
+            parked: 0,
             by_sweep: vec![("mis".into(), "recoveries".into())]
         }
     );
@@ -220,50 +186,19 @@ async fn repair_sends_what_differs_above_what_is_held() {
         .into_iter()
         .map(|event| (event.record, event))
         .collect();
-    let version = |record: u32| sent[&digest(record)].version;
+    let sent_revision = |record: u32| revision_of(&sent[&digest(record)]);
     assert_eq!(sent.len(), 4);
-    assert_eq!(
-        version(1),
-        Version {
-            generation: 1,
-            count: 2
-        }
-    );
-    assert_eq!(
-        version(2),
-        Version {
-            generation: 3,
-            count: 10
-        },
-        "adopted and counted up"
-    );
-    assert_eq!(
-        version(20),
-        Version {
-            generation: 1,
-            count: 2
-        }
-    );
-    assert_eq!(
-        version(21),
-        Version {
-            generation: 1,
-            count: 8
-        }
-    );
+    assert_eq!(sent_revision(1), revision(1, 2));
+    assert_eq!(sent_revision(2), revision(3, 10), "adopted and counted up");
+    assert_eq!(sent_revision(20), revision(1, 2));
+    assert_eq!(sent_revision(21), revision(1, 8));
     assert!(matches!(sent[&digest(21)].body, Body::Withdrawn { .. }));
     // From now on the record lives in the generation it was found in.
     let mut changed = source.clone();
     changed.rows.insert(2, (2, Some(500)));
     changed.pull(&outbox).await;
     let (_, sent) = settle(&place, &outbox, at(80), |_| None).await;
-    assert_eq!(
-        sent[0].version,
-        Version {
-            generation: 3,
-            count: 11
-        }
-    );
+    assert_eq!(revision_of(&sent[0]), revision(3, 11));
 }
 
 #[tokio::test]
@@ -273,10 +208,7 @@ async fn records_gone_at_the_source_are_withdrawn_above_what_the_registry_holds(
     Source::of(0..10).pull(&outbox).await;
     settle(&place, &outbox, at(1), |_| None).await;
     let id = probe_all(&outbox, None).await;
-    let held = Version {
-        generation: 2,
-        count: 3,
-    };
+    let held = version(4, 2, 3);
     answer(
         &place,
         &outbox,
@@ -288,16 +220,7 @@ async fn records_gone_at_the_source_are_withdrawn_above_what_the_registry_holds(
     rest.rows.remove(&4);
     rest.sweep(&outbox, FREELY).await;
     let (_, sent) = settle(&place, &outbox, at(70), |_| None).await;
-    assert_eq!(
-        (sent.len(), sent[0].version),
-        (
-            1,
-            Version {
-                generation: 2,
-                count: 4
-            }
-        )
-    );
+    assert_eq!((sent.len(), revision_of(&sent[0])), (1, revision(2, 4)));
     assert!(matches!(sent[0].body, Body::Withdrawn { .. }));
 }
 
