@@ -11,6 +11,7 @@ use sqlx::SqliteExecutor;
 use sqlx::sqlite::SqliteConnection;
 
 use super::probes::count_answer;
+use super::sealing::Sealing;
 use super::settlements::count_delivered;
 use super::verdicts::{AnsweredBatch, Findings, SettledVerdicts};
 use crate::dead_letters::open_of_registry;
@@ -28,7 +29,7 @@ pub(crate) struct BatchReceipts {
     database: Arc<Database>,
     records: Arc<Records>,
     versions: Arc<Versions>,
-    secrets: Arc<RecordSecrets>,
+    sealing: Arc<Sealing>,
 }
 
 impl BatchReceipts {
@@ -36,13 +37,13 @@ impl BatchReceipts {
         database: Arc<Database>,
         records: Arc<Records>,
         versions: Arc<Versions>,
-        secrets: Arc<RecordSecrets>,
+        sealing: Arc<Sealing>,
     ) -> Self {
         Self {
             database,
             records,
             versions,
-            secrets,
+            sealing,
         }
     }
 
@@ -91,8 +92,9 @@ impl BatchReceipts {
             }
         }
         let LookedUp { known, .. } = self.records.look_up(&findings.records()).await?;
-        findings.judge(&known, &self.secrets);
-        store(connection, &findings, &known, &self.secrets, now).await?;
+        let secrets = self.sealing.secrets();
+        findings.judge(&known, secrets);
+        store(connection, &findings, &known, secrets, now).await?;
         let generation = self.versions.generation();
         let needed = findings.needed_generation(generation);
         let raise = decide_receipt_raise(connection, needed, generation, now).await?;

@@ -166,8 +166,8 @@ pub(crate) async fn unnamed(
     select_among(pool, any, select, digests).await
 }
 
-/// Selects those of the digests, side by side, whose record has a letter of the registry that asking
-/// again would not help. A superseded record is asked about: the answer tells what to go above.
+/// Selects those of the digests, side by side, whose record has a letter of the registry that no
+/// question would help. A superseded record is asked about: the answer tells what to go above.
 pub(crate) async fn refused_by_registry(
     pool: &SqlitePool,
     digests: Vec<u8>,

@@ -64,12 +64,7 @@ impl Subjects {
             feeds: Feeds::new(database()),
             pages: Pages::new(database(), records(), versions(), sealing(), capacity()),
             leases: Leases::new(database(), ReceiptRules::of(options)),
-            receipts: BatchReceipts::new(
-                database(),
-                records(),
-                versions(),
-                Arc::clone(sealing().secrets()),
-            ),
+            receipts: BatchReceipts::new(database(), records(), versions(), sealing()),
             sweeps: Sweeps::new(database(), records(), withdrawals()),
             removed_sources: RemovedSources::new(database(), records(), withdrawals()),
             dead_letters: DeadLetters::new(database()),

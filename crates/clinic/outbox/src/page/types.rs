@@ -85,7 +85,7 @@ pub struct Committed {
     pub corrected: u64,
     /// Records withdrawn.
     pub withdrawn: u64,
-    /// Records sent again because the generation rose: as they were, as far as this outbox can tell.
+    /// Records sent again because the generation rose, as they were as far as can be told.
     pub resent: u64,
     /// Drafts that need no event: sent already, withdrawn already, withdrawals of records never
     /// sent, and earlier drafts of a record that came twice.

@@ -1,4 +1,4 @@
-//! Records that a repair cannot send: no version of this clinic is above the one the registry holds.
+//! Records that a repair cannot send: no version of this clinic is above the registry's.
 
 use record_secrets::RecordSecrets;
 
