@@ -1,6 +1,7 @@
 //! Inputs of the instruction-count benchmarks: a page of invented records and what it becomes, the
 //! same in every run.
 
+pub mod component;
 pub mod numbers;
 
 use chrono::{Days, NaiveDate};

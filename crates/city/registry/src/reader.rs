@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use contract::Pseudonym;
-use linking::CityPseudonym;
+use contract::{Pseudonym, RecordDigest};
+use linking::{CityPseudonym, StoredRecord};
 
 use crate::config::StoreConfig;
 use crate::keys::Keys;
@@ -61,6 +61,12 @@ impl Reader {
     #[must_use]
     pub fn second_layer(&self, pseudonym: &Pseudonym) -> CityPseudonym {
         self.keys.second_layer.apply(pseudonym)
+    }
+
+    /// Digest of a record as the registry keeps it.
+    #[must_use]
+    pub fn stored_record(&self, record: &RecordDigest) -> StoredRecord {
+        self.keys.second_layer.record(record)
     }
 
     /// Counts over the whole store.

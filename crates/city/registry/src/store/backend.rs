@@ -5,7 +5,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use linking::{CityPseudonym, OpenBatch, StoredVersion, SubjectId};
+use linking::{CityPseudonym, LinkRules, OpenBatch, StoredRecord, StoredVersion, SubjectId};
 use sqlx::Error;
 
 use super::rows::FactRow;
@@ -23,6 +23,7 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
     async fn apply(
         &self,
         batches: &[&OpenBatch],
+        rules: &LinkRules,
         attempt: Attempt,
         now: DateTime<Utc>,
     ) -> Result<Applied, Abort>;
@@ -60,8 +61,10 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
     -> Result<HashMap<[u8; 32], SubjectId>, Error>;
 
     /// Versions of those records that are stored.
-    async fn stored(&self, records: &[[u8; 32]])
-    -> Result<HashMap<[u8; 32], StoredVersion>, Error>;
+    async fn stored(
+        &self,
+        records: &[StoredRecord],
+    ) -> Result<HashMap<StoredRecord, StoredVersion>, Error>;
 
     /// Counts over the whole database, as of one moment.
     async fn counts(&self) -> Result<Vec<CountRow>, Error>;

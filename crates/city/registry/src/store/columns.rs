@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 use contract::{Fact, FactKind, PartialDate};
-use linking::{CityPseudonym, IncomingEvent};
+use linking::{CityPseudonym, ContestKind, IncomingEvent};
 
 /// Medical columns of a fact; all empty for a withdrawn one.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -62,6 +62,16 @@ pub(super) fn columns(fact: Option<&Fact>) -> MedicalColumns {
             began_on: began_on.map(|date| date.to_string()),
             ..dated(occurred_on)
         },
+    }
+}
+
+/// Word for the kind of a contest.
+pub(super) const fn contest_kind(kind: ContestKind) -> &'static str {
+    match kind {
+        ContestKind::Tie => "tie",
+        ContestKind::Minority => "minority",
+        ContestKind::TooLarge => "too-large",
+        ContestKind::OneRecord => "one-record",
     }
 }
 

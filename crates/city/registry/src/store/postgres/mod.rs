@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use linking::{CityPseudonym, OpenBatch, StoredVersion, SubjectId};
+use linking::{CityPseudonym, LinkRules, OpenBatch, StoredRecord, StoredVersion, SubjectId};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{Error, Postgres, Transaction};
 
@@ -34,7 +34,7 @@ const ACQUIRE_TIMEOUT_SECONDS: u64 = 5;
 /// Number of events from which a group may be written without a look for its records.
 const BLIND_EVENTS: usize = 1000;
 
-const MIGRATIONS: [MigrationFile; 3] = [
+const MIGRATIONS: [MigrationFile; 4] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/postgres/0001_init.sql"),
@@ -48,6 +48,10 @@ const MIGRATIONS: [MigrationFile; 3] = [
         sql: include_str!(
             "../../../../../../migrations/registry/postgres/0003_no_subject_check.sql"
         ),
+    },
+    MigrationFile {
+        name: "links",
+        sql: include_str!("../../../../../../migrations/registry/postgres/0004_links.sql"),
     },
 ];
 
@@ -102,12 +106,13 @@ impl Backend for PostgresStore {
     async fn apply(
         &self,
         batches: &[&OpenBatch],
+        rules: &LinkRules,
         attempt: Attempt,
         now: DateTime<Utc>,
     ) -> Result<Applied, Abort> {
         let mut lent = self.lend().await?;
         let mut transaction = lent.begin().await?;
-        let applied = apply(&mut transaction, batches, attempt, now).await?;
+        let applied = apply(&mut transaction, batches, rules, attempt, now).await?;
         transaction.commit().await?;
         Ok(applied)
     }
@@ -161,8 +166,8 @@ impl Backend for PostgresStore {
 
     async fn stored(
         &self,
-        records: &[[u8; 32]],
-    ) -> Result<HashMap<[u8; 32], StoredVersion>, Error> {
+        records: &[StoredRecord],
+    ) -> Result<HashMap<StoredRecord, StoredVersion>, Error> {
         queries::stored(&self.pool, records).await
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use linking::{CityPseudonym, OpenBatch, StoredVersion, SubjectId};
+use linking::{CityPseudonym, LinkRules, OpenBatch, StoredRecord, StoredVersion, SubjectId};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
@@ -40,7 +40,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(200);
 /// Number of connections that only read.
 const READERS: u32 = 4;
 
-const MIGRATIONS: [MigrationFile; 2] = [
+const MIGRATIONS: [MigrationFile; 3] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0001_init.sql"),
@@ -48,6 +48,10 @@ const MIGRATIONS: [MigrationFile; 2] = [
     MigrationFile {
         name: "content",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0002_content.sql"),
+    },
+    MigrationFile {
+        name: "links",
+        sql: include_str!("../../../../../../migrations/registry/sqlite/0003_links.sql"),
     },
 ];
 
@@ -86,13 +90,14 @@ impl Backend for SqliteStore {
     async fn apply(
         &self,
         batches: &[&OpenBatch],
+        rules: &LinkRules,
         attempt: Attempt,
         now: DateTime<Utc>,
     ) -> Result<Applied, Abort> {
         // A deferred transaction would fail when another process wrote meanwhile.
         let begun = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let mut transaction = SqliteTransaction::new(begun);
-        let applied = apply(&mut transaction, batches, attempt, now).await?;
+        let applied = apply(&mut transaction, batches, rules, attempt, now).await?;
         transaction.commit().await?;
         Ok(applied)
     }
@@ -133,8 +138,8 @@ impl Backend for SqliteStore {
 
     async fn stored(
         &self,
-        records: &[[u8; 32]],
-    ) -> Result<HashMap<[u8; 32], StoredVersion>, Error> {
+        records: &[StoredRecord],
+    ) -> Result<HashMap<StoredRecord, StoredVersion>, Error> {
         queries::stored(&self.readers, records).await
     }
 
