@@ -9,6 +9,9 @@ use crate::config::LoadedConfig;
 
 pub(super) async fn section(loaded: &LoadedConfig) -> Section {
     let mut report = CheckReport::default();
+    if let Some(warning) = loaded.config.queue.plain_warning() {
+        report.warn(warning, "write amqps:// and take allow_plain out");
+    }
     if let Err(error) = look(&mut report, loaded).await {
         add_broker_error(&mut report, error);
     }

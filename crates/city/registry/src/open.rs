@@ -141,16 +141,12 @@ pub(crate) fn open_one(
         match key.open(bytes) {
             Ok(opened) => {
                 let content = match decode_message(&opened.encoded)? {
-                    Message::Events(events) => BatchContent::Facts(OpenBatch::new(
-                        opened.id,
-                        events,
-                        &keys.second_layer,
-                        now,
-                    )),
-                    Message::Probe(probed) => BatchContent::Probe(OpenProbe {
-                        id: opened.id,
-                        probed,
-                    }),
+                    Message::Events(events) => {
+                        BatchContent::Facts(OpenBatch::new(opened.id, events, keys.acceptance(now)))
+                    }
+                    Message::Probe(probed) => {
+                        BatchContent::Probe(OpenProbe::new(opened.id, probed, &keys.second_layer))
+                    }
                 };
                 return Ok(OpenedBatch {
                     content,
@@ -216,6 +212,7 @@ mod tests {
             let probe = OpenProbe {
                 id: BatchId([bytes[0]; 16]),
                 probed: Vec::new(),
+                records: Vec::new(),
             };
             Ok(OpenedBatch {
                 content: BatchContent::Probe(probe),

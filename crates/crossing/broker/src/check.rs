@@ -79,8 +79,7 @@ fn nobodys_record() -> Probed {
     digest[16..].copy_from_slice(&BatchId::random().0);
     Probed {
         record: RecordDigest(digest),
-        // Valid whether the upper half counts generations or not.
-        version: Version::from_u64(1 << 32 | 1),
+        version: Version::MAX,
         content: ContentDigest([0; 16]),
         withdrawn: false,
     }

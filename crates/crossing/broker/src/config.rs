@@ -44,6 +44,20 @@ pub struct DirectoryConfig {
     pub receipts_keep_hours: NonZeroU16,
 }
 
+impl QueueConfig {
+    /// Warning of a way on which the account's password may be read, as the configuration permits.
+    #[must_use]
+    pub fn plain_warning(&self) -> Option<&'static str> {
+        let Self::Amqp(config) = self else {
+            return None;
+        };
+        (config.allow_plain && !config.url.starts_with("amqps://")).then_some(
+            "allow_plain of [queue.amqp] is set: to a broker on another machine the password \
+             travels in clear, unless something else encrypts the way; amqps:// needs no such word",
+        )
+    }
+}
+
 impl DirectoryConfig {
     /// The directory at `path`, everything else by default.
     #[must_use]
@@ -234,5 +248,23 @@ mod tests {
             let error = read(text).unwrap_err();
             assert!(error.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn a_broker_that_may_be_spoken_to_in_clear_is_warned_of() {
+        let warned = |url: &str, allow_plain| {
+            let url = url.to_owned();
+            let config = AmqpConfig {
+                url,
+                allow_plain,
+                ..AmqpConfig::default()
+            };
+            QueueConfig::Amqp(config).plain_warning().is_some()
+        };
+        assert!(warned("amqp://clinic@broker.example", true));
+        assert!(!warned("amqps://clinic@broker.example", true));
+        assert!(!warned("amqp://127.0.0.1", false));
+        let directory = QueueConfig::Directory(DirectoryConfig::at("q"));
+        assert_eq!(directory.plain_warning(), None);
     }
 }

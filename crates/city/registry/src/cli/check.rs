@@ -5,6 +5,7 @@ use contract::ReceiptSigner;
 use program::{CheckLayout, CheckRow, Failure, Severity};
 
 use super::config_file::LoadedConfig;
+use crate::store::plain_warning;
 use crate::{Keys, Reader};
 
 pub(super) async fn check(loaded: &LoadedConfig) -> Result<(), Failure> {
@@ -75,6 +76,9 @@ async fn check_keys_and_store(loaded: &LoadedConfig, printer: &mut FindingPrinte
             None => "none are sent, as there is no keys.receipt_key",
         },
     );
+    if let Some(warning) = plain_warning(&loaded.config.store, &loaded.base) {
+        printer.warning("store", warning);
+    }
     match Reader::open(&loaded.config.store, keys, &loaded.base).await {
         Ok(reader) => {
             let store = reader.describe();
@@ -89,6 +93,9 @@ async fn check_keys_and_store(loaded: &LoadedConfig, printer: &mut FindingPrinte
 }
 
 async fn check_queue(loaded: &LoadedConfig, printer: &mut FindingPrinter) {
+    if let Some(warning) = loaded.config.queue.plain_warning() {
+        printer.warning("queue", warning);
+    }
     match look_at_queue(loaded, printer).await {
         Ok(()) => {}
         Err(error) if error.is_retry() => printer.failed("queue", Failure::later(error)),

@@ -7,6 +7,7 @@ mod hostile;
 mod loop_check;
 mod many;
 mod outage;
+mod persons;
 mod program;
 mod receipts;
 mod world;

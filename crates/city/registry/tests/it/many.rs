@@ -88,7 +88,9 @@ async fn content(postgres: &Postgres, database: &str) -> Vec<String> {
          BY value) AS person
             FROM pseudonym GROUP BY subject_id ORDER BY 1",
         "SELECT count(*) FROM subject",
-        "SELECT * FROM conflict ORDER BY one, other",
+        "SELECT name, kind FROM contest ORDER BY name, kind",
+        "SELECT * FROM name_set ORDER BY id",
+        "SELECT * FROM link ORDER BY pseudonym, name_set",
         "SELECT * FROM refusal ORDER BY batch_id, event_index",
     ] {
         tables.push(postgres.psql(database, sql).await.unwrap());
