@@ -70,6 +70,9 @@ async fn go_round(
             "no registry reads the queue now, so no probe was sent",
             "batches wait until it runs; check again then",
         ),
+        LoopOutcome::ReceiptsTaken => report.good(
+            "the running gateway reads this account's queue of receipts, so no probe was sent",
+        ),
         LoopOutcome::NoAnswer {
             other_signatures: true,
         } => report.warn(

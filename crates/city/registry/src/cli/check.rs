@@ -150,6 +150,10 @@ fn print_outcome(printer: &FindingPrinter, outcome: LoopOutcome) {
              of another version",
             reason.as_str()
         ),
+        LoopOutcome::ReceiptsTaken => {
+            "no probe was sent: another connection reads `receipts_queue`, which is a gateway's"
+                .to_owned()
+        }
         LoopOutcome::NoReader => "no registry runs, so no probe was sent: check again while it \
              runs"
             .to_owned(),
