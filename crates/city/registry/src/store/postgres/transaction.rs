@@ -112,9 +112,13 @@ impl StoreTransaction for PostgresTransaction<'_> {
     }
 
     async fn has_old_facts(&mut self) -> Result<bool, Error> {
-        sqlx::query_scalar("SELECT to_regclass('fact_before_links') IS NOT NULL")
-            .fetch_one(&mut *self.transaction)
-            .await
+        // Not to_regclass: it may still see a table that another program has just removed.
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class
+                WHERE relname = 'fact_before_links' AND pg_catalog.pg_table_is_visible(oid))",
+        )
+        .fetch_one(&mut *self.transaction)
+        .await
     }
 
     async fn old_facts(&mut self, limit: usize) -> Result<Vec<OldFact>, Error> {
