@@ -6,6 +6,7 @@ mod columns;
 mod error;
 mod lookups;
 mod migrations;
+mod person_statements;
 mod persons;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -34,11 +35,11 @@ use crate::config::StoreConfig;
 use backend::Backend;
 pub use error::StoreError;
 use error::is_race;
+pub(crate) use person_statements::NameValue;
 pub(crate) use persons::{Around, PersonsChanged};
 pub(crate) use rows::{ActionRow, ContestRow, FactRow};
 pub use stats::Stats;
 pub(crate) use transaction::Applied;
-pub(crate) use transaction::NameValue;
 use transaction::{Abort, Attempt};
 
 /// Number of times that a transaction that lost a race is run again. From the third on it runs

@@ -19,7 +19,8 @@ use linking::{
     CityPseudonym, Component, Decision, LinkRules, NameSet, Persons, SetChange, SubjectId, persons,
 };
 
-use super::transaction::{Abort, NameRow, NameValue, StoreTransaction};
+use super::person_statements::{NameRow, NameValue};
+use super::transaction::{Abort, StoreTransaction};
 pub(crate) use around::Around;
 pub(super) use around::look_around;
 use clusters::clusters;
