@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
 /// Kind of identifier that a pseudonym was made from. A closed list: a free name could name an
 /// institution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,5 +152,38 @@ impl Subject {
     #[must_use]
     pub fn pseudonyms(&self) -> &[Pseudonym] {
         &self.0
+    }
+
+    fn wipe(&mut self) {
+        for pseudonym in &mut self.0 {
+            pseudonym.value.zeroize();
+        }
+    }
+}
+
+impl Drop for Subject {
+    /// Wipes the pseudonyms: the registry keeps only what the second layer makes of them.
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+impl ZeroizeOnDrop for Subject {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_wiped_person_is_left() {
+        let pseudonym = |value| Pseudonym {
+            scheme: Scheme::Snils,
+            suite: Suite::Hmac,
+            epoch: 1,
+            value: [value; 32],
+        };
+        let mut subject = Subject::new(vec![pseudonym(7), pseudonym(9)]).expect("a person");
+        subject.wipe();
+        assert!(subject.0.iter().all(|pseudonym| pseudonym.value == [0; 32]));
     }
 }
