@@ -83,8 +83,8 @@ def expand(plaintext):
 
 def version(number):
     """A version as events write it."""
-    if not (1 << 32 < number < 1 << 63 and number & 0xFFFFFFFF):
-        raise Refused("a version whose generation or count is not from 1")
+    if not 0 < number < 1 << 63:
+        raise Refused("a version that is not from 1 to 2^63 - 1")
     return str(number)
 
 

@@ -24,8 +24,10 @@ DOMAIN = b"clinic-gateway receipts v1"
 MAX_MESSAGE_BYTES = 3146590
 MAX_RECEIPTS = 16
 PADDED_SIZES_BYTES = (1024, 16384, 65536, 196608)
-REASONS = ("malformed", "unknown-code", "bad-subject", "bad-date", "kind-changed", "version-reused")
-UNREADABLE = ("not-a-sealed-batch", "sealed-to-another-key", "not-authentic", "content-outside-limits", "store-refuses")
+REASONS = ("malformed", "unknown-code", "bad-subject", "bad-date", "kind-changed", "version-reused",
+           "not-the-owner", "epoch-not-open")
+UNREADABLE = ("not-a-sealed-batch", "sealed-to-another-key", "not-authentic", "content-outside-limits", "store-refuses",
+              "given-up")
 DIFFERENCES = ("missing", "stale", "newer", "conflicting")
 
 
@@ -146,9 +148,9 @@ def answer(batch_id, key, sealed):
     if any(padded.rest):
         raise Refused("the padding is not what the contract says")
     kind = reader.number(1)
-    if kind == 1:
+    if kind == 3:
         accepted, refused, superseded = reader.number(4), reader.count(MAX_EVENTS), reader.count(MAX_EVENTS)
-        if accepted + refused > MAX_EVENTS or superseded > accepted:
+        if accepted + refused + superseded > MAX_EVENTS:
             raise Refused("counts that contradict each other")
         said = {
             "stored": {

@@ -1,5 +1,5 @@
-//! Instruction counts of the path of every record: each step on one page of 1000 records, under
-//! callgrind.
+//! Instruction counts of the path of every record: each step on one page of 1000 records, and the
+//! rules about persons on one component at their limits, under callgrind.
 //!
 //! `scripts/test-instructions` runs it and holds the counts against `limits.toml`.
 
@@ -17,6 +17,7 @@ use contract::{
 };
 use gungraun::prelude::{library_benchmark, library_benchmark_group, main};
 use gungraun::{Callgrind, LibraryBenchmarkConfig};
+use linking::{Component, Persons};
 use pseudonym::Pseudonymiser;
 
 fn record_ids() -> Vec<String> {
@@ -94,9 +95,25 @@ fn decode(encoded: Vec<u8>) -> Vec<Result<Event, wire::Refused>> {
     black_box(wire::decode(&encoded)).expect("a batch")
 }
 
+// Finds the persons of one component.
+#[library_benchmark]
+#[bench::at_its_limits(hotpath::component::component_at_its_limits())]
+fn persons(component: Component) -> (Persons, Component) {
+    let found = linking::persons(&component, &hotpath::component::RULES);
+    (black_box(found), component)
+}
+
 library_benchmark_group!(
     name = hot_path,
-    benchmarks = [pseudonymise, record_digests, encode, seal, open, decode]
+    benchmarks = [
+        pseudonymise,
+        record_digests,
+        encode,
+        seal,
+        open,
+        decode,
+        persons
+    ]
 );
 // Caches are not simulated: their misses depend on where the allocator happens to put things.
 main!(

@@ -3,6 +3,7 @@
 
 mod keys;
 mod outbox;
+mod queue;
 mod schedules;
 mod section;
 mod source;
@@ -46,7 +47,7 @@ pub(super) async fn check(
     printer.add(outbox::section(&loaded, ring.as_ref().ok()).await);
     printer.add(keys::section(&loaded, &ring));
     if !arguments.offline {
-        printer.add(queue_section(&loaded).await);
+        printer.add(queue::section(&loaded).await);
     }
     // A source can be looked at without the keys that its records will need.
     let ring = ring.unwrap_or_else(|_| KeyRing::generate());
@@ -109,24 +110,4 @@ fn config_section(loaded: &LoadedConfig) -> Section {
         );
     }
     Section::new("config", report)
-}
-
-async fn queue_section(loaded: &LoadedConfig) -> Section {
-    let mut report = CheckReport::default();
-    if let Some(warning) = loaded.config.queue.plain_warning() {
-        report.warn(warning, "write amqps:// and take allow_plain out");
-    }
-    match broker::check(&loaded.config.queue, &loaded.base).await {
-        Ok(findings) => findings
-            .into_iter()
-            .for_each(|finding| report.good(finding)),
-        Err(broker::BrokerError::Misconfigured { what, help }) => report.error(what, help),
-        Err(broker::BrokerError::Retry { what }) => {
-            report.error(
-                what,
-                "start it, or mend the [queue] section; `run` would keep trying meanwhile",
-            );
-        }
-    }
-    Section::new("queue", report)
 }

@@ -3,9 +3,12 @@
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use contract::wire::Refused;
-use contract::{BatchId, Body, Event, Fact, FactKind, RefusalReason};
+use contract::{
+    BatchId, Body, Epoch, Event, Fact, FactKind, RecordDigest, RefusalReason, Subject, Version,
+};
 
-use crate::second_layer::{CityPseudonym, SecondLayerKey};
+use crate::persons::NameSetId;
+use crate::second_layer::{CityPseudonym, SecondLayerKey, StoredOwner, StoredRecord};
 
 /// Fact that holds, and its person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,43 @@ pub struct Assertion {
     pub fact: Fact,
     /// Pseudonyms of the person, strongest first; at least one.
     pub pseudonyms: Vec<CityPseudonym>,
+    /// Id of the set of these pseudonyms.
+    pub name_set: NameSetId,
+}
+
+impl Assertion {
+    /// Assertion of a fact of the person with these pseudonyms.
+    #[must_use]
+    pub fn new(fact: Fact, mut pseudonyms: Vec<CityPseudonym>) -> Self {
+        pseudonyms.sort_unstable_by_key(CityPseudonym::strength);
+        pseudonyms.dedup();
+        let values: Vec<[u8; 32]> = pseudonyms.iter().map(|name| name.value).collect();
+        Self {
+            fact,
+            name_set: NameSetId::of(&values),
+            pseudonyms,
+        }
+    }
+}
+
+/// Digest of a record, as it came and as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordName {
+    /// Digest that the sender names the record by; never stored.
+    pub sent: RecordDigest,
+    /// Second-layer digest that the store names it by.
+    pub stored: StoredRecord,
+}
+
+/// Conditions that an event is accepted under.
+#[derive(Debug, Clone, Copy)]
+pub struct Acceptance<'a> {
+    /// Key of the second layer.
+    pub key: &'a SecondLayerKey,
+    /// Key epochs whose pseudonyms are accepted.
+    pub open_epochs: &'a [Epoch],
+    /// Present time.
+    pub now: DateTime<Utc>,
 }
 
 /// Version of a record, as the store takes it.
@@ -24,11 +64,13 @@ pub struct IncomingEvent {
     /// Place in the batch, from 0.
     pub index: usize,
     /// Digest of the record.
-    pub record: [u8; 32],
-    /// Version of the record, as [`contract::Version::to_u64`], which fits.
+    pub record: RecordName,
+    /// Version of the record, as [`contract::Version::to_i64`].
     pub version: i64,
-    /// Digest of the content, [`contract::ContentDigest`]; `None` from a gateway that sends none.
-    pub content: Option<[u8; 16]>,
+    /// Digest of the content, [`contract::ContentDigest`].
+    pub content: [u8; 16],
+    /// Digest of the owner token.
+    pub owner: StoredOwner,
     /// Kind of the fact.
     pub kind: FactKind,
     /// Fact and person; `None` when withdrawn.
@@ -42,11 +84,10 @@ impl IncomingEvent {
         self.asserted.as_ref().map(|asserted| &asserted.fact)
     }
 
-    /// Value of the strongest pseudonym of the person; `None` when withdrawn.
+    /// Id of the set of the person's pseudonyms; `None` when withdrawn.
     #[must_use]
-    pub fn strongest_value(&self) -> Option<[u8; 32]> {
-        let asserted = self.asserted.as_ref()?;
-        asserted.pseudonyms.first().map(|strongest| strongest.value)
+    pub fn name_set(&self) -> Option<NameSetId> {
+        self.asserted.as_ref().map(|asserted| asserted.name_set)
     }
 
     /// True where the event takes its record back.
@@ -64,7 +105,7 @@ pub struct EventRefusal {
     /// Place in the batch, from 0.
     pub index: usize,
     /// Digest of the record, where it could be read.
-    pub record: Option<[u8; 32]>,
+    pub record: Option<RecordName>,
     /// Version of the record, where it could be read.
     pub version: Option<i64>,
     /// Reason that the sender gets.
@@ -88,16 +129,20 @@ impl OpenBatch {
     pub fn new(
         id: BatchId,
         decoded: Vec<Result<Event, Refused>>,
-        key: &SecondLayerKey,
-        now: DateTime<Utc>,
+        acceptance: Acceptance<'_>,
     ) -> Self {
         // Gateways allow their own tomorrow, and their day begins up to 14 hours before the one of
         // UTC. More would be harmless, less would lose a fact for good: what is refused here is
         // never sent again.
-        let last_day = now
+        let last_day = acceptance
+            .now
             .date_naive()
             .checked_add_days(Days::new(2))
             .unwrap_or(NaiveDate::MAX);
+        let name = |sent: RecordDigest| RecordName {
+            sent,
+            stored: acceptance.key.record(&sent),
+        };
         let mut batch = Self {
             id,
             events: Vec::with_capacity(decoded.len()),
@@ -105,17 +150,34 @@ impl OpenBatch {
         };
         for (index, item) in decoded.into_iter().enumerate() {
             match item {
-                Ok(event) => match accept(id, index, event, key, last_day) {
-                    Ok(event) => batch.events.push(event),
-                    Err(refusal) => batch.refusals.push(refusal),
-                },
+                Ok(event) => {
+                    let record = name(event.record);
+                    let version = event.version.to_i64();
+                    match accept(event, acceptance, last_day) {
+                        Ok(accepted) => batch.events.push(IncomingEvent {
+                            batch: id,
+                            index,
+                            record,
+                            version,
+                            content: accepted.content,
+                            owner: accepted.owner,
+                            kind: accepted.kind,
+                            asserted: accepted.asserted,
+                        }),
+                        Err(reason) => batch.refusals.push(EventRefusal {
+                            batch: id,
+                            index,
+                            record: Some(record),
+                            version: Some(version),
+                            reason,
+                        }),
+                    }
+                }
                 Err(refused) => batch.refusals.push(EventRefusal {
                     batch: id,
                     index: refused.index,
-                    record: refused.record.map(|record| record.0),
-                    version: refused
-                        .version
-                        .and_then(|version| i64::try_from(version.to_u64()).ok()),
+                    record: refused.record.map(name),
+                    version: refused.version.map(Version::to_i64),
                     reason: refused.reason,
                 }),
             }
@@ -124,50 +186,46 @@ impl OpenBatch {
     }
 }
 
-/// Makes the event that the store takes, or the refusal of one that may not be stored.
+/// Event without its place and its names.
+struct Accepted {
+    content: [u8; 16],
+    owner: StoredOwner,
+    kind: FactKind,
+    asserted: Option<Assertion>,
+}
+
+/// Brings an event under the second layer, or says why it may not be stored.
 fn accept(
-    batch: BatchId,
-    index: usize,
     event: Event,
-    key: &SecondLayerKey,
+    acceptance: Acceptance<'_>,
     last_day: NaiveDate,
-) -> Result<IncomingEvent, EventRefusal> {
-    let record = event.record.0;
-    let version = i64::try_from(event.version.to_u64()).ok();
-    let refuse = |reason| EventRefusal {
-        batch,
-        index,
-        record: Some(record),
-        version,
-        reason,
-    };
+) -> Result<Accepted, RefusalReason> {
     let kind = event.body.kind();
-    let content = event.content.map(|content| content.0);
     let asserted = match event.body {
         Body::Withdrawn { .. } => None,
         Body::Asserted { subject, fact } => {
             if latest_date(&fact) > last_day {
-                return Err(refuse(RefusalReason::BadDate));
+                return Err(RefusalReason::BadDate);
             }
-            let mut pseudonyms: Vec<_> = subject
-                .pseudonyms()
-                .iter()
-                .map(|pseudonym| key.apply(pseudonym))
-                .collect();
-            pseudonyms.sort_unstable_by_key(CityPseudonym::strength);
-            Some(Assertion { fact, pseudonyms })
+            if !is_of_open_epochs(&subject, acceptance.open_epochs) {
+                return Err(RefusalReason::EpochNotOpen);
+            }
+            let names = subject.pseudonyms().iter();
+            let names = names.map(|name| acceptance.key.apply(name)).collect();
+            Some(Assertion::new(fact, names))
         }
     };
-    let version = version.ok_or_else(|| refuse(RefusalReason::Malformed))?;
-    Ok(IncomingEvent {
-        batch,
-        index,
-        record,
-        version,
-        content,
+    Ok(Accepted {
+        content: event.content.0,
+        owner: acceptance.key.owner(&event.record, &event.owner),
         kind,
         asserted,
     })
+}
+
+fn is_of_open_epochs(subject: &Subject, open_epochs: &[Epoch]) -> bool {
+    let mut epochs = subject.pseudonyms().iter().map(|name| name.epoch);
+    epochs.all(|epoch| open_epochs.contains(&epoch))
 }
 
 /// Later one of a fact's dates, each at its first possible day.
@@ -188,22 +246,18 @@ fn latest_date(fact: &Fact) -> NaiveDate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::{
-        PartialDate, Pseudonym, RecordDigest, Scheme, Subject, Suite, Vaccine, Version,
-    };
+    use contract::{ContentDigest, OwnerToken, PartialDate, Pseudonym, Scheme, Suite, Vaccine};
 
-    fn event(date: &str, version: Version) -> Event {
-        let pseudonym = |scheme| Pseudonym {
+    fn pseudonym(scheme: Scheme, epoch: Epoch) -> Pseudonym {
+        Pseudonym {
             scheme,
             suite: Suite::Hmac,
-            epoch: 1,
+            epoch,
             value: [9; 32],
-        };
-        let subject = Subject::new(vec![
-            pseudonym(Scheme::PassportRu),
-            pseudonym(Scheme::Snils),
-        ])
-        .unwrap();
+        }
+    }
+
+    fn event(date: &str, names: Vec<Pseudonym>) -> Event {
         let fact = Fact::Vaccination {
             vaccine: Vaccine::SputnikV,
             dose_number: Some(1),
@@ -212,36 +266,40 @@ mod tests {
         };
         Event {
             record: RecordDigest([1; 32]),
-            version,
-            content: None,
-            body: Body::Asserted { subject, fact },
+            version: Version::MAX,
+            content: ContentDigest([2; 16]),
+            owner: OwnerToken([3; 16]),
+            body: Body::Asserted {
+                subject: Subject::new(names).unwrap(),
+                fact,
+            },
         }
     }
 
+    fn on(date: &str) -> Event {
+        let names = [Scheme::PassportRu, Scheme::Snils].map(|scheme| pseudonym(scheme, 1));
+        event(date, names.to_vec())
+    }
+
     fn open(event: Event) -> OpenBatch {
-        let now = "2021-06-30T23:00:00Z".parse().unwrap();
-        OpenBatch::new(
-            BatchId([3; 16]),
-            vec![Ok(event)],
-            &SecondLayerKey::generate(),
-            now,
-        )
+        let acceptance = Acceptance {
+            key: &SecondLayerKey::generate(),
+            open_epochs: &[1, 2],
+            now: "2021-06-30T23:00:00Z".parse().unwrap(),
+        };
+        OpenBatch::new(BatchId([3; 16]), vec![Ok(event)], acceptance)
     }
 
     #[test]
     fn a_clinics_tomorrow_is_allowed_wherever_its_day_began_and_the_day_after_is_not() {
-        let version = Version {
-            generation: 1,
-            count: 1,
-        };
-        assert_eq!(open(event("2021-07-01", version)).refusals, []);
+        assert_eq!(open(on("2021-07-01")).refusals, []);
         // 23:00 UTC is 02:00 of July 1 in Moscow.
-        assert_eq!(open(event("2021-07-02", version)).refusals, []);
-        let refused = open(event("2021-07-03", version));
+        assert_eq!(open(on("2021-07-02")).refusals, []);
+        let refused = open(on("2021-07-03"));
         assert_eq!(refused.refusals[0].reason, RefusalReason::BadDate);
         assert!(refused.events.is_empty());
         assert_eq!(
-            open(event("2021", version)).refusals,
+            open(on("2021")).refusals,
             [],
             "a year counts from its first day"
         );
@@ -249,33 +307,36 @@ mod tests {
 
     #[test]
     fn the_strongest_pseudonym_comes_first() {
-        let batch = open(event(
-            "2021-06-01",
-            Version {
-                generation: 1,
-                count: 1,
-            },
-        ));
+        let batch = open(on("2021-06-01"));
         let asserted = batch.events[0].asserted.as_ref().unwrap();
+        let schemes = asserted.pseudonyms.iter().map(|name| name.scheme);
         assert_eq!(
-            asserted
-                .pseudonyms
-                .iter()
-                .map(|p| p.scheme)
-                .collect::<Vec<_>>(),
+            schemes.collect::<Vec<_>>(),
             [Scheme::Snils, Scheme::PassportRu]
         );
     }
 
     #[test]
-    fn a_version_beyond_a_bigint_is_malformed() {
-        let batch = open(event(
-            "2021-06-01",
-            Version {
-                generation: u32::MAX,
-                count: 1,
-            },
-        ));
-        assert_eq!(batch.refusals[0].reason, RefusalReason::Malformed);
+    fn an_event_with_a_name_of_a_closed_epoch_is_refused_whole() {
+        let of = |epochs: &[Epoch]| {
+            let names = epochs.iter().map(|epoch| pseudonym(Scheme::Snils, *epoch));
+            open(event("2021-06-01", names.collect()))
+        };
+        assert_eq!(of(&[1, 2]).refusals, []);
+        for closed in [[2, 3], [1, 65535]] {
+            let batch = of(&closed);
+            assert_eq!(batch.refusals[0].reason, RefusalReason::EpochNotOpen);
+            assert!(batch.refusals[0].record.is_some() && batch.events.is_empty());
+        }
+    }
+
+    #[test]
+    fn nothing_is_stored_as_it_came() {
+        let batch = open(on("2021-06-01"));
+        let stored = &batch.events[0];
+        assert_ne!(stored.record.stored, stored.record.sent.0);
+        assert_ne!(stored.owner, [3; 16]);
+        let names = &stored.asserted.as_ref().unwrap().pseudonyms;
+        assert!(names.iter().all(|name| name.value != [9; 32]));
     }
 }

@@ -6,12 +6,18 @@
 
 mod batch;
 mod choose;
-mod link;
 mod outcome;
+mod persons;
 mod second_layer;
 
-pub use batch::{Assertion, EventRefusal, IncomingEvent, OpenBatch};
-pub use choose::{Chosen, StoredVersion, choose, version_from_column};
-pub use link::{Conflict, EventPseudonyms, LinkPlan, SubjectId, SubjectRef, plan_links};
+/// Row id of a subject.
+pub type SubjectId = i64;
+
+pub use batch::{Acceptance, Assertion, EventRefusal, IncomingEvent, OpenBatch, RecordName};
+pub use choose::{Chosen, SetChange, StoredVersion, choose, version_from_column};
 pub use outcome::GroupOutcome;
-pub use second_layer::{CityPseudonym, SecondLayerKey};
+pub use persons::{
+    Component, Contest, ContestKind, Decision, LinkRules, MAX_COMPONENT_NAMES, MAX_COMPONENT_SETS,
+    NameSet, NameSetId, Persons, persons,
+};
+pub use second_layer::{CityPseudonym, SecondLayerKey, StoredOwner, StoredRecord};

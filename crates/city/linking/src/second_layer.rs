@@ -3,14 +3,19 @@
 use std::cmp::Reverse;
 use std::fmt;
 
-use contract::{Epoch, Pseudonym, Scheme, Suite};
+use contract::{Epoch, OwnerToken, Pseudonym, RecordDigest, Scheme, Suite};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// Beginning of the keyed input; it names the purpose, so that the key serves no other.
-const DOMAIN: &[u8] = b"clinic-gateway/registry/v1";
+/// Beginning of the keyed input of a pseudonym; it names the purpose, so that no other value is
+/// made alike.
+const PSEUDONYM_DOMAIN: &[u8] = b"clinic-gateway/registry/v1";
+/// Beginning of the keyed input of a record.
+const RECORD_DOMAIN: &[u8] = b"clinic-gateway/registry/record/v1";
+/// Beginning of the keyed input of an owner token.
+const OWNER_DOMAIN: &[u8] = b"clinic-gateway/registry/owner/v1";
 
 /// Pseudonym as the registry keeps it: the second-layer HMAC of what the clinic sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,8 +67,21 @@ impl fmt::Debug for CityPseudonym {
     }
 }
 
+/// Digest of a record as the registry keeps it: the second-layer HMAC of what the clinic sent. Who
+/// reads the registry's database cannot name the record to anybody.
+pub type StoredRecord = [u8; 32];
+
+/// Digest of a record's owner token as the registry keeps it.
+pub type StoredOwner = [u8; 16];
+
 /// Second-layer key, K_registry: 32 bytes kept apart from the registry's database.
-pub struct SecondLayerKey(SecretBox<[u8; 32]>);
+pub struct SecondLayerKey {
+    key: SecretBox<[u8; 32]>,
+    /// HMAC states under the key, each with its purpose taken in.
+    pseudonym: Hmac<Sha256>,
+    record: Hmac<Sha256>,
+    owner: Hmac<Sha256>,
+}
 
 impl fmt::Debug for SecondLayerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,7 +98,17 @@ impl SecondLayerKey {
     pub fn generate() -> Self {
         let mut key = Box::new([0; 32]);
         getrandom::fill(key.as_mut_slice()).expect("the operating system gives random bytes");
-        Self(SecretBox::new(key))
+        Self::new(SecretBox::new(key))
+    }
+
+    fn new(key: SecretBox<[u8; 32]>) -> Self {
+        let purpose = |domain: &[u8]| keyed(&key).chain_update(domain).chain_update([0]);
+        Self {
+            pseudonym: purpose(PSEUDONYM_DOMAIN),
+            record: purpose(RECORD_DOMAIN),
+            owner: purpose(OWNER_DOMAIN),
+            key,
+        }
     }
 
     /// Reads the text form: 64 hex characters. `None` when it is not that.
@@ -88,33 +116,29 @@ impl SecondLayerKey {
     pub fn from_text(text: &SecretString) -> Option<Self> {
         let mut key = Box::new([0; 32]);
         hex::decode_to_slice(text.expose_secret().trim(), key.as_mut_slice()).ok()?;
-        Some(Self(SecretBox::new(key)))
+        Some(Self::new(SecretBox::new(key)))
     }
 
     /// Text form: 64 hex characters.
     #[must_use]
     pub fn to_text(&self) -> SecretString {
-        SecretString::from(hex::encode(Zeroizing::new(*self.0.expose_secret())))
+        SecretString::from(hex::encode(Zeroizing::new(*self.key.expose_secret())))
     }
 
     /// Value that tells this key from another; kept in the store, so that a wrong key is noticed
     /// at the start.
     #[must_use]
     pub fn check_value(&self) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret())
-            .expect("HMAC takes keys of any length");
-        mac.update(b"clinic-gateway/registry/key-check/v1");
+        let mac = keyed(&self.key).chain_update(b"clinic-gateway/registry/key-check/v1");
         mac.finalize().into_bytes().into()
     }
 
     /// V = HMAC-SHA-256(K, domain 0 suite 0 scheme 0 epoch 0 P); the epoch in decimal.
     #[must_use]
     pub fn apply(&self, pseudonym: &Pseudonym) -> CityPseudonym {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret())
-            .expect("HMAC takes keys of any length");
+        let mut mac = self.pseudonym.clone();
         let epoch = pseudonym.epoch.to_string();
-        let parts: [&[u8]; 4] = [
-            DOMAIN,
+        let parts: [&[u8]; 3] = [
             pseudonym.suite.as_str().as_bytes(),
             pseudonym.scheme.as_str().as_bytes(),
             epoch.as_bytes(),
@@ -131,6 +155,28 @@ impl SecondLayerKey {
             value: mac.finalize().into_bytes().into(),
         }
     }
+
+    /// Digest of a record: HMAC-SHA-256(K, domain 0 record).
+    #[must_use]
+    pub fn record(&self, record: &RecordDigest) -> StoredRecord {
+        let mac = self.record.clone().chain_update(record.0);
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Digest of an owner token: first 16 bytes of HMAC-SHA-256(K, domain 0 record token). The
+    /// record makes equal tokens of different records different.
+    #[must_use]
+    pub fn owner(&self, record: &RecordDigest, token: &OwnerToken) -> StoredOwner {
+        let mac = self.owner.clone().chain_update(record.0);
+        let digest: [u8; 32] = mac.chain_update(token.0).finalize().into_bytes().into();
+        let mut owner = [0; 16];
+        owner.copy_from_slice(&digest[..16]);
+        owner
+    }
+}
+
+fn keyed(key: &SecretBox<[u8; 32]>) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key.expose_secret()).expect("HMAC takes keys of any length")
 }
 
 #[cfg(test)]
@@ -156,6 +202,21 @@ mod tests {
             hex::encode(key.apply(&pseudonym(Scheme::Snils, 1)).value),
             expected
         );
+    }
+
+    #[test]
+    fn record_and_owner_are_the_documented_hmacs() {
+        let key = SecondLayerKey::from_text(&SecretString::from("0b".repeat(32))).unwrap();
+        let record = RecordDigest([7; 32]);
+        // python3: hmac.new(b"\x0b"*32, b"clinic-gateway/registry/record/v1\0" + b"\x07"*32,
+        // "sha256")
+        let expected = "957010b7d17966986c15eedd4bb953d42c566036511ee798572dea8ea7dff0c1";
+        assert_eq!(hex::encode(key.record(&record)), expected);
+        // The first half of b"clinic-gateway/registry/owner/v1\0" + b"\x07"*32 + b"\x09"*16.
+        let owner = key.owner(&record, &OwnerToken([9; 16]));
+        assert_eq!(hex::encode(owner), "d3252c11f30c07f2874db4175f42ca0d");
+        let other = RecordDigest([8; 32]);
+        assert_ne!(key.owner(&other, &OwnerToken([9; 16])), owner);
     }
 
     #[test]

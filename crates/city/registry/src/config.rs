@@ -4,7 +4,10 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
 use broker::QueueConfig;
-use serde::{Deserialize, Serialize};
+use contract::Epoch;
+use linking::LinkRules;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use settings::SecretSource;
 use telemetry::{ListenConfig, LogConfig};
 
@@ -150,6 +153,38 @@ pub struct KeysConfig {
     /// unanswered.
     #[serde(default)]
     pub receipt_key: Option<SecretSource>,
+    /// Epochs of the clinics' pseudonym keys that are open, one or two. An event that names another
+    /// one is refused, and waits at its clinic as a dead letter.
+    #[serde(default = "first_epoch", deserialize_with = "open_epochs")]
+    pub pseudonym_epochs: Vec<Epoch>,
+}
+
+/// Number of the first pseudonym key of a city.
+pub(crate) const FIRST_EPOCH: Epoch = 1;
+
+/// Largest number of epochs that may be open: the present key's and the next one's.
+const MAX_OPEN_EPOCHS: usize = 2;
+
+fn first_epoch() -> Vec<Epoch> {
+    vec![FIRST_EPOCH]
+}
+
+/// Reads the open epochs: one or two different ones, from 1.
+fn open_epochs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Epoch>, D::Error> {
+    let epochs = Vec::<Epoch>::deserialize(deserializer)?;
+    let mut sorted = epochs.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let fits = (1..=MAX_OPEN_EPOCHS).contains(&epochs.len())
+        && sorted.len() == epochs.len()
+        && !sorted.contains(&0);
+    if fits {
+        Ok(epochs)
+    } else {
+        Err(D::Error::custom(
+            "write one epoch, or two different ones while keys are rotated, such as [1] or [1, 2]",
+        ))
+    }
 }
 
 /// `[consume]`: how batches are taken from the queue.
@@ -164,6 +199,28 @@ pub struct ConsumeConfig {
     pub max_events: NonZeroU32,
     /// Longest wait for a first batch, in milliseconds.
     pub max_wait_ms: NonZeroU32,
+    /// Number of records, 1 or 2, that must state two names together before two persons become one
+    /// who both have records of their own.
+    #[serde(deserialize_with = "one_or_two")]
+    pub join_needs_records: u64,
+}
+
+fn one_or_two<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let records = u64::deserialize(deserializer)?;
+    if (1..=2).contains(&records) {
+        Ok(records)
+    } else {
+        Err(D::Error::custom("write 1 or 2"))
+    }
+}
+
+impl ConsumeConfig {
+    /// Rules by which records make persons.
+    pub(crate) const fn link_rules(&self) -> LinkRules {
+        LinkRules {
+            join_needs_records: self.join_needs_records,
+        }
+    }
 }
 
 impl Default for ConsumeConfig {
@@ -173,6 +230,7 @@ impl Default for ConsumeConfig {
             max_batches: NonZeroU16::new(32).expect("32 is not zero"),
             max_events: NonZeroU32::new(8000).expect("8000 is not zero"),
             max_wait_ms: NonZeroU32::new(1000).expect("1000 is not zero"),
+            join_needs_records: LinkRules::default().join_needs_records,
         }
     }
 }
@@ -262,6 +320,36 @@ mod tests {
             })
             .collect();
         settings::parse::<Config>(&on.join("\n"), Path::new("city-registry.toml")).unwrap();
+    }
+
+    #[test]
+    fn epochs_and_records_are_within_their_limits() {
+        let with = |line: &str| {
+            settings::parse::<Config>(&SMALLEST.replace("[keys]\n", line), Path::new("x")).map(
+                |config| {
+                    (
+                        config.keys.pseudonym_epochs,
+                        config.consume.join_needs_records,
+                    )
+                },
+            )
+        };
+        assert_eq!(with("[keys]\n").unwrap(), (vec![1], 1));
+        assert_eq!(
+            with("[keys]\npseudonym_epochs = [7, 2]\n").unwrap().0,
+            [7, 2]
+        );
+        for bad in ["[]", "[0]", "[1, 1]", "[1, 2, 3]", "[65536]"] {
+            let line = format!("[keys]\npseudonym_epochs = {bad}\n");
+            assert!(with(&line).is_err(), "{bad}");
+        }
+        let joins = |number: u8| {
+            with(&format!(
+                "[consume]\njoin_needs_records = {number}\n[keys]\n"
+            ))
+        };
+        assert_eq!(joins(2).unwrap().1, 2);
+        assert!(joins(0).is_err() && joins(3).is_err());
     }
 
     #[test]

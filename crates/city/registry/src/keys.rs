@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use contract::{PrivateKey, ReceiptSigner};
-use linking::SecondLayerKey;
+use chrono::{DateTime, Utc};
+use contract::{Epoch, PrivateKey, ReceiptSigner};
+use linking::{Acceptance, SecondLayerKey};
 use secrecy::SecretString;
 use settings::{SecretError, SecretSource};
 
-use crate::config::KeysConfig;
+use crate::config::{FIRST_EPOCH, KeysConfig};
 
 /// Every key a running registry holds.
 pub struct Keys {
@@ -15,6 +16,7 @@ pub struct Keys {
     previous: Vec<PrivateKey>,
     pub(crate) second_layer: SecondLayerKey,
     receipt: Option<ReceiptSigner>,
+    open_epochs: Vec<Epoch>,
 }
 
 /// Reason for which the keys could not be read; always the configuration's fault.
@@ -52,6 +54,25 @@ impl Keys {
             previous,
             second_layer,
             receipt: None,
+            open_epochs: vec![FIRST_EPOCH],
+        }
+    }
+
+    /// Sets the epochs of the clinics' keys whose pseudonyms are accepted; without it the first.
+    #[must_use]
+    pub fn with_open_epochs(self, open_epochs: Vec<Epoch>) -> Self {
+        Self {
+            open_epochs,
+            ..self
+        }
+    }
+
+    /// Conditions that events are accepted under.
+    pub(crate) fn acceptance(&self, now: DateTime<Utc>) -> Acceptance<'_> {
+        Acceptance {
+            key: &self.second_layer,
+            open_epochs: &self.open_epochs,
+            now,
         }
     }
 
@@ -78,7 +99,8 @@ impl Keys {
             .collect::<Result<Vec<_>, _>>()?;
         let second_layer = setting("second_layer", &config.second_layer)
             .read(|text| SecondLayerKey::from_text(text).ok_or("it must be 64 hex characters"))?;
-        let keys = Self::new(current, previous, second_layer);
+        let open_epochs = config.pseudonym_epochs.clone();
+        let keys = Self::new(current, previous, second_layer).with_open_epochs(open_epochs);
         let Some(source) = &config.receipt_key else {
             return Ok(keys);
         };

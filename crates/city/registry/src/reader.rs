@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use contract::Pseudonym;
-use linking::CityPseudonym;
+use contract::{Pseudonym, RecordDigest};
+use linking::{CityPseudonym, StoredRecord};
 
 use crate::config::StoreConfig;
 use crate::keys::Keys;
@@ -27,6 +27,7 @@ impl Reader {
     pub async fn open(store: &StoreConfig, keys: Keys, base: &Path) -> Result<Self, StoreError> {
         let store = Store::open(store, base).await?;
         store.claim(&keys.second_layer.check_value()).await?;
+        store.upgrade(&keys.second_layer).await?;
         Ok(Self {
             store,
             keys: Arc::new(keys),
@@ -61,6 +62,12 @@ impl Reader {
     #[must_use]
     pub fn second_layer(&self, pseudonym: &Pseudonym) -> CityPseudonym {
         self.keys.second_layer.apply(pseudonym)
+    }
+
+    /// Digest of a record as the registry keeps it.
+    #[must_use]
+    pub fn stored_record(&self, record: &RecordDigest) -> StoredRecord {
+        self.keys.second_layer.record(record)
     }
 
     /// Counts over the whole store.

@@ -69,12 +69,13 @@ impl Registry {
     /// # Errors
     /// [`OpenRegistryError::Queue`].
     pub fn new(
-        reader: Reader,
+        mut reader: Reader,
         queue: &QueueConfig,
         settings: ConsumeConfig,
         base: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenRegistryError> {
+        reader.store.set_rules(settings.link_rules());
         let receipts = match reader.keys.receipt() {
             None => None,
             Some(signer) => Some(Arc::new(ReceiptSender::new(

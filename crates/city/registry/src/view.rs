@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use contract::{Fact, FactKind, RecordDigest, Version};
-use linking::{CityPseudonym, SubjectId};
+use contract::{Fact, FactKind, Version};
+use linking::{CityPseudonym, StoredRecord, SubjectId};
 
 use crate::store::{FactRow, Store, StoreError};
 
 /// Record as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredFact {
-    /// Digest of the record.
-    pub record: RecordDigest,
+    /// Digest of the record under the second layer.
+    pub record: StoredRecord,
     /// Highest version of the record.
     pub version: Version,
     /// Kind of the fact.
@@ -103,8 +103,8 @@ fn stored_fact(row: &FactRow, subjects: &BySubject) -> Option<StoredFact> {
     };
     let subject = row.subject.and_then(|id| subjects.get(&id));
     Some(StoredFact {
-        record: RecordDigest(row.record),
-        version: Version::from_u64(u64::try_from(row.version).ok()?),
+        record: row.record,
+        version: Version::new(u64::try_from(row.version).ok()?)?,
         kind,
         fact,
         subject: subject.cloned().unwrap_or_default(),

@@ -70,7 +70,8 @@ impl PseudonymKeys {
     ///
     /// A SNILS that is given must be right: its control number catches typing errors, and a wrong
     /// one shows that the record may be about somebody else. Other unusable identifiers are left
-    /// out as long as one is usable.
+    /// out as long as one is usable, and of one numbering all after the first
+    /// [`Subject::MAX_OF_A_SCHEME`].
     pub(crate) fn subject(
         &self,
         person: &Person,
@@ -79,7 +80,8 @@ impl PseudonymKeys {
         if person.identifiers.len() > Subject::MAX {
             return Err(RejectionReason::TooManyIdentifiers);
         }
-        let mut pseudonyms = Vec::with_capacity(person.identifiers.len() * self.epochs.len());
+        let mut pseudonyms: Vec<Pseudonym> =
+            Vec::with_capacity(person.identifiers.len() * self.epochs.len());
         let mut warnings = Warnings::default();
         let mut first_fault = None;
         let mut normal_form = NormalForm::new();
@@ -87,7 +89,13 @@ impl PseudonymKeys {
             match normalise(identifier, rules, &mut normal_form) {
                 Ok(soundness) => {
                     warnings.oms_check_digit |= soundness == Soundness::WrongCheckDigit;
-                    pseudonyms.extend(self.of(scheme(identifier.kind), &normal_form));
+                    let scheme = scheme(identifier.kind);
+                    if self.is_one_more_than_may_leave(scheme, &normal_form, &pseudonyms) {
+                        warnings.identifiers_dropped =
+                            warnings.identifiers_dropped.saturating_add(1);
+                    } else {
+                        pseudonyms.extend(self.of(scheme, &normal_form));
+                    }
                 }
                 Err(IdentifierFault::Empty) => {}
                 Err(fault) if identifier.kind == IdentifierKind::Snils => {
@@ -113,6 +121,32 @@ impl PseudonymKeys {
         } else {
             Ok((subject, warnings))
         }
+    }
+
+    /// Returns whether as many others of its scheme are there as may leave. Never for a SNILS: two
+    /// of them contradict each other, which is not for this function to hide.
+    fn is_one_more_than_may_leave(
+        &self,
+        scheme: Scheme,
+        normal_form: &NormalForm,
+        pseudonyms: &[Pseudonym],
+    ) -> bool {
+        let Some(epoch) = self.epochs.first().map(|(epoch, _)| *epoch) else {
+            return false;
+        };
+        let mut others: Vec<Pseudonym> = pseudonyms
+            .iter()
+            .filter(|other| other.scheme == scheme && other.epoch == epoch)
+            .copied()
+            .collect();
+        others.sort_unstable();
+        others.dedup();
+        scheme != Scheme::Snils
+            && others.len() >= Subject::MAX_OF_A_SCHEME
+            && self
+                .of(scheme, normal_form)
+                .next()
+                .is_some_and(|pseudonym| !others.contains(&pseudonym))
     }
 
     /// A person has one SNILS for life, so one pseudonym of it in each epoch.

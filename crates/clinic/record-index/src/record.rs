@@ -1,7 +1,8 @@
 //! Records as the index takes them and gives them back.
 
 use az::SaturatingAs as _;
-use contract::{ContentDigest, RecordDigest, Version};
+use contract::{ContentDigest, RecordDigest};
+use record_secrets::Revision;
 
 use crate::RecordMap;
 
@@ -25,17 +26,17 @@ pub struct RecordState {
     pub stamp: Option<i64>,
     /// Digest of the content, sent or not; `None` if there is none, or if it has to be sent again.
     pub content: Option<ContentDigest>,
-    /// Last version given out; of count 0 if there was none.
-    pub version: Version,
-    /// True if the last version was a withdrawal.
+    /// Last revision given out; of count 0 if there was none.
+    pub revision: Revision,
+    /// True if the last revision was a withdrawal.
     pub withdrawn: bool,
 }
 
 impl RecordState {
-    /// Returns whether a version of the record was ever given out.
+    /// Returns whether a revision of the record was ever given out.
     #[must_use]
     pub const fn was_sent(&self) -> bool {
-        self.version.count > 0
+        self.revision.count > 0
     }
 }
 

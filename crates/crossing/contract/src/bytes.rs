@@ -55,7 +55,7 @@ impl<'a> ByteReader<'a> {
     pub(crate) fn optional_version(&mut self) -> Option<Option<Version>> {
         match self.array().map(u64::from_be_bytes)? {
             0 => Some(None),
-            number => Version::from_wire(number).map(Some),
+            number => Version::new(number).map(Some),
         }
     }
 

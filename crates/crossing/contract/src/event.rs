@@ -33,8 +33,8 @@ impl fmt::Debug for RecordDigest {
     }
 }
 
-/// Keyed digest of an event's body (without the version), 16 bytes: it differs when a record has
-/// changed.
+/// Keyed digest of a record and its event's body (without the version), 16 bytes: it differs when
+/// the record has changed, and from record to record.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentDigest(pub [u8; 16]);
 
@@ -52,42 +52,49 @@ impl fmt::Debug for ContentDigest {
     }
 }
 
-/// Version of a record, which rises with every change: the generation of the gateway's state, then
-/// a count. Never a time of day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Version {
-    /// Number that rises when the gateway's state was lost or copied back; from 1.
-    pub generation: u32,
-    /// Number that rises with every change sent in this generation; from 1.
-    pub count: u32,
+/// Length of an owner token, in bytes.
+pub const OWNER_TOKEN_BYTES: usize = 16;
+
+/// Token that proves who made a record: a secret of the record and of its clinic, the same in every
+/// version. Only the registry reads it, inside the seal, and keeps a keyed hash of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct OwnerToken(pub [u8; OWNER_TOKEN_BYTES]);
+
+impl fmt::Debug for OwnerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnerToken(…)")
+    }
 }
 
-impl Version {
-    /// Number that sorts as the pair does, at most 2^63 - 1 so that it fits an SQL `BIGINT`.
-    #[must_use]
-    pub fn to_u64(self) -> u64 {
-        (u64::from(self.generation) << 32) | u64::from(self.count)
-    }
+/// Version of a record: a number from 1 to 2^63 - 1 that rises with every change. Where a clinic
+/// begins and by how much it goes up tells nothing about the clinic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(u64);
 
-    /// Undoes [`Version::to_u64`].
+impl Version {
+    /// Largest version: it fits an SQL `BIGINT`.
+    pub const MAX: Self = Self(i64::MAX.unsigned_abs());
+
+    /// Makes a version of a number; `None` where it is 0 or above [`Version::MAX`].
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the two halves are cut out on purpose"
-    )]
-    pub const fn from_u64(number: u64) -> Self {
-        Self {
-            generation: (number >> 32) as u32,
-            count: number as u32,
+    pub const fn new(number: u64) -> Option<Self> {
+        if number >= 1 && number <= Self::MAX.0 {
+            Some(Self(number))
+        } else {
+            None
         }
     }
 
-    /// Reads a number that came from outside: both halves count from 1, and it fits a `BIGINT`.
-    pub(crate) fn from_wire(number: u64) -> Option<Self> {
-        let version = i64::try_from(number)
-            .is_ok()
-            .then(|| Self::from_u64(number))?;
-        (version.generation >= 1 && version.count >= 1).then_some(version)
+    /// Number of the version, 1 to 2^63 - 1.
+    #[must_use]
+    pub const fn to_u64(self) -> u64 {
+        self.0
+    }
+
+    /// Number of the version as an SQL `BIGINT`.
+    #[must_use]
+    pub const fn to_i64(self) -> i64 {
+        self.0.cast_signed()
     }
 }
 
@@ -196,8 +203,10 @@ pub struct Event {
     pub record: RecordDigest,
     /// Version of the record.
     pub version: Version,
-    /// Digest of the body; none from older gateways.
-    pub content: Option<ContentDigest>,
+    /// Digest of the record and the body.
+    pub content: ContentDigest,
+    /// Token of the record's owner.
+    pub owner: OwnerToken,
     /// Statement about the record.
     pub body: Body,
 }
@@ -208,7 +217,7 @@ pub struct Event {
 pub struct Draft {
     /// Digest that names the record.
     pub record: RecordDigest,
-    /// Digest of the body.
+    /// Digest of the record and the body.
     pub content: ContentDigest,
     /// Statement about the record.
     pub body: Body,

@@ -24,7 +24,10 @@ pub use answer_key::AnswerKey;
 pub use batch::{BatchId, SealedBatch};
 pub use codes::{TestCode, TestResult, Vaccine};
 pub use date::{PartialDate, Precision};
-pub use event::{Body, ContentDigest, Draft, Event, Fact, FactKind, RecordDigest, Version};
+pub use event::{
+    Body, ContentDigest, Draft, Event, Fact, FactKind, OWNER_TOKEN_BYTES, OwnerToken, RecordDigest,
+    Version,
+};
 pub use pseudonym::{Epoch, Pseudonym, Scheme, Subject, Suite};
 pub use reason::RefusalReason;
 pub use receipt::{

@@ -116,6 +116,14 @@ pub struct Pseudonym {
     pub value: [u8; 32],
 }
 
+impl Pseudonym {
+    /// Scheme, suite and key epoch: names that have them in common are comparable.
+    #[must_use]
+    pub const fn numbering(&self) -> (Scheme, Suite, Epoch) {
+        (self.scheme, self.suite, self.epoch)
+    }
+}
+
 impl fmt::Debug for Pseudonym {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = hex::encode(&self.value[..4]);
@@ -129,7 +137,9 @@ impl fmt::Debug for Pseudonym {
     }
 }
 
-/// A person: every pseudonym the clinic could make, sorted, without repeats; 1 to [`Subject::MAX`].
+/// A person: every pseudonym the clinic could make, sorted, without repeats; 1 to [`Subject::MAX`],
+/// at most [`Subject::MAX_OF_A_SCHEME`] of one scheme under one suite and key epoch, and of SNILS,
+/// which a person has one of for life, one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject(Vec<Pseudonym>);
 
@@ -137,15 +147,26 @@ impl Subject {
     /// Most pseudonyms a person may have in one event.
     pub const MAX: usize = 16;
 
+    /// Most pseudonyms of one scheme, suite and key epoch in one event: an old passport beside the
+    /// new one, but no list that would join many persons.
+    pub const MAX_OF_A_SCHEME: usize = 2;
+
     /// Sorts the pseudonyms and removes repeats; `None` when there is none, or more than
-    /// [`Subject::MAX`].
+    /// the limits allow.
     #[must_use]
     pub fn new(mut pseudonyms: Vec<Pseudonym>) -> Option<Self> {
         pseudonyms.sort_unstable();
         pseudonyms.dedup();
-        (1..=Self::MAX)
-            .contains(&pseudonyms.len())
-            .then_some(Self(pseudonyms))
+        let has_more_than = |most: usize, scheme: Option<Scheme>| {
+            pseudonyms.windows(most + 1).any(|names| {
+                names[0].numbering() == names[most].numbering()
+                    && scheme.is_none_or(|scheme| scheme == names[0].scheme)
+            })
+        };
+        let within = (1..=Self::MAX).contains(&pseudonyms.len())
+            && !has_more_than(Self::MAX_OF_A_SCHEME, None)
+            && !has_more_than(1, Some(Scheme::Snils));
+        within.then_some(Self(pseudonyms))
     }
 
     /// Pseudonyms of the person, sorted.
@@ -185,5 +206,43 @@ mod tests {
         let mut subject = Subject::new(vec![pseudonym(7), pseudonym(9)]).expect("a person");
         subject.wipe();
         assert!(subject.0.iter().all(|pseudonym| pseudonym.value == [0; 32]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(scheme: Scheme, epoch: Epoch, number: u8) -> Pseudonym {
+        Pseudonym {
+            scheme,
+            suite: Suite::Hmac,
+            epoch,
+            value: [number; 32],
+        }
+    }
+
+    #[test]
+    fn names_of_one_scheme_are_limited_under_each_key() {
+        let passports = |epoch, count: u8| {
+            (0..count).map(move |number| name(Scheme::PassportRu, epoch, number))
+        };
+        let both = |count| Subject::new(passports(1, count).chain(passports(2, count)).collect());
+        assert_eq!(both(2).unwrap().pseudonyms().len(), 4);
+        assert_eq!(both(3), None);
+        let repeated = Subject::new(passports(1, 2).chain(passports(1, 2)).collect());
+        assert_eq!(
+            repeated.unwrap().pseudonyms().len(),
+            2,
+            "repeats count once"
+        );
+        let snils = |numbers: &[(Epoch, u8)]| {
+            let names = numbers
+                .iter()
+                .map(|(epoch, number)| name(Scheme::Snils, *epoch, *number));
+            Subject::new(names.collect())
+        };
+        assert!(snils(&[(1, 1), (2, 1)]).is_some());
+        assert_eq!(snils(&[(1, 1), (1, 2)]), None);
     }
 }

@@ -7,7 +7,7 @@ pub enum RefusalReason {
     Malformed,
     /// A code outside the contract's lists.
     UnknownCode,
-    /// No pseudonym, too many, or one of an unknown scheme or suite.
+    /// No pseudonym, too many in all or of one scheme, or one of an unknown scheme or suite.
     BadSubject,
     /// A date that does not exist or lies in the future.
     BadDate,
@@ -15,17 +15,23 @@ pub enum RefusalReason {
     KindChanged,
     /// The same version of the record was announced before with other content.
     VersionReused,
+    /// The record was announced before with another owner token.
+    NotTheOwner,
+    /// A pseudonym of a key epoch that the city has not opened, or has closed.
+    EpochNotOpen,
 }
 
 impl RefusalReason {
     /// All reasons.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Malformed,
         Self::UnknownCode,
         Self::BadSubject,
         Self::BadDate,
         Self::KindChanged,
         Self::VersionReused,
+        Self::NotTheOwner,
+        Self::EpochNotOpen,
     ];
 
     /// Code as stored and sent.
@@ -38,6 +44,8 @@ impl RefusalReason {
             Self::BadDate => "bad-date",
             Self::KindChanged => "kind-changed",
             Self::VersionReused => "version-reused",
+            Self::NotTheOwner => "not-the-owner",
+            Self::EpochNotOpen => "epoch-not-open",
         }
     }
 
@@ -50,6 +58,8 @@ impl RefusalReason {
             Self::BadDate => 4,
             Self::KindChanged => 5,
             Self::VersionReused => 6,
+            Self::NotTheOwner => 7,
+            Self::EpochNotOpen => 8,
         }
     }
 

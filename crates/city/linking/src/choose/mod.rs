@@ -1,21 +1,20 @@
 //! Choice of the version of each record to write, out of a group of events, and the answer to each
 //! event.
 //!
-//! The highest version of a record holds; of equal ones the first to arrive, but a known content
-//! wins over an unknown one. Events are judged by what holds after the whole group, so that the
-//! order within it does not show.
+//! The first event to arrive of a record claims it for its owner token; events with another token
+//! are refused. The highest version of a record holds; of equal ones the first to arrive. Events are
+//! judged by what holds after the whole group, so that the order within it does not show.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use az::SaturatingAs;
-use contract::{
-    FactKind, RecordDigest, RefusalReason, RefusedEvent, StoredAnswer, Superseded, Version,
-};
+use contract::{FactKind, RefusalReason, RefusedEvent, StoredAnswer, Superseded, Version};
 
 use crate::batch::{EventRefusal, IncomingEvent, OpenBatch};
-use crate::link::EventPseudonyms;
 use crate::outcome::GroupOutcome;
+use crate::persons::NameSetId;
+use crate::second_layer::{CityPseudonym, StoredOwner, StoredRecord};
 
 /// Version of a record that holds, as far as choosing needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,28 +25,36 @@ pub struct StoredVersion {
     pub kind: FactKind,
     /// True where the record was taken back.
     pub withdrawn: bool,
-    /// Digest of the version's content; `None` when unknown.
+    /// Digest of the version's content; `None` in a store of before contents.
     pub content: Option<[u8; 16]>,
+    /// Digest of the owner token; `None` in a store of before owner tokens, where the next higher
+    /// version claims the record.
+    pub owner: Option<StoredOwner>,
+    /// Set of the person's names; `None` when withdrawn.
+    pub name_set: Option<NameSetId>,
 }
 
 impl StoredVersion {
     /// True where the same version with this status and content would say something else. An
     /// unknown content counts as equal.
     #[must_use]
-    pub fn differs_from(&self, withdrawn: bool, content: Option<[u8; 16]>) -> bool {
-        let contents_differ = self
-            .content
-            .zip(content)
-            .is_some_and(|(stored, other)| stored != other);
+    pub fn differs_from(&self, withdrawn: bool, content: [u8; 16]) -> bool {
+        let contents_differ = self.content.is_some_and(|stored| stored != content);
         self.withdrawn != withdrawn || contents_differ
+    }
+
+    /// Reason for which the event may not touch the record.
+    fn refuses(&self, event: &IncomingEvent) -> Option<RefusalReason> {
+        if self.owner.is_some_and(|owner| owner != event.owner) {
+            return Some(RefusalReason::NotTheOwner);
+        }
+        (self.kind != event.kind).then_some(RefusalReason::KindChanged)
     }
 
     /// True where the event becomes the stored version. The stores' `PUT_FACTS` statements have the
     /// same condition.
     fn is_replaced_by(&self, event: &IncomingEvent) -> bool {
-        let completes = self.content.is_none() && event.content.is_some();
-        event.version > self.version
-            || event.version == self.version && event.is_withdrawn() == self.withdrawn && completes
+        self.refuses(event).is_none() && event.version > self.version
     }
 }
 
@@ -57,9 +64,22 @@ impl From<&IncomingEvent> for StoredVersion {
             version: event.version,
             kind: event.kind,
             withdrawn: event.is_withdrawn(),
-            content: event.content,
+            content: Some(event.content),
+            owner: Some(event.owner),
+            name_set: event.name_set(),
         }
     }
+}
+
+/// Change of the number of stored records that state a set of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetChange<'a> {
+    /// Id of the set.
+    pub id: NameSetId,
+    /// Number of records more, or fewer where negative; never 0.
+    pub change: i64,
+    /// Names of the set, strongest first; known where the number rises.
+    pub names: &'a [CityPseudonym],
 }
 
 /// Changes and answers that a group of batches comes to.
@@ -67,9 +87,8 @@ impl From<&IncomingEvent> for StoredVersion {
 pub struct Chosen<'a> {
     /// Events to write: at most one a record, sorted by record.
     pub write: Vec<&'a IncomingEvent>,
-    /// Persons of the events to write. Old versions link nobody: one of them may be the very
-    /// mistake that was corrected since.
-    pub persons: Vec<EventPseudonyms<'a>>,
+    /// Changes of the name sets' records, sorted by id.
+    pub set_changes: Vec<SetChange<'a>>,
     /// Events that contradict what holds.
     pub refusals: Vec<EventRefusal>,
     /// Answer to each batch, in the batches' order.
@@ -97,25 +116,15 @@ enum Judgement {
 #[must_use]
 pub fn choose<'a>(
     batches: &[&'a OpenBatch],
-    stored: &HashMap<[u8; 32], StoredVersion>,
+    stored: &HashMap<StoredRecord, StoredVersion>,
 ) -> Chosen<'a> {
     let latest = latest_versions(batches, stored);
     let mut write: Vec<&IncomingEvent> =
         latest.values().filter_map(|latest| latest.write).collect();
-    write.sort_unstable_by_key(|event| event.record);
-    let persons = write
-        .iter()
-        .filter_map(|event| {
-            let asserted = event.asserted.as_ref()?;
-            Some(EventPseudonyms {
-                record: event.record,
-                pseudonyms: &asserted.pseudonyms,
-            })
-        })
-        .collect();
+    write.sort_unstable_by_key(|event| event.record.stored);
     let mut chosen = Chosen {
+        set_changes: set_changes(&write, stored),
         write,
-        persons,
         refusals: Vec::new(),
         answers: Vec::with_capacity(batches.len()),
         outcome: GroupOutcome::default(),
@@ -127,11 +136,41 @@ pub fn choose<'a>(
     chosen
 }
 
+/// Changes that writing the events makes to the numbers of records that state each set of names.
+fn set_changes<'a>(
+    write: &[&'a IncomingEvent],
+    stored: &HashMap<StoredRecord, StoredVersion>,
+) -> Vec<SetChange<'a>> {
+    let mut changes: BTreeMap<NameSetId, SetChange<'a>> = BTreeMap::new();
+    let mut add = |id, change, names: &'a [CityPseudonym]| {
+        let entry = changes.entry(id).or_insert(SetChange {
+            id,
+            change: 0,
+            names,
+        });
+        entry.change += change;
+        if entry.names.is_empty() {
+            entry.names = names;
+        }
+    };
+    for event in write {
+        if let Some(asserted) = &event.asserted {
+            add(asserted.name_set, 1, &asserted.pseudonyms);
+        }
+        let before = stored.get(&event.record.stored);
+        if let Some(id) = before.and_then(|before| before.name_set) {
+            add(id, -1, &[]);
+        }
+    }
+    let changes = changes.into_values();
+    changes.filter(|change| change.change != 0).collect()
+}
+
 /// Answers one batch; adds its refusals and counts to `chosen`.
 fn answer(
     batch: &OpenBatch,
-    latest: &HashMap<[u8; 32], Latest<'_>>,
-    stored: &HashMap<[u8; 32], StoredVersion>,
+    latest: &HashMap<StoredRecord, Latest<'_>>,
+    stored: &HashMap<StoredRecord, StoredVersion>,
     chosen: &mut Chosen<'_>,
 ) -> StoredAnswer {
     let outcome = &mut chosen.outcome;
@@ -141,13 +180,20 @@ fn answer(
         superseded: Vec::new(),
     };
     for event in &batch.events {
-        match judge(event, &latest[&event.record], stored.get(&event.record)) {
-            Judgement::Applied => outcome.applied += 1,
-            Judgement::Unchanged => outcome.unchanged += 1,
+        let record = event.record.stored;
+        match judge(event, &latest[&record], stored.get(&record)) {
+            Judgement::Applied => {
+                outcome.applied += 1;
+                answer.accepted += 1;
+            }
+            Judgement::Unchanged => {
+                outcome.unchanged += 1;
+                answer.accepted += 1;
+            }
             Judgement::Superseded(version) => {
                 outcome.superseded += 1;
                 answer.superseded.push(Superseded {
-                    record: RecordDigest(event.record),
+                    record: event.record.sent,
                     held: version_from_column(version),
                 });
             }
@@ -159,8 +205,6 @@ fn answer(
             }
         }
     }
-    // The wire's MAX_EVENTS bounds the counts of a batch, so nothing is cut off.
-    answer.accepted = (batch.events.len() - answer.refused.len()).saturating_as();
     answer
         .refused
         .extend(batch.refusals.iter().map(refused_event));
@@ -168,7 +212,6 @@ fn answer(
     answer
         .superseded
         .sort_unstable_by_key(|superseded| superseded.record);
-    answer.superseded.dedup();
     outcome.refused += answer.refused.len();
     answer
 }
@@ -176,18 +219,18 @@ fn answer(
 /// Version that holds of every record of the group in the end.
 fn latest_versions<'a>(
     batches: &[&'a OpenBatch],
-    stored: &HashMap<[u8; 32], StoredVersion>,
-) -> HashMap<[u8; 32], Latest<'a>> {
+    stored: &HashMap<StoredRecord, StoredVersion>,
+) -> HashMap<StoredRecord, Latest<'a>> {
     let events = batches.iter().map(|batch| batch.events.len()).sum();
-    let mut all: HashMap<[u8; 32], Latest<'a>> = HashMap::with_capacity(events);
+    let mut all: HashMap<StoredRecord, Latest<'a>> = HashMap::with_capacity(events);
     for event in batches.iter().flat_map(|batch| &batch.events) {
         let from_event = Latest {
             version: event.into(),
             write: Some(event),
         };
-        let latest = match all.entry(event.record) {
+        let latest = match all.entry(event.record.stored) {
             Entry::Occupied(slot) => slot.into_mut(),
-            Entry::Vacant(slot) => match stored.get(&event.record) {
+            Entry::Vacant(slot) => match stored.get(&event.record.stored) {
                 Some(version) => slot.insert(Latest {
                     version: *version,
                     write: None,
@@ -198,7 +241,7 @@ fn latest_versions<'a>(
                 }
             },
         };
-        if event.kind == latest.version.kind && latest.version.is_replaced_by(event) {
+        if latest.version.is_replaced_by(event) {
             *latest = from_event;
         }
     }
@@ -207,8 +250,8 @@ fn latest_versions<'a>(
 
 fn judge(event: &IncomingEvent, latest: &Latest<'_>, stored: Option<&StoredVersion>) -> Judgement {
     let holds = &latest.version;
-    if event.kind != holds.kind {
-        return Judgement::Refused(RefusalReason::KindChanged);
+    if let Some(reason) = holds.refuses(event) {
+        return Judgement::Refused(reason);
     }
     if event.version < holds.version {
         return Judgement::Superseded(holds.version);
@@ -239,16 +282,17 @@ fn refusal(event: &IncomingEvent, reason: RefusalReason) -> EventRefusal {
 fn refused_event(refusal: &EventRefusal) -> RefusedEvent {
     RefusedEvent {
         index: refusal.index.saturating_as(),
-        record: refusal.record.map(RecordDigest),
+        record: refusal.record.map(|record| record.sent),
         version: refusal.version.map(version_from_column),
         reason: refusal.reason,
     }
 }
 
-/// Version behind a stored number, which is never negative.
+/// Version behind a stored number, which is never below 1.
 #[must_use]
 pub fn version_from_column(version: i64) -> Version {
-    Version::from_u64(u64::try_from(version).unwrap_or(0))
+    let version = u64::try_from(version).ok().and_then(Version::new);
+    version.unwrap_or(Version::MAX)
 }
 
 #[cfg(test)]

@@ -107,12 +107,11 @@ fn print_subject(subject: &SubjectView) {
     } in &subject.facts
     {
         let (date, text) = fact.as_ref().map(date_and_text).unwrap_or_default();
-        let record = &record.to_hex()[..8];
+        let record = hex::encode(&record[..4]);
         print_line(format!(
-            "  {date:<10}  {:<11}  {text:<40}  record {record}… version {}.{}",
+            "  {date:<10}  {:<11}  {text:<40}  record {record}… version {}",
             kind.as_str(),
-            version.generation,
-            version.count
+            version.to_u64()
         ));
     }
 }
@@ -198,15 +197,15 @@ fn fact_json(stored: &StoredFact) -> Value {
         }),
     });
     json!({
-        "record": stored.record.to_hex(),
-        "version": { "generation": stored.version.generation, "count": stored.version.count },
+        "record": hex::encode(stored.record),
+        "version": stored.version.to_u64().to_string(),
         "kind": stored.kind.as_str(),
         "fact": fact,
     })
 }
 
 /// Parses `SUITE/SCHEME/EPOCH/HEX`.
-fn pseudonym(text: &str) -> Result<Pseudonym, &'static str> {
+pub(super) fn pseudonym(text: &str) -> Result<Pseudonym, &'static str> {
     let shape = "write SUITE/SCHEME/EPOCH/HEX, such as hmac/snils/1/ and 64 hex characters";
     let parts: Vec<&str> = text.trim().split('/').collect();
     let [suite, scheme, epoch, digits] = parts.as_slice() else {

@@ -225,6 +225,7 @@ mod tests {
         let probe = BatchContent::Probe(OpenProbe {
             id: ID,
             probed: Vec::new(),
+            records: Vec::new(),
         });
         let mut pending = opened(vec![facts(1), facts(1), probe, facts(1), facts(1)]).await;
         assert_eq!(pending.group_size(100), 2, "up to the probe");

@@ -8,7 +8,7 @@ use super::metrics::{count_commit, count_probed_records, count_probes, count_sto
 use super::pending::PendingBatches;
 use super::step::StepTotals;
 use crate::open::BatchContent;
-use crate::probe::{OpenProbe, compare};
+use crate::probe::OpenProbe;
 use crate::store::{Applied, Store, StoreError};
 
 /// Means to store pending batches.
@@ -83,10 +83,9 @@ impl BatchStorer<'_> {
             count_probes(1, false);
             return Ok(None);
         }
-        let records: Vec<[u8; 32]> = probe.probed.iter().map(|probed| probed.record.0).collect();
-        let stored = self.store.stored(&records).await;
+        let stored = self.store.stored(&probe.records).await;
         let stored = stored.inspect_err(count_store_error)?;
-        let answer = compare(&probe.probed, &stored);
+        let answer = probe.compare(&stored);
         count_probed_records(&answer);
         Ok(Some(answer))
     }

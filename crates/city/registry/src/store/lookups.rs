@@ -8,8 +8,8 @@ macro_rules! lookups {
         /// Versions of those records that are stored.
         pub(super) async fn stored<'e>(
             executor: impl $executor<'e>,
-            records: &[[u8; 32]],
-        ) -> Result<HashMap<[u8; 32], StoredVersion>, Error> {
+            records: &[StoredRecord],
+        ) -> Result<HashMap<StoredRecord, StoredVersion>, Error> {
             let query = sqlx::query_as(STORED).bind($digests(records));
             let rows: Vec<VersionColumns> = query.fetch_all(executor).await?;
             rows.into_iter().map(record_version).collect()
@@ -46,16 +46,6 @@ macro_rules! lookups {
                 None => sqlx::query_as(ALL_PSEUDONYMS),
                 Some(ids) => sqlx::query_as(SUBJECT_PSEUDONYMS).bind($ids(ids)),
             };
-            let rows: Vec<PseudonymColumns> = query.fetch_all(executor).await?;
-            rows.into_iter().map(subject_pseudonym).collect()
-        }
-
-        /// SNILS pseudonyms of these subjects.
-        pub(super) async fn anchors<'e>(
-            executor: impl $executor<'e>,
-            ids: &[SubjectId],
-        ) -> Result<Vec<(SubjectId, CityPseudonym)>, Error> {
-            let query = sqlx::query_as(ANCHORS).bind($ids(ids));
             let rows: Vec<PseudonymColumns> = query.fetch_all(executor).await?;
             rows.into_iter().map(subject_pseudonym).collect()
         }

@@ -6,6 +6,7 @@ mod columns;
 mod error;
 mod lookups;
 mod migrations;
+mod persons;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod rows;
@@ -15,6 +16,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod upgrade;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,15 +25,20 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
-use linking::{CityPseudonym, OpenBatch, StoredVersion, SubjectId};
+use linking::{
+    CityPseudonym, Decision, LinkRules, OpenBatch, SecondLayerKey, StoredRecord, StoredVersion,
+    SubjectId,
+};
 
 use crate::config::StoreConfig;
 use backend::Backend;
 pub use error::StoreError;
 use error::is_race;
-pub(crate) use rows::FactRow;
+pub(crate) use persons::{Around, PersonsChanged};
+pub(crate) use rows::{ActionRow, ContestRow, FactRow};
 pub use stats::Stats;
 pub(crate) use transaction::Applied;
+pub(crate) use transaction::NameValue;
 use transaction::{Abort, Attempt};
 
 /// Number of times that a transaction that lost a race is run again. From the third on it runs
@@ -47,7 +54,10 @@ const REFUSALS_KEPT: i64 = 100_000;
 
 /// Open store; its clones share the connections.
 #[derive(Debug, Clone)]
-pub(crate) struct Store(Arc<dyn Backend>);
+pub(crate) struct Store {
+    backend: Arc<dyn Backend>,
+    rules: LinkRules,
+}
 
 /// Warning of a connection whose content travels in clear to another machine, as the configuration
 /// permits.
@@ -62,7 +72,10 @@ pub(crate) fn plain_warning(config: &StoreConfig, base: &Path) -> Option<&'stati
 
 impl<B: Backend + 'static> From<B> for Store {
     fn from(backend: B) -> Self {
-        Self(Arc::new(backend))
+        Self {
+            backend: Arc::new(backend),
+            rules: LinkRules::default(),
+        }
     }
 }
 
@@ -85,6 +98,11 @@ impl Store {
         }
     }
 
+    /// Sets the rules by which records make persons.
+    pub(crate) fn set_rules(&mut self, rules: LinkRules) {
+        self.rules = rules;
+    }
+
     /// Applies batches in one transaction. A lost race runs again; the caller judges every other
     /// failure.
     pub(crate) async fn apply(
@@ -101,13 +119,13 @@ impl Store {
         let events: usize = batches.iter().map(|batch| batch.events.len()).sum();
         let mut attempt = Attempt {
             exclusive: false,
-            blind: self.0.expects_new(events),
+            blind: self.backend.expects_new(events),
         };
         let mut lost = 0;
         loop {
             match self.apply_in_time(batches, attempt, now).await {
                 Ok(applied) => {
-                    self.0.note_all_new(applied.outcome.applied == events);
+                    self.backend.note_all_new(applied.outcome.applied == events);
                     return Ok(applied);
                 }
                 Err(Abort::Raced) => {}
@@ -143,13 +161,84 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Applied, Abort> {
         let limit = Duration::from_secs(APPLY_TIMEOUT_SECONDS);
-        let applied = tokio::time::timeout(limit, self.0.apply(batches, attempt, now)).await;
+        let applied = tokio::time::timeout(
+            limit,
+            self.backend.apply(batches, &self.rules, attempt, now),
+        )
+        .await;
         applied.unwrap_or(Err(Abort::TooSlow))
+    }
+
+    /// Brings the facts of a store from before links to where facts are now. Returns after the last
+    /// one; a stop in between loses nothing.
+    pub(crate) async fn upgrade(&self, key: &SecondLayerKey) -> Result<(), StoreError> {
+        let mut moved = 0;
+        while let Some(facts) = self.alone(|| self.backend.move_old_facts(key)).await? {
+            moved += facts;
+            tracing::info!(
+                event = "store-upgrade",
+                facts = moved,
+                "facts of an older store are brought under the second layer and linked anew"
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes an operator's decision, or takes it back, and returns what changed by it; `None` where
+    /// it changed nothing.
+    pub(crate) async fn decide(
+        &self,
+        decision: Decision,
+        holds: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Option<PersonsChanged>, StoreError> {
+        self.alone(|| self.backend.decide(decision, holds, &self.rules, now))
+            .await
+    }
+
+    /// Reads what is connected with a name; `None` where it is not stored.
+    pub(crate) async fn around(&self, name: &NameValue) -> Result<Option<Around>, StoreError> {
+        self.alone(|| self.backend.around(name)).await
+    }
+
+    /// Names about which records disagree, at most `limit`, the newest first.
+    pub(crate) async fn contests(&self, limit: u32) -> Result<Vec<ContestRow>, StoreError> {
+        in_time(self.backend.contests(limit.into())).await
+    }
+
+    /// Actions of operators, at most `limit`, the newest first.
+    pub(crate) async fn actions(&self, limit: u32) -> Result<Vec<ActionRow>, StoreError> {
+        in_time(self.backend.actions(limit.into())).await
+    }
+
+    /// Runs a transaction that keeps the other writers out, and again where it lost a race against
+    /// one that was there before.
+    async fn alone<T, F: Future<Output = Result<T, Abort>>>(
+        &self,
+        run: impl Fn() -> F,
+    ) -> Result<T, StoreError> {
+        for _ in 0..ATTEMPTS {
+            match run().await {
+                Ok(done) => return Ok(done),
+                Err(Abort::Raced) => {}
+                Err(Abort::Sql(error)) if is_race(&error) => {}
+                Err(Abort::Sql(error)) => return Err(error.into()),
+                Err(Abort::TooSlow) => {
+                    return Err(StoreError::TooSlow {
+                        code: "transaction".into(),
+                    });
+                }
+                Err(Abort::Injected(error)) => return Err(error),
+            }
+        }
+        Err(StoreError::Unavailable {
+            code: "too many lost races".into(),
+        })
     }
 
     /// Refuses a second-layer key other than the one the store was filled with.
     pub(crate) async fn claim(&self, check: &[u8; 32]) -> Result<(), StoreError> {
-        if in_time(self.0.claim(check)).await? == check {
+        if in_time(self.backend.claim(check)).await? == check {
             return Ok(());
         }
         Err(StoreError::Misconfigured {
@@ -160,13 +249,13 @@ impl Store {
 
     /// Asks whether the store answers.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        in_time(self.0.ping()).await
+        in_time(self.backend.ping()).await
     }
 
     /// Asks whether the store takes writes: one that answers may have a full disk, or be a
     /// read-only standby.
     pub(crate) async fn ping_writing(&self) -> Result<(), StoreError> {
-        in_time(self.0.ping_writing()).await
+        in_time(self.backend.ping_writing()).await
     }
 
     /// Facts of `subjects`, or all, sorted by record.
@@ -174,7 +263,7 @@ impl Store {
         &self,
         subjects: Option<&[SubjectId]>,
     ) -> Result<Vec<FactRow>, StoreError> {
-        in_time(self.0.facts(subjects)).await
+        in_time(self.backend.facts(subjects)).await
     }
 
     /// Pseudonyms of `subjects`, or all, each with its subject.
@@ -182,7 +271,7 @@ impl Store {
         &self,
         subjects: Option<&[SubjectId]>,
     ) -> Result<Vec<(SubjectId, CityPseudonym)>, StoreError> {
-        in_time(self.0.pseudonyms(subjects)).await
+        in_time(self.backend.pseudonyms(subjects)).await
     }
 
     /// Subjects of those pseudonyms that are stored.
@@ -190,20 +279,20 @@ impl Store {
         &self,
         values: &[[u8; 32]],
     ) -> Result<HashMap<[u8; 32], SubjectId>, StoreError> {
-        in_time(self.0.subjects_of(values)).await
+        in_time(self.backend.subjects_of(values)).await
     }
 
     /// Versions of those records that are stored, as of the last commit.
     pub(crate) async fn stored(
         &self,
-        records: &[[u8; 32]],
-    ) -> Result<HashMap<[u8; 32], StoredVersion>, StoreError> {
-        in_time(self.0.stored(records)).await
+        records: &[StoredRecord],
+    ) -> Result<HashMap<StoredRecord, StoredVersion>, StoreError> {
+        in_time(self.backend.stored(records)).await
     }
 
     /// Counts over the whole store.
     pub(crate) async fn stats(&self) -> Result<Stats, StoreError> {
-        Ok(in_time(self.0.counts()).await?.into())
+        Ok(in_time(self.backend.counts()).await?.into())
     }
 
     /// Removes all but the newest refusals, and returns the number removed.
@@ -212,17 +301,17 @@ impl Store {
     }
 
     async fn prune_to(&self, keep: i64) -> Result<u64, StoreError> {
-        in_time(self.0.prune(keep)).await
+        in_time(self.backend.prune(keep)).await
     }
 
     /// Name of the kind of database, for the operator.
     pub(crate) fn describe(&self) -> &'static str {
-        self.0.name()
+        self.backend.name()
     }
 
     /// Closes every connection.
     pub(crate) async fn close(&self) {
-        self.0.close().await;
+        self.backend.close().await;
     }
 }
 

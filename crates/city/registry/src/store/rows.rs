@@ -1,15 +1,17 @@
 //! Rows that the store reads, and the values behind them.
 
 use contract::{Fact, FactKind, PartialDate, TestCode, TestResult, Vaccine};
-use linking::{CityPseudonym, StoredVersion, SubjectId};
+use linking::{CityPseudonym, Decision, NameSetId, StoredRecord, StoredVersion, SubjectId};
 use sqlx::{ColumnIndex, Decode, Error, FromRow, Row, Type};
 
 use super::columns::{kind, pseudonym, undecodable};
+use super::transaction::{NameRow, NameValue, SetRow};
+use super::upgrade::OldFact;
 
 /// Row of a fact, with the subject of its person.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FactRow {
-    pub record: [u8; 32],
+    pub record: StoredRecord,
     pub version: i64,
     pub kind: String,
     pub vaccine: Option<String>,
@@ -111,20 +113,157 @@ pub(super) fn subject_pseudonym(
     Ok((subject, pseudonym.ok_or_else(|| undecodable("pseudonym"))?))
 }
 
-/// Columns of a stored version: record, version, kind, status, content.
-pub(super) type VersionColumns = (Vec<u8>, i64, String, String, Option<Vec<u8>>);
+/// Columns of a stored version: record, version, kind, status, content, owner, name set.
+pub(super) type VersionColumns = (
+    Vec<u8>,
+    i64,
+    String,
+    String,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+);
 
 /// Stored version behind its columns, with its record.
-pub(super) fn record_version(columns: VersionColumns) -> Result<([u8; 32], StoredVersion), Error> {
-    let (record, version, kind_name, status, content) = columns;
-    let content = content.map(<[u8; 16]>::try_from).transpose();
+pub(super) fn record_version(
+    columns: VersionColumns,
+) -> Result<(StoredRecord, StoredVersion), Error> {
+    let (record, version, kind_name, status, content, owner, name_set) = columns;
+    let half = |bytes: Option<Vec<u8>>, what| {
+        let half = bytes.map(<[u8; 16]>::try_from).transpose();
+        half.map_err(|_| undecodable(what))
+    };
     let stored = StoredVersion {
         version,
         kind: kind(&kind_name).ok_or_else(|| undecodable("kind"))?,
         withdrawn: status == "withdrawn",
-        content: content.map_err(|_| undecodable("content"))?,
+        content: half(content, "content")?,
+        owner: half(owner, "owner")?,
+        name_set: half(name_set, "name set")?.map(NameSetId),
     };
     Ok((digest(&record)?, stored))
+}
+
+/// Columns of a name: value, scheme, suite, epoch, subject, apart.
+pub(super) type NameColumns = (Vec<u8>, String, String, i32, i64, bool);
+
+/// Stored name behind its columns.
+pub(super) fn name_row(columns: NameColumns) -> Result<NameRow, Error> {
+    let (value, scheme, suite, epoch, subject, apart) = columns;
+    let (subject, name) = subject_pseudonym((value, scheme, suite, epoch, subject))?;
+    Ok(NameRow {
+        name,
+        subject,
+        apart,
+    })
+}
+
+/// Columns of a name set: id, number of records, names.
+pub(super) type SetColumns = (Vec<u8>, i64, Vec<u8>);
+
+/// Stored name set behind its columns.
+pub(super) fn set_row(columns: SetColumns) -> Result<SetRow, Error> {
+    let (id, records, names) = columns;
+    let (values, rest) = names.as_chunks();
+    if !rest.is_empty() || values.is_empty() {
+        return Err(undecodable("name set"));
+    }
+    Ok(SetRow {
+        id: set_id(id)?,
+        records,
+        names: values.to_vec(),
+    })
+}
+
+/// Columns of a link: name, name set.
+pub(super) type LinkColumns = (Vec<u8>, Vec<u8>);
+
+/// Stored link behind its columns.
+pub(super) fn link_row(columns: LinkColumns) -> Result<(NameValue, NameSetId), Error> {
+    let (name, set) = columns;
+    Ok((digest(&name)?, set_id(set)?))
+}
+
+/// Columns of a decision: one name, and the other where they are together.
+pub(super) type DecisionColumns = (Vec<u8>, Option<Vec<u8>>);
+
+/// Decision of an operator behind its columns.
+pub(super) fn decision_row(columns: DecisionColumns) -> Result<Decision, Error> {
+    let (one, other) = columns;
+    let one = digest(&one)?;
+    Ok(match other {
+        None => Decision::Alone(one),
+        Some(other) => Decision::Together(one, digest(&other)?),
+    })
+}
+
+/// Name about which records disagree, or on which a limit weighs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ContestRow {
+    /// Pseudonym under the second layer.
+    pub name: CityPseudonym,
+    /// Word for the kind of the disagreement.
+    pub kind: String,
+    /// Time at which it was first seen, as RFC 3339 has it.
+    pub first_seen_at: String,
+}
+
+/// Columns of a contest: value, scheme, suite, epoch, kind, time.
+pub(super) type ContestColumns = (Vec<u8>, String, String, i32, String, String);
+
+/// Contest behind its columns.
+pub(super) fn contest_row(columns: ContestColumns) -> Result<ContestRow, Error> {
+    let (value, scheme, suite, epoch, kind, first_seen_at) = columns;
+    let name = pseudonym(&value, &scheme, &suite, epoch);
+    Ok(ContestRow {
+        name: name.ok_or_else(|| undecodable("pseudonym"))?,
+        kind,
+        first_seen_at,
+    })
+}
+
+/// Action of an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ActionRow {
+    /// Time, as RFC 3339 has it.
+    pub done_at: String,
+    /// Word for the action.
+    pub action: String,
+    /// Name it was about.
+    pub one: NameValue,
+    /// Other name, where two were joined.
+    pub other: Option<NameValue>,
+}
+
+/// Columns of an action: time, action, one name, the other.
+pub(super) type ActionColumns = (String, String, Vec<u8>, Option<Vec<u8>>);
+
+/// Action of an operator behind its columns.
+pub(super) fn action_row(columns: ActionColumns) -> Result<ActionRow, Error> {
+    let (done_at, action, one, other) = columns;
+    Ok(ActionRow {
+        done_at,
+        action,
+        one: digest(&one)?,
+        other: other.map(|other| digest(&other)).transpose()?,
+    })
+}
+
+/// Columns of a fact from before links: record, strongest name.
+pub(super) type OldFactColumns = (Vec<u8>, Option<Vec<u8>>);
+
+/// Fact from before links behind its columns.
+pub(super) fn old_fact(columns: OldFactColumns) -> Result<OldFact, Error> {
+    let (record, name) = columns;
+    Ok(OldFact {
+        record: digest(&record)?,
+        name: name.map(|name| digest(&name)).transpose()?,
+    })
+}
+
+fn set_id(bytes: Vec<u8>) -> Result<NameSetId, Error> {
+    let id = bytes.try_into().map_err(|_| undecodable("name set"))?;
+    Ok(NameSetId(id))
 }
 
 /// Columns of a pseudonym's value and its subject.

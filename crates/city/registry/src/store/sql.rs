@@ -21,16 +21,16 @@ pub(super) const PRUNE: &str = "DELETE FROM refusal WHERE seen_at <=
 pub(super) const COUNTS: &str = "SELECT 'subjects', '', count(*) FROM subject
     UNION ALL SELECT 'pseudonyms', scheme, count(*) FROM pseudonym GROUP BY scheme
     UNION ALL SELECT status, kind, count(*) FROM fact GROUP BY status, kind
-    UNION ALL SELECT 'conflicts', '', count(*) FROM conflict
+    UNION ALL SELECT 'conflicts', kind, count(*) FROM contest GROUP BY kind
     UNION ALL SELECT 'refusals', reason, count(*) FROM refusal GROUP BY reason";
 
 /// Facts with their subjects, sorted by record, from `$join` on.
 macro_rules! select_facts {
-    ($join:literal) => {
+    ($($join:expr),+) => {
         concat!(
             "SELECT f.record, f.version, f.kind, f.vaccine, f.dose_number, f.series_doses, f.test,
                 f.result, f.began_on, f.occurred_on, p.subject_id FROM fact AS f ",
-            $join,
+            $($join,)+
             " ORDER BY f.record"
         )
     };
@@ -38,32 +38,108 @@ macro_rules! select_facts {
 pub(super) use select_facts;
 
 /// Every fact.
-pub(super) const ALL_FACTS: &str =
-    select_facts!("LEFT JOIN pseudonym AS p ON p.value = f.pseudonym");
+pub(super) const ALL_FACTS: &str = select_facts!(
+    "LEFT JOIN name_set AS s ON s.id = f.name_set
+    LEFT JOIN pseudonym AS p ON p.value = substr(s.names, 1, 32)"
+);
+
+/// Joins the facts of a pseudonym: those of the sets whose strongest name it is.
+macro_rules! facts_of_pseudonyms {
+    () => {
+        "JOIN name_set AS s ON s.id = f.name_set
+        JOIN link AS l ON l.name_set = s.id AND l.pseudonym = substr(s.names, 1, 32)
+        JOIN pseudonym AS p ON p.value = l.pseudonym "
+    };
+}
+pub(super) use facts_of_pseudonyms;
+
+/// Returns whether an operator has decided anything.
+pub(super) const HAS_DECISIONS: &str = "SELECT EXISTS (SELECT 1 FROM decision)";
+
+/// Writes down what an operator did.
+pub(super) const ADD_ACTION: &str =
+    "INSERT INTO operator_action (done_at, action, one, other) VALUES ($1, $2, $3, $4)";
+
+/// Contests, the newest first, at most `$1`; times by `$time`.
+macro_rules! select_contests {
+    ($time:literal) => {
+        concat!(
+            "SELECT p.value, p.scheme, p.suite, p.epoch, c.kind, ",
+            $time,
+            " FROM contest AS c JOIN pseudonym AS p ON p.value = c.name
+            ORDER BY c.first_seen_at DESC, c.name, c.kind LIMIT $1"
+        )
+    };
+}
+pub(super) use select_contests;
+
+/// Actions of operators, the newest first, at most `$1`; times by `$time`.
+macro_rules! select_actions {
+    ($time:literal) => {
+        concat!(
+            "SELECT ",
+            $time,
+            ", action, one, other FROM operator_action ORDER BY id DESC LIMIT $1"
+        )
+    };
+}
+pub(super) use select_actions;
 
 /// Every pseudonym with its subject.
 pub(super) const ALL_PSEUDONYMS: &str =
     "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym";
 
-/// Writes the facts that `$rows` selects where they are new, or replace the stored version. The
-/// condition is the one of `linking::StoredVersion::is_replaced_by`.
-macro_rules! put_facts {
-    ($rows:literal) => {
+/// Writes the facts that `$rows` selects, and does `$conflict` about those that are stored.
+macro_rules! insert_facts {
+    ($rows:literal, $conflict:expr) => {
         concat!(
-            "INSERT INTO fact (record, version, kind, status, pseudonym, vaccine, dose_number,
-                series_doses, test, result, began_on, occurred_on, occurred_earliest, content) ",
+            "INSERT INTO fact (record, version, kind, status, owner, name_set, vaccine,
+                dose_number, series_doses, test, result, began_on, occurred_on, occurred_earliest,
+                content) ",
             $rows,
-            " ON CONFLICT (record) DO UPDATE SET version = excluded.version,
-                status = excluded.status, pseudonym = excluded.pseudonym,
-                vaccine = excluded.vaccine, dose_number = excluded.dose_number,
-                series_doses = excluded.series_doses, test = excluded.test,
-                result = excluded.result, began_on = excluded.began_on,
-                occurred_on = excluded.occurred_on,
-                occurred_earliest = excluded.occurred_earliest, content = excluded.content
-            WHERE excluded.kind = fact.kind AND (excluded.version > fact.version
-                OR (excluded.version = fact.version AND excluded.status = fact.status
-                    AND fact.content IS NULL AND excluded.content IS NOT NULL))"
+            " ON CONFLICT (record) ",
+            $conflict
         )
     };
 }
-pub(super) use put_facts;
+pub(super) use insert_facts;
+
+/// Replaces a stored version. The condition is the one of `linking::StoredVersion::is_replaced_by`.
+macro_rules! replace_fact {
+    () => {
+        "DO UPDATE SET version = excluded.version,
+            status = excluded.status, owner = excluded.owner, name_set = excluded.name_set,
+            vaccine = excluded.vaccine, dose_number = excluded.dose_number,
+            series_doses = excluded.series_doses, test = excluded.test,
+            result = excluded.result, began_on = excluded.began_on,
+            occurred_on = excluded.occurred_on,
+            occurred_earliest = excluded.occurred_earliest, content = excluded.content
+        WHERE excluded.kind = fact.kind AND excluded.version > fact.version
+            AND (fact.owner IS NULL OR fact.owner = excluded.owner)"
+    };
+}
+pub(super) use replace_fact;
+
+/// First `$1` facts from before links.
+pub(super) const OLD_FACTS: &str =
+    "SELECT record, pseudonym FROM fact_before_links ORDER BY record LIMIT $1";
+
+/// Removes the table of the facts from before links.
+pub(super) const DROP_OLD_FACTS: &str = "DROP TABLE fact_before_links";
+
+/// Writes the facts from before links whose new names `$moved` has.
+macro_rules! move_old_facts {
+    ($moved:literal) => {
+        concat!(
+            "INSERT INTO fact (record, version, kind, status, name_set, vaccine, dose_number,
+                series_doses, test, result, began_on, occurred_on, occurred_earliest, content)
+            SELECT m.stored, o.version, o.kind, o.status, m.name_set, o.vaccine, o.dose_number,
+                o.series_doses, o.test, o.result, o.began_on, o.occurred_on, o.occurred_earliest,
+                o.content
+            FROM ",
+            $moved,
+            " JOIN fact_before_links AS o ON o.record = m.sent"
+        )
+    };
+}
+pub(super) use move_old_facts;

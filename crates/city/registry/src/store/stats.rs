@@ -15,7 +15,7 @@ pub struct Stats {
     pub asserted: BTreeMap<String, u64>,
     /// Number of facts that were taken back, by kind.
     pub withdrawn: BTreeMap<String, u64>,
-    /// Number of pairs of persons that were kept apart although some event named them as one.
+    /// Number of names that records disagree about, or that a limit weighs on.
     pub conflicts: u64,
     /// Number of refused events by reason; only the newest are kept.
     pub refusals: BTreeMap<String, u64>,
@@ -39,7 +39,7 @@ impl From<Vec<CountRow>> for Stats {
                     continue;
                 }
                 _ => {
-                    stats.conflicts = number;
+                    stats.conflicts += number;
                     continue;
                 }
             };

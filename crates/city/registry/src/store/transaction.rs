@@ -6,11 +6,38 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use contract::StoredAnswer;
 use linking::{
-    CityPseudonym, Conflict, EventRefusal, GroupOutcome, IncomingEvent, StoredVersion, SubjectId,
+    CityPseudonym, Contest, Decision, EventRefusal, GroupOutcome, IncomingEvent, NameSetId,
+    StoredRecord, StoredVersion, SubjectId,
 };
 use sqlx::Error;
 
 use super::error::StoreError;
+use super::upgrade::{MovedFact, OldFact};
+
+/// Value of a name: [`CityPseudonym::value`].
+pub(crate) type NameValue = [u8; 32];
+
+/// Set of names as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SetRow {
+    /// Id of the set.
+    pub id: NameSetId,
+    /// Number of stored records that state exactly this set.
+    pub records: i64,
+    /// Values of the names, strongest first.
+    pub names: Vec<NameValue>,
+}
+
+/// Name as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NameRow {
+    /// Pseudonym under the second layer.
+    pub name: CityPseudonym,
+    /// Person that the name belongs to.
+    pub subject: SubjectId,
+    /// True where one more record may change whose name it is.
+    pub apart: bool,
+}
 
 /// Statements of one writing transaction, each over a whole set.
 #[async_trait]
@@ -19,52 +46,111 @@ pub(super) trait StoreTransaction: Send {
     /// a race.
     async fn lock_writers(&mut self, exclusive: bool) -> Result<(), Error>;
 
-    /// Versions of those records that are stored.
-    async fn stored(
+    /// Versions of those records that are stored, kept from others' changes until the transaction
+    /// ends. `records` is sorted.
+    async fn lock_stored(
         &mut self,
-        records: &[[u8; 32]],
-    ) -> Result<HashMap<[u8; 32], StoredVersion>, Error>;
+        records: &[StoredRecord],
+    ) -> Result<HashMap<StoredRecord, StoredVersion>, Error>;
 
-    /// Subjects of those pseudonyms that are stored.
-    async fn subjects_of(
+    /// Sets among these that are stored, kept from others' changes until the transaction ends.
+    /// `ids` is sorted.
+    async fn lock_sets(&mut self, ids: &[NameSetId]) -> Result<Vec<SetRow>, Error>;
+
+    /// Adds to the numbers of records of sets that are stored.
+    async fn change_sets(&mut self, changes: &[(NameSetId, i64)]) -> Result<(), Error>;
+
+    /// Writes sets and their links, and returns the number of sets written. One that exists is left
+    /// out, or fails as a lost race. `sets` is sorted by id.
+    async fn add_sets(&mut self, sets: &[SetRow]) -> Result<u64, Error>;
+
+    /// Removes sets and their links.
+    async fn remove_sets(&mut self, sets: &[SetRow]) -> Result<(), Error>;
+
+    /// Names among these that are stored.
+    async fn names(&mut self, values: &[NameValue]) -> Result<Vec<NameRow>, Error>;
+
+    /// Sets that these names are in, at most `limit` for each name.
+    async fn links(
         &mut self,
-        values: &[[u8; 32]],
-    ) -> Result<HashMap<[u8; 32], SubjectId>, Error>;
+        values: &[NameValue],
+        limit: usize,
+    ) -> Result<Vec<(NameValue, NameSetId)>, Error>;
 
-    /// Keeps others, until the transaction ends, from adding pseudonyms to these subjects and from
-    /// merging them. `ids` is sorted.
+    /// Returns whether an operator has decided anything.
+    async fn has_decisions(&mut self) -> Result<bool, Error>;
+
+    /// Decisions of operators about these names.
+    async fn decisions(&mut self, values: &[NameValue]) -> Result<Vec<Decision>, Error>;
+
+    /// Writes a decision, or takes it back, and returns whether that changed anything.
+    async fn decide(
+        &mut self,
+        decision: Decision,
+        holds: bool,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error>;
+
+    /// Writes down what an operator did, and when.
+    async fn add_action(
+        &mut self,
+        decision: Decision,
+        holds: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error>;
+
+    /// Keeps others, until the transaction ends, from changing who these subjects are. `ids` is
+    /// sorted.
     async fn lock_subjects(&mut self, ids: &[SubjectId]) -> Result<(), Error>;
-
-    /// SNILS pseudonyms of these subjects.
-    async fn anchors(
-        &mut self,
-        ids: &[SubjectId],
-    ) -> Result<Vec<(SubjectId, CityPseudonym)>, Error>;
 
     /// Makes these subjects, and returns the number made. One that exists is left out, or fails as
     /// a lost race.
     async fn add_subjects(&mut self, ids: &[SubjectId]) -> Result<u64, Error>;
 
-    /// Adds pseudonyms, and returns the number added. One that exists is left out, or fails as a
-    /// lost race.
-    async fn add_pseudonyms(&mut self, rows: &[(CityPseudonym, SubjectId)]) -> Result<u64, Error>;
+    /// Adds names, and returns the number added. One that exists is left out, or fails as a lost
+    /// race. `rows` is sorted by value.
+    async fn add_names(&mut self, rows: &[NameRow]) -> Result<u64, Error>;
 
-    /// Gives the first subject's pseudonyms to the second and removes the first, for each pair.
-    async fn merge(&mut self, pairs: &[(SubjectId, SubjectId)]) -> Result<(), Error>;
+    /// Writes subject and `apart` of names that are stored.
+    async fn change_names(&mut self, rows: &[NameRow]) -> Result<(), Error>;
 
-    /// Writes conflicts, leaving out those that are known.
-    async fn add_conflicts(&mut self, rows: &[Conflict], now: DateTime<Utc>) -> Result<(), Error>;
+    /// Removes names, with what is to be looked at about them.
+    async fn remove_names(&mut self, values: &[NameValue]) -> Result<(), Error>;
+
+    /// Removes those of the subjects that have no name, and returns their number.
+    async fn remove_empty_subjects(&mut self, ids: &[SubjectId]) -> Result<u64, Error>;
+
+    /// Replaces what is to be looked at about these names by `contests`, and returns the number of
+    /// new ones.
+    async fn put_contests(
+        &mut self,
+        about: &[NameValue],
+        contests: &[Contest],
+        now: DateTime<Utc>,
+    ) -> Result<u64, Error>;
 
     /// Writes facts of records that were not stored a moment ago, and returns the number written. A
-    /// record that is stored by now is treated as in [`StoreTransaction::put_facts`], or fails as a
-    /// lost race.
-    async fn add_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error> {
-        self.put_facts(facts).await
-    }
+    /// record that is stored by now is left out, or fails as a lost race.
+    async fn add_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error>;
 
-    /// Writes facts where they are new, or of the same kind and of a higher version, or of the same
-    /// version and status with a content that was unknown. Returns the number written.
+    /// Writes facts of records that are stored and locked, where they are of the same kind and owner
+    /// and of a higher version. Returns the number written.
     async fn put_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error>;
+
+    /// Returns whether the table of the facts from before links is there.
+    async fn has_old_facts(&mut self) -> Result<bool, Error>;
+
+    /// Facts from before links, at most `limit`, the first by record.
+    async fn old_facts(&mut self, limit: usize) -> Result<Vec<OldFact>, Error>;
+
+    /// Names of these subjects.
+    async fn names_of_subjects(&mut self, ids: &[SubjectId]) -> Result<Vec<NameRow>, Error>;
+
+    /// Moves facts from before links to where facts are now.
+    async fn move_old_facts(&mut self, facts: &[MovedFact]) -> Result<(), Error>;
+
+    /// Removes the table of the facts from before links.
+    async fn drop_old_facts(&mut self) -> Result<(), Error>;
 
     /// Writes refusals, leaving out those that are known.
     async fn add_refusals(

@@ -9,7 +9,7 @@ use contract::{PublicKey, Scheme, wire};
 
 use crate::world::{asserted, negative, pseudonym};
 
-fn run(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_city-registry"))
         .current_dir(folder)
         .env_remove("RUST_LOG")
@@ -19,7 +19,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn words(output: &Output) -> (Option<i32>, String, String) {
+pub(crate) fn words(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (
         output.status.code(),
@@ -43,7 +43,7 @@ async fn send(folder: &Path, public: &str) {
 }
 
 /// Public key out of the lines for the gateways.
-fn public_key(printed: &str) -> String {
+pub(crate) fn public_key(printed: &str) -> String {
     let table: toml::Table = printed
         .lines()
         .filter(|line| line.starts_with("public_key") || line.starts_with("receipt_keys"))

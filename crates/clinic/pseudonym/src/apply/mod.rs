@@ -4,6 +4,8 @@ use chrono::NaiveDate;
 use connector_kit::{ClinicRecord, Feed, RecordStatus};
 use contract::{Body, ContentDigest, Draft, Fact, FactKind, RecordDigest, Subject, Suite};
 
+use record_secrets::RecordSecrets;
+
 use crate::canonical::Canonical;
 use crate::fact;
 use crate::keys::KeyRing;
@@ -48,8 +50,7 @@ pub struct Pseudonymiser {
     /// HMAC-SHA-256 under the record key, one for each feed with everything but the record id taken
     /// in.
     records: [Keyed; Feed::ALL.len()],
-    /// HMAC-SHA-256 under the record key.
-    content: Keyed,
+    secrets: RecordSecrets,
     policy: Policy,
 }
 
@@ -76,15 +77,15 @@ impl Pseudonymiser {
         {
             return Err(NewError::SourceId);
         }
-        let content = Keyed::new(Suite::Hmac, ring.record_key());
+        let keyed = Keyed::new(Suite::Hmac, ring.record_key());
         let records = Feed::ALL.map(|feed| {
             let prefix = format!("{RECORD_DOMAIN}\0{source_id}\0{}\0", feed.as_str());
-            content.clone().absorb(prefix.as_bytes())
+            keyed.clone().absorb(prefix.as_bytes())
         });
         Ok(Self {
             keys: PseudonymKeys::new(ring, suite),
             records,
-            content,
+            secrets: ring.record_secrets(),
             policy,
         })
     }
@@ -156,10 +157,10 @@ impl Pseudonymiser {
     }
 
     fn draft(&self, record: &ClinicRecord, body: Body, only_if_sent: bool) -> Draft {
-        let content = self.content_digest(&body);
+        let digest = self.digest_of(record);
         Draft {
-            record: self.digest_of(record),
-            content,
+            content: self.content_digest(&digest, &body),
+            record: digest,
             body,
             only_if_sent,
         }
@@ -175,19 +176,14 @@ impl Pseudonymiser {
         RecordDigest(self.records[place].digest(record_id.as_bytes()))
     }
 
-    /// Digest of the content that every withdrawal of this feed has.
-    #[must_use]
-    pub fn withdrawal_content(&self, feed: Feed) -> ContentDigest {
-        self.content_digest(&Body::Withdrawn {
-            kind: fact_kind(feed),
-        })
-    }
-
-    fn content_digest(&self, body: &Body) -> ContentDigest {
-        let digest = self.content.digest(Canonical::of(body).as_bytes());
-        let mut content = ContentDigest([0; 16]);
-        content.0.copy_from_slice(&digest[..16]);
-        content
+    fn content_digest(&self, record: &RecordDigest, body: &Body) -> ContentDigest {
+        match body {
+            Body::Asserted { subject, fact } => {
+                let canonical = Canonical::of(subject, fact);
+                self.secrets.content(record, canonical.as_bytes())
+            }
+            Body::Withdrawn { kind } => self.secrets.withdrawal_content(record, *kind),
+        }
     }
 
     pub(crate) fn digest_of(&self, record: &ClinicRecord) -> RecordDigest {

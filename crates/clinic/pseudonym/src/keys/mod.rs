@@ -3,6 +3,7 @@
 mod text;
 
 use contract::{Epoch, Suite};
+use record_secrets::RecordSecrets;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 
 use crate::mac::Keyed;
@@ -262,6 +263,12 @@ impl KeyRing {
     /// Each open epoch with its key, oldest first.
     pub(crate) fn pseudonym_keys(&self) -> impl Iterator<Item = (Epoch, &[u8; KEY_BYTES])> {
         self.shared.keys()
+    }
+
+    /// Values that are derived of records under the record key.
+    #[must_use]
+    pub fn record_secrets(&self) -> RecordSecrets {
+        RecordSecrets::new(self.record.expose_secret())
     }
 
     pub(crate) fn record_key(&self) -> &[u8; KEY_BYTES] {

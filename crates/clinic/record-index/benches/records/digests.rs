@@ -1,7 +1,8 @@
 //! Records of the benchmark, made from their numbers.
 
-use contract::{ContentDigest, RecordDigest, Version};
+use contract::{ContentDigest, RecordDigest};
 use record_index::RecordState;
+use record_secrets::Revision;
 
 /// Returns a digest that is spread like a real one (splitmix64).
 pub(crate) fn digest(record: u64) -> RecordDigest {
@@ -20,7 +21,7 @@ pub(crate) fn state(record: u64, count: u32) -> RecordState {
         feed_id: Some(1),
         stamp: Some(1_625_140_800_000_000 + record.cast_signed()),
         content: Some(ContentDigest(content)),
-        version: Version {
+        revision: Revision {
             generation: 1,
             count,
         },

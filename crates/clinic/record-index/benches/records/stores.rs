@@ -185,8 +185,8 @@ fn json(values: &(impl serde::Serialize + ?Sized)) -> Done<String> {
 fn state_bytes(state: &RecordState) -> [u8; STATE_BYTES] {
     let mut bytes = [0; STATE_BYTES];
     bytes[..16].copy_from_slice(&state.content.map_or([0; 16], |content| content.0));
-    bytes[16..20].copy_from_slice(&state.version.generation.to_be_bytes());
-    bytes[20..24].copy_from_slice(&state.version.count.to_be_bytes());
+    bytes[16..20].copy_from_slice(&state.revision.generation.to_be_bytes());
+    bytes[20..24].copy_from_slice(&state.revision.count.to_be_bytes());
     bytes[24..28].copy_from_slice(&1_u32.to_be_bytes());
     bytes[28..36].copy_from_slice(&state.stamp.unwrap_or(0).to_be_bytes());
     bytes[36] = u8::from(state.withdrawn);

@@ -2,7 +2,8 @@
 //! migration of the outbox describes.
 
 use az::SaturatingAs as _;
-use contract::{ContentDigest, RecordDigest, Version};
+use contract::{ContentDigest, RecordDigest};
+use record_secrets::Revision;
 
 use crate::IndexError;
 use crate::record::{KeyEntry, KnownRecord, RecordState, key_of};
@@ -153,8 +154,8 @@ fn write_slot(record: &RecordDigest, state: &RecordState) -> Result<Slot, IndexE
     let mut slot = [0; SLOT_BYTES];
     slot[..32].copy_from_slice(&record.0);
     slot[32..48].copy_from_slice(&state.content.map_or([0; 16], |content| content.0));
-    slot[48..52].copy_from_slice(&state.version.generation.to_be_bytes());
-    slot[52..56].copy_from_slice(&state.version.count.to_be_bytes());
+    slot[48..52].copy_from_slice(&state.revision.generation.to_be_bytes());
+    slot[52..56].copy_from_slice(&state.revision.count.to_be_bytes());
     slot[56..60].copy_from_slice(&feed_id.to_be_bytes());
     slot[60..68].copy_from_slice(&state.stamp.unwrap_or(0).to_be_bytes());
     slot[FLAGS] = flags
@@ -183,7 +184,7 @@ pub(crate) fn read_slot(slot: &Slot) -> Result<Option<(RecordDigest, RecordState
         feed_id,
         stamp: (flags & HAS_STAMP != 0).then(|| i64::from_be_bytes(*stamp)),
         content: (flags & HAS_CONTENT != 0).then_some(ContentDigest(*content)),
-        version: Version {
+        revision: Revision {
             generation: u32::from_be_bytes(*generation),
             count: u32::from_be_bytes(*count),
         },
@@ -202,7 +203,7 @@ mod tests {
         feed_id: Some(3),
         stamp: None,
         content: None,
-        version: Version {
+        revision: Revision {
             generation: 1,
             count: 2,
         },
@@ -223,10 +224,10 @@ mod tests {
         ) {
             let record = RecordDigest(record);
             let content = content.map(ContentDigest);
-            let version = Version { generation, count };
+            let revision = Revision { generation, count };
             let feed_id = feed_id.map(i64::from);
             let record_no = 7 * BLOCK_RECORDS + slot;
-            let state = RecordState { feed_id, stamp, content, version, withdrawn };
+            let state = RecordState { feed_id, stamp, content, revision, withdrawn };
             let mut block = RecordBlock::empty(7);
             block.put(record_no, &record, &state).unwrap();
             prop_assert_eq!(block.last(), record_no);

@@ -1,7 +1,8 @@
 //! Changes rewrite records in place.
 
-use contract::{ContentDigest, RecordDigest, Version};
+use contract::{ContentDigest, RecordDigest};
 use record_index::{IndexError, RecordState, change};
+use record_secrets::Revision;
 
 use crate::support::{End, FLUSH_KEYS, Records, STATE, digest};
 
@@ -14,7 +15,7 @@ async fn changed_records_are_rewritten_in_place() {
         feed_id: Some(record_no),
         content: Some(ContentDigest([9; 16])),
         stamp: Some(record_no * 2),
-        version: Version {
+        revision: Revision {
             generation: 2,
             count: 9,
         },

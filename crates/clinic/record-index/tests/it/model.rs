@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use contract::{RecordDigest, Version};
+use contract::RecordDigest;
 use proptest::prelude::*;
 use record_index::{KnownRecord, RecordState, change, last_record_no, scan};
+use record_secrets::Revision;
 
 use crate::support::{End, Records, STATE, colliding};
 
@@ -107,7 +108,7 @@ async fn run(steps: Vec<Step>) {
             } => {
                 let digests: Vec<RecordDigest> = numbers.into_iter().map(record).collect();
                 let state = RecordState {
-                    version: Version {
+                    revision: Revision {
                         generation: 1,
                         count,
                     },

@@ -1,7 +1,8 @@
 //! An index over a file in a temporary folder, and records to put into it.
 
-use contract::{ContentDigest, RecordDigest, Version};
+use contract::{ContentDigest, RecordDigest};
 use record_index::{IndexError, LookedUp, RecordIndex, RecordState};
+use record_secrets::Revision;
 use sqlx::Connection as _;
 use tempfile::TempDir;
 
@@ -15,7 +16,7 @@ pub(crate) const STATE: RecordState = RecordState {
     feed_id: None,
     stamp: Some(5),
     content: Some(ContentDigest([1; 16])),
-    version: Version {
+    revision: Revision {
         generation: 1,
         count: 1,
     },

@@ -49,10 +49,7 @@ fn same_text(name: &str, current: &str) {
 }
 
 fn version(count: u32) -> Version {
-    Version {
-        generation: 1,
-        count,
-    }
+    Version::new(1 << 32 | u64::from(count)).unwrap()
 }
 
 fn probed() -> Vec<Probed> {

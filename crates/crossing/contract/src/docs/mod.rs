@@ -164,7 +164,7 @@ fn asyncapi() -> Value {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Clinic facts",
-            "version": "1.1.0",
+            "version": "2.0.0",
             "description": "Pseudonymised vaccinations, tests and recoveries, sealed to the \
                 registry. See README.md.",
         },

@@ -1,6 +1,6 @@
 //! The registry's answer to a batch, and its bytes inside the encryption.
 //!
-//! Stored: 1 | accepted (4) | refused count (4) | superseded count (4) | refused | superseded. A
+//! Stored: 3 | accepted (4) | refused count (4) | superseded count (4) | refused | superseded. A
 //! refused event: index (4) | reason (1) | record known (1) | record (32, zeros where unknown) |
 //! version (8, zeros where unknown). A superseded one: record (32) | held version (8). Probed: 2 |
 //! equal (4) | count (4) | differences, each: kind (1) | record (32) | held version (8, zeros where
@@ -17,7 +17,8 @@ pub const PADDED_ANSWER_BYTES: [usize; 4] = [1 << 10, 16 << 10, 64 << 10, 192 <<
 
 /// Size of the answer's length in front of it.
 pub(super) const LENGTH_BYTES: usize = 4;
-const STORED: u8 = 1;
+/// Kind of an answer to events; 1 was that of the contract's first version, which counted otherwise.
+const STORED: u8 = 3;
 const PROBED: u8 = 2;
 const NO_RECORD: RecordDigest = RecordDigest([0; 32]);
 
@@ -30,14 +31,15 @@ pub enum Answer {
     Probed(ProbeAnswer),
 }
 
-/// Result of the events of a batch; `accepted` and the refused ones are all of them.
+/// Result of the events of a batch; `accepted`, the refused and the superseded ones are all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoredAnswer {
-    /// Number of events that were applied, held already, or superseded.
+    /// Number of events that were applied or held already.
     pub accepted: u32,
-    /// Refused events, at most [`MAX_EVENTS`] together with the accepted ones.
+    /// Refused events.
     pub refused: Vec<RefusedEvent>,
-    /// Accepted events that changed nothing, since the registry holds a higher version.
+    /// Records of the events that changed nothing, since the registry holds a higher version: one
+    /// entry for each event. Their sender knows whether it gave that version out.
     pub superseded: Vec<Superseded>,
 }
 
@@ -109,6 +111,8 @@ pub enum UnreadableReason {
     Content,
     /// The store refused it for good.
     StoreRefuses,
+    /// Storing it failed or took too long, again and again.
+    GivenUp,
 }
 
 impl DifferenceKind {
@@ -138,12 +142,13 @@ impl DifferenceKind {
 
 impl UnreadableReason {
     /// All reasons.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NotABatch,
         Self::OtherKey,
         Self::NotAuthentic,
         Self::Content,
         Self::StoreRefuses,
+        Self::GivenUp,
     ];
 
     /// Reason as the registry's dead letters carry it.
@@ -155,6 +160,7 @@ impl UnreadableReason {
             Self::NotAuthentic => "not-authentic",
             Self::Content => "content-outside-limits",
             Self::StoreRefuses => "store-refuses",
+            Self::GivenUp => "given-up",
         }
     }
 
@@ -165,6 +171,7 @@ impl UnreadableReason {
             Self::NotAuthentic => 3,
             Self::Content => 4,
             Self::StoreRefuses => 5,
+            Self::GivenUp => 6,
         }
     }
 
@@ -186,9 +193,7 @@ impl Answer {
                 refused,
                 superseded,
             }) => {
-                within(*accepted, refused.len(), MAX_EVENTS)
-                    && u32::try_from(superseded.len())
-                        .is_ok_and(|superseded| superseded <= *accepted)
+                within(*accepted, refused.len() + superseded.len(), MAX_EVENTS)
                     && refused
                         .iter()
                         .all(|event| within(event.index, 1, MAX_EVENTS))

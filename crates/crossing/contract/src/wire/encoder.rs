@@ -18,6 +18,7 @@ pub(super) fn event(event: &Event, out: &mut Vec<u8>) {
         record,
         version,
         content,
+        owner,
         body,
     } = event;
     text(pieces::HEAD, out);
@@ -38,10 +39,10 @@ pub(super) fn event(event: &Event, out: &mut Vec<u8>) {
     out.extend_from_within(id..slash);
     text(pieces::VERSION, out);
     out.extend_from_within(slash + 1..id_end);
-    if let Some(content) = content {
-        text(pieces::CONTENT, out);
-        hex::append(&content.0, out);
-    }
+    text(pieces::CONTENT, out);
+    hex::append(&content.0, out);
+    text(pieces::OWNER, out);
+    hex::append(&owner.0, out);
     text(pieces::DATA, out);
     match body {
         Body::Asserted { subject, fact } => resource(subject, fact, out),

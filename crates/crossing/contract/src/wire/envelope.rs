@@ -1,5 +1,5 @@
 //! The CloudEvents 1.0 envelope (JSON event format), with the extension attributes `record`,
-//! `version` and `content`.
+//! `version`, `content` and `owner`.
 
 #![cfg_attr(
     not(test),
@@ -13,14 +13,13 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::fhir::present;
 use super::fixed::fixed;
 
 fixed! {
     SpecVersion = "1.0";
     Source = "urn:clinic-gateway";
-    FactType = "clinic-gateway.fact.v1";
-    WithdrawalType = "clinic-gateway.withdrawal.v1";
+    FactType = "clinic-gateway.fact.v2";
+    WithdrawalType = "clinic-gateway.withdrawal.v2";
     FhirJson = "application/fhir+json";
 }
 
@@ -37,7 +36,7 @@ pub(crate) struct Envelope<'a, T, D> {
     pub(crate) specversion: SpecVersion,
     /// `<record>/<version>`: the same record and version always say the same.
     #[serde(borrow)]
-    #[cfg_attr(test, schemars(regex(pattern = r"^[0-9a-f]{64}/[1-9][0-9]{9,18}$")))]
+    #[cfg_attr(test, schemars(regex(pattern = r"^[0-9a-f]{64}/[1-9][0-9]{0,18}$")))]
     pub(crate) id: Cow<'a, str>,
     /// The same for every clinic.
     pub(crate) source: Source,
@@ -53,21 +52,17 @@ pub(crate) struct Envelope<'a, T, D> {
     /// Version of the record: a number in decimal digits, at most 2^63 - 1; the larger one
     /// holds.
     #[serde(borrow)]
-    #[cfg_attr(test, schemars(regex(pattern = r"^[1-9][0-9]{9,18}$")))]
+    #[cfg_attr(test, schemars(regex(pattern = r"^[1-9][0-9]{0,18}$")))]
     pub(crate) version: Cow<'a, str>,
-    /// Keyed digest of what the event says: with the same version it is always the same. Absent
-    /// from older gateways.
-    #[serde(
-        borrow,
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[cfg_attr(
-        test,
-        schemars(with = "Cow<'a, str>", regex(pattern = r"^[0-9a-f]{32}$"))
-    )]
-    pub(crate) content: Option<Cow<'a, str>>,
+    /// Keyed digest of the record and of what the event says: with the same version it is always
+    /// the same.
+    #[serde(borrow)]
+    #[cfg_attr(test, schemars(regex(pattern = r"^[0-9a-f]{32}$")))]
+    pub(crate) content: Cow<'a, str>,
+    /// Secret of the record and of its clinic: the same for all versions of the record.
+    #[serde(borrow)]
+    #[cfg_attr(test, schemars(regex(pattern = r"^[0-9a-f]{32}$")))]
+    pub(crate) owner: Cow<'a, str>,
     /// A FHIR R4 resource.
     pub(crate) data: D,
 }
@@ -75,8 +70,8 @@ pub(crate) struct Envelope<'a, T, D> {
 /// The type attribute of an event whose kind is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub(crate) enum EventType {
-    #[serde(rename = "clinic-gateway.fact.v1")]
+    #[serde(rename = "clinic-gateway.fact.v2")]
     Fact,
-    #[serde(rename = "clinic-gateway.withdrawal.v1")]
+    #[serde(rename = "clinic-gateway.withdrawal.v2")]
     Withdrawal,
 }

@@ -5,18 +5,20 @@
 pub(super) const HEAD: &str = r#"{"specversion":"1.0","id":""#;
 /// Between id and record, of a fact.
 pub(super) const FACT: &str = concat!(
-    r#"","source":"urn:clinic-gateway","type":"clinic-gateway.fact.v1","#,
+    r#"","source":"urn:clinic-gateway","type":"clinic-gateway.fact.v2","#,
     r#""datacontenttype":"application/fhir+json","record":""#,
 );
 /// Between id and record, of a withdrawal.
 pub(super) const WITHDRAWAL: &str = concat!(
-    r#"","source":"urn:clinic-gateway","type":"clinic-gateway.withdrawal.v1","#,
+    r#"","source":"urn:clinic-gateway","type":"clinic-gateway.withdrawal.v2","#,
     r#""datacontenttype":"application/fhir+json","record":""#,
 );
 /// Between record and version.
 pub(super) const VERSION: &str = r#"","version":""#;
-/// Between version and content, where that is told.
+/// Between version and content.
 pub(super) const CONTENT: &str = r#"","content":""#;
+/// Between content and owner token.
+pub(super) const OWNER: &str = r#"","owner":""#;
 /// Up to the resource.
 pub(super) const DATA: &str = r#"","data":"#;
 /// After the resource.

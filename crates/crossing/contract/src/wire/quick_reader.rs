@@ -9,8 +9,8 @@ use super::constants::MAX_EVENTS;
 use super::refusal::Refused;
 use super::{encoder, hex, pieces, strict_reader};
 use crate::{
-    Body, ContentDigest, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest, Scheme,
-    Subject, Suite, TestCode, TestResult, Vaccine,
+    Body, ContentDigest, Event, Fact, FactKind, OWNER_TOKEN_BYTES, OwnerToken, PartialDate,
+    Pseudonym, RecordDigest, Scheme, Subject, Suite, TestCode, TestResult, Vaccine,
 };
 
 /// Size of a small event, in bytes, to estimate the number of events in a batch.
@@ -75,11 +75,10 @@ impl<'a> Unread<'a> {
         self.skip(&named[..RecordDigest::HEX_CHARS])?;
         self.skip(pieces::VERSION)?;
         self.skip(number)?;
-        let content = if self.skip_if_next(pieces::CONTENT) {
-            Some(ContentDigest(self.hex::<16, 32>()?))
-        } else {
-            None
-        };
+        self.skip(pieces::CONTENT)?;
+        let content = ContentDigest(self.hex::<16, 32>()?);
+        self.skip(pieces::OWNER)?;
+        let owner = OwnerToken(self.hex::<OWNER_TOKEN_BYTES, { 2 * OWNER_TOKEN_BYTES }>()?);
         self.skip(pieces::DATA)?;
         let body = if is_fact {
             self.asserted()?
@@ -91,6 +90,7 @@ impl<'a> Unread<'a> {
             record,
             version,
             content,
+            owner,
             body,
         })
     }

@@ -18,7 +18,7 @@ use super::fhir::{
 use super::hex;
 use super::refusal::{BatchError, Refused};
 use crate::{
-    Body, ContentDigest, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest,
+    Body, ContentDigest, Event, Fact, FactKind, OwnerToken, PartialDate, Pseudonym, RecordDigest,
     RefusalReason, Scheme, Subject, Suite, TestCode, TestResult, Vaccine, Version,
 };
 
@@ -60,7 +60,12 @@ fn event(index: usize, raw: &RawValue) -> Result<Event, Refused> {
 fn from_envelope(envelope: &Envelope<'_, EventType, &RawValue>) -> Result<Event, RefusalReason> {
     let record = record(&envelope.record).ok_or(RefusalReason::Malformed)?;
     let version = version(&envelope.version).ok_or(RefusalReason::Malformed)?;
-    let content = envelope.content.as_deref().map(content).transpose()?;
+    let content = hex::read(envelope.content.as_bytes())
+        .map(ContentDigest)
+        .ok_or(RefusalReason::Malformed)?;
+    let owner = hex::read(envelope.owner.as_bytes())
+        .map(OwnerToken)
+        .ok_or(RefusalReason::Malformed)?;
     let id = envelope
         .id
         .strip_prefix(envelope.record.as_ref())
@@ -77,6 +82,7 @@ fn from_envelope(envelope: &Envelope<'_, EventType, &RawValue>) -> Result<Event,
         record,
         version,
         content,
+        owner,
         body,
     })
 }
@@ -228,14 +234,8 @@ fn record(text: &str) -> Option<RecordDigest> {
     hex::read(text.as_bytes()).map(RecordDigest)
 }
 
-fn content(text: &str) -> Result<ContentDigest, RefusalReason> {
-    hex::read(text.as_bytes())
-        .map(ContentDigest)
-        .ok_or(RefusalReason::Malformed)
-}
-
 pub(super) fn version(text: &str) -> Option<Version> {
-    number(text).and_then(Version::from_wire)
+    number(text).and_then(Version::new)
 }
 
 /// Reads a number from 1, in decimal digits without a sign or leading zeros.

@@ -62,7 +62,11 @@ impl Inspected {
         let Ok((BatchContent::Facts(batch), _)) = &self.opened else {
             return;
         };
-        let records: Vec<[u8; 32]> = batch.events.iter().map(|event| event.record).collect();
+        let records: Vec<[u8; 32]> = batch
+            .events
+            .iter()
+            .map(|event| event.record.stored)
+            .collect();
         let stored = match reader {
             Some(reader) => reader.store.stored(&records).await.ok(),
             None => None,

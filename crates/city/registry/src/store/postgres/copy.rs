@@ -64,6 +64,11 @@ impl CopyRows {
         self.value(&value.to_be_bytes())
     }
 
+    /// Appends a BOOLEAN.
+    pub(super) fn boolean(&mut self, value: bool) -> &mut Self {
+        self.value(&[u8::from(value)])
+    }
+
     /// Appends a DATE.
     pub(super) fn date(&mut self, value: Option<NaiveDate>) -> &mut Self {
         let days = |date: NaiveDate| i32::try_from((date - FIRST_DAY).num_days()).ok();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use linking::{CityPseudonym, StoredVersion, SubjectId};
+use linking::{CityPseudonym, StoredRecord, StoredVersion, SubjectId};
 use sqlx::{Error, PgExecutor};
 
 use crate::store::lookups::lookups;
@@ -10,19 +10,15 @@ use crate::store::rows::{
     FactRow, PseudonymColumns, SubjectColumns, VersionColumns, record_version, subject_pseudonym,
     value_subject,
 };
-use crate::store::sql::{ALL_FACTS, ALL_PSEUDONYMS, select_facts};
+use crate::store::sql::{ALL_FACTS, ALL_PSEUDONYMS, facts_of_pseudonyms, select_facts};
 
 lookups!(PgExecutor, array, array);
 
-const STORED: &str =
-    "SELECT record, version, kind, status, content FROM fact WHERE record = ANY($1)";
+const STORED: &str = "SELECT record, version, kind, status, content, owner, name_set FROM fact WHERE record = ANY($1)";
 const SUBJECTS_OF: &str = "SELECT value, subject_id FROM pseudonym WHERE value = ANY($1)";
-const SUBJECT_FACTS: &str =
-    select_facts!("JOIN pseudonym AS p ON p.value = f.pseudonym WHERE p.subject_id = ANY($1)");
+const SUBJECT_FACTS: &str = select_facts!(facts_of_pseudonyms!(), "WHERE p.subject_id = ANY($1)");
 const SUBJECT_PSEUDONYMS: &str =
     "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym WHERE subject_id = ANY($1)";
-const ANCHORS: &str = "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym
-    WHERE scheme = 'snils' AND subject_id = ANY($1)";
 
 /// Set as it is: the driver binds a slice as an array.
 fn array<T>(values: &[T]) -> &[T] {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use linking::{CityPseudonym, StoredVersion, SubjectId};
+use linking::{CityPseudonym, StoredRecord, StoredVersion, SubjectId};
 use sqlx::{Error, SqliteExecutor};
 
 use crate::store::lookups::lookups;
@@ -10,22 +10,20 @@ use crate::store::rows::{
     FactRow, PseudonymColumns, SubjectColumns, VersionColumns, record_version, subject_pseudonym,
     value_subject,
 };
-use crate::store::sql::{ALL_FACTS, ALL_PSEUDONYMS, select_facts};
+use crate::store::sql::{ALL_FACTS, ALL_PSEUDONYMS, facts_of_pseudonyms, select_facts};
 
 lookups!(SqliteExecutor, hex_list, id_list);
 
-const STORED: &str = "SELECT record, version, kind, status, content FROM fact
+const STORED: &str = "SELECT record, version, kind, status, content, owner, name_set FROM fact
     WHERE record IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
 const SUBJECTS_OF: &str = "SELECT value, subject_id FROM pseudonym
     WHERE value IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
 const SUBJECT_FACTS: &str = select_facts!(
-    "JOIN pseudonym AS p ON p.value = f.pseudonym
-    WHERE p.subject_id IN (SELECT j.value FROM json_each($1) AS j)"
+    facts_of_pseudonyms!(),
+    "WHERE p.subject_id IN (SELECT j.value FROM json_each($1) AS j)"
 );
 const SUBJECT_PSEUDONYMS: &str = "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym
     WHERE subject_id IN (SELECT j.value FROM json_each($1) AS j)";
-const ANCHORS: &str = "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym
-    WHERE scheme = 'snils' AND subject_id IN (SELECT j.value FROM json_each($1) AS j)";
 
 /// JSON list of ids.
 pub(super) fn id_list(ids: &[SubjectId]) -> String {
@@ -33,7 +31,7 @@ pub(super) fn id_list(ids: &[SubjectId]) -> String {
 }
 
 /// JSON list of digests in hex.
-fn hex_list(values: &[[u8; 32]]) -> String {
+pub(super) fn hex_list(values: &[[u8; 32]]) -> String {
     json_list(values.iter().map(hex::encode))
 }
 

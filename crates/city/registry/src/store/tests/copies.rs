@@ -31,7 +31,7 @@ fn snils(number: u16) -> CityPseudonym {
 /// Record of a person of its own.
 fn numbered(number: u16, version: i64) -> IncomingEvent {
     let mut event = event(1, version, Some(vec![snils(number)]));
-    event.record[..2].copy_from_slice(&number.to_be_bytes());
+    event.record.stored[..2].copy_from_slice(&number.to_be_bytes());
     event
 }
 
@@ -104,14 +104,9 @@ fn every_kind() -> Vec<IncomingEvent> {
                 name(Scheme::PassportForeign, number),
             ];
             let like = event(number, i64::from(number) << 33, None);
-            let content = like.content.filter(|_| number % 3 != 0);
             IncomingEvent {
                 kind,
-                content,
-                asserted: fact.map(|fact| Assertion {
-                    fact,
-                    pseudonyms: person,
-                }),
+                asserted: fact.map(|fact| Assertion::new(fact, person)),
                 ..like
             }
         })
@@ -130,17 +125,21 @@ async fn every_column_comes_as_by_the_ordinary_way() {
         (
             told(&server, "statement: COPY fact"),
             told(&server, "statement: COPY pseudonym"),
+            told(&server, "statement: COPY name_set"),
+            told(&server, "statement: COPY link"),
         )
     };
-    assert_eq!(copies(), (1, 1));
+    assert_eq!(copies(), (1, 1, 1, 1));
     assert_eq!(content, apply_all(&put, &events, 1).await);
-    assert_eq!(copies(), (1, 1), "too few each");
+    assert_eq!(copies(), (1, 1, 1, 1), "too few each");
     assert_eq!(content, apply_all(&sqlite, &events, events.len()).await);
     assert_facts(&content, &events);
     assert_eq!(said(&copied, &events).await, said(&sqlite, &events).await);
     for columns in [
         "to_jsonb(t) FROM fact AS t",
         "to_jsonb(t) - 'subject_id' FROM pseudonym AS t",
+        "to_jsonb(t) FROM name_set AS t",
+        "to_jsonb(t) FROM link AS t",
     ] {
         let rows = async |database| {
             server
@@ -149,7 +148,7 @@ async fn every_column_comes_as_by_the_ordinary_way() {
                 .unwrap()
         };
         let by_copy = rows("copied").await;
-        assert!(by_copy.lines().count() >= 10, "{by_copy}");
+        assert!(by_copy.lines().count() >= 7, "{by_copy}");
         assert_eq!(by_copy, rows("put").await);
     }
 }
@@ -196,7 +195,7 @@ async fn a_copy_that_meets_a_known_record_is_run_again_with_a_look() {
     );
     assert_eq!(
         (answers[0].accepted, answers[0].superseded[0].held.to_u64()),
-        (1001, 3)
+        (1000, 3)
     );
     assert_eq!(
         told(&server, "statement: COPY fact"),
@@ -205,7 +204,7 @@ async fn a_copy_that_meets_a_known_record_is_run_again_with_a_look() {
     );
     let known = numbered(9000, 3);
     assert_eq!(
-        store.stored(&[known.record]).await.unwrap()[&known.record].version,
+        store.stored(&[known.record.stored]).await.unwrap()[&known.record.stored].version,
         3
     );
     let stats = store.stats().await.unwrap();
@@ -242,7 +241,7 @@ async fn a_copy_that_is_given_up_halfway_leaves_no_connection_out_of_step() {
     drop(in_the_way);
     drop(others);
     for _ in 0..3 {
-        assert_eq!(store.stored(&[known.record]).await.unwrap().len(), 1);
+        assert_eq!(store.stored(&[known.record.stored]).await.unwrap().len(), 1);
     }
     for from in [0, 10] {
         let events = (from..from + 10)

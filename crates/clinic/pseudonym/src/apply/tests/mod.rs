@@ -320,11 +320,15 @@ fn the_limit_on_pseudonyms_holds_at_its_edge() {
             .map(|n| of_country(&format!("P{n:07}"), "FR"))
             .collect()
     };
-    assert_eq!(
-        subject(two.apply(record(passports(8), shot()), today())).len(),
-        16
-    );
-    let RecordOutcome::Rejected(rejection) = two.apply(record(passports(9), shot()), today())
+    for (offered, left_out) in [(2, 0), (3, 1), (16, 14)] {
+        let (made, warnings) = draft(two.apply(record(passports(offered), shot()), today()));
+        let Body::Asserted { subject, .. } = made.body else {
+            panic!("withdrawn")
+        };
+        assert_eq!(subject.pseudonyms().len(), 4, "two passports of two epochs");
+        assert_eq!(warnings.identifiers_dropped, left_out);
+    }
+    let RecordOutcome::Rejected(rejection) = two.apply(record(passports(17), shot()), today())
     else {
         panic!("accepted")
     };

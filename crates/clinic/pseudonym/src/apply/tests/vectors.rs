@@ -111,7 +111,7 @@ fn record_and_content_digests() {
     );
     assert_eq!(
         hex::encode(asserted.content.0),
-        "3537eb1a5af49d0c3f54c47ad6193e8b"
+        "0acd5bb2be324177a6261c5bd4c0859d"
     );
     let cancelled = ClinicRecord {
         status: RecordStatus::Cancelled,
@@ -121,6 +121,6 @@ fn record_and_content_digests() {
     assert_eq!(withdrawn.record, asserted.record);
     assert_eq!(
         hex::encode(withdrawn.content.0),
-        "fd62761492907cf732e82050b016564b"
+        "e67e1e420f484e095e8d26cc99f3027f"
     );
 }

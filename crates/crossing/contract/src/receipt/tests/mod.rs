@@ -17,10 +17,7 @@ fn answer_key(byte: u8) -> AnswerKey {
 }
 
 fn version(count: u32) -> Version {
-    Version {
-        generation: 1,
-        count,
-    }
+    Version::new(1 << 32 | u64::from(count)).unwrap()
 }
 
 fn all_well() -> Answer {
@@ -192,7 +189,7 @@ fn what_is_signed_must_follow_the_contract_too() {
         ("an unknown kind", body(1, &receipt(3, &[1]))),
         ("kind zero", body(1, &receipt(0, &[1]))),
         ("reason zero", body(1, &receipt(2, &[0]))),
-        ("an unknown reason", body(1, &receipt(2, &[6]))),
+        ("an unknown reason", body(1, &receipt(2, &[7]))),
         (
             "a size that is none of the padded ones",
             body(1, &answered(1000, 1000)),

@@ -9,8 +9,8 @@ mod strict;
 use chrono::NaiveDate;
 
 use crate::{
-    Body, ContentDigest, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest, Scheme,
-    Subject, Suite, TestCode, TestResult, Vaccine, Version,
+    Body, ContentDigest, Event, Fact, FactKind, OwnerToken, PartialDate, Pseudonym, RecordDigest,
+    Scheme, Subject, Suite, TestCode, TestResult, Vaccine, Version,
 };
 
 /// Events of every kind, small and always the same, each with a name.
@@ -84,17 +84,16 @@ pub(crate) fn samples() -> Vec<(&'static str, Event)> {
     (1u8..)
         .zip(bodies)
         .map(|(number, (name, body))| {
-            let version = Version {
-                generation: 1,
-                count: number.into(),
-            };
-            let content = Some(ContentDigest([0xc0 | number; 16]));
+            let version = Version::new(1 << 32 | u64::from(number)).unwrap();
+            let content = ContentDigest([0xc0 | number; 16]);
+            let owner = OwnerToken([0xe0 | number; 16]);
             (
                 name,
                 Event {
                     record: RecordDigest([number; 32]),
                     version,
                     content,
+                    owner,
                     body,
                 },
             )

@@ -18,7 +18,8 @@ use crate::{Body, Event, Fact, FactKind, PartialDate, Pseudonym, RecordDigest, S
 struct Attributes {
     /// `<record>/<version>`.
     id: String,
-    content: Option<String>,
+    content: String,
+    owner: String,
 }
 
 /// The event's JSON.
@@ -31,7 +32,8 @@ pub(super) fn event(event: &Event) -> Vec<u8> {
 fn append(event: &Event, out: &mut Vec<u8>) {
     let attributes = Attributes {
         id: format!("{}/{}", event.record.to_hex(), event.version.to_u64()),
-        content: event.content.map(|content| content.to_hex()),
+        content: event.content.to_hex(),
+        owner: hex::encode(event.owner.0),
     };
     match &event.body {
         Body::Asserted { subject, fact } => asserted(&attributes, subject, fact, out),
@@ -147,7 +149,8 @@ fn write<T: Serialize, D: Serialize>(
         datacontenttype: FhirJson,
         record: Cow::Borrowed(record),
         version: Cow::Borrowed(version),
-        content: attributes.content.as_deref().map(Cow::Borrowed),
+        content: Cow::Borrowed(&attributes.content),
+        owner: Cow::Borrowed(&attributes.owner),
         data,
     };
     serde_json::to_writer(out, &envelope)

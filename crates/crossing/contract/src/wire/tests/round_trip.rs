@@ -9,8 +9,8 @@ use proptest::sample::{Index, select};
 use super::{reference, samples};
 use crate::wire::{MAX_ENCODED_BYTES, MAX_EVENTS, decode, encode, quick_reader, strict_reader};
 use crate::{
-    Body, ContentDigest, Event, Fact, FactKind, PartialDate, Precision, Pseudonym, RecordDigest,
-    Scheme, Subject, Suite, TestCode, TestResult, Vaccine, Version,
+    Body, ContentDigest, Event, Fact, FactKind, OwnerToken, PartialDate, Precision, Pseudonym,
+    RecordDigest, Scheme, Subject, Suite, TestCode, TestResult, Vaccine, Version,
 };
 
 fn dates() -> impl Strategy<Value = PartialDate> {
@@ -73,19 +73,21 @@ fn facts() -> impl Strategy<Value = Fact> {
 }
 
 fn events() -> impl Strategy<Value = Event> {
-    let subjects = vec(pseudonyms(), 1..=Subject::MAX).prop_map(|all| Subject::new(all).unwrap());
+    let subjects =
+        vec(pseudonyms(), 1..=Subject::MAX).prop_filter_map("too many of one scheme", Subject::new);
     let bodies = prop_oneof![
         4 => (subjects, facts()).prop_map(|(subject, fact)| Body::Asserted { subject, fact }),
         1 => select(&FactKind::ALL[..]).prop_map(|kind| Body::Withdrawn { kind }),
     ];
-    let versions = (1..=u32::MAX >> 1, 1..=u32::MAX)
-        .prop_map(|(generation, count)| Version { generation, count });
-    let contents = option::of(any::<[u8; 16]>().prop_map(ContentDigest));
-    (any::<[u8; 32]>(), versions, contents, bodies).prop_map(|(record, version, content, body)| {
+    let versions = (1..=Version::MAX.to_u64()).prop_map(|number| Version::new(number).unwrap());
+    let digests = (any::<[u8; 32]>(), any::<[u8; 16]>(), any::<[u8; 16]>());
+    (digests, versions, bodies).prop_map(|(digests, version, body)| {
+        let (record, content, owner) = digests;
         Event {
             record: RecordDigest(record),
             version,
-            content,
+            content: ContentDigest(content),
+            owner: OwnerToken(owner),
             body,
         }
     })
@@ -181,21 +183,22 @@ fn the_largest_batch_fits_the_limits() {
         .map(|place| {
             let scheme = Scheme::ResidencePermit;
             let suite = Suite::HmacStreebog;
-            let epoch = u16::MAX;
             let pseudonym = |index| Pseudonym {
                 scheme,
                 suite,
-                epoch,
+                epoch: u16::MAX - u16::try_from(index / Subject::MAX_OF_A_SCHEME).unwrap(),
                 value: value(place, index),
             };
             let subject = Subject::new((0..Subject::MAX).map(pseudonym).collect()).unwrap();
-            let version = Version::from_u64(u64::MAX >> 1);
+            let version = Version::MAX;
             let record = RecordDigest(value(place, 99));
-            let content = Some(ContentDigest(value(place, 98)[..16].try_into().unwrap()));
+            let content = ContentDigest(value(place, 98)[..16].try_into().unwrap());
+            let owner = OwnerToken(value(place, 97)[..16].try_into().unwrap());
             Event {
                 record,
                 version,
                 content,
+                owner,
                 body: Body::Asserted {
                     subject,
                     fact: fact.clone(),

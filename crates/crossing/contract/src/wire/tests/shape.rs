@@ -74,9 +74,11 @@ fn the_schema_refuses_planted_faults() {
         ("/0/data/protocolApplied/0/doseNumberPositiveInt", json!(0)),
         ("/0/source", json!("urn:clinic-gateway:clinic-7")),
         ("/0/version", json!(4_294_967_297_u64)),
+        ("/0/owner", json!(null)),
+        ("/0/owner", json!("E1".repeat(16))),
         ("/0/content", json!(null)),
         ("/0/content", json!("C1".repeat(16))),
-        ("/0/type", json!("clinic-gateway.withdrawal.v1")),
+        ("/0/type", json!("clinic-gateway.withdrawal.v2")),
         ("/3/data/valueCodeableConcept", json!(null)),
         ("/6/data/occurrenceString", json!("2021-03-08")),
     ];
@@ -88,8 +90,10 @@ fn the_schema_refuses_planted_faults() {
     let mut named = whole.clone();
     named[0]["data"]["contained"][0]["name"] = json!([{ "family": "Ivanov" }]);
     assert!(!validator.is_valid(&named), "an unknown field");
-    let mut older = whole.clone();
-    older[0].as_object_mut().unwrap().remove("content").unwrap();
-    assert!(validator.is_valid(&older), "content may be absent");
+    for attribute in ["content", "owner"] {
+        let mut older = whole.clone();
+        older[0].as_object_mut().unwrap().remove(attribute).unwrap();
+        assert!(!validator.is_valid(&older), "{attribute} is absent");
+    }
     assert!(validator.is_valid(&whole));
 }

@@ -1,0 +1,230 @@
+//! Who is one person after a group: the name sets, names and subjects that its facts change.
+//!
+//! 1. The numbers of records of the name sets change (`sets.rs`).
+//! 2. Sets whose names are all new are persons by themselves. For others the subjects are locked,
+//!    and the component is read (`component.rs`).
+//! 3. `linking::persons` says who is one person.
+//! 4. Every person gets a subject, and what differs is written (`subjects.rs`).
+
+mod around;
+mod clusters;
+mod component;
+mod sets;
+mod subjects;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use linking::{
+    CityPseudonym, Component, Decision, LinkRules, NameSet, Persons, SetChange, SubjectId, persons,
+};
+
+use super::transaction::{Abort, NameRow, NameValue, StoreTransaction};
+pub(crate) use around::Around;
+pub(super) use around::look_around;
+use clusters::clusters;
+use component::{Loaded, Reading};
+use sets::{ChangedSets, change_sets};
+use subjects::{Assigned, write};
+
+/// Counts of what a group did to persons.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PersonsChanged {
+    /// Number of names that are newly to be looked at.
+    pub contests: usize,
+    /// Number of subjects that ended.
+    pub ended: usize,
+}
+
+/// Names that are stored, by their values.
+type Known = HashMap<NameValue, NameRow>;
+
+/// Changes the name sets, and with them who is one person.
+pub(super) async fn relink(
+    transaction: &mut dyn StoreTransaction,
+    changes: &[SetChange<'_>],
+    rules: &LinkRules,
+    now: DateTime<Utc>,
+) -> Result<PersonsChanged, Abort> {
+    if changes.is_empty() {
+        return Ok(PersonsChanged::default());
+    }
+    let changed = change_sets(transaction, changes).await?;
+    let has_decisions = transaction.has_decisions().await?;
+    let looked_at = changed.names_to_look_at();
+    let known = known(transaction, &looked_at).await?;
+    let sorted = sort(&changed, &known, has_decisions);
+    let mut assigned = Assigned::default();
+    for set in &sorted.fresh {
+        let component = Component {
+            sets: set.clone(),
+            ..Component::default()
+        };
+        assigned.add(&decide(&component, rules), &Loaded::fresh(set));
+    }
+    if !sorted.touched.is_empty() {
+        let names = changed.new_names();
+        let touched = Touched {
+            values: sorted.touched,
+            names,
+            has_decisions,
+        };
+        recompute(transaction, touched, &known, rules, &mut assigned).await?;
+    }
+    write(transaction, assigned, now).await
+}
+
+/// Writes an operator's decision, and changes who is one person by it. Returns `None` where it
+/// changed nothing.
+pub(super) async fn decide_by_operator(
+    transaction: &mut dyn StoreTransaction,
+    decision: Decision,
+    holds: bool,
+    rules: &LinkRules,
+    now: DateTime<Utc>,
+) -> Result<Option<PersonsChanged>, Abort> {
+    // Alone, since a decision may put together what two others work on.
+    transaction.lock_writers(true).await?;
+    if !transaction.decide(decision, holds, now).await? {
+        return Ok(None);
+    }
+    transaction.add_action(decision, holds, now).await?;
+    let values = match decision {
+        Decision::Alone(name) => BTreeSet::from([name]),
+        Decision::Together(one, other) => BTreeSet::from([one, other]),
+    };
+    let looked_at: Vec<NameValue> = values.iter().copied().collect();
+    let known = known(transaction, &looked_at).await?;
+    let touched = Touched {
+        values,
+        names: HashMap::new(),
+        has_decisions: true,
+    };
+    let mut assigned = Assigned::default();
+    recompute(transaction, touched, &known, rules, &mut assigned).await?;
+    write(transaction, assigned, now).await.map(Some)
+}
+
+/// New sets by what has to be done about them.
+struct SortedSets {
+    /// Connected new sets of which no name is stored.
+    fresh: Vec<Vec<NameSet>>,
+    /// Names whose persons may change.
+    touched: BTreeSet<NameValue>,
+}
+
+fn sort(changed: &ChangedSets, known: &Known, has_decisions: bool) -> SortedSets {
+    let mut sorted = SortedSets {
+        fresh: Vec::new(),
+        touched: BTreeSet::new(),
+    };
+    for cluster in clusters(&changed.added) {
+        let is_fresh = !has_decisions
+            && cluster
+                .iter()
+                .flat_map(|set| &set.names)
+                .all(|name| !known.contains_key(&name.value));
+        if is_fresh {
+            sorted.fresh.push(cluster);
+        } else {
+            let names = cluster.iter().flat_map(|set| &set.names);
+            sorted.touched.extend(names.map(|name| name.value));
+        }
+    }
+    for set in changed.shrunk.iter().chain(&changed.removed) {
+        sorted.touched.extend(&set.names);
+    }
+    for set in &changed.grown {
+        if set.names.iter().any(|name| is_apart(known, name)) {
+            sorted.touched.extend(&set.names);
+        }
+    }
+    sorted
+}
+
+fn is_apart(known: &Known, name: &NameValue) -> bool {
+    known.get(name).is_some_and(|row| row.apart)
+}
+
+/// Names whose persons may change.
+struct Touched {
+    values: BTreeSet<NameValue>,
+    /// Names of the new sets.
+    names: HashMap<NameValue, CityPseudonym>,
+    has_decisions: bool,
+}
+
+/// Locks the subjects of the touched names, reads their components, and finds their persons.
+async fn recompute(
+    transaction: &mut dyn StoreTransaction,
+    touched: Touched,
+    known: &Known,
+    rules: &LinkRules,
+    assigned: &mut Assigned,
+) -> Result<(), Abort> {
+    let values: Vec<NameValue> = touched.values.iter().copied().collect();
+    let mut subjects: BTreeSet<SubjectId> = values
+        .iter()
+        .filter_map(|value| known.get(value))
+        .map(|row| row.subject)
+        .collect();
+    let reaches_further =
+        touched.has_decisions || values.iter().any(|value| is_apart(known, value));
+    if reaches_further {
+        // Persons that are kept apart are one component of several subjects: all are locked.
+        let mut reading = Reading::new(touched.has_decisions, &touched.names);
+        reading.read(transaction, &values).await?;
+        subjects.extend(reading.subjects());
+    }
+    let locked: Vec<SubjectId> = subjects.into_iter().collect();
+    transaction.lock_subjects(&locked).await?;
+    let mut reading = Reading::new(touched.has_decisions, &touched.names);
+    reading.read(transaction, &values).await?;
+    // Another writer may have changed something between the first look and the lock.
+    if reading
+        .subjects()
+        .any(|id| locked.binary_search(&id).is_err())
+    {
+        return Err(Abort::Raced);
+    }
+    for loaded in reading.into_components() {
+        assigned.add(&decide(&loaded.component, rules), &loaded);
+    }
+    Ok(())
+}
+
+/// Finds the persons of a component; those of one set without a contradiction at once.
+fn decide(component: &Component, rules: &LinkRules) -> Persons {
+    if let [set] = component.sets.as_slice()
+        && component.decisions.is_empty()
+        && !component.is_cut
+        && !contradicts_itself(set)
+    {
+        let mut names: Vec<NameValue> = set.names.iter().map(|name| name.value).collect();
+        names.sort_unstable();
+        return Persons {
+            groups: vec![names],
+            ..Persons::default()
+        };
+    }
+    persons(component, rules)
+}
+
+fn contradicts_itself(set: &NameSet) -> bool {
+    let anchors = || set.names.iter().filter(|name| name.is_anchor());
+    anchors().any(|one| anchors().any(|other| one.contradicts(other)))
+}
+
+async fn known(
+    transaction: &mut dyn StoreTransaction,
+    values: &[NameValue],
+) -> Result<Known, Abort> {
+    let rows = transaction.names(values).await?;
+    Ok(rows.into_iter().map(|row| (row.name.value, row)).collect())
+}
+
+/// Values by which things are found, each once, sorted.
+fn sorted_values(values: impl Iterator<Item = NameValue>) -> Vec<NameValue> {
+    let sorted: BTreeMap<NameValue, ()> = values.map(|value| (value, ())).collect();
+    sorted.into_keys().collect()
+}
