@@ -195,24 +195,6 @@ impl ZeroizeOnDrop for Subject {}
 mod tests {
     use super::*;
 
-    #[test]
-    fn nothing_of_a_wiped_person_is_left() {
-        let pseudonym = |value| Pseudonym {
-            scheme: Scheme::Snils,
-            suite: Suite::Hmac,
-            epoch: 1,
-            value: [value; 32],
-        };
-        let mut subject = Subject::new(vec![pseudonym(7), pseudonym(9)]).expect("a person");
-        subject.wipe();
-        assert!(subject.0.iter().all(|pseudonym| pseudonym.value == [0; 32]));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
     fn name(scheme: Scheme, epoch: Epoch, number: u8) -> Pseudonym {
         Pseudonym {
             scheme,
@@ -220,6 +202,14 @@ mod tests {
             epoch,
             value: [number; 32],
         }
+    }
+
+    #[test]
+    fn nothing_of_a_wiped_person_is_left() {
+        let names = vec![name(Scheme::Snils, 1, 7), name(Scheme::Oms, 1, 9)];
+        let mut subject = Subject::new(names).expect("a person");
+        subject.wipe();
+        assert!(subject.0.iter().all(|name| name.value == [0; 32]));
     }
 
     #[test]
