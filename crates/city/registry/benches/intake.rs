@@ -17,8 +17,9 @@ use az::SaturatingAs;
 use broker::{DirectoryConfig, QueueConfig};
 use clock::{Clock, SystemClock};
 use contract::{
-    Body, ContentDigest, Event, Fact, PartialDate, PrivateKey, Pseudonym, PublicKey, ReceiptSigner,
-    RecordDigest, Scheme, Subject, Suite, TestCode, TestResult, Vaccine, Version, wire,
+    Body, ContentDigest, Event, Fact, OwnerToken, PartialDate, PrivateKey, Pseudonym, PublicKey,
+    ReceiptSigner, RecordDigest, Scheme, Subject, Suite, TestCode, TestResult, Vaccine, Version,
+    wire,
 };
 use registry::{
     ConsumeConfig, ConsumeStep, Keys, PostgresConfig, Reader, Registry, SecondLayerKey,
@@ -30,7 +31,7 @@ type BenchResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Settings of both sides' server, beside testbed's defaults.
 const SERVER: [(&str, &str); 2] = [("shared_buffers", "256MB"), ("max_wal_size", "4GB")];
-const TABLES: [&str; 3] = ["subject", "pseudonym", "fact"];
+const TABLES: [&str; 5] = ["subject", "pseudonym", "name_set", "link", "fact"];
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> BenchResult<()> {
@@ -278,11 +279,9 @@ fn event(number: u64, person: u64, dose: bool) -> BenchResult<Event> {
     content.copy_from_slice(&digest(number, 4)[..16]);
     Ok(Event {
         record: RecordDigest(digest(number, 3)),
-        version: Version {
-            generation: 1,
-            count: 1,
-        },
-        content: Some(ContentDigest(content)),
+        version: Version::new(1).ok_or("1 is a version")?,
+        content: ContentDigest(content),
+        owner: OwnerToken(content),
         body: Body::Asserted {
             subject: subject.ok_or("two pseudonyms are a subject")?,
             fact,

@@ -28,7 +28,7 @@ pub use dead_letters::{
     DeadLetter, DeadLetterFilter, FOREIGN_VERSION, Origin, Refused, SUPERSEDED, VERSIONS_EXHAUSTED,
 };
 pub use feeds::RunOutcome;
-pub use file::OutboxError;
+pub use file::{KeyFingerprints, OutboxError, accept_pseudonym_keys};
 pub use limits::{
     MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_WAIT_MS, RECEIPT_RAISE_PAUSE_MS,
 };

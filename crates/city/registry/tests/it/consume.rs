@@ -19,14 +19,15 @@ async fn every_kind_of_fact_is_stored_as_sent_and_found_by_any_name() {
     world.send(&sent).await;
     let (outcome, dead) = world.registry.drain().await.unwrap();
     assert_eq!((outcome.applied, outcome.refused, dead), (4, 0, 0));
-    let facts = world.registry.reader().facts().await.unwrap();
+    let reader = world.registry.reader();
+    let facts = reader.facts().await.unwrap();
     for event in &sent {
         let contract::Body::Asserted { fact, subject } = &event.body else {
             unreachable!()
         };
         let stored = facts
             .iter()
-            .find(|stored| stored.record == event.record)
+            .find(|stored| stored.record == reader.stored_record(&event.record))
             .unwrap();
         assert_eq!(
             (stored.fact.as_ref(), stored.version),

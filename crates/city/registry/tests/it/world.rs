@@ -7,9 +7,9 @@ use std::time::Duration;
 use broker::{AmqpConfig, DirectoryConfig, Publisher, QueueConfig, ReceiptSubscriber};
 use clock::{Clock, ManualClock};
 use contract::{
-    AnswerKey, Body, ContentDigest, Event, Fact, FactKind, PartialDate, PrivateKey, Pseudonym,
-    PublicKey, Receipt, ReceiptSigner, ReceiptVerifier, RecordDigest, Scheme, SealedBatch, Subject,
-    Suite, TestCode, TestResult, Vaccine, Version, wire,
+    AnswerKey, Body, ContentDigest, Event, Fact, FactKind, OwnerToken, PartialDate, PrivateKey,
+    Pseudonym, PublicKey, Receipt, ReceiptSigner, ReceiptVerifier, RecordDigest, Scheme,
+    SealedBatch, Subject, Suite, TestCode, TestResult, Vaccine, Version, wire,
 };
 use registry::{
     ConsumeConfig, Keys, PostgresConfig, Reader, Registry, SecondLayerKey, SqliteConfig,
@@ -206,10 +206,7 @@ pub(crate) fn record(number: u16) -> RecordDigest {
 }
 
 pub(crate) fn version(count: u32) -> Version {
-    Version {
-        generation: 1,
-        count,
-    }
+    Version::new(u64::from(count)).unwrap()
 }
 
 /// Content digest of a version.
@@ -218,6 +215,13 @@ pub(crate) fn content(number: u16, count: u32) -> ContentDigest {
     digest[..2].copy_from_slice(&number.to_be_bytes());
     digest[2..6].copy_from_slice(&count.to_be_bytes());
     ContentDigest(digest)
+}
+
+/// Token of the record's owner.
+pub(crate) fn owner(number: u16) -> OwnerToken {
+    let mut token = [0x0e; 16];
+    token[..2].copy_from_slice(&number.to_be_bytes());
+    OwnerToken(token)
 }
 
 /// Event about `person`, who has a SNILS and a passport.
@@ -229,7 +233,8 @@ pub(crate) fn asserted(number: u16, count: u32, person: u16, fact: Fact) -> Even
     Event {
         record: record(number),
         version: version(count),
-        content: Some(content(number, count)),
+        content: content(number, count),
+        owner: owner(number),
         body: Body::Asserted {
             subject: subject.unwrap(),
             fact,
@@ -238,11 +243,11 @@ pub(crate) fn asserted(number: u16, count: u32, person: u16, fact: Fact) -> Even
 }
 
 pub(crate) fn withdrawn(number: u16, count: u32, kind: FactKind) -> Event {
-    let content = Some(content(number, count));
     Event {
         record: record(number),
         version: version(count),
-        content,
+        content: content(number, count),
+        owner: owner(number),
         body: Body::Withdrawn { kind },
     }
 }

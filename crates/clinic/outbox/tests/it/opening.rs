@@ -214,20 +214,3 @@ async fn nothing_readable_rests_in_the_file() {
     assert!(!holds(&pseudonym));
     assert!(!holds(RecordDigest(pseudonym).to_hex().as_bytes()));
 }
-
-#[tokio::test]
-async fn another_record_key_is_refused_until_the_old_one_is_back() {
-    let place = Place::new();
-    let under = |fingerprint: &str| OutboxOptions {
-        keys_check: fingerprint.into(),
-        ..place.options()
-    };
-    let open = async |fingerprint: &str| Outbox::open(&place.path, under(fingerprint), at(0)).await;
-    open("aaaa0001").await.unwrap().close().await.unwrap();
-    let error = open("bbbb0002").await.unwrap_err();
-    assert!(
-        matches!(error, OutboxError::OtherKeys) && !error.is_retryable(),
-        "{error}"
-    );
-    open("aaaa0001").await.unwrap().close().await.unwrap();
-}
