@@ -29,9 +29,8 @@ fn help_for_registry(reason: &str) -> &'static str {
              reused; give the record a new id."
         }
         "version-reused" => {
-            "Another version was announced under the same number, as after a restored state: \
-             everything is sent again above it once the generation has risen; see `status`. What \
-             is gone at the source: retry."
+            "Another version was announced under the same number, as after a restored state: it \
+             is sent again above it once the generation has risen; see `status`."
         }
         "superseded" => {
             "The registry holds a higher version than this gateway ever gave out. After a restored \

@@ -28,7 +28,7 @@ pub(super) fn parked_text(counts: &[DeadLetterCount]) -> Option<String> {
 pub(super) fn raise_text(waits: RaiseWaits, now: DateTime<Utc>) -> String {
     let when = match waits.permitted_at {
         Some(at) if at > now => format!("not before {}", at.format("%F %T UTC")),
-        _ => "with the next receipt".to_owned(),
+        _ => "as soon as the gateway runs".to_owned(),
     };
     let needed = waits.needed;
     format!(
@@ -78,6 +78,6 @@ mod tests {
             "{early}"
         );
         let due = raise_text(waits, at);
-        assert!(due.contains("with the next receipt"), "{due}");
+        assert!(due.contains("as soon as the gateway runs"), "{due}");
     }
 }
