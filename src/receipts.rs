@@ -103,7 +103,8 @@ impl ReceiptReceiver {
         self.subscriber.close().await;
     }
 
-    /// Waits at most `max_wait` for receipts, and settles those that are ours.
+    /// Waits at most `max_wait` for receipts, and settles those that are ours; makes a raise that had
+    /// to wait for its day.
     ///
     /// # Errors
     /// See [`ReceiptsError`].
@@ -113,7 +114,12 @@ impl ReceiptReceiver {
         max_wait: Duration,
     ) -> Result<ReceiptCounts, ReceiptsError> {
         self.receive(max_wait).await?;
-        self.settle(gateway).await
+        let mut counts = self.settle(gateway).await?;
+        if gateway.outbox.tend_generation(gateway.clock.now()).await? {
+            counts.raised = true;
+            gateway.wake_all();
+        }
+        Ok(counts)
     }
 
     /// Waits at most `max_wait` for receipts. May be dropped; received messages are kept.

@@ -1,6 +1,6 @@
 -- The contract's version 2: every event proves its owner, versions are masked, and content digests take the record in.
--- `renewal`: how far a file from before has come. `due`: the generation has to rise, so that everything is read and sent
--- again; `withdrawals`: withdrawals of rows that are gone have to be sent again. NULL: nothing is left to do.
+-- `renewal`: what has to be sent again. `due`: all of it, in a file from before, so the generation has to rise;
+-- `withdrawals`: those of rows that are gone, after every raise. NULL: nothing is left to do.
 -- `contents_since`: the generation that contents can be compared since; those of earlier ones were digested otherwise.
 -- `receipt_raised_at_ms`: when receipts last raised the generation. `raise_needed`: the generation that receipts ask for,
 -- while it is above the present one.

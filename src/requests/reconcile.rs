@@ -127,6 +127,11 @@ async fn repair_differences(
             None => repaired.not_configured.push(name),
         }
     }
+    log_repaired(&repaired);
+    Ok(repaired)
+}
+
+fn log_repaired(repaired: &Repaired) {
     let records = repaired.records;
     let withdrawals = repaired.withdrawals;
     let parked = repaired.parked;
@@ -146,7 +151,6 @@ async fn repair_differences(
             "what differed at the registry was sent again"
         );
     }
-    Ok(repaired)
 }
 
 fn log_report(report: &Report) {

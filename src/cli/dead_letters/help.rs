@@ -10,7 +10,12 @@ pub(super) fn help(reason: &str) -> &'static str {
     {
         return known.help();
     }
-    match reason.strip_prefix("registry:").unwrap_or(reason) {
+    help_for_registry(reason.strip_prefix("registry:").unwrap_or(reason))
+}
+
+/// Returns a sentence on a refusal of the registry, or on a record that cannot be sent.
+fn help_for_registry(reason: &str) -> &'static str {
+    match reason {
         "malformed" | "unknown-code" | "bad-subject" => {
             "The registry does not understand the event: see that gateway and registry are of \
              versions that fit, then retry."
@@ -24,9 +29,8 @@ pub(super) fn help(reason: &str) -> &'static str {
              reused; give the record a new id."
         }
         "version-reused" => {
-            "Another version was announced under the same number, as after a restored state: \
-             everything is sent again above it once the generation has risen; see `status`. What \
-             is gone at the source: retry."
+            "Another version was announced under the same number, as after a restored state: it \
+             is sent again above it once the generation has risen; see `status`."
         }
         "superseded" => {
             "The registry holds a higher version than this gateway ever gave out. After a restored \

@@ -17,7 +17,7 @@ use super::verdicts::{AnsweredBatch, Findings, SettledVerdicts};
 use crate::dead_letters::open_of_registry;
 use crate::file::{Database, OutboxError, json, to_ms};
 use crate::records::{KnownRecord, LookedUp, RecordMap, Records};
-use crate::versions::{RaiseReason, ReceiptRaise, Versions, decide_receipt_raise};
+use crate::versions::{RaiseReason, ReceiptRaise, Versions, decide_receipt_raise, is_raise_due};
 
 /// Reason for a risen generation when the registry holds versions that this outbox never sent.
 const RESTORED: RaiseReason =
@@ -111,6 +111,27 @@ impl BatchReceipts {
         }
         fault::check::<OutboxError>(fault::Point::OutboxVerdictDone)?;
         Ok(findings.settled)
+    }
+
+    /// Makes a raise that earlier receipts have asked for and that had to wait, if its day has
+    /// come; returns whether it did.
+    pub(crate) async fn raise_if_due(&self, now: DateTime<Utc>) -> Result<bool, OutboxError> {
+        if !is_raise_due(self.database.readers(), self.versions.generation(), now).await? {
+            return Ok(false);
+        }
+        let _guard = self.versions.gate().lock_for_records().await;
+        let mut transaction = self.database.begin().await?;
+        let connection = transaction.connection();
+        let generation = self.versions.generation();
+        match decide_receipt_raise(connection, None, generation, now).await? {
+            ReceiptRaise::NotNeeded | ReceiptRaise::Waits => Ok(false),
+            ReceiptRaise::To(generation) => {
+                self.versions
+                    .commit_raised(transaction, generation, RESTORED, now)
+                    .await?;
+                Ok(true)
+            }
+        }
     }
 }
 

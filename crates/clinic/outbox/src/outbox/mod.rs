@@ -67,7 +67,7 @@ impl Outbox {
         };
         subjects.leases.release_all().await?;
         subjects.requests.release_taken().await?;
-        renewal::renew(&subjects, now).await?;
+        renewal::tend(&subjects, now).await?;
         Ok(Self {
             subjects: Arc::new(subjects),
         })
@@ -80,7 +80,7 @@ impl Outbox {
     }
 
     /// Raises the generation to `at_least`, if it is below, and forgets every cursor: all that the
-    /// sources hold is read and sent again, above everything sent before. `why` is shown by
+    /// sources hold is read and sent again, and all withdrawals are, above everything sent before. `why` is shown by
     /// `status`. Returns false if it was not below.
     ///
     /// # Errors
@@ -92,7 +92,23 @@ impl Outbox {
         now: DateTime<Utc>,
     ) -> Result<bool, OutboxError> {
         let subjects = Arc::clone(&self.subjects);
-        run_to_end(async move { subjects.versions.raise_to(at_least, why, now).await }).await
+        run_to_end(async move {
+            let raised = subjects.versions.raise_to(at_least, why, now).await?;
+            renewal::tend(&subjects, now).await?;
+            Ok(raised)
+        })
+        .await
+    }
+
+    /// Does what is left to do for the generation: a raise that receipts ask for and that had to
+    /// wait, and the withdrawals that follow every raise. Returns whether it rose: the sources are
+    /// to be read. To be called now and then; costs next to nothing usually.
+    ///
+    /// # Errors
+    /// The disk's failures; the next call goes on.
+    pub async fn tend_generation(&self, now: DateTime<Utc>) -> Result<bool, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        run_to_end(async move { renewal::tend(&subjects, now).await }).await
     }
 
     /// Reader for `status`; also usable while pages are committed.
@@ -280,7 +296,17 @@ impl Outbox {
         }
         let subjects = Arc::clone(&self.subjects);
         let verdicts = verdicts.to_vec();
-        run_to_end(async move { subjects.receipts.settle(verdicts, now).await }).await
+        run_to_end(async move {
+            let settled = subjects.receipts.settle(verdicts, now).await?;
+            if settled.raised
+                && let Err(error) = renewal::tend(&subjects, now).await
+            {
+                // The verdicts are settled all the same.
+                tracing::warn!(code = error.code(), "withdrawals are sent again later");
+            }
+            Ok(settled)
+        })
+        .await
     }
 
     /// Closes the file tidily, for all clones: the WAL is folded in. An outbox that is dropped, or

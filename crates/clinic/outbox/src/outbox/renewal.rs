@@ -1,8 +1,8 @@
-//! Renewal of a file from before the contract's version 2, at its opening.
+//! Upkeep of the generation: files from before the contract's version 2 are renewed, raises that
+//! receipts ask for are made when their day has come, and withdrawals follow every raise.
 //!
-//! The generation rises above all that was ever given out, so that every source is read and all it
-//! holds is sent again, with its owner's token. No source can be read for rows that are gone: their
-//! withdrawals are given out again here.
+//! A file from before rises above all that was ever given out, so that every source is read and all
+//! it holds is sent again, with its owner's token.
 
 use std::ops::ControlFlow;
 
@@ -10,22 +10,22 @@ use chrono::{DateTime, Utc};
 
 use super::subjects::Subjects;
 use crate::file::OutboxError;
-use crate::records::last_record_no;
-use crate::versions::{Renewal, end_renewal, read_renewal};
+use crate::records::{KnownRecord, last_record_no};
+use crate::versions::{Renewal, read_renewal};
 
-/// Does the steps of the renewal that are left; none usually.
-pub(super) async fn renew(subjects: &Subjects, now: DateTime<Utc>) -> Result<(), OutboxError> {
-    let Some(step) = read_renewal(subjects.database.readers()).await? else {
-        return Ok(());
-    };
-    if step == Renewal::Raise {
+/// Does what is left to do for the generation; returns whether it rose for receipts. Costs two
+/// reads usually.
+pub(super) async fn tend(subjects: &Subjects, now: DateTime<Utc>) -> Result<bool, OutboxError> {
+    let pool = subjects.database.readers();
+    if read_renewal(pool).await? == Some(Renewal::Raise) {
         let highest = highest_generation(subjects).await?;
         subjects.versions.renew(highest, now).await?;
     }
-    subjects.withdrawals.renew(now).await?;
-    let mut transaction = subjects.database.begin().await?;
-    end_renewal(transaction.connection()).await?;
-    transaction.commit().await
+    let raised = subjects.receipts.raise_if_due(now).await?;
+    if read_renewal(pool).await? == Some(Renewal::Withdrawals) {
+        subjects.withdrawals.renew(now).await?;
+    }
+    Ok(raised)
 }
 
 /// Highest generation of a record: later than the outbox's own where it was adopted from the
@@ -33,7 +33,7 @@ pub(super) async fn renew(subjects: &Subjects, now: DateTime<Utc>) -> Result<(),
 async fn highest_generation(subjects: &Subjects) -> Result<u32, OutboxError> {
     let last = last_record_no(subjects.database.readers()).await?;
     let mut highest = 0;
-    let visit = |_: &_, known: &crate::records::KnownRecord| {
+    let visit = |_: &_, known: &KnownRecord| {
         highest = highest.max(known.state.revision.generation);
         ControlFlow::Continue(())
     };

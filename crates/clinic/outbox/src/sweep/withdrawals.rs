@@ -1,5 +1,5 @@
 //! Withdrawals that the outbox gives out by itself: of records a sweep misses, of a removed source,
-//! and once more for a repair or a renewed file.
+//! and once more for a repair or a risen generation.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ use crate::batches::{Capacity, NewEvent, Sealing, store_batches};
 use crate::dead_letters::{RegistryLetter, VERSIONS_EXHAUSTED, close_of_registry, open_letters};
 use crate::file::{Database, OutboxError};
 use crate::records::{KnownRecord, LookedUp, RecordUpdate, Records, last_record_no, store_known};
-use crate::versions::{Versions, next_revision};
+use crate::versions::{Renewal, Versions, end_renewal, next_revision, read_renewal};
 
 /// Most records withdrawn in one transaction.
 const MAX_TRANSACTION_RECORDS: usize = 5000;
@@ -42,7 +42,7 @@ pub(crate) enum WithdrawalCause {
     RemovedSource,
     /// Repair or retry of a withdrawal that the registry does not hold.
     Repair,
-    /// File from before the contract's present version.
+    /// Generation that has risen.
     Renewal,
 }
 
@@ -161,15 +161,20 @@ impl Withdrawals {
         Ok(groups.collect())
     }
 
-    /// Gives out every withdrawal once more that was given out before contents could be compared,
-    /// and lets the outbox become fuller than it may, once. A second call does nothing.
+    /// Gives out every withdrawal of an earlier generation once more, after the generation rose: no
+    /// source can be read for rows that are gone. Lets the outbox become fuller than it may. Does
+    /// nothing where nothing is left of that.
     ///
     /// # Errors
     /// The disk's failures; the next call goes on.
     pub(crate) async fn renew(&self, now: DateTime<Utc>) -> Result<(), OutboxError> {
         let _guard = self.versions.gate().lock().await;
+        let due = read_renewal(self.database.readers()).await?;
+        if due != Some(Renewal::Withdrawals) {
+            return Ok(());
+        }
         let kinds = kinds_of_feeds(self.database.readers()).await?;
-        let contents_since = self.versions.contents_since();
+        let generation = self.versions.generation();
         let horizon = last_record_no(self.database.readers()).await?;
         let mut scanned = 0;
         while scanned < horizon {
@@ -180,7 +185,7 @@ impl Withdrawals {
             self.records
                 .scan(first..=horizon, |record, known| {
                     let state = known.state;
-                    let is_old = state.revision.generation < contents_since;
+                    let is_old = state.revision.generation < generation;
                     if let Some(feed_id) = state.feed_id
                         && (state.withdrawn && state.was_sent() && is_old)
                     {
@@ -208,7 +213,9 @@ impl Withdrawals {
                 self.give_out(&known, &withdrawal).await?;
             }
         }
-        Ok(())
+        let mut transaction = self.database.begin().await?;
+        end_renewal(transaction.connection()).await?;
+        transaction.commit().await
     }
 
     /// Gives out a withdrawal of each record once more, above the revisions that were sent and

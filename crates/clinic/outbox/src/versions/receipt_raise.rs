@@ -5,10 +5,12 @@
 //! use them up. An operator raises to any generation, by `min_generation`.
 
 use chrono::{DateTime, Utc};
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use crate::file::{OutboxError, to_ms};
 use crate::limits::RECEIPT_RAISE_PAUSE_MS;
+
+const READ: &str = "SELECT receipt_raised_at_ms, raise_needed FROM meta WHERE id = 1";
 
 /// Decision on a raise that receipts ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,17 @@ pub(crate) enum ReceiptRaise {
     Waits,
 }
 
+/// Returns whether a raise that had to wait is due, so that [`decide_receipt_raise`] would raise.
+pub(crate) async fn is_raise_due(
+    pool: &SqlitePool,
+    generation: u32,
+    now: DateTime<Utc>,
+) -> Result<bool, OutboxError> {
+    let (raised_at_ms, needed): (Option<i64>, Option<u32>) =
+        sqlx::query_as(READ).fetch_one(pool).await?;
+    Ok(needed > Some(generation) && may_raise(raised_at_ms, to_ms(now)))
+}
+
 /// Decides whether the generation rises now, and writes down what is still needed. `needed` is the
 /// generation that receipts ask for, if they do; what earlier ones asked for counts too.
 pub(crate) async fn decide_receipt_raise(
@@ -30,9 +43,7 @@ pub(crate) async fn decide_receipt_raise(
     now: DateTime<Utc>,
 ) -> Result<ReceiptRaise, OutboxError> {
     let (raised_at_ms, still_needed): (Option<i64>, Option<u32>) =
-        sqlx::query_as("SELECT receipt_raised_at_ms, raise_needed FROM meta WHERE id = 1")
-            .fetch_one(&mut *connection)
-            .await?;
+        sqlx::query_as(READ).fetch_one(&mut *connection).await?;
     let Some(wanted) = needed
         .max(still_needed)
         .filter(|wanted| *wanted > generation)

@@ -1,7 +1,11 @@
-//! Renewal of a file from before the contract's version 2, as its `meta` row has it: everything is
-//! sent again, in the present form.
+//! Renewal, as the `meta` row has it: what is left to send again after the generation rose, beside
+//! what the sources hold.
+//!
+//! A file from before the contract's version 2 needs a raise for that first: everything is sent
+//! again in the present form.
 
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::SqliteExecutor;
+use sqlx::sqlite::SqliteConnection;
 
 use crate::file::OutboxError;
 
@@ -14,10 +18,12 @@ pub(crate) enum Renewal {
     Withdrawals,
 }
 
-/// Reads the step that is due; `None` if the file is of the present form.
-pub(crate) async fn read_renewal(pool: &SqlitePool) -> Result<Option<Renewal>, OutboxError> {
+/// Reads the step that is due; `None` usually.
+pub(crate) async fn read_renewal(
+    executor: impl SqliteExecutor<'_>,
+) -> Result<Option<Renewal>, OutboxError> {
     let word: Option<String> = sqlx::query_scalar("SELECT renewal FROM meta WHERE id = 1")
-        .fetch_one(pool)
+        .fetch_one(executor)
         .await?;
     Ok(word.map(|word| match word.as_str() {
         "due" => Renewal::Raise,
@@ -36,7 +42,15 @@ pub(crate) async fn read_contents_since(
     Ok(since)
 }
 
-/// Notes that the generation is raised, and that withdrawals are next.
+/// Notes that withdrawals have to be sent again, unless everything has to.
+pub(super) async fn need_withdrawals(connection: &mut SqliteConnection) -> Result<(), OutboxError> {
+    sqlx::query("UPDATE meta SET renewal = 'withdrawals' WHERE renewal IS NULL")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Notes that contents can be compared since this generation, and that withdrawals are next.
 pub(super) async fn begin_withdrawals(
     connection: &mut SqliteConnection,
     generation: u32,
@@ -48,7 +62,7 @@ pub(super) async fn begin_withdrawals(
     Ok(())
 }
 
-/// Notes that nothing is left to renew.
+/// Notes that nothing is left to send again.
 pub(crate) async fn end_renewal(connection: &mut SqliteConnection) -> Result<(), OutboxError> {
     sqlx::query("UPDATE meta SET renewal = NULL")
         .execute(connection)

@@ -11,6 +11,7 @@ use record_secrets::MAX_GENERATION;
 use crate::receipts::{settle, stored};
 use crate::support::{
     LEASE, Place, Source, asserted, at, delivered, digest, page, revision, revision_of, version,
+    withdrawn,
 };
 
 /// Commits `content` of record 1, delivers it, and says what the registry answers.
@@ -394,5 +395,64 @@ async fn generation_can_be_raised_by_hand_while_pages_are_committed() {
             .generation_raised_why
             .as_deref(),
         Some("a test")
+    );
+}
+
+#[tokio::test]
+async fn raise_that_had_to_wait_is_made_when_its_day_has_come() {
+    let place = Place::new();
+    let outbox = place.open_with_receipts().await;
+    let day = RECEIPT_RAISE_PAUSE_MS / 1000;
+    let ahead = |_: &Leased| superseded_by(1, 9, 1);
+    assert!(answered_at(&outbox, 1, 0, ahead).await.raised);
+    assert!(!outbox.tend_generation(at(day - 1)).await.unwrap());
+    assert!(outbox.tend_generation(at(day)).await.unwrap());
+    assert!(!outbox.tend_generation(at(day)).await.unwrap());
+    assert_eq!(
+        (outbox.generation(), raise_waits(&outbox).await),
+        (3, Some(10))
+    );
+    assert_eq!(outbox.cursor("mis", "recoveries").await.unwrap(), None);
+    outbox.close().await.unwrap();
+    for (now, generation) in [(2 * day - 1, 3), (2 * day, 4)] {
+        let options = OutboxOptions {
+            receipts: true,
+            ..place.options()
+        };
+        let outbox = Outbox::open(&place.path, options, at(now)).await.unwrap();
+        assert_eq!(outbox.generation(), generation);
+        outbox.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn withdrawal_of_a_row_that_is_gone_follows_the_raise() {
+    let place = Place::new();
+    let outbox = place.open_with_receipts().await;
+    let drafts = vec![asserted(1, 1), withdrawn(2, false)];
+    outbox.commit_page(page(drafts, "a")).await.unwrap();
+    let reused =
+        |event: &Event| (event.record == digest(2)).then_some(RefusalReason::VersionReused);
+    let (done, _) = settle(&place, &outbox, at(1), reused).await;
+    assert!(done.raised);
+    assert!(reasons(&outbox).await.is_empty(), "it is on its way again");
+    let (_, sent) = settle(&place, &outbox, at(2), |_| None).await;
+    assert_eq!(
+        sent.iter()
+            .map(|event| (event.record, revision_of(event)))
+            .collect::<Vec<_>>(),
+        [(digest(2), revision(2, 1))]
+    );
+    let status = outbox.reader().status().await.unwrap();
+    assert_eq!(status.feeds[0].resent_total, 1);
+    // Whoever raises.
+    assert!(outbox.raise_generation(3, "a test", at(3)).await.unwrap());
+    assert_eq!(outbox.backlog().await.unwrap().events, 1);
+    outbox.close().await.unwrap();
+    std::fs::remove_file(place.sibling(".generation")).unwrap();
+    let outbox = place.open_with_receipts().await;
+    assert_eq!(
+        (outbox.generation(), outbox.backlog().await.unwrap().events),
+        (4, 2)
     );
 }
