@@ -10,7 +10,6 @@ use chrono::{DateTime, Utc};
 use contract::{Receipt, batch_id_of};
 use fault::Point;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 use super::context::ConsumeContext;
 use super::metrics::{count_dead_letter, count_probes};
@@ -18,7 +17,7 @@ use super::step::{ConsumeError, StepTotals};
 use super::store_batches::StoredGroup;
 use crate::config::ConsumeConfig;
 use crate::keys::Keys;
-use crate::open::{DeadLetterReason, OpenedDelivery, open_all};
+use crate::open::{DeadLetterReason, OpenedDelivery, Opening};
 use crate::receipts::ReceiptSender;
 use crate::store::StoreError;
 
@@ -34,7 +33,7 @@ pub(super) struct QueueSession {
     keys: Arc<Keys>,
     settings: ConsumeConfig,
     /// Deliveries that were taken and are being opened.
-    opening: Option<JoinHandle<Vec<OpenedDelivery>>>,
+    opening: Option<Opening>,
     /// Stored batches that are neither answered nor acknowledged yet.
     unacknowledged: Option<Unacknowledged>,
     /// Mean size of the messages taken last, in bytes.
@@ -88,7 +87,7 @@ impl QueueSession {
         }
         let bytes: usize = deliveries.iter().map(|delivery| delivery.bytes.len()).sum();
         self.mean_bytes = bytes / deliveries.len();
-        self.opening = Some(open_all(deliveries, Arc::clone(&self.keys), now));
+        self.opening = Some(Opening::start(deliveries, Arc::clone(&self.keys), now));
         Ok(true)
     }
 
@@ -129,17 +128,12 @@ impl QueueSession {
         let Some(opening) = self.opening.take() else {
             return (Vec::new(), Ok(()));
         };
-        let (opened, acknowledged) = tokio::join!(opening, self.acknowledge());
-        match opened {
-            Ok(opened) => {
-                let events = opened
-                    .iter()
-                    .filter_map(|opened| Some(opened.batch.as_ref().ok()?.content.len()));
-                self.mean_events = events.sum::<usize>() / opened.len().max(1);
-                (opened, acknowledged)
-            }
-            Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
-        }
+        let (opened, acknowledged) = tokio::join!(opening.finish(), self.acknowledge());
+        let events = opened
+            .iter()
+            .filter_map(|opened| Some(opened.batch.as_ref().ok()?.content.len()));
+        self.mean_events = events.sum::<usize>() / opened.len().max(1);
+        (opened, acknowledged)
     }
 
     /// Notes that these deliveries are stored; the next [`QueueSession::acknowledge`] answers and
