@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backpressure::{Backpressure, SpaceWait};
 use crate::config::{LoadedConfig, ReceiptsMode, ReconcileConfig};
 use crate::cursor;
+use crate::ring::{CityKeysError, compare_with_city, fingerprints};
 use crate::sources::Source;
 
 /// The running gateway: everything that a run of a source needs.
@@ -56,6 +57,9 @@ pub enum StartError {
     /// The key ring cannot be read.
     #[error("keys.ring: {0}")]
     Keys(#[from] KeyError),
+    /// The key ring does not hold the city's keys.
+    #[error("keys.ring: {0}")]
+    CityKeys(#[from] CityKeysError),
     /// A source is misconfigured.
     #[error("source.{name}: {error}")]
     Source {
@@ -76,16 +80,6 @@ pub enum StartError {
     /// A key of the registry's receipts cannot be read.
     #[error("registry.receipt_keys: {0}")]
     ReceiptKey(#[from] contract::ReceiptError),
-}
-
-/// Reads the configured key ring.
-///
-/// # Errors
-/// [`StartError::Secret`] and [`StartError::Keys`].
-pub fn read_ring(loaded: &LoadedConfig) -> Result<KeyRing, StartError> {
-    Ok(KeyRing::parse(
-        &loaded.config.keys.ring.read(&loaded.base)?,
-    )?)
 }
 
 /// Makes the configured sources ready without opening the outbox: for `preview`.
@@ -112,6 +106,16 @@ pub fn build_sources(
         .collect()
 }
 
+/// Reads the configured key ring.
+///
+/// # Errors
+/// [`StartError::Secret`] and [`StartError::Keys`].
+pub fn read_ring(loaded: &LoadedConfig) -> Result<KeyRing, StartError> {
+    Ok(KeyRing::parse(
+        &loaded.config.keys.ring.read(&loaded.base)?,
+    )?)
+}
+
 impl Gateway {
     /// Opens everything that is local. Servers are first asked when they are needed, so that the
     /// gateway starts while they are down. `owner` is the command that holds the outbox, shown to
@@ -126,6 +130,8 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let config = &loaded.config;
         let ring = read_ring(loaded)?;
+        compare_with_city(&ring, &config.registry.pseudonym_fingerprints)?;
+        let suite = config.keys.suite.into();
         let sources = build_sources(loaded, &ring)?;
         let publisher = broker::publisher(&config.queue, &loaded.base)?;
         let options = OutboxOptions {
@@ -133,7 +139,7 @@ impl Gateway {
             max_bytes: config.outbox.max_mebibytes << 20,
             shuffle: config.outbox.shuffle,
             min_generation: config.outbox.min_generation,
-            keys_check: ring.record_fingerprint(),
+            keys: Some(fingerprints(&ring, suite)),
             receipts: config.registry.receipts == ReceiptsMode::Required,
             resend_after: config.registry.resend_after(),
             ..OutboxOptions::new(PublicKey::from_text(&config.registry.public_key)?, owner)
@@ -157,7 +163,7 @@ impl Gateway {
             queue: config.queue.clone(),
             base: loaded.base.clone(),
             ring,
-            suite: config.keys.suite.into(),
+            suite,
         })
     }
 

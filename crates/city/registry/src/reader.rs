@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use contract::{Pseudonym, RecordDigest};
 use linking::{CityPseudonym, StoredRecord};
 
@@ -27,6 +28,7 @@ impl Reader {
     pub async fn open(store: &StoreConfig, keys: Keys, base: &Path) -> Result<Self, StoreError> {
         let store = Store::open(store, base).await?;
         store.claim(&keys.second_layer.check_value()).await?;
+        store.upgrade(&keys.second_layer).await?;
         Ok(Self {
             store,
             keys: Arc::new(keys),
@@ -84,6 +86,14 @@ impl Reader {
     /// [`StoreError`].
     pub async fn prune_refusals(&self) -> Result<u64, StoreError> {
         self.store.prune().await
+    }
+
+    /// Removes what was noted long ago of batches that failed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn prune_failures(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.store.prune_failures(now).await
     }
 
     /// Asks whether the store answers.

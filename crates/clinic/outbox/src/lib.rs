@@ -26,7 +26,7 @@ pub use batches::{
 };
 pub use dead_letters::{DeadLetter, DeadLetterFilter, Origin, Refused};
 pub use feeds::RunOutcome;
-pub use file::OutboxError;
+pub use file::{KeyFingerprints, OutboxError, accept_pseudonym_keys};
 pub use limits::{MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_WAIT_MS};
 pub use operator::{
     DeadLetterCount, FeedStatus, OutboxReader, PublisherStatus, RepairPlan, Report, Request,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use az::SaturatingAs as _;
 use contract::{PublicKey, wire};
 
-use crate::file::OutboxError;
+use crate::file::{KeyFingerprints, OutboxError};
 use crate::limits::{MAX_GENERATION, MAX_RESEND_MS};
 
 /// Options that an outbox is opened with.
@@ -26,9 +26,9 @@ pub struct OutboxOptions {
     /// Lower bound of the generation. Raised by an operator after the outbox *and* its generation
     /// file were lost or restored together, which nothing local can notice; 1 otherwise.
     pub min_generation: u32,
-    /// Fingerprint of the key that record digests are made with; the outbox refuses another one
-    /// than it was begun with. Empty: not compared.
-    pub keys_check: String,
+    /// Fingerprints of the keys; the outbox refuses others than it has worked with. `None`: not
+    /// compared.
+    pub keys: Option<KeyFingerprints>,
     /// True if the registry sends receipts: a delivered batch then stays until its receipt has
     /// come.
     pub receipts: bool,
@@ -50,7 +50,7 @@ impl OutboxOptions {
             shuffle: true,
             owner,
             min_generation: 1,
-            keys_check: String::new(),
+            keys: None,
             receipts: false,
             resend_after: Duration::from_secs(3600),
         }

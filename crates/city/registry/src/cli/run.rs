@@ -81,7 +81,7 @@ pub(super) async fn run(
         let consuming = consume_loop(registry, Arc::clone(&clock), part.clone(), stop.clone());
         watched.push(tasks.spawn(watch(consuming, part, stop.clone())));
     }
-    tasks.spawn(prune_loop(reader.clone(), stop.clone()));
+    tasks.spawn(prune_loop(reader.clone(), Arc::clone(&clock), stop.clone()));
     stop.cancelled().await;
     systemd::notify_stopping();
     tracing::info!(
@@ -283,7 +283,7 @@ async fn step(registry: &mut Registry, clock: &dyn Clock) -> Result<ConsumeStep,
     Ok(step)
 }
 
-async fn prune_loop(reader: Reader, stop: CancellationToken) {
+async fn prune_loop(reader: Reader, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let mut tick = tokio::time::interval(PRUNE_EVERY);
     loop {
         tokio::select! { () = stop.cancelled() => return, _ = tick.tick() => {} }
@@ -291,6 +291,9 @@ async fn prune_loop(reader: Reader, stop: CancellationToken) {
             Ok(0) => {}
             Ok(removed) => tracing::info!(event = "refusals-pruned", removed),
             Err(error) => tracing::warn!(event = "prune-failed", %error),
+        }
+        if let Err(error) = reader.prune_failures(clock.now()).await {
+            tracing::warn!(event = "prune-failed", %error);
         }
     }
 }

@@ -7,17 +7,20 @@ use std::time::Duration;
 use az::SaturatingAs;
 use broker::{BrokerError, Consumer, Delivery, Token};
 use chrono::{DateTime, Utc};
+use clock::Clock;
 use contract::{Receipt, batch_id_of};
 use fault::Point;
 use tokio::sync::Notify;
 
 use super::context::ConsumeContext;
-use super::metrics::{count_dead_letter, count_probes};
+use super::dead_letter_budget::DeadLetterBudget;
+use super::metrics::{count_dead_letter, count_probes, count_thrown_away};
 use super::step::{ConsumeError, StepTotals};
 use super::store_batches::StoredGroup;
+use super::suspects::Suspects;
 use crate::config::ConsumeConfig;
 use crate::keys::Keys;
-use crate::open::{DeadLetterReason, OpenedDelivery, Opening};
+use crate::open::{DeadLetterReason, GIVEN_UP, OpenedDelivery, Opening, STORE_REFUSES};
 use crate::receipts::ReceiptSender;
 use crate::store::StoreError;
 
@@ -32,8 +35,12 @@ pub(super) struct QueueSession {
     receipts: Option<Arc<ReceiptSender>>,
     keys: Arc<Keys>,
     settings: ConsumeConfig,
+    clock: Arc<dyn Clock>,
+    budget: DeadLetterBudget,
     /// Deliveries that were taken and are being opened.
     opening: Option<Opening>,
+    /// Deliveries that were handed out before, and are opened one by one.
+    pub suspects: Suspects,
     /// Stored batches that are neither answered nor acknowledged yet.
     unacknowledged: Option<Unacknowledged>,
     /// Mean size of the messages taken last, in bytes.
@@ -56,7 +63,10 @@ impl QueueSession {
             receipts: context.receipts.clone(),
             keys: Arc::clone(&context.reader.keys),
             settings: context.settings.clone(),
+            clock: Arc::clone(&context.clock),
+            budget: DeadLetterBudget::new(context.clock.elapsed()),
             opening: None,
+            suspects: Suspects::default(),
             unacknowledged: None,
             mean_bytes: 0,
             mean_events: 0,
@@ -74,7 +84,8 @@ impl QueueSession {
         self.receipts.is_some()
     }
 
-    /// Waits shortly for batches and begins to open them; false when none came. Cancel-safe.
+    /// Waits shortly for batches and begins to open those that are new; false when none came. Those
+    /// that were handed out before become suspects. Cancel-safe.
     pub(super) async fn receive(&mut self, now: DateTime<Utc>) -> Result<bool, ConsumeError> {
         let max_wait = Duration::from_millis(self.settings.max_wait_ms.get().into());
         let deliveries = self.consumer.receive(self.max_batches(), max_wait).await?;
@@ -87,8 +98,19 @@ impl QueueSession {
         }
         let bytes: usize = deliveries.iter().map(|delivery| delivery.bytes.len()).sum();
         self.mean_bytes = bytes / deliveries.len();
-        self.opening = Some(Opening::start(deliveries, Arc::clone(&self.keys), now));
+        let (again, new): (Vec<_>, Vec<_>) = deliveries
+            .into_iter()
+            .partition(|delivery| delivery.redelivered);
+        self.suspects.extend(again);
+        if !new.is_empty() {
+            self.open(new, now);
+        }
         Ok(true)
+    }
+
+    /// Begins to open deliveries.
+    pub(super) fn open(&mut self, deliveries: Vec<Delivery>, now: DateTime<Utc>) {
+        self.opening = Some(Opening::start(deliveries, Arc::clone(&self.keys), now));
     }
 
     /// Number of batches to take: as many as fill a transaction, judged by those before.
@@ -175,11 +197,21 @@ impl QueueSession {
     }
 
     /// Tells the senders why their batches cannot be used, then moves all of them to the dead
-    /// letters, or gives back to the queue those that could not be moved.
+    /// letters, or gives back to the queue those that could not be moved. What exceeds the budget
+    /// is thrown away instead, and its sender told nothing.
     pub(super) async fn dead_letter_all(
         &mut self,
         unusable: Vec<(Delivery, DeadLetterReason)>,
     ) -> Result<(), BrokerError> {
+        let now = self.clock.elapsed();
+        let (unusable, excess): (Vec<_>, Vec<_>) = unusable.into_iter().partition(|(_, reason)| {
+            [STORE_REFUSES, GIVEN_UP].contains(reason) || self.budget.take(now)
+        });
+        if let Err(error) = self.throw_away(excess, now).await {
+            let deliveries = unusable.into_iter().map(|(delivery, _)| delivery);
+            self.requeue(deliveries.collect()).await;
+            return Err(error);
+        }
         if let Some(out) = &self.receipts {
             let receipts: Vec<Receipt> = unusable
                 .iter()
@@ -199,6 +231,30 @@ impl QueueSession {
             }
             self.totals.dead += 1;
         }
+        Ok(())
+    }
+
+    async fn throw_away(
+        &mut self,
+        excess: Vec<(Delivery, DeadLetterReason)>,
+        now: Duration,
+    ) -> Result<(), BrokerError> {
+        let count = excess.len();
+        if let Some(batches) = self.budget.note_thrown_away(count.saturating_as(), now) {
+            tracing::warn!(
+                event = "batches-thrown-away",
+                batches,
+                "unreadable batches come faster than they are kept: somebody floods the queue, or \
+                 seals to another key"
+            );
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        let tokens = excess.into_iter().map(|(delivery, _)| delivery.token);
+        self.consumer.ack(tokens.collect()).await?;
+        self.totals.dead += count;
+        count_thrown_away(count.saturating_as());
         Ok(())
     }
 
@@ -244,6 +300,7 @@ impl QueueSession {
             tracing::warn!(event = "finish-failed", %error, "the batches come again by themselves");
         }
         self.opening = None;
+        self.suspects = Suspects::default();
         self.receipts = None;
         self.consumer.close().await;
     }

@@ -15,7 +15,7 @@ use self::subjects::Subjects;
 use crate::batches::{Backlog, Leased, Settled, SettledVerdicts, Settlement, has_unsent};
 use crate::feeds::RunOutcome;
 use crate::file::{
-    Database, LockFile, OutboxError, check_fingerprint, create_private, open_writer, run_to_end,
+    Database, LockFile, OutboxError, create_private, open_writer, pin_keys, run_to_end,
 };
 use crate::operator::OutboxReader;
 use crate::options::OutboxOptions;
@@ -36,7 +36,8 @@ impl Outbox {
     ///
     /// # Errors
     /// [`OutboxError::Locked`], [`OutboxError::NewerSchema`], [`OutboxError::NotAnOutbox`],
-    /// [`OutboxError::OtherKeys`], [`OutboxError::DamagedGenerationFile`],
+    /// [`OutboxError::OtherRecordKey`], [`OutboxError::OtherPseudonymKey`],
+    /// [`OutboxError::NoKnownPseudonymKey`], [`OutboxError::DamagedGenerationFile`],
     /// [`OutboxError::BadOption`] and the disk's failures.
     pub async fn open(
         path: &Path,
@@ -49,7 +50,9 @@ impl Outbox {
         let mut connection = open_writer(path).await?;
         let identity =
             determine_generation(&mut connection, path, options.min_generation, now).await?;
-        check_fingerprint(&mut connection, &options.keys_check).await?;
+        if let Some(keys) = &options.keys {
+            pin_keys(&mut connection, keys).await?;
+        }
         // In a block of its own, so that only the subjects, whose lock goes last, hold the file
         // when one of the steps below fails.
         let subjects = {

@@ -8,6 +8,7 @@ mod crash;
 mod dead_letters;
 mod generation;
 mod joined;
+mod keys;
 mod model;
 mod opening;
 mod overlap;
