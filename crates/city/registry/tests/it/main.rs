@@ -4,9 +4,13 @@
 mod ahead;
 mod consume;
 mod hostile;
+mod installed;
+#[cfg(feature = "inject")]
+mod killed;
 mod many;
 mod outage;
 mod persons;
 mod program;
 mod receipts;
+mod stop;
 mod world;
