@@ -4,12 +4,14 @@ mod apply;
 mod backend;
 mod columns;
 mod error;
+mod failures;
 mod lookups;
 mod migrations;
 mod person_statements;
 mod persons;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod rehearsal;
 mod rows;
 mod sql;
 mod sqlite;
@@ -33,6 +35,7 @@ use linking::{
 
 use crate::config::StoreConfig;
 use backend::Backend;
+pub(crate) use backend::MessageKey;
 pub use error::StoreError;
 use error::is_race;
 pub(crate) use person_statements::NameValue;
@@ -121,6 +124,7 @@ impl Store {
         let mut attempt = Attempt {
             exclusive: false,
             blind: self.backend.expects_new(events),
+            is_rehearsal: false,
         };
         let mut lost = 0;
         loop {

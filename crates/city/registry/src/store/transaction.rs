@@ -114,4 +114,6 @@ pub(super) struct Attempt {
     /// Without a look for the records: they are taken for new ones, and the first that is stored
     /// makes it a lost race.
     pub blind: bool,
+    /// Rolled back at its end.
+    pub is_rehearsal: bool,
 }

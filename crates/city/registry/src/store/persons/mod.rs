@@ -37,6 +37,9 @@ pub(crate) struct PersonsChanged {
     pub ended: usize,
 }
 
+/// Number of names and sets after which other tasks get their turn: about a millisecond's work.
+const TURN: usize = 128;
+
 /// Names that are stored, by their values.
 type Known = HashMap<NameValue, NameRow>;
 
@@ -56,7 +59,9 @@ pub(super) async fn relink(
     let known = known(transaction, &looked_at).await?;
     let sorted = sort(&changed, &known, has_decisions);
     let mut assigned = Assigned::default();
+    let mut turn = Turn::default();
     for set in &sorted.fresh {
+        turn.take(set.len()).await;
         let component = Component {
             sets: set.clone(),
             ..Component::default()
@@ -147,6 +152,21 @@ fn is_apart(known: &Known, name: &NameValue) -> bool {
     known.get(name).is_some_and(|row| row.apart)
 }
 
+/// Work done since other tasks had their turn.
+#[derive(Default)]
+struct Turn(usize);
+
+impl Turn {
+    /// Lets other tasks have their turn before `work` more names and sets, where it is due.
+    async fn take(&mut self, work: usize) {
+        if self.0 >= TURN {
+            self.0 = 0;
+            tokio::task::yield_now().await;
+        }
+        self.0 += work;
+    }
+}
+
 /// Names whose persons may change.
 struct Touched {
     values: BTreeSet<NameValue>,
@@ -188,7 +208,10 @@ async fn recompute(
     {
         return Err(Abort::Raced);
     }
+    let mut turn = Turn::default();
     for loaded in reading.into_components() {
+        turn.take(loaded.rows.len() + loaded.component.sets.len())
+            .await;
         assigned.add(&decide(&loaded.component, rules), &loaded);
     }
     Ok(())
