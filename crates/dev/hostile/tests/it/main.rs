@@ -1,0 +1,6 @@
+//! Attacks on a city, one file a topic, each with honest traffic beside it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod honest;
+mod linking;
+mod ownership;
