@@ -135,8 +135,11 @@ async fn flips(mut world: World) {
             let forged = attack.events(&people, &mut world.forger, &mut world.dice);
             world.attack(&forged).await;
             if flip % 2 == 1 {
-                let withdrawn = world.forger.withdraw_all();
-                world.attack(&withdrawn[..withdrawn.len() / 2]).await;
+                let half: Vec<u32> = world.forger.numbers().step_by(2).collect();
+                let withdrawn = half.into_iter();
+                let withdrawn = withdrawn.filter_map(|number| world.forger.withdraw(number));
+                let withdrawn: Vec<Event> = withdrawn.collect();
+                world.attack(&withdrawn).await;
             }
         }
         world.is_found_during("flips").await;
