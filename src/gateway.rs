@@ -6,7 +6,7 @@ use std::sync::Arc;
 use broker::{BrokerError, Publisher, QueueConfig};
 use clock::Clock;
 use connector_kit::{Cursor, Feed, SourceError};
-use contract::{PublicKey, ReceiptVerifier, Suite};
+use contract::{PublicKey, ReceiptVerifier};
 use outbox::{Outbox, OutboxError, OutboxOptions};
 use pseudonym::{KeyError, KeyRing};
 use settings::SecretError;
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backpressure::{Backpressure, SpaceWait};
 use crate::config::{LoadedConfig, ReceiptsMode, ReconcileConfig};
 use crate::cursor;
+use crate::ring::{CityKeysError, compare_with_city, fingerprints};
 use crate::sources::Source;
 
 /// The running gateway: everything that a run of a source needs.
@@ -43,8 +44,6 @@ pub struct Gateway {
     pub(crate) queue: QueueConfig,
     /// Folder that relative paths start from.
     pub(crate) base: PathBuf,
-    pub(crate) ring: KeyRing,
-    pub(crate) suite: Suite,
 }
 
 /// Reason why the gateway could not be put together, with what to change.
@@ -56,6 +55,9 @@ pub enum StartError {
     /// The key ring cannot be read.
     #[error("keys.ring: {0}")]
     Keys(#[from] KeyError),
+    /// The key ring does not hold the city's keys.
+    #[error("keys.ring: {0}")]
+    CityKeys(#[from] CityKeysError),
     /// A source is misconfigured.
     #[error("source.{name}: {error}")]
     Source {
@@ -76,16 +78,6 @@ pub enum StartError {
     /// A key of the registry's receipts cannot be read.
     #[error("registry.receipt_keys: {0}")]
     ReceiptKey(#[from] contract::ReceiptError),
-}
-
-/// Reads the configured key ring.
-///
-/// # Errors
-/// [`StartError::Secret`] and [`StartError::Keys`].
-pub fn read_ring(loaded: &LoadedConfig) -> Result<KeyRing, StartError> {
-    Ok(KeyRing::parse(
-        &loaded.config.keys.ring.read(&loaded.base)?,
-    )?)
 }
 
 /// Makes the configured sources ready without opening the outbox: for `preview`.
@@ -112,6 +104,16 @@ pub fn build_sources(
         .collect()
 }
 
+/// Reads the configured key ring.
+///
+/// # Errors
+/// [`StartError::Secret`] and [`StartError::Keys`].
+pub fn read_ring(loaded: &LoadedConfig) -> Result<KeyRing, StartError> {
+    Ok(KeyRing::parse(
+        &loaded.config.keys.ring.read(&loaded.base)?,
+    )?)
+}
+
 impl Gateway {
     /// Opens everything that is local. Servers are first asked when they are needed, so that the
     /// gateway starts while they are down. `owner` is the command that holds the outbox, shown to
@@ -126,6 +128,8 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let config = &loaded.config;
         let ring = read_ring(loaded)?;
+        compare_with_city(&ring, &config.registry.pseudonym_fingerprints)?;
+        let suite = config.keys.suite.into();
         let sources = build_sources(loaded, &ring)?;
         let publisher = broker::publisher(&config.queue, &loaded.base)?;
         let options = OutboxOptions {
@@ -133,10 +137,14 @@ impl Gateway {
             max_bytes: config.outbox.max_mebibytes << 20,
             shuffle: config.outbox.shuffle,
             min_generation: config.outbox.min_generation,
-            keys_check: ring.record_fingerprint(),
+            keys: Some(fingerprints(&ring, suite)),
             receipts: config.registry.receipts == ReceiptsMode::Required,
             resend_after: config.registry.resend_after(),
-            ..OutboxOptions::new(PublicKey::from_text(&config.registry.public_key)?, owner)
+            ..OutboxOptions::new(
+                PublicKey::from_text(&config.registry.public_key)?,
+                ring.record_secrets(),
+                owner,
+            )
         };
         let verifiers = config.registry.verifiers()?;
         let max_bytes = options.max_bytes;
@@ -156,8 +164,6 @@ impl Gateway {
             unsettled: tokio::sync::Mutex::default(),
             queue: config.queue.clone(),
             base: loaded.base.clone(),
-            ring,
-            suite: config.keys.suite.into(),
         })
     }
 

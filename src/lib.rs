@@ -18,6 +18,7 @@ pub mod publish;
 pub mod pull;
 pub mod receipts;
 pub mod requests;
+pub mod ring;
 pub mod run;
 pub mod sources;
 mod surprise;

@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use outbox::OutboxError;
 use program::Failure;
 use program::files::write_secret;
 use program::terminal::{print_json, print_line};
 use pseudonym::{KeyRing, SharedKeys};
 
-use super::config_file;
-use crate::gateway;
+use super::{config_file, outbox_file};
+use crate::gateway::{self, StartError};
+use crate::ring::{compare_with_city, fingerprint_list, fingerprints};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
@@ -61,10 +63,19 @@ pub(super) enum KeysCommand {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Go on under the configured ring's pseudonym keys, though facts were sent under others.
+    /// Everything is then sent again under other names. For a ring that was wrong until now; a
+    /// rotation needs no such word. The gateway must be stopped.
+    Accept {
+        /// Do it; without this, only show what would be done.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
-pub(super) fn keys(command: &KeysCommand, config: &Path) -> Result<(), Failure> {
+pub(super) async fn keys(command: &KeysCommand, config: &Path) -> Result<(), Failure> {
     match command {
+        KeysCommand::Accept { yes } => accept(config, *yes).await,
         KeysCommand::New { out, join } => write_ring(out, &new_ring(join.as_deref())?),
         KeysCommand::Show { json } => {
             show(&configured(config)?, *json);
@@ -104,6 +115,40 @@ const NEXT_AFTER_NEW_EPOCH: &str = "next: put it in the configured ring's place,
     gateway, run `clinic-gateway sync --full` so that facts sent before get the new pseudonyms as \
     well, and start it again";
 
+/// Writes the ring's keys into the outbox in the place of those that facts were sent under.
+async fn accept(config: &Path, yes: bool) -> Result<(), Failure> {
+    let loaded = config_file::open(config)?;
+    let ring = gateway::read_ring(&loaded)?;
+    let city = &loaded.config.registry.pseudonym_fingerprints;
+    compare_with_city(&ring, city).map_err(StartError::from)?;
+    let keys = fingerprints(&ring, loaded.config.keys.suite.into());
+    let path = outbox_file::path(&loaded);
+    let reader = outbox_file::open(&loaded).await?;
+    let compared = reader.compare_keys(&keys).await;
+    reader.close().await;
+    match compared {
+        Ok(()) => {
+            print_line("nothing to accept: these are the keys that facts were sent under");
+            return Ok(());
+        }
+        Err(
+            error @ (OutboxError::OtherPseudonymKey { .. }
+            | OutboxError::NoKnownPseudonymKey { .. }),
+        ) if !yes => {
+            return Err(Failure::Change(format!(
+                "{error}\n  help: `clinic-gateway keys accept --yes` goes on under the ring's keys"
+            )));
+        }
+        Err(OutboxError::OtherPseudonymKey { .. } | OutboxError::NoKnownPseudonymKey { .. }) => {}
+        Err(error) => return Err(StartError::from(error).into()),
+    }
+    let accepted = outbox::accept_pseudonym_keys(&path, "keys accept", &keys).await;
+    accepted.map_err(StartError::from)?;
+    print_line("accepted; the next run sends everything again under these keys:");
+    show(&ring, false);
+    Ok(())
+}
+
 /// Makes the first ring of a clinic, of the city's keys where there are some, else of new ones.
 pub(super) fn new_ring(join: Option<&Path>) -> Result<KeyRing, Failure> {
     Ok(match join {
@@ -142,6 +187,10 @@ fn show(ring: &KeyRing, json: bool) {
         ));
     }
     print_line(format!("record key: fingerprint {record}"));
+    print_line(format!(
+        "to compare at every start, in [registry]: pseudonym_fingerprints = {}",
+        fingerprint_list(ring)
+    ));
 }
 
 fn write_ring(path: &Path, ring: &KeyRing) -> Result<(), Failure> {

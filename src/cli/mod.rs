@@ -83,7 +83,7 @@ enum Command {
     DeadLetters(dead_letters::DeadLettersCommand),
     /// Ask the registry whether it holds what was sent, and send what differs again.
     Reconcile(reconcile::ReconcileArguments),
-    /// Make, show, share and rotate keys.
+    /// Make, show, share, rotate and accept keys.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// Print the JSON Schema of the configuration, for editors.
@@ -101,7 +101,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     let open = || config_file::open(&arguments.config);
     match arguments.command {
         Command::Init(init) => init::init(&init),
-        Command::Keys(command) => keys::keys(&command, &arguments.config),
+        Command::Keys(command) => keys::keys(&command, &arguments.config).await,
         Command::Schema => {
             print_json(&config::json_schema());
             Ok(())

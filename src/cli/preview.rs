@@ -6,7 +6,7 @@ use clock::Clock;
 use connector_kit::{Cursor, Feed, PageRequest, SourceError};
 use outbox::{OutboxError, OutboxReader};
 use program::Failure;
-use program::terminal::{print_json, print_line};
+use program::terminal::{print_json, print_line, visible};
 use pseudonym::{Preview, PreviewVerdict};
 
 use super::arguments::{FeedArgument, require_source};
@@ -139,7 +139,8 @@ fn print_records(records: &[PreviewedRecord]) {
     }
     for PreviewedRecord { record_id, preview } in records {
         print_line(format!(
-            "record {record_id} (stays here) → {}: {}",
+            "record {} (stays here) → {}: {}",
+            visible(record_id),
             preview.kind,
             verdict_text(&preview.verdict)
         ));

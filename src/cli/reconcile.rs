@@ -89,6 +89,13 @@ fn print_report(report: &ReconcileReport, repaired: Option<&Repaired>) {
                 counted(repaired.records, "record", "records"),
                 counted(repaired.withdrawals, "withdrawal", "withdrawals")
             ));
+            if repaired.parked > 0 {
+                print_line(format!(
+                    "repair: {} cannot be sent above what the registry holds; see `clinic-gateway \
+                     dead-letters list`",
+                    counted(repaired.parked, "record", "records")
+                ));
+            }
             for source in &repaired.not_configured {
                 print_line(format!(
                     "repair: {source} is not configured any more; its records were not read again"

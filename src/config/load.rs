@@ -5,6 +5,7 @@ use std::path::Path;
 use settings::SettingsError;
 
 use super::file::{Config, OutboxConfig};
+use super::fingerprint::PseudonymFingerprint;
 use super::registry::{ReceiptsMode, RegistryConfig};
 use super::schedule::{MAX_EVERY_SECONDS, Schedule};
 use super::source::SourceConfig;
@@ -14,6 +15,9 @@ const MAX_PAGE_RECORDS: u32 = 10_000;
 
 /// Most receipt keys at once.
 const MAX_RECEIPT_KEYS: usize = 8;
+
+/// Most fingerprints of pseudonym keys: of open epochs, and of closed ones that nobody removed.
+const MAX_FINGERPRINTS: usize = 16;
 
 /// Gateway's configuration and the file it was read from.
 pub type LoadedConfig = settings::Loaded<Config>;
@@ -101,6 +105,7 @@ fn verify_registry(registry: &RegistryConfig) -> Result<(), Wrong> {
             );
         }
     }
+    verify_fingerprints(&registry.pseudonym_fingerprints)?;
     if !(1..=86_400).contains(&registry.resend_after_seconds) {
         return wrong(
             "registry.resend_after_seconds must be 1 to 86400",
@@ -108,6 +113,27 @@ fn verify_registry(registry: &RegistryConfig) -> Result<(), Wrong> {
         );
     }
     Ok(())
+}
+
+fn verify_fingerprints(fingerprints: &[PseudonymFingerprint]) -> Result<(), Wrong> {
+    if fingerprints.len() > MAX_FINGERPRINTS {
+        return wrong(
+            format!("registry.pseudonym_fingerprints has more than {MAX_FINGERPRINTS} entries"),
+            "remove the epochs that are closed",
+        );
+    }
+    let mut epochs: Vec<_> = fingerprints.iter().map(|one| one.epoch).collect();
+    epochs.sort_unstable();
+    match epochs.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => wrong(
+            format!(
+                "registry.pseudonym_fingerprints names epoch {} twice",
+                pair[0]
+            ),
+            "keep the entry that the city gave; an epoch has one key",
+        ),
+    }
 }
 
 fn verify_outbox(outbox: &OutboxConfig) -> Result<(), Wrong> {

@@ -1,6 +1,7 @@
 //! The gateway's configuration file: its types, and what must hold between them.
 
 mod file;
+mod fingerprint;
 mod load;
 mod registry;
 mod schedule;
@@ -8,6 +9,7 @@ mod schema;
 mod source;
 
 pub use file::{Config, KeysConfig, OutboxConfig, SuiteName};
+pub use fingerprint::{NoFingerprint, PseudonymFingerprint};
 pub use load::{LoadedConfig, load, load_unfinished};
 pub use registry::{ReceiptsMode, ReconcileConfig, RegistryConfig};
 pub use schedule::Schedule;

@@ -7,6 +7,7 @@ use contract::{ReceiptError, ReceiptVerifier};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::fingerprint::PseudonymFingerprint;
 use super::schedule::Schedule;
 
 /// The `[registry]` section.
@@ -20,6 +21,11 @@ pub struct RegistryConfig {
     /// public` prints them; several while the registry changes keys.
     #[serde(default)]
     pub receipt_keys: Vec<String>,
+    /// Fingerprints of the city's pseudonym keys (`1:abcd1234`, epoch and fingerprint), as
+    /// `clinic-gateway keys show` prints them at a clinic that holds the right ones. The gateway
+    /// refuses to work under other keys.
+    #[serde(default)]
+    pub pseudonym_fingerprints: Vec<PseudonymFingerprint>,
     /// Proof that settles a batch: the registry's receipt, or the queue's confirm alone.
     #[serde(default)]
     pub receipts: ReceiptsMode,

@@ -108,6 +108,7 @@ async fn repair_differences(
         .ok_or(RequestError::Stopped)?;
     let mut repaired = Repaired {
         withdrawals: plan.resent_withdrawals,
+        parked: plan.parked,
         ..Repaired::default()
     };
     let sources: BTreeSet<String> = plan
@@ -128,6 +129,15 @@ async fn repair_differences(
     }
     let records = repaired.records;
     let withdrawals = repaired.withdrawals;
+    let parked = repaired.parked;
+    if parked > 0 {
+        tracing::warn!(
+            event = "repair-parked",
+            parked,
+            "the registry holds versions of some records that this clinic cannot exceed; see \
+             `clinic-gateway dead-letters list`"
+        );
+    }
     if records + withdrawals > 0 {
         tracing::info!(
             event = "repaired",

@@ -177,6 +177,23 @@ fn a_new_folder_lacks_only_what_a_person_must_fill_in() {
 }
 
 #[test]
+fn every_command_forbids_core_dumps_first() {
+    let source = fsb_source(1, "mis");
+    let clinic = Clinic::new(
+        &City::new(),
+        "[queue.directory]\npath = \"q\"\n",
+        &source,
+        "",
+    );
+    for arguments in [&["check", "--offline"][..], &["sync"], &["status"]] {
+        let mut command = clinic.command(arguments);
+        let output = command.env("RUST_LOG", "debug").output();
+        let words = words(&output.expect("the gateway's program starts"));
+        assert!(words.contains("core-dumps-forbidden"), "{words}");
+    }
+}
+
+#[test]
 fn every_example_loads_and_fits_the_printed_schema() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let printed = gateway(folder.path(), &["schema"]);

@@ -209,7 +209,7 @@ async fn rows_flow_through_a_broker_s_outage_and_both_programs_end_in_order() {
     eventually("the third row is delivered", 30, async || {
         (world
             .broker
-            .queue_depth("clinic.facts")
+            .queue_depth("clinic.facts.intake")
             .await
             .expect("the queue answers")
             == 1)

@@ -13,6 +13,7 @@ mod histories;
 #[cfg(test)]
 mod imports;
 #[cfg(test)]
+mod keys;
 mod kill;
 #[cfg(test)]
 mod leak;

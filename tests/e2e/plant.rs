@@ -15,7 +15,7 @@ use crate::shots::{Shots, differing, registry_content};
 use crate::support::{City, Clinic, Running, amqp_queue, eventually, http_get, registry_command};
 
 /// The queues of the default configuration.
-pub(crate) const QUEUE: &str = "clinic.facts";
+pub(crate) const QUEUE: &str = "clinic.facts.intake";
 pub(crate) const DEAD_LETTERS: &str = "clinic.facts.dead";
 
 /// How long the registry may take to become equal to the clinic.

@@ -25,7 +25,7 @@ use crate::results::name;
 /// Clinics above this many records are measured once.
 pub(crate) const ONCE_ABOVE: u64 = 1_000_000;
 /// The queues of the gateway's default configuration: facts, and dead letters.
-pub(crate) const QUEUES: [&str; 2] = ["clinic.facts", "clinic.facts.dead"];
+pub(crate) const QUEUES: [&str; 2] = ["clinic.facts.intake", "clinic.facts.dead"];
 
 /// Options, servers and programs of a run. The broker's queues are empty when a measurement begins,
 /// and when it has ended well.

@@ -16,14 +16,19 @@ pub(crate) fn check(config: &FhirConfig) -> Result<(), SourceError> {
     check_lists(config)
 }
 
-fn check_plain_http(config: &FhirConfig) -> Result<(), SourceError> {
+/// Returns whether everything travels readable to another machine.
+pub(crate) fn is_plain(config: &FhirConfig) -> bool {
     let is_local = match config.base_url.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     };
-    if config.base_url.scheme() != "http" || is_local || config.allow_plain_http {
+    config.base_url.scheme() == "http" && !is_local
+}
+
+fn check_plain_http(config: &FhirConfig) -> Result<(), SourceError> {
+    if !is_plain(config) || config.allow_plain_http {
         return Ok(());
     }
     Err(SourceError::misconfigured(

@@ -92,7 +92,7 @@ fn describe_issue(issue: &crate::model::Issue) -> String {
         .details
         .coding
         .iter()
-        .filter_map(|coding| coding.code.as_deref().filter(|c| is_plain(c)))
+        .filter_map(|coding| error_code(coding.code.as_deref()?))
         .collect();
     if codes.is_empty() {
         format!("{severity}: {what}")
@@ -101,15 +101,64 @@ fn describe_issue(issue: &crate::model::Issue) -> String {
     }
 }
 
-/// An error code such as MSG_PARAM_UNKNOWN. Anything that could be a number of a person is not
-/// repeated.
-fn is_plain(code: &str) -> bool {
-    code.len() <= 40
-        && code.starts_with(|first: char| first.is_ascii_alphabetic())
-        && code
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
-        && code.bytes().filter(u8::is_ascii_digit).count() < 6
+/// Error codes of FHIR itself (R4, <http://terminology.hl7.org/CodeSystem/operation-outcome>). Codes
+/// of a server's own are not repeated: any word could stand there.
+const ERROR_CODES: [&str; 50] = [
+    "DELETE_MULTIPLE_MATCHES",
+    "MSG_AUTH_REQUIRED",
+    "MSG_BAD_FORMAT",
+    "MSG_BAD_SYNTAX",
+    "MSG_CANT_PARSE_CONTENT",
+    "MSG_CANT_PARSE_ROOT",
+    "MSG_CREATED",
+    "MSG_DATE_FORMAT",
+    "MSG_DELETED",
+    "MSG_DELETED_DONE",
+    "MSG_DELETED_ID",
+    "MSG_DUPLICATE_ID",
+    "MSG_ERROR_PARSING",
+    "MSG_ID_INVALID",
+    "MSG_ID_TOO_LONG",
+    "MSG_INVALID_ID",
+    "MSG_JSON_OBJECT",
+    "MSG_LOCAL_FAIL",
+    "MSG_NO_EXIST",
+    "MSG_NO_MATCH",
+    "MSG_NO_MODULE",
+    "MSG_NO_SUMMARY",
+    "MSG_OP_NOT_ALLOWED",
+    "MSG_PARAM_CHAINED",
+    "MSG_PARAM_INVALID",
+    "MSG_PARAM_MODIFIER_INVALID",
+    "MSG_PARAM_NO_REPEAT",
+    "MSG_PARAM_UNKNOWN",
+    "MSG_RESOURCE_EXAMPLE_PROTECTED",
+    "MSG_RESOURCE_ID_FAIL",
+    "MSG_RESOURCE_ID_MISMATCH",
+    "MSG_RESOURCE_ID_MISSING",
+    "MSG_RESOURCE_NOT_ALLOWED",
+    "MSG_RESOURCE_REQUIRED",
+    "MSG_RESOURCE_TYPE_MISMATCH",
+    "MSG_SORT_UNKNOWN",
+    "MSG_TRANSACTION_DUPLICATE_ID",
+    "MSG_TRANSACTION_MISSING_ID",
+    "MSG_UNHANDLED_NODE_TYPE",
+    "MSG_UNKNOWN_CONTENT",
+    "MSG_UNKNOWN_OPERATION",
+    "MSG_UNKNOWN_TYPE",
+    "MSG_UPDATED",
+    "MSG_VERSION_AWARE",
+    "MSG_VERSION_AWARE_CONFLICT",
+    "MSG_VERSION_AWARE_URL",
+    "MSG_WRONG_NS",
+    "SEARCH_MULTIPLE",
+    "SEARCH_NONE",
+    "UPDATE_MULTIPLE_MATCHES",
+];
+
+/// The code as the list has it, if it is on the list.
+fn error_code(code: &str) -> Option<&'static str> {
+    ERROR_CODES.into_iter().find(|known| *known == code)
 }
 
 /// FHIR R4 value set `issue-type`, in words.
@@ -167,6 +216,9 @@ mod tests {
             "11223344595",
             "A112233445",
             "two words",
+            "IVANOV_IVAN",
+            "MSG_PARAM_UNKNOWN_IVANOV",
+            "msg_param_unknown",
         ];
         let coding: Vec<_> = codes.iter().map(|code| json!({"code": code})).collect();
         let outcome = json!({"resourceType": "OperationOutcome", "issue": [

@@ -187,6 +187,11 @@ pub struct TlsConfig {
     /// server's name. Absent: `verify-full` for another machine, `prefer` for this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<TlsMode>,
+    /// Lets `disable` and `prefer` go to another machine, records and password all in clear. Only
+    /// where something else encrypts the way there.
+    // No part of what a record becomes: it stays out of what a cursor is kept with.
+    #[serde(default, skip_serializing)]
+    pub allow_plain: bool,
     /// PEM file with the clinic's own certificate authority, trusted besides the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -210,6 +215,14 @@ pub enum TlsMode {
     Require,
     /// Encrypted, and the certificate must be valid for the host's name.
     VerifyFull,
+}
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+impl TlsMode {
+    /// Returns whether a connection may end up without encryption.
+    pub(crate) const fn may_be_plain(self) -> bool {
+        matches!(self, Self::Disable | Self::Prefer)
+    }
 }
 
 /// Settings that all three kinds share, taken out of the configuration.

@@ -151,8 +151,24 @@ pub(crate) struct Tls {
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 impl Tls {
     /// Identities travel on this connection: to another machine it is verified unless somebody says
-    /// otherwise.
+    /// otherwise, and in clear only if somebody says just that.
     pub(crate) fn new(config: &TlsConfig, host: &str, base: &Path) -> Result<Self, SourceError> {
+        let is_local = crate::driver::is_local_host(host);
+        let usual = if is_local {
+            TlsMode::Prefer
+        } else {
+            TlsMode::VerifyFull
+        };
+        let mode = config.mode.unwrap_or(usual);
+        if mode.may_be_plain() && !is_local && !config.allow_plain {
+            return Err(SourceError::misconfigured(
+                "tls.mode is disable, or prefer, which gives way to a server that does not \
+                 encrypt, and the server is another machine: records and the password would \
+                 travel in clear",
+                "write tls = { mode = \"verify-full\" }, or add `allow_plain = true` to tls where \
+                 something else encrypts the way",
+            ));
+        }
         let client = match (&config.client_certificate_file, &config.client_key_file) {
             (Some(certificate), Some(key)) => {
                 let key = settings::read_private_file(&base.join(key)).map_err(|error| {
@@ -177,16 +193,7 @@ impl Tls {
             .as_ref()
             .map(|file| readable(base, file))
             .transpose()?;
-        let usual = if crate::driver::is_local_host(host) {
-            TlsMode::Prefer
-        } else {
-            TlsMode::VerifyFull
-        };
-        Ok(Self {
-            mode: config.mode.unwrap_or(usual),
-            ca,
-            client,
-        })
+        Ok(Self { mode, ca, client })
     }
 }
 
@@ -224,8 +231,42 @@ mod tests {
         assert_eq!(mode("10.1.2.3", None), Ok(TlsMode::VerifyFull));
         assert_eq!(mode("127.0.0.1", None), Ok(TlsMode::Prefer));
         assert_eq!(
-            mode("mis.clinic.example", Some(TlsMode::Prefer)),
-            Ok(TlsMode::Prefer)
+            mode("mis.clinic.example", Some(TlsMode::Require)),
+            Ok(TlsMode::Require)
         );
+    }
+
+    #[test]
+    fn nothing_travels_in_clear_to_another_machine_without_a_word() {
+        let mode = |host: &str, mode, allow_plain| {
+            let config = TlsConfig {
+                mode: Some(mode),
+                allow_plain,
+                ..TlsConfig::default()
+            };
+            Tls::new(&config, host, Path::new("/")).map(|tls| tls.mode)
+        };
+        for plain in [TlsMode::Disable, TlsMode::Prefer] {
+            for host in [
+                "mis.clinic.example",
+                "10.1.2.3",
+                "::2",
+                "localhost.example",
+                "",
+            ] {
+                let refused = mode(host, plain, false).expect_err(host).to_string();
+                assert!(refused.contains("allow_plain = true"), "{refused}");
+                assert_eq!(mode(host, plain, true), Ok(plain), "{host}");
+            }
+            for host in [
+                "127.0.0.1",
+                "127.9.9.9",
+                "::1",
+                "localhost",
+                "/run/mysqld.sock",
+            ] {
+                assert_eq!(mode(host, plain, false), Ok(plain), "{host}");
+            }
+        }
     }
 }

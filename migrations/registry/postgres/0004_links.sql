@@ -70,5 +70,14 @@ CREATE TABLE decision (
 CREATE UNIQUE INDEX decision_pair ON decision (one, coalesce(other, ''::bytea));
 CREATE INDEX decision_other ON decision (other) WHERE other IS NOT NULL;
 
+-- What operators did about persons, in the order in which they did it.
+CREATE TABLE operator_action (
+    id      BIGINT      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    done_at TIMESTAMPTZ NOT NULL,
+    action  TEXT        NOT NULL CHECK (action IN ('split', 'split-undone', 'join', 'join-undone')),
+    one     BYTEA       NOT NULL CHECK (octet_length(one) = 32),
+    other   BYTEA       CHECK (octet_length(other) = 32)
+);
+
 -- Refusals from before named records as clinics do.
 UPDATE refusal SET record = NULL WHERE record IS NOT NULL;

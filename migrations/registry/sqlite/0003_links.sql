@@ -58,4 +58,12 @@ CREATE TABLE decision (
 CREATE UNIQUE INDEX decision_pair ON decision (one, coalesce(other, x''));
 CREATE INDEX decision_other ON decision (other) WHERE other IS NOT NULL;
 
+CREATE TABLE operator_action (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    done_at TEXT NOT NULL,
+    action  TEXT NOT NULL CHECK (action IN ('split', 'split-undone', 'join', 'join-undone')),
+    one     BLOB NOT NULL CHECK (length(one) = 32),
+    other   BLOB CHECK (length(other) = 32)
+) STRICT;
+
 UPDATE refusal SET record = NULL WHERE record IS NOT NULL;

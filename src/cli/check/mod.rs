@@ -1,7 +1,9 @@
 //! `clinic-gateway check`: connects to everything and prints what is wrong, part by part. It
 //! changes nothing, but for making the queue where it is missing.
 
+mod keys;
 mod outbox;
+mod queue;
 mod schedules;
 mod section;
 mod source;
@@ -18,7 +20,7 @@ use pseudonym::KeyRing;
 use self::section::Section;
 use super::config_file;
 use crate::config::{LoadedConfig, ReceiptsMode};
-use crate::gateway::{self, StartError};
+use crate::gateway;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
@@ -41,11 +43,11 @@ pub(super) async fn check(
         sections: Vec::new(),
     };
     printer.add(config_section(&loaded));
-    printer.add(outbox::section(&loaded).await);
     let ring = gateway::read_ring(&loaded);
-    printer.add(keys_section(&ring));
+    printer.add(outbox::section(&loaded, ring.as_ref().ok()).await);
+    printer.add(keys::section(&loaded, &ring));
     if !arguments.offline {
-        printer.add(queue_section(&loaded).await);
+        printer.add(queue::section(&loaded).await);
     }
     // A source can be looked at without the keys that its records will need.
     let ring = ring.unwrap_or_else(|_| KeyRing::generate());
@@ -108,36 +110,4 @@ fn config_section(loaded: &LoadedConfig) -> Section {
         );
     }
     Section::new("config", report)
-}
-
-fn keys_section(ring: &Result<KeyRing, StartError>) -> Section {
-    let mut report = CheckReport::default();
-    match ring {
-        Ok(ring) => {
-            for (epoch, fingerprint) in ring.pseudonym_fingerprints() {
-                report.good(format!(
-                    "pseudonym key of epoch {epoch}, fingerprint {fingerprint}"
-                ));
-            }
-        }
-        Err(error) => section::add_start_error(&mut report, error),
-    }
-    Section::new("keys", report)
-}
-
-async fn queue_section(loaded: &LoadedConfig) -> Section {
-    let mut report = CheckReport::default();
-    match broker::check(&loaded.config.queue, &loaded.base).await {
-        Ok(findings) => findings
-            .into_iter()
-            .for_each(|finding| report.good(finding)),
-        Err(broker::BrokerError::Misconfigured { what, help }) => report.error(what, help),
-        Err(broker::BrokerError::Retry { what }) => {
-            report.error(
-                what,
-                "start it, or mend the [queue] section; `run` would keep trying meanwhile",
-            );
-        }
-    }
-    Section::new("queue", report)
 }

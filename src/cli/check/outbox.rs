@@ -5,22 +5,31 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use connector_kit::CheckReport;
-use outbox::{OutboxError, OutboxReader};
+use outbox::{KeyFingerprints, OutboxError, OutboxReader};
 use program::{Failure, files};
+use pseudonym::KeyRing;
 
 use super::section::{Section, add_error};
 use crate::cli::outbox_file;
 use crate::config::LoadedConfig;
+use crate::ring::fingerprints;
 
 /// Help for an outbox that this account may not write to.
 const UNWRITABLE_HELP: &str = "make the folder, mode 0700, owned by the account the gateway runs \
     under; `check` under that account";
 
-pub(super) async fn section(loaded: &LoadedConfig) -> Section {
+/// Checks the file and its folder, and whether it was begun under the keys of this ring.
+pub(super) async fn section(loaded: &LoadedConfig, ring: Option<&KeyRing>) -> Section {
     let path = outbox_file::path(loaded);
     let mut report = CheckReport::default();
     let exists = match OutboxReader::open(&path).await {
-        Ok(_) => true,
+        Ok(reader) => {
+            let suite = loaded.config.keys.suite.into();
+            if let Some(ring) = ring {
+                compare_keys(&mut report, &reader, &fingerprints(ring, suite)).await;
+            }
+            true
+        }
         Err(OutboxError::Missing) => false,
         Err(error) => {
             add_error(&mut report, &error);
@@ -36,6 +45,13 @@ pub(super) async fn section(loaded: &LoadedConfig) -> Section {
         )),
     }
     Section::new("outbox", report)
+}
+
+async fn compare_keys(report: &mut CheckReport, reader: &OutboxReader, keys: &KeyFingerprints) {
+    match reader.compare_keys(keys).await {
+        Ok(()) => report.good("it was begun under the keys of the ring"),
+        Err(error) => add_error(report, &error),
+    }
 }
 
 /// Tries to write to the folder and the files of the outbox; returns the first failure.

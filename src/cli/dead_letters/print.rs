@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use outbox::DeadLetter;
-use program::terminal::{print_json, print_line, print_table};
+use program::terminal::{print_json, print_line, print_table, visible};
 
 use super::help::help;
 use crate::cli::age::ago;
@@ -48,14 +48,15 @@ pub(super) fn print_list(dead_letters: &[DeadLetter], now: DateTime<Utc>) {
         .map(|letter| letter.reason.as_str())
         .collect();
     for reason in reasons {
-        print_line(format!("{reason}: {}", help(reason)));
+        print_line(format!("{}: {}", visible(reason), help(reason)));
     }
 }
 
 /// Prints all fields of a dead letter.
 pub(super) fn print_whole(letter: &DeadLetter, now: DateTime<Utc>) {
     print_line(format!("dead letter {}", letter.id));
-    let print_field = |name: &str, value: &str| print_line(format!("  {name:<14} {value}"));
+    let print_field =
+        |name: &str, value: &str| print_line(format!("  {name:<14} {}", visible(value)));
     print_field("source", &letter.source);
     print_field("feed", &letter.feed);
     print_field("record", &record_text(letter));

@@ -1,13 +1,19 @@
 //! Printing of the status, section by section.
 
 use chrono::{DateTime, Utc};
-use outbox::{DeadLetter, DeadLetterCount, FeedStatus, Status};
+use outbox::{
+    DeadLetter, DeadLetterCount, FOREIGN_VERSION, FeedStatus, SUPERSEDED, Status,
+    VERSIONS_EXHAUSTED,
+};
 use program::terminal::{counted, print_line, print_table};
 
 use super::context::Context;
 use crate::cli::age::ago;
 use crate::cli::dead_letter_text::record_text;
 use crate::surprise;
+
+/// Reasons for which a record is parked.
+const PARKED: [&str; 3] = [SUPERSEDED, FOREIGN_VERSION, VERSIONS_EXHAUSTED];
 
 /// Prints a table with a row for each feed.
 pub(super) fn print_feeds(status: &Status, now: DateTime<Utc>) {
@@ -60,6 +66,7 @@ pub(super) fn print_outbox_and_queue(status: &Status, now: DateTime<Utc>) {
         status.backlog.bytes,
         status.generation
     ));
+    print_raise(status, now);
     let failing = status
         .publisher
         .last_error
@@ -83,6 +90,41 @@ pub(super) fn print_outbox_and_queue(status: &Status, now: DateTime<Utc>) {
             count.count, count.reason
         ));
     }
+    print_parked(status);
+}
+
+/// Prints the number of records whose latest word cannot hold at the registry.
+fn print_parked(status: &Status) {
+    let parked: u64 = status
+        .dead_letters
+        .iter()
+        .filter(|count| PARKED.contains(&count.reason.as_str()))
+        .map(|count| count.count)
+        .sum();
+    if parked > 0 {
+        print_line(format!(
+            "parked: {} cannot be sent above the registry's; `clinic-gateway dead-letters list` \
+             says why",
+            counted(parked, "record", "records")
+        ));
+    }
+}
+
+/// Prints the raise of the generation that waits for a day to pass, or for an operator.
+fn print_raise(status: &Status, now: DateTime<Utc>) {
+    let Some(waits) = status.raise_waits else {
+        return;
+    };
+    let when = match waits.permitted_at {
+        Some(at) if at > now => format!("the next one not before {}", at.format("%F %T UTC")),
+        _ => "the next receipt does so".to_owned(),
+    };
+    let needed = waits.needed;
+    print_line(format!(
+        "generation: {needed} is needed, since the registry holds versions that this state never \
+         gave out. Receipts raise it by one a day; {when}. To raise it at once, set min_generation \
+         = {needed} in [outbox] and restart, or run `clinic-gateway reconcile --repair`"
+    ));
 }
 
 /// Sums the dead letters of a feed.

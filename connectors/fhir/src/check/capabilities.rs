@@ -149,15 +149,29 @@ fn clock(date: Option<DateTime<Utc>>, now: DateTime<Utc>, report: &mut CheckRepo
     }
 }
 
-/// A version number as the server writes it; nothing else that could stand there is repeated.
+/// The number that a version begins with; nothing else that could stand there is repeated.
 fn readable_version(version: &str) -> &str {
-    let plain = version.len() <= 20
-        && version
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
-    if plain && !version.is_empty() {
-        version
+    const MAX_CHARS: usize = 8;
+    let end = version
+        .find(|char: char| !(char.is_ascii_digit() || char == '.'))
+        .unwrap_or(version.len());
+    if (1..=MAX_CHARS).contains(&end) {
+        &version[..end]
     } else {
         "(not told)"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_version_only_its_number_is_shown() {
+        assert_eq!(readable_version("4.0.1"), "4.0.1");
+        assert_eq!(readable_version("4.3.0-cibuild"), "4.3.0");
+        assert_eq!(readable_version("4.Ivanov"), "4.");
+        assert_eq!(readable_version("Ivanov"), "(not told)");
+        assert_eq!(readable_version("11223344595"), "(not told)");
     }
 }

@@ -166,3 +166,18 @@ async fn what_is_no_r4_server_is_named() {
         "refuses connections"
     ));
 }
+
+#[tokio::test]
+async fn a_way_that_anyone_can_read_is_warned_of() {
+    let settings = json!({"allow_plain_http": true, "connect_timeout_seconds": 1});
+    let found = findings("http://mis.invalid/", settings.clone(), now()).await;
+    assert!(
+        has(&found, Level::Warning, "allow_plain_http is set"),
+        "{found:?}"
+    );
+    let found = findings("http://127.0.0.1:1/", settings, now()).await;
+    assert!(
+        !has(&found, Level::Warning, "allow_plain_http"),
+        "{found:?}"
+    );
+}

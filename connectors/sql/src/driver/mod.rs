@@ -19,6 +19,8 @@ use tokio::time::timeout;
 
 pub(crate) use failure::Failure;
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use crate::config::TlsMode;
 use crate::statement::Syntax;
 use crate::table::Table;
 use crate::value::{Key, Kind, Sql};
@@ -275,10 +277,55 @@ pub(crate) fn is_local_host(host: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
+/// Returns the number that a version begins with, and nothing else of what a server writes there.
+pub(crate) fn version_number(version: &str) -> &str {
+    const MAX_CHARS: usize = 20;
+    let end = version
+        .find(|char: char| !(char.is_ascii_digit() || char == '.'))
+        .unwrap_or(version.len());
+    &version[..end.min(MAX_CHARS)]
+}
+
+/// Warning of a connection to another machine that is not verified, or not encrypted.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-fn transport_warning(place: &str) -> (String, String) {
-    (
-        format!("the connection to {place} does not verify who answers"),
-        "set tls = { mode = \"verify-full\", ca_file = \"…\" }".to_owned(),
-    )
+fn transport_warning(mode: TlsMode, host: &str, place: &str) -> Option<(String, String)> {
+    if mode == TlsMode::VerifyFull || is_local_host(host) {
+        return None;
+    }
+    let what = if mode.may_be_plain() {
+        format!(
+            "allow_plain is set: records and the password may travel in clear to {place}, unless \
+             something else encrypts the way"
+        )
+    } else {
+        format!("the connection to {place} does not verify who answers")
+    };
+    let help = "set tls = { mode = \"verify-full\", ca_file = \"…\" }";
+    Some((what, help.to_owned()))
+}
+
+#[cfg(all(test, any(feature = "postgres", feature = "mysql")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_version_only_its_number_is_shown() {
+        assert_eq!(version_number("17.2 (Debian 17.2-1)"), "17.2");
+        assert_eq!(version_number("10.11.6-MariaDB-0+deb12u1"), "10.11.6");
+        assert_eq!(version_number("Ivanov"), "");
+        assert_eq!(version_number(&"1".repeat(30)).len(), 20);
+    }
+
+    #[test]
+    fn another_machine_is_warned_of_unless_it_is_verified() {
+        let warned = |mode, host| transport_warning(mode, host, "there").map(|(what, _)| what);
+        assert_eq!(warned(TlsMode::VerifyFull, "mis.example"), None);
+        assert_eq!(warned(TlsMode::Disable, "127.0.0.1"), None);
+        let unverified = warned(TlsMode::Require, "mis.example").expect("a warning");
+        assert!(unverified.contains("verify who answers"), "{unverified}");
+        for plain in [TlsMode::Disable, TlsMode::Prefer] {
+            let warning = warned(plain, "mis.example").expect("a warning");
+            assert!(warning.contains("allow_plain is set"), "{warning}");
+        }
+    }
 }

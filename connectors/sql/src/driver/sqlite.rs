@@ -15,7 +15,9 @@ use sqlx::{
 };
 
 use super::failure::from_sqlx;
-use super::{Described, Driver, Failure, KeyColumns, Session, SlowPlan, WritePrivileges};
+use super::{
+    Described, Driver, Failure, KeyColumns, Session, SlowPlan, WritePrivileges, version_number,
+};
 use crate::statement::Syntax;
 use crate::table::Table;
 use crate::value::{Bind, Key, Kind, MAX_VALUE_LENGTH, Sql, Value};
@@ -116,7 +118,7 @@ impl Driver for Sqlite {
     }
 
     fn product(&self, version: &str) -> String {
-        format!("SQLite {version}")
+        format!("SQLite {}", version_number(version))
     }
 
     // Opened read-only: there is nothing to ask.

@@ -92,6 +92,9 @@ pub struct PostgresConfig {
     pub password: Option<SecretSource>,
     /// Encryption of the connection.
     pub tls: TlsMode,
+    /// Lets `tls = "off"` go to another machine, facts and password all in clear. Only where
+    /// something else encrypts the way there.
+    pub allow_plain: bool,
     /// PEM file of the authority to trust. Default: those of the operating system.
     pub ca_file: Option<PathBuf>,
     /// PEM file of the client's certificate, with `key_file`.
@@ -112,6 +115,7 @@ impl Default for PostgresConfig {
             user: "registry".into(),
             password: None,
             tls: TlsMode::default(),
+            allow_plain: false,
             ca_file: None,
             cert_file: None,
             key_file: None,
@@ -124,7 +128,7 @@ impl Default for PostgresConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TlsMode {
-    /// Unencrypted: for a server on the same machine.
+    /// Unencrypted: for a server on the same machine; on another, only with `allow_plain`.
     Off,
     /// Encrypted, the server's certificate checked, but not its name.
     VerifyCa,

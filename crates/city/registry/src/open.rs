@@ -37,6 +37,12 @@ pub(crate) const STORE_REFUSES: DeadLetterReason = DeadLetterReason {
     answer: UnreadableReason::StoreRefuses,
 };
 
+/// Reason for a message that is longer than any batch, of which the queue gave the beginning.
+const TOO_LARGE: DeadLetterReason = DeadLetterReason {
+    code: "too-large",
+    answer: UnreadableReason::NotABatch,
+};
+
 /// Reason for a batch at which the program panicked.
 const OPENING_FAILED: DeadLetterReason = DeadLetterReason {
     code: "opening-failed",
@@ -109,6 +115,12 @@ fn open_each(
     open: impl Fn(&[u8]) -> Result<OpenedBatch, DeadLetterReason>,
 ) -> Vec<OpenedDelivery> {
     let open = |delivery: Delivery| {
+        if delivery.cut_from.is_some() {
+            return OpenedDelivery {
+                batch: Err(TOO_LARGE),
+                delivery,
+            };
+        }
         let opened = catch_unwind(AssertUnwindSafe(|| open(&delivery.bytes)));
         OpenedDelivery {
             batch: opened.unwrap_or(Err(OPENING_FAILED)),

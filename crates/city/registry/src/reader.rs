@@ -27,6 +27,7 @@ impl Reader {
     pub async fn open(store: &StoreConfig, keys: Keys, base: &Path) -> Result<Self, StoreError> {
         let store = Store::open(store, base).await?;
         store.claim(&keys.second_layer.check_value()).await?;
+        store.upgrade(&keys.second_layer).await?;
         Ok(Self {
             store,
             keys: Arc::new(keys),

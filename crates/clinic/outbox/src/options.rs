@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use az::SaturatingAs as _;
 use contract::{PublicKey, wire};
+use record_secrets::{MAX_GENERATION, RecordSecrets};
 
-use crate::file::OutboxError;
-use crate::limits::{MAX_GENERATION, MAX_RESEND_MS};
+use crate::file::{KeyFingerprints, OutboxError};
+use crate::limits::MAX_RESEND_MS;
 
 /// Options that an outbox is opened with.
 #[derive(Debug, Clone)]
 pub struct OutboxOptions {
     /// Public key of the registry: every batch is sealed to it.
     pub seal_to: PublicKey,
+    /// Values that only this clinic can derive of its records: owner tokens, versions, contents of
+    /// withdrawals.
+    pub secrets: RecordSecrets,
     /// Most events in a batch, 1 to [`wire::MAX_EVENTS`]; fewer where fewer fill a padded size,
     /// which with usual events is 64 KiB.
     pub batch_events: usize,
@@ -26,9 +30,9 @@ pub struct OutboxOptions {
     /// Lower bound of the generation. Raised by an operator after the outbox *and* its generation
     /// file were lost or restored together, which nothing local can notice; 1 otherwise.
     pub min_generation: u32,
-    /// Fingerprint of the key that record digests are made with; the outbox refuses another one
-    /// than it was begun with. Empty: not compared.
-    pub keys_check: String,
+    /// Fingerprints of the keys; the outbox refuses others than it has worked with. `None`: not
+    /// compared.
+    pub keys: Option<KeyFingerprints>,
     /// True if the registry sends receipts: a delivered batch then stays until its receipt has
     /// come.
     pub receipts: bool,
@@ -42,15 +46,16 @@ impl OutboxOptions {
     /// waiting at most, shuffled, from generation 1; no receipts, which if switched on are waited
     /// for one hour at first.
     #[must_use]
-    pub const fn new(seal_to: PublicKey, owner: &'static str) -> Self {
+    pub const fn new(seal_to: PublicKey, secrets: RecordSecrets, owner: &'static str) -> Self {
         Self {
             seal_to,
+            secrets,
             batch_events: wire::MAX_EVENTS,
             max_bytes: 1 << 30,
             shuffle: true,
             owner,
             min_generation: 1,
-            keys_check: String::new(),
+            keys: None,
             receipts: false,
             resend_after: Duration::from_secs(3600),
         }
@@ -69,7 +74,7 @@ impl OutboxOptions {
             (
                 (1..=MAX_GENERATION).contains(&self.min_generation),
                 "min_generation",
-                "1 to 2147483647",
+                "1 to 536870911",
             ),
             (
                 resend_after.contains(&self.resend_after_ms()),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::finding::{QueueFinding, Side};
 use crate::{
     AmqpConfig, BrokerError, Consumer, DeadLetters, Depth, Publisher, ReceiptPublisher,
     ReceiptSubscriber,
@@ -48,6 +49,20 @@ pub(crate) async fn dead_letters(
 
 #[expect(clippy::unused_async, reason = "the transport that is built in awaits")]
 pub(crate) async fn check(_: &AmqpConfig, _: &Path) -> Result<Vec<String>, BrokerError> {
+    left_out()
+}
+
+#[expect(clippy::unused_async, reason = "the transport that is built in awaits")]
+pub(crate) async fn check_rights(
+    _: &AmqpConfig,
+    _: &Path,
+    _: Side,
+) -> Result<Vec<QueueFinding>, BrokerError> {
+    left_out()
+}
+
+#[expect(clippy::unused_async, reason = "the transport that is built in awaits")]
+pub(crate) async fn readers(_: &AmqpConfig, _: &Path) -> Result<u64, BrokerError> {
     left_out()
 }
 

@@ -44,6 +44,20 @@ pub struct DirectoryConfig {
     pub receipts_keep_hours: NonZeroU16,
 }
 
+impl QueueConfig {
+    /// Warning of a way on which the account's password may be read, as the configuration permits.
+    #[must_use]
+    pub fn plain_warning(&self) -> Option<&'static str> {
+        let Self::Amqp(config) = self else {
+            return None;
+        };
+        (config.allow_plain && !config.url.starts_with("amqps://")).then_some(
+            "allow_plain of [queue.amqp] is set: to a broker on another machine the password \
+             travels in clear, unless something else encrypts the way; amqps:// needs no such word",
+        )
+    }
+}
+
 impl DirectoryConfig {
     /// The directory at `path`, everything else by default.
     #[must_use]
@@ -77,12 +91,19 @@ pub struct AmqpConfig {
     pub tls: TlsConfig,
     /// The durable direct exchange batches are published to. The same for every clinic.
     pub exchange: String,
-    /// The durable queue, and the routing key. The same for every clinic.
+    /// The durable queue, and the routing key. The same for every clinic. No exchange bears this
+    /// name: an account may bind what it may write to.
     pub queue: String,
-    /// The exchange and the queue of dead letters; both bear this name.
+    /// The queue of dead letters, and their routing key. It holds 10 000 or 512 MiB; the oldest go
+    /// first.
     pub dead_letters: String,
+    /// The durable direct exchange that dead letters are published to.
+    pub dead_letters_exchange: String,
     /// The durable fanout exchange of the registry's receipts. The same for every clinic.
     pub receipts: String,
+    /// A gateway's own queue of receipts, which the broker's operator has made and bound for its
+    /// account. Default: a queue named by the broker, which the account must be allowed to make.
+    pub receipts_queue: Option<String>,
     /// Kind of both queues. Quorum survives the loss of a node and limits redelivery.
     pub queue_kind: QueueKind,
     /// After this many failed deliveries a quorum queue moves a batch to the dead letters.
@@ -114,9 +135,11 @@ impl Default for AmqpConfig {
             login: Login::default(),
             tls: TlsConfig::default(),
             exchange: "clinic.facts".into(),
-            queue: "clinic.facts".into(),
+            queue: "clinic.facts.intake".into(),
             dead_letters: "clinic.facts.dead".into(),
+            dead_letters_exchange: "clinic.dead".into(),
             receipts: "clinic.receipts".into(),
+            receipts_queue: None,
             queue_kind: QueueKind::default(),
             delivery_limit: default_delivery_limit(),
             declare: true,
@@ -225,5 +248,23 @@ mod tests {
             let error = read(text).unwrap_err();
             assert!(error.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn a_broker_that_may_be_spoken_to_in_clear_is_warned_of() {
+        let warned = |url: &str, allow_plain| {
+            let url = url.to_owned();
+            let config = AmqpConfig {
+                url,
+                allow_plain,
+                ..AmqpConfig::default()
+            };
+            QueueConfig::Amqp(config).plain_warning().is_some()
+        };
+        assert!(warned("amqp://clinic@broker.example", true));
+        assert!(!warned("amqps://clinic@broker.example", true));
+        assert!(!warned("amqp://127.0.0.1", false));
+        let directory = QueueConfig::Directory(DirectoryConfig::at("q"));
+        assert_eq!(directory.plain_warning(), None);
     }
 }

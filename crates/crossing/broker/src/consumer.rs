@@ -7,9 +7,13 @@ use async_trait::async_trait;
 
 use crate::{BrokerError, Token};
 
-/// Longest message handed to a consumer whole, in bytes; of a longer file only this much and one
-/// byte is read.
-pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// Longest message handed to a consumer whole, in bytes: twice the longest sealed batch. Of a
+/// longer one only the beginning is read.
+pub const MAX_BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes that are read of a longer one: enough to see which batch it pretends to be.
+pub(crate) const MAX_KEPT_OF_LONG: usize = 4096;
+/// Longest message of ours, in bytes: one of receipts. The broker may refuse longer ones.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Takes batches from the queue. Several consumers, here or elsewhere, share its work.
 #[async_trait]
@@ -66,6 +70,9 @@ pub trait Consumer: Send + fmt::Debug {
 pub struct Delivery {
     /// Bytes of the message.
     pub bytes: Vec<u8>,
+    /// Length of the message, in bytes, where it is longer than [`MAX_BATCH_BYTES`] and `bytes`
+    /// are its beginning: nothing that a program of ours has sent.
+    pub cut_from: Option<u64>,
     /// True if it was handed out before.
     pub redelivered: bool,
     /// Token to settle it by.

@@ -11,7 +11,7 @@ pub(crate) const MAX_TAKEN: usize = 1000;
 /// Bytes of dead letters after which [`DeadLetters::take`] takes no further one.
 pub(crate) const MAX_TAKEN_BYTES: usize = 64 * 1024 * 1024;
 /// Longest reason, in bytes.
-const MAX_REASON_BYTES: usize = 64;
+pub(crate) const MAX_REASON_BYTES: usize = 64;
 
 /// Looks at the dead letters. Each is given once; with RabbitMQ, two that look at the same time
 /// share them.
@@ -42,11 +42,14 @@ pub trait DeadLetters: Send + fmt::Debug {
     async fn close(&mut self);
 }
 
-/// A dead letter: any bytes at all, of a longer file the first 16 MiB and one byte.
+/// A dead letter: any bytes at all.
 #[derive(Debug)]
 pub struct DeadLetter {
-    /// Bytes of the message.
+    /// Bytes of the message, or its beginning.
     pub bytes: Vec<u8>,
+    /// Length of the message, in bytes, where it is longer than [`crate::MAX_BATCH_BYTES`] and
+    /// `bytes` are its beginning.
+    pub cut_from: Option<u64>,
     /// Reason for dead-lettering it, in a program's own word, such as `not-a-batch` or
     /// `delivery-limit`; `None` where that is unknown.
     pub reason: Option<String>,

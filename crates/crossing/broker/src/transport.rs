@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::QueueConfig::{Amqp, Directory};
+use crate::finding::{QueueFinding, Side};
 use crate::{
     BrokerError, Consumer, DeadLetters, Depth, Publisher, QueueConfig, ReceiptPublisher,
     ReceiptSubscriber, amqp, directory,
@@ -84,6 +85,33 @@ pub async fn check(config: &QueueConfig, base_dir: &Path) -> Result<Vec<String>,
     match config {
         Amqp(config) => amqp::check(config, base_dir).await,
         Directory(config) => directory::check(config, base_dir).await,
+    }
+}
+
+/// Finds out what the account may do at the queue, and which limits hold there; a directory has no
+/// accounts.
+///
+/// # Errors
+/// The queue cannot be reached, or the account lacks a right.
+pub async fn check_rights(
+    config: &QueueConfig,
+    base_dir: &Path,
+    side: Side,
+) -> Result<Vec<QueueFinding>, BrokerError> {
+    match config {
+        Amqp(config) => amqp::check_rights(config, base_dir, side).await,
+        Directory(_) => Ok(Vec::new()),
+    }
+}
+
+/// Counts the consumers that read batches now.
+///
+/// # Errors
+/// The queue cannot be reached or does not exist.
+pub async fn readers(config: &QueueConfig, base_dir: &Path) -> Result<u64, BrokerError> {
+    match config {
+        Amqp(config) => amqp::readers(config, base_dir).await,
+        Directory(config) => directory::readers(config, base_dir).await,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use broker::{DirectoryConfig, MAX_MESSAGE_BYTES, QueueConfig};
+use broker::{DirectoryConfig, MAX_BATCH_BYTES, QueueConfig};
 use tokio::runtime::Runtime;
 
 /// A batch that is always there, so that nothing waits.
@@ -74,7 +74,7 @@ async fn batches(queue: &QueueConfig, base: &Path, content: &[u8]) -> bool {
         .expect("the folder can be read");
     let mut taken = false;
     for delivery in deliveries {
-        assert!(delivery.bytes.len() <= MAX_MESSAGE_BYTES + 1);
+        assert!(delivery.bytes.len() <= MAX_BATCH_BYTES);
         if delivery.bytes == b"sentinel" {
             consumer
                 .ack(vec![delivery.token])

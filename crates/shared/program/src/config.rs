@@ -6,7 +6,7 @@ use std::path::Path;
 use settings::{Loaded, SettingsError};
 use telemetry::LogConfig;
 
-use crate::Failure;
+use crate::{Failure, core_dumps};
 
 /// Reads a configuration with `load` and starts the log of its `[log]` section.
 ///
@@ -20,6 +20,7 @@ pub fn open<C>(
 ) -> Result<Loaded<C>, Failure> {
     let loaded = self::load(path, load, init)?;
     telemetry::init_logs(log(&loaded.config))?;
+    core_dumps::report();
     Ok(loaded)
 }
 

@@ -6,6 +6,7 @@
 
 mod check;
 mod config;
+mod core_dumps;
 mod failure;
 pub mod files;
 mod run;

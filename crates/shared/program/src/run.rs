@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 
-use crate::{Failure, terminal};
+use crate::{Failure, core_dumps, terminal};
 
 /// Time that blocking calls get to return once the command is done.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs a command to its end on a runtime of its own, prints its failure, and returns the exit code
-/// of the process.
+/// of the process. No core dump is written of it.
 pub fn run(command: impl Future<Output = Result<(), Failure>>) -> ExitCode {
+    core_dumps::forbid();
     fault::arm_from_environment();
     match block_on(command) {
         Ok(()) => ExitCode::SUCCESS,

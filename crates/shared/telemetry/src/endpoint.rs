@@ -3,13 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Response, StatusCode};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::server::{LIMITS, serve};
 use crate::{Health, ListenConfig};
 
 /// Pause between two trims of the histograms.
@@ -28,8 +26,8 @@ pub struct ListenError {
 /// Bound endpoint that does not answer yet.
 pub struct Endpoint {
     listener: tokio::net::TcpListener,
-    router: Router,
     metrics: PrometheusHandle,
+    health: Health,
 }
 
 impl Endpoint {
@@ -55,15 +53,10 @@ impl Endpoint {
                 address,
                 kind: error.kind(),
             })?;
-        let router = Router::new()
-            .route("/metrics", get(metrics_page))
-            .route("/health/live", get(|| async { "alive\n" }))
-            .route("/health/ready", get(ready_page))
-            .with_state((metrics.clone(), health.clone()));
         Ok(Some(Self {
             listener,
-            router,
             metrics,
+            health: health.clone(),
         }))
     }
 
@@ -85,7 +78,7 @@ impl Endpoint {
     }
 
     async fn answer(self, stop: impl Future<Output = ()> + Send + 'static) {
-        let metrics = self.metrics;
+        let metrics = self.metrics.clone();
         let upkeep = tokio::spawn(async move {
             let mut tick = tokio::time::interval(UPKEEP_EVERY);
             loop {
@@ -93,17 +86,11 @@ impl Endpoint {
                 metrics.run_upkeep();
             }
         });
-        let served = axum::serve(self.listener, self.router)
-            .with_graceful_shutdown(stop)
-            .await;
+        let page = move |method: &Method, path: &str| {
+            answer(method, path, || self.metrics.render(), &self.health)
+        };
+        serve(self.listener, LIMITS, page, stop).await;
         upkeep.abort();
-        if let Err(error) = served {
-            tracing::error!(
-                event = "endpoint-stopped",
-                kind = ?error.kind(),
-                "the metrics endpoint stopped"
-            );
-        }
     }
 }
 
@@ -121,19 +108,65 @@ fn install_recorder() -> PrometheusHandle {
     handle
 }
 
-async fn metrics_page(State((metrics, _)): State<(PrometheusHandle, Health)>) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        metrics.render(),
-    )
+/// Answers one request.
+fn answer(
+    method: &Method,
+    path: &str,
+    metrics: impl FnOnce() -> String,
+    health: &Health,
+) -> Response<String> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
+        let allowed = HeaderValue::from_static("GET, HEAD");
+        refusal.headers_mut().insert(ALLOW, allowed);
+        return refusal;
+    }
+    match path {
+        "/metrics" => {
+            let mut page = plain(StatusCode::OK, metrics());
+            let kind = HeaderValue::from_static("text/plain; version=0.0.4");
+            page.headers_mut().insert(CONTENT_TYPE, kind);
+            page
+        }
+        "/health/live" => plain(StatusCode::OK, "alive\n"),
+        "/health/ready" => match health.reason_unready() {
+            None => plain(StatusCode::OK, "ready\n"),
+            Some(reason) => plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("not ready: {reason}\n"),
+            ),
+        },
+        _ => plain(StatusCode::NOT_FOUND, "no such page\n"),
+    }
 }
 
-async fn ready_page(State((_, health)): State<(PrometheusHandle, Health)>) -> impl IntoResponse {
-    match health.reason_unready() {
-        None => (StatusCode::OK, "ready\n".to_owned()),
-        Some(reason) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("not ready: {reason}\n"),
-        ),
+fn plain(status: StatusCode, text: impl Into<String>) -> Response<String> {
+    let mut response = Response::new(text.into());
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_answers_and_nothing_else_does() {
+        let health = Health::default();
+        let asked = |method: Method, path: &str| {
+            let response = answer(&method, path, || "m 1\n".to_owned(), &health);
+            (response.status().as_u16(), response.into_body())
+        };
+        let page = |status, text: &str| (status, text.to_owned());
+        assert_eq!(asked(Method::GET, "/metrics"), page(200, "m 1\n"));
+        assert_eq!(asked(Method::HEAD, "/health/live"), page(200, "alive\n"));
+        let starting = page(503, "not ready: starting\n");
+        assert_eq!(asked(Method::GET, "/health/ready"), starting);
+        health.set_ready();
+        assert_eq!(asked(Method::GET, "/health/ready"), page(200, "ready\n"));
+        assert_eq!(asked(Method::POST, "/metrics"), page(405, "only GET\n"));
+        assert_eq!(asked(Method::GET, "/metrics/"), page(404, "no such page\n"));
     }
 }

@@ -8,6 +8,8 @@ mod logs;
 mod endpoint;
 #[cfg(feature = "http")]
 mod health;
+#[cfg(feature = "http")]
+mod server;
 
 #[cfg(feature = "http")]
 pub use endpoint::{Endpoint, ListenError};

@@ -1,5 +1,7 @@
 //! MariaDB's and MySQL's errors in our own words.
 
+use std::borrow::Cow;
+
 use sqlx::error::DatabaseError;
 use sqlx::mysql::MySqlDatabaseError;
 
@@ -10,8 +12,9 @@ pub(crate) fn database_failure(error: &dyn DatabaseError) -> Failure {
     let number = error
         .try_downcast_ref::<MySqlDatabaseError>()
         .map_or(0, MySqlDatabaseError::number);
+    let shown = shown(number);
     let wrong =
-        |what: &str, help: &str| Failure::misconfigured(format!("{what} (error {number})"), help);
+        |what: &str, help: &str| Failure::misconfigured(format!("{what} (error {shown})"), help);
     match number {
         1045 | 1698 => wrong(
             "the server refuses the account or its password",
@@ -58,12 +61,12 @@ pub(crate) fn database_failure(error: &dyn DatabaseError) -> Failure {
         .of_data(true),
         1792 | 1290 => wrong("the query writes", "write a plain SELECT"),
         1969 | 3024 | 1317 => Failure::retry(format!(
-            "the statement was stopped at statement_timeout_seconds (error {number}); an index on \
+            "the statement was stopped at statement_timeout_seconds (error {shown}); an index on \
              what changed_at and record_id stand for helps"
         )),
-        1040 | 1203 | 1226 => Failure::retry(format!(
-            "the server has no free connection (error {number})"
-        )),
+        1040 | 1203 | 1226 => {
+            Failure::retry(format!("the server has no free connection (error {shown})"))
+        }
         _ => match error.code().as_deref().and_then(|state| state.get(..2)) {
             Some(class @ ("22" | "42")) => wrong(
                 "the query fails",
@@ -71,8 +74,32 @@ pub(crate) fn database_failure(error: &dyn DatabaseError) -> Failure {
             )
             .of_data(class == "22"),
             _ => Failure::retry(format!(
-                "the server is not able to answer now (error {number})"
+                "the server is not able to answer now (error {shown})"
             )),
         },
+    }
+}
+
+/// Returns the number, or words in its place if no server gives it by itself: a routine of the clinic
+/// can signal any number, a part of a person's among them.
+fn shown(number: u16) -> Cow<'static, str> {
+    match number {
+        // Of the server (MySQL and MariaDB), and of the client's library.
+        1000..=2099 | 3000..=4299 => Cow::Owned(number.to_string()),
+        _ => Cow::Borrowed("of its own"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_somebody_made_up_is_not_repeated() {
+        assert_eq!(shown(1054), "1054");
+        assert_eq!(shown(4299), "4299");
+        for made_up in [0, 999, 2100, 4300, 11223, u16::MAX] {
+            assert_eq!(shown(made_up), "of its own", "{made_up}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
 use crate::config::{MySqlConfig, TlsMode};
 use crate::driver::{
-    Driver, Failure, KeyColumns, Session, WritePrivileges, is_local_host, transport_warning,
+    Driver, Failure, KeyColumns, Session, WritePrivileges, transport_warning, version_number,
 };
 use crate::settings::Tls;
 use crate::statement::Syntax;
@@ -27,7 +27,7 @@ use session::MySqlSession;
 pub(crate) struct MySql {
     options: MySqlConnectOptions,
     place: String,
-    unprotected: bool,
+    transport_warning: Option<(String, String)>,
     offset: Option<FixedOffset>,
 }
 
@@ -72,12 +72,12 @@ impl MySql {
                 .ssl_client_cert(certificate)
                 .ssl_client_key_from_pem(key.expose_secret());
         }
-        let unprotected = tls.mode != TlsMode::VerifyFull && !is_local_host(&config.host);
         let place = format!("MariaDB/MySQL at {}:{}", config.host, config.port);
+        let transport_warning = transport_warning(tls.mode, &config.host, &place);
         Self {
             options,
             place,
-            unprotected,
+            transport_warning,
             offset,
         }
     }
@@ -202,9 +202,9 @@ impl Driver for MySql {
 
     fn product(&self, version: &str) -> String {
         if version.contains("MariaDB") {
-            format!("MariaDB {version}")
+            format!("MariaDB {}", version_number(version))
         } else {
-            format!("MySQL {version}")
+            format!("MySQL {}", version_number(version))
         }
     }
 
@@ -216,7 +216,7 @@ impl Driver for MySql {
     }
 
     fn transport_warning(&self) -> Option<(String, String)> {
-        self.unprotected.then(|| transport_warning(&self.place))
+        self.transport_warning.clone()
     }
 
     fn other_zones(&self) -> Option<[&'static str; 3]> {

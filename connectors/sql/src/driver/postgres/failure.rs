@@ -2,14 +2,16 @@
 
 use sqlx::error::DatabaseError;
 
+use super::states;
 use crate::driver::Failure;
 
 /// Tells an error by its SQLSTATE.
 pub(crate) fn database_failure(error: &dyn DatabaseError) -> Failure {
     let code = error.code().unwrap_or_default().into_owned();
     let code = code.as_str();
+    let state = states::shown(code);
     let wrong =
-        |what: &str, help: &str| Failure::misconfigured(format!("{what} (SQLSTATE {code})"), help);
+        |what: &str, help: &str| Failure::misconfigured(format!("{what} (SQLSTATE {state})"), help);
     match code {
         "28P01" => wrong(
             "the server refuses the password",
@@ -45,11 +47,11 @@ pub(crate) fn database_failure(error: &dyn DatabaseError) -> Failure {
         }
         "25006" => wrong("the query writes", "write a plain SELECT"),
         "57014" => Failure::retry(format!(
-            "the statement was stopped at statement_timeout_seconds (SQLSTATE {code}); an index \
+            "the statement was stopped at statement_timeout_seconds (SQLSTATE {state}); an index \
              on what changed_at and record_id stand for helps"
         )),
         "53300" => Failure::retry(format!(
-            "the server has no free connection (SQLSTATE {code})"
+            "the server has no free connection (SQLSTATE {state})"
         )),
         _ => match code.get(..2).unwrap_or_default() {
             "0A" | "22" | "23" | "25" | "26" | "28" | "3D" | "3F" | "42" | "44" => wrong(
@@ -58,7 +60,7 @@ pub(crate) fn database_failure(error: &dyn DatabaseError) -> Failure {
             )
             .of_data(code.starts_with("22")),
             _ => Failure::retry(format!(
-                "the server is not able to answer now (SQLSTATE {code})"
+                "the server is not able to answer now (SQLSTATE {state})"
             )),
         },
     }

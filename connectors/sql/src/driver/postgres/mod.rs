@@ -5,6 +5,7 @@ mod failure;
 mod listen;
 mod rows;
 mod session;
+mod states;
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::config::{PostgresConfig, TlsMode};
 use crate::driver::{
-    Driver, Failure, KeyColumns, Session, WritePrivileges, is_local_host, transport_warning,
+    Driver, Failure, KeyColumns, Session, WritePrivileges, transport_warning, version_number,
 };
 use crate::settings::Tls;
 use crate::statement::Syntax;
@@ -27,7 +28,7 @@ use session::PostgresSession;
 pub(crate) struct Postgres {
     options: PgConnectOptions,
     place: String,
-    unprotected: bool,
+    transport_warning: Option<(String, String)>,
     zone: &'static str,
     listener: Option<Listener>,
 }
@@ -63,8 +64,8 @@ impl Postgres {
                 .ssl_client_cert(certificate)
                 .ssl_client_key_from_pem(key.expose_secret());
         }
-        let unprotected = tls.mode != TlsMode::VerifyFull && !is_local_host(&config.host);
         let place = format!("PostgreSQL at {}:{}", config.host, config.port);
+        let transport_warning = transport_warning(tls.mode, &config.host, &place);
         let connect_timeout = Duration::from_secs(config.connect_timeout_seconds.into());
         let listener = |channel: &String| {
             Listener::new(options.clone(), place.clone(), channel, connect_timeout)
@@ -73,7 +74,7 @@ impl Postgres {
         Ok(Self {
             options,
             place,
-            unprotected,
+            transport_warning,
             zone: config.time_zone.0.name(),
             listener,
         })
@@ -149,7 +150,7 @@ impl Driver for Postgres {
     }
 
     fn product(&self, version: &str) -> String {
-        format!("PostgreSQL {version}")
+        format!("PostgreSQL {}", version_number(version))
     }
 
     fn write_privileges(&self) -> Option<WritePrivileges> {
@@ -165,7 +166,7 @@ impl Driver for Postgres {
     }
 
     fn transport_warning(&self) -> Option<(String, String)> {
-        self.unprotected.then(|| transport_warning(&self.place))
+        self.transport_warning.clone()
     }
 
     async fn changed(&self) {

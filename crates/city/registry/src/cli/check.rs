@@ -1,8 +1,11 @@
 //! `city-registry check`: connects to everything and prints what it found.
 
+use broker::{BrokerError, LoopOutcome, Side};
+use contract::ReceiptSigner;
 use program::{CheckLayout, CheckRow, Failure, Severity};
 
 use super::config_file::LoadedConfig;
+use crate::store::plain_warning;
 use crate::{Keys, Reader};
 
 pub(super) async fn check(loaded: &LoadedConfig) -> Result<(), Failure> {
@@ -21,6 +24,10 @@ struct FindingPrinter {
 impl FindingPrinter {
     fn good(&self, part: &str, text: impl Into<String>) {
         print(part, Severity::Good, text.into());
+    }
+
+    fn warning(&self, part: &str, text: impl Into<String>) {
+        print(part, Severity::Warning, text.into());
     }
 
     fn failed(&mut self, part: &str, failure: Failure) {
@@ -69,6 +76,9 @@ async fn check_keys_and_store(loaded: &LoadedConfig, printer: &mut FindingPrinte
             None => "none are sent, as there is no keys.receipt_key",
         },
     );
+    if let Some(warning) = plain_warning(&loaded.config.store, &loaded.base) {
+        printer.warning("store", warning);
+    }
     match Reader::open(&loaded.config.store, keys, &loaded.base).await {
         Ok(reader) => {
             let store = reader.describe();
@@ -83,13 +93,75 @@ async fn check_keys_and_store(loaded: &LoadedConfig, printer: &mut FindingPrinte
 }
 
 async fn check_queue(loaded: &LoadedConfig, printer: &mut FindingPrinter) {
-    match broker::check(&loaded.config.queue, &loaded.base).await {
-        Ok(findings) => {
-            for finding in findings {
-                printer.good("queue", finding);
-            }
-        }
+    if let Some(warning) = loaded.config.queue.plain_warning() {
+        printer.warning("queue", warning);
+    }
+    match look_at_queue(loaded, printer).await {
+        Ok(()) => {}
         Err(error) if error.is_retry() => printer.failed("queue", Failure::later(error)),
         Err(error) => printer.failed("queue", Failure::change(error)),
     }
+}
+
+async fn look_at_queue(
+    loaded: &LoadedConfig,
+    printer: &mut FindingPrinter,
+) -> Result<(), BrokerError> {
+    let queue = &loaded.config.queue;
+    for finding in broker::check(queue, &loaded.base).await? {
+        printer.good("queue", finding);
+    }
+    for finding in broker::check_rights(queue, &loaded.base, Side::Registry).await? {
+        match finding.help {
+            None => printer.good("queue", finding.text),
+            Some(help) => printer.warning("queue", format!("{}: {help}", finding.text)),
+        }
+    }
+    // Keys that cannot be read were reported above.
+    let Ok(keys) = Keys::read(&loaded.config.keys, &loaded.base) else {
+        return Ok(());
+    };
+    let Some(key) = keys.private().next() else {
+        return Ok(());
+    };
+    let verifiers: Vec<_> = keys
+        .receipt()
+        .map(ReceiptSigner::verifier)
+        .into_iter()
+        .collect();
+    if verifiers.is_empty() {
+        return Ok(());
+    }
+    let outcome = broker::check_loop(queue, &loaded.base, &key.public(), &verifiers).await?;
+    print_outcome(printer, outcome);
+    Ok(())
+}
+
+fn print_outcome(printer: &FindingPrinter, outcome: LoopOutcome) {
+    let warning = match outcome {
+        LoopOutcome::Answered => {
+            return printer.good(
+                "queue",
+                "a sealed probe went to the running registry, and its receipt came back",
+            );
+        }
+        LoopOutcome::Unreadable(reason) => format!(
+            "the running registry cannot open what is sealed to this key ({}): it was started with \
+             another configuration",
+            reason.as_str()
+        ),
+        LoopOutcome::NoReader => "no registry runs, so no probe was sent: check again while it \
+             runs"
+            .to_owned(),
+        LoopOutcome::NoAnswer {
+            other_signatures: true,
+        } => "no answer to a probe within 15 s: the running registry signs with another key"
+            .to_owned(),
+        LoopOutcome::NoAnswer {
+            other_signatures: false,
+        } => "no answer to a probe within 15 s: the running registry is busy, or cannot reach its \
+             store"
+            .to_owned(),
+    };
+    printer.warning("queue", warning);
 }

@@ -1,6 +1,6 @@
 //! `city-registry init`: writes a configuration and fresh keys to begin with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use contract::{PrivateKey, ReceiptSigner};
@@ -11,11 +11,14 @@ use super::keys::print_public_keys;
 use crate::{Keys, SecondLayerKey};
 
 const CONFIG: &str = include_str!("../../../../../config/city-registry.toml");
-const FILES: [&str; 4] = [
+/// Accounts, policies and limits of the broker, as commands.
+const RABBITMQ_SETUP: &str = include_str!("../../../../../config/rabbitmq-setup.sh");
+const FILES: [&str; 5] = [
     "city-registry.toml",
     "registry.key",
     "second-layer.key",
     "receipt.key",
+    "rabbitmq-setup.sh",
 ];
 
 #[derive(Debug, Args)]
@@ -48,7 +51,7 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
     let second_layer = SecondLayerKey::generate();
     let receipt = ReceiptSigner::generate();
     for (name, text) in
-        FILES[1..]
+        FILES[1..4]
             .iter()
             .zip([private.to_text(), second_layer.to_text(), receipt.to_text()])
     {
@@ -63,9 +66,22 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
     ));
     print_line("for the [registry] section of every gateway's configuration:");
     print_public_keys(&Keys::new(private, Vec::new(), second_layer).with_receipt_key(receipt));
+    print_rabbitmq_setup(&folder.join(FILES[4]))?;
     print_line(format!(
         "next: edit it, then run: city-registry --config {} check",
         config.display()
     ));
+    Ok(())
+}
+
+/// Writes the commands that set a broker up, and prints how they are used.
+fn print_rabbitmq_setup(path: &Path) -> Result<(), Failure> {
+    files::write_new(path, 0o644, RABBITMQ_SETUP)
+        .map_err(|error| files::cannot_write(path, error.kind()))?;
+    print_line("with RabbitMQ, run as its administrator (each account's password is asked for):");
+    print_line(format!("  . {}", path.display()));
+    print_line("  city_policies                     # lengths, ages, numbers of queues");
+    print_line("  registry_account city-registry");
+    print_line("  gateway_account gateway-1         # and so on, one for each gateway");
     Ok(())
 }

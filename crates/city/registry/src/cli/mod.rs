@@ -6,6 +6,7 @@ mod dead_letters;
 mod failure;
 mod init;
 mod keys;
+mod persons;
 mod run;
 mod show;
 
@@ -56,6 +57,9 @@ enum Command {
     /// Look at batches that could not be read or stored, try them again, or throw them away.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersCommand),
+    /// Look at names that records disagree about, and decide whose they are.
+    #[command(subcommand)]
+    Persons(persons::PersonsCommand),
     /// Look at a subject or at the counts.
     Show(show::ShowArguments),
 }
@@ -76,6 +80,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::DeadLetters(command) => {
             dead_letters::dead_letters(&command, &open()?, clock.now()).await
         }
+        Command::Persons(command) => persons::persons(&command, &open()?, clock.now()).await,
         Command::Run(run) => run::run(&run, &open()?, clock, program::stop_on_signal()?).await,
         Command::Show(show) => show::show(&show, &open()?).await,
     }

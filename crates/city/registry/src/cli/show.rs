@@ -205,7 +205,7 @@ fn fact_json(stored: &StoredFact) -> Value {
 }
 
 /// Parses `SUITE/SCHEME/EPOCH/HEX`.
-fn pseudonym(text: &str) -> Result<Pseudonym, &'static str> {
+pub(super) fn pseudonym(text: &str) -> Result<Pseudonym, &'static str> {
     let shape = "write SUITE/SCHEME/EPOCH/HEX, such as hmac/snils/1/ and 64 hex characters";
     let parts: Vec<&str> = text.trim().split('/').collect();
     let [suite, scheme, epoch, digits] = parts.as_slice() else {

@@ -35,6 +35,11 @@ pub(super) fn count_dead_letter() {
     metrics::counter!("registry_batches_total", "outcome" => "dead-lettered").increment(1);
 }
 
+/// Counts unreadable batches that were thrown away.
+pub(super) fn count_thrown_away(batches: u64) {
+    metrics::counter!("registry_batches_total", "outcome" => "thrown-away").increment(batches);
+}
+
 /// Counts a failed transaction or look-up.
 pub(super) fn count_store_error(error: &StoreError) {
     metrics::counter!("registry_store_errors_total", "kind" => error.kind()).increment(1);

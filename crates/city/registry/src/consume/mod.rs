@@ -3,6 +3,7 @@
 //! the next is received and opened.
 
 mod context;
+mod dead_letter_budget;
 mod guard;
 mod metrics;
 mod pending;

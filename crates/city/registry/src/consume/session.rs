@@ -7,18 +7,20 @@ use std::time::Duration;
 use az::SaturatingAs;
 use broker::{BrokerError, Consumer, Delivery, Token};
 use chrono::{DateTime, Utc};
+use clock::Clock;
 use contract::{Receipt, batch_id_of};
 use fault::Point;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::context::ConsumeContext;
-use super::metrics::{count_dead_letter, count_probes};
+use super::dead_letter_budget::DeadLetterBudget;
+use super::metrics::{count_dead_letter, count_probes, count_thrown_away};
 use super::step::{ConsumeError, StepTotals};
 use super::store_batches::StoredGroup;
 use crate::config::ConsumeConfig;
 use crate::keys::Keys;
-use crate::open::{DeadLetterReason, OpenedDelivery, open_all};
+use crate::open::{DeadLetterReason, OpenedDelivery, STORE_REFUSES, open_all};
 use crate::receipts::ReceiptSender;
 use crate::store::StoreError;
 
@@ -33,6 +35,8 @@ pub(super) struct QueueSession {
     receipts: Option<Arc<ReceiptSender>>,
     keys: Arc<Keys>,
     settings: ConsumeConfig,
+    clock: Arc<dyn Clock>,
+    budget: DeadLetterBudget,
     /// Deliveries that were taken and are being opened.
     opening: Option<JoinHandle<Vec<OpenedDelivery>>>,
     /// Stored batches that are neither answered nor acknowledged yet.
@@ -57,6 +61,8 @@ impl QueueSession {
             receipts: context.receipts.clone(),
             keys: Arc::clone(&context.reader.keys),
             settings: context.settings.clone(),
+            clock: Arc::clone(&context.clock),
+            budget: DeadLetterBudget::new(context.clock.elapsed()),
             opening: None,
             unacknowledged: None,
             mean_bytes: 0,
@@ -181,11 +187,21 @@ impl QueueSession {
     }
 
     /// Tells the senders why their batches cannot be used, then moves all of them to the dead
-    /// letters, or gives back to the queue those that could not be moved.
+    /// letters, or gives back to the queue those that could not be moved. What exceeds the budget
+    /// is thrown away instead, and its sender told nothing.
     pub(super) async fn dead_letter_all(
         &mut self,
         unusable: Vec<(Delivery, DeadLetterReason)>,
     ) -> Result<(), BrokerError> {
+        let now = self.clock.elapsed();
+        let (unusable, excess): (Vec<_>, Vec<_>) = unusable
+            .into_iter()
+            .partition(|(_, reason)| *reason == STORE_REFUSES || self.budget.take(now));
+        if let Err(error) = self.throw_away(excess, now).await {
+            let deliveries = unusable.into_iter().map(|(delivery, _)| delivery);
+            self.requeue(deliveries.collect()).await;
+            return Err(error);
+        }
         if let Some(out) = &self.receipts {
             let receipts: Vec<Receipt> = unusable
                 .iter()
@@ -205,6 +221,30 @@ impl QueueSession {
             }
             self.totals.dead += 1;
         }
+        Ok(())
+    }
+
+    async fn throw_away(
+        &mut self,
+        excess: Vec<(Delivery, DeadLetterReason)>,
+        now: Duration,
+    ) -> Result<(), BrokerError> {
+        let count = excess.len();
+        if let Some(batches) = self.budget.note_thrown_away(count.saturating_as(), now) {
+            tracing::warn!(
+                event = "batches-thrown-away",
+                batches,
+                "unreadable batches come faster than they are kept: somebody floods the queue, or \
+                 seals to another key"
+            );
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        let tokens = excess.into_iter().map(|(delivery, _)| delivery.token);
+        self.consumer.ack(tokens.collect()).await?;
+        self.totals.dead += count;
+        count_thrown_away(count.saturating_as());
         Ok(())
     }
 

@@ -5,12 +5,16 @@ use std::fmt;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use linking::{CityPseudonym, LinkRules, OpenBatch, StoredRecord, StoredVersion, SubjectId};
+use linking::{
+    CityPseudonym, Decision, LinkRules, OpenBatch, SecondLayerKey, StoredRecord, StoredVersion,
+    SubjectId,
+};
 use sqlx::Error;
 
-use super::rows::FactRow;
+use super::persons::{Around, PersonsChanged};
+use super::rows::{ActionRow, ContestRow, FactRow};
 use super::stats::CountRow;
-use super::transaction::{Abort, Applied, Attempt};
+use super::transaction::{Abort, Applied, Attempt, NameValue};
 
 /// Database that holds pseudonyms and facts. Errors are the driver's; the store makes
 /// them its own.
@@ -27,6 +31,29 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
         attempt: Attempt,
         now: DateTime<Utc>,
     ) -> Result<Applied, Abort>;
+
+    /// Moves some facts of a store from before links, in one transaction; returns their number, or
+    /// `None` when none is left.
+    async fn move_old_facts(&self, key: &SecondLayerKey) -> Result<Option<usize>, Abort>;
+
+    /// Writes an operator's decision, or takes it back, and changes who is one person by it, in one
+    /// transaction; `None` where it changed nothing.
+    async fn decide(
+        &self,
+        decision: Decision,
+        holds: bool,
+        rules: &LinkRules,
+        now: DateTime<Utc>,
+    ) -> Result<Option<PersonsChanged>, Abort>;
+
+    /// Reads what is connected with a name; `None` where it is not stored.
+    async fn around(&self, name: &NameValue) -> Result<Option<Around>, Abort>;
+
+    /// Names about which records disagree, at most `limit`, the newest first.
+    async fn contests(&self, limit: i64) -> Result<Vec<ContestRow>, Error>;
+
+    /// Actions of operators, at most `limit`, the newest first.
+    async fn actions(&self, limit: i64) -> Result<Vec<ActionRow>, Error>;
 
     /// Returns whether so many events are likely all new, so that they may be written without a
     /// look for their records.

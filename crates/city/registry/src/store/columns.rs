@@ -1,8 +1,9 @@
 //! Conversion of facts and pseudonyms to columns, and back.
 
+use super::transaction::NameValue;
 use chrono::NaiveDate;
 use contract::{Fact, FactKind, PartialDate};
-use linking::{CityPseudonym, ContestKind, IncomingEvent};
+use linking::{CityPseudonym, ContestKind, Decision, IncomingEvent};
 
 /// Medical columns of a fact; all empty for a withdrawn one.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -72,6 +73,24 @@ pub(super) const fn contest_kind(kind: ContestKind) -> &'static str {
         ContestKind::Minority => "minority",
         ContestKind::TooLarge => "too-large",
         ContestKind::OneRecord => "one-record",
+    }
+}
+
+/// Columns of a decision: the smaller of two names comes first.
+pub(super) fn decision_columns(decision: Decision) -> (NameValue, Option<NameValue>) {
+    match decision {
+        Decision::Alone(name) => (name, None),
+        Decision::Together(one, other) => (one.min(other), Some(one.max(other))),
+    }
+}
+
+/// Word for what an operator did.
+pub(super) const fn action(decision: Decision, holds: bool) -> &'static str {
+    match (decision, holds) {
+        (Decision::Alone(_), true) => "split",
+        (Decision::Alone(_), false) => "split-undone",
+        (Decision::Together(..), true) => "join",
+        (Decision::Together(..), false) => "join-undone",
     }
 }
 

@@ -139,7 +139,18 @@ fn misconfigured(what: impl Into<String>, help: &'static str) -> StoreError {
 fn postgres_state(error: &Error) -> Option<String> {
     let database = error.as_database_error()?;
     let postgres = database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?;
-    Some(postgres.code().to_owned())
+    Some(sql_state(postgres.code()))
+}
+
+/// The code itself if it has the form of one; a server could write anything in its place.
+#[cfg(feature = "postgres")]
+fn sql_state(code: &str) -> String {
+    let fits = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
+    if code.len() == 5 && code.bytes().all(fits) {
+        code.to_owned()
+    } else {
+        "of its own".to_owned()
+    }
 }
 
 #[cfg(not(feature = "postgres"))]
@@ -213,6 +224,15 @@ fn sqlite_fault(code: &str) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn only_what_has_the_form_of_a_code_is_repeated() {
+        assert_eq!(sql_state("42P01"), "42P01");
+        for text in ["", "42p01", "42P011", "no such table", "Иванов"] {
+            assert_eq!(sql_state(text), "of its own", "{text}");
+        }
+    }
 
     #[test]
     fn only_the_rows_own_faults_condemn_a_batch() {

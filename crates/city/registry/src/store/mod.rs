@@ -16,6 +16,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod upgrade;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,15 +25,20 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
-use linking::{CityPseudonym, LinkRules, OpenBatch, StoredRecord, StoredVersion, SubjectId};
+use linking::{
+    CityPseudonym, Decision, LinkRules, OpenBatch, SecondLayerKey, StoredRecord, StoredVersion,
+    SubjectId,
+};
 
 use crate::config::StoreConfig;
 use backend::Backend;
 pub use error::StoreError;
 use error::is_race;
-pub(crate) use rows::FactRow;
+pub(crate) use persons::{Around, PersonsChanged};
+pub(crate) use rows::{ActionRow, ContestRow, FactRow};
 pub use stats::Stats;
 pub(crate) use transaction::Applied;
+pub(crate) use transaction::NameValue;
 use transaction::{Abort, Attempt};
 
 /// Number of times that a transaction that lost a race is run again. From the third on it runs
@@ -51,6 +57,17 @@ const REFUSALS_KEPT: i64 = 100_000;
 pub(crate) struct Store {
     backend: Arc<dyn Backend>,
     rules: LinkRules,
+}
+
+/// Warning of a connection whose content travels in clear to another machine, as the configuration
+/// permits.
+#[cfg(feature = "cli")]
+pub(crate) fn plain_warning(config: &StoreConfig, base: &Path) -> Option<&'static str> {
+    match config {
+        #[cfg(feature = "postgres")]
+        StoreConfig::Postgres(config) => postgres::plain_warning(config, base),
+        _ => None,
+    }
 }
 
 impl<B: Backend + 'static> From<B> for Store {
@@ -150,6 +167,73 @@ impl Store {
         )
         .await;
         applied.unwrap_or(Err(Abort::TooSlow))
+    }
+
+    /// Brings the facts of a store from before links to where facts are now. Returns after the last
+    /// one; a stop in between loses nothing.
+    pub(crate) async fn upgrade(&self, key: &SecondLayerKey) -> Result<(), StoreError> {
+        let mut moved = 0;
+        while let Some(facts) = self.alone(|| self.backend.move_old_facts(key)).await? {
+            moved += facts;
+            tracing::info!(
+                event = "store-upgrade",
+                facts = moved,
+                "facts of an older store are brought under the second layer and linked anew"
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes an operator's decision, or takes it back, and returns what changed by it; `None` where
+    /// it changed nothing.
+    pub(crate) async fn decide(
+        &self,
+        decision: Decision,
+        holds: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Option<PersonsChanged>, StoreError> {
+        self.alone(|| self.backend.decide(decision, holds, &self.rules, now))
+            .await
+    }
+
+    /// Reads what is connected with a name; `None` where it is not stored.
+    pub(crate) async fn around(&self, name: &NameValue) -> Result<Option<Around>, StoreError> {
+        self.alone(|| self.backend.around(name)).await
+    }
+
+    /// Names about which records disagree, at most `limit`, the newest first.
+    pub(crate) async fn contests(&self, limit: u32) -> Result<Vec<ContestRow>, StoreError> {
+        in_time(self.backend.contests(limit.into())).await
+    }
+
+    /// Actions of operators, at most `limit`, the newest first.
+    pub(crate) async fn actions(&self, limit: u32) -> Result<Vec<ActionRow>, StoreError> {
+        in_time(self.backend.actions(limit.into())).await
+    }
+
+    /// Runs a transaction that keeps the other writers out, and again where it lost a race against
+    /// one that was there before.
+    async fn alone<T, F: Future<Output = Result<T, Abort>>>(
+        &self,
+        run: impl Fn() -> F,
+    ) -> Result<T, StoreError> {
+        for _ in 0..ATTEMPTS {
+            match run().await {
+                Ok(done) => return Ok(done),
+                Err(Abort::Raced) => {}
+                Err(Abort::Sql(error)) if is_race(&error) => {}
+                Err(Abort::Sql(error)) => return Err(error.into()),
+                Err(Abort::TooSlow) => {
+                    return Err(StoreError::TooSlow {
+                        code: "transaction".into(),
+                    });
+                }
+                Err(Abort::Injected(error)) => return Err(error),
+            }
+        }
+        Err(StoreError::Unavailable {
+            code: "too many lost races".into(),
+        })
     }
 
     /// Refuses a second-layer key other than the one the store was filled with.

@@ -6,6 +6,7 @@ use sqlx::{ColumnIndex, Decode, Error, FromRow, Row, Type};
 
 use super::columns::{kind, pseudonym, undecodable};
 use super::transaction::{NameRow, NameValue, SetRow};
+use super::upgrade::OldFact;
 
 /// Row of a fact, with the subject of its person.
 #[derive(Debug, Clone, Default)]
@@ -193,6 +194,70 @@ pub(super) fn decision_row(columns: DecisionColumns) -> Result<Decision, Error> 
     Ok(match other {
         None => Decision::Alone(one),
         Some(other) => Decision::Together(one, digest(&other)?),
+    })
+}
+
+/// Name about which records disagree, or on which a limit weighs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ContestRow {
+    /// Pseudonym under the second layer.
+    pub name: CityPseudonym,
+    /// Word for the kind of the disagreement.
+    pub kind: String,
+    /// Time at which it was first seen, as RFC 3339 has it.
+    pub first_seen_at: String,
+}
+
+/// Columns of a contest: value, scheme, suite, epoch, kind, time.
+pub(super) type ContestColumns = (Vec<u8>, String, String, i32, String, String);
+
+/// Contest behind its columns.
+pub(super) fn contest_row(columns: ContestColumns) -> Result<ContestRow, Error> {
+    let (value, scheme, suite, epoch, kind, first_seen_at) = columns;
+    let name = pseudonym(&value, &scheme, &suite, epoch);
+    Ok(ContestRow {
+        name: name.ok_or_else(|| undecodable("pseudonym"))?,
+        kind,
+        first_seen_at,
+    })
+}
+
+/// Action of an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ActionRow {
+    /// Time, as RFC 3339 has it.
+    pub done_at: String,
+    /// Word for the action.
+    pub action: String,
+    /// Name it was about.
+    pub one: NameValue,
+    /// Other name, where two were joined.
+    pub other: Option<NameValue>,
+}
+
+/// Columns of an action: time, action, one name, the other.
+pub(super) type ActionColumns = (String, String, Vec<u8>, Option<Vec<u8>>);
+
+/// Action of an operator behind its columns.
+pub(super) fn action_row(columns: ActionColumns) -> Result<ActionRow, Error> {
+    let (done_at, action, one, other) = columns;
+    Ok(ActionRow {
+        done_at,
+        action,
+        one: digest(&one)?,
+        other: other.map(|other| digest(&other)).transpose()?,
+    })
+}
+
+/// Columns of a fact from before links: record, strongest name.
+pub(super) type OldFactColumns = (Vec<u8>, Option<Vec<u8>>);
+
+/// Fact from before links behind its columns.
+pub(super) fn old_fact(columns: OldFactColumns) -> Result<OldFact, Error> {
+    let (record, name) = columns;
+    Ok(OldFact {
+        record: digest(&record)?,
+        name: name.map(|name| digest(&name)).transpose()?,
     })
 }
 

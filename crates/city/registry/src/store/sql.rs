@@ -56,6 +56,35 @@ pub(super) use facts_of_pseudonyms;
 /// Returns whether an operator has decided anything.
 pub(super) const HAS_DECISIONS: &str = "SELECT EXISTS (SELECT 1 FROM decision)";
 
+/// Writes down what an operator did.
+pub(super) const ADD_ACTION: &str =
+    "INSERT INTO operator_action (done_at, action, one, other) VALUES ($1, $2, $3, $4)";
+
+/// Contests, the newest first, at most `$1`; times by `$time`.
+macro_rules! select_contests {
+    ($time:literal) => {
+        concat!(
+            "SELECT p.value, p.scheme, p.suite, p.epoch, c.kind, ",
+            $time,
+            " FROM contest AS c JOIN pseudonym AS p ON p.value = c.name
+            ORDER BY c.first_seen_at DESC, c.name, c.kind LIMIT $1"
+        )
+    };
+}
+pub(super) use select_contests;
+
+/// Actions of operators, the newest first, at most `$1`; times by `$time`.
+macro_rules! select_actions {
+    ($time:literal) => {
+        concat!(
+            "SELECT ",
+            $time,
+            ", action, one, other FROM operator_action ORDER BY id DESC LIMIT $1"
+        )
+    };
+}
+pub(super) use select_actions;
+
 /// Every pseudonym with its subject.
 pub(super) const ALL_PSEUDONYMS: &str =
     "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym";
@@ -90,3 +119,27 @@ macro_rules! replace_fact {
     };
 }
 pub(super) use replace_fact;
+
+/// First `$1` facts from before links.
+pub(super) const OLD_FACTS: &str =
+    "SELECT record, pseudonym FROM fact_before_links ORDER BY record LIMIT $1";
+
+/// Removes the table of the facts from before links.
+pub(super) const DROP_OLD_FACTS: &str = "DROP TABLE fact_before_links";
+
+/// Writes the facts from before links whose new names `$moved` has.
+macro_rules! move_old_facts {
+    ($moved:literal) => {
+        concat!(
+            "INSERT INTO fact (record, version, kind, status, name_set, vaccine, dose_number,
+                series_doses, test, result, began_on, occurred_on, occurred_earliest, content)
+            SELECT m.stored, o.version, o.kind, o.status, m.name_set, o.vaccine, o.dose_number,
+                o.series_doses, o.test, o.result, o.began_on, o.occurred_on, o.occurred_earliest,
+                o.content
+            FROM ",
+            $moved,
+            " JOIN fact_before_links AS o ON o.record = m.sent"
+        )
+    };
+}
+pub(super) use move_old_facts;

@@ -12,9 +12,10 @@ use linking::{
 use sqlx::Error;
 
 use super::error::StoreError;
+use super::upgrade::{MovedFact, OldFact};
 
 /// Value of a name: [`CityPseudonym::value`].
-pub(super) type NameValue = [u8; 32];
+pub(crate) type NameValue = [u8; 32];
 
 /// Set of names as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +91,14 @@ pub(super) trait StoreTransaction: Send {
         now: DateTime<Utc>,
     ) -> Result<bool, Error>;
 
+    /// Writes down what an operator did, and when.
+    async fn add_action(
+        &mut self,
+        decision: Decision,
+        holds: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error>;
+
     /// Keeps others, until the transaction ends, from changing who these subjects are. `ids` is
     /// sorted.
     async fn lock_subjects(&mut self, ids: &[SubjectId]) -> Result<(), Error>;
@@ -127,6 +136,21 @@ pub(super) trait StoreTransaction: Send {
     /// Writes facts of records that are stored and locked, where they are of the same kind and owner
     /// and of a higher version. Returns the number written.
     async fn put_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error>;
+
+    /// Returns whether the table of the facts from before links is there.
+    async fn has_old_facts(&mut self) -> Result<bool, Error>;
+
+    /// Facts from before links, at most `limit`, the first by record.
+    async fn old_facts(&mut self, limit: usize) -> Result<Vec<OldFact>, Error>;
+
+    /// Names of these subjects.
+    async fn names_of_subjects(&mut self, ids: &[SubjectId]) -> Result<Vec<NameRow>, Error>;
+
+    /// Moves facts from before links to where facts are now.
+    async fn move_old_facts(&mut self, facts: &[MovedFact]) -> Result<(), Error>;
+
+    /// Removes the table of the facts from before links.
+    async fn drop_old_facts(&mut self) -> Result<(), Error>;
 
     /// Writes refusals, leaving out those that are known.
     async fn add_refusals(

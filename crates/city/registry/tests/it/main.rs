@@ -3,8 +3,10 @@
 
 mod ahead;
 mod consume;
+mod hostile;
 mod many;
 mod outage;
+mod persons;
 mod program;
 mod receipts;
 mod world;

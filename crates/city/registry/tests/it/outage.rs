@@ -33,7 +33,7 @@ async fn a_killed_store_loses_nothing_and_nothing_is_acknowledged_early() {
         );
     }
     assert_eq!(
-        rabbit.queue_depth("clinic.facts").await.unwrap(),
+        rabbit.queue_depth("clinic.facts.intake").await.unwrap(),
         12 - stored as u64,
         "acknowledged early"
     );
@@ -44,7 +44,7 @@ async fn a_killed_store_loses_nothing_and_nothing_is_acknowledged_early() {
         world.registry.reader().stats().await.unwrap().asserted["vaccination"],
         240
     );
-    assert_eq!(rabbit.queue_depth("clinic.facts").await.unwrap(), 0);
+    assert_eq!(rabbit.queue_depth("clinic.facts.intake").await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use contract::{PublicKey, Scheme, wire};
 
 use crate::world::{asserted, negative, pseudonym};
 
-fn run(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_city-registry"))
         .current_dir(folder)
         .env_remove("RUST_LOG")
@@ -19,7 +19,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn words(output: &Output) -> (Option<i32>, String, String) {
+pub(crate) fn words(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (
         output.status.code(),
@@ -43,7 +43,7 @@ async fn send(folder: &Path, public: &str) {
 }
 
 /// Public key out of the lines for the gateways.
-fn public_key(printed: &str) -> String {
+pub(crate) fn public_key(printed: &str) -> String {
     let table: toml::Table = printed
         .lines()
         .filter(|line| line.starts_with("public_key") || line.starts_with("receipt_keys"))
@@ -235,6 +235,12 @@ async fn the_daemon_stores_what_arrives_serves_metrics_and_ends_on_sigterm() {
     }
     page_with(port, "/health/ready", "200 OK").await;
     let id = daemon.id().unwrap().to_string();
+    let limits = std::fs::read_to_string(format!("/proc/{id}/limits")).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core"))
+        .unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
     assert!(
         Command::new("kill")
             .args(["-TERM", &id])
@@ -246,6 +252,16 @@ async fn the_daemon_stores_what_arrives_serves_metrics_and_ends_on_sigterm() {
     assert_eq!(ended.expect("it ends in time").unwrap().code(), Some(0));
     let (_, stats, _) = words(&run(folder, &["show", "--stats"]));
     assert!(stats.contains("asserted    test 1"), "{stats}");
+}
+
+#[test]
+fn every_command_forbids_core_dumps_first() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &["init", "."]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_city-registry"));
+    let command = command.current_dir(folder.path()).env("RUST_LOG", "debug");
+    let (_, _, logged) = words(&command.arg("check").output().unwrap());
+    assert!(logged.contains("core-dumps-forbidden"), "{logged}");
 }
 
 /// Puts bytes into the queue.

@@ -82,11 +82,47 @@ pub enum OutboxError {
     },
     /// Record key other than the one this outbox was begun with.
     #[error(
-        "the outbox was begun under another record key: put the old key ring back. Under this one \
-         every record would be \
+        "the outbox was begun under the record key with the fingerprint {pinned}, and the key ring \
+         holds {given}: put the old key ring back. Under another record key every record would be \
          sent again as a new one, and nobody could correct or withdraw what was sent before"
     )]
-    OtherKeys,
+    OtherRecordKey {
+        /// Fingerprint of the key that this outbox was begun with.
+        pinned: String,
+        /// Fingerprint of the key in the ring.
+        given: String,
+    },
+    /// Pseudonym key other than the one this outbox has worked with in the same epoch.
+    #[error(
+        "facts were sent under the pseudonym key of epoch {epoch} with the fingerprint {pinned}, \
+         and the key ring holds {given} for that epoch: put the right key ring back. Under another \
+         key everything would be sent again under other names. If this key is the city's and the \
+         old one was wrong, stop the gateway and run `clinic-gateway keys accept`"
+    )]
+    OtherPseudonymKey {
+        /// Epoch of both keys.
+        epoch: contract::Epoch,
+        /// Fingerprint of the key that this outbox has worked with.
+        pinned: String,
+        /// Fingerprint of the key in the ring.
+        given: String,
+    },
+    /// Pseudonym keys of which none is one that this outbox has worked with.
+    #[error(
+        "facts were sent under pseudonym keys of suite {suite} with the fingerprints {pinned}, and \
+         the key ring holds none of these, only {given}: everything would be sent again under \
+         other names. Put the right key ring, and the right keys.suite, back; a new epoch is \
+         opened beside the old one (`clinic-gateway keys merge`). If these keys are the city's and \
+         the old ones were wrong, stop the gateway and run `clinic-gateway keys accept`"
+    )]
+    NoKnownPseudonymKey {
+        /// Epochs and fingerprints of the keys of this suite that the outbox has worked with.
+        pinned: String,
+        /// Epochs and fingerprints of the keys in the ring.
+        given: String,
+        /// Suite that is configured.
+        suite: &'static str,
+    },
     /// File of another program.
     #[error("the file is no outbox of the gateway: give the outbox a path of its own")]
     NotAnOutbox,
@@ -202,7 +238,10 @@ impl OutboxError {
             Self::Missing => "outbox-missing",
             Self::NewerSchema { .. } => "outbox-newer-schema",
             Self::OlderSchema { .. } => "outbox-older-schema",
-            Self::OtherKeys => "outbox-other-keys",
+            Self::OtherRecordKey { .. } => "outbox-other-keys",
+            Self::OtherPseudonymKey { .. } | Self::NoKnownPseudonymKey { .. } => {
+                "outbox-other-pseudonym-keys"
+            }
             Self::NotAnOutbox => "not-an-outbox",
             Self::Damaged { .. } => "outbox-damaged",
             Self::DamagedGenerationFile { .. } => "outbox-mark-damaged",

@@ -3,7 +3,7 @@
 mod connect;
 mod database;
 mod error;
-mod fingerprint;
+mod keys;
 mod lock;
 mod parameters;
 mod paths;
@@ -17,7 +17,8 @@ mod time;
 pub(crate) use connect::{check_schema, open_writer, read_only_pool, writing_options};
 pub(crate) use database::{Database, WriteTransaction};
 pub use error::OutboxError;
-pub(crate) use fingerprint::check_fingerprint;
+pub use keys::{KeyFingerprints, accept_pseudonym_keys};
+pub(crate) use keys::{compare_keys, pin_keys};
 pub(crate) use lock::LockFile;
 pub(crate) use parameters::{digest_from, each_digest, json, side_by_side};
 pub(crate) use paths::{FILE_MODE, create_private, sibling_path};

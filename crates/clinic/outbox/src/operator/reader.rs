@@ -10,7 +10,7 @@ use super::status::Status;
 use crate::batches::{Backlog, count_backlog};
 use crate::dead_letters::{self, DeadLetter, DeadLetterFilter};
 use crate::feeds;
-use crate::file::{OutboxError, check_schema, read_only_pool};
+use crate::file::{KeyFingerprints, OutboxError, check_schema, compare_keys, read_only_pool};
 
 /// A read-only pool over the file: takes no lock, never waits for the writer, sees what is
 /// committed.
@@ -88,6 +88,15 @@ impl OutboxReader {
         source: Option<&str>,
     ) -> Result<Option<Report>, OutboxError> {
         reconcile::read_last_report(&self.pool, source).await
+    }
+
+    /// Compares the keys with those that the outbox has worked under.
+    ///
+    /// # Errors
+    /// [`OutboxError::OtherRecordKey`], [`OutboxError::OtherPseudonymKey`],
+    /// [`OutboxError::NoKnownPseudonymKey`] and the disk's failures.
+    pub async fn compare_keys(&self, keys: &KeyFingerprints) -> Result<(), OutboxError> {
+        compare_keys(&mut *self.pool.acquire().await?, keys).await
     }
 
     /// Closes the connections.

@@ -1,5 +1,6 @@
 //! The outbox itself: opens the file, and delegates to the subjects.
 
+mod renewal;
 mod subjects;
 mod upkeep;
 
@@ -15,13 +16,13 @@ use self::subjects::Subjects;
 use crate::batches::{Backlog, Leased, Settled, SettledVerdicts, Settlement, has_unsent};
 use crate::feeds::RunOutcome;
 use crate::file::{
-    Database, LockFile, OutboxError, check_fingerprint, create_private, open_writer, run_to_end,
+    Database, LockFile, OutboxError, create_private, open_writer, pin_keys, run_to_end,
 };
 use crate::operator::OutboxReader;
 use crate::options::OutboxOptions;
 use crate::page::{Committed, NotCommitted, PageCommit, Prepared};
 use crate::records::Records;
-use crate::versions::{Versions, determine_generation};
+use crate::versions::{Versions, determine_generation, read_contents_since};
 
 /// The gateway's durable state, owned by this process. Cheap to clone: clones share one outbox.
 #[derive(Debug, Clone)]
@@ -31,12 +32,13 @@ pub struct Outbox {
 
 impl Outbox {
     /// Opens the outbox at `path`, making it if there is none; takes the lock, brings the schema up
-    /// to date, raises the generation if the file is not the one last used here, and ends the
-    /// leases of a process that is gone.
+    /// to date, raises the generation if the file is not the one last used here, ends the leases of
+    /// a process that is gone, and renews a file from before the contract's version 2.
     ///
     /// # Errors
     /// [`OutboxError::Locked`], [`OutboxError::NewerSchema`], [`OutboxError::NotAnOutbox`],
-    /// [`OutboxError::OtherKeys`], [`OutboxError::DamagedGenerationFile`],
+    /// [`OutboxError::OtherRecordKey`], [`OutboxError::OtherPseudonymKey`],
+    /// [`OutboxError::NoKnownPseudonymKey`], [`OutboxError::DamagedGenerationFile`],
     /// [`OutboxError::BadOption`] and the disk's failures.
     pub async fn open(
         path: &Path,
@@ -49,18 +51,23 @@ impl Outbox {
         let mut connection = open_writer(path).await?;
         let identity =
             determine_generation(&mut connection, path, options.min_generation, now).await?;
-        check_fingerprint(&mut connection, &options.keys_check).await?;
+        if let Some(keys) = &options.keys {
+            pin_keys(&mut connection, keys).await?;
+        }
+        let contents_since = read_contents_since(&mut connection).await?;
         // In a block of its own, so that only the subjects, whose lock goes last, hold the file
         // when one of the steps below fails.
         let subjects = {
             let database = Arc::new(Database::new(path, connection));
-            let versions = Arc::new(Versions::open(path, &identity, Arc::clone(&database))?);
+            let versions = Versions::open(path, &identity, contents_since, Arc::clone(&database))?;
+            let versions = Arc::new(versions);
             let records = Arc::new(Records::new(Arc::clone(&database)));
             records.flush_all().await?;
             Subjects::new(&database, &versions, &records, &options, lock)
         };
         subjects.leases.release_all().await?;
         subjects.requests.release_taken().await?;
+        renewal::renew(&subjects, now).await?;
         Ok(Self {
             subjects: Arc::new(subjects),
         })
@@ -256,8 +263,9 @@ impl Outbox {
 
     /// Writes down the registry's verdicts on batches of this outbox, all in one transaction;
     /// verdicts on unknown batches, and a second one on the same batch, change nothing. An answered
-    /// batch is deleted and its refused events become dead letters; if the registry holds versions
-    /// this outbox never gave out, the generation rises above them. Once begun it runs to its end,
+    /// batch is deleted and its refused events become dead letters; so do those that were dropped
+    /// for versions this outbox never gave out, and the generation rises by one for them, at most
+    /// once a day. Once begun it runs to its end,
     /// even if the caller stops waiting.
     ///
     /// # Errors

@@ -21,16 +21,18 @@ const MIN_ZEROS: usize = 4;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Letters {
     Latin,
+    /// All but O, which can only be a zero.
+    LatinWithoutO,
     LatinOrCyrillic,
 }
 
-/// Writes `XXX:`, the issuing country's three letters; `default` is used where the source names
-/// none.
+/// Writes `XXX:`, the issuing country's three letters, and returns these; `default` is used where
+/// the source names none.
 pub(super) fn push_country(
     code: Option<&str>,
     default: Option<&'static str>,
     out: &mut NormalForm,
-) -> Result<(), IdentifierFault> {
+) -> Result<&'static str, IdentifierFault> {
     let three = match code.map(str::trim).filter(|code| !code.is_empty()) {
         Some(code) => country::alpha3(code).ok_or(IdentifierFault::CountryUnknown)?,
         None => default.ok_or(IdentifierFault::CountryMissing)?,
@@ -38,7 +40,8 @@ pub(super) fn push_country(
     three
         .chars()
         .chain([':'])
-        .try_for_each(|char| out.push(char))
+        .try_for_each(|char| out.push(char))?;
+    Ok(three)
 }
 
 /// Writes the number: separators gone, upper case, Cyrillic look-alikes as Latin. Letters before
@@ -49,12 +52,25 @@ pub(super) fn push_number(
     letters: Letters,
     out: &mut NormalForm,
 ) -> Result<(), IdentifierFault> {
+    push_chars(significant(text)?, limits, letters, out)
+}
+
+/// Writes the number's characters; see [`push_number`].
+pub(super) fn push_chars(
+    chars: impl Iterator<Item = char>,
+    limits: &Limits,
+    letters: Letters,
+    out: &mut NormalForm,
+) -> Result<(), IdentifierFault> {
     let mut count = 0;
     let mut zeros = 0;
     let mut other_digits = 0;
     let start = out.as_bytes().len();
-    for char in significant(text)? {
-        let char = latin_twin(upper(char));
+    for char in chars {
+        let char = match latin_twin(upper(char)) {
+            'O' if letters == Letters::LatinWithoutO => '0',
+            char => char,
+        };
         let fits = match char {
             '0'..='9' => true,
             'A'..='Z' => !limits.digits_only,
@@ -84,7 +100,7 @@ pub(super) fn is_empty(text: &str) -> bool {
 }
 
 /// Upper case where that is one letter; other letters are refused later anyway.
-fn upper(char: char) -> char {
+pub(super) fn upper(char: char) -> char {
     let mut upper = char.to_uppercase();
     match (upper.next(), upper.next()) {
         (Some(only), None) => only,
@@ -93,7 +109,7 @@ fn upper(char: char) -> char {
 }
 
 /// The Latin letter that looks the same as the Cyrillic capital, for the twelve that have one.
-const fn latin_twin(char: char) -> char {
+pub(super) const fn latin_twin(char: char) -> char {
     match char {
         'А' => 'A',
         'В' => 'B',

@@ -11,6 +11,7 @@ mod passport_foreign;
 mod passport_ru;
 mod residence_permit;
 mod snils;
+mod spelled;
 
 use connector_kit::{Identifier, IdentifierKind};
 use contract::Scheme;

@@ -114,7 +114,9 @@ fn narrow(char: char) -> char {
 const fn is_separator(char: char) -> bool {
     char.is_whitespace()
         || matches!(char,
-            '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{FE58}' | '\u{FE63}' | '№'
+            '-' | '\u{02D7}' | '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}'
+            | '\u{2E3A}' | '\u{2E3B}'
+            | '\u{FE58}' | '\u{FE63}' | '№'
             | '\u{00AD}' | '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
 }
 

@@ -5,6 +5,9 @@ use super::normal::NormalForm;
 use super::{IdentifierFault, Soundness};
 
 /// `XXX:NUMBER`; the country is required.
+///
+/// German numbers are of digits and the letters CFGHJKLMNPRTVWXYZ, so that an O in one is a zero.
+/// Other countries do not tell the two apart by the form of the number.
 pub(super) fn normalise(
     text: &str,
     country: Option<&str>,
@@ -14,6 +17,9 @@ pub(super) fn normalise(
     if is_empty(text) {
         return Err(IdentifierFault::Empty);
     }
-    push_country(country, None, out)?;
-    push_number(text, limits, Letters::Latin, out).map(|()| Soundness::Sound)
+    let letters = match push_country(country, None, out)? {
+        "DEU" => Letters::LatinWithoutO,
+        _ => Letters::Latin,
+    };
+    push_number(text, limits, letters, out).map(|()| Soundness::Sound)
 }

@@ -15,9 +15,9 @@ use tracing::{info, warn};
 use super::error_text::{self, ChannelStep};
 use super::message::Traffic;
 use super::session::BrokerSession;
-use super::settings::{AmqpSettings, FrameSize, Pauses};
+use super::settings::{AmqpSettings, Pauses};
 use super::topology;
-use crate::BrokerError;
+use crate::{BrokerError, MAX_BATCH_BYTES, MAX_MESSAGE_BYTES};
 
 /// Number of receipts that the broker hands over ahead of their acknowledgements; each may be some
 /// MiB.
@@ -157,11 +157,11 @@ async fn consume(
     settings: &AmqpSettings,
     traffic: Traffic,
 ) -> Result<ConsumingConnection, BrokerError> {
-    let frames = match traffic {
-        Traffic::Batches => FrameSize::Usual,
-        Traffic::Receipts => FrameSize::Small,
+    let max_body = match traffic {
+        Traffic::Batches => MAX_BATCH_BYTES,
+        Traffic::Receipts => MAX_MESSAGE_BYTES,
     };
-    let (session, stream) = BrokerSession::prepare(settings, frames, async |channel| {
+    let (session, stream) = BrokerSession::prepare(settings, max_body, async |channel| {
         let (queue, prefetch) = match traffic {
             Traffic::Batches => {
                 topology::ensure(channel, settings).await?;
@@ -182,7 +182,11 @@ async fn consume(
             .await
             .map_err(explained)?;
         // No tag of our own: the broker makes one up.
-        let options = BasicConsumeOptions::default();
+        // A queue of receipts has one reader: a second would take some of the first one's.
+        let options = BasicConsumeOptions {
+            exclusive: traffic == Traffic::Receipts,
+            ..BasicConsumeOptions::default()
+        };
         let arguments = FieldTable::default();
         channel
             .basic_consume(queue, "".into(), options, arguments)

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::consume_link::ConsumeLink;
 use super::error_text;
+use super::headers::whole_length;
 use super::message::{Destination, OutgoingMessage, Traffic};
 use super::publish_link::PublishLink;
 use super::settings::AmqpSettings;
@@ -75,6 +76,7 @@ impl AmqpConsumer {
             Ok(delivery) => {
                 let token = AmqpToken::from(&delivery);
                 self.ready.push(Delivery {
+                    cut_from: whole_length(&delivery.properties),
                     bytes: delivery.data,
                     redelivered: delivery.redelivered,
                     token: Token(TokenKind::Amqp(token)),

@@ -10,21 +10,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contract::BatchId;
+use lapin::Acker;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicGetOptions};
-use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Acker, BasicProperties};
 use tokio::time::timeout;
 
 use super::error_text::{self, ChannelStep};
+use super::headers::{reason, times_handed_out, whole_length};
 use super::message::{Destination, OutgoingMessage};
 use super::publish_link::PublishLink;
 use super::session::BrokerSession;
-use super::settings::{AmqpSettings, FrameSize};
+use super::settings::AmqpSettings;
 use super::topology;
-use crate::dead_letters::{MAX_TAKEN, MAX_TAKEN_BYTES, reason_word};
+use crate::dead_letters::{MAX_TAKEN, MAX_TAKEN_BYTES};
 use crate::token::{AmqpToken, Token, TokenKind};
-use crate::{AmqpConfig, BrokerError, DeadLetter, DeadLetters};
+use crate::{AmqpConfig, BrokerError, DeadLetter, DeadLetters, MAX_BATCH_BYTES};
 
 /// Number of times a dead letter is handed out before a copy replaces it; far enough below
 /// RabbitMQ 4's limit of 20.
@@ -36,7 +36,7 @@ pub(crate) async fn dead_letters(
 ) -> Result<Box<dyn DeadLetters>, BrokerError> {
     let settings = Arc::new(AmqpSettings::new(config, base)?);
     let ensure = async |channel: &_| topology::ensure(channel, &settings).await;
-    let (session, _) = BrokerSession::prepare(&settings, FrameSize::Usual, ensure).await?;
+    let (session, _) = BrokerSession::prepare(&settings, MAX_BATCH_BYTES, ensure).await?;
     let link = |destination| PublishLink::new(Arc::clone(&settings), destination);
     Ok(Box::new(AmqpDeadLetters {
         session: Some(session),
@@ -141,6 +141,7 @@ impl DeadLetters for AmqpDeadLetters {
             };
             bytes += letter.data.len();
             letters.push(DeadLetter {
+                cut_from: whole_length(&letter.properties),
                 reason: reason(&letter.properties),
                 token: Token(TokenKind::Amqp(AmqpToken::from(&letter))),
                 bytes: letter.data,
@@ -150,6 +151,12 @@ impl DeadLetters for AmqpDeadLetters {
     }
 
     async fn retry(&mut self, letter: DeadLetter) -> Result<(), BrokerError> {
+        if letter.cut_from.is_some() {
+            return Err(BrokerError::misconfigured(
+                "a dead letter is longer than any batch and was not read whole",
+                "discard it: no program of ours sent it",
+            ));
+        }
         let DeadLetter {
             bytes,
             token: Token(TokenKind::Amqp(token)),
@@ -180,44 +187,5 @@ impl DeadLetters for AmqpDeadLetters {
         if let Some(session) = self.session.take() {
             session.close().await;
         }
-    }
-}
-
-/// Number of times a quorum queue has handed a message out before, by its own count.
-fn times_handed_out(properties: &BasicProperties) -> i64 {
-    let header = properties
-        .headers()
-        .as_ref()
-        .and_then(|headers| headers.inner().get("x-delivery-count"));
-    match header {
-        Some(AMQPValue::LongLongInt(count)) => *count,
-        Some(AMQPValue::LongInt(count)) => (*count).into(),
-        Some(AMQPValue::LongUInt(count)) => (*count).into(),
-        _ => 0,
-    }
-}
-
-/// Reason that a program of ours gave, or else the one for which the broker itself made it a dead
-/// letter.
-fn reason(properties: &BasicProperties) -> Option<String> {
-    let headers = properties.headers().as_ref()?;
-    word(headers, "x-reason")
-        .or_else(|| word(headers, "x-first-death-reason"))
-        .or_else(|| {
-            let AMQPValue::FieldArray(deaths) = headers.inner().get("x-death")? else {
-                return None;
-            };
-            let AMQPValue::FieldTable(last) = deaths.as_slice().first()? else {
-                return None;
-            };
-            word(last, "reason")
-        })
-}
-
-fn word(table: &FieldTable, key: &str) -> Option<String> {
-    match table.inner().get(key)? {
-        AMQPValue::LongString(text) => reason_word(std::str::from_utf8(text.as_bytes()).ok()?),
-        AMQPValue::ShortString(text) => reason_word(text.as_str()),
-        _ => None,
     }
 }

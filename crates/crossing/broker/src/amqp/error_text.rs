@@ -229,8 +229,8 @@ pub(super) fn on_channel(
         ),
         406 => BrokerError::misconfigured(
             format!(
-                "{thing} exists with other arguments (kind, durability, dead letters or delivery \
-                 limit)"
+                "{thing} exists with other arguments (kind, durability, dead letters, length \
+                 or delivery limit)"
             ),
             "delete it once it is empty so that it is created anew, or set `declare = false` to \
              use it as it is",

@@ -38,7 +38,7 @@ impl Destination {
     pub(super) fn dead_letters(config: &AmqpConfig) -> Self {
         Self {
             traffic: Traffic::Batches,
-            exchange: config.dead_letters.clone(),
+            exchange: config.dead_letters_exchange.clone(),
             routing_key: config.dead_letters.clone(),
         }
     }

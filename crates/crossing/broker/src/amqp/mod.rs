@@ -6,12 +6,15 @@ mod consume_link;
 mod consumer;
 mod dead_letters;
 mod error_text;
+mod frames;
+mod headers;
 mod ledger;
 mod message;
 mod publish_link;
 mod publish_task;
 mod publisher;
 mod receipts;
+mod rights;
 mod session;
 mod settings;
 mod tls;
@@ -24,13 +27,15 @@ pub(crate) use dead_letters::dead_letters;
 pub(crate) use publisher::publisher;
 pub(crate) use receipts::{receipt_publisher, receipt_subscriber};
 use session::BrokerSession;
-use settings::{AmqpSettings, FrameSize};
+use settings::AmqpSettings;
+use tokio::time::timeout;
 
-use crate::{AmqpConfig, BrokerError, Depth};
+use crate::finding::{QueueFinding, Side};
+use crate::{AmqpConfig, BrokerError, Depth, MAX_MESSAGE_BYTES};
 
 pub(crate) async fn check(config: &AmqpConfig, base: &Path) -> Result<Vec<String>, BrokerError> {
     let settings = AmqpSettings::new(config, base)?;
-    let session = BrokerSession::open(&settings, FrameSize::Small).await?;
+    let session = BrokerSession::open(&settings, MAX_MESSAGE_BYTES).await?;
     let outcome = topology::ensure(&session.channel, &settings).await;
     session.close().await;
     let depth = outcome?;
@@ -44,9 +49,31 @@ pub(crate) async fn check(config: &AmqpConfig, base: &Path) -> Result<Vec<String
     ])
 }
 
+pub(crate) async fn check_rights(
+    config: &AmqpConfig,
+    base: &Path,
+    side: Side,
+) -> Result<Vec<QueueFinding>, BrokerError> {
+    let settings = AmqpSettings::new(config, base)?;
+    let session = BrokerSession::open(&settings, MAX_MESSAGE_BYTES).await?;
+    // Some ten questions, each with its answer.
+    let limit = settings.connect_timeout() * 2;
+    let checked = timeout(limit, rights::check(&session.connection, &settings, side)).await;
+    session.close().await;
+    checked.unwrap_or_else(|_| Err(error_text::fell_silent(&settings.address)))
+}
+
+pub(crate) async fn readers(config: &AmqpConfig, base: &Path) -> Result<u64, BrokerError> {
+    let settings = AmqpSettings::new(config, base)?;
+    let session = BrokerSession::open(&settings, MAX_MESSAGE_BYTES).await?;
+    let outcome = topology::readers(&session.channel, &settings).await;
+    session.close().await;
+    outcome
+}
+
 pub(crate) async fn depth(config: &AmqpConfig, base: &Path) -> Result<Depth, BrokerError> {
     let settings = AmqpSettings::new(config, base)?;
-    let session = BrokerSession::open(&settings, FrameSize::Small).await?;
+    let session = BrokerSession::open(&settings, MAX_MESSAGE_BYTES).await?;
     let outcome = topology::depth(&session.channel, &settings).await;
     session.close().await;
     outcome

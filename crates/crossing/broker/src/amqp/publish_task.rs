@@ -18,9 +18,9 @@ use super::error_text::{self, ChannelStep};
 use super::ledger::{LateConfirms, Ledger};
 use super::message::{Destination, LinkStatus, PublishRequest, Traffic};
 use super::session::BrokerSession;
-use super::settings::{AmqpSettings, FrameSize};
+use super::settings::AmqpSettings;
 use super::topology;
-use crate::{BrokerError, QueueState};
+use crate::{BrokerError, MAX_MESSAGE_BYTES, QueueState};
 
 type InFlight = FuturesUnordered<BoxFuture<'static, FinishedPublish>>;
 
@@ -85,7 +85,7 @@ async fn connect(
     settings: &AmqpSettings,
     destination: &Destination,
 ) -> Result<BrokerSession, BrokerError> {
-    let (session, ()) = BrokerSession::prepare(settings, FrameSize::Small, async |channel| {
+    let (session, ()) = BrokerSession::prepare(settings, MAX_MESSAGE_BYTES, async |channel| {
         match destination.traffic {
             Traffic::Batches => topology::ensure(channel, settings).await.map(drop)?,
             Traffic::Receipts => topology::receipts(channel, settings).await?,

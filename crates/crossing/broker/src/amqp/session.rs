@@ -5,13 +5,16 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use async_rs::util::RuntimeParts;
+use async_rs::{Runtime, Tokio, TokioRuntime};
 use lapin::tcp::{AsyncTcpStream, RustlsConnector};
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use super::error_text;
-use super::settings::{AmqpSettings, FrameSize};
+use super::frames::{FilteredStream, FilteringReactor};
+use super::settings::AmqpSettings;
 use crate::BrokerError;
 
 /// Longest wait for the broker to agree to the end of a connection.
@@ -55,16 +58,17 @@ impl Drop for ShutOnDrop {
 }
 
 impl BrokerSession {
-    /// Connects, logs in and opens a channel. May be dropped half-way.
+    /// Connects, logs in and opens a channel. Of messages longer than `max_body` bytes only the
+    /// beginning is read. May be dropped half-way.
     pub(super) async fn open(
         settings: &AmqpSettings,
-        frame_size: FrameSize,
+        max_body: usize,
     ) -> Result<Self, BrokerError> {
         let mut unfinished = ShutOnDrop(Some(Socket::default()));
         let socket = unfinished.0.clone().unwrap_or_default();
         let dialling = dial(
             settings,
-            frame_size,
+            max_body,
             settings.tls_connector()?,
             socket.clone(),
         );
@@ -88,10 +92,10 @@ impl BrokerSession {
     /// Opens a session and does `work` on its channel, within the connect timeout.
     pub(super) async fn prepare<T>(
         settings: &AmqpSettings,
-        frame_size: FrameSize,
+        max_body: usize,
         work: impl AsyncFnOnce(&Channel) -> Result<T, BrokerError>,
     ) -> Result<(Self, T), BrokerError> {
-        let session = Self::open(settings, frame_size).await?;
+        let session = Self::open(settings, max_body).await?;
         match timeout(settings.connect_timeout(), work(&session.channel)).await {
             Ok(Ok(done)) => Ok((session, done)),
             Ok(Err(error)) => {
@@ -119,7 +123,7 @@ impl BrokerSession {
 
 async fn dial(
     settings: &AmqpSettings,
-    frame_size: FrameSize,
+    max_body: usize,
     tls: Option<RustlsConnector>,
     socket: Socket,
 ) -> lapin::Result<(Connection, Channel)> {
@@ -133,12 +137,15 @@ async fn dial(
         .unwrap_or_else(|| host.clone());
     let limit = settings.connect_timeout();
     let properties = ConnectionProperties::default().with_auth_provider(settings.login());
-    let runtime = lapin::runtime::default_runtime()?;
+    let tokio = Tokio::current();
+    let reactor = FilteringReactor(tokio.clone());
+    let runtime = Runtime::new(RuntimeParts::new(tokio, reactor));
     // lapin runs this on a thread of its own, which must end when the connect timeout has passed.
     let connection = Connection::connector(
-        settings.uri(frame_size),
+        settings.uri(),
         runtime,
-        async move |_, runtime| {
+        async move |_, _| {
+            let runtime = TokioRuntime::tokio_current();
             let connecting = async {
                 // A kind of its own, so that an unknown name reads otherwise than an unreachable
                 // host.
@@ -154,9 +161,13 @@ async fn dial(
                     None => Ok(stream),
                 }
             };
-            Ok(timeout(limit, connecting)
+            let bare = timeout(limit, connecting)
                 .await
-                .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))?)
+                .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))?;
+            Ok(AsyncTcpStream::Plain(FilteredStream::new(
+                bare,
+                max_body as u64,
+            )))
         },
         properties,
     )

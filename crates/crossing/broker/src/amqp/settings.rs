@@ -17,26 +17,9 @@ use crate::{AmqpConfig, BrokerError, Login};
 /// Pause after the first failed attempt to connect, before jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// The largest frame to agree on with the broker. The driver keeps room for 32 of them to send, and
-/// for as many to read, at each connection.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum FrameSize {
-    /// 33,024 bytes: two of them take a batch padded to 64 KiB.
-    Small,
-    /// 131,072 bytes, as other clients agree on: for readers of what any clinic may have sent.
-    /// The broker cuts a message's body to the reader's frames, but not its header, and one that is
-    /// larger ends the reader's connection.
-    Usual,
-}
-
-impl FrameSize {
-    const fn max_bytes(self) -> u32 {
-        match self {
-            Self::Small => 33_024,
-            Self::Usual => 131_072,
-        }
-    }
-}
+/// Largest frame to agree on with the broker, in bytes: two of them take a batch padded to 64 KiB.
+/// The driver keeps room for 32 of them to send, and for as many to read, at each connection.
+const FRAME_BYTES: u32 = 33_024;
 
 /// Configuration and secrets of a connection.
 #[derive(Debug)]
@@ -49,16 +32,32 @@ pub(super) struct AmqpSettings {
 
 impl AmqpSettings {
     pub(super) fn new(config: &AmqpConfig, base: &Path) -> Result<Self, BrokerError> {
-        for (key, name) in [
+        let mut names = vec![
             ("exchange", &config.exchange),
             ("queue", &config.queue),
             ("dead_letters", &config.dead_letters),
+            ("dead_letters_exchange", &config.dead_letters_exchange),
             ("receipts", &config.receipts),
-        ] {
+        ];
+        names.extend(
+            config
+                .receipts_queue
+                .iter()
+                .map(|name| ("receipts_queue", name)),
+        );
+        for (at, (key, name)) in names.iter().enumerate() {
             if name.is_empty() || name.len() > MAX_NAME_BYTES || name.starts_with("amq.") {
                 return Err(BrokerError::misconfigured(
                     format!("`{key}` is not a name for a queue"),
                     "choose 1 to 255 bytes not starting with `amq.`",
+                ));
+            }
+            // Permissions go by name: the right to publish to an exchange would be the right to
+            // bind the queue of the same name to any other.
+            if let Some((other, _)) = names.iter().take(at).find(|(_, earlier)| earlier == name) {
+                return Err(BrokerError::misconfigured(
+                    format!("`{other}` and `{key}` of [queue.amqp] are both {name}"),
+                    "give each exchange and each queue a name of its own",
                 ));
             }
         }
@@ -89,7 +88,7 @@ impl AmqpSettings {
     }
 
     /// The broker's address for lapin; without the password, see [`AccountLogin`].
-    pub(super) fn uri(&self, frame_size: FrameSize) -> AMQPUri {
+    pub(super) fn uri(&self) -> AMQPUri {
         let BrokerAddress {
             host,
             port,
@@ -114,7 +113,7 @@ impl AmqpSettings {
             },
             vhost,
             query: AMQPQueryString {
-                frame_max: Some(frame_size.max_bytes()),
+                frame_max: Some(FRAME_BYTES),
                 heartbeat: Some(self.config.heartbeat_seconds.get()),
                 ..AMQPQueryString::default()
             },
@@ -303,6 +302,19 @@ mod tests {
         assert!(
             pauses[0] < Duration::from_secs(1)
                 && pauses.iter().all(|pause| *pause <= Duration::from_secs(2))
+        );
+    }
+
+    #[test]
+    fn an_exchange_and_a_queue_of_one_name_are_refused() {
+        let config = AmqpConfig {
+            queue: AmqpConfig::default().exchange,
+            ..AmqpConfig::default()
+        };
+        let error = AmqpSettings::new(&config, Path::new("/")).unwrap_err();
+        assert!(
+            error.to_string().contains("`exchange` and `queue`"),
+            "{error}"
         );
     }
 

@@ -2,7 +2,7 @@
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, ExchangeKind};
+use lapin::{Channel, ExchangeKind, Queue};
 
 use super::error_text::{self, ChannelStep};
 use super::settings::AmqpSettings;
@@ -10,6 +10,11 @@ use crate::{AmqpConfig, BrokerError, Depth, QueueKind};
 
 /// Limit of the receipts that wait at the broker for one gateway, in bytes.
 const MAX_UNREAD_RECEIPT_BYTES: i64 = 64 * 1024 * 1024;
+/// Limit of the batches that wait in the queue, in bytes; a full queue refuses further ones.
+const MAX_WAITING_BYTES: i64 = 4 * 1024 * 1024 * 1024;
+/// Limits of the queue of dead letters; the oldest leave a full one.
+const MAX_DEAD_LETTERS: i64 = 10_000;
+const MAX_DEAD_LETTER_BYTES: i64 = 512 * 1024 * 1024;
 
 /// Makes sure that exchanges and queues are there, and counts the messages in them.
 pub(super) async fn ensure(
@@ -18,13 +23,8 @@ pub(super) async fn ensure(
 ) -> Result<Depth, BrokerError> {
     let config = &settings.config;
     // The dead letters first: what the queue refers to should exist before the queue does.
-    exchange(
-        channel,
-        settings,
-        &config.dead_letters,
-        ExchangeKind::Direct,
-    )
-    .await?;
+    let dead_exchange = &config.dead_letters_exchange;
+    exchange(channel, settings, dead_exchange, ExchangeKind::Direct).await?;
     let dead = queue(
         channel,
         settings,
@@ -32,16 +32,12 @@ pub(super) async fn ensure(
         dead_letter_arguments(config),
     )
     .await?;
-    bind(
-        channel,
-        settings,
-        &config.dead_letters,
-        &config.dead_letters,
-    )
-    .await?;
+    bind(channel, settings, &config.dead_letters, dead_exchange).await?;
     exchange(channel, settings, &config.exchange, ExchangeKind::Direct).await?;
     let waiting = queue(channel, settings, &config.queue, queue_arguments(config)).await?;
     bind(channel, settings, &config.queue, &config.exchange).await?;
+    // A city's first gateways listen before the registry has sent its first receipt.
+    receipts(channel, settings).await?;
     Ok(Depth { waiting, dead })
 }
 
@@ -55,6 +51,41 @@ pub(super) async fn depth(
         waiting: look(channel, settings, &config.queue).await?,
         dead: look(channel, settings, &config.dead_letters).await?,
     })
+}
+
+/// Counts the consumers of the queue of batches.
+pub(super) async fn readers(
+    channel: &Channel,
+    settings: &AmqpSettings,
+) -> Result<u64, BrokerError> {
+    let name = settings.config.queue.as_str();
+    let looked = passively(channel, name).await;
+    looked
+        .map(|queue| queue.consumer_count().into())
+        .map_err(|error| {
+            error_text::on_channel(&settings.address, ChannelStep::Queue(name), &error)
+        })
+}
+
+/// Declares both queues, which exist, with the arguments that they should have.
+pub(super) async fn declare_existing(
+    channel: &Channel,
+    settings: &AmqpSettings,
+) -> lapin::Result<()> {
+    let config = &settings.config;
+    for (name, arguments) in [
+        (&config.dead_letters, dead_letter_arguments(config)),
+        (&config.queue, queue_arguments(config)),
+    ] {
+        let options = QueueDeclareOptions {
+            durable: true,
+            ..QueueDeclareOptions::default()
+        };
+        channel
+            .queue_declare(name.as_str().into(), options, arguments)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Makes sure that the exchange of receipts is there.
@@ -71,12 +102,15 @@ pub(super) async fn receipts(
     .await
 }
 
-/// Declares a queue of receipts for this connection alone, named by the broker and gone with the
-/// connection.
+/// Returns the queue of receipts that the operator made for this account, or declares one for this
+/// connection alone, named by the broker and gone with the connection.
 pub(super) async fn subscription(
     channel: &Channel,
     settings: &AmqpSettings,
 ) -> Result<ShortString, BrokerError> {
+    if let Some(name) = &settings.config.receipts_queue {
+        return Ok(name.as_str().into());
+    }
     receipts(channel, settings).await?;
     let exchange = settings.config.receipts.as_str();
     let step = ChannelStep::Subscribe(exchange);
@@ -86,9 +120,10 @@ pub(super) async fn subscription(
     // may be exclusive.
     put(&mut arguments, "x-queue-type", "classic");
     // The oldest go first: their batches are sent again.
-    arguments.insert(
-        "x-max-length-bytes".into(),
-        AMQPValue::LongLongInt(MAX_UNREAD_RECEIPT_BYTES),
+    put_number(
+        &mut arguments,
+        "x-max-length-bytes",
+        MAX_UNREAD_RECEIPT_BYTES,
     );
     let options = QueueDeclareOptions {
         exclusive: true,
@@ -141,27 +176,30 @@ async fn queue(
         durable: true,
         ..QueueDeclareOptions::default()
     };
-    declare(channel, settings, name, options, arguments).await
+    let declared = channel.queue_declare(name.into(), options, arguments).await;
+    counted(settings, name, declared)
 }
 
 async fn look(channel: &Channel, settings: &AmqpSettings, name: &str) -> Result<u64, BrokerError> {
+    counted(settings, name, passively(channel, name).await)
+}
+
+async fn passively(channel: &Channel, name: &str) -> lapin::Result<Queue> {
     let options = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()
     };
-    declare(channel, settings, name, options, FieldTable::default()).await
+    channel
+        .queue_declare(name.into(), options, FieldTable::default())
+        .await
 }
 
-async fn declare(
-    channel: &Channel,
+fn counted(
     settings: &AmqpSettings,
     name: &str,
-    options: QueueDeclareOptions,
-    arguments: FieldTable,
+    declared: lapin::Result<Queue>,
 ) -> Result<u64, BrokerError> {
-    channel
-        .queue_declare(name.into(), options, arguments)
-        .await
+    declared
         .map(|queue| queue.message_count().into())
         .map_err(|error| {
             error_text::on_channel(&settings.address, ChannelStep::Queue(name), &error)
@@ -193,11 +231,11 @@ async fn bind(
 
 /// Arguments of the queue, stated explicitly since the defaults of RabbitMQ 3.10 and 4 differ.
 fn queue_arguments(config: &AmqpConfig) -> FieldTable {
-    let mut arguments = dead_letter_arguments(config);
+    let mut arguments = kind_arguments(config);
     put(
         &mut arguments,
         "x-dead-letter-exchange",
-        &config.dead_letters,
+        &config.dead_letters_exchange,
     );
     put(
         &mut arguments,
@@ -205,22 +243,32 @@ fn queue_arguments(config: &AmqpConfig) -> FieldTable {
         &config.dead_letters,
     );
     if config.queue_kind == QueueKind::Quorum {
-        arguments.insert(
-            "x-delivery-limit".into(),
-            AMQPValue::LongLongInt(config.delivery_limit.get().into()),
-        );
+        let limit = config.delivery_limit.get().into();
+        put_number(&mut arguments, "x-delivery-limit", limit);
         // A batch over the limit leaves the queue only when the dead letters hold it; the overflow
         // mode goes with it.
         put(&mut arguments, "x-dead-letter-strategy", "at-least-once");
-        put(&mut arguments, "x-overflow", "reject-publish");
     }
+    // A full queue takes nothing more, and gateways keep their batches.
+    put(&mut arguments, "x-overflow", "reject-publish");
+    put_number(&mut arguments, "x-max-length-bytes", MAX_WAITING_BYTES);
     arguments
 }
 
-/// Arguments of the dead letters' queue, without a delivery limit: -1 is "unlimited" to RabbitMQ 4
-/// and "never hand out twice" to 3.10, and a queue that exists without the argument refuses every
-/// value. See `dead_letters.rs` for how dead letters survive RabbitMQ 4's limit of 20.
+/// Arguments of the dead letters' queue. The oldest leave a full one, which loses no fact: gateways
+/// keep a batch until the registry has taken it. It is without a delivery limit: -1 is "unlimited"
+/// to RabbitMQ 4 and "never hand out twice" to 3.10, and a queue that exists without the argument
+/// refuses every value. See `dead_letters.rs` for how dead letters survive RabbitMQ 4's limit of
+/// 20.
 fn dead_letter_arguments(config: &AmqpConfig) -> FieldTable {
+    let mut arguments = kind_arguments(config);
+    put(&mut arguments, "x-overflow", "drop-head");
+    put_number(&mut arguments, "x-max-length", MAX_DEAD_LETTERS);
+    put_number(&mut arguments, "x-max-length-bytes", MAX_DEAD_LETTER_BYTES);
+    arguments
+}
+
+fn kind_arguments(config: &AmqpConfig) -> FieldTable {
     let mut arguments = FieldTable::default();
     let kind = match config.queue_kind {
         QueueKind::Quorum => "quorum",
@@ -230,6 +278,10 @@ fn dead_letter_arguments(config: &AmqpConfig) -> FieldTable {
     arguments
 }
 
-fn put(arguments: &mut FieldTable, key: &str, value: &str) {
+pub(super) fn put(arguments: &mut FieldTable, key: &str, value: &str) {
     arguments.insert(key.into(), AMQPValue::LongString(value.into()));
+}
+
+fn put_number(arguments: &mut FieldTable, key: &str, value: i64) {
+    arguments.insert(key.into(), AMQPValue::LongLongInt(value));
 }

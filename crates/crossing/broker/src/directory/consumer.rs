@@ -14,18 +14,23 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::blocking::run_blocking;
-use super::layout::{QueueLayout, list, read_regular_file, sync_folder};
+use super::dead_letters::remove_oldest;
+use super::layout::{FileContent, QueueLayout, list, read_regular_file, sync_folder};
 use super::process_folder::ProcessFolder;
 use super::scratch::write_through;
 use crate::batch_file::BatchFile;
 use crate::token::{Token, TokenKind};
-use crate::{BrokerError, Consumer, Delivery, DirectoryConfig};
+use crate::{BrokerError, Consumer, Delivery, DirectoryConfig, MAX_BATCH_BYTES};
 
 /// Pause between two looks into an empty directory.
 const POLL: Duration = Duration::from_millis(100);
 /// Number of names read from `incoming/` at a time; all of them are taken before the next look, so
 /// none starves.
 const MAX_LISTED: usize = 10_000;
+/// Limit of the dead letters; the oldest go first.
+const MAX_DEAD: usize = 10_000;
+/// Number of dead letters made before their number is looked at again.
+const LOOK_AT_DEAD_AFTER: u64 = 500;
 const DELIVERY_LIMIT_REASON: &str = "delivery-limit";
 
 pub(crate) fn consumer(config: &DirectoryConfig, base: &Path) -> Box<dyn Consumer> {
@@ -37,6 +42,7 @@ pub(crate) fn consumer(config: &DirectoryConfig, base: &Path) -> Box<dyn Consume
         claimed: HashSet::new(),
         ready: VecDeque::new(),
         warned: false,
+        dead_lettered: 0,
     };
     Box::new(DirectoryConsumer {
         claims: Arc::new(Mutex::new(claims)),
@@ -64,6 +70,8 @@ struct Claims {
     ready: VecDeque<Delivery>,
     /// True once files that are no batches have been logged.
     warned: bool,
+    /// Number of dead letters made here.
+    dead_lettered: u64,
 }
 
 impl DirectoryConsumer {
@@ -129,7 +137,9 @@ impl Consumer for DirectoryConsumer {
         self.with_claims(move |claims| {
             claims.settle(vec![delivery.token], |path, file, layout| {
                 dead_letter(path, file, reason, layout)
-            })
+            })?;
+            claims.bound_dead_letters();
+            Ok(())
         })
         .await
     }
@@ -177,8 +187,8 @@ impl Claims {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(self.layout.error("be consumed", &error)),
             }
-            let bytes = match read_regular_file(&path) {
-                Ok(bytes) => bytes,
+            let FileContent { bytes, cut_from } = match read_regular_file(&path, MAX_BATCH_BYTES) {
+                Ok(content) => content,
                 Err(error) => {
                     // Counted as an attempt, so that one unreadable file does not come up for ever.
                     drop(requeue(&path, file, &self.layout, self.delivery_limit));
@@ -188,6 +198,7 @@ impl Claims {
             self.claimed.insert(file);
             self.ready.push_back(Delivery {
                 bytes,
+                cut_from,
                 redelivered: file.attempts > 0,
                 token: Token(TokenKind::File(file)),
             });
@@ -207,6 +218,7 @@ impl Claims {
 
     /// Reads names from `incoming/`, after putting back what dead consumers had claimed.
     fn find_batches(&mut self) -> Result<(), BrokerError> {
+        self.layout.refuse_links()?;
         let refused = |error| self.layout.error("be read", &error);
         for abandoned in ProcessFolder::take_over_abandoned(&self.layout.work).map_err(refused)? {
             requeue_all(&abandoned.path, &self.layout, self.delivery_limit).map_err(refused)?;
@@ -233,6 +245,7 @@ impl Claims {
         let Some(folder) = self.folder.as_ref().map(|folder| folder.path.clone()) else {
             return Ok(());
         };
+        self.layout.refuse_links()?;
         let mut outcome = Ok(());
         for file in tokens.into_iter().filter_map(|token| token.file()) {
             if !self.claimed.contains(&file) {
@@ -251,6 +264,15 @@ impl Claims {
         outcome
             .and_then(|()| sync_folder(&folder))
             .map_err(|error| self.layout.error("be changed", &error))
+    }
+
+    /// Looks after every so many dead letters, the first included, whether they are too many.
+    fn bound_dead_letters(&mut self) {
+        let look = self.dead_lettered.is_multiple_of(LOOK_AT_DEAD_AFTER);
+        self.dead_lettered += 1;
+        if look && let Err(error) = remove_oldest(&self.layout, MAX_DEAD) {
+            warn!(kind = %error.kind(), "old dead letters cannot be removed");
+        }
     }
 
     /// Puts every claimed batch back into the queue.

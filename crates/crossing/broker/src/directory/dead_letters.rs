@@ -8,11 +8,11 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::blocking::run_blocking;
-use super::layout::{QueueLayout, list, read_regular_file, sync_folder};
+use super::layout::{FileContent, QueueLayout, list, read_regular_file, sync_folder};
 use crate::batch_file::BatchFile;
-use crate::dead_letters::{MAX_TAKEN, MAX_TAKEN_BYTES, reason_word};
+use crate::dead_letters::{MAX_REASON_BYTES, MAX_TAKEN, MAX_TAKEN_BYTES, reason_word};
 use crate::token::{Token, TokenKind};
-use crate::{BrokerError, DeadLetter, DeadLetters, DirectoryConfig};
+use crate::{BrokerError, DeadLetter, DeadLetters, DirectoryConfig, MAX_BATCH_BYTES};
 
 pub(crate) async fn dead_letters(
     config: &DirectoryConfig,
@@ -49,11 +49,14 @@ impl DirectoryDeadLetters {
             return Ok(());
         };
         let layout = self.layout.clone();
-        run_blocking(move || match settlement(&layout, file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(BrokerError::retry(
-                "the dead letter is gone: somebody else retried or discarded it",
-            )),
-            outcome => outcome.map_err(|error| layout.error("be changed", &error)),
+        run_blocking(move || {
+            layout.refuse_links()?;
+            match settlement(&layout, file) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Err(BrokerError::retry(
+                    "the dead letter is gone: somebody else retried or discarded it",
+                )),
+                outcome => outcome.map_err(|error| layout.error("be changed", &error)),
+            }
         })
         .await
     }
@@ -102,11 +105,34 @@ impl DeadLetters for DirectoryDeadLetters {
     }
 }
 
+/// Removes the oldest of more than `max` dead letters, and some more, so that this is seldom
+/// needed. No fact is lost with them: gateways keep a batch until the registry has taken it.
+pub(super) fn remove_oldest(layout: &QueueLayout, max: usize) -> io::Result<()> {
+    let mut files = list(&layout.dead, usize::MAX)?.batches;
+    if files.len() <= max {
+        return Ok(());
+    }
+    let surplus = files.len() - max + max / 10;
+    // One that is gone counts as the oldest.
+    files.sort_by_cached_key(|file| {
+        let metadata = fs::symlink_metadata(layout.dead.join(file.name()));
+        metadata.and_then(|metadata| metadata.modified()).ok()
+    });
+    for file in files.into_iter().take(surplus) {
+        match fs::remove_file(layout.dead.join(file.name())) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => remove_reason(layout, file)?,
+        }
+    }
+    Ok(())
+}
+
 /// Lists the files that were not taken before, sorted by id.
 fn new_files(
     layout: &QueueLayout,
     already_taken: &HashSet<BatchFile>,
 ) -> Result<VecDeque<BatchFile>, BrokerError> {
+    layout.refuse_links()?;
     let mut files = list(&layout.dead, usize::MAX)
         .map_err(|error| layout.error("be read", &error))?
         .batches;
@@ -127,8 +153,9 @@ fn read(
         let Some(file) = listing.pop_front() else {
             break;
         };
-        let bytes = match read_regular_file(&layout.dead.join(file.name())) {
-            Ok(bytes) => bytes,
+        let path = layout.dead.join(file.name());
+        let FileContent { bytes, cut_from } = match read_regular_file(&path, MAX_BATCH_BYTES) {
+            Ok(content) => content,
             // Settled by somebody else meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             // The next call reports it; the letters read before it are given first.
@@ -141,6 +168,7 @@ fn read(
         bytes_taken += bytes.len();
         letters.push(DeadLetter {
             bytes,
+            cut_from,
             reason: reason(layout, file),
             token: Token(TokenKind::File(file)),
         });
@@ -149,7 +177,8 @@ fn read(
 }
 
 fn reason(layout: &QueueLayout, file: BatchFile) -> Option<String> {
-    let text = read_regular_file(&layout.reason_file(file.id)).ok()?;
+    let file = layout.reason_file(file.id);
+    let text = read_regular_file(&file, MAX_REASON_BYTES + 1).ok()?.bytes;
     reason_word(std::str::from_utf8(&text).ok()?)
 }
 
@@ -161,4 +190,34 @@ fn remove_reason(layout: &QueueLayout, file: BatchFile) -> io::Result<()> {
         _ => {}
     }
     sync_folder(&layout.dead)
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::BatchId;
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_of_too_many_go_with_their_reasons() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = QueueLayout::new(root.path(), root.path());
+        layout.create().unwrap();
+        for number in 0..=20_u8 {
+            let file = BatchFile::new(BatchId([number; 16]));
+            let path = layout.dead.join(file.name());
+            fs::write(&path, b"x").unwrap();
+            fs::write(layout.reason_file(file.id), b"word").unwrap();
+            let written = std::time::UNIX_EPOCH + std::time::Duration::from_secs(number.into());
+            let opened = fs::File::options().write(true).open(&path).unwrap();
+            opened.set_modified(written).unwrap();
+        }
+        remove_oldest(&layout, 21).unwrap();
+        assert_eq!(layout.depth().unwrap().dead, 21, "at the limit");
+        remove_oldest(&layout, 20).unwrap();
+        let left = list(&layout.dead, usize::MAX).unwrap().batches;
+        assert_eq!(left.len(), 18);
+        assert!(left.iter().all(|file| file.id.0[0] >= 3));
+        assert_eq!(fs::read_dir(&layout.dead).unwrap().count(), 2 * 18);
+    }
 }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use contract::BatchId;
 
 use crate::batch_file::BatchFile;
-use crate::{BrokerError, Depth, MAX_MESSAGE_BYTES};
+use crate::consumer::MAX_KEPT_OF_LONG;
+use crate::{BrokerError, Depth};
 
 /// Mode of new folders, for owner and group; the umask has the last word.
 const FOLDER_MODE: u32 = 0o770;
@@ -39,18 +40,40 @@ impl QueueLayout {
     }
 
     pub(super) fn create(&self) -> Result<(), BrokerError> {
-        for folder in [
-            &self.incoming,
-            &self.work,
-            &self.dead,
-            &self.receipts,
-            &self.tmp,
-        ] {
+        for folder in self.folders() {
             DirBuilder::new()
                 .recursive(true)
                 .mode(FOLDER_MODE)
                 .create(folder)
                 .map_err(|error| self.error("be made", &error))?;
+        }
+        self.refuse_links()
+    }
+
+    const fn folders(&self) -> [&PathBuf; 5] {
+        [
+            &self.incoming,
+            &self.work,
+            &self.dead,
+            &self.receipts,
+            &self.tmp,
+        ]
+    }
+
+    /// Refuses folders that are links: whoever may write here could lead this process to read,
+    /// write and remove elsewhere. Asked before every piece of work, as one may be planted while
+    /// the program runs. The queue's own path may be a link.
+    pub(super) fn refuse_links(&self) -> Result<(), BrokerError> {
+        for folder in self.folders() {
+            match fs::symlink_metadata(folder) {
+                Ok(metadata) if metadata.is_symlink() => {
+                    return Err(BrokerError::misconfigured(
+                        format!("{} is a link, which is not followed", folder.display()),
+                        "put a folder in its place, and let nobody else write to the folder above",
+                    ));
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -61,6 +84,7 @@ impl QueueLayout {
 
     /// Counts batches and dead letters; a folder that is missing holds none.
     pub(super) fn depth(&self) -> Result<Depth, BrokerError> {
+        self.refuse_links()?;
         Ok(Depth {
             waiting: self.count(&self.incoming)?,
             dead: self.count(&self.dead)?,
@@ -111,9 +135,17 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Reads a file that others may replace meanwhile, at most [`MAX_MESSAGE_BYTES`] and one byte of
-/// it. A planted link must not lead this process to another file, so it is an error.
-pub(super) fn read_regular_file(path: &Path) -> io::Result<Vec<u8>> {
+/// Content of a file, or its beginning.
+pub(super) struct FileContent {
+    pub(super) bytes: Vec<u8>,
+    /// Length of the file, where `bytes` are its beginning.
+    pub(super) cut_from: Option<u64>,
+}
+
+/// Reads a file that others may replace meanwhile: whole up to `max` bytes, of a longer one the
+/// first [`MAX_KEPT_OF_LONG`]. A planted link must not lead this process to another file, so it is
+/// an error.
+pub(super) fn read_regular_file(path: &Path, max: usize) -> io::Result<FileContent> {
     let there = fs::symlink_metadata(path)?;
     if !there.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -123,10 +155,21 @@ pub(super) fn read_regular_file(path: &Path) -> io::Result<Vec<u8>> {
     if (opened.dev(), opened.ino()) != (there.dev(), there.ino()) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
+    // It may grow while it is read.
     let mut bytes = Vec::new();
-    file.take(MAX_MESSAGE_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
+    file.take(max as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() <= max {
+        return Ok(FileContent {
+            bytes,
+            cut_from: None,
+        });
+    }
+    bytes.truncate(MAX_KEPT_OF_LONG);
+    bytes.shrink_to_fit();
+    Ok(FileContent {
+        bytes,
+        cut_from: Some(opened.len().max(max as u64 + 1)),
+    })
 }
 
 /// Files of a folder.

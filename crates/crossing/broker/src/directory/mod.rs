@@ -51,6 +51,15 @@ pub(crate) async fn check(
     .await
 }
 
+pub(crate) async fn readers(config: &DirectoryConfig, base: &Path) -> Result<u64, BrokerError> {
+    let layout = QueueLayout::new(&config.path, base);
+    run_blocking(move || {
+        layout.create()?;
+        ProcessFolder::count_live(&layout.work).map_err(|error| layout.error("be read", &error))
+    })
+    .await
+}
+
 pub(crate) async fn depth(config: &DirectoryConfig, base: &Path) -> Result<Depth, BrokerError> {
     let layout = QueueLayout::new(&config.path, base);
     run_blocking(move || layout.depth()).await

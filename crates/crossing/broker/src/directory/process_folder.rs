@@ -81,6 +81,20 @@ impl ProcessFolder {
         }
         Ok(found)
     }
+
+    /// Counts the folders of live processes.
+    pub(super) fn count_live(parent: &Path) -> io::Result<u64> {
+        let mut live = 0;
+        for entry in fs::read_dir(parent)? {
+            let entry = entry?;
+            if !is_lock_name(&entry.path()) || !entry.file_type()?.is_file() {
+                continue;
+            }
+            let shared = File::open(entry.path()).map(|lock| lock.try_lock_shared());
+            live += u64::from(matches!(shared, Ok(Err(TryLockError::WouldBlock))));
+        }
+        Ok(live)
+    }
 }
 
 fn is_lock_name(path: &Path) -> bool {
@@ -141,7 +155,9 @@ mod tests {
                 .is_empty()
         );
 
+        assert_eq!(ProcessFolder::count_live(parent.path()).unwrap(), 1);
         drop(folder);
+        assert_eq!(ProcessFolder::count_live(parent.path()).unwrap(), 0);
         let found = ProcessFolder::take_over_abandoned(parent.path()).unwrap();
         assert_eq!(found.len(), 1);
         assert!(

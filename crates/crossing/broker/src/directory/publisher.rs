@@ -76,6 +76,7 @@ impl Publisher for DirectoryPublisher {
 
 impl IncomingFolder {
     fn store(&self, id: BatchId, bytes: &[u8]) -> Result<(), BrokerError> {
+        self.layout.refuse_links()?;
         self.scratch.open(&self.layout)?;
         self.check_limit()?;
         let target = self.layout.incoming.join(BatchFile::new(id).name());

@@ -84,6 +84,7 @@ impl ReceiptPublisher for DirectoryReceiptPublisher {
 
 impl ReceiptFolder {
     fn store(&self, message: &[u8]) -> Result<(), BrokerError> {
+        self.layout.refuse_links()?;
         let id = BatchId::random();
         let target = self.layout.receipts.join(name(id));
         self.scratch.write(&self.layout, id, message, &target)?;

@@ -118,10 +118,11 @@ impl ReceiptFiles {
             let Some(id) = self.unread.pop_front() else {
                 break;
             };
-            match read_regular_file(&self.layout.receipts.join(name(id))) {
-                Ok(message) if message.len() <= MAX_MESSAGE_BYTES => {
-                    bytes += message.len();
-                    self.ready.push_back(message);
+            let path = self.layout.receipts.join(name(id));
+            match read_regular_file(&path, MAX_MESSAGE_BYTES) {
+                Ok(file) if file.cut_from.is_none() => {
+                    bytes += file.bytes.len();
+                    self.ready.push_back(file.bytes);
                 }
                 Ok(_) => self.skip("longer than any message"),
                 // Removed since: it was old.
@@ -146,6 +147,7 @@ impl ReceiptFiles {
 
     /// Finds files not seen before, and forgets those that are gone.
     fn find_new(&mut self) -> Result<(), BrokerError> {
+        self.layout.refuse_links()?;
         let refused = |error| self.layout.error("be read", &error);
         let folder = &self.layout.receipts;
         let changed = match fs::metadata(folder).and_then(|metadata| metadata.modified()) {

@@ -53,7 +53,8 @@ impl Bench for Queues {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         QueueConfig::Amqp(AmqpConfig {
             exchange: format!("facts{number}"),
-            queue: format!("facts{number}"),
+            queue: format!("facts{number}.intake"),
+            dead_letters_exchange: format!("dead{number}"),
             dead_letters: format!("facts{number}.dead"),
             receipts: format!("receipts{number}"),
             delivery_limit: 2.try_into().unwrap(),
@@ -152,7 +153,7 @@ pub(crate) async fn publish_stubbornly(
 /// RabbitMQ 3.10 notes a new quorum queue's log some 3 s late; killed before, it forgets what that
 /// log holds.
 async fn queues_are_registered(broker: &RabbitMq) {
-    const NAME: &[u8] = b"%2F_clinic.facts";
+    const NAME: &[u8] = b"%2F_clinic.facts.";
     let quorum = broker.data_dir().join("node/quorum");
     until("the queues' registration", async || {
         let node = fs::read_dir(&quorum).ok()?.next()?.ok()?.path();
@@ -198,7 +199,7 @@ async fn a_killed_broker_loses_nothing_it_confirmed() {
     let publishing = tokio::spawn(publish_stubbornly(Arc::clone(&publisher), batches));
     for step in [300, 1200] {
         until("publishing", async || {
-            let depth = broker.queue_depth("clinic.facts").await.unwrap_or(0);
+            let depth = broker.queue_depth("clinic.facts.intake").await.unwrap_or(0);
             (depth >= step || publishing.is_finished()).then_some(())
         })
         .await;
@@ -369,7 +370,7 @@ async fn refusals_are_explained(broker: &RabbitMq) {
         ),
         (
             conflicting.clone(),
-            "the queue clinic.facts exists with other arguments",
+            "the queue clinic.facts.intake exists with other arguments",
         ),
         (missing, "does not exist"),
     ] {
@@ -427,9 +428,9 @@ async fn an_unroutable_batch_is_a_failure(broker: &RabbitMq) {
     let unbind = async || {
         channel
             .queue_unbind(
+                "clinic.facts.intake".into(),
                 "clinic.facts".into(),
-                "clinic.facts".into(),
-                "clinic.facts".into(),
+                "clinic.facts.intake".into(),
                 FieldTable::default(),
             )
             .await
@@ -446,7 +447,7 @@ async fn an_unroutable_batch_is_a_failure(broker: &RabbitMq) {
         .collect::<Vec<_>>();
     let unbinding = async {
         until("some arrive", async || {
-            (broker.queue_depth("clinic.facts").await.unwrap() > 50).then_some(())
+            (broker.queue_depth("clinic.facts.intake").await.unwrap() > 50).then_some(())
         })
         .await;
         unbind().await;
@@ -527,13 +528,16 @@ async fn messages_and_connections_name_nobody(broker: &RabbitMq) {
 
     let (_connection, channel) = raw(broker).await;
     let got = channel
-        .basic_get("clinic.facts".into(), BasicGetOptions { no_ack: true })
+        .basic_get(
+            "clinic.facts.intake".into(),
+            BasicGetOptions { no_ack: true },
+        )
         .await
         .unwrap()
         .unwrap();
     assert_eq!(
         (got.exchange.as_str(), got.routing_key.as_str()),
-        ("clinic.facts", "clinic.facts")
+        ("clinic.facts", "clinic.facts.intake")
     );
     let properties = &got.properties;
     assert_eq!(properties.delivery_mode(), &Some(2), "persistent");

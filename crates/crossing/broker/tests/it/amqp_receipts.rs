@@ -54,7 +54,7 @@ async fn an_alarm_makes_publishes_wait_and_ends_by_itself() {
     assert!(error.to_string().contains("alarm is on"), "{error}");
     assert_eq!(receipts.state(), QueueState::Blocked);
     assert!(waiting.iter().all(|publish| !publish.is_finished()));
-    assert_eq!(broker.queue_depth("clinic.facts").await.unwrap(), 1);
+    assert_eq!(broker.queue_depth("clinic.facts.intake").await.unwrap(), 1);
 
     broker.clear_memory_watermark().await.unwrap();
     for publish in waiting {
@@ -276,9 +276,14 @@ async fn a_letter_that_no_queue_takes_stays(broker: &RabbitMq) {
     )
     .await
     .unwrap();
-    let name = "clinic.facts";
+    let name = "clinic.facts.intake";
     channel
-        .queue_unbind(name.into(), name.into(), name.into(), Default::default())
+        .queue_unbind(
+            name.into(),
+            "clinic.facts".into(),
+            name.into(),
+            Default::default(),
+        )
         .await
         .unwrap();
     let letter = until("the letter", async || dead.take(10).await.unwrap().pop()).await;

@@ -167,3 +167,43 @@ async fn two_operators_may_look_at_once_and_the_first_settles() {
         "no reason is left behind"
     );
 }
+
+#[tokio::test]
+async fn a_folder_that_is_a_link_is_not_followed() {
+    for folder in ["incoming", "work", "dead", "receipts", "tmp"] {
+        let (root, config) = queue();
+        broker::check(&config, root.path()).await.unwrap();
+        let publisher = broker::publisher(&config, root.path()).unwrap();
+        let receipts = broker::receipt_publisher(&config, root.path()).unwrap();
+        let mut consumer = broker::consumer(&config, root.path()).unwrap();
+        publisher.publish(&batch(b"before")).await.unwrap();
+        receipts.broadcast(b"before".to_vec()).await.unwrap();
+        let held = consumer.receive(1, PATIENCE).await.unwrap().remove(0);
+
+        // Planted while everything runs.
+        let path = root.path().join("q").join(folder);
+        let elsewhere = root.path().join("elsewhere");
+        fs::rename(&path, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        let before = names(&elsewhere);
+        let mut subscriber = broker::receipt_subscriber(&config, root.path()).unwrap();
+        let outcomes = [
+            broker::check(&config, root.path()).await.map(drop),
+            broker::depth(&config, root.path()).await.map(drop),
+            publisher.publish(&batch(b"after")).await,
+            receipts.broadcast(b"after".to_vec()).await,
+            subscriber.receive(1, PATIENCE).await.map(drop),
+            consumer.dead_letter(held, "not-a-batch").await,
+            consumer.receive(1, PATIENCE).await.map(drop),
+            broker::dead_letters(&config, root.path()).await.map(drop),
+        ];
+        for outcome in outcomes {
+            let error = outcome.unwrap_err();
+            assert!(
+                !error.is_retry() && error.to_string().contains("is a link"),
+                "{folder}: {error}"
+            );
+        }
+        assert_eq!(names(&elsewhere), before, "{folder}");
+    }
+}

@@ -17,6 +17,12 @@ mod directory_receipts;
 mod faults;
 #[cfg(feature = "amqp")]
 #[cfg(test)]
+mod hostile;
+#[cfg(feature = "amqp")]
+#[cfg(test)]
+mod permissions;
+#[cfg(feature = "amqp")]
+#[cfg(test)]
 mod slow;
 #[cfg(feature = "amqp")]
 #[cfg(test)]

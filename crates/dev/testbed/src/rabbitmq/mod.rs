@@ -1,6 +1,7 @@
 //! A private RabbitMQ broker with an epmd of its own, reachable on a loopback port.
 
 mod package;
+pub mod raw;
 
 use crate::error::Error;
 use crate::folder::{Folder, make_dir, write};
@@ -231,6 +232,17 @@ impl RabbitMq {
         let mut all = vec!["--quiet"];
         all.extend(args);
         tools::run(&self.package.program("rabbitmqctl"), &all, &self.env, "").await
+    }
+
+    /// Runs a shell script in which `rabbitmqctl` is this broker's; its output.
+    pub async fn shell(&self, script: &str) -> Result<String, Error> {
+        let mut env = self.env.clone();
+        let sbin = self.package.program("");
+        env.push((
+            "PATH".to_owned(),
+            format!("{}:{}", sbin.display(), tools::PATH),
+        ));
+        tools::run(Path::new("/bin/sh"), &["-euc", script], &env, "").await
     }
 
     /// Stops the broker inside its virtual machine: clients are disconnected, new ones refused.

@@ -17,6 +17,9 @@ use self::select::{Selection, Summary};
 use super::config_file::LoadedConfig;
 use crate::{Keys, Reader};
 
+/// Limit of the dead letters that `show` opens at once.
+const MAX_SHOWN: usize = 100;
+
 #[derive(Debug, Subcommand)]
 pub(super) enum DeadLettersCommand {
     /// Say which there are: batch id, reason, size.
@@ -192,6 +195,10 @@ async fn find(
         for letter in matching {
             if let Some(same) = found.iter_mut().find(|other| other.is_same(letter)) {
                 same.copies += 1;
+            } else if found.len() == MAX_SHOWN {
+                return Err(Failure::Usage(format!(
+                    "more than {MAX_SHOWN} dead letters have an id that begins so: give more of it"
+                )));
             } else {
                 found.push(Inspected::of(letter, keys, now));
             }

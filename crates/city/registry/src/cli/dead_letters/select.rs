@@ -49,7 +49,7 @@ pub(super) struct Summary {
     /// Id of the batch in hex; for what is no batch, `raw-` and the first bytes of its SHA-256.
     pub id: String,
     pub reason: Option<String>,
-    pub bytes: usize,
+    pub bytes: u64,
 }
 
 impl Summary {
@@ -64,7 +64,7 @@ impl Summary {
         Self {
             id,
             reason: letter.reason.clone(),
-            bytes: letter.bytes.len(),
+            bytes: letter.cut_from.unwrap_or(letter.bytes.len() as u64),
         }
     }
 

@@ -6,6 +6,7 @@
 //! 3. `linking::persons` says who is one person.
 //! 4. Every person gets a subject, and what differs is written (`subjects.rs`).
 
+mod around;
 mod clusters;
 mod component;
 mod sets;
@@ -19,6 +20,8 @@ use linking::{
 };
 
 use super::transaction::{Abort, NameRow, NameValue, StoreTransaction};
+pub(crate) use around::Around;
+pub(super) use around::look_around;
 use clusters::clusters;
 use component::{Loaded, Reading};
 use sets::{ChangedSets, change_sets};
@@ -26,7 +29,7 @@ use subjects::{Assigned, write};
 
 /// Counts of what a group did to persons.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PersonsChanged {
+pub(crate) struct PersonsChanged {
     /// Number of names that are newly to be looked at.
     pub contests: usize,
     /// Number of subjects that ended.
@@ -80,9 +83,12 @@ pub(super) async fn decide_by_operator(
     rules: &LinkRules,
     now: DateTime<Utc>,
 ) -> Result<Option<PersonsChanged>, Abort> {
+    // Alone, since a decision may put together what two others work on.
+    transaction.lock_writers(true).await?;
     if !transaction.decide(decision, holds, now).await? {
         return Ok(None);
     }
+    transaction.add_action(decision, holds, now).await?;
     let values = match decision {
         Decision::Alone(name) => BTreeSet::from([name]),
         Decision::Together(one, other) => BTreeSet::from([one, other]),

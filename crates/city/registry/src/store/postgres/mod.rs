@@ -14,7 +14,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use linking::{CityPseudonym, LinkRules, OpenBatch, StoredRecord, StoredVersion, SubjectId};
+use linking::{
+    CityPseudonym, Decision, LinkRules, OpenBatch, SecondLayerKey, StoredRecord, StoredVersion,
+    SubjectId,
+};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{Error, Postgres, Transaction};
 
@@ -22,12 +25,17 @@ use super::apply::apply;
 use super::backend::Backend;
 use super::error::StoreError;
 use super::migrations::{MigrationFile, migrator};
-use super::rows::FactRow;
-use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH};
+use super::persons::{Around, PersonsChanged, decide_by_operator, look_around};
+use super::rows::{
+    ActionColumns, ActionRow, ContestColumns, ContestRow, FactRow, action_row, contest_row,
+};
+use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH, select_actions, select_contests};
 use super::stats::CountRow;
-use super::transaction::{Abort, Applied, Attempt};
+use super::transaction::{Abort, Applied, Attempt, NameValue};
+use super::upgrade::move_facts;
 use crate::config::PostgresConfig;
 use lent_connection::LentConnection;
+pub(super) use options::plain_warning;
 
 /// Longest wait for a connection, in seconds.
 const ACQUIRE_TIMEOUT_SECONDS: u64 = 5;
@@ -117,6 +125,50 @@ impl Backend for PostgresStore {
         Ok(applied)
     }
 
+    async fn move_old_facts(&self, key: &SecondLayerKey) -> Result<Option<usize>, Abort> {
+        let mut lent = self.lend().await?;
+        let mut transaction = lent.begin().await?;
+        let moved = move_facts(&mut transaction, key).await?;
+        transaction.commit().await?;
+        Ok(moved)
+    }
+
+    async fn decide(
+        &self,
+        decision: Decision,
+        holds: bool,
+        rules: &LinkRules,
+        now: DateTime<Utc>,
+    ) -> Result<Option<PersonsChanged>, Abort> {
+        let mut lent = self.lend().await?;
+        let mut transaction = lent.begin().await?;
+        let changed = decide_by_operator(&mut transaction, decision, holds, rules, now).await?;
+        transaction.commit().await?;
+        Ok(changed)
+    }
+
+    async fn around(&self, name: &NameValue) -> Result<Option<Around>, Abort> {
+        let mut lent = self.lend().await?;
+        let mut transaction = lent.begin().await?;
+        look_around(&mut transaction, *name).await
+    }
+
+    async fn contests(&self, limit: i64) -> Result<Vec<ContestRow>, Error> {
+        let query = sqlx::query_as(select_contests!(
+            "to_char(c.first_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+        ));
+        let rows: Vec<ContestColumns> = query.bind(limit).fetch_all(&self.pool).await?;
+        rows.into_iter().map(contest_row).collect()
+    }
+
+    async fn actions(&self, limit: i64) -> Result<Vec<ActionRow>, Error> {
+        let query = sqlx::query_as(select_actions!(
+            "to_char(done_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+        ));
+        let rows: Vec<ActionColumns> = query.bind(limit).fetch_all(&self.pool).await?;
+        rows.into_iter().map(action_row).collect()
+    }
+
     /// In an initial load, a look for the records first would cost a quarter of the server's work.
     fn expects_new(&self, events: usize) -> bool {
         events >= BLIND_EVENTS && self.all_new.load(Ordering::Relaxed)
@@ -188,6 +240,13 @@ impl Backend for PostgresStore {
 
 #[cfg(test)]
 impl PostgresStore {
+    /// Makes a database as the program of before links left it.
+    pub(super) async fn make_before_links(url: &str) -> PgPool {
+        let pool = PgPool::connect(url).await.unwrap();
+        migrator(&MIGRATIONS[..3]).run(&pool).await.unwrap();
+        pool
+    }
+
     /// Has a connection's share in the server's statistics reported before the next statement.
     pub(super) async fn report_scans(&self) -> Result<(), Error> {
         sqlx::query("SELECT pg_stat_force_next_flush()")

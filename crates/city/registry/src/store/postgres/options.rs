@@ -1,5 +1,6 @@
 //! Connection options for PostgreSQL, out of the configuration.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -23,6 +24,10 @@ const SESSION_SETTINGS: [(&str, &str); 6] = [
     // rest of the day.
     ("enable_seqscan", "off"),
 ];
+
+/// Advice to whoever would send facts in clear to another machine.
+const PLAIN_HELP: &str = "write tls = \"verify-full\", or `allow_plain = true` where something \
+                          else encrypts the way";
 
 /// Options of every connection; relative paths start from `base`.
 pub(super) fn options(
@@ -57,6 +62,11 @@ pub(super) fn options(
         TlsMode::VerifyCa => PgSslMode::VerifyCa,
         TlsMode::VerifyFull => PgSslMode::VerifyFull,
     });
+    if is_plain(config, &options) && !config.allow_plain {
+        let what = "store.postgres.tls is \"off\" and the server is another machine: facts and the \
+                    password would travel in clear";
+        return Err(misconfigured(what.into(), PLAIN_HELP));
+    }
     if let Some(file) = &config.ca_file {
         options = options.ssl_root_cert(base.join(file));
     }
@@ -68,4 +78,102 @@ pub(super) fn options(
     Ok(options
         .application_name("city-registry")
         .options(SESSION_SETTINGS))
+}
+
+/// Warning of a connection whose content travels in clear to another machine, as the configuration
+/// permits.
+pub(in crate::store) fn plain_warning(
+    config: &PostgresConfig,
+    base: &Path,
+) -> Option<&'static str> {
+    is_plain(config, &options(config, base).ok()?).then_some(
+        "store.postgres.allow_plain is set: facts and the password travel in clear to another \
+         machine, unless something else encrypts the way; tls = \"verify-full\" needs no such word",
+    )
+}
+
+/// Returns whether everything travels in clear to another machine.
+fn is_plain(config: &PostgresConfig, options: &PgConnectOptions) -> bool {
+    config.tls == TlsMode::Off && !is_local(options)
+}
+
+/// Returns whether the server is on this machine: a Unix socket or a loopback address.
+fn is_local(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(config: &PostgresConfig) -> Result<Option<&'static str>, String> {
+        options(config, Path::new("/"))
+            .map(|_| plain_warning(config, Path::new("/")))
+            .map_err(|error| error.to_string())
+    }
+
+    fn at_host(host: &str) -> PostgresConfig {
+        PostgresConfig {
+            host: host.into(),
+            tls: TlsMode::Off,
+            ..PostgresConfig::default()
+        }
+    }
+
+    fn at_url(url: &str) -> PostgresConfig {
+        PostgresConfig {
+            url: Some(url.into()),
+            ..at_host("127.0.0.1")
+        }
+    }
+
+    #[test]
+    fn nothing_travels_in_clear_to_another_machine_without_a_word() {
+        for other in [
+            at_host("db.city.example"),
+            at_host("10.0.0.7"),
+            at_host("::2"),
+            at_url("postgres://r@db.city.example/registry"),
+            at_url("postgres://r@[fd00::1]/registry"),
+            at_url("postgres://r@localhost/registry?host=db.city.example"),
+            at_url("postgres://r@127.0.0.1/registry?hostaddr=10.0.0.7&sslmode=verify-full"),
+        ] {
+            let refused = read(&other).expect_err("in clear to another machine");
+            assert!(refused.contains("allow_plain = true"), "{refused}");
+            let allowed = PostgresConfig {
+                allow_plain: true,
+                ..other.clone()
+            };
+            let warning = read(&allowed).expect("somebody said so");
+            assert!(warning.is_some_and(|it| it.contains("allow_plain is set")));
+            let encrypted = PostgresConfig {
+                tls: TlsMode::VerifyCa,
+                ..other
+            };
+            assert_eq!(read(&encrypted), Ok(None));
+        }
+    }
+
+    #[test]
+    fn this_machine_needs_no_word() {
+        for here in [
+            at_host("127.0.0.1"),
+            at_host("::1"),
+            at_host("localhost"),
+            at_host("/run/postgresql"),
+            at_url("postgres://r@localhost/registry"),
+            at_url("postgres://r@[::1]:5433/registry"),
+            at_url("postgres://r@%2Frun%2Fpostgresql/registry"),
+            at_url("postgres:///registry?host=/run/postgresql"),
+        ] {
+            assert_eq!(read(&here), Ok(None));
+        }
+    }
 }

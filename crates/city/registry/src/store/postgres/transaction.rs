@@ -19,13 +19,19 @@ use linking::{
 use sqlx::{Error, PgConnection, Postgres, Transaction};
 
 use super::copy::CopyRows;
-use crate::store::columns::{MedicalColumns, columns, contest_kind, status, undecodable};
-use crate::store::rows::{
-    DecisionColumns, LinkColumns, NameColumns, SetColumns, VersionColumns, decision_row, link_row,
-    name_row, record_version, set_row,
+use crate::store::columns::{
+    MedicalColumns, action, columns, contest_kind, decision_columns, status, undecodable,
 };
-use crate::store::sql::{HAS_DECISIONS, insert_facts, replace_fact};
+use crate::store::rows::{
+    DecisionColumns, LinkColumns, NameColumns, OldFactColumns, SetColumns, VersionColumns,
+    decision_row, link_row, name_row, old_fact, record_version, set_row,
+};
+use crate::store::sql::{
+    ADD_ACTION, DROP_OLD_FACTS, HAS_DECISIONS, OLD_FACTS, insert_facts, move_old_facts,
+    replace_fact,
+};
 use crate::store::transaction::{NameRow, NameValue, SetRow, StoreTransaction};
+use crate::store::upgrade::{MovedFact, OldFact};
 
 /// Key of the writers' advisory lock, the same for every registry of this database ("clgwlink").
 const WRITERS_LOCK: i64 = 0x636c_6777_6c69_6e6b;
@@ -237,6 +243,23 @@ impl StoreTransaction for PostgresTransaction<'_> {
         Ok(done.rows_affected() > 0)
     }
 
+    async fn add_action(
+        &mut self,
+        decision: Decision,
+        holds: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let (one, other) = decision_columns(decision);
+        sqlx::query(ADD_ACTION)
+            .bind(now)
+            .bind(action(decision, holds))
+            .bind(one)
+            .bind(other)
+            .execute(&mut *self.transaction)
+            .await
+            .map(drop)
+    }
+
     async fn lock_subjects(&mut self, ids: &[SubjectId]) -> Result<(), Error> {
         sqlx::query("SELECT id FROM subject WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE")
             .bind(ids)
@@ -381,6 +404,54 @@ impl StoreTransaction for PostgresTransaction<'_> {
         self.insert_facts(PUT_FACTS, facts).await
     }
 
+    async fn has_old_facts(&mut self) -> Result<bool, Error> {
+        sqlx::query_scalar("SELECT to_regclass('fact_before_links') IS NOT NULL")
+            .fetch_one(&mut *self.transaction)
+            .await
+    }
+
+    async fn old_facts(&mut self, limit: usize) -> Result<Vec<OldFact>, Error> {
+        let rows: Vec<OldFactColumns> = sqlx::query_as(OLD_FACTS)
+            .bind(limit.saturating_as::<i64>())
+            .fetch_all(&mut *self.transaction)
+            .await?;
+        rows.into_iter().map(old_fact).collect()
+    }
+
+    async fn names_of_subjects(&mut self, ids: &[SubjectId]) -> Result<Vec<NameRow>, Error> {
+        let rows: Vec<NameColumns> = sqlx::query_as(
+            "SELECT value, scheme, suite, epoch, subject_id, apart FROM pseudonym
+             WHERE subject_id = ANY($1)",
+        )
+        .bind(ids)
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        rows.into_iter().map(name_row).collect()
+    }
+
+    async fn move_old_facts(&mut self, facts: &[MovedFact]) -> Result<(), Error> {
+        let sent = list(facts, |fact| fact.sent);
+        let moved = sqlx::query(move_old_facts!(
+            "unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS m (sent, stored, name_set)"
+        ));
+        moved
+            .bind(&sent)
+            .bind(list(facts, |fact| fact.stored))
+            .bind(list(facts, |fact| fact.name_set.map(|set| set.0)))
+            .execute(&mut *self.transaction)
+            .await?;
+        sqlx::query("DELETE FROM fact_before_links WHERE record = ANY($1)")
+            .bind(&sent)
+            .execute(&mut *self.transaction)
+            .await
+            .map(drop)
+    }
+
+    async fn drop_old_facts(&mut self) -> Result<(), Error> {
+        let drop_table = sqlx::query(DROP_OLD_FACTS);
+        drop_table.execute(&mut *self.transaction).await.map(drop)
+    }
+
     async fn add_refusals(
         &mut self,
         rows: &[&EventRefusal],
@@ -487,14 +558,6 @@ fn links_of(sets: &[SetRow]) -> Vec<(NameValue, NameSetId)> {
     let mut links: Vec<_> = sets.iter().flat_map(of_set).collect();
     links.sort_unstable();
     links
-}
-
-/// Columns of a decision: the smaller of two names comes first.
-fn decision_columns(decision: Decision) -> (NameValue, Option<NameValue>) {
-    match decision {
-        Decision::Alone(name) => (name, None),
-        Decision::Together(one, other) => (one.min(other), Some(one.max(other))),
-    }
 }
 
 /// Column of a set.

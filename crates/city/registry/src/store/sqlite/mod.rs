@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use linking::{CityPseudonym, LinkRules, OpenBatch, StoredRecord, StoredVersion, SubjectId};
+use linking::{
+    CityPseudonym, Decision, LinkRules, OpenBatch, SecondLayerKey, StoredRecord, StoredVersion,
+    SubjectId,
+};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
@@ -22,10 +25,14 @@ use super::apply::apply;
 use super::backend::Backend;
 use super::error::StoreError;
 use super::migrations::{MigrationFile, migrator};
-use super::rows::FactRow;
-use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH};
+use super::persons::{Around, PersonsChanged, decide_by_operator, look_around};
+use super::rows::{
+    ActionColumns, ActionRow, ContestColumns, ContestRow, FactRow, action_row, contest_row,
+};
+use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH, select_actions, select_contests};
 use super::stats::CountRow;
-use super::transaction::{Abort, Applied, Attempt};
+use super::transaction::{Abort, Applied, Attempt, NameValue};
+use super::upgrade::move_facts;
 use crate::config::SqliteConfig;
 use transaction::SqliteTransaction;
 
@@ -102,6 +109,46 @@ impl Backend for SqliteStore {
         Ok(applied)
     }
 
+    async fn move_old_facts(&self, key: &SecondLayerKey) -> Result<Option<usize>, Abort> {
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = SqliteTransaction::new(begun);
+        let moved = move_facts(&mut transaction, key).await?;
+        transaction.commit().await?;
+        Ok(moved)
+    }
+
+    async fn decide(
+        &self,
+        decision: Decision,
+        holds: bool,
+        rules: &LinkRules,
+        now: DateTime<Utc>,
+    ) -> Result<Option<PersonsChanged>, Abort> {
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = SqliteTransaction::new(begun);
+        let changed = decide_by_operator(&mut transaction, decision, holds, rules, now).await?;
+        transaction.commit().await?;
+        Ok(changed)
+    }
+
+    async fn around(&self, name: &NameValue) -> Result<Option<Around>, Abort> {
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = SqliteTransaction::new(begun);
+        look_around(&mut transaction, *name).await
+    }
+
+    async fn contests(&self, limit: i64) -> Result<Vec<ContestRow>, Error> {
+        let query = sqlx::query_as(select_contests!("c.first_seen_at"));
+        let rows: Vec<ContestColumns> = query.bind(limit).fetch_all(&self.readers).await?;
+        rows.into_iter().map(contest_row).collect()
+    }
+
+    async fn actions(&self, limit: i64) -> Result<Vec<ActionRow>, Error> {
+        let query = sqlx::query_as(select_actions!("done_at"));
+        let rows: Vec<ActionColumns> = query.bind(limit).fetch_all(&self.readers).await?;
+        rows.into_iter().map(action_row).collect()
+    }
+
     async fn claim(&self, check: &[u8; 32]) -> Result<Vec<u8>, Error> {
         let claim = sqlx::query(CLAIM).bind(&check[..]);
         claim.execute(&self.writer).await?;
@@ -160,6 +207,16 @@ impl Backend for SqliteStore {
 
 #[cfg(test)]
 impl SqliteStore {
+    /// Makes a file as the program of before links left it.
+    pub(super) async fn make_before_links(path: &Path) -> SqlitePool {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true);
+        let pool = pool_of(1).connect_with(options).await.unwrap();
+        migrator(&MIGRATIONS[..2]).run(&pool).await.unwrap();
+        pool
+    }
+
     /// Refuses writes from now on, as a file system does that was remounted read-only.
     pub(super) async fn refuse_writes(&self) {
         sqlx::query("PRAGMA query_only = 1")

@@ -12,13 +12,17 @@ use linking::{
 use sqlx::{Error, Sqlite, Transaction};
 
 use super::queries::{self, hex_list, id_list, json_list};
-use crate::store::columns::{columns, contest_kind, status};
+use crate::store::columns::{action, columns, contest_kind, decision_columns, status};
 use crate::store::rows::{
-    DecisionColumns, LinkColumns, NameColumns, SetColumns, decision_row, link_row, name_row,
-    set_row,
+    DecisionColumns, LinkColumns, NameColumns, OldFactColumns, SetColumns, decision_row, link_row,
+    name_row, old_fact, set_row,
 };
-use crate::store::sql::{HAS_DECISIONS, insert_facts, replace_fact};
+use crate::store::sql::{
+    ADD_ACTION, DROP_OLD_FACTS, HAS_DECISIONS, OLD_FACTS, insert_facts, move_old_facts,
+    replace_fact,
+};
 use crate::store::transaction::{NameRow, NameValue, SetRow, StoreTransaction};
+use crate::store::upgrade::{MovedFact, OldFact};
 
 /// Open transaction, begun with BEGIN IMMEDIATE: no other connection writes until it ends.
 pub(super) struct SqliteTransaction(Transaction<'static, Sqlite>);
@@ -116,16 +120,30 @@ impl StoreTransaction for SqliteTransaction {
         holds: bool,
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
-        let (one, other) = match decision {
-            Decision::Alone(name) => (name, None),
-            Decision::Together(one, other) => (one.min(other), Some(one.max(other))),
-        };
+        let (one, other) = decision_columns(decision);
         let sql = if holds { DECIDE } else { TAKE_BACK };
         let query = sqlx::query(sql)
             .bind(one.to_vec())
             .bind(other.map(|other| other.to_vec()))
             .bind(time_text(now));
         Ok(query.execute(&mut *self.0).await?.rows_affected() > 0)
+    }
+
+    async fn add_action(
+        &mut self,
+        decision: Decision,
+        holds: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let (one, other) = decision_columns(decision);
+        sqlx::query(ADD_ACTION)
+            .bind(time_text(now))
+            .bind(action(decision, holds))
+            .bind(one.to_vec())
+            .bind(other.map(|other| other.to_vec()))
+            .execute(&mut *self.0)
+            .await
+            .map(drop)
     }
 
     async fn lock_subjects(&mut self, _ids: &[SubjectId]) -> Result<(), Error> {
@@ -200,6 +218,40 @@ impl StoreTransaction for SqliteTransaction {
         self.write(PUT_FACTS, fact_list(facts)).await
     }
 
+    async fn has_old_facts(&mut self) -> Result<bool, Error> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'fact_before_links')",
+        )
+        .fetch_one(&mut *self.0)
+        .await
+    }
+
+    async fn old_facts(&mut self, limit: usize) -> Result<Vec<OldFact>, Error> {
+        let query = sqlx::query_as(OLD_FACTS).bind(limit.saturating_as::<i64>());
+        let rows: Vec<OldFactColumns> = query.fetch_all(&mut *self.0).await?;
+        rows.into_iter().map(old_fact).collect()
+    }
+
+    async fn names_of_subjects(&mut self, ids: &[SubjectId]) -> Result<Vec<NameRow>, Error> {
+        let query = sqlx::query_as(NAMES_OF_SUBJECTS).bind(id_list(ids));
+        let rows: Vec<NameColumns> = query.fetch_all(&mut *self.0).await?;
+        rows.into_iter().map(name_row).collect()
+    }
+
+    async fn move_old_facts(&mut self, facts: &[MovedFact]) -> Result<(), Error> {
+        let list = json_list(facts.iter().map(|fact| {
+            let set = fact.name_set.map(|set| hex::encode(set.0));
+            (hex::encode(fact.sent), hex::encode(fact.stored), set)
+        }));
+        self.write(MOVE_OLD_FACTS, list.clone()).await?;
+        self.write(REMOVE_OLD_FACTS, list).await.map(drop)
+    }
+
+    async fn drop_old_facts(&mut self) -> Result<(), Error> {
+        let drop_table = sqlx::query(DROP_OLD_FACTS);
+        drop_table.execute(&mut *self.0).await.map(drop)
+    }
+
     async fn add_refusals(
         &mut self,
         rows: &[&EventRefusal],
@@ -241,6 +293,15 @@ const REMOVE_LINKS: &str = "DELETE FROM link WHERE (pseudonym, name_set) IN
     (SELECT unhex(j.value ->> 0), unhex(j.value ->> 1) FROM json_each($1) AS j)";
 const NAMES: &str = "SELECT value, scheme, suite, epoch, subject_id, apart FROM pseudonym
     WHERE value IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
+const NAMES_OF_SUBJECTS: &str =
+    "SELECT value, scheme, suite, epoch, subject_id, apart FROM pseudonym
+    WHERE subject_id IN (SELECT j.value FROM json_each($1) AS j)";
+const MOVE_OLD_FACTS: &str = move_old_facts!(
+    "(SELECT unhex(j.value ->> 0) AS sent, unhex(j.value ->> 1) AS stored,
+        unhex(j.value ->> 2) AS name_set FROM json_each($1) AS j) AS m"
+);
+const REMOVE_OLD_FACTS: &str = "DELETE FROM fact_before_links
+    WHERE record IN (SELECT unhex(j.value ->> 0) FROM json_each($1) AS j)";
 const LINKS: &str = "SELECT l.pseudonym, l.name_set FROM json_each($1) AS j
     CROSS JOIN link AS l ON l.pseudonym = unhex(j.value)
     AND l.name_set IN (SELECT name_set FROM link WHERE pseudonym = unhex(j.value)

@@ -7,6 +7,7 @@ mod copies;
 mod generated;
 #[cfg(feature = "postgres")]
 mod on_postgres;
+mod upgrades;
 
 use std::collections::{BTreeMap, BTreeSet};
 

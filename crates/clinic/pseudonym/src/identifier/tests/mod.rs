@@ -1,5 +1,7 @@
 //! Normal forms and checks of every scheme.
 
+mod look_alikes;
+
 use proptest::prelude::*;
 
 use super::*;

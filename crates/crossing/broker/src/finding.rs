@@ -1,0 +1,39 @@
+//! Findings of a check beyond that the queue answers.
+
+/// Side of the queue that a check is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Sends batches and listens to receipts.
+    Gateway,
+    /// Reads batches, sends receipts and keeps the dead letters.
+    Registry,
+}
+
+/// Finding about the queue, apart from what keeps it from working.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueFinding {
+    /// Sentence that states the finding.
+    pub text: String,
+    /// Sentence that says what to do, where something could be better.
+    pub help: Option<String>,
+}
+
+impl QueueFinding {
+    pub(crate) fn good(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            help: None,
+        }
+    }
+
+    #[cfg_attr(
+        not(feature = "amqp"),
+        expect(dead_code, reason = "only RabbitMQ has rights")
+    )]
+    pub(crate) fn warning(text: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            help: Some(help.into()),
+        }
+    }
+}
