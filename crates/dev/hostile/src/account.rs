@@ -79,6 +79,12 @@ impl Account {
         self.sent.iter().map(|sent| sent.0.clone()).collect()
     }
 
+    /// Batches that were sent, whose answers are not asked for any more.
+    pub fn take_batches(&mut self) -> Vec<SealedBatch> {
+        let sent = std::mem::take(&mut self.sent);
+        sent.into_iter().map(|sent| sent.0).collect()
+    }
+
     /// Answers to the batches since the last call, as one.
     ///
     /// # Errors

@@ -158,6 +158,17 @@ impl City {
         Ok(())
     }
 
+    /// Ends the consumer, which gives back what it holds, and begins with another one.
+    ///
+    /// # Errors
+    /// A setting that is wrong.
+    pub async fn restart(&mut self) -> Outcome<()> {
+        let next = self.registry.additional_consumer()?;
+        let mut last = std::mem::replace(&mut self.registry, next);
+        last.close().await;
+        Ok(())
+    }
+
     /// Receipt of a batch, for which it waits if it has not come yet.
     ///
     /// # Errors
