@@ -189,8 +189,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes an operator's decision, or takes it back, and returns what changed by it; `None` where
-    /// it changed nothing.
+    /// Writes an operator's decision, or takes it back, and returns what changed by it; `None`
+    /// where it changed nothing.
     pub(crate) async fn decide(
         &self,
         decision: Decision,

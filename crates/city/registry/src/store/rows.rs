@@ -231,7 +231,7 @@ pub(crate) struct ActionRow {
     pub action: String,
     /// Name it was about.
     pub one: NameValue,
-    /// Other name, where two were joined.
+    /// Second name, where two were joined.
     pub other: Option<NameValue>,
 }
 

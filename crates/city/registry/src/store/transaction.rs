@@ -48,8 +48,8 @@ pub(super) trait StoreTransaction: PersonStatements {
     /// record that is stored by now is left out, or fails as a lost race.
     async fn add_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error>;
 
-    /// Writes facts of records that are stored and locked, where they are of the same kind and owner
-    /// and of a higher version. Returns the number written.
+    /// Writes facts of records that are stored and locked, where they are of the same kind and
+    /// owner and of a higher version. Returns the number written.
     async fn put_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error>;
 
     /// Returns whether the table of the facts from before links is there.

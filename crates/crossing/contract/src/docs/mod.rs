@@ -173,8 +173,8 @@ fn asyncapi() -> Value {
             "facts": channel(
                 "clinic.facts.intake",
                 "sealedBatch",
-                "Where the registry consumes what every clinic publishes to the exchange clinic.facts \
-                 with this routing key; the same for all clinics.",
+                "Where the registry consumes what every clinic publishes to the exchange \
+                 clinic.facts with this routing key; the same for all clinics.",
                 &amqp_queue("clinic.facts.intake"),
             ),
             "deadLetters": channel(

@@ -1,4 +1,4 @@
-//! What is connected with one name, for an operator to look at.
+//! Names, sets and persons that are connected with one name, for an operator to look at.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ use super::component::Reading;
 use crate::store::person_statements::{NameRow, NameValue};
 use crate::store::transaction::{Abort, StoreTransaction};
 
-/// What is connected with one name.
+/// Names, sets and persons that are connected with one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Around {
     /// Persons, the one of the name first.
