@@ -379,9 +379,13 @@ impl World {
     }
 
     fn save(&mut self) {
-        let _none_yet = std::fs::remove_dir_all(self.copy());
+        let clear = || drop(std::fs::remove_dir_all(self.copy()));
+        clear();
         if self.state().join("outbox.db").exists() {
-            copy_folder(&self.state(), &self.copy());
+            // A killed gateway's connections may still be closing, which takes the WAL away.
+            while !copy_folder(&self.state(), &self.copy()) {
+                clear();
+            }
             self.saved = Some(self.read.clone());
         }
     }
@@ -497,12 +501,17 @@ pub(super) fn set_network(servers: &Servers, network: Network) {
     }
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+/// Copies a folder; false if a file went away meanwhile.
+fn copy_folder(from: &Path, to: &Path) -> bool {
     std::fs::create_dir_all(to).expect("a folder for the copy");
     for entry in std::fs::read_dir(from)
         .expect("the folder to copy")
         .flatten()
     {
-        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a file is copied");
+        match std::fs::copy(entry.path(), to.join(entry.file_name())) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return false,
+            copied => drop(copied.expect("a file is copied")),
+        }
     }
+    true
 }
