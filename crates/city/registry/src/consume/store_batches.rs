@@ -1,14 +1,15 @@
 //! Storing of pending batches: one transaction for a group of facts, or one look-up for a probe; a
 //! batch that failed before goes in parts.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
 use chrono::{DateTime, Utc};
 use clock::Clock;
-use contract::{Answer, ProbeAnswer, Receipt, StoredAnswer};
-use linking::{GroupOutcome, IncomingEvent, OpenBatch};
+use contract::{Answer, ProbeAnswer, Receipt};
+use linking::{GroupOutcome, OpenBatch};
 
 use super::metrics::{count_commit, count_probed_records, count_probes, count_store_error};
 use super::pending::{PendingBatch, PendingBatches};
@@ -86,7 +87,7 @@ impl BatchStorer<'_> {
         let started = self.clock.elapsed();
         let failures = pending.first().map_or(0, |first| first.failures);
         let applied = match (batches.as_slice(), failures) {
-            (all, 0) => self.store.apply(all, self.now).await,
+            ([batch], 0) => self.apply_parts(batch, usize::MAX).await,
             ([batch], 1) => self.apply_parts(batch, PART_EVENTS).await,
             ([batch], _) => self.apply_parts(batch, 1).await,
             (all, _) => self.store.apply(all, self.now).await,
@@ -101,29 +102,31 @@ impl BatchStorer<'_> {
         applied
     }
 
-    /// Stores a batch in transactions of at most `size` events. What is stored when one fails stays
-    /// stored, and is unchanged at the next try.
-    async fn apply_parts(&self, batch: &OpenBatch, size: usize) -> Result<Applied, StoreError> {
-        let mut whole = Applied {
-            outcome: GroupOutcome::default(),
-            answers: vec![StoredAnswer::default()],
-        };
-        for part in parts(batch, size) {
-            let applied = self.store.apply(&[&part], self.now).await?;
-            whole.outcome += applied.outcome;
-            for answer in applied.answers {
-                whole.answers[0].accepted += answer.accepted;
-                whole.answers[0].refused.extend(answer.refused);
-                whole.answers[0].superseded.extend(answer.superseded);
+    /// Stores a batch in transactions of at most `size` events, and of fewer where these change too
+    /// many persons. What is stored when one fails stays stored, and is unchanged at the next try.
+    async fn apply_parts(&self, batch: &OpenBatch, mut size: usize) -> Result<Applied, StoreError> {
+        let mut whole = None;
+        let mut done = 0;
+        while whole.is_none() || done < batch.events.len() {
+            let end = done.saturating_add(size).min(batch.events.len());
+            let applied = if end - done == batch.events.len() {
+                self.store.apply(&[batch], self.now).await
+            } else {
+                let part = part(batch, done..end);
+                self.store.apply(&[&part], self.now).await
+            };
+            match applied {
+                Err(StoreError::TooMuch) if end - done > 1 => size = (end - done).div_ceil(4),
+                applied => {
+                    add(&mut whole, applied?);
+                    done = end;
+                }
             }
         }
-        whole.answers[0]
-            .refused
-            .sort_unstable_by_key(|refused| refused.index);
-        whole.answers[0]
-            .superseded
-            .sort_unstable_by_key(|superseded| superseded.record);
-        Ok(whole)
+        Ok(whole.unwrap_or_else(|| Applied {
+            outcome: GroupOutcome::default(),
+            answers: Vec::new(),
+        }))
     }
 
     /// Compares the probed records with what is stored; `None` where no answer can be sent.
@@ -145,19 +148,35 @@ impl BatchStorer<'_> {
     }
 }
 
-/// Parts of a batch, of at most `size` events each; the first has all its refusals.
-fn parts(batch: &OpenBatch, size: usize) -> Vec<OpenBatch> {
-    let part = |events: &[IncomingEvent]| OpenBatch {
+/// Part of a batch; the first has all its refusals.
+fn part(batch: &OpenBatch, events: Range<usize>) -> OpenBatch {
+    OpenBatch {
         id: batch.id,
-        events: events.to_vec(),
-        refusals: Vec::new(),
-    };
-    let mut parts: Vec<OpenBatch> = batch.events.chunks(size).map(part).collect();
-    if parts.is_empty() {
-        parts.push(part(&[]));
+        refusals: if events.start == 0 {
+            batch.refusals.clone()
+        } else {
+            Vec::new()
+        },
+        events: batch.events[events].to_vec(),
     }
-    parts[0].refusals.clone_from(&batch.refusals);
-    parts
+}
+
+/// Adds what became of one more part of a batch.
+fn add(whole: &mut Option<Applied>, part: Applied) {
+    let Some(whole) = whole else {
+        *whole = Some(part);
+        return;
+    };
+    whole.outcome += part.outcome;
+    for (answer, more) in whole.answers.iter_mut().zip(part.answers) {
+        answer.accepted += more.accepted;
+        answer.refused.extend(more.refused);
+        answer.refused.sort_unstable_by_key(|refused| refused.index);
+        answer.superseded.extend(more.superseded);
+        answer
+            .superseded
+            .sort_unstable_by_key(|superseded| superseded.record);
+    }
 }
 
 /// Makes a panic of `work` an error.
@@ -170,4 +189,75 @@ pub(super) async fn catch_panic<T>(
         polled.unwrap_or(Poll::Ready(Err(StoreError::Panicked)))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::{BatchId, RecordDigest, RefusalReason, RefusedEvent, StoredAnswer, Superseded};
+    use linking::EventRefusal;
+
+    #[test]
+    fn the_answers_of_parts_make_the_answer_of_the_whole() {
+        let refused = |index| RefusedEvent {
+            index,
+            record: None,
+            version: None,
+            reason: RefusalReason::Malformed,
+        };
+        let superseded = |record| Superseded {
+            record: RecordDigest([record; 32]),
+            held: contract::Version::MAX,
+        };
+        let answered = |index, record| Applied {
+            outcome: GroupOutcome {
+                applied: 1,
+                ..GroupOutcome::default()
+            },
+            answers: vec![StoredAnswer {
+                accepted: 2,
+                refused: vec![refused(index)],
+                superseded: vec![superseded(record)],
+            }],
+        };
+        let mut whole = None;
+        add(&mut whole, answered(7, 2));
+        add(&mut whole, answered(3, 1));
+        let whole = whole.unwrap();
+        assert_eq!(whole.outcome.applied, 2);
+        let answer = StoredAnswer {
+            accepted: 4,
+            refused: vec![refused(3), refused(7)],
+            superseded: vec![superseded(1), superseded(2)],
+        };
+        assert_eq!(whole.answers, [answer]);
+    }
+
+    #[test]
+    fn refusals_go_with_the_first_part() {
+        let id = BatchId([1; 16]);
+        let refusal = EventRefusal {
+            batch: id,
+            index: 0,
+            record: None,
+            version: None,
+            reason: RefusalReason::Malformed,
+        };
+        let batch = OpenBatch {
+            id,
+            events: Vec::new(),
+            refusals: vec![refusal],
+        };
+        assert_eq!(part(&batch, 0..0), batch);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_also_after_a_wait() {
+        let work = async {
+            tokio::task::yield_now().await;
+            assert!(std::hint::black_box(false), "a mistake");
+            Ok(())
+        };
+        assert_eq!(catch_panic(work).await, Err(StoreError::Panicked));
+    }
 }

@@ -169,6 +169,8 @@ pub(super) enum Abort {
     Raced,
     /// Transaction that took longer than it may.
     TooSlow,
+    /// Transaction that would read more than it may.
+    TooMuch,
     /// Failure that a test asked for.
     Injected(StoreError),
 }
@@ -204,4 +206,6 @@ pub(super) struct Attempt {
     pub blind: bool,
     /// Rolled back at its end.
     pub is_rehearsal: bool,
+    /// Given up where it would have to read too much of who is one person.
+    pub is_bounded: bool,
 }
