@@ -5,13 +5,17 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clock::Clock;
 use contract::{Answer, ProbeAnswer, Receipt};
-use linking::{GroupOutcome, OpenBatch};
+use linking::OpenBatch;
 
-use super::metrics::{count_commit, count_probed_records, count_probes, count_store_error};
+use super::metrics::{
+    count_batches, count_commit, count_events, count_probed_records, count_probes,
+    count_store_error,
+};
 use super::pending::{PendingBatch, PendingBatches};
 use super::step::StepTotals;
 use crate::open::BatchContent;
@@ -27,6 +31,32 @@ pub(super) struct BatchStorer<'a> {
     pub can_answer: bool,
 }
 
+/// Result of a transaction over pending batches.
+pub(super) enum Stored {
+    /// All of them are stored.
+    Whole(StoredGroup),
+    /// Part of the first one is stored.
+    Part(StoredParts),
+}
+
+/// Result of a transaction over facts.
+enum Progress {
+    /// Everything is stored.
+    Whole(Applied),
+    /// Part of a batch is stored.
+    Part(StoredParts),
+}
+
+/// Parts of a batch that are stored.
+pub(super) struct StoredParts {
+    /// Number of their events.
+    done: usize,
+    /// Largest number of events of the next part.
+    size: usize,
+    /// Result of the parts; its counts and answers are the batch's in the end.
+    applied: Applied,
+}
+
 /// Stored batches that are not acknowledged yet.
 pub(super) struct StoredGroup {
     pub totals: StepTotals,
@@ -34,17 +64,19 @@ pub(super) struct StoredGroup {
     pub receipts: Vec<Receipt>,
 }
 
+/// Time after which the others get their turn between two parts of a batch.
+const TURN: Duration = Duration::from_millis(300);
 /// Number of events in a part of a batch at which the registry failed once.
 const PART_EVENTS: usize = 100;
 
 impl BatchStorer<'_> {
-    /// Stores the first `count` of the pending batches, or looks up what the first one asks for. A
-    /// panic is an error, so that it takes nothing else along.
+    /// Stores the first `count` of the pending batches, or a part of the first one, or looks up what
+    /// that asks for. A panic is an error, so that it takes nothing else along.
     pub(super) async fn store(
         &self,
         pending: &PendingBatches,
         count: usize,
-    ) -> Result<StoredGroup, StoreError> {
+    ) -> Result<Stored, StoreError> {
         catch_panic(self.store_or_panic(pending, count)).await
     }
 
@@ -52,7 +84,7 @@ impl BatchStorer<'_> {
         &self,
         pending: &PendingBatches,
         count: usize,
-    ) -> Result<StoredGroup, StoreError> {
+    ) -> Result<Stored, StoreError> {
         let mut totals = StepTotals::default();
         let mut answers = Vec::new();
         if let Some(PendingBatch {
@@ -64,7 +96,10 @@ impl BatchStorer<'_> {
             let answer = self.answer_probe(probe).await?;
             answers.extend(answer.map(|answer| (probe.id, Answer::Probed(answer))));
         } else {
-            let applied = self.apply(pending, count).await?;
+            let applied = match self.apply(pending, count).await? {
+                Progress::Whole(applied) => applied,
+                Progress::Part(part) => return Ok(Stored::Part(part)),
+            };
             totals.batches = count;
             totals.outcome = applied.outcome;
             if self.can_answer {
@@ -77,37 +112,51 @@ impl BatchStorer<'_> {
             .zip(pending.answer_keys(count))
             .map(|((id, answer), key)| Receipt::answered(*id, key, answer))
             .collect();
-        Ok(StoredGroup { totals, receipts })
+        Ok(Stored::Whole(StoredGroup { totals, receipts }))
     }
 
-    /// Stores the first `count` of the pending batches, in one transaction where none of them has
-    /// failed before.
-    async fn apply(&self, pending: &PendingBatches, count: usize) -> Result<Applied, StoreError> {
+    /// Stores the first `count` of the pending batches in one transaction, or the next part of the
+    /// first one.
+    async fn apply(&self, pending: &PendingBatches, count: usize) -> Result<Progress, StoreError> {
         let batches = pending.facts(count);
         let started = self.clock.elapsed();
-        let failures = pending.first().map_or(0, |first| first.failures);
-        let applied = match (batches.as_slice(), failures) {
-            ([batch], 0) => self.apply_parts(batch, usize::MAX).await,
-            ([batch], 1) => self.apply_parts(batch, PART_EVENTS).await,
-            ([batch], _) => self.apply_parts(batch, 1).await,
-            (all, _) => self.store.apply(all, self.now).await,
+        let progress = match (batches.as_slice(), pending.first()) {
+            ([batch], Some(first)) => self.apply_parts(batch, first).await,
+            (all, _) => self.store.apply(all, self.now).await.map(Progress::Whole),
         };
-        match &applied {
-            Ok(applied) => {
+        match &progress {
+            Ok(progress) => {
                 let took = self.clock.elapsed().saturating_sub(started);
-                count_commit(batches.len(), &applied.outcome, took);
+                count_commit(took);
+                if let Progress::Whole(applied) = progress {
+                    count_batches(batches.len());
+                    count_events(&applied.outcome);
+                }
             }
             Err(error) => count_store_error(error),
         }
-        applied
+        progress
     }
 
-    /// Stores a batch in transactions of at most `size` events, and of fewer where these change too
-    /// many persons. What is stored when one fails stays stored, and is unchanged at the next try.
-    async fn apply_parts(&self, batch: &OpenBatch, mut size: usize) -> Result<Applied, StoreError> {
-        let mut whole = None;
-        let mut done = 0;
-        while whole.is_none() || done < batch.events.len() {
+    /// Stores the next parts of a batch until its turn ends. One part is all of it, unless the batch
+    /// failed before or changes too many persons. What is stored stays so, and is unchanged where the
+    /// batch comes again.
+    async fn apply_parts(
+        &self,
+        batch: &OpenBatch,
+        pending: &PendingBatch,
+    ) -> Result<Progress, StoreError> {
+        let most = match pending.failures {
+            0 => usize::MAX,
+            1 => PART_EVENTS,
+            _ => 1,
+        };
+        let before = pending.stored.as_ref();
+        let mut done = before.map_or(0, |before| before.done);
+        let mut size = before.map_or(most, |before| before.size.min(most));
+        let mut whole = before.map(|before| before.applied.clone());
+        let begun = self.clock.elapsed();
+        loop {
             let end = done.saturating_add(size).min(batch.events.len());
             let applied = if end - done == batch.events.len() {
                 self.store.apply(&[batch], self.now).await
@@ -115,18 +164,27 @@ impl BatchStorer<'_> {
                 let part = part(batch, done..end);
                 self.store.apply(&[&part], self.now).await
             };
-            match applied {
-                Err(StoreError::TooMuch) if end - done > 1 => size = (end - done).div_ceil(4),
-                applied => {
-                    add(&mut whole, applied?);
-                    done = end;
+            let applied = match applied {
+                Err(StoreError::TooMuch) if end - done > 1 => {
+                    size = (end - done).div_ceil(4);
+                    continue;
                 }
+                applied => add(whole.take(), applied?),
+            };
+            if end == batch.events.len() {
+                return Ok(Progress::Whole(applied));
             }
+            if self.clock.elapsed().saturating_sub(begun) >= TURN {
+                let done = end;
+                return Ok(Progress::Part(StoredParts {
+                    done,
+                    size,
+                    applied,
+                }));
+            }
+            whole = Some(applied);
+            done = end;
         }
-        Ok(whole.unwrap_or_else(|| Applied {
-            outcome: GroupOutcome::default(),
-            answers: Vec::new(),
-        }))
     }
 
     /// Compares the probed records with what is stored; `None` where no answer can be sent.
@@ -162,10 +220,9 @@ fn part(batch: &OpenBatch, events: Range<usize>) -> OpenBatch {
 }
 
 /// Adds what became of one more part of a batch.
-fn add(whole: &mut Option<Applied>, part: Applied) {
-    let Some(whole) = whole else {
-        *whole = Some(part);
-        return;
+fn add(before: Option<Applied>, part: Applied) -> Applied {
+    let Some(mut whole) = before else {
+        return part;
     };
     whole.outcome += part.outcome;
     for (answer, more) in whole.answers.iter_mut().zip(part.answers) {
@@ -177,6 +234,7 @@ fn add(whole: &mut Option<Applied>, part: Applied) {
             .superseded
             .sort_unstable_by_key(|superseded| superseded.record);
     }
+    whole
 }
 
 /// Makes a panic of `work` an error.
@@ -195,7 +253,7 @@ pub(super) async fn catch_panic<T>(
 mod tests {
     use super::*;
     use contract::{BatchId, RecordDigest, RefusalReason, RefusedEvent, StoredAnswer, Superseded};
-    use linking::EventRefusal;
+    use linking::{EventRefusal, GroupOutcome};
 
     #[test]
     fn the_answers_of_parts_make_the_answer_of_the_whole() {
@@ -220,10 +278,8 @@ mod tests {
                 superseded: vec![superseded(record)],
             }],
         };
-        let mut whole = None;
-        add(&mut whole, answered(7, 2));
-        add(&mut whole, answered(3, 1));
-        let whole = whole.unwrap();
+        let first = add(None, answered(7, 2));
+        let whole = add(Some(first), answered(3, 1));
         assert_eq!(whole.outcome.applied, 2);
         let answer = StoredAnswer {
             accepted: 4,

@@ -188,7 +188,7 @@ impl From<StoreError> for Abort {
 }
 
 /// Result of a committed transaction.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Applied {
     /// Counts of its events and links.
     pub outcome: GroupOutcome,

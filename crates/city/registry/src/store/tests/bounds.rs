@@ -2,27 +2,30 @@
 
 use super::*;
 
-/// Chain of 60 names in as many records, beginning at this number.
+/// Chain of 30 names, beginning at this number.
 fn chain(first: u8) -> Vec<IncomingEvent> {
     let link = |place: u8| {
         let number = first + place;
         let names = vec![name(Scheme::Oms, number), name(Scheme::Oms, number + 1)];
         event(number, 1, Some(names))
     };
-    (0..60).map(link).collect()
+    (0..29).map(link).collect()
 }
 
 /// Event that joins the chains that begin at these numbers.
-fn joining(record: u8, chains: [u8; 2]) -> IncomingEvent {
-    let names = chains.map(|first| name(Scheme::Oms, first + 30));
+fn joining(record: u8, chains: [u8; 4]) -> IncomingEvent {
+    let names = chains.map(|first| name(Scheme::Oms, first + 15));
     event(record, 1, Some(names.to_vec()))
 }
 
 async fn too_much_at_once_is_given_up_and_done_one_by_one(store: &Store) {
-    let stored: Vec<IncomingEvent> = [0, 62, 124, 186].into_iter().flat_map(chain).collect();
-    apply_all(store, &stored, 60).await;
+    let stored: Vec<IncomingEvent> = (0..8).flat_map(|place| chain(31 * place)).collect();
+    apply_all(store, &stored, 30).await;
     let before = content(store).await;
-    let joins = [joining(254, [0, 62]), joining(255, [124, 186])];
+    let joins = [
+        joining(254, [0, 31, 62, 93]),
+        joining(255, [124, 155, 186, 217]),
+    ];
     let both = batch(joins.to_vec());
     let refused = store.apply(&[&both], now()).await.unwrap_err();
     assert_eq!(refused, StoreError::TooMuch);
