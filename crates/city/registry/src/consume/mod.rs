@@ -7,6 +7,7 @@ mod dead_letter_budget;
 mod failures;
 mod guard;
 mod metrics;
+mod parts;
 mod pending;
 mod session;
 mod step;

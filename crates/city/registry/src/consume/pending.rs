@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use contract::{AnswerKey, BatchId};
 use linking::OpenBatch;
 
-use super::store_batches::StoredParts;
+use super::parts::StoredParts;
 use crate::open::{BatchContent, OpenedBatch};
 
 /// Opened batch that is neither stored nor acknowledged yet.

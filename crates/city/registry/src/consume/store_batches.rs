@@ -1,7 +1,6 @@
 //! Storing of pending batches: one transaction for a group of facts, or one look-up for a probe; a
 //! batch that failed before goes in parts.
 
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
@@ -16,6 +15,7 @@ use super::metrics::{
     count_batches, count_commit, count_events, count_probed_records, count_probes,
     count_store_error,
 };
+use super::parts::{StoredParts, add, part};
 use super::pending::{PendingBatch, PendingBatches};
 use super::step::StepTotals;
 use crate::open::BatchContent;
@@ -45,16 +45,6 @@ enum Progress {
     Whole(Applied),
     /// Part of a batch is stored.
     Part(StoredParts),
-}
-
-/// Parts of a batch that are stored.
-pub(super) struct StoredParts {
-    /// Number of their events.
-    done: usize,
-    /// Largest number of events of the next part.
-    size: usize,
-    /// Result of the parts; its counts and answers are the batch's in the end.
-    applied: Applied,
 }
 
 /// Stored batches that are not acknowledged yet.
@@ -206,37 +196,6 @@ impl BatchStorer<'_> {
     }
 }
 
-/// Part of a batch; the first has all its refusals.
-fn part(batch: &OpenBatch, events: Range<usize>) -> OpenBatch {
-    OpenBatch {
-        id: batch.id,
-        refusals: if events.start == 0 {
-            batch.refusals.clone()
-        } else {
-            Vec::new()
-        },
-        events: batch.events[events].to_vec(),
-    }
-}
-
-/// Adds what became of one more part of a batch.
-fn add(before: Option<Applied>, part: Applied) -> Applied {
-    let Some(mut whole) = before else {
-        return part;
-    };
-    whole.outcome += part.outcome;
-    for (answer, more) in whole.answers.iter_mut().zip(part.answers) {
-        answer.accepted += more.accepted;
-        answer.refused.extend(more.refused);
-        answer.refused.sort_unstable_by_key(|refused| refused.index);
-        answer.superseded.extend(more.superseded);
-        answer
-            .superseded
-            .sort_unstable_by_key(|superseded| superseded.record);
-    }
-    whole
-}
-
 /// Makes a panic of `work` an error.
 pub(super) async fn catch_panic<T>(
     work: impl Future<Output = Result<T, StoreError>>,
@@ -252,60 +211,6 @@ pub(super) async fn catch_panic<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::{BatchId, RecordDigest, RefusalReason, RefusedEvent, StoredAnswer, Superseded};
-    use linking::{EventRefusal, GroupOutcome};
-
-    #[test]
-    fn the_answers_of_parts_make_the_answer_of_the_whole() {
-        let refused = |index| RefusedEvent {
-            index,
-            record: None,
-            version: None,
-            reason: RefusalReason::Malformed,
-        };
-        let superseded = |record| Superseded {
-            record: RecordDigest([record; 32]),
-            held: contract::Version::MAX,
-        };
-        let answered = |index, record| Applied {
-            outcome: GroupOutcome {
-                applied: 1,
-                ..GroupOutcome::default()
-            },
-            answers: vec![StoredAnswer {
-                accepted: 2,
-                refused: vec![refused(index)],
-                superseded: vec![superseded(record)],
-            }],
-        };
-        let first = add(None, answered(7, 2));
-        let whole = add(Some(first), answered(3, 1));
-        assert_eq!(whole.outcome.applied, 2);
-        let answer = StoredAnswer {
-            accepted: 4,
-            refused: vec![refused(3), refused(7)],
-            superseded: vec![superseded(1), superseded(2)],
-        };
-        assert_eq!(whole.answers, [answer]);
-    }
-
-    #[test]
-    fn refusals_go_with_the_first_part() {
-        let id = BatchId([1; 16]);
-        let refusal = EventRefusal {
-            batch: id,
-            index: 0,
-            record: None,
-            version: None,
-            reason: RefusalReason::Malformed,
-        };
-        let batch = OpenBatch {
-            id,
-            events: Vec::new(),
-            refusals: vec![refusal],
-        };
-        assert_eq!(part(&batch, 0..0), batch);
-    }
 
     #[tokio::test]
     async fn a_panic_is_an_error_also_after_a_wait() {
