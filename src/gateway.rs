@@ -6,7 +6,7 @@ use std::sync::Arc;
 use broker::{BrokerError, Publisher, QueueConfig};
 use clock::Clock;
 use connector_kit::{Cursor, Feed, SourceError};
-use contract::{PublicKey, ReceiptVerifier, Suite};
+use contract::{PublicKey, ReceiptVerifier};
 use outbox::{Outbox, OutboxError, OutboxOptions};
 use pseudonym::{KeyError, KeyRing};
 use settings::SecretError;
@@ -44,8 +44,6 @@ pub struct Gateway {
     pub(crate) queue: QueueConfig,
     /// Folder that relative paths start from.
     pub(crate) base: PathBuf,
-    pub(crate) ring: KeyRing,
-    pub(crate) suite: Suite,
 }
 
 /// Reason why the gateway could not be put together, with what to change.
@@ -142,7 +140,11 @@ impl Gateway {
             keys: Some(fingerprints(&ring, suite)),
             receipts: config.registry.receipts == ReceiptsMode::Required,
             resend_after: config.registry.resend_after(),
-            ..OutboxOptions::new(PublicKey::from_text(&config.registry.public_key)?, owner)
+            ..OutboxOptions::new(
+                PublicKey::from_text(&config.registry.public_key)?,
+                ring.record_secrets(),
+                owner,
+            )
         };
         let verifiers = config.registry.verifiers()?;
         let max_bytes = options.max_bytes;
@@ -162,8 +164,6 @@ impl Gateway {
             unsettled: tokio::sync::Mutex::default(),
             queue: config.queue.clone(),
             base: loaded.base.clone(),
-            ring,
-            suite,
         })
     }
 

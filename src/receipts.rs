@@ -25,13 +25,17 @@ pub struct ReceiptCounts {
     pub batches: u64,
     /// Number of events in them that the registry took.
     pub accepted: u64,
-    /// Number of events in them that the registry refused: dead letters now.
+    /// Number of events in them that the registry refused, or dropped for a version that this state
+    /// never gave out: dead letters now.
     pub refused: u64,
     /// Number of our batches that the registry could not read: they are sent again.
     pub unreadable: u64,
     /// True when the registry holds something newer than this state ever sent, so that the
     /// generation rose and everything is read again.
     pub raised: bool,
+    /// True when the generation would have to rise for that, and did not: receipts raise it by one,
+    /// once a day.
+    pub raise_waits: bool,
 }
 
 impl ReceiptCounts {
@@ -44,6 +48,7 @@ impl ReceiptCounts {
         self.refused += later.refused;
         self.unreadable += later.unreadable;
         self.raised |= later.raised;
+        self.raise_waits |= later.raise_waits;
     }
 }
 
@@ -98,7 +103,8 @@ impl ReceiptReceiver {
         self.subscriber.close().await;
     }
 
-    /// Waits at most `max_wait` for receipts, and settles those that are ours.
+    /// Waits at most `max_wait` for receipts, and settles those that are ours; makes a raise that
+    /// had to wait for its day.
     ///
     /// # Errors
     /// See [`ReceiptsError`].
@@ -108,7 +114,12 @@ impl ReceiptReceiver {
         max_wait: Duration,
     ) -> Result<ReceiptCounts, ReceiptsError> {
         self.receive(max_wait).await?;
-        self.settle(gateway).await
+        let mut counts = self.settle(gateway).await?;
+        if gateway.outbox.tend_generation(gateway.clock.now()).await? {
+            counts.raised = true;
+            gateway.wake_all();
+        }
+        Ok(counts)
     }
 
     /// Waits at most `max_wait` for receipts. May be dropped; received messages are kept.
@@ -149,6 +160,7 @@ impl ReceiptReceiver {
             counts.refused = settled.refused_events;
             counts.unreadable = settled.unreadable;
             counts.raised = settled.raised;
+            counts.raise_waits = settled.raise_waits;
         }
         self.pending.clear();
         self.report_rejected(&rejected);
@@ -261,6 +273,13 @@ fn report_settled(counts: &ReceiptCounts) {
             unreadable,
             "the registry refused events, or could not read batches; see `clinic-gateway \
              dead-letters` and `status`"
+        );
+    }
+    if counts.raise_waits {
+        tracing::warn!(
+            event = "raise-waits",
+            "the registry holds versions that this state never gave out, and receipts have raised \
+             the generation within the day; `clinic-gateway status` says how to raise it at once"
         );
     }
 }

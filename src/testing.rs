@@ -22,7 +22,7 @@ use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, LoadedConfig};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, read_ring};
 use crate::pull::{Counters, FeedRun};
 use crate::run::{RunSummary, SourceRun};
 use crate::sources::Source;
@@ -230,7 +230,7 @@ impl World {
             .unwrap_or_else(|error| panic!("{error}"));
         let rows = Arc::new(Rows::default());
         rows.lock().extend(ids.map(|id| (id, i64::from(id))));
-        let world_source = source_over(&gateway, &loaded, &rows);
+        let world_source = source_over(&loaded, &rows);
         gateway.sources = vec![Arc::new(world_source)];
         Self {
             folder,
@@ -245,7 +245,7 @@ impl World {
 
     /// Makes the source once more, to be given other settings.
     pub(crate) fn source(&self) -> Source {
-        source_over(&self.gateway, &self.loaded, &self.rows)
+        source_over(&self.loaded, &self.rows)
     }
 
     /// Runs the source once, which must succeed.
@@ -315,9 +315,11 @@ pub(crate) fn succeeds_broken(test: &str, points: &str) {
     );
 }
 
-fn source_over(gateway: &Gateway, loaded: &LoadedConfig, rows: &Arc<Rows>) -> Source {
+fn source_over(loaded: &LoadedConfig, rows: &Arc<Rows>) -> Source {
     let config = &loaded.config.source["mis"];
-    let source = Source::new("mis", config, &loaded.base, &gateway.ring, gateway.suite);
+    let ring = read_ring(loaded).expect("a key ring");
+    let suite = loaded.config.keys.suite.into();
+    let source = Source::new("mis", config, &loaded.base, &ring, suite);
     let mut source = source.unwrap_or_else(|error| panic!("{error}"));
     source.connector = Arc::new(RowsConnector(Arc::clone(rows)));
     source

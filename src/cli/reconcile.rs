@@ -83,21 +83,30 @@ fn print_report(report: &ReconcileReport, repaired: Option<&Repaired>) {
         Some(_) if report.differing() == 0 => {
             print_line("repair: nothing differs, so nothing was sent")
         }
-        Some(repaired) => {
-            print_line(format!(
-                "repair: {} read from the source and sent, {} sent again",
-                counted(repaired.records, "record", "records"),
-                counted(repaired.withdrawals, "withdrawal", "withdrawals")
-            ));
-            for source in &repaired.not_configured {
-                print_line(format!(
-                    "repair: {source} is not configured any more; its records were not read again"
-                ));
-            }
-        }
+        Some(repaired) => print_repaired(repaired),
         None if report.finished && report.differing() > 0 => {
             print_line("run it with --repair to send what differs again");
         }
         None => {}
+    }
+}
+
+fn print_repaired(repaired: &Repaired) {
+    print_line(format!(
+        "repair: {} read from the source and sent, {} sent again",
+        counted(repaired.records, "record", "records"),
+        counted(repaired.withdrawals, "withdrawal", "withdrawals")
+    ));
+    if repaired.parked > 0 {
+        print_line(format!(
+            "repair: {} cannot be sent above what the registry holds; see `clinic-gateway \
+             dead-letters list`",
+            counted(repaired.parked, "record", "records")
+        ));
+    }
+    for source in &repaired.not_configured {
+        print_line(format!(
+            "repair: {source} is not configured any more; its records were not read again"
+        ));
     }
 }

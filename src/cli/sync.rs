@@ -130,7 +130,7 @@ fn outcome(report: &SyncReport) -> Result<(), Failure> {
 }
 
 /// Lists the counters of a pass under their names in JSON.
-fn named_counts(counters: &Counters) -> [(&'static str, u64); 8] {
+fn named_counts(counters: &Counters) -> [(&'static str, u64); 9] {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     [
         ("read", count(&counters.pulled)),
@@ -139,6 +139,7 @@ fn named_counts(counters: &Counters) -> [(&'static str, u64); 8] {
         ("withdrawn", count(&counters.withdrawn)),
         ("unchanged", count(&counters.unchanged)),
         ("refused", count(&counters.refused)),
+        ("parked", count(&counters.parked)),
         ("out_of_scope", count(&counters.out_of_scope)),
         ("oms_check_digit_warnings", count(&counters.oms_warnings)),
     ]

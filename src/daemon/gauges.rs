@@ -95,6 +95,11 @@ impl Gauges {
         metrics::gauge!("gateway_batches_unreadable_at_registry")
             .set(status.backlog.unreadable_batches as f64);
         metrics::gauge!("gateway_generation").set(f64::from(status.generation));
+        metrics::gauge!("gateway_generation_needed").set(f64::from(
+            status
+                .raise_waits
+                .map_or(status.generation, |waits| waits.needed),
+        ));
         for feed in &status.feeds {
             set_sweep(feed, now);
             let labels = [("source", feed.source.clone()), ("feed", feed.feed.clone())];

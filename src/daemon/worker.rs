@@ -186,7 +186,8 @@ fn log_counts(source: &Source, counters: &Counters) {
     let corrected = count(&counters.corrected);
     let withdrawn = count(&counters.withdrawn);
     let refused = count(&counters.refused);
-    if new + corrected + withdrawn + refused > 0 {
+    let parked = count(&counters.parked);
+    if new + corrected + withdrawn + refused + parked > 0 {
         tracing::info!(
             event = "pulled",
             source = %source.name,
@@ -195,6 +196,7 @@ fn log_counts(source: &Source, counters: &Counters) {
             corrected,
             withdrawn,
             refused,
+            parked,
             "a source was pulled"
         );
     }

@@ -93,6 +93,7 @@ fn count(run: &FeedRun<'_>, committed: &Committed, out_of_scope: u64, oms_warnin
         ("withdrawn", &counters.withdrawn, committed.withdrawn),
         ("unchanged", &counters.unchanged, committed.unchanged),
         ("refused", &counters.refused, committed.refused_new),
+        ("parked", &counters.parked, committed.parked),
         ("out-of-scope", &counters.out_of_scope, out_of_scope),
         ("oms-check-digit", &counters.oms_warnings, oms_warnings),
     ];

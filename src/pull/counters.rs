@@ -17,6 +17,8 @@ pub struct Counters {
     pub unchanged: AtomicU64,
     /// Records newly refused; those in the dead letters already do not count again.
     pub refused: AtomicU64,
+    /// Records whose change cannot be sent, since no version is left: dead letters.
+    pub parked: AtomicU64,
     /// Records about something else than COVID-19, counted among the unchanged as well.
     pub out_of_scope: AtomicU64,
     /// Records sent although the check digit of their OMS number is wrong.

@@ -135,6 +135,10 @@ impl From<Report> for ReconcileReport {
 pub struct Repaired {
     /// Number of withdrawals sent again.
     pub withdrawals: u64,
+    /// Number of records that became dead letters: no version of this clinic is above the
+    /// registry's.
+    #[serde(default)]
+    pub parked: u64,
     /// Number of records read from the sources and sent, by the pull and the sweep of the repair.
     pub records: u64,
     /// Sources that are no longer configured, whose records could not be read again.

@@ -108,6 +108,7 @@ async fn repair_differences(
         .ok_or(RequestError::Stopped)?;
     let mut repaired = Repaired {
         withdrawals: plan.resent_withdrawals,
+        parked: plan.parked,
         ..Repaired::default()
     };
     let sources: BTreeSet<String> = plan
@@ -126,8 +127,22 @@ async fn repair_differences(
             None => repaired.not_configured.push(name),
         }
     }
+    log_repaired(&repaired);
+    Ok(repaired)
+}
+
+fn log_repaired(repaired: &Repaired) {
     let records = repaired.records;
     let withdrawals = repaired.withdrawals;
+    let parked = repaired.parked;
+    if parked > 0 {
+        tracing::warn!(
+            event = "repair-parked",
+            parked,
+            "the registry holds versions of some records that this clinic cannot exceed; see \
+             `clinic-gateway dead-letters list`"
+        );
+    }
     if records + withdrawals > 0 {
         tracing::info!(
             event = "repaired",
@@ -136,7 +151,6 @@ async fn repair_differences(
             "what differed at the registry was sent again"
         );
     }
-    Ok(repaired)
 }
 
 fn log_report(report: &Report) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use connector_kit::Feed;
-use outbox::{DeadLetter, DeadLetterFilter};
+use outbox::{DeadLetter, DeadLetterFilter, VERSIONS_EXHAUSTED};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -141,6 +141,10 @@ async fn list_retried(
             .as_ref()
             .and_then(|record_id| outcomes.get(&key)?.get(record_id));
         let outcome = match (reread, reasons.get(&letter.id)) {
+            // The row is well, and could not be sent all the same.
+            (Some(RetryOutcome::Accepted), Some(reason)) if reason == VERSIONS_EXHAUSTED => {
+                RetryOutcome::Refused(reason.clone())
+            }
             (Some(outcome), _) => outcome.clone(),
             (None, _) if find(gateway, &key.source, &key.feed).is_none() => {
                 RetryOutcome::NotConfigured

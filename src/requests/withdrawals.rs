@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use connector_kit::Feed;
 use outbox::{RemovedFeed, SweepEnd};
-use pseudonym::{Policy, PolicyConfig, Pseudonymiser, fact_kind};
+use pseudonym::fact_kind;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
@@ -120,16 +120,9 @@ async fn removed_feeds(gateway: &Gateway, name: &str) -> Result<Vec<RemovedFeed>
         .into_iter()
         .filter(|feed| known.contains(feed.as_str()) && !configured.contains(feed))
         .collect();
-    if removed.is_empty() {
-        return Ok(Vec::new());
-    }
-    let policy = Policy::new(&PolicyConfig::default());
-    let policy = policy.expect("the policy without any setting is one");
-    let pseudonymiser = Pseudonymiser::new(&gateway.ring, gateway.suite, name, policy)?;
     let removed = removed.into_iter().map(|feed| RemovedFeed {
         feed: feed.as_str().to_owned(),
         kind: fact_kind(feed),
-        content: pseudonymiser.withdrawal_content(feed),
     });
     Ok(removed.collect())
 }

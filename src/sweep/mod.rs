@@ -135,7 +135,6 @@ async fn finish_pass(run: &FeedRun<'_>, sweep: &mut FeedSweep) -> Result<PassEnd
         percent: source.sweep.max_withdrawn_percent,
         always: source.sweep.always_allowed,
     };
-    let content = source.pseudonymiser.withdrawal_content(run.feed);
     // What was withdrawn before the outbox was full stays withdrawn; the rest follows when there is
     // space.
     let end = gateway
@@ -145,7 +144,7 @@ async fn finish_pass(run: &FeedRun<'_>, sweep: &mut FeedSweep) -> Result<PassEnd
             let now = gateway.clock.now();
             gateway
                 .outbox
-                .finish_sweep_pass(&source.name, feed, content, kind, limits, now)
+                .finish_sweep_pass(&source.name, feed, kind, limits, now)
         })
         .await?;
     let withdrawn = match end {

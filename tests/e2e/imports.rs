@@ -13,7 +13,12 @@ const ZONES: &[(&str, &[&str])] = &[
     ("connectors/", &["connector-kit", "crates/shared/"]),
     (
         "crates/clinic/",
-        &["record-index", "crates/crossing/", "crates/shared/"],
+        &[
+            "record-index",
+            "record-secrets",
+            "crates/crossing/",
+            "crates/shared/",
+        ],
     ),
     (
         "crates/city/",

@@ -10,8 +10,9 @@ use connector_kit::{
     RecordStatus,
 };
 use contract::wire::MAX_EVENTS;
-use contract::{Draft, Event, PrivateKey, Suite, Version};
+use contract::{Draft, Event, PrivateKey, Suite};
 use pseudonym::{KeyRing, Policy, PolicyConfig, Pseudonymiser, RecordOutcome};
+use record_secrets::Revision;
 use secrecy::SecretString;
 
 use numbers::{oms, snils};
@@ -40,9 +41,13 @@ pub const TODAY: NaiveDate = NaiveDate::from_ymd_opt(2021, 10, 1).expect("Octobe
 /// Never: keys and policy are sound.
 #[must_use]
 pub fn pseudonymiser() -> Pseudonymiser {
-    let ring = KeyRing::parse(&SecretString::from(RING)).expect("the keys are well-formed");
+    let ring = ring();
     let policy = Policy::new(&PolicyConfig::default()).expect("the defaults are a policy");
     Pseudonymiser::new(&ring, Suite::Hmac, "mis", policy).expect("the id is short")
+}
+
+fn ring() -> KeyRing {
+    KeyRing::parse(&SecretString::from(RING)).expect("the keys are well-formed")
 }
 
 /// The registry's key: 32 bytes of 7.
@@ -82,9 +87,13 @@ pub fn draft(pseudonymiser: &Pseudonymiser, record: ClinicRecord) -> Option<Draf
 }
 
 /// The page as events of one batch, each the first version of its record.
+///
+/// # Panics
+/// Never: the first revision is within the limits.
 #[must_use]
 pub fn events() -> Vec<Event> {
-    let version = Version {
+    let secrets = ring().record_secrets();
+    let first = Revision {
         generation: 1,
         count: 1,
     };
@@ -93,11 +102,16 @@ pub fn events() -> Vec<Event> {
                      content,
                      body,
                      ..
-                 }| Event {
-        record,
-        version,
-        content: Some(content),
-        body,
+                 }| {
+        let derived = secrets.owner_and_version(&record, first);
+        let (owner, version) = derived.expect("the first revision is within the limits");
+        Event {
+            record,
+            version,
+            content,
+            owner,
+            body,
+        }
     };
     drafts().into_iter().map(event).collect()
 }

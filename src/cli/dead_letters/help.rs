@@ -10,7 +10,12 @@ pub(super) fn help(reason: &str) -> &'static str {
     {
         return known.help();
     }
-    match reason.strip_prefix("registry:").unwrap_or(reason) {
+    help_for_registry(reason.strip_prefix("registry:").unwrap_or(reason))
+}
+
+/// Returns a sentence on a refusal of the registry, or on a record that cannot be sent.
+fn help_for_registry(reason: &str) -> &'static str {
+    match reason {
         "malformed" | "unknown-code" | "bad-subject" => {
             "The registry does not understand the event: see that gateway and registry are of \
              versions that fit, then retry."
@@ -25,7 +30,28 @@ pub(super) fn help(reason: &str) -> &'static str {
         }
         "version-reused" => {
             "Another version was announced under the same number, as after a restored state: it \
-             is sent again above it; retry."
+             is sent again above it once the generation has risen; see `status`."
+        }
+        "superseded" => {
+            "The registry holds a higher version than this gateway ever gave out. After a restored \
+             state it is sent again once the generation has risen; see `status`, or run \
+             `clinic-gateway reconcile --repair`. If it stays, ask the registry's operator."
+        }
+        "foreign-version" => {
+            "The registry holds a higher version that this clinic can never have given out, so \
+             nothing from here holds any more: ask the registry's operator to look at the record."
+        }
+        "versions-exhausted" => {
+            "The record was changed so often that no version is left in this generation: set \
+             min_generation of [outbox] one above the generation that `status` shows, and restart."
+        }
+        "not-the-owner" => {
+            "The registry has the record from another sender, or from this clinic under another \
+             record key: ask the registry's operator to look at the record."
+        }
+        "epoch-not-open" => {
+            "A pseudonym is of a key epoch that the city has not opened, or has closed: put the \
+             city's present keys into the key ring, then retry."
         }
         _ => {
             "A reason that this version does not know: see that gateway and registry are of \
@@ -45,6 +71,13 @@ mod tests {
                 !help(&format!("registry:{}", reason.as_str())).contains("does not know"),
                 "{reason:?}"
             );
+        }
+        for reason in [
+            outbox::SUPERSEDED,
+            outbox::FOREIGN_VERSION,
+            outbox::VERSIONS_EXHAUSTED,
+        ] {
+            assert!(!help(reason).contains("does not know"), "{reason}");
         }
         assert!(help("date-future").contains("future") && help("x").contains("does not know"));
     }

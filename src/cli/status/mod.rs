@@ -3,6 +3,7 @@
 
 mod context;
 mod print;
+mod waiting;
 
 use clap::Args;
 use clock::Clock;

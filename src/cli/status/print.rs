@@ -5,6 +5,7 @@ use outbox::{DeadLetter, DeadLetterCount, FeedStatus, Status};
 use program::terminal::{counted, print_line, print_table};
 
 use super::context::Context;
+use super::waiting::{parked_text, raise_text};
 use crate::cli::age::ago;
 use crate::cli::dead_letter_text::record_text;
 use crate::surprise;
@@ -60,6 +61,8 @@ pub(super) fn print_outbox_and_queue(status: &Status, now: DateTime<Utc>) {
         status.backlog.bytes,
         status.generation
     ));
+    let raise = status.raise_waits.map(|waits| raise_text(waits, now));
+    raise.into_iter().for_each(print_line);
     let failing = status
         .publisher
         .last_error
@@ -83,6 +86,9 @@ pub(super) fn print_outbox_and_queue(status: &Status, now: DateTime<Utc>) {
             count.count, count.reason
         ));
     }
+    parked_text(&status.dead_letters)
+        .into_iter()
+        .for_each(print_line);
 }
 
 /// Sums the dead letters of a feed.

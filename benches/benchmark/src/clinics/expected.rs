@@ -63,9 +63,11 @@ impl ExpectedFacts {
         let failed = |error: registry::StoreError| wrong(error);
         let stored = registry.facts().await.map_err(failed)?;
         let stats = registry.stats().await.map_err(failed)?;
-        let differences = self.differences(&stored, &stats, |pseudonym| {
-            registry.second_layer(pseudonym)
-        });
+        let city = AtCity {
+            pseudonym: |pseudonym: &_| registry.second_layer(pseudonym),
+            record: |record: &_| registry.stored_record(record),
+        };
+        let differences = self.differences(&stored, &stats, &city);
         if differences.is_empty() {
             return Ok(());
         }
@@ -86,16 +88,20 @@ impl ExpectedFacts {
         &self,
         stored: &[StoredFact],
         stats: &Stats,
-        second_layer: impl Fn(&Pseudonym) -> CityPseudonym,
+        city: &AtCity<impl Fn(&Pseudonym) -> CityPseudonym, impl Fn(&RecordDigest) -> [u8; 32]>,
     ) -> Vec<String> {
+        let facts = self.facts.iter();
+        let facts = facts
+            .map(|(record, (fact, person))| ((city.record)(record), (fact, *person)))
+            .collect();
         let subjects: BTreeMap<u64, HashSet<CityPseudonym>> = self
             .persons
             .iter()
-            .map(|(person, known)| (*person, known.iter().map(&second_layer).collect()))
+            .map(|(person, known)| (*person, known.iter().map(&city.pseudonym).collect()))
             .collect();
         let mut differences: Vec<String> = stored
             .iter()
-            .filter_map(|fact| self.difference(fact, &subjects))
+            .filter_map(|fact| difference(fact, &facts, &subjects))
             .collect();
         for (what, found, expected) in [
             ("facts", stored.len() as u64, self.facts()),
@@ -110,33 +116,38 @@ impl ExpectedFacts {
         }
         differences
     }
+}
 
-    /// Difference of one stored fact, in words.
-    fn difference(
-        &self,
-        stored: &StoredFact,
-        subjects: &BTreeMap<u64, HashSet<CityPseudonym>>,
-    ) -> Option<String> {
-        let name = &stored.record.to_hex()[..8];
-        let Some((content, person)) = self.facts.get(&stored.record) else {
-            return Some(format!("record {name}… is no clinic's"));
-        };
-        if stored.fact.as_ref() != Some(content) {
-            return Some(format!(
-                "record {name}… says {:?} instead of {content:?}",
-                stored.fact
-            ));
-        }
-        let known = stored.subject.iter().copied().collect::<HashSet<_>>();
-        let expected = &subjects[person];
-        (known != *expected).then(|| {
-            let known = known.len();
-            let expected = expected.len();
-            format!(
-                "record {name}… hangs at {known} pseudonyms that are not its person's {expected}"
-            )
-        })
+/// Values of a clinic as the city keeps them.
+struct AtCity<P, R> {
+    pseudonym: P,
+    record: R,
+}
+
+/// Difference of one stored fact, in words. `facts` are by the stored records.
+fn difference(
+    stored: &StoredFact,
+    facts: &HashMap<[u8; 32], (&Fact, u64)>,
+    subjects: &BTreeMap<u64, HashSet<CityPseudonym>>,
+) -> Option<String> {
+    let name = RecordDigest(stored.record).to_hex();
+    let name = &name[..8];
+    let Some((content, person)) = facts.get(&stored.record) else {
+        return Some(format!("record {name}… is no clinic's"));
+    };
+    if stored.fact.as_ref() != Some(*content) {
+        return Some(format!(
+            "record {name}… says {:?} instead of {content:?}",
+            stored.fact
+        ));
     }
+    let known = stored.subject.iter().copied().collect::<HashSet<_>>();
+    let expected = &subjects[person];
+    (known != *expected).then(|| {
+        let known = known.len();
+        let expected = expected.len();
+        format!("record {name}… hangs at {known} pseudonyms that are not its person's {expected}")
+    })
 }
 
 fn wrong(error: impl Display) -> Error {
@@ -207,8 +218,8 @@ mod tests {
         let expected = two_clinics();
         let subject: Vec<CityPseudonym> = expected.persons[&1].iter().map(city).collect();
         let as_stored = |(record, (fact, _)): (&RecordDigest, &(Fact, u64))| StoredFact {
-            record: *record,
-            version: Version::from_u64(1),
+            record: record.0,
+            version: Version::new(1).unwrap(),
             kind: fact.kind(),
             fact: Some(fact.clone()),
             subject: subject.clone(),
@@ -219,7 +230,12 @@ mod tests {
             ..Stats::default()
         };
         let reported = |stored: &[StoredFact], stats: &Stats| {
-            expected.differences(stored, stats, city).join("; ")
+            let record = |record: &RecordDigest| record.0;
+            let city = AtCity {
+                pseudonym: city,
+                record,
+            };
+            expected.differences(stored, stats, &city).join("; ")
         };
         assert_eq!(reported(&stored, &stats), "");
 
@@ -249,7 +265,7 @@ mod tests {
             change(&mut stored[0]);
             reported(&stored, &stats)
         };
-        assert!(changed(&|fact| fact.record.0[0] ^= 1).contains("is no clinic's"));
+        assert!(changed(&|fact| fact.record[0] ^= 1).contains("is no clinic's"));
         assert!(changed(&|fact| fact.fact = None).contains("says None instead of"));
         assert!(changed(&|fact| fact.subject.truncate(1)).contains("hangs at 1 pseudonyms"));
     }

@@ -8,8 +8,9 @@ use connector_kit::{
     ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, Identifier, IdentifierKind, Person,
     RecordStatus,
 };
-use contract::{Draft, Event, RecordDigest, Suite, Version};
+use contract::{Draft, Event, RecordDigest, Suite};
 use pseudonym::{CodesConfig, KeyRing, Policy, PolicyConfig, Pseudonymiser, RecordOutcome};
+use record_secrets::{RecordSecrets, Revision};
 use secrecy::SecretString;
 
 use crate::error::Error;
@@ -18,7 +19,10 @@ use crate::error::Error;
 const SOURCE: &str = "clinic";
 
 /// A clinic's keys, and what its gateway is configured with.
-pub(crate) struct ClinicKeys(Pseudonymiser);
+pub(crate) struct ClinicKeys {
+    pseudonymiser: Pseudonymiser,
+    secrets: RecordSecrets,
+}
 
 impl ClinicKeys {
     /// Reads the key ring in a file.
@@ -49,12 +53,15 @@ impl ClinicKeys {
             ..PolicyConfig::default()
         });
         let pseudonymiser = Pseudonymiser::new(ring, Suite::Hmac, SOURCE, policy.map_err(wrong)?);
-        Ok(Self(pseudonymiser.map_err(wrong)?))
+        Ok(Self {
+            pseudonymiser: pseudonymiser.map_err(wrong)?,
+            secrets: ring.record_secrets(),
+        })
     }
 
     /// The record digest under which the registry knows a row.
     pub(crate) fn record(&self, feed: Feed, id: &str) -> RecordDigest {
-        self.0.record_digest(feed, id)
+        self.pseudonymiser.record_digest(feed, id)
     }
 
     /// Event that a record becomes when it is sent for the first time.
@@ -65,21 +72,26 @@ impl ClinicKeys {
             body,
             ..
         } = self.draft(record, today)?;
-        let version = Version {
+        let first = Revision {
             generation: 1,
             count: 1,
         };
+        let (owner, version) = self
+            .secrets
+            .owner_and_version(&record, first)
+            .ok_or_else(|| wrong("the first revision is beyond the limits"))?;
         Ok(Event {
             record,
             version,
-            content: Some(content),
+            content,
+            owner,
             body,
         })
     }
 
     /// Draft that a record becomes.
     pub(crate) fn draft(&self, record: ClinicRecord, today: NaiveDate) -> Result<Draft, Error> {
-        match self.0.apply(record, today) {
+        match self.pseudonymiser.apply(record, today) {
             RecordOutcome::Draft(draft, _) => Ok(draft),
             RecordOutcome::OutOfScope(_) | RecordOutcome::Rejected(_) => {
                 Err(wrong("a row of a clinic would not leave"))

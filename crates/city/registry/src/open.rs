@@ -141,8 +141,8 @@ impl Drop for Opening {
     }
 }
 
-/// Opens each by itself, until nobody waits for them any more: one that makes the program panic must
-/// not take the others along.
+/// Opens each by itself, until nobody waits for them any more: one that makes the program panic
+/// must not take the others along.
 fn open_each(
     deliveries: Vec<Delivery>,
     is_abandoned: &AtomicBool,

@@ -24,13 +24,17 @@ mod versions;
 pub use batches::{
     Backlog, DeliveryOutcome, LeaseToken, Leased, Settled, SettledVerdicts, Settlement,
 };
-pub use dead_letters::{DeadLetter, DeadLetterFilter, Origin, Refused};
+pub use dead_letters::{
+    DeadLetter, DeadLetterFilter, FOREIGN_VERSION, Origin, Refused, SUPERSEDED, VERSIONS_EXHAUSTED,
+};
 pub use feeds::RunOutcome;
 pub use file::{KeyFingerprints, OutboxError, accept_pseudonym_keys};
-pub use limits::{MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_WAIT_MS};
+pub use limits::{
+    MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_WAIT_MS, RECEIPT_RAISE_PAUSE_MS,
+};
 pub use operator::{
-    DeadLetterCount, FeedStatus, OutboxReader, PublisherStatus, RepairPlan, Report, Request,
-    RequestQueue, RetryPlan, Status, Surprise, SweepStatus,
+    DeadLetterCount, FeedStatus, OutboxReader, PublisherStatus, RaiseWaits, RepairPlan, Report,
+    Request, RequestQueue, RetryPlan, Status, Surprise, SweepStatus,
 };
 pub use options::OutboxOptions;
 pub use outbox::Outbox;

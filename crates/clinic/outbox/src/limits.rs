@@ -14,5 +14,5 @@ pub const MAX_WAIT_MS: i64 = 60 * 60 * 1000;
 /// Longest wait for a receipt before a batch is sent again, in milliseconds.
 pub const MAX_RESEND_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Last generation there can be: a version has to fit an SQL `BIGINT`.
-pub(crate) const MAX_GENERATION: u32 = i32::MAX as u32;
+/// Least time between two generations that receipts raise, in milliseconds.
+pub const RECEIPT_RAISE_PAUSE_MS: i64 = 24 * 60 * 60 * 1000;

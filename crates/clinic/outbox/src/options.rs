@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use az::SaturatingAs as _;
 use contract::{PublicKey, wire};
+use record_secrets::{MAX_GENERATION, RecordSecrets};
 
 use crate::file::{KeyFingerprints, OutboxError};
-use crate::limits::{MAX_GENERATION, MAX_RESEND_MS};
+use crate::limits::MAX_RESEND_MS;
 
 /// Options that an outbox is opened with.
 #[derive(Debug, Clone)]
 pub struct OutboxOptions {
     /// Public key of the registry: every batch is sealed to it.
     pub seal_to: PublicKey,
+    /// Values that only this clinic can derive of its records: owner tokens, versions, contents of
+    /// withdrawals.
+    pub secrets: RecordSecrets,
     /// Most events in a batch, 1 to [`wire::MAX_EVENTS`]; fewer where fewer fill a padded size,
     /// which with usual events is 64 KiB.
     pub batch_events: usize,
@@ -42,9 +46,10 @@ impl OutboxOptions {
     /// waiting at most, shuffled, from generation 1; no receipts, which if switched on are waited
     /// for one hour at first.
     #[must_use]
-    pub const fn new(seal_to: PublicKey, owner: &'static str) -> Self {
+    pub const fn new(seal_to: PublicKey, secrets: RecordSecrets, owner: &'static str) -> Self {
         Self {
             seal_to,
+            secrets,
             batch_events: wire::MAX_EVENTS,
             max_bytes: 1 << 30,
             shuffle: true,
@@ -69,7 +74,7 @@ impl OutboxOptions {
             (
                 (1..=MAX_GENERATION).contains(&self.min_generation),
                 "min_generation",
-                "1 to 2147483647",
+                "1 to 536870911",
             ),
             (
                 resend_after.contains(&self.resend_after_ms()),

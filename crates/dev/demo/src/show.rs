@@ -74,7 +74,7 @@ pub(crate) async fn registry(stage: &Stage) -> Result<(), String> {
     let rows: Vec<_> = facts
         .iter()
         .map(|fact| {
-            let version = format!("{}.{}", fact.version.generation, fact.version.count);
+            let version = fact.version.to_u64().to_string();
             let known_by: Vec<_> = fact
                 .subject
                 .iter()
@@ -85,7 +85,7 @@ pub(crate) async fn registry(stage: &Stage) -> Result<(), String> {
                 known_by.join(", "),
                 describe(fact),
                 version,
-                fact.record.to_hex()[..8].to_owned(),
+                hex::encode(&fact.record[..4]),
             ]
         })
         .collect();

@@ -5,14 +5,16 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use connector_kit::ClinicRecord;
-use contract::{Event, Suite, Version, wire};
+use contract::{Event, Suite, wire};
 use pseudonym::{KeyRing, MAX_RECORD_ID_BYTES, Policy, PolicyConfig, Pseudonymiser, RecordOutcome};
+use record_secrets::{RecordSecrets, Revision};
 use secrecy::ExposeSecret as _;
 
+static RING: LazyLock<KeyRing> = LazyLock::new(KeyRing::generate);
+static SECRETS: LazyLock<RecordSecrets> = LazyLock::new(|| RING.record_secrets());
 static PSEUDONYMISER: LazyLock<Pseudonymiser> = LazyLock::new(|| {
     let policy = Policy::new(&PolicyConfig::default()).expect("the defaults are a policy");
-    Pseudonymiser::new(&KeyRing::generate(), Suite::Hmac, "source", policy)
-        .expect("the id is short")
+    Pseudonymiser::new(&RING, Suite::Hmac, "source", policy).expect("the id is short")
 });
 
 /// The present moment of every target.
@@ -45,14 +47,17 @@ fn one(record: ClinicRecord, today: NaiveDate) -> bool {
         draft.record == digest,
         "a sweep finds a record by its id alone"
     );
-    let version = Version {
+    let first = Revision {
         generation: 1,
         count: 1,
     };
+    let derived = SECRETS.owner_and_version(&draft.record, first);
+    let (owner, version) = derived.expect("the first revision is within the limits");
     let event = Event {
         record: draft.record,
         version,
-        content: Some(draft.content),
+        content: draft.content,
+        owner,
         body: draft.body,
     };
     let encoded = wire::encode(std::slice::from_ref(&event));

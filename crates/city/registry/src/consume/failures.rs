@@ -212,8 +212,8 @@ impl BatchConsumer {
         noted.inspect_err(|error| self.store.report(&Err::<(), _>(error.clone())))
     }
 
-    /// Takes back that the first batch was tried: the store failed, not the batch, or the program is
-    /// asked to stop.
+    /// Takes back that the first batch was tried: the store failed, not the batch, or the program
+    /// is asked to stop.
     pub(super) async fn unnote(&mut self, now: DateTime<Utc>) {
         if self.is_first_noted() {
             // In an outage that cannot be written; the note then counts if the program ends.

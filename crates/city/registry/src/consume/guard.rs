@@ -60,7 +60,8 @@ impl GuardedStore {
         self.breaker.success();
     }
 
-    /// Writes an invented fact and takes it back: tells whether the store is to blame for a failure.
+    /// Writes an invented fact and takes it back: tells whether the store is to blame for a
+    /// failure.
     pub(super) async fn rehearse(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         let rehearsed = catch_panic(self.store.rehearse(now)).await;
         self.report(&rehearsed);

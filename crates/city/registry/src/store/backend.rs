@@ -11,10 +11,11 @@ use linking::{
 };
 use sqlx::Error;
 
+use super::person_statements::NameValue;
 use super::persons::{Around, PersonsChanged};
 use super::rows::{ActionRow, ContestRow, FactRow};
 use super::stats::CountRow;
-use super::transaction::{Abort, Applied, Attempt, NameValue};
+use super::transaction::{Abort, Applied, Attempt};
 
 /// Beginning of the SHA-256 of a message's bytes.
 pub(crate) type MessageKey = [u8; 16];

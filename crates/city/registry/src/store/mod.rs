@@ -7,6 +7,7 @@ mod error;
 mod failures;
 mod lookups;
 mod migrations;
+mod person_statements;
 mod persons;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -37,11 +38,11 @@ use backend::Backend;
 pub(crate) use backend::MessageKey;
 pub use error::StoreError;
 use error::is_race;
+pub(crate) use person_statements::NameValue;
 pub(crate) use persons::{Around, PersonsChanged};
 pub(crate) use rows::{ActionRow, ContestRow, FactRow};
 pub use stats::Stats;
 pub(crate) use transaction::Applied;
-pub(crate) use transaction::NameValue;
 use transaction::{Abort, Attempt};
 
 /// Number of times that a transaction that lost a race is run again. From the third on it runs
@@ -191,8 +192,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes an operator's decision, or takes it back, and returns what changed by it; `None` where
-    /// it changed nothing.
+    /// Writes an operator's decision, or takes it back, and returns what changed by it; `None`
+    /// where it changed nothing.
     pub(crate) async fn decide(
         &self,
         decision: Decision,

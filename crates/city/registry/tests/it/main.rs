@@ -7,6 +7,7 @@ mod hostile;
 mod installed;
 #[cfg(feature = "inject")]
 mod killed;
+mod loop_check;
 mod many;
 mod outage;
 mod persons;

@@ -180,8 +180,8 @@ async fn batches_too_slow_together_are_stored_one_by_one() {
     );
 }
 
-/// Case of a batch at which the store fails each time, as `fail`, in a trigger, says. The others are
-/// stored all the same, also those that come later, and this one is given up.
+/// Case of a batch at which the store fails each time, as `fail`, in a trigger, says. The others
+/// are stored all the same, also those that come later, and this one is given up.
 async fn only_the_batch_that_fails_is_given_up(fail: &str) {
     let postgres = Postgres::start().await.unwrap();
     let store = crate::world::postgres_store(&postgres, "registry").await;

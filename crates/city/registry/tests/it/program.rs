@@ -30,7 +30,9 @@ async fn from_init_to_show() {
     );
     let (code, printed, _) = words(&run(folder, &["check"]));
     assert!(
-        code == Some(0) && printed.contains("ok      store: SQLite"),
+        code == Some(0)
+            && printed.contains("ok      store: SQLite")
+            && printed.contains("no registry runs"),
         "{printed}"
     );
 
@@ -188,6 +190,11 @@ async fn the_daemon_stores_what_arrives_serves_metrics_and_ends_on_sigterm() {
         assert!(metrics.contains(line), "{line}");
     }
     page_with(port, "/health/ready", "200 OK").await;
+    let (code, printed, _) = words(&run(folder, &["check"]));
+    assert!(
+        code == Some(0) && printed.contains("its receipt came back"),
+        "{printed}"
+    );
     let id = daemon.id().unwrap().to_string();
     let limits = std::fs::read_to_string(format!("/proc/{id}/limits")).unwrap();
     let core = limits

@@ -7,6 +7,7 @@ use contract::wire::Probed;
 use contract::{
     AnswerKey, DifferenceKind, ProbeAnswer, SealError, SealedBatch, Sealer, Version, wire,
 };
+use record_secrets::RecordSecrets;
 use sqlx::sqlite::SqliteConnection;
 use tokio::task::spawn_blocking;
 
@@ -80,17 +81,19 @@ pub(super) async fn count_answer(
     connection: &mut SqliteConnection,
     probe: &AnsweredProbe,
     known: &RecordMap<KnownRecord>,
+    secrets: &RecordSecrets,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     let mut equal = i64::from(probe.answer.equal);
     let mut counts = [0_i64; 4];
     let mut differing = BTreeMap::new();
     for difference in &probe.answer.differences {
-        let sent = known
-            .get(&difference.record)
-            .map(|known| known.state.version);
+        let record = &difference.record;
+        let sent = known.get(record).map(|known| known.state.revision);
+        let held = difference.held;
+        let held = held.and_then(|held| secrets.revision(record, held));
         // A version that was sent after the probe is no surprise.
-        if difference.what == DifferenceKind::Newer && difference.held <= sent {
+        if difference.what == DifferenceKind::Newer && held.is_some() && held <= sent {
             equal += 1;
             continue;
         }
@@ -146,7 +149,7 @@ mod tests {
     use contract::{Event, PrivateKey, RecordDigest};
 
     use super::*;
-    use crate::batches::test_events::events;
+    use crate::batches::test_events::{events, secrets};
     use crate::options::OutboxOptions;
 
     #[test]
@@ -177,7 +180,7 @@ mod tests {
     #[tokio::test]
     async fn probes_fill_batches_of_the_contracts_size() {
         let key = PrivateKey::generate();
-        let options = OutboxOptions::new(key.public(), "test");
+        let options = OutboxOptions::new(key.public(), secrets(), "test");
         let probed = |index: u32| {
             // Random, as digests are: what cannot be compressed has to fit.
             let mut record = RecordDigest([0; 32]);
@@ -186,10 +189,7 @@ mod tests {
             getrandom::fill(&mut content.0).unwrap();
             Probed {
                 record,
-                version: Version {
-                    generation: 1,
-                    count: index,
-                },
+                version: Version::new(index.into()).unwrap(),
                 content,
                 withdrawn: index.is_multiple_of(2),
             }

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
 use contract::{AnswerKey, BatchId, Verdict};
+use record_secrets::RecordSecrets;
 use sqlx::SqliteExecutor;
 use sqlx::sqlite::SqliteConnection;
 
 use super::probes::count_answer;
+use super::sealing::Sealing;
 use super::settlements::count_delivered;
 use super::verdicts::{AnsweredBatch, Findings, SettledVerdicts};
 use crate::dead_letters::open_of_registry;
 use crate::file::{Database, OutboxError, json, to_ms};
 use crate::records::{KnownRecord, LookedUp, RecordMap, Records};
-use crate::versions::{RaiseReason, Versions};
+use crate::versions::{RaiseReason, ReceiptRaise, Versions, decide_receipt_raise, is_raise_due};
 
 /// Reason for a risen generation when the registry holds versions that this outbox never sent.
 const RESTORED: RaiseReason =
@@ -27,6 +29,7 @@ pub(crate) struct BatchReceipts {
     database: Arc<Database>,
     records: Arc<Records>,
     versions: Arc<Versions>,
+    sealing: Arc<Sealing>,
 }
 
 impl BatchReceipts {
@@ -34,11 +37,13 @@ impl BatchReceipts {
         database: Arc<Database>,
         records: Arc<Records>,
         versions: Arc<Versions>,
+        sealing: Arc<Sealing>,
     ) -> Self {
         Self {
             database,
             records,
             versions,
+            sealing,
         }
     }
 
@@ -87,12 +92,17 @@ impl BatchReceipts {
             }
         }
         let LookedUp { known, .. } = self.records.look_up(&findings.records()).await?;
-        store(connection, &findings, &known, now).await?;
-        let needed = findings.needed_generation(&known, self.versions.generation());
+        let secrets = self.sealing.secrets();
+        findings.judge(&known, secrets);
+        store(connection, &findings, &known, secrets, now).await?;
+        let generation = self.versions.generation();
+        let needed = findings.needed_generation(generation);
+        let raise = decide_receipt_raise(connection, needed, generation, now).await?;
         fault::check::<OutboxError>(fault::Point::OutboxVerdict)?;
-        match needed {
-            None => transaction.commit().await?,
-            Some(generation) => {
+        findings.settled.raise_waits = raise == ReceiptRaise::Waits;
+        match raise {
+            ReceiptRaise::NotNeeded | ReceiptRaise::Waits => transaction.commit().await?,
+            ReceiptRaise::To(generation) => {
                 findings.settled.raised = true;
                 self.versions
                     .commit_raised(transaction, generation, RESTORED, now)
@@ -101,6 +111,27 @@ impl BatchReceipts {
         }
         fault::check::<OutboxError>(fault::Point::OutboxVerdictDone)?;
         Ok(findings.settled)
+    }
+
+    /// Makes a raise that earlier receipts have asked for and that had to wait, if its day has
+    /// come; returns whether it did.
+    pub(crate) async fn raise_if_due(&self, now: DateTime<Utc>) -> Result<bool, OutboxError> {
+        if !is_raise_due(self.database.readers(), self.versions.generation(), now).await? {
+            return Ok(false);
+        }
+        let _guard = self.versions.gate().lock_for_records().await;
+        let mut transaction = self.database.begin().await?;
+        let connection = transaction.connection();
+        let generation = self.versions.generation();
+        match decide_receipt_raise(connection, None, generation, now).await? {
+            ReceiptRaise::NotNeeded | ReceiptRaise::Waits => Ok(false),
+            ReceiptRaise::To(generation) => {
+                self.versions
+                    .commit_raised(transaction, generation, RESTORED, now)
+                    .await?;
+                Ok(true)
+            }
+        }
     }
 }
 
@@ -140,6 +171,7 @@ async fn store(
     connection: &mut SqliteConnection,
     findings: &Findings,
     known: &RecordMap<KnownRecord>,
+    secrets: &RecordSecrets,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     sqlx::query("DELETE FROM batch WHERE seq IN (SELECT value FROM json_each(?1))")
@@ -169,7 +201,7 @@ async fn store(
     .await?;
     open_of_registry(connection, &findings.refused, known, now).await?;
     for probe in &findings.probes {
-        count_answer(connection, probe, known, now).await?;
+        count_answer(connection, probe, known, secrets, now).await?;
     }
     Ok(())
 }

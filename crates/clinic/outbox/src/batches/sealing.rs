@@ -1,16 +1,17 @@
 //! Sealing of events, off the async threads, as many to a batch as nearly fill a padded size.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use az::SaturatingAs as _;
 use contract::{Body, Event, FactKind, PublicKey, SealError, Sealer};
 use parking_lot::Mutex;
+use record_secrets::RecordSecrets;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::batch_size::{BatchSize, event_size};
 use super::new_batch::NewBatch;
+use super::new_event::NewEvent;
 use crate::file::OutboxError;
 use crate::options::OutboxOptions;
 
@@ -27,6 +28,7 @@ const KINDS: usize = FactKind::ALL.len() + 1;
 /// Sealers, and the sizes of events they have learnt.
 pub(crate) struct Sealing {
     seal_to: PublicKey,
+    secrets: Arc<RecordSecrets>,
     batch_events: usize,
     shuffle: bool,
     /// Sealers not in use, at most one a processor.
@@ -47,6 +49,7 @@ impl Sealing {
     pub(crate) fn new(options: &OutboxOptions) -> Self {
         Self {
             seal_to: options.seal_to.clone(),
+            secrets: Arc::new(options.secrets.clone()),
             batch_events: options.batch_events,
             shuffle: options.shuffle,
             idle: Arc::default(),
@@ -59,41 +62,48 @@ impl Sealing {
         &self.seal_to
     }
 
-    /// Cuts the events into batches and seals them, on as many threads as the machine has
-    /// processors; gives the events back.
+    /// Values that only this clinic can derive of its records.
+    pub(crate) const fn secrets(&self) -> &Arc<RecordSecrets> {
+        &self.secrets
+    }
+
+    /// Derives the versions of the events, cuts them into batches and seals them, on as many
+    /// threads as the machine has processors; returns the events in their order too.
     ///
     /// # Errors
     /// [`OutboxError::Seal`] for an event too large for the contract.
     pub(crate) async fn seal(
         &self,
-        events: Vec<Event>,
+        events: Vec<NewEvent>,
     ) -> Result<(Vec<NewBatch>, Vec<Event>), OutboxError> {
         let Some(first) = events.first() else {
-            return Ok((Vec::new(), events));
+            return Ok((Vec::new(), Vec::new()));
         };
         let kind = kind_of(&first.body);
-        let events = Arc::new(events);
         let size = self.event_size(kind, &events).await?;
         let most = self.batch_events;
         let batch_events = BatchSize::of(size, most).events;
-        let batches = events.len().div_ceil(batch_events);
+        let count = events.len();
+        let batches = count.div_ceil(batch_events);
         let threads = processors().min(batches);
         let thread_events = batches.div_ceil(threads) * batch_events;
         let mut running = Vec::with_capacity(threads);
-        for first in (0..events.len()).step_by(thread_events) {
-            let range = first..events.len().min(first + thread_events);
-            running.push(self.off_thread(&events, range, move |sealer, events| {
+        let mut events = events.into_iter();
+        while !events.as_slice().is_empty() {
+            let part = events.by_ref().take(thread_events).collect();
+            running.push(self.off_thread(part, move |sealer, events| {
                 seal_in_order(sealer, events, size, most)
             }));
         }
         let mut sealed = Vec::with_capacity(batches);
+        let mut sent = Vec::with_capacity(count);
         for part in running {
-            let (batches, size) = part.await??;
+            let ((batches, size), events) = part.await??;
             sealed.extend(batches);
+            sent.extend(events);
             self.sizes[kind].store(size, Ordering::Relaxed);
         }
-        // The threads have ended, so that nobody else holds the events.
-        Ok((sealed, Arc::unwrap_or_clone(events)))
+        Ok((sealed, sent))
     }
 
     /// Shuffles and seals events that nobody wants back.
@@ -102,7 +112,7 @@ impl Sealing {
     /// [`OutboxError::NoRandomness`] and [`OutboxError::Seal`].
     pub(crate) async fn shuffle_and_seal(
         &self,
-        mut events: Vec<Event>,
+        mut events: Vec<NewEvent>,
     ) -> Result<Vec<NewBatch>, OutboxError> {
         let mut nothing = vec![(); events.len()];
         self.shuffle(&mut events, &mut nothing)?;
@@ -117,7 +127,7 @@ impl Sealing {
     /// [`OutboxError::NoRandomness`].
     pub(crate) fn shuffle<T>(
         &self,
-        events: &mut [Event],
+        events: &mut [NewEvent],
         metadata: &mut [T],
     ) -> Result<(), OutboxError> {
         if !self.shuffle {
@@ -136,39 +146,43 @@ impl Sealing {
 
     /// Size of an event of the kind, in 1/16 bytes; measured on a sample at the first page that has
     /// any.
-    async fn event_size(&self, kind: usize, events: &Arc<Vec<Event>>) -> Result<u32, OutboxError> {
+    async fn event_size(&self, kind: usize, events: &[NewEvent]) -> Result<u32, OutboxError> {
         let known = self.sizes[kind].load(Ordering::Relaxed);
         if known > 0 {
             return Ok(known);
         }
-        let sample = 0..events.len().min(SAMPLE_EVENTS);
-        self.off_thread(events, sample, |sealer, events| {
+        let sample = events[..events.len().min(SAMPLE_EVENTS)].to_vec();
+        let measured = self.off_thread(sample, |sealer, events| {
             let framed_bytes = sealer.compress(events)?.bytes();
             Ok(event_size(events.len(), framed_bytes))
-        })
-        .await?
+        });
+        Ok(measured.await??.0)
     }
 
-    /// Runs the work on a thread that may be busy for long, with a sealer of its own.
+    /// Derives the versions of the events and runs the work on them, on a thread that may be busy
+    /// for long, with a sealer of its own; returns the events too.
     fn off_thread<T: Send + 'static>(
         &self,
-        events: &Arc<Vec<Event>>,
-        range: Range<usize>,
+        events: Vec<NewEvent>,
         work: impl FnOnce(&mut Sealer, &[Event]) -> Result<T, OutboxError> + Send + 'static,
-    ) -> JoinHandle<Result<T, OutboxError>> {
-        let events = Arc::clone(events);
+    ) -> JoinHandle<Result<(T, Vec<Event>), OutboxError>> {
+        let secrets = Arc::clone(&self.secrets);
         let idle = Arc::clone(&self.idle);
         let kept = idle.lock().pop();
         let mut sealer = kept.unwrap_or_else(|| Sealer::new(&self.seal_to));
         spawn_blocking(move || {
-            let done = work(&mut sealer, &events[range]);
+            let events = events.into_iter();
+            let events: Vec<Event> = events
+                .map(|event| event.with_version(&secrets))
+                .collect::<Result<_, _>>()?;
+            let done = work(&mut sealer, &events);
             let mut idle = idle.lock();
             // Feeds that are read at the same time may need more for a while; their buffers are not
             // kept.
             if idle.len() < processors() {
                 idle.push(sealer);
             }
-            done
+            Ok((done?, events))
         })
     }
 }
@@ -268,7 +282,7 @@ mod tests {
     use contract::{PrivateKey, wire};
 
     use super::*;
-    use crate::batches::test_events::events;
+    use crate::batches::test_events::{events, new_events, secrets};
 
     async fn sealed_records(
         count: u16,
@@ -279,10 +293,10 @@ mod tests {
         let options = OutboxOptions {
             batch_events,
             shuffle,
-            ..OutboxOptions::new(key.public(), "test")
+            ..OutboxOptions::new(key.public(), secrets(), "test")
         };
         let sealing = Sealing::new(&options);
-        let sealed = sealing.shuffle_and_seal(events(count)).await.unwrap();
+        let sealed = sealing.shuffle_and_seal(new_events(count)).await.unwrap();
         let mut opened = Vec::new();
         for batch in &sealed {
             let whole = key.open(&batch.batch.bytes).unwrap();

@@ -1,10 +1,10 @@
 //! Findings from a set of verdicts, before they are written down: pure, no database.
 
-use contract::{Answer, RecordDigest, RefusalReason, StoredAnswer, Verdict, Version};
+use contract::{Answer, RecordDigest, RefusalReason, RefusedEvent, StoredAnswer, Verdict, Version};
+use record_secrets::{MAX_GENERATION, RecordSecrets};
 
 use super::probes::AnsweredProbe;
-use crate::dead_letters::RefusedByRegistry;
-use crate::limits::MAX_GENERATION;
+use crate::dead_letters::{RefusedByRegistry, SUPERSEDED};
 use crate::records::{KnownRecord, RecordMap};
 
 /// Result of receipts.
@@ -12,15 +12,18 @@ use crate::records::{KnownRecord, RecordMap};
 pub struct SettledVerdicts {
     /// Batches settled for good.
     pub batches: u64,
-    /// Events the registry has, now or already before.
+    /// Events the registry has, now or already before, or in a later version given out here.
     pub accepted_events: u64,
-    /// Events the registry refused.
+    /// Events the registry refused, or dropped for a higher version that was never given out here.
     pub refused_events: u64,
     /// Batches the registry could not read; they stay, and are sent again in their time.
     pub unreadable: u64,
     /// True if the generation rose, because the registry holds versions that this outbox never
     /// sent: the sources are to be read.
     pub raised: bool,
+    /// True if the generation would have to rise, and did not: receipts have raised it within the
+    /// day, or it is the last one. An operator may raise it.
+    pub raise_waits: bool,
 }
 
 /// A batch of this outbox that a verdict speaks of.
@@ -42,13 +45,17 @@ pub(super) struct Findings {
     pub(super) delivered_events: i64,
     /// Batches the registry could not read, and why.
     pub(super) unreadable: Vec<(i64, &'static str)>,
+    /// Refused events that become dead letters.
     pub(super) refused: Vec<RefusedByRegistry>,
+    /// Refused events, before they are judged.
+    refusals: Vec<RefusedEvent>,
     pub(super) probes: Vec<AnsweredProbe>,
     pub(super) settled: SettledVerdicts,
-    /// Records of which the registry holds these versions, and kept them.
+    /// Records of which the registry holds these versions, and kept them: one for each event.
     superseded: Vec<(RecordDigest, Version)>,
-    /// Versions that the registry holds with another content.
-    reused: Vec<Version>,
+    /// Highest generation of a version that the registry holds and this outbox, as it is now,
+    /// cannot have given out.
+    held_generation: Option<u32>,
 }
 
 impl Findings {
@@ -82,37 +89,16 @@ impl Findings {
     fn add_stored(&mut self, answer: StoredAnswer) {
         self.settled.accepted_events += u64::from(answer.accepted);
         self.settled.refused_events += answer.refused.len() as u64;
-        self.superseded.extend(
-            answer
-                .superseded
-                .into_iter()
-                .map(|superseded| (superseded.record, superseded.held)),
-        );
-        for refused in answer.refused {
-            match (refused.reason, refused.record, refused.version) {
-                (RefusalReason::VersionReused, _, Some(version)) => self.reused.push(version),
-                (reason, Some(record), version) => {
-                    let reason = format!("registry:{}", reason.as_str());
-                    self.refused.push(RefusedByRegistry {
-                        record,
-                        version,
-                        reason,
-                    });
-                }
-                (reason, None, _) => {
-                    tracing::error!(
-                        reason = reason.as_str(),
-                        "the registry refused an event without being able to say of which record"
-                    );
-                }
-            }
-        }
+        let superseded = answer.superseded.into_iter();
+        self.superseded
+            .extend(superseded.map(|superseded| (superseded.record, superseded.held)));
+        self.refusals.extend(answer.refused);
     }
 
     /// Records that the verdicts speak of.
     pub(super) fn records(&self) -> Vec<RecordDigest> {
         let superseded = self.superseded.iter().map(|(record, _)| *record);
-        let refused = self.refused.iter().map(|event| event.record);
+        let refused = self.refusals.iter().filter_map(|event| event.record);
         let differing = self
             .probes
             .iter()
@@ -123,30 +109,69 @@ impl Findings {
             .collect()
     }
 
-    /// Generation to rise to, if the registry holds something that this outbox, as it is now,
-    /// cannot have sent.
-    pub(super) fn needed_generation(
-        &self,
-        known: &RecordMap<KnownRecord>,
-        generation: u32,
-    ) -> Option<u32> {
-        let never_sent = self.superseded.iter().filter(|(record, held)| {
-            known
-                .get(record)
-                .is_none_or(|known| *held > known.state.version)
-        });
-        let held = never_sent.map(|(_, held)| held).chain(&self.reused);
-        // A version held before the present generation began is exceeded by whatever is sent in it.
-        let highest = held
-            .map(|held| held.generation)
-            .filter(|held| *held >= generation)
-            .max();
-        match highest {
-            Some(held) if held >= MAX_GENERATION => {
-                tracing::error!("the registry holds a version of the last generation there can be");
-                None
-            }
-            highest => highest.map(|held| held + 1),
+    /// Judges refused and superseded events by the records as they are known.
+    pub(super) fn judge(&mut self, known: &RecordMap<KnownRecord>, secrets: &RecordSecrets) {
+        for refused in std::mem::take(&mut self.refusals) {
+            self.judge_refused(&refused, secrets);
         }
+        for (record, held) in std::mem::take(&mut self.superseded) {
+            let sent = known.get(&record).map(|known| known.state.revision);
+            match secrets.revision(&record, held) {
+                // A later version from here has overtaken the event.
+                Some(held) if sent.is_some_and(|sent| held <= sent) => {
+                    self.settled.accepted_events += 1;
+                    continue;
+                }
+                Some(held) => self.note_held(held.generation),
+                None => tracing::error!(
+                    "the registry holds a version of a record of this clinic that this clinic \
+                     cannot have given out"
+                ),
+            }
+            self.settled.refused_events += 1;
+            self.refused.push(RefusedByRegistry {
+                record,
+                revision: None,
+                reason: SUPERSEDED.to_owned(),
+            });
+        }
+    }
+
+    fn judge_refused(&mut self, refused: &RefusedEvent, secrets: &RecordSecrets) {
+        let reason = refused.reason.as_str();
+        let Some(record) = refused.record else {
+            tracing::error!(
+                reason,
+                "the registry refused an event without being able to say of which record"
+            );
+            return;
+        };
+        let version = refused.version;
+        let revision = version.and_then(|version| secrets.revision(&record, version));
+        if let Some(reused) = revision
+            && refused.reason == RefusalReason::VersionReused
+        {
+            self.note_held(reused.generation);
+        }
+        self.refused.push(RefusedByRegistry {
+            record,
+            revision,
+            reason: format!("registry:{reason}"),
+        });
+    }
+
+    fn note_held(&mut self, generation: u32) {
+        if generation < MAX_GENERATION {
+            self.held_generation = self.held_generation.max(Some(generation));
+        } else {
+            tracing::error!("the registry holds a version of the last generation there can be");
+        }
+    }
+
+    /// Generation that is above all that the registry holds and this outbox, as it is now, cannot
+    /// have given out; `None` if `generation` is above it already.
+    pub(super) fn needed_generation(&self, generation: u32) -> Option<u32> {
+        let held = self.held_generation.filter(|held| *held >= generation)?;
+        Some(held + 1)
     }
 }

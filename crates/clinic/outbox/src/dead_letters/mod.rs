@@ -12,8 +12,10 @@ use chrono::{DateTime, Utc};
 
 pub(crate) use self::clinic::{close_accepted, name, open_refused};
 pub(crate) use self::list::{records_of, select};
+pub use self::registry::{FOREIGN_VERSION, SUPERSEDED, VERSIONS_EXHAUSTED};
 pub(crate) use self::registry::{
-    RefusedByRegistry, close_of_registry, open_of_registry, refused_by_registry, unnamed,
+    RefusedByRegistry, RegistryLetter, close_of_registry, close_parked, open_letters,
+    open_of_registry, refused_by_registry, unnamed,
 };
 pub use self::types::{DeadLetter, DeadLetterFilter, Origin, Refused};
 use crate::file::{Database, OutboxError, json, to_ms};

@@ -3,46 +3,83 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use contract::{RecordDigest, Version};
+use contract::RecordDigest;
+use record_secrets::Revision;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use crate::file::{OutboxError, digest_from, each_digest, json, side_by_side, to_ms};
 use crate::limits::MAX_DEAD_LETTERS_PER_FEED;
-use crate::records::{KnownRecord, RecordMap};
+use crate::records::{KnownRecord, RecordMap, SourceStamp};
+
+/// Reason of letters of records that no version is left for.
+pub const VERSIONS_EXHAUSTED: &str = "versions-exhausted";
+
+/// Reason of letters of events that changed nothing, since the registry holds a higher version that
+/// this outbox never gave out.
+pub const SUPERSEDED: &str = "registry:superseded";
+
+/// Reason of letters of records of which the registry holds a higher version that this clinic can
+/// never have given out, as a comparison has shown.
+pub const FOREIGN_VERSION: &str = "registry:foreign-version";
 
 /// An event the registry refused.
 pub(crate) struct RefusedByRegistry {
     pub(crate) record: RecordDigest,
-    pub(crate) version: Option<Version>,
+    /// Revision of the event, where the registry could tell its version.
+    pub(crate) revision: Option<Revision>,
     pub(crate) reason: String,
 }
 
-/// Opens or refreshes the letters of refused events, unless a newer version of the record was given
-/// out since.
+/// A letter to open, of a record whose latest word does not stand at the registry.
+pub(crate) struct RegistryLetter<'a> {
+    pub(crate) record: RecordDigest,
+    pub(crate) feed_id: Option<i64>,
+    pub(crate) reason: &'a str,
+    pub(crate) stamp: SourceStamp,
+}
+
+impl<'a> RegistryLetter<'a> {
+    /// Letter of a record as it is known.
+    pub(crate) const fn of(record: RecordDigest, known: &KnownRecord, reason: &'a str) -> Self {
+        Self {
+            record,
+            feed_id: known.state.feed_id,
+            reason,
+            stamp: known.state.stamp,
+        }
+    }
+}
+
+/// Opens or refreshes the letters of refused events, unless a newer revision of the record was
+/// given out since.
 pub(crate) async fn open_of_registry(
     connection: &mut SqliteConnection,
     refused: &[RefusedByRegistry],
     known: &RecordMap<KnownRecord>,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
-    if refused.is_empty() {
+    let letters = refused.iter().filter_map(|event| {
+        let known = known.get(&event.record)?;
+        let is_latest = event
+            .revision
+            .is_none_or(|refused| known.state.revision <= refused);
+        is_latest.then(|| RegistryLetter::of(event.record, known, &event.reason))
+    });
+    open_letters(connection, letters, now).await
+}
+
+/// Opens or refreshes letters; the last one of each record.
+pub(crate) async fn open_letters<'a>(
+    connection: &mut SqliteConnection,
+    letters: impl IntoIterator<Item = RegistryLetter<'a>>,
+    now: DateTime<Utc>,
+) -> Result<(), OutboxError> {
+    let letters: RecordMap<_> = letters
+        .into_iter()
+        .map(|letter| (letter.record, (letter.feed_id, letter.reason, letter.stamp)))
+        .collect();
+    if letters.is_empty() {
         return Ok(());
-    }
-    let mut letters = RecordMap::default();
-    for event in refused {
-        let known = known.get(&event.record);
-        let latest = known.filter(|known| {
-            event
-                .version
-                .is_none_or(|refused| known.state.version <= refused)
-        });
-        // The last of each record.
-        letters.extend(latest.map(|known| {
-            (
-                event.record,
-                (known.state.feed_id, &event.reason, known.state.stamp),
-            )
-        }));
     }
     let letters: Vec<_> = letters
         .iter()
@@ -66,6 +103,29 @@ pub(crate) async fn open_of_registry(
     .bind(json(&letters))
     .bind(to_ms(now))
     .bind(MAX_DEAD_LETTERS_PER_FEED)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Closes the letters of records that no version was left for, and that need none any more.
+pub(crate) async fn close_parked<'a>(
+    connection: &mut SqliteConnection,
+    records: impl Iterator<Item = &'a RecordDigest>,
+) -> Result<(), OutboxError> {
+    let any: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE reason = 'versions-exhausted')",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !any {
+        return Ok(());
+    }
+    sqlx::query(each_digest!(
+        "DELETE FROM dead_letter WHERE origin = 'registry' AND reason = 'versions-exhausted' \
+         AND record IN (SELECT substr(?1, at, 32) FROM place)"
+    ))
+    .bind(side_by_side(records))
     .execute(connection)
     .await?;
     Ok(())
@@ -106,7 +166,8 @@ pub(crate) async fn unnamed(
     select_among(pool, any, select, digests).await
 }
 
-/// Selects those of the digests, side by side, whose record has a letter of the registry.
+/// Selects those of the digests, side by side, whose record has a letter of the registry that no
+/// question would help. A superseded record is asked about: the answer tells what to go above.
 pub(crate) async fn refused_by_registry(
     pool: &SqlitePool,
     digests: Vec<u8>,
@@ -114,7 +175,8 @@ pub(crate) async fn refused_by_registry(
     let any = "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE origin = 'registry')";
     let select = each_digest!(
         "SELECT d.record FROM place CROSS JOIN dead_letter AS d \
-         ON d.record = substr(?1, place.at, 32) AND d.origin = 'registry'"
+         ON d.record = substr(?1, place.at, 32) AND d.origin = 'registry' \
+         AND d.reason <> 'registry:superseded'"
     );
     select_among(pool, any, select, digests).await
 }

@@ -13,7 +13,8 @@ use crate::records::SourceStamp;
 pub enum Origin {
     /// Row of the clinic that could not become an event.
     Clinic,
-    /// Event that the registry refused.
+    /// Record whose latest word does not stand at the registry: it refused the event, it holds a
+    /// higher version, or no version is left to send one in.
     Registry,
 }
 
@@ -104,7 +105,8 @@ pub struct DeadLetter {
     pub record_id: Option<String>,
     /// First 16 hex digits of the record's digest; empty for letters from before digests were kept.
     pub record: String,
-    /// Reason, as a code; the registry's begin with `registry:`.
+    /// Reason, as a code; the registry's begin with `registry:`, but for
+    /// [`crate::VERSIONS_EXHAUSTED`].
     pub reason: String,
     /// Time of the first refusal.
     pub first_seen_at: Option<DateTime<Utc>>,

@@ -4,8 +4,9 @@ use std::fs;
 use std::ops::ControlFlow;
 
 use chrono::DateTime;
-use contract::{ContentDigest, PrivateKey, RecordDigest, Version};
+use contract::{ContentDigest, PrivateKey, RecordDigest};
 use record_index::RecordState;
+use record_secrets::{RecordSecrets, Revision};
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::schema::{MIGRATIONS, migrate};
@@ -16,9 +17,16 @@ use crate::{DeadLetterFilter, Origin, Outbox, OutboxOptions};
 
 #[test]
 fn migrations_are_numbered_in_order() {
-    for (index, (version, name, _)) in MIGRATIONS.iter().enumerate() {
-        assert_eq!(usize::try_from(*version).unwrap(), index + 1, "{name}");
-    }
+    let versions = MIGRATIONS.map(|(version, ..)| version);
+    assert!(
+        versions.is_sorted_by(|one, next| one < next),
+        "{versions:?}"
+    );
+}
+
+fn options() -> OutboxOptions {
+    let key = PrivateKey::generate().public();
+    OutboxOptions::new(key, RecordSecrets::new(&[7; 32]), "test")
 }
 
 #[tokio::test]
@@ -88,7 +96,7 @@ async fn outbox_of_the_first_schema_keeps_what_it_knew() {
     let refused = OutboxReader::open(&path).await.unwrap_err();
     assert!(matches!(
         refused,
-        OutboxError::OlderSchema { found: 1, known: 5 }
+        OutboxError::OlderSchema { found: 1, known: 6 }
     ));
     fs::write(
         folder.path().join("outbox.db.generation"),
@@ -101,8 +109,7 @@ async fn outbox_of_the_first_schema_keeps_what_it_knew() {
     )
     .unwrap();
 
-    let options = OutboxOptions::new(PrivateKey::generate().public(), "test");
-    let outbox = Outbox::open(&path, options, now).await.unwrap();
+    let outbox = Outbox::open(&path, options(), now).await.unwrap();
     let status = outbox.reader().status().await.unwrap();
     assert_eq!(
         (
@@ -110,7 +117,8 @@ async fn outbox_of_the_first_schema_keeps_what_it_knew() {
             status.unplaced_records,
             status.backlog.batches
         ),
-        (1, 1, 1)
+        (2, 1, 0),
+        "what waits in the contract's first form is sent again instead"
     );
     assert!(
         !status.feeds[0].has_cursor,
@@ -128,12 +136,12 @@ async fn outbox_of_the_first_schema_keeps_what_it_knew() {
     );
     let records = all_records(&outbox).await;
     let number = records[0].1.record_no;
-    let version = records[0].1.state.version;
+    let revision = records[0].1.state.revision;
     assert_eq!(
         (
             records.len(),
             number,
-            version.count,
+            revision.count,
             records[0].1.state.withdrawn
         ),
         (1, 1, 7, false)
@@ -194,12 +202,12 @@ async fn outbox_of_the_second_schema_keeps_its_records_and_finds_them() {
     let known =
         |(record_no, record, content, generation, count, withdrawn, feed_id, stamp): Stored| {
             let content = content.map(|content| ContentDigest(content.try_into().unwrap()));
-            let version = Version { generation, count };
+            let revision = Revision { generation, count };
             let state = RecordState {
                 feed_id,
                 stamp,
                 content,
-                version,
+                revision,
                 withdrawn,
             };
             let known = KnownRecord { record_no, state };
@@ -208,7 +216,7 @@ async fn outbox_of_the_second_schema_keeps_its_records_and_finds_them() {
     let before: Vec<_> = before.into_iter().map(known).collect();
     connection.close().await.unwrap();
 
-    let options = OutboxOptions::new(PrivateKey::generate().public(), "test");
+    let options = options();
     let outbox = Outbox::open(&path, options, now).await.unwrap();
     assert!(
         all_records(&outbox).await == before,

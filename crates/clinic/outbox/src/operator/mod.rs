@@ -14,4 +14,6 @@ pub(crate) use requests::Requests;
 pub use requests::{Request, RequestQueue};
 pub(crate) use retry::Retries;
 pub use retry::RetryPlan;
-pub use status::{DeadLetterCount, FeedStatus, PublisherStatus, Status, Surprise, SweepStatus};
+pub use status::{
+    DeadLetterCount, FeedStatus, PublisherStatus, RaiseWaits, Status, Surprise, SweepStatus,
+};

@@ -3,10 +3,13 @@
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Connection as _, Row as _};
 
-use super::status::{DeadLetterCount, FeedStatus, PublisherStatus, Status, Surprise, SweepStatus};
+use super::status::{
+    DeadLetterCount, FeedStatus, PublisherStatus, RaiseWaits, Status, Surprise, SweepStatus,
+};
 use crate::batches::count_backlog;
 use crate::dead_letters::Origin;
 use crate::file::{OutboxError, from_ms, time_in};
+use crate::limits::RECEIPT_RAISE_PAUSE_MS;
 
 /// Reads the status of the whole outbox, of one moment.
 pub(super) async fn read_status(pool: &SqlitePool) -> Result<Status, OutboxError> {
@@ -25,6 +28,7 @@ pub(super) async fn read_status(pool: &SqlitePool) -> Result<Status, OutboxError
         generation,
         generation_raised_at: raised_at_ms.and_then(from_ms),
         generation_raised_why,
+        raise_waits: raise_waits(&mut transaction, generation).await?,
         feeds: feeds(&mut transaction).await?,
         backlog: count_backlog(&mut transaction).await?,
         publisher: publisher(&mut transaction).await?,
@@ -32,6 +36,22 @@ pub(super) async fn read_status(pool: &SqlitePool) -> Result<Status, OutboxError
         surprises: surprises(&mut transaction).await?,
         unplaced_records: unsigned(unplaced),
     })
+}
+
+async fn raise_waits(
+    connection: &mut SqliteConnection,
+    generation: u32,
+) -> Result<Option<RaiseWaits>, OutboxError> {
+    let (needed, raised_at_ms): (Option<u32>, Option<i64>) =
+        sqlx::query_as("SELECT raise_needed, receipt_raised_at_ms FROM meta WHERE id = 1")
+            .fetch_one(connection)
+            .await?;
+    let needed = needed.filter(|needed| *needed > generation);
+    Ok(needed.map(|needed| RaiseWaits {
+        needed,
+        permitted_at: raised_at_ms
+            .and_then(|at| from_ms(at.saturating_add(RECEIPT_RAISE_PAUSE_MS))),
+    }))
 }
 
 async fn feeds(connection: &mut SqliteConnection) -> Result<Vec<FeedStatus>, OutboxError> {

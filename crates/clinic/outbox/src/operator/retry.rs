@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use contract::{RecordDigest, Version};
+use contract::RecordDigest;
 
 use crate::dead_letters::{self, DeadLetter, DeadLetterFilter, Origin};
 use crate::file::{Database, OutboxError};
@@ -114,18 +114,14 @@ impl Retries {
         refused: BTreeSet<RecordDigest>,
         now: DateTime<Utc>,
     ) -> Result<HashSet<RecordDigest>, OutboxError> {
-        let refused: Vec<(RecordDigest, Version)> = refused
-            .into_iter()
-            .map(|record| (record, Version::from_u64(0)))
-            .collect();
+        let refused: Vec<_> = refused.into_iter().map(|record| (record, None)).collect();
         let mut resent = HashSet::new();
         for alike in self.withdrawals.select_withdrawn(&refused, now).await? {
             for chunk in alike.chunks() {
-                self.withdrawals
-                    .give_out_again(&alike.withdrawal, chunk)
-                    .await?;
+                let withdrawals = &self.withdrawals;
+                let given_out = withdrawals.give_out_again(&alike.withdrawal, chunk).await?;
+                resent.extend(given_out.sent);
             }
-            resent.extend(alike.records.iter().map(|(record, _)| *record));
         }
         Ok(resent)
     }

@@ -15,6 +15,8 @@ pub struct Status {
     pub generation_raised_at: Option<DateTime<Utc>>,
     /// Reason for which the generation rose, in words.
     pub generation_raised_why: Option<String>,
+    /// Higher generation that receipts ask for and that has to wait.
+    pub raise_waits: Option<RaiseWaits>,
     /// Every feed that was ever pulled, by source and feed.
     pub feeds: Vec<FeedStatus>,
     /// Batches that wait for the broker.
@@ -27,6 +29,16 @@ pub struct Status {
     pub surprises: Vec<Surprise>,
     /// Records from before feeds were remembered that were not read since; no sweep withdraws them.
     pub unplaced_records: u64,
+}
+
+/// A raise of the generation that waits: receipts raise it by one, and not again within a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RaiseWaits {
+    /// Generation above all that the registry holds and this outbox, as it is now, cannot have
+    /// sent. An operator may raise to it at once, by `min_generation`.
+    pub needed: u32,
+    /// Time from which the next receipt raises the generation by one.
+    pub permitted_at: Option<DateTime<Utc>>,
 }
 
 /// State of one feed of one source. Totals are since the outbox was made.
@@ -119,7 +131,8 @@ pub struct PublisherStatus {
     pub consecutive_failures: u64,
     /// Events the registry has, by its receipts.
     pub accepted_events: u64,
-    /// Events the registry refused, by its receipts.
+    /// Events the registry refused, by its receipts, or dropped for a higher version that was never
+    /// given out here.
     pub refused_events: u64,
     /// Time at which a receipt last came.
     pub last_receipt_at: Option<DateTime<Utc>>,

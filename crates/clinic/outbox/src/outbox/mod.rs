@@ -1,5 +1,6 @@
 //! The outbox itself: opens the file, and delegates to the subjects.
 
+mod renewal;
 mod subjects;
 mod upkeep;
 
@@ -21,7 +22,7 @@ use crate::operator::OutboxReader;
 use crate::options::OutboxOptions;
 use crate::page::{Committed, NotCommitted, PageCommit, Prepared};
 use crate::records::Records;
-use crate::versions::{Versions, determine_generation};
+use crate::versions::{Versions, determine_generation, read_contents_since};
 
 /// The gateway's durable state, owned by this process. Cheap to clone: clones share one outbox.
 #[derive(Debug, Clone)]
@@ -31,8 +32,8 @@ pub struct Outbox {
 
 impl Outbox {
     /// Opens the outbox at `path`, making it if there is none; takes the lock, brings the schema up
-    /// to date, raises the generation if the file is not the one last used here, and ends the
-    /// leases of a process that is gone.
+    /// to date, raises the generation if the file is not the one last used here, ends the leases of
+    /// a process that is gone, and renews a file from before the contract's version 2.
     ///
     /// # Errors
     /// [`OutboxError::Locked`], [`OutboxError::NewerSchema`], [`OutboxError::NotAnOutbox`],
@@ -53,17 +54,20 @@ impl Outbox {
         if let Some(keys) = &options.keys {
             pin_keys(&mut connection, keys).await?;
         }
+        let contents_since = read_contents_since(&mut connection).await?;
         // In a block of its own, so that only the subjects, whose lock goes last, hold the file
         // when one of the steps below fails.
         let subjects = {
             let database = Arc::new(Database::new(path, connection));
-            let versions = Arc::new(Versions::open(path, &identity, Arc::clone(&database))?);
+            let versions = Versions::open(path, &identity, contents_since, Arc::clone(&database))?;
+            let versions = Arc::new(versions);
             let records = Arc::new(Records::new(Arc::clone(&database)));
             records.flush_all().await?;
             Subjects::new(&database, &versions, &records, &options, lock)
         };
         subjects.leases.release_all().await?;
         subjects.requests.release_taken().await?;
+        renewal::tend(&subjects, now).await?;
         Ok(Self {
             subjects: Arc::new(subjects),
         })
@@ -76,8 +80,8 @@ impl Outbox {
     }
 
     /// Raises the generation to `at_least`, if it is below, and forgets every cursor: all that the
-    /// sources hold is read and sent again, above everything sent before. `why` is shown by
-    /// `status`. Returns false if it was not below.
+    /// sources hold is read and sent again, and all withdrawals are, above everything sent before.
+    /// `why` is shown by `status`. Returns false if it was not below.
     ///
     /// # Errors
     /// [`OutboxError::Exhausted`] beyond the last generation, and the disk's failures.
@@ -88,7 +92,23 @@ impl Outbox {
         now: DateTime<Utc>,
     ) -> Result<bool, OutboxError> {
         let subjects = Arc::clone(&self.subjects);
-        run_to_end(async move { subjects.versions.raise_to(at_least, why, now).await }).await
+        run_to_end(async move {
+            let raised = subjects.versions.raise_to(at_least, why, now).await?;
+            renewal::tend(&subjects, now).await?;
+            Ok(raised)
+        })
+        .await
+    }
+
+    /// Does what is left to do for the generation: a raise that receipts ask for and that had to
+    /// wait, and the withdrawals that follow every raise. Returns whether it rose: the sources are
+    /// to be read. To be called now and then; costs next to nothing usually.
+    ///
+    /// # Errors
+    /// The disk's failures; the next call goes on.
+    pub async fn tend_generation(&self, now: DateTime<Utc>) -> Result<bool, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        run_to_end(async move { renewal::tend(&subjects, now).await }).await
     }
 
     /// Reader for `status`; also usable while pages are committed.
@@ -259,8 +279,9 @@ impl Outbox {
 
     /// Writes down the registry's verdicts on batches of this outbox, all in one transaction;
     /// verdicts on unknown batches, and a second one on the same batch, change nothing. An answered
-    /// batch is deleted and its refused events become dead letters; if the registry holds versions
-    /// this outbox never gave out, the generation rises above them. Once begun it runs to its end,
+    /// batch is deleted and its refused events become dead letters; so do those that were dropped
+    /// for versions this outbox never gave out, and the generation rises by one for them, at most
+    /// once a day. Once begun it runs to its end,
     /// even if the caller stops waiting.
     ///
     /// # Errors
@@ -275,7 +296,17 @@ impl Outbox {
         }
         let subjects = Arc::clone(&self.subjects);
         let verdicts = verdicts.to_vec();
-        run_to_end(async move { subjects.receipts.settle(verdicts, now).await }).await
+        run_to_end(async move {
+            let settled = subjects.receipts.settle(verdicts, now).await?;
+            if settled.raised
+                && let Err(error) = renewal::tend(&subjects, now).await
+            {
+                // The verdicts are settled all the same.
+                tracing::warn!(code = error.code(), "withdrawals are sent again later");
+            }
+            Ok(settled)
+        })
+        .await
     }
 
     /// Closes the file tidily, for all clones: the WAL is folded in. An outbox that is dropped, or

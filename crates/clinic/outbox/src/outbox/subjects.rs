@@ -30,8 +30,8 @@ pub(super) struct Subjects {
     pub(super) requests: Requests,
     pub(super) retries: Retries,
     pub(super) reconciliations: Reconciliations,
-    #[cfg(test)]
     pub(super) records: Arc<Records>,
+    pub(super) withdrawals: Arc<Withdrawals>,
     /// Last, so that it is released last.
     _lock: LockFile,
 }
@@ -64,7 +64,7 @@ impl Subjects {
             feeds: Feeds::new(database()),
             pages: Pages::new(database(), records(), versions(), sealing(), capacity()),
             leases: Leases::new(database(), ReceiptRules::of(options)),
-            receipts: BatchReceipts::new(database(), records(), versions()),
+            receipts: BatchReceipts::new(database(), records(), versions(), sealing()),
             sweeps: Sweeps::new(database(), records(), withdrawals()),
             removed_sources: RemovedSources::new(database(), records(), withdrawals()),
             dead_letters: DeadLetters::new(database()),
@@ -82,8 +82,8 @@ impl Subjects {
             database: database(),
             versions: versions(),
             capacity: capacity(),
-            #[cfg(test)]
             records: records(),
+            withdrawals: withdrawals(),
             _lock: lock,
         }
     }

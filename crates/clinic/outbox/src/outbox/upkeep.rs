@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use contract::{ContentDigest, FactKind, RecordDigest};
+use contract::{FactKind, RecordDigest};
 
 use super::Outbox;
 use crate::dead_letters::DeadLetterFilter;
@@ -43,7 +43,7 @@ impl Outbox {
     /// Ends a pass whose keys were all read. A record that no key has named in either pass is
     /// withdrawn: in chunks, each a transaction, so that a call after a crash or after
     /// [`OutboxError::Full`] goes on where it was. Once begun it runs to its end, even if the
-    /// caller stops waiting. `content` is the content of every withdrawal of the feed.
+    /// caller stops waiting.
     ///
     /// # Errors
     /// [`OutboxError::NoSweep`] if none runs or its keys are not all read, [`OutboxError::Full`],
@@ -52,7 +52,6 @@ impl Outbox {
         &self,
         source: &str,
         feed: &str,
-        content: ContentDigest,
         kind: FactKind,
         limits: SweepLimits,
         now: DateTime<Utc>,
@@ -62,9 +61,7 @@ impl Outbox {
         let feed = feed.to_owned();
         run_to_end(async move {
             let sweeps = &subjects.sweeps;
-            sweeps
-                .finish_pass(&source, &feed, content, kind, limits, now)
-                .await
+            sweeps.finish_pass(&source, &feed, kind, limits, now).await
         })
         .await
     }

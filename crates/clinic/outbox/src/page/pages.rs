@@ -7,11 +7,14 @@ use contract::RecordDigest;
 use sqlx::sqlite::SqliteConnection;
 
 use super::drafts::{refused_without_draft, sort_and_keep_last};
-use super::plan::PagePlan;
+use super::plan::{PagePlan, PlanBasis};
 use super::prepared::{NotCommitted, Prepared, ReadState};
 use super::types::{Committed, PageCommit, Pulled};
 use crate::batches::{Capacity, NewBatch, Sealing, store_batches};
-use crate::dead_letters::{close_accepted, close_of_registry, open_refused};
+use crate::dead_letters::{
+    RegistryLetter, VERSIONS_EXHAUSTED, close_accepted, close_of_registry, close_parked,
+    open_letters, open_refused,
+};
 use crate::feeds::{enter_feed, feed_id};
 use crate::file::{Database, OutboxError, to_ms};
 use crate::records::{Key, LookedUp, Records, key_of, store_moved};
@@ -92,10 +95,16 @@ impl Pages {
         let feed_id = feed_id(self.database.readers(), &page.source, &page.feed).await?;
         let mut keys: Vec<Key> = digests.iter().map(key_of).collect();
         keys.sort_unstable();
-        let mut plan = PagePlan::new(drafts, &refused, &known, feed_id, generation)?;
-        self.sealing.shuffle(&mut plan.events, &mut plan.metadata)?;
-        let events = std::mem::take(&mut plan.events);
-        let (batches, events) = self.sealing.seal(events).await?;
+        let basis = PlanBasis {
+            feed_id,
+            generation,
+            contents_since: self.versions.contents_since(),
+        };
+        let mut plan = PagePlan::new(drafts, &refused, &known, basis);
+        self.sealing
+            .shuffle(&mut plan.new_events, &mut plan.metadata)?;
+        let new_events = std::mem::take(&mut plan.new_events);
+        let (batches, events) = self.sealing.seal(new_events).await?;
         plan.events = events;
         fault::check::<OutboxError>(fault::Point::OutboxSealed)?;
         let read = ReadState {
@@ -231,9 +240,18 @@ async fn store_dead_letters(
     let sent = plan
         .updates
         .iter()
-        .filter(|update| update.version.count > 0)
+        .filter(|update| update.revision.count > 0)
         .map(|update| &update.record);
     close_of_registry(connection, sent).await?;
+    let unchanged = plan.unchanged.iter().map(|pulled| &pulled.draft.record);
+    close_parked(connection, unchanged).await?;
+    let parked = plan.parked.iter().map(|pulled| RegistryLetter {
+        record: pulled.draft.record,
+        feed_id: Some(feed_id),
+        reason: VERSIONS_EXHAUSTED,
+        stamp: pulled.stamp,
+    });
+    open_letters(connection, parked, page.now).await?;
     counts.refused_new = open_refused(connection, &page.refused, feed_id, page.now).await?;
     let accepted = &page.accepted_record_ids;
     counts.cleared = close_accepted(connection, accepted, &page.refused, feed_id).await?;

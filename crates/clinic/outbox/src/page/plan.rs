@@ -1,15 +1,16 @@
-//! The plan of a page: which drafts need an event, and under which version. Pure, no database.
+//! The plan of a page: which drafts need an event, and under which revision. Pure, no database.
 
 use std::collections::HashMap;
 
-use contract::{Body, Draft, Event, RecordDigest, Version};
+use contract::{Body, Draft, Event, RecordDigest};
+use record_secrets::Revision;
 
 use super::drafts::sort_and_keep_last;
 use super::types::{Committed, Pulled};
+use crate::batches::NewEvent;
 use crate::dead_letters::Refused;
-use crate::file::OutboxError;
 use crate::records::{Key, KnownRecord, RecordMap, RecordUpdate, SourceStamp, key_of};
-use crate::versions::next_version;
+use crate::versions::next_revision;
 
 /// Metadata of a draft that are no part of its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,15 +19,31 @@ pub(super) struct DraftMetadata {
     only_if_sent: bool,
 }
 
+/// State of the outbox that a page is planned on, beside its records.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PlanBasis {
+    /// Row of the feed, if there is one.
+    pub(super) feed_id: Option<i64>,
+    /// Present generation.
+    pub(super) generation: u32,
+    /// Generation since which contents can be compared: earlier ones are of the contract's first
+    /// version, which digested otherwise.
+    pub(super) contents_since: u32,
+}
+
 /// Plan of a page: its events, and the changes of records.
 #[derive(Debug, Default)]
 pub(super) struct PagePlan {
-    /// Events to seal.
+    /// Events to seal; none once they are.
+    pub(super) new_events: Vec<NewEvent>,
+    /// Sealed events.
     pub(super) events: Vec<Event>,
     /// Metadata of the events' drafts, in the same order.
     pub(super) metadata: Vec<DraftMetadata>,
     /// Drafts that need no event.
     pub(super) unchanged: Vec<Pulled>,
+    /// Drafts that no version is left for.
+    pub(super) parked: Vec<Pulled>,
     /// New states of records, in the order of the drafts; then new ones among the refused.
     pub(super) updates: Vec<RecordUpdate>,
     /// Numbers and new stamps of records of which only feed or stamp have changed.
@@ -39,18 +56,14 @@ pub(super) struct PagePlan {
 
 impl PagePlan {
     /// Plans a page of distinct, sorted records of one feed. `refused` are rows without a draft.
-    ///
-    /// # Errors
-    /// [`OutboxError::Exhausted`] after the last version of a record.
     pub(super) fn new(
         drafts: Vec<Pulled>,
         refused: &HashMap<RecordDigest, &Refused>,
         known: &RecordMap<KnownRecord>,
-        feed_id: Option<i64>,
-        generation: u32,
-    ) -> Result<Self, OutboxError> {
+        basis: PlanBasis,
+    ) -> Self {
         let mut plan = Self {
-            events: Vec::with_capacity(drafts.len()),
+            new_events: Vec::with_capacity(drafts.len()),
             metadata: Vec::with_capacity(drafts.len()),
             updates: Vec::with_capacity(drafts.len()),
             changed: Vec::with_capacity(drafts.len()),
@@ -58,49 +71,39 @@ impl PagePlan {
         };
         for pulled in drafts {
             let known = known.get(&pulled.draft.record);
-            plan.add_draft(pulled, known, feed_id, generation)?;
+            plan.add_draft(pulled, known, basis);
         }
         // Sent again only because the generation rose: the source's pulls missed nothing.
         plan.counts.missed = plan.counts.missed.saturating_sub(plan.counts.resent);
         for (record, refused) in refused {
-            plan.add_refused(
-                record,
-                refused.stamp,
-                known.get(record),
-                feed_id,
-                generation,
-            );
+            plan.add_refused(record, refused.stamp, known.get(record), basis);
         }
         plan.changed.sort_unstable();
-        Ok(plan)
+        plan
     }
 
-    fn add_draft(
-        &mut self,
-        pulled: Pulled,
-        known: Option<&KnownRecord>,
-        feed_id: Option<i64>,
-        generation: u32,
-    ) -> Result<(), OutboxError> {
-        let counter = match change_of(&pulled.draft, known, generation) {
-            Change::New => &mut self.counts.new,
-            Change::Corrected => &mut self.counts.corrected,
-            Change::Withdrawn => &mut self.counts.withdrawn,
-            Change::Resent => &mut self.counts.resent,
-            Change::Unchanged => {
-                self.add_unchanged(pulled, known, feed_id, generation);
-                return Ok(());
+    fn add_draft(&mut self, pulled: Pulled, known: Option<&KnownRecord>, basis: PlanBasis) {
+        let change = change_of(&pulled.draft, known, basis);
+        let revision = next_revision(known, basis.generation);
+        let Some(revision) = revision.filter(|_| change != Change::Unchanged) else {
+            self.note_unsent(&pulled, known, basis);
+            if change == Change::Unchanged {
+                self.counts.unchanged += 1;
+                self.unchanged.push(pulled);
+            } else {
+                self.counts.parked += 1;
+                self.parked.push(pulled);
             }
+            return;
         };
-        *counter += 1;
-        let version = next_version(known, generation)?;
-        let update = update_of(&pulled, known, version);
+        *self.counts.of_mut(change) += 1;
+        let update = update_of(&pulled, known, revision);
         self.update(update);
         let Pulled { draft, stamp } = pulled;
-        self.events.push(Event {
+        self.new_events.push(NewEvent {
             record: draft.record,
-            version,
-            content: Some(draft.content),
+            revision,
+            content: draft.content,
             body: draft.body,
         });
         self.metadata.push(DraftMetadata {
@@ -110,28 +113,18 @@ impl PagePlan {
         let was_asked_for =
             known.is_some_and(|known| known.state.was_sent() && known.state.content.is_none());
         self.counts.missed += u64::from(!was_asked_for);
-        Ok(())
     }
 
-    fn add_unchanged(
-        &mut self,
-        pulled: Pulled,
-        known: Option<&KnownRecord>,
-        feed_id: Option<i64>,
-        generation: u32,
-    ) {
-        self.counts.unchanged += 1;
-        let never_sent = Version {
-            generation,
-            count: 0,
-        };
+    fn note_unsent(&mut self, pulled: &Pulled, known: Option<&KnownRecord>, basis: PlanBasis) {
         match known {
-            None => self.update(update_of(&pulled, None, never_sent)),
+            None => {
+                let never_sent = Revision::never_sent(basis.generation);
+                self.update(update_of(pulled, None, never_sent));
+            }
             Some(known) => {
-                self.move_if_changed(&pulled.draft.record, known, feed_id, pulled.stamp);
+                self.move_if_changed(&pulled.draft.record, known, basis.feed_id, pulled.stamp);
             }
         }
-        self.unchanged.push(pulled);
     }
 
     fn add_refused(
@@ -139,22 +132,18 @@ impl PagePlan {
         record: &RecordDigest,
         stamp: SourceStamp,
         known: Option<&KnownRecord>,
-        feed_id: Option<i64>,
-        generation: u32,
+        basis: PlanBasis,
     ) {
         match known {
             None => self.update(RecordUpdate {
                 record: *record,
                 record_no: None,
                 content: None,
-                version: Version {
-                    generation,
-                    count: 0,
-                },
+                revision: Revision::never_sent(basis.generation),
                 withdrawn: false,
                 stamp,
             }),
-            Some(known) => self.move_if_changed(record, known, feed_id, stamp),
+            Some(known) => self.move_if_changed(record, known, basis.feed_id, stamp),
         }
     }
 
@@ -178,9 +167,11 @@ impl PagePlan {
 
     /// Takes in the plan of a page of other records.
     pub(super) fn join(&mut self, other: Self) {
+        self.new_events.extend(other.new_events);
         self.events.extend(other.events);
         self.metadata.extend(other.metadata);
         self.unchanged.extend(other.unchanged);
+        self.parked.extend(other.parked);
         self.updates.extend(other.updates);
         self.moved.extend(other.moved);
         self.changed.extend(other.changed);
@@ -191,29 +182,28 @@ impl PagePlan {
     /// Drafts of the plan, sorted, to plan them anew.
     pub(super) fn into_drafts(self) -> Vec<Pulled> {
         let mut drafts = self.unchanged;
+        drafts.extend(self.parked);
         let sent = self.events.into_iter().zip(self.metadata);
-        drafts.extend(sent.filter_map(|(event, metadata)| {
-            Some(Pulled {
-                draft: Draft {
-                    record: event.record,
-                    content: event.content?,
-                    body: event.body,
-                    only_if_sent: metadata.only_if_sent,
-                },
-                stamp: metadata.stamp,
-            })
+        drafts.extend(sent.map(|(event, metadata)| Pulled {
+            draft: Draft {
+                record: event.record,
+                content: event.content,
+                body: event.body,
+                only_if_sent: metadata.only_if_sent,
+            },
+            stamp: metadata.stamp,
         }));
         sort_and_keep_last(drafts).drafts
     }
 }
 
-fn update_of(pulled: &Pulled, known: Option<&KnownRecord>, version: Version) -> RecordUpdate {
+fn update_of(pulled: &Pulled, known: Option<&KnownRecord>, revision: Revision) -> RecordUpdate {
     let draft = &pulled.draft;
     RecordUpdate {
         record: draft.record,
         record_no: known.map(|known| known.record_no),
         content: Some(draft.content),
-        version,
+        revision,
         withdrawn: matches!(draft.body, Body::Withdrawn { .. }),
         stamp: pulled.stamp,
     }
@@ -229,22 +219,36 @@ enum Change {
     Unchanged,
 }
 
-fn change_of(draft: &Draft, known: Option<&KnownRecord>, generation: u32) -> Change {
+impl Committed {
+    const fn of_mut(&mut self, change: Change) -> &mut u64 {
+        match change {
+            Change::New => &mut self.new,
+            Change::Corrected => &mut self.corrected,
+            Change::Withdrawn => &mut self.withdrawn,
+            Change::Resent => &mut self.resent,
+            Change::Unchanged => &mut self.unchanged,
+        }
+    }
+}
+
+fn change_of(draft: &Draft, known: Option<&KnownRecord>, basis: PlanBasis) -> Change {
     let withdraws = matches!(draft.body, Body::Withdrawn { .. });
     let Some(known) = known.filter(|known| known.state.was_sent()) else {
-        return match (withdraws, draft.only_if_sent && generation == 1) {
+        return match (withdraws, draft.only_if_sent && basis.generation == 1) {
             (false, _) => Change::New,
             (true, true) => Change::Unchanged,
             // In a later generation the record may have been sent by the state that was lost.
             (true, false) => Change::Withdrawn,
         };
     };
+    let since = known.state.revision.generation;
+    let is_comparable = since >= basis.contents_since;
     let same_content = known
         .state
         .content
-        .is_some_and(|content| withdraws || content == draft.content);
+        .is_some_and(|content| withdraws || content == draft.content || !is_comparable);
     let same = withdraws == known.state.withdrawn && same_content;
-    match (same, known.state.version.generation >= generation) {
+    match (same, since >= basis.generation) {
         (true, true) => Change::Unchanged,
         // The registry may hold something newer than this outbox remembers: send it again, above
         // that.
@@ -258,11 +262,20 @@ fn change_of(draft: &Draft, known: Option<&KnownRecord>, generation: u32) -> Cha
 mod tests {
     use contract::{ContentDigest, FactKind};
     use record_index::RecordState;
+    use record_secrets::MAX_COUNT;
 
     use super::super::drafts::refused_without_draft;
     use super::*;
 
     const RECORD: RecordDigest = RecordDigest([1; 32]);
+
+    fn basis(generation: u32) -> PlanBasis {
+        PlanBasis {
+            feed_id: Some(1),
+            generation,
+            contents_since: 1,
+        }
+    }
 
     fn withdrawal(only_if_sent: bool) -> Draft {
         let body = Body::Withdrawn {
@@ -300,7 +313,7 @@ mod tests {
     }
 
     fn known(content: u8, generation: u32, withdrawn: bool) -> KnownRecord {
-        let version = Version {
+        let revision = Revision {
             generation,
             count: 7,
         };
@@ -311,7 +324,7 @@ mod tests {
                 feed_id: Some(1),
                 stamp: None,
                 content,
-                version,
+                revision,
                 withdrawn,
             },
         }
@@ -321,36 +334,39 @@ mod tests {
     fn changes_within_a_generation() {
         let asserted = known(1, 1, false);
         let withdrawn = known(0, 1, true);
-        assert_eq!(change_of(&assertion(1), None, 1), Change::New);
+        assert_eq!(change_of(&assertion(1), None, basis(1)), Change::New);
         assert_eq!(
-            change_of(&assertion(1), Some(&asserted), 1),
+            change_of(&assertion(1), Some(&asserted), basis(1)),
             Change::Unchanged
         );
         assert_eq!(
-            change_of(&assertion(2), Some(&asserted), 1),
+            change_of(&assertion(2), Some(&asserted), basis(1)),
             Change::Corrected
         );
         assert_eq!(
-            change_of(&assertion(1), Some(&withdrawn), 1),
+            change_of(&assertion(1), Some(&withdrawn), basis(1)),
             Change::Corrected,
             "asserted again"
         );
         assert_eq!(
-            change_of(&withdrawal(true), None, 1),
+            change_of(&withdrawal(true), None, basis(1)),
             Change::Unchanged,
             "never sent"
         );
-        assert_eq!(change_of(&withdrawal(false), None, 1), Change::Withdrawn);
         assert_eq!(
-            change_of(&withdrawal(true), Some(&asserted), 1),
+            change_of(&withdrawal(false), None, basis(1)),
             Change::Withdrawn
         );
         assert_eq!(
-            change_of(&withdrawal(true), Some(&withdrawn), 1),
+            change_of(&withdrawal(true), Some(&asserted), basis(1)),
+            Change::Withdrawn
+        );
+        assert_eq!(
+            change_of(&withdrawal(true), Some(&withdrawn), basis(1)),
             Change::Unchanged
         );
         assert_eq!(
-            change_of(&withdrawal(false), Some(&withdrawn), 1),
+            change_of(&withdrawal(false), Some(&withdrawn), basis(1)),
             Change::Unchanged
         );
     }
@@ -358,19 +374,19 @@ mod tests {
     #[test]
     fn everything_is_sent_again_in_a_later_generation() {
         assert_eq!(
-            change_of(&assertion(1), Some(&known(1, 1, false)), 2),
+            change_of(&assertion(1), Some(&known(1, 1, false)), basis(2)),
             Change::Resent
         );
         assert_eq!(
-            change_of(&assertion(2), Some(&known(1, 1, false)), 2),
+            change_of(&assertion(2), Some(&known(1, 1, false)), basis(2)),
             Change::Corrected
         );
         assert_eq!(
-            change_of(&withdrawal(true), Some(&known(0, 1, true)), 2),
+            change_of(&withdrawal(true), Some(&known(0, 1, true)), basis(2)),
             Change::Resent
         );
         assert_eq!(
-            change_of(&withdrawal(true), None, 2),
+            change_of(&withdrawal(true), None, basis(2)),
             Change::Withdrawn,
             "the lost state may have sent it"
         );
@@ -384,18 +400,21 @@ mod tests {
             known
         };
         assert_eq!(
-            change_of(&assertion(1), Some(&forgotten(false)), 1),
+            change_of(&assertion(1), Some(&forgotten(false)), basis(1)),
             Change::Corrected
         );
         assert_eq!(
-            change_of(&withdrawal(true), Some(&forgotten(true)), 1),
+            change_of(&withdrawal(true), Some(&forgotten(true)), basis(1)),
             Change::Withdrawn
         );
         let mut never = known(1, 1, false);
-        never.state.version.count = 0;
-        assert_eq!(change_of(&assertion(1), Some(&never), 1), Change::New);
+        never.state.revision.count = 0;
         assert_eq!(
-            change_of(&withdrawal(true), Some(&never), 1),
+            change_of(&assertion(1), Some(&never), basis(1)),
+            Change::New
+        );
+        assert_eq!(
+            change_of(&withdrawal(true), Some(&never), basis(1)),
             Change::Unchanged
         );
     }
@@ -404,7 +423,7 @@ mod tests {
     fn adopted_version_of_a_later_generation_is_counted_up() {
         let adopted = known(1, 5, false);
         assert_eq!(
-            change_of(&assertion(1), Some(&adopted), 2),
+            change_of(&assertion(1), Some(&adopted), basis(2)),
             Change::Unchanged
         );
     }
@@ -426,15 +445,15 @@ mod tests {
         }];
         let list = [refused];
         let refused = refused_without_draft(&list, &drafts);
-        let plan = PagePlan::new(drafts.clone(), &refused, &known, Some(1), 1).unwrap();
+        let plan = PagePlan::new(drafts.clone(), &refused, &known, basis(1));
         assert_eq!(
-            (plan.events.len(), plan.moved.as_slice()),
+            (plan.new_events.len(), plan.moved.as_slice()),
             (0, [(1, Some(6))].as_slice())
         );
         assert_eq!(
             (
                 plan.updates.len(),
-                plan.updates[0].version.count,
+                plan.updates[0].revision.count,
                 plan.updates[0].stamp
             ),
             (1, 0, Some(9))
@@ -447,5 +466,61 @@ mod tests {
             refused_without_draft(&also_drafted, &drafts).is_empty(),
             "the draft counts for its record"
         );
+    }
+
+    #[test]
+    fn content_of_the_first_contract_is_sent_again_whatever_it_was() {
+        let renewed = PlanBasis {
+            contents_since: 3,
+            ..basis(3)
+        };
+        let change = |draft: &Draft, known: KnownRecord| change_of(draft, Some(&known), renewed);
+        assert_eq!(
+            change(&assertion(2), known(1, 2, false)),
+            Change::Resent,
+            "nobody can tell it from a correction"
+        );
+        assert_eq!(change(&assertion(2), known(1, 3, false)), Change::Corrected);
+        assert_eq!(change(&assertion(2), known(1, 2, true)), Change::Corrected);
+        assert_eq!(
+            change(&withdrawal(true), known(1, 2, false)),
+            Change::Withdrawn
+        );
+    }
+
+    #[test]
+    fn record_without_a_version_left_is_parked_and_the_rest_of_the_page_goes_on() {
+        let mut exhausted = known(1, 1, false);
+        exhausted.state.revision.count = MAX_COUNT;
+        let known = RecordMap::from_iter([(RECORD, exhausted)]);
+        let other = Draft {
+            record: RecordDigest([2; 32]),
+            ..assertion(5)
+        };
+        let drafts = [assertion(2), other.clone()].map(|draft| Pulled {
+            draft,
+            stamp: Some(9),
+        });
+        let plan =
+            |generation| PagePlan::new(drafts.to_vec(), &HashMap::new(), &known, basis(generation));
+        let parked = plan(1);
+        assert_eq!(
+            (parked.parked.len(), parked.parked[0].draft.record),
+            (1, RECORD)
+        );
+        assert_eq!((parked.counts.parked, parked.counts.new), (1, 1));
+        assert_eq!(parked.new_events[0].record, other.record);
+        assert_eq!(
+            parked.moved,
+            [(1, Some(9))],
+            "a sweep need not read it again"
+        );
+        assert_eq!(
+            parked.into_drafts().len(),
+            1,
+            "the other one is being sealed"
+        );
+        let risen = plan(2);
+        assert_eq!((risen.parked.len(), risen.new_events.len()), (0, 2));
     }
 }

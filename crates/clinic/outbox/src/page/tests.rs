@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use contract::{Body, ContentDigest, Draft, FactKind, PrivateKey, RecordDigest};
+use record_secrets::RecordSecrets;
 use tempfile::TempDir;
 
 use super::*;
@@ -37,7 +38,11 @@ fn page(records: Range<u8>) -> PageCommit {
 
 async fn open() -> (TempDir, Outbox) {
     let folder = tempfile::tempdir().unwrap();
-    let options = OutboxOptions::new(PrivateKey::generate().public(), "test");
+    let options = OutboxOptions::new(
+        PrivateKey::generate().public(),
+        RecordSecrets::new(&[7; 32]),
+        "test",
+    );
     let path = folder.path().join("outbox.db");
     let outbox = Outbox::open(&path, options, DateTime::UNIX_EPOCH)
         .await

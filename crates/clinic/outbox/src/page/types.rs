@@ -75,8 +75,8 @@ impl PageCommit {
     }
 }
 
-/// Counts of a committed page. `new + corrected + withdrawn + resent + unchanged` is the number of
-/// its drafts.
+/// Counts of a committed page. `new + corrected + withdrawn + resent + unchanged + parked` is the
+/// number of its drafts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Committed {
     /// Records never sent before.
@@ -85,11 +85,14 @@ pub struct Committed {
     pub corrected: u64,
     /// Records withdrawn.
     pub withdrawn: u64,
-    /// Records sent again as they were, because the generation rose.
+    /// Records sent again because the generation rose, as they were as far as can be told.
     pub resent: u64,
     /// Drafts that need no event: sent already, withdrawn already, withdrawals of records never
     /// sent, and earlier drafts of a record that came twice.
     pub unchanged: u64,
+    /// Drafts that no version is left for: dead letters with the reason
+    /// [`crate::VERSIONS_EXHAUSTED`].
+    pub parked: u64,
     /// Dead letters opened; rows that were in the dead letters already do not count.
     pub refused_new: u64,
     /// Dead letters closed because their row was accepted.
@@ -115,6 +118,7 @@ impl Committed {
             withdrawn: self.withdrawn + other.withdrawn,
             resent: self.resent + other.resent,
             unchanged: self.unchanged + other.unchanged,
+            parked: self.parked + other.parked,
             refused_new: self.refused_new + other.refused_new,
             cleared: self.cleared + other.cleared,
             missed: self.missed + other.missed,

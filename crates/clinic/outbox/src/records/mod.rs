@@ -5,8 +5,9 @@ mod update;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
-use contract::{RecordDigest, Version};
+use contract::RecordDigest;
 use record_index::{IndexError, RecordIndex, RecordState};
+use record_secrets::Revision;
 use sqlx::sqlite::SqliteConnection;
 
 pub(crate) use record_index::{
@@ -127,15 +128,15 @@ pub(crate) async fn store_moved(
     Ok(record_index::change(connection, moved.iter().copied(), apply).await?)
 }
 
-/// Adopts newer versions of the registry, and forgets content and stamp of these records.
+/// Adopts newer revisions that the registry holds, and forgets content and stamp of these records.
 pub(crate) async fn adopt(
     connection: &mut SqliteConnection,
-    held: impl IntoIterator<Item = (i64, Option<Version>)>,
+    held: impl IntoIterator<Item = (i64, Option<Revision>)>,
 ) -> Result<(), OutboxError> {
-    let apply = |_: &RecordDigest, state: &mut RecordState, held: Option<Version>| {
+    let apply = |_: &RecordDigest, state: &mut RecordState, held: Option<Revision>| {
         state.content = None;
         state.stamp = None;
-        state.version = held.map_or(state.version, |held| held.max(state.version));
+        state.revision = held.map_or(state.revision, |held| held.max(state.revision));
         Ok(())
     };
     Ok(record_index::change(connection, held, apply).await?)

@@ -1,7 +1,8 @@
 //! New states of records, to be written with the page that brought them.
 
-use contract::{ContentDigest, RecordDigest, Version};
+use contract::{ContentDigest, RecordDigest};
 use record_index::RecordState;
+use record_secrets::Revision;
 
 /// Change stamp of a row: a time on its source's own scale, or a hash that only shows equal or
 /// unequal; `None` where the source has none.
@@ -14,11 +15,11 @@ pub(crate) struct RecordUpdate {
     pub(crate) record: RecordDigest,
     /// Number of the record; `None` for a record that is new.
     pub(crate) record_no: Option<i64>,
-    /// Content of the version, sent or not; `None` for a refused row.
+    /// Content of the revision, sent or not; `None` for a refused row.
     pub(crate) content: Option<ContentDigest>,
-    /// Version given out; of count 0 if none was.
-    pub(crate) version: Version,
-    /// True if the version is a withdrawal.
+    /// Revision given out; of count 0 if none was.
+    pub(crate) revision: Revision,
+    /// True if the revision is a withdrawal.
     pub(crate) withdrawn: bool,
     /// Stamp of the row.
     pub(crate) stamp: SourceStamp,
@@ -31,7 +32,7 @@ impl RecordUpdate {
             feed_id: Some(feed_id),
             stamp: self.stamp,
             content: self.content,
-            version: self.version,
+            revision: self.revision,
             withdrawn: self.withdrawn,
         }
     }

@@ -14,4 +14,4 @@ pub(crate) use removed_source::RemovedSources;
 pub(crate) use running::note_page;
 pub(crate) use sweeps::Sweeps;
 pub use types::{SeenKeys, Sweep, SweepEnd, SweepLimits, SweepLookUp, SweepStep};
-pub(crate) use withdrawals::{Withdrawals, WithdrawnAlike};
+pub(crate) use withdrawals::{GivenOut, Withdrawals, WithdrawnAlike};

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use contract::{ContentDigest, FactKind};
+use contract::FactKind;
 use sqlx::sqlite::SqliteConnection;
 
 use super::bitmap::Bits;
 use super::missing::MissingRecords;
 use super::running::{self, HeldWithdrawals};
 use super::types::SweepEnd;
-use super::withdrawals::{Withdrawal, Withdrawals};
+use super::withdrawals::{Withdrawal, WithdrawalCause, Withdrawals};
 use crate::feeds::{enter_feed, feed_id};
 use crate::file::{Database, OutboxError};
 use crate::records::{Records, last_record_no};
@@ -22,8 +22,6 @@ pub struct RemovedFeed {
     pub feed: String,
     /// Kind of fact that it held.
     pub kind: FactKind,
-    /// Content of every withdrawal of the feed.
-    pub content: ContentDigest,
 }
 
 /// Feed to withdraw.
@@ -81,16 +79,16 @@ impl RemovedSources {
                 withdrawal: Withdrawal {
                     feed_id,
                     kind: removed.kind,
-                    content: removed.content,
                     horizon,
-                    is_swept: false,
+                    cause: WithdrawalCause::RemovedSource,
                     now,
                 },
                 records,
             });
         }
+        let mut withdrawn = 0;
         for removal in &removals {
-            self.remove_or_hold(source, removal, is_held).await?;
+            withdrawn += self.remove_or_hold(source, removal, is_held).await?;
         }
         if is_held {
             return Ok(SweepEnd::Held {
@@ -100,23 +98,25 @@ impl RemovedSources {
         }
         Ok(SweepEnd::Done {
             seen: 0,
-            withdrawn: missing,
+            withdrawn,
             dead_letters_closed: 0,
         })
     }
 
+    /// Withdraws a feed, or notes what is held; returns the number of records withdrawn.
     async fn remove_or_hold(
         &self,
         source: &str,
         removal: &Removal<'_>,
         is_held: bool,
-    ) -> Result<(), OutboxError> {
+    ) -> Result<u64, OutboxError> {
+        let mut withdrawn = 0;
         let missing = removal.records.count();
         let known = removal.records.known;
         if !is_held {
             for block in removal.records.blocks() {
                 let withdrawal = &removal.withdrawal;
-                self.withdrawals.withdraw_block(withdrawal, block).await?;
+                withdrawn += self.withdrawals.withdraw_block(withdrawal, block).await?;
             }
         }
         // A feed with nothing left is not worth an operator's word.
@@ -132,14 +132,16 @@ impl RemovedSources {
         if !is_held {
             forget_feed(connection, feed_id).await?;
         }
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(withdrawn)
     }
 }
 
-/// Forgets dead letters and cursor, so that a feed that comes back is read from its beginning.
+/// Forgets dead letters and cursor, so that a feed that comes back is read from its beginning; not
+/// the letters of records that could not be withdrawn.
 async fn forget_feed(connection: &mut SqliteConnection, feed_id: i64) -> Result<(), OutboxError> {
     for statement in [
-        "DELETE FROM dead_letter WHERE feed_id = ?1",
+        "DELETE FROM dead_letter WHERE feed_id = ?1 AND reason <> 'versions-exhausted'",
         "UPDATE feed SET cursor = NULL WHERE id = ?1",
     ] {
         sqlx::query(statement)

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use contract::{ContentDigest, FactKind, RecordDigest};
+use contract::{FactKind, RecordDigest};
 
 use super::bitmap::Bits;
 use super::missing::{MissingRecords, lost_letters};
 use super::running::{self, HeldWithdrawals, LostLetter, RunningSweep};
 use super::types::{SeenKeys, Sweep, SweepEnd, SweepLimits, SweepLookUp};
-use super::withdrawals::{Withdrawal, Withdrawals};
+use super::withdrawals::{Withdrawal, WithdrawalCause, Withdrawals};
 use crate::dead_letters;
 use crate::feeds::feed_id;
 use crate::file::{Database, OutboxError, check_name, side_by_side};
@@ -106,13 +106,11 @@ impl Sweeps {
         Ok(found)
     }
 
-    /// Ends a pass whose keys were all read. `content` is the content of every withdrawal of the
-    /// feed.
+    /// Ends a pass whose keys were all read.
     pub(crate) async fn finish_pass(
         &self,
         source: &str,
         feed: &str,
-        content: ContentDigest,
         kind: FactKind,
         limits: SweepLimits,
         now: DateTime<Utc>,
@@ -124,9 +122,8 @@ impl Sweeps {
         let withdrawal = Withdrawal {
             feed_id: running.feed_id,
             kind,
-            content,
             horizon: running.horizon,
-            is_swept: true,
+            cause: WithdrawalCause::Sweep,
             now,
         };
         self.end_pass(&withdrawal, &running, limits).await

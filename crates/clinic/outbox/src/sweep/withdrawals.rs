@@ -1,42 +1,64 @@
 //! Withdrawals that the outbox gives out by itself: of records a sweep misses, of a removed source,
-//! and once more for a repair.
+//! and once more for a repair or a risen generation.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
-use contract::{Body, ContentDigest, Event, FactKind, RecordDigest, Version};
+use contract::{Body, FactKind, RecordDigest};
+use record_secrets::Revision;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::bitmap::Bits;
 use super::missing::asserted_in;
-use crate::batches::{Capacity, Sealing, store_batches};
-use crate::dead_letters::close_of_registry;
+use crate::batches::{Capacity, NewEvent, Sealing, store_batches};
+use crate::dead_letters::{RegistryLetter, VERSIONS_EXHAUSTED, close_of_registry, open_letters};
 use crate::file::{Database, OutboxError};
-use crate::records::{KnownRecord, LookedUp, RecordUpdate, Records, store_known};
-use crate::versions::{Versions, next_version};
+use crate::records::{KnownRecord, LookedUp, RecordUpdate, Records, last_record_no, store_known};
+use crate::versions::{Renewal, Versions, end_renewal, next_revision, read_renewal};
 
 /// Most records withdrawn in one transaction.
 const MAX_TRANSACTION_RECORDS: usize = 5000;
 
-/// Withdrawal of records of one feed that say the same.
+/// Withdrawal of records of one feed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Withdrawal {
     pub(crate) feed_id: i64,
     pub(crate) kind: FactKind,
-    pub(crate) content: ContentDigest,
     /// Last record number that may be withdrawn.
     pub(crate) horizon: i64,
-    /// True if records that the running sweep has seen are spared.
-    pub(crate) is_swept: bool,
+    pub(crate) cause: WithdrawalCause,
     pub(crate) now: DateTime<Utc>,
 }
 
-/// Records that stand withdrawn alike, each with a version to go above.
+/// Cause of a withdrawal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WithdrawalCause {
+    /// Sweep that has not seen the records; those it has seen are spared.
+    Sweep,
+    /// Source or feed that is no longer configured.
+    RemovedSource,
+    /// Repair or retry of a withdrawal that the registry does not hold.
+    Repair,
+    /// Generation that has risen.
+    Renewal,
+}
+
+/// Records of one feed that stand withdrawn, each with a revision to go above.
 pub(crate) struct WithdrawnAlike {
     pub(crate) withdrawal: Withdrawal,
-    pub(crate) records: Vec<(RecordDigest, Version)>,
+    pub(crate) records: Vec<(RecordDigest, Option<Revision>)>,
+}
+
+/// Result of giving out withdrawals: those that no version was left for became dead letters.
+#[derive(Debug, Default)]
+pub(crate) struct GivenOut {
+    /// Records withdrawn.
+    pub(crate) sent: Vec<RecordDigest>,
+    /// Numbers of the records that are parked.
+    pub(crate) parked: Vec<i64>,
 }
 
 /// Withdrawals, over one writer.
@@ -67,7 +89,7 @@ impl Withdrawals {
     }
 
     /// Withdraws the missing records of one block of the bitmap, chunk by chunk, looking again
-    /// before each.
+    /// before each; returns the number of those that were withdrawn.
     ///
     /// # Errors
     /// [`OutboxError::Full`] (call again, it goes on) and the disk's failures.
@@ -75,117 +97,187 @@ impl Withdrawals {
         &self,
         withdrawal: &Withdrawal,
         block: i64,
-    ) -> Result<(), OutboxError> {
+    ) -> Result<u64, OutboxError> {
         let pool = self.database.readers();
         let Withdrawal {
             feed_id, horizon, ..
         } = *withdrawal;
+        let mut withdrawn = 0;
+        let mut parked = HashSet::new();
         loop {
             let _guard = self.versions.gate().lock().await;
             self.capacity.check().await?;
-            let seen = if withdrawal.is_swept {
+            let seen = if withdrawal.cause == WithdrawalCause::Sweep {
                 Bits::load(pool, feed_id, Some(&[block])).await?
             } else {
                 Bits::default()
             };
             let mut missing = asserted_in(&self.records, feed_id, horizon, block).await?;
-            missing.retain(|record_no| !seen.has(*record_no));
+            missing.retain(|record_no| !seen.has(*record_no) && !parked.contains(record_no));
             missing.truncate(MAX_TRANSACTION_RECORDS);
             if missing.is_empty() {
-                return Ok(());
+                return Ok(withdrawn);
             }
             let known = self.records.look_up_numbers(&missing).await?;
-            self.give_out(&known, withdrawal).await?;
+            let given_out = self.give_out(&known, withdrawal).await?;
+            withdrawn += given_out.sent.len() as u64;
+            parked.extend(given_out.parked);
             fault::check::<OutboxError>(fault::Point::OutboxSweepWithdrawing)?;
         }
     }
 
-    /// Selects those of the records that stand withdrawn, and groups those that say the same. Each
-    /// record has a version to go above.
+    /// Selects those of the records that stand withdrawn, and groups those of a feed. Each record
+    /// has a revision to go above, or none.
     pub(crate) async fn select_withdrawn(
         &self,
-        records: &[(RecordDigest, Version)],
+        records: &[(RecordDigest, Option<Revision>)],
         now: DateTime<Utc>,
     ) -> Result<Vec<WithdrawnAlike>, OutboxError> {
-        let kinds = kinds_of_feeds(self.database.readers()).await?;
         let digests: Vec<RecordDigest> = records.iter().map(|(record, _)| *record).collect();
         let LookedUp { known, .. } = self.records.look_up(&digests).await?;
-        let mut alike = BTreeMap::<_, Vec<_>>::new();
-        for (record, above) in records {
-            let state = known.get(record).map(|known| known.state);
-            let withdrawn = state.filter(|state| state.withdrawn && state.was_sent());
-            let feed_and_content = withdrawn.and_then(|state| state.feed_id.zip(state.content));
-            if let Some((feed_id, content)) = feed_and_content
-                && kinds.contains_key(&feed_id)
-            {
-                let group = alike.entry((feed_id, content.0)).or_default();
-                group.push((*record, *above));
-            }
+        let withdrawn = records.iter().filter_map(|(record, above)| {
+            let state = known.get(record)?.state;
+            let feed_id = state.feed_id?;
+            (state.withdrawn && state.was_sent()).then_some((feed_id, (*record, *above)))
+        });
+        let mut by_feed = BTreeMap::<i64, Vec<_>>::new();
+        for (feed_id, record) in withdrawn {
+            by_feed.entry(feed_id).or_default().push(record);
         }
-        let groups = alike.into_iter().map(|((feed_id, content), records)| {
+        let kinds = kinds_of_feeds(self.database.readers()).await?;
+        let groups = by_feed.into_iter().filter_map(|(feed_id, records)| {
             let withdrawal = Withdrawal {
                 feed_id,
-                kind: kinds[&feed_id],
-                content: ContentDigest(content),
+                kind: *kinds.get(&feed_id)?,
                 horizon: 0,
-                is_swept: false,
+                cause: WithdrawalCause::Repair,
                 now,
             };
-            WithdrawnAlike {
+            Some(WithdrawnAlike {
                 withdrawal,
                 records,
-            }
+            })
         });
         Ok(groups.collect())
     }
 
-    /// Gives out a withdrawal of each record once more, above the versions that were sent and those
-    /// named. Only under the gate.
+    /// Gives out every withdrawal of an earlier generation once more, after the generation rose: no
+    /// source can be read for rows that are gone. Lets the outbox become fuller than it may. Does
+    /// nothing where nothing is left of that.
+    ///
+    /// # Errors
+    /// The disk's failures; the next call goes on.
+    pub(crate) async fn renew(&self, now: DateTime<Utc>) -> Result<(), OutboxError> {
+        let _guard = self.versions.gate().lock().await;
+        let due = read_renewal(self.database.readers()).await?;
+        if due != Some(Renewal::Withdrawals) {
+            return Ok(());
+        }
+        let kinds = kinds_of_feeds(self.database.readers()).await?;
+        let generation = self.versions.generation();
+        let horizon = last_record_no(self.database.readers()).await?;
+        let mut scanned = 0;
+        while scanned < horizon {
+            let mut by_feed = BTreeMap::<i64, Vec<_>>::new();
+            let mut found = 0;
+            let first = scanned + 1;
+            scanned = horizon;
+            self.records
+                .scan(first..=horizon, |record, known| {
+                    let state = known.state;
+                    let is_old = state.revision.generation < generation;
+                    if let Some(feed_id) = state.feed_id
+                        && (state.withdrawn && state.was_sent() && is_old)
+                    {
+                        by_feed.entry(feed_id).or_default().push((*record, *known));
+                        found += 1;
+                    }
+                    if found == MAX_TRANSACTION_RECORDS {
+                        scanned = known.record_no;
+                        return ControlFlow::Break(());
+                    }
+                    ControlFlow::Continue(())
+                })
+                .await?;
+            for (feed_id, known) in by_feed {
+                let Some(kind) = kinds.get(&feed_id) else {
+                    continue;
+                };
+                let withdrawal = Withdrawal {
+                    feed_id,
+                    kind: *kind,
+                    horizon,
+                    cause: WithdrawalCause::Renewal,
+                    now,
+                };
+                self.give_out(&known, &withdrawal).await?;
+            }
+        }
+        let mut transaction = self.database.begin().await?;
+        end_renewal(transaction.connection()).await?;
+        transaction.commit().await
+    }
+
+    /// Gives out a withdrawal of each record once more, above the revisions that were sent and
+    /// those named. Only under the gate.
     ///
     /// # Errors
     /// [`OutboxError::Full`] before anything is done, and the disk's failures.
     pub(crate) async fn give_out_again(
         &self,
         withdrawal: &Withdrawal,
-        records: &[(RecordDigest, Version)],
-    ) -> Result<(), OutboxError> {
+        records: &[(RecordDigest, Option<Revision>)],
+    ) -> Result<GivenOut, OutboxError> {
         self.capacity.check().await?;
         let digests: Vec<RecordDigest> = records.iter().map(|(record, _)| *record).collect();
         let LookedUp { mut known, .. } = self.records.look_up(&digests).await?;
         let adopted = records.iter().filter_map(|(record, above)| {
             let mut known = known.remove(record)?;
-            known.state.version = known.state.version.max(*above);
+            known.state.revision = known
+                .state
+                .revision
+                .max(above.unwrap_or(known.state.revision));
             Some((*record, known))
         });
         let adopted: Vec<(RecordDigest, KnownRecord)> = adopted.collect();
         self.give_out(&adopted, withdrawal).await
     }
 
-    /// Gives out a withdrawal of each record, in one transaction. Only under the gate.
+    /// Gives out a withdrawal of each record that a version is left for, and parks the others, in
+    /// one transaction. Only under the gate.
     async fn give_out(
         &self,
         known: &[(RecordDigest, KnownRecord)],
         withdrawal: &Withdrawal,
-    ) -> Result<(), OutboxError> {
-        let Withdrawal { kind, content, .. } = *withdrawal;
+    ) -> Result<GivenOut, OutboxError> {
+        let kind = withdrawal.kind;
         let generation = self.versions.generation();
+        let secrets = self.sealing.secrets();
+        let mut given_out = GivenOut::default();
+        let mut letters = Vec::new();
         let mut updates = Vec::with_capacity(known.len());
         let mut events = Vec::with_capacity(known.len());
         for (record, known) in known {
-            let version = next_version(Some(known), generation)?;
+            let Some(revision) = next_revision(Some(known), generation) else {
+                given_out.parked.push(known.record_no);
+                letters.push(RegistryLetter::of(*record, known, VERSIONS_EXHAUSTED));
+                continue;
+            };
+            let content = secrets.withdrawal_content(record, kind);
+            given_out.sent.push(*record);
             updates.push(RecordUpdate {
                 record: *record,
                 record_no: Some(known.record_no),
                 content: Some(content),
-                version,
+                revision,
                 withdrawn: true,
                 // None, so that a row that comes back is read again.
                 stamp: None,
             });
-            events.push(Event {
+            events.push(NewEvent {
                 record: *record,
-                version,
-                content: Some(content),
+                revision,
+                content,
                 body: Body::Withdrawn { kind },
             });
         }
@@ -195,15 +287,19 @@ impl Withdrawals {
         let connection = transaction.connection();
         store_batches(connection, &batches, withdrawal.now).await?;
         store_known(connection, &updates, withdrawal.feed_id).await?;
-        close_of_registry(connection, updates.iter().map(|update| &update.record)).await?;
+        close_of_registry(connection, given_out.sent.iter()).await?;
+        open_letters(connection, letters, withdrawal.now).await?;
         count(connection, withdrawal, updates.len().saturating_as()).await?;
-        self.versions.commit(transaction, true).await
+        self.versions
+            .commit(transaction, !batches.is_empty())
+            .await?;
+        Ok(given_out)
     }
 }
 
 impl WithdrawnAlike {
     /// Parts that fit a transaction each.
-    pub(crate) fn chunks(&self) -> impl Iterator<Item = &[(RecordDigest, Version)]> {
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = &[(RecordDigest, Option<Revision>)]> {
         self.records.chunks(MAX_TRANSACTION_RECORDS)
     }
 }
@@ -228,12 +324,17 @@ async fn count(
     withdrawal: &Withdrawal,
     records: i64,
 ) -> Result<(), OutboxError> {
-    sqlx::query("UPDATE feed SET withdrawn_total = withdrawn_total + ?2 WHERE id = ?1")
-        .bind(withdrawal.feed_id)
-        .bind(records)
-        .execute(&mut *connection)
-        .await?;
-    if !withdrawal.is_swept {
+    let is_renewal = withdrawal.cause == WithdrawalCause::Renewal;
+    sqlx::query(
+        "UPDATE feed SET withdrawn_total = withdrawn_total + iif(?3, 0, ?2), \
+         resent_total = resent_total + iif(?3, ?2, 0) WHERE id = ?1",
+    )
+    .bind(withdrawal.feed_id)
+    .bind(records)
+    .bind(is_renewal)
+    .execute(&mut *connection)
+    .await?;
+    if withdrawal.cause != WithdrawalCause::Sweep {
         return Ok(());
     }
     sqlx::query(

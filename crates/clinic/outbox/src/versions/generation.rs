@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::generation_file::GenerationFile;
 use super::identity::{self, Identity, RaiseReason};
+use super::renewal;
 use crate::file::{OutboxError, to_ms};
 
 const DAMAGED: OutboxError = OutboxError::Damaged {
@@ -105,8 +106,9 @@ async fn write(
     .await?;
     if reason.is_some() {
         sqlx::query("UPDATE feed SET cursor = NULL")
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
+        renewal::need_withdrawals(connection).await?;
     }
     Ok(())
 }

@@ -5,20 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, Utc};
+use record_secrets::MAX_GENERATION;
 use tokio::task::spawn_blocking;
 
 use super::commit_gate::CommitGate;
 use super::generation::raise;
 use super::generation_file::GenerationFile;
 use super::identity::{Identity, RaiseReason};
+use super::renewal;
 use crate::file::{Database, OutboxError, WriteTransaction};
-use crate::limits::MAX_GENERATION;
 
 /// Generation that versions are given out in, and the gate to those that give them out.
 #[derive(Debug)]
 pub(crate) struct Versions {
     /// Read and raised under the gate; anybody may look.
     generation: AtomicU32,
+    /// Generation since which contents can be compared; raised under the gate.
+    contents_since: AtomicU32,
     gate: CommitGate,
     file: Arc<GenerationFile>,
     database: Arc<Database>,
@@ -29,10 +32,12 @@ impl Versions {
     pub(crate) fn open(
         path: &Path,
         identity: &Identity,
+        contents_since: u32,
         database: Arc<Database>,
     ) -> Result<Self, OutboxError> {
         Ok(Self {
             generation: AtomicU32::new(identity.generation),
+            contents_since: AtomicU32::new(contents_since),
             gate: CommitGate::new(),
             file: Arc::new(GenerationFile::replace(path, identity)?),
             database,
@@ -42,6 +47,12 @@ impl Versions {
     /// Generation that versions are given out in.
     pub(crate) fn generation(&self) -> u32 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Generation since which contents can be compared: those of records last sent in earlier ones
+    /// are of the contract's first version, which digested otherwise.
+    pub(crate) fn contents_since(&self) -> u32 {
+        self.contents_since.load(Ordering::Acquire)
     }
 
     /// Gate to pass before versions are given out: no two pages give out the same one.
@@ -70,6 +81,25 @@ impl Versions {
         self.commit_raised(transaction, at_least, RaiseReason::Given(why), now)
             .await?;
         Ok(true)
+    }
+
+    /// Raises the generation above the present one and `above`, and lets contents be compared since
+    /// then; the file's renewal goes on with its withdrawals.
+    ///
+    /// # Errors
+    /// [`OutboxError::Exhausted`] beyond the last generation, and the disk's failures.
+    pub(crate) async fn renew(&self, above: u32, now: DateTime<Utc>) -> Result<(), OutboxError> {
+        let _guard = self.gate.lock().await;
+        let generation = self.generation().max(above).saturating_add(1);
+        if generation > MAX_GENERATION {
+            return Err(OutboxError::Exhausted { what: "generation" });
+        }
+        let mut transaction = self.database.begin().await?;
+        renewal::begin_withdrawals(transaction.connection(), generation).await?;
+        self.commit_raised(transaction, generation, RaiseReason::NewContract, now)
+            .await?;
+        self.contents_since.store(generation, Ordering::Release);
+        Ok(())
     }
 
     /// Writes a higher generation and commits it with the transaction; from then on versions are

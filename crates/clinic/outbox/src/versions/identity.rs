@@ -1,7 +1,8 @@
 //! The identity of an outbox: which one it is, in which generation, and how far it has come.
 
+use record_secrets::MAX_GENERATION;
+
 use crate::file::OutboxError;
-use crate::limits::MAX_GENERATION;
 
 /// Identity of an outbox; in the database's `meta` row and in the generation file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,7 @@ pub(crate) enum RaiseReason {
     Swapped,
     GenerationFileLost,
     Configured,
+    NewContract,
     /// Reason given at run time.
     Given(&'static str),
 }
@@ -32,6 +34,7 @@ impl RaiseReason {
             Self::Swapped => "the outbox file was replaced by another one",
             Self::GenerationFileLost => "the .generation file was lost",
             Self::Configured => "min_generation was raised",
+            Self::NewContract => "the outbox is from before version 2 of the contract",
             Self::Given(why) => why,
         }
     }

@@ -4,10 +4,10 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
-use contract::{PublicKey, Version};
+use contract::PublicKey;
 use outbox::{Outbox, OutboxOptions};
 
-use crate::support::{Place, asserted, at, digest, page};
+use crate::support::{Place, asserted, at, digest, page, revision, revision_of, secrets};
 
 const PATH: &str = "OUTBOX_CRASH_PATH";
 const KEY: &str = "OUTBOX_CRASH_KEY";
@@ -28,7 +28,7 @@ async fn child_commits_until_it_is_killed() {
     let (Ok(path), Ok(key)) = (env::var(PATH), env::var(KEY)) else {
         return;
     };
-    let options = OutboxOptions::new(PublicKey::from_text(&key).unwrap(), "child");
+    let options = OutboxOptions::new(PublicKey::from_text(&key).unwrap(), secrets(), "child");
     let outbox = Outbox::open(path.as_ref(), options, at(0)).await.unwrap();
     let begun = outbox.cursor("mis", "recoveries").await.unwrap();
     let mut number = begun.map_or(0, |cursor| cursor.parse::<u32>().unwrap() + 1);
@@ -93,18 +93,14 @@ async fn killed_process_leaves_whole_pages_only() {
         .parse()
         .unwrap();
     let mut sent = place.deliver_all(&outbox, at(1)).await;
-    sent.sort_unstable_by_key(|event| (event.record != digest(0), event.version, event.record));
+    sent.sort_unstable_by_key(|event| {
+        (event.record != digest(0), revision_of(event), event.record)
+    });
     let (corrections, others) = sent.split_at(last as usize + 1);
     for (event, count) in corrections.iter().zip(1..) {
         assert_eq!(
-            (event.record, event.version),
-            (
-                digest(0),
-                Version {
-                    generation: 1,
-                    count
-                }
-            )
+            (event.record, revision_of(event)),
+            (digest(0), revision(1, count))
         );
     }
     let mut expected: Vec<_> = (1..=(last + 1) * PAGE).map(digest).collect();

@@ -1,11 +1,10 @@
 //! Dead letters: found by every property, discarded for as long as nothing changes, retried with
 //! what that takes.
 
-use contract::Version;
 use outbox::{DeadLetter, DeadLetterFilter, Origin, Outbox, PageCommit, RetryPlan};
 
 use crate::receipts::{refused, settle};
-use crate::support::{FREELY, Place, Source, at, digest, finish};
+use crate::support::{FREELY, Place, Source, at, digest, finish, revision, revision_of};
 
 async fn list(outbox: &Outbox, filter: DeadLetterFilter) -> Vec<DeadLetter> {
     outbox.reader().dead_letters(&filter).await.unwrap()
@@ -183,17 +182,11 @@ async fn retry_reads_the_clinics_rows_by_id_and_the_registrys_by_a_sweep() {
     let sent = place.deliver_all(&outbox, at(9)).await;
     let versions: Vec<_> = sent
         .iter()
-        .map(|event| (event.record, event.version))
+        .map(|event| (event.record, revision_of(event)))
         .collect();
     assert_eq!(
         versions,
-        [(
-            digest(3),
-            Version {
-                generation: 1,
-                count: 2
-            }
-        )],
+        [(digest(3), revision(1, 2))],
         "sent again as it is, above its refused version"
     );
     assert!(
@@ -272,13 +265,7 @@ async fn refused_withdrawal_of_a_row_that_is_gone_is_sent_again() {
     source.sweep_pass(&outbox).await;
     finish(&outbox, FREELY).await.unwrap();
     let (_, sent) = settle(&place, &outbox, at(6), |_| Some(refused("bad-date"))).await;
-    assert_eq!(
-        sent[0].version,
-        Version {
-            generation: 1,
-            count: 2
-        }
-    );
+    assert_eq!(revision_of(&sent[0]), revision(1, 2));
     let letters = list(&outbox, DeadLetterFilter::default()).await;
     assert_eq!((letters.len(), letters[0].origin), (1, Origin::Registry));
 
@@ -291,14 +278,8 @@ async fn refused_withdrawal_of_a_row_that_is_gone_is_sent_again() {
     let again = place.deliver_all(&outbox, at(9)).await;
     assert_eq!(again.len(), 1);
     assert_eq!(
-        (again[0].record, again[0].version),
-        (
-            digest(3),
-            Version {
-                generation: 1,
-                count: 3
-            }
-        )
+        (again[0].record, revision_of(&again[0])),
+        (digest(3), revision(1, 3))
     );
     assert!(
         matches!(again[0].body, contract::Body::Withdrawn { .. })

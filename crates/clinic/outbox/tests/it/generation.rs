@@ -3,19 +3,13 @@
 
 use std::fs;
 
-use contract::Version;
 use outbox::{Committed, Outbox, OutboxError, OutboxOptions, PageCommit};
+use record_secrets::Revision;
 
-use crate::support::{Place, asserted, at, page, withdrawn};
+use crate::support::{Place, asserted, at, page, revision, revision_of, withdrawn};
 
-const FIRST: Version = Version {
-    generation: 1,
-    count: 1,
-};
-const RISEN: Version = Version {
-    generation: 2,
-    count: 1,
-};
+const FIRST: Revision = revision(1, 1);
+const RISEN: Revision = revision(2, 1);
 
 /// Copies the outbox as a backup program would while it is closed.
 async fn backup(place: &Place, outbox: Outbox) -> Vec<u8> {
@@ -34,7 +28,7 @@ async fn usual_restart_keeps_the_generation() {
             .await
             .unwrap();
         assert_eq!(
-            place.deliver_all(&outbox, at(1)).await[0].version.count,
+            revision_of(&place.deliver_all(&outbox, at(1)).await[0]).count,
             u32::from(round)
         );
         // Now tidily, now not.
@@ -68,7 +62,7 @@ async fn lost_file_begins_the_next_generation() {
             .deliver_all(&outbox, at(1))
             .await
             .iter()
-            .all(|event| event.version == RISEN)
+            .all(|event| revision_of(event) == RISEN)
     );
     assert_eq!(
         outbox
@@ -137,7 +131,7 @@ async fn copied_back_file_sends_everything_again() {
     let sent = place.deliver_all(&outbox, at(3)).await;
     assert!(
         sent.iter()
-            .all(|event| event.version == RISEN && event.version > FIRST)
+            .all(|event| revision_of(event) == RISEN && revision_of(event) > FIRST)
     );
     assert_eq!(sent.len(), 4);
     assert_eq!(
@@ -191,7 +185,7 @@ async fn copy_that_missed_nothing_is_as_good_as_the_file() {
     let outbox = place.open().await;
     assert_eq!(outbox.generation(), 1);
     assert_eq!(
-        place.deliver_all(&outbox, at(2)).await[0].version,
+        revision_of(&place.deliver_all(&outbox, at(2)).await[0]),
         FIRST,
         "delivered twice, once in its effect"
     );

@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 
-use contract::Version;
 use outbox::{
     Committed, DeadLetterFilter, NotCommitted, Outbox, OutboxError, OutboxOptions, PageCommit,
     Prepared, Refused,
@@ -13,7 +12,7 @@ use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::receipts::{refused, settle};
-use crate::support::{Place, Source, asserted, at, digest, page, withdrawn};
+use crate::support::{Place, Source, asserted, at, digest, page, revision, revision_of, withdrawn};
 
 /// Events that were sent in the end, sorted by record and version.
 pub(crate) async fn sent(place: &Place, outbox: &Outbox) -> Vec<String> {
@@ -162,16 +161,13 @@ async fn generation_raised_meanwhile_counts_for_what_was_prepared_before() {
         None,
         "all before it is still to be read"
     );
-    let versions: Vec<Version> = place
+    let versions: Vec<_> = place
         .deliver_all(&outbox, at(1))
         .await
         .iter()
-        .map(|event| event.version)
+        .map(revision_of)
         .collect();
-    let of = |generation| Version {
-        generation,
-        count: 1,
-    };
+    let of = |generation| revision(generation, 1);
     assert_eq!(
         versions.iter().filter(|version| **version == of(4)).count(),
         2
@@ -222,7 +218,7 @@ async fn swept_away_meanwhile_is_asserted_again() {
     let counts = sent
         .iter()
         .filter(|event| event.record == digest(3))
-        .map(|event| event.version.count);
+        .map(|event| revision_of(event).count);
     assert_eq!(counts.collect::<Vec<_>>(), [1, 2, 3]);
 }
 
@@ -303,7 +299,10 @@ async fn pages_prepared_and_committed_at_once_never_give_out_a_version_twice() {
         commit.await.unwrap();
     }
     let events = place.deliver_all(&outbox, at(1)).await;
-    let mut counts: Vec<_> = events.iter().map(|event| event.version.count).collect();
+    let mut counts: Vec<_> = events
+        .iter()
+        .map(|event| revision_of(event).count)
+        .collect();
     counts.sort_unstable();
     assert_eq!(counts, (1..=12).collect::<Vec<_>>());
 }
@@ -481,6 +480,7 @@ fn sum(one: Committed, other: Committed) -> Committed {
         withdrawn: one.withdrawn + other.withdrawn,
         resent: one.resent + other.resent,
         unchanged: one.unchanged + other.unchanged,
+        parked: one.parked + other.parked,
         refused_new: one.refused_new + other.refused_new,
         cleared: one.cleared + other.cleared,
         missed: one.missed + other.missed,

@@ -1,14 +1,12 @@
-//! Receipts: settled once, whenever they come; sent again when they do not; and what restored
-//! states give away.
+//! Receipts: settled once, whenever they come, and sent again when they do not.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contract::{
-    Answer, BatchId, Event, RefusalReason, RefusedEvent, StoredAnswer, Superseded,
-    UnreadableReason, Verdict, Version,
+    Answer, BatchId, Event, RefusalReason, RefusedEvent, StoredAnswer, UnreadableReason, Verdict,
 };
 use outbox::{DeadLetterFilter, Leased, Outbox, OutboxOptions, Settled, SettledVerdicts};
 
-use crate::support::{LEASE, Place, Source, asserted, at, delivered, digest, failed, page};
+use crate::support::{LEASE, Place, asserted, at, delivered, digest, failed, page, version};
 
 pub(crate) fn refused(code: &str) -> RefusalReason {
     RefusalReason::ALL
@@ -17,7 +15,7 @@ pub(crate) fn refused(code: &str) -> RefusalReason {
         .unwrap()
 }
 
-fn stored(answer: StoredAnswer) -> Verdict {
+pub(crate) fn stored(answer: StoredAnswer) -> Verdict {
     Verdict::Answered(Answer::Stored(answer))
 }
 
@@ -462,37 +460,6 @@ async fn refusal_of_an_outdated_version_opens_no_dead_letter() {
     );
 }
 
-/// Commits `content` of record 1, delivers it, and says what the registry answers.
-async fn answered(
-    outbox: &Outbox,
-    content: u16,
-    answer: impl FnOnce(&Leased) -> StoredAnswer,
-) -> SettledVerdicts {
-    outbox
-        .commit_page(page(vec![asserted(1, content)], "a"))
-        .await
-        .unwrap();
-    let leased = outbox.lease(9, at(0), LEASE).await.unwrap();
-    let last = leased.last().unwrap();
-    outbox.settle(&delivered(&leased), at(0)).await.unwrap();
-    outbox
-        .settle_verdicts(&[(last.batch.id, stored(answer(last)))], at(7))
-        .await
-        .unwrap()
-}
-
-fn superseded_by(record: u32, generation: u32, count: u32) -> StoredAnswer {
-    let held = Version { generation, count };
-    StoredAnswer {
-        accepted: 1,
-        superseded: vec![Superseded {
-            record: digest(record),
-            held,
-        }],
-        ..StoredAnswer::default()
-    }
-}
-
 #[tokio::test]
 async fn refusal_of_an_older_version_hides_none_of_the_newest() {
     let place = Place::new();
@@ -508,10 +475,7 @@ async fn refusal_of_an_older_version_hides_none_of_the_newest() {
     let leased = outbox.lease(2, at(0), LEASE).await.unwrap();
     outbox.settle(&delivered(&leased), at(0)).await.unwrap();
     let refused = |count, code| {
-        let version = Some(Version {
-            generation: 1,
-            count,
-        });
+        let version = Some(version(1, 1, count));
         let refused = RefusedEvent {
             index: 0,
             record: Some(digest(1)),
@@ -540,217 +504,5 @@ async fn refusal_of_an_older_version_hides_none_of_the_newest() {
             .map(|letter| letter.reason.as_str())
             .collect::<Vec<_>>(),
         ["registry:bad-date"]
-    );
-}
-
-#[tokio::test]
-async fn newer_version_at_the_registry_shows_a_restored_state() {
-    let place = Place::new();
-    let outbox = place.open_with_receipts().await;
-    outbox
-        .commit_page(page(vec![asserted(2, 1)], "a"))
-        .await
-        .unwrap();
-    let done = answered(&outbox, 1, |_| superseded_by(1, 1, 4)).await;
-    assert!(done.raised);
-    assert_eq!(
-        (
-            outbox.generation(),
-            outbox.cursor("mis", "recoveries").await.unwrap()
-        ),
-        (2, None)
-    );
-    let status = outbox.reader().status().await.unwrap();
-    assert_eq!(
-        (status.generation, status.generation_raised_at),
-        (2, Some(at(7)))
-    );
-    let all = vec![asserted(1, 1), asserted(2, 1)];
-    assert_eq!(
-        outbox.commit_page(page(all, "b")).await.unwrap().resent,
-        2,
-        "everything is said again"
-    );
-    let sent = settle(&place, &outbox, at(8), |_| None).await.1;
-    assert!(sent.iter().all(|event| event.version
-        == Version {
-            generation: 2,
-            count: 1
-        }));
-
-    // The generation file followed: neither another start nor a lost file falls back.
-    outbox.close().await.unwrap();
-    assert_eq!(place.open_with_receipts().await.generation(), 2);
-    std::fs::remove_file(&place.path).unwrap();
-    assert_eq!(place.open_with_receipts().await.generation(), 3);
-}
-
-#[tokio::test]
-async fn generation_rises_above_what_is_held_and_only_for_what_was_never_sent() {
-    let place = Place::new();
-    let outbox = place.open_with_receipts().await;
-    assert!(
-        !answered(&outbox, 1, |_| superseded_by(1, 1, 1))
-            .await
-            .raised,
-        "our own version"
-    );
-    let mine = answered(&outbox, 2, |_| superseded_by(1, 1, 2)).await;
-    assert!(
-        !mine.raised,
-        "the later one of our own overtook the earlier"
-    );
-    assert!(
-        answered(&outbox, 3, |_| superseded_by(99, 5, 1))
-            .await
-            .raised,
-        "a record that was forgotten"
-    );
-    assert_eq!(outbox.generation(), 6);
-    let before = answered(&outbox, 4, |_| superseded_by(99, 5, 9)).await;
-    assert!(!before.raised, "what is sent now is above that anyway");
-    assert!(
-        answered(&outbox, 5, |_| superseded_by(99, 6, 1))
-            .await
-            .raised
-    );
-    assert_eq!(outbox.generation(), 7);
-    assert!(
-        !answered(&outbox, 6, |_| superseded_by(99, u32::MAX, 1))
-            .await
-            .raised,
-        "there is none above that"
-    );
-}
-
-#[tokio::test]
-async fn version_used_twice_shows_a_restored_state() {
-    let place = Place::new();
-    let outbox = place.open_with_receipts().await;
-    let reuse = |leased: &Leased| {
-        let event = place.opened(std::slice::from_ref(leased)).remove(0);
-        let record = Some(event.record);
-        let version = Some(event.version);
-        let refused = vec![RefusedEvent {
-            index: 0,
-            record,
-            version,
-            reason: RefusalReason::VersionReused,
-        }];
-        StoredAnswer {
-            refused,
-            ..StoredAnswer::default()
-        }
-    };
-    let done = answered(&outbox, 1, reuse).await;
-    assert_eq!(
-        (done.raised, done.refused_events, outbox.generation()),
-        (true, 1, 2)
-    );
-    assert!(
-        outbox
-            .reader()
-            .dead_letters(&DeadLetterFilter::default())
-            .await
-            .unwrap()
-            .is_empty()
-    );
-}
-
-#[tokio::test]
-async fn restored_outbox_and_generation_file_end_above_what_the_registry_holds() {
-    let place = Place::new();
-    let outbox = place.open_with_receipts().await;
-    Source::of(0..3).pull(&outbox).await;
-    settle(&place, &outbox, at(0), |_| None).await;
-    outbox.close().await.unwrap();
-    let backup =
-        [".generation", ""].map(|suffix| (suffix, std::fs::read(place.sibling(suffix)).unwrap()));
-    let outbox = place.open_with_receipts().await;
-    outbox
-        .commit_page(page(vec![asserted(1, 2)], "b"))
-        .await
-        .unwrap();
-    let (_, held) = settle(&place, &outbox, at(1), |_| None).await;
-    outbox.close().await.unwrap();
-    for (suffix, bytes) in backup {
-        std::fs::write(place.sibling(suffix), bytes).unwrap();
-    }
-
-    let outbox = place.open_with_receipts().await;
-    assert_eq!(outbox.generation(), 1, "nothing local can notice");
-    // The row says something third by now, which would get the version the registry holds already.
-    outbox
-        .commit_page(page(vec![asserted(1, 3)], "c"))
-        .await
-        .unwrap();
-    let clash =
-        |event: &Event| (event.version == held[0].version).then_some(RefusalReason::VersionReused);
-    let (done, _) = settle(&place, &outbox, at(2), clash).await;
-    assert!(done.raised);
-    outbox
-        .commit_page(page(
-            vec![asserted(0, 1), asserted(1, 3), asserted(2, 1)],
-            "d",
-        ))
-        .await
-        .unwrap();
-    let (_, sent) = settle(&place, &outbox, at(3), |_| None).await;
-    assert!(sent.iter().all(|event| event.version > held[0].version));
-    assert_eq!(sent.len(), 3);
-}
-
-#[tokio::test]
-async fn generation_can_be_raised_by_hand_while_pages_are_committed() {
-    let place = Place::new();
-    let outbox = place.open().await;
-    outbox
-        .commit_page(page(vec![asserted(1, 1)], "a"))
-        .await
-        .unwrap();
-    assert!(outbox.raise_generation(4, "a test", at(3)).await.unwrap());
-    assert!(!outbox.raise_generation(4, "a test", at(4)).await.unwrap());
-    assert!(
-        outbox
-            .raise_generation(u32::MAX, "a test", at(4))
-            .await
-            .is_err()
-    );
-    assert_eq!(
-        outbox
-            .commit_page(page(vec![asserted(1, 1)], "b"))
-            .await
-            .unwrap()
-            .resent,
-        1
-    );
-    let versions: Vec<_> = place
-        .deliver_all(&outbox, at(5))
-        .await
-        .iter()
-        .map(|event| event.version)
-        .collect();
-    assert_eq!(
-        versions,
-        [
-            Version {
-                generation: 1,
-                count: 1
-            },
-            Version {
-                generation: 4,
-                count: 1
-            }
-        ]
-    );
-    assert_eq!(
-        outbox
-            .reader()
-            .status()
-            .await
-            .unwrap()
-            .generation_raised_why
-            .as_deref(),
-        Some("a test")
     );
 }

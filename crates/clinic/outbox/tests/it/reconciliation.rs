@@ -6,13 +6,18 @@ use std::collections::BTreeMap;
 use contract::wire::{self, Message, Probed};
 use contract::{
     Answer, Body, Difference, DifferenceKind, ProbeAnswer, RecordDigest, RefusalReason,
-    UnreadableReason, Verdict, Version,
+    StoredAnswer, Superseded, UnreadableReason, Verdict, Version,
 };
-use outbox::{Outbox, OutboxError, RepairPlan, SettledVerdicts};
+use outbox::{
+    DeadLetterFilter, FOREIGN_VERSION, Outbox, OutboxError, RepairPlan, SettledVerdicts,
+    VERSIONS_EXHAUSTED,
+};
+use record_secrets::MAX_COUNT;
 
 use crate::receipts::settle;
 use crate::support::{
-    FREELY, LEASE, Place, Source, asserted, at, delivered, digest, finish, page, withdrawn,
+    FREELY, LEASE, Place, Source, asserted, at, delivered, digest, finish, page, revision,
+    revision_of, version, withdrawn,
 };
 
 /// Delivers the probes and answers them: records in `differing` so, the rest as equal.
@@ -79,26 +84,14 @@ async fn every_record_is_asked_about_once_and_counted() {
     let id = probe_all(&outbox, Some("mis")).await;
     let backlog = outbox.backlog().await.unwrap();
     assert_eq!((backlog.batches, backlog.events), (5, 0), "4,000 a probe");
-    let held = Some(Version {
-        generation: 1,
-        count: 1,
-    });
+    let held = |record| Some(version(record, 1, 1));
     let differing = BTreeMap::from([
         (digest(1), (DifferenceKind::Missing, None)),
-        (digest(2), (DifferenceKind::Stale, held)),
-        (
-            digest(3),
-            (
-                DifferenceKind::Newer,
-                Some(Version {
-                    generation: 3,
-                    count: 9,
-                }),
-            ),
-        ),
-        (digest(4), (DifferenceKind::Conflicting, held)),
+        (digest(2), (DifferenceKind::Stale, held(2))),
+        (digest(3), (DifferenceKind::Newer, Some(version(3, 3, 9)))),
+        (digest(4), (DifferenceKind::Conflicting, held(4))),
         // Sent after the probe, so to speak: no more than what is known here.
-        (digest(6), (DifferenceKind::Newer, held)),
+        (digest(6), (DifferenceKind::Newer, held(6))),
     ]);
     let (probed, settled) = answer(&place, &outbox, &differing).await;
     assert_eq!(
@@ -112,13 +105,7 @@ async fn every_record_is_asked_about_once_and_counted() {
         .unwrap();
     assert_eq!(
         (withdrawn.withdrawn, withdrawn.version),
-        (
-            true,
-            Version {
-                generation: 1,
-                count: 2
-            }
-        )
+        (true, version(5, 1, 2))
     );
 
     let report = outbox.reader().reconciliation(id).await.unwrap().unwrap();
@@ -176,27 +163,9 @@ async fn repair_sends_what_differs_above_what_is_held() {
     let id = probe_all(&outbox, None).await;
     let differing = BTreeMap::from([
         (digest(1), (DifferenceKind::Missing, None)),
-        (
-            digest(2),
-            (
-                DifferenceKind::Newer,
-                Some(Version {
-                    generation: 3,
-                    count: 9,
-                }),
-            ),
-        ),
+        (digest(2), (DifferenceKind::Newer, Some(version(2, 3, 9)))),
         (digest(20), (DifferenceKind::Missing, None)),
-        (
-            digest(21),
-            (
-                DifferenceKind::Newer,
-                Some(Version {
-                    generation: 1,
-                    count: 7,
-                }),
-            ),
-        ),
+        (digest(21), (DifferenceKind::Newer, Some(version(21, 1, 7)))),
     ]);
     answer(&place, &outbox, &differing).await;
 
@@ -205,6 +174,7 @@ async fn repair_sends_what_differs_above_what_is_held() {
         plan,
         RepairPlan {
             resent_withdrawals: 2,
+            parked: 0,
             by_sweep: vec![("mis".into(), "recoveries".into())]
         }
     );
@@ -220,50 +190,19 @@ async fn repair_sends_what_differs_above_what_is_held() {
         .into_iter()
         .map(|event| (event.record, event))
         .collect();
-    let version = |record: u32| sent[&digest(record)].version;
+    let sent_revision = |record: u32| revision_of(&sent[&digest(record)]);
     assert_eq!(sent.len(), 4);
-    assert_eq!(
-        version(1),
-        Version {
-            generation: 1,
-            count: 2
-        }
-    );
-    assert_eq!(
-        version(2),
-        Version {
-            generation: 3,
-            count: 10
-        },
-        "adopted and counted up"
-    );
-    assert_eq!(
-        version(20),
-        Version {
-            generation: 1,
-            count: 2
-        }
-    );
-    assert_eq!(
-        version(21),
-        Version {
-            generation: 1,
-            count: 8
-        }
-    );
+    assert_eq!(sent_revision(1), revision(1, 2));
+    assert_eq!(sent_revision(2), revision(3, 10), "adopted and counted up");
+    assert_eq!(sent_revision(20), revision(1, 2));
+    assert_eq!(sent_revision(21), revision(1, 8));
     assert!(matches!(sent[&digest(21)].body, Body::Withdrawn { .. }));
     // From now on the record lives in the generation it was found in.
     let mut changed = source.clone();
     changed.rows.insert(2, (2, Some(500)));
     changed.pull(&outbox).await;
     let (_, sent) = settle(&place, &outbox, at(80), |_| None).await;
-    assert_eq!(
-        sent[0].version,
-        Version {
-            generation: 3,
-            count: 11
-        }
-    );
+    assert_eq!(revision_of(&sent[0]), revision(3, 11));
 }
 
 #[tokio::test]
@@ -273,10 +212,7 @@ async fn records_gone_at_the_source_are_withdrawn_above_what_the_registry_holds(
     Source::of(0..10).pull(&outbox).await;
     settle(&place, &outbox, at(1), |_| None).await;
     let id = probe_all(&outbox, None).await;
-    let held = Version {
-        generation: 2,
-        count: 3,
-    };
+    let held = version(4, 2, 3);
     answer(
         &place,
         &outbox,
@@ -288,16 +224,7 @@ async fn records_gone_at_the_source_are_withdrawn_above_what_the_registry_holds(
     rest.rows.remove(&4);
     rest.sweep(&outbox, FREELY).await;
     let (_, sent) = settle(&place, &outbox, at(70), |_| None).await;
-    assert_eq!(
-        (sent.len(), sent[0].version),
-        (
-            1,
-            Version {
-                generation: 2,
-                count: 4
-            }
-        )
-    );
+    assert_eq!((sent.len(), revision_of(&sent[0])), (1, revision(2, 4)));
     assert!(matches!(sent[0].body, Body::Withdrawn { .. }));
 }
 
@@ -428,4 +355,109 @@ async fn without_receipts_there_is_no_reconciliation() {
         outbox.begin_reconciliation(None, at(0)).await,
         Err(OutboxError::ReceiptsOff)
     ));
+}
+
+#[tokio::test]
+async fn repair_parks_what_cannot_be_exceeded_and_goes_on() {
+    let place = Place::new();
+    let outbox = place.open_with_receipts().await;
+    let source = Source::of(0..10);
+    source.pull(&outbox).await;
+    let drafts = (20..22).map(|record| withdrawn(record, false)).collect();
+    outbox.commit_page(page(drafts, "b")).await.unwrap();
+    settle(&place, &outbox, at(1), |_| None).await;
+    let id = probe_all(&outbox, None).await;
+    let newer = |version| (DifferenceKind::Newer, Some(version));
+    let legacy = Version::new(3 << 32 | 5).unwrap();
+    let differing = BTreeMap::from([
+        (digest(1), newer(Version::MAX)),
+        (digest(2), newer(version(2, 1, MAX_COUNT))),
+        (digest(3), newer(version(3, 1, MAX_COUNT - 1))),
+        (digest(4), (DifferenceKind::Stale, Some(legacy))),
+        (digest(20), newer(Version::MAX)),
+        (digest(21), (DifferenceKind::Stale, Some(legacy))),
+    ]);
+    answer(&place, &outbox, &differing).await;
+    let report = outbox.reader().reconciliation(id).await.unwrap().unwrap();
+    assert_eq!((report.extra, report.stale, report.equal), (4, 2, 6));
+
+    let plan = outbox.prepare_repair(id, at(60)).await.unwrap();
+    assert_eq!(
+        plan,
+        RepairPlan {
+            resent_withdrawals: 1,
+            parked: 3,
+            by_sweep: vec![("mis".into(), "recoveries".into())]
+        }
+    );
+    let open = DeadLetterFilter::default();
+    let letters = outbox.reader().dead_letters(&open).await.unwrap();
+    let letters: BTreeMap<_, _> = letters
+        .iter()
+        .map(|letter| (letter.record.as_str(), letter.reason.as_str()))
+        .collect();
+    let digests = [1, 2, 20].map(|record| digest(record).to_hex());
+    let [foreign, exhausted, withdrawn] = digests.each_ref().map(|digest| &digest[..16]);
+    assert_eq!(
+        letters,
+        BTreeMap::from([
+            (foreign, FOREIGN_VERSION),
+            (exhausted, VERSIONS_EXHAUSTED),
+            (withdrawn, FOREIGN_VERSION)
+        ])
+    );
+    assert_eq!(source.sweep_pass(&outbox).await, [3, 4]);
+    finish(&outbox, FREELY).await.unwrap();
+    let (_, sent) = settle(&place, &outbox, at(70), |_| None).await;
+    let sent: BTreeMap<_, _> = sent
+        .iter()
+        .map(|event| (event.record, revision_of(event)))
+        .collect();
+    assert_eq!(
+        sent,
+        BTreeMap::from([
+            (digest(3), revision(1, MAX_COUNT)),
+            (digest(4), revision(1, 2)),
+            (digest(21), revision(1, 2))
+        ])
+    );
+}
+
+#[tokio::test]
+async fn repair_of_all_sources_frees_superseded_records_without_a_raise() {
+    let place = Place::new();
+    let outbox = place.open_with_receipts().await;
+    let source = Source::of(0..3);
+    source.pull(&outbox).await;
+    let leased = outbox.lease(9, at(0), LEASE).await.unwrap();
+    outbox.settle(&delivered(&leased), at(0)).await.unwrap();
+    let held = version(1, 4, 9);
+    let superseded = Superseded {
+        record: digest(1),
+        held,
+    };
+    let answered = Verdict::Answered(Answer::Stored(StoredAnswer {
+        accepted: 2,
+        superseded: vec![superseded],
+        ..StoredAnswer::default()
+    }));
+    let done = outbox
+        .settle_verdicts(&[(leased[0].batch.id, answered)], at(1))
+        .await
+        .unwrap();
+    assert!(done.raised);
+    let raise_waits = async || outbox.reader().status().await.unwrap().raise_waits;
+    assert_eq!(raise_waits().await.map(|waits| waits.needed), Some(5));
+
+    let id = probe_all(&outbox, None).await;
+    let newer = BTreeMap::from([(digest(1), (DifferenceKind::Newer, Some(held)))]);
+    let (probed, _) = answer(&place, &outbox, &newer).await;
+    assert_eq!(probed.len(), 3, "its letter does not keep it out");
+    outbox.prepare_repair(id, at(60)).await.unwrap();
+    assert_eq!(raise_waits().await, None);
+    source.sweep_pass(&outbox).await;
+    let (_, sent) = settle(&place, &outbox, at(70), |_| None).await;
+    let sent = sent.iter().find(|event| event.record == digest(1)).unwrap();
+    assert_eq!(revision_of(sent), revision(4, 10));
+    assert_eq!(outbox.generation(), 2);
 }

@@ -8,12 +8,13 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use contract::{
     Body, ContentDigest, Draft, Event, Fact, FactKind, PartialDate, PrivateKey, Pseudonym,
-    RecordDigest, Scheme, Subject, Suite, wire,
+    RecordDigest, Scheme, Subject, Suite, Version, wire,
 };
 use outbox::{
     Committed, DeliveryOutcome, Leased, Outbox, OutboxError, OutboxOptions, PageCommit, Pulled,
     Settlement, SourceStamp, SweepEnd, SweepLimits, SweepStep,
 };
+use record_secrets::{RecordSecrets, Revision};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection as _};
 use tempfile::TempDir;
@@ -23,6 +24,26 @@ pub(crate) const LEASE: Duration = Duration::from_secs(60);
 /// Time at midday, plus that many seconds.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_625_140_800, 0).unwrap() + TimeDelta::seconds(seconds)
+}
+
+/// Secrets of the clinic.
+pub(crate) fn secrets() -> RecordSecrets {
+    RecordSecrets::new(&[0x0b; 32])
+}
+
+pub(crate) const fn revision(generation: u32, count: u32) -> Revision {
+    Revision { generation, count }
+}
+
+/// Version that stands for a revision of the record.
+pub(crate) fn version(record: u32, generation: u32, count: u32) -> Version {
+    let revision = revision(generation, count);
+    secrets().version(&digest(record), revision).unwrap()
+}
+
+/// Revision that the event's version stands for.
+pub(crate) fn revision_of(event: &Event) -> Revision {
+    secrets().revision(&event.record, event.version).unwrap()
 }
 
 /// A folder to hold one outbox, and the registry's key.
@@ -44,7 +65,7 @@ impl Place {
     }
 
     pub(crate) fn options(&self) -> OutboxOptions {
-        OutboxOptions::new(self.key.public(), "test")
+        OutboxOptions::new(self.key.public(), secrets(), "test")
     }
 
     /// Opens it for a registry that sends receipts, with the first resend after a minute.
@@ -82,18 +103,36 @@ impl Place {
         connection.close().await.unwrap();
     }
 
+    /// Sets the revision of a stored record behind the outbox's back, as if it had come so far.
+    pub(crate) async fn set_revision(&self, record: u32, revision: Revision) {
+        const SLOT_BYTES: usize = 69;
+        const REVISION_AT: usize = 32 + 16;
+        let digest = hex::encode_upper(digest(record).0);
+        let Revision { generation, count } = revision;
+        let before = format!("instr(hex(slots), '{digest}') / 2 + {REVISION_AT}");
+        self.meddle(&format!(
+            "UPDATE record_block SET slots = unhex(hex(substr(slots, 1, {before})) || \
+             '{generation:08x}{count:08x}' || hex(substr(slots, {before} + 9))) \
+             WHERE instr(hex(slots), '{digest}') % {} = 1",
+            2 * SLOT_BYTES
+        ))
+        .await;
+    }
+
     /// Events that the registry reads from leased batches.
     pub(crate) fn opened(&self, leased: &[Leased]) -> Vec<Event> {
         let mut events = Vec::new();
         for one in leased {
             let opened = self.key.open(&one.batch.bytes).unwrap();
             assert_eq!(opened.id, one.batch.id);
-            events.extend(
-                wire::decode(&opened.encoded)
-                    .unwrap()
-                    .into_iter()
-                    .map(Result::unwrap),
-            );
+            let decoded = wire::decode(&opened.encoded).unwrap().into_iter();
+            events.extend(decoded.map(Result::unwrap).inspect(|event: &Event| {
+                assert_eq!(
+                    event.owner,
+                    secrets().owner(&event.record),
+                    "always the same"
+                );
+            }));
         }
         events
     }
@@ -206,9 +245,6 @@ pub(crate) fn page(drafts: Vec<Draft>, resume: &str) -> PageCommit {
         now: at(0),
     }
 }
-
-/// Content of every withdrawal of the feed.
-pub(crate) const WITHDRAWN: ContentDigest = ContentDigest([0xff; 16]);
 
 /// Withdraws whatever is missing.
 pub(crate) const FREELY: SweepLimits = SweepLimits {
@@ -339,13 +375,6 @@ impl Source {
 
 pub(crate) async fn finish(outbox: &Outbox, limits: SweepLimits) -> Result<SweepEnd, OutboxError> {
     outbox
-        .finish_sweep_pass(
-            "mis",
-            "recoveries",
-            WITHDRAWN,
-            FactKind::Recovery,
-            limits,
-            at(0),
-        )
+        .finish_sweep_pass("mis", "recoveries", FactKind::Recovery, limits, at(0))
         .await
 }

@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use contract::wire::{Probed, encode, encode_probe};
 use contract::{
     Answer, AnswerKey, BatchId, Body, ContentDigest, Difference, DifferenceKind, Event, Fact,
-    FactKind, PartialDate, PrivateKey, ProbeAnswer, Pseudonym, Receipt, ReceiptSigner,
+    FactKind, OwnerToken, PartialDate, PrivateKey, ProbeAnswer, Pseudonym, Receipt, ReceiptSigner,
     RecordDigest, RefusalReason, RefusedEvent, Scheme, StoredAnswer, Subject, Suite, Superseded,
     TestCode, TestResult, UnreadableReason, Vaccine, Version,
 };
@@ -67,11 +67,8 @@ fn token(line: &str) -> Option<Vec<u8>> {
     Some(token)
 }
 
-fn version(count: u32) -> Version {
-    Version {
-        generation: 1,
-        count,
-    }
+fn version(number: u64) -> Version {
+    Version::new((1 << 32) + number).unwrap()
 }
 
 fn events() -> Vec<Event> {
@@ -113,14 +110,12 @@ fn events() -> Vec<Event> {
         .chain(FactKind::ALL.map(|kind| Body::Withdrawn { kind }));
     (1..)
         .zip(bodies)
-        .map(|(number, body)| {
-            let content = (number != 2).then_some(ContentDigest([number; 16]));
-            Event {
-                record: RecordDigest([number; 32]),
-                version: version(number.into()),
-                content,
-                body,
-            }
+        .map(|(number, body)| Event {
+            record: RecordDigest([number; 32]),
+            version: version(number.into()),
+            content: ContentDigest([number; 16]),
+            owner: OwnerToken([number; 16]),
+            body,
         })
         .collect()
 }

@@ -7,7 +7,8 @@ use linking::{
     NameSetId, SubjectId,
 };
 
-use crate::store::transaction::{Abort, NameRow, NameValue, SetRow, StoreTransaction};
+use crate::store::person_statements::{NameRow, NameValue, SetRow};
+use crate::store::transaction::{Abort, StoreTransaction};
 
 /// Number of names and sets that a bounded transaction may read beside those of its events: what is
 /// read, judged and written again within half a second. Few under test.

@@ -1,4 +1,4 @@
-//! Who is one person after a group: the name sets, names and subjects that its facts change.
+//! Name sets, names and subjects that a group of facts changes: who is one person after it.
 //!
 //! 1. The numbers of records of the name sets change (`sets.rs`).
 //! 2. Sets whose names are all new are persons by themselves. For others the subjects are locked,
@@ -19,7 +19,8 @@ use linking::{
     CityPseudonym, Component, Decision, LinkRules, NameSet, Persons, SetChange, SubjectId, persons,
 };
 
-use super::transaction::{Abort, NameRow, NameValue, StoreTransaction};
+use super::person_statements::{NameRow, NameValue};
+use super::transaction::{Abort, StoreTransaction};
 pub(crate) use around::Around;
 pub(super) use around::look_around;
 use clusters::clusters;

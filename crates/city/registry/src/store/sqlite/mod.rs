@@ -1,5 +1,6 @@
 //! SQLite as the registry's database: one file, one writer connection, a few readers.
 
+mod persons;
 mod queries;
 mod transaction;
 
@@ -25,13 +26,14 @@ use super::apply::apply;
 use super::backend::{Backend, MessageKey};
 use super::error::StoreError;
 use super::migrations::{MigrationFile, migrator};
+use super::person_statements::NameValue;
 use super::persons::{Around, PersonsChanged, decide_by_operator, look_around};
 use super::rows::{
     ActionColumns, ActionRow, ContestColumns, ContestRow, FactRow, action_row, contest_row,
 };
 use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH, select_actions, select_contests};
 use super::stats::CountRow;
-use super::transaction::{Abort, Applied, Attempt, NameValue};
+use super::transaction::{Abort, Applied, Attempt};
 use super::upgrade::move_facts;
 use crate::config::SqliteConfig;
 use transaction::SqliteTransaction;

@@ -39,7 +39,7 @@ pub(super) async fn read_after(
         .map(|(record, held)| {
             Ok(StoredDifference {
                 record: digest_from(record)?,
-                held: held.map(|held| Version::from_u64(held.unsigned_abs())),
+                held: held.and_then(|held| Version::new(held.unsigned_abs())),
             })
         })
         .collect()
@@ -81,7 +81,26 @@ pub(super) async fn forget_all(
         .execute(&mut *connection)
         .await?;
     delete_unreadable_batches(connection, reconciliation_id).await?;
+    forget_needed_raise(connection, reconciliation_id).await?;
     Ok(feeds)
+}
+
+/// Forgets that receipts ask for a higher generation, once the registry was asked about everything:
+/// each record that it holds a higher version of was prepared to be sent above that.
+async fn forget_needed_raise(
+    connection: &mut SqliteConnection,
+    reconciliation_id: i64,
+) -> Result<(), OutboxError> {
+    sqlx::query(
+        "UPDATE meta SET raise_needed = NULL WHERE EXISTS \
+         (SELECT 1 FROM reconciliation WHERE id = ?1 AND source IS NULL \
+         AND finished_at_ms IS NOT NULL AND missing + stale + extra + conflicting <= ?2)",
+    )
+    .bind(reconciliation_id)
+    .bind(MAX_DIFFERENCES)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Deletes batches the registry could not read, once it was asked about all that is in them: the

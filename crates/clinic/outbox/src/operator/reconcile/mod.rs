@@ -2,6 +2,7 @@
 //! again what differs.
 
 mod differences;
+mod parking;
 mod reconciliations;
 mod report;
 

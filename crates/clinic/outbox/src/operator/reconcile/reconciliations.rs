@@ -7,15 +7,17 @@ use std::sync::Arc;
 use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
 use contract::wire::Probed;
-use contract::{RecordDigest, Version, wire};
+use contract::{RecordDigest, wire};
+use record_secrets::Revision;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::differences::{self, StoredDifference};
+use super::parking;
 use crate::batches::{Capacity, Sealing, seal_probes, store_batches};
-use crate::dead_letters::refused_by_registry;
+use crate::dead_letters::{open_letters, refused_by_registry};
 use crate::file::{Database, OutboxError, side_by_side, to_ms};
 use crate::records::{self, LookedUp, Records, last_record_no};
-use crate::sweep::{Withdrawals, WithdrawnAlike};
+use crate::sweep::{GivenOut, Withdrawals, WithdrawnAlike};
 use crate::versions::Versions;
 
 /// Records put into probes by one call.
@@ -29,6 +31,9 @@ const MAX_REPORTS: i64 = 100;
 pub struct RepairPlan {
     /// Number of withdrawals that were sent again.
     pub resent_withdrawals: u64,
+    /// Number of records that became dead letters: no version of this clinic is above the
+    /// registry's.
+    pub parked: u64,
     /// Sources and feeds to sweep: their differing records are read and sent again on the way.
     pub by_sweep: Vec<(String, String)>,
 }
@@ -151,18 +156,21 @@ impl Reconciliations {
         let is_of_source = |feed_id: Option<i64>| {
             source.is_none() || feed_id.is_some_and(|feed_id| feeds.contains(&feed_id))
         };
+        let secrets = self.sealing.secrets();
         let mut next = Vec::new();
         self.records
             .scan(probing.probed_to + 1..=probing.horizon, |record, known| {
                 if let Some(content) = known.state.content
                     && known.state.was_sent()
                     && is_of_source(known.state.feed_id)
+                    // None only for counts of files from before versions had a limit of their own.
+                    && let Some(version) = secrets.version(record, known.state.revision)
                 {
                     next.push(ProbedRecord {
                         record_no: known.record_no,
                         probed: Probed {
                             record: *record,
-                            version: known.state.version,
+                            version,
                             content,
                             withdrawn: known.state.withdrawn,
                         },
@@ -186,6 +194,7 @@ impl Reconciliations {
         now: DateTime<Utc>,
     ) -> Result<RepairPlan, OutboxError> {
         let _guard = self.versions.gate().lock().await;
+        let parked = self.park(id, now).await?;
         let resent_withdrawals = self.resend_withdrawals(id, now).await?;
         let mut transaction = self.database.begin().await?;
         let connection = transaction.connection();
@@ -194,8 +203,41 @@ impl Reconciliations {
         transaction.commit().await?;
         Ok(RepairPlan {
             resent_withdrawals,
+            parked,
             by_sweep,
         })
+    }
+
+    /// Makes dead letters of the records that cannot be sent above the versions the registry holds,
+    /// and forgets their differences; returns their number.
+    async fn park(&self, id: i64, now: DateTime<Utc>) -> Result<u64, OutboxError> {
+        let mut parked = 0;
+        let mut after = None;
+        loop {
+            let differing = self.read_differences(id, after).await?;
+            let Some(last) = differing.last() else {
+                return Ok(parked);
+            };
+            after = Some(last.record);
+            let digests: Vec<RecordDigest> = differing
+                .iter()
+                .map(|difference| difference.record)
+                .collect();
+            let LookedUp { known, .. } = self.records.look_up(&digests).await?;
+            let secrets = self.sealing.secrets();
+            let generation = self.versions.generation();
+            let letters = parking::letters(&differing, &known, secrets, generation);
+            if letters.is_empty() {
+                continue;
+            }
+            parked += letters.len() as u64;
+            let records: Vec<RecordDigest> = letters.iter().map(|letter| letter.record).collect();
+            let mut transaction = self.database.begin().await?;
+            let connection = transaction.connection();
+            open_letters(connection, letters, now).await?;
+            differences::forget(connection, id, records.iter()).await?;
+            transaction.commit().await?;
+        }
     }
 
     /// Sends again, above the versions the registry holds, the withdrawals that differ; returns
@@ -209,30 +251,36 @@ impl Reconciliations {
                 return Ok(resent);
             };
             after = Some(last.record);
-            let records: Vec<(RecordDigest, Version)> = differing
+            let records: Vec<(RecordDigest, Option<Revision>)> = differing
                 .iter()
-                .map(|difference| {
-                    let above = difference.held.unwrap_or(Version::from_u64(0));
-                    (difference.record, above)
-                })
+                .map(|difference| (difference.record, self.held_revision(difference)))
                 .collect();
             for alike in self.withdrawals.select_withdrawn(&records, now).await? {
-                self.resend(id, &alike).await?;
-                resent += alike.records.len() as u64;
+                resent += self.resend(id, &alike).await?;
             }
         }
     }
 
-    async fn resend(&self, id: i64, alike: &WithdrawnAlike) -> Result<(), OutboxError> {
+    /// Revision that the registry holds; `None` for a version that is not of this clinic, which
+    /// only a lower one can be once the others are parked.
+    fn held_revision(&self, difference: &StoredDifference) -> Option<Revision> {
+        let secrets = self.sealing.secrets();
+        secrets.revision(&difference.record, difference.held?)
+    }
+
+    async fn resend(&self, id: i64, alike: &WithdrawnAlike) -> Result<u64, OutboxError> {
+        let mut resent = 0;
         for chunk in alike.chunks() {
-            self.withdrawals
-                .give_out_again(&alike.withdrawal, chunk)
-                .await?;
+            let withdrawals = &self.withdrawals;
+            let GivenOut { sent, .. } =
+                withdrawals.give_out_again(&alike.withdrawal, chunk).await?;
+            resent += sent.len() as u64;
         }
         let mut transaction = self.database.begin().await?;
         let records = alike.records.iter().map(|(record, _)| record);
         differences::forget(transaction.connection(), id, records).await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(resent)
     }
 
     async fn read_differences(
@@ -243,7 +291,7 @@ impl Reconciliations {
         differences::read_after(self.database.readers(), id, after).await
     }
 
-    /// Adopts the versions the registry holds, and forgets content and stamp of all records that
+    /// Adopts the revisions the registry holds, and forgets content and stamp of all records that
     /// differ; returns their feeds.
     async fn forget_differing_records(
         &self,
@@ -268,7 +316,7 @@ impl Reconciliations {
                 let known = known.get(&difference.record);
                 if let Some(known) = known.filter(|known| known.state.was_sent()) {
                     feeds.extend(known.state.feed_id);
-                    held.push((known.record_no, difference.held));
+                    held.push((known.record_no, self.held_revision(difference)));
                 }
             }
             records::adopt(connection, held).await?;
