@@ -7,11 +7,11 @@ use crate::second_layer::CityPseudonym;
 
 /// Greatest number of names of a connected part that is judged by votes; a greater part is judged
 /// by the coarse rule.
-pub const MAX_COMPONENT_NAMES: usize = 64;
+pub const MAX_COMPONENT_NAMES: usize = 32;
 
 /// Greatest number of name sets of a connected part that is judged by votes; a greater part is
 /// judged by the coarse rule.
-pub const MAX_COMPONENT_SETS: usize = 64;
+pub const MAX_COMPONENT_SETS: usize = 32;
 
 /// Beginning of the digested text of a name set; it names the purpose and the form.
 const DOMAIN: &[u8] = b"clinic-gateway/registry/name-set/v1\0";

@@ -10,12 +10,17 @@ use crate::city::{City, Name, WEAK_CLASSES, event, snils, weak};
 const EVENT_NAMES: u64 = 16;
 /// Name sets of the hub.
 const HUB_SETS: u64 = 20_000;
-const NAMES: u64 = MAX_COMPONENT_NAMES as u64;
-const SETS: u64 = MAX_COMPONENT_SETS as u64;
+/// One less than the limits: at the limits, a component is taken for disputed already, and less of it
+/// is read.
+const NAMES: u64 = MAX_COMPONENT_NAMES as u64 - 1;
+const SETS: u64 = MAX_COMPONENT_SETS as u64 - 1;
 
 /// Runs every case with so many events in a worst batch.
 pub(crate) async fn run(city: &mut City, events: u64) -> BenchResult<()> {
     city.time_ordinary().await?;
+    if city.runs("0") {
+        chains_of_new_names(city, events).await?;
+    }
     if city.runs("a") {
         joins(city, events).await?;
     }
@@ -51,6 +56,33 @@ fn chain_name(component: u64, start: u64, place: u64) -> Name {
 
 /// Components in the middle of which an event names them.
 const MIDDLE: u64 = NAMES / 2;
+
+/// Events of 16 new names each, of which one is in the next event, too: one component; then its
+/// correction, and a new name in every event.
+async fn chains_of_new_names(city: &mut City, events: u64) -> BenchResult<()> {
+    let start = 1_500_000_000;
+    let link = |number: u64, version: u64, more: u64| {
+        let names = (0..15).map(|class| {
+            let shift = if class == 0 { 0 } else { more };
+            weak(class, start + shift + number * 20 + class as u64)
+        });
+        let next = weak(0, start + (number + 1) * 20);
+        event(
+            start + number,
+            version,
+            &names.chain([next]).collect::<Vec<_>>(),
+        )
+    };
+    for (case, version, more) in [
+        ("0a chain of new names through all events", 1, 0),
+        ("0b all of it corrected to other new names", 2, 100_000_000),
+    ] {
+        let all = (0..events).map(|number| link(number, version, more));
+        let all = all.collect::<BenchResult<Vec<_>>>()?;
+        city.report(case, &wire::encode(&all)).await?;
+    }
+    Ok(())
+}
 
 /// Events of 16 names, each of a component at its limits; then their withdrawal.
 async fn joins(city: &mut City, events: u64) -> BenchResult<()> {
@@ -148,7 +180,7 @@ async fn hub(city: &mut City, events: u64) -> BenchResult<()> {
 
 /// One more record of a set in each of many components in which all contradict each other.
 async fn contests(city: &mut City, events: u64) -> BenchResult<()> {
-    let half = NAMES / 2;
+    let half = MAX_COMPONENT_NAMES as u64 / 2;
     let start = |component: u64| 6_000_000_000 + component * 100;
     let ring = |component: u64| {
         let passport = move |place: u64| weak(1, start(component) + place);

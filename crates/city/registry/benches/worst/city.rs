@@ -24,6 +24,8 @@ pub(crate) struct City {
     ordinary: f64,
     /// Beginning of the names of the cases to run; all of them where empty.
     only: String,
+    /// Words for what became of the last batch.
+    outcome: String,
 }
 
 /// Name of a person: a class (scheme, suite, epoch) and a number in it.
@@ -70,6 +72,7 @@ impl City {
             clock,
             ordinary: f64::NAN,
             only,
+            outcome: String::new(),
         })
     }
 
@@ -106,10 +109,14 @@ impl City {
                 batches,
                 probes,
                 dead,
-                ..
+                outcome,
             } = step
                 && batches + probes + dead > 0
             {
+                self.outcome = format!(
+                    "{} applied, {} refused, {dead} dead",
+                    outcome.applied, outcome.refused
+                );
                 return Ok(self.clock.elapsed().saturating_sub(begun));
             }
         }
@@ -140,7 +147,10 @@ impl City {
         let seconds = self.time(encoded).await?.as_secs_f64();
         let ratio = seconds / self.ordinary;
         let mark = if seconds > 1.0 { "  ABOVE 1 s" } else { "" };
-        println!("  {case:<58} {seconds:>7.3} s {ratio:>7.1} times{mark}");
+        println!(
+            "  {case:<58} {seconds:>7.3} s {ratio:>7.1} times  {}{mark}",
+            self.outcome
+        );
         Ok(())
     }
 

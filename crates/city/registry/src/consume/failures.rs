@@ -57,7 +57,10 @@ impl BatchConsumer {
         let count = failure.count;
         match failure.error {
             // Too many at once, or one of them: each by itself.
-            StoreError::Refused { .. } | StoreError::TooSlow { .. } | StoreError::Panicked
+            StoreError::Refused { .. }
+            | StoreError::TooSlow { .. }
+            | StoreError::TooMuch
+            | StoreError::Panicked
                 if count > 1 =>
             {
                 self.pending.split(count);

@@ -71,7 +71,7 @@ impl GuardedStore {
     /// Tells the circuit how the store did. One that refuses rows works.
     pub(super) fn report<T>(&self, done: &Result<T, StoreError>) {
         match done {
-            Ok(_) | Err(StoreError::Refused { .. }) => self.breaker.success(),
+            Ok(_) | Err(StoreError::Refused { .. } | StoreError::TooMuch) => self.breaker.success(),
             Err(_) => self.breaker.failure(),
         }
     }

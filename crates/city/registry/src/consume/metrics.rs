@@ -8,14 +8,17 @@ use linking::GroupOutcome;
 
 use crate::store::StoreError;
 
-/// Counts a committed transaction over so many batches.
-pub(super) fn count_commit(batches: usize, outcome: &GroupOutcome, took: Duration) {
+/// Counts a committed transaction.
+pub(super) fn count_commit(took: Duration) {
     metrics::histogram!("registry_commit_seconds").record(took.as_secs_f64());
-    metrics::counter!("registry_batches_total", "outcome" => "applied").increment(batches as u64);
-    count_events(outcome);
 }
 
-/// Counts events and conflicts of a committed transaction.
+/// Counts stored batches.
+pub(super) fn count_batches(batches: usize) {
+    metrics::counter!("registry_batches_total", "outcome" => "applied").increment(batches as u64);
+}
+
+/// Counts events and conflicts of stored batches.
 pub(super) fn count_events(outcome: &GroupOutcome) {
     let counts = [
         ("applied", outcome.applied),

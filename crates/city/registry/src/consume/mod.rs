@@ -7,6 +7,7 @@ mod dead_letter_budget;
 mod failures;
 mod guard;
 mod metrics;
+mod parts;
 mod pending;
 mod session;
 mod step;
@@ -32,12 +33,14 @@ use guard::GuardedStore;
 use pending::{PendingBatch, PendingBatches};
 use session::QueueSession;
 pub use step::{ConsumeError, ConsumeStep};
-use store_batches::BatchStorer;
+use store_batches::{BatchStorer, Stored};
 
 /// Longest time for which batches stay pending while the store is away, in seconds. RabbitMQ closes
 /// a channel that acknowledges nothing for 30 minutes, and every return counts towards the queue's
 /// delivery limit.
 const HOLD_SECONDS: i64 = 600;
+/// Longest wait for batches while a postponed one is due.
+const SHORT_WAIT: Duration = Duration::from_millis(20);
 /// Largest number of transactions in a step that takes the next batches while it stores these.
 const AHEAD_GROUPS: usize = 8;
 
@@ -72,7 +75,6 @@ impl BatchConsumer {
         now: DateTime<Utc>,
         ahead: bool,
     ) -> Result<ConsumeStep, ConsumeError> {
-        self.pending.resume_due(now);
         // The last step may have left something stored or being opened.
         self.session.acknowledge().await?;
         self.collect_opened(now).await?;
@@ -137,7 +139,12 @@ impl BatchConsumer {
     /// Takes batches from the queue and opens them.
     async fn receive(&mut self, now: DateTime<Utc>) -> Result<(), ConsumeError> {
         self.session.totals.outcome += self.store.ensure_writable(now).await?;
-        self.session.receive(now).await?;
+        let max_wait = if self.pending.has_due(now) {
+            SHORT_WAIT
+        } else {
+            Duration::from_millis(self.settings.max_wait_ms.get().into())
+        };
+        self.session.receive(now, max_wait).await?;
         self.collect_opened(now).await
     }
 
@@ -199,7 +206,13 @@ impl BatchConsumer {
         let meanwhile = self.session.work_meanwhile(&storing_ended, ahead, now);
         let (stored, meanwhile) = tokio::join!(storing, meanwhile);
         match stored {
-            Ok(stored) => {
+            Ok(Stored::Part(parts)) => {
+                self.store.report_works();
+                self.is_in_doubt = false;
+                self.pending.rotate_first(parts, now);
+                meanwhile
+            }
+            Ok(Stored::Whole(stored)) => {
                 self.store.report_works();
                 self.is_in_doubt = false;
                 self.forget_failures(now).await;

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use contract::{AnswerKey, BatchId};
 use linking::OpenBatch;
 
+use super::parts::StoredParts;
 use crate::open::{BatchContent, OpenedBatch};
 
 /// Opened batch that is neither stored nor acknowledged yet.
@@ -23,6 +24,8 @@ pub(super) struct PendingBatch {
     pub failures: u32,
     /// Time of the next try, where it was postponed.
     pub due: DateTime<Utc>,
+    /// Parts of it that are stored already.
+    pub stored: Option<StoredParts>,
 }
 
 impl PendingBatch {
@@ -35,6 +38,7 @@ impl PendingBatch {
             since: now,
             failures: 0,
             due: now,
+            stored: None,
         }
     }
 }
@@ -144,6 +148,19 @@ impl PendingBatches {
         };
         first.failures += 1;
         first.failures
+    }
+
+    /// Notes that parts of the first one are stored, and lets the others pass before the next part.
+    pub(super) fn rotate_first(&mut self, stored: StoredParts, now: DateTime<Utc>) {
+        if let Some(first) = self.queue.front_mut() {
+            first.stored = Some(stored);
+        }
+        self.postpone_first(now);
+    }
+
+    /// Returns whether a postponed batch is due.
+    pub(super) fn has_due(&self, now: DateTime<Utc>) -> bool {
+        self.postponed.iter().any(|batch| batch.due <= now)
     }
 
     /// Lets the others pass the first one until `due`.

@@ -86,8 +86,11 @@ impl QueueSession {
 
     /// Waits shortly for batches and begins to open those that are new; false when none came. Those
     /// that were handed out before become suspects. Cancel-safe.
-    pub(super) async fn receive(&mut self, now: DateTime<Utc>) -> Result<bool, ConsumeError> {
-        let max_wait = Duration::from_millis(self.settings.max_wait_ms.get().into());
+    pub(super) async fn receive(
+        &mut self,
+        now: DateTime<Utc>,
+        max_wait: Duration,
+    ) -> Result<bool, ConsumeError> {
         let deliveries = self.consumer.receive(self.max_batches(), max_wait).await?;
         if deliveries.is_empty() {
             return Ok(false);
@@ -137,9 +140,10 @@ impl QueueSession {
         if !ahead || self.opening.is_some() {
             return Ok(());
         }
+        let max_wait = Duration::from_millis(self.settings.max_wait_ms.get().into());
         tokio::select! {
             biased;
-            received = self.receive(now) => received.map(drop),
+            received = self.receive(now, max_wait) => received.map(drop),
             () = stored.notified() => Ok(()),
         }
     }
@@ -356,7 +360,10 @@ mod tests {
         let mut session = QueueSession::new(&context(&queue, folder.path()).await).unwrap();
         let mut deliveries = Vec::new();
         while deliveries.len() < 2 {
-            session.receive(DateTime::UNIX_EPOCH).await.unwrap();
+            session
+                .receive(DateTime::UNIX_EPOCH, Duration::from_secs(1))
+                .await
+                .unwrap();
             deliveries.extend(session.opened().await.0);
         }
         for opened in deliveries {

@@ -4,13 +4,18 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clock::Clock;
-use contract::{Answer, ProbeAnswer, Receipt, StoredAnswer};
-use linking::{GroupOutcome, IncomingEvent, OpenBatch};
+use contract::{Answer, ProbeAnswer, Receipt};
+use linking::OpenBatch;
 
-use super::metrics::{count_commit, count_probed_records, count_probes, count_store_error};
+use super::metrics::{
+    count_batches, count_commit, count_events, count_probed_records, count_probes,
+    count_store_error,
+};
+use super::parts::{StoredParts, add, part};
 use super::pending::{PendingBatch, PendingBatches};
 use super::step::StepTotals;
 use crate::open::BatchContent;
@@ -26,6 +31,22 @@ pub(super) struct BatchStorer<'a> {
     pub can_answer: bool,
 }
 
+/// Result of a transaction over pending batches.
+pub(super) enum Stored {
+    /// All of them are stored.
+    Whole(StoredGroup),
+    /// Part of the first one is stored.
+    Part(StoredParts),
+}
+
+/// Result of a transaction over facts.
+enum Progress {
+    /// Everything is stored.
+    Whole(Applied),
+    /// Part of a batch is stored.
+    Part(StoredParts),
+}
+
 /// Stored batches that are not acknowledged yet.
 pub(super) struct StoredGroup {
     pub totals: StepTotals,
@@ -33,17 +54,19 @@ pub(super) struct StoredGroup {
     pub receipts: Vec<Receipt>,
 }
 
+/// Time after which the others get their turn between two parts of a batch.
+const TURN: Duration = Duration::from_millis(300);
 /// Number of events in a part of a batch at which the registry failed once.
 const PART_EVENTS: usize = 100;
 
 impl BatchStorer<'_> {
-    /// Stores the first `count` of the pending batches, or looks up what the first one asks for. A
-    /// panic is an error, so that it takes nothing else along.
+    /// Stores the first `count` of the pending batches, or a part of the first one, or looks up what
+    /// that asks for. A panic is an error, so that it takes nothing else along.
     pub(super) async fn store(
         &self,
         pending: &PendingBatches,
         count: usize,
-    ) -> Result<StoredGroup, StoreError> {
+    ) -> Result<Stored, StoreError> {
         catch_panic(self.store_or_panic(pending, count)).await
     }
 
@@ -51,7 +74,7 @@ impl BatchStorer<'_> {
         &self,
         pending: &PendingBatches,
         count: usize,
-    ) -> Result<StoredGroup, StoreError> {
+    ) -> Result<Stored, StoreError> {
         let mut totals = StepTotals::default();
         let mut answers = Vec::new();
         if let Some(PendingBatch {
@@ -63,7 +86,10 @@ impl BatchStorer<'_> {
             let answer = self.answer_probe(probe).await?;
             answers.extend(answer.map(|answer| (probe.id, Answer::Probed(answer))));
         } else {
-            let applied = self.apply(pending, count).await?;
+            let applied = match self.apply(pending, count).await? {
+                Progress::Whole(applied) => applied,
+                Progress::Part(part) => return Ok(Stored::Part(part)),
+            };
             totals.batches = count;
             totals.outcome = applied.outcome;
             if self.can_answer {
@@ -76,54 +102,79 @@ impl BatchStorer<'_> {
             .zip(pending.answer_keys(count))
             .map(|((id, answer), key)| Receipt::answered(*id, key, answer))
             .collect();
-        Ok(StoredGroup { totals, receipts })
+        Ok(Stored::Whole(StoredGroup { totals, receipts }))
     }
 
-    /// Stores the first `count` of the pending batches, in one transaction where none of them has
-    /// failed before.
-    async fn apply(&self, pending: &PendingBatches, count: usize) -> Result<Applied, StoreError> {
+    /// Stores the first `count` of the pending batches in one transaction, or the next part of the
+    /// first one.
+    async fn apply(&self, pending: &PendingBatches, count: usize) -> Result<Progress, StoreError> {
         let batches = pending.facts(count);
         let started = self.clock.elapsed();
-        let failures = pending.first().map_or(0, |first| first.failures);
-        let applied = match (batches.as_slice(), failures) {
-            (all, 0) => self.store.apply(all, self.now).await,
-            ([batch], 1) => self.apply_parts(batch, PART_EVENTS).await,
-            ([batch], _) => self.apply_parts(batch, 1).await,
-            (all, _) => self.store.apply(all, self.now).await,
+        let progress = match (batches.as_slice(), pending.first()) {
+            ([batch], Some(first)) => self.apply_parts(batch, first).await,
+            (all, _) => self.store.apply(all, self.now).await.map(Progress::Whole),
         };
-        match &applied {
-            Ok(applied) => {
+        match &progress {
+            Ok(progress) => {
                 let took = self.clock.elapsed().saturating_sub(started);
-                count_commit(batches.len(), &applied.outcome, took);
+                count_commit(took);
+                if let Progress::Whole(applied) = progress {
+                    count_batches(batches.len());
+                    count_events(&applied.outcome);
+                }
             }
             Err(error) => count_store_error(error),
         }
-        applied
+        progress
     }
 
-    /// Stores a batch in transactions of at most `size` events. What is stored when one fails stays
-    /// stored, and is unchanged at the next try.
-    async fn apply_parts(&self, batch: &OpenBatch, size: usize) -> Result<Applied, StoreError> {
-        let mut whole = Applied {
-            outcome: GroupOutcome::default(),
-            answers: vec![StoredAnswer::default()],
+    /// Stores the next parts of a batch until its turn ends. One part is all of it, unless the batch
+    /// failed before or changes too many persons. What is stored stays so, and is unchanged where the
+    /// batch comes again.
+    async fn apply_parts(
+        &self,
+        batch: &OpenBatch,
+        pending: &PendingBatch,
+    ) -> Result<Progress, StoreError> {
+        let most = match pending.failures {
+            0 => usize::MAX,
+            1 => PART_EVENTS,
+            _ => 1,
         };
-        for part in parts(batch, size) {
-            let applied = self.store.apply(&[&part], self.now).await?;
-            whole.outcome += applied.outcome;
-            for answer in applied.answers {
-                whole.answers[0].accepted += answer.accepted;
-                whole.answers[0].refused.extend(answer.refused);
-                whole.answers[0].superseded.extend(answer.superseded);
+        let before = pending.stored.as_ref();
+        let mut done = before.map_or(0, |before| before.done);
+        let mut size = before.map_or(most, |before| before.size.min(most));
+        let mut whole = before.map(|before| before.applied.clone());
+        let begun = self.clock.elapsed();
+        loop {
+            let end = done.saturating_add(size).min(batch.events.len());
+            let applied = if end - done == batch.events.len() {
+                self.store.apply(&[batch], self.now).await
+            } else {
+                let part = part(batch, done..end);
+                self.store.apply(&[&part], self.now).await
+            };
+            let applied = match applied {
+                Err(StoreError::TooMuch) if end - done > 1 => {
+                    size = (end - done).div_ceil(4);
+                    continue;
+                }
+                applied => add(whole.take(), applied?),
+            };
+            if end == batch.events.len() {
+                return Ok(Progress::Whole(applied));
             }
+            if self.clock.elapsed().saturating_sub(begun) >= TURN {
+                let done = end;
+                return Ok(Progress::Part(StoredParts {
+                    done,
+                    size,
+                    applied,
+                }));
+            }
+            whole = Some(applied);
+            done = end;
         }
-        whole.answers[0]
-            .refused
-            .sort_unstable_by_key(|refused| refused.index);
-        whole.answers[0]
-            .superseded
-            .sort_unstable_by_key(|superseded| superseded.record);
-        Ok(whole)
     }
 
     /// Compares the probed records with what is stored; `None` where no answer can be sent.
@@ -145,21 +196,6 @@ impl BatchStorer<'_> {
     }
 }
 
-/// Parts of a batch, of at most `size` events each; the first has all its refusals.
-fn parts(batch: &OpenBatch, size: usize) -> Vec<OpenBatch> {
-    let part = |events: &[IncomingEvent]| OpenBatch {
-        id: batch.id,
-        events: events.to_vec(),
-        refusals: Vec::new(),
-    };
-    let mut parts: Vec<OpenBatch> = batch.events.chunks(size).map(part).collect();
-    if parts.is_empty() {
-        parts.push(part(&[]));
-    }
-    parts[0].refusals.clone_from(&batch.refusals);
-    parts
-}
-
 /// Makes a panic of `work` an error.
 pub(super) async fn catch_panic<T>(
     work: impl Future<Output = Result<T, StoreError>>,
@@ -170,4 +206,19 @@ pub(super) async fn catch_panic<T>(
         polled.unwrap_or(Poll::Ready(Err(StoreError::Panicked)))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_also_after_a_wait() {
+        let work = async {
+            tokio::task::yield_now().await;
+            assert!(std::hint::black_box(false), "a mistake");
+            Ok(())
+        };
+        assert_eq!(catch_panic(work).await, Err(StoreError::Panicked));
+    }
 }

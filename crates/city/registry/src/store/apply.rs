@@ -29,7 +29,14 @@ pub(super) async fn apply(
         transaction.lock_stored(&records).await?
     };
     let chosen = choose(batches, &stored);
-    let persons = relink(transaction, &chosen.set_changes, rules, now).await?;
+    let persons = relink(
+        transaction,
+        &chosen.set_changes,
+        rules,
+        attempt.is_bounded,
+        now,
+    )
+    .await?;
     let Chosen {
         write,
         refusals,

@@ -29,6 +29,9 @@ pub enum StoreError {
         /// SQLSTATE, or the limit.
         code: String,
     },
+    /// Events that change too many persons for one transaction; in parts they will do.
+    #[error("the events change too many persons for one transaction")]
+    TooMuch,
     /// Batch over which the program panicked; a mistake of the program.
     #[error("the program panicked over a transaction; it will be tried again by itself")]
     Panicked,
@@ -59,6 +62,7 @@ impl StoreError {
             Self::TooSlow { .. } => "too-slow",
             Self::Refused { .. } => "refused",
             Self::Panicked => "panicked",
+            Self::TooMuch => "too-much",
         }
     }
 
@@ -68,7 +72,7 @@ impl StoreError {
         match self {
             Self::Unavailable { code } => code != DISK_FULL,
             Self::Misconfigured { .. } => false,
-            Self::TooSlow { .. } | Self::Refused { .. } | Self::Panicked => true,
+            Self::TooSlow { .. } | Self::Refused { .. } | Self::Panicked | Self::TooMuch => true,
         }
     }
 }

@@ -125,6 +125,8 @@ impl Store {
             exclusive: false,
             blind: self.backend.expects_new(events),
             is_rehearsal: false,
+            // A single event goes whole: what it can make be read is bounded.
+            is_bounded: events > 1,
         };
         let mut lost = 0;
         loop {
@@ -141,6 +143,7 @@ impl Store {
                         code: format!("{APPLY_TIMEOUT_SECONDS} s"),
                     });
                 }
+                Err(Abort::TooMuch) => return Err(StoreError::TooMuch),
                 Err(Abort::Injected(error)) => return Err(error),
             }
             // A blind attempt that lost is repeated with a look at once, and counts as no race.
@@ -233,6 +236,7 @@ impl Store {
                         code: "transaction".into(),
                     });
                 }
+                Err(Abort::TooMuch) => return Err(StoreError::TooMuch),
                 Err(Abort::Injected(error)) => return Err(error),
             }
         }

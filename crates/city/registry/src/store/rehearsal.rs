@@ -33,9 +33,11 @@ impl Store {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(Abort::Sql(error))) => Err(error.into()),
             Ok(Err(Abort::Injected(error))) => Err(error),
-            Ok(Err(Abort::Raced | Abort::TooSlow)) | Err(_) => Err(StoreError::TooSlow {
-                code: format!("{REHEARSAL_SECONDS} s for one fact"),
-            }),
+            Ok(Err(Abort::Raced | Abort::TooSlow | Abort::TooMuch)) | Err(_) => {
+                Err(StoreError::TooSlow {
+                    code: format!("{REHEARSAL_SECONDS} s for one fact"),
+                })
+            }
         }
     }
 

@@ -81,6 +81,8 @@ pub(super) enum Abort {
     Raced,
     /// Transaction that took longer than it may.
     TooSlow,
+    /// Transaction that would read more than it may.
+    TooMuch,
     /// Failure that a test asked for.
     Injected(StoreError),
 }
@@ -98,7 +100,7 @@ impl From<StoreError> for Abort {
 }
 
 /// Result of a committed transaction.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Applied {
     /// Counts of its events and links.
     pub outcome: GroupOutcome,
@@ -116,4 +118,6 @@ pub(super) struct Attempt {
     pub blind: bool,
     /// Rolled back at its end.
     pub is_rehearsal: bool,
+    /// Given up where it would have to read too much of who is one person.
+    pub is_bounded: bool,
 }

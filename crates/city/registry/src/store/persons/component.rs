@@ -10,6 +10,13 @@ use linking::{
 use crate::store::person_statements::{NameRow, NameValue, SetRow};
 use crate::store::transaction::{Abort, StoreTransaction};
 
+/// Number of names and sets that a bounded transaction may read beside those of its events: what is
+/// read, judged and written again within half a second. Few under test.
+const MAX_READ: usize = if cfg!(test) { 300 } else { 16_000 };
+/// Number of names whose links are looked up at once; each has at most one more than
+/// [`MAX_COMPONENT_SETS`].
+const NAMES_AT_ONCE: usize = 1000;
+
 /// Component as it was read.
 pub(super) struct Loaded {
     /// Sets and decisions.
@@ -62,6 +69,8 @@ pub(super) struct Reading<'a> {
     parents: Vec<usize>,
     sizes: Vec<Size>,
     unread: HashSet<NameValue>,
+    /// Number of names and sets that may be read.
+    room: usize,
 }
 
 /// Size of a component.
@@ -93,7 +102,21 @@ impl<'a> Reading<'a> {
             parents: Vec::new(),
             sizes: Vec::new(),
             unread: HashSet::new(),
+            room: usize::MAX,
         }
+    }
+
+    /// Gives up where more than so much would be read, beside `own` names of events.
+    pub(super) const fn bound(&mut self, own: usize) {
+        self.room = MAX_READ.saturating_add(own);
+    }
+
+    /// Fails where more is to be read than there is room for.
+    fn check_room(&self, more: usize) -> Result<(), Abort> {
+        if self.names.len() + self.sets.len() + more > self.room {
+            return Err(Abort::TooMuch);
+        }
+        Ok(())
     }
 
     /// Subjects of the stored names that were read.
@@ -124,11 +147,15 @@ impl<'a> Reading<'a> {
                 .into_iter()
                 .filter(|value| first.contains(value) || self.is_to_be_read(value))
                 .collect();
-            let mut met = self.follow_links(transaction, &expanded).await?;
+            let mut met = BTreeSet::new();
+            for some in expanded.chunks(NAMES_AT_ONCE) {
+                met.extend(self.follow_links(transaction, some).await?);
+            }
             if self.has_decisions {
                 met.extend(self.follow_decisions(transaction, &expanded).await?);
             }
             next = met.into_iter().collect();
+            self.check_room(0)?;
         }
         Ok(())
     }
@@ -172,6 +199,7 @@ impl<'a> Reading<'a> {
                 self.sizes[component].sets += MAX_COMPONENT_SETS + 1;
             }
         }
+        self.check_room(ids.len())?;
         let mut met = BTreeSet::new();
         for row in transaction.lock_sets(&ids).await? {
             met.extend(

@@ -43,11 +43,13 @@ const TURN: usize = 128;
 /// Names that are stored, by their values.
 type Known = HashMap<NameValue, NameRow>;
 
-/// Changes the name sets, and with them who is one person.
+/// Changes the name sets, and with them who is one person. A bounded transaction is given up where it
+/// would read too much.
 pub(super) async fn relink(
     transaction: &mut dyn StoreTransaction,
     changes: &[SetChange<'_>],
     rules: &LinkRules,
+    is_bounded: bool,
     now: DateTime<Utc>,
 ) -> Result<PersonsChanged, Abort> {
     if changes.is_empty() {
@@ -74,6 +76,7 @@ pub(super) async fn relink(
             values: sorted.touched,
             names,
             has_decisions,
+            is_bounded,
         };
         recompute(transaction, touched, &known, rules, &mut assigned).await?;
     }
@@ -105,6 +108,7 @@ pub(super) async fn decide_by_operator(
         values,
         names: HashMap::new(),
         has_decisions: true,
+        is_bounded: false,
     };
     let mut assigned = Assigned::default();
     recompute(transaction, touched, &known, rules, &mut assigned).await?;
@@ -173,6 +177,18 @@ struct Touched {
     /// Names of the new sets.
     names: HashMap<NameValue, CityPseudonym>,
     has_decisions: bool,
+    /// True where the transaction is given up rather than read too much.
+    is_bounded: bool,
+}
+
+impl Touched {
+    fn reading(&self) -> Reading<'_> {
+        let mut reading = Reading::new(self.has_decisions, &self.names);
+        if self.is_bounded {
+            reading.bound(self.values.len());
+        }
+        reading
+    }
 }
 
 /// Locks the subjects of the touched names, reads their components, and finds their persons.
@@ -193,13 +209,13 @@ async fn recompute(
         touched.has_decisions || values.iter().any(|value| is_apart(known, value));
     if reaches_further {
         // Persons that are kept apart are one component of several subjects: all are locked.
-        let mut reading = Reading::new(touched.has_decisions, &touched.names);
+        let mut reading = touched.reading();
         reading.read(transaction, &values).await?;
         subjects.extend(reading.subjects());
     }
     let locked: Vec<SubjectId> = subjects.into_iter().collect();
     transaction.lock_subjects(&locked).await?;
-    let mut reading = Reading::new(touched.has_decisions, &touched.names);
+    let mut reading = touched.reading();
     reading.read(transaction, &values).await?;
     // Another writer may have changed something between the first look and the lock.
     if reading

@@ -1,6 +1,7 @@
 //! Tests of both stores: in any order, with any repetition and any number of writers, the content
 //! comes out the same.
 
+mod bounds;
 mod cases;
 #[cfg(feature = "postgres")]
 mod copies;
