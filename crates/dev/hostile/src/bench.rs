@@ -84,7 +84,7 @@ pub async fn measure(facts: u32, mut line: impl FnMut(Measured)) -> Outcome<()> 
     Ok(())
 }
 
-/// One measurement.
+/// Measurement of one kind of messages.
 struct Run<'a> {
     servers: &'a Servers,
     /// Kind of the messages beside; honest ones where there is none.

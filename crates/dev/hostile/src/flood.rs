@@ -104,7 +104,7 @@ impl Flood {
     }
 }
 
-/// As many events as fit a batch, each with a name of an epoch that is not open.
+/// Events that fill a batch, each with a name of an epoch that is not open.
 fn refused_events() -> Vec<Event> {
     let mut account = Clinic::new(666);
     let numbers = 0..1000;

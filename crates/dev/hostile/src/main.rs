@@ -1,4 +1,4 @@
-//! Benchmark: honest throughput beside hostile messages, beside what it is with as many honest ones.
+//! Benchmark of the honest throughput beside hostile messages.
 #![expect(clippy::print_stdout, reason = "its figures are for whoever runs it")]
 
 use hostile::{Outcome, bench};

@@ -1,4 +1,4 @@
-//! What a registry must come to, worked out from the newest events without a store.
+//! Model of a registry: findings worked out from the newest events, without a store.
 
 use std::collections::{BTreeMap, HashMap};
 
