@@ -15,7 +15,7 @@ use registry::{
     StoreConfig,
 };
 
-use crate::servers::{PASSWORD, PASSWORD_FILE, Servers};
+use crate::servers::{PASSWORD, PASSWORD_FILE, REGISTRY, Servers};
 use crate::{Account, Outcome};
 
 /// Longest wait for a receipt that was sent.
@@ -68,6 +68,15 @@ impl City {
     pub async fn large(servers: &Servers, name: &str) -> Outcome<Self> {
         let store = servers.store(name).await?;
         Self::new(&store, servers.queue(name), 1).await
+    }
+
+    /// City on servers that were set up by the documented commands, under its documented names.
+    ///
+    /// # Errors
+    /// A server that does not answer, or has the database already.
+    pub async fn documented(servers: &Servers, database: &str) -> Outcome<Self> {
+        let store = servers.store(database).await?;
+        Self::new(&store, servers.documented_queue(REGISTRY), 1).await
     }
 
     async fn new(store: &StoreConfig, queue: QueueConfig, joining: u64) -> Outcome<Self> {
@@ -156,6 +165,34 @@ impl City {
             self.dead += dead;
         }
         Ok(())
+    }
+
+    /// Lets the registry work while something else is done, and then until the queue is empty.
+    ///
+    /// # Errors
+    /// A step that failed, or a failure of what is done.
+    pub async fn work_beside<T>(&mut self, beside: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+        let mut beside = std::pin::pin!(beside);
+        let done = loop {
+            // A step is not cancelled midway; what is done beside goes on during it.
+            let step = self.registry.consume_ahead(now());
+            let mut step = std::pin::pin!(step);
+            let mut done = None;
+            let step = loop {
+                tokio::select! {
+                    step = &mut step => break step?,
+                    result = &mut beside, if done.is_none() => done = Some(result?),
+                }
+            };
+            if let ConsumeStep::Done { dead, .. } = step {
+                self.dead += dead;
+            }
+            if let Some(done) = done {
+                break done;
+            }
+        };
+        self.work().await?;
+        Ok(done)
     }
 
     /// Ends the consumer, which gives back what it holds, and begins with another one.

@@ -18,7 +18,7 @@ pub enum LinkAttack {
     AnothersSnils,
     /// Chain through a name of every person.
     Chain,
-    /// One passport that everybody is said to have.
+    /// Passport that everybody is said to have.
     Hub,
     /// SNILS under the other suite, each beside the names of two persons.
     OtherSuite,

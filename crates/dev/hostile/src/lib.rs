@@ -4,11 +4,13 @@
 //! The attacks themselves are the tests in `tests/it/`, one file a topic.
 
 mod account;
+pub mod bench;
 mod city;
 pub mod classifier;
 mod clinic;
 pub mod dice;
 mod findings;
+pub mod flood;
 pub mod forgery;
 pub mod joining;
 mod model;
@@ -21,7 +23,7 @@ pub use city::{City, DATABASE, now};
 pub use clinic::Clinic;
 pub use findings::{Facts, Findings, Known};
 pub use model::model;
-pub use servers::Servers;
+pub use servers::{PASSWORD, REGISTRY, Servers};
 
 /// Result of a step of a test; any error ends the test.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

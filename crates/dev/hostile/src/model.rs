@@ -1,30 +1,34 @@
-//! What a registry must come to, worked out from the newest events without a store.
+//! Model of a registry: findings worked out from the newest events, without a store.
 
 use std::collections::{BTreeMap, HashMap};
 
 use contract::{Body, Event, Pseudonym};
 use linking::{Assertion, CityPseudonym, Component, LinkRules, NameSet, NameSetId, persons};
-use registry::SecondLayerKey;
+use registry::Reader;
 
 use crate::Findings;
 use crate::findings::Facts;
 
-/// Facts that each of the names must find, where these are the newest events of all records.
+/// Facts that each of the names must find, where these are the newest events of all records at a
+/// registry with this reader. Its key counts in one case: of two equally strong names that are not
+/// one person, a fact goes with the one of the lower value.
 #[must_use]
 pub fn model<'e>(
     newest: impl Iterator<Item = &'e Event>,
     names: &[Pseudonym],
     rules: LinkRules,
+    reader: &Reader,
 ) -> Findings {
-    // Any key: what is one person depends on no value.
-    let key = SecondLayerKey::generate();
     let mut sets: BTreeMap<NameSetId, NameSet> = BTreeMap::new();
     let mut facts_of: HashMap<[u8; 32], Facts> = HashMap::new();
     for event in newest {
         let Body::Asserted { subject, fact } = &event.body else {
             continue;
         };
-        let stated = subject.pseudonyms().iter().map(|name| key.apply(name));
+        let stated = subject
+            .pseudonyms()
+            .iter()
+            .map(|name| reader.second_layer(name));
         let stated: Vec<CityPseudonym> = stated.collect();
         let asserted = Assertion::new(fact.clone(), stated);
         let facts = facts_of.entry(asserted.pseudonyms[0].value).or_default();
@@ -49,7 +53,7 @@ pub fn model<'e>(
         facts_by.extend(group.iter().map(|value| (*value, own.clone())));
     }
     let found = names.iter().map(|name| {
-        let facts = facts_by.get(&key.apply(name).value);
+        let facts = facts_by.get(&reader.second_layer(name).value);
         (*name, facts.cloned().unwrap_or_default())
     });
     Findings(found.collect())

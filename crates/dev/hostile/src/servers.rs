@@ -3,7 +3,7 @@
 use broker::{AmqpConfig, QueueConfig};
 use registry::{PostgresConfig, StoreConfig, TlsMode};
 use testbed::postgres::Postgres;
-use testbed::rabbitmq::RabbitMq;
+use testbed::rabbitmq::{Options, RabbitMq};
 
 use crate::Outcome;
 
@@ -29,6 +29,43 @@ impl Servers {
         })
     }
 
+    /// Starts both, the broker set up by the commands that `city-registry init` writes, with the
+    /// registry's account and these gateways'.
+    ///
+    /// # Errors
+    /// A server that does not start, or a command that fails.
+    pub async fn documented(gateways: &[&str]) -> Outcome<Self> {
+        let config = ["max_message_size = 4194304", "channel_max = 64"];
+        let options = Options {
+            config: config.map(str::to_owned).to_vec(),
+            ..Options::default()
+        };
+        let (rabbit, postgres) = tokio::join!(RabbitMq::start_with(options), Postgres::start());
+        let rabbit = rabbit?;
+        let mut setup =
+            format!("{SETUP}\ncity_policies\necho {PASSWORD} | registry_account {REGISTRY}\n");
+        for gateway in gateways {
+            setup.push_str(&format!("echo {PASSWORD} | gateway_account {gateway}\n"));
+        }
+        rabbit.shell(&setup).await?;
+        Ok(Self {
+            rabbit,
+            postgres: postgres?,
+        })
+    }
+
+    /// Queues under their documented names, for an account that the commands made.
+    #[must_use]
+    pub fn documented_queue(&self, user: &str) -> QueueConfig {
+        let port = self.rabbit.port();
+        QueueConfig::Amqp(AmqpConfig {
+            url: format!("amqp://{user}@127.0.0.1:{port}/%2f"),
+            password: Some(settings::SecretSource::File(PASSWORD_FILE.into())),
+            declare: user == REGISTRY,
+            ..AmqpConfig::default()
+        })
+    }
+
     /// Store in a new database.
     ///
     /// # Errors
@@ -46,6 +83,7 @@ impl Servers {
     #[must_use]
     pub fn queue(&self, city: &str) -> QueueConfig {
         QueueConfig::Amqp(AmqpConfig {
+            dead_letters_exchange: format!("{city}.facts.rejected"),
             url: self.rabbit.amqp_url(),
             exchange: format!("{city}.facts"),
             queue: format!("{city}.facts.intake"),
@@ -77,8 +115,14 @@ impl Servers {
     }
 }
 
+/// Commands that set up the broker of a city.
+const SETUP: &str = include_str!("../../../../config/rabbitmq-setup.sh");
+
+/// Account of the registry.
+pub const REGISTRY: &str = "city-registry";
+
 /// Password of every account of a test.
-pub(crate) const PASSWORD: &str = "publisher";
+pub const PASSWORD: &str = "publisher";
 
 /// File with the password, in a city's folder.
 pub(crate) const PASSWORD_FILE: &str = "password";

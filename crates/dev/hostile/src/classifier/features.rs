@@ -10,7 +10,7 @@ const LENGTHS: [usize; 5] = [16, 16, 16, 32, 8];
 /// Number of low bits of a version that are compared with those of others as one value.
 const LOW_BITS: [u32; 4] = [8, 12, 16, 32];
 
-/// What is known of all rows, and of the clinics of those that are learnt from.
+/// Numbers of rows that share a value: of all rows, and of each clinic's that are learnt from.
 pub(super) struct Features {
     /// Number of rows with this value in this place.
     rows: HashMap<(usize, Vec<u8>), f32>,

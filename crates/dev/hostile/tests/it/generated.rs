@@ -164,7 +164,11 @@ impl History {
     /// Version of an own record that is as high as can be, or a little higher than before.
     fn raised(&mut self) -> Vec<Event> {
         let number = self.dice.below(RECORDS);
-        let Some(held) = self.forger.newest_of(number) else {
+        // Only from the greatest version on: of two contents under one version the first to arrive
+        // is kept, and no model can know which that is.
+        let newest = self.forger.newest_of(number);
+        let greatest = newest.filter(|event| self.forged.get(&event.record) == Some(event));
+        let Some(held) = greatest.filter(|event| event.version < Version::MAX) else {
             return Vec::new();
         };
         let version = held.version.to_u64().saturating_add(1);
@@ -196,13 +200,7 @@ impl History {
         names.extend((0..3).map(|number| name(Scheme::Snils, INVENTED + number)));
         let known = Known::new(self.city.reader(), newest());
         let found = known.findings(&names).await.unwrap();
-        let expected = model(newest(), &names, LinkRules::default());
-        for name in found.differs(&expected) {
-            println!(
-                "{name:?}: {:?}\n  and not {:?}",
-                found.0[&name], expected.0[&name]
-            );
-        }
+        let expected = model(newest(), &names, LinkRules::default(), self.city.reader());
         assert_eq!(found.differs(&expected), []);
     }
 }

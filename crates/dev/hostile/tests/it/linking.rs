@@ -126,6 +126,19 @@ async fn nor_does_it_where_two_records_are_demanded() {
     every_attack(World::new(city, 24 * size::scale()).await).await;
 }
 
+#[tokio::test]
+#[ignore = "in a large part one forged record with a SNILS outvotes two that state weaker names"]
+async fn persons_without_snils_keep_their_names_in_large_parts_too() {
+    let mut world = World::small().await;
+    let people = world.honest.people.clone();
+    for attack in [LinkAttack::OtherSuite, LinkAttack::AnothersSnils] {
+        let forged = attack.events(&people, &mut world.forger, &mut world.dice);
+        world.attack(&forged).await;
+        world.is_found_without_snils(&format!("{attack:?}")).await;
+        world.is_undone("large parts").await;
+    }
+}
+
 /// All of the attacks at once, each record corrected to another's names and withdrawn, again and
 /// again.
 async fn flips(mut world: World) {
@@ -238,7 +251,7 @@ async fn names_of_epochs_that_are_not_open_are_refused() {
 async fn a_mistyped_passport_leaves_nothing_once_it_is_corrected() {
     let mut world = World::small().await;
     let people = world.honest.people.clone();
-    for (number, pair) in (0..).zip(people.chunks_exact(2)) {
+    for (number, pair) in (0..12).zip(people.chunks_exact(2)) {
         let mut wrong = pair[0].names();
         wrong.pop();
         wrong.push(pair[1].weakest());

@@ -4,5 +4,6 @@
 mod classifier;
 mod generated;
 mod honest;
+mod intake;
 mod linking;
 mod ownership;
