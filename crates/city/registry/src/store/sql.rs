@@ -138,6 +138,14 @@ pub(super) use replace_fact;
 pub(super) const OLD_FACTS: &str =
     "SELECT record, pseudonym FROM fact_before_links ORDER BY record LIMIT $1";
 
+/// Removes names that no set states, and then subjects without names.
+pub(super) const REMOVE_UNSTATED: [&str; 2] = [
+    "DELETE FROM pseudonym WHERE NOT EXISTS
+        (SELECT 1 FROM link WHERE link.pseudonym = pseudonym.value)",
+    "DELETE FROM subject WHERE NOT EXISTS
+        (SELECT 1 FROM pseudonym WHERE pseudonym.subject_id = subject.id)",
+];
+
 /// Removes the table of the facts from before links.
 pub(super) const DROP_OLD_FACTS: &str = "DROP TABLE fact_before_links";
 

@@ -6,14 +6,17 @@ use super::*;
 use crate::store::sqlite::SqliteStore;
 
 /// Rows of the older program, in SQL that both databases take: person 1 with two names and five
-/// facts, person 2 whom a mistaken passport was joined with, and a withdrawn record.
+/// facts, person 2 whom a mistaken passport was joined with, person 3 of whom nothing is stored any
+/// more, and a withdrawn record.
 fn old_rows(bytes: impl Fn(&[u8]) -> String) -> Vec<String> {
-    let mut rows = vec!["INSERT INTO subject (id) VALUES (1), (2)".to_owned()];
+    let mut rows = vec!["INSERT INTO subject (id) VALUES (1), (2), (3)".to_owned()];
     for (name, subject) in [
         (name(Scheme::Snils, 1), 1),
         (name(Scheme::PassportRu, 1), 1),
         (name(Scheme::Snils, 2), 2),
         (name(Scheme::PassportRu, 2), 2),
+        (name(Scheme::Snils, 3), 3),
+        (name(Scheme::PassportRu, 3), 3),
     ] {
         let value = bytes(&name.value);
         let scheme = name.scheme.as_str();
