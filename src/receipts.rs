@@ -103,8 +103,8 @@ impl ReceiptReceiver {
         self.subscriber.close().await;
     }
 
-    /// Waits at most `max_wait` for receipts, and settles those that are ours; makes a raise that had
-    /// to wait for its day.
+    /// Waits at most `max_wait` for receipts, and settles those that are ours; makes a raise that
+    /// had to wait for its day.
     ///
     /// # Errors
     /// See [`ReceiptsError`].

@@ -77,8 +77,9 @@ async fn stage<'a>(servers: &'a Servers, name: &str, amqp: bool) -> Stage<'a> {
     let city = City::new();
     let (queue, queue_folder, store_toml) = if amqp {
         let names = format!(
-            "exchange = \"{name}.facts\"\nqueue = \"{name}\"\ndead_letters = \"{name}.dead\"\nreceipts \
-             = \"{name}.receipts\"\n"
+            "exchange = \"{name}\"\nqueue = \"{name}.intake\"\ndead_letters = \
+             \"{name}.dead\"\ndead_letters_exchange = \"{name}.refused\"\nreceipts = \
+             \"{name}.receipts\"\n"
         );
         let url = servers
             .postgres

@@ -174,6 +174,16 @@ async fn rows_flow_through_a_broker_s_outage_and_both_programs_end_in_order() {
         .page_says("/metrics", 200, &format!("{letters} 0"))
         .await;
 
+    let check = world.clinic.program(&["check"]);
+    let check = String::from_utf8_lossy(&check.stdout);
+    for said in [
+        "may publish to clinic.facts",
+        "may listen to clinic.receipts",
+        "its signed receipt came back",
+    ] {
+        assert!(check.contains(said), "{said}: {check}");
+    }
+
     let second = world.clinic.program(&["run"]);
     assert_eq!(second.status.code(), Some(1), "a second daemon is refused");
     assert!(

@@ -101,8 +101,8 @@ fn describe_issue(issue: &crate::model::Issue) -> String {
     }
 }
 
-/// Error codes of FHIR itself (R4, <http://terminology.hl7.org/CodeSystem/operation-outcome>). Codes
-/// of a server's own are not repeated: any word could stand there.
+/// Error codes of FHIR itself (R4, <http://terminology.hl7.org/CodeSystem/operation-outcome>).
+/// Codes of a server's own are not repeated: any word could stand there.
 const ERROR_CODES: [&str; 50] = [
     "DELETE_MULTIPLE_MATCHES",
     "MSG_AUTH_REQUIRED",

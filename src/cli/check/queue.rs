@@ -2,7 +2,7 @@
 
 use broker::{BrokerError, LoopOutcome, Side};
 use connector_kit::CheckReport;
-use contract::{PublicKey, ReceiptVerifier};
+use contract::{PublicKey, ReceiptVerifier, UnreadableReason};
 
 use super::section::{Section, add_error};
 use crate::config::LoadedConfig;
@@ -58,16 +58,20 @@ async fn go_round(
         LoopOutcome::Answered => {
             report.good("a sealed probe went to the registry, and its signed receipt came back");
         }
-        LoopOutcome::Unreadable(reason) => report.error(
-            format!(
-                "the registry cannot open what is sealed to public_key ({})",
-                reason.as_str()
-            ),
+        LoopOutcome::Unreadable(UnreadableReason::OtherKey) => report.error(
+            "the registry cannot open what is sealed to public_key",
             "compare public_key in [registry] with `city-registry keys public`",
+        ),
+        LoopOutcome::Unreadable(reason) => report.error(
+            format!("the registry cannot read a probe ({})", reason.as_str()),
+            "it may be older or newer than this gateway: compare the versions",
         ),
         LoopOutcome::NoReader => report.warn(
             "no registry reads the queue now, so no probe was sent",
             "batches wait until it runs; check again then",
+        ),
+        LoopOutcome::ReceiptsTaken => report.good(
+            "the running gateway reads this account's queue of receipts, so no probe was sent",
         ),
         LoopOutcome::NoAnswer {
             other_signatures: true,

@@ -109,8 +109,8 @@ impl World {
         let (gateway_queue, registry_queue, store_toml) = match &servers.broker {
             Some((broker, proxy)) => {
                 let names = format!(
-                    "exchange = \"{schema}.facts\"\nqueue = \"{schema}\"\ndead_letters \
-                     = \"{schema}.dead\"\n\
+                    "exchange = \"{schema}\"\nqueue = \"{schema}.intake\"\ndead_letters \
+                     = \"{schema}.dead\"\ndead_letters_exchange = \"{schema}.refused\"\n\
                      receipts = \"{schema}.receipts\"\nconfirm_timeout_seconds = \
                      3\nconnect_timeout_seconds = 3\n\
                      max_backoff_seconds = 1\n"

@@ -141,7 +141,7 @@ async fn what_is_no_r4_server_is_named() {
         (json!({"resourceType": "CapabilityStatement"}), "(not told)"),
         (
             json!({"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1 <script>"}),
-            "FHIR (not told)",
+            "speaks FHIR 4.0.1",
         ),
         (json!({"resourceType": "Bundle"}), "no CapabilityStatement"),
     ] {
@@ -150,6 +150,7 @@ async fn what_is_no_r4_server_is_named() {
             found.iter().any(|(_, what)| what.contains(word)),
             "{word}: {found:?}"
         );
+        assert!(!found.iter().any(|(_, what)| what.contains("script")));
     }
     let html = MockServer::start().await;
     let page = ResponseTemplate::new(200).set_body_raw("<html></html>", "text/html");

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use broker::Delivery;
 use chrono::{DateTime, Utc};
@@ -41,6 +42,12 @@ pub(crate) const STORE_REFUSES: DeadLetterReason = DeadLetterReason {
 const TOO_LARGE: DeadLetterReason = DeadLetterReason {
     code: "too-large",
     answer: UnreadableReason::NotABatch,
+};
+
+/// Reason for a batch that was tried by itself again and again, and failed each time.
+pub(crate) const GIVEN_UP: DeadLetterReason = DeadLetterReason {
+    code: UnreadableReason::GivenUp.as_str(),
+    answer: UnreadableReason::GivenUp,
 };
 
 /// Reason for a batch at which the program panicked.
@@ -100,18 +107,45 @@ pub(crate) struct OpenedDelivery {
     pub batch: Result<OpenedBatch, DeadLetterReason>,
 }
 
-/// Opens deliveries on a thread of their own.
-pub(crate) fn open_all(
-    deliveries: Vec<Delivery>,
-    keys: Arc<Keys>,
-    now: DateTime<Utc>,
-) -> JoinHandle<Vec<OpenedDelivery>> {
-    spawn_blocking(move || open_each(deliveries, |bytes| open_one(bytes, &keys, now)))
+/// Deliveries that are being opened on a thread of their own. Dropped, it opens no further one, so
+/// that a program that ends waits for one batch at most.
+pub(crate) struct Opening {
+    task: JoinHandle<Vec<OpenedDelivery>>,
+    is_abandoned: Arc<AtomicBool>,
 }
 
-/// Opens each by itself: one that makes the program panic must not take the others along.
+impl Opening {
+    /// Begins to open deliveries.
+    pub(crate) fn start(deliveries: Vec<Delivery>, keys: Arc<Keys>, now: DateTime<Utc>) -> Self {
+        let is_abandoned = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&is_abandoned);
+        let open = move |bytes: &[u8]| open_one(bytes, &keys, now);
+        Self {
+            task: spawn_blocking(move || open_each(deliveries, &flag, open)),
+            is_abandoned,
+        }
+    }
+
+    /// Waits for the deliveries, all of them opened.
+    pub(crate) async fn finish(mut self) -> Vec<OpenedDelivery> {
+        match (&mut self.task).await {
+            Ok(opened) => opened,
+            Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
+        }
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.is_abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Opens each by itself, until nobody waits for them any more: one that makes the program panic
+/// must not take the others along.
 fn open_each(
     deliveries: Vec<Delivery>,
+    is_abandoned: &AtomicBool,
     open: impl Fn(&[u8]) -> Result<OpenedBatch, DeadLetterReason>,
 ) -> Vec<OpenedDelivery> {
     let open = |delivery: Delivery| {
@@ -127,7 +161,11 @@ fn open_each(
             delivery,
         }
     };
-    deliveries.into_iter().map(open).collect()
+    deliveries
+        .into_iter()
+        .take_while(|_| !is_abandoned.load(Ordering::Relaxed))
+        .map(open)
+        .collect()
 }
 
 /// Opens one batch with whichever of the private keys fits.
@@ -189,8 +227,8 @@ impl From<BatchError> for DeadLetterReason {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_panic_over_one_batch_leaves_the_others_alone() {
+    /// Five deliveries, each of one byte: its number.
+    async fn five_deliveries() -> Vec<Delivery> {
         let folder = tempfile::tempdir().unwrap();
         let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
         let publisher = broker::publisher(&queue, folder.path()).unwrap();
@@ -207,23 +245,45 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(deliveries.len(), 5);
-        let opened = open_each(deliveries, |bytes| {
+        deliveries
+    }
+
+    fn probe(bytes: &[u8]) -> OpenedBatch {
+        let probe = OpenProbe {
+            id: BatchId([bytes[0]; 16]),
+            probed: Vec::new(),
+            records: Vec::new(),
+        };
+        OpenedBatch {
+            content: BatchContent::Probe(probe),
+            answer_key: AnswerKey::from_bytes([0; 32]),
+            key_index: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_over_one_batch_leaves_the_others_alone() {
+        let deliveries = five_deliveries().await;
+        let opened = open_each(deliveries, &AtomicBool::new(false), |bytes| {
             assert_ne!(bytes, [3], "the poison");
-            let probe = OpenProbe {
-                id: BatchId([bytes[0]; 16]),
-                probed: Vec::new(),
-                records: Vec::new(),
-            };
-            Ok(OpenedBatch {
-                content: BatchContent::Probe(probe),
-                answer_key: AnswerKey::from_bytes([0; 32]),
-                key_index: 0,
-            })
+            Ok(probe(bytes))
         });
         for opened in opened {
             let code = opened.batch.as_ref().err().map(|reason| reason.code);
             let is_poison = opened.delivery.bytes == [3];
             assert_eq!(code, is_poison.then_some("opening-failed"));
         }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_opened_that_nobody_waits_for() {
+        let deliveries = five_deliveries().await;
+        let is_abandoned = AtomicBool::new(false);
+        let opened = open_each(deliveries, &is_abandoned, |bytes| {
+            is_abandoned.store(bytes == [1], Ordering::Relaxed);
+            Ok(probe(bytes))
+        });
+        let last = opened.last().map(|opened| opened.delivery.bytes.clone());
+        assert!(last == Some(vec![1]), "{last:?}");
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use contract::{Pseudonym, RecordDigest};
 use linking::{CityPseudonym, StoredRecord};
 
@@ -85,6 +86,14 @@ impl Reader {
     /// [`StoreError`].
     pub async fn prune_refusals(&self) -> Result<u64, StoreError> {
         self.store.prune().await
+    }
+
+    /// Removes what was noted long ago of batches that failed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn prune_failures(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.store.prune_failures(now).await
     }
 
     /// Asks whether the store answers.

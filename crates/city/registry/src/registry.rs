@@ -133,8 +133,8 @@ impl Registry {
 
     /// Does one step: waits shortly for batches, opens them, stores them in as few transactions as
     /// the limits allow, and after each commit answers with receipts and acknowledges. Probes are
-    /// answered from what is committed. Unreadable batches go to the dead letters. Not to be
-    /// cancelled midway (nothing would be lost, but work repeated).
+    /// answered from what is committed. Unreadable batches go to the dead letters. Dropped
+    /// midway, it loses nothing, but work is repeated; only [`Registry::close`] may follow.
     ///
     /// # Errors
     /// [`ConsumeError`]: what is not stored is not acknowledged; the batches stay pending for the
@@ -146,7 +146,7 @@ impl Registry {
     /// Does several steps, as long as batches are there: while one transaction runs, the one before
     /// is answered and acknowledged, and the next batches are received and opened. Returns after a
     /// few transactions, with what they came to; batches that were taken meanwhile stay pending for
-    /// the next call. Not to be cancelled midway either.
+    /// the next call. May be dropped midway as [`Registry::consume_once`] may.
     ///
     /// # Errors
     /// As for [`Registry::consume_once`].

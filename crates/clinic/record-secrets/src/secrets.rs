@@ -26,7 +26,6 @@ const LAST_BEGINNING: u64 = 1 << 62;
 #[derive(Clone)]
 pub struct RecordSecrets {
     record: Hmac<Sha256>,
-    version: Hmac<Sha256>,
     content: Hmac<Sha256>,
     withdrawal: Hmac<Sha256>,
 }
@@ -34,7 +33,10 @@ pub struct RecordSecrets {
 /// Values of one record.
 struct Derived {
     owner: OwnerToken,
+    /// Place at which the versions of the record begin.
     beginning: u64,
+    /// Secret number that the low bits of its versions come from.
+    steps: u64,
 }
 
 impl RecordSecrets {
@@ -46,7 +48,6 @@ impl RecordSecrets {
         let purpose = |name: &[u8]| keyed.clone().chain_update(name).chain_update([0]);
         Self {
             record: purpose(b"clinic-gateway/record-secrets/v1"),
-            version: purpose(b"clinic-gateway/version-step/v1"),
             content: purpose(b"clinic-gateway/content/v2"),
             withdrawal: purpose(b"clinic-gateway/withdrawal/v2"),
         }
@@ -65,10 +66,7 @@ impl RecordSecrets {
     /// version.
     #[must_use]
     pub fn version(&self, record: &RecordDigest, revision: Revision) -> Option<Version> {
-        revision
-            .is_within_limits()
-            .then(|| self.version_after(self.derive(record).beginning, record, revision))
-            .flatten()
+        self.derive(record).version(revision)
     }
 
     /// Token and version of a revision, for less than both would cost one by one.
@@ -79,24 +77,19 @@ impl RecordSecrets {
         revision: Revision,
     ) -> Option<(OwnerToken, Version)> {
         let derived = self.derive(record);
-        let version = revision
-            .is_within_limits()
-            .then(|| self.version_after(derived.beginning, record, revision))??;
-        Some((derived.owner, version))
+        Some((derived.owner, derived.version(revision)?))
     }
 
     /// Revision that a version stands for; `None` where this clinic cannot have given it out.
     #[must_use]
     pub fn revision(&self, record: &RecordDigest, version: Version) -> Option<Revision> {
-        let beginning = self.derive(record).beginning;
-        let place = version.to_u64().checked_sub(beginning)? >> STEP_BITS;
+        let derived = self.derive(record);
+        let place = version.to_u64().checked_sub(derived.beginning)? >> STEP_BITS;
         let revision = Revision {
             generation: u32::try_from(place >> COUNT_BITS).ok()?,
             count: u32::try_from(place & u64::from(MAX_COUNT)).ok()?,
         };
-        let given_out = revision.is_within_limits()
-            && self.version_after(beginning, record, revision) == Some(version);
-        given_out.then_some(revision)
+        (derived.version(revision) == Some(version)).then_some(revision)
     }
 
     /// Digest of what a record says, of the canonical bytes of its body.
@@ -114,26 +107,29 @@ impl RecordSecrets {
     fn derive(&self, record: &RecordDigest) -> Derived {
         let digest: [u8; 32] = mac(&self.record, &record.0, &[]);
         let (owner, rest) = digest.split_at(OWNER_TOKEN_BYTES);
-        let (number, _) = rest.as_chunks::<8>();
-        let spread = u64::from_be_bytes(number[0]) % (LAST_BEGINNING - FIRST_BEGINNING);
+        let (numbers, _) = rest.as_chunks::<8>();
+        let [spread, steps] = [numbers[0], numbers[1]].map(u64::from_be_bytes);
         let mut token = OwnerToken([0; OWNER_TOKEN_BYTES]);
         token.0.copy_from_slice(owner);
         Derived {
             owner: token,
-            beginning: FIRST_BEGINNING + spread,
+            beginning: FIRST_BEGINNING + spread % (LAST_BEGINNING - FIRST_BEGINNING),
+            steps,
         }
     }
+}
 
-    fn version_after(
-        &self,
-        beginning: u64,
-        record: &RecordDigest,
-        revision: Revision,
-    ) -> Option<Version> {
+impl Derived {
+    /// Version that stands for a revision of the record; `None` where it is not within the limits.
+    fn version(&self, revision: Revision) -> Option<Version> {
+        if !revision.is_within_limits() {
+            return None;
+        }
         let place = u64::from(revision.generation) << COUNT_BITS | u64::from(revision.count);
-        let [first, second, ..] = mac(&self.version, &record.0, &place.to_be_bytes());
-        let step = u64::from(u16::from_be_bytes([first, second])) % (1 << STEP_BITS);
-        Version::new(beginning + (place << STEP_BITS) + step)
+        // Multiplicative hashing (Knuth, TAOCP 3, 6.4) under a secret of the record: enough, since
+        // whoever sees several versions of a record sees about how far they are apart anyway.
+        let step = self.steps.wrapping_mul(2 * place + 1) >> (u64::BITS - STEP_BITS);
+        Version::new(self.beginning + (place << STEP_BITS) + step)
     }
 }
 

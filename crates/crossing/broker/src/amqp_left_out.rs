@@ -67,6 +67,11 @@ pub(crate) async fn readers(_: &AmqpConfig, _: &Path) -> Result<u64, BrokerError
 }
 
 #[expect(clippy::unused_async, reason = "the transport that is built in awaits")]
+pub(crate) async fn receipts_taken(_: &AmqpConfig, _: &Path) -> Result<bool, BrokerError> {
+    left_out()
+}
+
+#[expect(clippy::unused_async, reason = "the transport that is built in awaits")]
 pub(crate) async fn depth(_: &AmqpConfig, _: &Path) -> Result<Depth, BrokerError> {
     left_out()
 }

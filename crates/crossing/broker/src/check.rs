@@ -28,6 +28,9 @@ pub enum LoopOutcome {
     Unreadable(UnreadableReason),
     /// No registry reads the queue; nothing was sent.
     NoReader,
+    /// Another connection, such as that of the running gateway, reads this account's queue of
+    /// receipts; nothing was sent.
+    ReceiptsTaken,
     /// A registry reads the queue and has not answered in time.
     NoAnswer {
         /// True if receipts came meanwhile that none of the keys has signed.
@@ -49,6 +52,9 @@ pub async fn check_loop(
 ) -> Result<LoopOutcome, BrokerError> {
     if transport::readers(config, base).await? == 0 {
         return Ok(LoopOutcome::NoReader);
+    }
+    if transport::receipts_taken(config, base).await? {
+        return Ok(LoopOutcome::ReceiptsTaken);
     }
     let sealed = key.seal(&encode_probe(&[nobodys_record()]));
     let (batch, answer_key) = sealed.map_err(|_| {

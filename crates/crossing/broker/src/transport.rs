@@ -115,6 +115,17 @@ pub async fn readers(config: &QueueConfig, base_dir: &Path) -> Result<u64, Broke
     }
 }
 
+/// Returns whether a running gateway has the queue of receipts to itself.
+pub(crate) async fn receipts_taken(
+    config: &QueueConfig,
+    base_dir: &Path,
+) -> Result<bool, BrokerError> {
+    match config {
+        Amqp(config) => amqp::receipts_taken(config, base_dir).await,
+        Directory(_) => Ok(false),
+    }
+}
+
 /// Counts the messages in the queue, over a connection of its own.
 ///
 /// # Errors

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
 /// Kind of identifier that a pseudonym was made from. A closed list: a free name could name an
 /// institution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -172,7 +174,22 @@ impl Subject {
     pub fn pseudonyms(&self) -> &[Pseudonym] {
         &self.0
     }
+
+    fn wipe(&mut self) {
+        for pseudonym in &mut self.0 {
+            pseudonym.value.zeroize();
+        }
+    }
 }
+
+impl Drop for Subject {
+    /// Wipes the pseudonyms: the registry keeps only what the second layer makes of them.
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+impl ZeroizeOnDrop for Subject {}
 
 #[cfg(test)]
 mod tests {
@@ -185,6 +202,14 @@ mod tests {
             epoch,
             value: [number; 32],
         }
+    }
+
+    #[test]
+    fn nothing_of_a_wiped_person_is_left() {
+        let names = vec![name(Scheme::Snils, 1, 7), name(Scheme::Oms, 1, 9)];
+        let mut subject = Subject::new(names).expect("a person");
+        subject.wipe();
+        assert!(subject.0.iter().all(|name| name.value == [0; 32]));
     }
 
     #[test]

@@ -46,7 +46,11 @@ pub fn sealed_batch(bytes: &[u8]) -> bool {
 pub fn batch_content(encoded: &[u8]) -> bool {
     if let Ok((sealed, key)) = KEY.public().seal(encoded) {
         let opened = KEY.open(&sealed.bytes).expect("what was sealed opens");
-        assert!(opened.encoded == encoded && opened.id == sealed.id && opened.answer_key == key);
+        assert!(
+            opened.encoded.as_slice() == encoded
+                && opened.id == sealed.id
+                && opened.answer_key == key
+        );
         assert!(
             PADDED_SIZES_BYTES
                 .into_iter()

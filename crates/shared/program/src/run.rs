@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 use crate::{Failure, core_dumps, terminal};
 
 /// Time that blocking calls get to return once the command is done.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs a command to its end on a runtime of its own, prints its failure, and returns the exit code
 /// of the process. No core dump is written of it.

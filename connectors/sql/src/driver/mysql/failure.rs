@@ -80,8 +80,8 @@ pub(crate) fn database_failure(error: &dyn DatabaseError) -> Failure {
     }
 }
 
-/// Returns the number, or words in its place if no server gives it by itself: a routine of the clinic
-/// can signal any number, a part of a person's among them.
+/// Returns the number, or words in its place if no server gives it by itself: a routine of the
+/// clinic can signal any number, a part of a person's among them.
 fn shown(number: u16) -> Cow<'static, str> {
     match number {
         // Of the server (MySQL and MariaDB), and of the client's library.

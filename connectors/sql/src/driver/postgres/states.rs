@@ -1,5 +1,5 @@
-//! Codes of PostgreSQL's errors that may be repeated: those that PostgreSQL itself gives. A function
-//! of the clinic can raise any five letters and digits, a part of a name among them.
+//! Codes of PostgreSQL's errors that may be repeated: those that PostgreSQL itself gives. A
+//! function of the clinic can raise any five letters and digits, a part of a name among them.
 
 use std::borrow::Cow;
 

@@ -2,8 +2,8 @@
 //! event.
 //!
 //! The first event to arrive of a record claims it for its owner token; events with another token
-//! are refused. The highest version of a record holds; of equal ones the first to arrive. Events are
-//! judged by what holds after the whole group, so that the order within it does not show.
+//! are refused. The highest version of a record holds; of equal ones the first to arrive. Events
+//! are judged by what holds after the whole group, so that the order within it does not show.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};

@@ -146,10 +146,14 @@ fn print_outcome(printer: &FindingPrinter, outcome: LoopOutcome) {
             );
         }
         LoopOutcome::Unreadable(reason) => format!(
-            "the running registry cannot open what is sealed to this key ({}): it was started with \
-             another configuration",
+            "the running registry cannot read a probe ({}): it was started with other keys, or is \
+             of another version",
             reason.as_str()
         ),
+        LoopOutcome::ReceiptsTaken => {
+            "no probe was sent: another connection reads `receipts_queue`, which is a gateway's"
+                .to_owned()
+        }
         LoopOutcome::NoReader => "no registry runs, so no probe was sent: check again while it \
              runs"
             .to_owned(),

@@ -18,7 +18,8 @@ use crate::{Keys, Reader};
 pub(super) enum PersonsCommand {
     /// List names that records disagree about, the newest first.
     Conflicts(ListArguments),
-    /// Show what is connected with a name: persons, and how many records state which names together.
+    /// Show what is connected with a name: persons, and how many records state which names
+    /// together.
     Show(ShowArguments),
     /// Let a name stand alone, whatever records say; or take that back with --undo.
     Split(SplitArguments),
@@ -61,10 +62,10 @@ pub(super) struct SplitArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct JoinArguments {
-    /// One name, as in `persons show`.
+    /// Name of one person, as in `persons show`.
     #[arg(value_parser = name, value_name = "NAME")]
     one: NameArgument,
-    /// The other name.
+    /// Name that is the same person's.
     #[arg(value_parser = name, value_name = "OTHER")]
     other: NameArgument,
     /// Take the decision back.
@@ -130,7 +131,7 @@ async fn conflicts(reader: &Reader, arguments: &ListArguments) -> Result<(), Fai
     Ok(())
 }
 
-/// What a kind of disagreement means.
+/// Words for a kind of disagreement.
 fn kind_in_words(kind: &str) -> &'static str {
     match kind {
         "tie" => "as many records give it to one person as to another: it is with neither",

@@ -10,6 +10,7 @@ use program::terminal::print_line;
 use program::{Failure, systemd};
 use telemetry::{Endpoint, Health, HealthPart};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +23,15 @@ use crate::{ConsumeError, ConsumeStep, Reader, Registry};
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// Pause between two removals of old refusals.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// Time that the transaction in hand gets to end after a stop. Then it is given up: its batches are
+/// not acknowledged, and come again.
+const FINISH_LIMIT: Duration = Duration::from_millis(1500);
+/// Time that a consumer gets to acknowledge what is stored and to leave the queue after a stop.
+const LEAVE_LIMIT: Duration = Duration::from_secs(1);
+/// Time that the store's connections get to close after a stop.
+const CLOSE_LIMIT: Duration = Duration::from_millis(500);
+/// Time from a stop until the tasks are left to themselves.
+const TASKS_LIMIT: Duration = Duration::from_millis(3000);
 
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
@@ -40,7 +50,13 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     if arguments.once || arguments.drain {
-        return run_to_end(arguments.once, loaded, clock).await;
+        return tokio::select! {
+            biased;
+            ended = run_to_end(arguments.once, loaded, clock) => ended,
+            () = stopped_for(&stop, FINISH_LIMIT) => Err(Failure::Later(
+                "asked to stop before the end; what is not stored waits in the queue".into(),
+            )),
+        };
     }
     let health = Health::default();
     let tasks = TaskTracker::new();
@@ -65,7 +81,7 @@ pub(super) async fn run(
         let consuming = consume_loop(registry, Arc::clone(&clock), part.clone(), stop.clone());
         watched.push(tasks.spawn(watch(consuming, part, stop.clone())));
     }
-    tasks.spawn(prune_loop(reader.clone(), stop.clone()));
+    tasks.spawn(prune_loop(reader.clone(), Arc::clone(&clock), stop.clone()));
     stop.cancelled().await;
     systemd::notify_stopping();
     tracing::info!(
@@ -73,12 +89,20 @@ pub(super) async fn run(
         "asked to stop: finishing the transaction in hand"
     );
     tasks.close();
-    tasks.wait().await;
-    reader.close().await;
+    // A peer of the endpoint that never ends its request must not keep the program from ending.
+    let unfinished = timeout(TASKS_LIMIT, tasks.wait()).await.is_err();
+    let unclosed = timeout(CLOSE_LIMIT, reader.close()).await.is_err();
+    if unfinished || unclosed {
+        tracing::warn!(
+            event = "cut-short",
+            "not everything could be closed in time"
+        );
+    }
     tracing::info!(
         event = "stopped",
         "stopped; what is not stored waits in the queue"
     );
+    watched.retain(JoinHandle::is_finished);
     all_ended_as_asked(watched).await
 }
 
@@ -116,7 +140,12 @@ async fn open_when_it_answers(
 ) -> Result<Option<Registry>, Failure> {
     let mut circuit = Circuit::new(STORE);
     loop {
-        let pause = match Registry::open(&loaded.config, &loaded.base, Arc::clone(clock)).await {
+        let opening = Registry::open(&loaded.config, &loaded.base, Arc::clone(clock));
+        let opened = tokio::select! {
+            opened = opening => opened,
+            () = stop.cancelled() => return Ok(None),
+        };
+        let pause = match opened {
             Ok(registry) => return Ok(Some(registry)),
             Err(error) if error.is_misconfigured() => return Err(error.into()),
             Err(error) => {
@@ -178,6 +207,12 @@ async fn all_ended_as_asked(watched: Vec<JoinHandle<bool>>) -> Result<(), Failur
     Ok(())
 }
 
+/// Waits until `limit` has passed since the program was asked to stop.
+async fn stopped_for(stop: &CancellationToken, limit: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(limit).await;
+}
+
 async fn consume_loop(
     mut registry: Registry,
     clock: Arc<dyn Clock>,
@@ -191,7 +226,18 @@ async fn consume_loop(
             tokio::select! { () = stop.cancelled() => {}, () = pause => {} }
             continue;
         }
-        match step(&mut registry, clock.as_ref()).await {
+        let stepped = tokio::select! {
+            biased;
+            stepped = step(&mut registry, clock.as_ref()) => stepped,
+            () = stopped_for(&stop, FINISH_LIMIT) => {
+                tracing::warn!(
+                    event = "step-given-up",
+                    "the transaction in hand took too long for the stop; its batches come again"
+                );
+                break;
+            }
+        };
+        match stepped {
             Ok(step) => {
                 // An idle step without a connection says nothing about readiness.
                 if step != ConsumeStep::Idle || registry.queue_connected() {
@@ -220,7 +266,12 @@ async fn consume_loop(
             }
         }
     }
-    registry.close().await;
+    if timeout(LEAVE_LIMIT, registry.close()).await.is_err() {
+        tracing::warn!(
+            event = "leave-failed",
+            "the queue could not be left in time; what is not acknowledged comes again"
+        );
+    }
 }
 
 /// Does one step. An idle one asks the store, so that readiness is known when nothing arrives, too.
@@ -232,7 +283,7 @@ async fn step(registry: &mut Registry, clock: &dyn Clock) -> Result<ConsumeStep,
     Ok(step)
 }
 
-async fn prune_loop(reader: Reader, stop: CancellationToken) {
+async fn prune_loop(reader: Reader, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let mut tick = tokio::time::interval(PRUNE_EVERY);
     loop {
         tokio::select! { () = stop.cancelled() => return, _ = tick.tick() => {} }
@@ -240,6 +291,9 @@ async fn prune_loop(reader: Reader, stop: CancellationToken) {
             Ok(0) => {}
             Ok(removed) => tracing::info!(event = "refusals-pruned", removed),
             Err(error) => tracing::warn!(event = "prune-failed", %error),
+        }
+        if let Err(error) = reader.prune_failures(clock.now()).await {
+            tracing::warn!(event = "prune-failed", %error);
         }
     }
 }

@@ -7,6 +7,7 @@ use circuit::Permit;
 use linking::{GroupOutcome, OpenBatch};
 
 use super::metrics::count_events;
+use super::store_batches::catch_panic;
 use crate::breaker::Breaker;
 use crate::store::{Store, StoreError};
 
@@ -18,7 +19,12 @@ pub(super) struct GuardedStore {
     /// store has taken it, no batches are taken from the queue, so that none comes closer to the
     /// queue's delivery limit.
     trial: Option<OpenBatch>,
+    /// Number of times that the store failed at the trial, though a rehearsal went well before.
+    trial_failures: u32,
 }
+
+/// Number of failures after which a batch is no trial any more.
+const MAX_TRIAL_FAILURES: u32 = 3;
 
 impl GuardedStore {
     pub(super) const fn new(store: Store, breaker: Breaker) -> Self {
@@ -26,6 +32,7 @@ impl GuardedStore {
             store,
             breaker,
             trial: None,
+            trial_failures: 0,
         }
     }
 
@@ -45,6 +52,20 @@ impl GuardedStore {
     /// Tries `batch` first, before any batch is taken from the queue again.
     pub(super) fn set_trial(&mut self, batch: OpenBatch) {
         self.trial = Some(batch);
+        self.trial_failures = 0;
+    }
+
+    /// Notes that the store works.
+    pub(super) fn report_works(&self) {
+        self.breaker.success();
+    }
+
+    /// Writes an invented fact and takes it back: tells whether the store is to blame for a
+    /// failure.
+    pub(super) async fn rehearse(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let rehearsed = catch_panic(self.store.rehearse(now)).await;
+        self.report(&rehearsed);
+        rehearsed
     }
 
     /// Tells the circuit how the store did. One that refuses rows works.
@@ -72,13 +93,11 @@ impl GuardedStore {
         if self.is_in_order() {
             return Ok(GroupOutcome::default());
         }
-        let written = self.store.ping_writing().await;
-        self.report(&written);
-        written?;
+        self.rehearse(now).await?;
         let Some(batch) = &self.trial else {
             return Ok(GroupOutcome::default());
         };
-        let applied = self.store.apply(&[batch], now).await;
+        let applied = catch_panic(self.store.apply(&[batch], now)).await;
         self.report(&applied);
         let outcome = match applied {
             Ok(applied) => {
@@ -86,8 +105,16 @@ impl GuardedStore {
                 applied.outcome
             }
             // The store works, and this batch is its own trouble: it must not hold up the others.
-            Err(StoreError::Refused { .. } | StoreError::TooSlow { .. }) => GroupOutcome::default(),
-            Err(error) => return Err(error),
+            Err(StoreError::Refused { .. } | StoreError::TooSlow { .. } | StoreError::Panicked) => {
+                GroupOutcome::default()
+            }
+            Err(error) => {
+                self.trial_failures += u32::from(error.may_be_of_the_rows());
+                if self.trial_failures >= MAX_TRIAL_FAILURES {
+                    self.trial = None;
+                }
+                return Err(error);
+            }
         };
         self.trial = None;
         Ok(outcome)

@@ -4,12 +4,14 @@
 
 mod context;
 mod dead_letter_budget;
+mod failures;
 mod guard;
 mod metrics;
 mod pending;
 mod session;
 mod step;
 mod store_batches;
+mod suspects;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +24,10 @@ use fault::Point;
 use tokio::sync::Notify;
 
 use crate::config::ConsumeConfig;
-use crate::open::{BatchContent, STORE_REFUSES};
+use crate::open::BatchContent;
 use crate::store::StoreError;
 pub(crate) use context::ConsumeContext;
+use failures::Failure;
 use guard::GuardedStore;
 use pending::{PendingBatch, PendingBatches};
 use session::QueueSession;
@@ -45,6 +48,8 @@ pub(crate) struct BatchConsumer {
     pending: PendingBatches,
     settings: ConsumeConfig,
     clock: Arc<dyn Clock>,
+    /// True from a failure that may be the store's or a batch's, until a transaction went well.
+    is_in_doubt: bool,
 }
 
 impl BatchConsumer {
@@ -56,6 +61,7 @@ impl BatchConsumer {
             pending: PendingBatches::default(),
             settings: context.settings.clone(),
             clock: Arc::clone(&context.clock),
+            is_in_doubt: false,
         })
     }
 
@@ -66,7 +72,7 @@ impl BatchConsumer {
         now: DateTime<Utc>,
         ahead: bool,
     ) -> Result<ConsumeStep, ConsumeError> {
-        self.give_back_slow(now).await;
+        self.pending.resume_due(now);
         // The last step may have left something stored or being opened.
         self.session.acknowledge().await?;
         self.collect_opened(now).await?;
@@ -118,19 +124,21 @@ impl BatchConsumer {
     /// Gets batches to store; false when there are none.
     async fn refill(&mut self, now: DateTime<Utc>) -> Result<bool, ConsumeError> {
         let has_room = self.pending.postponed() < usize::from(self.settings.max_batches.get());
-        if has_room && self.receive(now).await? {
-            return Ok(true);
+        if self.session.suspects.is_empty() && has_room {
+            self.receive(now).await?;
         }
-        self.pending.resume_postponed();
+        if self.pending.is_empty() {
+            self.take_up_suspect(now).await?;
+        }
+        self.pending.resume_due(now);
         Ok(!self.pending.is_empty())
     }
 
-    /// Takes batches from the queue and opens them; false when none came.
-    async fn receive(&mut self, now: DateTime<Utc>) -> Result<bool, ConsumeError> {
+    /// Takes batches from the queue and opens them.
+    async fn receive(&mut self, now: DateTime<Utc>) -> Result<(), ConsumeError> {
         self.session.totals.outcome += self.store.ensure_writable(now).await?;
-        let received = self.session.receive(now).await?;
-        self.collect_opened(now).await?;
-        Ok(received)
+        self.session.receive(now).await?;
+        self.collect_opened(now).await
     }
 
     /// Waits for the batches that are being opened. Those that cannot be opened go to the dead
@@ -146,12 +154,7 @@ impl BatchConsumer {
             let delivery = opened.delivery;
             match opened.batch {
                 Ok(batch) => {
-                    let batch = PendingBatch {
-                        delivery,
-                        answer_key: batch.answer_key,
-                        content: batch.content,
-                        since: now,
-                    };
+                    let batch = PendingBatch::new(delivery, batch, now);
                     match &batch.content {
                         BatchContent::Facts(_) => self.pending.push(batch),
                         BatchContent::Probe(_) => probes.push(batch),
@@ -179,6 +182,7 @@ impl BatchConsumer {
             .pending
             .group_size(self.settings.max_events.get().saturating_as());
         let ahead = ahead && self.may_receive_ahead(count);
+        let is_store_well = self.prepare_try(count, now).await?;
         let storing_ended = Notify::new();
         let storer = BatchStorer {
             store: &self.store.store,
@@ -194,24 +198,25 @@ impl BatchConsumer {
         };
         let meanwhile = self.session.work_meanwhile(&storing_ended, ahead, now);
         let (stored, meanwhile) = tokio::join!(storing, meanwhile);
-        // Several batches together may be too much for a store that is in order.
-        if count == 1
-            || !matches!(
-                stored,
-                Err(StoreError::Refused { .. } | StoreError::TooSlow { .. })
-            )
-        {
-            self.store.report(&stored);
-        }
         match stored {
             Ok(stored) => {
+                self.store.report_works();
+                self.is_in_doubt = false;
+                self.forget_failures(now).await;
                 let deliveries = self.pending.take_first(count);
                 self.session.push_stored(deliveries, stored);
                 meanwhile?;
                 Ok(fault::check::<StoreError>(Point::RegistryCommitted)?)
             }
             // A failure of the queue, if any, shows again at the next use of the queue.
-            Err(error) => self.handle_failure(error, count).await.and(meanwhile),
+            Err(error) => {
+                let failure = Failure {
+                    error,
+                    count,
+                    is_store_well,
+                };
+                self.handle_failure(failure, now).await.and(meanwhile)
+            }
         }
     }
 
@@ -225,40 +230,6 @@ impl BatchConsumer {
             && self.store.is_in_order()
     }
 
-    /// Handles a failure of the store to take the first `count`.
-    async fn handle_failure(
-        &mut self,
-        error: StoreError,
-        count: usize,
-    ) -> Result<(), ConsumeError> {
-        match error {
-            StoreError::Refused { code } if count == 1 => {
-                tracing::error!(
-                    event = "batch-refused-by-store",
-                    code,
-                    "a batch goes to the dead letters"
-                );
-                let refused = self.pending.take_first(1).into_iter();
-                let refused = refused.map(|delivery| (delivery, STORE_REFUSES));
-                Ok(self.session.dead_letter_all(refused.collect()).await?)
-            }
-            // Too many at once, or one of them: each by itself.
-            StoreError::Refused { .. } | StoreError::TooSlow { .. } if count > 1 => {
-                self.pending.split(count);
-                Ok(())
-            }
-            StoreError::TooSlow { .. } => {
-                self.pending.postpone_first();
-                if self.pending.is_empty() {
-                    Err(error.into())
-                } else {
-                    Ok(())
-                }
-            }
-            _ => Err(error.into()),
-        }
-    }
-
     /// Gives all pending batches back to the queue where one of them is pending for too long, and
     /// keeps a copy of one to try the store with.
     async fn give_back_if_long(&mut self, now: DateTime<Utc>) {
@@ -269,20 +240,15 @@ impl BatchConsumer {
         if let Some(batch) = self.pending.facts(usize::MAX).first() {
             self.store.set_trial((*batch).clone());
         }
-        let deliveries = self.pending.take_all();
-        self.session.requeue(deliveries).await;
-    }
-
-    /// Gives back to the queue the batches that stay too slow, so that they end at the queue's
-    /// delivery limit.
-    async fn give_back_slow(&mut self, now: DateTime<Utc>) {
-        let limit = now - TimeDelta::seconds(HOLD_SECONDS);
-        let deliveries = self.pending.take_postponed(limit);
+        let mut deliveries = self.pending.take_all();
+        deliveries.extend(self.session.suspects.take_all());
         self.session.requeue(deliveries).await;
     }
 
     /// Gives back what is pending and closes the queue session.
     pub(crate) async fn close(&mut self) {
+        let now = self.clock.now();
+        self.unnote(now).await;
         self.pending = PendingBatches::default();
         self.session.close().await;
     }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use contract::{AnswerKey, BatchId};
 use linking::OpenBatch;
 
-use crate::open::BatchContent;
+use crate::open::{BatchContent, OpenedBatch};
 
 /// Opened batch that is neither stored nor acknowledged yet.
 pub(super) struct PendingBatch {
@@ -19,6 +19,24 @@ pub(super) struct PendingBatch {
     pub content: BatchContent,
     /// Time at which the batch was opened.
     pub since: DateTime<Utc>,
+    /// Number of times that the registry failed at it by itself.
+    pub failures: u32,
+    /// Time of the next try, where it was postponed.
+    pub due: DateTime<Utc>,
+}
+
+impl PendingBatch {
+    /// Batch that was just opened.
+    pub(super) fn new(delivery: Delivery, opened: OpenedBatch, now: DateTime<Utc>) -> Self {
+        Self {
+            delivery,
+            answer_key: opened.answer_key,
+            content: opened.content,
+            since: now,
+            failures: 0,
+            due: now,
+        }
+    }
 }
 
 /// Pending batches of one consumer, in the order of arrival.
@@ -28,13 +46,18 @@ pub(super) struct PendingBatches {
     /// Number of the first batches that are applied one by one, because the store refused them
     /// together.
     one_by_one: usize,
-    /// Batches that are too slow by themselves: tried again when nothing else is there to do.
+    /// Batches at which the registry failed by themselves, until they are due again.
     postponed: VecDeque<PendingBatch>,
 }
 
 impl PendingBatches {
     pub(super) fn push(&mut self, batch: PendingBatch) {
         self.queue.push_back(batch);
+    }
+
+    /// Takes the one that came last.
+    pub(super) fn take_newest(&mut self) -> Option<PendingBatch> {
+        self.queue.pop_back()
     }
 
     /// True where nothing is to be stored at once; postponed batches do not count.
@@ -47,9 +70,15 @@ impl PendingBatches {
         self.queue.len()
     }
 
-    /// Content of the first batch.
-    pub(super) fn first(&self) -> Option<&BatchContent> {
-        self.queue.front().map(|batch| &batch.content)
+    /// First batch.
+    pub(super) fn first(&self) -> Option<&PendingBatch> {
+        self.queue.front()
+    }
+
+    /// Puts a batch before the others, to be applied by itself.
+    pub(super) fn push_first_alone(&mut self, batch: PendingBatch) {
+        self.queue.push_front(batch);
+        self.one_by_one += 1;
     }
 
     /// Number of the first batches that make the next transaction. A probe goes by itself: it reads
@@ -108,10 +137,22 @@ impl PendingBatches {
         self.one_by_one = count;
     }
 
-    /// Lets the others pass the first one.
-    pub(super) fn postpone_first(&mut self) {
+    /// Counts a failure at the first one, and returns their number.
+    pub(super) fn count_failure(&mut self) -> u32 {
+        let Some(first) = self.queue.front_mut() else {
+            return 0;
+        };
+        first.failures += 1;
+        first.failures
+    }
+
+    /// Lets the others pass the first one until `due`.
+    pub(super) fn postpone_first(&mut self, due: DateTime<Utc>) {
         self.one_by_one = self.one_by_one.saturating_sub(1);
-        self.postponed.extend(self.queue.pop_front());
+        if let Some(mut first) = self.queue.pop_front() {
+            first.due = due;
+            self.postponed.push_back(first);
+        }
     }
 
     /// True where the store refuses none of them, and is too slow for none.
@@ -124,19 +165,15 @@ impl PendingBatches {
         self.postponed.len()
     }
 
-    /// Gives the postponed batches their turn again, one by one.
-    pub(super) fn resume_postponed(&mut self) {
-        self.queue.append(&mut self.postponed);
-        self.one_by_one = self.queue.len();
-    }
-
-    /// Removes the postponed batches that were opened at `limit` or earlier.
-    pub(super) fn take_postponed(&mut self, limit: DateTime<Utc>) -> Vec<Delivery> {
-        let (old, young): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.postponed)
+    /// Gives the postponed batches that are due their turn again, one by one.
+    pub(super) fn resume_due(&mut self, now: DateTime<Utc>) {
+        let (due, waiting): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.postponed)
             .into_iter()
-            .partition(|batch| batch.since <= limit);
-        self.postponed = young;
-        old.into_iter().map(|batch| batch.delivery).collect()
+            .partition(|batch| batch.due <= now);
+        self.postponed = waiting;
+        for batch in due {
+            self.push_first_alone(batch);
+        }
     }
 
     /// Time at which the oldest was opened.
@@ -150,7 +187,7 @@ impl PendingBatches {
 
     /// Removes all, the postponed ones included.
     pub(super) fn take_all(&mut self) -> Vec<Delivery> {
-        self.resume_postponed();
+        self.queue.append(&mut self.postponed);
         self.take_first(self.queue.len())
     }
 }
@@ -184,12 +221,12 @@ mod tests {
         let mut pending = PendingBatches::default();
         for (delivery, content) in deliveries.into_iter().zip(contents) {
             let answer_key = AnswerKey::from_bytes([0; 32]);
-            pending.push(PendingBatch {
-                delivery,
-                answer_key,
+            let opened = OpenedBatch {
                 content,
-                since: DateTime::UNIX_EPOCH,
-            });
+                answer_key,
+                key_index: 0,
+            };
+            pending.push(PendingBatch::new(delivery, opened, DateTime::UNIX_EPOCH));
         }
         pending
     }
@@ -218,6 +255,23 @@ mod tests {
         assert_eq!(pending.group_size(1), 1);
         pending.split(2);
         assert_eq!(pending.group_size(12), 1);
+    }
+
+    #[tokio::test]
+    async fn a_postponed_batch_lets_the_others_pass_until_it_is_due() {
+        let mut pending = opened(vec![facts(1), facts(2), facts(3)]).await;
+        let due = DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(30);
+        assert_eq!(pending.count_failure(), 1);
+        pending.postpone_first(due);
+        assert_eq!(pending.group_size(100), 2);
+        pending.resume_due(DateTime::UNIX_EPOCH);
+        assert_eq!((pending.len(), pending.postponed()), (2, 1));
+        pending.resume_due(due);
+        assert_eq!((pending.len(), pending.postponed()), (3, 0));
+        assert_eq!(pending.group_size(100), 1, "by itself");
+        assert_eq!(pending.first().map(|batch| batch.failures), Some(1));
+        pending.take_first(1);
+        assert_eq!(pending.group_size(100), 2, "the others together");
     }
 
     #[tokio::test]

@@ -11,16 +11,16 @@ use clock::Clock;
 use contract::{Receipt, batch_id_of};
 use fault::Point;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 use super::context::ConsumeContext;
 use super::dead_letter_budget::DeadLetterBudget;
 use super::metrics::{count_dead_letter, count_probes, count_thrown_away};
 use super::step::{ConsumeError, StepTotals};
 use super::store_batches::StoredGroup;
+use super::suspects::Suspects;
 use crate::config::ConsumeConfig;
 use crate::keys::Keys;
-use crate::open::{DeadLetterReason, OpenedDelivery, STORE_REFUSES, open_all};
+use crate::open::{DeadLetterReason, GIVEN_UP, OpenedDelivery, Opening, STORE_REFUSES};
 use crate::receipts::ReceiptSender;
 use crate::store::StoreError;
 
@@ -38,7 +38,9 @@ pub(super) struct QueueSession {
     clock: Arc<dyn Clock>,
     budget: DeadLetterBudget,
     /// Deliveries that were taken and are being opened.
-    opening: Option<JoinHandle<Vec<OpenedDelivery>>>,
+    opening: Option<Opening>,
+    /// Deliveries that were handed out before, and are opened one by one.
+    pub suspects: Suspects,
     /// Stored batches that are neither answered nor acknowledged yet.
     unacknowledged: Option<Unacknowledged>,
     /// Mean size of the messages taken last, in bytes.
@@ -64,6 +66,7 @@ impl QueueSession {
             clock: Arc::clone(&context.clock),
             budget: DeadLetterBudget::new(context.clock.elapsed()),
             opening: None,
+            suspects: Suspects::default(),
             unacknowledged: None,
             mean_bytes: 0,
             mean_events: 0,
@@ -81,7 +84,8 @@ impl QueueSession {
         self.receipts.is_some()
     }
 
-    /// Waits shortly for batches and begins to open them; false when none came. Cancel-safe.
+    /// Waits shortly for batches and begins to open those that are new; false when none came. Those
+    /// that were handed out before become suspects. Cancel-safe.
     pub(super) async fn receive(&mut self, now: DateTime<Utc>) -> Result<bool, ConsumeError> {
         let max_wait = Duration::from_millis(self.settings.max_wait_ms.get().into());
         let deliveries = self.consumer.receive(self.max_batches(), max_wait).await?;
@@ -94,8 +98,19 @@ impl QueueSession {
         }
         let bytes: usize = deliveries.iter().map(|delivery| delivery.bytes.len()).sum();
         self.mean_bytes = bytes / deliveries.len();
-        self.opening = Some(open_all(deliveries, Arc::clone(&self.keys), now));
+        let (again, new): (Vec<_>, Vec<_>) = deliveries
+            .into_iter()
+            .partition(|delivery| delivery.redelivered);
+        self.suspects.extend(again);
+        if !new.is_empty() {
+            self.open(new, now);
+        }
         Ok(true)
+    }
+
+    /// Begins to open deliveries.
+    pub(super) fn open(&mut self, deliveries: Vec<Delivery>, now: DateTime<Utc>) {
+        self.opening = Some(Opening::start(deliveries, Arc::clone(&self.keys), now));
     }
 
     /// Number of batches to take: as many as fill a transaction, judged by those before.
@@ -135,17 +150,12 @@ impl QueueSession {
         let Some(opening) = self.opening.take() else {
             return (Vec::new(), Ok(()));
         };
-        let (opened, acknowledged) = tokio::join!(opening, self.acknowledge());
-        match opened {
-            Ok(opened) => {
-                let events = opened
-                    .iter()
-                    .filter_map(|opened| Some(opened.batch.as_ref().ok()?.content.len()));
-                self.mean_events = events.sum::<usize>() / opened.len().max(1);
-                (opened, acknowledged)
-            }
-            Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
-        }
+        let (opened, acknowledged) = tokio::join!(opening.finish(), self.acknowledge());
+        let events = opened
+            .iter()
+            .filter_map(|opened| Some(opened.batch.as_ref().ok()?.content.len()));
+        self.mean_events = events.sum::<usize>() / opened.len().max(1);
+        (opened, acknowledged)
     }
 
     /// Notes that these deliveries are stored; the next [`QueueSession::acknowledge`] answers and
@@ -194,9 +204,9 @@ impl QueueSession {
         unusable: Vec<(Delivery, DeadLetterReason)>,
     ) -> Result<(), BrokerError> {
         let now = self.clock.elapsed();
-        let (unusable, excess): (Vec<_>, Vec<_>) = unusable
-            .into_iter()
-            .partition(|(_, reason)| *reason == STORE_REFUSES || self.budget.take(now));
+        let (unusable, excess): (Vec<_>, Vec<_>) = unusable.into_iter().partition(|(_, reason)| {
+            [STORE_REFUSES, GIVEN_UP].contains(reason) || self.budget.take(now)
+        });
         if let Err(error) = self.throw_away(excess, now).await {
             let deliveries = unusable.into_iter().map(|(delivery, _)| delivery);
             self.requeue(deliveries.collect()).await;
@@ -290,6 +300,7 @@ impl QueueSession {
             tracing::warn!(event = "finish-failed", %error, "the batches come again by themselves");
         }
         self.opening = None;
+        self.suspects = Suspects::default();
         self.receipts = None;
         self.consumer.close().await;
     }

@@ -11,10 +11,14 @@ use linking::{
 };
 use sqlx::Error;
 
+use super::person_statements::NameValue;
 use super::persons::{Around, PersonsChanged};
 use super::rows::{ActionRow, ContestRow, FactRow};
 use super::stats::CountRow;
-use super::transaction::{Abort, Applied, Attempt, NameValue};
+use super::transaction::{Abort, Applied, Attempt};
+
+/// Beginning of the SHA-256 of a message's bytes.
+pub(crate) type MessageKey = [u8; 16];
 
 /// Database that holds pseudonyms and facts. Errors are the driver's; the store makes
 /// them its own.
@@ -73,6 +77,20 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
 
     /// Asks whether the database takes a write, by one that changes nothing.
     async fn ping_writing(&self) -> Result<(), Error>;
+
+    /// Number of failures at a message by itself.
+    async fn failures(&self, message: &MessageKey) -> Result<u32, Error>;
+
+    /// Writes the number of failures at a message; 0 removes it.
+    async fn put_failures(
+        &self,
+        message: &MessageKey,
+        failures: u32,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error>;
+
+    /// Removes what was noted of messages before a time.
+    async fn prune_failures(&self, before: DateTime<Utc>) -> Result<(), Error>;
 
     /// Facts of `subjects`, or all, sorted by record.
     async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error>;

@@ -1,6 +1,6 @@
 //! Conversion of facts and pseudonyms to columns, and back.
 
-use super::transaction::NameValue;
+use super::person_statements::NameValue;
 use chrono::NaiveDate;
 use contract::{Fact, FactKind, PartialDate};
 use linking::{CityPseudonym, ContestKind, Decision, IncomingEvent};

@@ -29,6 +29,9 @@ pub enum StoreError {
         /// SQLSTATE, or the limit.
         code: String,
     },
+    /// Batch over which the program panicked; a mistake of the program.
+    #[error("the program panicked over a transaction; it will be tried again by itself")]
+    Panicked,
     /// Rows that the store refuses; another try will not help.
     #[error("the store refuses the rows ({code})")]
     Refused {
@@ -55,6 +58,17 @@ impl StoreError {
             Self::Misconfigured { .. } => "misconfigured",
             Self::TooSlow { .. } => "too-slow",
             Self::Refused { .. } => "refused",
+            Self::Panicked => "panicked",
+        }
+    }
+
+    /// Returns whether the rows may be the cause, where the store works otherwise. A full disk may
+    /// have room for a small transaction and none for a large one.
+    pub(crate) fn may_be_of_the_rows(&self) -> bool {
+        match self {
+            Self::Unavailable { code } => code != DISK_FULL,
+            Self::Misconfigured { .. } => false,
+            Self::TooSlow { .. } | Self::Refused { .. } | Self::Panicked => true,
         }
     }
 }

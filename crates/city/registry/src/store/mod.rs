@@ -4,11 +4,14 @@ mod apply;
 mod backend;
 mod columns;
 mod error;
+mod failures;
 mod lookups;
 mod migrations;
+mod person_statements;
 mod persons;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod rehearsal;
 mod rows;
 mod sql;
 mod sqlite;
@@ -32,13 +35,14 @@ use linking::{
 
 use crate::config::StoreConfig;
 use backend::Backend;
+pub(crate) use backend::MessageKey;
 pub use error::StoreError;
 use error::is_race;
+pub(crate) use person_statements::NameValue;
 pub(crate) use persons::{Around, PersonsChanged};
 pub(crate) use rows::{ActionRow, ContestRow, FactRow};
 pub use stats::Stats;
 pub(crate) use transaction::Applied;
-pub(crate) use transaction::NameValue;
 use transaction::{Abort, Attempt};
 
 /// Number of times that a transaction that lost a race is run again. From the third on it runs
@@ -120,6 +124,7 @@ impl Store {
         let mut attempt = Attempt {
             exclusive: false,
             blind: self.backend.expects_new(events),
+            is_rehearsal: false,
         };
         let mut lost = 0;
         loop {
@@ -184,8 +189,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes an operator's decision, or takes it back, and returns what changed by it; `None` where
-    /// it changed nothing.
+    /// Writes an operator's decision, or takes it back, and returns what changed by it; `None`
+    /// where it changed nothing.
     pub(crate) async fn decide(
         &self,
         decision: Decision,

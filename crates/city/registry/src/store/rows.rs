@@ -5,8 +5,8 @@ use linking::{CityPseudonym, Decision, NameSetId, StoredRecord, StoredVersion, S
 use sqlx::{ColumnIndex, Decode, Error, FromRow, Row, Type};
 
 use super::columns::{kind, pseudonym, undecodable};
-use super::transaction::{NameRow, NameValue, SetRow};
-use super::upgrade::OldFact;
+use super::person_statements::{NameRow, NameValue, SetRow};
+use super::transaction::OldFact;
 
 /// Row of a fact, with the subject of its person.
 #[derive(Debug, Clone, Default)]
@@ -231,7 +231,7 @@ pub(crate) struct ActionRow {
     pub action: String,
     /// Name it was about.
     pub one: NameValue,
-    /// Other name, where two were joined.
+    /// Second name, where two were joined.
     pub other: Option<NameValue>,
 }
 

@@ -13,6 +13,20 @@ pub(super) const PING: &str = "SELECT 1 FROM subject LIMIT 1";
 /// Writes the one row that is always there as it is: changes nothing, and yet is a write.
 pub(super) const TOUCH: &str = "UPDATE second_layer SET check_value = check_value WHERE id = 1";
 
+/// Number of failures at a message by itself.
+pub(super) const FAILURES: &str = "SELECT failures FROM attempt WHERE message = $1";
+
+/// Writes the number of failures at a message.
+pub(super) const PUT_FAILURES: &str = "INSERT INTO attempt (message, failures, noted_at)
+    VALUES ($1, $2, $3)
+    ON CONFLICT (message) DO UPDATE SET failures = excluded.failures, noted_at = excluded.noted_at";
+
+/// Removes what is noted of a message.
+pub(super) const REMOVE_FAILURES: &str = "DELETE FROM attempt WHERE message = $1";
+
+/// Removes what was noted of messages before a time.
+pub(super) const PRUNE_FAILURES: &str = "DELETE FROM attempt WHERE noted_at < $1";
+
 /// Removes all but the newest `$1` refusals.
 pub(super) const PRUNE: &str = "DELETE FROM refusal WHERE seen_at <=
     (SELECT seen_at FROM refusal ORDER BY seen_at DESC LIMIT 1 OFFSET $1)";

@@ -6,32 +6,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use linking::{
-    CityPseudonym, MAX_COMPONENT_NAMES, NameSetId, SecondLayerKey, StoredRecord, SubjectId,
-};
+use linking::{CityPseudonym, MAX_COMPONENT_NAMES, NameSetId, SecondLayerKey, SubjectId};
 
-use super::transaction::{Abort, NameValue, SetRow, StoreTransaction};
+use super::person_statements::{NameValue, SetRow};
+use super::transaction::{Abort, MovedFact, OldFact, StoreTransaction};
 
 /// Number of facts that are moved in one transaction. Few under test, so that it takes several.
 const CHUNK_FACTS: usize = if cfg!(test) { 4 } else { 10_000 };
-
-/// Fact as it was stored before links, as far as its new names need it.
-pub(super) struct OldFact {
-    /// Digest of the record, as its clinic sends it.
-    pub(super) record: [u8; 32],
-    /// Strongest name that the record stated; `None` when withdrawn.
-    pub(super) name: Option<NameValue>,
-}
-
-/// Fact's new names.
-pub(super) struct MovedFact {
-    /// Digest of the record, as its clinic sends it.
-    pub(super) sent: [u8; 32],
-    /// Second-layer digest of the record.
-    pub(super) stored: StoredRecord,
-    /// Set of the person's names; `None` when withdrawn.
-    pub(super) name_set: Option<NameSetId>,
-}
 
 /// Moves some facts; returns their number, or `None` when none is left and the old table is gone.
 pub(super) async fn move_facts(

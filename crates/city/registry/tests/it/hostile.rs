@@ -1,5 +1,5 @@
-//! Honest batches beside messages of a hostile account: all of the former are stored, none is a dead
-//! letter, and what is kept of the latter is bounded.
+//! Honest batches beside messages of a hostile account: all of the former are stored, none is a
+//! dead letter, and what is kept of the latter is bounded.
 
 use broker::{AmqpConfig, QueueConfig};
 use testbed::postgres::Postgres;

@@ -4,9 +4,14 @@
 mod ahead;
 mod consume;
 mod hostile;
+mod installed;
+#[cfg(feature = "inject")]
+mod killed;
+mod loop_check;
 mod many;
 mod outage;
 mod persons;
 mod program;
 mod receipts;
+mod stop;
 mod world;

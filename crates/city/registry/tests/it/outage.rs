@@ -1,7 +1,7 @@
 //! Tests of a store that goes away, or refuses a batch for good: nothing is lost, nothing is
 //! acknowledged early, nothing loops.
 
-use contract::Vaccine;
+use contract::{Receipt, UnreadableReason, Vaccine};
 use registry::{ConsumeError, ConsumeStep, StoreError};
 use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
@@ -160,52 +160,44 @@ async fn batches_too_slow_together_are_stored_one_by_one() {
     }
     let (outcome, dead) = world.registry.drain().await.unwrap();
     assert_eq!((outcome.applied, dead), (15, 0));
-    // Alone it has no smaller size to try: it stays pending.
+    // Alone it goes in parts, and at last event by event.
     world.send(&doses(1, 25).remove(0)).await; // 15 of them known already
-    for _ in 0..2 {
-        let error = world
-            .registry
-            .consume_once(NOW.parse().unwrap())
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(error, ConsumeError::Store(StoreError::TooSlow { .. })),
-            "{error}"
-        );
+    let mut now: chrono::DateTime<chrono::Utc> = NOW.parse().unwrap();
+    let mut applied = 0;
+    for _ in 0..5 {
+        if let ConsumeStep::Done { outcome, dead, .. } =
+            world.registry.consume_once(now).await.unwrap()
+        {
+            assert_eq!(dead, 0);
+            applied += outcome.applied;
+        }
+        now += chrono::TimeDelta::seconds(30);
     }
+    assert_eq!(applied, 10);
     assert_eq!(
         (world.depth().await.waiting, world.depth().await.dead),
         (0, 0)
     );
-    postgres
-        .psql("registry", "DROP TRIGGER slow ON fact")
-        .await
-        .unwrap();
-    assert_eq!(world.registry.drain().await.unwrap().0.applied, 10);
 }
 
-/// Case of a batch that the store never finishes; those behind it are stored all the same, also
-/// those that come later.
-#[tokio::test]
-async fn a_batch_that_is_always_too_slow_holds_no_other_up() {
+/// Case of a batch at which the store fails each time, as `fail`, in a trigger, says. The others
+/// are stored all the same, also those that come later, and this one is given up.
+async fn only_the_batch_that_fails_is_given_up(fail: &str) {
     let postgres = Postgres::start().await.unwrap();
     let store = crate::world::postgres_store(&postgres, "registry").await;
-    let mut directory = broker::DirectoryConfig::at("queue");
-    directory.delivery_limit = 1.try_into().unwrap();
-    let mut world = World::new(&store, broker::QueueConfig::Directory(directory)).await;
-    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN RAISE EXCEPTION USING ERRCODE = '57014'; END $$;
-        CREATE TRIGGER slow BEFORE INSERT ON fact FOR EACH ROW WHEN (NEW.vaccine = 'qazvac') \
-        EXECUTE FUNCTION slow()";
-    postgres.psql("registry", slow).await.unwrap();
+    let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
+    let mut world = World::new(&store, queue).await;
+    let trigger = format!(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {fail} END $$;
+        CREATE TRIGGER fail BEFORE INSERT ON fact FOR EACH ROW WHEN (NEW.vaccine = 'qazvac') \
+         EXECUTE FUNCTION fail()"
+    );
+    postgres.psql("registry", &trigger).await.unwrap();
+    let poison = [asserted(900, 1, 900, dose(Vaccine::QazVac, "2021-06-01"))];
+    let (poison, _) = world.send(&poison).await;
     let mut now: chrono::DateTime<chrono::Utc> = NOW.parse().unwrap();
     let mut stored = 0;
     for round in 0..3 {
-        if round == 0 {
-            world
-                .send(&[asserted(900, 1, 900, dose(Vaccine::QazVac, "2021-06-01"))])
-                .await;
-        }
         for batch in doses(4, 5).split_off(round) {
             world.send(&batch).await;
         }
@@ -216,26 +208,52 @@ async fn a_batch_that_is_always_too_slow_holds_no_other_up() {
             {
                 batches += more;
             }
+            now += chrono::TimeDelta::seconds(1);
         }
         stored += batches;
     }
     assert_eq!(stored, 9);
-    // At last it ends at the queue's delivery limit.
-    for _ in 0..20 {
-        now += chrono::TimeDelta::minutes(11);
-        let _too_slow = world.registry.consume_once(now).await;
-        if world.depth().await.dead == 1 {
-            break;
-        }
+    let mut steps = 0;
+    while world.depth().await.dead == 0 {
+        now += chrono::TimeDelta::seconds(30);
+        drop(world.registry.consume_once(now).await);
+        steps += 1;
+        assert!(steps < 10, "it is never given up");
     }
-    assert_eq!(
-        (world.depth().await.waiting, world.depth().await.dead),
-        (0, 1)
-    );
-    assert_eq!(
-        world.registry.reader().stats().await.unwrap().asserted["vaccination"],
-        20
-    );
+    let depth = world.depth().await;
+    assert_eq!((depth.waiting, depth.dead), (0, 1));
+    let stats = world.registry.reader().stats().await.unwrap();
+    assert_eq!(stats.asserted["vaccination"], 20);
+    let given_up = Receipt::unreadable(poison.id, UnreadableReason::GivenUp);
+    assert!(world.answers().await.contains(&given_up));
+    let noted = "SELECT count(*) FROM attempt";
+    assert_eq!(postgres.psql("registry", noted).await.unwrap().trim(), "0");
+}
+
+#[tokio::test]
+async fn a_batch_that_is_always_too_slow_is_given_up() {
+    only_the_batch_that_fails_is_given_up("RAISE EXCEPTION USING ERRCODE = '57014';").await;
+}
+
+#[tokio::test]
+async fn a_batch_that_breaks_every_connection_is_given_up() {
+    let fail = "PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW;";
+    only_the_batch_that_fails_is_given_up(fail).await;
+}
+
+#[tokio::test]
+async fn a_batch_that_waits_for_a_lock_in_vain_is_given_up() {
+    only_the_batch_that_fails_is_given_up("RAISE EXCEPTION USING ERRCODE = '55P03';").await;
+}
+
+/// Outage in which the store answers and takes updates, and every new fact breaks the connection.
+#[tokio::test]
+async fn an_outage_that_breaks_every_connection_condemns_nobody() {
+    let fail = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;
+        CREATE TRIGGER fail BEFORE INSERT ON fact FOR EACH ROW EXECUTE FUNCTION fail()";
+    let mend = "DROP TRIGGER fail ON fact";
+    a_store_that_takes_no_writes_costs_one_delivery("registry", fail, mend).await;
 }
 
 #[tokio::test]

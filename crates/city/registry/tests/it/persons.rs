@@ -6,7 +6,7 @@ use broker::{DirectoryConfig, QueueConfig};
 use contract::{Body, Event, PublicKey, Scheme, Subject, wire};
 use serde_json::Value;
 
-use crate::program::{public_key, run, words};
+use crate::installed::{public_key, run, words};
 use crate::world::{asserted, negative, pseudonym, withdrawn};
 
 /// Test of the person with this SNILS and this passport.

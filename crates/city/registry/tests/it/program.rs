@@ -1,60 +1,14 @@
 //! Tests of `city-registry` as an operator runs it: exit codes, files, printed text.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
 use broker::{DirectoryConfig, QueueConfig};
-use contract::{PublicKey, Scheme, wire};
+use contract::{Scheme, wire};
 
+use crate::installed::{page_with, public_key, run, send, words};
 use crate::world::{asserted, negative, pseudonym};
-
-pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_city-registry"))
-        .current_dir(folder)
-        .env_remove("RUST_LOG")
-        .env_remove("CITY_REGISTRY_CONFIG")
-        .args(arguments)
-        .output()
-        .unwrap()
-}
-
-pub(crate) fn words(output: &Output) -> (Option<i32>, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (
-        output.status.code(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
-}
-
-async fn send(folder: &Path, public: &str) {
-    let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
-    let encoded = wire::encode(&[asserted(1, 1, 7, negative("2021-06-01"))]);
-    let (batch, _) = PublicKey::from_text(public)
-        .unwrap()
-        .seal(&encoded)
-        .unwrap();
-    broker::publisher(&queue, folder)
-        .unwrap()
-        .publish(&batch)
-        .await
-        .unwrap();
-}
-
-/// Public key out of the lines for the gateways.
-pub(crate) fn public_key(printed: &str) -> String {
-    let table: toml::Table = printed
-        .lines()
-        .filter(|line| line.starts_with("public_key") || line.starts_with("receipt_keys"))
-        .collect::<Vec<_>>()
-        .join("\n")
-        .parse()
-        .unwrap();
-    let receipt_keys = table["receipt_keys"].as_array().unwrap();
-    contract::ReceiptVerifier::from_text(receipt_keys[0].as_str().unwrap()).unwrap();
-    table["public_key"].as_str().unwrap().to_owned()
-}
 
 #[tokio::test]
 async fn from_init_to_show() {
@@ -76,7 +30,9 @@ async fn from_init_to_show() {
     );
     let (code, printed, _) = words(&run(folder, &["check"]));
     assert!(
-        code == Some(0) && printed.contains("ok      store: SQLite"),
+        code == Some(0)
+            && printed.contains("ok      store: SQLite")
+            && printed.contains("no registry runs"),
         "{printed}"
     );
 
@@ -234,6 +190,11 @@ async fn the_daemon_stores_what_arrives_serves_metrics_and_ends_on_sigterm() {
         assert!(metrics.contains(line), "{line}");
     }
     page_with(port, "/health/ready", "200 OK").await;
+    let (code, printed, _) = words(&run(folder, &["check"]));
+    assert!(
+        code == Some(0) && printed.contains("its receipt came back"),
+        "{printed}"
+    );
     let id = daemon.id().unwrap().to_string();
     let limits = std::fs::read_to_string(format!("/proc/{id}/limits")).unwrap();
     let core = limits
@@ -384,32 +345,4 @@ async fn dead_letters_are_listed_looked_into_retried_and_discarded() {
         words(&run(folder, &["dead-letters", "discard", "--all", "--yes"])).0,
         Some(1)
     );
-}
-
-/// Page of the daemon, once it holds `text`.
-async fn page_with(port: u16, path: &str, text: &str) -> String {
-    let seen = tokio::time::timeout(Duration::from_secs(30), async {
-        loop {
-            let page = page(port, path).await.unwrap_or_default();
-            if page.contains(text) {
-                return page;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    seen.await
-        .unwrap_or_else(|_| panic!("{path} has {text} in time"))
-}
-
-async fn page(port: u16, path: &str) -> std::io::Result<String> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
-    stream
-        .write_all(
-            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
-        )
-        .await?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page).await?;
-    Ok(page)
 }

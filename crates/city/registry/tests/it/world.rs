@@ -29,7 +29,7 @@ pub(crate) struct World {
     pub clock: Arc<ManualClock>,
     /// Subscription to the answers of the registry.
     pub receipts: Box<dyn ReceiptSubscriber>,
-    verifier: ReceiptVerifier,
+    pub verifier: ReceiptVerifier,
     publisher: Arc<dyn Publisher>,
 }
 

@@ -80,8 +80,8 @@ impl Outbox {
     }
 
     /// Raises the generation to `at_least`, if it is below, and forgets every cursor: all that the
-    /// sources hold is read and sent again, and all withdrawals are, above everything sent before. `why` is shown by
-    /// `status`. Returns false if it was not below.
+    /// sources hold is read and sent again, and all withdrawals are, above everything sent before.
+    /// `why` is shown by `status`. Returns false if it was not below.
     ///
     /// # Errors
     /// [`OutboxError::Exhausted`] beyond the last generation, and the disk's failures.

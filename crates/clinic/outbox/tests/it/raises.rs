@@ -1,5 +1,5 @@
-//! Restored states, as receipts show them: what is told as refused, and the generation that rises by
-//! one, once a day.
+//! Restored states, as receipts show them: what is told as refused, and the generation that rises
+//! by one, once a day.
 
 use contract::{Event, RefusalReason, RefusedEvent, StoredAnswer, Superseded, Version};
 use outbox::{

@@ -21,6 +21,30 @@ pub(super) enum ChannelStep<'a> {
     Subscribe(&'a str),
 }
 
+impl ChannelStep<'_> {
+    /// Kind and name of what it is about.
+    fn thing(self) -> String {
+        match self {
+            Self::Exchange(name) | Self::Publish(name) | Self::Subscribe(name) => {
+                format!("the exchange {name}")
+            }
+            Self::Queue(name) | Self::Bind(name) | Self::Consume(name) => {
+                format!("the queue {name}")
+            }
+        }
+    }
+
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Exchange(_) | Self::Queue(_) => "create",
+            Self::Bind(_) => "bind",
+            Self::Consume(_) => "read",
+            Self::Publish(_) => "publish to",
+            Self::Subscribe(_) => "subscribe to",
+        }
+    }
+}
+
 /// Error for a name that does not resolve, which [`connecting`] recognises.
 pub(super) fn unknown_host() -> io::Error {
     io::ErrorKind::AddrNotAvailable.into()
@@ -196,25 +220,9 @@ pub(super) fn on_channel(
     let ErrorKind::ProtocolError(error) = error.kind() else {
         return connection_lost(address);
     };
-    let (thing, verb) = match step {
-        ChannelStep::Exchange(name) => (format!("the exchange {name}"), "create"),
-        ChannelStep::Queue(name) => (format!("the queue {name}"), "create"),
-        ChannelStep::Bind(name) => (format!("the queue {name}"), "bind"),
-        ChannelStep::Consume(name) => (format!("the queue {name}"), "read"),
-        ChannelStep::Publish(name) => (format!("the exchange {name}"), "publish to"),
-        ChannelStep::Subscribe(name) => (format!("the exchange {name}"), "subscribe to"),
-    };
+    let thing = step.thing();
     match error.get_id() {
-        403 if matches!(step, ChannelStep::Subscribe(_)) => BrokerError::misconfigured(
-            format!("user {:?} may not {verb} {thing}", address.user),
-            "grant it (rabbitmqctl set_permissions): to configure, write and read ^amq\\.gen-, \
-             and to read the exchange",
-        ),
-        403 => BrokerError::misconfigured(
-            format!("user {:?} may not {verb} {thing}", address.user),
-            "grant it (rabbitmqctl set_permissions), or set `declare = false` if others create \
-             the queues",
-        ),
+        403 => forbidden(address, step, error.get_message().as_str()),
         // A queue whose node is down is "not found" as well, and comes back.
         404 if error.get_message().as_str().contains("down") => {
             BrokerError::retry(format!("{thing} is on a node that is down"))
@@ -241,5 +249,26 @@ pub(super) fn on_channel(
         ),
         320 => BrokerError::retry(format!("{address} is shutting down")),
         code => BrokerError::retry(format!("{address} ended the work with AMQP code {code}")),
+    }
+}
+
+fn forbidden(address: &BrokerAddress, step: ChannelStep<'_>, text: &str) -> BrokerError {
+    let user = &address.user;
+    let what = format!("user {user:?} may not {} {}", step.verb(), step.thing());
+    match step {
+        // The broker may not have noticed yet that an earlier connection is gone.
+        _ if text.contains("exclusive") => BrokerError::retry(format!(
+            "another connection of user {user:?} reads the queue of receipts"
+        )),
+        ChannelStep::Subscribe(_) => BrokerError::misconfigured(
+            what,
+            "grant it (rabbitmqctl set_permissions): to configure, write and read ^amq\\.gen-, and \
+             to read the exchange; or set `receipts_queue` to a queue made for it",
+        ),
+        _ => BrokerError::misconfigured(
+            what,
+            "grant it (rabbitmqctl set_permissions), or set `declare = false` if others create \
+             the queues",
+        ),
     }
 }

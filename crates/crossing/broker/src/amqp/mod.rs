@@ -64,9 +64,21 @@ pub(crate) async fn check_rights(
 }
 
 pub(crate) async fn readers(config: &AmqpConfig, base: &Path) -> Result<u64, BrokerError> {
+    readers_of(config, base, &config.queue).await
+}
+
+/// Returns whether another connection reads the queue of receipts that was made for this account.
+pub(crate) async fn receipts_taken(config: &AmqpConfig, base: &Path) -> Result<bool, BrokerError> {
+    match &config.receipts_queue {
+        Some(queue) => Ok(readers_of(config, base, queue).await? > 0),
+        None => Ok(false),
+    }
+}
+
+async fn readers_of(config: &AmqpConfig, base: &Path, queue: &str) -> Result<u64, BrokerError> {
     let settings = AmqpSettings::new(config, base)?;
     let session = BrokerSession::open(&settings, MAX_MESSAGE_BYTES).await?;
-    let outcome = topology::readers(&session.channel, &settings).await;
+    let outcome = topology::readers(&session.channel, &settings, queue).await;
     session.close().await;
     outcome
 }

@@ -53,12 +53,12 @@ pub(super) async fn depth(
     })
 }
 
-/// Counts the consumers of the queue of batches.
+/// Counts the consumers of a queue.
 pub(super) async fn readers(
     channel: &Channel,
     settings: &AmqpSettings,
+    name: &str,
 ) -> Result<u64, BrokerError> {
-    let name = settings.config.queue.as_str();
     let looked = passively(channel, name).await;
     looked
         .map(|queue| queue.consumer_count().into())

@@ -17,7 +17,7 @@ use testbed::rabbitmq::{Options, RabbitMq};
 
 use crate::amqp::{at, base, drain, raw};
 use crate::conformance::{hear, subscribe};
-use crate::{batch, until};
+use crate::{PATIENCE, batch, until};
 
 const SETUP: &str = include_str!("../../../../../config/rabbitmq-setup.sh");
 const GATEWAY: &str = "gateway-1";
@@ -99,6 +99,14 @@ async fn both_sides_work(city: &City) {
         .unwrap();
     assert!(findings.iter().all(|it| it.help.is_none()), "{findings:?}");
     let mut subscriber = subscribe(&gateway).await;
+    // The queue is the running gateway's alone: a second reader would take some of its receipts.
+    let mut second = broker::receipt_subscriber(&gateway, base()).unwrap();
+    let error = second.receive(1, PATIENCE).await.unwrap_err();
+    assert!(
+        error.is_retry() && error.to_string().contains("another connection"),
+        "{error}"
+    );
+    second.close().await;
     let publisher = broker::publisher(&gateway, base()).unwrap();
     publisher.publish(&batch(b"facts")).await.unwrap();
     publisher.close().await;

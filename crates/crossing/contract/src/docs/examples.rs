@@ -30,7 +30,7 @@ fn sealed(name: &str, key: &PrivateKey, encoded: &[u8]) -> Opened {
     let opened = || {
         key.open(&read(name))
             .ok()
-            .filter(|opened| opened.encoded == encoded)
+            .filter(|opened| opened.encoded.as_slice() == encoded)
     };
     if updating() && !(exists(name) && opened().is_some()) {
         write(name, key.public().seal(encoded).unwrap().0.bytes);

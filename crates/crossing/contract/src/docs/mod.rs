@@ -171,10 +171,11 @@ fn asyncapi() -> Value {
         "defaultContentType": "application/octet-stream",
         "channels": {
             "facts": channel(
-                "clinic.facts",
+                "clinic.facts.intake",
                 "sealedBatch",
-                "Where every clinic publishes and the registry consumes; the same for all clinics.",
-                &amqp_queue("clinic.facts"),
+                "Where the registry consumes what every clinic publishes to the exchange \
+                 clinic.facts with this routing key; the same for all clinics.",
+                &amqp_queue("clinic.facts.intake"),
             ),
             "deadLetters": channel(
                 "clinic.facts.dead",

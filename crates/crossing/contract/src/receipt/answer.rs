@@ -17,7 +17,8 @@ pub const PADDED_ANSWER_BYTES: [usize; 4] = [1 << 10, 16 << 10, 64 << 10, 192 <<
 
 /// Size of the answer's length in front of it.
 pub(super) const LENGTH_BYTES: usize = 4;
-/// Kind of an answer to events; 1 was that of the contract's first version, which counted otherwise.
+/// Kind of an answer to events; 1 was that of the contract's first version, which counted
+/// otherwise.
 const STORED: u8 = 3;
 const PROBED: u8 = 2;
 const NO_RECORD: RecordDigest = RecordDigest([0; 32]);
@@ -31,7 +32,8 @@ pub enum Answer {
     Probed(ProbeAnswer),
 }
 
-/// Result of the events of a batch; `accepted`, the refused and the superseded ones are all of them.
+/// Result of the events of a batch; `accepted`, the refused and the superseded ones are all of
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoredAnswer {
     /// Number of events that were applied or held already.

@@ -8,6 +8,7 @@ use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable as _, Kem, OpModeR};
 use zeroize::Zeroizing;
+use zstd::bulk::Decompressor;
 
 use super::error::OpenError;
 use super::format::{
@@ -23,8 +24,8 @@ use crate::{AnswerKey, BatchId};
 pub struct Opened {
     /// Id of the batch.
     pub id: BatchId,
-    /// Encoded content, for [`crate::wire::decode_message`].
-    pub encoded: Vec<u8>,
+    /// Encoded content, for [`crate::wire::decode_message`]; wiped when dropped.
+    pub encoded: Zeroizing<Vec<u8>>,
     /// Key to encrypt the answer under.
     pub answer_key: AnswerKey,
 }
@@ -89,7 +90,7 @@ impl PrivateKey {
 
 /// Unpads and decompresses; memory is bounded by the size the frame states, and that by the
 /// contract.
-fn expand(plaintext: &[u8]) -> Result<Vec<u8>, OpenError> {
+fn expand(plaintext: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
     let (length, rest) = plaintext
         .split_first_chunk::<LENGTH_BYTES>()
         .ok_or(OpenError::Content)?;
@@ -106,5 +107,10 @@ fn expand(plaintext: &[u8]) -> Result<Vec<u8>, OpenError> {
     if padding.iter().fold(0, |all, byte| all | byte) != 0 {
         return Err(OpenError::Content);
     }
-    zstd::bulk::decompress(frame, expanded).map_err(|_| OpenError::Content)
+    // As large as it will be, so that no smaller buffer with a part of it is left behind unwiped.
+    let mut encoded = Zeroizing::new(Vec::with_capacity(expanded));
+    Decompressor::new()
+        .and_then(|mut decompressor| decompressor.decompress_to_buffer(frame, &mut *encoded))
+        .map_err(|_| OpenError::Content)?;
+    Ok(encoded)
 }

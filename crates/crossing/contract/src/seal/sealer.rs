@@ -241,7 +241,7 @@ mod tests {
             let (batch, answer_key) = sealer.seal(&events).unwrap();
             let opened = key.open(&batch.bytes).unwrap();
             assert!(opened.answer_key == answer_key && opened.id == batch.id);
-            assert!(opened.encoded == wire::encode(&events), "{count} events");
+            assert!(*opened.encoded == wire::encode(&events), "{count} events");
         }
     }
 

@@ -74,7 +74,7 @@ fn opens_what_was_sealed() {
             (opened.id, batch_id_of(&batch.bytes)),
             (batch.id, Some(batch.id))
         );
-        assert!(opened.encoded == content);
+        assert!(opened.encoded.as_slice() == content);
         assert!(opened.answer_key == answer_key);
     }
 }
@@ -335,7 +335,7 @@ proptest! {
     fn any_content_comes_back(content in proptest::collection::vec(any::<u8>(), 0..20_000)) {
         let key = PrivateKey::generate();
         let (batch, answer_key) = key.public().seal(&content).unwrap();
-        let expected = Opened { id: batch.id, encoded: content, answer_key };
+        let expected = Opened { id: batch.id, encoded: content.into(), answer_key };
         prop_assert_eq!(key.open(&batch.bytes), Ok(expected));
         prop_assert!(PADDED_SIZES_BYTES.contains(&plaintext_bytes(&batch)));
     }

@@ -1,13 +1,14 @@
-//! What is connected with one name, for an operator to look at.
+//! Names, sets and persons that are connected with one name, for an operator to look at.
 
 use std::collections::{BTreeMap, HashMap};
 
 use linking::{CityPseudonym, Decision, NameSet, SubjectId};
 
 use super::component::Reading;
-use crate::store::transaction::{Abort, NameValue, StoreTransaction};
+use crate::store::person_statements::{NameRow, NameValue};
+use crate::store::transaction::{Abort, StoreTransaction};
 
-/// What is connected with one name.
+/// Names, sets and persons that are connected with one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Around {
     /// Persons, the one of the name first.
@@ -38,8 +39,7 @@ pub(in crate::store) async fn look_around(
     let no_names = HashMap::new();
     let mut reading = Reading::new(has_decisions, &no_names);
     reading.read(transaction, &[name]).await?;
-    let is_of_name =
-        |rows: &[crate::store::transaction::NameRow]| rows.iter().any(|row| row.name.value == name);
+    let is_of_name = |rows: &[NameRow]| rows.iter().any(|row| row.name.value == name);
     let mut components = reading.into_components();
     components.retain(|loaded| is_of_name(&loaded.rows));
     let Some(loaded) = components.pop() else {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use linking::NameSet;
 
 use super::component::root;
-use crate::store::transaction::NameValue;
+use crate::store::person_statements::NameValue;
 
 /// Sorts sets into those that names connect with each other.
 pub(super) fn clusters(sets: &[NameSet]) -> Vec<Vec<NameSet>> {

@@ -7,7 +7,8 @@ use linking::{
     NameSetId, SubjectId,
 };
 
-use crate::store::transaction::{Abort, NameRow, NameValue, SetRow, StoreTransaction};
+use crate::store::person_statements::{NameRow, NameValue, SetRow};
+use crate::store::transaction::{Abort, StoreTransaction};
 
 /// Component as it was read.
 pub(super) struct Loaded {

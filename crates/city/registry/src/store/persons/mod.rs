@@ -1,4 +1,4 @@
-//! Who is one person after a group: the name sets, names and subjects that its facts change.
+//! Name sets, names and subjects that a group of facts changes: who is one person after it.
 //!
 //! 1. The numbers of records of the name sets change (`sets.rs`).
 //! 2. Sets whose names are all new are persons by themselves. For others the subjects are locked,
@@ -19,7 +19,8 @@ use linking::{
     CityPseudonym, Component, Decision, LinkRules, NameSet, Persons, SetChange, SubjectId, persons,
 };
 
-use super::transaction::{Abort, NameRow, NameValue, StoreTransaction};
+use super::person_statements::{NameRow, NameValue};
+use super::transaction::{Abort, StoreTransaction};
 pub(crate) use around::Around;
 pub(super) use around::look_around;
 use clusters::clusters;
@@ -35,6 +36,9 @@ pub(crate) struct PersonsChanged {
     /// Number of subjects that ended.
     pub ended: usize,
 }
+
+/// Number of names and sets after which other tasks get their turn: about a millisecond's work.
+const TURN: usize = 128;
 
 /// Names that are stored, by their values.
 type Known = HashMap<NameValue, NameRow>;
@@ -55,7 +59,9 @@ pub(super) async fn relink(
     let known = known(transaction, &looked_at).await?;
     let sorted = sort(&changed, &known, has_decisions);
     let mut assigned = Assigned::default();
+    let mut turn = Turn::default();
     for set in &sorted.fresh {
+        turn.take(set.len()).await;
         let component = Component {
             sets: set.clone(),
             ..Component::default()
@@ -146,6 +152,21 @@ fn is_apart(known: &Known, name: &NameValue) -> bool {
     known.get(name).is_some_and(|row| row.apart)
 }
 
+/// Work done since other tasks had their turn.
+#[derive(Default)]
+struct Turn(usize);
+
+impl Turn {
+    /// Lets other tasks have their turn before `work` more names and sets, where it is due.
+    async fn take(&mut self, work: usize) {
+        if self.0 >= TURN {
+            self.0 = 0;
+            tokio::task::yield_now().await;
+        }
+        self.0 += work;
+    }
+}
+
 /// Names whose persons may change.
 struct Touched {
     values: BTreeSet<NameValue>,
@@ -187,7 +208,10 @@ async fn recompute(
     {
         return Err(Abort::Raced);
     }
+    let mut turn = Turn::default();
     for loaded in reading.into_components() {
+        turn.take(loaded.rows.len() + loaded.component.sets.len())
+            .await;
         assigned.add(&decide(&loaded.component, rules), &loaded);
     }
     Ok(())

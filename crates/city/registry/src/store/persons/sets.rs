@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use linking::{CityPseudonym, NameSet, NameSetId, SetChange};
 
 use super::sorted_values;
-use crate::store::transaction::{Abort, NameValue, SetRow, StoreTransaction};
+use crate::store::person_statements::{NameValue, SetRow};
+use crate::store::transaction::{Abort, StoreTransaction};
 
 /// Sets that a group has changed.
 #[derive(Default)]

@@ -8,7 +8,8 @@ use linking::{CityPseudonym, Contest, Persons, SubjectId};
 
 use super::PersonsChanged;
 use super::component::Loaded;
-use crate::store::transaction::{Abort, NameRow, NameValue, StoreTransaction};
+use crate::store::person_statements::{NameRow, NameValue};
+use crate::store::transaction::{Abort, StoreTransaction};
 
 /// Subject that exists, or one to be made.
 #[derive(Clone, Copy)]

@@ -3,6 +3,7 @@
 mod copy;
 mod lent_connection;
 mod options;
+mod persons;
 mod queries;
 mod transaction;
 
@@ -22,16 +23,17 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{Error, Postgres, Transaction};
 
 use super::apply::apply;
-use super::backend::Backend;
+use super::backend::{Backend, MessageKey};
 use super::error::StoreError;
 use super::migrations::{MigrationFile, migrator};
+use super::person_statements::NameValue;
 use super::persons::{Around, PersonsChanged, decide_by_operator, look_around};
 use super::rows::{
     ActionColumns, ActionRow, ContestColumns, ContestRow, FactRow, action_row, contest_row,
 };
 use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH, select_actions, select_contests};
 use super::stats::CountRow;
-use super::transaction::{Abort, Applied, Attempt, NameValue};
+use super::transaction::{Abort, Applied, Attempt};
 use super::upgrade::move_facts;
 use crate::config::PostgresConfig;
 use lent_connection::LentConnection;
@@ -42,7 +44,7 @@ const ACQUIRE_TIMEOUT_SECONDS: u64 = 5;
 /// Number of events from which a group may be written without a look for its records.
 const BLIND_EVENTS: usize = 1000;
 
-const MIGRATIONS: [MigrationFile; 4] = [
+const MIGRATIONS: [MigrationFile; 5] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/postgres/0001_init.sql"),
@@ -60,6 +62,10 @@ const MIGRATIONS: [MigrationFile; 4] = [
     MigrationFile {
         name: "links",
         sql: include_str!("../../../../../../migrations/registry/postgres/0004_links.sql"),
+    },
+    MigrationFile {
+        name: "attempts",
+        sql: include_str!("../../../../../../migrations/registry/postgres/0005_attempts.sql"),
     },
 ];
 
@@ -121,7 +127,9 @@ impl Backend for PostgresStore {
         let mut lent = self.lend().await?;
         let mut transaction = lent.begin().await?;
         let applied = apply(&mut transaction, batches, rules, attempt, now).await?;
-        transaction.commit().await?;
+        if !attempt.is_rehearsal {
+            transaction.commit().await?;
+        }
         Ok(applied)
     }
 
@@ -190,6 +198,23 @@ impl Backend for PostgresStore {
 
     async fn ping_writing(&self) -> Result<(), Error> {
         sqlx::query(TOUCH).execute(&self.pool).await.map(drop)
+    }
+
+    async fn failures(&self, message: &MessageKey) -> Result<u32, Error> {
+        queries::failures(&self.pool, message).await
+    }
+
+    async fn put_failures(
+        &self,
+        message: &MessageKey,
+        failures: u32,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        queries::put_failures(&self.pool, message, failures, now).await
+    }
+
+    async fn prune_failures(&self, before: DateTime<Utc>) -> Result<(), Error> {
+        queries::prune_failures(&self.pool, before).await
     }
 
     async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error> {

@@ -1,5 +1,6 @@
 //! SQLite as the registry's database: one file, one writer connection, a few readers.
 
+mod persons;
 mod queries;
 mod transaction;
 
@@ -22,16 +23,17 @@ use sqlx::sqlite::{
 use sqlx::{Connection as _, Error};
 
 use super::apply::apply;
-use super::backend::Backend;
+use super::backend::{Backend, MessageKey};
 use super::error::StoreError;
 use super::migrations::{MigrationFile, migrator};
+use super::person_statements::NameValue;
 use super::persons::{Around, PersonsChanged, decide_by_operator, look_around};
 use super::rows::{
     ActionColumns, ActionRow, ContestColumns, ContestRow, FactRow, action_row, contest_row,
 };
 use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH, select_actions, select_contests};
 use super::stats::CountRow;
-use super::transaction::{Abort, Applied, Attempt, NameValue};
+use super::transaction::{Abort, Applied, Attempt};
 use super::upgrade::move_facts;
 use crate::config::SqliteConfig;
 use transaction::SqliteTransaction;
@@ -47,7 +49,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(200);
 /// Number of connections that only read.
 const READERS: u32 = 4;
 
-const MIGRATIONS: [MigrationFile; 3] = [
+const MIGRATIONS: [MigrationFile; 4] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0001_init.sql"),
@@ -59,6 +61,10 @@ const MIGRATIONS: [MigrationFile; 3] = [
     MigrationFile {
         name: "links",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0003_links.sql"),
+    },
+    MigrationFile {
+        name: "attempts",
+        sql: include_str!("../../../../../../migrations/registry/sqlite/0004_attempts.sql"),
     },
 ];
 
@@ -105,7 +111,9 @@ impl Backend for SqliteStore {
         let begun = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let mut transaction = SqliteTransaction::new(begun);
         let applied = apply(&mut transaction, batches, rules, attempt, now).await?;
-        transaction.commit().await?;
+        if !attempt.is_rehearsal {
+            transaction.commit().await?;
+        }
         Ok(applied)
     }
 
@@ -163,6 +171,23 @@ impl Backend for SqliteStore {
 
     async fn ping_writing(&self) -> Result<(), Error> {
         sqlx::query(TOUCH).execute(&self.writer).await.map(drop)
+    }
+
+    async fn failures(&self, message: &MessageKey) -> Result<u32, Error> {
+        queries::failures(&self.writer, message).await
+    }
+
+    async fn put_failures(
+        &self,
+        message: &MessageKey,
+        failures: u32,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        queries::put_failures(&self.writer, message, failures, now).await
+    }
+
+    async fn prune_failures(&self, before: DateTime<Utc>) -> Result<(), Error> {
+        queries::prune_failures(&self.writer, before).await
     }
 
     async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error> {

@@ -128,3 +128,33 @@ async fn a_database_of_before_links_is_brought_up_to_date() {
     let store = on_postgres::open_at(url, 4).await;
     check_upgraded(&store, &SecondLayerKey::generate()).await;
 }
+
+/// Several programs at once find an old database, or make a new one.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_upgrade_at_the_same_moment_do_not_disturb_each_other() {
+    use crate::store::postgres::PostgresStore;
+    let server = testbed::postgres::Postgres::start().await.unwrap();
+    let key = SecondLayerKey::generate();
+    for database in ["a", "b", "c", "d"] {
+        let url = server.create_database(database).await.unwrap();
+        if database == "a" {
+            let pool = PostgresStore::make_before_links(&url).await;
+            for row in old_rows(|bytes| format!("'\\x{}'::bytea", hex::encode(bytes))) {
+                sqlx::query(sqlx::AssertSqlSafe(row))
+                    .execute(&pool)
+                    .await
+                    .unwrap();
+            }
+            pool.close().await;
+        }
+        let upgrade = async || {
+            let store = on_postgres::open_at(url.clone(), 2).await;
+            store.upgrade(&key).await.unwrap();
+            store.close().await;
+        };
+        tokio::join!(upgrade(), upgrade(), upgrade(), upgrade());
+    }
+    let upgraded = on_postgres::open_at(server.url("a"), 2).await;
+    assert_eq!(upgraded.facts(None).await.unwrap().len(), 7);
+}
