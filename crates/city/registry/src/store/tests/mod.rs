@@ -8,6 +8,7 @@ mod copies;
 mod generated;
 #[cfg(feature = "postgres")]
 mod on_postgres;
+mod refusals;
 mod upgrades;
 
 use std::collections::{BTreeMap, BTreeSet};
