@@ -156,7 +156,7 @@ async fn split(
     arguments: &SplitArguments,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    let name = find(reader, arguments.name).await?.value;
+    let name = decided(reader, arguments.name, arguments.undo).await?;
     let done = decide(reader, Decision::Alone(name), !arguments.undo, now).await?;
     let name = hex::encode(name);
     print_line(match (done, arguments.undo) {
@@ -173,8 +173,8 @@ async fn join(
     arguments: &JoinArguments,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    let one = find(reader, arguments.one).await?.value;
-    let other = find(reader, arguments.other).await?.value;
+    let one = decided(reader, arguments.one, arguments.undo).await?;
+    let other = decided(reader, arguments.other, arguments.undo).await?;
     if one == other {
         return Err(Failure::Usage("these are one and the same name".into()));
     }
@@ -243,6 +243,20 @@ async fn find(reader: &Reader, name: NameArgument) -> Result<Found, Failure> {
         }
     }
     Err(Failure::Later("no such name is stored".into()))
+}
+
+/// Value of a name to decide about. A decision about a name that is not stored any more can be taken
+/// back by its value.
+async fn decided(
+    reader: &Reader,
+    name: NameArgument,
+    is_undone: bool,
+) -> Result<NameValue, Failure> {
+    match (find(reader, name).await, name) {
+        (Ok(found), _) => Ok(found.value),
+        (Err(_), NameArgument::Value(value)) if is_undone => Ok(value),
+        (Err(error), _) => Err(error),
+    }
 }
 
 fn print_around(around: &Around) {

@@ -110,6 +110,10 @@ pub(super) trait PersonStatements: Send {
         now: DateTime<Utc>,
     ) -> Result<u64, Error>;
 
-    /// Names of these subjects.
-    async fn names_of_subjects(&mut self, ids: &[SubjectId]) -> Result<Vec<NameRow>, Error>;
+    /// Names of these subjects, at most `limit` for each, those with a SNILS first.
+    async fn names_of_subjects(
+        &mut self,
+        ids: &[SubjectId],
+        limit: usize,
+    ) -> Result<Vec<NameRow>, Error>;
 }

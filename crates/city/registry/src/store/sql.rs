@@ -36,6 +36,7 @@ pub(super) const COUNTS: &str = "SELECT 'subjects', '', count(*) FROM subject
     UNION ALL SELECT 'pseudonyms', scheme, count(*) FROM pseudonym GROUP BY scheme
     UNION ALL SELECT status, kind, count(*) FROM fact GROUP BY status, kind
     UNION ALL SELECT 'conflicts', kind, count(*) FROM contest GROUP BY kind
+    UNION ALL SELECT 'without-owner', '', count(*) FROM fact WHERE owner IS NULL
     UNION ALL SELECT 'refusals', reason, count(*) FROM refusal GROUP BY reason";
 
 /// Facts with their subjects, sorted by record, from `$join` on.
@@ -137,6 +138,14 @@ pub(super) use replace_fact;
 /// First `$1` facts from before links.
 pub(super) const OLD_FACTS: &str =
     "SELECT record, pseudonym FROM fact_before_links ORDER BY record LIMIT $1";
+
+/// Removes names that no set states, and then subjects without names.
+pub(super) const REMOVE_UNSTATED: [&str; 2] = [
+    "DELETE FROM pseudonym WHERE NOT EXISTS
+        (SELECT 1 FROM link WHERE link.pseudonym = pseudonym.value)",
+    "DELETE FROM subject WHERE NOT EXISTS
+        (SELECT 1 FROM pseudonym WHERE pseudonym.subject_id = subject.id)",
+];
 
 /// Removes the table of the facts from before links.
 pub(super) const DROP_OLD_FACTS: &str = "DROP TABLE fact_before_links";

@@ -61,6 +61,9 @@ pub(super) trait StoreTransaction: PersonStatements {
     /// Moves facts from before links to where facts are now.
     async fn move_old_facts(&mut self, facts: &[MovedFact]) -> Result<(), Error>;
 
+    /// Removes names that no set states, and subjects without names.
+    async fn remove_unstated_names(&mut self) -> Result<(), Error>;
+
     /// Removes the table of the facts from before links.
     async fn drop_old_facts(&mut self) -> Result<(), Error>;
 

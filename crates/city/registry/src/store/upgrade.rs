@@ -29,6 +29,8 @@ pub(super) async fn move_facts(
     }
     let facts = transaction.old_facts(CHUNK_FACTS).await?;
     if facts.is_empty() {
+        // Before links, names stayed when the last record that stated them was withdrawn.
+        transaction.remove_unstated_names().await?;
         transaction.drop_old_facts().await?;
         return Ok(None);
     }
@@ -59,26 +61,35 @@ async fn sets_of(
     subjects.sort_unstable();
     subjects.dedup();
     let mut names_of: BTreeMap<SubjectId, Vec<CityPseudonym>> = BTreeMap::new();
-    for row in transaction.names_of_subjects(&subjects).await? {
+    let limit = 4 * MAX_COMPONENT_NAMES;
+    for row in transaction.names_of_subjects(&subjects, limit).await? {
         names_of.entry(row.subject).or_default().push(row.name);
     }
-    let mut set_of: HashMap<SubjectId, SetRow> = HashMap::new();
-    for (subject, mut names) in names_of {
+    for names in names_of.values_mut() {
         names.sort_unstable_by_key(CityPseudonym::strength);
         names.truncate(MAX_COMPONENT_NAMES);
-        let names: Vec<NameValue> = names.iter().map(|name| name.value).collect();
-        let row = SetRow {
-            id: NameSetId::of(&names),
-            records: 0,
-            names,
-        };
-        set_of.insert(subject, row);
     }
-    let sets = named.iter().filter_map(|row| {
-        let set = set_of.get(&row.subject)?;
-        Some((row.name.value, set.clone()))
+    let sets = named.iter().map(|row| {
+        let own = names_of.get(&row.subject).map_or(&[][..], Vec::as_slice);
+        (row.name.value, set_with(own, &row.name))
     });
     Ok(sets.collect())
+}
+
+/// Set of a person's names, the fact's own among them.
+fn set_with(names: &[CityPseudonym], own: &CityPseudonym) -> SetRow {
+    let mut names = names.to_vec();
+    if !names.contains(own) {
+        names.truncate(MAX_COMPONENT_NAMES - 1);
+        names.push(*own);
+        names.sort_unstable_by_key(CityPseudonym::strength);
+    }
+    let names: Vec<NameValue> = names.iter().map(|name| name.value).collect();
+    SetRow {
+        id: NameSetId::of(&names),
+        records: 0,
+        names,
+    }
 }
 
 /// Adds the facts to the numbers of records of their sets.

@@ -29,6 +29,8 @@ pub(super) struct Loaded {
     pub(super) orphans: Vec<NameRow>,
     /// Names whose sets were not read: nothing changes for them.
     pub(super) unread: HashSet<NameValue>,
+    /// Weak names of more sets than are read: each is a person by itself.
+    pub(super) hubs: Vec<NameValue>,
 }
 
 impl Loaded {
@@ -51,7 +53,21 @@ impl Loaded {
             new_names: Vec::new(),
             orphans: Vec::new(),
             unread: HashSet::new(),
+            hubs: Vec::new(),
         }
+    }
+
+    /// Stored names that were read.
+    pub(super) fn read_names(&self) -> impl Iterator<Item = NameValue> + '_ {
+        let rows = self.rows.iter().chain(&self.orphans);
+        rows.map(|row| row.name.value)
+            .filter(|value| !self.unread.contains(value))
+    }
+
+    /// Returns whether some names of the subjects may not have been read.
+    pub(super) fn may_lack_names(&self) -> bool {
+        let mut rows = self.rows.iter().chain(&self.orphans);
+        self.component.is_cut || !self.hubs.is_empty() || rows.any(|row| row.apart)
     }
 }
 
@@ -182,19 +198,24 @@ impl<'a> Reading<'a> {
         for (value, _) in &links {
             *links_of.entry(*value).or_default() += 1;
         }
-        let hubs = links_of
+        let beyond = links_of
             .iter()
             .filter(|(_, links)| **links > MAX_COMPONENT_SETS);
-        self.hubs.extend(hubs.map(|(value, _)| *value));
+        let beyond: Vec<NameValue> = beyond.map(|(value, _)| *value).collect();
+        self.hubs.extend(&beyond);
+        let new_hubs = self.hubs_among_others(transaction, &beyond).await?;
         let mut ids: Vec<NameSetId> = links
             .iter()
-            .filter(|(value, set)| !self.hubs.contains(value) && !self.sets.contains_key(set))
+            .filter(|(value, set)| {
+                let is_followed = !self.hubs.contains(value) || new_hubs.contains(value);
+                is_followed && !self.sets.contains_key(set)
+            })
             .map(|(_, set)| *set)
             .collect();
         ids.sort_unstable();
         ids.dedup();
-        for value in values {
-            if self.hubs.contains(value) {
+        for value in &beyond {
+            if !self.is_weak(value) {
                 let component = self.number_of(value);
                 self.sizes[component].sets += MAX_COMPONENT_SETS + 1;
             }
@@ -207,11 +228,42 @@ impl<'a> Reading<'a> {
                     .iter()
                     .filter(|value| !self.names.contains_key(*value)),
             );
-            let component = self.connect(&row.names);
-            self.sizes[component].sets += 1;
+            let joined = self.joined_by(&row);
+            if !joined.is_empty() {
+                let component = self.connect(&joined);
+                self.sizes[component].sets += 1;
+            }
+            for value in &row.names {
+                self.number_of(value);
+            }
             self.sets.insert(row.id, row);
         }
         Ok(met)
+    }
+
+    /// Weak hubs that share a subject with other names. A name has just become a hub then, and leaves
+    /// the others: their sets are followed this once.
+    async fn hubs_among_others(
+        &self,
+        transaction: &mut dyn StoreTransaction,
+        hubs: &[NameValue],
+    ) -> Result<HashSet<NameValue>, Abort> {
+        let rows = hubs.iter().filter(|value| self.is_weak(value));
+        let rows: Vec<&NameRow> = rows.filter_map(|value| self.rows.get(value)).collect();
+        if rows.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let mut subjects: Vec<SubjectId> = rows.iter().map(|row| row.subject).collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        let mut others: HashSet<SubjectId> = HashSet::new();
+        for other in transaction.names_of_subjects(&subjects, 2).await? {
+            if !hubs.contains(&other.name.value) {
+                others.insert(other.subject);
+            }
+        }
+        let among_others = rows.into_iter().filter(|row| others.contains(&row.subject));
+        Ok(among_others.map(|row| row.name.value).collect())
     }
 
     /// Takes in the operators' decisions about these names; returns names that were not met before.
@@ -263,20 +315,28 @@ impl<'a> Reading<'a> {
         root(&mut self.parents, number)
     }
 
+    /// Names that a set joins: all but those that are persons by themselves.
+    fn joined_by(&self, set: &SetRow) -> Vec<NameValue> {
+        let names = set.names.iter();
+        names
+            .filter(|value| !self.hubs.contains(*value) || !self.is_weak(value))
+            .copied()
+            .collect()
+    }
+
     /// Components that were read.
     pub(super) fn into_components(mut self) -> Vec<Loaded> {
+        self.connect_anew();
         let mut components: HashMap<usize, Loaded> = HashMap::new();
         let mut stated: HashSet<NameValue> = HashSet::new();
         for row in std::mem::take(&mut self.sets).into_values() {
             stated.extend(&row.names);
-            let number = self.number_of(&row.names[0]);
-            let names: Vec<CityPseudonym> = row
-                .names
-                .iter()
-                .filter_map(|value| self.name(value))
-                .collect();
-            let loaded = components.entry(number).or_insert_with(Loaded::empty);
-            if !names.is_empty() {
+            let joined = self.joined_by(&row);
+            let names: Vec<CityPseudonym> =
+                joined.iter().filter_map(|value| self.name(value)).collect();
+            if let Some(first) = names.first() {
+                let number = self.number_of(&first.value);
+                let loaded = components.entry(number).or_insert_with(Loaded::empty);
                 loaded.component.sets.push(NameSet {
                     id: row.id,
                     names,
@@ -303,14 +363,43 @@ impl<'a> Reading<'a> {
         components.into_values().collect()
     }
 
+    /// Connects all names once more, now that every hub is known.
+    fn connect_anew(&mut self) {
+        let names: Vec<NameValue> = std::mem::take(&mut self.names).into_keys().collect();
+        self.parents.clear();
+        self.sizes.clear();
+        for value in &names {
+            self.number_of(value);
+        }
+        for row in std::mem::take(&mut self.sets).into_values() {
+            let joined = self.joined_by(&row);
+            if !joined.is_empty() {
+                let component = self.connect(&joined);
+                self.sizes[component].sets += 1;
+            }
+            self.sets.insert(row.id, row);
+        }
+        for decision in self.decisions.clone() {
+            if let Decision::Together(one, other) = decision {
+                self.connect(&[one, other]);
+            }
+        }
+        let unread = self.unread.clone();
+        for value in self.hubs.clone().into_iter().chain(unread) {
+            if !self.is_weak(&value) || self.unread.contains(&value) {
+                let component = self.number_of(&value);
+                self.sizes[component].sets += MAX_COMPONENT_SETS + 1;
+            }
+        }
+    }
+
     fn take_name(&self, value: &NameValue, stated: &HashSet<NameValue>, loaded: &mut Loaded) {
         let is_hub = self.hubs.contains(value);
         if self.unread.contains(value) {
             loaded.unread.insert(*value);
         }
-        if is_hub && self.name(value).is_some_and(|name| !name.is_anchor()) {
-            // Too many disagree about it, and not all of them are read.
-            loaded.component.decisions.push(Decision::Alone(*value));
+        if is_hub && self.is_weak(value) {
+            loaded.hubs.push(*value);
         }
         let is_stated = is_hub || stated.contains(value);
         match (self.rows.get(value), is_stated) {
@@ -319,6 +408,10 @@ impl<'a> Reading<'a> {
             (None, true) => loaded.new_names.extend(self.new_names.get(value)),
             (None, false) => {}
         }
+    }
+
+    fn is_weak(&self, value: &NameValue) -> bool {
+        self.name(value).is_some_and(|name| !name.is_anchor())
     }
 
     fn name(&self, value: &NameValue) -> Option<CityPseudonym> {

@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use linking::{
-    CityPseudonym, Component, Decision, LinkRules, NameSet, Persons, SetChange, SubjectId, persons,
+    CityPseudonym, Component, Contest, ContestKind, Decision, LinkRules, NameSet, Persons,
+    SetChange, SubjectId, persons,
 };
 
 use super::person_statements::{NameRow, NameValue};
@@ -224,13 +225,31 @@ async fn recompute(
     {
         return Err(Abort::Raced);
     }
+    let all = reading.into_components();
+    assigned.hold(transaction, &all).await?;
     let mut turn = Turn::default();
-    for loaded in reading.into_components() {
+    for loaded in &all {
         turn.take(loaded.rows.len() + loaded.component.sets.len())
             .await;
-        assigned.add(&decide(&loaded.component, rules), &loaded);
+        assigned.add(&decide_loaded(loaded, rules), loaded);
     }
     Ok(())
+}
+
+/// Finds the persons of a component that was read; a hub is a person by itself, and contested.
+fn decide_loaded(loaded: &Loaded, rules: &LinkRules) -> Persons {
+    if loaded.hubs.is_empty() {
+        return decide(&loaded.component, rules);
+    }
+    let mut persons = decide(&loaded.component, rules);
+    let alone = loaded.hubs.iter().map(|hub| vec![*hub]);
+    persons.groups.extend(alone);
+    let too_large = loaded.hubs.iter().map(|hub| Contest {
+        name: *hub,
+        kind: ContestKind::TooLarge,
+    });
+    persons.contests.extend(too_large);
+    persons
 }
 
 /// Finds the persons of a component; those of one set without a contradiction at once.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use az::SaturatingAs;
 use chrono::{DateTime, Utc};
-use linking::{CityPseudonym, Contest, Persons, SubjectId};
+use linking::{CityPseudonym, Contest, MAX_COMPONENT_NAMES, Persons, SubjectId};
 
 use super::PersonsChanged;
 use super::component::Loaded;
@@ -34,6 +34,8 @@ pub(super) struct Assigned {
     orphans: Vec<NameValue>,
     /// Subjects that a person has already.
     taken: HashSet<SubjectId>,
+    /// Strongest names of the subjects of which some names were not read.
+    held: HashMap<SubjectId, NameValue>,
     new_subjects: usize,
     /// Subjects that a name has left.
     left: BTreeSet<SubjectId>,
@@ -43,6 +45,40 @@ pub(super) struct Assigned {
 }
 
 impl Assigned {
+    /// Notes the subjects of which some names were not read. To be called before any of `all` is
+    /// added.
+    pub(super) async fn hold(
+        &mut self,
+        transaction: &mut dyn StoreTransaction,
+        all: &[Loaded],
+    ) -> Result<(), Abort> {
+        let doubtful = all.iter().filter(|loaded| loaded.may_lack_names());
+        let mut subjects: Vec<SubjectId> = doubtful
+            .flat_map(|loaded| loaded.rows.iter().chain(&loaded.orphans))
+            .map(|row| row.subject)
+            .collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        if subjects.is_empty() {
+            return Ok(());
+        }
+        let read: HashSet<NameValue> = all.iter().flat_map(Loaded::read_names).collect();
+        let mut names_of: HashMap<SubjectId, Vec<CityPseudonym>> = HashMap::new();
+        let limit = 4 * MAX_COMPONENT_NAMES;
+        for row in transaction.names_of_subjects(&subjects, limit).await? {
+            names_of.entry(row.subject).or_default().push(row.name);
+        }
+        for (subject, names) in names_of {
+            let all_read =
+                names.len() < limit && names.iter().all(|name| read.contains(&name.value));
+            let strongest = names.iter().min_by_key(|name| name.strength());
+            if let Some(strongest) = strongest.filter(|_| !all_read) {
+                self.held.insert(subject, strongest.value);
+            }
+        }
+        Ok(())
+    }
+
     /// Gives the persons of a component their subjects.
     pub(super) fn add(&mut self, persons: &Persons, loaded: &Loaded) {
         let rows: HashMap<NameValue, &NameRow> = loaded
@@ -56,25 +92,13 @@ impl Assigned {
             .map(|name| (name.value, name))
             .collect();
         for group in &persons.groups {
-            let strongest = group
-                .iter()
-                .filter_map(|value| rows.get(value).map(|row| row.name))
-                .chain(
-                    group
-                        .iter()
-                        .filter_map(|value| new_names.get(value).map(|name| **name)),
-                )
-                .min_by_key(CityPseudonym::strength);
             let members = group.iter().filter_map(|value| rows.get(value).copied());
-            // The subject of a component that is not read to its end is its strongest name's: names
-            // that were not read may belong to it.
-            let leads = |row: &&NameRow| {
-                !loaded.component.is_cut || strongest.is_some_and(|name| name == row.name)
-            };
-            let subject = self.subject_of(members.filter(leads));
+            let subject = self.subject_of(group, members);
             for value in group.iter().filter(|value| !loaded.unread.contains(*value)) {
                 if let Some(row) = rows.get(value) {
-                    self.keep_or_change(row, subject, persons.is_apart);
+                    // A hub joins others again once it has few enough sets.
+                    let apart = persons.is_apart || loaded.hubs.contains(value);
+                    self.keep_or_change(row, subject, apart);
                 } else if let Some(name) = new_names.get(value) {
                     self.added.push(AssignedName {
                         name: **name,
@@ -88,7 +112,8 @@ impl Assigned {
             self.orphans.push(orphan.name.value);
             self.left.insert(orphan.subject);
         }
-        if persons.is_apart || loaded.rows.iter().any(|row| row.apart) {
+        let is_contested = persons.is_apart || !loaded.hubs.is_empty();
+        if is_contested || loaded.rows.iter().any(|row| row.apart) {
             let read = |row: &&NameRow| !loaded.unread.contains(&row.name.value);
             let values = loaded.rows.iter().filter(read).map(|row| row.name.value);
             self.settled.extend(values.chain(new_names.into_keys()));
@@ -96,11 +121,20 @@ impl Assigned {
         }
     }
 
-    /// Subject that most of the names have and no other person has taken, or a new one.
-    fn subject_of<'a>(&mut self, members: impl Iterator<Item = &'a NameRow>) -> SubjectRef {
+    /// Subject that most of the names have and no other person has taken, or a new one. A subject of
+    /// which some names were not read goes with its strongest name only.
+    fn subject_of<'a>(
+        &mut self,
+        group: &[NameValue],
+        members: impl Iterator<Item = &'a NameRow>,
+    ) -> SubjectRef {
         let mut names_of: BTreeMap<SubjectId, usize> = BTreeMap::new();
-        for row in members.filter(|row| !self.taken.contains(&row.subject)) {
-            *names_of.entry(row.subject).or_default() += 1;
+        for row in members {
+            let strongest = self.held.get(&row.subject);
+            let may_take = strongest.is_none_or(|strongest| group.contains(strongest));
+            if may_take && !self.taken.contains(&row.subject) {
+                *names_of.entry(row.subject).or_default() += 1;
+            }
         }
         let most = names_of.into_iter().max_by_key(|(_, names)| *names);
         if let Some((subject, _)) = most {

@@ -299,12 +299,21 @@ impl PersonStatements for PostgresTransaction<'_> {
         Ok(added.rows_affected())
     }
 
-    async fn names_of_subjects(&mut self, ids: &[SubjectId]) -> Result<Vec<NameRow>, Error> {
+    async fn names_of_subjects(
+        &mut self,
+        ids: &[SubjectId],
+        limit: usize,
+    ) -> Result<Vec<NameRow>, Error> {
         let rows: Vec<NameColumns> = sqlx::query_as(
-            "SELECT value, scheme, suite, epoch, subject_id, apart FROM pseudonym
-             WHERE subject_id = ANY($1)",
+            "SELECT p.value, p.scheme, p.suite, p.epoch, p.subject_id, p.apart
+             FROM unnest($1::bigint[]) AS s (id)
+             CROSS JOIN LATERAL (
+                SELECT value, scheme, suite, epoch, subject_id, apart FROM pseudonym
+                WHERE subject_id = s.id ORDER BY scheme <> 'snils' LIMIT $2
+             ) AS p",
         )
         .bind(ids)
+        .bind(limit.saturating_as::<i64>())
         .fetch_all(&mut *self.transaction)
         .await?;
         rows.into_iter().map(name_row).collect()

@@ -20,7 +20,9 @@ use sqlx::{Error, PgConnection, Postgres, Transaction};
 use super::copy::CopyRows;
 use crate::store::columns::{MedicalColumns, columns, status, undecodable};
 use crate::store::rows::{OldFactColumns, VersionColumns, old_fact, record_version};
-use crate::store::sql::{DROP_OLD_FACTS, OLD_FACTS, insert_facts, move_old_facts, replace_fact};
+use crate::store::sql::{
+    DROP_OLD_FACTS, OLD_FACTS, REMOVE_UNSTATED, insert_facts, move_old_facts, replace_fact,
+};
 use crate::store::transaction::{MovedFact, OldFact, StoreTransaction};
 
 /// Key of the writers' advisory lock, the same for every registry of this database ("clgwlink").
@@ -147,6 +149,13 @@ impl StoreTransaction for PostgresTransaction<'_> {
             .execute(&mut *self.transaction)
             .await
             .map(drop)
+    }
+
+    async fn remove_unstated_names(&mut self) -> Result<(), Error> {
+        for remove in REMOVE_UNSTATED {
+            sqlx::query(remove).execute(&mut *self.transaction).await?;
+        }
+        Ok(())
     }
 
     async fn drop_old_facts(&mut self) -> Result<(), Error> {

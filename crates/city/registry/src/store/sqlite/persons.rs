@@ -172,8 +172,14 @@ impl PersonStatements for SqliteTransaction {
         Ok(add.execute(&mut *self.0).await?.rows_affected())
     }
 
-    async fn names_of_subjects(&mut self, ids: &[SubjectId]) -> Result<Vec<NameRow>, Error> {
-        let query = sqlx::query_as(NAMES_OF_SUBJECTS).bind(id_list(ids));
+    async fn names_of_subjects(
+        &mut self,
+        ids: &[SubjectId],
+        limit: usize,
+    ) -> Result<Vec<NameRow>, Error> {
+        let query = sqlx::query_as(NAMES_OF_SUBJECTS)
+            .bind(id_list(ids))
+            .bind(limit.saturating_as::<i64>());
         let rows: Vec<NameColumns> = query.fetch_all(&mut *self.0).await?;
         rows.into_iter().map(name_row).collect()
     }
@@ -200,8 +206,10 @@ const REMOVE_LINKS: &str = "DELETE FROM link WHERE (pseudonym, name_set) IN
 const NAMES: &str = "SELECT value, scheme, suite, epoch, subject_id, apart FROM pseudonym
     WHERE value IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
 const NAMES_OF_SUBJECTS: &str =
-    "SELECT value, scheme, suite, epoch, subject_id, apart FROM pseudonym
-    WHERE subject_id IN (SELECT j.value FROM json_each($1) AS j)";
+    "SELECT p.value, p.scheme, p.suite, p.epoch, p.subject_id, p.apart FROM json_each($1) AS j
+    CROSS JOIN pseudonym AS p ON p.subject_id = j.value
+    AND p.value IN (SELECT value FROM pseudonym WHERE subject_id = j.value
+        ORDER BY scheme <> 'snils' LIMIT $2)";
 const LINKS: &str = "SELECT l.pseudonym, l.name_set FROM json_each($1) AS j
     CROSS JOIN link AS l ON l.pseudonym = unhex(j.value)
     AND l.name_set IN (SELECT name_set FROM link WHERE pseudonym = unhex(j.value)

@@ -11,7 +11,9 @@ use sqlx::{Error, Sqlite, Transaction};
 use super::queries::{self, json_list};
 use crate::store::columns::{columns, status};
 use crate::store::rows::{OldFactColumns, old_fact};
-use crate::store::sql::{DROP_OLD_FACTS, OLD_FACTS, insert_facts, move_old_facts, replace_fact};
+use crate::store::sql::{
+    DROP_OLD_FACTS, OLD_FACTS, REMOVE_UNSTATED, insert_facts, move_old_facts, replace_fact,
+};
 use crate::store::transaction::{MovedFact, OldFact, StoreTransaction};
 
 /// Open transaction, begun with BEGIN IMMEDIATE: no other connection writes until it ends.
@@ -75,6 +77,13 @@ impl StoreTransaction for SqliteTransaction {
         }));
         self.write(MOVE_OLD_FACTS, list.clone()).await?;
         self.write(REMOVE_OLD_FACTS, list).await.map(drop)
+    }
+
+    async fn remove_unstated_names(&mut self) -> Result<(), Error> {
+        for remove in REMOVE_UNSTATED {
+            sqlx::query(remove).execute(&mut *self.0).await?;
+        }
+        Ok(())
     }
 
     async fn drop_old_facts(&mut self) -> Result<(), Error> {

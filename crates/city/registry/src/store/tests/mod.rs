@@ -6,6 +6,7 @@ mod cases;
 #[cfg(feature = "postgres")]
 mod copies;
 mod generated;
+mod hubs;
 #[cfg(feature = "postgres")]
 mod on_postgres;
 mod refusals;

@@ -6,14 +6,17 @@ use super::*;
 use crate::store::sqlite::SqliteStore;
 
 /// Rows of the older program, in SQL that both databases take: person 1 with two names and five
-/// facts, person 2 whom a mistaken passport was joined with, and a withdrawn record.
+/// facts, person 2 whom a mistaken passport was joined with, person 3 of whom nothing is stored any
+/// more, and a withdrawn record.
 fn old_rows(bytes: impl Fn(&[u8]) -> String) -> Vec<String> {
-    let mut rows = vec!["INSERT INTO subject (id) VALUES (1), (2)".to_owned()];
+    let mut rows = vec!["INSERT INTO subject (id) VALUES (1), (2), (3)".to_owned()];
     for (name, subject) in [
         (name(Scheme::Snils, 1), 1),
         (name(Scheme::PassportRu, 1), 1),
         (name(Scheme::Snils, 2), 2),
         (name(Scheme::PassportRu, 2), 2),
+        (name(Scheme::Snils, 3), 3),
+        (name(Scheme::PassportRu, 3), 3),
     ] {
         let value = bytes(&name.value);
         let scheme = name.scheme.as_str();
@@ -76,11 +79,13 @@ async fn check_upgraded(store: &Store, key: &SecondLayerKey) {
         record: record_name(second_layer(key, 6)),
         ..event(6, 1 << 50, Some(vec![name(Scheme::Snils, 2)]))
     };
+    assert_eq!(store.stats().await.unwrap().without_owner, 7);
     let outcome = apply(store, &[batch(vec![again.clone()])], now())
         .await
         .unwrap()
         .outcome;
     assert_eq!(outcome.applied, 1);
+    assert_eq!(store.stats().await.unwrap().without_owner, 6);
     let (_, persons) = content(store).await;
     let alone = BTreeSet::from([name(Scheme::Snils, 2).value]);
     assert_eq!(persons, BTreeSet::from([BTreeSet::from(person(1)), alone]));
