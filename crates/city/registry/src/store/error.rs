@@ -91,7 +91,7 @@ impl StoreError {
 /// Returns whether another writer was in the way and the same transaction may now succeed.
 pub(super) fn is_race(error: &Error) -> bool {
     // 40001 serialization failure, 40P01 deadlock, 23505 unique violation (another has added the
-    // same), 23503 foreign key violation (no table of ours has one now; an older store may).
+    // same), 23503 foreign key violation (no table of ours has had such a key since migration 3).
     matches!(
         postgres_state(error).as_deref(),
         Some("40001" | "40P01" | "23505" | "23503")

@@ -1,5 +1,5 @@
-//! Bound of the refusals that are written down. Everybody with an account can have events refused as
-//! fast as the registry takes them.
+//! Bound of the refusals that are written down. Everybody with an account can have events refused
+//! as fast as the registry takes them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
