@@ -14,6 +14,7 @@ mod histories;
 mod imports;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
 mod kill;
 #[cfg(test)]
 mod leak;

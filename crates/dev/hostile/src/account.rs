@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use broker::Publisher;
 use contract::wire::{self, MAX_EVENTS};
-use contract::{
-    Answer, AnswerKey, BatchId, Event, PublicKey, RefusalReason, SealedBatch, StoredAnswer, Verdict,
-};
+use contract::{AnswerKey, BatchId, Event, PublicKey, RefusalReason, SealedBatch, StoredAnswer};
 
 use crate::Outcome;
 

@@ -9,7 +9,10 @@ use std::time::Duration;
 use broker::{DirectoryConfig, QueueConfig, ReceiptSubscriber};
 use chrono::{DateTime, Utc};
 use clock::{Clock, ManualClock};
-use contract::{BatchId, PrivateKey, PublicKey, Receipt, ReceiptSigner, ReceiptVerifier};
+use contract::{
+    Answer, BatchId, PrivateKey, PublicKey, Receipt, ReceiptSigner, ReceiptVerifier, StoredAnswer,
+    Verdict,
+};
 use registry::{
     ConsumeConfig, ConsumeStep, GroupOutcome, Keys, Reader, Registry, SecondLayerKey, SqliteConfig,
     StoreConfig,
