@@ -13,7 +13,7 @@ pub struct GroupOutcome {
     pub refused: usize,
     /// Refused events whose version says something else than the stored one of the same number.
     pub version_reused: usize,
-    /// Pairs of contradicting pseudonyms, whose persons were kept apart.
+    /// Names that records newly disagree about.
     pub conflicts: usize,
     /// Subjects that were merged into another.
     pub merged: usize,

@@ -28,5 +28,5 @@ pub use keys::{Keys, KeysError};
 pub use linking::{CityPseudonym, GroupOutcome, SecondLayerKey};
 pub use reader::Reader;
 pub use registry::{OpenRegistryError, Registry};
-pub use store::{Stats, StoreError};
+pub use store::{ActionRow, Around, ContestRow, PersonAround, Stats, StoreError};
 pub use view::{StoredFact, SubjectView};

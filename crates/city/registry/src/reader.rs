@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use contract::{Pseudonym, RecordDigest};
-use linking::{CityPseudonym, StoredRecord};
+use linking::{CityPseudonym, Decision, StoredRecord};
 
 use crate::config::StoreConfig;
 use crate::keys::Keys;
-use crate::store::{Stats, Store, StoreError};
+use crate::store::{ActionRow, Around, ContestRow, Stats, Store, StoreError};
 use crate::view::{StoredFact, SubjectView, all_facts, find_subjects};
 
 /// Open store with the second-layer key: enough to look things up.
@@ -69,6 +69,47 @@ impl Reader {
     #[must_use]
     pub fn stored_record(&self, record: &RecordDigest) -> StoredRecord {
         self.keys.second_layer.record(record)
+    }
+
+    /// Names that records disagree about, or that a limit weighs on, at most `limit`, the newest
+    /// first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn contests(&self, limit: u32) -> Result<Vec<ContestRow>, StoreError> {
+        self.store.contests(limit).await
+    }
+
+    /// Names, sets and persons that are connected with a name of this second-layer value; `None`
+    /// where it is not stored.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn around(&self, name: &[u8; 32]) -> Result<Option<Around>, StoreError> {
+        self.store.around(name).await
+    }
+
+    /// Writes an operator's decision about persons, or takes it back, and returns whether that
+    /// changed anything.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn decide(
+        &self,
+        decision: Decision,
+        holds: bool,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let changed = self.store.decide(decision, holds, now).await?;
+        Ok(changed.is_some())
+    }
+
+    /// Actions of operators about persons, at most `limit`, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn actions(&self, limit: u32) -> Result<Vec<ActionRow>, StoreError> {
+        self.store.actions(limit).await
     }
 
     /// Counts over the whole store.

@@ -8,7 +8,7 @@ use contract::{
     Answer, AnswerKey, BatchId, Event, PublicKey, RefusalReason, SealedBatch, StoredAnswer, Verdict,
 };
 
-use crate::{City, Outcome};
+use crate::Outcome;
 
 /// Sender with everything that it has sent.
 pub struct Account {
@@ -85,24 +85,9 @@ impl Account {
         sent.into_iter().map(|sent| sent.0).collect()
     }
 
-    /// Answers to the batches since the last call, as one.
-    ///
-    /// # Errors
-    /// A receipt that does not come, is not for this account, or says that a batch is unreadable.
-    pub async fn answers(&mut self, city: &mut City) -> Outcome<StoredAnswer> {
-        let mut all = StoredAnswer::default();
-        for sent in std::mem::take(&mut self.sent) {
-            let receipt = city.receipt(sent.0.id).await?;
-            match receipt.read(&sent.1)? {
-                Verdict::Answered(Answer::Stored(answer)) => {
-                    all.accepted += answer.accepted;
-                    all.refused.extend(answer.refused);
-                    all.superseded.extend(answer.superseded);
-                }
-                other => return Err(format!("another answer: {other:?}").into()),
-            }
-        }
-        Ok(all)
+    /// Batches that were sent since the last call, each with the key to its answer.
+    pub(crate) fn take_sent(&mut self) -> Vec<(SealedBatch, AnswerKey)> {
+        std::mem::take(&mut self.sent)
     }
 }
 

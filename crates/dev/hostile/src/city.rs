@@ -242,3 +242,25 @@ pub fn now() -> DateTime<Utc> {
     let now = "2021-07-01T09:00:00Z".parse();
     now.expect("the text is a time")
 }
+
+impl Account {
+    /// Answers to the batches since the last call, as one.
+    ///
+    /// # Errors
+    /// A receipt that does not come, is not for this account, or says that a batch is unreadable.
+    pub async fn answers(&mut self, city: &mut City) -> Outcome<StoredAnswer> {
+        let mut all = StoredAnswer::default();
+        for sent in self.take_sent() {
+            let receipt = city.receipt(sent.0.id).await?;
+            match receipt.read(&sent.1)? {
+                Verdict::Answered(Answer::Stored(answer)) => {
+                    all.accepted += answer.accepted;
+                    all.refused.extend(answer.refused);
+                    all.superseded.extend(answer.superseded);
+                }
+                other => return Err(format!("another answer: {other:?}").into()),
+            }
+        }
+        Ok(all)
+    }
+}

@@ -115,7 +115,7 @@ pub(super) async fn persons(
 }
 
 async fn conflicts(reader: &Reader, arguments: &ListArguments) -> Result<(), Failure> {
-    let found = reader.store.contests(arguments.limit).await?;
+    let found = reader.contests(arguments.limit).await?;
     if arguments.json {
         let list: Vec<Value> = found.iter().map(contest_json).collect();
         print_json(&list.into());
@@ -198,12 +198,11 @@ async fn decide(
     holds: bool,
     now: DateTime<Utc>,
 ) -> Result<bool, Failure> {
-    let changed = reader.store.decide(decision, holds, now).await?;
-    Ok(changed.is_some())
+    Ok(reader.decide(decision, holds, now).await?)
 }
 
 async fn actions(reader: &Reader, arguments: &ListArguments) -> Result<(), Failure> {
-    let found = reader.store.actions(arguments.limit).await?;
+    let found = reader.actions(arguments.limit).await?;
     if arguments.json {
         let list: Vec<Value> = found.iter().map(action_json).collect();
         print_json(&list.into());
@@ -238,7 +237,7 @@ async fn find(reader: &Reader, name: NameArgument) -> Result<Found, Failure> {
         }
     };
     for value in values {
-        if let Some(around) = reader.store.around(&value).await? {
+        if let Some(around) = reader.around(&value).await? {
             return Ok(Found { value, around });
         }
     }

@@ -76,6 +76,12 @@ fn print_stats(stats: &Stats) {
         ));
     }
     print_line(format!("conflicts   {}", stats.conflicts));
+    if stats.without_owner > 0 {
+        print_line(format!(
+            "unclaimed   {} records from before owner tokens: the next version claims each",
+            stats.without_owner
+        ));
+    }
 }
 
 fn print_subject(subject: &SubjectView) {

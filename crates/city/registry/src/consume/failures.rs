@@ -4,7 +4,8 @@
 //! A batch is to blame where it fails by itself while a rehearsal, directly before or after, goes
 //! well. So an outage, in which everything fails, condemns nobody. At the third such failure the
 //! batch is given up. The second try goes in parts, the third event by event: what is only too much
-//! at once gets through.
+//! at once gets through. Failures that rows do not cause, such as another's lock, are not counted;
+//! the batch lets the others pass, and is tried again until it gets through.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -18,6 +19,9 @@ use crate::store::StoreError;
 pub(super) const GIVE_UP_AFTER: u32 = 3;
 /// Pause before the last try, in seconds: a store may have a bad moment.
 const LAST_TRY_SECONDS: i64 = 30;
+/// Pause before another try of a batch that others are in the way of, in seconds. Each try may wait
+/// for their locks for half of it.
+const OTHERS_SECONDS: i64 = 60;
 
 /// Failure of a transaction, or of a look-up.
 pub(super) struct Failure {
@@ -88,9 +92,25 @@ impl BatchConsumer {
             }
             error => {
                 self.store.report_works();
-                self.count_failure(&error, now).await
+                if error.counts_against_a_batch() {
+                    return self.count_failure(&error, now).await;
+                }
+                self.wait_for_others(&error, now).await;
+                Ok(())
             }
         }
+    }
+
+    /// Postpones the first batch, which is not to blame.
+    async fn wait_for_others(&mut self, error: &StoreError, now: DateTime<Utc>) {
+        tracing::warn!(
+            event = "batch-postponed",
+            %error,
+            "the store works, and others are in the way of one batch"
+        );
+        self.unnote(now).await;
+        let due = now + TimeDelta::seconds(OTHERS_SECONDS);
+        self.pending.postpone_first(due);
     }
 
     /// Returns whether the store works and only these rows fail.
@@ -101,9 +121,12 @@ impl BatchConsumer {
         now: DateTime<Utc>,
     ) -> bool {
         match error {
-            // A connection that breaks says nothing about what the store did before or does after.
-            StoreError::Unavailable { .. } => failure.is_store_well && error.may_be_of_the_rows(),
-            StoreError::TooSlow { .. } | StoreError::Panicked => {
+            // A connection that breaks says nothing about what the store does directly after.
+            StoreError::Unavailable {
+                is_breakdown: true, ..
+            } => failure.is_store_well,
+            StoreError::Unavailable { .. } if !error.may_be_of_the_rows() => false,
+            StoreError::Unavailable { .. } | StoreError::TooSlow { .. } | StoreError::Panicked => {
                 failure.is_store_well || self.store.rehearse(now).await.is_ok()
             }
             _ => false,

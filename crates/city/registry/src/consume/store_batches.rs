@@ -60,8 +60,8 @@ const TURN: Duration = Duration::from_millis(300);
 const PART_EVENTS: usize = 100;
 
 impl BatchStorer<'_> {
-    /// Stores the first `count` of the pending batches, or a part of the first one, or looks up what
-    /// that asks for. A panic is an error, so that it takes nothing else along.
+    /// Stores the first `count` of the pending batches, or a part of the first one, or looks up
+    /// what that asks for. A panic is an error, so that it takes nothing else along.
     pub(super) async fn store(
         &self,
         pending: &PendingBatches,
@@ -128,9 +128,9 @@ impl BatchStorer<'_> {
         progress
     }
 
-    /// Stores the next parts of a batch until its turn ends. One part is all of it, unless the batch
-    /// failed before or changes too many persons. What is stored stays so, and is unchanged where the
-    /// batch comes again.
+    /// Stores the next parts of a batch until its turn ends. One part is all of it, unless the
+    /// batch failed before or changes too many persons. What is stored stays so, and is unchanged
+    /// where the batch comes again.
     async fn apply_parts(
         &self,
         batch: &OpenBatch,

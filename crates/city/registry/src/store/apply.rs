@@ -58,7 +58,7 @@ pub(super) async fn apply(
         .flat_map(|batch| &batch.refusals)
         .chain(&refusals)
         .collect();
-    if !all_refusals.is_empty() {
+    if !all_refusals.is_empty() && !attempt.drops_refusals {
         transaction.add_refusals(&all_refusals, now).await?;
     }
     fault::check::<StoreError>(Point::RegistryStored)?;

@@ -14,6 +14,8 @@ pub enum StoreError {
     Unavailable {
         /// SQLSTATE, SQLite code, or the kind of the failure.
         code: String,
+        /// True where the server or the way to it broke down, which the rows may have caused.
+        is_breakdown: bool,
     },
     /// Store that will not work until somebody changes something.
     #[error("the store cannot be used: {what}; {help}")]
@@ -70,17 +72,26 @@ impl StoreError {
     /// have room for a small transaction and none for a large one.
     pub(crate) fn may_be_of_the_rows(&self) -> bool {
         match self {
-            Self::Unavailable { code } => code != DISK_FULL,
+            Self::Unavailable { code, .. } => code != DISK_FULL,
             Self::Misconfigured { .. } => false,
             Self::TooSlow { .. } | Self::Refused { .. } | Self::Panicked | Self::TooMuch => true,
+        }
+    }
+
+    /// Returns whether a batch is given up that fails so by itself again and again. Not where
+    /// another writer or an administrator is in the way, or the server is short of something.
+    pub(crate) fn counts_against_a_batch(&self) -> bool {
+        match self {
+            Self::Unavailable { is_breakdown, .. } => *is_breakdown,
+            other => other.may_be_of_the_rows(),
         }
     }
 }
 
 /// Returns whether another writer was in the way and the same transaction may now succeed.
 pub(super) fn is_race(error: &Error) -> bool {
-    // 40001 serialization failure, 40P01 deadlock, 23505 unique violation, 23503 foreign key (a
-    // subject just merged).
+    // 40001 serialization failure, 40P01 deadlock, 23505 unique violation (another has added the
+    // same), 23503 foreign key violation (no table of ours has had such a key since migration 3).
     matches!(
         postgres_state(error).as_deref(),
         Some("40001" | "40P01" | "23505" | "23503")
@@ -100,7 +111,7 @@ impl From<&Error> for StoreError {
         }
         match error {
             Error::Database(database) => sqlite_fault(&database.code().unwrap_or_default()),
-            Error::Io(io) => unavailable(format!("{:?}", io.kind())),
+            Error::Io(io) => broken_down(format!("{:?}", io.kind())),
             Error::Tls(_) => misconfigured(
                 "the TLS handshake with the database failed",
                 "check tls, ca_file and the server's certificate",
@@ -113,7 +124,7 @@ impl From<&Error> for StoreError {
                 code: "encode".into(),
             },
             Error::PoolTimedOut => unavailable("timeout"),
-            _ => unavailable("connection"),
+            _ => broken_down("connection"),
         }
     }
 }
@@ -142,8 +153,20 @@ impl From<MigrateError> for StoreError {
 /// Code of a failure for want of space on the disk.
 const DISK_FULL: &str = "its disk is full: free some space";
 
-fn unavailable(code: impl Into<String>) -> StoreError {
-    StoreError::Unavailable { code: code.into() }
+/// Failure that no rows cause.
+pub(super) fn unavailable(code: impl Into<String>) -> StoreError {
+    StoreError::Unavailable {
+        code: code.into(),
+        is_breakdown: false,
+    }
+}
+
+/// Failure at which the server may have died over the rows.
+fn broken_down(code: impl Into<String>) -> StoreError {
+    StoreError::Unavailable {
+        code: code.into(),
+        is_breakdown: true,
+    }
 }
 
 fn misconfigured(what: impl Into<String>, help: &'static str) -> StoreError {
@@ -205,6 +228,11 @@ fn postgres_fault(state: String) -> StoreError {
         },
         // disk_full
         (_, "53100") => unavailable(DISK_FULL),
+        // Connection exceptions, limits that the rows exceed, system and internal errors, and
+        // crash_shutdown: what a server may come to that dies over the rows.
+        ("08" | "54" | "58" | "XX", _) | (_, "57P02") => broken_down(format!("SQLSTATE {state}")),
+        // Among others lock_not_available (55P03), admin_shutdown (57P01), cannot_connect_now
+        // (57P03), and too little memory or too few connections (53).
         _ => unavailable(format!("SQLSTATE {state}")),
     }
 }
@@ -235,6 +263,9 @@ fn sqlite_fault(code: &str) -> StoreError {
         // FULL; a shared-memory file without room is one of IOERR's
         13 => unavailable(DISK_FULL),
         10 if code == "4874" => unavailable(DISK_FULL),
+        // INTERNAL, IOERR
+        2 | 10 => broken_down(format!("SQLite {code}")),
+        // Among others BUSY, LOCKED and NOMEM.
         _ => unavailable(format!("SQLite {code}")),
     }
 }
@@ -249,6 +280,39 @@ mod tests {
         assert_eq!(sql_state("42P01"), "42P01");
         for text in ["", "42p01", "42P011", "no such table", "Иванов"] {
             assert_eq!(sql_state(text), "of its own", "{text}");
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn only_a_server_that_may_have_died_over_the_rows_counts_against_a_batch() {
+        let of_others = [
+            "55P03", "55006", "40001", "40P01", "53100", "53200", "53300", "53400", "57P01",
+            "57P03", "25006", "23505", "P0001",
+        ];
+        for state in of_others {
+            let fault = postgres_fault(state.into());
+            assert!(!fault.counts_against_a_batch(), "{state}");
+        }
+        for state in [
+            "57P02", "08006", "58030", "54000", "XX000", "57014", "22003",
+        ] {
+            let fault = postgres_fault(state.into());
+            assert!(fault.counts_against_a_batch(), "{state}");
+        }
+        let lost = Error::Io(std::io::ErrorKind::UnexpectedEof.into());
+        assert!(StoreError::from(lost).counts_against_a_batch());
+        assert!(!StoreError::from(Error::PoolTimedOut).counts_against_a_batch());
+        assert!(StoreError::Panicked.counts_against_a_batch());
+    }
+
+    #[test]
+    fn a_file_that_others_lock_or_that_has_no_room_counts_against_nobody() {
+        for code in ["5", "6", "7", "13", "261", "517", "4874"] {
+            assert!(!sqlite_fault(code).counts_against_a_batch(), "{code}");
+        }
+        for code in ["10", "266", "2"] {
+            assert!(sqlite_fault(code).counts_against_a_batch(), "{code}");
         }
     }
 

@@ -11,6 +11,7 @@ mod person_statements;
 mod persons;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod refusals;
 mod rehearsal;
 mod rows;
 mod sql;
@@ -37,10 +38,13 @@ use crate::config::StoreConfig;
 use backend::Backend;
 pub(crate) use backend::MessageKey;
 pub use error::StoreError;
-use error::is_race;
+use error::{is_race, unavailable};
 pub(crate) use person_statements::NameValue;
-pub(crate) use persons::{Around, PersonsChanged};
-pub(crate) use rows::{ActionRow, ContestRow, FactRow};
+pub(crate) use persons::PersonsChanged;
+pub use persons::{Around, PersonAround};
+use refusals::AddedRefusals;
+pub(crate) use rows::FactRow;
+pub use rows::{ActionRow, ContestRow};
 pub use stats::Stats;
 pub(crate) use transaction::Applied;
 use transaction::{Abort, Attempt};
@@ -48,19 +52,20 @@ use transaction::{Abort, Attempt};
 /// Number of times that a transaction that lost a race is run again. From the third on it runs
 /// alone and cannot lose.
 const ATTEMPTS: usize = 8;
+/// Code of a failure after all these.
+const LOST_RACES: &str = "too many lost races";
 /// Number of lost races after which the others are kept out.
 const SHARED_ATTEMPTS: usize = 2;
 /// Longest duration of a transaction, in seconds: a stalled server answers nothing, not even an
 /// error.
 const APPLY_TIMEOUT_SECONDS: u64 = 120;
-/// Number of refusals kept; older ones are removed.
-const REFUSALS_KEPT: i64 = 100_000;
 
 /// Open store; its clones share the connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     backend: Arc<dyn Backend>,
     rules: LinkRules,
+    added_refusals: Arc<AddedRefusals>,
 }
 
 /// Warning of a connection whose content travels in clear to another machine, as the configuration
@@ -79,6 +84,7 @@ impl<B: Backend + 'static> From<B> for Store {
         Self {
             backend: Arc::new(backend),
             rules: LinkRules::default(),
+            added_refusals: Arc::default(),
         }
     }
 }
@@ -125,6 +131,7 @@ impl Store {
             exclusive: false,
             blind: self.backend.expects_new(events),
             is_rehearsal: false,
+            drops_refusals: self.added_refusals.are_too_many(),
             // A single event goes whole: what it can make be read is bounded.
             is_bounded: events > 1,
         };
@@ -133,6 +140,7 @@ impl Store {
             match self.apply_in_time(batches, attempt, now).await {
                 Ok(applied) => {
                     self.backend.note_all_new(applied.outcome.applied == events);
+                    self.bound_refusals(applied.outcome.refused, attempt).await;
                     return Ok(applied);
                 }
                 Err(Abort::Raced) => {}
@@ -154,9 +162,7 @@ impl Store {
             attempt.exclusive |= lost >= SHARED_ATTEMPTS;
             metrics::counter!("registry_store_races_total").increment(1);
             let Some(pause) = pauses.next() else {
-                return Err(StoreError::Unavailable {
-                    code: "too many lost races".into(),
-                });
+                return Err(unavailable(LOST_RACES));
             };
             tokio::time::sleep(pause).await;
         }
@@ -240,9 +246,7 @@ impl Store {
                 Err(Abort::Injected(error)) => return Err(error),
             }
         }
-        Err(StoreError::Unavailable {
-            code: "too many lost races".into(),
-        })
+        Err(unavailable(LOST_RACES))
     }
 
     /// Refuses a second-layer key other than the one the store was filled with.
@@ -302,15 +306,6 @@ impl Store {
     /// Counts over the whole store.
     pub(crate) async fn stats(&self) -> Result<Stats, StoreError> {
         Ok(in_time(self.backend.counts()).await?.into())
-    }
-
-    /// Removes all but the newest refusals, and returns the number removed.
-    pub(crate) async fn prune(&self) -> Result<u64, StoreError> {
-        self.prune_to(REFUSALS_KEPT).await
-    }
-
-    async fn prune_to(&self, keep: i64) -> Result<u64, StoreError> {
-        in_time(self.backend.prune(keep)).await
     }
 
     /// Name of the kind of database, for the operator.

@@ -199,7 +199,7 @@ pub(super) fn decision_row(columns: DecisionColumns) -> Result<Decision, Error> 
 
 /// Name about which records disagree, or on which a limit weighs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ContestRow {
+pub struct ContestRow {
     /// Pseudonym under the second layer.
     pub name: CityPseudonym,
     /// Word for the kind of the disagreement.
@@ -224,7 +224,7 @@ pub(super) fn contest_row(columns: ContestColumns) -> Result<ContestRow, Error> 
 
 /// Action of an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ActionRow {
+pub struct ActionRow {
     /// Time, as RFC 3339 has it.
     pub done_at: String,
     /// Word for the action.

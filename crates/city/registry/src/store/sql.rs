@@ -36,6 +36,7 @@ pub(super) const COUNTS: &str = "SELECT 'subjects', '', count(*) FROM subject
     UNION ALL SELECT 'pseudonyms', scheme, count(*) FROM pseudonym GROUP BY scheme
     UNION ALL SELECT status, kind, count(*) FROM fact GROUP BY status, kind
     UNION ALL SELECT 'conflicts', kind, count(*) FROM contest GROUP BY kind
+    UNION ALL SELECT 'without-owner', '', count(*) FROM fact WHERE owner IS NULL
     UNION ALL SELECT 'refusals', reason, count(*) FROM refusal GROUP BY reason";
 
 /// Facts with their subjects, sorted by record, from `$join` on.

@@ -17,6 +17,9 @@ pub struct Stats {
     pub withdrawn: BTreeMap<String, u64>,
     /// Number of names that records disagree about, or that a limit weighs on.
     pub conflicts: u64,
+    /// Number of records from before owner tokens that no clinic has sent again: whoever sends the
+    /// next version of one claims it.
+    pub without_owner: u64,
     /// Number of refused events by reason; only the newest are kept.
     pub refusals: BTreeMap<String, u64>,
 }
@@ -36,6 +39,10 @@ impl From<Vec<CountRow>> for Stats {
                 "refusals" => &mut stats.refusals,
                 "subjects" => {
                     stats.subjects = number;
+                    continue;
+                }
+                "without-owner" => {
+                    stats.without_owner = number;
                     continue;
                 }
                 _ => {

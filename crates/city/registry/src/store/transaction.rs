@@ -121,6 +121,8 @@ pub(super) struct Attempt {
     pub blind: bool,
     /// Rolled back at its end.
     pub is_rehearsal: bool,
+    /// Without writing refusals down, of which the store has enough.
+    pub drops_refusals: bool,
     /// Given up where it would have to read too much of who is one person.
     pub is_bounded: bool,
 }

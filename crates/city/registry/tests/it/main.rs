@@ -4,6 +4,7 @@
 mod ahead;
 mod consume;
 mod hostile;
+mod in_the_way;
 mod installed;
 #[cfg(feature = "inject")]
 mod killed;

@@ -195,6 +195,36 @@ async fn parts_without_end_hold_nobody() {
     giants(World::small().await, names).await;
 }
 
+/// One invented SNILS beside more names than are read, and beside the only name of some strangers,
+/// who then leave it one by one.
+#[tokio::test]
+async fn strangers_who_leave_a_large_part_one_by_one_are_strangers() {
+    let mut world = World::small().await;
+    let hub = name(Scheme::Snils, INVENTED);
+    let mut forged = Vec::new();
+    for number in 100..180 {
+        let stated = [hub, name(Scheme::Oms, INVENTED + number)];
+        forged.push(world.forger.state(number, &stated, fact(number)));
+    }
+    let people = world.honest.people.clone();
+    let strangers = people.iter().filter(|one| one.papers == Papers::One);
+    let strangers = strangers.map(Person::weakest);
+    for (number, stranger) in (0..).zip(strangers) {
+        forged.push(world.forger.state(number, &[hub, stranger], fact(number)));
+    }
+    world.attack(&forged).await;
+    let numbers: Vec<u32> = world
+        .forger
+        .numbers()
+        .filter(|number| *number < 100)
+        .collect();
+    for number in numbers {
+        let left = world.forger.withdraw(number).unwrap();
+        world.attack(&[left]).await;
+    }
+    world.is_undone("large part").await;
+}
+
 #[tokio::test]
 async fn sixteen_passports_in_one_event_are_refused() {
     let mut world = World::small().await;

@@ -10,7 +10,7 @@ use crate::store::transaction::{Abort, StoreTransaction};
 
 /// Names, sets and persons that are connected with one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Around {
+pub struct Around {
     /// Persons, the one of the name first.
     pub persons: Vec<PersonAround>,
     /// Sets of names that records state together.
@@ -23,7 +23,7 @@ pub(crate) struct Around {
 
 /// Person who is connected with a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PersonAround {
+pub struct PersonAround {
     /// Names, strongest first.
     pub names: Vec<CityPseudonym>,
     /// Number of stored records whose person it is.

@@ -22,8 +22,8 @@ use linking::{
 
 use super::person_statements::{NameRow, NameValue};
 use super::transaction::{Abort, StoreTransaction};
-pub(crate) use around::Around;
 pub(super) use around::look_around;
+pub use around::{Around, PersonAround};
 use clusters::clusters;
 use component::{Loaded, Reading};
 use sets::{ChangedSets, change_sets};

@@ -92,8 +92,19 @@ impl Assigned {
             .map(|name| (name.value, name))
             .collect();
         for group in &persons.groups {
-            let members = group.iter().filter_map(|value| rows.get(value).copied());
-            let subject = self.subject_of(group, members);
+            let members = || group.iter().filter_map(|value| rows.get(value).copied());
+            let lead = members().min_by_key(|row| row.name.strength());
+            let subject = match lead {
+                // Nothing changes for it, so the others come to it.
+                Some(lead) if loaded.unread.contains(&lead.name.value) => {
+                    self.taken.insert(lead.subject);
+                    SubjectRef::Existing(lead.subject)
+                }
+                Some(lead) if loaded.component.is_cut => {
+                    self.subject_of(group, std::iter::once(lead))
+                }
+                _ => self.subject_of(group, members()),
+            };
             for value in group.iter().filter(|value| !loaded.unread.contains(*value)) {
                 if let Some(row) = rows.get(value) {
                     // A hub joins others again once it has few enough sets.

@@ -37,6 +37,7 @@ use super::transaction::{Abort, Applied, Attempt};
 use super::upgrade::move_facts;
 use crate::config::PostgresConfig;
 use lent_connection::LentConnection;
+#[cfg(feature = "cli")]
 pub(super) use options::plain_warning;
 
 /// Longest wait for a connection, in seconds.

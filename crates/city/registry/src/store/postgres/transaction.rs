@@ -4,8 +4,10 @@
 //! Every writer takes locks in the same order, so that writers never wait for each other in a
 //! circle: the writers' advisory lock, facts that are there by record, the changed name sets by id,
 //! subjects by id, pseudonyms by value, new facts by record. Only the other name sets of a
-//! component, which are locked after its subjects, can close a circle; the server then ends one of
-//! the two transactions, which is run again.
+//! component can close a circle: they are locked as they are met, after its subjects, and before
+//! them where decisions or names apart make the component be read first. The server then ends one
+//! of the two transactions, which is run again. `persons show` locks name sets without the advisory
+//! lock, and ends without a change.
 
 use std::collections::HashMap;
 

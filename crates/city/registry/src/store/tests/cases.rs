@@ -174,42 +174,6 @@ async fn the_same_version_with_other_content_is_refused_and_told() {
     );
 }
 
-#[tokio::test]
-async fn refusals_stay_bounded() {
-    let (_folder, store) = sqlite().await;
-    for second in 0..5 {
-        let reason = contract::RefusalReason::BadDate;
-        let refusal = EventRefusal {
-            batch: BatchId::random(),
-            index: 0,
-            record: None,
-            version: None,
-            reason,
-        };
-        let group = OpenBatch {
-            id: refusal.batch,
-            events: Vec::new(),
-            refusals: vec![refusal],
-        };
-        let at = now() + chrono::TimeDelta::seconds(second);
-        assert_eq!(
-            apply(&store, std::slice::from_ref(&group), at)
-                .await
-                .unwrap()
-                .outcome
-                .refused,
-            1
-        );
-        apply(&store, &[group], at).await.unwrap();
-    }
-    assert_eq!(
-        store.stats().await.unwrap().refusals,
-        BTreeMap::from([("bad-date".to_owned(), 5)])
-    );
-    assert_eq!(store.prune_to(3).await.unwrap(), 2);
-    assert_eq!(store.prune_to(3).await.unwrap(), 0);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_that_make_the_tables_at_the_same_moment_do_not_disturb_each_other() {
     for _ in 0..10 {

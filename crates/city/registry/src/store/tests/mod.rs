@@ -9,6 +9,7 @@ mod generated;
 mod hubs;
 #[cfg(feature = "postgres")]
 mod on_postgres;
+mod refusals;
 mod upgrades;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -79,11 +79,13 @@ async fn check_upgraded(store: &Store, key: &SecondLayerKey) {
         record: record_name(second_layer(key, 6)),
         ..event(6, 1 << 50, Some(vec![name(Scheme::Snils, 2)]))
     };
+    assert_eq!(store.stats().await.unwrap().without_owner, 7);
     let outcome = apply(store, &[batch(vec![again.clone()])], now())
         .await
         .unwrap()
         .outcome;
     assert_eq!(outcome.applied, 1);
+    assert_eq!(store.stats().await.unwrap().without_owner, 6);
     let (_, persons) = content(store).await;
     let alone = BTreeSet::from([name(Scheme::Snils, 2).value]);
     assert_eq!(persons, BTreeSet::from([BTreeSet::from(person(1)), alone]));
