@@ -45,6 +45,11 @@ fn help_for_registry(reason: &str) -> &'static str {
             "The record was changed so often that no version is left in this generation: set \
              min_generation of [outbox] one above the generation that `status` shows, and restart."
         }
+        "withdrawal-of-unknown-kind" => {
+            "The record is withdrawn, and could not be so again in the new generation, since its \
+             kind of fact is not known here. Retry once a page of its feed was read; for a record \
+             without a feed, ask the registry's operator to see that it is withdrawn there."
+        }
         "not-the-owner" => {
             "The registry has the record from another sender, or from this clinic under another \
              record key: ask the registry's operator to look at the record."
@@ -76,6 +81,7 @@ mod tests {
             outbox::SUPERSEDED,
             outbox::FOREIGN_VERSION,
             outbox::VERSIONS_EXHAUSTED,
+            outbox::WITHDRAWAL_OF_UNKNOWN_KIND,
         ] {
             assert!(!help(reason).contains("does not know"), "{reason}");
         }

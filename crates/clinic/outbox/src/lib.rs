@@ -26,6 +26,7 @@ pub use batches::{
 };
 pub use dead_letters::{
     DeadLetter, DeadLetterFilter, FOREIGN_VERSION, Origin, Refused, SUPERSEDED, VERSIONS_EXHAUSTED,
+    WITHDRAWAL_OF_UNKNOWN_KIND,
 };
 pub use feeds::RunOutcome;
 pub use file::{KeyFingerprints, OutboxError, accept_pseudonym_keys};

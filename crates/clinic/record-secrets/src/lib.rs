@@ -7,5 +7,5 @@
 mod revision;
 mod secrets;
 
-pub use revision::{MAX_COUNT, MAX_GENERATION, Revision};
+pub use revision::{MAX_COUNT, MAX_FIRST_FORM_GENERATION, MAX_GENERATION, Revision};
 pub use secrets::RecordSecrets;

@@ -3,6 +3,10 @@
 /// Last generation there can be: 29 bits of a version.
 pub const MAX_GENERATION: u32 = (1 << 29) - 1;
 
+/// Last generation of the contract's first version above whose versions every one of today's lies.
+/// Only false or damaged values of that time are beyond: no gateway rises so often.
+pub const MAX_FIRST_FORM_GENERATION: u32 = 65_535;
+
 /// Last count within a generation: 20 bits of a version.
 pub const MAX_COUNT: u32 = (1 << 20) - 1;
 

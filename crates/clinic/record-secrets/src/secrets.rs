@@ -15,7 +15,8 @@ const STEP_BITS: u32 = 12;
 const COUNT_BITS: u32 = MAX_COUNT.count_ones();
 
 /// First place at which the versions of a record may begin: above every version of the contract's
-/// first form, `generation << 32 | count`, of up to 65,535 generations.
+/// first form, `generation << 32 | count`, of up to
+/// [`MAX_FIRST_FORM_GENERATION`](crate::MAX_FIRST_FORM_GENERATION) generations.
 const FIRST_BEGINNING: u64 = 1 << 48;
 
 /// End of the places at which the versions of a record may begin. The largest revision takes 2^61
@@ -156,7 +157,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::revision::MAX_GENERATION;
+    use crate::revision::{MAX_FIRST_FORM_GENERATION, MAX_GENERATION};
 
     fn secrets() -> RecordSecrets {
         RecordSecrets::new(&[0x0b; 32])
@@ -225,6 +226,8 @@ mod tests {
         ] {
             assert_eq!(secrets().version(&record, beyond), None, "{beyond:?}");
         }
+        let last_of_first_form = u64::from(MAX_FIRST_FORM_GENERATION) << 32 | u64::from(u32::MAX);
+        assert_eq!(FIRST_BEGINNING, last_of_first_form + 1);
         for foreign in [Version::new(1).unwrap(), Version::MAX] {
             assert_eq!(secrets().revision(&record, foreign), None);
         }

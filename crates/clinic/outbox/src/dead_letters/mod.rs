@@ -12,7 +12,9 @@ use chrono::{DateTime, Utc};
 
 pub(crate) use self::clinic::{close_accepted, name, open_refused};
 pub(crate) use self::list::{records_of, select};
-pub use self::registry::{FOREIGN_VERSION, SUPERSEDED, VERSIONS_EXHAUSTED};
+pub use self::registry::{
+    FOREIGN_VERSION, SUPERSEDED, VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND,
+};
 pub(crate) use self::registry::{
     RefusedByRegistry, RegistryLetter, close_of_registry, close_parked, open_letters,
     open_of_registry, refused_by_registry, unnamed,

@@ -14,6 +14,10 @@ use crate::records::{KnownRecord, RecordMap, SourceStamp};
 /// Reason of letters of records that no version is left for.
 pub const VERSIONS_EXHAUSTED: &str = "versions-exhausted";
 
+/// Reason of letters of withdrawals that could not follow a raise: the kind of fact that the record
+/// was is not known here, nor perhaps its feed.
+pub const WITHDRAWAL_OF_UNKNOWN_KIND: &str = "withdrawal-of-unknown-kind";
+
 /// Reason of letters of events that changed nothing, since the registry holds a higher version that
 /// this outbox never gave out.
 pub const SUPERSEDED: &str = "registry:superseded";

@@ -106,7 +106,7 @@ pub struct DeadLetter {
     /// First 16 hex digits of the record's digest; empty for letters from before digests were kept.
     pub record: String,
     /// Reason, as a code; the registry's begin with `registry:`, but for
-    /// [`crate::VERSIONS_EXHAUSTED`].
+    /// [`crate::VERSIONS_EXHAUSTED`] and [`crate::WITHDRAWAL_OF_UNKNOWN_KIND`].
     pub reason: String,
     /// Time of the first refusal.
     pub first_seen_at: Option<DateTime<Utc>>,

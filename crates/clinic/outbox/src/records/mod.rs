@@ -158,6 +158,16 @@ pub(crate) async fn forget_contents(
     forget(connection, record_nos, |state| state.content = None).await
 }
 
+/// Brings the revisions of records down to the first generation, so that they are sent again in the
+/// present one.
+pub(crate) async fn bring_down(
+    connection: &mut SqliteConnection,
+    record_nos: &[i64],
+) -> Result<(), OutboxError> {
+    let bring_down = |state: &mut RecordState| state.revision.generation = 1;
+    forget(connection, record_nos, bring_down).await
+}
+
 async fn forget(
     connection: &mut SqliteConnection,
     record_nos: &[i64],

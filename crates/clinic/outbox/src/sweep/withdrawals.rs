@@ -14,13 +14,18 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use super::bitmap::Bits;
 use super::missing::asserted_in;
 use crate::batches::{Capacity, NewEvent, Sealing, store_batches};
-use crate::dead_letters::{RegistryLetter, VERSIONS_EXHAUSTED, close_of_registry, open_letters};
+use crate::dead_letters::{
+    RegistryLetter, VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND, close_of_registry, open_letters,
+};
 use crate::file::{Database, OutboxError};
 use crate::records::{KnownRecord, LookedUp, RecordUpdate, Records, last_record_no, store_known};
 use crate::versions::{Renewal, Versions, end_renewal, next_revision, read_renewal};
 
 /// Most records withdrawn in one transaction.
 const MAX_TRANSACTION_RECORDS: usize = 5000;
+
+/// Records by the row of their feed, if they have one.
+type ByFeed = BTreeMap<Option<i64>, Vec<(RecordDigest, KnownRecord)>>;
 
 /// Withdrawal of records of one feed.
 #[derive(Debug, Clone, Copy)]
@@ -162,8 +167,9 @@ impl Withdrawals {
     }
 
     /// Gives out every withdrawal of an earlier generation once more, after the generation rose: no
-    /// source can be read for rows that are gone. Lets the outbox become fuller than it may. Does
-    /// nothing where nothing is left of that.
+    /// source can be read for rows that are gone. Those whose kind of fact is unknown, of files
+    /// from before feeds were remembered, become dead letters. Lets the outbox become fuller than
+    /// it may. Does nothing where nothing is left of that.
     ///
     /// # Errors
     /// The disk's failures; the next call goes on.
@@ -174,38 +180,22 @@ impl Withdrawals {
             return Ok(());
         }
         let kinds = kinds_of_feeds(self.database.readers()).await?;
-        let generation = self.versions.generation();
         let horizon = last_record_no(self.database.readers()).await?;
         let mut scanned = 0;
+        let mut unknown = 0;
         while scanned < horizon {
-            let mut by_feed = BTreeMap::<i64, Vec<_>>::new();
-            let mut found = 0;
-            let first = scanned + 1;
-            scanned = horizon;
-            self.records
-                .scan(first..=horizon, |record, known| {
-                    let state = known.state;
-                    let is_old = state.revision.generation < generation;
-                    if let Some(feed_id) = state.feed_id
-                        && (state.withdrawn && state.was_sent() && is_old)
-                    {
-                        by_feed.entry(feed_id).or_default().push((*record, *known));
-                        found += 1;
-                    }
-                    if found == MAX_TRANSACTION_RECORDS {
-                        scanned = known.record_no;
-                        return ControlFlow::Break(());
-                    }
-                    ControlFlow::Continue(())
-                })
-                .await?;
+            let (by_feed, upto) = self.old_withdrawals(scanned + 1, horizon).await?;
+            scanned = upto;
             for (feed_id, known) in by_feed {
-                let Some(kind) = kinds.get(&feed_id) else {
+                let kind = feed_id.and_then(|feed_id| Some((feed_id, *kinds.get(&feed_id)?)));
+                let Some((feed_id, kind)) = kind else {
+                    self.park_unknown(&known, now).await?;
+                    unknown += known.len();
                     continue;
                 };
                 let withdrawal = Withdrawal {
                     feed_id,
-                    kind: *kind,
+                    kind,
                     horizon,
                     cause: WithdrawalCause::Renewal,
                     now,
@@ -213,8 +203,57 @@ impl Withdrawals {
                 self.give_out(&known, &withdrawal).await?;
             }
         }
+        if unknown > 0 {
+            tracing::warn!(
+                withdrawals = unknown,
+                "withdrawals cannot follow the raise, since it is not known of which kind of fact \
+                 their records were: they are dead letters"
+            );
+        }
         let mut transaction = self.database.begin().await?;
         end_renewal(transaction.connection()).await?;
+        transaction.commit().await
+    }
+
+    /// Reads the next withdrawals of earlier generations, a bounded number of them, by their feed;
+    /// returns the number of the last record that was looked at too.
+    async fn old_withdrawals(
+        &self,
+        first: i64,
+        horizon: i64,
+    ) -> Result<(ByFeed, i64), OutboxError> {
+        let generation = self.versions.generation();
+        let mut by_feed = ByFeed::new();
+        let mut found = 0;
+        let mut upto = horizon;
+        let visit = |record: &RecordDigest, known: &KnownRecord| {
+            let state = known.state;
+            if state.withdrawn && state.was_sent() && state.revision.generation < generation {
+                let of_feed = by_feed.entry(state.feed_id).or_default();
+                of_feed.push((*record, *known));
+                found += 1;
+            }
+            if found == MAX_TRANSACTION_RECORDS {
+                upto = known.record_no;
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        };
+        self.records.scan(first..=horizon, visit).await?;
+        Ok((by_feed, upto))
+    }
+
+    /// Makes dead letters of withdrawn records whose kind of fact is unknown.
+    async fn park_unknown(
+        &self,
+        known: &[(RecordDigest, KnownRecord)],
+        now: DateTime<Utc>,
+    ) -> Result<(), OutboxError> {
+        let letters = known
+            .iter()
+            .map(|(record, known)| RegistryLetter::of(*record, known, WITHDRAWAL_OF_UNKNOWN_KIND));
+        let mut transaction = self.database.begin().await?;
+        open_letters(transaction.connection(), letters, now).await?;
         transaction.commit().await
     }
 

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::generation_file::GenerationFile;
 use super::identity::{self, Identity, RaiseReason};
-use super::renewal;
+use super::renewal::{self, Renewal, read_renewal};
 use crate::file::{OutboxError, to_ms};
 
 const DAMAGED: OutboxError = OutboxError::Damaged {
@@ -25,13 +25,17 @@ pub(crate) async fn determine_generation(
     min_generation: u32,
     now: DateTime<Utc>,
 ) -> Result<Identity, OutboxError> {
-    let in_database = read(connection).await?;
+    let stored = read(connection).await?;
+    let mut in_database = stored;
+    if stored.is_some() && read_renewal(&mut *connection).await? == Some(Renewal::Raise) {
+        in_database = stored.map(Identity::of_first_form);
+    }
     let known = in_database.map_or(0, |identity| identity.generation);
     let in_file = GenerationFile::read(path, known)?;
     let mut fresh_id = [0; 16];
     getrandom::fill(&mut fresh_id).map_err(|_| OutboxError::NoRandomness)?;
     let (identity, reason) = identity::compare(in_database, in_file, min_generation, fresh_id)?;
-    if in_database == Some(identity) {
+    if stored == Some(identity) {
         return Ok(identity);
     }
     if let Some(reason) = reason {

@@ -15,11 +15,18 @@ use std::path::{Path, PathBuf};
 use super::identity::Identity;
 use crate::file::{FILE_MODE, OutboxError, sibling_path};
 
-const TITLE: &str = "clinic-gateway outbox 1";
+/// First line, up to the number of the file's form.
+const TITLE: &str = "clinic-gateway outbox";
+
+/// Form of the file that is written; form 1 is of a gateway from before the contract's version 2.
+const FORM: &str = "2";
 
 /// First lines of the file, which never change.
 fn fixed_text(identity: &Identity) -> String {
-    format!("{TITLE}\noutbox {}\n", hex::encode(identity.outbox_id))
+    format!(
+        "{TITLE} {FORM}\noutbox {}\n",
+        hex::encode(identity.outbox_id)
+    )
 }
 
 /// Last lines of the file, which are overwritten in place: they always have the same length.
@@ -30,15 +37,19 @@ fn changing_text(generation: u32, stamp: u64) -> String {
 fn from_text(text: &str) -> Option<Identity> {
     let mut lines = text.strip_suffix('\n')?.split('\n');
     let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
-    field(TITLE.strip_suffix(" 1")?).filter(|format| *format == "1")?;
+    let form = field(TITLE)?;
     let mut outbox_id = [0; 16];
     hex::decode_to_slice(field("outbox")?, &mut outbox_id).ok()?;
-    let generation = field("generation")?.parse().ok()?;
-    Some(Identity {
+    let identity = Identity {
         outbox_id,
-        generation,
+        generation: field("generation")?.parse().ok()?,
         stamp: field("stamp")?.parse().ok()?,
-    })
+    };
+    match form {
+        "1" => Some(identity.of_first_form()),
+        FORM => Some(identity),
+        _ => None,
+    }
 }
 
 fn path(outbox: &Path) -> PathBuf {
@@ -138,10 +149,30 @@ mod tests {
             Some(identity(13, u64::MAX)),
             "overwritten in place, nothing else touched"
         );
-        fs::write(path(&outbox), "clinic-gateway outbox 2\n").unwrap();
+        let later_form = fixed_text(&identity(1, 1)).replacen(" 2\n", " 3\n", 1);
+        fs::write(path(&outbox), later_form + &changing_text(1, 1)).unwrap();
         assert!(matches!(
             GenerationFile::read(&outbox, 5),
             Err(OutboxError::DamagedGenerationFile { known: 5 })
         ));
+    }
+
+    #[test]
+    fn generation_of_the_first_form_is_brought_down_and_no_later_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = folder.path().join("outbox.db");
+        let read = || {
+            GenerationFile::read(&outbox, 0)
+                .unwrap()
+                .unwrap()
+                .generation
+        };
+        for (generation, expected) in [(65_534, 65_534), (65_535, 65_535), (65_536, 65_535)] {
+            GenerationFile::replace(&outbox, &identity(generation, 1)).unwrap();
+            assert_eq!(read(), generation);
+            let text = fs::read_to_string(path(&outbox)).unwrap();
+            fs::write(path(&outbox), text.replacen(" 2\n", " 1\n", 1)).unwrap();
+            assert_eq!(read(), expected);
+        }
     }
 }

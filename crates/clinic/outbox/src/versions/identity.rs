@@ -1,6 +1,6 @@
 //! The identity of an outbox: which one it is, in which generation, and how far it has come.
 
-use record_secrets::MAX_GENERATION;
+use record_secrets::{MAX_FIRST_FORM_GENERATION, MAX_GENERATION};
 
 use crate::file::OutboxError;
 
@@ -11,6 +11,18 @@ pub(crate) struct Identity {
     pub(crate) generation: u32,
     /// Number that rises with every commit that gives out versions.
     pub(crate) stamp: u64,
+}
+
+impl Identity {
+    /// Identity with its generation brought down, if need be, to the last of the contract's first
+    /// version that counts. Whoever stood behind a receipt could then raise a gateway beyond all
+    /// generations there are now.
+    pub(crate) fn of_first_form(self) -> Self {
+        Self {
+            generation: self.generation.min(MAX_FIRST_FORM_GENERATION),
+            ..self
+        }
+    }
 }
 
 /// Reason for a risen generation, as `status` shows it.

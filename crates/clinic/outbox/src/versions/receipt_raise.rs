@@ -51,14 +51,16 @@ pub(crate) async fn decide_receipt_raise(
         return Ok(ReceiptRaise::NotNeeded);
     };
     let is_permitted = may_raise(raised_at_ms, to_ms(now));
-    if is_permitted || still_needed < Some(wanted) {
+    if is_permitted || needed.is_some() {
         sqlx::query(
             "UPDATE meta SET raise_needed = ?1, \
-             receipt_raised_at_ms = iif(?2, ?3, receipt_raised_at_ms)",
+             receipt_raised_at_ms = iif(?2, ?3, receipt_raised_at_ms), \
+             raise_asked_after = iif(?4, (SELECT max(id) FROM reconciliation), raise_asked_after)",
         )
         .bind(wanted)
         .bind(is_permitted)
         .bind(to_ms(now))
+        .bind(needed.is_some())
         .execute(connection)
         .await?;
     }

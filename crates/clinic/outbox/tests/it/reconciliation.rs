@@ -461,3 +461,48 @@ async fn repair_of_all_sources_frees_superseded_records_without_a_raise() {
     assert_eq!(revision_of(sent), revision(4, 10));
     assert_eq!(outbox.generation(), 2);
 }
+
+#[tokio::test]
+async fn raise_that_receipts_asked_for_since_the_comparison_began_is_not_forgotten() {
+    let place = Place::new();
+    let outbox = place.open_with_receipts().await;
+    let supersede = async |record: u32| {
+        let drafts = vec![asserted(record, 1)];
+        outbox.commit_page(page(drafts, "a")).await.unwrap();
+        let leased = outbox.lease(9, at(0), LEASE).await.unwrap();
+        outbox.settle(&delivered(&leased), at(0)).await.unwrap();
+        let event = leased.iter().find(|one| {
+            let opened = place.opened(std::slice::from_ref(one));
+            opened.iter().any(|event| event.record == digest(record))
+        });
+        let superseded = Superseded {
+            record: digest(record),
+            held: version(record, 4, 9),
+        };
+        let answered = Verdict::Answered(Answer::Stored(StoredAnswer {
+            superseded: vec![superseded],
+            ..StoredAnswer::default()
+        }));
+        let verdicts = [(event.unwrap().batch.id, answered)];
+        outbox.settle_verdicts(&verdicts, at(1)).await.unwrap();
+    };
+    let raise_waits = async || outbox.reader().status().await.unwrap().raise_waits;
+    supersede(1).await;
+    let id = outbox.begin_reconciliation(None, at(40)).await.unwrap();
+    while !outbox.add_probes(id, at(41)).await.unwrap() {}
+    let newer = |record| {
+        let held = Some(version(record, 4, 9));
+        (digest(record), (DifferenceKind::Newer, held))
+    };
+    let (probed, _) = answer(&place, &outbox, &BTreeMap::from([newer(1)])).await;
+    assert_eq!(probed.len(), 1);
+    // Nothing was asked about this one, and no higher generation than before is needed for it.
+    supersede(2).await;
+    outbox.prepare_repair(id, at(60)).await.unwrap();
+    assert_eq!(raise_waits().await.map(|waits| waits.needed), Some(5));
+
+    let id = probe_all(&outbox, None).await;
+    answer(&place, &outbox, &BTreeMap::from([newer(2)])).await;
+    outbox.prepare_repair(id, at(61)).await.unwrap();
+    assert_eq!(raise_waits().await, None);
+}

@@ -4,12 +4,16 @@
 use std::collections::BTreeMap;
 
 use contract::{Body, FactKind};
-use outbox::Outbox;
+use outbox::{DeadLetterFilter, Outbox, WITHDRAWAL_OF_UNKNOWN_KIND};
+use record_secrets::MAX_GENERATION;
 
 use crate::receipts::settle;
 use crate::support::{
     Place, asserted, at, digest, page, revision, revision_of, secrets, withdrawn,
 };
+
+/// Last generation of the contract's version 1.
+const POISON: u32 = (1 << 31) - 1;
 
 impl Place {
     /// Turns a closed outbox into one of the schema before the contract's version 2.
@@ -20,9 +24,26 @@ impl Place {
              ALTER TABLE meta DROP COLUMN contents_since;
              ALTER TABLE meta DROP COLUMN receipt_raised_at_ms;
              ALTER TABLE meta DROP COLUMN raise_needed;
-             DELETE FROM _sqlx_migrations WHERE version = 6;",
+             ALTER TABLE meta DROP COLUMN raise_asked_after;
+             DELETE FROM _sqlx_migrations WHERE version >= 6;",
         )
         .await;
+        self.change_generation_file(" 2\noutbox ", " 1\noutbox ");
+    }
+
+    fn change_generation_file(&self, from: &str, to: &str) {
+        let path = self.sibling(".generation");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+    }
+
+    /// Sets the generation of an outbox of the first contract, as receipts and repairs could.
+    async fn poison_generation(&self) {
+        let poison = format!("UPDATE meta SET generation = {POISON}");
+        self.meddle(&poison).await;
+        let poisoned = format!("generation {POISON:010}");
+        self.change_generation_file("generation 0000000001", &poisoned);
     }
 }
 
@@ -137,6 +158,108 @@ async fn renewal_that_was_cut_short_goes_on_where_it_was() {
     let outbox = place.open().await;
     assert_eq!(outbox.generation(), 3);
     assert_eq!(place.deliver_all(&outbox, at(3)).await.len(), 3);
+}
+
+/// Pulls what the old outbox asserts, and checks that all of it and the withdrawal are sent in this
+/// generation.
+async fn check_all_is_sent(place: &Place, outbox: &Outbox, generation: u32) {
+    let drafts = vec![asserted(1, 100), asserted(4, 100)];
+    let done = outbox.commit_page(page(drafts, "a")).await.unwrap();
+    assert_eq!((done.resent, done.corrected, done.parked), (2, 0, 0));
+    let (_, sent) = settle(place, outbox, at(3), |_| None).await;
+    let mut sent: Vec<_> = sent
+        .iter()
+        .map(|event| (event.record, revision_of(event)))
+        .collect();
+    sent.sort_unstable();
+    let mut expected = [1, 2, 4].map(|record| (digest(record), revision(generation, 1)));
+    expected.sort_unstable();
+    assert_eq!(sent, expected);
+}
+
+#[tokio::test]
+async fn records_beyond_all_generations_are_sent_again_in_the_present_one() {
+    for beyond in [65_536, MAX_GENERATION, MAX_GENERATION + 1, POISON] {
+        let place = Place::new();
+        old_outbox(&place).await;
+        place.set_revision(4, revision(beyond, 3)).await;
+        place.set_revision(2, revision(beyond, u32::MAX)).await;
+        // Never sent, and so of no account.
+        place.set_revision(3, revision(beyond, 0)).await;
+        let outbox = place.open_with_receipts().await;
+        assert_eq!(outbox.generation(), 2);
+        check_all_is_sent(&place, &outbox, 2).await;
+        let drafts = vec![asserted(4, 101), withdrawn(3, true)];
+        outbox.commit_page(page(drafts, "b")).await.unwrap();
+        let (_, sent) = settle(&place, &outbox, at(4), |_| None).await;
+        let mut revisions: Vec<_> = sent.iter().map(revision_of).collect();
+        revisions.sort_unstable();
+        assert_eq!(revisions, [revision(2, 1), revision(2, 2)]);
+    }
+    let place = Place::new();
+    old_outbox(&place).await;
+    place.set_revision(4, revision(65_535, 3)).await;
+    let outbox = place.open_with_receipts().await;
+    assert_eq!(outbox.generation(), 65_536, "the last one that counts");
+    check_all_is_sent(&place, &outbox, 65_536).await;
+}
+
+#[tokio::test]
+async fn outbox_that_was_raised_beyond_all_generations_opens() {
+    let place = Place::new();
+    old_outbox(&place).await;
+    place.poison_generation().await;
+    let copy = std::fs::read(&place.path).unwrap();
+    let outbox = place.open_with_receipts().await;
+    assert_eq!(outbox.generation(), 65_536);
+    check_all_is_sent(&place, &outbox, 65_536).await;
+    outbox.close().await.unwrap();
+    let outbox = place.open_with_receipts().await;
+    assert_eq!(outbox.generation(), 65_536, "once");
+    outbox.close().await.unwrap();
+    // What is in its generation file now counts, though the file beside it is an old one again.
+    for generation in [65_538, 65_540] {
+        std::fs::write(&place.path, &copy).unwrap();
+        let outbox = place.open_with_receipts().await;
+        assert_eq!(outbox.generation(), generation);
+        check_all_is_sent(&place, &outbox, generation).await;
+        outbox.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn raised_outbox_opens_without_its_file_or_its_generation_file() {
+    for lost in [".generation", ""] {
+        let place = Place::new();
+        old_outbox(&place).await;
+        place.poison_generation().await;
+        std::fs::remove_file(place.sibling(lost)).unwrap();
+        let outbox = place.open_with_receipts().await;
+        assert!((65_536..65_538).contains(&outbox.generation()), "{lost}");
+    }
+}
+
+#[tokio::test]
+async fn withdrawal_of_unknown_kind_is_told_where_it_cannot_follow() {
+    let place = Place::new();
+    old_outbox(&place).await;
+    place.meddle("UPDATE feed SET kind = NULL").await;
+    let outbox = place.open_with_receipts().await;
+    assert_eq!(outbox.backlog().await.unwrap().events, 0);
+    let open = DeadLetterFilter::default();
+    let reasons = async || -> Vec<String> {
+        let letters = outbox.reader().dead_letters(&open).await.unwrap();
+        letters.into_iter().map(|letter| letter.reason).collect()
+    };
+    assert_eq!(reasons().await, [WITHDRAWAL_OF_UNKNOWN_KIND]);
+    // A page tells the kind, and then it can be retried.
+    let drafts = vec![asserted(1, 100)];
+    outbox.commit_page(page(drafts, "a")).await.unwrap();
+    outbox.prepare_retry(&open, at(2)).await.unwrap();
+    assert!(reasons().await.is_empty());
+    let (_, sent) = settle(&place, &outbox, at(3), |_| None).await;
+    let sent = sent.iter().find(|event| event.record == digest(2)).unwrap();
+    assert_eq!(revision_of(sent), revision(8, 1));
 }
 
 #[tokio::test]

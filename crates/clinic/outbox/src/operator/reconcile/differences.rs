@@ -86,13 +86,15 @@ pub(super) async fn forget_all(
 }
 
 /// Forgets that receipts ask for a higher generation, once the registry was asked about everything:
-/// each record that it holds a higher version of was prepared to be sent above that.
+/// each record that it holds a higher version of was prepared to be sent above that. Not if
+/// receipts have asked since the reconciliation began: it may have known nothing of their records.
 async fn forget_needed_raise(
     connection: &mut SqliteConnection,
     reconciliation_id: i64,
 ) -> Result<(), OutboxError> {
     sqlx::query(
-        "UPDATE meta SET raise_needed = NULL WHERE EXISTS \
+        "UPDATE meta SET raise_needed = NULL \
+         WHERE coalesce(raise_asked_after < ?1, true) AND EXISTS \
          (SELECT 1 FROM reconciliation WHERE id = ?1 AND source IS NULL \
          AND finished_at_ms IS NOT NULL AND missing + stale + extra + conflicting <= ?2)",
     )
