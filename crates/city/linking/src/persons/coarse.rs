@@ -93,9 +93,16 @@ impl<'a> Places<'a> {
                 last_set.insert(person, set);
             }
         }
-        // A person without an anchor contradicts nobody, and may be the same as one that has it.
+        // A person without an anchor contradicts nobody, and may be the same as one that has it. But
+        // where more records state the name beside it, they are believed.
         let is_anchored = |person: &usize| self.part.nodes[*person].is_anchor();
-        if votes.keys().any(is_anchored) {
+        let most = |anchored: bool| {
+            let of_kind = votes
+                .iter()
+                .filter(|(person, _)| is_anchored(person) == anchored);
+            of_kind.map(|(_, votes)| *votes).max()
+        };
+        if most(true) >= most(false) {
             votes.retain(|person, _| is_anchored(person));
         }
         match lead(votes.into_iter()) {

@@ -127,7 +127,6 @@ async fn nor_does_it_where_two_records_are_demanded() {
 }
 
 #[tokio::test]
-#[ignore = "in a large part one forged record with a SNILS outvotes two that state weaker names"]
 async fn persons_without_snils_keep_their_names_in_large_parts_too() {
     let mut world = World::small().await;
     let people = world.honest.people.clone();

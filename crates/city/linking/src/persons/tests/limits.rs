@@ -106,14 +106,18 @@ fn the_coarse_rule_gives_names_to_stronger_ones_by_most_records() {
 #[test]
 fn the_coarse_rule_leaves_a_name_apart_that_only_a_weaker_one_links() {
     let city = City::default()
-        .state(1, &[snils(1), passport(1)])
+        .state(3, &[snils(1), passport(1)])
         .state(3, &[oms(1), passport(1)])
+        .state(1, &[snils(4), passport(4)])
+        .state(2, &[oms(4), passport(4)])
         .state(2, &[oms(2), passport(2), birth(2)])
         .state(1, &[passport(3), birth(2)]);
     cut(city)
         .has(&[
             &[snils(1), passport(1)],
             &[oms(1)],
+            &[snils(4)],
+            &[oms(4), passport(4)],
             &[oms(2), passport(2), birth(2)],
             &[passport(3)],
         ])

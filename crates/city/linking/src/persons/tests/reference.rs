@@ -305,10 +305,17 @@ fn coarse(part: &Nodes, sets: &Sets, needed: u64, expected: &mut Expected) {
                 }
             }
         }
-        if poll.keys().any(is_anchor) {
+        let votes =
+            |from: &Vec<(&Nodes, u64)>| -> u64 { from.iter().map(|(_, records)| records).sum() };
+        let best = |anchored: bool| {
+            let of_kind = poll
+                .iter()
+                .filter(|(person, _)| is_anchor(person) == anchored);
+            of_kind.map(|(_, from)| votes(from)).max()
+        };
+        if best(true) >= best(false) {
             poll.retain(|person, _| is_anchor(person));
         }
-        let votes = |from: &Vec<(&Nodes, u64)>| from.iter().map(|(_, records)| records).sum();
         let most: u64 = poll.values().map(votes).max().unwrap_or(0);
         let mut first = poll.iter().filter(|(_, from)| votes(from) == most);
         let person = match (first.next(), first.next()) {
