@@ -1,4 +1,4 @@
-# RabbitMQ of a city: accounts with the least rights, policies and limits. `city-registry init` prints this text.
+# RabbitMQ of a city: accounts with the least rights, policies and limits. `city-registry init` writes this file.
 # For a POSIX shell (`. ./rabbitmq-setup.sh`), as the broker's administrator. Passwords are read from standard input.
 # Before it, in rabbitmq.conf (no message of ours is longer):
 #   max_message_size = 4194304
