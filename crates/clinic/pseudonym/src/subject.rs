@@ -115,12 +115,11 @@ impl PseudonymKeys {
                 .or(unreadable)
                 .unwrap_or(RejectionReason::IdentifierMissing));
         }
-        let subject = Subject::new(pseudonyms).ok_or(RejectionReason::TooManyIdentifiers)?;
-        if self.has_two_snils(&subject) {
-            Err(RejectionReason::IdentifierConflict)
-        } else {
-            Ok((subject, warnings))
+        if self.has_two_snils(&pseudonyms) {
+            return Err(RejectionReason::IdentifierConflict);
         }
+        let subject = Subject::new(pseudonyms).ok_or(RejectionReason::TooManyIdentifiers)?;
+        Ok((subject, warnings))
     }
 
     /// Returns whether as many others of its scheme are there as may leave. Never for a SNILS: two
@@ -150,11 +149,13 @@ impl PseudonymKeys {
     }
 
     /// A person has one SNILS for life, so one pseudonym of it in each epoch.
-    fn has_two_snils(&self, subject: &Subject) -> bool {
-        let snils = subject
-            .pseudonyms()
+    fn has_two_snils(&self, pseudonyms: &[Pseudonym]) -> bool {
+        let mut snils: Vec<&Pseudonym> = pseudonyms
             .iter()
-            .filter(|pseudonym| pseudonym.scheme == Scheme::Snils);
-        snils.count() > self.epochs.len()
+            .filter(|pseudonym| pseudonym.scheme == Scheme::Snils)
+            .collect();
+        snils.sort_unstable();
+        snils.dedup();
+        snils.len() > self.epochs.len()
     }
 }

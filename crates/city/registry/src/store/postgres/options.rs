@@ -82,6 +82,7 @@ pub(super) fn options(
 
 /// Warning of a connection whose content travels in clear to another machine, as the configuration
 /// permits.
+#[cfg(any(feature = "cli", test))]
 pub(in crate::store) fn plain_warning(
     config: &PostgresConfig,
     base: &Path,
