@@ -251,6 +251,28 @@ impl BatchConsumer {
             && let Err(error) = self.note_failures(0, now).await
         {
             tracing::warn!(event = "failure-unnoted", %error);
+            let message = self
+                .pending
+                .first()
+                .map(|first| message_key(&first.delivery.bytes));
+            self.noted_and_settled.extend(message);
+        }
+    }
+
+    /// Removes notes that the store could not remove when their messages were settled: a dead letter
+    /// that somebody puts back is not to be given up at once.
+    pub(super) async fn forget_settled(&mut self, now: DateTime<Utc>) {
+        while let Some(message) = self.noted_and_settled.last() {
+            if self
+                .store
+                .store
+                .put_failures(message, 0, now)
+                .await
+                .is_err()
+            {
+                return;
+            }
+            self.noted_and_settled.pop();
         }
     }
 }

@@ -26,7 +26,7 @@ use tokio::sync::Notify;
 
 use crate::config::ConsumeConfig;
 use crate::open::BatchContent;
-use crate::store::StoreError;
+use crate::store::{MessageKey, StoreError};
 pub(crate) use context::ConsumeContext;
 use failures::Failure;
 use guard::GuardedStore;
@@ -53,6 +53,8 @@ pub(crate) struct BatchConsumer {
     clock: Arc<dyn Clock>,
     /// True from a failure that may be the store's or a batch's, until a transaction went well.
     is_in_doubt: bool,
+    /// Messages that are settled, and whose note the store could not remove then.
+    noted_and_settled: Vec<MessageKey>,
 }
 
 impl BatchConsumer {
@@ -65,6 +67,7 @@ impl BatchConsumer {
             settings: context.settings.clone(),
             clock: Arc::clone(&context.clock),
             is_in_doubt: false,
+            noted_and_settled: Vec::new(),
         })
     }
 
@@ -77,6 +80,7 @@ impl BatchConsumer {
     ) -> Result<ConsumeStep, ConsumeError> {
         // The last step may have left something stored or being opened.
         self.session.acknowledge().await?;
+        self.forget_settled(now).await;
         self.collect_opened(now).await?;
         if self.pending.is_empty() && !self.refill(now).await? {
             return Ok(if self.session.totals.is_idle() {
