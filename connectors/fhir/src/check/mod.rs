@@ -238,7 +238,7 @@ fn add_error(report: &mut CheckReport, about: &str, error: &SourceError) {
 }
 
 /// The URI of a system, cut; it has to be shown so that somebody can name it in the configuration.
-/// What is no URI, or has a number in it that could be a person's, is not repeated.
+/// A text that is no URI, or has a number in it that could be a person's, is not repeated.
 fn readable(system: &str) -> &str {
     const MAX_CHARS: usize = 120;
     /// Digits, hyphens between them included, that a number of a person may have.

@@ -10,7 +10,7 @@ use crate::city::{City, Name, WEAK_CLASSES, event, snils, weak};
 const EVENT_NAMES: u64 = 16;
 /// Name sets of the hub.
 const HUB_SETS: u64 = 20_000;
-/// One less than the limits: at the limits, a component is taken for disputed already, and less of it
+/// Size just below the limits: at the limits, a component is taken for disputed already, and less of it
 /// is read.
 const NAMES: u64 = MAX_COMPONENT_NAMES as u64 - 1;
 const SETS: u64 = MAX_COMPONENT_SETS as u64 - 1;
@@ -178,7 +178,7 @@ async fn hub(city: &mut City, events: u64) -> BenchResult<()> {
     .await
 }
 
-/// One more record of a set in each of many components in which all contradict each other.
+/// A further record of a set in each of many components in which all contradict each other.
 async fn contests(city: &mut City, events: u64) -> BenchResult<()> {
     let half = MAX_COMPONENT_NAMES as u64 / 2;
     let start = |component: u64| 6_000_000_000 + component * 100;

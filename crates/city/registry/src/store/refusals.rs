@@ -24,7 +24,7 @@ impl AddedRefusals {
 
 impl Store {
     /// Counts the refusals of a committed transaction, and removes older ones where that is due.
-    /// Where they cannot be removed, none are added until they can.
+    /// None are added while they cannot be removed.
     pub(super) async fn bound_refusals(&self, refused: usize, attempt: Attempt) {
         let added = &self.added_refusals.0;
         if !attempt.drops_refusals {

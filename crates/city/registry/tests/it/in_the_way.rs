@@ -27,15 +27,7 @@ async fn consume(world: &mut World, now: &mut DateTime<Utc>, steps: usize) -> Gr
 /// trigger, says.
 async fn it_is_stored_when_they_are_gone(fail: &str) {
     let postgres = Postgres::start().await.unwrap();
-    let store = crate::world::postgres_store(&postgres, "registry").await;
-    let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
-    let mut world = World::new(&store, queue).await;
-    let trigger = format!(
-        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {fail} END $$;
-        CREATE TRIGGER fail BEFORE INSERT ON fact FOR EACH ROW WHEN (NEW.vaccine = 'qazvac') \
-         EXECUTE FUNCTION fail()"
-    );
-    postgres.psql("registry", &trigger).await.unwrap();
+    let mut world = World::failing_at_qazvac(&postgres, fail).await;
     world
         .send(&[asserted(900, 1, 900, dose(Vaccine::QazVac, "2021-06-01"))])
         .await;

@@ -184,15 +184,7 @@ async fn batches_too_slow_together_are_stored_one_by_one() {
 /// are stored all the same, also those that come later, and this one is given up.
 async fn only_the_batch_that_fails_is_given_up(fail: &str) {
     let postgres = Postgres::start().await.unwrap();
-    let store = crate::world::postgres_store(&postgres, "registry").await;
-    let queue = broker::QueueConfig::Directory(broker::DirectoryConfig::at("queue"));
-    let mut world = World::new(&store, queue).await;
-    let trigger = format!(
-        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {fail} END $$;
-        CREATE TRIGGER fail BEFORE INSERT ON fact FOR EACH ROW WHEN (NEW.vaccine = 'qazvac') \
-         EXECUTE FUNCTION fail()"
-    );
-    postgres.psql("registry", &trigger).await.unwrap();
+    let mut world = World::failing_at_qazvac(&postgres, fail).await;
     let poison = [asserted(900, 1, 900, dose(Vaccine::QazVac, "2021-06-01"))];
     let (poison, _) = world.send(&poison).await;
     let mut now: chrono::DateTime<chrono::Utc> = NOW.parse().unwrap();

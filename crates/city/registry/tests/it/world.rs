@@ -44,6 +44,21 @@ pub(crate) struct WorldKeys {
 }
 
 impl World {
+    /// World over PostgreSQL, whose store does `fail`, in a trigger, at each fact of the vaccine
+    /// qazvac.
+    pub(crate) async fn failing_at_qazvac(postgres: &Postgres, fail: &str) -> Self {
+        let store = postgres_store(postgres, "registry").await;
+        let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
+        let world = Self::new(&store, queue).await;
+        let trigger = format!(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {fail} END $$;
+            CREATE TRIGGER fail BEFORE INSERT ON fact FOR EACH ROW WHEN (NEW.vaccine = 'qazvac') \
+             EXECUTE FUNCTION fail()"
+        );
+        postgres.psql("registry", &trigger).await.unwrap();
+        world
+    }
+
     /// Registry on a directory and a SQLite file.
     pub(crate) async fn small() -> Self {
         let store = StoreConfig::Sqlite(SqliteConfig {

@@ -14,7 +14,7 @@ use super::topology;
 use crate::finding::{QueueFinding, Side};
 use crate::{BrokerError, MAX_MESSAGE_BYTES};
 
-/// Where the least rights and the policies are written down.
+/// Advice that leads to the page with the least rights and the policies.
 const SEE: &str = "give it the rights that docs/operations.md lists under \"RabbitMQ accounts\"";
 
 /// Outcome of something tried on a channel of its own.

@@ -43,7 +43,7 @@ pub(super) fn new_snils(number: u8) -> CityPseudonym {
     name(Scheme::Snils, 2, number)
 }
 
-/// What the records of a city state.
+/// Records of a city, by the names that they state.
 #[derive(Debug, Clone, Default)]
 pub(super) struct City {
     pub(super) component: Component,

@@ -26,7 +26,7 @@ fn one_name_too_many_is_judged_coarsely() {
     assert!(beyond.persons().is_apart);
 }
 
-/// One SNILS and OMS number in a set of their own, and sets of the OMS number with a birth
+/// A SNILS and an OMS number in a set of their own, and sets of the OMS number with a birth
 /// certificate and some of seven passports each.
 fn many_sets(sets: u8) -> City {
     (1..sets).fold(

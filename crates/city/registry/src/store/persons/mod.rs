@@ -12,7 +12,7 @@ mod component;
 mod sets;
 mod subjects;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use linking::{
@@ -238,9 +238,6 @@ async fn recompute(
 
 /// Finds the persons of a component that was read; a hub is a person by itself, and contested.
 fn decide_loaded(loaded: &Loaded, rules: &LinkRules) -> Persons {
-    if loaded.hubs.is_empty() {
-        return decide(&loaded.component, rules);
-    }
     let mut persons = decide(&loaded.component, rules);
     let alone = loaded.hubs.iter().map(|hub| vec![*hub]);
     persons.groups.extend(alone);
@@ -284,6 +281,6 @@ async fn known(
 
 /// Values by which things are found, each once, sorted.
 fn sorted_values(values: impl Iterator<Item = NameValue>) -> Vec<NameValue> {
-    let sorted: BTreeMap<NameValue, ()> = values.map(|value| (value, ())).collect();
-    sorted.into_keys().collect()
+    let sorted: BTreeSet<NameValue> = values.collect();
+    sorted.into_iter().collect()
 }

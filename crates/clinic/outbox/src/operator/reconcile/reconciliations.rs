@@ -16,7 +16,7 @@ use super::parking;
 use crate::batches::{Capacity, Sealing, seal_probes, store_batches};
 use crate::dead_letters::{open_letters, refused_by_registry};
 use crate::file::{Database, OutboxError, side_by_side, to_ms};
-use crate::records::{self, LookedUp, Records, last_record_no};
+use crate::records::{self, KnownRecord, RecordMap, Records, last_record_no};
 use crate::sweep::{GivenOut, Withdrawals, WithdrawnAlike};
 use crate::versions::Versions;
 
@@ -219,11 +219,7 @@ impl Reconciliations {
                 return Ok(parked);
             };
             after = Some(last.record);
-            let digests: Vec<RecordDigest> = differing
-                .iter()
-                .map(|difference| difference.record)
-                .collect();
-            let LookedUp { known, .. } = self.records.look_up(&digests).await?;
+            let known = self.known_of(&differing).await?;
             let secrets = self.sealing.secrets();
             let generation = self.versions.generation();
             let letters = parking::letters(&differing, &known, secrets, generation);
@@ -291,6 +287,16 @@ impl Reconciliations {
         differences::read_after(self.database.readers(), id, after).await
     }
 
+    /// Records that differ, as far as they are known here.
+    async fn known_of(
+        &self,
+        differing: &[StoredDifference],
+    ) -> Result<RecordMap<KnownRecord>, OutboxError> {
+        let digests = differing.iter().map(|difference| difference.record);
+        let digests: Vec<RecordDigest> = digests.collect();
+        Ok(self.records.look_up(&digests).await?.known)
+    }
+
     /// Adopts the revisions the registry holds, and forgets content and stamp of all records that
     /// differ; returns their feeds.
     async fn forget_differing_records(
@@ -306,11 +312,7 @@ impl Reconciliations {
                 return Ok(feeds);
             };
             after = Some(last.record);
-            let digests: Vec<RecordDigest> = differing
-                .iter()
-                .map(|difference| difference.record)
-                .collect();
-            let LookedUp { known, .. } = self.records.look_up(&digests).await?;
+            let known = self.known_of(&differing).await?;
             let mut held = Vec::with_capacity(differing.len());
             for difference in &differing {
                 let known = known.get(&difference.record);
