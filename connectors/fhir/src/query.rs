@@ -1,7 +1,7 @@
 //! The addresses of searches, and the rule that no link leads off the server.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use connector_kit::{Feed, SourceError};
+use connector_kit::{Coding, Feed, SourceError};
 use url::Url;
 
 use crate::config::FhirConfig;
@@ -113,8 +113,8 @@ impl Queries {
     }
 
     /// The address of a record; `None` for an id that cannot be part of an address.
-    pub(crate) fn read(&self, feed: Feed, id: &str) -> Option<Url> {
-        let mut url = self.at(resource_type(feed));
+    pub(crate) fn read(&self, resource: &str, id: &str) -> Option<Url> {
+        let mut url = self.at(resource);
         if matches!(id, "." | "..") {
             return None;
         }
@@ -151,11 +151,11 @@ impl Queries {
         let resource = resource_type(feed);
         let mut url = self.at(resource);
         let mut query = url.query_pairs_mut();
-        let (parameter, codes) = match feed {
-            Feed::Vaccinations => ("vaccine-code", &self.vaccine_codes),
-            Feed::Tests => ("code", &self.test_codes),
-            Feed::Recoveries => ("code", &self.diagnosis_codes),
+        let parameter = match feed {
+            Feed::Vaccinations => "vaccine-code",
+            Feed::Tests | Feed::Recoveries => "code",
         };
+        let codes = self.codes(feed);
         if !codes.is_empty() {
             query.append_pair(parameter, codes);
         }
@@ -165,6 +165,32 @@ impl Queries {
             url.set_query(None);
         }
         url
+    }
+
+    /// The tokens of the codes that a feed asks for, joined by commas; empty for all.
+    pub(crate) fn codes(&self, feed: Feed) -> &str {
+        match feed {
+            Feed::Vaccinations => &self.vaccine_codes,
+            Feed::Tests => &self.test_codes,
+            Feed::Recoveries => &self.diagnosis_codes,
+        }
+    }
+
+    /// True if one of these codings is asked for by the feed's tokens (R4 search, section
+    /// 3.1.1.4.10), or the feed asks for all.
+    pub(crate) fn asks_for(&self, feed: Feed, codings: &[Coding]) -> bool {
+        let tokens = self.codes(feed);
+        tokens.is_empty()
+            || tokens.split(',').any(|token| {
+                codings.iter().any(|coding| {
+                    let system = coding.system.as_deref().unwrap_or_default();
+                    match token.split_once('|') {
+                        Some((wanted, "")) => system == wanted,
+                        Some((wanted, code)) => system == wanted && coding.code == code,
+                        None => coding.code == token,
+                    }
+                })
+            })
     }
 
     /// A read of up to [`MAX_BATCH`] patients by their ids.
