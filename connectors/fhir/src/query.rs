@@ -74,6 +74,18 @@ impl Queries {
         url
     }
 
+    /// The newest of a feed's records, as many as asked for.
+    pub(crate) fn newest_records(&self, feed: Feed, count: u32, include: bool) -> Url {
+        let mut url = self.coded(feed);
+        url.query_pairs_mut()
+            .append_pair("_sort", "-_lastUpdated")
+            .append_pair("_count", &count.to_string());
+        if include {
+            include_patient(&mut url, feed);
+        }
+        url
+    }
+
     /// The records of a feed that changed within a window.
     pub(crate) fn keys(&self, feed: Feed, window: Window, count: u32, form: KeySearchForm) -> Url {
         let mut url = self.coded(feed);

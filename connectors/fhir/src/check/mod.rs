@@ -1,6 +1,7 @@
 //! `check`: looks at everything that can be wrong with a FHIR server and says it in words.
 
 mod capabilities;
+pub(crate) mod sample;
 
 use std::collections::BTreeSet;
 
