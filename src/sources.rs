@@ -23,6 +23,8 @@ pub struct Source {
     /// Digest of the settings that decide how its records are read and transformed; a cursor holds
     /// for these only.
     pub settings: String,
+    /// Time zone of the source, in which its instants become dates and "today" is told.
+    pub time_zone: chrono_tz::Tz,
     /// Most records in one page.
     pub page_records: u32,
     /// Schedule of its pulls.
@@ -78,6 +80,7 @@ impl Source {
             settings,
             connector: section.config.build(folder)?,
             pseudonymiser: Arc::new(pseudonymiser),
+            time_zone: config.time_zone().0,
             page_records: config.page_records(),
             schedule: config.schedule.clone(),
             sweep: config.sweep.clone(),
