@@ -128,3 +128,51 @@ async fn a_pass_and_a_sweep_do_the_feeds_that_work_and_end_with_the_failure() {
     assert_eq!(number(&clinic, "tests", "withdrawn_total"), 1);
     assert_eq!(number(&clinic, "vaccinations", "withdrawn_total"), 0);
 }
+
+/// What `status` says the source did that it should not.
+fn surprises(clinic: &Clinic) -> Value {
+    let output = clinic.program(&["status", "--json"]);
+    let status: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    status["status"]["surprises"].clone()
+}
+
+/// Runs `sync`; returns the number of records it has read.
+fn sync_reads(clinic: &Clinic) -> u64 {
+    let output = clinic.program(&["sync", "--json"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    summary["read"].as_u64().expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stamp_ahead_is_no_surprise_and_an_import_is_read_until_its_overlap_has_closed() {
+    let server = Postgres::start().await.expect("a clinic's PostgreSQL");
+    server.create_database("mis").await.expect("a database");
+    let sql = async |text: &str| server.psql("mis", text).await.expect("the clinic's SQL");
+    let instants = TABLES.replace(" timestamp ", " timestamptz ");
+    sql(&instants).await;
+    let import: String = (1..=300).map(|id| row("shot", id)).collect();
+    sql(&format!("BEGIN; {import} COMMIT; {}", row("swab", 1))).await;
+    sql("UPDATE shot SET changed_at = now() - interval '2 days'").await;
+    sql("UPDATE swab SET changed_at = '2999-01-01 00:00+00'").await;
+    let settings = format!(
+        "host = \"127.0.0.1\"\nport = {}\ndatabase = \"mis\"\nuser = \"postgres\"",
+        server.port()
+    );
+    let clinic = clinic(&source("postgres", &settings));
+    assert_eq!(sync_reads(&clinic), 301);
+    for id in 2..6 {
+        // The row of 2999 comes with every run, and the newest one once more; the import does not.
+        let read = sync_reads(&clinic);
+        assert!((1..=2).contains(&read), "{read} {}", surprises(&clinic));
+        sql(&row("swab", id)).await;
+        sql(&format!(
+            "UPDATE swab SET changed_at = now() - interval '2 days' WHERE id = {id}"
+        ))
+        .await;
+        assert!(sync_reads(&clinic) >= 2, "the new row and that of 2999");
+    }
+    assert_eq!(number(&clinic, "tests", "new_total"), 5);
+    assert_eq!(surprises(&clinic), serde_json::json!([]));
+}

@@ -10,14 +10,15 @@ use connector_kit::{
     SampledRecord, SourceError,
 };
 
+use crate::closing::Lateness;
 use crate::cursor::{self, Position};
 use crate::driver::Driver;
 use crate::layout::{CHANGED_AT, Layout};
-use crate::page::Rows;
 use crate::pull::Pull;
 use crate::row::Reader;
 use crate::settings::FeedSettings;
 use crate::source::{SqlSource, source_error};
+use crate::value::Key;
 use crate::without_key::RowsWithoutKey;
 use crate::{check, pull, stamp, sweep};
 
@@ -81,21 +82,35 @@ impl SqlConnector {
     }
 
     /// The cursor at which the next run begins once these rows are safe: the last stamp that can be
-    /// read, but never in the future. Rows stamped later than now come again with every run, until
+    /// read and is not of the future. Rows stamped later than now come again with every run, until
     /// their time has come.
     fn resume(
         &self,
         layout: &Layout,
-        rows: &Rows,
+        pull: &Pull,
         now: DateTime<Utc>,
     ) -> Result<Option<Cursor>, SourceError> {
-        let stamp = rows.rows.rows().rev().find_map(|row| {
-            let key = row.cell(CHANGED_AT).key()?;
-            stamp::not_after(&key, now, self.source.settings.zone)
-        });
-        stamp
-            .map(|at| cursor::write(&Position::new(layout, at)))
-            .transpose()
+        let settings = &self.source.settings;
+        let is_past = |key: &Key| stamp::not_after(key, now, settings.zone).as_ref() == Some(key);
+        let rows = pull.rows.rows.rows().rev();
+        let mut stamps = rows.filter_map(|row| row.cell(CHANGED_AT).key());
+        // The last page of a run may be empty, which shows that the one before it was the last.
+        let behind = pull.behind.clone().filter(|_| pull.rows.next.is_none());
+        let Some(at) = stamps.find(is_past).or(behind.filter(is_past)) else {
+            return Ok(None);
+        };
+        let lateness = pull.run.lateness(&at, settings);
+        let mut position = Position::new(layout, at);
+        position.closed.clone_from(&pull.run.closed);
+        match (lateness, &pull.rows.next) {
+            (Lateness::Open(seen), _) => position.seen = seen,
+            (Lateness::Closed, None) => position.closed = Some(position.at.clone()),
+            (Lateness::Closed, Some(last)) if last.at.as_ref() == Some(&position.at) => {
+                position.id = Some(last.id.clone());
+            }
+            (Lateness::Closed, Some(_)) => {}
+        }
+        cursor::write(&position).map(Some)
     }
 
     fn page_of(
@@ -105,10 +120,13 @@ impl SqlConnector {
         pull: Pull,
         now: DateTime<Utc>,
     ) -> Result<Page, SourceError> {
+        let resume = self.resume(layout, &pull, now)?;
         let Pull {
             rows,
             until,
+            run,
             surprise,
+            ..
         } = pull;
         let reader = Reader::new(layout, feed, &self.source.settings);
         let next = rows.next.as_ref().and_then(|place| {
@@ -116,12 +134,13 @@ impl SqlConnector {
             let mut position = Position::new(layout, at);
             position.id = Some(place.id.clone());
             position.until = until;
+            position.run = Some(run);
             Some(position)
         });
         Ok(Page {
             records: rows.rows.rows().map(|row| reader.record(row)).collect(),
             next: next.as_ref().map(cursor::write).transpose()?,
-            resume: self.resume(layout, &rows, now)?,
+            resume,
             surprise,
         })
     }

@@ -6,6 +6,7 @@ use connector_kit::{Cursor, SourceError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::closing::{OpenStamp, RunStart};
 use crate::layout::Layout;
 use crate::value::{Key, Kind};
 
@@ -22,13 +23,24 @@ pub(crate) struct Position {
     pub columns: Columns,
     /// The row's `changed_at`.
     pub at: Key,
-    /// The row's `record_id`; absent in a stored cursor, since a run begins at a stamp.
+    /// The row's `record_id`. A stored cursor has it where a run was left in its midst and nothing
+    /// can come behind the row any more; otherwise a run begins at a stamp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Key>,
     /// The newest `changed_at` there was when the run began: the run ends there, however fast the
     /// table grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Key>,
+    /// Second at which a run began that found `at` first, in a stored cursor whose `at` is not
+    /// closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<i64>,
+    /// Stamp up to which everything was read and nothing can come any more, in a stored cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Key>,
+    /// The run's beginning, in a cursor within a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunStart>,
 }
 
 /// A place between two rows in the order of `record_id` alone.
@@ -56,7 +68,30 @@ impl Position {
             at,
             id: None,
             until: None,
+            seen: None,
+            closed: None,
+            run: None,
         }
+    }
+}
+
+impl Position {
+    /// What a run that begins here knows; `begun` is the present second, where it was asked for.
+    pub(crate) fn begin(&self, begun: Option<i64>) -> RunStart {
+        let open = |seen| OpenStamp {
+            at: self.at.clone(),
+            seen,
+        };
+        RunStart {
+            begun,
+            before: self.seen.map(open),
+            closed: self.closed.clone(),
+        }
+    }
+
+    /// True if nothing can come any more up to this place.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.as_ref() == Some(&self.at)
     }
 }
 

@@ -8,6 +8,7 @@
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod build;
 mod check;
+mod closing;
 mod columns;
 mod config;
 mod connector;

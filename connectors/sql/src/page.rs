@@ -33,6 +33,8 @@ pub(crate) enum Start {
     Beginning,
     /// At this stamp (or id, in the order of ids), including it.
     From(Key),
+    /// After every row of this stamp.
+    AfterStamp(Key),
     /// After the row with these keys.
     After(Place),
 }
@@ -196,6 +198,10 @@ impl<'s> Pager<'s> {
                 };
                 sql.push(&format!(" AND {} >= ", self.column(first)));
                 self.driver.push_key(sql, from);
+            }
+            Start::AfterStamp(stamp) => {
+                sql.push(&format!(" AND {} > ", self.column(CHANGED_AT)));
+                self.driver.push_key(sql, stamp);
             }
             Start::After(place) => {
                 sql.push(" AND ");

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use connector_kit::{PageRequest, SourceSurprise};
 
+use crate::closing::RunStart;
 use crate::cursor::{self, Columns, Drift, Position};
 use crate::driver::{Failure, LentSession};
 use crate::layout::{CHANGED_AT, Layout};
@@ -12,13 +14,20 @@ use crate::settings::FeedSettings;
 use crate::source::{SqlSource, gone, log_unreadable};
 use crate::table::Row;
 use crate::value::Key;
-use crate::{salvage, stamp};
+use crate::{closing, salvage, stamp};
+
+/// Time by which the source's clock may be ahead of ours without its stamps' being from the future.
+const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
 
 /// Rows of a page, with the end of their run and any surprise.
 pub(crate) struct Pull {
     pub rows: Rows,
     /// Stamp at which the run ends.
     pub until: Option<Key>,
+    /// The run's beginning.
+    pub run: RunStart,
+    /// Stamp of the row behind which the page begins, where it begins behind one.
+    pub behind: Option<Key>,
     pub surprise: Option<SourceSurprise>,
 }
 
@@ -64,10 +73,15 @@ impl Pull {
             settings.overlap_seconds
         };
         let position = position(source, feed, layout, request)?;
+        let mut run = run_start(source, lent, position.as_ref(), request).await?;
         pager.until = position
             .as_ref()
             .and_then(|position| position.until.clone());
-        let start = start(position.as_ref(), request.first_of_run, overlap);
+        let start = start(position.as_ref(), overlap);
+        let behind = match &start {
+            Start::After(place) => place.at.clone(),
+            Start::Beginning | Start::From(_) | Start::AfterStamp(_) => None,
+        };
         let mut rows = read_rows(feed, &pager, lent, &start, request.limit).await?;
         let mut surprise = None;
         // What a hint began stores nothing: the next scheduled run looks, and says it once.
@@ -78,6 +92,10 @@ impl Pull {
                 went_back(source, &mut pager, lent, stored, &rows, request).await?
         {
             surprise = Some(SourceSurprise::StampsWentBack);
+            run = RunStart {
+                begun: run.begun,
+                ..RunStart::default()
+            };
             // What was written since lies before the stored place: the run, and with it the next
             // one, goes back.
             let same_kind = newest.kind == stored.kind;
@@ -93,9 +111,36 @@ impl Pull {
         Ok(Self {
             rows,
             until,
+            run,
+            behind,
             surprise,
         })
     }
+}
+
+/// The beginning of the request's run. The source is asked for its time unless nothing is open: an
+/// unchanged source costs no statement more.
+async fn run_start(
+    source: &SqlSource,
+    lent: &mut LentSession<'_>,
+    position: Option<&Position>,
+    request: &PageRequest,
+) -> Result<RunStart, Failure> {
+    if let Some(run) = position.and_then(|position| position.run.clone()) {
+        return Ok(run);
+    }
+    let mut begun = None;
+    if !position.is_some_and(Position::is_closed) {
+        let clock = source.sessions.driver.clock_sql();
+        begun = Some(closing::present_second(lent, clock, request.now).await?);
+    }
+    Ok(match position {
+        Some(position) => position.begin(begun),
+        None => RunStart {
+            begun,
+            ..RunStart::default()
+        },
+    })
 }
 
 /// The position of the request; None where reading begins, or has to begin again, at the first row.
@@ -130,18 +175,21 @@ fn position(
     }
 }
 
-fn start(position: Option<&Position>, first_of_run: bool, overlap_seconds: u32) -> Start {
-    match position {
-        None => Start::Beginning,
-        Some(Position {
-            at, id: Some(id), ..
-        }) if !first_of_run => Start::After(Place {
-            at: Some(at.clone()),
-            id: id.clone(),
-        }),
-        Some(Position { at, .. }) => {
-            stamp::earlier(at, overlap_seconds).map_or(Start::Beginning, Start::From)
-        }
+fn start(position: Option<&Position>, overlap_seconds: u32) -> Start {
+    let Some(position) = position else {
+        return Start::Beginning;
+    };
+    let at = position.at.clone();
+    if let Some(id) = &position.id {
+        let id = id.clone();
+        return Start::After(Place { at: Some(at), id });
+    }
+    let bound = stamp::earlier(&at, overlap_seconds);
+    match (bound, &position.closed) {
+        (Some(bound), Some(closed)) if stamp::is_before(closed, &bound) => Start::From(bound),
+        (_, Some(closed)) => Start::AfterStamp(closed.clone()),
+        (Some(bound), None) => Start::From(bound),
+        (None, None) => Start::Beginning,
     }
 }
 
@@ -156,8 +204,10 @@ async fn went_back(
     request: &PageRequest,
 ) -> Result<Option<Key>, Failure> {
     let zone = source.settings.zone;
-    // Rows from the future are always there, and say nothing.
-    let is_past = |at: &Key| stamp::not_after(at, request.now, zone).as_ref() == Some(at);
+    // Rows from the future are always there, and say nothing. A clock that is a little ahead is no
+    // future.
+    let soon = request.now + CLOCKS_APART;
+    let is_past = |at: &Key| stamp::not_after(at, soon, zone).as_ref() == Some(at);
     let reached = |row: Row<'_>| {
         let at = row.cell(CHANGED_AT).key().filter(is_past);
         at.is_some_and(|at| at.kind == stored.kind && !stamp::is_before(&at, stored))
@@ -166,7 +216,7 @@ async fn went_back(
     if rows.rows.rows().rev().any(reached) {
         return Ok(None);
     }
-    pager.until = stamp::present(request.now, stored.kind, &stored.value, zone);
+    pager.until = stamp::present(soon, stored.kind, &stored.value, zone);
     let newest = pager.newest(lent).await?;
     pager.until = None;
     Ok(newest.filter(|newest| newest.kind != stored.kind || stamp::is_before(newest, stored)))

@@ -11,7 +11,8 @@ use crate::date::written;
 use crate::native;
 use crate::value::{Cell, Key, Kind, Value, digest};
 
-enum Moment {
+/// Meaning of a stamp.
+pub(crate) enum Moment {
     /// A point on the world's time line, with the offset it was written with.
     Instant(DateTime<FixedOffset>),
     /// The clinic's wall clock.
@@ -104,7 +105,8 @@ pub(crate) fn is_local(stamp: &Key) -> bool {
     matches!(read(stamp), Some(Moment::Local(_)))
 }
 
-fn read(stamp: &Key) -> Option<Moment> {
+/// Reads a stamp; `None` where it is no point in time.
+pub(crate) fn read(stamp: &Key) -> Option<Moment> {
     let text = std::str::from_utf8(&stamp.value).ok()?.trim();
     match stamp.kind {
         Kind::TimestampTz => Some(Moment::Instant(written(text)?.0.and_utc().fixed_offset())),

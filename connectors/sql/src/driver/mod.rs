@@ -88,6 +88,11 @@ pub(crate) trait Driver: Send + Sync {
     fn stamp_styles_sql(&self, _column: &str, _source: &str) -> Option<String> {
         None
     }
+    /// Statement that returns the server's time as text, in seconds since 1970: of a moment not
+    /// later than the snapshot that the transaction reads. `None` where its clock is ours.
+    fn clock_sql(&self) -> Option<&'static str> {
+        None
+    }
     /// Statement that returns the server's version as text.
     fn version_sql(&self) -> &'static str;
     /// The product's name, given its version.

@@ -216,7 +216,8 @@ async fn a_row_from_the_future_does_not_hide_those_of_today(clinic: &Clinic) {
         now() + chrono::TimeDelta::hours(1),
     )
     .await;
-    assert_eq!(second.ids, ["just before", "soon", "2099-a", "2099-b"]);
+    let expected = ["today", "just before", "soon", "2099-a", "2099-b"];
+    assert_eq!(second.ids, expected);
 }
 
 async fn equal_keys_stay_together(clinic: &Clinic) {
@@ -301,10 +302,8 @@ async fn other_columns_start_over(clinic: &Clinic) {
     )
     .await;
     let stored = run(&clinic.connector(DOSES), None, 9).await.stored;
-    assert_eq!(
-        run(&clinic.connector(DOSES), stored.clone(), 9).await.ids,
-        ["b"]
-    );
+    let same = run(&clinic.connector(DOSES), stored.clone(), 9).await;
+    assert_eq!(same.ids, [] as [&str; 0]);
     let more = DOSES.replace(" FROM", ", 1 AS dose_number FROM");
     assert_eq!(
         run(&clinic.connector(&more), stored, 9).await.ids,

@@ -19,6 +19,8 @@ mod listen;
 #[cfg(test)]
 mod mariadb;
 #[cfg(test)]
+mod overlap;
+#[cfg(test)]
 mod poisoned;
 #[cfg(test)]
 mod postgres;

@@ -33,8 +33,7 @@ async fn stamps_that_go_back_are_told_once_and_followed(clinic: &Clinic) {
     let connector = clinic.connector(DOSES);
     let first = run(&connector, None, 1).await;
     assert_eq!(first.surprises, []);
-    // The stored place is the present moment; nothing new is no surprise, nor is a page that ends
-    // before it.
+    // Nothing new is no surprise, whatever was ahead.
     clinic.run("DELETE FROM doses WHERE id = 'future'").await;
     let quiet = run(
         &connector,
@@ -61,16 +60,12 @@ async fn stamps_that_go_back_are_told_once_and_followed(clinic: &Clinic) {
     let stored = run(&connector, None, 9).await.stored.unwrap();
     clinic.run("DELETE FROM doses WHERE id = '2099'").await;
     let back = run(&connector, Some(stored), 1).await;
-    assert_eq!(
-        (back.ids, back.surprises.len()),
-        (vec!["c".to_owned(), "d".into()], 1)
-    );
+    // A row from the future that is gone has taken nothing back, and what was read is not read
+    // again.
+    assert_eq!((back.ids, back.surprises), (vec![], vec![]));
     clinic.run(&insert(&[("e".into(), &at("05 10:32"))])).await;
     let after = run(&connector, back.stored, 1).await;
-    assert_eq!(
-        (after.ids, after.surprises),
-        (vec!["c".to_owned(), "d".into(), "e".into()], vec![])
-    );
+    assert_eq!((after.ids, after.surprises), (vec!["e".to_owned()], vec![]));
     // An empty table has no stamp that could have gone back.
     clinic.run("DELETE FROM doses").await;
     assert_eq!(run(&connector, after.stored, 1).await.surprises, []);
@@ -236,11 +231,8 @@ async fn retyped(clinic: &Clinic, alter: &str, ids: [&str; 4]) {
     };
     assert_eq!(connector.keys(rest).await.unwrap().keys.len(), 4);
     assert_eq!(events.named("key-sweep-starts-over").len(), 1);
-    assert_eq!(
-        run(&connector, anew.stored, 2).await.ids,
-        ids[2..],
-        "and from then on as ever"
-    );
+    let rest = run(&connector, anew.stored, 2).await.ids;
+    assert!(rest.is_empty(), "and from then on as ever: {rest:?}");
     assert_eq!(fetch(&connector, &ids).await.len(), 4);
 }
 
@@ -388,14 +380,9 @@ async fn a_servers_time_zone_may_change_between_two_runs() {
             )
             .await;
             assert_eq!(ran.ids.last(), Some(&id.to_string()), "{server}");
-            assert_eq!(
-                (ran.surprises.len(), ran.ids.len()),
-                (0, 2),
-                "{:?}",
-                ran.ids
-            );
+            assert_eq!(ran.surprises, []);
             assert!(
-                crate::clinic::short(&ran.records[1]).ends_with("2021-07-01"),
+                crate::clinic::short(ran.records.last().unwrap()).ends_with("2021-07-01"),
                 "wall-clock days stay"
             );
             stored = ran.stored;

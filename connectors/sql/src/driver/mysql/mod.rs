@@ -196,6 +196,10 @@ impl Driver for MySql {
         sql.push(")");
     }
 
+    fn clock_sql(&self) -> Option<&'static str> {
+        Some("SELECT CAST(UNIX_TIMESTAMP() AS CHAR(20))")
+    }
+
     fn version_sql(&self) -> &'static str {
         "SELECT VERSION()"
     }

@@ -145,6 +145,10 @@ impl Driver for Postgres {
         sql.push(")");
     }
 
+    fn clock_sql(&self) -> Option<&'static str> {
+        Some("SELECT CAST(floor(extract(epoch FROM now())) AS text)")
+    }
+
     fn version_sql(&self) -> &'static str {
         "SELECT current_setting('server_version')"
     }

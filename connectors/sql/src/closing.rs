@@ -1,0 +1,267 @@
+//! The end of lateness: the moment from which no row can come behind a stamp any more, so that the
+//! overlap need not be read again.
+//!
+//! A row comes at most `overlap_seconds` after the moment it was stamped with. Once a run has begun
+//! later than that it has seen every row up to the stamp: the stamp is closed. When a stamp was
+//! given it says itself, but for the zone, which a clinic may have mistaken. A stamp of the last
+//! hours, and a number, which has no clock at all, were given before a run first found them.
+
+use az::SaturatingAs;
+use chrono::{DateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use crate::driver::{Failure, LentSession};
+use crate::settings::SqlSettings;
+use crate::stamp::{self, Moment};
+use crate::value::{Key, Kind, Sql};
+
+/// Greatest distance of a clock in a wrong time zone, in seconds.
+const WIDEST_ZONE: i64 = 14 * 3600;
+const DAY: i64 = 86_400;
+
+/// The newest stamp that was known before a run, where it was not closed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OpenStamp {
+    pub at: Key,
+    /// Beginning of the run that found it first, in seconds since 1970.
+    pub seen: i64,
+}
+
+/// A run's beginning, and what was known then.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunStart {
+    /// Seconds since 1970, by the source's clock or ours, whichever is behind; `None` where nobody
+    /// asked, since nothing was open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<OpenStamp>,
+    /// Stamp up to which everything was read and nothing can come any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Key>,
+}
+
+/// State of a stamp at which a run has ended.
+pub(crate) enum Lateness {
+    /// Nothing can come any more.
+    Closed,
+    /// Rows may still come; a run found the stamp first at this second, if that is known.
+    Open(Option<i64>),
+}
+
+impl RunStart {
+    /// Judges the stamp at which the run has ended.
+    pub(crate) fn lateness(&self, at: &Key, settings: &SqlSettings) -> Lateness {
+        self.lateness_within(at, settings.overlap_seconds, settings.zone)
+    }
+
+    fn lateness_within(&self, at: &Key, overlap_seconds: u32, zone: Tz) -> Lateness {
+        let Some(begun) = self.begun else {
+            return Lateness::Open(None);
+        };
+        let overlap = i64::from(overlap_seconds);
+        if stamp::read(at).is_some_and(|moment| begun > given_by(&moment, at) + overlap) {
+            return Lateness::Closed;
+        }
+        let known = self.before.as_ref().filter(|before| before.at == *at);
+        let seen = known.map_or(begun, |known| known.seen);
+        let grain = stamp::read(at).map_or(1, |moment| grain(&moment));
+        if begun > seen + grain + overlap + repeated_hour(at, zone, begun) {
+            Lateness::Closed
+        } else {
+            Lateness::Open(Some(seen))
+        }
+    }
+}
+
+/// The second by which a stamp was certainly given; the end of time where it does not say.
+fn given_by(moment: &Moment, at: &Key) -> i64 {
+    let second = match moment {
+        // Seconds since 1970, or just a number.
+        Moment::Instant(_) if at.kind == Kind::Integer => return i64::MAX / 2,
+        Moment::Instant(at) => at.timestamp(),
+        Moment::Local(at) => at.and_utc().timestamp(),
+        Moment::Day(day) => day.and_time(NaiveTime::MIN).and_utc().timestamp(),
+    };
+    second + WIDEST_ZONE + grain(moment)
+}
+
+/// Seconds for which one stamp may have been given out, as its zeros show: one of a whole minute
+/// may be cut to minutes.
+fn grain(moment: &Moment) -> i64 {
+    let time = match moment {
+        Moment::Instant(at) => at.time(),
+        Moment::Local(at) => at.time(),
+        Moment::Day(_) => return DAY,
+    };
+    match (time.hour(), time.minute(), time.second()) {
+        (0, 0, 0) => DAY,
+        (_, 0, 0) => 3600,
+        (_, _, 0) => 60,
+        _ => 1,
+    }
+}
+
+/// Seconds that wall-clock stamps are given twice, where the zone's clocks go back.
+fn repeated_hour(at: &Key, zone: Tz, now: i64) -> i64 {
+    let offset = |days| {
+        let day = DateTime::from_timestamp(now, 0)? + TimeDelta::days(days);
+        Some(zone.offset_from_utc_datetime(&day.naive_utc()).fix())
+    };
+    let changes = (0..12).any(|month| offset(-30 * month) != offset(0));
+    if stamp::is_local(at) && changes {
+        3600
+    } else {
+        0
+    }
+}
+
+/// The present second by the source's clock or ours, whichever is behind.
+///
+/// # Errors
+/// The database's failures.
+pub(crate) async fn present_second(
+    lent: &mut LentSession<'_>,
+    clock: Option<&'static str>,
+    now: DateTime<Utc>,
+) -> Result<i64, Failure> {
+    let ours = now.timestamp();
+    let Some(sql) = clock else {
+        return Ok(ours);
+    };
+    let texts = lent.texts(&Sql::plain(sql)).await?;
+    let theirs = texts.first().and_then(|text| text.parse::<f64>().ok());
+    let theirs = theirs.ok_or_else(|| Failure::retry("the database does not say its time"))?;
+    Ok(theirs.floor().saturating_as::<i64>().min(ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OVERLAP: u32 = 300;
+
+    fn key(kind: Kind, text: &str) -> Key {
+        Key {
+            kind,
+            value: text.as_bytes().to_vec(),
+        }
+    }
+
+    fn second(text: &str) -> i64 {
+        text.parse::<DateTime<Utc>>().unwrap().timestamp()
+    }
+
+    fn run(begun: i64, before: Option<OpenStamp>) -> RunStart {
+        RunStart {
+            begun: Some(begun),
+            before,
+            closed: None,
+        }
+    }
+
+    fn is_closed(run: &RunStart, at: &Key) -> bool {
+        let lateness = run.lateness_within(at, OVERLAP, Tz::Europe__Moscow);
+        matches!(lateness, Lateness::Closed)
+    }
+
+    #[test]
+    fn a_stamp_closes_by_itself_once_it_is_older_than_overlap_grain_and_any_zone() {
+        for (kind, at, closes) in [
+            (
+                Kind::TimestampTz,
+                "2021-07-01 10:00:01.5+00",
+                Some("2021-07-02T00:05:02Z"),
+            ),
+            (
+                Kind::Timestamp,
+                "2021-07-01 10:00:01",
+                Some("2021-07-02T00:05:02Z"),
+            ),
+            (
+                Kind::Text,
+                "2021-07-01T10:01:00Z",
+                Some("2021-07-02T00:07:00Z"),
+            ),
+            (
+                Kind::Timestamp,
+                "2021-07-01 10:00:00",
+                Some("2021-07-02T01:05:00Z"),
+            ),
+            (
+                Kind::Timestamp,
+                "2021-07-01 00:00:00",
+                Some("2021-07-02T14:05:00Z"),
+            ),
+            (Kind::Date, "2021-07-01", Some("2021-07-02T14:05:00Z")),
+            (Kind::Integer, "1625133600", None),
+            (Kind::Decimal, "1625133600", None),
+        ] {
+            let at = key(kind, at);
+            let Some(closes) = closes.map(second) else {
+                assert!(
+                    !is_closed(&run(i64::MAX / 4, None), &at),
+                    "a number has no clock"
+                );
+                continue;
+            };
+            assert!(!is_closed(&run(closes, None), &at), "{kind:?}: at the edge");
+            assert!(
+                is_closed(&run(closes + 1, None), &at),
+                "{kind:?}: behind it"
+            );
+        }
+    }
+
+    #[test]
+    fn any_stamp_closes_an_overlap_after_a_run_has_found_it_first() {
+        for (kind, at, grain) in [
+            (Kind::TimestampTz, "2021-07-01 10:00:01.5+00", 1),
+            (Kind::Timestamp, "2021-07-01 10:01:00", 60),
+            (Kind::Integer, "7001", 1),
+            (Kind::Decimal, "7001", 1),
+        ] {
+            let at = key(kind, at);
+            let seen = second("2021-07-01T10:02:00Z");
+            let open = OpenStamp {
+                at: at.clone(),
+                seen,
+            };
+            let edge = seen + i64::from(OVERLAP) + grain;
+            assert!(!is_closed(&run(edge, Some(open.clone())), &at), "{kind:?}");
+            assert!(
+                is_closed(&run(edge + 1, Some(open.clone())), &at),
+                "{kind:?}"
+            );
+            // A newer one begins anew.
+            let newer = key(kind, "2021-07-01 10:02:01");
+            let lateness = run(edge + 1, Some(open)).lateness_within(&newer, OVERLAP, Tz::UTC);
+            assert!(matches!(lateness, Lateness::Open(Some(first)) if first == edge + 1));
+        }
+        let at = key(Kind::Integer, "7001");
+        assert!(matches!(
+            RunStart::default().lateness_within(&at, OVERLAP, Tz::UTC),
+            Lateness::Open(None)
+        ));
+    }
+
+    #[test]
+    fn an_hour_that_comes_twice_keeps_wall_clock_stamps_open_for_that_hour() {
+        let at = key(Kind::Timestamp, "2021-10-31 02:59:59");
+        let seen = second("2021-10-31T01:00:00Z");
+        let open = OpenStamp {
+            at: at.clone(),
+            seen,
+        };
+        let closed = |begun, zone| {
+            let run = run(begun, Some(open.clone()));
+            matches!(run.lateness_within(&at, OVERLAP, zone), Lateness::Closed)
+        };
+        assert!(closed(seen + 302, Tz::Europe__Moscow));
+        assert!(!closed(seen + 3601, Tz::Europe__Berlin));
+        assert!(closed(seen + 3902, Tz::Europe__Berlin));
+    }
+}
