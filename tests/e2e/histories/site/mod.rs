@@ -11,7 +11,7 @@ use testbed::fhir::FhirServer;
 use testbed::postgres::Postgres;
 
 use crate::shots::Content;
-use row::{Row, is_test};
+use row::Row;
 pub(super) use row::{Stamp, Trouble};
 
 /// Kinds of clinic system.
@@ -99,7 +99,7 @@ impl Site {
     }
 
     /// Changes the row that a number picks.
-    pub(super) async fn change(
+    async fn change(
         &mut self,
         postgres: &Postgres,
         number: u16,
