@@ -100,8 +100,10 @@ pub(super) struct World {
     /// Rows the gateway has certainly read with its present state, and those in the saved copy.
     read: BTreeSet<u32>,
     saved: Option<BTreeSet<u32>>,
-    /// Rows that were deleted and whose withdrawal no sweep has certainly sent yet.
+    /// Rows that were deleted and that no sweep has certainly seen yet, and those whose withdrawal
+    /// waits in the outbox, perhaps.
     deleted: BTreeSet<u32>,
+    swept: BTreeSet<u32>,
     captured: Vec<(PathBuf, Vec<u8>)>,
     pub tally: Tally,
 }
@@ -164,6 +166,7 @@ impl World {
             read: BTreeSet::new(),
             saved: None,
             deleted: BTreeSet::new(),
+            swept: BTreeSet::new(),
             captured: Vec::new(),
             tally: Tally {
                 histories: 1,
@@ -286,7 +289,13 @@ impl World {
         let gateway = self.gateway().await;
         let whole = super::within(limit_ms, super::sync(&gateway, Duration::ZERO)).await;
         match whole {
-            Some(pulled) if pulled => self.read = self.site.ids().collect(),
+            Some(pulled) if pulled => {
+                self.read = self.site.ids().collect();
+                let backlog = gateway.outbox.backlog().await;
+                if backlog.expect("the state can be read").batches == 0 {
+                    self.swept.clear();
+                }
+            }
             Some(_) => {}
             None => self.tally.kills += 1,
         }
@@ -298,7 +307,7 @@ impl World {
         let gateway = self.gateway().await;
         let swept = super::within(limit_ms, super::sweep(&gateway)).await;
         if swept == Some(true) {
-            self.deleted.clear();
+            self.swept.append(&mut self.deleted);
         }
         self.tally.kills += u64::from(swept.is_none());
         super::end(gateway, swept.is_some()).await;
@@ -368,7 +377,7 @@ impl World {
         let Some(saved) = self
             .saved
             .clone()
-            .filter(|saved| self.deleted.is_subset(saved))
+            .filter(|saved| self.deleted.is_subset(saved) && self.swept.is_subset(saved))
         else {
             return false;
         };
@@ -400,7 +409,7 @@ impl World {
     }
 
     fn lose(&mut self) {
-        if !self.deleted.is_empty() {
+        if !self.deleted.is_empty() || !self.swept.is_empty() {
             return;
         }
         self.tally.restored += 1;
