@@ -181,11 +181,12 @@ async fn read_rows(
     limit: u32,
 ) -> Result<Rows, Failure> {
     match pager.read(lent, start, limit).await {
-        Err(failure) if failure.is_of_data() => {
+        Err(failure) if failure.may_be_of_rows() => {
             let (reason, _) = failure.words(Some(&feed.statement));
-            let rows = salvage::page(pager, lent, start, limit, failure).await?;
-            log_unreadable(feed, pager.layout, &rows.rows, &reason);
-            Ok(rows)
+            let width = pager.layout.names.len();
+            let found = salvage::page(pager, lent, start, limit, width, failure).await?;
+            log_unreadable(feed, found.refused, &reason);
+            Ok(found.rows)
         }
         rows => rows,
     }

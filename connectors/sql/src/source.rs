@@ -13,7 +13,6 @@ use crate::driver::{Driver, Failure, LentSession, Sessions};
 use crate::layout::{Layout, resolve};
 use crate::page::{Order, Pager};
 use crate::settings::{FeedSettings, SqlSettings};
-use crate::table::Table;
 
 /// A clinic's database with its configured feeds.
 pub(crate) struct SqlSource {
@@ -131,16 +130,12 @@ pub(crate) fn source_error(feed: &FeedSettings, failure: &Failure) -> SourceErro
 }
 
 /// Logs how many rows the database could not hand over, and why.
-pub(crate) fn log_unreadable(feed: &FeedSettings, layout: &Layout, rows: &Table, reason: &str) {
-    let unreadable = rows
-        .rows()
-        .filter(|row| row.width() < layout.names.len())
-        .count();
-    if unreadable > 0 {
+pub(crate) fn log_unreadable(feed: &FeedSettings, rows: usize, reason: &str) {
+    if rows > 0 {
         tracing::warn!(
             event = "unreadable-rows",
             feed = feed.feed.as_str(),
-            rows = unreadable,
+            rows,
             reason,
             "rows the database cannot hand over are refused; the others are read"
         );

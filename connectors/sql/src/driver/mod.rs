@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-pub(crate) use failure::Failure;
+pub(crate) use failure::{Cause, Failure};
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::config::TlsMode;

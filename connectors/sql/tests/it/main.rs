@@ -22,6 +22,7 @@ mod mariadb;
 mod poisoned;
 #[cfg(test)]
 mod postgres;
+mod raising;
 #[cfg(test)]
 mod sqlite;
 #[cfg(test)]
