@@ -31,6 +31,8 @@ mod plant;
 #[cfg(test)]
 mod python;
 #[cfg(test)]
+mod restored;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod shots;
