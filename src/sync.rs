@@ -31,7 +31,7 @@ pub struct SyncOptions {
 /// Result of a pass.
 #[derive(Debug, Default)]
 pub struct SyncReport {
-    /// Sources that could not be read to their end, with the first failure of each.
+    /// Feeds that could not be read or swept to their end, each with the name of its source.
     pub failed: Vec<(String, FeedFailure)>,
     /// True when the pass was stopped.
     pub stopped: bool,
@@ -63,10 +63,10 @@ impl SyncReport {
         self.queue_misconfigured = delivery.queue_misconfigured;
     }
 
-    fn add_run(&mut self, source: &Source, result: Result<RunSummary, FeedFailure>) {
-        match result {
-            Ok(summary) => self.stopped |= summary.end == RunEnd::Stopped,
-            Err(failure) => self.failed.push((source.name.clone(), failure)),
+    fn add_run(&mut self, source: &Source, mut run: RunSummary) {
+        self.stopped |= run.end == RunEnd::Stopped;
+        for failure in run.take_failures() {
+            self.failed.push((source.name.clone(), failure));
         }
     }
 }

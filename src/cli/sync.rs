@@ -101,7 +101,8 @@ fn outcome(report: &SyncReport) -> Result<(), Failure> {
     }
     let mut sentences = Vec::new();
     for (source, failure) in &report.failed {
-        sentences.push(format!("source {source}: {}", failure.error));
+        let feed = failure.feed;
+        sentences.push(format!("source {source}, {feed}: {}", failure.error));
     }
     if report.stopped {
         sentences.push("stopped before the end; the next pass goes on from here".to_owned());

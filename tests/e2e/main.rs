@@ -1,6 +1,8 @@
 //! End to end on real servers, and the rules of the house.
 
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod crash;

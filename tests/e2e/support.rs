@@ -123,6 +123,11 @@ impl Clinic {
         self.folder.path().join("clinic-gateway.toml")
     }
 
+    /// Writes a secret beside the configuration.
+    pub(crate) fn secret(&self, name: &str, text: &str) {
+        secret(&self.folder.path().join(name), text);
+    }
+
     pub(crate) fn load(&self) -> LoadedConfig {
         config::load(&self.config_path()).unwrap_or_else(|error| panic!("{error}"))
     }
