@@ -11,6 +11,8 @@ mod daemon;
 #[cfg(test)]
 mod disk_full;
 #[cfg(test)]
+mod feeds;
+#[cfg(test)]
 mod histories;
 #[cfg(test)]
 mod imports;
