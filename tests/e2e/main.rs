@@ -11,6 +11,8 @@ mod daemon;
 #[cfg(test)]
 mod disk_full;
 #[cfg(test)]
+mod feeds;
+#[cfg(test)]
 mod histories;
 #[cfg(test)]
 mod imports;
@@ -30,6 +32,8 @@ mod outside;
 mod plant;
 #[cfg(test)]
 mod python;
+#[cfg(test)]
+mod restored;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

@@ -84,6 +84,15 @@ pub(crate) trait Driver: Send + Sync {
     fn usable_stamp(&self, _column: &str) -> Option<String> {
         None
     }
+    /// A condition that a `changed_at` fulfils whose order among others is that of time.
+    fn dated_stamp(&self, _column: &str) -> Option<String> {
+        None
+    }
+    /// An expression for the way a `changed_at` is written, where a column may mix several whose
+    /// order is not that of time.
+    fn stamp_form(&self, _column: &str) -> Option<String> {
+        None
+    }
     /// Statement with one row for each way a `changed_at` is written, where a column may mix them.
     fn stamp_styles_sql(&self, _column: &str, _source: &str) -> Option<String> {
         None

@@ -106,11 +106,26 @@ impl Driver for Sqlite {
         ))
     }
 
-    fn stamp_styles_sql(&self, column: &str, source: &str) -> Option<String> {
+    fn dated_stamp(&self, column: &str) -> Option<String> {
         Some(format!(
-            "SELECT DISTINCT typeof({column}) || CASE WHEN typeof({column}) = 'text' \
-             THEN substr({column}, 11, 1) || ({column} LIKE '%Z') ELSE '' END {source} WHERE \
-             {column} IS NOT NULL"
+            "(typeof({column}) <> 'text' OR {column} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9]\
+             [0-9]*')"
+        ))
+    }
+
+    // What parts day and time, and the zone behind them; how many digits a time has changes its
+    // place within its own minute only, and bounds are whole seconds without a zone.
+    fn stamp_form(&self, column: &str) -> Option<String> {
+        Some(format!(
+            "(substr({column}, 11, 1) || ltrim(substr({column}, 12), '0123456789:.'))"
+        ))
+    }
+
+    fn stamp_styles_sql(&self, column: &str, source: &str) -> Option<String> {
+        let form = self.stamp_form(column)?;
+        Some(format!(
+            "SELECT DISTINCT typeof({column}) || CASE WHEN typeof({column}) = 'text' THEN {form} \
+             ELSE '' END {source} WHERE {column} IS NOT NULL LIMIT 10"
         ))
     }
 

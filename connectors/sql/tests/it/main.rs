@@ -25,6 +25,7 @@ mod postgres;
 mod raising;
 #[cfg(test)]
 mod sqlite;
+mod stamps;
 #[cfg(test)]
 mod subject;
 #[cfg(test)]
