@@ -8,6 +8,7 @@ use outbox::RunOutcome;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::corrections;
 use crate::endless;
 use crate::gateway::Gateway;
 use crate::pull::{Counters, FeedFailure, FeedRun, PullError, RunEnd, Trigger, pull_feed};
@@ -158,8 +159,8 @@ impl<'a> SourceRun<'a> {
 
 /// Pulls a feed and notes the outcome.
 async fn pull_and_note(run: &FeedRun<'_>, trigger: Trigger) -> Result<(), FeedFailure> {
-    let result = pull_feed(run, trigger).await;
-    let result = result.map(drop).map_err(|error| FeedFailure {
+    let result = pull_and_settle(run, trigger).await;
+    let result = result.map_err(|error| FeedFailure {
         feed: run.feed,
         error,
     });
@@ -173,6 +174,19 @@ async fn pull_and_note(run: &FeedRun<'_>, trigger: Trigger) -> Result<(), FeedFa
         note_outcome(run, failure).await;
     }
     result
+}
+
+/// Pulls a feed, and settles the corrections that were refused on the way; also after a failure,
+/// for the pages before it are committed.
+async fn pull_and_settle(run: &FeedRun<'_>, trigger: Trigger) -> Result<(), PullError> {
+    let pulled = pull_feed(run, trigger).await;
+    if !run.stop.is_cancelled() {
+        let settled = corrections::settle(run).await;
+        pulled?;
+        settled?;
+        return Ok(());
+    }
+    pulled.map(drop)
 }
 
 async fn note_outcome(run: &FeedRun<'_>, failure: Option<&FeedFailure>) {

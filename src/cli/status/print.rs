@@ -7,7 +7,7 @@ use program::terminal::{counted, print_line, print_table};
 use super::context::Context;
 use super::waiting::{parked_text, raise_text};
 use crate::cli::age::ago;
-use crate::cli::dead_letter_text::record_text;
+use crate::cli::dead_letter_text::{older_version_word, record_text};
 use crate::surprise;
 
 /// Prints a table with a row for each feed.
@@ -243,8 +243,19 @@ pub(super) fn print_refused(refused: &[DeadLetter], now: DateTime<Utc>) {
                 record_text(letter),
                 letter.reason.clone(),
                 ago(now, letter.first_seen_at),
+                older_version_word(letter),
             ]
         })
         .collect();
-    print_table(["source", "feed", "record", "reason", "since"], &rows);
+    print_table(
+        [
+            "source",
+            "feed",
+            "record",
+            "reason",
+            "since",
+            "older version",
+        ],
+        &rows,
+    );
 }

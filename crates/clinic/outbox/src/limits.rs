@@ -16,3 +16,7 @@ pub const MAX_RESEND_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Least time between two generations that receipts raise, in milliseconds.
 pub const RECEIPT_RAISE_PAUSE_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Time over which older versions withdrawn for refused corrections count together, in
+/// milliseconds.
+pub const CORRECTIONS_WINDOW_MS: i64 = 24 * 60 * 60 * 1000;

@@ -85,6 +85,8 @@ pub(super) async fn count_answer(
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     let mut equal = i64::from(probe.answer.equal);
+    // Asked about in case that a lost state had sent them; it had not.
+    let mut never_sent = 0;
     let mut counts = [0_i64; 4];
     let mut differing = BTreeMap::new();
     for difference in &probe.answer.differences {
@@ -95,6 +97,11 @@ pub(super) async fn count_answer(
         // A version that was sent after the probe is no surprise.
         if difference.what == DifferenceKind::Newer && held.is_some() && held <= sent {
             equal += 1;
+            continue;
+        }
+        let was_sent = known.get(record).is_none_or(|known| known.state.was_sent());
+        if difference.what == DifferenceKind::Missing && !was_sent {
+            never_sent += 1;
             continue;
         }
         counts[difference.what as usize] += 1;
@@ -111,7 +118,7 @@ pub(super) async fn count_answer(
          finished_at_ms = iif(all_sent AND answered + ?2 >= probes, ?8, NULL) WHERE id = ?1",
     )
     .bind(probe.reconciliation_id)
-    .bind(equal + counts.iter().sum::<i64>())
+    .bind(equal + never_sent + counts.iter().sum::<i64>())
     .bind(equal)
     .bind(count_of(DifferenceKind::Missing))
     .bind(count_of(DifferenceKind::Stale))

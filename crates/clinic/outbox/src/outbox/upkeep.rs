@@ -10,7 +10,9 @@ use crate::dead_letters::DeadLetterFilter;
 use crate::file::{OutboxError, run_to_end};
 use crate::operator::{RepairPlan, Request, RetryPlan};
 use crate::records::SourceStamp;
-use crate::sweep::{RemovedFeed, Sweep, SweepEnd, SweepLimits, SweepLookUp};
+use crate::sweep::{
+    CorrectionRule, RemovedFeed, SettledCorrections, Sweep, SweepEnd, SweepLimits, SweepLookUp,
+};
 
 impl Outbox {
     /// Returns the feed's running sweep; begins one if there is none.
@@ -73,6 +75,42 @@ impl Outbox {
     /// The disk's failures.
     pub async fn confirm_withdrawals(&self, source: &str) -> Result<u64, OutboxError> {
         self.subjects.sweeps.confirm_withdrawals(source).await
+    }
+
+    /// Withdraws the older versions of the feed's records whose row, or whose latest event, is
+    /// refused; holds them where the limits are exceeded by those that stand together with those
+    /// withdrawn so within [`crate::CORRECTIONS_WINDOW_MS`]; or keeps them, as the rule says. To be
+    /// called at the end of each run of the feed. In chunks, each a transaction, so that a call
+    /// after a crash or after [`OutboxError::Full`] goes on where it was. Once begun it runs to its
+    /// end, even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`] and the disk's failures.
+    pub async fn settle_refused_corrections(
+        &self,
+        source: &str,
+        feed: &str,
+        kind: FactKind,
+        rule: CorrectionRule,
+        now: DateTime<Utc>,
+    ) -> Result<SettledCorrections, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        let source = source.to_owned();
+        let feed = feed.to_owned();
+        run_to_end(async move {
+            let corrections = &subjects.corrections;
+            corrections.settle(&source, &feed, kind, rule, now).await
+        })
+        .await
+    }
+
+    /// Permits the withdrawal of older versions that the safety catch holds at this source; returns
+    /// their number. The next [`Outbox::settle_refused_corrections`] of each feed makes them.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn permit_refused_corrections(&self, source: &str) -> Result<u64, OutboxError> {
+        self.subjects.corrections.permit(source).await
     }
 
     /// Withdraws everything that feeds of a removed source hold at the registry; only after

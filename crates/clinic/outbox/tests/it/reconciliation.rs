@@ -21,7 +21,7 @@ use crate::support::{
 };
 
 /// Delivers the probes and answers them: records in `differing` so, the rest as equal.
-async fn answer(
+pub(crate) async fn answer(
     place: &Place,
     outbox: &Outbox,
     differing: &BTreeMap<RecordDigest, (DifferenceKind, Option<Version>)>,
@@ -57,7 +57,7 @@ async fn answer(
     )
 }
 
-async fn probe_all(outbox: &Outbox, source: Option<&str>) -> i64 {
+pub(crate) async fn probe_all(outbox: &Outbox, source: Option<&str>) -> i64 {
     let id = outbox.begin_reconciliation(source, at(40)).await.unwrap();
     while !outbox.add_probes(id, at(41)).await.unwrap() {}
     id

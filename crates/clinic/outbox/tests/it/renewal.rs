@@ -25,6 +25,8 @@ impl Place {
              ALTER TABLE meta DROP COLUMN receipt_raised_at_ms;
              ALTER TABLE meta DROP COLUMN raise_needed;
              ALTER TABLE meta DROP COLUMN raise_asked_after;
+             DROP TABLE refused_correction;
+             ALTER TABLE feed DROP COLUMN corrections_of;
              DELETE FROM _sqlx_migrations WHERE version >= 6;",
         )
         .await;
