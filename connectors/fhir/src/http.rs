@@ -7,7 +7,9 @@ use std::time::Duration;
 use az::SaturatingAs;
 use chrono::{DateTime, Utc};
 use connector_kit::SourceError;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
+};
 use reqwest::{Client, Response, StatusCode, redirect};
 use url::{Origin, Url};
 
@@ -60,9 +62,14 @@ impl Http {
         ask: Ask,
         now: DateTime<Utc>,
     ) -> Result<Reply, HttpRefusal> {
+        // A default HAPI server answers an identical search from a result up to a minute old, by
+        // which a record that has just been written would be missing.
         let request = self
-            .credentials
-            .apply(self.client.get(url).header(ACCEPT, ACCEPTED));
+            .client
+            .get(url)
+            .header(ACCEPT, ACCEPTED)
+            .header(CACHE_CONTROL, "no-cache");
+        let request = self.credentials.apply(request);
         let response = request.send().await?;
         let status = response.status();
         let date = header_text(response.headers().get(DATE)).and_then(http_date);
@@ -99,7 +106,16 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
+        drop_bom(&mut body);
         Ok(body)
+    }
+}
+
+/// Takes a byte order mark off, which JSON must not have (RFC 8259 section 8.1) and some servers
+/// write.
+fn drop_bom(body: &mut Vec<u8>) {
+    if body.starts_with(b"\xef\xbb\xbf") {
+        body.drain(..3);
     }
 }
 
@@ -185,5 +201,6 @@ async fn refusal_words(mut response: Response) -> Option<String> {
         }
         body.extend_from_slice(&chunk);
     }
+    drop_bom(&mut body);
     outcome::describe(&body)
 }

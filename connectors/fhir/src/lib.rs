@@ -37,6 +37,7 @@ mod search_run;
 mod server_limits;
 mod session;
 mod stamps_went_back;
+mod subjects;
 mod sweep;
 mod transport_error;
 

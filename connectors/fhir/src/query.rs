@@ -1,7 +1,7 @@
 //! The addresses of searches, and the rule that no link leads off the server.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use connector_kit::{Feed, SourceError};
+use connector_kit::{Coding, Feed, SourceError};
 use url::Url;
 
 use crate::config::FhirConfig;
@@ -74,6 +74,18 @@ impl Queries {
         url
     }
 
+    /// The newest of a feed's records, as many as asked for.
+    pub(crate) fn newest_records(&self, feed: Feed, count: u32, include: bool) -> Url {
+        let mut url = self.coded(feed);
+        url.query_pairs_mut()
+            .append_pair("_sort", "-_lastUpdated")
+            .append_pair("_count", &count.to_string());
+        if include {
+            include_patient(&mut url, feed);
+        }
+        url
+    }
+
     /// The records of a feed that changed within a window.
     pub(crate) fn keys(&self, feed: Feed, window: Window, count: u32, form: KeySearchForm) -> Url {
         let mut url = self.coded(feed);
@@ -113,8 +125,8 @@ impl Queries {
     }
 
     /// The address of a record; `None` for an id that cannot be part of an address.
-    pub(crate) fn read(&self, feed: Feed, id: &str) -> Option<Url> {
-        let mut url = self.at(resource_type(feed));
+    pub(crate) fn read(&self, resource: &str, id: &str) -> Option<Url> {
+        let mut url = self.at(resource);
         if matches!(id, "." | "..") {
             return None;
         }
@@ -151,11 +163,11 @@ impl Queries {
         let resource = resource_type(feed);
         let mut url = self.at(resource);
         let mut query = url.query_pairs_mut();
-        let (parameter, codes) = match feed {
-            Feed::Vaccinations => ("vaccine-code", &self.vaccine_codes),
-            Feed::Tests => ("code", &self.test_codes),
-            Feed::Recoveries => ("code", &self.diagnosis_codes),
+        let parameter = match feed {
+            Feed::Vaccinations => "vaccine-code",
+            Feed::Tests | Feed::Recoveries => "code",
         };
+        let codes = self.codes(feed);
         if !codes.is_empty() {
             query.append_pair(parameter, codes);
         }
@@ -165,6 +177,32 @@ impl Queries {
             url.set_query(None);
         }
         url
+    }
+
+    /// The tokens of the codes that a feed asks for, joined by commas; empty for all.
+    pub(crate) fn codes(&self, feed: Feed) -> &str {
+        match feed {
+            Feed::Vaccinations => &self.vaccine_codes,
+            Feed::Tests => &self.test_codes,
+            Feed::Recoveries => &self.diagnosis_codes,
+        }
+    }
+
+    /// True if one of these codings is asked for by the feed's tokens (R4 search, section
+    /// 3.1.1.4.10), or the feed asks for all.
+    pub(crate) fn asks_for(&self, feed: Feed, codings: &[Coding]) -> bool {
+        let tokens = self.codes(feed);
+        tokens.is_empty()
+            || tokens.split(',').any(|token| {
+                codings.iter().any(|coding| {
+                    let system = coding.system.as_deref().unwrap_or_default();
+                    match token.split_once('|') {
+                        Some((wanted, "")) => system == wanted,
+                        Some((wanted, code)) => system == wanted && coding.code == code,
+                        None => coding.code == token,
+                    }
+                })
+            })
     }
 
     /// A read of up to [`MAX_BATCH`] patients by their ids.

@@ -32,6 +32,11 @@ impl Ask {
         }
     }
 
+    /// True for a page link that the server no longer knows.
+    pub(crate) const fn is_expired(self, refused: &HttpRefusal) -> bool {
+        matches!(self, Self::NextPage(_)) && matches!(refused.status, Some(400 | 404 | 410))
+    }
+
     pub(crate) const fn resource_type(self) -> &'static str {
         match self {
             Self::Metadata => "CapabilityStatement",

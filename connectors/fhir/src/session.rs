@@ -9,15 +9,16 @@ use connector_kit::{ClinicRecord, Feed, RecordStatus, SourceError};
 use url::Url;
 
 use crate::bounds;
-use crate::bundle::{self, PatientEntry, Resource, ServerPage};
+use crate::bundle::{self, Resource, ServerPage};
 use crate::config::{FhirConfig, Include};
 use crate::fact::{self, MappedResource, resource_type};
 use crate::http::Http;
 use crate::identity::IdentifierSystems;
 use crate::patients::Patients;
-use crate::query::{MAX_BATCH, Queries};
+use crate::query::Queries;
 use crate::refusal::{Ask, HttpRefusal};
 use crate::server_limits::ServerLimits;
+use crate::subjects;
 
 /// Everything that reading from one server takes.
 pub(crate) struct FhirSession {
@@ -150,7 +151,7 @@ impl FhirSession {
             for (_, mapped) in &taken {
                 patients.add_missing(&mapped.subject, &mut ids);
             }
-            for entry in self.read_patients(ids, now).await? {
+            for entry in subjects::read(self, ids, now).await? {
                 patients.insert(entry);
             }
         }
@@ -168,29 +169,6 @@ impl FhirSession {
                 stamp: resource.stamp_micros(),
             })
             .collect())
-    }
-
-    /// Reads patients by their ids. A server that splits even such an answer is followed for as
-    /// many pages as ids.
-    pub(crate) async fn read_patients(
-        &self,
-        ids: BTreeSet<String>,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<PatientEntry>, SourceError> {
-        let ids: Vec<String> = ids.into_iter().collect();
-        let mut found = Vec::new();
-        for batch in ids.chunks(MAX_BATCH) {
-            let mut next = Some(self.queries.patients(batch));
-            let mut ask = Ask::Search("Patient");
-            for _ in 0..=batch.len() {
-                let Some(url) = next.take() else { break };
-                let fetched = self.get_page(url, ask, now).await?;
-                next = self.next_address(&fetched)?;
-                ask = Ask::NextPage("Patient");
-                found.extend(fetched.page.matches.into_iter().map(PatientEntry::from));
-            }
-        }
-        Ok(found)
     }
 
     /// The checked address of the page that a page links to, if it does.

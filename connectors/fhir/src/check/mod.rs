@@ -1,6 +1,7 @@
 //! `check`: looks at everything that can be wrong with a FHIR server and says it in words.
 
 mod capabilities;
+pub(crate) mod sample;
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,7 @@ use crate::fact::{self, MappedResource, resource_type};
 use crate::patients::{Patients, patient_id};
 use crate::refusal::Ask;
 use crate::session::FhirSession;
+use crate::subjects;
 
 /// Records looked at for each feed: enough to see which identifiers are in use.
 const SAMPLE: u32 = 20;
@@ -92,7 +94,7 @@ impl FhirCheck<'_> {
             for mapped in &mapped {
                 patients.add_missing(&mapped.subject, &mut ids);
             }
-            let read = session.read_patients(ids, self.now).await?;
+            let read = subjects::read(session, ids, self.now).await?;
             self.add_patients(read, &mut patients);
         }
         self.records_of_a_patient(feed, &mapped).await;

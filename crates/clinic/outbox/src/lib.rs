@@ -23,7 +23,8 @@ mod sweep;
 mod versions;
 
 pub use batches::{
-    Backlog, DeliveryOutcome, LeaseToken, Leased, Settled, SettledVerdicts, Settlement,
+    Backlog, BeaconOccasion, DeliveryOutcome, LeaseToken, Leased, Settled, SettledVerdicts,
+    Settlement,
 };
 pub use corrections::{OlderVersion, RefusedCorrections};
 pub use dead_letters::{
@@ -31,9 +32,10 @@ pub use dead_letters::{
     WITHDRAWAL_OF_UNKNOWN_KIND,
 };
 pub use feeds::RunOutcome;
-pub use file::{KeyFingerprints, OutboxError, accept_pseudonym_keys};
+pub use file::{KeyFingerprints, OutboxError, accept_pseudonym_keys, accept_state};
 pub use limits::{
-    CORRECTIONS_WINDOW_MS, MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_WAIT_MS,
+    BEACON_PAUSE_MS, CORRECTIONS_WINDOW_MS, MAX_BEACON_RAISES, MAX_BEACON_STEP,
+    MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_WAIT_MS, OTHER_GATEWAY_MS,
     RECEIPT_RAISE_PAUSE_MS,
 };
 pub use operator::{
