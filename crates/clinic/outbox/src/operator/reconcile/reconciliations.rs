@@ -306,8 +306,8 @@ impl Reconciliations {
             let known = self.known_of(&differing).await?;
             let mut held = Vec::with_capacity(differing.len());
             for difference in &differing {
-                let held = difference.held;
-                let is_sent = |known: &&KnownRecord| known.state.was_sent() || held.is_some();
+                let is_held = difference.held.is_some();
+                let is_sent = |known: &&KnownRecord| known.state.was_sent() || is_held;
                 let known = known.get(&difference.record);
                 if let Some(known) = known.filter(is_sent) {
                     feeds.extend(known.state.feed_id);
