@@ -22,12 +22,15 @@ fn rule(source: &Source) -> CorrectionRule {
 }
 
 /// Withdraws, holds or keeps the older versions of the feed's records whose correction is refused.
-/// The caller holds the source's run lock. `None` when the program was stopped while it waited for
-/// space.
+/// The caller holds the source's run lock. `read_whole` is the generation before the run, if it has
+/// read the feed to its end. `None` when the program was stopped while it waited for space.
 ///
 /// # Errors
 /// The gateway's own state; the next run does the rest.
-pub(crate) async fn settle(run: &FeedRun<'_>) -> Result<Option<SettledCorrections>, OutboxError> {
+pub(crate) async fn settle(
+    run: &FeedRun<'_>,
+    read_whole: Option<u32>,
+) -> Result<Option<SettledCorrections>, OutboxError> {
     let gateway = run.gateway;
     let source = run.source;
     let settled = gateway
@@ -39,6 +42,7 @@ pub(crate) async fn settle(run: &FeedRun<'_>) -> Result<Option<SettledCorrection
                 run.feed.as_str(),
                 kind,
                 rule(source),
+                read_whole,
                 now,
             )
         })

@@ -236,11 +236,13 @@ async fn pull_and_note(run: &FeedRun<'_>, trigger: Trigger) -> Result<RunEnd, Fe
 /// Pulls a feed, and settles the corrections that were refused on the way; also after a failure,
 /// for the pages before it are committed.
 async fn pull_and_settle(run: &FeedRun<'_>, trigger: Trigger) -> Result<RunEnd, PullError> {
+    let generation = run.gateway.outbox.generation();
     let pulled = pull_feed(run, trigger).await;
     if run.stop.is_cancelled() {
         return pulled;
     }
-    let settled = corrections::settle(run).await;
+    let is_whole = trigger == Trigger::Schedule && matches!(pulled, Ok(RunEnd::Complete));
+    let settled = corrections::settle(run, is_whole.then_some(generation)).await;
     let end = pulled?;
     Ok(settled?.map_or(RunEnd::Stopped, |_| end))
 }

@@ -106,7 +106,7 @@ fn held_withdrawals(status: &Status, source: &str, configured: bool) -> Vec<Held
     of_source
         .flat_map(|feed| {
             let by_sweep = held_by_sweep(feed, configured);
-            let corrections = held_corrections(feed).filter(|_| configured);
+            let corrections = held_corrections(feed).filter(move |_| configured);
             by_sweep.into_iter().chain(corrections)
         })
         .collect()
@@ -135,13 +135,21 @@ fn held_by_sweep(feed: &FeedStatus, configured: bool) -> Option<HeldFeed> {
 }
 
 /// Withdrawals of older versions whose rows cannot be sent any more.
-fn held_corrections(feed: &FeedStatus) -> Option<HeldFeed> {
-    let corrections = &feed.refused_corrections;
-    (corrections.held > 0).then(|| HeldFeed {
+fn held_corrections(feed: &FeedStatus) -> impl Iterator<Item = HeldFeed> {
+    let corrections = feed.refused_corrections;
+    let of = corrections.held_of.unwrap_or(corrections.held);
+    let certain = "cannot be sent any more as they are (see dead-letters list)";
+    let possible = "cannot be sent, may have been by a state that was lost,";
+    let held = [
+        (certain, corrections.held, of),
+        (possible, corrections.possible, corrections.possible),
+    ];
+    let held = held.into_iter().filter(|(_, missing, _)| *missing > 0);
+    held.map(|(reason, missing, of)| HeldFeed {
         feed: feed.feed.clone(),
-        reason: "cannot be sent any more as they are (see dead-letters list)",
-        missing: corrections.held,
-        of: corrections.held_of.unwrap_or(corrections.held),
+        reason,
+        missing,
+        of,
     })
 }
 

@@ -32,6 +32,10 @@ pub(super) const fn older_version_text(older: OlderVersion) -> &'static str {
         OlderVersion::Kept => {
             "an older version is kept at the registry, since on_refused_correction is \"keep\""
         }
+        OlderVersion::Possible => {
+            "a state that was lost may have sent an older version, which stands at the registry \
+             then. clinic-gateway reconcile asks; confirm-withdrawals withdraws it in any case"
+        }
         OlderVersion::Withdrawn => {
             "an older version is withdrawn at the registry until the row can be sent again"
         }

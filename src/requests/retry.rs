@@ -109,7 +109,7 @@ async fn reread(run: &FeedRun<'_>, ids: &[String]) -> Result<Outcomes, PullError
     }
     let sealed = seal_page(run, transformed, PageOrigin::Retry).await?;
     commit_page(run, sealed).await?;
-    corrections::settle(run).await?;
+    corrections::settle(run, None).await?;
     Ok(outcomes)
 }
 

@@ -93,7 +93,9 @@ async fn confirm_corrections(
             stop,
             counters: &Counters::default(),
         };
-        let settled = corrections::settle(&run).instrument(run.span()).await?;
+        let settled = corrections::settle(&run, None)
+            .instrument(run.span())
+            .await?;
         let settled = settled.ok_or(RequestError::Stopped)?;
         confirmed.withdrawn += settled.withdrawn;
         confirmed.held += settled.held;

@@ -121,7 +121,7 @@ async fn sweep_to_end(run: &FeedRun<'_>) -> Result<FeedSweep, PullError> {
             PassEnd::Stopped => return Ok(sweep),
             PassEnd::Done => {
                 // Rows that were read again by their ids may have been refused.
-                sweep.finished = corrections::settle(run).await?.is_some();
+                sweep.finished = corrections::settle(run, None).await?.is_some();
                 return Ok(sweep);
             }
         }

@@ -17,6 +17,7 @@ fn text(feed: &FeedStatus) -> Option<String> {
         held_of,
         kept,
         withdrawn,
+        possible,
     } = feed.refused_corrections;
     let source = &feed.source;
     let older = |count| counted(count, "older version is", "older versions are");
@@ -46,6 +47,14 @@ fn text(feed: &FeedStatus) -> Option<String> {
              confirm-withdrawals {source}",
             older(held),
             held_of.unwrap_or(held)
+        ));
+    }
+    if possible > 0 {
+        notes.push(format!(
+            "HELD: of {} a state that was lost may have sent an older version; clinic-gateway \
+             reconcile {source} asks the registry, confirm-withdrawals {source} withdraws them in \
+             any case",
+            counted(possible, "refused row", "refused rows")
         ));
     }
     let feed = &feed.feed;

@@ -14,6 +14,7 @@ use tokio::task::spawn_blocking;
 
 use super::new_batch::NewBatch;
 use super::sealing::Sealing;
+use crate::corrections;
 use crate::file::{OutboxError, json, to_ms};
 use crate::records::{KnownRecord, RecordMap};
 
@@ -89,7 +90,7 @@ pub(super) async fn count_answer(
 ) -> Result<(), OutboxError> {
     let mut equal = i64::from(probe.answer.equal);
     // Asked about in case that a lost state had sent them; it had not.
-    let mut never_sent = 0;
+    let mut never_sent = Vec::new();
     let mut counts = [0_i64; 4];
     let mut differing = BTreeMap::new();
     for difference in &probe.answer.differences {
@@ -104,7 +105,7 @@ pub(super) async fn count_answer(
         }
         let was_sent = known.get(record).is_none_or(|known| known.state.was_sent());
         if difference.what == DifferenceKind::Missing && !was_sent {
-            never_sent += 1;
+            never_sent.push(*record);
             continue;
         }
         counts[difference.what as usize] += 1;
@@ -113,6 +114,7 @@ pub(super) async fn count_answer(
             difference.held.map(Version::to_u64),
         );
     }
+    corrections::forget_possible(connection, &never_sent).await?;
     let count_of = |kind: DifferenceKind| counts[kind as usize];
     sqlx::query(
         "UPDATE reconciliation SET answered = answered + ?2, equal = equal + ?3, \
@@ -121,7 +123,7 @@ pub(super) async fn count_answer(
          finished_at_ms = iif(all_sent AND answered + ?2 >= probes, ?8, NULL) WHERE id = ?1",
     )
     .bind(probe.reconciliation_id)
-    .bind(equal + never_sent + counts.iter().sum::<i64>())
+    .bind(equal + i64::try_from(never_sent.len()).unwrap_or(0) + counts.iter().sum::<i64>())
     .bind(equal)
     .bind(count_of(DifferenceKind::Missing))
     .bind(count_of(DifferenceKind::Stale))

@@ -223,6 +223,7 @@ impl Findings {
             Some(Noticed {
                 record: event.record,
                 feed_id: state.feed_id.filter(|_| stands)?,
+                possible: false,
                 by_registry: true,
                 content: state.content,
             })

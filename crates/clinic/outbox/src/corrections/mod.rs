@@ -8,9 +8,10 @@ mod notes;
 mod types;
 
 pub(crate) use notes::{
-    Noticed, all_of_feed, check_upgraded, contents_refused, count_feed, forget,
-    forget_contents_refused, forget_feed, forget_held_of, hold, keep, mark_withdrawn, notice,
-    permit_held, standing, unchecked, withdrawn_by_registry,
+    Chosen, Noticed, all_of_feed, check_upgraded, contents_refused, count_feed, forget,
+    forget_contents_refused, forget_feed, forget_held_of, forget_possible, hold, keep,
+    mark_withdrawn, may_be_lost, note_whole_read, notice, permit_held, standing, unchecked,
+    withdrawn_by_registry,
 };
 pub(crate) use types::FeedCounts;
 pub use types::{OlderVersion, RefusedCorrections};

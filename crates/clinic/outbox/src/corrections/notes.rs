@@ -15,6 +15,8 @@ use crate::records::RecordMap;
 pub(crate) struct Noticed {
     pub(crate) record: RecordDigest,
     pub(crate) feed_id: i64,
+    /// True if only a state that was lost can have sent an older version.
+    pub(crate) possible: bool,
     /// True if the registry refused it, not the clinic's own rules.
     pub(crate) by_registry: bool,
     /// Content of the version that the registry refused.
@@ -41,16 +43,23 @@ pub(crate) async fn notice(
         .iter()
         .map(|one| {
             let content = one.content.map(|content| content.to_hex());
-            (one.record.to_hex(), one.feed_id, one.by_registry, content)
+            let Noticed {
+                feed_id,
+                by_registry,
+                possible,
+                ..
+            } = *one;
+            (one.record.to_hex(), feed_id, by_registry, content, possible)
         })
         .collect();
     sqlx::query(
-        "INSERT INTO refused_correction (record, feed_id, state, by_registry, content, \
+        "INSERT INTO refused_correction (record, feed_id, state, by_registry, content, possible, \
          noticed_at_ms) \
-         SELECT unhex(value ->> 0), value ->> 1, 'waiting', value ->> 2, unhex(value ->> 3), ?2 \
-         FROM json_each(?1) WHERE true \
+         SELECT unhex(value ->> 0), value ->> 1, 'waiting', value ->> 2, unhex(value ->> 3), \
+         value ->> 4, ?2 FROM json_each(?1) WHERE true \
          ON CONFLICT (record) DO UPDATE SET feed_id = excluded.feed_id, \
          by_registry = excluded.by_registry, content = excluded.content, \
+         possible = excluded.possible, \
          permitted = iif(state = 'withdrawn', 0, permitted), \
          noticed_at_ms = iif(state = 'withdrawn', ?2, noticed_at_ms), \
          state = iif(state IN ('withdrawn', 'unchecked'), 'waiting', state)",
@@ -181,11 +190,12 @@ async fn any(executor: impl SqliteExecutor<'_>) -> Result<bool, OutboxError> {
     Ok(any)
 }
 
-/// Counts the notes of a feed; withdrawn ones only since `window_begin`, and only those that nobody
+/// Counts the notes of a feed, of those that are certain or of those that are not; withdrawn ones only since `window_begin`, and only those that nobody
 /// had to permit.
 pub(crate) async fn count_feed(
     pool: &SqlitePool,
     feed_id: i64,
+    possible: bool,
     window_begin: DateTime<Utc>,
 ) -> Result<FeedCounts, OutboxError> {
     type Row = (i64, i64, i64, i64, i64, i64, Option<i64>);
@@ -197,10 +207,11 @@ pub(crate) async fn count_feed(
          count(*) FILTER (WHERE state = 'withdrawn' AND NOT permitted AND withdrawn_at_ms > ?2), \
          coalesce(max(id), 0), \
          (SELECT corrections_of FROM feed WHERE id = ?1) \
-         FROM refused_correction WHERE feed_id = ?1",
+         FROM refused_correction WHERE feed_id = ?1 AND possible = ?3",
     )
     .bind(feed_id)
     .bind(to_ms(window_begin))
+    .bind(possible)
     .fetch_one(pool)
     .await?;
     let (unchecked, standing, held, permitted, recent, last_id, held_of) = row;
@@ -246,25 +257,36 @@ pub(crate) async fn check_upgraded<'a>(
     Ok(())
 }
 
-/// Next notes of older versions that stand, `limit` of those numbered above `after` and up to
-/// `upto`; only those that an operator permits to withdraw where `only_permitted` is set.
+/// Notes of older versions that stand and are to be withdrawn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chosen {
+    pub(crate) feed_id: i64,
+    /// True for notes of records that only a lost state can have sent, false for the others.
+    pub(crate) possible: bool,
+    /// Highest number of a note.
+    pub(crate) last_id: i64,
+    /// True if only those are withdrawn that an operator has permitted.
+    pub(crate) only_permitted: bool,
+}
+
+/// Next of the chosen notes, `limit` of those numbered above `after`.
 pub(crate) async fn standing(
     pool: &SqlitePool,
-    feed_id: i64,
+    chosen: Chosen,
     after: i64,
-    upto: i64,
-    only_permitted: bool,
     limit: usize,
 ) -> Result<Vec<StandingNote>, OutboxError> {
     let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
         "SELECT id, record FROM refused_correction WHERE feed_id = ?1 AND id > ?2 AND id <= ?3 \
-         AND state IN ('waiting', 'held', 'kept') AND (permitted OR NOT ?4) ORDER BY id LIMIT ?5",
+         AND state IN ('waiting', 'held', 'kept') AND (permitted OR NOT ?4) AND possible = ?6 \
+         ORDER BY id LIMIT ?5",
     )
-    .bind(feed_id)
+    .bind(chosen.feed_id)
     .bind(after)
-    .bind(upto)
-    .bind(only_permitted)
+    .bind(chosen.last_id)
+    .bind(chosen.only_permitted)
     .bind(limit.saturating_as::<i64>())
+    .bind(chosen.possible)
     .fetch_all(pool)
     .await?;
     let notes = rows.into_iter().map(|(id, record)| {
@@ -287,20 +309,25 @@ pub(crate) async fn all_of_feed(
     records.into_iter().map(digest_from).collect()
 }
 
-/// Holds the older versions of a feed that stand without a permission; `of` is the number of
-/// records that they were compared with.
+/// Holds the older versions of a feed that stand without a permission, those that are certain or
+/// those that are not; `of` is the number of records that they were compared with.
 pub(crate) async fn hold(
     connection: &mut SqliteConnection,
     feed_id: i64,
+    possible: bool,
     of: u64,
 ) -> Result<(), OutboxError> {
     sqlx::query(
         "UPDATE refused_correction SET state = 'held' \
-         WHERE feed_id = ?1 AND state IN ('waiting', 'kept') AND NOT permitted",
+         WHERE feed_id = ?1 AND possible = ?2 AND state IN ('waiting', 'kept') AND NOT permitted",
     )
     .bind(feed_id)
+    .bind(possible)
     .execute(&mut *connection)
     .await?;
+    if possible {
+        return Ok(());
+    }
     sqlx::query("UPDATE feed SET corrections_of = ?2 WHERE id = ?1")
         .bind(feed_id)
         .bind(of.saturating_as::<i64>())
@@ -334,6 +361,55 @@ pub(crate) async fn forget_held_of(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Forgets those of the records that only a lost state can have sent: the registry has none of them.
+pub(crate) async fn forget_possible(
+    connection: &mut SqliteConnection,
+    records: &[RecordDigest],
+) -> Result<(), OutboxError> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(each_digest!(
+        "DELETE FROM refused_correction WHERE possible AND state <> 'withdrawn' \
+         AND record IN (SELECT substr(?1, at, 32) FROM place)"
+    ))
+    .bind(side_by_side(records))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Notes that the feed was read from its beginning to its end in this generation.
+pub(crate) async fn note_whole_read(
+    connection: &mut SqliteConnection,
+    feed_id: i64,
+    generation: u32,
+) -> Result<(), OutboxError> {
+    sqlx::query("UPDATE feed SET read_generation = ?2 WHERE id = ?1 AND read_generation < ?2")
+        .bind(feed_id)
+        .bind(generation)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Returns whether a state that was lost may have sent rows of the feed that the present one has not
+/// met yet: the generation has risen since the feed was last read whole.
+pub(crate) async fn may_be_lost(
+    pool: &SqlitePool,
+    feed_id: Option<i64>,
+    generation: u32,
+) -> Result<bool, OutboxError> {
+    if generation == 1 {
+        return Ok(false);
+    }
+    let read: Option<u32> = sqlx::query_scalar("SELECT read_generation FROM feed WHERE id = ?1")
+        .bind(feed_id)
+        .fetch_optional(pool)
+        .await?;
+    Ok(read.unwrap_or(0) < generation)
 }
 
 /// Permits the withdrawals that the safety catch holds at the source; returns their number.

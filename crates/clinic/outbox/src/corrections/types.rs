@@ -14,11 +14,20 @@ pub enum OlderVersion {
     Kept,
     /// Withdrawn.
     Withdrawn,
+    /// Unknown here: a state that was lost may have sent one, and its withdrawal waits for an
+    /// operator.
+    Possible,
 }
 
 impl OlderVersion {
     /// All states.
-    pub const ALL: [Self; 4] = [Self::Waiting, Self::Held, Self::Kept, Self::Withdrawn];
+    pub const ALL: [Self; 5] = [
+        Self::Waiting,
+        Self::Held,
+        Self::Kept,
+        Self::Withdrawn,
+        Self::Possible,
+    ];
 
     /// Word used in files, `--json` and metrics.
     #[must_use]
@@ -28,6 +37,7 @@ impl OlderVersion {
             Self::Held => "held",
             Self::Kept => "kept",
             Self::Withdrawn => "withdrawn",
+            Self::Possible => "possible",
         }
     }
 
@@ -50,6 +60,9 @@ pub struct RefusedCorrections {
     pub kept: u64,
     /// Older versions that were withdrawn, and whose rows are not mended yet.
     pub withdrawn: u64,
+    /// Rows of which only a state that was lost can have sent an older version, and whose withdrawal
+    /// the safety catch holds.
+    pub possible: u64,
 }
 
 impl RefusedCorrections {
@@ -61,6 +74,7 @@ impl RefusedCorrections {
             OlderVersion::Held => self.held,
             OlderVersion::Kept => self.kept,
             OlderVersion::Withdrawn => self.withdrawn,
+            OlderVersion::Possible => self.possible,
         }
     }
 }

@@ -19,7 +19,8 @@ pub(crate) async fn select(
         "SELECT d.id, coalesce(f.source, '') AS source, coalesce(f.feed, '') AS feed, d.origin, \
          d.record_id, lower(hex(coalesce(substr(d.record, 1, 8), x''))) AS record, d.reason, \
          d.first_seen_at_ms, d.last_seen_at_ms, d.discarded_at_ms, \
-         coalesce(c.state, '') AS older_version \
+         coalesce(iif(c.possible, iif(c.state = 'held', 'possible', ''), c.state), '') \
+         AS older_version \
          FROM dead_letter AS d LEFT JOIN feed AS f ON f.id = d.feed_id \
          LEFT JOIN refused_correction AS c ON c.record = d.record \
          WHERE (?1 IS NULL OR f.source = ?1) AND (?2 IS NULL OR f.feed = ?2) \

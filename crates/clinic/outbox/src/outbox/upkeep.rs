@@ -82,7 +82,9 @@ impl Outbox {
     /// withdrawn so within [`crate::CORRECTIONS_WINDOW_MS`]; or keeps them, as the rule says. To be
     /// called at the end of each run of the feed. In chunks, each a transaction, so that a call
     /// after a crash or after [`OutboxError::Full`] goes on where it was. Once begun it runs to its
-    /// end, even if the caller stops waiting.
+    /// end, even if the caller stops waiting. `read_whole` is the generation before the run began,
+    /// if the run has read the feed to its end: until then, rows that are refused may have been
+    /// sent by a state that was lost, and are treated as if they had.
     ///
     /// # Errors
     /// [`OutboxError::Full`] and the disk's failures.
@@ -92,6 +94,7 @@ impl Outbox {
         feed: &str,
         kind: FactKind,
         rule: CorrectionRule,
+        read_whole: Option<u32>,
         now: DateTime<Utc>,
     ) -> Result<SettledCorrections, OutboxError> {
         let subjects = Arc::clone(&self.subjects);
@@ -99,7 +102,8 @@ impl Outbox {
         let feed = feed.to_owned();
         run_to_end(async move {
             let corrections = &subjects.corrections;
-            corrections.settle(&source, &feed, kind, rule, now).await
+            let settling = corrections.settle(&source, &feed, kind, rule, read_whole, now);
+            settling.await
         })
         .await
     }

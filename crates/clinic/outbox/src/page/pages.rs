@@ -103,6 +103,8 @@ impl Pages {
             feed_id,
             generation,
             contents_since: self.versions.contents_since(),
+            may_be_lost: !refused.is_empty()
+                && corrections::may_be_lost(self.database.readers(), feed_id, generation).await?,
             refused_contents: &refused_contents,
         };
         let mut plan = PagePlan::new(drafts, &refused, &known, basis);
@@ -251,13 +253,18 @@ async fn store_dead_letters(
     let unsent = plan.unchanged.iter().chain(&plan.parked);
     let unsent = unsent.map(|pulled| &pulled.draft.record);
     let forgotten = corrections::forget(connection, sent.clone().chain(unsent)).await?;
-    let noticed = plan.refused_corrections.iter().map(|record| Noticed {
+    let noticed = |record: &RecordDigest, possible| Noticed {
         record: *record,
         feed_id,
+        possible,
         by_registry: false,
         content: None,
-    });
-    let noticed: Vec<Noticed> = noticed.collect();
+    };
+    let certain = plan.refused_corrections.iter();
+    let certain = certain.map(|record| noticed(record, false));
+    let possible = plan.possible_corrections.iter();
+    let possible = possible.map(|record| noticed(record, true));
+    let noticed: Vec<Noticed> = certain.chain(possible).collect();
     corrections::notice(connection, &noticed, page.now).await?;
     close_of_registry(connection, sent.chain(&forgotten)).await?;
     let unchanged = plan.unchanged.iter().map(|pulled| &pulled.draft.record);

@@ -29,6 +29,8 @@ pub(super) struct PlanBasis<'a> {
     /// Generation since which contents can be compared: earlier ones are of the contract's first
     /// version, which digested otherwise.
     pub(super) contents_since: u32,
+    /// True if a state that was lost may have sent records that are not known here.
+    pub(super) may_be_lost: bool,
     /// Contents that the registry refused, by their records: they are not sent again as they are.
     pub(super) refused_contents: &'a RecordMap<ContentDigest>,
 }
@@ -55,6 +57,8 @@ pub(super) struct PagePlan {
     pub(super) still_refused: Vec<Pulled>,
     /// Records of refused rows of which an older version stands at the registry.
     pub(super) refused_corrections: Vec<RecordDigest>,
+    /// Records of refused rows of which only a state that was lost can have sent an older version.
+    pub(super) possible_corrections: Vec<RecordDigest>,
     /// Drafts that no version is left for.
     pub(super) parked: Vec<Pulled>,
     /// New states of records, in the order of the drafts; then new ones among the refused.
@@ -151,6 +155,10 @@ impl PagePlan {
         known: Option<&KnownRecord>,
         basis: PlanBasis<'_>,
     ) {
+        let never_sent = known.is_none_or(|known| !known.state.was_sent());
+        if never_sent && basis.may_be_lost {
+            self.possible_corrections.push(*record);
+        }
         match known {
             None => self.update(RecordUpdate {
                 record: *record,
@@ -195,6 +203,7 @@ impl PagePlan {
         self.unchanged.extend(other.unchanged);
         self.still_refused.extend(other.still_refused);
         self.refused_corrections.extend(other.refused_corrections);
+        self.possible_corrections.extend(other.possible_corrections);
         self.parked.extend(other.parked);
         self.updates.extend(other.updates);
         self.moved.extend(other.moved);
@@ -307,6 +316,7 @@ mod tests {
             feed_id: Some(1),
             generation,
             contents_since: 1,
+            may_be_lost: false,
             refused_contents: &NONE_REFUSED,
         }
     }

@@ -13,7 +13,7 @@ use super::missing::MissingRecords;
 use super::types::{CorrectionRule, SettledCorrections, SweepLimits};
 use super::withdrawals::{MAX_TRANSACTION_RECORDS, Withdrawal, WithdrawalCause, Withdrawals};
 use crate::batches::Capacity;
-use crate::corrections::{self, FeedCounts};
+use crate::corrections::{self, Chosen, FeedCounts};
 use crate::feeds::feed_id;
 use crate::file::{Database, OutboxError};
 use crate::limits::CORRECTIONS_WINDOW_MS;
@@ -28,15 +28,6 @@ pub(crate) struct Corrections {
     versions: Arc<Versions>,
     capacity: Arc<Capacity>,
     withdrawals: Arc<Withdrawals>,
-}
-
-/// Older versions that are to be withdrawn.
-#[derive(Debug, Clone, Copy)]
-struct Chosen {
-    /// Highest number of a note that was judged.
-    last_id: i64,
-    /// True if only those are withdrawn that an operator has permitted.
-    only_permitted: bool,
 }
 
 impl Corrections {
@@ -56,25 +47,50 @@ impl Corrections {
         }
     }
 
-    /// Withdraws, holds or keeps the older versions of the feed's refused corrections. Costs one
-    /// read where there are none.
+    /// Withdraws, holds or keeps the older versions of the feed's refused corrections. Those that
+    /// only a state that was lost can have sent are judged by themselves. Costs a few reads where
+    /// there are none. `read_whole` is the generation in which the feed was just read to its end,
+    /// if it was.
     pub(crate) async fn settle(
         &self,
         source: &str,
         feed: &str,
         kind: FactKind,
         rule: CorrectionRule,
+        read_whole: Option<u32>,
         now: DateTime<Utc>,
     ) -> Result<SettledCorrections, OutboxError> {
-        let pool = self.database.readers();
-        let Some(feed_id) = feed_id(pool, source, feed).await? else {
+        let Some(feed_id) = feed_id(self.database.readers(), source, feed).await? else {
             return Ok(SettledCorrections::default());
         };
-        let window_begin = now - TimeDelta::milliseconds(CORRECTIONS_WINDOW_MS);
-        let mut counts = corrections::count_feed(pool, feed_id, window_begin).await?;
+        self.note_whole_read(feed_id, read_whole).await?;
+        let withdrawal = Withdrawal {
+            feed_id,
+            kind,
+            horizon: i64::MAX,
+            cause: WithdrawalCause::RefusedCorrection,
+            now,
+        };
+        let certain = self.settle_alike(&withdrawal, false, rule).await?;
+        let possible = self.settle_alike(&withdrawal, true, rule).await?;
+        Ok(certain.plus(possible))
+    }
+
+    /// Settles those that are certain, or those that are not.
+    async fn settle_alike(
+        &self,
+        withdrawal: &Withdrawal,
+        possible: bool,
+        rule: CorrectionRule,
+    ) -> Result<SettledCorrections, OutboxError> {
+        let pool = self.database.readers();
+        let feed_id = withdrawal.feed_id;
+        let window_begin = withdrawal.now - TimeDelta::milliseconds(CORRECTIONS_WINDOW_MS);
+        let count = || corrections::count_feed(pool, feed_id, possible, window_begin);
+        let mut counts = count().await?;
         if counts.unchecked > 0 {
             self.check_upgraded(feed_id).await?;
-            counts = corrections::count_feed(pool, feed_id, window_begin).await?;
+            counts = count().await?;
         }
         let limits = match rule {
             CorrectionRule::Keep => {
@@ -90,22 +106,34 @@ impl Corrections {
             settled.newly_held = counts.standing - counts.held;
             settled.held_of = of;
         }
-        self.note_held(feed_id, counts, held_of).await?;
-        let withdrawal = Withdrawal {
-            feed_id,
-            kind,
-            horizon: i64::MAX,
-            cause: WithdrawalCause::RefusedCorrection,
-            now,
-        };
+        self.note_held(feed_id, possible, counts, held_of).await?;
         let chosen = Chosen {
+            feed_id,
+            possible,
             last_id: counts.last_id,
             only_permitted: held_of.is_some(),
         };
         if counts.permitted > 0 || (held_of.is_none() && counts.standing > 0) {
-            settled.withdrawn = self.withdraw(&withdrawal, chosen).await?;
+            settled.withdrawn = self.withdraw(withdrawal, chosen).await?;
         }
         Ok(settled)
+    }
+
+    async fn note_whole_read(
+        &self,
+        feed_id: i64,
+        generation: Option<u32>,
+    ) -> Result<(), OutboxError> {
+        let pool = self.database.readers();
+        let Some(generation) = generation else {
+            return Ok(());
+        };
+        if !corrections::may_be_lost(pool, Some(feed_id), generation).await? {
+            return Ok(());
+        }
+        let mut transaction = self.database.begin().await?;
+        corrections::note_whole_read(transaction.connection(), feed_id, generation).await?;
+        transaction.commit().await
     }
 
     /// Number of the feed's records, if the safety catch holds what stands; `None` if it does not.
@@ -138,16 +166,18 @@ impl Corrections {
     async fn note_held(
         &self,
         feed_id: i64,
+        possible: bool,
         counts: FeedCounts,
         held_of: Option<u64>,
     ) -> Result<(), OutboxError> {
-        if held_of == counts.held_of && (held_of.is_none() || counts.held == counts.standing) {
+        let is_noted = possible || held_of == counts.held_of;
+        if is_noted && (held_of.is_none() || counts.held == counts.standing) {
             return Ok(());
         }
         let mut transaction = self.database.begin().await?;
         let connection = transaction.connection();
         match held_of {
-            Some(of) => corrections::hold(connection, feed_id, of).await?,
+            Some(of) => corrections::hold(connection, feed_id, possible, of).await?,
             None => corrections::forget_held_of(connection, feed_id).await?,
         }
         transaction.commit().await
@@ -180,7 +210,7 @@ impl Corrections {
             if records.is_empty() {
                 return Ok(());
             }
-            let sorted = self.sort(records).await?;
+            let sorted = self.sort(records, false).await?;
             let mut transaction = self.database.begin().await?;
             let connection = transaction.connection();
             let standing = sorted.standing.iter().map(|(record, _)| record);
@@ -200,10 +230,8 @@ impl Corrections {
             self.capacity.check().await?;
             let notes = corrections::standing(
                 self.database.readers(),
-                withdrawal.feed_id,
+                chosen,
                 after,
-                chosen.last_id,
-                chosen.only_permitted,
                 MAX_TRANSACTION_RECORDS,
             )
             .await?;
@@ -211,9 +239,8 @@ impl Corrections {
                 return Ok(withdrawn);
             };
             after = last.id;
-            let sorted = self
-                .sort(notes.into_iter().map(|note| note.record).collect())
-                .await?;
+            let records = notes.into_iter().map(|note| note.record).collect();
+            let sorted = self.sort(records, chosen.possible).await?;
             if !sorted.standing.is_empty() {
                 let given_out = self
                     .withdrawals
@@ -230,12 +257,18 @@ impl Corrections {
         }
     }
 
-    async fn sort(&self, records: Vec<RecordDigest>) -> Result<Sorted, OutboxError> {
+    /// Sorts records by whether something of them stands at the registry, or may stand there where
+    /// only a state that was lost can have sent it.
+    async fn sort(
+        &self,
+        records: Vec<RecordDigest>,
+        possible: bool,
+    ) -> Result<Sorted, OutboxError> {
         let LookedUp { known, .. } = self.records.look_up(&records).await?;
         let mut sorted = Sorted::default();
         for record in records {
             match known.get(&record) {
-                Some(known) if known.state.was_sent() && !known.state.withdrawn => {
+                Some(known) if (known.state.was_sent() || possible) && !known.state.withdrawn => {
                     sorted.standing.push((record, *known));
                 }
                 _ => sorted.others.push(record),

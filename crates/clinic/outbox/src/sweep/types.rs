@@ -120,3 +120,15 @@ pub struct SettledCorrections {
     /// Records of the feed that the safety catch compared with.
     pub held_of: u64,
 }
+
+impl SettledCorrections {
+    /// Sum of two results of one feed.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            withdrawn: self.withdrawn + other.withdrawn,
+            held: self.held + other.held,
+            newly_held: self.newly_held + other.newly_held,
+            held_of: self.held_of.max(other.held_of),
+        }
+    }
+}

@@ -4,12 +4,17 @@
 use chrono::{DateTime, Utc};
 use contract::{Event, FactKind, RefusalReason};
 use outbox::{
-    CORRECTIONS_WINDOW_MS, Committed, CorrectionRule, DeadLetter, DeadLetterFilter, OlderVersion,
-    Outbox, PageCommit, RefusedCorrections, SettledCorrections, SweepEnd, SweepLimits, SweepStatus,
+    CORRECTIONS_WINDOW_MS, CorrectionRule, DeadLetter, DeadLetterFilter, OlderVersion, Outbox,
+    RefusedCorrections, SettledCorrections, SweepEnd, SweepLimits,
 };
 
 use crate::receipts::settle;
 use crate::support::{FREELY, Place, Source, at, digest, revision, revision_of, version};
+
+const NOTHING: CorrectionRule = CorrectionRule::Withdraw(SweepLimits {
+    percent: 0,
+    always: 0,
+});
 
 const WITHDRAW: CorrectionRule = CorrectionRule::Withdraw(FREELY);
 
@@ -21,7 +26,7 @@ const THREE_OF_TEN: CorrectionRule = CorrectionRule::Withdraw(SweepLimits {
 
 async fn end_run(outbox: &Outbox, rule: CorrectionRule, now: DateTime<Utc>) -> SettledCorrections {
     outbox
-        .settle_refused_corrections("mis", "recoveries", FactKind::Recovery, rule, now)
+        .settle_refused_corrections("mis", "recoveries", FactKind::Recovery, rule, None, now)
         .await
         .unwrap()
 }
@@ -534,7 +539,11 @@ async fn repair_finds_what_only_a_lost_state_had_sent() {
     let outbox = place.open_with_receipts().await;
     assert_eq!(outbox.generation(), 2);
     source.pull(&outbox).await;
-    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (0, 0));
+    assert_eq!(withdrawn_and_held(&outbox, NOTHING).await, (0, 2));
+    assert_eq!(noted(&outbox).await.possible, 2);
+    let letters_of_both = letters(&outbox).await;
+    let mut older = letters_of_both.iter().map(|letter| letter.older_version);
+    assert!(older.all(|older| older == Some(OlderVersion::Possible)));
     settle(&place, &outbox, at(1), |_| None).await;
     let differing = [
         (
@@ -550,6 +559,7 @@ async fn repair_finds_what_only_a_lost_state_had_sent() {
     let report = outbox.reader().reconciliation(id).await.unwrap().unwrap();
     assert_eq!((report.equal, report.stale, report.missing), (9, 1, 0));
     assert!(report.finished_at.is_some());
+    assert_eq!(noted(&outbox).await.possible, 1, "the other was never sent");
 
     outbox.prepare_repair(id, at(52)).await.unwrap();
     assert_eq!(source.sweep_pass(&outbox).await, [3]);
@@ -564,6 +574,46 @@ async fn repair_finds_what_only_a_lost_state_had_sent() {
 }
 
 #[tokio::test]
+async fn what_a_lost_state_may_have_sent_is_withdrawn_until_the_feed_was_read_whole() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    outbox.close().await.unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let _absent = std::fs::remove_file(place.sibling(suffix));
+    }
+    source.break_row(3);
+    let outbox = place.open_with_receipts().await;
+    let end = async |read_whole| {
+        let kind = FactKind::Recovery;
+        let settling = outbox.settle_refused_corrections(
+            "mis",
+            "recoveries",
+            kind,
+            WITHDRAW,
+            read_whole,
+            at(0),
+        );
+        settling.await.unwrap().withdrawn
+    };
+    outbox.commit_page(source.page(0..5)).await.unwrap();
+    assert_eq!(end(None).await, 1);
+    assert_eq!(older_version(&outbox).await, None, "nobody knows");
+    source.pull(&outbox).await;
+    assert_eq!(end(Some(2)).await, 0);
+    // A row that comes later was never sent.
+    source.rows.insert(20, (1, Some(20)));
+    source.bad.insert(20);
+    source.pull(&outbox).await;
+    assert_eq!(end(Some(2)).await, 0);
+    let sent = place.deliver_all(&outbox, at(1)).await;
+    let taken_back: Vec<_> = sent.iter().filter(|event| is_withdrawal(event)).collect();
+    assert_eq!((taken_back.len(), taken_back[0].record), (1, digest(3)));
+    assert_eq!(revision_of(taken_back[0]), revision(2, 1));
+    source.mend_row(3);
+    assert_eq!(source.pull(&outbox).await.corrected, 1);
+}
+
+#[tokio::test]
 async fn letters_from_before_notes_were_taken_are_looked_at() {
     let place = Place::new();
     let (outbox, mut source) = ten(&place).await;
@@ -575,7 +625,7 @@ async fn letters_from_before_notes_were_taken_are_looked_at() {
     place
         .meddle(
             "DROP TABLE refused_correction; ALTER TABLE feed DROP COLUMN corrections_of; \
-             DELETE FROM _sqlx_migrations WHERE version = 8;",
+             ALTER TABLE feed DROP COLUMN read_generation; DELETE FROM _sqlx_migrations WHERE version = 8;",
         )
         .await;
     let outbox = place.open_with_receipts().await;
