@@ -75,6 +75,9 @@ pub struct FeedStatus {
     pub unchanged_total: u64,
     /// Dead letters ever opened.
     pub refused_total: u64,
+    /// True if a repair or a retry waits for a sweep, which follows the next run that reaches the
+    /// source.
+    pub sweep_owed: bool,
     /// State of the feed's key sweeps; `None` before the first one.
     pub sweep: Option<SweepStatus>,
 }

@@ -11,7 +11,7 @@ mod withdrawals;
 
 pub use removed_source::RemovedFeed;
 pub(crate) use removed_source::RemovedSources;
-pub(crate) use running::note_page;
+pub(crate) use running::{note_page, owe_sweeps, owes_sweep};
 pub(crate) use sweeps::Sweeps;
 pub use types::{SeenKeys, Sweep, SweepEnd, SweepLimits, SweepLookUp, SweepStep};
 pub(crate) use withdrawals::{GivenOut, Withdrawals, WithdrawnAlike};
