@@ -1,6 +1,7 @@
 //! Feeds of one source that break alone, and sweeps beside them, on real servers.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use testbed::fhir::FhirServer;
 use testbed::mariadb::MariaDb;
 use testbed::postgres::Postgres;
 
@@ -174,5 +175,36 @@ async fn a_stamp_ahead_is_no_surprise_and_an_import_is_read_until_its_overlap_ha
         assert!(sync_reads(&clinic) >= 2, "the new row and that of 2999");
     }
     assert_eq!(number(&clinic, "tests", "new_total"), 5);
-    assert_eq!(surprises(&clinic), serde_json::json!([]));
+    assert_eq!(surprises(&clinic), json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_type_that_is_refused_fails_alone_at_a_fhir_server() {
+    let server = FhirServer::start().await.expect("a FHIR server");
+    let patient = json!({"resourceType": "Patient", "id": "p",
+        "identifier": [{"system": "urn:snils", "value": snils(501_000_001)}]});
+    server.put(patient, "2021-07-01T09:00:00Z");
+    let dose = |id: u64| {
+        json!({"resourceType": "Immunization", "id": format!("d{id}"), "status": "completed",
+            "vaccineCode": {"coding": [{"system": "http://hl7.org/fhir/sid/cvx", "code": "505"}]},
+            "patient": {"reference": "Patient/p"}, "occurrenceDateTime": "2021-06-01"})
+    };
+    server.forbid_types(&["Condition"]);
+    let source = format!(
+        "[source.mis]\nschedule = {{ every-seconds = 1 }}\n[source.mis.fhir]\nbase_url = \
+         \"{}\"\nidentifier_systems = {{ \"urn:snils\" = \"snils\" }}\n",
+        server.base_url()
+    );
+    let clinic = clinic(&source);
+    let log = clinic.folder.path().join("log");
+    let mut gateway = Running::start(clinic.command(&["run"]), &log);
+    for id in 1..=8 {
+        server.put(dose(id), &format!("2021-07-01T10:{id:02}:00Z"));
+        reaches(&clinic, "vaccinations", "new_total", id).await;
+    }
+    reaches(&clinic, "recoveries", "consecutive_failures", 3).await;
+    for name in ["vaccinations", "tests"] {
+        assert_eq!(number(&clinic, name, "consecutive_failures"), 0, "{name}");
+    }
+    assert_eq!(gateway.terminate().await, Some(0));
 }

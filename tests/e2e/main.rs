@@ -5,6 +5,8 @@ mod check;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod corrections;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod daemon;
@@ -32,6 +34,8 @@ mod outside;
 mod plant;
 #[cfg(test)]
 mod python;
+#[cfg(test)]
+mod restored;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

@@ -112,11 +112,8 @@ fn repeated_hour(at: &Key, zone: Tz, now: i64) -> i64 {
         Some(zone.offset_from_utc_datetime(&day.naive_utc()).fix())
     };
     let changes = (0..12).any(|month| offset(-30 * month) != offset(0));
-    if stamp::is_local(at) && changes {
-        3600
-    } else {
-        0
-    }
+    let is_local = matches!(stamp::read(at), Some(Moment::Local(_)));
+    if is_local && changes { 3600 } else { 0 }
 }
 
 /// The present second by the source's clock or ours, whichever is behind.

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use connector_kit::{PageRequest, SourceSurprise};
 
 use crate::closing::RunStart;
 use crate::cursor::{self, Columns, Drift, Position};
 use crate::driver::{Failure, LentSession};
 use crate::layout::{CHANGED_AT, Layout};
-use crate::page::{Order, Pager, Place, Rows, Start};
+use crate::page::{NUMBERS, OTHER_TEXT, Order, Pager, Place, Rows, Start};
 use crate::settings::FeedSettings;
 use crate::source::{SqlSource, gone, log_unreadable};
 use crate::table::Row;
@@ -77,8 +78,19 @@ impl Pull {
         pager.until = position
             .as_ref()
             .and_then(|position| position.until.clone());
-        let start = start(position.as_ref(), overlap);
-        let behind = match &start {
+        let looks_back = LookBack {
+            seconds: overlap,
+            now: request.now,
+            zone: settings.zone,
+        };
+        let mut start = start(position.as_ref(), &looks_back);
+        if let Some(position) = position.as_ref().filter(|position| position.id.is_none())
+            && let Some(bound) = looks_back.from(&position.at)
+            && let Some(wider) = wider(source, feed, &pager, lent, &position.at, &bound).await?
+        {
+            start = Start::From(wider);
+        }
+        let mut behind = match &start {
             Start::After(place) => place.at.clone(),
             Start::Beginning | Start::From(_) | Start::AfterStamp(_) => None,
         };
@@ -92,6 +104,7 @@ impl Pull {
                 went_back(source, &mut pager, lent, stored, &rows, request).await?
         {
             surprise = Some(SourceSurprise::StampsWentBack);
+            behind = None;
             run = RunStart {
                 begun: run.begun,
                 ..RunStart::default()
@@ -99,7 +112,7 @@ impl Pull {
             // What was written since lies before the stored place: the run, and with it the next
             // one, goes back.
             let same_kind = newest.kind == stored.kind;
-            let bound = stamp::earlier(&newest, overlap).filter(|_| same_kind);
+            let bound = looks_back.from(&newest).filter(|_| same_kind);
             let start = bound.map_or(Start::Beginning, Start::From);
             rows = read_rows(feed, &pager, lent, &start, request.limit).await?;
         }
@@ -175,7 +188,20 @@ fn position(
     }
 }
 
-fn start(position: Option<&Position>, overlap_seconds: u32) -> Start {
+/// Look back of a run from the stamp where an earlier one ended.
+struct LookBack {
+    seconds: u32,
+    now: DateTime<Utc>,
+    zone: Tz,
+}
+
+impl LookBack {
+    fn from(&self, at: &Key) -> Option<Key> {
+        stamp::earlier(at, self.seconds, self.now, self.zone)
+    }
+}
+
+fn start(position: Option<&Position>, looks_back: &LookBack) -> Start {
     let Some(position) = position else {
         return Start::Beginning;
     };
@@ -184,13 +210,56 @@ fn start(position: Option<&Position>, overlap_seconds: u32) -> Start {
         let id = id.clone();
         return Start::After(Place { at: Some(at), id });
     }
-    let bound = stamp::earlier(&at, overlap_seconds);
-    match (bound, &position.closed) {
-        (Some(bound), Some(closed)) if stamp::is_before(closed, &bound) => Start::From(bound),
+    let is_before = |one: &Key, other: &Key| stamp::is_before_in(one, other, looks_back.zone);
+    match (looks_back.from(&at), &position.closed) {
+        (Some(bound), Some(closed)) if is_before(closed, &bound) => Start::From(bound),
         (_, Some(closed)) => Start::AfterStamp(closed.clone()),
         (Some(bound), None) => Start::From(bound),
         (None, None) => Start::Beginning,
     }
+}
+
+/// An earlier bound, where stamps are text (SQLite) and those shortly before this one are written
+/// in other ways: they may be as late as those behind it, and yet sort before. Fails where other
+/// stamps are numbers, which have no place among text.
+async fn wider(
+    source: &SqlSource,
+    feed: &FeedSettings,
+    pager: &Pager<'_>,
+    lent: &mut LentSession<'_>,
+    at: &Key,
+    bound: &Key,
+) -> Result<Option<Key>, Failure> {
+    let Some(widest) = stamp::widest(bound) else {
+        return Ok(None);
+    };
+    let Some(sql) = pager.other_forms(at, &widest, bound) else {
+        return Ok(None);
+    };
+    let found = match lent.texts(&sql).await {
+        // A row that makes the query fail says nothing of stamps; the wider bound is never wrong.
+        Err(failure) if failure.may_be_of_rows() => {
+            lent.recover().await?;
+            vec![OTHER_TEXT.to_owned()]
+        }
+        found => found?,
+    };
+    let is_mixed = found.iter().any(|mixed| mixed == OTHER_TEXT);
+    if found.iter().any(|mixed| mixed == NUMBERS) {
+        return Err(Failure::misconfigured(
+            "changed_at is text in some rows and a number in others, which have no common order",
+            "select it in one form, such as strftime('%Y-%m-%d %H:%M:%f', …) AS changed_at",
+        ));
+    }
+    if is_mixed && source.is_news(feed.feed) {
+        tracing::warn!(
+            event = "stamps-in-several-forms",
+            feed = feed.feed.as_str(),
+            "changed_at is written in several ways, whose order is not that of time; two days are \
+             read again with every run; see `check`"
+        );
+    }
+    Ok(is_mixed.then_some(widest))
 }
 
 /// The newest stamp up to the present moment, where it lies before the one stored at the end of an
@@ -219,7 +288,8 @@ async fn went_back(
     pager.until = stamp::present(soon, stored.kind, &stored.value, zone);
     let newest = pager.newest(lent).await?;
     pager.until = None;
-    Ok(newest.filter(|newest| newest.kind != stored.kind || stamp::is_before(newest, stored)))
+    Ok(newest
+        .filter(|newest| newest.kind != stored.kind || stamp::is_before_in(newest, stored, zone)))
 }
 
 /// The rows of a page; those the database cannot hand over are cut to their keys.

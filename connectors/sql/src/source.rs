@@ -1,7 +1,7 @@
 //! The source that pages, sweeps and `check` read: its sessions, its settings, and its columns as
 //! they were last seen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use connector_kit::{Feed, SourceError};
@@ -22,6 +22,8 @@ pub(crate) struct SqlSource {
     columns: Mutex<HashMap<Feed, Columns>>,
     /// Columns as the database last described them.
     layouts: Mutex<HashMap<Feed, Arc<Layout>>>,
+    /// Feeds whose stamps were told to be written in several ways.
+    mixed: Mutex<HashSet<Feed>>,
 }
 
 impl SqlSource {
@@ -33,6 +35,7 @@ impl SqlSource {
             settings,
             columns: Mutex::default(),
             layouts: Mutex::default(),
+            mixed: Mutex::default(),
         })
     }
 
@@ -63,6 +66,11 @@ impl SqlSource {
             return None;
         }
         self.layouts.lock().get(&feed.feed).cloned()
+    }
+
+    /// True at the first call for a feed: once is enough for a log.
+    pub(crate) fn is_news(&self, feed: Feed) -> bool {
+        self.mixed.lock().insert(feed)
     }
 
     /// Keeps the columns that rows of a feed are to have.

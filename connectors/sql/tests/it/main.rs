@@ -1,6 +1,8 @@
 //! The connector against private servers and temporary files.
 
 #[cfg(test)]
+mod advice;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod clinic;
@@ -24,9 +26,12 @@ mod overlap;
 mod poisoned;
 #[cfg(test)]
 mod postgres;
+#[cfg(test)]
 mod raising;
 #[cfg(test)]
 mod sqlite;
+#[cfg(test)]
+mod stamps;
 #[cfg(test)]
 mod subject;
 #[cfg(test)]
