@@ -114,6 +114,7 @@ fn instants(feed: Feed, resource: &Value) -> Vec<SampledInstant> {
         Some(SampledInstant {
             name,
             at: instant(text.trim())?,
+            has_zone: true,
         })
     };
     let dates = match feed {

@@ -56,6 +56,7 @@ fn tell(
     let all = sample.iter().flat_map(|sampled| &sampled.instants);
     all.for_each(|instant| instants.add(*instant));
     instants.tell(report, feed);
+    instants.tell_wall_clock(report, feed);
     let today = now.with_timezone(&source.time_zone).date_naive();
     let mut tally = Tally::default();
     for sampled in sample {
