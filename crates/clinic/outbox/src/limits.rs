@@ -29,3 +29,7 @@ pub const MAX_BEACON_STEP: u32 = 1000;
 /// Time after a raise within which a later one by somebody else shows another gateway on a copy of
 /// the state, in milliseconds.
 pub const OTHER_GATEWAY_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+
+/// Time over which older versions withdrawn for refused corrections count together, in
+/// milliseconds.
+pub const CORRECTIONS_WINDOW_MS: i64 = 24 * 60 * 60 * 1000;

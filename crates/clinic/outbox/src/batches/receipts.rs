@@ -15,9 +15,10 @@ use super::probes::count_answer;
 use super::sealing::Sealing;
 use super::settlements::count_delivered;
 use super::verdicts::{AnsweredBatch, Findings, SettledVerdicts};
+use crate::corrections;
 use crate::dead_letters::open_of_registry;
 use crate::file::{Database, OutboxError, json, to_ms};
-use crate::records::{KnownRecord, LookedUp, RecordMap, Records};
+use crate::records::{Key, KnownRecord, LookedUp, RecordMap, Records, key_of};
 use crate::versions::{RaiseReason, ReceiptRaise, Versions, decide_receipt_raise, is_raise_due};
 
 /// Reason for a risen generation when the registry holds versions that this outbox never sent.
@@ -89,8 +90,8 @@ impl BatchReceipts {
         if own.is_empty() {
             return Ok(SettledVerdicts::default());
         }
-        // No record changes; and pages look at the generation by themselves.
-        let _guard = self.versions.gate().lock_for_records().await;
+        // Pages look at the generation by themselves.
+        let mut guard = self.versions.gate().lock_for_records().await;
         let mut transaction = self.database.begin().await?;
         let connection = transaction.connection();
         let mut own = own_batches(&mut *connection, &verdicts).await?;
@@ -103,7 +104,13 @@ impl BatchReceipts {
         let LookedUp { known, .. } = self.records.look_up(&findings.records()).await?;
         let secrets = self.sealing.secrets();
         findings.judge(&known, secrets);
+        let refused = findings.refused_corrections(&known);
+        // No record changes, but a draft of one whose correction is refused is planned otherwise.
+        let mut noted: Vec<Key> = refused.iter().map(|one| key_of(&one.record)).collect();
+        noted.sort_unstable();
+        guard.announce(noted, 0);
         store(connection, &findings, &known, secrets, now).await?;
+        corrections::notice(connection, &refused, now).await?;
         let (raise, reason) = self.decide_raise(connection, &mut findings, now).await?;
         fault::check::<OutboxError>(fault::Point::OutboxVerdict)?;
         findings.settled.raise_waits = raise == ReceiptRaise::Waits;

@@ -7,6 +7,7 @@ use record_secrets::{MAX_GENERATION, RecordSecrets};
 
 use super::beacon::BeaconAnswer;
 use super::probes::AnsweredProbe;
+use crate::corrections::Noticed;
 use crate::dead_letters::{RefusedByRegistry, SUPERSEDED};
 use crate::records::{KnownRecord, RecordMap};
 
@@ -67,6 +68,21 @@ pub(super) struct Findings {
     /// Highest generation of a version that the registry holds and this outbox, as it is now,
     /// cannot have given out.
     held_generation: Option<u32>,
+}
+
+/// Returns whether the refusal is of what the event says. Other refusals are of its record or its
+/// version: a withdrawal would be refused as well, or the event is sent again by itself.
+const fn leaves_older(reason: RefusalReason) -> bool {
+    match reason {
+        RefusalReason::Malformed
+        | RefusalReason::UnknownCode
+        | RefusalReason::BadSubject
+        | RefusalReason::BadDate
+        | RefusalReason::EpochNotOpen => true,
+        RefusalReason::KindChanged | RefusalReason::VersionReused | RefusalReason::NotTheOwner => {
+            false
+        }
+    }
 }
 
 impl Findings {
@@ -167,6 +183,7 @@ impl Findings {
                 record,
                 revision: None,
                 reason: SUPERSEDED.to_owned(),
+                leaves_older: false,
             });
         }
     }
@@ -191,7 +208,27 @@ impl Findings {
             record,
             revision,
             reason: format!("registry:{reason}"),
+            leaves_older: leaves_older(refused.reason),
         });
+    }
+
+    /// Corrections that the registry refused, of records whose older version may stand there.
+    pub(super) fn refused_corrections(&self, known: &RecordMap<KnownRecord>) -> Vec<Noticed> {
+        let corrections = self.refused.iter().filter(|event| event.leaves_older);
+        let noticed = corrections.filter_map(|event| {
+            let state = event.latest(known)?.state;
+            // The first version that was ever given out leaves nothing behind.
+            let is_first = state.revision.generation == 1 && state.revision.count == 1;
+            let stands = state.was_sent() && !state.withdrawn && !is_first;
+            Some(Noticed {
+                record: event.record,
+                feed_id: state.feed_id.filter(|_| stands)?,
+                possible: false,
+                by_registry: true,
+                content: state.content,
+            })
+        });
+        noticed.collect()
     }
 
     fn note_held(&mut self, generation: u32) {

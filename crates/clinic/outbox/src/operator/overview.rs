@@ -7,6 +7,7 @@ use super::status::{
     DeadLetterCount, FeedStatus, PublisherStatus, RaiseWaits, Status, Surprise, SweepStatus,
 };
 use crate::batches::count_backlog;
+use crate::corrections::RefusedCorrections;
 use crate::dead_letters::Origin;
 use crate::file::{OutboxError, from_ms, time_in};
 use crate::limits::RECEIPT_RAISE_PAUSE_MS;
@@ -61,9 +62,19 @@ async fn feeds(connection: &mut SqliteConnection) -> Result<Vec<FeedStatus>, Out
         "SELECT source, feed, feed.cursor IS NOT NULL AS has_cursor, pulled_at_ms, \
          last_run_at_ms, last_ok_at_ms, last_error, consecutive_failures, new_total, \
          corrected_total, feed.withdrawn_total, resent_total, unchanged_total, refused_total, \
-         sweep.feed_id IS NOT NULL AS swept, pass, seen, finished_at_ms, held_missing, \
-         held_known, permit, sweep.withdrawn_total AS swept_total, missed_total \
-         FROM feed LEFT JOIN sweep ON sweep.feed_id = feed.id ORDER BY source, feed",
+         sweep_owed, sweep.feed_id IS NOT NULL AS swept, pass, seen, finished_at_ms, held_missing, \
+         held_known, permit, sweep.withdrawn_total AS swept_total, missed_total, \
+         corrections_of, coalesce(noted.waiting, 0) AS waiting, coalesce(noted.held, 0) AS held, \
+         coalesce(noted.kept, 0) AS kept, coalesce(noted.withdrawn, 0) AS noted_withdrawn, \
+         coalesce(noted.possible, 0) AS possible \
+         FROM feed LEFT JOIN sweep ON sweep.feed_id = feed.id LEFT JOIN (\
+         SELECT feed_id, count(*) FILTER (WHERE state = 'waiting' AND NOT possible) AS waiting, \
+         count(*) FILTER (WHERE state = 'held' AND NOT possible) AS held, \
+         count(*) FILTER (WHERE state = 'kept' AND NOT possible) AS kept, \
+         count(*) FILTER (WHERE state = 'withdrawn' AND NOT possible) AS withdrawn, \
+         count(*) FILTER (WHERE state = 'held' AND possible) AS possible \
+         FROM refused_correction GROUP BY feed_id) AS noted ON noted.feed_id = feed.id \
+         ORDER BY source, feed",
     )
     .fetch_all(connection)
     .await?;
@@ -87,6 +98,17 @@ fn feed(row: &SqliteRow) -> Result<FeedStatus, OutboxError> {
         resent_total: total("resent_total")?,
         unchanged_total: total("unchanged_total")?,
         refused_total: total("refused_total")?,
+        refused_corrections: RefusedCorrections {
+            waiting: total("waiting")?,
+            held: total("held")?,
+            held_of: row
+                .try_get::<Option<i64>, _>("corrections_of")?
+                .map(unsigned),
+            kept: total("kept")?,
+            withdrawn: total("noted_withdrawn")?,
+            possible: total("possible")?,
+        },
+        sweep_owed: row.try_get::<i64, _>("sweep_owed")? > 0,
         sweep: sweep(row)?,
     })
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::batches::Backlog;
+use crate::corrections::RefusedCorrections;
 use crate::dead_letters::Origin;
 
 /// The whole outbox at one moment.
@@ -75,6 +76,11 @@ pub struct FeedStatus {
     pub unchanged_total: u64,
     /// Dead letters ever opened.
     pub refused_total: u64,
+    /// Records of which an older version was sent, and whose row or event is refused.
+    pub refused_corrections: RefusedCorrections,
+    /// True if a repair or a retry waits for a sweep, which follows the next run that reaches the
+    /// source.
+    pub sweep_owed: bool,
     /// State of the feed's key sweeps; `None` before the first one.
     pub sweep: Option<SweepStatus>,
 }

@@ -10,7 +10,7 @@ use crate::operator::{OutboxReader, Reconciliations, Requests, Retries};
 use crate::options::OutboxOptions;
 use crate::page::Pages;
 use crate::records::Records;
-use crate::sweep::{RemovedSources, Sweeps, Withdrawals};
+use crate::sweep::{Corrections, RemovedSources, Sweeps, Withdrawals};
 use crate::versions::Versions;
 
 /// Subjects of the outbox. None of them knows this struct.
@@ -27,6 +27,7 @@ pub(super) struct Subjects {
     pub(super) beacons: Arc<Beacons>,
     pub(super) sweeps: Sweeps,
     pub(super) removed_sources: RemovedSources,
+    pub(super) corrections: Corrections,
     pub(super) dead_letters: DeadLetters,
     pub(super) requests: Requests,
     pub(super) retries: Retries,
@@ -77,6 +78,13 @@ impl Subjects {
             beacons,
             sweeps: Sweeps::new(database(), records(), withdrawals()),
             removed_sources: RemovedSources::new(database(), records(), withdrawals()),
+            corrections: Corrections::new(
+                database(),
+                records(),
+                versions(),
+                capacity(),
+                withdrawals(),
+            ),
             dead_letters: DeadLetters::new(database()),
             requests: Requests::new(database()),
             retries: Retries::new(database(), records(), versions(), withdrawals()),

@@ -5,6 +5,7 @@
 )]
 
 mod beacon;
+mod corrections;
 mod crash;
 mod dead_letters;
 mod generation;
