@@ -160,7 +160,8 @@ impl Driver for Postgres {
 
     fn index_sql(&self, columns: &[Origin]) -> String {
         let mut sql = format!(
-            "SELECT 'yes'::text FROM pg_index WHERE indrelid = {} AND indisvalid AND indpred IS NULL",
+            "SELECT 'yes'::text FROM pg_index WHERE indisvalid AND indpred IS NULL AND indrelid = \
+             {}",
             columns[0].table
         );
         for (place, column) in columns.iter().enumerate() {
