@@ -21,6 +21,7 @@ mod mariadb;
 #[cfg(test)]
 mod poisoned;
 #[cfg(test)]
+mod pooler;
 mod postgres;
 mod raising;
 #[cfg(test)]

@@ -54,6 +54,8 @@ impl Postgres {
             .password(password.map_or("", |password| password.expose_secret()))
             .application_name("clinic-gateway")
             .statement_cache_capacity(0)
+            // A pooler refuses what it does not know; transactions set it themselves.
+            .extra_float_digits(None)
             .ssl_mode(mode)
             .disable_statement_logging();
         if let Some(ca) = &tls.ca {
