@@ -27,6 +27,7 @@ mod raising;
 #[cfg(test)]
 mod sqlite;
 mod stamps;
+mod standing;
 #[cfg(test)]
 mod subject;
 #[cfg(test)]

@@ -84,6 +84,11 @@ fn told(error: &dyn DatabaseError) -> Failure {
              behind it",
         )
         .naming(error.message()),
+        "XX001" | "XX002" => wrong(
+            "some of the server's data is damaged",
+            "let its administrator look at the server's log, and restore or rebuild what is damaged",
+        )
+        .naming(error.message()),
         _ => match code.get(..2).unwrap_or_default() {
             "0A" | "25" | "26" | "28" | "3D" | "3F" | "42" => wrong("the query fails", RUN_IT),
             _ if cause(code) == Cause::Values => wrong("the query fails", RUN_IT),
