@@ -148,6 +148,13 @@ pub(crate) fn from_sqlx(
             format!("the driver refuses the settings for {place}"),
             "check host, port, tls and the certificate files",
         ),
+        // The driver of MariaDB; a plugin is the server's name for a way to log in.
+        sqlx::Error::Protocol(said) if said.contains("plugin") => Failure::misconfigured(
+            format!("the account on {place} logs in by a method that the gateway does not have"),
+            "let the administrator give it a password by mysql_native_password (ALTER USER … \
+             IDENTIFIED VIA mysql_native_password USING PASSWORD('…')) or caching_sha2_password; \
+             ed25519, PAM and GSSAPI accounts cannot be used",
+        ),
         sqlx::Error::Protocol(_) => {
             Failure::retry(format!("{place} broke off, or speaks another protocol"))
         }

@@ -366,6 +366,18 @@ fn database_failure(error: &dyn DatabaseError) -> Failure {
         )
         .naming(error.message()),
         3 | 23 => wrong("SQLite may not read the file", "check its permissions"),
+        8 if code == 776 => wrong(
+            "a program that wrote the file has ended in the middle of a transaction, which has to \
+             be rolled back first",
+            "let the clinic's program open the file, or run `sqlite3 FILE 'PRAGMA quick_check'` as \
+             an account that may write it; do not delete the file ending in -journal",
+        ),
+        8 if code == 264 => wrong(
+            "a program that wrote the file has ended without closing it, and its -wal file has to \
+             be taken over first",
+            "let the clinic's program open the file, or run `sqlite3 FILE 'PRAGMA quick_check'` as \
+             an account that may write it; do not delete the files ending in -wal and -shm",
+        ),
         8 | 14 => wrong(
             "the file cannot be opened for reading",
             "check its permissions; a database in WAL mode needs its -wal and -shm files beside \

@@ -244,7 +244,7 @@ async fn mariadb_says_in_words_what_to_change() {
     for (connector, expected) in [
         (
             connect(port, "mis", "wrong", "", DOSES),
-            "refuses the account or its password (error 1045)",
+            "refuses the account or its password, or wants it to use TLS (error 1045)",
         ),
         (
             connect(port, "nowhere", "right", "", DOSES),
