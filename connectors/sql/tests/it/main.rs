@@ -1,6 +1,8 @@
 //! The connector against private servers and temporary files.
 
 #[cfg(test)]
+mod advice;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod clinic;

@@ -129,7 +129,7 @@ impl Leases {
     /// Ends every lease and every pause; for the opening, when nobody else can hold one. Somebody
     /// who has just mended the queue and starts the program should not have to wait for an old
     /// pause. Where receipts were switched off, batches the broker has need not wait for them any
-    /// longer, and nobody will answer a probe.
+    /// longer, and nobody will answer a probe; what the registry could not read stays.
     pub(crate) async fn release_all(&self) -> Result<(), OutboxError> {
         let mut transaction = self.database.begin().await?;
         sqlx::query(
@@ -139,9 +139,13 @@ impl Leases {
         .execute(transaction.connection())
         .await?;
         if !self.rules.receipts {
-            sqlx::query("DELETE FROM batch WHERE state = 'sent' OR kind = 'probe' OR beacon = 1")
-                .execute(transaction.connection())
-                .await?;
+            // Those that the registry could not read are nowhere but here.
+            sqlx::query(
+                "DELETE FROM batch WHERE kind = 'probe' OR beacon = 1 \
+                 OR (state = 'sent' AND unreadable IS NULL)",
+            )
+            .execute(transaction.connection())
+            .await?;
         }
         transaction.commit().await
     }

@@ -62,7 +62,7 @@ async fn feeds(connection: &mut SqliteConnection) -> Result<Vec<FeedStatus>, Out
         "SELECT source, feed, feed.cursor IS NOT NULL AS has_cursor, pulled_at_ms, \
          last_run_at_ms, last_ok_at_ms, last_error, consecutive_failures, new_total, \
          corrected_total, feed.withdrawn_total, resent_total, unchanged_total, refused_total, \
-         sweep.feed_id IS NOT NULL AS swept, pass, seen, finished_at_ms, held_missing, \
+         sweep_owed, sweep.feed_id IS NOT NULL AS swept, pass, seen, finished_at_ms, held_missing, \
          held_known, permit, sweep.withdrawn_total AS swept_total, missed_total, \
          corrections_of, coalesce(noted.waiting, 0) AS waiting, coalesce(noted.held, 0) AS held, \
          coalesce(noted.kept, 0) AS kept, coalesce(noted.withdrawn, 0) AS noted_withdrawn, \
@@ -108,6 +108,7 @@ fn feed(row: &SqliteRow) -> Result<FeedStatus, OutboxError> {
             withdrawn: total("noted_withdrawn")?,
             possible: total("possible")?,
         },
+        sweep_owed: row.try_get::<i64, _>("sweep_owed")? > 0,
         sweep: sweep(row)?,
     })
 }

@@ -11,7 +11,7 @@ use crate::corrections;
 use crate::dead_letters::{self, DeadLetter, DeadLetterFilter, Origin};
 use crate::file::{Database, OutboxError};
 use crate::records::{LookedUp, Records, forget_contents, forget_stamps};
-use crate::sweep::Withdrawals;
+use crate::sweep::{Withdrawals, owe_sweeps};
 use crate::versions::Versions;
 
 /// Ways in which the rows of dead letters come to be read again.
@@ -99,7 +99,11 @@ impl Retries {
         let is_resent = |record: &RecordDigest| resent.contains(record);
         letters.retain(|letter| !letter.refused_by_registry().as_ref().is_some_and(is_resent));
         self.forget(&letters).await?;
-        Ok(RetryPlan::new(letters))
+        let plan = RetryPlan::new(letters);
+        let mut transaction = self.database.begin().await?;
+        owe_sweeps(transaction.connection(), &plan.by_sweep).await?;
+        transaction.commit().await?;
+        Ok(plan)
     }
 
     async fn letters(&self, filter: &DeadLetterFilter) -> Result<Vec<LetterOfRecord>, OutboxError> {

@@ -78,6 +78,9 @@ pub struct FeedStatus {
     pub refused_total: u64,
     /// Records of which an older version was sent, and whose row or event is refused.
     pub refused_corrections: RefusedCorrections,
+    /// True if a repair or a retry waits for a sweep, which follows the next run that reaches the
+    /// source.
+    pub sweep_owed: bool,
     /// State of the feed's key sweeps; `None` before the first one.
     pub sweep: Option<SweepStatus>,
 }

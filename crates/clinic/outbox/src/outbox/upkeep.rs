@@ -12,6 +12,7 @@ use crate::operator::{RepairPlan, Request, RetryPlan};
 use crate::records::SourceStamp;
 use crate::sweep::{
     CorrectionRule, RemovedFeed, SettledCorrections, Sweep, SweepEnd, SweepLimits, SweepLookUp,
+    owes_sweep,
 };
 
 impl Outbox {
@@ -40,6 +41,15 @@ impl Outbox {
         keys: &[(RecordDigest, SourceStamp)],
     ) -> Result<SweepLookUp, OutboxError> {
         self.subjects.sweeps.look_up(source, feed, keys).await
+    }
+
+    /// Returns whether the feed owes a sweep: a repair or a retry has forgotten records that nothing
+    /// else reads.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn owes_sweep(&self, source: &str, feed: &str) -> Result<bool, OutboxError> {
+        owes_sweep(self.subjects.database.readers(), source, feed).await
     }
 
     /// Ends a pass whose keys were all read. A record that no key has named in either pass is

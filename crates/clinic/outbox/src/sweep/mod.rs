@@ -13,7 +13,7 @@ mod withdrawals;
 pub(crate) use refused::Corrections;
 pub use removed_source::RemovedFeed;
 pub(crate) use removed_source::RemovedSources;
-pub(crate) use running::note_page;
+pub(crate) use running::{note_page, owe_sweeps, owes_sweep};
 pub(crate) use sweeps::Sweeps;
 pub use types::{
     CorrectionRule, SeenKeys, SettledCorrections, Sweep, SweepEnd, SweepLimits, SweepLookUp,

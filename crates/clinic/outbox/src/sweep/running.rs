@@ -77,9 +77,46 @@ pub(super) async fn begin(
     .bind(feed_id)
     .bind(to_ms(now))
     .bind(horizon)
+    .execute(&mut *connection)
+    .await?;
+    // What is forgotten from now on may lie behind this sweep.
+    sqlx::query("UPDATE feed SET sweep_owed = 2 WHERE id = ?1 AND sweep_owed = 1")
+        .bind(feed_id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Notes that these feeds, by source and feed, owe a sweep: what was forgotten of their records is
+/// read by nothing else. The next run that reaches the source pays the debt.
+pub(crate) async fn owe_sweeps(
+    connection: &mut SqliteConnection,
+    feeds: &[(String, String)],
+) -> Result<(), OutboxError> {
+    sqlx::query(
+        "UPDATE feed SET sweep_owed = 1 WHERE (source, feed) IN \
+         (SELECT value ->> 0, value ->> 1 FROM json_each(?1))",
+    )
+    .bind(json(feeds))
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Returns whether the feed owes a sweep.
+pub(crate) async fn owes_sweep(
+    pool: &SqlitePool,
+    source: &str,
+    feed: &str,
+) -> Result<bool, OutboxError> {
+    let owes = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM feed WHERE source = ?1 AND feed = ?2 AND sweep_owed > 0)",
+    )
+    .bind(source)
+    .bind(feed)
+    .fetch_one(pool)
+    .await?;
+    Ok(owes)
 }
 
 /// Notes the records of a page as seen if the feed is being swept: those that the step's keys name,
@@ -226,8 +263,12 @@ pub(super) async fn end(
     .bind(to_ms(now))
     .bind(held.map(|held| held.missing.saturating_as::<i64>()))
     .bind(held.map(|held| held.known.saturating_as::<i64>()))
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
+    sqlx::query("UPDATE feed SET sweep_owed = 0 WHERE id = ?1 AND sweep_owed = 2")
+        .bind(feed_id)
+        .execute(connection)
+        .await?;
     Ok(withdrawn.unsigned_abs())
 }
 
