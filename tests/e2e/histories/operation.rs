@@ -23,6 +23,8 @@ pub(super) enum Operation {
     Map(bool),
     /// Feeds are broken from now on: vaccinations, tests.
     Break([bool; 2]),
+    /// Every so-many-th request to the clinic's system fails from now on; 0 ends it.
+    Failing(u8),
     /// A row is cancelled, or holds again.
     Toggle(u16),
     /// A row is deleted.
@@ -80,6 +82,7 @@ fn changes() -> BoxedStrategy<Operation> {
         1 => any::<bool>().prop_map(Operation::Map),
         1 => proptest::sample::select(&[[true, false], [false, true], [false, false]][..])
             .prop_map(Operation::Break),
+        1 => (0..9u8).prop_map(Operation::Failing),
         3 => any::<u16>().prop_map(Operation::Toggle),
         2 => any::<u16>().prop_map(Operation::Delete),
         2 => any::<u16>().prop_map(Operation::Reuse),

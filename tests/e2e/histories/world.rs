@@ -218,6 +218,7 @@ impl World {
             }
             Operation::Map(mapped) => self.map(servers, *mapped),
             Operation::Break(feeds) => self.site.set_broken(&servers.postgres, *feeds).await,
+            Operation::Failing(every) => self.site.set_failing(*every),
             Operation::Toggle(number) => self.site.toggle(&servers.postgres, *number).await,
             Operation::Delete(number) => self.delete(servers, *number).await,
             Operation::Reuse(number) => self.site.reuse(&servers.postgres, *number).await,
@@ -268,6 +269,7 @@ impl World {
     /// Mends what is broken at the clinic; rows that cannot be sent stay so.
     pub(super) async fn mend(&mut self, servers: &Servers) {
         self.map(servers, true);
+        self.site.set_failing(0);
         self.site
             .set_broken(&servers.postgres, [false, false])
             .await;

@@ -81,5 +81,17 @@ pub(super) fn delete(server: &FhirServer, id: u32) {
 /// Forbids what broken feeds read, and allows it again.
 pub(super) fn set_broken(server: &FhirServer, broken: [bool; 2]) {
     let forbidden = TYPES.iter().zip(broken).filter(|(_, broken)| *broken);
-    let _ = (server, forbidden);
+    let forbidden: Vec<&str> = forbidden.map(|(kind, _)| *kind).collect();
+    server.forbid_types(&forbidden);
+}
+
+/// Has every so-many-th request fail from now on, each in another way; 0 ends it.
+pub(super) fn set_failing(server: &FhirServer, every: u8) {
+    server.end_rates();
+    match every {
+        0 => {}
+        _ if every % 3 == 0 => server.fail_every(every.into(), 503, None),
+        _ if every % 3 == 1 => server.fail_every(every.into(), 429, Some(0)),
+        _ => server.expire_every(every.into()),
+    }
 }

@@ -42,7 +42,11 @@ impl Site {
                 sql::create(postgres, &schema).await;
                 None
             }
-            Kind::Fhir => Some(FhirServer::start().await.expect("a FHIR server")),
+            Kind::Fhir => {
+                let server = FhirServer::start().await.expect("a FHIR server");
+                server.reuse_searches();
+                Some(server)
+            }
         };
         Self {
             clock: SystemClock::default(),
@@ -160,6 +164,14 @@ impl Site {
             None => sql::set_broken(postgres, &self.schema, self.broken, broken).await,
         }
         self.broken = broken;
+    }
+
+    /// Has requests fail at a rate from now on, where they are requests: see
+    /// [`fhir::set_failing`].
+    pub(super) fn set_failing(&self, every: u8) {
+        if let Some(server) = &self.fhir {
+            fhir::set_failing(server, every);
+        }
     }
 
     pub(super) fn save(&mut self) {
