@@ -328,8 +328,13 @@ fn question(
     generation: u32,
 ) -> Option<Probed> {
     let state = known.state;
+    // No version stands for a count of 0.
+    let revision = Revision {
+        count: state.revision.count.max(1),
+        ..state.revision
+    };
     // None only for counts of files from before versions had a limit of their own.
-    let version = secrets.version(record, state.revision)?;
+    let version = secrets.version(record, revision)?;
     let probed = |content, withdrawn| Probed {
         record: *record,
         version,
