@@ -141,6 +141,7 @@ async fn a_broker_that_is_away_is_told_once_and_with_its_time() {
         !shown.contains("away:")
     })
     .await;
+    plant.broker.settle().await.expect("the broker has settled");
     plant.broker.kill();
     plant.shots().insert(20..40).await;
     let shown = until_status(&plant.clinic, "both ways are away", |shown| {
