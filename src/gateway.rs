@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::backpressure::{Backpressure, SpaceWait};
 use crate::config::{LoadedConfig, ReceiptsMode, ReconcileConfig};
 use crate::cursor;
+use crate::own_state::OwnState;
+use crate::queue_causes::QueueCauses;
 use crate::ring::{CityKeysError, compare_with_city, fingerprints};
 use crate::sources::Source;
 
@@ -43,6 +45,10 @@ pub struct Gateway {
     pub other_gateway: CancellationToken,
     /// Settlements of leased batches that could not be written yet.
     pub(crate) unsettled: tokio::sync::Mutex<Vec<outbox::Settlement>>,
+    /// Whether the outbox could be written last.
+    pub(crate) own_state: OwnState,
+    /// Causes of the present failures on the way to the queue.
+    pub(crate) queue_causes: QueueCauses,
     pub(crate) queue: QueueConfig,
     /// Folder that relative paths start from.
     pub(crate) base: PathBuf,
@@ -165,6 +171,8 @@ impl Gateway {
             verifiers,
             other_gateway: CancellationToken::new(),
             unsettled: tokio::sync::Mutex::default(),
+            own_state: OwnState::default(),
+            queue_causes: QueueCauses::default(),
             queue: config.queue.clone(),
             base: loaded.base.clone(),
         })

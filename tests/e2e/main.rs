@@ -43,4 +43,6 @@ mod shots;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod truth;
+#[cfg(test)]
 mod whole;

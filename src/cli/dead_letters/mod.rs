@@ -7,7 +7,7 @@ mod print;
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use outbox::{DeadLetter, DeadLetterFilter, Request};
+use outbox::{DeadLetter, DeadLetterCount, DeadLetterFilter, Request};
 use program::Failure;
 use program::terminal::{counted, print_json, print_line};
 
@@ -84,15 +84,20 @@ pub(super) async fn dead_letters(
         } => {
             let filter = DeadLetterFilter {
                 discarded: *discarded,
-                limit: *limit,
+                // One more than is listed tells whether there are more.
+                limit: limit.saturating_add(1),
                 ..filter.filter(now)
             };
-            let found = read(&runner.loaded, &filter).await?;
+            let mut found = read(&runner.loaded, &filter).await?;
+            let is_cut = found.len() > usize::try_from(*limit).unwrap_or(usize::MAX);
+            found.truncate(usize::try_from(*limit).unwrap_or(usize::MAX));
             if *json {
                 print::print_as_json(&found);
             } else {
                 print::print_list(&found, now);
             }
+            let unlisted = unlisted(&runner.loaded, &filter).await?;
+            print::print_bounds(is_cut.then_some(*limit), &unlisted);
             Ok(())
         }
         DeadLettersCommand::Show { ids, json } => show(&runner.loaded, ids, *json, now).await,
@@ -116,6 +121,31 @@ async fn read(
         .dead_letters(filter)
         .await
         .map_err(StartError::from)?)
+}
+
+/// Counts the refusals that the filter means, and that the list has no room for. They have no
+/// number and no time of their own.
+async fn unlisted(
+    loaded: &LoadedConfig,
+    filter: &DeadLetterFilter,
+) -> Result<Vec<DeadLetterCount>, Failure> {
+    if filter.discarded || filter.older_than.is_some() || !filter.ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let reader = outbox_file::open(loaded).await?;
+    let status = reader.status().await.map_err(StartError::from)?;
+    let is_meant = |wanted: &Option<String>, given: &String| {
+        wanted.as_ref().is_none_or(|wanted| wanted == given)
+    };
+    let mut counts = status.dead_letters;
+    counts.retain(|count| {
+        count.unlisted > 0
+            && is_meant(&filter.source, &count.source)
+            && is_meant(&filter.feed, &count.feed)
+            && is_meant(&filter.reason, &count.reason)
+            && filter.origin.is_none_or(|origin| origin == count.origin)
+    });
+    Ok(counts)
 }
 
 async fn show(

@@ -3,6 +3,7 @@
 mod check;
 mod config_file;
 mod dead_letters;
+mod disks;
 mod failure;
 mod init;
 mod keys;

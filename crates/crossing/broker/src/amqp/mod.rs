@@ -9,6 +9,7 @@ mod error_text;
 mod frames;
 mod headers;
 mod ledger;
+mod link_log;
 mod message;
 mod publish_link;
 mod publish_task;

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::confirm::{Confirm, FinishedPublish, Returned, publish};
 use super::error_text::{self, ChannelStep};
 use super::ledger::{LateConfirms, Ledger};
+use super::link_log::LinkLog;
 use super::message::{Destination, LinkStatus, PublishRequest, Traffic};
 use super::session::BrokerSession;
 use super::settings::AmqpSettings;
@@ -48,11 +49,13 @@ pub(super) async fn publish_until_closed(
 ) {
     let mut pauses = settings.pauses();
     let mut late = LateConfirms::default();
+    let mut log = LinkLog::default();
     loop {
         let mut connection = PublishingConnection {
             settings: &settings,
             destination: &destination,
             status: &status,
+            log: &mut log,
             confirmed: false,
         };
         let end = connection.serve(&mut requests, &mut late).await;
@@ -62,7 +65,7 @@ pub(super) async fn publish_until_closed(
         let last_error = match end {
             ConnectionEnd::Closed => None,
             ConnectionEnd::Lost(error) => {
-                warn!(%error, "publishing is interrupted");
+                log.lost(&error, "publishing is interrupted");
                 Some(error)
             }
         };
@@ -105,6 +108,7 @@ struct PublishingConnection<'a> {
     settings: &'a AmqpSettings,
     destination: &'a Destination,
     status: &'a watch::Sender<LinkStatus>,
+    log: &'a mut LinkLog,
     /// True once the broker has confirmed a message.
     confirmed: bool,
 }
@@ -119,7 +123,8 @@ impl PublishingConnection<'_> {
             Ok(session) => session,
             Err(error) => return ConnectionEnd::Lost(error),
         };
-        info!(place = %self.settings.address, "connected for publishing");
+        self.log
+            .connected(&self.settings.address, "connected for publishing");
         let mut ledger = Ledger::new(late);
         let end = self.publish_all(&session, requests, &mut ledger).await;
         match &end {
@@ -264,12 +269,14 @@ impl PublishingConnection<'_> {
             last_error: None,
         });
         let broker = &self.settings.address;
-        match (before.state != state, blocked) {
-            (true, true) => {
+        match (before.state, state) {
+            (QueueState::Blocked, QueueState::Blocked) => {}
+            (_, QueueState::Blocked) => {
                 warn!(place = %broker, "the broker's memory or disk alarm blocks publishing");
             }
-            (true, false) => info!(place = %broker, "the broker takes messages again"),
-            (false, _) => {}
+            // Not at every connection: only what was told to be blocked is told to be so no more.
+            (QueueState::Blocked, _) => info!(place = %broker, "the broker takes messages again"),
+            _ => {}
         }
     }
 
@@ -372,6 +379,7 @@ mod tests {
             settings: &settings,
             destination: &destination,
             status: &status,
+            log: &mut LinkLog::default(),
             confirmed: false,
         };
         let mut late = LateConfirms::default();
