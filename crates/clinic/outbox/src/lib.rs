@@ -29,7 +29,7 @@ pub use dead_letters::{
     WITHDRAWAL_OF_UNKNOWN_KIND,
 };
 pub use feeds::RunOutcome;
-pub use file::{KeyFingerprints, OutboxError, accept_pseudonym_keys};
+pub use file::{KeyFingerprints, OutboxError, accept_pseudonym_keys, owner_of};
 pub use limits::{
     MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_WAIT_MS, RECEIPT_RAISE_PAUSE_MS,
 };

@@ -1,7 +1,7 @@
 //! The lock file of the outbox: one process at a time may write.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -50,6 +50,26 @@ impl LockFile {
     }
 }
 
+/// Returns the name of the process that owns the outbox now; `None` if no process does. Makes no
+/// file: one of a command's account could keep the gateway's account from its own.
+///
+/// # Errors
+/// The disk's failures.
+pub fn owner_of(outbox: &Path) -> Result<Option<String>, OutboxError> {
+    let failed = |error| OutboxError::io("opening the outbox's lock file", &error);
+    let mut file = match File::open(sibling_path(outbox, ".lock")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    // Two that look at the same time do not see each other as owners.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(read_owner(&mut file))),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
 /// Reads the name that the owner wrote: printable and short, whatever the file really holds.
 fn read_owner(file: &mut File) -> String {
     let mut text = String::new();
@@ -77,5 +97,22 @@ mod tests {
         );
         drop(first);
         LockFile::acquire(&outbox, "sync").unwrap();
+    }
+
+    #[test]
+    fn owner_is_told_and_whoever_looks_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = folder.path().join("outbox.db");
+        assert_eq!(owner_of(&outbox).unwrap(), None);
+        assert!(!sibling_path(&outbox, ".lock").exists());
+        let lock = LockFile::acquire(&outbox, "run").unwrap();
+        let process = format!("run, process {}", std::process::id());
+        assert_eq!(owner_of(&outbox).unwrap(), Some(process));
+        drop(lock);
+        assert_eq!(
+            owner_of(&outbox).unwrap(),
+            None,
+            "its name stays in the file"
+        );
     }
 }

@@ -20,6 +20,7 @@ pub use error::OutboxError;
 pub use keys::{KeyFingerprints, accept_pseudonym_keys};
 pub(crate) use keys::{compare_keys, pin_keys};
 pub(crate) use lock::LockFile;
+pub use lock::owner_of;
 pub(crate) use parameters::{digest_from, each_digest, json, side_by_side};
 pub(crate) use paths::{FILE_MODE, create_private, sibling_path};
 pub(crate) use tasks::run_to_end;

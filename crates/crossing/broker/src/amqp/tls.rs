@@ -1,15 +1,14 @@
 //! TLS for `amqps://`: the authorities to trust and the certificate to show, through rustls with
 //! ring.
 
-use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use lapin::tcp::{RustlsConnector, RustlsConnectorConfig};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::ExposeSecret;
-use settings::SecretSource;
+use settings::{FileError, SecretSource};
 
 use crate::{BrokerError, TlsConfig};
 
@@ -83,22 +82,25 @@ fn private_key(key: &SecretSource, base: &Path) -> Result<PrivateKeyDer<'static>
     })
 }
 
+fn read_file(path: &Path) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    let file = settings::open_regular_file(path)?;
+    file.take(MAX_CERTIFICATES_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_CERTIFICATES_BYTES {
+        return Err(FileError::Io(io::ErrorKind::FileTooLarge));
+    }
+    Ok(bytes)
+}
+
 fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, BrokerError> {
     let named = || format!("`{key}` in [queue.amqp.tls], {},", path.display());
-    let pem = fs::metadata(path)
-        .and_then(|file| {
-            if file.len() > MAX_CERTIFICATES_BYTES {
-                Err(io::ErrorKind::FileTooLarge.into())
-            } else {
-                fs::read(path)
-            }
-        })
-        .map_err(|error| {
-            BrokerError::misconfigured(
-                format!("{} cannot be read: {}", named(), error.kind()),
-                "it should be a PEM file that this program's user may read",
-            )
-        })?;
+    let pem = read_file(path).map_err(|error| {
+        BrokerError::misconfigured(
+            format!("{} cannot be read: {error}", named()),
+            "it should be a PEM file that this program's user may read",
+        )
+    })?;
     let found = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
         .unwrap_or_default();
