@@ -150,7 +150,7 @@ async fn publish(
     };
     let queue_failed = result
         .as_ref()
-        .is_ok_and(|published| published.failed > 0 && published.delivered == 0);
+        .is_ok_and(|published| published.failed > published.too_long && published.delivered == 0);
     if queue_failed {
         circuit.failure(gateway.clock.elapsed());
     } else {

@@ -10,6 +10,7 @@ mod frames;
 mod headers;
 mod ledger;
 mod message;
+mod precondition;
 mod publish_link;
 mod publish_task;
 mod publisher;
@@ -17,6 +18,7 @@ mod receipts;
 mod rights;
 mod session;
 mod settings;
+mod size_limit;
 mod tls;
 mod topology;
 

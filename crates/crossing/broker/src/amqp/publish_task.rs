@@ -19,6 +19,7 @@ use super::ledger::{LateConfirms, Ledger};
 use super::message::{Destination, LinkStatus, PublishRequest, Traffic};
 use super::session::BrokerSession;
 use super::settings::AmqpSettings;
+use super::size_limit::SizeLimit;
 use super::topology;
 use crate::{BrokerError, MAX_MESSAGE_BYTES, QueueState};
 
@@ -45,6 +46,7 @@ pub(super) async fn publish_until_closed(
     destination: Destination,
     mut requests: mpsc::Receiver<PublishRequest>,
     status: Arc<watch::Sender<LinkStatus>>,
+    limit: Arc<SizeLimit>,
 ) {
     let mut pauses = settings.pauses();
     let mut late = LateConfirms::default();
@@ -53,6 +55,7 @@ pub(super) async fn publish_until_closed(
             settings: &settings,
             destination: &destination,
             status: &status,
+            limit: &limit,
             confirmed: false,
         };
         let end = connection.serve(&mut requests, &mut late).await;
@@ -105,6 +108,8 @@ struct PublishingConnection<'a> {
     settings: &'a AmqpSettings,
     destination: &'a Destination,
     status: &'a watch::Sender<LinkStatus>,
+    /// Longest message of the broker, for those who publish.
+    limit: &'a SizeLimit,
     /// True once the broker has confirmed a message.
     confirmed: bool,
 }
@@ -273,7 +278,13 @@ impl PublishingConnection<'_> {
         }
     }
 
+    /// Explains an error that ends the connection. What is known of the broker's limit goes with
+    /// it, unless the error tells it: the next connection may be to a broker with another.
     fn channel_error(&self, error: &lapin::Error) -> BrokerError {
+        match error_text::told_limit(error) {
+            Some(limit) => self.limit.note(limit),
+            None => self.limit.forget(),
+        }
         let step = ChannelStep::Publish(&self.destination.exchange);
         error_text::on_channel(&self.settings.address, step, error)
     }
@@ -364,6 +375,7 @@ mod tests {
     fn settle(groups: Vec<Vec<FinishedPublish>>) -> Vec<Result<(), BrokerError>> {
         let settings = AmqpSettings::new(&AmqpConfig::default(), Path::new(".")).unwrap();
         let destination = Destination::batches(&AmqpConfig::default());
+        let limit = SizeLimit::default();
         let status = watch::Sender::new(LinkStatus {
             state: QueueState::Connected,
             last_error: None,
@@ -372,6 +384,7 @@ mod tests {
             settings: &settings,
             destination: &destination,
             status: &status,
+            limit: &limit,
             confirmed: false,
         };
         let mut late = LateConfirms::default();
