@@ -1,6 +1,6 @@
 //! The `[source.NAME]` section: a clinic system, its connector, its schedules and its policy.
 
-use connector_kit::ConnectorConfig;
+use connector_kit::{ConnectorConfig, ZoneSetting};
 use pseudonym::PolicyConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::schedule::Schedule;
 
 /// Writes the type of a `[source.NAME]` section from the list of connector kinds. Each kind is one
 /// entry: the name of its section, and the type that is read from the section and builds the
-/// connector. An enum would say "exactly one of these" as well, but `serde(flatten)`, which it
+/// connector; the type has a field `time_zone`. An enum would say "exactly one of these" as well, but `serde(flatten)`, which it
 /// needs, undoes `deny_unknown_fields`.
 macro_rules! source_config {
     ($($(#[cfg($condition:meta)])? $(#[doc = $doc:tt])* $kind:ident: $config:ty,)*) => {
@@ -27,6 +27,9 @@ macro_rules! source_config {
             /// Schedule of the sweeps of its keys, and how much may be withdrawn unasked.
             #[serde(default, skip_serializing)]
             pub sweep: SweepConfig,
+            /// Treatment of a record that was sent, and whose row cannot be sent any more.
+            #[serde(default, skip_serializing)]
+            pub on_refused_correction: OnRefusedCorrection,
             /// Reading of local codes, and generalisation of dates.
             #[serde(default)]
             pub policy: PolicyConfig,
@@ -46,6 +49,26 @@ macro_rules! source_config {
                     present.push(ConnectorSection { name: stringify!($kind), config });
                 })*
                 present
+            }
+
+            /// Hands the gateway's time zone on to the connector sections that have none of their
+            /// own.
+            pub fn inherit_time_zone(&mut self, gateway: ZoneSetting) {
+                $($(#[cfg($condition)])?
+                if let Some(config) = &mut self.$kind {
+                    config.time_zone.inherit(gateway);
+                })*
+            }
+
+            /// Time zone in which the source's instants become dates.
+            #[must_use]
+            pub fn time_zone(&self) -> ZoneSetting {
+                $($(#[cfg($condition)])?
+                if let Some(config) = &self.$kind {
+                    return config.time_zone;
+                })*
+                // Without a section the source is refused anyway.
+                ZoneSetting::default()
             }
         }
     };
@@ -83,6 +106,20 @@ pub struct SweepConfig {
     pub max_withdrawn_percent: u8,
     /// Number of records that may always be withdrawn, whatever share they are.
     pub always_allowed: u32,
+}
+
+/// Treatment of a record that was sent before, once its row cannot be sent as it is now, for
+/// instance because of an unknown code or an impossible date.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnRefusedCorrection {
+    /// `"withdraw"`: the older version is withdrawn until the row is mended, within the limits of
+    /// `sweep`; beyond them an operator is asked.
+    #[default]
+    Withdraw,
+    /// `"keep"`: the older version stays at the registry, though the clinic says something else by
+    /// now.
+    Keep,
 }
 
 impl Default for SweepConfig {

@@ -1,16 +1,17 @@
 //! `fetch`: records by their ids, as they are now.
 //!
-//! A record counts as gone only when it was asked for alone: by a search for its one id, or by its
-//! address.
+//! A record counts as gone only when its own address says so (404 or 410), or when a search for its
+//! one id finds nothing although the address shows it with other codes. A search alone proves
+//! nothing: its answer may be an old one, or its index may lag behind.
 
 use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
-use connector_kit::{ClinicRecord, Feed, MAX_FETCH_IDS, SourceError};
+use connector_kit::{ClinicFact, ClinicRecord, Feed, MAX_FETCH_IDS, SourceError};
 
 use crate::bundle::{self, PatientEntry, Resource, ServerPage};
 use crate::config::Include;
-use crate::fact::resource_type;
+use crate::fact::{self, resource_type};
 use crate::patients::is_fhir_id;
 use crate::query::MAX_BATCH;
 use crate::refusal::{Ask, HttpRefusal};
@@ -108,7 +109,7 @@ impl IdSearch<'_> {
             .collect();
         let mut found_alone = 0;
         for id in ids.iter().filter(|id| !known.contains(*id)) {
-            let alone = self.read_alone(id).await?;
+            let alone = self.read_alone(id, together).await?;
             found_alone += alone.matches.len();
             found.by_address |= alone.by_address;
             found.matches.extend(alone.matches);
@@ -124,13 +125,48 @@ impl IdSearch<'_> {
         Ok(found)
     }
 
-    async fn read_alone(&self, id: &String) -> Result<Found, SourceError> {
-        if !self.session.limits.ids_by_address.is_known()
+    /// Reads one record. `was_searched`: a search with this id among others did not find it.
+    async fn read_alone(&self, id: &String, was_searched: bool) -> Result<Found, SourceError> {
+        let can_search = || !self.session.limits.ids_by_address.is_known();
+        if !was_searched
+            && can_search()
             && let Some(found) = self.search(std::slice::from_ref(id)).await?
+            && !found.matches.is_empty()
         {
             return Ok(found);
         }
-        self.read_address(id).await
+        let is_ours = match self.resource_at(id).await? {
+            AddressAnswer::Gone => return Ok(Found::default()),
+            AddressAnswer::Found(resource) => {
+                let found = Found::at_address(*resource);
+                // Without a search for ids nobody asks for codes either.
+                if !can_search() || self.has_feed_code(&found) {
+                    return Ok(found);
+                }
+                None
+            }
+            AddressAnswer::Unsupported(error) => Some(error),
+        };
+        if !can_search() {
+            return is_ours.map_or_else(|| Ok(Found::default()), Err);
+        }
+        // Codes that differ may still be the feed's by rules of the server.
+        let found = self.search(std::slice::from_ref(id)).await?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// True if a record's own codes make it one of the feed.
+    fn has_feed_code(&self, found: &Found) -> bool {
+        let zone = self.session.config.time_zone.0;
+        found.matches.iter().all(|resource| {
+            let mapped = fact::map(self.feed, resource.json.get(), zone);
+            let codings = match &mapped.fact {
+                ClinicFact::Vaccination { vaccine, .. } => vaccine,
+                ClinicFact::Test { test, .. } => test,
+                ClinicFact::Recovery { diagnosis, .. } => diagnosis,
+            };
+            self.session.queries.asks_for(self.feed, codings)
+        })
     }
 
     /// Searches for ids; returns `None` where the server cannot do so.
@@ -199,18 +235,17 @@ impl IdSearch<'_> {
 
     /// A record by its address; none where it is gone.
     async fn read_address(&self, id: &str) -> Result<Found, SourceError> {
-        let resource = self.resource_at(id).await?;
-        Ok(Found {
-            matches: resource.into_iter().collect(),
-            by_address: true,
-            ..Found::default()
-        })
+        match self.resource_at(id).await? {
+            AddressAnswer::Found(resource) => Ok(Found::at_address(*resource)),
+            AddressAnswer::Gone => Ok(Found::default()),
+            AddressAnswer::Unsupported(error) => Err(error),
+        }
     }
 
-    async fn resource_at(&self, id: &str) -> Result<Option<Resource>, SourceError> {
+    async fn resource_at(&self, id: &str) -> Result<AddressAnswer, SourceError> {
         let resource = resource_type(self.feed);
-        let Some(url) = self.session.queries.read(self.feed, id) else {
-            return Ok(None);
+        let Some(url) = self.session.queries.read(resource, id) else {
+            return Ok(AddressAnswer::Gone);
         };
         let ask = Ask::Read(resource);
         let reply = match self.session.http.get(url, ask, self.now).await {
@@ -218,14 +253,19 @@ impl IdSearch<'_> {
             Err(HttpRefusal {
                 status: Some(404 | 410),
                 ..
-            }) => return Ok(None),
+            }) => return Ok(AddressAnswer::Gone),
+            Err(HttpRefusal {
+                status: Some(400 | 405 | 422 | 501),
+                error,
+                ..
+            }) => return Ok(AddressAnswer::Unsupported(error)),
             Err(refused) => return Err(refused.error),
         };
         let read = bundle::parse_read(&reply.body, resource);
         match read.and_then(|read| read.id.clone().map(|own| (read, own))) {
-            Some((read, own)) if own == id => Ok(Some(read)),
+            Some((read, own)) if own == id => Ok(AddressAnswer::Found(Box::new(read))),
             // The id of another record where case counts, as it does in FHIR.
-            Some((_, own)) if own.eq_ignore_ascii_case(id) => Ok(None),
+            Some((_, own)) if own.eq_ignore_ascii_case(id) => Ok(AddressAnswer::Gone),
             _ => Err(SourceError::misconfigured(
                 format!("the FHIR server answers a read of {resource} with something else"),
                 "check that base_url is a FHIR R4 base address, and the server's health",
@@ -234,7 +274,24 @@ impl IdSearch<'_> {
     }
 }
 
+/// Answer to a read of a record's own address.
+enum AddressAnswer {
+    Found(Box<Resource>),
+    /// The server says that there is no such record, or no longer.
+    Gone,
+    /// The server does not read by address.
+    Unsupported(SourceError),
+}
+
 impl Found {
+    fn at_address(resource: Resource) -> Self {
+        Self {
+            matches: vec![resource],
+            by_address: true,
+            ..Self::default()
+        }
+    }
+
     /// Adds a resource once, the newest of several: pages may overlap.
     fn add(&mut self, resource: Resource) {
         match self

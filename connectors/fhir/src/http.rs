@@ -7,13 +7,16 @@ use std::time::Duration;
 use az::SaturatingAs;
 use chrono::{DateTime, Utc};
 use connector_kit::SourceError;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
+};
 use reqwest::{Client, Response, StatusCode, redirect};
 use url::{Origin, Url};
 
 use crate::config::FhirConfig;
 use crate::credentials::{self, Credentials};
 use crate::outcome;
+use crate::patience::Patience;
 use crate::refusal::{Ask, HttpRefusal, error_of_status, http_date, retry_after};
 use crate::transport_error::RedirectFault;
 
@@ -37,6 +40,7 @@ pub(crate) struct Http {
     client: Client,
     credentials: Credentials,
     max_body_bytes: usize,
+    patience: Patience,
 }
 
 impl Http {
@@ -50,19 +54,51 @@ impl Http {
             client,
             credentials: Credentials::read(&config.auth, folder)?,
             max_body_bytes: config.max_body_bytes.saturating_as(),
+            patience: Patience::default(),
         })
     }
 
-    /// Gets one JSON answer. `now` is only used to read a Retry-After given as a date.
+    /// Gets one JSON answer. A failure that may pass within moments is tried again a few times.
+    /// `now` is only used to read a Retry-After given as a date.
     pub(crate) async fn get(
         &self,
         url: Url,
         ask: Ask,
         now: DateTime<Utc>,
     ) -> Result<Reply, HttpRefusal> {
+        let mut pauses = self.patience.pauses();
+        loop {
+            let refused = match self.try_get(url.clone(), ask, now).await {
+                Ok(reply) => {
+                    self.patience.note_answer();
+                    return Ok(reply);
+                }
+                Err(refused) => refused,
+            };
+            let Some(pause) = pauses.before_next_try(&refused) else {
+                if refused.is_brief {
+                    self.patience.note_exhausted();
+                }
+                return Err(refused);
+            };
+            tracing::debug!(
+                status = refused.status,
+                ?pause,
+                "a request to the FHIR server is made again"
+            );
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn try_get(&self, url: Url, ask: Ask, now: DateTime<Utc>) -> Result<Reply, HttpRefusal> {
+        // A default HAPI server answers an identical search from a result up to a minute old, by
+        // which a record that has just been written would be missing.
         let request = self
-            .credentials
-            .apply(self.client.get(url).header(ACCEPT, ACCEPTED));
+            .client
+            .get(url)
+            .header(ACCEPT, ACCEPTED)
+            .header(CACHE_CONTROL, "no-cache");
+        let request = self.credentials.apply(request);
         let response = request.send().await?;
         let status = response.status();
         let date = header_text(response.headers().get(DATE)).and_then(http_date);
@@ -79,6 +115,7 @@ impl Http {
         let words = refusal_words(response).await;
         Err(HttpRefusal {
             status: Some(status.as_u16()),
+            is_brief: matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
             error: error_of_status(status, ask, after, words.as_deref()),
         })
     }
@@ -99,7 +136,16 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
+        drop_bom(&mut body);
         Ok(body)
+    }
+}
+
+/// Takes a byte order mark off, which JSON must not have (RFC 8259 section 8.1) and some servers
+/// write.
+fn drop_bom(body: &mut Vec<u8>) {
+    if body.starts_with(b"\xef\xbb\xbf") {
+        body.drain(..3);
     }
 }
 
@@ -185,5 +231,6 @@ async fn refusal_words(mut response: Response) -> Option<String> {
         }
         body.extend_from_slice(&chunk);
     }
+    drop_bom(&mut body);
     outcome::describe(&body)
 }

@@ -32,6 +32,11 @@ impl Ask {
         }
     }
 
+    /// True for a page link that the server no longer knows.
+    pub(crate) const fn is_expired(self, refused: &HttpRefusal) -> bool {
+        matches!(self, Self::NextPage(_)) && matches!(refused.status, Some(400 | 404 | 410))
+    }
+
     pub(crate) const fn resource_type(self) -> &'static str {
         match self {
             Self::Metadata => "CapabilityStatement",
@@ -44,6 +49,9 @@ impl Ask {
 pub(crate) struct HttpRefusal {
     /// The HTTP status; `None` where there was no answer.
     pub status: Option<u16>,
+    /// True for a failure that may pass within moments, so that the same request is worth another
+    /// try at once.
+    pub is_brief: bool,
     /// The error to report.
     pub error: SourceError,
 }
@@ -52,6 +60,7 @@ impl From<SourceError> for HttpRefusal {
     fn from(error: SourceError) -> Self {
         Self {
             status: None,
+            is_brief: false,
             error,
         }
     }

@@ -12,6 +12,8 @@ pub(crate) struct ServerLimits {
     pub keys_are_plain: Limit,
     /// The server cannot search for several ids at once: one search an id.
     pub ids_one_by_one: Limit,
+    /// The server cannot search for several patients at once: each is read by its address.
+    pub patients_one_by_one: Limit,
     /// The server cannot search for ids: every record is read by its address.
     pub ids_by_address: Limit,
 }

@@ -230,3 +230,53 @@ async fn an_endless_answer_to_a_search_for_ids_is_an_error() {
     assert!(error.to_string().contains("do not end"), "{error}");
     assert!(server.received_requests().await.unwrap().len() <= 3);
 }
+
+/// A server whose search finds nothing, whatever there is, and what its addresses say.
+async fn blind(id: &str, at_address: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    let empty = json!({"resourceType": "Bundle", "entry": []});
+    for kind in ["/Immunization", "/Patient"] {
+        Mock::given(path(kind))
+            .respond_with(json_of(&empty))
+            .mount(&server)
+            .await;
+    }
+    Mock::given(path(format!("/Immunization/{id}")))
+        .respond_with(at_address)
+        .mount(&server)
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn only_its_own_address_says_that_a_record_is_gone() {
+    let ask = async |at_address: ResponseTemplate| {
+        let server = blind("a", at_address).await;
+        let source = connector(&server.uri(), json!({}));
+        let alone = source.fetch(FEED, &["Immunization/a".into()], now()).await;
+        let asked = ["Immunization/a".to_owned(), "Immunization/b".to_owned()];
+        let together = source.fetch(FEED, &asked, now()).await;
+        let requests = server.received_requests().await.unwrap();
+        let fresh = |request: &wiremock::Request| request.headers["cache-control"] == "no-cache";
+        assert!(requests.iter().all(fresh), "no answer of a moment ago");
+        let counts = [alone, together].map(|found| found.map(|records| records.len()));
+        let [alone, together] = counts;
+        assert_eq!(alone, together);
+        alone
+    };
+    assert_eq!(ask(json_of(&dose("a", "p"))).await, Ok(1), "it is there");
+    for gone in [404, 410] {
+        assert_eq!(ask(ResponseTemplate::new(gone)).await, Ok(0), "{gone}");
+    }
+    for unsupported in [405, 501] {
+        let found = ask(ResponseTemplate::new(unsupported)).await;
+        assert_eq!(found, Ok(0), "{unsupported}: then the search counts");
+    }
+    for failing in [401, 403] {
+        let error = ask(ResponseTemplate::new(failing)).await.unwrap_err();
+        assert!(
+            matches!(error, SourceError::Misconfigured { .. }),
+            "{error}"
+        );
+    }
+}

@@ -1,6 +1,6 @@
 //! `check` against good and bad servers: one clear sentence for each thing.
 
-use connector_kit::{Connector, Level};
+use connector_kit::{Connector, Feed, Level};
 use serde_json::{Value, json};
 use testbed::fhir::{Auth, FhirServer};
 use wiremock::matchers::{any, path};
@@ -180,5 +180,35 @@ async fn a_way_that_anyone_can_read_is_warned_of() {
     assert!(
         !has(&found, Level::Warning, "allow_plain_http"),
         "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_the_json_is_no_fault() {
+    use clock::Clock;
+    let server = FhirServer::start().await.unwrap();
+    let mut person = patient("p", "112-233-445 95");
+    person["identifier"].as_array_mut().unwrap().truncate(1);
+    server.put(person, "2021-07-01T00:00:00Z");
+    server.put(dose("d", "p"), "2021-07-01T10:00:00Z");
+    server.write_bom();
+    let settings = json!({"feeds": ["vaccinations"]});
+    let source = connector(&server.base_url(), settings);
+    let report = source.check(clock::SystemClock::default().now()).await;
+    assert_eq!(report.worst(), Level::Good, "{report:?}");
+    let ids = ["Immunization/d".to_owned()];
+    let read = source.fetch(Feed::Vaccinations, &ids, now()).await;
+    assert_eq!(read.unwrap().len(), 1);
+    server.refuse_parameter("Immunization?_id");
+    let read = connector(&server.base_url(), json!({"include": "include"}))
+        .fetch(Feed::Vaccinations, &ids, now())
+        .await;
+    assert_eq!(read.unwrap().len(), 1, "by its address");
+    server.set_auth(Some(Auth::Bearer("t".into())));
+    let error = source.fetch(Feed::Vaccinations, &ids, now()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("has to log in"),
+        "a refusal's words: {error}"
     );
 }

@@ -223,7 +223,7 @@ async fn an_interrupted_sweep_goes_on_where_it_was() {
     let first = keys_page(&connector(&server.base_url(), json!({})), None, 10, now())
         .await
         .unwrap();
-    server.fail_next(1, 503, None);
+    server.fail_next(1, 503, Some(31));
     let source = connector(&server.base_url(), json!({}));
     let next_day = now() + TimeDelta::days(1);
     assert!(
@@ -373,4 +373,20 @@ async fn records_without_ids_or_stamps_have_the_same_keys_as_their_pages() {
     );
     assert_eq!(all_keys(&source, 10).await, expected);
     assert!(expected.iter().all(|(_, stamp)| stamp.is_none()));
+}
+
+#[tokio::test]
+async fn a_sweep_is_not_answered_from_a_list_of_a_moment_ago() {
+    let server = clinic(3, 1, 60).await;
+    server.reuse_searches();
+    let source = connector(&server.base_url(), json!({}));
+    assert_eq!(all_keys(&source, 10).await.len(), 3);
+    server.put(dose("new", "p"), "2021-06-02T10:00:00Z");
+    assert_eq!(
+        run(&source, Feed::Vaccinations, None, 10).await.ids().len(),
+        4
+    );
+    let keys = all_keys(&source, 10).await;
+    let named = keys.iter().any(|(id, _)| id == "Immunization/new");
+    assert!(named, "{keys:?}");
 }

@@ -1,6 +1,7 @@
 //! The administrator's SELECT: cut into tokens far enough to know that it is one statement that can
 //! be wrapped.
 
+mod keys;
 mod scanner;
 mod syntax;
 
@@ -18,16 +19,32 @@ const KEYWORDS: [&str; 30] = [
     "having", "limit", "column", "table", "relation", "function",
 ];
 
+/// Words of a query that makes rows of several others, or cuts a list of them off.
+const MERGING: [&str; 8] = [
+    "distinct",
+    "group",
+    "union",
+    "intersect",
+    "except",
+    "over",
+    "limit",
+    "fetch",
+];
+
 /// A query that may be wrapped in parentheses.
 #[derive(Debug, Clone)]
 pub(crate) struct Statement {
     /// From its first word to its last, without a closing semicolon.
     pub text: String,
+    /// The same rows with `record_id` and `changed_at` alone, where the query is plain enough.
+    pub keys: Option<String>,
     /// The names in it, lower case: the only words of a server's message that are ever shown.
     identifiers: Vec<String>,
     /// True where it selects columns it does not name (`*`), so that they may come and go with the
     /// tables.
     pub selects_all: bool,
+    /// True where it makes rows of several others, so that no index can give them in an order.
+    pub merges_rows: bool,
 }
 
 impl Statement {
@@ -58,9 +75,13 @@ impl Statement {
             .collect();
         let selects_all = (0..tokens.len()).any(|index| is_all_columns(&tokens, index));
         Ok(Self {
+            keys: keys::only_keys(query, &tokens),
             text: query[start..end].to_owned(),
             identifiers,
             selects_all,
+            merges_rows: tokens
+                .iter()
+                .any(|token| MERGING.contains(&token.word.as_str())),
         })
     }
 

@@ -1,6 +1,8 @@
 //! The connector against private servers and temporary files.
 
 #[cfg(test)]
+mod advice;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod clinic;
@@ -22,8 +24,10 @@ mod mariadb;
 mod poisoned;
 #[cfg(test)]
 mod postgres;
+mod raising;
 #[cfg(test)]
 mod sqlite;
+mod stamps;
 #[cfg(test)]
 mod subject;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, Sta
 use super::failure::database_failure;
 use super::rows::{has_kinds, kind_of, push};
 use crate::driver::failure::from_sqlx;
-use crate::driver::{Described, Failure, MANY_ROWS, Session, SlowPlan};
+use crate::driver::{Described, Failure, MANY_ROWS, Session, SlowPlan, of_column};
 use crate::table::Table;
 use crate::value::{Kind, Sql};
 
@@ -88,6 +88,7 @@ impl MySqlSession {
                 name: column.name().to_owned(),
                 kind: kind_of(column),
                 type_name: column.type_info().name().to_lowercase(),
+                origin: of_column(column),
             })
             .collect())
     }

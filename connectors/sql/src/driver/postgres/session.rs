@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, Sta
 use super::failure::database_failure;
 use super::rows::{has_kinds, kind_of, push};
 use crate::driver::failure::from_sqlx;
-use crate::driver::{Described, Failure, MANY_ROWS, Session, SlowPlan};
+use crate::driver::{Described, Failure, MANY_ROWS, Origin, Session, SlowPlan};
 use crate::table::Table;
 use crate::value::{Bind, Kind, Sql, Value};
 
@@ -153,6 +153,13 @@ impl Session for PostgresSession {
                 name: column.name().to_owned(),
                 kind: kind_of(column.type_info().oid().map_or(0, |oid| oid.0)),
                 type_name: column.type_info().name().to_lowercase(),
+                origin: column
+                    .relation_id()
+                    .zip(column.relation_attribute_no())
+                    .map(|(table, column)| Origin {
+                        table: table.0.to_string(),
+                        column: column.to_string(),
+                    }),
             })
             .collect())
     }

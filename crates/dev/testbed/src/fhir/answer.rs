@@ -1,6 +1,6 @@
 //! Answers of the server: FHIR JSON, and errors as OperationOutcome.
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::http::{Response as HttpResponse, header};
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -54,4 +54,16 @@ pub(super) fn bytes(status: u16, body: Vec<u8>) -> Response {
         .header(header::CONTENT_TYPE, "application/fhir+json;charset=utf-8")
         .body(Body::from(body))
         .expect("the status is valid and the header constant")
+}
+
+/// The same answer behind a byte order mark.
+pub(super) async fn with_bom(response: Response) -> Response {
+    let (mut head, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX)
+        .await
+        .expect("the body is in memory");
+    head.headers.remove(header::CONTENT_LENGTH);
+    let mut marked = b"\xef\xbb\xbf".to_vec();
+    marked.extend_from_slice(&body);
+    Response::from_parts(head, Body::from(marked))
 }

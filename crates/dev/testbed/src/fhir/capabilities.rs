@@ -5,10 +5,10 @@ use super::store::TYPES;
 use serde_json::{Value, json};
 
 /// The CapabilityStatement, which declares no more than this server can really do.
-pub(super) fn capabilities(include: bool) -> Value {
+pub(super) fn capabilities(include: bool, history: bool) -> Value {
     let resources: Vec<Value> = TYPES
         .iter()
-        .map(|kind| resource_capability(kind, include))
+        .map(|kind| resource_capability(kind, include, history))
         .collect();
     json!({
         "resourceType": "CapabilityStatement",
@@ -22,7 +22,7 @@ pub(super) fn capabilities(include: bool) -> Value {
     })
 }
 
-fn resource_capability(kind: &str, include: bool) -> Value {
+fn resource_capability(kind: &str, include: bool, history: bool) -> Value {
     let params: Vec<Value> = parameters::parameters(kind)
         .iter()
         .map(|(name, param_type)| json!({"name": name, "type": param_type}))
@@ -33,6 +33,9 @@ fn resource_capability(kind: &str, include: bool) -> Value {
         "interaction": [{"code": "read"}, {"code": "search-type"}],
         "searchParam": params,
     });
+    if history && let Some(interactions) = capability["interaction"].as_array_mut() {
+        interactions.push(json!({"code": "history-type"}));
+    }
     let includes = parameters::includes(kind);
     if include && !includes.is_empty() {
         capability["searchInclude"] = includes

@@ -4,6 +4,7 @@ use super::answer::{RequestProblem, bytes};
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, Response as HttpResponse, header};
 use axum::response::Response;
+use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 
 /// Misbehaviour that a request meets instead of a good answer.
@@ -28,6 +29,36 @@ pub enum ServerFault {
     Delay(Duration),
 }
 
+/// Fault that every so-many-th of some requests meets.
+pub(super) struct FaultRate {
+    every: usize,
+    counted: usize,
+    fault: ServerFault,
+    only_page_links: bool,
+}
+
+impl FaultRate {
+    pub(super) fn new(every: usize, fault: ServerFault, only_page_links: bool) -> Self {
+        Self {
+            every: every.max(1),
+            counted: 0,
+            fault,
+            only_page_links,
+        }
+    }
+
+    /// Counts a request; returns the fault that it meets.
+    pub(super) fn count(&mut self, is_page_link: bool) -> Option<ServerFault> {
+        if self.only_page_links && !is_page_link {
+            return None;
+        }
+        self.counted += 1;
+        self.counted
+            .is_multiple_of(self.every)
+            .then(|| self.fault.clone())
+    }
+}
+
 impl ServerFault {
     /// A refusal with words of no interest.
     pub(super) fn status(status: u16, retry_after_seconds: Option<u64>) -> Self {
@@ -39,13 +70,15 @@ impl ServerFault {
     }
 
     /// The response in place of an answer; `None` for a fault that needs the answer.
-    pub(super) fn response(&self) -> Option<Response> {
+    ///
+    /// `date_from`: the server's clock, where a time to wait is written as a date.
+    pub(super) fn response(&self, date_from: Option<DateTime<Utc>>) -> Option<Response> {
         match self {
             Self::Status {
                 status,
                 retry_after_seconds,
                 words,
-            } => Some(refusal(*status, *retry_after_seconds, words)),
+            } => Some(refusal(*status, *retry_after_seconds, words, date_from)),
             Self::Redirect(url) => Some(
                 HttpResponse::builder()
                     .status(307)
@@ -78,7 +111,12 @@ impl ServerFault {
     }
 }
 
-fn refusal(status: u16, retry_after_seconds: Option<u64>, words: &str) -> Response {
+fn refusal(
+    status: u16,
+    retry_after_seconds: Option<u64>,
+    words: &str,
+    date_from: Option<DateTime<Utc>>,
+) -> Response {
     let code = if status >= 500 {
         "transient"
     } else {
@@ -86,9 +124,17 @@ fn refusal(status: u16, retry_after_seconds: Option<u64>, words: &str) -> Respon
     };
     let mut response = RequestProblem::new(status, code, words).response();
     if let Some(seconds) = retry_after_seconds {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        let value = date_from.map_or_else(
+            || HeaderValue::from(seconds),
+            |now| http_date(now + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX))),
+        );
+        response.headers_mut().insert(header::RETRY_AFTER, value);
     }
     response
+}
+
+/// A moment as headers write it (RFC 9110 section 5.6.7).
+pub(super) fn http_date(moment: DateTime<Utc>) -> HeaderValue {
+    let text = moment.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    HeaderValue::from_str(&text).expect("a date is ASCII")
 }

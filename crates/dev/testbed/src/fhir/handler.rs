@@ -1,12 +1,13 @@
 //! From a request to its answer.
 
 use super::answer::{self, RequestProblem};
-use super::bundle::PAGE_PARAM;
-use super::fault::ServerFault;
+use super::bundle::{OFFSET_PARAM, PAGE_PARAM};
+use super::cache::Asked;
+use super::fault::{ServerFault, http_date};
 use super::state::ServerState;
 use super::store::TYPES;
-use super::{auth, capabilities, query, search};
-use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use super::{auth, capabilities, history, query, search};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::Response;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -23,11 +24,21 @@ pub(super) async fn handle(
     let path = uri
         .path_and_query()
         .map_or_else(|| uri.path(), |path| path.as_str());
-    let fault = state.lock().receive(format!("{method} {path}"));
+    let is_page_link = uri
+        .query()
+        .is_some_and(|query| query.contains(PAGE_PARAM) || query.contains(OFFSET_PARAM));
+    let fault = state
+        .lock()
+        .receive(format!("{method} {path}"), is_page_link);
     if let Some(ServerFault::Delay(by)) = &fault {
         tokio::time::sleep(*by).await;
     }
-    let mut response = match fault.as_ref().and_then(ServerFault::response) {
+    let date_from = {
+        let state = state.lock();
+        state.retry_after_as_date.then(|| state.now())
+    };
+    let refusal = fault.as_ref().and_then(|fault| fault.response(date_from));
+    let mut response = match refusal {
         Some(response) => response,
         None => {
             let answer = answer(&mut state.lock(), &method, &uri, &headers);
@@ -39,9 +50,13 @@ pub(super) async fn handle(
         }
     };
     if let Some(clock) = state.lock().clock {
-        let date = clock.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        let date = HeaderValue::from_str(&date).expect("a date is ASCII");
-        response.headers_mut().insert(header::DATE, date);
+        response
+            .headers_mut()
+            .insert(header::DATE, http_date(clock));
+    }
+    let writes_bom = state.lock().writes_bom;
+    if writes_bom {
+        response = answer::with_bom(response).await;
     }
     response
 }
@@ -62,10 +77,20 @@ fn answer(
     let rest = uri.path().strip_prefix(BASE_PATH).unwrap_or_default();
     let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
     if parts == ["metadata"] {
-        let statement = capabilities::capabilities(!state.ignores_include);
+        let statement = capabilities::capabilities(!state.ignores_include, !state.lacks_history);
         return Ok(answer::json(200, &statement));
     }
     auth::authorise(state.auth.as_ref(), headers)?;
+    if parts
+        .first()
+        .is_some_and(|kind| state.forbidden.iter().any(|forbidden| forbidden == kind))
+    {
+        return Err(RequestProblem::new(
+            403,
+            "forbidden",
+            "this type is not for you",
+        ));
+    }
     let base = state.link_base.clone().unwrap_or_else(|| {
         let host = headers
             .get("host")
@@ -78,7 +103,13 @@ fn answer(
         [] if params.iter().any(|(name, _)| name == PAGE_PARAM) => {
             search::later_page(state, &base, &params)
         }
-        [kind] if TYPES.contains(kind) => search::first_page(state, &base, kind, &params, headers),
+        [kind] if TYPES.contains(kind) => {
+            let asked = uri.path_and_query().map_or("", |asked| asked.as_str());
+            search::first_page(state, &base, kind, &params, &Asked::new(asked, headers))
+        }
+        [kind, "_history"] if TYPES.contains(kind) && !state.lacks_history => {
+            history::page(state, &base, kind, &params)
+        }
         [kind, id] if TYPES.contains(kind) => state
             .store
             .read(kind, id)

@@ -8,9 +8,11 @@
 mod answer;
 mod auth;
 mod bundle;
+mod cache;
 mod capabilities;
 mod fault;
 mod handler;
+mod history;
 mod parameters;
 mod query;
 mod search;
@@ -24,7 +26,9 @@ pub use store::TYPES;
 
 use crate::error::Error;
 use axum::Router;
+use cache::SearchCache;
 use chrono::{DateTime, Utc};
+use fault::FaultRate;
 use handler::BASE_PATH;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -88,13 +92,34 @@ impl FhirServer {
     /// When `resourceType` is none of [`TYPES`], `id` is missing, or `last_updated` is no FHIR
     /// instant (such as `2021-07-01T09:30:00+03:00`).
     pub fn put(&self, resource: Value, last_updated: &str) {
-        self.state.lock().store.put(resource, last_updated);
+        self.state.lock().store.put(resource, Some(last_updated));
+    }
+
+    /// Creates or replaces a resource without `meta`, as servers show what was imported past them.
+    ///
+    /// # Panics
+    /// When `resourceType` is none of [`TYPES`], or `id` is missing.
+    pub fn put_unstamped(&self, resource: Value) {
+        self.state.lock().store.put(resource, None);
+    }
+
+    /// Creates or replaces resources in one transaction: all of them get one stamp.
+    ///
+    /// # Panics
+    /// As [`Self::put`] does.
+    pub fn import(&self, resources: Vec<Value>, last_updated: &str) {
+        let mut state = self.state.lock();
+        for resource in resources {
+            state.store.put(resource, Some(last_updated));
+        }
     }
 
     /// Deletes a resource: reads answer 410 from now on, and searches no longer find it. Says
     /// whether it existed.
     pub fn delete(&self, resource_type: &str, id: &str) -> bool {
-        self.state.lock().store.delete(resource_type, id)
+        let mut state = self.state.lock();
+        let now = state.now();
+        state.store.delete(resource_type, id, now)
     }
 
     /// Asks for these credentials from now on, or for none.
@@ -109,6 +134,51 @@ impl FhirServer {
             .lock()
             .faults
             .extend(std::iter::repeat_n(fault, count));
+    }
+
+    /// Answers every so-many-th request from now on with this status, beside what else was ordered.
+    pub fn fail_every(&self, every: usize, status: u16, retry_after_seconds: Option<u64>) {
+        let fault = ServerFault::status(status, retry_after_seconds);
+        let rate = FaultRate::new(every, fault, false);
+        self.state.lock().rates.push(rate);
+    }
+
+    /// Answers every so-many-th request for a later page with 410 from now on; `1` is every one.
+    pub fn expire_every(&self, every: usize) {
+        let rate = FaultRate::new(every, ServerFault::status(410, None), true);
+        self.state.lock().rates.push(rate);
+    }
+
+    /// Refuses (403) to search or read resources of these types from now on, and of no others.
+    pub fn forbid_types(&self, types: &[&str]) {
+        let types = types.iter().map(|kind| (*kind).to_owned());
+        self.state.lock().forbidden = types.collect();
+    }
+
+    /// Ends what [`Self::fail_every`] and [`Self::expire_every`] began.
+    pub fn end_rates(&self) {
+        self.state.lock().rates.clear();
+    }
+
+    /// Writes Retry-After as a date from now on.
+    pub fn retry_after_as_date(&self) {
+        self.state.lock().retry_after_as_date = true;
+    }
+
+    /// Begins every body with a byte order mark from now on.
+    pub fn write_bom(&self) {
+        self.state.lock().writes_bom = true;
+    }
+
+    /// Answers identical searches of 60 seconds (by the server's clock) from one result from now
+    /// on, unless a request says `Cache-Control: no-cache`, as a default HAPI server does.
+    pub fn reuse_searches(&self) {
+        self.state.lock().cache = Some(SearchCache::default());
+    }
+
+    /// Offers no history of a type from now on.
+    pub fn without_history(&self) {
+        self.state.lock().lacks_history = true;
     }
 
     /// Answers the next request with a redirect (307).

@@ -2,11 +2,11 @@
 
 use super::answer::{self, RequestProblem};
 use super::bundle::{OFFSET_PARAM, PAGE_PARAM, page_response};
+use super::cache::Asked;
 use super::parameters::{includes, parameters};
 use super::query::{DateTest, Params, encode, has_coding};
 use super::state::{DEFAULT_PAGE_LIMIT, ServerState};
 use super::store::{SearchResult, StoredResource};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl SearchFilter {
     fn matches(&self, stored: &StoredResource) -> bool {
         match self {
             Self::Ids(ids) => ids.contains(&stored.id),
-            Self::Updated(test) => test.matches(stored.last_updated),
+            Self::Updated(test) => stored.last_updated.is_some_and(|stamp| test.matches(stamp)),
             Self::Coding(field, tokens) => has_coding(&stored.resource[field], tokens),
             Self::Patients(wanted) => PATIENT_FIELDS
                 .iter()
@@ -68,9 +68,19 @@ pub(super) fn first_page(
     base: &str,
     kind: &str,
     params: &Params,
-    headers: &HeaderMap,
+    asked: &Asked<'_>,
 ) -> Result<Response, RequestProblem> {
-    let strict = headers
+    let now = state.now();
+    if !asked.wants_fresh()
+        && let Some(result) = state
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.find(asked.address, now))
+    {
+        return Ok(page_response(state, base, &result, None, 0));
+    }
+    let strict = asked
+        .headers
         .get("prefer")
         .is_some_and(|prefer| prefer.as_bytes() == b"handling=strict");
     let search = Search::read(state, kind, params, strict)?;
@@ -83,7 +93,12 @@ pub(super) fn first_page(
         return Ok(answer::json(200, &bundle));
     }
     if let Some(descending) = search.sort {
-        matches.sort_by(|one, two| (one.last_updated, &one.id).cmp(&(two.last_updated, &two.id)));
+        // Those without a stamp come last, as databases do it.
+        let key = |stored: &StoredResource| {
+            let stamp = stored.last_updated;
+            (stamp.is_none(), stamp, stored.id.clone())
+        };
+        matches.sort_by_key(key);
         if descending {
             matches.reverse();
         }
@@ -100,13 +115,11 @@ pub(super) fn first_page(
         included,
         used: search.used,
     };
-    Ok(page_response(
-        state,
-        base,
-        &Arc::new(result),
-        None,
-        search.offset,
-    ))
+    let result = Arc::new(result);
+    if let Some(cache) = &mut state.cache {
+        cache.keep(asked.address, now, &result);
+    }
+    Ok(page_response(state, base, &result, None, search.offset))
 }
 
 /// Answers `GET /?_page=TOKEN.POSITION`: a later page of the same result.

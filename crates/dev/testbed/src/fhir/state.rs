@@ -1,9 +1,11 @@
 //! Everything that the FHIR server holds, and the ways in which a test has it misbehave.
 
 use super::auth::Auth;
-use super::fault::ServerFault;
+use super::cache::SearchCache;
+use super::fault::{FaultRate, ServerFault};
 use super::store::ResourceStore;
 use chrono::{DateTime, Utc};
+use clock::{Clock as _, SystemClock};
 use std::collections::VecDeque;
 
 /// The most matches on a page, where a test says nothing else.
@@ -33,6 +35,19 @@ pub(super) struct ServerState {
     pub faults: VecDeque<ServerFault>,
     /// Fault of every request that has none of its own.
     pub lasting_fault: Option<ServerFault>,
+    /// Faults that requests meet at a rate, beside those.
+    pub rates: Vec<FaultRate>,
+    /// Times to wait are written as dates.
+    pub retry_after_as_date: bool,
+    /// Every body begins with a byte order mark.
+    pub writes_bom: bool,
+    /// There is no history of a type.
+    pub lacks_history: bool,
+    /// Results of searches that identical ones are answered from; `None`: every search is made
+    /// afresh.
+    pub cache: Option<SearchCache>,
+    /// Types of which searches answer 403.
+    pub forbidden: Vec<String>,
     /// The most matches on a page; `None`: [`DEFAULT_PAGE_LIMIT`].
     pub page_limit: Option<usize>,
     pub ignores_include: bool,
@@ -54,14 +69,30 @@ pub(super) struct ServerState {
 }
 
 impl ServerState {
+    /// The server's clock.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.unwrap_or_else(|| SystemClock::default().now())
+    }
+
     /// Keeps a request's line, and takes the fault that the request meets.
-    pub(super) fn receive(&mut self, request_line: String) -> Option<ServerFault> {
+    pub(super) fn receive(
+        &mut self,
+        request_line: String,
+        is_page_link: bool,
+    ) -> Option<ServerFault> {
         if self.requests.len() == REQUESTS_KEPT {
             self.requests.pop_front();
         }
         self.requests.push_back(request_line);
+        // Every rate counts, also where another fault comes first.
+        let at_a_rate = self
+            .rates
+            .iter_mut()
+            .filter_map(|rate| rate.count(is_page_link))
+            .reduce(|first, _| first);
         self.faults
             .pop_front()
+            .or(at_a_rate)
             .or_else(|| self.lasting_fault.clone())
     }
 }

@@ -15,7 +15,8 @@ const PAGES_KEPT: usize = 1_000;
 #[derive(Clone)]
 pub(super) struct StoredResource {
     pub id: String,
-    pub last_updated: DateTime<Utc>,
+    /// `None` for a resource that came without a stamp.
+    pub last_updated: Option<DateTime<Utc>>,
     pub resource: Arc<Value>,
 }
 
@@ -35,15 +36,28 @@ pub(super) struct SearchResult {
 /// Resources by type and id, each with its last version; `None` for one that was deleted.
 pub(super) type Resources = BTreeMap<(String, String), (u64, Option<StoredResource>)>;
 
+/// A version that a resource had, or its deletion.
+#[derive(Clone)]
+pub(super) struct Version {
+    pub kind: String,
+    pub id: String,
+    pub at: DateTime<Utc>,
+    /// `None` for a deletion.
+    pub resource: Option<Arc<Value>>,
+}
+
 #[derive(Default)]
 pub(super) struct ResourceStore {
     pub resources: Resources,
+    /// Versions of all resources, oldest first.
+    pub history: Vec<Version>,
     /// Results by token.
     pub pages: VecDeque<(String, Arc<SearchResult>)>,
 }
 
 impl ResourceStore {
-    pub(super) fn put(&mut self, mut resource: Value, last_updated: &str) {
+    /// Creates or replaces a resource; without `last_updated` it gets no `meta`.
+    pub(super) fn put(&mut self, mut resource: Value, last_updated: Option<&str>) {
         let kind = resource["resourceType"]
             .as_str()
             .unwrap_or_default()
@@ -56,25 +70,46 @@ impl ResourceStore {
             .as_str()
             .expect("the resource needs an id")
             .to_owned();
-        let instant = DateTime::parse_from_rfc3339(last_updated)
-            .expect("last_updated must be a FHIR instant");
+        let instant = last_updated.map(|text| {
+            DateTime::parse_from_rfc3339(text)
+                .expect("last_updated must be a FHIR instant")
+                .to_utc()
+        });
         let slot = self
             .resources
-            .entry((kind, id.clone()))
+            .entry((kind.clone(), id.clone()))
             .or_insert((0, None));
         slot.0 += 1;
-        resource["meta"]["versionId"] = json!(slot.0.to_string());
-        resource["meta"]["lastUpdated"] = json!(last_updated);
+        if last_updated.is_some() {
+            resource["meta"]["versionId"] = json!(slot.0.to_string());
+            resource["meta"]["lastUpdated"] = json!(last_updated);
+        }
+        let resource = Arc::new(resource);
         slot.1 = Some(StoredResource {
+            id: id.clone(),
+            last_updated: instant,
+            resource: Arc::clone(&resource),
+        });
+        self.history.push(Version {
+            kind,
             id,
-            last_updated: instant.to_utc(),
-            resource: Arc::new(resource),
+            at: instant.unwrap_or_default(),
+            resource: Some(resource),
         });
     }
 
-    pub(super) fn delete(&mut self, kind: &str, id: &str) -> bool {
+    pub(super) fn delete(&mut self, kind: &str, id: &str, at: DateTime<Utc>) -> bool {
         let slot = self.resources.get_mut(&(kind.to_owned(), id.to_owned()));
-        slot.is_some_and(|slot| slot.1.take().is_some())
+        let existed = slot.is_some_and(|slot| slot.1.take().is_some());
+        if existed {
+            self.history.push(Version {
+                kind: kind.to_owned(),
+                id: id.to_owned(),
+                at,
+                resource: None,
+            });
+        }
+        existed
     }
 
     pub(super) fn read(&self, kind: &str, id: &str) -> Result<&Value, RequestProblem> {

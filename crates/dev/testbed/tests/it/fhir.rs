@@ -344,3 +344,78 @@ async fn backups_elements_and_parameters_that_are_not_supported() {
         200
     );
 }
+
+#[tokio::test]
+async fn identical_searches_are_answered_from_one_result_for_a_minute() {
+    let server = clinic().await;
+    server.reuse_searches();
+    let begin: chrono::DateTime<chrono::Utc> = "2021-07-10T12:00:00Z".parse().unwrap();
+    server.set_clock(Some(begin));
+    let path = "/Immunization?_sort=_lastUpdated";
+    let ids = async |headers: &str| {
+        let url = format!("{}{path}", server.base_url());
+        get_with(&server, &url, headers).await.ids("match")
+    };
+    assert_eq!(ids("").await.len(), 5);
+    server.delete("Immunization", "i1");
+    server.set_clock(Some(begin + chrono::TimeDelta::seconds(59)));
+    assert_eq!(ids("").await.len(), 5, "the old list");
+    let other = get(&server, "/Immunization?_sort=-_lastUpdated").await;
+    assert_eq!(other.ids("match").len(), 4, "another search");
+    server.set_clock(Some(begin + chrono::TimeDelta::seconds(60)));
+    assert_eq!(ids("").await.len(), 4, "a minute later");
+    server.delete("Immunization", "i2");
+    assert_eq!(ids("").await.len(), 4);
+    assert_eq!(ids("Cache-Control: no-cache\r\n").await.len(), 3);
+    assert_eq!(ids("").await.len(), 3, "the newest result is the one used");
+}
+
+#[tokio::test]
+async fn requests_fail_at_a_rate_and_rates_combine() {
+    let server = clinic().await;
+    server.set_clock(Some("2021-07-10T12:00:00Z".parse().unwrap()));
+    server.fail_every(3, 503, Some(7));
+    server.fail_every(2, 429, None);
+    let mut seen = Vec::new();
+    for _ in 0..6 {
+        seen.push(get(&server, "/Patient/p1").await.status);
+    }
+    assert_eq!(seen, [200, 429, 503, 429, 200, 503]);
+    server.end_rates();
+    server.retry_after_as_date();
+    server.fail_every(1, 503, Some(7));
+    let busy = get(&server, "/Patient/p1").await;
+    let date = "retry-after: sat, 10 jul 2021 12:00:07 gmt";
+    assert!(busy.head.contains(date), "{}", busy.head);
+    server.end_rates();
+    server.expire_every(2);
+    let page = get(&server, "/Immunization?_count=1").await;
+    let next = page.next().unwrap();
+    assert_eq!(get_with(&server, &next, "").await.status, 200);
+    assert_eq!(get_with(&server, &next, "").await.status, 410);
+}
+
+#[tokio::test]
+async fn a_history_tells_of_deletions_and_a_missing_stamp_is_found_by_no_search_for_one() {
+    let server = clinic().await;
+    server.set_clock(Some("2021-07-10T12:00:00Z".parse().unwrap()));
+    server.delete("Patient", "p1");
+    let path = "/Patient/_history?_since=2021-07-10T11:00:00Z";
+    let bundle = get(&server, path).await.json();
+    let entries = bundle["entry"].as_array().unwrap();
+    assert_eq!(entries.len(), 1, "{bundle}");
+    assert_eq!(entries[0]["request"]["method"], "DELETE");
+    assert_eq!(entries[0]["request"]["url"], "Patient/p1");
+    let all = get(&server, "/Patient/_history?_count=2").await;
+    assert!(all.next().is_some(), "three versions");
+    server.without_history();
+    assert_eq!(get(&server, path).await.status, 404);
+
+    server.put_unstamped(json!({"resourceType": "Patient", "id": "p3"}));
+    assert_eq!(get(&server, "/Patient").await.ids("match"), ["p2", "p3"]);
+    let stamped = get(&server, "/Patient?_lastUpdated=ge1900-01-01").await;
+    assert_eq!(stamped.ids("match"), ["p2"]);
+    server.write_bom();
+    let marked = get(&server, "/Patient/p3").await;
+    assert!(marked.body.starts_with(b"\xef\xbb\xbf{"));
+}

@@ -1,0 +1,113 @@
+//! Patients by their ids: in lists, and those that no list brings by their own addresses.
+//!
+//! A record whose patient is missing is refused, and what was sent of it before is withdrawn. So a
+//! patient counts as missing only when it was asked for alone.
+
+use std::collections::{BTreeSet, HashSet};
+
+use chrono::{DateTime, Utc};
+use connector_kit::SourceError;
+
+use crate::bundle::{self, PatientEntry};
+use crate::query::MAX_BATCH;
+use crate::refusal::{Ask, HttpRefusal};
+use crate::session::FhirSession;
+
+const PATIENT: &str = "Patient";
+
+/// Reads patients by their ids; those that are gone, or that the account must not read, are left
+/// out.
+pub(crate) async fn read(
+    session: &FhirSession,
+    ids: BTreeSet<String>,
+    now: DateTime<Utc>,
+) -> Result<Vec<PatientEntry>, SourceError> {
+    let ids: Vec<String> = ids.into_iter().collect();
+    let reader = SubjectReader { session, now };
+    let mut found = Vec::new();
+    for batch in ids.chunks(MAX_BATCH) {
+        found.extend(reader.read_batch(batch).await?);
+    }
+    Ok(found)
+}
+
+struct SubjectReader<'a> {
+    session: &'a FhirSession,
+    now: DateTime<Utc>,
+}
+
+impl SubjectReader<'_> {
+    async fn read_batch(&self, ids: &[String]) -> Result<Vec<PatientEntry>, SourceError> {
+        let one_by_one = &self.session.limits.patients_one_by_one;
+        let together = !one_by_one.is_known();
+        let mut found = if together {
+            self.search(ids).await?
+        } else {
+            Vec::new()
+        };
+        let known: HashSet<String> = found.iter().filter_map(|entry| entry.id.clone()).collect();
+        let mut found_alone = 0;
+        for id in ids.iter().filter(|id| !known.contains(*id)) {
+            let alone = self.read_alone(id).await?;
+            found_alone += alone.len();
+            found.extend(alone);
+        }
+        if together && ids.len() > 1 && found_alone * 2 > ids.len() {
+            tracing::info!(
+                "the FHIR server does not search for several patients at once; they are read one \
+                 by one"
+            );
+            one_by_one.learn();
+        }
+        Ok(found)
+    }
+
+    /// Searches for ids. A server that splits even such an answer is followed for as many pages as
+    /// ids; whoever is left behind an expired link is read alone.
+    async fn search(&self, ids: &[String]) -> Result<Vec<PatientEntry>, SourceError> {
+        let session = self.session;
+        let mut found = Vec::new();
+        let mut next = Some(session.queries.patients(ids));
+        let mut ask = Ask::Search(PATIENT);
+        for _ in 0..=ids.len() {
+            let Some(url) = next.take() else { break };
+            let fetched = match session.get_page(url, ask, self.now).await {
+                Err(refused) if ask.is_expired(&refused) => break,
+                answer => answer?,
+            };
+            next = session.next_address(&fetched)?;
+            ask = Ask::NextPage(PATIENT);
+            found.extend(fetched.page.matches.into_iter().map(PatientEntry::from));
+        }
+        Ok(found)
+    }
+
+    /// A patient by its address; where the server does not read by address, by a search for its id.
+    async fn read_alone(&self, id: &String) -> Result<Vec<PatientEntry>, SourceError> {
+        let Some(url) = self.session.queries.read(PATIENT, id) else {
+            return Ok(Vec::new());
+        };
+        let answer = self
+            .session
+            .http
+            .get(url, Ask::Read(PATIENT), self.now)
+            .await;
+        match answer {
+            Ok(reply) => Ok(bundle::parse_read(&reply.body, PATIENT)
+                .filter(|patient| patient.id.as_ref() == Some(id))
+                .map(PatientEntry::from)
+                .into_iter()
+                .collect()),
+            // One patient whom the account must not see holds up no record of others.
+            Err(HttpRefusal {
+                status: Some(403 | 404 | 410),
+                ..
+            }) => Ok(Vec::new()),
+            Err(HttpRefusal {
+                status: Some(400 | 405 | 422 | 501),
+                ..
+            }) => self.search(std::slice::from_ref(id)).await,
+            Err(refused) => Err(refused.error),
+        }
+    }
+}
