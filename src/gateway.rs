@@ -112,6 +112,21 @@ pub fn build_sources(
         .collect()
 }
 
+/// Refuses to go on while another process holds the outbox.
+///
+/// # Errors
+/// [`OutboxError::Locked`].
+pub(crate) fn refuse_beside_another(loaded: &LoadedConfig) -> Result<(), StartError> {
+    match outbox::owner(&loaded.base.join(&loaded.config.outbox.path)) {
+        Ok(Some(owner)) => {
+            let owner = owner.to_string();
+            Err(OutboxError::Locked { owner }.into())
+        }
+        // Whoever opens the outbox says more about a file that cannot be read.
+        Ok(None) | Err(_) => Ok(()),
+    }
+}
+
 /// Reads the configured key ring.
 ///
 /// # Errors
@@ -128,13 +143,15 @@ impl Gateway {
     /// whoever finds it locked.
     ///
     /// # Errors
-    /// See [`StartError`].
+    /// See [`StartError`]. That another process holds the outbox is told before any secret is
+    /// read: a command beside the daemon may have none.
     pub async fn open(
         loaded: &LoadedConfig,
         clock: Arc<dyn Clock>,
         owner: &'static str,
     ) -> Result<Self, StartError> {
         let config = &loaded.config;
+        refuse_beside_another(loaded)?;
         let ring = read_ring(loaded)?;
         compare_with_city(&ring, &config.registry.pseudonym_fingerprints)?;
         let suite = config.keys.suite.into();

@@ -169,7 +169,7 @@ async fn publish(
     };
     let queue_failed = result
         .as_ref()
-        .is_ok_and(|published| published.failed > 0 && !published.took_any());
+        .is_ok_and(|published| published.failed > published.too_long && !published.took_any());
     if queue_failed {
         circuit.failure(gateway.clock.elapsed());
     } else {

@@ -3,6 +3,7 @@
 
 mod filter;
 mod help;
+mod known;
 mod print;
 
 use chrono::{DateTime, Utc};
@@ -17,7 +18,7 @@ use super::outbox_file;
 use super::request_runner::{RequestRunner, unexpected_answer};
 use crate::config::LoadedConfig;
 use crate::gateway::StartError;
-use crate::requests::Answer;
+use crate::requests::{Answer, Retried, RetryOutcome};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeadLettersCommand {
@@ -88,6 +89,7 @@ pub(super) async fn dead_letters(
                 limit: limit.saturating_add(1),
                 ..filter.filter(now)
             };
+            known::require_known(&runner.loaded, &filter).await?;
             let mut found = read(&runner.loaded, &filter).await?;
             let is_cut = found.len() > usize::try_from(*limit).unwrap_or(usize::MAX);
             found.truncate(usize::try_from(*limit).unwrap_or(usize::MAX));
@@ -103,11 +105,15 @@ pub(super) async fn dead_letters(
         DeadLettersCommand::Show { ids, json } => show(&runner.loaded, ids, *json, now).await,
         DeadLettersCommand::Retry { filter, json, wait } => {
             filter.require_some()?;
-            retry(runner, filter.filter(now), *json, *wait).await
+            let filter = filter.filter(now);
+            known::require_known(&runner.loaded, &filter).await?;
+            retry(runner, filter, *json, *wait).await
         }
         DeadLettersCommand::Discard { filter, json, wait } => {
             filter.require_some()?;
-            discard(runner, filter.filter(now), *json, *wait).await
+            let filter = filter.filter(now);
+            known::require_known(&runner.loaded, &filter).await?;
+            discard(runner, filter, *json, *wait).await
         }
     }
 }
@@ -197,7 +203,36 @@ async fn retry(
     } else {
         print::print_retried(&letters, more);
     }
-    Ok(())
+    retry_outcome(&letters, more)
+}
+
+/// Returns what is left to look at after a retry. Of letters that are not listed nothing is known
+/// here; their number alone says that somebody has to look.
+fn retry_outcome(letters: &[Retried], more: u64) -> Result<(), Failure> {
+    let open = letters
+        .iter()
+        .filter(|letter| letter.outcome != RetryOutcome::Accepted)
+        .count();
+    let listed = letters.len();
+    if listed == 0 {
+        Err(nothing_meant())
+    } else if open > 0 || more > 0 {
+        let unlisted = if more > 0 {
+            format!("; of {more} more see `clinic-gateway dead-letters list`")
+        } else {
+            String::new()
+        };
+        Err(Failure::look(format!(
+            "{open} of {listed} dead letters are not well yet{unlisted}"
+        )))
+    } else {
+        Ok(())
+    }
+}
+
+/// Makes the failure of a selection that no dead letter meets.
+fn nothing_meant() -> Failure {
+    Failure::later("no dead letter is meant by that")
 }
 
 async fn discard(
@@ -218,6 +253,9 @@ async fn discard(
             "{} put aside until the record changes",
             counted(count, "dead letter is", "dead letters are")
         ));
+    }
+    if count == 0 {
+        return Err(nothing_meant());
     }
     Ok(())
 }

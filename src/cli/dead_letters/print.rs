@@ -114,7 +114,7 @@ pub(super) fn print_as_json(dead_letters: &[DeadLetter]) {
 /// Prints the outcome of a retry; `more` is the number of dead letters that are not listed.
 pub(super) fn print_retried(retried: &[Retried], more: u64) {
     if retried.is_empty() {
-        return print_line("no dead letter is meant by that");
+        return;
     }
     let rows: Vec<_> = retried
         .iter()

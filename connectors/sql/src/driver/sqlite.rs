@@ -174,9 +174,15 @@ impl Driver for Sqlite {
     }
 
     async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure> {
-        if let Err(error) = std::fs::metadata(&self.path) {
+        // Looked at, not opened: closing a file of a database gives up this process's locks on it.
+        let refused = match std::fs::metadata(&self.path) {
+            Ok(found) if found.is_file() => None,
+            Ok(_) => Some("it is no regular file".to_owned()),
+            Err(error) => Some(error.kind().to_string()),
+        };
+        if let Some(reason) = refused {
             return Err(Failure::misconfigured(
-                format!("{} cannot be opened: {}", self.place, error.kind()),
+                format!("{} cannot be opened: {reason}", self.place),
                 "check `path` and its permissions",
             ));
         }

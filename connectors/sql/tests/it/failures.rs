@@ -46,7 +46,7 @@ async fn a_postgres_killed_mid_run_is_retried_and_the_run_goes_on() {
             }
         }
     };
-    let error = tokio::time::timeout(std::time::Duration::from_secs(20), until_it_fails)
+    let error = tokio::time::timeout(std::time::Duration::from_secs(120), until_it_fails)
         .await
         .unwrap();
     assert!(retryable(&error), "{error}");

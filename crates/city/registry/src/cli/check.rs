@@ -46,7 +46,7 @@ impl FindingPrinter {
             Some(Failure::Change(_)) => Err(Failure::Change(
                 "something has to be changed, see above".into(),
             )),
-            Some(Failure::Later(_) | Failure::Usage(_)) => Err(Failure::Later(
+            Some(Failure::Later(_) | Failure::Usage(_) | Failure::Look(_)) => Err(Failure::Later(
                 "something does not answer, see above".into(),
             )),
         }

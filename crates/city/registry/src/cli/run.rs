@@ -45,13 +45,20 @@ pub(super) struct RunArguments {
     drain: bool,
 }
 
+impl RunArguments {
+    /// Returns whether the command ends without being asked to.
+    pub(super) const fn ends_by_itself(&self) -> bool {
+        self.once || self.drain
+    }
+}
+
 pub(super) async fn run(
     arguments: &RunArguments,
     loaded: &LoadedConfig,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    if arguments.once || arguments.drain {
+    if arguments.ends_by_itself() {
         return tokio::select! {
             biased;
             ended = run_to_end(arguments.once, loaded, clock) => ended,

@@ -4,6 +4,7 @@
 use fault::{Fault, Injected, Point};
 use sqlx::Error;
 use sqlx::migrate::MigrateError;
+use tls_fault::TlsFault;
 
 /// Reason for which the store did not do something. Carries codes only: a database's own text may
 /// quote values.
@@ -128,7 +129,10 @@ impl From<&Error> for StoreError {
         }
         match error {
             Error::Database(database) => sqlite_fault(&database.code().unwrap_or_default()),
-            Error::Io(io) => broken_down(format!("{:?}", io.kind())),
+            Error::Io(io) => match TlsFault::find(io) {
+                Some(fault) => tls(fault),
+                None => broken_down(format!("{:?}", io.kind())),
+            },
             Error::Tls(_) => misconfigured(
                 "the TLS handshake with the database failed",
                 "check tls, ca_file and the server's certificate",
@@ -164,6 +168,15 @@ impl From<MigrateError> for StoreError {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
             _ => unavailable("migration"),
         }
+    }
+}
+
+/// Fault of the encrypted connection to PostgreSQL.
+fn tls(fault: TlsFault) -> StoreError {
+    let what = fault.what("the database");
+    match fault.help() {
+        Some(help) => misconfigured(what, help),
+        None => broken_down(what),
     }
 }
 

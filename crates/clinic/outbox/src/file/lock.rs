@@ -1,7 +1,8 @@
 //! The lock file of the outbox: one process at a time may write.
 
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -26,6 +27,16 @@ pub struct Owner {
     pub process: Option<u32>,
     /// Time at which it took the outbox.
     pub since: Option<DateTime<Utc>>,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.command)?;
+        match self.process {
+            Some(process) => write!(f, ", process {process}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Lock that is held as long as the process owns the outbox; the operating system releases it when
@@ -93,7 +104,7 @@ fn try_lock(file: &File) -> Result<(), TryLockError> {
 pub fn owner(outbox: &Path) -> Result<Option<Owner>, OutboxError> {
     let mut file = match File::open(sibling_path(outbox, ".lock")) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(OutboxError::io("opening the outbox's lock file", &error)),
     };
     match file.try_lock_shared() {
@@ -181,5 +192,13 @@ mod tests {
         let older = parse("run, process 7");
         assert_eq!((older.command.as_str(), older.process), ("run", Some(7)));
         assert_eq!((older.since, parse("").process), (None, None));
+    }
+
+    #[test]
+    fn whoever_looks_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = folder.path().join("outbox.db");
+        assert_eq!(owner(&outbox).unwrap(), None);
+        assert!(!sibling_path(&outbox, ".lock").exists());
     }
 }

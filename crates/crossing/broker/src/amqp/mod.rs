@@ -11,6 +11,7 @@ mod headers;
 mod ledger;
 mod link_log;
 mod message;
+mod precondition;
 mod publish_link;
 mod publish_task;
 mod publisher;
@@ -18,6 +19,7 @@ mod receipts;
 mod rights;
 mod session;
 mod settings;
+mod size_limit;
 mod tls;
 mod topology;
 

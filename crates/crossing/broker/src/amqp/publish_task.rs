@@ -20,6 +20,7 @@ use super::link_log::LinkLog;
 use super::message::{Destination, LinkStatus, PublishRequest, Traffic};
 use super::session::BrokerSession;
 use super::settings::AmqpSettings;
+use super::size_limit::SizeLimit;
 use super::topology;
 use crate::{BrokerError, MAX_MESSAGE_BYTES, QueueState};
 
@@ -46,6 +47,7 @@ pub(super) async fn publish_until_closed(
     destination: Destination,
     mut requests: mpsc::Receiver<PublishRequest>,
     status: Arc<watch::Sender<LinkStatus>>,
+    limit: Arc<SizeLimit>,
 ) {
     let mut pauses = settings.pauses();
     let mut late = LateConfirms::default();
@@ -56,6 +58,7 @@ pub(super) async fn publish_until_closed(
             destination: &destination,
             status: &status,
             log: &mut log,
+            limit: &limit,
             confirmed: false,
         };
         let end = connection.serve(&mut requests, &mut late).await;
@@ -109,6 +112,8 @@ struct PublishingConnection<'a> {
     destination: &'a Destination,
     status: &'a watch::Sender<LinkStatus>,
     log: &'a mut LinkLog,
+    /// Longest message of the broker, for those who publish.
+    limit: &'a SizeLimit,
     /// True once the broker has confirmed a message.
     confirmed: bool,
 }
@@ -280,7 +285,13 @@ impl PublishingConnection<'_> {
         }
     }
 
+    /// Explains an error that ends the connection. What is known of the broker's limit goes with
+    /// it, unless the error tells it: the next connection may be to a broker with another.
     fn channel_error(&self, error: &lapin::Error) -> BrokerError {
+        match error_text::told_limit(error) {
+            Some(limit) => self.limit.note(limit),
+            None => self.limit.forget(),
+        }
         let step = ChannelStep::Publish(&self.destination.exchange);
         error_text::on_channel(&self.settings.address, step, error)
     }
@@ -371,6 +382,7 @@ mod tests {
     fn settle(groups: Vec<Vec<FinishedPublish>>) -> Vec<Result<(), BrokerError>> {
         let settings = AmqpSettings::new(&AmqpConfig::default(), Path::new(".")).unwrap();
         let destination = Destination::batches(&AmqpConfig::default());
+        let limit = SizeLimit::default();
         let status = watch::Sender::new(LinkStatus {
             state: QueueState::Connected,
             last_error: None,
@@ -380,6 +392,7 @@ mod tests {
             destination: &destination,
             status: &status,
             log: &mut LinkLog::default(),
+            limit: &limit,
             confirmed: false,
         };
         let mut late = LateConfirms::default();
