@@ -16,7 +16,7 @@ use clinic_gateway::gateway::Gateway;
 use clinic_gateway::pull::Counters;
 use clinic_gateway::requests::{self, Answer};
 use clinic_gateway::sync::{self, SyncOptions};
-use outbox::Request;
+use outbox::{DeadLetterFilter, Request};
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use testbed::postgres::Postgres;
@@ -82,13 +82,16 @@ async fn sweep(gateway: &Gateway) -> bool {
     matches!(confirmed, Ok(Answer::Confirmed { held: 0, .. }))
 }
 
-/// Puts the gateway away: tidily, or as a killed process leaves it, waiting only until its lock is
-/// free.
-async fn end(gateway: Gateway, tidily: bool) {
-    if tidily {
-        gateway.close().await;
-    } else {
-        drop(gateway);
+/// Does what an operator does once the clinic's words are mapped again: retries the dead letters, and
+/// permits what the safety catch holds. A source that fails is for the next round.
+async fn tend(gateway: &Gateway) {
+    let stop = CancellationToken::new();
+    let retry = Request::Retry(DeadLetterFilter::default());
+    let confirm = Request::ConfirmWithdrawals {
+        source: "mis".into(),
+    };
+    for request in [retry, confirm] {
+        drop(requests::perform(gateway, request, Duration::ZERO, &stop).await);
     }
 }
 
@@ -100,6 +103,7 @@ async fn settle(world: &mut World, servers: &mut Servers) -> Result<(), String> 
         world.clock.shift(TimeDelta::hours(30));
         let gateway = world.gateway().await;
         let swept = sweep(&gateway).await;
+        tend(&gateway).await;
         let mut registry = world.registry().await;
         // The registry works until the pass has ended, so that every receipt finds somebody who
         // listens.
@@ -122,7 +126,7 @@ async fn settle(world: &mut World, servers: &mut Servers) -> Result<(), String> 
             .backlog()
             .await
             .expect("the state can be read");
-        end(gateway, true).await;
+        world.end(gateway, true).await;
         let applied = drained
             .map(|outcome| outcome.applied)
             .map_err(|error| error.to_string())?;

@@ -25,6 +25,7 @@ mod overlap;
 #[cfg(test)]
 mod poisoned;
 #[cfg(test)]
+mod pooler;
 mod postgres;
 #[cfg(test)]
 mod raising;
@@ -32,6 +33,7 @@ mod raising;
 mod sqlite;
 #[cfg(test)]
 mod stamps;
+mod standing;
 #[cfg(test)]
 mod subject;
 #[cfg(test)]
