@@ -9,7 +9,7 @@ use program::Failure;
 use program::terminal::{print_json, print_line, visible};
 use pseudonym::{Preview, PreviewVerdict};
 
-use super::arguments::{FeedArgument, require_source};
+use super::arguments::{FeedArgument, require_source, unknown_name};
 use super::outbox_file;
 use crate::config::{LoadedConfig, OnRefusedCorrection};
 use crate::gateway::StartError;
@@ -59,8 +59,13 @@ pub(super) async fn preview(
         .find(|source| source.name == arguments.source)
         .expect("a source was built for every name in the configuration");
     let wanted = arguments.feed.map(Feed::from);
+    let known = source.connector.feeds();
+    if let Some(wanted) = wanted.filter(|wanted| !known.contains(wanted)) {
+        let known = known.iter().map(|feed| feed.as_str());
+        return Err(unknown_name("feed of this source", wanted.as_str(), known));
+    }
     let mut feeds = Vec::new();
-    for feed in source.connector.feeds() {
+    for feed in known {
         if wanted.is_none_or(|wanted| wanted == feed) {
             let records = preview_feed(arguments, loaded, source, feed, clock.now()).await?;
             feeds.push(PreviewedFeed { feed, records });

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use connector_kit::Feed;
-use outbox::{RemovedFeed, SweepEnd};
+use outbox::{FeedStatus, RemovedFeed, SweepEnd};
 use pseudonym::fact_kind;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -80,11 +80,17 @@ async fn confirm_corrections(
         return Ok(confirmed);
     };
     let outbox = &gateway.outbox;
-    confirmed.permitted = outbox.permit_refused_corrections(&source.name).await?;
-    if confirmed.permitted == 0 {
+    let status = outbox.reader().status().await?;
+    let is_held = |feed: &FeedStatus| {
+        let corrections = feed.refused_corrections;
+        feed.source == source.name && corrections.held + corrections.possible > 0
+    };
+    if !status.feeds.iter().any(is_held) {
         return Ok(confirmed);
     }
+    // First the lock: a run that ends now would make the withdrawals, and nobody would count them.
     let _lock = source.run_lock.lock().await;
+    confirmed.permitted = outbox.permit_refused_corrections(&source.name).await?;
     for feed in source.connector.feeds() {
         let run = FeedRun {
             gateway,

@@ -428,3 +428,17 @@ async fn what_is_withdrawn_stays_so_when_the_state_is_lost_with_the_rest() {
     assert_eq!(world.corrections()["withdrawn"], 6);
     assert_eq!(world.reconcile(&["--repair"]).await, [Some(0), Some(20)]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_a_lost_state_had_sent_is_withdrawn_too() {
+    let world = World::postgres(20, "").await;
+    assert_eq!(world.settle(), 20);
+    break_each_way(&world, "").await;
+    let state = world.clinic.folder.path().join("state");
+    fs::remove_file(state.join("outbox.db")).expect("the state is lost");
+    assert_eq!(world.settle(), 14);
+    assert_eq!(world.letters(), break_each_way(&world, "").await);
+    mend_all(&world).await;
+    assert_eq!(world.settle(), 20);
+    assert_eq!(world.reconcile(&[]).await, [Some(0), Some(20)]);
+}

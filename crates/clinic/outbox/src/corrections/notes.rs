@@ -190,8 +190,8 @@ async fn any(executor: impl SqliteExecutor<'_>) -> Result<bool, OutboxError> {
     Ok(any)
 }
 
-/// Counts the notes of a feed, of those that are certain or of those that are not; withdrawn ones only since `window_begin`, and only those that nobody
-/// had to permit.
+/// Counts the notes of a feed, of those that are certain or of those that are not; withdrawn ones
+/// only since `window_begin`, and only those that nobody had to permit.
 pub(crate) async fn count_feed(
     pool: &SqlitePool,
     feed_id: i64,
@@ -363,7 +363,8 @@ pub(crate) async fn forget_held_of(
     Ok(())
 }
 
-/// Forgets those of the records that only a lost state can have sent: the registry has none of them.
+/// Forgets the notes of those of the records that only a lost state can have sent: the registry has
+/// none of them.
 pub(crate) async fn forget_possible(
     connection: &mut SqliteConnection,
     records: &[RecordDigest],
@@ -395,8 +396,8 @@ pub(crate) async fn note_whole_read(
     Ok(())
 }
 
-/// Returns whether a state that was lost may have sent rows of the feed that the present one has not
-/// met yet: the generation has risen since the feed was last read whole.
+/// Returns whether a state that was lost may have sent rows of the feed that the present one has
+/// not met yet: the generation has risen since the feed was last read whole.
 pub(crate) async fn may_be_lost(
     pool: &SqlitePool,
     feed_id: Option<i64>,

@@ -60,8 +60,8 @@ pub struct RefusedCorrections {
     pub kept: u64,
     /// Older versions that were withdrawn, and whose rows are not mended yet.
     pub withdrawn: u64,
-    /// Rows of which only a state that was lost can have sent an older version, and whose withdrawal
-    /// the safety catch holds.
+    /// Rows of which only a state that was lost can have sent an older version, and whose
+    /// withdrawal the safety catch holds.
     pub possible: u64,
 }
 

@@ -99,7 +99,7 @@ impl Corrections {
             }
             CorrectionRule::Withdraw(limits) => limits,
         };
-        let held_of = self.held_of(feed_id, counts, limits).await?;
+        let held_of = self.held_of(feed_id, possible, counts, limits).await?;
         let mut settled = SettledCorrections::default();
         if let Some(of) = held_of {
             settled.held = counts.standing;
@@ -140,6 +140,7 @@ impl Corrections {
     async fn held_of(
         &self,
         feed_id: i64,
+        possible: bool,
         counts: FeedCounts,
         limits: SweepLimits,
     ) -> Result<Option<u64>, OutboxError> {
@@ -148,10 +149,14 @@ impl Corrections {
             return Ok(None);
         }
         // Nothing has come since the last look: the records need not be counted again.
-        let same = counts.held == counts.standing && counts.recent == 0;
+        let same = !possible && counts.held == counts.standing && counts.recent == 0;
         let of = match counts.held_of.filter(|_| same) {
             Some(of) => of,
-            None => self.count_asserted(feed_id).await? + counts.recent,
+            None => {
+                // Those that are possible are not among the asserted ones.
+                let beside = if possible { counts.standing } else { 0 };
+                self.count_asserted(feed_id).await? + counts.recent + beside
+            }
         };
         Ok(limits.are_exceeded(withdrawals, of).then_some(of))
     }

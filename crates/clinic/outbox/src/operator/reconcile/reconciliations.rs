@@ -185,6 +185,7 @@ impl Reconciliations {
         now: DateTime<Utc>,
     ) -> Result<RepairPlan, OutboxError> {
         let _guard = self.versions.gate().lock().await;
+        differences::note_repair(&self.database, id, now).await?;
         let parked = self.park(id, now).await?;
         let resent_withdrawals = self.resend_withdrawals(id, now).await?;
         let mut transaction = self.database.begin().await?;
@@ -328,8 +329,13 @@ fn question(
     generation: u32,
 ) -> Option<Probed> {
     let state = known.state;
+    // No version stands for a count of 0.
+    let revision = Revision {
+        count: state.revision.count.max(1),
+        ..state.revision
+    };
     // None only for counts of files from before versions had a limit of their own.
-    let version = secrets.version(record, state.revision)?;
+    let version = secrets.version(record, revision)?;
     let probed = |content, withdrawn| Probed {
         record: *record,
         version,
