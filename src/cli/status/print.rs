@@ -255,3 +255,45 @@ pub(super) fn print_refused(refused: &[DeadLetter], now: DateTime<Utc>) {
         &rows,
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_leave_once_all_of_them_were_prepared_to_be_sent_again() {
+        let at = |second| DateTime::from_timestamp(1_625_140_800 + second, 0);
+        let mut report = Report {
+            id: 1,
+            source: None,
+            started_at: at(0),
+            finished_at: at(1),
+            probes: 8,
+            answered: 8,
+            equal: 5,
+            missing: 0,
+            stale: 0,
+            extra: 3,
+            conflicting: 0,
+            repaired: 0,
+            repaired_at: None,
+        };
+        let now = at(60).expect("a moment");
+        let differs = reconciled_text(&report, now);
+        assert!(differs.contains("3 extra"), "{differs}");
+        report.repaired = 2;
+        assert!(
+            reconciled_text(&report, now).contains("3 extra"),
+            "one is left"
+        );
+        report.repaired = 3;
+        report.repaired_at = at(30);
+        let repaired = reconciled_text(&report, now);
+        assert!(
+            !repaired.contains("extra")
+                && repaired.contains("3 differed")
+                && repaired.contains("30 s ago"),
+            "{repaired}"
+        );
+    }
+}
