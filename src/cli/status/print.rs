@@ -47,6 +47,14 @@ pub(super) fn print_outbox_and_queue(status: &Status, now: DateTime<Utc>) {
         counted(status.publisher.delivered_batches, "batch", "batches"),
         ago(now, status.publisher.last_delivered_at)
     ));
+    print_refusals(status);
+    parked_text(&status.dead_letters)
+        .into_iter()
+        .for_each(print_line);
+}
+
+/// Prints the refusals of each feed, by reason; all of them, listed or not.
+fn print_refusals(status: &Status) {
     for count in &status.dead_letters {
         let source = &count.source;
         let feed = &count.feed;
@@ -63,9 +71,6 @@ pub(super) fn print_outbox_and_queue(status: &Status, now: DateTime<Utc>) {
             count.count, count.reason
         ));
     }
-    parked_text(&status.dead_letters)
-        .into_iter()
-        .for_each(print_line);
 }
 
 pub(super) fn print_receipts(status: &Status, context: &Context, now: DateTime<Utc>) {
@@ -262,7 +267,7 @@ mod tests {
 
     #[test]
     fn differences_leave_once_all_of_them_were_prepared_to_be_sent_again() {
-        let at = |second| DateTime::from_timestamp(1_625_140_800 + second, 0);
+        let at = |second: i64| DateTime::from_timestamp(1_625_140_800 + second, 0);
         let mut report = Report {
             id: 1,
             source: None,
