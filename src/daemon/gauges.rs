@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Looks at the queue for one at the outbox, whose counts cost a query.
 const LOOKS_PER_COUNT: u32 = 5;
 
-/// What is watched beside the outbox's own figures.
+/// Disks and connection that are watched beside the outbox's own figures.
 pub(super) struct Watched {
     /// Disks that the gateway writes to.
     pub(super) disks: Vec<DiskInUse>,
@@ -183,6 +183,10 @@ impl Gauges {
             metrics::gauge!("gateway_pull_consecutive_failures", &labels)
                 .set(f64::from(feed.consecutive_failures));
         }
+        self.set_dead_letters(status);
+    }
+
+    fn set_dead_letters(&mut self, status: &Status) {
         // A reason whose last record was mended is in the list no more, but its gauge would stand
         // for ever.
         let mut gone = std::mem::take(&mut self.dead_letters);

@@ -8,7 +8,7 @@ use crate::gateway::Gateway;
 /// State of a way with its cause.
 type State = (&'static str, Option<String>);
 
-/// What was last written down of the two ways.
+/// States of the two ways that were last written down.
 pub(super) struct LinkWatch {
     /// Shows whether receipts can arrive; `None` where they are off.
     connection: Option<watch::Receiver<bool>>,

@@ -73,55 +73,62 @@ async fn register_source(gateway: &Gateway, source: &Source) {
     metrics::gauge!("gateway_pull_last_success_timestamp_seconds", "source" => name()).set(last_ok);
     EndpointCircuit::new(source_name(&source.name), SOURCE).show();
     for feed in source.connector.feeds() {
-        let feed = feed.as_str();
-        let labels = [("source", name()), ("feed", feed.to_owned())];
-        EndpointCircuit::new(feed_name(&source.name, feed), SOURCE).show();
-        metrics::counter!("gateway_records_read_total", &labels).absolute(0);
-        let counted = |metric: &'static str, label: &'static str, value: &'static str| {
-            metrics::counter!(metric, "source" => name(), "feed" => feed, label => value)
-                .absolute(0);
-        };
-        for outcome in RECORD_OUTCOMES {
-            counted("gateway_records_total", "outcome", outcome);
-        }
-        for outcome in RUN_OUTCOMES {
-            counted("gateway_pull_runs_total", "outcome", outcome);
-        }
-        for outcome in ["ok", "held", "stopped", "failed"] {
-            counted("gateway_sweep_runs_total", "outcome", outcome);
-        }
-        for state in OlderVersion::ALL {
-            let state = ("state", state.as_str().to_owned());
-            let labels = [("source", name()), ("feed", feed.to_owned()), state];
-            metrics::gauge!("gateway_older_versions", &labels).set(0.0);
-        }
-        for code in surprise::CODES {
-            counted("gateway_surprises_total", "code", code);
-        }
-        let refused_here = RejectionReason::ALL
-            .iter()
-            .map(|reason| reason.as_str().to_owned());
-        let refused_there = RefusalReason::ALL.iter();
-        let refused_there = refused_there.map(|reason| format!("registry:{}", reason.as_str()));
-        for reason in refused_here.chain(refused_there) {
-            let labels = [
-                ("source", name()),
-                ("feed", feed.to_owned()),
-                ("reason", reason),
-            ];
-            metrics::gauge!("gateway_dead_letters", &labels).set(0.0);
-        }
-        for metric in [
-            "gateway_pull_consecutive_failures",
-            "gateway_dead_letters_unlisted",
-            "gateway_load_unfinished",
-            "gateway_load_rows",
-            "gateway_sweep_held_records",
-            "gateway_sweep_running",
-            "gateway_sweep_age_seconds",
-        ] {
-            metrics::gauge!(metric, &labels).set(0.0);
-        }
+        register_feed(source, feed.as_str());
+    }
+}
+
+fn register_feed(source: &Source, feed: &'static str) {
+    let name = || source.name.clone();
+    let labels = [("source", name()), ("feed", feed.to_owned())];
+    EndpointCircuit::new(feed_name(&source.name, feed), SOURCE).show();
+    metrics::counter!("gateway_records_read_total", &labels).absolute(0);
+    let counted = |metric: &'static str, label: &'static str, value: &'static str| {
+        metrics::counter!(metric, "source" => name(), "feed" => feed, label => value).absolute(0);
+    };
+    for outcome in RECORD_OUTCOMES {
+        counted("gateway_records_total", "outcome", outcome);
+    }
+    for outcome in RUN_OUTCOMES {
+        counted("gateway_pull_runs_total", "outcome", outcome);
+    }
+    for outcome in ["ok", "held", "stopped", "failed"] {
+        counted("gateway_sweep_runs_total", "outcome", outcome);
+    }
+    for state in OlderVersion::ALL {
+        let state = ("state", state.as_str().to_owned());
+        let labels = [("source", name()), ("feed", feed.to_owned()), state];
+        metrics::gauge!("gateway_older_versions", &labels).set(0.0);
+    }
+    for code in surprise::CODES {
+        counted("gateway_surprises_total", "code", code);
+    }
+    register_dead_letters(&source.name, feed);
+    for metric in [
+        "gateway_pull_consecutive_failures",
+        "gateway_dead_letters_unlisted",
+        "gateway_load_unfinished",
+        "gateway_load_rows",
+        "gateway_sweep_held_records",
+        "gateway_sweep_running",
+        "gateway_sweep_age_seconds",
+    ] {
+        metrics::gauge!(metric, &labels).set(0.0);
+    }
+}
+
+fn register_dead_letters(source: &str, feed: &str) {
+    let refused_here = RejectionReason::ALL
+        .iter()
+        .map(|reason| reason.as_str().to_owned());
+    let refused_there = RefusalReason::ALL.iter();
+    let refused_there = refused_there.map(|reason| format!("registry:{}", reason.as_str()));
+    for reason in refused_here.chain(refused_there) {
+        let labels = [
+            ("source", source.to_owned()),
+            ("feed", feed.to_owned()),
+            ("reason", reason),
+        ];
+        metrics::gauge!("gateway_dead_letters", &labels).set(0.0);
     }
 }
 

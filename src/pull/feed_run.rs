@@ -38,6 +38,17 @@ impl FeedRun<'_> {
         )
     }
 
+    /// Notes that the feed is read from its beginning.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub(crate) async fn begin_load(&self) -> Result<(), OutboxError> {
+        let outbox = &self.gateway.outbox;
+        outbox
+            .begin_load(&self.source.name, self.feed.as_str())
+            .await
+    }
+
     /// Waits until the outbox has space.
     ///
     /// # Errors

@@ -47,6 +47,14 @@ pub(super) fn print_outbox_and_queue(status: &Status, now: DateTime<Utc>) {
         counted(status.publisher.delivered_batches, "batch", "batches"),
         ago(now, status.publisher.last_delivered_at)
     ));
+    print_refusals(status);
+    parked_text(&status.dead_letters)
+        .into_iter()
+        .for_each(print_line);
+}
+
+/// Prints the refusals of each feed, by reason; all of them, listed or not.
+fn print_refusals(status: &Status) {
     for count in &status.dead_letters {
         let source = &count.source;
         let feed = &count.feed;
@@ -63,9 +71,6 @@ pub(super) fn print_outbox_and_queue(status: &Status, now: DateTime<Utc>) {
             count.count, count.reason
         ));
     }
-    parked_text(&status.dead_letters)
-        .into_iter()
-        .for_each(print_line);
 }
 
 pub(super) fn print_receipts(status: &Status, context: &Context, now: DateTime<Utc>) {
@@ -254,4 +259,46 @@ pub(super) fn print_refused(refused: &[DeadLetter], now: DateTime<Utc>) {
         ],
         &rows,
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_leave_once_all_of_them_were_prepared_to_be_sent_again() {
+        let at = |second: i64| DateTime::from_timestamp(1_625_140_800 + second, 0);
+        let mut report = Report {
+            id: 1,
+            source: None,
+            started_at: at(0),
+            finished_at: at(1),
+            probes: 8,
+            answered: 8,
+            equal: 5,
+            missing: 0,
+            stale: 0,
+            extra: 3,
+            conflicting: 0,
+            repaired: 0,
+            repaired_at: None,
+        };
+        let now = at(60).expect("a moment");
+        let differs = reconciled_text(&report, now);
+        assert!(differs.contains("3 extra"), "{differs}");
+        report.repaired = 2;
+        assert!(
+            reconciled_text(&report, now).contains("3 extra"),
+            "one is left"
+        );
+        report.repaired = 3;
+        report.repaired_at = at(30);
+        let repaired = reconciled_text(&report, now);
+        assert!(
+            !repaired.contains("extra")
+                && repaired.contains("3 differed")
+                && repaired.contains("30 s ago"),
+            "{repaired}"
+        );
+    }
 }

@@ -89,7 +89,7 @@ impl fmt::Display for DiskState {
 /// State of the disk under a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disk {
-    /// Its state.
+    /// State of the disk.
     pub state: DiskState,
     /// Bytes that this account may still use; 0 where that cannot be asked.
     pub free_bytes: u64,

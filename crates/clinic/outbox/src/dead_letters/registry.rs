@@ -92,7 +92,7 @@ pub(crate) async fn open_letters<'a>(
     letters: impl IntoIterator<Item = RegistryLetter<'a>>,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
-    let letters: RecordMap<_> = letters
+    let letters: Letters<'_> = letters
         .into_iter()
         .map(|letter| (letter.record, (letter.feed_id, letter.reason, letter.stamp)))
         .collect();
@@ -131,6 +131,17 @@ pub(crate) async fn open_letters<'a>(
     if are_all_listed && !any_unlisted(&mut *connection).await? {
         return Ok(());
     }
+    note_unlisted(connection, &letters).await
+}
+
+/// Record of a letter, with its feed, reason and stamp.
+type Letters<'a> = RecordMap<(Option<i64>, &'a str, SourceStamp)>;
+
+/// Counts the letters that are not listed, and forgets those that are.
+async fn note_unlisted(
+    connection: &mut SqliteConnection,
+    letters: &Letters<'_>,
+) -> Result<(), OutboxError> {
     let listed = listed_among(connection, letters.keys()).await?;
     forget_unlisted(connection, listed.iter(), Origin::Registry).await?;
     let unlisted = letters

@@ -30,7 +30,24 @@ impl Place {
              ALTER TABLE meta DROP COLUMN receipt_raised_at_ms;
              ALTER TABLE meta DROP COLUMN raise_needed;
              ALTER TABLE meta DROP COLUMN raise_asked_after;
-             DELETE FROM _sqlx_migrations WHERE version IN (6, 7);",
+             DROP TABLE unlisted_refusal;
+             DROP TABLE link;
+             DROP TABLE rejected_receipt;
+             DROP TABLE refused_correction;
+             ALTER TABLE surprise DROP COLUMN mended_at_ms;
+             ALTER TABLE reconciliation DROP COLUMN repaired;
+             ALTER TABLE reconciliation DROP COLUMN repaired_at_ms;
+             ALTER TABLE feed DROP COLUMN load_rows;
+             ALTER TABLE feed DROP COLUMN last_error_why;
+             ALTER TABLE feed DROP COLUMN rows_read;
+             ALTER TABLE feed DROP COLUMN rows_sent;
+             ALTER TABLE feed DROP COLUMN rows_unchanged;
+             ALTER TABLE feed DROP COLUMN rows_no_fact;
+             ALTER TABLE feed DROP COLUMN rows_refused;
+             ALTER TABLE feed DROP COLUMN rows_parked;
+             ALTER TABLE feed DROP COLUMN corrections_of;
+             ALTER TABLE feed DROP COLUMN read_generation;
+             DELETE FROM _sqlx_migrations WHERE version >= 6;",
         )
         .await;
         self.change_generation_file(" 2\noutbox ", " 1\noutbox ");

@@ -5,7 +5,7 @@ use tracing::{debug, info, warn};
 use super::address::BrokerAddress;
 use crate::BrokerError;
 
-/// What was logged last of a connection.
+/// Log of one connection, with the state that was logged last.
 #[derive(Debug, Default)]
 pub(super) struct LinkLog {
     /// Failure that was logged; `None` while the connection is up, or was never tried.
