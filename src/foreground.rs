@@ -145,6 +145,9 @@ impl<'a> ForegroundPublisher<'a> {
                 continue;
             }
             let nothing_to_publish = !gateway.outbox.has_unsent().await?;
+            if work_is_done && self.only_a_beacon_fails().await? {
+                return Ok(self.delivery);
+            }
             if work_is_done && nothing_to_publish {
                 if gateway.give_out_beacon(BeaconOccasion::End).await? {
                     continue;
@@ -161,6 +164,13 @@ impl<'a> ForegroundPublisher<'a> {
                 () = tokio::time::sleep(RECEIPTS_LOOK) => {}
             }
         }
+    }
+
+    /// Returns whether nothing but a beacon is left, and the queue does not take it: the next run
+    /// gives out another one, so that nobody need wait for the queue.
+    async fn only_a_beacon_fails(&self) -> Result<bool, OutboxError> {
+        let fails = self.failing_since.is_some();
+        Ok(fails && self.gateway.outbox.backlog().await?.batches == 0)
     }
 
     fn note(&mut self, published: Published, now: Duration) {

@@ -185,11 +185,14 @@ impl Plant {
         .await;
     }
 
-    /// How many facts the registry has, withdrawn ones too; `None` while its server is away.
+    /// Number of facts that hold at the registry; `None` while its server is away.
     pub(crate) async fn facts(&self) -> Option<usize> {
         let count = self
             .registry_server
-            .psql("city", "SELECT count(*) FROM fact")
+            .psql(
+                "city",
+                "SELECT count(*) FROM fact WHERE status = 'asserted'",
+            )
             .await
             .ok()?;
         count.trim().parse().ok()

@@ -90,6 +90,10 @@ pub(crate) async fn registry(stage: &Stage) -> Result<(), String> {
         })
         .collect();
     print::table(["subject", "known by", "fact", "version", "record"], &rows);
+    print::line(
+        "  One withdrawn record of each gateway is its beacon: no fact, but what shows a restored \
+         state.",
+    );
     Ok(())
 }
 

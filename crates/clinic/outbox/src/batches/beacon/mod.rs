@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
-use contract::{Body, FactKind, RecordDigest, Sealer};
+use contract::{Body, FactKind, Sealer};
 use parking_lot::Mutex;
 use record_secrets::{MAX_COUNT, Revision};
 use sqlx::sqlite::SqliteConnection;
@@ -32,6 +32,10 @@ use crate::versions::{ReceiptRaise, Versions, decide_beacon_raise};
 /// Most beacons that are kept until the registry has answered them; older ones say nothing more.
 const MAX_KEPT: usize = 16;
 
+/// Kind of fact that the beacon claims to withdraw: always the same, as the registry asks for, and
+/// the most usual one.
+const KIND: FactKind = FactKind::Vaccination;
+
 /// Occasion on which the beacon is given out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BeaconOccasion {
@@ -39,7 +43,7 @@ pub enum BeaconOccasion {
     /// once more if nothing was given out since.
     Start,
     /// Batches about to leave: one goes out if versions were given out since the last, and that is
-    /// [`crate::BEACON_PAUSE_MS`] ago.
+    /// [`crate::BEACON_PAUSE_MS`] ago or of an earlier generation.
     BatchesLeave,
     /// End of the program or of its work: one goes out if versions were given out since the last.
     End,
@@ -48,7 +52,7 @@ pub enum BeaconOccasion {
 /// Result of the answers to beacons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BeaconDecision {
-    /// Nothing to do: this state is the latest, or stands above the other one already.
+    /// No consequence: this state is the latest, or stands above the other one already.
     Nothing,
     /// Another state of this gateway is ahead: raise the generation, or wait with that.
     Raise(ReceiptRaise),
@@ -145,11 +149,14 @@ impl Beacons {
         now: DateTime<Utc>,
     ) -> Result<bool, OutboxError> {
         let row = row::read(self.database.readers()).await?;
-        let is_behind = row.is_behind(self.versions.generation());
+        let generation = self.versions.generation();
+        let is_behind = row.is_behind(generation);
         Ok(match occasion {
             // Where no version was ever given out, there is nothing to compare.
             BeaconOccasion::Start => row.gives_out_at > 0,
-            BeaconOccasion::BatchesLeave => is_behind && row.pause_has_passed(to_ms(now)),
+            BeaconOccasion::BatchesLeave => {
+                is_behind && (row.is_of_before(generation) || row.pause_has_passed(to_ms(now)))
+            }
             BeaconOccasion::End => is_behind,
         })
     }
@@ -161,9 +168,7 @@ impl Beacons {
             record,
             revision: row.revision,
             content: row.content,
-            body: Body::Withdrawn {
-                kind: kind_of(&record),
-            },
+            body: Body::Withdrawn { kind: KIND },
         };
         let key = self.sealing.seal_to().clone();
         // By itself, and not with a page's events: their sizes are learnt from.
@@ -256,13 +261,6 @@ fn next_revision(last: Revision, generation: u32) -> Option<Revision> {
         },
     };
     next.is_within_limits().then_some(next)
-}
-
-/// Kind of fact that the beacon claims to withdraw: always the same for a record, as the registry
-/// asks for.
-fn kind_of(record: &RecordDigest) -> FactKind {
-    let all = FactKind::ALL;
-    all[usize::from(record.0[0]) % all.len()]
 }
 
 /// Deletes beacons that have not left, and all but the latest that wait for their answer: a later

@@ -30,8 +30,13 @@ pub(super) struct BeaconRow {
 impl BeaconRow {
     /// Returns whether versions were given out since the latest revision.
     pub(super) const fn is_behind(&self, generation: u32) -> bool {
-        let is_of_before = self.gives_out_at > 0 && self.revision.generation < generation;
-        self.gives_out_at > self.stamp || is_of_before
+        self.gives_out_at > self.stamp || self.is_of_before(generation)
+    }
+
+    /// Returns whether the latest revision is of an earlier generation, which has to be known before
+    /// anything of the present one: two gateways on copies would take turns otherwise.
+    pub(super) const fn is_of_before(&self, generation: u32) -> bool {
+        self.gives_out_at > 0 && self.revision.generation < generation
     }
 
     /// Returns whether the pause after the latest revision has passed. A revision ahead of now can
