@@ -10,6 +10,7 @@ mod backpressure;
 #[cfg(feature = "cli")]
 mod circuits;
 pub mod config;
+mod corrections;
 mod cursor;
 mod endless;
 mod foreground;

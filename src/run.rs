@@ -8,6 +8,7 @@ use outbox::RunOutcome;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::corrections;
 use crate::endless;
 use crate::gateway::Gateway;
 use crate::pull::{Counters, FeedFailure, FeedRun, PullError, RunEnd, Trigger, pull_feed};
@@ -167,7 +168,7 @@ impl<'a> SourceRun<'a> {
             }
         }
         for feed in read {
-            if self.stop.is_cancelled() || !self.source.take_sweep_request(feed) {
+            if self.stop.is_cancelled() || !self.takes_sweep(feed).await {
                 continue;
             }
             let run = self.feed(feed);
@@ -184,6 +185,19 @@ impl<'a> SourceRun<'a> {
             summary.end = RunEnd::Stopped;
         }
         summary
+    }
+
+    /// Takes the request for a sweep of the feed; returns whether there was one, or whether what a
+    /// repair or a retry has forgotten waits for a sweep, whatever the schedule of sweeps says.
+    async fn takes_sweep(self, feed: Feed) -> bool {
+        let is_requested = self.source.take_sweep_request(feed);
+        let outbox = &self.gateway.outbox;
+        let owes = outbox.owes_sweep(&self.source.name, feed.as_str()).await;
+        is_requested
+            || owes.unwrap_or_else(|error| {
+                tracing::warn!(event = "sweep-debt-unknown", code = error.code());
+                false
+            })
     }
 
     /// Turns of feeds that may all be swept where that is due, but after a hint.
@@ -215,7 +229,7 @@ fn may_pass(failure: &FeedFailure) -> bool {
 
 /// Pulls a feed and notes the outcome.
 async fn pull_and_note(run: &FeedRun<'_>, trigger: Trigger) -> Result<RunEnd, FeedFailure> {
-    let result = pull_feed(run, trigger).await;
+    let result = pull_and_settle(run, trigger).await;
     let result = result.map_err(|error| FeedFailure {
         feed: run.feed,
         error,
@@ -230,6 +244,20 @@ async fn pull_and_note(run: &FeedRun<'_>, trigger: Trigger) -> Result<RunEnd, Fe
         note_outcome(run, failure).await;
     }
     result
+}
+
+/// Pulls a feed, and settles the corrections that were refused on the way; also after a failure,
+/// for the pages before it are committed.
+async fn pull_and_settle(run: &FeedRun<'_>, trigger: Trigger) -> Result<RunEnd, PullError> {
+    let generation = run.gateway.outbox.generation();
+    let pulled = pull_feed(run, trigger).await;
+    if run.stop.is_cancelled() {
+        return pulled;
+    }
+    let is_whole = trigger == Trigger::Schedule && matches!(pulled, Ok(RunEnd::Complete));
+    let settled = corrections::settle(run, is_whole.then_some(generation)).await;
+    let end = pulled?;
+    Ok(settled?.map_or(RunEnd::Stopped, |_| end))
 }
 
 /// Notes the outcome of a feed's run, or of the probe of a feed that is left alone, in `status`,
@@ -280,5 +308,85 @@ pub(crate) async fn keep_outcome(run: &FeedRun<'_>, outcome: RunOutcome<'_>) {
             %error,
             "the outcome of a run could not be noted"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use contract::{Answer, Difference, DifferenceKind, ProbeAnswer, StoredAnswer, Verdict, wire};
+    use outbox::DeliveryOutcome;
+
+    use super::*;
+    use crate::testing::World;
+
+    /// Publishes all that waits; the registry takes every event, and misses every record.
+    async fn answer_all(world: &World) {
+        let outbox = &world.gateway.outbox;
+        let now = world.gateway.clock.now();
+        let lease = Duration::from_secs(60);
+        let leased = outbox.lease(100, now, lease).await.expect("leased");
+        let settlements: Vec<_> = leased
+            .iter()
+            .map(|one| outbox::Settlement {
+                id: one.batch.id,
+                token: one.token,
+                outcome: DeliveryOutcome::Delivered,
+            })
+            .collect();
+        outbox.settle(&settlements, now).await.expect("settled");
+        let missing = |probed: wire::Probed| Difference {
+            record: probed.record,
+            what: DifferenceKind::Missing,
+            held: None,
+        };
+        let answers = leased.iter().map(|one| {
+            let opened = world.private.open(&one.batch.bytes).expect("ours");
+            let answer = match wire::decode_message(&opened.encoded).expect("a message") {
+                wire::Message::Events(events) => Answer::Stored(StoredAnswer {
+                    accepted: u32::try_from(events.len()).expect("few"),
+                    ..StoredAnswer::default()
+                }),
+                wire::Message::Probe(probed) => Answer::Probed(ProbeAnswer {
+                    equal: 0,
+                    differences: probed.into_iter().map(missing).collect(),
+                }),
+            };
+            (one.batch.id, Verdict::Answered(answer))
+        });
+        let verdicts: Vec<_> = answers.collect();
+        outbox.settle_verdicts(&verdicts, now).await.expect("heard");
+    }
+
+    #[tokio::test]
+    async fn repair_is_finished_by_the_next_run_though_sweeps_are_never_due() {
+        let world = World::new("", 0..3).await;
+        let gateway = &world.gateway;
+        let outbox = &gateway.outbox;
+        let now = gateway.clock.now();
+        world.pull().await;
+        answer_all(&world).await;
+        let id = outbox.begin_reconciliation(None, now).await.expect("begun");
+        while !outbox.add_probes(id, now).await.expect("probes") {}
+        answer_all(&world).await;
+        outbox.prepare_repair(id, now).await.expect("prepared");
+
+        // The source is away while its records should be read again, and the program ends.
+        let run = SourceRun {
+            gateway,
+            source: &gateway.sources[0],
+            stop: &CancellationToken::new(),
+            counters: &Counters::default(),
+        };
+        world.rows.away.store(true, Ordering::Relaxed);
+        run.scheduled().await.expect_err("the source is away");
+        assert_eq!(outbox.backlog().await.expect("the backlog").events, 0);
+        world.rows.away.store(false, Ordering::Relaxed);
+        let summary = run.scheduled().await.expect("a good run");
+        assert!(summary.sweep.is_some());
+        assert_eq!(outbox.backlog().await.expect("the backlog").events, 3);
+        let summary = run.scheduled().await.expect("a good run");
+        assert!(summary.sweep.is_none(), "the debt is paid");
     }
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use pseudonym::{KeyRing, Policy, Pseudonymiser};
 use tokio::sync::Notify;
 
-use crate::config::{Schedule, SourceConfig, SweepConfig};
+use crate::config::{OnRefusedCorrection, Schedule, SourceConfig, SweepConfig};
 
 /// A clinic system ready to be pulled.
 pub struct Source {
@@ -31,6 +31,8 @@ pub struct Source {
     pub schedule: Schedule,
     /// Schedule of its sweeps, and how much may be withdrawn unasked.
     pub sweep: SweepConfig,
+    /// Treatment of older versions of records whose row cannot be sent any more.
+    pub on_refused_correction: OnRefusedCorrection,
     /// Held while the source is pulled or swept, so that neither happens twice at once, or both.
     pub run_lock: tokio::sync::Mutex<()>,
     /// Notified when the source is to be pulled; however often during a run, one run follows.
@@ -84,6 +86,7 @@ impl Source {
             page_records: config.page_records(),
             schedule: config.schedule.clone(),
             sweep: config.sweep.clone(),
+            on_refused_correction: config.on_refused_correction,
             run_lock: tokio::sync::Mutex::new(()),
             wake: Notify::new(),
             hint: Notify::new(),

@@ -128,7 +128,7 @@ fn record_of(feed: Feed, id: u32, stamp: i64) -> ClinicRecord {
     let fact = match feed {
         Feed::Vaccinations => return record,
         Feed::Tests => ClinicFact::Test {
-            test: vec![Coding::local("pcr")],
+            test: vec![Coding::local("pcrcovid19")],
             result: vec![Coding::local("negative")],
             occurred_on,
         },

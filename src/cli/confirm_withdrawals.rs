@@ -1,9 +1,10 @@
-//! `clinic-gateway confirm-withdrawals`: permits withdrawals that a sweep holds back.
+//! `clinic-gateway confirm-withdrawals`: permits withdrawals that a sweep holds back, or that wait
+//! since too many rows cannot be sent any more.
 
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::Args;
-use outbox::{OutboxReader, Request, Status};
+use outbox::{FeedStatus, OutboxReader, Request, Status};
 use program::Failure;
 use program::terminal::{counted, print_json, print_line};
 
@@ -43,7 +44,7 @@ pub(super) async fn confirm(
         return Ok(());
     }
     if !arguments.yes {
-        print_held(&held, source, configured);
+        print_held(&held, source);
         ask_operator()?;
     }
     withdraw(arguments, runner).await
@@ -82,8 +83,8 @@ async fn withdraw(arguments: &ConfirmArguments, runner: &RequestRunner) -> Resul
     }
     if held > 0 {
         return Err(Failure::Later(format!(
-            "{held} records are held back all the same: more are gone than were permitted; look \
-             again with clinic-gateway confirm-withdrawals {source}"
+            "{held} records are held back all the same: more than were permitted; look again with \
+             clinic-gateway confirm-withdrawals {source}"
         )));
     }
     Ok(())
@@ -92,7 +93,9 @@ async fn withdraw(arguments: &ConfirmArguments, runner: &RequestRunner) -> Resul
 /// Withdrawals of one feed that are held back.
 struct HeldFeed {
     feed: String,
-    /// Number of records that are gone.
+    /// Reason of the withdrawals, in words behind the number of records.
+    reason: &'static str,
+    /// Number of records that would be withdrawn.
     missing: u64,
     /// Number of records that the registry holds.
     of: u64,
@@ -100,39 +103,66 @@ struct HeldFeed {
 
 fn held_withdrawals(status: &Status, source: &str, configured: bool) -> Vec<HeldFeed> {
     let of_source = status.feeds.iter().filter(|feed| feed.source == source);
-    let held = of_source.filter_map(|feed| {
-        let name = feed.feed.clone();
-        if let Some((missing, of)) = feed
-            .sweep
-            .as_ref()
-            .and_then(|sweep| sweep.held.zip(sweep.held_of))
-        {
-            return Some(HeldFeed {
-                feed: name,
-                missing,
-                of,
-            });
-        }
-        // No gateway has run since the source left the configuration: the totals tell.
-        let records = feed.new_total.saturating_sub(feed.withdrawn_total);
-        (!configured && records > 0).then_some(HeldFeed {
-            feed: name,
-            missing: records,
-            of: records,
+    of_source
+        .flat_map(|feed| {
+            let by_sweep = held_by_sweep(feed, configured);
+            let corrections = held_corrections(feed).filter(move |_| configured);
+            by_sweep.into_iter().chain(corrections)
         })
-    });
-    held.collect()
+        .collect()
 }
 
-fn print_held(held: &[HeldFeed], source: &str, configured: bool) {
-    let gone = if configured {
+/// Withdrawals that a sweep holds back, or of all records of a source that is not configured.
+fn held_by_sweep(feed: &FeedStatus, configured: bool) -> Option<HeldFeed> {
+    let reason = if configured {
         "are gone at the source"
     } else {
         "belong to a source that is not configured"
     };
-    for HeldFeed { feed, missing, of } in held {
+    let held = |missing, of| HeldFeed {
+        feed: feed.feed.clone(),
+        reason,
+        missing,
+        of,
+    };
+    let sweep = feed.sweep.as_ref();
+    if let Some((missing, of)) = sweep.and_then(|sweep| sweep.held.zip(sweep.held_of)) {
+        return Some(held(missing, of));
+    }
+    // No gateway has run since the source left the configuration: the totals tell.
+    let records = feed.new_total.saturating_sub(feed.withdrawn_total);
+    (!configured && records > 0).then(|| held(records, records))
+}
+
+/// Withdrawals of older versions whose rows cannot be sent any more.
+fn held_corrections(feed: &FeedStatus) -> impl Iterator<Item = HeldFeed> {
+    let corrections = feed.refused_corrections;
+    let of = corrections.held_of.unwrap_or(corrections.held);
+    let certain = "cannot be sent any more as they are (see dead-letters list)";
+    let possible = "cannot be sent, may have been by a state that was lost,";
+    let held = [
+        (certain, corrections.held, of),
+        (possible, corrections.possible, corrections.possible),
+    ];
+    let held = held.into_iter().filter(|(_, missing, _)| *missing > 0);
+    held.map(|(reason, missing, of)| HeldFeed {
+        feed: feed.feed.clone(),
+        reason,
+        missing,
+        of,
+    })
+}
+
+fn print_held(held: &[HeldFeed], source: &str) {
+    for HeldFeed {
+        feed,
+        reason,
+        missing,
+        of,
+    } in held
+    {
         print_line(format!(
-            "{source} {feed}: {missing} of {of} records {gone} and would be withdrawn"
+            "{source} {feed}: {missing} of {of} records {reason} and would be withdrawn"
         ));
     }
 }

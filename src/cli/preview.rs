@@ -34,6 +34,12 @@ pub(super) struct PreviewArguments {
     json: bool,
 }
 
+/// Previews of one feed's records.
+struct PreviewedFeed {
+    feed: Feed,
+    records: Vec<PreviewedRecord>,
+}
+
 /// Record with its preview. Its id is shown so that a person here can find the row; it does not
 /// leave.
 struct PreviewedRecord {
@@ -53,22 +59,24 @@ pub(super) async fn preview(
         .find(|source| source.name == arguments.source)
         .expect("a source was built for every name in the configuration");
     let wanted = arguments.feed.map(Feed::from);
-    let mut records = Vec::new();
+    let mut feeds = Vec::new();
     for feed in source.connector.feeds() {
         if wanted.is_none_or(|wanted| wanted == feed) {
-            records.extend(preview_feed(arguments, loaded, source, feed, clock.now()).await?);
+            let records = preview_feed(arguments, loaded, source, feed, clock.now()).await?;
+            feeds.push(PreviewedFeed { feed, records });
         }
     }
     if arguments.json {
-        let records: Vec<_> = records
+        let records: Vec<_> = feeds
             .iter()
+            .flat_map(|previewed| &previewed.records)
             .map(|PreviewedRecord { record_id, preview }| {
                 serde_json::json!({ "record_id_here": record_id, "outgoing": preview })
             })
             .collect();
         print_json(&records.into());
     } else {
-        print_records(&records);
+        print_feeds(&feeds);
     }
     Ok(())
 }
@@ -131,27 +139,45 @@ async fn stored_cursor(
     }
 }
 
-fn print_records(records: &[PreviewedRecord]) {
-    if records.is_empty() {
-        print_line(
-            "Nothing is waiting at the source; --from-start shows records that were read before.",
-        );
+fn print_feeds(feeds: &[PreviewedFeed]) {
+    if feeds.iter().any(|previewed| !previewed.records.is_empty()) {
+        print_line("Ids are shown so that you find the records here; no id leaves.");
     }
-    for PreviewedRecord { record_id, preview } in records {
-        print_line(format!(
-            "record {} (stays here) → {}: {}",
-            visible(record_id),
-            preview.kind,
-            verdict_text(&preview.verdict)
-        ));
-        for field in &preview.fields {
-            let value = field.outgoing.as_deref().unwrap_or("—");
+    for PreviewedFeed { feed, records } in feeds {
+        if records.is_empty() {
             print_line(format!(
-                "    {:<24} {:<14} {value}",
-                field.field,
-                field.treatment.as_str()
+                "{feed}: nothing is waiting at the source; --from-start shows records that were \
+                 read before"
             ));
         }
+        for record in records {
+            print_record(record);
+        }
+    }
+}
+
+fn print_record(PreviewedRecord { record_id, preview }: &PreviewedRecord) {
+    print_line(format!(
+        "{} {}: {}",
+        preview.kind,
+        visible(record_id),
+        verdict_text(&preview.verdict)
+    ));
+    let stays = matches!(preview.verdict, PreviewVerdict::Refused(_));
+    for field in &preview.fields {
+        // Of a refused record nothing leaves, however well the rest of it could.
+        let value = field.outgoing.as_deref().filter(|_| !stays).unwrap_or("—");
+        let reason = field.reason.map(|reason| format!(" ({reason})"));
+        print_line(format!(
+            "    {:<24} {:<14} {value}{}",
+            field.field,
+            if stays {
+                "stays"
+            } else {
+                field.treatment.as_str()
+            },
+            reason.unwrap_or_default()
+        ));
     }
 }
 
@@ -160,13 +186,19 @@ fn verdict_text(verdict: &PreviewVerdict) -> String {
         PreviewVerdict::Leaves => "leaves".to_owned(),
         PreviewVerdict::Withdraws {
             only_if_sent: false,
-        } => "is withdrawn".to_owned(),
+        } => "is cancelled: its withdrawal leaves".to_owned(),
         PreviewVerdict::Withdraws { only_if_sent: true } => {
-            "is withdrawn, if it had been sent".to_owned()
+            "is no fact: stays here, or is withdrawn if it had been sent".to_owned()
         }
-        PreviewVerdict::OutOfScope => "does not leave: not about COVID-19".to_owned(),
+        PreviewVerdict::OutOfScope => {
+            "does not leave: not about COVID-19; is withdrawn if it had been sent".to_owned()
+        }
         PreviewVerdict::Refused(reason) => {
-            format!("is refused: {} ({})", reason.as_str(), reason.help())
+            format!(
+                "stays here, is refused: {} ({})",
+                reason.as_str(),
+                reason.help()
+            )
         }
     }
 }

@@ -14,4 +14,4 @@ pub use load::{LoadedConfig, load, load_unfinished};
 pub use registry::{ReceiptsMode, ReconcileConfig, RegistryConfig};
 pub use schedule::Schedule;
 pub use schema::json_schema;
-pub use source::{ConnectorSection, SourceConfig, SweepConfig};
+pub use source::{ConnectorSection, OnRefusedCorrection, SourceConfig, SweepConfig};

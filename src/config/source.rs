@@ -27,6 +27,9 @@ macro_rules! source_config {
             /// Schedule of the sweeps of its keys, and how much may be withdrawn unasked.
             #[serde(default, skip_serializing)]
             pub sweep: SweepConfig,
+            /// Treatment of a record that was sent, and whose row cannot be sent any more.
+            #[serde(default, skip_serializing)]
+            pub on_refused_correction: OnRefusedCorrection,
             /// Reading of local codes, and generalisation of dates.
             #[serde(default)]
             pub policy: PolicyConfig,
@@ -103,6 +106,20 @@ pub struct SweepConfig {
     pub max_withdrawn_percent: u8,
     /// Number of records that may always be withdrawn, whatever share they are.
     pub always_allowed: u32,
+}
+
+/// Treatment of a record that was sent before, once its row cannot be sent as it is now, for
+/// instance because of an unknown code or an impossible date.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnRefusedCorrection {
+    /// `"withdraw"`: the older version is withdrawn until the row is mended, within the limits of
+    /// `sweep`; beyond them an operator is asked.
+    #[default]
+    Withdraw,
+    /// `"keep"`: the older version stays at the registry, though the clinic says something else by
+    /// now.
+    Keep,
 }
 
 impl Default for SweepConfig {

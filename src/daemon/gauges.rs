@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use broker::QueueState;
 use chrono::{DateTime, Utc};
-use outbox::{FeedStatus, OutboxError, Status};
+use outbox::{FeedStatus, OlderVersion, OutboxError, Status};
 use telemetry::Health;
 use tokio_util::sync::CancellationToken;
 
@@ -102,6 +102,7 @@ impl Gauges {
         ));
         for feed in &status.feeds {
             set_sweep(feed, now);
+            set_corrections(feed);
             let labels = [("source", feed.source.clone()), ("feed", feed.feed.clone())];
             metrics::gauge!("gateway_pull_consecutive_failures", &labels)
                 .set(f64::from(feed.consecutive_failures));
@@ -138,6 +139,22 @@ fn set_sweep(feed: &FeedStatus, now: DateTime<Utc>) {
     if let Some(finished_at) = sweep.finished_at {
         metrics::gauge!("gateway_sweep_age_seconds", &labels)
             .set((now - finished_at).num_seconds().max(0) as f64);
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; the counts fit its 53 bits"
+)]
+fn set_corrections(feed: &FeedStatus) {
+    for state in OlderVersion::ALL {
+        metrics::gauge!(
+            "gateway_older_versions",
+            "source" => feed.source.clone(),
+            "feed" => feed.feed.clone(),
+            "state" => state.as_str()
+        )
+        .set(feed.refused_corrections.count(state) as f64);
     }
 }
 

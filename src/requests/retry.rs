@@ -10,6 +10,7 @@ use tracing::Instrument;
 use super::answer::{Retried, RetryOutcome};
 use super::error::RequestError;
 use super::sweep::sweep;
+use crate::corrections;
 use crate::gateway::Gateway;
 use crate::pull::{
     Counters, FeedFailure, FeedRun, PageOrigin, PullError, Transformer, commit_page, fetch_by_id,
@@ -108,6 +109,7 @@ async fn reread(run: &FeedRun<'_>, ids: &[String]) -> Result<Outcomes, PullError
     }
     let sealed = seal_page(run, transformed, PageOrigin::Retry).await?;
     commit_page(run, sealed).await?;
+    corrections::settle(run, None).await?;
     Ok(outcomes)
 }
 

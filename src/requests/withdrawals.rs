@@ -1,5 +1,5 @@
-//! Withdrawals that wait for an operator: those a sweep holds back, and those of sources and feeds
-//! that are not configured any more.
+//! Withdrawals that wait for an operator: those a sweep holds back, those of older versions whose
+//! correction is refused, and those of sources and feeds that are not configured any more.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,14 @@ use connector_kit::Feed;
 use outbox::{RemovedFeed, SweepEnd};
 use pseudonym::fact_kind;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::answer::Answer;
 use super::error::RequestError;
 use super::sweep::{configured_source, sweep};
+use crate::corrections;
 use crate::gateway::Gateway;
-use crate::pull::Counters;
+use crate::pull::{Counters, FeedRun};
 
 /// Permits the withdrawals that are held back, and makes them: by a sweep, or at once for feeds
 /// that are no longer configured.
@@ -25,14 +27,15 @@ pub(super) async fn confirm(
     if removed.is_empty() {
         configured_source(gateway, &source)?;
     }
-    let mut withdrawn = 0;
-    let mut held = 0;
+    let corrections = confirm_corrections(gateway, &source, stop).await?;
+    let mut withdrawn = corrections.withdrawn;
+    let mut held = corrections.held;
     // The first call counts what there is to withdraw, which is what the operator was shown and now
     // permits.
     if !removed.is_empty() {
         withdraw_removed(gateway, &source, &removed, stop).await?;
     }
-    let permitted = gateway.outbox.confirm_withdrawals(&source).await?;
+    let by_sweep = gateway.outbox.confirm_withdrawals(&source).await?;
     if !removed.is_empty() {
         match withdraw_removed(gateway, &source, &removed, stop).await? {
             SweepEnd::Done {
@@ -42,7 +45,7 @@ pub(super) async fn confirm(
             SweepEnd::LookAgain { .. } => {}
         }
     }
-    if permitted > 0
+    if by_sweep > 0
         && let Some(source) = gateway.source(&source)
     {
         for feed in sweep(gateway, source, stop, &Counters::default()).await? {
@@ -52,10 +55,52 @@ pub(super) async fn confirm(
     }
     Ok(Answer::Confirmed {
         source,
-        permitted,
+        permitted: corrections.permitted + by_sweep,
         withdrawn,
         held,
     })
+}
+
+/// Older versions of refused corrections that an operator permits to withdraw, counted.
+#[derive(Default)]
+struct ConfirmedCorrections {
+    permitted: u64,
+    withdrawn: u64,
+    held: u64,
+}
+
+/// Permits the withdrawals that are held for refused corrections, and makes them.
+async fn confirm_corrections(
+    gateway: &Gateway,
+    source: &str,
+    stop: &CancellationToken,
+) -> Result<ConfirmedCorrections, RequestError> {
+    let mut confirmed = ConfirmedCorrections::default();
+    let Some(source) = gateway.source(source) else {
+        return Ok(confirmed);
+    };
+    let outbox = &gateway.outbox;
+    confirmed.permitted = outbox.permit_refused_corrections(&source.name).await?;
+    if confirmed.permitted == 0 {
+        return Ok(confirmed);
+    }
+    let _lock = source.run_lock.lock().await;
+    for feed in source.connector.feeds() {
+        let run = FeedRun {
+            gateway,
+            source,
+            feed,
+            stop,
+            counters: &Counters::default(),
+        };
+        let settled = corrections::settle(&run, None)
+            .instrument(run.span())
+            .await?;
+        let settled = settled.ok_or(RequestError::Stopped)?;
+        confirmed.withdrawn += settled.withdrawn;
+        confirmed.held += settled.held;
+    }
+    Ok(confirmed)
 }
 
 /// Holds the records of sources and feeds that the state knows and the configuration does not (any

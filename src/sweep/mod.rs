@@ -13,6 +13,7 @@ use pseudonym::fact_kind;
 use serde::{Deserialize, Serialize};
 
 use crate::backpressure::SpaceWait;
+use crate::corrections;
 use crate::cursor;
 use crate::pull::{FeedFailure, FeedRun, PullError, Transformer};
 use crate::surprise;
@@ -119,7 +120,8 @@ async fn sweep_to_end(run: &FeedRun<'_>) -> Result<FeedSweep, PullError> {
             PassEnd::LookAgain => {}
             PassEnd::Stopped => return Ok(sweep),
             PassEnd::Done => {
-                sweep.finished = true;
+                // Rows that were read again by their ids may have been refused.
+                sweep.finished = corrections::settle(run, None).await?.is_some();
                 return Ok(sweep);
             }
         }

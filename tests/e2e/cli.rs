@@ -571,7 +571,7 @@ async fn a_clinic_is_checked_previewed_synced_and_looked_at() {
         &clinic.program(&["preview", "mis", "--records", "100"]),
         0,
         &[
-            "record 101 (stays here) → vaccination: leaves",
+            "vaccination 101: leaves",
             "is refused: identifier-check-digit",
             "does not leave: not about COVID-19",
         ],

@@ -11,7 +11,7 @@ use registry::StoreConfig;
 use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
 
-use crate::shots::{Shots, differing, registry_content};
+use crate::shots::{Shots, UNMAPPED, differing, registry_content};
 use crate::support::{City, Clinic, Running, amqp_queue, directory_queue, registry_command};
 
 /// Cases at once: they mostly wait.
@@ -131,7 +131,7 @@ struct Servers {
     rabbitmq: Option<RabbitMq>,
 }
 
-/// Corrections, a cancellation, deletions, and something in the queue that is no batch.
+/// Corrections, some of them refused, a cancellation, deletions, and something in the queue that is no batch.
 async fn change(stage: &Stage<'_>) {
     let table = format!("{}.shot", stage.shots.schema);
     stage
@@ -140,6 +140,8 @@ async fn change(stage: &Stage<'_>) {
             "UPDATE {table} SET vaccine = 'sputnik-light', changed_at = clock_timestamp() WHERE \
              id % 7 = 1; \
              UPDATE {table} SET state = 'void', changed_at = clock_timestamp() WHERE id % 7 = 2; \
+             UPDATE {table} SET vaccine = '{UNMAPPED}', changed_at = clock_timestamp() WHERE \
+             id % 7 = 4; \
              DELETE FROM {table} WHERE id % 7 = 3"
         ))
         .await;

@@ -174,6 +174,20 @@ async fn rows_flow_through_a_broker_s_outage_and_both_programs_end_in_order() {
         .page_says("/metrics", 200, &format!("{letters} 0"))
         .await;
 
+    // So is a row that was sent and cannot be any more.
+    let older = "gateway_older_versions{source=\"mis\",feed=\"vaccinations\",state=\"withdrawn\"}";
+    for (number, count) in [("000-000-000 00".to_owned(), 1), (snils(501_000_009), 0)] {
+        let change = format!(
+            "UPDATE shot SET snils = '{number}', changed_at = clock_timestamp() WHERE id = 9"
+        );
+        let changed = world.clinic_server.psql("mis", &change).await;
+        changed.expect("the clinic changes its row");
+        world
+            .page_says("/metrics", 200, &format!("{older} {count}"))
+            .await;
+    }
+    world.arrives("2021-06-09").await;
+
     let check = world.clinic.program(&["check"]);
     let check = String::from_utf8_lossy(&check.stdout);
     for said in [

@@ -5,11 +5,15 @@ mod check;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod corrections;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod daemon;
 #[cfg(test)]
 mod disk_full;
+#[cfg(test)]
+mod feeds;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
@@ -30,6 +34,8 @@ mod outside;
 mod plant;
 #[cfg(test)]
 mod python;
+#[cfg(test)]
+mod restored;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

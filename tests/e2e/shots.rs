@@ -10,6 +10,9 @@ use testbed::postgres::Postgres;
 
 use crate::support::snils;
 
+/// Word for a vaccine that nobody has mapped: a row with it is refused.
+pub(crate) const UNMAPPED: &str = "unmapped";
+
 /// Facts that stand, each with how often it is there. Withdrawn ones are not counted: a record that
 /// was deleted before it ever left is unknown to the registry, and one that had left is withdrawn
 /// there; both say the same.
@@ -83,12 +86,12 @@ impl Shots<'_> {
         .await;
     }
 
-    /// What the clinic holds.
+    /// What the clinic holds and the registry must: all but what is cancelled or refused.
     pub(crate) async fn content(&self) -> Content {
         let rows = self
             .sql(&format!(
                 "SELECT vaccine || ' ' || dose || ' ' || day, count(*) FROM {}.shot WHERE state = \
-                 'done' GROUP BY 1",
+                 'done' AND vaccine <> '{UNMAPPED}' GROUP BY 1",
                 self.schema
             ))
             .await;
@@ -118,6 +121,11 @@ pub(crate) async fn registry_content(reader: &Reader) -> Content {
             }) => {
                 format!("{} {dose} {occurred_on}", vaccine.as_str())
             }
+            Some(Fact::Test {
+                result,
+                occurred_on,
+                ..
+            }) => format!("test {} {occurred_on}", result.as_str()),
             None => continue,
             Some(other) => format!("unexpected: {other:?}"),
         };

@@ -257,6 +257,7 @@ impl IdSearch<'_> {
             Err(HttpRefusal {
                 status: Some(400 | 405 | 422 | 501),
                 error,
+                ..
             }) => return Ok(AddressAnswer::Unsupported(error)),
             Err(refused) => return Err(refused.error),
         };

@@ -10,17 +10,22 @@ use url::Url;
 
 use crate::bundle::ServerPage;
 use crate::cursor::write_text;
+use crate::deleted;
 use crate::fact::{self, resource_type};
-use crate::page_reader::PageReader;
+use crate::page_reader::{HandedOver, PageReader};
 use crate::patients::{is_fhir_id, patient_id};
-use crate::position::{CorrectedPass, PullPosition};
-use crate::query::{MAX_CORRECTED, Queries};
-use crate::refusal::{Ask, HttpRefusal};
+use crate::position::{CorrectedPass, DeletedPatients, PullPosition, Reached};
+use crate::query::{MAX_CORRECTED, Queries, Span};
+use crate::refusal::HttpRefusal;
 use crate::search_run::SearchRun;
 use crate::session::{FetchedPage, FhirSession};
+use crate::stamp_mark::StampMark;
+
+/// Most bytes of the ids of patients whose records are asked for at once.
+const MAX_IDS_BYTES: usize = 800;
 
 /// Reason why the pass does not go on.
-enum PassError {
+pub(crate) enum PassError {
     /// The server cannot search like this: the run ends without the pass, and the patients' stamp
     /// stays.
     Unsupported(&'static str),
@@ -55,20 +60,49 @@ pub(crate) fn pass_behind(
     now: DateTime<Utc>,
 ) -> Option<CorrectedPass> {
     let since = run.since?;
-    let resume = run.resume(now);
-    let mut stamp = Some(run.patients.unwrap_or(since));
-    if run.went_back && resume.is_some() {
-        stamp = stamp.min(resume);
-    }
-    let url = session.queries.changed_patients(session.overlapped(stamp));
-    let list = SearchRun::new(stamp, Queries::path(&url), run.started);
+    let resume = run.resume(now, session.overlap());
     Some(CorrectedPass {
         since,
         resume,
-        list,
+        list: list_of_patients(session, run, resume.filter(|_| run.went_back))?,
         is_listed: false,
         records: None,
+        is_stored: run.is_stored,
+        deleted: DeletedPatients::Due {
+            from: run.deleted_from,
+        },
+        deleted_from: run.deleted_from,
     })
+}
+
+/// The list of patients to read: a new one, or the rest of one that broke off. `back`: the mark that
+/// the records' stamps went back to.
+fn list_of_patients(
+    session: &FhirSession,
+    run: &SearchRun,
+    back: Option<StampMark>,
+) -> Option<SearchRun> {
+    let begin = |list: &mut SearchRun, from| {
+        let url = session.queries.changed_patients(from);
+        list.begin_search(Queries::path(&url), from, run.started);
+    };
+    if let (Some(Reached::Partly(list)), None) = (run.patients.as_deref(), back) {
+        let from = list.reached();
+        let mut list = (**list).clone();
+        let from = from.or_else(|| session.begin_behind(list.since));
+        begin(&mut list, from);
+        return Some(list);
+    }
+    let stored = run.patients.as_deref().and_then(Reached::mark);
+    let mut mark = stored.or(run.since)?;
+    if let Some(back) = back.filter(|back| back.stamp < mark.stamp) {
+        mark = back;
+    }
+    let from = session.begin_behind(Some(mark));
+    let url = session.queries.changed_patients(from);
+    let mut list = SearchRun::new(Some(mark), Queries::path(&url), run.started);
+    list.from = from;
+    Some(list)
 }
 
 /// The next page of the pass.
@@ -77,18 +111,21 @@ pub(crate) async fn page(
     mut pass: CorrectedPass,
 ) -> Result<Page, SourceError> {
     let request = reader.request;
+    let overlap = reader.session.overlap();
     let (records, resume) = match step(reader, &mut pass).await {
-        Ok(records) if pass.is_listed && pass.records.is_none() => {
-            (records, pass.resume(request.now))
-        }
+        Ok(records) if pass.is_done() => (records, pass.resume(request.now, overlap)),
         Ok(records) => {
             let without = pass.resume_without_patients();
+            // A position counts only behind the records of every patient before it.
+            let within = pass.records.is_none().then(|| pass.resume_within());
+            let within = within.flatten();
+            pass.is_stored |= within.is_some();
             match write_text(&PullPosition::Corrected(Box::new(pass))) {
                 Ok(next) => {
                     return Ok(Page {
                         records,
                         next: Some(next),
-                        resume: None,
+                        resume: within.as_ref().map(write_text).transpose()?,
                         surprise: None,
                     });
                 }
@@ -112,54 +149,85 @@ pub(crate) async fn page(
     })
 }
 
-/// Takes patients off the list if there are none at hand, then hands over a part of their records.
+/// Takes patients off the list, or deleted ones off the history, if there are none at hand, then
+/// hands over a part of their records.
 async fn step(
     reader: PageReader<'_>,
     pass: &mut CorrectedPass,
 ) -> Result<Vec<ClinicRecord>, PassError> {
-    let PageReader { session, request } = reader;
     let mut run = match pass.records.take() {
         Some(run) => *run,
-        None => match take_patients(reader, pass).await? {
-            Some(url) => SearchRun::new(None, Queries::path(&url), pass.list.started),
-            None => return Ok(Vec::new()),
-        },
+        None => {
+            let ids = if pass.is_listed {
+                deleted::take_patients(reader, pass).await?
+            } else {
+                take_patients(reader, pass).await?
+            };
+            if ids.is_empty() {
+                return Ok(Vec::new());
+            }
+            let url = records_of(reader, &ids, Span::default());
+            let mut run = SearchRun::new(None, Queries::path(&url), pass.list.started);
+            run.asked_for = ids;
+            run
+        }
     };
-    run.check_end()?;
-    let resource = resource_type(request.feed);
-    let url = session.address_of(&run.page)?;
-    let ask = ask_for(&run, resource);
-    let fetched = session.get_page(url, ask, request.now).await?;
-    if let Some(asked) = Queries::named_patients(&fetched.url)
-        && has_other_patients(session, request.feed, &fetched.page, &asked)
-    {
-        return Err(PassError::Unsupported(
-            "it ignores the search parameter patient",
-        ));
-    }
-    let part = reader.hand_over(&mut run, fetched).await?;
+    let part = match read_records(reader, &mut run).await {
+        // The sweep finds them as well.
+        Err(PassError::Unsupported(why)) if pass.is_listed => {
+            log_unsupported(reader.request, why);
+            pass.deleted = DeletedPatients::Done;
+            return Ok(Vec::new());
+        }
+        part => part?,
+    };
     pass.records = part.has_more.then(|| Box::new(run));
     Ok(part.records)
 }
 
-/// The search for the records of the next few patients on the list; `None` where this page of the
-/// list held none.
+/// Reads a part of the records of patients.
+async fn read_records(
+    reader: PageReader<'_>,
+    run: &mut SearchRun,
+) -> Result<HandedOver, PassError> {
+    let PageReader { session, request } = reader;
+    let asked = run.asked_for.clone();
+    let search = |span| records_of(reader, &asked, span);
+    let fetched = reader
+        .next_page(run, resource_type(request.feed), search)
+        .await?;
+    if run.begins_search && has_other_patients(session, request.feed, &fetched.page, &asked) {
+        return Err(PassError::Unsupported(
+            "it ignores the search parameter patient",
+        ));
+    }
+    Ok(reader.hand_over(run, fetched).await?)
+}
+
+fn records_of(reader: PageReader<'_>, ids: &[String], span: Span) -> Url {
+    let PageReader { session, request } = reader;
+    let includes = session.asks_for_includes();
+    session
+        .queries
+        .of_patients(request.feed, ids, span, reader.limit(), includes)
+}
+
+/// The next few patients on the list; none where this page of the list held none.
 async fn take_patients(
     reader: PageReader<'_>,
     pass: &mut CorrectedPass,
-) -> Result<Option<Url>, PassError> {
-    let PageReader { session, request } = reader;
-    pass.list.check_end()?;
-    let url = session.address_of(&pass.list.page)?;
-    let ask = ask_for(&pass.list, "Patient");
-    let fetched = session.get_page(url, ask, request.now).await?;
+) -> Result<Vec<String>, PassError> {
+    let session = reader.session;
     let list = &mut pass.list;
+    let search = |span: Span| session.queries.changed_patients(span.from);
+    let fetched = reader.next_page(list, "Patient", search).await?;
     list.receive(&fetched.page);
     check_stamps_heeded(session, list, &fetched)?;
     let start = list.skip;
-    let until = start.saturating_add(MAX_CORRECTED.saturating_as());
-    let until = until.min(fetched.page.matches.len());
-    list.note_handed_over(&fetched.page, until);
+    let offered = fetched.page.matches.get(start..).unwrap_or_default();
+    let ids = offered.iter().map(|patient| patient.id.as_deref());
+    let until = start + fitting(ids);
+    list.note_handed_over(&fetched.page, until, session.overlap());
     // The same patient twice, or one whose id would change the search, is of no use.
     let ids: BTreeSet<String> = fetched.page.matches[start..until]
         .iter()
@@ -168,15 +236,7 @@ async fn take_patients(
         .collect();
     let has_more = until < fetched.page.matches.len() || reader.go_on(list, &fetched)?;
     pass.is_listed = !has_more;
-    let ids: Vec<String> = ids.into_iter().collect();
-    Ok((!ids.is_empty()).then(|| {
-        session.queries.of_patients(
-            request.feed,
-            &ids,
-            reader.limit(),
-            session.asks_for_includes(),
-        )
-    }))
+    Ok(ids.into_iter().collect())
 }
 
 fn check_stamps_heeded(
@@ -187,7 +247,7 @@ fn check_stamps_heeded(
     // A second of grace: the search was for whole milliseconds, and some servers keep whole
     // seconds.
     let from = session
-        .overlapped(list.since)
+        .begin_behind(list.since)
         .map(|from| from - TimeDelta::seconds(1));
     let is_older = fetched
         .page
@@ -217,15 +277,19 @@ pub(crate) fn has_other_patients(
     })
 }
 
-fn log_unsupported(request: &PageRequest, why: &str) {
+pub(crate) fn log_unsupported(request: &PageRequest, why: &str) {
     tracing::warn!(feed = %request.feed, why, "the FHIR server cannot tell of corrected patients");
 }
 
-/// The first page of a search is asked for by us, later ones by the server's own links.
-fn ask_for(run: &SearchRun, resource: &'static str) -> Ask {
-    if run.pages == 1 {
-        Ask::Search(resource)
-    } else {
-        Ask::NextPage(resource)
-    }
+/// Number of the first ids whose records can be asked for at once: few enough that they fit into a
+/// cursor.
+pub(crate) fn fitting<'a>(ids: impl Iterator<Item = Option<&'a str>>) -> usize {
+    let mut bytes = 0;
+    ids.take(MAX_CORRECTED.saturating_as())
+        .enumerate()
+        .take_while(|(place, id)| {
+            bytes += id.map_or(0, str::len);
+            *place == 0 || bytes <= MAX_IDS_BYTES
+        })
+        .count()
 }

@@ -9,8 +9,8 @@ use crate::connector::FhirConnector;
 use crate::cursor::write_text;
 use crate::fact::resource_type;
 use crate::page_reader::PageReader;
-use crate::position::PullPosition;
-use crate::query::Queries;
+use crate::position::{PullPosition, StoredPosition};
+use crate::query::{Queries, Span};
 use crate::search_run::SearchRun;
 use crate::session::FetchedPage;
 
@@ -35,7 +35,9 @@ pub async fn search_answer(
     };
     let session = &source.session;
     let fetched = FetchedPage {
-        url: session.queries.search(feed, None, request.limit, true),
+        url: session
+            .queries
+            .search(feed, Span::default(), request.limit, true),
         page: bundle::parse(body, resource_type(feed))?,
         date: Some(now),
     };
@@ -48,8 +50,13 @@ pub async fn search_answer(
     let cursor = if part.has_more {
         Some(write_text(&PullPosition::Run(Box::new(run)))?)
     } else {
-        run.resume(now)
-            .map(|stamp| write_text(&PullPosition::Since(stamp)))
+        run.resume(now, session.overlap())
+            .map(|mark| {
+                write_text(&PullPosition::Stored(StoredPosition {
+                    records: Some(mark).into(),
+                    ..StoredPosition::default()
+                }))
+            })
             .transpose()?
     };
     Ok((part.records, cursor))

@@ -16,6 +16,7 @@ use url::{Origin, Url};
 use crate::config::FhirConfig;
 use crate::credentials::{self, Credentials};
 use crate::outcome;
+use crate::patience::Patience;
 use crate::refusal::{Ask, HttpRefusal, error_of_status, http_date, retry_after};
 use crate::transport_error::RedirectFault;
 
@@ -39,6 +40,7 @@ pub(crate) struct Http {
     client: Client,
     credentials: Credentials,
     max_body_bytes: usize,
+    patience: Patience,
 }
 
 impl Http {
@@ -52,16 +54,43 @@ impl Http {
             client,
             credentials: Credentials::read(&config.auth, folder)?,
             max_body_bytes: config.max_body_bytes.saturating_as(),
+            patience: Patience::default(),
         })
     }
 
-    /// Gets one JSON answer. `now` is only used to read a Retry-After given as a date.
+    /// Gets one JSON answer. A failure that may pass within moments is tried again a few times.
+    /// `now` is only used to read a Retry-After given as a date.
     pub(crate) async fn get(
         &self,
         url: Url,
         ask: Ask,
         now: DateTime<Utc>,
     ) -> Result<Reply, HttpRefusal> {
+        let mut pauses = self.patience.pauses();
+        loop {
+            let refused = match self.try_get(url.clone(), ask, now).await {
+                Ok(reply) => {
+                    self.patience.note_answer();
+                    return Ok(reply);
+                }
+                Err(refused) => refused,
+            };
+            let Some(pause) = pauses.before_next_try(&refused) else {
+                if refused.is_brief {
+                    self.patience.note_exhausted();
+                }
+                return Err(refused);
+            };
+            tracing::debug!(
+                status = refused.status,
+                ?pause,
+                "a request to the FHIR server is made again"
+            );
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn try_get(&self, url: Url, ask: Ask, now: DateTime<Utc>) -> Result<Reply, HttpRefusal> {
         // A default HAPI server answers an identical search from a result up to a minute old, by
         // which a record that has just been written would be missing.
         let request = self
@@ -86,6 +115,7 @@ impl Http {
         let words = refusal_words(response).await;
         Err(HttpRefusal {
             status: Some(status.as_u16()),
+            is_brief: matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
             error: error_of_status(status, ask, after, words.as_deref()),
         })
     }

@@ -72,6 +72,10 @@ impl IdentifierSystems {
         match serde_json::from_str::<Patient>(json) {
             Ok(patient) => {
                 let mut known = KnownIdentifiers::default();
+                // A Patient that was merged into another "must no longer be used" (R4, link-type).
+                if patient.link.iter().any(|link| link.kind == "replaced-by") {
+                    return known;
+                }
                 patient
                     .identifier
                     .iter()
@@ -371,6 +375,18 @@ mod tests {
                 Some("USA".into())
             )]
         );
+    }
+
+    #[test]
+    fn a_patient_that_was_merged_into_another_identifies_nobody() {
+        for (kind, left) in [("replaced-by", 0), ("replaces", 1), ("seealso", 1)] {
+            let patient = json!({"identifier": [{"system": SNILS, "value": "1"}],
+                "link": [{"other": {"reference": "Patient/b"}, "type": kind}]});
+            let known = rules(&json!({})).patient(&patient.to_string(), DateTime::UNIX_EPOCH);
+            let person = known.into_person();
+            assert_eq!(person.identifiers.len(), left, "{kind}");
+            assert!(!person.unreadable);
+        }
     }
 
     #[test]

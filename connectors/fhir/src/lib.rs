@@ -17,6 +17,7 @@ mod credentials;
 mod cursor;
 mod cycle;
 mod date;
+mod deleted;
 mod fact;
 mod fingerprint;
 #[cfg(feature = "fuzzing")]
@@ -28,6 +29,7 @@ mod keys;
 mod model;
 mod outcome;
 mod page_reader;
+mod patience;
 mod patients;
 mod position;
 mod pull;
@@ -36,10 +38,12 @@ mod refusal;
 mod search_run;
 mod server_limits;
 mod session;
+mod stamp_mark;
 mod stamps_went_back;
 mod subjects;
 mod sweep;
 mod transport_error;
+mod windows;
 
 pub use config::{
     Auth, BasicAuth, ClientCertificate, FeedName, FhirConfig, IdentifierName, Include,

@@ -38,8 +38,17 @@ pub(crate) struct Link {
 pub(crate) struct Entry {
     pub full_url: Option<String>,
     pub search: EntrySearch,
+    pub request: EntryRequest,
     /// The resource, parsed on its own: one malformed resource must not take its page with it.
     pub resource: Option<Box<RawValue>>,
+}
+
+/// What made a version in a history: its method, and the address it was for.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct EntryRequest {
+    pub method: Value,
+    pub url: Value,
 }
 
 /// Reason why an entry is in the answer: `match`, `include`, `outcome`.
@@ -110,6 +119,16 @@ pub(crate) struct Condition {
 pub(crate) struct Patient {
     #[serde(deserialize_with = "list")]
     pub identifier: Vec<Identifier>,
+    #[serde(deserialize_with = "list")]
+    pub link: Vec<PatientLink>,
+}
+
+/// A link from a Patient to another one of the same person.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct PatientLink {
+    #[serde(rename = "type")]
+    pub kind: Value,
 }
 
 #[derive(Deserialize, Default)]
@@ -223,6 +242,14 @@ pub(crate) struct RestResource {
     pub search_param: Vec<SearchParam>,
     #[serde(deserialize_with = "list")]
     pub search_include: Vec<String>,
+    #[serde(deserialize_with = "list")]
+    pub interaction: Vec<Interaction>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct Interaction {
+    pub code: Option<String>,
 }
 
 #[derive(Deserialize, Default)]

@@ -3,11 +3,14 @@
 use az::SaturatingAs;
 use chrono::{DateTime, Utc};
 use connector_kit::{ClinicRecord, PageRequest, SourceError};
+use url::Url;
 
 use crate::config::Include;
-use crate::query::Queries;
+use crate::query::{Queries, Span};
+use crate::refusal::{Ask, HttpRefusal};
 use crate::search_run::SearchRun;
 use crate::session::{FetchedPage, FhirSession};
+use crate::windows::RunWindow;
 
 /// A request for one page, and the session that answers it.
 #[derive(Clone, Copy)]
@@ -36,13 +39,26 @@ impl PageReader<'_> {
     }
 
     /// The first server page of the feed's search.
-    pub(crate) async fn first_page(
+    pub(crate) async fn search(
         &self,
         from: Option<DateTime<Utc>>,
+        window: Option<RunWindow>,
     ) -> Result<FetchedPage, SourceError> {
+        let to = window.and_then(RunWindow::end);
+        let span = Span { from, to };
         self.session
-            .first_page(self.request.feed, from, self.limit(), self.request.now)
+            .first_page(self.request.feed, span, self.limit(), self.request.now)
             .await
+    }
+
+    /// The address of the first server page of the feed's search.
+    pub(crate) fn search_url(&self, from: Option<DateTime<Utc>>, window: Option<RunWindow>) -> Url {
+        let to = window.and_then(RunWindow::end);
+        let includes = self.session.asks_for_includes();
+        let span = Span { from, to };
+        self.session
+            .queries
+            .search(self.request.feed, span, self.limit(), includes)
     }
 
     /// Hands over the next part of a server page; behind the page's last part the run goes on to
@@ -57,7 +73,7 @@ impl PageReader<'_> {
         let until = run.skip.saturating_add(self.limit().saturating_as());
         let until = until.min(count);
         let from = run.skip;
-        run.note_handed_over(&fetched.page, until);
+        run.note_handed_over(&fetched.page, until, self.session.overlap());
         let records = self
             .session
             .records(
@@ -86,4 +102,51 @@ impl PageReader<'_> {
         run.go_to(path, fetched.date.unwrap_or(self.request.now));
         Ok(true)
     }
+
+    /// The server page at which a run stands. Where its link has expired, the run goes on with the
+    /// search that `search_from` makes, from the stamp it has reached.
+    pub(crate) async fn next_page(
+        &self,
+        run: &mut SearchRun,
+        resource: &'static str,
+        search_from: impl Fn(Span) -> Url,
+    ) -> Result<FetchedPage, HttpRefusal> {
+        run.check_end()?;
+        let session = self.session;
+        let now = self.request.now;
+        let ask = if run.begins_search {
+            Ask::Search(resource)
+        } else {
+            Ask::NextPage(resource)
+        };
+        let url = session.address_of(&run.page)?;
+        let refused = match session.get_page(url, ask, now).await {
+            Ok(fetched) => return Ok(fetched),
+            Err(refused) => refused,
+        };
+        if !ask.is_expired(&refused) {
+            return Err(refused);
+        }
+        let Some(from) = run.restart() else {
+            return Err(stuck(run, refused));
+        };
+        tracing::debug!("a page link has expired; the search begins anew at the stamp reached");
+        let url = search_from(Span::since(Some(from)));
+        run.begin_search(Queries::path(&url), Some(from), now);
+        session.get_page(url, Ask::Search(resource), now).await
+    }
+}
+
+/// The refusal of an expired link, where more records have one stamp than fit on a page, so that no
+/// search can begin behind them.
+fn stuck(run: &SearchRun, refused: HttpRefusal) -> HttpRefusal {
+    if run.reached().is_none() {
+        return refused;
+    }
+    let error = SourceError::retry(format!(
+        "{}: more records have one and the same stamp than the server puts on a page, and its page \
+         links expire before they are used; have it keep them longer, or put more on a page",
+        refused.error
+    ));
+    HttpRefusal { error, ..refused }
 }

@@ -1,67 +1,195 @@
 //! The position behind a cursor of `page`: where a run is, and where the next run begins.
 //!
-//! A stored cursor holds one stamp, or two where patients are followed as well. Within a run the
-//! cursor holds the server page being read, how much of it has been handed over, and what is needed
+//! A stored cursor holds the mark of the records, and that of the patients where they are followed
+//! as well; while a long run is under way, it holds what the run has reached. Within a run the cursor holds the server page being read, how much of it has been handed over, and what is needed
 //! to decide at the run's end how far the stored stamp may move.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::search_run::SearchRun;
+use crate::stamp_mark::StampMark;
 
 /// Position in one feed.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum PullPosition {
-    /// Between runs: everything that changed up to this stamp has been handed over.
+    /// Between runs, as older gateways stored it: everything that changed up to this stamp has been
+    /// handed over.
     Since(DateTime<Utc>),
-    /// Between runs: the same, with the stamp up to which corrected patients have been followed.
+    /// Between runs, as older gateways stored it: the same, with the stamp up to which corrected
+    /// patients have been followed.
     Both {
         records: DateTime<Utc>,
         patients: DateTime<Utc>,
     },
+    /// Between runs.
+    Stored(StoredPosition),
     /// Within a run.
     Run(Box<SearchRun>),
     /// Within a run's second pass.
     Corrected(Box<CorrectedPass>),
 }
 
+/// Position at which the next run begins.
+#[derive(Serialize, Deserialize, Clone, Default)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoredPosition {
+    pub records: Reached,
+    /// `None` before patients were followed for the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patients: Option<Reached>,
+    /// Moment from which the patients' history is to be read for deletions; `None`: from the
+    /// patients' mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_from: Option<DateTime<Utc>>,
+}
+
+/// How far one list has been read.
+#[derive(Serialize, Deserialize, Clone, Default)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Reached {
+    /// Nothing is certain.
+    #[default]
+    Nothing,
+    /// To the end, up to a stamp.
+    Mark(StampMark),
+    /// Within a run that broke off, or is under way: it goes on from the stamp that it has reached.
+    Partly(Box<SearchRun>),
+}
+
+impl Reached {
+    /// The mark of the last complete reading.
+    pub(crate) fn mark(&self) -> Option<StampMark> {
+        match self {
+            Self::Nothing => None,
+            Self::Mark(mark) => Some(*mark),
+            Self::Partly(run) => run.since,
+        }
+    }
+}
+
+impl From<Option<StampMark>> for Reached {
+    fn from(mark: Option<StampMark>) -> Self {
+        mark.map_or(Self::Nothing, Self::Mark)
+    }
+}
+
+impl From<PullPosition> for StoredPosition {
+    fn from(position: PullPosition) -> Self {
+        let mark = |stamp| Reached::Mark(StampMark::open(stamp));
+        match position {
+            PullPosition::Since(stamp) => Self {
+                records: mark(stamp),
+                ..Self::default()
+            },
+            PullPosition::Both { records, patients } => Self {
+                records: mark(records),
+                patients: Some(mark(patients)),
+                deleted_from: None,
+            },
+            PullPosition::Stored(stored) => stored,
+            PullPosition::Run(run) => Self {
+                records: run.since.into(),
+                patients: run.patients.map(|patients| *patients),
+                deleted_from: run.deleted_from,
+            },
+            PullPosition::Corrected(pass) => Self {
+                records: Some(pass.since).into(),
+                patients: Some(pass.list.since.into()),
+                deleted_from: pass.deleted_from,
+            },
+        }
+    }
+}
+
 /// The second pass: the records of patients that changed, whether or not the records did.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CorrectedPass {
-    /// The records' stored stamp.
-    pub since: DateTime<Utc>,
-    /// The stamp to store for the records, by the first pass; `None` to leave it.
-    pub resume: Option<DateTime<Utc>>,
+    /// The records' stored mark.
+    pub since: StampMark,
+    /// The mark to store for the records, by the first pass; `None` to leave it.
+    pub resume: Option<StampMark>,
     /// The list of patients, as far as it has been read.
     pub list: SearchRun,
     /// The list has been read to its end.
     pub is_listed: bool,
     /// The records of the patients read last.
     pub records: Option<Box<SearchRun>>,
+    /// Positions within the run or the pass have been stored.
+    #[serde(default)]
+    pub is_stored: bool,
+    /// The history of patients, behind their list.
+    #[serde(default)]
+    pub deleted: DeletedPatients,
+    /// Moment from which the history is to be read by the next run.
+    #[serde(default)]
+    pub deleted_from: Option<DateTime<Utc>>,
+}
+
+/// A walk over the history of patients, which no list of changed ones can replace: a deleted
+/// patient is in none.
+#[derive(Serialize, Deserialize, Clone)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum DeletedPatients {
+    /// Still to be read, from a moment on; `None`: from the patients' mark.
+    Due { from: Option<DateTime<Utc>> },
+    /// Under way.
+    Page {
+        /// Path and query of the page to read.
+        page: String,
+        /// Number of that page's deletions that have been taken.
+        skip: usize,
+        /// Pages read so far.
+        pages: u32,
+    },
+    /// Read, or not to be had.
+    Done,
+}
+
+impl Default for DeletedPatients {
+    fn default() -> Self {
+        Self::Due { from: None }
+    }
 }
 
 impl CorrectedPass {
+    /// True if nothing is left to be handed over.
+    pub(crate) const fn is_done(&self) -> bool {
+        self.is_listed && self.records.is_none() && matches!(self.deleted, DeletedPatients::Done)
+    }
+
     /// The position to store once both passes are done; `None` to leave the stored one.
-    pub(crate) fn resume(&self, now: DateTime<Utc>) -> Option<PullPosition> {
-        let moved = self.list.resume(now);
-        if self.resume.is_none() && moved.is_none() {
+    pub(crate) fn resume(&self, now: DateTime<Utc>, overlap: TimeDelta) -> Option<PullPosition> {
+        let moved = self.list.resume(now, overlap);
+        if self.resume.is_none() && moved.is_none() && !self.is_stored {
             return None;
         }
-        Some(self.stamps(moved))
+        Some(self.position(moved.or(self.list.since).into()))
     }
 
-    /// The position to store where patients cannot be followed: their stamp stays, until they can.
+    /// The position to store while patients are followed: they are followed on from there.
+    pub(crate) fn resume_within(&self) -> Option<PullPosition> {
+        self.list.reached()?;
+        let list = Box::new(self.list.to_store());
+        Some(self.position(Reached::Partly(list)))
+    }
+
+    /// The position to store where patients have not been followed (yet): their mark stays.
     pub(crate) fn resume_without_patients(&self) -> Option<PullPosition> {
-        self.resume.map(|_| self.stamps(None))
+        if self.resume.is_none() && !self.is_stored {
+            return None;
+        }
+        Some(self.position(self.list.since.into()))
     }
 
-    fn stamps(&self, moved: Option<DateTime<Utc>>) -> PullPosition {
-        PullPosition::Both {
-            records: self.resume.unwrap_or(self.since),
-            patients: moved.or(self.list.since).unwrap_or(self.since),
-        }
+    fn position(&self, patients: Reached) -> PullPosition {
+        PullPosition::Stored(StoredPosition {
+            records: Reached::Mark(self.resume.unwrap_or(self.since)),
+            patients: Some(patients),
+            deleted_from: self.deleted_from,
+        })
     }
 }
 
@@ -78,8 +206,22 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_and_a_foreign_one_is_refused() {
-        let text = write_text(&PullPosition::Since(at(7))).unwrap();
-        assert!(matches!(read_text(&text), Ok(PullPosition::Since(stamp)) if stamp == at(7)));
+        let stored = r#"{"since":"2021-06-29T20:53:27Z"}"#;
+        let position: PullPosition = read_text(&Cursor::new(stored).unwrap()).unwrap();
+        let mark = StoredPosition::from(position).records.mark();
+        assert_eq!(mark, Some(StampMark::open(at(7))), "of an older gateway");
+        let both =
+            r#"{"both":{"records":"2021-06-29T20:53:27Z","patients":"2021-06-29T20:53:28Z"}}"#;
+        let position: PullPosition = read_text(&Cursor::new(both).unwrap()).unwrap();
+        let patients = StoredPosition::from(position).patients.unwrap().mark();
+        assert_eq!(patients, Some(StampMark::open(at(8))));
+        let position = PullPosition::Stored(StoredPosition {
+            records: Reached::Mark(StampMark::read(at(7), at(9))),
+            ..StoredPosition::default()
+        });
+        let text = write_text(&position).unwrap();
+        let again = StoredPosition::from(read_text::<PullPosition>(&text).unwrap());
+        assert_eq!(again.records.mark(), Some(StampMark::read(at(7), at(9))));
         for foreign in ["", "17", r#"{"changed_at":"x"}"#, r#"{"since":"x"}"#] {
             assert!(read_text::<PullPosition>(&Cursor::new(foreign).unwrap()).is_err());
         }

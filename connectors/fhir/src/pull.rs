@@ -3,16 +3,15 @@
 use chrono::{DateTime, Utc};
 use connector_kit::{Page, PageRequest, SourceError, SourceSurprise};
 
-use crate::corrected;
 use crate::cursor::{read_text, write_text};
 use crate::fact::resource_type;
 use crate::page_reader::{PageReader, RunStart};
-use crate::position::PullPosition;
+use crate::position::{PullPosition, Reached, StoredPosition};
 use crate::query::Queries;
-use crate::refusal::Ask;
 use crate::search_run::SearchRun;
 use crate::session::{FetchedPage, FhirSession};
-use crate::stamps_went_back;
+use crate::windows::RunWindow;
+use crate::{corrected, stamps_went_back, windows};
 
 pub(crate) async fn page(
     session: &FhirSession,
@@ -21,29 +20,26 @@ pub(crate) async fn page(
     let reader = PageReader { session, request };
     let position = request.after.as_ref().map(read_text).transpose()?;
     match position {
-        Some(PullPosition::Run(run)) if !request.first_of_run => {
-            let fetched = next_page(reader, &run).await?;
+        Some(PullPosition::Run(mut run)) if !request.first_of_run => {
+            let feed = request.feed;
+            let search = |span| {
+                let includes = session.asks_for_includes();
+                session.queries.search(feed, span, reader.limit(), includes)
+            };
+            let fetched = reader
+                .next_page(&mut run, resource_type(feed), search)
+                .await?;
             first_pass(reader, *run, fetched).await
         }
         Some(PullPosition::Corrected(pass)) if !request.first_of_run => {
             corrected::page(reader, *pass).await
         }
         stored => {
+            let stored = stored.map(StoredPosition::from).unwrap_or_default();
             let start = start(reader, stored).await?;
             first_pass(reader, start.run, start.fetched).await
         }
     }
-}
-
-/// The server page at which a run stands.
-async fn next_page(reader: PageReader<'_>, run: &SearchRun) -> Result<FetchedPage, SourceError> {
-    run.check_end()?;
-    let session = reader.session;
-    let url = session.address_of(&run.page)?;
-    let resource = resource_type(reader.request.feed);
-    Ok(session
-        .get_page(url, Ask::NextPage(resource), reader.request.now)
-        .await?)
 }
 
 /// A page of the records that changed.
@@ -54,65 +50,91 @@ async fn first_pass(
 ) -> Result<Page, SourceError> {
     let now = reader.request.now;
     let mut surprise = (run.went_back && run.is_fresh()).then_some(SourceSurprise::StampsWentBack);
-    let part = reader.hand_over(&mut run, fetched).await?;
-    if !part.has_more && run.note_older_stamps() {
-        surprise = Some(SourceSurprise::StampsWentBack);
-    }
-    let next = if part.has_more {
-        PullPosition::Run(Box::new(run))
-    } else if let Some(pass) = corrected::pass_behind(reader.session, &run, now) {
-        PullPosition::Corrected(Box::new(pass))
-    } else {
-        let resume = run.resume(now).map(PullPosition::Since);
+    let fetched = windows::narrow(reader, &mut run, fetched).await?;
+    let read_at = fetched.date.unwrap_or(now);
+    let mut part = reader.hand_over(&mut run, fetched).await?;
+    part.has_more = part.has_more || windows::advance(reader, &mut run, read_at);
+    if part.has_more {
+        let resume = within(&mut run);
+        let next = write_text(&PullPosition::Run(Box::new(run)))?;
         return Ok(Page {
             records: part.records,
-            next: None,
+            next: Some(next),
             resume: resume.as_ref().map(write_text).transpose()?,
             surprise,
         });
+    }
+    if run.note_older_stamps() {
+        surprise = Some(SourceSurprise::StampsWentBack);
+    }
+    let pass = corrected::pass_behind(reader.session, &run, now);
+    let resume = match &pass {
+        Some(pass) => pass.resume_without_patients(),
+        None => at_end(reader.session, &run, now),
     };
+    let next = pass.map(|mut pass| {
+        pass.is_stored |= resume.is_some();
+        write_text(&PullPosition::Corrected(Box::new(pass)))
+    });
     Ok(Page {
         records: part.records,
-        next: Some(write_text(&next)?),
-        resume: None,
+        next: next.transpose()?,
+        resume: resume.as_ref().map(write_text).transpose()?,
         surprise,
     })
 }
 
-/// Stored stamps of the records and of the patients, `None` before the first run.
-struct StoredStamps {
-    records: Option<DateTime<Utc>>,
-    patients: Option<DateTime<Utc>>,
+/// The position to store while a run is under way; `None` where only its end moves the stored one.
+fn within(run: &mut SearchRun) -> Option<PullPosition> {
+    run.reached()?;
+    run.is_stored = true;
+    Some(PullPosition::Stored(StoredPosition {
+        patients: run.patients.as_deref().cloned(),
+        deleted_from: run.deleted_from,
+        records: Reached::Partly(Box::new(run.to_store())),
+    }))
 }
 
-impl From<Option<PullPosition>> for StoredStamps {
-    fn from(stored: Option<PullPosition>) -> Self {
-        let (records, patients) = match stored {
-            None => (None, None),
-            Some(PullPosition::Since(stamp)) => (Some(stamp), None),
-            Some(PullPosition::Both { records, patients }) => (Some(records), Some(patients)),
-            Some(PullPosition::Run(run)) => (run.since, run.patients),
-            Some(PullPosition::Corrected(pass)) => (Some(pass.since), pass.list.since),
-        };
-        Self { records, patients }
+/// The position to store at the end of a run without a second pass; `None` to leave the stored one.
+fn at_end(session: &FhirSession, run: &SearchRun, now: DateTime<Utc>) -> Option<PullPosition> {
+    let moved = run.resume(now, session.overlap());
+    if moved.is_none() && !run.is_stored {
+        return None;
     }
+    Some(PullPosition::Stored(StoredPosition {
+        records: moved.or(run.since).into(),
+        patients: run.patients.as_deref().cloned(),
+        deleted_from: run.deleted_from,
+    }))
 }
 
-async fn start(
-    reader: PageReader<'_>,
-    stored: Option<PullPosition>,
-) -> Result<RunStart, SourceError> {
+async fn start(reader: PageReader<'_>, stored: StoredPosition) -> Result<RunStart, SourceError> {
     let request = reader.request;
-    let stamps = StoredStamps::from(stored);
+    let patients = stored.patients.map(Box::new);
+    let since = stored.records.mark();
+    // A run that broke off goes on, with all that it knows of its pages before.
+    if let Reached::Partly(mut run) = stored.records
+        && let Some(from) = run.reached()
+    {
+        run.window = run.window.map(RunWindow::reopened);
+        let fetched = reader.search(Some(from), run.window).await?;
+        let read_at = fetched.date.unwrap_or(request.now);
+        run.begin_search(Queries::path(&fetched.url), Some(from), read_at);
+        run.patients = patients;
+        run.deleted_from = stored.deleted_from;
+        return Ok(RunStart { run: *run, fetched });
+    }
     let from = if request.first_of_run {
-        reader.session.overlapped(stamps.records)
+        reader.session.begin_behind(since)
     } else {
-        stamps.records
+        since.map(|mark| mark.stamp)
     };
-    let fetched = reader.first_page(from).await?;
+    let fetched = reader.search(from, None).await?;
     let started = fetched.date.unwrap_or(request.now);
-    let mut run = SearchRun::new(stamps.records, Queries::path(&fetched.url), started);
-    run.patients = stamps.patients;
+    let mut run = SearchRun::new(since, Queries::path(&fetched.url), started);
+    run.from = from;
+    run.patients = patients;
+    run.deleted_from = stored.deleted_from;
     if request.first_of_run
         && fetched.page.matches.is_empty()
         && let Some(start) = stamps_went_back::start_further_back(reader, &run).await?

@@ -31,6 +31,19 @@ pub(crate) struct Window {
     pub to: Option<i64>,
 }
 
+/// Span of change stamps that a search is for, both ends counted in; `None` is no bound.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Span {
+    pub from: Option<DateTime<Utc>>,
+    pub to: Option<DateTime<Utc>>,
+}
+
+impl Span {
+    pub(crate) const fn since(from: Option<DateTime<Utc>>) -> Self {
+        Self { from, to: None }
+    }
+}
+
 /// Writer of the searches for one server.
 pub(crate) struct Queries {
     base: Url,
@@ -49,16 +62,10 @@ impl Queries {
         })
     }
 
-    /// The first page of a feed: what changed at or after `since`, oldest first.
-    pub(crate) fn search(
-        &self,
-        feed: Feed,
-        since: Option<DateTime<Utc>>,
-        count: u32,
-        include: bool,
-    ) -> Url {
+    /// The first page of a feed: what changed within a span, oldest first.
+    pub(crate) fn search(&self, feed: Feed, span: Span, count: u32, include: bool) -> Url {
         let mut url = self.coded(feed);
-        changed_since(&mut url, since, count);
+        changed_within(&mut url, span, count);
         if include {
             include_patient(&mut url, feed);
         }
@@ -137,25 +144,38 @@ impl Queries {
     /// The patients that changed at or after `since`, oldest first.
     pub(crate) fn changed_patients(&self, since: Option<DateTime<Utc>>) -> Url {
         let mut url = self.at("Patient");
-        changed_since(&mut url, since, MAX_CORRECTED);
+        changed_within(&mut url, Span::since(since), MAX_CORRECTED);
         url
     }
 
-    /// A feed's records of up to [`MAX_CORRECTED`] patients, whenever they changed.
-    pub(crate) fn of_patients(&self, feed: Feed, ids: &[String], count: u32, include: bool) -> Url {
+    /// A feed's records of up to [`MAX_CORRECTED`] patients that changed within a span.
+    pub(crate) fn of_patients(
+        &self,
+        feed: Feed,
+        ids: &[String],
+        span: Span,
+        count: u32,
+        include: bool,
+    ) -> Url {
         let mut url = self.coded(feed);
         url.query_pairs_mut().append_pair("patient", &ids.join(","));
-        changed_since(&mut url, None, count);
+        changed_within(&mut url, span, count);
         if include {
             include_patient(&mut url, feed);
         }
         url
     }
 
-    /// The ids named by [`Queries::of_patients`].
-    pub(crate) fn named_patients(url: &Url) -> Option<Vec<String>> {
-        let (_, ids) = url.query_pairs().find(|(name, _)| name == "patient")?;
-        Some(ids.split(',').map(str::to_owned).collect())
+    /// The versions that patients have had since a moment, deletions among them (R4, history).
+    pub(crate) fn history_of_patients(&self, since: Option<DateTime<Utc>>) -> Url {
+        let mut url = self.at("Patient/_history");
+        let mut query = url.query_pairs_mut();
+        if let Some(since) = since {
+            query.append_pair("_since", &instant(since));
+        }
+        query.append_pair("_count", "200");
+        drop(query);
+        url
     }
 
     /// All records of a feed, by its codes.
@@ -272,10 +292,12 @@ impl Queries {
     }
 }
 
-fn changed_since(url: &mut Url, since: Option<DateTime<Utc>>, count: u32) {
+fn changed_within(url: &mut Url, span: Span, count: u32) {
     let mut query = url.query_pairs_mut();
-    if let Some(since) = since {
-        query.append_pair("_lastUpdated", &format!("ge{}", instant(since)));
+    for (prefix, bound) in [("ge", span.from), ("le", span.to)] {
+        if let Some(bound) = bound {
+            query.append_pair("_lastUpdated", &format!("{prefix}{}", instant(bound)));
+        }
     }
     query
         .append_pair("_sort", "_lastUpdated")
@@ -339,7 +361,7 @@ mod tests {
     #[test]
     fn a_search_names_codes_stamp_order_and_size() {
         let since = "2021-07-01T10:00:00.123456Z".parse().unwrap();
-        let url = queries().search(Feed::Recoveries, Some(since), 200, true);
+        let url = queries().search(Feed::Recoveries, Span::since(Some(since)), 200, true);
         assert_eq!(url.path(), "/fhir/r4/Condition");
         let expected = [
             ("code", "http://hl7.org/fhir/sid/icd-10|U07.1,urn:x|77"),
@@ -350,14 +372,14 @@ mod tests {
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
         assert_eq!(pairs(&url), expected);
-        let first = queries().search(Feed::Vaccinations, None, 5, false);
+        let first = queries().search(Feed::Vaccinations, Span::default(), 5, false);
         assert_eq!(first.query(), Some("_sort=_lastUpdated&_count=5"));
     }
 
     #[test]
     fn a_link_off_the_server_is_not_followed() {
         let queries = queries();
-        let page = queries.search(Feed::Tests, None, 1, false);
+        let page = queries.search(Feed::Tests, Span::default(), 1, false);
         for off in [
             "https://mis.example/fhir",
             "http://mis.example:8443/x",

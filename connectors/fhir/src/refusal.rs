@@ -49,6 +49,9 @@ impl Ask {
 pub(crate) struct HttpRefusal {
     /// The HTTP status; `None` where there was no answer.
     pub status: Option<u16>,
+    /// True for a failure that may pass within moments, so that the same request is worth another
+    /// try at once.
+    pub is_brief: bool,
     /// The error to report.
     pub error: SourceError,
 }
@@ -57,6 +60,7 @@ impl From<SourceError> for HttpRefusal {
     fn from(error: SourceError) -> Self {
         Self {
             status: None,
+            is_brief: false,
             error,
         }
     }

@@ -7,20 +7,29 @@ use serde::{Deserialize, Serialize};
 use crate::bundle::ServerPage;
 use crate::cycle::{EndlessReason, PageCycle};
 use crate::fingerprint;
+use crate::position::Reached;
+use crate::stamp_mark::StampMark;
+use crate::windows::RunWindow;
 
 /// Checkpoints kept of a run; beyond it every second one is dropped.
 const MAX_CHECKPOINTS: usize = 12;
 
 /// The state of a walk over the pages of one search: the records of a feed, or the patients that
-/// changed.
+/// changed. A search may begin anew further on, where the server has sorted so far.
 #[derive(Serialize, Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SearchRun {
-    /// The stored stamp this run started from.
-    pub since: Option<DateTime<Utc>>,
-    /// The stored stamp of the patients, where one is kept.
-    #[serde(default)]
-    pub patients: Option<DateTime<Utc>>,
+    /// The stored mark this run started from.
+    pub since: Option<StampMark>,
+    /// The stored position among the patients, where one is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patients: Option<Box<Reached>>,
+    /// Moment from which the patients' history is read for deletions, where one is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_from: Option<DateTime<Utc>>,
+    /// Patients whose records the search is for; none for a search for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked_for: Vec<String>,
     /// Path and query of the server page to read.
     pub page: String,
     /// Number of that page's matches that have been handed over.
@@ -31,13 +40,33 @@ pub(crate) struct SearchRun {
     pub pages: u32,
     /// The server's clock at the start of the run.
     pub started: DateTime<Utc>,
+    /// Moment from which the present search reads; `None`: everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<DateTime<Utc>>,
+    /// Window that the present search is for, on a server that does not sort.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<RunWindow>,
+    /// The page to read is the first of its search, and no link of the server's.
+    pub begins_search: bool,
     /// The greatest stamp handed over.
     latest: Option<DateTime<Utc>>,
-    /// The stamp handed over last.
+    /// The stamp handed over last of the present search.
     last: Option<DateTime<Utc>>,
     /// False once a stamp was smaller than the one before: the server does not sort, or works on a
     /// snapshot.
     sorted: bool,
+    /// True once a resource came without a stamp: no search from a stamp would find such ones.
+    #[serde(default, skip_serializing_if = "is_false")]
+    unstamped: bool,
+    /// The server does not sort, and does not heed windows of time either.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub undivided: bool,
+    /// Stamps lie further back than the server's clock explains.
+    #[serde(default, skip_serializing_if = "is_false")]
+    late: bool,
+    /// A position within this run has been given out to be stored.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_stored: bool,
     /// The earliest moment at which, during the run, an older record may have moved to the end of
     /// the list.
     changed: Option<DateTime<Utc>>,
@@ -59,19 +88,36 @@ pub(crate) struct SearchRun {
     pub went_back: bool,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands fields over by reference"
+)]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 impl SearchRun {
-    pub(crate) fn new(since: Option<DateTime<Utc>>, page: &str, started: DateTime<Utc>) -> Self {
+    pub(crate) fn new(since: Option<StampMark>, page: &str, started: DateTime<Utc>) -> Self {
         Self {
             since,
             patients: None,
+            deleted_from: None,
+            asked_for: Vec::new(),
             page: page.to_owned(),
             skip: 0,
             prefix: fingerprint::of_resources(&[]),
             pages: 1,
             started,
+            from: None,
+            window: None,
+            begins_search: true,
             latest: None,
             last: None,
             sorted: true,
+            unstamped: false,
+            undivided: false,
+            late: false,
+            is_stored: false,
             changed: None,
             shrunk: false,
             total: None,
@@ -80,6 +126,67 @@ impl SearchRun {
             endless: None,
             went_back: false,
         }
+    }
+
+    /// The stored stamp this run started from.
+    pub(crate) fn since_stamp(&self) -> Option<DateTime<Utc>> {
+        self.since.map(|mark| mark.stamp)
+    }
+
+    /// Begins another search of the same run, the one at `page`.
+    pub(crate) fn begin_search(
+        &mut self,
+        page: &str,
+        from: Option<DateTime<Utc>>,
+        read_at: DateTime<Utc>,
+    ) {
+        self.go_to(page, read_at);
+        self.from = from;
+        self.last = None;
+        self.total = None;
+        self.cycle = PageCycle::default();
+        self.begins_search = true;
+    }
+
+    /// Moment up to which everything has certainly been handed over, so that a search from there
+    /// goes on with the run; `None` where a search from a stamp could miss something.
+    pub(crate) fn reached(&self) -> Option<DateTime<Utc>> {
+        if self.went_back || self.unstamped || self.undivided || self.endless.is_some() {
+            return None;
+        }
+        if self.window.is_some() {
+            return self.from;
+        }
+        // Stamps of the future would have the rest of the run look for nothing but them.
+        let last = self.last.filter(|_| self.sorted)?.min(self.started);
+        let last = DateTime::from_timestamp_millis(last.timestamp_millis())?;
+        Some(self.from.map_or(last, |from| from.max(last)))
+    }
+
+    /// Moment from which another search goes on where page links have expired; `None` where it
+    /// would not come further than the present one.
+    pub(crate) fn restart(&self) -> Option<DateTime<Utc>> {
+        self.reached()
+            .filter(|reached| self.from.is_none_or(|from| *reached > from))
+    }
+
+    /// The run as it is to be stored within it: without what only its present search needs, and
+    /// without the patients, which are stored beside it.
+    pub(crate) fn to_store(&self) -> Self {
+        Self {
+            patients: None,
+            page: String::new(),
+            skip: 0,
+            prefix: 0,
+            cycle: PageCycle::default(),
+            is_stored: true,
+            ..self.clone()
+        }
+    }
+
+    /// True if resources without stamps were handed over.
+    pub(crate) const fn has_unstamped(&self) -> bool {
+        self.unstamped
     }
 
     /// True if nothing of the run has been handed over.
@@ -112,7 +219,7 @@ impl SearchRun {
     /// Notes, once everything has been handed over, whether the newest stamp is older than the
     /// stored one; returns true where that was not known before.
     pub(crate) fn note_older_stamps(&mut self) -> bool {
-        let is_news = !self.went_back && self.latest.is_some() && self.latest < self.since;
+        let is_news = !self.went_back && self.latest.is_some() && self.latest < self.since_stamp();
         self.went_back |= is_news;
         is_news
     }
@@ -146,11 +253,15 @@ impl SearchRun {
     }
 
     /// Notes the matches up to `until` as handed over, behind those handed over before.
-    pub(crate) fn note_handed_over(&mut self, page: &ServerPage, until: usize) {
+    pub(crate) fn note_handed_over(&mut self, page: &ServerPage, until: usize, overlap: TimeDelta) {
         for resource in &page.matches[self.skip..until] {
             let Some(stamp) = resource.stamp else {
+                self.unstamped = true;
                 continue;
             };
+            self.late |= self
+                .since
+                .is_some_and(|since| since.is_belied_by(stamp, overlap));
             self.sorted &= self.last.is_none_or(|last| last <= stamp);
             self.last = Some(stamp);
             self.latest = self.latest.max(Some(stamp));
@@ -176,31 +287,51 @@ impl SearchRun {
             });
         }
         self.page = next.to_owned();
+        self.begins_search = false;
         self.skip = 0;
         self.prefix = fingerprint::of_resources(&[]);
         self.pages += 1;
     }
 
-    /// The stamp the next run may start from, now that everything has been handed over; `None` to
-    /// leave it.
+    /// The mark the next run may start from, now that everything has been handed over; `None` to
+    /// leave the stored one.
+    pub(crate) fn resume(&self, now: DateTime<Utc>, overlap: TimeDelta) -> Option<StampMark> {
+        let whole = self.latest?.min(self.started).min(now);
+        let stamp = self.resume_stamp(whole)?;
+        let read_at = self.started.min(now);
+        // What lies behind a stamp that had to stay back was not read for certain.
+        let mark = if self.went_back || stamp < whole {
+            StampMark::open(stamp)
+        } else if self.late || self.since.is_some_and(|since| since.is_late()) {
+            StampMark::read_late(stamp, read_at, self.since, overlap)
+        } else {
+            StampMark::read(stamp, read_at)
+        };
+        let Some(since) = self.since else {
+            return Some(mark);
+        };
+        let moves = mark.stamp > since.stamp
+            || self.went_back
+            || (mark.stamp == since.stamp && mark.begin(overlap) > since.begin(overlap));
+        moves.then_some(mark)
+    }
+
+    /// The stamp of [`Self::resume`].
     ///
     /// Never behind what was stored, unless the server's own stamps went back; never past the
     /// server's clock at the start or ours now. On a server that sorts afresh for every page, a
     /// change during the run shifts later pages, so that one record may have slipped through
     /// between two of them: then the stamp goes only as far as the last page read before that
     /// change.
-    pub(crate) fn resume(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let mut stamp = self.latest?.min(self.started).min(now);
+    fn resume_stamp(&self, whole: DateTime<Utc>) -> Option<DateTime<Utc>> {
         if self.pages > 1 && self.sorted {
-            if let Some(changed) = self.changed {
-                stamp = stamp.min(self.last_stamp_before(changed)?);
+            match self.changed {
+                Some(changed) => Some(whole.min(self.last_stamp_before(changed)?)),
+                None => Some(whole),
             }
-        } else if self.pages > 1 && self.shrunk {
-            return None;
+        } else {
+            (self.pages == 1 || !self.shrunk).then_some(whole)
         }
-        self.since
-            .is_none_or(|since| since < stamp || self.went_back)
-            .then_some(stamp)
     }
 
     /// The last stamp of the last page that was certainly read before `moment` (HTTP dates have
@@ -232,6 +363,13 @@ mod tests {
         DateTime::from_timestamp(1_625_000_000 + second, 0).unwrap()
     }
 
+    const OVERLAP: TimeDelta = TimeDelta::seconds(60);
+
+    /// The stamp of the mark that a run stores at its end.
+    fn stamp(run: &SearchRun, second: i64) -> Option<DateTime<Utc>> {
+        run.resume(at(second), OVERLAP).map(|mark| mark.stamp)
+    }
+
     fn page(records: &[(&str, i64, bool)], total: u64) -> ServerPage {
         let resource = |(id, second, first): &(&str, i64, bool)| Resource {
             record_id: (*id).to_owned(),
@@ -246,6 +384,7 @@ mod tests {
             matches: records.iter().map(resource).collect(),
             patients: Vec::new(),
             next: None,
+            own: None,
             total: Some(total),
             has_others: false,
         }
@@ -253,13 +392,13 @@ mod tests {
 
     /// Hands over pages read ten seconds apart, beginning at second 1000.
     fn run(pages: &[ServerPage]) -> SearchRun {
-        let mut run = SearchRun::new(Some(at(1)), "/p0", at(1000));
+        let mut run = SearchRun::new(Some(StampMark::open(at(1))), "/p0", at(1000));
         for (number, page) in pages.iter().enumerate() {
             if number > 0 {
                 run.go_to("/p", at(1000 + 10 * (i64::try_from(number).unwrap() - 1)));
             }
             run.receive(page);
-            run.note_handed_over(page, page.matches.len());
+            run.note_handed_over(page, page.matches.len(), OVERLAP);
         }
         run
     }
@@ -270,28 +409,24 @@ mod tests {
             page(&[("a", 10, false), ("b", 20, false)], 3),
             page(&[("c", 30, false)], 3),
         ]);
-        assert_eq!(done.resume(at(2000)), Some(at(30)));
+        assert_eq!(stamp(&done, 2000), Some(at(30)));
+        assert_eq!(stamp(&done, 25), Some(at(25)), "never past our own clock");
         assert_eq!(
-            done.resume(at(25)),
-            Some(at(25)),
-            "never past our own clock"
-        );
-        assert_eq!(
-            run(&[page(&[("a", 1500, true)], 1)]).resume(at(2000)),
+            stamp(&run(&[page(&[("a", 1500, true)], 1)]), 2000),
             Some(at(1000)),
             "nor past the server's"
         );
-        assert_eq!(
-            run(&[page(&[("a", 1, true)], 1)]).resume(at(2000)),
-            None,
-            "nothing new"
-        );
-        assert_eq!(run(&[page(&[], 0)]).resume(at(2000)), None);
+        let mut quiet = SearchRun::new(Some(StampMark::read(at(1), at(900))), "/p0", at(1000));
+        let same = page(&[("a", 1, true)], 1);
+        quiet.receive(&same);
+        quiet.note_handed_over(&same, 1, OVERLAP);
+        assert_eq!(stamp(&quiet, 2000), None, "nothing new");
+        assert_eq!(stamp(&run(&[page(&[], 0)]), 2000), None);
         let unsorted = run(&[
             page(&[("b", 20, false), ("a", 10, false)], 3),
             page(&[("c", 15, false)], 3),
         ]);
-        assert_eq!(unsorted.resume(at(2000)), Some(at(20)));
+        assert_eq!(stamp(&unsorted, 2000), Some(at(20)));
     }
 
     #[test]
@@ -305,18 +440,18 @@ mod tests {
             ]
         };
         assert_eq!(
-            run(&pages(false)).resume(at(2000)),
+            stamp(&run(&pages(false)), 2000),
             Some(at(20)),
             "the page read at 1010 is safe, 1020 is not"
         );
         assert_eq!(
-            run(&pages(true)).resume(at(2000)),
+            stamp(&run(&pages(true)), 2000),
             Some(at(1000)),
             "a new record shifts nothing"
         );
         let early = run(&[page(&[("a", 10, false)], 2), page(&[("a", 1000, false)], 2)]);
         assert_eq!(
-            early.resume(at(2000)),
+            stamp(&early, 2000),
             None,
             "no page is certainly older than the change"
         );
@@ -329,9 +464,9 @@ mod tests {
             page(&[("b", 20, false)], 4),
             page(&[("d", 40, false)], 3),
         ]);
-        assert_eq!(sorted.resume(at(2000)), Some(at(10)));
+        assert_eq!(stamp(&sorted, 2000), Some(at(10)));
         let unsorted = run(&[page(&[("b", 20, false)], 3), page(&[("a", 10, false)], 2)]);
-        assert_eq!(unsorted.resume(at(2000)), None);
+        assert_eq!(stamp(&unsorted, 2000), None);
     }
 
     #[test]
@@ -339,7 +474,7 @@ mod tests {
         let before = page(&[("a", 10, false), ("b", 20, false), ("c", 30, false)], 3);
         let mut run = SearchRun::new(None, "/p", at(1000));
         run.receive(&before);
-        run.note_handed_over(&before, 2);
+        run.note_handed_over(&before, 2, OVERLAP);
         run.receive(&before);
         assert_eq!(run.skip, 2);
         run.receive(&page(
@@ -347,6 +482,50 @@ mod tests {
             3,
         ));
         assert_eq!(run.skip, 0);
+    }
+
+    #[test]
+    fn what_has_closed_is_not_read_again_and_a_stamp_that_stayed_back_closes_nothing() {
+        let begin = |run: &SearchRun| run.resume(at(2000), OVERLAP).unwrap().begin(OVERLAP);
+        let quiet = run(&[page(&[("a", 10, false)], 1)]);
+        assert_eq!(begin(&quiet), Some(at(11)));
+        let young = run(&[page(&[("a", 950, false)], 1)]);
+        assert_eq!(begin(&young), Some(at(890)), "until T - overlap - a minute");
+        let shifted = run(&[
+            page(&[("a", 10, false)], 4),
+            page(&[("b", 20, false)], 4),
+            page(&[("a", 1015, false)], 4),
+        ]);
+        assert_eq!(begin(&shifted), Some(at(20) - OVERLAP));
+        let mut again = SearchRun::new(quiet.resume(at(2000), OVERLAP), "/p0", at(3000));
+        let late = page(&[("b", 15, true)], 1);
+        again.receive(&late);
+        again.note_handed_over(&late, 1, OVERLAP);
+        assert_eq!(
+            begin(&again),
+            Some(at(15) - OVERLAP),
+            "stamps come late here"
+        );
+    }
+
+    #[test]
+    fn a_run_goes_on_from_the_stamp_it_has_reached() {
+        let mut walk = run(&[page(&[("a", 10, false), ("b", 20, false)], 9)]);
+        assert_eq!(walk.restart(), Some(at(20)));
+        walk.begin_search("/q", walk.restart(), at(1001));
+        assert_eq!(walk.restart(), None, "no further than that search");
+        assert_eq!(walk.reached(), None);
+        let next = page(&[("b", 20, false), ("c", 20, false)], 8);
+        walk.receive(&next);
+        walk.note_handed_over(&next, 2, OVERLAP);
+        assert_eq!((walk.restart(), walk.reached()), (None, Some(at(20))));
+        let stored: SearchRun =
+            serde_json::from_str(&serde_json::to_string(&walk.to_store()).unwrap()).unwrap();
+        assert_eq!(stored.reached(), Some(at(20)));
+        let future = run(&[page(&[("a", 10, false), ("b", 5000, false)], 9)]);
+        assert_eq!(future.reached(), Some(at(1000)));
+        let unsorted = run(&[page(&[("a", 20, false), ("b", 10, false)], 9)]);
+        assert_eq!(unsorted.reached(), None);
     }
 
     #[test]
@@ -364,8 +543,10 @@ mod tests {
 
     #[test]
     fn the_form_of_stored_cursors_stays() {
-        let stored = r#"{"since":null,"patients":null,"page":"/p","skip":0,"prefix":1,"pages":2,
-            "started":"2021-07-01T10:00:00Z","latest":null,"last":null,"sorted":true,
+        let stored = r#"{"since":{"stamp":"2021-07-01T09:00:00Z"},"page":"/p","skip":0,
+            "prefix":1,"pages":2,"started":"2021-07-01T10:00:00Z",
+            "from":"2021-07-01T08:00:00Z","window":{"to":1625000000,"width":60},
+            "begins_search":true,"latest":null,"last":null,"sorted":false,
             "changed":null,"shrunk":false,"total":3,"marks":[[10,20]],
             "circle":{"link":5,"content":6,"steps":0,"until":1,"repeated":0,"empty":0},
             "went_back":false}"#

@@ -6,18 +6,21 @@ use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use connector_kit::{ClinicRecord, Feed, RecordStatus, SourceError};
+use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::bounds;
 use crate::bundle::{self, Resource, ServerPage};
+use crate::check::capabilities;
 use crate::config::{FhirConfig, Include};
 use crate::fact::{self, MappedResource, resource_type};
 use crate::http::Http;
 use crate::identity::IdentifierSystems;
 use crate::patients::Patients;
-use crate::query::Queries;
+use crate::query::{Queries, Span};
 use crate::refusal::{Ask, HttpRefusal};
 use crate::server_limits::ServerLimits;
+use crate::stamp_mark::StampMark;
 use crate::subjects;
 
 /// Everything that reading from one server takes.
@@ -27,6 +30,8 @@ pub(crate) struct FhirSession {
     pub queries: Queries,
     pub identifier_systems: IdentifierSystems,
     pub limits: ServerLimits,
+    /// Set once the capability statement was read: true if it offers the history of Patient.
+    history: OnceCell<bool>,
 }
 
 /// A server page, with its address and the moment at which the server says it was made.
@@ -46,6 +51,7 @@ impl FhirSession {
             queries: Queries::new(&config)?,
             identifier_systems: IdentifierSystems::new(&config),
             limits: ServerLimits::default(),
+            history: OnceCell::new(),
             config,
         })
     }
@@ -58,10 +64,32 @@ impl FhirSession {
             .collect()
     }
 
-    /// A stamp less the overlap.
-    pub(crate) fn overlapped(&self, stamp: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
-        let overlap = TimeDelta::seconds(self.config.overlap_seconds.into());
-        stamp.and_then(|stamp| stamp.checked_sub_signed(overlap))
+    /// Time for which a run looks back behind what it has read.
+    pub(crate) fn overlap(&self) -> TimeDelta {
+        TimeDelta::seconds(self.config.overlap_seconds.into())
+    }
+
+    /// Moment from which a run behind a mark has to read.
+    pub(crate) fn begin_behind(&self, mark: Option<StampMark>) -> Option<DateTime<Utc>> {
+        mark.and_then(|mark| mark.begin(self.overlap()))
+    }
+
+    /// True if the server's capability statement offers the history of Patient. It is read once, and
+    /// again only where reading failed.
+    pub(crate) async fn tells_history(&self, now: DateTime<Utc>) -> Result<bool, SourceError> {
+        let ask = async || {
+            let url = self.queries.metadata();
+            let reply = match self.http.get(url, Ask::Metadata, now).await {
+                Ok(reply) => reply,
+                Err(HttpRefusal {
+                    error: error @ SourceError::Retry { .. },
+                    ..
+                }) => return Err(error),
+                Err(_) => return Ok(false),
+            };
+            Ok(capabilities::offers_history(&reply.body))
+        };
+        self.history.get_or_try_init(ask).await.copied()
     }
 
     /// The address behind path and query that were kept in a cursor.
@@ -104,14 +132,14 @@ impl FhirSession {
     pub(crate) async fn first_page(
         &self,
         feed: Feed,
-        from: Option<DateTime<Utc>>,
+        span: Span,
         count: u32,
         now: DateTime<Utc>,
     ) -> Result<FetchedPage, SourceError> {
         let ask = Ask::Search(resource_type(feed));
         let url = self
             .queries
-            .search(feed, from, count, self.asks_for_includes());
+            .search(feed, span, count, self.asks_for_includes());
         let refused = match self.get_page(url, ask, now).await {
             Ok(fetched) => return Ok(fetched),
             Err(refused) => refused,
@@ -119,7 +147,7 @@ impl FhirSession {
         if !self.may_drop_include() || !matches!(refused.status, Some(400 | 422)) {
             return Err(refused.error);
         }
-        let url = self.queries.search(feed, from, count, false);
+        let url = self.queries.search(feed, span, count, false);
         let fetched = self.get_page(url, ask, now).await?;
         tracing::info!("the FHIR server refuses _include; patients are read in batches");
         self.limits.include_refused.learn();

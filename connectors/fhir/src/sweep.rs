@@ -280,11 +280,16 @@ impl KeySweep {
             .min();
         let begin = self.from.or(oldest).unwrap_or(end).min(end);
         let span = (end - begin).clamp(1, MAX_SPAN);
-        let count = self.reading.tally.count.saturating_as::<i64>().max(1);
+        let count = self.reading.tally.count.saturating_as::<i64>();
         let wanted = self.capacity.saturating_as::<i64>().max(1);
         // Three quarters of a page, from how dense this window was; at most eight times as wide.
-        let wider = (span.saturating_mul(wanted).saturating_mul(3) / count.saturating_mul(4))
-            .clamp(1, span.saturating_mul(8))
+        let widest = span.saturating_mul(8);
+        let wider = span
+            .saturating_mul(wanted)
+            .saturating_mul(3)
+            .checked_div(count.saturating_mul(4))
+            .unwrap_or(widest)
+            .clamp(1, widest)
             .min(MAX_SPAN);
         let next = end.saturating_add(wider);
         let is_last = DateTime::from_timestamp(next, 0)

@@ -31,7 +31,16 @@ impl Error for RedirectFault {}
 
 impl From<reqwest::Error> for HttpRefusal {
     fn from(error: reqwest::Error) -> Self {
-        describe(&error).into()
+        let described = describe(&error);
+        // A server that cannot be reached, or that says nothing, has had its time.
+        let is_brief = matches!(described, SourceError::Retry { .. })
+            && !error.is_connect()
+            && !error.is_timeout();
+        Self {
+            status: None,
+            is_brief,
+            error: described,
+        }
     }
 }
 

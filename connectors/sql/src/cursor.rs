@@ -127,6 +127,7 @@ mod tests {
             .iter()
             .chain(columns)
             .map(|(name, kind)| Described {
+                origin: None,
                 name: (*name).into(),
                 kind: *kind,
                 type_name: String::new(),

@@ -29,9 +29,9 @@ impl EpochUnit {
     /// The unit that a number's size shows; `None` where no unit makes a likely instant of it.
     pub(crate) fn of(number: i64) -> Option<Self> {
         match number.unsigned_abs() {
-            ..FIRST_MILLIS => Some(Self::Seconds),
-            ..FIRST_MICROS => Some(Self::Millis),
-            ..FIRST_BEYOND => Some(Self::Micros),
+            0..FIRST_MILLIS => Some(Self::Seconds),
+            FIRST_MILLIS..FIRST_MICROS => Some(Self::Millis),
+            FIRST_MICROS..FIRST_BEYOND => Some(Self::Micros),
             _ => None,
         }
     }

@@ -20,23 +20,20 @@ pub(super) async fn section(
 ) -> Section {
     let mut report = CheckReport::default();
     let suite = loaded.config.keys.suite.into();
-    match Source::new(name, config, &loaded.base, ring, suite) {
-        Ok(source) => match clock {
-            Some(clock) => {
-                report = source.connector.check(clock.now()).await;
-                tell_zone(&mut report, config);
-                sample::check(&mut report, &source, clock.now()).await;
+    let source = Source::new(name, config, &loaded.base, ring, suite);
+    match &source {
+        Ok(source) => {
+            match clock {
+                Some(clock) => report = source.connector.check(clock.now()).await,
+                None => report.good("the section can be read"),
             }
-            None => {
-                report.good("the section can be read");
-                tell_zone(&mut report, config);
-            }
-        },
+            tell_zone(&mut report, config);
+        }
         Err(error) => add_start_error(
             &mut report,
             &StartError::Source {
                 name: name.to_owned(),
-                error,
+                error: error.clone(),
             },
         ),
     }
@@ -50,6 +47,10 @@ pub(super) async fn section(
             (format!("{key}.sweep.schedule"), &config.sweep.schedule),
         ],
     );
+    // Last, so that the section ends with what a person is to judge.
+    if let (Ok(source), Some(clock)) = (&source, clock) {
+        sample::check(&mut report, source, clock.now()).await;
+    }
     Section::new(format!("source {name}"), report)
 }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use outbox::DeadLetter;
+use outbox::{DeadLetter, OlderVersion};
 use program::terminal::{print_json, print_line, print_table, visible};
 
 use super::help::help;
 use crate::cli::age::ago;
-use crate::cli::dead_letter_text::record_text;
+use crate::cli::dead_letter_text::{older_version_text, older_version_word, record_text};
 use crate::requests::{Retried, RetryOutcome};
 
 /// Prints dead letters as a table, with help for each reason below it.
@@ -27,6 +27,7 @@ pub(super) fn print_list(dead_letters: &[DeadLetter], now: DateTime<Utc>) {
                 record_text(letter),
                 letter.reason.clone(),
                 ago(now, letter.first_seen_at),
+                older_version_word(letter),
             ]
         })
         .collect();
@@ -39,6 +40,7 @@ pub(super) fn print_list(dead_letters: &[DeadLetter], now: DateTime<Utc>) {
             "record",
             "reason",
             "since",
+            "older version",
         ],
         &rows,
     );
@@ -49,6 +51,14 @@ pub(super) fn print_list(dead_letters: &[DeadLetter], now: DateTime<Utc>) {
         .collect();
     for reason in reasons {
         print_line(format!("{}: {}", visible(reason), help(reason)));
+    }
+    for older in OlderVersion::ALL {
+        if dead_letters
+            .iter()
+            .any(|letter| letter.older_version == Some(older))
+        {
+            print_line(format!("{}: {}", older.as_str(), older_version_text(older)));
+        }
     }
 }
 
@@ -62,6 +72,9 @@ pub(super) fn print_whole(letter: &DeadLetter, now: DateTime<Utc>) {
     print_field("record", &record_text(letter));
     print_field("refused by", letter.origin.as_str());
     print_field("reason", &letter.reason);
+    if let Some(older) = letter.older_version {
+        print_field("older version", older_version_text(older));
+    }
     print_field("first refused", &ago(now, letter.first_seen_at));
     print_field("last refused", &ago(now, letter.last_seen_at));
     if letter.discarded_at.is_some() {

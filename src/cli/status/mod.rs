@@ -2,6 +2,7 @@
 //! from the outbox alone.
 
 mod context;
+mod corrections;
 mod print;
 mod waiting;
 
@@ -58,6 +59,7 @@ pub(super) async fn status(
     print::print_outbox_and_queue(&status, now);
     print::print_receipts(&status, &context, now);
     print::print_sweeps(&status, now);
+    corrections::print_corrections(&status);
     print::print_context(&status, &context, now);
     print::print_refused(&refused, now);
     Ok(())

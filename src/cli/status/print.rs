@@ -5,9 +5,9 @@ use outbox::{DeadLetter, DeadLetterCount, FeedStatus, Status};
 use program::terminal::{counted, print_line, print_table};
 
 use super::context::Context;
-use super::waiting::{parked_text, raise_text};
+use super::waiting::{self, parked_text, raise_text};
 use crate::cli::age::ago;
-use crate::cli::dead_letter_text::record_text;
+use crate::cli::dead_letter_text::{older_version_word, record_text};
 use crate::surprise;
 
 /// Prints a table with a row for each feed.
@@ -61,6 +61,12 @@ pub(super) fn print_outbox_and_queue(status: &Status, now: DateTime<Utc>) {
         status.backlog.bytes,
         status.generation
     ));
+    waiting::other_gateway_text(status.other_gateway_at, now)
+        .into_iter()
+        .for_each(print_line);
+    waiting::raised_text(status, now)
+        .into_iter()
+        .for_each(print_line);
     let raise = status.raise_waits.map(|waits| raise_text(waits, now));
     raise.into_iter().for_each(print_line);
     let failing = status
@@ -105,20 +111,24 @@ fn refused_count(status: &Status, source: &str, feed: &str) -> u64 {
 pub(super) fn print_receipts(status: &Status, context: &Context, now: DateTime<Utc>) {
     let publisher = &status.publisher;
     let backlog = &status.backlog;
-    if !context.receipts {
-        return print_line("receipts: off; batches are settled by the queue's confirm");
+    if context.receipts {
+        print_line(format!(
+            "receipts: {} accepted, {} refused, the last {}; {}",
+            counted(publisher.accepted_events, "event", "events"),
+            publisher.refused_events,
+            ago(now, publisher.last_receipt_at),
+            counted(
+                backlog.awaiting_receipt_batches,
+                "batch awaits its own",
+                "batches await theirs"
+            )
+        ));
+    } else {
+        print_line(
+            "receipts: off; batches are settled by the queue's confirm, and a restored state is \
+             not noticed",
+        );
     }
-    print_line(format!(
-        "receipts: {} accepted, {} refused, the last {}; {}",
-        counted(publisher.accepted_events, "event", "events"),
-        publisher.refused_events,
-        ago(now, publisher.last_receipt_at),
-        counted(
-            backlog.awaiting_receipt_batches,
-            "batch awaits its own",
-            "batches await theirs"
-        )
-    ));
     if backlog.unreadable_batches > 0 {
         let reason = publisher.unreadable.as_deref().unwrap_or("unknown");
         print_line(format!(
@@ -137,6 +147,10 @@ fn unreadable_help(reason: &str) -> &'static str {
              prints, then run `clinic-gateway reconcile --repair`: it sends what is missing anew \
              and lets these batches go"
         }
+        "answer-does-not-add-up" | "other-answer" => {
+            "The registry's answer does not fit what was sent: is it another version? Ask its \
+             operator, then run `clinic-gateway reconcile --repair`"
+        }
         "store-refuses" => "The registry has to mend its store and retry its dead letters",
         "not-authentic" | "not-a-sealed-batch" => {
             "They were changed on the way: if they stay, look at the queue and run \
@@ -154,9 +168,16 @@ pub(super) fn print_sweeps(status: &Status, now: DateTime<Utc>) {
         source,
         feed,
         sweep,
+        sweep_owed,
         ..
     } in &status.feeds
     {
+        if *sweep_owed {
+            print_line(format!(
+                "sweep: {source} {feed}: owed to a repair or a retry; it follows the next run that \
+                 reaches the source"
+            ));
+        }
         let Some(sweep) = sweep else { continue };
         let mut notes = vec![format!("the last {}", ago(now, sweep.finished_at))];
         if let Some(pass) = sweep.pass {
@@ -243,8 +264,19 @@ pub(super) fn print_refused(refused: &[DeadLetter], now: DateTime<Utc>) {
                 record_text(letter),
                 letter.reason.clone(),
                 ago(now, letter.first_seen_at),
+                older_version_word(letter),
             ]
         })
         .collect();
-    print_table(["source", "feed", "record", "reason", "since"], &rows);
+    print_table(
+        [
+            "source",
+            "feed",
+            "record",
+            "reason",
+            "since",
+            "older version",
+        ],
+        &rows,
+    );
 }

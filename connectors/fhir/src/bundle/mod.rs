@@ -9,8 +9,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::date;
-use crate::model::{Bundle, Head};
+use crate::model::{Bundle, Head, Link};
 use crate::outcome::{self, Weight};
+use crate::patients::is_fhir_id;
 
 /// Longest resource id taken over; FHIR R4 allows 64.
 const MAX_ID_BYTES: usize = 128;
@@ -28,6 +29,8 @@ pub(crate) struct ServerPage {
     pub patients: Vec<PatientEntry>,
     /// The link to the next page, as written.
     pub next: Option<String>,
+    /// The page's own address, as the server writes it.
+    pub own: Option<String>,
     /// Number of matches that the server counts, if it does.
     pub total: Option<u64>,
     /// True if a resource of another type came along that is neither a Patient nor said to be
@@ -90,11 +93,10 @@ pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, Sour
         return Err(not_a_bundle());
     }
     let bundle: Bundle = serde_json::from_slice(body).map_err(|_| not_a_bundle())?;
-    let mut links = bundle.link.into_iter();
+    let own = bundle.link.iter().find(|link| link.relation == "self");
     let mut page = ServerPage {
-        next: links
-            .find(|link| link.relation == "next")
-            .map(|link| link.url),
+        own: own.map(|link| link.url.clone()),
+        next: next_link(bundle.link),
         total: bundle.total,
         ..ServerPage::default()
     };
@@ -128,6 +130,52 @@ pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, Sour
         }
     }
     Ok(page)
+}
+
+/// A page of the history of a type.
+#[derive(Default)]
+pub(crate) struct HistoryPage {
+    /// Ids of the resources that were deleted, each once, in the server's order.
+    pub deleted: Vec<String>,
+    /// The link to the next page, as written.
+    pub next: Option<String>,
+}
+
+/// Takes a page of the history of Patient apart: only its deletions are read.
+pub(crate) fn parse_history(body: &[u8]) -> Result<HistoryPage, SourceError> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let head: Head = serde_json::from_slice(body).map_err(|_| not_a_bundle())?;
+    if head.resource_type != "Bundle" {
+        return Err(not_a_bundle());
+    }
+    let bundle: Bundle = serde_json::from_slice(body).map_err(|_| not_a_bundle())?;
+    let mut history = HistoryPage {
+        next: next_link(bundle.link),
+        ..HistoryPage::default()
+    };
+    for entry in bundle.entry {
+        if entry.request.method != "DELETE" {
+            continue;
+        }
+        let address = entry.request.url.as_str().or(entry.full_url.as_deref());
+        let id = address.and_then(|address| {
+            let address = address.split("/_history").next()?;
+            address.rsplit('/').next()
+        });
+        if let Some(id) = id.filter(|id| is_fhir_id(id))
+            && !history.deleted.iter().any(|known| known == id)
+        {
+            history.deleted.push(id.to_owned());
+        }
+    }
+    Ok(history)
+}
+
+fn next_link(links: Vec<Link>) -> Option<String> {
+    let mut links = links.into_iter();
+    links
+        .find(|link| link.relation == "next")
+        .map(|link| link.url)
 }
 
 fn resource(

@@ -60,6 +60,20 @@ pub(super) async fn check(
     Ok(())
 }
 
+/// True if a capability statement offers the history of Patient.
+pub(crate) fn offers_history(body: &[u8]) -> bool {
+    let statement = parse(body).unwrap_or_default();
+    let servers = statement.rest.iter();
+    let mut resources = servers
+        .filter(|rest| rest.mode.as_deref() != Some("client"))
+        .flat_map(|rest| &rest.resource);
+    resources.any(|resource| {
+        let mut offered = resource.interaction.iter();
+        resource.kind.as_deref() == Some("Patient")
+            && offered.any(|interaction| interaction.code.as_deref() == Some("history-type"))
+    })
+}
+
 fn parse(body: &[u8]) -> Option<CapabilityStatement> {
     let head: Head = serde_json::from_slice(body).ok()?;
     let statement = serde_json::from_slice(body).ok()?;

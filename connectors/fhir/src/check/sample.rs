@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::config::Include;
 use crate::date::instant;
 use crate::fact::resource_type;
+use crate::query::Span;
 use crate::refusal::Ask;
 use crate::session::{FetchedPage, FhirSession};
 
@@ -24,7 +25,9 @@ pub(crate) async fn read(
     feed: Feed,
     now: DateTime<Utc>,
 ) -> Result<Vec<SampledRecord>, SourceError> {
-    let first = session.first_page(feed, None, SAMPLE_RECORDS, now).await?;
+    let first = session
+        .first_page(feed, Span::default(), SAMPLE_RECORDS, now)
+        .await?;
     let is_whole = first.page.next.is_none();
     let mut sample = take(session, feed, first, now).await?;
     if is_whole {

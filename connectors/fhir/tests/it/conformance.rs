@@ -1,4 +1,4 @@
-//! The conformance suite, against both kinds of FHIR server.
+//! The conformance suite, against every kind of FHIR server.
 
 mod snapshots {
     use crate::subject::{FhirSubject, Server};
@@ -10,6 +10,12 @@ mod offsets {
     use crate::subject::{FhirSubject, Server};
 
     connector_kit::conformance_tests!(FhirSubject::start(Server::Offsets));
+}
+
+mod unsorted {
+    use crate::subject::{FhirSubject, Server};
+
+    connector_kit::conformance_tests!(FhirSubject::start(Server::Unsorted));
 }
 
 /// Disturbances that a FHIR server cannot be made to show; all others are checked.

@@ -57,7 +57,6 @@ async fn endless_pages_are_found_soon_and_nothing_is_lost() {
                 let asked = request(Feed::Vaccinations, cursor.as_ref(), cursor.is_none(), 3);
                 match source.page(asked).await {
                     Ok(page) => {
-                        assert!(page.resume.is_none(), "the stored position stays");
                         found.extend(page.records.into_iter().map(|record| record.record_id));
                         cursor = page.next;
                     }

@@ -223,7 +223,7 @@ async fn an_interrupted_sweep_goes_on_where_it_was() {
     let first = keys_page(&connector(&server.base_url(), json!({})), None, 10, now())
         .await
         .unwrap();
-    server.fail_next(1, 503, None);
+    server.fail_next(1, 503, Some(31));
     let source = connector(&server.base_url(), json!({}));
     let next_day = now() + TimeDelta::days(1);
     assert!(

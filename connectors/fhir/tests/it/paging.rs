@@ -185,8 +185,8 @@ async fn an_undisturbed_run_is_not_read_again() {
     let seen = two_runs(true, 3, |_| {}).await;
     assert_eq!(
         seen.len(),
-        13,
-        "the twelve, and the last one by the overlap: {seen:?}"
+        12,
+        "the twelve, whose overlap has closed: {seen:?}"
     );
 }
 

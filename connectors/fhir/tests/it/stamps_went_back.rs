@@ -73,7 +73,7 @@ async fn a_clock_set_back_within_the_overlap_is_noticed_too() {
     let back = run(&source, FEED, first.resume.as_ref(), 10).await;
     assert_eq!(
         (back.ids(), back.surprises.as_slice()),
-        (vec!["d3"], &[SourceSurprise::StampsWentBack][..])
+        (vec!["d2", "d3"], &[SourceSurprise::StampsWentBack][..])
     );
     let quiet = run(&source, FEED, back.resume.as_ref(), 10).await;
     assert_eq!((quiet.ids(), quiet.surprises.len()), (vec!["d2", "d3"], 0));
@@ -106,11 +106,9 @@ async fn an_idle_server_is_no_surprise_and_an_emptied_one_leaves_the_cursor() {
     let idle = run(&source, FEED, first.resume.as_ref(), 10).await;
     assert!(idle.surprises.is_empty() && idle.resume.is_none());
     assert!(
-        server
-            .requests()
-            .iter()
-            .all(|line| !line.contains("_sort=-")),
-        "no question too many"
+        server.requests().len() <= 5,
+        "few questions: {:?}",
+        server.requests()
     );
     for n in 0..4 {
         server.delete("Immunization", &format!("d{n}"));

@@ -28,6 +28,8 @@ pub(crate) enum Server {
     /// Page links are offsets into a result that is made afresh for every page. Its clock is that
     /// of the last change.
     Offsets,
+    /// As [`Server::Snapshots`], in the order of ids whatever order is asked for.
+    Unsorted,
 }
 
 /// A clinic's server, and the line to it.
@@ -45,6 +47,9 @@ impl FhirSubject {
         let line = TcpProxy::start(server.port()).await.unwrap();
         if kind == Server::Offsets {
             server.page_by_offset();
+        }
+        if kind == Server::Unsorted {
+            server.ignore_sort();
         }
         let patient = json!({"resourceType": "Patient", "id": "p",
             "name": [{"family": FAMILY_NAME}], "birthDate": BIRTH_DATE,

@@ -208,7 +208,8 @@ async fn later_rows_are_found(
 pub(super) async fn run_looks_back_over_the_overlap(
     subject: &mut dyn Subject,
 ) -> Result<(), Violation> {
-    let last = now() - TimeDelta::hours(1);
+    // A row is committed late if its stamp lies less than the overlap back by then.
+    let last = now() - subject.overlap() / 4;
     let all = [row("old", last - TimeDelta::days(1)), row("last", last)];
     subject.put(&all).await;
     let client = Client::new(subject).await;
@@ -217,7 +218,7 @@ pub(super) async fn run_looks_back_over_the_overlap(
     subject.put(std::slice::from_ref(&late)).await;
     let second = client.run(first.stored, 1).await?;
     ensure_all(&ids_of(subject, &[late]), &second.ids(), "committed late")?;
-    let changed = row("old", last + MINUTE);
+    let changed = row("old", last + TimeDelta::seconds(1));
     subject.put(std::slice::from_ref(&changed)).await;
     let third = client.run(second.stored, 1).await?;
     let when = "changed after a run";

@@ -2,21 +2,25 @@
 //! quoting a value.
 
 mod contents;
+mod index;
 mod look;
 mod plan;
 pub(crate) mod sample;
 mod stamps;
+mod utc_days;
 
 use chrono::{DateTime, Utc};
-use connector_kit::CheckReport;
+use connector_kit::{CheckReport, PageRequest};
 
 use crate::driver::Failure;
-use crate::layout::resolve;
+use crate::layout::{Layout, resolve};
 use crate::page::Order;
+use crate::pull;
 use crate::settings::FeedSettings;
 use crate::source::SqlSource;
 use crate::value::Sql;
-use look::Look;
+use index::Keys;
+use look::{Look, SAMPLE_ROWS};
 use plan::{BY_ID, BY_STAMP};
 use stamps::StampCheck;
 
@@ -108,26 +112,81 @@ async fn check_feed(
         return Ok(());
     };
     report.good(format!("{name}: {} columns understood", layout.names.len()));
-    let pager = look.source.pager(feed, &layout, Order::Stamp);
+    check_rows(look, feed, &layout, report).await?;
+    let keys = Keys::find(look, feed, &layout, &described).await?;
+    plan::check(look, feed, &BY_STAMP, &layout, report, &keys).await?;
+    plan::check(look, feed, &BY_ID, &layout, report, &keys).await
+}
+
+/// Looks at the newest rows: their stamps, ids and contents.
+async fn check_rows(
+    look: &Look<'_>,
+    feed: &FeedSettings,
+    layout: &Layout,
+    report: &mut CheckReport,
+) -> Result<(), Failure> {
+    let name = feed.feed;
+    let pager = look.source.pager(feed, layout, Order::Stamp);
     let mut stamps = StampCheck {
         look,
         feed: name,
         pager: &pager,
         report,
     };
-    stamps.null_keys().await?;
-    let rows = look.sample(&pager).await?;
+    let unplaced = stamps.null_keys().await?;
+    let rows = match look.sample(&pager).await {
+        Err(failure) if failure.may_be_of_rows() => {
+            return others_are_read(look, feed, failure, report).await;
+        }
+        rows => rows?,
+    };
     if rows.is_empty() {
-        stamps.report.warn(
-            format!("{name}: the query returns no row now"),
-            "check its conditions, if there should be some",
-        );
+        if unplaced == 0 {
+            stamps.report.warn(
+                format!("{name}: the query returns no row now"),
+                "check its conditions, if there should be some",
+            );
+        }
         return Ok(());
     }
     stamps.session_zone().await?;
     stamps.stamps(&rows).await?;
-    plan::check(look, feed, &BY_STAMP, &layout, report).await?;
-    plan::check(look, feed, &BY_ID, &layout, report).await?;
-    contents::check(look, feed, &layout, &rows, report);
+    contents::check(look, feed, layout, &rows, report);
+    if look.driver().kind() == "sqlite" {
+        utc_days::check(feed, &look.source.settings, layout, &rows, report);
+    }
+    Ok(())
+}
+
+/// Warns of a row that the database cannot hand over, where a page can be read without it.
+///
+/// # Errors
+/// The failure itself, where no page can be read.
+async fn others_are_read(
+    look: &Look<'_>,
+    feed: &FeedSettings,
+    failure: Failure,
+    report: &mut CheckReport,
+) -> Result<(), Failure> {
+    let request = PageRequest {
+        feed: feed.feed,
+        after: None,
+        first_of_run: false,
+        hinted: false,
+        limit: SAMPLE_ROWS,
+        now: look.now,
+    };
+    if pull::read(look.source, feed, &request).await.is_err() {
+        return Err(failure);
+    }
+    let (what, help) = failure.words(Some(&feed.statement));
+    report.warn(
+        format!(
+            "{}: the database cannot hand over every row: {what}; such rows are refused, and the \
+             others are read",
+            feed.feed
+        ),
+        help,
+    );
     Ok(())
 }

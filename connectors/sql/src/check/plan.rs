@@ -2,6 +2,7 @@
 
 use connector_kit::CheckReport;
 
+use super::index::Keys;
 use super::look::{Look, SAMPLE_ROWS};
 use crate::driver::{Failure, MANY_ROWS, SlowPlan};
 use crate::layout::Layout;
@@ -14,22 +15,18 @@ pub(super) struct Paging {
     order: Order,
     /// A page in this order, as the subject of a sentence that goes on "sorts".
     page: &'static str,
-    /// Columns of an index that serves it.
-    index: &'static str,
 }
 
 /// Pages of runs.
 pub(super) const BY_STAMP: Paging = Paging {
     order: Order::Stamp,
     page: "each page",
-    index: "what changed_at stands for, what record_id stands for",
 };
 
 /// Pages of key sweeps.
 pub(super) const BY_ID: Paging = Paging {
     order: Order::Id,
     page: "each page of the key sweep",
-    index: "what record_id stands for",
 };
 
 /// Warns of pages for which the database sorts many rows.
@@ -39,6 +36,7 @@ pub(super) async fn check(
     paging: &Paging,
     layout: &Layout,
     report: &mut CheckReport,
+    keys: &Keys,
 ) -> Result<(), Failure> {
     let pager = look.source.pager(feed, layout, paging.order);
     let sql = match paging.order {
@@ -58,11 +56,14 @@ pub(super) async fn check(
     if rows >= MANY_ROWS {
         let table = table
             .as_deref()
-            .and_then(|table| feed.statement.name_in(table))
-            .unwrap_or("…");
+            .and_then(|table| feed.statement.name_in(table));
+        let of_table = table.map_or(String::new(), |table| format!(" of {table}"));
         report.warn(
-            format!("{}: {} sorts about {rows} rows", feed.feed, paging.page),
-            format!("CREATE INDEX … ON {table} ({})", paging.index),
+            format!(
+                "{}: {} sorts about {rows} rows{of_table}",
+                feed.feed, paging.page
+            ),
+            keys.advice(look, paging.order).await?,
         );
     }
     Ok(())

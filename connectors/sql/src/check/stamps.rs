@@ -1,9 +1,10 @@
 //! Stamps and ids: rows without them, stamps out of order, made anew, or in the future.
 
 use chrono::TimeDelta;
-use connector_kit::{CheckReport, Feed};
+use connector_kit::{CheckReport, Feed, Finding, Level};
 
 use super::look::{Look, SAMPLE_ROWS};
+use crate::date::EpochUnit;
 use crate::driver::Failure;
 use crate::layout::{CHANGED_AT, RECORD_ID};
 use crate::page::{Pager, Start};
@@ -24,31 +25,36 @@ pub(super) struct StampCheck<'c> {
 }
 
 impl StampCheck<'_> {
-    /// Counts the rows without a stamp, without an id, and with a stamp of a wrong type.
-    pub(super) async fn null_keys(&mut self) -> Result<(), Failure> {
-        for (ordinal, column, consequence) in [
+    /// Counts the rows without a stamp, without an id, and with a stamp of a wrong type; returns
+    /// how many have no place in the order of stamps.
+    pub(super) async fn null_keys(&mut self) -> Result<u64, Failure> {
+        let mut unplaced = 0;
+        for (ordinal, column, level, consequence) in [
             (
                 CHANGED_AT,
                 "changed_at",
+                Level::Warning,
                 "only the key sweep reads them, and does not see them change",
             ),
-            (RECORD_ID, "record_id", "they are never read"),
+            (RECORD_ID, "record_id", Level::Error, "they are never read"),
         ] {
             let full_name = self.pager.column(ordinal);
             let count = self.look.count(self.pager, |sql| {
                 sql.push(&format!("{full_name} IS NULL"));
             });
             let count = count.await?;
+            unplaced += count;
             if count > 0 {
-                self.report.error(
-                    format!(
+                self.report.findings.push(Finding {
+                    level,
+                    what: format!(
                         "{}: {count} rows have no {column}; {consequence}",
                         self.feed
                     ),
-                    format!(
+                    help: Some(format!(
                         "give them one: in the clinic system, or with COALESCE(…, …) AS {column}"
-                    ),
-                );
+                    )),
+                });
             }
         }
         let Some(usable) = self
@@ -56,15 +62,16 @@ impl StampCheck<'_> {
             .driver()
             .usable_stamp(&self.pager.column(CHANGED_AT))
         else {
-            return Ok(());
+            return Ok(unplaced);
         };
         let at = self.pager.column(CHANGED_AT);
         let count = self.look.count(self.pager, |sql| {
             sql.push(&format!("{at} IS NOT NULL AND NOT ({usable})"));
         });
         let count = count.await?;
+        unplaced += count;
         if count > 0 {
-            self.report.error(
+            self.report.warn(
                 format!(
                     "{}: {count} rows have a changed_at that is neither text nor a whole \
                     number; only the key sweep reads them",
@@ -73,7 +80,7 @@ impl StampCheck<'_> {
                 "select ISO text, such as strftime('%Y-%m-%d %H:%M:%f', …), or seconds since 1970",
             );
         }
-        Ok(())
+        Ok(unplaced)
     }
 
     /// Warns of columns that the query makes of an instant by an expression, where the session
@@ -138,6 +145,9 @@ impl StampCheck<'_> {
         let Some(newest) = rows.rows().find_map(|row| row.cell(CHANGED_AT).key()) else {
             return Ok(());
         };
+        if self.too_small_units(rows) {
+            return self.stored_stamps(rows).await;
+        }
         if stamp::not_after(&newest, self.look.now, self.look.source.settings.zone).is_none() {
             self.report.error(
                 format!("{name}: the newest changed_at is no readable point in time"),
@@ -153,6 +163,36 @@ impl StampCheck<'_> {
             );
         }
         self.future(&newest).await
+    }
+
+    /// Warns of stamps that count milliseconds or microseconds; returns whether most do.
+    fn too_small_units(&mut self, rows: &Table) -> bool {
+        let units = rows.rows().filter_map(|row| {
+            let key = row.cell(CHANGED_AT).key()?;
+            let number = std::str::from_utf8(&key.value).ok()?.parse().ok();
+            EpochUnit::of(number.filter(|_| key.kind == Kind::Integer)?)
+        });
+        let units: Vec<EpochUnit> = units.collect();
+        let most = |unit| units.iter().filter(|one| **one == unit).count() * 2 > rows.len();
+        let (name, divisor) = if most(EpochUnit::Millis) {
+            ("milliseconds", "1000")
+        } else if most(EpochUnit::Micros) {
+            ("microseconds", "1000000")
+        } else {
+            return false;
+        };
+        self.report.warn(
+            format!(
+                "{}: changed_at counts {name} since 1970, and is read as seconds: every row \
+                 seems to lie in the far future, and each run reads all of them again",
+                self.feed
+            ),
+            format!(
+                "select seconds: … / {divisor} AS changed_at, with an index on that expression and \
+                 the id"
+            ),
+        );
+        true
     }
 
     /// Reads the same rows twice: stamps the query makes of the present moment are later in the

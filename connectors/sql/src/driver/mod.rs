@@ -4,6 +4,7 @@
 mod failure;
 #[cfg(feature = "mysql")]
 pub(crate) mod mysql;
+mod origin;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
@@ -18,6 +19,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 pub(crate) use failure::{Cause, Failure};
+
+pub(crate) use origin::Origin;
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+pub(crate) use origin::{of_column, typed};
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::config::TlsMode;
@@ -40,6 +45,8 @@ pub(crate) struct Described {
     pub kind: Kind,
     /// The database's name for the type.
     pub type_name: String,
+    /// The table's column that it is, unchanged; `None` for an expression.
+    pub origin: Option<Origin>,
 }
 
 /// Full names of the columns that rows are ordered by.
@@ -97,6 +104,12 @@ pub(crate) trait Driver: Send + Sync {
     fn stamp_styles_sql(&self, _column: &str, _source: &str) -> Option<String> {
         None
     }
+    /// Statement with one row of three texts on a column's origin: `table`, `view` or `long` (a
+    /// column that cannot be indexed as a whole), and the names of its table and of itself as they
+    /// are typed.
+    fn origin_sql(&self, origin: &Origin, query: &str) -> String;
+    /// Statement with a row where an index begins with these columns of one table, in this order.
+    fn index_sql(&self, columns: &[Origin]) -> String;
     /// Statement that returns the server's version as text.
     fn version_sql(&self) -> &'static str;
     /// The product's name, given its version.

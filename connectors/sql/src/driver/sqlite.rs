@@ -16,8 +16,8 @@ use sqlx::{
 
 use super::failure::from_sqlx;
 use super::{
-    Cause, Described, Driver, Failure, KeyColumns, Session, SlowPlan, WritePrivileges,
-    version_number,
+    Cause, Described, Driver, Failure, KeyColumns, Origin, Session, SlowPlan, WritePrivileges,
+    of_column, typed, version_number,
 };
 use crate::statement::Syntax;
 use crate::table::Table;
@@ -129,6 +129,37 @@ impl Driver for Sqlite {
         ))
     }
 
+    fn origin_sql(&self, origin: &Origin, query: &str) -> String {
+        let typed = |name: &str| literal(&typed(name, self.quote(name), query));
+        format!(
+            "SELECT 'table', {}, {}",
+            typed(&origin.table),
+            typed(&origin.column)
+        )
+    }
+
+    fn index_sql(&self, columns: &[Origin]) -> String {
+        let table = literal(&columns[0].table);
+        let mut sql =
+            format!("SELECT 'yes' FROM pragma_index_list({table}) AS l WHERE l.partial = 0");
+        for (place, column) in columns.iter().enumerate() {
+            sql += &format!(
+                " AND EXISTS (SELECT 1 FROM pragma_index_info(l.name) AS i WHERE i.seqno = {place} \
+                 AND i.name = {})",
+                literal(&column.column)
+            );
+        }
+        // The key of the table itself is in no list.
+        if let [column] = columns {
+            sql += &format!(
+                " UNION ALL SELECT 'yes' FROM pragma_table_info({table}) WHERE pk = 1 AND \
+                 upper(type) = 'INTEGER' AND name = {}",
+                literal(&column.column)
+            );
+        }
+        sql
+    }
+
     fn version_sql(&self) -> &'static str {
         "SELECT sqlite_version()"
     }
@@ -215,15 +246,15 @@ impl Session for SqliteSession {
             .prepare(AssertSqlSafe(query.to_owned()).into_sql_str())
             .await;
         let statement = prepared.map_err(|error| self.failure(&error))?;
-        let described = |name: &str| Described {
-            name: name.to_owned(),
-            kind: Kind::Dynamic,
-            type_name: "decided value by value".to_owned(),
-        };
         Ok(statement
             .columns()
             .iter()
-            .map(|column| described(column.name()))
+            .map(|column| Described {
+                name: column.name().to_owned(),
+                kind: Kind::Dynamic,
+                type_name: "decided value by value".to_owned(),
+                origin: of_column(column),
+            })
             .collect())
     }
 
@@ -269,6 +300,11 @@ impl Session for SqliteSession {
             .map(str::to_owned);
         Ok(sorts.then_some(SlowPlan { rows: None, table }))
     }
+}
+
+/// Text as a literal.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Adds a value as its storage class says.

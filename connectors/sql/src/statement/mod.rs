@@ -19,6 +19,18 @@ const KEYWORDS: [&str; 30] = [
     "having", "limit", "column", "table", "relation", "function",
 ];
 
+/// Words of a query that makes rows of several others, or cuts a list of them off.
+const MERGING: [&str; 8] = [
+    "distinct",
+    "group",
+    "union",
+    "intersect",
+    "except",
+    "over",
+    "limit",
+    "fetch",
+];
+
 /// A query that may be wrapped in parentheses.
 #[derive(Debug, Clone)]
 pub(crate) struct Statement {
@@ -31,6 +43,8 @@ pub(crate) struct Statement {
     /// True where it selects columns it does not name (`*`), so that they may come and go with the
     /// tables.
     pub selects_all: bool,
+    /// True where it makes rows of several others, so that no index can give them in an order.
+    pub merges_rows: bool,
 }
 
 impl Statement {
@@ -65,6 +79,9 @@ impl Statement {
             text: query[start..end].to_owned(),
             identifiers,
             selects_all,
+            merges_rows: tokens
+                .iter()
+                .any(|token| MERGING.contains(&token.word.as_str())),
         })
     }
 

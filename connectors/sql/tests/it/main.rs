@@ -1,6 +1,8 @@
 //! The connector against private servers and temporary files.
 
 #[cfg(test)]
+mod advice;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod clinic;
@@ -22,11 +24,15 @@ mod mariadb;
 mod poisoned;
 #[cfg(test)]
 mod pooler;
+#[cfg(test)]
 mod postgres;
+#[cfg(test)]
 mod raising;
 #[cfg(test)]
 mod sqlite;
+#[cfg(test)]
 mod stamps;
+#[cfg(test)]
 mod standing;
 #[cfg(test)]
 mod subject;

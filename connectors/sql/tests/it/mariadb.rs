@@ -152,12 +152,8 @@ async fn the_keyset_query_runs_on_the_index_and_check_says_so_when_there_is_none
             .filter_map(|finding| finding.help.clone())
             .find(|help| help.contains("CREATE INDEX"))
     };
-    assert!(
-        advice(&report)
-            .expect("an unindexed plan is told")
-            .contains("ON doses "),
-        "{report:?}"
-    );
+    let help = advice(&report).expect("an unindexed plan is told");
+    assert_eq!(help, "CREATE INDEX doses_changed_id ON doses (changed, id)");
     assert!(
         report
             .findings
@@ -165,11 +161,9 @@ async fn the_keyset_query_runs_on_the_index_and_check_says_so_when_there_is_none
             .any(|finding| finding.what == "the account can only read"),
         "{report:?}"
     );
-    clinic
-        .run("CREATE INDEX doses_changed ON doses (changed, id); ANALYZE TABLE doses")
-        .await;
+    clinic.run(&format!("{help}; ANALYZE TABLE doses")).await;
     let help = advice(&connector.check(now()).await).expect("the sweep has no index");
-    assert!(help.ends_with("(what record_id stands for)"), "{help}");
+    assert_eq!(help, "CREATE INDEX doses_id ON doses (id)");
     clinic
         .run("CREATE UNIQUE INDEX doses_id ON doses (id); ANALYZE TABLE doses")
         .await;

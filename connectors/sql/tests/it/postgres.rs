@@ -225,11 +225,11 @@ async fn the_keyset_query_runs_on_the_index_and_check_says_so_when_there_is_none
             .find(|help| help.contains("CREATE INDEX"))
     };
     let help = advice().await.expect("an unindexed plan is told");
-    assert!(help.contains("ON doses "), "{help}");
-    clinic.run("CREATE INDEX ON doses (changed, id)").await;
+    assert_eq!(help, "CREATE INDEX doses_changed_id ON doses (changed, id)");
+    clinic.run(&help).await;
     let help = advice().await.expect("the sweep has no index");
-    assert!(help.ends_with("(what record_id stands for)"), "{help}");
-    clinic.run("CREATE INDEX doses_id ON doses (id)").await;
+    assert_eq!(help, "CREATE INDEX doses_id ON doses (id)");
+    clinic.run(&help).await;
     assert_eq!(advice().await, None);
     clinic.run("DROP INDEX doses_id").await;
     // Another table, whose counters nothing but the run has touched.

@@ -87,6 +87,8 @@ points! {
     SweepFetched = "sweep-fetched";
     /// Outbox: a sweep is between two transactions of withdrawals.
     OutboxSweepWithdrawing = "outbox-sweep-withdrawing";
+    /// Outbox: between two transactions that withdraw older versions of refused corrections.
+    OutboxCorrectionsWithdrawing = "outbox-corrections-withdrawing";
 }
 
 /// Environment variable that [`arm_from_environment`] reads: `point=action;point=action`.

@@ -1,11 +1,15 @@
-//! Check of what a source's records would become: a sample of each feed is read and told of.
+//! Check of what a source's records would become: a sample of each feed goes through the source's
+//! policy and pseudonyms exactly like a pull, in memory; nothing of it is stored or sent.
 
 mod instants;
+mod tally;
+mod values;
 
 use chrono::{DateTime, Utc};
-use connector_kit::{CheckReport, Feed, Level, SampledRecord};
+use connector_kit::{CheckReport, Feed, Finding, Level, SampledRecord};
 
 use self::instants::Instants;
+use self::tally::Tally;
 use crate::sources::Source;
 
 /// Reads a sample of each feed and says what it comes to.
@@ -15,9 +19,9 @@ pub(super) async fn check(report: &mut CheckReport, source: &Source, now: DateTi
             continue;
         }
         match source.connector.sample(feed, now).await {
-            Ok(sample) => tell(report, source, feed, &sample),
-            // What keeps a sample from being read has been told already, where it was found.
-            Err(_) if report.worst() == Level::Error => {}
+            Ok(sample) => tell(report, source, feed, sample, now),
+            // The connector's own check has met the same.
+            Err(_) if has_error(report, feed) => {}
             Err(error) => report.error(
                 format!("{feed}: no sample of its records can be read: {error}"),
                 "until it is mended, runs of this feed fail likewise",
@@ -28,14 +32,34 @@ pub(super) async fn check(report: &mut CheckReport, source: &Source, now: DateTi
 
 /// Returns whether the connector's own check came as far as this feed.
 fn can_be_read(report: &CheckReport, feed: Feed) -> bool {
-    let prefix = format!("{feed}: ");
-    let mut findings = report.findings.iter();
-    report.worst() < Level::Error || findings.any(|finding| finding.what.starts_with(&prefix))
+    report.worst() < Level::Error || findings_of(report, feed).next().is_some()
 }
 
-fn tell(report: &mut CheckReport, source: &Source, feed: Feed, sample: &[SampledRecord]) {
+fn has_error(report: &CheckReport, feed: Feed) -> bool {
+    findings_of(report, feed).any(|finding| finding.level == Level::Error)
+}
+
+fn findings_of(report: &CheckReport, feed: Feed) -> impl Iterator<Item = &Finding> {
+    let prefix = format!("{feed}: ");
+    let findings = report.findings.iter();
+    findings.filter(move |finding| finding.what.starts_with(&prefix))
+}
+
+fn tell(
+    report: &mut CheckReport,
+    source: &Source,
+    feed: Feed,
+    sample: Vec<SampledRecord>,
+    now: DateTime<Utc>,
+) {
     let mut instants = Instants::new(source.time_zone);
     let all = sample.iter().flat_map(|sampled| &sampled.instants);
     all.for_each(|instant| instants.add(*instant));
     instants.tell(report, feed);
+    let today = now.with_timezone(&source.time_zone).date_naive();
+    let mut tally = Tally::default();
+    for sampled in sample {
+        tally.add(&source.pseudonymiser, sampled, today);
+    }
+    tally.tell(report, feed);
 }

@@ -16,7 +16,8 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
 use crate::config::{MySqlConfig, TlsMode};
 use crate::driver::{
-    Driver, Failure, KeyColumns, Session, WritePrivileges, transport_warning, version_number,
+    Driver, Failure, KeyColumns, Origin, Session, WritePrivileges, transport_warning, typed,
+    version_number,
 };
 use crate::settings::Tls;
 use crate::statement::Syntax;
@@ -200,6 +201,43 @@ impl Driver for MySql {
         sql.push(")");
     }
 
+    fn origin_sql(&self, origin: &Origin, query: &str) -> String {
+        let (schema, table) = names(origin);
+        let typed = |name: &str| literal(&typed(name, self.quote(name), query));
+        format!(
+            "SELECT CASE WHEN t.TABLE_TYPE LIKE '%VIEW%' THEN 'view' WHEN c.DATA_TYPE LIKE '%text' \
+             OR c.DATA_TYPE LIKE '%blob' THEN 'long' ELSE 'table' END, CONCAT(CASE WHEN \
+             t.TABLE_SCHEMA = DATABASE() THEN '' ELSE {} END, {}), {} FROM \
+             information_schema.TABLES t JOIN information_schema.COLUMNS c ON c.TABLE_SCHEMA = \
+             t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME WHERE t.TABLE_SCHEMA = {} AND \
+             t.TABLE_NAME = {} AND c.COLUMN_NAME = {}",
+            literal(&format!("{}.", self.quote(schema))),
+            typed(table),
+            typed(&origin.column),
+            literal(schema),
+            literal(table),
+            literal(&origin.column)
+        )
+    }
+
+    fn index_sql(&self, columns: &[Origin]) -> String {
+        let (schema, table) = names(&columns[0]);
+        let mut sql = format!(
+            "SELECT 'yes' FROM (SELECT INDEX_NAME, GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX \
+             SEPARATOR '\n') AS c FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = {} AND \
+             TABLE_NAME = {} AND SUB_PART IS NULL GROUP BY INDEX_NAME) AS i WHERE ",
+            literal(schema),
+            literal(table)
+        );
+        let begins: Vec<&str> = columns.iter().map(|one| one.column.as_str()).collect();
+        let begins = format!("{}\n", begins.join("\n"));
+        sql += &format!(
+            "LEFT(CONCAT(c, '\n'), CHAR_LENGTH({0})) = {0}",
+            literal(&begins)
+        );
+        sql
+    }
+
     fn version_sql(&self) -> &'static str {
         "SELECT VERSION()"
     }
@@ -243,6 +281,16 @@ impl Driver for MySql {
         );
         Ok(Box::new(session.await?))
     }
+}
+
+/// Names of an origin's schema and table.
+fn names(origin: &Origin) -> (&str, &str) {
+    origin.table.split_once('.').unwrap_or(("", &origin.table))
+}
+
+/// Text as a literal that can be nothing else, whatever stands in it.
+fn literal(text: &str) -> String {
+    format!("CONVERT(_utf8mb4 X'{}' USING utf8mb3)", hex::encode(text))
 }
 
 /// Reads one line of SHOW GRANTS: what it lets somebody write, and where.

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, Sta
 use super::failure::{connect_failure, database_failure};
 use super::rows::{has_kinds, kind_of, push};
 use crate::driver::failure::from_sqlx;
-use crate::driver::{Described, Failure, MANY_ROWS, Session, SlowPlan};
+use crate::driver::{Described, Failure, MANY_ROWS, Session, SlowPlan, of_column};
 use crate::table::Table;
 use crate::value::{Kind, Sql};
 
@@ -91,6 +91,7 @@ impl MySqlSession {
                 name: column.name().to_owned(),
                 kind: kind_of(column),
                 type_name: column.type_info().name().to_lowercase(),
+                origin: of_column(column),
             })
             .collect())
     }

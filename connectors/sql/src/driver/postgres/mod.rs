@@ -17,7 +17,8 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::config::{PostgresConfig, TlsMode};
 use crate::driver::{
-    Driver, Failure, KeyColumns, Session, WritePrivileges, transport_warning, version_number,
+    Driver, Failure, KeyColumns, Origin, Session, WritePrivileges, transport_warning,
+    version_number,
 };
 use crate::settings::Tls;
 use crate::statement::Syntax;
@@ -145,6 +146,29 @@ impl Driver for Postgres {
         sql.push(", ");
         self.push_key(sql, id);
         sql.push(")");
+    }
+
+    // Of both, the numbers are the server's own.
+    fn origin_sql(&self, origin: &Origin, _query: &str) -> String {
+        format!(
+            "SELECT CASE WHEN c.relkind IN ('r', 'p', 'm') THEN 'table' ELSE 'view' END, CASE WHEN \
+             pg_table_is_visible(c.oid) THEN '' ELSE quote_ident(n.nspname) || '.' END || \
+             quote_ident(c.relname), quote_ident(a.attname) FROM pg_class c JOIN pg_namespace n ON \
+             n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.oid = {} AND \
+             a.attnum = {}",
+            origin.table, origin.column
+        )
+    }
+
+    fn index_sql(&self, columns: &[Origin]) -> String {
+        let mut sql = format!(
+            "SELECT 'yes'::text FROM pg_index WHERE indrelid = {} AND indisvalid AND indpred IS NULL",
+            columns[0].table
+        );
+        for (place, column) in columns.iter().enumerate() {
+            sql += &format!(" AND indkey[{place}] = {}", column.column);
+        }
+        sql
     }
 
     fn version_sql(&self) -> &'static str {

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Row, TypeInfo};
 use super::failure::database_failure;
 use super::rows::{has_kinds, kind_of, push};
 use crate::driver::failure::from_sqlx;
-use crate::driver::{Described, Failure, MANY_ROWS, Session, SlowPlan};
+use crate::driver::{Described, Failure, MANY_ROWS, Origin, Session, SlowPlan};
 use crate::table::Table;
 use crate::value::{Bind, Kind, Sql};
 
@@ -177,6 +177,13 @@ impl Session for PostgresSession {
                     } else {
                         known
                     },
+                    origin: column
+                        .relation_id()
+                        .zip(column.relation_attribute_no())
+                        .map(|(table, column)| Origin {
+                            table: table.0.to_string(),
+                            column: column.to_string(),
+                        }),
                 }
             })
             .collect();

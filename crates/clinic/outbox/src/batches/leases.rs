@@ -28,6 +28,8 @@ pub struct Leased {
     pub token: LeaseToken,
     /// Number of leases of the batch, this one included.
     pub attempts: u32,
+    /// True if it holds the beacon, and no fact.
+    pub is_beacon: bool,
 }
 
 /// Leases of batches.
@@ -91,19 +93,20 @@ impl Leases {
     /// settled meanwhile are gone.
     async fn read(&self, token: i64) -> Result<Vec<Leased>, OutboxError> {
         fault::check::<OutboxError>(fault::Point::OutboxLeased)?;
-        let rows: Vec<(Vec<u8>, Vec<u8>, u32)> = sqlx::query_as(
-            "SELECT batch_id, bytes, attempts FROM batch JOIN sealed USING (seq) \
+        let rows: Vec<(Vec<u8>, Vec<u8>, u32, bool)> = sqlx::query_as(
+            "SELECT batch_id, bytes, attempts, beacon FROM batch JOIN sealed USING (seq) \
              WHERE lease_token = ?1 ORDER BY seq",
         )
         .bind(token)
         .fetch_all(self.database.readers())
         .await?;
-        let batches = rows.into_iter().map(|(id, bytes, attempts)| {
+        let batches = rows.into_iter().map(|(id, bytes, attempts, is_beacon)| {
             let id = BatchId(id.try_into().ok()?);
             Some(Leased {
                 batch: SealedBatch { id, bytes },
                 token: LeaseToken(token),
                 attempts,
+                is_beacon,
             })
         });
         batches
@@ -126,7 +129,7 @@ impl Leases {
     /// Ends every lease and every pause; for the opening, when nobody else can hold one. Somebody
     /// who has just mended the queue and starts the program should not have to wait for an old
     /// pause. Where receipts were switched off, batches the broker has need not wait for them any
-    /// longer, and nobody will answer a probe.
+    /// longer, and nobody will answer a probe; what the registry could not read stays.
     pub(crate) async fn release_all(&self) -> Result<(), OutboxError> {
         let mut transaction = self.database.begin().await?;
         sqlx::query(
@@ -136,9 +139,13 @@ impl Leases {
         .execute(transaction.connection())
         .await?;
         if !self.rules.receipts {
-            sqlx::query("DELETE FROM batch WHERE state = 'sent' OR kind = 'probe'")
-                .execute(transaction.connection())
-                .await?;
+            // Those that the registry could not read are nowhere but here.
+            sqlx::query(
+                "DELETE FROM batch WHERE kind = 'probe' OR beacon = 1 \
+                 OR (state = 'sent' AND unreadable IS NULL)",
+            )
+            .execute(transaction.connection())
+            .await?;
         }
         transaction.commit().await
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
 use contract::wire::Probed;
 use contract::{
@@ -13,6 +14,7 @@ use tokio::task::spawn_blocking;
 
 use super::new_batch::NewBatch;
 use super::sealing::Sealing;
+use crate::corrections;
 use crate::file::{OutboxError, json, to_ms};
 use crate::records::{KnownRecord, RecordMap};
 
@@ -36,12 +38,14 @@ pub(crate) async fn seal_probes(
         for chunk in probed.chunks(wire::MAX_PROBED) {
             let mut try_seal =
                 |chunk: &[Probed]| sealer.compress_encoded(&wire::encode_probe(chunk))?.seal();
-            seal_chunk(&mut try_seal, chunk, &mut |batch, answer_key, _| {
+            seal_chunk(&mut try_seal, chunk, &mut |batch, answer_key, records| {
                 sealed.push(NewBatch {
                     batch,
                     answer_key,
                     event_count: 0,
+                    answers: records.saturating_as(),
                     reconciliation_id: Some(reconciliation_id),
+                    is_beacon: false,
                 });
             })?;
         }
@@ -85,6 +89,8 @@ pub(super) async fn count_answer(
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     let mut equal = i64::from(probe.answer.equal);
+    // Asked about in case that a lost state had sent them; it had not.
+    let mut never_sent = Vec::new();
     let mut counts = [0_i64; 4];
     let mut differing = BTreeMap::new();
     for difference in &probe.answer.differences {
@@ -97,12 +103,18 @@ pub(super) async fn count_answer(
             equal += 1;
             continue;
         }
+        let was_sent = known.get(record).is_none_or(|known| known.state.was_sent());
+        if difference.what == DifferenceKind::Missing && !was_sent {
+            never_sent.push(*record);
+            continue;
+        }
         counts[difference.what as usize] += 1;
         differing.insert(
             difference.record.to_hex(),
             difference.held.map(Version::to_u64),
         );
     }
+    corrections::forget_possible(connection, &never_sent).await?;
     let count_of = |kind: DifferenceKind| counts[kind as usize];
     sqlx::query(
         "UPDATE reconciliation SET answered = answered + ?2, equal = equal + ?3, \
@@ -111,7 +123,7 @@ pub(super) async fn count_answer(
          finished_at_ms = iif(all_sent AND answered + ?2 >= probes, ?8, NULL) WHERE id = ?1",
     )
     .bind(probe.reconciliation_id)
-    .bind(equal + counts.iter().sum::<i64>())
+    .bind(equal + i64::try_from(never_sent.len()).unwrap_or(0) + counts.iter().sum::<i64>())
     .bind(equal)
     .bind(count_of(DifferenceKind::Missing))
     .bind(count_of(DifferenceKind::Stale))

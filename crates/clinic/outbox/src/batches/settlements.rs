@@ -110,44 +110,45 @@ async fn settle_delivered(
         return Ok(0);
     }
     let delivered = json(&delivered);
-    let mut settled = Vec::new();
-    if rules.receipts {
-        settled = await_receipts(connection, &delivered, rules.resend_after_ms, now).await?;
-    }
-    // Without receipts all of them; with receipts those from before there were answer keys.
+    let mut settled = await_receipts(connection, &delivered, rules, now).await?;
+    // Without receipts the others; with receipts those from before there were answer keys.
     settled.extend(delete(connection, &delivered).await?);
     if !settled.is_empty() {
-        let first_sends = settled.iter().filter(|(_, sends)| *sends == 1);
+        let first_sends = settled
+            .iter()
+            .filter(|(_, sends, is_beacon)| *sends == 1 && !is_beacon);
         let batches = first_sends.clone().count().saturating_as();
-        let events = first_sends.map(|(event_count, _)| event_count).sum();
+        let events = first_sends.map(|(event_count, ..)| event_count).sum();
         count_delivered(connection, batches, events, now).await?;
     }
     Ok(settled.len() as u64)
 }
 
-/// A batch that the broker has: number of events, deliveries with this one.
-type Delivered = (i64, i64);
+/// A batch that the broker has: number of events, deliveries with this one, true for a beacon.
+type Delivered = (i64, i64, bool);
 
-/// Makes batches of the lease wait for their receipts. `delivered` is a JSON array of ids and
-/// tokens.
+/// Makes batches of the lease wait for their receipts; without receipts those alone that the registry
+/// could not read, since the broker's confirm does not settle them. `delivered` is a JSON array of
+/// ids and tokens.
 async fn await_receipts(
     connection: &mut SqliteConnection,
     delivered: &str,
-    resend_after_ms: i64,
+    rules: ReceiptRules,
     now: DateTime<Utc>,
 ) -> Result<Vec<Delivered>, OutboxError> {
     let waiting = sqlx::query_as(
         "UPDATE batch SET state = 'sent', lease_token = NULL, last_error = NULL, \
          sends = sends + 1, due_at_ms = ?2 + min(?3 << min(sends, 20), ?4) \
-         WHERE answer_key IS NOT NULL AND seq IN (SELECT b.seq FROM json_each(?1) AS j \
+         WHERE answer_key IS NOT NULL AND (?5 OR unreadable IS NOT NULL) AND seq IN (SELECT b.seq FROM json_each(?1) AS j \
          CROSS JOIN batch AS b \
          ON b.batch_id = unhex(j.value ->> 0) AND b.lease_token = j.value ->> 1) \
-         RETURNING event_count, sends",
+         RETURNING event_count, sends, beacon",
     )
     .bind(delivered)
     .bind(to_ms(now))
-    .bind(resend_after_ms)
+    .bind(rules.resend_after_ms)
     .bind(MAX_RESEND_MS)
+    .bind(rules.receipts)
     .fetch_all(connection)
     .await?;
     Ok(waiting)
@@ -162,7 +163,7 @@ async fn delete(
         "DELETE FROM batch WHERE seq IN (SELECT b.seq FROM json_each(?1) AS j \
          CROSS JOIN batch AS b \
          ON b.batch_id = unhex(j.value ->> 0) AND b.lease_token = j.value ->> 1) \
-         RETURNING event_count, sends + 1",
+         RETURNING event_count, sends + 1, beacon",
     )
     .bind(delivered)
     .fetch_all(connection)

@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteExecutor};
 
 use super::types::{DeadLetter, DeadLetterFilter, Origin};
+use crate::corrections::OlderVersion;
 use crate::file::{OutboxError, digest_from, json, time_in, to_ms};
 
 /// Letters that the filter selects, the last seen first.
@@ -17,8 +18,11 @@ pub(crate) async fn select(
     let rows = sqlx::query(
         "SELECT d.id, coalesce(f.source, '') AS source, coalesce(f.feed, '') AS feed, d.origin, \
          d.record_id, lower(hex(coalesce(substr(d.record, 1, 8), x''))) AS record, d.reason, \
-         d.first_seen_at_ms, d.last_seen_at_ms, d.discarded_at_ms \
+         d.first_seen_at_ms, d.last_seen_at_ms, d.discarded_at_ms, \
+         coalesce(iif(c.possible, iif(c.state = 'held', 'possible', ''), c.state), '') \
+         AS older_version \
          FROM dead_letter AS d LEFT JOIN feed AS f ON f.id = d.feed_id \
+         LEFT JOIN refused_correction AS c ON c.record = d.record \
          WHERE (?1 IS NULL OR f.source = ?1) AND (?2 IS NULL OR f.feed = ?2) \
          AND (?3 IS NULL OR d.reason = ?3) AND (?4 IS NULL OR d.origin = ?4) \
          AND (?5 IS NULL OR d.first_seen_at_ms < ?5) \
@@ -51,6 +55,7 @@ fn from_row(row: &SqliteRow) -> Result<DeadLetter, sqlx::Error> {
         record_id: row.try_get("record_id")?,
         record: row.try_get("record")?,
         reason: row.try_get("reason")?,
+        older_version: OlderVersion::from_column(row.try_get("older_version")?),
         first_seen_at: time_in(row, "first_seen_at_ms")?,
         last_seen_at: time_in(row, "last_seen_at_ms")?,
         discarded_at: time_in(row, "discarded_at_ms")?,

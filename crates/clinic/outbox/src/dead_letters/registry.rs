@@ -32,6 +32,20 @@ pub(crate) struct RefusedByRegistry {
     /// Revision of the event, where the registry could tell its version.
     pub(crate) revision: Option<Revision>,
     pub(crate) reason: String,
+    /// True if the registry refused what the event says, so that an older version of the record
+    /// holds on there.
+    pub(crate) leaves_older: bool,
+}
+
+impl RefusedByRegistry {
+    /// State of the record, unless a newer revision of it was given out since.
+    pub(crate) fn latest<'a>(&self, known: &'a RecordMap<KnownRecord>) -> Option<&'a KnownRecord> {
+        let is_latest = |known: &&KnownRecord| {
+            let revision = self.revision;
+            revision.is_none_or(|refused| known.state.revision <= refused)
+        };
+        known.get(&self.record).filter(is_latest)
+    }
 }
 
 /// A letter to open, of a record whose latest word does not stand at the registry.
@@ -63,11 +77,8 @@ pub(crate) async fn open_of_registry(
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     let letters = refused.iter().filter_map(|event| {
-        let known = known.get(&event.record)?;
-        let is_latest = event
-            .revision
-            .is_none_or(|refused| known.state.revision <= refused);
-        is_latest.then(|| RegistryLetter::of(event.record, known, &event.reason))
+        let known = event.latest(known)?;
+        Some(RegistryLetter::of(event.record, known, &event.reason))
     });
     open_letters(connection, letters, now).await
 }
@@ -135,7 +146,8 @@ pub(crate) async fn close_parked<'a>(
     Ok(())
 }
 
-/// Closes the letters of records that are sent anew; the registry refuses again if it has to.
+/// Closes the letters of records that are sent anew; the registry refuses again if it has to. Not
+/// those of records whose older version is withdrawn because of the refusal: that is no mending.
 pub(crate) async fn close_of_registry<'a>(
     connection: &mut SqliteConnection,
     records: impl Iterator<Item = &'a RecordDigest>,
@@ -149,7 +161,9 @@ pub(crate) async fn close_of_registry<'a>(
     }
     sqlx::query(each_digest!(
         "DELETE FROM dead_letter WHERE origin = 'registry' \
-         AND record IN (SELECT substr(?1, at, 32) FROM place)"
+         AND record IN (SELECT substr(?1, at, 32) FROM place) \
+         AND NOT EXISTS (SELECT 1 FROM refused_correction AS c \
+         WHERE c.record = dead_letter.record AND c.by_registry)"
     ))
     .bind(side_by_side(records))
     .execute(connection)
@@ -171,7 +185,8 @@ pub(crate) async fn unnamed(
 }
 
 /// Selects those of the digests, side by side, whose record has a letter of the registry that no
-/// question would help. A superseded record is asked about: the answer tells what to go above.
+/// question would help. A superseded record is asked about: the answer tells what to go above; and
+/// one that is withdrawn because of the refusal, since the withdrawal stands there.
 pub(crate) async fn refused_by_registry(
     pool: &SqlitePool,
     digests: Vec<u8>,
@@ -180,7 +195,9 @@ pub(crate) async fn refused_by_registry(
     let select = each_digest!(
         "SELECT d.record FROM place CROSS JOIN dead_letter AS d \
          ON d.record = substr(?1, place.at, 32) AND d.origin = 'registry' \
-         AND d.reason <> 'registry:superseded'"
+         AND d.reason <> 'registry:superseded' \
+         AND NOT EXISTS (SELECT 1 FROM refused_correction AS c \
+         WHERE c.record = d.record AND c.by_registry AND c.state = 'withdrawn')"
     );
     select_among(pool, any, select, digests).await
 }

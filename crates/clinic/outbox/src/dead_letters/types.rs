@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use contract::RecordDigest;
 use serde::{Deserialize, Serialize};
 
+use crate::corrections::OlderVersion;
 use crate::limits::MAX_DEAD_LETTERS_PER_FEED;
 use crate::records::SourceStamp;
 
@@ -108,6 +109,9 @@ pub struct DeadLetter {
     /// Reason, as a code; the registry's begin with `registry:`, but for
     /// [`crate::VERSIONS_EXHAUSTED`] and [`crate::WITHDRAWAL_OF_UNKNOWN_KIND`].
     pub reason: String,
+    /// State of the older version that was sent of the record; `None` where there is none, or none
+    /// that the refusal leaves behind.
+    pub older_version: Option<OlderVersion>,
     /// Time of the first refusal.
     pub first_seen_at: Option<DateTime<Utc>>,
     /// Time of the last refusal.

@@ -7,6 +7,7 @@ use super::status::{
     DeadLetterCount, FeedStatus, PublisherStatus, RaiseWaits, Status, Surprise, SweepStatus,
 };
 use crate::batches::count_backlog;
+use crate::corrections::RefusedCorrections;
 use crate::dead_letters::Origin;
 use crate::file::{OutboxError, from_ms, time_in};
 use crate::limits::RECEIPT_RAISE_PAUSE_MS;
@@ -16,18 +17,20 @@ pub(super) async fn read_status(pool: &SqlitePool) -> Result<Status, OutboxError
     let mut connection = pool.acquire().await?;
     // One snapshot for all of it.
     let mut transaction = connection.begin().await?;
-    type Meta = (u32, Option<i64>, Option<String>, i64);
-    let (generation, raised_at_ms, generation_raised_why, unplaced): Meta = sqlx::query_as(
-        "SELECT generation, raised_at_ms, raised_why, \
+    type Meta = (u32, Option<i64>, Option<String>, Option<i64>, i64);
+    let (generation, raised_at_ms, generation_raised_why, other_at_ms, unplaced): Meta =
+        sqlx::query_as(
+            "SELECT generation, raised_at_ms, raised_why, (SELECT other_at_ms FROM beacon), \
          (SELECT coalesce(sum(unplaced), 0) FROM record_block WHERE unplaced > 0) \
          FROM meta WHERE id = 1",
-    )
-    .fetch_one(&mut *transaction)
-    .await?;
+        )
+        .fetch_one(&mut *transaction)
+        .await?;
     Ok(Status {
         generation,
         generation_raised_at: raised_at_ms.and_then(from_ms),
         generation_raised_why,
+        other_gateway_at: other_at_ms.and_then(from_ms),
         raise_waits: raise_waits(&mut transaction, generation).await?,
         feeds: feeds(&mut transaction).await?,
         backlog: count_backlog(&mut transaction).await?,
@@ -59,9 +62,19 @@ async fn feeds(connection: &mut SqliteConnection) -> Result<Vec<FeedStatus>, Out
         "SELECT source, feed, feed.cursor IS NOT NULL AS has_cursor, pulled_at_ms, \
          last_run_at_ms, last_ok_at_ms, last_error, consecutive_failures, new_total, \
          corrected_total, feed.withdrawn_total, resent_total, unchanged_total, refused_total, \
-         sweep.feed_id IS NOT NULL AS swept, pass, seen, finished_at_ms, held_missing, \
-         held_known, permit, sweep.withdrawn_total AS swept_total, missed_total \
-         FROM feed LEFT JOIN sweep ON sweep.feed_id = feed.id ORDER BY source, feed",
+         sweep_owed, sweep.feed_id IS NOT NULL AS swept, pass, seen, finished_at_ms, held_missing, \
+         held_known, permit, sweep.withdrawn_total AS swept_total, missed_total, \
+         corrections_of, coalesce(noted.waiting, 0) AS waiting, coalesce(noted.held, 0) AS held, \
+         coalesce(noted.kept, 0) AS kept, coalesce(noted.withdrawn, 0) AS noted_withdrawn, \
+         coalesce(noted.possible, 0) AS possible \
+         FROM feed LEFT JOIN sweep ON sweep.feed_id = feed.id LEFT JOIN (\
+         SELECT feed_id, count(*) FILTER (WHERE state = 'waiting' AND NOT possible) AS waiting, \
+         count(*) FILTER (WHERE state = 'held' AND NOT possible) AS held, \
+         count(*) FILTER (WHERE state = 'kept' AND NOT possible) AS kept, \
+         count(*) FILTER (WHERE state = 'withdrawn' AND NOT possible) AS withdrawn, \
+         count(*) FILTER (WHERE state = 'held' AND possible) AS possible \
+         FROM refused_correction GROUP BY feed_id) AS noted ON noted.feed_id = feed.id \
+         ORDER BY source, feed",
     )
     .fetch_all(connection)
     .await?;
@@ -85,6 +98,17 @@ fn feed(row: &SqliteRow) -> Result<FeedStatus, OutboxError> {
         resent_total: total("resent_total")?,
         unchanged_total: total("unchanged_total")?,
         refused_total: total("refused_total")?,
+        refused_corrections: RefusedCorrections {
+            waiting: total("waiting")?,
+            held: total("held")?,
+            held_of: row
+                .try_get::<Option<i64>, _>("corrections_of")?
+                .map(unsigned),
+            kept: total("kept")?,
+            withdrawn: total("noted_withdrawn")?,
+            possible: total("possible")?,
+        },
+        sweep_owed: row.try_get::<i64, _>("sweep_owed")? > 0,
         sweep: sweep(row)?,
     })
 }

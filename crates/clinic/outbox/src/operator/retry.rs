@@ -7,10 +7,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use contract::RecordDigest;
 
+use crate::corrections;
 use crate::dead_letters::{self, DeadLetter, DeadLetterFilter, Origin};
 use crate::file::{Database, OutboxError};
 use crate::records::{LookedUp, Records, forget_contents, forget_stamps};
-use crate::sweep::Withdrawals;
+use crate::sweep::{Withdrawals, owe_sweeps};
 use crate::versions::Versions;
 
 /// Ways in which the rows of dead letters come to be read again.
@@ -85,15 +86,24 @@ impl Retries {
     ) -> Result<RetryPlan, OutboxError> {
         let _guard = self.versions.gate().lock().await;
         let mut letters = self.letters(filter).await?;
-        let refused = letters
+        let mut refused: BTreeSet<RecordDigest> = letters
             .iter()
             .filter_map(LetterOfRecord::refused_by_registry)
             .collect();
+        // A record that is withdrawn because the registry refused its row is read again.
+        let pool = self.database.readers();
+        for record in corrections::withdrawn_by_registry(pool, &refused).await? {
+            refused.remove(&record);
+        }
         let resent = self.resend_withdrawals(refused, now).await?;
         let is_resent = |record: &RecordDigest| resent.contains(record);
         letters.retain(|letter| !letter.refused_by_registry().as_ref().is_some_and(is_resent));
         self.forget(&letters).await?;
-        Ok(RetryPlan::new(letters))
+        let plan = RetryPlan::new(letters);
+        let mut transaction = self.database.begin().await?;
+        owe_sweeps(transaction.connection(), &plan.by_sweep).await?;
+        transaction.commit().await?;
+        Ok(plan)
     }
 
     async fn letters(&self, filter: &DeadLetterFilter) -> Result<Vec<LetterOfRecord>, OutboxError> {
@@ -142,6 +152,7 @@ impl Retries {
         let connection = transaction.connection();
         forget_stamps(connection, &stamps).await?;
         forget_contents(connection, &contents).await?;
+        corrections::forget_contents_refused(connection, digests.iter()).await?;
         transaction.commit().await
     }
 }

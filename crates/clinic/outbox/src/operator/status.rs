@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::batches::Backlog;
+use crate::corrections::RefusedCorrections;
 use crate::dead_letters::Origin;
 
 /// The whole outbox at one moment.
@@ -15,6 +16,9 @@ pub struct Status {
     pub generation_raised_at: Option<DateTime<Utc>>,
     /// Reason for which the generation rose, in words.
     pub generation_raised_why: Option<String>,
+    /// Time at which another gateway was found to run on a copy of this state; this one has
+    /// stopped since, until an operator accepts its state.
+    pub other_gateway_at: Option<DateTime<Utc>>,
     /// Higher generation that receipts ask for and that has to wait.
     pub raise_waits: Option<RaiseWaits>,
     /// Every feed that was ever pulled, by source and feed.
@@ -72,6 +76,11 @@ pub struct FeedStatus {
     pub unchanged_total: u64,
     /// Dead letters ever opened.
     pub refused_total: u64,
+    /// Records of which an older version was sent, and whose row or event is refused.
+    pub refused_corrections: RefusedCorrections,
+    /// True if a repair or a retry waits for a sweep, which follows the next run that reaches the
+    /// source.
+    pub sweep_owed: bool,
     /// State of the feed's key sweeps; `None` before the first one.
     pub sweep: Option<SweepStatus>,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::batches::{BatchReceipts, Capacity, Leases, ReceiptRules, Sealing};
+use crate::batches::{BatchReceipts, Beacons, Capacity, Leases, ReceiptRules, Sealing};
 use crate::dead_letters::DeadLetters;
 use crate::feeds::Feeds;
 use crate::file::{Database, LockFile};
@@ -10,7 +10,7 @@ use crate::operator::{OutboxReader, Reconciliations, Requests, Retries};
 use crate::options::OutboxOptions;
 use crate::page::Pages;
 use crate::records::Records;
-use crate::sweep::{RemovedSources, Sweeps, Withdrawals};
+use crate::sweep::{Corrections, RemovedSources, Sweeps, Withdrawals};
 use crate::versions::Versions;
 
 /// Subjects of the outbox. None of them knows this struct.
@@ -24,8 +24,10 @@ pub(super) struct Subjects {
     pub(super) pages: Pages,
     pub(super) leases: Leases,
     pub(super) receipts: BatchReceipts,
+    pub(super) beacons: Arc<Beacons>,
     pub(super) sweeps: Sweeps,
     pub(super) removed_sources: RemovedSources,
+    pub(super) corrections: Corrections,
     pub(super) dead_letters: DeadLetters,
     pub(super) requests: Requests,
     pub(super) retries: Retries,
@@ -51,6 +53,8 @@ impl Subjects {
         let sealing = || Arc::clone(&sealing);
         let capacity = Arc::new(Capacity::new(options.max_bytes, database(), versions()));
         let capacity = || Arc::clone(&capacity);
+        let beacons = Beacons::new(database(), versions(), sealing(), options.receipts);
+        let beacons = Arc::new(beacons);
         let withdrawals = Arc::new(Withdrawals::new(
             database(),
             records(),
@@ -64,9 +68,23 @@ impl Subjects {
             feeds: Feeds::new(database()),
             pages: Pages::new(database(), records(), versions(), sealing(), capacity()),
             leases: Leases::new(database(), ReceiptRules::of(options)),
-            receipts: BatchReceipts::new(database(), records(), versions(), sealing()),
+            receipts: BatchReceipts::new(
+                database(),
+                records(),
+                versions(),
+                sealing(),
+                Arc::clone(&beacons),
+            ),
+            beacons,
             sweeps: Sweeps::new(database(), records(), withdrawals()),
             removed_sources: RemovedSources::new(database(), records(), withdrawals()),
+            corrections: Corrections::new(
+                database(),
+                records(),
+                versions(),
+                capacity(),
+                withdrawals(),
+            ),
             dead_letters: DeadLetters::new(database()),
             requests: Requests::new(database()),
             retries: Retries::new(database(), records(), versions(), withdrawals()),

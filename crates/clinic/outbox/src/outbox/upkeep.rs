@@ -10,7 +10,10 @@ use crate::dead_letters::DeadLetterFilter;
 use crate::file::{OutboxError, run_to_end};
 use crate::operator::{RepairPlan, Request, RetryPlan};
 use crate::records::SourceStamp;
-use crate::sweep::{RemovedFeed, Sweep, SweepEnd, SweepLimits, SweepLookUp};
+use crate::sweep::{
+    CorrectionRule, RemovedFeed, SettledCorrections, Sweep, SweepEnd, SweepLimits, SweepLookUp,
+    owes_sweep,
+};
 
 impl Outbox {
     /// Returns the feed's running sweep; begins one if there is none.
@@ -38,6 +41,15 @@ impl Outbox {
         keys: &[(RecordDigest, SourceStamp)],
     ) -> Result<SweepLookUp, OutboxError> {
         self.subjects.sweeps.look_up(source, feed, keys).await
+    }
+
+    /// Returns whether the feed owes a sweep: a repair or a retry has forgotten records that nothing
+    /// else reads.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn owes_sweep(&self, source: &str, feed: &str) -> Result<bool, OutboxError> {
+        owes_sweep(self.subjects.database.readers(), source, feed).await
     }
 
     /// Ends a pass whose keys were all read. A record that no key has named in either pass is
@@ -73,6 +85,46 @@ impl Outbox {
     /// The disk's failures.
     pub async fn confirm_withdrawals(&self, source: &str) -> Result<u64, OutboxError> {
         self.subjects.sweeps.confirm_withdrawals(source).await
+    }
+
+    /// Withdraws the older versions of the feed's records whose row, or whose latest event, is
+    /// refused; holds them where the limits are exceeded by those that stand together with those
+    /// withdrawn so within [`crate::CORRECTIONS_WINDOW_MS`]; or keeps them, as the rule says. To be
+    /// called at the end of each run of the feed. In chunks, each a transaction, so that a call
+    /// after a crash or after [`OutboxError::Full`] goes on where it was. Once begun it runs to its
+    /// end, even if the caller stops waiting. `read_whole` is the generation before the run began,
+    /// if the run has read the feed to its end: until then, rows that are refused may have been
+    /// sent by a state that was lost, and are treated as if they had.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`] and the disk's failures.
+    pub async fn settle_refused_corrections(
+        &self,
+        source: &str,
+        feed: &str,
+        kind: FactKind,
+        rule: CorrectionRule,
+        read_whole: Option<u32>,
+        now: DateTime<Utc>,
+    ) -> Result<SettledCorrections, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        let source = source.to_owned();
+        let feed = feed.to_owned();
+        run_to_end(async move {
+            let corrections = &subjects.corrections;
+            let settling = corrections.settle(&source, &feed, kind, rule, read_whole, now);
+            settling.await
+        })
+        .await
+    }
+
+    /// Permits the withdrawal of older versions that the safety catch holds at this source; returns
+    /// their number. The next [`Outbox::settle_refused_corrections`] of each feed makes them.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn permit_refused_corrections(&self, source: &str) -> Result<u64, OutboxError> {
+        self.subjects.corrections.permit(source).await
     }
 
     /// Withdraws everything that feeds of a removed source hold at the registry; only after

@@ -11,6 +11,7 @@ use super::plan::{PagePlan, PlanBasis};
 use super::prepared::{NotCommitted, Prepared, ReadState};
 use super::types::{Committed, PageCommit, Pulled};
 use crate::batches::{Capacity, NewBatch, Sealing, store_batches};
+use crate::corrections::{self, Noticed};
 use crate::dead_letters::{
     RegistryLetter, VERSIONS_EXHAUSTED, close_accepted, close_of_registry, close_parked,
     open_letters, open_refused,
@@ -92,6 +93,9 @@ impl Pages {
         let point = self.versions.gate().read_point();
         let generation = self.versions.generation();
         let LookedUp { known, upto } = self.records.look_up(&digests).await?;
+        let drafted = &digests[..drafts.len()];
+        let refused_contents =
+            corrections::contents_refused(self.database.readers(), drafted).await?;
         let feed_id = feed_id(self.database.readers(), &page.source, &page.feed).await?;
         let mut keys: Vec<Key> = digests.iter().map(key_of).collect();
         keys.sort_unstable();
@@ -99,6 +103,9 @@ impl Pages {
             feed_id,
             generation,
             contents_since: self.versions.contents_since(),
+            may_be_lost: !refused.is_empty()
+                && corrections::may_be_lost(self.database.readers(), feed_id, generation).await?,
+            refused_contents: &refused_contents,
         };
         let mut plan = PagePlan::new(drafts, &refused, &known, basis);
         self.sealing
@@ -229,7 +236,8 @@ impl Prepared {
     }
 }
 
-/// Opens and closes dead letters, and counts those of the clinic.
+/// Opens and closes dead letters, and counts those of the clinic; the same for notes of refused
+/// corrections, whose records' letters follow them.
 async fn store_dead_letters(
     connection: &mut SqliteConnection,
     page: &PageCommit,
@@ -242,7 +250,23 @@ async fn store_dead_letters(
         .iter()
         .filter(|update| update.revision.count > 0)
         .map(|update| &update.record);
-    close_of_registry(connection, sent).await?;
+    let unsent = plan.unchanged.iter().chain(&plan.parked);
+    let unsent = unsent.map(|pulled| &pulled.draft.record);
+    let forgotten = corrections::forget(connection, sent.clone().chain(unsent)).await?;
+    let noticed = |record: &RecordDigest, possible| Noticed {
+        record: *record,
+        feed_id,
+        possible,
+        by_registry: false,
+        content: None,
+    };
+    let certain = plan.refused_corrections.iter();
+    let certain = certain.map(|record| noticed(record, false));
+    let possible = plan.possible_corrections.iter();
+    let possible = possible.map(|record| noticed(record, true));
+    let noticed: Vec<Noticed> = certain.chain(possible).collect();
+    corrections::notice(connection, &noticed, page.now).await?;
+    close_of_registry(connection, sent.chain(&forgotten)).await?;
     let unchanged = plan.unchanged.iter().map(|pulled| &pulled.draft.record);
     close_parked(connection, unchanged).await?;
     let parked = plan.parked.iter().map(|pulled| RegistryLetter {

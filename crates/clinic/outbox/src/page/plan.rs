@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use contract::{Body, Draft, Event, RecordDigest};
+use contract::{Body, ContentDigest, Draft, Event, RecordDigest};
 use record_secrets::Revision;
 
 use super::drafts::sort_and_keep_last;
@@ -21,7 +21,7 @@ pub(super) struct DraftMetadata {
 
 /// State of the outbox that a page is planned on, beside its records.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PlanBasis {
+pub(super) struct PlanBasis<'a> {
     /// Row of the feed, if there is one.
     pub(super) feed_id: Option<i64>,
     /// Present generation.
@@ -29,6 +29,17 @@ pub(super) struct PlanBasis {
     /// Generation since which contents can be compared: earlier ones are of the contract's first
     /// version, which digested otherwise.
     pub(super) contents_since: u32,
+    /// True if a state that was lost may have sent records that are not known here.
+    pub(super) may_be_lost: bool,
+    /// Contents that the registry refused, by their records: they are not sent again as they are.
+    pub(super) refused_contents: &'a RecordMap<ContentDigest>,
+}
+
+impl PlanBasis<'_> {
+    /// Returns whether the registry has refused what the draft says.
+    fn is_refused(&self, draft: &Draft) -> bool {
+        self.refused_contents.get(&draft.record) == Some(&draft.content)
+    }
 }
 
 /// Plan of a page: its events, and the changes of records.
@@ -42,6 +53,12 @@ pub(super) struct PagePlan {
     pub(super) metadata: Vec<DraftMetadata>,
     /// Drafts that need no event.
     pub(super) unchanged: Vec<Pulled>,
+    /// Drafts that the registry refused as they are, and that are not sent again.
+    pub(super) still_refused: Vec<Pulled>,
+    /// Records of refused rows of which an older version stands at the registry.
+    pub(super) refused_corrections: Vec<RecordDigest>,
+    /// Records of refused rows of which only a state that was lost can have sent an older version.
+    pub(super) possible_corrections: Vec<RecordDigest>,
     /// Drafts that no version is left for.
     pub(super) parked: Vec<Pulled>,
     /// New states of records, in the order of the drafts; then new ones among the refused.
@@ -60,7 +77,7 @@ impl PagePlan {
         drafts: Vec<Pulled>,
         refused: &HashMap<RecordDigest, &Refused>,
         known: &RecordMap<KnownRecord>,
-        basis: PlanBasis,
+        basis: PlanBasis<'_>,
     ) -> Self {
         let mut plan = Self {
             new_events: Vec::with_capacity(drafts.len()),
@@ -82,14 +99,18 @@ impl PagePlan {
         plan
     }
 
-    fn add_draft(&mut self, pulled: Pulled, known: Option<&KnownRecord>, basis: PlanBasis) {
+    fn add_draft(&mut self, pulled: Pulled, known: Option<&KnownRecord>, basis: PlanBasis<'_>) {
         let change = change_of(&pulled.draft, known, basis);
         let revision = next_revision(known, basis.generation);
         let Some(revision) = revision.filter(|_| change != Change::Unchanged) else {
             self.note_unsent(&pulled, known, basis);
             if change == Change::Unchanged {
                 self.counts.unchanged += 1;
-                self.unchanged.push(pulled);
+                if basis.is_refused(&pulled.draft) {
+                    self.still_refused.push(pulled);
+                } else {
+                    self.unchanged.push(pulled);
+                }
             } else {
                 self.counts.parked += 1;
                 self.parked.push(pulled);
@@ -115,7 +136,7 @@ impl PagePlan {
         self.counts.missed += u64::from(!was_asked_for);
     }
 
-    fn note_unsent(&mut self, pulled: &Pulled, known: Option<&KnownRecord>, basis: PlanBasis) {
+    fn note_unsent(&mut self, pulled: &Pulled, known: Option<&KnownRecord>, basis: PlanBasis<'_>) {
         match known {
             None => {
                 let never_sent = Revision::never_sent(basis.generation);
@@ -132,8 +153,12 @@ impl PagePlan {
         record: &RecordDigest,
         stamp: SourceStamp,
         known: Option<&KnownRecord>,
-        basis: PlanBasis,
+        basis: PlanBasis<'_>,
     ) {
+        let never_sent = known.is_none_or(|known| !known.state.was_sent());
+        if never_sent && basis.may_be_lost {
+            self.possible_corrections.push(*record);
+        }
         match known {
             None => self.update(RecordUpdate {
                 record: *record,
@@ -143,7 +168,12 @@ impl PagePlan {
                 withdrawn: false,
                 stamp,
             }),
-            Some(known) => self.move_if_changed(record, known, basis.feed_id, stamp),
+            Some(known) => {
+                self.move_if_changed(record, known, basis.feed_id, stamp);
+                if known.state.was_sent() && !known.state.withdrawn {
+                    self.refused_corrections.push(*record);
+                }
+            }
         }
     }
 
@@ -171,6 +201,9 @@ impl PagePlan {
         self.events.extend(other.events);
         self.metadata.extend(other.metadata);
         self.unchanged.extend(other.unchanged);
+        self.still_refused.extend(other.still_refused);
+        self.refused_corrections.extend(other.refused_corrections);
+        self.possible_corrections.extend(other.possible_corrections);
         self.parked.extend(other.parked);
         self.updates.extend(other.updates);
         self.moved.extend(other.moved);
@@ -183,6 +216,7 @@ impl PagePlan {
     pub(super) fn into_drafts(self) -> Vec<Pulled> {
         let mut drafts = self.unchanged;
         drafts.extend(self.parked);
+        drafts.extend(self.still_refused);
         let sent = self.events.into_iter().zip(self.metadata);
         drafts.extend(sent.map(|(event, metadata)| Pulled {
             draft: Draft {
@@ -231,7 +265,7 @@ impl Committed {
     }
 }
 
-fn change_of(draft: &Draft, known: Option<&KnownRecord>, basis: PlanBasis) -> Change {
+fn change_of(draft: &Draft, known: Option<&KnownRecord>, basis: PlanBasis<'_>) -> Change {
     let withdraws = matches!(draft.body, Body::Withdrawn { .. });
     let Some(known) = known.filter(|known| known.state.was_sent()) else {
         return match (withdraws, draft.only_if_sent && basis.generation == 1) {
@@ -241,6 +275,10 @@ fn change_of(draft: &Draft, known: Option<&KnownRecord>, basis: PlanBasis) -> Ch
             (true, false) => Change::Withdrawn,
         };
     };
+    // Withdrawn since the registry refused it: it would do so again.
+    if known.state.withdrawn && basis.is_refused(draft) {
+        return Change::Unchanged;
+    }
     let since = known.state.revision.generation;
     let is_comparable = since >= basis.contents_since;
     let same_content = known
@@ -260,7 +298,9 @@ fn change_of(draft: &Draft, known: Option<&KnownRecord>, basis: PlanBasis) -> Ch
 
 #[cfg(test)]
 mod tests {
-    use contract::{ContentDigest, FactKind};
+    use std::sync::LazyLock;
+
+    use contract::FactKind;
     use record_index::RecordState;
     use record_secrets::MAX_COUNT;
 
@@ -269,11 +309,15 @@ mod tests {
 
     const RECORD: RecordDigest = RecordDigest([1; 32]);
 
-    fn basis(generation: u32) -> PlanBasis {
+    static NONE_REFUSED: LazyLock<RecordMap<ContentDigest>> = LazyLock::new(RecordMap::default);
+
+    fn basis(generation: u32) -> PlanBasis<'static> {
         PlanBasis {
             feed_id: Some(1),
             generation,
             contents_since: 1,
+            may_be_lost: false,
+            refused_contents: &NONE_REFUSED,
         }
     }
 

@@ -136,7 +136,9 @@ pub(crate) async fn adopt(
     let apply = |_: &RecordDigest, state: &mut RecordState, held: Option<Revision>| {
         state.content = None;
         state.stamp = None;
-        state.revision = held.map_or(state.revision, |held| held.max(state.revision));
+        // Of a record that only a lost state has sent, nothing but the held revision is known.
+        let sent = state.was_sent().then_some(state.revision);
+        state.revision = held.max(sent).unwrap_or(state.revision);
         Ok(())
     };
     Ok(record_index::change(connection, held, apply).await?)

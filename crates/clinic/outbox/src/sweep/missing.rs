@@ -6,10 +6,11 @@ use contract::RecordDigest;
 use sqlx::sqlite::SqlitePool;
 
 use super::bitmap::{self, Bits};
-use super::running::LostLetter;
+use super::running::{LostCorrection, LostLetter, LostRows};
+use crate::corrections;
 use crate::dead_letters;
 use crate::file::OutboxError;
-use crate::records::{LookedUp, Records};
+use crate::records::{KnownRecord, LookedUp, Records};
 
 /// Missing records of a feed, by block of the bitmap.
 #[derive(Debug, Default)]
@@ -77,14 +78,20 @@ pub(super) async fn asserted_in(
     Ok(asserted)
 }
 
-/// Dead letters of the feed's rows that no key has named.
-pub(super) async fn lost_letters(
+/// Dead letters, and notes of refused corrections, of the feed's rows that no key has named.
+pub(super) async fn lost_rows(
     pool: &SqlitePool,
     records: &Records,
     feed_id: i64,
     horizon: i64,
     seen: &Bits,
-) -> Result<Vec<LostLetter>, OutboxError> {
+) -> Result<LostRows, OutboxError> {
+    let is_lost = |known: &KnownRecord| {
+        known.state.feed_id == Some(feed_id)
+            && known.record_no <= horizon
+            && !seen.has(known.record_no)
+    };
+
     let ids: Vec<i64> =
         sqlx::query_scalar("SELECT id FROM dead_letter WHERE feed_id = ?1 AND origin = 'clinic'")
             .bind(feed_id)
@@ -93,12 +100,20 @@ pub(super) async fn lost_letters(
     let letters = dead_letters::records_of(pool, &ids).await?;
     let digests: Vec<RecordDigest> = letters.values().copied().collect();
     let LookedUp { known, .. } = records.look_up(&digests).await?;
-    let lost = letters.into_iter().filter_map(|(id, record)| {
-        let known = known.get(&record)?;
+    let letters = letters.into_iter().filter_map(|(id, record)| {
+        let known = known.get(&record).filter(|known| is_lost(known))?;
         let record_no = known.record_no;
-        let unseen =
-            known.state.feed_id == Some(feed_id) && record_no <= horizon && !seen.has(record_no);
-        unseen.then_some(LostLetter { id, record_no })
+        Some(LostLetter { id, record_no })
     });
-    Ok(lost.collect())
+    let noted = corrections::all_of_feed(pool, feed_id).await?;
+    let LookedUp { known, .. } = records.look_up(&noted).await?;
+    let noted = noted.into_iter().filter_map(|record| {
+        let known = known.get(&record).filter(|known| is_lost(known))?;
+        let record_no = known.record_no;
+        Some(LostCorrection { record, record_no })
+    });
+    Ok(LostRows {
+        letters: letters.collect(),
+        corrections: noted.collect(),
+    })
 }

@@ -1,17 +1,22 @@
 //! Key sweeps: records that the source no longer names are withdrawn, after a second look and under
-//! a safety catch.
+//! a safety catch. The same catch holds for older versions of records whose correction is refused.
 
 mod bitmap;
 mod missing;
+mod refused;
 mod removed_source;
 mod running;
 mod sweeps;
 mod types;
 mod withdrawals;
 
+pub(crate) use refused::Corrections;
 pub use removed_source::RemovedFeed;
 pub(crate) use removed_source::RemovedSources;
-pub(crate) use running::note_page;
+pub(crate) use running::{note_page, owe_sweeps, owes_sweep};
 pub(crate) use sweeps::Sweeps;
-pub use types::{SeenKeys, Sweep, SweepEnd, SweepLimits, SweepLookUp, SweepStep};
+pub use types::{
+    CorrectionRule, SeenKeys, SettledCorrections, Sweep, SweepEnd, SweepLimits, SweepLookUp,
+    SweepStep,
+};
 pub(crate) use withdrawals::{GivenOut, Withdrawals, WithdrawnAlike};

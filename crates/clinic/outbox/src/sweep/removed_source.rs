@@ -8,9 +8,10 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::bitmap::Bits;
 use super::missing::MissingRecords;
-use super::running::{self, HeldWithdrawals};
+use super::running::{self, HeldWithdrawals, LostRows};
 use super::types::SweepEnd;
 use super::withdrawals::{Withdrawal, WithdrawalCause, Withdrawals};
+use crate::corrections;
 use crate::feeds::{enter_feed, feed_id};
 use crate::file::{Database, OutboxError};
 use crate::records::{Records, last_record_no};
@@ -128,7 +129,9 @@ impl RemovedSources {
             .bind(feed_id)
             .execute(&mut *connection)
             .await?;
-        running::end(connection, feed_id, held, &[], removal.withdrawal.now).await?;
+        let lost = LostRows::default();
+        let now = removal.withdrawal.now;
+        running::end(connection, feed_id, held, &lost, now).await?;
         if !is_held {
             forget_feed(connection, feed_id).await?;
         }
@@ -137,8 +140,8 @@ impl RemovedSources {
     }
 }
 
-/// Forgets dead letters and cursor, so that a feed that comes back is read from its beginning; not
-/// the letters of records that could not be withdrawn.
+/// Forgets dead letters, notes of refused corrections and cursor, so that a feed that comes back is
+/// read from its beginning; not the letters of records that could not be withdrawn.
 async fn forget_feed(connection: &mut SqliteConnection, feed_id: i64) -> Result<(), OutboxError> {
     for statement in [
         "DELETE FROM dead_letter WHERE feed_id = ?1 AND reason <> 'versions-exhausted'",
@@ -149,5 +152,5 @@ async fn forget_feed(connection: &mut SqliteConnection, feed_id: i64) -> Result<
             .execute(&mut *connection)
             .await?;
     }
-    Ok(())
+    corrections::forget_feed(connection, feed_id).await
 }

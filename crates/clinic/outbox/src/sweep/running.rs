@@ -1,11 +1,15 @@
 //! The row of a running sweep: begun, advanced by pages, ended.
 
+use std::collections::BTreeSet;
+
 use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
+use contract::RecordDigest;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::bitmap;
 use super::types::{Sweep, SweepStep};
+use crate::corrections;
 use crate::dead_letters;
 use crate::feeds::enter_feed;
 use crate::file::{OutboxError, from_ms, json, to_ms};
@@ -73,9 +77,46 @@ pub(super) async fn begin(
     .bind(feed_id)
     .bind(to_ms(now))
     .bind(horizon)
+    .execute(&mut *connection)
+    .await?;
+    // What is forgotten from now on may lie behind this sweep.
+    sqlx::query("UPDATE feed SET sweep_owed = 2 WHERE id = ?1 AND sweep_owed = 1")
+        .bind(feed_id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Notes that these feeds, by source and feed, owe a sweep: what was forgotten of their records is
+/// read by nothing else. The next run that reaches the source pays the debt.
+pub(crate) async fn owe_sweeps(
+    connection: &mut SqliteConnection,
+    feeds: &[(String, String)],
+) -> Result<(), OutboxError> {
+    sqlx::query(
+        "UPDATE feed SET sweep_owed = 1 WHERE (source, feed) IN \
+         (SELECT value ->> 0, value ->> 1 FROM json_each(?1))",
+    )
+    .bind(json(feeds))
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Returns whether the feed owes a sweep.
+pub(crate) async fn owes_sweep(
+    pool: &SqlitePool,
+    source: &str,
+    feed: &str,
+) -> Result<bool, OutboxError> {
+    let owes = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM feed WHERE source = ?1 AND feed = ?2 AND sweep_owed > 0)",
+    )
+    .bind(source)
+    .bind(feed)
+    .fetch_one(pool)
+    .await?;
+    Ok(owes)
 }
 
 /// Notes the records of a page as seen if the feed is being swept: those that the step's keys name,
@@ -171,20 +212,45 @@ pub(super) struct LostLetter {
     pub(super) record_no: i64,
 }
 
-/// Ends the sweep, and closes the letters of rows that are gone; returns the number of records that
-/// the sweep has withdrawn in all.
+/// A refused correction whose row is gone.
+pub(super) struct LostCorrection {
+    pub(super) record: RecordDigest,
+    pub(super) record_no: i64,
+}
+
+/// Dead letters and refused corrections whose rows are gone.
+#[derive(Default)]
+pub(super) struct LostRows {
+    pub(super) letters: Vec<LostLetter>,
+    pub(super) corrections: Vec<LostCorrection>,
+}
+
+impl LostRows {
+    /// Numbers of the records, each once.
+    fn record_nos(&self) -> BTreeSet<i64> {
+        let of_letters = self.letters.iter().map(|letter| letter.record_no);
+        let of_corrections = self.corrections.iter().map(|lost| lost.record_no);
+        of_letters.chain(of_corrections).collect()
+    }
+}
+
+/// Ends the sweep, and closes the letters and notes of rows that are gone; returns the number of
+/// records that the sweep has withdrawn in all.
 pub(super) async fn end(
     connection: &mut SqliteConnection,
     feed_id: i64,
     held: Option<HeldWithdrawals>,
-    letters: &[LostLetter],
+    lost: &LostRows,
     now: DateTime<Utc>,
 ) -> Result<u64, OutboxError> {
     // Should a row come back as it was, it has to be read again.
-    let record_nos: Vec<i64> = letters.iter().map(|letter| letter.record_no).collect();
+    let record_nos: Vec<i64> = lost.record_nos().into_iter().collect();
     forget_stamps(connection, &record_nos).await?;
     bitmap::forget(connection, feed_id).await?;
-    let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
+    let records = lost.corrections.iter().map(|lost| &lost.record);
+    let forgotten = corrections::forget(connection, records).await?;
+    dead_letters::close_of_registry(connection, forgotten.iter()).await?;
+    let ids: Vec<i64> = lost.letters.iter().map(|letter| letter.id).collect();
     sqlx::query("DELETE FROM dead_letter WHERE id IN (SELECT value FROM json_each(?1))")
         .bind(json(&ids))
         .execute(&mut *connection)
@@ -197,8 +263,12 @@ pub(super) async fn end(
     .bind(to_ms(now))
     .bind(held.map(|held| held.missing.saturating_as::<i64>()))
     .bind(held.map(|held| held.known.saturating_as::<i64>()))
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
+    sqlx::query("UPDATE feed SET sweep_owed = 0 WHERE id = ?1 AND sweep_owed = 2")
+        .bind(feed_id)
+        .execute(connection)
+        .await?;
     Ok(withdrawn.unsigned_abs())
 }
 

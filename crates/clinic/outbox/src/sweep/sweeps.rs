@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use contract::{FactKind, RecordDigest};
 
 use super::bitmap::Bits;
-use super::missing::{MissingRecords, lost_letters};
-use super::running::{self, HeldWithdrawals, LostLetter, RunningSweep};
+use super::missing::{MissingRecords, lost_rows};
+use super::running::{self, HeldWithdrawals, LostRows, RunningSweep};
 use super::types::{SeenKeys, Sweep, SweepEnd, SweepLimits, SweepLookUp};
 use super::withdrawals::{Withdrawal, WithdrawalCause, Withdrawals};
 use crate::dead_letters;
@@ -140,9 +140,9 @@ impl Sweeps {
         let horizon = running.horizon;
         let seen = Bits::load(pool, feed_id, None).await?;
         let unseen = MissingRecords::find(&self.records, feed_id, horizon, &seen).await?;
-        let letters = lost_letters(pool, &self.records, feed_id, horizon, &seen).await?;
+        let lost = lost_rows(pool, &self.records, feed_id, horizon, &seen).await?;
         let missing = unseen.count();
-        let closed = letters.len() as u64;
+        let closed = lost.letters.len() as u64;
         if running.sweep.pass == 1 && missing + closed > 0 {
             self.begin_second_pass(feed_id).await?;
             return Ok(SweepEnd::LookAgain {
@@ -150,18 +150,18 @@ impl Sweeps {
             });
         }
         let known = unseen.known;
-        let is_large_share = missing * 100 > u64::from(limits.percent) * known;
         let is_emptied = running.sweep.seen == 0 && missing > 0;
-        let is_too_much = is_emptied || (missing > u64::from(limits.always) && is_large_share);
+        let is_too_much = is_emptied || limits.are_exceeded(missing, known);
         if is_too_much && missing > running.permit {
             let held = HeldWithdrawals { missing, known };
-            self.end(withdrawal, Some(held), &[]).await?;
+            self.end(withdrawal, Some(held), &LostRows::default())
+                .await?;
             return Ok(SweepEnd::Held { missing, known });
         }
         for block in unseen.blocks() {
             self.withdrawals.withdraw_block(withdrawal, block).await?;
         }
-        let withdrawn = self.end(withdrawal, None, &letters).await?;
+        let withdrawn = self.end(withdrawal, None, &lost).await?;
         Ok(SweepEnd::Done {
             seen: running.sweep.seen,
             withdrawn,
@@ -179,18 +179,12 @@ impl Sweeps {
         &self,
         withdrawal: &Withdrawal,
         held: Option<HeldWithdrawals>,
-        letters: &[LostLetter],
+        lost: &LostRows,
     ) -> Result<u64, OutboxError> {
         let mut transaction = self.database.begin().await?;
         let connection = transaction.connection();
-        let withdrawn = running::end(
-            connection,
-            withdrawal.feed_id,
-            held,
-            letters,
-            withdrawal.now,
-        )
-        .await?;
+        let withdrawn =
+            running::end(connection, withdrawal.feed_id, held, lost, withdrawal.now).await?;
         transaction.commit().await?;
         Ok(withdrawn)
     }

@@ -65,6 +65,14 @@ pub struct SweepLimits {
     pub always: u32,
 }
 
+impl SweepLimits {
+    /// Returns whether so many withdrawals, of so many records, need an operator's word.
+    pub(crate) fn are_exceeded(self, withdrawals: u64, records: u64) -> bool {
+        withdrawals > u64::from(self.always)
+            && withdrawals.saturating_mul(100) > u64::from(self.percent) * records
+    }
+}
+
 /// End of a sweep's pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SweepEnd {
@@ -89,4 +97,38 @@ pub enum SweepEnd {
         /// Records of the feed that are asserted.
         known: u64,
     },
+}
+
+/// Treatment of older versions of records whose row cannot be sent any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CorrectionRule {
+    /// Older versions are withdrawn; where these limits are exceeded, they are held.
+    Withdraw(SweepLimits),
+    /// Older versions stay at the registry.
+    Keep,
+}
+
+/// Result of settling the refused corrections of one feed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SettledCorrections {
+    /// Older versions that were withdrawn.
+    pub withdrawn: u64,
+    /// Older versions that the safety catch holds.
+    pub held: u64,
+    /// Older versions among `held` that were not held before.
+    pub newly_held: u64,
+    /// Records of the feed that the safety catch compared with.
+    pub held_of: u64,
+}
+
+impl SettledCorrections {
+    /// Sum of two results of one feed.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            withdrawn: self.withdrawn + other.withdrawn,
+            held: self.held + other.held,
+            newly_held: self.newly_held + other.newly_held,
+            held_of: self.held_of.max(other.held_of),
+        }
+    }
 }

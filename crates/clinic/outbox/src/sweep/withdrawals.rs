@@ -1,5 +1,5 @@
 //! Withdrawals that the outbox gives out by itself: of records a sweep misses, of a removed source,
-//! and once more for a repair or a risen generation.
+//! of older versions whose correction is refused, and once more for a repair or a risen generation.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -14,15 +14,18 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use super::bitmap::Bits;
 use super::missing::asserted_in;
 use crate::batches::{Capacity, NewEvent, Sealing, store_batches};
+use crate::corrections;
 use crate::dead_letters::{
     RegistryLetter, VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND, close_of_registry, open_letters,
 };
 use crate::file::{Database, OutboxError};
-use crate::records::{KnownRecord, LookedUp, RecordUpdate, Records, last_record_no, store_known};
+use crate::records::{
+    KnownRecord, LookedUp, RecordUpdate, Records, SourceStamp, last_record_no, store_known,
+};
 use crate::versions::{Renewal, Versions, end_renewal, next_revision, read_renewal};
 
 /// Most records withdrawn in one transaction.
-const MAX_TRANSACTION_RECORDS: usize = 5000;
+pub(super) const MAX_TRANSACTION_RECORDS: usize = 5000;
 
 /// Records by the row of their feed, if they have one.
 type ByFeed = BTreeMap<Option<i64>, Vec<(RecordDigest, KnownRecord)>>;
@@ -45,6 +48,8 @@ pub(crate) enum WithdrawalCause {
     Sweep,
     /// Source or feed that is no longer configured.
     RemovedSource,
+    /// Correction that cannot be sent: the older version does not hold any more.
+    RefusedCorrection,
     /// Repair or retry of a withdrawal that the registry does not hold.
     Repair,
     /// Generation that has risen.
@@ -284,7 +289,7 @@ impl Withdrawals {
 
     /// Gives out a withdrawal of each record that a version is left for, and parks the others, in
     /// one transaction. Only under the gate.
-    async fn give_out(
+    pub(super) async fn give_out(
         &self,
         known: &[(RecordDigest, KnownRecord)],
         withdrawal: &Withdrawal,
@@ -310,8 +315,7 @@ impl Withdrawals {
                 content: Some(content),
                 revision,
                 withdrawn: true,
-                // None, so that a row that comes back is read again.
-                stamp: None,
+                stamp: withdrawal.cause.stamp_left(known),
             });
             events.push(NewEvent {
                 record: *record,
@@ -326,6 +330,7 @@ impl Withdrawals {
         let connection = transaction.connection();
         store_batches(connection, &batches, withdrawal.now).await?;
         store_known(connection, &updates, withdrawal.feed_id).await?;
+        note_withdrawn(connection, withdrawal, &given_out.sent).await?;
         close_of_registry(connection, given_out.sent.iter()).await?;
         open_letters(connection, letters, withdrawal.now).await?;
         count(connection, withdrawal, updates.len().saturating_as()).await?;
@@ -333,6 +338,36 @@ impl Withdrawals {
             .commit(transaction, !batches.is_empty())
             .await?;
         Ok(given_out)
+    }
+}
+
+impl WithdrawalCause {
+    /// Stamp of a record that is withdrawn: of a row that was read and refused its own, so that it
+    /// is read again when it has changed; none else, so that a row that comes back is read again.
+    const fn stamp_left(self, known: &KnownRecord) -> SourceStamp {
+        match self {
+            Self::RefusedCorrection => known.state.stamp,
+            Self::Sweep | Self::RemovedSource | Self::Repair | Self::Renewal => None,
+        }
+    }
+}
+
+/// Notes of refused corrections that the withdrawals have an effect on: they tell of it, or go with
+/// the rows.
+async fn note_withdrawn(
+    connection: &mut SqliteConnection,
+    withdrawal: &Withdrawal,
+    records: &[RecordDigest],
+) -> Result<(), OutboxError> {
+    match withdrawal.cause {
+        WithdrawalCause::RefusedCorrection => {
+            corrections::mark_withdrawn(connection, records.iter(), withdrawal.now).await
+        }
+        WithdrawalCause::Sweep | WithdrawalCause::RemovedSource => {
+            corrections::forget(connection, records.iter()).await?;
+            Ok(())
+        }
+        WithdrawalCause::Repair | WithdrawalCause::Renewal => Ok(()),
     }
 }
 

@@ -62,6 +62,14 @@ pub(crate) async fn raise(
     };
     warn_of(generation, reason);
     write(connection, &risen, Some(reason), now).await?;
+    if reason == RaiseReason::NewContract {
+        // No state was lost: what is unknown here was never sent.
+        sqlx::query("UPDATE feed SET read_generation = ?2 WHERE read_generation >= ?1")
+            .bind(found.generation)
+            .bind(generation)
+            .execute(connection)
+            .await?;
+    }
     Ok(risen)
 }
 

@@ -4,6 +4,8 @@
     reason = "a test that cannot go on may say so by a panic"
 )]
 
+mod beacon;
+mod corrections;
 mod crash;
 mod dead_letters;
 mod generation;

@@ -506,3 +506,92 @@ async fn refusal_of_an_older_version_hides_none_of_the_newest() {
         ["registry:bad-date"]
     );
 }
+
+#[tokio::test]
+async fn answer_that_leaves_events_out_proves_nothing() {
+    let place = Place::new();
+    let outbox = place.open_with_receipts().await;
+    outbox
+        .commit_page(page(vec![asserted(1, 1), asserted(2, 1)], "a"))
+        .await
+        .unwrap();
+    let leased = outbox.lease(5, at(0), LEASE).await.unwrap();
+    let id = one_batch(&leased);
+    outbox.settle(&delivered(&leased), at(1)).await.unwrap();
+    for claimed in [0, 1, 3, u32::MAX] {
+        let done = outbox
+            .settle_verdicts(&[(id, accepted(claimed))], at(2))
+            .await
+            .unwrap();
+        assert_eq!(
+            (done.batches, done.accepted_events, done.unreadable),
+            (0, 0, 1)
+        );
+    }
+    let status = outbox.reader().status().await.unwrap();
+    assert_eq!(status.backlog.unreadable_batches, 1);
+    assert_eq!(
+        status.publisher.unreadable.as_deref(),
+        Some("answer-does-not-add-up")
+    );
+    let again = outbox.lease(5, at(90_000), LEASE).await.unwrap();
+    assert_eq!(one_batch(&again), id, "it is sent again");
+    let done = outbox
+        .settle_verdicts(&[(id, accepted(2))], at(3))
+        .await
+        .unwrap();
+    assert_eq!((done.batches, done.accepted_events), (1, 2));
+}
+
+#[tokio::test]
+async fn switching_receipts_off_keeps_what_the_registry_could_not_read() {
+    let place = Place::new();
+    let outbox = place.open_with_receipts().await;
+    for record in 1..=2 {
+        let drafts = vec![asserted(record, 1)];
+        outbox.commit_page(page(drafts, "a")).await.unwrap();
+    }
+    let leased = outbox.lease(5, at(0), LEASE).await.unwrap();
+    outbox.settle(&delivered(&leased), at(1)).await.unwrap();
+    let unreadable = leased[0].batch.id;
+    let verdict = Verdict::Unreadable(UnreadableReason::OtherKey);
+    let verdicts = [(unreadable, verdict)];
+    outbox.settle_verdicts(&verdicts, at(2)).await.unwrap();
+    outbox.close().await.unwrap();
+
+    // Nobody answers any more: the other batch is settled by the confirm it had.
+    let outbox = place.open().await;
+    let backlog = outbox.backlog().await.unwrap();
+    assert_eq!(
+        (backlog.unreadable_batches, backlog.awaiting_receipt_batches),
+        (1, 1)
+    );
+    // A confirm does not settle it either: it goes on being sent.
+    for day in 1..4 {
+        let now = at(day * 90_000);
+        let leased = outbox.lease(5, now, LEASE).await.unwrap();
+        assert_eq!(one_batch(&leased), unreadable);
+        let settled = outbox.settle(&delivered(&leased), now).await.unwrap();
+        assert_eq!(settled.delivered, 1);
+        assert_eq!(outbox.backlog().await.unwrap().unreadable_batches, 1);
+    }
+    // Batches of now are settled by their confirm.
+    outbox
+        .commit_page(page(vec![asserted(3, 1)], "b"))
+        .await
+        .unwrap();
+    place.deliver_all(&outbox, at(91_000 * 3)).await;
+    outbox.close().await.unwrap();
+
+    let outbox = place.open_with_receipts().await;
+    let done = outbox
+        .settle_verdicts(&[(unreadable, accepted(1))], at(3))
+        .await
+        .unwrap();
+    assert_eq!((done.batches, done.accepted_events), (1, 1));
+    let backlog = outbox.backlog().await.unwrap();
+    assert_eq!(
+        (backlog.unreadable_batches, backlog.awaiting_receipt_batches),
+        (0, 0)
+    );
+}

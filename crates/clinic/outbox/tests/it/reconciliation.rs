@@ -21,7 +21,7 @@ use crate::support::{
 };
 
 /// Delivers the probes and answers them: records in `differing` so, the rest as equal.
-async fn answer(
+pub(crate) async fn answer(
     place: &Place,
     outbox: &Outbox,
     differing: &BTreeMap<RecordDigest, (DifferenceKind, Option<Version>)>,
@@ -57,7 +57,7 @@ async fn answer(
     )
 }
 
-async fn probe_all(outbox: &Outbox, source: Option<&str>) -> i64 {
+pub(crate) async fn probe_all(outbox: &Outbox, source: Option<&str>) -> i64 {
     let id = outbox.begin_reconciliation(source, at(40)).await.unwrap();
     while !outbox.add_probes(id, at(41)).await.unwrap() {}
     id
@@ -505,4 +505,33 @@ async fn raise_that_receipts_asked_for_since_the_comparison_began_is_not_forgott
     answer(&place, &outbox, &BTreeMap::from([newer(2)])).await;
     outbox.prepare_repair(id, at(61)).await.unwrap();
     assert_eq!(raise_waits().await, None);
+}
+
+#[tokio::test]
+async fn repair_owes_a_sweep_until_one_that_began_after_it_has_ended() {
+    let place = Place::new();
+    let outbox = place.open_with_receipts().await;
+    let source = Source::of(0..20);
+    source.pull(&outbox).await;
+    settle(&place, &outbox, at(0), |_| None).await;
+    let owes = async || {
+        let owes = outbox.owes_sweep("mis", "recoveries").await.unwrap();
+        let status = outbox.reader().status().await.unwrap();
+        assert_eq!(status.feeds[0].sweep_owed, owes);
+        owes
+    };
+    assert!(!owes().await);
+    // A sweep that is under way has passed the record already.
+    assert!(!source.sweep_page(&outbox, 7).await.0);
+    let id = probe_all(&outbox, None).await;
+    let differing = BTreeMap::from([(digest(3), (DifferenceKind::Missing, None))]);
+    answer(&place, &outbox, &differing).await;
+    outbox.prepare_repair(id, at(60)).await.unwrap();
+    assert!(owes().await && !outbox.owes_sweep("mis", "tests").await.unwrap());
+    source.sweep(&outbox, FREELY).await;
+    assert!(owes().await, "that sweep began before");
+    assert_eq!(outbox.backlog().await.unwrap().events, 0);
+    source.sweep(&outbox, FREELY).await;
+    assert!(!owes().await);
+    assert_eq!(outbox.backlog().await.unwrap().events, 1);
 }

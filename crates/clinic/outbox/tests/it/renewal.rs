@@ -19,12 +19,20 @@ impl Place {
     /// Turns a closed outbox into one of the schema before the contract's version 2.
     async fn turn_back(&self) {
         self.meddle(
-            "DROP INDEX dead_letter_parked;
+            "DROP TABLE beacon;
+             DROP INDEX batch_beacon;
+             ALTER TABLE batch DROP COLUMN beacon;
+             ALTER TABLE batch DROP COLUMN answers;
+             ALTER TABLE feed DROP COLUMN sweep_owed;
+             DROP INDEX dead_letter_parked;
              ALTER TABLE meta DROP COLUMN renewal;
              ALTER TABLE meta DROP COLUMN contents_since;
              ALTER TABLE meta DROP COLUMN receipt_raised_at_ms;
              ALTER TABLE meta DROP COLUMN raise_needed;
              ALTER TABLE meta DROP COLUMN raise_asked_after;
+             DROP TABLE refused_correction;
+             ALTER TABLE feed DROP COLUMN corrections_of;
+             ALTER TABLE feed DROP COLUMN read_generation;
              DELETE FROM _sqlx_migrations WHERE version >= 6;",
         )
         .await;

@@ -2,7 +2,7 @@
 //! ring.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use lapin::tcp::{RustlsConnector, RustlsConnectorConfig};
@@ -83,22 +83,26 @@ fn private_key(key: &SecretSource, base: &Path) -> Result<PrivateKeyDer<'static>
     })
 }
 
+/// Reads a file of at most [`MAX_CERTIFICATES_BYTES`], whatever becomes of it meanwhile.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path)?;
+    file.take(MAX_CERTIFICATES_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_CERTIFICATES_BYTES {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
 fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, BrokerError> {
     let named = || format!("`{key}` in [queue.amqp.tls], {},", path.display());
-    let pem = fs::metadata(path)
-        .and_then(|file| {
-            if file.len() > MAX_CERTIFICATES_BYTES {
-                Err(io::ErrorKind::FileTooLarge.into())
-            } else {
-                fs::read(path)
-            }
-        })
-        .map_err(|error| {
-            BrokerError::misconfigured(
-                format!("{} cannot be read: {}", named(), error.kind()),
-                "it should be a PEM file that this program's user may read",
-            )
-        })?;
+    let pem = read_bounded(path).map_err(|error| {
+        BrokerError::misconfigured(
+            format!("{} cannot be read: {}", named(), error.kind()),
+            "it should be a PEM file that this program's user may read",
+        )
+    })?;
     let found = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
         .unwrap_or_default();

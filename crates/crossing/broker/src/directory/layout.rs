@@ -1,13 +1,14 @@
 //! Folders of the directory queue, reading of files in them, and texts for what goes wrong with
 //! them.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use contract::BatchId;
 
+use super::opening::{open_folder, open_regular};
 use crate::batch_file::BatchFile;
 use crate::consumer::MAX_KEPT_OF_LONG;
 use crate::{BrokerError, Depth};
@@ -132,7 +133,7 @@ impl QueueLayout {
 
 /// Makes renames into a folder, and removals from it, survive a power cut.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    open_folder(folder)?.sync_all()
 }
 
 /// Content of a file, or its beginning.
@@ -143,18 +144,11 @@ pub(super) struct FileContent {
 }
 
 /// Reads a file that others may replace meanwhile: whole up to `max` bytes, of a longer one the
-/// first [`MAX_KEPT_OF_LONG`]. A planted link must not lead this process to another file, so it is
-/// an error.
+/// first [`MAX_KEPT_OF_LONG`]. A planted link must not lead this process to another file, nor a pipe
+/// make it wait, so they are errors.
 pub(super) fn read_regular_file(path: &Path, max: usize) -> io::Result<FileContent> {
-    let there = fs::symlink_metadata(path)?;
-    if !there.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let file = File::open(path)?;
+    let file = open_regular(path, OpenOptions::new().read(true))?;
     let opened = file.metadata()?;
-    if (opened.dev(), opened.ino()) != (there.dev(), there.ino()) {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
     // It may grow while it is read.
     let mut bytes = Vec::new();
     file.take(max as u64 + 1).read_to_end(&mut bytes)?;

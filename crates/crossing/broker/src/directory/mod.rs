@@ -5,6 +5,7 @@ mod blocking;
 mod consumer;
 mod dead_letters;
 mod layout;
+mod opening;
 mod process_folder;
 mod publisher;
 mod receipt_file;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use contract::BatchId;
 
+use super::opening::open_regular;
+
 /// Number of random names to try.
 const ATTEMPTS: usize = 16;
 
@@ -58,13 +60,16 @@ impl ProcessFolder {
             {
                 continue;
             }
-            let lock = match OpenOptions::new().write(true).open(&lock_path) {
+            let lock = match open_regular(&lock_path, OpenOptions::new().write(true)) {
                 Ok(lock) => lock,
-                // Gone, or another user's: not ours to take over.
+                // Gone, another user's, or exchanged meanwhile for something else: not ours to take
+                // over.
                 Err(error)
                     if matches!(
                         error.kind(),
-                        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+                        io::ErrorKind::NotFound
+                            | io::ErrorKind::PermissionDenied
+                            | io::ErrorKind::InvalidInput
                     ) =>
                 {
                     continue;
@@ -90,7 +95,8 @@ impl ProcessFolder {
             if !is_lock_name(&entry.path()) || !entry.file_type()?.is_file() {
                 continue;
             }
-            let shared = File::open(entry.path()).map(|lock| lock.try_lock_shared());
+            let lock = open_regular(&entry.path(), OpenOptions::new().read(true));
+            let shared = lock.map(|lock| lock.try_lock_shared());
             live += u64::from(matches!(shared, Ok(Err(TryLockError::WouldBlock))));
         }
         Ok(live)

@@ -81,6 +81,16 @@ fn answer(
         return Ok(answer::json(200, &statement));
     }
     auth::authorise(state.auth.as_ref(), headers)?;
+    if parts
+        .first()
+        .is_some_and(|kind| state.forbidden.iter().any(|forbidden| forbidden == kind))
+    {
+        return Err(RequestProblem::new(
+            403,
+            "forbidden",
+            "this type is not for you",
+        ));
+    }
     let base = state.link_base.clone().unwrap_or_else(|| {
         let host = headers
             .get("host")

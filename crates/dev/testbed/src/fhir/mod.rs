@@ -149,6 +149,12 @@ impl FhirServer {
         self.state.lock().rates.push(rate);
     }
 
+    /// Refuses (403) to search or read resources of these types from now on, and of no others.
+    pub fn forbid_types(&self, types: &[&str]) {
+        let types = types.iter().map(|kind| (*kind).to_owned());
+        self.state.lock().forbidden = types.collect();
+    }
+
     /// Ends what [`Self::fail_every`] and [`Self::expire_every`] began.
     pub fn end_rates(&self) {
         self.state.lock().rates.clear();

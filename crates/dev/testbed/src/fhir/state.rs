@@ -46,6 +46,8 @@ pub(super) struct ServerState {
     /// Results of searches that identical ones are answered from; `None`: every search is made
     /// afresh.
     pub cache: Option<SearchCache>,
+    /// Types of which searches answer 403.
+    pub forbidden: Vec<String>,
     /// The most matches on a page; `None`: [`DEFAULT_PAGE_LIMIT`].
     pub page_limit: Option<usize>,
     pub ignores_include: bool,

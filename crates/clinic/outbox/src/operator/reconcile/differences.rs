@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use crate::batches::MAX_DIFFERENCES;
 use crate::file::{OutboxError, digest_from, json};
+use crate::sweep::owe_sweeps;
 
 /// Differences read at a time.
 const MAX_READ: usize = 5000;
@@ -69,13 +70,15 @@ pub(super) async fn forget_all(
     reconciliation_id: i64,
     feeds: &BTreeSet<i64>,
 ) -> Result<Vec<(String, String)>, OutboxError> {
-    let feeds = sqlx::query_as(
+    let feeds: Vec<(String, String)> = sqlx::query_as(
         "SELECT source, feed FROM feed WHERE id IN (SELECT value FROM json_each(?1)) \
          ORDER BY source, feed",
     )
     .bind(json(feeds))
     .fetch_all(&mut *connection)
     .await?;
+    // Their records are forgotten: only a sweep reads them, whatever happens to this program.
+    owe_sweeps(&mut *connection, &feeds).await?;
     sqlx::query("DELETE FROM difference WHERE reconciliation_id = ?1")
         .bind(reconciliation_id)
         .execute(&mut *connection)

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
 use contract::wire::Probed;
-use contract::{RecordDigest, wire};
-use record_secrets::Revision;
+use contract::{ContentDigest, RecordDigest, wire};
+use record_secrets::{RecordSecrets, Revision};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::differences::{self, StoredDifference};
@@ -157,24 +157,15 @@ impl Reconciliations {
             source.is_none() || feed_id.is_some_and(|feed_id| feeds.contains(&feed_id))
         };
         let secrets = self.sealing.secrets();
+        let generation = self.versions.generation();
         let mut next = Vec::new();
         self.records
             .scan(probing.probed_to + 1..=probing.horizon, |record, known| {
-                if let Some(content) = known.state.content
-                    && known.state.was_sent()
-                    && is_of_source(known.state.feed_id)
-                    // None only for counts of files from before versions had a limit of their own.
-                    && let Some(version) = secrets.version(record, known.state.revision)
+                if is_of_source(known.state.feed_id)
+                    && let Some(probed) = question(record, known, secrets, generation)
                 {
-                    next.push(ProbedRecord {
-                        record_no: known.record_no,
-                        probed: Probed {
-                            record: *record,
-                            version,
-                            content,
-                            withdrawn: known.state.withdrawn,
-                        },
-                    });
+                    let record_no = known.record_no;
+                    next.push(ProbedRecord { record_no, probed });
                 }
                 if next.len() == MAX_CALL_PROBES {
                     ControlFlow::Break(())
@@ -315,8 +306,10 @@ impl Reconciliations {
             let known = self.known_of(&differing).await?;
             let mut held = Vec::with_capacity(differing.len());
             for difference in &differing {
+                let is_held = difference.held.is_some();
+                let is_sent = |known: &&KnownRecord| known.state.was_sent() || is_held;
                 let known = known.get(&difference.record);
-                if let Some(known) = known.filter(|known| known.state.was_sent()) {
+                if let Some(known) = known.filter(is_sent) {
                     feeds.extend(known.state.feed_id);
                     held.push((known.record_no, self.held_revision(difference)));
                 }
@@ -324,6 +317,31 @@ impl Reconciliations {
             records::adopt(connection, held).await?;
         }
     }
+}
+
+/// Question about a record; none about one that is about to be read again. A row that was refused
+/// from the first is asked about after a raise: a state that was lost may have sent it.
+fn question(
+    record: &RecordDigest,
+    known: &KnownRecord,
+    secrets: &RecordSecrets,
+    generation: u32,
+) -> Option<Probed> {
+    let state = known.state;
+    // None only for counts of files from before versions had a limit of their own.
+    let version = secrets.version(record, state.revision)?;
+    let probed = |content, withdrawn| Probed {
+        record: *record,
+        version,
+        content,
+        withdrawn,
+    };
+    if state.was_sent() {
+        return Some(probed(state.content?, state.withdrawn));
+    }
+    let may_be_lost = generation > 1 && state.content.is_none();
+    // Whatever the registry holds of it differs from that.
+    may_be_lost.then(|| probed(ContentDigest([0; 16]), true))
 }
 
 /// Reads the progress of a reconciliation's probes.

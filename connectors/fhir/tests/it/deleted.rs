@@ -1,0 +1,109 @@
+//! Patients that are deleted, emptied or merged: their records are handed over without identifiers,
+//! so that the gateway takes back what it had sent of them.
+
+use connector_kit::{Connector, Feed};
+use serde_json::json;
+use testbed::fhir::FhirServer;
+
+use crate::support::{Run, connector, dose, patient, run, values};
+
+const FEED: Feed = Feed::Vaccinations;
+
+/// 30 doses, each of a patient of its own.
+async fn clinic() -> FhirServer {
+    let server = FhirServer::start().await.unwrap();
+    server.set_clock(Some("2021-07-05T10:00:00Z".parse().unwrap()));
+    for n in 0..30 {
+        let person = patient(&format!("p{n:02}"), &format!("snils-{n:02}"));
+        server.put(person, "2021-07-01T09:00:00Z");
+        let dose = dose(&format!("d{n:02}"), &format!("p{n:02}"));
+        server.put(dose, "2021-07-01T10:00:00Z");
+    }
+    server
+}
+
+/// Ids of the records that came without identifiers.
+fn nameless(run: &Run) -> Vec<&str> {
+    let nobody = run
+        .records
+        .iter()
+        .filter(|record| values(record).is_empty());
+    nobody
+        .map(|record| record.record_id.split_once('/').unwrap().1)
+        .collect()
+}
+
+#[tokio::test]
+async fn records_of_a_deleted_patient_come_again_without_identifiers() {
+    for (gone, page_limit) in [(1, 500), (25, 500), (25, 4)] {
+        let server = clinic().await;
+        server.page_limit(page_limit);
+        let source = connector(&server.base_url(), json!({}));
+        let first = run(&source, FEED, None, 100).await;
+        assert!(nameless(&first).is_empty());
+        let quiet = run(&source, FEED, first.resume.as_ref(), 100).await;
+        let stored = quiet.resume.or(first.resume);
+        server.set_clock(Some("2021-07-05T11:00:00Z".parse().unwrap()));
+        for n in 0..gone {
+            server.delete("Patient", &format!("p{n:02}"));
+        }
+        server.set_clock(Some("2021-07-05T11:01:00Z".parse().unwrap()));
+        let second = run(&source, FEED, stored.as_ref(), 100).await;
+        let mut found = nameless(&second);
+        found.sort_unstable();
+        found.dedup();
+        let expected: Vec<_> = (0..gone).map(|n| format!("d{n:02}")).collect();
+        assert_eq!(found, expected, "{page_limit}");
+        // A record of theirs comes back with its patient.
+        server.put(patient("p00", "snils-00"), "2021-07-05T11:30:00Z");
+        server.set_clock(Some("2021-07-05T12:00:00Z".parse().unwrap()));
+        let third = run(&source, FEED, second.resume.as_ref(), 100).await;
+        let back = third
+            .records
+            .iter()
+            .any(|record| record.record_id == "Immunization/d00" && values(record) == ["snils-00"]);
+        assert!(back, "{:?}", third.ids());
+        let fourth = run(&source, FEED, third.resume.as_ref(), 100).await;
+        assert!(
+            nameless(&fourth).is_empty(),
+            "told once: {:?}",
+            fourth.ids()
+        );
+    }
+}
+
+#[tokio::test]
+async fn records_of_an_emptied_or_merged_patient_come_again_without_identifiers() {
+    let server = clinic().await;
+    let source = connector(&server.base_url(), json!({}));
+    let first = run(&source, FEED, None, 100).await;
+    server.put(
+        json!({"resourceType": "Patient", "id": "p03", "identifier": []}),
+        "2021-07-05T09:58:00Z",
+    );
+    let mut merged = patient("p04", "snils-04");
+    merged["link"] = json!([{"other": {"reference": "Patient/p05"}, "type": "replaced-by"}]);
+    server.put(merged, "2021-07-05T09:59:00Z");
+    let second = run(&source, FEED, first.resume.as_ref(), 100).await;
+    let mut found = nameless(&second);
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found, ["d03", "d04"]);
+}
+
+#[tokio::test]
+async fn a_server_without_a_history_is_not_asked_for_one() {
+    let server = clinic().await;
+    server.without_history();
+    let source = connector(&server.base_url(), json!({}));
+    let first = run(&source, FEED, None, 100).await;
+    for _ in 0..2 {
+        run(&source, FEED, first.resume.as_ref(), 100).await;
+    }
+    let asked = |word: &str| {
+        let requests = server.requests();
+        requests.iter().filter(|line| line.contains(word)).count()
+    };
+    assert_eq!((asked("_history"), asked("metadata")), (0, 1));
+    assert_eq!(source.kind(), "fhir");
+}

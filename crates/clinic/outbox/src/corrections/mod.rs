@@ -1,0 +1,17 @@
+//! Refused corrections: records of which an older version was sent, and whose row cannot be sent as
+//! it is now.
+//!
+//! A note of each is written in the transaction that refuses the row or the event. `sweep` settles
+//! the notes: it withdraws the older versions, or holds them.
+
+mod notes;
+mod types;
+
+pub(crate) use notes::{
+    Chosen, Noticed, all_of_feed, check_upgraded, contents_refused, count_feed, forget,
+    forget_contents_refused, forget_feed, forget_held_of, forget_possible, hold, keep,
+    mark_withdrawn, may_be_lost, note_whole_read, notice, permit_held, standing, unchecked,
+    withdrawn_by_registry,
+};
+pub(crate) use types::FeedCounts;
+pub use types::{OlderVersion, RefusedCorrections};

@@ -1,0 +1,286 @@
+//! Older versions of records whose correction is refused: withdrawn under the safety catch of
+//! sweeps, held by it, or kept as configured.
+//!
+//! The catch looks at a day, not at a run: a mapping that breaks shows its rows a page at a time.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use contract::{FactKind, RecordDigest};
+
+use super::bitmap::Bits;
+use super::missing::MissingRecords;
+use super::types::{CorrectionRule, SettledCorrections, SweepLimits};
+use super::withdrawals::{MAX_TRANSACTION_RECORDS, Withdrawal, WithdrawalCause, Withdrawals};
+use crate::batches::Capacity;
+use crate::corrections::{self, Chosen, FeedCounts};
+use crate::feeds::feed_id;
+use crate::file::{Database, OutboxError};
+use crate::limits::CORRECTIONS_WINDOW_MS;
+use crate::records::{KnownRecord, LookedUp, Records, last_record_no};
+use crate::versions::Versions;
+
+/// Refused corrections of all feeds.
+#[derive(Debug)]
+pub(crate) struct Corrections {
+    database: Arc<Database>,
+    records: Arc<Records>,
+    versions: Arc<Versions>,
+    capacity: Arc<Capacity>,
+    withdrawals: Arc<Withdrawals>,
+}
+
+impl Corrections {
+    pub(crate) const fn new(
+        database: Arc<Database>,
+        records: Arc<Records>,
+        versions: Arc<Versions>,
+        capacity: Arc<Capacity>,
+        withdrawals: Arc<Withdrawals>,
+    ) -> Self {
+        Self {
+            database,
+            records,
+            versions,
+            capacity,
+            withdrawals,
+        }
+    }
+
+    /// Withdraws, holds or keeps the older versions of the feed's refused corrections. Those that
+    /// only a state that was lost can have sent are judged by themselves. Costs a few reads where
+    /// there are none. `read_whole` is the generation in which the feed was just read to its end,
+    /// if it was.
+    pub(crate) async fn settle(
+        &self,
+        source: &str,
+        feed: &str,
+        kind: FactKind,
+        rule: CorrectionRule,
+        read_whole: Option<u32>,
+        now: DateTime<Utc>,
+    ) -> Result<SettledCorrections, OutboxError> {
+        let Some(feed_id) = feed_id(self.database.readers(), source, feed).await? else {
+            return Ok(SettledCorrections::default());
+        };
+        self.note_whole_read(feed_id, read_whole).await?;
+        let withdrawal = Withdrawal {
+            feed_id,
+            kind,
+            horizon: i64::MAX,
+            cause: WithdrawalCause::RefusedCorrection,
+            now,
+        };
+        let certain = self.settle_alike(&withdrawal, false, rule).await?;
+        let possible = self.settle_alike(&withdrawal, true, rule).await?;
+        Ok(certain.plus(possible))
+    }
+
+    /// Settles those that are certain, or those that are not.
+    async fn settle_alike(
+        &self,
+        withdrawal: &Withdrawal,
+        possible: bool,
+        rule: CorrectionRule,
+    ) -> Result<SettledCorrections, OutboxError> {
+        let pool = self.database.readers();
+        let feed_id = withdrawal.feed_id;
+        let window_begin = withdrawal.now - TimeDelta::milliseconds(CORRECTIONS_WINDOW_MS);
+        let count = || corrections::count_feed(pool, feed_id, possible, window_begin);
+        let mut counts = count().await?;
+        if counts.unchecked > 0 {
+            self.check_upgraded(feed_id).await?;
+            counts = count().await?;
+        }
+        let limits = match rule {
+            CorrectionRule::Keep => {
+                self.keep(feed_id, counts).await?;
+                return Ok(SettledCorrections::default());
+            }
+            CorrectionRule::Withdraw(limits) => limits,
+        };
+        let held_of = self.held_of(feed_id, counts, limits).await?;
+        let mut settled = SettledCorrections::default();
+        if let Some(of) = held_of {
+            settled.held = counts.standing;
+            settled.newly_held = counts.standing - counts.held;
+            settled.held_of = of;
+        }
+        self.note_held(feed_id, possible, counts, held_of).await?;
+        let chosen = Chosen {
+            feed_id,
+            possible,
+            last_id: counts.last_id,
+            only_permitted: held_of.is_some(),
+        };
+        if counts.permitted > 0 || (held_of.is_none() && counts.standing > 0) {
+            settled.withdrawn = self.withdraw(withdrawal, chosen).await?;
+        }
+        Ok(settled)
+    }
+
+    async fn note_whole_read(
+        &self,
+        feed_id: i64,
+        generation: Option<u32>,
+    ) -> Result<(), OutboxError> {
+        let pool = self.database.readers();
+        let Some(generation) = generation else {
+            return Ok(());
+        };
+        if !corrections::may_be_lost(pool, Some(feed_id), generation).await? {
+            return Ok(());
+        }
+        let mut transaction = self.database.begin().await?;
+        corrections::note_whole_read(transaction.connection(), feed_id, generation).await?;
+        transaction.commit().await
+    }
+
+    /// Number of the feed's records, if the safety catch holds what stands; `None` if it does not.
+    async fn held_of(
+        &self,
+        feed_id: i64,
+        counts: FeedCounts,
+        limits: SweepLimits,
+    ) -> Result<Option<u64>, OutboxError> {
+        let withdrawals = counts.standing + counts.recent;
+        if counts.standing == 0 || withdrawals <= u64::from(limits.always) {
+            return Ok(None);
+        }
+        // Nothing has come since the last look: the records need not be counted again.
+        let same = counts.held == counts.standing && counts.recent == 0;
+        let of = match counts.held_of.filter(|_| same) {
+            Some(of) => of,
+            None => self.count_asserted(feed_id).await? + counts.recent,
+        };
+        Ok(limits.are_exceeded(withdrawals, of).then_some(of))
+    }
+
+    async fn count_asserted(&self, feed_id: i64) -> Result<u64, OutboxError> {
+        let horizon = last_record_no(self.database.readers()).await?;
+        let none = Bits::default();
+        let records = MissingRecords::find(&self.records, feed_id, horizon, &none).await?;
+        Ok(records.known)
+    }
+
+    async fn note_held(
+        &self,
+        feed_id: i64,
+        possible: bool,
+        counts: FeedCounts,
+        held_of: Option<u64>,
+    ) -> Result<(), OutboxError> {
+        let is_noted = possible || held_of == counts.held_of;
+        if is_noted && (held_of.is_none() || counts.held == counts.standing) {
+            return Ok(());
+        }
+        let mut transaction = self.database.begin().await?;
+        let connection = transaction.connection();
+        match held_of {
+            Some(of) => corrections::hold(connection, feed_id, possible, of).await?,
+            None => corrections::forget_held_of(connection, feed_id).await?,
+        }
+        transaction.commit().await
+    }
+
+    async fn keep(&self, feed_id: i64, counts: FeedCounts) -> Result<(), OutboxError> {
+        if counts.standing + counts.permitted == 0 {
+            return Ok(());
+        }
+        let mut transaction = self.database.begin().await?;
+        corrections::keep(transaction.connection(), feed_id).await?;
+        transaction.commit().await
+    }
+
+    /// Permits the withdrawals that the safety catch holds at the source; returns their number.
+    pub(crate) async fn permit(&self, source: &str) -> Result<u64, OutboxError> {
+        let mut transaction = self.database.begin().await?;
+        let permitted = corrections::permit_held(transaction.connection(), source).await?;
+        transaction.commit().await?;
+        Ok(permitted)
+    }
+
+    /// Sorts the notes that were made of dead letters from before notes were taken: those of
+    /// records that were never sent, or stand withdrawn, go.
+    async fn check_upgraded(&self, feed_id: i64) -> Result<(), OutboxError> {
+        loop {
+            let _guard = self.versions.gate().lock().await;
+            let pool = self.database.readers();
+            let records = corrections::unchecked(pool, feed_id, MAX_TRANSACTION_RECORDS).await?;
+            if records.is_empty() {
+                return Ok(());
+            }
+            let sorted = self.sort(records, false).await?;
+            let mut transaction = self.database.begin().await?;
+            let connection = transaction.connection();
+            let standing = sorted.standing.iter().map(|(record, _)| record);
+            corrections::check_upgraded(connection, standing).await?;
+            corrections::forget(connection, sorted.others.iter()).await?;
+            transaction.commit().await?;
+        }
+    }
+
+    /// Withdraws the chosen older versions, chunk by chunk; returns their number. Those that no
+    /// version is left for stay as they are.
+    async fn withdraw(&self, withdrawal: &Withdrawal, chosen: Chosen) -> Result<u64, OutboxError> {
+        let mut withdrawn = 0;
+        let mut after = 0;
+        loop {
+            let _guard = self.versions.gate().lock().await;
+            self.capacity.check().await?;
+            let notes = corrections::standing(
+                self.database.readers(),
+                chosen,
+                after,
+                MAX_TRANSACTION_RECORDS,
+            )
+            .await?;
+            let Some(last) = notes.last() else {
+                return Ok(withdrawn);
+            };
+            after = last.id;
+            let records = notes.into_iter().map(|note| note.record).collect();
+            let sorted = self.sort(records, chosen.possible).await?;
+            if !sorted.standing.is_empty() {
+                let given_out = self
+                    .withdrawals
+                    .give_out(&sorted.standing, withdrawal)
+                    .await?;
+                withdrawn += given_out.sent.len() as u64;
+            }
+            if !sorted.others.is_empty() {
+                let mut transaction = self.database.begin().await?;
+                corrections::forget(transaction.connection(), sorted.others.iter()).await?;
+                transaction.commit().await?;
+            }
+            fault::check::<OutboxError>(fault::Point::OutboxCorrectionsWithdrawing)?;
+        }
+    }
+
+    /// Sorts records by whether something of them stands at the registry, or may stand there where
+    /// only a state that was lost can have sent it.
+    async fn sort(
+        &self,
+        records: Vec<RecordDigest>,
+        possible: bool,
+    ) -> Result<Sorted, OutboxError> {
+        let LookedUp { known, .. } = self.records.look_up(&records).await?;
+        let mut sorted = Sorted::default();
+        for record in records {
+            match known.get(&record) {
+                Some(known) if (known.state.was_sent() || possible) && !known.state.withdrawn => {
+                    sorted.standing.push((record, *known));
+                }
+                _ => sorted.others.push(record),
+            }
+        }
+        Ok(sorted)
+    }
+}
+
+/// Records of notes, by whether an older version of them stands at the registry.
+#[derive(Default)]
+struct Sorted {
+    standing: Vec<(RecordDigest, KnownRecord)>,
+    others: Vec<RecordDigest>,
+}

@@ -1,0 +1,643 @@
+//! Refused corrections: the older version is withdrawn, under the safety catch of sweeps, and comes
+//! back when the row is mended.
+
+use chrono::{DateTime, Utc};
+use contract::{Event, FactKind, RefusalReason};
+use outbox::{
+    CORRECTIONS_WINDOW_MS, CorrectionRule, DeadLetter, DeadLetterFilter, OlderVersion, Outbox,
+    RefusedCorrections, SettledCorrections, SweepEnd, SweepLimits,
+};
+
+use crate::receipts::settle;
+use crate::support::{FREELY, Place, Source, at, digest, revision, revision_of, version};
+
+const NOTHING: CorrectionRule = CorrectionRule::Withdraw(SweepLimits {
+    percent: 0,
+    always: 0,
+});
+
+const WITHDRAW: CorrectionRule = CorrectionRule::Withdraw(FREELY);
+
+/// Limits under which 3 of 10 records are withdrawn unasked, and 4 are not.
+const THREE_OF_TEN: CorrectionRule = CorrectionRule::Withdraw(SweepLimits {
+    percent: 30,
+    always: 2,
+});
+
+async fn end_run(outbox: &Outbox, rule: CorrectionRule, now: DateTime<Utc>) -> SettledCorrections {
+    outbox
+        .settle_refused_corrections("mis", "recoveries", FactKind::Recovery, rule, None, now)
+        .await
+        .unwrap()
+}
+
+/// Numbers withdrawn and held at the end of a run.
+async fn withdrawn_and_held(outbox: &Outbox, rule: CorrectionRule) -> (u64, u64) {
+    let settled = end_run(outbox, rule, at(0)).await;
+    (settled.withdrawn, settled.held)
+}
+
+async fn noted(outbox: &Outbox) -> RefusedCorrections {
+    let status = outbox.reader().status().await.unwrap();
+    status.feeds[0].refused_corrections
+}
+
+async fn letters(outbox: &Outbox) -> Vec<DeadLetter> {
+    let all = DeadLetterFilter::default();
+    outbox.reader().dead_letters(&all).await.unwrap()
+}
+
+async fn older_version(outbox: &Outbox) -> Option<OlderVersion> {
+    let letters = letters(outbox).await;
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    letters[0].older_version
+}
+
+/// Facts that stand, by record, after these events: content is told by the version's count.
+fn standing(events: &[Event]) -> Vec<(bool, u32)> {
+    let fact = |event: &Event| {
+        (
+            event.body.kind() == FactKind::Recovery && !is_withdrawal(event),
+            revision_of(event).count,
+        )
+    };
+    events.iter().map(fact).collect()
+}
+
+fn is_withdrawal(event: &Event) -> bool {
+    matches!(event.body, contract::Body::Withdrawn { .. })
+}
+
+impl Source {
+    /// Moves the stamp of a row, and makes it one that cannot be sent.
+    fn break_row(&mut self, record: u32) {
+        self.bad.insert(record);
+        self.touch(record);
+    }
+
+    fn mend_row(&mut self, record: u32) {
+        self.bad.remove(&record);
+        self.touch(record);
+    }
+
+    fn touch(&mut self, record: u32) {
+        if let Some((_, stamp)) = self.rows.get_mut(&record) {
+            *stamp = stamp.map(|stamp| stamp + 1000);
+        }
+    }
+}
+
+/// Ten rows, sent.
+async fn ten(place: &Place) -> (Outbox, Source) {
+    let outbox = place.open_with_receipts().await;
+    let source = Source::of(0..10);
+    source.pull(&outbox).await;
+    settle(place, &outbox, at(0), |_| None).await;
+    (outbox, source)
+}
+
+#[tokio::test]
+async fn older_version_is_withdrawn_once_and_comes_back_when_the_row_is_mended() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    source.break_row(3);
+    let pulled = source.pull(&outbox).await;
+    assert_eq!((pulled.refused_new, pulled.events()), (1, 0));
+    assert_eq!(older_version(&outbox).await, Some(OlderVersion::Waiting));
+    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
+    assert_eq!(older_version(&outbox).await, Some(OlderVersion::Withdrawn));
+    let sent = place.deliver_all(&outbox, at(1)).await;
+    assert_eq!(
+        (sent.len(), sent[0].record, is_withdrawal(&sent[0])),
+        (1, digest(3), true)
+    );
+
+    // The overlap brings the row again in every run, and no sweep reads it by its id.
+    for _ in 0..3 {
+        source.pull(&outbox).await;
+        assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (0, 0));
+    }
+    assert_eq!(source.sweep_pass(&outbox).await, Vec::<u32>::new());
+    assert!(matches!(
+        crate::support::finish(&outbox, FREELY).await.unwrap(),
+        SweepEnd::Done { withdrawn: 0, .. }
+    ));
+    assert_eq!(noted(&outbox).await.withdrawn, 1);
+    assert!(place.deliver_all(&outbox, at(2)).await.is_empty());
+
+    source.mend_row(3);
+    let mended = source.pull(&outbox).await;
+    assert_eq!((mended.corrected, mended.cleared), (1, 1));
+    assert_eq!(noted(&outbox).await, RefusedCorrections::default());
+    let sent = place.deliver_all(&outbox, at(3)).await;
+    assert_eq!(standing(&sent), [(true, 3)], "above the withdrawal");
+    // And once more round.
+    source.break_row(3);
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
+}
+
+#[tokio::test]
+async fn rows_refused_from_the_first_have_no_older_version() {
+    let place = Place::new();
+    let outbox = place.open().await;
+    let mut source = Source::of(0..3);
+    source.bad.insert(1);
+    source.pull(&outbox).await;
+    assert_eq!(older_version(&outbox).await, None);
+    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (0, 0));
+    // Neither has one that was cancelled before.
+    let cancelled = crate::support::withdrawn(2, false);
+    let mut page = crate::support::page(vec![cancelled], "b");
+    page.drafts[0].stamp = Some(5);
+    outbox.commit_page(page).await.unwrap();
+    source.break_row(2);
+    source.pull(&outbox).await;
+    assert_eq!(noted(&outbox).await, RefusedCorrections::default());
+}
+
+#[tokio::test]
+async fn safety_catch_holds_from_its_edge_on() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    (0..4).for_each(|record| source.break_row(record));
+    source.pull(&outbox).await;
+    let held = end_run(&outbox, THREE_OF_TEN, at(0)).await;
+    assert_eq!(
+        held,
+        SettledCorrections {
+            held: 4,
+            newly_held: 4,
+            held_of: 10,
+            ..held
+        }
+    );
+    let again = end_run(&outbox, THREE_OF_TEN, at(0)).await;
+    assert_eq!((again.held, again.newly_held, again.withdrawn), (4, 0, 0));
+    let status = noted(&outbox).await;
+    assert_eq!((status.held, status.held_of), (4, Some(10)));
+
+    // One is mended: nothing was lost, and the other three are within the limit.
+    source.mend_row(0);
+    let mended = source.pull(&outbox).await;
+    assert_eq!((mended.events(), mended.unchanged), (0, 7));
+    assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (3, 0));
+    let status = noted(&outbox).await;
+    assert_eq!(
+        (status.held, status.held_of, status.withdrawn),
+        (0, None, 3)
+    );
+}
+
+#[tokio::test]
+async fn so_few_are_always_withdrawn_whatever_share_they_are() {
+    let place = Place::new();
+    let outbox = place.open().await;
+    let mut source = Source::of(0..2);
+    source.pull(&outbox).await;
+    (0..2).for_each(|record| source.break_row(record));
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (2, 0));
+}
+
+#[tokio::test]
+async fn mapping_that_breaks_a_page_at_a_time_is_one_mistake() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    for record in 0..3 {
+        source.break_row(record);
+        source.pull(&outbox).await;
+        assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (1, 0));
+    }
+    source.break_row(3);
+    source.pull(&outbox).await;
+    let held = end_run(&outbox, THREE_OF_TEN, at(0)).await;
+    assert_eq!((held.withdrawn, held.held, held.held_of), (0, 1, 10));
+    // Those withdrawn are forgotten to the millisecond.
+    let almost = at(0) + chrono::TimeDelta::milliseconds(CORRECTIONS_WINDOW_MS - 1);
+    assert_eq!(end_run(&outbox, THREE_OF_TEN, almost).await.held, 1);
+    let later = at(0) + chrono::TimeDelta::milliseconds(CORRECTIONS_WINDOW_MS);
+    assert_eq!(end_run(&outbox, THREE_OF_TEN, later).await.withdrawn, 1);
+}
+
+#[tokio::test]
+async fn permission_is_for_what_was_held_and_for_nothing_later() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    (0..5).for_each(|record| source.break_row(record));
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (0, 5));
+    assert_eq!(outbox.permit_refused_corrections("other").await.unwrap(), 0);
+    assert_eq!(outbox.permit_refused_corrections("mis").await.unwrap(), 5);
+    // More come before the withdrawals are made: they are judged by themselves.
+    (5..9).for_each(|record| source.break_row(record));
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (5, 4));
+    let status = noted(&outbox).await;
+    assert_eq!((status.withdrawn, status.held), (5, 4));
+    // What a person permitted does not weigh on what follows.
+    for record in 6..9 {
+        source.mend_row(record);
+    }
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (1, 0));
+}
+
+#[tokio::test]
+async fn row_that_is_gone_takes_its_note_along() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    (0..5).for_each(|record| source.break_row(record));
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (0, 5));
+    // Held ones that are gone are the sweep's business.
+    source.rows.remove(&0);
+    let SweepEnd::Done { withdrawn, .. } = source.sweep(&outbox, FREELY).await else {
+        panic!("the sweep withdraws")
+    };
+    assert_eq!((withdrawn, noted(&outbox).await.held), (1, 4));
+    assert_eq!(letters(&outbox).await.len(), 4);
+    // Withdrawn ones that are gone leave nothing to tell of.
+    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (4, 0));
+    let gone = source.rows.remove(&1).unwrap();
+    let SweepEnd::Done { withdrawn, .. } = source.sweep(&outbox, FREELY).await else {
+        panic!("the sweep ends")
+    };
+    assert_eq!((withdrawn, noted(&outbox).await.withdrawn), (0, 3));
+    // The row comes back as it was before it broke.
+    source.bad.remove(&1);
+    source.rows.insert(1, gone);
+    assert_eq!(source.sweep_pass(&outbox).await, [1]);
+    let sent = place.deliver_all(&outbox, at(9)).await;
+    assert!(
+        sent.iter()
+            .any(|event| event.record == digest(1) && !is_withdrawal(event))
+    );
+}
+
+#[tokio::test]
+async fn kept_versions_stay_until_the_rule_changes() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    source.break_row(3);
+    source.pull(&outbox).await;
+    assert_eq!(
+        withdrawn_and_held(&outbox, CorrectionRule::Keep).await,
+        (0, 0)
+    );
+    assert_eq!(older_version(&outbox).await, Some(OlderVersion::Kept));
+    assert!(place.deliver_all(&outbox, at(1)).await.is_empty());
+    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
+    assert_eq!(older_version(&outbox).await, Some(OlderVersion::Withdrawn));
+}
+
+#[tokio::test]
+async fn discarded_and_full_reads_change_nothing_at_the_registry() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    source.break_row(3);
+    source.pull(&outbox).await;
+    let all = DeadLetterFilter::default();
+    outbox.discard_dead_letters(&all, at(1)).await.unwrap();
+    assert_eq!(
+        withdrawn_and_held(&outbox, WITHDRAW).await,
+        (1, 0),
+        "discarded"
+    );
+    source.break_row(4);
+    source.pull(&outbox).await;
+    outbox.forget_cursors("mis").await.unwrap();
+    assert_eq!(
+        noted(&outbox).await.waiting,
+        1,
+        "its letter is forgotten, not the fact"
+    );
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
+}
+
+#[tokio::test]
+async fn risen_generation_neither_brings_withdrawn_ones_back_nor_loses_held_ones() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    source.break_row(0);
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (1, 0));
+    (1..6).for_each(|record| source.break_row(record));
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (0, 5));
+    place.deliver_all(&outbox, at(1)).await;
+    outbox.raise_generation(2, "a test", at(2)).await.unwrap();
+    assert_eq!(source.pull(&outbox).await.resent, 4);
+    assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (0, 5));
+    let sent = place.deliver_all(&outbox, at(3)).await;
+    let taken_back: Vec<_> = sent.iter().filter(|event| is_withdrawal(event)).collect();
+    assert_eq!((sent.len(), taken_back.len()), (5, 1));
+    assert_eq!(
+        (taken_back[0].record, revision_of(taken_back[0])),
+        (digest(0), revision(2, 1))
+    );
+    assert_eq!(noted(&outbox).await.withdrawn, 1);
+    source.mend_row(0);
+    assert_eq!(source.pull(&outbox).await.corrected, 1);
+    outbox.permit_refused_corrections("mis").await.unwrap();
+    assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (5, 0));
+}
+
+#[tokio::test]
+async fn pages_that_are_joined_or_prepared_before_note_the_same() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    source.break_row(2);
+    source.break_row(7);
+    let mut first = outbox.prepare(source.page(0..5)).await.unwrap();
+    let second = outbox.prepare(source.page(5..10)).await.unwrap();
+    first.join(second).unwrap();
+    outbox.commit(first).await.unwrap();
+    assert_eq!(noted(&outbox).await.waiting, 2);
+    // A page that was read before the withdrawal, and is committed after it.
+    let stale = outbox.prepare(source.page(0..10)).await.unwrap();
+    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (2, 0));
+    outbox.commit(stale).await.unwrap();
+    assert_eq!(noted(&outbox).await.withdrawn, 2, "not noted anew");
+    // The draft of a page counts for its record.
+    source.break_row(4);
+    let mut both = source.page(0..10);
+    both.drafts.push(outbox::Pulled {
+        draft: crate::support::asserted(4, 1),
+        stamp: Some(1),
+    });
+    outbox.commit_page(both).await.unwrap();
+    assert_eq!(noted(&outbox).await.waiting, 0);
+}
+
+fn refuse_content_of(record: u32) -> impl Fn(&Event) -> Option<RefusalReason> {
+    move |event| {
+        let is_it = event.record == digest(record) && !is_withdrawal(event);
+        is_it.then_some(RefusalReason::UnknownCode)
+    }
+}
+
+/// Row 3 is changed, and the registry refuses the change.
+async fn refused_by_registry(place: &Place) -> (Outbox, Source) {
+    let (outbox, mut source) = ten(place).await;
+    source.rows.insert(3, (2, Some(1003)));
+    source.pull(&outbox).await;
+    settle(place, &outbox, at(5), refuse_content_of(3)).await;
+    (outbox, source)
+}
+
+#[tokio::test]
+async fn correction_that_the_registry_refuses_takes_the_older_version_back() {
+    let place = Place::new();
+    let (outbox, mut source) = refused_by_registry(&place).await;
+    assert_eq!(older_version(&outbox).await, Some(OlderVersion::Waiting));
+    // A page that was prepared before the refusal came leaves the note alone, like the overlap.
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
+    let (_, sent) = settle(&place, &outbox, at(6), refuse_content_of(3)).await;
+    assert_eq!(standing(&sent), [(false, 3)]);
+    assert_eq!(older_version(&outbox).await, Some(OlderVersion::Withdrawn));
+    for _ in 0..3 {
+        source.pull(&outbox).await;
+        assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (0, 0));
+        assert_eq!(source.sweep_pass(&outbox).await, Vec::<u32>::new());
+        crate::support::finish(&outbox, FREELY).await.unwrap();
+    }
+    assert!(place.deliver_all(&outbox, at(7)).await.is_empty());
+    // A raise sends the withdrawal again, and not what was refused.
+    outbox.raise_generation(2, "a test", at(8)).await.unwrap();
+    source.pull(&outbox).await;
+    let (_, sent) = settle(&place, &outbox, at(9), refuse_content_of(3)).await;
+    let of_record: Vec<_> = sent.iter().filter(|one| one.record == digest(3)).collect();
+    assert!(of_record.len() == 1 && is_withdrawal(of_record[0]));
+    assert_eq!(older_version(&outbox).await, Some(OlderVersion::Withdrawn));
+
+    source.rows.insert(3, (4, Some(2003)));
+    source.pull(&outbox).await;
+    assert!(letters(&outbox).await.is_empty());
+    assert_eq!(noted(&outbox).await, RefusedCorrections::default());
+    let (_, sent) = settle(&place, &outbox, at(10), |_| None).await;
+    assert_eq!(standing(&sent), [(true, 2)]);
+}
+
+#[tokio::test]
+async fn what_the_registry_refused_is_sent_again_by_a_retry() {
+    let place = Place::new();
+    let (outbox, mut source) = refused_by_registry(&place).await;
+    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
+    settle(&place, &outbox, at(6), |_| None).await;
+    let all = DeadLetterFilter::default();
+    let plan = outbox.prepare_retry(&all, at(7)).await.unwrap();
+    assert_eq!(plan.by_sweep.len(), 1, "the row is read again: {plan:?}");
+    assert_eq!(source.sweep_pass(&outbox).await, [3]);
+    crate::support::finish(&outbox, FREELY).await.unwrap();
+    let (_, sent) = settle(&place, &outbox, at(8), |_| None).await;
+    assert_eq!(standing(&sent), [(true, 4)]);
+    assert!(letters(&outbox).await.is_empty());
+
+    // A row that goes, or is cancelled, after its refusal leaves no letter behind.
+    for cancel in [true, false] {
+        source
+            .rows
+            .insert(5, (if cancel { 7 } else { 8 }, Some(9005)));
+        source.pull(&outbox).await;
+        settle(&place, &outbox, at(9), refuse_content_of(5)).await;
+        assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
+        settle(&place, &outbox, at(9), refuse_content_of(5)).await;
+        assert_eq!(older_version(&outbox).await, Some(OlderVersion::Withdrawn));
+        if cancel {
+            let page = crate::support::page(vec![crate::support::withdrawn(5, false)], "c");
+            outbox.commit_page(page).await.unwrap();
+        } else {
+            source.rows.remove(&5);
+            source.sweep(&outbox, FREELY).await;
+        }
+        assert!(letters(&outbox).await.is_empty(), "{cancel}");
+        assert_eq!(noted(&outbox).await, RefusedCorrections::default());
+    }
+}
+
+#[tokio::test]
+async fn refusals_of_a_record_or_a_version_leave_nothing_to_withdraw() {
+    for reason in RefusalReason::ALL {
+        let place = Place::new();
+        let (outbox, mut source) = ten(&place).await;
+        source.rows.insert(3, (2, Some(1003)));
+        source.pull(&outbox).await;
+        settle(&place, &outbox, at(5), |event| {
+            (event.record == digest(3)).then_some(reason)
+        })
+        .await;
+        let expected = match reason {
+            RefusalReason::KindChanged
+            | RefusalReason::VersionReused
+            | RefusalReason::NotTheOwner => None,
+            _ => Some(OlderVersion::Waiting),
+        };
+        assert_eq!(older_version(&outbox).await, expected, "{reason:?}");
+        // A first version has nothing before it.
+        let first = Source::of([20]);
+        first.pull(&outbox).await;
+        let waiting = noted(&outbox).await.waiting;
+        settle(&place, &outbox, at(6), |event| {
+            (event.record == digest(20)).then_some(RefusalReason::BadDate)
+        })
+        .await;
+        let expected = waiting + u64::from(outbox.generation() > 1);
+        assert_eq!(noted(&outbox).await.waiting, expected, "{reason:?}");
+    }
+}
+
+#[tokio::test]
+async fn records_withdrawn_for_a_refusal_compare_equal_and_repairs_leave_them_so() {
+    let place = Place::new();
+    let (outbox, mut source) = refused_by_registry(&place).await;
+    source.break_row(4);
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (2, 0));
+    settle(&place, &outbox, at(6), |_| None).await;
+    // The registry has lost everything: what is withdrawn is told again, and stays so.
+    let everything = (0..10).map(|record| {
+        let missing = contract::DifferenceKind::Missing;
+        (digest(record), (missing, None))
+    });
+    let id = crate::reconciliation::probe_all(&outbox, None).await;
+    let answered = crate::reconciliation::answer(&place, &outbox, &everything.collect()).await;
+    assert_eq!(
+        answered.0.iter().filter(|probed| probed.withdrawn).count(),
+        2
+    );
+    assert_eq!(answered.0.len(), 10);
+    let plan = outbox.prepare_repair(id, at(52)).await.unwrap();
+    assert_eq!(plan.resent_withdrawals, 2);
+    let read_again = source.sweep_pass(&outbox).await;
+    assert_eq!(read_again.len(), 10);
+    crate::support::finish(&outbox, FREELY).await.unwrap();
+    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (0, 0));
+    let (_, sent) = settle(&place, &outbox, at(60), |_| None).await;
+    for record in [3, 4] {
+        let of_record = |event: &&Event| event.record == digest(record);
+        assert!(sent.iter().filter(of_record).all(is_withdrawal), "{record}");
+    }
+    assert_eq!((sent.len(), letters(&outbox).await.len()), (10, 2));
+    assert_eq!(noted(&outbox).await.withdrawn, 2);
+}
+
+#[tokio::test]
+async fn repair_finds_what_only_a_lost_state_had_sent() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    outbox.close().await.unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let _absent = std::fs::remove_file(place.sibling(suffix));
+    }
+    // Row 3 was sent by the state that is lost; row 20 was never.
+    source.break_row(3);
+    source.rows.insert(20, (1, Some(20)));
+    source.bad.insert(20);
+    let outbox = place.open_with_receipts().await;
+    assert_eq!(outbox.generation(), 2);
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, NOTHING).await, (0, 2));
+    assert_eq!(noted(&outbox).await.possible, 2);
+    let letters_of_both = letters(&outbox).await;
+    let mut older = letters_of_both.iter().map(|letter| letter.older_version);
+    assert!(older.all(|older| older == Some(OlderVersion::Possible)));
+    settle(&place, &outbox, at(1), |_| None).await;
+    let differing = [
+        (
+            digest(3),
+            (contract::DifferenceKind::Stale, Some(version(3, 1, 1))),
+        ),
+        (digest(20), (contract::DifferenceKind::Missing, None)),
+    ];
+    let id = crate::reconciliation::probe_all(&outbox, None).await;
+    let differing = differing.into_iter().collect();
+    let (probed, _) = crate::reconciliation::answer(&place, &outbox, &differing).await;
+    assert_eq!(probed.len(), 11);
+    let report = outbox.reader().reconciliation(id).await.unwrap().unwrap();
+    assert_eq!((report.equal, report.stale, report.missing), (9, 1, 0));
+    assert!(report.finished_at.is_some());
+    assert_eq!(noted(&outbox).await.possible, 1, "the other was never sent");
+
+    outbox.prepare_repair(id, at(52)).await.unwrap();
+    assert_eq!(source.sweep_pass(&outbox).await, [3]);
+    crate::support::finish(&outbox, FREELY).await.unwrap();
+    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
+    let (_, sent) = settle(&place, &outbox, at(60), |_| None).await;
+    assert_eq!(
+        (sent.len(), sent[0].record, is_withdrawal(&sent[0])),
+        (1, digest(3), true)
+    );
+    assert_eq!(revision_of(&sent[0]), revision(2, 1));
+}
+
+#[tokio::test]
+async fn what_a_lost_state_may_have_sent_is_withdrawn_until_the_feed_was_read_whole() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    outbox.close().await.unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let _absent = std::fs::remove_file(place.sibling(suffix));
+    }
+    source.break_row(3);
+    let outbox = place.open_with_receipts().await;
+    let end = async |read_whole| {
+        let kind = FactKind::Recovery;
+        let settling = outbox.settle_refused_corrections(
+            "mis",
+            "recoveries",
+            kind,
+            WITHDRAW,
+            read_whole,
+            at(0),
+        );
+        settling.await.unwrap().withdrawn
+    };
+    outbox.commit_page(source.page(0..5)).await.unwrap();
+    assert_eq!(end(None).await, 1);
+    assert_eq!(older_version(&outbox).await, None, "nobody knows");
+    source.pull(&outbox).await;
+    assert_eq!(end(Some(2)).await, 0);
+    // A row that comes later was never sent.
+    source.rows.insert(20, (1, Some(20)));
+    source.bad.insert(20);
+    source.pull(&outbox).await;
+    assert_eq!(end(Some(2)).await, 0);
+    let sent = place.deliver_all(&outbox, at(1)).await;
+    let taken_back: Vec<_> = sent.iter().filter(|event| is_withdrawal(event)).collect();
+    assert_eq!((taken_back.len(), taken_back[0].record), (1, digest(3)));
+    assert_eq!(revision_of(taken_back[0]), revision(2, 1));
+    source.mend_row(3);
+    assert_eq!(source.pull(&outbox).await.corrected, 1);
+}
+
+#[tokio::test]
+async fn letters_from_before_notes_were_taken_are_looked_at() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    source.break_row(3);
+    source.break_row(20);
+    source.rows.insert(20, (1, Some(1)));
+    source.pull(&outbox).await;
+    outbox.close().await.unwrap();
+    place
+        .meddle(
+            "DROP TABLE refused_correction; ALTER TABLE feed DROP COLUMN corrections_of; \
+             ALTER TABLE feed DROP COLUMN read_generation; DELETE FROM _sqlx_migrations WHERE version = 8;",
+        )
+        .await;
+    let outbox = place.open_with_receipts().await;
+    assert_eq!(letters(&outbox).await.len(), 2);
+    assert_eq!(noted(&outbox).await, RefusedCorrections::default());
+    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
+    let older = letters(&outbox).await.into_iter().filter_map(|letter| {
+        let record_id = letter.record_id?;
+        Some((record_id, letter.older_version?))
+    });
+    assert_eq!(
+        older.collect::<Vec<_>>(),
+        [("3".to_owned(), OlderVersion::Withdrawn)]
+    );
+}

@@ -1,0 +1,155 @@
+//! Count of what a sample's rows would become, as one sentence that a person can judge.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use connector_kit::{CheckReport, Feed, SampledRecord};
+use contract::Body;
+use pseudonym::{Pseudonymiser, RecordOutcome, RejectionReason};
+
+use super::values::{Named, Values};
+
+/// Rows of a sample, by what they would become.
+#[derive(Default)]
+pub(super) struct Tally {
+    rows: usize,
+    leave: usize,
+    /// Cancelled at the clinic.
+    taken_back: usize,
+    /// Planned, refused by the person, not over yet.
+    no_facts: usize,
+    out_of_scope: usize,
+    refused: BTreeMap<RejectionReason, Refused>,
+}
+
+/// Rows refused for one reason, and the values that nobody has mapped.
+#[derive(Default)]
+struct Refused {
+    rows: usize,
+    values: Values,
+}
+
+impl Tally {
+    /// Lets a record become what it would in a pull, and counts the outcome.
+    pub(super) fn add(
+        &mut self,
+        pseudonymiser: &Pseudonymiser,
+        sampled: SampledRecord,
+        today: NaiveDate,
+    ) {
+        let named = Named::of(&sampled);
+        self.rows += 1;
+        match pseudonymiser.apply(sampled.record, today) {
+            RecordOutcome::OutOfScope(_) => self.out_of_scope += 1,
+            RecordOutcome::Draft(draft, _) => match draft.body {
+                Body::Asserted { .. } => self.leave += 1,
+                Body::Withdrawn { .. } if draft.only_if_sent => self.no_facts += 1,
+                Body::Withdrawn { .. } => self.taken_back += 1,
+            },
+            RecordOutcome::Rejected(rejection) => {
+                let refused = self.refused.entry(rejection.reason).or_default();
+                refused.rows += 1;
+                refused.values.extend(named.value(rejection.reason));
+            }
+        }
+    }
+
+    /// Says what the sample comes to: a warning where a row would be refused, or none would leave.
+    pub(super) fn tell(&self, report: &mut CheckReport, feed: Feed) {
+        if self.rows == 0 {
+            return;
+        }
+        let refused = self.refused();
+        let sentence = self.sentence();
+        if refused == 0 {
+            let nothing = self.leave == 0 && self.taken_back == 0;
+            match nothing {
+                false => report.good(format!("{feed}: {sentence}")),
+                true => report.warn(
+                    format!("{feed}: nothing would leave: {sentence}"),
+                    "look at the query's conditions, status_words and the codes of the policy",
+                ),
+            }
+            return;
+        }
+        let head = if refused >= self.leave {
+            format!("{feed}: HALF OR MORE WOULD BE REFUSED: ")
+        } else {
+            format!("{feed}: ")
+        };
+        report.warn(format!("{head}{sentence}"), self.help());
+    }
+
+    fn refused(&self) -> usize {
+        self.refused.values().map(|refused| refused.rows).sum()
+    }
+
+    fn sentence(&self) -> String {
+        let mut sentence = format!(
+            "of {} rows {} would leave, {} would be refused",
+            self.rows,
+            self.leave,
+            self.refused()
+        );
+        for (place, (reason, refused)) in self.by_weight().into_iter().enumerate() {
+            sentence += if place == 0 { ": " } else { ", " };
+            sentence += &format!("{} {}", refused.rows, phrase(*reason));
+            sentence += &refused.values.listed();
+        }
+        let others = [
+            (self.taken_back, "cancelled, so taken back"),
+            (self.no_facts, "no facts (yet)"),
+            (self.out_of_scope, "not about COVID-19"),
+        ];
+        let others: Vec<String> = others
+            .iter()
+            .filter(|(rows, _)| *rows > 0)
+            .map(|(rows, what)| format!("{rows} {what}"))
+            .collect();
+        if !others.is_empty() {
+            sentence += &format!("; {}", others.join(", "));
+        }
+        sentence
+    }
+
+    /// Reasons, the most frequent first.
+    fn by_weight(&self) -> Vec<(&RejectionReason, &Refused)> {
+        let mut reasons: Vec<_> = self.refused.iter().collect();
+        reasons.sort_by_key(|(_, refused)| std::cmp::Reverse(refused.rows));
+        reasons
+    }
+
+    fn help(&self) -> String {
+        let reasons = self.by_weight();
+        let first = reasons.first().map_or("", |(reason, _)| reason.help());
+        format!("{first} `preview` shows such records one by one")
+    }
+}
+
+/// Words for a reason, short enough to stand behind a number.
+const fn phrase(reason: RejectionReason) -> &'static str {
+    use RejectionReason as Reason;
+    match reason {
+        Reason::RecordUnreadable => "row that cannot be read",
+        Reason::StatusUnknown => "unknown status",
+        Reason::IdentifierMissing => "no identifier",
+        Reason::IdentifierUnreadable => "unreadable identifier",
+        Reason::IdentifierInvalid => "malformed identifier",
+        Reason::IdentifierPlaceholder => "placeholder for an identifier",
+        Reason::IdentifierCheckDigit => "mistyped identifier",
+        Reason::IdentifierConflict => "two SNILS",
+        Reason::CountryMissing => "passport without its country",
+        Reason::CountryUnknown => "unknown country",
+        Reason::VaccineUnknown => "unknown vaccine",
+        Reason::TestUnknown => "unknown test",
+        Reason::ResultUnknown => "unknown result",
+        Reason::DiagnosisUnknown => "unknown diagnosis",
+        Reason::CodeConflict => "contradicting codes",
+        Reason::DoseInvalid => "impossible dose number",
+        Reason::DateMissing => "no date",
+        Reason::DateInvalid => "unreadable date",
+        Reason::DateImpossible => "impossible date",
+        Reason::DateFuture => "date in the future",
+        other => other.as_str(),
+    }
+}
