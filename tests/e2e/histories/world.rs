@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use clinic_gateway::gateway::Gateway;
+use clinic_gateway::gateway::{Gateway, StartError};
 use clock::{Clock, SystemClock};
+use outbox::OutboxError;
 use registry::{Config, Registry, StoreConfig};
 use testbed::postgres::Postgres;
 use testbed::proxy::TcpProxy;

@@ -26,6 +26,7 @@ mod overlap;
 mod poisoned;
 #[cfg(test)]
 mod pooler;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod raising;
@@ -33,6 +34,7 @@ mod raising;
 mod sqlite;
 #[cfg(test)]
 mod stamps;
+#[cfg(test)]
 mod standing;
 #[cfg(test)]
 mod subject;
