@@ -66,6 +66,20 @@ impl EndpointCircuit {
         let before = self.circuit.state();
         let result = change(&mut self.circuit);
         let state = self.circuit.state();
+        self.show();
+        if before != state {
+            tracing::debug!(
+                event = "circuit",
+                endpoint = %self.endpoint,
+                state = state.as_str()
+            );
+        }
+        result
+    }
+
+    /// Shows the state in the metrics.
+    pub(crate) fn show(&self) {
+        let state = self.circuit.state();
         for each in State::ALL {
             let value = if each == state { 1.0 } else { 0.0 };
             metrics::gauge!(
@@ -75,13 +89,5 @@ impl EndpointCircuit {
             )
             .set(value);
         }
-        if before != state {
-            tracing::debug!(
-                event = "circuit",
-                endpoint = %self.endpoint,
-                state = state.as_str()
-            );
-        }
-        result
     }
 }

@@ -9,7 +9,7 @@ pub(crate) struct Endless {
 }
 
 /// The code of such a failure in `status` and metrics.
-pub(crate) const CODE: &str = "source-endless";
+pub(crate) const CODE: &str = outbox::SOURCE_ENDLESS;
 
 impl Endless {
     /// Takes the cursor of the next page.

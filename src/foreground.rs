@@ -302,7 +302,7 @@ mod tests {
     use contract::{Receipt, UnreadableReason};
 
     use super::*;
-    use crate::testing::World;
+    use crate::testing::{World, within_patience};
 
     /// Clock that cancels `stop` when it is asked for the time, which settling does in its midst.
     #[derive(Debug)]
@@ -363,9 +363,7 @@ mod tests {
             )
             .0
         };
-        let received = tokio::time::timeout(Duration::from_secs(20), both)
-            .await
-            .expect("it ends");
+        let received = within_patience("receiving ends", both).await;
         assert!(stop.is_cancelled(), "it was stopped while it settled");
         assert_eq!(
             received,
@@ -395,9 +393,7 @@ mod tests {
         let counters = Counters::default();
         let options = SyncOptions::default();
         let syncing = sync(&world.gateway, &options, &stop, &counters);
-        let synced = tokio::time::timeout(Duration::from_secs(20), syncing)
-            .await
-            .expect("it hangs");
+        let synced = within_patience("the pass ends", syncing).await;
         assert!(synced.is_err(), "{synced:?}");
     }
 

@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::backpressure::{Backpressure, SpaceWait};
 use crate::config::{LoadedConfig, ReceiptsMode, ReconcileConfig};
 use crate::cursor;
+use crate::own_state::OwnState;
+use crate::queue_causes::QueueCauses;
 use crate::ring::{CityKeysError, compare_with_city, fingerprints};
 use crate::sources::Source;
 
@@ -43,6 +45,10 @@ pub struct Gateway {
     pub other_gateway: CancellationToken,
     /// Settlements of leased batches that could not be written yet.
     pub(crate) unsettled: tokio::sync::Mutex<Vec<outbox::Settlement>>,
+    /// Whether the outbox could be written last.
+    pub(crate) own_state: OwnState,
+    /// Causes of the present failures on the way to the queue.
+    pub(crate) queue_causes: QueueCauses,
     pub(crate) queue: QueueConfig,
     /// Folder that relative paths start from.
     pub(crate) base: PathBuf,
@@ -106,6 +112,21 @@ pub fn build_sources(
         .collect()
 }
 
+/// Refuses to go on while another process holds the outbox.
+///
+/// # Errors
+/// [`OutboxError::Locked`].
+pub(crate) fn refuse_beside_another(loaded: &LoadedConfig) -> Result<(), StartError> {
+    match outbox::owner(&loaded.base.join(&loaded.config.outbox.path)) {
+        Ok(Some(owner)) => {
+            let owner = owner.to_string();
+            Err(OutboxError::Locked { owner }.into())
+        }
+        // Whoever opens the outbox says more about a file that cannot be read.
+        Ok(None) | Err(_) => Ok(()),
+    }
+}
+
 /// Reads the configured key ring.
 ///
 /// # Errors
@@ -122,13 +143,15 @@ impl Gateway {
     /// whoever finds it locked.
     ///
     /// # Errors
-    /// See [`StartError`].
+    /// See [`StartError`]. That another process holds the outbox is told before any secret is
+    /// read: a command beside the daemon may have none.
     pub async fn open(
         loaded: &LoadedConfig,
         clock: Arc<dyn Clock>,
         owner: &'static str,
     ) -> Result<Self, StartError> {
         let config = &loaded.config;
+        refuse_beside_another(loaded)?;
         let ring = read_ring(loaded)?;
         compare_with_city(&ring, &config.registry.pseudonym_fingerprints)?;
         let suite = config.keys.suite.into();
@@ -165,6 +188,8 @@ impl Gateway {
             verifiers,
             other_gateway: CancellationToken::new(),
             unsettled: tokio::sync::Mutex::default(),
+            own_state: OwnState::default(),
+            queue_causes: QueueCauses::default(),
             queue: config.queue.clone(),
             base: loaded.base.clone(),
         })

@@ -12,11 +12,15 @@ mod circuits;
 pub mod config;
 mod corrections;
 mod cursor;
+#[cfg(feature = "cli")]
+mod disks;
 mod endless;
 mod foreground;
 pub mod gateway;
+mod own_state;
 pub mod publish;
 pub mod pull;
+mod queue_causes;
 pub mod receipts;
 pub mod requests;
 pub mod ring;

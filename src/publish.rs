@@ -31,6 +31,8 @@ pub struct Published {
     pub beacons: usize,
     /// Number of batches that did not get there; they stay in the outbox.
     pub failed: usize,
+    /// Number of those that the queue does not take for their length, whatever becomes of others.
+    pub too_long: usize,
     /// The last failure, in the broker crate's words.
     pub error: Option<String>,
     /// True when the last failure will not pass by itself: somebody has to change something.
@@ -94,7 +96,8 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
             }
             Err(error) => {
                 published.failed += 1;
-                published.misconfigured = !error.is_retry();
+                published.too_long += usize::from(error.is_of_the_message());
+                published.misconfigured = !error.is_retry() && !error.is_of_the_message();
                 published.error = Some(error.to_string());
                 DeliveryOutcome::Failed {
                     retry_at: now + pause_after(gateway, &error, &leased),
@@ -157,6 +160,7 @@ const fn code(error: &BrokerError) -> &'static str {
     match error {
         BrokerError::Retry { .. } => "queue-away",
         BrokerError::Misconfigured { .. } => "queue-misconfigured",
+        BrokerError::TooLong { .. } => "batch-too-long",
     }
 }
 

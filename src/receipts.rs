@@ -1,7 +1,7 @@
 //! The registry's receipts: every gateway receives them, verifies them with pinned keys, and
 //! settles its own batches by them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use broker::{BrokerError, ReceiptSubscriber};
@@ -13,6 +13,9 @@ use crate::gateway::Gateway;
 
 /// Most messages taken at once; a message holds many receipts.
 const MESSAGES_AT_ONCE: usize = 64;
+
+/// Least time between two notes of ignored receipts in the outbox.
+const KEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts of received receipts, and of the batches and events of ours that they settled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -75,6 +78,10 @@ pub struct ReceiptReceiver {
     pending: Vec<Vec<u8>>,
     /// True once a rejected message was logged.
     warned: bool,
+    /// Numbers of rejected messages that were not kept yet, by reason.
+    unkept: BTreeMap<&'static str, u64>,
+    /// Time, since the program's start, before which no more are kept.
+    keep_at: Option<Duration>,
 }
 
 impl ReceiptReceiver {
@@ -92,6 +99,8 @@ impl ReceiptReceiver {
             subscriber,
             pending: Vec::new(),
             warned: false,
+            unkept: BTreeMap::new(),
+            keep_at: None,
         }))
     }
 
@@ -143,6 +152,7 @@ impl ReceiptReceiver {
     /// See [`ReceiptsError`].
     pub async fn settle(&mut self, gateway: &Gateway) -> Result<ReceiptCounts, ReceiptsError> {
         if self.pending.is_empty() {
+            self.keep_rejected(gateway, &[]).await;
             return Ok(ReceiptCounts::default());
         }
         fault::check::<BrokerError>(Point::ReceiptsReceived)?;
@@ -167,7 +177,7 @@ impl ReceiptReceiver {
             counts.other_gateway = settled.other_gateway;
         }
         self.pending.clear();
-        self.report_rejected(&rejected);
+        self.report_rejected(gateway, &rejected).await;
         report_settled(&counts);
         if counts.raised {
             gateway.wake_all();
@@ -182,7 +192,7 @@ impl ReceiptReceiver {
 
     /// Counts every rejected message, and logs the first one only: anybody on the broker can send
     /// rubbish.
-    fn report_rejected(&mut self, rejected: &[ReceiptError]) {
+    async fn report_rejected(&mut self, gateway: &Gateway, rejected: &[ReceiptError]) {
         for error in rejected {
             metrics::counter!("gateway_receipts_rejected_total", "reason" => reason(*error))
                 .increment(1);
@@ -196,6 +206,27 @@ impl ReceiptReceiver {
                 "a receipt was ignored; more are only counted. If the registry has changed keys, \
                  write the new one beside the old in receipt_keys of [registry]"
             );
+        }
+        self.keep_rejected(gateway, rejected).await;
+    }
+
+    /// Keeps the numbers of ignored receipts for `status`, at most once in [`KEEP_EVERY`]: anybody
+    /// on the broker can send rubbish, and each time is a write.
+    async fn keep_rejected(&mut self, gateway: &Gateway, rejected: &[ReceiptError]) {
+        for error in rejected {
+            *self.unkept.entry(reason(*error)).or_insert(0) += 1;
+        }
+        let elapsed = gateway.clock.elapsed();
+        if self.unkept.is_empty() || self.keep_at.is_some_and(|at| elapsed < at) {
+            return;
+        }
+        self.keep_at = Some(elapsed + KEEP_EVERY);
+        let now = gateway.clock.now();
+        let outbox = &gateway.outbox;
+        while let Some((reason, count)) = self.unkept.pop_first() {
+            if let Err(error) = outbox.note_rejected_receipts(reason, count, now).await {
+                tracing::debug!(event = "rejected-not-kept", code = error.code());
+            }
         }
     }
 }
@@ -252,6 +283,11 @@ fn verify(message: &[u8], verifiers: &[ReceiptVerifier]) -> Result<Vec<Receipt>,
     }
     Err(other_key)
 }
+
+/// Reasons for which receipts are ignored, as [`reason`] names them.
+#[cfg(feature = "cli")]
+pub(crate) const REJECTIONS: [&str; 5] =
+    ["format", "other-key", "signature", "content", "answer-key"];
 
 const fn reason(error: ReceiptError) -> &'static str {
     match error {

@@ -12,7 +12,7 @@ use crate::corrections;
 use crate::endless;
 use crate::gateway::Gateway;
 use crate::pull::{Counters, FeedFailure, FeedRun, PullError, RunEnd, Trigger, pull_feed};
-use crate::sources::Source;
+use crate::sources::{RunChange, Source};
 use crate::sweep::{FeedSweep, sweep_feed};
 
 /// Tries after the first one before a command gives a source up and says so.
@@ -238,9 +238,12 @@ async fn pull_and_note(run: &FeedRun<'_>, trigger: Trigger) -> Result<RunEnd, Fe
     if failure.is_some_and(|failure| matches!(failure.error, PullError::Endless(_))) {
         run.note_surprise(endless::CODE, 1).await;
     }
-    // Hints come many times a second, and each note is a write: the next scheduled run notes that
-    // all is well.
-    if trigger == Trigger::Schedule || failure.is_some() {
+    if matches!(result, Ok(RunEnd::Stopped)) {
+        run.count_run("stopped");
+        keep_outcome(run, RunOutcome::Stopped).await;
+    } else if trigger == Trigger::Schedule || failure.is_some() {
+        // Hints come many times a second, and each note is a write: the next scheduled run notes
+        // that all is well.
         note_outcome(run, failure).await;
     }
     result
@@ -263,51 +266,46 @@ async fn pull_and_settle(run: &FeedRun<'_>, trigger: Trigger) -> Result<RunEnd, 
 /// Notes the outcome of a feed's run, or of the probe of a feed that is left alone, in `status`,
 /// metrics and the log.
 pub(crate) async fn note_outcome(run: &FeedRun<'_>, failure: Option<&FeedFailure>) {
-    let source = &run.source.name;
-    let feed = run.feed.as_str();
-    let code = failure.map_or("ok", FeedFailure::code);
-    metrics::counter!(
-        "gateway_pull_runs_total",
-        "source" => source.clone(),
-        "feed" => feed,
-        "outcome" => code
-    )
-    .increment(1);
-    let outcome = match failure {
-        Some(failure) => {
-            let error = failure.error.to_string();
-            tracing::warn!(
-                event = "pull-failed",
-                code,
-                error,
-                "a pull stopped before its end; nothing is lost, the next one goes on where this \
-                 one began"
-            );
-            RunOutcome::Failed { code }
-        }
-        None => {
+    run.count_run(failure.map_or("ok", FeedFailure::code));
+    let change = run
+        .source
+        .note_run(run.feed, failure.map(FeedFailure::code));
+    let Some(failure) = failure else {
+        if change == RunChange::WorksAgain {
+            tracing::info!(event = "pull-again", "the feed can be read again");
+        } else {
             tracing::debug!(event = "pull-done");
-            RunOutcome::Ok
         }
+        return keep_outcome(run, RunOutcome::Ok).await;
     };
-    keep_outcome(run, outcome).await;
+    let code = failure.code();
+    let error = failure.error.to_string();
+    if change == RunChange::Fails {
+        tracing::warn!(
+            event = "pull-failed",
+            code,
+            error,
+            "a pull stopped before its end; nothing is lost, the next one goes on where this one \
+             began"
+        );
+    } else {
+        tracing::debug!(event = "pull-failed", code, error, "still");
+    }
+    keep_outcome(run, RunOutcome::Failed { code, why: &error }).await;
 }
 
 /// Keeps the outcome of a feed's run for `status`, where failures in a row are counted.
 pub(crate) async fn keep_outcome(run: &FeedRun<'_>, outcome: RunOutcome<'_>) {
     let source = &run.source.name;
-    let now = run.gateway.clock.now();
-    if let Err(error) = run
-        .gateway
+    let gateway = run.gateway;
+    let now = gateway.clock.now();
+    let kept = gateway
         .outbox
-        .record_run(source, run.feed.as_str(), outcome, now)
-        .await
-    {
-        tracing::warn!(
-            event = "run-not-noted",
-            %error,
-            "the outcome of a run could not be noted"
-        );
+        .record_run(source, run.feed.as_str(), outcome, now);
+    let kept = kept.await;
+    // A full disk may have room for this note and none for a page.
+    if kept.is_err() || matches!(outcome, RunOutcome::Ok) {
+        gateway.own_state.note(kept.as_ref().err());
     }
 }
 

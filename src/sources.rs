@@ -45,6 +45,19 @@ pub struct Source {
     /// Feeds that are to be swept.
     sweeps_requested: Mutex<HashSet<Feed>>,
     surprises: Mutex<HashSet<(Feed, &'static str)>>,
+    /// Codes of the failures of those feeds whose last run failed.
+    failing: Mutex<HashMap<Feed, &'static str>>,
+}
+
+/// Change that a feed's run shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunChange {
+    /// Run that ended as the one before.
+    None,
+    /// Run that failed, after a good one or one that failed otherwise.
+    Fails,
+    /// Good run after one that failed.
+    WorksAgain,
 }
 
 impl Source {
@@ -93,6 +106,7 @@ impl Source {
             reached: Mutex::default(),
             sweeps_requested: Mutex::default(),
             surprises: Mutex::default(),
+            failing: Mutex::default(),
         })
     }
 
@@ -119,6 +133,20 @@ impl Source {
     /// Position up to which a feed was read; `None` before the first page.
     pub(crate) fn reached(&self, feed: Feed) -> Option<Cursor> {
         self.reached.lock().get(&feed).cloned()
+    }
+
+    /// Notes the end of a feed's run, with the code of its failure; returns what has changed.
+    pub(crate) fn note_run(&self, feed: Feed, failure: Option<&'static str>) -> RunChange {
+        let mut failing = self.failing.lock();
+        let before = match failure {
+            Some(code) => failing.insert(feed, code),
+            None => failing.remove(&feed),
+        };
+        match (before, failure) {
+            (before, Some(_)) if before != failure => RunChange::Fails,
+            (Some(_), None) => RunChange::WorksAgain,
+            _ => RunChange::None,
+        }
     }
 
     /// Returns whether this surprise is the first of its kind since the program's start.

@@ -11,6 +11,15 @@ pub(crate) const CHANGED_UNNOTICED: &str = "changed-unnoticed";
 /// Code of a sweep that would have withdrawn more than it may.
 pub(crate) const WITHDRAWALS_HELD: &str = "withdrawals-held";
 
+/// Codes of all surprises.
+#[cfg(feature = "cli")]
+pub(crate) const CODES: [&str; 4] = [
+    connector_kit::SourceSurprise::StampsWentBack.as_str(),
+    CHANGED_UNNOTICED,
+    WITHDRAWALS_HELD,
+    crate::endless::CODE,
+];
+
 /// Notes `count` cases of a surprise. Failing to keep it in a full or broken outbox is no reason
 /// for the caller to fail as well.
 pub(crate) async fn note(

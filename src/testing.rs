@@ -342,6 +342,15 @@ impl World {
     }
 }
 
+/// Longest time that a test waits for anything, in a machine that is busy with other things.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// Waits for what must come to pass; a test that would hang fails with its name instead.
+pub(crate) async fn within_patience<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(PATIENCE, work).await;
+    done.unwrap_or_else(|_| panic!("not within {} s: {what}", PATIENCE.as_secs()))
+}
+
 /// Runs an ignored test in a process of its own with these injection points, which hold for a whole
 /// process.
 #[cfg(feature = "inject")]

@@ -37,6 +37,11 @@ pub(super) fn ago(now: DateTime<Utc>, then: Option<DateTime<Utc>>) -> String {
     )
 }
 
+/// Formats the time since `then`, such as `3 h`.
+pub(super) fn since(now: DateTime<Utc>, then: DateTime<Utc>) -> String {
+    text((now - then).num_seconds())
+}
+
 /// Formats seconds in the largest unit of which there are two: `4 s`, `12 min`, `3 h`, `9 d`.
 fn text(seconds: i64) -> String {
     match seconds.max(0) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use connector_kit::Feed;
 use program::Failure;
+use program::terminal::visible;
 
 use crate::config::LoadedConfig;
 
@@ -51,9 +52,21 @@ pub(super) fn require_source(loaded: &LoadedConfig, name: &str) -> Result<(), Fa
     if loaded.config.source.contains_key(name) {
         return Ok(());
     }
-    let known: Vec<_> = loaded.config.source.keys().map(String::as_str).collect();
-    Err(Failure::Usage(format!(
-        "no source is named {name}; the configuration has: {}",
-        known.join(", ")
-    )))
+    let known = loaded.config.source.keys().map(String::as_str);
+    Err(unknown_name("source", name, known))
+}
+
+/// Makes the failure for a name of this kind that there is not, with the names there are.
+pub(super) fn unknown_name<'a>(
+    kind: &str,
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Failure {
+    let known: Vec<&str> = known.into_iter().collect();
+    let known = if known.is_empty() {
+        "there is none".to_owned()
+    } else {
+        format!("there are: {}", known.join(", "))
+    };
+    Failure::Usage(format!("no {kind} is named {}; {known}", visible(name)))
 }

@@ -1,14 +1,15 @@
 //! `clinic-gateway confirm-withdrawals`: permits withdrawals that a sweep holds back, or that wait
 //! since too many rows cannot be sent any more.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::Args;
-use outbox::{FeedStatus, OutboxReader, Request, Status};
+use outbox::{FeedStatus, OutboxError, OutboxReader, Request, Status};
 use program::Failure;
 use program::terminal::{counted, print_json, print_line};
 
-use super::arguments::{WaitArguments, require_source};
+use super::arguments::{WaitArguments, unknown_name};
 use super::outbox_file;
 use super::request_runner::{RequestRunner, unexpected_answer};
 use crate::gateway::StartError;
@@ -33,14 +34,20 @@ pub(super) async fn confirm(
     runner: &RequestRunner,
 ) -> Result<(), Failure> {
     let source = &arguments.source;
-    let status = read_status(runner).await?;
     let configured = runner.loaded.config.source.contains_key(source);
+    let status = read_status(runner, source).await?;
+    if !configured && !status.feeds.iter().any(|feed| feed.source == *source) {
+        return Err(unknown_source(runner, Some(&status), source));
+    }
     let held = held_withdrawals(&status, source, configured);
     if held.is_empty() {
-        if !configured && !status.feeds.iter().any(|feed| feed.source == *source) {
-            require_source(&runner.loaded, source)?;
+        if arguments.json {
+            print_json(&serde_json::json!({
+                "source": source, "permitted": 0, "withdrawn": 0, "held": 0,
+            }));
+        } else {
+            print_line(format!("nothing of {source} is held back"));
         }
-        print_line(format!("nothing of {source} is held back"));
         return Ok(());
     }
     if !arguments.yes {
@@ -50,11 +57,28 @@ pub(super) async fn confirm(
     withdraw(arguments, runner).await
 }
 
-async fn read_status(runner: &RequestRunner) -> Result<Status, StartError> {
-    let reader = OutboxReader::open(&outbox_file::path(&runner.loaded)).await?;
-    let status = reader.status().await?;
+/// Reads the state. Without one, the name of a source that is not configured is a mistake.
+async fn read_status(runner: &RequestRunner, source: &str) -> Result<Status, Failure> {
+    let configured = runner.loaded.config.source.contains_key(source);
+    let reader = match OutboxReader::open(&outbox_file::path(&runner.loaded)).await {
+        Err(OutboxError::Missing) if !configured => {
+            return Err(unknown_source(runner, None, source));
+        }
+        Err(error @ OutboxError::Missing) => return Err(Failure::later(error)),
+        reader => reader.map_err(StartError::from)?,
+    };
+    let status = reader.status().await;
     reader.close().await;
-    Ok(status)
+    Ok(status.map_err(StartError::from)?)
+}
+
+/// Makes the failure for a source that neither the configuration nor the state knows.
+fn unknown_source(runner: &RequestRunner, status: Option<&Status>, source: &str) -> Failure {
+    let configured = runner.loaded.config.source.keys().map(String::as_str);
+    let mut known: BTreeSet<&str> = configured.collect();
+    let feeds = status.map_or(&[][..], |status| &status.feeds);
+    known.extend(feeds.iter().map(|feed| feed.source.as_str()));
+    unknown_name("source", source, known)
 }
 
 async fn withdraw(arguments: &ConfirmArguments, runner: &RequestRunner) -> Result<(), Failure> {

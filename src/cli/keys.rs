@@ -118,6 +118,7 @@ const NEXT_AFTER_NEW_EPOCH: &str = "next: put it in the configured ring's place,
 /// Writes the ring's keys into the outbox in the place of those that facts were sent under.
 async fn accept(config: &Path, yes: bool) -> Result<(), Failure> {
     let loaded = config_file::open(config)?;
+    gateway::refuse_beside_another(&loaded)?;
     let ring = gateway::read_ring(&loaded)?;
     let city = &loaded.config.registry.pseudonym_fingerprints;
     compare_with_city(&ring, city).map_err(StartError::from)?;

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use clock::{Clock, SystemClock};
 use program::terminal::print_json;
-use program::{Failure, stop_on_signal};
+use program::{DaemonSignals, Failure, stop_on_signal};
 
 use crate::config;
 
@@ -55,8 +55,10 @@ struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 something failed and may succeed later (a server away, batches waiting, the \
 outbox in use); \
-2 wrong arguments; 78 the configuration, a key or an account has to be changed, or `check` found \
-an error.";
+2 wrong arguments, among them a name or number that there is not; \
+65 it is done, and something is left to look at (differences at the registry, dead letters that \
+are refused again); \
+78 the configuration, a key or an account has to be changed, or `check` found an error.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -114,7 +116,10 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Preview(preview) => preview::preview(&preview, &open()?, clock.as_ref()).await,
         Command::Status(status) => status::status(&status, &open()?, clock.as_ref()).await,
         Command::Sync(sync) => sync::sync(&sync, &open()?, clock, stop_on_signal()?).await,
-        Command::Run => run::run(&open()?, clock, stop_on_signal()?).await,
+        Command::Run => {
+            let signals = DaemonSignals::listen()?;
+            run::run(&open()?, clock, signals.stop()?).await
+        }
         Command::Sweep(sweep) => sweep::sweep(&sweep, &RequestRunner::new(open()?, clock)?).await,
         Command::ConfirmWithdrawals(confirm) => {
             confirm_withdrawals::confirm(&confirm, &RequestRunner::new(open()?, clock)?).await

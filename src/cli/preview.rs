@@ -9,9 +9,9 @@ use program::Failure;
 use program::terminal::{print_json, print_line, visible};
 use pseudonym::{Preview, PreviewVerdict};
 
-use super::arguments::{FeedArgument, require_source};
+use super::arguments::{FeedArgument, require_source, unknown_name};
 use super::outbox_file;
-use crate::config::LoadedConfig;
+use crate::config::{LoadedConfig, OnRefusedCorrection};
 use crate::gateway::StartError;
 use crate::sources::Source;
 use crate::{cursor, gateway};
@@ -59,8 +59,13 @@ pub(super) async fn preview(
         .find(|source| source.name == arguments.source)
         .expect("a source was built for every name in the configuration");
     let wanted = arguments.feed.map(Feed::from);
+    let known = source.connector.feeds();
+    if let Some(wanted) = wanted.filter(|wanted| !known.contains(wanted)) {
+        let known = known.iter().map(|feed| feed.as_str());
+        return Err(unknown_name("feed of this source", wanted.as_str(), known));
+    }
     let mut feeds = Vec::new();
-    for feed in source.connector.feeds() {
+    for feed in known {
         if wanted.is_none_or(|wanted| wanted == feed) {
             let records = preview_feed(arguments, loaded, source, feed, clock.now()).await?;
             feeds.push(PreviewedFeed { feed, records });
@@ -76,7 +81,7 @@ pub(super) async fn preview(
             .collect();
         print_json(&records.into());
     } else {
-        print_feeds(&feeds);
+        print_feeds(&feeds, source.on_refused_correction);
     }
     Ok(())
 }
@@ -139,7 +144,7 @@ async fn stored_cursor(
     }
 }
 
-fn print_feeds(feeds: &[PreviewedFeed]) {
+fn print_feeds(feeds: &[PreviewedFeed], rule: OnRefusedCorrection) {
     if feeds.iter().any(|previewed| !previewed.records.is_empty()) {
         print_line("Ids are shown so that you find the records here; no id leaves.");
     }
@@ -151,17 +156,18 @@ fn print_feeds(feeds: &[PreviewedFeed]) {
             ));
         }
         for record in records {
-            print_record(record);
+            print_record(record, rule);
         }
     }
 }
 
-fn print_record(PreviewedRecord { record_id, preview }: &PreviewedRecord) {
+fn print_record(record: &PreviewedRecord, rule: OnRefusedCorrection) {
+    let PreviewedRecord { record_id, preview } = record;
     print_line(format!(
         "{} {}: {}",
         preview.kind,
         visible(record_id),
-        verdict_text(&preview.verdict)
+        verdict_text(&preview.verdict, rule)
     ));
     let stays = matches!(preview.verdict, PreviewVerdict::Refused(_));
     for field in &preview.fields {
@@ -181,7 +187,7 @@ fn print_record(PreviewedRecord { record_id, preview }: &PreviewedRecord) {
     }
 }
 
-fn verdict_text(verdict: &PreviewVerdict) -> String {
+fn verdict_text(verdict: &PreviewVerdict, rule: OnRefusedCorrection) -> String {
     match verdict {
         PreviewVerdict::Leaves => "leaves".to_owned(),
         PreviewVerdict::Withdraws {
@@ -194,8 +200,12 @@ fn verdict_text(verdict: &PreviewVerdict) -> String {
             "does not leave: not about COVID-19; is withdrawn if it had been sent".to_owned()
         }
         PreviewVerdict::Refused(reason) => {
+            let older = match rule {
+                OnRefusedCorrection::Withdraw => "is withdrawn",
+                OnRefusedCorrection::Keep => "is kept at the registry",
+            };
             format!(
-                "stays here, is refused: {} ({})",
+                "stays here, is refused: {} ({}) An older version, if it had been sent, {older}",
                 reason.as_str(),
                 reason.help()
             )

@@ -46,7 +46,7 @@ pub(super) async fn reconcile(
         print_report(&report, repaired.as_ref());
     }
     if report.finished {
-        return Ok(());
+        return outcome(&report, repaired.as_ref());
     }
     Err(Failure::Later(format!(
         "the registry has answered {} of {}; answers that come later are counted in `status`. \
@@ -54,6 +54,26 @@ pub(super) async fn reconcile(
         report.answered,
         counted(report.probes, "record", "records")
     )))
+}
+
+/// Returns what is left to look at after a comparison that was answered whole.
+fn outcome(report: &ReconcileReport, repaired: Option<&Repaired>) -> Result<(), Failure> {
+    let differing = report.differing();
+    if differing == 0 {
+        return Ok(());
+    }
+    let Some(repaired) = repaired else {
+        let differs = counted(differing, "record differs", "records differ");
+        return Err(Failure::look(format!(
+            "{differs} at the registry, and nothing was sent again"
+        )));
+    };
+    if repaired.parked > 0 || !repaired.not_configured.is_empty() {
+        return Err(Failure::look(
+            "not everything that differs could be sent again, see above",
+        ));
+    }
+    Ok(())
 }
 
 fn print_report(report: &ReconcileReport, repaired: Option<&Repaired>) {

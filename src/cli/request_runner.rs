@@ -39,7 +39,8 @@ impl RequestRunner {
         })
     }
 
-    /// Performs the request, or hands it to the gateway that runs and waits for its answer.
+    /// Hands the request to the gateway that runs and waits for its answer, or performs it where
+    /// none runs. The former needs no secret: the running gateway has them.
     ///
     /// `owner` is the name of the command: a process that finds the outbox locked meanwhile
     /// shows it.

@@ -3,7 +3,7 @@
 use clap::Args;
 use outbox::Request;
 use program::Failure;
-use program::terminal::{print_json, print_table};
+use program::terminal::{print_error, print_json, print_table};
 
 use super::arguments::{WaitArguments, require_source};
 use super::request_runner::{RequestRunner, unexpected_answer};
@@ -33,13 +33,13 @@ pub(super) async fn sweep(
         None => runner.loaded.config.source.keys().cloned().collect(),
     };
     let mut swept = Vec::new();
-    let mut failure = None;
+    let mut failures = Vec::new();
     for source in names {
         let request = Request::Sweep { source };
         match runner.run("sweep", request, arguments.wait).await {
             Ok(Answer::Swept { source, feeds }) => swept.push((source, feeds)),
-            Ok(_) => failure = Some(unexpected_answer()),
-            Err(error) => failure = Some(error),
+            Ok(_) => failures.push(unexpected_answer()),
+            Err(error) => failures.push(error),
         }
     }
     if arguments.json {
@@ -54,7 +54,8 @@ pub(super) async fn sweep(
     let held = swept
         .iter()
         .find(|(_, feeds)| feeds.iter().any(|feed| feed.held.is_some()));
-    match (failure, held) {
+    let gravest = gravest(failures);
+    match (gravest, held) {
         (Some(failure), _) => Err(failure),
         (None, Some((source, _))) => Err(Failure::Later(format!(
             "more records are gone at the source than may be withdrawn unasked, so none was. If \
@@ -62,6 +63,17 @@ pub(super) async fn sweep(
         ))),
         (None, None) => Ok(()),
     }
+}
+
+/// Returns the failure that a person has to do something about, if there is one, and prints the
+/// others.
+fn gravest(mut failures: Vec<Failure>) -> Option<Failure> {
+    failures.sort_by_key(Failure::exit_code);
+    let gravest = failures.pop();
+    for other in failures {
+        print_error(other.message());
+    }
+    gravest
 }
 
 fn print_feeds(swept: &[(String, Vec<FeedSweep>)]) {
@@ -74,6 +86,7 @@ fn print_feeds(swept: &[(String, Vec<FeedSweep>)]) {
                 source.clone(),
                 feed.feed.clone(),
                 feed.keys.to_string(),
+                feed.looks.to_string(),
                 feed.reread.to_string(),
                 feed.missed.to_string(),
                 feed.withdrawn.to_string(),
@@ -86,6 +99,7 @@ fn print_feeds(swept: &[(String, Vec<FeedSweep>)]) {
             "source",
             "feed",
             "keys",
+            "looks",
             "read again",
             "missed",
             "withdrawn",

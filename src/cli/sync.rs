@@ -135,16 +135,19 @@ fn outcome(report: &SyncReport) -> Result<(), Failure> {
 }
 
 /// Lists the counters of a pass under their names in JSON.
-fn named_counts(counters: &Counters) -> [(&'static str, u64); 9] {
+fn named_counts(counters: &Counters) -> [(&'static str, u64); 12] {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     [
-        ("read", count(&counters.pulled)),
+        ("read", count(&counters.read)),
         ("new", count(&counters.new)),
         ("corrected", count(&counters.corrected)),
         ("withdrawn", count(&counters.withdrawn)),
         ("unchanged", count(&counters.unchanged)),
+        ("no_fact", count(&counters.no_fact)),
         ("refused", count(&counters.refused)),
+        ("refused_again", count(&counters.refused_again)),
         ("parked", count(&counters.parked)),
+        ("swept", count(&counters.swept)),
         ("out_of_scope", count(&counters.out_of_scope)),
         ("oms_check_digit_warnings", count(&counters.oms_warnings)),
     ]

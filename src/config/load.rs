@@ -34,8 +34,8 @@ pub fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
     }
 }
 
-/// Reads the file as far as its types go, and hands the gateway's time zone on to the sources: good enough to find the key ring in a file that is still
-/// being filled in.
+/// Reads the file as far as its types go, and hands the gateway's time zone on to the sources: good
+/// enough to find the key ring in a file that is still being filled in.
 ///
 /// # Errors
 /// See [`load`].

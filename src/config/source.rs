@@ -9,8 +9,8 @@ use super::schedule::Schedule;
 
 /// Writes the type of a `[source.NAME]` section from the list of connector kinds. Each kind is one
 /// entry: the name of its section, and the type that is read from the section and builds the
-/// connector; the type has a field `time_zone`. An enum would say "exactly one of these" as well, but `serde(flatten)`, which it
-/// needs, undoes `deny_unknown_fields`.
+/// connector; the type has a field `time_zone`. An enum would say "exactly one of these" as well,
+/// but `serde(flatten)`, which it needs, undoes `deny_unknown_fields`.
 macro_rules! source_config {
     ($($(#[cfg($condition:meta)])? $(#[doc = $doc:tt])* $kind:ident: $config:ty,)*) => {
         /// A `[source.NAME]` section; exactly one of the connector sections must be there.

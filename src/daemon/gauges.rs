@@ -1,15 +1,19 @@
 //! Metrics and the readiness page, refreshed from the outbox's own figures.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use broker::QueueState;
 use chrono::{DateTime, Utc};
 use outbox::{FeedStatus, OlderVersion, OutboxError, Status};
-use telemetry::Health;
+use telemetry::{Disk, DiskState, Health};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::links::{LinkWatch, queue_state};
+use super::metrics_at_zero::RECONCILE_RESULTS;
+use crate::disks::{self, DiskInUse, DiskStatus};
 use crate::gateway::Gateway;
 
 /// Interval between two looks at the queue's state.
@@ -18,20 +22,39 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Looks at the queue for one at the outbox, whose counts cost a query.
 const LOOKS_PER_COUNT: u32 = 5;
 
-/// Refreshes the metrics and the readiness page until `stop`.
-pub(super) async fn gauge_loop(gateway: Arc<Gateway>, health: Health, stop: CancellationToken) {
+/// What is watched beside the outbox's own figures.
+pub(super) struct Watched {
+    /// Disks that the gateway writes to.
+    pub(super) disks: Vec<DiskInUse>,
+    /// Shows whether receipts can arrive; `None` where they are off.
+    pub(super) connection: Option<watch::Receiver<bool>>,
+}
+
+/// Refreshes the metrics, the readiness page and what is written down of the ways to the queue,
+/// until `stop`.
+pub(super) async fn gauge_loop(
+    gateway: Arc<Gateway>,
+    watched: Watched,
+    health: Health,
+    stop: CancellationToken,
+) {
     let mut gauges = Gauges::default();
+    let mut links = LinkWatch::new(watched.connection);
     for look in 0_u32.. {
-        if look.is_multiple_of(LOOKS_PER_COUNT) {
-            let status = gateway.outbox.reader().status().await;
-            gauges.outbox_code = status.as_ref().err().map(OutboxError::code);
-            if let Ok(status) = &status {
-                gauges.set(status, gateway.clock.now());
-            }
+        let counts = look.is_multiple_of(LOOKS_PER_COUNT);
+        if counts {
+            gauges.refresh(&gateway, &watched.disks).await;
             set_reconciliations(&gateway).await;
         }
+        // Only after a fresh look: a full disk would turn each try into two lines of the log.
+        let may_write = counts && gauges.disks.iter().all(|disk| disk.found.takes_writes());
+        links.look(&gateway, may_write).await;
         set_state(gateway.publisher.state());
-        match not_ready(&gauges, gateway.publisher.state()) {
+        match not_ready(
+            &gauges,
+            gateway.own_state.failure(),
+            gateway.publisher.state(),
+        ) {
             Some(why) => health.set_unready(why),
             None => health.set_ready(),
         }
@@ -47,31 +70,43 @@ pub(super) async fn gauge_loop(gateway: Arc<Gateway>, health: Health, stop: Canc
 struct Gauges {
     dead_letters: BTreeSet<[String; 3]>,
     outbox_code: Option<&'static str>,
+    /// Disks as they were found last.
+    disks: Vec<DiskStatus>,
+    /// Disks in trouble that were logged, with their state.
+    logged: BTreeMap<&'static str, DiskState>,
 }
 
-fn not_ready(gauges: &Gauges, state: QueueState) -> Option<String> {
-    match (gauges.outbox_code, state) {
-        (Some(code), _) => Some(format!("the outbox cannot be read: {code}")),
-        (None, QueueState::Blocked) => {
-            Some("the broker blocks publishers (memory or disk alarm)".to_owned())
-        }
-        (None, QueueState::Down) => Some("the queue cannot be reached".to_owned()),
-        (None, QueueState::Idle | QueueState::Connected) => None,
+fn not_ready(
+    gauges: &Gauges,
+    own_failure: Option<&'static str>,
+    state: QueueState,
+) -> Option<String> {
+    if let Some(code) = gauges.outbox_code {
+        return Some(format!("the outbox cannot be read: {code}"));
+    }
+    let unwritable = gauges.disks.iter().find(|disk| !disk.found.takes_writes());
+    if let Some(trouble) = unwritable.and_then(DiskStatus::trouble) {
+        return Some(trouble);
+    }
+    if let Some(code) = own_failure {
+        return Some(format!("the outbox cannot be written: {code}"));
+    }
+    match state {
+        QueueState::Blocked => Some("the broker blocks publishers (memory or disk alarm)".into()),
+        QueueState::Down => Some("the queue cannot be reached".into()),
+        QueueState::Idle | QueueState::Connected => None,
     }
 }
 
 fn set_state(state: QueueState) {
-    for (name, each) in [
-        ("idle", QueueState::Idle),
-        ("connected", QueueState::Connected),
-        ("blocked", QueueState::Blocked),
-        ("down", QueueState::Down),
+    for each in [
+        QueueState::Idle,
+        QueueState::Connected,
+        QueueState::Blocked,
+        QueueState::Down,
     ] {
-        metrics::gauge!("gateway_queue_state", "state" => name).set(if each == state {
-            1.0
-        } else {
-            0.0
-        });
+        let present = f64::from(u8::from(each == state));
+        metrics::gauge!("gateway_queue_state", "state" => queue_state(each)).set(present);
     }
 }
 
@@ -80,6 +115,46 @@ fn set_state(state: QueueState) {
     reason = "a gauge is a float; the counts fit its 53 bits"
 )]
 impl Gauges {
+    /// Reads the outbox's figures and looks at the disks.
+    async fn refresh(&mut self, gateway: &Gateway, disks: &[DiskInUse]) {
+        let status = gateway.outbox.reader().status().await;
+        self.outbox_code = status.as_ref().err().map(OutboxError::code);
+        if let Ok(status) = &status {
+            self.set(status, gateway.clock.now());
+        }
+        if let Ok(status) = &status {
+            set_ages_of_never_swept(gateway, status);
+        }
+        self.disks = disks::look_at(disks, Disk::look).await;
+        let pages_find_no_room = status.is_ok_and(|status| finds_no_room(&status));
+        for disk in &mut self.disks {
+            // What a page needs may be more than a trial write takes.
+            let is_low = disk.disk == disks::OUTBOX && disk.found == DiskState::NearlyFull;
+            if is_low && pages_find_no_room {
+                let full = Disk {
+                    state: DiskState::Full,
+                    free_bytes: disk.free_bytes,
+                };
+                *disk = DiskStatus::new(disk.disk, full);
+            }
+            set_disk(disk);
+        }
+        self.log_disks();
+    }
+
+    /// Logs what has changed of the disks.
+    fn log_disks(&mut self) {
+        for disk in &self.disks {
+            let before = self.logged.insert(disk.disk, disk.found);
+            let before = before.unwrap_or(DiskState::Ok);
+            match disk.trouble() {
+                _ if before == disk.found => {}
+                Some(trouble) => tracing::warn!(event = "disk", state = disk.state, "{trouble}"),
+                None => tracing::info!(event = "disk", state = disk.state, "there is room again"),
+            }
+        }
+    }
+
     fn set(&mut self, status: &Status, now: DateTime<Utc>) {
         metrics::gauge!("gateway_outbox_pending_batches").set(status.backlog.batches as f64);
         metrics::gauge!("gateway_outbox_pending_events").set(status.backlog.events as f64);
@@ -102,6 +177,7 @@ impl Gauges {
         ));
         for feed in &status.feeds {
             set_sweep(feed, now);
+            set_load(feed);
             set_corrections(feed);
             let labels = [("source", feed.source.clone()), ("feed", feed.feed.clone())];
             metrics::gauge!("gateway_pull_consecutive_failures", &labels)
@@ -110,6 +186,11 @@ impl Gauges {
         // A reason whose last record was mended is in the list no more, but its gauge would stand
         // for ever.
         let mut gone = std::mem::take(&mut self.dead_letters);
+        let mut unlisted: BTreeMap<[String; 2], u64> = status
+            .feeds
+            .iter()
+            .map(|feed| ([feed.source.clone(), feed.feed.clone()], 0))
+            .collect();
         for letters in &status.dead_letters {
             let labels = [
                 letters.source.clone(),
@@ -117,11 +198,18 @@ impl Gauges {
                 letters.reason.clone(),
             ];
             set_dead_letters(&labels, letters.count as f64);
+            *unlisted
+                .entry([letters.source.clone(), letters.feed.clone()])
+                .or_insert(0) += letters.unlisted;
             gone.remove(&labels);
             self.dead_letters.insert(labels);
         }
         for labels in &gone {
             set_dead_letters(labels, 0.0);
+        }
+        for ([source, feed], count) in unlisted {
+            let labels = [("source", source), ("feed", feed)];
+            metrics::gauge!("gateway_dead_letters_unlisted", &labels).set(count as f64);
         }
     }
 }
@@ -140,6 +228,60 @@ fn set_sweep(feed: &FeedStatus, now: DateTime<Utc>) {
         metrics::gauge!("gateway_sweep_age_seconds", &labels)
             .set((now - finished_at).num_seconds().max(0) as f64);
     }
+}
+
+/// Shows the program's own age for feeds that were never swept: an alert on the age of a sweep has
+/// to fire for them as well.
+fn set_ages_of_never_swept(gateway: &Gateway, status: &Status) {
+    for source in &gateway.sources {
+        for feed in source.connector.feeds() {
+            let was_swept = status.feeds.iter().any(|known| {
+                known.source == source.name
+                    && known.feed == feed.as_str()
+                    && known
+                        .sweep
+                        .as_ref()
+                        .is_some_and(|sweep| sweep.finished_at.is_some())
+            });
+            if !was_swept {
+                let labels = [("source", source.name.clone()), ("feed", feed.to_string())];
+                let age = gateway.clock.elapsed().as_secs_f64();
+                metrics::gauge!("gateway_sweep_age_seconds", &labels).set(age);
+            }
+        }
+    }
+}
+
+/// True if the last run of a feed found no room on the disk.
+fn finds_no_room(status: &Status) -> bool {
+    let full = OutboxError::DiskFull.code();
+    let mut feeds = status.feeds.iter();
+    feeds.any(|feed| feed.last_error.as_deref() == Some(full))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; the counts fit its 53 bits"
+)]
+fn set_disk(disk: &DiskStatus) {
+    metrics::gauge!("gateway_disk_free_bytes", "disk" => disk.disk).set(disk.free_bytes as f64);
+    for state in DiskState::ALL {
+        let present = f64::from(u8::from(state == disk.found));
+        metrics::gauge!("gateway_disk_state", "disk" => disk.disk, "state" => state.as_str())
+            .set(present);
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; the counts fit its 53 bits"
+)]
+fn set_load(feed: &FeedStatus) {
+    let labels = [("source", feed.source.clone()), ("feed", feed.feed.clone())];
+    let rows = feed.load.map_or(0, |load| load.rows);
+    metrics::gauge!("gateway_load_unfinished", &labels)
+        .set(f64::from(u8::from(feed.load.is_some())));
+    metrics::gauge!("gateway_load_rows", &labels).set(rows as f64);
 }
 
 #[expect(
@@ -175,13 +317,14 @@ async fn set_reconciliations(gateway: &Gateway) {
             continue;
         };
         let source = name.unwrap_or_default();
-        for (result, count) in [
-            ("equal", report.equal),
-            ("missing", report.missing),
-            ("stale", report.stale),
-            ("extra", report.extra),
-            ("conflicting", report.conflicting),
-        ] {
+        let counts = [
+            report.equal,
+            report.missing,
+            report.stale,
+            report.extra,
+            report.conflicting,
+        ];
+        for (result, count) in RECONCILE_RESULTS.into_iter().zip(counts) {
             metrics::gauge!(
                 "gateway_reconcile_records",
                 "source" => source.to_owned(),

@@ -3,6 +3,8 @@
 
 mod gauges;
 mod hints;
+mod links;
+mod metrics_at_zero;
 mod publisher;
 mod receipts;
 mod requests;
@@ -20,6 +22,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::disks::DiskInUse;
 use crate::gateway::Gateway;
 use crate::receipts::ReceiptReceiver;
 use crate::requests::note_removed;
@@ -59,10 +62,12 @@ pub(crate) enum DaemonError {
 pub(crate) async fn run(
     gateway: Arc<Gateway>,
     listen: Option<&ListenConfig>,
+    disks: Vec<DiskInUse>,
     stop: CancellationToken,
 ) -> Result<(), DaemonError> {
     let health = Health::default();
     let endpoint = Endpoint::open(listen, &health).await?;
+    metrics_at_zero::register(&gateway).await;
     let reconcile_due = Arc::new(Notify::new());
     let actions = scheduled_actions(&gateway, &reconcile_due);
     let scheduler = Scheduler::new(actions, gateway.time_zone, Arc::clone(&gateway.clock))?;
@@ -83,12 +88,14 @@ pub(crate) async fn run(
     if let Some(endpoint) = endpoint {
         tasks.spawn(endpoint.serve(stop_publishing.clone().cancelled_owned()));
     }
-    spawn_delivery(&gateway, receipts, &mut tasks, &stop_publishing);
-    tasks.spawn(gauges::gauge_loop(
+    let connection = spawn_delivery(&gateway, receipts, &mut tasks, &stop_publishing);
+    let watching = gauges::gauge_loop(
         Arc::clone(&gateway),
+        gauges::Watched { disks, connection },
         health,
         stop_publishing.clone(),
-    ));
+    );
+    tasks.spawn(watching);
     let mut workers = JoinSet::new();
     workers.spawn(scheduler.run(stop.clone()));
     if receipts_are_on {
@@ -117,13 +124,14 @@ pub(crate) async fn run(
     ended
 }
 
-/// Starts the publisher, and the receiver of receipts where they are on.
+/// Starts the publisher, and the receiver of receipts where they are on; returns whether receipts
+/// can arrive.
 fn spawn_delivery(
     gateway: &Arc<Gateway>,
     receipts: Option<ReceiptReceiver>,
     tasks: &mut JoinSet<()>,
     stop: &CancellationToken,
-) {
+) -> Option<watch::Receiver<bool>> {
     let connection = receipts.map(|receipts| {
         let (connected, connection) = watch::channel(false);
         tasks.spawn(receipts::receipts_loop(
@@ -134,8 +142,9 @@ fn spawn_delivery(
         ));
         connection
     });
-    let publishing = publisher::publish_loop(Arc::clone(gateway), connection, stop.clone());
+    let publishing = publisher::publish_loop(Arc::clone(gateway), connection.clone(), stop.clone());
     tasks.spawn(publishing);
+    connection
 }
 
 /// Starts the workers of operators' requests and of every source.

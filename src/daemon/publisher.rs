@@ -36,7 +36,7 @@ pub(super) async fn publish_loop(
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = subscription.wait(&gateway) => {}
+            () = subscription.wait(&gateway, &mut circuit) => {}
         }
         let permit = circuit.permit(gateway.clock.elapsed());
         let pause = match permit {
@@ -81,8 +81,21 @@ impl SubscriptionWait {
 
     /// Resolves when receipts can arrive, or could not for long enough. While the queue is away
     /// both connections come back by themselves, the publisher's often first; a batch handed over
-    /// meanwhile would leave at that moment.
-    async fn wait(&mut self, gateway: &Gateway) {
+    /// meanwhile would leave at that moment. The queue's circuit counts the looks that find it away
+    /// as failures, since nothing else is tried then, and is closed again with the end of the wait.
+    async fn wait(&mut self, gateway: &Gateway, circuit: &mut EndpointCircuit) {
+        let mut was_away = false;
+        self.wait_for_subscription(gateway, || {
+            was_away = true;
+            circuit.failure(gateway.clock.elapsed());
+        })
+        .await;
+        if was_away {
+            circuit.success();
+        }
+    }
+
+    async fn wait_for_subscription(&mut self, gateway: &Gateway, mut is_away: impl FnMut()) {
         let Some(connected) = &mut self.connected else {
             return;
         };
@@ -102,6 +115,9 @@ impl SubscriptionWait {
                 return;
             }
             waited = if away { Duration::ZERO } else { waited + look };
+            if away {
+                is_away();
+            }
             self.given_up = waited >= self.patience;
         }
     }
@@ -115,7 +131,7 @@ pub(super) async fn drain(gateway: &Gateway) {
         tracing::warn!(event = "beacon-failed", code = error.code());
     }
     while !takes_nothing(gateway) {
-        let published = failures.note(publish_once(gateway).await);
+        let published = failures.note(gateway, publish_once(gateway).await);
         if !published.took_any() || published.failed > 0 {
             return;
         }
@@ -153,13 +169,13 @@ async fn publish(
     };
     let queue_failed = result
         .as_ref()
-        .is_ok_and(|published| published.failed > 0 && !published.took_any());
+        .is_ok_and(|published| published.failed > published.too_long && !published.took_any());
     if queue_failed {
         circuit.failure(gateway.clock.elapsed());
     } else {
         circuit.success();
     }
-    failures.note(result)
+    failures.note(gateway, result)
 }
 
 /// Log of the changes between working and failing: each is logged once.
@@ -170,7 +186,18 @@ struct FailureLog {
 
 impl FailureLog {
     /// Notes a result; a failure of the outbox counts as one failed batch.
-    fn note(&mut self, result: Result<Published, OutboxError>) -> Published {
+    fn note(&mut self, gateway: &Gateway, result: Result<Published, OutboxError>) -> Published {
+        match &result {
+            Err(error) => gateway.own_state.note(Some(error)),
+            // A single batch that the queue refuses says nothing of the queue.
+            Ok(published) if published.took_any() => gateway.queue_causes.note_publishing(None),
+            Ok(published) if published.failed > 0 => {
+                gateway
+                    .queue_causes
+                    .note_publishing(published.error.clone());
+            }
+            Ok(_) => {}
+        }
         let published = result.unwrap_or_else(|error| Published {
             failed: 1,
             error: Some(error.to_string()),
@@ -205,23 +232,26 @@ mod tests {
     async fn batches_wait_for_the_subscription_to_receipts_but_not_for_ever() {
         let world = World::new("", 0..0).await;
         let gateway = &world.gateway;
+        let circuit = &mut EndpointCircuit::new(QUEUE_NAME.to_owned(), QUEUE);
         let (connected, connection) = watch::channel(false);
         let long = Duration::from_secs(600);
         let short = Duration::from_millis(20);
-        SubscriptionWait::new(None, long).wait(gateway).await;
+        SubscriptionWait::new(None, long)
+            .wait(gateway, circuit)
+            .await;
         let mut subscription = SubscriptionWait::new(Some(connection), short);
-        subscription.wait(gateway).await;
+        subscription.wait(gateway, circuit).await;
         assert!(
             subscription.given_up,
             "receipts stay away, the queue does not"
         );
         subscription.patience = long;
-        subscription.wait(gateway).await;
+        subscription.wait(gateway, circuit).await;
         connected.send_replace(true);
-        subscription.wait(gateway).await;
+        subscription.wait(gateway, circuit).await;
         assert!(!subscription.given_up, "the next loss is waited out anew");
         connected.send_replace(false);
-        let mut waiting = Box::pin(subscription.wait(gateway));
+        let mut waiting = Box::pin(subscription.wait(gateway, circuit));
         assert!(futures_util::poll!(&mut waiting).is_pending());
         connected.send_replace(true);
         waiting.await;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
-use crate::receipts::ReceiptReceiver;
+use crate::receipts::{ReceiptReceiver, ReceiptsError};
 
 /// Longest look for receipts.
 const LOOK: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ pub(super) async fn receipts_loop(
     stop: CancellationToken,
 ) {
     let mut pauses = Circuit::new(PAUSES);
-    let mut failing = false;
+    let mut log = ReceiptsLog::default();
     loop {
         let look = if receipts.connected() && *connected.borrow() {
             LOOK
@@ -45,21 +45,10 @@ pub(super) async fn receipts_loop(
         let is_connected = receipts.connected();
         connected.send_replace(is_connected);
         metrics::gauge!("gateway_receipts_connected").set(f64::from(u8::from(is_connected)));
+        log.note(&gateway, settled.as_ref().map(drop), is_connected);
         match settled {
-            Ok(_) => {
-                pauses.success();
-                if std::mem::take(&mut failing) {
-                    tracing::info!(event = "receipts-again", "receipts are heard again");
-                }
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(
-                        event = "receipts-failed", %error,
-                        "no receipts are heard for now; batches wait for theirs and are sent \
-                         again in time"
-                    );
-                }
+            Ok(_) => pauses.success(),
+            Err(_) => {
                 let pause = pauses
                     .failure(gateway.clock.elapsed())
                     .unwrap_or(PAUSES.first_pause);
@@ -71,4 +60,40 @@ pub(super) async fn receipts_loop(
         }
     }
     receipts.close().await;
+}
+
+/// Log of the changes between hearing receipts and not: each is logged once.
+#[derive(Debug, Default)]
+struct ReceiptsLog {
+    failing: bool,
+}
+
+impl ReceiptsLog {
+    /// Notes a look for receipts. One that ends without an error while there is no connection says
+    /// nothing: the next attempt to connect is under way.
+    fn note(&mut self, gateway: &Gateway, settled: Result<(), &ReceiptsError>, is_connected: bool) {
+        let causes = &gateway.queue_causes;
+        match settled {
+            Ok(()) if is_connected => {
+                causes.note_receiving(None);
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!(event = "receipts-again", "receipts are heard again");
+                }
+            }
+            Ok(()) => {}
+            Err(error) => {
+                match error {
+                    ReceiptsError::Queue(error) => causes.note_receiving(Some(error.to_string())),
+                    ReceiptsError::Outbox(error) => gateway.own_state.note(Some(error)),
+                }
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(
+                        event = "receipts-failed", %error,
+                        "no receipts are heard for now; batches wait for theirs and are sent \
+                         again in time"
+                    );
+                }
+            }
+        }
+    }
 }

@@ -87,12 +87,17 @@ async fn commit_with_space(
 
 fn count(run: &FeedRun<'_>, committed: &Committed, out_of_scope: u64, oms_warnings: u64) {
     let counters = run.counters;
+    let refused_again = committed.refused.saturating_sub(committed.refused_new);
+    counters.read.fetch_add(committed.read, Ordering::Relaxed);
+    run.count_read(committed.read);
     let outcomes = [
         ("new", &counters.new, committed.new + committed.resent),
         ("corrected", &counters.corrected, committed.corrected),
         ("withdrawn", &counters.withdrawn, committed.withdrawn),
         ("unchanged", &counters.unchanged, committed.unchanged),
+        ("no-fact", &counters.no_fact, committed.no_fact),
         ("refused", &counters.refused, committed.refused_new),
+        ("refused-again", &counters.refused_again, refused_again),
         ("parked", &counters.parked, committed.parked),
         ("out-of-scope", &counters.out_of_scope, out_of_scope),
         ("oms-check-digit", &counters.oms_warnings, oms_warnings),

@@ -5,21 +5,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Counts of a run so far, shared with whoever shows progress.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Records fetched.
+    /// Records fetched by pulls, some of which may not be durable yet.
     pub pulled: AtomicU64,
+    /// Records read and made durable, by pulls, and by sweeps and retries that read a row again.
+    /// The sum of `new`, `corrected`, `withdrawn`, `unchanged`, `no_fact`, `refused`,
+    /// `refused_again` and `parked`.
+    pub read: AtomicU64,
     /// Records sent for the first time.
     pub new: AtomicU64,
     /// Records sent again because they changed.
     pub corrected: AtomicU64,
-    /// Records taken back.
+    /// Records whose row says that they are taken back.
     pub withdrawn: AtomicU64,
-    /// Records that had been sent as they are, or need not be sent.
+    /// Records that had been sent as they are.
     pub unchanged: AtomicU64,
-    /// Records newly refused; those in the dead letters already do not count again.
+    /// Records that are no facts: about something else than COVID-19, or not done, such as an
+    /// appointment.
+    pub no_fact: AtomicU64,
+    /// Records newly refused.
     pub refused: AtomicU64,
+    /// Records refused that were refused before.
+    pub refused_again: AtomicU64,
     /// Records whose change cannot be sent, since no version is left: dead letters.
     pub parked: AtomicU64,
-    /// Records about something else than COVID-19, counted among the unchanged as well.
+    /// Records withdrawn because a sweep found no row of theirs; none of `read`.
+    pub swept: AtomicU64,
+    /// Records about something else than COVID-19, counted elsewhere as well.
     pub out_of_scope: AtomicU64,
     /// Records sent although the check digit of their OMS number is wrong.
     pub oms_warnings: AtomicU64,
@@ -29,7 +40,7 @@ impl Counters {
     /// Number of records put into batches: new, corrected or taken back.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        [&self.new, &self.corrected, &self.withdrawn]
+        [&self.new, &self.corrected, &self.withdrawn, &self.swept]
             .map(|count| count.load(Ordering::Relaxed))
             .iter()
             .sum()

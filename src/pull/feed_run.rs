@@ -51,6 +51,27 @@ impl FeedRun<'_> {
         surprise::note(self.gateway, self.source, self.feed, code, count).await;
     }
 
+    /// Adds a run with this outcome to the metric of this feed's runs.
+    pub(crate) fn count_run(&self, outcome: &'static str) {
+        metrics::counter!(
+            "gateway_pull_runs_total",
+            "source" => self.source.name.clone(),
+            "feed" => self.feed.as_str(),
+            "outcome" => outcome
+        )
+        .increment(1);
+    }
+
+    /// Adds records to the metric of this feed's records that were read and made durable.
+    pub(crate) fn count_read(&self, count: u64) {
+        metrics::counter!(
+            "gateway_records_read_total",
+            "source" => self.source.name.clone(),
+            "feed" => self.feed.as_str()
+        )
+        .increment(count);
+    }
+
     /// Adds records to the metric of this feed's records with this outcome.
     pub(crate) fn count_records(&self, outcome: &'static str, count: u64) {
         metrics::counter!(

@@ -59,6 +59,12 @@ pub async fn pull_feed(run: &FeedRun<'_>, trigger: Trigger) -> Result<RunEnd, Pu
     // Looked up before the cursor: a generation that rises later forgets the cursor.
     let generation = run.gateway.outbox.generation();
     let stored = run.gateway.stored_cursor(run.source, run.feed).await?;
+    if stored.is_none() {
+        let outbox = &run.gateway.outbox;
+        outbox
+            .begin_load(&run.source.name, run.feed.as_str())
+            .await?;
+    }
     // A feed that is to be read from its beginning moves its cursor, whatever began the run.
     let hinted = trigger == Trigger::Hint && stored.is_some();
     let after = if hinted {

@@ -14,15 +14,20 @@ use super::*;
 use crate::publish::publish_once;
 use crate::run::SourceRun;
 use crate::sweep::sweep_feed;
-use crate::testing::World;
+use crate::testing::{World, within_patience};
 
 /// An outbox that has no space for 600 batches of 4 KiB each.
 const SMALL_OUTBOX: &str = "receipts = \"off\"\n[outbox]\nmax_mebibytes = 1\nbatch_events = 1\n";
 
+/// Waits until pulling pauses. Pulls are stopped by nothing else, so that a pause that does not
+/// come is a pull that hangs.
 async fn wait_until_paused(world: &World) {
-    while !world.gateway.backpressure.is_paused() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let paused = async {
+        while !world.gateway.backpressure.is_paused() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within_patience("the pull pauses", paused).await;
 }
 
 async fn publish_for_ever(world: &World) {
@@ -150,8 +155,9 @@ async fn a_full_outbox_pauses_pulling_and_goes_on_by_itself() {
         );
         publish_for_ever(&world).await;
     };
+    let pulling = within_patience("the pull ends", pull_feed(&run, Trigger::Schedule));
     let pulled = tokio::select! {
-        pulled = pull_feed(&run, Trigger::Schedule) => pulled,
+        pulled = pulling => pulled,
         () = publishing => unreachable!("it publishes for ever"),
     };
     assert_eq!(pulled.expect("nothing fails"), RunEnd::Complete);
@@ -184,7 +190,7 @@ async fn a_run_under_way_while_the_generation_rises_is_followed_by_one_from_the_
         pull_feed(&run, Trigger::Schedule).await
     };
     let again = tokio::select! {
-        again = both => again,
+        again = within_patience("both pulls end", both) => again,
         () = raising => unreachable!("it publishes for ever"),
     };
     assert_eq!(again.expect("nothing fails"), RunEnd::Complete);
@@ -215,7 +221,8 @@ async fn a_pause_ends_when_the_program_is_stopped_or_nothing_is_published_any_mo
         wait_until_paused(&world).await;
         stop.cancel();
     };
-    let (pulled, ()) = tokio::join!(pull_feed(&run, Trigger::Schedule), stopping);
+    let both = async { tokio::join!(pull_feed(&run, Trigger::Schedule), stopping).0 };
+    let pulled = within_patience("the pull ends", both).await;
     assert_eq!(pulled.expect("a stop is no failure"), RunEnd::Stopped);
 }
 

@@ -27,9 +27,12 @@ const MOST_PASSES: u32 = 8;
 pub struct FeedSweep {
     /// Name of the feed.
     pub feed: String,
-    /// Number of keys read, in all passes.
+    /// Number of keys that the source has, as the last look over them counted.
     pub keys: u64,
-    /// Number of rows read again by id.
+    /// Number of looks over the keys that were begun: a second one confirms what the first missed.
+    #[serde(default)]
+    pub looks: u64,
+    /// Number of times that a row was read again by id, in all looks.
     pub reread: u64,
     /// Number of reread rows whose content had changed without a pull's noticing.
     pub missed: u64,
@@ -106,6 +109,8 @@ async fn sweep_to_end(run: &FeedRun<'_>) -> Result<FeedSweep, PullError> {
             .await?;
         let after = cursor::read(&run.source.settings, begun.cursor.as_deref());
         let mut pass = SweepPass::new(run, &transformer, after);
+        sweep.keys = begun.seen;
+        sweep.looks += 1;
         let mut more = !begun.all_read;
         while more {
             if run.stop.is_cancelled() || run.wait_for_space().await? == SpaceWait::Stopped {
@@ -160,10 +165,8 @@ async fn finish_pass(run: &FeedRun<'_>, sweep: &mut FeedSweep) -> Result<PassEnd
         }
     };
     sweep.withdrawn += withdrawn;
-    run.counters
-        .withdrawn
-        .fetch_add(withdrawn, Ordering::Relaxed);
-    run.count_records("withdrawn", withdrawn);
+    run.counters.swept.fetch_add(withdrawn, Ordering::Relaxed);
+    run.count_records("swept", withdrawn);
     if sweep.missed > 0 {
         run.note_surprise(surprise::CHANGED_UNNOTICED, sweep.missed)
             .await;

@@ -12,7 +12,9 @@ use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
 
 use crate::shots::{Shots, UNMAPPED, differing, registry_content};
-use crate::support::{City, Clinic, Running, amqp_queue, directory_queue, registry_command};
+use crate::support::{
+    City, Clinic, LEAST_PATIENCE, Running, amqp_queue, directory_queue, registry_command,
+};
 
 /// Cases at once: they mostly wait.
 const AT_ONCE: usize = 4;
@@ -210,7 +212,13 @@ async fn play(servers: &Servers, name: String, amqp: bool, point: Point, action:
         ] {
             aborted |= gateway(&stage, command, faults).await.1;
         }
-        aborted |= registry.aborted(Duration::from_secs(2)).await;
+        // A registry that is to abort does so some time, however busy the machine is.
+        let limit = if action == Action::Abort && !aborted {
+            LEAST_PATIENCE
+        } else {
+            Duration::from_secs(2)
+        };
+        aborted |= registry.aborted(limit).await;
         registry.kill();
     }
     if action == Action::Abort {
@@ -225,8 +233,8 @@ async fn recover(stage: &Stage<'_>, case: &str) {
         &stage.registry_log(),
     );
     for command in [
-        &["sync", "--wait-receipts", "20"][..],
-        &["sweep", "--wait", "20"],
+        &["sync", "--wait-receipts", "120"][..],
+        &["sweep", "--wait", "120"],
     ] {
         let (good, _) = gateway(stage, command, None).await;
         assert!(

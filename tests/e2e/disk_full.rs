@@ -15,27 +15,31 @@ use crate::support::{City, Clinic, Running, directory_queue, eventually, registr
 
 /// What lies on the small disk.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum OnDisk {
+pub(crate) enum OnDisk {
     Outbox,
     Queue,
     Store,
 }
 
 /// A clinic in PostgreSQL, its gateway, a directory as the queue, a registry in SQLite.
-struct Site {
+pub(crate) struct Site {
     city: City,
-    clinic: Clinic,
-    registry_config: PathBuf,
+    pub clinic: Clinic,
+    pub registry_config: PathBuf,
     store: StoreConfig,
-    outbox: PathBuf,
+    pub outbox: PathBuf,
     server: Postgres,
+    /// Port of the gateway's metrics and health.
+    pub gateway_port: u16,
+    /// Port of the registry's metrics and health.
+    pub registry_port: u16,
     // Last: unmounted when nothing works on it any more.
-    disk: SmallDisk,
+    pub disk: SmallDisk,
 }
 
 impl Site {
     /// `None`, told why, where this process may not mount.
-    async fn new(mebibytes: u32, small: OnDisk) -> Option<Self> {
+    pub(crate) async fn new(mebibytes: u32, small: OnDisk) -> Option<Self> {
         let disk = match SmallDisk::mount(mebibytes) {
             Ok(disk) => disk,
             Err(error) => {
@@ -66,15 +70,21 @@ impl Site {
             .expect("the state folder is made");
         let outbox = state.join("outbox.db");
         let store_toml = format!("[store.sqlite]\npath = \"{}\"\n", store.display());
-        let registry_config = city.configure(&store_toml, &directory_queue(&queue));
+        let ports = [testbed::ports::free_port(), testbed::ports::free_port()];
+        let [gateway_port, registry_port] = ports;
+        let listen = |port| format!("[listen]\naddress = \"127.0.0.1:{port}\"\n");
+        let queue_toml = directory_queue(&queue);
+        let registry_config =
+            city.configure(&store_toml, &(queue_toml.clone() + &listen(registry_port)));
         let shots = shots(&server);
         shots.create().await;
         let extra = format!(
-            "[outbox]\nbatch_events = 20\npath = \"{}\"\n",
-            outbox.display()
+            "[outbox]\nbatch_events = 20\npath = \"{}\"\n{}",
+            outbox.display(),
+            listen(gateway_port)
         );
         let source = shots.source(100, "schedule = { every-seconds = 1 }\n");
-        let clinic = Clinic::new(&city, &directory_queue(&queue), &source, &extra);
+        let clinic = Clinic::new(&city, &queue_toml, &source, &extra);
         Some(Self {
             city,
             clinic,
@@ -82,22 +92,24 @@ impl Site {
             store: store_config(&store_toml),
             outbox,
             server,
+            gateway_port,
+            registry_port,
             disk,
         })
     }
 
-    fn shots(&self) -> Shots<'_> {
+    pub(crate) fn shots(&self) -> Shots<'_> {
         shots(&self.server)
     }
 
-    fn gateway(&self) -> Running {
+    pub(crate) fn gateway(&self) -> Running {
         Running::start(
             self.clinic.command(&["run"]),
             &self.clinic.folder.path().join("log"),
         )
     }
 
-    fn registry(&self) -> Running {
+    pub(crate) fn registry(&self) -> Running {
         Running::start(
             registry_command(&self.registry_config, &["run"]),
             &self.city.folder.path().join("log"),
@@ -105,7 +117,7 @@ impl Site {
     }
 
     /// Both programs, running, with a hundred rows gone all the way.
-    async fn first_rows_settled(&self) -> (Running, Running) {
+    pub(crate) async fn first_rows_settled(&self) -> (Running, Running) {
         self.shots().insert(0..100).await;
         let programs = (self.gateway(), self.registry());
         until_outbox(&self.outbox, "the first rows are settled", |status| {
@@ -118,7 +130,7 @@ impl Site {
     }
 
     /// In the end the registry equals the clinic, and both programs have been up all the time.
-    async fn ends_equal(&self, gateway: &mut Running, registry: &mut Running) {
+    pub(crate) async fn ends_equal(&self, gateway: &mut Running, registry: &mut Running) {
         let logs = || format!("registry:\n{}\ngateway:\n{}", registry.log(), gateway.log());
         let reader = self.city.reader(&self.store).await;
         until_equal(&self.shots(), &reader, logs).await;

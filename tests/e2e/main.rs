@@ -5,6 +5,8 @@ mod check;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod corrections;
 #[cfg(test)]
 mod crash;
@@ -42,5 +44,7 @@ mod settings;
 mod shots;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod truth;
 #[cfg(test)]
 mod whole;

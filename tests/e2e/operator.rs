@@ -200,7 +200,7 @@ async fn dead_letters_are_listed_retried_and_discarded_without_an_identity() {
     // The person is mended, which moves no change stamp of the row: no pull would see it.
     told(
         &clinic.program(&["dead-letters", "retry", &id]),
-        0,
+        65,
         &["refused again: identifier-check-digit"],
     );
     world
@@ -231,7 +231,7 @@ async fn dead_letters_are_listed_retried_and_discarded_without_an_identity() {
     world.sql("DELETE FROM прививка WHERE ид = 108").await;
     told(
         &clinic.program(&["dead-letters", "retry", "--reason", "date-future"]),
-        0,
+        65,
         &["no longer at the source"],
     );
     told(&clinic.program(&["sweep"]), 0, &["vaccinations"]);
@@ -402,8 +402,8 @@ async fn a_registry_that_lost_facts_is_found_out_and_repaired() {
     let mut registry = world.registry_daemon();
     let report = told(
         &clinic.program(&["reconcile", "--wait", "60"]),
-        0,
-        &["equal", "--repair"],
+        65,
+        &["equal", "--repair", "2 records differ at the registry"],
     );
     println!("{report}");
     let report = json(&clinic.program(&["reconcile", "mis", "--json", "--wait", "60"]));

@@ -195,6 +195,11 @@ async fn reconcile_beside_the_daemon(
     hits
 }
 
+/// Returns whether a command did what was asked, though it may have found something to look at.
+fn is_done(output: &std::process::Output) -> bool {
+    matches!(output.status.code(), Some(0 | 65))
+}
+
 /// Runs a command to its good end; what it prints to standard output.
 fn print(clinic: &Clinic, arguments: &[&str]) -> Vec<u8> {
     let output = clinic
@@ -202,7 +207,7 @@ fn print(clinic: &Clinic, arguments: &[&str]) -> Vec<u8> {
         .output()
         .expect("the gateway's program starts");
     assert!(
-        output.status.success(),
+        is_done(&output),
         "{arguments:?}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
@@ -244,12 +249,9 @@ async fn nor_in_a_directory_an_embedded_registry_or_what_the_commands_print() {
             .env("RUST_LOG", LOUD)
             .output()
             .expect("the gateway's program starts");
+        let done = is_done(&output);
         let printed = [output.stdout, output.stderr].concat();
-        assert!(
-            output.status.success(),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&printed)
-        );
+        assert!(done, "{arguments:?}: {}", String::from_utf8_lossy(&printed));
         hits.extend(scan(
             &[&people],
             &format!("the output of {arguments:?}"),

@@ -257,6 +257,19 @@ impl Running {
         fs::read_to_string(&self.log).expect("the log can be read")
     }
 
+    /// Process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its exit code once it has ended by itself; `None` when a signal ended it.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        let ended = eventually("the program ends", 120, async || {
+            self.child.try_wait().expect("it can be waited for")
+        });
+        ended.await.code()
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it can be killed");
@@ -288,10 +301,7 @@ impl Running {
             "the program has ended before: {}",
             self.log()
         );
-        let ended = eventually("the program ends after SIGTERM", 40, async || {
-            self.child.try_wait().expect("it can be waited for")
-        });
-        ended.await.code()
+        self.ended().await
     }
 }
 
@@ -302,8 +312,12 @@ impl Drop for Running {
     }
 }
 
+/// Shortest limit of a wait in these tests. A limit is there so that a test that would hang fails
+/// with words; a machine that is busy with other things must not reach it.
+pub(crate) const LEAST_PATIENCE: Duration = Duration::from_secs(120);
+
 /// Asks again and again until there is an answer; the test fails when that takes longer than
-/// `seconds`.
+/// `seconds` and [`LEAST_PATIENCE`].
 pub(crate) async fn eventually<T>(
     what: &str,
     seconds: u64,
@@ -317,8 +331,45 @@ pub(crate) async fn eventually<T>(
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let answer = tokio::time::timeout(Duration::from_secs(seconds), asking).await;
-    answer.unwrap_or_else(|_| panic!("not within {seconds} s: {what}"))
+    let limit = Duration::from_secs(seconds).max(LEAST_PATIENCE);
+    let answer = tokio::time::timeout(limit, asking).await;
+    answer.unwrap_or_else(|_| panic!("not within {} s: {what}", limit.as_secs()))
+}
+
+/// Waits until this process has no file of the folder open any more.
+///
+/// A gateway that is dropped in the midst of its work, as a killed one is, lets go of its state a
+/// little later: a commit that has begun runs to its end in a task of its own, and each connection
+/// to the database closes in a thread of its own, the last of which takes `-wal` and `-shm` away.
+/// Neither holds the outbox's lock all the time, but both hold a file of the folder open until
+/// nothing is left to be done.
+pub(crate) async fn let_go(folder: &Path) {
+    let folder = folder.canonicalize().expect("the folder is there");
+    let what = format!("nothing holds a file of {} open", folder.display());
+    eventually(&what, 120, async || {
+        open_below(&folder).is_empty().then_some(())
+    })
+    .await;
+}
+
+/// Files below the folder that this process has open.
+fn open_below(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir("/proc/self/fd")
+        .expect("the open files are listed")
+        .flatten()
+        // A file that is closed meanwhile is none of them.
+        .filter_map(|open| fs::read_link(open.path()).ok())
+        .filter(|path| path.starts_with(folder))
+        .collect()
+}
+
+/// Copies the files of a folder that nobody writes to.
+pub(crate) fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder for the copy");
+    for entry in fs::read_dir(from).expect("the folder to copy") {
+        let entry = entry.expect("the folder can be listed");
+        fs::copy(entry.path(), to.join(entry.file_name())).expect("a file is copied");
+    }
 }
 
 /// Status and body of a page on loopback; `None` while nobody listens.

@@ -103,15 +103,14 @@ pub(crate) fn identity(
 fn read_pem(path: &Path, setting: &str) -> Result<Vec<u8>, SourceError> {
     use std::io::Read;
     let mut bytes = Vec::new();
-    let read =
-        std::fs::File::open(path).and_then(|file| file.take(MAX_PEM_BYTES).read_to_end(&mut bytes));
+    let read = settings::open_regular_file(path)
+        .and_then(|file| Ok(file.take(MAX_PEM_BYTES).read_to_end(&mut bytes)?));
     match read {
         Ok(_) => Ok(bytes),
         Err(error) => Err(SourceError::misconfigured(
             format!(
-                "the file of {setting} ({}) cannot be read: {}",
-                path.display(),
-                error.kind()
+                "the file of {setting} ({}) cannot be read: {error}",
+                path.display()
             ),
             "correct the path or the file's permissions",
         )),

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io;
 
 use connector_kit::SourceError;
-use rustls::{AlertDescription, CertificateError};
+use tls_fault::{CertificateFault, TlsFault};
 
 use crate::refusal::HttpRefusal;
 
@@ -49,7 +49,7 @@ fn describe(error: &reqwest::Error) -> SourceError {
     if let Some(fault) = find::<RedirectFault>(error) {
         return redirect_error(*fault);
     }
-    if let Some(fault) = find::<rustls::Error>(error) {
+    if let Some(fault) = TlsFault::find(error) {
         return tls_error(fault);
     }
     if error.is_timeout() {
@@ -99,75 +99,23 @@ fn broken_connection(error: &reqwest::Error) -> &'static str {
 }
 
 /// Error for a TLS failure: nearly always something a person has to mend.
-fn tls_error(error: &rustls::Error) -> SourceError {
-    use CertificateError as C;
-    let (what, help) = match error {
-        rustls::Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => (
-            "the FHIR server's certificate has expired",
-            "have it renewed, or set this machine's clock right",
-        ),
-        rustls::Error::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => (
-            "the FHIR server's certificate is not valid yet",
-            "set this machine's clock right",
-        ),
-        // A bad signature: another authority of the same name, such as the clinic's own from before
-        // it was renewed.
-        rustls::Error::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => (
-            "the FHIR server's certificate is signed by an authority that is not trusted here",
-            "set ca_file to the clinic's authority (PEM)",
-        ),
-        rustls::Error::InvalidCertificate(
-            C::NotValidForName | C::NotValidForNameContext { .. },
-        ) => (
-            "the FHIR server's certificate is for another host name",
-            "write the certificate's host name in base_url",
-        ),
-        rustls::Error::InvalidCertificate(C::Revoked) => (
-            "the FHIR server's certificate has been revoked",
-            "have it renewed",
-        ),
-        rustls::Error::InvalidCertificate(_) => (
-            "the FHIR server's certificate is not acceptable",
-            "it needs a server certificate (X.509 version 3, not an authority's own) from a \
-             trusted authority",
-        ),
-        rustls::Error::AlertReceived(alert) => return refused_by_server(*alert),
-        rustls::Error::InvalidMessage(_) => (
-            "no TLS is spoken at the FHIR server's address",
-            "correct scheme or port in base_url",
-        ),
-        rustls::Error::PeerIncompatible(_) => (
-            "the FHIR server offers no TLS version or cipher in use today",
-            "enable TLS 1.2 or 1.3 there",
-        ),
-        _ => return SourceError::retry("the TLS connection to the FHIR server failed"),
+fn tls_error(fault: TlsFault) -> SourceError {
+    let what = fault.what("the FHIR server");
+    let help = match fault {
+        TlsFault::ClientCertificate => {
+            "set client_certificate = { cert_file = …, key = … } to a certificate that is valid \
+             there"
+        }
+        TlsFault::NoTls => "correct scheme or port in base_url",
+        TlsFault::Certificate(CertificateFault::WrongName) => {
+            "write the certificate's host name in base_url"
+        }
+        _ => match fault.help() {
+            Some(help) => help,
+            None => return SourceError::retry(what),
+        },
     };
     SourceError::misconfigured(what, help)
-}
-
-fn refused_by_server(alert: AlertDescription) -> SourceError {
-    use AlertDescription as A;
-    match alert {
-        A::CertificateRequired
-        | A::BadCertificate
-        | A::UnsupportedCertificate
-        | A::CertificateRevoked
-        | A::CertificateExpired
-        | A::CertificateUnknown
-        | A::UnknownCA
-        | A::AccessDenied => SourceError::misconfigured(
-            "the FHIR server wants a client certificate it trusts, and did not get one",
-            "set client_certificate = { cert_file = …, key = … } to a certificate that is valid \
-             there",
-        ),
-        A::HandshakeFailure | A::ProtocolVersion | A::InsufficientSecurity => {
-            SourceError::misconfigured(
-                "the FHIR server refused the TLS handshake",
-                "it may want a client certificate, or lack TLS 1.2",
-            )
-        }
-        _ => SourceError::retry("the FHIR server broke off the TLS handshake"),
-    }
 }
 
 /// The first error of a type among the causes; `io::Error` hides what it wraps from `source`, so it

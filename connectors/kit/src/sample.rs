@@ -14,17 +14,19 @@ pub struct SampledRecord {
     pub record: ClinicRecord,
     /// Word of the record's status, where nobody has mapped it.
     pub unmapped_status: Option<String>,
-    /// Dates that the source keeps as instants.
+    /// Dates that the source keeps with a time of day.
     pub instants: Vec<SampledInstant>,
 }
 
-/// Date of a record that the source keeps as an instant, so that a time zone decides the day.
+/// Date of a record that the source keeps with a time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampledInstant {
     /// Name of the date, as in a source's query (`occurred_on`).
     pub name: &'static str,
-    /// The instant.
+    /// The instant; of wall-clock time what the clock showed, as if it were UTC.
     pub at: DateTime<Utc>,
+    /// True for an instant, whose day a time zone decides; false for wall-clock time.
+    pub has_zone: bool,
 }
 
 impl From<ClinicRecord> for SampledRecord {

@@ -17,6 +17,9 @@ const FIRST_MICROS: u64 = FIRST_MILLIS * 1000;
 /// Whole numbers from here on are no instant.
 const FIRST_BEYOND: u64 = FIRST_MICROS * 1000;
 
+/// Length of a day without a time, such as `2021-07-01`.
+const DAY_CHARS: usize = 10;
+
 /// Unit of a whole number that counts from 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EpochUnit {
@@ -104,6 +107,20 @@ pub(crate) fn instant(cell: Cell<'_>, encoding: Encoding) -> Option<DateTime<Utc
         }
         _ => None,
     }
+}
+
+/// The wall-clock time that a cell holds, whose day no time zone changes.
+pub(crate) fn wall_clock(cell: Cell<'_>, encoding: Encoding) -> Option<NaiveDateTime> {
+    match (cell.kind, cell.value) {
+        (Kind::Timestamp, Value::Micros(micros)) => return native::moment(micros),
+        (Kind::Timestamp | Kind::Text | Kind::FixedText | Kind::Bytes, _) => {}
+        _ => return None,
+    }
+    let Text::Value(text) = text::read(cell, encoding) else {
+        return None;
+    };
+    let (time, offset) = written(&text).or_else(|| written_russian(&text))?;
+    (offset.is_none() && text.len() > DAY_CHARS).then_some(time)
 }
 
 /// Reads a cell as a whole number.
@@ -475,6 +492,8 @@ mod tests {
         ] {
             let cell = Cell::of(kind, text.as_bytes());
             assert_eq!(instant(cell, Encoding::Utf8), None, "{kind:?} {text}");
+            let has_time = wall_clock(cell, Encoding::Utf8).is_some();
+            assert_eq!(has_time, text.contains(':'), "{kind:?} {text}");
         }
     }
 

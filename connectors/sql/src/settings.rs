@@ -201,10 +201,10 @@ impl Tls {
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 fn readable(base: &Path, file: &Path) -> Result<PathBuf, SourceError> {
     let path = base.join(file);
-    match std::fs::File::open(&path) {
-        Ok(_) => Ok(path),
+    match settings::check_regular_file(&path) {
+        Ok(()) => Ok(path),
         Err(error) => Err(SourceError::misconfigured(
-            format!("{} cannot be read: {}", path.display(), error.kind()),
+            format!("{} cannot be read: {error}", path.display()),
             "check the path and its permissions",
         )),
     }

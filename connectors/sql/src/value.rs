@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Decimal,
     Float,
     Boolean,
+    /// MySQL's BIT; its text is the number that the bits make.
+    Bit,
     Uuid,
     Date,
     /// Date and time without a zone.

@@ -8,11 +8,16 @@ use connector_kit::CheckReport;
 use outbox::{KeyFingerprints, OutboxError, OutboxReader};
 use program::{Failure, files};
 use pseudonym::KeyRing;
+use telemetry::Disk;
 
 use super::section::{Section, add_error};
 use crate::cli::outbox_file;
 use crate::config::LoadedConfig;
+use crate::disks::{self, disks_in_use};
 use crate::ring::fingerprints;
+
+/// Help for a disk that has no room.
+const DISK_HELP: &str = "see docs/operations.md for how much room is needed";
 
 /// Help for an outbox that this account may not write to.
 const UNWRITABLE_HELP: &str = "make the folder, mode 0700, owned by the account the gateway runs \
@@ -37,7 +42,11 @@ pub(super) async fn section(loaded: &LoadedConfig, ring: Option<&KeyRing>) -> Se
             return Section::new("outbox", report);
         }
     };
-    match try_to_write(&path) {
+    let writable = try_to_write(&path);
+    if writable.is_none() {
+        check_disks(&mut report, loaded).await;
+    }
+    match writable {
         Some(failure) => report.error(failure.message(), UNWRITABLE_HELP),
         None if exists => report.good(format!("{} can be read and written", path.display())),
         None => report.good(format!(
@@ -46,6 +55,17 @@ pub(super) async fn section(loaded: &LoadedConfig, ring: Option<&KeyRing>) -> Se
         )),
     }
     Section::new("outbox", report)
+}
+
+/// Tells disks that are full or nearly so: what cannot be stored cannot be sent.
+async fn check_disks(report: &mut CheckReport, loaded: &LoadedConfig) {
+    for disk in disks::look_at(&disks_in_use(loaded), Disk::look_closely).await {
+        match disk.trouble() {
+            Some(trouble) if disk.found.takes_writes() => report.warn(trouble, DISK_HELP),
+            Some(trouble) => report.error(trouble, DISK_HELP),
+            None => {}
+        }
+    }
 }
 
 async fn compare_keys(report: &mut CheckReport, reader: &OutboxReader, keys: &KeyFingerprints) {

@@ -92,6 +92,10 @@ async fn go_round(
 fn add_broker_error(report: &mut CheckReport, error: BrokerError) {
     match error {
         BrokerError::Misconfigured { what, help } => report.error(what, help),
+        BrokerError::TooLong { .. } => report.error(
+            error.to_string(),
+            "batches that are as long wait in the outbox",
+        ),
         BrokerError::Retry { what } => report.error(
             what,
             "start it, or mend the [queue] section; `run` would keep trying meanwhile",

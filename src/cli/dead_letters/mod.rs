@@ -3,11 +3,12 @@
 
 mod filter;
 mod help;
+mod known;
 mod print;
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use outbox::{DeadLetter, DeadLetterFilter, Request};
+use outbox::{DeadLetter, DeadLetterCount, DeadLetterFilter, Request};
 use program::Failure;
 use program::terminal::{counted, print_json, print_line};
 
@@ -17,7 +18,7 @@ use super::outbox_file;
 use super::request_runner::{RequestRunner, unexpected_answer};
 use crate::config::LoadedConfig;
 use crate::gateway::StartError;
-use crate::requests::Answer;
+use crate::requests::{Answer, Retried, RetryOutcome};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeadLettersCommand {
@@ -84,25 +85,35 @@ pub(super) async fn dead_letters(
         } => {
             let filter = DeadLetterFilter {
                 discarded: *discarded,
-                limit: *limit,
+                // One more than is listed tells whether there are more.
+                limit: limit.saturating_add(1),
                 ..filter.filter(now)
             };
-            let found = read(&runner.loaded, &filter).await?;
+            known::require_known(&runner.loaded, &filter).await?;
+            let mut found = read(&runner.loaded, &filter).await?;
+            let is_cut = found.len() > usize::try_from(*limit).unwrap_or(usize::MAX);
+            found.truncate(usize::try_from(*limit).unwrap_or(usize::MAX));
             if *json {
                 print::print_as_json(&found);
             } else {
                 print::print_list(&found, now);
             }
+            let unlisted = unlisted(&runner.loaded, &filter).await?;
+            print::print_bounds(is_cut.then_some(*limit), &unlisted);
             Ok(())
         }
         DeadLettersCommand::Show { ids, json } => show(&runner.loaded, ids, *json, now).await,
         DeadLettersCommand::Retry { filter, json, wait } => {
             filter.require_some()?;
-            retry(runner, filter.filter(now), *json, *wait).await
+            let filter = filter.filter(now);
+            known::require_known(&runner.loaded, &filter).await?;
+            retry(runner, filter, *json, *wait).await
         }
         DeadLettersCommand::Discard { filter, json, wait } => {
             filter.require_some()?;
-            discard(runner, filter.filter(now), *json, *wait).await
+            let filter = filter.filter(now);
+            known::require_known(&runner.loaded, &filter).await?;
+            discard(runner, filter, *json, *wait).await
         }
     }
 }
@@ -116,6 +127,31 @@ async fn read(
         .dead_letters(filter)
         .await
         .map_err(StartError::from)?)
+}
+
+/// Counts the refusals that the filter means, and that the list has no room for. They have no
+/// number and no time of their own.
+async fn unlisted(
+    loaded: &LoadedConfig,
+    filter: &DeadLetterFilter,
+) -> Result<Vec<DeadLetterCount>, Failure> {
+    if filter.discarded || filter.older_than.is_some() || !filter.ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let reader = outbox_file::open(loaded).await?;
+    let status = reader.status().await.map_err(StartError::from)?;
+    let is_meant = |wanted: &Option<String>, given: &String| {
+        wanted.as_ref().is_none_or(|wanted| wanted == given)
+    };
+    let mut counts = status.dead_letters;
+    counts.retain(|count| {
+        count.unlisted > 0
+            && is_meant(&filter.source, &count.source)
+            && is_meant(&filter.feed, &count.feed)
+            && is_meant(&filter.reason, &count.reason)
+            && filter.origin.is_none_or(|origin| origin == count.origin)
+    });
+    Ok(counts)
 }
 
 async fn show(
@@ -167,7 +203,36 @@ async fn retry(
     } else {
         print::print_retried(&letters, more);
     }
-    Ok(())
+    retry_outcome(&letters, more)
+}
+
+/// Returns what is left to look at after a retry. Of letters that are not listed nothing is known
+/// here; their number alone says that somebody has to look.
+fn retry_outcome(letters: &[Retried], more: u64) -> Result<(), Failure> {
+    let open = letters
+        .iter()
+        .filter(|letter| letter.outcome != RetryOutcome::Accepted)
+        .count();
+    let listed = letters.len();
+    if listed == 0 {
+        Err(nothing_meant())
+    } else if open > 0 || more > 0 {
+        let unlisted = if more > 0 {
+            format!("; of {more} more see `clinic-gateway dead-letters list`")
+        } else {
+            String::new()
+        };
+        Err(Failure::look(format!(
+            "{open} of {listed} dead letters are not well yet{unlisted}"
+        )))
+    } else {
+        Ok(())
+    }
+}
+
+/// Makes the failure of a selection that no dead letter meets.
+fn nothing_meant() -> Failure {
+    Failure::later("no dead letter is meant by that")
 }
 
 async fn discard(
@@ -188,6 +253,9 @@ async fn discard(
             "{} put aside until the record changes",
             counted(count, "dead letter is", "dead letters are")
         ));
+    }
+    if count == 0 {
+        return Err(nothing_meant());
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use outbox::{DeadLetter, OlderVersion};
-use program::terminal::{print_json, print_line, print_table, visible};
+use outbox::{DeadLetter, DeadLetterCount, MAX_DEAD_LETTERS_PER_FEED, OlderVersion};
+use program::terminal::{print_json, print_line, print_note, print_table, visible};
 
 use super::help::help;
 use crate::cli::age::ago;
@@ -62,6 +62,24 @@ pub(super) fn print_list(dead_letters: &[DeadLetter], now: DateTime<Utc>) {
     }
 }
 
+/// Says that the list is not all there is: it was cut at `limit`, or the outbox keeps no more. To
+/// standard error, so that JSON stays JSON.
+pub(super) fn print_bounds(limit: Option<u32>, unlisted: &[DeadLetterCount]) {
+    if let Some(limit) = limit {
+        print_note(&format!(
+            "only the {limit} last seen are listed; --limit lists more"
+        ));
+    }
+    for count in unlisted {
+        print_note(&format!(
+            "{} {}: {} more are refused ({}) and not listed, since the list holds \
+             {MAX_DEAD_LETTERS_PER_FEED} a feed. Once their cause is mended, `clinic-gateway sync \
+             --full {}` reads them again",
+            count.source, count.feed, count.unlisted, count.reason, count.source
+        ));
+    }
+}
+
 /// Prints all fields of a dead letter.
 pub(super) fn print_whole(letter: &DeadLetter, now: DateTime<Utc>) {
     print_line(format!("dead letter {}", letter.id));
@@ -96,7 +114,7 @@ pub(super) fn print_as_json(dead_letters: &[DeadLetter]) {
 /// Prints the outcome of a retry; `more` is the number of dead letters that are not listed.
 pub(super) fn print_retried(retried: &[Retried], more: u64) {
     if retried.is_empty() {
-        return print_line("no dead letter is meant by that");
+        return;
     }
     let rows: Vec<_> = retried
         .iter()

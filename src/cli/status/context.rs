@@ -2,20 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use outbox::{FeedStatus, OutboxError, OutboxReader, Report, Status};
+use outbox::{FeedStatus, OutboxError, OutboxReader, Owner, Report, Status};
 use serde::Serialize;
+use telemetry::Disk;
 
 use crate::circuits::{QUEUE, QUEUE_NAME, SOURCE, feed_name, source_name};
+use crate::cli::outbox_file;
 use crate::config::{LoadedConfig, ReceiptsMode};
+use crate::disks::{self, DiskStatus, disks_in_use};
 
 /// State that is shown beside the outbox's own figures.
 #[derive(Debug, Serialize)]
 pub(super) struct Context {
+    /// Process that holds the outbox; `None` if none does.
+    pub(super) daemon: Option<Owner>,
+    /// Disks that the gateway writes to, as they are now.
+    pub(super) disks: Vec<DiskStatus>,
     /// True while pulling pauses because the outbox is full.
     pub(super) paused: bool,
     /// Circuits of the queue and of the sources.
     pub(super) circuits: Vec<CircuitStatus>,
-    /// Last comparisons with the registry: of everything, and of single sources.
+    /// Last comparisons with the registry: of everything, and of single sources since then.
     pub(super) reconciliations: Vec<Report>,
     /// Sources that are not configured any more, and whose records are still at the registry.
     pub(super) not_configured: Vec<String>,
@@ -50,6 +57,13 @@ impl CircuitStatus {
 }
 
 impl Context {
+    /// True if the daemon holds the outbox.
+    pub(super) fn daemon_runs(&self) -> bool {
+        self.daemon
+            .as_ref()
+            .is_some_and(|owner| owner.command == "run")
+    }
+
     pub(super) async fn read(
         status: &Status,
         reader: &OutboxReader,
@@ -58,11 +72,20 @@ impl Context {
         let config = &loaded.config;
         let mut reconciliations = Vec::new();
         reconciliations.extend(reader.last_reconciliation(None).await?);
+        let of_all = reconciliations.first().map_or(i64::MIN, |report| report.id);
+        let is_finished = reconciliations
+            .iter()
+            .all(|report| report.finished_at.is_some());
         for name in config.source.keys() {
-            reconciliations.extend(reader.last_reconciliation(Some(name)).await?);
+            let of_source = reader.last_reconciliation(Some(name)).await?;
+            // A later comparison of everything has asked about this source as well.
+            reconciliations.extend(of_source.filter(|report| !is_finished || report.id > of_all));
         }
         let was_pulled = |name: &String| status.feeds.iter().any(|feed| feed.source == *name);
+        let disks = disks_in_use(loaded);
         Ok(Self {
+            daemon: outbox::owner(&outbox_file::path(loaded))?,
+            disks: disks::look_at(&disks, Disk::look_closely).await,
             paused: status.backlog.bytes >= config.outbox.max_mebibytes << 20,
             circuits: circuits(status, loaded),
             reconciliations,

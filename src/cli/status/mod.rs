@@ -1,8 +1,10 @@
 //! `clinic-gateway status`: shows how in sync each source is, what waits and what was refused, read
-//! from the outbox alone.
+//! from the outbox; and what a full disk could not tell: whether the gateway runs, and its disks.
 
 mod context;
 mod corrections;
+mod feeds;
+mod machine;
 mod print;
 mod waiting;
 
@@ -10,7 +12,7 @@ use clap::Args;
 use clock::Clock;
 use outbox::{DeadLetter, DeadLetterFilter, OutboxError, OutboxReader, Status};
 use program::Failure;
-use program::terminal::print_json;
+use program::terminal::{print_json, print_line};
 
 use self::context::Context;
 use super::outbox_file;
@@ -43,7 +45,14 @@ pub(super) async fn status(
     clock: &dyn Clock,
 ) -> Result<(), Failure> {
     let now = clock.now();
-    let reader = outbox_file::open(loaded).await?;
+    let reader = match outbox_file::open(loaded).await {
+        Ok(reader) => reader,
+        Err(failure) => {
+            // Most of all now: why it cannot be opened.
+            machine::print_machine(loaded, now).await;
+            return Err(failure);
+        }
+    };
     let output = read(&reader, loaded, arguments.refused).await;
     let StatusOutput {
         status,
@@ -55,9 +64,17 @@ pub(super) async fn status(
         print_json(&report);
         return Ok(());
     }
-    print::print_feeds(&status, now);
+    print_line(machine::daemon_text(context.daemon.as_ref(), now));
+    machine::disk_texts(&context.disks).for_each(print_line);
+    machine::link_texts(&context, &status, now)
+        .into_iter()
+        .for_each(print_line);
+    feeds::print_feeds(&status, now);
     print::print_outbox_and_queue(&status, now);
     print::print_receipts(&status, &context, now);
+    machine::rejected_texts(&status, now)
+        .into_iter()
+        .for_each(print_line);
     print::print_sweeps(&status, now);
     corrections::print_corrections(&status);
     print::print_context(&status, &context, now);

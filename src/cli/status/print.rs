@@ -1,7 +1,7 @@
 //! Printing of the status, section by section.
 
 use chrono::{DateTime, Utc};
-use outbox::{DeadLetter, DeadLetterCount, FeedStatus, Status};
+use outbox::{DeadLetter, FeedStatus, MAX_DEAD_LETTERS_PER_FEED, Report, Status, Surprise};
 use program::terminal::{counted, print_line, print_table};
 
 use super::context::Context;
@@ -9,43 +9,6 @@ use super::waiting::{self, parked_text, raise_text};
 use crate::cli::age::ago;
 use crate::cli::dead_letter_text::{older_version_word, record_text};
 use crate::surprise;
-
-/// Prints a table with a row for each feed.
-pub(super) fn print_feeds(status: &Status, now: DateTime<Utc>) {
-    let rows: Vec<_> = status
-        .feeds
-        .iter()
-        .map(|feed| {
-            let state = match &feed.last_error {
-                Some(code) => format!("{code} ({} in a row)", feed.consecutive_failures),
-                None => "ok".to_owned(),
-            };
-            [
-                feed.source.clone(),
-                feed.feed.clone(),
-                state,
-                ago(now, feed.last_ok_at),
-                feed.new_total.to_string(),
-                feed.corrected_total.to_string(),
-                feed.withdrawn_total.to_string(),
-                refused_count(status, &feed.source, &feed.feed).to_string(),
-            ]
-        })
-        .collect();
-    print_table(
-        [
-            "source",
-            "feed",
-            "state",
-            "in sync",
-            "sent",
-            "corrected",
-            "withdrawn",
-            "refused",
-        ],
-        &rows,
-    );
-}
 
 /// Prints the backlog, the queue and the counts of dead letters.
 pub(super) fn print_outbox_and_queue(status: &Status, now: DateTime<Utc>) {
@@ -87,25 +50,22 @@ pub(super) fn print_outbox_and_queue(status: &Status, now: DateTime<Utc>) {
     for count in &status.dead_letters {
         let source = &count.source;
         let feed = &count.feed;
+        let unlisted = if count.unlisted > 0 {
+            format!(
+                ", {} of them not listed: the list holds {MAX_DEAD_LETTERS_PER_FEED} a feed",
+                count.unlisted
+            )
+        } else {
+            String::new()
+        };
         print_line(format!(
-            "refused: {source} {feed}: {} × {}",
+            "refused: {source} {feed}: {} × {}{unlisted}",
             count.count, count.reason
         ));
     }
     parked_text(&status.dead_letters)
         .into_iter()
         .for_each(print_line);
-}
-
-/// Sums the dead letters of a feed.
-fn refused_count(status: &Status, source: &str, feed: &str) -> u64 {
-    let is_of_feed = |count: &&DeadLetterCount| count.source == source && count.feed == feed;
-    status
-        .dead_letters
-        .iter()
-        .filter(is_of_feed)
-        .map(|count| count.count)
-        .sum()
 }
 
 pub(super) fn print_receipts(status: &Status, context: &Context, now: DateTime<Utc>) {
@@ -216,7 +176,8 @@ pub(super) fn print_context(status: &Status, context: &Context, now: DateTime<Ut
             circuit.endpoint, circuit.failures_in_a_row
         ));
     }
-    for surprise in &status.surprises {
+    let open = |surprise: &&Surprise| surprise.mended_at.is_none();
+    for surprise in status.surprises.iter().filter(open) {
         print_line(format!(
             "surprise: {} {}: {} × {}, the last {}: {}",
             surprise.source,
@@ -228,15 +189,7 @@ pub(super) fn print_context(status: &Status, context: &Context, now: DateTime<Ut
         ));
     }
     for report in &context.reconciliations {
-        let scope = report.source.as_deref().unwrap_or("all sources");
-        let when = match report.finished_at {
-            Some(_) => ago(now, report.finished_at),
-            None => format!("running, {} of {} answered", report.answered, report.probes),
-        };
-        print_line(format!(
-            "reconciled: {scope}: {when}: {} equal, {} missing, {} stale, {} extra, {} conflicting",
-            report.equal, report.missing, report.stale, report.extra, report.conflicting
-        ));
+        print_line(reconciled_text(report, now));
     }
     for name in &context.not_configured {
         print_line(format!(
@@ -247,6 +200,28 @@ pub(super) fn print_context(status: &Status, context: &Context, now: DateTime<Ut
     for name in &context.never_pulled {
         print_line(format!("source {name} has not been pulled yet"));
     }
+}
+
+/// Line on a comparison with the registry, and on what was done about it since.
+fn reconciled_text(report: &Report, now: DateTime<Utc>) -> String {
+    let scope = report.source.as_deref().unwrap_or("all sources");
+    let when = match report.finished_at {
+        Some(_) => ago(now, report.finished_at),
+        None => format!("running, {} of {} answered", report.answered, report.probes),
+    };
+    if report.finished_at.is_some() && report.differing() > 0 && report.is_repaired() {
+        return format!(
+            "reconciled: {scope}: {when}: {} equal; {} differed and were prepared to be sent \
+             again {}; the next comparison tells",
+            report.equal,
+            report.differing(),
+            ago(now, report.repaired_at)
+        );
+    }
+    format!(
+        "reconciled: {scope}: {when}: {} equal, {} missing, {} stale, {} extra, {} conflicting",
+        report.equal, report.missing, report.stale, report.extra, report.conflicting
+    )
 }
 
 /// Prints refused records as a table, after an empty line; nothing if there are none.

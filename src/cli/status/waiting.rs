@@ -82,6 +82,7 @@ mod tests {
             origin: Origin::Registry,
             reason: reason.into(),
             count,
+            unlisted: 0,
         };
         let counts = [
             count("registry:bad-date", 9),

@@ -208,9 +208,10 @@ impl SourceWorker {
     async fn note_away(&self, probed: usize, failure: &FeedFailure) {
         let counters = Counters::default();
         let code = failure.code();
+        let why = failure.error.to_string();
         for place in (0..self.feeds.len()).filter(|place| *place != probed) {
             let run = self.feed_run(place, &counters);
-            keep_outcome(&run, RunOutcome::Failed { code }).await;
+            keep_outcome(&run, RunOutcome::Failed { code, why: &why }).await;
         }
     }
 
@@ -314,14 +315,14 @@ fn log_counts(source: &Source, counters: &Counters) {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let new = count(&counters.new);
     let corrected = count(&counters.corrected);
-    let withdrawn = count(&counters.withdrawn);
+    let withdrawn = count(&counters.withdrawn) + count(&counters.swept);
     let refused = count(&counters.refused);
     let parked = count(&counters.parked);
     if new + corrected + withdrawn + refused + parked > 0 {
         tracing::info!(
             event = "pulled",
             source = %source.name,
-            pulled = count(&counters.pulled),
+            pulled = count(&counters.read),
             new,
             corrected,
             withdrawn,

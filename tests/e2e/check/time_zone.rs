@@ -211,4 +211,13 @@ async fn midnights_of_another_zone_are_doubted() {
     );
     let right = told(&clinic(VLADIVOSTOK, &source).program(&["check"]), 0, &[]);
     assert!(!right.contains("by the clock of"), "{right}");
+    let bare = database.source("", "vaccinations", &query("at AT TIME ZONE 'UTC'"));
+    told(
+        &clinic(VLADIVOSTOK, &bare).program(&["check"]),
+        0,
+        &["most occurred_on are at 14:00, without a zone"],
+    );
+    let bare = database.source("", "vaccinations", &query("at::timestamp"));
+    let right = told(&clinic(VLADIVOSTOK, &bare).program(&["check"]), 0, &[]);
+    assert!(!right.contains("without a zone"), "{right}");
 }

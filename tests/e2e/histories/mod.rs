@@ -82,16 +82,6 @@ async fn sweep(gateway: &Gateway) -> bool {
     matches!(confirmed, Ok(Answer::Confirmed { held: 0, .. }))
 }
 
-/// Puts the gateway away: tidily, or as a killed process leaves it, waiting only until its lock is
-/// free.
-async fn end(gateway: Gateway, tidily: bool) {
-    if tidily {
-        gateway.close().await;
-    } else {
-        drop(gateway);
-    }
-}
-
 /// Brings everything to rest and compares; what is wrong otherwise.
 async fn settle(world: &mut World, servers: &mut Servers) -> Result<(), String> {
     set_network(servers, Network::Whole);
@@ -122,7 +112,7 @@ async fn settle(world: &mut World, servers: &mut Servers) -> Result<(), String> 
             .backlog()
             .await
             .expect("the state can be read");
-        end(gateway, true).await;
+        world.end(gateway, true).await;
         let applied = drained
             .map(|outcome| outcome.applied)
             .map_err(|error| error.to_string())?;

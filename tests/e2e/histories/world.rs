@@ -3,14 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use clinic_gateway::gateway::{Gateway, StartError};
+use clinic_gateway::gateway::Gateway;
 use clock::{Clock, SystemClock};
-use outbox::OutboxError;
 use registry::{Config, Registry, StoreConfig};
 use testbed::postgres::Postgres;
 use testbed::proxy::TcpProxy;
@@ -18,7 +17,7 @@ use testbed::rabbitmq::RabbitMq;
 
 use super::operation::{Network, Operation};
 use super::site::{Kind, Site, Stamp};
-use crate::support::{City, Clinic, amqp_queue, directory_queue, eventually};
+use crate::support::{City, Clinic, amqp_queue, copy_files, directory_queue, let_go};
 
 /// What one history, or many, came to.
 #[derive(Debug, Default, Clone)]
@@ -178,17 +177,20 @@ impl World {
     /// The gateway as it is opened by a start of the program.
     pub(super) async fn gateway(&self) -> Gateway {
         let clock: Arc<dyn Clock> = Arc::<ShiftedClock>::clone(&self.clock);
-        // A killed one may hold the lock until its last transaction has ended.
-        eventually(
-            "the gateway opens its state",
-            20,
-            async || match Gateway::open(&self.clinic.load(), Arc::clone(&clock), "sync").await {
-                Ok(gateway) => Some(gateway),
-                Err(StartError::Outbox(OutboxError::Locked { .. })) => None,
-                Err(error) => panic!("{error}"),
-            },
-        )
-        .await
+        Gateway::open(&self.clinic.load(), clock, "sync")
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Puts the gateway away, tidily or as a killed process leaves it, and waits until nothing of
+    /// it is left: the process of a killed one is gone, too, before anybody copies its files.
+    pub(super) async fn end(&self, gateway: Gateway, tidily: bool) {
+        if tidily {
+            gateway.close().await;
+        } else {
+            drop(gateway);
+        }
+        let_go(&self.state()).await;
     }
 
     pub(super) async fn registry(&self) -> Registry {
@@ -301,7 +303,7 @@ impl World {
             Some(_) => {}
             None => self.tally.kills += 1,
         }
-        super::end(gateway, whole.is_some()).await;
+        self.end(gateway, whole.is_some()).await;
         self.capture();
     }
 
@@ -312,7 +314,7 @@ impl World {
             self.swept.append(&mut self.deleted);
         }
         self.tally.kills += u64::from(swept.is_none());
-        super::end(gateway, swept.is_some()).await;
+        self.end(gateway, swept.is_some()).await;
     }
 
     async fn consume(&mut self, limit_ms: u16, consumers: usize) {
@@ -362,13 +364,11 @@ impl World {
     }
 
     fn save(&mut self) {
-        let clear = || drop(std::fs::remove_dir_all(self.copy()));
-        clear();
+        if self.copy().exists() {
+            std::fs::remove_dir_all(self.copy()).expect("the older copy goes");
+        }
         if self.state().join("outbox.db").exists() {
-            // A killed gateway's connections may still be closing, which takes the WAL away.
-            while !copy_folder(&self.state(), &self.copy()) {
-                clear();
-            }
+            copy_files(&self.state(), &self.copy());
             self.saved = Some(self.read.clone());
             self.site.save();
         }
@@ -485,19 +485,4 @@ pub(super) fn set_network(servers: &Servers, network: Network) {
             proxy.delay(0);
         }
     }
-}
-
-/// Copies a folder; false if a file went away meanwhile.
-fn copy_folder(from: &Path, to: &Path) -> bool {
-    std::fs::create_dir_all(to).expect("a folder for the copy");
-    for entry in std::fs::read_dir(from)
-        .expect("the folder to copy")
-        .flatten()
-    {
-        match std::fs::copy(entry.path(), to.join(entry.file_name())) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return false,
-            copied => drop(copied.expect("a file is copied")),
-        }
-    }
-    true
 }

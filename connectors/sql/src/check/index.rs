@@ -67,7 +67,7 @@ impl Keys {
             Order::Stamp => &[&self.changed_at, &self.record_id],
             Order::Id => &[&self.record_id],
         };
-        let places = match self.places(keys) {
+        let places = match self.places(look, keys) {
             Ok(places) => places,
             Err(advice) => return Ok(advice),
         };
@@ -94,7 +94,7 @@ impl Keys {
     }
 
     /// The columns that an index would be made on, or why there can be none.
-    fn places<'k>(&self, keys: &[&'k Key]) -> Result<Vec<&'k Place>, String> {
+    fn places<'k>(&self, look: &Look<'_>, keys: &[&'k Key]) -> Result<Vec<&'k Place>, String> {
         if self.merges_rows {
             return Err(no_index(
                 "the query makes rows of several others (DISTINCT, GROUP BY, UNION, LIMIT or a \
@@ -107,7 +107,16 @@ impl Keys {
             let Some(place) = origin else {
                 return Err(no_index(
                     &format!("{name} is made by an expression"),
-                    "select a column as it stands, or index that very expression",
+                    match look.driver().kind() {
+                        "mysql" => {
+                            "select a column as it stands; of an expression over one table a \
+                             generated column can be made, and indexed"
+                        }
+                        _ => {
+                            "select a column as it stands, or index that very expression, if it is \
+                             over one table"
+                        }
+                    },
                 ));
             };
             if place.kind == "view" {

@@ -68,10 +68,18 @@ async fn server(look: &Look<'_>, report: &mut CheckReport) -> Result<(), Failure
     };
     // An account that may not even ask is not an account that may write.
     match look.texts(&Sql::plain(privileges.sql)).await {
-        Ok(rows) if rows.iter().any(|row| (privileges.may_write)(row)) => report.warn(
-            "the account may change data; the gateway never does",
-            "use an account that has SELECT only, on what the queries read",
-        ),
+        Ok(rows) if rows.iter().any(|row| (privileges.may_write)(row).is_some()) => {
+            let places = rows.iter().filter_map(|row| (privileges.may_write)(row));
+            let places: Vec<String> = places.take(3).collect();
+            report.warn(
+                format!(
+                    "the account may change data: {}; the gateway never does",
+                    places.join("; ")
+                ),
+                "use an account that has SELECT only, on what the queries read; what PUBLIC may, \
+                 every account may: REVOKE … FROM PUBLIC",
+            );
+        }
         Ok(_) => report.good("the account can only read"),
         Err(_) => {
             report.warn(

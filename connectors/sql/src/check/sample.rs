@@ -124,8 +124,14 @@ impl<'s> Sampler<'s> {
             return SampledRecord::from(record);
         }
         let instants = self.dates.iter().filter_map(|(name, ordinal)| {
-            let at = date::instant(row.cell(*ordinal), self.encoding)?;
-            Some(SampledInstant { name, at })
+            let cell = row.cell(*ordinal);
+            let instant = date::instant(cell, self.encoding);
+            let wall_clock = || Some(date::wall_clock(cell, self.encoding)?.and_utc());
+            Some(SampledInstant {
+                name,
+                at: instant.or_else(wall_clock)?,
+                has_zone: instant.is_some(),
+            })
         });
         SampledRecord {
             instants: instants.collect(),

@@ -2,6 +2,7 @@
 //! never gets out.
 
 use connector_kit::SourceError;
+use tls_fault::TlsFault;
 
 use crate::statement::Statement;
 
@@ -143,10 +144,17 @@ pub(crate) fn from_sqlx(
     match error {
         sqlx::Error::Database(error) => database(error.as_ref()),
         sqlx::Error::Io(error) => from_io(error, place),
-        sqlx::Error::Tls(_) => tls(place),
+        sqlx::Error::Tls(error) => tls(place, TlsFault::find(error.as_ref())),
         sqlx::Error::Configuration(_) => Failure::misconfigured(
             format!("the driver refuses the settings for {place}"),
             "check host, port, tls and the certificate files",
+        ),
+        // The driver of MariaDB; a plugin is the server's name for a way to log in.
+        sqlx::Error::Protocol(said) if said.contains("plugin") => Failure::misconfigured(
+            format!("the account on {place} logs in by a method that the gateway does not have"),
+            "let the administrator give it a password by mysql_native_password (ALTER USER … \
+             IDENTIFIED VIA mysql_native_password USING PASSWORD('…')) or caching_sha2_password; \
+             ed25519, PAM and GSSAPI accounts cannot be used",
         ),
         sqlx::Error::Protocol(_) => {
             Failure::retry(format!("{place} broke off, or speaks another protocol"))
@@ -159,7 +167,7 @@ fn from_io(error: &std::io::Error, place: &str) -> Failure {
     use std::io::ErrorKind::{InvalidData, InvalidInput, NotFound, PermissionDenied};
     match error.kind() {
         // Rustls hands its own errors on as InvalidData.
-        InvalidData => tls(place),
+        InvalidData => tls(place, TlsFault::find(error)),
         NotFound | PermissionDenied | InvalidInput => Failure::misconfigured(
             format!("{place} cannot be opened: {}", error.kind()),
             "check the path or host name and its permissions",
@@ -170,7 +178,14 @@ fn from_io(error: &std::io::Error, place: &str) -> Failure {
     }
 }
 
-fn tls(place: &str) -> Failure {
+fn tls(place: &str, fault: Option<TlsFault>) -> Failure {
+    if let Some(fault) = fault {
+        let what = fault.what(place);
+        return match fault.help() {
+            Some(help) => Failure::misconfigured(what, format!("{help} (settings of tls)")),
+            None => Failure::retry(what),
+        };
+    }
     Failure::misconfigured(
         format!(
             "no encrypted connection to {place}: the server offers none, or its certificate is \

@@ -137,7 +137,8 @@ pub(crate) trait Driver: Send + Sync {
 /// Statement and reader for [`Driver::write_privileges`].
 pub(crate) struct WritePrivileges {
     pub sql: &'static str,
-    pub may_write: fn(&str) -> bool,
+    /// Reads a row: what the account may write, and where.
+    pub may_write: fn(&str) -> Option<String>,
 }
 
 /// A connection.

@@ -174,9 +174,15 @@ impl Driver for Sqlite {
     }
 
     async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure> {
-        if let Err(error) = std::fs::metadata(&self.path) {
+        // Looked at, not opened: closing a file of a database gives up this process's locks on it.
+        let refused = match std::fs::metadata(&self.path) {
+            Ok(found) if found.is_file() => None,
+            Ok(_) => Some("it is no regular file".to_owned()),
+            Err(error) => Some(error.kind().to_string()),
+        };
+        if let Some(reason) = refused {
             return Err(Failure::misconfigured(
-                format!("{} cannot be opened: {}", self.place, error.kind()),
+                format!("{} cannot be opened: {reason}", self.place),
                 "check `path` and its permissions",
             ));
         }
@@ -366,6 +372,18 @@ fn database_failure(error: &dyn DatabaseError) -> Failure {
         )
         .naming(error.message()),
         3 | 23 => wrong("SQLite may not read the file", "check its permissions"),
+        8 if code == 776 => wrong(
+            "a program that wrote the file has ended in the middle of a transaction, which has to \
+             be rolled back first",
+            "let the clinic's program open the file, or run `sqlite3 FILE 'PRAGMA quick_check'` as \
+             an account that may write it; do not delete the file ending in -journal",
+        ),
+        8 if code == 264 => wrong(
+            "a program that wrote the file has ended without closing it, and its -wal file has to \
+             be taken over first",
+            "let the clinic's program open the file, or run `sqlite3 FILE 'PRAGMA quick_check'` as \
+             an account that may write it; do not delete the files ending in -wal and -shm",
+        ),
         8 | 14 => wrong(
             "the file cannot be opened for reading",
             "check its permissions; a database in WAL mode needs its -wal and -shm files beside \

@@ -79,9 +79,7 @@ impl Statement {
             text: query[start..end].to_owned(),
             identifiers,
             selects_all,
-            merges_rows: tokens
-                .iter()
-                .any(|token| MERGING.contains(&token.word.as_str())),
+            merges_rows: merges_rows(&tokens),
         })
     }
 
@@ -96,6 +94,19 @@ impl Statement {
                 })
             })
     }
+}
+
+/// True where the query itself, outside of parentheses, makes rows of several others.
+fn merges_rows(tokens: &[Token]) -> bool {
+    let mut depth = 0_i32;
+    tokens.iter().any(|token| {
+        match token.kind {
+            TokenKind::Symbol('(') => depth += 1,
+            TokenKind::Symbol(')') => depth -= 1,
+            _ => {}
+        }
+        depth == 0 && MERGING.contains(&token.word.as_str())
+    })
 }
 
 /// True for a `*` that stands for columns: neither between two operands nor that of `count(*)`.
@@ -249,6 +260,27 @@ mod tests {
         ] {
             let statement = Statement::parse(query, Syntax::MySql).unwrap();
             assert_eq!(statement.selects_all, all, "{query}");
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[test]
+    fn only_the_query_itself_is_said_to_merge_rows() {
+        for (query, merges) in [
+            ("SELECT a FROM t", false),
+            ("SELECT DISTINCT a FROM t", true),
+            ("SELECT max(a) FROM t GROUP BY b", true),
+            ("SELECT a FROM t UNION ALL SELECT a FROM u", true),
+            ("SELECT a, row_number() OVER (ORDER BY a) FROM t", true),
+            ("SELECT a FROM t ORDER BY a LIMIT 5", true),
+            (
+                "SELECT (SELECT max(b) FROM u GROUP BY c LIMIT 1) AS a FROM t",
+                false,
+            ),
+            ("SELECT 'group' AS a, \"limit\" FROM t", false),
+        ] {
+            let statement = Statement::parse(query, Syntax::Sqlite).unwrap();
+            assert_eq!(statement.merges_rows, merges, "{query}");
         }
     }
 

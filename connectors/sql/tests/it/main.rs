@@ -23,11 +23,13 @@ mod mariadb;
 #[cfg(test)]
 mod poisoned;
 #[cfg(test)]
+mod pooler;
 mod postgres;
 mod raising;
 #[cfg(test)]
 mod sqlite;
 mod stamps;
+mod standing;
 #[cfg(test)]
 mod subject;
 #[cfg(test)]

@@ -6,24 +6,34 @@ use std::path::Path;
 
 use connector_kit::{Connector, Level};
 use connector_sql::SqlConnector;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use testbed::postgres::Postgres;
 
 use crate::clinic::now;
 
 /// Gives the server a certificate for `name`; returns it in PEM.
-async fn certify(server: &Postgres, name: &str) -> String {
-    let pair = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+fn certify(server: &Postgres, name: &str) -> String {
+    certify_with(
+        server,
+        &CertificateParams::new(vec![name.to_owned()]).unwrap(),
+    )
+}
+
+/// Gives the server a self-signed certificate of these parameters; returns it in PEM.
+fn certify_with(server: &Postgres, params: &CertificateParams) -> String {
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
     let owner = std::fs::metadata(server.data_dir()).unwrap();
     for (file, pem) in [
-        ("server.crt", pair.cert.pem()),
-        ("server.key", pair.signing_key.serialize_pem()),
+        ("server.crt", certificate.pem()),
+        ("server.key", key.serialize_pem()),
     ] {
         let path = server.data_dir().join(file);
         std::fs::write(&path, pem).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
     }
-    pair.cert.pem()
+    certificate.pem()
 }
 
 fn connector(port: u16, tls: &str, base: &Path) -> SqlConnector {
@@ -39,7 +49,7 @@ async fn a_certificate_is_checked_as_the_mode_says() {
     let mut server = Postgres::start().await.unwrap();
     let base = tempfile::tempdir().unwrap();
     for (certified, verified) in [("127.0.0.1", true), ("mis.example", false)] {
-        let pem = certify(&server, certified).await;
+        let pem = certify(&server, certified);
         std::fs::write(base.path().join("ca.pem"), pem).unwrap();
         server
             .psql("postgres", "ALTER SYSTEM SET ssl = on")
@@ -60,16 +70,51 @@ async fn a_certificate_is_checked_as_the_mode_says() {
             let first = &report.findings[0];
             assert_eq!(first.level == Level::Good, accepted, "{tls}: {report:?}");
             if !accepted {
-                assert!(
-                    first.what.contains("its certificate is not accepted"),
-                    "{report:?}"
-                );
-                assert!(
-                    first.help.as_ref().unwrap().contains("tls.ca_file"),
-                    "{report:?}"
-                );
+                let (what, help) = if tls.contains("ca_file") {
+                    ("is for another host name", "host name")
+                } else {
+                    ("is self-signed, or of an unknown authority", "ca_file")
+                };
+                assert!(first.what.contains(what), "{report:?}");
+                assert!(first.help.as_ref().unwrap().contains(help), "{report:?}");
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_bad_certificate_has_its_own_words() {
+    let mut server = Postgres::start().await.unwrap();
+    server
+        .psql("postgres", "ALTER SYSTEM SET ssl = on")
+        .await
+        .unwrap();
+    let base = tempfile::tempdir().unwrap();
+    let params = || CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let mut expired = params();
+    expired.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let mut early = params();
+    early.not_before = rcgen::date_time_ymd(2098, 1, 1);
+    let mut own = params();
+    own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    for (params, what) in [
+        (expired, "has expired"),
+        (early, "is not valid yet"),
+        (own, "CA:TRUE"),
+    ] {
+        let pem = certify_with(&server, &params);
+        std::fs::write(base.path().join("ca.pem"), pem).unwrap();
+        server.stop().await.unwrap();
+        server.restart().await.unwrap();
+        let tls = "{ mode = 'verify-full', ca_file = 'ca.pem' }";
+        let report = connector(server.port(), tls, base.path())
+            .check(now())
+            .await;
+        let first = &report.findings[0];
+        assert!(
+            first.level == Level::Error && first.what.contains(what),
+            "{report:?}"
+        );
     }
 }
 

@@ -199,6 +199,20 @@ pub(crate) fn open_one(
     Err(last.into())
 }
 
+/// Codes of the reasons that this version gives to dead letters.
+#[cfg(feature = "cli")]
+pub(crate) fn reason_codes() -> impl Iterator<Item = &'static str> {
+    let answers = UnreadableReason::ALL.map(UnreadableReason::as_str);
+    let own = [TOO_LARGE.code, NOT_A_BATCH_OF_EVENTS, BATCH_TOO_LARGE];
+    answers.into_iter().chain(own).chain(["delivery-limit"])
+}
+
+/// Code of a batch whose content is no batch of events.
+const NOT_A_BATCH_OF_EVENTS: &str = "not-a-batch-of-events";
+
+/// Code of a batch of more than the contract's limits.
+const BATCH_TOO_LARGE: &str = "batch-too-large";
+
 impl From<OpenError> for DeadLetterReason {
     fn from(error: OpenError) -> Self {
         Self::from(match error {
@@ -213,8 +227,8 @@ impl From<OpenError> for DeadLetterReason {
 impl From<BatchError> for DeadLetterReason {
     fn from(error: BatchError) -> Self {
         let code = match error {
-            BatchError::NotABatch => "not-a-batch-of-events",
-            BatchError::TooLarge => "batch-too-large",
+            BatchError::NotABatch => NOT_A_BATCH_OF_EVENTS,
+            BatchError::TooLarge => BATCH_TOO_LARGE,
         };
         Self {
             code,

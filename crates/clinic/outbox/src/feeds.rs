@@ -7,20 +7,29 @@ use chrono::{DateTime, Utc};
 use contract::FactKind;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use crate::file::{Database, OutboxError, check_name, short_code, to_ms};
+use crate::file::{Database, OutboxError, check_name, own_words, short_code, to_ms};
 
 /// End of a feed's run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunOutcome<'a> {
     /// Run that read the feed to its end.
     Ok,
+    /// Run that was asked to stop before the feed's end, and had not failed.
+    Stopped,
     /// Run that ended early. The code is kept if it is 1 to 64 letters, digits, `-`, `_`, `.` or
-    /// `:`, and is `other` if not, so that no free text can rest in the file.
+    /// `:`, and is `other` if not, so that no free text can stand for one.
     Failed {
         /// Short code.
         code: &'a str,
+        /// Cause in the program's own words, which quote no value and no server's text; cut at 500
+        /// characters.
+        why: &'a str,
     },
 }
+
+/// Code of the surprise that a source's pages never end, which the next good run disproves; a sweep
+/// disproves all others.
+pub const SOURCE_ENDLESS: &str = "source-endless";
 
 /// The feeds, over the outbox file.
 #[derive(Debug)]
@@ -44,25 +53,45 @@ impl Feeds {
     ) -> Result<(), OutboxError> {
         check_name(source)?;
         check_name(feed)?;
-        let error = match outcome {
-            RunOutcome::Ok => None,
-            RunOutcome::Failed { code } => Some(short_code(code)),
-        };
         let mut transaction = self.database.begin().await?;
-        sqlx::query(
-            "INSERT INTO feed (source, feed, last_run_at_ms, last_ok_at_ms, last_error, \
-             consecutive_failures) \
-             VALUES (?1, ?2, ?3, iif(?4 IS NULL, ?3, NULL), ?4, ?4 IS NOT NULL) \
-             ON CONFLICT (source, feed) DO UPDATE SET last_run_at_ms = ?3, last_error = ?4, \
-             last_ok_at_ms = iif(?4 IS NULL, ?3, last_ok_at_ms), \
-             consecutive_failures = iif(?4 IS NULL, 0, consecutive_failures + 1)",
-        )
-        .bind(source)
-        .bind(feed)
-        .bind(to_ms(now))
-        .bind(error)
-        .execute(transaction.connection())
-        .await?;
+        let connection = transaction.connection();
+        let feed_id = enter_feed(connection, source, feed, None).await?;
+        let now = to_ms(now);
+        match outcome {
+            RunOutcome::Ok => {
+                let good = "UPDATE feed SET last_run_at_ms = ?2, last_ok_at_ms = ?2, \
+                            last_error = NULL, last_error_why = NULL, consecutive_failures = 0, \
+                            load_rows = NULL WHERE id = ?1";
+                let noted = sqlx::query(good).bind(feed_id).bind(now);
+                noted.execute(&mut *connection).await?;
+                mend_surprise(connection, feed_id, SOURCE_ENDLESS, now).await?;
+            }
+            RunOutcome::Stopped => {
+                let stopped = "UPDATE feed SET last_run_at_ms = ?2 WHERE id = ?1";
+                let noted = sqlx::query(stopped).bind(feed_id).bind(now);
+                noted.execute(connection).await?;
+            }
+            RunOutcome::Failed { code, why } => {
+                let failed = "UPDATE feed SET last_run_at_ms = ?2, last_error = ?3, \
+                              last_error_why = ?4, \
+                              consecutive_failures = consecutive_failures + 1 WHERE id = ?1";
+                let noted = sqlx::query(failed).bind(feed_id).bind(now);
+                let noted = noted.bind(short_code(code)).bind(own_words(why));
+                noted.execute(connection).await?;
+            }
+        }
+        transaction.commit().await
+    }
+
+    /// Notes that a feed is read from its beginning.
+    pub(crate) async fn begin_load(&self, source: &str, feed: &str) -> Result<(), OutboxError> {
+        check_name(source)?;
+        check_name(feed)?;
+        let mut transaction = self.database.begin().await?;
+        let connection = transaction.connection();
+        let feed_id = enter_feed(connection, source, feed, None).await?;
+        let begin = sqlx::query("UPDATE feed SET load_rows = 0 WHERE id = ?1");
+        begin.bind(feed_id).execute(connection).await?;
         transaction.commit().await
     }
 
@@ -72,7 +101,9 @@ impl Feeds {
         for statement in [
             "DELETE FROM dead_letter WHERE origin = 'clinic' AND discarded_at_ms IS NULL \
              AND feed_id IN (SELECT id FROM feed WHERE source = ?1)",
-            "UPDATE feed SET cursor = NULL WHERE source = ?1",
+            "DELETE FROM unlisted_refusal WHERE origin = 'clinic' \
+             AND feed_id IN (SELECT id FROM feed WHERE source = ?1)",
+            "UPDATE feed SET cursor = NULL, load_rows = 0 WHERE source = ?1",
         ] {
             sqlx::query(statement)
                 .bind(source)
@@ -98,7 +129,8 @@ impl Feeds {
         sqlx::query(
             "INSERT INTO surprise (feed_id, code, count, first_seen_at_ms, last_seen_at_ms) \
              VALUES (?1, ?2, ?3, ?4, ?4) \
-             ON CONFLICT (feed_id, code) DO UPDATE SET count = count + ?3, last_seen_at_ms = ?4",
+             ON CONFLICT (feed_id, code) DO UPDATE SET count = count + ?3, \
+             last_seen_at_ms = ?4, mended_at_ms = NULL",
         )
         .bind(feed_id)
         .bind(short_code(code))
@@ -108,6 +140,45 @@ impl Feeds {
         .await?;
         transaction.commit().await
     }
+}
+
+/// Notes that a surprise of this code is over.
+async fn mend_surprise(
+    connection: &mut SqliteConnection,
+    feed_id: i64,
+    code: &str,
+    now_ms: i64,
+) -> Result<(), OutboxError> {
+    sqlx::query(
+        "UPDATE surprise SET mended_at_ms = ?3 \
+         WHERE feed_id = ?1 AND code = ?2 AND mended_at_ms IS NULL",
+    )
+    .bind(feed_id)
+    .bind(code)
+    .bind(now_ms)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Notes that everything the source did before a sweep began is over: the sweep has ended well.
+pub(crate) async fn mend_surprises_before(
+    connection: &mut SqliteConnection,
+    feed_id: i64,
+    sweep_begun_at_ms: Option<i64>,
+    now_ms: i64,
+) -> Result<(), OutboxError> {
+    sqlx::query(
+        "UPDATE surprise SET mended_at_ms = ?3 WHERE feed_id = ?1 AND code <> ?4 \
+         AND last_seen_at_ms <= ?2 AND mended_at_ms IS NULL",
+    )
+    .bind(feed_id)
+    .bind(sweep_begun_at_ms)
+    .bind(now_ms)
+    .bind(SOURCE_ENDLESS)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Number of the feed's row, which is made if there is none; `kind` is the kind of fact the feed

@@ -31,16 +31,17 @@ pub use dead_letters::{
     DeadLetter, DeadLetterFilter, FOREIGN_VERSION, Origin, Refused, SUPERSEDED, VERSIONS_EXHAUSTED,
     WITHDRAWAL_OF_UNKNOWN_KIND,
 };
-pub use feeds::RunOutcome;
-pub use file::{KeyFingerprints, OutboxError, accept_pseudonym_keys, accept_state};
+pub use feeds::{RunOutcome, SOURCE_ENDLESS};
+pub use file::{KeyFingerprints, OutboxError, Owner, accept_pseudonym_keys, accept_state, owner};
 pub use limits::{
     BEACON_PAUSE_MS, CORRECTIONS_WINDOW_MS, MAX_BEACON_RAISES, MAX_BEACON_STEP,
     MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_WAIT_MS, OTHER_GATEWAY_MS,
     RECEIPT_RAISE_PAUSE_MS,
 };
 pub use operator::{
-    DeadLetterCount, FeedStatus, OutboxReader, PublisherStatus, RaiseWaits, RepairPlan, Report,
-    Request, RequestQueue, RetryPlan, Status, Surprise, SweepStatus,
+    DeadLetterCount, FeedStatus, Link, OutboxReader, PublisherStatus, RaiseWaits, RejectedReceipts,
+    RepairPlan, Report, Request, RequestQueue, RetryPlan, RowCounts, Status, Surprise, SweepStatus,
+    UnfinishedLoad,
 };
 pub use options::OutboxOptions;
 pub use outbox::Outbox;

@@ -3,8 +3,8 @@
 /// Most drafts in one page; a larger page is refused.
 pub const MAX_PAGE_DRAFTS: usize = 100_000;
 
-/// Most dead letters kept for one feed and origin, give or take a page; later refusals are not
-/// listed.
+/// Most dead letters listed for one feed and origin, give or take a page; later refusals are only
+/// counted.
 pub const MAX_DEAD_LETTERS_PER_FEED: u32 = 100_000;
 
 /// Longest wait of a lease or a retry, in milliseconds; longer ones are cut to it. A batch due

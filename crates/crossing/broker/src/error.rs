@@ -20,7 +20,23 @@ pub enum BrokerError {
         /// The remedy, one clause.
         help: String,
     },
+    /// Message that is longer than the broker takes; it alone is kept back, the others are sent.
+    #[error(
+        "a message of {bytes} bytes is longer than the broker's max_message_size, {limit_bytes} \
+         bytes; it is kept here, and the others are sent; {TOO_LONG_HELP}"
+    )]
+    TooLong {
+        /// Length of the message in bytes.
+        bytes: u64,
+        /// Limit of the broker in bytes.
+        limit_bytes: u64,
+    },
 }
+
+/// Remedy for a message that is too long.
+const TOO_LONG_HELP: &str = "write max_message_size = 4194304 in rabbitmq.conf and restart the \
+                             broker; a lower batch_events of [outbox] makes shorter batches of \
+                             what is still to be read";
 
 impl BrokerError {
     pub(crate) fn retry(what: impl Into<String>) -> Self {
@@ -32,6 +48,12 @@ impl BrokerError {
             what: what.into(),
             help: help.into(),
         }
+    }
+
+    /// Returns whether the message itself is the cause, so that others may well arrive.
+    #[must_use]
+    pub fn is_of_the_message(&self) -> bool {
+        matches!(self, Self::TooLong { .. })
     }
 
     /// Returns whether waiting alone may help.

@@ -72,12 +72,12 @@ impl Clinic {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let new = count(&counters.new);
         let corrected = count(&counters.corrected);
-        let withdrawn = count(&counters.withdrawn);
+        let withdrawn = count(&counters.withdrawn) + count(&counters.swept);
         print::line(format!(
             "  {}: {} read, {new} new, {corrected} corrected, {withdrawn} withdrawn, {} \
              unchanged, {} newly refused → {} sealed batches",
             self.name,
-            count(&counters.pulled),
+            count(&counters.read),
             count(&counters.unchanged),
             count(&counters.refused),
             report.delivered

@@ -21,6 +21,8 @@ mod folder;
 mod log_end;
 #[cfg(feature = "mariadb")]
 pub mod mariadb;
+#[cfg(feature = "postgres")]
+pub mod pgbouncer;
 pub mod ports;
 #[cfg(feature = "postgres")]
 pub mod postgres;

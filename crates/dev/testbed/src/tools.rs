@@ -16,7 +16,7 @@ pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 const HELPER_SECONDS: u64 = 60;
 
 /// A program in [`PATH`], or an error that names the package.
-#[cfg(any(feature = "rabbitmq", feature = "mariadb"))]
+#[cfg(any(feature = "rabbitmq", feature = "mariadb", feature = "postgres"))]
 pub(crate) fn find(program: &'static str, package: &'static str) -> Result<PathBuf, Error> {
     PATH.split(':')
         .map(|folder| Path::new(folder).join(program))

@@ -1,6 +1,5 @@
 //! Opening of a program's configuration file.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use settings::{Loaded, SettingsError};
@@ -36,7 +35,7 @@ pub fn load<C>(
     init: Option<&str>,
 ) -> Result<Loaded<C>, Failure> {
     load(path).map_err(|error| match (&error, init) {
-        (SettingsError::Unreadable { kind, .. }, Some(init)) if *kind == ErrorKind::NotFound => {
+        (SettingsError::Unreadable { error: reason, .. }, Some(init)) if reason.is_not_found() => {
             Failure::Change(format!(
                 "{error}\n  help: name it with --config, or write one with `{init}`"
             ))

@@ -12,6 +12,9 @@ pub enum Failure {
     Later(String),
     /// An argument that makes no sense, found only after parsing. Exit code 2, as clap's own.
     Usage(String),
+    /// The command did its work, and what it found is left for a person to look at, such as
+    /// differences. Exit code 65 (`EX_DATAERR` of sysexits.h).
+    Look(String),
     /// Something that a person has to change: the configuration, a key, an account. Exit code 78
     /// (`EX_CONFIG` of sysexits.h), which the unit files in `config/` do not restart after.
     Change(String),
@@ -36,11 +39,20 @@ impl Failure {
         Self::Change(error.to_string())
     }
 
+    /// Makes a [`Failure::Look`] of a sentence.
+    #[must_use]
+    pub fn look(found: impl Display) -> Self {
+        Self::Look(found.to_string())
+    }
+
     /// Message for the person who gave the command.
     #[must_use]
     pub fn message(&self) -> &str {
         match self {
-            Self::Later(message) | Self::Usage(message) | Self::Change(message) => message,
+            Self::Later(message)
+            | Self::Usage(message)
+            | Self::Look(message)
+            | Self::Change(message) => message,
         }
     }
 
@@ -50,6 +62,7 @@ impl Failure {
         match self {
             Self::Later(_) => 1,
             Self::Usage(_) => 2,
+            Self::Look(_) => 65,
             Self::Change(_) => 78,
         }
     }

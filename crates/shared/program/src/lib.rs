@@ -19,4 +19,4 @@ pub use check::{CheckLayout, CheckRow, Severity, check_json, print_check};
 pub use config::{load, open};
 pub use failure::Failure;
 pub use run::run;
-pub use signals::stop_on_signal;
+pub use signals::{DaemonSignals, stop_on_signal};

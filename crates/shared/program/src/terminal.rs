@@ -17,6 +17,12 @@ pub fn print_error(message: &str) {
     let _reader_gone = writeln!(err, "error: {message}");
 }
 
+/// Prints a note to standard error, beside an output that a program may read.
+pub fn print_note(note: &str) {
+    // Nobody may be left to read it.
+    let _printed = writeln!(std::io::stderr(), "note: {note}");
+}
+
 /// Prints a value as indented JSON.
 pub fn print_json(value: &serde_json::Value) {
     print_line(format!("{value:#}"));

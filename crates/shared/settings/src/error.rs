@@ -1,22 +1,21 @@
 //! Mistakes in a configuration file, worded for the person who wrote it.
 
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::io_text::io_error_text;
 use crate::limits::MAX_FILE_BYTES;
+use crate::regular::FileError;
 
 /// Error in a configuration file.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The file cannot be read.
-    #[error("the configuration {path} cannot be read: {}", io_error_text(*kind))]
+    #[error("the configuration {path} cannot be read: {error}")]
     Unreadable {
         /// File that holds the mistake.
         path: PathBuf,
-        /// Error of the operating system.
-        kind: ErrorKind,
+        /// Reason: the operating system refuses, or it is no regular file.
+        error: FileError,
     },
     /// The file is larger than [`MAX_FILE_BYTES`].
     #[error(

@@ -1,6 +1,5 @@
 //! Reading of a TOML file into a type.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -9,20 +8,21 @@ use serde::de::DeserializeOwned;
 use crate::error::{Mistake, SettingsError, mistake};
 use crate::explain::{SECRET_FORM, explain};
 use crate::limits::{MAX_FILE_BYTES, MAX_OPEN_BRACKETS};
+use crate::regular::{FileError, open_regular_file};
 
 /// Reads a type from a TOML file.
 ///
 /// # Errors
 /// [`SettingsError`], whose text is a message for the person who wrote the file.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, SettingsError> {
-    let unreadable = |error: std::io::Error| SettingsError::Unreadable {
+    let unreadable = |error: FileError| SettingsError::Unreadable {
         path: path.into(),
-        kind: error.kind(),
+        error,
     };
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
+    let file = open_regular_file(path).map_err(unreadable)?;
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|error| unreadable(error.into()))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(SettingsError::TooLarge { path: path.into() });
     }

@@ -3,16 +3,19 @@
 //! A mistake in the file is reported with file, line, column and the nearest known key, and never
 //! with a value, which may be a secret written in the wrong place.
 
+mod credential;
 mod error;
 mod explain;
 mod file;
 mod io_text;
 mod limits;
 mod loaded;
+mod regular;
 mod secret;
 
 pub use error::{Mistake, SettingsError, mistake};
 pub use file::{load, parse};
 pub use limits::{MAX_FILE_BYTES, MAX_OPEN_BRACKETS, MAX_SECRET_BYTES};
 pub use loaded::Loaded;
+pub use regular::{FileError, check_regular_file, open_regular_file};
 pub use secret::{SecretError, SecretSource, read_private_file};

@@ -1,6 +1,5 @@
 //! Secrets from a file, an environment variable or a systemd credential; never from a command line.
 
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,8 +8,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
-use crate::io_text::io_error_text;
+use crate::credential;
 use crate::limits::MAX_SECRET_BYTES;
+use crate::regular::{FileError, open_regular_file};
 
 /// Place of a secret; in TOML `{ file = "…" }`, `{ env = "…" }` or `{ credential = "…" }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -29,12 +29,12 @@ pub enum SecretSource {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file cannot be opened or read.
-    #[error("the secret file {path} cannot be read: {}", io_error_text(*kind))]
+    #[error("the secret file {path} cannot be read: {error}")]
     Unreadable {
         /// Path of the file.
         path: PathBuf,
-        /// Error of the operating system.
-        kind: std::io::ErrorKind,
+        /// Reason: the operating system refuses, or it is no regular file.
+        error: FileError,
     },
     /// The file may be read by others than its owner.
     #[error(
@@ -81,12 +81,14 @@ pub enum SecretError {
     },
     /// The program was not started by systemd with credentials.
     #[error(
-        "the systemd credential {name} was asked for, but CREDENTIALS_DIRECTORY is not set; add \
-         LoadCredential={name}:… to the unit"
+        "the secret is the systemd credential {name}, and CREDENTIALS_DIRECTORY is not set: \
+         systemd gives it to the service alone{help}"
     )]
     NoCredentials {
         /// Name of the credential.
         name: String,
+        /// Lines that say how this very command gets it.
+        help: String,
     },
     /// The name of the credential is a path.
     #[error("the systemd credential name {name:?} must be a plain name without slashes")]
@@ -131,8 +133,12 @@ impl SecretSource {
                 if name.contains('/') || name.starts_with('.') {
                     return Err(SecretError::BadCredentialName { name: name.clone() });
                 }
-                let folder = std::env::var_os("CREDENTIALS_DIRECTORY")
-                    .ok_or_else(|| SecretError::NoCredentials { name: name.clone() })?;
+                let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
+                    SecretError::NoCredentials {
+                        name: name.clone(),
+                        help: credential::help(name, &credential::this_command()),
+                    }
+                })?;
                 // systemd already keeps the folder to the service; its files may be group-readable
                 // (0440).
                 read_file(&Path::new(&folder).join(name), false)
@@ -166,12 +172,13 @@ pub fn read_private_file(path: &Path) -> Result<SecretString, SecretError> {
 }
 
 fn read_file(path: &Path, owner_only: bool) -> Result<SecretString, SecretError> {
-    let unreadable = |error: std::io::Error| SecretError::Unreadable {
+    let unreadable = |error: FileError| SecretError::Unreadable {
         path: path.into(),
-        kind: error.kind(),
+        error,
     };
-    let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
+    let failed = |error: std::io::Error| unreadable(error.into());
+    let file = open_regular_file(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(failed)?;
     let mode = metadata.permissions().mode() & 0o777;
     if owner_only && mode & 0o077 != 0 {
         return Err(SecretError::TooOpen {
@@ -184,7 +191,7 @@ fn read_file(path: &Path, owner_only: bool) -> Result<SecretString, SecretError>
     let mut bytes = Vec::with_capacity(capacity);
     file.take(MAX_SECRET_BYTES + 1)
         .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+        .map_err(failed)?;
     if bytes.len() as u64 > MAX_SECRET_BYTES {
         bytes.zeroize();
         return Err(SecretError::TooLarge { path: path.into() });

@@ -1,5 +1,7 @@
-//! Signals that a running program gives of itself: logs, metrics, health.
+//! Signals that a running program gives of itself: logs, metrics, health, and what its disks are
+//! like.
 
+mod disk;
 mod flat_json;
 mod listen;
 mod logs;
@@ -11,6 +13,7 @@ mod health;
 #[cfg(feature = "http")]
 mod server;
 
+pub use disk::{Disk, DiskState};
 #[cfg(feature = "http")]
 pub use endpoint::{Endpoint, ListenError};
 #[cfg(feature = "http")]

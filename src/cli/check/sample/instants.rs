@@ -13,10 +13,11 @@ const FEWEST: usize = 5;
 /// Share of the instants, in percent, that have to be at one time of day to look like midnights.
 const MIDNIGHTS_PERCENT: usize = 80;
 
-/// Instants of one feed, by the name of the date.
+/// Instants of one feed, by the name of the date; wall-clock times apart, as if they were UTC.
 pub(super) struct Instants {
     zone: Tz,
     dates: BTreeMap<&'static str, Vec<DateTime<Utc>>>,
+    wall_clock: BTreeMap<&'static str, Vec<DateTime<Utc>>>,
 }
 
 impl Instants {
@@ -24,11 +25,17 @@ impl Instants {
         Self {
             zone,
             dates: BTreeMap::new(),
+            wall_clock: BTreeMap::new(),
         }
     }
 
     pub(super) fn add(&mut self, instant: SampledInstant) {
-        self.dates.entry(instant.name).or_default().push(instant.at);
+        let dates = if instant.has_zone {
+            &mut self.dates
+        } else {
+            &mut self.wall_clock
+        };
+        dates.entry(instant.name).or_default().push(instant.at);
     }
 
     /// Shows an example of each date, and doubts a zone in which what look like midnights are none.
@@ -44,7 +51,7 @@ impl Instants {
                 self.local(example).date_naive(),
                 self.local(example).format("%H:%M"),
             ));
-            if let Some(usual) = self.usual_time(instants) {
+            if let Some(usual) = usual_time(instants, self.zone) {
                 report.warn(
                     format!(
                         "{feed}: most {name} are at {} by the clock of {zone}: if they stand for \
@@ -59,6 +66,24 @@ impl Instants {
         }
     }
 
+    /// Doubts wall-clock times that look like midnights of a zone that is not the clinic's.
+    pub(super) fn tell_wall_clock(&self, report: &mut CheckReport, feed: Feed) {
+        for (name, times) in &self.wall_clock {
+            if let Some(usual) = usual_time(times, Tz::UTC) {
+                report.warn(
+                    format!(
+                        "{feed}: most {name} are at {}, without a zone, and their dates are taken \
+                         as they stand: if they are midnights that another zone was taken off of, \
+                         dates are told a day early or late",
+                        usual.format("%H:%M")
+                    ),
+                    "compare a date in `preview` with the clinic's screen; if it is another one, \
+                     select the time with its zone",
+                );
+            }
+        }
+    }
+
     fn local(&self, at: DateTime<Utc>) -> DateTime<Tz> {
         at.with_timezone(&self.zone)
     }
@@ -68,30 +93,30 @@ impl Instants {
         let differs = |at: &&DateTime<Utc>| self.local(**at).date_naive() != at.date_naive();
         instants.iter().find(differs).or(instants.first()).copied()
     }
+}
 
-    /// The time of day that most instants have, where it is not midnight. Summer time makes two of
-    /// it, an hour apart.
-    fn usual_time(&self, instants: &[DateTime<Utc>]) -> Option<NaiveTime> {
-        let mut times: BTreeMap<u32, usize> = BTreeMap::new();
-        for at in instants {
-            let time = self.local(*at).time();
-            if time.second() == 0 {
-                *times.entry(time.num_seconds_from_midnight()).or_default() += 1;
-            }
+/// The time of day that most instants have in a zone, where it is not midnight. Summer time makes
+/// two of it, an hour apart.
+fn usual_time(instants: &[DateTime<Utc>], zone: Tz) -> Option<NaiveTime> {
+    let mut times: BTreeMap<u32, usize> = BTreeMap::new();
+    for at in instants {
+        let time = at.with_timezone(&zone).time();
+        if time.second() == 0 {
+            *times.entry(time.num_seconds_from_midnight()).or_default() += 1;
         }
-        let (usual, most) = times.iter().max_by_key(|(_, count)| **count)?;
-        let beside = [(usual + 3600) % 86_400, (usual + 82_800) % 86_400];
-        let summer = beside
-            .iter()
-            .filter_map(|time| times.get(time))
-            .max()
-            .unwrap_or(&0);
-        let midnights = times.get(&0).unwrap_or(&0);
-        let looks_like_midnights = instants.len() >= FEWEST
-            && (most + summer) * 100 >= instants.len() * MIDNIGHTS_PERCENT
-            && midnights * 10 < instants.len();
-        NaiveTime::from_num_seconds_from_midnight_opt(*usual, 0).filter(|_| looks_like_midnights)
     }
+    let (usual, most) = times.iter().max_by_key(|(_, count)| **count)?;
+    let beside = [(usual + 3600) % 86_400, (usual + 82_800) % 86_400];
+    let summer = beside
+        .iter()
+        .filter_map(|time| times.get(time))
+        .max()
+        .unwrap_or(&0);
+    let midnights = times.get(&0).unwrap_or(&0);
+    let looks_like_midnights = instants.len() >= FEWEST
+        && (most + summer) * 100 >= instants.len() * MIDNIGHTS_PERCENT
+        && midnights * 10 < instants.len();
+    NaiveTime::from_num_seconds_from_midnight_opt(*usual, 0).filter(|_| looks_like_midnights)
 }
 
 #[cfg(test)]
@@ -105,7 +130,8 @@ mod tests {
         for at in instants {
             let at = at.parse().expect("an instant");
             let name = "occurred_on";
-            all.add(SampledInstant { name, at });
+            let has_zone = true;
+            all.add(SampledInstant { name, at, has_zone });
         }
         let mut report = CheckReport::default();
         all.tell(&mut report, Feed::Vaccinations);
@@ -161,6 +187,33 @@ mod tests {
         assert_eq!(told(Tz::Europe__Berlin, &berlin).len(), 1);
         assert_eq!(told(Tz::Europe__Moscow, &berlin).len(), 2);
         assert_eq!(told(Tz::UTC, &berlin).len(), 2);
+    }
+
+    #[test]
+    fn wall_clock_times_are_doubted_where_most_are_one_that_is_not_midnight() {
+        let told = |times: [&str; 5]| {
+            let mut all = Instants::new(Tz::Asia__Vladivostok);
+            for at in times {
+                let at = at.parse().expect("a time");
+                let name = "occurred_on";
+                let has_zone = false;
+                all.add(SampledInstant { name, at, has_zone });
+            }
+            let mut report = CheckReport::default();
+            all.tell(&mut report, Feed::Tests);
+            all.tell_wall_clock(&mut report, Feed::Tests);
+            report
+                .findings
+                .into_iter()
+                .map(|found| found.what)
+                .collect::<Vec<_>>()
+        };
+        let moved = told(["2021-07-01T21:00:00Z"; 5]);
+        assert!(
+            moved.len() == 1 && moved[0].contains("most occurred_on are at 21:00, without a zone"),
+            "{moved:?}"
+        );
+        assert!(told(["2021-07-01T00:00:00Z"; 5]).is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod tally;
 mod values;
 
 use chrono::{DateTime, Utc};
-use connector_kit::{CheckReport, Feed, Finding, Level, SampledRecord};
+use connector_kit::{CheckReport, Feed, Finding, Level, SampledRecord, SourceError};
 
 use self::instants::Instants;
 use self::tally::Tally;
@@ -22,9 +22,13 @@ pub(super) async fn check(report: &mut CheckReport, source: &Source, now: DateTi
             Ok(sample) => tell(report, source, feed, sample, now),
             // The connector's own check has met the same.
             Err(_) if has_error(report, feed) => {}
-            Err(error) => report.error(
-                format!("{feed}: no sample of its records can be read: {error}"),
-                "until it is mended, runs of this feed fail likewise",
+            Err(SourceError::Retry { what, .. }) => report.warn(
+                format!("{feed}: no sample of its records can be read now: {what}"),
+                "check again, to learn how many of its rows would leave",
+            ),
+            Err(SourceError::Misconfigured { what, help }) => report.error(
+                format!("{feed}: no sample of its records can be read: {what}"),
+                help,
             ),
         }
     }
@@ -56,6 +60,7 @@ fn tell(
     let all = sample.iter().flat_map(|sampled| &sampled.instants);
     all.for_each(|instant| instants.add(*instant));
     instants.tell(report, feed);
+    instants.tell_wall_clock(report, feed);
     let today = now.with_timezone(&source.time_zone).date_naive();
     let mut tally = Tally::default();
     for sampled in sample {

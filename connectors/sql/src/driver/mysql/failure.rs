@@ -16,12 +16,39 @@ pub(crate) fn database_failure(error: &dyn DatabaseError) -> Failure {
     told(error, number).of(cause(number, &state))
 }
 
+/// Tells an error of a connection that is being made.
+pub(crate) fn connect_failure(error: &dyn DatabaseError, is_encrypted: bool) -> Failure {
+    let number = error
+        .try_downcast_ref::<MySqlDatabaseError>()
+        .map_or(0, MySqlDatabaseError::number);
+    match number {
+        1045 | 1698 if is_encrypted => Failure::misconfigured(
+            format!("the server refuses the account or its password (error {number})"),
+            "check `user` and what `password` points to; an account made with REQUIRE X509 needs \
+             tls.client_certificate, too",
+        ),
+        // An account made with REQUIRE SSL is refused in the same words.
+        1045 | 1698 => Failure::misconfigured(
+            format!(
+                "the server refuses the account or its password, or wants it to use TLS (error \
+                 {number})"
+            ),
+            "check `user` and what `password` points to; if the account is made with REQUIRE SSL \
+             (SHOW CREATE USER), set tls.mode = \"require\"",
+        ),
+        _ => database_failure(error),
+    }
+}
+
 /// Part that rows may have in an error. Servers give data exceptions states of their own, but for
 /// some older ones, which are named by their numbers; what a routine signals has any state.
 fn cause(number: u16, state: &str) -> Cause {
     match (number, state.get(..2).unwrap_or_default()) {
         (1969 | 3024 | 1317, _) => Cause::Time,
-        (1040 | 1045 | 1053 | 1203 | 1226 | 1927, _) | (_, "08") => Cause::Elsewhere,
+        // Of a damaged table rows may be missing, too.
+        (1034 | 1035 | 1194 | 1195, _) => Cause::Elsewhere,
+        (number, _) if ENGINES.contains(&number) => Cause::Elsewhere,
+        (1040 | 1053 | 1203 | 1226 | 1927, _) | (_, "08") => Cause::Elsewhere,
         // Characters that a column's set does not have.
         (1267 | 1270 | 1271, _) => Cause::Values,
         // Signals; rows too many or none in a routine; values that do not fit.
@@ -41,9 +68,26 @@ fn told(error: &dyn DatabaseError, number: u16) -> Failure {
     let wrong =
         |what: &str, help: &str| Failure::misconfigured(format!("{what} (error {shown})"), help);
     match number {
-        1045 | 1698 => wrong(
-            "the server refuses the account or its password",
-            "check `user` and what `password` points to",
+        1045 | 1698 | 1449 | 1873 => wrong(
+            "a view or a function in the query acts as an account that the server refuses: its \
+             definer is gone, or has lost its rights",
+            "let the administrator make it anew with a definer that exists, or with SQL SECURITY \
+             INVOKER",
+        ),
+        _ if is_damaged(number, error.message()) => wrong(
+            "a table that the query reads is damaged",
+            "let the administrator run CHECK TABLE and REPAIR TABLE, or restore it",
+        )
+        .naming(error.message()),
+        1033 | 1286 | 1932 => wrong(
+            "the server cannot open a table that the query reads",
+            "let the administrator look at the server's log: the table's files or its engine are \
+             not there",
+        )
+        .naming(error.message()),
+        3159 | 3955 => wrong(
+            "the server takes encrypted connections only",
+            "set tls.mode = \"require\", or \"verify-full\" with tls.ca_file",
         ),
         1130 | 1129 | 3118 | 1820 | 1862 | 4151 => wrong(
             "the server does not let this account in from here",
@@ -103,6 +147,22 @@ fn told(error: &dyn DatabaseError, number: u16) -> Failure {
     }
 }
 
+/// Numbers by which storage engines say that a table's files are damaged.
+const ENGINES: [u16; 7] = [126, 127, 130, 134, 141, 144, 145];
+
+/// True for a table that has to be repaired; error 1030 quotes the engine's own number.
+fn is_damaged(number: u16, message: &str) -> bool {
+    let quoted = || {
+        let digits = message.split(|c: char| !c.is_ascii_digit());
+        digits
+            .filter_map(|digits| digits.parse::<u16>().ok())
+            .next()
+    };
+    matches!(number, 1034 | 1035 | 1194 | 1195)
+        || ENGINES.contains(&number)
+        || (number == 1030 && quoted().is_some_and(|number| ENGINES.contains(&number)))
+}
+
 /// Help for a query of which only the server can say more.
 const RUN_IT: &str =
     "run it in the mysql client: a calculation or a function may not suit every row";
@@ -112,7 +172,10 @@ const RUN_IT: &str =
 fn shown(number: u16) -> Cow<'static, str> {
     match number {
         // Of the server (MySQL and MariaDB), and of the client's library.
-        1000..=2099 | 3000..=4299 => Cow::Owned(number.to_string()),
+        1000..=2099 | 3000..=4299 | 126 | 127 | 134 | 141 | 144 | 145 => {
+            Cow::Owned(number.to_string())
+        }
+        _ if ENGINES.contains(&number) => Cow::Owned(number.to_string()),
         _ => Cow::Borrowed("of its own"),
     }
 }
@@ -125,8 +188,34 @@ mod tests {
     fn a_number_that_somebody_made_up_is_not_repeated() {
         assert_eq!(shown(1054), "1054");
         assert_eq!(shown(4299), "4299");
-        for made_up in [0, 999, 2100, 4300, 11223, u16::MAX] {
+        assert_eq!(shown(126), "126");
+        for made_up in [0, 112, 999, 2100, 4300, 11223, u16::MAX] {
             assert_eq!(shown(made_up), "of its own", "{made_up}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_table_is_known_by_its_number_or_by_the_one_that_is_quoted() {
+        for (number, message, damaged) in [
+            (
+                1194,
+                "Table 'doses' is marked as crashed and should be repaired",
+                true,
+            ),
+            (126, "Incorrect key file for table", true),
+            (
+                1030,
+                "Got error 127 \"Record file is crashed\" from storage engine MyISAM",
+                true,
+            ),
+            (
+                1030,
+                "Got error 28 \"No space left on device\" from storage engine",
+                false,
+            ),
+            (1146, "Table 'mis.126' doesn't exist", false),
+        ] {
+            assert_eq!(is_damaged(number, message), damaged, "{message}");
         }
     }
 }

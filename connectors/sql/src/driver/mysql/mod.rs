@@ -30,6 +30,8 @@ pub(crate) struct MySql {
     place: String,
     transport_warning: Option<(String, String)>,
     offset: Option<FixedOffset>,
+    /// True where a connection is encrypted or not made at all.
+    is_encrypted: bool,
 }
 
 impl MySql {
@@ -80,6 +82,7 @@ impl MySql {
             place,
             transport_warning,
             offset,
+            is_encrypted: !tls.mode.may_be_plain(),
         }
     }
 
@@ -133,6 +136,7 @@ impl Driver for MySql {
             | Kind::TimestampTz
             | Kind::Year => column.to_owned(),
             Kind::Text => format!("LEFT({column}, {MAX_VALUE_LENGTH})"),
+            Kind::Bit => format!("CAST({column} AS UNSIGNED)"),
             _ => self.project(column, kind),
         }
     }
@@ -268,7 +272,13 @@ impl Driver for MySql {
 
     async fn open(&self, statement_timeout: Duration) -> Result<Box<dyn Session>, Failure> {
         let place = self.place.clone();
-        let session = MySqlSession::open(&self.options, place, self.offset(), statement_timeout);
+        let session = MySqlSession::open(
+            &self.options,
+            place,
+            self.offset(),
+            statement_timeout,
+            self.is_encrypted,
+        );
         Ok(Box::new(session.await?))
     }
 }
@@ -283,24 +293,65 @@ fn literal(text: &str) -> String {
     format!("CONVERT(_utf8mb4 X'{}' USING utf8mb3)", hex::encode(text))
 }
 
-/// Reads one line of SHOW GRANTS.
-fn grants_writing(grant: &str) -> bool {
-    let privileges = grant.split(" ON ").next().unwrap_or_default();
-    [
+/// Reads one line of SHOW GRANTS: what it lets somebody write, and where.
+fn grants_writing(grant: &str) -> Option<String> {
+    const WRITING: [&str; 6] = [
         "ALL PRIVILEGES",
         "INSERT",
         "UPDATE",
         "DELETE",
         "DROP",
         "ALTER",
-    ]
-    .iter()
-    .any(|word| privileges.contains(word))
+    ];
+    let (privileges, rest) = grant.strip_prefix("GRANT ")?.split_once(" ON ")?;
+    // Behind the account a line may hold a password's hash.
+    let (place, account) = rest.split_once(" TO ").unwrap_or((rest, ""));
+    let granted: Vec<&str> = WRITING
+        .into_iter()
+        .filter(|word| {
+            let is_word =
+                |one: &str| one.trim() == *word || one.trim().starts_with(&format!("{word} ("));
+            privileges.split(',').any(is_word)
+        })
+        .collect();
+    let to = if account.trim_matches('`').starts_with("PUBLIC") {
+        ", as PUBLIC may"
+    } else {
+        ""
+    };
+    (!granted.is_empty()).then(|| format!("{} on {place}{to}", granted.join(", ")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_grant_that_writes_is_named_with_its_place_and_no_more() {
+        for (grant, expected) in [
+            (
+                "GRANT USAGE ON *.* TO `r`@`%` IDENTIFIED BY PASSWORD '*A1'",
+                None,
+            ),
+            ("GRANT SELECT ON `mis`.* TO `r`@`%`", None),
+            (
+                "GRANT SELECT, INSERT, DELETE HISTORY ON `test`.* TO PUBLIC",
+                Some("INSERT on `test`.*, as PUBLIC may"),
+            ),
+            (
+                "GRANT ALL PRIVILEGES ON *.* TO `r`@`%` IDENTIFIED BY PASSWORD '*A1' WITH GRANT \
+                 OPTION",
+                Some("ALL PRIVILEGES on *.*"),
+            ),
+            (
+                "GRANT SELECT, UPDATE (`a`) ON `mis`.`doses` TO `r`@`%`",
+                Some("UPDATE on `mis`.`doses`"),
+            ),
+            ("GRANT `clinic_role` TO `r`@`%`", None),
+        ] {
+            assert_eq!(grants_writing(grant).as_deref(), expected, "{grant}");
+        }
+    }
 
     #[test]
     fn a_session_has_the_clinics_offset_where_its_clocks_never_change() {

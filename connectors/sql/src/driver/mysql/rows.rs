@@ -33,6 +33,7 @@ pub(super) fn has_kinds(row: &MySqlRow, kinds: &[Kind]) -> bool {
         | Kind::TimestampTz
         | Kind::Year
         | Kind::Bytes => *kind,
+        Kind::Bit => Kind::Unsigned,
         _ => Kind::Text,
     };
     let texts = kinds.iter().filter(|kind| **kind == Kind::Text).copied();
@@ -87,6 +88,7 @@ fn kind_named(name: &str) -> Kind {
         "DATETIME" => Kind::Timestamp,
         "TIMESTAMP" => Kind::TimestampTz,
         "YEAR" => Kind::Year,
+        "BIT" => Kind::Bit,
         _ => Kind::Other,
     }
 }

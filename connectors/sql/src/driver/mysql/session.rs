@@ -5,10 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use futures_util::TryStreamExt;
+use sqlx::error::DatabaseError;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, Statement, TypeInfo};
 
-use super::failure::database_failure;
+use super::failure::{connect_failure, database_failure};
 use super::rows::{has_kinds, kind_of, push};
 use crate::driver::failure::from_sqlx;
 use crate::driver::{Described, Failure, MANY_ROWS, Session, SlowPlan, of_column};
@@ -30,11 +31,13 @@ impl MySqlSession {
         place: String,
         offset: TimeDelta,
         statement_timeout: Duration,
+        is_encrypted: bool,
     ) -> Result<Self, Failure> {
+        let refused = |error: &dyn DatabaseError| connect_failure(error, is_encrypted);
         let connection = options
             .connect()
             .await
-            .map_err(|error| from_sqlx(&error, &place, database_failure))?;
+            .map_err(|error| from_sqlx(&error, &place, refused))?;
         let mut session = Self {
             connection,
             place,

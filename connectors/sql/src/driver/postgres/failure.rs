@@ -66,6 +66,11 @@ fn told(error: &dyn DatabaseError) -> Failure {
             wrong("the query has a syntax error", "run it in psql first").naming(error.message())
         }
         "25006" => wrong("the query writes", "write a plain SELECT"),
+        "08P01" => of_pooler(error.message()),
+        "26000" => wrong(
+            "a pooler has passed on one statement in parts to several servers",
+            "lend connections by the session or by the transaction: pool_mode of pgbouncer.ini",
+        ),
         "57014" => Failure::retry(format!(
             "the statement was stopped at statement_timeout_seconds (SQLSTATE {state}); an index \
              on what changed_at and record_id stand for helps"
@@ -79,6 +84,11 @@ fn told(error: &dyn DatabaseError) -> Failure {
              behind it",
         )
         .naming(error.message()),
+        "XX001" | "XX002" => wrong(
+            "some of the server's data is damaged",
+            "let its administrator look at the server's log, and restore or rebuild what is damaged",
+        )
+        .naming(error.message()),
         _ => match code.get(..2).unwrap_or_default() {
             "0A" | "25" | "26" | "28" | "3D" | "3F" | "42" => wrong("the query fails", RUN_IT),
             _ if cause(code) == Cause::Values => wrong("the query fails", RUN_IT),
@@ -86,6 +96,45 @@ fn told(error: &dyn DatabaseError) -> Failure {
                 "the server is not able to answer now (SQLSTATE {state})"
             )),
         },
+    }
+}
+
+/// Tells what a pooler in front of the server says: PgBouncer has one code for nearly all of it.
+fn of_pooler(message: &str) -> Failure {
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    let wrong = |what: &str, help: &str| {
+        Failure::misconfigured(format!("{what} (SQLSTATE 08P01, as of PgBouncer)"), help)
+    };
+    if says(&["no such database", "does not exist"]) {
+        wrong(
+            "the pooler, or the server behind it, has no such database",
+            "check `database`, and [databases] of pgbouncer.ini",
+        )
+    } else if says(&[
+        "authentication failed",
+        "no such user",
+        "auth failed",
+        "pg_hba.conf",
+    ]) {
+        wrong(
+            "the pooler, or the server behind it, refuses the account or its password",
+            "check `user`, what `password` points to, and the pooler's auth_file or auth_query",
+        )
+    } else if says(&["not allowed in statement pooling", "statement pooling mode"]) {
+        wrong(
+            "the pooler lends connections by the statement, and a page is a transaction",
+            "set pool_mode to session or transaction for this database",
+        )
+    } else if says(&["unsupported startup parameter"]) {
+        wrong(
+            "the pooler refuses a setting of the connection",
+            "add extra_float_digits and application_name to ignore_startup_parameters of \
+             pgbouncer.ini",
+        )
+    } else {
+        Failure::retry(
+            "the pooler gives no connection to the server now (SQLSTATE 08P01, as of PgBouncer)",
+        )
     }
 }
 

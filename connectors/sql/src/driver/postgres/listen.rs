@@ -7,8 +7,8 @@ use std::time::Duration;
 use connector_kit::{CheckReport, SourceError};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use sqlx::Row;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, Executor, Postgres, Row};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -152,9 +152,36 @@ impl Channel {
             Ok(listener)
         };
         match timeout(self.connect_timeout + ANSWER, connecting).await {
-            Ok(listener) => listener.map_err(|error| self.failure(&error)),
+            Ok(listener) => {
+                let mut listener = listener.map_err(|error| self.failure(&error))?;
+                if self.is_lent_on(&mut listener).await {
+                    return Err(Failure::misconfigured(
+                        "a pooler lends the connection that listens to others between \
+                         transactions, so that notifications go astray",
+                        "connect to the server itself, or set pool_mode to session",
+                    ));
+                }
+                Ok(listener)
+            }
             Err(_) => Err(Failure::retry(format!("{} does not answer", self.place))),
         }
+    }
+
+    /// True where another connection meets the same process of the server while this one is open:
+    /// LISTEN needs a process of its own.
+    async fn is_lent_on(&self, listener: &mut PgListener) -> bool {
+        let second = async {
+            let own = process(listener).await?;
+            let mut other = self.options.connect().await?;
+            let is_lent_on = process(&mut other).await? == own;
+            other.close().await?;
+            Ok::<_, sqlx::Error>(is_lent_on)
+        };
+        // A second connection that the server does not give says nothing.
+        matches!(
+            timeout(self.connect_timeout + ANSWER, second).await,
+            Ok(Ok(true))
+        )
     }
 
     async fn listen(self: Arc<Self>) {
@@ -255,6 +282,14 @@ impl Channel {
             ))),
         }
     }
+}
+
+/// The server's process at the other end.
+async fn process<'c>(connection: impl Executor<'c, Database = Postgres>) -> sqlx::Result<String> {
+    let row = sqlx::raw_sql("SELECT pg_backend_pid()::text")
+        .fetch_one(connection)
+        .await?;
+    row.try_get(0)
 }
 
 /// Takes what was notified and is here already, up to a limit. Returns whether it was anything;

@@ -55,6 +55,8 @@ impl Postgres {
             .password(password.map_or("", |password| password.expose_secret()))
             .application_name("clinic-gateway")
             .statement_cache_capacity(0)
+            // A pooler refuses what it does not know; transactions set it themselves.
+            .extra_float_digits(None)
             .ssl_mode(mode)
             .disable_statement_logging();
         if let Some(ca) = &tls.ca {
@@ -160,7 +162,8 @@ impl Driver for Postgres {
 
     fn index_sql(&self, columns: &[Origin]) -> String {
         let mut sql = format!(
-            "SELECT 'yes'::text FROM pg_index WHERE indrelid = {} AND indisvalid AND indpred IS NULL",
+            "SELECT 'yes'::text FROM pg_index WHERE indisvalid AND indpred IS NULL AND indrelid = \
+             {}",
             columns[0].table
         );
         for (place, column) in columns.iter().enumerate() {
@@ -179,13 +182,18 @@ impl Driver for Postgres {
 
     fn write_privileges(&self) -> Option<WritePrivileges> {
         Some(WritePrivileges {
-            sql: "SELECT count(*)::text FROM pg_catalog.pg_class AS c \
+            sql: "SELECT concat_ws(', ', CASE WHEN has_table_privilege(c.oid, 'INSERT') THEN \
+                  'INSERT' END, CASE WHEN has_table_privilege(c.oid, 'UPDATE') THEN 'UPDATE' END, \
+                  CASE WHEN has_table_privilege(c.oid, 'DELETE') THEN 'DELETE' END) \
+                  || ' on ' || c.oid::regclass::text \
+                  FROM pg_catalog.pg_class AS c \
                   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
                   WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', \
                   'information_schema') \
                   AND n.nspname NOT LIKE 'pg\\_toast%' AND (has_table_privilege(c.oid, 'INSERT') \
-                  OR has_table_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE'))",
-            may_write: |count| count != "0",
+                  OR has_table_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE')) \
+                  ORDER BY c.oid LIMIT 3",
+            may_write: |table| Some(table.to_owned()),
         })
     }
 

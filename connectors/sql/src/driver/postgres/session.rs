@@ -5,14 +5,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, Statement, TypeInfo};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Row, TypeInfo};
 
 use super::failure::database_failure;
 use super::rows::{has_kinds, kind_of, push};
 use crate::driver::failure::from_sqlx;
 use crate::driver::{Described, Failure, MANY_ROWS, Origin, Session, SlowPlan};
 use crate::table::Table;
-use crate::value::{Bind, Kind, Sql, Value};
+use crate::value::{Bind, Kind, Sql};
 
 /// A connection, and how its transactions begin.
 pub(super) struct PostgresSession {
@@ -23,9 +23,6 @@ pub(super) struct PostgresSession {
     /// Lets a database without an encoding hand over its bytes as they are; as UTF-8 it would
     /// refuse them.
     encoding: &'static str,
-    /// True while the driver has left a statement prepared, which it never closes with its cache
-    /// off.
-    has_prepared: bool,
 }
 
 impl PostgresSession {
@@ -46,18 +43,8 @@ impl PostgresSession {
             zone,
             statement_timeout,
             encoding: "",
-            has_prepared: false,
         };
-        let encoding = session
-            .fetch(
-                &Sql::plain("SELECT current_setting('server_encoding')"),
-                &[Kind::Text],
-            )
-            .await?;
-        if encoding
-            .first()
-            .is_some_and(|row| row.cell(0).value == Value::Bytes(b"SQL_ASCII"))
-        {
+        if session.show("server_encoding").await? == "SQL_ASCII" {
             session.encoding = "; SET LOCAL client_encoding = 'SQL_ASCII'";
         }
         Ok(session)
@@ -82,6 +69,37 @@ impl PostgresSession {
         query
     }
 
+    /// The value of a setting. In the simple protocol a statement is one message, which a pooler
+    /// passes to one server even outside a transaction.
+    async fn show(&mut self, setting: &'static str) -> Result<String, Failure> {
+        let shown = sqlx::raw_sql(AssertSqlSafe(format!("SHOW {setting}")))
+            .fetch_one(&mut self.connection)
+            .await;
+        let row = shown.map_err(|error| self.failure(&error))?;
+        row.try_get_unchecked(0)
+            .map_err(|error| self.failure(&error))
+    }
+
+    /// The server's names for types that the driver has none for.
+    async fn name_types(&mut self, described: &mut [Described]) -> Result<(), Failure> {
+        let unnamed = described
+            .iter_mut()
+            .filter(|column| column.type_name.parse::<u32>().is_ok());
+        for column in unnamed {
+            let sql = format!(
+                "SELECT lower(pg_catalog.format_type({}, NULL))",
+                column.type_name
+            );
+            let row = sqlx::raw_sql(AssertSqlSafe(sql))
+                .fetch_one(&mut self.connection)
+                .await;
+            let row = row.map_err(|error| from_sqlx(&error, &self.place, database_failure))?;
+            let name: Option<String> = row.try_get_unchecked(0).unwrap_or_default();
+            column.type_name = name.unwrap_or_else(|| "unknown".to_owned());
+        }
+        Ok(())
+    }
+
     async fn run(&mut self, sql: String) -> Result<(), Failure> {
         let done = sqlx::raw_sql(AssertSqlSafe(sql))
             .execute(&mut self.connection)
@@ -102,7 +120,7 @@ impl Session for PostgresSession {
         let zone = self.zone.replace('\'', "''");
         let begin = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = \
-             {timeout_ms}; \
+             {timeout_ms}; SET LOCAL extra_float_digits = 2; \
              SET LOCAL idle_in_transaction_session_timeout = {timeout_ms}; \
              SET LOCAL client_min_messages = error; SET LOCAL TimeZone = '{zone}'; SET LOCAL \
              DateStyle = 'ISO, YMD'; SET LOCAL bytea_output = 'hex'{}; \
@@ -132,36 +150,45 @@ impl Session for PostgresSession {
     }
 
     async fn end(&mut self) -> Result<(), Failure> {
-        let tidy = if std::mem::take(&mut self.has_prepared) {
-            "ROLLBACK; DEALLOCATE ALL"
-        } else {
-            "ROLLBACK"
-        };
-        self.run(tidy.to_owned()).await
+        self.run("ROLLBACK".to_owned()).await
     }
 
+    // One row of NULLs has the query's columns, and needs none of its rows. In the simple protocol
+    // nothing is prepared: behind a pooler another client may meet what is left prepared.
     async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
-        let prepared = (&mut self.connection)
-            .prepare(AssertSqlSafe(query.to_owned()).into_sql_str())
+        let sql =
+            format!("SELECT q.* FROM (SELECT 1) AS one LEFT JOIN (\n{query}\n) AS q ON FALSE");
+        let row = sqlx::raw_sql(AssertSqlSafe(sql))
+            .fetch_one(&mut self.connection)
             .await;
-        self.has_prepared = true;
-        let statement = prepared.map_err(|error| self.failure(&error))?;
-        Ok(statement
+        let row = row.map_err(|error| self.failure(&error))?;
+        let mut described: Vec<Described> = row
             .columns()
             .iter()
-            .map(|column| Described {
-                name: column.name().to_owned(),
-                kind: kind_of(column.type_info().oid().map_or(0, |oid| oid.0)),
-                type_name: column.type_info().name().to_lowercase(),
-                origin: column
-                    .relation_id()
-                    .zip(column.relation_attribute_no())
-                    .map(|(table, column)| Origin {
-                        table: table.0.to_string(),
-                        column: column.to_string(),
-                    }),
+            .map(|column| {
+                let oid = column.type_info().oid().map_or(0, |oid| oid.0);
+                let known = column.type_info().name().to_lowercase();
+                let kind = kind_of(oid);
+                Described {
+                    name: column.name().to_owned(),
+                    kind,
+                    type_name: if kind == Kind::Other {
+                        oid.to_string()
+                    } else {
+                        known
+                    },
+                    origin: column
+                        .relation_id()
+                        .zip(column.relation_attribute_no())
+                        .map(|(table, column)| Origin {
+                            table: table.0.to_string(),
+                            column: column.to_string(),
+                        }),
+                }
             })
-            .collect())
+            .collect();
+        self.name_types(&mut described).await?;
+        Ok(described)
     }
 
     async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Table, Failure> {

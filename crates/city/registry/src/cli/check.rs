@@ -3,8 +3,10 @@
 use broker::{BrokerError, LoopOutcome, Side};
 use contract::ReceiptSigner;
 use program::{CheckLayout, CheckRow, Failure, Severity};
+use telemetry::Disk;
 
 use super::config_file::LoadedConfig;
+use super::disks::disks_in_use;
 use crate::store::plain_warning;
 use crate::{Keys, Reader};
 
@@ -12,6 +14,7 @@ pub(super) async fn check(loaded: &LoadedConfig) -> Result<(), Failure> {
     let mut printer = FindingPrinter::default();
     check_keys_and_store(loaded, &mut printer).await;
     check_queue(loaded, &mut printer).await;
+    check_disks(loaded, &mut printer);
     printer.outcome()
 }
 
@@ -43,9 +46,23 @@ impl FindingPrinter {
             Some(Failure::Change(_)) => Err(Failure::Change(
                 "something has to be changed, see above".into(),
             )),
-            Some(Failure::Later(_) | Failure::Usage(_)) => Err(Failure::Later(
+            Some(Failure::Later(_) | Failure::Usage(_) | Failure::Look(_)) => Err(Failure::Later(
                 "something does not answer, see above".into(),
             )),
+        }
+    }
+}
+
+/// Tells disks that are full or nearly so.
+fn check_disks(loaded: &LoadedConfig, printer: &mut FindingPrinter) {
+    for disk in disks_in_use(loaded) {
+        let Some(found) = disk.found(Disk::look_closely) else {
+            continue;
+        };
+        match disk.trouble(found) {
+            Some(trouble) if found.state.takes_writes() => printer.warning(disk.name, trouble),
+            Some(trouble) => printer.failed(disk.name, Failure::Change(trouble)),
+            None => {}
         }
     }
 }

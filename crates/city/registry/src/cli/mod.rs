@@ -3,6 +3,7 @@
 mod check;
 mod config_file;
 mod dead_letters;
+mod disks;
 mod failure;
 mod init;
 mod keys;
@@ -81,7 +82,13 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             dead_letters::dead_letters(&command, &open()?, clock.now()).await
         }
         Command::Persons(command) => persons::persons(&command, &open()?, clock.now()).await,
-        Command::Run(run) => run::run(&run, &open()?, clock, program::stop_on_signal()?).await,
+        Command::Run(run) if run.ends_by_itself() => {
+            run::run(&run, &open()?, clock, program::stop_on_signal()?).await
+        }
+        Command::Run(run) => {
+            let signals = program::DaemonSignals::listen()?;
+            run::run(&run, &open()?, clock, signals.stop()?).await
+        }
         Command::Show(show) => show::show(&show, &open()?).await,
     }
 }

@@ -159,11 +159,15 @@ async fn split(
     let name = decided(reader, arguments.name, arguments.undo).await?;
     let done = decide(reader, Decision::Alone(name), !arguments.undo, now).await?;
     let name = hex::encode(name);
+    if !done && arguments.undo {
+        return Err(Failure::Later(format!(
+            "nobody has decided that {name} stands alone"
+        )));
+    }
     print_line(match (done, arguments.undo) {
         (true, false) => format!("{name} stands alone from now on"),
         (true, true) => format!("records say again whose name {name} is"),
-        (false, false) => format!("{name} stood alone already"),
-        (false, true) => format!("nobody has decided that {name} stands alone"),
+        (false, _) => format!("{name} stood alone already"),
     });
     Ok(())
 }
@@ -180,13 +184,17 @@ async fn join(
     }
     let decision = Decision::Together(one, other);
     let done = decide(reader, decision, !arguments.undo, now).await?;
+    if !done && arguments.undo {
+        return Err(Failure::Later(
+            "nobody has decided that the two are one person's".to_owned(),
+        ));
+    }
     print_line(match (done, arguments.undo) {
         (true, false) => {
             "the two are one person's from now on; a name that stands alone stays alone"
         }
         (true, true) => "records say again whether the two are one person's",
-        (false, false) => "it was decided already that the two are one person's",
-        (false, true) => "nobody has decided that the two are one person's",
+        (false, _) => "it was decided already that the two are one person's",
     });
     Ok(())
 }

@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config_file::LoadedConfig;
+use super::disks::{disk_loop, disks_in_use};
 use crate::breaker::STORE;
-use crate::{ConsumeError, ConsumeStep, Reader, Registry};
+use crate::consume::{count_store_error, register_metrics};
+use crate::{ConsumeError, ConsumeStep, OpenRegistryError, Reader, Registry};
 
 /// Longest pause of a consumer while the store gets no request: another consumer may find it mended
 /// earlier.
@@ -43,13 +45,20 @@ pub(super) struct RunArguments {
     drain: bool,
 }
 
+impl RunArguments {
+    /// Returns whether the command ends without being asked to.
+    pub(super) const fn ends_by_itself(&self) -> bool {
+        self.once || self.drain
+    }
+}
+
 pub(super) async fn run(
     arguments: &RunArguments,
     loaded: &LoadedConfig,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    if arguments.once || arguments.drain {
+    if arguments.ends_by_itself() {
         return tokio::select! {
             biased;
             ended = run_to_end(arguments.once, loaded, clock) => ended,
@@ -63,6 +72,7 @@ pub(super) async fn run(
     if let Some(endpoint) = Endpoint::open(loaded.config.listen.as_ref(), &health).await? {
         tasks.spawn(endpoint.serve(stop.clone().cancelled_owned()));
     }
+    register_metrics();
     let Some(first) = open_when_it_answers(loaded, &clock, &health, &stop).await? else {
         return Ok(());
     };
@@ -76,7 +86,11 @@ pub(super) async fn run(
     );
     systemd::notify_ready();
     let mut watched = Vec::with_capacity(consumers.len());
-    let parts = health.parts(consumers.len());
+    let mut parts = health.parts(consumers.len() + 1);
+    if let Some(part) = parts.pop() {
+        let watching = disk_loop(disks_in_use(loaded), part, stop.clone());
+        tasks.spawn(watching);
+    }
     for (registry, part) in consumers.into_iter().zip(parts) {
         let consuming = consume_loop(registry, Arc::clone(&clock), part.clone(), stop.clone());
         watched.push(tasks.spawn(watch(consuming, part, stop.clone())));
@@ -139,6 +153,7 @@ async fn open_when_it_answers(
     stop: &CancellationToken,
 ) -> Result<Option<Registry>, Failure> {
     let mut circuit = Circuit::new(STORE);
+    let mut log = StepLog::default();
     loop {
         let opening = Registry::open(&loaded.config, &loaded.base, Arc::clone(clock));
         let opened = tokio::select! {
@@ -146,10 +161,16 @@ async fn open_when_it_answers(
             () = stop.cancelled() => return Ok(None),
         };
         let pause = match opened {
-            Ok(registry) => return Ok(Some(registry)),
+            Ok(registry) => {
+                log.works();
+                return Ok(Some(registry));
+            }
             Err(error) if error.is_misconfigured() => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(event = "store-away", %error, "cannot start yet");
+                if let OpenRegistryError::Store(error) = &error {
+                    count_store_error(error);
+                }
+                log.failed("store-away", &error.to_string());
                 health.set_unready(error.to_string());
                 circuit
                     .failure(clock.elapsed())
@@ -219,9 +240,15 @@ async fn consume_loop(
     health: HealthPart,
     stop: CancellationToken,
 ) {
+    let mut log = StepLog::default();
     while !stop.is_cancelled() {
         if let Some(wait) = registry.store_pause(clock.now()).await {
-            health.set_unready("the store failed and is left alone for a moment".into());
+            let cause = log
+                .failure()
+                .unwrap_or("another consumer's log line says how");
+            health.set_unready(format!(
+                "the store failed and is left alone for a moment: {cause}"
+            ));
             let pause = tokio::time::sleep(wait.min(MAX_PAUSE));
             tokio::select! { () = stop.cancelled() => {}, () = pause => {} }
             continue;
@@ -241,6 +268,7 @@ async fn consume_loop(
             Ok(step) => {
                 // An idle step without a connection says nothing about readiness.
                 if step != ConsumeStep::Idle || registry.queue_connected() {
+                    log.works();
                     health.set_ready();
                 }
                 if let ConsumeStep::Done {
@@ -261,8 +289,9 @@ async fn consume_loop(
                 }
             }
             Err(error) => {
-                tracing::warn!(event = "step-failed", %error, "nothing was lost; trying again");
-                health.set_unready(error.to_string());
+                let error = error.to_string();
+                log.failed("step-failed", &error);
+                health.set_unready(error);
             }
         }
     }
@@ -271,6 +300,37 @@ async fn consume_loop(
             event = "leave-failed",
             "the queue could not be left in time; what is not acknowledged comes again"
         );
+    }
+}
+
+/// Log of the changes between working and failing: each is logged once, and so is another failure.
+#[derive(Debug, Default)]
+struct StepLog {
+    failure: Option<String>,
+}
+
+impl StepLog {
+    fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    fn failed(&mut self, event: &'static str, error: &str) {
+        if self.failure() == Some(error) {
+            tracing::debug!(event, error, "still");
+            return;
+        }
+        tracing::warn!(event, error, "nothing was lost; trying again");
+        self.failure = Some(error.to_owned());
+    }
+
+    fn works(&mut self) {
+        if let Some(error) = self.failure.take() {
+            tracing::info!(
+                event = "works-again",
+                after = error,
+                "batches are stored again"
+            );
+        }
     }
 }
 

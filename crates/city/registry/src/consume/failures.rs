@@ -10,6 +10,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::BatchConsumer;
+use super::metrics::count_store_error;
 use super::step::ConsumeError;
 use super::suspects::message_key;
 use crate::open::{DeadLetterReason, GIVEN_UP, STORE_REFUSES};
@@ -181,7 +182,10 @@ impl BatchConsumer {
         }
         self.session.totals.outcome += self.store.ensure_writable(now).await?;
         let taken = self.session.suspects.take(&self.store.store).await;
-        let taken = taken.inspect_err(|error| self.store.report(&Err::<(), _>(error.clone())))?;
+        let taken = taken.inspect_err(|error| {
+            count_store_error(error);
+            self.store.report(&Err::<(), _>(error.clone()));
+        })?;
         let Some(suspect) = taken else {
             return Ok(());
         };
@@ -199,6 +203,7 @@ impl BatchConsumer {
         }
         let noted = self.store.store.put_failures(&message, failures + 1, now);
         if let Err(error) = noted.await {
+            count_store_error(&error);
             self.store.report(&Err::<(), _>(error.clone()));
             self.session.suspects.extend(vec![suspect.delivery]);
             return Err(error.into());
@@ -232,7 +237,10 @@ impl BatchConsumer {
         };
         let message = message_key(&first.delivery.bytes);
         let noted = self.store.store.put_failures(&message, failures, now).await;
-        noted.inspect_err(|error| self.store.report(&Err::<(), _>(error.clone())))
+        noted.inspect_err(|error| {
+            count_store_error(error);
+            self.store.report(&Err::<(), _>(error.clone()));
+        })
     }
 
     /// Takes back that the first batch was tried: the store failed, not the batch, or the program

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use circuit::Permit;
 use linking::{GroupOutcome, OpenBatch};
 
-use super::metrics::count_events;
+use super::metrics::{count_events, count_store_error};
 use super::store_batches::catch_panic;
 use crate::breaker::Breaker;
 use crate::store::{Store, StoreError};
@@ -64,6 +64,7 @@ impl GuardedStore {
     /// failure.
     pub(super) async fn rehearse(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         let rehearsed = catch_panic(self.store.rehearse(now)).await;
+        let rehearsed = rehearsed.inspect_err(count_store_error);
         self.report(&rehearsed);
         rehearsed
     }
@@ -79,7 +80,10 @@ impl GuardedStore {
     /// Asks whether the store answers, and reports only a failure to the circuit.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         let answered = self.store.ping().await;
-        answered.inspect_err(|_| self.breaker.failure())
+        answered.inspect_err(|error| {
+            count_store_error(error);
+            self.breaker.failure();
+        })
     }
 
     /// Makes sure that the store takes writes, unless it is known to. An answer is not enough: a
@@ -98,6 +102,7 @@ impl GuardedStore {
             return Ok(GroupOutcome::default());
         };
         let applied = catch_panic(self.store.apply(&[batch], now)).await;
+        let applied = applied.inspect_err(count_store_error);
         self.report(&applied);
         let outcome = match applied {
             Ok(applied) => {

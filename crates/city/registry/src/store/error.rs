@@ -4,6 +4,7 @@
 use fault::{Fault, Injected, Point};
 use sqlx::Error;
 use sqlx::migrate::MigrateError;
+use tls_fault::TlsFault;
 
 /// Reason for which the store did not do something. Carries codes only: a database's own text may
 /// quote values.
@@ -57,8 +58,9 @@ impl Injected for StoreError {
 impl StoreError {
     /// Short fixed word for metrics.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
+            Self::Unavailable { .. } if self.is_disk_full() => "disk-full",
             Self::Unavailable { .. } => "unavailable",
             Self::Misconfigured { .. } => "misconfigured",
             Self::TooSlow { .. } => "too-slow",
@@ -68,11 +70,27 @@ impl StoreError {
         }
     }
 
+    /// Words of [`StoreError::kind`].
+    pub const KINDS: [&str; 7] = [
+        "unavailable",
+        "disk-full",
+        "misconfigured",
+        "too-slow",
+        "refused",
+        "panicked",
+        "too-much",
+    ];
+
+    /// Returns whether the store has no room on its disk.
+    fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Unavailable { code, .. } if code == DISK_FULL)
+    }
+
     /// Returns whether the rows may be the cause, where the store works otherwise. A full disk may
     /// have room for a small transaction and none for a large one.
     pub(crate) fn may_be_of_the_rows(&self) -> bool {
         match self {
-            Self::Unavailable { code, .. } => code != DISK_FULL,
+            Self::Unavailable { .. } => !self.is_disk_full(),
             Self::Misconfigured { .. } => false,
             Self::TooSlow { .. } | Self::Refused { .. } | Self::Panicked | Self::TooMuch => true,
         }
@@ -111,7 +129,10 @@ impl From<&Error> for StoreError {
         }
         match error {
             Error::Database(database) => sqlite_fault(&database.code().unwrap_or_default()),
-            Error::Io(io) => broken_down(format!("{:?}", io.kind())),
+            Error::Io(io) => match TlsFault::find(io) {
+                Some(fault) => tls(fault),
+                None => broken_down(format!("{:?}", io.kind())),
+            },
             Error::Tls(_) => misconfigured(
                 "the TLS handshake with the database failed",
                 "check tls, ca_file and the server's certificate",
@@ -147,6 +168,15 @@ impl From<MigrateError> for StoreError {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
             _ => unavailable("migration"),
         }
+    }
+}
+
+/// Fault of the encrypted connection to PostgreSQL.
+fn tls(fault: TlsFault) -> StoreError {
+    let what = fault.what("the database");
+    match fault.help() {
+        Some(help) => misconfigured(what, help),
+        None => broken_down(what),
     }
 }
 
@@ -321,9 +351,8 @@ mod tests {
         for state in ["22003", "23514", "23502"] {
             assert_eq!(postgres_fault(state.into()).kind(), "refused", "{state}");
         }
-        for state in [
-            "57P01", "53100", "08006", "25006", "XX000", "40001", "23505",
-        ] {
+        assert_eq!(postgres_fault("53100".into()).kind(), "disk-full");
+        for state in ["57P01", "08006", "25006", "XX000", "40001", "23505"] {
             assert_eq!(
                 postgres_fault(state.into()).kind(),
                 "unavailable",
@@ -340,11 +369,13 @@ mod tests {
         }
         for (code, kind) in [
             ("5", "unavailable"),
-            ("13", "unavailable"),
+            ("13", "disk-full"),
+            ("4874", "disk-full"),
             ("1555", "refused"),
             ("275", "refused"),
         ] {
             assert_eq!(sqlite_fault(code).kind(), kind, "{code}");
+            assert!(StoreError::KINDS.contains(&kind), "{kind}");
         }
         assert_eq!(sqlite_fault("14").kind(), "misconfigured");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use broker::{DirectoryConfig, QueueConfig};
 use contract::{PublicKey, wire};
 
-use crate::world::{asserted, negative};
+use crate::world::{asserted, negative, within_patience};
 
 pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_city-registry"))
@@ -103,13 +103,13 @@ pub(crate) async fn terminate(daemon: &mut tokio::process::Child) -> Option<i32>
     let id = daemon.id().unwrap().to_string();
     let asked = Command::new("kill").args(["-TERM", &id]).status().unwrap();
     assert!(asked.success());
-    let ended = tokio::time::timeout(Duration::from_secs(20), daemon.wait()).await;
-    ended.expect("it ends in time").unwrap().code()
+    let ended = within_patience("the daemon ends", daemon.wait()).await;
+    ended.unwrap().code()
 }
 
 /// Page of the daemon, once it holds `text`.
 pub(crate) async fn page_with(port: u16, path: &str, text: &str) -> String {
-    let seen = tokio::time::timeout(Duration::from_secs(30), async {
+    within_patience(&format!("{path} has {text}"), async {
         loop {
             let page = page(port, path).await.unwrap_or_default();
             if page.contains(text) {
@@ -117,9 +117,8 @@ pub(crate) async fn page_with(port: u16, path: &str, text: &str) -> String {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-    });
-    seen.await
-        .unwrap_or_else(|_| panic!("{path} has {text} in time"))
+    })
+    .await
 }
 
 pub(crate) async fn page(port: u16, path: &str) -> std::io::Result<String> {

@@ -3,6 +3,7 @@
 
 mod ahead;
 mod consume;
+mod encrypted;
 mod hostile;
 mod in_the_way;
 mod installed;

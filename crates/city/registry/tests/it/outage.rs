@@ -6,7 +6,7 @@ use registry::{ConsumeError, ConsumeStep, StoreError};
 use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
 
-use crate::world::{NOW, World, asserted, dose, doses};
+use crate::world::{NOW, World, asserted, dose, doses, within_patience};
 
 #[tokio::test]
 async fn a_killed_store_loses_nothing_and_nothing_is_acknowledged_early() {
@@ -19,11 +19,15 @@ async fn a_killed_store_loses_nothing_and_nothing_is_acknowledged_early() {
     }
     let now = NOW.parse().unwrap();
     let mut stored = 0;
-    while stored == 0 {
-        if let ConsumeStep::Done { batches, .. } = world.registry.consume_once(now).await.unwrap() {
-            stored += batches;
+    within_patience("a batch is stored", async {
+        while stored == 0 {
+            let step = world.registry.consume_once(now).await.unwrap();
+            if let ConsumeStep::Done { batches, .. } = step {
+                stored += batches;
+            }
         }
-    }
+    })
+    .await;
     postgres.kill();
     for _ in 0..3 {
         let error = world.registry.consume_once(now).await.unwrap_err();

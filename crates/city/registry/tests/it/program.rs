@@ -2,13 +2,12 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use broker::{DirectoryConfig, QueueConfig};
 use contract::{Scheme, wire};
 
 use crate::installed::{page_with, public_key, run, send, words};
-use crate::world::{asserted, negative, pseudonym};
+use crate::world::{asserted, negative, pseudonym, within_patience};
 
 #[tokio::test]
 async fn from_init_to_show() {
@@ -209,8 +208,8 @@ async fn the_daemon_stores_what_arrives_serves_metrics_and_ends_on_sigterm() {
             .unwrap()
             .success()
     );
-    let ended = tokio::time::timeout(Duration::from_secs(30), daemon.wait()).await;
-    assert_eq!(ended.expect("it ends in time").unwrap().code(), Some(0));
+    let ended = within_patience("the daemon ends", daemon.wait()).await;
+    assert_eq!(ended.unwrap().code(), Some(0));
     let (_, stats, _) = words(&run(folder, &["show", "--stats"]));
     assert!(stats.contains("asserted    test 1"), "{stats}");
 }

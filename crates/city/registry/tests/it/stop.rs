@@ -7,6 +7,7 @@ use contract::{PublicKey, wire};
 use sqlx::Connection as _;
 
 use crate::installed::{install, page_with, run, send, terminate, words};
+use crate::world::within_patience;
 
 /// A transaction that waits for a lock would go on for 30 s, and its batch must come again.
 #[tokio::test]
@@ -51,9 +52,12 @@ async fn a_stop_is_heeded_while_a_transaction_hangs_and_health_answers() {
 /// Waits until a session waits for a lock.
 async fn until_one_waits(postgres: &testbed::postgres::Postgres) {
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-    while postgres.psql("registry", waiting).await.unwrap().trim() != "1" {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    within_patience("a session waits for a lock", async {
+        while postgres.psql("registry", waiting).await.unwrap().trim() != "1" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -91,9 +95,12 @@ async fn a_stop_is_heeded_while_large_batches_are_opened() {
     }
     let mut daemon = installed.start();
     page_with(installed.port, "/health/live", "alive").await;
-    while broker::depth(&queue, folder).await.unwrap().waiting == 40 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    within_patience("the first batch is taken", async {
+        while broker::depth(&queue, folder).await.unwrap().waiting == 40 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
     page_with(installed.port, "/health/live", "alive").await;
     assert_eq!(terminate(&mut daemon).await, Some(0));
     let depth = broker::depth(&queue, folder).await.unwrap();

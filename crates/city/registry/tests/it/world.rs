@@ -20,6 +20,23 @@ use testbed::rabbitmq::RabbitMq;
 
 pub(crate) const NOW: &str = "2021-07-01T09:00:00Z";
 
+/// Longest time that a test waits for anything, in a machine that is busy with other things.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Pause between two markers.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Returns whether a message is the marker of some call: 32 hex digits and no receipt.
+fn is_marker(message: &[u8]) -> bool {
+    message.len() == 32 && message.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Waits for what must come to pass; a test that would hang fails with its name instead.
+pub(crate) async fn within_patience<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(PATIENCE, work).await;
+    done.unwrap_or_else(|_| panic!("not within {} s: {what}", PATIENCE.as_secs()))
+}
+
 /// Running registry and the key to seal for it.
 pub(crate) struct World {
     pub folder: tempfile::TempDir,
@@ -150,24 +167,38 @@ impl World {
         self.publisher.publish(batch).await.unwrap();
     }
 
-    /// Receipts that the registry has sent since the last call.
+    /// Receipts that the registry has sent since the last call, however long they take: all are
+    /// here once two messages sent after them are. (One may lie before them in a folder's listing;
+    /// the next listing comes when that is read.) Whoever has called this listens.
     pub(crate) async fn answers(&mut self) -> Vec<Receipt> {
         let mut receipts = Vec::new();
-        loop {
-            let messages = self
-                .receipts
-                .receive(100, Duration::from_millis(500))
-                .await
-                .unwrap();
-            if messages.is_empty() {
-                return receipts;
-            }
-            receipts.extend(
-                messages
-                    .iter()
-                    .flat_map(|message| self.verifier.open(message).unwrap()),
-            );
+        for _ in 0..2 {
+            let marked = self.receive_until_marked();
+            receipts.extend(within_patience("receipts come", marked).await);
         }
+        receipts
+    }
+
+    /// Broadcasts a message, and receives up to it and whatever comes with it.
+    async fn receive_until_marked(&mut self) -> Vec<Receipt> {
+        let markers = broker::receipt_publisher(&self.queue, self.folder.path()).unwrap();
+        let marker = contract::BatchId::random().to_hex().into_bytes();
+        let mut receipts = Vec::new();
+        let mut marked = false;
+        while !marked {
+            // Again as long as it does not come: the subscription may just be made.
+            markers.broadcast(marker.clone()).await.ok();
+            let messages = self.receipts.receive(100, LOOK).await.unwrap();
+            for message in messages {
+                if message == marker {
+                    marked = true;
+                } else if !is_marker(&message) {
+                    receipts.extend(self.verifier.open(&message).unwrap());
+                }
+            }
+        }
+        markers.close().await;
+        receipts
     }
 
     pub(crate) async fn send_bytes(&self, bytes: Vec<u8>) {

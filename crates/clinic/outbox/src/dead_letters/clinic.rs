@@ -6,14 +6,16 @@ use chrono::{DateTime, Utc};
 use contract::RecordDigest;
 use sqlx::sqlite::SqliteConnection;
 
-use super::types::Refused;
+use super::types::{Origin, Refused};
+use super::unlisted::{Unlisted, any_unlisted, forget_unlisted, put_unlisted};
 use crate::file::{OutboxError, json, to_ms};
 use crate::limits::MAX_DEAD_LETTERS_PER_FEED;
 
 /// Length at which record ids are cut, in characters.
 const MAX_RECORD_ID_CHARS: usize = 512;
 
-/// Opens or refreshes the letters of refused rows; returns the number of new ones.
+/// Opens or refreshes the letters of refused rows, and counts those that the list has no room for;
+/// returns the number of rows that were not refused before.
 pub(crate) async fn open_refused(
     connection: &mut SqliteConnection,
     refused: &[Refused],
@@ -23,7 +25,7 @@ pub(crate) async fn open_refused(
     if refused.is_empty() {
         return Ok(0);
     }
-    let refused: HashMap<&str, _> = refused
+    let rows: HashMap<&str, _> = refused
         .iter()
         .map(|row| {
             (
@@ -32,7 +34,9 @@ pub(crate) async fn open_refused(
             )
         })
         .collect();
+    let rows = json(&rows);
     let before = count(connection, feed_id).await?;
+    let has_room = before < i64::from(MAX_DEAD_LETTERS_PER_FEED);
     sqlx::query(
         "INSERT INTO dead_letter (feed_id, origin, record_id, record, reason, stamp, \
          first_seen_at_ms, last_seen_at_ms) \
@@ -45,12 +49,53 @@ pub(crate) async fn open_refused(
          reason = excluded.reason, stamp = excluded.stamp, last_seen_at_ms = ?3",
     )
     .bind(feed_id)
-    .bind(json(&refused))
+    .bind(&rows)
     .bind(to_ms(now))
-    .bind(before < i64::from(MAX_DEAD_LETTERS_PER_FEED))
+    .bind(has_room)
     .execute(&mut *connection)
     .await?;
-    Ok(u64::try_from(count(connection, feed_id).await? - before).unwrap_or(0))
+    let listed = u64::try_from(count(connection, feed_id).await? - before).unwrap_or(0);
+    if has_room && !any_unlisted(&mut *connection).await? {
+        return Ok(listed);
+    }
+    let unlisted = note_unlisted(connection, refused, feed_id, &rows).await?;
+    Ok((listed + unlisted.added).saturating_sub(unlisted.forgotten))
+}
+
+/// Numbers of refusals that came to the unlisted ones and left them.
+struct UnlistedChange {
+    added: u64,
+    forgotten: u64,
+}
+
+/// Writes down the refused rows that are not listed, and forgets those that are. `rows` are their
+/// record ids as keys of a JSON object.
+async fn note_unlisted(
+    connection: &mut SqliteConnection,
+    refused: &[Refused],
+    feed_id: i64,
+    rows: &str,
+) -> Result<UnlistedChange, OutboxError> {
+    let listed: Vec<String> = sqlx::query_scalar(
+        "SELECT j.key FROM json_each(?2) AS j CROSS JOIN dead_letter AS d ON d.feed_id = ?1 \
+         AND d.record_id = j.key AND d.origin = 'clinic'",
+    )
+    .bind(feed_id)
+    .bind(rows)
+    .fetch_all(&mut *connection)
+    .await?;
+    let listed: HashSet<&str> = listed.iter().map(String::as_str).collect();
+    let is_listed = |row: &&Refused| listed.contains(cut(&row.record_id));
+    let records = refused.iter().filter(is_listed).map(|row| &row.record);
+    let forgotten = forget_unlisted(connection, records, Origin::Clinic).await?;
+    let unlisted = refused.iter().filter(|row| !is_listed(row));
+    let unlisted = unlisted.map(|row| Unlisted {
+        record: row.record,
+        feed_id: Some(feed_id),
+        reason: row.reason,
+    });
+    let added = put_unlisted(connection, unlisted, Origin::Clinic).await?;
+    Ok(UnlistedChange { added, forgotten })
 }
 
 /// Closes the letters of accepted rows that the page does not refuse as well; returns their number.

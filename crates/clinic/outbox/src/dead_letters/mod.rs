@@ -5,6 +5,7 @@ mod clinic;
 mod list;
 mod registry;
 mod types;
+mod unlisted;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub(crate) use self::registry::{
     open_of_registry, refused_by_registry, unnamed,
 };
 pub use self::types::{DeadLetter, DeadLetterFilter, Origin, Refused};
+pub(crate) use self::unlisted::{forget_unlisted, unlisted_of_clinic};
 use crate::file::{Database, OutboxError, json, to_ms};
 
 /// The dead letters, over the outbox file.

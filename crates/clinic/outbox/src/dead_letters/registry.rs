@@ -7,6 +7,8 @@ use contract::RecordDigest;
 use record_secrets::Revision;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
+use super::types::Origin;
+use super::unlisted::{Unlisted, any_unlisted, forget_unlisted, put_unlisted};
 use crate::file::{OutboxError, digest_from, each_digest, json, side_by_side, to_ms};
 use crate::limits::MAX_DEAD_LETTERS_PER_FEED;
 use crate::records::{KnownRecord, RecordMap, SourceStamp};
@@ -83,7 +85,8 @@ pub(crate) async fn open_of_registry(
     open_letters(connection, letters, now).await
 }
 
-/// Opens or refreshes letters; the last one of each record.
+/// Opens or refreshes letters, and counts those that the list has no room for; the last one of each
+/// record.
 pub(crate) async fn open_letters<'a>(
     connection: &mut SqliteConnection,
     letters: impl IntoIterator<Item = RegistryLetter<'a>>,
@@ -96,18 +99,21 @@ pub(crate) async fn open_letters<'a>(
     if letters.is_empty() {
         return Ok(());
     }
-    let letters: Vec<_> = letters
+    let rows: Vec<_> = letters
         .iter()
         .map(|(record, letter)| (record.to_hex(), letter))
         .collect();
-    sqlx::query(
-        "INSERT INTO dead_letter (feed_id, origin, record, reason, stamp, first_seen_at_ms, \
+    let opened = sqlx::query(
+        "WITH room (feed_id) AS MATERIALIZED (\
+         SELECT feed_id FROM (SELECT DISTINCT value ->> '$[1][0]' AS feed_id FROM json_each(?1)) \
+         AS f WHERE ?3 > (SELECT count(*) FROM dead_letter AS d \
+         WHERE d.feed_id IS f.feed_id AND d.origin = 'registry')) \
+         INSERT INTO dead_letter (feed_id, origin, record, reason, stamp, first_seen_at_ms, \
          last_seen_at_ms) \
          SELECT r.feed_id, 'registry', r.record, r.reason, r.stamp, ?2, ?2 FROM (\
          SELECT unhex(value ->> 0) AS record, value ->> '$[1][0]' AS feed_id, \
          value ->> '$[1][1]' AS reason, value ->> '$[1][2]' AS stamp FROM json_each(?1)) AS r \
-         WHERE (?3 > (SELECT count(*) FROM dead_letter AS d \
-         WHERE d.feed_id IS r.feed_id AND d.origin = 'registry') \
+         WHERE (EXISTS (SELECT 1 FROM room WHERE room.feed_id IS r.feed_id) \
          OR EXISTS (SELECT 1 FROM dead_letter AS d \
          WHERE d.record = r.record AND d.origin = 'registry')) \
          ON CONFLICT (record) WHERE origin = 'registry' DO UPDATE SET feed_id = excluded.feed_id, \
@@ -115,19 +121,59 @@ pub(crate) async fn open_letters<'a>(
          discarded_at_ms, NULL), \
          reason = excluded.reason, stamp = excluded.stamp, last_seen_at_ms = ?2",
     )
-    .bind(json(&letters))
+    .bind(json(&rows))
     .bind(to_ms(now))
     .bind(MAX_DEAD_LETTERS_PER_FEED)
-    .execute(connection)
-    .await?;
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    let are_all_listed = opened == letters.len() as u64;
+    if are_all_listed && !any_unlisted(&mut *connection).await? {
+        return Ok(());
+    }
+    let listed = listed_among(connection, letters.keys()).await?;
+    forget_unlisted(connection, listed.iter(), Origin::Registry).await?;
+    let unlisted = letters
+        .iter()
+        .filter(|(record, _)| !listed.contains(*record));
+    let unlisted = unlisted.map(|(record, (feed_id, reason, _))| Unlisted {
+        record: *record,
+        feed_id: *feed_id,
+        reason,
+    });
+    put_unlisted(connection, unlisted, Origin::Registry).await?;
     Ok(())
+}
+
+/// Selects the records that have a letter of the registry.
+async fn listed_among(
+    connection: &mut SqliteConnection,
+    records: impl Iterator<Item = &RecordDigest>,
+) -> Result<HashSet<RecordDigest>, OutboxError> {
+    let listed: Vec<Vec<u8>> = sqlx::query_scalar(each_digest!(
+        "SELECT d.record FROM place CROSS JOIN dead_letter AS d \
+         ON d.record = substr(?1, place.at, 32) AND d.origin = 'registry'"
+    ))
+    .bind(side_by_side(records))
+    .fetch_all(connection)
+    .await?;
+    listed.into_iter().map(digest_from).collect()
 }
 
 /// Closes the letters of records that no version was left for, and that need none any more.
 pub(crate) async fn close_parked<'a>(
     connection: &mut SqliteConnection,
-    records: impl Iterator<Item = &'a RecordDigest>,
+    records: impl Iterator<Item = &'a RecordDigest> + Clone,
 ) -> Result<(), OutboxError> {
+    if any_unlisted(&mut *connection).await? {
+        sqlx::query(each_digest!(
+            "DELETE FROM unlisted_refusal WHERE reason = 'versions-exhausted' \
+             AND record IN (SELECT substr(?1, at, 32) FROM place)"
+        ))
+        .bind(side_by_side(records.clone()))
+        .execute(&mut *connection)
+        .await?;
+    }
     let any: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE reason = 'versions-exhausted')",
     )
@@ -150,8 +196,9 @@ pub(crate) async fn close_parked<'a>(
 /// those of records whose older version is withdrawn because of the refusal: that is no mending.
 pub(crate) async fn close_of_registry<'a>(
     connection: &mut SqliteConnection,
-    records: impl Iterator<Item = &'a RecordDigest>,
+    records: impl Iterator<Item = &'a RecordDigest> + Clone,
 ) -> Result<(), OutboxError> {
+    forget_unlisted(connection, records.clone(), Origin::Registry).await?;
     let any: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM dead_letter WHERE origin = 'registry')")
             .fetch_one(&mut *connection)

@@ -36,7 +36,7 @@ pub async fn accept_state(path: &Path, owner: &str) -> Result<bool, OutboxError>
         Ok(()) | Err(OutboxError::OlderSchema { .. }) => {}
         Err(error) => return Err(error),
     }
-    let _lock = LockFile::acquire(path, owner)?;
+    let _lock = LockFile::acquire(path, owner, None)?;
     let mut connection = open_writer(path).await?;
     let cleared = sqlx::query(
         "UPDATE beacon SET other_at_ms = NULL, other_generation = NULL, risen_at_ms = NULL, \

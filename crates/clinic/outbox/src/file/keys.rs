@@ -73,7 +73,7 @@ pub async fn accept_pseudonym_keys(
         Ok(()) | Err(OutboxError::OlderSchema { .. }) => {}
         Err(error) => return Err(error),
     }
-    let _lock = LockFile::acquire(path, owner)?;
+    let _lock = LockFile::acquire(path, owner, None)?;
     let mut connection = open_writer(path).await?;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let pinned = read(&mut transaction, keys.suite).await?;

@@ -1,15 +1,43 @@
 //! The lock file of the outbox: one process at a time may write.
 
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
 
 use super::error::OutboxError;
 use super::paths::{FILE_MODE, sibling_path};
 
 /// Longest name of an owner that is read, in bytes.
 const MAX_OWNER_BYTES: u64 = 80;
+
+/// Most tries to take a lock that readers hold, each for a moment.
+const MAX_TRIES: u32 = 10_000;
+
+/// Process that holds an outbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Owner {
+    /// Command of the process, such as `run`.
+    pub command: String,
+    /// Id of the process, in the process namespace it lives in.
+    pub process: Option<u32>,
+    /// Time at which it took the outbox.
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.command)?;
+        match self.process {
+            Some(process) => write!(f, ", process {process}"),
+            None => Ok(()),
+        }
+    }
+}
 
 /// Lock that is held as long as the process owns the outbox; the operating system releases it when
 /// the process ends, however.
@@ -24,7 +52,11 @@ impl LockFile {
     ///
     /// # Errors
     /// [`OutboxError::Locked`] with the name of the owner, and the disk's failures.
-    pub(crate) fn acquire(outbox: &Path, owner: &str) -> Result<Self, OutboxError> {
+    pub(crate) fn acquire(
+        outbox: &Path,
+        owner: &str,
+        now: Option<DateTime<Utc>>,
+    ) -> Result<Self, OutboxError> {
         let what = "opening the outbox's lock file";
         let mut file = OpenOptions::new()
             .read(true)
@@ -34,9 +66,12 @@ impl LockFile {
             .mode(FILE_MODE)
             .open(sibling_path(outbox, ".lock"))
             .map_err(|error| OutboxError::io(what, &error))?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {
-                let note = format!("{owner}, process {}", std::process::id());
+                let since = now.map_or_else(String::new, |now| {
+                    format!(", since {}", now.to_rfc3339_opts(SecondsFormat::Secs, true))
+                });
+                let note = format!("{owner}, process {}{since}", std::process::id());
                 file.set_len(0)
                     .and_then(|()| file.write_all(note.as_bytes()))
                     .map_err(|error| OutboxError::io("writing the outbox's lock file", &error))?;
@@ -47,6 +82,48 @@ impl LockFile {
             }),
             Err(TryLockError::Error(error)) => Err(OutboxError::io(what, &error)),
         }
+    }
+}
+
+/// Takes the lock. Whoever asks for the owner holds it too, shared, for a moment: that is waited
+/// out.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..MAX_TRIES {
+        let taken = file.try_lock();
+        if !matches!(taken, Err(TryLockError::WouldBlock)) || file.try_lock_shared().is_err() {
+            return taken;
+        }
+    }
+    Err(TryLockError::WouldBlock)
+}
+
+/// Returns the process that holds the outbox at `path`, or `None` if none does.
+///
+/// # Errors
+/// The disk's failures.
+pub fn owner(outbox: &Path) -> Result<Option<Owner>, OutboxError> {
+    let mut file = match File::open(sibling_path(outbox, ".lock")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(OutboxError::io("opening the outbox's lock file", &error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(parse(&read_owner(&mut file)))),
+        Err(TryLockError::Error(error)) => {
+            Err(OutboxError::io("asking for the outbox's lock", &error))
+        }
+    }
+}
+
+fn parse(note: &str) -> Owner {
+    let mut parts = note.split(", ");
+    let command = parts.next().unwrap_or_default().to_owned();
+    let mut part = |name: &str| parts.next().and_then(|part| part.strip_prefix(name));
+    Owner {
+        command,
+        process: part("process ").and_then(|id| id.parse().ok()),
+        since: part("since ").and_then(|since| since.parse().ok()),
     }
 }
 
@@ -69,13 +146,59 @@ mod tests {
     fn second_owner_learns_who_has_the_lock_and_gets_it_afterwards() {
         let folder = tempfile::tempdir().unwrap();
         let outbox = folder.path().join("outbox.db");
-        let first = LockFile::acquire(&outbox, "run").unwrap();
-        let refused = LockFile::acquire(&outbox, "sync").unwrap_err().to_string();
+        let now = Some("2021-07-01T09:00:00.5Z".parse().unwrap());
+        assert_eq!(owner(&outbox).unwrap(), None);
+        let first = LockFile::acquire(&outbox, "run", now).unwrap();
+        let refused = LockFile::acquire(&outbox, "sync", now)
+            .unwrap_err()
+            .to_string();
         assert!(
             refused.contains(&format!("run, process {}", std::process::id())),
             "{refused}"
         );
+        let expected = Owner {
+            command: "run".into(),
+            process: Some(std::process::id()),
+            since: Some("2021-07-01T09:00:00Z".parse().unwrap()),
+        };
+        assert_eq!(owner(&outbox).unwrap(), Some(expected));
         drop(first);
-        LockFile::acquire(&outbox, "sync").unwrap();
+        assert_eq!(owner(&outbox).unwrap(), None, "it has ended");
+        LockFile::acquire(&outbox, "sync", now).unwrap();
+    }
+
+    #[test]
+    fn whoever_asks_for_the_owner_keeps_nobody_from_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = folder.path().join("outbox.db");
+        let now = Some("2021-07-01T09:00:00Z".parse().unwrap());
+        drop(LockFile::acquire(&outbox, "run", now).unwrap());
+        let asked = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..5000 {
+                    owner(&outbox).unwrap();
+                }
+                asked.store(true, std::sync::atomic::Ordering::Relaxed);
+            });
+            while !asked.load(std::sync::atomic::Ordering::Relaxed) {
+                drop(LockFile::acquire(&outbox, "run", now).unwrap());
+            }
+        });
+    }
+
+    #[test]
+    fn notes_of_older_programs_are_read_as_far_as_they_go() {
+        let older = parse("run, process 7");
+        assert_eq!((older.command.as_str(), older.process), ("run", Some(7)));
+        assert_eq!((older.since, parse("").process), (None, None));
+    }
+
+    #[test]
+    fn whoever_looks_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = folder.path().join("outbox.db");
+        assert_eq!(owner(&outbox).unwrap(), None);
+        assert!(!sibling_path(&outbox, ".lock").exists());
     }
 }

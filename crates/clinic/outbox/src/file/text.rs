@@ -8,6 +8,9 @@ const MAX_NAME_BYTES: usize = 200;
 /// Longest code, in bytes.
 const MAX_CODE_BYTES: usize = 64;
 
+/// Longest cause of a failure, in characters.
+const MAX_WHY_CHARS: usize = 500;
+
 /// Checks the length of a source's or feed's name.
 ///
 /// # Errors
@@ -32,6 +35,12 @@ pub(crate) fn short_code(code: &str) -> &str {
     }
 }
 
+/// Returns a cause of a failure as it may be written: on one line, cut at 500 characters.
+pub(crate) fn own_words(why: &str) -> String {
+    let one_line = |letter: char| if letter.is_control() { ' ' } else { letter };
+    why.chars().take(MAX_WHY_CHARS).map(one_line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +52,11 @@ mod tests {
         assert_eq!(short_code("could not connect to 10.0.0.1"), "other");
         assert_eq!(short_code(""), "other");
         assert_eq!(short_code("Иванов"), "other");
+    }
+
+    #[test]
+    fn causes_are_cut_and_stay_on_their_line() {
+        assert_eq!(own_words("no column\nnamed x"), "no column named x");
+        assert_eq!(own_words(&"ж".repeat(501)).chars().count(), 500);
     }
 }

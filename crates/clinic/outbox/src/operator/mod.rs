@@ -1,5 +1,6 @@
 //! The operator's side: status, requests, retries, reconciliation.
 
+mod links;
 mod overview;
 mod reader;
 mod reconcile;
@@ -7,6 +8,7 @@ mod requests;
 mod retry;
 mod status;
 
+pub(crate) use links::Links;
 pub use reader::OutboxReader;
 pub(crate) use reconcile::Reconciliations;
 pub use reconcile::{RepairPlan, Report};
@@ -15,5 +17,6 @@ pub use requests::{Request, RequestQueue};
 pub(crate) use retry::Retries;
 pub use retry::RetryPlan;
 pub use status::{
-    DeadLetterCount, FeedStatus, PublisherStatus, RaiseWaits, Status, Surprise, SweepStatus,
+    DeadLetterCount, FeedStatus, Link, PublisherStatus, RaiseWaits, RejectedReceipts, RowCounts,
+    Status, Surprise, SweepStatus, UnfinishedLoad,
 };

@@ -4,7 +4,8 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Connection as _, Row as _};
 
 use super::status::{
-    DeadLetterCount, FeedStatus, PublisherStatus, RaiseWaits, Status, Surprise, SweepStatus,
+    DeadLetterCount, FeedStatus, Link, PublisherStatus, RaiseWaits, RejectedReceipts, RowCounts,
+    Status, Surprise, SweepStatus, UnfinishedLoad,
 };
 use crate::batches::count_backlog;
 use crate::corrections::RefusedCorrections;
@@ -37,6 +38,8 @@ pub(super) async fn read_status(pool: &SqlitePool) -> Result<Status, OutboxError
         publisher: publisher(&mut transaction).await?,
         dead_letters: dead_letter_counts(&mut transaction).await?,
         surprises: surprises(&mut transaction).await?,
+        links: links(&mut transaction).await?,
+        rejected_receipts: rejected_receipts(&mut transaction).await?,
         unplaced_records: unsigned(unplaced),
     })
 }
@@ -60,7 +63,9 @@ async fn raise_waits(
 async fn feeds(connection: &mut SqliteConnection) -> Result<Vec<FeedStatus>, OutboxError> {
     let rows = sqlx::query(
         "SELECT source, feed, feed.cursor IS NOT NULL AS has_cursor, pulled_at_ms, \
-         last_run_at_ms, last_ok_at_ms, last_error, consecutive_failures, new_total, \
+         last_run_at_ms, last_ok_at_ms, last_error, last_error_why, consecutive_failures, \
+         load_rows, rows_read, rows_sent, rows_unchanged, rows_no_fact, rows_refused, \
+         rows_parked, new_total, \
          corrected_total, feed.withdrawn_total, resent_total, unchanged_total, refused_total, \
          sweep_owed, sweep.feed_id IS NOT NULL AS swept, pass, seen, finished_at_ms, held_missing, \
          held_known, permit, sweep.withdrawn_total AS swept_total, missed_total, \
@@ -83,15 +88,23 @@ async fn feeds(connection: &mut SqliteConnection) -> Result<Vec<FeedStatus>, Out
 
 fn feed(row: &SqliteRow) -> Result<FeedStatus, OutboxError> {
     let total = |column| row.try_get::<i64, _>(column).map(unsigned);
+    let last_ok_at = time_in(row, "last_ok_at_ms")?;
+    let load_rows: Option<i64> = row.try_get("load_rows")?;
     Ok(FeedStatus {
         source: row.try_get("source")?,
         feed: row.try_get("feed")?,
         has_cursor: row.try_get("has_cursor")?,
         pulled_at: time_in(row, "pulled_at_ms")?,
         last_run_at: time_in(row, "last_run_at_ms")?,
-        last_ok_at: time_in(row, "last_ok_at_ms")?,
+        last_ok_at,
         last_error: row.try_get("last_error")?,
+        last_error_why: row.try_get("last_error_why")?,
         consecutive_failures: row.try_get("consecutive_failures")?,
+        load: load_rows.map(|rows| UnfinishedLoad {
+            first: last_ok_at.is_none(),
+            rows: unsigned(rows),
+        }),
+        rows: row_counts(row)?,
         new_total: total("new_total")?,
         corrected_total: total("corrected_total")?,
         withdrawn_total: total("withdrawn_total")?,
@@ -110,6 +123,18 @@ fn feed(row: &SqliteRow) -> Result<FeedStatus, OutboxError> {
         },
         sweep_owed: row.try_get::<i64, _>("sweep_owed")? > 0,
         sweep: sweep(row)?,
+    })
+}
+
+fn row_counts(row: &SqliteRow) -> Result<RowCounts, OutboxError> {
+    let total = |column| row.try_get::<i64, _>(column).map(unsigned);
+    Ok(RowCounts {
+        read: total("rows_read")?,
+        sent: total("rows_sent")?,
+        unchanged: total("rows_unchanged")?,
+        no_fact: total("rows_no_fact")?,
+        refused: total("rows_refused")?,
+        parked: total("rows_parked")?,
     })
 }
 
@@ -134,21 +159,24 @@ fn sweep(row: &SqliteRow) -> Result<Option<SweepStatus>, OutboxError> {
 }
 
 async fn surprises(connection: &mut SqliteConnection) -> Result<Vec<Surprise>, OutboxError> {
-    let rows: Vec<(String, String, String, i64, i64, i64)> = sqlx::query_as(
-        "SELECT source, feed, code, count, first_seen_at_ms, last_seen_at_ms \
+    let rows = sqlx::query(
+        "SELECT source, feed, code, count, first_seen_at_ms, last_seen_at_ms, mended_at_ms \
          FROM surprise JOIN feed ON feed.id = feed_id ORDER BY source, feed, code",
     )
     .fetch_all(connection)
     .await?;
-    let surprise = |(source, feed, code, count, first, last)| Surprise {
-        source,
-        feed,
-        code,
-        count: unsigned(count),
-        first_seen_at: from_ms(first),
-        last_seen_at: from_ms(last),
+    let surprise = |row: &SqliteRow| -> Result<Surprise, OutboxError> {
+        Ok(Surprise {
+            source: row.try_get("source")?,
+            feed: row.try_get("feed")?,
+            code: row.try_get("code")?,
+            count: unsigned(row.try_get("count")?),
+            first_seen_at: time_in(row, "first_seen_at_ms")?,
+            last_seen_at: time_in(row, "last_seen_at_ms")?,
+            mended_at: time_in(row, "mended_at_ms")?,
+        })
     };
-    Ok(rows.into_iter().map(surprise).collect())
+    rows.iter().map(surprise).collect()
 }
 
 async fn publisher(connection: &mut SqliteConnection) -> Result<PublisherStatus, OutboxError> {
@@ -176,21 +204,61 @@ async fn publisher(connection: &mut SqliteConnection) -> Result<PublisherStatus,
 async fn dead_letter_counts(
     connection: &mut SqliteConnection,
 ) -> Result<Vec<DeadLetterCount>, OutboxError> {
-    let rows: Vec<(String, String, String, String, i64)> = sqlx::query_as(
-        "SELECT coalesce(source, ''), coalesce(feed, ''), origin, reason, count(*) \
-         FROM dead_letter LEFT JOIN feed ON feed.id = feed_id WHERE discarded_at_ms IS NULL \
+    let rows = sqlx::query(
+        "SELECT coalesce(source, '') AS source, coalesce(feed, '') AS feed, origin, reason, \
+         sum(listed + unlisted) AS refused, sum(unlisted) AS unlisted FROM (\
+         SELECT feed_id, origin, reason, count(*) AS listed, 0 AS unlisted \
+         FROM dead_letter WHERE discarded_at_ms IS NULL GROUP BY feed_id, origin, reason \
+         UNION ALL SELECT feed_id, origin, reason, 0, count(*) \
+         FROM unlisted_refusal GROUP BY feed_id, origin, reason) \
+         LEFT JOIN feed ON feed.id = feed_id \
          GROUP BY feed_id, origin, reason ORDER BY source, feed, origin, reason",
     )
     .fetch_all(connection)
     .await?;
-    let count = |(source, feed, origin, reason, count): (_, _, String, _, _)| DeadLetterCount {
-        source,
-        feed,
-        origin: Origin::from_column(&origin),
+    let count = |row: &SqliteRow| -> Result<DeadLetterCount, OutboxError> {
+        Ok(DeadLetterCount {
+            source: row.try_get("source")?,
+            feed: row.try_get("feed")?,
+            origin: Origin::from_column(row.try_get("origin")?),
+            reason: row.try_get("reason")?,
+            count: unsigned(row.try_get("refused")?),
+            unlisted: unsigned(row.try_get("unlisted")?),
+        })
+    };
+    rows.iter().map(count).collect()
+}
+
+async fn links(connection: &mut SqliteConnection) -> Result<Vec<Link>, OutboxError> {
+    let rows: Vec<(String, String, i64, Option<String>)> =
+        sqlx::query_as("SELECT name, state, since_ms, why FROM link ORDER BY name")
+            .fetch_all(connection)
+            .await?;
+    let link = |(name, state, since, why)| Link {
+        name,
+        state,
+        since: from_ms(since),
+        why,
+    };
+    Ok(rows.into_iter().map(link).collect())
+}
+
+async fn rejected_receipts(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<RejectedReceipts>, OutboxError> {
+    let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(
+        "SELECT reason, count, first_seen_at_ms, last_seen_at_ms FROM rejected_receipt \
+         ORDER BY reason",
+    )
+    .fetch_all(connection)
+    .await?;
+    let rejected = |(reason, count, first, last)| RejectedReceipts {
         reason,
         count: unsigned(count),
+        first_seen_at: from_ms(first),
+        last_seen_at: from_ms(last),
     };
-    Ok(rows.into_iter().map(count).collect())
+    Ok(rows.into_iter().map(rejected).collect())
 }
 
 /// Number of a column: SQLite counts in signed numbers, these never fall below zero.

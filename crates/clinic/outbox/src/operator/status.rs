@@ -29,8 +29,12 @@ pub struct Status {
     pub publisher: PublisherStatus,
     /// Open dead letters, counted; discarded ones are not.
     pub dead_letters: Vec<DeadLetterCount>,
-    /// Things sources did that they should not.
+    /// Things sources did that they should not, those that are over included.
     pub surprises: Vec<Surprise>,
+    /// Ways to the queue, as the running gateway last saw them change.
+    pub links: Vec<Link>,
+    /// Receipts that were ignored, by reason.
+    pub rejected_receipts: Vec<RejectedReceipts>,
     /// Records from before feeds were remembered that were not read since; no sweep withdraws them.
     pub unplaced_records: u64,
 }
@@ -62,8 +66,15 @@ pub struct FeedStatus {
     pub last_ok_at: Option<DateTime<Utc>>,
     /// Code of the last run's failure; `None` if it was good.
     pub last_error: Option<String>,
+    /// Cause of the last run's failure, in the gateway's own words.
+    pub last_error_why: Option<String>,
     /// Failed runs since the last good one.
     pub consecutive_failures: u32,
+    /// Load from the feed's beginning that has not reached its end; `None` where the feed was read
+    /// to its end since.
+    pub load: Option<UnfinishedLoad>,
+    /// Rows that were read and made durable, by what came of them.
+    pub rows: RowCounts,
     /// Records sent for the first time.
     pub new_total: u64,
     /// Records sent with other content.
@@ -72,9 +83,9 @@ pub struct FeedStatus {
     pub withdrawn_total: u64,
     /// Records sent again because the generation rose.
     pub resent_total: u64,
-    /// Drafts that needed no event.
+    /// Rows that had been sent as they are.
     pub unchanged_total: u64,
-    /// Dead letters ever opened.
+    /// Rows refused, each once as long as it stays refused.
     pub refused_total: u64,
     /// Records of which an older version was sent, and whose row or event is refused.
     pub refused_corrections: RefusedCorrections,
@@ -83,6 +94,34 @@ pub struct FeedStatus {
     pub sweep_owed: bool,
     /// State of the feed's key sweeps; `None` before the first one.
     pub sweep: Option<SweepStatus>,
+}
+
+/// A load of a feed from its beginning that is not finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct UnfinishedLoad {
+    /// True if the feed was never read to its end.
+    pub first: bool,
+    /// Rows that it has read and made durable so far.
+    pub rows: u64,
+}
+
+/// Rows of a feed that were read and made durable, since schema 11 of the outbox; a row counts each
+/// time it is read. `read` is the sum of the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct RowCounts {
+    /// Rows read, by pulls, by sweeps that read a row again, and by retries.
+    pub read: u64,
+    /// Rows that were put into batches: new, corrected, withdrawn, or sent again.
+    pub sent: u64,
+    /// Rows that had been sent as they are.
+    pub unchanged: u64,
+    /// Rows that are no facts: about something else than COVID-19, or not done, such as an
+    /// appointment.
+    pub no_fact: u64,
+    /// Rows that were refused.
+    pub refused: u64,
+    /// Rows that no version is left for.
+    pub parked: u64,
 }
 
 /// The key sweeps of one feed. Totals are since the outbox was made.
@@ -116,6 +155,35 @@ pub struct Surprise {
     /// Code of the surprise.
     pub code: String,
     /// Number of times.
+    pub count: u64,
+    /// Time of the first one.
+    pub first_seen_at: Option<DateTime<Utc>>,
+    /// Time of the last one.
+    pub last_seen_at: Option<DateTime<Utc>>,
+    /// Time at which a later sweep, or for pages without end a later run, ended well; `None` while
+    /// it has not.
+    pub mended_at: Option<DateTime<Utc>>,
+}
+
+/// A way to the queue: `queue`, on which batches leave, or `receipts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Link {
+    /// Name of the way.
+    pub name: String,
+    /// Code of its state.
+    pub state: String,
+    /// Time at which it came to be so.
+    pub since: Option<DateTime<Utc>>,
+    /// Cause, in the gateway's own words.
+    pub why: Option<String>,
+}
+
+/// Receipts that were ignored for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RejectedReceipts {
+    /// Code of the reason.
+    pub reason: String,
+    /// Number of messages.
     pub count: u64,
     /// Time of the first one.
     pub first_seen_at: Option<DateTime<Utc>>,
@@ -161,6 +229,8 @@ pub struct DeadLetterCount {
     pub origin: Origin,
     /// Reason for which the rows were refused, as a code.
     pub reason: String,
-    /// Number of rows.
+    /// Number of rows, listed or not.
     pub count: u64,
+    /// Number of rows among them that are not listed, since the list of the feed is full.
+    pub unlisted: u64,
 }

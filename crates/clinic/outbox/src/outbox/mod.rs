@@ -49,7 +49,7 @@ impl Outbox {
         now: DateTime<Utc>,
     ) -> Result<Self, OutboxError> {
         options.check()?;
-        let lock = LockFile::acquire(path, options.owner)?;
+        let lock = LockFile::acquire(path, options.owner, Some(now))?;
         create_private(path)?;
         let mut connection = open_writer(path).await?;
         check_alone(&mut connection).await?;
@@ -237,6 +237,44 @@ impl Outbox {
     ) -> Result<(), OutboxError> {
         let feeds = &self.subjects.feeds;
         feeds.record_run(source, feed, outcome, now).await
+    }
+
+    /// Notes that a feed is read from its beginning: until the next [`RunOutcome::Ok`], the rows
+    /// of its pulls are counted as an unfinished load.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn begin_load(&self, source: &str, feed: &str) -> Result<(), OutboxError> {
+        self.subjects.feeds.begin_load(source, feed).await
+    }
+
+    /// Notes a change of a way to the queue (`queue` or `receipts`), for `status`. `why` is a
+    /// cause in the program's own words, cut at 500 characters.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn note_link(
+        &self,
+        name: &str,
+        state: &str,
+        why: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<(), OutboxError> {
+        self.subjects.links.note(name, state, why, now).await
+    }
+
+    /// Adds receipts that were ignored for this reason, for `status`.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn note_rejected_receipts(
+        &self,
+        reason: &str,
+        count: u64,
+        now: DateTime<Utc>,
+    ) -> Result<(), OutboxError> {
+        let links = &self.subjects.links;
+        links.note_rejected(reason, count, now).await
     }
 
     /// Forgets the cursors of the source's feeds and its rows' open dead letters, so that the next

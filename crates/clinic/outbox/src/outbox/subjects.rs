@@ -6,7 +6,7 @@ use crate::batches::{BatchReceipts, Beacons, Capacity, Leases, ReceiptRules, Sea
 use crate::dead_letters::DeadLetters;
 use crate::feeds::Feeds;
 use crate::file::{Database, LockFile};
-use crate::operator::{OutboxReader, Reconciliations, Requests, Retries};
+use crate::operator::{Links, OutboxReader, Reconciliations, Requests, Retries};
 use crate::options::OutboxOptions;
 use crate::page::Pages;
 use crate::records::Records;
@@ -21,6 +21,7 @@ pub(super) struct Subjects {
     pub(super) capacity: Arc<Capacity>,
     pub(super) reader: OutboxReader,
     pub(super) feeds: Feeds,
+    pub(super) links: Links,
     pub(super) pages: Pages,
     pub(super) leases: Leases,
     pub(super) receipts: BatchReceipts,
@@ -66,6 +67,7 @@ impl Subjects {
         Self {
             reader: OutboxReader::over(database().readers().clone()),
             feeds: Feeds::new(database()),
+            links: Links::new(database()),
             pages: Pages::new(database(), records(), versions(), sealing(), capacity()),
             leases: Leases::new(database(), ReceiptRules::of(options)),
             receipts: BatchReceipts::new(

@@ -1,5 +1,6 @@
 //! Pages, from the look-up to the commit.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use az::SaturatingAs as _;
@@ -13,8 +14,8 @@ use super::types::{Committed, PageCommit, Pulled};
 use crate::batches::{Capacity, NewBatch, Sealing, store_batches};
 use crate::corrections::{self, Noticed};
 use crate::dead_letters::{
-    RegistryLetter, VERSIONS_EXHAUSTED, close_accepted, close_of_registry, close_parked,
-    open_letters, open_refused,
+    Origin, RegistryLetter, VERSIONS_EXHAUSTED, close_accepted, close_of_registry, close_parked,
+    forget_unlisted, open_letters, open_refused,
 };
 use crate::feeds::{enter_feed, feed_id};
 use crate::file::{Database, OutboxError, to_ms};
@@ -52,12 +53,14 @@ impl Pages {
     /// Looks the page's records up, plans its events, and seals them.
     pub(crate) async fn prepare(&self, mut page: PageCommit) -> Result<Prepared, OutboxError> {
         page.check()?;
+        let offered_drafts = page.drafts.len() as u64;
         let sorted = sort_and_keep_last(std::mem::take(&mut page.drafts));
         let kind = sorted.drafts.first().map(|pulled| pulled.draft.body.kind());
         let (read, plan, batches) = self.plan_and_seal(&page, sorted.drafts).await?;
         Ok(Prepared {
             page,
             kind,
+            offered_drafts,
             replaced_drafts: sorted.replaced,
             read,
             plan,
@@ -217,6 +220,8 @@ impl Prepared {
     /// Counts of the page, but for its dead letters.
     const fn counts(&self) -> Committed {
         let mut counts = self.plan.counts;
+        counts.refused = self.page.refused.len() as u64;
+        counts.read = self.offered_drafts + counts.refused;
         counts.unchanged += self.replaced_drafts;
         counts.batches = self.batches.len() as u64;
         if self.page.sweep.is_none() {
@@ -277,8 +282,11 @@ async fn store_dead_letters(
     });
     open_letters(connection, parked, page.now).await?;
     counts.refused_new = open_refused(connection, &page.refused, feed_id, page.now).await?;
+    let refused: HashSet<&RecordDigest> = page.refused.iter().map(|row| &row.record).collect();
+    let well = plan.records().filter(|record| !refused.contains(record));
+    counts.cleared = forget_unlisted(connection, well, Origin::Clinic).await?;
     let accepted = &page.accepted_record_ids;
-    counts.cleared = close_accepted(connection, accepted, &page.refused, feed_id).await?;
+    counts.cleared += close_accepted(connection, accepted, &page.refused, feed_id).await?;
     Ok(())
 }
 
@@ -290,12 +298,16 @@ async fn store_progress(
     counts: &Committed,
 ) -> Result<(), OutboxError> {
     let number = |count: u64| count.saturating_as::<i64>();
+    // A retry of dead letters and a sweep read rows of which the load knows nothing.
+    let is_pull = prepared.page.generation_at_read.is_some();
     sqlx::query(
         "UPDATE feed SET cursor = coalesce(?2, cursor), pulled_at_ms = ?3, \
          new_total = new_total + ?4, corrected_total = corrected_total + ?5, \
          withdrawn_total = withdrawn_total + ?6, resent_total = resent_total + ?7, \
-         unchanged_total = unchanged_total + ?8, refused_total = refused_total + ?9 \
-         WHERE id = ?1",
+         unchanged_total = unchanged_total + ?8, refused_total = refused_total + ?9, \
+         load_rows = load_rows + ?10, rows_read = rows_read + ?11, rows_sent = rows_sent + ?12, \
+         rows_no_fact = rows_no_fact + ?13, rows_unchanged = rows_unchanged + ?8, \
+         rows_refused = rows_refused + ?14, rows_parked = rows_parked + ?15 WHERE id = ?1",
     )
     .bind(feed_id)
     .bind(prepared.resume())
@@ -306,6 +318,12 @@ async fn store_progress(
     .bind(number(counts.resent))
     .bind(number(counts.unchanged))
     .bind(number(counts.refused_new))
+    .bind(number(if is_pull { counts.read } else { 0 }))
+    .bind(number(counts.read))
+    .bind(number(counts.sent))
+    .bind(number(counts.no_fact))
+    .bind(number(counts.refused))
+    .bind(number(counts.parked))
     .execute(connection)
     .await?;
     Ok(())

@@ -105,7 +105,11 @@ impl PagePlan {
         let Some(revision) = revision.filter(|_| change != Change::Unchanged) else {
             self.note_unsent(&pulled, known, basis);
             if change == Change::Unchanged {
-                self.counts.unchanged += 1;
+                if is_no_fact(&pulled.draft, known) {
+                    self.counts.no_fact += 1;
+                } else {
+                    self.counts.unchanged += 1;
+                }
                 if basis.is_refused(&pulled.draft) {
                     self.still_refused.push(pulled);
                 } else {
@@ -118,6 +122,7 @@ impl PagePlan {
             return;
         };
         *self.counts.of_mut(change) += 1;
+        self.counts.sent += 1;
         let update = update_of(&pulled, known, revision);
         self.update(update);
         let Pulled { draft, stamp } = pulled;
@@ -212,6 +217,14 @@ impl PagePlan {
         self.counts = self.counts.plus(other.counts);
     }
 
+    /// Records that have a draft.
+    pub(super) fn records(&self) -> impl Iterator<Item = &RecordDigest> {
+        let unsent = self.unchanged.iter().chain(&self.parked);
+        let unsent = unsent.chain(&self.still_refused);
+        let unsent = unsent.map(|pulled| &pulled.draft.record);
+        self.events.iter().map(|event| &event.record).chain(unsent)
+    }
+
     /// Drafts of the plan, sorted, to plan them anew.
     pub(super) fn into_drafts(self) -> Vec<Pulled> {
         let mut drafts = self.unchanged;
@@ -263,6 +276,12 @@ impl Committed {
             Change::Unchanged => &mut self.unchanged,
         }
     }
+}
+
+/// Returns whether a draft that changes nothing says nothing to the registry, and never did.
+fn is_no_fact(draft: &Draft, known: Option<&KnownRecord>) -> bool {
+    let withdraws = matches!(draft.body, Body::Withdrawn { .. });
+    withdraws && !known.is_some_and(|known| known.state.was_sent())
 }
 
 fn change_of(draft: &Draft, known: Option<&KnownRecord>, basis: PlanBasis<'_>) -> Change {

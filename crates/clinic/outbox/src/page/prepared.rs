@@ -23,6 +23,8 @@ pub struct Prepared {
     pub(super) page: PageCommit,
     /// Kind of the feed's facts, if a draft tells.
     pub(super) kind: Option<FactKind>,
+    /// Number of drafts that were handed in.
+    pub(super) offered_drafts: u64,
     /// Drafts that a later one of the same record replaced.
     pub(super) replaced_drafts: u64,
     pub(super) read: ReadState,
@@ -76,6 +78,7 @@ impl Prepared {
         page.resume = next.page.resume.or(page.resume.take());
         page.now = next.page.now;
         self.kind = self.kind.or(next.kind);
+        self.offered_drafts += next.offered_drafts;
         self.replaced_drafts += next.replaced_drafts;
         self.read.join(next.read);
         self.plan.join(next.plan);

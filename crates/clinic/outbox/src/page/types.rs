@@ -75,10 +75,14 @@ impl PageCommit {
     }
 }
 
-/// Counts of a committed page. `new + corrected + withdrawn + resent + unchanged + parked` is the
-/// number of its drafts.
+/// Counts of a committed page. `sent + unchanged + no_fact + parked` is the number of its drafts,
+/// and with `refused` it is `read`; what is sent is new, corrected, withdrawn or resent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Committed {
+    /// Rows of the page, whatever came of them.
+    pub read: u64,
+    /// Rows that were put into batches.
+    pub sent: u64,
     /// Records never sent before.
     pub new: u64,
     /// Records sent before and now sent with other content.
@@ -87,13 +91,18 @@ pub struct Committed {
     pub withdrawn: u64,
     /// Records sent again because the generation rose, as they were as far as can be told.
     pub resent: u64,
-    /// Drafts that need no event: sent already, withdrawn already, withdrawals of records never
-    /// sent, and earlier drafts of a record that came twice.
+    /// Drafts that need no event: sent already, withdrawn already, and earlier drafts of a record
+    /// that came twice.
     pub unchanged: u64,
+    /// Drafts that say nothing to the registry, and never did: about something else than COVID-19,
+    /// or not done, such as an appointment.
+    pub no_fact: u64,
     /// Drafts that no version is left for: dead letters with the reason
     /// [`crate::VERSIONS_EXHAUSTED`].
     pub parked: u64,
-    /// Dead letters opened; rows that were in the dead letters already do not count.
+    /// Rows that were refused, listed in the dead letters or not.
+    pub refused: u64,
+    /// Rows among `refused` that were not refused before.
     pub refused_new: u64,
     /// Dead letters closed because their row was accepted.
     pub cleared: u64,
@@ -113,12 +122,16 @@ impl Committed {
     /// Sum of two pages' counts.
     pub(crate) const fn plus(self, other: Self) -> Self {
         Self {
+            read: self.read + other.read,
+            sent: self.sent + other.sent,
             new: self.new + other.new,
             corrected: self.corrected + other.corrected,
             withdrawn: self.withdrawn + other.withdrawn,
             resent: self.resent + other.resent,
             unchanged: self.unchanged + other.unchanged,
+            no_fact: self.no_fact + other.no_fact,
             parked: self.parked + other.parked,
+            refused: self.refused + other.refused,
             refused_new: self.refused_new + other.refused_new,
             cleared: self.cleared + other.cleared,
             missed: self.missed + other.missed,

@@ -6,7 +6,7 @@ use contract::RecordDigest;
 use sqlx::sqlite::SqlitePool;
 
 use super::bitmap::{self, Bits};
-use super::running::{LostCorrection, LostLetter, LostRows};
+use super::running::{LetterPlace, LostCorrection, LostLetter, LostRows};
 use crate::corrections;
 use crate::dead_letters;
 use crate::file::OutboxError;
@@ -78,7 +78,8 @@ pub(super) async fn asserted_in(
     Ok(asserted)
 }
 
-/// Dead letters, and notes of refused corrections, of the feed's rows that no key has named.
+/// Dead letters, listed or not, and notes of refused corrections, of rows that no key has
+/// named.
 pub(super) async fn lost_rows(
     pool: &SqlitePool,
     records: &Records,
@@ -97,13 +98,21 @@ pub(super) async fn lost_rows(
             .bind(feed_id)
             .fetch_all(pool)
             .await?;
-    let letters = dead_letters::records_of(pool, &ids).await?;
-    let digests: Vec<RecordDigest> = letters.values().copied().collect();
+    let listed = dead_letters::records_of(pool, &ids).await?;
+    let listed = listed
+        .into_iter()
+        .map(|(id, record)| (LetterPlace::Listed(id), record));
+    let unlisted = dead_letters::unlisted_of_clinic(pool, feed_id).await?;
+    let unlisted = unlisted
+        .into_iter()
+        .map(|record| (LetterPlace::Unlisted(record), record));
+    let letters: Vec<(LetterPlace, RecordDigest)> = listed.chain(unlisted).collect();
+    let digests: Vec<RecordDigest> = letters.iter().map(|(_, record)| *record).collect();
     let LookedUp { known, .. } = records.look_up(&digests).await?;
-    let letters = letters.into_iter().filter_map(|(id, record)| {
+    let letters = letters.into_iter().filter_map(|(place, record)| {
         let known = known.get(&record).filter(|known| is_lost(known))?;
         let record_no = known.record_no;
-        Some(LostLetter { id, record_no })
+        Some(LostLetter { place, record_no })
     });
     let noted = corrections::all_of_feed(pool, feed_id).await?;
     let LookedUp { known, .. } = records.look_up(&noted).await?;

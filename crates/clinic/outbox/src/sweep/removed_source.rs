@@ -145,7 +145,9 @@ impl RemovedSources {
 async fn forget_feed(connection: &mut SqliteConnection, feed_id: i64) -> Result<(), OutboxError> {
     for statement in [
         "DELETE FROM dead_letter WHERE feed_id = ?1 AND reason <> 'versions-exhausted'",
-        "UPDATE feed SET cursor = NULL WHERE id = ?1",
+        "DELETE FROM unlisted_refusal WHERE feed_id = ?1 AND reason <> 'versions-exhausted'",
+        "DELETE FROM surprise WHERE feed_id = ?1",
+        "UPDATE feed SET cursor = NULL, load_rows = 0 WHERE id = ?1",
     ] {
         sqlx::query(statement)
             .bind(feed_id)

@@ -10,8 +10,8 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use super::bitmap;
 use super::types::{Sweep, SweepStep};
 use crate::corrections;
-use crate::dead_letters;
-use crate::feeds::enter_feed;
+use crate::dead_letters::{self, Origin};
+use crate::feeds::{enter_feed, mend_surprises_before};
 use crate::file::{OutboxError, from_ms, json, to_ms};
 use crate::records::{forget_stamps, last_record_no};
 
@@ -208,8 +208,16 @@ pub(super) struct HeldWithdrawals {
 
 /// A dead letter whose row is gone.
 pub(super) struct LostLetter {
-    pub(super) id: i64,
+    pub(super) place: LetterPlace,
     pub(super) record_no: i64,
+}
+
+/// Place of a dead letter.
+pub(super) enum LetterPlace {
+    /// Number of a listed letter.
+    Listed(i64),
+    /// Record of a refusal that is only counted.
+    Unlisted(RecordDigest),
 }
 
 /// A refused correction whose row is gone.
@@ -250,11 +258,15 @@ pub(super) async fn end(
     let records = lost.corrections.iter().map(|lost| &lost.record);
     let forgotten = corrections::forget(connection, records).await?;
     dead_letters::close_of_registry(connection, forgotten.iter()).await?;
-    let ids: Vec<i64> = lost.letters.iter().map(|letter| letter.id).collect();
-    sqlx::query("DELETE FROM dead_letter WHERE id IN (SELECT value FROM json_each(?1))")
-        .bind(json(&ids))
-        .execute(&mut *connection)
-        .await?;
+    close_lost(&mut *connection, &lost.letters).await?;
+    if held.is_none() {
+        let begun: Option<i64> =
+            sqlx::query_scalar("SELECT begun_at_ms FROM sweep WHERE feed_id = ?1")
+                .bind(feed_id)
+                .fetch_one(&mut *connection)
+                .await?;
+        mend_surprises_before(&mut *connection, feed_id, begun, to_ms(now)).await?;
+    }
     let withdrawn: i64 = sqlx::query_scalar(
         "UPDATE sweep SET pass = NULL, cursor = NULL, all_read = 0, finished_at_ms = ?2, \
          held_missing = ?3, held_known = ?4, permit = 0 WHERE feed_id = ?1 RETURNING withdrawn",
@@ -270,6 +282,26 @@ pub(super) async fn end(
         .execute(connection)
         .await?;
     Ok(withdrawn.unsigned_abs())
+}
+
+async fn close_lost(
+    connection: &mut SqliteConnection,
+    letters: &[LostLetter],
+) -> Result<(), OutboxError> {
+    let mut ids = Vec::new();
+    let mut unlisted = Vec::new();
+    for letter in letters {
+        match letter.place {
+            LetterPlace::Listed(id) => ids.push(id),
+            LetterPlace::Unlisted(record) => unlisted.push(record),
+        }
+    }
+    sqlx::query("DELETE FROM dead_letter WHERE id IN (SELECT value FROM json_each(?1))")
+        .bind(json(&ids))
+        .execute(&mut *connection)
+        .await?;
+    dead_letters::forget_unlisted(connection, unlisted.iter(), Origin::Clinic).await?;
+    Ok(())
 }
 
 /// Permits the withdrawals that the safety catch holds at the source; returns their number.

@@ -117,7 +117,7 @@ async fn write(
     .execute(&mut *connection)
     .await?;
     if reason.is_some() {
-        sqlx::query("UPDATE feed SET cursor = NULL")
+        sqlx::query("UPDATE feed SET cursor = NULL, load_rows = 0")
             .execute(&mut *connection)
             .await?;
         renewal::need_withdrawals(connection).await?;

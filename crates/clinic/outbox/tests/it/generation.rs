@@ -120,6 +120,8 @@ async fn copied_back_file_sends_everything_again() {
     );
     let done = outbox.commit_page(page(latest.clone(), "b")).await.unwrap();
     let expected = Committed {
+        read: 4,
+        sent: 4,
         new: 1,
         corrected: 1,
         withdrawn: 1,

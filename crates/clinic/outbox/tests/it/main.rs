@@ -8,6 +8,7 @@ mod beacon;
 mod corrections;
 mod crash;
 mod dead_letters;
+mod figures;
 mod generation;
 mod joined;
 mod keys;

@@ -475,12 +475,16 @@ async fn live(steps: Vec<Step>) {
 
 fn sum(one: Committed, other: Committed) -> Committed {
     Committed {
+        read: one.read + other.read,
+        sent: one.sent + other.sent,
         new: one.new + other.new,
         corrected: one.corrected + other.corrected,
         withdrawn: one.withdrawn + other.withdrawn,
         resent: one.resent + other.resent,
         unchanged: one.unchanged + other.unchanged,
+        no_fact: one.no_fact + other.no_fact,
         parked: one.parked + other.parked,
+        refused: one.refused + other.refused,
         refused_new: one.refused_new + other.refused_new,
         cleared: one.cleared + other.cleared,
         missed: one.missed + other.missed,

@@ -32,6 +32,8 @@ async fn unchanged_is_not_sent_again_and_a_change_is_one_correction() {
     assert_eq!(
         first,
         Committed {
+            read: 2,
+            sent: 2,
             new: 2,
             batches: 1,
             ..Committed::default()
@@ -51,6 +53,7 @@ async fn unchanged_is_not_sent_again_and_a_change_is_one_correction() {
     assert_eq!(
         second,
         Committed {
+            read: 2,
             unchanged: 2,
             ..Committed::default()
         }
@@ -68,6 +71,8 @@ async fn unchanged_is_not_sent_again_and_a_change_is_one_correction() {
     assert_eq!(
         third,
         Committed {
+            read: 2,
+            sent: 1,
             corrected: 1,
             unchanged: 1,
             batches: 1,
@@ -90,11 +95,7 @@ async fn withdrawals_go_out_once_and_only_for_what_was_sent() {
         .await
         .unwrap();
     assert_eq!(
-        (
-            never_sent.withdrawn,
-            never_sent.unchanged,
-            never_sent.batches
-        ),
+        (never_sent.withdrawn, never_sent.no_fact, never_sent.batches),
         (0, 1, 0)
     );
 
@@ -392,6 +393,7 @@ async fn status_shows_the_state_of_every_feed() {
     for second in [6, 7] {
         let outcome = RunOutcome::Failed {
             code: "source-away",
+            why: "the table vaccinations is not there",
         };
         outbox
             .record_run("mis", "recoveries", outcome, at(second))
@@ -400,6 +402,7 @@ async fn status_shows_the_state_of_every_feed() {
     }
     let free_text = RunOutcome::Failed {
         code: "password for user fsb rejected",
+        why: "",
     };
     outbox
         .record_run("mis", "tests", free_text, at(8))

@@ -54,6 +54,8 @@ async fn last_version_is_sent_and_the_next_change_parks_the_record_alone() {
     assert_eq!(
         done,
         Committed {
+            read: 3,
+            sent: 1,
             corrected: 1,
             unchanged: 1,
             parked: 1,

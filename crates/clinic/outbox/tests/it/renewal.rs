@@ -30,10 +30,7 @@ impl Place {
              ALTER TABLE meta DROP COLUMN receipt_raised_at_ms;
              ALTER TABLE meta DROP COLUMN raise_needed;
              ALTER TABLE meta DROP COLUMN raise_asked_after;
-             DROP TABLE refused_correction;
-             ALTER TABLE feed DROP COLUMN corrections_of;
-             ALTER TABLE feed DROP COLUMN read_generation;
-             DELETE FROM _sqlx_migrations WHERE version >= 6;",
+             DELETE FROM _sqlx_migrations WHERE version IN (6, 7);",
         )
         .await;
         self.change_generation_file(" 2\noutbox ", " 1\noutbox ");

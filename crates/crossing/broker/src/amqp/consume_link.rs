@@ -10,9 +10,9 @@ use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep};
-use tracing::{info, warn};
 
 use super::error_text::{self, ChannelStep};
+use super::link_log::LinkLog;
 use super::message::Traffic;
 use super::session::BrokerSession;
 use super::settings::{AmqpSettings, Pauses};
@@ -32,6 +32,7 @@ pub(super) struct ConsumeLink {
     /// in one go.
     connecting: Option<JoinHandle<Result<ConsumingConnection, BrokerError>>>,
     pauses: Pauses,
+    log: LinkLog,
     /// Wait before the next attempt to connect.
     pause: Option<Pin<Box<Sleep>>>,
 }
@@ -50,6 +51,7 @@ impl ConsumeLink {
             connection: None,
             connecting: None,
             pauses,
+            log: LinkLog::default(),
             pause: None,
         }
     }
@@ -71,6 +73,7 @@ impl ConsumeLink {
             }
             None => BrokerError::retry(format!("the broker ended reading from {}", self.name())),
         };
+        self.log.lost(&error, self.interrupted());
         self.disconnect();
         Err(error)
     }
@@ -118,15 +121,29 @@ impl ConsumeLink {
         self.connecting = None;
         match outcome.unwrap_or_else(|_| Err(BrokerError::retry("connecting was broken off"))) {
             Ok(connection) => {
-                info!(place = %self.settings.address, from = self.name(), "consuming");
+                self.log.connected(&self.settings.address, self.consuming());
                 self.pauses = self.settings.pauses();
                 Ok(connection)
             }
             Err(error) => {
-                warn!(%error, "consuming is interrupted");
+                self.log.lost(&error, self.interrupted());
                 self.start_pause();
                 Err(error)
             }
+        }
+    }
+
+    const fn consuming(&self) -> &'static str {
+        match self.traffic {
+            Traffic::Batches => "consuming batches",
+            Traffic::Receipts => "consuming receipts",
+        }
+    }
+
+    const fn interrupted(&self) -> &'static str {
+        match self.traffic {
+            Traffic::Batches => "consuming batches is interrupted",
+            Traffic::Receipts => "consuming receipts is interrupted",
         }
     }
 

@@ -4,9 +4,10 @@
 use std::io;
 
 use lapin::{Error, ErrorKind};
-use rustls::{AlertDescription, CertificateError};
+use tls_fault::{CertificateFault, TlsFault};
 
 use super::address::BrokerAddress;
+use super::precondition::Precondition;
 use crate::BrokerError;
 
 /// Work on an open channel, with the name of the exchange or queue it is about.
@@ -53,8 +54,8 @@ pub(super) fn unknown_host() -> io::Error {
 /// Explains why connecting or logging in failed.
 pub(super) fn connecting(address: &BrokerAddress, error: &Error) -> BrokerError {
     match error.kind() {
-        ErrorKind::IOError(error) => match tls_error(error) {
-            Some(error) => tls(address, error),
+        ErrorKind::IOError(error) => match TlsFault::find(error.as_ref()) {
+            Some(fault) => tls(address, fault),
             None => network(address, error.kind()),
         },
         ErrorKind::ProtocolError(error) => {
@@ -135,67 +136,23 @@ fn hung_up(kind: io::ErrorKind) -> bool {
     )
 }
 
-fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-fn tls(address: &BrokerAddress, error: &rustls::Error) -> BrokerError {
+fn tls(address: &BrokerAddress, fault: TlsFault) -> BrokerError {
     let name = format!("{}:{}", address.host, address.port);
-    let (what, help) = match error {
-        rustls::Error::InvalidCertificate(wrong) => return certificate(&name, wrong),
-        rustls::Error::AlertReceived(
-            AlertDescription::CertificateRequired
-            | AlertDescription::NoCertificate
-            | AlertDescription::HandshakeFailure,
-        ) => (
-            format!("{name} wants a client certificate"),
-            "set `cert_file` and `key` in [queue.amqp.tls]; or the two sides share no TLS version \
-             and cipher",
-        ),
-        rustls::Error::AlertReceived(
-            AlertDescription::BadCertificate
-            | AlertDescription::UnknownCA
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateUnknown,
-        ) => (
-            format!("{name} does not accept the client certificate"),
-            "check that `cert_file` is current and signed by an authority that the broker trusts",
-        ),
-        rustls::Error::InvalidMessage(_) => (
-            format!("{name} does not speak TLS"),
-            "use the broker's TLS port (usually 5671), or amqp:// in `url`",
-        ),
-        _ => return BrokerError::retry(format!("the TLS handshake with {name} failed")),
+    let what = fault.what(&name);
+    let Some(help) = fault.help() else {
+        return BrokerError::retry(what);
     };
-    BrokerError::misconfigured(what, help)
-}
-
-fn certificate(name: &str, error: &CertificateError) -> BrokerError {
-    let (what, help) = match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
-            "has expired",
-            "renew it at the broker, and check this machine's date",
-        ),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            ("is not valid yet", "check this machine's date")
+    let own = match fault {
+        TlsFault::ClientCertificate | TlsFault::Refused => {
+            "`cert_file` and `key` of [queue.amqp.tls] give it"
         }
-        CertificateError::UnknownIssuer => (
-            "is signed by an unknown authority",
-            "set `ca_file` in [queue.amqp.tls] to that authority's certificate",
-        ),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
-            "is for another name",
-            "write the name in it as the host of `url`, or as `server_name` in [queue.amqp.tls]",
-        ),
-        CertificateError::Revoked => ("is revoked", "renew it at the broker"),
-        _ => (
-            "cannot be accepted",
-            "renew it at the broker as an X.509 v3 server certificate",
-        ),
+        TlsFault::NoTls => "the broker's TLS port is usually 5671; `url` says amqp:// or amqps://",
+        TlsFault::Certificate(CertificateFault::WrongName) => {
+            "it is the host of `url`, or `server_name` of [queue.amqp.tls]"
+        }
+        _ => "the broker's are settings of [queue.amqp.tls] here and of ssl_options there",
     };
-    BrokerError::misconfigured(format!("the certificate of {name} {what}"), help)
+    BrokerError::misconfigured(what, format!("{help} ({own})"))
 }
 
 pub(super) fn connection_lost(address: &BrokerAddress) -> BrokerError {
@@ -233,22 +190,72 @@ pub(super) fn on_channel(
         ),
         405 => BrokerError::misconfigured(
             format!("{thing} belongs to another connection alone"),
-            "delete it there",
+            "write the name of another one, or end that connection",
         ),
-        406 => BrokerError::misconfigured(
-            format!(
-                "{thing} exists with other arguments (kind, durability, dead letters, length \
-                 or delivery limit)"
-            ),
-            "delete it once it is empty so that it is created anew, or set `declare = false` to \
-             use it as it is",
-        ),
+        406 => precondition(address, step, error.get_message().as_str()),
         540 => BrokerError::misconfigured(
             format!("{address} does not know this kind of queue"),
             "use RabbitMQ 3.10 or later, or set `queue_kind = \"classic\"`",
         ),
         320 => BrokerError::retry(format!("{address} is shutting down")),
         code => BrokerError::retry(format!("{address} ended the work with AMQP code {code}")),
+    }
+}
+
+/// Advice for a queue or exchange that is there with other arguments. Never to delete it: whatever
+/// waits in it would be lost.
+pub(super) const OTHER_ARGUMENTS_HELP: &str = "\
+    set `declare = false` to use it as it is, and compare `rabbitmqctl list_queues name type \
+    durable arguments policy` with `config/rabbitmq-setup.sh`; lengths, ages and limits are \
+    better changed by a policy (rabbitmqctl set_policy), which needs no other queue; for the \
+    rest let gateways and registry use a new name, and empty the old queue by a registry's `run \
+    --drain` under the old name with `declare = false`";
+
+/// Explains a code 406, which stands for unlike faults.
+fn precondition(address: &BrokerAddress, step: ChannelStep<'_>, text: &str) -> BrokerError {
+    let thing = step.thing();
+    match (Precondition::of(text), step) {
+        (Precondition::OtherArgument(name), _) => {
+            let argument = name.map_or_else(String::new, |name| format!(", {name} among them"));
+            BrokerError::misconfigured(
+                format!("{thing} exists with other arguments{argument}"),
+                OTHER_ARGUMENTS_HELP,
+            )
+        }
+        (Precondition::AckTimeout, _) => BrokerError::retry(format!(
+            "{address} took messages of {thing} back that were not acknowledged within its \
+             consumer_timeout; they come again, and nothing is lost. If this goes on, look why \
+             the store is slow, lower `prefetch` in [queue.amqp], or raise the timeout \
+             (consumer_timeout in rabbitmq.conf, in ms)"
+        )),
+        (Precondition::TooLong(_), _) => BrokerError::retry(format!(
+            "{address} closed the channel over a message that is longer than its \
+             max_message_size; the others are sent again"
+        )),
+        (Precondition::Other, ChannelStep::Consume(_) | ChannelStep::Publish(_)) => {
+            BrokerError::retry(format!(
+                "{address} ended the work on {thing} with AMQP code 406"
+            ))
+        }
+        (Precondition::Other, _) => BrokerError::misconfigured(
+            format!(
+                "{address} will not {} {thing} as it is configured",
+                step.verb()
+            ),
+            "the broker's log says why; an argument may be one that this kind of queue, or this \
+             version of the broker, does not know",
+        ),
+    }
+}
+
+/// Longest message of the broker, where the error is of one that was longer.
+pub(super) fn told_limit(error: &Error) -> Option<u64> {
+    let ErrorKind::ProtocolError(error) = error.kind() else {
+        return None;
+    };
+    match Precondition::of(error.get_message().as_str()) {
+        Precondition::TooLong(limit) if error.get_id() == 406 => limit,
+        _ => None,
     }
 }
 

@@ -9,7 +9,9 @@ mod error_text;
 mod frames;
 mod headers;
 mod ledger;
+mod link_log;
 mod message;
+mod precondition;
 mod publish_link;
 mod publish_task;
 mod publisher;
@@ -17,6 +19,7 @@ mod receipts;
 mod rights;
 mod session;
 mod settings;
+mod size_limit;
 mod tls;
 mod topology;
 

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::message::{Destination, LinkStatus, OutgoingMessage, PublishRequest};
 use super::publish_task::publish_until_closed;
 use super::settings::AmqpSettings;
+use super::size_limit::SizeLimit;
 use crate::{BrokerError, QueueState};
 
 /// Longest wait for the task to close its connection.
@@ -23,6 +24,7 @@ pub(super) struct PublishLink {
     settings: Arc<AmqpSettings>,
     destination: Destination,
     status: Arc<watch::Sender<LinkStatus>>,
+    limit: Arc<SizeLimit>,
     task: Mutex<Task>,
 }
 
@@ -46,6 +48,7 @@ impl PublishLink {
             settings,
             destination,
             status: Arc::new(watch::Sender::new(idle)),
+            limit: Arc::default(),
             task: Mutex::new(Task::NotStarted),
         }
     }
@@ -62,7 +65,20 @@ impl PublishLink {
     ///
     /// The confirm timeout counts twice: until the connection takes the message, then until it is
     /// confirmed. Otherwise a slow uplink would spend a message's time on those before it.
+    /// A message that the broker has told to be too long fails alone, and is not sent again while
+    /// the broker is the same.
     pub(super) async fn publish(&self, message: OutgoingMessage) -> Result<(), BrokerError> {
+        let length = message.bytes.len();
+        self.limit.check(length)?;
+        let outcome = self.send(message).await;
+        if outcome.is_err() {
+            // The one that the channel was closed over learns its own reason.
+            self.limit.check(length)?;
+        }
+        outcome
+    }
+
+    async fn send(&self, message: OutgoingMessage) -> Result<(), BrokerError> {
         let requests = self.requests()?;
         let (reply, outcome) = oneshot::channel();
         let (handed_over, given_to_connection) = oneshot::channel();
@@ -120,6 +136,7 @@ impl PublishLink {
                 self.destination.clone(),
                 receiver,
                 Arc::clone(&self.status),
+                Arc::clone(&self.limit),
             );
             *task = Task::Running {
                 requests,

@@ -16,9 +16,11 @@ use tracing::{info, warn};
 use super::confirm::{Confirm, FinishedPublish, Returned, publish};
 use super::error_text::{self, ChannelStep};
 use super::ledger::{LateConfirms, Ledger};
+use super::link_log::LinkLog;
 use super::message::{Destination, LinkStatus, PublishRequest, Traffic};
 use super::session::BrokerSession;
 use super::settings::AmqpSettings;
+use super::size_limit::SizeLimit;
 use super::topology;
 use crate::{BrokerError, MAX_MESSAGE_BYTES, QueueState};
 
@@ -45,14 +47,18 @@ pub(super) async fn publish_until_closed(
     destination: Destination,
     mut requests: mpsc::Receiver<PublishRequest>,
     status: Arc<watch::Sender<LinkStatus>>,
+    limit: Arc<SizeLimit>,
 ) {
     let mut pauses = settings.pauses();
     let mut late = LateConfirms::default();
+    let mut log = LinkLog::default();
     loop {
         let mut connection = PublishingConnection {
             settings: &settings,
             destination: &destination,
             status: &status,
+            log: &mut log,
+            limit: &limit,
             confirmed: false,
         };
         let end = connection.serve(&mut requests, &mut late).await;
@@ -62,7 +68,7 @@ pub(super) async fn publish_until_closed(
         let last_error = match end {
             ConnectionEnd::Closed => None,
             ConnectionEnd::Lost(error) => {
-                warn!(%error, "publishing is interrupted");
+                log.lost(&error, "publishing is interrupted");
                 Some(error)
             }
         };
@@ -105,6 +111,9 @@ struct PublishingConnection<'a> {
     settings: &'a AmqpSettings,
     destination: &'a Destination,
     status: &'a watch::Sender<LinkStatus>,
+    log: &'a mut LinkLog,
+    /// Longest message of the broker, for those who publish.
+    limit: &'a SizeLimit,
     /// True once the broker has confirmed a message.
     confirmed: bool,
 }
@@ -119,7 +128,8 @@ impl PublishingConnection<'_> {
             Ok(session) => session,
             Err(error) => return ConnectionEnd::Lost(error),
         };
-        info!(place = %self.settings.address, "connected for publishing");
+        self.log
+            .connected(&self.settings.address, "connected for publishing");
         let mut ledger = Ledger::new(late);
         let end = self.publish_all(&session, requests, &mut ledger).await;
         match &end {
@@ -264,16 +274,24 @@ impl PublishingConnection<'_> {
             last_error: None,
         });
         let broker = &self.settings.address;
-        match (before.state != state, blocked) {
-            (true, true) => {
+        match (before.state, state) {
+            (QueueState::Blocked, QueueState::Blocked) => {}
+            (_, QueueState::Blocked) => {
                 warn!(place = %broker, "the broker's memory or disk alarm blocks publishing");
             }
-            (true, false) => info!(place = %broker, "the broker takes messages again"),
-            (false, _) => {}
+            // Not at every connection: only what was told to be blocked is told to be so no more.
+            (QueueState::Blocked, _) => info!(place = %broker, "the broker takes messages again"),
+            _ => {}
         }
     }
 
+    /// Explains an error that ends the connection. What is known of the broker's limit goes with
+    /// it, unless the error tells it: the next connection may be to a broker with another.
     fn channel_error(&self, error: &lapin::Error) -> BrokerError {
+        match error_text::told_limit(error) {
+            Some(limit) => self.limit.note(limit),
+            None => self.limit.forget(),
+        }
         let step = ChannelStep::Publish(&self.destination.exchange);
         error_text::on_channel(&self.settings.address, step, error)
     }
@@ -364,6 +382,7 @@ mod tests {
     fn settle(groups: Vec<Vec<FinishedPublish>>) -> Vec<Result<(), BrokerError>> {
         let settings = AmqpSettings::new(&AmqpConfig::default(), Path::new(".")).unwrap();
         let destination = Destination::batches(&AmqpConfig::default());
+        let limit = SizeLimit::default();
         let status = watch::Sender::new(LinkStatus {
             state: QueueState::Connected,
             last_error: None,
@@ -372,6 +391,8 @@ mod tests {
             settings: &settings,
             destination: &destination,
             status: &status,
+            log: &mut LinkLog::default(),
+            limit: &limit,
             confirmed: false,
         };
         let mut late = LateConfirms::default();

@@ -149,7 +149,7 @@ impl Tester<'_> {
             Err(Some(406)) => QueueFinding::warning(
                 "a queue was made with other arguments than this program would give it, such as \
                  without a limit",
-                "delete it once it is empty, so that it is created anew",
+                error_text::OTHER_ARGUMENTS_HELP,
             ),
             Err(_) => QueueFinding::warning(
                 "not verified, as the account may not create queues: their limits",

@@ -1,15 +1,14 @@
 //! TLS for `amqps://`: the authorities to trust and the certificate to show, through rustls with
 //! ring.
 
-use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use lapin::tcp::{RustlsConnector, RustlsConnectorConfig};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::ExposeSecret;
-use settings::SecretSource;
+use settings::{FileError, SecretSource};
 
 use crate::{BrokerError, TlsConfig};
 
@@ -83,23 +82,22 @@ fn private_key(key: &SecretSource, base: &Path) -> Result<PrivateKeyDer<'static>
     })
 }
 
-/// Reads a file of at most [`MAX_CERTIFICATES_BYTES`], whatever becomes of it meanwhile.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+fn read_file(path: &Path) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
-    let file = fs::File::open(path)?;
+    let file = settings::open_regular_file(path)?;
     file.take(MAX_CERTIFICATES_BYTES + 1)
         .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_CERTIFICATES_BYTES {
-        return Err(io::ErrorKind::FileTooLarge.into());
+        return Err(FileError::Io(io::ErrorKind::FileTooLarge));
     }
     Ok(bytes)
 }
 
 fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, BrokerError> {
     let named = || format!("`{key}` in [queue.amqp.tls], {},", path.display());
-    let pem = read_bounded(path).map_err(|error| {
+    let pem = read_file(path).map_err(|error| {
         BrokerError::misconfigured(
-            format!("{} cannot be read: {}", named(), error.kind()),
+            format!("{} cannot be read: {error}", named()),
             "it should be a PEM file that this program's user may read",
         )
     })?;

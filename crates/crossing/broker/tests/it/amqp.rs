@@ -366,7 +366,7 @@ async fn refusals_are_explained(broker: &RabbitMq) {
         ),
         (
             at(&format!("amqps://guest:guest@{host}")),
-            "does not speak TLS",
+            "no TLS is spoken",
         ),
         (
             conflicting.clone(),

@@ -43,11 +43,10 @@ async fn an_alarm_makes_publishes_wait_and_ends_by_itself() {
     })
     .await;
     // A receipt is given up within its time, while batches keep waiting.
-    let broadcast =
-        tokio::time::timeout(Duration::from_secs(4), receipts.broadcast(b"lost".to_vec()));
+    let broadcast = tokio::time::timeout(PATIENCE, receipts.broadcast(b"lost".to_vec()));
     let error = broadcast.await.expect("bounded").unwrap_err();
     assert!(error.is_retry(), "{error}");
-    let error = tokio::time::timeout(Duration::from_secs(4), receipts.broadcast(b"lost".to_vec()))
+    let error = tokio::time::timeout(PATIENCE, receipts.broadcast(b"lost".to_vec()))
         .await
         .expect("bounded")
         .unwrap_err();

@@ -20,6 +20,9 @@ mod faults;
 mod hostile;
 #[cfg(feature = "amqp")]
 #[cfg(test)]
+mod limits;
+#[cfg(feature = "amqp")]
+#[cfg(test)]
 mod permissions;
 #[cfg(feature = "amqp")]
 #[cfg(test)]

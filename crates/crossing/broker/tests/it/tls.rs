@@ -141,7 +141,7 @@ async fn certificates_are_checked_on_both_sides() {
     let foreign = client(theirs.issue("client", "gateway", false));
     let expired = client(ours.issue("old", "gateway", true));
     for (config, expected) in [
-        (with(by_address, good.clone()), "is for another name"),
+        (with(by_address, good.clone()), "is for another host name"),
         (
             with(
                 url.clone(),

@@ -130,6 +130,9 @@ async fn list(arguments: &ListArguments, loaded: &LoadedConfig) -> Result<(), Fa
         }
     }
     pages.close().await;
+    if found.is_empty() && more == 0 {
+        arguments.selection.require_known_reason()?;
+    }
     if arguments.json {
         let list: Vec<_> = found.iter().map(Summary::json).collect();
         print_json(&json!({ "dead_letters": list, "more": more }));
@@ -223,13 +226,16 @@ async fn settle(
     let mut pages = DeadLetterPages::open(loaded).await?;
     let mut done = 0_u64;
     let mut failed = None;
+    let mut unmet: Vec<&str> = selection.ids.iter().map(String::as_str).collect();
     'pages: loop {
         let page = pages.next().await?;
         if page.is_empty() {
             break;
         }
         for letter in page {
-            if !selection.matches(&Summary::of(&letter)) {
+            let summary = Summary::of(&letter);
+            unmet.retain(|id| !summary.id.starts_with(id));
+            if !selection.matches(&summary) {
                 continue;
             }
             let settled = match action {
@@ -244,6 +250,9 @@ async fn settle(
         }
     }
     pages.close().await;
+    if done == 0 && failed.is_none() {
+        selection.require_known_reason()?;
+    }
     let done_text = match action {
         SettleAction::Retry => "put back into the queue",
         SettleAction::Discard => "thrown away",
@@ -251,6 +260,10 @@ async fn settle(
     print_line(format!("{done} {done_text}"));
     match failed {
         Some(failure) => Err(failure),
+        None if !unmet.is_empty() => Err(Failure::Later(format!(
+            "no dead letter has an id that begins with {}",
+            unmet.join(" or ")
+        ))),
         None if done == 0 => Err(Failure::Later("no dead letter matches".into())),
         None => Ok(()),
     }

@@ -3,8 +3,12 @@
 use broker::DeadLetter;
 use clap::Args;
 use contract::batch_id_of;
+use program::Failure;
+use program::terminal::visible;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+use crate::open::reason_codes;
 
 /// Filters; what is not given does not restrict.
 #[derive(Debug, Args)]
@@ -25,6 +29,28 @@ impl Selection {
                 .reason
                 .as_deref()
                 .is_none_or(|reason| letter.reason.as_deref() == Some(reason))
+    }
+}
+
+impl Selection {
+    /// Refuses a reason that no dead letter ever has; to be asked once none has met the selection.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] with the reasons there are.
+    pub(super) fn require_known_reason(&self) -> Result<(), Failure> {
+        let Some(reason) = self.reason.as_deref() else {
+            return Ok(());
+        };
+        let mut known = reason_codes();
+        if known.any(|code| code == reason) {
+            return Ok(());
+        }
+        let known: Vec<&str> = reason_codes().collect();
+        Err(Failure::Usage(format!(
+            "no reason is named {}; there are: {}",
+            visible(reason),
+            known.join(", ")
+        )))
     }
 }
 
@@ -96,6 +122,25 @@ mod tests {
         for bad in ["", "abc", "raw-", "ivanov", "*"] {
             assert!(id(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn reason_that_there_is_not_is_a_mistake() {
+        let known = |reason: Option<&str>| {
+            let selection = Selection {
+                ids: Vec::new(),
+                reason: reason.map(str::to_owned),
+            };
+            selection
+                .require_known_reason()
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(known(None), Ok(()));
+        for reason in ["store-refuses", "too-large", "given-up"] {
+            assert_eq!(known(Some(reason)), Ok(()));
+        }
+        let error = known(Some("datum")).unwrap_err();
+        assert!(error.contains("no reason is named datum") && error.contains("given-up"));
     }
 
     #[test]

@@ -67,13 +67,27 @@ pub(super) fn options(
                     password would travel in clear";
         return Err(misconfigured(what.into(), PLAIN_HELP));
     }
+    // Looked at before the driver reads them, which would wait for ever at a pipe.
+    let readable = |setting: &str, file: &Path| {
+        let path = base.join(file);
+        match settings::check_regular_file(&path) {
+            Ok(()) => Ok(path),
+            Err(error) => Err(misconfigured(
+                format!(
+                    "store.postgres.{setting}, {}, cannot be read: {error}",
+                    path.display()
+                ),
+                "it should be a PEM file that this program's user may read",
+            )),
+        }
+    };
     if let Some(file) = &config.ca_file {
-        options = options.ssl_root_cert(base.join(file));
+        options = options.ssl_root_cert(readable("ca_file", file)?);
     }
     if let (Some(cert), Some(key)) = (&config.cert_file, &config.key_file) {
         options = options
-            .ssl_client_cert(base.join(cert))
-            .ssl_client_key(base.join(key));
+            .ssl_client_cert(readable("cert_file", cert)?)
+            .ssl_client_key(readable("key_file", key)?);
     }
     Ok(options
         .application_name("city-registry")

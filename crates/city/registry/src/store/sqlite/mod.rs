@@ -295,6 +295,12 @@ async fn open_writer(options: &SqliteConnectOptions) -> Result<SqlitePool, Store
 /// Makes the file readable by its owner only; SQLite itself would make it as readable as the umask
 /// says.
 fn make_private(path: &Path) -> Result<(), StoreError> {
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(StoreError::Misconfigured {
+            what: format!("the database file {} is no regular file", path.display()),
+            help: "name a file of its own for the database",
+        });
+    }
     let made = std::fs::OpenOptions::new()
         .create(true)
         .append(true)

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use az::SaturatingAs as _;
+use chrono::{DateTime, Utc};
 use contract::{RecordDigest, Version};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use crate::batches::MAX_DIFFERENCES;
-use crate::file::{OutboxError, digest_from, json};
+use crate::file::{Database, OutboxError, digest_from, json, to_ms};
 use crate::sweep::owe_sweeps;
 
 /// Differences read at a time.
@@ -44,6 +45,26 @@ pub(super) async fn read_after(
             })
         })
         .collect()
+}
+
+/// Notes that all differences that are left are about to be repaired: a repair that is cut short
+/// goes on with the next call.
+pub(super) async fn note_repair(
+    database: &Database,
+    reconciliation_id: i64,
+    now: DateTime<Utc>,
+) -> Result<(), OutboxError> {
+    let mut transaction = database.begin().await?;
+    sqlx::query(
+        "UPDATE reconciliation SET repaired_at_ms = ?2, repaired = max(repaired, \
+         (SELECT count(*) FROM difference WHERE reconciliation_id = ?1)) \
+         WHERE id = ?1 AND EXISTS (SELECT 1 FROM difference WHERE reconciliation_id = ?1)",
+    )
+    .bind(reconciliation_id)
+    .bind(to_ms(now))
+    .execute(transaction.connection())
+    .await?;
+    transaction.commit().await
 }
 
 /// Forgets these differences.

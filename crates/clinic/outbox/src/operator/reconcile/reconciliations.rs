@@ -185,6 +185,7 @@ impl Reconciliations {
         now: DateTime<Utc>,
     ) -> Result<RepairPlan, OutboxError> {
         let _guard = self.versions.gate().lock().await;
+        differences::note_repair(&self.database, id, now).await?;
         let parked = self.park(id, now).await?;
         let resent_withdrawals = self.resend_withdrawals(id, now).await?;
         let mut transaction = self.database.begin().await?;

@@ -32,6 +32,24 @@ pub struct Report {
     pub extra: u64,
     /// Records of the same version, but with another content.
     pub conflicting: u64,
+    /// Records among those that differ that were prepared to be sent again since.
+    pub repaired: u64,
+    /// Time at which that was done last.
+    pub repaired_at: Option<DateTime<Utc>>,
+}
+
+impl Report {
+    /// Number of records that differ, repaired or not.
+    #[must_use]
+    pub const fn differing(&self) -> u64 {
+        self.missing + self.stale + self.extra + self.conflicting
+    }
+
+    /// True if every record that differs was prepared to be sent again.
+    #[must_use]
+    pub const fn is_repaired(&self) -> bool {
+        self.repaired > 0 && self.repaired >= self.differing()
+    }
 }
 
 /// Reads the report of a reconciliation, as long as it is remembered.
@@ -70,5 +88,7 @@ fn from_row(row: &SqliteRow) -> Result<Report, sqlx::Error> {
         stale: count("stale")?,
         extra: count("extra")?,
         conflicting: count("conflicting")?,
+        repaired: count("repaired")?,
+        repaired_at: time_in(row, "repaired_at_ms")?,
     })
 }

@@ -1,0 +1,114 @@
+//! Table of the feeds, and lines on what became of their rows.
+
+use chrono::{DateTime, Utc};
+use outbox::{DeadLetterCount, FeedStatus, Status, UnfinishedLoad};
+use program::terminal::{counted, print_line, print_table, visible};
+
+use crate::cli::age::ago;
+
+/// Prints a table with a row for each feed, and below it what there is to say of single ones.
+pub(super) fn print_feeds(status: &Status, now: DateTime<Utc>) {
+    let rows: Vec<_> = status
+        .feeds
+        .iter()
+        .map(|feed| {
+            [
+                feed.source.clone(),
+                feed.feed.clone(),
+                state_text(feed),
+                ago(now, feed.last_ok_at),
+                feed.new_total.to_string(),
+                feed.corrected_total.to_string(),
+                feed.withdrawn_total.to_string(),
+                refused_count(status, &feed.source, &feed.feed).to_string(),
+            ]
+        })
+        .collect();
+    print_table(
+        [
+            "source",
+            "feed",
+            "state",
+            "in sync",
+            "sent",
+            "corrected",
+            "withdrawn",
+            "refused",
+        ],
+        &rows,
+    );
+    for feed in &status.feeds {
+        print_feed(feed);
+    }
+}
+
+fn print_feed(feed: &FeedStatus) {
+    let FeedStatus {
+        source,
+        feed: name,
+        rows,
+        ..
+    } = feed;
+    if let Some(why) = &feed.last_error_why {
+        print_line(format!("cause: {source} {name}: {}", visible(why)));
+    }
+    if let Some(load) = feed.load {
+        print_line(format!("{}: {source} {name}", load_text(load)));
+    }
+    if rows.read > 0 {
+        print_line(format!(
+            "rows: {source} {name}: {} read: {} sent, {} unchanged, {} no facts, {} refused, {} \
+             parked",
+            rows.read, rows.sent, rows.unchanged, rows.no_fact, rows.refused, rows.parked
+        ));
+    }
+}
+
+/// Line on a load that has not reached its end.
+fn load_text(load: UnfinishedLoad) -> String {
+    let which = if load.first {
+        "first load"
+    } else {
+        "read again from the beginning"
+    };
+    let rows = counted(load.rows, "row", "rows");
+    format!("{which}: {rows} read, not finished")
+}
+
+fn state_text(feed: &FeedStatus) -> String {
+    match (&feed.last_error, feed.load) {
+        (Some(code), _) => format!("{code} ({} in a row)", feed.consecutive_failures),
+        (None, Some(UnfinishedLoad { first: true, .. })) => "first load".to_owned(),
+        (None, Some(_)) => "read again".to_owned(),
+        (None, None) => "ok".to_owned(),
+    }
+}
+
+/// Sums the dead letters of a feed.
+fn refused_count(status: &Status, source: &str, feed: &str) -> u64 {
+    let is_of_feed = |count: &&DeadLetterCount| count.source == source && count.feed == feed;
+    status
+        .dead_letters
+        .iter()
+        .filter(is_of_feed)
+        .map(|count| count.count)
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unfinished_load_says_how_far_it_came() {
+        let load = |first, rows| load_text(UnfinishedLoad { first, rows });
+        assert_eq!(
+            load(true, 40_000),
+            "first load: 40000 rows read, not finished"
+        );
+        assert_eq!(
+            load(false, 1),
+            "read again from the beginning: 1 row read, not finished"
+        );
+    }
+}
