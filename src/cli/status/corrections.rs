@@ -21,43 +21,54 @@ fn text(feed: &FeedStatus) -> Option<String> {
     } = feed.refused_corrections;
     let source = &feed.source;
     let older = |count| counted(count, "older version is", "older versions are");
-    let mut notes = Vec::new();
-    if withdrawn > 0 {
-        notes.push(format!(
-            "{} withdrawn at the registry until the rows are mended",
-            older(withdrawn)
-        ));
-    }
-    if waiting > 0 {
-        notes.push(format!(
-            "{} at the registry until the end of the next run",
-            older(waiting)
-        ));
-    }
-    if kept > 0 {
-        notes.push(format!(
-            "{} kept at the registry, as on_refused_correction says",
-            older(kept)
-        ));
-    }
-    if held > 0 {
-        notes.push(format!(
-            "HELD: {} held at the registry (of {} records), since more rows cannot be sent any \
-             more than may be withdrawn unasked; if the rows are right: clinic-gateway \
-             confirm-withdrawals {source}",
-            older(held),
-            held_of.unwrap_or(held)
-        ));
-    }
-    if possible > 0 {
-        notes.push(format!(
-            "HELD: of {} a state that was lost may have sent an older version; clinic-gateway \
-             reconcile {source} asks the registry, confirm-withdrawals {source} withdraws them in \
-             any case",
-            counted(possible, "refused row", "refused rows")
-        ));
-    }
+    let notes = [
+        (
+            withdrawn,
+            format!(
+                "{} withdrawn at the registry until the rows are mended",
+                older(withdrawn)
+            ),
+        ),
+        (
+            waiting,
+            format!(
+                "{} at the registry until the end of the next run",
+                older(waiting)
+            ),
+        ),
+        (
+            kept,
+            format!(
+                "{} kept at the registry, as on_refused_correction says",
+                older(kept)
+            ),
+        ),
+        (
+            held,
+            held_text(&older(held), held_of.unwrap_or(held), source),
+        ),
+        (possible, possible_text(possible, source)),
+    ];
+    let notes = notes.into_iter().filter(|(count, _)| *count > 0);
+    let notes: Vec<String> = notes.map(|(_, note)| note).collect();
     let feed = &feed.feed;
     (!notes.is_empty())
         .then(|| format!("refused corrections: {source} {feed}: {}", notes.join("; ")))
+}
+
+fn held_text(older: &str, of: u64, source: &str) -> String {
+    format!(
+        "HELD: {older} held at the registry (of {of} records), since more rows cannot be sent any \
+         more than may be withdrawn unasked; if the rows are right: clinic-gateway \
+         confirm-withdrawals {source}"
+    )
+}
+
+fn possible_text(possible: u64, source: &str) -> String {
+    format!(
+        "HELD: of {} a state that was lost may have sent an older version; clinic-gateway \
+         reconcile {source} asks the registry, confirm-withdrawals {source} withdraws them in any \
+         case",
+        counted(possible, "refused row", "refused rows")
+    )
 }

@@ -6,7 +6,8 @@ use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
 use contract::wire::Probed;
 use contract::{
-    AnswerKey, DifferenceKind, ProbeAnswer, SealError, SealedBatch, Sealer, Version, wire,
+    AnswerKey, Difference, DifferenceKind, ProbeAnswer, SealError, SealedBatch, Sealer, Version,
+    wire,
 };
 use record_secrets::RecordSecrets;
 use sqlx::sqlite::SqliteConnection;
@@ -103,8 +104,7 @@ pub(super) async fn count_answer(
             equal += 1;
             continue;
         }
-        let was_sent = known.get(record).is_none_or(|known| known.state.was_sent());
-        if difference.what == DifferenceKind::Missing && !was_sent {
+        if is_missing_rightly(difference, known) {
             never_sent.push(*record);
             continue;
         }
@@ -133,6 +133,12 @@ pub(super) async fn count_answer(
     .execute(&mut *connection)
     .await?;
     store_differences(connection, probe.reconciliation_id, &differing).await
+}
+
+/// Returns whether the registry lacks a record that was never sent from here.
+fn is_missing_rightly(difference: &Difference, known: &RecordMap<KnownRecord>) -> bool {
+    let known = known.get(&difference.record);
+    difference.what == DifferenceKind::Missing && known.is_some_and(|known| !known.state.was_sent())
 }
 
 /// Remembers versions of the registry that differ, by the hex digits of the record.

@@ -1,11 +1,13 @@
 //! Refused corrections: the older version is withdrawn, under the safety catch of sweeps, and comes
 //! back when the row is mended.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
-use contract::{Event, FactKind, RefusalReason};
+use contract::{Event, FactKind};
 use outbox::{
     CORRECTIONS_WINDOW_MS, CorrectionRule, DeadLetter, DeadLetterFilter, OlderVersion, Outbox,
-    RefusedCorrections, SettledCorrections, SweepEnd, SweepLimits,
+    OutboxError, OutboxOptions, RefusedCorrections, SettledCorrections, SweepEnd, SweepLimits,
 };
 
 use crate::receipts::settle;
@@ -16,7 +18,7 @@ const NOTHING: CorrectionRule = CorrectionRule::Withdraw(SweepLimits {
     always: 0,
 });
 
-const WITHDRAW: CorrectionRule = CorrectionRule::Withdraw(FREELY);
+pub(crate) const WITHDRAW: CorrectionRule = CorrectionRule::Withdraw(FREELY);
 
 /// Limits under which 3 of 10 records are withdrawn unasked, and 4 are not.
 const THREE_OF_TEN: CorrectionRule = CorrectionRule::Withdraw(SweepLimits {
@@ -32,29 +34,29 @@ async fn end_run(outbox: &Outbox, rule: CorrectionRule, now: DateTime<Utc>) -> S
 }
 
 /// Numbers withdrawn and held at the end of a run.
-async fn withdrawn_and_held(outbox: &Outbox, rule: CorrectionRule) -> (u64, u64) {
+pub(crate) async fn withdrawn_and_held(outbox: &Outbox, rule: CorrectionRule) -> (u64, u64) {
     let settled = end_run(outbox, rule, at(0)).await;
     (settled.withdrawn, settled.held)
 }
 
-async fn noted(outbox: &Outbox) -> RefusedCorrections {
+pub(crate) async fn noted(outbox: &Outbox) -> RefusedCorrections {
     let status = outbox.reader().status().await.unwrap();
     status.feeds[0].refused_corrections
 }
 
-async fn letters(outbox: &Outbox) -> Vec<DeadLetter> {
+pub(crate) async fn letters(outbox: &Outbox) -> Vec<DeadLetter> {
     let all = DeadLetterFilter::default();
     outbox.reader().dead_letters(&all).await.unwrap()
 }
 
-async fn older_version(outbox: &Outbox) -> Option<OlderVersion> {
+pub(crate) async fn older_version(outbox: &Outbox) -> Option<OlderVersion> {
     let letters = letters(outbox).await;
     assert_eq!(letters.len(), 1, "{letters:?}");
     letters[0].older_version
 }
 
 /// Facts that stand, by record, after these events: content is told by the version's count.
-fn standing(events: &[Event]) -> Vec<(bool, u32)> {
+pub(crate) fn standing(events: &[Event]) -> Vec<(bool, u32)> {
     let fact = |event: &Event| {
         (
             event.body.kind() == FactKind::Recovery && !is_withdrawal(event),
@@ -64,13 +66,13 @@ fn standing(events: &[Event]) -> Vec<(bool, u32)> {
     events.iter().map(fact).collect()
 }
 
-fn is_withdrawal(event: &Event) -> bool {
+pub(crate) fn is_withdrawal(event: &Event) -> bool {
     matches!(event.body, contract::Body::Withdrawn { .. })
 }
 
 impl Source {
     /// Moves the stamp of a row, and makes it one that cannot be sent.
-    fn break_row(&mut self, record: u32) {
+    pub(crate) fn break_row(&mut self, record: u32) {
         self.bad.insert(record);
         self.touch(record);
     }
@@ -88,7 +90,7 @@ impl Source {
 }
 
 /// Ten rows, sent.
-async fn ten(place: &Place) -> (Outbox, Source) {
+pub(crate) async fn ten(place: &Place) -> (Outbox, Source) {
     let outbox = place.open_with_receipts().await;
     let source = Source::of(0..10);
     source.pull(&outbox).await;
@@ -244,6 +246,49 @@ async fn permission_is_for_what_was_held_and_for_nothing_later() {
 }
 
 #[tokio::test]
+async fn many_withdrawals_go_on_where_a_full_outbox_stopped_them() {
+    let place = Place::new();
+    let outbox = place.open().await;
+    let mut source = Source::of(0..12_000);
+    source.pull(&outbox).await;
+    place.deliver_all(&outbox, at(0)).await;
+    (0..11_000).for_each(|record| source.break_row(record));
+    source.pull(&outbox).await;
+    drop(outbox);
+    let options = OutboxOptions {
+        max_bytes: 100_000,
+        ..place.options()
+    };
+    let open = || Outbox::open(&place.path, options.clone(), at(0));
+    let mut outbox = open().await.unwrap();
+    let mut calls = 0;
+    let mut gone = BTreeSet::new();
+    loop {
+        calls += 1;
+        let kind = FactKind::Recovery;
+        let settled = outbox
+            .settle_refused_corrections("mis", "recoveries", kind, WITHDRAW, None, at(0))
+            .await;
+        for event in place.deliver_all(&outbox, at(0)).await {
+            assert!(
+                is_withdrawal(&event) && gone.insert(event.record),
+                "once each"
+            );
+        }
+        match settled {
+            Ok(_) => break,
+            Err(error) => assert!(matches!(error, OutboxError::Full { .. }), "{error}"),
+        }
+        assert_eq!(noted(&outbox).await.withdrawn, gone.len() as u64);
+        drop(outbox);
+        outbox = open().await.unwrap();
+    }
+    assert!(calls > 2, "a transaction each");
+    assert_eq!(gone.len(), 11_000);
+    assert_eq!(noted(&outbox).await.withdrawn, 11_000);
+}
+
+#[tokio::test]
 async fn row_that_is_gone_takes_its_note_along() {
     let place = Place::new();
     let (outbox, mut source) = ten(&place).await;
@@ -369,159 +414,6 @@ async fn pages_that_are_joined_or_prepared_before_note_the_same() {
     });
     outbox.commit_page(both).await.unwrap();
     assert_eq!(noted(&outbox).await.waiting, 0);
-}
-
-fn refuse_content_of(record: u32) -> impl Fn(&Event) -> Option<RefusalReason> {
-    move |event| {
-        let is_it = event.record == digest(record) && !is_withdrawal(event);
-        is_it.then_some(RefusalReason::UnknownCode)
-    }
-}
-
-/// Row 3 is changed, and the registry refuses the change.
-async fn refused_by_registry(place: &Place) -> (Outbox, Source) {
-    let (outbox, mut source) = ten(place).await;
-    source.rows.insert(3, (2, Some(1003)));
-    source.pull(&outbox).await;
-    settle(place, &outbox, at(5), refuse_content_of(3)).await;
-    (outbox, source)
-}
-
-#[tokio::test]
-async fn correction_that_the_registry_refuses_takes_the_older_version_back() {
-    let place = Place::new();
-    let (outbox, mut source) = refused_by_registry(&place).await;
-    assert_eq!(older_version(&outbox).await, Some(OlderVersion::Waiting));
-    // A page that was prepared before the refusal came leaves the note alone, like the overlap.
-    source.pull(&outbox).await;
-    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
-    let (_, sent) = settle(&place, &outbox, at(6), refuse_content_of(3)).await;
-    assert_eq!(standing(&sent), [(false, 3)]);
-    assert_eq!(older_version(&outbox).await, Some(OlderVersion::Withdrawn));
-    for _ in 0..3 {
-        source.pull(&outbox).await;
-        assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (0, 0));
-        assert_eq!(source.sweep_pass(&outbox).await, Vec::<u32>::new());
-        crate::support::finish(&outbox, FREELY).await.unwrap();
-    }
-    assert!(place.deliver_all(&outbox, at(7)).await.is_empty());
-    // A raise sends the withdrawal again, and not what was refused.
-    outbox.raise_generation(2, "a test", at(8)).await.unwrap();
-    source.pull(&outbox).await;
-    let (_, sent) = settle(&place, &outbox, at(9), refuse_content_of(3)).await;
-    let of_record: Vec<_> = sent.iter().filter(|one| one.record == digest(3)).collect();
-    assert!(of_record.len() == 1 && is_withdrawal(of_record[0]));
-    assert_eq!(older_version(&outbox).await, Some(OlderVersion::Withdrawn));
-
-    source.rows.insert(3, (4, Some(2003)));
-    source.pull(&outbox).await;
-    assert!(letters(&outbox).await.is_empty());
-    assert_eq!(noted(&outbox).await, RefusedCorrections::default());
-    let (_, sent) = settle(&place, &outbox, at(10), |_| None).await;
-    assert_eq!(standing(&sent), [(true, 2)]);
-}
-
-#[tokio::test]
-async fn what_the_registry_refused_is_sent_again_by_a_retry() {
-    let place = Place::new();
-    let (outbox, mut source) = refused_by_registry(&place).await;
-    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
-    settle(&place, &outbox, at(6), |_| None).await;
-    let all = DeadLetterFilter::default();
-    let plan = outbox.prepare_retry(&all, at(7)).await.unwrap();
-    assert_eq!(plan.by_sweep.len(), 1, "the row is read again: {plan:?}");
-    assert_eq!(source.sweep_pass(&outbox).await, [3]);
-    crate::support::finish(&outbox, FREELY).await.unwrap();
-    let (_, sent) = settle(&place, &outbox, at(8), |_| None).await;
-    assert_eq!(standing(&sent), [(true, 4)]);
-    assert!(letters(&outbox).await.is_empty());
-
-    // A row that goes, or is cancelled, after its refusal leaves no letter behind.
-    for cancel in [true, false] {
-        source
-            .rows
-            .insert(5, (if cancel { 7 } else { 8 }, Some(9005)));
-        source.pull(&outbox).await;
-        settle(&place, &outbox, at(9), refuse_content_of(5)).await;
-        assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
-        settle(&place, &outbox, at(9), refuse_content_of(5)).await;
-        assert_eq!(older_version(&outbox).await, Some(OlderVersion::Withdrawn));
-        if cancel {
-            let page = crate::support::page(vec![crate::support::withdrawn(5, false)], "c");
-            outbox.commit_page(page).await.unwrap();
-        } else {
-            source.rows.remove(&5);
-            source.sweep(&outbox, FREELY).await;
-        }
-        assert!(letters(&outbox).await.is_empty(), "{cancel}");
-        assert_eq!(noted(&outbox).await, RefusedCorrections::default());
-    }
-}
-
-#[tokio::test]
-async fn refusals_of_a_record_or_a_version_leave_nothing_to_withdraw() {
-    for reason in RefusalReason::ALL {
-        let place = Place::new();
-        let (outbox, mut source) = ten(&place).await;
-        source.rows.insert(3, (2, Some(1003)));
-        source.pull(&outbox).await;
-        settle(&place, &outbox, at(5), |event| {
-            (event.record == digest(3)).then_some(reason)
-        })
-        .await;
-        let expected = match reason {
-            RefusalReason::KindChanged
-            | RefusalReason::VersionReused
-            | RefusalReason::NotTheOwner => None,
-            _ => Some(OlderVersion::Waiting),
-        };
-        assert_eq!(older_version(&outbox).await, expected, "{reason:?}");
-        // A first version has nothing before it.
-        let first = Source::of([20]);
-        first.pull(&outbox).await;
-        let waiting = noted(&outbox).await.waiting;
-        settle(&place, &outbox, at(6), |event| {
-            (event.record == digest(20)).then_some(RefusalReason::BadDate)
-        })
-        .await;
-        let expected = waiting + u64::from(outbox.generation() > 1);
-        assert_eq!(noted(&outbox).await.waiting, expected, "{reason:?}");
-    }
-}
-
-#[tokio::test]
-async fn records_withdrawn_for_a_refusal_compare_equal_and_repairs_leave_them_so() {
-    let place = Place::new();
-    let (outbox, mut source) = refused_by_registry(&place).await;
-    source.break_row(4);
-    source.pull(&outbox).await;
-    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (2, 0));
-    settle(&place, &outbox, at(6), |_| None).await;
-    // The registry has lost everything: what is withdrawn is told again, and stays so.
-    let everything = (0..10).map(|record| {
-        let missing = contract::DifferenceKind::Missing;
-        (digest(record), (missing, None))
-    });
-    let id = crate::reconciliation::probe_all(&outbox, None).await;
-    let answered = crate::reconciliation::answer(&place, &outbox, &everything.collect()).await;
-    assert_eq!(
-        answered.0.iter().filter(|probed| probed.withdrawn).count(),
-        2
-    );
-    assert_eq!(answered.0.len(), 10);
-    let plan = outbox.prepare_repair(id, at(52)).await.unwrap();
-    assert_eq!(plan.resent_withdrawals, 2);
-    let read_again = source.sweep_pass(&outbox).await;
-    assert_eq!(read_again.len(), 10);
-    crate::support::finish(&outbox, FREELY).await.unwrap();
-    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (0, 0));
-    let (_, sent) = settle(&place, &outbox, at(60), |_| None).await;
-    for record in [3, 4] {
-        let of_record = |event: &&Event| event.record == digest(record);
-        assert!(sent.iter().filter(of_record).all(is_withdrawal), "{record}");
-    }
-    assert_eq!((sent.len(), letters(&outbox).await.len()), (10, 2));
-    assert_eq!(noted(&outbox).await.withdrawn, 2);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ mod publishing;
 mod raises;
 mod receipts;
 mod reconciliation;
+mod refused_events;
 mod renewal;
 mod requests;
 mod support;
