@@ -22,7 +22,7 @@ async fn one_row(clinic: &Clinic, columns: &str, values: &str, encoding: &str) -
              status_words = {{ 'Выполнена' = 'final', '1' = 'final', 'true' = 'final', 'отменена' \
              = 'cancelled', '' = 'not-a-fact' }}\n"
         ))
-        .unwrap();
+        .expect("a connector");
     short(&run(&connector, None, 10).await.records[0])
 }
 

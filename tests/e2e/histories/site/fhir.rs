@@ -90,7 +90,7 @@ pub(super) fn set_failing(server: &FhirServer, every: u8) {
     server.end_rates();
     match every {
         0 => {}
-        _ if every % 3 == 0 => server.fail_every(every.into(), 503, None),
+        _ if every.is_multiple_of(3) => server.fail_every(every.into(), 503, None),
         _ if every % 3 == 1 => server.fail_every(every.into(), 429, Some(0)),
         _ => server.expire_every(every.into()),
     }
