@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use circuit::{Circuit, CircuitSettings, Permit, State};
 
-/// Settings of a source's circuit: every failed run is followed by a pause.
+/// Settings of the circuits of a source and of its feeds: every failed run is followed by a pause.
 pub(crate) const SOURCE: CircuitSettings = CircuitSettings {
     failures_to_open: 1,
     first_pause: Duration::from_secs(1),
@@ -19,12 +19,17 @@ pub(crate) const QUEUE: CircuitSettings = CircuitSettings {
     longest_pause: Duration::from_secs(5),
 };
 
-/// Name of the queue among the endpoints; a source's is [`source_name`].
+/// Name of the queue among the endpoints; a source's is [`source_name`], a feed's [`feed_name`].
 pub(crate) const QUEUE_NAME: &str = "queue";
 
 /// Name of a source among the endpoints.
 pub(crate) fn source_name(source: &str) -> String {
     format!("source:{source}")
+}
+
+/// Name of a feed among the endpoints.
+pub(crate) fn feed_name(source: &str, feed: &str) -> String {
+    format!("source:{source}/{feed}")
 }
 
 /// A circuit breaker whose state is shown in the metrics.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use broker::QueueState;
-use outbox::OutboxError;
+use outbox::{BeaconOccasion, OutboxError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -131,7 +131,7 @@ impl<'a> ForegroundPublisher<'a> {
                 () = self.queue_given_up() => Published::default(),
                 () = stop.cancelled() => Published::default(),
             };
-            let delivered = published.delivered;
+            let took_any = published.took_any();
             let now = gateway.clock.elapsed();
             self.note(published, now);
             let hopeless = self.patience_left(now) == Some(Duration::ZERO)
@@ -141,11 +141,14 @@ impl<'a> ForegroundPublisher<'a> {
                 let _work_is_done = phases.wait_for(|phase| *phase >= Phase::Publishing).await;
                 return Ok(self.delivery);
             }
-            if delivered > 0 {
+            if took_any {
                 continue;
             }
             let nothing_to_publish = !gateway.outbox.has_unsent().await?;
             if work_is_done && nothing_to_publish {
+                if gateway.give_out_beacon(BeaconOccasion::End).await? {
+                    continue;
+                }
                 return Ok(self.delivery);
             }
             self.note_idle(nothing_to_publish, now);
@@ -161,12 +164,13 @@ impl<'a> ForegroundPublisher<'a> {
     }
 
     fn note(&mut self, published: Published, now: Duration) {
+        let took_any = published.took_any();
         self.delivery.delivered += published.delivered;
         if published.failed > 0 {
             self.failing_since.get_or_insert(now);
             self.delivery.queue_error = published.error;
             self.delivery.queue_misconfigured = published.misconfigured;
-        } else if published.delivered > 0 {
+        } else if took_any {
             self.failing_since = None;
             self.delivery.queue_error = None;
             self.delivery.queue_misconfigured = false;
@@ -286,11 +290,7 @@ fn allow_publishing(phase: &watch::Sender<Phase>) {
 /// Returns whether batches wait for their receipt; false if the outbox fails, which is reported
 /// elsewhere.
 async fn awaits_receipts(gateway: &Gateway) -> bool {
-    gateway
-        .outbox
-        .backlog()
-        .await
-        .is_ok_and(|backlog| backlog.awaiting_receipt_batches > 0)
+    gateway.outbox.awaits_answer().await.unwrap_or(false)
 }
 
 #[cfg(test)]

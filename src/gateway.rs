@@ -7,7 +7,7 @@ use broker::{BrokerError, Publisher, QueueConfig};
 use clock::Clock;
 use connector_kit::{Cursor, Feed, SourceError};
 use contract::{PublicKey, ReceiptVerifier};
-use outbox::{Outbox, OutboxError, OutboxOptions};
+use outbox::{BeaconOccasion, Outbox, OutboxError, OutboxOptions};
 use pseudonym::{KeyError, KeyRing};
 use settings::SecretError;
 use tokio::sync::Notify;
@@ -39,6 +39,8 @@ pub struct Gateway {
     pub reconcile: ReconcileConfig,
     /// Keys that receipts are verified with; empty where receipts are off.
     pub(crate) verifiers: Vec<ReceiptVerifier>,
+    /// Cancelled when another gateway was found to run on a copy of this state.
+    pub other_gateway: CancellationToken,
     /// Settlements of leased batches that could not be written yet.
     pub(crate) unsettled: tokio::sync::Mutex<Vec<outbox::Settlement>>,
     pub(crate) queue: QueueConfig,
@@ -161,6 +163,7 @@ impl Gateway {
             backpressure,
             reconcile: config.reconcile.clone(),
             verifiers,
+            other_gateway: CancellationToken::new(),
             unsettled: tokio::sync::Mutex::default(),
             queue: config.queue.clone(),
             base: loaded.base.clone(),
@@ -211,6 +214,22 @@ impl Gateway {
                 }
                 result => return result.map(Some),
             }
+        }
+    }
+
+    /// Puts the beacon among the batches that have to leave, if the occasion asks for it; returns
+    /// whether it did. None goes out once another gateway was found to run on a copy of this state.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub(crate) async fn give_out_beacon(
+        &self,
+        occasion: BeaconOccasion,
+    ) -> Result<bool, OutboxError> {
+        let now = self.clock.now();
+        match self.outbox.give_out_beacon(occasion, now).await {
+            Err(OutboxError::OtherGateway) => Ok(false),
+            result => result,
         }
     }
 

@@ -7,7 +7,7 @@ use broker::{BrokerError, QueueState};
 use chrono::TimeDelta;
 use contract::BatchId;
 use futures_util::StreamExt;
-use outbox::{DeliveryOutcome, Leased, OutboxError, Settlement};
+use outbox::{BeaconOccasion, DeliveryOutcome, Leased, OutboxError, Settlement};
 
 use crate::gateway::Gateway;
 
@@ -25,8 +25,10 @@ const LONGEST_PAUSE_MS: u32 = 60_000;
 /// Result of publishing one lease of batches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Published {
-    /// Number of batches the queue holds durably now.
+    /// Number of batches the queue holds durably now, beacons aside.
     pub delivered: usize,
+    /// Number of beacons among the batches that the queue holds durably now.
+    pub beacons: usize,
     /// Number of batches that did not get there; they stay in the outbox.
     pub failed: usize,
     /// The last failure, in the broker crate's words.
@@ -35,7 +37,15 @@ pub struct Published {
     pub misconfigured: bool,
 }
 
-/// Publishes one lease of batches, oldest first.
+impl Published {
+    /// Returns whether the queue took anything.
+    #[must_use]
+    pub const fn took_any(&self) -> bool {
+        self.delivered + self.beacons > 0
+    }
+}
+
+/// Publishes one lease of batches, oldest first, with the beacon where that is due.
 ///
 /// # Errors
 /// [`OutboxError`]; a failure of the queue is no error here but part of [`Published`].
@@ -54,6 +64,9 @@ pub async fn publish_probe(gateway: &Gateway) -> Result<Published, OutboxError> 
 async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, OutboxError> {
     let window = gateway.publisher.window();
     settle_unsettled(gateway).await?;
+    gateway
+        .give_out_beacon(BeaconOccasion::BatchesLeave)
+        .await?;
     let leased = gateway
         .outbox
         .lease(most, gateway.clock.now(), LEASE)
@@ -75,7 +88,8 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
     for (leased, result) in results {
         let outcome = match result {
             Ok(()) => {
-                published.delivered += 1;
+                published.delivered += usize::from(!leased.is_beacon);
+                published.beacons += usize::from(leased.is_beacon);
                 DeliveryOutcome::Delivered
             }
             Err(error) => {

@@ -36,6 +36,8 @@ pub struct ReceiptCounts {
     /// True when the generation would have to rise for that, and did not: receipts raise it by one,
     /// once a day.
     pub raise_waits: bool,
+    /// True when another gateway runs on a copy of this state, so that this one has to end.
+    pub other_gateway: bool,
 }
 
 impl ReceiptCounts {
@@ -49,6 +51,7 @@ impl ReceiptCounts {
         self.unreadable += later.unreadable;
         self.raised |= later.raised;
         self.raise_waits |= later.raise_waits;
+        self.other_gateway |= later.other_gateway;
     }
 }
 
@@ -161,12 +164,18 @@ impl ReceiptReceiver {
             counts.unreadable = settled.unreadable;
             counts.raised = settled.raised;
             counts.raise_waits = settled.raise_waits;
+            counts.other_gateway = settled.other_gateway;
         }
         self.pending.clear();
         self.report_rejected(&rejected);
         report_settled(&counts);
         if counts.raised {
             gateway.wake_all();
+        }
+        if counts.other_gateway {
+            let error = OutboxError::OtherGateway;
+            tracing::error!(event = "other-gateway", %error);
+            gateway.other_gateway.cancel();
         }
         Ok(counts)
     }

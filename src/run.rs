@@ -1,4 +1,4 @@
-//! Runs of a source: every feed in turn, its outcome kept for `status`, metrics and the log.
+//! Runs of a source: each feed in turn, its outcome kept for `status`, metrics and the log.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause before a retry, whatever the source asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// Run over every feed of a source.
+/// Run over feeds of a source.
 #[derive(Clone, Copy)]
 pub struct SourceRun<'a> {
     /// The gateway that the records go through.
@@ -36,42 +36,72 @@ pub struct SourceRun<'a> {
     pub counters: &'a Counters,
 }
 
-/// Result of a source's run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Turn of one feed in a run of its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FeedTurn {
+    /// The feed.
+    pub(crate) feed: Feed,
+    /// Cause of its run.
+    pub(crate) trigger: Trigger,
+    /// True if a sweep that is due may follow; never after a hint.
+    pub(crate) may_sweep: bool,
+}
+
+/// Result of a source's run. A feed that fails does not keep the others from their turn.
+#[derive(Debug)]
 pub struct RunSummary {
     /// End of the pull, or of the sweep behind it.
     pub end: RunEnd,
-    /// Result of the sweep, feed by feed; `None` where none was due or the pull did not reach its
-    /// end.
+    /// Result of the sweep, feed by feed; `None` where none was due, or where no feed with a sweep
+    /// due was read to its end.
     pub sweep: Option<Vec<FeedSweep>>,
+    /// Feeds that were not read to their end.
+    pub failed: Vec<FeedFailure>,
+    /// Feeds that were read to their end, and whose sweep failed; it stays due.
+    pub failed_sweeps: Vec<FeedFailure>,
+}
+
+impl RunSummary {
+    const fn new(end: RunEnd) -> Self {
+        Self {
+            end,
+            sweep: None,
+            failed: Vec::new(),
+            failed_sweeps: Vec::new(),
+        }
+    }
+
+    /// Takes the failures out, those of pulls first.
+    pub(crate) fn take_failures(&mut self) -> Vec<FeedFailure> {
+        let mut failures = std::mem::take(&mut self.failed);
+        failures.append(&mut self.failed_sweeps);
+        failures
+    }
+
+    fn add_sweeps(&mut self, sweeps: Option<Vec<FeedSweep>>) {
+        if let Some(sweeps) = sweeps {
+            self.sweep.get_or_insert_default().extend(sweeps);
+        }
+    }
+
+    fn or_first_failure(mut self) -> Result<Self, FeedFailure> {
+        match self.take_failures().into_iter().next() {
+            Some(failure) => Err(failure),
+            None => Ok(self),
+        }
+    }
 }
 
 impl<'a> SourceRun<'a> {
-    /// Pulls every feed, and sweeps them afterwards where a sweep is due and the pull reached its
+    /// Pulls every feed, and sweeps those of them where a sweep is due and the pull reached its
     /// end.
     ///
     /// # Errors
-    /// The first feed that failed, in the pull or in the sweep; a sweep that failed stays due.
+    /// The first feed that failed, in the pull or in the sweep, after the others had their turn; a
+    /// sweep that failed stays due.
     pub async fn scheduled(self) -> Result<RunSummary, FeedFailure> {
-        let _lock = self.source.run_lock.lock().await;
-        let end = self.pull_feeds(Trigger::Schedule).await?;
-        if end == RunEnd::Stopped || !self.source.take_sweep_request() {
-            return Ok(RunSummary { end, sweep: None });
-        }
-        let result = self.sweep_feeds().await;
-        let finished = |sweep: &Vec<FeedSweep>| sweep.iter().all(|feed| feed.finished);
-        if !result.as_ref().is_ok_and(finished) {
-            self.source.request_sweep();
-        }
-        let end = if self.stop.is_cancelled() {
-            RunEnd::Stopped
-        } else {
-            end
-        };
-        Ok(RunSummary {
-            end,
-            sweep: Some(result?),
-        })
+        let turns = self.turns(self.source.connector.feeds(), Trigger::Schedule);
+        self.of_feeds(&turns).await.or_first_failure()
     }
 
     /// Pulls what is new after a hint, and does nothing else.
@@ -79,36 +109,91 @@ impl<'a> SourceRun<'a> {
     /// # Errors
     /// See [`SourceRun::scheduled`].
     pub async fn after_hint(self) -> Result<RunSummary, FeedFailure> {
-        let _lock = self.source.run_lock.lock().await;
-        let end = self.pull_feeds(Trigger::Hint).await?;
-        Ok(RunSummary { end, sweep: None })
+        let turns = self.turns(self.source.connector.feeds(), Trigger::Hint);
+        self.of_feeds(&turns).await.or_first_failure()
     }
 
-    /// Does [`SourceRun::scheduled`], again while that may help.
-    ///
-    /// # Errors
-    /// See [`SourceRun::scheduled`]; the error of the last try.
-    pub(crate) async fn with_retries(self) -> Result<RunSummary, FeedFailure> {
+    /// Pulls every feed as [`SourceRun::scheduled`] does, and those that failed again while that
+    /// may help.
+    pub(crate) async fn with_retries(self) -> RunSummary {
         let mut pauses = ExponentialBuilder::new()
             .with_min_delay(FIRST_PAUSE)
             .with_max_times(RETRIES)
             .build();
+        let mut turns = self.turns(self.source.connector.feeds(), Trigger::Schedule);
+        let mut total = RunSummary::new(RunEnd::Complete);
         loop {
-            let failure = match self.scheduled().await {
-                Ok(summary) => return Ok(summary),
-                Err(failure) => failure,
-            };
-            let asked_for = failure.retry_after().filter(|_| !failure.is_outbox_full());
-            let (Some(asked_for), Some(pause)) = (asked_for, pauses.next()) else {
-                return Err(failure);
+            let mut summary = self.of_feeds(&turns).await;
+            total.end = summary.end;
+            total.add_sweeps(summary.sweep.take());
+            let mut again = summary.take_failures();
+            total
+                .failed
+                .extend(again.extract_if(.., |failure| !may_pass(failure)));
+            let asked_for = again.iter().filter_map(FeedFailure::retry_after).max();
+            let pause = pauses.next().filter(|_| summary.end == RunEnd::Complete);
+            let (Some(asked_for), Some(pause)) = (asked_for, pause) else {
+                total.failed.extend(again);
+                return total;
             };
             tokio::select! {
                 () = self.stop.cancelled() => {
-                    return Ok(RunSummary { end: RunEnd::Stopped, sweep: None });
+                    total.end = RunEnd::Stopped;
+                    return total;
                 }
                 () = tokio::time::sleep(asked_for.max(pause).min(LONGEST_PAUSE)) => {}
             }
+            let again = again.iter().map(|failure| failure.feed).collect();
+            turns = self.turns(again, Trigger::Schedule);
         }
+    }
+
+    /// Pulls some feeds in turn. Sweeps then those of them where a sweep is due and permitted, and
+    /// the pull reached its end, each from where it was left.
+    pub(crate) async fn of_feeds(self, turns: &[FeedTurn]) -> RunSummary {
+        let _lock = self.source.run_lock.lock().await;
+        let mut summary = RunSummary::new(RunEnd::Complete);
+        let mut read = Vec::new();
+        for turn in turns {
+            if self.stop.is_cancelled() {
+                break;
+            }
+            let run = self.feed(turn.feed);
+            let pulled = pull_and_note(&run, turn.trigger);
+            match pulled.instrument(run.span()).await {
+                Ok(RunEnd::Complete) if turn.may_sweep => read.push(turn.feed),
+                Ok(_) => {}
+                Err(failure) => summary.failed.push(failure),
+            }
+        }
+        for feed in read {
+            if self.stop.is_cancelled() || !self.source.take_sweep_request(feed) {
+                continue;
+            }
+            let run = self.feed(feed);
+            let swept = sweep_feed(&run).instrument(run.span()).await;
+            if !swept.as_ref().is_ok_and(|sweep| sweep.finished) {
+                self.source.request_sweep_of(feed);
+            }
+            match swept {
+                Ok(sweep) => summary.add_sweeps(Some(vec![sweep])),
+                Err(failure) => summary.failed_sweeps.push(failure),
+            }
+        }
+        if self.stop.is_cancelled() {
+            summary.end = RunEnd::Stopped;
+        }
+        summary
+    }
+
+    /// Turns of feeds that may all be swept where that is due, but after a hint.
+    fn turns(&self, feeds: Vec<Feed>, trigger: Trigger) -> Vec<FeedTurn> {
+        let turn = |feed| FeedTurn {
+            feed,
+            trigger,
+            may_sweep: trigger == Trigger::Schedule,
+        };
+        feeds.into_iter().map(turn).collect()
     }
 
     /// Makes the run of one of the source's feeds.
@@ -121,45 +206,17 @@ impl<'a> SourceRun<'a> {
             counters: self.counters,
         }
     }
+}
 
-    /// Pulls every feed once. A feed that fails does not keep the others from their turn.
-    async fn pull_feeds(self, trigger: Trigger) -> Result<RunEnd, FeedFailure> {
-        let mut first_failure = None;
-        for feed in self.source.connector.feeds() {
-            if self.stop.is_cancelled() {
-                return Ok(RunEnd::Stopped);
-            }
-            let run = self.feed(feed);
-            let pulled = pull_and_note(&run, trigger).instrument(run.span()).await;
-            first_failure = first_failure.or(pulled.err());
-        }
-        match first_failure {
-            Some(failure) => Err(failure),
-            None if self.stop.is_cancelled() => Ok(RunEnd::Stopped),
-            None => Ok(RunEnd::Complete),
-        }
-    }
-
-    /// Sweeps every feed, each from where it was left. A feed that fails does not keep the others
-    /// from their turn.
-    async fn sweep_feeds(self) -> Result<Vec<FeedSweep>, FeedFailure> {
-        let mut swept = Vec::new();
-        let mut first_failure = None;
-        for feed in self.source.connector.feeds() {
-            let run = self.feed(feed);
-            match sweep_feed(&run).instrument(run.span()).await {
-                Ok(sweep) => swept.push(sweep),
-                Err(failure) => first_failure = first_failure.or(Some(failure)),
-            }
-        }
-        first_failure.map_or(Ok(swept), Err)
-    }
+/// True if another try may help.
+fn may_pass(failure: &FeedFailure) -> bool {
+    failure.retry_after().is_some() && !failure.is_outbox_full()
 }
 
 /// Pulls a feed and notes the outcome.
-async fn pull_and_note(run: &FeedRun<'_>, trigger: Trigger) -> Result<(), FeedFailure> {
+async fn pull_and_note(run: &FeedRun<'_>, trigger: Trigger) -> Result<RunEnd, FeedFailure> {
     let result = pull_feed(run, trigger).await;
-    let result = result.map(drop).map_err(|error| FeedFailure {
+    let result = result.map_err(|error| FeedFailure {
         feed: run.feed,
         error,
     });
@@ -175,7 +232,9 @@ async fn pull_and_note(run: &FeedRun<'_>, trigger: Trigger) -> Result<(), FeedFa
     result
 }
 
-async fn note_outcome(run: &FeedRun<'_>, failure: Option<&FeedFailure>) {
+/// Notes the outcome of a feed's run, or of the probe of a feed that is left alone, in `status`,
+/// metrics and the log.
+pub(crate) async fn note_outcome(run: &FeedRun<'_>, failure: Option<&FeedFailure>) {
     let source = &run.source.name;
     let feed = run.feed.as_str();
     let code = failure.map_or("ok", FeedFailure::code);
@@ -203,11 +262,17 @@ async fn note_outcome(run: &FeedRun<'_>, failure: Option<&FeedFailure>) {
             RunOutcome::Ok
         }
     };
+    keep_outcome(run, outcome).await;
+}
+
+/// Keeps the outcome of a feed's run for `status`, where failures in a row are counted.
+pub(crate) async fn keep_outcome(run: &FeedRun<'_>, outcome: RunOutcome<'_>) {
+    let source = &run.source.name;
     let now = run.gateway.clock.now();
     if let Err(error) = run
         .gateway
         .outbox
-        .record_run(source, feed, outcome, now)
+        .record_run(source, run.feed.as_str(), outcome, now)
         .await
     {
         tracing::warn!(

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use connector_kit::{Connector, Cursor, Feed, SourceError};
 use contract::Suite;
@@ -24,6 +23,8 @@ pub struct Source {
     /// Digest of the settings that decide how its records are read and transformed; a cursor holds
     /// for these only.
     pub settings: String,
+    /// Time zone of the source, in which its instants become dates and "today" is told.
+    pub time_zone: chrono_tz::Tz,
     /// Most records in one page.
     pub page_records: u32,
     /// Schedule of its pulls.
@@ -39,7 +40,8 @@ pub struct Source {
     /// Position in each feed up to which it was read and made durable, by a scheduled run or after
     /// a hint, since the program's start.
     reached: Mutex<HashMap<Feed, Cursor>>,
-    sweep_requested: AtomicBool,
+    /// Feeds that are to be swept.
+    sweeps_requested: Mutex<HashSet<Feed>>,
     surprises: Mutex<HashSet<(Feed, &'static str)>>,
 }
 
@@ -78,6 +80,7 @@ impl Source {
             settings,
             connector: section.config.build(folder)?,
             pseudonymiser: Arc::new(pseudonymiser),
+            time_zone: config.time_zone().0,
             page_records: config.page_records(),
             schedule: config.schedule.clone(),
             sweep: config.sweep.clone(),
@@ -85,19 +88,24 @@ impl Source {
             wake: Notify::new(),
             hint: Notify::new(),
             reached: Mutex::default(),
-            sweep_requested: AtomicBool::new(false),
+            sweeps_requested: Mutex::default(),
             surprises: Mutex::default(),
         })
     }
 
-    /// Requests a sweep: it follows the next pull that reaches its end.
+    /// Requests a sweep of every feed: each follows the feed's next pull that reaches its end.
     pub fn request_sweep(&self) {
-        self.sweep_requested.store(true, Ordering::Relaxed);
+        self.sweeps_requested.lock().extend(self.connector.feeds());
     }
 
-    /// Takes the request for a sweep; returns whether there was one.
-    pub(crate) fn take_sweep_request(&self) -> bool {
-        self.sweep_requested.swap(false, Ordering::Relaxed)
+    /// Requests a sweep of one feed.
+    pub(crate) fn request_sweep_of(&self, feed: Feed) {
+        self.sweeps_requested.lock().insert(feed);
+    }
+
+    /// Takes the request for a sweep of a feed; returns whether there was one.
+    pub(crate) fn take_sweep_request(&self, feed: Feed) -> bool {
+        self.sweeps_requested.lock().remove(&feed)
     }
 
     /// Notes the position up to which a feed was read and made durable.

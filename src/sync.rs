@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox::OutboxError;
+use outbox::{BeaconOccasion, OutboxError};
 use tokio_util::sync::CancellationToken;
 
 use crate::foreground::{DeliveryReport, deliver_during};
@@ -31,7 +31,7 @@ pub struct SyncOptions {
 /// Result of a pass.
 #[derive(Debug, Default)]
 pub struct SyncReport {
-    /// Sources that could not be read to their end, with the first failure of each.
+    /// Feeds that could not be read or swept to their end, each with the name of its source.
     pub failed: Vec<(String, FeedFailure)>,
     /// True when the pass was stopped.
     pub stopped: bool,
@@ -47,13 +47,15 @@ pub struct SyncReport {
     pub queue_error: Option<String>,
     /// True when that failure will not pass by itself.
     pub queue_misconfigured: bool,
+    /// True when another gateway runs on a copy of this state, so that the pass was given up.
+    pub other_gateway: bool,
 }
 
 impl SyncReport {
     /// True when every source was read to its end and every batch delivered.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.failed.is_empty() && !self.stopped && self.waiting == 0
+        self.failed.is_empty() && !self.stopped && self.waiting == 0 && !self.other_gateway
     }
 
     fn add_delivery(&mut self, delivery: DeliveryReport) {
@@ -63,10 +65,10 @@ impl SyncReport {
         self.queue_misconfigured = delivery.queue_misconfigured;
     }
 
-    fn add_run(&mut self, source: &Source, result: Result<RunSummary, FeedFailure>) {
-        match result {
-            Ok(summary) => self.stopped |= summary.end == RunEnd::Stopped,
-            Err(failure) => self.failed.push((source.name.clone(), failure)),
+    fn add_run(&mut self, source: &Source, mut run: RunSummary) {
+        self.stopped |= run.end == RunEnd::Stopped;
+        for failure in run.take_failures() {
+            self.failed.push((source.name.clone(), failure));
         }
     }
 }
@@ -91,6 +93,8 @@ pub async fn sync(
         }
     }
     let mut report = SyncReport::default();
+    // The answer comes while the sources are read, and reads them again if this state is old.
+    gateway.give_out_beacon(BeaconOccasion::Start).await?;
     for _ in 0..MOST_PASSES {
         let pulling = async {
             let runs = chosen.iter().map(|source| {
@@ -107,12 +111,13 @@ pub async fn sync(
         let (results, delivery) =
             deliver_during(gateway, stop, options.wait_receipts, pulling).await?;
         let raised = delivery.receipts.raised;
+        report.other_gateway = delivery.receipts.other_gateway;
         report.add_delivery(delivery);
         report.failed.clear();
         for (source, result) in chosen.iter().zip(results) {
             report.add_run(source, result);
         }
-        if !raised || stop.is_cancelled() {
+        if !raised || report.other_gateway || stop.is_cancelled() {
             break;
         }
     }

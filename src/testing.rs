@@ -33,6 +33,12 @@ pub(crate) struct Rows {
     pub rows: Mutex<BTreeMap<u32, i64>>,
     /// True while the source is away.
     pub away: AtomicBool,
+    /// Feeds beside the vaccinations.
+    pub other_feeds: Mutex<Vec<Feed>>,
+    /// Feeds that are broken while the others are not, each with its failure.
+    pub broken: Mutex<Vec<(Feed, SourceError)>>,
+    /// Feeds whose pages were asked for, in turn.
+    pub asked_feeds: Mutex<Vec<Feed>>,
     /// True while the source hands out the same pages again and again.
     pub endless: AtomicBool,
     /// Number of pages asked for.
@@ -48,6 +54,20 @@ pub(crate) struct Rows {
 impl Rows {
     pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, i64>> {
         self.rows.lock()
+    }
+
+    /// Takes the list of feeds whose pages were asked for since the last call.
+    pub(crate) fn take_asked(&self) -> Vec<Feed> {
+        std::mem::take(&mut self.asked_feeds.lock())
+    }
+
+    fn works(&self, feed: Feed) -> Result<(), SourceError> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(SourceError::retry("the source is away"));
+        }
+        let broken = self.broken.lock();
+        let failure = broken.iter().find(|(broken, _)| *broken == feed);
+        failure.map_or(Ok(()), |(_, failure)| Err(failure.clone()))
     }
 
     fn page_of(&self, after: Option<&Cursor>, limit: u32) -> (Vec<(u32, i64)>, Option<Cursor>) {
@@ -100,6 +120,27 @@ pub(crate) fn record(id: u32, stamp: i64) -> ClinicRecord {
     }
 }
 
+/// Makes the record of a person of its own in a feed.
+fn record_of(feed: Feed, id: u32, stamp: i64) -> ClinicRecord {
+    let day = chrono::NaiveDate::from_ymd_opt(2021, 6, 10).expect("a day");
+    let occurred_on = Field::Value(ClinicDate::Day(day));
+    let record = record(id, stamp);
+    let fact = match feed {
+        Feed::Vaccinations => return record,
+        Feed::Tests => ClinicFact::Test {
+            test: vec![Coding::local("pcrcovid19")],
+            result: vec![Coding::local("negative")],
+            occurred_on,
+        },
+        Feed::Recoveries => ClinicFact::Recovery {
+            diagnosis: vec![Coding::local("U07.1")],
+            began_on: Field::Missing,
+            occurred_on,
+        },
+    };
+    ClinicRecord { fact, ..record }
+}
+
 /// Connector that reads [`Rows`].
 pub(crate) struct RowsConnector(pub Arc<Rows>);
 
@@ -110,7 +151,10 @@ impl Connector for RowsConnector {
     }
 
     fn feeds(&self) -> Vec<Feed> {
-        vec![Feed::Vaccinations]
+        let others = self.0.other_feeds.lock();
+        std::iter::once(Feed::Vaccinations)
+            .chain(others.iter().copied())
+            .collect()
     }
 
     async fn check(&self, _now: DateTime<Utc>) -> CheckReport {
@@ -123,9 +167,8 @@ impl Connector for RowsConnector {
         self.0
             .hinted
             .fetch_add(u64::from(request.hinted), Ordering::Relaxed);
-        if self.0.away.load(Ordering::Relaxed) {
-            return Err(SourceError::retry("the source is away"));
-        }
+        self.0.asked_feeds.lock().push(request.feed);
+        self.0.works(request.feed)?;
         let (rows, next) = self.0.page_of(request.after.as_ref(), request.limit);
         // Ids rise: the next run begins behind the last row.
         let resume = rows
@@ -133,7 +176,7 @@ impl Connector for RowsConnector {
             .and_then(|(id, _)| Cursor::new((id + 1).to_string()));
         let records = rows
             .into_iter()
-            .map(|(id, stamp)| record(id, stamp))
+            .map(|(id, stamp)| record_of(request.feed, id, stamp))
             .collect();
         Ok(Page {
             records,
@@ -144,6 +187,7 @@ impl Connector for RowsConnector {
     }
 
     async fn keys(&self, request: KeysRequest) -> Result<KeysPage, SourceError> {
+        self.0.works(request.feed)?;
         let (rows, next) = self.0.page_of(request.after.as_ref(), request.limit);
         let keys = rows.into_iter().map(|(id, stamp)| RecordKey {
             record_id: id.to_string(),
@@ -157,14 +201,14 @@ impl Connector for RowsConnector {
 
     async fn fetch(
         &self,
-        _feed: Feed,
+        feed: Feed,
         ids: &[String],
         _now: DateTime<Utc>,
     ) -> Result<Vec<ClinicRecord>, SourceError> {
         let rows = self.rows_with(ids);
         Ok(rows
             .into_iter()
-            .map(|(id, stamp)| record(id, stamp))
+            .map(|(id, stamp)| record_of(feed, id, stamp))
             .collect())
     }
 

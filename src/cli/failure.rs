@@ -40,9 +40,10 @@ impl From<RequestError> for Failure {
 impl From<DaemonError> for Failure {
     fn from(error: DaemonError) -> Self {
         match error {
-            DaemonError::Schedule(_) | DaemonError::Listen(_) | DaemonError::Receipts(_) => {
-                Self::change(error)
-            }
+            DaemonError::Schedule(_)
+            | DaemonError::Listen(_)
+            | DaemonError::Receipts(_)
+            | DaemonError::OtherGateway(_) => Self::change(error),
             DaemonError::EndedByItself => Self::later(error),
         }
     }

@@ -1,5 +1,6 @@
 //! Command line of `clinic-gateway`: arguments and commands.
 
+mod accept_state;
 mod age;
 mod arguments;
 mod check;
@@ -83,6 +84,8 @@ enum Command {
     DeadLetters(dead_letters::DeadLettersCommand),
     /// Ask the registry whether it holds what was sent, and send what differs again.
     Reconcile(reconcile::ReconcileArguments),
+    /// Go on with this state though another gateway was found to run on a copy of it.
+    AcceptState(accept_state::AcceptStateArguments),
     /// Make, show, share, rotate and accept keys.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -102,6 +105,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Init(init) => init::init(&init),
         Command::Keys(command) => keys::keys(&command, &arguments.config).await,
+        Command::AcceptState(accept) => accept_state::accept_state(&accept, &open()?).await,
         Command::Schema => {
             print_json(&config::json_schema());
             Ok(())

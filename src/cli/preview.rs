@@ -99,7 +99,7 @@ async fn preview_feed(
         .page(request)
         .await
         .map_err(|error| unreadable(&source.name, &error))?;
-    let today = now.with_timezone(&loaded.config.time_zone.0).date_naive();
+    let today = now.with_timezone(&source.time_zone).date_naive();
     let previewed = page.records.iter().map(|record| PreviewedRecord {
         record_id: record.record_id.clone(),
         preview: source.pseudonymiser.preview(record, today),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
-use outbox::{OutboxError, Request, RequestQueue};
+use outbox::{BeaconOccasion, OutboxError, Request, RequestQueue};
 use program::terminal::{counted, print_error};
 use program::{Failure, stop_on_signal};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,9 @@ use crate::requests::{Answer, perform};
 
 /// Pause between two looks for the answer of the running gateway.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Longest wait, once the work is done, for the registry's receipts, the beacon's among them.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runner of requests on one configuration.
 pub(super) struct RequestRunner {
@@ -65,10 +68,17 @@ impl RequestRunner {
         request: Request,
         patience: Duration,
     ) -> Result<Answer, Failure> {
+        // The answer comes while the work is done, so that a restored state is noticed whatever
+        // command is run.
+        let begun = gateway.give_out_beacon(BeaconOccasion::Start).await;
+        begun.map_err(StartError::from)?;
         let work = perform(gateway, request, patience, &self.stop);
-        let (answer, delivery) = deliver_during(gateway, &self.stop, Duration::ZERO, work)
+        let (answer, delivery) = deliver_during(gateway, &self.stop, ANSWER_PATIENCE, work)
             .await
             .map_err(StartError::from)?;
+        if delivery.receipts.other_gateway {
+            return Err(StartError::from(OutboxError::OtherGateway).into());
+        }
         let answer = answer?;
         let backlog = gateway.outbox.backlog().await.map_err(StartError::from)?;
         if backlog.batches > 0 {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use clock::Clock;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use outbox::OutboxError;
 use program::Failure;
 use program::terminal::{counted, print_json, print_line};
 use tokio_util::sync::CancellationToken;
@@ -99,9 +100,13 @@ fn outcome(report: &SyncReport) -> Result<(), Failure> {
     if report.is_complete() {
         return Ok(());
     }
+    if report.other_gateway {
+        return Err(StartError::from(OutboxError::OtherGateway).into());
+    }
     let mut sentences = Vec::new();
     for (source, failure) in &report.failed {
-        sentences.push(format!("source {source}: {}", failure.error));
+        let feed = failure.feed;
+        sentences.push(format!("source {source}, {feed}: {}", failure.error));
     }
     if report.stopped {
         sentences.push("stopped before the end; the next pass goes on from here".to_owned());
@@ -146,6 +151,12 @@ fn named_counts(counters: &Counters) -> [(&'static str, u64); 9] {
 }
 
 fn print_summary(counters: &Counters, report: &SyncReport) {
+    if report.receipts.raised {
+        print_line(
+            "the registry knows a later state of this gateway: this one was restored or copied. \
+             The generation rose; everything is read and sent again, above all of that state",
+        );
+    }
     for (name, count) in named_counts(counters)
         .into_iter()
         .filter(|(name, count)| *count > 0 || *name == "read")
@@ -190,6 +201,8 @@ fn summary_json(counters: &Counters, report: &SyncReport) -> serde_json::Value {
     set("batches_awaiting_receipt", report.awaiting_receipt.into());
     set("accepted_by_registry", report.receipts.accepted.into());
     set("refused_by_registry", report.receipts.refused.into());
+    set("raised_by_registry", report.receipts.raised.into());
+    set("other_gateway", report.other_gateway.into());
     set("queue_error", report.queue_error.clone().into());
     set("failed", failed.into());
     set("complete", report.is_complete().into());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use broker::QueueConfig;
-use connector_kit::TimeZone;
+use connector_kit::ZoneSetting;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::SecretSource;
@@ -17,9 +17,10 @@ use super::source::SourceConfig;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Time zone of the clinic, an IANA name: in it "today" is told and cron schedules are read.
+    /// Time zone of the clinic, an IANA name: in it "today" is told, cron schedules are read, and
+    /// instants become dates, unless a source has a `time_zone` of its own. Default: Europe/Moscow.
     #[serde(default)]
-    pub time_zone: TimeZone,
+    pub time_zone: ZoneSetting,
     /// The keys that turn people into pseudonyms.
     pub keys: KeysConfig,
     /// The city registry that the facts are for.

@@ -34,13 +34,20 @@ pub fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
     }
 }
 
-/// Reads the file as far as its types go: good enough to find the key ring in a file that is still
+/// Reads the file as far as its types go, and hands the gateway's time zone on to the sources: good enough to find the key ring in a file that is still
 /// being filled in.
 ///
 /// # Errors
 /// See [`load`].
 pub fn load_unfinished(path: &Path) -> Result<LoadedConfig, SettingsError> {
-    LoadedConfig::read(path)
+    let mut loaded = LoadedConfig::read(path)?;
+    let Config {
+        time_zone, source, ..
+    } = &mut loaded.config;
+    for source in source.values_mut() {
+        source.inherit_time_zone(*time_zone);
+    }
+    Ok(loaded)
 }
 
 /// A setting that cannot be right.

@@ -1,6 +1,6 @@
 //! The `[source.NAME]` section: a clinic system, its connector, its schedules and its policy.
 
-use connector_kit::ConnectorConfig;
+use connector_kit::{ConnectorConfig, ZoneSetting};
 use pseudonym::PolicyConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::schedule::Schedule;
 
 /// Writes the type of a `[source.NAME]` section from the list of connector kinds. Each kind is one
 /// entry: the name of its section, and the type that is read from the section and builds the
-/// connector. An enum would say "exactly one of these" as well, but `serde(flatten)`, which it
+/// connector; the type has a field `time_zone`. An enum would say "exactly one of these" as well, but `serde(flatten)`, which it
 /// needs, undoes `deny_unknown_fields`.
 macro_rules! source_config {
     ($($(#[cfg($condition:meta)])? $(#[doc = $doc:tt])* $kind:ident: $config:ty,)*) => {
@@ -46,6 +46,26 @@ macro_rules! source_config {
                     present.push(ConnectorSection { name: stringify!($kind), config });
                 })*
                 present
+            }
+
+            /// Hands the gateway's time zone on to the connector sections that have none of their
+            /// own.
+            pub fn inherit_time_zone(&mut self, gateway: ZoneSetting) {
+                $($(#[cfg($condition)])?
+                if let Some(config) = &mut self.$kind {
+                    config.time_zone.inherit(gateway);
+                })*
+            }
+
+            /// Time zone in which the source's instants become dates.
+            #[must_use]
+            pub fn time_zone(&self) -> ZoneSetting {
+                $($(#[cfg($condition)])?
+                if let Some(config) = &self.$kind {
+                    return config.time_zone;
+                })*
+                // Without a section the source is refused anyway.
+                ZoneSetting::default()
             }
         }
     };

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::BrokerError;
+use outbox::{BeaconOccasion, OutboxError};
 use program::systemd;
 use telemetry::{Endpoint, Health, ListenConfig, ListenError};
 use tokio::sync::{Notify, watch};
@@ -41,6 +42,9 @@ pub(crate) enum DaemonError {
     /// Receipts cannot be subscribed to.
     #[error("queue: {0}")]
     Receipts(#[from] BrokerError),
+    /// Another gateway runs on a copy of this one's state.
+    #[error("outbox: {0}")]
+    OtherGateway(OutboxError),
     /// A bug: one of the loops ended without being asked to.
     #[error(
         "internal error: a part of the program ended by itself; start it again, nothing is lost"
@@ -51,7 +55,7 @@ pub(crate) enum DaemonError {
 /// Runs until `stop` is cancelled, then drains for at most [`DRAIN`].
 ///
 /// # Errors
-/// [`DaemonError`]; all but the last before anything was pulled.
+/// [`DaemonError`]; all but the last two before anything was pulled.
 pub(crate) async fn run(
     gateway: Arc<Gateway>,
     listen: Option<&ListenConfig>,
@@ -66,6 +70,10 @@ pub(crate) async fn run(
 
     if let Err(error) = note_removed(&gateway).await {
         tracing::warn!(event = "removed-sources-unknown", %error);
+    }
+    // The answer comes while the sources are read, and reads them again if this state is old.
+    if let Err(error) = gateway.give_out_beacon(BeaconOccasion::Start).await {
+        tracing::warn!(event = "beacon-failed", code = error.code());
     }
     let receipts_are_on = receipts.is_some();
     // The publisher and the endpoint outlive the workers, so that what was pulled last still
@@ -90,11 +98,14 @@ pub(crate) async fn run(
     }
     spawn_workers(&gateway, &mut workers, &stop);
     log_start(&gateway);
-    let ended_by_itself = tokio::select! {
+    let ended = tokio::select! {
         biased;
-        () = stop.cancelled() => false,
-        Some(_) = workers.join_next() => true,
-        Some(_) = tasks.join_next() => true,
+        () = stop.cancelled() => Ok(()),
+        () = gateway.other_gateway.cancelled() => {
+            Err(DaemonError::OtherGateway(OutboxError::OtherGateway))
+        }
+        Some(_) = workers.join_next() => Err(DaemonError::EndedByItself),
+        Some(_) = tasks.join_next() => Err(DaemonError::EndedByItself),
     };
     stop.cancel();
     systemd::notify_stopping();
@@ -103,11 +114,7 @@ pub(crate) async fn run(
         "asked to stop: finishing the pages in hand and publishing what is ready"
     );
     drain(&gateway, workers, tasks, &stop_publishing).await;
-    if ended_by_itself {
-        Err(DaemonError::EndedByItself)
-    } else {
-        Ok(())
-    }
+    ended
 }
 
 /// Starts the publisher, and the receiver of receipts where they are on.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use broker::QueueState;
 use circuit::Permit;
-use outbox::OutboxError;
+use outbox::{BeaconOccasion, OutboxError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +47,7 @@ pub(super) async fn publish_loop(
                     published = publish(&gateway, probe, &mut circuit, &mut failures) => published,
                     () = stopped_and_queue_away(&gateway, &stop) => return,
                 };
-                if published.delivered > 0 && published.failed == 0 && !stop.is_cancelled() {
+                if published.took_any() && published.failed == 0 && !stop.is_cancelled() {
                     continue;
                 }
                 (published.failed > 0).then_some(LOOK_AGAIN)
@@ -111,9 +111,12 @@ impl SubscriptionWait {
 /// the circuit breaker is left out.
 pub(super) async fn drain(gateway: &Gateway) {
     let mut failures = FailureLog::default();
+    if let Err(error) = gateway.give_out_beacon(BeaconOccasion::End).await {
+        tracing::warn!(event = "beacon-failed", code = error.code());
+    }
     while !takes_nothing(gateway) {
         let published = failures.note(publish_once(gateway).await);
-        if published.delivered == 0 || published.failed > 0 {
+        if !published.took_any() || published.failed > 0 {
             return;
         }
     }
@@ -150,7 +153,7 @@ async fn publish(
     };
     let queue_failed = result
         .as_ref()
-        .is_ok_and(|published| published.failed > 0 && published.delivered == 0);
+        .is_ok_and(|published| published.failed > 0 && !published.took_any());
     if queue_failed {
         circuit.failure(gateway.clock.elapsed());
     } else {
@@ -181,7 +184,7 @@ impl FailureLog {
                 "batches wait in the outbox and are tried again"
             );
             self.failing = true;
-        } else if published.failed == 0 && published.delivered > 0 && self.failing {
+        } else if published.failed == 0 && published.took_any() && self.failing {
             tracing::info!(
                 event = "publish-again",
                 delivered = published.delivered,

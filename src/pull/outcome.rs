@@ -77,6 +77,11 @@ impl FeedFailure {
         matches!(self.error, PullError::Outbox(OutboxError::Full { .. }))
     }
 
+    /// True if the source did not answer as a whole or in this feed, and may by itself.
+    pub(crate) const fn is_away(&self) -> bool {
+        matches!(self.error, PullError::Source(SourceError::Retry { .. }))
+    }
+
     /// True if the source failed, false if the gateway's own state did.
     #[must_use]
     pub const fn is_the_source(&self) -> bool {

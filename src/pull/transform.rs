@@ -61,7 +61,7 @@ impl Transformer {
             .await?;
         Ok(Self {
             pseudonymiser: Arc::clone(&run.source.pseudonymiser),
-            today: now.with_timezone(&gateway.time_zone).date_naive(),
+            today: now.with_timezone(&run.source.time_zone).date_naive(),
             keep_ids: Arc::new(AtomicBool::new(keep_ids)),
         })
     }

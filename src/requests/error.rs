@@ -11,7 +11,7 @@ pub enum RequestError {
     #[error("no source is named {0}; the configuration has: {1}")]
     UnknownSource(String, String),
     /// A source could not be read.
-    #[error("source {source_name}: {}", .failure.error)]
+    #[error("source {source_name}, {}: {}", .failure.feed, .failure.error)]
     Source {
         /// Name of the source.
         source_name: String,

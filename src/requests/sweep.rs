@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::RequestError;
 use crate::gateway::Gateway;
 use crate::pull::{Counters, RunEnd};
-use crate::run::{RunSummary, SourceRun};
+use crate::run::SourceRun;
 use crate::sources::Source;
 use crate::sweep::FeedSweep;
 
@@ -25,7 +25,8 @@ pub(super) fn configured_source<'a>(
     Ok(gateway.source(name).ok_or_else(unknown)?)
 }
 
-/// Pulls a source to its end and sweeps it.
+/// Pulls a source to its end and sweeps it. A feed that fails does not keep the others from being
+/// swept; it is the failure that is answered.
 ///
 /// # Errors
 /// [`RequestError::Source`] and [`RequestError::Stopped`].
@@ -43,15 +44,19 @@ pub(super) async fn sweep(
     };
     loop {
         source.request_sweep();
-        let summary = run.with_retries().await;
-        let RunSummary { end, sweep } = summary.map_err(|failure| RequestError::Source {
-            source_name: source.name.clone(),
-            failure,
-        })?;
-        if end == RunEnd::Stopped {
+        let mut summary = run.with_retries().await;
+        if let Some(failure) = summary.take_failures().into_iter().next() {
+            return Err(RequestError::Source {
+                source_name: source.name.clone(),
+                failure,
+            });
+        }
+        if summary.end == RunEnd::Stopped {
             return Err(RequestError::Stopped);
         }
-        if let Some(feeds) = sweep {
+        if let Some(feeds) = summary.sweep
+            && feeds.len() == source.connector.feeds().len()
+        {
             return Ok(feeds);
         }
         // Another run has taken the request along; its sweep may have begun before it was made.

@@ -1,5 +1,6 @@
 //! Tests of a sweep: withdrawals, rows read again, the safety catch, failures.
 
+use connector_kit::Feed;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -57,7 +58,10 @@ async fn too_many_withdrawals_are_held_and_a_failed_sweep_stays_due() {
         (Some(50), 0, true)
     );
     let source = &world.gateway.sources[0];
-    assert!(!source.take_sweep_request(), "held is an end");
+    assert!(
+        !source.take_sweep_request(Feed::Vaccinations),
+        "held is an end"
+    );
 
     source.request_sweep();
     world.rows.away.store(true, Ordering::Relaxed);
@@ -70,7 +74,7 @@ async fn too_many_withdrawals_are_held_and_a_failed_sweep_stays_due() {
     let failure = run.scheduled().await.expect_err("the source is away");
     assert_eq!(failure.code(), "source-away");
     assert!(
-        source.take_sweep_request(),
+        source.take_sweep_request(Feed::Vaccinations),
         "no sweep after a failed pull, but after the next good one"
     );
 }

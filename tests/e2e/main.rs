@@ -1,6 +1,8 @@
 //! End to end on real servers, and the rules of the house.
 
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod crash;
@@ -8,6 +10,8 @@ mod crash;
 mod daemon;
 #[cfg(test)]
 mod disk_full;
+#[cfg(test)]
+mod feeds;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
@@ -28,6 +32,8 @@ mod outside;
 mod plant;
 #[cfg(test)]
 mod python;
+#[cfg(test)]
+mod restored;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

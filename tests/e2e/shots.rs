@@ -118,6 +118,11 @@ pub(crate) async fn registry_content(reader: &Reader) -> Content {
             }) => {
                 format!("{} {dose} {occurred_on}", vaccine.as_str())
             }
+            Some(Fact::Test {
+                result,
+                occurred_on,
+                ..
+            }) => format!("test {} {occurred_on}", result.as_str()),
             None => continue,
             Some(other) => format!("unexpected: {other:?}"),
         };

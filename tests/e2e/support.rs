@@ -105,6 +105,13 @@ impl Clinic {
             city.ring().to_text().expose_secret(),
         );
         fs::create_dir(folder.path().join("state")).expect("the state folder is made");
+        let clinic = Self { folder };
+        clinic.configure(city, queue, source, extra);
+        clinic
+    }
+
+    /// Writes the configuration; see [`Self::new`].
+    pub(crate) fn configure(&self, city: &City, queue: &str, source: &str, extra: &str) {
         let head = format!(
             "[keys]\nring = {{ file = \"keys\" }}\n[registry]\npublic_key = \"{}\"\nreceipt_keys \
              = [\"{}\"]\n",
@@ -112,15 +119,19 @@ impl Clinic {
             city.receipts.verifier().to_text()
         );
         fs::write(
-            folder.path().join("clinic-gateway.toml"),
+            self.config_path(),
             format!("{head}{queue}\n{source}\n{extra}\n"),
         )
         .expect("the gateway's configuration is written");
-        Self { folder }
     }
 
     pub(crate) fn config_path(&self) -> PathBuf {
         self.folder.path().join("clinic-gateway.toml")
+    }
+
+    /// Writes a secret beside the configuration.
+    pub(crate) fn secret(&self, name: &str, text: &str) {
+        secret(&self.folder.path().join(name), text);
     }
 
     pub(crate) fn load(&self) -> LoadedConfig {

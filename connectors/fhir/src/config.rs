@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use connector_kit::{Feed, IdentifierKind, TimeZone};
+use connector_kit::{Feed, IdentifierKind, ZoneSetting};
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -21,10 +21,10 @@ pub struct FhirConfig {
     /// Kinds of fact to read; all three if left out.
     #[serde(default = "all_feeds")]
     pub feeds: Vec<FeedName>,
-    /// The clinic's time zone (IANA name): moments are turned into the calendar date they had
-    /// there.
+    /// The time zone of this source (IANA name), by default the gateway's `time_zone`: moments are
+    /// turned into the calendar date they had there.
     #[serde(default)]
-    pub time_zone: TimeZone,
+    pub time_zone: ZoneSetting,
     /// Time for which each run looks back behind the last change it saw, in seconds (at most 7
     /// days).
     #[serde(default = "overlap_seconds")]

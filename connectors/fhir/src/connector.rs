@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use connector_kit::{
     CheckReport, ClinicRecord, Connector, Feed, KeysPage, KeysRequest, Page, PageRequest,
-    SourceError,
+    SampledRecord, SourceError,
 };
 
 use crate::config::FhirConfig;
@@ -52,6 +52,14 @@ impl Connector for FhirConnector {
 
     async fn keys(&self, request: KeysRequest) -> Result<KeysPage, SourceError> {
         keys::list(&self.session, &request).await
+    }
+
+    async fn sample(
+        &self,
+        feed: Feed,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<SampledRecord>, SourceError> {
+        check::sample::read(&self.session, feed, now).await
     }
 
     async fn fetch(

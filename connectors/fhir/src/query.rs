@@ -81,6 +81,39 @@ impl Queries {
         url
     }
 
+    /// The newest of a feed's records, as many as asked for.
+    pub(crate) fn newest_records(&self, feed: Feed, count: u32, include: bool) -> Url {
+        let mut url = self.coded(feed);
+        url.query_pairs_mut()
+            .append_pair("_sort", "-_lastUpdated")
+            .append_pair("_count", &count.to_string());
+        if include {
+            include_patient(&mut url, feed);
+        }
+        url
+    }
+
+    /// The newest of a feed's resources, whatever their codes.
+    pub(crate) fn any_newest(&self, feed: Feed, count: u32) -> Url {
+        let mut url = self.at(resource_type(feed));
+        url.query_pairs_mut()
+            .append_pair("_sort", "-_lastUpdated")
+            .append_pair("_count", &count.to_string());
+        url
+    }
+
+    /// The number of a feed's resources, or of those that have a stamp.
+    pub(crate) fn count(&self, feed: Feed, stamped: bool) -> Url {
+        let mut url = self.coded(feed);
+        let mut query = url.query_pairs_mut();
+        if stamped {
+            query.append_pair("_lastUpdated", "ge1900-01-01T00:00:00.000Z");
+        }
+        query.append_pair("_summary", "count");
+        drop(query);
+        url
+    }
+
     /// The records of a feed that changed within a window.
     pub(crate) fn keys(&self, feed: Feed, window: Window, count: u32, form: KeySearchForm) -> Url {
         let mut url = self.coded(feed);
@@ -101,7 +134,12 @@ impl Queries {
             .append_pair("_sort", sort)
             .append_pair("_count", &count.to_string());
         if !form.is_whole && !form.is_plain {
-            query.append_pair("_elements", "id,meta");
+            // The subject tells whose record it is: a patient who was deleted changes no record.
+            let subject = match feed {
+                Feed::Vaccinations => "patient",
+                Feed::Tests | Feed::Recoveries => "subject",
+            };
+            query.append_pair("_elements", &format!("id,meta,{subject}"));
         }
         drop(query);
         url
@@ -222,6 +260,15 @@ impl Queries {
         url
     }
 
+    /// The ids of up to [`MAX_BATCH`] patients that are there.
+    pub(crate) fn patients_there(&self, ids: &[String], is_plain: bool) -> Url {
+        let mut url = self.patients(ids);
+        if !is_plain {
+            url.query_pairs_mut().append_pair("_elements", "id");
+        }
+        url
+    }
+
     /// The capability statement.
     pub(crate) fn metadata(&self) -> Url {
         self.at("metadata")
@@ -245,10 +292,15 @@ impl Queries {
             || url.password().is_some()
         {
             return Err(SourceError::misconfigured(
-                "the FHIR server's link to the next page leads to another scheme, host or port, \
-                 and is not followed",
-                "have the server write its links with the same address as base_url (often called \
-                 its server address)",
+                format!(
+                    "the FHIR server's link to the next page leads to another {}, and is not \
+                     followed",
+                    difference(&self.base, &url)
+                ),
+                "have the server write its links with the address of base_url: set its own server \
+                 address (HAPI: hapi.fhir.server_address), or have the proxy in front of it pass \
+                 on Host and X-Forwarded-Proto, -Host and -Port; or write the address of its links \
+                 into base_url",
             ));
         }
         Ok(url)
@@ -277,6 +329,31 @@ impl Queries {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path()));
         url
+    }
+}
+
+/// Parts in which an address differs, without the host itself.
+fn difference(base: &Url, url: &Url) -> String {
+    let mut parts = Vec::new();
+    if url.scheme() != base.scheme() {
+        let known = matches!(url.scheme(), "http" | "https");
+        let scheme = if known { url.scheme() } else { "neither" };
+        parts.push(format!("scheme ({scheme} instead of {})", base.scheme()));
+    }
+    if url.host() != base.host() {
+        parts.push("host".to_owned());
+    }
+    let port = |url: &Url| {
+        let port = url.port_or_known_default();
+        port.map_or_else(|| "none".to_owned(), |port| port.to_string())
+    };
+    if url.port_or_known_default() != base.port_or_known_default() {
+        parts.push(format!("port ({} instead of {})", port(url), port(base)));
+    }
+    if parts.is_empty() {
+        "account".to_owned()
+    } else {
+        parts.join(", ")
     }
 }
 

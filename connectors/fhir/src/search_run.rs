@@ -57,7 +57,7 @@ pub(crate) struct SearchRun {
     sorted: bool,
     /// True once a resource came without a stamp: no search from a stamp would find such ones.
     #[serde(default, skip_serializing_if = "is_false")]
-    unstamped: bool,
+    pub unstamped: bool,
     /// The server does not sort, and does not heed windows of time either.
     #[serde(default, skip_serializing_if = "is_false")]
     pub undivided: bool,
@@ -182,11 +182,6 @@ impl SearchRun {
             is_stored: true,
             ..self.clone()
         }
-    }
-
-    /// True if resources without stamps were handed over.
-    pub(crate) const fn has_unstamped(&self) -> bool {
-        self.unstamped
     }
 
     /// True if nothing of the run has been handed over.

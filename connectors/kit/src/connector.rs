@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::{CheckReport, ClinicRecord, Cursor, Feed, SourceError};
+use crate::{CheckReport, ClinicRecord, Cursor, Feed, SAMPLE_RECORDS, SampledRecord, SourceError};
 
 /// Most ids in one [`Connector::fetch`].
 pub const MAX_FETCH_IDS: usize = 500;
@@ -134,6 +134,28 @@ pub trait Connector: Send + Sync {
         ids: &[String],
         now: DateTime<Utc>,
     ) -> Result<Vec<ClinicRecord>, SourceError>;
+
+    /// Reads a sample for `check`: [`SAMPLE_RECORDS`] of the first records of a feed and as many of
+    /// the newest, each once. A connector that cannot ask for the newest gives the first ones only.
+    ///
+    /// # Errors
+    /// Fails as [`Connector::page`] does.
+    async fn sample(
+        &self,
+        feed: Feed,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<SampledRecord>, SourceError> {
+        let request = PageRequest {
+            feed,
+            after: None,
+            first_of_run: false,
+            hinted: false,
+            limit: SAMPLE_RECORDS,
+            now,
+        };
+        let page = self.page(request).await?;
+        Ok(page.records.into_iter().map(SampledRecord::from).collect())
+    }
 
     /// Waits until the source says that something may have changed: a hint, never a promise, and
     /// pending for ever where a source cannot say so. Cancel-safe: a hint that nobody waited for is

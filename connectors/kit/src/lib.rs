@@ -13,6 +13,7 @@ mod cursor;
 mod cycle;
 mod error;
 mod record;
+mod sample;
 mod time_zone;
 
 pub use check::{CheckReport, Finding, Level};
@@ -27,4 +28,5 @@ pub use record::{
     ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, FieldFault, Identifier,
     IdentifierKind, Person, RecordStatus,
 };
-pub use time_zone::TimeZone;
+pub use sample::{SAMPLE_RECORDS, SampledInstant, SampledRecord};
+pub use time_zone::{TimeZone, ZoneOrigin, ZoneSetting};

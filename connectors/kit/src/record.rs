@@ -156,6 +156,8 @@ pub enum RecordStatus {
     NotAFact,
     /// A status word nobody has mapped: the record is refused until somebody does.
     Unknown,
+    /// None: the source could not hand the record over, but for its id.
+    Unreadable,
 }
 
 /// The medical content, in the source's own codes.

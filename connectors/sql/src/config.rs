@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use connector_kit::TimeZone;
+use connector_kit::ZoneSetting;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -22,10 +22,10 @@ macro_rules! with_common_settings {
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_meta])* pub $field: $type,)*
-            /// The clinic's time zone, an IANA name. Instants become dates in it; stamps without a
-            /// zone are read in it.
+            /// The time zone of this source, an IANA name: by default the gateway's `time_zone`.
+            /// Instants become dates in it; stamps without a zone are read in it.
             #[serde(default)]
-            pub time_zone: TimeZone,
+            pub time_zone: ZoneSetting,
             /// Encoding of text that arrives as raw bytes: `bytea`, `BLOB`, `VARBINARY`, and text
             /// that is not UTF-8.
             #[serde(default)]

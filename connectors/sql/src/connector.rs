@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use connector_kit::{
     CheckReport, ClinicRecord, Connector, Cursor, Feed, KeysPage, KeysRequest, Page, PageRequest,
-    SourceError,
+    SampledRecord, SourceError,
 };
 
 use crate::cursor::{self, Position};
@@ -178,6 +178,17 @@ impl Connector for SqlConnector {
         _now: DateTime<Utc>,
     ) -> Result<Vec<ClinicRecord>, SourceError> {
         sweep::fetch(&self.source, self.source.feed(feed, 1)?, ids).await
+    }
+
+    async fn sample(
+        &self,
+        feed: Feed,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<SampledRecord>, SourceError> {
+        let feed = self.source.feed(feed, 1)?;
+        check::sample::read(&self.source, feed, now)
+            .await
+            .map_err(|failure| source_error(feed, &failure))
     }
 
     async fn changed(&self) -> Result<(), SourceError> {

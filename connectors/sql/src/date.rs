@@ -9,6 +9,34 @@ use crate::native;
 use crate::text::{self, Text};
 use crate::value::{Cell, Kind, Value};
 
+/// Whole numbers from here on, up to the next bound, are milliseconds since 1970: as seconds they
+/// would lie after the year 5138, and milliseconds below lie before March 1973.
+const FIRST_MILLIS: u64 = 100_000_000_000;
+/// Whole numbers from here on are microseconds since 1970.
+const FIRST_MICROS: u64 = FIRST_MILLIS * 1000;
+/// Whole numbers from here on are no instant.
+const FIRST_BEYOND: u64 = FIRST_MICROS * 1000;
+
+/// Unit of a whole number that counts from 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EpochUnit {
+    Seconds,
+    Millis,
+    Micros,
+}
+
+impl EpochUnit {
+    /// The unit that a number's size shows; `None` where no unit makes a likely instant of it.
+    pub(crate) fn of(number: i64) -> Option<Self> {
+        match number.unsigned_abs() {
+            0..FIRST_MILLIS => Some(Self::Seconds),
+            FIRST_MILLIS..FIRST_MICROS => Some(Self::Millis),
+            FIRST_MICROS..FIRST_BEYOND => Some(Self::Micros),
+            _ => None,
+        }
+    }
+}
+
 /// A date and time as written, with the offset if one is written.
 pub(crate) type Written = (NaiveDateTime, Option<FixedOffset>);
 
@@ -51,6 +79,29 @@ fn native_date(cell: Cell<'_>, zone: Tz) -> Option<ClinicDate> {
             local_day(native::moment(micros)?.and_utc(), zone)
         }
         (Kind::Integer, Value::Whole(number)) => year_or_epoch(number, zone),
+        _ => None,
+    }
+}
+
+/// The instant that a cell holds, where a time zone decides its day.
+pub(crate) fn instant(cell: Cell<'_>, encoding: Encoding) -> Option<DateTime<Utc>> {
+    match (cell.kind, cell.value) {
+        (Kind::TimestampTz, Value::Micros(micros)) => {
+            return Some(native::moment(micros)?.and_utc());
+        }
+        (Kind::Integer, Value::Whole(number)) => return epoch(number),
+        _ => {}
+    }
+    let Text::Value(text) = text::read(cell, encoding) else {
+        return None;
+    };
+    match cell.kind {
+        Kind::TimestampTz => written(&text).map(|(utc, _)| utc.and_utc()),
+        Kind::Integer => epoch(text.parse().ok()?),
+        Kind::Text | Kind::FixedText | Kind::Bytes => {
+            let (time, offset) = written(&text).or_else(|| written_russian(&text))?;
+            Some(offset?.from_local_datetime(&time).single()?.to_utc())
+        }
         _ => None,
     }
 }
@@ -180,11 +231,30 @@ fn native_day(text: &str) -> Option<ClinicDate> {
     }
 }
 
-/// SQLite has no dates: a whole number is a year, or else seconds since 1970.
+/// SQLite has no dates: a whole number is a year, or else counts from 1970.
 fn year_or_epoch(number: i64, zone: Tz) -> Option<ClinicDate> {
-    match i32::try_from(number) {
-        Ok(year @ 1900..=2100) => Some(ClinicDate::Year(year)),
-        _ => DateTime::from_timestamp(number, 0).and_then(|instant| local_day(instant, zone)),
+    match as_year(number) {
+        Some(year) => Some(ClinicDate::Year(year)),
+        None => local_day(epoch(number)?, zone),
+    }
+}
+
+/// A number that is a year rather than some minutes after 1970 began.
+fn as_year(number: i64) -> Option<i32> {
+    i32::try_from(number)
+        .ok()
+        .filter(|year| (1900..=2100).contains(year))
+}
+
+/// The instant of a number that counts from 1970 and is no year.
+fn epoch(number: i64) -> Option<DateTime<Utc>> {
+    if as_year(number).is_some() {
+        return None;
+    }
+    match EpochUnit::of(number)? {
+        EpochUnit::Seconds => DateTime::from_timestamp(number, 0),
+        EpochUnit::Millis => DateTime::from_timestamp_millis(number),
+        EpochUnit::Micros => DateTime::from_timestamp_micros(number),
     }
 }
 
@@ -280,10 +350,131 @@ mod tests {
             (Kind::Year, "0000", "NotADate"),
             (Kind::Integer, "2021", "2021"),
             (Kind::Integer, "1625173200", "2021-07-02"),
+            (Kind::Integer, "1625173199", "2021-07-01"),
+            (Kind::Integer, "1625173200000", "2021-07-02"),
+            (Kind::Integer, "1625173199999", "2021-07-01"),
+            (Kind::Integer, "1625173199999999", "2021-07-01"),
+            (Kind::Integer, "1625173200000000000", "NotADate"),
+            (Kind::Integer, "99999999999", "5138-11-16"),
+            (Kind::Integer, "100000000000", "1973-03-03"),
+            (Kind::Integer, "100000000000000", "1973-03-03"),
+            (Kind::Integer, "9223372036854775807", "NotADate"),
+            (Kind::Integer, "-9223372036854775808", "NotADate"),
             (Kind::Float, "2021.5", "NotADate"),
             (Kind::Boolean, "true", "NotADate"),
         ] {
             assert_eq!(shown(kind, text), expected, "{kind:?} {text}");
+        }
+    }
+
+    /// The date in a zone, of a cell whose `instant` is told as well.
+    fn day_in(zone: Tz, kind: Kind, text: &str) -> String {
+        let cell = Cell::of(kind, text.as_bytes());
+        let Field::Value(ClinicDate::Day(day)) = date(cell, zone, Encoding::Utf8) else {
+            panic!("{text} is no day");
+        };
+        let instant = instant(cell, Encoding::Utf8).expect("an instant");
+        assert_eq!(local_day(instant, zone), Some(ClinicDate::Day(day)));
+        day.to_string()
+    }
+
+    #[test]
+    fn an_instant_near_midnight_has_the_day_of_its_zone_on_days_that_clocks_change_too() {
+        // Vladivostok, UTC+10. Moscow went from UTC+4 to UTC+3 on 26 October 2014. Berlin's clocks
+        // go forward on 28 March 2021 (UTC+1 before) and back on 31 October 2021 (UTC+2 before).
+        // Apia had no 30 December 2011.
+        for (zone, utc, before, from) in [
+            (
+                Tz::Asia__Vladivostok,
+                "2021-07-01 14:00:00",
+                "2021-07-01",
+                "2021-07-02",
+            ),
+            (
+                Tz::Europe__Moscow,
+                "2014-10-25 20:00:00",
+                "2014-10-25",
+                "2014-10-26",
+            ),
+            (
+                Tz::Europe__Moscow,
+                "2014-10-26 21:00:00",
+                "2014-10-26",
+                "2014-10-27",
+            ),
+            (
+                Tz::Europe__Berlin,
+                "2021-03-27 23:00:00",
+                "2021-03-27",
+                "2021-03-28",
+            ),
+            (
+                Tz::Europe__Berlin,
+                "2021-03-28 22:00:00",
+                "2021-03-28",
+                "2021-03-29",
+            ),
+            (
+                Tz::Europe__Berlin,
+                "2021-10-30 22:00:00",
+                "2021-10-30",
+                "2021-10-31",
+            ),
+            (
+                Tz::Europe__Berlin,
+                "2021-10-31 23:00:00",
+                "2021-10-31",
+                "2021-11-01",
+            ),
+            (
+                Tz::Pacific__Apia,
+                "2011-12-30 10:00:00",
+                "2011-12-29",
+                "2011-12-31",
+            ),
+        ] {
+            let midnight: DateTime<Utc> = format!("{}Z", utc.replace(' ', "T")).parse().unwrap();
+            for (at, expected) in [
+                (midnight - chrono::TimeDelta::milliseconds(1), before),
+                (midnight, from),
+            ] {
+                let plain = at.format("%Y-%m-%d %H:%M:%S%.3f");
+                for (kind, text) in [
+                    (Kind::TimestampTz, format!("{plain}+00")),
+                    (Kind::Text, format!("{plain}Z")),
+                    (
+                        Kind::Text,
+                        at.with_timezone(&FixedOffset::west_opt(5 * 3600).unwrap())
+                            .to_rfc3339(),
+                    ),
+                    (Kind::Integer, at.timestamp_millis().to_string()),
+                    (Kind::Integer, at.timestamp_micros().to_string()),
+                    (Kind::Integer, at.timestamp().to_string()),
+                ] {
+                    assert_eq!(
+                        day_in(zone, kind, &text),
+                        expected,
+                        "{} {text}",
+                        zone.name()
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_zone_decides_is_no_instant() {
+        for (kind, text) in [
+            (Kind::Date, "2021-07-01"),
+            (Kind::Timestamp, "2021-07-01 23:59:59"),
+            (Kind::Text, "2021-07-01"),
+            (Kind::Text, "2021-07-01 10:00"),
+            (Kind::Integer, "2021"),
+            (Kind::Text, "2021"),
+            (Kind::Text, ""),
+        ] {
+            let cell = Cell::of(kind, text.as_bytes());
+            assert_eq!(instant(cell, Encoding::Utf8), None, "{kind:?} {text}");
         }
     }
 

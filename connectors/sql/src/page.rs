@@ -10,6 +10,11 @@ use crate::value::{Key, Kind, Sql};
 /// Most rows of a set of equal ones that are looked at; more than any page holds.
 const MAX_EQUAL_ROWS: u32 = 20_000;
 
+/// Answer of [`Pager::other_forms`]: some stamps are written in another way.
+pub(crate) const OTHER_TEXT: &str = "text";
+/// Answer of [`Pager::other_forms`]: some stamps are text, and some numbers.
+pub(crate) const NUMBERS: &str = "numbers";
+
 /// Order in which rows are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -53,6 +58,8 @@ pub(crate) struct Pager<'s> {
     pub order: Order,
     /// Rows with a later stamp are left for another time.
     pub until: Option<Key>,
+    /// The administrator's query, or as much of it as gives the keys.
+    text: &'s str,
 }
 
 impl<'s> Pager<'s> {
@@ -68,7 +75,18 @@ impl<'s> Pager<'s> {
             layout,
             order,
             until: None,
+            text: &statement.text,
         }
+    }
+
+    /// Writes statements around the same query without its columns other than the keys; None where
+    /// that may give other rows.
+    pub(crate) fn of_keys_alone(&self) -> Option<Self> {
+        Some(Self {
+            until: self.until.clone(),
+            text: self.statement.keys.as_deref()?,
+            ..*self
+        })
     }
 
     /// The full name of a selected column.
@@ -79,20 +97,28 @@ impl<'s> Pager<'s> {
     /// The administrator's query as a table `q`. The line ends keep a comment in it from swallowing
     /// the rest.
     pub(crate) fn source(&self) -> String {
-        format!("FROM (\n{}\n) AS q", self.statement.text)
+        format!("FROM (\n{}\n) AS q", self.text)
     }
 
     /// A statement for a page in either direction, from `start` on.
     pub(crate) fn page(&self, start: &Start, limit: u32, descending: bool) -> Sql {
-        let mut sql = self.select(self.layout.names.len());
-        self.push_start(&mut sql, start);
-        self.push_order(&mut sql, limit, descending);
-        sql
+        self.cells_page(start, limit, self.layout.names.len(), descending)
     }
 
     /// The keys alone of a page.
     pub(crate) fn keys_page(&self, start: &Start, limit: u32, descending: bool) -> Sql {
-        let mut sql = self.select(2);
+        self.cells_page(start, limit, CHANGED_AT + 1, descending)
+    }
+
+    /// The first `width` columns of a page.
+    pub(crate) fn cells_page(
+        &self,
+        start: &Start,
+        limit: u32,
+        width: usize,
+        descending: bool,
+    ) -> Sql {
+        let mut sql = self.select(width);
         self.push_start(&mut sql, start);
         self.push_order(&mut sql, limit, descending);
         sql
@@ -119,9 +145,9 @@ impl<'s> Pager<'s> {
     }
 
     /// The rows from `start` up to the one with these keys, including it and all that are held
-    /// equal to it.
-    pub(crate) fn between(&self, start: &Start, last: &Place, limit: u32) -> Sql {
-        let mut sql = self.select(self.layout.names.len());
+    /// equal to it: the first `width` columns.
+    pub(crate) fn between(&self, start: &Start, last: &Place, width: usize, limit: u32) -> Sql {
+        let mut sql = self.select(width);
         self.push_start(&mut sql, start);
         if let Some(at) = &last.at {
             sql.push(&format!(" AND {} <= ", self.column(CHANGED_AT)));
@@ -134,24 +160,50 @@ impl<'s> Pager<'s> {
         sql
     }
 
-    /// The keys of the rows that the database holds equal to these.
-    pub(crate) fn same(&self, place: &Place, limit: u32) -> Sql {
-        let mut sql = self.select(2);
+    /// The first `width` columns of the rows whose keys the database holds equal to these.
+    pub(crate) fn same(&self, place: &Place, width: usize, limit: u32) -> Sql {
+        let mut sql = self.select(width);
         sql.push(" AND ");
         self.push_same(&mut sql, place);
         sql.push(&format!(" LIMIT {limit}"));
         sql
     }
 
+    /// Looks for text stamps of another form than `at` between two bounds, and for numbers beside
+    /// text. None where the column's type leaves no choice.
+    pub(crate) fn other_forms(&self, at: &Key, from: &Key, to: &Key) -> Option<Sql> {
+        let column = self.column(CHANGED_AT);
+        let source = self.source();
+        let form = self.driver.stamp_form(&column)?;
+        let mut sql = Sql::plain(format!(
+            "SELECT '{OTHER_TEXT}' FROM (SELECT 1 {source} WHERE {column} >= "
+        ));
+        self.driver.push_key(&mut sql, from);
+        sql.push(&format!(" AND {column} < "));
+        self.driver.push_key(&mut sql, to);
+        sql.push(&format!(" AND {form} <> (SELECT "));
+        sql.push(&self.driver.stamp_form("s.at")?);
+        sql.push(" FROM (SELECT ");
+        self.driver.push_key(&mut sql, at);
+        // Numbers come before all text.
+        sql.push(&format!(
+            " AS at) AS s) LIMIT 1) UNION ALL SELECT '{NUMBERS}' FROM (SELECT 1 {source} WHERE \
+             {column} < '' AND typeof({column}) = 'integer' LIMIT 1) AS n, (SELECT 1 {source} \
+             WHERE {column} >= '' AND typeof({column}) = 'text' LIMIT 1) AS t"
+        ));
+        Some(sql)
+    }
+
     /// Counts the rows that have no place in the order, up to `most`.
     pub(crate) fn without_key(&self, most: u32) -> Sql {
         let at = self.column(CHANGED_AT);
         let id = self.column(RECORD_ID);
-        let unusable = self
-            .driver
-            .usable_stamp(&at)
+        let conditions = [self.driver.usable_stamp(&at), self.driver.dated_stamp(&at)];
+        let unusable: String = conditions
+            .into_iter()
+            .flatten()
             .map(|usable| format!(" OR NOT ({usable})"))
-            .unwrap_or_default();
+            .collect();
         let source = self.source();
         // One after the other, since no database serves `OR` by two indexes of which one is not
         // there.
@@ -296,26 +348,23 @@ impl<'s> Pager<'s> {
         start: &Start,
         limit: u32,
     ) -> Result<Rows, Failure> {
-        let rows = lent
-            .fetch(&self.page(start, limit + 1, false), &self.layout.kinds)
-            .await?;
-        self.ended(lent, rows, limit).await
+        let width = self.layout.names.len();
+        self.read_cells(lent, start, limit, width).await
     }
 
-    /// The keys of the rows [`Self::read`] would return.
-    pub(crate) async fn read_keys(
+    /// The first `width` columns of the rows [`Self::read`] would return; one will do in the order
+    /// of ids.
+    pub(crate) async fn read_cells(
         &self,
         lent: &mut LentSession<'_>,
         start: &Start,
         limit: u32,
+        width: usize,
     ) -> Result<Rows, Failure> {
-        let rows = lent
-            .fetch(
-                &self.keys_page(start, limit + 1, false),
-                &self.layout.kinds[..2],
-            )
-            .await?;
-        self.ended(lent, rows, limit).await
+        let sql = self.cells_page(start, limit + 1, width, false);
+        let rows = lent.fetch(&sql, &self.layout.kinds[..width]).await?;
+        let key_width = width.min(CHANGED_AT + 1);
+        self.ended(lent, rows, limit, key_width).await
     }
 
     async fn ended(
@@ -323,6 +372,7 @@ impl<'s> Pager<'s> {
         lent: &mut LentSession<'_>,
         mut rows: Table,
         limit: u32,
+        key_width: usize,
     ) -> Result<Rows, Failure> {
         let limit_rows = limit as usize;
         let full = rows.len() >= limit_rows;
@@ -340,8 +390,9 @@ impl<'s> Pager<'s> {
         if let (Some(last), Some(beyond)) = (&next, beyond)
             && may_be_equal(last, &beyond)
         {
-            self.keep_equals_together(lent, &mut rows, last, limit)
-                .await?;
+            let set = self.same(last, key_width, MAX_EQUAL_ROWS);
+            let set = lent.fetch(&set, &self.layout.kinds[..key_width]).await?;
+            self.keep_equals_together(&mut rows, &set, limit)?;
             next = rows.last().map(|row| self.place(row)).transpose()?;
         }
         Ok(Rows { rows, next })
@@ -350,17 +401,13 @@ impl<'s> Pager<'s> {
     /// "After this key" would pass over rows the database holds equal to it: the same id twice, or
     /// text ids that its collation does not tell apart. If the set at the page's end goes on beyond
     /// it, the set is left to the next page.
-    async fn keep_equals_together(
+    fn keep_equals_together(
         &self,
-        lent: &mut LentSession<'_>,
         rows: &mut Table,
-        last: &Place,
+        set: &Table,
         limit: u32,
     ) -> Result<(), Failure> {
-        let set = lent
-            .fetch(&self.same(last, MAX_EQUAL_ROWS), &self.layout.kinds[..2])
-            .await?;
-        let belongs = |row: &Row<'_>| set.rows().any(|same| same.has_keys_of(*row));
+        let belongs = |row: &Row<'_>| set.rows().any(|same| row.begins_as(same));
         let inside = rows.rows().rev().take_while(belongs).count();
         if inside == set.len() {
             return Ok(());
@@ -401,12 +448,15 @@ impl<'s> Pager<'s> {
 
     /// The newest usable stamp there is.
     pub(crate) async fn newest(&self, lent: &mut LentSession<'_>) -> Result<Option<Key>, Failure> {
-        let rows = lent
-            .fetch(
-                &self.keys_page(&Start::Beginning, 1, true),
-                &self.layout.kinds[..2],
-            )
-            .await?;
+        let newest = |pager: &Self| pager.keys_page(&Start::Beginning, 1, true);
+        let kinds = &self.layout.kinds[..=CHANGED_AT];
+        let rows = match (lent.fetch(&newest(self), kinds).await, self.of_keys_alone()) {
+            (Err(failure), Some(alone)) if failure.may_be_of_rows() => {
+                lent.recover().await?;
+                lent.fetch(&newest(&alone), kinds).await?
+            }
+            (rows, _) => rows?,
+        };
         Ok(rows.first().and_then(|row| row.cell(CHANGED_AT).key()))
     }
 }

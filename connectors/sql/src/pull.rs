@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use connector_kit::{PageRequest, SourceSurprise};
 
 use crate::cursor::{self, Columns, Drift, Position};
 use crate::driver::{Failure, LentSession};
 use crate::layout::{CHANGED_AT, Layout};
-use crate::page::{Order, Pager, Place, Rows, Start};
+use crate::page::{NUMBERS, OTHER_TEXT, Order, Pager, Place, Rows, Start};
 use crate::settings::FeedSettings;
 use crate::source::{SqlSource, gone, log_unreadable};
 use crate::table::Row;
@@ -67,7 +69,17 @@ impl Pull {
         pager.until = position
             .as_ref()
             .and_then(|position| position.until.clone());
-        let start = start(position.as_ref(), request.first_of_run, overlap);
+        let looks_back = LookBack {
+            seconds: overlap,
+            now: request.now,
+            zone: settings.zone,
+        };
+        let mut start = start(position.as_ref(), request.first_of_run, &looks_back);
+        if let (Start::From(bound), Some(position)) = (&start, &position)
+            && let Some(wider) = wider(source, feed, &pager, lent, &position.at, bound).await?
+        {
+            start = Start::From(wider);
+        }
         let mut rows = read_rows(feed, &pager, lent, &start, request.limit).await?;
         let mut surprise = None;
         // What a hint began stores nothing: the next scheduled run looks, and says it once.
@@ -81,7 +93,7 @@ impl Pull {
             // What was written since lies before the stored place: the run, and with it the next
             // one, goes back.
             let same_kind = newest.kind == stored.kind;
-            let bound = stamp::earlier(&newest, overlap).filter(|_| same_kind);
+            let bound = looks_back.from(&newest).filter(|_| same_kind);
             let start = bound.map_or(Start::Beginning, Start::From);
             rows = read_rows(feed, &pager, lent, &start, request.limit).await?;
         }
@@ -130,7 +142,20 @@ fn position(
     }
 }
 
-fn start(position: Option<&Position>, first_of_run: bool, overlap_seconds: u32) -> Start {
+/// Look back of a run from the stamp where an earlier one ended.
+struct LookBack {
+    seconds: u32,
+    now: DateTime<Utc>,
+    zone: Tz,
+}
+
+impl LookBack {
+    fn from(&self, at: &Key) -> Option<Key> {
+        stamp::earlier(at, self.seconds, self.now, self.zone)
+    }
+}
+
+fn start(position: Option<&Position>, first_of_run: bool, looks_back: &LookBack) -> Start {
     match position {
         None => Start::Beginning,
         Some(Position {
@@ -139,10 +164,51 @@ fn start(position: Option<&Position>, first_of_run: bool, overlap_seconds: u32) 
             at: Some(at.clone()),
             id: id.clone(),
         }),
-        Some(Position { at, .. }) => {
-            stamp::earlier(at, overlap_seconds).map_or(Start::Beginning, Start::From)
-        }
+        Some(Position { at, .. }) => looks_back.from(at).map_or(Start::Beginning, Start::From),
     }
+}
+
+/// An earlier bound, where stamps are text (SQLite) and those shortly before this one are written
+/// in other ways: they may be as late as those behind it, and yet sort before. Fails where other
+/// stamps are numbers, which have no place among text.
+async fn wider(
+    source: &SqlSource,
+    feed: &FeedSettings,
+    pager: &Pager<'_>,
+    lent: &mut LentSession<'_>,
+    at: &Key,
+    bound: &Key,
+) -> Result<Option<Key>, Failure> {
+    let Some(widest) = stamp::widest(bound) else {
+        return Ok(None);
+    };
+    let Some(sql) = pager.other_forms(at, &widest, bound) else {
+        return Ok(None);
+    };
+    let found = match lent.texts(&sql).await {
+        // A row that makes the query fail says nothing of stamps; the wider bound is never wrong.
+        Err(failure) if failure.may_be_of_rows() => {
+            lent.recover().await?;
+            vec![OTHER_TEXT.to_owned()]
+        }
+        found => found?,
+    };
+    let is_mixed = found.iter().any(|mixed| mixed == OTHER_TEXT);
+    if found.iter().any(|mixed| mixed == NUMBERS) {
+        return Err(Failure::misconfigured(
+            "changed_at is text in some rows and a number in others, which have no common order",
+            "select it in one form, such as strftime('%Y-%m-%d %H:%M:%f', …) AS changed_at",
+        ));
+    }
+    if is_mixed && source.is_news(feed.feed) {
+        tracing::warn!(
+            event = "stamps-in-several-forms",
+            feed = feed.feed.as_str(),
+            "changed_at is written in several ways, whose order is not that of time; two days are \
+             read again with every run; see `check`"
+        );
+    }
+    Ok(is_mixed.then_some(widest))
 }
 
 /// The newest stamp up to the present moment, where it lies before the one stored at the end of an
@@ -169,7 +235,8 @@ async fn went_back(
     pager.until = stamp::present(request.now, stored.kind, &stored.value, zone);
     let newest = pager.newest(lent).await?;
     pager.until = None;
-    Ok(newest.filter(|newest| newest.kind != stored.kind || stamp::is_before(newest, stored)))
+    Ok(newest
+        .filter(|newest| newest.kind != stored.kind || stamp::is_before_in(newest, stored, zone)))
 }
 
 /// The rows of a page; those the database cannot hand over are cut to their keys.
@@ -181,11 +248,12 @@ async fn read_rows(
     limit: u32,
 ) -> Result<Rows, Failure> {
     match pager.read(lent, start, limit).await {
-        Err(failure) if failure.is_of_data() => {
+        Err(failure) if failure.may_be_of_rows() => {
             let (reason, _) = failure.words(Some(&feed.statement));
-            let rows = salvage::page(pager, lent, start, limit, failure).await?;
-            log_unreadable(feed, pager.layout, &rows.rows, &reason);
-            Ok(rows)
+            let width = pager.layout.names.len();
+            let found = salvage::page(pager, lent, start, limit, width, failure).await?;
+            log_unreadable(feed, found.refused, &reason);
+            Ok(found.rows)
         }
         rows => rows,
     }

@@ -86,15 +86,15 @@ impl<'s> Reader<'s> {
     }
 
     /// The row as a record. One that is cut to its keys, or whose id is too long to be told from
-    /// others, is handed over empty and with an unknown status: it is refused where people look,
-    /// and does not hold up the rows after it.
+    /// others, is handed over empty, as unreadable: it is refused where people look, and does not
+    /// hold up the rows after it.
     pub(crate) fn record(&self, row: Row<'_>) -> ClinicRecord {
         let RecordKey { record_id, stamp } = self.key(row);
         let row = Some(row)
             .filter(|row| row.width() == self.layout.names.len() && !row.cell(RECORD_ID).is_cut());
         let (status, person) = match row {
             Some(row) => (self.status(row), self.person(row)),
-            None => (RecordStatus::Unknown, Person::default()),
+            None => (RecordStatus::Unreadable, Person::default()),
         };
         ClinicRecord {
             record_id,

@@ -1,59 +1,81 @@
-//! Rows among which a value makes the server fail: the readable ones, and the others by their keys
-//! alone.
+//! Rows among which some make the server fail: the readable ones, and the others by their keys
+//! alone. Trying tells whether rows are the cause: the statement works without any row, and with
+//! other rows.
 
 use std::ops::Range;
 
 use az::SaturatingAs;
 
-use crate::driver::{Failure, LentSession};
-use crate::page::{Pager, Place, Rows, Start};
-use crate::table::Table;
-use crate::value::Key;
+use crate::driver::{Cause, Failure, LentSession};
+use crate::layout::{CHANGED_AT, RECORD_ID};
+use crate::page::{Order, Pager, Place, Rows, Start};
+use crate::table::{Row, Table};
+use crate::value::{Key, Sql, Value};
 
 /// Most statements spent on one page; a page of 10 000 rows needs 15 to come to its first row.
 const MAX_STATEMENTS: u32 = 64;
+/// Most statements of one page that may run until their time is up.
+const MAX_TIMEOUTS: u32 = 20;
+/// Number of the first columns, `record_id` and `changed_at`.
+const KEY_COLUMNS: usize = CHANGED_AT + 1;
+/// Most rows of a page that are tried, to see whether any row can be read.
+const MAX_WITNESSES: usize = 8;
 
-/// Reads the page that failed with `failure`. Where the rows cannot be told apart (their keys
-/// cannot be read either, or the query fails whichever rows are asked for) the failure stands.
+/// Rows that could be read, and keys of those that could not.
+pub(crate) struct Salvaged<R> {
+    pub rows: R,
+    /// Number of rows that stand by their keys alone.
+    pub refused: usize,
+}
+
+/// Reads the page of `width` columns that failed with `failure`. Where the rows cannot be told
+/// apart (their keys cannot be read either, or the query fails whichever rows are asked for) the
+/// failure stands.
 pub(crate) async fn page(
     pager: &Pager<'_>,
     lent: &mut LentSession<'_>,
     start: &Start,
     limit: u32,
+    width: usize,
     failure: Failure,
-) -> Result<Rows, Failure> {
-    lent.recover().await?;
-    let Some(found) = of_data(pager.read_keys(lent, start, limit).await)? else {
+) -> Result<Salvaged<Rows>, Failure> {
+    let Some(found) = Keys::read(pager, lent, start, limit, width).await? else {
         return Err(failure);
     };
-    let keys = found
+    let Keys { by, rows, is_whole } = found;
+    if is_whole {
+        return Ok(Salvaged { rows, refused: 0 });
+    }
+    let by = by.as_ref().unwrap_or(pager);
+    // Of keys that are wanted alone no other column needs to be tried.
+    let pager = if width == KEY_COLUMNS { by } else { pager };
+    let keys = rows
         .rows
         .rows()
-        .map(|row| pager.place(row))
+        .map(|row| by.place(row))
         .collect::<Result<Vec<_>, _>>()?;
     let Some(last) = keys.last() else {
         return Err(failure);
     };
-    let nothing = pager.between(&Start::After(last.clone()), last, 1);
-    if of_data(lent.fetch(&nothing, &pager.layout.kinds).await)?.is_none() {
+    let nothing = pager.between(&Start::After(last.clone()), last, width, 1);
+    if unless_of_rows(lent.fetch(&nothing, &pager.layout.kinds[..width]).await)?.is_none() {
         return Err(failure);
     }
-    let limit = keys.len().saturating_as();
     let mut salvage = Salvage {
-        pager,
-        lent,
-        whole: Part::Page(start, &keys),
-        limit,
-        rows: Table::default(),
+        by,
+        // One more than there are, so that no row is left out unseen.
+        limit: keys.len().saturating_add(1).saturating_as(),
+        ..Salvage::new(pager, lent, Part::Page(start, &keys), width)
     };
-    let settled = salvage.run(keys.len(), MAX_STATEMENTS).await?;
-    let rows = salvage.rows;
+    let settled = salvage.run(MAX_STATEMENTS).await?;
     let next = if settled == keys.len() {
-        found.next
+        rows.next
     } else {
         Some(keys[settled - 1].clone())
     };
-    Ok(Rows { rows, next })
+    let Salvaged { rows, refused } = salvage.salvaged;
+    let rows = Rows { rows, next };
+    Ok(Salvaged { rows, refused })
 }
 
 /// Reads the rows with these ids, all of them: a row that is left out counts as gone. An id that
@@ -64,37 +86,101 @@ pub(crate) async fn with_ids(
     mut ids: Vec<Key>,
     limit: u32,
     failure: Failure,
-) -> Result<Table, Failure> {
-    lent.recover().await?;
+) -> Result<Salvaged<Table>, Failure> {
+    if lent.recover().await.is_err() {
+        return Err(failure);
+    }
+    let kinds = &pager.layout.kinds;
+    // A query that fails without any id says nothing about one.
+    let no_id = pager.cells_page(&Start::Beginning, 0, 2, false);
+    if unless_of_rows(lent.fetch(&no_id, &kinds[..2]).await)?.is_none() {
+        return Err(failure);
+    }
     for index in (0..ids.len()).rev() {
         let no_row = pager.with_ids(&ids[index..=index], 2, 0);
-        if of_data(lent.fetch(&no_row, &pager.layout.kinds[..2]).await)?.is_none() {
-            lent.recover().await?;
-            ids.remove(index);
+        match lent.fetch(&no_row, &kinds[..2]).await {
+            Err(failure) if failure.cause() == Cause::Values => {
+                lent.recover().await?;
+                ids.remove(index);
+            }
+            rows => _ = rows?,
         }
     }
     let Some(first) = ids.first() else {
-        return Ok(Table::default());
+        return Ok(Salvaged {
+            rows: Table::default(),
+            refused: 0,
+        });
     };
-    if of_data(lent.fetch(&pager.nothing(first), &pager.layout.kinds).await)?.is_none() {
+    if unless_of_rows(lent.fetch(&pager.nothing(first), kinds).await)?.is_none() {
         return Err(failure);
     }
+    let alone = pager.of_keys_alone();
     let mut salvage = Salvage {
-        pager,
-        lent,
-        whole: Part::Ids(&ids),
+        by: alone.as_ref().unwrap_or(pager),
         limit,
-        rows: Table::default(),
+        ..Salvage::new(pager, lent, Part::Ids(&ids), kinds.len())
     };
-    salvage.run(ids.len(), u32::MAX).await?;
-    Ok(salvage.rows)
+    salvage.run(u32::MAX).await?;
+    Ok(salvage.salvaged)
 }
 
-/// None where a value made the statement fail.
-fn of_data<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
+/// The keys of a page of which rows cannot be read.
+struct Keys<'s> {
+    /// Statements that read the keys alone, where the query is plain enough for that.
+    by: Option<Pager<'s>>,
+    rows: Rows,
+    /// True where these are all the columns that are wanted.
+    is_whole: bool,
+}
+
+impl<'s> Keys<'s> {
+    /// Reads them, without the query's other columns if that is possible. None where rows make this
+    /// fail, too.
+    async fn read(
+        pager: &Pager<'s>,
+        lent: &mut LentSession<'_>,
+        start: &Start,
+        limit: u32,
+        width: usize,
+    ) -> Result<Option<Self>, Failure> {
+        if let Some(alone) = pager.of_keys_alone() {
+            let both = (width == KEY_COLUMNS).then_some(KEY_COLUMNS);
+            for columns in both.into_iter().chain([narrow(pager)]) {
+                lent.recover().await?;
+                let rows = alone.read_cells(lent, start, limit, columns).await;
+                if let Some(rows) = unless_of_rows(rows)? {
+                    return Ok(Some(Self {
+                        by: Some(alone),
+                        rows,
+                        is_whole: columns == width,
+                    }));
+                }
+            }
+        }
+        lent.recover().await?;
+        let rows = pager.read_cells(lent, start, limit, narrow(pager)).await;
+        Ok(unless_of_rows(rows)?.map(|rows| Self {
+            by: None,
+            rows,
+            is_whole: false,
+        }))
+    }
+}
+
+/// Number of columns that tell the rows of an order apart.
+fn narrow(pager: &Pager<'_>) -> usize {
+    match pager.order {
+        Order::Stamp => KEY_COLUMNS,
+        Order::Id => RECORD_ID + 1,
+    }
+}
+
+/// None where rows may have made the statement fail.
+fn unless_of_rows<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(failure) if failure.is_of_data() => Ok(None),
+        Err(failure) if failure.may_be_of_rows() => Ok(None),
         Err(failure) => Err(failure),
     }
 }
@@ -108,79 +194,240 @@ enum Part<'a> {
     Ids(&'a [Key]),
 }
 
-struct Salvage<'a, 's, 'l> {
-    pager: &'a Pager<'s>,
-    lent: &'a mut LentSession<'l>,
-    whole: Part<'a>,
-    /// Most rows of one statement.
-    limit: u32,
-    rows: Table,
+/// Result of a statement that rows may make fail.
+enum Attempt {
+    Rows(Table),
+    Failed(Failure),
 }
 
-impl Salvage<'_, '_, '_> {
+struct Salvage<'a, 's, 'l> {
+    pager: &'a Pager<'s>,
+    /// Statements that read keys.
+    by: &'a Pager<'s>,
+    lent: &'a mut LentSession<'l>,
+    whole: Part<'a>,
+    /// Number of columns that are wanted.
+    width: usize,
+    /// Most rows of one statement.
+    limit: u32,
+    salvaged: Salvaged<Table>,
+    statements: u32,
+    timeouts: u32,
+    /// The key of a row that could be read.
+    good: Option<usize>,
+}
+
+impl<'a, 's, 'l> Salvage<'a, 's, 'l> {
+    fn new(
+        pager: &'a Pager<'s>,
+        lent: &'a mut LentSession<'l>,
+        whole: Part<'a>,
+        width: usize,
+    ) -> Self {
+        Self {
+            pager,
+            by: pager,
+            lent,
+            whole,
+            width,
+            limit: 0,
+            salvaged: Salvaged {
+                rows: Table::default(),
+                refused: 0,
+            },
+            statements: 0,
+            timeouts: 0,
+            good: None,
+        }
+    }
+
+    const fn keys(&self) -> usize {
+        match &self.whole {
+            Part::Page(_, keys) => keys.len(),
+            Part::Ids(ids) => ids.len(),
+        }
+    }
+
     /// Halves what fails until one key is left. Returns how many keys are dealt with, from the
-    /// first one on; at least one.
-    async fn run(&mut self, keys: usize, most_statements: u32) -> Result<usize, Failure> {
+    /// first one on; at least one, and all of them where rows are asked for by their ids.
+    async fn run(&mut self, most_statements: u32) -> Result<usize, Failure> {
         let mut settled = 0;
-        let mut statements = 0;
-        let whole = 0..keys;
+        let whole = 0..self.keys();
         let mut open = vec![whole];
         while let Some(part) = open
             .pop()
-            .filter(|_| statements < most_statements || settled == 0)
+            .filter(|_| self.statements < most_statements || settled == 0)
         {
-            statements += 1;
-            if let Some(rows) = self.part(&part).await? {
-                self.rows.append(&rows);
-            } else if part.len() > 1 {
-                let middle = part.start + part.len() / 2;
-                open.extend([middle..part.end, part.start..middle]);
-                continue;
-            } else {
-                statements += 1;
-                self.refuse(part.start).await?;
+            let sql = self.part(&part);
+            let standing = match self.attempt(&sql, self.width).await? {
+                Attempt::Rows(rows) => {
+                    self.ensure_no_more(&rows, &part)?;
+                    self.good = (!rows.is_empty()).then_some(part.start).or(self.good);
+                    self.salvaged.rows.append(&rows);
+                    None
+                }
+                Attempt::Failed(failure) if self.timeouts > MAX_TIMEOUTS => Some(failure),
+                Attempt::Failed(_) if part.len() > 1 => {
+                    let middle = part.start + part.len() / 2;
+                    open.extend([middle..part.end, part.start..middle]);
+                    continue;
+                }
+                Attempt::Failed(failure) => self.single(part.start, failure).await?,
+            };
+            match standing {
+                None => settled = part.end,
+                // The rows before it are handed over; the next page begins with it.
+                Some(_) if settled > 0 && matches!(self.whole, Part::Page(..)) => break,
+                Some(failure) => return Err(failure),
             }
-            settled = part.end;
         }
         Ok(settled)
     }
 
-    /// The rows of some keys, or None if a value makes the server fail.
-    async fn part(&mut self, part: &Range<usize>) -> Result<Option<Table>, Failure> {
-        let width = self.pager.layout.kinds.len();
-        let sql = match &self.whole {
+    /// Fails where the query gives more rows than it has keys without its other columns.
+    fn ensure_no_more(&self, rows: &Table, part: &Range<usize>) -> Result<(), Failure> {
+        if matches!(self.whole, Part::Page(..)) && rows.len() > part.len() {
+            let what = "the query gives more rows when it is read again";
+            return Err(Failure::retry(what));
+        }
+        Ok(())
+    }
+
+    /// Deals with a row that cannot be read by itself. Returns the failure if the row is not its
+    /// cause, or may not be.
+    async fn single(&mut self, which: usize, failure: Failure) -> Result<Option<Failure>, Failure> {
+        if failure.cause() != Cause::Values {
+            if !self.another_is_readable(which).await? {
+                return Ok(Some(failure));
+            }
+            // Once more, beside one that could just be read: something that passes is over now.
+            let sql = self.one(which);
+            if let Attempt::Rows(rows) = self.attempt(&sql, self.width).await? {
+                self.salvaged.rows.append(&rows);
+                return Ok(None);
+            }
+        }
+        self.refuse(which).await?;
+        Ok(None)
+    }
+
+    /// True if the server can read some other row as a whole: one of this page, or else the first
+    /// or the last there is.
+    async fn another_is_readable(&mut self, which: usize) -> Result<bool, Failure> {
+        let step = self.keys().div_ceil(MAX_WITNESSES).max(1);
+        let spread = (0..self.keys()).rev().step_by(step);
+        let others: Vec<usize> = self.good.into_iter().chain(spread).collect();
+        for other in others.into_iter().filter(|other| *other != which) {
+            let sql = self.one(other);
+            if self.is_readable(&sql).await? {
+                return Ok(true);
+            }
+        }
+        let narrow = narrow(self.pager);
+        for descending in [false, true] {
+            let sql = self.by.cells_page(&Start::Beginning, 1, narrow, descending);
+            let Attempt::Rows(found) = self.attempt(&sql, narrow).await? else {
+                continue;
+            };
+            let place = found.first().map(|row| self.pager.place(row)).transpose()?;
+            if let Some(place) = place {
+                let sql = self.pager.same(&place, self.width, 1);
+                if self.is_readable(&sql).await? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    async fn is_readable(&mut self, sql: &Sql) -> Result<bool, Failure> {
+        let spent = self.timeouts > MAX_TIMEOUTS;
+        Ok(!spent
+            && matches!(self.attempt(sql, self.width).await?, Attempt::Rows(rows) if !rows.is_empty()))
+    }
+
+    async fn attempt(&mut self, sql: &Sql, width: usize) -> Result<Attempt, Failure> {
+        self.statements = self.statements.saturating_add(1);
+        match self
+            .lent
+            .fetch(sql, &self.pager.layout.kinds[..width])
+            .await
+        {
+            Err(failure) if failure.may_be_of_rows() => {
+                self.timeouts += u32::from(failure.cause() == Cause::Time);
+                match self.lent.recover().await {
+                    Ok(()) => Ok(Attempt::Failed(failure)),
+                    Err(_) => Err(failure),
+                }
+            }
+            rows => rows.map(Attempt::Rows),
+        }
+    }
+
+    /// The rows of some keys.
+    fn part(&self, part: &Range<usize>) -> Sql {
+        match &self.whole {
             Part::Page(start, keys) => {
                 let after = part
                     .start
                     .checked_sub(1)
                     .map(|before| Start::After(keys[before].clone()));
-                self.pager.between(
-                    after.as_ref().unwrap_or(start),
-                    &keys[part.end - 1],
-                    self.limit,
-                )
+                let start = after.as_ref().unwrap_or(start);
+                self.pager
+                    .between(start, &keys[part.end - 1], self.width, self.limit)
             }
-            Part::Ids(ids) => self.pager.with_ids(&ids[part.clone()], width, self.limit),
-        };
-        let rows = of_data(self.lent.fetch(&sql, &self.pager.layout.kinds).await)?;
-        if rows.is_none() {
-            self.lent.recover().await?;
+            Part::Ids(ids) => self
+                .pager
+                .with_ids(&ids[part.clone()], self.width, self.limit),
         }
-        Ok(rows)
+    }
+
+    /// The row with this key, and those the database holds equal to it.
+    fn one(&self, which: usize) -> Sql {
+        self.one_of(self.pager, which, self.width)
+    }
+
+    /// The first columns of the same rows.
+    fn one_of(&self, pager: &Pager<'_>, which: usize, width: usize) -> Sql {
+        match &self.whole {
+            Part::Page(_, keys) => pager.same(&keys[which], width, self.limit),
+            Part::Ids(ids) => pager.with_ids(&ids[which..=which], width, self.limit),
+        }
     }
 
     /// Hands over by their keys alone the row, and those the database holds equal to it: "after it"
-    /// passes over them.
+    /// passes over them. A stamp that cannot be read either is left out.
     async fn refuse(&mut self, which: usize) -> Result<(), Failure> {
-        let same = match &self.whole {
-            Part::Page(_, keys) => self.pager.same(&keys[which], self.limit),
-            Part::Ids(ids) => self.pager.with_ids(&ids[which..=which], 2, self.limit),
-        };
-        let keys = self
-            .lent
-            .fetch(&same, &self.pager.layout.kinds[..2])
-            .await?;
-        self.rows.append(&keys);
+        let most = self.width.saturating_sub(1).min(KEY_COLUMNS);
+        for width in (RECORD_ID + 1..=most).rev() {
+            let sql = self.one_of(self.by, which, width);
+            match self.attempt(&sql, width).await? {
+                Attempt::Rows(rows) => {
+                    self.add_keys(&rows);
+                    return Ok(());
+                }
+                Attempt::Failed(failure) if width == RECORD_ID + 1 => return Err(failure),
+                Attempt::Failed(_) => {}
+            }
+        }
         Ok(())
+    }
+
+    /// Adds rows of keys alone. Several ids that are asked for may stand for one row.
+    fn add_keys(&mut self, keys: &Table) {
+        let kind = self.pager.layout.kinds[CHANGED_AT];
+        let is_known = |id: &Row<'_>, rows: &Table| rows.rows().any(|row| row.begins_as(*id));
+        for row in keys.rows() {
+            if matches!(self.whole, Part::Ids(_)) && is_known(&row, &self.salvaged.rows) {
+                continue;
+            }
+            row.cells()
+                .for_each(|cell| self.salvaged.rows.push(cell.kind, cell.value));
+            if row.width() < KEY_COLUMNS {
+                self.salvaged.rows.push(kind, Value::Null);
+            }
+            self.salvaged.rows.end_row();
+            self.salvaged.refused += 1;
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The source that pages, sweeps and `check` read: its sessions, its settings, and its columns as
 //! they were last seen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use connector_kit::{Feed, SourceError};
@@ -13,7 +13,6 @@ use crate::driver::{Driver, Failure, LentSession, Sessions};
 use crate::layout::{Layout, resolve};
 use crate::page::{Order, Pager};
 use crate::settings::{FeedSettings, SqlSettings};
-use crate::table::Table;
 
 /// A clinic's database with its configured feeds.
 pub(crate) struct SqlSource {
@@ -23,6 +22,8 @@ pub(crate) struct SqlSource {
     columns: Mutex<HashMap<Feed, Columns>>,
     /// Columns as the database last described them.
     layouts: Mutex<HashMap<Feed, Arc<Layout>>>,
+    /// Feeds whose stamps were told to be written in several ways.
+    mixed: Mutex<HashSet<Feed>>,
 }
 
 impl SqlSource {
@@ -34,6 +35,7 @@ impl SqlSource {
             settings,
             columns: Mutex::default(),
             layouts: Mutex::default(),
+            mixed: Mutex::default(),
         })
     }
 
@@ -64,6 +66,11 @@ impl SqlSource {
             return None;
         }
         self.layouts.lock().get(&feed.feed).cloned()
+    }
+
+    /// True at the first call for a feed: once is enough for a log.
+    pub(crate) fn is_news(&self, feed: Feed) -> bool {
+        self.mixed.lock().insert(feed)
     }
 
     /// Keeps the columns that rows of a feed are to have.
@@ -131,16 +138,12 @@ pub(crate) fn source_error(feed: &FeedSettings, failure: &Failure) -> SourceErro
 }
 
 /// Logs how many rows the database could not hand over, and why.
-pub(crate) fn log_unreadable(feed: &FeedSettings, layout: &Layout, rows: &Table, reason: &str) {
-    let unreadable = rows
-        .rows()
-        .filter(|row| row.width() < layout.names.len())
-        .count();
-    if unreadable > 0 {
+pub(crate) fn log_unreadable(feed: &FeedSettings, rows: usize, reason: &str) {
+    if rows > 0 {
         tracing::warn!(
             event = "unreadable-rows",
             feed = feed.feed.as_str(),
-            rows = unreadable,
+            rows,
             reason,
             "rows the database cannot hand over are refused; the others are read"
         );

@@ -20,19 +20,63 @@ enum Moment {
     Day(NaiveDate),
 }
 
-/// The lower bound for a run that looks back over `overlap_seconds` from `stamp`. None where the
-/// stamp cannot be read: the run then begins at the very beginning.
-pub(crate) fn earlier(stamp: &Key, overlap_seconds: u32) -> Option<Key> {
+/// The lower bound for a run at `now` that looks back over `overlap_seconds` from `stamp`. None
+/// where the stamp cannot be read: the run then begins at the very beginning.
+pub(crate) fn earlier(
+    stamp: &Key,
+    overlap_seconds: u32,
+    now: DateTime<Utc>,
+    zone: Tz,
+) -> Option<Key> {
     let overlap = TimeDelta::seconds(i64::from(overlap_seconds));
     let moment = match read(stamp)? {
         Moment::Instant(at) => Moment::Instant(at.checked_sub_signed(overlap)?),
-        Moment::Local(at) => Moment::Local(at.checked_sub_signed(overlap)?),
+        Moment::Local(at) => {
+            let back = at.checked_sub_signed(overlap)?;
+            Moment::Local(back.min(least_since(at, now, zone)))
+        }
         // A bare date stands for the whole day, so at least one whole day is read again.
         Moment::Day(day) => Moment::Day(day.checked_sub_days(Days::new(u64::from(
             overlap_seconds.div_ceil(86_400).max(1),
         )))?),
     };
     write(&moment, stamp.kind, &stamp.value, false)
+}
+
+/// The least that the clinic's wall clock has shown from `at` up to `now`: less than `at` where
+/// the clocks have gone back in between.
+fn least_since(at: NaiveDateTime, now: DateTime<Utc>, zone: Tz) -> NaiveDateTime {
+    /// Clocks change at a quarter of an hour of UTC.
+    const QUARTER: i64 = 900;
+    /// Quarters of a day and an hour: no clock goes back by more than a day.
+    const QUARTERS: i64 = 100;
+    let shown_first = zone
+        .from_local_datetime(&at)
+        .earliest()
+        .map_or_else(|| zone.from_utc_datetime(&at).to_utc(), |at| at.to_utc());
+    let first = shown_first.timestamp().div_euclid(QUARTER) + 1;
+    (first..first + QUARTERS)
+        .filter_map(|quarter| DateTime::from_timestamp(quarter * QUARTER, 0))
+        .take_while(|quarter| *quarter <= now)
+        .map(|quarter| quarter.with_timezone(&zone).naive_local())
+        .fold(at, NaiveDateTime::min)
+}
+
+/// The lower bound of text stamps that may be as late as those from `bound` on, whatever their
+/// offsets and however day and time are parted: SQLite orders them as text.
+pub(crate) fn widest(bound: &Key) -> Option<Key> {
+    /// Twice the greatest distance of two offsets.
+    const TWO_DAYS: Days = Days::new(2);
+    let day = match read(bound).filter(|_| bound.kind == Kind::Text)? {
+        Moment::Instant(at) => at.date_naive(),
+        Moment::Local(at) => at.date(),
+        Moment::Day(day) => day,
+    };
+    let day = day.checked_sub_days(TWO_DAYS)?;
+    Some(Key {
+        kind: Kind::Text,
+        value: day.to_string().into_bytes(),
+    })
 }
 
 /// The stamp on a scale of its own: microseconds since 1970 (of the clinic's wall clock, where that
@@ -60,6 +104,20 @@ pub(crate) fn is_before(stamp: &Key, other: &Key) -> bool {
         && micros(stamp)
             .zip(micros(other))
             .is_some_and(|(one, other)| one < other)
+}
+
+/// True when one stamp lies before another of the same kind, whichever of its two hours a clock
+/// showed that goes back.
+pub(crate) fn is_before_in(stamp: &Key, other: &Key, zone: Tz) -> bool {
+    let shown = |at: NaiveDateTime| zone.from_local_datetime(&at);
+    match (read(stamp), read(other)) {
+        (Some(Moment::Local(one)), Some(Moment::Local(other)))
+            if let (Some(one), Some(other)) = (shown(one).latest(), shown(other).earliest()) =>
+        {
+            one < other
+        }
+        _ => is_before(stamp, other),
+    }
 }
 
 fn micros(stamp: &Key) -> Option<i64> {
@@ -91,17 +149,17 @@ pub(crate) fn not_after(stamp: &Key, now: DateTime<Utc>, zone: Tz) -> Option<Key
 /// written.
 pub(crate) fn present(now: DateTime<Utc>, kind: Kind, like: &[u8], zone: Tz) -> Option<Key> {
     let local = now.with_timezone(&zone).naive_local();
-    let moment = match kind {
-        Kind::TimestampTz | Kind::Integer => Moment::Instant(now.fixed_offset()),
-        Kind::Date => Moment::Day(local.date()),
+    let shown = Key {
+        kind,
+        value: like.to_vec(),
+    };
+    let moment = match (kind, read(&shown)) {
+        (Kind::TimestampTz | Kind::Integer, _) => Moment::Instant(now.fixed_offset()),
+        (Kind::Text, Some(Moment::Instant(at))) => Moment::Instant(now.with_timezone(at.offset())),
+        (Kind::Date, _) | (Kind::Text, Some(Moment::Day(_))) => Moment::Day(local.date()),
         _ => Moment::Local(local),
     };
     write(&moment, kind, like, true)
-}
-
-/// True for stamps that are wall-clock time: an hour that comes twice a year can hide rows.
-pub(crate) fn is_local(stamp: &Key) -> bool {
-    matches!(read(stamp), Some(Moment::Local(_)))
 }
 
 fn read(stamp: &Key) -> Option<Moment> {
@@ -187,6 +245,7 @@ mod tests {
 
     #[test]
     fn looking_back_keeps_the_columns_form_and_its_fractions() {
+        let now = "2021-07-01T09:00:00Z".parse().unwrap();
         for (kind, stamp, expected) in [
             (
                 Kind::TimestampTz,
@@ -211,9 +270,64 @@ mod tests {
             (Kind::Text, "вчера", "none"),
         ] {
             assert_eq!(
-                text(earlier(&key(kind, stamp), 300)),
+                text(earlier(&key(kind, stamp), 300, now, ZONE)),
                 expected,
                 "{kind:?} {stamp}"
+            );
+        }
+    }
+
+    #[test]
+    fn looking_back_goes_before_the_hour_that_comes_twice() {
+        for (stamp, now, expected) in [
+            // Berlin's clocks go back from 03:00 to 02:00 at 01:00 UTC.
+            ("2021-10-31 02:59:00", "2021-10-31T00:59:30Z", "02:54:00"),
+            ("2021-10-31 02:59:00", "2021-10-31T01:10:00Z", "02:00:00"),
+            ("2021-10-31 02:30:00", "2021-12-01T00:00:00Z", "02:00:00"),
+            ("2021-10-31 01:58:00", "2021-12-01T00:00:00Z", "01:53:00"),
+            ("2021-10-31 03:01:00", "2021-12-01T00:00:00Z", "02:56:00"),
+            ("2021-10-30 12:00:00", "2021-12-01T00:00:00Z", "11:55:00"),
+            // An hour that no clock shows.
+            ("2021-03-28 02:30:00", "2021-03-28T02:00:00Z", "02:25:00"),
+        ] {
+            for kind in [Kind::Timestamp, Kind::Text] {
+                let now = now.parse().unwrap();
+                let found = earlier(&key(kind, stamp), 300, now, Tz::Europe__Berlin);
+                let found = text(found);
+                assert_eq!(
+                    found.get(11..19),
+                    Some(expected),
+                    "{kind:?} {stamp} at {now}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn stamps_of_any_offset_lie_behind_the_widest_bound() {
+        for bound in [
+            "2021-07-10T08:00:00",
+            "2021-07-10 08:00:00+14:00",
+            "2021-07-10",
+        ] {
+            assert_eq!(text(widest(&key(Kind::Text, bound))), "2021-07-08");
+        }
+        assert_eq!(text(widest(&key(Kind::Integer, "1625173200"))), "none");
+        assert_eq!(text(widest(&key(Kind::Text, "вчера"))), "none");
+    }
+
+    #[test]
+    fn the_present_is_written_as_the_other_stamps_are() {
+        let now = "2021-07-01T22:00:00Z".parse().unwrap();
+        for (like, expected) in [
+            ("2021-06-01T10:00:00+05:00", "2021-07-02T03:00:00+05:00"),
+            ("2021-06-01 10:00:00Z", "2021-07-01 22:00:00Z"),
+            ("2021-06-01 10:00:00", "2021-07-02 01:00:00"),
+            ("2021-06-01", "2021-07-02"),
+        ] {
+            assert_eq!(
+                text(present(now, Kind::Text, like.as_bytes(), ZONE)),
+                expected
             );
         }
     }

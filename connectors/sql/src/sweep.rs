@@ -9,7 +9,7 @@ use connector_kit::{ClinicRecord, Feed, KeysPage, KeysRequest, MAX_FETCH_IDS, So
 use crate::cursor::{self, KeysPosition};
 use crate::driver::{Failure, LentSession};
 use crate::ids::keys_of;
-use crate::layout::{Layout, RECORD_ID};
+use crate::layout::{CHANGED_AT, Layout, RECORD_ID};
 use crate::page::{Order, Pager, Place, Rows, Start};
 use crate::row::{Reader, beginning_of_cut};
 use crate::salvage;
@@ -64,7 +64,7 @@ async fn read_keys(
         };
         let pager = source.pager(feed, &layout, Order::Id);
         let start = start(feed.feed, request, &layout);
-        match pager.read_keys(&mut lent, &start, limit).await {
+        match read_keys_of(feed, &pager, &mut lent, &start, limit).await {
             Err(failure) if is_known && failure.may_be_of_columns() => lent.recover().await?,
             rows => {
                 let rows = rows?;
@@ -72,6 +72,26 @@ async fn read_keys(
                 return Ok((layout, rows));
             }
         }
+    }
+}
+
+/// The keys of a page; rows whose stamp the database cannot hand over have none.
+async fn read_keys_of(
+    feed: &FeedSettings,
+    pager: &Pager<'_>,
+    lent: &mut LentSession<'_>,
+    start: &Start,
+    limit: u32,
+) -> Result<Rows, Failure> {
+    let width = CHANGED_AT + 1;
+    match pager.read_cells(lent, start, limit, width).await {
+        Err(failure) if failure.may_be_of_rows() => {
+            let (reason, _) = failure.words(Some(&feed.statement));
+            let found = salvage::page(pager, lent, start, limit, width, failure).await?;
+            log_unreadable(feed, found.refused, &reason);
+            Ok(found.rows)
+        }
+        rows => rows,
     }
 }
 
@@ -182,11 +202,11 @@ async fn with_ids(
         .fetch(&pager.with_ids(&keys, width, MAX_FOUND_ROWS), kinds)
         .await
     {
-        Err(failure) if failure.is_of_data() => {
+        Err(failure) if failure.may_be_of_rows() => {
             let (reason, _) = failure.words(Some(&feed.statement));
-            let rows = salvage::with_ids(pager, lent, keys, MAX_FOUND_ROWS, failure).await?;
-            log_unreadable(feed, pager.layout, &rows, &reason);
-            Ok(rows)
+            let found = salvage::with_ids(pager, lent, keys, MAX_FOUND_ROWS, failure).await?;
+            log_unreadable(feed, found.refused, &reason);
+            Ok(found.rows)
         }
         rows => rows,
     }

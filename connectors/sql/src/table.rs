@@ -136,6 +136,11 @@ impl<'t> Row<'t> {
         (0..self.cells.len()).map(move |ordinal| self.cell(ordinal))
     }
 
+    /// True for a row whose first cells are those of the other one.
+    pub(crate) fn begins_as(&self, other: Row<'_>) -> bool {
+        (0..other.width()).all(|ordinal| self.cell(ordinal) == other.cell(ordinal))
+    }
+
     /// True for a row with the same two keys.
     pub(crate) fn has_keys_of(&self, other: Row<'_>) -> bool {
         (0..2).all(|ordinal| self.cell(ordinal) == other.cell(ordinal))

@@ -44,7 +44,7 @@ impl RowsWithoutKey {
                 feed = feed_name,
                 rows,
                 at_least = rows >= u64::from(MAX_COUNTED_ROWS),
-                "rows without a usable changed_at are left to the key sweep, those without \
+                "rows without a usable changed_at may be left to the key sweep, those without \
                  record_id are never read; see `check`"
             ),
             Err(failure) => tracing::info!(

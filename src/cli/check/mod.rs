@@ -4,6 +4,7 @@
 mod keys;
 mod outbox;
 mod queue;
+mod sample;
 mod schedules;
 mod section;
 mod source;
@@ -12,7 +13,7 @@ use std::path::Path;
 
 use clap::Args;
 use clock::Clock;
-use connector_kit::{CheckReport, Level};
+use connector_kit::{CheckReport, Level, ZoneOrigin};
 use program::terminal::print_json;
 use program::{CheckLayout, Failure, check_json, print_check};
 use pseudonym::KeyRing;
@@ -92,6 +93,24 @@ impl Printer {
     }
 }
 
+/// Says in which zone "today" is told, and warns where nobody has written one.
+fn tell_zone(report: &mut CheckReport, loaded: &LoadedConfig) {
+    let zone = loaded.config.time_zone;
+    if zone.origin() == ZoneOrigin::Assumed {
+        report.warn(
+            format!(
+                "no time_zone is written: {} is assumed. In another zone instants would become \
+                 dates a day early or late",
+                zone.0.name()
+            ),
+            "write the clinic's zone at the top of the file, such as time_zone = \
+             \"Asia/Yekaterinburg\"",
+        );
+    } else {
+        report.good(format!("the clinic's time zone is {}", zone.0.name()));
+    }
+}
+
 fn config_section(loaded: &LoadedConfig) -> Section {
     let mut report = CheckReport::default();
     report.good(format!("{} can be read", loaded.path.display()));
@@ -103,6 +122,7 @@ fn config_section(loaded: &LoadedConfig) -> Section {
             &loaded.config.reconcile.schedule,
         )],
     );
+    tell_zone(&mut report, loaded);
     if loaded.config.registry.receipts == ReceiptsMode::Off {
         report.warn(
             "receipts are off: what the registry refuses is not known here",

@@ -28,6 +28,7 @@ pub(super) async fn section(loaded: &LoadedConfig, ring: Option<&KeyRing>) -> Se
             if let Some(ring) = ring {
                 compare_keys(&mut report, &reader, &fingerprints(ring, suite)).await;
             }
+            look_for_other_gateway(&mut report, &reader).await;
             true
         }
         Err(OutboxError::Missing) => false,
@@ -50,6 +51,17 @@ pub(super) async fn section(loaded: &LoadedConfig, ring: Option<&KeyRing>) -> Se
 async fn compare_keys(report: &mut CheckReport, reader: &OutboxReader, keys: &KeyFingerprints) {
     match reader.compare_keys(keys).await {
         Ok(()) => report.good("it was begun under the keys of the ring"),
+        Err(error) => add_error(report, &error),
+    }
+}
+
+/// Reports a state that has stopped, since another gateway was found to run on a copy of it.
+async fn look_for_other_gateway(report: &mut CheckReport, reader: &OutboxReader) {
+    match reader.status().await {
+        Ok(status) if status.other_gateway_at.is_some() => {
+            add_error(report, &OutboxError::OtherGateway);
+        }
+        Ok(_) => {}
         Err(error) => add_error(report, &error),
     }
 }

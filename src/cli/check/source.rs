@@ -1,11 +1,11 @@
 //! Check of a source: its configuration, and its system where that may be asked.
 
 use clock::Clock;
-use connector_kit::CheckReport;
+use connector_kit::{CheckReport, ZoneOrigin};
 use pseudonym::KeyRing;
 
-use super::schedules;
 use super::section::{Section, add_start_error};
+use super::{sample, schedules};
 use crate::config::{LoadedConfig, SourceConfig};
 use crate::gateway::StartError;
 use crate::sources::Source;
@@ -22,8 +22,15 @@ pub(super) async fn section(
     let suite = loaded.config.keys.suite.into();
     match Source::new(name, config, &loaded.base, ring, suite) {
         Ok(source) => match clock {
-            Some(clock) => report = source.connector.check(clock.now()).await,
-            None => report.good("the section can be read"),
+            Some(clock) => {
+                report = source.connector.check(clock.now()).await;
+                tell_zone(&mut report, config);
+                sample::check(&mut report, &source, clock.now()).await;
+            }
+            None => {
+                report.good("the section can be read");
+                tell_zone(&mut report, config);
+            }
         },
         Err(error) => add_start_error(
             &mut report,
@@ -44,6 +51,20 @@ pub(super) async fn section(
         ],
     );
     Section::new(format!("source {name}"), report)
+}
+
+/// Says which zone counts for the source, and why.
+fn tell_zone(report: &mut CheckReport, config: &SourceConfig) {
+    let zone = config.time_zone();
+    let why = match zone.origin() {
+        ZoneOrigin::Written => "time_zone of this source",
+        ZoneOrigin::Inherited => "time_zone at the top of the file",
+        ZoneOrigin::Assumed => "assumed, since no time_zone is written",
+    };
+    report.good(format!(
+        "instants become dates in {} ({why})",
+        zone.0.name()
+    ));
 }
 
 /// Warns of `listen`: the registry then sees a fact when the clinic commits it (docs/privacy.md).

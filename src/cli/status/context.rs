@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use outbox::{FeedStatus, OutboxError, OutboxReader, Report, Status};
 use serde::Serialize;
 
-use crate::circuits::{QUEUE, QUEUE_NAME, SOURCE, source_name};
+use crate::circuits::{QUEUE, QUEUE_NAME, SOURCE, feed_name, source_name};
 use crate::config::{LoadedConfig, ReceiptsMode};
 
 /// State that is shown beside the outbox's own figures.
@@ -108,26 +108,31 @@ fn circuits(status: &Status, loaded: &LoadedConfig) -> Vec<CircuitStatus> {
         QUEUE.failures_to_open,
     );
     for name in loaded.config.source.keys() {
-        let failures = source_failures(status, name);
-        insert(source_name(name), failures, SOURCE.failures_to_open);
+        let feeds = || status.feeds.iter().filter(|feed| feed.source == *name);
+        insert(
+            source_name(name),
+            away_in_a_row(feeds()),
+            SOURCE.failures_to_open,
+        );
+        for feed in feeds().filter(|feed| is_fault_of_source(feed)) {
+            let failures = u64::from(feed.consecutive_failures);
+            let endpoint = feed_name(name, &feed.feed);
+            insert(endpoint, failures, SOURCE.failures_to_open);
+        }
     }
     circuits.into_values().collect()
 }
 
-/// Returns the failures in a row of a source's system: those of its worst feed.
-fn source_failures(status: &Status, source: &str) -> u64 {
-    let is_fault_of_source = |feed: &&FeedStatus| {
-        feed.source == source
-            && feed
-                .last_error
-                .as_ref()
-                .is_some_and(|code| code.starts_with("source-"))
+/// Returns the failures in a row of a source as a whole: 0 unless every feed has found it away.
+fn away_in_a_row<'a>(feeds: impl Iterator<Item = &'a FeedStatus>) -> u64 {
+    let failures = |feed: &FeedStatus| {
+        let is_away = feed.last_error.as_deref() == Some("source-away");
+        u64::from(feed.consecutive_failures) * u64::from(is_away)
     };
-    status
-        .feeds
-        .iter()
-        .filter(is_fault_of_source)
-        .map(|feed| u64::from(feed.consecutive_failures))
-        .max()
-        .unwrap_or(0)
+    feeds.map(failures).min().unwrap_or(0)
+}
+
+fn is_fault_of_source(feed: &FeedStatus) -> bool {
+    let code = feed.last_error.as_deref();
+    code.is_some_and(|code| code.starts_with("source-"))
 }

@@ -5,7 +5,7 @@ use outbox::{DeadLetter, DeadLetterCount, FeedStatus, Status};
 use program::terminal::{counted, print_line, print_table};
 
 use super::context::Context;
-use super::waiting::{parked_text, raise_text};
+use super::waiting::{self, parked_text, raise_text};
 use crate::cli::age::ago;
 use crate::cli::dead_letter_text::record_text;
 use crate::surprise;
@@ -61,6 +61,12 @@ pub(super) fn print_outbox_and_queue(status: &Status, now: DateTime<Utc>) {
         status.backlog.bytes,
         status.generation
     ));
+    waiting::other_gateway_text(status.other_gateway_at, now)
+        .into_iter()
+        .for_each(print_line);
+    waiting::raised_text(status, now)
+        .into_iter()
+        .for_each(print_line);
     let raise = status.raise_waits.map(|waits| raise_text(waits, now));
     raise.into_iter().for_each(print_line);
     let failing = status

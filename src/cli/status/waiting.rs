@@ -1,8 +1,13 @@
 //! Lines on what waits for an operator: parked records, and a raise of the generation.
 
 use chrono::{DateTime, Utc};
-use outbox::{DeadLetterCount, FOREIGN_VERSION, RaiseWaits, SUPERSEDED, VERSIONS_EXHAUSTED};
+use outbox::{
+    DeadLetterCount, FOREIGN_VERSION, OutboxError, RaiseWaits, SUPERSEDED, Status,
+    VERSIONS_EXHAUSTED,
+};
 use program::terminal::counted;
+
+use crate::cli::age::ago;
 
 /// Reasons for which a record is parked.
 const PARKED: [&str; 3] = [SUPERSEDED, FOREIGN_VERSION, VERSIONS_EXHAUSTED];
@@ -22,6 +27,30 @@ pub(super) fn parked_text(counts: &[DeadLetterCount]) -> Option<String> {
             counted(parked, "record", "records")
         )
     })
+}
+
+/// Line on another gateway that was found to run on a copy of this state; none usually.
+pub(super) fn other_gateway_text(
+    found_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<String> {
+    let found_at = found_at?;
+    Some(format!(
+        "STOPPED: {}: {}",
+        ago(now, Some(found_at)),
+        OutboxError::OtherGateway
+    ))
+}
+
+/// Line on the last raise of the generation: when and why; none before the first.
+pub(super) fn raised_text(status: &Status, now: DateTime<Utc>) -> Option<String> {
+    let raised_at = status.generation_raised_at?;
+    let why = status.generation_raised_why.as_deref()?;
+    Some(format!(
+        "generation: rose to {} {}: {why}",
+        status.generation,
+        ago(now, Some(raised_at))
+    ))
 }
 
 /// Line on a raise of the generation that waits for a day to pass, or for an operator.

@@ -5,6 +5,7 @@
 //! runs them for hours.
 
 mod operation;
+mod site;
 mod world;
 
 use std::io::Write as _;
@@ -16,7 +17,7 @@ use clinic_gateway::pull::Counters;
 use clinic_gateway::requests::{self, Answer};
 use clinic_gateway::sync::{self, SyncOptions};
 use outbox::Request;
-use proptest::strategy::{Strategy, ValueTree};
+use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use testbed::postgres::Postgres;
 use testbed::proxy::TcpProxy;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::shots::{differing, registry_content};
 use operation::{Network, Operation, large, small};
+use site::Kind;
 use world::{Servers, Tally, World, set_network};
 
 /// Rounds of "everything again" after which both sides must have come to rest.
@@ -93,6 +95,7 @@ async fn end(gateway: Gateway, tidily: bool) {
 /// Brings everything to rest and compares; what is wrong otherwise.
 async fn settle(world: &mut World, servers: &mut Servers) -> Result<(), String> {
     set_network(servers, Network::Whole);
+    world.mend(servers).await;
     for round in 1.. {
         world.clock.shift(TimeDelta::hours(30));
         let gateway = world.gateway().await;
@@ -139,10 +142,7 @@ async fn settle(world: &mut World, servers: &mut Servers) -> Result<(), String> 
         }
     }
     let reader = world.city.reader(&world.store).await;
-    let wrong = differing(
-        &world.shots(servers).content().await,
-        &registry_content(&reader).await,
-    );
+    let wrong = differing(&world.site.content(), &registry_content(&reader).await);
     reader.close().await;
     if wrong.is_empty() {
         Ok(())
@@ -155,10 +155,11 @@ async fn settle(world: &mut World, servers: &mut Servers) -> Result<(), String> 
 
 async fn play(
     servers: &mut Servers,
+    site: Kind,
     schema: String,
     operations: &[Operation],
 ) -> Result<Tally, String> {
-    let mut world = World::new(servers, schema).await;
+    let mut world = World::new(servers, site, schema).await;
     for operation in operations {
         world.apply(servers, operation).await;
     }
@@ -166,11 +167,51 @@ async fn play(
     Ok(world.tally)
 }
 
+/// Kinds of history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scale {
+    /// A clinic in PostgreSQL, a directory as queue, a registry in SQLite.
+    Small,
+    /// The same with a clinic on a FHIR server.
+    Fhir,
+    /// RabbitMQ, a registry in PostgreSQL, and clinics of both kinds in turn.
+    Large,
+}
+
+impl Scale {
+    const ALL: [Self; 3] = [Self::Small, Self::Fhir, Self::Large];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Fhir => "fhir",
+            Self::Large => "large",
+        }
+    }
+
+    /// The clinic system of a history of this number.
+    const fn site(self, number: u64) -> Kind {
+        match self {
+            Self::Small => Kind::Sql,
+            Self::Fhir => Kind::Fhir,
+            Self::Large if number.is_multiple_of(4) => Kind::Fhir,
+            Self::Large => Kind::Sql,
+        }
+    }
+
+    fn strategy(self) -> BoxedStrategy<Vec<Operation>> {
+        match self {
+            Self::Small | Self::Fhir => small(),
+            Self::Large => large(),
+        }
+    }
+}
+
 /// Histories of one kind, one after another on the same servers.
 struct Player {
     servers: Servers,
-    strategy: proptest::strategy::BoxedStrategy<Vec<Operation>>,
-    name: &'static str,
+    scale: Scale,
+    strategy: BoxedStrategy<Vec<Operation>>,
     runner: TestRunner,
     seed: u64,
     number: u64,
@@ -178,13 +219,13 @@ struct Player {
 }
 
 impl Player {
-    async fn new(full: bool, seed: u64) -> Self {
+    async fn new(scale: Scale, seed: u64) -> Self {
         let postgres = Postgres::start().await.expect("a PostgreSQL");
         postgres
             .create_database("mis")
             .await
             .expect("the clinics' database");
-        let broker = if full {
+        let broker = if scale == Scale::Large {
             let broker = RabbitMq::start().await.expect("a RabbitMQ");
             let proxy = TcpProxy::start(broker.port()).await.expect("a proxy");
             Some((broker, proxy))
@@ -195,17 +236,11 @@ impl Player {
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let runner = TestRunner::new_with_rng(Config::default(), rng);
-        let (strategy, name) = if full {
-            (large(), "large")
-        } else {
-            (small(), "small")
-        };
-        println!("{name} histories: HISTORY_SEED={seed}");
-        let servers = Servers { postgres, broker };
+        println!("{} histories: HISTORY_SEED={seed}", scale.name());
         Self {
-            servers,
-            strategy,
-            name,
+            servers: Servers { postgres, broker },
+            scale,
+            strategy: scale.strategy(),
             runner,
             seed,
             number: 0,
@@ -233,8 +268,9 @@ impl Player {
     }
 
     async fn play(&mut self, operations: &[Operation], attempt: u32) -> Result<Tally, String> {
-        let schema = format!("{}{}x{attempt}", self.name, self.number);
-        play(&mut self.servers, schema, operations).await
+        let schema = format!("{}{}x{attempt}", self.scale.name(), self.number);
+        let site = self.scale.site(self.number);
+        play(&mut self.servers, site, schema, operations).await
     }
 
     async fn fail(&mut self, mut tree: impl ValueTree<Value = Vec<Operation>>, mut wrong: String) {
@@ -242,7 +278,8 @@ impl Player {
         let mut shortest = tree.current();
         println!(
             "{} history {} fails: {wrong}\n{shortest:?}",
-            self.name, self.number
+            self.scale.name(),
+            self.number
         );
         for attempt in 1..=u32::try_from(attempts).unwrap_or(0) {
             if !tree.simplify() {
@@ -256,7 +293,9 @@ impl Player {
         }
         panic!(
             "HISTORY_SEED={} HISTORY_ONLY={} ({}): {wrong}\n{shortest:#?}",
-            self.seed, self.number, self.name
+            self.seed,
+            self.number,
+            self.scale.name()
         );
     }
 }
@@ -272,51 +311,61 @@ fn setting(name: &str, default: u64) -> u64 {
 /// fault.
 const SEED: u64 = 2021;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn small_histories_end_with_the_registry_equal_to_the_clinic() {
-    let mut player = Player::new(false, setting("HISTORY_SEED", SEED)).await;
-    for _ in 0..setting("HISTORIES", 40) {
+/// Plays so many histories of a kind.
+async fn all(scale: Scale, count: u64) {
+    let mut player = Player::new(scale, setting("HISTORY_SEED", SEED)).await;
+    for _ in 0..count {
         player.next().await;
     }
     println!("{}", player.tally);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_histories_end_with_the_registry_equal_to_the_clinic() {
+    all(Scale::Small, setting("HISTORIES", 40)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fhir_histories_end_with_the_registry_equal_to_the_clinic() {
+    all(Scale::Fhir, setting("HISTORIES", 40)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_histories_end_with_the_registry_equal_to_the_clinic() {
-    let mut player = Player::new(true, setting("HISTORY_SEED", SEED)).await;
-    for _ in 0..setting("HISTORIES", 40).div_ceil(8) {
-        player.next().await;
-    }
-    println!("{}", player.tally);
+    all(Scale::Large, setting("HISTORIES", 40).div_ceil(8)).await;
 }
 
-/// For `scripts/soak`: histories of both kinds in turn, until the time is over or one fails.
+/// For `scripts/soak`: histories of all kinds in turn, until the time is over or one fails.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs for hours: scripts/soak"]
 async fn soak() {
     let seconds = setting("SOAK_SECONDS", 60);
+    let most = setting("SOAK_HISTORIES", u64::MAX);
     let seed = setting("HISTORY_SEED", SEED);
     let clock = clock::SystemClock::default();
     let elapsed = || clock::Clock::elapsed(&clock).as_secs();
-    let mut players = [
-        Player::new(false, seed).await,
-        Player::new(true, seed).await,
-    ];
-    let mut spent = [0; 2];
-    while elapsed() < seconds {
-        // The kind that has had less time.
-        let which = usize::from(spent[1] < spent[0]);
+    let mut players = Vec::new();
+    for scale in Scale::ALL {
+        players.push((Player::new(scale, seed).await, 0));
+    }
+    let mut tally = Tally::default();
+    while elapsed() < seconds && tally.histories < most {
+        // The kind that has had the least time.
+        let next = players.iter_mut().min_by_key(|(_, spent)| *spent);
+        let (player, spent) = next.expect("there are three");
         let before = elapsed();
-        players[which].next().await;
-        spent[which] += elapsed() - before;
-        let mut tally = players[0].tally.clone();
-        tally.add(&players[1].tally);
+        player.next().await;
+        *spent += elapsed() - before;
+        tally = Tally::default();
+        for (player, _) in &players {
+            tally.add(&player.tally);
+        }
         let mut out = std::io::stderr().lock();
         let _nobody_looks =
             write!(out, "\r{} of {seconds} s: {tally}  ", elapsed()).and_then(|()| out.flush());
     }
     println!();
-    for player in &players {
-        println!("{}: {}", player.name, player.tally);
+    for (player, _) in &players {
+        println!("{}: {}", player.scale.name(), player.tally);
     }
 }

@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use super::site::Trouble;
+
 /// One thing that happens. Numbers pick among what is there when it happens.
 #[derive(Debug, Clone)]
 pub(super) enum Operation {
@@ -13,6 +15,14 @@ pub(super) enum Operation {
     CorrectSilently(u16),
     /// The same, and its stamp goes back.
     CorrectInThePast(u16),
+    /// The same, and its stamp is centuries ahead.
+    CorrectAhead(u16),
+    /// A row becomes one that cannot be sent; a correction mends it.
+    Refuse(u16, Trouble),
+    /// The gateway's configuration no longer knows the clinic's words, or knows them again.
+    Map(bool),
+    /// Feeds are broken from now on: vaccinations, tests.
+    Break([bool; 2]),
     /// A row is cancelled, or holds again.
     Toggle(u16),
     /// A row is deleted.
@@ -41,8 +51,8 @@ pub(super) enum Operation {
     /// The gateway's state is copied.
     Save,
     /// The copy is put back: the state file alone, or with its generation file, as a restored
-    /// machine has it.
-    Restore { with_mark: bool },
+    /// machine has it; and the rows are set back to what they said when it was made, or not.
+    Restore { with_mark: bool, rows: bool },
     /// The state file is lost.
     Lose,
     /// Batches that were in the queue's folder before are put there again, in another order.
@@ -64,6 +74,12 @@ fn changes() -> BoxedStrategy<Operation> {
         4 => any::<u16>().prop_map(Operation::Correct),
         2 => any::<u16>().prop_map(Operation::CorrectSilently),
         1 => any::<u16>().prop_map(Operation::CorrectInThePast),
+        1 => any::<u16>().prop_map(Operation::CorrectAhead),
+        4 => (any::<u16>(), proptest::sample::select(&Trouble::ALL[..]))
+            .prop_map(|(number, trouble)| Operation::Refuse(number, trouble)),
+        1 => any::<bool>().prop_map(Operation::Map),
+        1 => proptest::sample::select(&[[true, false], [false, true], [false, false]][..])
+            .prop_map(Operation::Break),
         3 => any::<u16>().prop_map(Operation::Toggle),
         2 => any::<u16>().prop_map(Operation::Delete),
         2 => any::<u16>().prop_map(Operation::Reuse),
@@ -87,7 +103,8 @@ fn work() -> BoxedStrategy<Operation> {
 fn state() -> BoxedStrategy<Operation> {
     prop_oneof![
         3 => Just(Operation::Save),
-        2 => any::<bool>().prop_map(|with_mark| Operation::Restore { with_mark }),
+        2 => any::<[bool; 2]>()
+            .prop_map(|[with_mark, rows]| Operation::Restore { with_mark, rows }),
         1 => Just(Operation::Lose),
     ]
     .boxed()

@@ -17,7 +17,7 @@ use testbed::proxy::TcpProxy;
 use testbed::rabbitmq::RabbitMq;
 
 use super::operation::{Network, Operation};
-use crate::shots::{Shots, person};
+use super::site::{Kind, Site, Stamp};
 use crate::support::{City, Clinic, amqp_queue, directory_queue, eventually};
 
 /// What one history, or many, came to.
@@ -77,6 +77,10 @@ impl Clock for ShiftedClock {
     }
 }
 
+/// Settings of every gateway beside its source.
+const SETTINGS: &str = "[source.mis.sweep]\nschedule = \"never\"\nmax_withdrawn_percent = \
+                        40\nalways_allowed = 3\n[outbox]\nbatch_events = 4\n";
+
 /// The servers that histories share, one history at a time.
 pub(super) struct Servers {
     pub postgres: Postgres,
@@ -85,26 +89,27 @@ pub(super) struct Servers {
 
 /// One history's own.
 pub(super) struct World {
-    pub schema: String,
     pub city: City,
     pub clinic: Clinic,
     pub registry_config: Config,
     pub store: StoreConfig,
     pub clock: Arc<ShiftedClock>,
-    next_id: u32,
-    /// Rows that are at the clinic.
-    ids: BTreeSet<u32>,
+    pub site: Site,
+    /// The gateway's `[queue.…]` section.
+    gateway_queue: String,
     /// Rows the gateway has certainly read with its present state, and those in the saved copy.
     read: BTreeSet<u32>,
     saved: Option<BTreeSet<u32>>,
-    /// Rows that were deleted and whose withdrawal no sweep has certainly sent yet.
+    /// Rows that were deleted and that no sweep has certainly seen yet, and those whose withdrawal
+    /// waits in the outbox, perhaps.
     deleted: BTreeSet<u32>,
+    swept: BTreeSet<u32>,
     captured: Vec<(PathBuf, Vec<u8>)>,
     pub tally: Tally,
 }
 
 impl World {
-    pub(super) async fn new(servers: &Servers, schema: String) -> Self {
+    pub(super) async fn new(servers: &Servers, kind: Kind, schema: String) -> Self {
         let city = City::new();
         let (gateway_queue, registry_queue, store_toml) = match &servers.broker {
             Some((broker, proxy)) => {
@@ -136,12 +141,7 @@ impl World {
                 )
             }
         };
-        let shots = Shots {
-            server: &servers.postgres,
-            database: "mis".into(),
-            schema: schema.clone(),
-        };
-        shots.create().await;
+        let site = Site::new(kind, &servers.postgres, schema.clone()).await;
         let path = city.configure(
             &store_toml,
             &format!("{registry_queue}[consume]\nmax_wait_ms = 100\n"),
@@ -149,39 +149,29 @@ impl World {
         let registry_config: Config =
             settings::load(&path).expect("the registry's configuration is one");
         let store = registry_config.store.clone();
-        let sweep = "[source.mis.sweep]\nschedule = \"never\"\nmax_withdrawn_percent = 100\n";
-        let source = shots.source(7, "");
         let clinic = Clinic::new(
             &city,
             &gateway_queue,
-            &source,
-            &format!("{sweep}[outbox]\nbatch_events = 4\n"),
+            &site.source(&servers.postgres),
+            SETTINGS,
         );
         Self {
-            schema,
             city,
             clinic,
             registry_config,
             store,
             clock: Arc::default(),
-            next_id: 0,
-            ids: BTreeSet::new(),
+            site,
+            gateway_queue,
             read: BTreeSet::new(),
             saved: None,
             deleted: BTreeSet::new(),
+            swept: BTreeSet::new(),
             captured: Vec::new(),
             tally: Tally {
                 histories: 1,
                 ..Tally::default()
             },
-        }
-    }
-
-    pub(super) fn shots<'a>(&self, servers: &'a Servers) -> Shots<'a> {
-        Shots {
-            server: &servers.postgres,
-            database: "mis".into(),
-            schema: self.schema.clone(),
         }
     }
 
@@ -208,45 +198,29 @@ impl World {
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn pick(&self, number: u16) -> Option<u32> {
-        let place = usize::from(number).checked_rem(self.ids.len())?;
-        self.ids.iter().nth(place).copied()
-    }
-
     /// Does one thing.
     pub(super) async fn apply(&mut self, servers: &mut Servers, operation: &Operation) {
         self.tally.operations += 1;
         match operation {
-            Operation::Insert(count) => {
-                let new = self.next_id..self.next_id + u32::from(*count);
-                self.shots(servers).insert(new.clone()).await;
-                self.next_id = new.end;
-                self.ids.extend(new);
-            }
-            Operation::Correct(number) => self.correct(servers, *number, "clock_timestamp()").await,
+            Operation::Insert(count) => self.site.insert(&servers.postgres, *count).await,
+            Operation::Correct(number) => self.correct(servers, *number, Stamp::Now).await,
             Operation::CorrectSilently(number) => {
-                self.correct(servers, *number, "changed_at + interval '1 microsecond'")
-                    .await;
+                self.correct(servers, *number, Stamp::Little).await;
             }
             Operation::CorrectInThePast(number) => {
-                self.correct(servers, *number, "changed_at - interval '3 days'")
+                self.correct(servers, *number, Stamp::Back).await;
+            }
+            Operation::CorrectAhead(number) => self.correct(servers, *number, Stamp::Ahead).await,
+            Operation::Refuse(number, trouble) => {
+                self.site
+                    .trouble(&servers.postgres, *number, *trouble)
                     .await;
             }
-            Operation::Toggle(number) => {
-                let set = "state = CASE state WHEN 'done' THEN 'void' ELSE 'done' END, changed_at \
-                    = clock_timestamp()";
-                self.update(servers, *number, set).await;
-            }
+            Operation::Map(mapped) => self.map(servers, *mapped),
+            Operation::Break(feeds) => self.site.set_broken(&servers.postgres, *feeds).await,
+            Operation::Toggle(number) => self.site.toggle(&servers.postgres, *number).await,
             Operation::Delete(number) => self.delete(servers, *number).await,
-            Operation::Reuse(number) => {
-                // Another person, the same id: the old dose must not stand, the new one must.
-                let other = person(1_000_000 + u32::from(*number));
-                let set = format!(
-                    "snils = '{other}', vaccine = 'covivac', state = 'done', changed_at = \
-                     clock_timestamp()"
-                );
-                self.update(servers, *number, &set).await;
-            }
+            Operation::Reuse(number) => self.site.reuse(&servers.postgres, *number).await,
             Operation::Sync(limit_ms) => self.sync(*limit_ms).await,
             Operation::Sweep(limit_ms) => self.sweep(*limit_ms).await,
             Operation::Registry(limit_ms) => self.consume(*limit_ms, 1).await,
@@ -268,45 +242,46 @@ impl World {
             Operation::Advance(minutes) => self.clock.shift(TimeDelta::minutes((*minutes).into())),
             Operation::SetBack(minutes) => self.clock.shift(-TimeDelta::minutes((*minutes).into())),
             Operation::Save => self.save(),
-            Operation::Restore { with_mark } => self.restore(*with_mark),
+            Operation::Restore { with_mark, rows } => {
+                let restored = self.restore(*with_mark);
+                if restored && *rows {
+                    self.site.put_back(&servers.postgres).await;
+                }
+            }
             Operation::Lose => self.lose(),
             Operation::Replay(number) => self.replay(*number),
         }
     }
 
-    async fn update(&self, servers: &Servers, number: u16, set: &str) {
-        if let Some(id) = self.pick(number) {
-            self.shots(servers)
-                .sql(&format!(
-                    "UPDATE {}.shot SET {set} WHERE id = {id}",
-                    self.schema
-                ))
-                .await;
-        }
+    async fn correct(&mut self, servers: &Servers, number: u16, stamp: Stamp) {
+        self.site.correct(&servers.postgres, number, stamp).await;
     }
 
-    async fn correct(&self, servers: &Servers, number: u16, stamp: &str) {
-        let vaccine =
-            ["sputnik-light", "epivaccorona", "covivac", "sputnik-v"][usize::from(number % 4)];
-        self.update(
-            servers,
-            number,
-            &format!("vaccine = '{vaccine}', changed_at = {stamp}"),
-        )
-        .await;
+    /// Writes the gateway's configuration anew.
+    pub(super) fn map(&mut self, servers: &Servers, mapped: bool) {
+        self.site.map(mapped);
+        let source = self.site.source(&servers.postgres);
+        self.clinic
+            .configure(&self.city, &self.gateway_queue, &source, SETTINGS);
+    }
+
+    /// Mends what is broken at the clinic; rows that cannot be sent stay so.
+    pub(super) async fn mend(&mut self, servers: &Servers) {
+        self.map(servers, true);
+        self.site
+            .set_broken(&servers.postgres, [false, false])
+            .await;
     }
 
     /// Records that a lost state had sent, and that were deleted before they were read again, are
     /// known to nobody any more; the documentation says so. Histories leave it out: only rows that
     /// the present state has read are deleted.
     async fn delete(&mut self, servers: &Servers, number: u16) {
-        let Some(id) = self.pick(number).filter(|id| self.read.contains(id)) else {
+        let picked = self.site.pick(number);
+        let Some(id) = picked.filter(|id| self.read.contains(id)) else {
             return;
         };
-        self.shots(servers)
-            .sql(&format!("DELETE FROM {}.shot WHERE id = {id}", self.schema))
-            .await;
-        self.ids.remove(&id);
+        self.site.delete(&servers.postgres, id).await;
         self.deleted.insert(id);
     }
 
@@ -314,7 +289,13 @@ impl World {
         let gateway = self.gateway().await;
         let whole = super::within(limit_ms, super::sync(&gateway, Duration::ZERO)).await;
         match whole {
-            Some(pulled) if pulled => self.read = self.ids.clone(),
+            Some(pulled) if pulled => {
+                self.read = self.site.ids().collect();
+                let backlog = gateway.outbox.backlog().await;
+                if backlog.expect("the state can be read").batches == 0 {
+                    self.swept.clear();
+                }
+            }
             Some(_) => {}
             None => self.tally.kills += 1,
         }
@@ -326,7 +307,7 @@ impl World {
         let gateway = self.gateway().await;
         let swept = super::within(limit_ms, super::sweep(&gateway)).await;
         if swept == Some(true) {
-            self.deleted.clear();
+            self.swept.append(&mut self.deleted);
         }
         self.tally.kills += u64::from(swept.is_none());
         super::end(gateway, swept.is_some()).await;
@@ -387,16 +368,18 @@ impl World {
                 clear();
             }
             self.saved = Some(self.read.clone());
+            self.site.save();
         }
     }
 
-    fn restore(&mut self, with_mark: bool) {
+    /// Puts the copy back; false where there is none that may come back.
+    fn restore(&mut self, with_mark: bool) -> bool {
         let Some(saved) = self
             .saved
             .clone()
-            .filter(|saved| self.deleted.is_subset(saved))
+            .filter(|saved| self.deleted.is_subset(saved) && self.swept.is_subset(saved))
         else {
-            return;
+            return false;
         };
         self.tally.restored += 1;
         for entry in std::fs::read_dir(self.state())
@@ -422,10 +405,11 @@ impl World {
             }
         }
         self.read = saved;
+        true
     }
 
     fn lose(&mut self) {
-        if !self.deleted.is_empty() {
+        if !self.deleted.is_empty() || !self.swept.is_empty() {
             return;
         }
         self.tally.restored += 1;

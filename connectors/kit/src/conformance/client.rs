@@ -296,8 +296,10 @@ pub(super) fn is_unusable(record: &ClinicRecord) -> bool {
     else {
         return true;
     };
-    record.status == RecordStatus::Unknown
-        || record.person.unreadable
+    matches!(
+        record.status,
+        RecordStatus::Unknown | RecordStatus::Unreadable
+    ) || record.person.unreadable
         || matches!(dose_number, Field::Invalid(_))
         || matches!(series_doses, Field::Invalid(_))
         || matches!(occurred_on, Field::Invalid(_))

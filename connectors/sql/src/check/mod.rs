@@ -4,6 +4,7 @@
 mod contents;
 mod look;
 mod plan;
+pub(crate) mod sample;
 mod stamps;
 
 use chrono::{DateTime, Utc};

@@ -1,6 +1,6 @@
 //! Stamps and ids: rows without them, stamps out of order, made anew, or in the future.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use connector_kit::{CheckReport, Feed};
 
 use super::look::{Look, SAMPLE_ROWS};
@@ -152,18 +152,6 @@ impl StampCheck<'_> {
                 "the last days are read again with every run; select a timestamp if there is one",
             );
         }
-        if stamp::is_local(&newest)
-            && has_repeated_hours(self.look.source.settings.zone, self.look.now)
-            && self.look.source.settings.overlap_seconds < 3900
-        {
-            self.report.warn(
-                format!(
-                    "{name}: changed_at is wall-clock time in a zone whose clocks go back \
-                    once a year"
-                ),
-                "set overlap_seconds = 3900, so that the repeated hour is not missed",
-            );
-        }
         self.future(&newest).await
     }
 
@@ -236,16 +224,4 @@ impl StampCheck<'_> {
         };
         self.look.count(self.pager, condition).await
     }
-}
-
-/// True for a zone whose offset changes within the year around `now`.
-fn has_repeated_hours(zone: chrono_tz::Tz, now: DateTime<Utc>) -> bool {
-    use chrono::Offset;
-    let offset = |days| {
-        (now + TimeDelta::days(days))
-            .with_timezone(&zone)
-            .offset()
-            .fix()
-    };
-    offset(-90) != offset(90) || offset(0) != offset(180)
 }

@@ -14,10 +14,36 @@ pub(crate) struct Failure {
     /// The server's message, where it may name a table or column. Only words of the configured
     /// query are taken from it.
     message: Option<String>,
-    /// True where a row's own value may be the cause: other rows may still be read.
-    data: bool,
+    cause: Cause,
     /// True where the columns are certainly not those that were described.
     columns: bool,
+}
+
+/// Part that a row's own values may have in a failure. Only for what no trial can tell apart does
+/// the code decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// None at all: the connection, the account, the settings.
+    Elsewhere,
+    /// Perhaps some: a server says the same where a routine fails for one row and where a table is
+    /// gone for all.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "mysql")),
+        expect(dead_code, reason = "SQLite has no routines")
+    )]
+    Unclear,
+    /// Perhaps some: the time of the statement was up.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "mysql")),
+        expect(
+            dead_code,
+            reason = "an SQLite statement is stopped with its connection"
+        )
+    )]
+    Time,
+    /// Certainly some, if the statement works without rows: a data exception, or what a routine
+    /// raises.
+    Values,
 }
 
 impl Failure {
@@ -26,7 +52,7 @@ impl Failure {
             what: what.into(),
             help: None,
             message: None,
-            data: false,
+            cause: Cause::Elsewhere,
             columns: false,
         }
     }
@@ -36,7 +62,7 @@ impl Failure {
             what: what.into(),
             help: Some(help.into()),
             message: None,
-            data: false,
+            cause: Cause::Elsewhere,
             columns: false,
         }
     }
@@ -57,19 +83,24 @@ impl Failure {
         self
     }
 
-    /// Marks a failure that a row's own value may have caused.
+    /// Marks a failure with the part that rows may have in it.
     #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-    pub(crate) fn of_data(self, data: bool) -> Self {
-        Self { data, ..self }
+    pub(crate) fn of(self, cause: Cause) -> Self {
+        Self { cause, ..self }
     }
 
-    pub(crate) fn is_of_data(&self) -> bool {
-        self.data
+    pub(crate) const fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// True where reading fewer rows may succeed.
+    pub(crate) fn may_be_of_rows(&self) -> bool {
+        self.cause != Cause::Elsewhere
     }
 
     /// True where another look at the query's columns may help.
     pub(crate) fn may_be_of_columns(&self) -> bool {
-        self.columns || (self.help.is_some() && !self.data)
+        self.columns || (self.help.is_some() && self.cause != Cause::Values)
     }
 
     /// The failure's description and help, for a report.

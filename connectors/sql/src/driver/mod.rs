@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-pub(crate) use failure::Failure;
+pub(crate) use failure::{Cause, Failure};
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::config::TlsMode;
@@ -82,6 +82,15 @@ pub(crate) trait Driver: Send + Sync {
     fn push_after(&self, sql: &mut Sql, columns: &KeyColumns, at: &Key, id: &Key);
     /// A further condition that a usable `changed_at` fulfils.
     fn usable_stamp(&self, _column: &str) -> Option<String> {
+        None
+    }
+    /// A condition that a `changed_at` fulfils whose order among others is that of time.
+    fn dated_stamp(&self, _column: &str) -> Option<String> {
+        None
+    }
+    /// An expression for the way a `changed_at` is written, where a column may mix several whose
+    /// order is not that of time.
+    fn stamp_form(&self, _column: &str) -> Option<String> {
         None
     }
     /// Statement with one row for each way a `changed_at` is written, where a column may mix them.

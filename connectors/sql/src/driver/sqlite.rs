@@ -16,7 +16,8 @@ use sqlx::{
 
 use super::failure::from_sqlx;
 use super::{
-    Described, Driver, Failure, KeyColumns, Session, SlowPlan, WritePrivileges, version_number,
+    Cause, Described, Driver, Failure, KeyColumns, Session, SlowPlan, WritePrivileges,
+    version_number,
 };
 use crate::statement::Syntax;
 use crate::table::Table;
@@ -105,11 +106,26 @@ impl Driver for Sqlite {
         ))
     }
 
-    fn stamp_styles_sql(&self, column: &str, source: &str) -> Option<String> {
+    fn dated_stamp(&self, column: &str) -> Option<String> {
         Some(format!(
-            "SELECT DISTINCT typeof({column}) || CASE WHEN typeof({column}) = 'text' \
-             THEN substr({column}, 11, 1) || ({column} LIKE '%Z') ELSE '' END {source} WHERE \
-             {column} IS NOT NULL"
+            "(typeof({column}) <> 'text' OR {column} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9]\
+             [0-9]*')"
+        ))
+    }
+
+    // What parts day and time, and the zone behind them; how many digits a time has changes its
+    // place within its own minute only, and bounds are whole seconds without a zone.
+    fn stamp_form(&self, column: &str) -> Option<String> {
+        Some(format!(
+            "(substr({column}, 11, 1) || ltrim(substr({column}, 12), '0123456789:.'))"
+        ))
+    }
+
+    fn stamp_styles_sql(&self, column: &str, source: &str) -> Option<String> {
+        let form = self.stamp_form(column)?;
+        Some(format!(
+            "SELECT DISTINCT typeof({column}) || CASE WHEN typeof({column}) = 'text' THEN {form} \
+             ELSE '' END {source} WHERE {column} IS NOT NULL LIMIT 10"
         ))
     }
 
@@ -221,9 +237,8 @@ impl Session for SqliteSession {
                 Bind::Real(number) => query.bind(*number),
             };
         }
-        let failure = |error: &sqlx::Error| {
-            from_sqlx(error, &self.place, database_failure).of_data(is_of_data(error))
-        };
+        let failure =
+            |error: &sqlx::Error| from_sqlx(error, &self.place, database_failure).of(cause(error));
         let mut table = Table::default();
         let mut rows = query.fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await.map_err(|error| failure(&error))? {
@@ -272,13 +287,32 @@ fn push(table: &mut Table, row: &SqliteRow, ordinal: usize) -> Result<(), sqlx::
     Ok(())
 }
 
-/// A failure while rows are read that a row's value may have caused: malformed JSON, an integer
-/// overflow, a value too big.
-fn is_of_data(error: &sqlx::Error) -> bool {
+/// Part that rows may have in a failure while they are read: malformed JSON, an integer overflow, a
+/// value too big. Everything else SQLite says of the file.
+fn cause(error: &sqlx::Error) -> Cause {
     let code = error
         .as_database_error()
         .and_then(|error| error.code()?.parse::<i32>().ok());
-    matches!(code.map(|code| code & 0xff), Some(1 | 18 | 20))
+    match code.map(|code| code & 0xff) {
+        Some(1 | 18 | 19 | 20) => Cause::Values,
+        _ => Cause::Elsewhere,
+    }
+}
+
+/// True for what SQLite says of a query before it runs it.
+fn is_of_query(message: &str) -> bool {
+    [
+        "no such ",
+        "near ",
+        "ambiguous ",
+        "incomplete ",
+        "unrecognized ",
+        "wrong number of arguments",
+        "misuse of ",
+        "unknown ",
+    ]
+    .iter()
+    .any(|beginning| message.starts_with(beginning))
 }
 
 fn database_failure(error: &dyn DatabaseError) -> Failure {
@@ -290,7 +324,7 @@ fn database_failure(error: &dyn DatabaseError) -> Failure {
         Failure::misconfigured(format!("{what} (SQLite error {code})"), help)
     };
     match code & 0xff {
-        1 => wrong(
+        1 if is_of_query(error.message()) => wrong(
             "the query names something that does not exist, or has a syntax error",
             "run it in sqlite3 first",
         )
@@ -314,9 +348,9 @@ fn database_failure(error: &dyn DatabaseError) -> Failure {
             "the file is locked by another program (SQLite error {code})"
         )),
         9 => Failure::retry("the statement was stopped at statement_timeout_seconds"),
-        20 | 25 => wrong(
+        1 | 18 | 19 | 20 | 25 => wrong(
             "the query fails",
-            "run it in sqlite3: it may not suit every row",
+            "run it in sqlite3: a calculation or a function may not suit every row",
         ),
         _ => Failure::retry(format!("SQLite cannot read now (SQLite error {code})")),
     }

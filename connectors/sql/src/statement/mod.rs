@@ -1,6 +1,7 @@
 //! The administrator's SELECT: cut into tokens far enough to know that it is one statement that can
 //! be wrapped.
 
+mod keys;
 mod scanner;
 mod syntax;
 
@@ -23,6 +24,8 @@ const KEYWORDS: [&str; 30] = [
 pub(crate) struct Statement {
     /// From its first word to its last, without a closing semicolon.
     pub text: String,
+    /// The same rows with `record_id` and `changed_at` alone, where the query is plain enough.
+    pub keys: Option<String>,
     /// The names in it, lower case: the only words of a server's message that are ever shown.
     identifiers: Vec<String>,
     /// True where it selects columns it does not name (`*`), so that they may come and go with the
@@ -58,6 +61,7 @@ impl Statement {
             .collect();
         let selects_all = (0..tokens.len()).any(|index| is_all_columns(&tokens, index));
         Ok(Self {
+            keys: keys::only_keys(query, &tokens),
             text: query[start..end].to_owned(),
             identifiers,
             selects_all,

@@ -174,30 +174,6 @@ async fn what_the_newest_rows_come_to_is_counted_and_never_quoted() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn wall_clock_stamps_in_a_zone_with_summer_time_ask_for_a_wider_overlap() {
-    let clinic = Clinic::postgres().await;
-    clinic
-        .run(
-            "CREATE TABLE doses (id int, changed timestamp, snils text, vaccine text, given \
-        date); INSERT INTO doses VALUES (1, '2021-07-01', '1', 'x', now())",
-        )
-        .await;
-    let feed = format!("[vaccinations]\nquery = '''{DOSES}'''\n");
-    has(
-        &findings(&clinic, &format!("time_zone = 'Europe/Berlin'\n{feed}")).await,
-        Level::Warning,
-        &["overlap_seconds = 3900"],
-    );
-    let moscow = findings(&clinic, &feed).await;
-    assert!(
-        moscow
-            .iter()
-            .all(|(_, text)| !text.contains("overlap_seconds")),
-        "{moscow:?}"
-    );
-}
-
 #[test]
 fn what_cannot_be_wrapped_is_refused_before_any_connection() {
     let sqlite = |query: &str| {

@@ -22,8 +22,10 @@ mod mariadb;
 mod poisoned;
 #[cfg(test)]
 mod postgres;
+mod raising;
 #[cfg(test)]
 mod sqlite;
+mod stamps;
 #[cfg(test)]
 mod subject;
 #[cfg(test)]

@@ -9,9 +9,9 @@ use crate::clinic::{Clinic, DOSES, Run, fetch, first_page, now, one_row_is_one_r
 use crate::events::Events;
 
 /// Ids of a run's records, in order, those that are refused with a `!`.
-fn marked(run: &Run) -> Vec<String> {
+pub(crate) fn marked(run: &Run) -> Vec<String> {
     let marked = |record: &ClinicRecord| match record.status {
-        RecordStatus::Unknown => {
+        RecordStatus::Unreadable => {
             assert!(record.person.identifiers.is_empty());
             format!("{}!", record.record_id)
         }

@@ -171,6 +171,36 @@ async fn check_finds_stamps_whose_order_is_not_that_of_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_finds_stamps_of_several_offsets() {
+    for (one, other, told) in [
+        (
+            "2021-07-01T10:00:00+05:00",
+            "2021-07-01T10:00:00+03:00",
+            true,
+        ),
+        ("2021-07-01T10:00:00Z", "2021-07-01T10:00:00+00:00", true),
+        ("2021-07-01T10:00:00", "2021-07-01T10:00:00+03:00", true),
+        ("2021-07-01T10:00:00", "2021-07-01", true),
+        (
+            "2021-07-01T10:00:00+03:00",
+            "2021-07-01T10:00:00.5+03:00",
+            false,
+        ),
+    ] {
+        let clinic = Clinic::sqlite();
+        clinic
+            .run(&format!(
+                "CREATE TABLE doses (id, changed, snils, vaccine, given); INSERT INTO doses (id, \
+                 changed) VALUES (1, '{one}'), (2, '{other}')"
+            ))
+            .await;
+        let said = format!("{:?}", clinic.connector(DOSES).check(now()).await);
+        let is_told = said.contains("changed_at is written in more than one way");
+        assert_eq!(is_told, told, "{one} {other}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unindexed_table_is_told_with_the_index_to_make() {
     let clinic = Clinic::sqlite();
     clinic

@@ -22,16 +22,18 @@ mod sweep;
 mod versions;
 
 pub use batches::{
-    Backlog, DeliveryOutcome, LeaseToken, Leased, Settled, SettledVerdicts, Settlement,
+    Backlog, BeaconOccasion, DeliveryOutcome, LeaseToken, Leased, Settled, SettledVerdicts,
+    Settlement,
 };
 pub use dead_letters::{
     DeadLetter, DeadLetterFilter, FOREIGN_VERSION, Origin, Refused, SUPERSEDED, VERSIONS_EXHAUSTED,
     WITHDRAWAL_OF_UNKNOWN_KIND,
 };
 pub use feeds::RunOutcome;
-pub use file::{KeyFingerprints, OutboxError, accept_pseudonym_keys};
+pub use file::{KeyFingerprints, OutboxError, accept_pseudonym_keys, accept_state};
 pub use limits::{
-    MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_WAIT_MS, RECEIPT_RAISE_PAUSE_MS,
+    BEACON_PAUSE_MS, MAX_BEACON_RAISES, MAX_BEACON_STEP, MAX_DEAD_LETTERS_PER_FEED,
+    MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_WAIT_MS, OTHER_GATEWAY_MS, RECEIPT_RAISE_PAUSE_MS,
 };
 pub use operator::{
     DeadLetterCount, FeedStatus, OutboxReader, PublisherStatus, RaiseWaits, RepairPlan, Report,

@@ -16,3 +16,16 @@ pub const MAX_RESEND_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Least time between two generations that receipts raise, in milliseconds.
 pub const RECEIPT_RAISE_PAUSE_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Least time between two beacons while batches leave, in milliseconds.
+pub const BEACON_PAUSE_MS: i64 = 10 * 1000;
+
+/// Most raises that answers to beacons make within [`RECEIPT_RAISE_PAUSE_MS`].
+pub const MAX_BEACON_RAISES: u32 = 8;
+
+/// Most generations by which an answer to a beacon raises at once.
+pub const MAX_BEACON_STEP: u32 = 1000;
+
+/// Time after a raise within which a later one by somebody else shows another gateway on a copy of
+/// the state, in milliseconds.
+pub const OTHER_GATEWAY_MS: i64 = 30 * 24 * 60 * 60 * 1000;

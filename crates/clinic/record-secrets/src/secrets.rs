@@ -29,6 +29,7 @@ pub struct RecordSecrets {
     record: Hmac<Sha256>,
     content: Hmac<Sha256>,
     withdrawal: Hmac<Sha256>,
+    beacon: Hmac<Sha256>,
 }
 
 /// Values of one record.
@@ -51,6 +52,7 @@ impl RecordSecrets {
             record: purpose(b"clinic-gateway/record-secrets/v1"),
             content: purpose(b"clinic-gateway/content/v2"),
             withdrawal: purpose(b"clinic-gateway/withdrawal/v2"),
+            beacon: purpose(b"clinic-gateway/beacon/v1"),
         }
     }
 
@@ -103,6 +105,14 @@ impl RecordSecrets {
     #[must_use]
     pub fn withdrawal_content(&self, record: &RecordDigest, kind: FactKind) -> ContentDigest {
         digest_of(&self.withdrawal, record, kind.as_str().as_bytes())
+    }
+
+    /// Record of a gateway's own, its beacon: no row stands behind it. `state` is the random id of
+    /// the gateway's state, so that two gateways of one clinic have two.
+    #[must_use]
+    pub fn beacon(&self, state: &[u8; 16]) -> RecordDigest {
+        let keyed = self.beacon.clone().chain_update(state);
+        RecordDigest(keyed.finalize().into_bytes().into())
     }
 
     fn derive(&self, record: &RecordDigest) -> Derived {
@@ -242,7 +252,12 @@ mod tests {
         assert_eq!(content.to_hex(), EXPECTED_CONTENT);
         // The same of b"clinic-gateway/record-secrets/v1\0" + b"\x07"*32.
         assert_eq!(hex::encode(secrets().owner(&record).0), EXPECTED_OWNER);
+        // The whole of b"clinic-gateway/beacon/v1\0" + b"\x07"*16.
+        assert_eq!(secrets().beacon(&[7; 16]).to_hex(), EXPECTED_BEACON);
     }
+
+    const EXPECTED_BEACON: &str =
+        "6366b1c001674c580b82926e902691b3e18691b5dabbb3a3b21d9592f8ae8633";
 
     const EXPECTED_CONTENT: &str = "4b57e8ca26a8feed218ca5d656c00005";
     const EXPECTED_OWNER: &str = "a08eb54404d189e41da7315460e24a72";

@@ -5,13 +5,38 @@ use std::borrow::Cow;
 use sqlx::error::DatabaseError;
 use sqlx::mysql::MySqlDatabaseError;
 
-use crate::driver::Failure;
+use crate::driver::{Cause, Failure};
 
 /// Tells an error by its number.
 pub(crate) fn database_failure(error: &dyn DatabaseError) -> Failure {
     let number = error
         .try_downcast_ref::<MySqlDatabaseError>()
         .map_or(0, MySqlDatabaseError::number);
+    let state = error.code().unwrap_or_default();
+    told(error, number).of(cause(number, &state))
+}
+
+/// Part that rows may have in an error. Servers give data exceptions states of their own, but for
+/// some older ones, which are named by their numbers; what a routine signals has any state.
+fn cause(number: u16, state: &str) -> Cause {
+    match (number, state.get(..2).unwrap_or_default()) {
+        (1969 | 3024 | 1317, _) => Cause::Time,
+        (1040 | 1045 | 1053 | 1203 | 1226 | 1927, _) | (_, "08") => Cause::Elsewhere,
+        // Characters that a column's set does not have.
+        (1267 | 1270 | 1271, _) => Cause::Values,
+        // Signals; rows too many or none in a routine; values that do not fit.
+        (1643 | 1644 | 1172 | 1329 | 1264 | 1265 | 1292 | 1366 | 1411 | 1690 | 4025, _) => {
+            Cause::Values
+        }
+        (
+            1000..=2099 | 3000..=4299,
+            "00" | "0A" | "25" | "28" | "3D" | "40" | "42" | "HY" | "70" | "XA" | "",
+        ) => Cause::Unclear,
+        _ => Cause::Values,
+    }
+}
+
+fn told(error: &dyn DatabaseError, number: u16) -> Failure {
     let shown = shown(number);
     let wrong =
         |what: &str, help: &str| Failure::misconfigured(format!("{what} (error {shown})"), help);
@@ -57,8 +82,7 @@ pub(crate) fn database_failure(error: &dyn DatabaseError) -> Failure {
         1267 | 1270 | 1271 => wrong(
             "the query mixes character sets or collations",
             "add COLLATE to one side, or convert it",
-        )
-        .of_data(true),
+        ),
         1792 | 1290 => wrong("the query writes", "write a plain SELECT"),
         1969 | 3024 | 1317 => Failure::retry(format!(
             "the statement was stopped at statement_timeout_seconds (error {shown}); an index on \
@@ -68,17 +92,20 @@ pub(crate) fn database_failure(error: &dyn DatabaseError) -> Failure {
             Failure::retry(format!("the server has no free connection (error {shown})"))
         }
         _ => match error.code().as_deref().and_then(|state| state.get(..2)) {
-            Some(class @ ("22" | "42")) => wrong(
-                "the query fails",
-                "run it in the mysql client: it may not suit every row",
-            )
-            .of_data(class == "22"),
+            Some("42") => wrong("the query fails", RUN_IT),
+            _ if cause(number, &error.code().unwrap_or_default()) == Cause::Values => {
+                wrong("the query fails", RUN_IT)
+            }
             _ => Failure::retry(format!(
                 "the server is not able to answer now (error {shown})"
             )),
         },
     }
 }
+
+/// Help for a query of which only the server can say more.
+const RUN_IT: &str =
+    "run it in the mysql client: a calculation or a function may not suit every row";
 
 /// Returns the number, or words in its place if no server gives it by itself: a routine of the
 /// clinic can signal any number, a part of a person's among them.

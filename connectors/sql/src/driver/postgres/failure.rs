@@ -3,10 +3,30 @@
 use sqlx::error::DatabaseError;
 
 use super::states;
-use crate::driver::Failure;
+use crate::driver::{Cause, Failure};
 
 /// Tells an error by its SQLSTATE.
 pub(crate) fn database_failure(error: &dyn DatabaseError) -> Failure {
+    told(error).of(cause(&error.code().unwrap_or_default()))
+}
+
+/// Part that rows may have in an error. Of the classes named here PostgreSQL says the same whether
+/// one row is the cause or something that all rows need; a code of a class that it does not have
+/// was raised by a function of the clinic.
+fn cause(code: &str) -> Cause {
+    const UNCLEAR: [&str; 17] = [
+        "0A", "25", "26", "3D", "3F", "40", "42", "53", "54", "55", "57", "58", "F0", "HV", "XX",
+        "28", "72",
+    ];
+    match (code, code.get(..2).unwrap_or_default()) {
+        ("57014", _) => Cause::Time,
+        ("57P01" | "57P02" | "57P03", _) | (_, "08") => Cause::Elsewhere,
+        (_, class) if UNCLEAR.contains(&class) => Cause::Unclear,
+        _ => Cause::Values,
+    }
+}
+
+fn told(error: &dyn DatabaseError) -> Failure {
     let code = error.code().unwrap_or_default().into_owned();
     let code = code.as_str();
     let state = states::shown(code);
@@ -53,15 +73,21 @@ pub(crate) fn database_failure(error: &dyn DatabaseError) -> Failure {
         "53300" => Failure::retry(format!(
             "the server has no free connection (SQLSTATE {state})"
         )),
+        "55000" => wrong(
+            "something that the query reads is not in a state to be read",
+            "fill it first (a materialized view: REFRESH MATERIALIZED VIEW), or read the tables \
+             behind it",
+        )
+        .naming(error.message()),
         _ => match code.get(..2).unwrap_or_default() {
-            "0A" | "22" | "23" | "25" | "26" | "28" | "3D" | "3F" | "42" | "44" => wrong(
-                "the query fails",
-                "run it in psql: a cast or a calculation may not suit every row",
-            )
-            .of_data(code.starts_with("22")),
+            "0A" | "25" | "26" | "28" | "3D" | "3F" | "42" => wrong("the query fails", RUN_IT),
+            _ if cause(code) == Cause::Values => wrong("the query fails", RUN_IT),
             _ => Failure::retry(format!(
                 "the server is not able to answer now (SQLSTATE {state})"
             )),
         },
     }
 }
+
+/// Help for a query of which only the server can say more.
+const RUN_IT: &str = "run it in psql: a cast, a calculation or a function may not suit every row";

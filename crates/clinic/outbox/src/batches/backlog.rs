@@ -9,7 +9,8 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use crate::file::{Database, OutboxError, from_ms};
 use crate::versions::{CommitGuard, Versions};
 
-/// Sealed batches that still have to leave, and those that wait for their receipts.
+/// Sealed batches that still have to leave, and those that wait for their receipts; beacons count
+/// in the bytes alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Backlog {
     /// Batches that have to leave, leased ones included.
@@ -34,12 +35,13 @@ pub(crate) async fn count_backlog(
 ) -> Result<Backlog, OutboxError> {
     type Counts = (i64, i64, i64, i64, i64, i64, Option<i64>);
     let (batches, leased, events, bytes, awaiting, unreadable, oldest_ms): Counts = sqlx::query_as(
-        "SELECT count(*) FILTER (WHERE state <> 'sent'), \
-         count(*) FILTER (WHERE state = 'leased'), \
+        "SELECT count(*) FILTER (WHERE state <> 'sent' AND beacon = 0), \
+         count(*) FILTER (WHERE state = 'leased' AND beacon = 0), \
          coalesce(sum(event_count) FILTER (WHERE state <> 'sent'), 0), \
          coalesce(sum(sealed_bytes), 0), \
-         count(*) FILTER (WHERE state = 'sent'), count(unreadable), \
-         min(created_at_ms) FILTER (WHERE state <> 'sent') FROM batch",
+         count(*) FILTER (WHERE state = 'sent' AND beacon = 0), \
+         count(unreadable) FILTER (WHERE beacon = 0), \
+         min(created_at_ms) FILTER (WHERE state <> 'sent' AND beacon = 0) FROM batch",
     )
     .fetch_one(connection)
     .await?;
@@ -59,6 +61,14 @@ pub(crate) async fn count_backlog(
 /// Returns whether any batch waits for the broker.
 pub(crate) async fn has_unsent(pool: &SqlitePool) -> Result<bool, OutboxError> {
     let any = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM batch WHERE state <> 'sent')")
+        .fetch_one(pool)
+        .await?;
+    Ok(any)
+}
+
+/// Returns whether any batch, a beacon included, waits for the registry's answer.
+pub(crate) async fn awaits_answer(pool: &SqlitePool) -> Result<bool, OutboxError> {
+    let any = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM batch WHERE state = 'sent')")
         .fetch_one(pool)
         .await?;
     Ok(any)

@@ -28,6 +28,8 @@ pub struct Leased {
     pub token: LeaseToken,
     /// Number of leases of the batch, this one included.
     pub attempts: u32,
+    /// True if it holds the beacon, and no fact.
+    pub is_beacon: bool,
 }
 
 /// Leases of batches.
@@ -91,19 +93,20 @@ impl Leases {
     /// settled meanwhile are gone.
     async fn read(&self, token: i64) -> Result<Vec<Leased>, OutboxError> {
         fault::check::<OutboxError>(fault::Point::OutboxLeased)?;
-        let rows: Vec<(Vec<u8>, Vec<u8>, u32)> = sqlx::query_as(
-            "SELECT batch_id, bytes, attempts FROM batch JOIN sealed USING (seq) \
+        let rows: Vec<(Vec<u8>, Vec<u8>, u32, bool)> = sqlx::query_as(
+            "SELECT batch_id, bytes, attempts, beacon FROM batch JOIN sealed USING (seq) \
              WHERE lease_token = ?1 ORDER BY seq",
         )
         .bind(token)
         .fetch_all(self.database.readers())
         .await?;
-        let batches = rows.into_iter().map(|(id, bytes, attempts)| {
+        let batches = rows.into_iter().map(|(id, bytes, attempts, is_beacon)| {
             let id = BatchId(id.try_into().ok()?);
             Some(Leased {
                 batch: SealedBatch { id, bytes },
                 token: LeaseToken(token),
                 attempts,
+                is_beacon,
             })
         });
         batches
@@ -136,7 +139,7 @@ impl Leases {
         .execute(transaction.connection())
         .await?;
         if !self.rules.receipts {
-            sqlx::query("DELETE FROM batch WHERE state = 'sent' OR kind = 'probe'")
+            sqlx::query("DELETE FROM batch WHERE state = 'sent' OR kind = 'probe' OR beacon = 1")
                 .execute(transaction.connection())
                 .await?;
         }

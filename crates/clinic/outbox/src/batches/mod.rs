@@ -2,6 +2,7 @@
 
 mod backlog;
 mod batch_size;
+mod beacon;
 mod leases;
 mod new_batch;
 mod new_event;
@@ -14,7 +15,9 @@ mod test_events;
 mod verdicts;
 
 pub use backlog::Backlog;
-pub(crate) use backlog::{Capacity, count_backlog, has_unsent};
+pub(crate) use backlog::{Capacity, awaits_answer, count_backlog, has_unsent};
+pub use beacon::BeaconOccasion;
+pub(crate) use beacon::Beacons;
 pub use leases::Leased;
 pub(crate) use leases::Leases;
 pub(crate) use new_batch::{NewBatch, store_batches};

@@ -16,10 +16,14 @@ pub(crate) struct NewBatch {
     pub(crate) batch: SealedBatch,
     /// Key to the registry's answer.
     pub(crate) answer_key: AnswerKey,
-    /// Number of events; 0 for a probe.
+    /// Number of events; 0 for a probe or a beacon.
     pub(crate) event_count: u32,
+    /// Number of events, or of records of a probe, that its receipt has to account for.
+    pub(crate) answers: u32,
     /// Reconciliation that a probe belongs to.
     pub(crate) reconciliation_id: Option<i64>,
+    /// True if it holds the beacon, and no fact.
+    pub(crate) is_beacon: bool,
 }
 
 impl NewBatch {
@@ -44,7 +48,7 @@ pub(crate) async fn store_batches(
         let mut rows = QueryBuilder::new(
             "INSERT INTO batch \
              (batch_id, sealed_bytes, event_count, created_at_ms, answer_key, kind, \
-             reconciliation_id) ",
+             reconciliation_id, answers, beacon) ",
         );
         rows.push_values(batches, |mut row, new| {
             row.push_bind(new.batch.id.0.as_slice())
@@ -53,7 +57,9 @@ pub(crate) async fn store_batches(
                 .push_bind(now_ms)
                 .push_bind(new.answer_key.expose().as_slice())
                 .push_bind(new.kind())
-                .push_bind(new.reconciliation_id);
+                .push_bind(new.reconciliation_id)
+                .push_bind(new.answers)
+                .push_bind(new.is_beacon);
         });
         rows.build().execute(&mut *connection).await?;
         let mut bytes = QueryBuilder::new("INSERT INTO sealed (seq, bytes) ");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
 use contract::wire::Probed;
 use contract::{
@@ -36,12 +37,14 @@ pub(crate) async fn seal_probes(
         for chunk in probed.chunks(wire::MAX_PROBED) {
             let mut try_seal =
                 |chunk: &[Probed]| sealer.compress_encoded(&wire::encode_probe(chunk))?.seal();
-            seal_chunk(&mut try_seal, chunk, &mut |batch, answer_key, _| {
+            seal_chunk(&mut try_seal, chunk, &mut |batch, answer_key, records| {
                 sealed.push(NewBatch {
                     batch,
                     answer_key,
                     event_count: 0,
+                    answers: records.saturating_as(),
                     reconciliation_id: Some(reconciliation_id),
+                    is_beacon: false,
                 });
             })?;
         }

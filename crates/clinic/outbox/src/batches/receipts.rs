@@ -10,6 +10,7 @@ use record_secrets::RecordSecrets;
 use sqlx::SqliteExecutor;
 use sqlx::sqlite::SqliteConnection;
 
+use super::beacon::{BeaconDecision, Beacons};
 use super::probes::count_answer;
 use super::sealing::Sealing;
 use super::settlements::count_delivered;
@@ -23,6 +24,11 @@ use crate::versions::{RaiseReason, ReceiptRaise, Versions, decide_receipt_raise,
 const RESTORED: RaiseReason =
     RaiseReason::Given("the registry holds newer versions: the outbox was restored");
 
+/// Reason for a risen generation when the registry knows a later beacon.
+const LATER_STATE: RaiseReason = RaiseReason::Given(
+    "the registry knows a later state of this gateway: the outbox was restored, or copied",
+);
+
 /// Receipts of the registry.
 #[derive(Debug)]
 pub(crate) struct BatchReceipts {
@@ -30,6 +36,7 @@ pub(crate) struct BatchReceipts {
     records: Arc<Records>,
     versions: Arc<Versions>,
     sealing: Arc<Sealing>,
+    beacons: Arc<Beacons>,
 }
 
 impl BatchReceipts {
@@ -38,12 +45,14 @@ impl BatchReceipts {
         records: Arc<Records>,
         versions: Arc<Versions>,
         sealing: Arc<Sealing>,
+        beacons: Arc<Beacons>,
     ) -> Self {
         Self {
             database,
             records,
             versions,
             sealing,
+            beacons,
         }
     }
 
@@ -95,9 +104,7 @@ impl BatchReceipts {
         let secrets = self.sealing.secrets();
         findings.judge(&known, secrets);
         store(connection, &findings, &known, secrets, now).await?;
-        let generation = self.versions.generation();
-        let needed = findings.needed_generation(generation);
-        let raise = decide_receipt_raise(connection, needed, generation, now).await?;
+        let (raise, reason) = self.decide_raise(connection, &mut findings, now).await?;
         fault::check::<OutboxError>(fault::Point::OutboxVerdict)?;
         findings.settled.raise_waits = raise == ReceiptRaise::Waits;
         match raise {
@@ -105,12 +112,43 @@ impl BatchReceipts {
             ReceiptRaise::To(generation) => {
                 findings.settled.raised = true;
                 self.versions
-                    .commit_raised(transaction, generation, RESTORED, now)
+                    .commit_raised(transaction, generation, reason, now)
                     .await?;
             }
         }
+        if findings.settled.other_gateway {
+            self.versions.stop();
+        }
         fault::check::<OutboxError>(fault::Point::OutboxVerdictDone)?;
         Ok(findings.settled)
+    }
+
+    /// Decides on the raise that the findings ask for: the beacon's before the others', since it
+    /// proves more.
+    async fn decide_raise(
+        &self,
+        connection: &mut SqliteConnection,
+        findings: &mut Findings,
+        now: DateTime<Utc>,
+    ) -> Result<(ReceiptRaise, RaiseReason), OutboxError> {
+        let generation = self.versions.generation();
+        let needed = findings.needed_generation(generation);
+        let answers = std::mem::take(&mut findings.beacons);
+        let decision = self
+            .beacons
+            .decide(connection, &answers, needed, now)
+            .await?;
+        let raise = match decision {
+            BeaconDecision::Raise(raise) => return Ok((raise, LATER_STATE)),
+            BeaconDecision::OtherGateway => {
+                findings.settled.other_gateway = true;
+                ReceiptRaise::NotNeeded
+            }
+            BeaconDecision::Nothing => {
+                decide_receipt_raise(connection, needed, generation, now).await?
+            }
+        };
+        Ok((raise, RESTORED))
     }
 
     /// Makes a raise that earlier receipts have asked for and that had to wait, if its day has
@@ -135,8 +173,9 @@ impl BatchReceipts {
     }
 }
 
-/// A batch as its row has it: batch id, seq, event count, sends, reconciliation.
-type BatchRow = (Vec<u8>, i64, i64, i64, Option<i64>);
+/// A batch as its row has it: batch id, seq, event count, sends, reconciliation, number of events
+/// or records to be answered, true for a beacon.
+type BatchRow = (Vec<u8>, i64, i64, i64, Option<i64>, Option<u32>, bool);
 
 /// Batches of this outbox that the verdicts speak of.
 async fn own_batches(
@@ -145,23 +184,25 @@ async fn own_batches(
 ) -> Result<HashMap<BatchId, AnsweredBatch>, OutboxError> {
     let ids: Vec<String> = verdicts.iter().map(|(id, _)| id.to_hex()).collect();
     let rows: Vec<BatchRow> = sqlx::query_as(
-        "SELECT b.batch_id, b.seq, b.event_count, b.sends, b.reconciliation_id \
+        "SELECT b.batch_id, b.seq, b.event_count, b.sends, b.reconciliation_id, \
+         coalesce(b.answers, iif(b.kind = 'events', b.event_count, NULL)), b.beacon \
          FROM json_each(?1) AS j CROSS JOIN batch AS b ON b.batch_id = unhex(j.value)",
     )
     .bind(json(&ids))
     .fetch_all(executor)
     .await?;
-    let batches = rows
-        .into_iter()
-        .map(|(id, seq, event_count, sends, reconciliation_id)| {
-            let batch = AnsweredBatch {
-                seq,
-                event_count,
-                sends,
-                reconciliation_id,
-            };
-            Some((BatchId(id.try_into().ok()?), batch))
-        });
+    let batches = rows.into_iter().map(|row| {
+        let (id, seq, event_count, sends, reconciliation_id, answers, is_beacon) = row;
+        let batch = AnsweredBatch {
+            seq,
+            event_count,
+            answers,
+            is_beacon,
+            sends,
+            reconciliation_id,
+        };
+        Some((BatchId(id.try_into().ok()?), batch))
+    });
     batches
         .collect::<Option<_>>()
         .ok_or(OutboxError::Damaged { what: "a batch id" })

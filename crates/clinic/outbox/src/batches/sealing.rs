@@ -226,7 +226,9 @@ fn seal_in_order(
             batch,
             answer_key,
             event_count: taken.events.saturating_as(),
+            answers: taken.events.saturating_as(),
             reconciliation_id: None,
+            is_beacon: false,
         });
         if taken.events >= SAMPLE_EVENTS.min(batch_size.events) {
             let measured = event_size(taken.events, taken.framed_bytes);

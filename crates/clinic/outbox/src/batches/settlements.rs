@@ -117,16 +117,18 @@ async fn settle_delivered(
     // Without receipts all of them; with receipts those from before there were answer keys.
     settled.extend(delete(connection, &delivered).await?);
     if !settled.is_empty() {
-        let first_sends = settled.iter().filter(|(_, sends)| *sends == 1);
+        let first_sends = settled
+            .iter()
+            .filter(|(_, sends, is_beacon)| *sends == 1 && !is_beacon);
         let batches = first_sends.clone().count().saturating_as();
-        let events = first_sends.map(|(event_count, _)| event_count).sum();
+        let events = first_sends.map(|(event_count, ..)| event_count).sum();
         count_delivered(connection, batches, events, now).await?;
     }
     Ok(settled.len() as u64)
 }
 
-/// A batch that the broker has: number of events, deliveries with this one.
-type Delivered = (i64, i64);
+/// A batch that the broker has: number of events, deliveries with this one, true for a beacon.
+type Delivered = (i64, i64, bool);
 
 /// Makes batches of the lease wait for their receipts. `delivered` is a JSON array of ids and
 /// tokens.
@@ -142,7 +144,7 @@ async fn await_receipts(
          WHERE answer_key IS NOT NULL AND seq IN (SELECT b.seq FROM json_each(?1) AS j \
          CROSS JOIN batch AS b \
          ON b.batch_id = unhex(j.value ->> 0) AND b.lease_token = j.value ->> 1) \
-         RETURNING event_count, sends",
+         RETURNING event_count, sends, beacon",
     )
     .bind(delivered)
     .bind(to_ms(now))
@@ -162,7 +164,7 @@ async fn delete(
         "DELETE FROM batch WHERE seq IN (SELECT b.seq FROM json_each(?1) AS j \
          CROSS JOIN batch AS b \
          ON b.batch_id = unhex(j.value ->> 0) AND b.lease_token = j.value ->> 1) \
-         RETURNING event_count, sends + 1",
+         RETURNING event_count, sends + 1, beacon",
     )
     .bind(delivered)
     .fetch_all(connection)

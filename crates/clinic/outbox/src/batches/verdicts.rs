@@ -1,8 +1,11 @@
 //! Findings from a set of verdicts, before they are written down: pure, no database.
 
+use std::collections::HashSet;
+
 use contract::{Answer, RecordDigest, RefusalReason, RefusedEvent, StoredAnswer, Verdict, Version};
 use record_secrets::{MAX_GENERATION, RecordSecrets};
 
+use super::beacon::BeaconAnswer;
 use super::probes::AnsweredProbe;
 use crate::dead_letters::{RefusedByRegistry, SUPERSEDED};
 use crate::records::{KnownRecord, RecordMap};
@@ -24,12 +27,19 @@ pub struct SettledVerdicts {
     /// True if the generation would have to rise, and did not: receipts have raised it within the
     /// day, or it is the last one. An operator may raise it.
     pub raise_waits: bool,
+    /// True if another gateway runs on a copy of this state: this one gives out nothing any more.
+    pub other_gateway: bool,
 }
 
 /// A batch of this outbox that a verdict speaks of.
 pub(super) struct AnsweredBatch {
     pub(super) seq: i64,
     pub(super) event_count: i64,
+    /// Number of events, or of records of a probe, that the answer has to account for; `None` for
+    /// a probe from before this was written down.
+    pub(super) answers: Option<u32>,
+    /// True if it holds the beacon, and no fact.
+    pub(super) is_beacon: bool,
     /// Deliveries that were settled.
     pub(super) sends: i64,
     pub(super) reconciliation_id: Option<i64>,
@@ -50,6 +60,7 @@ pub(super) struct Findings {
     /// Refused events, before they are judged.
     refusals: Vec<RefusedEvent>,
     pub(super) probes: Vec<AnsweredProbe>,
+    pub(super) beacons: Vec<BeaconAnswer>,
     pub(super) settled: SettledVerdicts,
     /// Records of which the registry holds these versions, and kept them: one for each event.
     superseded: Vec<(RecordDigest, Version)>,
@@ -62,6 +73,22 @@ impl Findings {
     /// Adds the verdict on a batch.
     pub(super) fn add(&mut self, batch: &AnsweredBatch, verdict: Verdict) {
         match (verdict, batch.reconciliation_id) {
+            // Neither a fact nor a record may be forgotten for an answer that leaves it out.
+            (Verdict::Answered(answer), _) if !accounts_for(&answer, batch.answers) => {
+                tracing::error!(
+                    "the registry's answer does not add up to its batch, and so proves nothing: \
+                     the batch is sent again"
+                );
+                return self.leave(batch, "answer-does-not-add-up");
+            }
+            (Verdict::Answered(Answer::Stored(answer)), None) if batch.is_beacon => {
+                self.done.push(batch.seq);
+                self.beacons.push(BeaconAnswer {
+                    seq: batch.seq,
+                    answer,
+                });
+                return;
+            }
             (Verdict::Answered(Answer::Stored(answer)), None) => self.add_stored(answer),
             (Verdict::Answered(Answer::Probed(answer)), Some(reconciliation_id)) => {
                 self.probes.push(AnsweredProbe {
@@ -83,7 +110,14 @@ impl Findings {
 
     fn leave(&mut self, batch: &AnsweredBatch, reason: &'static str) {
         self.unreadable.push((batch.seq, reason));
-        self.settled.unreadable += 1;
+        if batch.is_beacon {
+            tracing::warn!(
+                reason,
+                "the registry does not take the beacon: a restored state is not noticed for now"
+            );
+        } else {
+            self.settled.unreadable += 1;
+        }
     }
 
     fn add_stored(&mut self, answer: StoredAnswer) {
@@ -173,5 +207,80 @@ impl Findings {
     pub(super) fn needed_generation(&self, generation: u32) -> Option<u32> {
         let held = self.held_generation.filter(|held| *held >= generation)?;
         Some(held + 1)
+    }
+}
+
+/// Returns whether an answer accounts for so many events or records, each of them once.
+fn accounts_for(answer: &Answer, records: Option<u32>) -> bool {
+    let Some(records) = records else {
+        return true;
+    };
+    let length = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    match answer {
+        Answer::Stored(answer) => {
+            let listed = answer.refused.len().saturating_add(answer.superseded.len());
+            let places: HashSet<u32> = answer.refused.iter().map(|event| event.index).collect();
+            answer.accepted.checked_add(length(listed)) == Some(records)
+                && places.len() == answer.refused.len()
+                && places.iter().all(|place| *place < records)
+        }
+        Answer::Probed(answer) => {
+            let listed = length(answer.differences.len());
+            let named: HashSet<_> = answer.differences.iter().map(|one| one.record).collect();
+            answer.equal.checked_add(listed) == Some(records)
+                && named.len() == answer.differences.len()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::{Difference, DifferenceKind, ProbeAnswer};
+
+    use super::*;
+
+    fn refused(index: u32) -> RefusedEvent {
+        RefusedEvent {
+            index,
+            record: None,
+            version: None,
+            reason: RefusalReason::BadDate,
+        }
+    }
+
+    fn stored(accepted: u32, refused: Vec<RefusedEvent>) -> Answer {
+        Answer::Stored(StoredAnswer {
+            accepted,
+            refused,
+            ..StoredAnswer::default()
+        })
+    }
+
+    #[test]
+    fn answer_has_to_account_for_every_event_once() {
+        let fits = |answer| accounts_for(&answer, Some(4));
+        assert!(fits(stored(4, vec![])) && fits(stored(2, vec![refused(0), refused(3)])));
+        assert!(!fits(stored(3, vec![])) && !fits(stored(5, vec![])));
+        assert!(!fits(stored(u32::MAX, vec![refused(0)])));
+        assert!(!fits(stored(2, vec![refused(1), refused(1)])), "one twice");
+        assert!(!fits(stored(3, vec![refused(4)])), "beyond the batch");
+        assert!(accounts_for(&stored(3, vec![]), None), "from before");
+    }
+
+    #[test]
+    fn answer_to_a_probe_has_to_account_for_every_record_once() {
+        let difference = |record| Difference {
+            record: RecordDigest([record; 32]),
+            what: DifferenceKind::Missing,
+            held: None,
+        };
+        let answer = |equal, records: &[u8]| {
+            let differences = records.iter().map(|record| difference(*record)).collect();
+            Answer::Probed(ProbeAnswer { equal, differences })
+        };
+        let fits = |answer| accounts_for(&answer, Some(4));
+        assert!(fits(answer(4, &[])) && fits(answer(2, &[1, 2])));
+        assert!(!fits(answer(3, &[])) && !fits(answer(4, &[1])));
+        assert!(!fits(answer(2, &[1, 1])), "one twice");
     }
 }

@@ -55,6 +55,16 @@ pub enum OutboxError {
         /// Name the other process gives itself, with its process id.
         owner: String,
     },
+    /// Another gateway on a copy of this state: this one gives out nothing any more.
+    #[error(
+        "another gateway runs, or ran, on a copy of this state: the registry knows a later state of \
+         this gateway than this one, and in turns both would send everything again for ever. So \
+         this one has stopped; nothing is lost, the other one reads everything that its sources \
+         hold. End one of the two. To go on with this one, end the other for good and run \
+         `clinic-gateway accept-state`. To make this one a gateway of its own, give it an empty \
+         state folder and sources of its own"
+    )]
+    OtherGateway,
     /// No outbox to look into.
     #[error("there is no outbox yet: start the gateway or run `sync` once")]
     Missing,
@@ -235,6 +245,7 @@ impl OutboxError {
             Self::Overtaken => "outbox-overtaken",
             Self::Io { .. } => "outbox-io",
             Self::Locked { .. } => "outbox-locked",
+            Self::OtherGateway => "other-gateway",
             Self::Missing => "outbox-missing",
             Self::NewerSchema { .. } => "outbox-newer-schema",
             Self::OlderSchema { .. } => "outbox-older-schema",

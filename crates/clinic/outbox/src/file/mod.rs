@@ -1,5 +1,6 @@
 //! The SQLite file and the files next to it: opening, schema, lock, transactions, errors.
 
+mod alone;
 mod connect;
 mod database;
 mod error;
@@ -14,6 +15,8 @@ mod tests;
 mod text;
 mod time;
 
+pub use alone::accept_state;
+pub(crate) use alone::check_alone;
 pub(crate) use connect::{check_schema, open_writer, read_only_pool, writing_options};
 pub(crate) use database::{Database, WriteTransaction};
 pub use error::OutboxError;

@@ -22,7 +22,7 @@ macro_rules! step {
 }
 
 /// Every migration, oldest first; only ever added to.
-pub(crate) const MIGRATIONS: [SchemaStep; 7] = [
+pub(crate) const MIGRATIONS: [SchemaStep; 8] = [
     step!(1, "outbox", "0001_outbox.sql"),
     step!(2, "receipts and sweeps", "0002_receipts_sweeps.sql"),
     step!(3, "record keys", "0003_record_keys.sql"),
@@ -30,6 +30,7 @@ pub(crate) const MIGRATIONS: [SchemaStep; 7] = [
     step!(5, "pseudonym keys", "0005_pseudonym_keys.sql"),
     step!(6, "contract 2", "0006_contract_2.sql"),
     step!(7, "raise asked for", "0007_raise_asked.sql"),
+    step!(9, "beacon", "0009_beacon.sql"),
 ];
 
 /// "CGOB" in the file's header, set by the first migration.

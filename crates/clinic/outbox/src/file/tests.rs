@@ -96,7 +96,7 @@ async fn outbox_of_the_first_schema_keeps_what_it_knew() {
     let refused = OutboxReader::open(&path).await.unwrap_err();
     assert!(matches!(
         refused,
-        OutboxError::OlderSchema { found: 1, known: 7 }
+        OutboxError::OlderSchema { found: 1, known: 9 }
     ));
     fs::write(
         folder.path().join("outbox.db.generation"),

@@ -16,18 +16,20 @@ pub(super) async fn read_status(pool: &SqlitePool) -> Result<Status, OutboxError
     let mut connection = pool.acquire().await?;
     // One snapshot for all of it.
     let mut transaction = connection.begin().await?;
-    type Meta = (u32, Option<i64>, Option<String>, i64);
-    let (generation, raised_at_ms, generation_raised_why, unplaced): Meta = sqlx::query_as(
-        "SELECT generation, raised_at_ms, raised_why, \
+    type Meta = (u32, Option<i64>, Option<String>, Option<i64>, i64);
+    let (generation, raised_at_ms, generation_raised_why, other_at_ms, unplaced): Meta =
+        sqlx::query_as(
+            "SELECT generation, raised_at_ms, raised_why, (SELECT other_at_ms FROM beacon), \
          (SELECT coalesce(sum(unplaced), 0) FROM record_block WHERE unplaced > 0) \
          FROM meta WHERE id = 1",
-    )
-    .fetch_one(&mut *transaction)
-    .await?;
+        )
+        .fetch_one(&mut *transaction)
+        .await?;
     Ok(Status {
         generation,
         generation_raised_at: raised_at_ms.and_then(from_ms),
         generation_raised_why,
+        other_gateway_at: other_at_ms.and_then(from_ms),
         raise_waits: raise_waits(&mut transaction, generation).await?,
         feeds: feeds(&mut transaction).await?,
         backlog: count_backlog(&mut transaction).await?,

@@ -15,6 +15,9 @@ pub struct Status {
     pub generation_raised_at: Option<DateTime<Utc>>,
     /// Reason for which the generation rose, in words.
     pub generation_raised_why: Option<String>,
+    /// Time at which another gateway was found to run on a copy of this state; this one has
+    /// stopped since, until an operator accepts its state.
+    pub other_gateway_at: Option<DateTime<Utc>>,
     /// Higher generation that receipts ask for and that has to wait.
     pub raise_waits: Option<RaiseWaits>,
     /// Every feed that was ever pulled, by source and feed.

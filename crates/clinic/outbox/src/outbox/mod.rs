@@ -13,10 +13,13 @@ use chrono::{DateTime, Utc};
 use contract::{AnswerKey, BatchId, Verdict};
 
 use self::subjects::Subjects;
-use crate::batches::{Backlog, Leased, Settled, SettledVerdicts, Settlement, has_unsent};
+use crate::batches::{
+    Backlog, BeaconOccasion, Leased, Settled, SettledVerdicts, Settlement, awaits_answer,
+    has_unsent,
+};
 use crate::feeds::RunOutcome;
 use crate::file::{
-    Database, LockFile, OutboxError, create_private, open_writer, pin_keys, run_to_end,
+    Database, LockFile, OutboxError, check_alone, create_private, open_writer, pin_keys, run_to_end,
 };
 use crate::operator::OutboxReader;
 use crate::options::OutboxOptions;
@@ -39,7 +42,7 @@ impl Outbox {
     /// [`OutboxError::Locked`], [`OutboxError::NewerSchema`], [`OutboxError::NotAnOutbox`],
     /// [`OutboxError::OtherRecordKey`], [`OutboxError::OtherPseudonymKey`],
     /// [`OutboxError::NoKnownPseudonymKey`], [`OutboxError::DamagedGenerationFile`],
-    /// [`OutboxError::BadOption`] and the disk's failures.
+    /// [`OutboxError::OtherGateway`], [`OutboxError::BadOption`] and the disk's failures.
     pub async fn open(
         path: &Path,
         options: OutboxOptions,
@@ -49,6 +52,7 @@ impl Outbox {
         let lock = LockFile::acquire(path, options.owner)?;
         create_private(path)?;
         let mut connection = open_writer(path).await?;
+        check_alone(&mut connection).await?;
         let identity =
             determine_generation(&mut connection, path, options.min_generation, now).await?;
         if let Some(keys) = &options.keys {
@@ -148,6 +152,30 @@ impl Outbox {
     /// The disk's failures.
     pub async fn has_unsent(&self) -> Result<bool, OutboxError> {
         has_unsent(self.subjects.database.readers()).await
+    }
+
+    /// Returns whether any batch, a beacon included, waits for the registry's answer.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn awaits_answer(&self) -> Result<bool, OutboxError> {
+        awaits_answer(self.subjects.database.readers()).await
+    }
+
+    /// Puts the beacon among the batches that have to leave, if the occasion asks for it and the
+    /// registry sends receipts; returns whether it did. It shows the registry how far this state
+    /// has come; the receipt, given to [`Outbox::settle_verdicts`], shows whether another state of
+    /// this gateway is ahead. Once begun it runs to its end, even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// [`OutboxError::OtherGateway`] and the disk's failures.
+    pub async fn give_out_beacon(
+        &self,
+        occasion: BeaconOccasion,
+        now: DateTime<Utc>,
+    ) -> Result<bool, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        run_to_end(async move { subjects.beacons.give_out(occasion, now).await }).await
     }
 
     /// Returns whether pages would be refused with [`OutboxError::Full`]: read nothing until

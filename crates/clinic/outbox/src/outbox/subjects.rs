@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::batches::{BatchReceipts, Capacity, Leases, ReceiptRules, Sealing};
+use crate::batches::{BatchReceipts, Beacons, Capacity, Leases, ReceiptRules, Sealing};
 use crate::dead_letters::DeadLetters;
 use crate::feeds::Feeds;
 use crate::file::{Database, LockFile};
@@ -24,6 +24,7 @@ pub(super) struct Subjects {
     pub(super) pages: Pages,
     pub(super) leases: Leases,
     pub(super) receipts: BatchReceipts,
+    pub(super) beacons: Arc<Beacons>,
     pub(super) sweeps: Sweeps,
     pub(super) removed_sources: RemovedSources,
     pub(super) dead_letters: DeadLetters,
@@ -51,6 +52,8 @@ impl Subjects {
         let sealing = || Arc::clone(&sealing);
         let capacity = Arc::new(Capacity::new(options.max_bytes, database(), versions()));
         let capacity = || Arc::clone(&capacity);
+        let beacons = Beacons::new(database(), versions(), sealing(), options.receipts);
+        let beacons = Arc::new(beacons);
         let withdrawals = Arc::new(Withdrawals::new(
             database(),
             records(),
@@ -64,7 +67,14 @@ impl Subjects {
             feeds: Feeds::new(database()),
             pages: Pages::new(database(), records(), versions(), sealing(), capacity()),
             leases: Leases::new(database(), ReceiptRules::of(options)),
-            receipts: BatchReceipts::new(database(), records(), versions(), sealing()),
+            receipts: BatchReceipts::new(
+                database(),
+                records(),
+                versions(),
+                sealing(),
+                Arc::clone(&beacons),
+            ),
+            beacons,
             sweeps: Sweeps::new(database(), records(), withdrawals()),
             removed_sources: RemovedSources::new(database(), records(), withdrawals()),
             dead_letters: DeadLetters::new(database()),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use chrono::{DateTime, Utc};
 use record_secrets::MAX_GENERATION;
@@ -22,6 +22,8 @@ pub(crate) struct Versions {
     generation: AtomicU32,
     /// Generation since which contents can be compared; raised under the gate.
     contents_since: AtomicU32,
+    /// True once another gateway was found to run on a copy of this state.
+    is_stopped: AtomicBool,
     gate: CommitGate,
     file: Arc<GenerationFile>,
     database: Arc<Database>,
@@ -38,6 +40,7 @@ impl Versions {
         Ok(Self {
             generation: AtomicU32::new(identity.generation),
             contents_since: AtomicU32::new(contents_since),
+            is_stopped: AtomicBool::new(false),
             gate: CommitGate::new(),
             file: Arc::new(GenerationFile::replace(path, identity)?),
             database,
@@ -58,6 +61,18 @@ impl Versions {
     /// Gate to pass before versions are given out: no two pages give out the same one.
     pub(crate) const fn gate(&self) -> &CommitGate {
         &self.gate
+    }
+
+    /// Gives out no version any more in this process: another gateway runs on a copy of this state.
+    pub(crate) fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Release);
+    }
+
+    fn check_not_stopped(&self) -> Result<(), OutboxError> {
+        match self.is_stopped.load(Ordering::Acquire) {
+            true => Err(OutboxError::OtherGateway),
+            false => Ok(()),
+        }
     }
 
     /// Raises the generation to `at_least`; false if it was not below.
@@ -111,6 +126,7 @@ impl Versions {
         reason: RaiseReason,
         now: DateTime<Utc>,
     ) -> Result<(), OutboxError> {
+        self.check_not_stopped()?;
         let risen = raise(transaction.connection(), generation, reason, now).await?;
         let writer = transaction.commit_and_hold().await?;
         self.generation.store(risen.generation, Ordering::Release);
@@ -128,6 +144,7 @@ impl Versions {
     ) -> Result<(), OutboxError> {
         let mut risen_stamp = None;
         if gives_out {
+            self.check_not_stopped()?;
             let stamp: i64 =
                 sqlx::query_scalar("UPDATE meta SET stamp = stamp + 1 RETURNING stamp")
                     .fetch_one(transaction.connection())

@@ -15,5 +15,7 @@ pub(crate) use generation::determine_generation;
 pub(crate) use giving_out::Versions;
 pub(crate) use identity::RaiseReason;
 pub(crate) use next_revision::next_revision;
-pub(crate) use receipt_raise::{ReceiptRaise, decide_receipt_raise, is_raise_due};
+pub(crate) use receipt_raise::{
+    ReceiptRaise, decide_beacon_raise, decide_receipt_raise, is_raise_due,
+};
 pub(crate) use renewal::{Renewal, end_renewal, read_contents_since, read_renewal};

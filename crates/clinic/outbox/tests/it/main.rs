@@ -4,6 +4,7 @@
     reason = "a test that cannot go on may say so by a panic"
 )]
 
+mod beacon;
 mod crash;
 mod dead_letters;
 mod generation;

@@ -19,7 +19,12 @@ impl Place {
     /// Turns a closed outbox into one of the schema before the contract's version 2.
     async fn turn_back(&self) {
         self.meddle(
-            "DROP INDEX dead_letter_parked;
+            "DROP TABLE beacon;
+             DROP INDEX batch_beacon;
+             ALTER TABLE batch DROP COLUMN beacon;
+             ALTER TABLE batch DROP COLUMN answers;
+             ALTER TABLE feed DROP COLUMN sweep_owed;
+             DROP INDEX dead_letter_parked;
              ALTER TABLE meta DROP COLUMN renewal;
              ALTER TABLE meta DROP COLUMN contents_since;
              ALTER TABLE meta DROP COLUMN receipt_raised_at_ms;

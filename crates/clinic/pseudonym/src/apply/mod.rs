@@ -131,6 +131,7 @@ impl Pseudonymiser {
         match record.status {
             RecordStatus::Final => {}
             RecordStatus::Unknown => return Err(RejectionReason::StatusUnknown),
+            RecordStatus::Unreadable => return Err(RejectionReason::RecordUnreadable),
             // A cancelled influenza shot was never sent: announcing it would tell of something that
             // is not ours.
             RecordStatus::Cancelled | RecordStatus::NotAFact

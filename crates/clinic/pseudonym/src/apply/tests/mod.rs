@@ -225,6 +225,11 @@ fn a_cancelled_record_is_withdrawn_however_damaged() {
         ..snils_shot()
     };
     assert_eq!(reason(unknown), RejectionReason::StatusUnknown);
+    let unreadable = ClinicRecord {
+        status: RecordStatus::Unreadable,
+        ..snils_shot()
+    };
+    assert_eq!(reason(unreadable), RejectionReason::RecordUnreadable);
 }
 
 #[test]

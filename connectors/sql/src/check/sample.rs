@@ -1,0 +1,146 @@
+//! Sample of a feed: its first rows and its newest, as records, with the words and instants that
+//! `check` tells of.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use connector_kit::{
+    ClinicRecord, PageRequest, RecordStatus, SAMPLE_RECORDS, SampledInstant, SampledRecord,
+};
+
+use crate::config::Encoding;
+use crate::date;
+use crate::driver::Failure;
+use crate::layout::{Layout, RECORD_ID};
+use crate::page::{Order, Start};
+use crate::row::Reader;
+use crate::settings::FeedSettings;
+use crate::source::SqlSource;
+use crate::table::{Row, Table};
+use crate::text::{self, Text};
+use crate::{pull, sweep};
+
+/// Reads the first rows and the newest; those that are among both stand once.
+pub(crate) async fn read(
+    source: &SqlSource,
+    feed: &FeedSettings,
+    now: DateTime<Utc>,
+) -> Result<Vec<SampledRecord>, Failure> {
+    let request = PageRequest {
+        feed: feed.feed,
+        after: None,
+        first_of_run: false,
+        hinted: false,
+        limit: SAMPLE_RECORDS,
+        now,
+    };
+    let (layout, pull) = pull::read(source, feed, &request).await?;
+    let sampler = Sampler::new(source, feed, &layout);
+    let mut sample = sampler.records(&pull.rows.rows);
+    if pull.rows.next.is_none() {
+        return Ok(sample);
+    }
+    let ids: HashSet<String> = sample
+        .iter()
+        .map(|sampled| sampled.record.record_id.clone())
+        .collect();
+    let newest = newest(source, feed, &layout, &sampler).await?;
+    sample.extend(
+        newest
+            .into_iter()
+            .filter(|sampled| !ids.contains(&sampled.record.record_id)),
+    );
+    Ok(sample)
+}
+
+/// The newest rows. Where one of them cannot be read, they are asked for by their ids, which tells
+/// the readable ones apart.
+async fn newest(
+    source: &SqlSource,
+    feed: &FeedSettings,
+    layout: &Layout,
+    sampler: &Sampler<'_>,
+) -> Result<Vec<SampledRecord>, Failure> {
+    let pager = source.pager(feed, layout, Order::Stamp);
+    let mut lent = source.sessions.lend().await?;
+    let rows = pager.page(&Start::Beginning, SAMPLE_RECORDS, true);
+    let failure = match lent.fetch(&rows, &layout.kinds).await {
+        Ok(rows) => {
+            lent.give_back().await?;
+            return Ok(sampler.records(&rows));
+        }
+        Err(failure) => failure,
+    };
+    drop(lent);
+    let mut lent = source.sessions.lend().await?;
+    let keys = pager.keys_page(&Start::Beginning, SAMPLE_RECORDS, true);
+    let Ok(keys) = lent.fetch(&keys, &layout.kinds[..2]).await else {
+        return Err(failure);
+    };
+    lent.give_back().await?;
+    let ids: Vec<String> = keys
+        .rows()
+        .map(|row| sampler.reader.key(row).record_id)
+        .collect();
+    let records = sweep::fetch(source, feed, &ids).await;
+    let records = records.map_err(|_| failure)?;
+    Ok(records.into_iter().map(SampledRecord::from).collect())
+}
+
+/// Reader of rows as sampled records.
+struct Sampler<'s> {
+    reader: Reader<'s>,
+    encoding: Encoding,
+    /// Number of columns of a row that could be read.
+    width: usize,
+    status: Option<usize>,
+    /// Dates, with the ordinals of their columns.
+    dates: Vec<(&'static str, usize)>,
+}
+
+impl<'s> Sampler<'s> {
+    fn new(source: &'s SqlSource, feed: &'s FeedSettings, layout: &'s Layout) -> Self {
+        let dates = ["occurred_on", "began_on"];
+        Self {
+            reader: Reader::new(layout, feed, &source.settings),
+            encoding: source.settings.encoding,
+            width: layout.names.len(),
+            status: layout.ordinal("status"),
+            dates: dates
+                .into_iter()
+                .filter_map(|name| Some((name, layout.ordinal(name)?)))
+                .collect(),
+        }
+    }
+
+    fn records(&self, rows: &Table) -> Vec<SampledRecord> {
+        rows.rows().map(|row| self.record(row)).collect()
+    }
+
+    fn record(&self, row: Row<'_>) -> SampledRecord {
+        let record = self.reader.record(row);
+        // Of a row that cannot be read there are only the keys.
+        if row.width() < self.width || row.cell(RECORD_ID).is_cut() {
+            return SampledRecord::from(record);
+        }
+        let instants = self.dates.iter().filter_map(|(name, ordinal)| {
+            let at = date::instant(row.cell(*ordinal), self.encoding)?;
+            Some(SampledInstant { name, at })
+        });
+        SampledRecord {
+            instants: instants.collect(),
+            unmapped_status: self.unmapped_status(row, &record),
+            record,
+        }
+    }
+
+    fn unmapped_status(&self, row: Row<'_>, record: &ClinicRecord) -> Option<String> {
+        let ordinal = self
+            .status
+            .filter(|_| record.status == RecordStatus::Unknown)?;
+        Some(match text::read(row.cell(ordinal), self.encoding) {
+            Text::Missing => String::new(),
+            Text::Value(word) | Text::Unreadable(word) => word.into_owned(),
+        })
+    }
+}

@@ -1,0 +1,302 @@
+//! The beacon: one record of the gateway's own, whose revision rises whenever versions were given
+//! out since the last one. The registry keeps the highest, so its answer shows whether this state
+//! is the latest.
+//!
+//! It travels as the withdrawal of a record that never was, in a batch of its own, and the registry
+//! cannot tell it from others. Its content is random for each revision: two states that give out
+//! the same one are told apart.
+
+mod judge;
+mod row;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use az::SaturatingAs as _;
+use chrono::{DateTime, Utc};
+use contract::{Body, FactKind, RecordDigest, Sealer};
+use parking_lot::Mutex;
+use record_secrets::{MAX_COUNT, Revision};
+use sqlx::sqlite::SqliteConnection;
+use tokio::task::spawn_blocking;
+
+pub(super) use self::judge::BeaconAnswer;
+use self::judge::{Finding, is_other_gateway};
+use self::row::BeaconRow;
+use super::new_batch::{NewBatch, store_batches};
+use super::new_event::NewEvent;
+use super::sealing::Sealing;
+use crate::file::{Database, OutboxError, to_ms};
+use crate::versions::{ReceiptRaise, Versions, decide_beacon_raise};
+
+/// Most beacons that are kept until the registry has answered them; older ones say nothing more.
+const MAX_KEPT: usize = 16;
+
+/// Occasion on which the beacon is given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BeaconOccasion {
+    /// Start of the program, where it asks whether this state is the latest: the last one goes out
+    /// once more if nothing was given out since.
+    Start,
+    /// Batches about to leave: one goes out if versions were given out since the last, and that is
+    /// [`crate::BEACON_PAUSE_MS`] ago.
+    BatchesLeave,
+    /// End of the program or of its work: one goes out if versions were given out since the last.
+    End,
+}
+
+/// Result of the answers to beacons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BeaconDecision {
+    /// Nothing to do: this state is the latest, or stands above the other one already.
+    Nothing,
+    /// Another state of this gateway is ahead: raise the generation, or wait with that.
+    Raise(ReceiptRaise),
+    /// Another gateway runs on a copy of this state, and this one has to stop.
+    OtherGateway,
+}
+
+/// Beacons of this outbox.
+#[derive(Debug)]
+pub(crate) struct Beacons {
+    database: Arc<Database>,
+    versions: Arc<Versions>,
+    sealing: Arc<Sealing>,
+    /// True if the registry sends receipts: nobody would hear of a beacon otherwise.
+    receipts: bool,
+    memory: Mutex<Memory>,
+}
+
+/// Beacons of this process, as far as they are remembered.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Batches with the revisions in them, the latest last.
+    given_out: VecDeque<(i64, Revision)>,
+    /// Generation of the latest one that the registry took.
+    accepted_generation: u32,
+}
+
+impl Beacons {
+    pub(crate) fn new(
+        database: Arc<Database>,
+        versions: Arc<Versions>,
+        sealing: Arc<Sealing>,
+        receipts: bool,
+    ) -> Self {
+        Self {
+            database,
+            versions,
+            sealing,
+            receipts,
+            memory: Mutex::default(),
+        }
+    }
+
+    /// Gives the beacon out if the occasion asks for it; returns whether it did. Costs one read
+    /// otherwise.
+    ///
+    /// # Errors
+    /// [`OutboxError::OtherGateway`] and the disk's failures.
+    pub(crate) async fn give_out(
+        &self,
+        occasion: BeaconOccasion,
+        now: DateTime<Utc>,
+    ) -> Result<bool, OutboxError> {
+        if !self.receipts || !self.is_wanted(occasion, now).await? {
+            return Ok(false);
+        }
+        let mut guard = self.versions.gate().lock_for_records().await;
+        if !self.is_wanted(occasion, now).await? {
+            return Ok(false);
+        }
+        let mut row = row::read(self.database.readers()).await?;
+        let generation = self.versions.generation();
+        let is_new = row.is_behind(generation);
+        if is_new {
+            let Some(revision) = next_revision(row.revision, generation) else {
+                tracing::error!("no revision of the beacon is left");
+                return Ok(false);
+            };
+            row.revision = revision;
+            getrandom::fill(&mut row.content.0).map_err(|_| OutboxError::NoRandomness)?;
+        }
+        let batch = self.seal(&row).await?;
+        guard.announce(Vec::new(), batch.batch.bytes.len() as u64);
+        let mut transaction = self.database.begin().await?;
+        let connection = transaction.connection();
+        forget_old(connection).await?;
+        let id = batch.batch.id;
+        store_batches(connection, &[batch], now).await?;
+        if is_new {
+            row::store(connection, row.revision, row.content, now).await?;
+        }
+        let seq = sqlx::query_scalar("SELECT seq FROM batch WHERE batch_id = ?1")
+            .bind(id.0.as_slice())
+            .fetch_one(connection)
+            .await?;
+        self.versions.commit(transaction, is_new).await?;
+        self.memory.lock().note_given_out(seq, row.revision);
+        Ok(true)
+    }
+
+    async fn is_wanted(
+        &self,
+        occasion: BeaconOccasion,
+        now: DateTime<Utc>,
+    ) -> Result<bool, OutboxError> {
+        let row = row::read(self.database.readers()).await?;
+        let is_behind = row.is_behind(self.versions.generation());
+        Ok(match occasion {
+            // Where no version was ever given out, there is nothing to compare.
+            BeaconOccasion::Start => row.gives_out_at > 0,
+            BeaconOccasion::BatchesLeave => is_behind && row.pause_has_passed(to_ms(now)),
+            BeaconOccasion::End => is_behind,
+        })
+    }
+
+    async fn seal(&self, row: &BeaconRow) -> Result<NewBatch, OutboxError> {
+        let secrets = Arc::clone(self.sealing.secrets());
+        let record = secrets.beacon(&row.state);
+        let event = NewEvent {
+            record,
+            revision: row.revision,
+            content: row.content,
+            body: Body::Withdrawn {
+                kind: kind_of(&record),
+            },
+        };
+        let key = self.sealing.seal_to().clone();
+        // By itself, and not with a page's events: their sizes are learnt from.
+        let seal = move || -> Result<NewBatch, OutboxError> {
+            let event = event.with_version(&secrets)?;
+            let (batch, answer_key) = Sealer::new(&key).compress(&[event])?.seal()?;
+            Ok(NewBatch {
+                batch,
+                answer_key,
+                event_count: 0,
+                answers: 1,
+                reconciliation_id: None,
+                is_beacon: true,
+            })
+        };
+        spawn_blocking(seal).await?
+    }
+
+    /// Decides what the answers come to, and writes it down. `needed` is the generation that the
+    /// answers to other events ask for. Only under the gate.
+    pub(super) async fn decide(
+        &self,
+        connection: &mut SqliteConnection,
+        answers: &[BeaconAnswer],
+        needed: Option<u32>,
+        now: DateTime<Utc>,
+    ) -> Result<BeaconDecision, OutboxError> {
+        if answers.is_empty() {
+            return Ok(BeaconDecision::Nothing);
+        }
+        let row = row::read(&mut *connection).await?;
+        let secrets = self.sealing.secrets();
+        let finding = Finding::of(answers, &secrets.beacon(&row.state), row.revision, secrets);
+        let accepted = self.memory.lock().note_accepted(&finding.accepted);
+        if accepted > row.accepted_generation {
+            row::store_accepted(connection, accepted).await?;
+        }
+        let generation = self.versions.generation();
+        let Some(held) = finding.held.filter(|held| held.generation >= generation) else {
+            return Ok(BeaconDecision::Nothing);
+        };
+        let accepted_here = self.memory.lock().accepted_generation;
+        let accepted = row.accepted_generation.max(accepted);
+        let has_risen = row.has_risen_lately(to_ms(now)) && accepted >= generation;
+        if has_risen && is_other_gateway(held, generation, accepted_here) {
+            row::store_other(connection, held.generation, now).await?;
+            return Ok(BeaconDecision::OtherGateway);
+        }
+        let wanted = needed.max(held.generation.checked_add(1));
+        let raise = decide_beacon_raise(connection, wanted, generation, now).await?;
+        Ok(BeaconDecision::Raise(raise))
+    }
+}
+
+impl Memory {
+    fn note_given_out(&mut self, seq: i64, revision: Revision) {
+        self.given_out.push_back((seq, revision));
+        if self.given_out.len() > MAX_KEPT {
+            self.given_out.pop_front();
+        }
+    }
+
+    /// Notes the batches that the registry took; returns the latest generation of those that this
+    /// process has given out, 0 if there are none. An older process's answer says nothing of now.
+    fn note_accepted(&mut self, batches: &[i64]) -> u32 {
+        let ours = self.given_out.iter();
+        let ours = ours.filter(|(seq, _)| batches.contains(seq));
+        let latest = ours.map(|(_, revision)| revision.generation).max();
+        let latest = latest.unwrap_or(0);
+        self.accepted_generation = self.accepted_generation.max(latest);
+        latest
+    }
+}
+
+/// Counts up within the generation, or on into the next where no count is left: only beacons are
+/// compared with each other.
+fn next_revision(last: Revision, generation: u32) -> Option<Revision> {
+    let next = match last {
+        Revision { generation: of, .. } if of < generation => Revision {
+            generation,
+            count: 1,
+        },
+        Revision { count, .. } if count < MAX_COUNT => Revision {
+            count: count + 1,
+            ..last
+        },
+        _ => Revision {
+            generation: last.generation + 1,
+            count: 1,
+        },
+    };
+    next.is_within_limits().then_some(next)
+}
+
+/// Kind of fact that the beacon claims to withdraw: always the same for a record, as the registry
+/// asks for.
+fn kind_of(record: &RecordDigest) -> FactKind {
+    let all = FactKind::ALL;
+    all[usize::from(record.0[0]) % all.len()]
+}
+
+/// Deletes beacons that have not left, and all but the latest that wait for their answer: a later
+/// one asks the same.
+async fn forget_old(connection: &mut SqliteConnection) -> Result<(), OutboxError> {
+    sqlx::query(
+        "DELETE FROM batch WHERE beacon = 1 AND (state = 'pending' OR (state = 'sent' AND seq NOT IN \
+         (SELECT seq FROM batch WHERE beacon = 1 AND state = 'sent' ORDER BY seq DESC LIMIT ?1)))",
+    )
+    .bind(MAX_KEPT.saturating_as::<i64>() - 1)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use record_secrets::MAX_GENERATION;
+
+    use super::*;
+
+    #[test]
+    fn beacon_counts_up_and_on_into_the_next_generation() {
+        let revision = |generation, count| Revision { generation, count };
+        let next = |last, generation| next_revision(last, generation);
+        assert_eq!(next(Revision::never_sent(0), 1), Some(revision(1, 1)));
+        assert_eq!(next(revision(2, 7), 2), Some(revision(2, 8)));
+        assert_eq!(next(revision(2, 7), 5), Some(revision(5, 1)));
+        assert_eq!(next(revision(2, MAX_COUNT), 2), Some(revision(3, 1)));
+        assert_eq!(
+            next(revision(3, 1), 2),
+            Some(revision(3, 2)),
+            "it stays ahead"
+        );
+        assert_eq!(next(revision(MAX_GENERATION, MAX_COUNT), 2), None);
+    }
+}

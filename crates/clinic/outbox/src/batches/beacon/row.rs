@@ -1,0 +1,126 @@
+//! The row of the beacon, and the mark of another gateway on a copy of this state.
+
+use chrono::{DateTime, Utc};
+use contract::ContentDigest;
+use record_secrets::Revision;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Row as _, SqliteExecutor};
+
+use crate::file::{OutboxError, to_ms};
+use crate::limits::{BEACON_PAUSE_MS, OTHER_GATEWAY_MS};
+
+/// Row of the beacon, with what it is compared with.
+pub(super) struct BeaconRow {
+    /// Random id of the state.
+    pub(super) state: [u8; 16],
+    /// Stamp of the state: rises with every commit that gives out versions.
+    pub(super) gives_out_at: i64,
+    /// Latest revision; of count 0 if none was given out.
+    pub(super) revision: Revision,
+    /// Content of that revision.
+    pub(super) content: ContentDigest,
+    /// Stamp of the state once that revision was given out.
+    stamp: i64,
+    given_out_at_ms: Option<i64>,
+    /// Generation of the last revision that the registry took.
+    pub(super) accepted_generation: u32,
+    risen_at_ms: Option<i64>,
+}
+
+impl BeaconRow {
+    /// Returns whether versions were given out since the latest revision.
+    pub(super) const fn is_behind(&self, generation: u32) -> bool {
+        let is_of_before = self.gives_out_at > 0 && self.revision.generation < generation;
+        self.gives_out_at > self.stamp || is_of_before
+    }
+
+    /// Returns whether the pause after the latest revision has passed. A revision ahead of now can
+    /// only mean that the clock was set back.
+    pub(super) fn pause_has_passed(&self, now_ms: i64) -> bool {
+        self.given_out_at_ms
+            .is_none_or(|at| now_ms.saturating_sub(at).saturating_abs() >= BEACON_PAUSE_MS)
+    }
+
+    /// Returns whether receipts have lately raised the generation above all that the registry
+    /// showed.
+    pub(super) fn has_risen_lately(&self, now_ms: i64) -> bool {
+        self.risen_at_ms
+            .is_some_and(|at| now_ms.saturating_sub(at).saturating_abs() < OTHER_GATEWAY_MS)
+    }
+}
+
+/// Reads the row.
+pub(super) async fn read(executor: impl SqliteExecutor<'_>) -> Result<BeaconRow, OutboxError> {
+    let row = sqlx::query(
+        "SELECT m.outbox_id, m.stamp AS gives_out_at, b.* FROM meta AS m JOIN beacon AS b \
+         ON b.id = m.id",
+    )
+    .fetch_one(executor)
+    .await?;
+    from_row(&row)
+}
+
+fn from_row(row: &SqliteRow) -> Result<BeaconRow, OutboxError> {
+    let damaged = |_| OutboxError::Damaged { what: "the beacon" };
+    let state: Vec<u8> = row.try_get("outbox_id")?;
+    let content: Vec<u8> = row.try_get("content")?;
+    Ok(BeaconRow {
+        state: state.try_into().map_err(damaged)?,
+        gives_out_at: row.try_get("gives_out_at")?,
+        revision: Revision {
+            generation: row.try_get("generation")?,
+            count: row.try_get("count")?,
+        },
+        content: ContentDigest(content.try_into().map_err(damaged)?),
+        stamp: row.try_get("stamp")?,
+        given_out_at_ms: row.try_get("given_out_at_ms")?,
+        accepted_generation: row.try_get("accepted_generation")?,
+        risen_at_ms: row.try_get("risen_at_ms")?,
+    })
+}
+
+/// Writes a new revision, in a transaction whose commit gives out versions.
+pub(super) async fn store(
+    connection: &mut SqliteConnection,
+    revision: Revision,
+    content: ContentDigest,
+    now: DateTime<Utc>,
+) -> Result<(), OutboxError> {
+    sqlx::query(
+        "UPDATE beacon SET generation = ?1, count = ?2, content = ?3, given_out_at_ms = ?4, \
+         stamp = (SELECT stamp + 1 FROM meta)",
+    )
+    .bind(revision.generation)
+    .bind(revision.count)
+    .bind(content.0.as_slice())
+    .bind(to_ms(now))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Notes the generation of a revision that the registry took.
+pub(super) async fn store_accepted(
+    connection: &mut SqliteConnection,
+    generation: u32,
+) -> Result<(), OutboxError> {
+    sqlx::query("UPDATE beacon SET accepted_generation = ?1")
+        .bind(generation)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Notes that another gateway on a copy of this state was found.
+pub(super) async fn store_other(
+    connection: &mut SqliteConnection,
+    generation: u32,
+    now: DateTime<Utc>,
+) -> Result<(), OutboxError> {
+    sqlx::query("UPDATE beacon SET other_at_ms = ?1, other_generation = ?2")
+        .bind(to_ms(now))
+        .bind(generation)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Tests of a worker: what is asked after failures, and what is left alone.
+
+use clock::ManualClock;
+use connector_kit::SourceError;
+
+use super::*;
+use crate::testing::{Rows, World};
+
+#[tokio::test]
+async fn a_source_that_fails_is_left_alone_then_probed_then_read() {
+    let world = World::new("", 0..50).await;
+    let World {
+        gateway,
+        rows,
+        clock,
+        ..
+    } = world;
+    let source = Arc::clone(&gateway.sources[0]);
+    let mut worker = SourceWorker::new(Arc::new(gateway), source, CancellationToken::new());
+    let asked = || rows.asked.load(Ordering::Relaxed);
+
+    rows.away.store(true, Ordering::Relaxed);
+    let pause = worker
+        .run(Some(Trigger::Schedule))
+        .await
+        .expect("it failed");
+    assert_eq!(asked(), 1);
+    assert!(
+        worker
+            .run(Some(Trigger::Schedule))
+            .await
+            .is_some_and(|wait| wait <= pause),
+        "left alone"
+    );
+    assert_eq!(asked(), 1);
+    clock.advance(pause);
+    let longer = worker
+        .run(Some(Trigger::Schedule))
+        .await
+        .expect("the probe failed as well");
+    assert_eq!(
+        (asked(), rows.limit.load(Ordering::Relaxed)),
+        (2, PROBE_RECORDS)
+    );
+    assert!(longer > pause / 2, "{longer:?} after {pause:?}");
+
+    rows.away.store(false, Ordering::Relaxed);
+    clock.advance(longer);
+    assert_eq!(
+        worker.run(Some(Trigger::Schedule)).await,
+        None,
+        "probed, then read to its end"
+    );
+    assert_eq!(asked(), 4);
+    assert_eq!(worker.run(Some(Trigger::Schedule)).await, None);
+    assert_eq!(asked(), 5, "in order again: no probe");
+}
+
+const ALL: [Feed; 3] = [Feed::Vaccinations, Feed::Tests, Feed::Recoveries];
+
+/// A worker of a source with three feeds.
+struct Three {
+    rows: Arc<Rows>,
+    clock: Arc<ManualClock>,
+    worker: SourceWorker,
+    _folder: tempfile::TempDir,
+}
+
+impl Three {
+    async fn new() -> Self {
+        let world = World::new("", 0..50).await;
+        let World {
+            gateway,
+            rows,
+            clock,
+            folder,
+            ..
+        } = world;
+        rows.other_feeds
+            .lock()
+            .extend([Feed::Tests, Feed::Recoveries]);
+        let source = Arc::clone(&gateway.sources[0]);
+        let worker = SourceWorker::new(Arc::new(gateway), source, CancellationToken::new());
+        Self {
+            rows,
+            clock,
+            worker,
+            _folder: folder,
+        }
+    }
+}
+
+async fn failures(gateway: &Gateway) -> Vec<u32> {
+    let status = gateway.outbox.reader().status().await.expect("the state");
+    ALL.iter()
+        .filter_map(|feed| {
+            let mut feeds = status.feeds.iter();
+            feeds.find(|status| status.feed == feed.as_str())
+        })
+        .map(|feed| feed.consecutive_failures)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_broken_feed_is_probed_alone_and_the_others_keep_their_schedule() {
+    for failure in [
+        SourceError::misconfigured("the table is gone", "name another"),
+        SourceError::retry("this table is locked"),
+    ] {
+        let three = Three::new().await;
+        let Three {
+            rows,
+            clock,
+            mut worker,
+            ..
+        } = three;
+        rows.broken.lock().push((Feed::Vaccinations, failure));
+        let mut wait = worker.run(Some(Trigger::Schedule)).await.expect("a retry");
+        assert_eq!(rows.take_asked(), ALL);
+        assert!(worker.run(Some(Trigger::Hint)).await.is_some());
+        assert_eq!(rows.take_asked(), ALL[1..], "the broken one is left alone");
+        for probes in 1..=10 {
+            clock.advance(wait);
+            wait = worker.run(None).await.expect("the probe failed");
+            assert_eq!(rows.take_asked(), ALL[..1], "the others are not due");
+            assert!(worker.run(Some(Trigger::Schedule)).await.is_some());
+            assert_eq!(rows.take_asked(), ALL[1..], "they keep their schedule");
+            let counted = failures(&worker.gateway).await;
+            assert_eq!(counted, [1 + probes, 0, 0], "every probe counts");
+        }
+        rows.broken.lock().clear();
+        clock.advance(wait);
+        assert_eq!(worker.run(None).await, None);
+        let probed_and_read = [Feed::Vaccinations, Feed::Vaccinations];
+        assert_eq!(rows.take_asked(), probed_and_read);
+        assert_eq!(failures(&worker.gateway).await, [0, 0, 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_away_is_asked_by_one_probe_for_all_its_feeds() {
+    let three = Three::new().await;
+    let Three {
+        rows,
+        clock,
+        mut worker,
+        ..
+    } = three;
+    rows.away.store(true, Ordering::Relaxed);
+    let mut wait = worker.run(Some(Trigger::Schedule)).await.expect("a retry");
+    assert_eq!(rows.take_asked(), ALL);
+    for probes in 1..=4 {
+        assert!(worker.run(Some(Trigger::Schedule)).await.is_some());
+        assert_eq!(rows.take_asked(), [], "the source is left alone");
+        clock.advance(wait);
+        wait = worker.run(None).await.expect("it is away");
+        let asked = rows.take_asked();
+        assert_eq!(asked.len(), 1, "one probe, each time of another feed");
+        assert_eq!(asked[0], ALL[(probes - 1) % 3]);
+        let counted = u32::try_from(1 + probes).expect("small");
+        assert_eq!(failures(&worker.gateway).await, [counted; 3]);
+    }
+    // It answers again, but one feed of it does not.
+    rows.away.store(false, Ordering::Relaxed);
+    let locked = SourceError::retry("this table is locked");
+    rows.broken.lock().push((Feed::Vaccinations, locked));
+    clock.advance(wait);
+    wait = worker.run(None).await.expect("one feed is broken");
+    assert_eq!(rows.take_asked()[1..], ALL);
+    assert_eq!(failures(&worker.gateway).await, [6, 0, 0]);
+    clock.advance(wait);
+    assert!(worker.run(None).await.is_some());
+    assert_eq!(rows.take_asked(), ALL[..1]);
+}
+
+#[tokio::test]
+async fn a_broken_feed_keeps_no_other_from_its_sweep_and_its_own_stays_due() {
+    let three = Three::new().await;
+    let Three {
+        rows, mut worker, ..
+    } = three;
+    let broken = SourceError::misconfigured("the table is gone", "name another");
+    rows.broken.lock().push((Feed::Vaccinations, broken));
+    worker.run(Some(Trigger::Schedule)).await;
+    worker.source.request_sweep();
+    worker.run(Some(Trigger::Schedule)).await;
+    let reader = worker.gateway.outbox.reader();
+    let status = reader.status().await.expect("the state");
+    let swept: Vec<&str> = status
+        .feeds
+        .iter()
+        .filter(|feed| {
+            feed.sweep
+                .as_ref()
+                .is_some_and(|sweep| sweep.finished_at.is_some())
+        })
+        .map(|feed| feed.feed.as_str())
+        .collect();
+    assert_eq!(swept, ["recoveries", "tests"]);
+    assert!(worker.source.take_sweep_request(Feed::Vaccinations));
+    assert!(!worker.source.take_sweep_request(Feed::Tests));
+}

@@ -1,0 +1,5 @@
+//! What `check` and `preview` tell before anything leaves, on real servers: dates and their zone,
+//! what would be refused, and advice that can be followed.
+
+mod sources;
+mod time_zone;
