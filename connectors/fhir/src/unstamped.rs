@@ -1,5 +1,5 @@
-//! Resources without `meta.lastUpdated`, which no search for what has changed can find. Where a server
-//! mixes them with stamped ones, its feed is read whole on every run.
+//! Resources without `meta.lastUpdated`, which no search for what has changed can find. Where a
+//! server mixes them with stamped ones, its feed is read whole on every run.
 
 use chrono::{DateTime, Utc};
 use connector_kit::{Feed, SourceError};

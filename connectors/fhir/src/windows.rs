@@ -1,5 +1,5 @@
-//! Windows of time in a run on a server that does not sort: without an order there is no stamp to go
-//! on from, so the run reads windows that fit on one page, one behind the other.
+//! Windows of time in a run on a server that does not sort: without an order there is no stamp to
+//! go on from, so the run reads windows that fit on one page, one behind the other.
 
 use chrono::{DateTime, Utc};
 use connector_kit::SourceError;
