@@ -75,8 +75,8 @@ pub(crate) fn pass_behind(
     })
 }
 
-/// The list of patients to read: a new one, or the rest of one that broke off. `back`: the mark that
-/// the records' stamps went back to.
+/// The list of patients to read: a new one, or the rest of one that broke off. `back`: the mark
+/// that the records' stamps went back to.
 fn list_of_patients(
     session: &FhirSession,
     run: &SearchRun,

@@ -2,11 +2,12 @@
 //! theirs changes.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use url::Url;
 
 use crate::bundle;
 use crate::corrected::{PassError, fitting, log_unsupported};
 use crate::page_reader::PageReader;
-use crate::position::{CorrectedPass, DeletedPatients};
+use crate::position::{CorrectedPass, DeletedPatients, HistoryPlace};
 use crate::query::Queries;
 use crate::refusal::{Ask, HttpRefusal};
 
@@ -23,25 +24,13 @@ pub(crate) async fn take_patients(
 ) -> Result<Vec<String>, PassError> {
     let session = reader.session;
     let now = reader.request.now;
-    let (page, skip, pages) = match &pass.deleted {
-        DeletedPatients::Done => return Ok(Vec::new()),
-        DeletedPatients::Due { .. } if !session.tells_history(now).await? => {
-            pass.deleted = DeletedPatients::Done;
-            return Ok(Vec::new());
-        }
-        DeletedPatients::Due { from } => {
-            let begin = session.begin_behind(pass.list.since);
-            let url = session.queries.history_of_patients((*from).max(begin));
-            (Queries::path(&url).to_owned(), 0, 1)
-        }
-        DeletedPatients::Page { page, skip, pages } => (page.clone(), *skip, *pages),
+    let Some(place) = place(reader, pass).await? else {
+        pass.deleted = DeletedPatients::Done;
+        return Ok(Vec::new());
     };
-    let url = session.address_of(&page)?;
-    let reply = match session
-        .http
-        .get(url.clone(), Ask::NextPage("Patient"), now)
-        .await
-    {
+    let url = session.address_of(&place.page)?;
+    let ask = Ask::NextPage("Patient");
+    let reply = match session.http.get(url.clone(), ask, now).await {
         Ok(reply) => reply,
         Err(HttpRefusal {
             status: Some(400 | 403 | 404 | 405 | 410 | 422 | 501),
@@ -54,38 +43,67 @@ pub(crate) async fn take_patients(
         Err(refused) => return Err(refused.into()),
     };
     let history = bundle::parse_history(&reply.body)?;
-    let offered = history.deleted.get(skip..).unwrap_or_default();
+    let offered = history.deleted.get(place.skip..).unwrap_or_default();
     let count = fitting(offered.iter().map(|id| Some(id.as_str())));
     let ids = offered[..count].to_vec();
     if !ids.is_empty() {
         // Only now, so that a quiet clinic's position need not be written after every run.
         note_read(pass, session.overlap(), now);
     }
-    pass.deleted = if skip + count < history.deleted.len() {
-        DeletedPatients::Page {
-            page,
-            skip: skip + count,
-            pages,
-        }
+    pass.deleted = if place.skip + count < history.deleted.len() {
+        let skip = place.skip + count;
+        DeletedPatients::Page(HistoryPlace { skip, ..place })
     } else {
-        let next = history
-            .next
-            .map(|link| session.queries.follow(&url, &link))
-            .transpose()?;
-        match next.as_ref().map(Queries::path) {
-            Some(next) if next != page && pages < MAX_PAGES => DeletedPatients::Page {
-                page: next.to_owned(),
-                skip: 0,
-                pages: pages + 1,
-            },
-            Some(_) => {
-                log_unsupported(reader.request, "the history of Patient does not end");
-                DeletedPatients::Done
-            }
-            None => DeletedPatients::Done,
-        }
+        behind(reader, &place, &url, history.next)?
     };
     Ok(ids)
+}
+
+/// The place in the history at which the pass stands; `None` where there is nothing to read.
+async fn place(
+    reader: PageReader<'_>,
+    pass: &CorrectedPass,
+) -> Result<Option<HistoryPlace>, PassError> {
+    let session = reader.session;
+    Ok(match &pass.deleted {
+        DeletedPatients::Done => None,
+        DeletedPatients::Page(place) => Some(place.clone()),
+        DeletedPatients::Due { from } => {
+            if !session.tells_history(reader.request.now).await? {
+                return Ok(None);
+            }
+            let begin = session.begin_behind(pass.list.since);
+            let url = session.queries.history_of_patients((*from).max(begin));
+            Some(HistoryPlace {
+                page: Queries::path(&url).to_owned(),
+                skip: 0,
+                pages: 1,
+            })
+        }
+    })
+}
+
+/// The place behind a page of the history.
+fn behind(
+    reader: PageReader<'_>,
+    place: &HistoryPlace,
+    url: &Url,
+    next: Option<String>,
+) -> Result<DeletedPatients, PassError> {
+    let Some(link) = next else {
+        return Ok(DeletedPatients::Done);
+    };
+    let next = reader.session.queries.follow(url, &link)?;
+    let page = Queries::path(&next);
+    if page == place.page || place.pages >= MAX_PAGES {
+        log_unsupported(reader.request, "the history of Patient does not end");
+        return Ok(DeletedPatients::Done);
+    }
+    Ok(DeletedPatients::Page(HistoryPlace {
+        page: page.to_owned(),
+        skip: 0,
+        pages: place.pages + 1,
+    }))
 }
 
 /// Notes from which moment the next run has to read the history.

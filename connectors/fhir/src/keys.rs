@@ -1,15 +1,20 @@
 //! `keys`: the ids and stamps of a feed's records, by the windows of a [`KeySweep`].
 
-use az::SaturatingAs;
-use connector_kit::{KeysPage, KeysRequest, SourceError};
+use std::collections::{BTreeSet, HashMap};
 
-use crate::bundle;
+use az::SaturatingAs;
+use connector_kit::{KeysPage, KeysRequest, RecordKey, SourceError};
+
+use crate::bundle::{self, Resource};
+use crate::config::Include;
 use crate::cursor::{read_text, write_text};
-use crate::fact::resource_type;
+use crate::fact::{self, resource_type};
+use crate::patients::patient_id;
 use crate::query::{KeySearchForm, Queries};
 use crate::refusal::{Ask, HttpRefusal};
 use crate::session::{FetchedPage, FhirSession};
 use crate::sweep::{ArrivedPage, KeySweep, KeysStep};
+use crate::{subjects, unstamped};
 
 /// Server pages read for one page of keys: most bring some, but a window may be too large or empty.
 const MAX_REQUESTS: u32 = 50;
@@ -18,10 +23,10 @@ pub(crate) async fn list(
     session: &FhirSession,
     request: &KeysRequest,
 ) -> Result<KeysPage, SourceError> {
-    let mut sweep: KeySweep = request
-        .after
-        .as_ref()
-        .map_or_else(|| Ok(KeySweep::default()), read_text)?;
+    let mut sweep: KeySweep = match &request.after {
+        Some(cursor) => read_text(cursor)?,
+        None => KeySweep::new(session.limits.of(request.feed).unstamped.is_known()),
+    };
     sweep.resume(request.now);
     let lister = KeyLister { session, request };
     for _ in 0..MAX_REQUESTS {
@@ -76,14 +81,65 @@ impl KeyLister<'_> {
             return Err(bundle::other_type(resource));
         }
         let next = session.next_address(&fetched)?;
-        sweep.receive(&ArrivedPage {
+        if sweep.is_undecided() && next.is_some() {
+            let feed = self.request.feed;
+            unstamped::count_anew(session, feed, now).await;
+            if session.limits.of(feed).unstamped.is_known() {
+                // No window of time holds them.
+                *sweep = KeySweep::new(true);
+                return Ok(KeysStep::Go(Vec::new()));
+            }
+        }
+        let step = sweep.receive(&ArrivedPage {
             page: &fetched.page,
             next: next.as_ref().map(Queries::path),
             path: Queries::path(&fetched.url),
             limit: self.request.limit.max(1).saturating_as(),
             max_pages: session.config.max_pages,
             now: fetched.date.unwrap_or(now),
+        })?;
+        Ok(match step {
+            KeysStep::Go(keys) => KeysStep::Go(self.look_at_subjects(&fetched, keys).await?),
+            KeysStep::End(keys) => KeysStep::End(self.look_at_subjects(&fetched, keys).await?),
         })
+    }
+
+    /// Takes the stamps off the keys of records whose patients are gone, so that these records are
+    /// read again: they themselves have not changed.
+    async fn look_at_subjects(
+        &self,
+        fetched: &FetchedPage,
+        mut keys: Vec<RecordKey>,
+    ) -> Result<Vec<RecordKey>, SourceError> {
+        let session = self.session;
+        if keys.is_empty() || session.config.include == Include::Include {
+            return Ok(keys);
+        }
+        let zone = session.config.time_zone.0;
+        let subject_of = |resource: &Resource| {
+            let mapped = fact::map(self.request.feed, resource.json.get(), zone);
+            patient_id(&mapped.subject, session.queries.base()).map(str::to_owned)
+        };
+        let subjects: HashMap<&str, String> = fetched
+            .page
+            .matches
+            .iter()
+            .filter_map(|resource| Some((resource.record_id.as_str(), subject_of(resource)?)))
+            .collect();
+        let named = keys
+            .iter()
+            .filter_map(|key| subjects.get(key.record_id.as_str()));
+        let ids: BTreeSet<String> = named.cloned().collect();
+        let missing = subjects::missing(session, ids, self.request.now).await?;
+        if !missing.is_empty() {
+            for key in &mut keys {
+                let subject = subjects.get(key.record_id.as_str());
+                if subject.is_some_and(|subject| missing.contains(subject)) {
+                    key.stamp = None;
+                }
+            }
+        }
+        Ok(keys)
     }
 
     /// The first page of the sweep's window. A server that refuses what only keys ask for is asked

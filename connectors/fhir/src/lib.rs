@@ -43,6 +43,7 @@ mod stamps_went_back;
 mod subjects;
 mod sweep;
 mod transport_error;
+mod unstamped;
 mod windows;
 
 pub use config::{

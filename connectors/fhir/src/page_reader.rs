@@ -74,6 +74,9 @@ impl PageReader<'_> {
         let until = until.min(count);
         let from = run.skip;
         run.note_handed_over(&fetched.page, until, self.session.overlap());
+        if run.unstamped && run.asked_for.is_empty() {
+            self.session.limits.of(self.request.feed).unstamped.learn();
+        }
         let records = self
             .session
             .records(

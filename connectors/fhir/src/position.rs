@@ -1,8 +1,9 @@
 //! The position behind a cursor of `page`: where a run is, and where the next run begins.
 //!
 //! A stored cursor holds the mark of the records, and that of the patients where they are followed
-//! as well; while a long run is under way, it holds what the run has reached. Within a run the cursor holds the server page being read, how much of it has been handed over, and what is needed
-//! to decide at the run's end how far the stored stamp may move.
+//! as well; while a long run is under way, it holds what the run has reached. Within a run the
+//! cursor holds the server page being read, how much of it has been handed over, and what is needed
+//! to decide at the run's end how far the stored mark may move.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -136,16 +137,21 @@ pub(crate) enum DeletedPatients {
     /// Still to be read, from a moment on; `None`: from the patients' mark.
     Due { from: Option<DateTime<Utc>> },
     /// Under way.
-    Page {
-        /// Path and query of the page to read.
-        page: String,
-        /// Number of that page's deletions that have been taken.
-        skip: usize,
-        /// Pages read so far.
-        pages: u32,
-    },
+    Page(HistoryPlace),
     /// Read, or not to be had.
     Done,
+}
+
+/// Place in the history of patients.
+#[derive(Serialize, Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HistoryPlace {
+    /// Path and query of the page to read.
+    pub page: String,
+    /// Number of that page's deletions that have been taken.
+    pub skip: usize,
+    /// Pages read so far.
+    pub pages: u32,
 }
 
 impl Default for DeletedPatients {

@@ -11,7 +11,7 @@ use crate::query::Queries;
 use crate::search_run::SearchRun;
 use crate::session::{FetchedPage, FhirSession};
 use crate::windows::RunWindow;
-use crate::{corrected, stamps_went_back, windows};
+use crate::{corrected, stamps_went_back, unstamped, windows};
 
 pub(crate) async fn page(
     session: &FhirSession,
@@ -115,6 +115,7 @@ async fn start(reader: PageReader<'_>, stored: StoredPosition) -> Result<RunStar
     // A run that broke off goes on, with all that it knows of its pages before.
     if let Reached::Partly(mut run) = stored.records
         && let Some(from) = run.reached()
+        && !reader.session.limits.of(request.feed).unstamped.is_known()
     {
         run.window = run.window.map(RunWindow::reopened);
         let fetched = reader.search(Some(from), run.window).await?;
@@ -124,15 +125,24 @@ async fn start(reader: PageReader<'_>, stored: StoredPosition) -> Result<RunStar
         run.deleted_from = stored.deleted_from;
         return Ok(RunStart { run: *run, fetched });
     }
-    let from = if request.first_of_run {
+    let mut from = if request.first_of_run {
         reader.session.begin_behind(since)
     } else {
         since.map(|mark| mark.stamp)
     };
-    let fetched = reader.search(from, None).await?;
+    let mut fetched = reader.search(from, None).await?;
+    let is_whole = from.is_none() && fetched.page.next.is_none();
+    let session = reader.session;
+    let are_unstamped =
+        unstamped::are_there(session, request.feed, &fetched.page, is_whole, request.now).await;
+    if are_unstamped && from.is_some() {
+        from = None;
+        fetched = reader.search(from, None).await?;
+    }
     let started = fetched.date.unwrap_or(request.now);
     let mut run = SearchRun::new(since, Queries::path(&fetched.url), started);
     run.from = from;
+    run.unstamped = are_unstamped;
     run.patients = patients;
     run.deleted_from = stored.deleted_from;
     if request.first_of_run

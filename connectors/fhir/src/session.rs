@@ -74,8 +74,8 @@ impl FhirSession {
         mark.and_then(|mark| mark.begin(self.overlap()))
     }
 
-    /// True if the server's capability statement offers the history of Patient. It is read once, and
-    /// again only where reading failed.
+    /// True if the server's capability statement offers the history of Patient. The statement is
+    /// read once, and again only where reading failed.
     pub(crate) async fn tells_history(&self, now: DateTime<Utc>) -> Result<bool, SourceError> {
         let ask = async || {
             let url = self.queries.metadata();

@@ -14,6 +14,8 @@ use crate::refusal::{Ask, HttpRefusal};
 use crate::session::FhirSession;
 
 const PATIENT: &str = "Patient";
+/// Patients that must be named before all of them can be taken for hidden, and not for deleted.
+const MIN_JUDGED: usize = 20;
 
 /// Reads patients by their ids; those that are gone, or that the account must not read, are left
 /// out.
@@ -23,7 +25,11 @@ pub(crate) async fn read(
     now: DateTime<Utc>,
 ) -> Result<Vec<PatientEntry>, SourceError> {
     let ids: Vec<String> = ids.into_iter().collect();
-    let reader = SubjectReader { session, now };
+    let reader = SubjectReader {
+        session,
+        now,
+        only_ids: false,
+    };
     let mut found = Vec::new();
     for batch in ids.chunks(MAX_BATCH) {
         found.extend(reader.read_batch(batch).await?);
@@ -31,9 +37,47 @@ pub(crate) async fn read(
     Ok(found)
 }
 
+/// The patients among these who are not there (any more). None is said to be missing where the
+/// server shows this account hardly any patient, or refuses to look for them.
+pub(crate) async fn missing(
+    session: &FhirSession,
+    ids: BTreeSet<String>,
+    now: DateTime<Utc>,
+) -> Result<HashSet<String>, SourceError> {
+    let reader = SubjectReader {
+        session,
+        now,
+        only_ids: true,
+    };
+    let ids: Vec<String> = ids.into_iter().collect();
+    let mut missing = HashSet::new();
+    for batch in ids.chunks(MAX_BATCH) {
+        let found = match reader.read_batch(batch).await {
+            Ok(found) => found,
+            Err(error @ SourceError::Retry { .. }) => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "a sweep cannot look for the patients of records");
+                return Ok(HashSet::new());
+            }
+        };
+        let found: HashSet<_> = found.into_iter().filter_map(|entry| entry.id).collect();
+        missing.extend(batch.iter().filter(|id| !found.contains(*id)).cloned());
+    }
+    if ids.len() >= MIN_JUDGED && missing.len() == ids.len() {
+        tracing::warn!(
+            patients = ids.len(),
+            "the FHIR server shows this account none of the patients that records name"
+        );
+        return Ok(HashSet::new());
+    }
+    Ok(missing)
+}
+
 struct SubjectReader<'a> {
     session: &'a FhirSession,
     now: DateTime<Utc>,
+    /// Nothing but ids is asked for.
+    only_ids: bool,
 }
 
 impl SubjectReader<'_> {
@@ -67,12 +111,17 @@ impl SubjectReader<'_> {
     async fn search(&self, ids: &[String]) -> Result<Vec<PatientEntry>, SourceError> {
         let session = self.session;
         let mut found = Vec::new();
-        let mut next = Some(session.queries.patients(ids));
+        let is_plain = !self.only_ids || session.limits.keys_are_plain.is_known();
+        let mut next = Some(session.queries.patients_there(ids, is_plain));
         let mut ask = Ask::Search(PATIENT);
         for _ in 0..=ids.len() {
             let Some(url) = next.take() else { break };
             let fetched = match session.get_page(url, ask, self.now).await {
                 Err(refused) if ask.is_expired(&refused) => break,
+                Err(refused) if !is_plain && matches!(refused.status, Some(400 | 422)) => {
+                    let url = session.queries.patients(ids);
+                    session.get_page(url, ask, self.now).await?
+                }
                 answer => answer?,
             };
             next = session.next_address(&fetched)?;

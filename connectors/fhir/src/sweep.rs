@@ -104,6 +104,21 @@ impl KeySweep {
         }
     }
 
+    /// A sweep that has not begun.
+    pub(crate) fn new(has_unstamped: bool) -> Self {
+        Self {
+            undivided: has_unstamped,
+            whole: has_unstamped,
+            ..Self::default()
+        }
+    }
+
+    /// True before the first window was chosen.
+    pub(crate) const fn is_undecided(&self) -> bool {
+        let is_first = self.link.is_none() && self.skip == 0 && self.readings == 0;
+        is_first && self.from.is_none() && self.to.is_none() && !self.undivided
+    }
+
     /// Goes on after a pause; one that was long begins the window anew.
     pub(crate) fn resume(&mut self, now: DateTime<Utc>) {
         if self.read_at != 0 && now.timestamp() - self.read_at > MAX_PAUSE_SECONDS {

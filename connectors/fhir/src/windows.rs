@@ -1,5 +1,5 @@
-//! Windows of time in a run on a server that does not sort: without an order there is no stamp to go
-//! on from, so the run reads windows that fit on one page, one behind the other.
+//! Windows of time in a run on a server that does not sort: without an order there is no stamp to
+//! go on from, so the run reads windows that fit on one page, one behind the other.
 
 use chrono::{DateTime, Utc};
 use connector_kit::SourceError;
@@ -93,7 +93,8 @@ pub(crate) fn advance(reader: PageReader<'_>, run: &mut SearchRun, now: DateTime
 /// An earlier end for the search whose first page this is, where it is needed and possible: the
 /// second in the middle of the page's.
 fn smaller(run: &SearchRun, page: &ServerPage) -> Option<i64> {
-    if !run.begins_search || run.skip > 0 || run.undivided || page.next.is_none() {
+    let is_divisible = run.begins_search && run.skip == 0 && !run.undivided && !run.unstamped;
+    if !is_divisible || page.next.is_none() {
         return None;
     }
     let stamps: Option<Vec<_>> = page.matches.iter().map(|resource| resource.stamp).collect();

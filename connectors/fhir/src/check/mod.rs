@@ -1,6 +1,8 @@
 //! `check`: looks at everything that can be wrong with a FHIR server and says it in words.
 
 pub(crate) mod capabilities;
+mod codes;
+mod links;
 pub(crate) mod sample;
 
 use std::collections::BTreeSet;
@@ -17,7 +19,7 @@ use crate::patients::{Patients, patient_id};
 use crate::query::Span;
 use crate::refusal::Ask;
 use crate::session::FhirSession;
-use crate::subjects;
+use crate::{subjects, unstamped};
 
 /// Records looked at for each feed: enough to see which identifiers are in use.
 const SAMPLE: u32 = 20;
@@ -63,10 +65,20 @@ impl FhirCheck<'_> {
                 .first_page(feed, Span::default(), SAMPLE, self.now)
                 .await;
             let failure = match answer {
-                Ok(fetched) => self
-                    .first_records(feed, fetched.page)
-                    .await
-                    .map_err(|error| (format!("{feed}: reading patients"), error)),
+                Ok(fetched) => {
+                    links::check(self.session, feed, &fetched, self.now, &mut self.report).await;
+                    codes::check(
+                        self.session,
+                        feed,
+                        &fetched.page,
+                        self.now,
+                        &mut self.report,
+                    )
+                    .await;
+                    self.first_records(feed, fetched.page)
+                        .await
+                        .map_err(|error| (format!("{feed}: reading patients"), error))
+                }
                 Err(error) => Err((format!("{feed}: searching {}", resource_type(feed)), error)),
             };
             if let Err((about, error)) = failure {
@@ -81,6 +93,7 @@ impl FhirCheck<'_> {
     async fn first_records(&mut self, feed: Feed, page: ServerPage) -> Result<(), SourceError> {
         let session = self.session;
         stamps(feed, &page, &mut self.report);
+        self.unstamped(feed, &page).await;
         let zone = session.config.time_zone.0;
         let mapped: Vec<_> = page
             .matches
@@ -108,6 +121,34 @@ impl FhirCheck<'_> {
             .collect();
         identities(feed, &persons, &mut self.report);
         Ok(())
+    }
+
+    /// Checks that all records have stamps, not only the first ones.
+    async fn unstamped(&mut self, feed: Feed, page: &ServerPage) {
+        let kind = resource_type(feed);
+        let are_missing = page.matches.iter().any(|resource| resource.stamp.is_none());
+        let counted = unstamped::count(self.session, feed, self.now).await;
+        let what = match counted {
+            Ok(Some(count)) if count.unstamped > 0 => format!(
+                "{} of {} {kind} resources come without meta.lastUpdated",
+                count.unstamped, count.all
+            ),
+            _ if are_missing => format!("{kind} resources come without meta.lastUpdated"),
+            Ok(None) if page.next.is_some() => {
+                self.report.warn(
+                    format!("the server does not count its {kind} resources (_summary=count)"),
+                    "so nobody can see whether some come without meta.lastUpdated; a search for \
+                     what has changed would never find these",
+                );
+                return;
+            }
+            Ok(_) | Err(_) => return,
+        };
+        self.report.warn(
+            what,
+            "have the server send it with all of them; without it every run reads everything, \
+             because no search for what has changed finds them",
+        );
     }
 
     fn add_patients(&mut self, entries: Vec<PatientEntry>, patients: &mut Patients<'_>) {
@@ -190,12 +231,6 @@ fn stamps(feed: Feed, page: &ServerPage, report: &mut CheckReport) {
     let kind = resource_type(feed);
     report.good(format!("{feed}: the search for {kind} is answered"));
     let stamps: Vec<_> = page.matches.iter().map(|resource| resource.stamp).collect();
-    if stamps.iter().any(Option::is_none) {
-        report.warn(
-            format!("{kind} resources come without meta.lastUpdated"),
-            "have the server send it; without it every run reads everything",
-        );
-    }
     if stamps.windows(2).any(|pair| pair[0] > pair[1]) {
         report.warn(
             format!("the server ignores _sort for {kind}"),

@@ -86,7 +86,10 @@ async fn take(
             break;
         };
         let ask = Ask::NextPage(resource_type(feed));
-        fetched = session.get_page(next, ask, now).await?;
+        fetched = match session.get_page(next, ask, now).await {
+            Err(refused) if ask.is_expired(&refused) => break,
+            answer => answer?,
+        };
     }
     Ok(sample)
 }

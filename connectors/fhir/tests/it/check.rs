@@ -35,7 +35,7 @@ async fn a_good_server_is_good() {
     person["identifier"].as_array_mut().unwrap().truncate(1);
     server.put(person, "2021-07-01T00:00:00Z");
     server.put(dose("d", "p"), "2021-07-01T10:00:00Z");
-    let report = connector(&server.base_url(), json!({}))
+    let report = connector(&server.base_url(), json!({"feeds": ["vaccinations"]}))
         .check(clock::SystemClock::default().now())
         .await;
     assert_eq!(report.worst(), Level::Good, "{report:?}");
@@ -210,5 +210,118 @@ async fn a_byte_order_mark_before_the_json_is_no_fault() {
     assert!(
         error.contains("has to log in"),
         "a refusal's words: {error}"
+    );
+}
+
+/// Findings of `check` with their help, of a source with these feeds.
+async fn advice(server: &FhirServer, feed: &str) -> Vec<(Level, String, String)> {
+    let source = connector(&server.base_url(), json!({"feeds": [feed]}));
+    let report = source.check(now()).await;
+    let told = report.findings.into_iter();
+    told.map(|told| (told.level, told.what, told.help.unwrap_or_default()))
+        .collect()
+}
+
+#[tokio::test]
+async fn links_to_another_host_are_an_error_before_the_first_run() {
+    let server = FhirServer::start().await.unwrap();
+    server.put(patient("p", "112-233-445 95"), "2021-07-01T00:00:00Z");
+    server.set_link_base(Some("https://intern.example/fhir"));
+    server.put(dose("d0", "p"), "2021-07-01T10:00:00Z");
+    let found = advice(&server, "vaccinations").await;
+    let told = |found: &[(Level, String, String)], level, word: &str| {
+        let told = |f: &&(Level, String, String)| f.0 == level && f.1.contains(word);
+        found.iter().find(told).map(|f| f.2.clone())
+    };
+    let help = told(&found, Level::Warning, "once there is more than one page").unwrap();
+    assert!(help.contains("server_address"), "{found:?}");
+    for n in 1..30 {
+        server.put(dose(&format!("d{n}"), "p"), "2021-07-01T10:00:00Z");
+    }
+    let found = advice(&server, "vaccinations").await;
+    let help = told(
+        &found,
+        Level::Error,
+        "another scheme (https instead of http), host",
+    )
+    .unwrap();
+    assert!(help.contains("X-Forwarded"), "{found:?}");
+    assert!(!format!("{found:?}").contains("intern.example"));
+    server.set_link_base(None);
+    server.expire_every(1);
+    let found = advice(&server, "vaccinations").await;
+    assert!(
+        told(&found, Level::Warning, "has expired as soon as").is_some(),
+        "{found:?}"
+    );
+    server.end_rates();
+    let found = advice(&server, "vaccinations").await;
+    assert!(
+        told(&found, Level::Good, "can be followed").is_some(),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_search_that_finds_nothing_is_a_warning_with_the_codes_there_are() {
+    let server = FhirServer::start().await.unwrap();
+    let found = advice(&server, "recoveries").await;
+    let nothing = |found: &[(Level, String, String)]| {
+        let nothing =
+            |f: &&(Level, String, String)| f.0 == Level::Warning && f.1.contains("0 records match");
+        found.iter().find(nothing).cloned()
+    };
+    let told = nothing(&found).unwrap();
+    assert!(
+        told.1.contains("http://hl7.org/fhir/sid/icd-10|U07.1"),
+        "{told:?}"
+    );
+    assert!(told.2.contains("no Condition at all"), "{told:?}");
+    let codes = [
+        json!([{"system": "http://snomed.info/sct", "code": "840539006"}]),
+        json!([{"system": "http://snomed.info/sct", "code": "840539006"}]),
+        json!([{"system": "urn:clinic:mkb", "code": "U07.1"}]),
+        json!([{"system": "urn:clinic:mkb", "code": "Ivanov Ivan"}]),
+        json!([]),
+    ];
+    for (n, coding) in codes.iter().enumerate() {
+        let code = json!({"coding": coding, "text": "Ivanov has it"});
+        server.put(
+            json!({"resourceType": "Condition", "id": format!("c{n}"), "code": code}),
+            "2021-07-01T10:00:00Z",
+        );
+    }
+    let found = advice(&server, "recoveries").await;
+    let told = nothing(&found).unwrap();
+    let expected = "among 5 Condition resources there are these codes: \
+        http://snomed.info/sct|840539006 (2), (only words) (1), urn:clinic:mkb|(odd) (1), \
+        urn:clinic:mkb|U07.1 (1). Name those that are meant in diagnosis_codes";
+    assert!(told.2.contains(expected), "{told:?}");
+    assert!(
+        !format!("{found:?}").contains("Ivan"),
+        "no words of the clinic"
+    );
+    let found = advice(&server, "vaccinations").await;
+    assert!(
+        nothing(&found).unwrap().1.contains("no Immunization"),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn resources_without_stamps_among_others_are_counted() {
+    let server = FhirServer::start().await.unwrap();
+    server.put(patient("p", "112-233-445 95"), "2021-07-01T00:00:00Z");
+    for n in 0..40 {
+        server.put(dose(&format!("d{n:02}"), "p"), "2021-07-01T10:00:00Z");
+    }
+    let word = "come without meta.lastUpdated";
+    let found = findings(&server.base_url(), json!({}), now()).await;
+    assert!(!has(&found, Level::Warning, word), "{found:?}");
+    server.put_unstamped(dose("x", "p"));
+    let found = findings(&server.base_url(), json!({}), now()).await;
+    assert!(
+        has(&found, Level::Warning, "1 of 41 Immunization resources"),
+        "{found:?}"
     );
 }

@@ -5,7 +5,7 @@ use connector_kit::{Connector, Feed};
 use serde_json::json;
 use testbed::fhir::FhirServer;
 
-use crate::support::{Run, connector, dose, patient, run, values};
+use crate::support::{Run, all_keys, connector, dose, now, patient, run, values};
 
 const FEED: Feed = Feed::Vaccinations;
 
@@ -106,4 +106,44 @@ async fn a_server_without_a_history_is_not_asked_for_one() {
     };
     assert_eq!((asked("_history"), asked("metadata")), (0, 1));
     assert_eq!(source.kind(), "fhir");
+}
+
+#[tokio::test]
+async fn a_sweep_finds_records_of_deleted_patients_where_there_is_no_history() {
+    for shape in ["good", "no _elements", "no id lists"] {
+        let server = clinic().await;
+        server.without_history();
+        match shape {
+            "no _elements" => server.refuse_parameter("_elements"),
+            "no id lists" => server.without_id_lists(),
+            _ => {}
+        }
+        let source = connector(&server.base_url(), json!({}));
+        let unstamped = async || {
+            let keys = all_keys(&source, 10).await;
+            assert_eq!(keys.len(), 30);
+            let without = keys.into_iter().filter(|(_, stamp)| stamp.is_none());
+            without.map(|(id, _)| id).collect::<Vec<_>>()
+        };
+        assert!(unstamped().await.is_empty(), "{shape}");
+        server.delete("Patient", "p07");
+        // The gateway reads a row without a stamp again by its id.
+        assert_eq!(unstamped().await, ["Immunization/d07"], "{shape}");
+        let ids = ["Immunization/d07".to_owned()];
+        let records = source.fetch(FEED, &ids, now()).await.unwrap();
+        assert!(values(&records[0]).is_empty(), "{shape}");
+        server.put(patient("p07", "snils-07"), "2021-07-05T11:00:00Z");
+        assert!(unstamped().await.is_empty(), "{shape}");
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_takes_patients_that_it_must_not_see_for_no_deleted_ones() {
+    let server = clinic().await;
+    let source = connector(&server.base_url(), json!({}));
+    for n in 0..30 {
+        server.delete("Patient", &format!("p{n:02}"));
+    }
+    let keys = all_keys(&source, 100).await;
+    assert!(keys.iter().all(|(_, stamp)| stamp.is_some()), "all at once");
 }

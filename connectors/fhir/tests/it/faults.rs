@@ -152,7 +152,7 @@ async fn a_next_link_off_the_server_is_refused() {
     assert!(
         error
             .to_string()
-            .contains("leads to another scheme, host or port"),
+            .contains("leads to another host, port (8080 instead of"),
         "{error}"
     );
     assert!(

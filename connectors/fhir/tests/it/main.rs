@@ -24,3 +24,4 @@ mod stamps_went_back;
 mod subject;
 mod support;
 mod tls;
+mod unstamped;

@@ -93,6 +93,27 @@ impl Queries {
         url
     }
 
+    /// The newest of a feed's resources, whatever their codes.
+    pub(crate) fn any_newest(&self, feed: Feed, count: u32) -> Url {
+        let mut url = self.at(resource_type(feed));
+        url.query_pairs_mut()
+            .append_pair("_sort", "-_lastUpdated")
+            .append_pair("_count", &count.to_string());
+        url
+    }
+
+    /// The number of a feed's resources, or of those that have a stamp.
+    pub(crate) fn count(&self, feed: Feed, stamped: bool) -> Url {
+        let mut url = self.coded(feed);
+        let mut query = url.query_pairs_mut();
+        if stamped {
+            query.append_pair("_lastUpdated", "ge1900-01-01T00:00:00.000Z");
+        }
+        query.append_pair("_summary", "count");
+        drop(query);
+        url
+    }
+
     /// The records of a feed that changed within a window.
     pub(crate) fn keys(&self, feed: Feed, window: Window, count: u32, form: KeySearchForm) -> Url {
         let mut url = self.coded(feed);
@@ -113,7 +134,12 @@ impl Queries {
             .append_pair("_sort", sort)
             .append_pair("_count", &count.to_string());
         if !form.is_whole && !form.is_plain {
-            query.append_pair("_elements", "id,meta");
+            // The subject tells whose record it is: a patient who was deleted changes no record.
+            let subject = match feed {
+                Feed::Vaccinations => "patient",
+                Feed::Tests | Feed::Recoveries => "subject",
+            };
+            query.append_pair("_elements", &format!("id,meta,{subject}"));
         }
         drop(query);
         url
@@ -234,6 +260,15 @@ impl Queries {
         url
     }
 
+    /// The ids of up to [`MAX_BATCH`] patients that are there.
+    pub(crate) fn patients_there(&self, ids: &[String], is_plain: bool) -> Url {
+        let mut url = self.patients(ids);
+        if !is_plain {
+            url.query_pairs_mut().append_pair("_elements", "id");
+        }
+        url
+    }
+
     /// The capability statement.
     pub(crate) fn metadata(&self) -> Url {
         self.at("metadata")
@@ -257,10 +292,15 @@ impl Queries {
             || url.password().is_some()
         {
             return Err(SourceError::misconfigured(
-                "the FHIR server's link to the next page leads to another scheme, host or port, \
-                 and is not followed",
-                "have the server write its links with the same address as base_url (often called \
-                 its server address)",
+                format!(
+                    "the FHIR server's link to the next page leads to another {}, and is not \
+                     followed",
+                    difference(&self.base, &url)
+                ),
+                "have the server write its links with the address of base_url: set its own server \
+                 address (HAPI: hapi.fhir.server_address), or have the proxy in front of it pass \
+                 on Host and X-Forwarded-Proto, -Host and -Port; or write the address of its links \
+                 into base_url",
             ));
         }
         Ok(url)
@@ -289,6 +329,31 @@ impl Queries {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path()));
         url
+    }
+}
+
+/// Parts in which an address differs, without the host itself.
+fn difference(base: &Url, url: &Url) -> String {
+    let mut parts = Vec::new();
+    if url.scheme() != base.scheme() {
+        let known = matches!(url.scheme(), "http" | "https");
+        let scheme = if known { url.scheme() } else { "neither" };
+        parts.push(format!("scheme ({scheme} instead of {})", base.scheme()));
+    }
+    if url.host() != base.host() {
+        parts.push("host".to_owned());
+    }
+    let port = |url: &Url| {
+        let port = url.port_or_known_default();
+        port.map_or_else(|| "none".to_owned(), |port| port.to_string())
+    };
+    if url.port_or_known_default() != base.port_or_known_default() {
+        parts.push(format!("port ({} instead of {})", port(url), port(base)));
+    }
+    if parts.is_empty() {
+        "account".to_owned()
+    } else {
+        parts.join(", ")
     }
 }
 
@@ -339,83 +404,4 @@ fn tokens(codes: &[String], system: &str, setting: &str) -> Result<String, Sourc
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn queries() -> Queries {
-        let config = json!({
-            "base_url": "https://mis.example:8443/fhir/r4",
-            "diagnosis_codes": ["U07.1", "urn:x|77"],
-        });
-        Queries::new(&serde_json::from_value(config).unwrap()).unwrap()
-    }
-
-    fn pairs(url: &Url) -> Vec<(String, String)> {
-        url.query_pairs()
-            .map(|(key, value)| (key.into_owned(), value.into_owned()))
-            .collect()
-    }
-
-    #[test]
-    fn a_search_names_codes_stamp_order_and_size() {
-        let since = "2021-07-01T10:00:00.123456Z".parse().unwrap();
-        let url = queries().search(Feed::Recoveries, Span::since(Some(since)), 200, true);
-        assert_eq!(url.path(), "/fhir/r4/Condition");
-        let expected = [
-            ("code", "http://hl7.org/fhir/sid/icd-10|U07.1,urn:x|77"),
-            ("_lastUpdated", "ge2021-07-01T10:00:00.123Z"),
-            ("_sort", "_lastUpdated"),
-            ("_count", "200"),
-            ("_include", "Condition:patient"),
-        ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()));
-        assert_eq!(pairs(&url), expected);
-        let first = queries().search(Feed::Vaccinations, Span::default(), 5, false);
-        assert_eq!(first.query(), Some("_sort=_lastUpdated&_count=5"));
-    }
-
-    #[test]
-    fn a_link_off_the_server_is_not_followed() {
-        let queries = queries();
-        let page = queries.search(Feed::Tests, Span::default(), 1, false);
-        for off in [
-            "https://mis.example/fhir",
-            "http://mis.example:8443/x",
-            "//evil.example/x",
-            "https://a:b@mis.example:8443/x",
-            "file:///etc/passwd",
-        ] {
-            assert!(
-                matches!(
-                    queries.follow(&page, off),
-                    Err(SourceError::Misconfigured { .. })
-                ),
-                "{off}"
-            );
-        }
-        let on = queries.follow(&page, "?_getpages=1&x=%7C").unwrap();
-        assert_eq!(Queries::path(&on), "/fhir/r4/Observation?_getpages=1&x=%7C");
-        assert_eq!(
-            queries.at_path(Queries::path(&on)),
-            Some(on),
-            "it survives the cursor"
-        );
-        assert_eq!(
-            queries.at_path("//evil.example/x").unwrap().host_str(),
-            Some("mis.example")
-        );
-        assert_eq!(queries.at_path("https://evil.example/x"), None);
-    }
-
-    #[test]
-    fn a_code_that_would_change_the_search_is_refused() {
-        for wrong in ["", "a,b", "a|b|c", "a$b", "a\\"] {
-            assert!(
-                tokens(&[wrong.into()], LOINC, "test_codes").is_err(),
-                "{wrong}"
-            );
-        }
-    }
-}
+mod tests;
