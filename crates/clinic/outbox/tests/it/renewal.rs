@@ -19,11 +19,9 @@ impl Place {
     /// Turns a closed outbox into one of the schema before the contract's version 2.
     async fn turn_back(&self) {
         self.meddle(
-            "DROP TABLE beacon;
-             DROP INDEX batch_beacon;
-             ALTER TABLE batch DROP COLUMN beacon;
-             ALTER TABLE batch DROP COLUMN answers;
-             ALTER TABLE feed DROP COLUMN sweep_owed;
+            "DELETE FROM beacon;
+             INSERT INTO beacon (id) VALUES (1);
+             UPDATE feed SET read_generation = 0;
              DROP INDEX dead_letter_parked;
              ALTER TABLE meta DROP COLUMN renewal;
              ALTER TABLE meta DROP COLUMN contents_since;
