@@ -57,8 +57,11 @@ async fn real_batches_and_their_receipts_open_in_python_and_pass_an_independent_
         let receipts: Vec<serde_json::Value> =
             serde_json::from_slice(&output.stdout).expect("receipts");
         for receipt in receipts {
+            // An earlier beacon is superseded by a later one.
+            let answer = &receipt["stored"];
+            let superseded = answer["superseded"].as_array().map(Vec::len);
             assert!(
-                receipt["stored"]["accepted"].as_u64() > Some(0),
+                answer["accepted"].as_u64() > Some(0) || superseded == Some(1),
                 "{receipt}"
             );
             stored.push(receipt["batch"].as_str().expect("a batch id").to_owned());
