@@ -14,6 +14,7 @@ mod connector;
 mod cursor;
 mod date;
 mod driver;
+mod forms;
 mod ids;
 mod layout;
 mod native;

@@ -8,8 +8,9 @@ use connector_kit::{PageRequest, SourceSurprise};
 
 use crate::cursor::{self, Columns, Drift, Position};
 use crate::driver::{Failure, LentSession};
+use crate::forms::{NUMBERS, OTHER_TEXT};
 use crate::layout::{CHANGED_AT, Layout};
-use crate::page::{NUMBERS, OTHER_TEXT, Order, Pager, Place, Rows, Start};
+use crate::page::{Order, Pager, Place, Rows, Start};
 use crate::settings::FeedSettings;
 use crate::source::{SqlSource, gone, log_unreadable};
 use crate::table::Row;
