@@ -15,6 +15,7 @@ mod connector;
 mod cursor;
 mod date;
 mod driver;
+mod forms;
 mod ids;
 mod layout;
 mod native;

@@ -10,11 +10,6 @@ use crate::value::{Key, Kind, Sql};
 /// Most rows of a set of equal ones that are looked at; more than any page holds.
 const MAX_EQUAL_ROWS: u32 = 20_000;
 
-/// Answer of [`Pager::other_forms`]: some stamps are written in another way.
-pub(crate) const OTHER_TEXT: &str = "text";
-/// Answer of [`Pager::other_forms`]: some stamps are text, and some numbers.
-pub(crate) const NUMBERS: &str = "numbers";
-
 /// Order in which rows are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -169,31 +164,6 @@ impl<'s> Pager<'s> {
         self.push_same(&mut sql, place);
         sql.push(&format!(" LIMIT {limit}"));
         sql
-    }
-
-    /// Looks for text stamps of another form than `at` between two bounds, and for numbers beside
-    /// text. None where the column's type leaves no choice.
-    pub(crate) fn other_forms(&self, at: &Key, from: &Key, to: &Key) -> Option<Sql> {
-        let column = self.column(CHANGED_AT);
-        let source = self.source();
-        let form = self.driver.stamp_form(&column)?;
-        let mut sql = Sql::plain(format!(
-            "SELECT '{OTHER_TEXT}' FROM (SELECT 1 {source} WHERE {column} >= "
-        ));
-        self.driver.push_key(&mut sql, from);
-        sql.push(&format!(" AND {column} < "));
-        self.driver.push_key(&mut sql, to);
-        sql.push(&format!(" AND {form} <> (SELECT "));
-        sql.push(&self.driver.stamp_form("s.at")?);
-        sql.push(" FROM (SELECT ");
-        self.driver.push_key(&mut sql, at);
-        // Numbers come before all text.
-        sql.push(&format!(
-            " AS at) AS s) LIMIT 1) UNION ALL SELECT '{NUMBERS}' FROM (SELECT 1 {source} WHERE \
-             {column} < '' AND typeof({column}) = 'integer' LIMIT 1) AS n, (SELECT 1 {source} \
-             WHERE {column} >= '' AND typeof({column}) = 'text' LIMIT 1) AS t"
-        ));
-        Some(sql)
     }
 
     /// Counts the rows that have no place in the order, up to `most`.

@@ -341,9 +341,11 @@ impl<'a, 's, 'l> Salvage<'a, 's, 'l> {
     }
 
     async fn is_readable(&mut self, sql: &Sql) -> Result<bool, Failure> {
-        let spent = self.timeouts > MAX_TIMEOUTS;
-        Ok(!spent
-            && matches!(self.attempt(sql, self.width).await?, Attempt::Rows(rows) if !rows.is_empty()))
+        if self.timeouts > MAX_TIMEOUTS {
+            return Ok(false);
+        }
+        let tried = self.attempt(sql, self.width).await?;
+        Ok(matches!(tried, Attempt::Rows(rows) if !rows.is_empty()))
     }
 
     async fn attempt(&mut self, sql: &Sql, width: usize) -> Result<Attempt, Failure> {

@@ -86,7 +86,7 @@ fn told(error: &dyn DatabaseError) -> Failure {
         .naming(error.message()),
         "XX001" | "XX002" => wrong(
             "some of the server's data is damaged",
-            "let its administrator look at the server's log, and restore or rebuild what is damaged",
+            "let its administrator look at the server's log, and restore what is damaged",
         )
         .naming(error.message()),
         _ => match code.get(..2).unwrap_or_default() {
