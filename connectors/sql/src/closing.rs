@@ -6,9 +6,12 @@
 //! given it says itself, but for the zone, which a clinic may have mistaken. A stamp of the last
 //! hours, and a number, which has no clock at all, were given before a run first found them.
 
+use std::time::Duration;
+
 use az::SaturatingAs;
 use chrono::{DateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
+use clock::Clock;
 use serde::{Deserialize, Serialize};
 
 use crate::driver::{Failure, LentSession};
@@ -25,7 +28,8 @@ const DAY: i64 = 86_400;
 #[serde(deny_unknown_fields)]
 pub(crate) struct OpenStamp {
     pub at: Key,
-    /// Beginning of the run that found it first, in seconds since 1970.
+    /// Second since 1970 by which the run that found it first had read its rows: it may have been
+    /// given while that run was reading.
     pub seen: i64,
 }
 
@@ -37,6 +41,10 @@ pub(crate) struct RunStart {
     /// asked, since nothing was open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<i64>,
+    /// Second since 1970, by the same clock as `begun`, at which the connector's own clock stood at
+    /// zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zero: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<OpenStamp>,
     /// Stamp up to which everything was read and nothing can come any more.
@@ -53,12 +61,27 @@ pub(crate) enum Lateness {
 }
 
 impl RunStart {
-    /// Judges the stamp at which the run has ended.
-    pub(crate) fn lateness(&self, at: &Key, settings: &SqlSettings) -> Lateness {
-        self.lateness_within(at, settings.overlap_seconds, settings.zone)
+    /// The second by which everything was given that was read up to now; `None` where nobody asked
+    /// for the time. `elapsed` is what the connector's own clock shows now.
+    pub(crate) fn seen(&self, elapsed: Duration) -> Option<i64> {
+        let elapsed = elapsed.as_secs().saturating_as::<i64>();
+        // The next whole second: both parts are cut to seconds.
+        Some(self.zero?.saturating_add(elapsed).saturating_add(1))
     }
 
-    fn lateness_within(&self, at: &Key, overlap_seconds: u32, zone: Tz) -> Lateness {
+    /// Judges the stamp at which the run has ended, or has come to; `seen` is the second by which
+    /// its rows were read.
+    pub(crate) fn lateness(&self, at: &Key, seen: Option<i64>, settings: &SqlSettings) -> Lateness {
+        self.lateness_within(at, seen, settings.overlap_seconds, settings.zone)
+    }
+
+    fn lateness_within(
+        &self,
+        at: &Key,
+        seen: Option<i64>,
+        overlap_seconds: u32,
+        zone: Tz,
+    ) -> Lateness {
         let Some(begun) = self.begun else {
             return Lateness::Open(None);
         };
@@ -67,7 +90,10 @@ impl RunStart {
             return Lateness::Closed;
         }
         let known = self.before.as_ref().filter(|before| before.at == *at);
-        let seen = known.map_or(begun, |known| known.seen);
+        // Not its beginning: a stamp may be given while the run reads.
+        let Some(seen) = known.map(|known| known.seen).or(seen) else {
+            return Lateness::Open(None);
+        };
         let grain = stamp::read(at).map_or(1, |moment| grain(&moment));
         if begun > seen + grain + overlap + repeated_hour(at, zone, begun) {
             Lateness::Closed
@@ -116,23 +142,50 @@ fn repeated_hour(at: &Key, zone: Tz, now: i64) -> i64 {
     if is_local && changes { 3600 } else { 0 }
 }
 
-/// The present second by the source's clock or ours, whichever is behind.
+/// The present moment as a run begins.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Present {
+    /// Second since 1970, not later than the snapshot that is read.
+    pub begun: i64,
+    /// See [`RunStart::zero`].
+    pub zero: i64,
+}
+
+impl Present {
+    /// The moment by the source's clock or ours, whichever is behind. `theirs` was told between
+    /// `entered` and `told` of the connector's own clock, perhaps after the snapshot was taken.
+    fn of(theirs: Option<i64>, now: DateTime<Utc>, entered: Duration, told: Duration) -> Self {
+        let seconds = |time: Duration| time.as_secs().saturating_as::<i64>();
+        let ours = now.timestamp();
+        let waited = seconds(told.saturating_sub(entered)).saturating_add(1);
+        let begun = theirs.map(|theirs| theirs.saturating_sub(waited));
+        Self {
+            begun: begun.unwrap_or(ours).min(ours),
+            zero: theirs.unwrap_or(ours).min(ours) - seconds(entered),
+        }
+    }
+}
+
+/// Asks for the present moment; `watch` is the connector's own clock, which stood at `entered` when
+/// the page was asked for.
 ///
 /// # Errors
 /// The database's failures.
-pub(crate) async fn present_second(
+pub(crate) async fn present(
     lent: &mut LentSession<'_>,
     clock: Option<&'static str>,
     now: DateTime<Utc>,
-) -> Result<i64, Failure> {
-    let ours = now.timestamp();
+    watch: &dyn Clock,
+    entered: Duration,
+) -> Result<Present, Failure> {
     let Some(sql) = clock else {
-        return Ok(ours);
+        return Ok(Present::of(None, now, entered, entered));
     };
     let texts = lent.texts(&Sql::plain(sql)).await?;
     let theirs = texts.first().and_then(|text| text.parse::<f64>().ok());
     let theirs = theirs.ok_or_else(|| Failure::retry("the database does not say its time"))?;
-    Ok(theirs.floor().saturating_as::<i64>().min(ours))
+    let theirs = theirs.floor().saturating_as::<i64>();
+    Ok(Present::of(Some(theirs), now, entered, watch.elapsed()))
 }
 
 #[cfg(test)]
@@ -155,13 +208,14 @@ mod tests {
     fn run(begun: i64, before: Option<OpenStamp>) -> RunStart {
         RunStart {
             begun: Some(begun),
+            zero: Some(begun),
             before,
             closed: None,
         }
     }
 
     fn is_closed(run: &RunStart, at: &Key) -> bool {
-        let lateness = run.lateness_within(at, OVERLAP, Tz::Europe__Moscow);
+        let lateness = run.lateness_within(at, run.begun, OVERLAP, Tz::Europe__Moscow);
         matches!(lateness, Lateness::Closed)
     }
 
@@ -235,12 +289,19 @@ mod tests {
             );
             // A newer one begins anew.
             let newer = key(kind, "2021-07-01 10:02:01");
-            let lateness = run(edge + 1, Some(open)).lateness_within(&newer, OVERLAP, Tz::UTC);
-            assert!(matches!(lateness, Lateness::Open(Some(first)) if first == edge + 1));
+            let read = Some(edge + 9);
+            let newly = run(edge + 1, Some(open));
+            let lateness = newly.lateness_within(&newer, read, OVERLAP, Tz::UTC);
+            assert!(
+                matches!(lateness, Lateness::Open(first) if first == read),
+                "{kind:?}"
+            );
+            let unknown = newly.lateness_within(&newer, None, OVERLAP, Tz::UTC);
+            assert!(matches!(unknown, Lateness::Open(None)), "{kind:?}");
         }
         let at = key(Kind::Integer, "7001");
         assert!(matches!(
-            RunStart::default().lateness_within(&at, OVERLAP, Tz::UTC),
+            RunStart::default().lateness_within(&at, None, OVERLAP, Tz::UTC),
             Lateness::Open(None)
         ));
     }
@@ -255,10 +316,55 @@ mod tests {
         };
         let closed = |begun, zone| {
             let run = run(begun, Some(open.clone()));
-            matches!(run.lateness_within(&at, OVERLAP, zone), Lateness::Closed)
+            matches!(
+                run.lateness_within(&at, None, OVERLAP, zone),
+                Lateness::Closed
+            )
         };
         assert!(closed(seen + 302, Tz::Europe__Moscow));
         assert!(!closed(seen + 3601, Tz::Europe__Berlin));
         assert!(closed(seen + 3902, Tz::Europe__Berlin));
+    }
+    #[test]
+    fn a_stamp_that_is_given_while_the_run_reads_stays_open_for_the_overlap_after_that() {
+        let at = key(Kind::Integer, "7001");
+        let begun = 1_625_133_600;
+        let entered = Duration::from_millis(7_900);
+        let told = Duration::from_secs(8);
+        let now = |second| DateTime::from_timestamp(second, 0).unwrap();
+        let present = Present::of(None, now(begun), entered, told);
+        let first = RunStart {
+            begun: Some(present.begun),
+            zero: Some(present.zero),
+            ..RunStart::default()
+        };
+        // Its rows took forty seconds.
+        let seen = first.seen(Duration::from_millis(47_900)).unwrap();
+        assert_eq!(seen, begun + 41);
+        let lateness = first.lateness_within(&at, Some(seen), OVERLAP, Tz::UTC);
+        assert!(matches!(lateness, Lateness::Open(Some(open)) if open == seen));
+        let open = OpenStamp {
+            at: at.clone(),
+            seen,
+        };
+        assert!(!is_closed(&run(begun + 302, Some(open.clone())), &at));
+        assert!(!is_closed(&run(begun + 342, Some(open.clone())), &at));
+        assert!(is_closed(&run(begun + 343, Some(open)), &at));
+        assert_eq!(RunStart::default().seen(told), None);
+    }
+
+    #[test]
+    fn the_clock_that_is_behind_counts_and_no_moment_after_the_snapshot() {
+        let now = DateTime::from_timestamp(1000, 0).unwrap();
+        let entered = Duration::from_secs(20);
+        let told = Duration::from_millis(23_500);
+        let of = |theirs| {
+            let Present { begun, zero } = Present::of(theirs, now, entered, told);
+            (begun, zero)
+        };
+        assert_eq!(of(None), (1000, 980));
+        assert_eq!(of(Some(990)), (986, 970));
+        assert_eq!(of(Some(1002)), (998, 980));
+        assert_eq!(of(Some(5000)), (1000, 980));
     }
 }

@@ -99,7 +99,7 @@ impl SqlConnector {
         let Some(at) = stamps.find(is_past).or(behind.filter(is_past)) else {
             return Ok(None);
         };
-        let lateness = pull.run.lateness(&at, settings);
+        let lateness = pull.run.lateness(&at, pull.seen, settings);
         let mut position = Position::new(layout, at);
         position.closed.clone_from(&pull.run.closed);
         match (lateness, &pull.rows.next) {

@@ -31,8 +31,8 @@ pub(crate) struct Position {
     /// table grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Key>,
-    /// Second at which a run began that found `at` first, in a stored cursor whose `at` is not
-    /// closed.
+    /// Second by which the run that found `at` first had read its rows, in a stored cursor whose
+    /// `at` is not closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<i64>,
     /// Stamp up to which everything was read and nothing can come any more, in a stored cursor.
@@ -76,16 +76,16 @@ impl Position {
 }
 
 impl Position {
-    /// What a run that begins here knows; `begun` is the present second, where it was asked for.
-    pub(crate) fn begin(&self, begun: Option<i64>) -> RunStart {
+    /// Knowledge of a run that begins here, but for the time.
+    pub(crate) fn begin(&self) -> RunStart {
         let open = |seen| OpenStamp {
             at: self.at.clone(),
             seen,
         };
         RunStart {
-            begun,
             before: self.seen.map(open),
             closed: self.closed.clone(),
+            ..RunStart::default()
         }
     }
 

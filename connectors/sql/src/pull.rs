@@ -1,9 +1,11 @@
 //! A page of a run, in the order of the stamps: its beginning, its rows, and stamps that went back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+use clock::Clock as _;
 use connector_kit::{PageRequest, SourceSurprise};
 
 use crate::closing::RunStart;
@@ -28,6 +30,8 @@ pub(crate) struct Pull {
     pub until: Option<Key>,
     /// The run's beginning.
     pub run: RunStart,
+    /// Second by which the rows were read, where the run knows the time.
+    pub seen: Option<i64>,
     /// Stamp of the row behind which the page begins, where it begins behind one.
     pub behind: Option<Key>,
     pub surprise: Option<SourceSurprise>,
@@ -40,6 +44,7 @@ pub(crate) async fn read(
     feed: &FeedSettings,
     request: &PageRequest,
 ) -> Result<(Arc<Layout>, Pull), Failure> {
+    let entered = source.clock.elapsed();
     let mut lent = source.sessions.lend().await?;
     let mut known = source.known_layout(feed).filter(|_| !request.first_of_run);
     loop {
@@ -48,7 +53,7 @@ pub(crate) async fn read(
             Some(layout) => layout,
             None => source.layout(feed, &mut lent).await?,
         };
-        match Pull::read(source, feed, &layout, &mut lent, request).await {
+        match Pull::read(source, feed, &layout, &mut lent, request, entered).await {
             Err(failure) if is_known && failure.may_be_of_columns() => lent.recover().await?,
             pull => {
                 let pull = pull?;
@@ -66,6 +71,7 @@ impl Pull {
         layout: &Layout,
         lent: &mut LentSession<'_>,
         request: &PageRequest,
+        entered: Duration,
     ) -> Result<Self, Failure> {
         let mut pager = source.pager(feed, layout, Order::Stamp);
         let settings = &source.settings;
@@ -75,7 +81,7 @@ impl Pull {
             settings.overlap_seconds
         };
         let position = position(source, feed, layout, request)?;
-        let mut run = run_start(source, lent, position.as_ref(), request).await?;
+        let mut run = run_start(source, lent, position.as_ref(), request, entered).await?;
         pager.until = position
             .as_ref()
             .and_then(|position| position.until.clone());
@@ -108,6 +114,7 @@ impl Pull {
             behind = None;
             run = RunStart {
                 begun: run.begun,
+                zero: run.zero,
                 ..RunStart::default()
             };
             // What was written since lies before the stored place: the run, and with it the next
@@ -125,6 +132,7 @@ impl Pull {
         Ok(Self {
             rows,
             until,
+            seen: run.seen(source.clock.elapsed()),
             run,
             behind,
             surprise,
@@ -139,22 +147,20 @@ async fn run_start(
     lent: &mut LentSession<'_>,
     position: Option<&Position>,
     request: &PageRequest,
+    entered: Duration,
 ) -> Result<RunStart, Failure> {
     if let Some(run) = position.and_then(|position| position.run.clone()) {
         return Ok(run);
     }
-    let mut begun = None;
+    let mut run = position.map_or_else(RunStart::default, Position::begin);
     if !position.is_some_and(Position::is_closed) {
-        let clock = source.sessions.driver.clock_sql();
-        begun = Some(closing::present_second(lent, clock, request.now).await?);
+        let asked = source.sessions.driver.clock_sql();
+        let watch = &source.clock;
+        let present = closing::present(lent, asked, request.now, watch, entered).await?;
+        run.begun = Some(present.begun);
+        run.zero = Some(present.zero);
     }
-    Ok(match position {
-        Some(position) => position.begin(begun),
-        None => RunStart {
-            begun,
-            ..RunStart::default()
-        },
-    })
+    Ok(run)
 }
 
 /// The position of the request; None where reading begins, or has to begin again, at the first row.

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use clock::SystemClock;
 use connector_kit::{Feed, SourceError};
 use parking_lot::Mutex;
 
@@ -18,6 +19,8 @@ use crate::settings::{FeedSettings, SqlSettings};
 pub(crate) struct SqlSource {
     pub sessions: Sessions,
     pub settings: SqlSettings,
+    /// Measures how long runs take; the time itself comes with the requests.
+    pub clock: SystemClock,
     /// Columns that pages were last read with, or should have been.
     columns: Mutex<HashMap<Feed, Columns>>,
     /// Columns as the database last described them.
@@ -33,6 +36,7 @@ impl SqlSource {
         Ok(Self {
             sessions,
             settings,
+            clock: SystemClock::default(),
             columns: Mutex::default(),
             layouts: Mutex::default(),
             mixed: Mutex::default(),
