@@ -9,15 +9,13 @@
 use std::time::Duration;
 
 use az::SaturatingAs;
-use chrono::{DateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
+use chrono::{DateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike};
 use chrono_tz::Tz;
-use clock::Clock;
 use serde::{Deserialize, Serialize};
 
-use crate::driver::{Failure, LentSession};
 use crate::settings::SqlSettings;
 use crate::stamp::{self, Moment};
-use crate::value::{Key, Kind, Sql};
+use crate::value::{Key, Kind};
 
 /// Greatest distance of a clock in a wrong time zone, in seconds.
 const WIDEST_ZONE: i64 = 14 * 3600;
@@ -37,8 +35,8 @@ pub(crate) struct OpenStamp {
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RunStart {
-    /// Seconds since 1970, by the source's clock or ours, whichever is behind; `None` where nobody
-    /// asked, since nothing was open.
+    /// Second since 1970 up to which the source has everything (see [`crate::present`]); `None`
+    /// where it does not know, or nobody asked, since nothing was open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<i64>,
     /// Second since 1970, by the same clock as `begun`, at which the connector's own clock stood at
@@ -82,14 +80,14 @@ impl RunStart {
         overlap_seconds: u32,
         zone: Tz,
     ) -> Lateness {
+        let known = self.before.as_ref().filter(|before| before.at == *at);
         let Some(begun) = self.begun else {
-            return Lateness::Open(None);
+            return Lateness::Open(known.map(|known| known.seen));
         };
         let overlap = i64::from(overlap_seconds);
         if stamp::read(at).is_some_and(|moment| begun > given_by(&moment, at) + overlap) {
             return Lateness::Closed;
         }
-        let known = self.before.as_ref().filter(|before| before.at == *at);
         // Not its beginning: a stamp may be given while the run reads.
         let Some(seen) = known.map(|known| known.seen).or(seen) else {
             return Lateness::Open(None);
@@ -142,54 +140,10 @@ fn repeated_hour(at: &Key, zone: Tz, now: i64) -> i64 {
     if is_local && changes { 3600 } else { 0 }
 }
 
-/// The present moment as a run begins.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Present {
-    /// Second since 1970, not later than the snapshot that is read.
-    pub begun: i64,
-    /// See [`RunStart::zero`].
-    pub zero: i64,
-}
-
-impl Present {
-    /// The moment by the source's clock or ours, whichever is behind. `theirs` was told between
-    /// `entered` and `told` of the connector's own clock, perhaps after the snapshot was taken.
-    fn of(theirs: Option<i64>, now: DateTime<Utc>, entered: Duration, told: Duration) -> Self {
-        let seconds = |time: Duration| time.as_secs().saturating_as::<i64>();
-        let ours = now.timestamp();
-        let waited = seconds(told.saturating_sub(entered)).saturating_add(1);
-        let begun = theirs.map(|theirs| theirs.saturating_sub(waited));
-        Self {
-            begun: begun.unwrap_or(ours).min(ours),
-            zero: theirs.unwrap_or(ours).min(ours) - seconds(entered),
-        }
-    }
-}
-
-/// Asks for the present moment; `watch` is the connector's own clock, which stood at `entered` when
-/// the page was asked for.
-///
-/// # Errors
-/// The database's failures.
-pub(crate) async fn present(
-    lent: &mut LentSession<'_>,
-    clock: Option<&'static str>,
-    now: DateTime<Utc>,
-    watch: &dyn Clock,
-    entered: Duration,
-) -> Result<Present, Failure> {
-    let Some(sql) = clock else {
-        return Ok(Present::of(None, now, entered, entered));
-    };
-    let texts = lent.texts(&Sql::plain(sql)).await?;
-    let theirs = texts.first().and_then(|text| text.parse::<f64>().ok());
-    let theirs = theirs.ok_or_else(|| Failure::retry("the database does not say its time"))?;
-    let theirs = theirs.floor().saturating_as::<i64>();
-    Ok(Present::of(Some(theirs), now, entered, watch.elapsed()))
-}
-
 #[cfg(test)]
 mod tests {
+    use chrono::Utc;
+
     use super::*;
 
     const OVERLAP: u32 = 300;
@@ -307,6 +261,41 @@ mod tests {
     }
 
     #[test]
+    fn nothing_closes_of_a_source_that_stands_still() {
+        // A server that has stopped following another one, or a copy of a file: our clock goes on,
+        // and what the source has does not.
+        let seen = 1_625_133_600;
+        for kind in [Kind::TimestampTz, Kind::Integer] {
+            let at = key(
+                kind,
+                if kind == Kind::Integer {
+                    "7001"
+                } else {
+                    "2021-07-01 10:00:01+00"
+                },
+            );
+            let open = || {
+                Some(OpenStamp {
+                    at: at.clone(),
+                    seen,
+                })
+            };
+            for _ in 0..3 {
+                let still = run(seen - 20, open());
+                let lateness = still.lateness_within(&at, Some(seen + 9999), OVERLAP, Tz::UTC);
+                assert!(matches!(lateness, Lateness::Open(Some(first)) if first == seen));
+            }
+            let unknown = RunStart {
+                begun: None,
+                ..run(0, open())
+            };
+            let lateness = unknown.lateness_within(&at, None, OVERLAP, Tz::UTC);
+            assert!(matches!(lateness, Lateness::Open(Some(first)) if first == seen));
+            assert!(is_closed(&run(seen + 302, open()), &at), "it has followed");
+        }
+    }
+
+    #[test]
     fn an_hour_that_comes_twice_keeps_wall_clock_stamps_open_for_that_hour() {
         let at = key(Kind::Timestamp, "2021-10-31 02:59:59");
         let seen = second("2021-10-31T01:00:00Z");
@@ -329,14 +318,9 @@ mod tests {
     fn a_stamp_that_is_given_while_the_run_reads_stays_open_for_the_overlap_after_that() {
         let at = key(Kind::Integer, "7001");
         let begun = 1_625_133_600;
-        let entered = Duration::from_millis(7_900);
-        let told = Duration::from_secs(8);
-        let now = |second| DateTime::from_timestamp(second, 0).unwrap();
-        let present = Present::of(None, now(begun), entered, told);
         let first = RunStart {
-            begun: Some(present.begun),
-            zero: Some(present.zero),
-            ..RunStart::default()
+            zero: Some(begun - 7),
+            ..run(begun, None)
         };
         // Its rows took forty seconds.
         let seen = first.seen(Duration::from_millis(47_900)).unwrap();
@@ -350,21 +334,6 @@ mod tests {
         assert!(!is_closed(&run(begun + 302, Some(open.clone())), &at));
         assert!(!is_closed(&run(begun + 342, Some(open.clone())), &at));
         assert!(is_closed(&run(begun + 343, Some(open)), &at));
-        assert_eq!(RunStart::default().seen(told), None);
-    }
-
-    #[test]
-    fn the_clock_that_is_behind_counts_and_no_moment_after_the_snapshot() {
-        let now = DateTime::from_timestamp(1000, 0).unwrap();
-        let entered = Duration::from_secs(20);
-        let told = Duration::from_millis(23_500);
-        let of = |theirs| {
-            let Present { begun, zero } = Present::of(theirs, now, entered, told);
-            (begun, zero)
-        };
-        assert_eq!(of(None), (1000, 980));
-        assert_eq!(of(Some(990)), (986, 970));
-        assert_eq!(of(Some(1002)), (998, 980));
-        assert_eq!(of(Some(5000)), (1000, 980));
+        assert_eq!(RunStart::default().seen(Duration::ZERO), None);
     }
 }

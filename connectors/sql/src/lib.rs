@@ -20,6 +20,7 @@ mod ids;
 mod layout;
 mod native;
 mod page;
+mod present;
 mod pull;
 mod row;
 mod salvage;

@@ -1,7 +1,6 @@
 //! A page of a run, in the order of the stamps: its beginning, its rows, and stamps that went back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -14,11 +13,12 @@ use crate::driver::{Failure, LentSession};
 use crate::forms::{NUMBERS, OTHER_TEXT};
 use crate::layout::{CHANGED_AT, Layout};
 use crate::page::{Order, Pager, Place, Rows, Start};
+use crate::present::Clocks;
 use crate::settings::FeedSettings;
 use crate::source::{SqlSource, gone, log_unreadable};
 use crate::table::Row;
 use crate::value::Key;
-use crate::{closing, salvage, stamp};
+use crate::{salvage, stamp};
 
 /// Time by which the source's clock may be ahead of ours without its stamps' being from the future.
 const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
@@ -44,7 +44,12 @@ pub(crate) async fn read(
     feed: &FeedSettings,
     request: &PageRequest,
 ) -> Result<(Arc<Layout>, Pull), Failure> {
-    let entered = source.clock.elapsed();
+    let clocks = Clocks {
+        now: request.now,
+        watch: &source.clock,
+        entered: source.clock.elapsed(),
+        written: source.sessions.driver.last_written().await,
+    };
     let mut lent = source.sessions.lend().await?;
     let mut known = source.known_layout(feed).filter(|_| !request.first_of_run);
     loop {
@@ -53,7 +58,7 @@ pub(crate) async fn read(
             Some(layout) => layout,
             None => source.layout(feed, &mut lent).await?,
         };
-        match Pull::read(source, feed, &layout, &mut lent, request, entered).await {
+        match Pull::read(source, feed, &layout, &mut lent, request, &clocks).await {
             Err(failure) if is_known && failure.may_be_of_columns() => lent.recover().await?,
             pull => {
                 let pull = pull?;
@@ -71,7 +76,7 @@ impl Pull {
         layout: &Layout,
         lent: &mut LentSession<'_>,
         request: &PageRequest,
-        entered: Duration,
+        clocks: &Clocks<'_>,
     ) -> Result<Self, Failure> {
         let mut pager = source.pager(feed, layout, Order::Stamp);
         let settings = &source.settings;
@@ -81,7 +86,7 @@ impl Pull {
             settings.overlap_seconds
         };
         let position = position(source, feed, layout, request)?;
-        let mut run = run_start(source, lent, position.as_ref(), request, entered).await?;
+        let mut run = run_start(source, lent, position.as_ref(), clocks).await?;
         pager.until = position
             .as_ref()
             .and_then(|position| position.until.clone());
@@ -140,25 +145,23 @@ impl Pull {
     }
 }
 
-/// The beginning of the request's run. The source is asked for its time unless nothing is open: an
+/// Beginning of the request's run. The source is asked for its time unless nothing is open: an
 /// unchanged source costs no statement more.
 async fn run_start(
     source: &SqlSource,
     lent: &mut LentSession<'_>,
     position: Option<&Position>,
-    request: &PageRequest,
-    entered: Duration,
+    clocks: &Clocks<'_>,
 ) -> Result<RunStart, Failure> {
     if let Some(run) = position.and_then(|position| position.run.clone()) {
         return Ok(run);
     }
     let mut run = position.map_or_else(RunStart::default, Position::begin);
     if !position.is_some_and(Position::is_closed) {
-        let asked = source.sessions.driver.clock_sql();
-        let watch = &source.clock;
-        let present = closing::present(lent, asked, request.now, watch, entered).await?;
-        run.begun = Some(present.begun);
-        run.zero = Some(present.zero);
+        let driver = source.sessions.driver.as_ref();
+        let present = clocks.ask(driver, lent).await?;
+        run.begun = present.begun;
+        run.zero = present.zero;
     }
     Ok(run)
 }

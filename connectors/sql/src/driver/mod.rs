@@ -104,9 +104,14 @@ pub(crate) trait Driver: Send + Sync {
     fn stamp_styles_sql(&self, _column: &str, _source: &str) -> Option<String> {
         None
     }
-    /// Statement that returns the server's time as text, in seconds since 1970: of a moment not
-    /// later than the snapshot that the transaction reads. `None` where its clock is ours.
+    /// Statement that returns the server's time as text, in seconds since 1970. Where the server
+    /// follows another one ` replica` stands behind it, and behind that, if it is known, when the
+    /// last transaction was committed there that it has. `None` where its clock is ours.
     fn clock_sql(&self) -> Option<&'static str> {
+        None
+    }
+    /// When the source's file was last written, in seconds since 1970; `None` where it is no file.
+    async fn last_written(&self) -> Option<i64> {
         None
     }
     /// Statement with one row of three texts on a column's origin: `table`, `view` or `long` (a
@@ -283,6 +288,12 @@ impl LentSession<'_> {
         Ok(texts
             .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
             .collect())
+    }
+
+    /// Ends the transaction and begins another one, on a new snapshot.
+    pub(crate) async fn renew(&mut self) -> Result<(), Failure> {
+        Self::bounded(self.limit, self.session.end()).await?;
+        Self::bounded(self.limit, self.session.begin()).await
     }
 
     /// Ends the transaction and keeps the session for the next one.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
@@ -127,6 +128,22 @@ impl Driver for Sqlite {
             "SELECT DISTINCT typeof({column}) || CASE WHEN typeof({column}) = 'text' THEN {form} \
              ELSE '' END {source} WHERE {column} IS NOT NULL LIMIT 10"
         ))
+    }
+
+    // A file may be a copy that somebody puts there from time to time: between two of them nothing
+    // new can be seen in it, however late it is. What is committed in WAL mode is in the file
+    // beside it.
+    async fn last_written(&self) -> Option<i64> {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        let mut last = 0;
+        for path in [self.path.as_os_str(), log.as_os_str()] {
+            let written = tokio::fs::metadata(path).await;
+            let written = written.and_then(|metadata| metadata.modified());
+            let written = written.map_or(0, |at| DateTime::<Utc>::from(at).timestamp());
+            last = last.max(written);
+        }
+        Some(last)
     }
 
     fn origin_sql(&self, origin: &Origin, query: &str) -> String {

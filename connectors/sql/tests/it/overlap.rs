@@ -110,6 +110,111 @@ async fn an_import_of_long_ago_is_read_once() {
     .await;
 }
 
+/// Twenty rows of long ago, which are read once; or again with every run, where the source may
+/// stand still.
+async fn reads_again(clinic: &Clinic) -> bool {
+    let connector = clinic.connector(DOSES);
+    let first = run(&connector, None, 100).await;
+    assert_eq!(first.ids.len(), 20);
+    let again = run(&connector, first.stored, 100).await;
+    let last = run(&connector, again.stored, 100).await;
+    assert_eq!(again.ids, last.ids);
+    assert!([0, 20].contains(&last.ids.len()), "{:?}", last.ids);
+    last.ids.len() == 20
+}
+
+async fn long_ago(clinic: &Clinic, kind: &str) {
+    table(clinic, kind).await;
+    insert(clinic, 0..20, &stamp(kind, now() - TimeDelta::days(3))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_has_replayed_nothing_closes_nothing() {
+    let clinic = Clinic::postgres().await;
+    long_ago(&clinic, "timestamptz").await;
+    assert!(!reads_again(&clinic).await);
+    let Clinic::Postgres(mut server, database) = clinic else {
+        unreachable!()
+    };
+    server.stop().await.unwrap();
+    std::fs::write(server.data_dir().join("standby.signal"), "").unwrap();
+    server.restart().await.unwrap();
+    let replayed = "SELECT pg_is_in_recovery(), pg_last_xact_replay_timestamp() IS NULL";
+    let said = server.psql(&database, replayed).await.unwrap();
+    assert_eq!(said.trim(), "t|t");
+    let clinic = Clinic::Postgres(server, database);
+    assert!(reads_again(&clinic).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_closes_by_what_it_has_replayed() {
+    let clinic = Clinic::postgres().await;
+    long_ago(&clinic, "timestamptz").await;
+    let Clinic::Postgres(mut server, database) = clinic else {
+        unreachable!()
+    };
+    // What was committed is replayed as it starts.
+    server.kill();
+    std::fs::write(server.data_dir().join("standby.signal"), "").unwrap();
+    server.restart().await.unwrap();
+    let replayed = "SELECT pg_is_in_recovery(), pg_last_xact_replay_timestamp() IS NULL";
+    let said = server.psql(&database, replayed).await.unwrap();
+    assert_eq!(said.trim(), "t|f");
+    let clinic = Clinic::Postgres(server, database);
+    assert!(!reads_again(&clinic).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_closes_nothing_and_any_account_may_ask() {
+    let clinic = Clinic::postgres().await;
+    long_ago(&clinic, "timestamptz").await;
+    clinic
+        .run(
+            "CREATE ROLE plain; SET ROLE plain; SELECT 1 FROM pg_catalog.pg_subscription AS s \
+             WHERE s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database AS d \
+             WHERE d.datname = current_database())",
+        )
+        .await;
+    assert!(!reads_again(&clinic).await);
+    clinic
+        .run(
+            "CREATE SUBSCRIPTION elsewhere CONNECTION 'dbname=elsewhere' PUBLICATION doses \
+             WITH (connect = false)",
+        )
+        .await;
+    assert!(reads_again(&clinic).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_mariadb_that_is_read_only_or_has_taken_over_closes_nothing() {
+    let clinic = Clinic::mariadb().await;
+    long_ago(&clinic, "datetime(6)").await;
+    assert!(!reads_again(&clinic).await);
+    clinic.run("SET GLOBAL read_only = 1").await;
+    assert!(reads_again(&clinic).await);
+    clinic.run("SET GLOBAL read_only = 0").await;
+    assert!(!reads_again(&clinic).await);
+    clinic.run("SET GLOBAL gtid_slave_pos = '0-7-12'").await;
+    assert!(reads_again(&clinic).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_closes_by_the_time_at_which_it_was_written() {
+    let clinic = Clinic::sqlite();
+    long_ago(&clinic, "text").await;
+    let Clinic::Sqlite(folder) = &clinic else {
+        unreachable!()
+    };
+    let path = folder.path().join("mis.db");
+    let file = std::fs::File::options().append(true).open(path).unwrap();
+    // A copy that was made shortly after the rows were stamped.
+    let written = now() - TimeDelta::days(3) + TimeDelta::minutes(1);
+    file.set_modified(written.into()).unwrap();
+    assert!(reads_again(&clinic).await);
+    file.set_modified(now().into()).unwrap();
+    assert!(!reads_again(&clinic).await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_left_in_its_midst_goes_on_there_where_nothing_can_come_behind() {
     each_database(async |clinic, kind| {

@@ -202,7 +202,13 @@ impl Driver for MySql {
     }
 
     fn clock_sql(&self) -> Option<&'static str> {
-        Some("SELECT CAST(UNIX_TIMESTAMP() AS CHAR(20))")
+        // Any account sees these two. A replica is read-only as a rule; one of MariaDB also knows
+        // what it has taken over, in a comment that MySQL does not read.
+        Some(
+            "SELECT CONCAT(CAST(UNIX_TIMESTAMP() AS CHAR(20)), CASE WHEN \
+             CAST(@@GLOBAL.read_only AS CHAR(20)) IN ('0', 'OFF') \
+             /*M! AND @@GLOBAL.gtid_slave_pos = '' */ THEN '' ELSE ' replica' END)",
+        )
     }
 
     fn origin_sql(&self, origin: &Origin, query: &str) -> String {

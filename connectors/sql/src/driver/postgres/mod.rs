@@ -149,7 +149,16 @@ impl Driver for Postgres {
     }
 
     fn clock_sql(&self) -> Option<&'static str> {
-        Some("SELECT CAST(floor(extract(epoch FROM now())) AS text)")
+        // A standby has what it has replayed. Who subscribes has what the publisher's tables
+        // were, and does not say of when.
+        Some(
+            "SELECT CAST(floor(extract(epoch FROM now())) AS text) || CASE WHEN \
+             pg_is_in_recovery() THEN ' replica ' || coalesce(CAST(floor(extract(epoch FROM \
+             pg_last_xact_replay_timestamp())) AS text), '') WHEN EXISTS (SELECT 1 FROM \
+             pg_catalog.pg_subscription AS s WHERE s.subdbid = (SELECT d.oid FROM \
+             pg_catalog.pg_database AS d WHERE d.datname = current_database())) THEN ' replica' \
+             ELSE '' END",
+        )
     }
 
     // Of both, the numbers are the server's own.
