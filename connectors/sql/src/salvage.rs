@@ -296,7 +296,8 @@ impl<'a, 's, 'l> Salvage<'a, 's, 'l> {
     /// Deals with a row that cannot be read by itself. Returns the failure if the row is not its
     /// cause, or may not be.
     async fn single(&mut self, which: usize, failure: Failure) -> Result<Option<Failure>, Failure> {
-        if failure.cause() != Cause::Values {
+        let is_of_values = failure.cause() == Cause::Values;
+        if !is_of_values {
             if !self.another_is_readable(which).await? {
                 return Ok(Some(failure));
             }
@@ -307,7 +308,7 @@ impl<'a, 's, 'l> Salvage<'a, 's, 'l> {
                 return Ok(None);
             }
         }
-        self.refuse(which).await?;
+        self.refuse(which, is_of_values).await?;
         Ok(None)
     }
 
@@ -398,9 +399,15 @@ impl<'a, 's, 'l> Salvage<'a, 's, 'l> {
     }
 
     /// Hands over by their keys alone the row, and those the database holds equal to it: "after it"
-    /// passes over them. A stamp that cannot be read either is left out.
-    async fn refuse(&mut self, which: usize) -> Result<(), Failure> {
-        let most = self.width.saturating_sub(1).min(KEY_COLUMNS);
+    /// passes over them. A stamp that cannot be read either is left out. So is that of a row whose
+    /// values may not be the cause: it is read again by the overlap and by every sweep.
+    async fn refuse(&mut self, which: usize, is_of_values: bool) -> Result<(), Failure> {
+        let keys = if is_of_values {
+            KEY_COLUMNS
+        } else {
+            RECORD_ID + 1
+        };
+        let most = self.width.saturating_sub(1).min(keys);
         for width in (RECORD_ID + 1..=most).rev() {
             let sql = self.one_of(self.by, which, width);
             match self.attempt(&sql, width).await? {

@@ -1,7 +1,7 @@
 //! Rows that make the query fail, whatever the server says of it: each is refused by itself; what
 //! fails for every row is told as what it is.
 
-use connector_kit::{Connector, SourceError};
+use connector_kit::{ClinicRecord, Connector, SourceError};
 use connector_sql::SqlConnector;
 
 use crate::clinic::{Clinic, DOSES, Run, fetch, first_keys, first_page, now, run, sweep};
@@ -59,7 +59,8 @@ async fn one_is_refused(clinic: &Clinic, expression: &str, code: &str) {
     assert_eq!(sweep(&connector, 7).await.len(), 20, "{expression}");
     let ids: Vec<String> = (1..=20).map(|n| n.to_string()).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let records = fetch(&connector, &ids).await;
+    let mut records = fetch(&connector, &ids).await;
+    records.sort_by_key(|record| record.record_id.parse::<u32>().unwrap());
     let fetched = Run {
         ids: vec![],
         records,
@@ -209,6 +210,37 @@ async fn a_lone_new_row_is_refused_where_older_ones_can_be_read() {
     assert_eq!(marked(&found), ["21!"]);
 }
 
+/// The bad row as a run and a fetch hand it over: whether it has a stamp.
+async fn is_stamped(connector: &SqlConnector) -> bool {
+    let found = run(connector, None, 100).await;
+    assert_eq!(marked(&found), nineteen_and_one());
+    let bad = |records: &[ClinicRecord]| {
+        let is_bad = |record: &&ClinicRecord| record.record_id == BAD.to_string();
+        records.iter().find(is_bad).unwrap().stamp.is_some()
+    };
+    let in_run = bad(&found.records);
+    assert_eq!(bad(&fetch(connector, &["6", "7", "8"]).await), in_run);
+    // What a sweep compares it with.
+    let keys = sweep(connector, 100).await;
+    assert!(keys.iter().all(|key| key.stamp.is_some()));
+    in_run
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_whose_values_may_not_be_the_cause_has_no_stamp_and_is_read_again() {
+    let clinic = Clinic::postgres().await;
+    twenty_rows(&clinic).await;
+    clinic.run(POSTGRES_FUNCTIONS).await;
+    for code in ["53100", "57000", "58030", "HV000", "XX000", "26000"] {
+        let raising = calculating(&clinic, &format!("raising(how, '{code}')"));
+        assert!(!is_stamped(&raising).await, "{code}");
+    }
+    for code in ["P0001", "22012", "IVANO"] {
+        let raising = calculating(&clinic, &format!("raising(how, '{code}')"));
+        assert!(is_stamped(&raising).await, "{code}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_of_rows_that_all_raise_is_refused_in_bounded_steps() {
     let clinic = Clinic::postgres().await;
@@ -311,6 +343,8 @@ async fn a_row_that_raises_anything_is_refused_from_mariadb() {
     ] {
         one_is_refused(&clinic, expression, code).await;
     }
+    assert!(!is_stamped(&calculating(&clinic, "failing(how, 1021)")).await);
+    assert!(is_stamped(&calculating(&clinic, "raising(how, 1644)")).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,15 +28,15 @@ pub use batches::{
 };
 pub use corrections::{OlderVersion, RefusedCorrections};
 pub use dead_letters::{
-    DeadLetter, DeadLetterFilter, FOREIGN_VERSION, Origin, Refused, SUPERSEDED, VERSIONS_EXHAUSTED,
-    WITHDRAWAL_OF_UNKNOWN_KIND,
+    DeadLetter, DeadLetterFilter, FOREIGN_VERSION, Origin, RECORD_UNREADABLE, Refused, SUPERSEDED,
+    VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND,
 };
 pub use feeds::{RunOutcome, SOURCE_ENDLESS};
 pub use file::{KeyFingerprints, OutboxError, Owner, accept_pseudonym_keys, accept_state, owner};
 pub use limits::{
     BEACON_PAUSE_MS, CORRECTIONS_WINDOW_MS, MAX_BEACON_RAISES, MAX_BEACON_STEP,
     MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_WAIT_MS, OTHER_GATEWAY_MS,
-    RECEIPT_RAISE_PAUSE_MS,
+    RECEIPT_RAISE_PAUSE_MS, UNREADABLE_AGAIN_MS,
 };
 pub use operator::{
     DeadLetterCount, FeedStatus, Link, OutboxReader, PublisherStatus, RaiseWaits, RejectedReceipts,

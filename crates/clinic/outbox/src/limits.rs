@@ -33,3 +33,7 @@ pub const OTHER_GATEWAY_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 /// Time over which older versions withdrawn for refused corrections count together, in
 /// milliseconds.
 pub const CORRECTIONS_WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Least time between two failures to read a row, in milliseconds, for the second to count as one
+/// of a later run: what passes within it may be one and the same trouble of the source.
+pub const UNREADABLE_AGAIN_MS: i64 = 60 * 1000;

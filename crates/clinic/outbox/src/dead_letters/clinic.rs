@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::types::{Origin, Refused};
 use super::unlisted::{Unlisted, any_unlisted, forget_unlisted, put_unlisted};
-use crate::file::{OutboxError, json, to_ms};
+use crate::file::{OutboxError, digest_from, json, to_ms};
 use crate::limits::MAX_DEAD_LETTERS_PER_FEED;
 
 /// Length at which record ids are cut, in characters.
@@ -60,6 +60,31 @@ pub(crate) async fn open_refused(
     }
     let unlisted = note_unlisted(connection, refused, feed_id, &rows).await?;
     Ok((listed + unlisted.added).saturating_sub(unlisted.forgotten))
+}
+
+/// Records of those of the rows that were refused since `before` or longer, as their letters say;
+/// an unlisted refusal says no time and counts.
+pub(crate) async fn failed_since(
+    connection: &mut SqliteConnection,
+    rows: impl Iterator<Item = &Refused>,
+    feed_id: i64,
+    before: DateTime<Utc>,
+) -> Result<Vec<RecordDigest>, OutboxError> {
+    let rows: HashMap<&str, String> = rows
+        .map(|row| (cut(&row.record_id), row.record.to_hex()))
+        .collect();
+    let records: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT unhex(j.value) FROM json_each(?2) AS j WHERE EXISTS (SELECT 1 FROM dead_letter \
+         WHERE feed_id = ?1 AND record_id = j.key AND origin = 'clinic' \
+         AND first_seen_at_ms <= ?3) OR EXISTS (SELECT 1 FROM unlisted_refusal \
+         WHERE record = unhex(j.value) AND origin = 'clinic')",
+    )
+    .bind(feed_id)
+    .bind(json(&rows))
+    .bind(to_ms(before))
+    .fetch_all(connection)
+    .await?;
+    records.into_iter().map(digest_from).collect()
 }
 
 /// Numbers of refusals that came to the unlisted ones and left them.

@@ -39,6 +39,9 @@ impl Origin {
     }
 }
 
+/// Reason of a row that the source could not hand over, but for its keys.
+pub const RECORD_UNREADABLE: &str = "record-unreadable";
+
 /// A row of the clinic that could not become an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -50,6 +53,14 @@ pub struct Refused {
     pub record: RecordDigest,
     /// Change stamp of the row.
     pub stamp: SourceStamp,
+}
+
+impl Refused {
+    /// Returns whether the row may be readable in a moment: a connector gives it no stamp then, so
+    /// that it is read again.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.reason == RECORD_UNREADABLE && self.stamp.is_none()
+    }
 }
 
 /// Filter that selects dead letters; a field that is left out does not narrow.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use az::SaturatingAs as _;
+use chrono::TimeDelta;
 use contract::RecordDigest;
 use sqlx::sqlite::SqliteConnection;
 
@@ -15,10 +16,11 @@ use crate::batches::{Capacity, NewBatch, Sealing, store_batches};
 use crate::corrections::{self, Noticed};
 use crate::dead_letters::{
     Origin, RegistryLetter, VERSIONS_EXHAUSTED, close_accepted, close_of_registry, close_parked,
-    forget_unlisted, open_letters, open_refused,
+    failed_since, forget_unlisted, open_letters, open_refused,
 };
 use crate::feeds::{enter_feed, feed_id};
 use crate::file::{Database, OutboxError, to_ms};
+use crate::limits::UNREADABLE_AGAIN_MS;
 use crate::records::{Key, LookedUp, Records, key_of, store_moved};
 use crate::sweep::note_page;
 use crate::versions::{CommitGuard, Versions};
@@ -258,17 +260,18 @@ async fn store_dead_letters(
     let unsent = plan.unchanged.iter().chain(&plan.parked);
     let unsent = unsent.map(|pulled| &pulled.draft.record);
     let forgotten = corrections::forget(connection, sent.clone().chain(unsent)).await?;
-    let noticed = |record: &RecordDigest, possible| Noticed {
-        record: *record,
+    let noticed = |record: RecordDigest, possible| Noticed {
+        record,
         feed_id,
         possible,
         by_registry: false,
         content: None,
     };
-    let certain = plan.refused_corrections.iter();
-    let certain = certain.map(|record| noticed(record, false));
+    let failed = refused_before(connection, page, &plan.unread_corrections, feed_id).await?;
+    let certain = plan.refused_corrections.iter().chain(&failed);
+    let certain = certain.map(|record| noticed(*record, false));
     let possible = plan.possible_corrections.iter();
-    let possible = possible.map(|record| noticed(record, true));
+    let possible = possible.map(|record| noticed(*record, true));
     let noticed: Vec<Noticed> = certain.chain(possible).collect();
     corrections::notice(connection, &noticed, page.now).await?;
     close_of_registry(connection, sent.chain(&forgotten)).await?;
@@ -288,6 +291,24 @@ async fn store_dead_letters(
     let accepted = &page.accepted_record_ids;
     counts.cleared += close_accepted(connection, accepted, &page.refused, feed_id).await?;
     Ok(())
+}
+
+/// Those of the page's unread corrections that an earlier run could not send either. To be asked
+/// before the page's own letters are written.
+async fn refused_before(
+    connection: &mut SqliteConnection,
+    page: &PageCommit,
+    unread: &[RecordDigest],
+    feed_id: i64,
+) -> Result<Vec<RecordDigest>, OutboxError> {
+    if unread.is_empty() {
+        return Ok(Vec::new());
+    }
+    let unread: HashSet<&RecordDigest> = unread.iter().collect();
+    let rows = page.refused.iter();
+    let rows = rows.filter(|row| unread.contains(&row.record));
+    let before = page.now - TimeDelta::milliseconds(UNREADABLE_AGAIN_MS);
+    failed_since(connection, rows, feed_id, before).await
 }
 
 /// Writes the feed's cursor and adds to its totals.

@@ -57,6 +57,9 @@ pub(super) struct PagePlan {
     pub(super) still_refused: Vec<Pulled>,
     /// Records of refused rows of which an older version stands at the registry.
     pub(super) refused_corrections: Vec<RecordDigest>,
+    /// Records of such rows that could not be read, for a cause that may be the source's own and
+    /// pass: they count as refused corrections once they have failed before.
+    pub(super) unread_corrections: Vec<RecordDigest>,
     /// Records of refused rows of which only a state that was lost can have sent an older version.
     pub(super) possible_corrections: Vec<RecordDigest>,
     /// Drafts that no version is left for.
@@ -92,8 +95,8 @@ impl PagePlan {
         }
         // Sent again only because the generation rose: the source's pulls missed nothing.
         plan.counts.missed = plan.counts.missed.saturating_sub(plan.counts.resent);
-        for (record, refused) in refused {
-            plan.add_refused(record, refused.stamp, known.get(record), basis);
+        for refused in refused.values() {
+            plan.add_refused(refused, known.get(&refused.record), basis);
         }
         plan.changed.sort_unstable();
         plan
@@ -155,11 +158,11 @@ impl PagePlan {
 
     fn add_refused(
         &mut self,
-        record: &RecordDigest,
-        stamp: SourceStamp,
+        refused: &Refused,
         known: Option<&KnownRecord>,
         basis: PlanBasis<'_>,
     ) {
+        let Refused { record, stamp, .. } = refused;
         let never_sent = known.is_none_or(|known| !known.state.was_sent());
         if never_sent && basis.may_be_lost {
             self.possible_corrections.push(*record);
@@ -171,12 +174,17 @@ impl PagePlan {
                 content: None,
                 revision: Revision::never_sent(basis.generation),
                 withdrawn: false,
-                stamp,
+                stamp: *stamp,
             }),
             Some(known) => {
-                self.move_if_changed(record, known, basis.feed_id, stamp);
+                self.move_if_changed(record, known, basis.feed_id, *stamp);
                 if known.state.was_sent() && !known.state.withdrawn {
-                    self.refused_corrections.push(*record);
+                    let corrections = if refused.may_pass() {
+                        &mut self.unread_corrections
+                    } else {
+                        &mut self.refused_corrections
+                    };
+                    corrections.push(*record);
                 }
             }
         }
@@ -208,6 +216,7 @@ impl PagePlan {
         self.unchanged.extend(other.unchanged);
         self.still_refused.extend(other.still_refused);
         self.refused_corrections.extend(other.refused_corrections);
+        self.unread_corrections.extend(other.unread_corrections);
         self.possible_corrections.extend(other.possible_corrections);
         self.parked.extend(other.parked);
         self.updates.extend(other.updates);
@@ -325,6 +334,7 @@ mod tests {
 
     use super::super::drafts::refused_without_draft;
     use super::*;
+    use crate::RECORD_UNREADABLE;
 
     const RECORD: RecordDigest = RecordDigest([1; 32]);
 
@@ -529,6 +539,28 @@ mod tests {
             refused_without_draft(&also_drafted, &drafts).is_empty(),
             "the draft counts for its record"
         );
+    }
+
+    #[test]
+    fn a_row_that_may_be_unreadable_for_a_moment_is_no_refused_correction_yet() {
+        let known = RecordMap::from_iter([(RECORD, known(1, 1, false))]);
+        for (reason, stamp, unread) in [
+            (RECORD_UNREADABLE, None, true),
+            (RECORD_UNREADABLE, Some(9), false),
+            ("bad-snils", None, false),
+        ] {
+            let list = [Refused {
+                record_id: "r".into(),
+                reason,
+                record: RECORD,
+                stamp,
+            }];
+            let refused = refused_without_draft(&list, &[]);
+            let plan = PagePlan::new(Vec::new(), &refused, &known, basis(1));
+            let sorted = |yes| if yes { vec![RECORD] } else { vec![] };
+            assert_eq!(plan.unread_corrections, sorted(unread), "{reason}");
+            assert_eq!(plan.refused_corrections, sorted(!unread), "{reason}");
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use contract::{Event, FactKind};
 use outbox::{
     CORRECTIONS_WINDOW_MS, CorrectionRule, DeadLetter, DeadLetterFilter, OlderVersion, Outbox,
-    OutboxError, OutboxOptions, RefusedCorrections, SettledCorrections, SweepEnd, SweepLimits,
+    OutboxError, OutboxOptions, PageCommit, RECORD_UNREADABLE, Refused, RefusedCorrections,
+    SettledCorrections, SweepEnd, SweepLimits, UNREADABLE_AGAIN_MS,
 };
 
 use crate::receipts::settle;
@@ -137,6 +138,54 @@ async fn older_version_is_withdrawn_once_and_comes_back_when_the_row_is_mended()
     source.break_row(3);
     source.pull(&outbox).await;
     assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
+}
+
+/// Page that brings the third of ten rows as one that could not be read, and the others as ever.
+fn unread(source: &Source, now: DateTime<Utc>) -> PageCommit {
+    let mut page = source.page((0..10).filter(|record| *record != 3));
+    page.now = now;
+    page.refused.push(Refused {
+        record_id: "3".into(),
+        reason: RECORD_UNREADABLE,
+        record: digest(3),
+        stamp: None,
+    });
+    page
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_withdrawn_at_its_second_failure_only() {
+    let place = Place::new();
+    let (outbox, source) = ten(&place).await;
+    let again = UNREADABLE_AGAIN_MS / 1000;
+    // Once, and again within the same trouble of the source: nothing is withdrawn.
+    for second in [0, 1, again - 1] {
+        let pulled = outbox.commit_page(unread(&source, at(second))).await;
+        assert_eq!(pulled.unwrap().refused, 1);
+        assert_eq!(older_version(&outbox).await, None);
+        assert_eq!(noted(&outbox).await, RefusedCorrections::default());
+        assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (0, 0));
+    }
+    // A sweep reads it again, since it has no stamp, and closes its letter: that was all.
+    assert_eq!(source.sweep_pass(&outbox).await, [3]);
+    assert_eq!(letters(&outbox).await, []);
+    assert!(place.deliver_all(&outbox, at(again)).await.is_empty());
+
+    // Its failures count anew from there, and the second one is a refused correction.
+    let first = 10 * again;
+    for (second, withdrawn) in [(first, 0), (first + again, 1), (first + 2 * again, 0)] {
+        outbox
+            .commit_page(unread(&source, at(second)))
+            .await
+            .unwrap();
+        let settled = withdrawn_and_held(&outbox, WITHDRAW).await;
+        assert_eq!(settled, (withdrawn, 0), "{second}");
+    }
+    let sent = place.deliver_all(&outbox, at(first + 2 * again)).await;
+    assert_eq!(sent.iter().map(is_withdrawal).collect::<Vec<_>>(), [true]);
+    source.pull(&outbox).await;
+    let sent = place.deliver_all(&outbox, at(first + 2 * again + 1)).await;
+    assert_eq!(standing(&sent), [(true, 3)], "it comes back");
 }
 
 #[tokio::test]
