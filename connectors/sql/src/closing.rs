@@ -46,13 +46,22 @@ pub(crate) struct RunStart {
 
 /// State of a stamp at which a run has ended.
 pub(crate) enum Lateness {
-    /// Nothing can come any more.
+    /// No row can come any more.
     Closed,
     /// Rows may still come; a run found the stamp first at this second, if that is known.
     Open(Option<i64>),
 }
 
 impl RunStart {
+    /// Beginning of a run before which nothing was known.
+    pub(crate) const fn of_unknown(begun: Option<i64>) -> Self {
+        Self {
+            begun,
+            before: None,
+            closed: None,
+        }
+    }
+
     /// Judges the stamp at which the run has ended.
     pub(crate) fn lateness(&self, at: &Key, settings: &SqlSettings) -> Lateness {
         self.lateness_within(at, settings.overlap_seconds, settings.zone)
