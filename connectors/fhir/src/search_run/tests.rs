@@ -197,7 +197,7 @@ fn the_form_of_stored_cursors_stays() {
         "changed":null,"shrunk":false,"total":3,"marks":[[10,20]],
         "circle":{"link":5,"content":6,"steps":0,"until":1,"repeated":0,"empty":0},
         "went_back":false}"#
-        .replace("\n            ", "");
+        .replace("\n        ", "");
     let run: SearchRun = serde_json::from_str(&stored).unwrap();
     assert_eq!(serde_json::to_string(&run).unwrap(), stored);
 }
