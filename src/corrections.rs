@@ -64,7 +64,7 @@ fn note(run: &FeedRun<'_>, settled: &SettledCorrections) {
         run.counters
             .withdrawn
             .fetch_add(withdrawn, Ordering::Relaxed);
-        run.count_records("withdrawn", withdrawn);
+        run.count_records("older-withdrawn", withdrawn);
         tracing::warn!(
             event = "older-versions-withdrawn",
             withdrawn,

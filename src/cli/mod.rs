@@ -54,11 +54,12 @@ struct Arguments {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 something failed and may succeed later (a server away, batches waiting, the \
-outbox in use); \
+outbox in use), nothing was found, or withdrawals are held; \
 2 wrong arguments, among them a name or number that there is not; \
 65 it is done, and something is left to look at (differences at the registry, dead letters that \
 are refused again); \
-78 the configuration, a key or an account has to be changed, or `check` found an error.";
+78 the configuration, a key or an account has to be changed, another gateway runs on a copy \
+of this state, or `check` found an error.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -79,12 +80,13 @@ enum Command {
     Status(status::StatusArguments),
     /// Read all keys of a source now, so that what was deleted there is withdrawn.
     Sweep(sweep::SweepArguments),
-    /// Permit the withdrawals that a sweep holds back because they are unusually many.
+    /// Permit the withdrawals that are held back because they are unusually many: of rows that a sweep
+    /// did not find, and of older versions of rows that are refused.
     ConfirmWithdrawals(confirm_withdrawals::ConfirmArguments),
     /// List, show, retry and discard what was refused.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersCommand),
-    /// Ask the registry whether it holds what was sent, and send what differs again.
+    /// Ask the registry whether it holds what was sent; with --repair, send what differs again.
     Reconcile(reconcile::ReconcileArguments),
     /// Go on with this state though another gateway was found to run on a copy of it.
     AcceptState(accept_state::AcceptStateArguments),

@@ -102,7 +102,8 @@ pub struct ConnectorSection<'a> {
 pub struct SweepConfig {
     /// When; every night by default. A sweep follows the next pull that reaches its end.
     pub schedule: Schedule,
-    /// A sweep that would withdraw more of a feed than this share stops and asks, 0 to 100.
+    /// Share of a feed, 0 to 100 percent, of which more is not withdrawn unasked, by a sweep or for
+    /// refused rows, if it is more than `always_allowed`, too.
     pub max_withdrawn_percent: u8,
     /// Number of records that may always be withdrawn, whatever share they are.
     pub always_allowed: u32,

@@ -12,7 +12,7 @@ use crate::sources::Source;
 use crate::surprise;
 
 /// Outcomes of records, beside each other or not.
-const RECORD_OUTCOMES: [&str; 11] = [
+const RECORD_OUTCOMES: [&str; 12] = [
     "new",
     "corrected",
     "withdrawn",
@@ -22,6 +22,7 @@ const RECORD_OUTCOMES: [&str; 11] = [
     "refused-again",
     "parked",
     "swept",
+    "older-withdrawn",
     "out-of-scope",
     "oms-check-digit",
 ];

@@ -85,7 +85,16 @@ async fn a_hangup_is_told_and_ends_no_daemon() {
         )
         .await
         .expect("a row changes");
-    let mut sync = Running::start(world.clinic.command(&waiting), &log("sync.log"));
+    // The tests may themselves run where SIGHUP is ignored.
+    let mut asked = Command::new("env");
+    asked
+        .arg("--default-signal=HUP")
+        .arg(gateway_program())
+        .arg("--config")
+        .arg(world.clinic.config_path())
+        .args(waiting)
+        .stdin(Stdio::null());
+    let mut sync = Running::start(asked, &log("sync.log"));
     works(&world).await;
     hang_up(sync.id());
     says(&sync, "SIGHUP: the terminal has gone").await;
