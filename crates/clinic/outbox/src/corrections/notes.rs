@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::types::FeedCounts;
 use crate::file::{OutboxError, digest_from, each_digest, json, side_by_side, to_ms};
+use crate::limits::CORRECTIONS_WINDOW_MS;
 use crate::records::RecordMap;
 
 /// A refused correction to be noted.
@@ -190,28 +191,34 @@ async fn any(executor: impl SqliteExecutor<'_>) -> Result<bool, OutboxError> {
     Ok(any)
 }
 
-/// Counts the notes of a feed, of those that are certain or of those that are not; withdrawn ones
-/// only since `window_begin`, and only those that nobody had to permit.
+/// Counts the notes of a feed, of those that are certain or of those that are not. Withdrawn ones
+/// only where nobody had to permit them, and only since [`CORRECTIONS_WINDOW_MS`] before `now`; or,
+/// while some are held, before the oldest of those was noticed.
 pub(crate) async fn count_feed(
     pool: &SqlitePool,
     feed_id: i64,
     possible: bool,
-    window_begin: DateTime<Utc>,
+    now: DateTime<Utc>,
 ) -> Result<FeedCounts, OutboxError> {
     type Row = (i64, i64, i64, i64, i64, i64, Option<i64>);
     let row: Row = sqlx::query_as(
-        "SELECT count(*) FILTER (WHERE state = 'unchecked'), \
+        "WITH oldest_held AS MATERIALIZED (SELECT min(noticed_at_ms) AS at_ms \
+         FROM refused_correction WHERE feed_id = ?1 AND state = 'held' AND NOT permitted \
+         AND possible = ?3) \
+         SELECT count(*) FILTER (WHERE state = 'unchecked'), \
          count(*) FILTER (WHERE state IN ('waiting', 'held', 'kept') AND NOT permitted), \
          count(*) FILTER (WHERE state = 'held' AND NOT permitted), \
          count(*) FILTER (WHERE state IN ('waiting', 'held', 'kept') AND permitted), \
-         count(*) FILTER (WHERE state = 'withdrawn' AND NOT permitted AND withdrawn_at_ms > ?2), \
+         count(*) FILTER (WHERE state = 'withdrawn' AND NOT permitted \
+         AND withdrawn_at_ms > min(?2, coalesce(at_ms, ?2)) - ?4), \
          coalesce(max(id), 0), \
          (SELECT corrections_of FROM feed WHERE id = ?1) \
-         FROM refused_correction WHERE feed_id = ?1 AND possible = ?3",
+         FROM refused_correction CROSS JOIN oldest_held WHERE feed_id = ?1 AND possible = ?3",
     )
     .bind(feed_id)
-    .bind(to_ms(window_begin))
+    .bind(to_ms(now))
     .bind(possible)
+    .bind(CORRECTIONS_WINDOW_MS)
     .fetch_one(pool)
     .await?;
     let (unchecked, standing, held, permitted, recent, last_id, held_of) = row;

@@ -54,7 +54,8 @@ pub struct RefusedCorrections {
     pub waiting: u64,
     /// Older versions that the safety catch holds at the registry.
     pub held: u64,
-    /// Records that the feed had when the safety catch last held some.
+    /// Records that the feed had when the safety catch began to hold some; fewer, if it has fewer
+    /// by now.
     pub held_of: Option<u64>,
     /// Older versions that the configuration keeps at the registry.
     pub kept: u64,
@@ -90,10 +91,11 @@ pub(crate) struct FeedCounts {
     pub(crate) held: u64,
     /// Older versions that an operator permits to withdraw, and that stand still.
     pub(crate) permitted: u64,
-    /// Older versions withdrawn unasked since the beginning of the window.
+    /// Older versions withdrawn unasked since the beginning of the window, which moves on only
+    /// while none is held.
     pub(crate) recent: u64,
     /// Highest number of a note.
     pub(crate) last_id: i64,
-    /// Records of the feed when the safety catch last held some.
+    /// Records of the feed when the safety catch began to hold some.
     pub(crate) held_of: Option<u64>,
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use contract::{Event, FactKind};
 use outbox::{
     CORRECTIONS_WINDOW_MS, CorrectionRule, DeadLetter, DeadLetterFilter, OlderVersion, Outbox,
@@ -25,6 +25,8 @@ const THREE_OF_TEN: CorrectionRule = CorrectionRule::Withdraw(SweepLimits {
     percent: 30,
     always: 2,
 });
+
+const DAY: TimeDelta = TimeDelta::milliseconds(CORRECTIONS_WINDOW_MS);
 
 async fn end_run(outbox: &Outbox, rule: CorrectionRule, now: DateTime<Utc>) -> SettledCorrections {
     outbox
@@ -215,11 +217,87 @@ async fn mapping_that_breaks_a_page_at_a_time_is_one_mistake() {
     source.pull(&outbox).await;
     let held = end_run(&outbox, THREE_OF_TEN, at(0)).await;
     assert_eq!((held.withdrawn, held.held, held.held_of), (0, 1, 10));
-    // Those withdrawn are forgotten to the millisecond.
-    let almost = at(0) + chrono::TimeDelta::milliseconds(CORRECTIONS_WINDOW_MS - 1);
-    assert_eq!(end_run(&outbox, THREE_OF_TEN, almost).await.held, 1);
-    let later = at(0) + chrono::TimeDelta::milliseconds(CORRECTIONS_WINDOW_MS);
-    assert_eq!(end_run(&outbox, THREE_OF_TEN, later).await.withdrawn, 1);
+    // No clock releases what is held, nor does a feed that grows.
+    for days in [1, 2, 30] {
+        let later = at(0) + DAY * days;
+        let settled = end_run(&outbox, THREE_OF_TEN, later).await;
+        assert_eq!(
+            (settled.withdrawn, settled.held),
+            (0, 1),
+            "after {days} days"
+        );
+    }
+    source.rows.extend(Source::of(20..40).rows);
+    source.pull(&outbox).await;
+    let grown = end_run(&outbox, THREE_OF_TEN, at(0) + DAY * 31).await;
+    assert_eq!((grown.withdrawn, grown.held, grown.held_of), (0, 1, 10));
+    // A row that is mended does: three are within the limit.
+    source.mend_row(0);
+    source.pull(&outbox).await;
+    let settled = end_run(&outbox, THREE_OF_TEN, at(0) + DAY * 32).await;
+    assert_eq!((settled.withdrawn, settled.held), (1, 0));
+}
+
+#[tokio::test]
+async fn withdrawals_of_before_are_forgotten_to_the_millisecond_where_nothing_is_held() {
+    for (early, expected) in [(1, (0, 1)), (0, (1, 0))] {
+        let place = Place::new();
+        let (outbox, mut source) = ten(&place).await;
+        for record in 0..3 {
+            source.break_row(record);
+            source.pull(&outbox).await;
+            assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (1, 0));
+        }
+        source.break_row(3);
+        source.pull(&outbox).await;
+        let now = at(0) + DAY - TimeDelta::milliseconds(early);
+        let settled = end_run(&outbox, THREE_OF_TEN, now).await;
+        assert_eq!((settled.withdrawn, settled.held), expected);
+    }
+}
+
+#[tokio::test]
+async fn days_of_a_broken_mapping_withdraw_no_more_than_the_first() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    let mut withdrawn = 0;
+    for (day, rows) in [(0, 0..3), (0, 3..5), (1, 5..6), (2, 6..7), (3, 7..7)] {
+        rows.for_each(|record| source.break_row(record));
+        source.pull(&outbox).await;
+        let settled = end_run(&outbox, THREE_OF_TEN, at(0) + DAY * day).await;
+        withdrawn += settled.withdrawn;
+        assert_eq!(withdrawn, 3, "on day {day}");
+    }
+    assert_eq!(noted(&outbox).await.held, 4);
+    // A process that begins anew knows no better.
+    drop(outbox);
+    let outbox = place.open_with_receipts().await;
+    let settled = end_run(&outbox, THREE_OF_TEN, at(0) + DAY * 9).await;
+    assert_eq!((settled.withdrawn, settled.held), (0, 4));
+    outbox.permit_refused_corrections("mis").await.unwrap();
+    let settled = end_run(&outbox, THREE_OF_TEN, at(0) + DAY * 9).await;
+    assert_eq!((settled.withdrawn, settled.held), (4, 0));
+}
+
+#[tokio::test]
+async fn records_are_counted_once_an_hour_while_some_are_held() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    (0..4).for_each(|record| source.break_row(record));
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (0, 4));
+    source.rows.remove(&9);
+    source.sweep(&outbox, FREELY).await;
+    let hour = TimeDelta::hours(1);
+    for (after, of) in [(hour - TimeDelta::milliseconds(1), 10), (hour, 9)] {
+        let settled = end_run(&outbox, THREE_OF_TEN, at(0) + after).await;
+        assert_eq!((settled.held, settled.held_of), (4, of));
+    }
+    // Three of ten may be withdrawn, and of nine not.
+    source.mend_row(0);
+    source.pull(&outbox).await;
+    let settled = end_run(&outbox, THREE_OF_TEN, at(0) + hour).await;
+    assert_eq!((settled.withdrawn, settled.held), (0, 3));
 }
 
 #[tokio::test]
