@@ -389,37 +389,6 @@ pub(crate) async fn forget_possible(
     Ok(())
 }
 
-/// Notes that the feed was read from its beginning to its end in this generation.
-pub(crate) async fn note_whole_read(
-    connection: &mut SqliteConnection,
-    feed_id: i64,
-    generation: u32,
-) -> Result<(), OutboxError> {
-    sqlx::query("UPDATE feed SET read_generation = ?2 WHERE id = ?1 AND read_generation < ?2")
-        .bind(feed_id)
-        .bind(generation)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Returns whether a state that was lost may have sent rows of the feed that the present one has
-/// not met yet: the generation has risen since the feed was last read whole.
-pub(crate) async fn may_be_lost(
-    pool: &SqlitePool,
-    feed_id: Option<i64>,
-    generation: u32,
-) -> Result<bool, OutboxError> {
-    if generation == 1 {
-        return Ok(false);
-    }
-    let read: Option<u32> = sqlx::query_scalar("SELECT read_generation FROM feed WHERE id = ?1")
-        .bind(feed_id)
-        .fetch_optional(pool)
-        .await?;
-    Ok(read.unwrap_or(0) < generation)
-}
-
 /// Permits the withdrawals that the safety catch holds at the source; returns their number.
 pub(crate) async fn permit_held(
     connection: &mut SqliteConnection,

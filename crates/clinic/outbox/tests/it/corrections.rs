@@ -583,6 +583,68 @@ async fn what_a_lost_state_may_have_sent_is_withdrawn_until_the_feed_was_read_wh
     assert_eq!(source.pull(&outbox).await.corrected, 1);
 }
 
+/// Reads a feed of another source for the first time, in which one row is refused; returns how many
+/// rows only a lost state can have sent.
+async fn possible_in_a_new_feed(outbox: &Outbox, is_entered: bool) -> u64 {
+    let mut source = Source::of(20..30);
+    source.bad.insert(23);
+    let mut page = source.page(20..30);
+    page.source = "added".to_owned();
+    if is_entered {
+        outbox.begin_load("added", "recoveries").await.unwrap();
+    }
+    outbox.commit_page(page).await.unwrap();
+    let kind = FactKind::Recovery;
+    let settling =
+        outbox.settle_refused_corrections("added", "recoveries", kind, NOTHING, None, at(9));
+    settling.await.unwrap();
+    let status = outbox.reader().status().await.unwrap();
+    assert_eq!(status.feeds[0].source, "added");
+    status.feeds[0].refused_corrections.possible
+}
+
+#[tokio::test]
+async fn source_that_is_added_after_a_raise_was_in_no_state_that_was_lost() {
+    for is_entered in [false, true] {
+        let place = Place::new();
+        let (outbox, mut source) = ten(&place).await;
+        outbox.raise_generation(2, "a test", at(2)).await.unwrap();
+        let possible = possible_in_a_new_feed(&outbox, is_entered).await;
+        assert_eq!(possible, 0, "{is_entered}");
+        // The feed that was there before may have been.
+        source.rows.insert(40, (1, Some(40)));
+        source.bad.insert(40);
+        source.pull(&outbox).await;
+        let held = end_run(&outbox, NOTHING, at(3)).await.held;
+        assert_eq!(held, 1, "{is_entered}");
+        // And the new one from the next raise on.
+        outbox.raise_generation(3, "a test", at(4)).await.unwrap();
+        let possible = possible_in_a_new_feed(&outbox, is_entered).await;
+        assert_eq!(possible, 1, "{is_entered}");
+    }
+}
+
+#[tokio::test]
+async fn every_feed_of_an_outbox_that_was_made_anew_may_have_been_lost() {
+    for (is_entered, is_configured) in [(false, false), (true, false), (false, true)] {
+        let place = Place::new();
+        let (outbox, _) = ten(&place).await;
+        outbox.close().await.unwrap();
+        for suffix in ["", "-wal", "-shm", ".generation"] {
+            if suffix != ".generation" || is_configured {
+                let _absent = std::fs::remove_file(place.sibling(suffix));
+            }
+        }
+        let options = OutboxOptions {
+            min_generation: if is_configured { 2 } else { 1 },
+            ..place.options()
+        };
+        let outbox = Outbox::open(&place.path, options, at(5)).await.unwrap();
+        assert_eq!(outbox.generation(), 2);
+        assert_eq!(possible_in_a_new_feed(&outbox, is_entered).await, 1);
+    }
+}
+
 #[tokio::test]
 async fn letters_from_before_notes_were_taken_are_looked_at() {
     let place = Place::new();
