@@ -14,5 +14,5 @@ pub(crate) use notes::{
     mark_withdrawn, notice, permit_held, standing, unchecked, withdrawn_by_registry,
 };
 pub(crate) use types::FeedCounts;
-pub use types::{OlderVersion, RefusedCorrections};
+pub use types::{HeldCorrections, OlderVersion, RefusedCorrections};
 pub(crate) use whole_reads::{may_be_lost, note_whole_read, read_at_first};

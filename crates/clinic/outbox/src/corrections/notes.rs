@@ -6,7 +6,7 @@ use contract::{ContentDigest, RecordDigest};
 use sqlx::SqliteExecutor;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use super::types::FeedCounts;
+use super::types::{FeedCounts, HeldCorrections};
 use crate::file::{OutboxError, digest_from, each_digest, json, side_by_side, to_ms};
 use crate::limits::CORRECTIONS_WINDOW_MS;
 use crate::records::RecordMap;
@@ -389,16 +389,21 @@ pub(crate) async fn forget_possible(
     Ok(())
 }
 
-/// Permits the withdrawals that the safety catch holds at the source; returns their number.
+/// Permits the withdrawals that the safety catch holds at the source, of those that were held at
+/// one time; returns their number.
 pub(crate) async fn permit_held(
     connection: &mut SqliteConnection,
     source: &str,
+    shown: &HeldCorrections,
 ) -> Result<u64, OutboxError> {
     let permitted = sqlx::query(
-        "UPDATE refused_correction SET permitted = 1 WHERE state = 'held' \
-         AND feed_id IN (SELECT id FROM feed WHERE source = ?1)",
+        "UPDATE refused_correction SET permitted = 1 WHERE state = 'held' AND EXISTS (\
+         SELECT 1 FROM feed JOIN json_each(?2) AS shown ON shown.key = feed.feed \
+         WHERE feed.source = ?1 AND feed.id = refused_correction.feed_id \
+         AND refused_correction.id <= shown.value)",
     )
     .bind(source)
+    .bind(json(shown))
     .execute(connection)
     .await?;
     Ok(permitted.rows_affected())

@@ -1,6 +1,8 @@
 //! Refused corrections as callers see them.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 /// State of the older version of a record whose row cannot be sent any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -64,6 +66,9 @@ pub struct RefusedCorrections {
     /// Rows of which only a state that was lost can have sent an older version, and whose
     /// withdrawal the safety catch holds.
     pub possible: u64,
+    /// Highest number of a note among `held` and `possible`; 0 where there is none.
+    #[serde(skip)]
+    pub held_upto: i64,
 }
 
 impl RefusedCorrections {
@@ -77,6 +82,24 @@ impl RefusedCorrections {
             OlderVersion::Withdrawn => self.withdrawn,
             OlderVersion::Possible => self.possible,
         }
+    }
+}
+
+/// Refused corrections of a source that were held at one time, all of them: the highest number of
+/// their notes, by feed. Those held later have higher ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HeldCorrections(BTreeMap<String, i64>);
+
+impl HeldCorrections {
+    pub(crate) fn new(upto: impl Iterator<Item = (String, i64)>) -> Self {
+        Self(upto.filter(|(_, upto)| *upto > 0).collect())
+    }
+
+    /// Returns whether nothing was held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

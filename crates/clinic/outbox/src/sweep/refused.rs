@@ -16,7 +16,7 @@ use super::missing::MissingRecords;
 use super::types::{CorrectionRule, SettledCorrections, SweepLimits};
 use super::withdrawals::{MAX_TRANSACTION_RECORDS, Withdrawal, WithdrawalCause, Withdrawals};
 use crate::batches::Capacity;
-use crate::corrections::{self, Chosen, FeedCounts};
+use crate::corrections::{self, Chosen, FeedCounts, HeldCorrections};
 use crate::feeds::feed_id;
 use crate::file::{Database, OutboxError};
 use crate::records::{KnownRecord, LookedUp, Records, last_record_no};
@@ -218,10 +218,15 @@ impl Corrections {
         transaction.commit().await
     }
 
-    /// Permits the withdrawals that the safety catch holds at the source; returns their number.
-    pub(crate) async fn permit(&self, source: &str) -> Result<u64, OutboxError> {
+    /// Permits the withdrawals that the safety catch holds at the source, of those that were held
+    /// when they were shown; returns their number.
+    pub(crate) async fn permit(
+        &self,
+        source: &str,
+        shown: &HeldCorrections,
+    ) -> Result<u64, OutboxError> {
         let mut transaction = self.database.begin().await?;
-        let permitted = corrections::permit_held(transaction.connection(), source).await?;
+        let permitted = corrections::permit_held(transaction.connection(), source, shown).await?;
         transaction.commit().await?;
         Ok(permitted)
     }
