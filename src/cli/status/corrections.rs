@@ -18,6 +18,7 @@ fn text(feed: &FeedStatus) -> Option<String> {
         kept,
         withdrawn,
         possible,
+        ..
     } = feed.refused_corrections;
     let source = &feed.source;
     let older = |count| counted(count, "older version is", "older versions are");

@@ -1,6 +1,8 @@
 //! Refused corrections as callers see them.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 /// State of the older version of a record whose row cannot be sent any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -54,7 +56,8 @@ pub struct RefusedCorrections {
     pub waiting: u64,
     /// Older versions that the safety catch holds at the registry.
     pub held: u64,
-    /// Records that the feed had when the safety catch last held some.
+    /// Records that the feed had when the safety catch began to hold some; fewer, if it has fewer
+    /// by now.
     pub held_of: Option<u64>,
     /// Older versions that the configuration keeps at the registry.
     pub kept: u64,
@@ -63,6 +66,9 @@ pub struct RefusedCorrections {
     /// Rows of which only a state that was lost can have sent an older version, and whose
     /// withdrawal the safety catch holds.
     pub possible: u64,
+    /// Highest number of a note among `held` and `possible`; 0 where there is none.
+    #[serde(skip)]
+    pub held_upto: i64,
 }
 
 impl RefusedCorrections {
@@ -79,6 +85,24 @@ impl RefusedCorrections {
     }
 }
 
+/// Refused corrections of a source that were held at one time, all of them: the highest number of
+/// their notes, by feed. Those held later have higher ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HeldCorrections(BTreeMap<String, i64>);
+
+impl HeldCorrections {
+    pub(crate) fn new(upto: impl Iterator<Item = (String, i64)>) -> Self {
+        Self(upto.filter(|(_, upto)| *upto > 0).collect())
+    }
+
+    /// Returns whether nothing was held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Notes of one feed, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct FeedCounts {
@@ -90,10 +114,11 @@ pub(crate) struct FeedCounts {
     pub(crate) held: u64,
     /// Older versions that an operator permits to withdraw, and that stand still.
     pub(crate) permitted: u64,
-    /// Older versions withdrawn unasked since the beginning of the window.
+    /// Older versions withdrawn unasked since the beginning of the window, which moves on only
+    /// while none is held.
     pub(crate) recent: u64,
     /// Highest number of a note.
     pub(crate) last_id: i64,
-    /// Records of the feed when the safety catch last held some.
+    /// Records of the feed when the safety catch began to hold some.
     pub(crate) held_of: Option<u64>,
 }

@@ -71,13 +71,14 @@ async fn feeds(connection: &mut SqliteConnection) -> Result<Vec<FeedStatus>, Out
          held_known, permit, sweep.withdrawn_total AS swept_total, missed_total, \
          corrections_of, coalesce(noted.waiting, 0) AS waiting, coalesce(noted.held, 0) AS held, \
          coalesce(noted.kept, 0) AS kept, coalesce(noted.withdrawn, 0) AS noted_withdrawn, \
-         coalesce(noted.possible, 0) AS possible \
+         coalesce(noted.possible, 0) AS possible, coalesce(noted.held_upto, 0) AS held_upto \
          FROM feed LEFT JOIN sweep ON sweep.feed_id = feed.id LEFT JOIN (\
          SELECT feed_id, count(*) FILTER (WHERE state = 'waiting' AND NOT possible) AS waiting, \
          count(*) FILTER (WHERE state = 'held' AND NOT possible) AS held, \
          count(*) FILTER (WHERE state = 'kept' AND NOT possible) AS kept, \
          count(*) FILTER (WHERE state = 'withdrawn' AND NOT possible) AS withdrawn, \
-         count(*) FILTER (WHERE state = 'held' AND possible) AS possible \
+         count(*) FILTER (WHERE state = 'held' AND possible) AS possible, \
+         max(id) FILTER (WHERE state = 'held') AS held_upto \
          FROM refused_correction GROUP BY feed_id) AS noted ON noted.feed_id = feed.id \
          ORDER BY source, feed",
     )
@@ -120,6 +121,7 @@ fn feed(row: &SqliteRow) -> Result<FeedStatus, OutboxError> {
             kept: total("kept")?,
             withdrawn: total("noted_withdrawn")?,
             possible: total("possible")?,
+            held_upto: row.try_get("held_upto")?,
         },
         sweep_owed: row.try_get::<i64, _>("sweep_owed")? > 0,
         sweep: sweep(row)?,
