@@ -5,8 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
 use crate::bundle;
-use crate::corrected::{PassError, fitting, log_unsupported};
+use crate::ids::fitting;
 use crate::page_reader::PageReader;
+use crate::pass_error::{PassError, log_unsupported};
 use crate::position::{CorrectedPass, DeletedPatients, HistoryPlace};
 use crate::query::Queries;
 use crate::refusal::{Ask, HttpRefusal};

@@ -8,7 +8,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::search_run::SearchRun;
+use crate::search_run::{Reached, SearchRun};
 use crate::stamp_mark::StampMark;
 
 /// Position in one feed.
@@ -44,36 +44,6 @@ pub(crate) struct StoredPosition {
     /// patients' mark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_from: Option<DateTime<Utc>>,
-}
-
-/// How far one list has been read.
-#[derive(Serialize, Deserialize, Clone, Default)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum Reached {
-    /// Nothing is certain.
-    #[default]
-    Nothing,
-    /// To the end, up to a stamp.
-    Mark(StampMark),
-    /// Within a run that broke off, or is under way: it goes on from the stamp that it has reached.
-    Partly(Box<SearchRun>),
-}
-
-impl Reached {
-    /// The mark of the last complete reading.
-    pub(crate) fn mark(&self) -> Option<StampMark> {
-        match self {
-            Self::Nothing => None,
-            Self::Mark(mark) => Some(*mark),
-            Self::Partly(run) => run.since,
-        }
-    }
-}
-
-impl From<Option<StampMark>> for Reached {
-    fn from(mark: Option<StampMark>) -> Self {
-        mark.map_or(Self::Nothing, Self::Mark)
-    }
 }
 
 impl From<PullPosition> for StoredPosition {

@@ -6,11 +6,11 @@ use connector_kit::{Page, PageRequest, SourceError, SourceSurprise};
 use crate::cursor::{read_text, write_text};
 use crate::fact::resource_type;
 use crate::page_reader::{PageReader, RunStart};
-use crate::position::{PullPosition, Reached, StoredPosition};
+use crate::position::{PullPosition, StoredPosition};
 use crate::query::Queries;
-use crate::search_run::SearchRun;
+use crate::run_window::RunWindow;
+use crate::search_run::{Reached, SearchRun};
 use crate::session::{FetchedPage, FhirSession};
-use crate::windows::RunWindow;
 use crate::{corrected, stamps_went_back, unstamped, windows};
 
 pub(crate) async fn page(

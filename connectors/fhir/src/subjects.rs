@@ -76,7 +76,7 @@ pub(crate) async fn missing(
 struct SubjectReader<'a> {
     session: &'a FhirSession,
     now: DateTime<Utc>,
-    /// Nothing but ids is asked for.
+    /// True if nothing but ids is asked for.
     only_ids: bool,
 }
 

@@ -3,11 +3,11 @@
 
 use chrono::{DateTime, Utc};
 use connector_kit::SourceError;
-use serde::{Deserialize, Serialize};
 
 use crate::bundle::ServerPage;
 use crate::page_reader::PageReader;
 use crate::query::Queries;
+use crate::run_window::RunWindow;
 use crate::search_run::SearchRun;
 use crate::session::FetchedPage;
 
@@ -15,27 +15,6 @@ use crate::session::FetchedPage;
 const MAX_SEARCHES: u32 = 50;
 /// Width of the window behind one without a beginning, in seconds.
 const FIRST_WIDTH: i64 = 3600;
-
-/// The end of a window, which begins where its search does. Moments are whole seconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RunWindow {
-    /// `None`: as new as there is.
-    pub to: Option<i64>,
-    /// Seconds from the beginning to the end of the last window that fit.
-    width: i64,
-}
-
-impl RunWindow {
-    /// A window of the same width whose end is open: what a run goes on with after it broke off.
-    pub(crate) const fn reopened(self) -> Self {
-        Self { to: None, ..self }
-    }
-
-    pub(crate) fn end(self) -> Option<DateTime<Utc>> {
-        self.to.and_then(|to| DateTime::from_timestamp(to, 0))
-    }
-}
 
 /// The page to hand over in place of one that shows that the server does not sort: the page of a
 /// window that is small enough.

@@ -76,7 +76,7 @@ impl Position {
 }
 
 impl Position {
-    /// What a run that begins here knows; `begun` is the present second, where it was asked for.
+    /// Knowledge of a run that begins here; `begun` is the present second, where it was asked for.
     pub(crate) fn begin(&self, begun: Option<i64>) -> RunStart {
         let open = |seen| OpenStamp {
             at: self.at.clone(),

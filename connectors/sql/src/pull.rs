@@ -68,22 +68,12 @@ impl Pull {
         request: &PageRequest,
     ) -> Result<Self, Failure> {
         let mut pager = source.pager(feed, layout, Order::Stamp);
-        let settings = &source.settings;
-        let overlap = if request.hinted {
-            settings.listen_overlap_seconds
-        } else {
-            settings.overlap_seconds
-        };
         let position = position(source, feed, layout, request)?;
         let mut run = run_start(source, lent, position.as_ref(), request).await?;
         pager.until = position
             .as_ref()
             .and_then(|position| position.until.clone());
-        let looks_back = LookBack {
-            seconds: overlap,
-            now: request.now,
-            zone: settings.zone,
-        };
+        let looks_back = LookBack::of(source, request);
         let mut start = start(position.as_ref(), &looks_back);
         if let Some(position) = position.as_ref().filter(|position| position.id.is_none())
             && let Some(bound) = looks_back.from(&position.at)
@@ -197,6 +187,19 @@ struct LookBack {
 }
 
 impl LookBack {
+    const fn of(source: &SqlSource, request: &PageRequest) -> Self {
+        let settings = &source.settings;
+        Self {
+            seconds: if request.hinted {
+                settings.listen_overlap_seconds
+            } else {
+                settings.overlap_seconds
+            },
+            now: request.now,
+            zone: settings.zone,
+        }
+    }
+
     fn from(&self, at: &Key) -> Option<Key> {
         stamp::earlier(at, self.seconds, self.now, self.zone)
     }

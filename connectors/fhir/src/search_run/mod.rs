@@ -1,15 +1,18 @@
 //! A walk over the pages of one search, and how far the stored stamp may move at its end.
 
+mod reached;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use connector_kit::SourceError;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use reached::Reached;
+
 use crate::bundle::ServerPage;
 use crate::cycle::{EndlessReason, PageCycle};
 use crate::fingerprint;
-use crate::position::Reached;
+use crate::run_window::RunWindow;
 use crate::stamp_mark::StampMark;
-use crate::windows::RunWindow;
 
 /// Checkpoints kept of a run; beyond it every second one is dropped.
 const MAX_CHECKPOINTS: usize = 12;

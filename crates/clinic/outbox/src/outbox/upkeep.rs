@@ -43,8 +43,8 @@ impl Outbox {
         self.subjects.sweeps.look_up(source, feed, keys).await
     }
 
-    /// Returns whether the feed owes a sweep: a repair or a retry has forgotten records that nothing
-    /// else reads.
+    /// Returns whether the feed owes a sweep: a repair or a retry has forgotten records that
+    /// nothing else reads.
     ///
     /// # Errors
     /// The disk's failures.

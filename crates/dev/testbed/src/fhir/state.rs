@@ -41,7 +41,7 @@ pub(super) struct ServerState {
     pub retry_after_as_date: bool,
     /// Every body begins with a byte order mark.
     pub writes_bom: bool,
-    /// There is no history of a type.
+    /// True if there is no history of a type.
     pub lacks_history: bool,
     /// Results of searches that identical ones are answered from; `None`: every search is made
     /// afresh.

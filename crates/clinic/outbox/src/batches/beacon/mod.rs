@@ -267,8 +267,9 @@ fn next_revision(last: Revision, generation: u32) -> Option<Revision> {
 /// one asks the same.
 async fn forget_old(connection: &mut SqliteConnection) -> Result<(), OutboxError> {
     sqlx::query(
-        "DELETE FROM batch WHERE beacon = 1 AND (state = 'pending' OR (state = 'sent' AND seq NOT IN \
-         (SELECT seq FROM batch WHERE beacon = 1 AND state = 'sent' ORDER BY seq DESC LIMIT ?1)))",
+        "DELETE FROM batch WHERE beacon = 1 AND (state = 'pending' OR (state = 'sent' \
+         AND seq NOT IN (SELECT seq FROM batch WHERE beacon = 1 AND state = 'sent' \
+         ORDER BY seq DESC LIMIT ?1)))",
     )
     .bind(MAX_KEPT.saturating_as::<i64>() - 1)
     .execute(connection)

@@ -33,8 +33,8 @@ impl BeaconRow {
         self.gives_out_at > self.stamp || self.is_of_before(generation)
     }
 
-    /// Returns whether the latest revision is of an earlier generation, which has to be known before
-    /// anything of the present one: two gateways on copies would take turns otherwise.
+    /// Returns whether the latest revision is of an earlier generation, which has to be known
+    /// before anything of the present one: two gateways on copies would take turns otherwise.
     pub(super) const fn is_of_before(&self, generation: u32) -> bool {
         self.gives_out_at > 0 && self.revision.generation < generation
     }
