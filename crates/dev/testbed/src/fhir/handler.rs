@@ -83,13 +83,9 @@ fn answer(
     auth::authorise(state.auth.as_ref(), headers)?;
     if parts
         .first()
-        .is_some_and(|kind| state.forbidden.iter().any(|forbidden| forbidden == kind))
+        .is_some_and(|kind| state.forbids(kind, parts.get(1).copied()))
     {
-        return Err(RequestProblem::new(
-            403,
-            "forbidden",
-            "this type is not for you",
-        ));
+        return Err(RequestProblem::new(403, "forbidden", "this is not for you"));
     }
     let base = state.link_base.clone().unwrap_or_else(|| {
         let host = headers
