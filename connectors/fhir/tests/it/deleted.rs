@@ -1,11 +1,11 @@
 //! Patients that are deleted, emptied or merged: their records are handed over without identifiers,
 //! so that the gateway takes back what it had sent of them.
 
-use connector_kit::{Connector, Feed};
+use connector_kit::{Connector, Feed, SourceError};
 use serde_json::json;
 use testbed::fhir::FhirServer;
 
-use crate::support::{Run, all_keys, connector, dose, now, patient, run, values};
+use crate::support::{Run, all_keys, connector, dose, now, patient, request, run, values};
 
 const FEED: Feed = Feed::Vaccinations;
 
@@ -146,4 +146,47 @@ async fn a_sweep_takes_patients_that_it_must_not_see_for_no_deleted_ones() {
     }
     let keys = all_keys(&source, 100).await;
     assert!(keys.iter().all(|(_, stamp)| stamp.is_some()), "all at once");
+}
+
+#[tokio::test]
+async fn a_right_to_read_patients_that_is_gone_is_no_fact_about_them() {
+    let cases: [(&[&str], &str); 3] = [
+        (&["Patient/p03"], "(403): 1 of "),
+        (&["Patient/p03", "Patient/p04"], "(403): "),
+        (&["Patient"], "(403)"),
+    ];
+    for include in ["auto", "batched-reads"] {
+        for (forbidden, words) in cases {
+            let server = clinic().await;
+            let source = connector(&server.base_url(), json!({"include": include}));
+            let first = run(&source, FEED, None, 100).await;
+            server.forbid_types(forbidden);
+            server.put(dose("d03", "p03"), "2021-07-05T09:59:00Z");
+            server.put(dose("d04", "p04"), "2021-07-05T09:59:00Z");
+            let asked = request(FEED, first.resume.as_ref(), true, 100);
+            let page = source.page(asked).await;
+            let ids = ["Immunization/d03".to_owned()];
+            let fetched = source.fetch(FEED, &ids, now()).await;
+            for answer in [page.map(drop), fetched.map(drop)] {
+                match answer {
+                    Err(SourceError::Misconfigured { what, .. }) => {
+                        assert!(what.contains("may not read Patient"), "{what}");
+                        assert!(what.contains(words), "{include} {forbidden:?}: {what}");
+                    }
+                    other => panic!("{include} {forbidden:?}: {other:?}"),
+                }
+            }
+            // A sweep does not take them for deleted ones.
+            let stamped = all_keys(&source, 100).await;
+            assert!(
+                stamped.iter().all(|(_, stamp)| stamp.is_some()),
+                "{forbidden:?}"
+            );
+            // Once the right is back, the run goes on where it was.
+            server.forbid_types(&[]);
+            let second = run(&source, FEED, first.resume.as_ref(), 100).await;
+            assert!(nameless(&second).is_empty());
+            assert!(second.ids().contains(&"d03"), "{:?}", second.ids());
+        }
+    }
 }

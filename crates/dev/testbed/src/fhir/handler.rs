@@ -81,7 +81,7 @@ fn answer(
         return Ok(answer::json(200, &statement));
     }
     auth::authorise(state.auth.as_ref(), headers)?;
-    check_permitted(state, parts.first().copied())?;
+    check_permitted(state, &parts)?;
     let base = base_of_links(state, headers);
     let params = query::parse(uri.query().unwrap_or_default())?;
     match parts.as_slice() {
@@ -107,13 +107,12 @@ fn answer(
     }
 }
 
-fn check_permitted(state: &ServerState, kind: Option<&str>) -> Result<(), RequestProblem> {
-    if kind.is_some_and(|kind| state.forbidden.iter().any(|forbidden| forbidden == kind)) {
-        return Err(RequestProblem::new(
-            403,
-            "forbidden",
-            "this type is not for you",
-        ));
+fn check_permitted(state: &ServerState, parts: &[&str]) -> Result<(), RequestProblem> {
+    let forbidden = parts
+        .first()
+        .is_some_and(|kind| state.forbids(kind, parts.get(1).copied()));
+    if forbidden {
+        return Err(RequestProblem::new(403, "forbidden", "this is not for you"));
     }
     Ok(())
 }

@@ -149,7 +149,8 @@ impl FhirServer {
         self.state.lock().rates.push(rate);
     }
 
-    /// Refuses (403) to search or read resources of these types from now on, and of no others.
+    /// Refuses (403) to search or read resources of these types from now on, and of no others; of
+    /// `TYPE/ID` that resource only, which searches leave out. No search includes any of them.
     pub fn forbid_types(&self, types: &[&str]) {
         let types = types.iter().map(|kind| (*kind).to_owned());
         self.state.lock().forbidden = types.collect();

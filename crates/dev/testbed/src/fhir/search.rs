@@ -86,6 +86,7 @@ pub(super) fn first_page(
     let search = Search::read(state, kind, params, strict)?;
     let mut matches: Vec<StoredResource> = state.store.of_type(kind).cloned().collect();
     matches.retain(|stored| search.filters.iter().all(|filter| filter.matches(stored)));
+    matches.retain(|stored| !state.forbids(kind, Some(&stored.id)));
     if search.total_only {
         let link = format!("{base}/{kind}?{}", search.used);
         let bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": matches.len(),
@@ -284,5 +285,6 @@ fn patients_of(state: &ServerState, stored: &StoredResource, include: bool) -> V
                 .store
                 .resolve(stored.resource[field]["reference"].as_str()?)
         })
+        .filter(|patient| !state.forbids("Patient", patient["id"].as_str()))
         .collect()
 }

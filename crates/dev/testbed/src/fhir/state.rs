@@ -46,7 +46,8 @@ pub(super) struct ServerState {
     /// Results of searches that identical ones are answered from; `None`: every search is made
     /// afresh.
     pub cache: Option<SearchCache>,
-    /// Types of which searches answer 403.
+    /// Types of which searches and reads answer 403, and resources (`TYPE/ID`) that do and that
+    /// searches leave out.
     pub forbidden: Vec<String>,
     /// The most matches on a page; `None`: [`DEFAULT_PAGE_LIMIT`].
     pub page_limit: Option<usize>,
@@ -72,6 +73,14 @@ impl ServerState {
     /// The server's clock.
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.clock.unwrap_or_else(|| SystemClock::default().now())
+    }
+
+    /// Returns whether a type, or a resource of it, is forbidden.
+    pub(super) fn forbids(&self, kind: &str, id: Option<&str>) -> bool {
+        let resource = id.map(|id| format!("{kind}/{id}"));
+        self.forbidden
+            .iter()
+            .any(|forbidden| forbidden == kind || Some(forbidden) == resource.as_ref())
     }
 
     /// Keeps a request's line, and takes the fault that the request meets.
