@@ -53,6 +53,15 @@ pub(crate) enum Lateness {
 }
 
 impl RunStart {
+    /// Beginning of a run before which nothing was known.
+    pub(crate) const fn of_unknown(begun: Option<i64>) -> Self {
+        Self {
+            begun,
+            before: None,
+            closed: None,
+        }
+    }
+
     /// Judges the stamp at which the run has ended.
     pub(crate) fn lateness(&self, at: &Key, settings: &SqlSettings) -> Lateness {
         self.lateness_within(at, settings.overlap_seconds, settings.zone)

@@ -94,15 +94,7 @@ pub(super) fn first_page(
         return Ok(answer::json(200, &bundle));
     }
     if let Some(descending) = search.sort.or(state.newest_first.then_some(true)) {
-        // Those without a stamp come last, as databases do it.
-        let key = |stored: &StoredResource| {
-            let stamp = stored.last_updated;
-            (stamp.is_none(), stamp, stored.id.clone())
-        };
-        matches.sort_by_key(key);
-        if descending {
-            matches.reverse();
-        }
+        sort(&mut matches, descending);
     }
     let included = matches
         .iter()
@@ -121,6 +113,18 @@ pub(super) fn first_page(
         cache.keep(asked.address, now, &result);
     }
     Ok(page_response(state, base, &result, None, search.offset))
+}
+
+/// Sorts by stamp. Those without one come last, as databases do it.
+fn sort(matches: &mut [StoredResource], descending: bool) {
+    let key = |stored: &StoredResource| {
+        let stamp = stored.last_updated;
+        (stamp.is_none(), stamp, stored.id.clone())
+    };
+    matches.sort_by_key(key);
+    if descending {
+        matches.reverse();
+    }
 }
 
 /// Answers `GET /?_page=TOKEN.POSITION`: a later page of the same result.
