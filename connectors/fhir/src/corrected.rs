@@ -40,6 +40,7 @@ pub(crate) fn pass_behind(
             from: run.deleted_from,
         },
         deleted_from: run.deleted_from,
+        deleted_from_then: None,
     })
 }
 

@@ -73,6 +73,59 @@ async fn records_of_a_deleted_patient_come_again_without_identifiers() {
 }
 
 #[tokio::test]
+async fn a_pass_over_deleted_patients_that_breaks_off_misses_none() {
+    for portions in 1..=4 {
+        let server = clinic().await;
+        for n in 30..60 {
+            let person = patient(&format!("p{n:02}"), &format!("snils-{n:02}"));
+            server.put(person, "2021-07-01T09:00:00Z");
+            let dose = dose(&format!("d{n:02}"), &format!("p{n:02}"));
+            server.put(dose, "2021-07-01T10:00:00Z");
+        }
+        let source = connector(&server.base_url(), json!({}));
+        let first = run(&source, FEED, None, 100).await;
+        let mut stored = first.resume;
+        server.set_clock(Some("2021-07-05T11:00:00Z".parse().unwrap()));
+        for n in 0..60 {
+            server.delete("Patient", &format!("p{n:02}"));
+        }
+        // So that the list of changed patients has a position of its own.
+        server.put(patient("other", "snils-other"), "2021-07-05T11:00:00Z");
+        server.set_clock(Some("2021-07-05T12:00:00Z".parse().unwrap()));
+        let mut broken = Run {
+            records: Vec::new(),
+            resume: None,
+            pages: 0,
+            surprises: Vec::new(),
+        };
+        let mut next = stored.clone();
+        let mut left = portions;
+        while left > 0 {
+            let asked = request(FEED, next.as_ref(), broken.pages == 0, 100);
+            let page = source.page(asked).await.unwrap();
+            broken.pages += 1;
+            left -= usize::from(!page.records.is_empty());
+            broken.records.extend(page.records);
+            stored = page.resume.or(stored);
+            next = page.next;
+            if next.is_none() {
+                break;
+            }
+        }
+        let broke_off = nameless(&broken).len() < 60;
+        assert_eq!(broke_off, portions < 3, "{}", nameless(&broken).len());
+        let again = run(&source, FEED, stored.as_ref(), 100).await;
+        let mut found = nameless(&broken);
+        found.extend(nameless(&again));
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found.len(), 60, "broken off behind {portions}");
+        let quiet = run(&source, FEED, again.resume.or(stored).as_ref(), 100).await;
+        assert!(nameless(&quiet).is_empty(), "told once");
+    }
+}
+
+#[tokio::test]
 async fn records_of_an_emptied_or_merged_patient_come_again_without_identifiers() {
     let server = clinic().await;
     let source = connector(&server.base_url(), json!({}));

@@ -108,10 +108,8 @@ fn answer(
 }
 
 fn check_permitted(state: &ServerState, parts: &[&str]) -> Result<(), RequestProblem> {
-    let forbidden = parts
-        .first()
-        .is_some_and(|kind| state.forbids(kind, parts.get(1).copied()));
-    if forbidden {
+    let kind = parts.first();
+    if kind.is_some_and(|kind| state.forbids(kind, parts.get(1).copied())) {
         return Err(RequestProblem::new(403, "forbidden", "this is not for you"));
     }
     Ok(())

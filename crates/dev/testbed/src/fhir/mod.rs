@@ -229,6 +229,13 @@ impl FhirServer {
         self.state.lock().ignores_sort = true;
     }
 
+    /// Ignores `_sort` from now on: results come newest first.
+    pub fn newest_first(&self) {
+        let mut state = self.state.lock();
+        state.ignores_sort = true;
+        state.newest_first = true;
+    }
+
     /// Ignores a search parameter from now on, as FHIR lets a server do: `NAME`, `NAME=VALUE`
     /// (decoded) for one value only, `TYPE?NAME` for one type only.
     pub fn ignore_parameter(&self, name: &str) {

@@ -93,7 +93,7 @@ pub(super) fn first_page(
             "link": [{"relation": "self", "url": link}]});
         return Ok(answer::json(200, &bundle));
     }
-    if let Some(descending) = search.sort {
+    if let Some(descending) = search.sort.or(state.newest_first.then_some(true)) {
         sort(&mut matches, descending);
     }
     let included = matches

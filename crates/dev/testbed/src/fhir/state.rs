@@ -53,6 +53,8 @@ pub(super) struct ServerState {
     pub page_limit: Option<usize>,
     pub ignores_include: bool,
     pub ignores_sort: bool,
+    /// Results come newest first where no sort is used.
+    pub newest_first: bool,
     pub ignores_id_lists: bool,
     /// Search parameters that are ignored, and those that are refused.
     pub ignored: Vec<String>,
