@@ -5,6 +5,7 @@
 //! the notes: it withdraws the older versions, or holds them.
 
 mod notes;
+mod state_word;
 mod types;
 mod whole_reads;
 
@@ -13,6 +14,7 @@ pub(crate) use notes::{
     forget_contents_refused, forget_feed, forget_held_of, forget_possible, hold, keep,
     mark_withdrawn, notice, permit_held, standing, unchecked, withdrawn_by_registry,
 };
+pub(crate) use state_word::state_word;
 pub(crate) use types::FeedCounts;
 pub use types::{HeldCorrections, OlderVersion, RefusedCorrections};
 pub(crate) use whole_reads::{may_be_lost, note_whole_read, read_at_first};

@@ -19,16 +19,19 @@ pub enum OlderVersion {
     /// Unknown here: a state that was lost may have sent one, and its withdrawal waits for an
     /// operator.
     Possible,
+    /// Stands at the registry, since no version is left to withdraw it with.
+    Parked,
 }
 
 impl OlderVersion {
     /// All states.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Waiting,
         Self::Held,
         Self::Kept,
         Self::Withdrawn,
         Self::Possible,
+        Self::Parked,
     ];
 
     /// Word used in files, `--json` and metrics.
@@ -40,6 +43,7 @@ impl OlderVersion {
             Self::Kept => "kept",
             Self::Withdrawn => "withdrawn",
             Self::Possible => "possible",
+            Self::Parked => "parked",
         }
     }
 
@@ -49,7 +53,8 @@ impl OlderVersion {
     }
 }
 
-/// Refused corrections of one feed, by the state of the older versions.
+/// Refused corrections of one feed, by the state of the older versions. All but `held` count those,
+/// too, that only a state that was lost can have sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct RefusedCorrections {
     /// Older versions that are judged at the end of the feed's next run.
@@ -66,6 +71,8 @@ pub struct RefusedCorrections {
     /// Rows of which only a state that was lost can have sent an older version, and whose
     /// withdrawal the safety catch holds.
     pub possible: u64,
+    /// Older versions that no version is left for to withdraw; each has a dead letter.
+    pub parked: u64,
     /// Highest number of a note among `held` and `possible`; 0 where there is none.
     #[serde(skip)]
     pub held_upto: i64,
@@ -81,6 +88,7 @@ impl RefusedCorrections {
             OlderVersion::Kept => self.kept,
             OlderVersion::Withdrawn => self.withdrawn,
             OlderVersion::Possible => self.possible,
+            OlderVersion::Parked => self.parked,
         }
     }
 }

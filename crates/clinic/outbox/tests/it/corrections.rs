@@ -607,6 +607,7 @@ async fn what_a_lost_state_may_have_sent_is_withdrawn_until_the_feed_was_read_wh
     outbox.commit_page(source.page(0..5)).await.unwrap();
     assert_eq!(end(None).await, 1);
     assert_eq!(older_version(&outbox).await, None, "nobody knows");
+    assert_eq!(noted(&outbox).await.withdrawn, 1, "it counts all the same");
     source.pull(&outbox).await;
     assert_eq!(end(Some(2)).await, 0);
     // A row that comes later was never sent.
