@@ -166,8 +166,8 @@ impl<'a> ForegroundPublisher<'a> {
         }
     }
 
-    /// Returns whether nothing but a beacon is left, and the queue does not take it: the next run
-    /// gives out another one, so that nobody need wait for the queue.
+    /// Returns whether nothing but a beacon is left, and the queue does not take it: it leaves with
+    /// the next run, so that nobody need wait for the queue.
     async fn only_a_beacon_fails(&self) -> Result<bool, OutboxError> {
         let fails = self.failing_since.is_some();
         Ok(fails && self.gateway.outbox.backlog().await?.batches == 0)

@@ -64,7 +64,6 @@ pub async fn publish_probe(gateway: &Gateway) -> Result<Published, OutboxError> 
 }
 
 async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, OutboxError> {
-    let window = gateway.publisher.window();
     settle_unsettled(gateway).await?;
     gateway
         .give_out_beacon(BeaconOccasion::BatchesLeave)
@@ -76,14 +75,7 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
     if leased.is_empty() {
         return Ok(Published::default());
     }
-    let results: Vec<(Leased, Result<(), BrokerError>)> = futures_util::stream::iter(leased)
-        .map(|leased| async move {
-            let result = gateway.publisher.publish(&leased.batch).await;
-            (leased, result)
-        })
-        .buffer_unordered(window)
-        .collect()
-        .await;
+    let results = publish_all(gateway, leased).await;
     let mut published = Published::default();
     let now = gateway.clock.now();
     let mut settlements = Vec::with_capacity(results.len());
@@ -120,6 +112,20 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
     metrics::counter!("gateway_batches_total", "outcome" => "failed")
         .increment(published.failed as u64);
     Ok(published)
+}
+
+async fn publish_all(
+    gateway: &Gateway,
+    leased: Vec<Leased>,
+) -> Vec<(Leased, Result<(), BrokerError>)> {
+    futures_util::stream::iter(leased)
+        .map(|leased| async move {
+            let result = gateway.publisher.publish(&leased.batch).await;
+            (leased, result)
+        })
+        .buffer_unordered(gateway.publisher.window())
+        .collect()
+        .await
 }
 
 /// Settles what an earlier step could not, before more is leased: those batches would be out of

@@ -1,5 +1,5 @@
-//! `clinic-gateway accept-state`: goes on with this state once the other gateway, which ran on a copy
-//! of it, has been ended.
+//! `clinic-gateway accept-state`: goes on with this state once the other gateway, which ran on a
+//! copy of it, has been ended.
 
 use clap::Args;
 use outbox::OutboxError;

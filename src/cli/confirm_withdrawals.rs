@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::Args;
-use outbox::{FeedStatus, OutboxError, OutboxReader, Request, Status};
+use outbox::{FeedStatus, HeldCorrections, OutboxError, OutboxReader, Request, Status};
 use program::Failure;
 use program::terminal::{counted, print_json, print_line};
 
@@ -54,7 +54,7 @@ pub(super) async fn confirm(
         print_held(&held, source);
         ask_operator()?;
     }
-    withdraw(arguments, runner).await
+    withdraw(arguments, runner, status.held_corrections(source)).await
 }
 
 /// Reads the state. Without one, the name of a source that is not configured is a mistake.
@@ -81,9 +81,14 @@ fn unknown_source(runner: &RequestRunner, status: Option<&Status>, source: &str)
     unknown_name("source", source, known)
 }
 
-async fn withdraw(arguments: &ConfirmArguments, runner: &RequestRunner) -> Result<(), Failure> {
+async fn withdraw(
+    arguments: &ConfirmArguments,
+    runner: &RequestRunner,
+    shown: HeldCorrections,
+) -> Result<(), Failure> {
     let request = Request::ConfirmWithdrawals {
         source: arguments.source.clone(),
+        shown: Some(shown),
     };
     let answer = runner
         .run("confirm-withdrawals", request, arguments.wait)

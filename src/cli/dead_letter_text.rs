@@ -36,6 +36,10 @@ pub(super) const fn older_version_text(older: OlderVersion) -> &'static str {
             "a state that was lost may have sent an older version, which stands at the registry \
              then. clinic-gateway reconcile asks; confirm-withdrawals withdraws it in any case"
         }
+        OlderVersion::Parked => {
+            "an older version stands at the registry, and no version of this generation is left to \
+             withdraw it with: clinic-gateway dead-letters list --reason versions-exhausted"
+        }
         OlderVersion::Withdrawn => {
             "an older version is withdrawn at the registry until the row can be sent again"
         }

@@ -80,8 +80,8 @@ enum Command {
     Status(status::StatusArguments),
     /// Read all keys of a source now, so that what was deleted there is withdrawn.
     Sweep(sweep::SweepArguments),
-    /// Permit the withdrawals that are held back because they are unusually many: of rows that a sweep
-    /// did not find, and of older versions of rows that are refused.
+    /// Permit the withdrawals that are held back because they are unusually many: of rows that a
+    /// sweep did not find, and of older versions of rows that are refused.
     ConfirmWithdrawals(confirm_withdrawals::ConfirmArguments),
     /// List, show, retry and discard what was refused.
     #[command(subcommand)]

@@ -73,13 +73,7 @@ pub(crate) async fn run(
     let scheduler = Scheduler::new(actions, gateway.time_zone, Arc::clone(&gateway.clock))?;
     let receipts = ReceiptReceiver::subscribe(&gateway)?;
 
-    if let Err(error) = note_removed(&gateway).await {
-        tracing::warn!(event = "removed-sources-unknown", %error);
-    }
-    // The answer comes while the sources are read, and reads them again if this state is old.
-    if let Err(error) = gateway.give_out_beacon(BeaconOccasion::Start).await {
-        tracing::warn!(event = "beacon-failed", code = error.code());
-    }
+    prepare(&gateway).await;
     let receipts_are_on = receipts.is_some();
     // The publisher and the endpoint outlive the workers, so that what was pulled last still
     // leaves.
@@ -105,15 +99,7 @@ pub(crate) async fn run(
     }
     spawn_workers(&gateway, &mut workers, &stop);
     log_start(&gateway);
-    let ended = tokio::select! {
-        biased;
-        () = stop.cancelled() => Ok(()),
-        () = gateway.other_gateway.cancelled() => {
-            Err(DaemonError::OtherGateway(OutboxError::OtherGateway))
-        }
-        Some(_) = workers.join_next() => Err(DaemonError::EndedByItself),
-        Some(_) = tasks.join_next() => Err(DaemonError::EndedByItself),
-    };
+    let ended = until_ended(&gateway, &stop, &mut workers, &mut tasks).await;
     stop.cancel();
     systemd::notify_stopping();
     tracing::info!(
@@ -122,6 +108,35 @@ pub(crate) async fn run(
     );
     drain(&gateway, workers, tasks, &stop_publishing).await;
     ended
+}
+
+/// Looks at what has changed since the last start.
+async fn prepare(gateway: &Gateway) {
+    if let Err(error) = note_removed(gateway).await {
+        tracing::warn!(event = "removed-sources-unknown", %error);
+    }
+    // The answer comes while the sources are read, and reads them again if this state is old.
+    if let Err(error) = gateway.give_out_beacon(BeaconOccasion::Start).await {
+        tracing::warn!(event = "beacon-failed", code = error.code());
+    }
+}
+
+/// Waits until the daemon is asked to end, or cannot go on.
+async fn until_ended(
+    gateway: &Gateway,
+    stop: &CancellationToken,
+    workers: &mut JoinSet<()>,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), DaemonError> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Ok(()),
+        () = gateway.other_gateway.cancelled() => {
+            Err(DaemonError::OtherGateway(OutboxError::OtherGateway))
+        }
+        Some(_) = workers.join_next() => Err(DaemonError::EndedByItself),
+        Some(_) = tasks.join_next() => Err(DaemonError::EndedByItself),
+    }
 }
 
 /// Starts the publisher, and the receiver of receipts where they are on; returns whether receipts

@@ -127,10 +127,14 @@ impl SubscriptionWait {
 /// the circuit breaker is left out.
 pub(super) async fn drain(gateway: &Gateway) {
     let mut failures = FailureLog::default();
-    if let Err(error) = gateway.give_out_beacon(BeaconOccasion::End).await {
-        tracing::warn!(event = "beacon-failed", code = error.code());
-    }
-    while !takes_nothing(gateway) {
+    loop {
+        // Once more after each step: one that had been kept back has to leave before the last.
+        if let Err(error) = gateway.give_out_beacon(BeaconOccasion::End).await {
+            tracing::warn!(event = "beacon-failed", code = error.code());
+        }
+        if takes_nothing(gateway) {
+            return;
+        }
         let published = failures.note(gateway, publish_once(gateway).await);
         if !published.took_any() || published.failed > 0 {
             return;

@@ -35,7 +35,9 @@ pub async fn perform(
             let feeds = sweep::sweep(gateway, swept, stop, &Counters::default()).await?;
             Ok(Answer::Swept { source, feeds })
         }
-        Request::ConfirmWithdrawals { source } => withdrawals::confirm(gateway, source, stop).await,
+        Request::ConfirmWithdrawals { source, shown } => {
+            withdrawals::confirm(gateway, source, shown, stop).await
+        }
         Request::Retry(filter) => {
             let mut letters = retry::retry(gateway, &filter, stop).await?;
             let more = letters.len().saturating_sub(MAX_LISTED) as u64;

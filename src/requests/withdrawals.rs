@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use connector_kit::Feed;
-use outbox::{FeedStatus, RemovedFeed, SweepEnd};
+use outbox::{HeldCorrections, RemovedFeed, SweepEnd};
 use pseudonym::fact_kind;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -17,17 +17,18 @@ use crate::gateway::Gateway;
 use crate::pull::{Counters, FeedRun};
 
 /// Permits the withdrawals that are held back, and makes them: by a sweep, or at once for feeds
-/// that are no longer configured.
+/// that are no longer configured. `shown` are the refused corrections that the operator has seen.
 pub(super) async fn confirm(
     gateway: &Gateway,
     source: String,
+    shown: Option<HeldCorrections>,
     stop: &CancellationToken,
 ) -> Result<Answer, RequestError> {
     let removed = removed_feeds(gateway, &source).await?;
     if removed.is_empty() {
         configured_source(gateway, &source)?;
     }
-    let corrections = confirm_corrections(gateway, &source, stop).await?;
+    let corrections = confirm_corrections(gateway, &source, shown, stop).await?;
     let mut withdrawn = corrections.withdrawn;
     let mut held = corrections.held;
     // The first call counts what there is to withdraw, which is what the operator was shown and now
@@ -69,10 +70,12 @@ struct ConfirmedCorrections {
     held: u64,
 }
 
-/// Permits the withdrawals that are held for refused corrections, and makes them.
+/// Permits the withdrawals that are held for refused corrections, and makes them. What comes to be
+/// held after it was `shown` stays so.
 async fn confirm_corrections(
     gateway: &Gateway,
     source: &str,
+    shown: Option<HeldCorrections>,
     stop: &CancellationToken,
 ) -> Result<ConfirmedCorrections, RequestError> {
     let mut confirmed = ConfirmedCorrections::default();
@@ -80,17 +83,17 @@ async fn confirm_corrections(
         return Ok(confirmed);
     };
     let outbox = &gateway.outbox;
-    let status = outbox.reader().status().await?;
-    let is_held = |feed: &FeedStatus| {
-        let corrections = feed.refused_corrections;
-        feed.source == source.name && corrections.held + corrections.possible > 0
-    };
-    if !status.feeds.iter().any(is_held) {
+    let held = outbox.reader().status().await?;
+    let held = held.held_corrections(&source.name);
+    if held.is_empty() {
         return Ok(confirmed);
     }
+    // A run may go on, and hold more at its end: nobody has seen those.
+    let shown = shown.unwrap_or(held);
     // First the lock: a run that ends now would make the withdrawals, and nobody would count them.
     let _lock = source.run_lock.lock().await;
-    confirmed.permitted = outbox.permit_refused_corrections(&source.name).await?;
+    let permitting = outbox.permit_refused_corrections(&source.name, &shown);
+    confirmed.permitted = permitting.await?;
     for feed in source.connector.feeds() {
         let run = FeedRun {
             gateway,

@@ -270,11 +270,12 @@ async fn refused_corrections_are_withdrawn_and_come_back(world: World) {
     assert_eq!(swept[0]["feeds"][0]["reread"], 0, "{swept}");
     assert_eq!(world.reconcile(&[]).await, [Some(0), Some(20)]);
     assert_eq!(world.reconcile(&["--repair"]).await, [Some(0), Some(20)]);
-    for again in [
-        &["sync", "--full"][..],
-        &["dead-letters", "retry", "--source", "mis"],
+    for (again, code) in [
+        (&["sync", "--full"][..], 0),
+        // The rows are refused again.
+        (&["dead-letters", "retry", "--source", "mis"], 65),
     ] {
-        told(&clinic.program(again), 0, &[]);
+        told(&clinic.program(again), code, &[]);
         assert_eq!(world.settle(), 14);
         assert_eq!(world.letters(), refused);
     }

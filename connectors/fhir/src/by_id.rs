@@ -12,8 +12,9 @@ use connector_kit::{ClinicFact, ClinicRecord, Feed, MAX_FETCH_IDS, SourceError};
 use crate::bundle::{self, PatientEntry, Resource, ServerPage};
 use crate::config::Include;
 use crate::fact::{self, resource_type};
-use crate::patients::is_fhir_id;
+use crate::ids::is_fhir_id;
 use crate::query::MAX_BATCH;
+use crate::records;
 use crate::refusal::{Ask, HttpRefusal};
 use crate::session::FhirSession;
 
@@ -85,9 +86,16 @@ impl IdSearch<'_> {
             patients: found.patients,
             ..ServerPage::default()
         };
-        self.session
-            .records(self.feed, &mut page, range, reads_patients, self.now)
-            .await
+        let feed = self.feed;
+        records::of_page(
+            self.session,
+            feed,
+            &mut page,
+            range,
+            reads_patients,
+            self.now,
+        )
+        .await
     }
 
     /// Reads ids together, then alone those that were not found, then by their addresses where the

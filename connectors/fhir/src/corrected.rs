@@ -3,55 +3,23 @@
 
 use std::collections::BTreeSet;
 
-use az::SaturatingAs;
 use chrono::{DateTime, TimeDelta, Utc};
-use connector_kit::{ClinicRecord, Feed, Page, PageRequest, SourceError};
+use connector_kit::{ClinicRecord, Feed, Page, SourceError};
 use url::Url;
 
 use crate::bundle::ServerPage;
 use crate::cursor::write_text;
 use crate::deleted;
 use crate::fact::{self, resource_type};
+use crate::ids::{fitting, is_fhir_id};
 use crate::page_reader::{HandedOver, PageReader};
-use crate::patients::{is_fhir_id, patient_id};
-use crate::position::{CorrectedPass, DeletedPatients, PullPosition, Reached};
-use crate::query::{MAX_CORRECTED, Queries, Span};
-use crate::refusal::HttpRefusal;
-use crate::search_run::SearchRun;
+use crate::pass_error::{PassError, log_unsupported};
+use crate::patients::patient_id;
+use crate::position::{CorrectedPass, DeletedPatients, PullPosition};
+use crate::query::{Queries, Span};
+use crate::search_run::{Reached, SearchRun};
 use crate::session::{FetchedPage, FhirSession};
 use crate::stamp_mark::StampMark;
-
-/// Most bytes of the ids of patients whose records are asked for at once.
-const MAX_IDS_BYTES: usize = 800;
-
-/// Reason why the pass does not go on.
-pub(crate) enum PassError {
-    /// The server cannot search like this: the run ends without the pass, and the patients' stamp
-    /// stays.
-    Unsupported(&'static str),
-    /// Anything else.
-    Failed(SourceError),
-}
-
-impl From<SourceError> for PassError {
-    fn from(error: SourceError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<HttpRefusal> for PassError {
-    /// A refused search is an unsupported one; wrong credentials and whatever may pass are not.
-    fn from(refusal: HttpRefusal) -> Self {
-        match refusal.status {
-            Some(400 | 403 | 404 | 405 | 422)
-                if matches!(refusal.error, SourceError::Misconfigured { .. }) =>
-            {
-                Self::Unsupported("it refuses the search")
-            }
-            _ => Self::Failed(refusal.error),
-        }
-    }
-}
 
 /// The pass that follows a run's first pass; `None` where everything has just been read.
 pub(crate) fn pass_behind(
@@ -72,6 +40,7 @@ pub(crate) fn pass_behind(
             from: run.deleted_from,
         },
         deleted_from: run.deleted_from,
+        deleted_from_then: None,
     })
 }
 
@@ -275,21 +244,4 @@ pub(crate) fn has_other_patients(
         patient_id(&mapped.subject, session.queries.base())
             .is_some_and(|id| !asked.iter().any(|asked| asked == id))
     })
-}
-
-pub(crate) fn log_unsupported(request: &PageRequest, why: &str) {
-    tracing::warn!(feed = %request.feed, why, "the FHIR server cannot tell of corrected patients");
-}
-
-/// Number of the first ids whose records can be asked for at once: few enough that they fit into a
-/// cursor.
-pub(crate) fn fitting<'a>(ids: impl Iterator<Item = Option<&'a str>>) -> usize {
-    let mut bytes = 0;
-    ids.take(MAX_CORRECTED.saturating_as())
-        .enumerate()
-        .take_while(|(place, id)| {
-            bytes += id.map_or(0, str::len);
-            *place == 0 || bytes <= MAX_IDS_BYTES
-        })
-        .count()
 }

@@ -5,8 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
 use crate::bundle;
-use crate::corrected::{PassError, fitting, log_unsupported};
+use crate::ids::fitting;
 use crate::page_reader::PageReader;
+use crate::pass_error::{PassError, log_unsupported};
 use crate::position::{CorrectedPass, DeletedPatients, HistoryPlace};
 use crate::query::Queries;
 use crate::refusal::{Ask, HttpRefusal};
@@ -38,6 +39,8 @@ pub(crate) async fn take_patients(
         }) => {
             log_unsupported(reader.request, "it refuses the history of Patient");
             pass.deleted = DeletedPatients::Done;
+            // The link to a later page may have expired: the next run reads all of them again.
+            pass.deleted_from_then = None;
             return Ok(Vec::new());
         }
         Err(refused) => return Err(refused.into()),
@@ -106,12 +109,11 @@ fn behind(
     }))
 }
 
-/// Notes from which moment the next run has to read the history.
+/// Notes from which moment the next run has to read the history, once this pass is done.
 fn note_read(pass: &mut CorrectedPass, overlap: TimeDelta, now: DateTime<Utc>) {
     let read_at = pass.list.started.min(now);
     let from = read_at.checked_sub_signed(overlap + TimeDelta::seconds(SLACK_SECONDS));
     if from > pass.deleted_from {
-        pass.deleted_from = from;
-        pass.is_stored = true;
+        pass.deleted_from_then = from;
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Entry {
     pub resource: Option<Box<RawValue>>,
 }
 
-/// What made a version in a history: its method, and the address it was for.
+/// Request that made a version in a history: its method, and the address it was for.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(crate) struct EntryRequest {

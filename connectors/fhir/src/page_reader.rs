@@ -7,10 +7,11 @@ use url::Url;
 
 use crate::config::Include;
 use crate::query::{Queries, Span};
+use crate::records;
 use crate::refusal::{Ask, HttpRefusal};
+use crate::run_window::RunWindow;
 use crate::search_run::SearchRun;
 use crate::session::{FetchedPage, FhirSession};
-use crate::windows::RunWindow;
 
 /// A request for one page, and the session that answers it.
 #[derive(Clone, Copy)]
@@ -77,16 +78,15 @@ impl PageReader<'_> {
         if run.unstamped && run.asked_for.is_empty() {
             self.session.limits.of(self.request.feed).unstamped.learn();
         }
-        let records = self
-            .session
-            .records(
-                self.request.feed,
-                &mut fetched.page,
-                from..until,
-                self.session.config.include != Include::Include,
-                self.request.now,
-            )
-            .await?;
+        let records = records::of_page(
+            self.session,
+            self.request.feed,
+            &mut fetched.page,
+            from..until,
+            self.session.config.include != Include::Include,
+            self.request.now,
+        )
+        .await?;
         let has_more = until < count || self.go_on(run, &fetched)?;
         Ok(HandedOver { records, has_more })
     }

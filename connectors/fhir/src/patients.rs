@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::bundle::PatientEntry;
 use crate::identity::{IdentifierSystems, KnownIdentifiers};
+use crate::ids::is_fhir_id;
 use crate::model::{Head, Reference};
 
 /// The patients known while one page is mapped.
@@ -132,14 +133,6 @@ fn target<'a>(reference: &'a Reference, base: &str) -> ReferenceTarget<'a> {
     } else {
         ReferenceTarget::Nowhere
     }
-}
-
-/// R4 `id`, and the underscore that some servers use; nothing that could change a search.
-pub(crate) fn is_fhir_id(id: &str) -> bool {
-    (1..=64).contains(&id.len())
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
 }
 
 fn is_patient(json: &RawValue, id: &str) -> bool {

@@ -8,7 +8,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::search_run::SearchRun;
+use crate::search_run::{Reached, SearchRun};
 use crate::stamp_mark::StampMark;
 
 /// Position in one feed.
@@ -44,36 +44,6 @@ pub(crate) struct StoredPosition {
     /// patients' mark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_from: Option<DateTime<Utc>>,
-}
-
-/// How far one list has been read.
-#[derive(Serialize, Deserialize, Clone, Default)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum Reached {
-    /// Nothing is certain.
-    #[default]
-    Nothing,
-    /// To the end, up to a stamp.
-    Mark(StampMark),
-    /// Within a run that broke off, or is under way: it goes on from the stamp that it has reached.
-    Partly(Box<SearchRun>),
-}
-
-impl Reached {
-    /// The mark of the last complete reading.
-    pub(crate) fn mark(&self) -> Option<StampMark> {
-        match self {
-            Self::Nothing => None,
-            Self::Mark(mark) => Some(*mark),
-            Self::Partly(run) => run.since,
-        }
-    }
-}
-
-impl From<Option<StampMark>> for Reached {
-    fn from(mark: Option<StampMark>) -> Self {
-        mark.map_or(Self::Nothing, Self::Mark)
-    }
 }
 
 impl From<PullPosition> for StoredPosition {
@@ -124,9 +94,13 @@ pub(crate) struct CorrectedPass {
     /// The history of patients, behind their list.
     #[serde(default)]
     pub deleted: DeletedPatients,
-    /// Moment from which the history is to be read by the next run.
+    /// Moment from which the history is to be read by the next run, as it was before this pass.
     #[serde(default)]
     pub deleted_from: Option<DateTime<Utc>>,
+    /// The same moment once this pass has handed over the records of every deleted patient; `None`
+    /// where it found none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_from_then: Option<DateTime<Utc>>,
 }
 
 /// A walk over the history of patients, which no list of changed ones can replace: a deleted
@@ -169,17 +143,20 @@ impl CorrectedPass {
     /// The position to store once both passes are done; `None` to leave the stored one.
     pub(crate) fn resume(&self, now: DateTime<Utc>, overlap: TimeDelta) -> Option<PullPosition> {
         let moved = self.list.resume(now, overlap);
-        if self.resume.is_none() && moved.is_none() && !self.is_stored {
+        let deleted_from = self.deleted_from_then.or(self.deleted_from);
+        let is_news = self.resume.is_some() || moved.is_some() || self.deleted_from_then.is_some();
+        if !is_news && !self.is_stored {
             return None;
         }
-        Some(self.position(moved.or(self.list.since).into()))
+        let patients = moved.or(self.list.since).into();
+        Some(self.position(patients, deleted_from))
     }
 
     /// The position to store while patients are followed: they are followed on from there.
     pub(crate) fn resume_within(&self) -> Option<PullPosition> {
         self.list.reached()?;
         let list = Box::new(self.list.to_store());
-        Some(self.position(Reached::Partly(list)))
+        Some(self.position(Reached::Partly(list), self.deleted_from))
     }
 
     /// The position to store where patients have not been followed (yet): their mark stays.
@@ -187,14 +164,14 @@ impl CorrectedPass {
         if self.resume.is_none() && !self.is_stored {
             return None;
         }
-        Some(self.position(self.list.since.into()))
+        Some(self.position(self.list.since.into(), self.deleted_from))
     }
 
-    fn position(&self, patients: Reached) -> PullPosition {
+    fn position(&self, patients: Reached, deleted_from: Option<DateTime<Utc>>) -> PullPosition {
         PullPosition::Stored(StoredPosition {
             records: Reached::Mark(self.resume.unwrap_or(self.since)),
             patients: Some(patients),
-            deleted_from: self.deleted_from,
+            deleted_from,
         })
     }
 }

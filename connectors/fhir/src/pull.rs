@@ -6,11 +6,12 @@ use connector_kit::{Page, PageRequest, SourceError, SourceSurprise};
 use crate::cursor::{read_text, write_text};
 use crate::fact::resource_type;
 use crate::page_reader::{PageReader, RunStart};
-use crate::position::{PullPosition, Reached, StoredPosition};
+use crate::position::{PullPosition, StoredPosition};
 use crate::query::Queries;
-use crate::search_run::SearchRun;
+use crate::refusal::Ask;
+use crate::run_window::RunWindow;
+use crate::search_run::{Reached, SearchRun};
 use crate::session::{FetchedPage, FhirSession};
-use crate::windows::RunWindow;
 use crate::{corrected, stamps_went_back, unstamped, windows};
 
 pub(crate) async fn page(
@@ -26,9 +27,24 @@ pub(crate) async fn page(
                 let includes = session.asks_for_includes();
                 session.queries.search(feed, span, reader.limit(), includes)
             };
-            let fetched = reader
+            let link = (!run.begins_search).then_some(Ask::NextPage(resource_type(feed)));
+            let fetched = match reader
                 .next_page(&mut run, resource_type(feed), search)
-                .await?;
+                .await
+            {
+                // From the same beginning again, and now in windows.
+                Err(refused)
+                    if link.is_some_and(|link| link.is_expired(&refused))
+                        && run.needs_windows() =>
+                {
+                    let fetched = reader.search(run.from, None).await?;
+                    let read_at = fetched.date.unwrap_or(request.now);
+                    let from = run.from;
+                    run.begin_search(Queries::path(&fetched.url), from, read_at);
+                    fetched
+                }
+                answer => answer?,
+            };
             first_pass(reader, *run, fetched).await
         }
         Some(PullPosition::Corrected(pass)) if !request.first_of_run => {

@@ -1,27 +1,23 @@
 //! A session with one FHIR server: its client, its searches, and what it turned out not to do.
 
-use std::collections::BTreeSet;
-use std::ops::Range;
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use connector_kit::{ClinicRecord, Feed, RecordStatus, SourceError};
+use connector_kit::{Feed, SourceError};
 use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::bounds;
-use crate::bundle::{self, Resource, ServerPage};
-use crate::check::capabilities;
+use crate::bundle::{self, ServerPage};
+use crate::capability_statement;
 use crate::config::{FhirConfig, Include};
-use crate::fact::{self, MappedResource, resource_type};
+use crate::fact::resource_type;
 use crate::http::Http;
 use crate::identity::IdentifierSystems;
-use crate::patients::Patients;
 use crate::query::{Queries, Span};
 use crate::refusal::{Ask, HttpRefusal};
 use crate::server_limits::ServerLimits;
 use crate::stamp_mark::StampMark;
-use crate::subjects;
 
 /// Everything that reading from one server takes.
 pub(crate) struct FhirSession {
@@ -87,7 +83,7 @@ impl FhirSession {
                 }) => return Err(error),
                 Err(_) => return Ok(false),
             };
-            Ok(capabilities::offers_history(&reply.body))
+            Ok(capability_statement::offers_history(&reply.body))
         };
         self.history.get_or_try_init(ask).await.copied()
     }
@@ -152,51 +148,6 @@ impl FhirSession {
         tracing::info!("the FHIR server refuses _include; patients are read in batches");
         self.limits.include_refused.learn();
         Ok(fetched)
-    }
-
-    /// Records of some of a page's matches, with their persons. Takes the page's patients.
-    ///
-    /// `reads_patients`: patients that the page lacks are read from the server.
-    pub(crate) async fn records(
-        &self,
-        feed: Feed,
-        page: &mut ServerPage,
-        range: Range<usize>,
-        reads_patients: bool,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<ClinicRecord>, SourceError> {
-        let zone = self.config.time_zone.0;
-        let taken: Vec<(&Resource, MappedResource)> = page.matches[range]
-            .iter()
-            .map(|resource| (resource, fact::map(feed, resource.json.get(), zone)))
-            .collect();
-        let mut patients = Patients::new(&self.identifier_systems, self.queries.base(), now);
-        for entry in std::mem::take(&mut page.patients) {
-            patients.insert(entry);
-        }
-        if reads_patients {
-            let mut ids = BTreeSet::new();
-            for (_, mapped) in &taken {
-                patients.add_missing(&mapped.subject, &mut ids);
-            }
-            for entry in subjects::read(self, ids, now).await? {
-                patients.insert(entry);
-            }
-        }
-        Ok(taken
-            .into_iter()
-            .map(|(resource, mapped)| ClinicRecord {
-                record_id: resource.record_id.clone(),
-                // Without an id of its own it cannot be told from others later on.
-                status: resource
-                    .id
-                    .as_ref()
-                    .map_or(RecordStatus::Unknown, |_| mapped.status),
-                person: patients.person(&mapped.subject, &mapped.contained),
-                fact: mapped.fact,
-                stamp: resource.stamp_micros(),
-            })
-            .collect())
     }
 
     /// The checked address of the page that a page links to, if it does.

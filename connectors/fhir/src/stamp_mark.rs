@@ -1,4 +1,5 @@
-//! How far a feed, or the list of patients, has been read, and where the next run begins.
+//! Mark up to which a feed, or the list of patients, has been read, and from which the next run
+//! begins.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};

@@ -8,10 +8,9 @@ use connector_kit::SourceError;
 
 use crate::fact::resource_type;
 use crate::page_reader::{PageReader, RunStart};
-use crate::position::Reached;
 use crate::query::{Queries, Span};
 use crate::refusal::Ask;
-use crate::search_run::SearchRun;
+use crate::search_run::{Reached, SearchRun};
 use crate::stamp_mark::StampMark;
 
 /// A run from the newest record there is, where that is older than the stored stamp of `run`,

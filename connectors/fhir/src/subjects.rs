@@ -1,7 +1,8 @@
 //! Patients by their ids: in lists, and those that no list brings by their own addresses.
 //!
 //! A record whose patient is missing is refused, and what was sent of it before is withdrawn. So a
-//! patient counts as missing only when it was asked for alone.
+//! patient counts as missing only when it was asked for alone, and never by a refusal of the right
+//! to read it (401, 403): a right that is gone is no fact about a person.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -17,8 +18,11 @@ const PATIENT: &str = "Patient";
 /// Patients that must be named before all of them can be taken for hidden, and not for deleted.
 const MIN_JUDGED: usize = 20;
 
-/// Reads patients by their ids; those that are gone, or that the account must not read, are left
-/// out.
+/// Reads patients by their ids; those that are gone are left out.
+///
+/// # Errors
+/// [`SourceError::Misconfigured`] where the account may not read one of them: nothing is known of
+/// that person, so that nothing may be sent or withdrawn.
 pub(crate) async fn read(
     session: &FhirSession,
     ids: BTreeSet<String>,
@@ -31,10 +35,28 @@ pub(crate) async fn read(
         only_ids: false,
     };
     let mut found = Vec::new();
+    let mut hidden = 0;
     for batch in ids.chunks(MAX_BATCH) {
-        found.extend(reader.read_batch(batch).await?);
+        let read = reader.read_batch(batch).await?;
+        found.extend(read.found);
+        hidden += read.hidden.len();
+    }
+    if hidden > 0 {
+        return Err(may_not_read(hidden, ids.len()));
     }
     Ok(found)
+}
+
+/// Error for patients whom the account may not read.
+fn may_not_read(hidden: usize, named: usize) -> SourceError {
+    SourceError::misconfigured(
+        format!(
+            "the FHIR account may not read Patient (403): {hidden} of {named} patients whom \
+             records name are kept from it"
+        ),
+        "give the account the right to read every Patient; until then this feed stands still, and \
+         nothing that was sent of it is withdrawn",
+    )
 }
 
 /// The patients among these who are not there (any more). None is said to be missing where the
@@ -52,16 +74,17 @@ pub(crate) async fn missing(
     let ids: Vec<String> = ids.into_iter().collect();
     let mut missing = HashSet::new();
     for batch in ids.chunks(MAX_BATCH) {
-        let found = match reader.read_batch(batch).await {
-            Ok(found) => found,
+        let read = match reader.read_batch(batch).await {
+            Ok(read) => read,
             Err(error @ SourceError::Retry { .. }) => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "a sweep cannot look for the patients of records");
                 return Ok(HashSet::new());
             }
         };
-        let found: HashSet<_> = found.into_iter().filter_map(|entry| entry.id).collect();
-        missing.extend(batch.iter().filter(|id| !found.contains(*id)).cloned());
+        let mut there = read.hidden;
+        there.extend(read.found.into_iter().filter_map(|entry| entry.id));
+        missing.extend(batch.iter().filter(|id| !there.contains(*id)).cloned());
     }
     if ids.len() >= MIN_JUDGED && missing.len() == ids.len() {
         tracing::warn!(
@@ -76,12 +99,19 @@ pub(crate) async fn missing(
 struct SubjectReader<'a> {
     session: &'a FhirSession,
     now: DateTime<Utc>,
-    /// Nothing but ids is asked for.
+    /// True if nothing but ids is asked for.
     only_ids: bool,
 }
 
+/// Answer of the server to a list of ids.
+struct BatchRead {
+    found: Vec<PatientEntry>,
+    /// Ids of the patients whom the account may not read.
+    hidden: HashSet<String>,
+}
+
 impl SubjectReader<'_> {
-    async fn read_batch(&self, ids: &[String]) -> Result<Vec<PatientEntry>, SourceError> {
+    async fn read_batch(&self, ids: &[String]) -> Result<BatchRead, SourceError> {
         let one_by_one = &self.session.limits.patients_one_by_one;
         let together = !one_by_one.is_known();
         let mut found = if together {
@@ -90,9 +120,13 @@ impl SubjectReader<'_> {
             Vec::new()
         };
         let known: HashSet<String> = found.iter().filter_map(|entry| entry.id.clone()).collect();
+        let mut hidden = HashSet::new();
         let mut found_alone = 0;
         for id in ids.iter().filter(|id| !known.contains(*id)) {
-            let alone = self.read_alone(id).await?;
+            let Some(alone) = self.read_alone(id).await? else {
+                hidden.insert(id.clone());
+                continue;
+            };
             found_alone += alone.len();
             found.extend(alone);
         }
@@ -103,7 +137,7 @@ impl SubjectReader<'_> {
             );
             one_by_one.learn();
         }
-        Ok(found)
+        Ok(BatchRead { found, hidden })
     }
 
     /// Searches for ids. A server that splits even such an answer is followed for as many pages as
@@ -132,31 +166,35 @@ impl SubjectReader<'_> {
     }
 
     /// A patient by its address; where the server does not read by address, by a search for its id.
-    async fn read_alone(&self, id: &String) -> Result<Vec<PatientEntry>, SourceError> {
+    /// `None`: the account may not read this one.
+    async fn read_alone(&self, id: &String) -> Result<Option<Vec<PatientEntry>>, SourceError> {
         let Some(url) = self.session.queries.read(PATIENT, id) else {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         };
         let answer = self
             .session
             .http
             .get(url, Ask::Read(PATIENT), self.now)
             .await;
-        match answer {
-            Ok(reply) => Ok(bundle::parse_read(&reply.body, PATIENT)
+        let found = match answer {
+            Ok(reply) => bundle::parse_read(&reply.body, PATIENT)
                 .filter(|patient| patient.id.as_ref() == Some(id))
                 .map(PatientEntry::from)
                 .into_iter()
-                .collect()),
-            // One patient whom the account must not see holds up no record of others.
+                .collect(),
             Err(HttpRefusal {
-                status: Some(403 | 404 | 410),
+                status: Some(404 | 410),
                 ..
-            }) => Ok(Vec::new()),
+            }) => Vec::new(),
+            Err(HttpRefusal {
+                status: Some(403), ..
+            }) => return Ok(None),
             Err(HttpRefusal {
                 status: Some(400 | 405 | 422 | 501),
                 ..
-            }) => self.search(std::slice::from_ref(id)).await,
-            Err(refused) => Err(refused.error),
-        }
+            }) => self.search(std::slice::from_ref(id)).await?,
+            Err(refused) => return Err(refused.error),
+        };
+        Ok(Some(found))
     }
 }

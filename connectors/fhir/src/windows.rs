@@ -1,13 +1,14 @@
-//! Windows of time in a run on a server that does not sort: without an order there is no stamp to
-//! go on from, so the run reads windows that fit on one page, one behind the other.
+//! Windows of time in a run on a server that does not sort, or does not show that it does: without
+//! an order there is no stamp to go on from, so the run reads windows that fit on one page, one
+//! behind the other.
 
 use chrono::{DateTime, Utc};
 use connector_kit::SourceError;
-use serde::{Deserialize, Serialize};
 
 use crate::bundle::ServerPage;
 use crate::page_reader::PageReader;
 use crate::query::Queries;
+use crate::run_window::RunWindow;
 use crate::search_run::SearchRun;
 use crate::session::FetchedPage;
 
@@ -16,28 +17,7 @@ const MAX_SEARCHES: u32 = 50;
 /// Width of the window behind one without a beginning, in seconds.
 const FIRST_WIDTH: i64 = 3600;
 
-/// The end of a window, which begins where its search does. Moments are whole seconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RunWindow {
-    /// `None`: as new as there is.
-    pub to: Option<i64>,
-    /// Seconds from the beginning to the end of the last window that fit.
-    width: i64,
-}
-
-impl RunWindow {
-    /// A window of the same width whose end is open: what a run goes on with after it broke off.
-    pub(crate) const fn reopened(self) -> Self {
-        Self { to: None, ..self }
-    }
-
-    pub(crate) fn end(self) -> Option<DateTime<Utc>> {
-        self.to.and_then(|to| DateTime::from_timestamp(to, 0))
-    }
-}
-
-/// The page to hand over in place of one that shows that the server does not sort: the page of a
+/// The page to hand over in place of one that does not show that the server sorts: the page of a
 /// window that is small enough.
 pub(crate) async fn narrow(
     reader: PageReader<'_>,
@@ -45,15 +25,11 @@ pub(crate) async fn narrow(
     mut fetched: FetchedPage,
 ) -> Result<FetchedPage, SourceError> {
     for _ in 0..MAX_SEARCHES {
-        let Some(to) = smaller(run, &fetched.page) else {
+        let Some(window) = smaller(run, &fetched.page) else {
             return Ok(fetched);
         };
         let had_window = run.window.is_some();
-        let width = run.from.map_or(FIRST_WIDTH, |from| to - from.timestamp());
-        run.window = Some(RunWindow {
-            to: Some(to),
-            width,
-        });
+        run.window = Some(window);
         let at = fetched.date.unwrap_or(reader.request.now);
         let narrower = reader.search(run.from, run.window).await?;
         if is_outside(run, &narrower.page) {
@@ -90,26 +66,49 @@ pub(crate) fn advance(reader: PageReader<'_>, run: &mut SearchRun, now: DateTime
     true
 }
 
-/// An earlier end for the search whose first page this is, where it is needed and possible: the
-/// second in the middle of the page's.
-fn smaller(run: &SearchRun, page: &ServerPage) -> Option<i64> {
+/// A smaller window for the search whose first page this is, where it is needed and possible: up
+/// to the second in the middle of the page's.
+fn smaller(run: &SearchRun, page: &ServerPage) -> Option<RunWindow> {
     let is_divisible = run.begins_search && run.skip == 0 && !run.undivided && !run.unstamped;
     if !is_divisible || page.next.is_none() {
         return None;
     }
     let stamps: Option<Vec<_>> = page.matches.iter().map(|resource| resource.stamp).collect();
     let stamps = stamps?;
-    if run.window.is_none() && stamps.is_sorted() {
+    if run.window.is_none() && stamps.is_sorted() && run.may_be_sorted(page) {
         return None;
     }
     let mut seconds: Vec<i64> = stamps.iter().map(DateTime::timestamp).collect();
     seconds.sort_unstable();
     let from = run.from.map(|from| from.timestamp());
     let to = run.window.and_then(|window| window.to);
+    let step = run.window.map_or(FIRST_WIDTH, |window| window.width);
     let fits = |end: &i64| from.is_none_or(|from| *end > from) && to.is_none_or(|to| *end < to);
     let middle = seconds.get(seconds.len() / 2).copied();
+    // A page of the newest ones does not show how far back the others lie.
+    let is_newest_first = stamps.is_sorted_by(|earlier, later| earlier >= later);
+    let before = seconds.first().filter(|_| is_newest_first);
+    let before = before.map(|earliest| before_newest(*earliest, from, step));
     let least = from.map(|from| from + 1);
-    [middle, least].into_iter().flatten().find(fits)
+    let end = [before, middle, least].into_iter().flatten().find(fits)?;
+    let width = match from {
+        Some(from) => end - from,
+        None if is_newest_first => step.saturating_mul(2),
+        None => FIRST_WIDTH,
+    };
+    Some(RunWindow {
+        to: Some(end),
+        width,
+    })
+}
+
+/// An end before the earliest of the newest records: in the middle of the time before them, or,
+/// where that has no beginning, further back with every step.
+fn before_newest(earliest: i64, from: Option<i64>, step: i64) -> i64 {
+    match from {
+        Some(from) => from + (earliest - from) / 2,
+        None => earliest.saturating_sub(step).max(0),
+    }
 }
 
 /// True if a page holds a resource from outside its window, give or take a second: the server does

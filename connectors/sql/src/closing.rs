@@ -52,7 +52,7 @@ pub(crate) struct RunStart {
 
 /// State of a stamp at which a run has ended.
 pub(crate) enum Lateness {
-    /// Nothing can come any more.
+    /// No row can come any more.
     Closed,
     /// Rows may still come; a run found the stamp first at this second, if that is known.
     Open(Option<i64>),

@@ -79,33 +79,19 @@ impl Pull {
         clocks: &Clocks<'_>,
     ) -> Result<Self, Failure> {
         let mut pager = source.pager(feed, layout, Order::Stamp);
-        let settings = &source.settings;
-        let overlap = if request.hinted {
-            settings.listen_overlap_seconds
-        } else {
-            settings.overlap_seconds
-        };
         let position = position(source, feed, layout, request)?;
         let mut run = run_start(source, lent, position.as_ref(), clocks).await?;
         pager.until = position
             .as_ref()
             .and_then(|position| position.until.clone());
-        let looks_back = LookBack {
-            seconds: overlap,
-            now: request.now,
-            zone: settings.zone,
-        };
+        let looks_back = LookBack::of(source, request);
         let mut start = start(position.as_ref(), &looks_back);
-        if let Some(position) = position.as_ref().filter(|position| position.id.is_none())
-            && let Some(bound) = looks_back.from(&position.at)
-            && let Some(wider) = wider(source, feed, &pager, lent, &position.at, &bound).await?
+        if let Some(wider) =
+            wider(source, feed, &pager, lent, position.as_ref(), &looks_back).await?
         {
             start = Start::From(wider);
         }
-        let mut behind = match &start {
-            Start::After(place) => place.at.clone(),
-            Start::Beginning | Start::From(_) | Start::AfterStamp(_) => None,
-        };
+        let mut behind = stamp_before(&start);
         let mut rows = read_rows(feed, &pager, lent, &start, request.limit).await?;
         let mut surprise = None;
         // What a hint began stores nothing: the next scheduled run looks, and says it once.
@@ -122,11 +108,7 @@ impl Pull {
                 zero: run.zero,
                 ..RunStart::default()
             };
-            // What was written since lies before the stored place: the run, and with it the next
-            // one, goes back.
-            let same_kind = newest.kind == stored.kind;
-            let bound = looks_back.from(&newest).filter(|_| same_kind);
-            let start = bound.map_or(Start::Beginning, Start::From);
+            let start = looks_back.start_at(&newest, stored);
             rows = read_rows(feed, &pager, lent, &start, request.limit).await?;
         }
         let mut until = pager.until.take();
@@ -206,8 +188,29 @@ struct LookBack {
 }
 
 impl LookBack {
+    const fn of(source: &SqlSource, request: &PageRequest) -> Self {
+        let settings = &source.settings;
+        Self {
+            seconds: if request.hinted {
+                settings.listen_overlap_seconds
+            } else {
+                settings.overlap_seconds
+            },
+            now: request.now,
+            zone: settings.zone,
+        }
+    }
+
     fn from(&self, at: &Key) -> Option<Key> {
         stamp::earlier(at, self.seconds, self.now, self.zone)
+    }
+
+    /// Start where the newest stamp went back behind the stored one. What was written since lies
+    /// before the stored place: the run, and with it the next one, goes back.
+    fn start_at(&self, newest: &Key, stored: &Key) -> Start {
+        let same_kind = newest.kind == stored.kind;
+        let bound = self.from(newest).filter(|_| same_kind);
+        bound.map_or(Start::Beginning, Start::From)
     }
 }
 
@@ -229,6 +232,14 @@ fn start(position: Option<&Position>, looks_back: &LookBack) -> Start {
     }
 }
 
+/// Stamp of the row behind which a page begins, where it begins behind one.
+fn stamp_before(start: &Start) -> Option<Key> {
+    match start {
+        Start::After(place) => place.at.clone(),
+        Start::Beginning | Start::From(_) | Start::AfterStamp(_) => None,
+    }
+}
+
 /// An earlier bound, where stamps are text (SQLite) and those shortly before this one are written
 /// in other ways: they may be as late as those behind it, and yet sort before. Fails where other
 /// stamps are numbers, which have no place among text.
@@ -237,13 +248,19 @@ async fn wider(
     feed: &FeedSettings,
     pager: &Pager<'_>,
     lent: &mut LentSession<'_>,
-    at: &Key,
-    bound: &Key,
+    position: Option<&Position>,
+    looks_back: &LookBack,
 ) -> Result<Option<Key>, Failure> {
-    let Some(widest) = stamp::widest(bound) else {
+    let Some(Position { at, .. }) = position.filter(|position| position.id.is_none()) else {
         return Ok(None);
     };
-    let Some(sql) = pager.other_forms(at, &widest, bound) else {
+    let Some(bound) = looks_back.from(at) else {
+        return Ok(None);
+    };
+    let Some(widest) = stamp::widest(&bound) else {
+        return Ok(None);
+    };
+    let Some(sql) = pager.other_forms(at, &widest, &bound) else {
         return Ok(None);
     };
     let found = match lent.texts(&sql).await {

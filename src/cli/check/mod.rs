@@ -125,8 +125,8 @@ fn config_section(loaded: &LoadedConfig) -> Section {
     tell_zone(&mut report, loaded);
     if loaded.config.registry.receipts == ReceiptsMode::Off {
         report.warn(
-            "receipts are off: what the registry refuses is not known here, and nobody notices when an \
-             old copy of the state comes back",
+            "receipts are off: what the registry refuses is not known here, and nobody notices when \
+             an old copy of the state comes back",
             "set receipts = \"required\" in [registry] if it sends receipts",
         );
     }

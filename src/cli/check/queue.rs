@@ -94,8 +94,8 @@ fn add_broker_error(report: &mut CheckReport, error: BrokerError) {
         BrokerError::Misconfigured { what, help } => report.error(what, help),
         BrokerError::TooLong { .. } => report.error(
             error.to_string(),
-            "set max_message_size = 4194304 or more at the broker; until then batches that are as long \
-             wait in the outbox",
+            "set max_message_size = 4194304 or more at the broker; until then batches that are as \
+             long wait in the outbox",
         ),
         BrokerError::Retry { what } => report.error(
             what,

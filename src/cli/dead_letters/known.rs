@@ -1,4 +1,4 @@
-//! What a selection of dead letters names: a source, a reason or a number that there is not is a
+//! Names in a selection of dead letters: a source, a reason or a number that there is not is a
 //! mistake of whoever typed it, and no selection of nothing.
 
 use std::collections::BTreeSet;

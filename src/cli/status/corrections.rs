@@ -18,6 +18,8 @@ fn text(feed: &FeedStatus) -> Option<String> {
         kept,
         withdrawn,
         possible,
+        parked,
+        ..
     } = feed.refused_corrections;
     let source = &feed.source;
     let older = |count| counted(count, "older version is", "older versions are");
@@ -48,6 +50,14 @@ fn text(feed: &FeedStatus) -> Option<String> {
             held_text(&older(held), held_of.unwrap_or(held), source),
         ),
         (possible, possible_text(possible, source)),
+        (
+            parked,
+            format!(
+                "{} parked at the registry, since no version is left to withdraw them with: \
+                 clinic-gateway dead-letters list --reason versions-exhausted",
+                older(parked)
+            ),
+        ),
     ];
     let notes = notes.into_iter().filter(|(count, _)| *count > 0);
     let notes: Vec<String> = notes.map(|(_, note)| note).collect();

@@ -62,8 +62,8 @@ pub(super) fn raise_text(waits: RaiseWaits, now: DateTime<Utc>) -> String {
     let needed = waits.needed;
     format!(
         "generation: {needed} is needed, since the registry holds versions that this state never \
-         gave out. Receipts of records raise it by one a day, {when}; one of the beacon raises it at \
-         once. To raise it at once, set \
+         gave out. Receipts of records raise it by one a day, {when}; one of the beacon raises it \
+         at once. To raise it at once, set \
          min_generation = {needed} in [outbox] and restart, or run `clinic-gateway reconcile \
          --repair`"
     )

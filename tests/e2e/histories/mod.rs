@@ -77,6 +77,7 @@ async fn sweep(gateway: &Gateway) -> bool {
     }
     let confirmed = ask(Request::ConfirmWithdrawals {
         source: "mis".into(),
+        shown: None,
     })
     .await;
     matches!(confirmed, Ok(Answer::Confirmed { held: 0, .. }))
@@ -89,6 +90,7 @@ async fn tend(gateway: &Gateway) {
     let retry = Request::Retry(DeadLetterFilter::default());
     let confirm = Request::ConfirmWithdrawals {
         source: "mis".into(),
+        shown: None,
     };
     for request in [retry, confirm] {
         drop(requests::perform(gateway, request, Duration::ZERO, &stop).await);

@@ -9,9 +9,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::date;
+use crate::ids::is_fhir_id;
 use crate::model::{Bundle, Head, Link};
 use crate::outcome::{self, Weight};
-use crate::patients::is_fhir_id;
 
 /// Longest resource id taken over; FHIR R4 allows 64.
 const MAX_ID_BYTES: usize = 128;

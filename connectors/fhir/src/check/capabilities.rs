@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use connector_kit::{CheckReport, Feed, SourceError};
 
+use crate::capability_statement;
 use crate::config::Include;
 use crate::fact::resource_type;
-use crate::model::{CapabilityStatement, Head, Rest, RestResource, SearchParam};
+use crate::model::{Rest, RestResource, SearchParam};
 use crate::refusal::Ask;
 use crate::session::FhirSession;
 
@@ -25,7 +26,7 @@ pub(super) async fn check(
         .http
         .get(session.queries.metadata(), Ask::Metadata, now)
         .await?;
-    let Some(statement) = parse(&reply.body) else {
+    let Some(statement) = capability_statement::parse(&reply.body) else {
         return Err(SourceError::misconfigured(
             "base_url/metadata is no CapabilityStatement of FHIR R4",
             "set base_url to the FHIR R4 base address, the part before /metadata",
@@ -58,26 +59,6 @@ pub(super) async fn check(
     }
     clock(reply.date, now, report);
     Ok(())
-}
-
-/// True if a capability statement offers the history of Patient.
-pub(crate) fn offers_history(body: &[u8]) -> bool {
-    let statement = parse(body).unwrap_or_default();
-    let servers = statement.rest.iter();
-    let mut resources = servers
-        .filter(|rest| rest.mode.as_deref() != Some("client"))
-        .flat_map(|rest| &rest.resource);
-    resources.any(|resource| {
-        let mut offered = resource.interaction.iter();
-        resource.kind.as_deref() == Some("Patient")
-            && offered.any(|interaction| interaction.code.as_deref() == Some("history-type"))
-    })
-}
-
-fn parse(body: &[u8]) -> Option<CapabilityStatement> {
-    let head: Head = serde_json::from_slice(body).ok()?;
-    let statement = serde_json::from_slice(body).ok()?;
-    (head.resource_type == "CapabilityStatement").then_some(statement)
 }
 
 /// Warns of what the server does not declare. A declaration is only a promise, so nothing of it is

@@ -13,6 +13,7 @@ use crate::config::Include;
 use crate::date::instant;
 use crate::fact::resource_type;
 use crate::query::Span;
+use crate::records;
 use crate::refusal::Ask;
 use crate::session::{FetchedPage, FhirSession};
 
@@ -69,9 +70,7 @@ async fn take(
     for _ in 0..MAX_PAGES {
         let wanted = fetched.page.matches.len().min(most - sample.len());
         let page = &mut fetched.page;
-        let records = session
-            .records(feed, page, 0..wanted, reads_patients, now)
-            .await?;
+        let records = records::of_page(session, feed, page, 0..wanted, reads_patients, now).await?;
         let resources = page.matches.iter().map(|resource| resource.json.get());
         sample.extend(
             records

@@ -1,15 +1,19 @@
 //! A walk over the pages of one search, and how far the stored stamp may move at its end.
 
+mod order;
+mod reached;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use connector_kit::SourceError;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use reached::Reached;
+
 use crate::bundle::ServerPage;
 use crate::cycle::{EndlessReason, PageCycle};
 use crate::fingerprint;
-use crate::position::Reached;
+use crate::run_window::RunWindow;
 use crate::stamp_mark::StampMark;
-use crate::windows::RunWindow;
 
 /// Checkpoints kept of a run; beyond it every second one is dropped.
 const MAX_CHECKPOINTS: usize = 12;
@@ -55,6 +59,10 @@ pub(crate) struct SearchRun {
     /// False once a stamp was smaller than the one before: the server does not sort, or works on a
     /// snapshot.
     sorted: bool,
+    /// Answer to the question whether the server sorts, by its self links or by stamps that rose;
+    /// `None` while nothing shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sorts: Option<bool>,
     /// True once a resource came without a stamp: no search from a stamp would find such ones.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unstamped: bool,
@@ -114,6 +122,7 @@ impl SearchRun {
             latest: None,
             last: None,
             sorted: true,
+            sorts: None,
             unstamped: false,
             undivided: false,
             late: false,
@@ -157,10 +166,41 @@ impl SearchRun {
         if self.window.is_some() {
             return self.from;
         }
+        if !self.sorted || self.sorts != Some(true) {
+            return None;
+        }
         // Stamps of the future would have the rest of the run look for nothing but them.
-        let last = self.last.filter(|_| self.sorted)?.min(self.started);
+        let last = self.last?.min(self.started);
         let last = DateTime::from_timestamp_millis(last.timestamp_millis())?;
         Some(self.from.map_or(last, |from| from.max(last)))
+    }
+
+    /// True if the first page of a search can be followed by its links: it shows some order.
+    pub(crate) fn may_be_sorted(&self, first: &ServerPage) -> bool {
+        self.sorted && (self.sorts_by(first) == Some(true) || order::rises(first))
+    }
+
+    /// Gives up to read by page links, of which one has expired; returns false where windows of
+    /// time are no way out, or not needed.
+    pub(crate) fn needs_windows(&mut self) -> bool {
+        let is_hopeless = self.unstamped || self.undivided || self.endless.is_some();
+        if is_hopeless || self.window.is_some() || (self.sorted && self.sorts == Some(true)) {
+            return false;
+        }
+        self.sorted = false;
+        true
+    }
+
+    /// A self link says more than stamps, which may rise by chance; that of a later page need not
+    /// be about the search.
+    fn sorts_by(&self, page: &ServerPage) -> Option<bool> {
+        let link = if self.begins_search {
+            order::of_self_link(page)
+        } else {
+            None
+        };
+        link.or(self.sorts)
+            .or_else(|| order::rises(page).then_some(true))
     }
 
     /// Moment from which another search goes on where page links have expired; `None` where it
@@ -225,6 +265,9 @@ impl SearchRun {
     /// A page that no longer begins with what was handed over is handed over from its beginning:
     /// better twice than never.
     pub(crate) fn receive(&mut self, page: &ServerPage) {
+        self.sorts = self.sorts_by(page);
+        // Also by what is handed over later on.
+        self.sorted &= order::is_rising_or_level(page);
         let unchanged = page
             .matches
             .get(..self.skip)
@@ -258,6 +301,9 @@ impl SearchRun {
                 .since
                 .is_some_and(|since| since.is_belied_by(stamp, overlap));
             self.sorted &= self.last.is_none_or(|last| last <= stamp);
+            if self.sorts.is_none() && self.last.is_some_and(|last| last < stamp) {
+                self.sorts = Some(true);
+            }
             self.last = Some(stamp);
             self.latest = self.latest.max(Some(stamp));
             if stamp >= self.started && !resource.is_first_version {

@@ -176,6 +176,44 @@ fn a_run_goes_on_from_the_stamp_it_has_reached() {
 }
 
 #[test]
+fn a_page_in_order_is_no_proof_that_the_server_sorts() {
+    let told = |own: Option<&str>, seconds: &[i64]| {
+        let records: Vec<_> = seconds.iter().map(|second| ("a", *second, false)).collect();
+        let mut page = page(&records, 9);
+        page.own = own.map(str::to_owned);
+        run(&[page]).reached()
+    };
+    let sorted = Some("https://mis.example/fhir/Immunization?_sort=_lastUpdated&_count=2");
+    let ignored = Some("https://mis.example/fhir/Immunization?_count=2");
+    let other = Some("https://mis.example/fhir/Immunization?_count=2&_sort=-_lastUpdated");
+    let silent = Some("https://mis.example/fhir?page=7");
+    for (own, level, rising) in [
+        (None, None, Some(at(20))),
+        (silent, None, Some(at(20))),
+        (sorted, Some(at(10)), Some(at(20))),
+        (ignored, None, None),
+        (other, None, None),
+    ] {
+        assert_eq!(told(own, &[10, 10]), level, "{own:?}");
+        assert_eq!(told(own, &[10, 20]), rising, "{own:?}");
+        assert_eq!(told(own, &[20, 10]), None, "{own:?}");
+    }
+    let mut level = page(&[("a", 10, false)], 9);
+    let next = page(&[("b", 20, false), ("c", 20, false)], 9);
+    let rose = run(&[level, next]);
+    assert_eq!(rose.reached(), Some(at(20)), "from page to page");
+    level = page(&[("a", 10, false), ("b", 20, false), ("c", 15, false)], 9);
+    let mut begun = SearchRun::new(None, "/p", at(1000));
+    begun.receive(&level);
+    begun.note_handed_over(&level, 2, OVERLAP);
+    assert_eq!(
+        begun.reached(),
+        None,
+        "the rest of the page is out of order"
+    );
+}
+
+#[test]
 fn checkpoints_stay_few_and_keep_the_last() {
     let pages: Vec<_> = (0..500).map(|n| page(&[("a", n, false)], 500)).collect();
     let done = run(&pages);
@@ -197,7 +235,7 @@ fn the_form_of_stored_cursors_stays() {
         "changed":null,"shrunk":false,"total":3,"marks":[[10,20]],
         "circle":{"link":5,"content":6,"steps":0,"until":1,"repeated":0,"empty":0},
         "went_back":false}"#
-        .replace("\n            ", "");
+        .replace("\n        ", "");
     let run: SearchRun = serde_json::from_str(&stored).unwrap();
     assert_eq!(serde_json::to_string(&run).unwrap(), stored);
 }

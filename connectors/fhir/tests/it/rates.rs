@@ -152,6 +152,55 @@ async fn a_server_that_does_not_sort_is_read_in_windows_whatever_its_links_do() 
 }
 
 #[tokio::test]
+async fn a_server_that_begins_with_the_newest_loses_nothing_older() {
+    let answers = ["links expire", "503", "sorted", "by chance"];
+    for (together, answer) in [1, 10, 50]
+        .into_iter()
+        .flat_map(|n| answers.map(|a| (n, a)))
+    {
+        let server = FhirServer::start().await.unwrap();
+        server.set_clock(Some("2021-07-10T11:00:00Z".parse().unwrap()));
+        server.put(patient("p", "112-233-445 95"), "2021-06-01T00:00:00Z");
+        let mut begin: DateTime<Utc> = "2021-06-01T10:00:00.250Z".parse().unwrap();
+        for n in 0..300_usize {
+            server.put(dose(&format!("d{n:03}"), "p"), &begin.to_rfc3339());
+            if n % together == together - 1 {
+                // Stamps far apart, and close together.
+                begin += TimeDelta::seconds(if n < 150 { 7 } else { 12_345 });
+            }
+        }
+        // All of the first page are of one stamp.
+        for n in 0..50 {
+            server.put(dose(&format!("new{n:02}"), "p"), "2021-07-09T10:00:00Z");
+            server.put(dose(&format!("old{n:02}"), "p"), "2021-05-01T10:00:00Z");
+        }
+        server.page_limit(50);
+        match answer {
+            "sorted" => server.expire_every(2),
+            // In the order of ids, which the first pages follow and the last ones do not.
+            "by chance" => {
+                server.ignore_sort();
+                server.expire_every(1);
+            }
+            "503" => {
+                server.newest_first();
+                server.fail_every(11, 503, Some(31));
+            }
+            _ => {
+                server.newest_first();
+                server.expire_every(1);
+            }
+        }
+        let source = || connector(&server.base_url(), json!({}));
+        let load = load(source, 60).await;
+        assert_eq!(load.ids.len(), 400, "{answer}, {together} together");
+        server.end_rates();
+        let quiet = run(&source(), FEED, load.stored.as_ref(), 1000).await;
+        assert!(quiet.records.is_empty(), "{answer}: {:?}", quiet.ids());
+    }
+}
+
+#[tokio::test]
 async fn what_no_server_could_be_read_by_is_said_and_stays_where_it_is() {
     let server = clinic(DOSES).await;
     server.expire_every(1);

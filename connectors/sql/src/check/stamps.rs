@@ -57,19 +57,19 @@ impl StampCheck<'_> {
                 });
             }
         }
-        let Some(usable) = self
-            .look
-            .driver()
-            .usable_stamp(&self.pager.column(CHANGED_AT))
-        else {
-            return Ok(unplaced);
-        };
+        Ok(unplaced + self.unusable_stamps().await?)
+    }
+
+    /// Counts the rows with a stamp of a wrong type.
+    async fn unusable_stamps(&mut self) -> Result<u64, Failure> {
         let at = self.pager.column(CHANGED_AT);
+        let Some(usable) = self.look.driver().usable_stamp(&at) else {
+            return Ok(0);
+        };
         let count = self.look.count(self.pager, |sql| {
             sql.push(&format!("{at} IS NOT NULL AND NOT ({usable})"));
         });
         let count = count.await?;
-        unplaced += count;
         if count > 0 {
             self.report.warn(
                 format!(
@@ -80,7 +80,7 @@ impl StampCheck<'_> {
                 "select ISO text, such as strftime('%Y-%m-%d %H:%M:%f', …), or seconds since 1970",
             );
         }
-        Ok(unplaced)
+        Ok(count)
     }
 
     /// Warns of columns that the query makes of an instant by an expression, where the session

@@ -382,12 +382,33 @@ fn database_failure(error: &dyn DatabaseError) -> Failure {
     let wrong = |what: &str, help: &str| {
         Failure::misconfigured(format!("{what} (SQLite error {code})"), help)
     };
+    if let Some(failure) = of_file(code) {
+        return failure;
+    }
     match code & 0xff {
         1 if is_of_query(error.message()) => wrong(
             "the query names something that does not exist, or has a syntax error",
             "run it in sqlite3 first",
         )
         .naming(error.message()),
+        5 | 6 => Failure::retry(format!(
+            "the file is locked by another program (SQLite error {code})"
+        )),
+        9 => Failure::retry("the statement was stopped at statement_timeout_seconds"),
+        1 | 18 | 19 | 20 | 25 => wrong(
+            "the query fails",
+            "run it in sqlite3: a calculation or a function may not suit every row",
+        ),
+        _ => Failure::retry(format!("SQLite cannot read now (SQLite error {code})")),
+    }
+}
+
+/// Tells what is wrong with the file, or with what lies beside it.
+fn of_file(code: i32) -> Option<Failure> {
+    let wrong = |what: &str, help: &str| {
+        Failure::misconfigured(format!("{what} (SQLite error {code})"), help)
+    };
+    Some(match code & 0xff {
         3 | 23 => wrong("SQLite may not read the file", "check its permissions"),
         8 if code == 776 => wrong(
             "a program that wrote the file has ended in the middle of a transaction, which has to \
@@ -415,14 +436,6 @@ fn database_failure(error: &dyn DatabaseError) -> Failure {
             "the file is no SQLite database, or an encrypted one",
             "check `path`",
         ),
-        5 | 6 => Failure::retry(format!(
-            "the file is locked by another program (SQLite error {code})"
-        )),
-        9 => Failure::retry("the statement was stopped at statement_timeout_seconds"),
-        1 | 18 | 19 | 20 | 25 => wrong(
-            "the query fails",
-            "run it in sqlite3: a calculation or a function may not suit every row",
-        ),
-        _ => Failure::retry(format!("SQLite cannot read now (SQLite error {code})")),
-    }
+        _ => return None,
+    })
 }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use contract::FactKind;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
+use crate::corrections::read_at_first;
 use crate::file::{Database, OutboxError, check_name, own_words, short_code, to_ms};
 
 /// End of a feed's run.
@@ -189,10 +190,11 @@ pub(crate) async fn enter_feed(
     feed: &str,
     kind: Option<FactKind>,
 ) -> Result<i64, OutboxError> {
-    let feed_id = sqlx::query_scalar(
-        "INSERT INTO feed (source, feed, kind) VALUES (?1, ?2, ?3) \
-         ON CONFLICT DO UPDATE SET kind = coalesce(?3, kind) RETURNING id",
-    )
+    let feed_id = sqlx::query_scalar(concat!(
+        "INSERT INTO feed (source, feed, kind, read_generation) VALUES (?1, ?2, ?3, coalesce(",
+        read_at_first!(),
+        ", 0)) ON CONFLICT DO UPDATE SET kind = coalesce(?3, kind) RETURNING id",
+    ))
     .bind(source)
     .bind(feed)
     .bind(kind.map(FactKind::as_str))

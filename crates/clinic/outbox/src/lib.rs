@@ -26,7 +26,7 @@ pub use batches::{
     Backlog, BeaconOccasion, DeliveryOutcome, LeaseToken, Leased, Settled, SettledVerdicts,
     Settlement,
 };
-pub use corrections::{OlderVersion, RefusedCorrections};
+pub use corrections::{HeldCorrections, OlderVersion, RefusedCorrections};
 pub use dead_letters::{
     DeadLetter, DeadLetterFilter, FOREIGN_VERSION, Origin, RECORD_UNREADABLE, Refused, SUPERSEDED,
     VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND,

@@ -6,6 +6,7 @@ use crate::postgres::Postgres;
 use crate::process::{POLL, Process, ProcessSpec};
 use crate::tools;
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -34,6 +35,33 @@ pub struct PgBouncerSettings<'a> {
     pub accounts: &'a [(&'a str, &'a str)],
 }
 
+impl PgBouncerSettings<'_> {
+    fn accounts_file(&self) -> String {
+        let mut all = String::new();
+        for (name, password) in self.accounts {
+            _ = writeln!(all, "\"{name}\" \"{password}\"");
+        }
+        all
+    }
+
+    fn configuration(&self, server_port: u16, port: u16, accounts: &Path) -> String {
+        let mut databases = String::new();
+        for (name, real) in self.databases {
+            _ = writeln!(
+                databases,
+                "{name} = host=127.0.0.1 port={server_port} dbname={real}"
+            );
+        }
+        format!(
+            "[databases]\n{databases}[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+             unix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\npool_mode = {}\n\
+             default_pool_size = 2\n",
+            accounts.display(),
+            self.pool_mode
+        )
+    }
+}
+
 impl PgBouncer {
     /// Starts a pooler of two connections a database and account.
     pub async fn start(server: &Postgres, settings: PgBouncerSettings<'_>) -> Result<Self, Error> {
@@ -44,32 +72,8 @@ impl PgBouncer {
         let port = crate::ports::free_port();
         let accounts = folder.path().join("accounts");
         let configuration = folder.path().join("pgbouncer.ini");
-        let lines = settings
-            .accounts
-            .iter()
-            .fold(String::new(), |mut all, (name, password)| {
-                _ = writeln!(all, "\"{name}\" \"{password}\"");
-                all
-            });
-        write(&accounts, &lines)?;
-        let databases = settings
-            .databases
-            .iter()
-            .fold(String::new(), |mut all, (name, real)| {
-                _ = writeln!(
-                    all,
-                    "{name} = host=127.0.0.1 port={} dbname={real}",
-                    server.port()
-                );
-                all
-            });
-        let ini = format!(
-            "[databases]\n{databases}[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\npool_mode = {}\n\
-             default_pool_size = 2\n",
-            accounts.display(),
-            settings.pool_mode
-        );
+        write(&accounts, &settings.accounts_file())?;
+        let ini = settings.configuration(server.port(), port, &accounts);
         write(&configuration, &ini)?;
         for path in [folder.path(), &accounts, &configuration] {
             set_owner(path, user.as_ref())?;

@@ -1,4 +1,5 @@
-//! What to type where a secret is a systemd credential and the program was not started by systemd.
+//! Command to type where a secret is a systemd credential and the program was not started by
+//! systemd.
 
 use std::path::Path;
 

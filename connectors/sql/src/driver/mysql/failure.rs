@@ -65,26 +65,26 @@ fn cause(number: u16, state: &str) -> Cause {
 
 fn told(error: &dyn DatabaseError, number: u16) -> Failure {
     let shown = shown(number);
-    let wrong =
-        |what: &str, help: &str| Failure::misconfigured(format!("{what} (error {shown})"), help);
-    match number {
+    of_access(number, &shown)
+        .or_else(|| of_tables(error.message(), number, &shown))
+        .or_else(|| of_query(error.message(), number, &shown))
+        .unwrap_or_else(|| of_moment(error, number, &shown))
+}
+
+fn wrong(what: &str, help: &str, shown: &str) -> Failure {
+    Failure::misconfigured(format!("{what} (error {shown})"), help)
+}
+
+/// Tells what an account may not do.
+fn of_access(number: u16, shown: &str) -> Option<Failure> {
+    let wrong = |what, help| wrong(what, help, shown);
+    Some(match number {
         1045 | 1698 | 1449 | 1873 => wrong(
             "a view or a function in the query acts as an account that the server refuses: its \
              definer is gone, or has lost its rights",
             "let the administrator make it anew with a definer that exists, or with SQL SECURITY \
              INVOKER",
         ),
-        _ if is_damaged(number, error.message()) => wrong(
-            "a table that the query reads is damaged",
-            "let the administrator run CHECK TABLE and REPAIR TABLE, or restore it",
-        )
-        .naming(error.message()),
-        1033 | 1286 | 1932 => wrong(
-            "the server cannot open a table that the query reads",
-            "let the administrator look at the server's log: the table's files or its engine are \
-             not there",
-        )
-        .naming(error.message()),
         3159 | 3955 => wrong(
             "the server takes encrypted connections only",
             "set tls.mode = \"require\", or \"verify-full\" with tls.ca_file",
@@ -98,36 +98,66 @@ fn told(error: &dyn DatabaseError, number: u16) -> Failure {
             "check `database`, and grant the account SELECT on it",
         ),
         1049 => wrong("the server has no such database", "check `database`"),
+        _ => return None,
+    })
+}
+
+/// Tells of tables that cannot be read, by anybody or by this account.
+fn of_tables(message: &str, number: u16, shown: &str) -> Option<Failure> {
+    let wrong = |what, help| wrong(what, help, shown).naming(message);
+    Some(match number {
+        _ if is_damaged(number, message) => wrong(
+            "a table that the query reads is damaged",
+            "let the administrator run CHECK TABLE and REPAIR TABLE, or restore it",
+        ),
+        1033 | 1286 | 1932 => wrong(
+            "the server cannot open a table that the query reads",
+            "let the administrator look at the server's log: the table's files or its engine are \
+             not there",
+        ),
         1142 | 1143 | 1356 | 1370 => wrong(
             "the account may not read something in the query",
             "grant it SELECT",
-        )
-        .naming(error.message()),
+        ),
         1146 | 1109 => wrong(
             "the query names a table that does not exist",
             "check the table's name and database",
-        )
-        .naming(error.message()),
+        ),
+        _ => return None,
+    })
+}
+
+/// Tells what is wrong with the query itself.
+fn of_query(message: &str, number: u16, shown: &str) -> Option<Failure> {
+    let wrong = |what, help| wrong(what, help, shown);
+    Some(match number {
         1054 => wrong(
             "the query names a column that does not exist",
             "check the column's name and its table",
         )
-        .naming(error.message()),
+        .naming(message),
         1060 => wrong(
             "the query gives two columns one name",
             "give each column an alias of its own",
         )
-        .naming(error.message()),
+        .naming(message),
         1064 => wrong(
             "the query has a syntax error",
             "run it in the mysql client first",
         )
-        .naming(error.message()),
+        .naming(message),
         1267 | 1270 | 1271 => wrong(
             "the query mixes character sets or collations",
             "add COLLATE to one side, or convert it",
         ),
         1792 | 1290 => wrong("the query writes", "write a plain SELECT"),
+        _ => return None,
+    })
+}
+
+/// Tells what may pass, and what has no words of its own.
+fn of_moment(error: &dyn DatabaseError, number: u16, shown: &str) -> Failure {
+    match number {
         1969 | 3024 | 1317 => Failure::retry(format!(
             "the statement was stopped at statement_timeout_seconds (error {shown}); an index on \
              what changed_at and record_id stand for helps"
@@ -136,9 +166,9 @@ fn told(error: &dyn DatabaseError, number: u16) -> Failure {
             Failure::retry(format!("the server has no free connection (error {shown})"))
         }
         _ => match error.code().as_deref().and_then(|state| state.get(..2)) {
-            Some("42") => wrong("the query fails", RUN_IT),
+            Some("42") => wrong("the query fails", RUN_IT, shown),
             _ if cause(number, &error.code().unwrap_or_default()) == Cause::Values => {
-                wrong("the query fails", RUN_IT)
+                wrong("the query fails", RUN_IT, shown)
             }
             _ => Failure::retry(format!(
                 "the server is not able to answer now (error {shown})"

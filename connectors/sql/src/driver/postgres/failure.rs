@@ -30,9 +30,19 @@ fn told(error: &dyn DatabaseError) -> Failure {
     let code = error.code().unwrap_or_default().into_owned();
     let code = code.as_str();
     let state = states::shown(code);
-    let wrong =
-        |what: &str, help: &str| Failure::misconfigured(format!("{what} (SQLSTATE {state})"), help);
-    match code {
+    of_access(code, &state)
+        .or_else(|| of_query(error.message(), code, &state))
+        .unwrap_or_else(|| of_server(error.message(), code, &state))
+}
+
+fn wrong(what: &str, help: &str, state: &str) -> Failure {
+    Failure::misconfigured(format!("{what} (SQLSTATE {state})"), help)
+}
+
+/// Tells what an account may not do.
+fn of_access(code: &str, state: &str) -> Option<Failure> {
+    let wrong = |what, help| wrong(what, help, state);
+    Some(match code {
         "28P01" => wrong(
             "the server refuses the password",
             "check `user` and what `password` points to",
@@ -42,31 +52,50 @@ fn told(error: &dyn DatabaseError) -> Failure {
             "check `user`, and that pg_hba.conf admits it from this machine with this tls.mode",
         ),
         "3D000" => wrong("the server has no such database", "check `database`"),
+        _ => return None,
+    })
+}
+
+/// Tells what is wrong with the query, or with something that it names.
+fn of_query(message: &str, code: &str, state: &str) -> Option<Failure> {
+    let wrong = |what, help| wrong(what, help, state).naming(message);
+    Some(match code {
         "42501" => wrong(
             "the account may not read something in the query",
             "grant it SELECT (and USAGE on the schema)",
-        )
-        .naming(error.message()),
+        ),
         "42P01" => wrong(
             "the query names a table that does not exist",
             "check the table's name and schema",
-        )
-        .naming(error.message()),
+        ),
         "42703" => wrong(
             "the query names a column that does not exist",
             "check the column's name and its table",
-        )
-        .naming(error.message()),
+        ),
         "42883" | "42804" | "42846" => wrong(
             "the query mixes types or calls an unknown function",
             "add a cast, or check the function's name",
-        )
-        .naming(error.message()),
-        "42601" => {
-            wrong("the query has a syntax error", "run it in psql first").naming(error.message())
-        }
+        ),
+        "42601" => wrong("the query has a syntax error", "run it in psql first"),
+        "55000" => wrong(
+            "something that the query reads is not in a state to be read",
+            "fill it first (a materialized view: REFRESH MATERIALIZED VIEW), or read the tables \
+             behind it",
+        ),
+        "XX001" | "XX002" => wrong(
+            "some of the server's data is damaged",
+            "let its administrator look at the server's log, and restore what is damaged",
+        ),
+        _ => return None,
+    })
+}
+
+/// Tells the rest: poolers, what may pass, and what has no words of its own.
+fn of_server(message: &str, code: &str, state: &str) -> Failure {
+    let wrong = |what, help| wrong(what, help, state);
+    match code {
         "25006" => wrong("the query writes", "write a plain SELECT"),
-        "08P01" => of_pooler(error.message()),
+        "08P01" => of_pooler(message),
         "26000" => wrong(
             "a pooler has passed on one statement in parts to several servers",
             "lend connections by the session or by the transaction: pool_mode of pgbouncer.ini",
@@ -78,17 +107,6 @@ fn told(error: &dyn DatabaseError) -> Failure {
         "53300" => Failure::retry(format!(
             "the server has no free connection (SQLSTATE {state})"
         )),
-        "55000" => wrong(
-            "something that the query reads is not in a state to be read",
-            "fill it first (a materialized view: REFRESH MATERIALIZED VIEW), or read the tables \
-             behind it",
-        )
-        .naming(error.message()),
-        "XX001" | "XX002" => wrong(
-            "some of the server's data is damaged",
-            "let its administrator look at the server's log, and restore what is damaged",
-        )
-        .naming(error.message()),
         _ => match code.get(..2).unwrap_or_default() {
             "0A" | "25" | "26" | "28" | "3D" | "3F" | "42" => wrong("the query fails", RUN_IT),
             _ if cause(code) == Cause::Values => wrong("the query fails", RUN_IT),

@@ -93,8 +93,8 @@ impl<'a> Places<'a> {
                 last_set.insert(person, set);
             }
         }
-        // A person without an anchor contradicts nobody, and may be the same as one that has it. But
-        // where more records state the name beside it, they are believed.
+        // A person without an anchor contradicts nobody, and may be the same as one that has it.
+        // But where more records state the name beside it, they are believed.
         let is_anchored = |person: &usize| self.part.nodes[*person].is_anchor();
         let most = |anchored: bool| {
             let of_kind = votes

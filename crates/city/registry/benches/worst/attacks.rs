@@ -10,8 +10,8 @@ use crate::city::{City, Name, WEAK_CLASSES, event, snils, weak};
 const EVENT_NAMES: u64 = 16;
 /// Name sets of the hub.
 const HUB_SETS: u64 = 20_000;
-/// Size just below the limits: at the limits, a component is taken for disputed already, and less of it
-/// is read.
+/// Size just below the limits: at the limits, a component is taken for disputed already, and less
+/// of it is read.
 const NAMES: u64 = MAX_COMPONENT_NAMES as u64 - 1;
 const SETS: u64 = MAX_COMPONENT_SETS as u64 - 1;
 

@@ -252,8 +252,8 @@ async fn find(reader: &Reader, name: NameArgument) -> Result<Found, Failure> {
     Err(Failure::Later("no such name is stored".into()))
 }
 
-/// Value of a name to decide about. A decision about a name that is not stored any more can be taken
-/// back by its value.
+/// Value of a name to decide about. A decision about a name that is not stored any more can be
+/// taken back by its value.
 async fn decided(
     reader: &Reader,
     name: NameArgument,

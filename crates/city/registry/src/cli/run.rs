@@ -102,6 +102,13 @@ pub(super) async fn run(
         event = "draining",
         "asked to stop: finishing the transaction in hand"
     );
+    end(&tasks, &reader).await;
+    watched.retain(JoinHandle::is_finished);
+    all_ended_as_asked(watched).await
+}
+
+/// Waits for the tasks, and closes the store.
+async fn end(tasks: &TaskTracker, reader: &Reader) {
     tasks.close();
     // A peer of the endpoint that never ends its request must not keep the program from ending.
     let unfinished = timeout(TASKS_LIMIT, tasks.wait()).await.is_err();
@@ -116,8 +123,6 @@ pub(super) async fn run(
         event = "stopped",
         "stopped; what is not stored waits in the queue"
     );
-    watched.retain(JoinHandle::is_finished);
-    all_ended_as_asked(watched).await
 }
 
 /// Runs `--once` and `--drain`.
@@ -271,22 +276,7 @@ async fn consume_loop(
                     log.works();
                     health.set_ready();
                 }
-                if let ConsumeStep::Done {
-                    batches,
-                    probes,
-                    dead,
-                    outcome,
-                } = step
-                {
-                    tracing::debug!(
-                        event = "stored",
-                        batches,
-                        probes,
-                        dead,
-                        applied = outcome.applied,
-                        refused = outcome.refused
-                    );
-                }
+                log_stored(&step);
             }
             Err(error) => {
                 let error = error.to_string();
@@ -295,10 +285,33 @@ async fn consume_loop(
             }
         }
     }
+    leave(&mut registry).await;
+}
+
+async fn leave(registry: &mut Registry) {
     if timeout(LEAVE_LIMIT, registry.close()).await.is_err() {
         tracing::warn!(
             event = "leave-failed",
             "the queue could not be left in time; what is not acknowledged comes again"
+        );
+    }
+}
+
+fn log_stored(step: &ConsumeStep) {
+    if let ConsumeStep::Done {
+        batches,
+        probes,
+        dead,
+        outcome,
+    } = step
+    {
+        tracing::debug!(
+            event = "stored",
+            batches,
+            probes,
+            dead,
+            applied = outcome.applied,
+            refused = outcome.refused
         );
     }
 }

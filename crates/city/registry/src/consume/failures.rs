@@ -267,8 +267,8 @@ impl BatchConsumer {
         }
     }
 
-    /// Removes notes that the store could not remove when their messages were settled: a dead letter
-    /// that somebody puts back is not to be given up at once.
+    /// Removes notes that the store could not remove when their messages were settled: a dead
+    /// letter that somebody puts back is not to be given up at once.
     pub(super) async fn forget_settled(&mut self, now: DateTime<Utc>) {
         while let Some(message) = self.noted_and_settled.last() {
             if self

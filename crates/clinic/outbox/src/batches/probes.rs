@@ -6,8 +6,8 @@ use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
 use contract::wire::Probed;
 use contract::{
-    AnswerKey, Difference, DifferenceKind, ProbeAnswer, SealError, SealedBatch, Sealer, Version,
-    wire,
+    AnswerKey, Difference, DifferenceKind, ProbeAnswer, RecordDigest, SealError, SealedBatch,
+    Sealer, Version, wire,
 };
 use record_secrets::RecordSecrets;
 use sqlx::sqlite::SqliteConnection;
@@ -81,6 +81,46 @@ pub(super) struct AnsweredProbe {
     pub(super) answer: ProbeAnswer,
 }
 
+/// Differences of an answer, by what they mean here.
+struct CountedAnswer {
+    /// Number of records held as they are here.
+    equal: i64,
+    /// Records asked about in case that a lost state had sent them; it had not.
+    never_sent: Vec<RecordDigest>,
+    /// Numbers of differences, by [`DifferenceKind`].
+    counts: [i64; 4],
+    /// Versions that the registry holds instead, by the hex digits of the record.
+    differing: BTreeMap<String, Option<u64>>,
+}
+
+impl CountedAnswer {
+    fn of(answer: &ProbeAnswer, known: &RecordMap<KnownRecord>, secrets: &RecordSecrets) -> Self {
+        let mut counted = Self {
+            equal: i64::from(answer.equal),
+            never_sent: Vec::new(),
+            counts: [0; 4],
+            differing: BTreeMap::new(),
+        };
+        for difference in &answer.differences {
+            let record = &difference.record;
+            let sent = known.get(record).map(|known| known.state.revision);
+            let held = difference.held;
+            let held = held.and_then(|held| secrets.revision(record, held));
+            // A version that was sent after the probe is no surprise.
+            if difference.what == DifferenceKind::Newer && held.is_some() && held <= sent {
+                counted.equal += 1;
+            } else if is_missing_rightly(difference, known) {
+                counted.never_sent.push(*record);
+            } else {
+                counted.counts[difference.what as usize] += 1;
+                let held = difference.held.map(Version::to_u64);
+                counted.differing.insert(record.to_hex(), held);
+            }
+        }
+        counted
+    }
+}
+
 /// Counts an answered probe, and remembers its differences for the repair.
 pub(super) async fn count_answer(
     connection: &mut SqliteConnection,
@@ -89,31 +129,12 @@ pub(super) async fn count_answer(
     secrets: &RecordSecrets,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
-    let mut equal = i64::from(probe.answer.equal);
-    // Asked about in case that a lost state had sent them; it had not.
-    let mut never_sent = Vec::new();
-    let mut counts = [0_i64; 4];
-    let mut differing = BTreeMap::new();
-    for difference in &probe.answer.differences {
-        let record = &difference.record;
-        let sent = known.get(record).map(|known| known.state.revision);
-        let held = difference.held;
-        let held = held.and_then(|held| secrets.revision(record, held));
-        // A version that was sent after the probe is no surprise.
-        if difference.what == DifferenceKind::Newer && held.is_some() && held <= sent {
-            equal += 1;
-            continue;
-        }
-        if is_missing_rightly(difference, known) {
-            never_sent.push(*record);
-            continue;
-        }
-        counts[difference.what as usize] += 1;
-        differing.insert(
-            difference.record.to_hex(),
-            difference.held.map(Version::to_u64),
-        );
-    }
+    let CountedAnswer {
+        equal,
+        never_sent,
+        counts,
+        differing,
+    } = CountedAnswer::of(&probe.answer, known, secrets);
     corrections::forget_possible(connection, &never_sent).await?;
     let count_of = |kind: DifferenceKind| counts[kind as usize];
     sqlx::query(

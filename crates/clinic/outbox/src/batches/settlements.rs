@@ -127,9 +127,9 @@ async fn settle_delivered(
 /// A batch that the broker has: number of events, deliveries with this one, true for a beacon.
 type Delivered = (i64, i64, bool);
 
-/// Makes batches of the lease wait for their receipts; without receipts those alone that the registry
-/// could not read, since the broker's confirm does not settle them. `delivered` is a JSON array of
-/// ids and tokens.
+/// Makes batches of the lease wait for their receipts; without receipts those alone that the
+/// registry could not read, since the broker's confirm does not settle them. `delivered` is a JSON
+/// array of ids and tokens.
 async fn await_receipts(
     connection: &mut SqliteConnection,
     delivered: &str,
@@ -139,7 +139,8 @@ async fn await_receipts(
     let waiting = sqlx::query_as(
         "UPDATE batch SET state = 'sent', lease_token = NULL, last_error = NULL, \
          sends = sends + 1, due_at_ms = ?2 + min(?3 << min(sends, 20), ?4) \
-         WHERE answer_key IS NOT NULL AND (?5 OR unreadable IS NOT NULL) AND seq IN (SELECT b.seq FROM json_each(?1) AS j \
+         WHERE answer_key IS NOT NULL AND (?5 OR unreadable IS NOT NULL) \
+         AND seq IN (SELECT b.seq FROM json_each(?1) AS j \
          CROSS JOIN batch AS b \
          ON b.batch_id = unhex(j.value ->> 0) AND b.lease_token = j.value ->> 1) \
          RETURNING event_count, sends, beacon",

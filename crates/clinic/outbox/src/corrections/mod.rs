@@ -5,13 +5,16 @@
 //! the notes: it withdraws the older versions, or holds them.
 
 mod notes;
+mod state_word;
 mod types;
+mod whole_reads;
 
 pub(crate) use notes::{
     Chosen, Noticed, all_of_feed, check_upgraded, contents_refused, count_feed, forget,
     forget_contents_refused, forget_feed, forget_held_of, forget_possible, hold, keep,
-    mark_withdrawn, may_be_lost, note_whole_read, notice, permit_held, standing, unchecked,
-    withdrawn_by_registry,
+    mark_withdrawn, notice, permit_held, standing, unchecked, withdrawn_by_registry,
 };
+pub(crate) use state_word::state_word;
 pub(crate) use types::FeedCounts;
-pub use types::{OlderVersion, RefusedCorrections};
+pub use types::{HeldCorrections, OlderVersion, RefusedCorrections};
+pub(crate) use whole_reads::{may_be_lost, note_whole_read, read_at_first};

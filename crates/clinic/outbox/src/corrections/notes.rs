@@ -6,8 +6,9 @@ use contract::{ContentDigest, RecordDigest};
 use sqlx::SqliteExecutor;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use super::types::FeedCounts;
+use super::types::{FeedCounts, HeldCorrections};
 use crate::file::{OutboxError, digest_from, each_digest, json, side_by_side, to_ms};
+use crate::limits::CORRECTIONS_WINDOW_MS;
 use crate::records::RecordMap;
 
 /// A refused correction to be noted.
@@ -190,28 +191,34 @@ async fn any(executor: impl SqliteExecutor<'_>) -> Result<bool, OutboxError> {
     Ok(any)
 }
 
-/// Counts the notes of a feed, of those that are certain or of those that are not; withdrawn ones
-/// only since `window_begin`, and only those that nobody had to permit.
+/// Counts the notes of a feed, of those that are certain or of those that are not. Withdrawn ones
+/// only where nobody had to permit them, and only since [`CORRECTIONS_WINDOW_MS`] before `now`; or,
+/// while some are held, before the oldest of those was noticed.
 pub(crate) async fn count_feed(
     pool: &SqlitePool,
     feed_id: i64,
     possible: bool,
-    window_begin: DateTime<Utc>,
+    now: DateTime<Utc>,
 ) -> Result<FeedCounts, OutboxError> {
     type Row = (i64, i64, i64, i64, i64, i64, Option<i64>);
     let row: Row = sqlx::query_as(
-        "SELECT count(*) FILTER (WHERE state = 'unchecked'), \
+        "WITH oldest_held AS MATERIALIZED (SELECT min(noticed_at_ms) AS at_ms \
+         FROM refused_correction WHERE feed_id = ?1 AND state = 'held' AND NOT permitted \
+         AND possible = ?3) \
+         SELECT count(*) FILTER (WHERE state = 'unchecked'), \
          count(*) FILTER (WHERE state IN ('waiting', 'held', 'kept') AND NOT permitted), \
          count(*) FILTER (WHERE state = 'held' AND NOT permitted), \
          count(*) FILTER (WHERE state IN ('waiting', 'held', 'kept') AND permitted), \
-         count(*) FILTER (WHERE state = 'withdrawn' AND NOT permitted AND withdrawn_at_ms > ?2), \
+         count(*) FILTER (WHERE state = 'withdrawn' AND NOT permitted \
+         AND withdrawn_at_ms > min(?2, coalesce(at_ms, ?2)) - ?4), \
          coalesce(max(id), 0), \
          (SELECT corrections_of FROM feed WHERE id = ?1) \
-         FROM refused_correction WHERE feed_id = ?1 AND possible = ?3",
+         FROM refused_correction CROSS JOIN oldest_held WHERE feed_id = ?1 AND possible = ?3",
     )
     .bind(feed_id)
-    .bind(to_ms(window_begin))
+    .bind(to_ms(now))
     .bind(possible)
+    .bind(CORRECTIONS_WINDOW_MS)
     .fetch_one(pool)
     .await?;
     let (unchecked, standing, held, permitted, recent, last_id, held_of) = row;
@@ -382,47 +389,21 @@ pub(crate) async fn forget_possible(
     Ok(())
 }
 
-/// Notes that the feed was read from its beginning to its end in this generation.
-pub(crate) async fn note_whole_read(
-    connection: &mut SqliteConnection,
-    feed_id: i64,
-    generation: u32,
-) -> Result<(), OutboxError> {
-    sqlx::query("UPDATE feed SET read_generation = ?2 WHERE id = ?1 AND read_generation < ?2")
-        .bind(feed_id)
-        .bind(generation)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Returns whether a state that was lost may have sent rows of the feed that the present one has
-/// not met yet: the generation has risen since the feed was last read whole.
-pub(crate) async fn may_be_lost(
-    pool: &SqlitePool,
-    feed_id: Option<i64>,
-    generation: u32,
-) -> Result<bool, OutboxError> {
-    if generation == 1 {
-        return Ok(false);
-    }
-    let read: Option<u32> = sqlx::query_scalar("SELECT read_generation FROM feed WHERE id = ?1")
-        .bind(feed_id)
-        .fetch_optional(pool)
-        .await?;
-    Ok(read.unwrap_or(0) < generation)
-}
-
-/// Permits the withdrawals that the safety catch holds at the source; returns their number.
+/// Permits the withdrawals that the safety catch holds at the source, of those that were held at
+/// one time; returns their number.
 pub(crate) async fn permit_held(
     connection: &mut SqliteConnection,
     source: &str,
+    shown: &HeldCorrections,
 ) -> Result<u64, OutboxError> {
     let permitted = sqlx::query(
-        "UPDATE refused_correction SET permitted = 1 WHERE state = 'held' \
-         AND feed_id IN (SELECT id FROM feed WHERE source = ?1)",
+        "UPDATE refused_correction SET permitted = 1 WHERE state = 'held' AND EXISTS (\
+         SELECT 1 FROM feed JOIN json_each(?2) AS shown ON shown.key = feed.feed \
+         WHERE feed.source = ?1 AND feed.id = refused_correction.feed_id \
+         AND refused_correction.id <= shown.value)",
     )
     .bind(source)
+    .bind(json(shown))
     .execute(connection)
     .await?;
     Ok(permitted.rows_affected())

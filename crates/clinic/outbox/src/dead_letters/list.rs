@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteExecutor};
 
 use super::types::{DeadLetter, DeadLetterFilter, Origin};
-use crate::corrections::OlderVersion;
+use crate::corrections::{OlderVersion, state_word};
 use crate::file::{OutboxError, digest_from, json, time_in, to_ms};
 
 /// Letters that the filter selects, the last seen first.
@@ -15,12 +15,13 @@ pub(crate) async fn select(
     executor: impl SqliteExecutor<'_>,
     filter: &DeadLetterFilter,
 ) -> Result<Vec<DeadLetter>, OutboxError> {
-    let rows = sqlx::query(
+    let rows = sqlx::query(concat!(
         "SELECT d.id, coalesce(f.source, '') AS source, coalesce(f.feed, '') AS feed, d.origin, \
          d.record_id, lower(hex(coalesce(substr(d.record, 1, 8), x''))) AS record, d.reason, \
          d.first_seen_at_ms, d.last_seen_at_ms, d.discarded_at_ms, \
-         coalesce(iif(c.possible, iif(c.state = 'held', 'possible', ''), c.state), '') \
-         AS older_version \
+         iif(c.possible AND c.state <> 'held', '', coalesce(",
+        state_word!(),
+        ", '')) AS older_version \
          FROM dead_letter AS d LEFT JOIN feed AS f ON f.id = d.feed_id \
          LEFT JOIN refused_correction AS c ON c.record = d.record \
          WHERE (?1 IS NULL OR f.source = ?1) AND (?2 IS NULL OR f.feed = ?2) \
@@ -28,8 +29,8 @@ pub(crate) async fn select(
          AND (?5 IS NULL OR d.first_seen_at_ms < ?5) \
          AND (?6 IS NULL OR d.id IN (SELECT value FROM json_each(?6))) \
          AND (d.discarded_at_ms IS NOT NULL) = ?7 \
-         ORDER BY d.last_seen_at_ms DESC, d.id LIMIT ?8",
-    )
+         ORDER BY d.last_seen_at_ms DESC, d.id LIMIT ?8"
+    ))
     .bind(&filter.source)
     .bind(&filter.feed)
     .bind(&filter.reason)

@@ -25,9 +25,9 @@ pub(crate) async fn check_alone(connection: &mut SqliteConnection) -> Result<(),
     }
 }
 
-/// Goes on with the state at `path` though another gateway was found to run on a copy of it; returns
-/// false if none was. The next run asks the registry anew, and rises above what the other one sent.
-/// `owner` is shown to whoever finds the outbox locked.
+/// Goes on with the state at `path` though another gateway was found to run on a copy of it;
+/// returns false if none was. The next run asks the registry anew, and rises above what the other
+/// one sent. `owner` is shown to whoever finds the outbox locked.
 ///
 /// # Errors
 /// [`OutboxError::Missing`], [`OutboxError::Locked`], and the errors of opening.

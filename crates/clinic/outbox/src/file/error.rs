@@ -57,12 +57,12 @@ pub enum OutboxError {
     },
     /// Another gateway on a copy of this state: this one gives out nothing any more.
     #[error(
-        "another gateway runs, or ran, on a copy of this state: the registry knows a later state of \
-         this gateway than this one, and in turns both would send everything again for ever. So \
+        "another gateway runs, or ran, on a copy of this state: the registry knows a later state \
+         of this gateway than this one, and in turns both would send everything again for ever. So \
          this one has stopped; nothing is lost, the other one reads everything that its sources \
          hold. End one of the two. To go on with this one, end the other for good and run \
-         `clinic-gateway accept-state --yes`. To make this one a gateway of its own, give it an empty \
-         state folder and sources of its own"
+         `clinic-gateway accept-state --yes`. To make this one a gateway of its own, give it an \
+         empty state folder and sources of its own"
     )]
     OtherGateway,
     /// No outbox to look into.

@@ -8,7 +8,7 @@ use super::status::{
     Status, Surprise, SweepStatus, UnfinishedLoad,
 };
 use crate::batches::count_backlog;
-use crate::corrections::RefusedCorrections;
+use crate::corrections::{RefusedCorrections, state_word};
 use crate::dead_letters::Origin;
 use crate::file::{OutboxError, from_ms, time_in};
 use crate::limits::RECEIPT_RAISE_PAUSE_MS;
@@ -61,7 +61,7 @@ async fn raise_waits(
 }
 
 async fn feeds(connection: &mut SqliteConnection) -> Result<Vec<FeedStatus>, OutboxError> {
-    let rows = sqlx::query(
+    let rows = sqlx::query(concat!(
         "SELECT source, feed, feed.cursor IS NOT NULL AS has_cursor, pulled_at_ms, \
          last_run_at_ms, last_ok_at_ms, last_error, last_error_why, consecutive_failures, \
          load_rows, rows_read, rows_sent, rows_unchanged, rows_no_fact, rows_refused, \
@@ -71,16 +71,22 @@ async fn feeds(connection: &mut SqliteConnection) -> Result<Vec<FeedStatus>, Out
          held_known, permit, sweep.withdrawn_total AS swept_total, missed_total, \
          corrections_of, coalesce(noted.waiting, 0) AS waiting, coalesce(noted.held, 0) AS held, \
          coalesce(noted.kept, 0) AS kept, coalesce(noted.withdrawn, 0) AS noted_withdrawn, \
-         coalesce(noted.possible, 0) AS possible \
+         coalesce(noted.possible, 0) AS possible, coalesce(noted.parked, 0) AS parked, \
+         coalesce(noted.held_upto, 0) AS held_upto \
          FROM feed LEFT JOIN sweep ON sweep.feed_id = feed.id LEFT JOIN (\
-         SELECT feed_id, count(*) FILTER (WHERE state = 'waiting' AND NOT possible) AS waiting, \
-         count(*) FILTER (WHERE state = 'held' AND NOT possible) AS held, \
-         count(*) FILTER (WHERE state = 'kept' AND NOT possible) AS kept, \
-         count(*) FILTER (WHERE state = 'withdrawn' AND NOT possible) AS withdrawn, \
-         count(*) FILTER (WHERE state = 'held' AND possible) AS possible \
-         FROM refused_correction GROUP BY feed_id) AS noted ON noted.feed_id = feed.id \
-         ORDER BY source, feed",
-    )
+         SELECT feed_id, count(*) FILTER (WHERE word = 'waiting') AS waiting, \
+         count(*) FILTER (WHERE word = 'held') AS held, \
+         count(*) FILTER (WHERE word = 'kept') AS kept, \
+         count(*) FILTER (WHERE word = 'withdrawn') AS withdrawn, \
+         count(*) FILTER (WHERE word = 'possible') AS possible, \
+         count(*) FILTER (WHERE word = 'parked') AS parked, \
+         max(id) FILTER (WHERE word IN ('held', 'possible')) AS held_upto \
+         FROM (SELECT feed_id, id, ",
+        state_word!(),
+        " AS word FROM refused_correction AS c) GROUP BY feed_id) AS noted \
+         ON noted.feed_id = feed.id \
+         ORDER BY source, feed"
+    ))
     .fetch_all(connection)
     .await?;
     rows.iter().map(feed).collect()
@@ -120,6 +126,8 @@ fn feed(row: &SqliteRow) -> Result<FeedStatus, OutboxError> {
             kept: total("kept")?,
             withdrawn: total("noted_withdrawn")?,
             possible: total("possible")?,
+            parked: total("parked")?,
+            held_upto: row.try_get("held_upto")?,
         },
         sweep_owed: row.try_get::<i64, _>("sweep_owed")? > 0,
         sweep: sweep(row)?,

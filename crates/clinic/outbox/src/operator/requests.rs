@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 
+use crate::corrections::HeldCorrections;
 use crate::dead_letters::DeadLetterFilter;
 use crate::file::{Database, OutboxError, check_schema, json, to_ms, writing_options};
 
@@ -33,6 +34,10 @@ pub enum Request {
     ConfirmWithdrawals {
         /// Name of the source.
         source: String,
+        /// Refused corrections that the operator was shown, which alone are permitted; `None`: all
+        /// that are held when the request is begun.
+        #[serde(default)]
+        shown: Option<HeldCorrections>,
     },
     /// Read the rows of dead letters again.
     Retry(DeadLetterFilter),

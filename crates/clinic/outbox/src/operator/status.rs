@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::batches::Backlog;
-use crate::corrections::RefusedCorrections;
+use crate::corrections::{HeldCorrections, RefusedCorrections};
 use crate::dead_letters::Origin;
 
 /// The whole outbox at one moment.
@@ -37,6 +37,17 @@ pub struct Status {
     pub rejected_receipts: Vec<RejectedReceipts>,
     /// Records from before feeds were remembered that were not read since; no sweep withdraws them.
     pub unplaced_records: u64,
+}
+
+impl Status {
+    /// Refused corrections of the source that are held, to be permitted as they are shown here.
+    #[must_use]
+    pub fn held_corrections(&self, source: &str) -> HeldCorrections {
+        let feeds = self.feeds.iter().filter(|feed| feed.source == source);
+        HeldCorrections::new(
+            feeds.map(|feed| (feed.feed.clone(), feed.refused_corrections.held_upto)),
+        )
+    }
 }
 
 /// A raise of the generation that waits: receipts raise it by one, and not again within a day.

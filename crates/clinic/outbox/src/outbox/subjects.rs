@@ -47,58 +47,30 @@ impl Subjects {
         options: &OutboxOptions,
         lock: LockFile,
     ) -> Self {
+        let foundation = Foundation::new(database, versions, records, options);
         let database = || Arc::clone(database);
         let versions = || Arc::clone(versions);
         let records = || Arc::clone(records);
-        let sealing = Arc::new(Sealing::new(options));
-        let sealing = || Arc::clone(&sealing);
-        let capacity = Arc::new(Capacity::new(options.max_bytes, database(), versions()));
-        let capacity = || Arc::clone(&capacity);
+        let sealing = || Arc::clone(&foundation.sealing);
+        let capacity = || Arc::clone(&foundation.capacity);
         let beacons = Beacons::new(database(), versions(), sealing(), options.receipts);
         let beacons = Arc::new(beacons);
-        let withdrawals = Arc::new(Withdrawals::new(
-            database(),
-            records(),
-            versions(),
-            sealing(),
-            capacity(),
-        ));
-        let withdrawals = || Arc::clone(&withdrawals);
+        let withdrawals = || Arc::clone(&foundation.withdrawals);
         Self {
             reader: OutboxReader::over(database().readers().clone()),
             feeds: Feeds::new(database()),
             links: Links::new(database()),
             pages: Pages::new(database(), records(), versions(), sealing(), capacity()),
             leases: Leases::new(database(), ReceiptRules::of(options)),
-            receipts: BatchReceipts::new(
-                database(),
-                records(),
-                versions(),
-                sealing(),
-                Arc::clone(&beacons),
-            ),
+            receipts: foundation.receipts(&beacons),
             beacons,
             sweeps: Sweeps::new(database(), records(), withdrawals()),
             removed_sources: RemovedSources::new(database(), records(), withdrawals()),
-            corrections: Corrections::new(
-                database(),
-                records(),
-                versions(),
-                capacity(),
-                withdrawals(),
-            ),
+            corrections: foundation.corrections(),
             dead_letters: DeadLetters::new(database()),
             requests: Requests::new(database()),
             retries: Retries::new(database(), records(), versions(), withdrawals()),
-            reconciliations: Reconciliations::new(
-                database(),
-                records(),
-                versions(),
-                sealing(),
-                capacity(),
-                withdrawals(),
-                options.receipts,
-            ),
+            reconciliations: foundation.reconciliations(options.receipts),
             database: database(),
             versions: versions(),
             capacity: capacity(),
@@ -106,5 +78,79 @@ impl Subjects {
             withdrawals: withdrawals(),
             _lock: lock,
         }
+    }
+}
+
+/// Subjects that others stand on.
+struct Foundation {
+    database: Arc<Database>,
+    versions: Arc<Versions>,
+    records: Arc<Records>,
+    sealing: Arc<Sealing>,
+    capacity: Arc<Capacity>,
+    withdrawals: Arc<Withdrawals>,
+}
+
+impl Foundation {
+    fn new(
+        database: &Arc<Database>,
+        versions: &Arc<Versions>,
+        records: &Arc<Records>,
+        options: &OutboxOptions,
+    ) -> Self {
+        let sealing = Arc::new(Sealing::new(options));
+        let capacity = Capacity::new(
+            options.max_bytes,
+            Arc::clone(database),
+            Arc::clone(versions),
+        );
+        let capacity = Arc::new(capacity);
+        let withdrawals = Withdrawals::new(
+            Arc::clone(database),
+            Arc::clone(records),
+            Arc::clone(versions),
+            Arc::clone(&sealing),
+            Arc::clone(&capacity),
+        );
+        Self {
+            database: Arc::clone(database),
+            versions: Arc::clone(versions),
+            records: Arc::clone(records),
+            sealing,
+            capacity,
+            withdrawals: Arc::new(withdrawals),
+        }
+    }
+
+    fn receipts(&self, beacons: &Arc<Beacons>) -> BatchReceipts {
+        BatchReceipts::new(
+            Arc::clone(&self.database),
+            Arc::clone(&self.records),
+            Arc::clone(&self.versions),
+            Arc::clone(&self.sealing),
+            Arc::clone(beacons),
+        )
+    }
+
+    fn corrections(&self) -> Corrections {
+        Corrections::new(
+            Arc::clone(&self.database),
+            Arc::clone(&self.records),
+            Arc::clone(&self.versions),
+            Arc::clone(&self.capacity),
+            Arc::clone(&self.withdrawals),
+        )
+    }
+
+    fn reconciliations(&self, receipts: bool) -> Reconciliations {
+        Reconciliations::new(
+            Arc::clone(&self.database),
+            Arc::clone(&self.records),
+            Arc::clone(&self.versions),
+            Arc::clone(&self.sealing),
+            Arc::clone(&self.capacity),
+            Arc::clone(&self.withdrawals),
+            receipts,
+        )
     }
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use contract::{FactKind, RecordDigest};
 
 use super::Outbox;
+use crate::corrections::HeldCorrections;
 use crate::dead_letters::DeadLetterFilter;
 use crate::file::{OutboxError, run_to_end};
 use crate::operator::{RepairPlan, Request, RetryPlan};
@@ -43,8 +44,8 @@ impl Outbox {
         self.subjects.sweeps.look_up(source, feed, keys).await
     }
 
-    /// Returns whether the feed owes a sweep: a repair or a retry has forgotten records that nothing
-    /// else reads.
+    /// Returns whether the feed owes a sweep: a repair or a retry has forgotten records that
+    /// nothing else reads.
     ///
     /// # Errors
     /// The disk's failures.
@@ -118,13 +119,17 @@ impl Outbox {
         .await
     }
 
-    /// Permits the withdrawal of older versions that the safety catch holds at this source; returns
-    /// their number. The next [`Outbox::settle_refused_corrections`] of each feed makes them.
+    /// Permits the withdrawal of older versions that the safety catch holds at this source, of those
+    /// alone that were `shown`; returns their number. The next [`Outbox::settle_refused_corrections`] of each feed makes them.
     ///
     /// # Errors
     /// The disk's failures.
-    pub async fn permit_refused_corrections(&self, source: &str) -> Result<u64, OutboxError> {
-        self.subjects.corrections.permit(source).await
+    pub async fn permit_refused_corrections(
+        &self,
+        source: &str,
+        shown: &HeldCorrections,
+    ) -> Result<u64, OutboxError> {
+        self.subjects.corrections.permit(source, shown).await
     }
 
     /// Withdraws everything that feeds of a removed source hold at the registry; only after

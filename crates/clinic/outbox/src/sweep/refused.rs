@@ -2,23 +2,28 @@
 //! sweeps, held by it, or kept as configured.
 //!
 //! The catch looks at a day, not at a run: a mapping that breaks shows its rows a page at a time.
+//! While it holds some, that day does not move on: no clock releases what waits for a person.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contract::{FactKind, RecordDigest};
+use parking_lot::Mutex;
 
 use super::bitmap::Bits;
 use super::missing::MissingRecords;
 use super::types::{CorrectionRule, SettledCorrections, SweepLimits};
 use super::withdrawals::{MAX_TRANSACTION_RECORDS, Withdrawal, WithdrawalCause, Withdrawals};
 use crate::batches::Capacity;
-use crate::corrections::{self, Chosen, FeedCounts};
+use crate::corrections::{self, Chosen, FeedCounts, HeldCorrections};
 use crate::feeds::feed_id;
 use crate::file::{Database, OutboxError};
-use crate::limits::CORRECTIONS_WINDOW_MS;
 use crate::records::{KnownRecord, LookedUp, Records, last_record_no};
 use crate::versions::Versions;
+
+/// Age up to which a count of a feed's asserted records is good enough to go on holding.
+const COUNT_AGE: TimeDelta = TimeDelta::hours(1);
 
 /// Refused corrections of all feeds.
 #[derive(Debug)]
@@ -28,10 +33,13 @@ pub(crate) struct Corrections {
     versions: Arc<Versions>,
     capacity: Arc<Capacity>,
     withdrawals: Arc<Withdrawals>,
+    /// Asserted records of feeds of which something is held, by the feed's number, and the time of
+    /// the count: a count reads the whole index of records.
+    counted: Mutex<HashMap<i64, (DateTime<Utc>, u64)>>,
 }
 
 impl Corrections {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         database: Arc<Database>,
         records: Arc<Records>,
         versions: Arc<Versions>,
@@ -44,6 +52,7 @@ impl Corrections {
             versions,
             capacity,
             withdrawals,
+            counted: Mutex::default(),
         }
     }
 
@@ -85,8 +94,7 @@ impl Corrections {
     ) -> Result<SettledCorrections, OutboxError> {
         let pool = self.database.readers();
         let feed_id = withdrawal.feed_id;
-        let window_begin = withdrawal.now - TimeDelta::milliseconds(CORRECTIONS_WINDOW_MS);
-        let count = || corrections::count_feed(pool, feed_id, possible, window_begin);
+        let count = || corrections::count_feed(pool, feed_id, possible, withdrawal.now);
         let mut counts = count().await?;
         if counts.unchecked > 0 {
             self.check_upgraded(feed_id).await?;
@@ -99,7 +107,7 @@ impl Corrections {
             }
             CorrectionRule::Withdraw(limits) => limits,
         };
-        let held_of = self.held_of(feed_id, possible, counts, limits).await?;
+        let held_of = self.held_of(withdrawal, possible, counts, limits).await?;
         let mut settled = SettledCorrections::default();
         if let Some(of) = held_of {
             settled.held = counts.standing;
@@ -137,28 +145,41 @@ impl Corrections {
     }
 
     /// Number of the feed's records, if the safety catch holds what stands; `None` if it does not.
+    /// What is held stays so while as many stand, however the feed grows.
     async fn held_of(
         &self,
-        feed_id: i64,
+        withdrawal: &Withdrawal,
         possible: bool,
         counts: FeedCounts,
         limits: SweepLimits,
     ) -> Result<Option<u64>, OutboxError> {
+        let Withdrawal { feed_id, now, .. } = *withdrawal;
         let withdrawals = counts.standing + counts.recent;
         if counts.standing == 0 || withdrawals <= u64::from(limits.always) {
             return Ok(None);
         }
-        // Nothing has come since the last look: the records need not be counted again.
-        let same = !possible && counts.held == counts.standing && counts.recent == 0;
-        let of = match counts.held_of.filter(|_| same) {
-            Some(of) => of,
-            None => {
-                // Those that are possible are not among the asserted ones.
-                let beside = if possible { counts.standing } else { 0 };
-                self.count_asserted(feed_id).await? + counts.recent + beside
-            }
+        let holds = counts.held > 0;
+        let before = counts.held_of.filter(|_| holds && !possible);
+        // Those that are possible are not among the asserted ones.
+        let beside = if possible { counts.standing } else { 0 };
+        let exceeded_of = |asserted: u64| {
+            let of = asserted + counts.recent + beside;
+            let of = before.map_or(of, |before| before.min(of));
+            limits.are_exceeded(withdrawals, of).then_some(of)
         };
-        Ok(limits.are_exceeded(withdrawals, of).then_some(of))
+        // A count of before may go on holding, and never releases.
+        let counted = self.counted_lately(feed_id, now).filter(|_| holds);
+        if let Some(of) = counted.and_then(exceeded_of) {
+            return Ok(Some(of));
+        }
+        let asserted = self.count_asserted(feed_id).await?;
+        self.counted.lock().insert(feed_id, (now, asserted));
+        Ok(exceeded_of(asserted))
+    }
+
+    fn counted_lately(&self, feed_id: i64, now: DateTime<Utc>) -> Option<u64> {
+        let (at, asserted) = self.counted.lock().get(&feed_id).copied()?;
+        (at <= now && now - at < COUNT_AGE).then_some(asserted)
     }
 
     async fn count_asserted(&self, feed_id: i64) -> Result<u64, OutboxError> {
@@ -197,10 +218,15 @@ impl Corrections {
         transaction.commit().await
     }
 
-    /// Permits the withdrawals that the safety catch holds at the source; returns their number.
-    pub(crate) async fn permit(&self, source: &str) -> Result<u64, OutboxError> {
+    /// Permits the withdrawals that the safety catch holds at the source, of those that were held
+    /// when they were shown; returns their number.
+    pub(crate) async fn permit(
+        &self,
+        source: &str,
+        shown: &HeldCorrections,
+    ) -> Result<u64, OutboxError> {
         let mut transaction = self.database.begin().await?;
-        let permitted = corrections::permit_held(transaction.connection(), source).await?;
+        let permitted = corrections::permit_held(transaction.connection(), source, shown).await?;
         transaction.commit().await?;
         Ok(permitted)
     }

@@ -66,10 +66,11 @@ pub(crate) async fn decide_receipt_raise(
     })
 }
 
-/// Decides on a raise for the beacon, which shows without a doubt that another state of this gateway
-/// is ahead. So it need not be by one: the raise goes above all that is held, `wanted`, by at most
-/// [`MAX_BEACON_STEP`]. It need not wait for a day either, but is made [`MAX_BEACON_RAISES`] times
-/// a day at most: a registry that answers falsely could have everything sent again for ever.
+/// Decides on a raise for the beacon, which shows without a doubt that another state of this
+/// gateway is ahead. So it need not be by one: the raise goes above all that is held, `wanted`, by
+/// at most [`MAX_BEACON_STEP`]. It need not wait for a day either, but is made
+/// [`MAX_BEACON_RAISES`] times a day at most: a registry that answers falsely could have everything
+/// sent again for ever.
 pub(crate) async fn decide_beacon_raise(
     connection: &mut SqliteConnection,
     wanted: Option<u32>,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use contract::{Event, FactKind};
 use outbox::{
     CORRECTIONS_WINDOW_MS, CorrectionRule, DeadLetter, DeadLetterFilter, OlderVersion, Outbox,
@@ -27,6 +27,8 @@ const THREE_OF_TEN: CorrectionRule = CorrectionRule::Withdraw(SweepLimits {
     always: 2,
 });
 
+const DAY: TimeDelta = TimeDelta::milliseconds(CORRECTIONS_WINDOW_MS);
+
 async fn end_run(outbox: &Outbox, rule: CorrectionRule, now: DateTime<Utc>) -> SettledCorrections {
     outbox
         .settle_refused_corrections("mis", "recoveries", FactKind::Recovery, rule, None, now)
@@ -38,6 +40,14 @@ async fn end_run(outbox: &Outbox, rule: CorrectionRule, now: DateTime<Utc>) -> S
 pub(crate) async fn withdrawn_and_held(outbox: &Outbox, rule: CorrectionRule) -> (u64, u64) {
     let settled = end_run(outbox, rule, at(0)).await;
     (settled.withdrawn, settled.held)
+}
+
+/// Permits all that is held of the source; returns the number of withdrawals permitted.
+async fn permit(outbox: &Outbox, source: &str) -> u64 {
+    let shown = outbox.reader().status().await.unwrap();
+    let shown = shown.held_corrections("mis");
+    let permitting = outbox.permit_refused_corrections(source, &shown);
+    permitting.await.unwrap()
 }
 
 pub(crate) async fn noted(outbox: &Outbox) -> RefusedCorrections {
@@ -264,11 +274,87 @@ async fn mapping_that_breaks_a_page_at_a_time_is_one_mistake() {
     source.pull(&outbox).await;
     let held = end_run(&outbox, THREE_OF_TEN, at(0)).await;
     assert_eq!((held.withdrawn, held.held, held.held_of), (0, 1, 10));
-    // Those withdrawn are forgotten to the millisecond.
-    let almost = at(0) + chrono::TimeDelta::milliseconds(CORRECTIONS_WINDOW_MS - 1);
-    assert_eq!(end_run(&outbox, THREE_OF_TEN, almost).await.held, 1);
-    let later = at(0) + chrono::TimeDelta::milliseconds(CORRECTIONS_WINDOW_MS);
-    assert_eq!(end_run(&outbox, THREE_OF_TEN, later).await.withdrawn, 1);
+    // No clock releases what is held, nor does a feed that grows.
+    for days in [1, 2, 30] {
+        let later = at(0) + DAY * days;
+        let settled = end_run(&outbox, THREE_OF_TEN, later).await;
+        assert_eq!(
+            (settled.withdrawn, settled.held),
+            (0, 1),
+            "after {days} days"
+        );
+    }
+    source.rows.extend(Source::of(20..40).rows);
+    source.pull(&outbox).await;
+    let grown = end_run(&outbox, THREE_OF_TEN, at(0) + DAY * 31).await;
+    assert_eq!((grown.withdrawn, grown.held, grown.held_of), (0, 1, 10));
+    // A row that is mended does: three are within the limit.
+    source.mend_row(0);
+    source.pull(&outbox).await;
+    let settled = end_run(&outbox, THREE_OF_TEN, at(0) + DAY * 32).await;
+    assert_eq!((settled.withdrawn, settled.held), (1, 0));
+}
+
+#[tokio::test]
+async fn withdrawals_of_before_are_forgotten_to_the_millisecond_where_nothing_is_held() {
+    for (early, expected) in [(1, (0, 1)), (0, (1, 0))] {
+        let place = Place::new();
+        let (outbox, mut source) = ten(&place).await;
+        for record in 0..3 {
+            source.break_row(record);
+            source.pull(&outbox).await;
+            assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (1, 0));
+        }
+        source.break_row(3);
+        source.pull(&outbox).await;
+        let now = at(0) + DAY - TimeDelta::milliseconds(early);
+        let settled = end_run(&outbox, THREE_OF_TEN, now).await;
+        assert_eq!((settled.withdrawn, settled.held), expected);
+    }
+}
+
+#[tokio::test]
+async fn days_of_a_broken_mapping_withdraw_no_more_than_the_first() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    let mut withdrawn = 0;
+    for (day, rows) in [(0, 0..3), (0, 3..5), (1, 5..6), (2, 6..7), (3, 7..7)] {
+        rows.for_each(|record| source.break_row(record));
+        source.pull(&outbox).await;
+        let settled = end_run(&outbox, THREE_OF_TEN, at(0) + DAY * day).await;
+        withdrawn += settled.withdrawn;
+        assert_eq!(withdrawn, 3, "on day {day}");
+    }
+    assert_eq!(noted(&outbox).await.held, 4);
+    // A process that begins anew knows no better.
+    drop(outbox);
+    let outbox = place.open_with_receipts().await;
+    let settled = end_run(&outbox, THREE_OF_TEN, at(0) + DAY * 9).await;
+    assert_eq!((settled.withdrawn, settled.held), (0, 4));
+    permit(&outbox, "mis").await;
+    let settled = end_run(&outbox, THREE_OF_TEN, at(0) + DAY * 9).await;
+    assert_eq!((settled.withdrawn, settled.held), (4, 0));
+}
+
+#[tokio::test]
+async fn records_are_counted_once_an_hour_while_some_are_held() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    (0..4).for_each(|record| source.break_row(record));
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (0, 4));
+    source.rows.remove(&9);
+    source.sweep(&outbox, FREELY).await;
+    let hour = TimeDelta::hours(1);
+    for (after, of) in [(hour - TimeDelta::milliseconds(1), 10), (hour, 9)] {
+        let settled = end_run(&outbox, THREE_OF_TEN, at(0) + after).await;
+        assert_eq!((settled.held, settled.held_of), (4, of));
+    }
+    // Three of ten may be withdrawn, and of nine not.
+    source.mend_row(0);
+    source.pull(&outbox).await;
+    let settled = end_run(&outbox, THREE_OF_TEN, at(0) + hour).await;
+    assert_eq!((settled.withdrawn, settled.held), (0, 3));
 }
 
 #[tokio::test]
@@ -278,8 +364,8 @@ async fn permission_is_for_what_was_held_and_for_nothing_later() {
     (0..5).for_each(|record| source.break_row(record));
     source.pull(&outbox).await;
     assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (0, 5));
-    assert_eq!(outbox.permit_refused_corrections("other").await.unwrap(), 0);
-    assert_eq!(outbox.permit_refused_corrections("mis").await.unwrap(), 5);
+    assert_eq!(permit(&outbox, "other").await, 0);
+    assert_eq!(permit(&outbox, "mis").await, 5);
     // More come before the withdrawals are made: they are judged by themselves.
     (5..9).for_each(|record| source.break_row(record));
     source.pull(&outbox).await;
@@ -292,6 +378,37 @@ async fn permission_is_for_what_was_held_and_for_nothing_later() {
     }
     source.pull(&outbox).await;
     assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (1, 0));
+}
+
+#[tokio::test]
+async fn permission_is_for_what_was_shown_though_more_was_held_since() {
+    let place = Place::new();
+    let (outbox, mut source) = ten(&place).await;
+    let nothing = outbox.reader().status().await.unwrap();
+    (0..4).for_each(|record| source.break_row(record));
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (0, 4));
+    // A run goes on while the operator looks: its rows are noted and not yet held.
+    source.break_row(4);
+    source.pull(&outbox).await;
+    let shown = outbox.reader().status().await.unwrap();
+    assert_eq!(shown.feeds[0].refused_corrections.held, 4);
+    source.break_row(5);
+    source.break_row(6);
+    source.pull(&outbox).await;
+    assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (0, 7));
+    for (shown, permitted, settled) in [(&nothing, 0, (0, 7)), (&shown, 4, (4, 3))] {
+        let shown = shown.held_corrections("mis");
+        let permitting = outbox.permit_refused_corrections("mis", &shown);
+        assert_eq!(permitting.await.unwrap(), permitted);
+        let limits = SweepLimits {
+            percent: 20,
+            always: 2,
+        };
+        let end = withdrawn_and_held(&outbox, CorrectionRule::Withdraw(limits)).await;
+        assert_eq!(end, settled);
+    }
+    assert!(nothing.held_corrections("mis").is_empty());
 }
 
 #[tokio::test]
@@ -434,7 +551,7 @@ async fn risen_generation_neither_brings_withdrawn_ones_back_nor_loses_held_ones
     assert_eq!(noted(&outbox).await.withdrawn, 1);
     source.mend_row(0);
     assert_eq!(source.pull(&outbox).await.corrected, 1);
-    outbox.permit_refused_corrections("mis").await.unwrap();
+    permit(&outbox, "mis").await;
     assert_eq!(withdrawn_and_held(&outbox, THREE_OF_TEN).await, (5, 0));
 }
 
@@ -539,6 +656,7 @@ async fn what_a_lost_state_may_have_sent_is_withdrawn_until_the_feed_was_read_wh
     outbox.commit_page(source.page(0..5)).await.unwrap();
     assert_eq!(end(None).await, 1);
     assert_eq!(older_version(&outbox).await, None, "nobody knows");
+    assert_eq!(noted(&outbox).await.withdrawn, 1, "it counts all the same");
     source.pull(&outbox).await;
     assert_eq!(end(Some(2)).await, 0);
     // A row that comes later was never sent.
@@ -552,6 +670,68 @@ async fn what_a_lost_state_may_have_sent_is_withdrawn_until_the_feed_was_read_wh
     assert_eq!(revision_of(taken_back[0]), revision(2, 1));
     source.mend_row(3);
     assert_eq!(source.pull(&outbox).await.corrected, 1);
+}
+
+/// Reads a feed of another source for the first time, in which one row is refused; returns how many
+/// rows only a lost state can have sent.
+async fn possible_in_a_new_feed(outbox: &Outbox, is_entered: bool) -> u64 {
+    let mut source = Source::of(20..30);
+    source.bad.insert(23);
+    let mut page = source.page(20..30);
+    page.source = "added".to_owned();
+    if is_entered {
+        outbox.begin_load("added", "recoveries").await.unwrap();
+    }
+    outbox.commit_page(page).await.unwrap();
+    let kind = FactKind::Recovery;
+    let settling =
+        outbox.settle_refused_corrections("added", "recoveries", kind, NOTHING, None, at(9));
+    settling.await.unwrap();
+    let status = outbox.reader().status().await.unwrap();
+    assert_eq!(status.feeds[0].source, "added");
+    status.feeds[0].refused_corrections.possible
+}
+
+#[tokio::test]
+async fn source_that_is_added_after_a_raise_was_in_no_state_that_was_lost() {
+    for is_entered in [false, true] {
+        let place = Place::new();
+        let (outbox, mut source) = ten(&place).await;
+        outbox.raise_generation(2, "a test", at(2)).await.unwrap();
+        let possible = possible_in_a_new_feed(&outbox, is_entered).await;
+        assert_eq!(possible, 0, "{is_entered}");
+        // The feed that was there before may have been.
+        source.rows.insert(40, (1, Some(40)));
+        source.bad.insert(40);
+        source.pull(&outbox).await;
+        let held = end_run(&outbox, NOTHING, at(3)).await.held;
+        assert_eq!(held, 1, "{is_entered}");
+        // And the new one from the next raise on.
+        outbox.raise_generation(3, "a test", at(4)).await.unwrap();
+        let possible = possible_in_a_new_feed(&outbox, is_entered).await;
+        assert_eq!(possible, 1, "{is_entered}");
+    }
+}
+
+#[tokio::test]
+async fn every_feed_of_an_outbox_that_was_made_anew_may_have_been_lost() {
+    for (is_entered, is_configured) in [(false, false), (true, false), (false, true)] {
+        let place = Place::new();
+        let (outbox, _) = ten(&place).await;
+        outbox.close().await.unwrap();
+        for suffix in ["", "-wal", "-shm", ".generation"] {
+            if suffix != ".generation" || is_configured {
+                let _absent = std::fs::remove_file(place.sibling(suffix));
+            }
+        }
+        let options = OutboxOptions {
+            min_generation: if is_configured { 2 } else { 1 },
+            ..place.options()
+        };
+        let outbox = Outbox::open(&place.path, options, at(5)).await.unwrap();
+        assert_eq!(outbox.generation(), 2);
+        assert_eq!(possible_in_a_new_feed(&outbox, is_entered).await, 1);
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! Records that no version is left for: each is a dead letter by itself, and nothing stops for it.
 
 use outbox::{
-    Committed, DeadLetterFilter, Outbox, RemovedFeed, RetryPlan, SweepEnd, VERSIONS_EXHAUSTED,
+    Committed, DeadLetterFilter, OlderVersion, Outbox, RemovedFeed, RetryPlan, SweepEnd,
+    VERSIONS_EXHAUSTED,
 };
 use record_secrets::MAX_COUNT;
 
+use crate::corrections::{self, WITHDRAW, noted, withdrawn_and_held};
 use crate::receipts::{refused, settle};
 use crate::support::{
     FREELY, Place, Source, asserted, at, digest, page, revision, revision_of, withdrawn,
@@ -131,6 +133,38 @@ async fn sweep_withdraws_the_others_and_ends() {
         sent.iter().map(|event| event.record).collect::<Vec<_>>(),
         [digest(2)]
     );
+}
+
+#[tokio::test]
+async fn refused_correction_without_a_version_is_told_as_parked_until_a_later_generation() {
+    let place = Place::new();
+    let outbox = outbox_near_the_limit(&place, MAX_COUNT).await;
+    let mut source = Source::of(1..=3);
+    (1..=2).for_each(|record| source.break_row(record));
+    source.pull(&outbox).await;
+    let of_letters = async || {
+        let mut older: Vec<_> = corrections::letters(&outbox)
+            .await
+            .into_iter()
+            .filter_map(|letter| letter.older_version)
+            .collect();
+        older.sort_unstable_by_key(|older| older.as_str());
+        older.dedup();
+        older
+    };
+    for withdrawn in [1, 0] {
+        let settled = withdrawn_and_held(&outbox, WITHDRAW).await;
+        assert_eq!(settled, (withdrawn, 0));
+        let noted = noted(&outbox).await;
+        assert_eq!((noted.waiting, noted.withdrawn, noted.parked), (0, 1, 1));
+        let both = [OlderVersion::Parked, OlderVersion::Withdrawn];
+        assert_eq!(of_letters().await, both);
+    }
+    assert!(outbox.raise_generation(2, "a test", at(2)).await.unwrap());
+    assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
+    let noted = noted(&outbox).await;
+    assert_eq!((noted.withdrawn, noted.parked), (2, 0));
+    assert_eq!(of_letters().await, [OlderVersion::Withdrawn]);
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ impl Place {
              ALTER TABLE feed DROP COLUMN rows_parked;
              ALTER TABLE feed DROP COLUMN corrections_of;
              ALTER TABLE feed DROP COLUMN read_generation;
-             DELETE FROM _sqlx_migrations WHERE version >= 6;",
+             DELETE FROM _sqlx_migrations WHERE version IN (6, 7, 8, 11);",
         )
         .await;
         self.change_generation_file(" 2\noutbox ", " 1\noutbox ");

@@ -1,7 +1,7 @@
 //! Requests of other processes: left without the lock, done by the owner, answered there.
 
 use chrono::TimeDelta;
-use outbox::{DeadLetterFilter, Origin, OutboxError, Request, RequestQueue};
+use outbox::{DeadLetterFilter, HeldCorrections, Origin, OutboxError, Request, RequestQueue};
 
 use crate::support::{Place, Source, at};
 
@@ -31,6 +31,11 @@ async fn requests_are_taken_in_order_and_answered() {
         sweep(),
         Request::ConfirmWithdrawals {
             source: "mis".into(),
+            shown: None,
+        },
+        Request::ConfirmWithdrawals {
+            source: "mis".into(),
+            shown: Some(HeldCorrections::default()),
         },
         Request::Retry(filter.clone()),
         Request::Discard(filter),

@@ -144,8 +144,8 @@ pub(super) struct FileContent {
 }
 
 /// Reads a file that others may replace meanwhile: whole up to `max` bytes, of a longer one the
-/// first [`MAX_KEPT_OF_LONG`]. A planted link must not lead this process to another file, nor a pipe
-/// make it wait, so they are errors.
+/// first [`MAX_KEPT_OF_LONG`]. A planted link must not lead this process to another file, nor a
+/// pipe make it wait, so they are errors.
 pub(super) fn read_regular_file(path: &Path, max: usize) -> io::Result<FileContent> {
     let file = open_regular(path, OpenOptions::new().read(true))?;
     let opened = file.metadata()?;

@@ -1,5 +1,5 @@
-//! Opening of files where several accounts may write, each of which may put something else in a file's
-//! place at any moment.
+//! Opening of files where several accounts may write, each of which may put something else in a
+//! file's place at any moment.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -81,23 +81,8 @@ fn answer(
         return Ok(answer::json(200, &statement));
     }
     auth::authorise(state.auth.as_ref(), headers)?;
-    if parts
-        .first()
-        .is_some_and(|kind| state.forbidden.iter().any(|forbidden| forbidden == kind))
-    {
-        return Err(RequestProblem::new(
-            403,
-            "forbidden",
-            "this type is not for you",
-        ));
-    }
-    let base = state.link_base.clone().unwrap_or_else(|| {
-        let host = headers
-            .get("host")
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or("127.0.0.1");
-        format!("http://{host}{BASE_PATH}")
-    });
+    check_permitted(state, &parts)?;
+    let base = base_of_links(state, headers);
     let params = query::parse(uri.query().unwrap_or_default())?;
     match parts.as_slice() {
         [] if params.iter().any(|(name, _)| name == PAGE_PARAM) => {
@@ -120,4 +105,23 @@ fn answer(
             "unknown path: try /metadata, /TYPE or /TYPE/ID",
         )),
     }
+}
+
+fn check_permitted(state: &ServerState, parts: &[&str]) -> Result<(), RequestProblem> {
+    let kind = parts.first();
+    if kind.is_some_and(|kind| state.forbids(kind, parts.get(1).copied())) {
+        return Err(RequestProblem::new(403, "forbidden", "this is not for you"));
+    }
+    Ok(())
+}
+
+/// Base address that links begin with: a given one, or the one that was asked.
+fn base_of_links(state: &ServerState, headers: &HeaderMap) -> String {
+    state.link_base.clone().unwrap_or_else(|| {
+        let host = headers
+            .get("host")
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or("127.0.0.1");
+        format!("http://{host}{BASE_PATH}")
+    })
 }

@@ -149,7 +149,8 @@ impl FhirServer {
         self.state.lock().rates.push(rate);
     }
 
-    /// Refuses (403) to search or read resources of these types from now on, and of no others.
+    /// Refuses (403) to search or read resources of these types from now on, and of no others; of
+    /// `TYPE/ID` that resource only, which searches leave out. No search includes any of them.
     pub fn forbid_types(&self, types: &[&str]) {
         let types = types.iter().map(|kind| (*kind).to_owned());
         self.state.lock().forbidden = types.collect();
@@ -226,6 +227,13 @@ impl FhirServer {
     /// Ignores `_sort` from now on: results come ordered by id, as they do without `_sort`.
     pub fn ignore_sort(&self) {
         self.state.lock().ignores_sort = true;
+    }
+
+    /// Ignores `_sort` from now on: results come newest first.
+    pub fn newest_first(&self) {
+        let mut state = self.state.lock();
+        state.ignores_sort = true;
+        state.newest_first = true;
     }
 
     /// Ignores a search parameter from now on, as FHIR lets a server do: `NAME`, `NAME=VALUE`

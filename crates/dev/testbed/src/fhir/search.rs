@@ -86,22 +86,15 @@ pub(super) fn first_page(
     let search = Search::read(state, kind, params, strict)?;
     let mut matches: Vec<StoredResource> = state.store.of_type(kind).cloned().collect();
     matches.retain(|stored| search.filters.iter().all(|filter| filter.matches(stored)));
+    matches.retain(|stored| !state.forbids(kind, Some(&stored.id)));
     if search.total_only {
         let link = format!("{base}/{kind}?{}", search.used);
         let bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": matches.len(),
             "link": [{"relation": "self", "url": link}]});
         return Ok(answer::json(200, &bundle));
     }
-    if let Some(descending) = search.sort {
-        // Those without a stamp come last, as databases do it.
-        let key = |stored: &StoredResource| {
-            let stamp = stored.last_updated;
-            (stamp.is_none(), stamp, stored.id.clone())
-        };
-        matches.sort_by_key(key);
-        if descending {
-            matches.reverse();
-        }
+    if let Some(descending) = search.sort.or(state.newest_first.then_some(true)) {
+        sort(&mut matches, descending);
     }
     let included = matches
         .iter()
@@ -120,6 +113,18 @@ pub(super) fn first_page(
         cache.keep(asked.address, now, &result);
     }
     Ok(page_response(state, base, &result, None, search.offset))
+}
+
+/// Sorts by stamp. Those without one come last, as databases do it.
+fn sort(matches: &mut [StoredResource], descending: bool) {
+    let key = |stored: &StoredResource| {
+        let stamp = stored.last_updated;
+        (stamp.is_none(), stamp, stored.id.clone())
+    };
+    matches.sort_by_key(key);
+    if descending {
+        matches.reverse();
+    }
 }
 
 /// Answers `GET /?_page=TOKEN.POSITION`: a later page of the same result.
@@ -280,5 +285,6 @@ fn patients_of(state: &ServerState, stored: &StoredResource, include: bool) -> V
                 .store
                 .resolve(stored.resource[field]["reference"].as_str()?)
         })
+        .filter(|patient| !state.forbids("Patient", patient["id"].as_str()))
         .collect()
 }

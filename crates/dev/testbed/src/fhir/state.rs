@@ -41,17 +41,20 @@ pub(super) struct ServerState {
     pub retry_after_as_date: bool,
     /// Every body begins with a byte order mark.
     pub writes_bom: bool,
-    /// There is no history of a type.
+    /// True if there is no history of a type.
     pub lacks_history: bool,
     /// Results of searches that identical ones are answered from; `None`: every search is made
     /// afresh.
     pub cache: Option<SearchCache>,
-    /// Types of which searches answer 403.
+    /// Types of which searches and reads answer 403, and resources (`TYPE/ID`) that do and that
+    /// searches leave out.
     pub forbidden: Vec<String>,
     /// The most matches on a page; `None`: [`DEFAULT_PAGE_LIMIT`].
     pub page_limit: Option<usize>,
     pub ignores_include: bool,
     pub ignores_sort: bool,
+    /// Results come newest first where no sort is used.
+    pub newest_first: bool,
     pub ignores_id_lists: bool,
     /// Search parameters that are ignored, and those that are refused.
     pub ignored: Vec<String>,
@@ -72,6 +75,14 @@ impl ServerState {
     /// The server's clock.
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.clock.unwrap_or_else(|| SystemClock::default().now())
+    }
+
+    /// Returns whether a type, or a resource of it, is forbidden.
+    pub(super) fn forbids(&self, kind: &str, id: Option<&str>) -> bool {
+        let resource = id.map(|id| format!("{kind}/{id}"));
+        self.forbidden
+            .iter()
+            .any(|forbidden| forbidden == kind || Some(forbidden) == resource.as_ref())
     }
 
     /// Keeps a request's line, and takes the fault that the request meets.

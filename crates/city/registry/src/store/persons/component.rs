@@ -241,8 +241,8 @@ impl<'a> Reading<'a> {
         Ok(met)
     }
 
-    /// Weak hubs that share a subject with other names. A name has just become a hub then, and leaves
-    /// the others: their sets are followed this once.
+    /// Weak hubs that share a subject with other names. A name has just become a hub then, and
+    /// leaves the others: their sets are followed this once.
     async fn hubs_among_others(
         &self,
         transaction: &mut dyn StoreTransaction,

@@ -44,8 +44,8 @@ const TURN: usize = 128;
 /// Names that are stored, by their values.
 type Known = HashMap<NameValue, NameRow>;
 
-/// Changes the name sets, and with them who is one person. A bounded transaction is given up where it
-/// would read too much.
+/// Changes the name sets, and with them who is one person. A bounded transaction is given up where
+/// it would read too much.
 pub(super) async fn relink(
     transaction: &mut dyn StoreTransaction,
     changes: &[SetChange<'_>],

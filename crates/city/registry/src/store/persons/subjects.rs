@@ -132,8 +132,8 @@ impl Assigned {
         }
     }
 
-    /// Subject that most of the names have and no other person has taken, or a new one. A subject of
-    /// which some names were not read goes with its strongest name only.
+    /// Subject that most of the names have and no other person has taken, or a new one. A subject
+    /// of which some names were not read goes with its strongest name only.
     fn subject_of<'a>(
         &mut self,
         group: &[NameValue],

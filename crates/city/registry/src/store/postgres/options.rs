@@ -29,12 +29,15 @@ const SESSION_SETTINGS: [(&str, &str); 6] = [
 const PLAIN_HELP: &str = "write tls = \"verify-full\", or `allow_plain = true` where something \
                           else encrypts the way";
 
+fn misconfigured(what: String, help: &'static str) -> StoreError {
+    StoreError::Misconfigured { what, help }
+}
+
 /// Options of every connection; relative paths start from `base`.
 pub(super) fn options(
     config: &PostgresConfig,
     base: &Path,
 ) -> Result<PgConnectOptions, StoreError> {
-    let misconfigured = |what: String, help| StoreError::Misconfigured { what, help };
     let mut options = match &config.url {
         Some(url) => PgConnectOptions::from_str(url).map_err(|_| {
             misconfigured(
@@ -67,7 +70,19 @@ pub(super) fn options(
                     password would travel in clear";
         return Err(misconfigured(what.into(), PLAIN_HELP));
     }
-    // Looked at before the driver reads them, which would wait for ever at a pipe.
+    options = with_certificates(options, config, base)?;
+    Ok(options
+        .application_name("city-registry")
+        .options(SESSION_SETTINGS))
+}
+
+/// Adds the files of certificates. They are looked at before the driver reads them, which would
+/// wait for ever at a pipe.
+fn with_certificates(
+    mut options: PgConnectOptions,
+    config: &PostgresConfig,
+    base: &Path,
+) -> Result<PgConnectOptions, StoreError> {
     let readable = |setting: &str, file: &Path| {
         let path = base.join(file);
         match settings::check_regular_file(&path) {
@@ -89,9 +104,7 @@ pub(super) fn options(
             .ssl_client_cert(readable("cert_file", cert)?)
             .ssl_client_key(readable("key_file", key)?);
     }
-    Ok(options
-        .application_name("city-registry")
-        .options(SESSION_SETTINGS))
+    Ok(options)
 }
 
 /// Warning of a connection whose content travels in clear to another machine, as the configuration

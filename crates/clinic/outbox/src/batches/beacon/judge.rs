@@ -14,42 +14,46 @@ pub(in crate::batches) struct BeaconAnswer {
 pub(super) struct Finding {
     /// Batches whose beacon the registry took.
     pub(super) accepted: Vec<i64>,
-    /// Highest revision that the registry holds and this state never gave out.
+    /// Highest revision that the registry holds and that did not leave from here.
     pub(super) held: Option<Revision>,
+    /// Batches whose answers show such a revision.
+    pub(super) shown_by: Vec<i64>,
 }
 
 impl Finding {
-    /// Finding from the answers. `record` is the beacon's, `latest` its latest revision.
+    /// Finding from the answers. `record` is the beacon's, `may_have_left` tells of a revision
+    /// whether the registry can have it from here.
     pub(super) fn of(
         answers: &[BeaconAnswer],
         record: &RecordDigest,
-        latest: Revision,
+        may_have_left: impl Fn(Revision) -> bool,
         secrets: &RecordSecrets,
     ) -> Self {
         let mut finding = Self::default();
-        for BeaconAnswer { seq, answer } in answers {
-            if answer.accepted > 0 {
-                finding.accepted.push(*seq);
+        for one in answers {
+            if one.answer.accepted > 0 {
+                finding.accepted.push(one.seq);
             }
-            finding.add_superseded(answer, record, latest, secrets);
-            finding.add_refused(answer, record, secrets);
+            finding.add_superseded(one, record, &may_have_left, secrets);
+            finding.add_refused(one, record, secrets);
         }
         finding
     }
 
     fn add_superseded(
         &mut self,
-        answer: &StoredAnswer,
+        one: &BeaconAnswer,
         record: &RecordDigest,
-        latest: Revision,
+        may_have_left: &impl Fn(Revision) -> bool,
         secrets: &RecordSecrets,
     ) {
-        for superseded in &answer.superseded {
+        for superseded in &one.answer.superseded {
             let held = secrets.revision(record, superseded.held);
             match held.filter(|_| superseded.record == *record) {
-                // A later one from here has overtaken it.
-                Some(held) if held <= latest => {}
-                Some(held) => self.held = self.held.max(Some(held)),
+                // A later one from here has overtaken it. If it was one of another state, the answer
+                // to the same one from here shows that.
+                Some(held) if may_have_left(held) => {}
+                Some(held) => self.add_held(one.seq, held),
                 None => tracing::error!(
                     "the registry answers the beacon with a version that this clinic cannot have \
                      given out"
@@ -59,19 +63,14 @@ impl Finding {
     }
 
     /// Adds refusals. Another state has given out the very same revision if its content differs.
-    fn add_refused(
-        &mut self,
-        answer: &StoredAnswer,
-        record: &RecordDigest,
-        secrets: &RecordSecrets,
-    ) {
-        for refused in &answer.refused {
+    fn add_refused(&mut self, one: &BeaconAnswer, record: &RecordDigest, secrets: &RecordSecrets) {
+        for refused in &one.answer.refused {
             let revision = refused
                 .version
                 .and_then(|version| secrets.revision(record, version));
             let is_reused = refused.reason == RefusalReason::VersionReused;
             match revision.filter(|_| is_reused && refused.record == Some(*record)) {
-                Some(revision) => self.held = self.held.max(Some(revision)),
+                Some(revision) => self.add_held(one.seq, revision),
                 None => tracing::error!(
                     reason = refused.reason.as_str(),
                     "the registry refuses the beacon: a restored state would not be noticed"
@@ -79,14 +78,19 @@ impl Finding {
             }
         }
     }
+
+    fn add_held(&mut self, seq: i64, held: Revision) {
+        self.held = self.held.max(Some(held));
+        self.shown_by.push(seq);
+    }
 }
 
 /// Returns whether the registry's revision shows that another gateway is at work beside this one,
 /// whose generation receipts have raised lately above all that the registry showed, which it then
-/// took a beacon of. Either somebody has risen above that since, or it was this very process whose
-/// beacon the registry took: while it runs, nobody can have restored its state.
-pub(super) const fn is_other_gateway(held: Revision, generation: u32, accepted_here: u32) -> bool {
-    held.generation > generation || accepted_here >= generation
+/// took a beacon of. Either somebody has risen above that since, or that one was at work while this
+/// very process ran, `is_beside`: nobody can have restored its state meanwhile.
+pub(super) const fn is_other_gateway(held: Revision, generation: u32, is_beside: bool) -> bool {
+    held.generation > generation || is_beside
 }
 
 #[cfg(test)]
@@ -96,7 +100,7 @@ mod tests {
     use super::*;
     use crate::batches::test_events::secrets;
 
-    const LATEST: Revision = Revision {
+    const LEFT: Revision = Revision {
         generation: 2,
         count: 5,
     };
@@ -112,7 +116,7 @@ mod tests {
 
     fn held(answer: StoredAnswer) -> Option<(u32, u32)> {
         let answers = [BeaconAnswer { seq: 7, answer }];
-        let finding = Finding::of(&answers, &record(), LATEST, &secrets());
+        let finding = Finding::of(&answers, &record(), |held| held <= LEFT, &secrets());
         finding.held.map(|held| (held.generation, held.count))
     }
 
@@ -137,9 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn only_a_revision_that_was_never_given_out_here_shows_another_state() {
+    fn only_a_revision_that_has_not_left_from_here_shows_another_state() {
         let answer = |generation, count| superseded(record(), version(generation, count));
-        assert_eq!(held(answer(2, 5)), None, "the latest from here");
+        assert_eq!(held(answer(2, 5)), None, "the latest that left");
         assert_eq!(held(answer(2, 6)), Some((2, 6)));
         assert_eq!(held(answer(3, 1)), Some((3, 1)));
         assert_eq!(held(superseded(record(), Version::MAX)), None, "foreign");
@@ -160,7 +164,7 @@ mod tests {
             ..StoredAnswer::default()
         };
         let answers = [BeaconAnswer { seq: 7, answer }];
-        let finding = Finding::of(&answers, &record(), LATEST, &secrets());
+        let finding = Finding::of(&answers, &record(), |held| held <= LEFT, &secrets());
         assert_eq!(finding.accepted, [7]);
     }
 
@@ -170,11 +174,10 @@ mod tests {
             generation,
             count: 9,
         };
-        assert!(is_other_gateway(held(3), 2, 0) && is_other_gateway(held(2), 2, 2));
-        assert!(!is_other_gateway(held(2), 2, 0), "a later copy came back");
+        assert!(is_other_gateway(held(3), 2, false) && is_other_gateway(held(2), 2, true));
         assert!(
-            !is_other_gateway(held(2), 2, 1),
-            "accepted before the raise"
+            !is_other_gateway(held(2), 2, false),
+            "a later copy came back"
         );
     }
 }

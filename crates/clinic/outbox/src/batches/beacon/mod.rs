@@ -2,6 +2,9 @@
 //! out since the last one. The registry keeps the highest, so its answer shows whether this state
 //! is the latest.
 //!
+//! No revision is counted up past one that the queue has not taken, or whose answer is forgotten: a
+//! restored state could overtake the lost one without ever giving out the one that both have.
+//!
 //! It travels as the withdrawal of a record that never was, in a batch of its own, and the registry
 //! cannot tell it from others. Its content is random for each revision: two states that give out
 //! the same one are told apart.
@@ -29,8 +32,8 @@ use super::sealing::Sealing;
 use crate::file::{Database, OutboxError, to_ms};
 use crate::versions::{ReceiptRaise, Versions, decide_beacon_raise};
 
-/// Most beacons that are kept until the registry has answered them; older ones say nothing more.
-const MAX_KEPT: usize = 16;
+/// Most revisions that wait for the registry's answers; no other is given out until one has come.
+const MAX_KEPT: u32 = 16;
 
 /// Kind of fact that the beacon claims to withdraw: always the same, as the registry asks for, and
 /// the most usual one.
@@ -40,7 +43,7 @@ const KIND: FactKind = FactKind::Vaccination;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BeaconOccasion {
     /// Start of the program, where it asks whether this state is the latest: the last one goes out
-    /// once more if nothing was given out since.
+    /// once more if no new one does.
     Start,
     /// Batches about to leave: one goes out if versions were given out since the last, and that is
     /// [`crate::BEACON_PAUSE_MS`] ago or of an earlier generation.
@@ -74,10 +77,21 @@ pub(crate) struct Beacons {
 /// Beacons of this process, as far as they are remembered.
 #[derive(Debug, Default)]
 struct Memory {
-    /// Batches with the revisions in them, the latest last.
-    given_out: VecDeque<(i64, Revision)>,
+    /// Beacons of this process, the latest last.
+    given_out: VecDeque<GivenOut>,
     /// Generation of the latest one that the registry took.
     accepted_generation: u32,
+}
+
+/// A beacon that this process has given out.
+#[derive(Debug)]
+struct GivenOut {
+    /// Batch with the beacon.
+    seq: i64,
+    /// Generation of its revision.
+    generation: u32,
+    /// Generation of the latest one of this process that the registry had taken by then.
+    accepted_before: u32,
 }
 
 impl Beacons {
@@ -96,8 +110,8 @@ impl Beacons {
         }
     }
 
-    /// Gives the beacon out if the occasion asks for it; returns whether it did. Costs one read
-    /// otherwise.
+    /// Gives the beacon out if the occasion asks for it; returns whether it did. One that the queue
+    /// has not taken yet is kept instead, and leaves in its place. Costs one read otherwise.
     ///
     /// # Errors
     /// [`OutboxError::OtherGateway`] and the disk's failures.
@@ -115,7 +129,8 @@ impl Beacons {
         }
         let mut row = row::read(self.database.readers()).await?;
         let generation = self.versions.generation();
-        let is_new = row.is_behind(generation);
+        let is_new = row.needs_revision(generation);
+        let is_of_before = row.is_of_before(generation);
         if is_new {
             let Some(revision) = next_revision(row.revision, generation) else {
                 tracing::error!("no revision of the beacon is left");
@@ -128,16 +143,22 @@ impl Beacons {
         guard.announce(Vec::new(), batch.batch.bytes.len() as u64);
         let mut transaction = self.database.begin().await?;
         let connection = transaction.connection();
-        forget_old(connection).await?;
+        if is_of_before {
+            forget_old(connection).await?;
+        }
+        forget_repeats(connection, is_new).await?;
         let id = batch.batch.id;
         store_batches(connection, &[batch], now).await?;
         if is_new {
             row::store(connection, row.revision, row.content, now).await?;
         }
-        let seq = sqlx::query_scalar("SELECT seq FROM batch WHERE batch_id = ?1")
-            .bind(id.0.as_slice())
-            .fetch_one(connection)
-            .await?;
+        let seq = sqlx::query_scalar(
+            "UPDATE batch SET beacon_repeat = ?2 WHERE batch_id = ?1 RETURNING seq",
+        )
+        .bind(id.0.as_slice())
+        .bind(!is_new)
+        .fetch_one(connection)
+        .await?;
         self.versions.commit(transaction, is_new).await?;
         self.memory.lock().note_given_out(seq, row.revision);
         Ok(true)
@@ -150,14 +171,17 @@ impl Beacons {
     ) -> Result<bool, OutboxError> {
         let row = row::read(self.database.readers()).await?;
         let generation = self.versions.generation();
-        let is_behind = row.is_behind(generation);
+        if row.is_kept_back(generation) {
+            return Ok(false);
+        }
+        let is_new = row.needs_revision(generation);
         Ok(match occasion {
             // Where no version was ever given out, there is nothing to compare.
             BeaconOccasion::Start => row.gives_out_at > 0,
             BeaconOccasion::BatchesLeave => {
-                is_behind && (row.is_of_before(generation) || row.pause_has_passed(to_ms(now)))
+                is_new && (row.is_of_before(generation) || row.pause_has_passed(to_ms(now)))
             }
-            BeaconOccasion::End => is_behind,
+            BeaconOccasion::End => is_new,
         })
     }
 
@@ -201,19 +225,22 @@ impl Beacons {
         }
         let row = row::read(&mut *connection).await?;
         let secrets = self.sealing.secrets();
-        let finding = Finding::of(answers, &secrets.beacon(&row.state), row.revision, secrets);
+        let record = secrets.beacon(&row.state);
+        let may_have_left = |revision| row.may_have_left(revision);
+        let finding = Finding::of(answers, &record, may_have_left, secrets);
+        let generation = self.versions.generation();
+        // Of the answers that come together those are judged first that tell of another state.
+        let is_beside = self.memory.lock().is_beside(&finding.shown_by, generation);
         let accepted = self.memory.lock().note_accepted(&finding.accepted);
         if accepted > row.accepted_generation {
             row::store_accepted(connection, accepted).await?;
         }
-        let generation = self.versions.generation();
         let Some(held) = finding.held.filter(|held| held.generation >= generation) else {
             return Ok(BeaconDecision::Nothing);
         };
-        let accepted_here = self.memory.lock().accepted_generation;
         let accepted = row.accepted_generation.max(accepted);
         let has_risen = row.has_risen_lately(to_ms(now)) && accepted >= generation;
-        if has_risen && is_other_gateway(held, generation, accepted_here) {
+        if has_risen && is_other_gateway(held, generation, is_beside) {
             row::store_other(connection, held.generation, now).await?;
             return Ok(BeaconDecision::OtherGateway);
         }
@@ -225,8 +252,13 @@ impl Beacons {
 
 impl Memory {
     fn note_given_out(&mut self, seq: i64, revision: Revision) {
-        self.given_out.push_back((seq, revision));
-        if self.given_out.len() > MAX_KEPT {
+        self.given_out.push_back(GivenOut {
+            seq,
+            generation: revision.generation,
+            accepted_before: self.accepted_generation,
+        });
+        // As many as may wait, one that leaves and one that repeats the last.
+        if self.given_out.len() > MAX_KEPT.saturating_as::<usize>() + 2 {
             self.given_out.pop_front();
         }
     }
@@ -235,11 +267,21 @@ impl Memory {
     /// process has given out, 0 if there are none. An older process's answer says nothing of now.
     fn note_accepted(&mut self, batches: &[i64]) -> u32 {
         let ours = self.given_out.iter();
-        let ours = ours.filter(|(seq, _)| batches.contains(seq));
-        let latest = ours.map(|(_, revision)| revision.generation).max();
+        let ours = ours.filter(|one| batches.contains(&one.seq));
+        let latest = ours.map(|one| one.generation).max();
         let latest = latest.unwrap_or(0);
         self.accepted_generation = self.accepted_generation.max(latest);
         latest
+    }
+
+    /// Returns whether any of the batches, whose answers show another state, was given out after
+    /// the registry had taken a beacon of the generation from this process. That other state was at
+    /// work while this process ran, then; before, it may be the one that this one was restored
+    /// from.
+    fn is_beside(&self, batches: &[i64], generation: u32) -> bool {
+        self.given_out
+            .iter()
+            .any(|one| one.accepted_before >= generation && batches.contains(&one.seq))
     }
 }
 
@@ -263,14 +305,30 @@ fn next_revision(last: Revision, generation: u32) -> Option<Revision> {
     next.is_within_limits().then_some(next)
 }
 
-/// Deletes beacons that have not left, and all but the latest that wait for their answer: a later
-/// one asks the same.
+/// Deletes beacons of earlier generations that have not left, and all but the latest that wait for
+/// their answers: the first one of the present generation asks the same.
 async fn forget_old(connection: &mut SqliteConnection) -> Result<(), OutboxError> {
     sqlx::query(
-        "DELETE FROM batch WHERE beacon = 1 AND (state = 'pending' OR (state = 'sent' AND seq NOT IN \
-         (SELECT seq FROM batch WHERE beacon = 1 AND state = 'sent' ORDER BY seq DESC LIMIT ?1)))",
+        "DELETE FROM batch WHERE beacon = 1 AND state <> 'leased' AND (sends = 0 OR seq NOT IN \
+         (SELECT seq FROM batch WHERE beacon = 1 AND sends > 0 ORDER BY seq DESC LIMIT ?1))",
     )
-    .bind(MAX_KEPT.saturating_as::<i64>() - 1)
+    .bind(MAX_KEPT - 1)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Deletes earlier repeats, which asked what the next beacon asks; before a new revision only those
+/// that have not left.
+async fn forget_repeats(
+    connection: &mut SqliteConnection,
+    is_new: bool,
+) -> Result<(), OutboxError> {
+    sqlx::query(
+        "DELETE FROM batch WHERE beacon = 1 AND beacon_repeat AND state <> 'leased' \
+         AND (sends = 0 OR NOT ?1)",
+    )
+    .bind(is_new)
     .execute(connection)
     .await?;
     Ok(())

@@ -6,6 +6,7 @@ use record_secrets::Revision;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Row as _, SqliteExecutor};
 
+use super::MAX_KEPT;
 use crate::file::{OutboxError, to_ms};
 use crate::limits::{BEACON_PAUSE_MS, OTHER_GATEWAY_MS};
 
@@ -25,16 +26,40 @@ pub(super) struct BeaconRow {
     /// Generation of the last revision that the registry took.
     pub(super) accepted_generation: u32,
     risen_at_ms: Option<i64>,
+    /// True if a revision is kept that the queue has not taken yet.
+    is_unsent: bool,
+    /// True if the latest revision cannot have reached the registry: nobody has tried to send it.
+    is_untried: bool,
+    /// Revisions that the queue took and that wait for their answers.
+    waiting: u32,
 }
 
 impl BeaconRow {
+    /// Returns whether the beacon that is kept has to leave before anything else is given out. Not
+    /// one of an earlier generation: whatever the registry holds there, everything is sent again
+    /// above it.
+    pub(super) const fn is_kept_back(&self, generation: u32) -> bool {
+        self.is_unsent && !self.is_of_before(generation)
+    }
+
+    /// Returns whether a new revision is due: none while too many wait for their answers, since one
+    /// that is forgotten could be the one by which the registry shows a restored state.
+    pub(super) const fn needs_revision(&self, generation: u32) -> bool {
+        self.is_behind(generation) && (self.waiting < MAX_KEPT || self.is_of_before(generation))
+    }
+
+    /// Returns whether the registry can have the revision from here.
+    pub(super) fn may_have_left(&self, revision: Revision) -> bool {
+        revision < self.revision || (revision == self.revision && !self.is_untried)
+    }
+
     /// Returns whether versions were given out since the latest revision.
-    pub(super) const fn is_behind(&self, generation: u32) -> bool {
+    const fn is_behind(&self, generation: u32) -> bool {
         self.gives_out_at > self.stamp || self.is_of_before(generation)
     }
 
-    /// Returns whether the latest revision is of an earlier generation, which has to be known before
-    /// anything of the present one: two gateways on copies would take turns otherwise.
+    /// Returns whether the latest revision is of an earlier generation, which has to be known
+    /// before anything of the present one: two gateways on copies would take turns otherwise.
     pub(super) const fn is_of_before(&self, generation: u32) -> bool {
         self.gives_out_at > 0 && self.revision.generation < generation
     }
@@ -57,8 +82,11 @@ impl BeaconRow {
 /// Reads the row.
 pub(super) async fn read(executor: impl SqliteExecutor<'_>) -> Result<BeaconRow, OutboxError> {
     let row = sqlx::query(
-        "SELECT m.outbox_id, m.stamp AS gives_out_at, b.* FROM meta AS m JOIN beacon AS b \
-         ON b.id = m.id",
+        "SELECT m.outbox_id, m.stamp AS gives_out_at, b.*, q.* FROM meta AS m JOIN beacon AS b \
+         ON b.id = m.id CROSS JOIN (SELECT coalesce(max(sends = 0), 0) AS is_unsent, \
+         coalesce(max(sends = 0 AND attempts = 0), 0) AS is_untried, \
+         count(*) FILTER (WHERE sends > 0) AS waiting \
+         FROM batch WHERE beacon = 1 AND NOT beacon_repeat) AS q",
     )
     .fetch_one(executor)
     .await?;
@@ -81,6 +109,9 @@ fn from_row(row: &SqliteRow) -> Result<BeaconRow, OutboxError> {
         given_out_at_ms: row.try_get("given_out_at_ms")?,
         accepted_generation: row.try_get("accepted_generation")?,
         risen_at_ms: row.try_get("risen_at_ms")?,
+        is_unsent: row.try_get("is_unsent")?,
+        is_untried: row.try_get("is_untried")?,
+        waiting: row.try_get("waiting")?,
     })
 }
 

@@ -1,13 +1,15 @@
 //! The beacon: a restored state is noticed whatever happened to rows, and of two gateways on copies
 //! of one state one stops.
 
+mod kept;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contract::{
-    Answer, Body, Event, RecordDigest, RefusalReason, RefusedEvent, StoredAnswer, Superseded,
-    Verdict,
+    Answer, BatchId, Body, Event, RecordDigest, RefusalReason, RefusedEvent, StoredAnswer,
+    Superseded, Verdict,
 };
 use outbox::{
     BEACON_PAUSE_MS, BeaconOccasion, MAX_BEACON_RAISES, MAX_BEACON_STEP, OTHER_GATEWAY_MS, Outbox,
@@ -55,6 +57,12 @@ impl Registry {
 
     /// Publishes all that waits, and settles the answers.
     async fn exchange(&mut self, place: &Place, outbox: &Outbox, now: i64) -> SettledVerdicts {
+        let verdicts = self.take(place, outbox, now).await;
+        outbox.settle_verdicts(&verdicts, at(now)).await.unwrap()
+    }
+
+    /// Publishes all that waits; returns the answers.
+    async fn take(&mut self, place: &Place, outbox: &Outbox, now: i64) -> Vec<(BatchId, Verdict)> {
         let leased = outbox.lease(1000, at(now), LEASE).await.unwrap();
         outbox.settle(&delivered(&leased), at(now)).await.unwrap();
         let mut verdicts = Vec::new();
@@ -62,7 +70,7 @@ impl Registry {
             let answer = self.answer(place.opened(std::slice::from_ref(one)));
             verdicts.push((one.batch.id, Verdict::Answered(Answer::Stored(answer))));
         }
-        outbox.settle_verdicts(&verdicts, at(now)).await.unwrap()
+        verdicts
     }
 
     fn asserts(&self, record: u32) -> bool {
@@ -372,10 +380,13 @@ async fn beacon_goes_out_only_where_versions_were_given_out_and_receipts_come() 
         "nothing since"
     );
     outbox.commit_page(page(rows(0..4), "b")).await.unwrap();
+    place.deliver_all(&outbox, at(0)).await;
     assert!(!beacon(&outbox, BeaconOccasion::BatchesLeave, pause - 1).await);
     assert!(beacon(&outbox, BeaconOccasion::BatchesLeave, pause).await);
     outbox.commit_page(page(rows(0..5), "c")).await.unwrap();
+    place.deliver_all(&outbox, at(pause)).await;
     assert!(beacon(&outbox, BeaconOccasion::End, pause).await);
+    place.deliver_all(&outbox, at(pause)).await;
     assert!(
         beacon(&outbox, BeaconOccasion::Start, pause).await,
         "once more"

@@ -1,0 +1,58 @@
+//! Records of a server page, with their persons.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+use connector_kit::{ClinicRecord, Feed, RecordStatus, SourceError};
+
+use crate::bundle::{Resource, ServerPage};
+use crate::fact::{self, MappedResource};
+use crate::patients::Patients;
+use crate::session::FhirSession;
+use crate::subjects;
+
+/// Records of some of a page's matches, with their persons. Takes the page's patients.
+///
+/// `reads_patients`: patients that the page lacks are read from the server.
+pub(crate) async fn of_page(
+    session: &FhirSession,
+    feed: Feed,
+    page: &mut ServerPage,
+    range: Range<usize>,
+    reads_patients: bool,
+    now: DateTime<Utc>,
+) -> Result<Vec<ClinicRecord>, SourceError> {
+    let zone = session.config.time_zone.0;
+    let taken: Vec<(&Resource, MappedResource)> = page.matches[range]
+        .iter()
+        .map(|resource| (resource, fact::map(feed, resource.json.get(), zone)))
+        .collect();
+    let mut patients = Patients::new(&session.identifier_systems, session.queries.base(), now);
+    for entry in std::mem::take(&mut page.patients) {
+        patients.insert(entry);
+    }
+    if reads_patients {
+        let mut ids = BTreeSet::new();
+        for (_, mapped) in &taken {
+            patients.add_missing(&mapped.subject, &mut ids);
+        }
+        for entry in subjects::read(session, ids, now).await? {
+            patients.insert(entry);
+        }
+    }
+    Ok(taken
+        .into_iter()
+        .map(|(resource, mapped)| ClinicRecord {
+            record_id: resource.record_id.clone(),
+            // Without an id of its own it cannot be told from others later on.
+            status: resource
+                .id
+                .as_ref()
+                .map_or(RecordStatus::Unknown, |_| mapped.status),
+            person: patients.person(&mapped.subject, &mapped.contained),
+            fact: mapped.fact,
+            stamp: resource.stamp_micros(),
+        })
+        .collect())
+}
