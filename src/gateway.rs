@@ -17,6 +17,7 @@ use crate::backpressure::{Backpressure, SpaceWait};
 use crate::config::{LoadedConfig, ReceiptsMode, ReconcileConfig};
 use crate::cursor;
 use crate::own_state::OwnState;
+#[cfg(feature = "cli")]
 use crate::queue_causes::QueueCauses;
 use crate::ring::{CityKeysError, compare_with_city, fingerprints};
 use crate::sources::Source;
@@ -48,6 +49,7 @@ pub struct Gateway {
     /// Whether the outbox could be written last.
     pub(crate) own_state: OwnState,
     /// Causes of the present failures on the way to the queue.
+    #[cfg(feature = "cli")]
     pub(crate) queue_causes: QueueCauses,
     pub(crate) queue: QueueConfig,
     /// Folder that relative paths start from.
@@ -189,6 +191,7 @@ impl Gateway {
             other_gateway: CancellationToken::new(),
             unsettled: tokio::sync::Mutex::default(),
             own_state: OwnState::default(),
+            #[cfg(feature = "cli")]
             queue_causes: QueueCauses::default(),
             queue: config.queue.clone(),
             base: loaded.base.clone(),

@@ -20,6 +20,7 @@ pub mod gateway;
 mod own_state;
 pub mod publish;
 pub mod pull;
+#[cfg(feature = "cli")]
 mod queue_causes;
 pub mod receipts;
 pub mod requests;

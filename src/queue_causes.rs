@@ -21,13 +21,11 @@ impl QueueCauses {
     }
 
     /// Cause for which batches do not leave.
-    #[cfg(feature = "cli")]
     pub(crate) fn publishing(&self) -> Option<String> {
         self.publishing.lock().clone()
     }
 
     /// Cause for which receipts do not arrive.
-    #[cfg(feature = "cli")]
     pub(crate) fn receiving(&self) -> Option<String> {
         self.receiving.lock().clone()
     }

@@ -78,6 +78,7 @@ impl FeedFailure {
     }
 
     /// True if the source did not answer as a whole or in this feed, and may by itself.
+    #[cfg(feature = "cli")]
     pub(crate) const fn is_away(&self) -> bool {
         matches!(self.error, PullError::Source(SourceError::Retry { .. }))
     }

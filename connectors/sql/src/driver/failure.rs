@@ -34,13 +34,6 @@ pub(crate) enum Cause {
     )]
     Unclear,
     /// Perhaps some: the time of the statement was up.
-    #[cfg_attr(
-        not(any(feature = "postgres", feature = "mysql")),
-        expect(
-            dead_code,
-            reason = "an SQLite statement is stopped with its connection"
-        )
-    )]
     Time,
     /// Certainly some, if the statement works without rows: a data exception, or what a routine
     /// raises.
