@@ -143,7 +143,8 @@ async fn settle(world: &mut World, servers: &mut Servers) -> Result<(), String> 
         }
         if round == MOST_ROUNDS {
             return Err(format!(
-                "no rest after {round} rounds: {applied} applied in the last, {backlog:?} left"
+                "no rest after {round} rounds: {applied} applied in the last, {backlog:?} left, read \
+                 {read}, swept {swept}"
             ));
         }
     }
