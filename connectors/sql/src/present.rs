@@ -96,7 +96,8 @@ pub(crate) struct Clocks<'a> {
     pub watch: &'a dyn Clock,
     /// Reading of the connector's own clock as the page was asked for.
     pub entered: Duration,
-    /// When the source's file was last written, as it was told before the file was opened.
+    /// Second since 1970 at which the source's file was last written, as it was told before the
+    /// file was opened.
     pub written: Option<i64>,
 }
 

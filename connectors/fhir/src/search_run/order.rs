@@ -11,8 +11,8 @@ use crate::bundle::ServerPage;
 /// Sort parameter that searches are made with, also where an `_id` follows.
 const BY_STAMP: &str = "_lastUpdated";
 
-/// What the self link of the first page of a search says: FHIR R4 has it name the parameters that
-/// the server used. `None` where it names none of those that every search has.
+/// Answer of a first page's self link to the question whether the server sorts: FHIR R4 has it name
+/// the parameters that the server used. `None` where it names none of those that every search has.
 pub(super) fn of_self_link(page: &ServerPage) -> Option<bool> {
     let (_, query) = page.own.as_deref()?.split_once('?')?;
     let mut has_count = false;

@@ -28,7 +28,7 @@ pub(crate) enum Server {
     /// Page links are offsets into a result that is made afresh for every page. Its clock is that
     /// of the last change.
     Offsets,
-    /// As [`Server::Snapshots`], in the order of ids whatever order is asked for.
+    /// Page links as of [`Server::Snapshots`], in the order of ids whatever order is asked for.
     Unsorted,
 }
 

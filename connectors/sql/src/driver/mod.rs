@@ -110,7 +110,7 @@ pub(crate) trait Driver: Send + Sync {
     fn clock_sql(&self) -> Option<&'static str> {
         None
     }
-    /// When the source's file was last written, in seconds since 1970; `None` where it is no file.
+    /// Second since 1970 at which the source's file was last written; `None` where it is no file.
     async fn last_written(&self) -> Option<i64> {
         None
     }

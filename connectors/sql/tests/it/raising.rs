@@ -107,8 +107,8 @@ const POSTGRES_FUNCTIONS: &str = "\
     BEGIN SELECT n INTO STRICT found FROM names WHERE how = what LIMIT 1; RETURN found; END $$; \
     CREATE FUNCTION looked_up(what text) RETURNS int LANGUAGE plpgsql STABLE AS $$ DECLARE found \
     int; BEGIN SELECT n INTO found FROM names WHERE how = what; RETURN found; END $$; \
-    CREATE FUNCTION calling(what text) RETURNS int LANGUAGE plpgsql STABLE AS $$ DECLARE found int; \
-    BEGIN EXECUTE 'SELECT ' || what INTO found; RETURN found; END $$";
+    CREATE FUNCTION calling(what text) RETURNS int LANGUAGE plpgsql STABLE AS $$ DECLARE found \
+    int; BEGIN EXECUTE 'SELECT ' || what INTO found; RETURN found; END $$";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_raises_anything_is_refused_from_postgres() {
@@ -314,8 +314,8 @@ const MARIADB_FUNCTIONS: &str = "\
     RETURN 1; END//\n\
     CREATE FUNCTION failing(how varchar(40), number int) RETURNS int READS SQL DATA BEGIN IF how = \
     'bad' THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = number; END IF; RETURN 1; END//\n\
-    CREATE FUNCTION strict(how varchar(40)) RETURNS int READS SQL DATA BEGIN DECLARE found int; SET \
-    found = IF(how = 'bad', 'x', 1); RETURN found; END//\n\
+    CREATE FUNCTION strict(how varchar(40)) RETURNS int READS SQL DATA BEGIN DECLARE found int; \
+    SET found = IF(how = 'bad', 'x', 1); RETURN found; END//\n\
     CREATE FUNCTION looked_up(what varchar(40)) RETURNS int READS SQL DATA RETURN (SELECT min(n) \
     FROM names WHERE names.how = what)//\n\
     DELIMITER ;\n";

@@ -98,7 +98,7 @@ impl FhirServer {
     /// Creates or replaces a resource without `meta`, as servers show what was imported past them.
     ///
     /// # Panics
-    /// When `resourceType` is none of [`TYPES`], or `id` is missing.
+    /// Panics if `resourceType` is none of [`TYPES`], or `id` is missing.
     pub fn put_unstamped(&self, resource: Value) {
         self.state.lock().store.put(resource, None);
     }
@@ -106,7 +106,7 @@ impl FhirServer {
     /// Creates or replaces resources in one transaction: all of them get one stamp.
     ///
     /// # Panics
-    /// As [`Self::put`] does.
+    /// Panics for the same resources as [`Self::put`].
     pub fn import(&self, resources: Vec<Value>, last_updated: &str) {
         let mut state = self.state.lock();
         for resource in resources {
