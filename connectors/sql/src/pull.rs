@@ -92,7 +92,8 @@ impl Pull {
             start = Start::From(wider);
         }
         let mut behind = stamp_before(&start);
-        let mut rows = read_rows(feed, &pager, lent, &start, request.limit).await?;
+        let width = layout.names.len();
+        let mut rows = read_rows(feed, &pager, lent, &start, request.limit, width).await?;
         let mut surprise = None;
         // What a hint began stores nothing: the next scheduled run looks, and says it once.
         if request.first_of_run
@@ -109,7 +110,7 @@ impl Pull {
                 ..RunStart::default()
             };
             let start = looks_back.start_at(&newest, stored);
-            rows = read_rows(feed, &pager, lent, &start, request.limit).await?;
+            rows = read_rows(feed, &pager, lent, &start, request.limit, width).await?;
         }
         let mut until = pager.until.take();
         if until.is_none() && rows.next.is_some() {
@@ -319,18 +320,19 @@ async fn went_back(
         .filter(|newest| newest.kind != stored.kind || stamp::is_before_in(newest, stored, zone)))
 }
 
-/// The rows of a page; those the database cannot hand over are cut to their keys.
-async fn read_rows(
+/// The first `width` columns of a page's rows; those the database cannot hand over are cut to their
+/// keys, without a stamp where that fails, too.
+pub(crate) async fn read_rows(
     feed: &FeedSettings,
     pager: &Pager<'_>,
     lent: &mut LentSession<'_>,
     start: &Start,
     limit: u32,
+    width: usize,
 ) -> Result<Rows, Failure> {
-    match pager.read(lent, start, limit).await {
+    match pager.read_cells(lent, start, limit, width).await {
         Err(failure) if failure.may_be_of_rows() => {
             let (reason, _) = failure.words(Some(&feed.statement));
-            let width = pager.layout.names.len();
             let found = salvage::page(pager, lent, start, limit, width, failure).await?;
             log_unreadable(feed, found.refused, &reason);
             Ok(found.rows)

@@ -12,11 +12,11 @@ use crate::ids::keys_of;
 use crate::layout::{CHANGED_AT, Layout, RECORD_ID};
 use crate::page::{Order, Pager, Place, Rows, Start};
 use crate::row::{Reader, beginning_of_cut};
-use crate::salvage;
 use crate::settings::FeedSettings;
 use crate::source::{SqlSource, log_unreadable, source_error};
 use crate::table::Table;
 use crate::value::{Key, Kind};
+use crate::{pull, salvage};
 
 /// Most rows found for one request by id; a few ids may stand for many rows that a collation does
 /// not tell apart.
@@ -64,7 +64,7 @@ async fn read_keys(
         };
         let pager = source.pager(feed, &layout, Order::Id);
         let start = start(feed.feed, request, &layout);
-        match read_keys_of(feed, &pager, &mut lent, &start, limit).await {
+        match pull::read_rows(feed, &pager, &mut lent, &start, limit, CHANGED_AT + 1).await {
             Err(failure) if is_known && failure.may_be_of_columns() => lent.recover().await?,
             rows => {
                 let rows = rows?;
@@ -72,26 +72,6 @@ async fn read_keys(
                 return Ok((layout, rows));
             }
         }
-    }
-}
-
-/// The keys of a page; rows whose stamp the database cannot hand over have none.
-async fn read_keys_of(
-    feed: &FeedSettings,
-    pager: &Pager<'_>,
-    lent: &mut LentSession<'_>,
-    start: &Start,
-    limit: u32,
-) -> Result<Rows, Failure> {
-    let width = CHANGED_AT + 1;
-    match pager.read_cells(lent, start, limit, width).await {
-        Err(failure) if failure.may_be_of_rows() => {
-            let (reason, _) = failure.words(Some(&feed.statement));
-            let found = salvage::page(pager, lent, start, limit, width, failure).await?;
-            log_unreadable(feed, found.refused, &reason);
-            Ok(found.rows)
-        }
-        rows => rows,
     }
 }
 

@@ -87,20 +87,8 @@ impl<'s> Pager<'s> {
         })
     }
 
-    /// Reads one page. One row more than `limit` is asked for, to see whether equal keys would be
-    /// split.
-    pub(crate) async fn read(
-        &self,
-        lent: &mut LentSession<'_>,
-        start: &Start,
-        limit: u32,
-    ) -> Result<Rows, Failure> {
-        let width = self.layout.names.len();
-        self.read_cells(lent, start, limit, width).await
-    }
-
-    /// The first `width` columns of the rows [`Self::read`] would return; one will do in the order
-    /// of ids.
+    /// Reads the first `width` columns of one page; one will do in the order of ids. One row more
+    /// than `limit` is asked for, to see whether equal keys would be split.
     pub(crate) async fn read_cells(
         &self,
         lent: &mut LentSession<'_>,
