@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use az::SaturatingAs;
-use chrono::{DateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike};
+use chrono::{DateTime, Offset, TimeDelta, TimeZone, Timelike};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -85,15 +85,23 @@ impl RunStart {
             return Lateness::Open(known.map(|known| known.seen));
         };
         let overlap = i64::from(overlap_seconds);
-        if stamp::read(at).is_some_and(|moment| begun > given_by(&moment, at) + overlap) {
+        let moment = stamp::read(at);
+        if moment
+            .as_ref()
+            .is_some_and(|moment| begun > given_by(moment, at) + overlap)
+        {
             return Lateness::Closed;
         }
         // Not its beginning: a stamp may be given while the run reads.
         let Some(seen) = known.map(|known| known.seen).or(seen) else {
             return Lateness::Open(None);
         };
-        let grain = stamp::read(at).map_or(1, |moment| grain(&moment));
-        if begun > seen + grain + overlap + repeated_hour(at, zone, begun) {
+        let grain = moment.as_ref().map_or(1, grain);
+        let repeated = match moment {
+            Some(Moment::Local(_)) => repeated_hour(zone, begun),
+            _ => 0,
+        };
+        if begun > seen + grain + overlap + repeated {
             Lateness::Closed
         } else {
             Lateness::Open(Some(seen))
@@ -103,24 +111,17 @@ impl RunStart {
 
 /// The second by which a stamp was certainly given; the end of time where it does not say.
 fn given_by(moment: &Moment, at: &Key) -> i64 {
-    let second = match moment {
-        // Seconds since 1970, or just a number.
-        Moment::Instant(_) if at.kind == Kind::Integer => return i64::MAX / 2,
-        Moment::Instant(at) => at.timestamp(),
-        Moment::Local(at) => at.and_utc().timestamp(),
-        Moment::Day(day) => day.and_time(NaiveTime::MIN).and_utc().timestamp(),
-    };
-    second + WIDEST_ZONE + grain(moment)
+    // Seconds since 1970, or just a number.
+    if at.kind == Kind::Integer {
+        return i64::MAX / 2;
+    }
+    moment.as_utc().timestamp() + WIDEST_ZONE + grain(moment)
 }
 
 /// Seconds for which one stamp may have been given out, as its zeros show: one of a whole minute
 /// may be cut to minutes.
 fn grain(moment: &Moment) -> i64 {
-    let time = match moment {
-        Moment::Instant(at) => at.time(),
-        Moment::Local(at) => at.time(),
-        Moment::Day(_) => return DAY,
-    };
+    let time = moment.clock().time();
     match (time.hour(), time.minute(), time.second()) {
         (0, 0, 0) => DAY,
         (_, 0, 0) => 3600,
@@ -129,15 +130,14 @@ fn grain(moment: &Moment) -> i64 {
     }
 }
 
-/// Seconds that wall-clock stamps are given twice, where the zone's clocks go back.
-fn repeated_hour(at: &Key, zone: Tz, now: i64) -> i64 {
+/// Seconds for which wall-clock stamps are given twice, where the zone's clocks go back.
+fn repeated_hour(zone: Tz, now: i64) -> i64 {
     let offset = |days| {
         let day = DateTime::from_timestamp(now, 0)? + TimeDelta::days(days);
         Some(zone.offset_from_utc_datetime(&day.naive_utc()).fix())
     };
     let changes = (0..12).any(|month| offset(-30 * month) != offset(0));
-    let is_local = matches!(stamp::read(at), Some(Moment::Local(_)));
-    if is_local && changes { 3600 } else { 0 }
+    if changes { 3600 } else { 0 }
 }
 
 #[cfg(test)]

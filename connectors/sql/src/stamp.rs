@@ -3,7 +3,8 @@
 
 use az::SaturatingAs;
 use chrono::{
-    DateTime, Days, FixedOffset, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc,
+    DateTime, Days, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone,
+    Utc,
 };
 use chrono_tz::Tz;
 
@@ -19,6 +20,25 @@ pub(crate) enum Moment {
     Local(NaiveDateTime),
     /// The clinic's calendar.
     Day(NaiveDate),
+}
+
+impl Moment {
+    /// Date and time as written; of a day its beginning.
+    pub(crate) fn clock(&self) -> NaiveDateTime {
+        match self {
+            Self::Instant(at) => at.naive_local(),
+            Self::Local(at) => *at,
+            Self::Day(day) => day.and_time(NaiveTime::MIN),
+        }
+    }
+
+    /// The instant; of what has no zone as if it were UTC.
+    pub(crate) fn as_utc(&self) -> DateTime<Utc> {
+        match self {
+            Self::Instant(at) => at.to_utc(),
+            Self::Local(_) | Self::Day(_) => self.clock().and_utc(),
+        }
+    }
 }
 
 /// The lower bound for a run at `now` that looks back over `overlap_seconds` from `stamp`. None
@@ -68,12 +88,8 @@ fn least_since(at: NaiveDateTime, now: DateTime<Utc>, zone: Tz) -> NaiveDateTime
 pub(crate) fn widest(bound: &Key) -> Option<Key> {
     /// Twice the greatest distance of two offsets.
     const TWO_DAYS: Days = Days::new(2);
-    let day = match read(bound).filter(|_| bound.kind == Kind::Text)? {
-        Moment::Instant(at) => at.date_naive(),
-        Moment::Local(at) => at.date(),
-        Moment::Day(day) => day,
-    };
-    let day = day.checked_sub_days(TWO_DAYS)?;
+    let moment = read(bound).filter(|_| bound.kind == Kind::Text)?;
+    let day = moment.clock().date().checked_sub_days(TWO_DAYS)?;
     Some(Key {
         kind: Kind::Text,
         value: day.to_string().into_bytes(),
@@ -122,14 +138,7 @@ pub(crate) fn is_before_in(stamp: &Key, other: &Key, zone: Tz) -> bool {
 }
 
 fn micros(stamp: &Key) -> Option<i64> {
-    Some(match read(stamp)? {
-        Moment::Instant(at) => at.timestamp_micros(),
-        Moment::Local(at) => at.and_utc().timestamp_micros(),
-        Moment::Day(day) => day
-            .and_time(chrono::NaiveTime::MIN)
-            .and_utc()
-            .timestamp_micros(),
-    })
+    Some(read(stamp)?.as_utc().timestamp_micros())
 }
 
 /// The stamp itself, or the present moment in the same form where the stamp lies in the future.
