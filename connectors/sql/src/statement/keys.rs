@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::scanner::{Token, TokenKind};
 
 /// Words at the top level after which the rows may depend on all that is selected.
-const DEPENDENT: [&str; 13] = [
+const DEPENDENT: [&str; 12] = [
     "union",
     "intersect",
     "except",
@@ -18,7 +18,6 @@ const DEPENDENT: [&str; 13] = [
     "limit",
     "offset",
     "fetch",
-    "distinct",
     "into",
 ];
 
@@ -53,8 +52,7 @@ pub(super) fn only_keys(query: &str, tokens: &[Token]) -> Option<String> {
 fn is_dependent(tokens: &[Token], select: usize, from: usize) -> bool {
     let is_distinct = matches!(tokens[select + 1].word.as_str(), "distinct" | "all");
     is_distinct
-        || top_level(&tokens[from..])
-            .any(|(_, token)| DEPENDENT.contains(&token.word.as_str()) && token.word != "distinct")
+        || top_level(&tokens[from..]).any(|(_, token)| DEPENDENT.contains(&token.word.as_str()))
 }
 
 /// The tokens outside all brackets, with their indices.

@@ -9,18 +9,14 @@ use crate::driver::{Cause, Failure};
 
 /// Tells an error by its number.
 pub(crate) fn database_failure(error: &dyn DatabaseError) -> Failure {
-    let number = error
-        .try_downcast_ref::<MySqlDatabaseError>()
-        .map_or(0, MySqlDatabaseError::number);
+    let number = number_of(error);
     let state = error.code().unwrap_or_default();
     told(error, number).of(cause(number, &state))
 }
 
 /// Tells an error of a connection that is being made.
 pub(crate) fn connect_failure(error: &dyn DatabaseError, is_encrypted: bool) -> Failure {
-    let number = error
-        .try_downcast_ref::<MySqlDatabaseError>()
-        .map_or(0, MySqlDatabaseError::number);
+    let number = number_of(error);
     match number {
         1045 | 1698 if is_encrypted => Failure::misconfigured(
             format!("the server refuses the account or its password (error {number})"),
@@ -40,14 +36,19 @@ pub(crate) fn connect_failure(error: &dyn DatabaseError, is_encrypted: bool) -> 
     }
 }
 
+fn number_of(error: &dyn DatabaseError) -> u16 {
+    error
+        .try_downcast_ref::<MySqlDatabaseError>()
+        .map_or(0, MySqlDatabaseError::number)
+}
+
 /// Part that rows may have in an error. Servers give data exceptions states of their own, but for
 /// some older ones, which are named by their numbers; what a routine signals has any state.
 fn cause(number: u16, state: &str) -> Cause {
     match (number, state.get(..2).unwrap_or_default()) {
         (1969 | 3024 | 1317, _) => Cause::Time,
         // Of a damaged table rows may be missing, too.
-        (1034 | 1035 | 1194 | 1195, _) => Cause::Elsewhere,
-        (number, _) if ENGINES.contains(&number) => Cause::Elsewhere,
+        (number, _) if is_of_damage(number) => Cause::Elsewhere,
         (1040 | 1053 | 1203 | 1226 | 1927, _) | (_, "08") => Cause::Elsewhere,
         // Characters that a column's set does not have.
         (1267 | 1270 | 1271, _) => Cause::Values,
@@ -180,6 +181,11 @@ fn of_moment(error: &dyn DatabaseError, number: u16, shown: &str) -> Failure {
 /// Numbers by which storage engines say that a table's files are damaged.
 const ENGINES: [u16; 7] = [126, 127, 130, 134, 141, 144, 145];
 
+/// True for a number by which the server, or a storage engine, says that a table is damaged.
+fn is_of_damage(number: u16) -> bool {
+    matches!(number, 1034 | 1035 | 1194 | 1195) || ENGINES.contains(&number)
+}
+
 /// True for a table that has to be repaired; error 1030 quotes the engine's own number.
 fn is_damaged(number: u16, message: &str) -> bool {
     let quoted = || {
@@ -188,8 +194,7 @@ fn is_damaged(number: u16, message: &str) -> bool {
             .filter_map(|digits| digits.parse::<u16>().ok())
             .next()
     };
-    matches!(number, 1034 | 1035 | 1194 | 1195)
-        || ENGINES.contains(&number)
+    is_of_damage(number)
         || (number == 1030 && quoted().is_some_and(|number| ENGINES.contains(&number)))
 }
 
@@ -202,9 +207,7 @@ const RUN_IT: &str =
 fn shown(number: u16) -> Cow<'static, str> {
     match number {
         // Of the server (MySQL and MariaDB), and of the client's library.
-        1000..=2099 | 3000..=4299 | 126 | 127 | 134 | 141 | 144 | 145 => {
-            Cow::Owned(number.to_string())
-        }
+        1000..=2099 | 3000..=4299 => Cow::Owned(number.to_string()),
         _ if ENGINES.contains(&number) => Cow::Owned(number.to_string()),
         _ => Cow::Borrowed("of its own"),
     }
