@@ -28,6 +28,21 @@ pub struct PageRequest {
     pub now: DateTime<Utc>,
 }
 
+impl PageRequest {
+    /// Request for the first records of a feed, outside of any run.
+    #[must_use]
+    pub const fn first_records(feed: Feed, limit: u32, now: DateTime<Utc>) -> Self {
+        Self {
+            feed,
+            after: None,
+            first_of_run: false,
+            hinted: false,
+            limit,
+            now,
+        }
+    }
+}
+
 /// A bounded page of a feed.
 #[derive(Debug)]
 pub struct Page {
@@ -145,15 +160,9 @@ pub trait Connector: Send + Sync {
         feed: Feed,
         now: DateTime<Utc>,
     ) -> Result<Vec<SampledRecord>, SourceError> {
-        let request = PageRequest {
-            feed,
-            after: None,
-            first_of_run: false,
-            hinted: false,
-            limit: SAMPLE_RECORDS,
-            now,
-        };
-        let page = self.page(request).await?;
+        let page = self
+            .page(PageRequest::first_records(feed, SAMPLE_RECORDS, now))
+            .await?;
         Ok(page.records.into_iter().map(SampledRecord::from).collect())
     }
 

@@ -28,5 +28,5 @@ pub use record::{
     ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, FieldFault, Identifier,
     IdentifierKind, Person, RecordStatus,
 };
-pub use sample::{SAMPLE_RECORDS, SampledInstant, SampledRecord};
+pub use sample::{SAMPLE_RECORDS, SampledInstant, SampledRecord, add_newest};
 pub use time_zone::{TimeZone, ZoneOrigin, ZoneSetting};

@@ -1,5 +1,7 @@
 //! Sample of a feed for `check`: records, and what only the operator's own terminal shows of them.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 
 use crate::ClinicRecord;
@@ -37,4 +39,17 @@ impl From<ClinicRecord> for SampledRecord {
             instants: Vec::new(),
         }
     }
+}
+
+/// Adds the newest records of a feed to its first ones; those that are among both stand once.
+pub fn add_newest(sample: &mut Vec<SampledRecord>, newest: Vec<SampledRecord>) {
+    let ids: HashSet<String> = sample
+        .iter()
+        .map(|sampled| sampled.record.record_id.clone())
+        .collect();
+    sample.extend(
+        newest
+            .into_iter()
+            .filter(|sampled| !ids.contains(&sampled.record.record_id)),
+    );
 }

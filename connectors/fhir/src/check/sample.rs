@@ -1,11 +1,10 @@
 //! Sample of a feed: the first records and the newest, with the words and instants that `check`
 //! tells of.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 use connector_kit::{
     ClinicRecord, Feed, RecordStatus, SAMPLE_RECORDS, SampledInstant, SampledRecord, SourceError,
+    add_newest,
 };
 use serde_json::Value;
 
@@ -44,15 +43,7 @@ pub(crate) async fn read(
         // A server that cannot sort backwards has no newest records to show.
         Err(_) => return Ok(sample),
     };
-    let ids: HashSet<String> = sample
-        .iter()
-        .map(|sampled| sampled.record.record_id.clone())
-        .collect();
-    sample.extend(
-        newest
-            .into_iter()
-            .filter(|sampled| !ids.contains(&sampled.record.record_id)),
-    );
+    add_newest(&mut sample, newest);
     Ok(sample)
 }
 

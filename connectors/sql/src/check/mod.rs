@@ -168,14 +168,7 @@ async fn others_are_read(
     failure: Failure,
     report: &mut CheckReport,
 ) -> Result<(), Failure> {
-    let request = PageRequest {
-        feed: feed.feed,
-        after: None,
-        first_of_run: false,
-        hinted: false,
-        limit: SAMPLE_ROWS,
-        now: look.now,
-    };
+    let request = PageRequest::first_records(feed.feed, SAMPLE_ROWS, look.now);
     if pull::read(look.source, feed, &request).await.is_err() {
         return Err(failure);
     }

@@ -1,11 +1,10 @@
 //! Sample of a feed: its first rows and its newest, as records, with the words and instants that
 //! `check` tells of.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 use connector_kit::{
     ClinicRecord, PageRequest, RecordStatus, SAMPLE_RECORDS, SampledInstant, SampledRecord,
+    add_newest,
 };
 
 use crate::config::Encoding;
@@ -26,30 +25,14 @@ pub(crate) async fn read(
     feed: &FeedSettings,
     now: DateTime<Utc>,
 ) -> Result<Vec<SampledRecord>, Failure> {
-    let request = PageRequest {
-        feed: feed.feed,
-        after: None,
-        first_of_run: false,
-        hinted: false,
-        limit: SAMPLE_RECORDS,
-        now,
-    };
+    let request = PageRequest::first_records(feed.feed, SAMPLE_RECORDS, now);
     let (layout, pull) = pull::read(source, feed, &request).await?;
     let sampler = Sampler::new(source, feed, &layout);
     let mut sample = sampler.records(&pull.rows.rows);
     if pull.rows.next.is_none() {
         return Ok(sample);
     }
-    let ids: HashSet<String> = sample
-        .iter()
-        .map(|sampled| sampled.record.record_id.clone())
-        .collect();
-    let newest = newest(source, feed, &layout, &sampler).await?;
-    sample.extend(
-        newest
-            .into_iter()
-            .filter(|sampled| !ids.contains(&sampled.record.record_id)),
-    );
+    add_newest(&mut sample, newest(source, feed, &layout, &sampler).await?);
     Ok(sample)
 }
 
