@@ -180,23 +180,15 @@ impl IdSearch<'_> {
     /// Searches for ids; returns `None` where the server cannot do so.
     async fn search(&self, ids: &[String]) -> Result<Option<Found>, SourceError> {
         let mut answer = self.all_pages(ids, self.session.asks_for_includes()).await;
-        let is_refused = matches!(
-            answer,
-            Err(HttpRefusal {
-                status: Some(400 | 422),
-                ..
-            })
-        );
-        if is_refused && self.session.may_drop_include() {
+        if answer.as_ref().is_err_and(HttpRefusal::is_of_parameter)
+            && self.session.may_drop_include()
+        {
             answer = self.all_pages(ids, false).await;
         }
         let why = match answer {
             Ok(Some(found)) => return Ok(Some(found)),
             Ok(None) => "ignores",
-            Err(HttpRefusal {
-                status: Some(400 | 405 | 422 | 501),
-                ..
-            }) => "refuses",
+            Err(refused) if refused.is_unsupported() => "refuses",
             Err(refused) => return Err(refused.error),
         };
         tracing::info!(
@@ -258,15 +250,10 @@ impl IdSearch<'_> {
         let ask = Ask::Read(resource);
         let reply = match self.session.http.get(url, ask, self.now).await {
             Ok(reply) => reply,
-            Err(HttpRefusal {
-                status: Some(404 | 410),
-                ..
-            }) => return Ok(AddressAnswer::Gone),
-            Err(HttpRefusal {
-                status: Some(400 | 405 | 422 | 501),
-                error,
-                ..
-            }) => return Ok(AddressAnswer::Unsupported(error)),
+            Err(refused) if refused.is_gone() => return Ok(AddressAnswer::Gone),
+            Err(refused) if refused.is_unsupported() => {
+                return Ok(AddressAnswer::Unsupported(refused.error));
+            }
             Err(refused) => return Err(refused.error),
         };
         let read = bundle::parse_read(&reply.body, resource);

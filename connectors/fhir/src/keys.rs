@@ -63,13 +63,11 @@ impl KeyLister<'_> {
             None => self.first_page(sweep).await?,
             Some(link) => {
                 let url = session.address_of(link)?;
-                match session.get_page(url, Ask::NextPage(resource), now).await {
+                let ask = Ask::NextPage(resource);
+                match session.get_page(url, ask, now).await {
                     Ok(fetched) => fetched,
-                    // The link has expired: the window's pages are listed again.
-                    Err(HttpRefusal {
-                        status: Some(400 | 404 | 410),
-                        ..
-                    }) => {
+                    // The window's pages are listed again.
+                    Err(refused) if ask.is_expired(&refused) => {
                         sweep.again()?;
                         return Ok(KeysStep::Go(Vec::new()));
                     }
@@ -149,7 +147,7 @@ impl KeyLister<'_> {
         let is_plain = keys_are_plain.is_known();
         match self.search(sweep, is_plain).await {
             Ok(answer) => Ok(answer),
-            Err(refused) if !is_plain && matches!(refused.status, Some(400 | 422)) => {
+            Err(refused) if !is_plain && refused.is_of_parameter() => {
                 let answer = self.search(sweep, true).await?;
                 tracing::info!(
                     "the FHIR server refuses _elements or a second sort key; keys are read without"

@@ -56,6 +56,23 @@ pub(crate) struct HttpRefusal {
     pub error: SourceError,
 }
 
+impl HttpRefusal {
+    /// True where the address says that there is no such resource, or no longer.
+    pub(crate) const fn is_gone(&self) -> bool {
+        matches!(self.status, Some(404 | 410))
+    }
+
+    /// True where the server does not take a parameter of a search.
+    pub(crate) const fn is_of_parameter(&self) -> bool {
+        matches!(self.status, Some(400 | 422))
+    }
+
+    /// True where the server does not answer this kind of request at all.
+    pub(crate) const fn is_unsupported(&self) -> bool {
+        matches!(self.status, Some(400 | 405 | 422 | 501))
+    }
+}
+
 impl From<SourceError> for HttpRefusal {
     fn from(error: SourceError) -> Self {
         Self {

@@ -140,7 +140,7 @@ impl FhirSession {
             Ok(fetched) => return Ok(fetched),
             Err(refused) => refused,
         };
-        if !self.may_drop_include() || !matches!(refused.status, Some(400 | 422)) {
+        if !self.may_drop_include() || !refused.is_of_parameter() {
             return Err(refused.error);
         }
         let url = self.queries.search(feed, span, count, false);

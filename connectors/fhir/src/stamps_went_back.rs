@@ -80,7 +80,7 @@ async fn newest(reader: PageReader<'_>) -> Result<Option<DateTime<Utc>>, SourceE
             .iter()
             .filter_map(|resource| resource.stamp)
             .max()),
-        Err(refused) if matches!(refused.status, Some(400 | 422)) => Ok(None),
+        Err(refused) if refused.is_of_parameter() => Ok(None),
         Err(refused) => Err(refused.error),
     }
 }

@@ -152,7 +152,7 @@ impl SubjectReader<'_> {
             let Some(url) = next.take() else { break };
             let fetched = match session.get_page(url, ask, self.now).await {
                 Err(refused) if ask.is_expired(&refused) => break,
-                Err(refused) if !is_plain && matches!(refused.status, Some(400 | 422)) => {
+                Err(refused) if !is_plain && refused.is_of_parameter() => {
                     let url = session.queries.patients(ids);
                     session.get_page(url, ask, self.now).await?
                 }
@@ -182,17 +182,13 @@ impl SubjectReader<'_> {
                 .map(PatientEntry::from)
                 .into_iter()
                 .collect(),
-            Err(HttpRefusal {
-                status: Some(404 | 410),
-                ..
-            }) => Vec::new(),
+            Err(refused) if refused.is_gone() => Vec::new(),
             Err(HttpRefusal {
                 status: Some(403), ..
             }) => return Ok(None),
-            Err(HttpRefusal {
-                status: Some(400 | 405 | 422 | 501),
-                ..
-            }) => self.search(std::slice::from_ref(id)).await?,
+            Err(refused) if refused.is_unsupported() => {
+                self.search(std::slice::from_ref(id)).await?
+            }
             Err(refused) => return Err(refused.error),
         };
         Ok(Some(found))
