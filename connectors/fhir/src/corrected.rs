@@ -51,15 +51,12 @@ fn list_of_patients(
     run: &SearchRun,
     back: Option<StampMark>,
 ) -> Option<SearchRun> {
-    let begin = |list: &mut SearchRun, from| {
-        let url = session.queries.changed_patients(from);
-        list.begin_search(Queries::path(&url), from, run.started);
-    };
     if let (Some(Reached::Partly(list)), None) = (run.patients.as_deref(), back) {
-        let from = list.reached();
+        let reached = list.reached();
+        let from = reached.or_else(|| session.begin_behind(list.since));
+        let url = session.queries.changed_patients(from);
         let mut list = (**list).clone();
-        let from = from.or_else(|| session.begin_behind(list.since));
-        begin(&mut list, from);
+        list.begin_search(Queries::path(&url), from, run.started);
         return Some(list);
     }
     let stored = run.patients.as_deref().and_then(Reached::mark);

@@ -45,18 +45,15 @@ impl PageReader<'_> {
         from: Option<DateTime<Utc>>,
         window: Option<RunWindow>,
     ) -> Result<FetchedPage, SourceError> {
-        let to = window.and_then(RunWindow::end);
-        let span = Span { from, to };
+        let span = Span::of_window(from, window);
         self.session
             .first_page(self.request.feed, span, self.limit(), self.request.now)
             .await
     }
 
     /// The address of the first server page of the feed's search.
-    pub(crate) fn search_url(&self, from: Option<DateTime<Utc>>, window: Option<RunWindow>) -> Url {
-        let to = window.and_then(RunWindow::end);
+    pub(crate) fn search_url(&self, span: Span) -> Url {
         let includes = self.session.asks_for_includes();
-        let span = Span { from, to };
         self.session
             .queries
             .search(self.request.feed, span, self.limit(), includes)

@@ -22,16 +22,10 @@ pub(crate) async fn page(
     let position = request.after.as_ref().map(read_text).transpose()?;
     match position {
         Some(PullPosition::Run(mut run)) if !request.first_of_run => {
-            let feed = request.feed;
-            let search = |span| {
-                let includes = session.asks_for_includes();
-                session.queries.search(feed, span, reader.limit(), includes)
-            };
-            let link = (!run.begins_search).then_some(Ask::NextPage(resource_type(feed)));
-            let fetched = match reader
-                .next_page(&mut run, resource_type(feed), search)
-                .await
-            {
+            let resource = resource_type(request.feed);
+            let link = (!run.begins_search).then_some(Ask::NextPage(resource));
+            let search = |span| reader.search_url(span);
+            let fetched = match reader.next_page(&mut run, resource, search).await {
                 // From the same beginning again, and now in windows.
                 Err(refused)
                     if link.is_some_and(|link| link.is_expired(&refused))

@@ -7,7 +7,7 @@ use connector_kit::SourceError;
 
 use crate::bundle::ServerPage;
 use crate::page_reader::PageReader;
-use crate::query::Queries;
+use crate::query::{Queries, Span};
 use crate::run_window::RunWindow;
 use crate::search_run::SearchRun;
 use crate::session::FetchedPage;
@@ -61,7 +61,7 @@ pub(crate) fn advance(reader: PageReader<'_>, run: &mut SearchRun, now: DateTime
     let to = (to < now.timestamp()).then_some(to);
     let next = RunWindow { to, width };
     run.window = Some(next);
-    let url = reader.search_url(Some(end), Some(next));
+    let url = reader.search_url(Span::of_window(Some(end), Some(next)));
     run.begin_search(Queries::path(&url), Some(end), now);
     true
 }

@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::config::FhirConfig;
 use crate::fact::resource_type;
+use crate::run_window::RunWindow;
 
 /// Patients asked for in one batched read.
 pub(crate) const MAX_BATCH: usize = 50;
@@ -41,6 +42,12 @@ pub(crate) struct Span {
 impl Span {
     pub(crate) const fn since(from: Option<DateTime<Utc>>) -> Self {
         Self { from, to: None }
+    }
+
+    /// The span from a moment to the end of a window.
+    pub(crate) fn of_window(from: Option<DateTime<Utc>>, window: Option<RunWindow>) -> Self {
+        let to = window.and_then(RunWindow::end);
+        Self { from, to }
     }
 }
 
