@@ -1,7 +1,6 @@
 //! Encrypted connections to a PostgreSQL with a certificate of its own: verified, not verified, and
 //! refused.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use connector_kit::{Connector, Level};
@@ -11,29 +10,15 @@ use testbed::postgres::Postgres;
 
 use crate::clinic::now;
 
-/// Gives the server a certificate for `name`; returns it in PEM.
-fn certify(server: &Postgres, name: &str) -> String {
-    certify_with(
-        server,
-        &CertificateParams::new(vec![name.to_owned()]).unwrap(),
-    )
-}
-
-/// Gives the server a self-signed certificate of these parameters; returns it in PEM.
-fn certify_with(server: &Postgres, params: &CertificateParams) -> String {
+/// Gives the server a self-signed certificate of these parameters, and `ca.pem` in `base`.
+async fn certify(server: &mut Postgres, base: &Path, params: &CertificateParams) {
     let key = KeyPair::generate().unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    let owner = std::fs::metadata(server.data_dir()).unwrap();
-    for (file, pem) in [
-        ("server.crt", certificate.pem()),
-        ("server.key", key.serialize_pem()),
-    ] {
-        let path = server.data_dir().join(file);
-        std::fs::write(&path, pem).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
-    }
-    certificate.pem()
+    let certificate = params.self_signed(&key).unwrap().pem();
+    std::fs::write(base.join("ca.pem"), &certificate).unwrap();
+    server
+        .encrypt(&certificate, &key.serialize_pem())
+        .await
+        .unwrap();
 }
 
 fn connector(port: u16, tls: &str, base: &Path) -> SqlConnector {
@@ -49,14 +34,8 @@ async fn a_certificate_is_checked_as_the_mode_says() {
     let mut server = Postgres::start().await.unwrap();
     let base = tempfile::tempdir().unwrap();
     for (certified, verified) in [("127.0.0.1", true), ("mis.example", false)] {
-        let pem = certify(&server, certified);
-        std::fs::write(base.path().join("ca.pem"), pem).unwrap();
-        server
-            .psql("postgres", "ALTER SYSTEM SET ssl = on")
-            .await
-            .unwrap();
-        server.stop().await.unwrap();
-        server.restart().await.unwrap();
+        let params = CertificateParams::new(vec![certified.to_owned()]).unwrap();
+        certify(&mut server, base.path(), &params).await;
         for (tls, accepted) in [
             ("{ mode = 'disable' }", true),
             ("{ mode = 'prefer' }", true),
@@ -85,10 +64,6 @@ async fn a_certificate_is_checked_as_the_mode_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_bad_certificate_has_its_own_words() {
     let mut server = Postgres::start().await.unwrap();
-    server
-        .psql("postgres", "ALTER SYSTEM SET ssl = on")
-        .await
-        .unwrap();
     let base = tempfile::tempdir().unwrap();
     let params = || CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let mut expired = params();
@@ -102,10 +77,7 @@ async fn each_bad_certificate_has_its_own_words() {
         (early, "is not valid yet"),
         (own, "CA:TRUE"),
     ] {
-        let pem = certify_with(&server, &params);
-        std::fs::write(base.path().join("ca.pem"), pem).unwrap();
-        server.stop().await.unwrap();
-        server.restart().await.unwrap();
+        certify(&mut server, base.path(), &params).await;
         let tls = "{ mode = 'verify-full', ca_file = 'ca.pem' }";
         let report = connector(server.port(), tls, base.path())
             .check(now())

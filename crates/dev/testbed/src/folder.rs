@@ -94,8 +94,8 @@ impl Drop for Folder {
     }
 }
 
-/// Writes a new file.
-#[cfg(any(feature = "rabbitmq", feature = "mariadb"))]
+/// Writes a file.
+#[cfg(any(feature = "rabbitmq", feature = "postgres", feature = "mariadb"))]
 pub(crate) fn write(path: &Path, content: &str) -> Result<(), Error> {
     std::fs::write(path, content).map_err(Error::io(format!("write {}", path.display())))
 }

@@ -5,6 +5,8 @@ use crate::folder::{Folder, User, unprivileged_user};
 use crate::process::{POLL, Process, ProcessSlot, ProcessSpec};
 use crate::template::{self, Template};
 use crate::tools;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -181,6 +183,21 @@ impl Postgres {
         ];
         let env = [("PGCLIENTENCODING".to_owned(), "UTF8".to_owned())];
         tools::run(&self.bin.join("psql"), &args, &env, sql).await
+    }
+
+    /// Starts the server again with this certificate and its key (PEM), by which it encrypts from
+    /// now on the connections of clients that ask for it.
+    pub async fn encrypt(&mut self, certificate: &str, key: &str) -> Result<(), Error> {
+        for (file, pem) in [("server.crt", certificate), ("server.key", key)] {
+            let path = self.data.join(file);
+            crate::folder::write(&path, pem)?;
+            // The server refuses a key that others may read.
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600))
+                .map_err(Error::io(format!("set the permissions of {file}")))?;
+            crate::folder::set_owner(&path, self.user.as_ref())?;
+        }
+        self.psql("postgres", "ALTER SYSTEM SET ssl = on").await?;
+        self.restart().await
     }
 
     /// `kill -9` of the server; its data stays as they were.

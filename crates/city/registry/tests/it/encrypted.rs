@@ -1,7 +1,6 @@
 //! Tests of an encrypted connection to PostgreSQL whose certificate is not accepted: the reason is
 //! told, not that TLS failed.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -27,19 +26,11 @@ async fn certify(server: &mut Postgres, base: &Path, name: &str, is_ca: bool) {
         .stderr(Stdio::null())
         .status();
     assert!(made.is_ok_and(|status| status.success()), "a certificate");
-    let owner = std::fs::metadata(server.data_dir()).unwrap();
-    for (from, to) in [("ca.pem", "server.crt"), ("server.key", "server.key")] {
-        let path = server.data_dir().join(to);
-        std::fs::copy(base.join(from), &path).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
-    }
+    let pem = |file| std::fs::read_to_string(base.join(file)).unwrap();
     server
-        .psql("postgres", "ALTER SYSTEM SET ssl = on")
+        .encrypt(&pem("ca.pem"), &pem("server.key"))
         .await
         .unwrap();
-    server.stop().await.unwrap();
-    server.restart().await.unwrap();
 }
 
 async fn opened(server: &Postgres, base: &Path, ca_file: Option<&str>) -> Result<(), String> {
