@@ -84,7 +84,6 @@ impl From<Resource> for PatientEntry {
 /// Takes a search answer apart. A resource of the wrong shape stays in; an answer of the wrong
 /// shape is an error.
 pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, SourceError> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let head: Head = serde_json::from_slice(body).map_err(|_| not_a_bundle())?;
     if head.resource_type == "OperationOutcome" {
         return Err(complaint(body));
@@ -143,7 +142,6 @@ pub(crate) struct HistoryPage {
 
 /// Takes a page of the history of Patient apart: only its deletions are read.
 pub(crate) fn parse_history(body: &[u8]) -> Result<HistoryPage, SourceError> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let head: Head = serde_json::from_slice(body).map_err(|_| not_a_bundle())?;
     if head.resource_type != "Bundle" {
         return Err(not_a_bundle());
@@ -225,8 +223,7 @@ fn keep_newest(
 
 /// Parses the answer to a read by id; returns `None` for another resource, or none at all.
 pub(crate) fn parse_read(body: &[u8], resource_type: &str) -> Option<Resource> {
-    let body = std::str::from_utf8(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok()?;
-    let json: Box<RawValue> = serde_json::from_str(body).ok()?;
+    let json: Box<RawValue> = serde_json::from_slice(body).ok()?;
     let head: Head = serde_json::from_str(json.get()).ok()?;
     let id = usable_id(&head.id)?;
     (head.resource_type == resource_type)
