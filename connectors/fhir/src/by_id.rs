@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
-use connector_kit::{ClinicFact, ClinicRecord, Feed, MAX_FETCH_IDS, SourceError};
+use connector_kit::{ClinicRecord, Feed, MAX_FETCH_IDS, SourceError};
 
 use crate::bundle::{self, PatientEntry, Resource, ServerPage};
 use crate::config::Include;
@@ -168,12 +168,9 @@ impl IdSearch<'_> {
         let zone = self.session.config.time_zone.0;
         found.matches.iter().all(|resource| {
             let mapped = fact::map(self.feed, resource.json.get(), zone);
-            let codings = match &mapped.fact {
-                ClinicFact::Vaccination { vaccine, .. } => vaccine,
-                ClinicFact::Test { test, .. } => test,
-                ClinicFact::Recovery { diagnosis, .. } => diagnosis,
-            };
-            self.session.queries.asks_for(self.feed, codings)
+            self.session
+                .queries
+                .asks_for(self.feed, mapped.fact.codings())
         })
     }
 

@@ -221,6 +221,16 @@ impl ClinicFact {
             Self::Recovery { .. } => Feed::Recoveries,
         }
     }
+
+    /// The codings of the vaccine, the test or the diagnosis.
+    #[must_use]
+    pub fn codings(&self) -> &[Coding] {
+        match self {
+            Self::Vaccination { vaccine, .. } => vaccine,
+            Self::Test { test, .. } => test,
+            Self::Recovery { diagnosis, .. } => diagnosis,
+        }
+    }
 }
 
 impl fmt::Debug for Identifier {

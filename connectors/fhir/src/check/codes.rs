@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use connector_kit::{CheckReport, ClinicFact, Coding, Feed};
+use connector_kit::{CheckReport, Coding, Feed};
 
 use super::readable;
 use crate::bundle::ServerPage;
@@ -74,12 +74,7 @@ fn distinct(session: &FhirSession, feed: Feed, page: &ServerPage) -> Vec<String>
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for resource in &page.matches {
         let mapped = fact::map(feed, resource.json.get(), zone);
-        let codings = match mapped.fact {
-            ClinicFact::Vaccination { vaccine, .. } => vaccine,
-            ClinicFact::Test { test, .. } => test,
-            ClinicFact::Recovery { diagnosis, .. } => diagnosis,
-        };
-        let mut names: Vec<_> = codings.iter().filter_map(name).collect();
+        let mut names: Vec<_> = mapped.fact.codings().iter().filter_map(name).collect();
         if names.is_empty() {
             names.push("(only words)".to_owned());
         }
