@@ -11,11 +11,10 @@ use crate::pass_error::{PassError, log_unsupported};
 use crate::position::{CorrectedPass, DeletedPatients, HistoryPlace};
 use crate::query::Queries;
 use crate::refusal::{Ask, HttpRefusal};
+use crate::stamp_mark::CLOCK_SLACK;
 
 /// Pages of the history read in one pass; it shows its newest versions first.
 const MAX_PAGES: u32 = 1000;
-/// Time beyond the overlap for which the history is read again, in seconds: the clocks may differ.
-const SLACK_SECONDS: i64 = 60;
 
 /// The next few deleted patients; none where this page of the history tells of none, or where there
 /// is no history.
@@ -112,7 +111,7 @@ fn behind(
 /// Notes from which moment the next run has to read the history, once this pass is done.
 fn note_read(pass: &mut CorrectedPass, overlap: TimeDelta, now: DateTime<Utc>) {
     let read_at = pass.list.started.min(now);
-    let from = read_at.checked_sub_signed(overlap + TimeDelta::seconds(SLACK_SECONDS));
+    let from = read_at.checked_sub_signed(overlap + CLOCK_SLACK);
     if from > pass.deleted_from {
         pass.deleted_from_then = from;
     }

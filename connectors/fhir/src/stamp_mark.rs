@@ -4,9 +4,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Time beyond the overlap after which no record is expected any more, in seconds: the clock that
-/// stamps records may be behind the one that the server tells.
-const CLOCK_SLACK_SECONDS: i64 = 60;
+/// Time beyond the overlap after which no record is expected any more: the clock that stamps records
+/// may be behind the one that the server tells.
+pub(crate) const CLOCK_SLACK: TimeDelta = TimeDelta::seconds(60);
 
 /// The stamp up to which everything has been read.
 ///
@@ -55,7 +55,7 @@ impl StampMark {
             .filter(|before| before.stamp == stamp)
             .and_then(|before| before.late_since)
             .unwrap_or(read_at);
-        let is_closed = read_at - seen > overlap + TimeDelta::seconds(CLOCK_SLACK_SECONDS);
+        let is_closed = read_at - seen > overlap + CLOCK_SLACK;
         Self {
             stamp,
             read_at: is_closed.then_some(read_at),
@@ -94,7 +94,7 @@ impl StampMark {
             return Some(self.stamp + TimeDelta::seconds(1));
         }
         read_at
-            .checked_sub_signed(overlap + TimeDelta::seconds(CLOCK_SLACK_SECONDS))
+            .checked_sub_signed(overlap + CLOCK_SLACK)
             .filter(|until| *until > DateTime::<Utc>::MIN_UTC)
     }
 }

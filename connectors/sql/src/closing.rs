@@ -18,7 +18,7 @@ use crate::stamp::{self, Moment};
 use crate::value::{Key, Kind};
 
 /// Greatest distance of a clock in a wrong time zone, in seconds.
-const WIDEST_ZONE: i64 = 14 * 3600;
+pub(crate) const WIDEST_ZONE: i64 = 14 * 3600;
 const DAY: i64 = 86_400;
 
 /// The newest stamp that was known before a run, where it was not closed.

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use connector_kit::{CheckReport, Feed, Finding, Level};
 
 use super::look::{Look, SAMPLE_ROWS};
+use crate::closing::WIDEST_ZONE;
 use crate::date::EpochUnit;
 use crate::driver::Failure;
 use crate::layout::{CHANGED_AT, RECORD_ID};
@@ -11,10 +12,6 @@ use crate::page::{Pager, Start};
 use crate::stamp;
 use crate::table::{Row, Table};
 use crate::value::{Key, Kind, Sql};
-
-/// Greatest distance of a clock in a wrong time zone, in seconds; a stamp further ahead of now has
-/// a wrong year.
-const WIDEST_ZONE_SECONDS: i64 = 14 * 3600;
 
 /// Looks at the stamps and ids of one feed.
 pub(super) struct StampCheck<'c> {
@@ -225,7 +222,8 @@ impl StampCheck<'_> {
             let moment = self.look.now + TimeDelta::seconds(seconds);
             stamp::present(moment, newest.kind, &newest.value, zone)
         };
-        let (Some(soon), Some(far)) = (later(300), later(WIDEST_ZONE_SECONDS)) else {
+        // A stamp further ahead than a wrong zone has a wrong year.
+        let (Some(soon), Some(far)) = (later(300), later(WIDEST_ZONE)) else {
             return Ok(());
         };
         let ahead = self.count_after(&soon).await?;
