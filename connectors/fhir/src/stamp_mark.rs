@@ -4,8 +4,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Time beyond the overlap after which no record is expected any more: the clock that stamps records
-/// may be behind the one that the server tells.
+/// Time beyond the overlap after which no record is expected any more: the clock that stamps
+/// records may be behind the one that the server tells.
 pub(crate) const CLOCK_SLACK: TimeDelta = TimeDelta::seconds(60);
 
 /// The stamp up to which everything has been read.
