@@ -62,7 +62,7 @@ reasons! {
         choose a key column that names one row.";
     /// The source could not hand the record over.
     RecordUnreadable = "record-unreadable", "The source could not hand the record over, but for \
-        its id: a value makes the query fail, or the id is too long; the log says which. Correct \
+        its id (a value makes the query fail, or the id is too long; the log says which): correct \
         the value at the clinic, or the query.";
     /// The status word is not mapped.
     StatusUnknown = "status-unknown", "The record's status is a word nobody has mapped: add it to \
