@@ -8,14 +8,19 @@ use crate::sources::Source;
 /// Code of a sweep that found rows which had changed without their stamps telling the pulls.
 pub(crate) const CHANGED_UNNOTICED: &str = "changed-unnoticed";
 
+/// Code of a sweep whose two looks over the keys missed rows that the source has when it is asked
+/// for them by their ids.
+pub(crate) const KEYS_INCOMPLETE: &str = "keys-incomplete";
+
 /// Code of a sweep that would have withdrawn more than it may.
 pub(crate) const WITHDRAWALS_HELD: &str = "withdrawals-held";
 
 /// Codes of all surprises.
 #[cfg(feature = "cli")]
-pub(crate) const CODES: [&str; 4] = [
+pub(crate) const CODES: [&str; 5] = [
     connector_kit::SourceSurprise::StampsWentBack.as_str(),
     CHANGED_UNNOTICED,
+    KEYS_INCOMPLETE,
     WITHDRAWALS_HELD,
     crate::endless::CODE,
 ];
@@ -58,6 +63,10 @@ pub(crate) fn text(code: &str) -> &'static str {
         }
         CHANGED_UNNOTICED => {
             "rows had changed without their change stamps telling; the sweep has read them"
+        }
+        KEYS_INCOMPLETE => {
+            "lists of all keys lacked rows that the source has when asked for them by id; nothing \
+             of them was withdrawn"
         }
         WITHDRAWALS_HELD => {
             "more records are gone than may be withdrawn unasked; see `clinic-gateway \

@@ -1,6 +1,6 @@
 //! Support for the tests of this crate: a gateway over a source that a test controls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -39,6 +39,12 @@ pub(crate) struct Rows {
     pub broken: Mutex<Vec<(Feed, SourceError)>>,
     /// Feeds whose pages were asked for, in turn.
     pub asked_feeds: Mutex<Vec<Feed>>,
+    /// Rows that lists of keys leave out.
+    pub unlisted: Mutex<BTreeSet<u32>>,
+    /// Rows for which a question by id fails.
+    pub unanswered: Mutex<BTreeSet<u32>>,
+    /// Ids that were asked for, question by question.
+    pub asked_ids: Mutex<Vec<Vec<String>>>,
     /// True while the source hands out the same pages again and again.
     pub endless: AtomicBool,
     /// Number of pages asked for.
@@ -189,7 +195,9 @@ impl Connector for RowsConnector {
     async fn keys(&self, request: KeysRequest) -> Result<KeysPage, SourceError> {
         self.0.works(request.feed)?;
         let (rows, next) = self.0.page_of(request.after.as_ref(), request.limit);
-        let keys = rows.into_iter().map(|(id, stamp)| RecordKey {
+        let unlisted = self.0.unlisted.lock();
+        let listed = rows.into_iter().filter(|(id, _)| !unlisted.contains(id));
+        let keys = listed.map(|(id, stamp)| RecordKey {
             record_id: id.to_string(),
             stamp: Some(stamp),
         });
@@ -205,6 +213,13 @@ impl Connector for RowsConnector {
         ids: &[String],
         _now: DateTime<Utc>,
     ) -> Result<Vec<ClinicRecord>, SourceError> {
+        self.0.asked_ids.lock().push(ids.to_vec());
+        self.0.works(feed)?;
+        let unanswered = self.0.unanswered.lock();
+        let mut asked = ids.iter().filter_map(|id| id.parse().ok());
+        if asked.any(|id: u32| unanswered.contains(&id)) {
+            return Err(SourceError::retry("a row cannot be looked for"));
+        }
         let rows = self.rows_with(ids);
         Ok(rows
             .into_iter()

@@ -89,6 +89,7 @@ fn print_feeds(swept: &[(String, Vec<FeedSweep>)]) {
                 feed.looks.to_string(),
                 feed.reread.to_string(),
                 feed.missed.to_string(),
+                feed.unlisted.to_string(),
                 feed.withdrawn.to_string(),
                 held,
             ]
@@ -102,6 +103,7 @@ fn print_feeds(swept: &[(String, Vec<FeedSweep>)]) {
             "looks",
             "read again",
             "missed",
+            "not listed",
             "withdrawn",
             "held",
         ],

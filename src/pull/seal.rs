@@ -22,8 +22,8 @@ pub(crate) enum PageOrigin {
     },
     /// Rows that a sweep has read again, with the keys it has seen.
     Sweep(SweepStep),
-    /// Rows of dead letters, read again.
-    Retry,
+    /// Rows read again by their ids: of dead letters, and those that a sweep missed.
+    ById,
 }
 
 /// A page whose batches are sealed, but not yet durable.
@@ -86,7 +86,7 @@ pub(crate) async fn seal_page(
             }
         }
         PageOrigin::Sweep(step) => sweep = Some(step),
-        PageOrigin::Retry => {}
+        PageOrigin::ById => {}
     }
     let commit = PageCommit {
         source: run.source.name.clone(),
@@ -94,6 +94,7 @@ pub(crate) async fn seal_page(
         drafts: page.drafts,
         refused: page.refused,
         accepted_record_ids: page.accepted,
+        names: page.names,
         resume,
         generation_at_read,
         sweep,

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::NaiveDate;
 use connector_kit::{ClinicRecord, Cursor, Page, SourceError};
+use contract::Body;
 use fault::Point;
-use outbox::{OutboxError, Pulled, Refused};
+use outbox::{OutboxError, Pulled, RecordName, Refused};
 use pseudonym::{Pseudonymiser, RecordOutcome};
 use tokio::sync::mpsc;
 
@@ -22,6 +23,8 @@ pub(crate) struct TransformedPage {
     pub(crate) refused: Vec<Refused>,
     /// Ids of the records that were not refused; empty where the feed has no dead letters.
     pub(crate) accepted: Vec<String>,
+    /// Names of the rows whose drafts assert a fact.
+    pub(crate) names: Vec<RecordName>,
     /// Number of records about something else than COVID-19.
     pub(crate) out_of_scope: u64,
     /// Number of drafts with a wrong check digit in their OMS number.
@@ -88,18 +91,22 @@ impl Transformer {
         };
         for record in records {
             let keep_ids = self.keep_ids.load(Ordering::Relaxed);
-            let id = keep_ids.then(|| record.record_id.clone());
+            let record_id = record.record_id.clone();
             let stamp = record.stamp;
             match self.pseudonymiser.apply(record, self.today) {
                 RecordOutcome::Draft(draft, warnings) => {
                     page.oms_warnings += u64::from(warnings.oms_check_digit);
+                    page.accepted.extend(keep_ids.then(|| record_id.clone()));
+                    if matches!(draft.body, Body::Asserted { .. }) {
+                        let record = draft.record;
+                        page.names.push(RecordName { record, record_id });
+                    }
                     page.drafts.push(Pulled { draft, stamp });
-                    page.accepted.extend(id);
                 }
                 RecordOutcome::OutOfScope(draft) => {
                     page.out_of_scope += 1;
                     page.drafts.push(Pulled { draft, stamp });
-                    page.accepted.extend(id);
+                    page.accepted.extend(keep_ids.then_some(record_id));
                 }
                 RecordOutcome::Rejected(rejection) => {
                     self.keep_ids.store(true, Ordering::Relaxed);

@@ -107,7 +107,7 @@ async fn reread(run: &FeedRun<'_>, ids: &[String]) -> Result<Outcomes, PullError
         let outcome = RetryOutcome::Refused(refused.reason.to_owned());
         outcomes.insert(refused.record_id.clone(), outcome);
     }
-    let sealed = seal_page(run, transformed, PageOrigin::Retry).await?;
+    let sealed = seal_page(run, transformed, PageOrigin::ById).await?;
     commit_page(run, sealed).await?;
     corrections::settle(run, None).await?;
     Ok(outcomes)

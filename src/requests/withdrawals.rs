@@ -43,7 +43,7 @@ pub(super) async fn confirm(
                 withdrawn: count, ..
             } => withdrawn += count,
             SweepEnd::Held { missing, .. } => held += missing,
-            SweepEnd::LookAgain { .. } => {}
+            SweepEnd::LookAgain { .. } | SweepEnd::Missing { .. } => {}
         }
     }
     if by_sweep > 0

@@ -1,15 +1,13 @@
 //! Key sweep of a feed: ids and change stamps of every row are read, rows that differ from what is
 //! remembered are read again by id, and records that no key names any more are withdrawn after a
-//! second look.
+//! second look, and after the source was asked for each by its id.
 
+mod missing;
 mod pass;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::Ordering;
-
 use outbox::{SweepEnd, SweepLimits};
-use pseudonym::fact_kind;
 use serde::{Deserialize, Serialize};
 
 use crate::backpressure::SpaceWait;
@@ -17,6 +15,7 @@ use crate::corrections;
 use crate::cursor;
 use crate::pull::{FeedFailure, FeedRun, PullError, Transformer};
 use crate::surprise;
+use missing::withdraw_missing;
 use pass::SweepPass;
 
 /// Most passes over a feed's keys in one sweep: two, and some for a sweep that was resumed.
@@ -36,6 +35,10 @@ pub struct FeedSweep {
     pub reread: u64,
     /// Number of reread rows whose content had changed without a pull's noticing.
     pub missed: u64,
+    /// Number of records that no key named, and that the source has when it is asked for them by
+    /// their ids.
+    #[serde(default)]
+    pub unlisted: u64,
     /// Number of records withdrawn because no key names them any more.
     pub withdrawn: u64,
     /// Number of records that would have been withdrawn, but need an operator's permission first.
@@ -121,7 +124,7 @@ async fn sweep_to_end(run: &FeedRun<'_>) -> Result<FeedSweep, PullError> {
                 None => return Ok(sweep),
             }
         }
-        match finish_pass(run, &mut sweep).await? {
+        match finish_pass(run, &transformer, &mut sweep).await? {
             PassEnd::LookAgain => {}
             PassEnd::Stopped => return Ok(sweep),
             PassEnd::Done => {
@@ -135,38 +138,32 @@ async fn sweep_to_end(run: &FeedRun<'_>) -> Result<FeedSweep, PullError> {
 }
 
 /// Ends a pass over all keys: withdraws what is gone, where that is confirmed and permitted.
-async fn finish_pass(run: &FeedRun<'_>, sweep: &mut FeedSweep) -> Result<PassEnd, PullError> {
-    let gateway = run.gateway;
+async fn finish_pass(
+    run: &FeedRun<'_>,
+    transformer: &Transformer,
+    sweep: &mut FeedSweep,
+) -> Result<PassEnd, PullError> {
     let source = run.source;
     let limits = SweepLimits {
         percent: source.sweep.max_withdrawn_percent,
         always: source.sweep.always_allowed,
     };
-    // What was withdrawn before the outbox was full stays withdrawn; the rest follows when there is
-    // space.
-    let end = gateway
-        .add_batches(run.stop, || {
-            let feed = run.feed.as_str();
-            let kind = fact_kind(run.feed);
-            let now = gateway.clock.now();
-            gateway
-                .outbox
-                .finish_sweep_pass(&source.name, feed, kind, limits, now)
-        })
-        .await?;
-    let withdrawn = match end {
-        None => return Ok(PassEnd::Stopped),
-        Some(SweepEnd::LookAgain { .. }) => return Ok(PassEnd::LookAgain),
-        Some(SweepEnd::Done { withdrawn, .. }) => withdrawn,
-        Some(SweepEnd::Held { missing, .. }) => {
+    let now = run.gateway.clock.now();
+    let outbox = &run.gateway.outbox;
+    let end = outbox.finish_sweep_pass(&source.name, run.feed.as_str(), limits, now);
+    match end.await? {
+        SweepEnd::LookAgain { .. } => return Ok(PassEnd::LookAgain),
+        SweepEnd::Missing { .. } => {
+            if withdraw_missing(run, transformer, sweep).await?.is_none() {
+                return Ok(PassEnd::Stopped);
+            }
+        }
+        SweepEnd::Done { .. } => {}
+        SweepEnd::Held { missing, .. } => {
             sweep.held = Some(missing);
             run.note_surprise(surprise::WITHDRAWALS_HELD, 1).await;
-            0
         }
-    };
-    sweep.withdrawn += withdrawn;
-    run.counters.swept.fetch_add(withdrawn, Ordering::Relaxed);
-    run.count_records("swept", withdrawn);
+    }
     if sweep.missed > 0 {
         run.note_surprise(surprise::CHANGED_UNNOTICED, sweep.missed)
             .await;
@@ -179,6 +176,7 @@ fn log_result(run: &FeedRun<'_>, sweep: &FeedSweep) {
         keys,
         reread,
         missed,
+        unlisted,
         withdrawn,
         held,
         finished,
@@ -193,12 +191,13 @@ fn log_result(run: &FeedRun<'_>, sweep: &FeedSweep) {
              withdrawn. If they are gone on purpose: clinic-gateway confirm-withdrawals {}",
             run.source.name
         );
-    } else if *finished && (*withdrawn > 0 || *missed > 0) {
+    } else if *finished && (*withdrawn > 0 || *missed > 0 || *unlisted > 0) {
         tracing::info!(
             event = "swept",
             keys,
             reread,
             missed,
+            unlisted,
             withdrawn,
             "all keys of a feed were read"
         );

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use connector_kit::{Cursor, KeysRequest, RecordKey, SourceError, SourceSurprise};
 use contract::RecordDigest;
 use fault::Point;
-use outbox::SweepStep;
+use outbox::{RecordName, SweepStep};
 
 use super::FeedSweep;
 use crate::cursor;
@@ -78,9 +78,15 @@ impl<'a> SweepPass<'a> {
             let record_id = page.keys.get(*index)?.record_id.clone();
             Some((digests.get(*index)?.0, record_id))
         });
+        let record_names = found.nameless.iter().filter_map(|index| {
+            let record_id = page.keys.get(*index)?.record_id.clone();
+            let record = digests.get(*index)?.0;
+            Some(RecordName { record, record_id })
+        });
         let next = page.next.as_ref();
         let step = SweepStep {
             names: unnamed.collect(),
+            record_names: record_names.collect(),
             seen: found.seen,
             cursor: next.map(|next| cursor::write(&source.settings, next)),
         };

@@ -1,6 +1,10 @@
 //! Tests of a sweep: withdrawals, rows read again, the safety catch, failures.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
 use connector_kit::Feed;
+use contract::{Body, wire};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -32,19 +36,109 @@ async fn a_sweep_withdraws_what_is_gone_and_reads_what_pulls_cannot_see() {
     assert_eq!((second.held, second.finished), (None, true));
     let third = sweep(&world).await;
     assert_eq!((third.keys, third.reread, third.withdrawn), (4499, 0, 0));
-    let status = world
-        .gateway
-        .outbox
-        .reader()
-        .status()
-        .await
-        .expect("the state");
-    let codes: Vec<&str> = status
-        .surprises
-        .iter()
-        .map(|surprise| surprise.code.as_str())
-        .collect();
-    assert_eq!(codes, ["stamps-went-back"]);
+    assert_eq!(surprises(&world).await, ["stamps-went-back"]);
+}
+
+async fn surprises(world: &World) -> Vec<String> {
+    let reader = world.gateway.outbox.reader();
+    let status = reader.status().await.expect("the state");
+    let codes = status.surprises.into_iter().map(|surprise| surprise.code);
+    codes.collect()
+}
+
+/// Number of withdrawals among the events that have not left.
+async fn withdrawn(world: &World) -> usize {
+    let outbox = &world.gateway.outbox;
+    let now = world.gateway.clock.now();
+    let lease = std::time::Duration::from_secs(60);
+    let leased = outbox.lease(1000, now, lease).await.expect("leased");
+    let events = leased.iter().flat_map(|one| {
+        let opened = world.private.open(&one.batch.bytes).expect("it is ours");
+        match wire::decode_message(&opened.encoded).expect("a message") {
+            wire::Message::Events(events) => events,
+            wire::Message::Probe(_) => Vec::new(),
+        }
+    });
+    events
+        .filter(|event| {
+            event
+                .as_ref()
+                .is_ok_and(|event| matches!(event.body, Body::Withdrawn { .. }))
+        })
+        .count()
+}
+
+#[tokio::test]
+async fn rows_that_no_list_names_are_asked_for_by_id_before_they_are_withdrawn() {
+    let world = World::new("", 0..1000).await;
+    sweep(&world).await;
+    world.rows.lock().remove(&17);
+    world.rows.unlisted.lock().extend([17, 18, 19, 999]);
+    world.rows.asked_ids.lock().clear();
+    let swept = sweep(&world).await;
+    assert_eq!(
+        (swept.keys, swept.looks, swept.unlisted, swept.withdrawn),
+        (996, 2, 3, 1)
+    );
+    assert!(swept.finished);
+    let questions = std::mem::take(&mut *world.rows.asked_ids.lock());
+    let asked: BTreeSet<&str> = questions.iter().flatten().map(String::as_str).collect();
+    assert_eq!(asked, BTreeSet::from(["17", "18", "19", "999"]));
+    assert_eq!(surprises(&world).await, ["keys-incomplete"]);
+    assert_eq!(withdrawn(&world).await, 1);
+    world.rows.unlisted.lock().clear();
+    let whole = sweep(&world).await;
+    assert_eq!((whole.keys, whole.unlisted, whole.withdrawn), (999, 0, 0));
+    assert!(surprises(&world).await.is_empty(), "it is mended");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_asked_for_stays_and_the_others_go() {
+    let world = World::new("", 0..10_000).await;
+    sweep(&world).await;
+    let gone = 1000..1300;
+    world.rows.lock().retain(|id, _| !gone.contains(id));
+    world.rows.unanswered.lock().extend([1000, 1150]);
+    let run_once = async || {
+        world.gateway.sources[0].request_sweep();
+        let stop = CancellationToken::new();
+        let counters = Counters::default();
+        let run = SourceRun {
+            gateway: &world.gateway,
+            source: &world.gateway.sources[0],
+            stop: &stop,
+            counters: &counters,
+        };
+        run.scheduled().await
+    };
+    let failure = run_once().await.expect_err("two rows get no answer");
+    assert_eq!(failure.code(), "source-away");
+    assert_eq!(withdrawn(&world).await, 298);
+
+    world.rows.unanswered.lock().clear();
+    let summary = run_once().await.expect("every row gets its answer");
+    let feeds = summary.sweep.expect("the sweep stayed due");
+    assert_eq!((feeds[0].withdrawn, feeds[0].finished), (2, true));
+}
+
+#[tokio::test]
+async fn a_source_that_goes_away_between_the_looks_and_the_questions_withdraws_nothing() {
+    let world = World::new("", 0..10_000).await;
+    sweep(&world).await;
+    world.rows.lock().retain(|id, _| *id >= 300);
+    world.rows.unanswered.lock().extend(0..300);
+    world.rows.asked_ids.lock().clear();
+    world.gateway.sources[0].request_sweep();
+    let run = SourceRun {
+        gateway: &world.gateway,
+        source: &world.gateway.sources[0],
+        stop: &CancellationToken::new(),
+        counters: &Counters::default(),
+    };
+    run.scheduled().await.expect_err("nothing is answered");
+    assert_eq!(withdrawn(&world).await, 0);
+    let asked = world.rows.asked_ids.lock().len();
+    assert!(asked <= 12, "a source that is away is left alone: {asked}");
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@
 //! without the lock. A page of a source is one [`Outbox::prepare`] and one [`Outbox::commit`]:
 //! records that are new or changed are encoded and sealed, then committed in one transaction with
 //! their digests, the dead letters and the cursor. A crash re-reads; it never skips. Nothing
-//! readable rests in the file: sealed bytes, keyed digests, cursors, and record ids of refused rows
-//! with a code.
+//! readable rests in the file: sealed bytes, keyed digests, sealed record ids, cursors, and record ids
+//! of refused rows with a code.
 
 mod batches;
 mod corrections;
@@ -46,8 +46,8 @@ pub use operator::{
 pub use options::OutboxOptions;
 pub use outbox::Outbox;
 pub use page::{Committed, NotCommitted, PageCommit, Prepared, Pulled};
-pub use records::SourceStamp;
+pub use records::{RecordName, SourceStamp};
 pub use sweep::{
-    CorrectionRule, RemovedFeed, SeenKeys, SettledCorrections, Sweep, SweepEnd, SweepLimits,
-    SweepLookUp, SweepStep,
+    CorrectionRule, MissingRecord, RemovedFeed, SeenKeys, SettledCorrections, Sweep, SweepEnd,
+    SweepLimits, SweepLookUp, SweepStep,
 };

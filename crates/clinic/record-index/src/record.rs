@@ -49,6 +49,14 @@ pub struct KnownRecord {
     pub state: RecordState,
 }
 
+impl KnownRecord {
+    /// Returns whether the last revision given out asserts a fact.
+    #[must_use]
+    pub const fn is_asserted(&self) -> bool {
+        self.state.was_sent() && !self.state.withdrawn
+    }
+}
+
 /// Result of [`crate::RecordIndex::look_up`].
 #[derive(Debug, Default)]
 pub struct LookedUp {

@@ -1,8 +1,8 @@
-//! Values that only a clinic can derive of its records: owner tokens, versions as they travel, and
-//! content digests.
+//! Values that only a clinic can derive of its records: owner tokens, versions as they travel,
+//! content digests, and the clinic's own ids sealed for the gateway's disk.
 //!
-//! All of them come out of the clinic's record key by HMAC-SHA-256, so that none of them rests
-//! anywhere, and a gateway that lost its state derives the same again.
+//! All of them come out of the clinic's record key by HMAC-SHA-256, the key of the seal too, so that
+//! none of them rests anywhere, and a gateway that lost its state derives the same again.
 
 mod revision;
 mod secrets;

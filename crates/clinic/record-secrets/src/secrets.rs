@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use contract::{ContentDigest, FactKind, OWNER_TOKEN_BYTES, OwnerToken, RecordDigest, Version};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -30,6 +32,7 @@ pub struct RecordSecrets {
     content: Hmac<Sha256>,
     withdrawal: Hmac<Sha256>,
     beacon: Hmac<Sha256>,
+    names: XChaCha20Poly1305,
 }
 
 /// Values of one record.
@@ -48,7 +51,9 @@ impl RecordSecrets {
         let keyed = Hmac::<Sha256>::new_from_slice(record_key);
         let keyed = keyed.expect("HMAC takes keys of any length");
         let purpose = |name: &[u8]| keyed.clone().chain_update(name).chain_update([0]);
+        let names = purpose(b"clinic-gateway/record-name/v1").finalize();
         Self {
+            names: XChaCha20Poly1305::new(&names.into_bytes()),
             record: purpose(b"clinic-gateway/record-secrets/v1"),
             content: purpose(b"clinic-gateway/content/v2"),
             withdrawal: purpose(b"clinic-gateway/withdrawal/v2"),
@@ -115,6 +120,31 @@ impl RecordSecrets {
         RecordDigest(keyed.finalize().into_bytes().into())
     }
 
+    /// Seals the clinic's own id of a record, so that it can rest on the gateway's disk.
+    ///
+    /// The nonce is a part of the record's digest, which is keyed and stands for this one id: no
+    /// nonce is used for two texts, and the same id is sealed to the same bytes.
+    #[must_use]
+    pub fn seal_name(&self, record: &RecordDigest, record_id: &str) -> Vec<u8> {
+        let payload = Payload {
+            msg: record_id.as_bytes(),
+            aad: &record.0,
+        };
+        let sealed = self.names.encrypt(&name_nonce(record), payload);
+        sealed.expect("an id is far shorter than the cipher's limit")
+    }
+
+    /// Opens a sealed id; `None` where it was not sealed under this key for this record.
+    #[must_use]
+    pub fn open_name(&self, record: &RecordDigest, sealed: &[u8]) -> Option<String> {
+        let payload = Payload {
+            msg: sealed,
+            aad: &record.0,
+        };
+        let opened = self.names.decrypt(&name_nonce(record), payload).ok()?;
+        String::from_utf8(opened).ok()
+    }
+
     fn derive(&self, record: &RecordDigest) -> Derived {
         let digest: [u8; 32] = mac(&self.record, &record.0, &[]);
         let (owner, rest) = digest.split_at(OWNER_TOKEN_BYTES);
@@ -148,6 +178,12 @@ impl fmt::Debug for RecordSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RecordSecrets(…)")
     }
+}
+
+fn name_nonce(record: &RecordDigest) -> XNonce {
+    let mut nonce = XNonce::default();
+    nonce.copy_from_slice(&record.0[..24]);
+    nonce
 }
 
 fn mac(keyed: &Hmac<Sha256>, record: &[u8; 32], rest: &[u8]) -> [u8; 32] {
@@ -204,6 +240,23 @@ mod tests {
             // those that are within our limits at all.
             prop_assert!(read.is_none_or(|read| secrets().version(&record, read) == Some(theirs)));
             prop_assert_ne!(other.owner(&record), secrets().owner(&record));
+        }
+    }
+
+    #[test]
+    fn a_name_is_opened_only_for_its_record_and_under_its_key() {
+        let [record, other] = [7, 8].map(|byte| RecordDigest([byte; 32]));
+        let sealed = secrets().seal_name(&record, "Прививка-17");
+        assert_eq!(
+            secrets().open_name(&record, &sealed).as_deref(),
+            Some("Прививка-17")
+        );
+        assert_eq!(sealed, secrets().seal_name(&record, "Прививка-17"));
+        assert_eq!(secrets().open_name(&other, &sealed), None);
+        let other_key = RecordSecrets::new(&[0x0c; 32]);
+        assert_eq!(other_key.open_name(&record, &sealed), None);
+        for damaged in [&sealed[..sealed.len() - 1], &[]] {
+            assert_eq!(secrets().open_name(&record, damaged), None);
         }
     }
 

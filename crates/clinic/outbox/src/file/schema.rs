@@ -22,7 +22,7 @@ macro_rules! step {
 }
 
 /// Every migration, oldest first; only ever added to.
-pub(crate) const MIGRATIONS: [SchemaStep; 11] = [
+pub(crate) const MIGRATIONS: [SchemaStep; 12] = [
     step!(1, "outbox", "0001_outbox.sql"),
     step!(2, "receipts and sweeps", "0002_receipts_sweeps.sql"),
     step!(3, "record keys", "0003_record_keys.sql"),
@@ -34,6 +34,7 @@ pub(crate) const MIGRATIONS: [SchemaStep; 11] = [
     step!(9, "beacon", "0009_beacon.sql"),
     step!(11, "figures", "0011_figures.sql"),
     step!(12, "beacon repeat", "0012_beacon_repeat.sql"),
+    step!(13, "record names", "0013_record_names.sql"),
 ];
 
 /// "CGOB" in the file's header, set by the first migration.

@@ -12,8 +12,8 @@ use crate::file::{OutboxError, run_to_end};
 use crate::operator::{RepairPlan, Request, RetryPlan};
 use crate::records::SourceStamp;
 use crate::sweep::{
-    CorrectionRule, RemovedFeed, SettledCorrections, Sweep, SweepEnd, SweepLimits, SweepLookUp,
-    owes_sweep,
+    CorrectionRule, MissingRecord, RemovedFeed, SettledCorrections, Sweep, SweepEnd, SweepLimits,
+    SweepLookUp, owes_sweep,
 };
 
 impl Outbox {
@@ -53,19 +53,16 @@ impl Outbox {
         owes_sweep(self.subjects.database.readers(), source, feed).await
     }
 
-    /// Ends a pass whose keys were all read. A record that no key has named in either pass is
-    /// withdrawn: in chunks, each a transaction, so that a call after a crash or after
-    /// [`OutboxError::Full`] goes on where it was. Once begun it runs to its end, even if the
-    /// caller stops waiting.
+    /// Ends a pass whose keys were all read: asks for a second one, holds the withdrawals, says that
+    /// records are missing, or ends the sweep where none are. Once begun it runs to its end, even if
+    /// the caller stops waiting.
     ///
     /// # Errors
-    /// [`OutboxError::NoSweep`] if none runs or its keys are not all read, [`OutboxError::Full`],
-    /// and the disk's failures.
+    /// [`OutboxError::NoSweep`] if none runs or its keys are not all read, and the disk's failures.
     pub async fn finish_sweep_pass(
         &self,
         source: &str,
         feed: &str,
-        kind: FactKind,
         limits: SweepLimits,
         now: DateTime<Utc>,
     ) -> Result<SweepEnd, OutboxError> {
@@ -74,9 +71,64 @@ impl Outbox {
         let feed = feed.to_owned();
         run_to_end(async move {
             let sweeps = &subjects.sweeps;
-            sweeps.finish_pass(&source, &feed, kind, limits, now).await
+            sweeps.finish_pass(&source, &feed, limits, now).await
         })
         .await
+    }
+
+    /// The next records that no key has named in either pass, behind `after`, at most so many: to be
+    /// asked for by their ids.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoSweep`] if none runs or its keys are not all read, and the disk's failures.
+    pub async fn missing_records(
+        &self,
+        source: &str,
+        feed: &str,
+        after: Option<&MissingRecord>,
+        most: usize,
+    ) -> Result<Vec<MissingRecord>, OutboxError> {
+        let sweeps = &self.subjects.sweeps;
+        sweeps.missing(source, feed, after, most).await
+    }
+
+    /// Withdraws missing records that the source does not have; passes over those that were
+    /// committed meanwhile. Returns the number of records withdrawn. Once begun it runs to its end,
+    /// even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoSweep`] if none runs or its keys are not all read, [`OutboxError::Full`]
+    /// before anything is done, and the disk's failures.
+    pub async fn withdraw_missing(
+        &self,
+        source: &str,
+        feed: &str,
+        kind: FactKind,
+        missing: &[MissingRecord],
+        now: DateTime<Utc>,
+    ) -> Result<u64, OutboxError> {
+        let subjects = Arc::clone(&self.subjects);
+        let source = source.to_owned();
+        let feed = feed.to_owned();
+        let missing = missing.to_vec();
+        run_to_end(async move {
+            let sweeps = &subjects.sweeps;
+            sweeps.withdraw(&source, &feed, kind, &missing, now).await
+        })
+        .await
+    }
+
+    /// Ends a sweep whose missing records were asked for and withdrawn.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoSweep`] if none runs or its keys are not all read, and the disk's failures.
+    pub async fn end_sweep(
+        &self,
+        source: &str,
+        feed: &str,
+        now: DateTime<Utc>,
+    ) -> Result<SweepEnd, OutboxError> {
+        self.subjects.sweeps.end(source, feed, now).await
     }
 
     /// Permits the withdrawals that the safety catch holds at this source; returns the number of

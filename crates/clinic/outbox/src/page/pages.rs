@@ -21,7 +21,7 @@ use crate::dead_letters::{
 use crate::feeds::{enter_feed, feed_id};
 use crate::file::{Database, OutboxError, to_ms};
 use crate::limits::UNREADABLE_AGAIN_MS;
-use crate::records::{Key, LookedUp, Records, key_of, store_moved};
+use crate::records::{Key, LookedUp, Records, add_names, key_of, store_moved, store_names};
 use crate::sweep::note_page;
 use crate::versions::{CommitGuard, Versions};
 
@@ -204,6 +204,12 @@ impl Pages {
             .records
             .store(connection, &plan.updates, feed_id, read.upto)
             .await?;
+        let secrets = self.sealing.secrets();
+        if let Some(step) = &page.sweep {
+            add_names(connection, secrets, &step.names_to_add()).await?;
+        }
+        let last_known = appended.after();
+        store_names(connection, secrets, &plan.updates, &page.names, last_known).await?;
         store_moved(connection, &plan.moved, feed_id).await?;
         store_batches(connection, batches, page.now).await?;
         store_dead_letters(connection, page, plan, feed_id, &mut counts).await?;

@@ -75,6 +75,7 @@ impl Prepared {
         page.refused.extend(next.page.refused);
         page.accepted_record_ids
             .extend(next.page.accepted_record_ids);
+        page.names.extend(next.page.names);
         page.resume = next.page.resume.or(page.resume.take());
         page.now = next.page.now;
         self.kind = self.kind.or(next.kind);

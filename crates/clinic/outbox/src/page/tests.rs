@@ -29,6 +29,7 @@ fn page(records: Range<u8>) -> PageCommit {
         drafts: records.map(draft).collect(),
         refused: Vec::new(),
         accepted_record_ids: Vec::new(),
+        names: Vec::new(),
         resume: Some("a".into()),
         generation_at_read: None,
         sweep: None,

@@ -6,7 +6,7 @@ use contract::Draft;
 use crate::dead_letters::Refused;
 use crate::file::{OutboxError, check_name};
 use crate::limits::MAX_PAGE_DRAFTS;
-use crate::records::SourceStamp;
+use crate::records::{RecordName, SourceStamp};
 use crate::sweep::SweepStep;
 
 /// Longest cursor, in bytes: a connector's own (4096) and what the gateway writes before it.
@@ -36,6 +36,9 @@ pub struct PageCommit {
     /// Record ids of the rows that were *not* refused: their dead letters are closed. Needed only
     /// when [`crate::Outbox::has_dead_letters`] says there are any.
     pub accepted_record_ids: Vec<String>,
+    /// Names of the rows whose drafts assert a fact: a sweep asks for them by these, should they be
+    /// missing.
+    pub names: Vec<RecordName>,
     /// Cursor of the next run once this page is safe; `None` leaves the cursor as it is.
     pub resume: Option<String>,
     /// Generation when the run that read this page began, looked up before its cursor was. If it
@@ -61,7 +64,9 @@ impl PageCommit {
             self.drafts.len(),
             self.refused.len(),
             self.accepted_record_ids.len(),
+            self.names.len(),
             sweep.map_or(0, |step| step.seen.keys.max(step.names.len())),
+            sweep.map_or(0, |step| step.record_names.len()),
         ];
         if lengths.into_iter().any(|length| length > MAX_PAGE_DRAFTS) {
             return Err(OutboxError::TooLarge { what: "a page" });

@@ -1,5 +1,6 @@
 //! Every record ever read, over the record index in the outbox file.
 
+mod names;
 mod update;
 
 use std::ops::{ControlFlow, RangeInclusive};
@@ -10,6 +11,8 @@ use record_index::{IndexError, RecordIndex, RecordState};
 use record_secrets::Revision;
 use sqlx::sqlite::SqliteConnection;
 
+pub use names::RecordName;
+pub(crate) use names::{add_names, forget_names, read_names, store_names, without_names};
 pub(crate) use record_index::{
     Appended, Key, KnownRecord, LookedUp, RecordMap, key_of, last_record_no,
 };

@@ -66,16 +66,54 @@ pub(super) async fn asserted_in(
     let mut asserted = Vec::new();
     records
         .scan(first..=last.min(horizon), |_, known| {
-            if known.state.feed_id == Some(feed_id)
-                && !known.state.withdrawn
-                && known.state.was_sent()
-            {
+            if known.state.feed_id == Some(feed_id) && known.is_asserted() {
                 asserted.push(known.record_no);
             }
             ControlFlow::Continue(())
         })
         .await?;
     Ok(asserted)
+}
+
+/// Records that a sweep is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope {
+    pub(super) feed_id: i64,
+    /// Last record number that may be withdrawn.
+    pub(super) horizon: i64,
+}
+
+/// Finds the next asserted records after `after` that were not seen, at most so many, with their
+/// numbers.
+pub(super) async fn next_missing(
+    pool: &SqlitePool,
+    records: &Records,
+    scope: Scope,
+    after: i64,
+    most: usize,
+) -> Result<Vec<(i64, RecordDigest)>, OutboxError> {
+    let mut missing = Vec::new();
+    let first_block = bitmap::block_of(after + 1);
+    for block in first_block..=bitmap::block_of(scope.horizon) {
+        let seen = Bits::load(pool, scope.feed_id, Some(&[block])).await?;
+        let (first, last) = bitmap::range_of(block);
+        let range = first.max(after + 1)..=last.min(scope.horizon);
+        let visit = |record: &RecordDigest, known: &KnownRecord| {
+            let is_of_feed = known.state.feed_id == Some(scope.feed_id);
+            if is_of_feed && known.is_asserted() && !seen.has(known.record_no) {
+                missing.push((known.record_no, *record));
+            }
+            if missing.len() >= most {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        };
+        records.scan(range, visit).await?;
+        if missing.len() >= most {
+            break;
+        }
+    }
+    Ok(missing)
 }
 
 /// Dead letters, listed or not, and notes of refused corrections, of rows that no key has

@@ -16,7 +16,7 @@ pub(crate) use removed_source::RemovedSources;
 pub(crate) use running::{note_page, owe_sweeps, owes_sweep};
 pub(crate) use sweeps::Sweeps;
 pub use types::{
-    CorrectionRule, SeenKeys, SettledCorrections, Sweep, SweepEnd, SweepLimits, SweepLookUp,
-    SweepStep,
+    CorrectionRule, MissingRecord, SeenKeys, SettledCorrections, Sweep, SweepEnd, SweepLimits,
+    SweepLookUp, SweepStep,
 };
 pub(crate) use withdrawals::{GivenOut, Withdrawals, WithdrawnAlike};

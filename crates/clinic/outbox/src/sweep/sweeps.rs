@@ -6,15 +6,15 @@ use chrono::{DateTime, Utc};
 use contract::{FactKind, RecordDigest};
 
 use super::bitmap::Bits;
-use super::missing::{MissingRecords, lost_rows};
+use super::missing::{MissingRecords, Scope, lost_rows, next_missing};
 use super::running::{self, HeldWithdrawals, LostRows, RunningSweep};
-use super::types::{SeenKeys, Sweep, SweepEnd, SweepLimits, SweepLookUp};
+use super::types::{MissingRecord, SeenKeys, Sweep, SweepEnd, SweepLimits, SweepLookUp};
 use super::withdrawals::{Withdrawal, WithdrawalCause, Withdrawals};
 use crate::dead_letters;
 use crate::feeds::feed_id;
 use crate::file::{Database, OutboxError, check_name, side_by_side};
 use crate::limits::MAX_PAGE_DRAFTS;
-use crate::records::{LookedUp, Records, SourceStamp};
+use crate::records::{LookedUp, Records, SourceStamp, read_names, without_names};
 
 /// Sweeps of feeds.
 #[derive(Debug)]
@@ -79,9 +79,17 @@ impl Sweeps {
         let feed_id = feed_id(pool, source, feed).await?;
         let LookedUp { known, upto } = self.records.look_up(&digests).await?;
         let unnamed = dead_letters::unnamed(pool, side_by_side(&digests)).await?;
+        let asserted = known.values().filter(|known| known.is_asserted());
+        let asserted: Vec<i64> = asserted.map(|known| known.record_no).collect();
+        let without_names = without_names(pool, &asserted).await?;
+        let nameless = known
+            .iter()
+            .filter(|(_, known)| without_names.contains(&known.record_no))
+            .map(|(record, known)| (*record, known.record_no));
         let seen = SeenKeys {
             keys: keys.len(),
             record_nos: known.values().map(|known| known.record_no).collect(),
+            nameless: nameless.collect(),
             upto,
         };
         let mut found = SweepLookUp {
@@ -91,6 +99,9 @@ impl Sweeps {
         for (place, (record, stamp)) in keys.iter().enumerate() {
             if unnamed.contains(record) {
                 found.unnamed.push(place);
+            }
+            if found.seen.nameless.contains_key(record) {
+                found.nameless.push(place);
             }
             let known = known.get(record);
             let unchanged = known.is_some_and(|known| {
@@ -111,30 +122,10 @@ impl Sweeps {
         &self,
         source: &str,
         feed: &str,
-        kind: FactKind,
         limits: SweepLimits,
         now: DateTime<Utc>,
     ) -> Result<SweepEnd, OutboxError> {
-        let running = self.running(source, feed).await?;
-        let Some(running) = running.filter(|running| running.sweep.all_read) else {
-            return Err(OutboxError::NoSweep);
-        };
-        let withdrawal = Withdrawal {
-            feed_id: running.feed_id,
-            kind,
-            horizon: running.horizon,
-            cause: WithdrawalCause::Sweep,
-            now,
-        };
-        self.end_pass(&withdrawal, &running, limits).await
-    }
-
-    async fn end_pass(
-        &self,
-        withdrawal: &Withdrawal,
-        running: &RunningSweep,
-        limits: SweepLimits,
-    ) -> Result<SweepEnd, OutboxError> {
+        let running = self.all_read(source, feed).await?;
         let pool = self.database.readers();
         let feed_id = running.feed_id;
         let horizon = running.horizon;
@@ -154,18 +145,93 @@ impl Sweeps {
         let is_too_much = is_emptied || limits.are_exceeded(missing, known);
         if is_too_much && missing > running.permit {
             let held = HeldWithdrawals { missing, known };
-            self.end(withdrawal, Some(held), &LostRows::default())
+            self.end_with(feed_id, Some(held), &LostRows::default(), now)
                 .await?;
             return Ok(SweepEnd::Held { missing, known });
         }
-        for block in unseen.blocks() {
-            self.withdrawals.withdraw_block(withdrawal, block).await?;
+        if missing > 0 {
+            return Ok(SweepEnd::Missing { missing });
         }
-        let withdrawn = self.end(withdrawal, None, &lost).await?;
+        self.end_done(&running, &lost, now).await
+    }
+
+    /// The next missing records after `after`, at most so many.
+    pub(crate) async fn missing(
+        &self,
+        source: &str,
+        feed: &str,
+        after: Option<&MissingRecord>,
+        most: usize,
+    ) -> Result<Vec<MissingRecord>, OutboxError> {
+        let running = self.all_read(source, feed).await?;
+        let pool = self.database.readers();
+        let after = after.map_or(0, |after| after.record_no);
+        let scope = Scope {
+            feed_id: running.feed_id,
+            horizon: running.horizon,
+        };
+        let unseen = next_missing(pool, &self.records, scope, after, most).await?;
+        let mut names = read_names(pool, self.withdrawals.secrets(), &unseen).await?;
+        let missing = unseen.into_iter().map(|(record_no, _)| MissingRecord {
+            record_no,
+            record_id: names.remove(&record_no),
+        });
+        Ok(missing.collect())
+    }
+
+    /// Withdraws those of the missing records that nobody has seen since.
+    pub(crate) async fn withdraw(
+        &self,
+        source: &str,
+        feed: &str,
+        kind: FactKind,
+        missing: &[MissingRecord],
+        now: DateTime<Utc>,
+    ) -> Result<u64, OutboxError> {
+        let running = self.all_read(source, feed).await?;
+        let withdrawal = Withdrawal {
+            feed_id: running.feed_id,
+            kind,
+            horizon: running.horizon,
+            cause: WithdrawalCause::Sweep,
+            now,
+        };
+        let record_nos: Vec<i64> = missing.iter().map(|missing| missing.record_no).collect();
+        self.withdrawals.withdraw(&withdrawal, &record_nos).await
+    }
+
+    /// Ends the sweep after its withdrawals.
+    pub(crate) async fn end(
+        &self,
+        source: &str,
+        feed: &str,
+        now: DateTime<Utc>,
+    ) -> Result<SweepEnd, OutboxError> {
+        let running = self.all_read(source, feed).await?;
+        let pool = self.database.readers();
+        let seen = Bits::load(pool, running.feed_id, None).await?;
+        let lost = lost_rows(pool, &self.records, running.feed_id, running.horizon, &seen).await?;
+        self.end_done(&running, &lost, now).await
+    }
+
+    /// The feed's sweep, all keys of whose pass are read.
+    async fn all_read(&self, source: &str, feed: &str) -> Result<RunningSweep, OutboxError> {
+        let running = self.running(source, feed).await?;
+        running
+            .filter(|running| running.sweep.all_read)
+            .ok_or(OutboxError::NoSweep)
+    }
+
+    async fn end_done(
+        &self,
+        running: &RunningSweep,
+        lost: &LostRows,
+        now: DateTime<Utc>,
+    ) -> Result<SweepEnd, OutboxError> {
         Ok(SweepEnd::Done {
             seen: running.sweep.seen,
-            withdrawn,
-            dead_letters_closed: closed,
+            withdrawn: self.end_with(running.feed_id, None, lost, now).await?,
+            dead_letters_closed: lost.letters.len() as u64,
         })
     }
 
@@ -175,16 +241,15 @@ impl Sweeps {
         transaction.commit().await
     }
 
-    async fn end(
+    async fn end_with(
         &self,
-        withdrawal: &Withdrawal,
+        feed_id: i64,
         held: Option<HeldWithdrawals>,
         lost: &LostRows,
+        now: DateTime<Utc>,
     ) -> Result<u64, OutboxError> {
         let mut transaction = self.database.begin().await?;
-        let connection = transaction.connection();
-        let withdrawn =
-            running::end(connection, withdrawal.feed_id, held, lost, withdrawal.now).await?;
+        let withdrawn = running::end(transaction.connection(), feed_id, held, lost, now).await?;
         transaction.commit().await?;
         Ok(withdrawn)
     }

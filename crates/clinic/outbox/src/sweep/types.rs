@@ -1,7 +1,12 @@
 //! Sweeps as callers see them.
 
+use std::collections::HashMap;
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use contract::RecordDigest;
+
+use crate::records::RecordName;
 
 /// A running sweep of one feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +30,9 @@ pub struct SweepLookUp {
     pub reread: Vec<usize>,
     /// Rows whose own id a dead letter of the registry lacks: to be given in [`SweepStep::names`].
     pub unnamed: Vec<usize>,
+    /// Rows whose record is asserted and has no name yet: to be given in
+    /// [`SweepStep::record_names`].
+    pub nameless: Vec<usize>,
     /// Rows whose stamp lies before the one remembered.
     pub went_back: u64,
     /// Rows unknown here.
@@ -40,6 +48,8 @@ pub struct SeenKeys {
     pub(crate) keys: usize,
     /// Numbers of the records that were known: a record keeps its number.
     pub(crate) record_nos: Vec<i64>,
+    /// Records among them that are asserted and have no name, with their numbers.
+    pub(crate) nameless: HashMap<RecordDigest, i64>,
     /// Highest number at that time. A record that was unknown then, if it is known now, has a
     /// higher one.
     pub(crate) upto: i64,
@@ -52,8 +62,40 @@ pub struct SweepStep {
     pub seen: SeenKeys,
     /// Record ids of the clinic for the rows that [`SweepLookUp::unnamed`] asked for.
     pub names: Vec<(RecordDigest, String)>,
+    /// Names of the rows that [`SweepLookUp::nameless`] asked for.
+    pub record_names: Vec<RecordName>,
     /// Cursor of the keys after this page; `None` when all were read.
     pub cursor: Option<String>,
+}
+
+impl SweepStep {
+    /// Names of known records that lack theirs, with the records' numbers.
+    pub(crate) fn names_to_add(&self) -> Vec<(i64, RecordName)> {
+        let names = self.record_names.iter();
+        let numbered = names.filter_map(|name| {
+            let record_no = self.seen.nameless.get(&name.record)?;
+            Some((*record_no, name.clone()))
+        });
+        numbered.collect()
+    }
+}
+
+/// A record that no key has named in either pass of a sweep.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MissingRecord {
+    /// Number of the record in the outbox.
+    pub(crate) record_no: i64,
+    /// The clinic's own id of the record; `None` for one that no sweep and no page has named since
+    /// names are stored.
+    pub record_id: Option<String>,
+}
+
+impl fmt::Debug for MissingRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MissingRecord")
+            .field("record_no", &self.record_no)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Limits from which on a sweep's withdrawals wait for an operator.
@@ -79,6 +121,14 @@ pub enum SweepEnd {
     /// Something was not named: all keys are to be read once more, in pass 2.
     LookAgain {
         /// Records and dead letters that no key has named.
+        missing: u64,
+    },
+    /// Records are missing in both passes, and the safety catch lets them go: each is to be asked
+    /// for by itself ([`crate::Outbox::missing_records`]) and withdrawn
+    /// ([`crate::Outbox::withdraw_missing`]) if it is gone; then the sweep is to be ended
+    /// ([`crate::Outbox::end_sweep`]).
+    Missing {
+        /// Records that no key has named.
         missing: u64,
     },
     /// The sweep is finished.

@@ -1,17 +1,17 @@
 //! Withdrawals that the outbox gives out by itself: of records a sweep misses, of a removed source,
 //! of older versions whose correction is refused, and once more for a repair or a risen generation.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
 use contract::{Body, FactKind, RecordDigest};
-use record_secrets::Revision;
+use record_secrets::{RecordSecrets, Revision};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use super::bitmap::Bits;
+use super::bitmap::{self, Bits};
 use super::missing::asserted_in;
 use crate::batches::{Capacity, NewEvent, Sealing, store_batches};
 use crate::corrections;
@@ -20,7 +20,8 @@ use crate::dead_letters::{
 };
 use crate::file::{Database, OutboxError};
 use crate::records::{
-    KnownRecord, LookedUp, RecordUpdate, Records, SourceStamp, last_record_no, store_known,
+    KnownRecord, LookedUp, RecordUpdate, Records, SourceStamp, forget_names, last_record_no,
+    store_known,
 };
 use crate::versions::{Renewal, Versions, end_renewal, next_revision, read_renewal};
 
@@ -98,8 +99,46 @@ impl Withdrawals {
         }
     }
 
-    /// Withdraws the missing records of one block of the bitmap, chunk by chunk, looking again
-    /// before each; returns the number of those that were withdrawn.
+    /// Values that only this clinic can derive of its records.
+    pub(super) fn secrets(&self) -> &RecordSecrets {
+        self.sealing.secrets()
+    }
+
+    /// Withdraws those of the missing records that are still asserted and unseen, in one
+    /// transaction; returns their number.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`] before anything is done, and the disk's failures.
+    pub(super) async fn withdraw(
+        &self,
+        withdrawal: &Withdrawal,
+        missing: &[i64],
+    ) -> Result<u64, OutboxError> {
+        let _guard = self.versions.gate().lock().await;
+        self.capacity.check().await?;
+        let Withdrawal {
+            feed_id, horizon, ..
+        } = *withdrawal;
+        let blocks: BTreeSet<i64> = missing.iter().copied().map(bitmap::block_of).collect();
+        let blocks: Vec<i64> = blocks.into_iter().collect();
+        let seen = Bits::load(self.database.readers(), feed_id, Some(&blocks)).await?;
+        let mut known = self.records.look_up_numbers(missing).await?;
+        known.retain(|(_, known)| {
+            known.state.feed_id == Some(feed_id)
+                && known.is_asserted()
+                && known.record_no <= horizon
+                && !seen.has(known.record_no)
+        });
+        if known.is_empty() {
+            return Ok(0);
+        }
+        let given_out = self.give_out(&known, withdrawal).await?;
+        fault::check::<OutboxError>(fault::Point::OutboxSweepWithdrawing)?;
+        Ok(given_out.sent.len() as u64)
+    }
+
+    /// Withdraws all records of a feed in one block of numbers, chunk by chunk; returns the number
+    /// of those that were withdrawn.
     ///
     /// # Errors
     /// [`OutboxError::Full`] (call again, it goes on) and the disk's failures.
@@ -108,7 +147,6 @@ impl Withdrawals {
         withdrawal: &Withdrawal,
         block: i64,
     ) -> Result<u64, OutboxError> {
-        let pool = self.database.readers();
         let Withdrawal {
             feed_id, horizon, ..
         } = *withdrawal;
@@ -117,18 +155,13 @@ impl Withdrawals {
         loop {
             let _guard = self.versions.gate().lock().await;
             self.capacity.check().await?;
-            let seen = if withdrawal.cause == WithdrawalCause::Sweep {
-                Bits::load(pool, feed_id, Some(&[block])).await?
-            } else {
-                Bits::default()
-            };
-            let mut missing = asserted_in(&self.records, feed_id, horizon, block).await?;
-            missing.retain(|record_no| !seen.has(*record_no) && !parked.contains(record_no));
-            missing.truncate(MAX_TRANSACTION_RECORDS);
-            if missing.is_empty() {
+            let mut asserted = asserted_in(&self.records, feed_id, horizon, block).await?;
+            asserted.retain(|record_no| !parked.contains(record_no));
+            asserted.truncate(MAX_TRANSACTION_RECORDS);
+            if asserted.is_empty() {
                 return Ok(withdrawn);
             }
-            let known = self.records.look_up_numbers(&missing).await?;
+            let known = self.records.look_up_numbers(&asserted).await?;
             let given_out = self.give_out(&known, withdrawal).await?;
             withdrawn += given_out.sent.len() as u64;
             parked.extend(given_out.parked);
@@ -330,6 +363,11 @@ impl Withdrawals {
         let connection = transaction.connection();
         store_batches(connection, &batches, withdrawal.now).await?;
         store_known(connection, &updates, withdrawal.feed_id).await?;
+        let record_nos: Vec<i64> = updates
+            .iter()
+            .filter_map(|update| update.record_no)
+            .collect();
+        forget_names(connection, &record_nos).await?;
         note_withdrawn(connection, withdrawal, &given_out.sent).await?;
         close_of_registry(connection, given_out.sent.iter()).await?;
         open_letters(connection, letters, withdrawal.now).await?;

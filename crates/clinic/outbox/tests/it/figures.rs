@@ -215,7 +215,7 @@ async fn sweep_with_large_pages(outbox: &Outbox, source: &Source) {
         match finish(outbox, FREELY).await.unwrap() {
             SweepEnd::LookAgain { .. } => {}
             SweepEnd::Done { .. } => return,
-            held @ SweepEnd::Held { .. } => panic!("{held:?}"),
+            unexpected => panic!("{unexpected:?}"),
         }
     }
 }

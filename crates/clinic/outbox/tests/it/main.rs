@@ -13,6 +13,7 @@ mod generation;
 mod joined;
 mod keys;
 mod model;
+mod names;
 mod opening;
 mod overlap;
 mod pages;

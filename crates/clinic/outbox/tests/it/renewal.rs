@@ -32,6 +32,7 @@ impl Place {
              DROP TABLE link;
              DROP TABLE rejected_receipt;
              DROP TABLE refused_correction;
+             DROP TABLE record_name;
              ALTER TABLE surprise DROP COLUMN mended_at_ms;
              ALTER TABLE reconciliation DROP COLUMN repaired;
              ALTER TABLE reconciliation DROP COLUMN repaired_at_ms;
@@ -45,7 +46,7 @@ impl Place {
              ALTER TABLE feed DROP COLUMN rows_parked;
              ALTER TABLE feed DROP COLUMN corrections_of;
              ALTER TABLE feed DROP COLUMN read_generation;
-             DELETE FROM _sqlx_migrations WHERE version IN (6, 7, 8, 11);",
+             DELETE FROM _sqlx_migrations WHERE version IN (6, 7, 8, 11, 13);",
         )
         .await;
         self.change_generation_file(" 2\noutbox ", " 1\noutbox ");

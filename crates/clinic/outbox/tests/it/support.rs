@@ -239,6 +239,7 @@ pub(crate) fn page(drafts: Vec<Draft>, resume: &str) -> PageCommit {
             .collect(),
         refused: Vec::new(),
         accepted_record_ids: Vec::new(),
+        names: Vec::new(),
         resume: Some(resume.into()),
         generation_at_read: None,
         sweep: None,
@@ -292,6 +293,7 @@ impl Source {
                     stamp,
                 });
                 all.accepted_record_ids.push(record.to_string());
+                all.names.push(name_of(record));
             }
         }
         all
@@ -336,6 +338,11 @@ impl Source {
         let name = |place: &usize| (digest(rows[*place].0), rows[*place].0.to_string());
         let step = SweepStep {
             names: found.unnamed.iter().map(name).collect(),
+            record_names: found
+                .nameless
+                .iter()
+                .map(|place| name_of(rows[*place].0))
+                .collect(),
             seen: found.seen,
             cursor: (rows.len() == limit).then(|| rows.last().unwrap().0.to_string()),
         };
@@ -373,8 +380,33 @@ impl Source {
     }
 }
 
+/// Name of a row of the clinic.
+pub(crate) fn name_of(record: u32) -> outbox::RecordName {
+    outbox::RecordName {
+        record: digest(record),
+        record_id: record.to_string(),
+    }
+}
+
+/// Ends a pass as a gateway does whose source has none of the missing rows.
 pub(crate) async fn finish(outbox: &Outbox, limits: SweepLimits) -> Result<SweepEnd, OutboxError> {
-    outbox
-        .finish_sweep_pass("mis", "recoveries", FactKind::Recovery, limits, at(0))
-        .await
+    let end = outbox
+        .finish_sweep_pass("mis", "recoveries", limits, at(0))
+        .await?;
+    if !matches!(end, SweepEnd::Missing { .. }) {
+        return Ok(end);
+    }
+    let mut after = None;
+    loop {
+        let missing = outbox
+            .missing_records("mis", "recoveries", after.as_ref(), 3)
+            .await?;
+        outbox
+            .withdraw_missing("mis", "recoveries", FactKind::Recovery, &missing, at(0))
+            .await?;
+        after = missing.last().cloned();
+        if after.is_none() {
+            return outbox.end_sweep("mis", "recoveries", at(0)).await;
+        }
+    }
 }
