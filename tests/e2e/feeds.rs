@@ -1,4 +1,4 @@
-//! Feeds of one source that break alone, and sweeps beside them, on real servers.
+//! Feeds of one source that break alone, and sweeps whose lists lie, on real servers.
 
 use serde_json::{Value, json};
 use testbed::fhir::FhirServer;
@@ -207,4 +207,59 @@ async fn a_resource_type_that_is_refused_fails_alone_at_a_fhir_server() {
         assert_eq!(number(&clinic, name, "consecutive_failures"), 0, "{name}");
     }
     assert_eq!(gateway.terminate().await, Some(0));
+}
+
+/// Puts the Immunization and the Patient of one vaccination.
+fn put_dose(server: &FhirServer, id: u32) {
+    let patient = json!({ "resourceType": "Patient", "id": format!("p{id}"),
+                          "identifier": [{ "system": "urn:snils", "value": snils(502_000_000 + id) }] });
+    let dose = json!({ "resourceType": "Immunization", "id": format!("i{id}"),
+                       "status": "completed", "occurrenceDateTime": "2021-06-01",
+                       "patient": { "reference": format!("Patient/p{id}") },
+                       "vaccineCode": { "coding": [{ "code": "sputnik-v" }] } });
+    server.put(patient, "2021-06-01T10:00:00Z");
+    server.put(dose, "2021-06-01T10:00:00Z");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_searches_of_a_server_leave_out_is_withdrawn_only_where_its_address_is_gone() {
+    let server = FhirServer::start().await.expect("a FHIR server");
+    (0..8).for_each(|id| put_dose(&server, id));
+    let clinic = clinic(&format!(
+        "[source.mis]\n[source.mis.sweep]\nalways_allowed = 100\n[source.mis.fhir]\n\
+         base_url = \"{}\"\nfeeds = [\"vaccinations\"]\n\
+         [source.mis.fhir.identifier_systems]\n\"urn:snils\" = \"snils\"\n\
+         [source.mis.codes.vaccines]\n\"sputnik-v\" = \"sputnik-v\"\n",
+        server.base_url()
+    ));
+    assert_eq!(sync_reads(&clinic), 8);
+
+    // The index lags behind: three doses are in no list, one of which is really gone.
+    let unlisted = ["Immunization/i1", "Immunization/i2", "Immunization/i3"];
+    server.unlist(&unlisted.map(str::to_owned));
+    server.delete("Immunization", "i2");
+    let swept = clinic.program(&["sweep", "--json"]);
+    assert_eq!(swept.status.code(), Some(0));
+    let swept: Value = serde_json::from_slice(&swept.stdout).expect("JSON");
+    let feed = &swept[0]["feeds"][0];
+    assert_eq!(
+        (&feed["keys"], &feed["unlisted"], &feed["withdrawn"]),
+        (&json!(5), &json!(2), &json!(1)),
+        "{swept}"
+    );
+    let told = surprises(&clinic);
+    assert_eq!(told[0]["code"], "keys-incomplete", "{told}");
+
+    // A dose whose address fails is neither read nor withdrawn; the sweep says so, and stays due.
+    server.delete("Immunization", "i3");
+    server.forbid_types(&["Immunization/i1"]);
+    let swept = clinic.program(&["sweep"]);
+    let told = String::from_utf8_lossy(&swept.stderr);
+    assert_ne!(swept.status.code(), Some(0), "{told}");
+    assert_eq!(number(&clinic, "vaccinations", "withdrawn_total"), 2);
+    server.forbid_types(&[]);
+    server.unlist(&[]);
+    assert_eq!(clinic.program(&["sweep"]).status.code(), Some(0));
+    assert_eq!(number(&clinic, "vaccinations", "withdrawn_total"), 2);
+    assert_eq!(surprises(&clinic), json!([]));
 }

@@ -25,6 +25,9 @@ pub(super) enum Operation {
     Break([bool; 2]),
     /// Every so-many-th request to the clinic's system fails from now on; 0 ends it.
     Failing(u8),
+    /// Lists of the clinic's system lack a row from now on, although the row is there: an index that
+    /// lags behind. Until everything is mended.
+    Unlist(u16),
     /// A row is cancelled, or holds again.
     Toggle(u16),
     /// A row is deleted.
@@ -83,6 +86,7 @@ fn changes() -> BoxedStrategy<Operation> {
         1 => proptest::sample::select(&[[true, false], [false, true], [false, false]][..])
             .prop_map(Operation::Break),
         1 => (0..9u8).prop_map(Operation::Failing),
+        1 => any::<u16>().prop_map(Operation::Unlist),
         3 => any::<u16>().prop_map(Operation::Toggle),
         2 => any::<u16>().prop_map(Operation::Delete),
         2 => any::<u16>().prop_map(Operation::Reuse),

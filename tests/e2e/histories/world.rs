@@ -232,6 +232,7 @@ impl World {
             Operation::Map(mapped) => self.map(servers, *mapped),
             Operation::Break(feeds) => self.site.set_broken(&servers.postgres, *feeds).await,
             Operation::Failing(every) => self.site.set_failing(*every),
+            Operation::Unlist(number) => self.site.unlist(*number),
             Operation::Toggle(number) => self.site.toggle(&servers.postgres, *number).await,
             Operation::Delete(number) => self.delete(servers, *number).await,
             Operation::Reuse(number) => self.site.reuse(&servers.postgres, *number).await,
@@ -283,6 +284,7 @@ impl World {
     pub(super) async fn mend(&mut self, servers: &Servers) {
         self.map(servers, true);
         self.site.set_failing(0);
+        self.site.list_all();
         self.site
             .set_broken(&servers.postgres, [false, false])
             .await;
@@ -305,7 +307,7 @@ impl World {
         let whole = super::within(limit_ms, super::sync(&gateway, Duration::ZERO)).await;
         match whole {
             Some(pulled) if pulled => {
-                self.read = self.site.ids().collect();
+                self.read = self.site.listed_ids().collect();
                 let backlog = gateway.outbox.backlog().await;
                 if backlog.expect("the state can be read").batches == 0 {
                     self.swept.clear();

@@ -1,6 +1,8 @@
 //! Rows of a generated clinic on a FHIR server: an Immunization or an Observation, and a Patient,
 //! for each.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use testbed::fhir::FhirServer;
@@ -23,6 +25,12 @@ pub(super) fn source(server: &FhirServer, mapped: bool) -> String {
          \"{system}\" = \"snils\"\n",
         server.base_url()
     )
+}
+
+/// Has the server's searches leave these rows out, and no others.
+pub(super) fn unlist(server: &FhirServer, rows: &BTreeSet<u32>) {
+    let resources = rows.iter().map(|id| address(*id));
+    server.unlist(&resources.collect::<Vec<_>>());
 }
 
 pub(super) fn write(server: &FhirServer, rows: &[(u32, &Row)], now: DateTime<Utc>) {
@@ -71,6 +79,11 @@ fn fact(id: u32, patient: &str, row: &Row) -> Value {
                 "occurrenceDateTime": day, "vaccineCode": code, "patient": subject,
                 "protocolApplied": [{ "doseNumberPositiveInt": dose(id) }] })
     }
+}
+
+/// Address of a fact's resource below the server's own.
+fn address(id: u32) -> String {
+    format!("{}/r{id}", TYPES[usize::from(is_test(id))])
 }
 
 pub(super) fn delete(server: &FhirServer, id: u32) {

@@ -4,7 +4,7 @@ mod fhir;
 mod row;
 mod sql;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clock::{Clock as _, SystemClock};
 use testbed::fhir::FhirServer;
@@ -33,6 +33,8 @@ pub(super) struct Site {
     mapped: bool,
     /// True for a feed that is broken: vaccinations, tests.
     broken: [bool; 2],
+    /// Rows that are there and that lists leave out.
+    unlisted: BTreeSet<u32>,
 }
 
 impl Site {
@@ -57,6 +59,7 @@ impl Site {
             next_id: 0,
             mapped: true,
             broken: [false; 2],
+            unlisted: BTreeSet::new(),
         }
     }
 
@@ -71,10 +74,6 @@ impl Site {
     /// Says whether the gateway's configuration knows the clinic's words from now on.
     pub(super) fn map(&mut self, mapped: bool) {
         self.mapped = mapped;
-    }
-
-    pub(super) fn ids(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
-        self.rows.keys().copied()
     }
 
     /// The row that a number picks among those that are there.
@@ -176,6 +175,30 @@ impl Site {
 
     pub(super) fn save(&mut self) {
         self.saved = self.rows.clone();
+    }
+
+    /// Has lists leave out the row that a number picks, where they are answers of an index.
+    pub(super) fn unlist(&mut self, number: u16) {
+        if let Some(server) = &self.fhir {
+            self.unlisted.extend(self.pick(number));
+            fhir::unlist(server, &self.unlisted);
+        }
+    }
+
+    /// Has lists name every row again.
+    pub(super) fn list_all(&mut self) {
+        if let Some(server) = &self.fhir {
+            self.unlisted.clear();
+            fhir::unlist(server, &self.unlisted);
+        }
+    }
+
+    /// Rows that are there and that lists name.
+    pub(super) fn listed_ids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.rows
+            .keys()
+            .copied()
+            .filter(|id| !self.unlisted.contains(id))
     }
 
     /// Sets the rows that are still there back to what they said, stamps too, when they were

@@ -156,6 +156,12 @@ impl FhirServer {
         self.state.lock().forbidden = types.collect();
     }
 
+    /// Leaves these resources (`TYPE/ID`) out of every search from now on, and no others, as an index
+    /// that lags behind does; their addresses show them.
+    pub fn unlist(&self, resources: &[String]) {
+        self.state.lock().unlisted = resources.to_vec();
+    }
+
     /// Ends what [`Self::fail_every`] and [`Self::expire_every`] began.
     pub fn end_rates(&self) {
         self.state.lock().rates.clear();

@@ -87,6 +87,7 @@ pub(super) fn first_page(
     let mut matches: Vec<StoredResource> = state.store.of_type(kind).cloned().collect();
     matches.retain(|stored| search.filters.iter().all(|filter| filter.matches(stored)));
     matches.retain(|stored| !state.forbids(kind, Some(&stored.id)));
+    matches.retain(|stored| !state.unlisted.contains(&format!("{kind}/{}", stored.id)));
     if search.total_only {
         let link = format!("{base}/{kind}?{}", search.used);
         let bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": matches.len(),

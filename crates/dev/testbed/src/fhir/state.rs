@@ -49,6 +49,8 @@ pub(super) struct ServerState {
     /// Types of which searches and reads answer 403, and resources (`TYPE/ID`) that do and that
     /// searches leave out.
     pub forbidden: Vec<String>,
+    /// Resources (`TYPE/ID`) that searches leave out although their addresses show them.
+    pub unlisted: Vec<String>,
     /// The most matches on a page; `None`: [`DEFAULT_PAGE_LIMIT`].
     pub page_limit: Option<usize>,
     pub ignores_include: bool,
