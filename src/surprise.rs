@@ -12,15 +12,19 @@ pub(crate) const CHANGED_UNNOTICED: &str = "changed-unnoticed";
 /// for them by their ids.
 pub(crate) const KEYS_INCOMPLETE: &str = "keys-incomplete";
 
+/// Code of a sweep that could not learn whether rows are gone which no list names.
+pub(crate) const ROWS_UNANSWERED: &str = "rows-unanswered";
+
 /// Code of a sweep that would have withdrawn more than it may.
 pub(crate) const WITHDRAWALS_HELD: &str = "withdrawals-held";
 
 /// Codes of all surprises.
 #[cfg(feature = "cli")]
-pub(crate) const CODES: [&str; 5] = [
+pub(crate) const CODES: [&str; 6] = [
     connector_kit::SourceSurprise::StampsWentBack.as_str(),
     CHANGED_UNNOTICED,
     KEYS_INCOMPLETE,
+    ROWS_UNANSWERED,
     WITHDRAWALS_HELD,
     crate::endless::CODE,
 ];
@@ -65,8 +69,12 @@ pub(crate) fn text(code: &str) -> &'static str {
             "rows had changed without their change stamps telling; the sweep has read them"
         }
         KEYS_INCOMPLETE => {
-            "lists of all keys lacked rows that the source has when asked for them by id; nothing \
-             of them was withdrawn"
+            "lists of all keys lacked rows that the source has when asked for them by id; the \
+             sweep has read them"
+        }
+        ROWS_UNANSWERED => {
+            "no list names some rows, and the source fails when asked for them by id; their facts \
+             stay at the registry as they are"
         }
         WITHDRAWALS_HELD => {
             "more records are gone than may be withdrawn unasked; see `clinic-gateway \

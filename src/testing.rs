@@ -43,6 +43,8 @@ pub(crate) struct Rows {
     pub unlisted: Mutex<BTreeSet<u32>>,
     /// Rows for which a question by id fails.
     pub unanswered: Mutex<BTreeSet<u32>>,
+    /// True for a source that goes away when it is asked by id.
+    pub leaves_when_asked: AtomicBool,
     /// Ids that were asked for, question by question.
     pub asked_ids: Mutex<Vec<Vec<String>>>,
     /// True while the source hands out the same pages again and again.
@@ -101,6 +103,9 @@ impl Rows {
     }
 }
 
+/// Id of a row whose dose number is none, so that its record cannot be sent.
+pub(crate) const UNSENDABLE: u32 = 999_999;
+
 /// Makes the record of one vaccination of a person of its own.
 pub(crate) fn record(id: u32, stamp: i64) -> ClinicRecord {
     ClinicRecord {
@@ -116,7 +121,7 @@ pub(crate) fn record(id: u32, stamp: i64) -> ClinicRecord {
         },
         fact: ClinicFact::Vaccination {
             vaccine: vec![Coding::local("sputnik-v")],
-            dose_number: Field::Value(1),
+            dose_number: Field::Value(if id == UNSENDABLE { 77 } else { 1 }),
             series_doses: Field::Missing,
             occurred_on: Field::Value(ClinicDate::Day(
                 chrono::NaiveDate::from_ymd_opt(2021, 6, 10).expect("a day"),
@@ -214,6 +219,9 @@ impl Connector for RowsConnector {
         _now: DateTime<Utc>,
     ) -> Result<Vec<ClinicRecord>, SourceError> {
         self.0.asked_ids.lock().push(ids.to_vec());
+        if self.0.leaves_when_asked.load(Ordering::Relaxed) {
+            self.0.away.store(true, Ordering::Relaxed);
+        }
         self.0.works(feed)?;
         let unanswered = self.0.unanswered.lock();
         let mut asked = ids.iter().filter_map(|id| id.parse().ok());

@@ -90,6 +90,7 @@ fn print_feeds(swept: &[(String, Vec<FeedSweep>)]) {
                 feed.reread.to_string(),
                 feed.missed.to_string(),
                 feed.unlisted.to_string(),
+                feed.unanswered.to_string(),
                 feed.withdrawn.to_string(),
                 held,
             ]
@@ -104,6 +105,7 @@ fn print_feeds(swept: &[(String, Vec<FeedSweep>)]) {
             "read again",
             "missed",
             "not listed",
+            "no answer",
             "withdrawn",
             "held",
         ],

@@ -15,7 +15,7 @@ use crate::corrections;
 use crate::cursor;
 use crate::pull::{FeedFailure, FeedRun, PullError, Transformer};
 use crate::surprise;
-use missing::withdraw_missing;
+use missing::Questions;
 use pass::SweepPass;
 
 /// Most passes over a feed's keys in one sweep: two, and some for a sweep that was resumed.
@@ -39,6 +39,10 @@ pub struct FeedSweep {
     /// their ids.
     #[serde(default)]
     pub unlisted: u64,
+    /// Number of rows that no key named, and that the source gave no answer for; they stay as they
+    /// are.
+    #[serde(default)]
+    pub unanswered: u64,
     /// Number of records withdrawn because no key names them any more.
     pub withdrawn: u64,
     /// Number of records that would have been withdrawn, but need an operator's permission first.
@@ -151,22 +155,26 @@ async fn finish_pass(
     let now = run.gateway.clock.now();
     let outbox = &run.gateway.outbox;
     let end = outbox.finish_sweep_pass(&source.name, run.feed.as_str(), limits, now);
-    match end.await? {
-        SweepEnd::LookAgain { .. } => return Ok(PassEnd::LookAgain),
-        SweepEnd::Missing { .. } => {
-            if withdraw_missing(run, transformer, sweep).await?.is_none() {
-                return Ok(PassEnd::Stopped);
-            }
-        }
-        SweepEnd::Done { .. } => {}
-        SweepEnd::Held { missing, .. } => {
-            sweep.held = Some(missing);
-            run.note_surprise(surprise::WITHDRAWALS_HELD, 1).await;
-        }
+    let end = end.await?;
+    if matches!(end, SweepEnd::LookAgain { .. }) {
+        return Ok(PassEnd::LookAgain);
     }
     if sweep.missed > 0 {
         run.note_surprise(surprise::CHANGED_UNNOTICED, sweep.missed)
             .await;
+    }
+    match end {
+        SweepEnd::LookAgain { .. } | SweepEnd::Done { .. } => {}
+        SweepEnd::Missing { .. } => {
+            let questions = Questions::new(run, transformer, sweep);
+            if questions.ask_for_all().await?.is_none() {
+                return Ok(PassEnd::Stopped);
+            }
+        }
+        SweepEnd::Held { missing, .. } => {
+            sweep.held = Some(missing);
+            run.note_surprise(surprise::WITHDRAWALS_HELD, 1).await;
+        }
     }
     Ok(PassEnd::Done)
 }

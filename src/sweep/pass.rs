@@ -69,23 +69,23 @@ impl<'a> SweepPass<'a> {
             let code = SourceSurprise::StampsWentBack.as_str();
             run.note_surprise(code, found.went_back).await;
         }
-        let reread = ids_at(&page.keys, &[&found.reread, &found.unnamed]);
+        let reread = ids_at(&page.keys, &[&found.reread, &found.unnamed_letters]);
         let reread = fetch_by_id(run, &reread).await?;
         sweep.keys += page.keys.len() as u64;
         sweep.reread += reread.len() as u64;
         let transformed = self.transformer.transform(reread).await?;
-        let unnamed = found.unnamed.iter().filter_map(|index| {
+        let unnamed = found.unnamed_letters.iter().filter_map(|index| {
             let record_id = page.keys.get(*index)?.record_id.clone();
             Some((digests.get(*index)?.0, record_id))
         });
-        let record_names = found.nameless.iter().filter_map(|index| {
+        let record_names = found.unnamed_records.iter().filter_map(|index| {
             let record_id = page.keys.get(*index)?.record_id.clone();
             let record = digests.get(*index)?.0;
             Some(RecordName { record, record_id })
         });
         let next = page.next.as_ref();
         let step = SweepStep {
-            names: unnamed.collect(),
+            letter_names: unnamed.collect(),
             record_names: record_names.collect(),
             seen: found.seen,
             cursor: next.map(|next| cursor::write(&source.settings, next)),

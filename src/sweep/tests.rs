@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 
 use connector_kit::Feed;
 use contract::{Body, wire};
+use outbox::DeadLetterFilter;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::pull::Counters;
 use crate::run::SourceRun;
-use crate::testing::World;
+use crate::testing::{UNSENDABLE, World};
 
 async fn sweep(world: &World) -> FeedSweep {
     world.gateway.sources[0].request_sweep();
@@ -103,32 +104,35 @@ async fn rows_that_no_list_names_are_asked_for_by_id_before_they_are_withdrawn()
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_asked_for_stays_and_the_others_go() {
+async fn rows_that_get_no_answer_stay_and_stop_neither_the_others_nor_later_sweeps() {
     let world = World::new("", 0..10_000).await;
     sweep(&world).await;
     let gone = 1000..1300;
     world.rows.lock().retain(|id, _| !gone.contains(id));
-    world.rows.unanswered.lock().extend([1000, 1150]);
-    let run_once = async || {
-        world.gateway.sources[0].request_sweep();
-        let stop = CancellationToken::new();
-        let counters = Counters::default();
-        let run = SourceRun {
-            gateway: &world.gateway,
-            source: &world.gateway.sources[0],
-            stop: &stop,
-            counters: &counters,
-        };
-        run.scheduled().await
-    };
-    let failure = run_once().await.expect_err("two rows get no answer");
-    assert_eq!(failure.code(), "source-away");
-    assert_eq!(withdrawn(&world).await, 298);
+    // Four that are neighbours, and one that stands alone.
+    world
+        .rows
+        .unanswered
+        .lock()
+        .extend([1000, 1100, 1101, 1102, 1103]);
+    let swept = sweep(&world).await;
+    assert_eq!(
+        (swept.unanswered, swept.withdrawn, swept.finished),
+        (5, 295, true)
+    );
+    assert_eq!(withdrawn(&world).await, 295);
+    assert_eq!(surprises(&world).await, ["rows-unanswered"]);
+
+    // A row that goes later is found all the same.
+    world.rows.lock().remove(&5);
+    let later = sweep(&world).await;
+    assert_eq!((later.unanswered, later.withdrawn), (5, 1));
 
     world.rows.unanswered.lock().clear();
-    let summary = run_once().await.expect("every row gets its answer");
-    let feeds = summary.sweep.expect("the sweep stayed due");
-    assert_eq!((feeds[0].withdrawn, feeds[0].finished), (2, true));
+    world.clock.advance(std::time::Duration::from_secs(60));
+    let answered = sweep(&world).await;
+    assert_eq!((answered.unanswered, answered.withdrawn), (0, 5));
+    assert!(is_all_mended(&world).await);
 }
 
 #[tokio::test]
@@ -136,7 +140,7 @@ async fn a_source_that_goes_away_between_the_looks_and_the_questions_withdraws_n
     let world = World::new("", 0..10_000).await;
     sweep(&world).await;
     world.rows.lock().retain(|id, _| *id >= 300);
-    world.rows.unanswered.lock().extend(0..300);
+    world.rows.leaves_when_asked.store(true, Ordering::Relaxed);
     world.rows.asked_ids.lock().clear();
     world.gateway.sources[0].request_sweep();
     let run = SourceRun {
@@ -149,6 +153,31 @@ async fn a_source_that_goes_away_between_the_looks_and_the_questions_withdraws_n
     assert_eq!(withdrawn(&world).await, 0);
     let asked = world.rows.asked_ids.lock().len();
     assert!(asked <= 12, "a source that is away is left alone: {asked}");
+
+    world.rows.leaves_when_asked.store(false, Ordering::Relaxed);
+    world.rows.away.store(false, Ordering::Relaxed);
+    let resumed = world.pull().await.sweep.expect("it stayed due");
+    assert_eq!((resumed[0].withdrawn, resumed[0].unanswered), (300, 0));
+}
+
+#[tokio::test]
+async fn a_letter_stays_whose_row_no_list_names_but_the_source_has() {
+    let world = World::new("", 0..50).await;
+    world.rows.lock().insert(UNSENDABLE, 1);
+    world.pull().await;
+    let letters = async || {
+        let reader = world.gateway.outbox.reader();
+        let letters = reader.dead_letters(&DeadLetterFilter::default()).await;
+        letters.expect("the letters").len()
+    };
+    assert_eq!(letters().await, 1);
+    world.rows.unlisted.lock().insert(UNSENDABLE);
+    let swept = sweep(&world).await;
+    assert_eq!((swept.looks, swept.unlisted, swept.withdrawn), (2, 1, 0));
+    assert_eq!(letters().await, 1, "the row is there, and still wrong");
+    world.rows.lock().remove(&UNSENDABLE);
+    sweep(&world).await;
+    assert_eq!(letters().await, 0);
 }
 
 #[tokio::test]

@@ -232,7 +232,7 @@ async fn two_consumers_and_every_kind_of_redelivery_come_to_what_one_consumer_do
         let ended = tokio::time::timeout(Duration::from_secs(120), consumer).await;
         ended.expect("the queue is emptied in time").unwrap();
     }
-    assert_eq!(rabbit.queue_depth("clinic.facts.intake").await.unwrap(), 0);
+    rabbit.until_depth("clinic.facts.intake", 0).await.unwrap();
     assert_eq!(rabbit.queue_depth("clinic.facts.dead").await.unwrap(), 0);
     let expected = content(&postgres, "alone").await;
     let found = content(&postgres, "shared").await;

@@ -63,6 +63,23 @@ fn from_row(row: &SqliteRow) -> Result<DeadLetter, sqlx::Error> {
     })
 }
 
+/// The clinic's own ids of the rows of these letters, with the letter's id; without letters that have
+/// none.
+pub(crate) async fn record_ids_of(
+    executor: impl SqliteExecutor<'_>,
+    ids: &[i64],
+) -> Result<Vec<(i64, String)>, OutboxError> {
+    let record_ids = sqlx::query_as(
+        "SELECT d.id, d.record_id FROM json_each(?1) AS j \
+         CROSS JOIN dead_letter AS d ON d.id = j.value WHERE d.record_id IS NOT NULL \
+         ORDER BY d.id",
+    )
+    .bind(json(ids))
+    .fetch_all(executor)
+    .await?;
+    Ok(record_ids)
+}
+
 /// Records of the letters with these ids, by the letter's id; without letters that have no digest.
 pub(crate) async fn records_of(
     executor: impl SqliteExecutor<'_>,

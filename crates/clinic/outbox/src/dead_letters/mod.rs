@@ -12,7 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub(crate) use self::clinic::{close_accepted, failed_since, name, open_refused};
-pub(crate) use self::list::{records_of, select};
+pub(crate) use self::list::{record_ids_of, records_of, select};
 pub use self::registry::{
     FOREIGN_VERSION, SUPERSEDED, VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND,
 };

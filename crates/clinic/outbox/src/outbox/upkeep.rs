@@ -92,6 +92,32 @@ impl Outbox {
         sweeps.missing(source, feed, after, most).await
     }
 
+    /// Rows of listed dead letters that no key has named in either pass: to be asked for by their
+    /// ids, since a letter is closed with its row.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoSweep`] if none runs or its keys are not all read, and the disk's failures.
+    pub async fn missing_letters(
+        &self,
+        source: &str,
+        feed: &str,
+    ) -> Result<Vec<MissingRecord>, OutboxError> {
+        self.subjects.sweeps.missing_letters(source, feed).await
+    }
+
+    /// Leaves missing records that the source gives no answer for as they are, until the next sweep.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoSweep`] if none runs or its keys are not all read, and the disk's failures.
+    pub async fn keep_missing(
+        &self,
+        source: &str,
+        feed: &str,
+        missing: &[MissingRecord],
+    ) -> Result<(), OutboxError> {
+        self.subjects.sweeps.keep(source, feed, missing).await
+    }
+
     /// Withdraws missing records that the source does not have; passes over those that were
     /// committed meanwhile. Returns the number of records withdrawn. Once begun it runs to its end,
     /// even if the caller stops waiting.

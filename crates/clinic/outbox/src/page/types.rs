@@ -65,7 +65,7 @@ impl PageCommit {
             self.refused.len(),
             self.accepted_record_ids.len(),
             self.names.len(),
-            sweep.map_or(0, |step| step.seen.keys.max(step.names.len())),
+            sweep.map_or(0, |step| step.seen.keys.max(step.letter_names.len())),
             sweep.map_or(0, |step| step.record_names.len()),
         ];
         if lengths.into_iter().any(|length| length > MAX_PAGE_DRAFTS) {

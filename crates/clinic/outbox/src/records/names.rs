@@ -107,8 +107,10 @@ pub(crate) async fn without_names(
     Ok(without.into_iter().collect())
 }
 
-/// Reads the names of records, by their numbers; leaves out those that are not stored. A name that
-/// another key has sealed is none.
+/// Reads the names of records, by their numbers; leaves out those that are not stored.
+///
+/// # Errors
+/// [`OutboxError::Damaged`] for a name that does not open, and the disk's failures.
 pub(crate) async fn read_names(
     pool: &SqlitePool,
     secrets: &RecordSecrets,
@@ -123,11 +125,17 @@ pub(crate) async fn read_names(
     .fetch_all(pool)
     .await?;
     let sealed: HashMap<i64, Vec<u8>> = rows.into_iter().collect();
-    let names = records.iter().filter_map(|(record_no, record)| {
-        let name = secrets.open_name(record, sealed.get(record_no)?)?;
-        Some((*record_no, name))
+    let stored = records
+        .iter()
+        .filter_map(|(record_no, record)| Some((*record_no, record, sealed.get(record_no)?)));
+    let names = stored.map(|(record_no, record, sealed)| {
+        let name = secrets.open_name(record, sealed);
+        let damaged = OutboxError::Damaged {
+            what: "the name of a record",
+        };
+        Ok((record_no, name.ok_or(damaged)?))
     });
-    Ok(names.collect())
+    names.collect()
 }
 
 async fn insert(

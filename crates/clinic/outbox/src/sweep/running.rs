@@ -169,7 +169,7 @@ async fn advance(
     step: &SweepStep,
     missed: u64,
 ) -> Result<(), OutboxError> {
-    dead_letters::name(connection, &step.names).await?;
+    dead_letters::name(connection, &step.letter_names).await?;
     sqlx::query(
         "UPDATE sweep SET cursor = ?2, all_read = ?2 IS NULL, seen = seen + ?3, \
          missed_total = missed_total + ?4 WHERE feed_id = ?1",

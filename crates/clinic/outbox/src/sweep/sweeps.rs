@@ -1,13 +1,14 @@
 //! Sweeps, from the first page of keys to the withdrawals.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use contract::{FactKind, RecordDigest};
 
-use super::bitmap::Bits;
+use super::bitmap::{self, Bits};
 use super::missing::{MissingRecords, Scope, lost_rows, next_missing};
-use super::running::{self, HeldWithdrawals, LostRows, RunningSweep};
+use super::running::{self, HeldWithdrawals, LetterPlace, LostRows, RunningSweep};
 use super::types::{MissingRecord, SeenKeys, Sweep, SweepEnd, SweepLimits, SweepLookUp};
 use super::withdrawals::{Withdrawal, WithdrawalCause, Withdrawals};
 use crate::dead_letters;
@@ -78,18 +79,18 @@ impl Sweeps {
         let digests: Vec<RecordDigest> = keys.iter().map(|(record, _)| *record).collect();
         let feed_id = feed_id(pool, source, feed).await?;
         let LookedUp { known, upto } = self.records.look_up(&digests).await?;
-        let unnamed = dead_letters::unnamed(pool, side_by_side(&digests)).await?;
+        let unnamed_letters = dead_letters::unnamed(pool, side_by_side(&digests)).await?;
         let asserted = known.values().filter(|known| known.is_asserted());
         let asserted: Vec<i64> = asserted.map(|known| known.record_no).collect();
         let without_names = without_names(pool, &asserted).await?;
-        let nameless = known
+        let unnamed_records = known
             .iter()
             .filter(|(_, known)| without_names.contains(&known.record_no))
             .map(|(record, known)| (*record, known.record_no));
         let seen = SeenKeys {
             keys: keys.len(),
             record_nos: known.values().map(|known| known.record_no).collect(),
-            nameless: nameless.collect(),
+            unnamed: unnamed_records.collect(),
             upto,
         };
         let mut found = SweepLookUp {
@@ -97,11 +98,11 @@ impl Sweeps {
             ..SweepLookUp::default()
         };
         for (place, (record, stamp)) in keys.iter().enumerate() {
-            if unnamed.contains(record) {
-                found.unnamed.push(place);
+            if unnamed_letters.contains(record) {
+                found.unnamed_letters.push(place);
             }
-            if found.seen.nameless.contains_key(record) {
-                found.nameless.push(place);
+            if found.seen.unnamed.contains_key(record) {
+                found.unnamed_records.push(place);
             }
             let known = known.get(record);
             let unchanged = known.is_some_and(|known| {
@@ -149,8 +150,10 @@ impl Sweeps {
                 .await?;
             return Ok(SweepEnd::Held { missing, known });
         }
-        if missing > 0 {
-            return Ok(SweepEnd::Missing { missing });
+        if missing + closed > 0 {
+            return Ok(SweepEnd::Missing {
+                missing: missing + closed,
+            });
         }
         self.end_done(&running, &lost, now).await
     }
@@ -177,6 +180,53 @@ impl Sweeps {
             record_id: names.remove(&record_no),
         });
         Ok(missing.collect())
+    }
+
+    /// Rows of dead letters that no key has named, of those letters that are listed.
+    pub(crate) async fn missing_letters(
+        &self,
+        source: &str,
+        feed: &str,
+    ) -> Result<Vec<MissingRecord>, OutboxError> {
+        let running = self.all_read(source, feed).await?;
+        let lost = self.lost_rows(&running).await?;
+        let listed = lost.letters.iter().filter_map(|letter| match letter.place {
+            LetterPlace::Listed(id) => Some((id, letter.record_no)),
+            LetterPlace::Unlisted(_) => None,
+        });
+        let listed: HashMap<i64, i64> = listed.collect();
+        let ids: Vec<i64> = listed.keys().copied().collect();
+        let record_ids = dead_letters::record_ids_of(self.database.readers(), &ids).await?;
+        let missing = record_ids.into_iter().filter_map(|(id, record_id)| {
+            Some(MissingRecord {
+                record_no: *listed.get(&id)?,
+                record_id: Some(record_id),
+            })
+        });
+        Ok(missing.collect())
+    }
+
+    /// Leaves missing records as they are: this sweep counts them as seen.
+    pub(crate) async fn keep(
+        &self,
+        source: &str,
+        feed: &str,
+        missing: &[MissingRecord],
+    ) -> Result<(), OutboxError> {
+        let running = self.all_read(source, feed).await?;
+        let record_nos: Vec<i64> = missing.iter().map(|missing| missing.record_no).collect();
+        let mut transaction = self.database.begin().await?;
+        bitmap::mark(transaction.connection(), running.feed_id, &record_nos).await?;
+        transaction.commit().await
+    }
+
+    async fn lost_rows(&self, running: &RunningSweep) -> Result<LostRows, OutboxError> {
+        let pool = self.database.readers();
+        let RunningSweep {
+            feed_id, horizon, ..
+        } = *running;
+        let seen = Bits::load(pool, feed_id, None).await?;
+        lost_rows(pool, &self.records, feed_id, horizon, &seen).await
     }
 
     /// Withdraws those of the missing records that nobody has seen since.
@@ -208,9 +258,7 @@ impl Sweeps {
         now: DateTime<Utc>,
     ) -> Result<SweepEnd, OutboxError> {
         let running = self.all_read(source, feed).await?;
-        let pool = self.database.readers();
-        let seen = Bits::load(pool, running.feed_id, None).await?;
-        let lost = lost_rows(pool, &self.records, running.feed_id, running.horizon, &seen).await?;
+        let lost = self.lost_rows(&running).await?;
         self.end_done(&running, &lost, now).await
     }
 

@@ -29,10 +29,10 @@ pub struct SweepLookUp {
     /// Rows to read by id: unknown here, changed since they were read, or without a stamp.
     pub reread: Vec<usize>,
     /// Rows whose own id a dead letter of the registry lacks: to be given in [`SweepStep::names`].
-    pub unnamed: Vec<usize>,
+    pub unnamed_letters: Vec<usize>,
     /// Rows whose record is asserted and has no name yet: to be given in
     /// [`SweepStep::record_names`].
-    pub nameless: Vec<usize>,
+    pub unnamed_records: Vec<usize>,
     /// Rows whose stamp lies before the one remembered.
     pub went_back: u64,
     /// Rows unknown here.
@@ -49,7 +49,7 @@ pub struct SeenKeys {
     /// Numbers of the records that were known: a record keeps its number.
     pub(crate) record_nos: Vec<i64>,
     /// Records among them that are asserted and have no name, with their numbers.
-    pub(crate) nameless: HashMap<RecordDigest, i64>,
+    pub(crate) unnamed: HashMap<RecordDigest, i64>,
     /// Highest number at that time. A record that was unknown then, if it is known now, has a
     /// higher one.
     pub(crate) upto: i64,
@@ -60,9 +60,9 @@ pub struct SeenKeys {
 pub struct SweepStep {
     /// Keys of the page, all of them: [`SweepLookUp::seen`].
     pub seen: SeenKeys,
-    /// Record ids of the clinic for the rows that [`SweepLookUp::unnamed`] asked for.
-    pub names: Vec<(RecordDigest, String)>,
-    /// Names of the rows that [`SweepLookUp::nameless`] asked for.
+    /// Record ids of the clinic for the rows that [`SweepLookUp::unnamed_letters`] asked for.
+    pub letter_names: Vec<(RecordDigest, String)>,
+    /// Names of the rows that [`SweepLookUp::unnamed_records`] asked for.
     pub record_names: Vec<RecordName>,
     /// Cursor of the keys after this page; `None` when all were read.
     pub cursor: Option<String>,
@@ -73,14 +73,14 @@ impl SweepStep {
     pub(crate) fn names_to_add(&self) -> Vec<(i64, RecordName)> {
         let names = self.record_names.iter();
         let numbered = names.filter_map(|name| {
-            let record_no = self.seen.nameless.get(&name.record)?;
+            let record_no = self.seen.unnamed.get(&name.record)?;
             Some((*record_no, name.clone()))
         });
         numbered.collect()
     }
 }
 
-/// A record that no key has named in either pass of a sweep.
+/// A record that no key has named in either pass of a sweep, asserted or with a dead letter.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MissingRecord {
     /// Number of the record in the outbox.
@@ -123,12 +123,14 @@ pub enum SweepEnd {
         /// Records and dead letters that no key has named.
         missing: u64,
     },
-    /// Records are missing in both passes, and the safety catch lets them go: each is to be asked
-    /// for by itself ([`crate::Outbox::missing_records`]) and withdrawn
-    /// ([`crate::Outbox::withdraw_missing`]) if it is gone; then the sweep is to be ended
+    /// Rows are missing in both passes, and the safety catch lets their records go. The source is to
+    /// be asked for each by its id ([`crate::Outbox::missing_records`],
+    /// [`crate::Outbox::missing_letters`]); what is gone is to be withdrawn
+    /// ([`crate::Outbox::withdraw_missing`]), what gets no answer to be kept
+    /// ([`crate::Outbox::keep_missing`]), and the sweep to be ended
     /// ([`crate::Outbox::end_sweep`]).
     Missing {
-        /// Records that no key has named.
+        /// Records and dead letters that no key has named.
         missing: u64,
     },
     /// The sweep is finished.

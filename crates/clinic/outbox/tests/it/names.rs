@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::support::{FREELY, Place, Source, at, name_of, page, withdrawn};
 
-/// Sweeps both passes up to the withdrawals; returns the ids of the missing records.
+/// Sweeps both passes up to the withdrawals; returns the ids of the missing records, sorted.
 async fn missing_of(source: &Source, outbox: &Outbox) -> Vec<Option<String>> {
     let limits = FREELY;
     for _ in 0..2 {
@@ -18,8 +18,17 @@ async fn missing_of(source: &Source, outbox: &Outbox) -> Vec<Option<String>> {
             return Vec::new();
         }
     }
-    let missing = missing(outbox, None, 100).await;
-    missing.into_iter().map(|record| record.record_id).collect()
+    ids_of(&missing(outbox, None, 100).await)
+}
+
+/// Ids of missing records, sorted: they come in the order of their numbers, which is none of ids.
+fn ids_of(missing: &[MissingRecord]) -> Vec<Option<String>> {
+    let mut ids: Vec<_> = missing
+        .iter()
+        .map(|record| record.record_id.clone())
+        .collect();
+    ids.sort_by_key(|id| id.as_ref().and_then(|id| id.parse::<u32>().ok()));
+    ids
 }
 
 async fn missing(
@@ -43,19 +52,20 @@ async fn stored_names(place: &Place) -> i64 {
 }
 
 #[tokio::test]
-async fn missing_records_are_named_in_their_order_and_a_part_at_a_time() {
+async fn missing_records_are_named_a_part_at_a_time() {
     let place = Place::new();
     let outbox = place.open().await;
     let mut source = Source::of(0..40);
     source.pull(&outbox).await;
     source.rows.retain(|record, _| record % 10 != 3);
     assert_eq!(missing_of(&source, &outbox).await, ids([3, 13, 23, 33]));
-    let first = missing(&outbox, None, 3).await;
-    assert_eq!(first.len(), 3);
-    let rest = missing(&outbox, first.last(), 3).await;
+    let mut all = missing(&outbox, None, 3).await;
+    assert_eq!(all.len(), 3);
+    let rest = missing(&outbox, all.last(), 3).await;
     assert_eq!(rest.len(), 1);
-    assert_eq!(rest[0].record_id.as_deref(), Some("33"));
     assert!(missing(&outbox, rest.last(), 3).await.is_empty());
+    all.extend(rest);
+    assert_eq!(ids_of(&all), ids([3, 13, 23, 33]));
 }
 
 #[tokio::test]
@@ -106,18 +116,15 @@ async fn a_record_without_a_name_gets_it_from_the_next_sweep() {
     let outbox = place.open().await;
     let mut source = Source::of(0..10);
     source.pull(&outbox).await;
-    place
-        .meddle("DELETE FROM record_name WHERE record_no > 2")
-        .await;
-    source.rows.remove(&1);
+    place.meddle("DELETE FROM record_name").await;
     source.rows.remove(&8);
     assert_eq!(
         missing_of(&source, &outbox).await,
-        [Some("1".to_owned()), None],
-        "of 8 nothing is known but its digest"
+        [None],
+        "nothing is known of it but its digest"
     );
     source.sweep(&outbox, FREELY).await;
-    assert_eq!(stored_names(&place).await, 8);
+    assert_eq!(stored_names(&place).await, 9);
     source.rows.remove(&9);
     assert_eq!(missing_of(&source, &outbox).await, ids([9]));
 }
@@ -135,4 +142,34 @@ async fn names_rest_sealed() {
     let found = |text: &[u8]| bytes.windows(text.len()).any(|part| part == text);
     assert!(!found(b"VACCINATION-OF-IVANOVA"));
     assert!(found(b"record_name"), "the file was read");
+}
+
+#[tokio::test]
+async fn what_gets_no_answer_is_kept_with_its_letter_and_found_by_the_next_sweep() {
+    let place = Place::new();
+    let outbox = place.open().await;
+    let mut source = Source::of(0..20);
+    source.pull(&outbox).await;
+    source.bad.insert(5);
+    source.rows.insert(5, (2, Some(100)));
+    source.pull(&outbox).await;
+    source.rows.remove(&5);
+    source.rows.remove(&6);
+    assert_eq!(missing_of(&source, &outbox).await, ids([5, 6]));
+    let letters = outbox.missing_letters("mis", "recoveries").await.unwrap();
+    assert_eq!(ids_of(&letters), ids([5]));
+    let missing = missing(&outbox, None, 100).await;
+    let keep = outbox.keep_missing("mis", "recoveries", &missing);
+    keep.await.unwrap();
+    let end = outbox.end_sweep("mis", "recoveries", at(0)).await.unwrap();
+    let SweepEnd::Done {
+        withdrawn,
+        dead_letters_closed,
+        ..
+    } = end
+    else {
+        panic!("{end:?}")
+    };
+    assert_eq!((withdrawn, dead_letters_closed), (0, 0));
+    assert_eq!(missing_of(&source, &outbox).await, ids([5, 6]));
 }

@@ -337,9 +337,9 @@ impl Source {
         let reread: Vec<u32> = found.reread.iter().map(|place| rows[*place].0).collect();
         let name = |place: &usize| (digest(rows[*place].0), rows[*place].0.to_string());
         let step = SweepStep {
-            names: found.unnamed.iter().map(name).collect(),
+            letter_names: found.unnamed_letters.iter().map(name).collect(),
             record_names: found
-                .nameless
+                .unnamed_records
                 .iter()
                 .map(|place| name_of(rows[*place].0))
                 .collect(),

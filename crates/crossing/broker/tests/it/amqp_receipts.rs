@@ -259,7 +259,7 @@ async fn looking_does_not_wear_letters_out(broker: &RabbitMq) {
     let letter = until("the letter", async || dead.take(10).await.unwrap().pop()).await;
     dead.discard(letter).await.unwrap();
     dead.close().await;
-    assert_eq!(broker.queue_depth("clinic.facts.dead").await.unwrap(), 0);
+    broker.until_depth("clinic.facts.dead", 0).await.unwrap();
 }
 
 async fn a_letter_that_no_queue_takes_stays(broker: &RabbitMq) {

@@ -84,7 +84,7 @@ async fn a_batch_not_acknowledged_in_time_comes_again_and_the_setting_is_named()
     let tokens = again.into_iter().map(|delivery| delivery.token).collect();
     consumer.ack(tokens).await.unwrap();
     consumer.close().await;
-    assert_eq!(broker.queue_depth("clinic.facts.intake").await.unwrap(), 0);
+    broker.until_depth("clinic.facts.intake", 0).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,8 @@ const NODE: &str = "testbed@localhost";
 const COOKIE: &str = "testbed";
 const START_SECONDS: u64 = 120;
 const STOP_SECONDS: u64 = 60;
+/// Longest wait for a queue to have a number of messages.
+const DEPTH_PATIENCE: Duration = Duration::from_secs(60);
 const DEFAULT_WATERMARK_BYTES: u64 = 2_000_000_000;
 
 /// Options to start the broker with.
@@ -288,6 +290,28 @@ impl RabbitMq {
             tool: "erl_call".into(),
             status: format!("no depth of the queue {queue}"),
             output: crate::log_end::tail(&answer),
+        })
+    }
+
+    /// Waits until a queue has so many messages: an acknowledgement is no request, and the queue may
+    /// take it after the channel is closed. An error after a
+    /// minute.
+    pub async fn until_depth(&self, queue: &str, depth: u64) -> Result<(), Error> {
+        let reached = async {
+            loop {
+                if self.queue_depth(queue).await? == depth {
+                    return Ok(());
+                }
+                sleep(POLL).await;
+            }
+        };
+        let in_time = timeout(DEPTH_PATIENCE, reached).await;
+        in_time.unwrap_or_else(|_| {
+            Err(Error::Tool {
+                tool: "erl_call".into(),
+                status: format!("the queue {queue} never has {depth} messages"),
+                output: String::new(),
+            })
         })
     }
 
