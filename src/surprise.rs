@@ -20,8 +20,9 @@ pub(crate) const WITHDRAWALS_HELD: &str = "withdrawals-held";
 
 /// Codes of all surprises.
 #[cfg(feature = "cli")]
-pub(crate) const CODES: [&str; 6] = [
+pub(crate) const CODES: [&str; 7] = [
     connector_kit::SourceSurprise::StampsWentBack.as_str(),
+    connector_kit::SourceSurprise::IdsRepeat.as_str(),
     CHANGED_UNNOTICED,
     KEYS_INCOMPLETE,
     ROWS_UNANSWERED,
@@ -64,6 +65,10 @@ pub(crate) fn text(code: &str) -> &'static str {
         "stamps-went-back" => {
             "change stamps went back, as after a restored backup or a clock set back; all keys \
              are swept"
+        }
+        "ids-repeat" => {
+            "rows bear the same record_id; they are one record, of which only the row that is read \
+             last reaches the registry: select a record_id that is different for every row"
         }
         CHANGED_UNNOTICED => {
             "rows had changed without their change stamps telling; the sweep has read them"

@@ -106,6 +106,9 @@ impl Rows {
 /// Id of a row whose dose number is none, so that its record cannot be sent.
 pub(crate) const UNSENDABLE: u32 = 999_999;
 
+/// Id of a row whose fact lies in the future until 2021-07-10.
+pub(crate) const IN_JULY: u32 = 888_888;
+
 /// Makes the record of one vaccination of a person of its own.
 pub(crate) fn record(id: u32, stamp: i64) -> ClinicRecord {
     ClinicRecord {
@@ -123,9 +126,11 @@ pub(crate) fn record(id: u32, stamp: i64) -> ClinicRecord {
             vaccine: vec![Coding::local("sputnik-v")],
             dose_number: Field::Value(if id == UNSENDABLE { 77 } else { 1 }),
             series_doses: Field::Missing,
-            occurred_on: Field::Value(ClinicDate::Day(
-                chrono::NaiveDate::from_ymd_opt(2021, 6, 10).expect("a day"),
-            )),
+            occurred_on: Field::Value(ClinicDate::Day(if id == IN_JULY {
+                chrono::NaiveDate::from_ymd_opt(2021, 7, 10).expect("a day")
+            } else {
+                chrono::NaiveDate::from_ymd_opt(2021, 6, 10).expect("a day")
+            })),
         },
         stamp: Some(stamp),
     }
@@ -209,6 +214,7 @@ impl Connector for RowsConnector {
         Ok(KeysPage {
             keys: keys.collect(),
             next,
+            surprise: None,
         })
     }
 

@@ -63,6 +63,7 @@ async fn handle_surprise(run: &FeedRun<'_>, surprise: SourceSurprise) {
     run.note_surprise(surprise.as_str(), 1).await;
     match surprise {
         SourceSurprise::StampsWentBack => run.source.request_sweep(),
+        SourceSurprise::IdsRepeat => {}
     }
 }
 

@@ -54,10 +54,14 @@ impl<'a> SweepPass<'a> {
             limit: KEYS_PER_PAGE,
             now: run.gateway.clock.now(),
         };
-        let page = source.connector.keys(request).await?;
+        let mut page = source.connector.keys(request).await?;
         fault::check::<SourceError>(Point::SweepFetched)?;
         if let Some(next) = &page.next {
             self.endless.advance(next)?;
+        }
+        if let Some(surprise) = page.surprise {
+            run.note_surprise(surprise.as_str(), 1).await;
+            keep_newest(&mut page.keys);
         }
         let digests = digests(run, &page.keys);
         let found = run
@@ -98,6 +102,12 @@ impl<'a> SweepPass<'a> {
         self.after = page.next;
         Ok(Some(self.after.is_some()))
     }
+}
+
+/// Keeps, of keys with the same id, the one with the newest stamp: that row was read last.
+fn keep_newest(keys: &mut Vec<RecordKey>) {
+    keys.sort_by(|one, other| (&one.record_id, other.stamp).cmp(&(&other.record_id, one.stamp)));
+    keys.dedup_by(|later, kept| later.record_id == kept.record_id);
 }
 
 /// Digests and change stamps of a page of keys.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::pull::Counters;
 use crate::run::SourceRun;
-use crate::testing::{UNSENDABLE, World};
+use crate::testing::{IN_JULY, UNSENDABLE, World};
 
 async fn sweep(world: &World) -> FeedSweep {
     world.gateway.sources[0].request_sweep();
@@ -178,6 +178,30 @@ async fn a_letter_stays_whose_row_no_list_names_but_the_source_has() {
     world.rows.lock().remove(&UNSENDABLE);
     sweep(&world).await;
     assert_eq!(letters().await, 0);
+}
+
+#[tokio::test]
+async fn a_fact_of_the_future_is_sent_by_the_first_sweep_from_its_day_on() {
+    let world = World::new("", 0..50).await;
+    world.rows.lock().insert(IN_JULY, 1);
+    world.pull().await;
+    let refused = async || {
+        let reader = world.gateway.outbox.reader();
+        let status = reader.status().await.expect("the state");
+        let counts = status.dead_letters.into_iter();
+        counts
+            .map(|count| (count.reason, count.count))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(refused().await, [(outbox::DATE_FUTURE.to_owned(), 1)]);
+    let early = sweep(&world).await;
+    assert_eq!((early.reread, refused().await.len()), (1, 1));
+    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    world.clock.advance(12 * day);
+    let sent = sweep(&world).await;
+    assert_eq!((sent.reread, refused().await.len()), (1, 0));
+    let later = sweep(&world).await;
+    assert_eq!((later.keys, later.reread), (51, 0));
 }
 
 #[tokio::test]

@@ -267,7 +267,8 @@ async fn refused_corrections_are_withdrawn_and_come_back(world: World) {
     );
     assert!(!sync.contains("withdrawn"), "{sync}");
     let swept = json(&clinic.program(&["sweep", "--json"]));
-    assert_eq!(swept[0]["feeds"][0]["reread"], 0, "{swept}");
+    // The row of 2031 is looked at again: its day may have come.
+    assert_eq!(swept[0]["feeds"][0]["reread"], 1, "{swept}");
     assert_eq!(world.reconcile(&[]).await, [Some(0), Some(20)]);
     assert_eq!(world.reconcile(&["--repair"]).await, [Some(0), Some(20)]);
     for (again, code) in [

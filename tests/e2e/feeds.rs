@@ -137,6 +137,15 @@ fn surprises(clinic: &Clinic) -> Value {
     status["status"]["surprises"].clone()
 }
 
+/// Codes of the surprises that are not over.
+fn open_surprises(clinic: &Clinic) -> Vec<String> {
+    let surprises = surprises(clinic);
+    let told = surprises.as_array().expect("a list").iter();
+    let open = told.filter(|surprise| surprise["mended_at"].is_null());
+    open.map(|surprise| surprise["code"].as_str().expect("a code").to_owned())
+        .collect()
+}
+
 /// Runs `sync`; returns the number of records it has read.
 fn sync_reads(clinic: &Clinic) -> u64 {
     let output = clinic.program(&["sync", "--json"]);
@@ -216,7 +225,8 @@ fn put_dose(server: &FhirServer, id: u32) {
     let dose = json!({ "resourceType": "Immunization", "id": format!("i{id}"),
                        "status": "completed", "occurrenceDateTime": "2021-06-01",
                        "patient": { "reference": format!("Patient/p{id}") },
-                       "vaccineCode": { "coding": [{ "code": "sputnik-v" }] } });
+                       "vaccineCode": { "coding": [{ "system": "http://hl7.org/fhir/sid/cvx",
+                                                      "code": "505" }] } });
     server.put(patient, "2021-06-01T10:00:00Z");
     server.put(dose, "2021-06-01T10:00:00Z");
 }
@@ -228,7 +238,7 @@ async fn what_the_searches_of_a_server_leave_out_is_withdrawn_only_where_its_add
     let clinic = clinic(&format!(
         "[source.mis]\n[source.mis.sweep]\nalways_allowed = 100\n[source.mis.fhir]\n\
          base_url = \"{}\"\nfeeds = [\"vaccinations\"]\n\
-         [source.mis.fhir.identifier_systems]\n\"urn:snils\" = \"snils\"\n\
+         [source.mis.fhir.identifier_systems]\n\"urn:snils\" = \"snils\"\n",
         server.base_url()
     ));
     assert_eq!(sync_reads(&clinic), 8);
@@ -266,5 +276,39 @@ async fn what_the_searches_of_a_server_leave_out_is_withdrawn_only_where_its_add
     server.unlist(&[]);
     assert_eq!(clinic.program(&["sweep"]).status.code(), Some(0));
     assert_eq!(number(&clinic, "vaccinations", "withdrawn_total"), 2);
-    assert_eq!(surprises(&clinic), json!([]));
+    assert!(open_surprises(&clinic).is_empty(), "both are mended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_share_an_id_are_told() {
+    let server = Postgres::start().await.expect("a clinic's PostgreSQL");
+    server.create_database("mis").await.expect("a database");
+    let sql = async |text: &str| server.psql("mis", text).await.expect("the clinic's SQL");
+    sql(TABLES).await;
+    for id in 1..=5 {
+        sql(&(row("shot", id) + &row("swab", id))).await;
+    }
+    // Rows of two tables under one id: other persons, other stamps.
+    sql("CREATE TABLE archive AS SELECT id, snils, day, changed_at - interval '1 hour' AS changed_at \
+         FROM swab WHERE id <= 2")
+    .await;
+    sql("UPDATE archive SET snils = (SELECT snils FROM shot WHERE id = 5)").await;
+    let settings = format!(
+        "host = \"127.0.0.1\"\nport = {}\ndatabase = \"mis\"\nuser = \"postgres\"",
+        server.port()
+    );
+    let source = source("postgres", &settings);
+    let both = "FROM (SELECT * FROM shot UNION ALL SELECT * FROM archive) AS shots\"";
+    let clinic = clinic(&source.replace("FROM shot\"", both));
+    assert_eq!(sync_reads(&clinic), 12);
+    assert_eq!(open_surprises(&clinic), ["ids-repeat"]);
+    assert_eq!(clinic.program(&["sweep"]).status.code(), Some(0));
+    assert_eq!(
+        open_surprises(&clinic),
+        ["ids-repeat"],
+        "and no stamp has gone back"
+    );
+    sql("DELETE FROM archive").await;
+    assert_eq!(clinic.program(&["sweep"]).status.code(), Some(0));
+    assert!(open_surprises(&clinic).is_empty());
 }

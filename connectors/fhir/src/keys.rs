@@ -31,12 +31,19 @@ pub(crate) async fn list(
     let lister = KeyLister { session, request };
     for _ in 0..MAX_REQUESTS {
         match lister.sweep_page(&mut sweep).await? {
-            KeysStep::End(keys) => return Ok(KeysPage { keys, next: None }),
+            KeysStep::End(keys) => {
+                return Ok(KeysPage {
+                    keys,
+                    next: None,
+                    surprise: None,
+                });
+            }
             KeysStep::Go(keys) if keys.is_empty() => {}
             KeysStep::Go(keys) => {
                 return Ok(KeysPage {
                     keys,
                     next: Some(write_text(&sweep)?),
+                    surprise: None,
                 });
             }
         }
@@ -44,6 +51,7 @@ pub(crate) async fn list(
     Ok(KeysPage {
         keys: Vec::new(),
         next: Some(write_text(&sweep)?),
+        surprise: None,
     })
 }
 

@@ -59,12 +59,14 @@ pub struct Page {
     pub surprise: Option<SourceSurprise>,
 }
 
-/// Behaviour that a source should not show; the gateway answers it with a key sweep.
+/// Behaviour that a source should not show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceSurprise {
     /// The newest stamp at the source lies before the stored cursor: a restored backup, or a clock
-    /// that was set back.
+    /// that was set back. The gateway answers it with a key sweep.
     StampsWentBack,
+    /// Rows bear the same id: they are one record, of which the row that is read last counts.
+    IdsRepeat,
 }
 
 impl SourceSurprise {
@@ -73,6 +75,7 @@ impl SourceSurprise {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::StampsWentBack => "stamps-went-back",
+            Self::IdsRepeat => "ids-repeat",
         }
     }
 }
@@ -107,6 +110,8 @@ pub struct KeysPage {
     pub keys: Vec<RecordKey>,
     /// Position at which the next page begins; `None` when all keys were listed.
     pub next: Option<Cursor>,
+    /// Behaviour of the source that it should not show, if it showed any.
+    pub surprise: Option<SourceSurprise>,
 }
 
 /// A source of clinic records: read-only, incremental, bounded.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use connector_kit::{
     CheckReport, ClinicRecord, Connector, Cursor, Feed, KeysPage, KeysRequest, Page, PageRequest,
-    SampledRecord, SourceError,
+    SampledRecord, SourceError, SourceSurprise,
 };
 
 use crate::closing::Lateness;
@@ -137,11 +137,14 @@ impl SqlConnector {
             position.run = Some(run);
             Some(position)
         });
+        let records: Vec<ClinicRecord> = rows.rows.rows().map(|row| reader.record(row)).collect();
+        let ids = records.iter().map(|record| record.record_id.as_str());
+        let repeats = sweep::repeat(ids).then_some(SourceSurprise::IdsRepeat);
         Ok(Page {
-            records: rows.rows.rows().map(|row| reader.record(row)).collect(),
+            records,
             next: next.as_ref().map(cursor::write).transpose()?,
             resume,
-            surprise,
+            surprise: surprise.or(repeats),
         })
     }
 }

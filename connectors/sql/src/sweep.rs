@@ -4,7 +4,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use connector_kit::{ClinicRecord, Feed, KeysPage, KeysRequest, MAX_FETCH_IDS, SourceError};
+use connector_kit::{
+    ClinicRecord, Feed, KeysPage, KeysRequest, MAX_FETCH_IDS, RecordKey, SourceError,
+    SourceSurprise,
+};
 
 use crate::cursor::{self, KeysPosition};
 use crate::driver::{Failure, LentSession};
@@ -40,10 +43,19 @@ pub(crate) async fn keys(
         .next
         .map(|place| cursor::write(&KeysPosition { after: place.id }))
         .transpose()?;
+    let keys: Vec<RecordKey> = rows.rows.rows().map(|row| reader.key(row)).collect();
+    let ids = keys.iter().map(|key| key.record_id.as_str());
     Ok(KeysPage {
-        keys: rows.rows.rows().map(|row| reader.key(row)).collect(),
+        surprise: repeat(ids).then_some(SourceSurprise::IdsRepeat),
+        keys,
         next,
     })
+}
+
+/// Returns whether an id is there twice. Rows without an id are refused for that.
+pub(crate) fn repeat<'a>(ids: impl Iterator<Item = &'a str>) -> bool {
+    let mut seen = HashSet::new();
+    ids.filter(|id| !id.is_empty()).any(|id| !seen.insert(id))
 }
 
 async fn read_keys(

@@ -400,6 +400,7 @@ impl Connector for MemoryConnector {
             return Ok(KeysPage {
                 keys: Vec::new(),
                 next: None,
+                surprise: None,
             });
         }
         let (rows, next) = self
@@ -417,6 +418,7 @@ impl Connector for MemoryConnector {
         Ok(KeysPage {
             keys: keys.collect(),
             next: next.and_then(|next| self.write(&next)),
+            surprise: None,
         })
     }
 

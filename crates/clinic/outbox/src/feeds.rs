@@ -96,21 +96,14 @@ impl Feeds {
         transaction.commit().await
     }
 
-    /// Forgets the cursors of the source's feeds and the open dead letters of its rows.
+    /// Forgets the cursors of the source's feeds. Its dead letters stay until their rows were read
+    /// again, or a sweep finds them gone.
     pub(crate) async fn forget_cursors(&self, source: &str) -> Result<(), OutboxError> {
         let mut transaction = self.database.begin().await?;
-        for statement in [
-            "DELETE FROM dead_letter WHERE origin = 'clinic' AND discarded_at_ms IS NULL \
-             AND feed_id IN (SELECT id FROM feed WHERE source = ?1)",
-            "DELETE FROM unlisted_refusal WHERE origin = 'clinic' \
-             AND feed_id IN (SELECT id FROM feed WHERE source = ?1)",
-            "UPDATE feed SET cursor = NULL, load_rows = 0 WHERE source = ?1",
-        ] {
-            sqlx::query(statement)
-                .bind(source)
-                .execute(transaction.connection())
-                .await?;
-        }
+        sqlx::query("UPDATE feed SET cursor = NULL, load_rows = 0 WHERE source = ?1")
+            .bind(source)
+            .execute(transaction.connection())
+            .await?;
         transaction.commit().await
     }
 

@@ -122,8 +122,8 @@ reasons! {
     DateImpossible = "date-impossible", "A date lies before there was such a fact, or an illness \
         ends before it begins: correct it at the clinic.";
     /// A date after tomorrow.
-    DateFuture = "date-future", "The date of the fact lies in the future: correct it, or wait for \
-        the day.";
+    DateFuture = "date-future", "The date of the fact lies in the future: correct it, or wait; the \
+        first sweep of all keys from that day on reads it again.";
 }
 
 impl fmt::Display for RejectionReason {

@@ -63,6 +63,25 @@ fn from_row(row: &SqliteRow) -> Result<DeadLetter, sqlx::Error> {
     })
 }
 
+/// Records of the feed's rows that are refused for this reason, listed or not.
+pub(crate) async fn records_refused_for(
+    executor: impl SqliteExecutor<'_>,
+    feed_id: i64,
+    reason: &str,
+) -> Result<Vec<RecordDigest>, OutboxError> {
+    let records: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT record FROM dead_letter WHERE feed_id = ?1 AND origin = 'clinic' \
+         AND reason = ?2 AND record IS NOT NULL \
+         UNION ALL SELECT record FROM unlisted_refusal \
+         WHERE feed_id = ?1 AND origin = 'clinic' AND reason = ?2",
+    )
+    .bind(feed_id)
+    .bind(reason)
+    .fetch_all(executor)
+    .await?;
+    records.into_iter().map(digest_from).collect()
+}
+
 /// The clinic's own ids of the rows of these letters, with the letter's id; without letters that have
 /// none.
 pub(crate) async fn record_ids_of(

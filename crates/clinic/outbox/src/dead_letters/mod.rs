@@ -12,7 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub(crate) use self::clinic::{close_accepted, failed_since, name, open_refused};
-pub(crate) use self::list::{record_ids_of, records_of, select};
+pub(crate) use self::list::{record_ids_of, records_of, records_refused_for, select};
 pub use self::registry::{
     FOREIGN_VERSION, SUPERSEDED, VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND,
 };
@@ -20,7 +20,9 @@ pub(crate) use self::registry::{
     RefusedByRegistry, RegistryLetter, close_of_registry, close_parked, open_letters,
     open_of_registry, refused_by_registry, unnamed,
 };
-pub use self::types::{DeadLetter, DeadLetterFilter, Origin, RECORD_UNREADABLE, Refused};
+pub use self::types::{
+    DATE_FUTURE, DeadLetter, DeadLetterFilter, Origin, RECORD_UNREADABLE, Refused,
+};
 pub(crate) use self::unlisted::{forget_unlisted, unlisted_of_clinic};
 use crate::file::{Database, OutboxError, json, to_ms};
 

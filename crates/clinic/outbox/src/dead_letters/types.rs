@@ -42,6 +42,10 @@ impl Origin {
 /// Reason of a row that the source could not hand over, but for its keys.
 pub const RECORD_UNREADABLE: &str = "record-unreadable";
 
+/// Reason of a row whose fact lies in the future: it can be sent once its day has come, without a
+/// change of the row.
+pub const DATE_FUTURE: &str = "date-future";
+
 /// A row of the clinic that could not become an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {

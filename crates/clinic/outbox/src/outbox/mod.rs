@@ -277,9 +277,9 @@ impl Outbox {
         links.note_rejected(reason, count, now).await
     }
 
-    /// Forgets the cursors of the source's feeds and its rows' open dead letters, so that the next
-    /// run reads all of it (`sync --full`); records that have not changed are not sent again.
-    /// Discarded letters, and those of the registry, stay.
+    /// Forgets the cursors of the source's feeds, so that the next run reads all of it
+    /// (`sync --full`); records that have not changed are not sent again. Dead letters stay until
+    /// their rows were read again, or a sweep finds them gone.
     ///
     /// # Errors
     /// The disk's failures.

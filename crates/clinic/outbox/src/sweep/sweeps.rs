@@ -11,11 +11,11 @@ use super::missing::{MissingRecords, Scope, lost_rows, next_missing};
 use super::running::{self, HeldWithdrawals, LetterPlace, LostRows, RunningSweep};
 use super::types::{MissingRecord, SeenKeys, Sweep, SweepEnd, SweepLimits, SweepLookUp};
 use super::withdrawals::{Withdrawal, WithdrawalCause, Withdrawals};
-use crate::dead_letters;
+use crate::dead_letters::{self, DATE_FUTURE};
 use crate::feeds::feed_id;
 use crate::file::{Database, OutboxError, check_name, side_by_side};
 use crate::limits::MAX_PAGE_DRAFTS;
-use crate::records::{LookedUp, Records, SourceStamp, read_names, without_names};
+use crate::records::{LookedUp, Records, SourceStamp, forget_stamps, read_names, without_names};
 
 /// Sweeps of feeds.
 #[derive(Debug)]
@@ -50,13 +50,31 @@ impl Sweeps {
         if let Some(running) = self.running(source, feed).await? {
             return Ok(running.sweep);
         }
+        let waiting = self.waiting_for_their_day(source, feed).await?;
         let mut transaction = self.database.begin().await?;
         running::begin(transaction.connection(), source, feed, now).await?;
+        // Read again by this sweep, although their rows have not changed.
+        forget_stamps(transaction.connection(), &waiting).await?;
         transaction.commit().await?;
         let begun = self.running(source, feed).await?;
         begun
             .map(|running| running.sweep)
             .ok_or(OutboxError::NoSweep)
+    }
+
+    /// Numbers of the records that are refused because their day has not come.
+    async fn waiting_for_their_day(
+        &self,
+        source: &str,
+        feed: &str,
+    ) -> Result<Vec<i64>, OutboxError> {
+        let pool = self.database.readers();
+        let Some(feed_id) = feed_id(pool, source, feed).await? else {
+            return Ok(Vec::new());
+        };
+        let refused = dead_letters::records_refused_for(pool, feed_id, DATE_FUTURE).await?;
+        let LookedUp { known, .. } = self.records.look_up(&refused).await?;
+        Ok(known.values().map(|known| known.record_no).collect())
     }
 
     async fn running(&self, source: &str, feed: &str) -> Result<Option<RunningSweep>, OutboxError> {

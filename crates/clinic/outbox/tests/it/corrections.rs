@@ -521,7 +521,7 @@ async fn discarded_and_full_reads_change_nothing_at_the_registry() {
     assert_eq!(
         noted(&outbox).await.waiting,
         1,
-        "its letter is forgotten, not the fact"
+        "neither its letter nor the note is forgotten"
     );
     source.pull(&outbox).await;
     assert_eq!(withdrawn_and_held(&outbox, WITHDRAW).await, (1, 0));
