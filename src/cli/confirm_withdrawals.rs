@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::Args;
-use outbox::{FeedStatus, HeldCorrections, OutboxError, OutboxReader, Request, Status};
+use outbox::{
+    FeedStatus, HeldCorrections, OutboxError, OutboxReader, Request, ShownMissing, Status,
+};
 use program::Failure;
 use program::terminal::{counted, print_json, print_line};
 
@@ -19,7 +21,8 @@ use crate::requests::Answer;
 pub(super) struct ConfirmArguments {
     /// The source whose withdrawals are permitted; also one that is no longer in the configuration.
     source: String,
-    /// Withdraw without asking.
+    /// Withdraw without asking: what is held back as the command begins, and nothing that comes
+    /// to be held later.
     #[arg(long)]
     yes: bool,
     /// Print JSON.
@@ -54,7 +57,7 @@ pub(super) async fn confirm(
         print_held(&held, source);
         ask_operator()?;
     }
-    withdraw(arguments, runner, status.held_corrections(source)).await
+    withdraw(arguments, runner, Shown::new(&status, source, configured)).await
 }
 
 /// Reads the state. Without one, the name of a source that is not configured is a mistake.
@@ -81,14 +84,37 @@ fn unknown_source(runner: &RequestRunner, status: Option<&Status>, source: &str)
     unknown_name("source", source, known)
 }
 
+/// What the operator permits: that which [`held_withdrawals`] lists, shown or taken as agreed to by
+/// `--yes`, and nothing that comes to be held later.
+struct Shown {
+    corrections: HeldCorrections,
+    missing: ShownMissing,
+}
+
+impl Shown {
+    fn new(status: &Status, source: &str, configured: bool) -> Self {
+        let of_source = status.feeds.iter().filter(|feed| feed.source == source);
+        let missing = of_source.filter_map(|feed| held_by_sweep(feed, configured));
+        Self {
+            corrections: if configured {
+                status.held_corrections(source)
+            } else {
+                HeldCorrections::default()
+            },
+            missing: missing.map(|held| (held.feed, held.missing)).collect(),
+        }
+    }
+}
+
 async fn withdraw(
     arguments: &ConfirmArguments,
     runner: &RequestRunner,
-    shown: HeldCorrections,
+    shown: Shown,
 ) -> Result<(), Failure> {
     let request = Request::ConfirmWithdrawals {
         source: arguments.source.clone(),
-        shown: Some(shown),
+        shown: Some(shown.corrections),
+        shown_missing: Some(shown.missing),
     };
     let answer = runner
         .run("confirm-withdrawals", request, arguments.wait)

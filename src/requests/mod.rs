@@ -35,7 +35,15 @@ pub async fn perform(
             let feeds = sweep::sweep(gateway, swept, stop, &Counters::default()).await?;
             Ok(Answer::Swept { source, feeds })
         }
-        Request::ConfirmWithdrawals { source, shown } => {
+        Request::ConfirmWithdrawals {
+            source,
+            shown,
+            shown_missing,
+        } => {
+            let shown = withdrawals::Shown {
+                corrections: shown,
+                missing: shown_missing,
+            };
             withdrawals::confirm(gateway, source, shown, stop).await
         }
         Request::Retry(filter) => {
