@@ -21,7 +21,9 @@ pub(crate) use self::registry::{
     open_of_registry, refused_by_registry, unnamed,
 };
 pub use self::types::{DeadLetter, DeadLetterFilter, Origin, RECORD_UNREADABLE, Refused};
-pub(crate) use self::unlisted::{forget_unlisted, unlisted_of_clinic};
+pub(crate) use self::unlisted::{
+    UnlistedRefusal, forget_unlisted, next_unlisted, unlisted_of_clinic,
+};
 use crate::file::{Database, OutboxError, json, to_ms};
 
 /// The dead letters, over the outbox file.

@@ -228,7 +228,8 @@ impl Outbox {
     /// Forgets the state of the letters' records: their stamps, and of those the registry refused
     /// the content too, so that they are sent again even as they are. The letters stay until
     /// something better is known. A refused withdrawal is sent again here: no row may be left to
-    /// read.
+    /// read. A filter without ids and age means the refusals too that the list has no room for,
+    /// whatever its limit: they are treated alike in parts, each a transaction.
     ///
     /// # Errors
     /// [`OutboxError::Full`] (call again, it goes on) and the disk's failures.
