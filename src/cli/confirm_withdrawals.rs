@@ -1,7 +1,7 @@
 //! `clinic-gateway confirm-withdrawals`: permits withdrawals that a sweep holds back, or that wait
 //! since too many rows cannot be sent any more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::Args;
@@ -19,7 +19,8 @@ use crate::requests::Answer;
 pub(super) struct ConfirmArguments {
     /// The source whose withdrawals are permitted; also one that is no longer in the configuration.
     source: String,
-    /// Withdraw without asking.
+    /// Withdraw without asking: what is held back as the command begins, and nothing that comes
+    /// to be held later.
     #[arg(long)]
     yes: bool,
     /// Print JSON.
@@ -34,13 +35,11 @@ pub(super) async fn confirm(
     runner: &RequestRunner,
 ) -> Result<(), Failure> {
     let source = &arguments.source;
-    let configured = runner.loaded.config.source.contains_key(source);
-    let status = read_status(runner, source).await?;
-    if !configured && !status.feeds.iter().any(|feed| feed.source == *source) {
-        return Err(unknown_source(runner, Some(&status), source));
-    }
-    let held = held_withdrawals(&status, source, configured);
-    if held.is_empty() {
+    let reader = open_reader(runner, source).await?;
+    let shown = read_shown(runner, &reader, source).await;
+    reader.close().await;
+    let shown = shown?;
+    if shown.feeds().next().is_none() {
         if arguments.json {
             print_json(&serde_json::json!({
                 "source": source, "permitted": 0, "withdrawn": 0, "held": 0,
@@ -51,25 +50,37 @@ pub(super) async fn confirm(
         return Ok(());
     }
     if !arguments.yes {
-        print_held(&held, source);
+        print_held(&shown, source);
         ask_operator()?;
     }
-    withdraw(arguments, runner, status.held_corrections(source)).await
+    withdraw(arguments, runner, shown).await
 }
 
-/// Reads the state. Without one, the name of a source that is not configured is a mistake.
-async fn read_status(runner: &RequestRunner, source: &str) -> Result<Status, Failure> {
+/// Opens the state. Without one, the name of a source that is not configured is a mistake.
+async fn open_reader(runner: &RequestRunner, source: &str) -> Result<OutboxReader, Failure> {
     let configured = runner.loaded.config.source.contains_key(source);
-    let reader = match OutboxReader::open(&outbox_file::path(&runner.loaded)).await {
-        Err(OutboxError::Missing) if !configured => {
-            return Err(unknown_source(runner, None, source));
-        }
-        Err(error @ OutboxError::Missing) => return Err(Failure::later(error)),
-        reader => reader.map_err(StartError::from)?,
-    };
-    let status = reader.status().await;
-    reader.close().await;
-    Ok(status.map_err(StartError::from)?)
+    match OutboxReader::open(&outbox_file::path(&runner.loaded)).await {
+        Err(OutboxError::Missing) if !configured => Err(unknown_source(runner, None, source)),
+        Err(error @ OutboxError::Missing) => Err(Failure::later(error)),
+        reader => Ok(reader.map_err(StartError::from)?),
+    }
+}
+
+/// Reads what is held of a source that the configuration or the state knows.
+async fn read_shown(
+    runner: &RequestRunner,
+    reader: &OutboxReader,
+    source: &str,
+) -> Result<Shown, Failure> {
+    let status = reader.status().await.map_err(StartError::from)?;
+    if runner.loaded.config.source.contains_key(source) {
+        return Ok(Shown::of_configured(&status, source));
+    }
+    if !status.feeds.iter().any(|feed| feed.source == source) {
+        return Err(unknown_source(runner, Some(&status), source));
+    }
+    let asserted = reader.asserted_records(source).await;
+    Ok(Shown::of_removed(&asserted.map_err(StartError::from)?))
 }
 
 /// Makes the failure for a source that neither the configuration nor the state knows.
@@ -81,14 +92,50 @@ fn unknown_source(runner: &RequestRunner, status: Option<&Status>, source: &str)
     unknown_name("source", source, known)
 }
 
+/// Withdrawals that the operator is asked to permit, or permits by `--yes`: of what is held when
+/// the command begins, and nothing that comes to be held later.
+struct Shown {
+    /// Feeds with gone records, or with records of a source that is not configured.
+    missing: Vec<HeldFeed>,
+    /// Feeds with rows that cannot be sent any more.
+    refused: Vec<HeldFeed>,
+    corrections: HeldCorrections,
+}
+
+impl Shown {
+    fn of_configured(status: &Status, source: &str) -> Self {
+        let of_source = || status.feeds.iter().filter(|feed| feed.source == source);
+        Self {
+            missing: of_source().filter_map(held_by_sweep).collect(),
+            refused: of_source().flat_map(held_corrections).collect(),
+            corrections: status.held_corrections(source),
+        }
+    }
+
+    fn of_removed(asserted: &BTreeMap<String, u64>) -> Self {
+        Self {
+            missing: of_removed_source(asserted),
+            refused: Vec::new(),
+            corrections: HeldCorrections::default(),
+        }
+    }
+
+    fn feeds(&self) -> impl Iterator<Item = &HeldFeed> {
+        self.missing.iter().chain(&self.refused)
+    }
+}
+
 async fn withdraw(
     arguments: &ConfirmArguments,
     runner: &RequestRunner,
-    shown: HeldCorrections,
+    shown: Shown,
 ) -> Result<(), Failure> {
+    let missing = shown.missing.into_iter();
+    let shown_missing = missing.map(|held| (held.feed, held.missing));
     let request = Request::ConfirmWithdrawals {
         source: arguments.source.clone(),
-        shown: Some(shown),
+        shown: Some(shown.corrections),
+        shown_missing: Some(shown_missing.collect()),
     };
     let answer = runner
         .run("confirm-withdrawals", request, arguments.wait)
@@ -130,37 +177,28 @@ struct HeldFeed {
     of: u64,
 }
 
-fn held_withdrawals(status: &Status, source: &str, configured: bool) -> Vec<HeldFeed> {
-    let of_source = status.feeds.iter().filter(|feed| feed.source == source);
-    of_source
-        .flat_map(|feed| {
-            let by_sweep = held_by_sweep(feed, configured);
-            let corrections = held_corrections(feed).filter(move |_| configured);
-            by_sweep.into_iter().chain(corrections)
-        })
-        .collect()
+/// Withdrawals that a sweep holds back.
+fn held_by_sweep(feed: &FeedStatus) -> Option<HeldFeed> {
+    let sweep = feed.sweep.as_ref()?;
+    Some(HeldFeed {
+        feed: feed.feed.clone(),
+        reason: "are gone at the source",
+        missing: sweep.held?,
+        of: sweep.held_of?,
+    })
 }
 
-/// Withdrawals that a sweep holds back, or of all records of a source that is not configured.
-fn held_by_sweep(feed: &FeedStatus, configured: bool) -> Option<HeldFeed> {
-    let reason = if configured {
-        "are gone at the source"
-    } else {
-        "belong to a source that is not configured"
-    };
-    let held = |missing, of| HeldFeed {
-        feed: feed.feed.clone(),
-        reason,
-        missing,
-        of,
-    };
-    let sweep = feed.sweep.as_ref();
-    if let Some((missing, of)) = sweep.and_then(|sweep| sweep.held.zip(sweep.held_of)) {
-        return Some(held(missing, of));
-    }
-    // No gateway has run since the source left the configuration: the totals tell.
-    let records = feed.new_total.saturating_sub(feed.withdrawn_total);
-    (!configured && records > 0).then(|| held(records, records))
+/// Withdrawals of all records of a source that is not configured. What a sweep or the daemon has
+/// counted before may be out of date.
+fn of_removed_source(asserted: &BTreeMap<String, u64>) -> Vec<HeldFeed> {
+    let feeds = asserted.iter().filter(|(_, records)| **records > 0);
+    let held = feeds.map(|(feed, records)| HeldFeed {
+        feed: feed.clone(),
+        reason: "belong to a source that is not configured",
+        missing: *records,
+        of: *records,
+    });
+    held.collect()
 }
 
 /// Withdrawals of older versions whose rows cannot be sent any more.
@@ -182,13 +220,13 @@ fn held_corrections(feed: &FeedStatus) -> impl Iterator<Item = HeldFeed> {
     })
 }
 
-fn print_held(held: &[HeldFeed], source: &str) {
+fn print_held(shown: &Shown, source: &str) {
     for HeldFeed {
         feed,
         reason,
         missing,
         of,
-    } in held
+    } in shown.feeds()
     {
         print_line(format!(
             "{source} {feed}: {missing} of {of} records {reason} and would be withdrawn"

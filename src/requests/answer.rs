@@ -36,6 +36,10 @@ pub enum Answer {
         letters: Vec<Retried>,
         /// Number of dead letters beyond those listed.
         more: u64,
+        /// Number of refusals that the list of dead letters has no room for, and that were tried
+        /// again too; 0 in an older gateway's answer.
+        #[serde(default)]
+        unlisted: u64,
     },
     /// Dead letters were put aside.
     Discarded {

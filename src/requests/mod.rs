@@ -35,14 +35,29 @@ pub async fn perform(
             let feeds = sweep::sweep(gateway, swept, stop, &Counters::default()).await?;
             Ok(Answer::Swept { source, feeds })
         }
-        Request::ConfirmWithdrawals { source, shown } => {
+        Request::ConfirmWithdrawals {
+            source,
+            shown,
+            shown_missing,
+        } => {
+            let shown = withdrawals::Shown {
+                corrections: shown,
+                missing: shown_missing,
+            };
             withdrawals::confirm(gateway, source, shown, stop).await
         }
         Request::Retry(filter) => {
-            let mut letters = retry::retry(gateway, &filter, stop).await?;
+            let retry::Retries {
+                mut letters,
+                unlisted,
+            } = retry::retry(gateway, &filter, stop).await?;
             let more = letters.len().saturating_sub(MAX_LISTED) as u64;
             letters.truncate(MAX_LISTED);
-            Ok(Answer::Retried { letters, more })
+            Ok(Answer::Retried {
+                letters,
+                more,
+                unlisted,
+            })
         }
         Request::Discard(filter) => {
             let now = gateway.clock.now();

@@ -28,7 +28,16 @@ struct FeedKey {
 /// Outcomes of the rows of one feed, by the clinic's record id.
 type Outcomes = HashMap<String, RetryOutcome>;
 
-/// Tries the dead letters again that the filter chooses.
+/// Everything that a retry has tried again.
+pub(super) struct Retries {
+    /// Outcome of each dead letter.
+    pub(super) letters: Vec<Retried>,
+    /// Number of refusals that the list has no room for.
+    pub(super) unlisted: u64,
+}
+
+/// Tries the dead letters again that the filter chooses, and the refusals that the list has no room
+/// for, if they are meant too.
 ///
 /// # Errors
 /// The first source that cannot be read; what was read before stays done.
@@ -36,7 +45,7 @@ pub(super) async fn retry(
     gateway: &Gateway,
     filter: &DeadLetterFilter,
     stop: &CancellationToken,
-) -> Result<Vec<Retried>, RequestError> {
+) -> Result<Retries, RequestError> {
     let letters = gateway.outbox.reader().dead_letters(filter).await?;
     let plan = gateway
         .outbox
@@ -79,7 +88,10 @@ pub(super) async fn retry(
             sweep(gateway, source, stop, &Counters::default()).await?;
         }
     }
-    list_retried(gateway, letters, &outcomes).await
+    Ok(Retries {
+        letters: list_retried(gateway, letters, &outcomes).await?,
+        unlisted: plan.unlisted,
+    })
 }
 
 fn find<'a>(gateway: &'a Gateway, source: &str, feed: &str) -> Option<(&'a Source, Feed)> {

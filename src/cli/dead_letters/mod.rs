@@ -49,7 +49,8 @@ pub(super) enum DeadLettersCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Read their records from the source again, and send what is well.
+    /// Read their records from the source again, and send what is well. A selection without numbers
+    /// and age takes the refusals too that the list has no room for.
     Retry {
         #[command(flatten)]
         filter: FilterArguments,
@@ -135,7 +136,7 @@ async fn unlisted(
     loaded: &LoadedConfig,
     filter: &DeadLetterFilter,
 ) -> Result<Vec<DeadLetterCount>, Failure> {
-    if filter.discarded || filter.older_than.is_some() || !filter.ids.is_empty() {
+    if !filter.may_mean_unlisted() {
         return Ok(Vec::new());
     }
     let reader = outbox_file::open(loaded).await?;
@@ -194,36 +195,44 @@ async fn retry(
     wait: WaitArguments,
 ) -> Result<(), Failure> {
     let request = Request::Retry(filter);
-    let Answer::Retried { letters, more } = runner.run("dead-letters retry", request, wait).await?
+    let Answer::Retried {
+        letters,
+        more,
+        unlisted,
+    } = runner.run("dead-letters retry", request, wait).await?
     else {
         return Err(unexpected_answer());
     };
     if json {
-        print_json(&serde_json::json!({ "letters": letters, "more": more }));
+        print_json(&serde_json::json!({
+            "letters": letters, "more": more, "unlisted": unlisted,
+        }));
     } else {
-        print::print_retried(&letters, more);
+        print::print_retried(&letters, more, unlisted);
     }
-    retry_outcome(&letters, more)
+    retry_outcome(&letters, more, unlisted)
 }
 
-/// Returns what is left to look at after a retry. Of letters that are not listed nothing is known
-/// here; their number alone says that somebody has to look.
-fn retry_outcome(letters: &[Retried], more: u64) -> Result<(), Failure> {
+/// Returns what is left to look at after a retry. Of letters that the answer does not list, and of
+/// refusals beyond the list of dead letters, nothing is known here; their number alone says that
+/// somebody has to look.
+fn retry_outcome(letters: &[Retried], more: u64, unlisted: u64) -> Result<(), Failure> {
     let open = letters
         .iter()
         .filter(|letter| letter.outcome != RetryOutcome::Accepted)
         .count();
     let listed = letters.len();
-    if listed == 0 {
+    let unseen = more + unlisted;
+    if listed == 0 && unseen == 0 {
         Err(nothing_meant())
-    } else if open > 0 || more > 0 {
-        let unlisted = if more > 0 {
-            format!("; of {more} more see `clinic-gateway dead-letters list`")
+    } else if open > 0 || unseen > 0 {
+        let of_others = if unseen > 0 {
+            format!("; of {unseen} more see `clinic-gateway dead-letters list`")
         } else {
             String::new()
         };
         Err(Failure::look(format!(
-            "{open} of {listed} dead letters are not well yet{unlisted}"
+            "{open} of {listed} dead letters are not well yet{of_others}"
         )))
     } else {
         Ok(())
@@ -258,4 +267,32 @@ async fn discard(
         return Err(nothing_meant());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_of_refusals_beyond_the_list_is_done_and_to_be_looked_at() {
+        let letter = Retried {
+            id: 1,
+            source: "mis".into(),
+            feed: "tests".into(),
+            record_id: None,
+            outcome: RetryOutcome::Accepted,
+        };
+        let text = |letters: &[Retried], unlisted| {
+            let outcome = retry_outcome(letters, 0, unlisted);
+            outcome.map_err(|failure| failure.to_string())
+        };
+        let letters = std::slice::from_ref(&letter);
+        assert_eq!(text(letters, 0), Ok(()));
+        for some in [letters, &[]] {
+            let told = text(some, 7).expect_err("nobody knows what became of them");
+            assert!(told.contains("of 7 more see"), "{told}");
+        }
+        let told = text(&[], 0).expect_err("nothing was meant");
+        assert!(told.contains("no dead letter is meant"), "{told}");
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use outbox::{DeadLetter, DeadLetterCount, MAX_DEAD_LETTERS_PER_FEED, OlderVersion};
-use program::terminal::{print_json, print_line, print_note, print_table, visible};
+use program::terminal::{counted, print_json, print_line, print_note, print_table, visible};
 
 use super::help::help;
 use crate::cli::age::ago;
@@ -71,13 +71,30 @@ pub(super) fn print_bounds(limit: Option<u32>, unlisted: &[DeadLetterCount]) {
         ));
     }
     for count in unlisted {
-        print_note(&format!(
-            "{} {}: {} more are refused ({}) and not listed, since the list holds \
-             {MAX_DEAD_LETTERS_PER_FEED} a feed. Once their cause is mended, `clinic-gateway sync \
-             --full {}` reads them again",
-            count.source, count.feed, count.unlisted, count.reason, count.source
-        ));
+        print_note(&unlisted_text(count));
     }
+}
+
+/// Says that refusals of a reason are not listed, and how all of them are tried again.
+fn unlisted_text(count: &DeadLetterCount) -> String {
+    let DeadLetterCount {
+        source,
+        feed,
+        reason,
+        unlisted,
+        ..
+    } = count;
+    // A record from before feeds were remembered names neither.
+    let of_feed = if source.is_empty() {
+        String::new()
+    } else {
+        format!(" --source {source} --feed {feed}")
+    };
+    format!(
+        "{source} {feed}: {unlisted} more are refused ({reason}) and not listed, since the list \
+         holds {MAX_DEAD_LETTERS_PER_FEED} a feed. Once their cause is mended, `clinic-gateway \
+         dead-letters retry{of_feed} --reason {reason}` reads them again too"
+    )
 }
 
 /// Prints all fields of a dead letter.
@@ -111,11 +128,25 @@ pub(super) fn print_as_json(dead_letters: &[DeadLetter]) {
     print_json(&dead_letters.iter().map(as_json).collect());
 }
 
-/// Prints the outcome of a retry; `more` is the number of dead letters that are not listed.
-pub(super) fn print_retried(retried: &[Retried], more: u64) {
-    if retried.is_empty() {
-        return;
+/// Prints the outcome of a retry; `more` is the number of dead letters beyond those given,
+/// `unlisted` that of the refusals that no list has room for.
+pub(super) fn print_retried(retried: &[Retried], more: u64, unlisted: u64) {
+    if !retried.is_empty() {
+        print_outcomes(retried);
     }
+    if more > 0 {
+        print_line(format!("… and {more} more"));
+    }
+    if unlisted > 0 {
+        let refusals = counted(unlisted, "refusal", "refusals");
+        print_line(format!(
+            "{refusals} beyond the list tried again too; `clinic-gateway status` tells what is \
+             refused now"
+        ));
+    }
+}
+
+fn print_outcomes(retried: &[Retried]) {
     let rows: Vec<_> = retried
         .iter()
         .map(|letter| {
@@ -132,9 +163,6 @@ pub(super) fn print_retried(retried: &[Retried], more: u64) {
         ["id", "source", "feed", "record", "what became of it"],
         &rows,
     );
-    if more > 0 {
-        print_line(format!("… and {more} more"));
-    }
 }
 
 fn outcome_text(outcome: &RetryOutcome) -> String {
@@ -145,5 +173,32 @@ fn outcome_text(outcome: &RetryOutcome) -> String {
             "is no longer at the source; the next sweep closes the letter".to_owned()
         }
         RetryOutcome::NotConfigured => "its source is not configured any more".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use outbox::Origin;
+
+    use super::*;
+
+    #[test]
+    fn unlisted_refusals_of_either_origin_are_read_again_by_a_retry() {
+        let mut count = DeadLetterCount {
+            source: "mis".into(),
+            feed: "tests".into(),
+            origin: Origin::Registry,
+            reason: "registry:bad-date".into(),
+            count: 100_007,
+            unlisted: 7,
+        };
+        let text = unlisted_text(&count);
+        assert!(text.starts_with("mis tests: 7 more are refused (registry:bad-date)"));
+        let retry = "dead-letters retry --source mis --feed tests --reason registry:bad-date`";
+        assert!(text.contains(retry), "{text}");
+        count.source.clear();
+        count.feed.clear();
+        let retry = "dead-letters retry --reason registry:bad-date`";
+        assert!(unlisted_text(&count).contains(retry));
     }
 }

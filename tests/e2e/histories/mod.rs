@@ -78,6 +78,7 @@ async fn sweep(gateway: &Gateway) -> bool {
     let confirmed = ask(Request::ConfirmWithdrawals {
         source: "mis".into(),
         shown: None,
+        shown_missing: None,
     })
     .await;
     matches!(confirmed, Ok(Answer::Confirmed { held: 0, .. }))
@@ -91,6 +92,7 @@ async fn tend(gateway: &Gateway) {
     let confirm = Request::ConfirmWithdrawals {
         source: "mis".into(),
         shown: None,
+        shown_missing: None,
     };
     for request in [retry, confirm] {
         drop(requests::perform(gateway, request, Duration::ZERO, &stop).await);

@@ -48,6 +48,6 @@ pub use outbox::Outbox;
 pub use page::{Committed, NotCommitted, PageCommit, Prepared, Pulled};
 pub use records::{RecordName, SourceStamp};
 pub use sweep::{
-    CorrectionRule, MissingRecord, RemovedFeed, SeenKeys, SettledCorrections, Sweep, SweepEnd,
-    SweepLimits, SweepLookUp, SweepStep,
+    CorrectionRule, MissingRecord, RemovedFeed, SeenKeys, SettledCorrections, ShownMissing, Sweep,
+    SweepEnd, SweepLimits, SweepLookUp, SweepStep,
 };

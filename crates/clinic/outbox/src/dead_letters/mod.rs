@@ -23,7 +23,9 @@ pub(crate) use self::registry::{
 pub use self::types::{
     DATE_FUTURE, DeadLetter, DeadLetterFilter, Origin, RECORD_UNREADABLE, Refused,
 };
-pub(crate) use self::unlisted::{forget_unlisted, unlisted_of_clinic};
+pub(crate) use self::unlisted::{
+    UnlistedRefusal, forget_unlisted, next_unlisted, unlisted_of_clinic,
+};
 use crate::file::{Database, OutboxError, json, to_ms};
 
 /// The dead letters, over the outbox file.

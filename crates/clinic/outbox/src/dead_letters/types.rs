@@ -89,6 +89,15 @@ pub struct DeadLetterFilter {
     pub limit: u32,
 }
 
+impl DeadLetterFilter {
+    /// Returns whether refusals that are not listed may be meant: they have neither a number nor a
+    /// time, and cannot be discarded.
+    #[must_use]
+    pub const fn may_mean_unlisted(&self) -> bool {
+        self.ids.is_empty() && self.older_than.is_none() && !self.discarded
+    }
+}
+
 impl Default for DeadLetterFilter {
     /// All open ones, as many as are ever kept for one feed.
     fn default() -> Self {

@@ -1,4 +1,4 @@
-//! Refusals beyond the limit of the list: counted record by record, and no more.
+//! Refusals beyond the limit of the list: counted record by record, and tried again all together.
 //!
 //! At most as many as there are records, 60 bytes each; a record takes more than that in the record
 //! index already.
@@ -6,7 +6,7 @@
 use contract::RecordDigest;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use super::types::Origin;
+use super::types::{DeadLetterFilter, Origin};
 use crate::file::{OutboxError, digest_from, each_digest, json, side_by_side};
 
 /// A refusal that the list has no room for.
@@ -69,6 +69,55 @@ pub(crate) async fn forget_unlisted<'a>(
     .execute(connection)
     .await?;
     Ok(forgotten.rows_affected())
+}
+
+/// A refusal that is not listed, as it is tried again.
+pub(crate) struct UnlistedRefusal {
+    pub(crate) record: RecordDigest,
+    pub(crate) origin: Origin,
+    /// Name of the source; empty for a record from before feeds were remembered.
+    pub(crate) source: String,
+    /// Name of the feed; empty as `source`.
+    pub(crate) feed: String,
+}
+
+/// The next unlisted refusals behind `after` that the filter means, at most so many, in the order
+/// of their records and origins.
+pub(crate) async fn next_unlisted(
+    pool: &SqlitePool,
+    filter: &DeadLetterFilter,
+    after: Option<&UnlistedRefusal>,
+    most: u32,
+) -> Result<Vec<UnlistedRefusal>, OutboxError> {
+    if !filter.may_mean_unlisted() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(Vec<u8>, String, String, String)> = sqlx::query_as(
+        "SELECT u.record, u.origin, coalesce(f.source, ''), coalesce(f.feed, '') \
+         FROM unlisted_refusal AS u LEFT JOIN feed AS f ON f.id = u.feed_id \
+         WHERE (u.record, u.origin) > (?1, ?2) \
+         AND (?3 IS NULL OR f.source = ?3) AND (?4 IS NULL OR f.feed = ?4) \
+         AND (?5 IS NULL OR u.reason = ?5) AND (?6 IS NULL OR u.origin = ?6) \
+         ORDER BY u.record, u.origin LIMIT ?7",
+    )
+    .bind(after.map_or(&[][..], |after| &after.record.0))
+    .bind(after.map_or("", |after| after.origin.as_str()))
+    .bind(&filter.source)
+    .bind(&filter.feed)
+    .bind(&filter.reason)
+    .bind(filter.origin.map(Origin::as_str))
+    .bind(most)
+    .fetch_all(pool)
+    .await?;
+    let refusals = rows.into_iter().map(|(record, origin, source, feed)| {
+        Ok(UnlistedRefusal {
+            record: digest_from(record)?,
+            origin: Origin::from_column(&origin),
+            source,
+            feed,
+        })
+    });
+    refusals.collect()
 }
 
 /// Records of the feed whose rows were refused here and are not listed.

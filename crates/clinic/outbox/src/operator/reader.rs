@@ -1,5 +1,6 @@
 //! Reading an outbox, with or without owning it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use sqlx::sqlite::SqlitePool;
@@ -11,6 +12,7 @@ use crate::batches::{Backlog, count_backlog};
 use crate::dead_letters::{self, DeadLetter, DeadLetterFilter};
 use crate::feeds;
 use crate::file::{KeyFingerprints, OutboxError, check_schema, compare_keys, read_only_pool};
+use crate::records::count_asserted;
 
 /// A read-only pool over the file: takes no lock, never waits for the writer, sees what is
 /// committed.
@@ -61,6 +63,25 @@ impl OutboxReader {
         filter: &DeadLetterFilter,
     ) -> Result<Vec<DeadLetter>, OutboxError> {
         dead_letters::select(&self.pool, filter).await
+    }
+
+    /// Number of records of each feed of the source that stand asserted, counted one by one.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn asserted_records(
+        &self,
+        source: &str,
+    ) -> Result<BTreeMap<String, u64>, OutboxError> {
+        let feeds: Vec<(i64, String)> =
+            sqlx::query_as("SELECT id, feed FROM feed WHERE source = ?1")
+                .bind(source)
+                .fetch_all(&self.pool)
+                .await?;
+        let ids = feeds.iter().map(|(id, _)| *id);
+        let counts = count_asserted(&self.pool, ids).await?;
+        let named = feeds.into_iter().map(|(id, feed)| (feed, counts[&id]));
+        Ok(named.collect())
     }
 
     /// Stored cursor of a feed, if it has one.

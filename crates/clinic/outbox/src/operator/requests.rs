@@ -11,6 +11,7 @@ use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use crate::corrections::HeldCorrections;
 use crate::dead_letters::DeadLetterFilter;
 use crate::file::{Database, OutboxError, check_schema, json, to_ms, writing_options};
+use crate::sweep::ShownMissing;
 
 /// Most requests that wait at a time.
 const MAX_WAITING: i64 = 100;
@@ -38,6 +39,10 @@ pub enum Request {
         /// that are held when the request is begun.
         #[serde(default)]
         shown: Option<HeldCorrections>,
+        /// Records that the operator was shown as gone, of which no more are permitted; `None`, as
+        /// of an older command: all that are held when the permission is noted.
+        #[serde(default)]
+        shown_missing: Option<ShownMissing>,
     },
     /// Read the rows of dead letters again.
     Retry(DeadLetterFilter),

@@ -12,8 +12,8 @@ use crate::file::{OutboxError, run_to_end};
 use crate::operator::{RepairPlan, Request, RetryPlan};
 use crate::records::SourceStamp;
 use crate::sweep::{
-    CorrectionRule, MissingRecord, RemovedFeed, SettledCorrections, Sweep, SweepEnd, SweepLimits,
-    SweepLookUp, owes_sweep,
+    CorrectionRule, MissingRecord, RemovedFeed, SettledCorrections, ShownMissing, Sweep, SweepEnd,
+    SweepLimits, SweepLookUp, owes_sweep,
 };
 
 impl Outbox {
@@ -157,13 +157,19 @@ impl Outbox {
         self.subjects.sweeps.end(source, feed, now).await
     }
 
-    /// Permits the withdrawals that the safety catch holds at this source; returns the number of
-    /// records the next sweep may withdraw.
+    /// Permits the withdrawals that the safety catch holds at this source, of each feed at most as
+    /// many as were `shown`, or without it all of them; returns the number of records the next sweep
+    /// may withdraw. A feed of which more is gone than is permitted is held whole.
     ///
     /// # Errors
     /// The disk's failures.
-    pub async fn confirm_withdrawals(&self, source: &str) -> Result<u64, OutboxError> {
-        self.subjects.sweeps.confirm_withdrawals(source).await
+    pub async fn confirm_withdrawals(
+        &self,
+        source: &str,
+        shown: Option<&ShownMissing>,
+    ) -> Result<u64, OutboxError> {
+        let sweeps = &self.subjects.sweeps;
+        sweeps.confirm_withdrawals(source, shown).await
     }
 
     /// Withdraws the older versions of the feed's records whose row, or whose latest event, is
@@ -248,7 +254,8 @@ impl Outbox {
     /// Forgets the state of the letters' records: their stamps, and of those the registry refused
     /// the content too, so that they are sent again even as they are. The letters stay until
     /// something better is known. A refused withdrawal is sent again here: no row may be left to
-    /// read.
+    /// read. A filter without ids and age means the refusals too that the list has no room for,
+    /// whatever its limit: they are treated alike in parts, each a transaction.
     ///
     /// # Errors
     /// [`OutboxError::Full`] (call again, it goes on) and the disk's failures.

@@ -3,13 +3,14 @@
 mod names;
 mod update;
 
+use std::collections::HashMap;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
 use contract::RecordDigest;
 use record_index::{IndexError, RecordIndex, RecordState};
 use record_secrets::Revision;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 pub use names::RecordName;
 pub(crate) use names::{add_names, forget_names, read_names, store_names, without_names};
@@ -96,6 +97,24 @@ impl Records {
             }
         }
     }
+}
+
+/// Counts the asserted records of each of these feeds, by its number, one by one.
+pub(crate) async fn count_asserted(
+    pool: &SqlitePool,
+    feed_ids: impl IntoIterator<Item = i64>,
+) -> Result<HashMap<i64, u64>, OutboxError> {
+    let mut counts: HashMap<i64, u64> = feed_ids.into_iter().map(|id| (id, 0)).collect();
+    let last = last_record_no(pool).await?;
+    let count = |_: &RecordDigest, known: &KnownRecord| {
+        let of_feed = known.state.feed_id.and_then(|id| counts.get_mut(&id));
+        if let Some(count) = of_feed.filter(|_| known.is_asserted()) {
+            *count += 1;
+        }
+        ControlFlow::Continue(())
+    };
+    record_index::scan(pool, 1..=last, count).await?;
+    Ok(counts)
 }
 
 /// Writes the new states of known records; passes new ones over.

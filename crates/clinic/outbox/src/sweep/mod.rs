@@ -6,6 +6,7 @@ mod missing;
 mod refused;
 mod removed_source;
 mod running;
+mod shown;
 mod sweeps;
 mod types;
 mod withdrawals;
@@ -14,6 +15,7 @@ pub(crate) use refused::Corrections;
 pub use removed_source::RemovedFeed;
 pub(crate) use removed_source::RemovedSources;
 pub(crate) use running::{note_page, owe_sweeps, owes_sweep};
+pub use shown::ShownMissing;
 pub(crate) use sweeps::Sweeps;
 pub use types::{
     CorrectionRule, MissingRecord, SeenKeys, SettledCorrections, Sweep, SweepEnd, SweepLimits,

@@ -8,6 +8,7 @@ use contract::RecordDigest;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::bitmap;
+use super::shown::ShownMissing;
 use super::types::{Sweep, SweepStep};
 use crate::corrections;
 use crate::dead_letters::{self, Origin};
@@ -304,16 +305,22 @@ async fn close_lost(
     Ok(())
 }
 
-/// Permits the withdrawals that the safety catch holds at the source; returns their number.
+/// Permits the withdrawals that the safety catch holds at the source, of each feed at most as many
+/// as were `shown`, or without it all of them; returns their number.
 pub(super) async fn permit_held(
     connection: &mut SqliteConnection,
     source: &str,
+    shown: Option<&ShownMissing>,
 ) -> Result<u64, OutboxError> {
     let permitted: Vec<i64> = sqlx::query_scalar(
-        "UPDATE sweep SET permit = held_missing WHERE held_missing IS NOT NULL \
+        "UPDATE sweep SET permit = min(held_missing, iif(?2 IS NULL, held_missing, \
+         coalesce((SELECT shown.value FROM feed JOIN json_each(?2) AS shown \
+         ON shown.key = feed.feed WHERE feed.id = sweep.feed_id), 0))) \
+         WHERE held_missing IS NOT NULL \
          AND feed_id IN (SELECT id FROM feed WHERE source = ?1) RETURNING permit",
     )
     .bind(source)
+    .bind(shown.map(json))
     .fetch_all(connection)
     .await?;
     Ok(permitted.into_iter().map(i64::unsigned_abs).sum())

@@ -9,6 +9,7 @@ use contract::{FactKind, RecordDigest};
 use super::bitmap::{self, Bits};
 use super::missing::{MissingRecords, Scope, lost_rows, next_missing};
 use super::running::{self, HeldWithdrawals, LetterPlace, LostRows, RunningSweep};
+use super::shown::ShownMissing;
 use super::types::{MissingRecord, SeenKeys, Sweep, SweepEnd, SweepLimits, SweepLookUp};
 use super::withdrawals::{Withdrawal, WithdrawalCause, Withdrawals};
 use crate::dead_letters::{self, DATE_FUTURE};
@@ -320,11 +321,15 @@ impl Sweeps {
         Ok(withdrawn)
     }
 
-    /// Permits the withdrawals that the safety catch holds at this source; returns the number of
-    /// records the next sweep may withdraw.
-    pub(crate) async fn confirm_withdrawals(&self, source: &str) -> Result<u64, OutboxError> {
+    /// Permits the withdrawals that the safety catch holds at this source, of each feed at most as
+    /// many as were `shown`; returns the number of records the next sweep may withdraw.
+    pub(crate) async fn confirm_withdrawals(
+        &self,
+        source: &str,
+        shown: Option<&ShownMissing>,
+    ) -> Result<u64, OutboxError> {
         let mut transaction = self.database.begin().await?;
-        let permitted = running::permit_held(transaction.connection(), source).await?;
+        let permitted = running::permit_held(transaction.connection(), source, shown).await?;
         transaction.commit().await?;
         Ok(permitted)
     }

@@ -229,7 +229,7 @@ async fn registrys_letters_are_named_by_a_sweep_and_open_again_if_refused_again(
         plan,
         RetryPlan {
             by_id,
-            by_sweep: vec![]
+            ..RetryPlan::default()
         }
     );
 
@@ -252,8 +252,101 @@ async fn registrys_letters_are_named_by_a_sweep_and_open_again_if_refused_again(
     );
 }
 
+/// Takes every letter off the list, as if the list had been full.
+async fn unlist(place: &Place) {
+    let unlist = "INSERT INTO unlisted_refusal (record, origin, feed_id, reason) \
+                  SELECT record, origin, feed_id, reason FROM dead_letter; \
+                  DELETE FROM dead_letter";
+    place.meddle(unlist).await;
+}
+
+#[tokio::test]
+async fn retry_reaches_what_the_list_has_no_room_for() {
+    let place = Place::new();
+    let outbox = place.open_with_receipts().await;
+    let mut source = Source::of(0..1_200);
+    source.bad.extend([1, 2]);
+    source.pull(&outbox).await;
+    settle(&place, &outbox, at(5), |_| Some(refused("kind-changed"))).await;
+    unlist(&place).await;
+    let of_registry = DeadLetterFilter {
+        origin: Some(Origin::Registry),
+        ..DeadLetterFilter::default()
+    };
+    let none_of_them = [
+        DeadLetterFilter {
+            older_than: Some(at(100)),
+            ..DeadLetterFilter::default()
+        },
+        DeadLetterFilter {
+            ids: vec![1],
+            ..DeadLetterFilter::default()
+        },
+        DeadLetterFilter {
+            source: Some("other".into()),
+            ..of_registry.clone()
+        },
+        DeadLetterFilter {
+            feed: Some("tests".into()),
+            ..of_registry.clone()
+        },
+        DeadLetterFilter {
+            origin: Some(Origin::Clinic),
+            ..of_reason("registry:kind-changed")
+        },
+    ];
+    for filter in none_of_them {
+        let plan = outbox.prepare_retry(&filter, at(9)).await.unwrap();
+        assert_eq!(plan, RetryPlan::default(), "{filter:?}");
+    }
+    assert!(!outbox.owes_sweep("mis", "recoveries").await.unwrap());
+    assert!(sweep_pass(&source, &outbox).await.is_empty());
+
+    // Those of the registry are sent again as they are.
+    let plan_of = |unlisted| RetryPlan {
+        by_sweep: vec![("mis".into(), "recoveries".into())],
+        unlisted,
+        ..RetryPlan::default()
+    };
+    let plan = outbox.prepare_retry(&of_registry, at(9)).await.unwrap();
+    assert_eq!(plan, plan_of(1_198), "more than one part");
+    assert!(outbox.owes_sweep("mis", "recoveries").await.unwrap());
+    assert_eq!(sweep_pass(&source, &outbox).await.len(), 1_198);
+    let (_, sent) = settle(&place, &outbox, at(10), |_| None).await;
+    assert_eq!(sent.len(), 1_198);
+
+    // Those refused here are read again, and mended by now.
+    source.bad.clear();
+    let plan = outbox.prepare_retry(&of_reason("bad-snils"), at(11)).await;
+    assert_eq!(plan.unwrap(), plan_of(2));
+    assert_eq!(sweep_pass(&source, &outbox).await, [1, 2]);
+    let status = outbox.reader().status().await.unwrap();
+    assert_eq!(status.dead_letters, []);
+}
+
+/// Sweeps one pass in large pages, ends it, and returns the rows read again.
+async fn sweep_pass(source: &Source, outbox: &Outbox) -> Vec<u32> {
+    let mut reread = Vec::new();
+    loop {
+        let (all_read, some) = source.sweep_page(outbox, 500).await;
+        reread.extend(some);
+        if all_read {
+            break;
+        }
+    }
+    finish(outbox, FREELY).await.unwrap();
+    reread.sort_unstable();
+    reread
+}
+
 #[tokio::test]
 async fn refused_withdrawal_of_a_row_that_is_gone_is_sent_again() {
+    for listed in [true, false] {
+        refused_withdrawal_is_sent_again(listed).await;
+    }
+}
+
+async fn refused_withdrawal_is_sent_again(listed: bool) {
     let place = Place::new();
     let outbox = place.open_with_receipts().await;
     let mut source = Source::of(0..6);
@@ -268,13 +361,20 @@ async fn refused_withdrawal_of_a_row_that_is_gone_is_sent_again() {
     assert_eq!(revision_of(&sent[0]), revision(1, 2));
     let letters = list(&outbox, DeadLetterFilter::default()).await;
     assert_eq!((letters.len(), letters[0].origin), (1, Origin::Registry));
+    if !listed {
+        unlist(&place).await;
+    }
 
     // No row is left that could be read, by its id or by a sweep.
     let plan = outbox
         .prepare_retry(&DeadLetterFilter::default(), at(9))
         .await
         .unwrap();
-    assert_eq!(plan, RetryPlan::default());
+    let expected = RetryPlan {
+        unlisted: u64::from(!listed),
+        ..RetryPlan::default()
+    };
+    assert_eq!(plan, expected);
     let again = place.deliver_all(&outbox, at(9)).await;
     assert_eq!(again.len(), 1);
     assert_eq!(
@@ -285,5 +385,6 @@ async fn refused_withdrawal_of_a_row_that_is_gone_is_sent_again() {
         matches!(again[0].body, contract::Body::Withdrawn { .. })
             && again[0].content == sent[0].content
     );
-    assert!(list(&outbox, DeadLetterFilter::default()).await.is_empty());
+    let status = outbox.reader().status().await.unwrap();
+    assert_eq!(status.dead_letters, []);
 }

@@ -183,7 +183,7 @@ async fn removed_source_is_withdrawn_but_for_what_is_parked() {
         withdraw().await,
         SweepEnd::Held { missing: 3, .. }
     ));
-    outbox.confirm_withdrawals("mis").await.unwrap();
+    outbox.confirm_withdrawals("mis", None).await.unwrap();
     assert!(matches!(
         withdraw().await,
         SweepEnd::Done { withdrawn: 2, .. }

@@ -1,7 +1,9 @@
 //! Requests of other processes: left without the lock, done by the owner, answered there.
 
 use chrono::TimeDelta;
-use outbox::{DeadLetterFilter, HeldCorrections, Origin, OutboxError, Request, RequestQueue};
+use outbox::{
+    DeadLetterFilter, HeldCorrections, Origin, OutboxError, Request, RequestQueue, ShownMissing,
+};
 
 use crate::support::{Place, Source, at};
 
@@ -32,10 +34,12 @@ async fn requests_are_taken_in_order_and_answered() {
         Request::ConfirmWithdrawals {
             source: "mis".into(),
             shown: None,
+            shown_missing: None,
         },
         Request::ConfirmWithdrawals {
             source: "mis".into(),
             shown: Some(HeldCorrections::default()),
+            shown_missing: Some(ShownMissing::from_iter([("tests".to_owned(), 7)])),
         },
         Request::Retry(filter.clone()),
         Request::Discard(filter),
@@ -114,6 +118,29 @@ async fn unknown_requests_are_answered_and_old_ones_forgotten() {
         ),
         (None, None)
     );
+}
+
+#[tokio::test]
+async fn permissions_of_an_older_command_are_understood() {
+    let place = Place::new();
+    let outbox = place.open().await;
+    for body in [
+        r#"{"confirm-withdrawals":{"source":"mis"}}"#,
+        r#"{"confirm-withdrawals":{"source":"mis","shown":{}}}"#,
+    ] {
+        let ask = format!("INSERT INTO request (asked_at_ms, body) VALUES (0, '{body}')");
+        place.meddle(&ask).await;
+        let (_, taken) = outbox.next_request().await.unwrap().unwrap();
+        let Request::ConfirmWithdrawals {
+            source,
+            shown_missing,
+            ..
+        } = taken
+        else {
+            panic!("{taken:?}")
+        };
+        assert_eq!((source.as_str(), shown_missing), ("mis", None));
+    }
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ impl Life {
                 Ok(_) | Err(OutboxError::NoSweep) => {}
                 Err(error) => panic!("{error}"),
             },
-            Step::Confirm => drop(self.outbox.confirm_withdrawals("mis").await.unwrap()),
+            Step::Confirm => drop(self.outbox.confirm_withdrawals("mis", None).await.unwrap()),
             Step::Deliver => {
                 let leased = self.outbox.lease(4, at(0), LEASE).await.unwrap();
                 let events = self.place.opened(&leased);
@@ -156,7 +156,7 @@ impl Life {
             while let SweepEnd::Held { missing, .. } = self.source.sweep(&self.outbox, LIMITS).await
             {
                 assert_eq!(
-                    self.outbox.confirm_withdrawals("mis").await.unwrap(),
+                    self.outbox.confirm_withdrawals("mis", None).await.unwrap(),
                     missing
                 );
             }

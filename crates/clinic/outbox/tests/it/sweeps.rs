@@ -2,7 +2,10 @@
 //! catch holds.
 
 use contract::{Body, FactKind};
-use outbox::{OutboxError, OutboxOptions, RemovedFeed, Sweep, SweepEnd, SweepLimits, SweepStatus};
+use outbox::{
+    OutboxError, OutboxOptions, RemovedFeed, ShownMissing, Sweep, SweepEnd, SweepLimits,
+    SweepStatus,
+};
 
 use crate::support::{
     FREELY, Place, Source, asserted, at, digest, finish, page, revision, revision_of, secrets,
@@ -330,7 +333,7 @@ async fn safety_catch_holds_at_its_edge_until_an_operator_says_so() {
     assert_eq!(withdrawn(&place, &outbox).await, [0, 1, 2, 3, 4, 5, 6]);
 
     assert_eq!(
-        outbox.confirm_withdrawals("mis").await.unwrap(),
+        outbox.confirm_withdrawals("mis", None).await.unwrap(),
         0,
         "nothing is held"
     );
@@ -345,8 +348,8 @@ async fn safety_catch_holds_at_its_edge_until_an_operator_says_so() {
         (status(&outbox).await.held, status(&outbox).await.held_of),
         (Some(43), Some(93))
     );
-    assert_eq!(outbox.confirm_withdrawals("other").await.unwrap(), 0);
-    assert_eq!(outbox.confirm_withdrawals("mis").await.unwrap(), 43);
+    assert_eq!(outbox.confirm_withdrawals("other", None).await.unwrap(), 0);
+    assert_eq!(outbox.confirm_withdrawals("mis", None).await.unwrap(), 43);
     assert_eq!(
         Source::of(60..100).sweep(&outbox, limits).await,
         SweepEnd::Held {
@@ -356,7 +359,7 @@ async fn safety_catch_holds_at_its_edge_until_an_operator_says_so() {
         "more than permitted"
     );
     assert_eq!(status(&outbox).await.permitted, 0, "the permit is used up");
-    assert_eq!(outbox.confirm_withdrawals("mis").await.unwrap(), 53);
+    assert_eq!(outbox.confirm_withdrawals("mis", None).await.unwrap(), 53);
     assert!(matches!(
         Source::of(60..100).sweep(&outbox, limits).await,
         SweepEnd::Done { withdrawn: 53, .. }
@@ -365,6 +368,41 @@ async fn safety_catch_holds_at_its_edge_until_an_operator_says_so() {
         (status(&outbox).await.held, status(&outbox).await.permitted),
         (None, 0)
     );
+}
+
+#[tokio::test]
+async fn no_more_withdrawals_are_permitted_than_were_shown() {
+    let place = Place::new();
+    let outbox = place.open().await;
+    Source::of(0..100).pull(&outbox).await;
+    let limits = SweepLimits {
+        percent: 5,
+        always: 2,
+    };
+    let shown = |count| ShownMissing::from_iter([("recoveries".to_owned(), count)]);
+    let confirm = async |shown: ShownMissing| {
+        let confirmed = outbox.confirm_withdrawals("mis", Some(&shown)).await;
+        confirmed.unwrap()
+    };
+    let held = |missing| SweepEnd::Held {
+        missing,
+        known: 100,
+    };
+    assert_eq!(Source::of(30..100).sweep(&outbox, limits).await, held(30));
+    // Before the operator answers, another sweep holds more.
+    assert_eq!(Source::of(60..100).sweep(&outbox, limits).await, held(60));
+    assert_eq!(confirm(ShownMissing::default()).await, 0);
+    assert_eq!(confirm(shown(30)).await, 30);
+    assert_eq!(Source::of(60..100).sweep(&outbox, limits).await, held(60));
+    let status = status(&outbox).await;
+    assert_eq!((status.held, status.permitted), (Some(60), 0));
+    // Fewer are held than were shown.
+    assert_eq!(Source::of(20..100).sweep(&outbox, limits).await, held(20));
+    assert_eq!(confirm(shown(60)).await, 20);
+    assert!(matches!(
+        Source::of(20..100).sweep(&outbox, limits).await,
+        SweepEnd::Done { withdrawn: 20, .. }
+    ));
 }
 
 #[tokio::test]
@@ -379,7 +417,7 @@ async fn emptied_source_is_always_held() {
             known: 2
         }
     );
-    assert_eq!(outbox.confirm_withdrawals("mis").await.unwrap(), 2);
+    assert_eq!(outbox.confirm_withdrawals("mis", None).await.unwrap(), 2);
     assert!(matches!(
         Source::default().sweep(&outbox, FREELY).await,
         SweepEnd::Done { withdrawn: 2, .. }
@@ -520,7 +558,7 @@ async fn removed_source_is_withdrawn_when_the_operator_has_confirmed() {
             known: 30
         }
     );
-    assert_eq!(outbox.confirm_withdrawals("mis").await.unwrap(), 30);
+    assert_eq!(outbox.confirm_withdrawals("mis", None).await.unwrap(), 30);
     assert_eq!(
         remove().await,
         SweepEnd::Done {
