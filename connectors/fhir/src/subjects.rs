@@ -122,15 +122,24 @@ impl SubjectReader<'_> {
         let known: HashSet<String> = found.iter().filter_map(|entry| entry.id.clone()).collect();
         let mut hidden = HashSet::new();
         let mut found_alone = 0;
+        let mut example = None;
         for id in ids.iter().filter(|id| !known.contains(*id)) {
             let Some(alone) = self.read_alone(id).await? else {
                 hidden.insert(id.clone());
                 continue;
             };
-            found_alone += alone.len();
+            if !alone.is_empty() {
+                found_alone += 1;
+                example = example.or(Some(id));
+            }
             found.extend(alone);
         }
-        if together && ids.len() > 1 && found_alone * 2 > ids.len() {
+        if together
+            && ids.len() > 1
+            && found_alone * 2 > ids.len()
+            && let Some(example) = example
+            && self.is_found_only_alone(example, ids).await?
+        {
             tracing::info!(
                 "the FHIR server does not search for several patients at once; they are read one \
                  by one"
@@ -138,6 +147,20 @@ impl SubjectReader<'_> {
             one_by_one.learn();
         }
         Ok(BatchRead { found, hidden })
+    }
+
+    /// True if a search finds an id by itself and not among the others: an index that lags behind
+    /// finds it in neither way. By itself first: an index that catches up in between then shows
+    /// itself by the second search.
+    async fn is_found_only_alone(&self, id: &String, ids: &[String]) -> Result<bool, SourceError> {
+        for (asked, expected) in [(std::slice::from_ref(id), true), (ids, false)] {
+            let found = self.search(asked).await?;
+            let mut found = found.iter();
+            if found.any(|entry| entry.id.as_ref() == Some(id)) != expected {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Searches for ids. A server that splits even such an answer is followed for as many pages as
