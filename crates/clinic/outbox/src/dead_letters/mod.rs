@@ -20,7 +20,9 @@ pub(crate) use self::registry::{
     RefusedByRegistry, RegistryLetter, close_of_registry, close_parked, open_letters,
     open_of_registry, refused_by_registry, unnamed,
 };
-pub use self::types::{DeadLetter, DeadLetterFilter, Origin, RECORD_UNREADABLE, Refused};
+pub use self::types::{
+    DeadLetter, DeadLetterFilter, Origin, PERSON_HIDDEN, RECORD_UNREADABLE, Refused,
+};
 pub(crate) use self::unlisted::{forget_unlisted, unlisted_of_clinic};
 use crate::file::{Database, OutboxError, json, to_ms};
 
