@@ -231,16 +231,22 @@ fn put_dose(server: &FhirServer, id: u32) {
     server.put(dose, "2021-06-01T10:00:00Z");
 }
 
+/// A clinic of one FHIR server's vaccinations.
+fn clinic_of(server: &FhirServer) -> Clinic {
+    clinic(&format!(
+        "[source.mis]\n[source.mis.sweep]\nalways_allowed = 100\n[source.mis.fhir]\n\
+         base_url = \"{}\"\nfeeds = [\"vaccinations\"]\n\
+         [source.mis.fhir.identifier_systems]\n\"urn:snils\" = \"snils\"\n\
+         [source.mis.policy.codes.vaccines]\n\"sputnik-v\" = \"sputnik-v\"\n",
+        server.base_url()
+    ))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_searches_of_a_server_leave_out_is_withdrawn_only_where_its_address_is_gone() {
     let server = FhirServer::start().await.expect("a FHIR server");
     (0..8).for_each(|id| put_dose(&server, id));
-    let clinic = clinic(&format!(
-        "[source.mis]\n[source.mis.sweep]\nalways_allowed = 100\n[source.mis.fhir]\n\
-         base_url = \"{}\"\nfeeds = [\"vaccinations\"]\n\
-         [source.mis.fhir.identifier_systems]\n\"urn:snils\" = \"snils\"\n",
-        server.base_url()
-    ));
+    let clinic = clinic_of(&server);
     assert_eq!(sync_reads(&clinic), 8);
 
     // The index lags behind: three doses are in no list, one of which is really gone.
@@ -311,4 +317,57 @@ async fn rows_that_share_an_id_are_told() {
     sql("DELETE FROM archive").await;
     assert_eq!(clinic.program(&["sweep"]).status.code(), Some(0));
     assert!(open_surprises(&clinic).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hidden_patient_is_a_dead_letter_and_what_was_sent_of_it_stands() {
+    let server = FhirServer::start().await.expect("a FHIR server");
+    (0..4).for_each(|id| put_dose(&server, id));
+    let clinic = clinic_of(&server);
+    assert_eq!(sync_reads(&clinic), 4);
+
+    server.forbid_types(&["Patient/p1", "Patient/p5"]);
+    let dose = |id: u32, day: &str| {
+        json!({ "resourceType": "Immunization", "id": format!("i{id}"), "status": "completed",
+                "occurrenceDateTime": day, "patient": { "reference": format!("Patient/p{id}") },
+                "vaccineCode": { "coding": [{ "code": "sputnik-v" }] } })
+    };
+    server.put(dose(1, "2021-06-02"), "2021-06-01T11:00:00Z");
+    (4..6).for_each(|id| put_dose(&server, id));
+    for command in ["sync", "sweep", "sync"] {
+        assert_eq!(
+            clinic.program(&[command]).status.code(),
+            Some(0),
+            "{command}"
+        );
+    }
+    let letters = || {
+        let listed = clinic.program(&["dead-letters", "list", "--json"]);
+        let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+        let letters = listed.as_array().expect("a list").iter();
+        let letters = letters.map(|letter| json!([letter["record_id"], letter["reason"]]));
+        let mut letters: Vec<String> = letters.map(|letter| letter.to_string()).collect();
+        letters.sort();
+        letters
+    };
+    let hidden = |id: u32| format!(r#"["Immunization/i{id}","person-hidden"]"#);
+    assert_eq!(letters(), [hidden(1), hidden(5)]);
+    let told = clinic.program(&["dead-letters", "list"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("sent before stays as it is"), "{told}");
+    let totals = || {
+        ["new_total", "corrected_total", "withdrawn_total"]
+            .map(|field| number(&clinic, "vaccinations", field))
+    };
+    assert_eq!(
+        totals(),
+        [5, 0, 0],
+        "the others arrive, nothing is withdrawn"
+    );
+
+    // A right that comes back changes no record; the next sweep finds them all the same.
+    server.forbid_types(&[]);
+    assert_eq!(clinic.program(&["sweep"]).status.code(), Some(0));
+    assert_eq!(letters(), [""; 0]);
+    assert_eq!(totals(), [6, 1, 0]);
 }

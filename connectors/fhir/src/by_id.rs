@@ -116,21 +116,48 @@ impl IdSearch<'_> {
             .filter_map(|found| found.id.clone())
             .collect();
         let mut found_alone = 0;
+        let mut example = None;
         for id in ids.iter().filter(|id| !known.contains(*id)) {
             let alone = self.read_alone(id, together).await?;
-            found_alone += alone.matches.len();
+            if !alone.matches.is_empty() {
+                found_alone += 1;
+                example = example.or(Some(id));
+            }
             found.by_address |= alone.by_address;
             found.matches.extend(alone.matches);
             found.patients.extend(alone.patients);
         }
-        // One that was created in between proves nothing; half of them do.
-        if together && found_alone * 2 > ids.len() && !limits.ids_by_address.is_known() {
+        // One that was created in between proves nothing; half of them may.
+        if together
+            && found_alone * 2 > ids.len()
+            && let Some(example) = example
+            && self.is_found_only_alone(example, ids).await?
+        {
             tracing::info!(
                 "the FHIR server does not search for several ids at once; they are read one by one"
             );
             limits.ids_one_by_one.learn();
         }
         Ok(found)
+    }
+
+    /// True if a search finds an id by itself and not among the others: an index that lags behind
+    /// finds it in neither way. By itself first: an index that catches up in between then shows
+    /// itself by the second search.
+    async fn is_found_only_alone(&self, id: &String, ids: &[String]) -> Result<bool, SourceError> {
+        for (asked, expected) in [(std::slice::from_ref(id), true), (ids, false)] {
+            if self.session.limits.ids_by_address.is_known() {
+                return Ok(false);
+            }
+            let Some(answer) = self.search(asked).await? else {
+                return Ok(false);
+            };
+            let mut matches = answer.matches.iter();
+            if matches.any(|found| found.id.as_ref() == Some(id)) != expected {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Reads one record. `was_searched`: a search with this id among others did not find it.

@@ -1,7 +1,7 @@
 //! Finds the Patient a record refers to: in the same page, inside the record, by a batched read, or
 //! by identifier.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use connector_kit::Person;
@@ -20,6 +20,8 @@ pub(crate) struct Patients<'a> {
     now: DateTime<Utc>,
     known: Vec<KnownIdentifiers>,
     index: HashMap<String, usize>,
+    /// Ids of the patients whom the account may not read.
+    hidden: HashSet<String>,
 }
 
 /// Target of a literal reference.
@@ -43,7 +45,23 @@ impl<'a> Patients<'a> {
             now,
             known: Vec::new(),
             index: HashMap::new(),
+            hidden: HashSet::new(),
         }
+    }
+
+    /// Number of patients known.
+    pub(crate) const fn count(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Notes patients whom the account may not read.
+    pub(crate) fn hide(&mut self, ids: HashSet<String>) {
+        self.hidden.extend(ids);
+    }
+
+    /// True if the reference is to a Patient whom the account may not read.
+    pub(crate) fn is_hidden(&self, reference: &Reference) -> bool {
+        patient_id(reference, self.base).is_some_and(|id| self.hidden.contains(id))
     }
 
     /// Adds a Patient of a page or of a batched read.

@@ -37,22 +37,32 @@ pub(crate) async fn of_page(
         for (_, mapped) in &taken {
             patients.add_missing(&mapped.subject, &mut ids);
         }
-        for entry in subjects::read(session, ids, now).await? {
+        let read = subjects::read(session, ids, patients.count(), now).await?;
+        for entry in read.found {
             patients.insert(entry);
         }
+        patients.hide(read.hidden);
     }
     Ok(taken
         .into_iter()
-        .map(|(resource, mapped)| ClinicRecord {
-            record_id: resource.record_id.clone(),
-            // Without an id of its own it cannot be told from others later on.
-            status: resource
-                .id
-                .as_ref()
-                .map_or(RecordStatus::Unknown, |_| mapped.status),
-            person: patients.person(&mapped.subject, &mapped.contained),
-            fact: mapped.fact,
-            stamp: resource.stamp_micros(),
-        })
+        .map(|(resource, mapped)| record(resource, mapped, &patients))
         .collect())
+}
+
+fn record(resource: &Resource, mapped: MappedResource, patients: &Patients<'_>) -> ClinicRecord {
+    // What is taken back needs no person.
+    let is_hidden = mapped.status == RecordStatus::Final && patients.is_hidden(&mapped.subject);
+    ClinicRecord {
+        record_id: resource.record_id.clone(),
+        status: match &resource.id {
+            // Without an id of its own it cannot be told from others later on.
+            None => RecordStatus::Unknown,
+            Some(_) if is_hidden => RecordStatus::PersonHidden,
+            Some(_) => mapped.status,
+        },
+        person: patients.person(&mapped.subject, &mapped.contained),
+        fact: mapped.fact,
+        // A right that comes back moves no stamp: without one every sweep reads the record again.
+        stamp: resource.stamp_micros().filter(|_| !is_hidden),
+    }
 }

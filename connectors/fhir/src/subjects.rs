@@ -2,7 +2,8 @@
 //!
 //! A record whose patient is missing is refused, and what was sent of it before is withdrawn. So a
 //! patient counts as missing only when it was asked for alone, and never by a refusal of the right
-//! to read it (401, 403): a right that is gone is no fact about a person.
+//! to read it (401, 403): a right that is gone is no fact about a person. One who is refused counts
+//! as hidden while the server shows this account other patients.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -18,33 +19,45 @@ const PATIENT: &str = "Patient";
 /// Patients that must be named before all of them can be taken for hidden, and not for deleted.
 const MIN_JUDGED: usize = 20;
 
-/// Reads patients by their ids; those that are gone are left out.
+/// Reads patients by their ids; those that are gone are left out. `came_along`: number of patients
+/// whom the page with their records brought by itself.
 ///
 /// # Errors
-/// [`SourceError::Misconfigured`] where the account may not read one of them: nothing is known of
-/// that person, so that nothing may be sent or withdrawn.
+/// [`SourceError::Misconfigured`] where the account may read none of many, or no patient at all:
+/// then nothing is known of any person, so that nothing may be sent or withdrawn.
 pub(crate) async fn read(
     session: &FhirSession,
     ids: BTreeSet<String>,
+    came_along: usize,
     now: DateTime<Utc>,
-) -> Result<Vec<PatientEntry>, SourceError> {
+) -> Result<PatientsRead, SourceError> {
     let ids: Vec<String> = ids.into_iter().collect();
     let reader = SubjectReader {
         session,
         now,
         only_ids: false,
     };
-    let mut found = Vec::new();
-    let mut hidden = 0;
+    let mut read = PatientsRead::default();
     for batch in ids.chunks(MAX_BATCH) {
-        let read = reader.read_batch(batch).await?;
-        found.extend(read.found);
-        hidden += read.hidden.len();
+        read.add(reader.read_batch(batch).await?);
     }
-    if hidden > 0 {
+    let hidden = read.hidden.len();
+    if hidden == 0 {
+        return Ok(read);
+    }
+    let shows_others = came_along > 0 || !read.found.is_empty();
+    let hides_many = hidden == ids.len() && hidden >= MIN_JUDGED && !shows_others;
+    // Credentials that were taken back in between (401) hide whoever was asked for since then.
+    let is_certain = shows_others && !read.is_unauthorised;
+    let may_read = is_certain || reader.shows_any().await?;
+    if hides_many || !may_read {
         return Err(may_not_read(hidden, ids.len()));
     }
-    Ok(found)
+    tracing::info!(
+        patients = hidden,
+        "the FHIR account may not read some patients whom records name; these records are refused"
+    );
+    Ok(read)
 }
 
 /// Error for patients whom the account may not read.
@@ -104,40 +117,93 @@ struct SubjectReader<'a> {
 }
 
 /// Answer of the server to a list of ids.
-struct BatchRead {
-    found: Vec<PatientEntry>,
+#[derive(Default)]
+pub(crate) struct PatientsRead {
+    pub found: Vec<PatientEntry>,
     /// Ids of the patients whom the account may not read.
-    hidden: HashSet<String>,
+    pub hidden: HashSet<String>,
+    /// True if one of them was refused for the credentials (401).
+    is_unauthorised: bool,
+}
+
+impl PatientsRead {
+    fn add(&mut self, other: Self) {
+        self.found.extend(other.found);
+        self.hidden.extend(other.hidden);
+        self.is_unauthorised |= other.is_unauthorised;
+    }
+}
+
+/// Answer to a read of one patient.
+enum AloneRead {
+    /// The patient; none where it is gone.
+    Answered(Vec<PatientEntry>),
+    /// The account may not read this one, by this status.
+    Refused(u16),
 }
 
 impl SubjectReader<'_> {
-    async fn read_batch(&self, ids: &[String]) -> Result<BatchRead, SourceError> {
+    async fn read_batch(&self, ids: &[String]) -> Result<PatientsRead, SourceError> {
         let one_by_one = &self.session.limits.patients_one_by_one;
         let together = !one_by_one.is_known();
-        let mut found = if together {
-            self.search(ids).await?
-        } else {
-            Vec::new()
-        };
-        let known: HashSet<String> = found.iter().filter_map(|entry| entry.id.clone()).collect();
-        let mut hidden = HashSet::new();
-        let mut found_alone = 0;
-        for id in ids.iter().filter(|id| !known.contains(*id)) {
-            let Some(alone) = self.read_alone(id).await? else {
-                hidden.insert(id.clone());
-                continue;
-            };
-            found_alone += alone.len();
-            found.extend(alone);
+        let mut read = PatientsRead::default();
+        if together {
+            read.found = self.search(ids).await?;
         }
-        if together && ids.len() > 1 && found_alone * 2 > ids.len() {
+        let found = read.found.iter();
+        let known: HashSet<String> = found.filter_map(|entry| entry.id.clone()).collect();
+        let mut found_alone = 0;
+        let mut example = None;
+        for id in ids.iter().filter(|id| !known.contains(*id)) {
+            match self.read_alone(id).await? {
+                AloneRead::Refused(status) => {
+                    read.hidden.insert(id.clone());
+                    read.is_unauthorised |= status == 401;
+                }
+                AloneRead::Answered(alone) => {
+                    if !alone.is_empty() {
+                        found_alone += 1;
+                        example = example.or(Some(id));
+                    }
+                    read.found.extend(alone);
+                }
+            }
+        }
+        if together
+            && ids.len() > 1
+            && found_alone * 2 > ids.len()
+            && let Some(example) = example
+            && self.is_found_only_alone(example, ids).await?
+        {
             tracing::info!(
                 "the FHIR server does not search for several patients at once; they are read one \
                  by one"
             );
             one_by_one.learn();
         }
-        Ok(BatchRead { found, hidden })
+        Ok(read)
+    }
+
+    /// True if the server shows this account a patient.
+    async fn shows_any(&self) -> Result<bool, SourceError> {
+        let url = self.session.queries.any_patient();
+        let ask = Ask::Search(PATIENT);
+        let fetched = self.session.get_page(url, ask, self.now).await?;
+        Ok(!fetched.page.matches.is_empty())
+    }
+
+    /// True if a search finds an id by itself and not among the others: an index that lags behind
+    /// finds it in neither way. By itself first: an index that catches up in between then shows
+    /// itself by the second search.
+    async fn is_found_only_alone(&self, id: &String, ids: &[String]) -> Result<bool, SourceError> {
+        for (asked, expected) in [(std::slice::from_ref(id), true), (ids, false)] {
+            let found = self.search(asked).await?;
+            let mut found = found.iter();
+            if found.any(|entry| entry.id.as_ref() == Some(id)) != expected {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Searches for ids. A server that splits even such an answer is followed for as many pages as
@@ -166,10 +232,9 @@ impl SubjectReader<'_> {
     }
 
     /// A patient by its address; where the server does not read by address, by a search for its id.
-    /// `None`: the account may not read this one.
-    async fn read_alone(&self, id: &String) -> Result<Option<Vec<PatientEntry>>, SourceError> {
+    async fn read_alone(&self, id: &String) -> Result<AloneRead, SourceError> {
         let Some(url) = self.session.queries.read(PATIENT, id) else {
-            return Ok(Some(Vec::new()));
+            return Ok(AloneRead::Answered(Vec::new()));
         };
         let answer = self
             .session
@@ -184,13 +249,14 @@ impl SubjectReader<'_> {
                 .collect(),
             Err(refused) if refused.is_gone() => Vec::new(),
             Err(HttpRefusal {
-                status: Some(403), ..
-            }) => return Ok(None),
+                status: Some(status @ (401 | 403)),
+                ..
+            }) => return Ok(AloneRead::Refused(status)),
             Err(refused) if refused.is_unsupported() => {
                 self.search(std::slice::from_ref(id)).await?
             }
             Err(refused) => return Err(refused.error),
         };
-        Ok(Some(found))
+        Ok(AloneRead::Answered(found))
     }
 }

@@ -158,6 +158,9 @@ pub enum RecordStatus {
     Unknown,
     /// None: the source could not hand the record over, but for its id.
     Unreadable,
+    /// The fact holds, and the source does not let the account read whom it is about, though it
+    /// does for others: nothing is known of that person.
+    PersonHidden,
 }
 
 /// The medical content, in the source's own codes.

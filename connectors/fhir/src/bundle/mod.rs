@@ -143,6 +143,9 @@ pub(crate) struct HistoryPage {
 /// Takes a page of the history of Patient apart: only its deletions are read.
 pub(crate) fn parse_history(body: &[u8]) -> Result<HistoryPage, SourceError> {
     let head: Head = serde_json::from_slice(body).map_err(|_| not_a_bundle())?;
+    if head.resource_type == "OperationOutcome" {
+        return Err(complaint(body));
+    }
     if head.resource_type != "Bundle" {
         return Err(not_a_bundle());
     }
@@ -152,6 +155,12 @@ pub(crate) fn parse_history(body: &[u8]) -> Result<HistoryPage, SourceError> {
         ..HistoryPage::default()
     };
     for entry in bundle.entry {
+        if let Some(json) = &entry.resource {
+            let head: Head = serde_json::from_str(json.get()).unwrap_or_default();
+            if head.resource_type == "OperationOutcome" {
+                check_outcome(json.get().as_bytes(), "Patient")?;
+            }
+        }
         if entry.request.method != "DELETE" {
             continue;
         }
@@ -247,7 +256,7 @@ pub(crate) fn other_type(resource_type: &str) -> SourceError {
 /// up all the others.
 fn check_outcome(outcome: &[u8], resource_type: &str) -> Result<(), SourceError> {
     let words = outcome::describe(outcome).unwrap_or_default();
-    let what = || format!("the FHIR server says that its answer to a search is not whole: {words}");
+    let what = || format!("the FHIR server says that its answer is not whole: {words}");
     match outcome::weight(outcome) {
         Weight::Lasting if resource_type == "Patient" && outcome::only_misses(outcome) => Ok(()),
         Weight::Remark => {
@@ -308,13 +317,12 @@ fn is_id(id: &str) -> bool {
         && !id.contains(|c: char| c.is_control() || c.is_whitespace())
 }
 
-/// Error for a search that is answered with an OperationOutcome alone.
+/// Error for a search or a history that is answered with an OperationOutcome alone.
 fn complaint(body: &[u8]) -> SourceError {
     let said = outcome::describe(body)
         .map(|words| format!(" (it says: {words})"))
         .unwrap_or_default();
-    let what =
-        format!("the FHIR server answers a search with a complaint instead of a Bundle{said}");
+    let what = format!("the FHIR server answers with a complaint instead of a Bundle{said}");
     match outcome::weight(body) {
         Weight::Passing => SourceError::retry(what),
         Weight::Remark | Weight::Lasting => SourceError::misconfigured(what, OUTCOME_HELP),

@@ -140,6 +140,45 @@ fn an_outcome_among_the_entries_may_mean_that_records_are_missing() {
 }
 
 #[test]
+fn a_history_that_is_not_whole_is_an_error_in_words() {
+    let deleted =
+        |id: &str| json!({"request": {"method": "DELETE", "url": format!("Patient/{id}")}});
+    let answer = |severity: &str, code: &str| {
+        let issue = json!([{"severity": severity, "code": code}]);
+        let outcome = json!({"resourceType": "OperationOutcome", "issue": issue});
+        let entry = json!({"resource": outcome, "search": {"mode": "outcome"}});
+        let bundle = json!({"resourceType": "Bundle", "type": "history",
+            "entry": [deleted("a"), entry, deleted("b")]});
+        [bundle, outcome].map(|body| parse_history(body.to_string().as_bytes()))
+    };
+    for (severity, code) in [
+        ("information", "informational"),
+        ("error", "deleted"),
+        ("error", "not-found"),
+    ] {
+        let [among, alone] = answer(severity, code);
+        assert_eq!(among.ok().unwrap().deleted, ["a", "b"], "{severity} {code}");
+        assert!(
+            matches!(alone, Err(SourceError::Misconfigured { .. })),
+            "{severity} {code}"
+        );
+    }
+    for (severity, code, words) in [
+        ("warning", "incomplete", "not all of the data is available"),
+        ("error", "throttled", "too many requests"),
+        ("error", "exception", "an unexpected failure"),
+    ] {
+        for answer in answer(severity, code) {
+            let error = answer.err().unwrap();
+            assert!(matches!(error, SourceError::Retry { .. }), "{error}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+    let [among, _] = answer("warning", "too-costly");
+    assert!(matches!(among, Err(SourceError::Misconfigured { .. })));
+}
+
+#[test]
 fn an_answer_that_is_no_bundle_is_an_error_in_words() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     for wrong in [

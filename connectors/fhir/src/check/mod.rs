@@ -111,11 +111,27 @@ impl FhirCheck<'_> {
             for mapped in &mapped {
                 patients.add_missing(&mapped.subject, &mut ids);
             }
-            let read = subjects::read(session, ids, self.now).await?;
-            self.add_patients(read, &mut patients);
+            let read = subjects::read(session, ids, patients.count(), self.now).await?;
+            self.add_patients(read.found, &mut patients);
+            patients.hide(read.hidden);
         }
         self.records_of_a_patient(feed, &mapped).await;
-        let persons: Vec<_> = mapped
+        let (hidden, readable): (Vec<_>, Vec<_>) = mapped
+            .iter()
+            .partition(|mapped| patients.is_hidden(&mapped.subject));
+        if !hidden.is_empty() {
+            self.report.warn(
+                format!(
+                    "{feed}: {} of the first {} records are about patients whom the account may \
+                     not read",
+                    hidden.len(),
+                    mapped.len()
+                ),
+                "they will be refused as person-hidden; give the account the right to read these \
+                 patients, if the clinic permits it",
+            );
+        }
+        let persons: Vec<_> = readable
             .iter()
             .map(|mapped| patients.person(&mapped.subject, &mapped.contained))
             .collect();

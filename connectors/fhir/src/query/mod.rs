@@ -276,6 +276,13 @@ impl Queries {
         url
     }
 
+    /// Any patient.
+    pub(crate) fn any_patient(&self) -> Url {
+        let mut url = self.at("Patient");
+        url.query_pairs_mut().append_pair("_count", "1");
+        url
+    }
+
     /// The capability statement.
     pub(crate) fn metadata(&self) -> Url {
         self.at("metadata")

@@ -123,6 +123,29 @@ async fn requests_are_few_where_lists_work_and_learned_where_they_do_not() {
 }
 
 #[tokio::test]
+async fn an_index_that_lags_behind_teaches_nothing_about_lists() {
+    for (kind, include, requests_after) in [
+        ("Immunization/d", "auto", 2),
+        ("Patient/p", "batched-reads", 4),
+    ] {
+        let server = clinic(100).await;
+        let source = connector(&server.base_url(), json!({"include": include}));
+        let unlisted: Vec<String> = (0..50).map(|n| format!("{kind}{n:03}")).collect();
+        server.unlist(&unlisted);
+        for _ in 0..2 {
+            let found = fetch(&source, &ids(0..50)).await;
+            let are_whole = found.iter().all(|record| values(record).len() == 1);
+            assert_eq!((found.len(), are_whole), (50, true), "{kind}");
+        }
+        server.unlist(&[]);
+        server.clear_requests();
+        assert_eq!(fetch(&source, &ids(0..100)).await.len(), 100, "{kind}");
+        let requests = server.requests();
+        assert_eq!(requests.len(), requests_after, "{kind}: {requests:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_gone_or_of_another_feed_is_left_out_and_what_changed_is_as_it_is_now() {
     let server = clinic(3).await;
     let source = connector(

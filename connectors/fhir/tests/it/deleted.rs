@@ -1,9 +1,11 @@
 //! Patients that are deleted, emptied or merged: their records are handed over without identifiers,
 //! so that the gateway takes back what it had sent of them.
 
-use connector_kit::{Connector, Feed, SourceError};
-use serde_json::json;
+use connector_kit::{ClinicRecord, Connector, Feed, RecordStatus, SourceError};
+use serde_json::{Value, json};
 use testbed::fhir::FhirServer;
+use wiremock::matchers::path;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::support::{Run, all_keys, connector, dose, now, patient, request, run, values};
 
@@ -201,32 +203,133 @@ async fn a_sweep_takes_patients_that_it_must_not_see_for_no_deleted_ones() {
     assert!(keys.iter().all(|(_, stamp)| stamp.is_some()), "all at once");
 }
 
+/// Ids of the records whose person was hidden.
+fn hidden(records: &[ClinicRecord]) -> Vec<&str> {
+    let hidden = records
+        .iter()
+        .filter(|record| record.status == RecordStatus::PersonHidden);
+    hidden
+        .inspect(|record| assert_eq!((values(record).len(), record.stamp), (0, None)))
+        .map(|record| record.record_id.split_once('/').unwrap().1)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_hidden_patient_hides_its_records_and_holds_up_no_other() {
+    for include in ["auto", "batched-reads"] {
+        let server = clinic().await;
+        let source = connector(&server.base_url(), json!({"include": include}));
+        let first = run(&source, FEED, None, 100).await;
+        assert!(hidden(&first.records).is_empty());
+        server.forbid_types(&["Patient/p03", "Patient/p04"]);
+        let mut cancelled = dose("d04", "p04");
+        cancelled["status"] = json!("entered-in-error");
+        server.put(cancelled, "2021-07-05T09:59:00Z");
+        server.put(dose("d03", "p03"), "2021-07-05T09:59:00Z");
+        // Alone on its page, and among others.
+        let ids = ["Immunization/d03".to_owned()];
+        let alone = source.fetch(FEED, &ids, now()).await.unwrap();
+        assert_eq!(hidden(&alone), ["d03"], "{include}");
+        let second = run(&source, FEED, first.resume.as_ref(), 100).await;
+        assert_eq!(hidden(&second.records), ["d03"], "{include}");
+        let whole = run(&source, FEED, None, 100).await;
+        assert_eq!((whole.records.len(), nameless(&whole).len()), (30, 2));
+        assert_eq!(hidden(&whole.records), ["d03"], "{include}");
+        let status = |run: &Run| {
+            run.records
+                .iter()
+                .find(|r| r.record_id.ends_with("d04"))
+                .unwrap()
+                .status
+        };
+        assert_eq!(status(&whole), RecordStatus::Cancelled, "needs no person");
+        // A sweep does not take them for deleted ones, and reads the record again by its stamp.
+        let stamped = all_keys(&source, 100).await;
+        assert!(stamped.iter().all(|(_, stamp)| stamp.is_some()));
+        server.forbid_types(&[]);
+        let shown = source.fetch(FEED, &ids, now()).await.unwrap();
+        assert_eq!(values(&shown[0]), ["snils-03"]);
+        assert!(shown[0].stamp.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_patient_that_is_refused_for_the_credentials_counts_as_hidden_only_while_they_hold() {
+    for (lasting, words) in [(false, None), (true, Some("refuses the credentials (401)"))] {
+        let server = MockServer::start().await;
+        let bundle = |entries: &[Value]| {
+            let entries = entries.iter().map(|entry| json!({"resource": entry}));
+            let entries: Vec<_> = entries.collect();
+            ResponseTemplate::new(200).set_body_json(json!({"resourceType": "Bundle",
+                "entry": entries}))
+        };
+        let doses = [dose("d1", "p1"), dose("d2", "p2")];
+        let answers = [
+            (path("/Immunization"), bundle(&doses)),
+            (path("/Patient/p2"), ResponseTemplate::new(401)),
+        ];
+        for (address, answer) in answers {
+            Mock::given(address)
+                .respond_with(answer)
+                .mount(&server)
+                .await;
+        }
+        let people = Mock::given(path("/Patient")).respond_with(bundle(&[patient("p1", "1")]));
+        if lasting {
+            people.up_to_n_times(1).mount(&server).await;
+            let refused = ResponseTemplate::new(401);
+            Mock::given(path("/Patient"))
+                .respond_with(refused)
+                .mount(&server)
+                .await;
+        } else {
+            people.mount(&server).await;
+        }
+        let source = connector(&server.uri(), json!({"include": "batched-reads"}));
+        let ids = ["Immunization/d1".to_owned(), "Immunization/d2".to_owned()];
+        match (source.fetch(FEED, &ids, now()).await, words) {
+            (Ok(records), None) => assert_eq!(hidden(&records), ["d2"]),
+            (Err(error), Some(words)) => assert!(error.to_string().contains(words), "{error}"),
+            (other, _) => panic!("{lasting}: {other:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_right_to_read_patients_that_is_gone_is_no_fact_about_them() {
-    let cases: [(&[&str], &str); 3] = [
-        (&["Patient/p03"], "(403): 1 of "),
-        (&["Patient/p03", "Patient/p04"], "(403): "),
-        (&["Patient"], "(403)"),
+    let all: Vec<String> = (0..30).map(|n| format!("Patient/p{n:02}")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let most = [&all[..], &["Patient/none"]].concat();
+    // Of the last, the server shows one patient, whom no record names.
+    let cases: [(&[&str], &str, bool); 3] = [
+        (&["Patient"], "(403)", false),
+        (&all, "(403): 1 of 1 patients", false),
+        (&most, "(403): 30 of 30 patients", true),
     ];
     for include in ["auto", "batched-reads"] {
-        for (forbidden, words) in cases {
+        for (forbidden, words, shows_another) in cases {
             let server = clinic().await;
             let source = connector(&server.base_url(), json!({"include": include}));
             let first = run(&source, FEED, None, 100).await;
             server.forbid_types(forbidden);
+            let ids: Vec<String> = if shows_another {
+                server.put(patient("other", "snils-99"), "2021-07-01T09:00:00Z");
+                (0..30).map(|n| format!("Immunization/d{n:02}")).collect()
+            } else {
+                vec!["Immunization/d03".to_owned()]
+            };
             server.put(dose("d03", "p03"), "2021-07-05T09:59:00Z");
-            server.put(dose("d04", "p04"), "2021-07-05T09:59:00Z");
-            let asked = request(FEED, first.resume.as_ref(), true, 100);
-            let page = source.page(asked).await;
-            let ids = ["Immunization/d03".to_owned()];
+            // Records of many patients are on the page of the first run only.
+            let cursor = first.resume.as_ref().filter(|_| !shows_another);
+            let page = source.page(request(FEED, cursor, true, 100)).await;
             let fetched = source.fetch(FEED, &ids, now()).await;
             for answer in [page.map(drop), fetched.map(drop)] {
                 match answer {
                     Err(SourceError::Misconfigured { what, .. }) => {
                         assert!(what.contains("may not read Patient"), "{what}");
-                        assert!(what.contains(words), "{include} {forbidden:?}: {what}");
+                        assert!(what.contains(words), "{include} {words}: {what}");
                     }
-                    other => panic!("{include} {forbidden:?}: {other:?}"),
+                    other => panic!("{include} {words}: {other:?}"),
                 }
             }
             // A sweep does not take them for deleted ones.

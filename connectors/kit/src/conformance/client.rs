@@ -298,7 +298,7 @@ pub(super) fn is_unusable(record: &ClinicRecord) -> bool {
     };
     matches!(
         record.status,
-        RecordStatus::Unknown | RecordStatus::Unreadable
+        RecordStatus::Unknown | RecordStatus::Unreadable | RecordStatus::PersonHidden
     ) || record.person.unreadable
         || matches!(dose_number, Field::Invalid(_))
         || matches!(series_doses, Field::Invalid(_))

@@ -28,8 +28,8 @@ pub use batches::{
 };
 pub use corrections::{HeldCorrections, OlderVersion, RefusedCorrections};
 pub use dead_letters::{
-    DATE_FUTURE, DeadLetter, DeadLetterFilter, FOREIGN_VERSION, Origin, RECORD_UNREADABLE, Refused,
-    SUPERSEDED, VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND,
+    DATE_FUTURE, DeadLetter, DeadLetterFilter, FOREIGN_VERSION, Origin, PERSON_HIDDEN,
+    RECORD_UNREADABLE, Refused, SUPERSEDED, VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND,
 };
 pub use feeds::{RunOutcome, SOURCE_ENDLESS};
 pub use file::{KeyFingerprints, OutboxError, Owner, accept_pseudonym_keys, accept_state, owner};

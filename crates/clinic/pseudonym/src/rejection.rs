@@ -64,6 +64,10 @@ reasons! {
     RecordUnreadable = "record-unreadable", "The source could not hand the record over, but for \
         its id (a value makes the query fail, or the id is too long; the log says which): correct \
         the value at the clinic, or the query.";
+    /// The source does not let the account read the person.
+    PersonHidden = "person-hidden", "The source does not let its account read whom the record is \
+        about, so a version that was sent before stays as it is: give the account the right to \
+        read that person, if the clinic permits it.";
     /// The status word is not mapped.
     StatusUnknown = "status-unknown", "The record's status is a word nobody has mapped: add it to \
         the source's status settings.";

@@ -131,6 +131,7 @@ const fn phrase(reason: RejectionReason) -> &'static str {
     use RejectionReason as Reason;
     match reason {
         Reason::RecordUnreadable => "row that cannot be read",
+        Reason::PersonHidden => "hidden person",
         Reason::StatusUnknown => "unknown status",
         Reason::IdentifierMissing => "no identifier",
         Reason::IdentifierUnreadable => "unreadable identifier",

@@ -21,7 +21,7 @@ pub(crate) use self::registry::{
     open_of_registry, refused_by_registry, unnamed,
 };
 pub use self::types::{
-    DATE_FUTURE, DeadLetter, DeadLetterFilter, Origin, RECORD_UNREADABLE, Refused,
+    DATE_FUTURE, DeadLetter, DeadLetterFilter, Origin, PERSON_HIDDEN, RECORD_UNREADABLE, Refused,
 };
 pub(crate) use self::unlisted::{
     UnlistedRefusal, forget_unlisted, next_unlisted, unlisted_of_clinic,

@@ -46,6 +46,9 @@ pub const RECORD_UNREADABLE: &str = "record-unreadable";
 /// change of the row.
 pub const DATE_FUTURE: &str = "date-future";
 
+/// Reason of a row whose person the source does not let its account read.
+pub const PERSON_HIDDEN: &str = "person-hidden";
+
 /// A row of the clinic that could not become an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -64,6 +67,11 @@ impl Refused {
     /// that it is read again.
     pub(crate) fn may_pass(&self) -> bool {
         self.reason == RECORD_UNREADABLE && self.stamp.is_none()
+    }
+
+    /// Returns whether the refusal says nothing about the fact, so that an older version stands.
+    pub(crate) fn leaves_older_version(&self) -> bool {
+        self.reason == PERSON_HIDDEN
     }
 }
 
@@ -134,7 +142,7 @@ pub struct DeadLetter {
     /// [`crate::VERSIONS_EXHAUSTED`] and [`crate::WITHDRAWAL_OF_UNKNOWN_KIND`].
     pub reason: String,
     /// State of the older version that was sent of the record; `None` where there is none, or none
-    /// that the refusal leaves behind.
+    /// that the refusal judges: behind [`PERSON_HIDDEN`] one that was sent stands.
     pub older_version: Option<OlderVersion>,
     /// Time of the first refusal.
     pub first_seen_at: Option<DateTime<Utc>>,

@@ -164,7 +164,8 @@ impl PagePlan {
     ) {
         let Refused { record, stamp, .. } = refused;
         let never_sent = known.is_none_or(|known| !known.state.was_sent());
-        if never_sent && basis.may_be_lost {
+        let stands = refused.leaves_older_version();
+        if never_sent && basis.may_be_lost && !stands {
             self.possible_corrections.push(*record);
         }
         match known {
@@ -178,7 +179,7 @@ impl PagePlan {
             }),
             Some(known) => {
                 self.move_if_changed(record, known, basis.feed_id, *stamp);
-                if known.state.was_sent() && !known.state.withdrawn {
+                if known.state.was_sent() && !known.state.withdrawn && !stands {
                     let corrections = if refused.may_pass() {
                         &mut self.unread_corrections
                     } else {
@@ -334,7 +335,7 @@ mod tests {
 
     use super::super::drafts::refused_without_draft;
     use super::*;
-    use crate::RECORD_UNREADABLE;
+    use crate::{PERSON_HIDDEN, RECORD_UNREADABLE};
 
     const RECORD: RecordDigest = RecordDigest([1; 32]);
 
@@ -560,6 +561,29 @@ mod tests {
             let sorted = |yes| if yes { vec![RECORD] } else { vec![] };
             assert_eq!(plan.unread_corrections, sorted(unread), "{reason}");
             assert_eq!(plan.refused_corrections, sorted(!unread), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_row_whose_person_is_hidden_leaves_its_older_version_alone() {
+        let sent = RecordMap::from_iter([(RECORD, known(1, 1, false))]);
+        let after_loss = PlanBasis {
+            may_be_lost: true,
+            ..basis(2)
+        };
+        for (reason, corrections, possible) in [(PERSON_HIDDEN, 0, 0), ("date-invalid", 1, 1)] {
+            let list = [Refused {
+                record_id: "r".into(),
+                reason,
+                record: RECORD,
+                stamp: None,
+            }];
+            let refused = refused_without_draft(&list, &[]);
+            let plan = PagePlan::new(Vec::new(), &refused, &sent, after_loss);
+            let noted = plan.refused_corrections.len() + plan.unread_corrections.len();
+            assert_eq!(noted, corrections, "{reason}");
+            let plan = PagePlan::new(Vec::new(), &refused, &RecordMap::default(), after_loss);
+            assert_eq!(plan.possible_corrections.len(), possible, "{reason}");
         }
     }
 

@@ -129,7 +129,7 @@ impl Pseudonymiser {
             return Err(RejectionReason::RecordIdInvalid);
         }
         match record.status {
-            RecordStatus::Final => {}
+            RecordStatus::Final | RecordStatus::PersonHidden => {}
             RecordStatus::Unknown => return Err(RejectionReason::StatusUnknown),
             RecordStatus::Unreadable => return Err(RejectionReason::RecordUnreadable),
             // A cancelled influenza shot was never sent: announcing it would tell of something that
@@ -151,6 +151,9 @@ impl Pseudonymiser {
         let Some(fact) = fact::convert(&self.policy, &record.fact, today)? else {
             return Ok(RecordMeaning::OutOfScope);
         };
+        if record.status == RecordStatus::PersonHidden {
+            return Err(RejectionReason::PersonHidden);
+        }
         let (subject, warnings) = self
             .keys
             .subject(&record.person, &self.policy.identifiers)?;

@@ -230,6 +230,11 @@ fn a_cancelled_record_is_withdrawn_however_damaged() {
         ..snils_shot()
     };
     assert_eq!(reason(unreadable), RejectionReason::RecordUnreadable);
+    let hidden = ClinicRecord {
+        status: RecordStatus::PersonHidden,
+        ..snils_shot()
+    };
+    assert_eq!(reason(hidden), RejectionReason::PersonHidden);
 }
 
 #[test]
