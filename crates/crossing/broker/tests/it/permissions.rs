@@ -20,6 +20,17 @@ use crate::conformance::{hear, subscribe};
 use crate::{PATIENCE, batch, until};
 
 const SETUP: &str = include_str!("../../../../../config/rabbitmq-setup.sh");
+/// Stands for Debian's rabbitmqctl, which runs as another user: no file of ours is readable to it.
+/// The command `FAILING` fails.
+const DEBIAN: &str = r#"
+rabbitmqctl() {
+    for argument in "$@"; do
+        [ ! -e "$argument" ] || [ "$argument" = / ] || { echo "no permissions" >&2; return 65; }
+    done
+    [ "$1" != "${FAILING-}" ] || { echo "refused" >&2; return 70; }
+    command rabbitmqctl "$@"
+}
+"#;
 const GATEWAY: &str = "gateway-1";
 const PASSWORD: &str = "right-horse";
 
@@ -41,7 +52,7 @@ impl City {
         .await
         .unwrap();
         let setup = format!(
-            "{SETUP}\ncity_policies\necho {PASSWORD} | registry_account city-registry\n\
+            "{DEBIAN}{SETUP}\ncity_policies\necho {PASSWORD} | registry_account city-registry\n\
              echo {PASSWORD} | gateway_account {GATEWAY}\n"
         );
         broker.shell(&setup).await.unwrap();
@@ -75,10 +86,64 @@ impl City {
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_can_do_their_work_and_nothing_else() {
     let city = City::new().await;
+    a_failed_step_stops_the_script(&city).await;
     both_sides_work(&city).await;
     whatever_else_is_tried_is_refused(&city).await;
     connections_and_channels_are_bounded(&city).await;
     a_receipt_that_is_not_awaited_stops_nothing(&city).await;
+}
+
+async fn a_failed_step_stops_the_script(city: &City) {
+    let run = async |calls: &str| {
+        let script = format!("{DEBIAN}{SETUP}\nset +e\n{{ {calls}; }} 2>&1\necho \"code $?\"");
+        city.broker.shell(&script).await.unwrap()
+    };
+    let make = format!("echo {PASSWORD} | gateway_account gateway-9");
+    for step in [
+        "import_definitions",
+        "add_user",
+        "set_user_limits",
+        "set_permissions",
+    ] {
+        let said = run(&format!("FAILING={step}; {make}")).await;
+        assert!(
+            said.contains(&format!("`rabbitmqctl {step}` failed")) && said.ends_with("code 1"),
+            "{said}"
+        );
+        let rights = city
+            .broker
+            .ctl(&["list_user_permissions", "gateway-9"])
+            .await;
+        assert!(
+            !rights.unwrap_or_default().contains("clinic"),
+            "an account that is half-made has no rights: {step}"
+        );
+        run("remove_gateway_account gateway-9").await;
+    }
+    let said = run("FAILING=set_policy; city_policies").await;
+    assert!(
+        said.matches("refused").count() == 1 && said.ends_with("code 1"),
+        "{said}"
+    );
+    let said = run("FAILING=add_user; registry_account other").await;
+    assert!(said.contains("registry_account: `rabbitmqctl add_user` failed"));
+    for name in ["", "'a.*'", "'a\"b'"] {
+        let said = run(&format!("echo {PASSWORD} | gateway_account {name}")).await;
+        assert!(
+            said.contains("needs the account's name") && said.ends_with("code 2"),
+            "{said}"
+        );
+    }
+    let said = run(&format!(
+        "{make} && remove_gateway_account gateway-9 && rabbitmqctl list_users"
+    ))
+    .await;
+    assert!(said.ends_with("code 0"), "{said}");
+    let said = run("remove_gateway_account gateway-9").await;
+    assert!(
+        said.contains("not both") && said.ends_with("code 1"),
+        "{said}"
+    );
 }
 
 async fn both_sides_work(city: &City) {
