@@ -87,7 +87,9 @@ impl City {
 async fn accounts_can_do_their_work_and_nothing_else() {
     let city = City::new().await;
     a_failed_step_stops_the_script(&city).await;
+    what_the_registry_has_not_made_yet_is_told(&city).await;
     both_sides_work(&city).await;
+    the_very_queues_that_are_read_are_looked_at(&city).await;
     whatever_else_is_tried_is_refused(&city).await;
     connections_and_channels_are_bounded(&city).await;
     a_receipt_that_is_not_awaited_stops_nothing(&city).await;
@@ -144,6 +146,124 @@ async fn a_failed_step_stops_the_script(city: &City) {
         said.contains("not both") && said.ends_with("code 1"),
         "{said}"
     );
+}
+
+/// Checks what an account may do, and reads receipts: both end with this error.
+async fn both_say(config: &AmqpConfig, words: &[&str]) {
+    let config = QueueConfig::Amqp(config.clone());
+    let error = broker::check_rights(&config, base(), Side::Gateway)
+        .await
+        .unwrap_err();
+    let mut subscriber = broker::receipt_subscriber(&config, base()).unwrap();
+    assert_eq!(subscriber.receive(1, PATIENCE).await.unwrap_err(), error);
+    subscriber.close().await;
+    assert!(!error.is_retry());
+    for words in words {
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+}
+
+async fn what_the_registry_has_not_made_yet_is_told(city: &City) {
+    let gateway = QueueConfig::Amqp(city.gateway.clone());
+    let error = broker::check(&gateway, base()).await.unwrap_err();
+    let words = "the exchange clinic.dead does not exist; let the registry run once";
+    assert!(error.to_string().starts_with(words), "{error}");
+    let publisher = broker::publisher(&gateway, base()).unwrap();
+    let told = publisher.publish(&batch(b"facts")).await.unwrap_err();
+    publisher.close().await;
+    assert_eq!(told, error);
+}
+
+async fn the_very_queues_that_are_read_are_looked_at(city: &City) {
+    let own = format!("clinic.receipts.{GATEWAY}");
+    let gateway = QueueConfig::Amqp(city.gateway.clone());
+    // A check beside a running gateway, and one that finds receipts waiting, takes none.
+    let mut running = subscribe(&gateway).await;
+    broker::check_rights(&gateway, base(), Side::Gateway)
+        .await
+        .unwrap();
+    running.close().await;
+    let receipts = broker::receipt_publisher(&city.registry, base()).unwrap();
+    receipts.broadcast(b"waiting".to_vec()).await.unwrap();
+    city.broker.until_depth(&own, 1).await.unwrap();
+    let findings = broker::check_rights(&gateway, base(), Side::Gateway)
+        .await
+        .unwrap();
+    assert!(
+        findings
+            .iter()
+            .any(|it| it.text == format!("may listen to {own}"))
+    );
+    let (_connection, channel) = raw(&city.broker).await;
+    let got = channel
+        .basic_get(own.as_str().into(), BasicGetOptions { no_ack: true })
+        .await
+        .unwrap()
+        .expect("the receipt is there");
+    assert!(!got.redelivered, "it was never handed out");
+
+    let make = |name: &str| format!("{SETUP}\nreceipts_queue {name}");
+    city.broker.shell(&make("gateway-3")).await.unwrap();
+    let others = AmqpConfig {
+        receipts_queue: Some("clinic.receipts.gateway-3".to_owned()),
+        ..city.gateway.clone()
+    };
+    both_say(
+        &others,
+        &[
+            "user \"gateway-1\" may not read the queue clinic.receipts.gateway-3",
+            "`receipts_queue`",
+        ],
+    )
+    .await;
+
+    city.broker.ctl(&["delete_queue", &own]).await.unwrap();
+    both_say(
+        &city.gateway,
+        &[
+            "the queue clinic.receipts.gateway-1 does not exist",
+            "`receipts_queue NAME` of rabbitmq-setup.sh",
+        ],
+    )
+    .await;
+    // What the words say is enough.
+    city.broker.shell(&make(GATEWAY)).await.unwrap();
+    broker::check_rights(&gateway, base(), Side::Gateway)
+        .await
+        .unwrap();
+    let mut mended = subscribe(&gateway).await;
+    receipts.broadcast(b"again".to_vec()).await.unwrap();
+    assert!(hear(&mut mended, 1).await.contains(&b"again"[..]));
+    mended.close().await;
+    receipts.close().await;
+
+    // The registry's own queues.
+    let all = "^(clinic\\.|amq\\.gen-)";
+    for (read, refused) in [
+        (
+            "^clinic\\.(facts|dead|facts\\.dead)$",
+            Some("clinic.facts.intake"),
+        ),
+        (
+            "^clinic\\.(facts|dead|facts\\.intake)$",
+            Some("clinic.facts.dead"),
+        ),
+        (all, None),
+    ] {
+        city.broker
+            .ctl(&["set_permissions", "city-registry", all, all, read])
+            .await
+            .unwrap();
+        let checked = broker::check_rights(&city.registry, base(), Side::Registry).await;
+        match (checked, refused) {
+            (Ok(_), None) => {}
+            (Err(error), Some(queue)) => {
+                let words = format!("may not read the queue {queue}; grant it");
+                assert!(error.to_string().contains(&words), "{error}");
+            }
+            (other, _) => panic!("{other:?}"),
+        }
+    }
 }
 
 async fn both_sides_work(city: &City) {
