@@ -230,8 +230,8 @@ const OWN_QUEUE_MISSING_HELP: &str = "\
 /// Advice for a queue of receipts that is not the account's own one.
 const OTHER_QUEUE_HELP: &str = "\
     write the name of this account's queue as `receipts_queue` (rabbitmq-setup.sh makes \
-    clinic.receipts.NAME for the account NAME), or grant the right to read it (rabbitmqctl \
-    set_permissions)";
+    clinic.receipts.NAME for the account NAME); if this is its own one, grant the right to read it \
+    (rabbitmqctl set_permissions)";
 
 /// Advice for a queue or exchange that is there with other arguments. Never to delete it: whatever
 /// waits in it would be lost.
