@@ -45,7 +45,7 @@ pub(crate) async fn check(config: &AmqpConfig, base: &Path) -> Result<Vec<String
     let depth = outcome?;
     Ok(vec![
         format!("connected to {}", settings.address),
-        format!("queue {}: {} batches are waiting", config.queue, depth.waiting),
+        format!("queue {}: waiting batches: {}", config.queue, depth.waiting),
         format!("dead letters {}: {}", config.dead_letters, depth.dead),
     ])
 }

@@ -267,7 +267,14 @@ async fn the_very_queues_that_are_read_are_looked_at(city: &City) {
 }
 
 async fn both_sides_work(city: &City) {
-    broker::check(&city.registry, base()).await.unwrap();
+    let found = broker::check(&city.registry, base()).await.unwrap();
+    assert_eq!(
+        found[1..],
+        [
+            "queue clinic.facts.intake: waiting batches: 0",
+            "dead letters clinic.facts.dead: 0"
+        ]
+    );
     let findings = broker::check_rights(&city.registry, base(), Side::Registry)
         .await
         .unwrap();
