@@ -87,10 +87,7 @@ impl RequestRunner {
                 .queue_error
                 .as_deref()
                 .unwrap_or("they are not due yet");
-            print_error(&format!(
-                "{} in the outbox: {reason}; it leaves with the next run",
-                counted(backlog.batches, "batch waits", "batches wait")
-            ));
+            print_error(&waiting_text(backlog.batches, reason));
         }
         Ok(answer)
     }
@@ -158,4 +155,34 @@ fn unanswered(owner: &str, patience: Duration) -> Failure {
          it, and --wait waits longer",
         patience.as_secs()
     ))
+}
+
+/// Line on the batches that a command leaves in the outbox, at least one, and why.
+fn waiting_text(batches: u64, reason: &str) -> String {
+    let them = if batches == 1 {
+        "it leaves"
+    } else {
+        "they leave"
+    };
+    format!(
+        "{} in the outbox: {reason}; {them} with the next run",
+        counted(batches, "batch waits", "batches wait")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_batch_leaves_and_two_leave() {
+        assert_eq!(
+            waiting_text(1, "the queue is full"),
+            "1 batch waits in the outbox: the queue is full; it leaves with the next run"
+        );
+        assert_eq!(
+            waiting_text(2, "the queue is full"),
+            "2 batches wait in the outbox: the queue is full; they leave with the next run"
+        );
+    }
 }

@@ -150,7 +150,10 @@ impl ConsumeLink {
     fn name(&self) -> &str {
         match self.traffic {
             Traffic::Batches => &self.settings.config.queue,
-            Traffic::Receipts => &self.settings.config.receipts,
+            Traffic::Receipts => {
+                let config = &self.settings.config;
+                config.receipts_queue.as_ref().unwrap_or(&config.receipts)
+            }
         }
     }
 }
@@ -166,7 +169,7 @@ impl Drop for ConsumeLink {
 fn step(settings: &AmqpSettings, traffic: Traffic) -> ChannelStep<'_> {
     match traffic {
         Traffic::Batches => ChannelStep::Consume(&settings.config.queue),
-        Traffic::Receipts => ChannelStep::Subscribe(&settings.config.receipts),
+        Traffic::Receipts => topology::receipts_step(settings),
     }
 }
 

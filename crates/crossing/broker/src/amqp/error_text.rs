@@ -20,26 +20,38 @@ pub(super) enum ChannelStep<'a> {
     Publish(&'a str),
     /// Reading from an exchange through a queue of one's own.
     Subscribe(&'a str),
+    /// Reading the queue of receipts that was made for the account.
+    Receipts(&'a str),
 }
 
-impl ChannelStep<'_> {
+impl<'a> ChannelStep<'a> {
+    /// Name of the exchange or queue that it is about.
+    pub(super) const fn name(self) -> &'a str {
+        match self {
+            Self::Exchange(name)
+            | Self::Queue(name)
+            | Self::Bind(name)
+            | Self::Consume(name)
+            | Self::Publish(name)
+            | Self::Subscribe(name)
+            | Self::Receipts(name) => name,
+        }
+    }
+
     /// Kind and name of what it is about.
     fn thing(self) -> String {
-        match self {
-            Self::Exchange(name) | Self::Publish(name) | Self::Subscribe(name) => {
-                format!("the exchange {name}")
-            }
-            Self::Queue(name) | Self::Bind(name) | Self::Consume(name) => {
-                format!("the queue {name}")
-            }
-        }
+        let kind = match self {
+            Self::Exchange(_) | Self::Publish(_) | Self::Subscribe(_) => "exchange",
+            Self::Queue(_) | Self::Bind(_) | Self::Consume(_) | Self::Receipts(_) => "queue",
+        };
+        format!("the {kind} {}", self.name())
     }
 
     const fn verb(self) -> &'static str {
         match self {
             Self::Exchange(_) | Self::Queue(_) => "create",
             Self::Bind(_) => "bind",
-            Self::Consume(_) => "read",
+            Self::Consume(_) | Self::Receipts(_) => "read",
             Self::Publish(_) => "publish to",
             Self::Subscribe(_) => "subscribe to",
         }
@@ -186,7 +198,10 @@ pub(super) fn on_channel(
         }
         404 => BrokerError::misconfigured(
             format!("{thing} does not exist"),
-            "create it, or set `declare = true` to have it created",
+            match step {
+                ChannelStep::Receipts(_) => OWN_QUEUE_MISSING_HELP,
+                _ => MISSING_HELP,
+            },
         ),
         405 => BrokerError::misconfigured(
             format!("{thing} belongs to another connection alone"),
@@ -201,6 +216,22 @@ pub(super) fn on_channel(
         code => BrokerError::retry(format!("{address} ended the work with AMQP code {code}")),
     }
 }
+
+/// Advice for an exchange or a queue of the city that is missing.
+const MISSING_HELP: &str = "\
+    let the registry run once with `declare = true`, its default: it makes the exchanges and \
+    queues; if it has, compare the names in [queue.amqp] with the registry's";
+
+/// Advice for the queue of receipts of one account that is missing. The registry does not make it.
+const OWN_QUEUE_MISSING_HELP: &str = "\
+    write the name of this account's queue as `receipts_queue`, or have the broker's administrator \
+    make it (`receipts_queue NAME` of rabbitmq-setup.sh)";
+
+/// Advice for a queue of receipts that is not the account's own one.
+const OTHER_QUEUE_HELP: &str = "\
+    write the name of this account's queue as `receipts_queue` (rabbitmq-setup.sh makes \
+    clinic.receipts.NAME for the account NAME); if this is its own one, grant the right to read it \
+    (rabbitmqctl set_permissions)";
 
 /// Advice for a queue or exchange that is there with other arguments. Never to delete it: whatever
 /// waits in it would be lost.
@@ -232,11 +263,12 @@ fn precondition(address: &BrokerAddress, step: ChannelStep<'_>, text: &str) -> B
             "{address} closed the channel over a message that is longer than its \
              max_message_size; the others are sent again"
         )),
-        (Precondition::Other, ChannelStep::Consume(_) | ChannelStep::Publish(_)) => {
-            BrokerError::retry(format!(
-                "{address} ended the work on {thing} with AMQP code 406"
-            ))
-        }
+        (
+            Precondition::Other,
+            ChannelStep::Consume(_) | ChannelStep::Publish(_) | ChannelStep::Receipts(_),
+        ) => BrokerError::retry(format!(
+            "{address} ended the work on {thing} with AMQP code 406"
+        )),
         (Precondition::Other, _) => BrokerError::misconfigured(
             format!(
                 "{address} will not {} {thing} as it is configured",
@@ -271,6 +303,12 @@ fn forbidden(address: &BrokerAddress, step: ChannelStep<'_>, text: &str) -> Brok
             what,
             "grant it (rabbitmqctl set_permissions): to configure, write and read ^amq\\.gen-, and \
              to read the exchange; or set `receipts_queue` to a queue made for it",
+        ),
+        ChannelStep::Receipts(_) => BrokerError::misconfigured(what, OTHER_QUEUE_HELP),
+        ChannelStep::Consume(_) | ChannelStep::Publish(_) => BrokerError::misconfigured(
+            what,
+            "grant it (rabbitmqctl set_permissions); docs/operations.md lists the rights under \
+             \"RabbitMQ accounts\"",
         ),
         _ => BrokerError::misconfigured(
             what,

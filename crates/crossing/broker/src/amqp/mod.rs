@@ -27,6 +27,7 @@ use std::path::Path;
 
 pub(crate) use consumer::consumer;
 pub(crate) use dead_letters::dead_letters;
+use error_text::ChannelStep;
 pub(crate) use publisher::publisher;
 pub(crate) use receipts::{receipt_publisher, receipt_subscriber};
 use session::BrokerSession;
@@ -44,10 +45,7 @@ pub(crate) async fn check(config: &AmqpConfig, base: &Path) -> Result<Vec<String
     let depth = outcome?;
     Ok(vec![
         format!("connected to {}", settings.address),
-        format!(
-            "queue {}: {} batches are waiting",
-            config.queue, depth.waiting
-        ),
+        format!("queue {}: waiting batches: {}", config.queue, depth.waiting),
         format!("dead letters {}: {}", config.dead_letters, depth.dead),
     ])
 }
@@ -67,21 +65,26 @@ pub(crate) async fn check_rights(
 }
 
 pub(crate) async fn readers(config: &AmqpConfig, base: &Path) -> Result<u64, BrokerError> {
-    readers_of(config, base, &config.queue).await
+    readers_of(config, base, ChannelStep::Queue(&config.queue)).await
 }
 
 /// Returns whether another connection reads the queue of receipts that was made for this account.
 pub(crate) async fn receipts_taken(config: &AmqpConfig, base: &Path) -> Result<bool, BrokerError> {
     match &config.receipts_queue {
-        Some(queue) => Ok(readers_of(config, base, queue).await? > 0),
+        Some(queue) => Ok(readers_of(config, base, ChannelStep::Receipts(queue)).await? > 0),
         None => Ok(false),
     }
 }
 
-async fn readers_of(config: &AmqpConfig, base: &Path, queue: &str) -> Result<u64, BrokerError> {
+/// Counts the consumers of the queue that `step` names.
+async fn readers_of(
+    config: &AmqpConfig,
+    base: &Path,
+    step: ChannelStep<'_>,
+) -> Result<u64, BrokerError> {
     let settings = AmqpSettings::new(config, base)?;
     let session = BrokerSession::open(&settings, MAX_MESSAGE_BYTES).await?;
-    let outcome = topology::readers(&session.channel, &settings, queue).await;
+    let outcome = topology::readers(&session.channel, &settings, step).await;
     session.close().await;
     outcome
 }

@@ -3,7 +3,8 @@
 
 use contract::BatchId;
 use lapin::options::{
-    BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+    BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ErrorKind};
@@ -67,6 +68,8 @@ impl Tester<'_> {
         )));
         let channel = self.channel().await?;
         let queue = topology::subscription(&channel, self.settings).await?;
+        self.readable(queue.as_str(), topology::receipts_step(self.settings))
+            .await?;
         findings.push(QueueFinding::good(format!(
             "may listen to {}",
             config.receipts_queue.as_ref().unwrap_or(&config.receipts)
@@ -110,7 +113,16 @@ impl Tester<'_> {
 
     async fn registry(&self) -> Result<Vec<QueueFinding>, BrokerError> {
         let config = &self.settings.config;
-        let mut findings = vec![self.limits().await?];
+        for queue in [&config.queue, &config.dead_letters] {
+            self.readable(queue, ChannelStep::Consume(queue)).await?;
+        }
+        let mut findings = vec![
+            QueueFinding::good(format!(
+                "may read {} and {}",
+                config.queue, config.dead_letters
+            )),
+            self.limits().await?,
+        ];
         let too_long = self
             .publish(&config.exchange, MAX_MESSAGE_BYTES + 1)
             .await?;
@@ -184,6 +196,29 @@ impl Tester<'_> {
             confirm.await.map(drop)
         };
         self.tried(ChannelStep::Publish(exchange), tried.await)
+    }
+
+    /// Makes sure that a queue is there and that the account may read it.
+    ///
+    /// The question has an argument that no broker takes. It looks for the queue and for the right
+    /// first: so no consumer begins, no message moves, and a running reader is not in the way.
+    async fn readable(&self, queue: &str, step: ChannelStep<'_>) -> Result<(), BrokerError> {
+        let channel = self.channel().await?;
+        let mut arguments = FieldTable::default();
+        topology::put(&mut arguments, "x-priority", "not a number");
+        let asked = async {
+            // Should a broker take it after all, then one message at most, which goes back with the
+            // channel.
+            channel.basic_qos(1, BasicQosOptions::default()).await?;
+            let options = BasicConsumeOptions::default();
+            let consumer = channel.basic_consume(queue.into(), "".into(), options, arguments);
+            consumer.await?;
+            channel.close(200, "OK".into()).await
+        };
+        match asked.await {
+            Err(error) if code(&error) != Some(406) => Err(self.failed(step, &error)),
+            _ => Ok(()),
+        }
     }
 
     /// Declares a queue that goes with the connection; true if it may.

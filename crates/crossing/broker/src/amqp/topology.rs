@@ -53,18 +53,16 @@ pub(super) async fn depth(
     })
 }
 
-/// Counts the consumers of a queue.
+/// Counts the consumers of the queue that `step` names.
 pub(super) async fn readers(
     channel: &Channel,
     settings: &AmqpSettings,
-    name: &str,
+    step: ChannelStep<'_>,
 ) -> Result<u64, BrokerError> {
-    let looked = passively(channel, name).await;
+    let looked = passively(channel, step.name()).await;
     looked
         .map(|queue| queue.consumer_count().into())
-        .map_err(|error| {
-            error_text::on_channel(&settings.address, ChannelStep::Queue(name), &error)
-        })
+        .map_err(|error| error_text::on_channel(&settings.address, step, &error))
 }
 
 /// Declares both queues, which exist, with the arguments that they should have.
@@ -102,6 +100,15 @@ pub(super) async fn receipts(
     .await
 }
 
+/// Returns the step of reading receipts: from the queue that the operator made for this account, or
+/// from the exchange.
+pub(super) fn receipts_step(settings: &AmqpSettings) -> ChannelStep<'_> {
+    match &settings.config.receipts_queue {
+        Some(queue) => ChannelStep::Receipts(queue),
+        None => ChannelStep::Subscribe(&settings.config.receipts),
+    }
+}
+
 /// Returns the queue of receipts that the operator made for this account, or declares one for this
 /// connection alone, named by the broker and gone with the connection.
 pub(super) async fn subscription(
@@ -113,7 +120,7 @@ pub(super) async fn subscription(
     }
     receipts(channel, settings).await?;
     let exchange = settings.config.receipts.as_str();
-    let step = ChannelStep::Subscribe(exchange);
+    let step = receipts_step(settings);
     let explained = |error| error_text::on_channel(&settings.address, step, &error);
     let mut arguments = FieldTable::default();
     // Stated explicitly, since a virtual host may have another default, and only a classic queue

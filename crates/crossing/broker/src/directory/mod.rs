@@ -44,7 +44,7 @@ pub(crate) async fn check(
                 layout.root.display()
             ),
             format!(
-                "{} batches are waiting, {} are dead letters",
+                "waiting batches: {}, dead letters: {}",
                 depth.waiting, depth.dead
             ),
         ])

@@ -84,7 +84,7 @@ async fn published_is_received_and_acked_is_gone(config: &QueueConfig) {
             .await
             .unwrap()
             .iter()
-            .any(|line| line.contains("4 batches"))
+            .any(|line| line.contains("waiting batches: 4"))
     );
 
     let mut consumer = broker::consumer(config, base()).unwrap();

@@ -20,6 +20,17 @@ use crate::conformance::{hear, subscribe};
 use crate::{PATIENCE, batch, until};
 
 const SETUP: &str = include_str!("../../../../../config/rabbitmq-setup.sh");
+/// Stands for Debian's rabbitmqctl, which runs as another user: no file of ours is readable to it.
+/// The command `FAILING` fails.
+const DEBIAN: &str = r#"
+rabbitmqctl() {
+    for argument in "$@"; do
+        [ ! -e "$argument" ] || [ "$argument" = / ] || { echo "no permissions" >&2; return 65; }
+    done
+    [ "$1" != "${FAILING-}" ] || { echo "refused" >&2; return 70; }
+    command rabbitmqctl "$@"
+}
+"#;
 const GATEWAY: &str = "gateway-1";
 const PASSWORD: &str = "right-horse";
 
@@ -41,7 +52,7 @@ impl City {
         .await
         .unwrap();
         let setup = format!(
-            "{SETUP}\ncity_policies\necho {PASSWORD} | registry_account city-registry\n\
+            "{DEBIAN}{SETUP}\ncity_policies\necho {PASSWORD} | registry_account city-registry\n\
              echo {PASSWORD} | gateway_account {GATEWAY}\n"
         );
         broker.shell(&setup).await.unwrap();
@@ -75,14 +86,195 @@ impl City {
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_can_do_their_work_and_nothing_else() {
     let city = City::new().await;
+    a_failed_step_stops_the_script(&city).await;
+    what_the_registry_has_not_made_yet_is_told(&city).await;
     both_sides_work(&city).await;
+    the_very_queues_that_are_read_are_looked_at(&city).await;
     whatever_else_is_tried_is_refused(&city).await;
     connections_and_channels_are_bounded(&city).await;
     a_receipt_that_is_not_awaited_stops_nothing(&city).await;
 }
 
+async fn a_failed_step_stops_the_script(city: &City) {
+    let run = async |calls: &str| {
+        let script = format!("{DEBIAN}{SETUP}\nset +e\n{{ {calls}; }} 2>&1\necho \"code $?\"");
+        city.broker.shell(&script).await.unwrap()
+    };
+    let make = format!("echo {PASSWORD} | gateway_account gateway-9");
+    for step in [
+        "import_definitions",
+        "add_user",
+        "set_user_limits",
+        "set_permissions",
+    ] {
+        let said = run(&format!("FAILING={step}; {make}")).await;
+        assert!(
+            said.contains(&format!("`rabbitmqctl {step}` failed")) && said.ends_with("code 1"),
+            "{said}"
+        );
+        let rights = city
+            .broker
+            .ctl(&["list_user_permissions", "gateway-9"])
+            .await;
+        assert!(
+            !rights.unwrap_or_default().contains("clinic"),
+            "an account that is half-made has no rights: {step}"
+        );
+        run("remove_gateway_account gateway-9").await;
+    }
+    let said = run("FAILING=set_policy; city_policies").await;
+    assert!(
+        said.matches("refused").count() == 1 && said.ends_with("code 1"),
+        "{said}"
+    );
+    let said = run("FAILING=add_user; registry_account other").await;
+    assert!(said.contains("registry_account: `rabbitmqctl add_user` failed"));
+    for name in ["", "'a.*'", "'a\"b'"] {
+        let said = run(&format!("echo {PASSWORD} | gateway_account {name}")).await;
+        assert!(
+            said.contains("needs the account's name") && said.ends_with("code 2"),
+            "{said}"
+        );
+    }
+    let said = run(&format!(
+        "{make} && remove_gateway_account gateway-9 && rabbitmqctl list_users"
+    ))
+    .await;
+    assert!(said.ends_with("code 0"), "{said}");
+    let said = run("remove_gateway_account gateway-9").await;
+    assert!(
+        said.contains("not both") && said.ends_with("code 1"),
+        "{said}"
+    );
+}
+
+/// Checks what an account may do, and reads receipts: both end with this error.
+async fn both_say(config: &AmqpConfig, words: &[&str]) {
+    let config = QueueConfig::Amqp(config.clone());
+    let error = broker::check_rights(&config, base(), Side::Gateway)
+        .await
+        .unwrap_err();
+    let mut subscriber = broker::receipt_subscriber(&config, base()).unwrap();
+    assert_eq!(subscriber.receive(1, PATIENCE).await.unwrap_err(), error);
+    subscriber.close().await;
+    assert!(!error.is_retry());
+    for words in words {
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+}
+
+async fn what_the_registry_has_not_made_yet_is_told(city: &City) {
+    let gateway = QueueConfig::Amqp(city.gateway.clone());
+    let error = broker::check(&gateway, base()).await.unwrap_err();
+    let words = "the exchange clinic.dead does not exist; let the registry run once";
+    assert!(error.to_string().starts_with(words), "{error}");
+    let publisher = broker::publisher(&gateway, base()).unwrap();
+    let told = publisher.publish(&batch(b"facts")).await.unwrap_err();
+    publisher.close().await;
+    assert_eq!(told, error);
+}
+
+async fn the_very_queues_that_are_read_are_looked_at(city: &City) {
+    let own = format!("clinic.receipts.{GATEWAY}");
+    let gateway = QueueConfig::Amqp(city.gateway.clone());
+    // A check beside a running gateway, and one that finds receipts waiting, takes none.
+    let mut running = subscribe(&gateway).await;
+    broker::check_rights(&gateway, base(), Side::Gateway)
+        .await
+        .unwrap();
+    running.close().await;
+    let receipts = broker::receipt_publisher(&city.registry, base()).unwrap();
+    receipts.broadcast(b"waiting".to_vec()).await.unwrap();
+    city.broker.until_depth(&own, 1).await.unwrap();
+    let findings = broker::check_rights(&gateway, base(), Side::Gateway)
+        .await
+        .unwrap();
+    assert!(
+        findings
+            .iter()
+            .any(|it| it.text == format!("may listen to {own}"))
+    );
+    let (_connection, channel) = raw(&city.broker).await;
+    let got = channel
+        .basic_get(own.as_str().into(), BasicGetOptions { no_ack: true })
+        .await
+        .unwrap()
+        .expect("the receipt is there");
+    assert!(!got.redelivered, "it was never handed out");
+
+    let make = |name: &str| format!("{SETUP}\nreceipts_queue {name}");
+    city.broker.shell(&make("gateway-3")).await.unwrap();
+    let others = AmqpConfig {
+        receipts_queue: Some("clinic.receipts.gateway-3".to_owned()),
+        ..city.gateway.clone()
+    };
+    both_say(
+        &others,
+        &[
+            "user \"gateway-1\" may not read the queue clinic.receipts.gateway-3",
+            "`receipts_queue`",
+        ],
+    )
+    .await;
+
+    city.broker.ctl(&["delete_queue", &own]).await.unwrap();
+    both_say(
+        &city.gateway,
+        &[
+            "the queue clinic.receipts.gateway-1 does not exist",
+            "`receipts_queue NAME` of rabbitmq-setup.sh",
+        ],
+    )
+    .await;
+    // What the words say is enough.
+    city.broker.shell(&make(GATEWAY)).await.unwrap();
+    broker::check_rights(&gateway, base(), Side::Gateway)
+        .await
+        .unwrap();
+    let mut mended = subscribe(&gateway).await;
+    receipts.broadcast(b"again".to_vec()).await.unwrap();
+    assert!(hear(&mut mended, 1).await.contains(&b"again"[..]));
+    mended.close().await;
+    receipts.close().await;
+
+    // The registry's own queues.
+    let all = "^(clinic\\.|amq\\.gen-)";
+    for (read, refused) in [
+        (
+            "^clinic\\.(facts|dead|facts\\.dead)$",
+            Some("clinic.facts.intake"),
+        ),
+        (
+            "^clinic\\.(facts|dead|facts\\.intake)$",
+            Some("clinic.facts.dead"),
+        ),
+        (all, None),
+    ] {
+        city.broker
+            .ctl(&["set_permissions", "city-registry", all, all, read])
+            .await
+            .unwrap();
+        let checked = broker::check_rights(&city.registry, base(), Side::Registry).await;
+        match (checked, refused) {
+            (Ok(_), None) => {}
+            (Err(error), Some(queue)) => {
+                let words = format!("may not read the queue {queue}; grant it");
+                assert!(error.to_string().contains(&words), "{error}");
+            }
+            (other, _) => panic!("{other:?}"),
+        }
+    }
+}
+
 async fn both_sides_work(city: &City) {
-    broker::check(&city.registry, base()).await.unwrap();
+    let found = broker::check(&city.registry, base()).await.unwrap();
+    assert_eq!(
+        found[1..],
+        [
+            "queue clinic.facts.intake: waiting batches: 0",
+            "dead letters clinic.facts.dead: 0"
+        ]
+    );
     let findings = broker::check_rights(&city.registry, base(), Side::Registry)
         .await
         .unwrap();
