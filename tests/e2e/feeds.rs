@@ -228,7 +228,7 @@ async fn what_the_searches_of_a_server_leave_out_is_withdrawn_only_where_its_add
     let clinic = clinic(&format!(
         "[source.mis]\n[source.mis.sweep]\nalways_allowed = 100\n[source.mis.fhir]\n\
          base_url = \"{}\"\nfeeds = [\"vaccinations\"]\n\
-         [source.mis.fhir.identifier_systems]\n\"urn:snils\" = \"snils\"\n\
+         [source.mis.fhir.identifier_systems]\n\"urn:snils\" = \"snils\"\n",
         server.base_url()
     ));
     assert_eq!(sync_reads(&clinic), 8);
