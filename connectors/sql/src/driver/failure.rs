@@ -87,6 +87,11 @@ impl Failure {
         self.cause
     }
 
+    /// True where the same request may succeed later.
+    pub(crate) const fn may_pass(&self) -> bool {
+        self.help.is_none()
+    }
+
     /// True where reading fewer rows may succeed.
     pub(crate) fn may_be_of_rows(&self) -> bool {
         self.cause != Cause::Elsewhere

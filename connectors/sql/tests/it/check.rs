@@ -133,40 +133,40 @@ async fn what_the_newest_rows_come_to_is_counted_and_never_quoted() {
     has(
         &found,
         Level::Warning,
-        &["1 rows have a changed_at in the future"],
+        &["1 row has a changed_at in the future"],
     );
     has(
         &found,
         Level::Warning,
         &[
-            "1 rows have a changed_at some hours ahead",
+            "1 row has a changed_at some hours ahead",
             "time_zone (now Europe/Moscow)",
         ],
     );
     has(
         &found,
         Level::Error,
-        &["1 of the newest 4 rows repeat a record_id"],
+        &["1 of the newest 4 rows repeats a record_id"],
     );
     has(
         &found,
         Level::Warning,
-        &["1 of the newest 4 rows have a status"],
+        &["1 of the newest 4 rows has a status"],
     );
     has(
         &found,
         Level::Warning,
-        &["1 of the newest 4 rows have no identifier"],
+        &["1 of the newest 4 rows has no identifier"],
     );
     has(
         &found,
         Level::Warning,
-        &["1 of the newest 4 rows have an identifier that cannot be decoded"],
+        &["1 of the newest 4 rows has an identifier that cannot be decoded"],
     );
     has(
         &found,
         Level::Warning,
-        &["1 of the newest 4 rows have an occurred_on that is no date"],
+        &["1 of the newest 4 rows has an occurred_on that is no date"],
     );
     let all = format!("{found:?}");
     for value in ["112-233", "секретно", "вчера", "готово"] {
