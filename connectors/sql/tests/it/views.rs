@@ -54,6 +54,12 @@ async fn a_view_is_looked_at_by_who_may_only_read_it_postgresql() {
     let connector = SqlConnector::postgres(&config, base.path()).unwrap();
     let (worst, said) = told(&connector).await;
     assert_eq!(worst, Level::Good, "{said}");
+    clinic.run("GRANT INSERT ON behind.doses TO reader").await;
+    let (_, said) = told(&connector).await;
+    assert!(
+        said.contains("the account may change data: INSERT on behind.doses;"),
+        "{said}"
+    );
     // Catalogs that only the administrator may read keep no feed from being read.
     clinic
         .run("REVOKE SELECT ON pg_catalog.pg_attribute FROM PUBLIC")
