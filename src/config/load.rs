@@ -177,12 +177,6 @@ fn verify_source(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
         );
     }
     verify_schedules(name, source)?;
-    if source.sweep.max_withdrawn_percent > 100 {
-        return wrong(
-            format!("source.{name}.sweep.max_withdrawn_percent must be 0 to 100"),
-            "5 is a good value; 100 switches the safety catch off",
-        );
-    }
     verify_sections(name, source)
 }
 

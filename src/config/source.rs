@@ -3,7 +3,8 @@
 use connector_kit::{ConnectorConfig, ZoneSetting};
 use pseudonym::PolicyConfig;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::schedule::Schedule;
 
@@ -104,9 +105,23 @@ pub struct SweepConfig {
     pub schedule: Schedule,
     /// Share of a feed, 0 to 100 percent, of which more is not withdrawn unasked, by a sweep or for
     /// refused rows, if it is more than `always_allowed`, too.
+    #[serde(deserialize_with = "percent")]
+    #[schemars(range(max = 100))]
     pub max_withdrawn_percent: u8,
     /// Number of records that may always be withdrawn, whatever share they are.
     pub always_allowed: u32,
+}
+
+/// Reads a share in percent. Its range is said here, since a type of Rust has another one.
+fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    let percent = u8::try_from(number).ok().filter(|percent| *percent <= 100);
+    percent.ok_or_else(|| {
+        D::Error::custom(
+            "sweep.max_withdrawn_percent must be 0 to 100; 5 is a good value, 100 switches the \
+             safety catch off",
+        )
+    })
 }
 
 /// Treatment of a record that was sent before, once its row cannot be sent as it is now, for

@@ -23,6 +23,12 @@ pub(crate) enum ScheduleError {
         /// Place of the schedule in the configuration.
         key: String,
     },
+    /// The cron expression names no moment that comes, such as the 31st of February.
+    #[error("{key}: this schedule is never due; no day is like this")]
+    NeverDue {
+        /// Place of the schedule in the configuration.
+        key: String,
+    },
     /// The scheduler itself failed.
     #[error("the scheduler could not be started")]
     Scheduler,
@@ -57,7 +63,7 @@ impl Scheduler {
     /// Reads every schedule.
     ///
     /// # Errors
-    /// [`ScheduleError::Cron`].
+    /// [`ScheduleError::Cron`], [`ScheduleError::NeverDue`].
     pub(super) fn new(
         actions: Vec<ScheduledAction>,
         time_zone: chrono_tz::Tz,
@@ -172,18 +178,27 @@ impl RepeatTimer {
     }
 }
 
-/// Checks that the scheduler can read a schedule. `key` is its place in the configuration.
+/// Checks that the scheduler can read a schedule, and that it is due some day unless it says
+/// "never". `key` is its place in the configuration.
 pub(crate) fn verify(
     key: &str,
     schedule: &Schedule,
     time_zone: chrono_tz::Tz,
 ) -> Result<(), ScheduleError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    job(schedule, time_zone, Arc::new(|| {}), &clock)
-        .map(drop)
-        .map_err(|_| ScheduleError::Cron {
+    let made = job(schedule, time_zone, Arc::new(|| {}), &clock);
+    let made = made.map_err(|_| ScheduleError::Cron {
+        key: key.to_owned(),
+    })?;
+    // The scheduler writes 0 for "at no time", and drops such a job in silence.
+    let is_due = |mut job: Job| job.job_data().is_ok_and(|data| data.next_tick != 0);
+    if made.is_none_or(is_due) {
+        Ok(())
+    } else {
+        Err(ScheduleError::NeverDue {
             key: key.to_owned(),
         })
+    }
 }
 
 /// Makes the scheduler's job of a schedule; `None` for one that is never due.
@@ -248,6 +263,24 @@ mod tests {
         );
         for right in [Schedule::Cron("0 0 3 * * *".to_owned()), Schedule::Never] {
             assert!(verify("source.mis.schedule", &right, chrono_tz::Europe::Moscow).is_ok());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_schedule_that_is_never_due_is_refused_unless_it_says_so() {
+        for (expression, is_due) in [
+            ("0 0 4 31 2 *", false),
+            ("0 0 4 29 2 *", true),
+            ("0 0 4 31 4,6,9,11 *", false),
+            ("0 0 4 31 * *", true),
+        ] {
+            let schedule = Schedule::Cron(expression.to_owned());
+            let verified = verify("reconcile.schedule", &schedule, chrono_tz::Europe::Moscow);
+            assert_eq!(verified.is_ok(), is_due, "{expression}");
+            if let Err(error) = verified {
+                let words = "reconcile.schedule: this schedule is never due";
+                assert!(error.to_string().contains(words), "{error}");
+            }
         }
     }
 }

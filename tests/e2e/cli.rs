@@ -343,6 +343,16 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_what_to_write() {
             ["sweep.max_withdrawn_percent", "0 to 100"],
         ),
         (
+            "every-seconds = 60 }",
+            "every-seconds = 60 }\nsweep = { max_withdrawn_percent = 500 }",
+            ["sweep.max_withdrawn_percent", "0 to 100"],
+        ),
+        (
+            "every-seconds = 60 }",
+            "every-seconds = 60 }\nsweep = { schedule = { cron = \"0 0 4 31 2 *\" } }",
+            ["sweep.schedule: this schedule is never due", "never"],
+        ),
+        (
             "[registry]",
             "[reconcile]\nschedule = { cron = \"x\" }\n[registry]",
             ["reconcile.schedule: not a cron", "never"],

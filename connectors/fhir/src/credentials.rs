@@ -76,8 +76,8 @@ pub(crate) fn authority(path: &Path) -> Result<Vec<Certificate>, SourceError> {
         Certificate::from_pem_bundle(&read_pem(path, "ca_file")?).unwrap_or_default();
     if certificates.is_empty() {
         return Err(SourceError::misconfigured(
-            "ca_file holds no PEM certificate",
-            "give a file with -----BEGIN CERTIFICATE-----",
+            format!("{} of ca_file holds no PEM certificate", path.display()),
+            tls_fault::CERTIFICATE_FORM,
         ));
     }
     Ok(certificates)

@@ -181,7 +181,11 @@ pub enum Encoding {
 
 /// Encryption of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { mode = 'verify-full' }, whose mode is disable, prefer, require \
+                 or verify-full"
+)]
 pub struct TlsConfig {
     /// `prefer` encrypts when the server can, `require` insists, `verify-full` also checks the
     /// server's name. Absent: `verify-full` for another machine, `prefer` for this one.

@@ -177,7 +177,9 @@ impl Tls {
                         "put the client certificate's key there",
                     )
                 })?;
-                Some((readable(base, certificate)?, key))
+                let certificate =
+                    certificate_file(base, certificate, "tls.client_certificate_file")?;
+                Some((certificate, key))
             }
             (None, None) => None,
             _ => {
@@ -191,23 +193,36 @@ impl Tls {
         let ca = config
             .ca_file
             .as_ref()
-            .map(|file| readable(base, file))
+            .map(|file| certificate_file(base, file, "tls.ca_file"))
             .transpose()?;
         Ok(Self { mode, ca, client })
     }
 }
 
-/// A file that can be opened, by its full path.
+/// The full path of a setting's file, which can be read and holds a certificate.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-fn readable(base: &Path, file: &Path) -> Result<PathBuf, SourceError> {
+fn certificate_file(base: &Path, file: &Path, setting: &str) -> Result<PathBuf, SourceError> {
+    use std::io::Read as _;
+
+    /// Longest file that is looked into; the system's own list of authorities is shorter.
+    const MAX_BYTES: u64 = 1 << 20;
     let path = base.join(file);
-    match settings::check_regular_file(&path) {
-        Ok(()) => Ok(path),
-        Err(error) => Err(SourceError::misconfigured(
+    let mut content = Vec::new();
+    let read = settings::open_regular_file(&path)
+        .and_then(|file| Ok(file.take(MAX_BYTES).read_to_end(&mut content)?));
+    if let Err(error) = read {
+        return Err(SourceError::misconfigured(
             format!("{} cannot be read: {error}", path.display()),
             "check the path and its permissions",
-        )),
+        ));
     }
+    if !tls_fault::has_certificate(&content) {
+        return Err(SourceError::misconfigured(
+            format!("{} of {setting} holds no PEM certificate", path.display()),
+            tls_fault::CERTIFICATE_FORM,
+        ));
+    }
+    Ok(path)
 }
 
 #[cfg(all(test, feature = "postgres"))]

@@ -2,6 +2,7 @@
 //! changes nothing, but for making the queue where it is missing.
 
 mod keys;
+mod listen;
 mod outbox;
 mod queue;
 mod sample;
@@ -43,7 +44,7 @@ pub(super) async fn check(
         json: arguments.json,
         sections: Vec::new(),
     };
-    printer.add(config_section(&loaded));
+    printer.add(config_section(&loaded).await);
     let ring = gateway::read_ring(&loaded);
     printer.add(outbox::section(&loaded, ring.as_ref().ok()).await);
     printer.add(keys::section(&loaded, &ring));
@@ -111,7 +112,7 @@ fn tell_zone(report: &mut CheckReport, loaded: &LoadedConfig) {
     }
 }
 
-fn config_section(loaded: &LoadedConfig) -> Section {
+async fn config_section(loaded: &LoadedConfig) -> Section {
     let mut report = CheckReport::default();
     report.good(format!("{} can be read", loaded.path.display()));
     schedules::check(
@@ -123,6 +124,9 @@ fn config_section(loaded: &LoadedConfig) -> Section {
         )],
     );
     tell_zone(&mut report, loaded);
+    if let Some(listen) = &loaded.config.listen {
+        listen::check(&mut report, listen, outbox::daemon_runs(loaded)).await;
+    }
     if loaded.config.registry.receipts == ReceiptsMode::Off {
         report.warn(
             "receipts are off: what the registry refuses is not known here, and nobody notices when \

@@ -57,6 +57,12 @@ pub(super) async fn section(loaded: &LoadedConfig, ring: Option<&KeyRing>) -> Se
     Section::new("outbox", report)
 }
 
+/// Returns whether a daemon holds the outbox; what keeps the lock from being read the section tells.
+pub(super) fn daemon_runs(loaded: &LoadedConfig) -> bool {
+    let owner = outbox::owner(&outbox_file::path(loaded));
+    owner.is_ok_and(|owner| owner.is_some_and(|owner| owner.command == "run"))
+}
+
 /// Tells disks that are full or nearly so: what cannot be stored cannot be sent.
 async fn check_disks(report: &mut CheckReport, loaded: &LoadedConfig) {
     for disk in disks::look_at(&disks_in_use(loaded), Disk::look_closely).await {

@@ -250,7 +250,7 @@ async fn rows_without_a_stamp_are_a_warning() {
             &clinic.program(&["check"]),
             0,
             &[
-                "3 rows have no changed_at; only the key sweep reads them",
+                "3 rows have no changed_at; only the key sweep reads such rows",
                 "of 17 rows 17 would leave, 0 would be refused",
             ],
         );

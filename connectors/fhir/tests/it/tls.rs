@@ -125,7 +125,7 @@ async fn each_bad_certificate_has_its_own_sentence() {
         (&expired, "has expired"),
         (&early, "is not valid yet"),
         (&elsewhere, "is for another host name"),
-        (&unknown, "another authority of the same name"),
+        (&unknown, "its authority may have a new key"),
     ] {
         let error = outcome(url, trusting(), folder).await.unwrap_err();
         assert!(

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use connector_kit::{CheckReport, ClinicDate, ClinicFact, ClinicRecord, Feed, Field, RecordStatus};
 
 use super::look::Look;
+use super::words::of_newest;
 use crate::layout::{Layout, RECORD_ID};
 use crate::row::Reader;
 use crate::settings::FeedSettings;
@@ -31,36 +32,36 @@ pub(super) fn check(
     for (found, what, help) in [
         (
             too_long,
-            "have a record_id of 1024 bytes or more; they are refused",
+            "a record_id of 1024 bytes or more; such rows are refused",
             "select a shorter record_id, such as the table's primary key",
         ),
         (
             count(&|record| record.status == RecordStatus::Unknown),
-            "have a status that status_words does not list",
+            "a status that status_words does not list",
             "add the missing words to status_words; until then these records are held back",
         ),
         (
             count(&|record| record.person.identifiers.is_empty() && !record.person.unreadable)
                 .saturating_sub(too_long),
-            "have no identifier of their person",
+            "no identifier of a person",
             "select more person_* columns, if the system has them",
         ),
         (
             count(&|record| record.person.unreadable),
-            "have an identifier that cannot be decoded",
+            "an identifier that cannot be decoded",
             "set `encoding` to what the system writes, such as \"windows-1251\"",
         ),
         (
             count(&|record| matches!(occurred_on(record), Field::Invalid(_))),
-            "have an occurred_on that is no date",
+            "an occurred_on that is no date",
             "select a date, or text such as 2021-07-01 or 01.07.2021",
         ),
     ] {
         if found > 0 {
             report.warn(
                 format!(
-                    "{name}: {found} of the newest {} rows {what}",
-                    records.len()
+                    "{name}: {} {what}",
+                    of_newest(found, records.len(), ["has", "have"])
                 ),
                 help,
             );
@@ -76,9 +77,12 @@ fn report_repeated_ids(name: Feed, records: &[ClinicRecord], report: &mut CheckR
     if ids.len() < records.len() {
         report.error(
             format!(
-                "{name}: {} of the newest {} rows repeat a record_id",
-                records.len() - ids.len(),
-                records.len()
+                "{name}: {} a record_id",
+                of_newest(
+                    records.len() - ids.len(),
+                    records.len(),
+                    ["repeats", "repeat"]
+                )
             ),
             "select one row a record: a join to a table of documents or contacts may multiply \
              rows",

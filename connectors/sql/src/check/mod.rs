@@ -8,11 +8,12 @@ mod plan;
 pub(crate) mod sample;
 mod stamps;
 mod utc_days;
+mod words;
 
 use chrono::{DateTime, Utc};
-use connector_kit::{CheckReport, PageRequest};
+use connector_kit::{CheckReport, Feed, PageRequest};
 
-use crate::driver::Failure;
+use crate::driver::{Described, Failure};
 use crate::layout::{Layout, resolve};
 use crate::page::Order;
 use crate::pull;
@@ -113,9 +114,43 @@ async fn check_feed(
     };
     report.good(format!("{name}: {} columns understood", layout.names.len()));
     check_rows(look, feed, &layout, report).await?;
-    let keys = Keys::find(look, feed, &layout, &described).await?;
-    plan::check(look, feed, &BY_STAMP, &layout, report, &keys).await?;
-    plan::check(look, feed, &BY_ID, &layout, report, &keys).await
+    if let Err(failure) = plans(look, feed, &layout, &described, report).await {
+        not_looked_at(
+            report,
+            name,
+            "whether an index serves changed_at and record_id",
+            &failure,
+        );
+    }
+    Ok(())
+}
+
+/// Looks at the plans of pages.
+async fn plans(
+    look: &Look<'_>,
+    feed: &FeedSettings,
+    layout: &Layout,
+    described: &[Described],
+    report: &mut CheckReport,
+) -> Result<(), Failure> {
+    let keys = Keys::find(look, feed, layout, described).await?;
+    plan::check(look, feed, &BY_STAMP, layout, report, &keys).await?;
+    plan::check(look, feed, &BY_ID, layout, report, &keys).await
+}
+
+/// Warns of a question that the database did not answer, about a feed that it can be read from all
+/// the same.
+fn not_looked_at(report: &mut CheckReport, name: Feed, question: &str, failure: &Failure) {
+    let (what, help) = failure.words(None);
+    let help = if failure.may_pass() {
+        "check again later".to_owned()
+    } else {
+        help
+    };
+    report.warn(
+        format!("{name}: {question} could not be looked at: {what}"),
+        help,
+    );
 }
 
 /// Looks at the newest rows: their stamps, ids and contents.
@@ -127,21 +162,30 @@ async fn check_rows(
 ) -> Result<(), Failure> {
     let name = feed.feed;
     let pager = look.source.pager(feed, layout, Order::Stamp);
+    let sample = match look.sample(&pager).await {
+        Err(failure) if failure.may_be_of_rows() => {
+            others_are_read(look, feed, failure, report).await?;
+            None
+        }
+        rows => Some(rows?),
+    };
+    // Here something was read: what fails from now on keeps nothing from being read.
     let mut stamps = StampCheck {
         look,
         feed: name,
         pager: &pager,
         report,
     };
-    let unplaced = stamps.null_keys().await?;
-    let rows = match look.sample(&pager).await {
-        Err(failure) if failure.may_be_of_rows() => {
-            return others_are_read(look, feed, failure, report).await;
-        }
-        rows => rows?,
+    let unplaced = stamps.null_keys().await;
+    if let Err(failure) = &unplaced {
+        let question = "how many rows have no changed_at or no record_id";
+        not_looked_at(stamps.report, name, question, failure);
+    }
+    let Some(rows) = sample else {
+        return Ok(());
     };
     if rows.is_empty() {
-        if unplaced == 0 {
+        if matches!(unplaced, Ok(0)) {
             stamps.report.warn(
                 format!("{name}: the query returns no row now"),
                 "check its conditions, if there should be some",
@@ -149,8 +193,14 @@ async fn check_rows(
         }
         return Ok(());
     }
-    stamps.session_zone().await?;
-    stamps.stamps(&rows).await?;
+    if let Err(failure) = stamps.session_zone().await {
+        let question = "whether the query makes dates in another zone";
+        not_looked_at(stamps.report, name, question, &failure);
+    }
+    if let Err(failure) = stamps.stamps(&rows).await {
+        let question = "whether changed_at is in the order of time";
+        not_looked_at(stamps.report, name, question, &failure);
+    }
     contents::check(look, feed, layout, &rows, report);
     if look.driver().kind() == "sqlite" {
         utc_days::check(feed, &look.source.settings, layout, &rows, report);

@@ -1,9 +1,10 @@
 //! Stamps and ids: rows without them, stamps out of order, made anew, or in the future.
 
 use chrono::TimeDelta;
-use connector_kit::{CheckReport, Feed, Finding, Level};
+use connector_kit::{CheckReport, Feed};
 
 use super::look::{Look, SAMPLE_ROWS};
+use super::words::{of_newest, rows_have};
 use crate::closing::WIDEST_ZONE;
 use crate::date::EpochUnit;
 use crate::driver::Failure;
@@ -12,6 +13,10 @@ use crate::page::{Pager, Start};
 use crate::stamp;
 use crate::table::{Row, Table};
 use crate::value::{Key, Kind, Sql};
+
+/// Help for stamps of an SQLite file that are no points in time.
+const ISO_TEXT: &str =
+    "select ISO text, such as strftime('%Y-%m-%d %H:%M:%f', …), or seconds since 1970";
 
 /// Looks at the stamps and ids of one feed.
 pub(super) struct StampCheck<'c> {
@@ -26,14 +31,13 @@ impl StampCheck<'_> {
     /// how many have no place in the order of stamps.
     pub(super) async fn null_keys(&mut self) -> Result<u64, Failure> {
         let mut unplaced = 0;
-        for (ordinal, column, level, consequence) in [
+        for (ordinal, column, consequence) in [
             (
                 CHANGED_AT,
                 "changed_at",
-                Level::Warning,
-                "only the key sweep reads them, and does not see them change",
+                "only the key sweep reads such rows, and does not see them change",
             ),
-            (RECORD_ID, "record_id", Level::Error, "they are never read"),
+            (RECORD_ID, "record_id", "such rows are never read"),
         ] {
             let full_name = self.pager.column(ordinal);
             let count = self.look.count(self.pager, |sql| {
@@ -42,16 +46,16 @@ impl StampCheck<'_> {
             let count = count.await?;
             unplaced += count;
             if count > 0 {
-                self.report.findings.push(Finding {
-                    level,
-                    what: format!(
-                        "{}: {count} rows have no {column}; {consequence}",
-                        self.feed
+                self.report.warn(
+                    format!(
+                        "{}: {} no {column}; {consequence}",
+                        self.feed,
+                        rows_have(count)
                     ),
-                    help: Some(format!(
+                    format!(
                         "give them one: in the clinic system, or with COALESCE(…, …) AS {column}"
-                    )),
-                });
+                    ),
+                );
             }
         }
         Ok(unplaced + self.unusable_stamps().await?)
@@ -70,14 +74,40 @@ impl StampCheck<'_> {
         if count > 0 {
             self.report.warn(
                 format!(
-                    "{}: {count} rows have a changed_at that is neither text nor a whole \
-                    number; only the key sweep reads them",
-                    self.feed
+                    "{}: {} a changed_at that is neither text nor a whole number; only the key \
+                     sweep reads such rows",
+                    self.feed,
+                    rows_have(count)
                 ),
-                "select ISO text, such as strftime('%Y-%m-%d %H:%M:%f', …), or seconds since 1970",
+                ISO_TEXT,
             );
         }
+        self.undated_stamps(&at, &usable).await?;
         Ok(count)
+    }
+
+    /// Counts the rows with a stamp that can be read, but has no place in the order of time.
+    async fn undated_stamps(&mut self, at: &str, usable: &str) -> Result<(), Failure> {
+        let Some(dated) = self.look.driver().dated_stamp(at) else {
+            return Ok(());
+        };
+        let count = self.look.count(self.pager, |sql| {
+            sql.push(&format!("{at} IS NOT NULL AND {usable} AND NOT ({dated})"));
+        });
+        let count = count.await?;
+        if count > 0 {
+            self.report.warn(
+                format!(
+                    "{}: {} a changed_at that is text and does not begin with YYYY-MM-DD, so it \
+                     has no place in the order of time; what changes in such rows may be found \
+                     by the key sweep only",
+                    self.feed,
+                    rows_have(count)
+                ),
+                ISO_TEXT,
+            );
+        }
+        Ok(())
     }
 
     /// Warns of columns that the query makes of an instant by an expression, where the session
@@ -125,41 +155,85 @@ impl StampCheck<'_> {
 
     /// Looks at the newest stamps.
     pub(super) async fn stamps(&mut self, rows: &Table) -> Result<(), Failure> {
-        let name = self.feed;
-        let driver = self.look.driver();
-        if let Some(sql) =
-            driver.stamp_styles_sql(&self.pager.column(CHANGED_AT), &self.pager.source())
-            && self.look.texts(&Sql::plain(sql)).await?.len() > 1
-        {
-            self.report.error(
-                format!(
-                    "{name}: changed_at is written in more than one way, so its order is not that \
-                     of time"
-                ),
-                "select it in one form, such as strftime('%Y-%m-%d %H:%M:%f', …) AS changed_at",
-            );
-        }
-        let Some(newest) = rows.rows().find_map(|row| row.cell(CHANGED_AT).key()) else {
-            return Ok(());
-        };
+        self.styles().await?;
         if self.too_small_units(rows) {
             return self.stored_stamps(rows).await;
         }
-        if stamp::not_after(&newest, self.look.now, self.look.source.settings.zone).is_none() {
-            self.report.error(
-                format!("{name}: the newest changed_at is no readable point in time"),
-                "select a timestamp; in SQLite ISO text or whole seconds since 1970",
-            );
-            return Ok(());
-        }
+        let keys = || rows.rows().map(|row| row.cell(CHANGED_AT).key());
+        let is_time = |key: &Key| stamp::read(key).is_some();
+        let timeless = keys().take_while(|key| !key.as_ref().is_some_and(is_time));
+        let timeless = timeless.count();
+        self.timeless(rows, timeless);
         self.stored_stamps(rows).await?;
+        let Some(newest) = keys().nth(timeless).flatten() else {
+            return Ok(());
+        };
         if newest.kind == Kind::Date {
             self.report.warn(
-                format!("{name}: changed_at is only a date"),
+                format!("{}: changed_at is only a date", self.feed),
                 "the last days are read again with every run; select a timestamp if there is one",
             );
         }
-        self.future(&newest).await
+        self.future(&newest, timeless).await
+    }
+
+    /// Looks whether the stamps are written in several ways: text in several ways is read, text and
+    /// numbers are not.
+    async fn styles(&mut self) -> Result<(), Failure> {
+        let at = self.pager.column(CHANGED_AT);
+        let Some(sql) = self
+            .look
+            .driver()
+            .stamp_styles_sql(&at, &self.pager.source())
+        else {
+            return Ok(());
+        };
+        let styles = self.look.texts(&Sql::plain(sql)).await?;
+        let texts = styles.iter().filter(|style| style.starts_with("text"));
+        let texts = texts.count();
+        let help = "select it in one form, such as strftime('%Y-%m-%d %H:%M:%f', …) AS changed_at";
+        if texts > 0 && styles.iter().any(|style| style == "integer") {
+            self.report.error(
+                format!(
+                    "{}: changed_at is text in some rows and a number in others, which have no \
+                     common order; the feed is refused",
+                    self.feed
+                ),
+                help,
+            );
+        } else if texts > 1 {
+            self.report.warn(
+                format!(
+                    "{}: changed_at is written in several ways, whose order is not that of time; \
+                     where they meet, each run reads two days again",
+                    self.feed
+                ),
+                help,
+            );
+        }
+        Ok(())
+    }
+
+    /// Warns of the newest rows if their stamps are no points in time, so that they stay behind
+    /// all others.
+    fn timeless(&mut self, rows: &Table, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let help = if self.look.driver().kind() == "sqlite" {
+            ISO_TEXT
+        } else {
+            "let the clinic system give such rows a time"
+        };
+        self.report.warn(
+            format!(
+                "{}: {} a changed_at that is no point in time, such as infinity; such rows are \
+                 read again with every run",
+                self.feed,
+                of_newest(count, rows.len(), ["has", "have"])
+            ),
+            help,
+        );
     }
 
     /// Warns of stamps that count milliseconds or microseconds; returns whether most do.
@@ -215,8 +289,9 @@ impl StampCheck<'_> {
         Ok(())
     }
 
-    /// Counts the rows stamped later than now.
-    async fn future(&mut self, newest: &Key) -> Result<(), Failure> {
+    /// Counts the rows stamped later than now, without those behind them whose stamps are no
+    /// points in time.
+    async fn future(&mut self, newest: &Key, timeless: usize) -> Result<(), Failure> {
         let zone = self.look.source.settings.zone;
         let later = |seconds| {
             let moment = self.look.now + TimeDelta::seconds(seconds);
@@ -226,14 +301,15 @@ impl StampCheck<'_> {
         let (Some(soon), Some(far)) = (later(300), later(WIDEST_ZONE)) else {
             return Ok(());
         };
-        let ahead = self.count_after(&soon).await?;
-        let far_ahead = self.count_after(&far).await?;
+        let timeless = u64::try_from(timeless).unwrap_or(u64::MAX);
+        let ahead = self.count_after(&soon).await?.saturating_sub(timeless);
+        let far_ahead = self.count_after(&far).await?.saturating_sub(timeless);
         if far_ahead > 0 {
             self.report.warn(
                 format!(
-                    "{}: {far_ahead} rows have a changed_at in the future; they are read \
-                    again with every run",
-                    self.feed
+                    "{}: {} a changed_at in the future; such rows are read again with every run",
+                    self.feed,
+                    rows_have(far_ahead)
                 ),
                 "let the clinic system correct them, or leave them out of the query",
             );
@@ -241,9 +317,9 @@ impl StampCheck<'_> {
         if ahead > far_ahead {
             self.report.warn(
                 format!(
-                    "{}: {} rows have a changed_at some hours ahead of now",
+                    "{}: {} a changed_at some hours ahead of now",
                     self.feed,
-                    ahead - far_ahead
+                    rows_have(ahead - far_ahead)
                 ),
                 format!(
                     "check time_zone (now {}), and the clocks of the clinic's machines",
@@ -253,6 +329,7 @@ impl StampCheck<'_> {
         }
         Ok(())
     }
+
     /// Counts the rows stamped later than a moment.
     async fn count_after(&self, moment: &Key) -> Result<u64, Failure> {
         let at = self.pager.column(CHANGED_AT);

@@ -87,6 +87,11 @@ impl Failure {
         self.cause
     }
 
+    /// True where the same request may succeed later.
+    pub(crate) const fn may_pass(&self) -> bool {
+        self.help.is_none()
+    }
+
     /// True where reading fewer rows may succeed.
     pub(crate) fn may_be_of_rows(&self) -> bool {
         self.cause != Cause::Elsewhere
@@ -162,12 +167,30 @@ fn from_io(error: &std::io::Error, place: &str) -> Failure {
         // Rustls hands its own errors on as InvalidData.
         InvalidData => tls(place, TlsFault::find(error)),
         NotFound | PermissionDenied | InvalidInput => Failure::misconfigured(
-            format!("{place} cannot be opened: {}", error.kind()),
+            format!("{place} cannot be opened: {}", io_words(error.kind())),
             "check the path or host name and its permissions",
         ),
+        _ if is_of_name(error) => Failure::retry(format!(
+            "the host name of {place} cannot be resolved; is it right, and does this machine's DNS \
+             know it?"
+        )),
         kind => Failure::retry(format!(
             "{place} cannot be reached: {kind}; is the server running, are host and port right?"
         )),
+    }
+}
+
+/// True where a host name has no address. The standard library has no kind for that, only words.
+fn is_of_name(error: &std::io::Error) -> bool {
+    let words = error.to_string();
+    words.starts_with("failed to lookup address information")
+}
+
+/// Words for a file or socket that cannot be opened.
+pub(crate) fn io_words(kind: std::io::ErrorKind) -> String {
+    match kind {
+        std::io::ErrorKind::NotFound => "it does not exist".to_owned(),
+        kind => kind.to_string(),
     }
 }
 

@@ -15,7 +15,7 @@ use sqlx::{
     AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef,
 };
 
-use super::failure::from_sqlx;
+use super::failure::{from_sqlx, io_words};
 use super::{
     Cause, Described, Driver, Failure, KeyColumns, Origin, Session, SlowPlan, WritePrivileges,
     of_column, typed, version_number,
@@ -195,7 +195,7 @@ impl Driver for Sqlite {
         let refused = match std::fs::metadata(&self.path) {
             Ok(found) if found.is_file() => None,
             Ok(_) => Some("it is no regular file".to_owned()),
-            Err(error) => Some(error.kind().to_string()),
+            Err(error) => Some(io_words(error.kind())),
         };
         if let Some(reason) = refused {
             return Err(Failure::misconfigured(

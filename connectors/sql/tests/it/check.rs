@@ -124,7 +124,11 @@ async fn what_the_newest_rows_come_to_is_counted_and_never_quoted() {
         format!("[vaccinations]\nquery = '''{query}'''\nstatus_words = {{ 'готово' = 'final' }}\n");
     let found = findings(&clinic, &feed).await;
     has(&found, Level::Good, &["PostgreSQL 1", "answers"]);
-    has(&found, Level::Warning, &["the account may change data"]);
+    has(
+        &found,
+        Level::Warning,
+        &["the account may change data: everything, since it is a superuser; the gateway"],
+    );
     has(
         &found,
         Level::Warning,
@@ -133,40 +137,40 @@ async fn what_the_newest_rows_come_to_is_counted_and_never_quoted() {
     has(
         &found,
         Level::Warning,
-        &["1 rows have a changed_at in the future"],
+        &["1 row has a changed_at in the future"],
     );
     has(
         &found,
         Level::Warning,
         &[
-            "1 rows have a changed_at some hours ahead",
+            "1 row has a changed_at some hours ahead",
             "time_zone (now Europe/Moscow)",
         ],
     );
     has(
         &found,
         Level::Error,
-        &["1 of the newest 4 rows repeat a record_id"],
+        &["1 of the newest 4 rows repeats a record_id"],
     );
     has(
         &found,
         Level::Warning,
-        &["1 of the newest 4 rows have a status"],
+        &["1 of the newest 4 rows has a status"],
     );
     has(
         &found,
         Level::Warning,
-        &["1 of the newest 4 rows have no identifier"],
+        &["1 of the newest 4 rows has no identifier"],
     );
     has(
         &found,
         Level::Warning,
-        &["1 of the newest 4 rows have an identifier that cannot be decoded"],
+        &["1 of the newest 4 rows has an identifier that cannot be decoded"],
     );
     has(
         &found,
         Level::Warning,
-        &["1 of the newest 4 rows have an occurred_on that is no date"],
+        &["1 of the newest 4 rows has an occurred_on that is no date"],
     );
     let all = format!("{found:?}");
     for value in ["112-233", "секретно", "вчера", "готово"] {
@@ -212,6 +216,7 @@ fn the_configuration_refuses_what_it_does_not_know() {
     assert!(error("overlap = 5").contains("unknown field `overlap`"));
     assert!(error("time_zone = 'Europe/Moskow'").contains("Europe/Moscow"));
     assert!(error("tls = { mode = 'verify' }").contains("verify-full"));
+    assert!(error("tls = 'require'").contains("disable, prefer, require or verify-full"));
     assert!(error("encoding = 'cp1251'").contains("windows-1251"));
     assert!(error("[tests]\nquery = ''\nstatus_words = { a = 'done' }").contains("not-a-fact"));
     let plain: MySqlConfig = toml::from_str(base).unwrap();
@@ -228,6 +233,28 @@ fn the_configuration_refuses_what_it_does_not_know() {
     assert!(
         schema.contains("needs SELECT on what the queries read"),
         "{schema}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_without_an_address_and_a_file_that_is_not_there_are_told_as_such() {
+    // A name that no resolver knows (RFC 2606).
+    let base = "host = 'mis.invalid'\ndatabase = 'd'\nuser = 'u'\nconnect_timeout_seconds = 300\n\
+                [tests]\nquery = 'SELECT 1'\n";
+    let folder = std::path::Path::new("/");
+    let postgres = SqlConnector::postgres(&toml::from_str(base).unwrap(), folder).unwrap();
+    let mysql = SqlConnector::mysql(&toml::from_str(base).unwrap(), folder).unwrap();
+    for connector in [postgres, mysql] {
+        let said = format!("{:?}", connector.check(now()).await);
+        assert!(
+            said.contains("the host name of ") && said.contains(" cannot be resolved"),
+            "{said}"
+        );
+    }
+    let said = format!("{:?}", Clinic::sqlite().connector(DOSES).check(now()).await);
+    assert!(
+        said.contains("mis.db cannot be opened: it does not exist"),
+        "{said}"
     );
 }
 

@@ -281,13 +281,13 @@ async fn rows_without_keys_are_left_out(clinic: &Clinic) {
         .collect();
     assert!(
         said.contains(
-            "vaccinations: 2 rows have no changed_at; only the key sweep reads \
-        them, and does not see them change"
+            "vaccinations: 2 rows have no changed_at; only the key sweep reads such \
+        rows, and does not see them change"
         ),
         "{said:?}"
     );
     assert!(
-        said.contains("vaccinations: 1 rows have no record_id; they are never read"),
+        said.contains("vaccinations: 1 row has no record_id; such rows are never read"),
         "{said:?}"
     );
 }

@@ -297,7 +297,7 @@ async fn sqlite_says_in_words_what_to_change() {
     let clinic = Clinic::sqlite();
     let missing = told(&clinic.connector(DOSES)).await;
     assert!(
-        missing.contains("cannot be opened: entity not found; check `path`"),
+        missing.contains("cannot be opened: it does not exist; check `path`"),
         "{missing}"
     );
     three_doses(&clinic).await;

@@ -21,6 +21,8 @@ mod listen;
 #[cfg(test)]
 mod mariadb;
 #[cfg(test)]
+mod odd_stamps;
+#[cfg(test)]
 mod overlap;
 #[cfg(test)]
 mod poisoned;
@@ -44,3 +46,5 @@ mod surprises;
 mod sweep;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod views;

@@ -90,10 +90,51 @@ async fn each_bad_certificate_has_its_own_words() {
     }
 }
 
+/// A self-signed certificate that is not the one of `ca_file`, though both have one name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_self_signed_certificate_that_is_not_trusted_is_not_called_weak() {
+    let mut server = Postgres::start().await.unwrap();
+    let base = tempfile::tempdir().unwrap();
+    let params = || CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    certify(&mut server, base.path(), &params()).await;
+    let other = params().self_signed(&KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(base.path().join("other.pem"), other.pem()).unwrap();
+    for (ca, accepted) in [("other.pem", false), ("ca.pem", true)] {
+        let tls = format!("{{ mode = 'verify-full', ca_file = '{ca}' }}");
+        let report = connector(server.port(), &tls, base.path())
+            .check(now())
+            .await;
+        let first = &report.findings[0];
+        assert_eq!(first.level == Level::Good, accepted, "{report:?}");
+        if let Some(help) = &first.help {
+            assert!(first.what.contains("may be self-signed"), "{report:?}");
+            assert!(help.contains("the certificate itself"), "{report:?}");
+        }
+    }
+}
+
 #[test]
 fn certificate_files_are_looked_at_before_any_connection() {
     let base = tempfile::tempdir().unwrap();
+    let certified = CertificateParams::new(vec!["h".to_owned()]).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = certified.self_signed(&key).unwrap().pem();
+    for (name, content) in [
+        ("a.pem", certificate),
+        ("key.pem", key.serialize_pem()),
+        ("text.pem", "the clinic's authority".to_owned()),
+    ] {
+        std::fs::write(base.path().join(name), content).unwrap();
+    }
     for (tls, expected) in [
+        (
+            "{ ca_file = 'key.pem' }",
+            "key.pem of tls.ca_file holds no PEM certificate",
+        ),
+        (
+            "{ ca_file = 'text.pem' }",
+            "text.pem of tls.ca_file holds no PEM certificate",
+        ),
         ("{ ca_file = 'none.pem' }", "none.pem cannot be read"),
         ("{ client_certificate_file = 'a.pem' }", "without its key"),
         (

@@ -82,10 +82,58 @@ fn without_values(message: &str) -> String {
     ] {
         what = what.replace(rust, plain);
     }
-    for unsigned in ["u8", "u16", "u32", "u64", "usize"] {
-        if let Some(before) = what.strip_suffix(&format!("expected {unsigned}")) {
-            what = format!("{before}expected a whole number, not below zero");
+    without_types(&what)
+}
+
+/// Words for a type of Rust that a sentence ends with.
+fn without_types(what: &str) -> String {
+    for (number, range) in [
+        ("u8", "from 0 to 255"),
+        ("u16", "from 0 to 65535"),
+        ("u32", "from 0 to 4294967295"),
+        ("u64", "not below zero"),
+        ("usize", "not below zero"),
+    ] {
+        if let Some(before) = what.strip_suffix(&format!("expected {number}")) {
+            return format!("{before}expected a whole number, {range}");
+        }
+        if let Some(before) = what.strip_suffix(&format!("above zero, {number}")) {
+            let range = range.strip_prefix("from 0 to ");
+            let most = range.map_or(String::new(), |most| format!(", at most {most}"));
+            return format!("{before}above zero{most}");
         }
     }
-    what
+    match what.split_once("expected struct ") {
+        Some((before, _name)) => format!("{before}expected a table, {{ KEY = VALUE }}"),
+        None => what.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_out_of_range_is_told_the_range_and_no_type_of_rust() {
+        for (said, told) in [
+            (
+                "invalid value: integer `99999`, expected u16",
+                "invalid value: integer …, expected a whole number, from 0 to 65535",
+            ),
+            (
+                "invalid value: integer `-1`, expected u64",
+                "invalid value: integer …, expected a whole number, not below zero",
+            ),
+            (
+                "invalid value: integer `0`, expected a nonzero u16",
+                "invalid value: integer …, expected a whole number above zero, at most 65535",
+            ),
+            (
+                "invalid type: string \"require\", expected struct TlsConfig",
+                "invalid type: string …, expected a table, { KEY = VALUE }",
+            ),
+        ] {
+            assert_eq!(explain(said).0, told);
+        }
+    }
 }

@@ -23,6 +23,24 @@ pub struct ListenError {
     pub kind: std::io::ErrorKind,
 }
 
+/// Checks that the address of the `[listen]` section can be bound, and lets go of it.
+///
+/// # Errors
+/// [`ListenError`]: it cannot be bound, also because another program has it.
+pub async fn try_address(listen: &ListenConfig) -> Result<(), ListenError> {
+    bind(listen).await.map(drop)
+}
+
+async fn bind(
+    &ListenConfig { address }: &ListenConfig,
+) -> Result<tokio::net::TcpListener, ListenError> {
+    let bound = tokio::net::TcpListener::bind(address).await;
+    bound.map_err(|error| ListenError {
+        address,
+        kind: error.kind(),
+    })
+}
+
 /// Bound endpoint that does not answer yet.
 pub struct Endpoint {
     listener: tokio::net::TcpListener,
@@ -43,16 +61,11 @@ impl Endpoint {
         listen: Option<&ListenConfig>,
         health: &Health,
     ) -> Result<Option<Self>, ListenError> {
-        let Some(&ListenConfig { address }) = listen else {
+        let Some(listen) = listen else {
             return Ok(None);
         };
         let metrics = install_recorder();
-        let listener = tokio::net::TcpListener::bind(address)
-            .await
-            .map_err(|error| ListenError {
-                address,
-                kind: error.kind(),
-            })?;
+        let listener = bind(listen).await?;
         Ok(Some(Self {
             listener,
             metrics,

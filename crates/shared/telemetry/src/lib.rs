@@ -15,7 +15,7 @@ mod server;
 
 pub use disk::{Disk, DiskState};
 #[cfg(feature = "http")]
-pub use endpoint::{Endpoint, ListenError};
+pub use endpoint::{Endpoint, ListenError, try_address};
 #[cfg(feature = "http")]
 pub use health::{Health, HealthPart};
 pub use listen::ListenConfig;

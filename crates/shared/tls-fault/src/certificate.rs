@@ -11,8 +11,9 @@ pub enum CertificateFault {
     NotYetValid,
     /// Self-signed, or of an authority that is not trusted here.
     UnknownIssuer,
-    /// Signature that does not hold: a key below the least strength, or another authority of the
-    /// same name.
+    /// Signature that does not hold: a trusted certificate has the issuer's name and another key
+    /// (which is so of two self-signed certificates of one name), or a key is below the least
+    /// strength.
     BadSignature,
     /// Signature by an algorithm that is not accepted, such as SHA-1.
     WeakAlgorithm,
@@ -56,8 +57,9 @@ impl CertificateFault {
                 "is self-signed, or of an unknown authority that is not trusted here"
             }
             Self::BadSignature => {
-                "bears a signature that does not hold: a weak key, or another authority of the \
-                 same name"
+                "is not signed by the trusted certificate that has its issuer's name: it may be \
+                 self-signed, its authority may have a new key, or a key may be weaker than RSA \
+                 2048"
             }
             Self::WeakAlgorithm => {
                 "is signed by an algorithm that is not secure any more, such as SHA-1"
@@ -82,8 +84,8 @@ impl CertificateFault {
                  where it is self-signed"
             }
             Self::BadSignature => {
-                "have it issued anew with keys of RSA 2048 bits or more, ECDSA or Ed25519; if the \
-                 authority was renewed, set ca_file to the present one"
+                "set ca_file to its authority's present certificate (PEM), or to the certificate \
+                 itself where it is self-signed; a key below RSA 2048 bits has to be made anew"
             }
             Self::WeakAlgorithm => {
                 "have it issued anew, signed with SHA-256 or better, keys of RSA 2048 bits or \

@@ -10,7 +10,21 @@ use std::io;
 
 use rustls::AlertDescription;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
 pub use certificate::CertificateFault;
+
+/// Help for a file that has to hold a certificate and does not.
+pub const CERTIFICATE_FORM: &str =
+    "give a file with -----BEGIN CERTIFICATE-----; a key or a certificate in DER is none";
+
+/// Returns whether the content of a file is PEM text that holds a certificate. Drivers take a file
+/// without any for one that trusts nobody, and say nothing.
+#[must_use]
+pub fn has_certificate(content: &[u8]) -> bool {
+    CertificateDer::pem_slice_iter(content).any(|certificate| certificate.is_ok())
+}
 
 /// Failure of a TLS connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

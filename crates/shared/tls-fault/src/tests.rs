@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-use crate::{CertificateFault, TlsFault};
+use crate::{CertificateFault, TlsFault, has_certificate};
 
 fn openssl(folder: &Path, line: &str) -> bool {
     let done = Command::new("openssl")
@@ -161,6 +161,7 @@ fn made_certificates(folder: &Path) {
     for_clients.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     maker.issue("client", &for_clients);
     maker.self_sign("self", &params("localhost"));
+    maker.self_sign("twin", &params("localhost"));
     let mut own = params("localhost");
     own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     maker.self_sign("own", &own);
@@ -182,6 +183,7 @@ fn every_kind_of_bad_certificate_has_its_own_words() {
         ("self", "self", None),
         ("good", "other", Some(C::UnknownIssuer)),
         ("self", "ca", Some(C::UnknownIssuer)),
+        ("self", "twin", Some(C::BadSignature)),
         ("own", "own", Some(C::AuthoritysOwn)),
         ("elsewhere", "ca", Some(C::WrongName)),
         ("expired", "ca", Some(C::Expired)),
@@ -200,6 +202,30 @@ fn every_kind_of_bad_certificate_has_its_own_words() {
             "{name} with {ca}"
         );
     }
+}
+
+#[test]
+fn a_certificate_that_may_be_self_signed_is_not_said_to_be_weak() {
+    let said = CertificateFault::BadSignature.predicate();
+    assert!(said.contains("may be self-signed"), "{said}");
+    let help = CertificateFault::BadSignature.help();
+    assert!(help.starts_with("set ca_file to"), "{help}");
+    assert!(help.contains("the certificate itself"), "{help}");
+}
+
+#[test]
+fn a_file_without_a_certificate_is_told_from_one_with() {
+    let folder = tempfile::tempdir().unwrap();
+    Maker::new(folder.path());
+    let content = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let certificate = content("ca.pem");
+    assert!(has_certificate(&certificate));
+    let both = [content("ca.key"), certificate.clone()].concat();
+    assert!(has_certificate(&both));
+    assert!(!has_certificate(&content("ca.key")));
+    assert!(!has_certificate(b"some text\n"));
+    assert!(!has_certificate(&certificate[..certificate.len() / 2]));
+    assert!(!has_certificate(b""));
 }
 
 #[test]

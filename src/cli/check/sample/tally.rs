@@ -86,8 +86,9 @@ impl Tally {
 
     fn sentence(&self) -> String {
         let mut sentence = format!(
-            "of {} rows {} would leave, {} would be refused",
+            "of {} {} {} would leave, {} would be refused",
             self.rows,
+            if self.rows == 1 { "row" } else { "rows" },
             self.leave,
             self.refused()
         );
@@ -130,7 +131,7 @@ impl Tally {
 const fn phrase(reason: RejectionReason) -> &'static str {
     use RejectionReason as Reason;
     match reason {
-        Reason::RecordUnreadable => "row that cannot be read",
+        Reason::RecordUnreadable => "that cannot be read",
         Reason::PersonHidden => "hidden person",
         Reason::StatusUnknown => "unknown status",
         Reason::IdentifierMissing => "no identifier",

@@ -120,6 +120,12 @@ fn of_tables(message: &str, number: u16, shown: &str) -> Option<Failure> {
             "the account may not read something in the query",
             "grant it SELECT",
         ),
+        // Whoever may read a view may not see by that how its tables are read.
+        1345 => wrong(
+            "the account may not EXPLAIN a view that the query reads",
+            "grant it SHOW VIEW on the view and SELECT on the view's tables, or have the index \
+             looked at by whoever owns the view",
+        ),
         1146 | 1109 => wrong(
             "the query names a table that does not exist",
             "check the table's name and database",

@@ -195,17 +195,21 @@ impl Driver for Postgres {
 
     fn write_privileges(&self) -> Option<WritePrivileges> {
         Some(WritePrivileges {
-            sql: "SELECT concat_ws(', ', CASE WHEN has_table_privilege(c.oid, 'INSERT') THEN \
+            // A superuser may change everything, also what no table shows.
+            sql: "SELECT 'everything, since it is a superuser'::text WHERE \
+                  current_setting('is_superuser') = 'on' \
+                  UNION ALL (SELECT concat_ws(', ', CASE WHEN has_table_privilege(c.oid, 'INSERT') THEN \
                   'INSERT' END, CASE WHEN has_table_privilege(c.oid, 'UPDATE') THEN 'UPDATE' END, \
                   CASE WHEN has_table_privilege(c.oid, 'DELETE') THEN 'DELETE' END) \
                   || ' on ' || c.oid::regclass::text \
                   FROM pg_catalog.pg_class AS c \
                   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
-                  WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', \
+                  WHERE current_setting('is_superuser') = 'off' \
+                  AND c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', \
                   'information_schema') \
                   AND n.nspname NOT LIKE 'pg\\_toast%' AND (has_table_privilege(c.oid, 'INSERT') \
                   OR has_table_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE')) \
-                  ORDER BY c.oid LIMIT 3",
+                  ORDER BY c.oid LIMIT 3)",
             may_write: |table| Some(table.to_owned()),
         })
     }
