@@ -57,7 +57,7 @@ pub(super) async fn section(loaded: &LoadedConfig, ring: Option<&KeyRing>) -> Se
     Section::new("outbox", report)
 }
 
-/// Returns whether a daemon holds the outbox; what keeps the lock from being read the section tells.
+/// Returns whether a daemon holds the outbox; why its lock cannot be read is told elsewhere.
 pub(super) fn daemon_runs(loaded: &LoadedConfig) -> bool {
     let owner = outbox::owner(&outbox_file::path(loaded));
     owner.is_ok_and(|owner| owner.is_some_and(|owner| owner.command == "run"))

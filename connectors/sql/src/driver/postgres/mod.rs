@@ -198,7 +198,8 @@ impl Driver for Postgres {
             // A superuser may change everything, also what no table shows.
             sql: "SELECT 'everything, since it is a superuser'::text WHERE \
                   current_setting('is_superuser') = 'on' \
-                  UNION ALL (SELECT concat_ws(', ', CASE WHEN has_table_privilege(c.oid, 'INSERT') THEN \
+                  UNION ALL (SELECT concat_ws(', ', \
+                  CASE WHEN has_table_privilege(c.oid, 'INSERT') THEN \
                   'INSERT' END, CASE WHEN has_table_privilege(c.oid, 'UPDATE') THEN 'UPDATE' END, \
                   CASE WHEN has_table_privilege(c.oid, 'DELETE') THEN 'DELETE' END) \
                   || ' on ' || c.oid::regclass::text \
