@@ -155,7 +155,10 @@ async fn withdraw(
         }));
     } else {
         let records = counted(withdrawn, "record", "records");
-        print_line(format!("{source}: {records} withdrawn"));
+        print_line(format!(
+            "{source}: {records} withdrawn; this counts at the registry once it has the batches, see \
+             clinic-gateway status"
+        ));
     }
     if held > 0 {
         return Err(Failure::Later(format!(

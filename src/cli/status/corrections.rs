@@ -6,11 +6,14 @@ use program::terminal::{counted, print_line};
 
 /// Prints a line for each feed that has refused corrections.
 pub(super) fn print_corrections(status: &Status) {
-    status.feeds.iter().filter_map(text).for_each(print_line);
+    let waiting = status.backlog.batches + status.backlog.awaiting_receipt_batches;
+    let lines = status.feeds.iter().filter_map(|feed| text(feed, waiting));
+    lines.for_each(print_line);
 }
 
-/// Returns the line of a feed; `None` where no correction is refused.
-fn text(feed: &FeedStatus) -> Option<String> {
+/// Returns the line of a feed; `None` where no correction is refused. `unconfirmed` is the number of
+/// batches that the registry has not confirmed.
+fn text(feed: &FeedStatus, unconfirmed: u64) -> Option<String> {
     let RefusedCorrections {
         waiting,
         held,
@@ -24,13 +27,7 @@ fn text(feed: &FeedStatus) -> Option<String> {
     let source = &feed.source;
     let older = |count| counted(count, "older version is", "older versions are");
     let notes = [
-        (
-            withdrawn,
-            format!(
-                "{} withdrawn at the registry until the rows are mended",
-                older(withdrawn)
-            ),
-        ),
+        (withdrawn, withdrawn_text(&older(withdrawn), unconfirmed)),
         (
             waiting,
             format!(
@@ -66,6 +63,16 @@ fn text(feed: &FeedStatus) -> Option<String> {
         .then(|| format!("refused corrections: {source} {feed}: {}", notes.join("; ")))
 }
 
+/// A withdrawal counts once the registry has it, which this program knows of its batch only.
+fn withdrawn_text(older: &str, unconfirmed: u64) -> String {
+    let text = format!("{older} withdrawn at the registry until the rows are mended");
+    if unconfirmed == 0 {
+        return text;
+    }
+    let batches = counted(unconfirmed, "batch that it has", "batches that it has");
+    format!("{text}, but for withdrawals in the {batches} not confirmed yet")
+}
+
 fn held_text(older: &str, of: u64, source: &str) -> String {
     format!(
         "HELD: {older} held at the registry (of {of} records), since more rows cannot be sent any \
@@ -81,4 +88,23 @@ fn possible_text(possible: u64, source: &str) -> String {
          case",
         counted(possible, "refused row", "refused rows")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_withdrawal_that_the_registry_has_not_confirmed_is_told_as_such() {
+        let told = withdrawn_text("1 older version is", 0);
+        assert_eq!(
+            told,
+            "1 older version is withdrawn at the registry until the rows are mended"
+        );
+        let told = withdrawn_text("1 older version is", 2);
+        assert!(
+            told.ends_with("but for withdrawals in the 2 batches that it has not confirmed yet"),
+            "{told}"
+        );
+    }
 }

@@ -50,7 +50,12 @@ fn print_feed(feed: &FeedStatus) {
         ..
     } = feed;
     if let Some(why) = &feed.last_error_why {
-        print_line(format!("cause: {source} {name}: {}", visible(why)));
+        let of = if reads_again(feed) {
+            "the failure before"
+        } else {
+            "cause"
+        };
+        print_line(format!("{of}: {source} {name}: {}", visible(why)));
     }
     if let Some(load) = feed.load {
         print_line(format!("{}: {source} {name}", load_text(load)));
@@ -77,11 +82,22 @@ fn load_text(load: UnfinishedLoad) -> String {
 
 fn state_text(feed: &FeedStatus) -> String {
     match (&feed.last_error, feed.load) {
+        (Some(code), _) if reads_again(feed) => {
+            format!(
+                "reads again after {code} ({} in a row)",
+                feed.consecutive_failures
+            )
+        }
         (Some(code), _) => format!("{code} ({} in a row)", feed.consecutive_failures),
         (None, Some(UnfinishedLoad { first: true, .. })) => "first load".to_owned(),
         (None, Some(_)) => "read again".to_owned(),
         (None, None) => "ok".to_owned(),
     }
+}
+
+/// True for a feed whose last run failed, and of which rows were read since.
+fn reads_again(feed: &FeedStatus) -> bool {
+    feed.last_error.is_some() && feed.pulled_at > feed.last_run_at
 }
 
 /// Sums the dead letters of a feed.

@@ -52,14 +52,6 @@ pub fn open_regular_file(path: &Path) -> Result<File, FileError> {
     Ok(file)
 }
 
-/// Makes sure that a file can be opened that a library will read by its path.
-///
-/// # Errors
-/// [`FileError`].
-pub fn check_regular_file(path: &Path) -> Result<(), FileError> {
-    open_regular_file(path).map(drop)
-}
-
 fn refuse_others(found: FileType) -> Result<(), FileError> {
     if found.is_file() {
         return Ok(());
@@ -123,7 +115,6 @@ mod tests {
             let mut text = String::new();
             let read = open_regular_file(&path).unwrap().read_to_string(&mut text);
             assert_eq!((read.unwrap(), text.as_str()), (7, "content"));
-            check_regular_file(&path).unwrap();
         }
     }
 }

@@ -131,6 +131,7 @@ impl From<&Error> for StoreError {
             Error::Database(database) => sqlite_fault(&database.code().unwrap_or_default()),
             Error::Io(io) => match TlsFault::find(io) {
                 Some(fault) => tls(fault),
+                None if is_of_name(io) => broken_down("its host name cannot be resolved"),
                 None => broken_down(format!("{:?}", io.kind())),
             },
             Error::Tls(_) => misconfigured(
@@ -192,6 +193,12 @@ pub(super) fn unavailable(code: impl Into<String>) -> StoreError {
 }
 
 /// Failure at which the server may have died over the rows.
+/// Returns whether the host's name was not found. The standard library has no kind for it.
+fn is_of_name(error: &std::io::Error) -> bool {
+    let words = error.to_string();
+    words.starts_with("failed to lookup address information")
+}
+
 fn broken_down(code: impl Into<String>) -> StoreError {
     StoreError::Unavailable {
         code: code.into(),

@@ -80,4 +80,9 @@ async fn a_certificate_that_is_not_accepted_is_told_with_its_fault() {
     certify(&mut server, base, "localhost", true).await;
     let own = opened(&server, base, Some("ca.pem")).await.unwrap_err();
     assert!(own.contains("CA:TRUE"), "{own}");
+    let key = opened(&server, base, Some("server.key")).await.unwrap_err();
+    assert!(
+        key.contains("ca_file") && key.contains("holds no PEM certificate"),
+        "{key}"
+    );
 }

@@ -1,5 +1,6 @@
 //! Connection options for PostgreSQL, out of the configuration.
 
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
@@ -9,6 +10,10 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::config::{PostgresConfig, TlsMode};
 use crate::store::error::StoreError;
+
+/// Longest file of certificates that is looked into, in bytes; the system's own list of authorities
+/// is shorter.
+const MAX_CERTIFICATE_BYTES: u64 = 1 << 20;
 
 /// Server settings of every session.
 const SESSION_SETTINGS: [(&str, &str); 6] = [
@@ -85,8 +90,22 @@ fn with_certificates(
 ) -> Result<PgConnectOptions, StoreError> {
     let readable = |setting: &str, file: &Path| {
         let path = base.join(file);
-        match settings::check_regular_file(&path) {
-            Ok(()) => Ok(path),
+        let content = settings::open_regular_file(&path).and_then(|file| {
+            let mut content = Vec::new();
+            file.take(MAX_CERTIFICATE_BYTES).read_to_end(&mut content)?;
+            Ok(content)
+        });
+        match content {
+            Ok(content) if setting == "key_file" || tls_fault::has_certificate(&content) => {
+                Ok(path)
+            }
+            Ok(_) => Err(misconfigured(
+                format!(
+                    "store.postgres.{setting}, {}, holds no PEM certificate",
+                    path.display()
+                ),
+                tls_fault::CERTIFICATE_FORM,
+            )),
             Err(error) => Err(misconfigured(
                 format!(
                     "store.postgres.{setting}, {}, cannot be read: {error}",
