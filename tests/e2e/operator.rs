@@ -284,7 +284,8 @@ async fn what_is_deleted_is_withdrawn_and_an_emptied_clinic_asks_first() {
     let vaccinations = &missed[0]["feeds"][0];
     assert_eq!(
         (&vaccinations["reread"], &vaccinations["missed"]),
-        (&1.into(), &1.into()),
+        // With it comes the row whose date lies in the future.
+        (&2.into(), &1.into()),
         "{missed}"
     );
     told(
