@@ -92,7 +92,14 @@ impl SmallDisk {
     /// # Errors
     /// When the file cannot be removed.
     pub fn free(&self) -> Result<(), Error> {
-        match std::fs::remove_file(self.path.join(FILLER)) {
+        let filler = self.path.join(FILLER);
+        // Emptied before it is removed: a program that another thread starts just now may have it
+        // open for a moment, and its blocks would stay taken.
+        let emptied = File::options()
+            .write(true)
+            .open(&filler)
+            .and_then(|file| file.set_len(0));
+        match emptied.and_then(|()| std::fs::remove_file(&filler)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Error::io("free the small disk")(error))
             }
