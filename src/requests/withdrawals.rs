@@ -17,7 +17,8 @@ use crate::gateway::Gateway;
 use crate::pull::{Counters, FeedRun};
 use crate::sources::Source;
 
-/// What the operator was shown and permits; `None`, as of an older command: all that is held.
+/// Withdrawals that the operator was shown and permits; `None`, as of an older command: all that
+/// are held.
 pub(super) struct Shown {
     /// Refused corrections.
     pub(super) corrections: Option<HeldCorrections>,

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use connector_kit::Feed;
 use contract::{Body, wire};
-use outbox::DeadLetterFilter;
+use outbox::{DeadLetterFilter, Status};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -40,19 +40,20 @@ async fn a_sweep_withdraws_what_is_gone_and_reads_what_pulls_cannot_see() {
     assert_eq!(surprises(&world).await, ["stamps-went-back"]);
 }
 
+async fn status(world: &World) -> Status {
+    let reader = world.gateway.outbox.reader();
+    reader.status().await.expect("the state")
+}
+
 /// Codes of the surprises that were noticed, mended or not.
 async fn surprises(world: &World) -> Vec<String> {
-    let reader = world.gateway.outbox.reader();
-    let status = reader.status().await.expect("the state");
-    let surprises = status.surprises.into_iter();
+    let surprises = status(world).await.surprises.into_iter();
     surprises.map(|surprise| surprise.code).collect()
 }
 
-/// Whether every surprise was seen to be over.
+/// Returns whether every surprise was seen to be over.
 async fn is_all_mended(world: &World) -> bool {
-    let reader = world.gateway.outbox.reader();
-    let status = reader.status().await.expect("the state");
-    let mut surprises = status.surprises.iter();
+    let mut surprises = status(world).await.surprises.into_iter();
     surprises.all(|surprise| surprise.mended_at.is_some())
 }
 
@@ -186,9 +187,7 @@ async fn a_fact_of_the_future_is_sent_by_the_first_sweep_from_its_day_on() {
     world.rows.lock().insert(IN_JULY, 1);
     world.pull().await;
     let refused = async || {
-        let reader = world.gateway.outbox.reader();
-        let status = reader.status().await.expect("the state");
-        let counts = status.dead_letters.into_iter();
+        let counts = status(&world).await.dead_letters.into_iter();
         counts
             .map(|count| (count.reason, count.count))
             .collect::<Vec<_>>()

@@ -101,20 +101,15 @@ pub(crate) fn identity(
 }
 
 fn read_pem(path: &Path, setting: &str) -> Result<Vec<u8>, SourceError> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    let read = settings::open_regular_file(path)
-        .and_then(|file| Ok(file.take(MAX_PEM_BYTES).read_to_end(&mut bytes)?));
-    match read {
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(SourceError::misconfigured(
+    settings::read_regular_file(path, MAX_PEM_BYTES).map_err(|error| {
+        SourceError::misconfigured(
             format!(
                 "the file of {setting} ({}) cannot be read: {error}",
                 path.display()
             ),
             "correct the path or the file's permissions",
-        )),
-    }
+        )
+    })
 }
 
 pub(crate) fn bad_identity() -> SourceError {

@@ -202,20 +202,14 @@ impl Tls {
 /// The full path of a setting's file, which can be read and holds a certificate.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 fn certificate_file(base: &Path, file: &Path, setting: &str) -> Result<PathBuf, SourceError> {
-    use std::io::Read as _;
-
-    /// Longest file that is looked into; the system's own list of authorities is shorter.
-    const MAX_BYTES: u64 = 1 << 20;
     let path = base.join(file);
-    let mut content = Vec::new();
-    let read = settings::open_regular_file(&path)
-        .and_then(|file| Ok(file.take(MAX_BYTES).read_to_end(&mut content)?));
-    if let Err(error) = read {
-        return Err(SourceError::misconfigured(
+    let content = settings::read_regular_file(&path, tls_fault::MAX_CERTIFICATE_BYTES);
+    let content = content.map_err(|error| {
+        SourceError::misconfigured(
             format!("{} cannot be read: {error}", path.display()),
             "check the path and its permissions",
-        ));
-    }
+        )
+    })?;
     if !tls_fault::has_certificate(&content) {
         return Err(SourceError::misconfigured(
             format!("{} of {setting} holds no PEM certificate", path.display()),

@@ -17,5 +17,5 @@ pub use error::{Mistake, SettingsError, mistake};
 pub use file::{load, parse};
 pub use limits::{MAX_FILE_BYTES, MAX_OPEN_BRACKETS, MAX_SECRET_BYTES};
 pub use loaded::Loaded;
-pub use regular::{FileError, open_regular_file};
+pub use regular::{FileError, read_regular_file};
 pub use secret::{SecretError, SecretSource, read_private_file};

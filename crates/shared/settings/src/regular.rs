@@ -2,6 +2,7 @@
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io::ErrorKind;
+use std::io::Read as _;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -40,7 +41,7 @@ impl From<std::io::Error> for FileError {
 ///
 /// # Errors
 /// [`FileError`].
-pub fn open_regular_file(path: &Path) -> Result<File, FileError> {
+pub(crate) fn open_regular_file(path: &Path) -> Result<File, FileError> {
     // Looked at first: opening some devices does something already.
     refuse_others(std::fs::metadata(path)?.file_type())?;
     let file = OpenOptions::new()
@@ -50,6 +51,18 @@ pub fn open_regular_file(path: &Path) -> Result<File, FileError> {
         .open(path)?;
     refuse_others(file.metadata()?.file_type())?;
     Ok(file)
+}
+
+/// Reads the first `most_bytes` bytes of a regular file.
+///
+/// # Errors
+/// [`FileError`]: pipes, sockets, devices and folders are refused without a wait.
+pub fn read_regular_file(path: &Path, most_bytes: u64) -> Result<Vec<u8>, FileError> {
+    let mut content = Vec::new();
+    open_regular_file(path)?
+        .take(most_bytes)
+        .read_to_end(&mut content)?;
+    Ok(content)
 }
 
 fn refuse_others(found: FileType) -> Result<(), FileError> {

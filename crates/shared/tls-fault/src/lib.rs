@@ -15,6 +15,10 @@ use rustls::pki_types::pem::PemObject as _;
 
 pub use certificate::CertificateFault;
 
+/// Longest file of certificates that is looked into, in bytes; the system's own list of authorities
+/// is shorter.
+pub const MAX_CERTIFICATE_BYTES: u64 = 1 << 20;
+
 /// Help for a file that has to hold a certificate and does not.
 pub const CERTIFICATE_FORM: &str =
     "give a file with -----BEGIN CERTIFICATE-----; a key or a certificate in DER is none";

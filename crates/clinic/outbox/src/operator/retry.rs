@@ -235,7 +235,7 @@ impl Retries {
     }
 }
 
-/// What is to be forgotten, so that records are read again and sent even as they are.
+/// State of records that is to be forgotten, so that they are read again and sent even as they are.
 struct Forgetting {
     /// Records whose refused contents are forgotten.
     records: Vec<RecordDigest>,

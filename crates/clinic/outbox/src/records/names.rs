@@ -35,6 +35,9 @@ pub(crate) async fn store_names(
     names: &[RecordName],
     last_known: i64,
 ) -> Result<(), OutboxError> {
+    if updates.is_empty() {
+        return Ok(());
+    }
     // Of a record that came twice the last one counts; both have the same id.
     let names: HashMap<&RecordDigest, &str> = names
         .iter()
@@ -53,8 +56,7 @@ pub(crate) async fn store_names(
         } else if update.revision.count > 0
             && let Some(record_id) = names.get(&update.record)
         {
-            let name = secrets.seal_name(&update.record, record_id);
-            sealed.push((record_no, hex::encode_upper(name)));
+            sealed.push((record_no, seal(secrets, &update.record, record_id)));
         }
     }
     insert(connection, &sealed).await?;
@@ -69,10 +71,7 @@ pub(crate) async fn add_names(
 ) -> Result<(), OutboxError> {
     let sealed: Vec<(i64, String)> = names
         .iter()
-        .map(|(record_no, name)| {
-            let sealed = secrets.seal_name(&name.record, &name.record_id);
-            (*record_no, hex::encode_upper(sealed))
-        })
+        .map(|(record_no, name)| (*record_no, seal(secrets, &name.record, &name.record_id)))
         .collect();
     insert(connection, &sealed).await
 }
@@ -136,6 +135,11 @@ pub(crate) async fn read_names(
         Ok((record_no, name.ok_or(damaged)?))
     });
     names.collect()
+}
+
+/// Seals an id, in the form in which [`insert`] takes it.
+fn seal(secrets: &RecordSecrets, record: &RecordDigest, record_id: &str) -> String {
+    hex::encode_upper(secrets.seal_name(record, record_id))
 }
 
 async fn insert(

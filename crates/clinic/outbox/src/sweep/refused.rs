@@ -11,15 +11,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use contract::{FactKind, RecordDigest};
 use parking_lot::Mutex;
 
-use super::bitmap::Bits;
-use super::missing::MissingRecords;
 use super::types::{CorrectionRule, SettledCorrections, SweepLimits};
 use super::withdrawals::{MAX_TRANSACTION_RECORDS, Withdrawal, WithdrawalCause, Withdrawals};
 use crate::batches::Capacity;
 use crate::corrections::{self, Chosen, FeedCounts, HeldCorrections};
 use crate::feeds::feed_id;
 use crate::file::{Database, OutboxError};
-use crate::records::{KnownRecord, LookedUp, Records, last_record_no};
+use crate::records::{KnownRecord, LookedUp, Records, count_asserted};
 use crate::versions::Versions;
 
 /// Age up to which a count of a feed's asserted records is good enough to go on holding.
@@ -183,10 +181,8 @@ impl Corrections {
     }
 
     async fn count_asserted(&self, feed_id: i64) -> Result<u64, OutboxError> {
-        let horizon = last_record_no(self.database.readers()).await?;
-        let none = Bits::default();
-        let records = MissingRecords::find(&self.records, feed_id, horizon, &none).await?;
-        Ok(records.known)
+        let counts = count_asserted(self.database.readers(), [feed_id]).await?;
+        Ok(counts[&feed_id])
     }
 
     async fn note_held(

@@ -1,4 +1,4 @@
-//! What an operator was shown as gone.
+//! Numbers of gone records that an operator was shown, and permits to withdraw.
 
 use std::collections::BTreeMap;
 

@@ -28,7 +28,8 @@ pub struct Sweep {
 pub struct SweepLookUp {
     /// Rows to read by id: unknown here, changed since they were read, or without a stamp.
     pub reread: Vec<usize>,
-    /// Rows whose own id a dead letter of the registry lacks: to be given in [`SweepStep::letter_names`].
+    /// Rows whose own id a dead letter of the registry lacks: to be given in
+    /// [`SweepStep::letter_names`].
     pub unnamed_letters: Vec<usize>,
     /// Rows whose record is asserted and has no name yet: to be given in
     /// [`SweepStep::record_names`].

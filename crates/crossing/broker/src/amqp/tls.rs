@@ -1,7 +1,7 @@
 //! TLS for `amqps://`: the authorities to trust and the certificate to show, through rustls with
 //! ring.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use lapin::tcp::{RustlsConnector, RustlsConnectorConfig};
@@ -83,10 +83,7 @@ fn private_key(key: &SecretSource, base: &Path) -> Result<PrivateKeyDer<'static>
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, FileError> {
-    let mut bytes = Vec::new();
-    let file = settings::open_regular_file(path)?;
-    file.take(MAX_CERTIFICATES_BYTES + 1)
-        .read_to_end(&mut bytes)?;
+    let bytes = settings::read_regular_file(path, MAX_CERTIFICATES_BYTES + 1)?;
     if bytes.len() as u64 > MAX_CERTIFICATES_BYTES {
         return Err(FileError::Io(io::ErrorKind::FileTooLarge));
     }

@@ -1,6 +1,5 @@
 //! Connection options for PostgreSQL, out of the configuration.
 
-use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
@@ -10,10 +9,6 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::config::{PostgresConfig, TlsMode};
 use crate::store::error::StoreError;
-
-/// Longest file of certificates that is looked into, in bytes; the system's own list of authorities
-/// is shorter.
-const MAX_CERTIFICATE_BYTES: u64 = 1 << 20;
 
 /// Server settings of every session.
 const SESSION_SETTINGS: [(&str, &str); 6] = [
@@ -90,12 +85,7 @@ fn with_certificates(
 ) -> Result<PgConnectOptions, StoreError> {
     let readable = |setting: &str, file: &Path| {
         let path = base.join(file);
-        let content = settings::open_regular_file(&path).and_then(|file| {
-            let mut content = Vec::new();
-            file.take(MAX_CERTIFICATE_BYTES).read_to_end(&mut content)?;
-            Ok(content)
-        });
-        match content {
+        match settings::read_regular_file(&path, tls_fault::MAX_CERTIFICATE_BYTES) {
             Ok(content) if setting == "key_file" || tls_fault::has_certificate(&content) => {
                 Ok(path)
             }
