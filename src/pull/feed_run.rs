@@ -43,9 +43,10 @@ impl FeedRun<'_> {
     /// # Errors
     /// The disk's failures.
     pub(crate) async fn begin_load(&self) -> Result<(), OutboxError> {
+        let now = self.gateway.clock.now();
         let outbox = &self.gateway.outbox;
         outbox
-            .begin_load(&self.source.name, self.feed.as_str())
+            .begin_load(&self.source.name, self.feed.as_str(), now)
             .await
     }
 

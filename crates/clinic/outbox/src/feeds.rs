@@ -9,6 +9,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use crate::corrections::read_at_first;
 use crate::file::{Database, OutboxError, check_name, own_words, short_code, to_ms};
+use crate::limits::LOST_STATE_MS;
 
 /// End of a feed's run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl Feeds {
         check_name(feed)?;
         let mut transaction = self.database.begin().await?;
         let connection = transaction.connection();
-        let feed_id = enter_feed(connection, source, feed, None).await?;
+        let feed_id = enter_feed(connection, source, feed, None, now).await?;
         let now = to_ms(now);
         match outcome {
             RunOutcome::Ok => {
@@ -85,12 +86,17 @@ impl Feeds {
     }
 
     /// Notes that a feed is read from its beginning.
-    pub(crate) async fn begin_load(&self, source: &str, feed: &str) -> Result<(), OutboxError> {
+    pub(crate) async fn begin_load(
+        &self,
+        source: &str,
+        feed: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), OutboxError> {
         check_name(source)?;
         check_name(feed)?;
         let mut transaction = self.database.begin().await?;
         let connection = transaction.connection();
-        let feed_id = enter_feed(connection, source, feed, None).await?;
+        let feed_id = enter_feed(connection, source, feed, None, now).await?;
         let begin = sqlx::query("UPDATE feed SET load_rows = 0 WHERE id = ?1");
         begin.bind(feed_id).execute(connection).await?;
         transaction.commit().await
@@ -119,7 +125,7 @@ impl Feeds {
         check_name(source)?;
         check_name(feed)?;
         let mut transaction = self.database.begin().await?;
-        let feed_id = enter_feed(transaction.connection(), source, feed, None).await?;
+        let feed_id = enter_feed(transaction.connection(), source, feed, None, now).await?;
         sqlx::query(
             "INSERT INTO surprise (feed_id, code, count, first_seen_at_ms, last_seen_at_ms) \
              VALUES (?1, ?2, ?3, ?4, ?4) \
@@ -182,15 +188,18 @@ pub(crate) async fn enter_feed(
     source: &str,
     feed: &str,
     kind: Option<FactKind>,
+    now: DateTime<Utc>,
 ) -> Result<i64, OutboxError> {
     let feed_id = sqlx::query_scalar(concat!(
         "INSERT INTO feed (source, feed, kind, read_generation) VALUES (?1, ?2, ?3, coalesce(",
-        read_at_first!(),
+        read_at_first!("?4", "?5"),
         ", 0)) ON CONFLICT DO UPDATE SET kind = coalesce(?3, kind) RETURNING id",
     ))
     .bind(source)
     .bind(feed)
     .bind(kind.map(FactKind::as_str))
+    .bind(to_ms(now))
+    .bind(LOST_STATE_MS)
     .fetch_one(connection)
     .await?;
     Ok(feed_id)

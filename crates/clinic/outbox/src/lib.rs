@@ -34,7 +34,7 @@ pub use dead_letters::{
 pub use feeds::{RunOutcome, SOURCE_ENDLESS};
 pub use file::{KeyFingerprints, OutboxError, Owner, accept_pseudonym_keys, accept_state, owner};
 pub use limits::{
-    BEACON_PAUSE_MS, CORRECTIONS_WINDOW_MS, MAX_BEACON_RAISES, MAX_BEACON_STEP,
+    BEACON_PAUSE_MS, CORRECTIONS_WINDOW_MS, LOST_STATE_MS, MAX_BEACON_RAISES, MAX_BEACON_STEP,
     MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_WAIT_MS, OTHER_GATEWAY_MS,
     RECEIPT_RAISE_PAUSE_MS, UNREADABLE_AGAIN_MS,
 };

@@ -244,8 +244,13 @@ impl Outbox {
     ///
     /// # Errors
     /// The disk's failures.
-    pub async fn begin_load(&self, source: &str, feed: &str) -> Result<(), OutboxError> {
-        self.subjects.feeds.begin_load(source, feed).await
+    pub async fn begin_load(
+        &self,
+        source: &str,
+        feed: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), OutboxError> {
+        self.subjects.feeds.begin_load(source, feed, now).await
     }
 
     /// Notes a change of a way to the queue (`queue` or `receipts`), for `status`. `why` is a

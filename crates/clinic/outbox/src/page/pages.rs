@@ -109,7 +109,8 @@ impl Pages {
             generation,
             contents_since: self.versions.contents_since(),
             may_be_lost: !refused.is_empty()
-                && corrections::may_be_lost(self.database.readers(), feed_id, generation).await?,
+                && corrections::may_be_lost(self.database.readers(), feed_id, generation, page.now)
+                    .await?,
             refused_contents: &refused_contents,
         };
         let mut plan = PagePlan::new(drafts, &refused, &known, basis);
@@ -197,7 +198,14 @@ impl Pages {
         guard.announce(plan.changed.clone(), added_bytes as u64);
         let mut transaction = self.database.begin().await?;
         let connection = transaction.connection();
-        let feed_id = enter_feed(connection, &page.source, &page.feed, prepared.kind).await?;
+        let feed_id = enter_feed(
+            connection,
+            &page.source,
+            &page.feed,
+            prepared.kind,
+            page.now,
+        )
+        .await?;
         // New records are only those that no other page has appended since the look-up: `store`
         // refuses them otherwise.
         let appended = self

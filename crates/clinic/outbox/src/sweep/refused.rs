@@ -70,7 +70,7 @@ impl Corrections {
         let Some(feed_id) = feed_id(self.database.readers(), source, feed).await? else {
             return Ok(SettledCorrections::default());
         };
-        self.note_whole_read(feed_id, read_whole).await?;
+        self.note_whole_read(feed_id, read_whole, now).await?;
         let withdrawal = Withdrawal {
             feed_id,
             kind,
@@ -129,16 +129,17 @@ impl Corrections {
         &self,
         feed_id: i64,
         generation: Option<u32>,
+        now: DateTime<Utc>,
     ) -> Result<(), OutboxError> {
         let pool = self.database.readers();
         let Some(generation) = generation else {
             return Ok(());
         };
-        if !corrections::may_be_lost(pool, Some(feed_id), generation).await? {
+        if !corrections::may_be_lost(pool, Some(feed_id), generation, now).await? {
             return Ok(());
         }
         let mut transaction = self.database.begin().await?;
-        corrections::note_whole_read(transaction.connection(), feed_id, generation).await?;
+        corrections::note_whole_read(transaction.connection(), feed_id, generation, now).await?;
         transaction.commit().await
     }
 

@@ -124,13 +124,13 @@ impl RemovedSources {
         let held = (is_held && missing > 0).then_some(HeldWithdrawals { missing, known });
         let mut transaction = self.database.begin().await?;
         let connection = transaction.connection();
-        let feed_id = enter_feed(connection, source, removal.feed, None).await?;
+        let now = removal.withdrawal.now;
+        let feed_id = enter_feed(connection, source, removal.feed, None, now).await?;
         sqlx::query("INSERT INTO sweep (feed_id) VALUES (?1) ON CONFLICT DO NOTHING")
             .bind(feed_id)
             .execute(&mut *connection)
             .await?;
         let lost = LostRows::default();
-        let now = removal.withdrawal.now;
         running::end(connection, feed_id, held, &lost, now).await?;
         if !is_held {
             forget_feed(connection, feed_id).await?;

@@ -67,7 +67,7 @@ pub(super) async fn begin(
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     let horizon = last_record_no(&mut *connection).await?;
-    let feed_id = enter_feed(connection, source, feed, None).await?;
+    let feed_id = enter_feed(connection, source, feed, None, now).await?;
     bitmap::forget(connection, feed_id).await?;
     sqlx::query(
         "INSERT INTO sweep (feed_id, pass, horizon, begun_at_ms) \

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use contract::{Event, FactKind};
 use outbox::{
-    CORRECTIONS_WINDOW_MS, CorrectionRule, DeadLetter, DeadLetterFilter, OlderVersion, Outbox,
-    OutboxError, OutboxOptions, PageCommit, RECORD_UNREADABLE, Refused, RefusedCorrections,
-    SettledCorrections, SweepEnd, SweepLimits, UNREADABLE_AGAIN_MS,
+    CORRECTIONS_WINDOW_MS, CorrectionRule, DeadLetter, DeadLetterFilter, LOST_STATE_MS,
+    OlderVersion, Outbox, OutboxError, OutboxOptions, PageCommit, RECORD_UNREADABLE, Refused,
+    RefusedCorrections, SettledCorrections, SweepEnd, SweepLimits, UNREADABLE_AGAIN_MS,
 };
 
 use crate::receipts::settle;
@@ -26,6 +26,9 @@ const THREE_OF_TEN: CorrectionRule = CorrectionRule::Withdraw(SweepLimits {
     percent: 30,
     always: 2,
 });
+
+/// Time after a raise within which what is new may be of the lost state, in seconds.
+const LOST_STATE_SECONDS: i64 = LOST_STATE_MS / 1000;
 
 const DAY: TimeDelta = TimeDelta::milliseconds(CORRECTIONS_WINDOW_MS);
 
@@ -641,51 +644,61 @@ async fn what_a_lost_state_may_have_sent_is_withdrawn_until_the_feed_was_read_wh
     }
     source.break_row(3);
     let outbox = place.open_with_receipts().await;
-    let end = async |read_whole| {
+    let end = async |read_whole, now| {
         let kind = FactKind::Recovery;
-        let settling = outbox.settle_refused_corrections(
-            "mis",
-            "recoveries",
-            kind,
-            WITHDRAW,
-            read_whole,
-            at(0),
-        );
+        let settling =
+            outbox.settle_refused_corrections("mis", "recoveries", kind, WITHDRAW, read_whole, now);
         settling.await.unwrap().withdrawn
     };
     outbox.commit_page(source.page(0..5)).await.unwrap();
-    assert_eq!(end(None).await, 1);
+    assert_eq!(end(None, at(0)).await, 1);
     assert_eq!(older_version(&outbox).await, None, "nobody knows");
     assert_eq!(noted(&outbox).await.withdrawn, 1, "it counts all the same");
     source.pull(&outbox).await;
-    assert_eq!(end(Some(2)).await, 0);
-    // A row that comes later was never sent.
-    source.rows.insert(20, (1, Some(20)));
-    source.bad.insert(20);
-    source.pull(&outbox).await;
-    assert_eq!(end(Some(2)).await, 0);
-    let sent = place.deliver_all(&outbox, at(1)).await;
+    // A row that the source had not listed, then: the lost state may have sent it.
+    let still = at(LOST_STATE_SECONDS - 1);
+    assert_eq!(end(Some(2), still).await, 0);
+    add_refused(&outbox, &mut source, 20, still).await;
+    assert_eq!(end(Some(2), still).await, 1);
+    // Long after, a row that comes for the first time was never sent.
+    let later = at(LOST_STATE_SECONDS);
+    assert_eq!(end(Some(2), later).await, 0);
+    add_refused(&outbox, &mut source, 21, later).await;
+    assert_eq!(end(Some(2), later).await, 0);
+    let sent = place.deliver_all(&outbox, later).await;
     let taken_back: Vec<_> = sent.iter().filter(|event| is_withdrawal(event)).collect();
-    assert_eq!((taken_back.len(), taken_back[0].record), (1, digest(3)));
+    let records: BTreeSet<_> = taken_back.iter().map(|event| event.record).collect();
+    assert_eq!(records, BTreeSet::from([digest(3), digest(20)]));
     assert_eq!(revision_of(taken_back[0]), revision(2, 1));
     source.mend_row(3);
     assert_eq!(source.pull(&outbox).await.corrected, 1);
 }
 
+/// Reads a new row of the feed that is refused.
+async fn add_refused(outbox: &Outbox, source: &mut Source, row: u32, now: DateTime<Utc>) {
+    source.rows.insert(row, (1, Some(20)));
+    source.bad.insert(row);
+    let mut page = source.page([row]);
+    page.now = now;
+    outbox.commit_page(page).await.unwrap();
+}
+
 /// Reads a feed of another source for the first time, in which one row is refused; returns how many
 /// rows only a lost state can have sent.
-async fn possible_in_a_new_feed(outbox: &Outbox, is_entered: bool) -> u64 {
+async fn possible_in_a_new_feed(outbox: &Outbox, is_entered: bool, now: DateTime<Utc>) -> u64 {
     let mut source = Source::of(20..30);
     source.bad.insert(23);
     let mut page = source.page(20..30);
     page.source = "added".to_owned();
+    page.now = now;
     if is_entered {
-        outbox.begin_load("added", "recoveries").await.unwrap();
+        let loading = outbox.begin_load("added", "recoveries", now);
+        loading.await.unwrap();
     }
     outbox.commit_page(page).await.unwrap();
     let kind = FactKind::Recovery;
     let settling =
-        outbox.settle_refused_corrections("added", "recoveries", kind, NOTHING, None, at(9));
+        outbox.settle_refused_corrections("added", "recoveries", kind, NOTHING, None, now);
     settling.await.unwrap();
     let status = outbox.reader().status().await.unwrap();
     assert_eq!(status.feeds[0].source, "added");
@@ -693,12 +706,13 @@ async fn possible_in_a_new_feed(outbox: &Outbox, is_entered: bool) -> u64 {
 }
 
 #[tokio::test]
-async fn source_that_is_added_after_a_raise_was_in_no_state_that_was_lost() {
+async fn source_that_is_added_long_after_a_raise_was_in_no_state_that_was_lost() {
     for is_entered in [false, true] {
         let place = Place::new();
         let (outbox, mut source) = ten(&place).await;
         outbox.raise_generation(2, "a test", at(2)).await.unwrap();
-        let possible = possible_in_a_new_feed(&outbox, is_entered).await;
+        let later = at(2 + LOST_STATE_SECONDS);
+        let possible = possible_in_a_new_feed(&outbox, is_entered, later).await;
         assert_eq!(possible, 0, "{is_entered}");
         // The feed that was there before may have been.
         source.rows.insert(40, (1, Some(40)));
@@ -707,8 +721,22 @@ async fn source_that_is_added_after_a_raise_was_in_no_state_that_was_lost() {
         let held = end_run(&outbox, NOTHING, at(3)).await.held;
         assert_eq!(held, 1, "{is_entered}");
         // And the new one from the next raise on.
-        outbox.raise_generation(3, "a test", at(4)).await.unwrap();
-        let possible = possible_in_a_new_feed(&outbox, is_entered).await;
+        let raising = outbox.raise_generation(3, "a test", later);
+        raising.await.unwrap();
+        let possible = possible_in_a_new_feed(&outbox, is_entered, later).await;
+        assert_eq!(possible, 1, "{is_entered}");
+    }
+}
+
+/// A copy of the state that is older than the feed is put back: the lost state knew the feed.
+#[tokio::test]
+async fn source_that_is_entered_soon_after_a_raise_may_have_been_in_the_state_that_was_lost() {
+    for is_entered in [false, true] {
+        let place = Place::new();
+        let (outbox, _) = ten(&place).await;
+        outbox.raise_generation(2, "a test", at(2)).await.unwrap();
+        let soon = at(1 + LOST_STATE_SECONDS);
+        let possible = possible_in_a_new_feed(&outbox, is_entered, soon).await;
         assert_eq!(possible, 1, "{is_entered}");
     }
 }
@@ -730,7 +758,7 @@ async fn every_feed_of_an_outbox_that_was_made_anew_may_have_been_lost() {
         };
         let outbox = Outbox::open(&place.path, options, at(5)).await.unwrap();
         assert_eq!(outbox.generation(), 2);
-        assert_eq!(possible_in_a_new_feed(&outbox, is_entered).await, 1);
+        assert_eq!(possible_in_a_new_feed(&outbox, is_entered, at(9)).await, 1);
     }
 }
 

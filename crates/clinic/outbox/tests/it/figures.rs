@@ -116,7 +116,7 @@ async fn an_unfinished_load_is_told_until_a_run_reaches_the_end() {
         let noted = outbox.record_run("mis", "recoveries", outcome, at(second));
         noted.await.unwrap();
     };
-    outbox.begin_load("mis", "recoveries").await.unwrap();
+    outbox.begin_load("mis", "recoveries", at(0)).await.unwrap();
     assert_eq!(load().await, Some((true, 0)));
     outbox.commit_page(pulled(0..3, "3")).await.unwrap();
     end(RunOutcome::Stopped, 5).await;
