@@ -25,7 +25,7 @@ use crate::{BrokerError, Consumer, Delivery, DirectoryConfig, MAX_BATCH_BYTES};
 /// Pause between two looks into an empty directory.
 const POLL: Duration = Duration::from_millis(100);
 /// Number of names read from `incoming/` at a time; all of them are taken before the next look, so
-/// none starves.
+/// none starves. While no more wait, the oldest is handed over first.
 const MAX_LISTED: usize = 10_000;
 /// Limit of the dead letters; the oldest go first.
 const MAX_DEAD: usize = 10_000;
@@ -231,8 +231,20 @@ impl Claims {
                 "the queue directory holds files that are no batches; they are left alone"
             );
         }
+        self.sort_by_age(&mut listing.batches);
         self.listing = listing.batches.into();
         Ok(())
+    }
+
+    /// Sorts batches by the time of their writing: of two events that contradict each other under one
+    /// version the registry keeps the first to arrive, which is how a restored gateway is noticed.
+    fn sort_by_age(&self, batches: &mut [BatchFile]) {
+        batches.sort_by_cached_key(|file| {
+            let metadata = fs::symlink_metadata(self.layout.incoming.join(file.name()));
+            // One that another consumer has taken since has no time, and is not claimed either.
+            let written = metadata.and_then(|metadata| metadata.modified()).ok();
+            (written, file.name())
+        });
     }
 
     /// Settles each token's file, then syncs the folder so that it lasts.

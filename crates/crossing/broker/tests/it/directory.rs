@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use broker::{DirectoryConfig, QueueConfig, QueueState};
 use contract::{BatchId, SealedBatch};
@@ -101,6 +101,35 @@ async fn a_batch_is_one_file_named_by_its_id_and_readable_for_the_group() {
         files(&root.path().join("queue/tmp")).is_empty(),
         "nothing half-written is left"
     );
+}
+
+#[tokio::test]
+async fn batches_that_wait_are_handed_over_in_the_order_of_their_writing() {
+    let root = tempfile::tempdir().unwrap();
+    let config = QueueConfig::Directory(DirectoryConfig::at("queue"));
+    let publisher = broker::publisher(&config, root.path()).unwrap();
+    let incoming = root.path().join("queue/incoming");
+    let begin = SystemTime::UNIX_EPOCH + Duration::from_secs(1_625_140_800);
+    // By their names they lie the other way round.
+    for number in 0..20_u8 {
+        let id = BatchId([200 - number; 16]);
+        let bytes = vec![number];
+        publisher.publish(&SealedBatch { id, bytes }).await.unwrap();
+        let file = fs::File::open(incoming.join(format!("{id}.batch"))).unwrap();
+        file.set_modified(begin + Duration::from_millis(number.into()))
+            .unwrap();
+    }
+    let mut consumer = broker::consumer(&config, root.path()).unwrap();
+    let received = consumer.receive(20, PATIENCE).await.unwrap();
+    let order: Vec<u8> = received.iter().map(|batch| batch.bytes[0]).collect();
+    assert_eq!(order, (0..20).collect::<Vec<_>>());
+    // What is put back keeps its place.
+    let tokens = received.into_iter().map(|batch| batch.token).collect();
+    consumer.requeue(tokens).await.unwrap();
+    let again = consumer.receive(20, PATIENCE).await.unwrap();
+    let order: Vec<u8> = again.iter().map(|batch| batch.bytes[0]).collect();
+    assert_eq!(order, (0..20).collect::<Vec<_>>());
+    consumer.close().await;
 }
 
 #[tokio::test]
