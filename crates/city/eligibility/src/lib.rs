@@ -1,0 +1,1 @@
+//! Which facts entitle a person to a pass, and when: the city's rules as data.
