@@ -22,8 +22,15 @@ const ZONES: &[(&str, &[&str])] = &[
     ),
     (
         "crates/city/",
-        &["crates/city/", "crates/crossing/", "crates/shared/"],
+        &[
+            "crates/city/",
+            // The city signs passes.
+            "pass",
+            "crates/crossing/",
+            "crates/shared/",
+        ],
     ),
+    ("crates/holder/", &["crates/holder/", "crates/shared/"]),
     (
         "",
         &[

@@ -1,0 +1,54 @@
+//! Worked cases as their file writes them.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CasesFile {
+    #[serde(default, rename = "case")]
+    pub(super) cases: Vec<CaseTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CaseTable {
+    pub(super) name: Spanned<String>,
+    pub(super) at: Spanned<String>,
+    pub(super) zone: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) in_doubt: bool,
+    #[serde(default)]
+    pub(super) facts: Vec<Spanned<FactTable>>,
+    pub(super) covered: Vec<Spanned<IntervalTable>>,
+    #[serde(default)]
+    pub(super) reasons: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IntervalTable {
+    pub(super) first: Spanned<String>,
+    pub(super) last: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FactTable {
+    pub(super) kind: Kind,
+    pub(super) on: Spanned<String>,
+    pub(super) vaccine: Option<Spanned<String>>,
+    pub(super) dose: Option<Spanned<u8>>,
+    pub(super) of: Option<Spanned<u8>>,
+    pub(super) test: Option<Spanned<String>>,
+    pub(super) result: Option<Spanned<String>>,
+    pub(super) began: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Kind {
+    Vaccination,
+    Test,
+    Recovery,
+}

@@ -1,0 +1,10 @@
+//! Worked cases: persons with their facts, and the answer that the rules must give about each.
+
+mod file;
+mod outcome;
+mod reading;
+#[cfg(test)]
+mod tests;
+
+pub use outcome::{CaseResult, Outcome, run_cases};
+pub use reading::Cases;

@@ -1,0 +1,23 @@
+//! Which facts entitle a person to a pass, and when: the city's rules as data.
+//!
+//! [`Rules`] are read from TOML; [`evaluate`] applies them to a person's facts and returns the days
+//! that are covered, or the reasons why today is not. Nothing here reads a file or asks the time.
+//!
+//! A fact's date may be a day, a month or a year. It stands for every day that it may mean, and a
+//! day is covered only if it is covered whichever of them was the true one.
+
+mod cases;
+mod claims;
+mod day_ranges;
+mod evaluate;
+mod names;
+mod reason;
+mod rules;
+mod span;
+mod suspensions;
+
+pub use cases::{CaseResult, Cases, Outcome, run_cases};
+pub use day_ranges::Interval;
+pub use evaluate::{Eligibility, Evidence, HORIZON_DAYS, MAX_FACTS, evaluate};
+pub use reason::{Language, Reason};
+pub use rules::{MAX_DAYS, MAX_MONTHS, Rules};

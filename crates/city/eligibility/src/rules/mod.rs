@@ -1,0 +1,17 @@
+//! The rules: what they say, how their file is written, and how it is read.
+
+mod file;
+mod lists;
+mod model;
+mod position;
+mod reading;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use model::{
+    Booster, Gap, Period, PositiveTest, RecoveredAndDose, Recovery, RecoveryDate, Route,
+    Series, Validity,
+};
+pub(crate) use position::Position;
+pub use model::Rules;
+pub use reading::{MAX_DAYS, MAX_MONTHS};

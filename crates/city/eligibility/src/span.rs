@@ -1,0 +1,48 @@
+//! The days that a fact's date may mean.
+
+use chrono::{Datelike, Months, NaiveDate};
+use contract::{PartialDate, Precision};
+
+use crate::rules::Gap;
+
+/// Days from the earliest to the latest that a date may mean, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) earliest: NaiveDate,
+    pub(crate) latest: NaiveDate,
+}
+
+impl Span {
+    /// Days that a date may mean, none of them after today; `None` for a date in the future.
+    ///
+    /// What is on record has happened, so of a month or year that is not over only the days up to
+    /// today come into question.
+    pub(crate) fn of(date: PartialDate, today: NaiveDate) -> Option<Self> {
+        let earliest = date.earliest();
+        let latest = match date.precision() {
+            Precision::Day => earliest,
+            Precision::Month => last_of_months(earliest, 1),
+            Precision::Year => last_of_months(earliest, 12),
+        };
+        (earliest <= today).then(|| Self {
+            earliest,
+            latest: latest.min(today),
+        })
+    }
+
+    /// True where the days from this to `later` fit the gap, whichever days are meant.
+    pub(crate) fn surely_fits(self, later: Self, gap: Gap) -> bool {
+        let fewest = (later.earliest - self.latest).num_days();
+        let most = (later.latest - self.earliest).num_days();
+        fewest >= i64::from(gap.min) && gap.max.is_none_or(|max| most <= i64::from(max))
+    }
+}
+
+/// Last day of so many months that begin on `first`.
+fn last_of_months(first: NaiveDate, months: u32) -> NaiveDate {
+    debug_assert_eq!(first.day(), 1, "a month begins on its first day");
+    first
+        .checked_add_months(Months::new(months))
+        .and_then(|next| next.pred_opt())
+        .unwrap_or(NaiveDate::MAX)
+}

@@ -1,0 +1,1 @@
+//! Passes: what a citizen shows and a restaurant checks, as functions over values.

@@ -1,0 +1,3 @@
+//! The `pass` program: checks passes.
+
+fn main() {}
