@@ -1,1 +1,3 @@
 //! Passes: what a citizen shows and a restaurant checks, as functions over values.
+
+pub mod container;
