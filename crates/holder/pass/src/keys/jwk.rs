@@ -19,8 +19,8 @@ impl PublicKey {
         json!({
             "kty": "EC",
             "crv": "P-256",
-            "x": BASE64_URL_SAFE_NO_PAD.encode(self.x),
-            "y": BASE64_URL_SAFE_NO_PAD.encode(self.y),
+            "x": BASE64_URL_SAFE_NO_PAD.encode(self.x()),
+            "y": BASE64_URL_SAFE_NO_PAD.encode(self.y()),
             "alg": "ES256",
             "use": "sig",
             "kid": self.kid().to_string(),
@@ -83,10 +83,7 @@ fn read_jwk(number: usize, jwk: &Value) -> Result<PublicKey, KeyFault> {
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or_else(|| fault(name, "32 bytes in base64url without padding"))
     };
-    let key = PublicKey {
-        x: coordinate("x")?,
-        y: coordinate("y")?,
-    };
+    let key = PublicKey::new(coordinate("x")?, coordinate("y")?);
     if jwk.get("kid").is_some() && member("kid") != Some(&key.kid().to_string()) {
         return Err(fault(
             "kid",

@@ -28,13 +28,41 @@ impl fmt::Debug for KeyId {
 /// Public key: a point of the curve P-256 by its coordinates, big-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PublicKey {
-    /// Coordinate x.
-    pub x: [u8; 32],
-    /// Coordinate y.
-    pub y: [u8; 32],
+    x: [u8; 32],
+    y: [u8; 32],
+    /// Kept, since a verifier looks keys up by it.
+    kid: KeyId,
 }
 
 impl PublicKey {
+    /// Key from its coordinates. Whether they are a point of the curve shows when a signature is
+    /// verified: a point outside verifies none.
+    ///
+    /// # Panics
+    /// Never: a thumbprint is longer than an id.
+    #[must_use]
+    pub fn new(x: [u8; 32], y: [u8; 32]) -> Self {
+        let mut kid = [0; 8];
+        kid.copy_from_slice(&thumbprint(&x, &y).as_bytes()[..8]);
+        Self {
+            x,
+            y,
+            kid: KeyId(kid),
+        }
+    }
+
+    /// Coordinate x, big-endian.
+    #[must_use]
+    pub fn x(&self) -> &[u8; 32] {
+        &self.x
+    }
+
+    /// Coordinate y, big-endian.
+    #[must_use]
+    pub fn y(&self) -> &[u8; 32] {
+        &self.y
+    }
+
     /// Key from the uncompressed form of a point (SEC 1 section 2.3.3): 04, x, y. `None` when it
     /// is not that.
     #[must_use]
@@ -44,10 +72,7 @@ impl PublicKey {
         if *tag != 4 {
             return None;
         }
-        Some(Self {
-            x: x.try_into().ok()?,
-            y: y.try_into().ok()?,
-        })
+        Some(Self::new(x.try_into().ok()?, y.try_into().ok()?))
     }
 
     /// Uncompressed form of the point (SEC 1 section 2.3.3).
@@ -62,20 +87,13 @@ impl PublicKey {
     /// Thumbprint of the key's JWK (RFC 7638) as base64url, 43 characters.
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        let members = format!(
-            r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
-            BASE64_URL_SAFE_NO_PAD.encode(self.x),
-            BASE64_URL_SAFE_NO_PAD.encode(self.y),
-        );
-        BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, members.as_bytes()))
+        thumbprint(&self.x, &self.y)
     }
 
     /// Id of the key.
     #[must_use]
     pub fn kid(&self) -> KeyId {
-        let mut kid = [0; 8];
-        kid.copy_from_slice(&self.thumbprint().as_bytes()[..8]);
-        KeyId(kid)
+        self.kid
     }
 
     /// True where the envelope's signature is one of this key by ES256. A point that is not on the
@@ -86,4 +104,13 @@ impl PublicKey {
             .verify(&envelope.signed, &envelope.signature)
             .is_ok()
     }
+}
+
+fn thumbprint(x: &[u8; 32], y: &[u8; 32]) -> String {
+    let members = format!(
+        r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
+        BASE64_URL_SAFE_NO_PAD.encode(x),
+        BASE64_URL_SAFE_NO_PAD.encode(y),
+    );
+    BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, members.as_bytes()))
 }

@@ -16,10 +16,10 @@ fn coordinate(text: &str) -> [u8; 32] {
 fn the_thumbprint_is_that_of_an_independent_computation() {
     // The P-256 key of RFC 7517 appendix A.1; python3: base64.urlsafe_b64encode(hashlib.sha256(
     // b'{"crv":"P-256","kty":"EC","x":"MKBC…","y":"4Etl…"}').digest())
-    let key = PublicKey {
-        x: coordinate("MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"),
-        y: coordinate("4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"),
-    };
+    let key = PublicKey::new(
+        coordinate("MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"),
+        coordinate("4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"),
+    );
     assert_eq!(
         key.thumbprint(),
         "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s"
@@ -99,8 +99,9 @@ fn a_signature_of_another_key_or_length_is_none() {
 fn a_point_outside_the_curve_verifies_nothing() {
     let key = SigningKey::generate();
     let envelope = Envelope::open(&key.seal(vec![0xa0])).unwrap();
-    let mut outside = *key.public();
-    outside.y[31] ^= 1;
+    let mut y = *key.public().y();
+    y[31] ^= 1;
+    let outside = PublicKey::new(*key.public().x(), y);
     assert!(!outside.verifies(&envelope));
 }
 

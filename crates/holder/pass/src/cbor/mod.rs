@@ -1,16 +1,21 @@
 //! Deterministic CBOR (RFC 8949 section 4.2.1): maps are written sorted, and read strictly.
 
+mod strict;
+
+#[cfg(test)]
+mod tests;
+
 use ciborium::Value;
+
+pub use strict::{MAX_DEPTH, MAX_INTEGER};
+pub(crate) use strict::is_deterministic;
 
 /// Fault of a CBOR map that was read strictly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FieldFault {
-    /// The bytes are no well-formed CBOR.
-    #[error("{0} is not well-formed CBOR")]
+    /// The bytes are not one item of deterministic CBOR.
+    #[error("{0} is not deterministic CBOR (RFC 8949 section 4.2.1)")]
     Cbor(&'static str),
-    /// Bytes follow the end of the item.
-    #[error("bytes follow the end of {0}")]
-    Trailing(&'static str),
     /// The item is no map.
     #[error("{0} is not a map")]
     NotMap(&'static str),
@@ -65,15 +70,12 @@ pub(crate) fn map(entries: Vec<(Value, Value)>) -> Value {
     Value::Map(entries)
 }
 
-/// Item that the bytes encode, all of them.
+/// Item that the bytes encode, all of them, by deterministic CBOR.
 pub(crate) fn decode(bytes: &[u8], place: &'static str) -> Result<Value, FieldFault> {
-    let mut rest = bytes;
-    let item = ciborium::from_reader(&mut rest).map_err(|_| FieldFault::Cbor(place))?;
-    if rest.is_empty() {
-        Ok(item)
-    } else {
-        Err(FieldFault::Trailing(place))
+    if !is_deterministic(bytes) {
+        return Err(FieldFault::Cbor(place));
     }
+    ciborium::from_reader(bytes).map_err(|_| FieldFault::Cbor(place))
 }
 
 /// Map whose fields are taken one by one; what is left at the end is unknown.

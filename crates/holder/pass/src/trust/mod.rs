@@ -1,0 +1,12 @@
+//! The trust bundle: which keys sign passes and lists, from when until when, signed by a root key
+//! that verifiers have pinned.
+
+mod bundle;
+mod replay;
+
+#[cfg(test)]
+mod tests;
+
+pub use bundle::{MAX_KEYS, TrustBundle, TrustFault, TrustedKey};
+pub use replay::{CLOCK_TOLERANCE, HeldBundle, Offer, Refusal, judge_offer};
+pub(crate) use replay::is_clock_behind;
