@@ -8,13 +8,12 @@
 //!
 //! The largest share, because an omission speaks too: who sees a combination knows that its holder
 //! would have disclosed another one if his other initial were frequent. With this rule the people
-//! who disclose exactly the same combination are themselves above [`LEAST_SHARE`], which
-//! is tested. The middle of the band would put three people in ten below it. A birth on 29 February
-//! is the exception: such people are fewer than that share altogether.
+//! who disclose exactly the same combination are themselves [`LEAST_SHARE`] or more, which is
+//! tested for everybody with two initials and a date of birth. (To aim at the middle of the band
+//! would put three people in ten below it.) A birth on 29 February is the exception: all who have
+//! it together are fewer than that share.
 
-use super::table::{
-    DAYS_OF_CYCLE, PEOPLE, days_of_cycle, people_with_family, people_with_given,
-};
+use super::table::{DAYS_OF_CYCLE, PEOPLE, days_of_cycle, people_with_family, people_with_given};
 use super::{BirthDate, HolderAttributes};
 
 /// Share of the population, exact under the table: given and family initials and the date of birth

@@ -23,7 +23,7 @@ const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 /// ICAO Doc 9303 part 3, section 6.B, with the row for Russian where languages differ (Г is G, И is
 /// I, Х is KH), because a name does not say its language; Ё is Е by the rule above. Letters that
 /// ICAO leaves out stand as in passports of Kazakhstan (Ә Ғ Қ Ң Ө Ұ Ү Һ) and Tajikistan (Ӣ Ӯ Ҳ Ҷ);
-/// Ћ is C as ICAO prints it for Serbian. Ь has no letter and is skipped.
+/// Ћ is C; ICAO's row for it shows Һ, which looks alike. Ь has no letter and is skipped.
 const CYRILLIC: [(char, &str); 26] = [
     ('A', "АӘ"),
     ('B', "Б"),
@@ -54,13 +54,15 @@ const CYRILLIC: [(char, &str); 26] = [
 ];
 
 /// Latin capital letters that are not a base letter with a diacritic (ICAO Doc 9303 part 3, 6.A).
-const LATIN: [(char, char); 12] = [
+const LATIN: [(char, char); 14] = [
     ('Æ', 'A'),
     ('Ð', 'D'),
     ('Ø', 'O'),
     ('Þ', 'T'),
+    ('ẞ', 'S'),
     ('Đ', 'D'),
     ('Ħ', 'H'),
+    ('Ŀ', 'L'),
     ('Ĳ', 'I'),
     ('Ł', 'L'),
     ('Ŋ', 'N'),
@@ -87,7 +89,10 @@ impl Initial {
             .chars()
             .take(MAX_NAME_CHARS)
             .flat_map(char::to_uppercase);
-        let mut characters = capitals.nfc().filter(|letter| !is_skipped(*letter)).peekable();
+        let mut characters = capitals
+            .nfc()
+            .filter(|letter| !is_skipped(*letter))
+            .peekable();
         while let Some(character) = characters.next() {
             let before_apostrophe = characters.peek().copied().is_some_and(is_apostrophe);
             let is_particle = before_apostrophe && PARTICLES.contains(&character);

@@ -73,12 +73,12 @@ const FAMILY: [u64; 26] = [
     13_440, // K: К, Х
     4_170,  // L
     7_440,  // M
-    3_270,  // N
+    3_290,  // N
     1_630,  // O
     6_350,  // P
     10,     // Q
     3_360,  // R
-    12_250, // S: С, Ш, Щ
+    12_230, // S: С, Ш, Щ
     4_360,  // T: Т, Ц
     910,    // U
     4_270,  // V
@@ -106,6 +106,7 @@ pub(super) fn days_of_cycle(day: Option<u8>, month: Option<u8>) -> u64 {
     };
     match month {
         Some(month) => days_on(month),
+        None if day.is_none() => DAYS_OF_CYCLE,
         None => (1..=12).map(days_on).sum(),
     }
 }
@@ -138,9 +139,7 @@ mod tests {
         assert!(GIVEN.iter().chain(&FAMILY).all(|people| *people > 0));
         assert_eq!(days_of_cycle(None, None), DAYS_OF_CYCLE);
         let by_day: u64 = (1..=31).map(|day| days_of_cycle(Some(day), None)).sum();
-        let by_month: u64 = (1..=12)
-            .map(|month| days_of_cycle(None, Some(month)))
-            .sum();
+        let by_month: u64 = (1..=12).map(|month| days_of_cycle(None, Some(month))).sum();
         assert_eq!(by_day, DAYS_OF_CYCLE);
         assert_eq!(by_month, DAYS_OF_CYCLE);
     }

@@ -159,7 +159,18 @@ mod tests {
 
     #[test]
     fn numbers_are_written_in_their_shortest_form_as_another_library_does() {
-        let edges = [0, 23, 24, 255, 256, 65_535, 65_536, 0xffff_ffff, 0x1_0000_0000, u64::MAX];
+        let edges = [
+            0,
+            23,
+            24,
+            255,
+            256,
+            65_535,
+            65_536,
+            0xffff_ffff,
+            0x1_0000_0000,
+            u64::MAX,
+        ];
         for value in edges {
             let mut writer = Writer::default();
             writer.unsigned(value);

@@ -10,8 +10,8 @@ pub enum EditionError {
     /// Sequence is 0, which stands for "no list".
     #[error("sequences of revocation lists begin at 1")]
     Sequence,
-    /// Time of issue is before 1970.
-    #[error("the time of issue lies before 1970; set the clock")]
+    /// Time of issue is before 1970, or beyond what a calendar holds.
+    #[error("the time of issue lies before 1970 or beyond the calendar; set the clock")]
     Time,
 }
 
@@ -53,6 +53,15 @@ impl Edition {
     }
 }
 
+/// Pass that ended before its expiry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedPass {
+    /// Tag of the pass.
+    pub tag: Tag,
+    /// First second in which the pass would not hold any more anyway (claim `exp`).
+    pub expiry: DateTime<Utc>,
+}
+
 /// Whole list of the passes that ended before their expiry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevocationList {
@@ -67,19 +76,19 @@ impl RevocationList {
         Self { edition, tags }
     }
 
-    /// List of the ended passes, each with its expiry; those that have expired at the time of issue
-    /// are left out, because they hold nowhere any more.
+    /// List of the ended passes without those that have expired at the time of issue, because they
+    /// hold nowhere any more.
     ///
     /// # Errors
     /// More passes than a list holds.
     pub fn of_unexpired(
         edition: Edition,
-        ended: impl IntoIterator<Item = (Tag, DateTime<Utc>)>,
+        ended: impl IntoIterator<Item = EndedPass>,
     ) -> Result<Self, TooManyTags> {
         let unexpired = ended
             .into_iter()
-            .filter(|(_, expiry)| *expiry > edition.issued_at);
-        let tags = TagSet::new(unexpired.map(|(tag, _)| tag).collect())?;
+            .filter(|pass| pass.expiry > edition.issued_at);
+        let tags = TagSet::new(unexpired.map(|pass| pass.tag).collect())?;
         Ok(Self { edition, tags })
     }
 

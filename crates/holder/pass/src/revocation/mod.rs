@@ -11,7 +11,7 @@ mod rice;
 mod tags;
 
 pub use delta::{Delta, DeltaError};
-pub use list::{Edition, EditionError, RevocationList};
+pub use list::{Edition, EditionError, EndedPass, RevocationList};
 pub use payload::{PAYLOAD_TYPE, PayloadError, RevocationPayload};
 pub use rice::{CodeError, MAX_PARAMETER};
 pub use tags::{MAX_TAGS, TAG_BITS, Tag, TagSet, TooManyTags};

@@ -31,15 +31,9 @@ fn random_tags(count: usize) -> TagSet {
     let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[16; 32]);
     let mut tags = BTreeSet::new();
     while tags.len() < count {
-        let bytes = rand_bytes(&mut random);
-        tags.insert(Tag::of_pass(bytes));
+        tags.insert(Tag::of_pass(random.next_u64().to_be_bytes()));
     }
     TagSet::new(tags.into_iter().collect()).expect("few tags")
-}
-
-fn rand_bytes(random: &mut TestRng) -> [u8; 8] {
-    use proptest::prelude::RngCore;
-    random.next_u64().to_be_bytes()
 }
 
 /// Bytes of a payload with so many random tags; checked to read back.
@@ -56,7 +50,10 @@ fn a_list_of_a_thousand_takes_5_kb_and_one_of_a_hundred_thousand_411_kb() {
     assert!((4_750..=5_250).contains(&thousand), "{thousand}");
     let hundred_thousand = size_of_list(100_000);
     // 1.5 per cent around 411 000.
-    assert!((404_835..=417_165).contains(&hundred_thousand), "{hundred_thousand}");
+    assert!(
+        (404_835..=417_165).contains(&hundred_thousand),
+        "{hundred_thousand}"
+    );
 }
 
 #[test]
@@ -76,7 +73,10 @@ fn a_set_of_more_tags_than_the_limit_is_refused() {
     let limit = u64::try_from(MAX_TAGS).expect("fits");
     let full = TagSet::new((0..limit).map(tag).collect()).expect("at the limit");
     assert_eq!(full.len(), MAX_TAGS);
-    assert_eq!(TagSet::new((0..=limit).map(tag).collect()), Err(TooManyTags));
+    assert_eq!(
+        TagSet::new((0..=limit).map(tag).collect()),
+        Err(TooManyTags)
+    );
     let twice = (0..limit).chain(0..9).map(tag).collect();
     assert_eq!(TagSet::new(twice), Ok(full.clone()));
     let more = Delta::between(&list(1, []), &list(2, [limit])).expect("a delta");
@@ -87,11 +87,15 @@ fn a_set_of_more_tags_than_the_limit_is_refused() {
 #[test]
 fn an_entry_is_dropped_in_the_second_that_its_pass_expires() {
     let now = at(0);
+    let pass = |value: u64, expiry: DateTime<Utc>| EndedPass {
+        tag: tag(value),
+        expiry,
+    };
     let ended = [
-        (tag(3), now + Duration::seconds(1)),
-        (tag(1), now),
-        (tag(2), now - Duration::days(1)),
-        (tag(3), now + Duration::days(1)),
+        pass(3, now + Duration::seconds(1)),
+        pass(1, now),
+        pass(2, now - Duration::days(1)),
+        pass(3, now + Duration::days(1)),
     ];
     let edition = Edition::new(7, now).expect("an edition");
     let built = RevocationList::of_unexpired(edition, ended).expect("few tags");
@@ -133,16 +137,19 @@ fn a_payload_is_the_map_of_the_format() {
         ciborium::into_writer(&Value::Map(map), &mut bytes).expect("memory");
         bytes
     };
-    let older = list(300, [5, 6, 9, 18]);
+    let older = list(300, [5, 6, 9, 20]);
     let mut whole = head(300, 0);
-    whole.push((integer(5), set(4, 2, &[0b1001_0000, 0b1011_0000])));
+    whole.push((integer(5), set(4, 2, &[0b1001_0000, 0b1011_0100])));
     let payload = RevocationPayload::Whole(older.clone());
     assert_eq!(payload.to_bytes(), bytes_of(whole));
-    let delta = Delta::between(&older, &list(301, [0, 6, 9, 18])).expect("a delta");
+    let delta = Delta::between(&older, &list(301, [0, 6, 9, 20])).expect("a delta");
     let mut difference = head(301, 300);
     difference.push((integer(5), set(1, 0, &[0])));
     difference.push((integer(6), set(1, 1, &[0b1101_0000])));
-    assert_eq!(RevocationPayload::Delta(delta).to_bytes(), bytes_of(difference));
+    assert_eq!(
+        RevocationPayload::Delta(delta).to_bytes(),
+        bytes_of(difference)
+    );
 }
 
 #[test]
@@ -156,7 +163,10 @@ fn a_delta_applies_to_its_base_only() {
     let other = DeltaError::OtherBase { base: 4, held: 5 };
     assert_eq!(delta.apply(&list(5, [1, 2, 3])), Err(other));
     assert_eq!(delta.apply(&list(4, [2, 3])), Err(DeltaError::OtherTags));
-    assert_eq!(delta.apply(&list(4, [1, 2, 3, 4])), Err(DeltaError::OtherTags));
+    assert_eq!(
+        delta.apply(&list(4, [1, 2, 3, 4])),
+        Err(DeltaError::OtherTags)
+    );
     assert_eq!(Delta::between(&newer, &older), Err(DeltaError::Sequence));
     assert_eq!(Delta::between(&newer, &newer), Err(DeltaError::Sequence));
 }
@@ -176,7 +186,11 @@ fn a_delta_issued_before_its_base_is_refused() {
 #[test]
 fn payloads_that_contradict_themselves_are_refused() {
     let bytes = RevocationPayload::Whole(list(3, [7])).to_bytes();
-    let sequence = bytes.windows(2).position(|pair| pair == [2, 3]).expect("key 2") + 1;
+    let sequence = bytes
+        .windows(2)
+        .position(|pair| pair == [2, 3])
+        .expect("key 2")
+        + 1;
     let mut none = bytes.clone();
     none[sequence] = 0;
     let refused = PayloadError::Edition(EditionError::Sequence);
@@ -188,10 +202,16 @@ fn payloads_that_contradict_themselves_are_refused() {
     assert_eq!(RevocationPayload::from_bytes(&backwards), Err(refused));
     let mut longer = bytes.clone();
     longer.push(0);
-    assert_eq!(RevocationPayload::from_bytes(&longer), Err(PayloadError::Malformed));
+    assert_eq!(
+        RevocationPayload::from_bytes(&longer),
+        Err(PayloadError::Malformed)
+    );
     let mut other_type = bytes;
     other_type[3] = b'R';
-    assert_eq!(RevocationPayload::from_bytes(&other_type), Err(PayloadError::Malformed));
+    assert_eq!(
+        RevocationPayload::from_bytes(&other_type),
+        Err(PayloadError::Malformed)
+    );
 }
 
 fn any_values() -> impl Strategy<Value = BTreeSet<u64>> {
@@ -235,6 +255,23 @@ proptest! {
     #[test]
     fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         prop_assert!(RevocationPayload::from_bytes(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_list_with_some_bytes_changed_is_read_without_a_panic(
+        older in any_values(),
+        newer in any_values(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let delta = Delta::between(&list(1, older), &list(2, newer)).expect("a delta");
+        let mut bytes = RevocationPayload::Delta(delta).to_bytes();
+        for (place, byte) in changes {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        if let Ok(RevocationPayload::Delta(read)) = RevocationPayload::from_bytes(&bytes) {
+            prop_assert!(read.base() < read.edition().sequence());
+        }
     }
 
     #[test]

@@ -1,13 +1,6 @@
 //! Coverage: the time in which a person is eligible, without the reasons for it.
 
-use chrono::{DateTime, Utc};
-
 use super::Window;
-
-/// Interval that ends before it begins, or when it begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an interval of eligibility ends after it begins")]
-pub struct EmptyInterval;
 
 /// Time that eligibility covers: intervals from a start, up to but without an end, in order, which
 /// do not touch each other.
@@ -15,21 +8,10 @@ pub struct EmptyInterval;
 pub struct Coverage(Vec<Window>);
 
 impl Coverage {
-    /// Coverage by intervals in any order, which may overlap: each from a time, up to but without
-    /// the other.
-    ///
-    /// # Errors
-    /// An interval that does not end after it begins.
-    pub fn new(
-        intervals: impl IntoIterator<Item = [DateTime<Utc>; 2]>,
-    ) -> Result<Self, EmptyInterval> {
-        let mut sorted = Vec::new();
-        for [start, end] in intervals {
-            if start >= end {
-                return Err(EmptyInterval);
-            }
-            sorted.push(Window { start, end });
-        }
+    /// Coverage by intervals in any order, which may overlap.
+    #[must_use]
+    pub fn new(intervals: impl IntoIterator<Item = Window>) -> Self {
+        let mut sorted: Vec<Window> = intervals.into_iter().collect();
         sorted.sort_unstable();
         let mut joined: Vec<Window> = Vec::with_capacity(sorted.len());
         for interval in sorted {
@@ -38,7 +20,7 @@ impl Coverage {
                 _ => joined.push(interval),
             }
         }
-        Ok(Self(joined))
+        Self(joined)
     }
 
     /// True where every second of the window is covered.

@@ -6,7 +6,7 @@ mod day;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 
-pub use coverage::{Coverage, EmptyInterval};
+pub use coverage::Coverage;
 
 /// Number of days after today that a strip may be issued for.
 pub const MAX_DAYS_AHEAD: u8 = 3;
@@ -17,21 +17,38 @@ pub const MAX_PAPER_DAYS: u8 = 7;
 /// First and last year of a time that windows are computed for.
 pub const YEARS: std::ops::RangeInclusive<i32> = 1970..=9998;
 
-/// Time that a strip holds in: from its start, up to but without its end.
+/// Time that a strip or an eligibility holds in: from its start, up to but without its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Window {
     start: DateTime<Utc>,
     end: DateTime<Utc>,
 }
 
+/// Window that ends before it begins, or when it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a window ends after it begins")]
+pub struct EmptyWindow;
+
 impl Window {
-    /// First second in which the strip holds (claim `nbf`).
+    /// Window from its start, up to but without its end.
+    ///
+    /// # Errors
+    /// An end that is not after the start.
+    pub fn new(start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Self, EmptyWindow> {
+        if start < end {
+            Ok(Self { start, end })
+        } else {
+            Err(EmptyWindow)
+        }
+    }
+
+    /// First second that is in the window (claim `nbf` of a strip).
     #[must_use]
     pub const fn start(self) -> DateTime<Utc> {
         self.start
     }
 
-    /// First second in which the strip does not hold any more (claim `exp`).
+    /// First second that is after the window (claim `exp` of a strip).
     #[must_use]
     pub const fn end(self) -> DateTime<Utc> {
         self.end
@@ -79,9 +96,7 @@ pub fn day_windows(
     let mut windows = Vec::with_capacity(usize::from(days_ahead) + 1);
     for ahead in 0..=days_ahead {
         let window = days_from(zone, today, ahead, 1)?;
-        if window.start < window.end && covered.covers(window) {
-            windows.push(window);
-        }
+        windows.extend(window.filter(|window| covered.covers(*window)));
     }
     Ok(windows)
 }
@@ -99,23 +114,29 @@ pub fn paper_window(
     let today = day::today(zone, now)?;
     for days in (1..=MAX_PAPER_DAYS).rev() {
         let window = days_from(zone, today, 0, days)?;
-        if covered.covers(window) {
-            return Ok(Some(window));
+        let window = window.filter(|window| covered.covers(*window));
+        if window.is_some() {
+            return Ok(window);
         }
     }
     Ok(None)
 }
 
-/// Window of so many days, the first of which is so many days after today.
-fn days_from(zone: Tz, today: NaiveDate, ahead: u8, days: u8) -> Result<Window, WindowError> {
+/// Window of so many days, the first of which is so many days after today; `None` where the zone
+/// jumps over all of them.
+fn days_from(
+    zone: Tz,
+    today: NaiveDate,
+    ahead: u8,
+    days: u8,
+) -> Result<Option<Window>, WindowError> {
     let after = |days: u8| {
         let date = today.checked_add_days(Days::new(u64::from(days)));
         date.ok_or(WindowError::Year)
     };
-    Ok(Window {
-        start: day::first_moment(zone, after(ahead)?)?,
-        end: day::first_moment(zone, after(ahead + days)?)?,
-    })
+    let start = day::first_moment(zone, after(ahead)?)?;
+    let end = day::first_moment(zone, after(ahead + days)?)?;
+    Ok(Window::new(start, end).ok())
 }
 
 #[cfg(test)]

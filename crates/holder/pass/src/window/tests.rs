@@ -15,11 +15,15 @@ fn zone(name: &str) -> Tz {
 }
 
 fn always() -> Coverage {
-    Coverage::new([[at("1900-01-01T00:00:00Z"), at("9999-12-31T00:00:00Z")]]).expect("an interval")
+    covered("1900-01-01T00:00:00Z", "9999-12-31T00:00:00Z")
+}
+
+fn interval(start: &str, end: &str) -> Window {
+    Window::new(at(start), at(end)).expect("an interval")
 }
 
 fn covered(start: &str, end: &str) -> Coverage {
-    Coverage::new([[at(start), at(end)]]).expect("an interval")
+    Coverage::new([interval(start, end)])
 }
 
 fn windows(zone_name: &str, now: &str, days_ahead: u8) -> Vec<[String; 2]> {
@@ -38,7 +42,10 @@ fn a_window_of_the_city_begins_and_ends_at_its_midnight() {
     assert_eq!(found[0], ["2026-11-29T21:00:00Z", "2026-11-30T21:00:00Z"]);
     assert_eq!(found[3], ["2026-12-02T21:00:00Z", "2026-12-03T21:00:00Z"]);
     let second_before = windows("Europe/Moscow", "2026-11-29T20:59:59Z", 0);
-    assert_eq!(second_before[0], ["2026-11-28T21:00:00Z", "2026-11-29T21:00:00Z"]);
+    assert_eq!(
+        second_before[0],
+        ["2026-11-28T21:00:00Z", "2026-11-29T21:00:00Z"]
+    );
 }
 
 #[test]
@@ -65,7 +72,11 @@ fn a_day_whose_midnight_comes_twice_begins_at_the_first() {
     assert_eq!(cuba, [["2025-11-02T04:00:00Z", "2025-11-03T05:00:00Z"]]);
     // Newfoundland went back from 00:01 to 23:01 of the day before.
     let expected = [["2010-11-07T02:30:00Z", "2010-11-08T03:30:00Z"]];
-    for now in ["2010-11-07T02:30:00Z", "2010-11-07T03:00:00Z", "2010-11-07T12:00:00Z"] {
+    for now in [
+        "2010-11-07T02:30:00Z",
+        "2010-11-07T03:00:00Z",
+        "2010-11-07T12:00:00Z",
+    ] {
         assert_eq!(windows("America/St_Johns", now, 0), expected, "{now}");
     }
 }
@@ -113,7 +124,11 @@ fn a_window_lacking_a_second_of_eligibility_is_not_issued() {
     let whole = covered("2026-05-31T21:00:00Z", "2026-06-03T21:00:00Z");
     let late = covered("2026-05-31T21:00:01Z", "2026-06-03T21:00:00Z");
     let short = covered("2026-05-31T21:00:00Z", "2026-06-03T20:59:59Z");
-    let count = |coverage| day_windows(moscow, now, 3, coverage).expect("windows").len();
+    let count = |coverage| {
+        day_windows(moscow, now, 3, coverage)
+            .expect("windows")
+            .len()
+    };
     assert_eq!(count(&whole), 3);
     assert_eq!(count(&late), 2);
     assert_eq!(count(&short), 2);
@@ -145,13 +160,17 @@ fn a_paper_window_over_a_clock_change_ends_at_midnight() {
 
 #[test]
 fn intervals_that_meet_are_one_and_empty_ones_are_refused() {
-    let noon = at("2026-06-02T09:00:00Z");
-    let first = [at("2026-05-01T00:00:00Z"), noon];
-    let second = [noon, at("2026-06-30T00:00:00Z")];
-    let joined = Coverage::new([second, first]).expect("intervals");
-    assert_eq!(joined, Coverage::new([[first[0], second[1]]]).expect("an interval"));
-    assert_eq!(Coverage::new([[noon, noon]]), Err(EmptyInterval));
-    assert_eq!(Coverage::new([[noon, first[0]]]), Err(EmptyInterval));
+    let first = interval("2026-05-01T00:00:00Z", "2026-06-02T09:00:00Z");
+    let second = interval("2026-06-02T09:00:00Z", "2026-06-30T00:00:00Z");
+    let joined = Coverage::new([second, first]);
+    assert_eq!(
+        joined,
+        covered("2026-05-01T00:00:00Z", "2026-06-30T00:00:00Z")
+    );
+    let noon = first.end();
+    assert_eq!(Window::new(noon, noon), Err(EmptyWindow));
+    assert_eq!(Window::new(noon, first.start()), Err(EmptyWindow));
+    assert!(Window::new(noon, noon + Duration::seconds(1)).is_ok());
 }
 
 #[test]
@@ -160,10 +179,9 @@ fn windows_tell_nothing_about_the_facts_behind_them() {
     // A vaccination that holds for a year, and a recovery with a test that join to the same days.
     let vaccinated = covered("2026-01-13T21:00:00Z", "2027-01-13T21:00:00Z");
     let recovered = Coverage::new([
-        [at("2026-06-02T03:11:07Z"), at("2026-06-09T04:05:06Z")],
-        [at("2026-05-30T10:11:12Z"), at("2026-06-03T21:00:00Z")],
-    ])
-    .expect("intervals");
+        interval("2026-06-02T03:11:07Z", "2026-06-09T04:05:06Z"),
+        interval("2026-05-30T10:11:12Z", "2026-06-03T21:00:00Z"),
+    ]);
     for variant in TZ_VARIANTS {
         let one = day_windows(variant, now, 3, &vaccinated);
         assert_eq!(one, day_windows(variant, now, 3, &recovered));
@@ -232,8 +250,11 @@ proptest! {
         length in 1..15_i64,
     ) {
         let second = |number: i64| Utc.timestamp_opt(number, 0).single().expect("a time");
-        let ends = |interval: &(i64, i64)| [second(interval.0), second(interval.0 + interval.1)];
-        let coverage = Coverage::new(intervals.iter().map(ends)).expect("intervals");
+        let ends = |interval: &(i64, i64)| Window {
+            start: second(interval.0),
+            end: second(interval.0 + interval.1),
+        };
+        let coverage = Coverage::new(intervals.iter().map(ends));
         let window = Window { start: second(start), end: second(start + length) };
         let is_covered = |time: i64| {
             intervals.iter().any(|interval| interval.0 <= time && time < interval.0 + interval.1)

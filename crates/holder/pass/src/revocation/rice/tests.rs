@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::*;
 
 fn set(values: &[u64]) -> TagSet {
-    let tags = values.iter().map(|value| Tag::new(*value).expect("48 bits"));
+    let tags = values
+        .iter()
+        .map(|value| Tag::new(*value).expect("48 bits"));
     TagSet::new(tags.collect()).expect("few tags")
 }
 
@@ -35,11 +37,15 @@ fn bits_by_definition(tags: &TagSet, parameter: u32) -> String {
         text.push_str(&"1".repeat(quotient));
         text.push('0');
         for place in (0..parameter).rev() {
-            text.push(if gap / (1 << place) % 2 == 1 { '1' } else { '0' });
+            text.push(if gap / (1 << place) % 2 == 1 {
+                '1'
+            } else {
+                '0'
+            });
         }
         previous = Some(tag.value());
     }
-    while text.len() % 8 != 0 {
+    while !text.len().is_multiple_of(8) {
         text.push('0');
     }
     text
@@ -51,12 +57,12 @@ fn as_text(bytes: &[u8]) -> String {
 
 #[test]
 fn a_small_set_is_coded_as_worked_out_by_hand() {
-    // Gaps 5, 0, 2, 8 with k = 2: 10|01 0|00 0|10 110|00.
-    let tags = set(&[5, 6, 9, 18]);
+    // Gaps 5, 0, 2, 10 with k = 2: 10 01, 0 00, 0 10, 110 10, and a zero.
+    let tags = set(&[5, 6, 9, 20]);
     let coded = encode(&tags);
     assert_eq!(coded.count, 4);
     assert_eq!(coded.parameter, 2);
-    assert_eq!(as_text(&coded.bytes), "1001000010110000");
+    assert_eq!(as_text(&coded.bytes), "1001000010110100");
 }
 
 #[test]
@@ -76,10 +82,13 @@ fn the_greatest_tag_is_coded_and_a_greater_one_refused() {
     let whole = [0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0x80];
     assert_eq!(decode(coded(1, 48, &whole)), Ok(set(&[Tag::MAX.value()])));
     let quotient_one = [0xbf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xc0];
-    assert_eq!(decode(coded(1, 48, &quotient_one)), Err(CodeError::TagTooGreat));
+    assert_eq!(
+        decode(coded(1, 48, &quotient_one)),
+        Err(CodeError::TagTooGreat)
+    );
     // Greatest tag, then any other.
     let mut bits = "0".to_owned() + &"1".repeat(48) + &"0".repeat(49);
-    while bits.len() % 8 != 0 {
+    while !bits.len().is_multiple_of(8) {
         bits.push('0');
     }
     let bytes: Vec<u8> = (0..bits.len() / 8)
@@ -92,9 +101,15 @@ fn the_greatest_tag_is_coded_and_a_greater_one_refused() {
 fn limits_are_refused_at_their_edge() {
     let limit = u64::try_from(MAX_TAGS).expect("fits");
     let bytes = vec![0_u8; MAX_TAGS / 8];
-    assert_eq!(decode(coded(limit, 0, &bytes)).map(|tags| tags.len()), Ok(MAX_TAGS));
+    assert_eq!(
+        decode(coded(limit, 0, &bytes)).map(|tags| tags.len()),
+        Ok(MAX_TAGS)
+    );
     let longer = vec![0_u8; MAX_TAGS / 8 + 1];
-    assert_eq!(decode(coded(limit + 1, 0, &longer)), Err(CodeError::TooMany));
+    assert_eq!(
+        decode(coded(limit + 1, 0, &longer)),
+        Err(CodeError::TooMany)
+    );
     assert_eq!(decode(coded(u64::MAX, 0, &longer)), Err(CodeError::TooMany));
     assert_eq!(decode(coded(1, 49, &longer)), Err(CodeError::Parameter));
     assert_eq!(decode(coded(limit, 48, &[0])), Err(CodeError::Short));
@@ -103,8 +118,14 @@ fn limits_are_refused_at_their_edge() {
 #[test]
 fn padding_and_bytes_that_follow_are_refused() {
     assert_eq!(decode(coded(1, 0, &[0b0000_0000])), Ok(set(&[0])));
-    assert_eq!(decode(coded(1, 0, &[0b0000_0001])), Err(CodeError::Trailing));
-    assert_eq!(decode(coded(1, 0, &[0b0100_0000])), Err(CodeError::Trailing));
+    assert_eq!(
+        decode(coded(1, 0, &[0b0000_0001])),
+        Err(CodeError::Trailing)
+    );
+    assert_eq!(
+        decode(coded(1, 0, &[0b0100_0000])),
+        Err(CodeError::Trailing)
+    );
     assert_eq!(decode(coded(1, 0, &[0, 0])), Err(CodeError::Trailing));
     assert_eq!(decode(coded(8, 0, &[0])).map(|tags| tags.len()), Ok(8));
     assert_eq!(decode(coded(8, 0, &[0, 0])), Err(CodeError::Trailing));
