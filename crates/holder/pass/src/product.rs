@@ -28,6 +28,8 @@ impl Product {
     /// Product of a name; `None` where it is none of today's.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|product| product.as_str() == name)
+        Self::ALL
+            .into_iter()
+            .find(|product| product.as_str() == name)
     }
 }

@@ -7,8 +7,8 @@ mod tests;
 
 use ciborium::Value;
 
-pub use strict::{MAX_DEPTH, MAX_INTEGER};
 pub(crate) use strict::is_deterministic;
+pub use strict::{MAX_DEPTH, MAX_INTEGER};
 
 /// Fault of a CBOR map that was read strictly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -61,7 +61,9 @@ fn the_greatest_depth_is_read_and_a_greater_one_refused() {
         assert!(!is_deterministic(&nested));
     }
     assert!(!is_deterministic(&vec![0x81; 1_000_000]));
-    assert!(!is_deterministic(&[0x9b, 0, 0x1f, 255, 255, 255, 255, 255, 255]));
+    assert!(!is_deterministic(&[
+        0x9b, 0, 0x1f, 255, 255, 255, 255, 255, 255
+    ]));
 }
 
 #[test]
@@ -76,7 +78,10 @@ fn fields_are_taken_by_key_and_what_is_left_is_named() {
     assert_eq!(unknown.to_string(), "the map has the unknown key \"b\"");
     let mut fields = Fields::new(Value::Map(entries), "the map").unwrap();
     let wrong = fields.uint("b", "number").unwrap_err();
-    assert_eq!(wrong.to_string(), "number of the map is not an unsigned integer");
+    assert_eq!(
+        wrong.to_string(),
+        "number of the map is not an unsigned integer"
+    );
     let missing = fields.text(3, "name").unwrap_err();
     assert_eq!(missing.to_string(), "the map has no name");
     let twice = vec![(Value::from(1), Value::Null), (Value::from(1), Value::Null)];
@@ -90,7 +95,11 @@ fn fields_are_taken_by_key_and_what_is_left_is_named() {
 
 #[test]
 fn a_map_may_have_the_greatest_number_of_entries_and_no_more() {
-    let entries = |count: usize| (0..count).map(|key| (Value::from(key), Value::Null)).collect();
+    let entries = |count: usize| {
+        (0..count)
+            .map(|key| (Value::from(key), Value::Null))
+            .collect()
+    };
     assert!(Fields::new(Value::Map(entries(MAX_ENTRIES)), "the map").is_ok());
     let more = Fields::new(Value::Map(entries(MAX_ENTRIES + 1)), "the map").err();
     assert!(matches!(more, Some(FieldFault::Unknown { .. })));
@@ -109,7 +118,9 @@ fn item() -> impl Strategy<Value = Value> {
             prop::collection::vec(inner.clone(), 0..8).prop_map(Value::Array),
             prop::collection::btree_map(any::<i16>(), inner, 0..8).prop_map(|entries| {
                 let entries = entries.into_iter();
-                map(entries.map(|(key, value)| (Value::from(key), value)).collect())
+                map(entries
+                    .map(|(key, value)| (Value::from(key), value))
+                    .collect())
             }),
         ]
     })

@@ -32,7 +32,11 @@ pub(super) fn item(holder: HolderAttributes) -> Value {
 pub(super) fn read(item: Value) -> Result<HolderAttributes, FieldFault> {
     let mut fields = Fields::new(item, PLACE)?;
     let given = initial(&mut fields, GIVEN_INITIAL, "the initial of the given name")?;
-    let family = initial(&mut fields, FAMILY_INITIAL, "the initial of the family name")?;
+    let family = initial(
+        &mut fields,
+        FAMILY_INITIAL,
+        "the initial of the family name",
+    )?;
     let day = number(&mut fields, BIRTH_DAY, "the day of birth")?;
     let month = number(&mut fields, BIRTH_MONTH, "the month of birth")?;
     let birth = BirthDate::new(day, month)
@@ -49,7 +53,9 @@ fn initial(
     let Some(value) = fields.optional(label) else {
         return Ok(None);
     };
-    let initial = value.as_text().and_then(|text| Initial::try_from(text).ok());
+    let initial = value
+        .as_text()
+        .and_then(|text| Initial::try_from(text).ok());
     match initial {
         Some(initial) => Ok(Some(initial)),
         None => Err(fields.fault(field, "one Latin capital letter")),
@@ -60,7 +66,9 @@ fn number(fields: &mut Fields, label: i64, field: &'static str) -> Result<Option
     let Some(value) = fields.optional(label) else {
         return Ok(None);
     };
-    let number = value.as_integer().and_then(|number| u8::try_from(number).ok());
+    let number = value
+        .as_integer()
+        .and_then(|number| u8::try_from(number).ok());
     match number {
         Some(number) => Ok(Some(number)),
         None => Err(fields.fault(field, "a day or month number")),
