@@ -13,6 +13,7 @@ mod config;
 mod consume;
 mod keys;
 mod open;
+pub mod passes;
 mod probe;
 mod reader;
 mod receipts;

@@ -47,7 +47,15 @@ pub(crate) async fn find_subjects(
     let mut wanted = wanted.to_vec();
     wanted.sort_unstable_by_key(CityPseudonym::strength);
     let values: Vec<[u8; 32]> = wanted.iter().map(|pseudonym| pseudonym.value).collect();
-    let known = store.subjects_of(&values).await?;
+    subjects_of_values(store, &values).await
+}
+
+/// Finds the subjects behind these second-layer values, each once, the first value's first.
+pub(crate) async fn subjects_of_values(
+    store: &Store,
+    values: &[[u8; 32]],
+) -> Result<Vec<SubjectView>, StoreError> {
+    let known = store.subjects_of(values).await?;
     let mut ids: Vec<SubjectId> = Vec::new();
     for id in values.iter().filter_map(|value| known.get(value)) {
         if !ids.contains(id) {

@@ -7,6 +7,7 @@
 
 mod apply;
 mod canonical;
+mod citizen;
 mod codes;
 mod config;
 mod dates;
@@ -26,10 +27,12 @@ mod subject;
 pub use apply::{
     MAX_RECORD_ID_BYTES, MAX_SOURCE_ID_BYTES, NewError, Pseudonymiser, RecordOutcome, fact_kind,
 };
+pub use citizen::{CitizenPseudonyms, StatedIdentifier};
 pub use config::{
     CodesConfig, DatePrecision, DatesConfig, IdentifiersConfig, LimitsConfig, OmsCheck,
     PolicyConfig,
 };
+pub use connector_kit::IdentifierKind;
 pub use keys::{KeyError, KeyFault, KeyRing, MAX_OPEN_EPOCHS, SharedKeys};
 pub use policy::{Policy, PolicyError};
 pub use preview::{FieldPreview, Preview, PreviewVerdict, Treatment};

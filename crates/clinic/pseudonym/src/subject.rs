@@ -30,6 +30,14 @@ pub(crate) struct PseudonymKeys {
 
 impl PseudonymKeys {
     pub(crate) fn new(ring: &KeyRing, suite: Suite) -> Self {
+        Self::of_keys(ring.pseudonym_keys(), suite)
+    }
+
+    /// Prepares the keyed states of these keys, oldest epoch first.
+    pub(crate) fn of_keys<'a>(
+        keys: impl Iterator<Item = (Epoch, &'a [u8; 32])>,
+        suite: Suite,
+    ) -> Self {
         let prepared = |epoch: Epoch, key: &[u8; 32]| {
             let keyed = Keyed::new(suite, key);
             Scheme::ALL.map(|scheme| {
@@ -41,8 +49,7 @@ impl PseudonymKeys {
                 keyed.clone().absorb(prefix.as_bytes())
             })
         };
-        let epochs = ring
-            .pseudonym_keys()
+        let epochs = keys
             .map(|(epoch, key)| (epoch, prepared(epoch, key)))
             .collect();
         Self { suite, epochs }

@@ -11,6 +11,7 @@ use linking::{
 };
 use sqlx::Error;
 
+use super::passes::{PassCount, PassKey};
 use super::person_statements::NameValue;
 use super::persons::{Around, PersonsChanged};
 use super::rows::{ActionRow, ContestRow, FactRow};
@@ -91,6 +92,29 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
 
     /// Removes what was noted of messages before a time.
     async fn prune_failures(&self, before: DateTime<Utc>) -> Result<(), Error>;
+
+    /// Counts more passes of these windows in one transaction; returns how many each had before.
+    async fn count_passes(&self, keys: &[PassKey], more: u32) -> Result<Vec<u32>, Error>;
+
+    /// Counts of passes whose window ends after `now`, sorted by key, after a key, at most `limit`.
+    async fn open_passes(
+        &self,
+        after: &PassKey,
+        limit: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<PassCount>, Error>;
+
+    /// Ends so many of the first passes of each key, in one transaction.
+    async fn end_passes(&self, ended: &[PassCount]) -> Result<(), Error>;
+
+    /// Removes the counts of passes whose window ended before a time.
+    async fn prune_passes(&self, before: DateTime<Utc>) -> Result<(), Error>;
+
+    /// Next sequence of a publication: above the last one, and not below `least`.
+    async fn next_publication(&self, least: i64) -> Result<i64, Error>;
+
+    /// Returns whether it is open whose one of these names is.
+    async fn are_contested(&self, names: &[NameValue]) -> Result<bool, Error>;
 
     /// Facts of `subjects`, or all, sorted by record.
     async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error>;

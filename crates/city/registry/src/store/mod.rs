@@ -7,6 +7,7 @@ mod error;
 mod failures;
 mod lookups;
 mod migrations;
+mod passes;
 mod person_statements;
 mod persons;
 #[cfg(feature = "postgres")]
@@ -39,6 +40,7 @@ use backend::Backend;
 pub(crate) use backend::MessageKey;
 pub use error::StoreError;
 use error::{is_race, unavailable};
+pub(crate) use passes::{PassCount, PassKey};
 pub(crate) use person_statements::NameValue;
 pub(crate) use persons::PersonsChanged;
 pub use persons::{Around, PersonAround};
@@ -269,6 +271,46 @@ impl Store {
     /// read-only standby.
     pub(crate) async fn ping_writing(&self) -> Result<(), StoreError> {
         in_time(self.backend.ping_writing()).await
+    }
+
+    /// Counts more passes of these windows; returns how many each had before, in their order. Either
+    /// all are counted or none.
+    pub(crate) async fn count_passes(
+        &self,
+        keys: &[PassKey],
+        more: u32,
+    ) -> Result<Vec<u32>, StoreError> {
+        in_time(self.backend.count_passes(keys, more)).await
+    }
+
+    /// Counts of passes whose window ends after `now`, sorted by key, after a key, at most `limit`.
+    pub(crate) async fn open_passes(
+        &self,
+        after: &PassKey,
+        limit: u32,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<PassCount>, StoreError> {
+        in_time(self.backend.open_passes(after, limit.into(), now)).await
+    }
+
+    /// Ends so many of the first passes of each key.
+    pub(crate) async fn end_passes(&self, ended: &[PassCount]) -> Result<(), StoreError> {
+        in_time(self.backend.end_passes(ended)).await
+    }
+
+    /// Removes the counts of passes whose window ended before a time.
+    pub(crate) async fn prune_passes(&self, before: DateTime<Utc>) -> Result<(), StoreError> {
+        in_time(self.backend.prune_passes(before)).await
+    }
+
+    /// Next sequence of a publication: above the last one, and not below `least`.
+    pub(crate) async fn next_publication(&self, least: i64) -> Result<i64, StoreError> {
+        in_time(self.backend.next_publication(least)).await
+    }
+
+    /// Returns whether it is open whose one of these names is.
+    pub(crate) async fn are_contested(&self, names: &[NameValue]) -> Result<bool, StoreError> {
+        in_time(self.backend.are_contested(names)).await
     }
 
     /// Facts of `subjects`, or all, sorted by record.

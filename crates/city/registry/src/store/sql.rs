@@ -27,6 +27,40 @@ pub(super) const REMOVE_FAILURES: &str = "DELETE FROM attempt WHERE message = $1
 /// Removes what was noted of messages before a time.
 pub(super) const PRUNE_FAILURES: &str = "DELETE FROM attempt WHERE noted_at < $1";
 
+/// Counts `$4` more passes of a name and a window; returns how many there are then. Beyond a million
+/// it counts no further: far more than are issued.
+pub(super) const COUNT_PASSES: &str = "INSERT INTO pass_count (name, begins_at, ends_at, issued)
+    VALUES ($1, $2, $3, $4)
+    ON CONFLICT (name, begins_at, ends_at) DO UPDATE SET issued = CASE
+        WHEN pass_count.issued > 1000000 THEN pass_count.issued
+        ELSE pass_count.issued + excluded.issued END
+    RETURNING issued";
+
+/// Counts of passes whose window ends after `$1`, at most `$5`, in the order of their keys, from
+/// after the key `$2`, `$3`, `$4` on.
+pub(super) const OPEN_PASSES: &str = "SELECT name, begins_at, ends_at, issued, ended FROM pass_count
+    WHERE ends_at > $1 AND (name, begins_at, ends_at) > ($2, $3, $4)
+    ORDER BY name, begins_at, ends_at LIMIT $5";
+
+/// Ends the first `$4` passes of a name and a window. Those that have ended stay so.
+pub(super) const END_PASSES: &str = "UPDATE pass_count SET ended = $4
+    WHERE name = $1 AND begins_at = $2 AND ends_at = $3 AND ended < $4";
+
+/// Removes the counts of passes whose window ended before `$1`.
+pub(super) const PRUNE_PASSES: &str = "DELETE FROM pass_count WHERE ends_at <= $1";
+
+/// Next sequence of a publication: above the last one, and not below `$1`.
+pub(super) const NEXT_PUBLICATION: &str = "INSERT INTO pass_publication (id, sequence) VALUES (1, $1)
+    ON CONFLICT (id) DO UPDATE SET sequence = CASE
+        WHEN pass_publication.sequence >= excluded.sequence THEN pass_publication.sequence + 1
+        ELSE excluded.sequence END
+    RETURNING sequence";
+
+/// Returns whether it is open whose name this is: as many records say one thing as another, or more
+/// names hang together than are judged.
+pub(super) const IS_CONTESTED: &str = "SELECT EXISTS (SELECT 1 FROM contest
+    WHERE name = $1 AND kind IN ('tie', 'too-large'))";
+
 /// Removes all but the newest `$1` refusals.
 pub(super) const PRUNE: &str = "DELETE FROM refusal WHERE seen_at <=
     (SELECT seen_at FROM refusal ORDER BY seen_at DESC LIMIT 1 OFFSET $1)";

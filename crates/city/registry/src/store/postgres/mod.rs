@@ -26,6 +26,7 @@ use super::apply::apply;
 use super::backend::{Backend, MessageKey};
 use super::error::StoreError;
 use super::migrations::{MigrationFile, migrator};
+use super::passes::{PassCount, PassKey};
 use super::person_statements::NameValue;
 use super::persons::{Around, PersonsChanged, decide_by_operator, look_around};
 use super::rows::{
@@ -45,7 +46,7 @@ const ACQUIRE_TIMEOUT_SECONDS: u64 = 5;
 /// Number of events from which a group may be written without a look for its records.
 const BLIND_EVENTS: usize = 1000;
 
-const MIGRATIONS: [MigrationFile; 5] = [
+const MIGRATIONS: [MigrationFile; 6] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/postgres/0001_init.sql"),
@@ -67,6 +68,10 @@ const MIGRATIONS: [MigrationFile; 5] = [
     MigrationFile {
         name: "attempts",
         sql: include_str!("../../../../../../migrations/registry/postgres/0005_attempts.sql"),
+    },
+    MigrationFile {
+        name: "passes",
+        sql: include_str!("../../../../../../migrations/registry/postgres/0006_passes.sql"),
     },
 ];
 
@@ -216,6 +221,35 @@ impl Backend for PostgresStore {
 
     async fn prune_failures(&self, before: DateTime<Utc>) -> Result<(), Error> {
         queries::prune_failures(&self.pool, before).await
+    }
+
+    async fn count_passes(&self, keys: &[PassKey], more: u32) -> Result<Vec<u32>, Error> {
+        queries::count_passes(&self.pool, keys, more).await
+    }
+
+    async fn open_passes(
+        &self,
+        after: &PassKey,
+        limit: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<PassCount>, Error> {
+        queries::open_passes(&self.pool, after, limit, now).await
+    }
+
+    async fn end_passes(&self, ended: &[PassCount]) -> Result<(), Error> {
+        queries::end_passes(&self.pool, ended).await
+    }
+
+    async fn prune_passes(&self, before: DateTime<Utc>) -> Result<(), Error> {
+        queries::prune_passes(&self.pool, before).await
+    }
+
+    async fn next_publication(&self, least: i64) -> Result<i64, Error> {
+        queries::next_publication(&self.pool, least).await
+    }
+
+    async fn are_contested(&self, names: &[NameValue]) -> Result<bool, Error> {
+        queries::are_contested(&self.pool, names).await
     }
 
     async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error> {

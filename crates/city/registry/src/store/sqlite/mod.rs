@@ -26,6 +26,7 @@ use super::apply::apply;
 use super::backend::{Backend, MessageKey};
 use super::error::StoreError;
 use super::migrations::{MigrationFile, migrator};
+use super::passes::{PassCount, PassKey};
 use super::person_statements::NameValue;
 use super::persons::{Around, PersonsChanged, decide_by_operator, look_around};
 use super::rows::{
@@ -49,7 +50,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(200);
 /// Number of connections that only read.
 const READERS: u32 = 4;
 
-const MIGRATIONS: [MigrationFile; 4] = [
+const MIGRATIONS: [MigrationFile; 5] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0001_init.sql"),
@@ -65,6 +66,10 @@ const MIGRATIONS: [MigrationFile; 4] = [
     MigrationFile {
         name: "attempts",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0004_attempts.sql"),
+    },
+    MigrationFile {
+        name: "passes",
+        sql: include_str!("../../../../../../migrations/registry/sqlite/0005_passes.sql"),
     },
 ];
 
@@ -188,6 +193,35 @@ impl Backend for SqliteStore {
 
     async fn prune_failures(&self, before: DateTime<Utc>) -> Result<(), Error> {
         queries::prune_failures(&self.writer, before).await
+    }
+
+    async fn count_passes(&self, keys: &[PassKey], more: u32) -> Result<Vec<u32>, Error> {
+        queries::count_passes(&self.writer, keys, more).await
+    }
+
+    async fn open_passes(
+        &self,
+        after: &PassKey,
+        limit: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<PassCount>, Error> {
+        queries::open_passes(&self.readers, after, limit, now).await
+    }
+
+    async fn end_passes(&self, ended: &[PassCount]) -> Result<(), Error> {
+        queries::end_passes(&self.writer, ended).await
+    }
+
+    async fn prune_passes(&self, before: DateTime<Utc>) -> Result<(), Error> {
+        queries::prune_passes(&self.writer, before).await
+    }
+
+    async fn next_publication(&self, least: i64) -> Result<i64, Error> {
+        queries::next_publication(&self.writer, least).await
+    }
+
+    async fn are_contested(&self, names: &[NameValue]) -> Result<bool, Error> {
+        queries::are_contested(&self.readers, names).await
     }
 
     async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error> {

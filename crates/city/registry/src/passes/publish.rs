@@ -1,0 +1,145 @@
+//! Publication: passes that have ended by consequence, and what verifiers fetch.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use eligibility::evaluate;
+use pass::Product;
+use pass::keys::{PublicKey, jwk_set};
+use pass::revocation::{Edition, EndedPass, RevocationList, RevocationPayload, Tag};
+use pass::trust::{TrustBundle, sign_revocations};
+use pass::window::Window;
+
+use super::person::Person;
+use super::{MOST_PER_WINDOW, PassError, Passes};
+use crate::store::{PassCount, PassKey, StoreError};
+
+/// Number of counts that are looked at between two writes.
+const CHUNK: u32 = 1000;
+
+/// Time that counts are kept after their window has ended: verifiers' clocks differ.
+const KEPT_AFTER_END: TimeDelta = TimeDelta::days(1);
+
+/// What verifiers fetch, and what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// Number of the publication: it rises with every one.
+    pub sequence: u64,
+    /// Signed trust bundle.
+    pub trust: Vec<u8>,
+    /// Signed list of the passes that have ended.
+    pub revocations: Vec<u8>,
+    /// Keys of the bundle that sign passes, as a JWK set.
+    pub jwk_set: String,
+    /// Number of passes that ended since the last publication.
+    pub newly_ended: u64,
+    /// Number of passes on the list.
+    pub ended: u64,
+}
+
+impl Passes {
+    /// Judges every window anew that passes were issued for and that is not over, ends the passes
+    /// that are not carried any more, and signs what verifiers fetch.
+    ///
+    /// # Errors
+    /// [`PassError`].
+    pub async fn publish(&self, now: DateTime<Utc>) -> Result<Publication, PassError> {
+        self.reader.store.prune_passes(now - KEPT_AFTER_END).await?;
+        let mut after = PassKey::FIRST;
+        let mut ended = Vec::new();
+        let mut newly_ended = 0;
+        loop {
+            let store = &self.reader.store;
+            let mut counts = store.open_passes(&after, CHUNK, now).await?;
+            let Some(last) = counts.last() else {
+                break;
+            };
+            after = last.key;
+            newly_ended += self.end_uncarried(&mut counts, now).await?;
+            ended.extend(counts.iter().flat_map(|count| self.ended(count)));
+        }
+        self.sign(ended, newly_ended, now).await
+    }
+
+    /// Ends the passes of the windows that are not carried any more; returns their number.
+    async fn end_uncarried(
+        &self,
+        counts: &mut [PassCount],
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        let mut changed = Vec::new();
+        let mut newly_ended = 0;
+        for count in counts {
+            if count.ended == count.issued || self.is_carried(count, now).await? {
+                continue;
+            }
+            newly_ended += u64::from(count.issued - count.ended);
+            count.ended = count.issued;
+            changed.push(*count);
+        }
+        self.reader.store.end_passes(&changed).await?;
+        Ok(newly_ended)
+    }
+
+    /// Returns whether the person's facts cover what is left of the window.
+    async fn is_carried(&self, count: &PassCount, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let person = Person::by_name(&self.reader, count.key.name).await?;
+        let eligibility = evaluate(&self.rules, person.evidence(), now);
+        let today = self.rules.day_start(eligibility.today);
+        let left = window_of(&count.key)
+            .zip(today)
+            .and_then(|(window, today)| Window::new(window.start().max(today), window.end()).ok());
+        Ok(left.is_some_and(|left| self.coverage(&eligibility).covers(left)))
+    }
+
+    fn ended(&self, count: &PassCount) -> impl Iterator<Item = EndedPass> {
+        let window = window_of(&count.key);
+        let numbers = 0..count.ended.min(MOST_PER_WINDOW.into());
+        numbers.filter_map(move |number| {
+            let window = window?;
+            let id = self.keys.ids.pass_id(&count.key.name, window, number);
+            Some(EndedPass {
+                tag: Tag::of_pass(id.0),
+                expiry: window.end(),
+            })
+        })
+    }
+
+    async fn sign(
+        &self,
+        ended: Vec<EndedPass>,
+        newly_ended: u64,
+        now: DateTime<Utc>,
+    ) -> Result<Publication, PassError> {
+        // Not below the seconds of the clock, so that a database that was restored does not repeat
+        // a sequence that verifiers have seen.
+        let sequence = self.reader.store.next_publication(now.timestamp()).await?;
+        let sequence = sequence.unsigned_abs();
+        let edition = Edition::new(sequence, now)?;
+        let list = RevocationList::of_unexpired(edition, ended)?;
+        let bundle = TrustBundle {
+            sequence,
+            issued_at: edition.issued_at(),
+            keys: self.keys.trusted(now),
+            lowest_revocations: sequence,
+            issuer: self.settings.issuer.clone(),
+        };
+        let signs_lists = self.keys.signing(Product::Revocations, now, None);
+        let signs_lists = signs_lists.ok_or(PassError::NoKey {
+            product: Product::Revocations.as_str(),
+        })?;
+        let of_passes = bundle.keys.iter().filter(|key| key.is_for(Product::City));
+        let of_passes: Vec<PublicKey> = of_passes.map(|key| key.key.clone()).collect();
+        Ok(Publication {
+            sequence,
+            trust: bundle.sign(&self.keys.root)?,
+            jwk_set: jwk_set(&of_passes),
+            newly_ended,
+            ended: list.tags().len() as u64,
+            revocations: sign_revocations(&RevocationPayload::Whole(list), signs_lists),
+        })
+    }
+}
+
+fn window_of(key: &PassKey) -> Option<Window> {
+    let at = |seconds| DateTime::from_timestamp(seconds, 0);
+    Window::new(at(key.begins_at)?, at(key.ends_at)?).ok()
+}

@@ -1,0 +1,111 @@
+//! Pseudonyms of a citizen who states identifiers at the portal: the same ones that clinics make.
+
+use connector_kit::{Identifier, IdentifierKind, Person};
+use contract::{Pseudonym, Suite};
+use secrecy::SecretString;
+
+use crate::keys::SharedKeys;
+use crate::policy::Policy;
+use crate::rejection::RejectionReason;
+use crate::subject::PseudonymKeys;
+
+/// Identifier as the citizen states it.
+pub struct StatedIdentifier {
+    /// Numbering of the value.
+    pub kind: IdentifierKind,
+    /// Number, as it was typed.
+    pub value: SecretString,
+    /// ISO 3166-1 code of the issuing country, where the numbering needs one.
+    pub country: Option<String>,
+}
+
+/// Keyed states of a city's pseudonyms, as a portal holds them.
+pub struct CitizenPseudonyms {
+    keys: PseudonymKeys,
+    policy: Policy,
+}
+
+impl CitizenPseudonyms {
+    /// Prepares the keyed states. Suite and policy have to be those of the city's clinics.
+    #[must_use]
+    pub fn new(keys: &SharedKeys, suite: Suite, policy: Policy) -> Self {
+        Self {
+            keys: PseudonymKeys::of_keys(keys.keys(), suite),
+            policy,
+        }
+    }
+
+    /// Pseudonyms of a person by all identifiers that were stated, for each open key epoch.
+    ///
+    /// # Errors
+    /// The first identifier's fault, if none can be used; a wrong SNILS, or two.
+    pub fn of(&self, stated: Vec<StatedIdentifier>) -> Result<Vec<Pseudonym>, RejectionReason> {
+        let identifiers = stated.into_iter().map(|one| Identifier {
+            kind: one.kind,
+            value: one.value,
+            country: one.country,
+        });
+        let person = Person {
+            identifiers: identifiers.collect(),
+            unreadable: false,
+        };
+        let (subject, _) = self.keys.subject(&person, &self.policy.identifiers)?;
+        Ok(subject.pseudonyms().to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::Scheme;
+
+    use super::*;
+    use crate::keys::KeyRing;
+
+    fn stated(kind: IdentifierKind, value: &str, country: Option<&str>) -> StatedIdentifier {
+        StatedIdentifier {
+            kind,
+            value: SecretString::from(value),
+            country: country.map(str::to_owned),
+        }
+    }
+
+    fn portal(keys: &SharedKeys) -> CitizenPseudonyms {
+        CitizenPseudonyms::new(keys, Suite::Hmac, Policy::default())
+    }
+
+    #[test]
+    fn a_citizen_has_the_pseudonyms_that_a_clinic_makes() {
+        let ring = KeyRing::generate();
+        let person = Person {
+            identifiers: vec![Identifier {
+                kind: IdentifierKind::Snils,
+                value: SecretString::from("50137720139"),
+                country: None,
+            }],
+            unreadable: false,
+        };
+        let clinic = PseudonymKeys::new(&ring, Suite::Hmac);
+        let rules = Policy::default();
+        let Ok((subject, _)) = clinic.subject(&person, &rules.identifiers) else {
+            panic!("the SNILS is right");
+        };
+        let typed = vec![stated(IdentifierKind::Snils, " 501-377-201 39", None)];
+        let citizen = portal(&ring.shared()).of(typed);
+        assert_eq!(citizen.as_deref(), Ok(subject.pseudonyms()));
+    }
+
+    #[test]
+    fn a_foreign_passport_needs_its_country_and_a_wrong_snils_is_told() {
+        let portal = portal(&KeyRing::generate().shared());
+        let passport = |country| portal.of(vec![stated(IdentifierKind::PassportForeign, "12AB34567", country)]);
+        let french = passport(Some("FR")).expect("a French passport");
+        assert_eq!(french[0].scheme, Scheme::PassportForeign);
+        assert_eq!(passport(Some("FRA")).as_ref(), Ok(&french));
+        assert!(passport(None).is_err());
+        assert_eq!(
+            portal.of(vec![stated(IdentifierKind::Snils, "501-377-201 38", None)]),
+            Err(RejectionReason::SnilsCheckDigits)
+        );
+        assert!(portal.of(Vec::new()).is_err());
+    }
+}
