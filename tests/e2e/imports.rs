@@ -210,3 +210,35 @@ fn a_zone_that_could_see_too_much_is_refused() {
         "connectors/kit/"
     ));
 }
+
+/// Pools of sqlx have a task that looks after idle connections, if connections may be idle or live
+/// too long. It may spin for ever on a whole processor, and hang the program's end: sqlx issue 3645.
+#[test]
+fn no_pool_of_connections_looks_after_idle_ones() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<_> = ["src", "connectors", "crates"]
+        .map(|name| root.join(name))
+        .into();
+    let mut pools = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder of the sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.extension().is_none_or(|ending| ending != "rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a source file");
+            for (at, _) in text.match_indices("PoolOptions::new()") {
+                pools += 1;
+                let options = text[at..].split(".connect").next().unwrap_or_default();
+                let path = path.display();
+                assert!(options.contains(".max_lifetime(None)"), "{path}");
+                assert!(options.contains(".idle_timeout(None)"), "{path}");
+            }
+        }
+    }
+    assert!(pools > 0, "the sources have pools");
+}

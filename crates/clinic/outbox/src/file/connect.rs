@@ -53,6 +53,10 @@ fn reading_options(path: &Path) -> SqliteConnectOptions {
 pub(crate) fn read_only_pool(path: &Path) -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(MAX_READERS)
+        // Without them the pool has a task that looks after idle connections; it may spin for ever
+        // on a whole processor (sqlx issue 3645).
+        .max_lifetime(None)
+        .idle_timeout(None)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .connect_lazy_with(reading_options(path))

@@ -49,6 +49,8 @@ impl File {
         let reading = options.read_only(true).pragma("cache_size", "-1024");
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
+            .max_lifetime(None)
+            .idle_timeout(None)
             .test_before_acquire(false);
         Ok(Self {
             writer: writing.connect().await?,

@@ -288,6 +288,10 @@ impl SqliteStore {
 fn pool_of(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
+        // Without them the pool has a task that looks after idle connections; it may spin for ever
+        // on a whole processor (sqlx issue 3645).
+        .max_lifetime(None)
+        .idle_timeout(None)
         .acquire_timeout(Duration::from_secs(ACQUIRE_TIMEOUT_SECONDS))
         .after_release(|connection, _| Box::pin(is_reusable(connection)))
 }
