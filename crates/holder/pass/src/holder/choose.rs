@@ -10,7 +10,7 @@
 //! would have disclosed another one if his other initial were frequent. With this rule the people
 //! who disclose exactly the same combination are themselves [`LEAST_SHARE`] or more, which is
 //! tested for everybody with two initials and a date of birth. (To aim at the middle of the band
-//! would put three people in ten below it.) A birth on 29 February is the exception: all who have
+//! would put three people in ten below it, and leave less room for errors of the table.) A birth on 29 February is the exception: all who have
 //! it together are fewer than that share.
 
 use super::table::{DAYS_OF_CYCLE, PEOPLE, days_of_cycle, people_with_family, people_with_given};
