@@ -189,16 +189,12 @@ fn the_terminal_shows_the_same_modules() {
             .replace("\u{1b}[0m", "");
         let lines: Vec<Vec<char>> = plain.lines().map(|line| line.chars().collect()).collect();
         assert_eq!(lines.len(), side.div_ceil(2));
-        for y in 0..side {
-            assert_eq!(lines[y / 2].len(), side);
-            for x in 0..side {
-                let halves = if y % 2 == 0 {
-                    ['█', '▀']
-                } else {
-                    ['█', '▄']
-                };
-                let drawn = halves.contains(&lines[y / 2][x]);
-                assert_eq!(drawn == explicit, code.is_dark_in_whole(x, y));
+        for (line, upper) in lines.iter().zip((0..side).step_by(2)) {
+            assert_eq!(line.len(), side);
+            for (x, drawn) in line.iter().enumerate() {
+                let halves = ["█▀".contains(*drawn), "█▄".contains(*drawn)];
+                let dark = [upper, upper + 1].map(|y| code.is_dark_in_whole(x, y));
+                assert_eq!(halves.map(|drawn| drawn == explicit), dark);
             }
         }
     }
