@@ -46,35 +46,31 @@ fn interval() -> impl Strategy<Value = String> {
 }
 
 fn series() -> impl Strategy<Value = String> {
-    let one = waiting_and_valid().prop_map(|rest| {
-        format!("[[period.series]]\nfirst = [\"sputnik-light\"]\n{rest}")
-    });
-    let two = (interval(), any::<bool>(), waiting_and_valid()).prop_map(
-        |(interval, proves, rest)| {
+    let one = waiting_and_valid()
+        .prop_map(|rest| format!("[[period.series]]\nfirst = [\"sputnik-light\"]\n{rest}"));
+    let two =
+        (interval(), any::<bool>(), waiting_and_valid()).prop_map(|(interval, proves, rest)| {
             format!(
                 "[[period.series]]\nfirst = [\"sputnik-v\", \"sputnik-light\"]\n\
                  second = [\"sputnik-v\"]\nsecond_dose_proves_first = {proves}\n{interval}{rest}"
             )
-        },
-    );
+        });
     let covivac = (interval(), waiting_and_valid()).prop_map(|(interval, rest)| {
-        format!("[[period.series]]\nfirst = [\"covivac\"]\nsecond = [\"covivac\"]\n{interval}{rest}")
+        format!(
+            "[[period.series]]\nfirst = [\"covivac\"]\nsecond = [\"covivac\"]\n{interval}{rest}"
+        )
     });
-    (prop::option::of(one), two, prop::option::of(covivac)).prop_map(|(one, two, covivac)| {
-        [one, Some(two), covivac].into_iter().flatten().collect()
-    })
+    (prop::option::of(one), two, prop::option::of(covivac))
+        .prop_map(|(one, two, covivac)| [one, Some(two), covivac].into_iter().flatten().collect())
 }
 
 fn others() -> impl Strategy<Value = String> {
     let booster = (1_u32..60, waiting_and_valid())
         .prop_map(|(min, rest)| format!("[[period.booster]]\nmin_days_after = {min}\n{rest}"));
-    let with_dose = (interval(), any::<bool>(), waiting_and_valid()).prop_map(
-        |(interval, first, rest)| {
-            format!(
-                "[period.recovered_and_dose]\ndose_may_come_first = {first}\n{interval}{rest}"
-            )
-        },
-    );
+    let with_dose =
+        (interval(), any::<bool>(), waiting_and_valid()).prop_map(|(interval, first, rest)| {
+            format!("[period.recovered_and_dose]\ndose_may_come_first = {first}\n{interval}{rest}")
+        });
     let dates = prop::sample::select(vec!["declared-well", "illness-began"]);
     let recovery = (dates, waiting_and_valid())
         .prop_map(|(from, rest)| format!("[period.recovery]\ncounts_from = \"{from}\"\n{rest}"));
@@ -97,15 +93,22 @@ fn others() -> impl Strategy<Value = String> {
 }
 
 fn positive() -> impl Strategy<Value = String> {
-    let routes = vec!["series", "booster", "recovered-and-dose", "recovery", "test"];
+    let routes = vec![
+        "series",
+        "booster",
+        "recovered-and-dose",
+        "recovery",
+        "test",
+    ];
     let suspends = prop::sample::subsequence(routes, 1..=5);
     let ends = prop_oneof![
         (1_u32..30, any::<bool>())
             .prop_map(|(days, ends)| format!("days = {days}\nrecovery_ends = {ends}\n")),
         Just("recovery_ends = true\n".to_owned()),
     ];
-    (suspends, ends)
-        .prop_map(|(suspends, ends)| format!("[period.positive_test]\nsuspends = {suspends:?}\n{ends}"))
+    (suspends, ends).prop_map(|(suspends, ends)| {
+        format!("[period.positive_test]\nsuspends = {suspends:?}\n{ends}")
+    })
 }
 
 /// Rules of one or two periods.
