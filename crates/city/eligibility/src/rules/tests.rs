@@ -217,7 +217,7 @@ fn a_day_starts_at_its_midnight_in_the_city() {
         utc("2021-11-07T04:00:00Z")
     );
     assert!(starts("America/Havana", &chrono::NaiveDate::MAX.to_string()).is_some());
-    assert_eq!(starts("Pacific/Apia", &chrono::NaiveDate::MIN.to_string()), None);
+    assert!(starts("Pacific/Apia", &chrono::NaiveDate::MIN.to_string()).is_some());
     // The whole day was left out when the country crossed the date line.
     assert_eq!(starts("Pacific/Apia", "2011-12-30"), None);
 }

@@ -17,9 +17,15 @@ fn after_first_day(days: u64) -> NaiveDate {
     first_day() + Days::new(days)
 }
 
+/// Days after the first on which facts happen: few, so that they coincide and lie at the edges of
+/// months and of the rules' intervals.
+const FACT_DAYS: [u64; 20] = [
+    0, 1, 4, 14, 21, 30, 31, 34, 44, 51, 60, 61, 65, 75, 82, 91, 92, 106, 122, 130,
+];
+
 /// A day on which somebody asks.
 pub(super) fn today() -> impl Strategy<Value = NaiveDate> {
-    (10_u64..330).prop_map(after_first_day)
+    (25_u64..180).prop_map(after_first_day)
 }
 
 fn valid() -> impl Strategy<Value = String> {
@@ -77,12 +83,13 @@ fn others() -> impl Strategy<Value = String> {
     let test = (1_u32..40).prop_map(|days| {
         format!("[[period.test]]\ncodes = [\"94500-6\", \"94316-7\"]\ncalendar_days = {days}\n")
     });
+    let often = 0.7;
     (
-        prop::option::of(booster),
-        prop::option::of(with_dose),
-        prop::option::of(recovery),
-        prop::option::of(test),
-        prop::option::of(positive()),
+        prop::option::weighted(often, booster),
+        prop::option::weighted(often, with_dose),
+        prop::option::weighted(often, recovery),
+        prop::option::weighted(often, test),
+        prop::option::weighted(often, positive()),
     )
         .prop_map(|(booster, with_dose, recovery, test, positive)| {
             [booster, with_dose, recovery, test, positive]
@@ -132,7 +139,8 @@ pub(super) fn rules() -> impl Strategy<Value = Rules> {
 }
 
 fn exact_date() -> impl Strategy<Value = PartialDate> {
-    (0_u64..200).prop_map(|days| PartialDate::from_day(after_first_day(days)).unwrap())
+    prop::sample::select(&FACT_DAYS[..])
+        .prop_map(|days| PartialDate::from_day(after_first_day(days)).unwrap())
 }
 
 /// A date of any precision, mostly of a day.
