@@ -160,9 +160,7 @@ fn complete_series(series: &Series, doses: &[Dose]) -> Vec<Span> {
 }
 
 fn doses_of<'a>(doses: &'a [Dose], vaccines: &[Vaccine]) -> impl Iterator<Item = &'a Dose> {
-    doses
-        .iter()
-        .filter(|dose| vaccines.contains(&dose.vaccine))
+    doses.iter().filter(|dose| vaccines.contains(&dose.vaccine))
 }
 
 /// Dates of the later of a recovery and a dose that make a series together.
@@ -170,15 +168,23 @@ fn recovered_and_dosed(rule: &RecoveredAndDose, history: &History) -> Vec<Span> 
     let mut ends = Vec::new();
     for dose in doses_of(&history.doses, &rule.vaccines) {
         for recovery in &history.recoveries {
-            if recovery.well.surely_fits(dose.given, rule.gap) {
-                ends.push(dose.given);
-            }
-            if rule.dose_may_come_first && dose.given.surely_fits(recovery.well, rule.gap) {
-                ends.push(recovery.well);
-            }
+            ends.extend(completed_by_recovery(rule, dose.given, recovery.well));
         }
     }
     ends
+}
+
+/// Date of the later of a recovery and a dose, if the days between them fit.
+fn completed_by_recovery(rule: &RecoveredAndDose, dose: Span, well: Span) -> Option<Span> {
+    if rule.dose_may_come_first && rule.gap.min == 0 {
+        // The order does not matter, and so it need not be known.
+        let close = dose.surely_within(well, rule.gap.max);
+        return close.then(|| dose.later_of(well));
+    }
+    if well.surely_fits(dose, rule.gap) {
+        return Some(dose);
+    }
+    (rule.dose_may_come_first && dose.surely_fits(well, rule.gap)).then_some(well)
 }
 
 /// Claims of doses that were given long enough after a complete series.

@@ -42,7 +42,10 @@ impl DayRange {
     pub(crate) fn without(self, holes: &[Self]) -> Vec<Self> {
         let mut left = vec![self];
         for hole in holes {
-            left = left.into_iter().flat_map(|range| range.cut(*hole)).collect();
+            left = left
+                .into_iter()
+                .flat_map(|range| range.cut(*hole))
+                .collect();
         }
         left
     }

@@ -128,7 +128,9 @@ impl Reason {
                 "No complete series of doses has been recorded: the second dose is missing, or the \
                  time between the doses does not fit the rules."
             }
-            Self::VaccineNotAccepted => "The vaccine that you received is not among those accepted.",
+            Self::VaccineNotAccepted => {
+                "The vaccine that you received is not among those accepted."
+            }
             Self::WaitingPeriod => {
                 "The waiting time after the vaccination or recovery is not over yet."
             }
@@ -164,8 +166,17 @@ mod tests {
     #[test]
     fn no_sentence_names_the_precision_of_a_date_or_the_kind_of_a_clinic() {
         let telling = [
-            "month", "year", "exact", "precis", "coarse", "closed", "месяц", "год", "точн",
-            "закрыт", "ведомств",
+            "month",
+            "year",
+            "exact",
+            "precis",
+            "coarse",
+            "closed",
+            "месяц",
+            "год",
+            "точн",
+            "закрыт",
+            "ведомств",
         ];
         for reason in Reason::ALL {
             for language in [Language::Russian, Language::English] {

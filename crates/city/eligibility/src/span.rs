@@ -36,6 +36,22 @@ impl Span {
         let most = (later.latest - self.earliest).num_days();
         fewest >= i64::from(gap.min) && gap.max.is_none_or(|max| most <= i64::from(max))
     }
+
+    /// True where the two are at most so many days apart, in whatever order.
+    pub(crate) fn surely_within(self, other: Self, days: Option<u32>) -> bool {
+        let most = (other.latest - self.earliest)
+            .max(self.latest - other.earliest)
+            .num_days();
+        days.is_none_or(|days| most <= i64::from(days))
+    }
+
+    /// Days that the later of the two may mean.
+    pub(crate) fn later_of(self, other: Self) -> Self {
+        Self {
+            earliest: self.earliest.max(other.earliest),
+            latest: self.latest.max(other.latest),
+        }
+    }
 }
 
 /// Last day of so many months that begin on `first`.

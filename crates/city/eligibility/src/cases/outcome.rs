@@ -6,7 +6,7 @@ use super::reading::{Case, Cases};
 use crate::day_ranges::Interval;
 use crate::evaluate::{Eligibility, Evidence, evaluate_on};
 use crate::reason::Reason;
-use crate::rules::Rules;
+use crate::rules::{Rules, date_in};
 
 /// What became of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +99,7 @@ fn run(rules: &Rules, case: &Case) -> Outcome {
         Evidence::Facts(&case.facts)
     };
     let zone = case.zone.unwrap_or(rules.zone());
-    let today = case.at.with_timezone(&zone).date_naive();
+    let today = date_in(zone, case.at);
     let given = evaluate_on(rules, evidence, today);
     // The order in which a case lists its reasons says nothing.
     let mut expected_reasons = case.reasons.clone();

@@ -77,13 +77,13 @@ fn a_mistake_is_told_with_its_position_and_what_to_write() {
             "[[case]]\nname = \"x\"\nat = \"2021-11-01T12:00:00Z\"\nfacts = [{facts}]\ncovered = []\n"
         )
     };
-    let date = mistake(&case(
-        "{ kind = \"recovery\", on = \"10.05.2021\" }",
-    ));
+    let date = mistake(&case("{ kind = \"recovery\", on = \"10.05.2021\" }"));
     assert!(date.contains("cases.toml:4:36"), "{date}");
     assert!(date.contains("a month \"2021-06\""), "{date}");
 
-    let lacking = mistake(&case("{ kind = \"test\", on = \"2021\", result = \"detected\" }"));
+    let lacking = mistake(&case(
+        "{ kind = \"test\", on = \"2021\", result = \"detected\" }",
+    ));
     assert!(lacking.contains("the fact lacks `test`"), "{lacking}");
 
     let stray = mistake(&case("{ kind = \"recovery\", on = \"2021\", dose = 1 }"));
@@ -94,14 +94,19 @@ fn a_mistake_is_told_with_its_position_and_what_to_write() {
     ));
     assert!(dose.contains("from 1 to 9"), "{dose}");
 
-    let vaccine = mistake(&case("{ kind = \"vaccination\", vaccine = \"x\", on = \"2021\" }"));
+    let vaccine = mistake(&case(
+        "{ kind = \"vaccination\", vaccine = \"x\", on = \"2021\" }",
+    ));
     assert!(vaccine.contains("write one of sputnik-v"), "{vaccine}");
 
     let twice = mistake(&format!("{}{}", case(""), case("")));
     assert!(twice.contains("another case has this name"), "{twice}");
 
     let reason = mistake(&format!("{}reasons = [\"because\"]\n", case("")));
-    assert!(reason.contains("the reasons are person-in-doubt"), "{reason}");
+    assert!(
+        reason.contains("the reasons are person-in-doubt"),
+        "{reason}"
+    );
 
     assert!(mistake("").contains("there is no case"));
     assert!(mistake("[[cases]]").contains("did you mean `case`?"));

@@ -65,11 +65,7 @@ pub fn evaluate(rules: &Rules, evidence: Evidence<'_>, now: DateTime<Utc>) -> El
 }
 
 /// Applies the rules as of a date in the city.
-pub(crate) fn evaluate_on(
-    rules: &Rules,
-    evidence: Evidence<'_>,
-    today: NaiveDate,
-) -> Eligibility {
+pub(crate) fn evaluate_on(rules: &Rules, evidence: Evidence<'_>, today: NaiveDate) -> Eligibility {
     let facts = match evidence {
         Evidence::Facts(facts) if facts.len() <= MAX_FACTS => facts,
         Evidence::Facts(_) | Evidence::InDoubt => {

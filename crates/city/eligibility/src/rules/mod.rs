@@ -8,10 +8,10 @@ mod reading;
 #[cfg(test)]
 mod tests;
 
+pub use model::Rules;
 pub(crate) use model::{
-    Booster, Gap, Period, PositiveTest, RecoveredAndDose, Recovery, RecoveryDate, Route,
-    Series, Validity,
+    Booster, Gap, Period, PositiveTest, RecoveredAndDose, Recovery, RecoveryDate, Route, Series,
+    Validity, date_in,
 };
 pub(crate) use position::Position;
-pub use model::Rules;
 pub use reading::{MAX_DAYS, MAX_MONTHS};

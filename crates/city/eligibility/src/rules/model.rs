@@ -1,6 +1,6 @@
 //! The rules as the evaluation sees them, after the file was checked.
 
-use chrono::{DateTime, Days, Duration, Months, NaiveDate, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Days, Duration, Months, NaiveDate, NaiveTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 use contract::{TestCode, Vaccine};
 use serde::Deserialize;
@@ -30,7 +30,7 @@ impl Rules {
     /// Date in the city at a moment.
     #[must_use]
     pub fn date_at(&self, now: DateTime<Utc>) -> NaiveDate {
-        now.with_timezone(&self.zone).date_naive()
+        date_in(self.zone, now)
     }
 
     /// First moment of a day in the city: 00:00, or the first minute after it that exists where the
@@ -39,7 +39,7 @@ impl Rules {
     pub fn day_start(&self, day: NaiveDate) -> Option<DateTime<Utc>> {
         let midnight = day.and_time(NaiveTime::MIN);
         (0..24 * 60)
-            .map(|minutes| midnight + Duration::minutes(minutes))
+            .filter_map(|minutes| midnight.checked_add_signed(Duration::minutes(minutes)))
             .find_map(|local| self.zone.from_local_datetime(&local).earliest())
             .map(|moment| moment.with_timezone(&Utc))
     }
@@ -54,6 +54,13 @@ impl Rules {
         let ends = self.periods.iter().skip(1).map(|next| Some(next.from));
         self.periods.iter().zip(ends.chain([None]))
     }
+}
+
+/// Date in a zone at a moment; that of UTC where the calendar ends before the zone's.
+pub(crate) fn date_in(zone: Tz, now: DateTime<Utc>) -> NaiveDate {
+    let utc = now.naive_utc();
+    let offset = zone.offset_from_utc_datetime(&utc).fix();
+    utc.checked_add_offset(offset).unwrap_or(utc).date()
 }
 
 /// Rules that are in force from a date until the next period's.

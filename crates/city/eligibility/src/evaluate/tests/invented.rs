@@ -17,9 +17,15 @@ fn after_first_day(days: u64) -> NaiveDate {
     first_day() + Days::new(days)
 }
 
+/// Days after the first on which facts happen: few, so that they coincide and lie at the edges of
+/// months and of the rules' intervals.
+const FACT_DAYS: [u64; 20] = [
+    0, 1, 4, 14, 21, 30, 31, 34, 44, 51, 60, 61, 65, 75, 82, 91, 92, 106, 122, 130,
+];
+
 /// A day on which somebody asks.
 pub(super) fn today() -> impl Strategy<Value = NaiveDate> {
-    (10_u64..330).prop_map(after_first_day)
+    (25_u64..180).prop_map(after_first_day)
 }
 
 fn valid() -> impl Strategy<Value = String> {
@@ -46,47 +52,44 @@ fn interval() -> impl Strategy<Value = String> {
 }
 
 fn series() -> impl Strategy<Value = String> {
-    let one = waiting_and_valid().prop_map(|rest| {
-        format!("[[period.series]]\nfirst = [\"sputnik-light\"]\n{rest}")
-    });
-    let two = (interval(), any::<bool>(), waiting_and_valid()).prop_map(
-        |(interval, proves, rest)| {
+    let one = waiting_and_valid()
+        .prop_map(|rest| format!("[[period.series]]\nfirst = [\"sputnik-light\"]\n{rest}"));
+    let two =
+        (interval(), any::<bool>(), waiting_and_valid()).prop_map(|(interval, proves, rest)| {
             format!(
                 "[[period.series]]\nfirst = [\"sputnik-v\", \"sputnik-light\"]\n\
                  second = [\"sputnik-v\"]\nsecond_dose_proves_first = {proves}\n{interval}{rest}"
             )
-        },
-    );
+        });
     let covivac = (interval(), waiting_and_valid()).prop_map(|(interval, rest)| {
-        format!("[[period.series]]\nfirst = [\"covivac\"]\nsecond = [\"covivac\"]\n{interval}{rest}")
+        format!(
+            "[[period.series]]\nfirst = [\"covivac\"]\nsecond = [\"covivac\"]\n{interval}{rest}"
+        )
     });
-    (prop::option::of(one), two, prop::option::of(covivac)).prop_map(|(one, two, covivac)| {
-        [one, Some(two), covivac].into_iter().flatten().collect()
-    })
+    (prop::option::of(one), two, prop::option::of(covivac))
+        .prop_map(|(one, two, covivac)| [one, Some(two), covivac].into_iter().flatten().collect())
 }
 
 fn others() -> impl Strategy<Value = String> {
     let booster = (1_u32..60, waiting_and_valid())
         .prop_map(|(min, rest)| format!("[[period.booster]]\nmin_days_after = {min}\n{rest}"));
-    let with_dose = (interval(), any::<bool>(), waiting_and_valid()).prop_map(
-        |(interval, first, rest)| {
-            format!(
-                "[period.recovered_and_dose]\ndose_may_come_first = {first}\n{interval}{rest}"
-            )
-        },
-    );
+    let with_dose =
+        (interval(), any::<bool>(), waiting_and_valid()).prop_map(|(interval, first, rest)| {
+            format!("[period.recovered_and_dose]\ndose_may_come_first = {first}\n{interval}{rest}")
+        });
     let dates = prop::sample::select(vec!["declared-well", "illness-began"]);
     let recovery = (dates, waiting_and_valid())
         .prop_map(|(from, rest)| format!("[period.recovery]\ncounts_from = \"{from}\"\n{rest}"));
     let test = (1_u32..40).prop_map(|days| {
         format!("[[period.test]]\ncodes = [\"94500-6\", \"94316-7\"]\ncalendar_days = {days}\n")
     });
+    let often = 0.7;
     (
-        prop::option::of(booster),
-        prop::option::of(with_dose),
-        prop::option::of(recovery),
-        prop::option::of(test),
-        prop::option::of(positive()),
+        prop::option::weighted(often, booster),
+        prop::option::weighted(often, with_dose),
+        prop::option::weighted(often, recovery),
+        prop::option::weighted(often, test),
+        prop::option::weighted(often, positive()),
     )
         .prop_map(|(booster, with_dose, recovery, test, positive)| {
             [booster, with_dose, recovery, test, positive]
@@ -97,15 +100,22 @@ fn others() -> impl Strategy<Value = String> {
 }
 
 fn positive() -> impl Strategy<Value = String> {
-    let routes = vec!["series", "booster", "recovered-and-dose", "recovery", "test"];
+    let routes = vec![
+        "series",
+        "booster",
+        "recovered-and-dose",
+        "recovery",
+        "test",
+    ];
     let suspends = prop::sample::subsequence(routes, 1..=5);
     let ends = prop_oneof![
         (1_u32..30, any::<bool>())
             .prop_map(|(days, ends)| format!("days = {days}\nrecovery_ends = {ends}\n")),
         Just("recovery_ends = true\n".to_owned()),
     ];
-    (suspends, ends)
-        .prop_map(|(suspends, ends)| format!("[period.positive_test]\nsuspends = {suspends:?}\n{ends}"))
+    (suspends, ends).prop_map(|(suspends, ends)| {
+        format!("[period.positive_test]\nsuspends = {suspends:?}\n{ends}")
+    })
 }
 
 /// Rules of one or two periods.
@@ -129,7 +139,8 @@ pub(super) fn rules() -> impl Strategy<Value = Rules> {
 }
 
 fn exact_date() -> impl Strategy<Value = PartialDate> {
-    (0_u64..200).prop_map(|days| PartialDate::from_day(after_first_day(days)).unwrap())
+    prop::sample::select(&FACT_DAYS[..])
+        .prop_map(|days| PartialDate::from_day(after_first_day(days)).unwrap())
 }
 
 /// A date of any precision, mostly of a day.

@@ -9,14 +9,17 @@ use contract::{Fact, PartialDate, TestResult};
 use crate::rules::{Gap, Period, Route, Rules, Validity};
 use crate::rules::{RecoveryDate, Series};
 
-/// Every history of exact dates, none after today, that the facts may stand for. Facts that lie
-/// after today are in none of them.
-pub(super) fn histories(facts: &[Fact], today: NaiveDate) -> Vec<Vec<Fact>> {
+/// Every history of exact dates, none after today, that the facts may stand for; `None` where there
+/// are more than `most`. Facts that lie after today are in none of them.
+pub(super) fn histories(facts: &[Fact], today: NaiveDate, most: usize) -> Option<Vec<Vec<Fact>>> {
     let mut histories = vec![Vec::new()];
     for fact in facts {
         let choices = choices(fact, today);
         if choices.is_empty() {
             continue;
+        }
+        if histories.len() * choices.len() > most {
+            return None;
         }
         let mut longer = Vec::with_capacity(histories.len() * choices.len());
         for history in &histories {
@@ -28,7 +31,7 @@ pub(super) fn histories(facts: &[Fact], today: NaiveDate) -> Vec<Vec<Fact>> {
         }
         histories = longer;
     }
-    histories
+    Some(histories)
 }
 
 /// Every fact of exact dates that a fact may stand for.
@@ -256,9 +259,8 @@ impl Reading<'_> {
                 RecoveryDate::DeclaredWell => Some(*occurred_on),
                 RecoveryDate::IllnessBegan => *began_on,
             };
-            start.is_some_and(|start| {
-                self.holds(start.earliest(), rule.waiting_days, rule.validity)
-            })
+            start
+                .is_some_and(|start| self.holds(start.earliest(), rule.waiting_days, rule.validity))
         })
     }
 
