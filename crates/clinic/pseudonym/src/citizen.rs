@@ -59,6 +59,7 @@ mod tests {
     use contract::Scheme;
 
     use super::*;
+    use crate::config::PolicyConfig;
     use crate::keys::KeyRing;
 
     fn stated(kind: IdentifierKind, value: &str, country: Option<&str>) -> StatedIdentifier {
@@ -69,8 +70,12 @@ mod tests {
         }
     }
 
+    fn policy() -> Policy {
+        Policy::new(&PolicyConfig::default()).expect("the default policy")
+    }
+
     fn portal(keys: &SharedKeys) -> CitizenPseudonyms {
-        CitizenPseudonyms::new(keys, Suite::Hmac, Policy::default())
+        CitizenPseudonyms::new(keys, Suite::Hmac, policy())
     }
 
     #[test]
@@ -85,7 +90,7 @@ mod tests {
             unreadable: false,
         };
         let clinic = PseudonymKeys::new(&ring, Suite::Hmac);
-        let rules = Policy::default();
+        let rules = policy();
         let Ok((subject, _)) = clinic.subject(&person, &rules.identifiers) else {
             panic!("the SNILS is right");
         };
@@ -97,14 +102,20 @@ mod tests {
     #[test]
     fn a_foreign_passport_needs_its_country_and_a_wrong_snils_is_told() {
         let portal = portal(&KeyRing::generate().shared());
-        let passport = |country| portal.of(vec![stated(IdentifierKind::PassportForeign, "12AB34567", country)]);
+        let passport = |country| {
+            portal.of(vec![stated(
+                IdentifierKind::PassportForeign,
+                "12AB34567",
+                country,
+            )])
+        };
         let french = passport(Some("FR")).expect("a French passport");
         assert_eq!(french[0].scheme, Scheme::PassportForeign);
         assert_eq!(passport(Some("FRA")).as_ref(), Ok(&french));
         assert!(passport(None).is_err());
         assert_eq!(
             portal.of(vec![stated(IdentifierKind::Snils, "501-377-201 38", None)]),
-            Err(RejectionReason::SnilsCheckDigits)
+            Err(RejectionReason::IdentifierCheckDigit)
         );
         assert!(portal.of(Vec::new()).is_err());
     }

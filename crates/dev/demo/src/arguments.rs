@@ -20,6 +20,10 @@ Usage: cargo demo [-- ] [OPTIONS]
                        the password is read from the variable DEMO_REGISTRY_PASSWORD
   --keep FOLDER        keep everything that was made (configurations, keys, outboxes, registry) \
   in this new folder
+  --out FOLDER         write the passes, the keys and the list of ended passes into this folder, \
+  for any tool to check:
+                       pass-*.txt (HC1:…), pass-*.svg, trust.json, root.json (JWK), trust.cose, \
+  revocations.cose
   -h, --help           this text
 
 With --amqp-url or --registry-url the program is first built again with their drivers, which \
@@ -35,6 +39,8 @@ pub(crate) struct Arguments {
     pub registry_url: Option<String>,
     /// Where to keep what is made.
     pub keep: Option<PathBuf>,
+    /// Where to write the passes to.
+    pub out: Option<PathBuf>,
 }
 
 /// Reads the command line; `None` when help was asked for and given.
@@ -52,6 +58,7 @@ pub(crate) fn read() -> Result<Option<Arguments>, String> {
                     Some(parser.value().and_then(ValueExt::string).map_err(wrong)?);
             }
             Long("keep") => arguments.keep = Some(parser.value().map_err(wrong)?.into()),
+            Long("out") => arguments.out = Some(parser.value().map_err(wrong)?.into()),
             Short('h') | Long("help") => {
                 print::line(HELP);
                 return Ok(None);

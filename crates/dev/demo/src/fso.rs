@@ -1,6 +1,7 @@
 //! The second clinic: an FHIR server of another vendor, with diplomats among its patients and
 //! faults among its records.
 
+use chrono::{Days, NaiveDate};
 use serde_json::{Value, json};
 use testbed::fhir::FhirServer;
 
@@ -50,6 +51,33 @@ pub(crate) fn correct(server: &FhirServer) {
         ),
         "2021-07-21T08:00:00Z",
     );
+}
+
+/// Puts records of these days in: passes are of today, and what is old carries none.
+pub(crate) fn add_of_these_days(server: &FhirServer, today: NaiveDate) {
+    let before = |days: u64| {
+        let day = today.checked_sub_days(Days::new(days));
+        day.unwrap_or(today).to_string()
+    };
+    let yesterday = format!("{}T08:30:00+03:00", before(1));
+    let negative = |id, person| pcr(id, person, "94500-6", "260415000", &yesterday);
+    let records = [
+        shot("v21", "orlova", "505", 1, 2, &before(60)),
+        shot("v22", "orlova", "505", 2, 2, &before(39)),
+        negative("t21", "dupont"),
+        negative("t22", "petrov"),
+    ];
+    for (second, record) in records.into_iter().enumerate() {
+        server.put(record, &format!("2021-07-22T08:00:{second:02}Z"));
+    }
+}
+
+/// The laboratory finds that yesterday's sample was another person's.
+pub(crate) fn correct_yesterdays(server: &FhirServer, today: NaiveDate) {
+    let yesterday = today.checked_sub_days(Days::new(1)).unwrap_or(today);
+    let moment = format!("{yesterday}T08:30:00+03:00");
+    let positive = pcr("t22", "petrov", "94500-6", "260373001", &moment);
+    server.put(positive, "2021-07-23T08:00:00Z");
 }
 
 fn text(value: &Value) -> &str {

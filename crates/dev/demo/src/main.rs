@@ -2,6 +2,7 @@
 //! from nothing.
 
 mod arguments;
+mod citizens;
 mod clinics;
 mod fsb;
 mod fso;

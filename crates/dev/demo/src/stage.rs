@@ -79,6 +79,11 @@ impl Stage {
         })
     }
 
+    /// Pseudonym keys that the clinics and the portal share.
+    pub(crate) const fn shared_keys(&self) -> &SecretString {
+        &self.shared
+    }
+
     /// Writes a clinic's folder: its key ring, and its example configuration with this stage's
     /// addresses.
     pub(crate) fn clinic(&self, example: Example, address: &str) -> Result<LoadedConfig, String> {

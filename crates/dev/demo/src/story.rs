@@ -3,9 +3,12 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
+
 use testbed::fhir::FhirServer;
 
 use crate::arguments::Arguments;
+use crate::citizens::{self, Citizen, City, DIPLOMAT, Door, EMPLOYEE, SWAPPED};
 use crate::clinics::{Clinic, Sent};
 use crate::stage::{Example, Stage};
 use crate::{fsb, fso, print, show};
@@ -19,6 +22,7 @@ pub(crate) async fn play(arguments: &Arguments) -> Result<(), String> {
     story.first_pass().await?;
     story.changes().await?;
     story.comparison().await?;
+    story.passes(arguments).await?;
     if let Some(folder) = &arguments.keep {
         let folder = folder.display();
         print::line(format!(
@@ -137,6 +141,85 @@ impl Story {
         self.fsb.reconcile(&mut self.stage).await?;
         self.fso.reconcile(&mut self.stage).await
     }
+}
+
+impl Story {
+    /// Citizens ask for passes, which are checked without network; a correction ends one.
+    async fn passes(&mut self, arguments: &Arguments) -> Result<(), String> {
+        print::heading(
+            "9. Months later: the FSO polyclinic gives two doses and tests two people, and three \
+             citizens ask for a pass",
+        );
+        let now = self.stage.clock.now();
+        let today = citizens::today(now);
+        fso::add_of_these_days(&self.fso_server, today);
+        self.send_to_registry(4).await?;
+        let city = City::open(&self.stage)?;
+        let mut strips = Vec::new();
+        for citizen in [&EMPLOYEE, &DIPLOMAT, &SWAPPED] {
+            strips.push((citizen, city.ask(citizen, now).await?));
+        }
+        for (citizen, strip) in &strips[..2] {
+            print::line(format!("\n  The code of today, {}:", citizen.who));
+            citizens::print_code(strip)?;
+        }
+
+        print::heading("10. At a restaurant, without network: keys and list were fetched before");
+        let before = Door::fetch(&city.publish(now).await?, city.root())?;
+        verdicts(&strips, &before, now, ["valid", "valid", "valid"])?;
+
+        print::heading("11. The laboratory corrects one test; the pass that stood on it ends");
+        fso::correct_yesterdays(&self.fso_server, today);
+        self.send_to_registry(1).await?;
+        let published = city.publish(now).await?;
+        print::line(format!(
+            "  {} passes ended; the signed list has {} bytes",
+            published.newly_ended,
+            published.revocations.len()
+        ));
+        city.refuse(&SWAPPED, now).await?;
+        let after = Door::fetch(&published, city.root())?;
+        verdicts(
+            &strips,
+            &after,
+            now,
+            ["valid", "valid", "invalid (revoked)"],
+        )?;
+        if let Some(folder) = &arguments.out {
+            let passes: Vec<_> = strips
+                .iter()
+                .map(|(citizen, strip)| (*citizen, strip.as_str()))
+                .collect();
+            citizens::write_out(folder, &passes, &published, city.root())?;
+            print::line(format!("  written to {}", folder.display()));
+        }
+        Ok(())
+    }
+
+    /// Sends what the FSO polyclinic has changed, so many records, to the registry.
+    async fn send_to_registry(&mut self, records: u64) -> Result<(), String> {
+        let sent = self.fso.send(&self.stage).await?;
+        expect("changed records", sent.events, records)?;
+        receive(&mut self.stage).await?;
+        self.fso.settle(&self.stage, sent).await
+    }
+}
+
+/// Prints the verdicts on the strips and compares them with what they must be.
+fn verdicts(
+    strips: &[(&Citizen, String)],
+    door: &Door,
+    now: DateTime<Utc>,
+    expected: [&str; 3],
+) -> Result<(), String> {
+    for ((citizen, strip), expected) in strips.iter().zip(expected) {
+        let verdict = door.judge(strip, now);
+        print::line(format!("  {}: {verdict}", citizen.who));
+        if verdict != expected {
+            return Err(format!("{verdict} instead of {expected}"));
+        }
+    }
+    Ok(())
 }
 
 fn expect(what: &str, found: u64, expected: u64) -> Result<(), String> {

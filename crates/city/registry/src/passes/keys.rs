@@ -71,7 +71,10 @@ impl PassKeys {
     ) -> Option<&SigningKey> {
         let end = window.map_or(now, Window::end);
         let fitting = self.signing.iter().filter(|key| {
-            key.products.contains(&product) && key.from <= now && now < key.until && end <= key.until
+            key.products.contains(&product)
+                && key.from <= now
+                && now < key.until
+                && end <= key.until
         });
         fitting.max_by_key(|key| key.from).map(|key| &key.key)
     }

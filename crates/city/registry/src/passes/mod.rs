@@ -18,9 +18,7 @@ use eligibility::{Eligibility, Rules, evaluate};
 use crate::reader::Reader;
 use crate::store::StoreError;
 
-pub use config::{
-    KeyProduct, MAX_STRIPS_PER_DAY, MOST_PER_WINDOW, PassKeyConfig, PassesConfig,
-};
+pub use config::{KeyProduct, MAX_STRIPS_PER_DAY, MOST_PER_WINDOW, PassKeyConfig, PassesConfig};
 pub use error::PassError;
 pub use issue::{Issued, Strip};
 pub use keys::{DatedKey, PassKeys, pass_id_key};
@@ -61,12 +59,7 @@ pub struct Passes {
 impl Passes {
     /// Issues by these rules, with these keys.
     #[must_use]
-    pub const fn new(
-        reader: Reader,
-        rules: Rules,
-        keys: PassKeys,
-        settings: PassSettings,
-    ) -> Self {
+    pub const fn new(reader: Reader, rules: Rules, keys: PassKeys, settings: PassSettings) -> Self {
         Self {
             reader,
             rules,
@@ -95,4 +88,3 @@ impl Passes {
         &self.keys
     }
 }
-

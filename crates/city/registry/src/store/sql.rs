@@ -38,7 +38,8 @@ pub(super) const COUNT_PASSES: &str = "INSERT INTO pass_count (name, begins_at, 
 
 /// Counts of passes whose window ends after `$1`, at most `$5`, in the order of their keys, from
 /// after the key `$2`, `$3`, `$4` on.
-pub(super) const OPEN_PASSES: &str = "SELECT name, begins_at, ends_at, issued, ended FROM pass_count
+pub(super) const OPEN_PASSES: &str =
+    "SELECT name, begins_at, ends_at, issued, ended FROM pass_count
     WHERE ends_at > $1 AND (name, begins_at, ends_at) > ($2, $3, $4)
     ORDER BY name, begins_at, ends_at LIMIT $5";
 
@@ -50,7 +51,8 @@ pub(super) const END_PASSES: &str = "UPDATE pass_count SET ended = $4
 pub(super) const PRUNE_PASSES: &str = "DELETE FROM pass_count WHERE ends_at <= $1";
 
 /// Next sequence of a publication: above the last one, and not below `$1`.
-pub(super) const NEXT_PUBLICATION: &str = "INSERT INTO pass_publication (id, sequence) VALUES (1, $1)
+pub(super) const NEXT_PUBLICATION: &str =
+    "INSERT INTO pass_publication (id, sequence) VALUES (1, $1)
     ON CONFLICT (id) DO UPDATE SET sequence = CASE
         WHEN pass_publication.sequence >= excluded.sequence THEN pass_publication.sequence + 1
         ELSE excluded.sequence END

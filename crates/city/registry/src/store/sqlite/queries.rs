@@ -15,9 +15,9 @@ use crate::store::rows::{
     value_subject,
 };
 use crate::store::sql::{
-    ALL_FACTS, ALL_PSEUDONYMS, COUNT_PASSES, END_PASSES, FAILURES, IS_CONTESTED, NEXT_PUBLICATION, OPEN_PASSES,
-    PRUNE_FAILURES, PRUNE_PASSES, PUT_FAILURES, REMOVE_FAILURES,
-    facts_of_pseudonyms, select_facts,
+    ALL_FACTS, ALL_PSEUDONYMS, COUNT_PASSES, END_PASSES, FAILURES, IS_CONTESTED, NEXT_PUBLICATION,
+    OPEN_PASSES, PRUNE_FAILURES, PRUNE_PASSES, PUT_FAILURES, REMOVE_FAILURES, facts_of_pseudonyms,
+    select_facts,
 };
 
 lookups!(SqliteExecutor, hex_list, id_list);

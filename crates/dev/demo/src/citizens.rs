@@ -1,0 +1,269 @@
+//! The citizens: who asks the city for a pass, gets it, and loses it when its fact is corrected.
+
+use std::fs;
+use std::path::Path;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use contract::{Pseudonym, Suite};
+use eligibility::{Language, Rules};
+use pass::Product;
+use pass::holder::{BirthDate, HolderAttributes, Person};
+use pass::keys::{PublicKey, SigningKey};
+use pass::qr::{QrCode, TerminalColours};
+use pass::revocation::{RevocationList, RevocationPayload};
+use pass::trust::TrustBundle;
+use pass::verify::{Held, verify};
+use pseudonym::{
+    CitizenPseudonyms, IdentifierKind, Policy, PolicyConfig, SharedKeys, StatedIdentifier,
+};
+use registry::passes::{DatedKey, Issued, PassKeys, PassSettings, Passes, Publication};
+use secrecy::{SecretBox, SecretString};
+
+use crate::print;
+use crate::stage::Stage;
+
+const RULES: &str = include_str!("../../../../config/pass-rules.toml");
+const ISSUER: &str = "RU-MOW";
+
+/// Days before and after the demo in which its signing keys hold.
+const KEY_DAYS: chrono::Days = chrono::Days::new(30);
+
+/// Citizen at the portal (all are invented), with what they type there.
+pub(crate) struct Citizen {
+    /// Name of the files that their pass goes into.
+    pub file: &'static str,
+    /// Who it is, for the reader.
+    pub who: &'static str,
+    identifier: (IdentifierKind, &'static str, Option<&'static str>),
+    names: [&'static str; 2],
+    born: (u8, u8),
+}
+
+/// Employee of the closed institution: two doses at its polyclinic.
+pub(crate) const EMPLOYEE: Citizen = Citizen {
+    file: "pass-fso",
+    who: "an employee whom only the FSO polyclinic knows, with the SNILS",
+    identifier: (IdentifierKind::Snils, "612-480-911 69", None),
+    names: ["Ольга", "Орлова"],
+    born: (14, 7),
+};
+
+/// Diplomat: a test, and no SNILS.
+pub(crate) const DIPLOMAT: Citizen = Citizen {
+    file: "pass-diplomat",
+    who: "a French diplomat, with the passport",
+    identifier: (IdentifierKind::PassportForeign, "12AB34567", Some("FR")),
+    names: ["Jean", "Dupont"],
+    born: (3, 3),
+};
+
+/// Person whose test was somebody else's.
+pub(crate) const SWAPPED: Citizen = Citizen {
+    file: "pass-ended",
+    who: "a patient whose sample was swapped, with the SNILS",
+    identifier: (IdentifierKind::Snils, "501-377-202 40", None),
+    names: ["Пётр", "Петров"],
+    born: (21, 11),
+};
+
+/// The portal and the issue of passes.
+pub(crate) struct City {
+    passes: Passes,
+    portal: CitizenPseudonyms,
+}
+
+/// What a verifier has fetched: it needs no network from then on.
+pub(crate) struct Door {
+    trust: TrustBundle,
+    revocations: RevocationList,
+}
+
+impl City {
+    /// Makes the keys of passes and takes the city's rules.
+    pub(crate) fn open(stage: &Stage) -> Result<Self, String> {
+        let rules = Rules::parse(RULES, Path::new("pass-rules.toml"));
+        let rules = rules.map_err(|error| error.to_string())?;
+        let now = stage.clock.now();
+        let signing = [Product::City, Product::Revocations].map(|product| DatedKey {
+            key: SigningKey::generate(),
+            products: vec![product],
+            from: now - KEY_DAYS,
+            until: now + KEY_DAYS,
+        });
+        let mut ids = Box::new([0; 32]);
+        getrandom::fill(ids.as_mut_slice()).map_err(|error| error.to_string())?;
+        let ids = pass::PassIdKey::new(&SecretBox::new(ids));
+        let keys = PassKeys::new(SigningKey::generate(), ids, signing.into());
+        let settings = PassSettings {
+            issuer: ISSUER.to_owned(),
+            strips_per_day: 1,
+            days_ahead: 3,
+            most_per_window: 10,
+        };
+        let shared = SharedKeys::parse(stage.shared_keys()).map_err(|error| error.to_string())?;
+        let policy = Policy::new(&PolicyConfig::default()).map_err(|error| error.to_string())?;
+        Ok(Self {
+            passes: Passes::new(stage.registry.reader().clone(), rules, keys, settings),
+            portal: CitizenPseudonyms::new(&shared, Suite::Hmac, policy),
+        })
+    }
+
+    /// Lets a citizen ask: prints the answer, and returns the strip of today.
+    pub(crate) async fn ask(
+        &self,
+        citizen: &Citizen,
+        now: DateTime<Utc>,
+    ) -> Result<String, String> {
+        let pseudonyms = self.pseudonyms(citizen)?;
+        let answer = self.passes.eligibility(&pseudonyms, now).await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        let until = answer.covered.first().and_then(|interval| interval.until);
+        print::line(format!("  {}:", citizen.who));
+        for reason in &answer.reasons {
+            let sentence = reason.sentence(Language::English);
+            print::line(format!("    {}: {sentence}", reason.as_str()));
+        }
+        let issued = self.passes.issue_days(&pseudonyms, citizen.holder()?, now);
+        match issued.await.map_err(|error| error.to_string())? {
+            Issued::Strips(strips) => {
+                let until = until.map_or_else(|| "the horizon".to_owned(), |day| day.to_string());
+                print::line(format!(
+                    "    entitled until {until}: {} strips, one for each day from today on",
+                    strips.len()
+                ));
+                let first = strips.into_iter().next();
+                first.map(|strip| strip.text).ok_or("no strip".to_owned())
+            }
+            other => Err(format!("{}: no pass but {other:?}", citizen.who)),
+        }
+    }
+
+    /// Asks for nothing but the reasons why there is no pass.
+    pub(crate) async fn refuse(&self, citizen: &Citizen, now: DateTime<Utc>) -> Result<(), String> {
+        let pseudonyms = self.pseudonyms(citizen)?;
+        let issued = self.passes.issue_days(&pseudonyms, citizen.holder()?, now);
+        match issued.await.map_err(|error| error.to_string())? {
+            Issued::Refused(reasons) => {
+                let sentences = reasons.iter().map(|reason| {
+                    let sentence = reason.sentence(Language::English);
+                    format!("{}: {sentence}", reason.as_str())
+                });
+                let sentences: Vec<_> = sentences.collect();
+                print::line(format!("  {}: {}", citizen.who, sentences.join("; ")));
+                Ok(())
+            }
+            other => Err(format!("{}: no refusal but {other:?}", citizen.who)),
+        }
+    }
+
+    /// Publishes what verifiers fetch.
+    pub(crate) async fn publish(&self, now: DateTime<Utc>) -> Result<Publication, String> {
+        let publishing = self.passes.publish(now);
+        publishing.await.map_err(|error| error.to_string())
+    }
+
+    /// Public key that verifiers pin.
+    pub(crate) fn root(&self) -> &PublicKey {
+        self.passes.keys().root()
+    }
+
+    fn pseudonyms(&self, citizen: &Citizen) -> Result<Vec<Pseudonym>, String> {
+        let (kind, value, country) = citizen.identifier;
+        let stated = StatedIdentifier {
+            kind,
+            value: SecretString::from(value),
+            country: country.map(str::to_owned),
+        };
+        let pseudonyms = self.portal.of(vec![stated]);
+        pseudonyms.map_err(|reason| reason.as_str().to_owned())
+    }
+}
+
+impl Citizen {
+    fn holder(&self) -> Result<HolderAttributes, String> {
+        let [given, family] = self.names.map(SecretString::from);
+        let (day, month) = self.born;
+        let birth = BirthDate::new(Some(day), Some(month)).map_err(|error| error.to_string())?;
+        Ok(HolderAttributes::disclosed_for(Person {
+            given_name: Some(&given),
+            family_name: Some(&family),
+            birth,
+        }))
+    }
+}
+
+impl Door {
+    /// Opens what was published, as a verifier that pins the root does.
+    pub(crate) fn fetch(published: &Publication, root: &PublicKey) -> Result<Self, String> {
+        let trust = TrustBundle::open(&published.trust, root, ISSUER);
+        let trust = trust.map_err(|error| error.to_string())?;
+        let list = trust.open_revocations(&published.revocations);
+        match list.map_err(|error| error.to_string())? {
+            RevocationPayload::Whole(revocations) => Ok(Self { trust, revocations }),
+            RevocationPayload::Delta(_) => Err("a delta was published, not a list".to_owned()),
+        }
+    }
+
+    /// Verdict on a pass, in the words of the verifier.
+    pub(crate) fn judge(&self, text: &str, now: DateTime<Utc>) -> String {
+        let held = Held {
+            trust: &self.trust,
+            revocations: &self.revocations,
+        };
+        let verdict = verify(text, Some(held), now);
+        match &verdict {
+            pass::verify::Verdict::Invalid(reason) => {
+                format!("{} ({})", verdict.as_str(), reason.as_str())
+            }
+            _ => verdict.as_str().to_owned(),
+        }
+    }
+}
+
+/// Prints the code of a pass.
+pub(crate) fn print_code(text: &str) -> Result<(), String> {
+    use std::io::IsTerminal as _;
+    let colours = if std::io::stdout().is_terminal() {
+        TerminalColours::Explicit
+    } else {
+        TerminalColours::DarkBackground
+    };
+    let code = QrCode::of_text(text).map_err(|error| error.to_string())?;
+    print::line(code.to_terminal(colours));
+    Ok(())
+}
+
+/// Writes passes and what verifiers fetch, for any tool to check.
+pub(crate) fn write_out(
+    folder: &Path,
+    passes: &[(&Citizen, &str)],
+    published: &Publication,
+    root: &PublicKey,
+) -> Result<(), String> {
+    fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        fs::write(&path, bytes).map_err(|error| cannot(&path, &error))
+    };
+    for (citizen, text) in passes {
+        let code = QrCode::of_text(text).map_err(|error| error.to_string())?;
+        write(
+            &format!("{}.txt", citizen.file),
+            text.as_bytes(),
+        )?;
+        write(&format!("{}.svg", citizen.file), code.to_svg().as_bytes())?;
+    }
+    write("trust.json", published.jwk_set.as_bytes())?;
+    write("trust.cose", &published.trust)?;
+    write("revocations.cose", &published.revocations)?;
+    write("root.json", format!("{:#}\n", root.jwk()).as_bytes())
+}
+
+fn cannot(path: &Path, error: &std::io::Error) -> String {
+    format!("{} cannot be written: {error}", path.display())
+}
+
+/// Date in the city.
+pub(crate) fn today(now: DateTime<Utc>) -> NaiveDate {
+    now.with_timezone(&chrono_tz::Europe::Moscow).date_naive()
+}
