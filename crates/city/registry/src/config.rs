@@ -11,8 +11,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use settings::SecretSource;
 use telemetry::{ListenConfig, LogConfig};
 
-use crate::passes::PassesConfig;
-
 /// Configuration file of the registry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,9 +24,6 @@ pub struct Config {
     /// `[consume]`.
     #[serde(default)]
     pub consume: ConsumeConfig,
-    /// `[passes]`: passes for citizens, where this registry issues them.
-    #[serde(default)]
-    pub passes: Option<PassesConfig>,
     /// `[listen]`: metrics and health, where wanted.
     #[serde(default)]
     pub listen: Option<ListenConfig>,

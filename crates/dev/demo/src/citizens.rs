@@ -247,10 +247,7 @@ pub(crate) fn write_out(
     };
     for (citizen, text) in passes {
         let code = QrCode::of_text(text).map_err(|error| error.to_string())?;
-        write(
-            &format!("{}.txt", citizen.file),
-            text.as_bytes(),
-        )?;
+        write(&format!("{}.txt", citizen.file), text.as_bytes())?;
         write(&format!("{}.svg", citizen.file), code.to_svg().as_bytes())?;
     }
     write("trust.json", published.jwk_set.as_bytes())?;

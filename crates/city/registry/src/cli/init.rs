@@ -13,12 +13,17 @@ use crate::{Keys, SecondLayerKey};
 const CONFIG: &str = include_str!("../../../../../config/city-registry.toml");
 /// Accounts, policies and limits of the broker, as commands.
 const RABBITMQ_SETUP: &str = include_str!("../../../../../config/rabbitmq-setup.sh");
-const FILES: [&str; 5] = [
+/// Rules by which facts entitle to a pass, and worked cases.
+const PASS_RULES: &str = include_str!("../../../../../config/pass-rules.toml");
+const PASS_RULES_CASES: &str = include_str!("../../../../../config/pass-rules-cases.toml");
+const FILES: [&str; 7] = [
     "city-registry.toml",
     "registry.key",
     "second-layer.key",
     "receipt.key",
     "rabbitmq-setup.sh",
+    "pass-rules.toml",
+    "pass-rules-cases.toml",
 ];
 
 #[derive(Debug, Args)]
@@ -67,6 +72,15 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
     print_line("for the [registry] section of every gateway's configuration:");
     print_public_keys(&Keys::new(private, Vec::new(), second_layer).with_receipt_key(receipt));
     print_rabbitmq_setup(&folder.join(FILES[4]))?;
+    for (name, text) in FILES[5..].iter().zip([PASS_RULES, PASS_RULES_CASES]) {
+        let path = folder.join(name);
+        files::write_new(&path, 0o644, text)
+            .map_err(|error| files::cannot_write(&path, error.kind()))?;
+    }
+    print_line(format!(
+        "the rules for passes: edit {rules}, then run: city-registry rules test --rules {rules}",
+        rules = folder.join(FILES[5]).display()
+    ));
     print_line(format!(
         "next: edit it, then run: city-registry --config {} check",
         config.display()

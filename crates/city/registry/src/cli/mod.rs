@@ -8,6 +8,7 @@ mod failure;
 mod init;
 mod keys;
 mod persons;
+mod rules;
 mod run;
 mod show;
 
@@ -40,7 +41,7 @@ struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 something failed and may succeed later (a server away), or nothing was \
 found; \
-2 wrong arguments; 78 the configuration, a key or an account has to be changed.";
+2 wrong arguments; 65 the rules give other answers than the worked cases expect; 78 the configuration, a key or an account has to be changed.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -61,6 +62,9 @@ enum Command {
     /// Look at names that records disagree about, and decide whose they are.
     #[command(subcommand)]
     Persons(persons::PersonsCommand),
+    /// Try the rules by which facts entitle to a pass.
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
     /// Look at a subject or at the counts.
     Show(show::ShowArguments),
 }
@@ -89,6 +93,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             let signals = program::DaemonSignals::listen()?;
             run::run(&run, &open()?, clock, signals.stop()?).await
         }
+        Command::Rules(command) => rules::rules(&command, &arguments.config, clock.now()).await,
         Command::Show(show) => show::show(&show, &open()?).await,
     }
 }

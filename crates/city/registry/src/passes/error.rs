@@ -17,8 +17,8 @@ pub enum PassError {
     Window(#[from] WindowError),
     /// No key signs the product now and is accepted until the pass ends.
     #[error(
-        "no key signs {product} now and is accepted until the window's end; add one to \
-         [[passes.keys]] days before the present one's `until`"
+        "no key signs {product} now and is accepted until the end of what it would sign; add the \
+         next key days before the present one's end"
     )]
     NoKey {
         /// What would be signed.

@@ -9,7 +9,7 @@ use pass::strip::issue_strip;
 use pass::window::{Coverage, Window, day_windows, paper_window};
 
 use super::person::Person;
-use super::{PassError, Passes};
+use super::{MOST_PER_WINDOW, PassError, Passes};
 use crate::store::{NameValue, PassKey};
 
 /// Strip as it is given to the citizen.
@@ -97,14 +97,14 @@ impl Passes {
             return Ok(Issued::Refused(eligibility.reasons));
         };
         // Before anything is counted: a pass that no verifier would take is not issued.
-        let last = windows.iter().copied().max_by_key(|window| window.end());
-        let key = self.keys.signing(Product::City, now, last);
+        let end = windows.iter().map(|window| window.end()).max();
+        let key = self.keys.signing(Product::City, now, end.unwrap_or(now));
         let key = key.ok_or(PassError::NoKey {
             product: Product::City.as_str(),
         })?;
         let keys: Vec<PassKey> = windows.iter().map(|window| key_of(name, *window)).collect();
         let counted = self.reader.store.count_passes(&keys, strips).await?;
-        let most = u32::from(self.settings.most_per_window);
+        let most = u32::from(self.settings.most_per_window.min(MOST_PER_WINDOW));
         let mut issued = Vec::new();
         for (window, before) in windows.into_iter().zip(counted) {
             for number in before..before.saturating_add(strips).min(most) {

@@ -4,7 +4,6 @@
 //! follows from both and its number under a key that is not in the database. When the facts of a
 //! person do not carry a window any more, the passes issued for it end.
 
-mod config;
 mod error;
 mod issue;
 mod keys;
@@ -18,10 +17,9 @@ use eligibility::{Eligibility, Rules, evaluate};
 use crate::reader::Reader;
 use crate::store::StoreError;
 
-pub use config::{KeyProduct, MAX_STRIPS_PER_DAY, MOST_PER_WINDOW, PassKeyConfig, PassesConfig};
 pub use error::PassError;
 pub use issue::{Issued, Strip};
-pub use keys::{DatedKey, PassKeys, pass_id_key};
+pub use keys::{DatedKey, PassKeys};
 pub use publish::Publication;
 
 /// Settings of the issue of passes.
@@ -33,19 +31,26 @@ pub struct PassSettings {
     pub strips_per_day: u16,
     /// Number of days after today that strips are issued for, 0 to 3.
     pub days_ahead: u8,
-    /// Most strips that are issued for one name and one window.
+    /// Most strips that are issued for one name and one window, up to [`MOST_PER_WINDOW`].
     pub most_per_window: u16,
 }
 
-impl From<&PassesConfig> for PassSettings {
-    fn from(config: &PassesConfig) -> Self {
-        Self {
-            issuer: config.issuer.clone(),
-            strips_per_day: config.strips_per_day.get(),
-            days_ahead: config.days_ahead,
-            most_per_window: config.most_per_window.get(),
-        }
-    }
+/// Most strips for one name and one window that may be set; it bounds the list of ended passes.
+pub const MOST_PER_WINDOW: u16 = 1000;
+
+/// Answers whether the person behind the pseudonyms is entitled to a pass by these rules, and until
+/// when, or why not.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn eligibility(
+    reader: &Reader,
+    rules: &Rules,
+    pseudonyms: &[Pseudonym],
+    now: DateTime<Utc>,
+) -> Result<Eligibility, StoreError> {
+    let person = person::Person::find(reader, pseudonyms).await?;
+    Ok(evaluate(rules, person.evidence(), now))
 }
 
 /// Issue of passes over a registry's store.
@@ -78,8 +83,7 @@ impl Passes {
         pseudonyms: &[Pseudonym],
         now: DateTime<Utc>,
     ) -> Result<Eligibility, StoreError> {
-        let person = person::Person::find(&self.reader, pseudonyms).await?;
-        Ok(evaluate(&self.rules, person.evidence(), now))
+        eligibility(&self.reader, &self.rules, pseudonyms, now).await
     }
 
     /// Keys of the passes.

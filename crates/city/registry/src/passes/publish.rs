@@ -122,7 +122,7 @@ impl Passes {
             lowest_revocations: sequence,
             issuer: self.settings.issuer.clone(),
         };
-        let signs_lists = self.keys.signing(Product::Revocations, now, None);
+        let signs_lists = self.keys.signing(Product::Revocations, now, now);
         let signs_lists = signs_lists.ok_or(PassError::NoKey {
             product: Product::Revocations.as_str(),
         })?;
