@@ -1,8 +1,8 @@
 //! Cost of issuing and of verifying a strip beside the bare ES256 of ring, interleaved in one run.
 //!
-//! `cargo bench -p pass`. A ratio is the time of the bare operation by the time of ours: 1 would be
-//! a pass for nothing. Goals: 0.80 for issue, 0.75 for verify, on one core. The median of the rounds
-//! counts, since each round runs both ways one after the other under the same load.
+//! `cargo bench -p pass`. A ratio is the time of the bare operation by the time of ours. Goals, on
+//! one core: 0.80 for issue, 0.75 for verification. The median of the rounds counts, since each
+//! round runs both ways one after the other under the same load.
 
 #![expect(clippy::print_stdout, reason = "the benchmark prints its figures")]
 
