@@ -12,6 +12,7 @@ mod killed;
 mod loop_check;
 mod many;
 mod outage;
+mod passes;
 mod persons;
 mod program;
 mod receipts;
