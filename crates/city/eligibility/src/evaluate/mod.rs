@@ -106,16 +106,21 @@ fn covered_days(rules: &Rules, history: &History, horizon: DayRange) -> Vec<DayR
         let Some(days) = in_force.within(horizon) else {
             continue;
         };
-        let suspended = suspensions(period, history);
+        let mut suspendable = Vec::new();
         for claim in claims(period, history) {
             let Some(claimed) = range_of(&claim).within(days) else {
                 continue;
             };
             if is_suspendable(period, claim.route) {
-                covered.extend(claimed.without(&suspended));
+                suspendable.push(claimed);
             } else {
                 covered.push(claimed);
             }
+        }
+        // Joined first: many facts make many claims, of few days.
+        let suspended = joined(suspensions(period, history));
+        for claimed in joined(suspendable) {
+            covered.extend(claimed.without(&suspended));
         }
     }
     joined(covered)
