@@ -1,4 +1,4 @@
-//! What facts prove under one period's rules: claims to be covered from a first day to a last.
+//! Claims that facts prove under one period's rules: to be covered from a first day to a last.
 
 use chrono::{Days, NaiveDate};
 use contract::{Fact, TestCode, TestResult, Vaccine};
@@ -6,21 +6,21 @@ use contract::{Fact, TestCode, TestResult, Vaccine};
 use crate::rules::{
     Booster, Gap, Period, RecoveredAndDose, Recovery, RecoveryDate, Route, Series, Validity,
 };
-use crate::span::Span;
+use crate::span::DateSpan;
 
 /// A dose that is on record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dose {
     pub(crate) vaccine: Vaccine,
     pub(crate) number: Option<u8>,
-    pub(crate) given: Span,
+    pub(crate) given: DateSpan,
 }
 
 /// A recovery that is on record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recovered {
-    pub(crate) began: Option<Span>,
-    pub(crate) well: Span,
+    pub(crate) began: Option<DateSpan>,
+    pub(crate) well: DateSpan,
 }
 
 /// A test that is on record.
@@ -28,7 +28,7 @@ pub(crate) struct Recovered {
 pub(crate) struct Tested {
     pub(crate) test: TestCode,
     pub(crate) result: TestResult,
-    pub(crate) taken: Span,
+    pub(crate) taken: DateSpan,
 }
 
 /// Facts of a person by kind, without those that lie in the future.
@@ -58,7 +58,7 @@ impl History {
                 occurred_on,
             } => self
                 .doses
-                .extend(Span::of(*occurred_on, today).map(|given| Dose {
+                .extend(DateSpan::of(*occurred_on, today).map(|given| Dose {
                     vaccine: *vaccine,
                     number: *dose_number,
                     given,
@@ -69,7 +69,7 @@ impl History {
                 occurred_on,
             } => self
                 .tests
-                .extend(Span::of(*occurred_on, today).map(|taken| Tested {
+                .extend(DateSpan::of(*occurred_on, today).map(|taken| Tested {
                     test: *test,
                     result: *result,
                     taken,
@@ -79,8 +79,8 @@ impl History {
                 occurred_on,
             } => self
                 .recoveries
-                .extend(Span::of(*occurred_on, today).map(|well| Recovered {
-                    began: began_on.and_then(|began| Span::of(began, today)),
+                .extend(DateSpan::of(*occurred_on, today).map(|well| Recovered {
+                    began: began_on.and_then(|began| DateSpan::of(began, today)),
                     well,
                 })),
         }
@@ -98,7 +98,7 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    fn new(route: Route, counts_from: Span, waiting_days: u32, validity: Validity) -> Self {
+    fn new(route: Route, counts_from: DateSpan, waiting_days: u32, validity: Validity) -> Self {
         Self {
             route,
             first: later(counts_from.latest, waiting_days),
@@ -143,7 +143,7 @@ pub(crate) fn claims(period: &Period, history: &History) -> Vec<Claim> {
 }
 
 /// Dates of the doses that complete a series.
-fn complete_series(series: &Series, doses: &[Dose]) -> Vec<Span> {
+fn complete_series(series: &Series, doses: &[Dose]) -> Vec<DateSpan> {
     let firsts = || doses_of(doses, &series.first);
     let Some(second) = &series.second else {
         return firsts().map(|dose| dose.given).collect();
@@ -164,7 +164,7 @@ fn doses_of<'a>(doses: &'a [Dose], vaccines: &[Vaccine]) -> impl Iterator<Item =
 }
 
 /// Dates of the later of a recovery and a dose that make a series together.
-fn recovered_and_dosed(rule: &RecoveredAndDose, history: &History) -> Vec<Span> {
+fn recovered_and_dosed(rule: &RecoveredAndDose, history: &History) -> Vec<DateSpan> {
     let mut ends = Vec::new();
     for dose in doses_of(&history.doses, &rule.vaccines) {
         for recovery in &history.recoveries {
@@ -175,7 +175,11 @@ fn recovered_and_dosed(rule: &RecoveredAndDose, history: &History) -> Vec<Span> 
 }
 
 /// Date of the later of a recovery and a dose, if the days between them fit.
-fn completed_by_recovery(rule: &RecoveredAndDose, dose: Span, well: Span) -> Option<Span> {
+fn completed_by_recovery(
+    rule: &RecoveredAndDose,
+    dose: DateSpan,
+    well: DateSpan,
+) -> Option<DateSpan> {
     if rule.dose_may_come_first && rule.gap.min == 0 {
         // The order does not matter, and so it need not be known.
         let close = dose.surely_within(well, rule.gap.max);
@@ -188,7 +192,7 @@ fn completed_by_recovery(rule: &RecoveredAndDose, dose: Span, well: Span) -> Opt
 }
 
 /// Claims of doses that were given long enough after a complete series.
-fn boosted(booster: &Booster, doses: &[Dose], completed: &[Span]) -> Vec<Claim> {
+fn boosted(booster: &Booster, doses: &[Dose], completed: &[DateSpan]) -> Vec<Claim> {
     let gap = Gap {
         min: booster.min_days_after,
         max: None,

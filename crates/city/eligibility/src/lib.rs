@@ -1,4 +1,4 @@
-//! Which facts entitle a person to a pass, and when: the city's rules as data.
+//! The city's rules as data: which facts entitle a person to a pass, and when.
 //!
 //! [`Rules`] are read from TOML; [`evaluate`] applies them to a person's facts and returns the days
 //! that are covered, or the reasons why today is not. Nothing here reads a file or asks the time.
@@ -16,7 +16,7 @@ mod rules;
 mod span;
 mod suspensions;
 
-pub use cases::{CaseResult, Cases, Outcome, run_cases};
+pub use cases::{CaseOutcome, CaseResult, Cases, run_cases};
 pub use day_ranges::Interval;
 pub use evaluate::{Eligibility, Evidence, HORIZON_DAYS, MAX_FACTS, evaluate};
 pub use reason::{Language, Reason};

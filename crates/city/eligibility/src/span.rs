@@ -7,12 +7,12 @@ use crate::rules::Gap;
 
 /// Days from the earliest to the latest that a date may mean, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
+pub(crate) struct DateSpan {
     pub(crate) earliest: NaiveDate,
     pub(crate) latest: NaiveDate,
 }
 
-impl Span {
+impl DateSpan {
     /// Days that a date may mean, none of them after today; `None` for a date in the future.
     ///
     /// What is on record has happened, so of a month or year that is not over only the days up to

@@ -6,7 +6,7 @@ use contract::TestResult;
 use crate::claims::{History, later};
 use crate::day_ranges::DayRange;
 use crate::rules::{Period, PositiveTest};
-use crate::span::Span;
+use crate::span::DateSpan;
 
 /// Days on which a positive test may be in effect.
 pub(crate) fn suspensions(period: &Period, history: &History) -> Vec<DayRange> {
@@ -25,7 +25,7 @@ pub(crate) fn suspensions(period: &Period, history: &History) -> Vec<DayRange> {
 }
 
 /// First day on which the suspension has surely ended.
-fn end_of(rule: &PositiveTest, taken: Span, history: &History) -> NaiveDate {
+fn end_of(rule: &PositiveTest, taken: DateSpan, history: &History) -> NaiveDate {
     let by_days = rule.days.map(|days| later(taken.latest, days));
     let recoveries = history.recoveries.iter().map(|recovery| recovery.well);
     let by_recovery = recoveries

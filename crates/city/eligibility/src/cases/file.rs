@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+/// The whole file of worked cases.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CasesFile {
@@ -10,6 +11,7 @@ pub(super) struct CasesFile {
     pub(super) cases: Vec<CaseTable>,
 }
 
+/// A section `[[case]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CaseTable {
@@ -20,22 +22,24 @@ pub(super) struct CaseTable {
     pub(super) in_doubt: bool,
     #[serde(default)]
     pub(super) facts: Vec<Spanned<FactTable>>,
-    pub(super) covered: Vec<Spanned<IntervalTable>>,
+    pub(super) covered: Vec<Spanned<CoveredTable>>,
     #[serde(default)]
     pub(super) reasons: Vec<Spanned<String>>,
 }
 
+/// Days that are covered, both ends included.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct IntervalTable {
+pub(super) struct CoveredTable {
     pub(super) first: Spanned<String>,
     pub(super) last: Option<Spanned<String>>,
 }
 
+/// A fact; which keys it has depends on its kind.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FactTable {
-    pub(super) kind: Kind,
+    pub(super) kind: FactWord,
     pub(super) on: Spanned<String>,
     pub(super) vaccine: Option<Spanned<String>>,
     pub(super) dose: Option<Spanned<u8>>,
@@ -45,9 +49,10 @@ pub(super) struct FactTable {
     pub(super) began: Option<Spanned<String>>,
 }
 
+/// Kind of a fact, as the file names it.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Kind {
+pub(super) enum FactWord {
     Vaccination,
     Test,
     Recovery,

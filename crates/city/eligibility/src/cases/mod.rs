@@ -6,5 +6,5 @@ mod reading;
 #[cfg(test)]
 mod tests;
 
-pub use outcome::{CaseResult, Outcome, run_cases};
+pub use outcome::{CaseOutcome, CaseResult, run_cases};
 pub use reading::Cases;

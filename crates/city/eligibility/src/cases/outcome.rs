@@ -8,12 +8,12 @@ use crate::evaluate::{Eligibility, Evidence, evaluate_on};
 use crate::reason::Reason;
 use crate::rules::{Rules, date_in};
 
-/// What became of a case.
+/// Outcome of a worked case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CaseOutcome {
     /// The rules give the right answer.
     Passed,
-    /// They give another.
+    /// The rules give another answer.
     Failed {
         /// Days that the case expects to be covered.
         expected_days: Vec<Interval>,
@@ -29,23 +29,23 @@ pub enum Outcome {
 pub struct CaseResult {
     /// Name of the case.
     pub name: String,
-    /// What became of it.
-    pub outcome: Outcome,
+    /// Outcome of the case.
+    pub outcome: CaseOutcome,
 }
 
 impl CaseResult {
     /// True where the rules give the right answer.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.outcome == Outcome::Passed
+        self.outcome == CaseOutcome::Passed
     }
 }
 
 impl fmt::Display for CaseResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.outcome {
-            Outcome::Passed => write!(f, "passed: {}", self.name),
-            Outcome::Failed {
+            CaseOutcome::Passed => write!(f, "passed: {}", self.name),
+            CaseOutcome::Failed {
                 expected_days,
                 expected_reasons,
                 given,
@@ -92,7 +92,7 @@ pub fn run_cases(rules: &Rules, cases: &Cases) -> Vec<CaseResult> {
     results.collect()
 }
 
-fn run(rules: &Rules, case: &Case) -> Outcome {
+fn run(rules: &Rules, case: &Case) -> CaseOutcome {
     let evidence = if case.in_doubt {
         Evidence::InDoubt
     } else {
@@ -105,9 +105,9 @@ fn run(rules: &Rules, case: &Case) -> Outcome {
     let mut expected_reasons = case.reasons.clone();
     expected_reasons.sort_unstable();
     if given.covered == case.covered && given.reasons == expected_reasons {
-        return Outcome::Passed;
+        return CaseOutcome::Passed;
     }
-    Outcome::Failed {
+    CaseOutcome::Failed {
         expected_days: case.covered.clone(),
         expected_reasons,
         given,

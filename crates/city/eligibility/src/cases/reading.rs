@@ -8,11 +8,11 @@ use contract::{Fact, PartialDate};
 use settings::SettingsError;
 use toml::Spanned;
 
-use super::file::{CaseTable, CasesFile, FactTable, IntervalTable, Kind};
+use super::file::{CaseTable, CasesFile, CoveredTable, FactTable, FactWord};
 use crate::day_ranges::Interval;
 use crate::names;
 use crate::reason::Reason;
-use crate::rules::Position;
+use crate::rules::FilePosition;
 
 /// Highest number of a dose.
 const MAX_DOSE: u8 = 9;
@@ -47,7 +47,7 @@ impl Cases {
             let help = "add a section [[case]] with a name, facts and the right answer";
             return Err(settings::mistake(path, "there is no case", help));
         }
-        let position = Position { text, path };
+        let position = FilePosition { text, path };
         let mut cases: Vec<Case> = Vec::with_capacity(file.cases.len());
         for table in &file.cases {
             let case = read_case(&position, table)?;
@@ -67,7 +67,7 @@ impl Cases {
     }
 }
 
-fn read_case(position: &Position<'_>, table: &CaseTable) -> Result<Case, SettingsError> {
+fn read_case(position: &FilePosition<'_>, table: &CaseTable) -> Result<Case, SettingsError> {
     let at = DateTime::parse_from_rfc3339(table.at.get_ref()).map_err(|_| {
         let what = format!("`{}` is not a date and time", table.at.get_ref());
         let help = "write it as \"2021-11-01T12:00:00+03:00\"";
@@ -98,8 +98,8 @@ fn read_case(position: &Position<'_>, table: &CaseTable) -> Result<Case, Setting
 }
 
 fn read_interval(
-    position: &Position<'_>,
-    table: &Spanned<IntervalTable>,
+    position: &FilePosition<'_>,
+    table: &Spanned<CoveredTable>,
 ) -> Result<Interval, SettingsError> {
     let written = table.get_ref();
     let from = read_day(position, &written.first)?;
@@ -115,14 +115,20 @@ fn read_interval(
     })
 }
 
-fn read_day(position: &Position<'_>, day: &Spanned<String>) -> Result<NaiveDate, SettingsError> {
+fn read_day(
+    position: &FilePosition<'_>,
+    day: &Spanned<String>,
+) -> Result<NaiveDate, SettingsError> {
     NaiveDate::parse_from_str(day.get_ref(), "%Y-%m-%d").map_err(|_| {
         let what = format!("`{}` is not a date", day.get_ref());
         position.mistake(&day.span(), what, "write it as \"2021-06-28\"")
     })
 }
 
-fn read_reason(position: &Position<'_>, code: &Spanned<String>) -> Result<Reason, SettingsError> {
+fn read_reason(
+    position: &FilePosition<'_>,
+    code: &Spanned<String>,
+) -> Result<Reason, SettingsError> {
     let found = Reason::ALL
         .into_iter()
         .find(|reason| reason.as_str() == code.get_ref());
@@ -133,7 +139,10 @@ fn read_reason(position: &Position<'_>, code: &Spanned<String>) -> Result<Reason
     })
 }
 
-fn read_fact(position: &Position<'_>, table: &Spanned<FactTable>) -> Result<Fact, SettingsError> {
+fn read_fact(
+    position: &FilePosition<'_>,
+    table: &Spanned<FactTable>,
+) -> Result<Fact, SettingsError> {
     let fact = table.get_ref();
     refuse_stray_keys(position, fact)?;
     let at = table.span();
@@ -143,7 +152,7 @@ fn read_fact(position: &Position<'_>, table: &Spanned<FactTable>) -> Result<Fact
     };
     let occurred_on = read_partial(position, &fact.on)?;
     match fact.kind {
-        Kind::Vaccination => {
+        FactWord::Vaccination => {
             let vaccine = fact.vaccine.as_ref().ok_or_else(|| missing("vaccine"))?;
             Ok(Fact::Vaccination {
                 vaccine: read_name(position, vaccine, names::vaccine, names::all_vaccines)?,
@@ -152,7 +161,7 @@ fn read_fact(position: &Position<'_>, table: &Spanned<FactTable>) -> Result<Fact
                 occurred_on,
             })
         }
-        Kind::Test => {
+        FactWord::Test => {
             let test = fact.test.as_ref().ok_or_else(|| missing("test"))?;
             let result = fact.result.as_ref().ok_or_else(|| missing("result"))?;
             Ok(Fact::Test {
@@ -161,7 +170,7 @@ fn read_fact(position: &Position<'_>, table: &Spanned<FactTable>) -> Result<Fact
                 occurred_on,
             })
         }
-        Kind::Recovery => {
+        FactWord::Recovery => {
             let began = fact.began.as_ref();
             let began = began.map(|began| read_partial(position, began));
             Ok(Fact::Recovery {
@@ -173,7 +182,7 @@ fn read_fact(position: &Position<'_>, table: &Spanned<FactTable>) -> Result<Fact
 }
 
 /// Refuses keys that belong to another kind of fact.
-fn refuse_stray_keys(position: &Position<'_>, fact: &FactTable) -> Result<(), SettingsError> {
+fn refuse_stray_keys(position: &FilePosition<'_>, fact: &FactTable) -> Result<(), SettingsError> {
     let vaccination = [
         fact.vaccine.as_ref().map(Spanned::span),
         fact.dose.as_ref().map(Spanned::span),
@@ -185,9 +194,9 @@ fn refuse_stray_keys(position: &Position<'_>, fact: &FactTable) -> Result<(), Se
     ];
     let recovery = [fact.began.as_ref().map(Spanned::span)];
     let groups = match fact.kind {
-        Kind::Vaccination => [&test[..], &recovery[..]],
-        Kind::Test => [&vaccination[..], &recovery[..]],
-        Kind::Recovery => [&vaccination[..], &test[..]],
+        FactWord::Vaccination => [&test[..], &recovery[..]],
+        FactWord::Test => [&vaccination[..], &recovery[..]],
+        FactWord::Recovery => [&vaccination[..], &test[..]],
     };
     match groups.into_iter().flatten().flatten().next() {
         None => Ok(()),
@@ -200,7 +209,7 @@ fn refuse_stray_keys(position: &Position<'_>, fact: &FactTable) -> Result<(), Se
 }
 
 fn read_name<T>(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     name: &Spanned<String>,
     find: fn(&str) -> Option<T>,
     all: fn() -> String,
@@ -212,7 +221,7 @@ fn read_name<T>(
 }
 
 fn read_dose(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     dose: Option<&Spanned<u8>>,
 ) -> Result<Option<u8>, SettingsError> {
     match dose {
@@ -226,7 +235,7 @@ fn read_dose(
 }
 
 fn read_partial(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     date: &Spanned<String>,
 ) -> Result<PartialDate, SettingsError> {
     date.get_ref().parse().map_err(|_| {

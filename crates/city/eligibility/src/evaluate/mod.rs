@@ -20,7 +20,7 @@ pub const MAX_FACTS: usize = 512;
 /// Facts that are known about a person.
 #[derive(Debug, Clone, Copy)]
 pub enum Evidence<'a> {
-    /// It is not certain whose the facts are: names conflict, or they lead to two subjects.
+    /// Facts whose owner is not certain: names conflict, or they lead to two subjects.
     InDoubt,
     /// Asserted facts of one subject; none where nothing is known about the person.
     Facts(&'a [Fact]),
@@ -106,16 +106,21 @@ fn covered_days(rules: &Rules, history: &History, horizon: DayRange) -> Vec<DayR
         let Some(days) = in_force.within(horizon) else {
             continue;
         };
-        let suspended = suspensions(period, history);
+        let mut suspendable = Vec::new();
         for claim in claims(period, history) {
             let Some(claimed) = range_of(&claim).within(days) else {
                 continue;
             };
             if is_suspendable(period, claim.route) {
-                covered.extend(claimed.without(&suspended));
+                suspendable.push(claimed);
             } else {
                 covered.push(claimed);
             }
+        }
+        // Joined first: many facts make many claims, of few days.
+        let suspended = joined(suspensions(period, history));
+        for claimed in joined(suspendable) {
+            covered.extend(claimed.without(&suspended));
         }
     }
     joined(covered)
@@ -150,8 +155,8 @@ fn reasons(period: &Period, history: &History, today: NaiveDate) -> Vec<Reason> 
     reasons.into_iter().collect()
 }
 
-/// Reason why a claim does not cover a day. The end is looked at first: where the dates leave no day
-/// that is surely covered, both would hold.
+/// Reason why a claim does not cover a day. The end is looked at first: where the dates leave no
+/// day that is surely covered, both would hold.
 fn unmet(claim: &Claim, today: NaiveDate) -> Option<Reason> {
     if claim.last.is_some_and(|last| last < today) {
         return Some(match claim.route {

@@ -5,6 +5,7 @@ use toml::Spanned;
 
 use super::model::{RecoveryDate, Route};
 
+/// The whole file of rules.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RulesFile {
@@ -14,6 +15,7 @@ pub(super) struct RulesFile {
     pub(super) periods: Vec<PeriodTable>,
 }
 
+/// A section `[[period]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PeriodTable {
@@ -31,6 +33,7 @@ pub(super) struct PeriodTable {
     pub(super) positive_test: Option<Spanned<PositiveTestTable>>,
 }
 
+/// A section `[[period.series]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SeriesTable {
@@ -42,6 +45,7 @@ pub(super) struct SeriesTable {
     pub(super) valid: Spanned<ValidTable>,
 }
 
+/// A section `[[period.booster]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BoosterTable {
@@ -51,6 +55,7 @@ pub(super) struct BoosterTable {
     pub(super) valid: Spanned<ValidTable>,
 }
 
+/// The section `[period.recovered_and_dose]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RecoveredAndDoseTable {
@@ -61,6 +66,7 @@ pub(super) struct RecoveredAndDoseTable {
     pub(super) valid: Spanned<ValidTable>,
 }
 
+/// The section `[period.recovery]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RecoveryTable {
@@ -69,6 +75,7 @@ pub(super) struct RecoveryTable {
     pub(super) valid: Spanned<ValidTable>,
 }
 
+/// A section `[[period.test]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TestTable {
@@ -76,6 +83,7 @@ pub(super) struct TestTable {
     pub(super) calendar_days: Spanned<u32>,
 }
 
+/// The section `[period.positive_test]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PositiveTestTable {
@@ -84,6 +92,7 @@ pub(super) struct PositiveTestTable {
     pub(super) recovery_ends: bool,
 }
 
+/// Days between two events: `interval_days = { min = 21, max = 180 }`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct IntervalTable {
@@ -91,6 +100,7 @@ pub(super) struct IntervalTable {
     pub(super) max: Option<Spanned<u32>>,
 }
 
+/// A validity: `valid = { months = 6 }`; one of the keys.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ValidTable {

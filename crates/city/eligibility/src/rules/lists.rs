@@ -4,12 +4,12 @@ use contract::{TestCode, Vaccine};
 use settings::SettingsError;
 use toml::Spanned;
 
-use super::position::Position;
+use super::position::FilePosition;
 use crate::names;
 
 /// Reads the names of vaccines.
 pub(super) fn vaccines(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     listed: &[Spanned<String>],
 ) -> Result<Vec<Vaccine>, SettingsError> {
     let mut vaccines = Vec::with_capacity(listed.len());
@@ -30,7 +30,7 @@ pub(super) fn vaccines(
 
 /// Reads a list that must not be empty, of vaccines that the period accepts.
 pub(super) fn accepted(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     listed: &Spanned<Vec<Spanned<String>>>,
     accepted: &[Vaccine],
 ) -> Result<Vec<Vaccine>, SettingsError> {
@@ -55,7 +55,7 @@ pub(super) fn accepted(
 
 /// Reads a list of LOINC codes that must not be empty and must not repeat one of `before`.
 pub(super) fn tests(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     listed: &Spanned<Vec<Spanned<String>>>,
     before: &[TestCode],
 ) -> Result<Vec<TestCode>, SettingsError> {

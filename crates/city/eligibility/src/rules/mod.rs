@@ -13,5 +13,5 @@ pub(crate) use model::{
     Booster, Gap, Period, PositiveTest, RecoveredAndDose, Recovery, RecoveryDate, Route, Series,
     Validity, date_in,
 };
-pub(crate) use position::Position;
+pub(crate) use position::FilePosition;
 pub use reading::{MAX_DAYS, MAX_MONTHS};

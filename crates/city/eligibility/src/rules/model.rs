@@ -155,7 +155,7 @@ pub(crate) struct TestGroup {
     pub(crate) calendar_days: u32,
 }
 
-/// What a positive test suspends, and until when.
+/// Effect of a positive test: what it suspends, and until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PositiveTest {
     pub(crate) suspends: Vec<Route>,
@@ -188,7 +188,7 @@ pub(crate) struct Gap {
     pub(crate) max: Option<u32>,
 }
 
-/// How long something holds after the day it counts from.
+/// Time for which something holds after the day it counts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Validity {
     /// To the end of the day with the same number so many months later, or of that month's last day

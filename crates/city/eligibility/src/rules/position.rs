@@ -7,12 +7,12 @@ use settings::{Mistake, SettingsError};
 
 /// The text in which positions are counted, and the path that errors name.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Position<'a> {
+pub(crate) struct FilePosition<'a> {
     pub(crate) text: &'a str,
     pub(crate) path: &'a Path,
 }
 
-impl Position<'_> {
+impl FilePosition<'_> {
     /// Makes an error of the text at a byte range.
     pub(crate) fn mistake(
         &self,

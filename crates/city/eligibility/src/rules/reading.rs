@@ -17,7 +17,7 @@ use super::model::{
     Booster, Gap, Period, PositiveTest, RecoveredAndDose, Recovery, Rules, SecondDose, Series,
     TestGroup, Validity,
 };
-use super::position::Position;
+use super::position::FilePosition;
 
 /// Most days that any number of days in the rules may say: about a hundred years.
 pub const MAX_DAYS: u32 = 36_500;
@@ -35,7 +35,7 @@ impl Rules {
     /// [`SettingsError::Wrong`], with the position and what to change.
     pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
         let file: RulesFile = settings::parse(text, path)?;
-        let position = Position { text, path };
+        let position = FilePosition { text, path };
         let zone = file.zone.get_ref().parse::<Tz>().map_err(|_| {
             let what = format!("no time zone is called `{}`", file.zone.get_ref());
             let help = "write a name of the IANA list, such as \"Europe/Moscow\"";
@@ -63,7 +63,7 @@ impl Rules {
     }
 }
 
-fn read_period(position: &Position<'_>, table: &PeriodTable) -> Result<Period, SettingsError> {
+fn read_period(position: &FilePosition<'_>, table: &PeriodTable) -> Result<Period, SettingsError> {
     let accepted_vaccines = lists::vaccines(position, &table.accepted_vaccines)?;
     let mut period = Period {
         from: read_date(position, &table.from)?,
@@ -104,7 +104,7 @@ fn read_period(position: &Position<'_>, table: &PeriodTable) -> Result<Period, S
 }
 
 fn read_series(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     table: &SeriesTable,
     period: &Period,
 ) -> Result<Series, SettingsError> {
@@ -143,7 +143,7 @@ fn read_series(
 }
 
 fn read_booster(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     table: &BoosterTable,
     period: &Period,
 ) -> Result<Booster, SettingsError> {
@@ -158,7 +158,7 @@ fn read_booster(
 }
 
 fn read_recovered_and_dose(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     table: &RecoveredAndDoseTable,
     period: &Period,
 ) -> Result<RecoveredAndDose, SettingsError> {
@@ -173,7 +173,7 @@ fn read_recovered_and_dose(
 }
 
 fn read_or_all_accepted(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     listed: Option<&Spanned<Vec<Spanned<String>>>>,
     period: &Period,
 ) -> Result<Vec<Vaccine>, SettingsError> {
@@ -184,7 +184,7 @@ fn read_or_all_accepted(
 }
 
 fn read_recovery(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     table: &RecoveryTable,
 ) -> Result<Recovery, SettingsError> {
     let validity = read_validity(position, &table.valid)?;
@@ -196,7 +196,7 @@ fn read_recovery(
 }
 
 fn read_tests(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     table: &TestTable,
     before: &[TestCode],
 ) -> Result<TestGroup, SettingsError> {
@@ -207,7 +207,7 @@ fn read_tests(
 }
 
 fn read_positive_test(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     table: &Spanned<PositiveTestTable>,
 ) -> Result<PositiveTest, SettingsError> {
     let written = table.get_ref();
@@ -229,7 +229,10 @@ fn read_positive_test(
     })
 }
 
-fn read_date(position: &Position<'_>, date: &Spanned<String>) -> Result<NaiveDate, SettingsError> {
+fn read_date(
+    position: &FilePosition<'_>,
+    date: &Spanned<String>,
+) -> Result<NaiveDate, SettingsError> {
     NaiveDate::parse_from_str(date.get_ref(), "%Y-%m-%d").map_err(|_| {
         let what = format!("`{}` is not a date", date.get_ref());
         position.mistake(&date.span(), what, "write it as \"2021-06-28\"")
@@ -237,7 +240,7 @@ fn read_date(position: &Position<'_>, date: &Spanned<String>) -> Result<NaiveDat
 }
 
 fn read_days(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     days: &Spanned<u32>,
     least: u32,
 ) -> Result<u32, SettingsError> {
@@ -245,7 +248,7 @@ fn read_days(
 }
 
 fn read_number(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     number: &Spanned<u32>,
     least: u32,
     most: u32,
@@ -260,7 +263,7 @@ fn read_number(
 
 /// Reads an interval; `floor` is the least that it says, whatever is written.
 fn read_gap(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     table: Option<&Spanned<IntervalTable>>,
     floor: u32,
 ) -> Result<Gap, SettingsError> {
@@ -285,7 +288,7 @@ fn read_gap(
 }
 
 fn read_validity(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     table: &Spanned<ValidTable>,
 ) -> Result<Validity, SettingsError> {
     let written = table.get_ref();
@@ -305,7 +308,7 @@ fn read_validity(
 
 /// Reads a waiting time that leaves something of the validity.
 fn read_waiting(
-    position: &Position<'_>,
+    position: &FilePosition<'_>,
     waiting: &Spanned<u32>,
     validity: Validity,
 ) -> Result<u32, SettingsError> {

@@ -169,6 +169,24 @@ fn without_days_only_a_later_recovery_ends_a_suspension() {
 }
 
 #[test]
+fn a_booster_counts_from_the_series_that_was_surely_complete_first() {
+    let valid = "valid = { months = 6 }\n";
+    let rules = rules(&format!(
+        "{ONE_DOSE}valid = {{ days = 1 }}\n[[period.booster]]\nmin_days_after = 90\n\
+         waiting_days = 0\n{valid}"
+    ));
+    // 90 days before 13 August is 15 May; the dose of May alone might have been given later.
+    let facts = [
+        dose("2021-05", None),
+        dose("2021-05-15", None),
+        dose("2021-08-13", None),
+    ];
+    assert!(answer(&rules, &facts, "2021-09-01").covers(day("2021-09-01")));
+    let late = [facts[0].clone(), facts[2].clone()];
+    assert_eq!(answer(&rules, &late, "2021-09-01").covered, []);
+}
+
+#[test]
 fn more_facts_than_one_person_has_leave_the_person_in_doubt() {
     let rules = rules(&format!("{ONE_DOSE}valid = {{ no_end = true }}\n"));
     let mut facts = vec![dose("2021-07-01", None); MAX_FACTS];
