@@ -58,15 +58,13 @@ impl Envelope {
         if critical(&sign1.protected.header) || critical(&sign1.unprotected) {
             return Err(ContainerFault::Critical);
         }
-        let algorithm = algorithm_of(&sign1.protected.header)?;
         let signed = sign1.tbs_data(&[]);
-        let mut kid = sign1.protected.header.key_id;
-        if kid.is_empty() {
-            kid = sign1.unprotected.key_id;
-        }
-        if kid.is_empty() {
-            return Err(ContainerFault::KeyIdMissing);
-        }
+        let protected = sign1.protected.header;
+        let kid = [protected.key_id.clone(), sign1.unprotected.key_id]
+            .into_iter()
+            .find(|kid| !kid.is_empty())
+            .ok_or(ContainerFault::KeyIdMissing)?;
+        let algorithm = algorithm_of(&protected)?;
         Ok(Self {
             algorithm,
             kid,
