@@ -42,9 +42,17 @@ pub(crate) struct VerifyArguments {
     /// Trust bundle of the city.
     #[arg(long, value_name = "trust.cose")]
     pub(crate) trust: PathBuf,
-    /// Revocation list of the city.
-    #[arg(long, value_name = "revocations.cose")]
-    pub(crate) revocations: PathBuf,
+    /// Revocation list of the city; may be given several times: the whole list first, then the
+    /// deltas in their order.
+    #[arg(long, value_name = "revocations.cose", required = true)]
+    pub(crate) revocations: Vec<PathBuf>,
+    /// Trust bundle that was used before. The new one is refused if it is older, or another one of
+    /// the same number: a replay.
+    #[arg(long, value_name = "trust.cose")]
+    pub(crate) known_trust: Option<PathBuf>,
+    /// Text that names the city as the issuer in every pass.
+    #[arg(long, value_name = "TEXT", default_value = "RU-MOW")]
+    pub(crate) issuer: String,
     /// Checks as if it were this time, such as 2026-11-29T18:00:00+03:00; default: now.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) at: Option<DateTime<Utc>>,

@@ -2,22 +2,22 @@
 
 use std::process::ExitCode;
 
-/// End of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// End of a run; of several checks, the run has the greatest of their ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ending {
     /// Everything that was checked is valid. Exit code 0.
     Valid,
+    /// Valid by data that are older than they should be. Exit code 3.
+    Stale,
     /// Something that was checked is invalid, or differs from what a test vector expects. Exit
     /// code 1.
     Invalid,
-    /// Arguments or files that cannot be used. Exit code 2, as clap's own.
-    WrongArguments,
-    /// Valid by data that are older than they should be. Exit code 3.
-    Stale,
     /// There is no answer, because data are missing or too old. Exit code 4.
     CannotTell,
     /// The clock of the machine is before the time at which the data were issued. Exit code 5.
     ClockWrong,
+    /// Arguments or files that cannot be used. Exit code 2, as clap's own.
+    WrongArguments,
 }
 
 impl Ending {
@@ -30,27 +30,6 @@ impl Ending {
             Self::Stale => 3,
             Self::CannotTell => 4,
             Self::ClockWrong => 5,
-        }
-    }
-
-    /// Of the ends of two checks the one that the whole run has: the wrong clock before "cannot
-    /// tell", that before "invalid", that before "stale".
-    pub(crate) fn worse(self, other: Self) -> Self {
-        if self.rank() >= other.rank() {
-            self
-        } else {
-            other
-        }
-    }
-
-    const fn rank(self) -> u8 {
-        match self {
-            Self::Valid => 0,
-            Self::Stale => 1,
-            Self::Invalid => 2,
-            Self::CannotTell => 3,
-            Self::ClockWrong => 4,
-            Self::WrongArguments => 5,
         }
     }
 }
@@ -68,8 +47,8 @@ mod tests {
     #[test]
     fn one_invalid_pass_among_valid_ones_makes_the_run_invalid() {
         let ends = [Ending::Valid, Ending::Invalid, Ending::Stale];
-        let whole = ends.into_iter().fold(Ending::Valid, Ending::worse);
+        let whole = ends.into_iter().max().unwrap();
         assert_eq!(whole.code(), 1);
-        assert_eq!(whole.worse(Ending::ClockWrong).code(), 5);
+        assert_eq!(whole.max(Ending::ClockWrong).code(), 5);
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn run(asked: &HcertArguments, now: DateTime<Utc>) -> Result<Ending, 
         show::words(&reports, moment);
     }
     let ends = reports.iter().map(Report::ending);
-    Ok(ends.fold(Ending::Valid, Ending::worse))
+    Ok(ends.fold(Ending::Valid, Ending::max))
 }
 
 fn picture(png: &[u8], signers: &[SignerCertificate], moment: DateTime<Utc>) -> Vec<Report> {

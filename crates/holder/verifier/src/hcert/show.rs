@@ -30,7 +30,7 @@ pub(crate) fn words(reports: &[Report], moment: DateTime<Utc>) {
 /// Prints all reports as one JSON object.
 pub(crate) fn json(reports: &[Report], moment: DateTime<Utc>) {
     let whole = reports.iter().map(Report::ending);
-    let whole = whole.fold(Ending::Valid, Ending::worse);
+    let whole = whole.fold(Ending::Valid, Ending::max);
     let certificates: Vec<Value> = reports.iter().map(one).collect();
     terminal::print_json(&json!({
         "verdict": verdict(whole),

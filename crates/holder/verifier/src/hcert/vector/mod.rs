@@ -40,7 +40,7 @@ pub(crate) fn run(
         let fixed = Fixed::new(&vector, now);
         let outcomes = expectations::outcomes(&fixed);
         let ending = ending(&outcomes);
-        whole = whole.worse(ending);
+        whole = whole.max(ending);
         if as_json {
             shown.push(json!({
                 "file": source.name(),
