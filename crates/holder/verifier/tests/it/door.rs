@@ -74,8 +74,7 @@ fn an_invalid_pass_ends_with_1_and_shows_nothing_personal() {
             strip.to_lowercase().replace("hc1:", "HC1:"),
             "base45",
         ),
-        (
-(MIDNIGHT, valid[..94].to_owned(), "zlib"),
+        (MIDNIGHT, valid[..94].to_owned(), "zlib"),
     ];
     for (moment, text, reason) in cases {
         let said = verify(&city, moment, &["--json"], text.as_bytes());
