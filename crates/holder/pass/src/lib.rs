@@ -13,6 +13,7 @@ pub mod holder;
 pub mod keys;
 mod pass_id;
 mod product;
+pub mod qr;
 pub mod revocation;
 pub mod strip;
 mod time;

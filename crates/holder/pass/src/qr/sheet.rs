@@ -1,0 +1,169 @@
+//! A pass on paper: a sheet of A6 with the code and what its reader will see, in Russian and
+//! English. It names no kind of fact and no institution.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use crate::claims::{Claims, ClaimsFault};
+use crate::container::{ContainerFault, Envelope, from_text};
+use crate::holder::{HolderAttributes, Initial};
+use crate::qr::{QrCode, QrFault};
+
+/// Width of the sheet in millimetres: A6.
+pub const SHEET_WIDTH_MM: u32 = 105;
+
+/// Height of the sheet in millimetres: A6.
+pub const SHEET_HEIGHT_MM: u32 = 148;
+
+/// Side of the code in millimetres, without its quiet zone. Readers want 35 at least.
+pub const CODE_MM: u32 = 60;
+
+/// Distance of the code's white square from the sheet's upper edge in millimetres.
+const CODE_TOP_MM: f64 = 22.0;
+
+/// Distance of the first line below the code from the sheet's upper edge in millimetres, and
+/// between lines.
+const LINES_TOP_MM: f64 = 98.0;
+const LINE_MM: f64 = 5.6;
+
+/// Reason why a text has no sheet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SheetFault {
+    /// The text is no pass.
+    #[error(transparent)]
+    Container(#[from] ContainerFault),
+    /// The pass's claims are not as they must be.
+    #[error(transparent)]
+    Claims(#[from] ClaimsFault),
+    /// The text has no code.
+    #[error(transparent)]
+    Qr(#[from] QrFault),
+}
+
+/// Sheet of the text of a pass as an SVG document; times are those of the zone. What is printed is
+/// read from the pass itself.
+///
+/// # Errors
+/// The text is no pass, or too long for a code.
+pub fn paper_sheet(text: &str, zone: Tz) -> Result<String, SheetFault> {
+    let claims = Claims::decode(&Envelope::open(&from_text(text)?)?.payload)?;
+    let code = QrCode::of_text(text.trim_matches(['\r', '\n']))?;
+    let lines = lines(&claims, zone);
+    let numbered = lines.iter().zip(0_u32..);
+    let lines: String = numbered
+        .map(|(line, number)| {
+            let y = LINES_TOP_MM + LINE_MM * f64::from(number);
+            text_at(y, 4.0, line)
+        })
+        .collect();
+    Ok(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{SHEET_WIDTH_MM}mm\" \
+         height=\"{SHEET_HEIGHT_MM}mm\" viewBox=\"0 0 {SHEET_WIDTH_MM} {SHEET_HEIGHT_MM}\" \
+         font-family=\"sans-serif\" text-anchor=\"middle\">\n\
+         <rect width=\"{SHEET_WIDTH_MM}\" height=\"{SHEET_HEIGHT_MM}\" fill=\"#fff\"/>\n\
+         {}{}{}{lines}</svg>\n",
+        text_at(12.0, 7.0, "Пропуск · Pass"),
+        text_at(18.5, 3.6, "Покажите с документом · Show with a document"),
+        placed(&code),
+    ))
+}
+
+/// The code in the middle of the sheet's width.
+fn placed(code: &QrCode) -> String {
+    let modules = |count: usize| u32::try_from(count).map_or(0.0, f64::from);
+    let scale = f64::from(CODE_MM) / modules(code.side());
+    let left = (f64::from(SHEET_WIDTH_MM) - scale * modules(code.whole_side())) / 2.0;
+    format!(
+        "<g transform=\"translate({left:.4} {CODE_TOP_MM}) scale({scale:.6})\">\n{}</g>\n",
+        code.svg_parts()
+    )
+}
+
+fn text_at(y: f64, size: f64, text: &str) -> String {
+    let middle = f64::from(SHEET_WIDTH_MM) / 2.0;
+    let text = escaped(text);
+    format!("<text x=\"{middle}\" y=\"{y:.1}\" font-size=\"{size}\" fill=\"#000\">{text}</text>\n")
+}
+
+fn lines(claims: &Claims, zone: Tz) -> Vec<String> {
+    let from = claims.from();
+    let until = claims.expires();
+    let mut lines = vec![
+        format!(
+            "Действует с {} до {}",
+            russian(from, zone),
+            russian(until, zone)
+        ),
+        format!(
+            "Valid from {} until {}",
+            english(from, zone),
+            english(until, zone)
+        ),
+        format!("{} · {zone}", claims.issuer()),
+    ];
+    lines.extend(holder_lines(claims.holder()));
+    lines
+}
+
+fn russian(time: DateTime<Utc>, zone: Tz) -> String {
+    time.with_timezone(&zone)
+        .format("%d.%m.%Y %H:%M")
+        .to_string()
+}
+
+fn english(time: DateTime<Utc>, zone: Tz) -> String {
+    time.with_timezone(&zone)
+        .format("%Y-%m-%d %H:%M")
+        .to_string()
+}
+
+fn holder_lines(holder: HolderAttributes) -> Vec<String> {
+    let birth = holder.birth();
+    let initial = |initial: Initial| match initial.cyrillic_letters() {
+        "" => initial.as_str().to_owned(),
+        letters => format!("{} ({letters})", initial.as_str()),
+    };
+    let attributes = [
+        (
+            "Имя на · Given name begins with",
+            holder.given_initial().map(initial),
+        ),
+        (
+            "Фамилия на · Family name begins with",
+            holder.family_initial().map(initial),
+        ),
+        (
+            "День рождения · Day of birth",
+            birth.day().map(|day| day.to_string()),
+        ),
+        (
+            "Месяц рождения · Month of birth",
+            birth.month().map(|month| month.to_string()),
+        ),
+    ];
+    let disclosed: Vec<String> = attributes
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name}: {}", value?)))
+        .collect();
+    if disclosed.is_empty() {
+        vec!["Сведений о владельце нет · No attributes of the holder".to_owned()]
+    } else {
+        disclosed
+    }
+}
+
+/// Text inside an element of XML.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            // Other control characters cannot stand in XML at all.
+            control if control.is_control() => escaped.push('\u{fffd}'),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
