@@ -18,9 +18,18 @@ const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// and pictures are often cut at the code's edge.
 const FRAME: usize = 16;
 
-/// Factors that a picture is enlarged by until a code is found: in small ones a module is one or
-/// two pixels wide, which the reader does not find.
-const ENLARGEMENTS: [usize; 3] = [1, 3, 6];
+/// Sizes in which a picture is read until a code is found. In a small one a module is one or two
+/// pixels wide, which the reader does not find; in a large one, blur and noise spread over many.
+const SIZES: [Size; 5] = [
+    Size::AsIs,
+    Size::Shrunk(2),
+    Size::Shrunk(3),
+    Size::Enlarged(3),
+    Size::Enlarged(6),
+];
+
+/// Least width and height of a picture that was made smaller, in pixels.
+const LEAST_SHRUNK: usize = 100;
 
 /// Brightness from which on a pixel is counted as white paper.
 const WHITE: u8 = 255;
@@ -54,17 +63,112 @@ pub(crate) fn is_png(bytes: &[u8]) -> bool {
     bytes.starts_with(PNG_SIGNATURE)
 }
 
+/// Size that a picture is read in.
+#[derive(Clone, Copy)]
+enum Size {
+    /// As it is.
+    AsIs,
+    /// Each pixel is the mean of a square of this side.
+    Shrunk(usize),
+    /// Each pixel becomes a square of this side.
+    Enlarged(usize),
+}
+
+/// Which pixels of a picture are dark.
+#[derive(Clone, Copy)]
+enum Reading {
+    /// Those that are darker than what is around them.
+    Local,
+    /// Those that are lighter than what is around them: white ink.
+    Inverted,
+    /// Those below one threshold for the whole picture.
+    Global,
+}
+
+/// Readings in the order in which they are tried.
+const READINGS: [Reading; 3] = [Reading::Local, Reading::Global, Reading::Inverted];
+
+impl Picture {
+    /// Brightness that parts dark from light best: the one with the greatest variance between both
+    /// (N. Otsu, A threshold selection method from gray-level histograms, 1979).
+    fn threshold(&self) -> u8 {
+        let mut histogram = [0_u64; 256];
+        for pixel in &self.pixels {
+            histogram[usize::from(*pixel)] += 1;
+        }
+        let levels = || (0_u8..=WHITE).zip(histogram);
+        let all: u64 = levels().map(|(_, count)| count).sum();
+        let whole: u64 = levels()
+            .map(|(level, count)| u64::from(level) * count)
+            .sum();
+        let mut dark = 0;
+        let mut dark_sum = 0;
+        let mut best = 0;
+        let mut chosen = WHITE / 2;
+        for (level, count) in levels() {
+            dark += count;
+            dark_sum += u64::from(level) * count;
+            let light = all - dark;
+            if dark == 0 || light == 0 {
+                continue;
+            }
+            let distance = ((whole - dark_sum) / light).abs_diff(dark_sum / dark);
+            let variance = u128::from(dark) * u128::from(light) * u128::from(distance).pow(2);
+            if variance > best {
+                best = variance;
+                chosen = level;
+            }
+        }
+        chosen
+    }
+
+    /// The picture in a size, or `None` if that would be too small or too large.
+    fn sized(&self, size: Size) -> Option<Self> {
+        match size {
+            Size::AsIs => Some(Self::of_size(self.width, self.height, |x, y| self.at(x, y))),
+            Size::Shrunk(side) => {
+                let width = self.width / side;
+                let height = self.height / side;
+                let fits = width >= LEAST_SHRUNK && height >= LEAST_SHRUNK;
+                fits.then(|| Self::of_size(width, height, |x, y| self.mean(x, y, side)))
+            }
+            Size::Enlarged(side) => {
+                let fits = self.pixels.len() * side * side <= MAX_PIXELS;
+                let enlarged = |x: usize, y: usize| self.at(x / side, y / side);
+                fits.then(|| Self::of_size(self.width * side, self.height * side, enlarged))
+            }
+        }
+    }
+
+    fn of_size(width: usize, height: usize, at: impl Fn(usize, usize) -> u8) -> Self {
+        let rows = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+        Self {
+            width,
+            height,
+            pixels: rows.map(|(x, y)| at(x, y)).collect(),
+        }
+    }
+
+    fn at(&self, x: usize, y: usize) -> u8 {
+        self.pixels[y * self.width + x]
+    }
+
+    /// Mean brightness of the square of this side that becomes the pixel at x and y.
+    fn mean(&self, x: usize, y: usize, side: usize) -> u8 {
+        let rows = (y * side..(y + 1) * side).map(|row| row * self.width + x * side);
+        let pixels = rows.flat_map(|start| &self.pixels[start..start + side]);
+        let sum: usize = pixels.map(|pixel| usize::from(*pixel)).sum();
+        u8::try_from(sum / (side * side)).unwrap_or(WHITE)
+    }
+}
+
 /// Texts of the QR codes in a PNG picture, at least one.
 pub(crate) fn codes(png: &[u8]) -> Result<Vec<String>, PictureFault> {
     let picture = decode(png)?;
     let mut fault = PictureFault::NoCode;
-    for enlargement in ENLARGEMENTS {
-        let fits = picture.pixels.len() * enlargement * enlargement <= MAX_PIXELS;
-        if enlargement > 1 && !fits {
-            break;
-        }
-        for inverted in [false, true] {
-            match read(&picture, enlargement, inverted) {
+    for sized in SIZES.into_iter().filter_map(|size| picture.sized(size)) {
+        for reading in READINGS {
+            match read(&sized, reading) {
                 Ok(texts) => return Ok(texts),
                 Err(PictureFault::Damaged) => fault = PictureFault::Damaged,
                 Err(_) => {}
@@ -74,29 +178,20 @@ pub(crate) fn codes(png: &[u8]) -> Result<Vec<String>, PictureFault> {
     Err(fault)
 }
 
-fn read(
-    picture: &Picture,
-    enlargement: usize,
-    inverted: bool,
-) -> Result<Vec<String>, PictureFault> {
-    let width = picture.width * enlargement + 2 * FRAME;
-    let height = picture.height * enlargement + 2 * FRAME;
+/// Reads a picture with a white frame around it.
+fn read(picture: &Picture, reading: Reading) -> Result<Vec<String>, PictureFault> {
+    let width = picture.width + 2 * FRAME;
+    let height = picture.height + 2 * FRAME;
+    let threshold = picture.threshold();
     let pixel = |x: usize, y: usize| {
-        let inside = |at: usize, length: usize| {
-            let at = at.checked_sub(FRAME)? / enlargement;
-            (at < length).then_some(at)
-        };
-        let column = inside(x, picture.width);
-        let row = inside(y, picture.height);
-        match (column, row) {
-            (Some(column), Some(row)) => {
-                let brightness = picture.pixels[row * picture.width + column];
-                if inverted {
-                    WHITE - brightness
-                } else {
-                    brightness
-                }
-            }
+        let inside = |at: usize, length: usize| at.checked_sub(FRAME).filter(|at| *at < length);
+        match (inside(x, picture.width), inside(y, picture.height)) {
+            (Some(x), Some(y)) => match reading {
+                Reading::Local => picture.at(x, y),
+                Reading::Inverted => WHITE - picture.at(x, y),
+                Reading::Global if picture.at(x, y) <= threshold => 0,
+                Reading::Global => WHITE,
+            },
             _ => WHITE,
         }
     };
