@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use ring::digest::{SHA256, digest};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
 use thiserror::Error;
+use x509_parser::asn1_rs::Oid;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::pem::Pem;
@@ -248,7 +249,7 @@ fn kinds(certificate: &X509Certificate<'_>) -> Result<BTreeSet<Kind>, Certificat
     for extension in certificate.extensions() {
         match extension.parsed_extension() {
             ParsedExtension::ExtendedKeyUsage(usage) => {
-                let names = usage.other.iter().map(|oid| oid.to_id_string());
+                let names = usage.other.iter().map(Oid::to_id_string);
                 kinds.extend(names.filter_map(|oid| kind_of_usage(&oid)));
             }
             ParsedExtension::ParseError { .. }

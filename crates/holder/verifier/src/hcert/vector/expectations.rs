@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::compare::same;
 use super::fixed::{self, Fixed, within};
 use crate::hcert::cbor;
-use crate::hcert::report::{Finding, Report, Status, Step};
+use crate::hcert::report::{Report, Status, Step};
 use crate::hcert::schema::{self, Version};
 
 /// What came of one definition of an expectation: `Ok` if it holds; words in either case.
@@ -348,31 +348,29 @@ fn by_signer(fixed: &Fixed<'_>, lists: &[&[Step]]) -> Definitions {
     lists.iter().map(|list| steps(report, list)).collect()
 }
 
-/// Whether all steps are ok, with the words of the first that is not.
+/// Whether all steps are ok, with the words of the last; or of the first that is not, or of the
+/// fault that it was not reached for.
 fn steps(report: &Report, list: &[Step]) -> Found {
-    let of_step = |step: &Step| report.findings().find(|found| found.step == *step);
-    let wrong = list.iter().find(|step| report.status(**step) != Status::Ok);
-    let words = |found: Option<&Finding>| found.map(|found| found.words.clone());
-    match wrong {
-        None => Ok(list
-            .last()
-            .and_then(|step| words(of_step(step)))
-            .unwrap_or_default()),
-        Some(step) => {
-            let mut faults = report
-                .findings()
-                .filter(|found| found.status == Status::Fault);
-            let own = report
-                .findings()
-                .find(|found| found.step == *step && found.status != Status::Ok);
-            let cause = words(own.or_else(|| faults.next()));
-            Err(format!(
-                "{}: {}",
-                step.as_str(),
-                cause.unwrap_or_else(|| "not reached".to_owned())
-            ))
-        }
+    let not_ok = |step: &Step| {
+        let mut findings = report.findings();
+        findings.find(|found| found.step == *step && found.status != Status::Ok)
+    };
+    let last = list.last().and_then(|last| {
+        let mut findings = report.findings();
+        findings.find(|found| found.step == *last)
+    });
+    if list.iter().all(|step| report.status(*step) == Status::Ok) {
+        return Ok(last.map(|found| found.words.clone()).unwrap_or_default());
     }
+    let fault = || {
+        let mut findings = report.findings();
+        findings.find(|found| found.status == Status::Fault)
+    };
+    let cause = list.iter().find_map(not_ok).or_else(fault);
+    Err(cause.map_or_else(
+        || "the step was not reached".to_owned(),
+        |cause| format!("{}: {}", cause.step.as_str(), cause.words),
+    ))
 }
 
 fn equal(left: &[u8], right: &[u8], yes: &str, no: &str) -> Found {
