@@ -1,0 +1,118 @@
+//! The root key, the trust bundle and the revocation list, from files.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use pass::keys::{PublicKey, read_jwk_set};
+use pass::revocation::RevocationList;
+use pass::trust::{HeldBundle, Refusal, judge_offer, take_revocations};
+use program::terminal::visible;
+use serde_json::{Value, json};
+
+use crate::cli::VerifyArguments;
+use crate::input::{InputError, Source};
+
+/// Data that could be opened, and why others could not.
+pub(super) struct Loaded {
+    pub(super) trust: Option<HeldBundle>,
+    pub(super) revocations: Option<RevocationList>,
+    /// What is wrong with the data, for the person at the door.
+    pub(super) notes: Vec<String>,
+}
+
+/// Reads the pinned root key: a JWK, or a JWK set with one key.
+pub(super) fn root(path: &Path) -> Result<PublicKey, InputError> {
+    let source = Source::of(path);
+    let unfit = |words: String| InputError::Unfit(source.name(), words);
+    let value: Value = serde_json::from_str(&source.read_text()?)
+        .map_err(|_| unfit("this is no JSON, where a JWK is wanted".to_owned()))?;
+    let set = if value.get("keys").is_some() {
+        value
+    } else {
+        json!({ "keys": [value] })
+    };
+    let keys = read_jwk_set(&set.to_string()).map_err(|fault| unfit(fault.to_string()))?;
+    match keys.as_slice() {
+        [root] => Ok(*root),
+        keys => Err(unfit(format!(
+            "there are {} keys, where the one root key is wanted",
+            keys.len()
+        ))),
+    }
+}
+
+/// Opens trust bundle and revocation lists. Data that are not what they should be are left out, so
+/// that nothing is told of any pass; a file that cannot be read at all is an error.
+pub(super) fn load(
+    asked: &VerifyArguments,
+    root: &PublicKey,
+    now: DateTime<Utc>,
+) -> Result<Loaded, InputError> {
+    let mut loaded = Loaded {
+        trust: None,
+        revocations: None,
+        notes: Vec::new(),
+    };
+    let trust = Source::of(&asked.trust).read()?;
+    match HeldBundle::open(&trust, root, &asked.issuer) {
+        Ok(trust) => loaded.trust = Some(trust),
+        Err(fault) => loaded.notes.push(visible(&fault.to_string()).into_owned()),
+    }
+    if let Some(path) = &asked.known_trust {
+        hold_against(
+            &mut loaded,
+            &Source::of(path).read()?,
+            root,
+            &asked.issuer,
+            now,
+        );
+    }
+    for path in &asked.revocations {
+        let list = Source::of(path).read()?;
+        if let Err(words) = take(&mut loaded, &list) {
+            // A list that does not fit is not skipped: the ones after it may rest on it.
+            loaded.revocations = None;
+            loaded.notes.push(words);
+            break;
+        }
+    }
+    Ok(loaded)
+}
+
+/// Refuses the trust bundle if it is older than one that is known already.
+fn hold_against(
+    loaded: &mut Loaded,
+    known: &[u8],
+    root: &PublicKey,
+    issuer: &str,
+    now: DateTime<Utc>,
+) {
+    let Some(offered) = &loaded.trust else {
+        return;
+    };
+    let refused = match HeldBundle::open(known, root, issuer) {
+        Err(fault) => Some(format!("of the known bundle: {fault}")),
+        Ok(known) => match judge_offer(Some(&known), offered, now) {
+            // The verdict tells of the clock.
+            Ok(_) | Err(Refusal::ClockWrong(_)) => None,
+            Err(refusal) => Some(refusal.to_string()),
+        },
+    };
+    if let Some(words) = refused {
+        loaded.trust = None;
+        loaded.notes.push(visible(&words).into_owned());
+    }
+}
+
+fn take(loaded: &mut Loaded, list: &[u8]) -> Result<(), String> {
+    let Some(trust) = &loaded.trust else {
+        return Ok(());
+    };
+    let trust = trust.bundle();
+    let offered = trust
+        .open_revocations(list)
+        .map_err(|fault| fault.to_string())?;
+    let taken = take_revocations(loaded.revocations.as_ref(), offered, trust);
+    loaded.revocations = Some(taken.map_err(|refusal| refusal.to_string())?);
+    Ok(())
+}

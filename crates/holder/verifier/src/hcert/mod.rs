@@ -1,0 +1,79 @@
+//! Checks certificates of any issuer (EU Digital COVID Certificate and its relatives), step by step.
+
+mod cbor;
+mod certificate;
+mod check;
+mod claims;
+mod cose;
+mod report;
+mod schema;
+mod show;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod unwrap;
+mod vector;
+
+use chrono::{DateTime, Utc};
+
+use crate::cli::HcertArguments;
+use crate::ending::Ending;
+use crate::input::{self, Content, InputError, Source};
+use certificate::{CertificateFault, MAX_CERTIFICATES, SignerCertificate};
+use report::{Report, Step};
+
+/// Runs `pass hcert`.
+pub(crate) fn run(asked: &HcertArguments, now: DateTime<Utc>) -> Result<Ending, InputError> {
+    let moment = asked.at.unwrap_or(now);
+    if !asked.vectors.is_empty() {
+        return vector::run(&asked.vectors, moment, asked.json);
+    }
+    let signers = signers(&asked.certificates)?;
+    let source = Source::of(&asked.file);
+    let reports: Vec<Report> = match input::read_passes(&source)? {
+        Content::Texts(texts) => texts
+            .iter()
+            .map(|text| check::text(text, &signers, moment))
+            .collect(),
+        Content::Picture(png) => picture(&png, &signers, moment),
+    };
+    if asked.json {
+        show::json(&reports, moment);
+    } else {
+        show::words(&reports, moment);
+    }
+    let ends = reports.iter().map(Report::ending);
+    Ok(ends.fold(Ending::Valid, Ending::max))
+}
+
+fn picture(png: &[u8], signers: &[SignerCertificate], moment: DateTime<Utc>) -> Vec<Report> {
+    match input::codes(png) {
+        Ok(texts) => texts
+            .iter()
+            .map(|text| {
+                let mut report = check::text(text, signers, moment);
+                report.ok(Step::Qr, "read from the picture");
+                report
+            })
+            .collect(),
+        Err(fault) => {
+            let mut report = Report::default();
+            report.fault(Step::Qr, fault.to_string());
+            vec![report]
+        }
+    }
+}
+
+fn signers(paths: &[std::path::PathBuf]) -> Result<Vec<SignerCertificate>, InputError> {
+    let mut signers = Vec::new();
+    for path in paths {
+        let source = Source::of(path);
+        let unfit = |fault: CertificateFault| InputError::Unfit(source.name(), fault.to_string());
+        signers.extend(SignerCertificate::all_of(&source.read()?).map_err(unfit)?);
+        if signers.len() > MAX_CERTIFICATES {
+            return Err(unfit(CertificateFault::TooMany));
+        }
+    }
+    Ok(signers)
+}

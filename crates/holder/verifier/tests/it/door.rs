@@ -1,0 +1,274 @@
+//! `pass verify`.
+
+use pass::PassId;
+use serde_json::json;
+
+use crate::city::{City, MIDNIGHT, stamp};
+use crate::run::{Said, pass};
+
+const HOUR: i64 = 3600;
+
+/// Verifies texts at a time, with further arguments.
+fn verify(city: &City, seconds: i64, further: &[&str], input: &[u8]) -> Said {
+    let root = city.path("root.jwk");
+    let trust = city.path("trust.cose");
+    let revocations = city.path("revocations.cose");
+    let at = stamp(seconds);
+    let mut arguments = vec![
+        "verify",
+        "--root",
+        &root,
+        "--trust",
+        &trust,
+        "--revocations",
+        &revocations,
+        "--at",
+        &at,
+    ];
+    arguments.extend(further);
+    pass(&arguments, input)
+}
+
+#[test]
+fn a_valid_pass_shows_its_holder_and_ends_with_0() {
+    let city = City::new();
+    let strip = city.strip(PassId::random());
+    let said = verify(&city, MIDNIGHT, &[], strip.as_bytes());
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.starts_with("VALID"), "{}", said.out);
+    for shown in [
+        "given initial: A",
+        "family initial: Q",
+        "birth day: 17",
+        "fresh",
+    ] {
+        assert!(said.out.contains(shown), "{}", said.out);
+    }
+    let said = verify(&city, MIDNIGHT, &["--json"], strip.as_bytes());
+    let json = said.json();
+    assert_eq!(json["verdict"], "valid");
+    assert_eq!(
+        json["passes"][0]["holder"],
+        json!({ "given-initial": "A", "family-initial": "Q", "birth-day": "17" })
+    );
+    assert_eq!(json["data"]["trust"]["sequence"], 1);
+}
+
+#[test]
+fn an_invalid_pass_ends_with_1_and_shows_nothing_personal() {
+    let city = City::new();
+    let ended = PassId::random();
+    let strip = city.strip(ended);
+    city.publish(2, MIDNIGHT, &[ended]);
+    let foreign = City::new().strip(PassId::random());
+    let valid = city.strip(PassId::random());
+    let cases = [
+        (MIDNIGHT, strip.clone(), "revoked"),
+        (MIDNIGHT - HOUR, valid.clone(), "clock-wrong"),
+        (MIDNIGHT - 60, valid.clone(), "not-yet"),
+        (MIDNIGHT + 24 * HOUR, valid.clone(), "expired"),
+        (MIDNIGHT, foreign, "key-unknown"),
+        (MIDNIGHT, strip.replace("HC1:", "HC2:"), "not-a-pass"),
+        (
+            MIDNIGHT,
+            strip.to_lowercase().replace("hc1:", "HC1:"),
+            "base45",
+        ),
+        (MIDNIGHT, valid[..94].to_owned(), "zlib"),
+    ];
+    for (moment, text, reason) in cases {
+        let said = verify(&city, moment, &["--json"], text.as_bytes());
+        let json = said.json();
+        let expected = if reason == "clock-wrong" { 5 } else { 1 };
+        assert_eq!(said.code, expected, "{reason}: {}", said.out);
+        if expected == 1 {
+            let passes = json!([{ "verdict": "invalid", "reason": reason }]);
+            assert_eq!(json["passes"], passes, "{}", said.out);
+        }
+        let said = verify(&city, moment, &[], text.as_bytes());
+        for personal in ["initial", "birth", "17"] {
+            let line = said.out.lines().next().unwrap();
+            assert!(!line.contains(personal), "{}", said.out);
+        }
+    }
+}
+
+#[test]
+fn old_data_are_stale_and_then_tell_nothing() {
+    let city = City::new();
+    let strip = city.strip(PassId::random());
+    let issued = MIDNIGHT - 30 * HOUR;
+    city.publish(1, issued, &[]);
+    let verdict = |hours: i64| verify(&city, issued + hours * HOUR, &["--json"], strip.as_bytes());
+    let stale = verdict(31);
+    assert_eq!(stale.code, 3, "{}", stale.out);
+    assert_eq!(stale.json()["passes"][0]["holder"]["birth-day"], "17");
+    // The window is over by then; even so nothing is told.
+    let old = verdict(73);
+    assert_eq!(old.code, 4, "{}", old.out);
+    assert_eq!(old.json()["passes"], json!([{ "verdict": "cannot-tell" }]));
+    let words = verify(&city, issued + 73 * HOUR, &[], strip.as_bytes());
+    assert!(words.out.starts_with("CANNOT TELL"), "{}", words.out);
+}
+
+#[test]
+fn data_of_another_root_or_city_and_replays_tell_nothing_and_say_why() {
+    let city = City::new();
+    let other = City::new();
+    let strip = city.strip(PassId::random());
+    let own_trust = std::fs::read(city.path("trust.cose")).unwrap();
+    let cases = [
+        (
+            "trust.cose",
+            std::fs::read(other.path("trust.cose")).unwrap(),
+        ),
+        ("trust.cose", own_trust[..50].to_vec()),
+        (
+            "revocations.cose",
+            std::fs::read(other.path("revocations.cose")).unwrap(),
+        ),
+        ("revocations.cose", b"x".to_vec()),
+    ];
+    for (name, bytes) in cases {
+        let good = std::fs::read(city.path(name)).unwrap();
+        city.write(name, &bytes);
+        let said = verify(&city, MIDNIGHT, &[], strip.as_bytes());
+        assert_eq!(said.code, 4, "{}", said.out);
+        assert!(said.err.contains("note: "), "{}", said.err);
+        city.write(name, &good);
+    }
+    let said = verify(&city, MIDNIGHT, &["--issuer", "RU-SPE"], strip.as_bytes());
+    assert_eq!(said.code, 4, "{}", said.out);
+
+    city.write("known.cose", &own_trust);
+    city.publish(2, MIDNIGHT, &[]);
+    let newer = std::fs::read(city.path("trust.cose")).unwrap();
+    let known = city.path("known.cose");
+    let further = ["--known-trust", known.as_str()];
+    assert_eq!(verify(&city, MIDNIGHT, &further, strip.as_bytes()).code, 0);
+    city.write("known.cose", &newer);
+    city.publish(1, MIDNIGHT, &[]);
+    let said = verify(&city, MIDNIGHT, &further, strip.as_bytes());
+    assert_eq!(said.code, 4, "{}", said.out);
+    assert!(said.err.contains("a replay"), "{}", said.err);
+}
+
+#[test]
+fn several_passes_are_told_one_by_one_whatever_the_line_ends() {
+    let city = City::new();
+    let strip = city.strip(PassId::random());
+    let input = format!("\u{feff}{strip}\r\n\r\nHC1:%%%\r\n{strip}\r\n");
+    let said = verify(&city, MIDNIGHT, &["--json"], input.as_bytes());
+    let json = said.json();
+    let verdicts: Vec<&str> = json["passes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["verdict"].as_str().unwrap())
+        .collect();
+    assert_eq!(verdicts, ["valid", "invalid", "valid"]);
+    assert_eq!((said.code, &json["verdict"]), (1, &json!("invalid")));
+}
+
+#[test]
+fn a_picture_is_read_and_one_without_a_code_is_told() {
+    let city = City::new();
+    let strip = city.strip(PassId::random());
+    let code = fast_qr::QRBuilder::new(strip)
+        .ecl(fast_qr::ECL::Q)
+        .build()
+        .unwrap();
+    let width = (code.size + 8) * 4;
+    let pixel = |at: usize| {
+        let inside = |place: usize| {
+            (place / 4)
+                .checked_sub(4)
+                .filter(|place| *place < code.size)
+        };
+        match (inside(at % width), inside(at / width)) {
+            (Some(x), Some(y)) if code[y][x].value() => 0,
+            _ => 255,
+        }
+    };
+    let pixels: Vec<u8> = (0..width * width).map(pixel).collect();
+    let picture = city.write("pass.png", &png(width, &pixels));
+    let said = verify(&city, MIDNIGHT, &[picture.to_str().unwrap()], b"");
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let blank = city.write("blank.png", &png(50, &[255; 2500]));
+    let said = verify(&city, MIDNIGHT, &[blank.to_str().unwrap()], b"");
+    assert_eq!(said.code, 2);
+    assert!(
+        said.err.contains("no QR code in the picture"),
+        "{}",
+        said.err
+    );
+}
+
+fn png(width: usize, pixels: &[u8]) -> Vec<u8> {
+    let mut png = Vec::new();
+    let width = u32::try_from(width).unwrap();
+    let mut encoder = png::Encoder::new(&mut png, width, width);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(pixels).unwrap();
+    writer.finish().unwrap();
+    png
+}
+
+#[test]
+fn wrong_arguments_and_files_end_with_2_and_say_what_to_change() {
+    let city = City::new();
+    let strip = city.strip(PassId::random());
+    let folder = city.path("");
+    let nothing = city.path("nothing.txt");
+    let file = |name: &str, bytes: &[u8]| city.write(name, bytes).to_str().unwrap().to_owned();
+    let empty = file("empty.txt", b"");
+    let latin = file("latin.txt", b"HC1:\xe9");
+    let cases = [
+        (folder.as_str(), "a folder"),
+        (nothing.as_str(), "no such file"),
+        (empty.as_str(), "empty"),
+        (latin.as_str(), "UTF-8"),
+    ];
+    for (argument, words) in cases {
+        let said = verify(&city, MIDNIGHT, &[argument], b"");
+        assert_eq!(said.code, 2);
+        assert!(said.err.contains(words), "{}", said.err);
+        assert_eq!(said.out, "");
+    }
+    for root in [&b"{"[..], b"{}", b"{\"keys\": []}", b"[]"] {
+        city.write("root.jwk", root);
+        let said = verify(&city, MIDNIGHT, &[], strip.as_bytes());
+        assert_eq!(said.code, 2);
+        assert!(said.err.contains("root.jwk"), "{}", said.err);
+    }
+    for arguments in [
+        &["verify"][..],
+        &["verify", "--at", "today"],
+        &["hcert", "--vector", "a.json", "b.txt"],
+        &[],
+    ] {
+        assert_eq!(pass(arguments, b"").code, 2);
+    }
+}
+
+#[test]
+fn the_root_may_stand_in_a_set_of_one() {
+    let city = City::new();
+    let root = std::fs::read_to_string(city.path("root.jwk")).unwrap();
+    city.write("root.jwk", format!("{{\"keys\": [{root}]}}").as_bytes());
+    let strip = city.strip(PassId::random());
+    assert_eq!(verify(&city, MIDNIGHT, &[], strip.as_bytes()).code, 0);
+}
+
+#[test]
+fn the_help_names_every_exit_code() {
+    for arguments in [&["--help"][..], &["verify", "--help"], &["hcert", "--help"]] {
+        let said = pass(arguments, b"");
+        assert_eq!(said.code, 0);
+        for code in 0..=5 {
+            assert!(said.out.contains(&format!("\n  {code}  ")), "{}", said.out);
+        }
+    }
+}
