@@ -1,0 +1,37 @@
+// The files that make the page work without network. A change of any of them needs a new version, which the tests compute.
+
+self.PAGE_VERSION = "96b0014f7076af11";
+self.PAGE_FILES = [
+  "./",
+  "base45.js",
+  "bytes.js",
+  "cbor.js",
+  "claims.js",
+  "clock.js",
+  "cose.js",
+  "data.js",
+  "door.js",
+  "fault.js",
+  "i18n.js",
+  "icon.svg",
+  "initials.js",
+  "main.js",
+  "manifest.webmanifest",
+  "offline.js",
+  "page-files.js",
+  "revocations.js",
+  "rice.js",
+  "scan-worker.js",
+  "scan.js",
+  "sound.js",
+  "store.js",
+  "style.css",
+  "text-en.js",
+  "text-ru.js",
+  "trust.js",
+  "vendor/jsqr/jsQR.js",
+  "verify.js",
+  "view.js",
+  "zlib.js",
+];
+self.PAGE_CACHE = `page-${self.PAGE_VERSION}`;
