@@ -109,8 +109,8 @@ async function checkImage(event) {
 
 async function checkText(event) {
   event.preventDefault();
-  // A space is a character of base45, so only line ends and what stands before the prefix are dropped.
-  const text = element("text").value.trimStart().replace(/[\r\n\t]+$/, "");
+  // Base45 never ends with a space: the last character of a group stands for 32 at most.
+  const text = element("text").value.trim();
   element("text").value = "";
   allowSound();
   stopCamera();

@@ -29,9 +29,11 @@ export function drawResult(outcome) {
   clearResult();
   // A screen reader waits with a status until it has finished a sentence; an alert interrupts.
   const isCalm = outcome.verdict === "valid" || outcome.verdict === "stale";
-  element(isCalm ? "result-status" : "result-alert").append(card(outcome));
+  const drawn = card(outcome);
+  element(isCalm ? "result-status" : "result-alert").append(drawn);
   element("result-none").hidden = true;
   element("result-clear").hidden = false;
+  drawn.scrollIntoView({ block: "nearest" });
 }
 
 /** Removes what is shown of a person. */

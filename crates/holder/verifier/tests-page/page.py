@@ -39,6 +39,11 @@ class PageTest(unittest.TestCase):
         if self.browser.run("return document.querySelector('details').open") is False:
             self.browser.click("summary")
 
+    def open_ready(self):
+        """Loads the page and waits until it would work without its server."""
+        self.open()
+        self.wait_for("#offline", "Ready to work without network")
+
     def is_refreshed(self):
         return self.outcome() not in RUNNING
 

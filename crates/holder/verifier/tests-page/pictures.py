@@ -39,12 +39,12 @@ def frame(text, module=8):
     return b"".join(lines)
 
 
-def video(scenes, path, rate=4):
+def video(scenes, path, rate=4, module=8):
     """Writes a YUV4MPEG2 video of scenes (text or None, seconds); Chromium plays it again and again."""
     colour = bytes([128]) * (WIDTH * HEIGHT // 2)
     with open(path, "wb") as file:
         file.write(f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{rate}:1 Ip A1:1 C420\n".encode())
         for text, seconds in scenes:
-            picture = b"FRAME\n" + frame(text) + colour
+            picture = b"FRAME\n" + frame(text, module) + colour
             for _ in range(int(seconds * rate)):
                 file.write(picture)

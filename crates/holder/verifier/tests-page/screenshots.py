@@ -42,7 +42,7 @@ def take_all(folder):
 def take(browser, folder, verdict):
     for size, shape in SIZES.items():
         browser.resize(*shape)
-        browser.run("document.querySelector('details').open = false; scrollTo(0, 0)")
+        browser.run("document.querySelector('details').open = false; document.querySelector('main').scrollTo(0, 0)")
         for language in ("ru", "en"):
             browser.run("document.querySelector(`[data-language=${arguments[0]}]`).click()", language)
             browser.screenshot(folder / f"{verdict}-{size}-{language}.png")

@@ -90,7 +90,6 @@ class Access(PageTest):
         for verdict in self.each_verdict():
             for language in ("ru", "en"):
                 self.browser.run("document.querySelector(`[data-language=${arguments[0]}]`).click()", language)
-                self.browser.run("document.querySelector('main').scrollTo(0, 0)")
                 outside = self.browser.run("""
                   const main = document.querySelector('main').getBoundingClientRect();
                   const places = document.querySelectorAll('.card, .holder, #data-state, #data-keys, #data-revocations, #offline, #refresh');

@@ -43,7 +43,7 @@ class Refreshing(PageTest):
         self.assertIn("Not ready", self.browser.text("#offline"))
 
     def test_without_a_server_nothing_is_updated(self):
-        self.open()
+        self.open_ready()
         self.stop_site()
         self.assert_refused("no connection")
 
@@ -118,7 +118,7 @@ class Refreshing(PageTest):
         self.assert_refused("another list")
 
     def test_a_delta_ends_and_revives_passes_and_is_opened_again_at_the_next_visit(self):
-        self.open()
+        self.open_ready()
         self.site.data = self.city.files(sequence=6)
         self.site.deltas[3] = self.city.list(7, base=3, tags=[tag(1), tag(2)], removed=[tag(9)])
         self.assertIn("Updated", self.refresh())
@@ -157,7 +157,7 @@ class Refreshing(PageTest):
         self.assertEqual(self.check(self.city.text())[0], "cannot-tell")
 
     def test_a_key_for_lists_that_leaves_the_bundle_takes_the_lists_before_along(self):
-        self.open()
+        self.open_ready()
         successor = Key()
         entries = [entry for entry in self.city.entries() if entry[1] != self.city.lists.kid]
         entries.append(self.city.entry(successor, ["revocations"]))
@@ -173,7 +173,7 @@ class Refreshing(PageTest):
         successor = Key()
         entries = [*self.city.entries(), self.city.entry(successor, ["city"], first=START + 2 * HOUR)]
         self.site.data["trust.cose"] = self.city.bundle(entries=entries)
-        self.open()
+        self.open_ready()
         self.assertEqual(self.reason_of(self.city.text(key=successor)), "key-not-valid-now")
         self.stop_site()
         self.open(START + 2 * HOUR)

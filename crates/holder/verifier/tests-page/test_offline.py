@@ -14,10 +14,6 @@ class Offline(PageTest):
         super().setUp()
         self.browser.forget(self.site.origin)
 
-    def open_ready(self):
-        self.open()
-        self.wait_for("#offline", "Ready to work without network")
-
     def test_after_its_first_load_the_page_works_without_its_server(self):
         self.open_ready()
         self.stop_site()
