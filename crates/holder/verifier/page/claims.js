@@ -1,7 +1,9 @@
-// Claims of the two products, as a pass carries them (CWT, RFC 8392).
+// Claims of the two products, as a pass carries them (CWT, RFC 8392); a claim that is not of the format is refused.
 
 import { decode } from "./cbor.js";
 import { Fault } from "./fault.js";
+import { hasFields, isBytes, isTime } from "./fields.js";
+import { holderOfCertificate, isInitial } from "./hcert.js";
 
 const ISSUER = 1;
 const EXPIRY = 4;
@@ -10,11 +12,14 @@ const ISSUED_AT = 6;
 const PASS_ID = 7;
 const HOLDER = -65537;
 const HCERT = -260;
-const EU_DCC = 1;
+const GIVEN_INITIAL = 1;
+const FAMILY_INITIAL = 2;
+const BIRTH_DAY = 3;
+const BIRTH_MONTH = 4;
 /** Length of a pass id, in bytes. */
 const PASS_ID_LENGTH = 8;
-/** Entries of an EU DCC of which exactly one is present, with exactly one record. */
-const RECORD_KINDS = ["v", "r", "t"];
+/** Days of the months; February has its leap day. */
+const DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /**
  * What a payload claims: product ("city" or "hcert"), issuer, from, until (unix seconds; holds if from <= now < until),
@@ -22,76 +27,50 @@ const RECORD_KINDS = ["v", "r", "t"];
  */
 export function readClaims(payload) {
   const claims = decode(payload);
-  if (!(claims instanceof Map) || claims.has(HOLDER) === claims.has(HCERT)) {
-    throw new Fault("claims", "not the claims of exactly one product");
+  const isCity = hasFields(claims, [ISSUER, EXPIRY, NOT_BEFORE, PASS_ID, HOLDER]);
+  const isHcert = hasFields(claims, [ISSUER, EXPIRY, ISSUED_AT, PASS_ID, HCERT]);
+  if (!isCity && !isHcert) {
+    throw new Fault("claims", "not the claims of a product");
   }
-  const isCity = claims.has(HOLDER);
-  const read = {
-    product: isCity ? "city" : "hcert",
-    issuer: claims.get(ISSUER),
-    from: claims.get(isCity ? NOT_BEFORE : ISSUED_AT),
-    until: claims.get(EXPIRY),
-    id: claims.get(PASS_ID),
-    holder: isCity ? holderOfStrip(claims.get(HOLDER)) : holderOfHcert(claims.get(HCERT)),
-  };
-  const isTimed = isTime(read.from) && isTime(read.until) && read.from < read.until;
-  const isNamed = read.id instanceof Uint8Array && read.id.length === PASS_ID_LENGTH;
-  if (typeof read.issuer !== "string" || !isTimed || !isNamed) {
-    throw new Fault("claims", "a claim is missing or of another type");
+  const issuer = claims.get(ISSUER);
+  const id = claims.get(PASS_ID);
+  const from = claims.get(isCity ? NOT_BEFORE : ISSUED_AT);
+  const until = claims.get(EXPIRY);
+  if (typeof issuer !== "string" || !isBytes(id, PASS_ID_LENGTH)) {
+    throw new Fault("claims", "issuer or id of another type");
   }
-  return read;
-}
-
-function isTime(value) {
-  return Number.isInteger(value) && value >= 0;
+  if (!isTime(from) || !isTime(until) || from >= until) {
+    throw new Fault("claims", "no window of time");
+  }
+  const holder = isCity ? holderOfStrip(claims.get(HOLDER)) : holderOfCertificate(claims.get(HCERT), issuer, id);
+  return { product: isCity ? "city" : "hcert", issuer, from, until, id, holder };
 }
 
 function holderOfStrip(map) {
-  if (!(map instanceof Map)) {
-    throw new Fault("claims", "the holder is no map");
+  if (!hasFields(map, [], [GIVEN_INITIAL, FAMILY_INITIAL, BIRTH_DAY, BIRTH_MONTH])) {
+    throw new Fault("claims", "the holder is no map of attributes");
   }
-  return {
-    givenInitial: optional(map.get(1), isInitial),
-    familyInitial: optional(map.get(2), isInitial),
-    birthDay: optional(map.get(3), (value) => isWithin(value, 1, 31)),
-    birthMonth: optional(map.get(4), (value) => isWithin(value, 1, 12)),
+  const holder = {
+    givenInitial: map.get(GIVEN_INITIAL) ?? null,
+    familyInitial: map.get(FAMILY_INITIAL) ?? null,
+    birthDay: map.get(BIRTH_DAY) ?? null,
+    birthMonth: map.get(BIRTH_MONTH) ?? null,
   };
-}
-
-function holderOfHcert(map) {
-  const certificate = map instanceof Map ? map.get(EU_DCC) : null;
-  const names = certificate instanceof Map ? certificate.get("nam") : null;
-  if (!(names instanceof Map) || !hasOneRecord(certificate)) {
-    throw new Fault("claims", "not a certificate with one record");
-  }
-  return {
-    givenInitial: optional(names.get("gnt") || undefined, isInitial),
-    familyInitial: optional(names.get("fnt") || undefined, isInitial),
-    birthDay: null,
-    birthMonth: null,
-  };
-}
-
-function hasOneRecord(certificate) {
-  const kinds = RECORD_KINDS.filter((kind) => certificate.has(kind));
-  const records = kinds.length === 1 ? certificate.get(kinds[0]) : null;
-  return Array.isArray(records) && records.length === 1 && records[0] instanceof Map;
-}
-
-function optional(value, isRight) {
-  if (value === undefined) {
-    return null;
-  }
-  if (!isRight(value)) {
+  const initials = [map.get(GIVEN_INITIAL), map.get(FAMILY_INITIAL)];
+  const areInitials = initials.every((initial) => initial === undefined || isInitial(initial));
+  if (!areInitials || !isBirth(map.get(BIRTH_DAY), map.get(BIRTH_MONTH))) {
     throw new Fault("claims", "an attribute of the holder is out of its range");
   }
-  return value;
+  return holder;
 }
 
-function isInitial(value) {
-  return typeof value === "string" && /^[A-Z]$/.test(value);
+/** Whether day and month are of some date; each may be undisclosed. */
+function isBirth(day, month) {
+  const isMonth = month === undefined || isWithin(month, DAYS.length);
+  const days = isMonth && month !== undefined ? DAYS[month - 1] : Math.max(...DAYS);
+  return isMonth && (day === undefined || isWithin(day, days));
 }
 
-function isWithin(value, lowest, highest) {
-  return Number.isInteger(value) && value >= lowest && value <= highest;
+function isWithin(value, highest) {
+  return Number.isInteger(value) && value >= 1 && value <= highest;
 }

@@ -13,9 +13,9 @@ const ES256 = -7;
 /** Length of an ES256 signature r||s and of an uncompressed P-256 point without its first byte, in bytes. */
 const PAIR_LENGTH = 64;
 /** Length of one coordinate of P-256, in bytes. */
-const COORDINATE_LENGTH = 32;
+export const COORDINATE_LENGTH = 32;
 /** Length of a key id, in characters of base64url. */
-const KID_LENGTH = 8;
+export const KID_LENGTH = 8;
 // CBOR: array of four, text of ten bytes.
 const SIGNATURE1 = [0x84, 0x6a, ...new TextEncoder().encode("Signature1")];
 const NO_EXTERNAL_DATA = 0x40;

@@ -1,13 +1,16 @@
 // Cyrillic letters that a Latin initial may stand for.
 
-/** First Latin letter of each Cyrillic letter's transliteration in ICAO Doc 9303, part 3, section 6 B. */
-const TRANSLITERATED = {
-  А: "A", Б: "B", В: "V", Г: "G", Д: "D", Е: "E", Ё: "E", Ж: "ZH", З: "Z", И: "I", Й: "I", К: "K", Л: "L", М: "M",
-  Н: "N", О: "O", П: "P", Р: "R", С: "S", Т: "T", У: "U", Ф: "F", Х: "KH", Ц: "TS", Ч: "CH", Ш: "SH", Щ: "SHCH",
-  Ы: "Y", Э: "E", Ю: "IU", Я: "IA",
+/**
+ * Cyrillic capital letters by the first letter of their transliteration (ICAO Doc 9303, part 3, section 6 B, with the row
+ * for Russian where languages differ), and by the passports of Kazakhstan and Tajikistan for letters that ICAO leaves out.
+ * The letters of Russian come first.
+ */
+const CYRILLIC = {
+  A: "АӘ", B: "Б", C: "ЧЋ", D: "ДЂЅЏ", E: "ЕЁЭ", F: "Ф", G: "ГЃҐҒ", H: "ҲҺ", I: "ИЙЮЯЪІЇЄӢ", J: "ЈҶ", K: "КХЌҚ", L: "ЛЉ",
+  M: "М", N: "НЊҢ", O: "ОӨ", P: "П", Q: "", R: "Р", S: "СШЩ", T: "ТЦ", U: "УЎҮҰӮѪ", V: "В", W: "", X: "", Y: "ЫѴ", Z: "ЖЗ",
 };
 
-/** Cyrillic letters with which a name may begin whose Latin initial is this one; none for H, J, Q, W and X. */
+/** Cyrillic letters with which a name may begin whose Latin initial is this one; none for Q, W and X. */
 export function cyrillicOf(initial) {
-  return Object.keys(TRANSLITERATED).filter((letter) => TRANSLITERATED[letter].startsWith(initial));
+  return [...CYRILLIC[initial]];
 }

@@ -3,7 +3,8 @@
 import { decode } from "./cbor.js";
 import { isSignedBy, readSign1 } from "./cose.js";
 import { Fault, unlessFaulty } from "./fault.js";
-import { decodeSet } from "./rice.js";
+import { hasFields, isCount, isTime } from "./fields.js";
+import { decodeSet, MAX_TAGS } from "./rice.js";
 import { keyOf } from "./trust.js";
 
 /** Bytes of a pass id that are its tag in a list. */
@@ -21,20 +22,18 @@ export async function readList(bytes, bundle) {
     throw new Fault("list-signature", "not signed by a key of the bundle for revocations");
   }
   const payload = unlessFaulty(() => decode(message.payload), "list-unreadable");
-  if (!(payload instanceof Map) || payload.get(1) !== "revocations") {
-    throw new Fault("list-unreadable", "not a list of revocations");
+  const isWhole = hasFields(payload, [1, 2, 3, 4, 5]);
+  if (!(isWhole || hasFields(payload, [1, 2, 3, 4, 5, 6])) || payload.get(1) !== "revocations") {
+    throw new Fault("list-unreadable", "not the fields of a list of revocations");
   }
   const [sequence, issuedAt, base] = [2, 3, 4].map((field) => payload.get(field));
-  if (![sequence, issuedAt, base].every((value) => Number.isInteger(value) && value >= 0)) {
-    throw new Fault("list-unreadable", "a field of the list is missing or of another type");
+  if (!isCount(sequence) || !isTime(issuedAt) || !isCount(base) || base >= sequence || isWhole !== (base === 0)) {
+    throw new Fault("list-unreadable", "sequence, time or base of the list is not as it must be");
   }
   if (issuedAt < key.from || issuedAt >= key.until) {
     throw new Fault("list-signature", "the key was not valid when the list was issued");
   }
-  if (base >= sequence || (base === 0 && payload.has(6))) {
-    throw new Fault("list-unreadable", "a delta to itself, or removals in a whole list");
-  }
-  const removed = payload.has(6) ? decodeSet(payload.get(6)) : NOTHING;
+  const removed = isWhole ? NOTHING : decodeSet(payload.get(6));
   return { sequence, issuedAt, base, added: decodeSet(payload.get(5)), removed };
 }
 
@@ -47,8 +46,8 @@ export function apply(held, list) {
   if (list.base === 0) {
     return { sequence, issuedAt, tags: list.added };
   }
-  if (held === null || held.sequence !== list.base) {
-    throw new Fault("list-base", "a delta to another list than the one held");
+  if (held === null || held.sequence !== list.base || issuedAt < held.issuedAt) {
+    throw new Fault("list-base", "a delta to another list than the one held, or issued before it");
   }
   const isNew = list.added.every((tag) => !has(held.tags, tag));
   const isHeld = list.removed.every((tag) => has(held.tags, tag));
@@ -56,6 +55,9 @@ export function apply(held, list) {
     throw new Fault("list-base", "adds what is there, or removes what is not");
   }
   const kept = held.tags.filter((tag) => !has(list.removed, tag));
+  if (kept.length + list.added.length > MAX_TAGS) {
+    throw new Fault("list-base", "more tags than a list may have");
+  }
   const tags = new Float64Array(kept.length + list.added.length);
   tags.set(kept);
   tags.set(list.added, kept.length);

@@ -1,6 +1,7 @@
 // Golomb-Rice coding of a sorted set of 48-bit tags, decoding only.
 
 import { Fault } from "./fault.js";
+import { hasFields, isCount } from "./fields.js";
 
 /** Most tags that one coded set may hold. */
 export const MAX_TAGS = 4_000_000;
@@ -36,12 +37,10 @@ export function decodeSet(set) {
 }
 
 function fieldsOf(set) {
-  const fields = set instanceof Map ? set : new Map();
-  const count = fields.get(1);
-  const parameter = fields.get(2);
-  const bytes = fields.get(3);
-  const isShaped = Number.isInteger(count) && Number.isInteger(parameter) && bytes instanceof Uint8Array;
-  if (!isShaped || count < 0 || count > MAX_TAGS || parameter < 0 || parameter > MAX_PARAMETER) {
+  const isSet = hasFields(set, [1, 2, 3]);
+  const [count, parameter, bytes] = isSet ? [1, 2, 3].map((field) => set.get(field)) : [];
+  const isShaped = isCount(count) && isCount(parameter) && bytes instanceof Uint8Array;
+  if (!isShaped || count > MAX_TAGS || parameter > MAX_PARAMETER) {
     throw new Fault("list-unreadable", "a coded set with a field missing or out of its range");
   }
   return { count, parameter, bytes };

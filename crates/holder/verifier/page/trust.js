@@ -1,9 +1,10 @@
 // The pinned root and the trust bundle that it signs.
 
 import { decode } from "./cbor.js";
-import { importKey, isSignedBy, keyId, readSign1 } from "./cose.js";
+import { COORDINATE_LENGTH, importKey, isSignedBy, keyId, KID_LENGTH, readSign1 } from "./cose.js";
 import { fromBase64Url, hex, sameBytes } from "./bytes.js";
 import { Fault, unlessFaulty } from "./fault.js";
+import { hasFields, isBytes, isCount, isTime } from "./fields.js";
 
 /** Most keys that one bundle may hold. */
 export const MAX_KEYS = 256;
@@ -63,20 +64,17 @@ export async function readBundle(bytes, root) {
     throw new Fault("trust-signature", "not signed by the pinned root");
   }
   const payload = unlessFaulty(() => decode(message.payload), "trust-unreadable");
-  const bundle = {
-    sequence: payload instanceof Map ? payload.get(2) : null,
-    issuedAt: payload instanceof Map ? payload.get(3) : null,
-    lowestList: payload instanceof Map ? payload.get(5) : null,
-    issuer: payload instanceof Map ? payload.get(6) : null,
-  };
-  const numbers = [bundle.sequence, bundle.issuedAt, bundle.lowestList];
-  if (!numbers.every(isCount) || payload.get(1) !== "trust" || typeof bundle.issuer !== "string") {
-    throw new Fault("trust-unreadable", "a field of the bundle is missing or of another type");
+  if (!hasFields(payload, [1, 2, 3, 4, 5, 6]) || payload.get(1) !== "trust") {
+    throw new Fault("trust-unreadable", "not the fields of a bundle");
   }
-  if (bundle.issuer !== root.issuer) {
+  const [sequence, issuedAt, lowestList, issuer] = [2, 3, 5, 6].map((field) => payload.get(field));
+  if (!isCount(sequence) || !isTime(issuedAt) || !isCount(lowestList) || typeof issuer !== "string") {
+    throw new Fault("trust-unreadable", "a field of the bundle is of another type");
+  }
+  if (issuer !== root.issuer) {
     throw new Fault("trust-issuer", "the bundle speaks for another issuer");
   }
-  return { ...bundle, keys: await readKeys(payload.get(4)) };
+  return { sequence, issuedAt, lowestList, issuer, keys: await readKeys(payload.get(4)) };
 }
 
 async function readKeys(entries) {
@@ -85,33 +83,34 @@ async function readKeys(entries) {
   }
   const keys = new Map();
   for (const entry of entries) {
-    const name = entry instanceof Map && entry.get(1) instanceof Uint8Array ? hex(entry.get(1)) : null;
-    if (name === null || keys.has(name)) {
-      throw new Fault("trust-unreadable", "a key without an id, or two with the same");
+    const key = await readKey(entry);
+    if (keys.has(key.name)) {
+      throw new Fault("trust-unreadable", "a key twice");
     }
-    keys.set(name, await readKey(entry));
+    keys.set(key.name, key);
   }
   return keys;
 }
 
+/** Products that are not known are kept and never asked for, so that one of the future stops nothing today. */
 async function readKey(entry) {
-  const [x, y, from, until, products] = [2, 3, 4, 5, 6].map((field) => entry.get(field));
-  const isShaped = x instanceof Uint8Array && y instanceof Uint8Array && isCount(from) && isCount(until);
-  const isForSomething = Array.isArray(products) && products.every((product) => typeof product === "string");
-  if (!isShaped || !isForSomething) {
-    throw new Fault("trust-unreadable", "a field of a key is missing or of another type");
+  if (!hasFields(entry, [1, 2, 3, 4, 5, 6])) {
+    throw new Fault("trust-unreadable", "not the fields of a key");
+  }
+  const [kid, x, y, from, until, products] = [1, 2, 3, 4, 5, 6].map((field) => entry.get(field));
+  const isTimed = isTime(from) && isTime(until) && from < until;
+  const isForTexts = Array.isArray(products) && products.every((product) => typeof product === "string");
+  const isKey = isBytes(x, COORDINATE_LENGTH) && isBytes(y, COORDINATE_LENGTH) && isBytes(kid, KID_LENGTH);
+  if (!isKey || !isTimed || !isForTexts || !sameBytes(kid, await keyId(x, y))) {
+    throw new Fault("trust-unreadable", "a field of a key is not as it must be");
   }
   const key = await importKey(x, y).catch((error) => {
     throw new Fault("trust-unreadable", error.message);
   });
-  return { key, from, until, products };
+  return { name: hex(kid), key, from, until, products };
 }
 
 /** The bundle's key of a COSE key id; null if it has none. */
 export function keyOf(bundle, kid) {
   return bundle.keys.get(hex(kid)) ?? null;
-}
-
-function isCount(value) {
-  return Number.isInteger(value) && value >= 0;
 }

@@ -81,17 +81,27 @@ class Key:
         return cbor(cbor2.CBORTag(18, self.sign1(claims, **headers)))
 
 
-def strip(number=1, **changes):
+def strip(number=1, holder=None):
     """Claims of a strip for the day of START."""
-    claims = {1: ISSUER, 4: MIDNIGHT + DAY, 5: MIDNIGHT, 7: pass_id(number)}
-    return claims | {-65537: {1: "S", 2: "Z", 3: 7, 4: 11}} | {int(name[1:]): value for name, value in changes.items()}
+    attributes = {1: "S", 2: "Z", 3: 7, 4: 11} if holder is None else holder
+    return {1: ISSUER, 4: MIDNIGHT + DAY, 5: MIDNIGHT, 7: pass_id(number), -65537: attributes}
 
 
-def hcert(number=2, **certificate):
-    """Claims of a certificate of vaccination."""
-    dose = {"tg": "840539006", "vp": "J07BX03", "mp": "Sputnik-V", "ma": "ORG-100001417", "dn": 2, "sd": 2}
-    dose |= {"dt": "2026-10-01", "co": "RU", "is": ISSUER, "ci": "URN:UVCI:01:RU:0102030405060708"}
-    content = {"ver": "1.3.0", "nam": {"fnt": "I", "gnt": "K"}, "dob": "", "v": [dose]} | certificate
+DOSE = {"vp": "J07BX03", "mp": "Sputnik-V", "ma": "Gamaleya-Research-Institute", "dn": 2, "sd": 2, "dt": "2026-10-01"}
+RECOVERY = {"fr": "2026-09-01", "df": "2026-09-12", "du": "2027-02-28"}
+TEST = {"tt": "LP6464-4", "sc": "2026-11-30T08:15:00Z", "tr": "260415000"}
+
+
+def entry_of(values, number=2):
+    """An entry of a certificate, with what all have."""
+    name = "URN:UVCI:01:RU:" + pass_id(number).hex().upper()
+    return {"tg": "840539006", "co": "RU", "is": ISSUER, "ci": name} | values
+
+
+def hcert(group="v", entry=None, number=2, **changes):
+    """Claims of a certificate; of a vaccination if no other entry is given."""
+    entries = [entry_of(entry or DOSE, number)]
+    content = {"ver": "1.3.0", "nam": {"fnt": "I", "gnt": "K"}, "dob": "", group: entries} | changes
     return {1: ISSUER, 4: MIDNIGHT + 30 * DAY, 6: MIDNIGHT, 7: pass_id(number), -260: {1: content}}
 
 

@@ -202,6 +202,9 @@ class Refreshing(PageTest):
         bad = [
             [*self.city.entries(), key, key],
             [key | {3: bytes(32)}],
+            [key | {1: bytes(8)}],
+            [key | {5: key[4]}],
+            [key | {7: 1}],
             [key | {2: bytes(31)}],
             [key | {6: "city"}],
             [key | {1: "kid"}],
