@@ -2,8 +2,11 @@
 
 /** Longest side of a camera frame that is read, in pixels. */
 const FRAME_SIDE = 1280;
-/** Longest sides at which an image file is tried, in pixels: a sharp small code needs many, a noisy photo few. */
-const IMAGE_SIDES = [1600, 800, 2800];
+/**
+ * Longest sides at which an image file is tried, in pixels: a sharp small code needs many; a noisy photo, and a drawing
+ * with seams between its squares, need few.
+ */
+const IMAGE_SIDES = [1600, 800, 400, 2800];
 /** Largest image file that is opened, in bytes. */
 export const MAX_IMAGE_FILE = 32 * 1024 * 1024;
 /** Time without a new frame after which the camera loop looks again, in milliseconds. */
@@ -39,18 +42,29 @@ export async function readImageFile(file, reader) {
   if (file.size > MAX_IMAGE_FILE) {
     throw new RangeError(`the file has more than ${MAX_IMAGE_FILE} bytes`);
   }
-  const image = await createImageBitmap(file);
-  try {
-    const longest = Math.max(image.width, image.height);
-    for (const side of new Set(IMAGE_SIDES.map((limit) => Math.min(limit, longest)))) {
-      const text = await reader.read(pixelsOf(image, image.width, image.height, side), true);
-      if (text !== null) {
-        return text;
-      }
+  const isDrawing = file.type === "image/svg+xml";
+  const image = isDrawing ? await openDrawing(file) : await createImageBitmap(file);
+  // A drawing may be made larger than it says it is.
+  const longest = isDrawing ? Infinity : Math.max(image.width, image.height);
+  for (const side of new Set(IMAGE_SIDES.map((limit) => Math.min(limit, longest)))) {
+    const text = await reader.read(pixelsOf(image, image.width, image.height, side), true);
+    if (text !== null) {
+      return text;
     }
-    return null;
+  }
+  return null;
+}
+
+/** An SVG file as an image element, in which neither scripts run nor other files are fetched. */
+async function openDrawing(file) {
+  const image = new Image();
+  const url = URL.createObjectURL(file);
+  try {
+    image.src = url;
+    await image.decode();
+    return image;
   } finally {
-    image.close();
+    URL.revokeObjectURL(url);
   }
 }
 
@@ -91,7 +105,9 @@ export class Camera {
       if (this.stream !== stream || this.video.videoWidth === 0) {
         continue;
       }
-      const pixels = pixelsOf(this.video, this.video.videoWidth, this.video.videoHeight, FRAME_SIDE);
+      const { videoWidth, videoHeight } = this.video;
+      const side = Math.min(FRAME_SIDE, Math.max(videoWidth, videoHeight));
+      const pixels = pixelsOf(this.video, videoWidth, videoHeight, side);
       const text = await this.reader.read(pixels, false);
       if (text !== null && this.stream === stream) {
         this.onText(text);
@@ -107,8 +123,9 @@ function nextFrame(video) {
   });
 }
 
+/** Pixels of a picture whose longest side becomes `side`. */
 function pixelsOf(source, width, height, side) {
-  const scale = Math.min(1, side / Math.max(width, height));
+  const scale = side / Math.max(width, height);
   const canvas = new OffscreenCanvas(Math.round(width * scale), Math.round(height * scale));
   const context = canvas.getContext("2d", { willReadFrequently: true });
   // A transparent image is read as on white paper.

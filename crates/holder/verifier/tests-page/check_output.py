@@ -1,21 +1,33 @@
-"""Gives the page what a program wrote, and says what it shows at the door. Usage: check_output.py FOLDER [TIME].
+"""Gives the page what another program wrote, and compares what it shows. Usage: check_output.py FOLDER [TIME].
 
-The folder holds root.json, trust.cose, revocations.cose, and passes as pass-*.txt. A pass whose name says `ended` must be
-invalid because it is revoked; every other one must be valid. TIME is in unix seconds (default: the real time).
+The folder holds trust.cose, revocations.cose, the root as root.json (as the page fetches it) or root.jwk, and passes as *.txt and *.svg.
+A pass is to be valid unless its name contains one of the words below. TIME is in unix seconds (default: the real time).
 """
 
+import json
 import sys
 from pathlib import Path
 
-from browser import Browser
+from browser import Browser, wait
 from page import PageTest
+from passes import ISSUER, ZONE
 from site_server import Site
 
-DATA = ("root.json", "trust.cose", "revocations.cose")
+REASONS = {"ended": "revoked", "expired": "expired", "later": "not-yet", "foreign": "key-unknown"}
+
+
+def data_of(folder):
+    root = folder / "root.json"
+    if root.is_file():
+        content = root.read_bytes()
+    else:
+        key = json.loads((folder / "root.jwk").read_bytes())
+        content = json.dumps({"key": key, "issuer": ISSUER, "zone": ZONE}).encode()
+    return {"root.json": content} | {name: (folder / name).read_bytes() for name in ("trust.cose", "revocations.cose")}
 
 
 def check(folder, now):
-    site = Site({name: (folder / name).read_bytes() for name in DATA})
+    site = Site(data_of(folder))
     browser = Browser()
     try:
         page = PageTest()
@@ -23,18 +35,25 @@ def check(folder, now):
         page.site = site
         page.open(now)
         print(page.outcome(), "|", browser.text("#data-keys"), "|", browser.text("#data-revocations"))
-        faults = [fault for path in sorted(folder.glob("pass-*.txt")) for fault in check_pass(page, path)]
+        passes = sorted([*folder.glob("*.txt"), *folder.glob("*.svg")])
+        faults = [path.name for path in passes if not is_as_expected(page, path)]
     finally:
         browser.close()
         site.stop()
     return faults
 
 
-def check_pass(page, path):
-    verdict, said = page.check(path.read_text())
+def is_as_expected(page, path):
+    page.browser.run("document.getElementById('result-clear').click()")
+    if path.suffix == ".txt":
+        page.check(path.read_text())
+    else:
+        page.browser.type("#image", str(path.resolve()))
+        wait(lambda: page.verdict() or page.browser.text("#problem"), "a verdict")
+    said = page.browser.text("#problem") or page.shown()[1]
     print(f"{path.name}: {said!r}")
-    is_right = "revoked" in said if "ended" in path.stem else verdict == "valid"
-    return [] if is_right else [path.name]
+    reasons = [reason for word, reason in REASONS.items() if word in path.stem]
+    return said.endswith(f": {reasons[0]}") if reasons else page.verdict() == "valid"
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ DARK = 35
 
 
 def image(text, path, module=6, colours=("000000", "FFFFFF")):
-    """Writes a PNG of the code at level Q; colours of the modules and of the ground."""
-    command = ["qrencode", "-l", "Q", "-s", str(module), "-m", "4", "-t", "PNG", "-o", str(path)]
+    """Writes a PNG or SVG of the code at level Q; colours of the modules and of the ground."""
+    kind = path.suffix[1:].upper()
+    command = ["qrencode", "-l", "Q", "-s", str(module), "-m", "4", "-t", kind, "-o", str(path)]
     command += [f"--foreground={colours[0]}", f"--background={colours[1]}"]
     subprocess.run([*command, "--", text], check=True)
 
