@@ -1,5 +1,5 @@
 // The service worker: answers requests for the page's files from the cache, so that the page opens without network.
-// Signed data passes by it: the page verifies that and keeps it itself (data.js).
+// What is not among them, the signed data above all, comes from the server: the page verifies that and keeps it itself (data.js).
 
 importScripts("page-files.js");
 
@@ -25,11 +25,7 @@ async function takeOver() {
 }
 
 self.addEventListener("fetch", (event) => {
-  const url = new URL(event.request.url);
-  const isData = url.href.startsWith(new URL("data/", self.registration.scope).href);
-  if (event.request.method === "GET" && !isData) {
-    event.respondWith(answer(event.request));
-  }
+  event.respondWith(answer(event.request));
 });
 
 async function answer(request) {

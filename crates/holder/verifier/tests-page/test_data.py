@@ -4,7 +4,7 @@ import unittest
 
 from browser import wait
 from page import PageTest
-from passes import DAY, HOUR, START, Key, strip, tag
+from passes import DAY, HOUR, START, City, Key, strip, tag
 
 
 class Refreshing(PageTest):
@@ -179,6 +179,16 @@ class Refreshing(PageTest):
         self.open(START + 2 * HOUR)
         self.assertEqual(self.check(self.city.text(key=successor))[0], "valid")
         self.assertEqual(self.check(self.city.text())[0], "valid")
+
+    def test_an_open_page_refuses_older_data_and_another_root_also_when_its_storage_was_emptied(self):
+        self.open_ready()
+        self.browser.devtools("Storage.clearDataForOrigin", origin=self.site.origin, storageTypes="indexeddb")
+        self.site.data = self.city.files(sequence=4)
+        self.assert_refused("keys are older")
+        self.site.data = self.city.files(issued=START - 60)
+        self.assert_refused("other keys under the same number")
+        self.site.data = City().files(sequence=6)
+        self.assert_refused("another root key")
 
     def test_two_tabs_cannot_bring_older_data_back(self):
         self.open()

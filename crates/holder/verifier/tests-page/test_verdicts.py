@@ -246,6 +246,20 @@ class Verdicts(PageTest):
         self.assertEqual(len(self.browser.find_all(".card")), 1)
         self.assert_nothing_personal()
 
+    def test_a_verdict_that_comes_late_is_not_shown_to_the_next_person(self):
+        self.open()
+        self.browser.run("""
+          const real = crypto.subtle.verify.bind(crypto.subtle);
+          const isReleased = new Promise((release) => { globalThis.release = release; });
+          crypto.subtle.verify = async (...parts) => { await isReleased; return real(...parts); };
+        """)
+        self.browser.run("document.getElementById('text').value = arguments[0]", self.city.text())
+        self.browser.click("#text-form button")
+        self.assertEqual(self.check("nonsense")[0], "invalid")
+        self.browser.run_async("release(); await new Promise((next) => setTimeout(next, 300))")
+        self.assertEqual(self.verdict(), "invalid")
+        self.assert_nothing_personal()
+
     def test_both_languages_say_every_verdict(self):
         issued = START - HOUR
         text = self.city.text(strip() | {4: START + 9 * DAY})
