@@ -1,0 +1,52 @@
+"""Takes pictures of the page: every verdict, both languages, phone and desktop. Usage: screenshots.py FOLDER."""
+
+import sys
+from pathlib import Path
+
+from browser import Browser
+from page import PageTest
+from passes import DAY, HOUR, START, City, strip
+from site_server import Site
+
+SIZES = {"phone": (390, 844, True), "desktop": (1280, 900, False)}
+ISSUED = START - HOUR
+TIMES = {"valid": START, "invalid": START, "stale": ISSUED + 2 * DAY, "cannot-tell": ISSUED + 4 * DAY, "clock-wrong": ISSUED - DAY}
+
+
+class Visit(PageTest):
+    """The page without a test's assertions."""
+
+    def __init__(self, browser, site):
+        super().__init__("shown")
+        self.browser = browser
+        self.site = site
+
+
+def take_all(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    city = City()
+    browser = Browser()
+    site = Site(city.files())
+    try:
+        visit = Visit(browser, site)
+        text = city.text(strip() | {4: START + 9 * DAY})
+        for verdict, now in TIMES.items():
+            visit.open(now)
+            visit.check(city.text(strip(9)) if verdict == "invalid" else text)
+            take(browser, folder, verdict)
+    finally:
+        browser.close()
+        site.stop()
+
+
+def take(browser, folder, verdict):
+    for size, shape in SIZES.items():
+        browser.resize(*shape)
+        browser.run("document.querySelector('details').open = false; document.querySelector('main').scrollTo(0, 0)")
+        for language in ("ru", "en"):
+            browser.run("document.querySelector(`[data-language=${arguments[0]}]`).click()", language)
+            browser.screenshot(folder / f"{verdict}-{size}-{language}.png")
+
+
+if __name__ == "__main__":
+    take_all(Path(sys.argv[1]))
