@@ -22,8 +22,9 @@ Usage: cargo demo [-- ] [OPTIONS]
   in this new folder
   --out FOLDER         write the passes, the keys and the list of ended passes into this folder, \
   for any tool to check:
-                       pass-*.txt (HC1:…), pass-*.svg, trust.json, root.json (JWK), trust.cose, \
-  revocations.cose
+                       pass-*.txt (HC1:…), pass-*.svg, trust.json and root.jwk (JWK), trust.cose, \
+  revocations.cose,
+                       root.json (what the verifier page pins)
   -h, --help           this text
 
 With --amqp-url or --registry-url the program is first built again with their drivers, which \

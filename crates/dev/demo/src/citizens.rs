@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
 use contract::{Pseudonym, Suite};
 use eligibility::{Language, Rules};
 use pass::Product;
@@ -18,12 +19,14 @@ use pseudonym::{
 };
 use registry::passes::{DatedKey, Issued, PassKeys, PassSettings, Passes, Publication};
 use secrecy::{SecretBox, SecretString};
+use serde_json::json;
 
 use crate::print;
 use crate::stage::Stage;
 
 const RULES: &str = include_str!("../../../../config/pass-rules.toml");
 const ISSUER: &str = "RU-MOW";
+const ZONE: Tz = chrono_tz::Europe::Moscow;
 
 /// Days before and after the demo in which its signing keys hold.
 const KEY_DAYS: chrono::Days = chrono::Days::new(30);
@@ -253,7 +256,9 @@ pub(crate) fn write_out(
     write("trust.json", published.jwk_set.as_bytes())?;
     write("trust.cose", &published.trust)?;
     write("revocations.cose", &published.revocations)?;
-    write("root.json", format!("{:#}\n", root.jwk()).as_bytes())
+    write("root.jwk", format!("{:#}\n", root.jwk()).as_bytes())?;
+    let of_page = json!({ "key": root.jwk(), "issuer": ISSUER, "zone": ZONE.name() });
+    write("root.json", format!("{of_page:#}\n").as_bytes())
 }
 
 fn cannot(path: &Path, error: &std::io::Error) -> String {
@@ -262,5 +267,5 @@ fn cannot(path: &Path, error: &std::io::Error) -> String {
 
 /// Date in the city.
 pub(crate) fn today(now: DateTime<Utc>) -> NaiveDate {
-    now.with_timezone(&chrono_tz::Europe::Moscow).date_naive()
+    now.with_timezone(&ZONE).date_naive()
 }
