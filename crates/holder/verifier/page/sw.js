@@ -1,5 +1,6 @@
 // The service worker: answers requests for the page's files from the cache, so that the page opens without network.
-// What is not among them, the signed data above all, comes from the server: the page verifies that and keeps it itself (data.js).
+// What is not among them, the signed data above all, comes from the server; the page verifies that and keeps it
+// itself (data.js).
 
 importScripts("page-files.js");
 

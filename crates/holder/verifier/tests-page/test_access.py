@@ -27,7 +27,13 @@ CONTRAST = """
   return worst.sort((a, b) => a[0] - b[0])[0];
 """
 ISSUED = START - HOUR
-TIMES = {"valid": START, "invalid": START, "stale": ISSUED + 2 * DAY, "cannot-tell": ISSUED + 4 * DAY, "clock-wrong": ISSUED - DAY}
+TIMES = {
+    "valid": START,
+    "invalid": START,
+    "stale": ISSUED + 2 * DAY,
+    "cannot-tell": ISSUED + 4 * DAY,
+    "clock-wrong": ISSUED - DAY,
+}
 
 
 class Access(PageTest):
@@ -94,7 +100,8 @@ class Access(PageTest):
                 self.browser.run("document.querySelector(`[data-language=${arguments[0]}]`).click()", language)
                 outside = self.browser.run("""
                   const main = document.querySelector('main').getBoundingClientRect();
-                  const places = document.querySelectorAll('.card, .holder, #data-state, #data-keys, #data-revocations, #offline, #refresh');
+                  const below = '#data-state, #data-keys, #data-revocations, #offline, #refresh';
+                  const places = document.querySelectorAll(`.card, .holder, ${below}`);
                   const isOutside = (place) => {
                     const box = place.getBoundingClientRect();
                     const bottom = place.closest('main') ? main.bottom : innerHeight;
@@ -111,7 +118,8 @@ class Access(PageTest):
         self.open()
         self.check(self.city.text())
         small = self.browser.run("""
-          const controls = [...document.querySelectorAll('button, input, textarea, summary')].filter((one) => one.checkVisibility());
+          const all = [...document.querySelectorAll('button, input, textarea, summary')];
+          const controls = all.filter((one) => one.checkVisibility());
           const isSmall = ({ width, height }) => width < 40 || height < 40;
           return controls.filter((one) => isSmall(one.getBoundingClientRect())).map((one) => one.textContent);
         """)

@@ -94,14 +94,14 @@ class Offline(PageTest):
         self.open()
         for attempt in (
             "return fetch(values[0]).then((answer) => answer.status)",
-            "return new Promise((done, fail) => Object.assign(new Image(), { onload: done, onerror: () => fail('blocked'), src: values[0] }))",
-            "return import(values[0])",
+            "const image = new Image(); image.src = values[0]; return image.decode()",
+            "return import(values[0].replace('icon.svg', 'main.js'))",
             "return (0, eval)('1')",
             "return new Function('return 1')()",
         ):
             with self.subTest(attempt), self.assertRaises(Exception):
                 # What the driver runs may use eval; a task after it is under the page's own policy.
-                self.browser.run_async(f"await new Promise((next) => setTimeout(next)); {attempt}", other.origin + "/main.js")
+                self.browser.run_async(f"await new Promise((next) => setTimeout(next)); {attempt}", other.origin + "/icon.svg")
         self.browser.run("navigator.sendBeacon(arguments[0], 'x')", other.origin + "/")
         self.assertIn(200, [self.browser.run_async("return (await fetch('clock.js')).status")])
         self.assertEqual(other.requests, [])

@@ -65,7 +65,8 @@ class Verdicts(PageTest):
     def test_a_strip_holds_from_its_first_second_to_the_one_before_its_end(self):
         text = self.city.text()
         self.site.data = self.city.files(issued=MIDNIGHT - HOUR)
-        for now, expected in ((MIDNIGHT - 1, "not-yet"), (MIDNIGHT, None), (MIDNIGHT + DAY - 1, None), (MIDNIGHT + DAY, "expired")):
+        end = MIDNIGHT + DAY
+        for now, expected in ((MIDNIGHT - 1, "not-yet"), (MIDNIGHT, None), (end - 1, None), (end, "expired")):
             self.open(now)
             verdict, said = self.check(text)
             if expected is None:
