@@ -6,11 +6,11 @@ use pass::Product;
 use pass::keys::{PublicKey, jwk_set};
 use pass::revocation::{Edition, EndedPass, RevocationList, RevocationPayload, Tag};
 use pass::trust::{TrustBundle, sign_revocations};
-use pass::window::Window;
+use pass::window::{Coverage, Window};
 
 use super::person::Person;
 use super::{MOST_PER_WINDOW, PassError, Passes};
-use crate::store::{PassCount, PassKey, StoreError};
+use crate::store::{NameValue, PassCount, PassKey, StoreError};
 
 /// Number of counts that are looked at between two writes.
 const CHUNK: u32 = 1000;
@@ -67,8 +67,20 @@ impl Passes {
     ) -> Result<u64, StoreError> {
         let mut changed = Vec::new();
         let mut newly_ended = 0;
+        let mut judged: Option<(NameValue, Coverage)> = None;
         for count in counts {
-            if count.ended == count.issued || self.is_carried(count, now).await? {
+            if count.ended == count.issued {
+                continue;
+            }
+            // The windows of one name come one after another.
+            let name = count.key.name;
+            let coverage = match judged.take() {
+                Some((before, coverage)) if before == name => coverage,
+                _ => self.coverage_of(name, now).await?,
+            };
+            let is_carried = self.is_carried(&count.key, &coverage, now);
+            judged = Some((name, coverage));
+            if is_carried {
                 continue;
             }
             newly_ended += u64::from(count.issued - count.ended);
@@ -79,15 +91,24 @@ impl Passes {
         Ok(newly_ended)
     }
 
-    /// Returns whether the person's facts cover what is left of the window.
-    async fn is_carried(&self, count: &PassCount, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let person = Person::by_name(&self.reader, count.key.name).await?;
+    /// Time that the facts of the person behind a name cover, from the beginning of today on.
+    async fn coverage_of(
+        &self,
+        name: NameValue,
+        now: DateTime<Utc>,
+    ) -> Result<Coverage, StoreError> {
+        let person = Person::by_name(&self.reader, name).await?;
         let eligibility = evaluate(&self.rules, person.evidence(), now);
-        let today = self.rules.day_start(eligibility.today);
-        let left = window_of(&count.key)
+        Ok(self.coverage(&eligibility))
+    }
+
+    /// Returns whether what is left of the window is covered.
+    fn is_carried(&self, key: &PassKey, coverage: &Coverage, now: DateTime<Utc>) -> bool {
+        let today = self.rules.day_start(self.rules.date_at(now));
+        let left = window_of(key)
             .zip(today)
             .and_then(|(window, today)| Window::new(window.start().max(today), window.end()).ok());
-        Ok(left.is_some_and(|left| self.coverage(&eligibility).covers(left)))
+        left.is_some_and(|left| coverage.covers(left))
     }
 
     fn ended(&self, count: &PassCount) -> impl Iterator<Item = EndedPass> {

@@ -245,3 +245,27 @@ async fn sequences_do_not_go_back_with_a_restored_database() {
     let published = passes(&restored, long()).publish(later).await.unwrap();
     assert!(published.sequence > again.sequence);
 }
+
+#[tokio::test]
+async fn a_paper_strip_is_judged_by_the_days_that_are_left() {
+    let mut world = World::small().await;
+    let passes = passes(&world, long());
+    let recovered = asserted(1, 1, 1, recovery(None, "2021-06-01"));
+    store(&mut world, &[recovered]).await;
+    let person = snils(1);
+    let paper = passes.issue_paper(&person, HolderAttributes::NONE, now());
+    let Issued::Strips(paper) = paper.await.unwrap() else {
+        panic!("no paper");
+    };
+    let days = paper[0].window.end() - paper[0].window.start();
+    assert_eq!(days, TimeDelta::days(7));
+    // On its fourth day the first three are over and covered by nothing any more.
+    let fourth = now() + TimeDelta::days(3);
+    let published = passes.publish(fourth).await.unwrap();
+    assert_eq!(published.newly_ended, 0);
+    assert!(is_valid(&verdict(&passes, &published, &paper[0], fourth)));
+    store(&mut world, &[withdrawn(1, 2, FactKind::Recovery)]).await;
+    let published = passes.publish(fourth).await.unwrap();
+    let revoked = verdict(&passes, &published, &paper[0], fourth);
+    assert_eq!(revoked, Verdict::Invalid(Fault::Revoked));
+}
