@@ -25,10 +25,10 @@ READ = """
   const video = document.createElement('video');
   video.muted = true;
   const reads = [];
-  const timed = { read: async (pixels, thorough) => {
+  const timed = { read: async (pixels, look) => {
     const { width, height } = pixels;
     const grabbed = performance.now();
-    const text = await reader.read(pixels, thorough);
+    const text = await reader.read(pixels, look);
     reads.push({ read: performance.now() - grabbed, found: text !== null, size: `${width}x${height}` });
     return text;
   } };
