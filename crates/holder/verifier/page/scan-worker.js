@@ -37,7 +37,12 @@ function stretched(pixels, width, height) {
   const [low, high] = rangeOfMiddle(pixels, width, height);
   const scale = 255 / Math.max(1, high - low);
   // The array rounds and keeps what is assigned within 0 to 255.
-  return pixels.map((value) => (value - low) * scale);
+  const levels = Uint8ClampedArray.from({ length: 256 }, (_, level) => (level - low) * scale);
+  const result = new Uint8ClampedArray(pixels.length);
+  for (let at = 0; at < pixels.length; at++) {
+    result[at] = levels[pixels[at]];
+  }
+  return result;
 }
 
 function rangeOfMiddle(pixels, width, height) {

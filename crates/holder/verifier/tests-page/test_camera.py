@@ -130,6 +130,24 @@ class Camera(PageTest):
         wait(lambda: self.verdict() == "invalid", "the verdict on a dark screen")
 
 
+class FaintPrint(PageTest):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="page-camera-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.video = f"{folder.name}/faint.y4m"
+        city = City()
+        pictures.video([(city.text(), 2)], cls.video, squares=pictures.FAINT)
+        super().setUpClass()
+        cls.city = city
+
+    def test_a_faint_print_is_read_by_the_camera(self):
+        self.open()
+        self.browser.click("#camera-start")
+        wait(lambda: self.verdict() == "valid", "the verdict on a faint print")
+        self.browser.open("about:blank")
+
+
 # An image of one white pixel.
 WHITE_PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
