@@ -22,7 +22,8 @@ const NO_EXTERNAL_DATA = 0x40;
 
 /**
  * Parts of an untagged COSE_Sign1, of 18(…) or of 61(18(…)): kid (of the protected header, else of the other),
- * payload, signature, and the bytes that are signed. Throws `cbor`, `cose`, or `algorithm` for any algorithm but ES256 in the protected header.
+ * payload, signature, and the bytes that are signed. Throws `cbor`, `cose`, or `algorithm` for any algorithm but ES256 in
+ * the protected header.
  */
 export function readSign1(bytes) {
   const parts = untagged(decode(bytes));

@@ -16,6 +16,15 @@ const REFRESH_EVERY = 10 * 60_000;
 /** Time between two drawings of the data's age, in milliseconds. */
 const DRAW_EVERY = 5_000;
 
+/** What the page needs of a browser; some of it is there only over HTTPS. */
+const NEEDED = {
+  "crypto.subtle": () => globalThis.crypto?.subtle,
+  DecompressionStream: () => globalThis.DecompressionStream,
+  indexedDB: () => globalThis.indexedDB,
+  OffscreenCanvas: () => globalThis.OffscreenCanvas,
+  serviceWorker: () => navigator.serviceWorker,
+};
+
 const element = (id) => document.getElementById(id);
 let held = null;
 let isOffline = false;
@@ -158,6 +167,13 @@ async function start() {
   view.drawTexts();
   view.drawCamera(false);
   listen();
+  const missing = Object.keys(NEEDED).filter((name) => !NEEDED[name]());
+  if (missing.length > 0) {
+    // Without data every answer is "cannot tell".
+    setProblem("browser-unfit", missing.join(", "));
+    drawData();
+    return;
+  }
   held = await openKept().catch(() => null);
   drawData();
   navigator.storage?.persist?.();

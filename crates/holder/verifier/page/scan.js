@@ -24,12 +24,15 @@ export class PixelReader {
     };
   }
 
-  /** Text of the QR code in the pixels, or null; `thorough` also looks for light codes on dark ground. */
-  read(pixels, thorough) {
+  /**
+   * Text of the QR code in the pixels, or null. `look` is "frame", "faint-frame" (with the contrast stretched), or
+   * "image" (both ways, and for light codes on dark ground too).
+   */
+  read(pixels, look) {
     this.number += 1;
     const number = this.number;
     const buffer = pixels.data.buffer;
-    const message = { number, buffer, width: pixels.width, height: pixels.height, thorough };
+    const message = { number, buffer, width: pixels.width, height: pixels.height, look };
     return new Promise((resolve) => {
       this.waiting.set(number, resolve);
       this.worker.postMessage(message, [buffer]);
@@ -47,7 +50,7 @@ export async function readImageFile(file, reader) {
   // A drawing may be made larger than it says it is.
   const longest = isDrawing ? Infinity : Math.max(image.width, image.height);
   for (const side of new Set(IMAGE_SIDES.map((limit) => Math.min(limit, longest)))) {
-    const text = await reader.read(pixelsOf(image, image.width, image.height, side), true);
+    const text = await reader.read(pixelsOf(image, image.width, image.height, side), "image");
     if (text !== null) {
       return text;
     }
@@ -100,6 +103,7 @@ export class Camera {
   }
 
   async loop(stream) {
+    let look = "faint-frame";
     while (this.stream === stream) {
       await nextFrame(this.video);
       if (this.stream !== stream || this.video.videoWidth === 0) {
@@ -108,7 +112,9 @@ export class Camera {
       const { videoWidth, videoHeight } = this.video;
       const side = Math.min(FRAME_SIDE, Math.max(videoWidth, videoHeight));
       const pixels = pixelsOf(this.video, videoWidth, videoHeight, side);
-      const text = await this.reader.read(pixels, false);
+      // Every second frame is looked at as if it were faint; the code is in sight for many frames.
+      look = look === "frame" ? "faint-frame" : "frame";
+      const text = await this.reader.read(pixels, look);
       if (text !== null && this.stream === stream) {
         this.onText(text);
       }

@@ -7,6 +7,7 @@ export const english = Object.freeze({
   "camera-stop": "Stop the camera",
   "camera-picture": "Picture of the camera",
   "camera-failed": "The camera could not be opened: {error}",
+  "browser-unfit": "Nothing can be checked here: the browser lacks {error}. Open the page over HTTPS in a current browser.",
   "image-choose": "Check an image",
   "image-failed": "The file could not be opened as an image.",
   "image-without-code": "No QR code was found in the image.",

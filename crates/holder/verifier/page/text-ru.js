@@ -7,6 +7,7 @@ export const russian = Object.freeze({
   "camera-stop": "Выключить камеру",
   "camera-picture": "Изображение с камеры",
   "camera-failed": "Камера не открылась: {error}",
+  "browser-unfit": "Здесь проверять нельзя: в браузере нет {error}. Откройте страницу по HTTPS в новом браузере.",
   "image-choose": "Проверить картинку",
   "image-failed": "Файл не открывается как картинка.",
   "image-without-code": "QR-код на картинке не найден.",

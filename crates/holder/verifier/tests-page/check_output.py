@@ -1,7 +1,8 @@
 """Gives the page what another program wrote, and compares what it shows. Usage: check_output.py FOLDER [TIME].
 
 The folder holds trust.cose, revocations.cose, the root as root.json (as the page fetches it) or root.jwk, and passes as
-*.txt and *.svg. A pass is to be valid unless its name contains one of the words below. TIME is in unix seconds (default: the real time).
+*.txt and *.svg. A pass is to be valid unless its name contains one of the words below. TIME is in unix seconds (default:
+the real time).
 """
 
 import json

@@ -17,7 +17,12 @@ from site_server import Site
 
 FRAMES = 40
 PASSES = 300
-SCENES = {"a code of 8 pixels a module": 8, "a code of 4 pixels a module": 4, "no code": None}
+SCENES = {
+    "a code of 8 pixels a module": (8, pictures.CLEAR),
+    "a code of 4 pixels a module": (4, pictures.CLEAR),
+    "a faint code of 8 pixels a module": (8, pictures.FAINT),
+    "no code": (None, pictures.CLEAR),
+}
 
 READ = """
   const scan = await import(location.origin + '/scan.js');
@@ -25,10 +30,10 @@ READ = """
   const video = document.createElement('video');
   video.muted = true;
   const reads = [];
-  const timed = { read: async (pixels, thorough) => {
+  const timed = { read: async (pixels, look) => {
     const { width, height } = pixels;
     const grabbed = performance.now();
-    const text = await reader.read(pixels, thorough);
+    const text = await reader.read(pixels, look);
     reads.push({ read: performance.now() - grabbed, found: text !== null, size: `${width}x${height}` });
     return text;
   } };
@@ -81,9 +86,9 @@ def visit(video, site):
 
 
 def measure_frames(city, site, folder):
-    for name, module in SCENES.items():
+    for name, (module, squares) in SCENES.items():
         video = folder / "camera.y4m"
-        pictures.video([(city.text() if module else None, 2)], video, rate=10, module=module or 8)
+        pictures.video([(city.text() if module else None, 2)], video, rate=10, module=module or 8, squares=squares)
         browser = visit(video, site)
         try:
             seen = browser.run_async(READ, FRAMES)

@@ -133,6 +133,16 @@ class Access(PageTest):
         self.browser.type("#result-clear", "\ue007")
         self.assertIsNone(self.verdict())
 
+    def test_a_browser_that_lacks_something_says_so_and_can_tell_nothing(self):
+        self.open()
+        source = "delete globalThis.DecompressionStream;"
+        without = self.browser.devtools("Page.addScriptToEvaluateOnNewDocument", source=source)["identifier"]
+        self.addCleanup(self.browser.devtools, "Page.removeScriptToEvaluateOnNewDocument", identifier=without)
+        self.browser.open(self.site.origin + "/")
+        self.wait_for("#problem", "lacks DecompressionStream")
+        self.browser.click("summary")
+        self.assertEqual(self.check(self.city.text())[0], "cannot-tell")
+
     def test_opening_and_using_the_page_leaves_no_error_in_the_console(self):
         self.browser.console()
         self.open()

@@ -112,16 +112,40 @@ class Camera(PageTest):
         self.wait_for("#problem", "No QR code was found")
         self.assertEqual(self.browser.run("return document.getElementById('image').value"), "")
 
-    def test_a_code_on_a_dark_screen_and_one_of_a_large_scan_are_read(self):
+    def test_a_large_scan_a_faint_print_and_a_dark_screen_are_read(self):
         self.open()
         large = self.folder / "large.png"
         pictures.image(self.city.text(), large, module=40)
+        self.browser.type("#image", str(large))
+        wait(lambda: self.verdict() == "valid", "the verdict on a large scan")
+        faint = self.folder / "faint.png"
+        pictures.image(self.city.text(strip(9)), faint, colours=("808080", "B8B8B8"))
+        self.browser.type("#image", str(faint))
+        wait(lambda: self.verdict() == "invalid", "the verdict on a faint print")
         self.browser.type("#image", str(large))
         wait(lambda: self.verdict() == "valid", "the verdict on a large scan")
         inverted = self.folder / "inverted.png"
         pictures.image(self.city.text(strip(9)), inverted, colours=("FFFFFF", "101010"))
         self.browser.type("#image", str(inverted))
         wait(lambda: self.verdict() == "invalid", "the verdict on a dark screen")
+
+
+class FaintPrint(PageTest):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="page-camera-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.video = f"{folder.name}/faint.y4m"
+        city = City()
+        pictures.video([(city.text(), 2)], cls.video, squares=pictures.FAINT)
+        super().setUpClass()
+        cls.city = city
+
+    def test_a_faint_print_is_read_by_the_camera(self):
+        self.open()
+        self.browser.click("#camera-start")
+        wait(lambda: self.verdict() == "valid", "the verdict on a faint print")
+        self.browser.open("about:blank")
 
 
 # An image of one white pixel.
