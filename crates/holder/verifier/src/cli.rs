@@ -19,10 +19,12 @@ Of several passes the run has the first of 5, 4, 1, 3, 0 that one of them has.";
 #[derive(Debug, Parser)]
 #[command(name = "pass", version, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
+    /// Command to run.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
+/// Command of the program.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Verify(VerifyArguments),
@@ -68,10 +70,10 @@ pub(crate) struct VerifyArguments {
 /// Checks health certificates of any issuer in the form of the EU Digital COVID Certificate (HCERT
 /// 1), and names each step that has a fault.
 ///
-/// Steps, in their order: qr (pictures only), prefix, base45, zlib, cbor, tag, cose, algorithm, kid,
-/// certificate, signature, claims, clock, key-usage, schema, content. A step that fails does not keep
-/// later ones from being done where they still make sense. The signature, the key usage and the
-/// signer's validity are checked with the certificates given; the chain above them is not.
+/// Steps, in their order: qr (pictures only), prefix, base45, zlib, cbor, tag, cose, algorithm,
+/// kid, certificate, signature, claims, clock, key-usage, schema, content. A step that fails does
+/// not keep later ones from being done where they still make sense. The signature, the key usage
+/// and the signer's validity are checked with the certificates given; the chain above them is not.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct HcertArguments {

@@ -1,4 +1,4 @@
-//! How a run of the program ended, and the exit code that says so.
+//! Ends of a run of the program, and their exit codes.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ pub(crate) enum Ending {
     /// Something that was checked is invalid, or differs from what a test vector expects. Exit
     /// code 1.
     Invalid,
-    /// There is no answer, because data are missing or too old. Exit code 4.
+    /// No answer, because data are missing or too old. Exit code 4.
     CannotTell,
     /// The clock of the machine is before the time at which the data were issued. Exit code 5.
     ClockWrong,

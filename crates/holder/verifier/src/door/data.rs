@@ -14,9 +14,11 @@ use crate::input::{InputError, Source};
 
 /// Data that could be opened, and why others could not.
 pub(super) struct Loaded {
+    /// Trust bundle that the root signed.
     pub(super) trust: Option<HeldBundle>,
+    /// Revocation list that a key of the bundle signed.
     pub(super) revocations: Option<RevocationList>,
-    /// What is wrong with the data, for the person at the door.
+    /// Faults of the data in words, for the person at the door.
     pub(super) notes: Vec<String>,
 }
 

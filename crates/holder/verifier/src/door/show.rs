@@ -151,7 +151,7 @@ fn freshness(loaded: &Loaded, now: DateTime<Utc>) -> String {
     )
 }
 
-/// What the person at the door, or the holder, can do about a reason.
+/// Words for a reason: what the person at the door, or the holder, can do about it.
 const fn reason_in_words(reason: Reason) -> &'static str {
     match reason {
         Reason::NotAPass => "this is no pass: it does not begin with HC1:",

@@ -93,7 +93,7 @@ pub(crate) enum CertificateFault {
     /// A time of the validity is outside what can be said.
     #[error("the validity of the certificate cannot be read")]
     Validity,
-    /// There are more than [`MAX_CERTIFICATES`].
+    /// More certificates than [`MAX_CERTIFICATES`].
     #[error("there are more than {MAX_CERTIFICATES} certificates")]
     TooMany,
 }

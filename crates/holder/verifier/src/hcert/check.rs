@@ -11,6 +11,9 @@ use super::cose::{self, Message};
 use super::report::{Report, Step};
 use super::{cbor, schema, unwrap};
 
+/// Code of the result "detected" of a test (SNOMED CT).
+const DETECTED: &str = "260373001";
+
 /// Checks the text of a certificate at a moment. A step that fails does not keep later ones from
 /// being done where they still make sense.
 pub(crate) fn text(text: &str, signers: &[SignerCertificate], moment: DateTime<Utc>) -> Report {
@@ -36,7 +39,7 @@ pub(crate) fn message(
         check_validity(signer, &claims, moment, report);
     }
     let certificate = cbor::to_json(claims.certificate.as_ref()?);
-    let kind = check_content(&certificate, report);
+    let kind = check_content(&certificate, moment, report);
     check_key_usage(signer, kind, report);
     check_schema(&certificate, report);
     Some(certificate)
@@ -136,7 +139,7 @@ fn check_validity(
 }
 
 /// Notes the step "content"; gives the kind of the one entry.
-fn check_content(certificate: &Value, report: &mut Report) -> Option<Kind> {
+fn check_content(certificate: &Value, moment: DateTime<Utc>, report: &mut Report) -> Option<Kind> {
     let entries = |kind: Kind| certificate.get(kind.member());
     let present: Vec<Kind> = Kind::ALL
         .into_iter()
@@ -151,16 +154,33 @@ fn check_content(certificate: &Value, report: &mut Report) -> Option<Kind> {
         report.fault(Step::Content, words);
         return None;
     };
-    let count = entries(*kind).and_then(Value::as_array).map(Vec::len);
-    match count {
-        Some(1) => report.ok(Step::Content, format!("one {}", kind.as_str())),
-        Some(count) => {
+    match entries(*kind).and_then(Value::as_array).map(Vec::as_slice) {
+        Some([entry]) => match fault_of_entry(entry, moment) {
+            Some(words) => report.fault(Step::Content, words),
+            None => report.ok(Step::Content, format!("one {}", kind.as_str())),
+        },
+        Some(several) => {
+            let count = several.len();
             let words = format!("there are {count} entries of one kind, where one is allowed");
             report.fault(Step::Content, words);
         }
         None => report.fault(Step::Content, "the entries are no list"),
     }
     Some(*kind)
+}
+
+/// Fault of an entry that fits the schema and is no proof all the same: a test with another result
+/// than "not detected", or a sample that will be taken only after the check.
+fn fault_of_entry(entry: &Value, moment: DateTime<Utc>) -> Option<&'static str> {
+    let member = |name: &str| entry.get(name).and_then(Value::as_str);
+    if member("tr") == Some(DETECTED) {
+        return Some("the result of the test is none that a certificate is given for");
+    }
+    let sampled = member("sc").and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+    if sampled.is_some_and(|sampled| sampled > moment) {
+        return Some("the sample of the test is taken later than the time of the check");
+    }
+    None
 }
 
 /// Notes the step "key-usage".

@@ -1,4 +1,4 @@
-//! The signed message: tags, `COSE_Sign1` and its headers (RFC 9052), without its signature's check.
+//! The signed message: tags, `COSE_Sign1` and its headers (RFC 9052); no signature is checked.
 
 use ciborium::Value;
 use thiserror::Error;
@@ -217,8 +217,8 @@ fn message([protected, unprotected, payload, signature]: [Value; 4]) -> Result<M
     })
 }
 
-/// What stands within the tags: none, 18, or 18 within 61. Other tags are a fault, and what they
-/// stand around is looked at all the same.
+/// Item within the tags, which are none, 18, or 18 within 61. Other tags are a fault, and what
+/// they stand around is looked at all the same.
 fn without_tags(item: Value, report: &mut Report) -> Value {
     let mut tags = Vec::new();
     let mut inner = item;

@@ -1,4 +1,4 @@
-//! Checks certificates of any issuer (EU Digital COVID Certificate and its relatives), step by step.
+//! Checks health certificates of any issuer (EU Digital COVID Certificate), step by step.
 
 mod cbor;
 mod certificate;

@@ -1,4 +1,4 @@
-//! What was found out about a certificate, step by step.
+//! Findings about a certificate, step by step.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ pub(crate) enum Step {
     Base45,
     /// The bytes are a zlib stream (RFC 1950).
     Zlib,
-    /// What was compressed is one item of CBOR (RFC 8949), and so are the headers and the claims.
+    /// Message, headers and claims are one item of CBOR each (RFC 8949).
     Cbor,
     /// The tags around the signed message are such as are allowed (RFC 9052, section 2; RFC 8392,
     /// section 6).
@@ -39,7 +39,7 @@ pub(crate) enum Step {
     KeyUsage,
     /// The health certificate agrees with the schema of its version.
     Schema,
-    /// There is exactly one vaccination, test or recovery.
+    /// Exactly one vaccination, test or recovery is certified, and it can be true.
     Content,
 }
 
@@ -91,9 +91,9 @@ impl Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Status {
-    /// Nothing is wrong.
+    /// Step without a fault.
     Ok,
-    /// Something is wrong.
+    /// Step with a fault.
     Fault,
     /// The step could not be done, because an earlier one failed or something was not given.
     NotChecked,
@@ -113,9 +113,11 @@ impl Status {
 /// Step and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
+    /// Step that was done.
     pub(crate) step: Step,
+    /// Outcome of the step.
     pub(crate) status: Status,
-    /// What was found, in words; never a value that says something about the holder.
+    /// Finding in words; never a value that says something about the holder.
     pub(crate) words: String,
 }
 

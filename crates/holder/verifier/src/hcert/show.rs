@@ -39,7 +39,7 @@ pub(crate) fn json(reports: &[Report], moment: DateTime<Utc>) {
     }));
 }
 
-/// One report as JSON.
+/// Report as JSON.
 pub(crate) fn one(report: &Report) -> Value {
     let findings: Vec<&Finding> = report.findings().collect();
     json!({

@@ -298,6 +298,33 @@ fn several_certificates_and_kinds_of_others_are_named() {
 }
 
 #[test]
+fn a_positive_test_and_one_of_the_future_are_no_proof() {
+    let issuer = Issuer::ec(&[]);
+    let dcc = |result: &str, sampled: &str| {
+        json!({
+            "ver": "1.3.0", "nam": { "fnt": "A" }, "dob": "",
+            "t": [{
+                "tg": "840539006", "tt": "LP6464-4", "sc": sampled, "tr": result, "co": "AT",
+                "is": "Ministry", "ci": "URN:UVCI:01:AT:3"
+            }]
+        })
+    };
+    let cases = [
+        ("260415000", "2021-05-03T18:01:00Z", None),
+        ("260373001", "2021-05-03T18:01:00Z", Some(Step::Content)),
+        (
+            "260415000",
+            "2021-05-03T20:01:01+02:00",
+            Some(Step::Content),
+        ),
+    ];
+    for (result, sampled, fault) in cases {
+        let report = checked(&Draft::of(&issuer, dcc(result, sampled)), &issuer);
+        assert_eq!(faults(&report), Vec::from_iter(fault));
+    }
+}
+
+#[test]
 fn certificates_are_read_in_every_form_and_their_faults_are_named() {
     use base64::Engine;
     let issuer = Issuer::ec(&[VACCINATION]);

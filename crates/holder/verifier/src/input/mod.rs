@@ -1,4 +1,4 @@
-//! What the program reads: files and standard input, with their limits and the faults of both.
+//! Input of the program: files and standard input, their limits and their faults.
 
 mod picture;
 #[cfg(test)]
@@ -36,7 +36,7 @@ const OTHER_KINDS: [(&[u8], &str); 5] = [
 /// Input that cannot be used.
 #[derive(Debug, Error)]
 pub(crate) enum InputError {
-    /// There is no such file.
+    /// Path that no file has.
     #[error("{0}: there is no such file; give the path of a file, or - for standard input")]
     Missing(String),
     /// A folder was given.
@@ -62,10 +62,10 @@ pub(crate) enum InputError {
     /// The file is of a kind that is not read.
     #[error("{0}: this is {1}")]
     OtherKind(String, &'static str),
-    /// There is text, but only blank lines.
+    /// Text of blank lines only.
     #[error("{0}: there are only blank lines")]
     Blank(String),
-    /// There are more lines than [`MAX_PASSES`].
+    /// More lines than [`MAX_PASSES`].
     #[error("{0}: there are more than {MAX_PASSES} passes; split the file")]
     TooMany(String),
     /// The content is not what the argument asks for.

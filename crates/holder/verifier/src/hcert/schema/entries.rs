@@ -6,7 +6,7 @@ use super::Version;
 use super::values::Checker;
 use crate::hcert::certificate::Kind;
 
-/// What a member of an entry must be.
+/// Form that a member of an entry must have.
 #[derive(Clone, Copy)]
 enum Form {
     /// Text of any length.

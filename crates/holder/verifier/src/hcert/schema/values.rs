@@ -21,6 +21,7 @@ pub(super) struct Checker {
 }
 
 impl Checker {
+    /// Check by a version, without faults yet.
     pub(super) const fn new(version: Version) -> Self {
         Self {
             version,
@@ -28,10 +29,12 @@ impl Checker {
         }
     }
 
+    /// Version that is checked by.
     pub(super) const fn version(&self) -> Version {
         self.version
     }
 
+    /// Faults that were found.
     pub(super) fn into_faults(self) -> Vec<String> {
         self.faults
     }
@@ -55,6 +58,7 @@ impl Checker {
         value
     }
 
+    /// Object, or a fault where the value is none.
     pub(super) fn object<'a>(
         &mut self,
         path: &str,

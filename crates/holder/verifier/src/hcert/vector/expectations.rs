@@ -15,7 +15,7 @@ use crate::hcert::cbor;
 use crate::hcert::report::{Report, Status, Step};
 use crate::hcert::schema::{self, Version};
 
-/// What came of one definition of an expectation: `Ok` if it holds; words in either case.
+/// Outcome of one definition of an expectation: `Ok` if it holds; words in either case.
 type Found = Result<String, String>;
 
 /// Definitions of an expectation that could be applied; empty if the vector lacks what they need.
@@ -45,20 +45,23 @@ const EXPECTATIONS: [(&str, Finder); 12] = [
 pub(super) struct Outcome {
     name: String,
     expected: bool,
-    /// What was found; `None` if the vector lacks what is needed.
+    /// Whether the expectation holds; `None` if the vector lacks what is needed.
     found: Option<bool>,
     words: String,
 }
 
 impl Outcome {
+    /// Whether what was found is what was expected.
     pub(super) fn agrees(&self) -> bool {
         self.found == Some(self.expected)
     }
 
+    /// Whether the contrary of what was expected was found.
     pub(super) fn differs(&self) -> bool {
         self.found == Some(!self.expected)
     }
 
+    /// Row of the printed table.
     pub(super) fn row(&self) -> [String; 4] {
         let found = self
             .found
@@ -340,7 +343,7 @@ fn item(bytes: &[u8]) -> Result<Value, String> {
     Ok(cbor::to_json(&item))
 }
 
-/// One definition for each list of steps, if the vector has a message and a certificate.
+/// Definitions, one for each list of steps, if the vector has a message and a certificate.
 fn by_signer(fixed: &Fixed<'_>, lists: &[&[Step]]) -> Definitions {
     let Some(report) = fixed.report.as_ref().filter(|_| fixed.has_signer) else {
         return Vec::new();

@@ -36,7 +36,7 @@ impl Vector {
         Ok(Self { members })
     }
 
-    /// What the vector says of itself.
+    /// Description that the vector gives of itself.
     pub(crate) fn description(&self) -> &str {
         let text = self.context("DESCRIPTION").and_then(Value::as_str);
         text.unwrap_or("(no description)")

@@ -1,4 +1,4 @@
-//! What is computed once of a vector, for all its expectations.
+//! Parts of a vector that several expectations need, computed once.
 
 use chrono::{DateTime, Utc};
 use ciborium::Value as Cbor;
@@ -18,6 +18,7 @@ const HEALTH_CERTIFICATE: &str = "-260";
 
 /// A vector's signed message, checked, and the parts of the vector that several expectations need.
 pub(super) struct Fixed<'a> {
+    /// The vector.
     pub(super) vector: &'a Vector,
     /// Findings about the signed message; `None` if the vector has none.
     pub(super) report: Option<Report>,
@@ -32,6 +33,7 @@ pub(super) struct Fixed<'a> {
 }
 
 impl<'a> Fixed<'a> {
+    /// Computes the parts of a vector; `now` counts where it has no clock of its own.
     pub(super) fn new(vector: &'a Vector, now: DateTime<Utc>) -> Self {
         let signers: Vec<SignerCertificate> =
             vector.signer().and_then(Result::ok).into_iter().collect();

@@ -1,8 +1,9 @@
 //! Runs test vector files of the EU Digital COVID Certificate and compares what each expects with
 //! what is found.
 //!
-//! The form is that of the public test data: members `JSON`, `CBOR`, `COSE`, `COMPRESSED`, `BASE45`,
-//! `PREFIX`, `2DCODE`, `TESTCTX` and `EXPECTEDRESULTS`, each of which may be missing.
+//! The form is that of the public test data: members `JSON`, `CBOR`, `COSE`, `COMPRESSED`,
+//! `BASE45`, `PREFIX`, `2DCODE`, `TESTCTX` and `EXPECTEDRESULTS`, each of which but the last may be
+//! missing.
 
 mod compare;
 mod expectations;

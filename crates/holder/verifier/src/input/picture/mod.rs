@@ -43,10 +43,10 @@ pub(crate) enum PictureFault {
     /// The picture has more than [`MAX_PIXELS`].
     #[error("the picture has more than {MAX_PIXELS} pixels; make it smaller")]
     TooLarge,
-    /// Nothing in the picture looks like a QR code.
+    /// Picture in which nothing looks like a QR code.
     #[error("there is no QR code in the picture")]
     NoCode,
-    /// There is a code, but more of it is damaged than its error correction can mend.
+    /// Code of which more is damaged than its error correction can mend.
     #[error("the QR code in the picture is damaged")]
     Damaged,
 }
@@ -66,22 +66,22 @@ pub(crate) fn is_png(bytes: &[u8]) -> bool {
 /// Size that a picture is read in.
 #[derive(Clone, Copy)]
 enum Size {
-    /// As it is.
+    /// Size that the picture has.
     AsIs,
-    /// Each pixel is the mean of a square of this side.
+    /// Smaller: a pixel is the mean of a square of this side.
     Shrunk(usize),
-    /// Each pixel becomes a square of this side.
+    /// Larger: a pixel becomes a square of this side.
     Enlarged(usize),
 }
 
-/// Which pixels of a picture are dark.
+/// Rule by which pixels of a picture are dark.
 #[derive(Clone, Copy)]
 enum Reading {
-    /// Those that are darker than what is around them.
+    /// Pixels that are darker than what is around them.
     Local,
-    /// Those that are lighter than what is around them: white ink.
+    /// Pixels that are lighter than what is around them: white ink.
     Inverted,
-    /// Those below one threshold for the whole picture.
+    /// Pixels below one threshold for the whole picture.
     Global,
 }
 
