@@ -36,7 +36,7 @@ pub enum FieldFault {
         key: String,
     },
     /// The map lacks a field.
-    #[error("{place} has no {field}")]
+    #[error("{field} of {place} is missing")]
     Missing {
         /// Name of the map.
         place: &'static str,

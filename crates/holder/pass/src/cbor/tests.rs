@@ -83,7 +83,7 @@ fn fields_are_taken_by_key_and_what_is_left_is_named() {
         "number of the map is not an unsigned integer"
     );
     let missing = fields.text(3, "name").unwrap_err();
-    assert_eq!(missing.to_string(), "the map has no name");
+    assert_eq!(missing.to_string(), "name of the map is missing");
     let twice = vec![(Value::from(1), Value::Null), (Value::from(1), Value::Null)];
     let duplicate = Fields::new(Value::Map(twice), "the map").err().unwrap();
     assert_eq!(duplicate.to_string(), "the map has the key 1 twice");

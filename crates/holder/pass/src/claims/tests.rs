@@ -78,10 +78,10 @@ fn an_undisclosed_holder_is_an_empty_map() {
 #[test]
 fn every_claim_is_wanted() {
     let names = [
-        (ISSUER, "the strip has no the issuer"),
-        (EXPIRY, "the strip has no the expiry"),
-        (NOT_BEFORE, "the strip has no the not-before"),
-        (PASS_ID, "the strip has no the id"),
+        (ISSUER, "the issuer of the strip is missing"),
+        (EXPIRY, "the expiry of the strip is missing"),
+        (NOT_BEFORE, "the not-before of the strip is missing"),
+        (PASS_ID, "the id of the strip is missing"),
     ];
     for (label, text) in names {
         let mut entries = entries();

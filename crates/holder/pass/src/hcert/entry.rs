@@ -7,7 +7,8 @@ use crate::cbor::{FieldFault, Fields, map};
 use crate::hcert::UVCI_PREFIX;
 use crate::pass_id::PassId;
 
-/// Number of characters that a code, a test's name or a test centre may have (schema 1.3.0).
+/// Number of characters that a test's name or a test centre may have (schema 1.3.0), and a code,
+/// which the schema does not bound.
 pub const MAX_CODE_CHARS: usize = 80;
 
 /// Code of COVID-19 (EU value set `disease-agent-targeted`).
@@ -65,14 +66,14 @@ pub struct Recovery {
 
 /// Kind of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum NaatOrRat {
+pub enum TestKind {
     /// Nucleic acid amplification, as PCR.
     Naat,
     /// Rapid antigen test.
     Rat,
 }
 
-impl NaatOrRat {
+impl TestKind {
     /// Code of the kind (EU value set `test-type`, LOINC).
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -87,7 +88,7 @@ impl NaatOrRat {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Test {
     /// Kind of the test (`tt`).
-    pub kind: NaatOrRat,
+    pub kind: TestKind,
     /// Name of a nucleic acid test (`nm`), if stated.
     pub name: Option<String>,
     /// Time at which the sample was taken (`sc`), whole seconds.
@@ -266,7 +267,7 @@ fn recovery_of(fields: &mut Fields) -> Result<Recovery, FieldFault> {
 
 fn test_of(fields: &mut Fields) -> Result<Test, FieldFault> {
     let code = fields.text("tt", "tt")?;
-    let kind = [NaatOrRat::Naat, NaatOrRat::Rat]
+    let kind = [TestKind::Naat, TestKind::Rat]
         .into_iter()
         .find(|kind| kind.as_str() == code)
         .ok_or_else(|| fields.fault("tt", "the code of a NAAT or of an antigen test"))?;

@@ -16,7 +16,7 @@ use crate::pass_id::PassId;
 use crate::time::seconds;
 
 pub use certificate::Certificate;
-pub use entry::{Entry, MAX_CODE_CHARS, NaatOrRat, Recovery, Test, Vaccination};
+pub use entry::{Entry, MAX_CODE_CHARS, Recovery, Test, TestKind, Vaccination};
 
 /// Number of characters that the issuer of a certificate may have (schema 1.3.0, `issuer`).
 pub const MAX_ISSUER_CHARS: usize = 80;

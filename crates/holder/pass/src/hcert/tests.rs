@@ -38,7 +38,7 @@ fn recovery() -> Recovery {
 
 fn test() -> Test {
     Test {
-        kind: NaatOrRat::Naat,
+        kind: TestKind::Naat,
         name: Some("a PCR".into()),
         sampled: at("2026-11-28T09:05:00Z"),
         centre: None,
@@ -132,7 +132,7 @@ fn a_recovery_and_a_test_are_the_maps_of_the_schema() {
 #[test]
 fn every_kind_comes_back() {
     let rapid = Test {
-        kind: NaatOrRat::Rat,
+        kind: TestKind::Rat,
         name: None,
         centre: Some("a centre".into()),
         ..test()

@@ -10,8 +10,8 @@
 //! would have disclosed another one if his other initial were frequent. With this rule the people
 //! who disclose exactly the same combination are themselves [`LEAST_SHARE`] or more, which is
 //! tested for everybody with two initials and a date of birth. (To aim at the middle of the band
-//! would put three people in ten below it.) A birth on 29 February is the exception: all who have
-//! it together are fewer than that share.
+//! would put three people in ten below it, and leave less room for errors of the table.) A birth
+//! on 29 February is the exception: all who have it together are fewer than that share.
 
 use super::table::{DAYS_OF_CYCLE, PEOPLE, days_of_cycle, people_with_family, people_with_given};
 use super::{BirthDate, HolderAttributes};
@@ -49,6 +49,11 @@ impl Share {
         Self(given * family * days_of_cycle(birth.day(), birth.month()))
     }
 
+    /// True for a share from [`LEAST_SHARE`] to [`BAND_END`], both included.
+    pub(super) fn is_in_band(self) -> bool {
+        (LEAST_SHARE..=BAND_END).contains(&self)
+    }
+
     /// Share in parts of a million, rounded down.
     #[must_use]
     pub const fn per_million(self) -> u64 {
@@ -63,15 +68,12 @@ pub(super) fn choose(known: HolderAttributes) -> HolderAttributes {
     let mut above_band = Candidate::new(HolderAttributes::NONE);
     for subset in subsets(known) {
         let candidate = Candidate::new(subset);
-        if candidate.share < LEAST_SHARE {
-            continue;
-        }
-        if candidate.share > BAND_END {
-            if candidate.share < above_band.share {
-                above_band = candidate;
+        if candidate.share.is_in_band() {
+            if in_band.is_none_or(|best| candidate.share > best.share) {
+                in_band = Some(candidate);
             }
-        } else if in_band.is_none_or(|best| candidate.share > best.share) {
-            in_band = Some(candidate);
+        } else if candidate.share > BAND_END && candidate.share < above_band.share {
+            above_band = candidate;
         }
     }
     in_band.unwrap_or(above_band).attributes

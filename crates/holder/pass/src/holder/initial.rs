@@ -53,7 +53,7 @@ const CYRILLIC: [(char, &str); 26] = [
     ('Z', "ЖЗ"),
 ];
 
-/// Latin capital letters that are not a base letter with a diacritic (ICAO Doc 9303 part 3, 6.A).
+/// Latin capitals that are not a base letter with a diacritic (ICAO Doc 9303 part 3, 6.A).
 const LATIN: [(char, char); 14] = [
     ('Æ', 'A'),
     ('Ð', 'D'),
@@ -71,7 +71,7 @@ const LATIN: [(char, char); 14] = [
     ('Ə', 'E'),
 ];
 
-/// Letters that stand before an apostrophe as a particle (d'Artagnan, л'Оревуар), not as an initial.
+/// Letters that are a particle before an apostrophe (d'Artagnan, л'Эпине), and no initial.
 const PARTICLES: [char; 4] = ['D', 'L', 'Д', 'Л'];
 
 /// Apostrophes, and letters that Unicode has for them.

@@ -73,7 +73,7 @@ impl fmt::Debug for BirthDate {
     }
 }
 
-/// Person as the portal knows them; what is not known is `None`. Lives for one call, stored nowhere.
+/// Person as the portal knows them; `None` is what it does not know. Stored nowhere.
 #[derive(Debug, Clone, Copy)]
 pub struct Person<'a> {
     /// Given name, in any script.

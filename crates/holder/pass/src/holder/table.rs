@@ -3,10 +3,11 @@
 //! The shares of initials are estimates for Moscow, made by hand for version 1: for each frequent
 //! given name and for each initial letter of family names a share was set down from general
 //! knowledge of published lists of frequent Russian names, names of other scripts and languages
-//! were added, the letters were mapped to Latin ones as `initial.rs` does, and the result was scaled
-//! to 100 000. No count of the city's inhabitants stands behind it. Expect a frequent letter to be
-//! wrong by a quarter, and a rare one (below 1 %) by a factor of two. A table from counts replaces
-//! this one under a higher version.
+//! were added, the letters were mapped to Latin ones as `initial.rs` does, and the result was
+//! scaled to 100 000. Family names with N and S were then moved by 20 in 100 000, so that nobody
+//! discloses a combination that few others disclose (`choose.rs`). No count of the city's
+//! inhabitants stands behind it. Expect a frequent letter to be wrong by a quarter, and a rare one
+//! (below 1 %) by a factor of two. A table from counts replaces this one under a higher version.
 //!
 //! Days and months are counted from the Gregorian cycle of 400 years; that some months see a few
 //! per cent more births than others is left out.

@@ -375,6 +375,10 @@ fn people_who_disclose_exactly_the_same_are_a_thousandth_or_more() {
 fn the_band_begins_and_ends_as_the_rule_says() {
     assert_eq!(LEAST_SHARE.per_million(), 1_000);
     assert_eq!(BAND_END.per_million(), 3_000);
+    assert!(LEAST_SHARE.is_in_band());
+    assert!(BAND_END.is_in_band());
+    assert!(!Share(LEAST_SHARE.0 - 1).is_in_band());
+    assert!(!Share(BAND_END.0 + 1).is_in_band());
     let nobody = HolderAttributes::new(Some(initial('Q')), None, BirthDate::default());
     assert!(choose::choose(nobody) == HolderAttributes::NONE);
     assert_eq!(Share::of(HolderAttributes::NONE), Share::WHOLE);

@@ -26,6 +26,9 @@ const CODE_TOP_MM: f64 = 22.0;
 const LINES_TOP_MM: f64 = 98.0;
 const LINE_MM: f64 = 5.6;
 
+/// Size of the letters of these lines in millimetres; the longest line has 50 characters.
+const LINE_FONT_MM: f64 = 3.4;
+
 /// Reason why a text has no sheet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SheetFault {
@@ -53,7 +56,7 @@ pub fn paper_sheet(text: &str, zone: Tz) -> Result<String, SheetFault> {
     let lines: String = numbered
         .map(|(line, number)| {
             let y = LINES_TOP_MM + LINE_MM * f64::from(number);
-            text_at(y, 4.0, line)
+            text_at(y, LINE_FONT_MM, line)
         })
         .collect();
     Ok(format!(

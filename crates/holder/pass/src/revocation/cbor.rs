@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
-    /// Nothing may follow.
+    /// End of the input: refuses what follows the last item.
     pub(super) const fn end(&self) -> Result<(), Malformed> {
         if self.rest.is_empty() {
             Ok(())

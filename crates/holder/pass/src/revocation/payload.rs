@@ -26,7 +26,7 @@ const NO_BASE: u64 = 0;
 /// Fault of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
-    /// Not the map of deterministic CBOR that a list is.
+    /// Payload is not the map of deterministic CBOR that a list is.
     #[error("not a revocation list in deterministic CBOR; fetch it again")]
     Malformed,
     /// Sequence or time of issue is impossible.

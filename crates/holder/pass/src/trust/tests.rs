@@ -298,3 +298,76 @@ fn a_second_list_of_one_sequence_is_taken_only_where_it_says_the_same_later() {
     assert_eq!(offer(list(9, 99, &[1])), Err(ListRefusal::Conflict(9)));
     assert_eq!(offer(list(9, 100, &[2])), Err(ListRefusal::Conflict(9)));
 }
+
+#[test]
+fn a_new_key_must_be_published_longer_ahead_than_a_verifier_may_be_offline() {
+    let [old, new] = [SigningKey::generate(), SigningKey::generate()];
+    let earlier = bundle(vec![trusted(&old, &[Product::City])]);
+    let issued_at = at(6_000);
+    let begins = |ahead: TimeDelta| {
+        let key = TrustedKey {
+            from: issued_at + ahead,
+            until: issued_at + ahead + TimeDelta::days(30),
+            ..trusted(&new, &[Product::City])
+        };
+        let next = TrustBundle {
+            sequence: 8,
+            issued_at,
+            ..bundle(vec![earlier.keys[0].clone(), key])
+        };
+        next.check_after(&earlier)
+    };
+    let offline = TimeDelta::hours(72);
+    assert_eq!(begins(offline + TimeDelta::seconds(1)), Ok(()));
+    for early in [offline, TimeDelta::zero()] {
+        assert_eq!(begins(early), Err(SuccessionFault::TooEarly(new.kid())));
+    }
+}
+
+#[test]
+fn a_key_must_stay_as_it_is_until_it_ends() {
+    let old = SigningKey::generate();
+    let earlier = bundle(vec![trusted(&old, &[Product::City, Product::Hcert])]);
+    let next = |issued_at: i64, change: fn(&mut Vec<TrustedKey>)| {
+        let mut next = TrustBundle {
+            sequence: 8,
+            issued_at: at(issued_at),
+            ..earlier.clone()
+        };
+        change(&mut next.keys);
+        next.check_after(&earlier)
+    };
+    assert_eq!(next(8_999, |_| {}), Ok(()));
+    let gone = Err(SuccessionFault::Gone(old.kid()));
+    assert_eq!(next(8_999, Vec::clear), gone);
+    assert_eq!(next(9_000, Vec::clear), Ok(()));
+    assert_eq!(next(5_000, |keys| keys[0].until = at(8_999)), gone);
+    assert_eq!(next(5_000, |keys| keys[0].from = at(1_001)), gone);
+    assert_eq!(next(5_000, |keys| keys[0].products.truncate(1)), gone);
+    assert_eq!(next(5_000, |keys| keys[0].until = at(9_001)), Ok(()));
+}
+
+#[test]
+fn a_bundle_that_goes_back_must_not_follow() {
+    let earlier = bundle(Vec::new());
+    let next = TrustBundle {
+        sequence: 8,
+        ..earlier.clone()
+    };
+    assert_eq!(next.check_after(&earlier), Ok(()));
+    assert_eq!(
+        earlier.check_after(&earlier),
+        Err(SuccessionFault::Sequence)
+    );
+    let before = TrustBundle {
+        issued_at: at(4_999),
+        ..next.clone()
+    };
+    let lower = TrustBundle {
+        lowest_revocations: 2,
+        ..next
+    };
+    for back in [before, lower] {
+        assert_eq!(back.check_after(&earlier), Err(SuccessionFault::GoesBack));
+    }
+}

@@ -179,7 +179,7 @@ impl<'a> BitReader<'a> {
         Ok(bit)
     }
 
-    /// One gap; at most 2 to the power of 48 less 1.
+    /// Next gap, at most 2 to the power of 48 less 1.
     fn gap(&mut self, parameter: u32) -> Result<u64, CodeError> {
         let greatest = Tag::MAX.value() >> parameter;
         let mut gap = 0;
