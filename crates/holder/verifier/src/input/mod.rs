@@ -12,8 +12,8 @@ use thiserror::Error;
 
 pub(crate) use picture::codes;
 
-/// Greatest size of a file that is read, in bytes.
-pub(crate) const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
+/// Greatest size of a file that is read, in bytes: that of the greatest revocation list.
+pub(crate) const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Greatest number of passes in one input.
 pub(crate) const MAX_PASSES: usize = 10_000;

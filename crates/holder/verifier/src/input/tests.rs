@@ -46,6 +46,7 @@ fn each_unusable_input_is_named() {
 #[test]
 fn a_file_of_the_greatest_size_is_read_and_one_byte_more_is_refused() {
     let greatest = usize::try_from(MAX_FILE_BYTES).unwrap();
+    assert!(greatest >= pass::container::MAX_COSE_BYTES);
     assert_eq!(texts(&vec![b'A'; greatest]).len(), 1);
     let larger = vec![b'A'; greatest + 1];
     assert!(matches!(read(&larger), Err(InputError::TooLarge(_))));
