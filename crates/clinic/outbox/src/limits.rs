@@ -30,8 +30,8 @@ pub const MAX_BEACON_STEP: u32 = 1000;
 /// the state, in milliseconds.
 pub const OTHER_GATEWAY_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
-/// Time after a raise within which rows and feeds that are met for the first time may have been sent
-/// by the state that was lost, in milliseconds.
+/// Time after a raise within which rows and feeds that are met for the first time may have been
+/// sent by the state that was lost, in milliseconds.
 pub const LOST_STATE_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
 /// Time over which older versions withdrawn for refused corrections count together, in

@@ -6,6 +6,7 @@
 //! checks is [`verify`] over what [`trust`] and [`revocation`] opened.
 
 mod cbor;
+mod claim_labels;
 pub mod claims;
 pub mod container;
 pub mod hcert;

@@ -41,7 +41,8 @@ struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 something failed and may succeed later (a server away), or nothing was \
 found; \
-2 wrong arguments; 65 the rules give other answers than the worked cases expect; 78 the configuration, a key or an account has to be changed.";
+2 wrong arguments; 65 the rules give other answers than the worked cases expect; 78 the \
+configuration, a key or an account has to be changed.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -1,4 +1,4 @@
-//! `city-registry rules`: runs the worked cases beside the rules, and applies the rules to a person.
+//! `city-registry rules`: runs the worked cases beside the rules, applies the rules to a person.
 
 use std::path::{Path, PathBuf};
 

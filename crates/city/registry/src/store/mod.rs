@@ -273,8 +273,8 @@ impl Store {
         in_time(self.backend.ping_writing()).await
     }
 
-    /// Counts more passes of these windows; returns how many each had before, in their order. Either
-    /// all are counted or none.
+    /// Counts more passes of these windows; returns how many each had before, in their order.
+    /// Either all are counted or none.
     pub(crate) async fn count_passes(
         &self,
         keys: &[PassKey],

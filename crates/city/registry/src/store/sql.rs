@@ -27,8 +27,8 @@ pub(super) const REMOVE_FAILURES: &str = "DELETE FROM attempt WHERE message = $1
 /// Removes what was noted of messages before a time.
 pub(super) const PRUNE_FAILURES: &str = "DELETE FROM attempt WHERE noted_at < $1";
 
-/// Counts `$4` more passes of a name and a window; returns how many there are then. Beyond a million
-/// it counts no further: far more than are issued.
+/// Counts `$4` more passes of a name and a window; returns how many there are then. Beyond a
+/// million it counts no further: far more than are issued.
 pub(super) const COUNT_PASSES: &str = "INSERT INTO pass_count (name, begins_at, ends_at, issued)
     VALUES ($1, $2, $3, $4)
     ON CONFLICT (name, begins_at, ends_at) DO UPDATE SET issued = CASE

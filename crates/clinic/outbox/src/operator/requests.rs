@@ -73,8 +73,8 @@ impl RequestQueue {
         check_schema(path).await?;
         let pool = SqlitePoolOptions::new()
             .max_connections(1)
-            // Without them the pool has a task that looks after idle connections; it may spin for ever
-            // on a whole processor (sqlx issue 3645).
+            // Without them the pool has a task that looks after idle connections; it may spin for
+            // ever on a whole processor (sqlx issue 3645).
             .max_lifetime(None)
             .idle_timeout(None)
             .test_before_acquire(false)

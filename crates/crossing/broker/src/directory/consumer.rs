@@ -236,8 +236,9 @@ impl Claims {
         Ok(())
     }
 
-    /// Sorts batches by the time of their writing: of two events that contradict each other under one
-    /// version the registry keeps the first to arrive, which is how a restored gateway is noticed.
+    /// Sorts batches by the time of their writing: of two events that contradict each other under
+    /// one version the registry keeps the first to arrive, which is how a restored gateway is
+    /// noticed.
     fn sort_by_age(&self, batches: &mut [BatchFile]) {
         batches.sort_by_cached_key(|file| {
             let metadata = fs::symlink_metadata(self.layout.incoming.join(file.name()));

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use ciborium::Value;
 
 use crate::cbor::{FieldFault, Fields, encode, map};
-use crate::claims::{EXPIRY, HOLDER, ISSUER, NOT_BEFORE, PASS_ID, holder};
+use crate::claim_labels::{EXPIRY, HOLDER, ISSUER, NOT_BEFORE, PASS_ID};
+use crate::claims::holder;
 use crate::holder::HolderAttributes;
 use crate::pass_id::PassId;
 use crate::time::seconds;

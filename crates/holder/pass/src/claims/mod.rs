@@ -10,27 +10,13 @@ use chrono::{DateTime, Utc};
 use ciborium::Value;
 
 use crate::cbor::{FieldFault, decode};
+use crate::claim_labels::{HCERT, HOLDER};
 use crate::hcert::HcertClaims;
 use crate::holder::HolderAttributes;
 use crate::pass_id::PassId;
 use crate::product::Product;
 
 pub use city::CityClaims;
-
-/// Label of the issuer (RFC 8392 section 3.1.1).
-pub(crate) const ISSUER: i64 = 1;
-/// Label of the expiry (RFC 8392 section 3.1.4).
-pub(crate) const EXPIRY: i64 = 4;
-/// Label of the first second (RFC 8392 section 3.1.5).
-pub(crate) const NOT_BEFORE: i64 = 5;
-/// Label of the time of issue (RFC 8392 section 3.1.6).
-pub(crate) const ISSUED_AT: i64 = 6;
-/// Label of the pass id (RFC 8392 section 3.1.7).
-pub(crate) const PASS_ID: i64 = 7;
-/// Label of the holder's attributes: of the private range (RFC 8392 section 9.1).
-pub(crate) const HOLDER: i64 = -65537;
-/// Label of the electronic health certificate.
-pub(crate) const HCERT: i64 = -260;
 
 /// Claims of either product.
 #[derive(Debug, Clone, PartialEq, Eq)]

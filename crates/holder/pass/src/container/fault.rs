@@ -1,6 +1,6 @@
 //! What can be wrong with a container, each fault named by the step at which it shows.
 
-use crate::container::{MAX_COSE_BYTES, MAX_INFLATED_BYTES, MAX_TEXT_CHARS};
+use super::limits::{MAX_COSE_BYTES, MAX_INFLATED_BYTES, MAX_TEXT_CHARS};
 
 /// Fault of a container.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,7 @@
 //! issuer can be opened too.
 
 mod fault;
+mod limits;
 mod sign1;
 mod text;
 mod zlib;
@@ -11,6 +12,7 @@ mod zlib;
 mod tests;
 
 pub use fault::{ContainerFault, Step};
-pub use sign1::{Algorithm, Envelope, MAX_COSE_BYTES, ToSign};
-pub use text::{MAX_TEXT_CHARS, PREFIX, from_text, to_text};
-pub use zlib::{MAX_INFLATED_BYTES, inflate, store};
+pub use limits::{MAX_COSE_BYTES, MAX_INFLATED_BYTES, MAX_TEXT_CHARS};
+pub use sign1::{Algorithm, Envelope, ToSign};
+pub use text::{PREFIX, from_text, to_text};
+pub use zlib::{inflate, store};

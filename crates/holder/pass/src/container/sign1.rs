@@ -7,11 +7,8 @@ use coset::{
     RegisteredLabelWithPrivate, TaggedCborSerializable,
 };
 
+use super::limits::MAX_COSE_BYTES;
 use crate::container::ContainerFault;
-
-/// Number of bytes that a COSE structure may have: above a whole revocation list of the greatest
-/// size.
-pub const MAX_COSE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Tag of COSE_Sign1 (RFC 9052 section 2).
 const TAG_SIGN1: u64 = 18;

@@ -1,13 +1,10 @@
 //! Text of a pass to the bytes of its COSE structure, and back.
 
+use super::limits::MAX_TEXT_CHARS;
 use crate::container::{ContainerFault, inflate, store};
 
 /// Beginning of every pass: context identifier of the electronic health certificate, version 1.
 pub const PREFIX: &str = "HC1:";
-
-/// Number of characters that the text of a pass may have: what a QR code of version 40 holds at
-/// level L in alphanumeric mode (ISO/IEC 18004, table 7).
-pub const MAX_TEXT_CHARS: usize = 4296;
 
 /// Text of a pass around a COSE structure: prefix, base45, zlib stream of stored blocks.
 #[must_use]

@@ -6,10 +6,8 @@ use miniz_oxide::inflate::core::inflate_flags::{
 };
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
+use super::limits::MAX_INFLATED_BYTES;
 use crate::container::ContainerFault;
-
-/// Number of bytes that a zlib stream may inflate to.
-pub const MAX_INFLATED_BYTES: usize = 64 * 1024;
 
 /// Header of a zlib stream with a window of 32 KiB and the fastest level (RFC 1950 section 2.2).
 const HEADER: [u8; 2] = [0x78, 0x01];

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use ciborium::Value;
 
 use crate::cbor::{FieldFault, Fields, encode, map};
-use crate::claims::{EXPIRY, HCERT, ISSUED_AT, ISSUER, PASS_ID};
+use crate::claim_labels::{EXPIRY, HCERT, ISSUED_AT, ISSUER, PASS_ID};
 use crate::pass_id::PassId;
 use crate::time::seconds;
 

@@ -88,8 +88,8 @@ impl PostgresStore {
     pub(super) async fn open(config: &PostgresConfig, base: &Path) -> Result<Self, StoreError> {
         let pool = PgPoolOptions::new()
             .max_connections(config.connections.get().into())
-            // Without them the pool has a task that looks after idle connections; it may spin for ever
-            // on a whole processor (sqlx issue 3645).
+            // Without them the pool has a task that looks after idle connections; it may spin for
+            // ever on a whole processor (sqlx issue 3645).
             .max_lifetime(None)
             .idle_timeout(None)
             .acquire_timeout(Duration::from_secs(ACQUIRE_TIMEOUT_SECONDS))
