@@ -148,7 +148,7 @@ impl Passes {
             product: Product::Revocations.as_str(),
         })?;
         let of_passes = bundle.keys.iter().filter(|key| key.is_for(Product::City));
-        let of_passes: Vec<PublicKey> = of_passes.map(|key| key.key.clone()).collect();
+        let of_passes: Vec<PublicKey> = of_passes.map(|key| key.key).collect();
         Ok(Publication {
             sequence,
             trust: bundle.sign(&self.keys.root)?,

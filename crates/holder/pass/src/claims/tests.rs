@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cbor::{encode, map};
+use crate::claim_labels::{EXPIRY, ISSUED_AT, ISSUER, NOT_BEFORE, PASS_ID};
 use crate::holder::{BirthDate, Initial};
 
 fn at(seconds: i64) -> DateTime<Utc> {
