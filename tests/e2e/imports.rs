@@ -233,7 +233,7 @@ fn no_pool_of_connections_looks_after_idle_ones() {
             let text = std::fs::read_to_string(&path).expect("a source file");
             for (at, _) in text.match_indices("PoolOptions::new()") {
                 pools += 1;
-                let options = text[at..].split(".connect").next().unwrap_or_default();
+                let options = text[at..].split(".connect_").next().unwrap_or_default();
                 let path = path.display();
                 assert!(options.contains(".max_lifetime(None)"), "{path}");
                 assert!(options.contains(".idle_timeout(None)"), "{path}");
