@@ -4,11 +4,13 @@
 //! follows from both and its number under a key that is not in the database. When the facts of a
 //! person do not carry a window any more, the passes issued for it end.
 
+mod config;
 mod error;
 mod issue;
 mod keys;
 mod person;
 mod publish;
+mod roll_over;
 
 use chrono::{DateTime, Utc};
 use contract::Pseudonym;
@@ -17,10 +19,12 @@ use eligibility::{Eligibility, Rules, evaluate};
 use crate::reader::Reader;
 use crate::store::StoreError;
 
+pub use config::{KeyProduct, MAX_STRIPS_PER_DAY, PassKeyConfig, PassesConfig};
 pub use error::PassError;
 pub use issue::{Issued, Strip};
-pub use keys::{DatedKey, PassKeys};
+pub use keys::{DatedKey, PassKeys, PassKeysError};
 pub use publish::Publication;
+pub use roll_over::{ASKED_FOR, KeyState, KeyTimes};
 
 /// Settings of the issue of passes.
 #[derive(Debug, Clone, PartialEq, Eq)]
