@@ -9,7 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use settings::SecretSource;
 
-use super::{MOST_PER_WINDOW, PassSettings};
+use super::settings::{MOST_PER_WINDOW, PassSettings};
 
 /// Most strips that may be set for one day; the limit bounds what one request costs.
 pub const MAX_STRIPS_PER_DAY: u16 = 20;

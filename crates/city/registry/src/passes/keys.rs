@@ -119,7 +119,7 @@ impl PassKeys {
         let current = self.signing.iter().filter(|key| now < key.until);
         current
             .map(|key| TrustedKey {
-                key: key.key.public().clone(),
+                key: *key.key.public(),
                 from: key.from,
                 until: key.until,
                 products: key.products.clone(),

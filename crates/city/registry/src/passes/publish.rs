@@ -9,7 +9,8 @@ use pass::trust::{TrustBundle, sign_revocations};
 use pass::window::Window;
 
 use super::person::Person;
-use super::{MOST_PER_WINDOW, PassError, Passes};
+use super::settings::MOST_PER_WINDOW;
+use super::{PassError, Passes};
 use crate::store::{PassCount, PassKey, StoreError};
 
 /// Number of counts that are looked at between two writes.
@@ -148,7 +149,7 @@ impl Passes {
         };
         let signs_lists = self.key_of_lists(now)?;
         let of_passes = bundle.keys.iter().filter(|key| key.is_for(Product::City));
-        let of_passes: Vec<PublicKey> = of_passes.map(|key| key.key.clone()).collect();
+        let of_passes: Vec<PublicKey> = of_passes.map(|key| key.key).collect();
         Ok(Publication {
             sequence,
             trust: bundle.sign(&self.keys.root)?,

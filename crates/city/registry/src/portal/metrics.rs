@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::outcome::Outcome;
-use super::routes::ROUTES;
+use super::route_names::ROUTES;
 
 /// Outcomes of a look for passes that have ended.
 const PUBLICATIONS: [&str; 3] = ["published", "unchanged", "failed"];

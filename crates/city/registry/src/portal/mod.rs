@@ -31,6 +31,8 @@ mod repeats;
 #[cfg(feature = "portal")]
 mod request;
 #[cfg(feature = "portal")]
+mod route_names;
+#[cfg(feature = "portal")]
 mod routes;
 #[cfg(feature = "portal")]
 mod service;

@@ -102,10 +102,10 @@ impl Problem {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::InHand => StatusCode::CONFLICT,
+            Self::InHand | Self::KeyReused => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Form(_) | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Form(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::ClientCeiling(_) | Self::SubjectCeiling(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotPublished | Self::Store | Self::NoKey | Self::Timeout => {
                 StatusCode::SERVICE_UNAVAILABLE

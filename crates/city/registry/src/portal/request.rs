@@ -5,11 +5,13 @@ use std::str::FromStr;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use contract::{Epoch, Pseudonym, Scheme, Subject, Suite};
+use az::SaturatingAs;
+use contract::{Pseudonym, Scheme, Subject, Suite};
 use pass::holder::{BirthDate, HolderAttributes, Initial};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
+use serde_json::{Number, Value};
 use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
@@ -20,6 +22,9 @@ use super::repeats::MAX_IDEMPOTENCY_KEY;
 
 /// Header that tells a repeat of a request from a new one.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Largest whole number of a request.
+const MAX_WHOLE: f64 = 65_535.0;
 
 /// Words for a body that has other fields, or values of another type.
 const OTHER_FORM: &str = "a field is missing, unknown, there twice, or of another type; \
@@ -69,8 +74,9 @@ struct GivenPseudonym {
     #[schema(schema_with = schemes)]
     scheme: String,
     /// Number of the key.
+    #[serde(deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 65535)]
-    epoch: Epoch,
+    epoch: u16,
     /// Value, 64 hex characters.
     #[schema(pattern = "^[0-9a-fA-F]{64}$")]
     value: String,
@@ -89,11 +95,11 @@ struct Holder {
     #[schema(pattern = "^[A-Z]$")]
     family_initial: Option<String>,
     /// Day of birth.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 1, maximum = 31)]
     birth_day: Option<u8>,
     /// Month of birth.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 1, maximum = 12)]
     birth_month: Option<u8>,
 }
@@ -130,10 +136,63 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, 
 
 /// Makes the body a request.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let value: Value = serde_json::from_slice(body).map_err(|_| Problem::NotJson)?;
+    // The deriver of `Deserialize` takes a list of values for an object.
+    if !has_objects_in_place(&value) {
+        return Err(Problem::Form(OTHER_FORM));
+    }
+    // From the bytes again: a value does not show that a field is there twice.
     serde_json::from_slice(body).map_err(|error| match error.classify() {
         Category::Data => Problem::Form(OTHER_FORM),
         Category::Syntax | Category::Eof | Category::Io => Problem::NotJson,
     })
+}
+
+/// Returns whether objects and lists are where a request has them.
+fn has_objects_in_place(body: &Value) -> bool {
+    let Some(fields) = body.as_object() else {
+        return false;
+    };
+    fields.iter().all(|(name, value)| match name.as_str() {
+        "pseudonyms" => value
+            .as_array()
+            .is_some_and(|given| given.iter().all(Value::is_object)),
+        "holder" => value.is_object(),
+        _ => !value.is_array() && !value.is_object(),
+    })
+}
+
+/// Reads a whole number, which JSON may write as `1` or `1.0`.
+fn whole<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    let number = Number::deserialize(deserializer)?;
+    let whole = number.as_u64().or_else(|| {
+        let number = number.as_f64()?;
+        let is_whole = number.fract() == 0.0 && (0.0..=MAX_WHOLE).contains(&number);
+        is_whole.then(|| number.saturating_as())
+    });
+    whole
+        .and_then(|whole| T::try_from(whole).ok())
+        .ok_or_else(|| D::Error::custom("no such number"))
+}
+
+/// Reads a whole number or null.
+fn whole_or_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    struct Whole<T>(T);
+    impl<'de, T: TryFrom<u64>> Deserialize<'de> for Whole<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            whole(deserializer).map(Self)
+        }
+    }
+    let whole = Option::<Whole<T>>::deserialize(deserializer)?;
+    Ok(whole.map(|Whole(whole)| whole))
 }
 
 /// Header Idempotency-Key.

@@ -26,6 +26,7 @@ use super::problem::{Problem, ProblemBody};
 use super::publisher::Published;
 use super::repeats::Begun;
 use super::request::{EligibilityRequest, Form, PassesRequest, idempotency_key, parse, read_body};
+use super::route_names::{ROUTES, UNKNOWN_ROUTE};
 use crate::passes::PassError;
 
 /// Tagged COSE_Sign1 (RFC 9052), as bytes.
@@ -36,19 +37,6 @@ struct Cose(#[expect(dead_code, reason = "it describes a body")] Vec<u8>);
 /// Media type of what verifiers fetch.
 const COSE: HeaderValue = HeaderValue::from_static("application/cose");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-/// Route of requests for anything else.
-const UNKNOWN_ROUTE: &str = "other";
-
-/// Routes, as the log and the metrics name them.
-pub(super) const ROUTES: [&str; 6] = [
-    "/v1/eligibility",
-    "/v1/passes",
-    "/v1/trust",
-    "/v1/revocations/{seq}",
-    "/v1/openapi.json",
-    UNKNOWN_ROUTE,
-];
 
 /// Routes with their description.
 pub(super) fn open_api_router() -> OpenApiRouter<Arc<Portal>> {
@@ -143,8 +131,8 @@ async fn eligibility(
     ),
     responses(
         (status = 200, description = "Strips, or why there are none", body = PassesAnswer),
-        (status = "4XX", description = "The request has to be changed, is in hand (409), or is one \
-         too many (429)", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "4XX", description = "The request has to be changed, is in hand or has the \
+         Idempotency-Key of another (409), or is one too many (429)", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "Repeat it later",
          body = ProblemBody, content_type = "application/problem+json"),
     )
@@ -210,7 +198,7 @@ async fn trust(State(portal): State<Arc<Portal>>) -> Result<Response, Problem> {
     get,
     path = "/v1/revocations/{seq}",
     params(
-        ("seq" = u64, Path, description = "Sequence of the list that is held; 0: none", minimum = 0),
+        ("seq" = i64, Path, description = "Sequence of the list that is held; 0: none", minimum = 0),
     ),
     responses(
         (status = 200, description = "Difference, or whole list", content_type = "application/cose",
@@ -227,10 +215,12 @@ async fn revocations(
     Path(sequence): Path<String>,
 ) -> Result<Response, Problem> {
     let is_number = sequence.bytes().all(|byte| byte.is_ascii_digit());
-    let held: u64 = sequence.parse().map_err(|_| Problem::Sequence)?;
+    // The store counts them in signed numbers.
+    let held: i64 = sequence.parse().map_err(|_| Problem::Sequence)?;
     if !is_number {
         return Err(Problem::Sequence);
     }
+    let held = held.unsigned_abs();
     let published = published(&portal)?;
     if held == published.sequence {
         return Ok(StatusCode::NO_CONTENT.into_response());

@@ -72,7 +72,7 @@ async fn a_portal_asks_for_a_person_and_gets_strips() {
         let verdicts = lists::Verifier::fetch(&served, &world).await;
         for text in [&days[0]["text"], &paper[0]["text"]] {
             let shown = verdicts.holder(text.as_str().unwrap());
-            let initial = shown.given_initial().map(|initial| initial.as_char());
+            let initial = shown.given_initial().map(pass::holder::Initial::as_char);
             assert_eq!((initial, shown.birth().day()), (Some('Q'), Some(7)));
         }
     }
@@ -88,7 +88,7 @@ async fn a_repeat_with_the_same_key_gets_the_same_strips_and_counts_no_more() {
     // Signatures are random, so that equal strips are the very same ones.
     assert_eq!(first.body, again.body);
     let other = served.ask("one", &order(1, "paper")).await;
-    assert_eq!((other.status, other.code().as_str()), (422, "key-reused"));
+    assert_eq!((other.status, other.code().as_str()), (409, "key-reused"));
     // Two more requests reach the five strips of each day; the repeat took none of them.
     let second = served.ask("two", &order(1, "days")).await.json();
     assert_eq!(strips(&second).len(), 4);
