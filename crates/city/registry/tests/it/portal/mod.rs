@@ -4,6 +4,7 @@ mod faults;
 mod http;
 mod leaks;
 mod lists;
+mod program;
 mod tls;
 
 use contract::{Body, Event, Pseudonym, Scheme, Subject};
