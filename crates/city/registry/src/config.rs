@@ -11,6 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use settings::SecretSource;
 use telemetry::{ListenConfig, LogConfig};
 
+use crate::passes::PassesConfig;
+use crate::portal::PortalConfig;
+
 /// Configuration file of the registry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +27,12 @@ pub struct Config {
     /// `[consume]`.
     #[serde(default)]
     pub consume: ConsumeConfig,
+    /// `[passes]`, where passes are issued.
+    #[serde(default)]
+    pub passes: Option<PassesConfig>,
+    /// `[portal]`.
+    #[serde(default)]
+    pub portal: PortalConfig,
     /// `[listen]`: metrics and health, where wanted.
     #[serde(default)]
     pub listen: Option<ListenConfig>,

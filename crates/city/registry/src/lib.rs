@@ -14,6 +14,7 @@ mod consume;
 mod keys;
 mod open;
 pub mod passes;
+pub mod portal;
 mod probe;
 mod reader;
 mod receipts;

@@ -1,19 +1,27 @@
 //! `city-registry check`: connects to everything and prints what it found.
 
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+
 use broker::{BrokerError, LoopOutcome, Side};
+use chrono::{DateTime, Utc};
 use contract::ReceiptSigner;
 use program::{CheckLayout, CheckRow, Failure, Severity};
 use telemetry::Disk;
 
 use super::config_file::LoadedConfig;
 use super::disks::disks_in_use;
+use super::rules::read_rules;
+use crate::passes::{KeyProduct, KeyState, PassKeys, PassesConfig};
+use crate::portal::{Door, DoorError};
 use crate::store::plain_warning;
 use crate::{Keys, Reader};
 
-pub(super) async fn check(loaded: &LoadedConfig) -> Result<(), Failure> {
+pub(super) async fn check(loaded: &LoadedConfig, now: DateTime<Utc>) -> Result<(), Failure> {
     let mut printer = FindingPrinter::default();
     check_keys_and_store(loaded, &mut printer).await;
     check_queue(loaded, &mut printer).await;
+    check_passes(loaded, now, &mut printer).await;
     check_disks(loaded, &mut printer);
     printer.outcome()
 }
@@ -106,6 +114,90 @@ async fn check_keys_and_store(loaded: &LoadedConfig, printer: &mut FindingPrinte
             reader.close().await;
         }
         Err(error) => printer.failed("store", error.into()),
+    }
+}
+
+/// Reads the rules and the keys of passes, and tries the portal's address.
+async fn check_passes(loaded: &LoadedConfig, now: DateTime<Utc>, printer: &mut FindingPrinter) {
+    let Some(passes) = &loaded.config.passes else {
+        return printer.good("passes", "none are issued, as there is no [passes]");
+    };
+    match read_rules(&loaded.base.join(&passes.rules)) {
+        Ok(rules) => printer.good("rules", format!("of version {}", rules.version())),
+        Err(failure) => printer.failed("rules", failure),
+    }
+    check_pass_keys(passes, loaded, now, printer);
+    match Door::open(&loaded.config.portal, &loaded.base).await {
+        Ok(door) => printer.good("portal", door.describe()),
+        Err(
+            error @ DoorError::Listen {
+                kind: ErrorKind::AddrInUse,
+                ..
+            },
+        ) => printer.warning(
+            "portal",
+            format!("{error}, unless it is the portal that runs already"),
+        ),
+        Err(error) => printer.failed("portal", Failure::change(error)),
+    }
+}
+
+fn check_pass_keys(
+    passes: &PassesConfig,
+    loaded: &LoadedConfig,
+    now: DateTime<Utc>,
+    printer: &mut FindingPrinter,
+) {
+    let keys = match PassKeys::read(passes, &loaded.base) {
+        Ok(keys) => keys,
+        Err(error) => return printer.failed("passes", Failure::change(error)),
+    };
+    let root = keys.root().kid();
+    printer.good(
+        "passes",
+        format!("the root key is {root}; verifiers pin it"),
+    );
+    for product in KeyProduct::ALL.map(KeyProduct::product) {
+        let name = product.as_str();
+        match keys.state(product, now) {
+            KeyState::None => {
+                let what = format!("no key signs {name} now; add one to [[passes.keys]]");
+                printer.failed("passes", Failure::Change(what));
+            }
+            KeyState::Overdue(times) => printer.warning(
+                "passes",
+                format!(
+                    "the keys of {name} suffice until {} only: add the next one now. Verifiers \
+                     that are offline for up to 72 hours refuse what it signs at first",
+                    times.suffice_until
+                ),
+            ),
+            KeyState::DueSoon(times) => printer.warning(
+                "passes",
+                format!(
+                    "the keys of {name} suffice until {}: add the next one, beginning by then, \
+                     and start the portal again before {}",
+                    times.suffice_until, times.due_at
+                ),
+            ),
+            KeyState::Good(times) => {
+                let text = format!("the keys of {name} suffice until {}", times.suffice_until);
+                printer.good("passes", text);
+            }
+        }
+    }
+    let soon: BTreeSet<String> = keys
+        .beginning_soon(now)
+        .map(|key| format!("{} at {}", key.key.kid(), key.from))
+        .collect();
+    for key in soon {
+        printer.warning(
+            "passes",
+            format!(
+                "a key begins within 72 hours, {key}: verifiers that are offline know it only if \
+                 it is published already"
+            ),
+        );
     }
 }
 

@@ -23,5 +23,8 @@ fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
     {
         return Err(settings::mistake(path, what, help));
     }
+    if let Some((what, help)) = loaded.config.portal.mistake() {
+        return Err(settings::mistake(path, what, help));
+    }
     Ok(loaded)
 }

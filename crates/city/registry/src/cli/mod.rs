@@ -8,6 +8,7 @@ mod failure;
 mod init;
 mod keys;
 mod persons;
+mod portal;
 mod rules;
 mod run;
 mod show;
@@ -57,6 +58,9 @@ enum Command {
     Check,
     /// Take batches from the queue into the store, until SIGTERM or Ctrl-C.
     Run(run::RunArguments),
+    /// Answer portals that ask for passes, and publish what verifiers fetch, until SIGTERM or
+    /// Ctrl-C.
+    Portal,
     /// Look at batches that could not be read or stored, try them again, or throw them away.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersCommand),
@@ -80,9 +84,9 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let open = || config_file::open(&arguments.config);
     match arguments.command {
-        Command::Init(init) => init::init(&init),
+        Command::Init(init) => init::init(&init, clock.now()),
         Command::Keys(command) => keys::keys(&command, &open()?),
-        Command::Check => check::check(&open()?).await,
+        Command::Check => check::check(&open()?, clock.now()).await,
         Command::DeadLetters(command) => {
             dead_letters::dead_letters(&command, &open()?, clock.now()).await
         }
@@ -93,6 +97,10 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Run(run) => {
             let signals = program::DaemonSignals::listen()?;
             run::run(&run, &open()?, clock, signals.stop()?).await
+        }
+        Command::Portal => {
+            let signals = program::DaemonSignals::listen()?;
+            portal::portal(&open()?, clock, signals.stop()?).await
         }
         Command::Rules(command) => rules::rules(&command, &arguments.config, clock.now()).await,
         Command::Show(show) => show::show(&show, &open()?).await,

@@ -134,7 +134,8 @@ fn print_answer(answer: &Eligibility) {
     }
 }
 
-fn read_rules(path: &Path) -> Result<Rules, Failure> {
+/// Reads a file of rules.
+pub(super) fn read_rules(path: &Path) -> Result<Rules, Failure> {
     Ok(Rules::parse(&read(path)?, path)?)
 }
 

@@ -9,7 +9,8 @@ use pass::strip::issue_strip;
 use pass::window::{Coverage, Window, day_windows, paper_window};
 
 use super::person::Person;
-use super::{MOST_PER_WINDOW, PassError, Passes};
+use super::settings::MOST_PER_WINDOW;
+use super::{PassError, Passes};
 use crate::store::{NameValue, PassKey};
 
 /// Strip as it is given to the citizen.

@@ -32,22 +32,28 @@ impl Person {
             .iter()
             .map(|name| name.value)
             .find(|value| known(value));
-        Self::of_subjects(reader, name, subjects).await
+        // The names that were given are asked for too, so that whoever is unknown costs the store as
+        // many statements as whoever is known and has no facts.
+        let given = names.iter().map(|name| name.value).collect();
+        Self::of_subjects(reader, name, given, subjects).await
     }
 
     /// Finds the person behind a name that is stored.
     pub(super) async fn by_name(reader: &Reader, name: NameValue) -> Result<Self, StoreError> {
         let subjects = reader.subjects_by_value(name).await?;
-        Self::of_subjects(reader, Some(name), subjects).await
+        Self::of_subjects(reader, Some(name), vec![name], subjects).await
     }
 
     async fn of_subjects(
         reader: &Reader,
         name: Option<NameValue>,
+        mut values: Vec<NameValue>,
         subjects: Vec<SubjectView>,
     ) -> Result<Self, StoreError> {
         let all = subjects.iter().flat_map(|subject| &subject.pseudonyms);
-        let values: Vec<NameValue> = all.map(|pseudonym| pseudonym.value).collect();
+        values.extend(all.map(|pseudonym| pseudonym.value));
+        values.sort_unstable();
+        values.dedup();
         let in_doubt = subjects.len() > 1 || reader.store.are_contested(&values).await?;
         let facts = subjects.into_iter().flat_map(|subject| subject.facts);
         Ok(Self {

@@ -3,13 +3,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use eligibility::evaluate;
 use pass::Product;
-use pass::keys::{PublicKey, jwk_set};
-use pass::revocation::{Edition, EndedPass, RevocationList, RevocationPayload, Tag};
+use pass::keys::{PublicKey, SigningKey, jwk_set};
+use pass::revocation::{Delta, Edition, EndedPass, RevocationList, RevocationPayload, Tag};
 use pass::trust::{TrustBundle, sign_revocations};
 use pass::window::{Coverage, Window};
 
 use super::person::Person;
-use super::{MOST_PER_WINDOW, PassError, Passes};
+use super::settings::MOST_PER_WINDOW;
+use super::{PassError, Passes};
 use crate::store::{NameValue, PassCount, PassKey, StoreError};
 
 /// Number of counts that are looked at between two writes.
@@ -33,6 +34,23 @@ pub struct Publication {
     pub newly_ended: u64,
     /// Number of passes on the list.
     pub ended: u64,
+    /// The list itself.
+    pub list: RevocationList,
+}
+
+/// Passes that have ended, as a look at all of them found.
+pub(crate) struct Sweep {
+    ended: Vec<EndedPass>,
+    newly_ended: u64,
+}
+
+impl Sweep {
+    /// Returns whether a pass has ended that the list does not have and that still holds elsewhere.
+    #[cfg_attr(not(feature = "portal"), expect(dead_code, reason = "portals ask"))]
+    pub(crate) fn adds_to(&self, list: &RevocationList, now: DateTime<Utc>) -> bool {
+        let mut open = self.ended.iter().filter(|pass| pass.expiry > now);
+        open.any(|pass| !list.tags().contains(pass.tag))
+    }
 }
 
 impl Passes {
@@ -42,6 +60,13 @@ impl Passes {
     /// # Errors
     /// [`PassError`].
     pub async fn publish(&self, now: DateTime<Utc>) -> Result<Publication, PassError> {
+        let sweep = self.sweep(now).await?;
+        self.sign(sweep, now).await
+    }
+
+    /// Judges every window anew that passes were issued for and that is not over, and ends the
+    /// passes that are not carried any more.
+    pub(crate) async fn sweep(&self, now: DateTime<Utc>) -> Result<Sweep, PassError> {
         self.reader.store.prune_passes(now - KEPT_AFTER_END).await?;
         let mut after = PassKey::FIRST;
         let mut ended = Vec::new();
@@ -56,7 +81,7 @@ impl Passes {
             newly_ended += self.end_uncarried(&mut counts, now).await?;
             ended.extend(counts.iter().flat_map(|count| self.ended(count)));
         }
-        self.sign(ended, newly_ended, now).await
+        Ok(Sweep { ended, newly_ended })
     }
 
     /// Ends the passes of the windows that are not carried any more; returns their number.
@@ -124,10 +149,10 @@ impl Passes {
         })
     }
 
-    async fn sign(
+    /// Signs what verifiers fetch.
+    pub(crate) async fn sign(
         &self,
-        ended: Vec<EndedPass>,
-        newly_ended: u64,
+        sweep: Sweep,
         now: DateTime<Utc>,
     ) -> Result<Publication, PassError> {
         // Not below the seconds of the clock, so that a database that was restored does not repeat
@@ -135,7 +160,7 @@ impl Passes {
         let sequence = self.reader.store.next_publication(now.timestamp()).await?;
         let sequence = sequence.unsigned_abs();
         let edition = Edition::new(sequence, now)?;
-        let list = RevocationList::of_unexpired(edition, ended)?;
+        let list = RevocationList::of_unexpired(edition, sweep.ended)?;
         let bundle = TrustBundle {
             sequence,
             issued_at: edition.issued_at(),
@@ -143,19 +168,37 @@ impl Passes {
             lowest_revocations: sequence,
             issuer: self.settings.issuer.clone(),
         };
-        let signs_lists = self.keys.signing(Product::Revocations, now, now);
-        let signs_lists = signs_lists.ok_or(PassError::NoKey {
-            product: Product::Revocations.as_str(),
-        })?;
+        let signs_lists = self.key_of_lists(now)?;
         let of_passes = bundle.keys.iter().filter(|key| key.is_for(Product::City));
         let of_passes: Vec<PublicKey> = of_passes.map(|key| key.key).collect();
         Ok(Publication {
             sequence,
             trust: bundle.sign(&self.keys.root)?,
             jwk_set: jwk_set(&of_passes),
-            newly_ended,
+            newly_ended: sweep.newly_ended,
             ended: list.tags().len() as u64,
-            revocations: sign_revocations(&RevocationPayload::Whole(list), signs_lists),
+            revocations: sign_revocations(&RevocationPayload::Whole(list.clone()), signs_lists),
+            list,
+        })
+    }
+
+    /// Signs the difference from an older list to a newer one, where there can be one.
+    #[cfg_attr(not(feature = "portal"), expect(dead_code, reason = "portals ask"))]
+    pub(crate) fn sign_delta(
+        &self,
+        older: &RevocationList,
+        newer: &RevocationList,
+        now: DateTime<Utc>,
+    ) -> Option<Vec<u8>> {
+        let delta = Delta::between(older, newer).ok()?;
+        let key = self.key_of_lists(now).ok()?;
+        Some(sign_revocations(&RevocationPayload::Delta(delta), key))
+    }
+
+    fn key_of_lists(&self, now: DateTime<Utc>) -> Result<&SigningKey, PassError> {
+        let key = self.keys.signing(Product::Revocations, now, now);
+        key.ok_or(PassError::NoKey {
+            product: Product::Revocations.as_str(),
         })
     }
 }

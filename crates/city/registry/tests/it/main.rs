@@ -14,6 +14,7 @@ mod many;
 mod outage;
 mod passes;
 mod persons;
+mod portal;
 mod program;
 mod receipts;
 mod stop;

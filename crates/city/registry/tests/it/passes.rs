@@ -23,7 +23,7 @@ use crate::world::{
 };
 
 const RULES: &str = include_str!("../../../../../config/pass-rules.toml");
-const ISSUER: &str = "RU-MOW";
+pub(crate) const ISSUER: &str = "RU-MOW";
 
 fn now() -> DateTime<Utc> {
     NOW.parse().unwrap()
@@ -39,7 +39,7 @@ fn key(product: Product, until: DateTime<Utc>) -> DatedKey {
 }
 
 /// Issue of passes over the world's store, with two strips a day and no more than five for one.
-fn passes(world: &World, keys_until: DateTime<Utc>) -> Passes {
+pub(crate) fn passes(world: &World, keys_until: DateTime<Utc>) -> Passes {
     let ids = PassIdKey::new(&SecretBox::new(Box::new([7; 32])));
     let signing = vec![
         key(Product::City, keys_until),
@@ -56,15 +56,15 @@ fn passes(world: &World, keys_until: DateTime<Utc>) -> Passes {
     Passes::new(world.registry.reader().clone(), rules, keys, settings)
 }
 
-fn long() -> DateTime<Utc> {
+pub(crate) fn long() -> DateTime<Utc> {
     now() + TimeDelta::days(100)
 }
 
-fn snils(person: u16) -> Vec<Pseudonym> {
+pub(crate) fn snils(person: u16) -> Vec<Pseudonym> {
     vec![pseudonym(Scheme::Snils, person)]
 }
 
-async fn store(world: &mut World, events: &[Event]) {
+pub(crate) async fn store(world: &mut World, events: &[Event]) {
     world.send(events).await;
     let (outcome, dead) = world.registry.drain().await.unwrap();
     assert_eq!((outcome.refused, dead), (0, 0));
@@ -108,7 +108,7 @@ fn is_valid(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Valid(_))
 }
 
-async fn worlds() -> (Postgres, [World; 2]) {
+pub(crate) async fn worlds() -> (Postgres, [World; 2]) {
     let postgres = Postgres::start().await.unwrap();
     let store = postgres_store(&postgres, "passes").await;
     let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));

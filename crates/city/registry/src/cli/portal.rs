@@ -1,0 +1,109 @@
+//! `city-registry portal`: answers portals, and publishes what verifiers fetch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Clock;
+use program::{Failure, systemd};
+use telemetry::{Endpoint, Health};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::config_file::LoadedConfig;
+use super::rules::read_rules;
+use crate::passes::{PassError, PassKeys, Passes};
+use crate::portal::{Door, DoorError, Portal, register_metrics};
+use crate::{Keys, Reader};
+
+/// Time from a stop until the tasks are left to themselves.
+const TASKS_LIMIT: Duration = Duration::from_secs(3);
+/// Time that the store's connections get to close after a stop.
+const CLOSE_LIMIT: Duration = Duration::from_millis(500);
+
+impl From<DoorError> for Failure {
+    fn from(error: DoorError) -> Self {
+        Self::change(error)
+    }
+}
+
+pub(super) async fn portal(
+    loaded: &LoadedConfig,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let config = &loaded.config.portal;
+    let health = Health::default();
+    let tasks = TaskTracker::new();
+    let endpoint = Endpoint::open(config.listen.as_ref(), &health).await?;
+    register_metrics();
+    let door = Door::open(config, &loaded.base).await?;
+    let reader = open_reader(loaded).await?;
+    let passes = open_passes(loaded, reader.clone())?;
+    if let Some(endpoint) = endpoint {
+        tasks.spawn(endpoint.serve(stop.clone().cancelled_owned()));
+    }
+    let root = passes.keys().root().kid();
+    let portal = Portal::new(passes, config, clock);
+    tracing::info!(
+        event = "started",
+        address = %door.address(),
+        tls = config.tls.is_some(),
+        store = reader.describe(),
+        %root,
+        "portals are answered"
+    );
+    systemd::notify_ready();
+    let publishing = Arc::clone(&portal);
+    let publishing_stop = stop.clone();
+    tasks.spawn(async move {
+        let told = move |step: Result<(), &PassError>| tell(&health, step);
+        publishing.publish_loop(told, publishing_stop).await;
+    });
+    door.serve(portal, stop).await;
+    systemd::notify_stopping();
+    tasks.close();
+    let unfinished = timeout(TASKS_LIMIT, tasks.wait()).await.is_err();
+    let unclosed = timeout(CLOSE_LIMIT, reader.close()).await.is_err();
+    if unfinished || unclosed {
+        tracing::warn!(
+            event = "cut-short",
+            "not everything could be closed in time"
+        );
+    }
+    tracing::info!(event = "stopped", "stopped; portals are not answered");
+    Ok(())
+}
+
+async fn open_reader(loaded: &LoadedConfig) -> Result<Reader, Failure> {
+    let keys = Keys::read(&loaded.config.keys, &loaded.base)?;
+    Ok(Reader::open(&loaded.config.store, keys, &loaded.base).await?)
+}
+
+fn open_passes(loaded: &LoadedConfig, reader: Reader) -> Result<Passes, Failure> {
+    let Some(config) = &loaded.config.passes else {
+        return Err(Failure::Change(
+            "no passes are issued, as there is no [passes] in the configuration; \
+             `city-registry init` in an empty folder writes one, with its keys"
+                .into(),
+        ));
+    };
+    let rules = read_rules(&loaded.base.join(&config.rules))?;
+    let keys = PassKeys::read(config, &loaded.base).map_err(Failure::change)?;
+    Ok(Passes::new(reader, rules, keys, config.settings()))
+}
+
+/// Tells how a publication went: it is ready once something is published and nothing fails.
+fn tell(health: &Health, step: Result<(), &PassError>) {
+    match step {
+        Ok(()) => health.set_ready(),
+        Err(error) => {
+            tracing::warn!(
+                event = "publish-failed",
+                %error,
+                "what was published before is still served; trying again"
+            );
+            health.set_unready(error.to_string());
+        }
+    }
+}

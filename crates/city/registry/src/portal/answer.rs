@@ -1,0 +1,122 @@
+//! Answers about eligibility and passes.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use eligibility::{Eligibility, Language, Reason};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::outcome::Outcome;
+use crate::passes::{Issued, Strip};
+
+/// Days on which a person is entitled to a pass, or why not today.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EligibilityAnswer {
+    /// Today in the city's zone.
+    today: NaiveDate,
+    /// Days that are covered, from today on.
+    covered: Vec<Covered>,
+    /// Reasons why today is not covered.
+    reasons: Vec<ReasonAnswer>,
+}
+
+/// Days without a break on which a person is entitled.
+#[derive(Serialize, ToSchema)]
+struct Covered {
+    /// First day.
+    from: NaiveDate,
+    /// First day after; null where it lies beyond the days that are looked at.
+    until: Option<NaiveDate>,
+}
+
+/// Reason why a person is not entitled today.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ReasonAnswer {
+    /// Stable code.
+    code: &'static str,
+    /// Sentence in Russian.
+    ru: &'static str,
+    /// Sentence in English.
+    en: &'static str,
+}
+
+/// Strips, or why there are none.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "outcome", rename_all = "lowercase")]
+pub(super) enum PassesAnswer {
+    /// Strips were issued.
+    Strips {
+        /// In the order of their windows.
+        strips: Vec<StripAnswer>,
+    },
+    /// None, and why.
+    Refused {
+        /// Reasons why the person is not entitled.
+        reasons: Vec<ReasonAnswer>,
+    },
+    /// As many were issued for these days as may be.
+    Exhausted,
+}
+
+/// Strip for one window.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StripAnswer {
+    /// First second in which it holds.
+    from: DateTime<Utc>,
+    /// First second in which it does not hold any more.
+    until: DateTime<Utc>,
+    /// Text of the code, `HC1:…`.
+    text: String,
+}
+
+impl From<Eligibility> for EligibilityAnswer {
+    fn from(eligibility: Eligibility) -> Self {
+        let covered = eligibility.covered.iter().map(|interval| Covered {
+            from: interval.from,
+            until: interval.until,
+        });
+        Self {
+            today: eligibility.today,
+            covered: covered.collect(),
+            reasons: reasons(&eligibility.reasons),
+        }
+    }
+}
+
+impl PassesAnswer {
+    /// Outcome for the log.
+    pub(super) const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Strips { .. } => Outcome::Issued,
+            Self::Refused { .. } => Outcome::Refused,
+            Self::Exhausted => Outcome::Exhausted,
+        }
+    }
+}
+
+impl From<Issued> for PassesAnswer {
+    fn from(issued: Issued) -> Self {
+        let strip = |strip: Strip| StripAnswer {
+            from: strip.window.start(),
+            until: strip.window.end(),
+            text: strip.text,
+        };
+        match issued {
+            Issued::Strips(strips) => Self::Strips {
+                strips: strips.into_iter().map(strip).collect(),
+            },
+            Issued::Refused(refused) => Self::Refused {
+                reasons: reasons(&refused),
+            },
+            Issued::Exhausted => Self::Exhausted,
+        }
+    }
+}
+
+fn reasons(reasons: &[Reason]) -> Vec<ReasonAnswer> {
+    let answer = |reason: &Reason| ReasonAnswer {
+        code: reason.as_str(),
+        ru: reason.sentence(Language::Russian),
+        en: reason.sentence(Language::English),
+    };
+    reasons.iter().map(answer).collect()
+}

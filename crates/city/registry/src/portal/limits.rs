@@ -1,0 +1,10 @@
+//! Limits of a request, besides those of the connections and the ceilings.
+
+use std::time::Duration;
+
+/// Longest body, in bytes.
+pub const MAX_BODY_BYTES: usize = 16 * 1024;
+/// Time in which a body must have arrived.
+pub(super) const BODY_TIME: Duration = Duration::from_secs(5);
+/// Time in which a request must be answered, its body included.
+pub(super) const REQUEST_TIME: Duration = Duration::from_secs(20);

@@ -1,0 +1,148 @@
+//! Tests of `check` and `portal` as an operator runs them: mistakes and keys that end.
+
+use std::path::Path;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clock::{Clock as _, SystemClock};
+
+use crate::installed::{run, words};
+
+const CONFIG: &str = "city-registry.toml";
+
+/// Folder of `init`, with a change of its configuration.
+fn changed(change: impl FnOnce(String) -> String) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, ..) = words(&run(folder.path(), &["init", "."]));
+    assert_eq!(code, Some(0));
+    let path = folder.path().join(CONFIG);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, change(text)).unwrap();
+    folder
+}
+
+/// Configuration whose keys end at a time.
+fn ending(text: &str, until: DateTime<Utc>) -> String {
+    let until = until.format("until = \"%Y-%m-%dT%H:%M:%SZ\"").to_string();
+    let line = |line: &str| match line.starts_with("until = ") {
+        true => until.clone(),
+        false => line.to_owned(),
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn check(folder: &Path) -> (Option<i32>, String) {
+    let (code, printed, complaint) = words(&run(folder, &["check"]));
+    (code, printed + &complaint)
+}
+
+#[test]
+fn what_init_writes_can_be_checked_as_it_stands() {
+    let folder = changed(|text| text);
+    let (code, printed) = check(folder.path());
+    assert_eq!(code, Some(0), "{printed}");
+    for said in [
+        "ok      rules: of version 1",
+        "verifiers pin it",
+        "the keys of city suffice until",
+        "the keys of revocations suffice until",
+    ] {
+        assert!(printed.contains(said), "{said}: {printed}");
+    }
+}
+
+#[test]
+fn mistakes_end_with_78_and_are_named() {
+    let listening = "\n[portal]\naddress = \"0.0.0.0:9467\"\n";
+    let cases: [(&str, Box<dyn FnOnce(String) -> String>); 7] = [
+        (
+            "passes.root_key",
+            Box::new(|text| text.replace("pass-root.key", "nowhere.key")),
+        ),
+        (
+            "passes.pass_id_key holds no key",
+            Box::new(|text| text.replace("pass-id.key", "receipt.key")),
+        ),
+        (
+            "is there twice",
+            Box::new(|text| text.replace("pass-revocations.key", "pass-city.key")),
+        ),
+        (
+            "write 1 to 20",
+            Box::new(|text| text.replace("strips_per_day = 3", "strips_per_day = 21")),
+        ),
+        (
+            "write 0 to 3",
+            Box::new(|text| text.replace("days_ahead = 3", "days_ahead = 4")),
+        ),
+        (
+            "nowhere.toml",
+            Box::new(|text| text.replace("\"pass-rules.toml\"", "\"nowhere.toml\"")),
+        ),
+        (
+            "there is no [portal.tls]",
+            Box::new(move |text| text + listening),
+        ),
+    ];
+    for (said, change) in cases {
+        let folder = changed(change);
+        for command in ["check", "portal"] {
+            let (code, printed, complaint) = words(&run(folder.path(), &[command]));
+            let printed = printed + &complaint;
+            assert_eq!(code, Some(78), "{command}: {printed}");
+            assert!(printed.contains(said), "{command}: {said}: {printed}");
+        }
+    }
+}
+
+#[test]
+fn a_portal_without_passes_ends_with_78() {
+    let folder = changed(|text| text.split("[passes]").next().unwrap().to_owned());
+    let (code, _, complaint) = words(&run(folder.path(), &["portal"]));
+    assert_eq!(code, Some(78));
+    assert!(complaint.contains("there is no [passes]"), "{complaint}");
+}
+
+#[test]
+fn check_says_when_the_next_key_is_due() {
+    let now = SystemClock::default().now();
+    let in_days = |days: i64| {
+        let until = now + TimeDelta::days(days);
+        check(changed(|text| ending(&text, until)).path())
+    };
+    let soon = in_days(20);
+    assert_eq!(soon.0, Some(0));
+    assert!(
+        soon.1.contains("warning passes: the keys of city suffice"),
+        "{}",
+        soon.1
+    );
+    assert!(
+        soon.1.contains("ok      passes: the keys of revocations"),
+        "{}",
+        soon.1
+    );
+    let late = in_days(9);
+    assert_eq!(late.0, Some(0));
+    assert!(late.1.contains("add the next one now"), "{}", late.1);
+    let over = in_days(-1);
+    assert_eq!(over.0, Some(78), "{}", over.1);
+}
+
+#[test]
+fn check_says_that_no_key_signs_now() {
+    let begin = |text: String| {
+        let from = (SystemClock::default().now() + TimeDelta::days(1)).format("%Y-%m-%dT%H:%M:%SZ");
+        let line = |line: &str| match line.starts_with("from = ") {
+            true => format!("from = \"{from}\""),
+            false => line.to_owned(),
+        };
+        text.lines().map(line).collect::<Vec<_>>().join("\n")
+    };
+    let (code, printed) = check(changed(begin).path());
+    assert_eq!(code, Some(78));
+    assert!(printed.contains("no key signs city now"), "{printed}");
+    assert!(
+        printed.contains("a key begins within 72 hours"),
+        "{printed}"
+    );
+}
