@@ -4,13 +4,15 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use contract::{Scheme, Subject};
-use registry::portal::{MAX_BODY_BYTES, PortalConfig};
+use registry::portal::{MAX_BODY_BYTES, MOST_CONNECTIONS, PortalConfig};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::http::Served;
 use super::{names, order, question};
 use crate::passes::snils;
-use crate::world::{World, pseudonym};
+use crate::world::{World, pseudonym, within_patience};
 
 async fn small() -> (World, Served) {
     let world = World::small().await;
@@ -195,4 +197,31 @@ async fn ceilings_of_client_and_subject_hold_until_the_hour_is_over() {
     assert_eq!(served.get("/v1/trust").await.code(), "client-ceiling");
     world.clock.advance(Duration::from_secs(10));
     assert_eq!(ask(1).await.status, 200);
+}
+
+/// Connection that is answered and stays open; none where it is closed instead.
+async fn kept_open(served: &Served) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(served.address).await.ok()?;
+    let request = b"GET /v1/trust HTTP/1.1\r\nHost: portal\r\n\r\n";
+    stream.write_all(request).await.ok()?;
+    let mut first = [0; 1];
+    let read = within_patience("an answer or an end", stream.read(&mut first)).await;
+    read.is_ok_and(|read| read == 1).then_some(stream)
+}
+
+#[tokio::test]
+async fn more_connections_than_may_be_are_closed_until_one_ends() {
+    let (_world, served) = small().await;
+    let mut open = Vec::new();
+    for _ in 0..MOST_CONNECTIONS {
+        open.push(kept_open(&served).await.unwrap());
+    }
+    assert!(kept_open(&served).await.is_none());
+    open.pop();
+    within_patience("a place is free", async {
+        while kept_open(&served).await.is_none() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
