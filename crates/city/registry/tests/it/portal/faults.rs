@@ -3,16 +3,19 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use broker::{DirectoryConfig, QueueConfig};
+use chrono::{DateTime, TimeDelta, Utc};
 use contract::{Scheme, Subject};
 use registry::portal::{MAX_BODY_BYTES, MOST_CONNECTIONS, PortalConfig};
 use serde_json::{Value, json};
+use testbed::postgres::Postgres;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::http::Served;
 use super::{names, order, question};
-use crate::passes::snils;
-use crate::world::{World, pseudonym, within_patience};
+use crate::passes::{passes, snils, store};
+use crate::world::{NOW, World, asserted, negative, postgres_store, pseudonym, within_patience};
 
 async fn small() -> (World, Served) {
     let world = World::small().await;
@@ -164,6 +167,38 @@ async fn addresses_methods_and_headers_that_do_not_fit_are_refused() {
     }
     let longest = served.post("/v1/passes", &key(64), &order(1, "days")).await;
     assert_eq!(longest.status, 200);
+}
+
+#[tokio::test]
+async fn a_request_that_the_store_failed_may_be_repeated_with_its_key() {
+    let postgres = Postgres::start().await.unwrap();
+    let config = postgres_store(&postgres, "portal").await;
+    let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
+    let mut world = World::new(&config, queue).await;
+    store(&mut world, &[asserted(1, 1, 1, negative("2021-06-30"))]).await;
+    let served = Served::over(&world, PortalConfig::default()).await;
+    let rename = async |from: &str, to: &str| {
+        let statement = format!("ALTER TABLE {from} RENAME TO {to}");
+        postgres.psql("portal", &statement).await.unwrap();
+    };
+    rename("fact", "gone").await;
+    let failed = served.ask("a", &order(1, "days")).await;
+    assert_eq!((failed.status, failed.code().as_str()), (503, "store"));
+    assert_eq!(failed.header("retry-after"), Some("5"));
+    rename("gone", "fact").await;
+    let repeated = served.ask("a", &order(1, "days")).await.json();
+    assert_eq!(repeated["outcome"], "strips");
+}
+
+#[tokio::test]
+async fn without_a_key_that_outlives_them_no_passes_are_issued() {
+    let mut world = World::small().await;
+    store(&mut world, &[asserted(1, 1, 1, negative("2021-06-30"))]).await;
+    let tomorrow = NOW.parse::<DateTime<Utc>>().unwrap() + TimeDelta::days(1);
+    let passes = passes(&world, tomorrow);
+    let served = Served::of(&world, passes, PortalConfig::default()).await;
+    let refused = served.ask("a", &order(1, "days")).await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "no-key"));
 }
 
 #[tokio::test]
