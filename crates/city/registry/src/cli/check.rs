@@ -158,33 +158,7 @@ fn check_pass_keys(
         format!("the root key is {root}; verifiers pin it"),
     );
     for product in KeyProduct::ALL.map(KeyProduct::product) {
-        let name = product.as_str();
-        match keys.state(product, now) {
-            KeyState::None => {
-                let what = format!("no key signs {name} now; add one to [[passes.keys]]");
-                printer.failed("passes", Failure::Change(what));
-            }
-            KeyState::Overdue(times) => printer.warning(
-                "passes",
-                format!(
-                    "the keys of {name} suffice until {} only: add the next one now. Verifiers \
-                     that are offline for up to 72 hours refuse what it signs at first",
-                    times.suffice_until
-                ),
-            ),
-            KeyState::DueSoon(times) => printer.warning(
-                "passes",
-                format!(
-                    "the keys of {name} suffice until {}: add the next one, beginning by then, \
-                     and start the portal again before {}",
-                    times.suffice_until, times.due_at
-                ),
-            ),
-            KeyState::Good(times) => {
-                let text = format!("the keys of {name} suffice until {}", times.suffice_until);
-                printer.good("passes", text);
-            }
-        }
+        print_key_state(product.as_str(), keys.state(product, now), printer);
     }
     let soon: BTreeSet<String> = keys
         .beginning_soon(now)
@@ -198,6 +172,36 @@ fn check_pass_keys(
                  it is published already"
             ),
         );
+    }
+}
+
+/// Prints until when the keys of a product suffice.
+fn print_key_state(name: &str, state: KeyState, printer: &mut FindingPrinter) {
+    match state {
+        KeyState::None => {
+            let what = format!("no key signs {name} now; add one to [[passes.keys]]");
+            printer.failed("passes", Failure::Change(what));
+        }
+        KeyState::Overdue(times) => printer.warning(
+            "passes",
+            format!(
+                "the keys of {name} suffice until {} only: add the next one now. Verifiers \
+                 that are offline for up to 72 hours refuse what it signs at first",
+                times.suffice_until
+            ),
+        ),
+        KeyState::DueSoon(times) => printer.warning(
+            "passes",
+            format!(
+                "the keys of {name} suffice until {}: add the next one, beginning by then, \
+                 and start the portal again before {}",
+                times.suffice_until, times.due_at
+            ),
+        ),
+        KeyState::Good(times) => {
+            let text = format!("the keys of {name} suffice until {}", times.suffice_until);
+            printer.good("passes", text);
+        }
     }
 }
 

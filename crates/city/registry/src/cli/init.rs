@@ -88,6 +88,17 @@ pub(super) fn init(arguments: &InitArguments, now: DateTime<Utc>) -> Result<(), 
     print_line("for the [registry] section of every gateway's configuration:");
     print_public_keys(&Keys::new(private, Vec::new(), second_layer).with_receipt_key(receipt));
     print_rabbitmq_setup(&folder.join(FILES[4]))?;
+    write_rules(folder)?;
+    print_line(format!(
+        "next: edit it, then run: city-registry --config {} check; then run and, for passes, \
+         portal",
+        config.display()
+    ));
+    Ok(())
+}
+
+/// Writes the rules for passes and their worked cases, and prints how they are tried.
+fn write_rules(folder: &Path) -> Result<(), Failure> {
     for (name, text) in FILES[5..7].iter().zip([PASS_RULES, PASS_RULES_CASES]) {
         let path = folder.join(name);
         files::write_new(&path, 0o644, text)
@@ -96,10 +107,6 @@ pub(super) fn init(arguments: &InitArguments, now: DateTime<Utc>) -> Result<(), 
     print_line(format!(
         "the rules for passes: edit {rules}, then run: city-registry rules test --rules {rules}",
         rules = folder.join(FILES[5]).display()
-    ));
-    print_line(format!(
-        "next: edit it, then run: city-registry --config {} check",
-        config.display()
     ));
     Ok(())
 }

@@ -59,7 +59,7 @@ impl PassesConfig {
 pub struct PassKeyConfig {
     /// The key, PKCS #8 in PEM.
     pub key: SecretSource,
-    /// What it signs.
+    /// Products that the key signs.
     pub products: Vec<KeyProduct>,
     /// Moment from which it signs and is accepted.
     pub from: DateTime<Utc>,
@@ -67,7 +67,7 @@ pub struct PassKeyConfig {
     pub until: DateTime<Utc>,
 }
 
-/// What a key may sign, as the file says it.
+/// Product that a key may sign, as the file names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyProduct {
@@ -78,7 +78,7 @@ pub enum KeyProduct {
 }
 
 impl KeyProduct {
-    /// Everything that a key may sign.
+    /// Products that a key may sign, all of them.
     pub const ALL: [Self; 2] = [Self::City, Self::Revocations];
 
     /// The product as the trust bundle names it.

@@ -22,7 +22,7 @@ pub struct PassKeys {
 pub struct DatedKey {
     /// The key.
     pub key: SigningKey,
-    /// What it signs.
+    /// Products that the key signs.
     pub products: Vec<Product>,
     /// Moment from which it signs and is accepted.
     pub from: DateTime<Utc>,

@@ -32,8 +32,8 @@ impl Person {
             .iter()
             .map(|name| name.value)
             .find(|value| known(value));
-        // The names that were given are asked for too, so that whoever is unknown costs the store as
-        // many statements as whoever is known and has no facts.
+        // The names that were given are asked for too, so that whoever is unknown costs the store
+        // about as many statements as whoever is known and has no facts.
         let given = names.iter().map(|name| name.value).collect();
         Self::of_subjects(reader, name, given, subjects).await
     }

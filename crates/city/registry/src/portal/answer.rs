@@ -53,7 +53,7 @@ pub(super) enum PassesAnswer {
         /// Reasons why the person is not entitled.
         reasons: Vec<ReasonAnswer>,
     },
-    /// As many were issued for these days as may be.
+    /// No strip: as many were issued for these days as may be.
     Exhausted,
 }
 

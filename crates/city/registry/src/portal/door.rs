@@ -128,7 +128,10 @@ impl Door {
                 }
                 Err(error) => {
                     tracing::debug!(event = "portal-accept", kind = ?error.kind());
-                    tokio::select! { () = stop.cancelled() => break, () = sleep(ACCEPT_PAUSE) => {} }
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        () = sleep(ACCEPT_PAUSE) => {}
+                    }
                 }
             }
         }
@@ -137,7 +140,7 @@ impl Door {
     }
 }
 
-/// What every connection needs.
+/// Parts that every connection needs.
 #[derive(Clone)]
 struct Serving {
     acceptor: Option<TlsAcceptor>,

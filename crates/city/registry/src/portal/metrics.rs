@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::outcome::Outcome;
 use super::route_names::ROUTES;
+use crate::store::StoreError;
 
 /// Outcomes of a look for passes that have ended.
 const PUBLICATIONS: [&str; 3] = ["published", "unchanged", "failed"];
@@ -19,6 +20,9 @@ pub fn register_metrics() {
         publications(outcome).absolute(0);
     }
     handshakes_refused().absolute(0);
+    for kind in StoreError::KINDS {
+        metrics::counter!("registry_store_errors_total", "kind" => kind).absolute(0);
+    }
     metrics::gauge!("registry_passes_ended").set(0.0);
     // A handle is enough: it is shown with no observation yet.
     drop(request_seconds());

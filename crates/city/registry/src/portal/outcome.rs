@@ -39,7 +39,7 @@ pub(super) enum Outcome {
     ClientCeiling,
     /// Ceiling of the subject.
     SubjectCeiling,
-    /// Nothing published yet.
+    /// Publication that is not there yet.
     NotPublished,
     /// Store that failed.
     Store,

@@ -45,7 +45,7 @@ pub(super) enum Problem {
     ClientCeiling(Wait),
     /// Ceiling of the subject.
     SubjectCeiling(Wait),
-    /// Nothing is published yet.
+    /// Publication that is not there yet.
     NotPublished,
     /// Store that does not answer, or fails.
     Store,
@@ -65,7 +65,7 @@ pub(super) struct ProblemBody {
     title: &'static str,
     /// HTTP status.
     status: u16,
-    /// What is wrong, and what to do.
+    /// Fault, and what to do about it.
     detail: &'static str,
     /// Stable code of the problem.
     code: &'static str,

@@ -1,4 +1,4 @@
-//! What verifiers fetch, made anew when a pass has ended or the last publication is old.
+//! Publications for verifiers, made anew when a pass has ended or the last publication is old.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -47,7 +47,7 @@ pub(super) struct PassesRequest {
     /// The person's pseudonyms, as for eligibility.
     #[schema(min_items = 1, max_items = 16)]
     pseudonyms: Vec<GivenPseudonym>,
-    /// What the strips disclose of their holder.
+    /// Attributes of the holder that the strips disclose.
     holder: Holder,
     /// Kind of strips.
     pub form: Form,
@@ -59,7 +59,7 @@ pub(super) struct PassesRequest {
 pub(super) enum Form {
     /// Strips of today and of the days ahead.
     Days,
-    /// One strip for paper, of up to seven days.
+    /// A single strip for paper, of up to seven days.
     Paper,
 }
 
@@ -82,7 +82,7 @@ struct GivenPseudonym {
     value: String,
 }
 
-/// What a strip discloses of its holder: leave out what it does not.
+/// Attributes of the holder that a strip discloses: leave out the others.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Holder {
@@ -221,7 +221,7 @@ impl PassesRequest {
         subject(&self.pseudonyms)
     }
 
-    /// What is disclosed of the holder.
+    /// Attributes of the holder that are disclosed.
     pub(super) fn holder(&self) -> Result<HolderAttributes, Problem> {
         let holder = &self.holder;
         let birth = BirthDate::new(holder.birth_day, holder.birth_month).map_err(|_| {

@@ -97,7 +97,7 @@ async fn watch(State(portal): State<Arc<Portal>>, request: Request, next: Next) 
     path = "/v1/eligibility",
     request_body = EligibilityRequest,
     responses(
-        (status = 200, description = "Days that are covered, and reasons", body = EligibilityAnswer),
+        (status = 200, description = "Days that are covered, reasons", body = EligibilityAnswer),
         (status = "4XX", description = "The request has to be changed, or is one too many (429)",
          body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "Try again later",
@@ -132,7 +132,8 @@ async fn eligibility(
     responses(
         (status = 200, description = "Strips, or why there are none", body = PassesAnswer),
         (status = "4XX", description = "The request has to be changed, is in hand or has the \
-         Idempotency-Key of another (409), or is one too many (429)", body = ProblemBody, content_type = "application/problem+json"),
+         Idempotency-Key of another (409), or is one too many (429)",
+         body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "Repeat it later",
          body = ProblemBody, content_type = "application/problem+json"),
     )
@@ -192,13 +193,14 @@ async fn trust(State(portal): State<Arc<Portal>>) -> Result<Response, Problem> {
     Ok(cose(published(&portal)?.trust.clone()))
 }
 
-/// Signed list of the passes that have ended: the difference from the list of that sequence where it
-/// is still known, otherwise the whole list.
+/// Signed list of the passes that have ended: the difference from the list of that sequence where
+/// it is still known, otherwise the whole list.
 #[utoipa::path(
     get,
     path = "/v1/revocations/{seq}",
     params(
-        ("seq" = i64, Path, description = "Sequence of the list that is held; 0: none", minimum = 0),
+        ("seq" = i64, Path, description = "Sequence of the list that is held; 0: none",
+         minimum = 0),
     ),
     responses(
         (status = 200, description = "Difference, or whole list", content_type = "application/cose",

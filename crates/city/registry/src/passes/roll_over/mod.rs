@@ -13,7 +13,7 @@ const LONGEST_PASS: TimeDelta = TimeDelta::days(7);
 /// Time before the next key is due in which it is asked for.
 pub const ASKED_FOR: TimeDelta = TimeDelta::days(14);
 
-/// What the keys of one product are good for, from a moment on.
+/// State of the keys of one product, from a moment on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
     /// No key signs the product now.

@@ -22,7 +22,7 @@ const MOST_ANSWERS: usize = 10_000;
 /// Most bytes of answers that are kept.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
-/// What an answer is kept under: the client and its Idempotency-Key, hashed.
+/// Hash of a client and its Idempotency-Key, which an answer is kept under.
 type Key = [u8; 32];
 
 /// Answers that are kept.
@@ -51,9 +51,9 @@ struct Entry {
     answer: Option<Bytes>,
 }
 
-/// What is known of a request by its key.
+/// Knowledge of a request by its key.
 pub(super) enum Begun {
-    /// Nothing; the claim is settled with the answer, or given up when dropped.
+    /// First request; its claim is settled with the answer, or given up when dropped.
     New(Claim),
     /// Answer to an earlier request of the same body.
     Repeat(Bytes),

@@ -3,14 +3,19 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use broker::{DirectoryConfig, QueueConfig};
+use chrono::{DateTime, TimeDelta, Utc};
 use contract::{Scheme, Subject};
-use registry::portal::{MAX_BODY_BYTES, PortalConfig};
+use registry::portal::{MAX_BODY_BYTES, MOST_CONNECTIONS, PortalConfig};
 use serde_json::{Value, json};
+use testbed::postgres::Postgres;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::http::Served;
 use super::{names, order, question};
-use crate::passes::snils;
-use crate::world::{World, pseudonym};
+use crate::passes::{passes, snils, store};
+use crate::world::{NOW, World, asserted, negative, postgres_store, pseudonym, within_patience};
 
 async fn small() -> (World, Served) {
     let world = World::small().await;
@@ -165,6 +170,38 @@ async fn addresses_methods_and_headers_that_do_not_fit_are_refused() {
 }
 
 #[tokio::test]
+async fn a_request_that_the_store_failed_may_be_repeated_with_its_key() {
+    let postgres = Postgres::start().await.unwrap();
+    let config = postgres_store(&postgres, "portal").await;
+    let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
+    let mut world = World::new(&config, queue).await;
+    store(&mut world, &[asserted(1, 1, 1, negative("2021-06-30"))]).await;
+    let served = Served::over(&world, PortalConfig::default()).await;
+    let rename = async |from: &str, to: &str| {
+        let statement = format!("ALTER TABLE {from} RENAME TO {to}");
+        postgres.psql("portal", &statement).await.unwrap();
+    };
+    rename("fact", "gone").await;
+    let failed = served.ask("a", &order(1, "days")).await;
+    assert_eq!((failed.status, failed.code().as_str()), (503, "store"));
+    assert_eq!(failed.header("retry-after"), Some("5"));
+    rename("gone", "fact").await;
+    let repeated = served.ask("a", &order(1, "days")).await.json();
+    assert_eq!(repeated["outcome"], "strips");
+}
+
+#[tokio::test]
+async fn without_a_key_that_outlives_them_no_passes_are_issued() {
+    let mut world = World::small().await;
+    store(&mut world, &[asserted(1, 1, 1, negative("2021-06-30"))]).await;
+    let tomorrow = NOW.parse::<DateTime<Utc>>().unwrap() + TimeDelta::days(1);
+    let passes = passes(&world, tomorrow);
+    let served = Served::of(&world, passes, PortalConfig::default()).await;
+    let refused = served.ask("a", &order(1, "days")).await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "no-key"));
+}
+
+#[tokio::test]
 async fn ceilings_of_client_and_subject_hold_until_the_hour_is_over() {
     let world = World::small().await;
     let config = PortalConfig {
@@ -195,4 +232,31 @@ async fn ceilings_of_client_and_subject_hold_until_the_hour_is_over() {
     assert_eq!(served.get("/v1/trust").await.code(), "client-ceiling");
     world.clock.advance(Duration::from_secs(10));
     assert_eq!(ask(1).await.status, 200);
+}
+
+/// Connection that is answered and stays open; none where it is closed instead.
+async fn kept_open(served: &Served) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(served.address).await.ok()?;
+    let request = b"GET /v1/trust HTTP/1.1\r\nHost: portal\r\n\r\n";
+    stream.write_all(request).await.ok()?;
+    let mut first = [0; 1];
+    let read = within_patience("an answer or an end", stream.read(&mut first)).await;
+    read.is_ok_and(|read| read == 1).then_some(stream)
+}
+
+#[tokio::test]
+async fn more_connections_than_may_be_are_closed_until_one_ends() {
+    let (_world, served) = small().await;
+    let mut open = Vec::new();
+    for _ in 0..MOST_CONNECTIONS {
+        open.push(kept_open(&served).await.unwrap());
+    }
+    assert!(kept_open(&served).await.is_none());
+    open.pop();
+    within_patience("a place is free", async {
+        while kept_open(&served).await.is_none() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }

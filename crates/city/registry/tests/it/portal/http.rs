@@ -78,7 +78,8 @@ impl Served {
 
     pub(crate) async fn post(&self, path: &str, headers: &str, body: &str) -> Answer {
         let head = format!(
-            "POST {path} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}",
+            "POST {path} HTTP/1.1\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n{headers}",
             body.len()
         );
         self.send(&head, body).await

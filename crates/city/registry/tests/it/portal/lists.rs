@@ -127,6 +127,33 @@ async fn it_is_published_again_when_a_pass_has_ended_or_an_hour_is_over() {
 }
 
 #[tokio::test]
+async fn differences_are_made_from_the_last_24_lists() {
+    let world = World::small().await;
+    let served = Served::over(&world, PortalConfig::default()).await;
+    let mut sequences = Vec::new();
+    for _ in 0..26 {
+        assert!(served.portal.publish_step().await.unwrap());
+        sequences.push(
+            Verifier::fetch(&served, &world)
+                .await
+                .list
+                .edition()
+                .sequence(),
+        );
+        world.clock.advance(Duration::from_secs(3600));
+    }
+    let trust = served.get("/v1/trust").await.body;
+    let trust = TrustBundle::open(&trust, served.portal.root(), ISSUER).unwrap();
+    let mut is_delta = Vec::new();
+    for sequence in &sequences[..3] {
+        let fetched = served.get(&format!("/v1/revocations/{sequence}")).await;
+        let payload = trust.open_revocations(&fetched.body).unwrap();
+        is_delta.push(matches!(payload, RevocationPayload::Delta(_)));
+    }
+    assert_eq!(is_delta, [false, true, true]);
+}
+
+#[tokio::test]
 async fn what_was_published_stays_while_nothing_can_be_signed() {
     let world = World::small().await;
     let ends = NOW.parse::<DateTime<Utc>>().unwrap() + chrono::TimeDelta::minutes(30);

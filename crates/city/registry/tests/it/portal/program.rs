@@ -52,39 +52,32 @@ fn what_init_writes_can_be_checked_as_it_stands() {
 
 #[test]
 fn mistakes_end_with_78_and_are_named() {
-    let listening = "\n[portal]\naddress = \"0.0.0.0:9467\"\n";
-    let cases: [(&str, Box<dyn FnOnce(String) -> String>); 7] = [
-        (
-            "passes.root_key",
-            Box::new(|text| text.replace("pass-root.key", "nowhere.key")),
-        ),
+    let store = "[store.sqlite]\npath";
+    let listening = "[portal]\naddress = \"0.0.0.0:9467\"\n[store.sqlite]\npath";
+    let cases = [
+        ("passes.root_key", "pass-root.key", "nowhere.key"),
         (
             "passes.pass_id_key holds no key",
-            Box::new(|text| text.replace("pass-id.key", "receipt.key")),
+            "pass-id.key",
+            "receipt.key",
         ),
+        ("is there twice", "pass-revocations.key", "pass-city.key"),
+        ("write 1 to 20", "strips_per_day = 3", "strips_per_day = 21"),
+        ("write 1 to 20", "strips_per_day = 3", "strips_per_day = 0"),
+        ("write 0 to 3", "days_ahead = 3", "days_ahead = 4"),
         (
-            "is there twice",
-            Box::new(|text| text.replace("pass-revocations.key", "pass-city.key")),
+            "write 1 to 1000",
+            "most_per_window = 60",
+            "most_per_window = 1001",
         ),
-        (
-            "write 1 to 20",
-            Box::new(|text| text.replace("strips_per_day = 3", "strips_per_day = 21")),
-        ),
-        (
-            "write 0 to 3",
-            Box::new(|text| text.replace("days_ahead = 3", "days_ahead = 4")),
-        ),
-        (
-            "nowhere.toml",
-            Box::new(|text| text.replace("\"pass-rules.toml\"", "\"nowhere.toml\"")),
-        ),
-        (
-            "there is no [portal.tls]",
-            Box::new(move |text| text + listening),
-        ),
+        ("nowhere.toml", "\"pass-rules.toml\"", "\"nowhere.toml\""),
+        ("there is no [portal.tls]", store, listening),
     ];
-    for (said, change) in cases {
-        let folder = changed(change);
+    for (said, from, to) in cases {
+        let folder = changed(|text| {
+            assert!(text.contains(from), "{from}");
+            text.replacen(from, to, 1)
+        });
         for command in ["check", "portal"] {
             let (code, printed, complaint) = words(&run(folder.path(), &[command]));
             let printed = printed + &complaint;
