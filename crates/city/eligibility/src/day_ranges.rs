@@ -12,6 +12,12 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// Last day that is covered; `None` where all days up to the horizon are.
+    #[must_use]
+    pub fn last(&self) -> Option<NaiveDate> {
+        self.until.and_then(|until| until.pred_opt())
+    }
+
     /// True where the day is covered, as far as the horizon reaches.
     #[must_use]
     pub fn contains(&self, day: NaiveDate) -> bool {

@@ -67,6 +67,11 @@ impl Keys {
         }
     }
 
+    /// Epochs of the clinics' keys that are open.
+    pub(crate) fn open_epochs(&self) -> &[Epoch] {
+        &self.open_epochs
+    }
+
     /// Conditions that events are accepted under.
     pub(crate) fn acceptance(&self, now: DateTime<Utc>) -> Acceptance<'_> {
         Acceptance {

@@ -120,7 +120,7 @@ impl City {
         let pseudonyms = self.pseudonyms(citizen)?;
         let answer = self.passes.eligibility(&pseudonyms, now).await;
         let answer = answer.map_err(|error| error.to_string())?;
-        let until = answer.covered.first().and_then(|interval| interval.until);
+        let last = answer.covered.first().and_then(|interval| interval.last());
         print::line(format!("  {}:", citizen.who));
         for reason in &answer.reasons {
             let sentence = reason.sentence(Language::English);
@@ -129,9 +129,9 @@ impl City {
         let issued = self.passes.issue_days(&pseudonyms, citizen.holder()?, now);
         match issued.await.map_err(|error| error.to_string())? {
             Issued::Strips(strips) => {
-                let until = until.map_or_else(|| "the horizon".to_owned(), |day| day.to_string());
+                let last = last.map_or_else(|| "the horizon".to_owned(), |day| day.to_string());
                 print::line(format!(
-                    "    entitled until {until}: {} strips, one for each day from today on",
+                    "    entitled to the end of {last}: {} strips, one for each day from today on",
                     strips.len()
                 ));
                 let first = strips.into_iter().next();

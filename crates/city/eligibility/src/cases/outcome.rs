@@ -72,7 +72,7 @@ fn write_answer(
     for (number, interval) in covered.iter().enumerate() {
         let separator = if number == 0 { "covered" } else { "," };
         write!(f, "{separator} from {}", interval.from)?;
-        if let Some(last) = interval.until.and_then(|until| until.pred_opt()) {
+        if let Some(last) = interval.last() {
             write!(f, " to {last}")?;
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use contract::Pseudonym;
+use contract::{Epoch, Pseudonym};
 use eligibility::{Cases, Eligibility, Language, Rules, run_cases};
 use program::Failure;
 use program::terminal::{print_json, print_line};
@@ -94,6 +94,7 @@ async fn apply(
 ) -> Result<(), Failure> {
     let rules = read_rules(&arguments.rules)?;
     let loaded = config_file::open(config)?;
+    check_epochs(&arguments.subject, &loaded.config.keys.pseudonym_epochs)?;
     let keys = Keys::read(&loaded.config.keys, &loaded.base)?;
     let reader = Reader::open(&loaded.config.store, keys, &loaded.base).await?;
     let answer = eligibility(&reader, &rules, &arguments.subject, now).await?;
@@ -106,10 +107,21 @@ async fn apply(
     Ok(())
 }
 
+/// Refuses pseudonyms of keys that are not open: nothing is known under them, whoever it is.
+fn check_epochs(subject: &[Pseudonym], open: &[Epoch]) -> Result<(), Failure> {
+    match subject.iter().find(|one| !open.contains(&one.epoch)) {
+        None => Ok(()),
+        Some(one) => Err(Failure::Usage(format!(
+            "epoch {} is not open; keys.pseudonym_epochs says which are: {open:?}",
+            one.epoch
+        ))),
+    }
+}
+
 fn answer_json(answer: &Eligibility) -> Value {
     let covered = answer.covered.iter().map(|interval| {
-        let until = interval.until.map(|day| day.to_string());
-        json!({ "from": interval.from.to_string(), "until": until })
+        let last = interval.last().map(|day| day.to_string());
+        json!({ "from": interval.from.to_string(), "last": last })
     });
     let reasons = answer.reasons.iter().map(|reason| reason.as_str());
     json!({
@@ -121,8 +133,7 @@ fn answer_json(answer: &Eligibility) -> Value {
 
 fn print_answer(answer: &Eligibility) {
     for interval in &answer.covered {
-        let last = interval.until.and_then(|until| until.pred_opt());
-        let last = last.map_or_else(
+        let last = interval.last().map_or_else(
             || "beyond the next 400 days".to_owned(),
             |day| format!("to {day}"),
         );
@@ -140,8 +151,15 @@ pub(super) fn read_rules(path: &Path) -> Result<Rules, Failure> {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    let bytes = read_regular_file(path, MAX_BYTES);
+    let bytes = read_regular_file(path, MAX_BYTES + 1);
     let bytes = bytes.map_err(|error| Failure::Change(format!("{}: {error}", path.display())))?;
+    // What was cut off would be missing in the rules without a word.
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Failure::Change(format!(
+            "{} is larger than {MAX_BYTES} bytes; is it the right file?",
+            path.display()
+        )));
+    }
     String::from_utf8(bytes)
         .map_err(|_| Failure::Change(format!("{} is no UTF-8 text", path.display())))
 }

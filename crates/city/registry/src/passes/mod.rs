@@ -76,6 +76,14 @@ impl Passes {
         eligibility(&self.reader, &self.rules, pseudonyms, now).await
     }
 
+    /// Returns whether the pseudonyms are of keys that are open: under others nothing is known,
+    /// whoever it is.
+    #[must_use]
+    pub fn knows_epochs(&self, pseudonyms: &[Pseudonym]) -> bool {
+        let open = self.reader.keys.open_epochs();
+        pseudonyms.iter().all(|one| open.contains(&one.epoch))
+    }
+
     /// Keys of the passes.
     #[must_use]
     pub const fn keys(&self) -> &PassKeys {

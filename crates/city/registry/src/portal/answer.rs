@@ -24,8 +24,8 @@ pub(super) struct EligibilityAnswer {
 struct Covered {
     /// First day.
     from: NaiveDate,
-    /// First day after; null where it lies beyond the days that are looked at.
-    until: Option<NaiveDate>,
+    /// Last day; null where it lies beyond the days that are looked at.
+    last: Option<NaiveDate>,
 }
 
 /// Reason why a person is not entitled today.
@@ -72,7 +72,7 @@ impl From<Eligibility> for EligibilityAnswer {
     fn from(eligibility: Eligibility) -> Self {
         let covered = eligibility.covered.iter().map(|interval| Covered {
             from: interval.from,
-            until: interval.until,
+            last: interval.last(),
         });
         Self {
             today: eligibility.today,

@@ -27,6 +27,8 @@ pub(super) enum Outcome {
     NotJson,
     /// JSON of another form.
     Form,
+    /// Pseudonym of a key that is not open.
+    Epoch,
     /// Sequence that is no number.
     Sequence,
     /// Idempotency-Key missing or malformed.
@@ -53,7 +55,7 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// All outcomes.
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::Answered,
         Self::Issued,
         Self::Refused,
@@ -66,6 +68,7 @@ impl Outcome {
         Self::TooSlow,
         Self::NotJson,
         Self::Form,
+        Self::Epoch,
         Self::Sequence,
         Self::IdempotencyKey,
         Self::KeyReused,
@@ -94,6 +97,7 @@ impl Outcome {
             Self::TooSlow => "too-slow",
             Self::NotJson => "not-json",
             Self::Form => "form",
+            Self::Epoch => "epoch",
             Self::Sequence => "sequence",
             Self::IdempotencyKey => "idempotency-key",
             Self::KeyReused => "key-reused",

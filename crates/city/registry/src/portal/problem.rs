@@ -33,6 +33,8 @@ pub(super) enum Problem {
     NotJson,
     /// JSON that is not of the described form; the sentence says what is wrong.
     Form(&'static str),
+    /// Pseudonym of a key that is not open.
+    Epoch,
     /// Sequence in the address that is no number.
     Sequence,
     /// Header Idempotency-Key that is missing or malformed.
@@ -82,6 +84,7 @@ impl Problem {
             Self::TooSlow => Outcome::TooSlow,
             Self::NotJson => Outcome::NotJson,
             Self::Form(_) => Outcome::Form,
+            Self::Epoch => Outcome::Epoch,
             Self::Sequence => Outcome::Sequence,
             Self::IdempotencyKey => Outcome::IdempotencyKey,
             Self::KeyReused => Outcome::KeyReused,
@@ -105,7 +108,7 @@ impl Problem {
             Self::InHand | Self::KeyReused => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Form(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Form(_) | Self::Epoch => StatusCode::UNPROCESSABLE_ENTITY,
             Self::ClientCeiling(_) | Self::SubjectCeiling(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotPublished | Self::Store | Self::NoKey | Self::Timeout => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -123,6 +126,9 @@ impl Problem {
             Self::TooSlow => "the body did not arrive in time",
             Self::NotJson => "the body is not JSON in UTF-8",
             Self::Form(what) => what,
+            Self::Epoch => {
+                "an epoch is not open at the registry: nothing is known under such pseudonyms"
+            }
             Self::Sequence => "a sequence is a whole number from 0; 0 asks for the whole list",
             Self::IdempotencyKey => "send one header Idempotency-Key of 1 to 64 visible characters",
             Self::KeyReused => "this Idempotency-Key came with another body; take a new one",

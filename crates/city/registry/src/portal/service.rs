@@ -99,8 +99,11 @@ impl Portal {
         self.ceilings.lock().admit_client(client, elapsed)
     }
 
-    /// Counts a request about a subject.
+    /// Counts a request about a subject; refuses pseudonyms of keys that are not open.
     pub(super) fn admit_subject(&self, subject: &Subject) -> Result<(), Problem> {
+        if !self.passes.knows_epochs(subject.pseudonyms()) {
+            return Err(Problem::Epoch);
+        }
         let elapsed = self.clock.elapsed();
         let admitted = self.ceilings.lock().admit_subject(subject, elapsed);
         admitted.map_err(Problem::SubjectCeiling)

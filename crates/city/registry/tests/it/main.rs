@@ -17,5 +17,6 @@ mod persons;
 mod portal;
 mod program;
 mod receipts;
+mod rules;
 mod stop;
 mod world;

@@ -22,12 +22,18 @@ pub fn to_text(cose: &[u8]) -> String {
 /// # Errors
 /// The first fault of prefix, length, base45 or zlib stream.
 pub fn from_text(text: &str) -> Result<Vec<u8>, ContainerFault> {
-    let text = text.trim_matches(['\r', '\n']);
+    let text = trimmed(text);
     let body = text.strip_prefix(PREFIX).ok_or(ContainerFault::NoPrefix)?;
     if text.len() > MAX_TEXT_CHARS {
         return Err(ContainerFault::TextTooLong);
     }
     inflate(&decode_base45(body)?)
+}
+
+/// The text without blanks and line ends around it. No base45 ends with a space: neither the last
+/// of three characters (at most 32) nor of two (at most 5) can be one, whose value is 36.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\r', '\n'])
 }
 
 /// Decodes base45. The crate cuts a last pair above 255 to its low byte, where RFC 9285 section

@@ -31,7 +31,7 @@ pub enum Data {
     /// Nothing: the data are older than [`CANNOT_TELL_AFTER`], or the list is older than the one
     /// that the bundle knows of.
     CannotTell,
-    /// Nothing: the device's clock is behind the bundle's time of issue.
+    /// Nothing: the device's clock is behind the time of issue of the bundle or of the list.
     ClockWrong,
 }
 
@@ -62,7 +62,8 @@ impl Held<'_> {
         if self.revocations.edition().sequence() < self.trust.lowest_revocations {
             return Data::CannotTell;
         }
-        if is_clock_behind(now, self.trust.issued_at) {
+        let list = self.revocations.edition().issued_at();
+        if is_clock_behind(now, self.trust.issued_at.max(list)) {
             return Data::ClockWrong;
         }
         let age = now.signed_duration_since(self.issued_at());

@@ -6,15 +6,20 @@ mod reason;
 #[cfg(test)]
 mod tests;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cbor::{FieldFault, is_deterministic};
 use crate::claims::{Claims, ClaimsFault};
 use crate::container::{Envelope, from_text};
 use crate::holder::HolderAttributes;
+use crate::product::Product;
 
 pub use data::{CANNOT_TELL_AFTER, Data, Held, STALE_AFTER};
 pub use reason::Reason;
+
+/// Longest window of a strip that is accepted: seven days, one of which has 25 hours. A strip that
+/// was signed by mistake for longer does not hold for years.
+pub const LONGEST_WINDOW: TimeDelta = TimeDelta::hours(7 * 24 + 1);
 
 /// Answer at the door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +32,8 @@ pub enum Verdict {
     Stale(HolderAttributes),
     /// There are no data, or they are older than [`CANNOT_TELL_AFTER`], so nothing is said.
     CannotTell,
-    /// The device's clock is behind the trust bundle's time of issue, so nothing is said.
+    /// The device's clock is behind the time of issue of the trust bundle or of the list, so nothing
+    /// is said.
     ClockWrong,
 }
 
@@ -89,6 +95,9 @@ fn holder_of(text: &str, held: Held<'_>, now: DateTime<Utc>) -> Result<HolderAtt
     }
     if claims.issuer() != held.trust.issuer {
         return Err(Reason::Issuer);
+    }
+    if claims.product() == Product::City && claims.expires() - claims.from() > LONGEST_WINDOW {
+        return Err(Reason::Claims);
     }
     if now < claims.from() {
         return Err(Reason::NotYet);

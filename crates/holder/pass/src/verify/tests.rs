@@ -207,9 +207,34 @@ fn a_clock_behind_the_bundle_by_more_than_five_minutes_is_wrong() {
         at_edge.verdict(&at_edge.strip(), noon()),
         Verdict::Valid(holder())
     );
-    let beyond = City::new().issued(edge + SECOND, noon());
-    for text in [beyond.strip(), String::new()] {
-        assert_eq!(beyond.verdict(&text, noon()), Verdict::ClockWrong);
+    for (trust, list) in [(edge + SECOND, noon()), (noon(), edge + SECOND)] {
+        let beyond = City::new().issued(trust, list);
+        for text in [beyond.strip(), String::new()] {
+            assert_eq!(beyond.verdict(&text, noon()), Verdict::ClockWrong);
+        }
+    }
+}
+
+#[test]
+fn a_strip_of_a_longer_window_than_a_week_is_invalid() {
+    let city = City::new();
+    let lasting = |window: TimeDelta| {
+        let claims = CityClaims {
+            expires: midnight() + window,
+            ..city.claims()
+        };
+        city.verdict(&city.sealed(&claims), noon())
+    };
+    assert_eq!(lasting(LONGEST_WINDOW), Verdict::Valid(holder()));
+    assert_eq!(lasting(LONGEST_WINDOW + SECOND), invalid(Reason::Claims));
+}
+
+#[test]
+fn blanks_and_line_ends_around_a_text_do_not_matter() {
+    let city = City::new();
+    let strip = city.strip();
+    for text in [format!(" \t{strip}"), format!("{strip} \t\r\n  ")] {
+        assert_eq!(city.verdict(&text, noon()), Verdict::Valid(holder()));
     }
 }
 
@@ -348,7 +373,8 @@ fn faults_of_the_container_have_their_reasons() {
 /// A key is published three days before it signs, and the old one stays until its last pass ends.
 #[test]
 fn a_verifier_that_was_offline_through_a_roll_of_keys_accepts_old_and_new_passes() {
-    let mut city = City::new().issued(noon() - TimeDelta::hours(72), noon());
+    let then = noon() - TimeDelta::hours(72);
+    let mut city = City::new().issued(then, then);
     let next = SigningKey::generate();
     let published = TrustedKey {
         key: *next.public(),

@@ -58,6 +58,7 @@ async fn a_portal_asks_for_a_person_and_gets_strips() {
         let answer = asked.json();
         assert_eq!(answer["today"], "2021-07-01");
         assert_eq!(answer["covered"][0]["from"], "2021-07-01");
+        assert!(answer["covered"][0].get("last").is_some());
         assert_eq!(answer["reasons"], json!([]));
 
         let days = served.ask("days", &order(2, "days")).await.json();

@@ -26,13 +26,14 @@ pub(crate) enum Version {
 }
 
 impl Version {
-    /// Version that a text names, such as `1.3.0`. A later 1.x is read as the latest known; another
-    /// major version is unknown.
+    /// Version that a text names, such as `1.3.0`; `None` for one that is not known here.
     pub(crate) fn named(text: &str) -> Option<Self> {
         let mut numbers = text.split('.');
         let mut number = || -> Option<u32> {
             let digits = numbers.next()?;
-            let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            let is_padded = digits.len() > 1 && digits.starts_with('0');
+            let digits_only = digits.bytes().all(|byte| byte.is_ascii_digit());
+            let plain = !digits.is_empty() && digits_only && !is_padded;
             if plain { digits.parse().ok() } else { None }
         };
         let major = number()?;
@@ -45,7 +46,7 @@ impl Version {
             (1, 0) => Some(Self::First),
             (1, 1) => Some(Self::PartialDates),
             (1, 2) => Some(Self::OneEntry),
-            (1, _) => Some(Self::Longer),
+            (1, 3) => Some(Self::Longer),
             _ => None,
         }
     }

@@ -165,7 +165,10 @@ fn versions_are_read_strictly() {
     for (text, version) in [
         ("1.0.0", Some(Version::First)),
         ("1.2.1", Some(Version::OneEntry)),
-        ("1.10.0", Some(Version::Longer)),
+        ("1.3.7", Some(Version::Longer)),
+        ("1.4.0", None),
+        ("1.10.0", None),
+        ("01.3.0", None),
         ("2.0.0", None),
         ("1.0", None),
         ("1.0.0.0", None),
