@@ -120,7 +120,7 @@ impl City {
         let pseudonyms = self.pseudonyms(citizen)?;
         let answer = self.passes.eligibility(&pseudonyms, now).await;
         let answer = answer.map_err(|error| error.to_string())?;
-        let last = answer.covered.first().and_then(|interval| interval.last());
+        let last = answer.covered.first().and_then(eligibility::Interval::last);
         print::line(format!("  {}:", citizen.who));
         for reason in &answer.reasons {
             let sentence = reason.sentence(Language::English);

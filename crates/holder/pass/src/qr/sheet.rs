@@ -136,7 +136,7 @@ fn holder_lines(holder: HolderAttributes) -> Vec<String> {
             holder.family_initial().map(initial),
         ),
         (
-            "День рождения · Day of birth",
+            "Число рождения · Day of birth",
             birth.day().map(|day| day.to_string()),
         ),
         (

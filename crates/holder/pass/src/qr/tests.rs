@@ -269,7 +269,7 @@ fn the_sheet_says_the_window_in_the_citys_time_and_what_is_disclosed() {
         "RU-MOW · Europe/Moscow",
         "Имя на · Given name begins with: S (СШЩ)",
         "Фамилия на · Family name begins with: Q",
-        "День рождения · Day of birth: 14",
+        "Число рождения · Day of birth: 14",
         "Месяц рождения · Month of birth: 3",
     ] {
         assert!(

@@ -87,6 +87,9 @@ fn holder_of(text: &str, held: Held<'_>, now: DateTime<Utc>) -> Result<HolderAtt
         ClaimsFault::Field(FieldFault::Cbor(_)) => Reason::Cbor,
         _ => Reason::Claims,
     })?;
+    if claims.product() == Product::City && claims.expires() - claims.from() > LONGEST_WINDOW {
+        return Err(Reason::Claims);
+    }
     if !key.is_for(claims.product()) {
         return Err(Reason::KeyNotForThis);
     }
@@ -95,9 +98,6 @@ fn holder_of(text: &str, held: Held<'_>, now: DateTime<Utc>) -> Result<HolderAtt
     }
     if claims.issuer() != held.trust.issuer {
         return Err(Reason::Issuer);
-    }
-    if claims.product() == Product::City && claims.expires() - claims.from() > LONGEST_WINDOW {
-        return Err(Reason::Claims);
     }
     if now < claims.from() {
         return Err(Reason::NotYet);
