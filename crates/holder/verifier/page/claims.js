@@ -18,6 +18,8 @@ const BIRTH_DAY = 3;
 const BIRTH_MONTH = 4;
 /** Length of a pass id, in bytes. */
 const PASS_ID_LENGTH = 8;
+/** Longest window of a city pass, in seconds: a week in which the clocks are put back an hour. */
+export const MAX_CITY_WINDOW = 7 * 24 * 3600 + 3600;
 /** Days of the months; February has its leap day. */
 const DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
@@ -41,6 +43,10 @@ export function readClaims(payload) {
   }
   if (!isTime(from) || !isTime(until) || from >= until) {
     throw new Fault("claims", "no window of time");
+  }
+  // A pass that was signed by mistake must not hold for years.
+  if (isCity && until - from > MAX_CITY_WINDOW) {
+    throw new Fault("claims", "a window longer than a week");
   }
   const holder = isCity ? holderOfStrip(claims.get(HOLDER)) : holderOfCertificate(claims.get(HCERT), issuer, id);
   return { product: isCity ? "city" : "hcert", issuer, from, until, id, holder };

@@ -30,6 +30,8 @@ let held = null;
 let isOffline = false;
 let isRefreshing = false;
 let isReplaced = false;
+/** Whether the server named another root and has not given data of the pinned one since. */
+let isRootOther = false;
 let refreshOutcome = { key: null };
 let problem = { key: null };
 
@@ -42,6 +44,7 @@ function drawData() {
   const { key, at, fault } = refreshOutcome;
   const values = { moment: at && moment(at, held.root.zone), fault: fault && say(`fault-${fault}`) };
   view.drawRefresh(key, values);
+  view.drawRootWarning(isRootOther);
 }
 
 function setProblem(key, error) {
@@ -66,11 +69,13 @@ async function outcomeOfRefresh() {
   try {
     const before = held;
     held = await refresh(held);
+    isRootOther = false;
     if (judgeData(held, now()) === "clock-wrong") {
       return { key: "refresh-clock-wrong" };
     }
     return { key: isNewer(held, before) ? "refresh-done" : "refresh-same", at: now() };
   } catch (error) {
+    isRootOther ||= error.code === "root-changed";
     return { key: "refresh-failed", fault: error instanceof Fault ? error.code : "storage" };
   }
 }
@@ -123,6 +128,10 @@ async function checkText(event) {
   element("text").value = "";
   allowSound();
   stopCamera();
+  if (text === "") {
+    setProblem("text-empty");
+    return;
+  }
   setProblem(null);
   await door.given(text);
 }

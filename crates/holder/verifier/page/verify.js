@@ -12,7 +12,7 @@ import { inflate } from "./zlib.js";
 export const STALE_AFTER = 24 * 3600;
 /** Age of the data after which nothing can be said, in seconds. */
 export const CANNOT_TELL_AFTER = 72 * 3600;
-/** How far the device's clock may be behind the data's time of issue, in seconds. */
+/** How far the device's clock may be behind the later time of issue of bundle and list, in seconds. */
 export const CLOCK_TOLERANCE = 5 * 60;
 /** Longest text that is looked at: what the largest QR code holds in alphanumeric mode, in characters. */
 export const MAX_TEXT = 4296;
@@ -29,7 +29,7 @@ export function judgeData(held, now) {
   if (held === null || held.list.sequence < held.bundle.lowestList) {
     return "cannot-tell";
   }
-  if (now < held.bundle.issuedAt - CLOCK_TOLERANCE) {
+  if (now < Math.max(held.bundle.issuedAt, held.list.issuedAt) - CLOCK_TOLERANCE) {
     return "clock-wrong";
   }
   const age = now - Math.min(held.bundle.issuedAt, held.list.issuedAt);

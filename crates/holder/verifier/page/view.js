@@ -103,7 +103,8 @@ function make(name, className, text, children = []) {
 /** Shows how old keys and revocations are, by `state` of judgeData, and whether the page works without network. */
 export function drawData(held, state, isOffline, now) {
   element("data").dataset.state = state;
-  element("data-state").textContent = say(`state-${state}`);
+  const isTooOld = state === "cannot-tell" && held !== null;
+  element("data-state").textContent = say(isTooOld ? "state-too-old" : `state-${state}`);
   element("data-keys").textContent = issued(held, held?.bundle, now);
   element("data-revocations").textContent = issued(held, held?.list, now);
   const readiness = state === "fresh" ? "offline-ready" : "offline-ready-old";
@@ -121,15 +122,23 @@ function issued(held, signed, now) {
 
 /** Shows how a refresh went: a text key, and what stands in it. */
 export function drawRefresh(key, values = {}) {
-  const text = key === null ? "" : say(key, values);
-  const place = element("refresh-outcome");
-  // Setting the same text again would make a screen reader say it again.
+  setIfOther("refresh-outcome", key === null ? "" : say(key, values));
+}
+
+/** Shows the warning that the server names another root, or removes it. */
+export function drawRootWarning(isShown) {
+  setIfOther("root-warning", isShown ? say("root-warning") : "");
+}
+
+/** Setting the same text again would make a screen reader say it again. */
+function setIfOther(id, text) {
+  const place = element(id);
   if (place.textContent !== text) {
     place.textContent = text;
   }
 }
 
-/** Shows a problem with the camera or a file; null removes it. */
+/** Shows a problem with the camera, a file or the text field; null removes it. */
 export function drawProblem(key, values = {}) {
   element("problem").textContent = key === null ? "" : say(key, values);
 }

@@ -15,6 +15,8 @@ ISSUER = "RU-MOW"
 ZONE = "Europe/Moscow"
 HOUR = 3600
 DAY = 24 * HOUR
+# A week in which the clocks are put back.
+LONGEST = 7 * DAY + HOUR
 # 2026-12-01, 10:00 in Moscow: the time at which the browser of the tests begins.
 START = 1_796_108_400
 MIDNIGHT = START - 10 * HOUR

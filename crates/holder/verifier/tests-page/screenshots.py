@@ -32,7 +32,7 @@ def take_all(folder):
         visit = PageTest()
         visit.browser = browser
         visit.site = site
-        text = city.text(strip() | {4: START + 9 * DAY})
+        text = city.text(strip() | {4: START + 5 * DAY})
         for verdict, now in TIMES.items():
             visit.open(now)
             visit.check(city.text(strip(9)) if verdict == "invalid" else text)

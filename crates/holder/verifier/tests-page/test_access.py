@@ -4,7 +4,7 @@ import unittest
 
 from browser import wait
 from page import PageTest
-from passes import DAY, HOUR, START, strip
+from passes import DAY, HOUR, START, City, strip
 
 CONTRAST = """
   const light = (colour) => {
@@ -44,7 +44,7 @@ class Access(PageTest):
     def each_verdict(self):
         # Both initials stand for as many Cyrillic letters as any: the longest lines there are.
         longest = {1: "I", 2: "I", 3: 30, 4: 9}
-        text = self.city.text(strip(holder=longest) | {4: START + 9 * DAY})
+        text = self.city.text(strip(holder=longest) | {4: START + 5 * DAY})
         for verdict, now in TIMES.items():
             self.open(now)
             self.assertEqual(self.check(self.city.text(strip(9)) if verdict == "invalid" else text)[0], verdict)
@@ -111,6 +111,34 @@ class Access(PageTest):
                 """)
                 self.assertEqual(outside, [], f"{verdict} in {language}")
                 self.assertLessEqual(self.browser.run("return document.documentElement.scrollWidth"), 390)
+
+    def test_the_warning_of_another_root_interrupts_and_is_as_heavy_as_the_state_of_the_data(self):
+        self.browser.resize(390, 844, True)
+        self.addCleanup(self.browser.devtools, "Emulation.clearDeviceMetricsOverride")
+        self.open()
+        self.site.data = City().files()
+        self.refresh()
+        self.check(self.city.text())
+        for language in ("en", "ru"):
+            self.browser.run("document.querySelector(`[data-language=${arguments[0]}]`).click()", language)
+            seen = self.browser.run("""
+              const [warning, state] = ['root-warning', 'data-state'].map((id) => document.getElementById(id));
+              const look = (place) => [getComputedStyle(place).fontSize, getComputedStyle(place).fontWeight];
+              const places = [warning, document.querySelector('.card'), document.getElementById('refresh-outcome')];
+              const isOutside = (place) => {
+                const box = place.getBoundingClientRect();
+                const bottom = place.closest('main') ? document.querySelector('main').getBoundingClientRect().bottom : innerHeight;
+                return box.left < 0 || box.right > innerWidth || box.top < 0 || box.bottom > bottom;
+              };
+              return {
+                role: warning.getAttribute('role'), icon: getComputedStyle(warning, '::before').content,
+                isAsHeavy: String(look(warning)) === String(look(state)),
+                outside: places.filter(isOutside).map((place) => place.id || place.className),
+              };
+            """)
+            self.assertEqual(seen, {"role": "alert", "icon": '"◆ "', "isAsHeavy": True, "outside": []}, language)
+            ratio, text = self.browser.run(CONTRAST)
+            self.assertGreaterEqual(ratio, 4.5, text)
 
     def test_buttons_are_large_enough_for_a_thumb(self):
         self.browser.resize(390, 844, True)

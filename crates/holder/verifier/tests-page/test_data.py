@@ -92,6 +92,31 @@ class Refreshing(PageTest):
         self.open()
         self.assertIn("no. 5", self.browser.text("#data-keys"))
 
+    def test_another_root_is_warned_of_until_the_pinned_one_gives_data_again(self):
+        self.open()
+        self.assertEqual(self.browser.text("#root-warning"), "")
+        pinned = self.site.data
+        self.site.data = City().files(sequence=6)
+        self.assert_refused("another root key")
+        self.assertIn("another root key than the one kept here", self.browser.text("#root-warning"))
+        self.site.data = {}
+        self.assert_refused("the server did not give the data")
+        self.assertIn("another root key than the one kept here", self.browser.text("#root-warning"))
+        self.site.data = pinned
+        self.assertIn("Nothing newer", self.refresh())
+        self.assertEqual(self.browser.text("#root-warning"), "")
+
+    def test_clearing_the_sites_data_is_the_way_to_a_new_root(self):
+        self.open()
+        successor = City()
+        self.site.data = successor.files(sequence=1)
+        self.open()
+        self.assertIn("another root key than the one kept here", self.browser.text("#root-warning"))
+        self.browser.forget(self.site.origin)
+        self.open()
+        self.assertEqual(self.browser.text("#root-warning"), "")
+        self.assertEqual(self.check(successor.text())[0], "valid")
+
     def test_a_root_is_pinned_only_with_data_that_it_signs(self):
         self.site.data["root.json"] = self.city.root_file(issuer="RU-SPE")
         self.open()

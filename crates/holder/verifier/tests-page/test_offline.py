@@ -23,7 +23,7 @@ class Offline(PageTest):
         self.assertIn("Data is fresh", self.browser.text("#data-state"))
         self.assertEqual(self.check(self.city.text())[0], "valid")
         self.assertEqual(self.reason_of(self.city.text(strip(9))), "revoked")
-        text = self.city.text(strip() | {4: START + 9 * DAY})
+        text = self.city.text(strip() | {4: START + 5 * DAY})
         self.open(START + DAY)
         self.assertEqual(self.check(text)[0], "stale")
         self.assertIn("the data is old", self.browser.text("#offline"))

@@ -8,17 +8,17 @@ import cbor2
 from browser import wait
 from page import PageTest
 from passes import (
-    DAY, DOSE, HOUR, ISSUER, MIDNIGHT, RECOVERY, START, TEST, Key, base45, cbor, entry_of, hcert, stored, strip, text_of,
+    DAY, DOSE, HOUR, ISSUER, LONGEST, MIDNIGHT, RECOVERY, START, TEST, Key, base45, cbor, entry_of, hcert, stored, strip, text_of,
 )
 
 WORDS = {
     "valid": ("VALID", "ДЕЙСТВУЕТ"),
     "stale": ("DATA IS OLD", "ДАННЫЕ УСТАРЕЛИ"),
     "invalid": ("NOT VALID", "НЕ ДЕЙСТВУЕТ"),
-    "cannot-tell": ("CANNOT TELL", "НЕЛЬЗЯ СКАЗАТЬ"),
+    "cannot-tell": ("CANNOT TELL", "НЕВОЗМОЖНО ПРОВЕРИТЬ"),
     "clock-wrong": ("CLOCK IS WRONG", "НЕВЕРНЫЕ ЧАСЫ"),
 }
-PERSONAL = ("Initial of", "Day of birth", "Month of birth", "November", "Ж, З", "С, Ш, Щ")
+PERSONAL = ("Initial of", "Day of the month of birth", "Month of birth", "November", "Ж, З", "С, Ш, Щ")
 
 
 class Verdicts(PageTest):
@@ -40,7 +40,7 @@ class Verdicts(PageTest):
 
     def test_a_strip_is_valid_and_shows_the_holders_attributes(self):
         said = self.assert_verdict("valid", self.city.text(), START)
-        for part in ("S (Cyrillic С, Ш, Щ)", "Z (Cyrillic Ж, З)", "Day of birth\n7", "November"):
+        for part in ("S (Cyrillic С, Ш, Щ)", "Z (Cyrillic Ж, З)", "Day of the month of birth\n7", "November"):
             self.assertIn(part, said)
 
     def test_only_disclosed_attributes_are_shown(self):
@@ -65,6 +65,7 @@ class Verdicts(PageTest):
     def test_a_strip_holds_from_its_first_second_to_the_one_before_its_end(self):
         text = self.city.text()
         self.site.data = self.city.files(issued=MIDNIGHT - HOUR)
+        self.site.data["revocations.cose"] = self.city.list(issued=MIDNIGHT - HOUR)
         end = MIDNIGHT + DAY
         for now, expected in ((MIDNIGHT - 1, "not-yet"), (MIDNIGHT, None), (end - 1, None), (end, "expired")):
             self.open(now)
@@ -76,7 +77,7 @@ class Verdicts(PageTest):
 
     def test_data_of_24_hours_is_fresh_and_a_second_older_is_old(self):
         issued = START - HOUR
-        text = self.city.text(strip() | {4: START + 9 * DAY})
+        text = self.city.text(strip() | {4: START + 5 * DAY})
         self.assert_verdict("valid", text, issued + DAY)
         said = self.assert_verdict("stale", text, issued + DAY + 1)
         self.assertIn("Ж, З", said)
@@ -84,21 +85,24 @@ class Verdicts(PageTest):
 
     def test_data_of_72_hours_is_old_and_with_a_second_more_nothing_can_be_told(self):
         issued = START - HOUR
-        text = self.city.text(strip() | {4: START + 9 * DAY})
+        text = self.city.text(strip() | {4: START + 5 * DAY})
         self.assert_verdict("stale", text, issued + 3 * DAY)
         self.assert_verdict("cannot-tell", text, issued + 3 * DAY + 1)
         self.assert_nothing_personal()
-        self.assertIn("No data that can be used", self.browser.text("#data-state"))
+        self.assertIn("no. 5", self.browser.text("#data-keys"))
+        self.assertIn("Data is too old", self.browser.text("#data-state"))
+        self.browser.click("[data-language=ru]")
+        self.assertIn("слишком старые", self.browser.text("#data-state"))
 
     def test_the_older_of_bundle_and_list_gives_the_age(self):
-        text = self.city.text(strip() | {4: START + 9 * DAY})
+        text = self.city.text(strip() | {4: START + 5 * DAY})
         self.site.data["revocations.cose"] = self.city.list(issued=START - DAY - 1)
         self.assert_verdict("stale", text, START)
 
     def test_a_pass_that_is_plainly_wrong_is_invalid_by_old_data_and_never_beyond(self):
         issued = START - HOUR
         for now, expected in ((issued + 3 * DAY, "invalid"), (issued + 3 * DAY + 1, "cannot-tell")):
-            for text in ("nonsense", self.city.text(strip(9) | {4: START + 9 * DAY}), self.city.text(key=Key())):
+            for text in ("nonsense", self.city.text(strip(9) | {4: START + 5 * DAY}), self.city.text(key=Key())):
                 self.assert_verdict(expected, text, now)
 
     def test_a_clock_up_to_five_minutes_behind_is_accepted_and_one_further_behind_is_called_wrong(self):
@@ -111,10 +115,30 @@ class Verdicts(PageTest):
         self.assert_verdict("clock-wrong", "nonsense", issued - 301)
         self.assert_nothing_personal()
 
+    def test_the_clock_is_judged_by_the_later_of_bundle_and_list_and_the_age_by_the_older(self):
+        text = self.city.text(strip() | {4: START + 5 * DAY})
+        for ahead, expected in ((300, "valid"), (301, "clock-wrong")):
+            self.browser.forget(self.site.origin)
+            self.site.data["revocations.cose"] = self.city.list(issued=START + ahead)
+            self.assert_verdict(expected, text, START)
+        self.assertIn("later than this device's clock", self.outcome())
+        self.assert_verdict("valid", text, START + 1)
+        self.assert_verdict("clock-wrong", "nonsense", START)
+        self.assert_verdict("valid", text, START - HOUR + DAY)
+        self.assert_verdict("stale", text, START - HOUR + DAY + 1)
+
+    def test_a_list_of_the_future_is_wrong_even_over_a_bundle_that_is_too_old(self):
+        self.site.data["trust.cose"] = self.city.bundle(issued=START - 4 * DAY)
+        self.site.data["revocations.cose"] = self.city.list(issued=START + DAY)
+        self.assert_verdict("clock-wrong", self.city.text(), START)
+
     def test_without_data_nothing_can_be_told(self):
         self.site.data = {}
         self.assert_verdict("cannot-tell", self.city.text(), START)
         self.assert_nothing_personal()
+        self.assertIn("No data that can be used", self.browser.text("#data-state"))
+        self.browser.click("[data-language=ru]")
+        self.assertEqual(self.browser.text("#offline"), "Работа без сети не готова")
 
     def test_every_reason_is_given(self):
         city = self.city
@@ -174,6 +198,30 @@ class Verdicts(PageTest):
             with self.subTest(expected=expected, text=text[:60]):
                 self.assertEqual(self.reason_of(text), expected)
                 self.assert_nothing_personal()
+
+    def test_a_strip_of_a_week_with_a_clock_change_holds_and_one_a_second_longer_is_refused(self):
+        self.open()
+        longest = strip() | {4: MIDNIGHT + LONGEST}
+        self.assertEqual(self.check(self.city.text(longest))[0], "valid")
+        for claims in (longest | {4: longest[4] + 1}, longest | {5: longest[5] - 1}, longest | {4: MIDNIGHT + 3650 * DAY}):
+            self.assertEqual(self.reason_of(self.city.text(claims)), "claims")
+        # Windows of certificates are longer, and no concern of this.
+        self.assertEqual(self.check(self.city.text(hcert(), self.city.certificates))[0], "valid")
+
+    def test_an_empty_text_field_is_a_hint_and_no_verdict(self):
+        self.open()
+        self.check(self.city.text())
+        for empty in ("", " \n"):
+            self.browser.run("document.getElementById('text').value = arguments[0]", empty)
+            self.browser.click("#text-form button")
+            self.wait_for("#problem", "Paste the text of a code")
+            self.assertEqual(self.browser.find_all(".card"), [])
+            self.assert_nothing_personal()
+        self.browser.click("[data-language=ru]")
+        self.assertIn("Вставьте текст кода", self.browser.text("#problem"))
+        self.check(self.city.text())
+        self.assertEqual(self.browser.text("#problem"), "")
+        self.assertIn("Число рождения\n7", self.browser.text(".card"))
 
     def test_attributes_that_nobody_has_are_refused(self):
         bad = [{1: "IVAN"}, {1: "Ж"}, {1: "a"}, {1: ""}, {1: None}, {2: 65}, {3: 0}, {3: 32}, {3: "7"}, {4: 0}, {4: 13}]
@@ -263,7 +311,7 @@ class Verdicts(PageTest):
 
     def test_both_languages_say_every_verdict(self):
         issued = START - HOUR
-        text = self.city.text(strip() | {4: START + 9 * DAY})
+        text = self.city.text(strip() | {4: START + 5 * DAY})
         times = {"valid": START, "stale": issued + 2 * DAY, "cannot-tell": issued + 4 * DAY, "clock-wrong": issued - DAY}
         for verdict, words in WORDS.items():
             self.open(times.get(verdict, START))
