@@ -236,6 +236,11 @@ pub(crate) fn print_code(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Makes the folder that passes are written into, if it is not there.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), String> {
+    fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))
+}
+
 /// Writes passes and what verifiers fetch, for any tool to check.
 pub(crate) fn write_out(
     folder: &Path,
@@ -243,7 +248,6 @@ pub(crate) fn write_out(
     published: &Publication,
     root: &PublicKey,
 ) -> Result<(), String> {
-    fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
         fs::write(&path, bytes).map_err(|error| cannot(&path, &error))

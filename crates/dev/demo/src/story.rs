@@ -18,6 +18,10 @@ use crate::{fsb, fso, print, show};
 /// # Errors
 /// Sentence about the first step that did not come out as it must.
 pub(crate) async fn play(arguments: &Arguments) -> Result<(), String> {
+    // Told before the work, not after it.
+    if let Some(folder) = &arguments.out {
+        citizens::make_folder(folder)?;
+    }
     let mut story = Story::set_up(arguments).await?;
     story.first_pass().await?;
     story.changes().await?;

@@ -38,7 +38,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct VerifyArguments {
-    /// Public key of the root, pinned: a JWK of type EC on P-256.
+    /// Public key of the root, pinned: a JWK of type EC on P-256, or the root.json of the page.
     #[arg(long, value_name = "ROOT.jwk")]
     pub(crate) root: PathBuf,
     /// Trust bundle of the city.

@@ -73,6 +73,12 @@ fn read_case(position: &FilePosition<'_>, table: &CaseTable) -> Result<Case, Set
         let help = "write it as \"2021-11-01T12:00:00+03:00\"";
         position.mistake(&table.at.span(), what, help)
     })?;
+    // Names are printed to a terminal.
+    if table.name.get_ref().chars().any(char::is_control) {
+        let help = "write it in one line, without control characters";
+        let what = "the name has control characters";
+        return Err(position.mistake(&table.name.span(), what, help));
+    }
     let zone = table.zone.as_ref().map(|zone| {
         zone.get_ref().parse::<Tz>().map_err(|_| {
             let what = format!("no time zone is called `{}`", zone.get_ref());

@@ -99,6 +99,9 @@ fn a_mistake_is_told_with_its_position_and_what_to_write() {
     ));
     assert!(vaccine.contains("write one of sputnik-v"), "{vaccine}");
 
+    let control = mistake(&case("").replacen("name = \"", "name = \"\\u001b[31m", 1));
+    assert!(control.contains("control characters"), "{control}");
+
     let twice = mistake(&format!("{}{}", case(""), case("")));
     assert!(twice.contains("another case has this name"), "{twice}");
 

@@ -22,17 +22,23 @@ pub(super) struct Loaded {
     pub(super) notes: Vec<String>,
 }
 
-/// Reads the pinned root key: a JWK, or a JWK set with one key.
+/// Reads the pinned root key: a JWK, a JWK set with one key, or the file that the page pins, which
+/// has the JWK as its `key`.
 pub(super) fn root(path: &Path) -> Result<PublicKey, InputError> {
     let source = Source::of(path);
     let unfit = |words: String| InputError::Unfit(source.name(), words);
     let value: Value = serde_json::from_str(&source.read_text()?)
         .map_err(|_| unfit("this is no JSON, where a JWK is wanted".to_owned()))?;
-    let set = if value.get("keys").is_some() {
-        value
-    } else {
-        json!({ "keys": [value] })
+    let set = match value.get("key") {
+        Some(of_page) => json!({ "keys": [of_page] }),
+        None if value.get("keys").is_some() => value,
+        None => json!({ "keys": [value] }),
     };
+    if set.pointer("/keys/0/d").is_some() {
+        let words = "it holds the private key (`d`), which must never lie at a door: give the \
+                     public one";
+        return Err(unfit(words.to_owned()));
+    }
     let keys = read_jwk_set(&set.to_string()).map_err(|fault| unfit(fault.to_string()))?;
     match keys.as_slice() {
         [root] => Ok(*root),

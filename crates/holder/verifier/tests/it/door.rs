@@ -263,6 +263,22 @@ fn the_root_may_stand_in_a_set_of_one() {
 }
 
 #[test]
+fn the_root_may_be_the_file_of_the_page_and_is_never_a_private_key() {
+    let city = City::new();
+    let root = std::fs::read_to_string(city.path("root.jwk")).unwrap();
+    let of_page = format!("{{\"key\": {root}, \"issuer\": \"RU-MOW\"}}");
+    city.write("root.jwk", of_page.as_bytes());
+    let strip = city.strip(PassId::random());
+    assert_eq!(verify(&city, MIDNIGHT, &[], strip.as_bytes()).code, 0);
+    let private = root.replacen('{', "{\"d\": \"AAAA\",", 1);
+    city.write("root.jwk", private.as_bytes());
+    let said = verify(&city, MIDNIGHT, &[], strip.as_bytes());
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("private key"), "{}", said.err);
+    assert!(!said.err.contains("AAAA"), "{}", said.err);
+}
+
+#[test]
 fn the_help_names_every_exit_code() {
     for arguments in [&["--help"][..], &["verify", "--help"], &["hcert", "--help"]] {
         let said = pass(arguments, b"");
