@@ -23,25 +23,25 @@ pub fn register_metrics() {
     for kind in StoreError::KINDS {
         metrics::counter!("registry_store_errors_total", "kind" => kind).absolute(0);
     }
-    metrics::gauge!("registry_passes_ended").set(0.0);
+    metrics::gauge!("portal_passes_ended").set(0.0);
     // A handle is enough: it is shown with no observation yet.
     drop(request_seconds());
 }
 
 fn requests(route: &'static str, outcome: &'static str) -> metrics::Counter {
-    metrics::counter!("registry_portal_requests_total", "route" => route, "outcome" => outcome)
+    metrics::counter!("portal_requests_total", "route" => route, "outcome" => outcome)
 }
 
 fn publications(outcome: &'static str) -> metrics::Counter {
-    metrics::counter!("registry_publications_total", "outcome" => outcome)
+    metrics::counter!("portal_publications_total", "outcome" => outcome)
 }
 
 fn handshakes_refused() -> metrics::Counter {
-    metrics::counter!("registry_portal_handshakes_refused_total")
+    metrics::counter!("portal_handshakes_refused_total")
 }
 
 fn request_seconds() -> metrics::Histogram {
-    metrics::histogram!("registry_portal_request_seconds")
+    metrics::histogram!("portal_request_seconds")
 }
 
 /// Counts a request.
@@ -59,7 +59,7 @@ pub(super) fn count_handshake_refused() {
 pub(super) fn count_published(ended: u64) {
     publications("published").increment(1);
     let ended = u32::try_from(ended).unwrap_or(u32::MAX);
-    metrics::gauge!("registry_passes_ended").set(f64::from(ended));
+    metrics::gauge!("portal_passes_ended").set(f64::from(ended));
 }
 
 /// Counts a look after which the last publication stayed.
@@ -70,4 +70,30 @@ pub(super) fn count_unchanged() {
 /// Counts a look, or a publication, that failed.
 pub(super) fn count_publish_failed() {
     publications("failed").increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// Names that begin so, between two of these marks.
+    fn names(text: &str, mark: char) -> BTreeSet<&str> {
+        let parts = text.split(mark).skip(1).step_by(2);
+        let names = parts.map(|part| part.split('{').next().unwrap_or(part));
+        names.filter(|name| name.starts_with("portal_")).collect()
+    }
+
+    #[test]
+    fn every_metric_is_documented_and_every_documented_one_is_there() {
+        let source = include_str!("metrics.rs");
+        let source = source.split("#[cfg(test)]").next().unwrap_or(source);
+        let page = include_str!("../../../../../docs/operations.md");
+        let rows: Vec<&str> = page
+            .lines()
+            .filter(|line| line.starts_with("| `portal_"))
+            .collect();
+        let documented: BTreeSet<&str> = rows.iter().flat_map(|row| names(row, '`')).collect();
+        assert!(documented.len() >= 5, "{documented:?}");
+        assert_eq!(names(source, '"'), documented);
+    }
 }
