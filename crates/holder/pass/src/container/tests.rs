@@ -239,10 +239,12 @@ fn faults_of_the_stream_are_named() {
 }
 
 #[test]
-fn the_prefix_is_wanted_and_line_ends_are_not_part_of_the_text() {
+fn the_prefix_is_wanted_and_blanks_and_line_ends_are_not_part_of_the_text() {
     let text = to_text(&sealed());
-    assert_eq!(from_text(&format!("{text}\r\n")).unwrap(), sealed());
-    for bad in ["", "HC1", "hc1:NCF", "HC2:NCF", " HC1:NCF", "{}"] {
+    for around in [format!("{text}\r\n"), format!(" \t{text} \n")] {
+        assert_eq!(from_text(&around).unwrap(), sealed());
+    }
+    for bad in ["", "HC1", "hc1:NCF", "HC2:NCF", "HC 1:NCF", "{}"] {
         assert_eq!(from_text(bad), Err(ContainerFault::NoPrefix));
     }
 }
