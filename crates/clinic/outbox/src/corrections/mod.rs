@@ -17,4 +17,6 @@ pub(crate) use notes::{
 pub(crate) use state_word::state_word;
 pub(crate) use types::FeedCounts;
 pub use types::{HeldCorrections, OlderVersion, RefusedCorrections};
-pub(crate) use whole_reads::{may_be_lost, note_whole_read, raised_at, read_at_first};
+pub(crate) use whole_reads::{
+    is_whole_read_due, may_be_lost, note_whole_read, raised_at, read_at_first,
+};

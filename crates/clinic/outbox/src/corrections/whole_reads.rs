@@ -18,9 +18,9 @@ macro_rules! raised_at {
     };
 }
 
-/// Generation in which a feed counts as read whole that is entered at the time `?N`: the present
-/// one, for no state that was lost knew it. None, within the time `?M` of a raise, and at any time
-/// if the outbox was made anew in a generation above the first: every feed may have been known.
+/// Generation in which a feed counts as read whole that is entered at the time `$now`: the present
+/// one, for no state that was lost knew it. None within the time `$window` of a raise, and at any
+/// time if the outbox was made anew in a generation above the first: every feed may have been known.
 macro_rules! read_at_first {
     ($now:literal, $window:literal) => {
         concat!(
@@ -38,26 +38,44 @@ macro_rules! read_at_first {
 }
 pub(crate) use {raised_at, read_at_first};
 
-/// Notes that the feed was read from its beginning to its end in this generation. Within
-/// [`LOST_STATE_MS`] of the raise it does not count yet.
-pub(crate) async fn note_whole_read(
-    connection: &mut SqliteConnection,
+/// Returns whether a reading of the feed from its beginning to its end in this generation is to be
+/// noted: it is not noted yet, and the raise is [`LOST_STATE_MS`] ago. Asked before a transaction
+/// begins, so that the runs of the time between do not each wait for the disk.
+pub(crate) async fn is_whole_read_due(
+    pool: &SqlitePool,
     feed_id: i64,
     generation: u32,
     now: DateTime<Utc>,
-) -> Result<(), OutboxError> {
-    sqlx::query(concat!(
-        "UPDATE feed SET read_generation = ?2 WHERE id = ?1 AND read_generation < ?2 \
-         AND (SELECT abs(?3 - ",
+) -> Result<bool, OutboxError> {
+    if generation == 1 {
+        return Ok(false);
+    }
+    let is_due = sqlx::query_scalar(concat!(
+        "SELECT EXISTS (SELECT 1 FROM feed CROSS JOIN meta ON meta.id = 1 \
+         WHERE feed.id = ?1 AND read_generation < ?2 AND abs(?3 - ",
         raised_at!(),
-        ") >= ?4 FROM meta WHERE id = 1)"
+        ") >= ?4)"
     ))
     .bind(feed_id)
     .bind(generation)
     .bind(to_ms(now))
     .bind(LOST_STATE_MS)
-    .execute(connection)
+    .fetch_one(pool)
     .await?;
+    Ok(is_due)
+}
+
+/// Notes that the feed was read from its beginning to its end in this generation.
+pub(crate) async fn note_whole_read(
+    connection: &mut SqliteConnection,
+    feed_id: i64,
+    generation: u32,
+) -> Result<(), OutboxError> {
+    sqlx::query("UPDATE feed SET read_generation = ?2 WHERE id = ?1 AND read_generation < ?2")
+        .bind(feed_id)
+        .bind(generation)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

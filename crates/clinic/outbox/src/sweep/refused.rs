@@ -135,11 +135,11 @@ impl Corrections {
         let Some(generation) = generation else {
             return Ok(());
         };
-        if !corrections::may_be_lost(pool, Some(feed_id), generation, now).await? {
+        if !corrections::is_whole_read_due(pool, feed_id, generation, now).await? {
             return Ok(());
         }
         let mut transaction = self.database.begin().await?;
-        corrections::note_whole_read(transaction.connection(), feed_id, generation, now).await?;
+        corrections::note_whole_read(transaction.connection(), feed_id, generation).await?;
         transaction.commit().await
     }
 
