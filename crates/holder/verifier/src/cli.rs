@@ -12,7 +12,8 @@ const EXIT_CODES: &str = "Exit codes:
   2  wrong arguments, or a file that cannot be used
   3  valid, but by keys or revocations older than 24 hours (stale)
   4  cannot tell: keys or revocations cannot be verified, or are older than 72 hours
-  5  the clock of this machine is more than 5 minutes before the time at which the keys or the revocations were issued
+  5  the clock of this machine is more than 5 minutes before the time at which keys or
+     revocations were issued
 Of several passes the run has the first of 5, 4, 1, 3, 0 that one of them has.";
 
 /// Checks passes of the city, and health certificates of others. Nothing needs a network.

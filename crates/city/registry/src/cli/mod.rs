@@ -1,6 +1,7 @@
 //! Command line of `city-registry`: arguments and commands.
 
 mod check;
+mod closing;
 mod config_file;
 mod dead_letters;
 mod disks;

@@ -1,25 +1,19 @@
 //! `city-registry portal`: answers portals, and publishes what verifiers fetch.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use clock::Clock;
 use program::{Failure, systemd};
 use telemetry::{Endpoint, Health};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::closing::close_in_time;
 use super::config_file::LoadedConfig;
 use super::rules::read_rules;
 use crate::passes::{PassError, PassKeys, Passes};
 use crate::portal::{Door, DoorError, Portal, register_metrics};
 use crate::{Keys, Reader};
-
-/// Time from a stop until the tasks are left to themselves.
-const TASKS_LIMIT: Duration = Duration::from_secs(3);
-/// Time that the store's connections get to close after a stop.
-const CLOSE_LIMIT: Duration = Duration::from_millis(500);
 
 impl From<DoorError> for Failure {
     fn from(error: DoorError) -> Self {
@@ -62,15 +56,7 @@ pub(super) async fn portal(
     });
     door.serve(portal, stop).await;
     systemd::notify_stopping();
-    tasks.close();
-    let unfinished = timeout(TASKS_LIMIT, tasks.wait()).await.is_err();
-    let unclosed = timeout(CLOSE_LIMIT, reader.close()).await.is_err();
-    if unfinished || unclosed {
-        tracing::warn!(
-            event = "cut-short",
-            "not everything could be closed in time"
-        );
-    }
+    close_in_time(&tasks, &reader).await;
     tracing::info!(event = "stopped", "stopped; portals are not answered");
     Ok(())
 }

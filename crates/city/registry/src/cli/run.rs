@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::closing::close_in_time;
 use super::config_file::LoadedConfig;
 use super::disks::{disk_loop, disks_in_use};
 use crate::breaker::STORE;
@@ -30,10 +31,6 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 const FINISH_LIMIT: Duration = Duration::from_millis(1500);
 /// Time that a consumer gets to acknowledge what is stored and to leave the queue after a stop.
 const LEAVE_LIMIT: Duration = Duration::from_secs(1);
-/// Time that the store's connections get to close after a stop.
-const CLOSE_LIMIT: Duration = Duration::from_millis(500);
-/// Time from a stop until the tasks are left to themselves.
-const TASKS_LIMIT: Duration = Duration::from_millis(3000);
 
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
@@ -102,27 +99,13 @@ pub(super) async fn run(
         event = "draining",
         "asked to stop: finishing the transaction in hand"
     );
-    end(&tasks, &reader).await;
-    watched.retain(JoinHandle::is_finished);
-    all_ended_as_asked(watched).await
-}
-
-/// Waits for the tasks, and closes the store.
-async fn end(tasks: &TaskTracker, reader: &Reader) {
-    tasks.close();
-    // A peer of the endpoint that never ends its request must not keep the program from ending.
-    let unfinished = timeout(TASKS_LIMIT, tasks.wait()).await.is_err();
-    let unclosed = timeout(CLOSE_LIMIT, reader.close()).await.is_err();
-    if unfinished || unclosed {
-        tracing::warn!(
-            event = "cut-short",
-            "not everything could be closed in time"
-        );
-    }
+    close_in_time(&tasks, &reader).await;
     tracing::info!(
         event = "stopped",
         "stopped; what is not stored waits in the queue"
     );
+    watched.retain(JoinHandle::is_finished);
+    all_ended_as_asked(watched).await
 }
 
 /// Runs `--once` and `--drain`.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use broker::{DirectoryConfig, QueueConfig};
 use chrono::{DateTime, TimeDelta, Utc};
-use contract::{Body, Event, FactKind, Pseudonym, Scheme, Subject};
+use contract::{Event, FactKind, Pseudonym, Scheme};
 use eligibility::{Reason, Rules};
 use pass::holder::HolderAttributes;
 use pass::keys::SigningKey;
@@ -19,7 +19,7 @@ use secrecy::SecretBox;
 use testbed::postgres::Postgres;
 
 use crate::world::{
-    NOW, World, asserted, negative, postgres_store, pseudonym, recovery, withdrawn,
+    NOW, World, asserted, asserted_of, negative, postgres_store, pseudonym, recovery, withdrawn,
 };
 
 const RULES: &str = include_str!("../../../../../config/pass-rules.toml");
@@ -197,19 +197,7 @@ async fn whoever_is_unknown_or_in_doubt_gets_no_pass() {
     let passes = passes(&world, long());
     assert_eq!(refused(&passes, &snils(9)).await, [Reason::NoFactsYet]);
     // Two persons state the same passport: it is open whose it is.
-    let shared = |record: u16, person: u16| {
-        let event = asserted(record, 1, person, negative("2021-06-30"));
-        let Body::Asserted { fact, .. } = event.body else {
-            unreachable!()
-        };
-        let names = vec![
-            pseudonym(Scheme::Snils, person),
-            pseudonym(Scheme::PassportRu, 77),
-        ];
-        let subject = Subject::new(names).unwrap();
-        let body = Body::Asserted { subject, fact };
-        Event { body, ..event }
-    };
+    let shared = |number, snils| asserted_of(number, 1, snils, 77, negative("2021-06-30"));
     store(&mut world, &[shared(1, 1), shared(2, 2)]).await;
     let passport = [pseudonym(Scheme::PassportRu, 77)];
     assert_eq!(refused(&passes, &passport).await, [Reason::PersonInDoubt]);

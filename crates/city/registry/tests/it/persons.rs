@@ -3,29 +3,15 @@
 use std::path::Path;
 
 use broker::{DirectoryConfig, QueueConfig};
-use contract::{Body, Event, PublicKey, Scheme, Subject, wire};
+use contract::{Event, PublicKey, Scheme, wire};
 use serde_json::Value;
 
 use crate::installed::{public_key, run, words};
-use crate::world::{asserted, negative, pseudonym, withdrawn};
+use crate::world::{asserted_of, negative, pseudonym, withdrawn};
 
 /// Test of the person with this SNILS and this passport.
 fn test_of(record: u16, count: u32, snils: u16, passport: u16) -> Event {
-    let names = vec![
-        pseudonym(Scheme::Snils, snils),
-        pseudonym(Scheme::PassportRu, passport),
-    ];
-    let event = asserted(record, count, snils, negative("2021-06-01"));
-    let Body::Asserted { fact, .. } = event.body else {
-        unreachable!()
-    };
-    Event {
-        body: Body::Asserted {
-            subject: Subject::new(names).unwrap(),
-            fact,
-        },
-        ..event
-    }
+    asserted_of(record, count, snils, passport, negative("2021-06-01"))
 }
 
 async fn store(folder: &Path, public: &PublicKey, events: &[Event]) {

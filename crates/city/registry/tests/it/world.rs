@@ -288,6 +288,21 @@ pub(crate) fn asserted(number: u16, count: u32, person: u16, fact: Fact) -> Even
     }
 }
 
+/// Event about the person with this SNILS and this passport.
+pub(crate) fn asserted_of(number: u16, count: u32, snils: u16, passport: u16, fact: Fact) -> Event {
+    let names = vec![
+        pseudonym(Scheme::Snils, snils),
+        pseudonym(Scheme::PassportRu, passport),
+    ];
+    Event {
+        body: Body::Asserted {
+            subject: Subject::new(names).unwrap(),
+            fact,
+        },
+        ..asserted(number, count, snils, negative("2021-06-01"))
+    }
+}
+
 pub(crate) fn withdrawn(number: u16, count: u32, kind: FactKind) -> Event {
     Event {
         record: record(number),

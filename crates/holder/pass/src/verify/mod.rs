@@ -32,8 +32,8 @@ pub enum Verdict {
     Stale(HolderAttributes),
     /// There are no data, or they are older than [`CANNOT_TELL_AFTER`], so nothing is said.
     CannotTell,
-    /// The device's clock is behind the time of issue of the trust bundle or of the list, so nothing
-    /// is said.
+    /// The device's clock is behind the time of issue of the trust bundle or of the list, so
+    /// nothing is said.
     ClockWrong,
 }
 

@@ -7,13 +7,13 @@ mod lists;
 mod program;
 mod tls;
 
-use contract::{Body, Event, Pseudonym, Scheme, Subject};
+use contract::{Pseudonym, Scheme};
 use registry::portal::PortalConfig;
 use serde_json::{Value, json};
 
 use self::http::Served;
 use crate::passes::{snils, store, worlds};
-use crate::world::{World, asserted, negative, pseudonym, recovery, withdrawn};
+use crate::world::{World, asserted, asserted_of, negative, pseudonym, recovery, withdrawn};
 
 /// Pseudonyms as a portal sends them.
 fn names(pseudonyms: &[Pseudonym]) -> Value {
@@ -125,19 +125,7 @@ async fn whoever_is_unknown_gets_the_answer_of_one_without_facts() {
 #[tokio::test]
 async fn a_person_in_doubt_gets_a_reason_that_sends_them_to_the_clinic() {
     let mut world = World::small().await;
-    let shared = |record: u16, person: u16| {
-        let event = asserted(record, 1, person, negative("2021-06-30"));
-        let Body::Asserted { fact, .. } = event.body else {
-            unreachable!()
-        };
-        let names = vec![
-            pseudonym(Scheme::Snils, person),
-            pseudonym(Scheme::PassportRu, 77),
-        ];
-        let subject = Subject::new(names).unwrap();
-        let body = Body::Asserted { subject, fact };
-        Event { body, ..event }
-    };
+    let shared = |number, snils| asserted_of(number, 1, snils, 77, negative("2021-06-30"));
     store(&mut world, &[shared(1, 1), shared(2, 2)]).await;
     let served = Served::over(&world, PortalConfig::default()).await;
     let passport = [pseudonym(Scheme::PassportRu, 77)];
