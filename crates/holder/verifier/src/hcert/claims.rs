@@ -139,17 +139,22 @@ fn date(
     name: &str,
     faults: &mut Vec<String>,
 ) -> Option<DateTime<Utc>> {
-    let moment = match entry(claims, key)? {
+    let moment = moment(entry(claims, key)?);
+    if moment.is_none() {
+        faults.push(format!("claim {name} is no number of seconds since 1970"));
+    }
+    moment
+}
+
+/// Moment of a number of seconds since 1970; `None` if the item is no such number.
+pub(crate) fn moment(seconds: &Value) -> Option<DateTime<Utc>> {
+    match seconds {
         Value::Integer(seconds) => i64::try_from(*seconds)
             .ok()
             .and_then(|seconds| DateTime::from_timestamp(seconds, 0)),
         Value::Float(seconds) => from_float(*seconds),
         _ => None,
-    };
-    if moment.is_none() {
-        faults.push(format!("claim {name} is no number of seconds since 1970"));
     }
-    moment
 }
 
 fn from_float(seconds: f64) -> Option<DateTime<Utc>> {

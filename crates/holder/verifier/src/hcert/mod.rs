@@ -1,5 +1,6 @@
 //! Checks health certificates of any issuer (EU Digital COVID Certificate), step by step.
 
+mod base64_text;
 mod cbor;
 mod certificate;
 mod check;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::file::moment;
+use super::clock::moment;
 
 /// Whether two values are equal. The order of members does not count, numbers are equal by value,
 /// and two texts are equal too if both are the same moment, to the second: libraries write dates in
