@@ -55,7 +55,7 @@ const fn verdict(ending: Ending) -> &'static str {
         Ending::Valid => "valid",
         Ending::Stale => "stale",
         Ending::Invalid => "invalid",
-        Ending::CannotTell | Ending::WrongArguments => "cannot-tell",
+        Ending::CannotTell | Ending::UnusableFile => "cannot-tell",
         Ending::ClockWrong => "clock-wrong",
     }
 }

@@ -63,6 +63,11 @@ impl City {
         self.write("revocations.cose", &sign_revocations(&list, &self.key));
     }
 
+    /// Id of the root key.
+    pub(crate) fn root_id(&self) -> String {
+        self.root.public().kid().to_string()
+    }
+
     fn trusted(&self, key: &PublicKey) -> TrustedKey {
         TrustedKey {
             key: *key,
@@ -75,10 +80,14 @@ impl City {
     /// A strip of the day that begins at midnight, of a holder with the initials A and Q, born on
     /// the 17th.
     pub(crate) fn strip(&self, id: PassId) -> String {
-        let window = Window::new(at(MIDNIGHT), at(MIDNIGHT) + TimeDelta::days(1)).unwrap();
         let letter = |letter: &str| Initial::try_from(letter).ok();
         let birth = BirthDate::new(Some(17), None).unwrap();
-        let holder = HolderAttributes::new(letter("A"), letter("Q"), birth);
+        self.strip_of(id, HolderAttributes::new(letter("A"), letter("Q"), birth))
+    }
+
+    /// A strip of the same day with these attributes.
+    pub(crate) fn strip_of(&self, id: PassId, holder: HolderAttributes) -> String {
+        let window = Window::new(at(MIDNIGHT), at(MIDNIGHT) + TimeDelta::days(1)).unwrap();
         issue_strip(&self.key, "RU-MOW", window, id, holder)
     }
 
