@@ -11,9 +11,6 @@ use crate::input::{InputError, Source};
 /// another.
 const DEFAULT_ISSUER: &str = "RU-MOW";
 
-/// Number of characters that are shown together of a fingerprint.
-const FINGERPRINT_GROUP: usize = 4;
-
 /// Root that a verifier pins.
 pub(super) struct Root {
     /// Key that signs trust bundles.
@@ -37,19 +34,6 @@ impl Root {
             key,
             issuer: issuer.or(named).unwrap_or(DEFAULT_ISSUER).to_owned(),
         })
-    }
-
-    /// Short form of the root's fingerprint, to compare aloud: the eight characters of its key id in
-    /// two groups.
-    pub(super) fn fingerprint(&self) -> String {
-        let kid = self.key.kid().to_string();
-        let groups: Vec<String> = kid
-            .chars()
-            .collect::<Vec<char>>()
-            .chunks(FINGERPRINT_GROUP)
-            .map(|group| group.iter().collect())
-            .collect();
-        groups.join(" ")
     }
 }
 

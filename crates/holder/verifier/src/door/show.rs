@@ -25,9 +25,10 @@ pub(super) fn words(verdicts: &[Verdict], root: &Root, loaded: &Loaded, now: Dat
         terminal::print_line(line);
     }
     terminal::print_line(format!(
-        "city: {}, root {}",
+        "city: {}, root {} (fingerprint {})",
         terminal::visible(&root.issuer),
-        root.fingerprint()
+        root.key.kid(),
+        root.key.fingerprint()
     ));
 }
 
@@ -53,7 +54,11 @@ pub(super) fn json(verdicts: &[Verdict], root: &Root, loaded: &Loaded, now: Date
     terminal::print_json(&json!({
         "verdict": whole.map(Verdict::as_str),
         "at": shown(now),
-        "city": { "issuer": root.issuer, "root": root.key.kid().to_string() },
+        "city": {
+            "issuer": root.issuer,
+            "root": root.key.kid().to_string(),
+            "fingerprint": root.key.fingerprint(),
+        },
         "data": {
             "state": data.as_str(),
             "trust": trust,

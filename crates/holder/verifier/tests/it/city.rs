@@ -63,9 +63,10 @@ impl City {
         self.write("revocations.cose", &sign_revocations(&list, &self.key));
     }
 
-    /// Id of the root key.
-    pub(crate) fn root_id(&self) -> String {
-        self.root.public().kid().to_string()
+    /// Id and fingerprint of the root key, as they are shown.
+    pub(crate) fn root_shown(&self) -> String {
+        let root = self.root.public();
+        format!("{} (fingerprint {})", root.kid(), root.fingerprint())
     }
 
     fn trusted(&self, key: &PublicKey) -> TrustedKey {
