@@ -44,10 +44,7 @@ const ZONES: &[(&str, &[&str])] = &[
 
 /// Crates that may use more than their zone: the only code that opens a person's identifiers and
 /// makes an event, and the only program that takes them from the person.
-const EXCEPTIONS: &[(&str, &str)] = &[
-    ("pseudonym", "connector-kit"),
-    ("city-portal", "pseudonym"),
-];
+const EXCEPTIONS: &[(&str, &str)] = &[("pseudonym", "connector-kit"), ("city-portal", "pseudonym")];
 
 /// Folders of crates that may see everything. Nobody else may use them in a build; they share
 /// `testbed`, and the benchmarks what they have in common.
