@@ -25,7 +25,6 @@ mod keys;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
-mod leak;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use registry::StoreConfig;
 use testbed::fhir::FhirServer;
+use testbed::leak::{Hit, Scanner};
 use testbed::proxy::TcpProxy;
 
-use crate::leak::{Hit, Scanner};
 use crate::support::{
     City, Clinic, Running, amqp_queue, directory_queue, eventually, fhir_source, fsb_source,
     http_get, registry_command,

@@ -33,6 +33,7 @@ pub use config::{
     PolicyConfig,
 };
 pub use connector_kit::IdentifierKind;
+pub use contract::{Pseudonym, Suite};
 pub use keys::{KeyError, KeyFault, KeyRing, MAX_OPEN_EPOCHS, SharedKeys};
 pub use policy::{Policy, PolicyError};
 pub use preview::{FieldPreview, Preview, PreviewVerdict, Treatment};

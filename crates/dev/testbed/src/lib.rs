@@ -1,4 +1,5 @@
-//! Private servers for tests: child processes on free loopback ports, data in a temporary folder.
+//! Private servers for tests: child processes on free loopback ports, data in a temporary folder;
+//! and a scanner for identities in what programs leave behind.
 //!
 //! Every server here is started by the test that uses it and ended with it: dropping the handle
 //! ends it, and so does the death of the test process, however sudden (`setpriv --pdeathsig`, and a
@@ -17,6 +18,8 @@ pub mod fhir;
     feature = "disk"
 ))]
 mod folder;
+#[cfg(feature = "leak")]
+pub mod leak;
 #[cfg(any(feature = "rabbitmq", feature = "postgres", feature = "mariadb"))]
 mod log_end;
 #[cfg(feature = "mariadb")]

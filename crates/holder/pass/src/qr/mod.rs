@@ -10,7 +10,10 @@ mod tests;
 use fast_qr::qr::QRCodeError;
 use fast_qr::{ECL, Mode, QRBuilder};
 
-pub use sheet::{CODE_MM, SHEET_HEIGHT_MM, SHEET_WIDTH_MM, SheetFault, paper_sheet};
+pub use sheet::{
+    CODE_MM, CODE_TOP_MM, PaperSheet, SHEET_HEIGHT_MM, SHEET_WIDTH_MM, SheetFault, SheetLine,
+    paper_sheet,
+};
 pub use svg::PIXELS_PER_MODULE;
 pub use terminal::TerminalColours;
 
@@ -86,7 +89,8 @@ impl QrCode {
     }
 
     /// Number of modules of a side with the quiet zone.
-    fn whole_side(&self) -> usize {
+    #[must_use]
+    pub fn whole_side(&self) -> usize {
         self.side + 2 * QUIET_ZONE
     }
 

@@ -19,7 +19,7 @@ pub const SHEET_HEIGHT_MM: u32 = 148;
 pub const CODE_MM: u32 = 60;
 
 /// Distance of the code's white square from the sheet's upper edge in millimetres.
-const CODE_TOP_MM: f64 = 22.0;
+pub const CODE_TOP_MM: f64 = 22.0;
 
 /// Distance of the first line below the code from the sheet's upper edge in millimetres, and
 /// between lines.
@@ -43,52 +43,118 @@ pub enum SheetFault {
     Qr(#[from] QrFault),
 }
 
-/// Sheet of the text of a pass as an SVG document; times are those of the zone. What is printed is
-/// read from the pass itself.
+/// Line of a sheet: its text, centred on the sheet's width.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SheetLine {
+    /// Text of the line.
+    pub text: String,
+    /// Distance of the letters' base line from the sheet's upper edge, in millimetres.
+    pub baseline_mm: f64,
+    /// Size of the letters in millimetres.
+    pub font_mm: f64,
+}
+
+/// Sheet of a pass: its code, and lines of what a reader will see.
+#[derive(Clone, PartialEq)]
+pub struct PaperSheet {
+    code: QrCode,
+    lines: Vec<SheetLine>,
+}
+
+impl PaperSheet {
+    /// Sheet of the text of a pass; times are those of the zone. What is printed is read from the
+    /// pass itself.
+    ///
+    /// # Errors
+    /// The text is no pass, or too long for a code.
+    pub fn of_text(text: &str, zone: Tz) -> Result<Self, SheetFault> {
+        let claims = Claims::decode(&Envelope::open(&from_text(text)?)?.payload)?;
+        let code = QrCode::of_text(text.trim_matches(['\r', '\n']))?;
+        let line = |baseline_mm, font_mm, text: String| SheetLine {
+            text,
+            baseline_mm,
+            font_mm,
+        };
+        let mut lines = vec![
+            line(12.0, 7.0, "Пропуск · Pass".to_owned()),
+            line(
+                18.5,
+                3.6,
+                "Покажите с документом · Show with a document".to_owned(),
+            ),
+        ];
+        for (words, number) in words(&claims, zone).into_iter().zip(0_u32..) {
+            let baseline = LINES_TOP_MM + LINE_MM * f64::from(number);
+            lines.push(line(baseline, LINE_FONT_MM, words));
+        }
+        Ok(Self { code, lines })
+    }
+
+    /// Code of the pass.
+    #[must_use]
+    pub fn code(&self) -> &QrCode {
+        &self.code
+    }
+
+    /// Lines of the sheet, from its upper edge down.
+    #[must_use]
+    pub fn lines(&self) -> &[SheetLine] {
+        &self.lines
+    }
+
+    /// Side of a module of the code in millimetres.
+    #[must_use]
+    pub fn module_mm(&self) -> f64 {
+        f64::from(CODE_MM) / number(self.code.side())
+    }
+
+    /// Distance of the quiet zone from the sheet's left edge in millimetres; the code is in the
+    /// middle of the sheet's width.
+    #[must_use]
+    pub fn code_left_mm(&self) -> f64 {
+        let whole = self.module_mm() * number(self.code.whole_side());
+        (f64::from(SHEET_WIDTH_MM) - whole) / 2.0
+    }
+
+    /// The sheet as an SVG document.
+    #[must_use]
+    pub fn to_svg(&self) -> String {
+        let lines: String = self.lines.iter().map(svg_line).collect();
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{SHEET_WIDTH_MM}mm\" \
+             height=\"{SHEET_HEIGHT_MM}mm\" viewBox=\"0 0 {SHEET_WIDTH_MM} {SHEET_HEIGHT_MM}\" \
+             font-family=\"sans-serif\" text-anchor=\"middle\">\n\
+             <rect width=\"{SHEET_WIDTH_MM}\" height=\"{SHEET_HEIGHT_MM}\" fill=\"#fff\"/>\n\
+             <g transform=\"translate({:.4} {CODE_TOP_MM}) scale({:.6})\">\n{}</g>\n\
+             {lines}</svg>\n",
+            self.code_left_mm(),
+            self.module_mm(),
+            self.code.svg_parts(),
+        )
+    }
+}
+
+/// Sheet of the text of a pass as an SVG document; times are those of the zone.
 ///
 /// # Errors
 /// The text is no pass, or too long for a code.
 pub fn paper_sheet(text: &str, zone: Tz) -> Result<String, SheetFault> {
-    let claims = Claims::decode(&Envelope::open(&from_text(text)?)?.payload)?;
-    let code = QrCode::of_text(text.trim_matches(['\r', '\n']))?;
-    let lines = lines(&claims, zone);
-    let numbered = lines.iter().zip(0_u32..);
-    let lines: String = numbered
-        .map(|(line, number)| {
-            let y = LINES_TOP_MM + LINE_MM * f64::from(number);
-            text_at(y, LINE_FONT_MM, line)
-        })
-        .collect();
-    Ok(format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{SHEET_WIDTH_MM}mm\" \
-         height=\"{SHEET_HEIGHT_MM}mm\" viewBox=\"0 0 {SHEET_WIDTH_MM} {SHEET_HEIGHT_MM}\" \
-         font-family=\"sans-serif\" text-anchor=\"middle\">\n\
-         <rect width=\"{SHEET_WIDTH_MM}\" height=\"{SHEET_HEIGHT_MM}\" fill=\"#fff\"/>\n\
-         {}{}{}{lines}</svg>\n",
-        text_at(12.0, 7.0, "Пропуск · Pass"),
-        text_at(18.5, 3.6, "Покажите с документом · Show with a document"),
-        placed(&code),
-    ))
+    Ok(PaperSheet::of_text(text, zone)?.to_svg())
 }
 
-/// The code in the middle of the sheet's width.
-fn placed(code: &QrCode) -> String {
-    let modules = |count: usize| u32::try_from(count).map_or(0.0, f64::from);
-    let scale = f64::from(CODE_MM) / modules(code.side());
-    let left = (f64::from(SHEET_WIDTH_MM) - scale * modules(code.whole_side())) / 2.0;
-    format!(
-        "<g transform=\"translate({left:.4} {CODE_TOP_MM}) scale({scale:.6})\">\n{}</g>\n",
-        code.svg_parts()
-    )
+fn number(count: usize) -> f64 {
+    u32::try_from(count).map_or(0.0, f64::from)
 }
 
-fn text_at(y: f64, size: f64, text: &str) -> String {
+fn svg_line(line: &SheetLine) -> String {
     let middle = f64::from(SHEET_WIDTH_MM) / 2.0;
-    let text = escaped(text);
+    let y = line.baseline_mm;
+    let size = line.font_mm;
+    let text = escaped(&line.text);
     format!("<text x=\"{middle}\" y=\"{y:.1}\" font-size=\"{size}\" fill=\"#000\">{text}</text>\n")
 }
 
-fn lines(claims: &Claims, zone: Tz) -> Vec<String> {
+fn words(claims: &Claims, zone: Tz) -> Vec<String> {
     let from = claims.from();
     let until = claims.expires();
     let mut lines = vec![

@@ -1,0 +1,267 @@
+//! Answers to the page: always JSON with an outcome, never a bare error.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use pass::hcert::{Entry, TestKind};
+use pass::holder::{HolderAttributes, Initial};
+use serde::Serialize;
+
+use crate::citizen::FieldFault;
+use crate::outcome::Outcome;
+use crate::registry::{Covered, Eligibility, Reason, RegistryFault};
+use crate::sentence::Sentence;
+
+/// Answer to the page.
+#[derive(Serialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub(crate) enum Answer {
+    /// Status, and what the door will see.
+    Status(Status),
+    /// Codes of today.
+    Codes {
+        /// The codes, each to be shown once.
+        codes: Vec<Code>,
+        /// What the door will see.
+        holder: Holder,
+    },
+    /// Sheet of paper.
+    Sheet(Box<Sheet>),
+    /// Certificate.
+    Certificate(Box<Certificate>),
+    /// No pass, for reasons of the registry.
+    Refused {
+        /// The reasons.
+        reasons: Vec<Reason>,
+    },
+    /// No pass, as there were as many as may be.
+    Exhausted(Sentence),
+    /// Fields that cannot be used.
+    Fields {
+        /// Faults, each of one field.
+        fields: Vec<FieldFault>,
+    },
+    /// Something else that stands in the way.
+    Problem(Problem),
+}
+
+/// Status of a citizen.
+#[derive(Serialize)]
+pub(crate) struct Status {
+    /// Whether today is covered.
+    entitled: bool,
+    /// Today in the city.
+    today: NaiveDate,
+    /// Days that are covered, from today on.
+    covered: Vec<Covered>,
+    /// Reasons why today is not covered.
+    reasons: Vec<Reason>,
+    /// What the door will see.
+    holder: Holder,
+}
+
+/// Attributes that a pass discloses.
+#[derive(Serialize)]
+pub(crate) struct Holder {
+    given: Option<Letter>,
+    family: Option<Letter>,
+    day: Option<u8>,
+    month: Option<u8>,
+}
+
+/// Initial, and the Cyrillic letters that it stands for.
+#[derive(Serialize)]
+struct Letter {
+    latin: &'static str,
+    cyrillic: &'static str,
+}
+
+/// Code on the screen.
+#[derive(Serialize)]
+pub(crate) struct Code {
+    /// Picture of the code.
+    pub svg: String,
+    /// First second in which it holds.
+    pub from: DateTime<Utc>,
+    /// First second in which it does not hold any more.
+    pub until: DateTime<Utc>,
+}
+
+/// Sheet of paper.
+#[derive(Serialize)]
+pub(crate) struct Sheet {
+    /// The sheet as SVG, for print.
+    pub svg: String,
+    /// The sheet as PDF, in base64.
+    pub pdf: String,
+    /// First second in which it holds.
+    pub from: DateTime<Utc>,
+    /// First second in which it does not hold any more.
+    pub until: DateTime<Utc>,
+    /// What the door will see.
+    pub holder: Holder,
+}
+
+/// Certificate that states one fact.
+#[derive(Serialize)]
+pub(crate) struct Certificate {
+    /// Picture of the code.
+    pub svg: String,
+    /// Text of the code.
+    pub text: String,
+    /// First second in which it does not hold any more.
+    pub until: DateTime<Utc>,
+    /// What it states.
+    pub states: States,
+    /// Initials that it discloses.
+    pub holder: Holder,
+}
+
+/// What a certificate states.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(crate) enum States {
+    /// A vaccination.
+    Vaccination {
+        /// Code of the product.
+        product: String,
+        /// Number of the dose.
+        dose: u8,
+        /// Doses of the series.
+        doses: u8,
+        /// Day of the dose.
+        date: NaiveDate,
+        /// Country.
+        country: String,
+    },
+    /// A recovery.
+    Recovery {
+        /// Day of the first positive test.
+        first_positive: NaiveDate,
+        /// Country.
+        country: String,
+    },
+    /// A negative test.
+    Test {
+        /// `naat` or `rat`.
+        method: &'static str,
+        /// When the sample was taken.
+        sampled: DateTime<Utc>,
+        /// Country.
+        country: String,
+    },
+}
+
+/// Something that stands in the way.
+#[derive(Serialize)]
+pub(crate) struct Problem {
+    /// Stable code.
+    code: &'static str,
+    /// Sentence for the citizen.
+    #[serde(flatten)]
+    sentence: Sentence,
+    /// Seconds after which it may go, where they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u64>,
+    #[serde(skip)]
+    outcome: Outcome,
+}
+
+impl Problem {
+    /// Problem with a request, found before the registry is asked.
+    pub(crate) const fn of(outcome: Outcome, retry_after_seconds: Option<u64>) -> Self {
+        Self {
+            code: outcome.as_str(),
+            sentence: outcome.sentence(),
+            retry_after_seconds,
+            outcome,
+        }
+    }
+}
+
+impl Answer {
+    /// Outcome for the log and the metrics.
+    pub(crate) const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Status(_) => Outcome::Answered,
+            Self::Codes { .. } | Self::Sheet(_) | Self::Certificate(_) => Outcome::Issued,
+            Self::Refused { .. } => Outcome::Refused,
+            Self::Exhausted(_) => Outcome::Exhausted,
+            Self::Fields { .. } => Outcome::Fields,
+            Self::Problem(problem) => problem.outcome,
+        }
+    }
+
+    /// Nothing is left for today.
+    pub(crate) const fn exhausted() -> Self {
+        Self::Exhausted(Sentence::new(
+            "На эти дни уже выдано столько кодов, сколько можно. Показывайте тот, что у вас есть, или \
+             приходите завтра.",
+            "As many codes as may be were issued for these days. Show one that you have, or come back \
+             tomorrow.",
+        ))
+    }
+
+    /// The registry gave no answer.
+    pub(crate) fn of_fault(fault: &RegistryFault) -> Self {
+        Self::Problem(Problem {
+            code: fault.kind.as_str(),
+            sentence: fault.kind.sentence(),
+            retry_after_seconds: fault.retry_after_seconds,
+            outcome: Outcome::Registry,
+        })
+    }
+}
+
+impl Status {
+    /// Status by what the registry answered.
+    pub(crate) fn of(answer: Eligibility, holder: HolderAttributes) -> Self {
+        Self {
+            entitled: answer.is_entitled(),
+            today: answer.today,
+            covered: answer.covered,
+            reasons: answer.reasons,
+            holder: Holder::of(holder),
+        }
+    }
+}
+
+impl Holder {
+    /// Attributes as the page shows them.
+    pub(crate) fn of(attributes: HolderAttributes) -> Self {
+        let letter = |initial: Initial| Letter {
+            latin: initial.as_str(),
+            cyrillic: initial.cyrillic_letters(),
+        };
+        Self {
+            given: attributes.given_initial().map(letter),
+            family: attributes.family_initial().map(letter),
+            day: attributes.birth().day(),
+            month: attributes.birth().month(),
+        }
+    }
+}
+
+impl From<Entry> for States {
+    fn from(entry: Entry) -> Self {
+        match entry {
+            Entry::Vaccination(vaccination) => Self::Vaccination {
+                product: vaccination.product,
+                dose: vaccination.dose,
+                doses: vaccination.doses,
+                date: vaccination.date,
+                country: vaccination.country,
+            },
+            Entry::Recovery(recovery) => Self::Recovery {
+                first_positive: recovery.first_positive,
+                country: recovery.country,
+            },
+            Entry::Test(test) => Self::Test {
+                method: match test.kind {
+                    TestKind::Naat => "naat",
+                    TestKind::Rat => "rat",
+                },
+                sampled: test.sampled,
+                country: test.country,
+            },
+        }
+    }
+}

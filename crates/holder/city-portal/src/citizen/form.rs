@@ -1,0 +1,189 @@
+//! Form of the page: read from JSON into secrets, and checked.
+
+use chrono::NaiveDate;
+use pass::holder::{BirthDate, HolderAttributes, Person};
+use pseudonym::{CitizenPseudonyms, IdentifierKind, Pseudonym, RejectionReason, StatedIdentifier};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+
+use super::{Fault, Field, FieldFault, birth};
+use crate::limits::MAX_TYPED_CHARS;
+
+/// Kind of the document that a citizen shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Document {
+    Snils,
+    Oms,
+    PassportRu,
+    PassportForeign,
+}
+
+/// Text as it was typed: wiped when dropped, and never printed.
+struct Typed(SecretString);
+
+impl<'de> Deserialize<'de> for Typed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(SecretString::from(text)))
+    }
+}
+
+impl Typed {
+    fn text(&self) -> &str {
+        self.0.expose_secret().trim()
+    }
+
+    fn is_too_long(&self) -> bool {
+        self.0
+            .expose_secret()
+            .chars()
+            .nth(MAX_TYPED_CHARS)
+            .is_some()
+    }
+}
+
+/// What was typed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Form {
+    document: Document,
+    number: Typed,
+    country: Option<Typed>,
+    given_name: Typed,
+    family_name: Typed,
+    birth_date: Typed,
+}
+
+/// Citizen as the registry gets to know them.
+pub(crate) struct Citizen {
+    /// Pseudonyms of the identifier, under every key that is open.
+    pub pseudonyms: Vec<Pseudonym>,
+    /// Attributes that a pass discloses.
+    pub holder: HolderAttributes,
+}
+
+impl Form {
+    /// Checks every field; `today` is the day in the city.
+    pub(crate) fn check(
+        self,
+        pseudonyms: &CitizenPseudonyms,
+        today: NaiveDate,
+    ) -> Result<Citizen, Vec<FieldFault>> {
+        let mut faults = Vec::new();
+        let found = self.pseudonyms(pseudonyms).unwrap_or_else(|fault| {
+            faults.push(fault);
+            Vec::new()
+        });
+        faults.extend(self.name_faults());
+        let birth = self.birth(today).unwrap_or_else(|fault| {
+            faults.push(fault);
+            BirthDate::default()
+        });
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let known = |name: &Typed| (!name.text().is_empty()).then(|| name.0.clone());
+        let given = known(&self.given_name);
+        let family = known(&self.family_name);
+        Ok(Citizen {
+            pseudonyms: found,
+            holder: HolderAttributes::disclosed_for(Person {
+                given_name: given.as_ref(),
+                family_name: family.as_ref(),
+                birth,
+            }),
+        })
+    }
+
+    fn pseudonyms(&self, of: &CitizenPseudonyms) -> Result<Vec<Pseudonym>, FieldFault> {
+        let number = |fault| FieldFault {
+            field: Field::Number,
+            fault,
+        };
+        if self.number.is_too_long() {
+            return Err(number(Fault::TooLong));
+        }
+        if self.number.text().is_empty() {
+            return Err(number(Fault::NumberMissing));
+        }
+        let country = self.country.as_ref().map(Typed::text).unwrap_or_default();
+        let is_foreign = self.document == Document::PassportForeign;
+        let stated = StatedIdentifier {
+            kind: self.document.kind(),
+            value: self.number.0.clone(),
+            country: is_foreign.then(|| country.to_owned()),
+        };
+        of.of(vec![stated]).map_err(|reason| match reason {
+            RejectionReason::CountryMissing => FieldFault {
+                field: Field::Country,
+                fault: Fault::CountryMissing,
+            },
+            RejectionReason::CountryUnknown => FieldFault {
+                field: Field::Country,
+                fault: Fault::CountryUnknown,
+            },
+            other => number(self.document.number_fault(other)),
+        })
+    }
+
+    fn name_faults(&self) -> Vec<FieldFault> {
+        let names = [
+            (Field::GivenName, &self.given_name),
+            (Field::FamilyName, &self.family_name),
+        ];
+        let mut faults = Vec::new();
+        for (field, name) in names {
+            if name.is_too_long() {
+                let fault = Fault::TooLong;
+                faults.push(FieldFault { field, fault });
+            } else if !name.text().is_empty() && !name.text().contains(char::is_alphabetic) {
+                let fault = Fault::NameWithoutLetter;
+                faults.push(FieldFault { field, fault });
+            }
+        }
+        // Some people have one name only.
+        if names.iter().all(|(_, name)| name.text().is_empty()) {
+            faults.push(FieldFault {
+                field: Field::FamilyName,
+                fault: Fault::NameMissing,
+            });
+        }
+        faults
+    }
+
+    fn birth(&self, today: NaiveDate) -> Result<BirthDate, FieldFault> {
+        let fault = |fault| FieldFault {
+            field: Field::BirthDate,
+            fault,
+        };
+        if self.birth_date.is_too_long() {
+            return Err(fault(Fault::TooLong));
+        }
+        birth::read(self.birth_date.text(), today).map_err(fault)
+    }
+}
+
+impl Document {
+    const fn kind(self) -> IdentifierKind {
+        match self {
+            Self::Snils => IdentifierKind::Snils,
+            Self::Oms => IdentifierKind::Oms,
+            Self::PassportRu => IdentifierKind::PassportRu,
+            Self::PassportForeign => IdentifierKind::PassportForeign,
+        }
+    }
+
+    /// Fault of the number for a reason that the clinics' rules refuse it for.
+    const fn number_fault(self, reason: RejectionReason) -> Fault {
+        match (reason, self) {
+            (RejectionReason::IdentifierMissing, _) => Fault::NumberMissing,
+            (RejectionReason::IdentifierPlaceholder, _) => Fault::Placeholder,
+            (RejectionReason::IdentifierCheckDigit, Self::Oms) => Fault::OmsCheck,
+            (RejectionReason::IdentifierCheckDigit, _) => Fault::SnilsCheck,
+            (_, Self::Snils) => Fault::SnilsForm,
+            (_, Self::Oms) => Fault::OmsForm,
+            (_, Self::PassportRu) => Fault::PassportRuForm,
+            (_, Self::PassportForeign) => Fault::PassportForeignForm,
+        }
+    }
+}

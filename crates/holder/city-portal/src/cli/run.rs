@@ -1,0 +1,112 @@
+//! `city-portal run`: serves the page, and looks whether the registry answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Clock;
+use program::{Failure, systemd};
+use telemetry::{Endpoint, Health};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::config_file::LoadedConfig;
+use crate::http::{TlsError, acceptor};
+use crate::open::{OpenError, open_portal};
+use crate::portal::CityPortal;
+use crate::register_metrics;
+
+/// Pause between two looks whether the registry answers.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Time that the last answers of metrics and health get.
+const CLOSING_TIME: Duration = Duration::from_secs(2);
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        Self::change(error)
+    }
+}
+
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Self {
+        Self::change(error)
+    }
+}
+
+pub(super) async fn run(
+    loaded: &LoadedConfig,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let config = &loaded.config;
+    let health = Health::default();
+    let tasks = TaskTracker::new();
+    let endpoint = Endpoint::open(config.listen.as_ref(), &health).await?;
+    register_metrics();
+    let tls = config.portal.tls.as_ref();
+    let tls = tls.map(|tls| acceptor(tls, &loaded.base)).transpose()?;
+    let portal = open_portal(config, &loaded.base, clock)?;
+    let listener = bind(loaded).await?;
+    if let Some(endpoint) = endpoint {
+        tasks.spawn(endpoint.serve(stop.clone().cancelled_owned()));
+    }
+    let address = listener.local_addr().ok().map(tracing::field::display);
+    let is_tls = tls.is_some();
+    tracing::info!(
+        event = "started",
+        address,
+        tls = is_tls,
+        "the page is served"
+    );
+    systemd::notify_ready();
+    tasks.spawn(look(Arc::clone(&portal), health, stop.clone()));
+    portal.serve(listener, tls, stop).await;
+    systemd::notify_stopping();
+    tasks.close();
+    let _in_time = tokio::time::timeout(CLOSING_TIME, tasks.wait()).await;
+    tracing::info!(event = "stopped", "stopped; the page is not served");
+    Ok(())
+}
+
+/// Binds the page's address.
+pub(super) async fn bind(loaded: &LoadedConfig) -> Result<TcpListener, Failure> {
+    let address = loaded.config.portal.address;
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::Change(format!(
+            "cannot listen on {address}: {}; choose another portal.address",
+            error.kind()
+        ))
+    })
+}
+
+/// Looks whether the registry answers, and tells the log when that changes.
+async fn look(portal: Arc<CityPortal>, health: Health, stop: CancellationToken) {
+    let mut was = None;
+    while !stop.is_cancelled() {
+        let looked = tokio::select! {
+            looked = portal.look_at_registry() => looked,
+            () = stop.cancelled() => return,
+        };
+        let now = looked.as_ref().err().map(|fault| fault.kind);
+        match &looked {
+            Ok(()) => health.set_ready(),
+            Err(fault) => health.set_unready(fault.to_string()),
+        }
+        match looked {
+            Ok(()) if was != Some(now) => {
+                tracing::info!(event = "registry-answers", "the registry answers");
+            }
+            Err(fault) if was != Some(now) => {
+                let kind = fault.kind.as_str();
+                tracing::warn!(event = "registry-failed", fault = kind, "{fault}");
+            }
+            Ok(()) | Err(_) => {}
+        }
+        was = Some(now);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The page and its interface over HTTP.
+
+mod body;
+mod files;
+mod headers;
+mod routes;
+mod server;
+mod tls;
+
+pub(crate) use routes::{ROUTES, router};
+pub use tls::{TlsError, acceptor};

@@ -1,0 +1,32 @@
+//! Demonstration portal of a city: a citizen states an identifier and gets status and passes.
+//!
+//! The only program that sees a citizen's identifier. It computes the pseudonyms that the city's
+//! clinics make, asks the registry by them over HTTP, and keeps nothing: an identifier lives as long
+//! as the request that brought it.
+
+mod access;
+mod answer;
+mod ceilings;
+mod citizen;
+mod config;
+mod http;
+mod limits;
+mod metrics;
+mod open;
+mod outcome;
+mod pdf;
+mod portal;
+mod registry;
+mod sentence;
+
+#[cfg(feature = "cli")]
+pub mod cli;
+
+pub use access::AccessMistake;
+pub use config::{Config, KeysConfig, PortalConfig, RegistryConfig, TlsConfig};
+pub use http::{TlsError, acceptor};
+pub use limits::{MAX_BODY_BYTES, MAX_TYPED_CHARS};
+pub use metrics::register_metrics;
+pub use open::{OpenError, open_portal};
+pub use portal::{CityPortal, PortalSettings};
+pub use registry::{ClientMistake, RegistryClient, RegistryFault, RegistryFaultKind};

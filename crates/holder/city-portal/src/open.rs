@@ -1,0 +1,57 @@
+//! Opening of a portal from its configuration: keys, rules, certificates.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clock::Clock;
+use pseudonym::{CitizenPseudonyms, KeyError, Policy, PolicyConfig, PolicyError, SharedKeys};
+
+use crate::access::AccessMistake;
+use crate::config::Config;
+use crate::portal::{CityPortal, PortalSettings};
+use crate::registry::{ClientMistake, RegistryClient};
+
+/// Mistake in the configuration, or in a file that it names.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Keys that cannot be read.
+    #[error("keys.shared: {0}")]
+    Secret(#[from] settings::SecretError),
+    /// Keys that cannot be used.
+    #[error(
+        "keys.shared: {0}; `clinic-gateway keys share` writes the file at a clinic of the city"
+    )]
+    Keys(#[from] KeyError),
+    /// Rules for identifiers that no number can meet.
+    #[error("{0}")]
+    Identifiers(#[from] PolicyError),
+    /// Mistake in `[registry]`.
+    #[error(transparent)]
+    Registry(#[from] ClientMistake),
+    /// Mistake in `[portal]`.
+    #[error(transparent)]
+    Access(#[from] AccessMistake),
+}
+
+/// Reads the keys and certificates that a configuration names, and makes the portal. Relative paths
+/// start from `base`.
+///
+/// # Errors
+/// [`OpenError`], which says what to change.
+pub fn open_portal(
+    config: &Config,
+    base: &Path,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<CityPortal>, OpenError> {
+    let keys = SharedKeys::parse(&config.keys.shared.read(base)?)?;
+    let policy = Policy::new(&PolicyConfig {
+        identifiers: config.identifiers,
+        ..PolicyConfig::default()
+    })?;
+    let settings = PortalSettings {
+        pseudonyms: CitizenPseudonyms::new(&keys, config.keys.suite, policy),
+        registry: RegistryClient::new(&config.registry, base)?,
+        page: config.portal.clone(),
+    };
+    Ok(CityPortal::new(settings, clock)?)
+}

@@ -1,0 +1,263 @@
+//! The portal: what a citizen typed becomes a question to the registry, and its answer becomes what
+//! the page shows. Nothing is kept.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono_tz::Tz;
+use clock::Clock;
+use parking_lot::Mutex;
+use pass::claims::Claims;
+use pass::container::{Envelope, from_text};
+use pass::holder::{BirthDate, HolderAttributes};
+use pass::qr::{PaperSheet, QrCode};
+use pseudonym::CitizenPseudonyms;
+
+use crate::access::{Access, AccessMistake, read_origin};
+use crate::answer::{Answer, Certificate, Code, Holder, Problem, Sheet, Status};
+use crate::ceilings::Ceiling;
+use crate::citizen::{Citizen, Form};
+use crate::config::PortalConfig;
+use crate::metrics::count_fault;
+use crate::outcome::Outcome;
+use crate::pdf::pdf;
+use crate::registry::{
+    IdempotencyKey, Kind, Order, Passes, RegistryClient, RegistryFault, RegistryFaultKind, Strip,
+};
+
+/// What a portal needs.
+pub struct PortalSettings {
+    /// Keyed states of the city's pseudonyms.
+    pub pseudonyms: CitizenPseudonyms,
+    /// Client of the city's registry.
+    pub registry: RegistryClient,
+    /// The page: origin, zone, ceiling. Address and TLS are the caller's.
+    pub page: PortalConfig,
+}
+
+/// State of the portal.
+pub struct CityPortal {
+    pub(crate) access: Access,
+    pub(crate) clock: Arc<dyn Clock>,
+    pseudonyms: CitizenPseudonyms,
+    registry: RegistryClient,
+    zone: Tz,
+    ceiling: Mutex<Ceiling>,
+}
+
+impl CityPortal {
+    /// Portal with these settings.
+    ///
+    /// # Errors
+    /// [`AccessMistake`]: the configured origin is none.
+    pub fn new(
+        settings: PortalSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, AccessMistake> {
+        let page = &settings.page;
+        Ok(Arc::new(Self {
+            access: Access {
+                origin: page.origin.as_deref().map(read_origin).transpose()?,
+                is_behind_proxy: page.behind_tls_proxy,
+            },
+            clock,
+            pseudonyms: settings.pseudonyms,
+            registry: settings.registry,
+            zone: page.zone,
+            ceiling: Mutex::new(Ceiling::new(page.requests_per_hour)),
+        }))
+    }
+
+    /// Asks the registry for what verifiers fetch, to see whether it answers this portal.
+    ///
+    /// # Errors
+    /// [`RegistryFault`], which says what to change.
+    pub async fn look_at_registry(&self) -> Result<(), RegistryFault> {
+        let looked = self.registry.look().await;
+        looked.inspect_err(|fault| count_fault(fault.kind))
+    }
+
+    /// Counts a request of a client; returns the time until its ceiling is lifted.
+    pub(crate) fn admit(&self, client: IpAddr) -> Result<(), Duration> {
+        self.ceiling.lock().admit(client, self.clock.elapsed())
+    }
+
+    /// Status of a citizen.
+    pub(crate) async fn status(&self, form: Form) -> Result<Answer, Answer> {
+        let citizen = self.citizen(form)?;
+        let found = self.registry.eligibility(&citizen.pseudonyms).await;
+        let found = found.map_err(|fault| failed(&fault))?;
+        Ok(Answer::Status(Status::of(found, citizen.holder)))
+    }
+
+    /// Codes of today.
+    pub(crate) async fn codes(&self, form: Form, key: &IdempotencyKey) -> Result<Answer, Answer> {
+        let issued = self.issued(form, Kind::Days, key).await?;
+        let strips = issued.strips()?;
+        let now = self.clock.now();
+        let today = strips
+            .iter()
+            .filter(|strip| strip.from <= now && now < strip.until);
+        let codes = today.map(|strip| code(strip, issued.holder));
+        let codes: Vec<Code> = codes
+            .collect::<Result<_, _>>()
+            .map_err(|fault| failed(&fault))?;
+        if codes.is_empty() {
+            return Ok(Answer::exhausted());
+        }
+        let holder = Holder::of(issued.holder);
+        Ok(Answer::Codes { codes, holder })
+    }
+
+    /// Sheet for paper.
+    pub(crate) async fn sheet(&self, form: Form, key: &IdempotencyKey) -> Result<Answer, Answer> {
+        let issued = self.issued(form, Kind::Paper, key).await?;
+        let [strip] = issued.strips()? else {
+            return Err(failed(&mixed_up()));
+        };
+        let claims = strip_claims(strip, issued.holder).map_err(|fault| failed(&fault))?;
+        let sheet = PaperSheet::of_text(&strip.text, self.zone);
+        let sheet = sheet.map_err(|_| failed(&mixed_up()))?;
+        let pdf = pdf(&sheet).map_err(|error| {
+            tracing::error!(event = "pdf-failed", %error, "a sheet was not made");
+            Answer::Problem(Problem::of(Outcome::Internal, None))
+        })?;
+        Ok(Answer::Sheet(Box::new(Sheet {
+            svg: sheet.to_svg(),
+            pdf: STANDARD.encode(pdf),
+            from: claims.from(),
+            until: claims.expires(),
+            holder: Holder::of(issued.holder),
+        })))
+    }
+
+    /// Certificate of one fact.
+    pub(crate) async fn certificate(
+        &self,
+        form: Form,
+        kind: Kind,
+        key: &IdempotencyKey,
+    ) -> Result<Answer, Answer> {
+        let issued = self.issued(form, kind, key).await?;
+        let Passes::Certificate { certificate } = issued.passes else {
+            return Err(failed(&mixed_up()));
+        };
+        let certificate = certified(certificate, kind, issued.holder);
+        let certificate = certificate.map_err(|fault| failed(&fault))?;
+        Ok(Answer::Certificate(Box::new(certificate)))
+    }
+
+    fn citizen(&self, form: Form) -> Result<Citizen, Answer> {
+        let today = self.clock.now().with_timezone(&self.zone).date_naive();
+        form.check(&self.pseudonyms, today)
+            .map_err(|fields| Answer::Fields { fields })
+    }
+
+    /// Passes that the registry issued, or what to answer where it issued none.
+    async fn issued(&self, form: Form, kind: Kind, key: &IdempotencyKey) -> Result<Issued, Answer> {
+        let citizen = self.citizen(form)?;
+        let order = Order::of(&citizen, kind);
+        let passes = self.registry.passes(&order, key).await;
+        match passes.map_err(|fault| failed(&fault))? {
+            Passes::Refused { reasons } => Err(Answer::Refused { reasons }),
+            Passes::Exhausted => Err(Answer::exhausted()),
+            passes => Ok(Issued {
+                passes,
+                holder: citizen.holder,
+            }),
+        }
+    }
+}
+
+/// What the registry issued, and the attributes that it was asked to disclose.
+struct Issued {
+    passes: Passes,
+    holder: HolderAttributes,
+}
+
+impl Issued {
+    fn strips(&self) -> Result<&[Strip], Answer> {
+        match &self.passes {
+            Passes::Strips { strips } => Ok(strips),
+            _ => Err(failed(&mixed_up())),
+        }
+    }
+}
+
+/// Notes in the log that the registry gave no answer, and what to change; answers the citizen.
+fn failed(fault: &RegistryFault) -> Answer {
+    count_fault(fault.kind);
+    tracing::warn!(
+        event = "registry-failed",
+        fault = fault.kind.as_str(),
+        "{fault}"
+    );
+    Answer::of_fault(fault)
+}
+
+/// An answer to another question.
+fn mixed_up() -> RegistryFault {
+    RegistryFault::of(RegistryFaultKind::Nonsense).because("a pass that was not asked for")
+}
+
+/// Claims of a pass, if it is the one that was asked for.
+fn claims(strip: &Strip, holder: HolderAttributes) -> Result<Claims, RegistryFault> {
+    let nonsense = |what| RegistryFault::of(RegistryFaultKind::Nonsense).because(what);
+    let envelope = from_text(&strip.text).and_then(|cose| Envelope::open(&cose));
+    let envelope = envelope.map_err(|_| nonsense("a text that is no pass"))?;
+    let claims = Claims::decode(&envelope.payload);
+    let claims = claims.map_err(|_| nonsense("a pass with other claims than passes have"))?;
+    if claims.holder() != holder || claims.expires() != strip.until {
+        return Err(nonsense("a pass of another holder or window"));
+    }
+    Ok(claims)
+}
+
+fn strip_claims(strip: &Strip, holder: HolderAttributes) -> Result<Claims, RegistryFault> {
+    let claims = claims(strip, holder)?;
+    match &claims {
+        Claims::City(_) if claims.from() == strip.from => Ok(claims),
+        _ => Err(mixed_up()),
+    }
+}
+
+fn code(strip: &Strip, holder: HolderAttributes) -> Result<Code, RegistryFault> {
+    let claims = strip_claims(strip, holder)?;
+    let code = QrCode::of_text(&strip.text).map_err(|_| mixed_up())?;
+    Ok(Code {
+        svg: code.to_svg(),
+        from: claims.from(),
+        until: claims.expires(),
+    })
+}
+
+fn certified(
+    certificate: Strip,
+    kind: Kind,
+    holder: HolderAttributes,
+) -> Result<Certificate, RegistryFault> {
+    // A certificate has room for initials only.
+    let initials = HolderAttributes::new(
+        holder.given_initial(),
+        holder.family_initial(),
+        BirthDate::default(),
+    );
+    let Claims::Hcert(claims) = claims(&certificate, initials)? else {
+        return Err(mixed_up());
+    };
+    let entry = claims.certificate.entry;
+    if kind.group() != Some(entry.group()) {
+        return Err(mixed_up());
+    }
+    let code = QrCode::of_text(&certificate.text).map_err(|_| mixed_up())?;
+    Ok(Certificate {
+        svg: code.to_svg(),
+        text: certificate.text,
+        until: claims.expires,
+        states: entry.into(),
+        holder: Holder::of(initials),
+    })
+}

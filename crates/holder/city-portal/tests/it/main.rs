@@ -1,0 +1,14 @@
+//! The portal as a browser and an operator meet it: the program as a process, over a double of the
+//! registry's interface and over the registry itself.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod access;
+mod answers;
+mod browser;
+mod double;
+mod faults;
+mod leaks;
+mod program;
+mod real;
+mod sheet;
+mod tls;
