@@ -30,6 +30,9 @@ pub enum PassError {
     /// Trust bundle that cannot be made of the configured keys.
     #[error("the trust bundle cannot be made: {0}")]
     Trust(#[from] FieldFault),
+    /// Value that a certificate cannot carry.
+    #[error("the certificate cannot be made: {0}")]
+    Certificate(#[source] FieldFault),
     /// Clock, or sequence, that no list can carry.
     #[error(transparent)]
     Edition(#[from] EditionError),

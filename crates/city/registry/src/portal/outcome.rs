@@ -5,11 +5,11 @@
 pub(super) enum Outcome {
     /// Answered.
     Answered,
-    /// Strips were issued.
+    /// Strips, or a certificate, were issued.
     Issued,
-    /// No strip, for reasons that the answer tells.
+    /// No pass, for reasons that the answer tells.
     Refused,
-    /// No strip, as there were as many as may be.
+    /// No pass, as there were as many as may be.
     Exhausted,
     /// Answer to an earlier request with the same Idempotency-Key.
     Repeated,

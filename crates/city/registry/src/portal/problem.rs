@@ -51,7 +51,7 @@ pub(super) enum Problem {
     NotPublished,
     /// Store that does not answer, or fails.
     Store,
-    /// No key signs passes now.
+    /// No key signs what was asked for.
     NoKey,
     /// Answer that took too long.
     Timeout,
@@ -137,7 +137,9 @@ impl Problem {
             Self::SubjectCeiling(_) => "too many requests about this person in this hour",
             Self::NotPublished => "nothing is published yet; try again later",
             Self::Store => "the registry's store does not answer; try again later",
-            Self::NoKey => "no key signs passes now; the registry's operator has to add one",
+            Self::NoKey => {
+                "no key signs passes of this kind now; the registry's operator has to add one"
+            }
             Self::Timeout => "the answer took too long; repeat the request",
             Self::Internal => "the registry failed; its log says more",
         }
