@@ -24,6 +24,12 @@ pub enum PassError {
         /// What would be signed.
         product: &'static str,
     },
+    /// No key signs certificates now, or it ends before the certificate would begin.
+    #[error(
+        "no key signs certificates (hcert) now; add one to [[passes.keys]], with products = \
+         [\"hcert\"]: `city-registry init` in an empty folder makes one"
+    )]
+    NoCertificateKey,
     /// More passes have ended than a list holds.
     #[error("the list of ended passes is full: {0}")]
     TooMany(#[from] TooManyTags),

@@ -262,7 +262,7 @@ fn failed(error: &PassError) -> Problem {
             crate::consume::count_store_error(error);
             Problem::Store
         }
-        PassError::NoKey { .. } => Problem::NoKey,
+        PassError::NoKey { .. } | PassError::NoCertificateKey => Problem::NoKey,
         _ => Problem::Internal,
     }
 }

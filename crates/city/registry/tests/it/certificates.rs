@@ -319,10 +319,7 @@ async fn a_certificate_ends_with_its_key_and_without_one_nobody_gets_any() {
         let names = snils(person);
         let asked = without.issue_certificate(&names, FactKind::Recovery, holder(), now());
         let refused = asked.await;
-        assert!(matches!(
-            refused,
-            Err(PassError::NoKey { product: "hcert" })
-        ));
+        assert!(matches!(refused, Err(PassError::NoCertificateKey)));
     }
     // Strips do not need it.
     let strips = without.issue_days(&snils(1), holder(), now()).await;

@@ -45,12 +45,9 @@ impl Passes {
         holder: HolderAttributes,
         now: DateTime<Utc>,
     ) -> Result<Certified, PassError> {
-        let no_key = PassError::NoKey {
-            product: Product::Hcert.as_str(),
-        };
-        let Some(key) = self.keys.current(Product::Hcert, now) else {
-            return Err(no_key);
-        };
+        // Before the person is looked for, so that the answer says nothing about them.
+        let key = self.keys.current(Product::Hcert, now);
+        let key = key.ok_or(PassError::NoCertificateKey)?;
         let person = Person::find(&self.reader, pseudonyms).await?;
         let found = match certifiable(&self.rules, person.evidence(), kind, now) {
             Ok(found) => found,
@@ -61,7 +58,7 @@ impl Passes {
             return Ok(Certified::Refused(NoCertificate::NoStatement));
         };
         let Some(window) = self.window_of_certificate(&found, key)? else {
-            return Err(no_key);
+            return Err(PassError::NoCertificateKey);
         };
         let Some(id) = self.count_certificate(name, &found, window).await? else {
             return Ok(Certified::Exhausted);
