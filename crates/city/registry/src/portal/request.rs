@@ -88,7 +88,9 @@ struct GivenPseudonym {
     value: String,
 }
 
-/// Attributes of the holder that a strip discloses: leave out the others.
+/// Attributes of the holder that a pass discloses: leave out the others. At least one person in
+/// 1000 has to have the combination (problem `rare-holder`), by the table of shares that the crate
+/// `pass` has; for whoever has no such combination all are left out.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Holder {
@@ -235,7 +237,13 @@ impl PassesRequest {
         })?;
         let given = initial(holder.given_initial.as_deref())?;
         let family = initial(holder.family_initial.as_deref())?;
-        Ok(HolderAttributes::new(given, family, birth))
+        let holder = HolderAttributes::new(given, family, birth);
+        // A portal with a fault must not make passes that name somebody.
+        if holder.is_permitted() {
+            Ok(holder)
+        } else {
+            Err(Problem::RareHolder)
+        }
     }
 }
 
