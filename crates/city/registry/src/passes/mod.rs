@@ -4,6 +4,7 @@
 //! follows from both and its number under a key that is not in the database. When the facts of a
 //! person do not carry a window any more, the passes issued for it end.
 
+mod certificates;
 mod config;
 mod error;
 mod issue;
@@ -20,13 +21,14 @@ use eligibility::{Eligibility, Rules, evaluate};
 use crate::reader::Reader;
 use crate::store::StoreError;
 
+pub use certificates::Certified;
 pub use config::{KeyProduct, MAX_STRIPS_PER_DAY, PassKeyConfig, PassesConfig};
 pub use error::PassError;
 pub use issue::{Issued, Strip};
 pub use keys::{DatedKey, PassKeys, PassKeysError};
 pub use publish::Publication;
 pub use roll_over::{ASKED_FOR, KeyState, KeyTimes};
-pub use settings::{MOST_PER_WINDOW, PassSettings};
+pub use settings::{MAX_CERTIFICATE_DAYS, MOST_PER_WINDOW, PassSettings};
 
 /// Answers whether the person behind the pseudonyms is entitled to a pass by these rules, and until
 /// when, or why not.

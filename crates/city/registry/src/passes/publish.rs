@@ -68,6 +68,8 @@ impl Passes {
     /// passes that are not carried any more.
     pub(crate) async fn sweep(&self, now: DateTime<Utc>) -> Result<Sweep, PassError> {
         self.reader.store.prune_passes(now - KEPT_AFTER_END).await?;
+        let store = &self.reader.store;
+        store.prune_issue_counts(now - KEPT_AFTER_END).await?;
         let mut after = PassKey::FIRST;
         let mut ended = Vec::new();
         let mut newly_ended = 0;
@@ -81,6 +83,9 @@ impl Passes {
             newly_ended += self.end_uncarried(&mut counts, now).await?;
             ended.extend(counts.iter().flat_map(|count| self.ended(count)));
         }
+        let certificates = self.end_certificates(now).await?;
+        ended.extend(certificates.ended);
+        newly_ended += certificates.newly_ended;
         Ok(Sweep { ended, newly_ended })
     }
 
@@ -169,7 +174,10 @@ impl Passes {
             issuer: self.settings.issuer.clone(),
         };
         let signs_lists = self.key_of_lists(now)?;
-        let of_passes = bundle.keys.iter().filter(|key| key.is_for(Product::City));
+        let of_passes = bundle
+            .keys
+            .iter()
+            .filter(|key| key.is_for(Product::City) || key.is_for(Product::Hcert));
         let of_passes: Vec<PublicKey> = of_passes.map(|key| key.key).collect();
         Ok(Publication {
             sequence,

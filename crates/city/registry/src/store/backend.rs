@@ -11,6 +11,7 @@ use linking::{
 };
 use sqlx::Error;
 
+use super::certificates::IssueCounts;
 use super::passes::{PassCount, PassKey};
 use super::person_statements::NameValue;
 use super::persons::{Around, PersonsChanged};
@@ -24,7 +25,7 @@ pub(crate) type MessageKey = [u8; 16];
 /// Database that holds pseudonyms and facts. Errors are the driver's; the store makes
 /// them its own.
 #[async_trait]
-pub(super) trait Backend: fmt::Debug + Send + Sync {
+pub(super) trait Backend: IssueCounts + fmt::Debug + Send + Sync {
     /// Name of the kind of database, for the operator.
     fn name(&self) -> &'static str;
 

@@ -2,6 +2,7 @@
 
 mod apply;
 mod backend;
+mod certificates;
 mod columns;
 mod error;
 mod failures;
@@ -38,6 +39,7 @@ use linking::{
 use crate::config::StoreConfig;
 use backend::Backend;
 pub(crate) use backend::MessageKey;
+pub(crate) use certificates::{CertificateCount, CertificateKey};
 pub use error::StoreError;
 use error::{is_race, unavailable};
 pub(crate) use passes::{PassCount, PassKey};

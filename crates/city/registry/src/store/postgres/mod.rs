@@ -24,6 +24,7 @@ use sqlx::{Error, Postgres, Transaction};
 
 use super::apply::apply;
 use super::backend::{Backend, MessageKey};
+use super::certificates::issue_counts;
 use super::error::StoreError;
 use super::migrations::{MigrationFile, migrator};
 use super::passes::{PassCount, PassKey};
@@ -46,7 +47,7 @@ const ACQUIRE_TIMEOUT_SECONDS: u64 = 5;
 /// Number of events from which a group may be written without a look for its records.
 const BLIND_EVENTS: usize = 1000;
 
-const MIGRATIONS: [MigrationFile; 6] = [
+const MIGRATIONS: [MigrationFile; 7] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/postgres/0001_init.sql"),
@@ -72,6 +73,10 @@ const MIGRATIONS: [MigrationFile; 6] = [
     MigrationFile {
         name: "passes",
         sql: include_str!("../../../../../../migrations/registry/postgres/0006_passes.sql"),
+    },
+    MigrationFile {
+        name: "certificates",
+        sql: include_str!("../../../../../../migrations/registry/postgres/0008_certificates.sql"),
     },
 ];
 
@@ -120,6 +125,8 @@ impl PostgresStore {
         Ok(transaction)
     }
 }
+
+issue_counts!(PostgresStore, pool, pool);
 
 #[async_trait]
 impl Backend for PostgresStore {

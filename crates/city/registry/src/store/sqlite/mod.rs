@@ -24,6 +24,7 @@ use sqlx::{Connection as _, Error};
 
 use super::apply::apply;
 use super::backend::{Backend, MessageKey};
+use super::certificates::issue_counts;
 use super::error::StoreError;
 use super::migrations::{MigrationFile, migrator};
 use super::passes::{PassCount, PassKey};
@@ -50,7 +51,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(200);
 /// Number of connections that only read.
 const READERS: u32 = 4;
 
-const MIGRATIONS: [MigrationFile; 5] = [
+const MIGRATIONS: [MigrationFile; 6] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0001_init.sql"),
@@ -70,6 +71,10 @@ const MIGRATIONS: [MigrationFile; 5] = [
     MigrationFile {
         name: "passes",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0005_passes.sql"),
+    },
+    MigrationFile {
+        name: "certificates",
+        sql: include_str!("../../../../../../migrations/registry/sqlite/0007_certificates.sql"),
     },
 ];
 
@@ -98,6 +103,8 @@ impl SqliteStore {
         Ok(Self { writer, readers })
     }
 }
+
+issue_counts!(SqliteStore, writer, readers);
 
 #[async_trait]
 impl Backend for SqliteStore {
