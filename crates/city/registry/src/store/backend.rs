@@ -11,6 +11,7 @@ use linking::{
 };
 use sqlx::Error;
 
+use super::asked::AskedPerson;
 use super::passes::{PassCount, PassKey};
 use super::person_statements::NameValue;
 use super::persons::{Around, PersonsChanged};
@@ -113,8 +114,12 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
     /// Next sequence of a publication: above the last one, and not below `least`.
     async fn next_publication(&self, least: i64) -> Result<i64, Error>;
 
-    /// Returns whether it is open whose one of these names is.
-    async fn are_contested(&self, names: &[NameValue]) -> Result<bool, Error>;
+    /// Person behind the names given, by one statement, with at most so many facts.
+    async fn asked_person(
+        &self,
+        names: &[NameValue],
+        most_facts: i64,
+    ) -> Result<AskedPerson, Error>;
 
     /// Facts of `subjects`, or all, sorted by record.
     async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error>;

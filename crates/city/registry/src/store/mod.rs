@@ -1,6 +1,7 @@
 //! Store of the registry: SQLite or PostgreSQL behind one interface.
 
 mod apply;
+mod asked;
 mod backend;
 mod columns;
 mod error;
@@ -36,6 +37,7 @@ use linking::{
 };
 
 use crate::config::StoreConfig;
+pub(crate) use asked::AskedPerson;
 use backend::Backend;
 pub(crate) use backend::MessageKey;
 pub use error::StoreError;
@@ -308,9 +310,14 @@ impl Store {
         in_time(self.backend.next_publication(least)).await
     }
 
-    /// Returns whether it is open whose one of these names is.
-    pub(crate) async fn are_contested(&self, names: &[NameValue]) -> Result<bool, StoreError> {
-        in_time(self.backend.are_contested(names)).await
+    /// Person behind the names given, strongest first, with at most so many facts.
+    pub(crate) async fn asked_person(
+        &self,
+        names: &[NameValue],
+        most_facts: usize,
+    ) -> Result<AskedPerson, StoreError> {
+        let most = i64::try_from(most_facts).unwrap_or(i64::MAX);
+        in_time(self.backend.asked_person(names, most)).await
     }
 
     /// Facts of `subjects`, or all, sorted by record.

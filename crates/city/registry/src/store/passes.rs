@@ -128,20 +128,6 @@ macro_rules! passes {
             let next = sqlx::query_scalar(NEXT_PUBLICATION).bind(least);
             next.fetch_one(pool).await
         }
-
-        /// Returns whether it is open whose one of these names is.
-        pub(super) async fn are_contested(pool: &$pool, names: &[[u8; 32]]) -> Result<bool, Error> {
-            for name in names {
-                let is_contested: bool = sqlx::query_scalar(IS_CONTESTED)
-                    .bind(&name[..])
-                    .fetch_one(pool)
-                    .await?;
-                if is_contested {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
-        }
     };
 }
 pub(super) use passes;

@@ -58,11 +58,6 @@ pub(super) const NEXT_PUBLICATION: &str =
         ELSE excluded.sequence END
     RETURNING sequence";
 
-/// Returns whether it is open whose name this is: as many records say one thing as another, or more
-/// names hang together than are judged.
-pub(super) const IS_CONTESTED: &str = "SELECT EXISTS (SELECT 1 FROM contest
-    WHERE name = $1 AND kind IN ('tie', 'too-large'))";
-
 /// Removes all but the newest `$1` refusals.
 pub(super) const PRUNE: &str = "DELETE FROM refusal WHERE seen_at <=
     (SELECT seen_at FROM refusal ORDER BY seen_at DESC LIMIT 1 OFFSET $1)";
@@ -75,12 +70,22 @@ pub(super) const COUNTS: &str = "SELECT 'subjects', '', count(*) FROM subject
     UNION ALL SELECT 'without-owner', '', count(*) FROM fact WHERE owner IS NULL
     UNION ALL SELECT 'refusals', reason, count(*) FROM refusal GROUP BY reason";
 
+/// Columns that say what a fact is.
+macro_rules! fact_columns {
+    () => {
+        "f.kind, f.vaccine, f.dose_number, f.series_doses, f.test, f.result, f.began_on,
+            f.occurred_on"
+    };
+}
+pub(super) use fact_columns;
+
 /// Facts with their subjects, sorted by record, from `$join` on.
 macro_rules! select_facts {
     ($($join:expr),+) => {
         concat!(
-            "SELECT f.record, f.version, f.kind, f.vaccine, f.dose_number, f.series_doses, f.test,
-                f.result, f.began_on, f.occurred_on, p.subject_id FROM fact AS f ",
+            "SELECT f.record, f.version, ",
+            fact_columns!(),
+            ", p.subject_id FROM fact AS f ",
             $($join,)+
             " ORDER BY f.record"
         )
@@ -103,6 +108,15 @@ macro_rules! facts_of_pseudonyms {
     };
 }
 pub(super) use facts_of_pseudonyms;
+
+/// Condition on the kind of a contest for which it is open whose the name is: as many records say
+/// one thing as another, or more names hang together than are judged.
+macro_rules! is_doubt {
+    () => {
+        "IN ('tie', 'too-large')"
+    };
+}
+pub(super) use is_doubt;
 
 /// Returns whether an operator has decided anything.
 pub(super) const HAS_DECISIONS: &str = "SELECT EXISTS (SELECT 1 FROM decision)";

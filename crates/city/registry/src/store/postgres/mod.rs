@@ -1,6 +1,7 @@
 //! PostgreSQL as the registry's database: a pool; any number of registries may write at once.
 
 mod copy;
+mod held_connections;
 mod lent_connection;
 mod options;
 mod persons;
@@ -11,7 +12,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -23,6 +23,7 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{Error, Postgres, Transaction};
 
 use super::apply::apply;
+use super::asked::AskedPerson;
 use super::backend::{Backend, MessageKey};
 use super::error::StoreError;
 use super::migrations::{MigrationFile, migrator};
@@ -37,12 +38,11 @@ use super::stats::CountRow;
 use super::transaction::{Abort, Applied, Attempt};
 use super::upgrade::move_facts;
 use crate::config::PostgresConfig;
+use held_connections::HeldConnections;
 use lent_connection::LentConnection;
 #[cfg(feature = "cli")]
 pub(super) use options::plain_warning;
 
-/// Longest wait for a connection, in seconds.
-const ACQUIRE_TIMEOUT_SECONDS: u64 = 5;
 /// Number of events from which a group may be written without a look for its records.
 const BLIND_EVENTS: usize = 1000;
 
@@ -79,6 +79,8 @@ const MIGRATIONS: [MigrationFile; 6] = [
 #[derive(Debug, Clone)]
 pub(super) struct PostgresStore {
     pool: PgPool,
+    /// Connections to look persons up by.
+    held: Arc<HeldConnections>,
     /// True where the last group was all new, so that the next is likely to be.
     all_new: Arc<AtomicBool>,
 }
@@ -86,18 +88,21 @@ pub(super) struct PostgresStore {
 impl PostgresStore {
     /// Connects and brings the schema up to date.
     pub(super) async fn open(config: &PostgresConfig, base: &Path) -> Result<Self, StoreError> {
+        let options = options::options(config, base)?;
+        let held = HeldConnections::new(options.clone(), config.connections.get().into());
         let pool = PgPoolOptions::new()
             .max_connections(config.connections.get().into())
             // Without them the pool has a task that looks after idle connections; it may spin for
             // ever on a whole processor (sqlx issue 3645).
             .max_lifetime(None)
             .idle_timeout(None)
-            .acquire_timeout(Duration::from_secs(ACQUIRE_TIMEOUT_SECONDS))
-            .connect_with(options::options(config, base)?)
+            .acquire_timeout(options::ACQUIRE_TIMEOUT)
+            .connect_with(options)
             .await?;
         migrator(&MIGRATIONS).run(&pool).await?;
         Ok(Self {
             pool,
+            held: Arc::new(held),
             all_new: Arc::default(),
         })
     }
@@ -252,8 +257,12 @@ impl Backend for PostgresStore {
         queries::next_publication(&self.pool, least).await
     }
 
-    async fn are_contested(&self, names: &[NameValue]) -> Result<bool, Error> {
-        queries::are_contested(&self.pool, names).await
+    async fn asked_person(
+        &self,
+        names: &[NameValue],
+        most_facts: i64,
+    ) -> Result<AskedPerson, Error> {
+        self.held.asked_person(names, most_facts).await
     }
 
     async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error> {
@@ -298,6 +307,7 @@ impl Backend for PostgresStore {
     }
 
     async fn close(&self) {
+        self.held.close().await;
         self.pool.close().await;
     }
 }

@@ -23,6 +23,7 @@ use sqlx::sqlite::{
 use sqlx::{Connection as _, Error};
 
 use super::apply::apply;
+use super::asked::AskedPerson;
 use super::backend::{Backend, MessageKey};
 use super::error::StoreError;
 use super::migrations::{MigrationFile, migrator};
@@ -220,8 +221,12 @@ impl Backend for SqliteStore {
         queries::next_publication(&self.writer, least).await
     }
 
-    async fn are_contested(&self, names: &[NameValue]) -> Result<bool, Error> {
-        queries::are_contested(&self.readers, names).await
+    async fn asked_person(
+        &self,
+        names: &[NameValue],
+        most_facts: i64,
+    ) -> Result<AskedPerson, Error> {
+        queries::asked_person(&self.readers, names, most_facts).await
     }
 
     async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error> {
