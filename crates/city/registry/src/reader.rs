@@ -137,6 +137,14 @@ impl Reader {
         self.store.prune_failures(now).await
     }
 
+    /// Removes marks of changed persons that nobody has looked at for a day.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn prune_marks(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.store.prune_marks(now).await
+    }
+
     /// Asks whether the store answers.
     ///
     /// # Errors

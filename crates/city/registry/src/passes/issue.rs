@@ -104,7 +104,7 @@ impl Passes {
             product: Product::City.as_str(),
         })?;
         let keys: Vec<PassKey> = windows.iter().map(|window| key_of(name, *window)).collect();
-        let counted = self.reader.store.count_passes(&keys, strips).await?;
+        let counted = self.reader.store.count_passes(&keys, strips, now).await?;
         let most = u32::from(self.settings.most_per_window.min(MOST_PER_WINDOW));
         let mut issued = Vec::new();
         for (window, before) in windows.into_iter().zip(counted) {

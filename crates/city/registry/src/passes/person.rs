@@ -28,16 +28,16 @@ impl Person {
         let values: Vec<NameValue> = names.iter().map(|name| name.value).collect();
         let asked = reader.store.asked_person(&values, MAX_FACTS + 1).await?;
         let name = asked.first_stored.and_then(|place| values.get(place));
-        Self::new(name.copied(), asked)
+        Self::new(name.copied(), &asked)
     }
 
     /// Finds the person behind a name that passes are counted under.
     pub(super) async fn by_name(reader: &Reader, name: NameValue) -> Result<Self, StoreError> {
         let asked = reader.store.asked_person(&[name], MAX_FACTS + 1).await?;
-        Self::new(Some(name), asked)
+        Self::new(Some(name), &asked)
     }
 
-    fn new(name: Option<NameValue>, asked: AskedPerson) -> Result<Self, StoreError> {
+    fn new(name: Option<NameValue>, asked: &AskedPerson) -> Result<Self, StoreError> {
         let facts = asked.facts.iter();
         let facts = facts.map(|says| says.kind().and_then(|kind| says.fact(kind)));
         let facts: Option<Vec<Fact>> = facts.collect();

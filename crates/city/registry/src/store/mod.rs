@@ -7,6 +7,7 @@ mod columns;
 mod error;
 mod failures;
 mod lookups;
+mod marks;
 mod migrations;
 mod passes;
 mod person_statements;
@@ -275,24 +276,15 @@ impl Store {
         in_time(self.backend.ping_writing()).await
     }
 
-    /// Counts more passes of these windows; returns how many each had before, in their order.
-    /// Either all are counted or none.
+    /// Counts more passes of these windows, each once, and marks their names; returns how many each
+    /// had before, in their order. Either all are counted or none.
     pub(crate) async fn count_passes(
         &self,
         keys: &[PassKey],
         more: u32,
-    ) -> Result<Vec<u32>, StoreError> {
-        in_time(self.backend.count_passes(keys, more)).await
-    }
-
-    /// Counts of passes whose window ends after `now`, sorted by key, after a key, at most `limit`.
-    pub(crate) async fn open_passes(
-        &self,
-        after: &PassKey,
-        limit: u32,
         now: DateTime<Utc>,
-    ) -> Result<Vec<PassCount>, StoreError> {
-        in_time(self.backend.open_passes(after, limit.into(), now)).await
+    ) -> Result<Vec<u32>, StoreError> {
+        in_time(self.backend.count_passes(keys, more, now)).await
     }
 
     /// Ends so many of the first passes of each key.

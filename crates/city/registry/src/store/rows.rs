@@ -297,6 +297,7 @@ pub(super) fn value_subject(columns: SubjectColumns) -> Result<([u8; 32], Subjec
     Ok((digest(&value)?, subject))
 }
 
-fn digest(bytes: &[u8]) -> Result<[u8; 32], Error> {
+/// Digest behind its column.
+pub(super) fn digest(bytes: &[u8]) -> Result<[u8; 32], Error> {
     bytes.try_into().map_err(|_| undecodable("digest"))
 }

@@ -4,6 +4,7 @@ mod copy;
 mod held_connections;
 mod lent_connection;
 mod options;
+mod passes;
 mod persons;
 mod queries;
 mod transaction;
@@ -26,6 +27,7 @@ use super::apply::apply;
 use super::asked::AskedPerson;
 use super::backend::{Backend, MessageKey};
 use super::error::StoreError;
+use super::marks::Mark;
 use super::migrations::{MigrationFile, migrator};
 use super::passes::{PassCount, PassKey};
 use super::person_statements::NameValue;
@@ -35,7 +37,7 @@ use super::rows::{
 };
 use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH, select_actions, select_contests};
 use super::stats::CountRow;
-use super::transaction::{Abort, Applied, Attempt};
+use super::transaction::{Abort, Applied, Attempt, StoreTransaction};
 use super::upgrade::move_facts;
 use crate::config::PostgresConfig;
 use held_connections::HeldConnections;
@@ -46,7 +48,7 @@ pub(super) use options::plain_warning;
 /// Number of events from which a group may be written without a look for its records.
 const BLIND_EVENTS: usize = 1000;
 
-const MIGRATIONS: [MigrationFile; 6] = [
+const MIGRATIONS: [MigrationFile; 7] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/postgres/0001_init.sql"),
@@ -72,6 +74,10 @@ const MIGRATIONS: [MigrationFile; 6] = [
     MigrationFile {
         name: "passes",
         sql: include_str!("../../../../../../migrations/registry/postgres/0006_passes.sql"),
+    },
+    MigrationFile {
+        name: "pass marks",
+        sql: include_str!("../../../../../../migrations/registry/postgres/0007_pass_marks.sql"),
     },
 ];
 
@@ -232,29 +238,84 @@ impl Backend for PostgresStore {
         queries::prune_failures(&self.pool, before).await
     }
 
-    async fn count_passes(&self, keys: &[PassKey], more: u32) -> Result<Vec<u32>, Error> {
-        queries::count_passes(&self.pool, keys, more).await
+    async fn count_passes(
+        &self,
+        keys: &[PassKey],
+        more: u32,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<u32>, Error> {
+        passes::count_passes(&self.pool, keys, more, now).await
+    }
+
+    async fn is_watched(&self) -> Result<bool, Error> {
+        passes::is_watched(&self.pool).await
+    }
+
+    async fn watch(&self) -> Result<(), Abort> {
+        let mut lent = self.lend().await?;
+        let mut transaction = lent.begin().await?;
+        transaction.lock_writers(true).await?;
+        transaction.watch().await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn marks(&self, limit: i64) -> Result<Vec<Mark>, Error> {
+        passes::marks(&self.pool, limit).await
+    }
+
+    async fn remove_marks(&self, ids: &[i64]) -> Result<(), Error> {
+        passes::remove_marks(&self.pool, ids).await
+    }
+
+    async fn prune_marks(&self, before: DateTime<Utc>) -> Result<(), Error> {
+        passes::prune_marks(&self.pool, before).await
+    }
+
+    async fn marked_names(
+        &self,
+        names: &[NameValue],
+        subjects: &[SubjectId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<NameValue>, Error> {
+        passes::marked_names(&self.pool, names, subjects, now).await
+    }
+
+    async fn open_names(
+        &self,
+        after: Option<NameValue>,
+        limit: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<NameValue>, Error> {
+        passes::open_names(&self.pool, after, limit, now).await
     }
 
     async fn open_passes(
+        &self,
+        names: &[NameValue],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<PassCount>, Error> {
+        passes::open_passes(&self.pool, names, now).await
+    }
+
+    async fn ended_passes(
         &self,
         after: &PassKey,
         limit: i64,
         now: DateTime<Utc>,
     ) -> Result<Vec<PassCount>, Error> {
-        queries::open_passes(&self.pool, after, limit, now).await
+        passes::ended_passes(&self.pool, after, limit, now).await
     }
 
     async fn end_passes(&self, ended: &[PassCount]) -> Result<(), Error> {
-        queries::end_passes(&self.pool, ended).await
+        passes::end_passes(&self.pool, ended).await
     }
 
     async fn prune_passes(&self, before: DateTime<Utc>) -> Result<(), Error> {
-        queries::prune_passes(&self.pool, before).await
+        passes::prune_passes(&self.pool, before).await
     }
 
     async fn next_publication(&self, least: i64) -> Result<i64, Error> {
-        queries::next_publication(&self.pool, least).await
+        passes::next_publication(&self.pool, least).await
     }
 
     async fn asked_person(

@@ -10,21 +10,18 @@ use crate::store::asked::AskedPerson;
 use crate::store::backend::MessageKey;
 use crate::store::failures::failures;
 use crate::store::lookups::lookups;
-use crate::store::passes::{PassCount, PassKey, passes};
 use crate::store::person_statements::NameValue;
 use crate::store::rows::{
     FactRow, PseudonymColumns, SubjectColumns, VersionColumns, record_version, subject_pseudonym,
     value_subject,
 };
 use crate::store::sql::{
-    ALL_FACTS, ALL_PSEUDONYMS, COUNT_PASSES, END_PASSES, FAILURES, NEXT_PUBLICATION, OPEN_PASSES,
-    PRUNE_FAILURES, PRUNE_PASSES, PUT_FAILURES, REMOVE_FAILURES, fact_columns, facts_of_pseudonyms,
-    is_doubt, select_facts,
+    ALL_FACTS, ALL_PSEUDONYMS, FAILURES, PRUNE_FAILURES, PUT_FAILURES, REMOVE_FAILURES,
+    fact_columns, facts_of_pseudonyms, is_doubt, select_facts,
 };
 
 lookups!(PgExecutor, array, array);
 failures!(PgPool);
-passes!(PgPool);
 
 const STORED: &str = "SELECT record, version, kind, status, content, owner, name_set FROM fact
     WHERE record = ANY($1)";
@@ -75,6 +72,6 @@ pub(super) async fn asked_person(
 }
 
 /// Set as it is: the driver binds a slice as an array.
-fn array<T>(values: &[T]) -> &[T] {
+pub(super) fn array<T>(values: &[T]) -> &[T] {
     values
 }

@@ -10,21 +10,18 @@ use crate::store::asked::AskedPerson;
 use crate::store::backend::MessageKey;
 use crate::store::failures::failures;
 use crate::store::lookups::lookups;
-use crate::store::passes::{PassCount, PassKey, passes};
 use crate::store::person_statements::NameValue;
 use crate::store::rows::{
     FactRow, PseudonymColumns, SubjectColumns, VersionColumns, record_version, subject_pseudonym,
     value_subject,
 };
 use crate::store::sql::{
-    ALL_FACTS, ALL_PSEUDONYMS, COUNT_PASSES, END_PASSES, FAILURES, NEXT_PUBLICATION, OPEN_PASSES,
-    PRUNE_FAILURES, PRUNE_PASSES, PUT_FAILURES, REMOVE_FAILURES, fact_columns, facts_of_pseudonyms,
-    is_doubt, select_facts,
+    ALL_FACTS, ALL_PSEUDONYMS, FAILURES, PRUNE_FAILURES, PUT_FAILURES, REMOVE_FAILURES,
+    fact_columns, facts_of_pseudonyms, is_doubt, select_facts,
 };
 
 lookups!(SqliteExecutor, hex_list, id_list);
 failures!(SqlitePool);
-passes!(SqlitePool);
 
 const STORED: &str = "SELECT record, version, kind, status, content, owner, name_set FROM fact
     WHERE record IN (SELECT unhex(j.value) FROM json_each($1) AS j)";

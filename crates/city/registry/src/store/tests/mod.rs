@@ -9,6 +9,8 @@ mod copies;
 mod generated;
 mod hubs;
 #[cfg(feature = "postgres")]
+mod looks;
+#[cfg(feature = "postgres")]
 mod on_postgres;
 mod refusals;
 #[cfg(feature = "postgres")]
