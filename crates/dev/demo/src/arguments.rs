@@ -21,14 +21,17 @@ Usage: cargo demo [-- ] [OPTIONS]
   --keep FOLDER        keep everything that was made (configurations, keys, outboxes, registry) \
   in this new folder
   --out FOLDER         write the passes, the keys and the list of ended passes into this folder, \
-  for any tool to check:
+  for any tool to check;
+                       the folder is new, empty, or has files of an earlier demo only:
                        pass-*.txt (HC1:…), pass-*.svg, trust.json and root.jwk (JWK), trust.cose, \
   revocations.cose,
                        root.json (what the verifier page pins)
+  --serve              at the end, show the portal's page and the verifier's page on this machine \
+  until Ctrl-C
   -h, --help           this text
 
-With --amqp-url or --registry-url the program is first built again with their drivers, which \
-takes some minutes once.
+With --amqp-url, --registry-url or --serve the program is first built again with what they need, \
+which takes some minutes once.
 The queue and the database should be empty ones: the demo adds its facts to what is there.";
 
 /// Options of the command line.
@@ -42,6 +45,8 @@ pub(crate) struct Arguments {
     pub keep: Option<PathBuf>,
     /// Where to write the passes to.
     pub out: Option<PathBuf>,
+    /// Whether the pages are to be shown at the end.
+    pub serve: bool,
 }
 
 /// Reads the command line; `None` when help was asked for and given.
@@ -60,6 +65,7 @@ pub(crate) fn read() -> Result<Option<Arguments>, String> {
             }
             Long("keep") => arguments.keep = Some(parser.value().map_err(wrong)?.into()),
             Long("out") => arguments.out = Some(parser.value().map_err(wrong)?.into()),
+            Long("serve") => arguments.serve = true,
             Short('h') | Long("help") => {
                 print::line(HELP);
                 return Ok(None);

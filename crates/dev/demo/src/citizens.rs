@@ -19,14 +19,13 @@ use pseudonym::{
 };
 use registry::passes::{Certified, DatedKey, Issued, PassKeys, PassSettings, Passes, Publication};
 use secrecy::{SecretBox, SecretString};
-use serde_json::json;
 
 use crate::print;
 use crate::stage::Stage;
 
 const RULES: &str = include_str!("../../../../config/pass-rules.toml");
 const ISSUER: &str = "RU-MOW";
-const ZONE: Tz = chrono_tz::Europe::Moscow;
+pub(crate) const ZONE: Tz = chrono_tz::Europe::Moscow;
 
 /// Days before and after the demo in which its signing keys hold.
 const KEY_DAYS: chrono::Days = chrono::Days::new(30);
@@ -37,9 +36,12 @@ pub(crate) struct Citizen {
     pub file: &'static str,
     /// Who it is, for the reader.
     pub who: &'static str,
-    identifier: (IdentifierKind, &'static str, Option<&'static str>),
-    names: [&'static str; 2],
-    born: (u8, u8),
+    /// What they type: numbering, number, and country of a foreign passport.
+    pub identifier: (IdentifierKind, &'static str, Option<&'static str>),
+    /// Given name and family name.
+    pub names: [&'static str; 2],
+    /// Day and month of birth.
+    pub born: (u8, u8),
 }
 
 /// Employee of the closed institution: two doses at its polyclinic.
@@ -185,6 +187,12 @@ impl City {
         publishing.await.map_err(|error| error.to_string())
     }
 
+    /// The issue of passes, for the registry's portal interface.
+    #[cfg(feature = "serve")]
+    pub(crate) fn into_passes(self) -> Passes {
+        self.passes
+    }
+
     /// Public key that verifiers pin.
     pub(crate) fn root(&self) -> &PublicKey {
         self.passes.keys().root()
@@ -256,13 +264,44 @@ pub(crate) fn print_code(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Makes the folder that passes are written into, if it is not there.
+/// Makes the folder that passes are written into, if it is not there. One with other files than the
+/// demo's own is refused.
 pub(crate) fn make_folder(folder: &Path) -> Result<(), String> {
-    fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))
+    fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
+    let entries = fs::read_dir(folder).map_err(|error| cannot(folder, &error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| cannot(folder, &error))?;
+        if !is_written_here(&entry.file_name().to_string_lossy()) {
+            let other = entry.path();
+            return Err(format!(
+                "{} is not of an earlier demo: give --out a new or empty folder",
+                other.display()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Name of the files that the employee's certificate goes into.
 pub(crate) const CERTIFICATE: &str = "certificate-fso";
+
+/// Returns whether a file is one of those that [`write_out`] writes.
+fn is_written_here(name: &str) -> bool {
+    let of_passes = [EMPLOYEE.file, DIPLOMAT.file, SWAPPED.file, CERTIFICATE];
+    let code = name
+        .strip_suffix(".txt")
+        .or_else(|| name.strip_suffix(".svg"));
+    PUBLISHED.contains(&name) || code.is_some_and(|code| of_passes.contains(&code))
+}
+
+/// Files that verifiers need.
+const PUBLISHED: [&str; 5] = [
+    "trust.json",
+    "trust.cose",
+    "revocations.cose",
+    "root.jwk",
+    "root.json",
+];
 
 /// Writes passes, each under its name, and what verifiers fetch, for any tool to check.
 pub(crate) fn write_out(
@@ -284,8 +323,12 @@ pub(crate) fn write_out(
     write("trust.cose", &published.trust)?;
     write("revocations.cose", &published.revocations)?;
     write("root.jwk", format!("{:#}\n", root.jwk()).as_bytes())?;
-    let of_page = json!({ "key": root.jwk(), "issuer": ISSUER, "zone": ZONE.name() });
-    write("root.json", format!("{of_page:#}\n").as_bytes())
+    write("root.json", pinned_root(root).as_bytes())
+}
+
+/// What the verifier page pins.
+pub(crate) fn pinned_root(root: &PublicKey) -> String {
+    format!("{:#}\n", root.pinned(ISSUER, ZONE.name()))
 }
 
 fn cannot(path: &Path, error: &std::io::Error) -> String {

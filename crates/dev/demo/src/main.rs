@@ -7,6 +7,8 @@ mod clinics;
 mod fsb;
 mod fso;
 mod print;
+#[cfg(feature = "serve")]
+mod serve;
 mod servers;
 mod show;
 mod stage;

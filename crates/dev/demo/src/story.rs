@@ -26,7 +26,7 @@ pub(crate) async fn play(arguments: &Arguments) -> Result<(), String> {
     story.first_pass().await?;
     story.changes().await?;
     story.comparison().await?;
-    story.passes(arguments).await?;
+    let city = story.passes(arguments).await?;
     if let Some(folder) = &arguments.keep {
         let folder = folder.display();
         print::line(format!(
@@ -36,6 +36,12 @@ pub(crate) async fn play(arguments: &Arguments) -> Result<(), String> {
             "  cargo run -- --config {folder}/fsb/clinic-gateway.toml status"
         ));
     }
+    #[cfg(feature = "serve")]
+    if arguments.serve {
+        crate::serve::serve(&story.stage, city).await?;
+    }
+    #[cfg(not(feature = "serve"))]
+    drop(city);
     Ok(())
 }
 
@@ -149,7 +155,7 @@ impl Story {
 
 impl Story {
     /// Citizens ask for passes, which are checked without network; a correction ends one.
-    async fn passes(&mut self, arguments: &Arguments) -> Result<(), String> {
+    async fn passes(&mut self, arguments: &Arguments) -> Result<City, String> {
         print::heading(
             "9. Months later: the FSO polyclinic gives two doses and tests two people, and three \
              citizens ask for a pass",
@@ -206,7 +212,7 @@ impl Story {
             citizens::write_out(folder, &passes, &published, city.root())?;
             print::line(format!("  written to {}", folder.display()));
         }
-        Ok(())
+        Ok(city)
     }
 
     /// Sends what the FSO polyclinic has changed, so many records, to the registry.

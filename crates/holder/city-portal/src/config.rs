@@ -1,6 +1,6 @@
 //! Configuration of the program: `city-portal.toml`.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,8 +13,13 @@ use settings::SecretSource;
 use telemetry::{ListenConfig, LogConfig};
 use url::Url;
 
+use crate::registry::ClientMistake;
+
 /// Port that is taken where `[portal]` names no address.
 const DEFAULT_PORT: u16 = 9470;
+
+/// Port that is taken where `[verifier]` names no address.
+const DEFAULT_VERIFIER_PORT: u16 = 9472;
 
 /// Most seconds that an answer of the registry may take.
 const MAX_TIMEOUT_SECONDS: u16 = 120;
@@ -33,6 +38,8 @@ pub struct Config {
     /// `[identifiers]`: rules for numbers; the same as in the clinics' policies.
     #[serde(default)]
     pub identifiers: IdentifiersConfig,
+    /// `[verifier]`: the verifier page, where it is to be served.
+    pub verifier: Option<VerifierConfig>,
     /// `[log]`.
     #[serde(default)]
     pub log: LogConfig,
@@ -70,6 +77,20 @@ pub struct TlsConfig {
     pub key: SecretSource,
 }
 
+/// `[verifier]`: the page that checks passes, with what it fetches. Certificate and proxy are those of
+/// `[portal]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifierConfig {
+    /// Address and port: another one than the portal's, as for the portal.
+    #[serde(default = "verifier_address")]
+    pub address: SocketAddr,
+    /// Folder of the page.
+    pub page: PathBuf,
+    /// JSON file that names the root key, the issuer and the zone.
+    pub root: PathBuf,
+}
+
 /// `[registry]`: the registry's interface.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,6 +126,41 @@ pub struct KeysConfig {
     /// Algorithm.
     #[serde(default = "hmac", deserialize_with = "suite")]
     pub suite: Suite,
+}
+
+impl RegistryConfig {
+    /// Registry on this machine, without TLS.
+    ///
+    /// # Errors
+    /// [`ClientMistake::Url`].
+    pub fn without_certificates(base_url: &str) -> Result<Self, ClientMistake> {
+        Ok(Self {
+            base_url: base_url.parse().map_err(|_| ClientMistake::Url)?,
+            ca_file: None,
+            client_certificate: None,
+            timeout_seconds: timeout_seconds(),
+        })
+    }
+}
+
+impl Config {
+    /// Mistake in `[verifier]`, with what to write instead: other machines reach it by TLS only.
+    #[must_use]
+    pub fn verifier_mistake(&self) -> Option<(String, &'static str)> {
+        let address = self.verifier.as_ref()?.address;
+        let is_safe = self.portal.tls.is_some() || self.portal.behind_tls_proxy;
+        if is_safe || address.ip().is_loopback() {
+            return None;
+        }
+        let what = format!(
+            "verifier.address is {address}, which other machines reach, and there is no \
+             [portal.tls]: browsers give a page no camera without TLS"
+        );
+        Some((
+            what,
+            "write [portal.tls], or a loopback address such as 127.0.0.1:9472",
+        ))
+    }
 }
 
 impl Default for PortalConfig {
@@ -151,6 +207,10 @@ impl PortalConfig {
              behind_tls_proxy = true where a proxy speaks TLS with the citizens",
         ))
     }
+}
+
+const fn verifier_address() -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_VERIFIER_PORT)
 }
 
 const fn timeout_seconds() -> NonZeroU16 {

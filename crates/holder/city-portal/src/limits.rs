@@ -14,6 +14,10 @@ pub(crate) const BODY_TIME: Duration = Duration::from_secs(10);
 /// Largest answer of the registry that is read, in bytes.
 pub(crate) const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
+/// Largest trust bundle or list of ended passes that is fetched, in bytes: a list of 4,000,000 passes
+/// has about 13 MB.
+pub(crate) const MAX_SIGNED_BYTES: usize = 32 * 1024 * 1024;
+
 /// Most strips that an answer of the registry may have: 20 for each of four days.
 pub(crate) const MAX_STRIPS: usize = 80;
 

@@ -1,4 +1,4 @@
-//! Opening of a portal from its configuration: keys, rules, certificates.
+//! Opening of a portal from its configuration: keys and rules.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use pseudonym::{CitizenPseudonyms, KeyError, Policy, PolicyConfig, PolicyError, 
 use crate::access::AccessMistake;
 use crate::config::Config;
 use crate::portal::{CityPortal, PortalSettings};
-use crate::registry::{ClientMistake, RegistryClient};
+use crate::registry::RegistryClient;
 
 /// Mistake in the configuration, or in a file that it names.
 #[derive(Debug, thiserror::Error)]
@@ -25,15 +25,12 @@ pub enum OpenError {
     /// Rules for identifiers that no number can meet.
     #[error("{0}")]
     Identifiers(#[from] PolicyError),
-    /// Mistake in `[registry]`.
-    #[error(transparent)]
-    Registry(#[from] ClientMistake),
     /// Mistake in `[portal]`.
     #[error(transparent)]
     Access(#[from] AccessMistake),
 }
 
-/// Reads the keys and certificates that a configuration names, and makes the portal. Relative paths
+/// Reads the keys that a configuration names, and makes the portal. Relative paths
 /// start from `base`.
 ///
 /// # Errors
@@ -41,6 +38,7 @@ pub enum OpenError {
 pub fn open_portal(
     config: &Config,
     base: &Path,
+    registry: Arc<RegistryClient>,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<CityPortal>, OpenError> {
     let keys = SharedKeys::parse(&config.keys.shared.read(base)?)?;
@@ -50,7 +48,7 @@ pub fn open_portal(
     })?;
     let settings = PortalSettings {
         pseudonyms: CitizenPseudonyms::new(&keys, config.keys.suite, policy),
-        registry: RegistryClient::new(&config.registry, base)?,
+        registry,
         page: config.portal.clone(),
     };
     Ok(CityPortal::new(settings, clock)?)

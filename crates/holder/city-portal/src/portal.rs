@@ -33,7 +33,7 @@ pub struct PortalSettings {
     /// Keyed states of the city's pseudonyms.
     pub pseudonyms: CitizenPseudonyms,
     /// Client of the city's registry.
-    pub registry: RegistryClient,
+    pub registry: Arc<RegistryClient>,
     /// The page: origin, zone, ceiling. Address and TLS are the caller's.
     pub page: PortalConfig,
 }
@@ -43,7 +43,7 @@ pub struct CityPortal {
     pub(crate) access: Access,
     pub(crate) clock: Arc<dyn Clock>,
     pseudonyms: CitizenPseudonyms,
-    registry: RegistryClient,
+    registry: Arc<RegistryClient>,
     zone: Tz,
     ceiling: Mutex<Ceiling>,
 }
@@ -76,7 +76,7 @@ impl CityPortal {
     /// # Errors
     /// [`RegistryFault`], which says what to change.
     pub async fn look_at_registry(&self) -> Result<(), RegistryFault> {
-        let looked = self.registry.look().await;
+        let looked = self.registry.trust().await.map(drop);
         looked.inspect_err(|fault| count_fault(fault.kind))
     }
 
@@ -189,12 +189,7 @@ impl Issued {
 
 /// Notes in the log that the registry gave no answer, and what to change; answers the citizen.
 fn failed(fault: &RegistryFault) -> Answer {
-    count_fault(fault.kind);
-    tracing::warn!(
-        event = "registry-failed",
-        fault = fault.kind.as_str(),
-        "{fault}"
-    );
+    fault.note();
     Answer::of_fault(fault)
 }
 

@@ -5,19 +5,37 @@ use program::Failure;
 use program::terminal::print_line;
 
 use super::config_file::LoadedConfig;
+use super::rules::{passes_config, read_rules};
 use crate::Keys;
+use crate::passes::PassKeys;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
     /// Print the public keys, as lines for the [registry] section of every gateway's configuration.
     Public,
+    /// Print the root key of the passes as JSON, with issuer and zone, for verifiers to pin.
+    Root,
 }
 
 pub(super) fn keys(command: &KeysCommand, loaded: &LoadedConfig) -> Result<(), Failure> {
-    let keys = Keys::read(&loaded.config.keys, &loaded.base)?;
     match command {
-        KeysCommand::Public => print_public_keys(&keys),
+        KeysCommand::Public => {
+            print_public_keys(&Keys::read(&loaded.config.keys, &loaded.base)?);
+            Ok(())
+        }
+        KeysCommand::Root => print_root(loaded),
     }
+}
+
+/// Prints what verifiers pin.
+fn print_root(loaded: &LoadedConfig) -> Result<(), Failure> {
+    let config = passes_config(loaded)?;
+    let rules = read_rules(&loaded.base.join(&config.rules))?;
+    let keys = PassKeys::read(config, &loaded.base).map_err(Failure::change)?;
+    let root = keys
+        .root()
+        .pinned(&config.settings().issuer, rules.zone().name());
+    print_line(format!("{root:#}"));
     Ok(())
 }
 

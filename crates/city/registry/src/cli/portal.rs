@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::closing::close_in_time;
 use super::config_file::LoadedConfig;
-use super::rules::read_rules;
+use super::rules::{passes_config, read_rules};
 use crate::passes::{PassError, PassKeys, Passes};
 use crate::portal::{Door, DoorError, Portal, register_metrics};
 use crate::{Keys, Reader};
@@ -67,13 +67,7 @@ async fn open_reader(loaded: &LoadedConfig) -> Result<Reader, Failure> {
 }
 
 fn open_passes(loaded: &LoadedConfig, reader: Reader) -> Result<Passes, Failure> {
-    let Some(config) = &loaded.config.passes else {
-        return Err(Failure::Change(
-            "no passes are issued, as there is no [passes] in the configuration; \
-             `city-registry init` in an empty folder writes one, with its keys"
-                .into(),
-        ));
-    };
+    let config = passes_config(loaded)?;
     let rules = read_rules(&loaded.base.join(&config.rules))?;
     let keys = PassKeys::read(config, &loaded.base).map_err(Failure::change)?;
     Ok(Passes::new(reader, rules, keys, config.settings()))

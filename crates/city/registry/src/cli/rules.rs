@@ -145,6 +145,17 @@ fn print_answer(answer: &Eligibility) {
     }
 }
 
+/// Section `[passes]` of the configuration.
+pub(super) fn passes_config(loaded: &LoadedConfig) -> Result<&PassesConfig, Failure> {
+    loaded.config.passes.as_ref().ok_or_else(|| {
+        Failure::Change(
+            "no passes are issued, as there is no [passes] in the configuration; \
+             `city-registry init` in an empty folder writes one, with its keys"
+                .into(),
+        )
+    })
+}
+
 /// Reads a file of rules.
 pub(super) fn read_rules(path: &Path) -> Result<Rules, Failure> {
     Ok(Rules::parse(&read(path)?, path)?)

@@ -30,8 +30,10 @@ use crate::store::{MessageKey, StoreError};
 pub(crate) use context::ConsumeContext;
 use failures::Failure;
 use guard::GuardedStore;
+#[cfg(feature = "portal")]
+pub(crate) use metrics::count_store_error;
 #[cfg(feature = "cli")]
-pub(crate) use metrics::{count_store_error, register as register_metrics};
+pub(crate) use metrics::register as register_metrics;
 use pending::{PendingBatch, PendingBatches};
 use session::QueueSession;
 pub use step::{ConsumeError, ConsumeStep};

@@ -1,5 +1,6 @@
 //! `city-portal check`: reads keys and certificates, asks the registry, and prints what it found.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clock::Clock;
@@ -10,23 +11,51 @@ use super::config_file::LoadedConfig;
 use super::run::bind;
 use crate::http::acceptor;
 use crate::open::open_portal;
-use crate::registry::{RegistryFault, RegistryFaultKind};
+use crate::registry::{RegistryClient, RegistryFault, RegistryFaultKind};
+use crate::verifier_site::VerifierSite;
 
 pub(super) async fn check(loaded: &LoadedConfig, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let mut found = Findings::default();
     check_keys(loaded, &mut found);
     check_page(loaded, &mut found).await;
-    match open_portal(&loaded.config, &loaded.base, clock) {
-        Ok(portal) => match portal.look_at_registry().await {
-            Ok(()) => found.good(
-                "registry",
-                "answers, and has published what verifiers fetch",
-            ),
-            Err(fault) => found.failed("registry", of_fault(&fault)),
-        },
-        Err(error) => found.failed("portal", error.into()),
+    match RegistryClient::new(&loaded.config.registry, &loaded.base) {
+        Ok(registry) => check_parts(loaded, Arc::new(registry), clock, &mut found).await,
+        Err(error) => found.failed("registry", error.into()),
     }
     found.outcome()
+}
+
+/// Opens what asks the registry, and asks it once.
+async fn check_parts(
+    loaded: &LoadedConfig,
+    registry: Arc<RegistryClient>,
+    clock: Arc<dyn Clock>,
+    found: &mut Findings,
+) {
+    let config = &loaded.config;
+    let opened = open_portal(
+        config,
+        &loaded.base,
+        Arc::clone(&registry),
+        Arc::clone(&clock),
+    );
+    if let Err(error) = opened {
+        found.failed("portal", error.into());
+    }
+    if let Some(verifier) = &config.verifier {
+        match VerifierSite::open(verifier, &loaded.base, Arc::clone(&registry), clock) {
+            Ok(_) => found.good("verifier", "the page and its root can be read"),
+            Err(error) => found.failed("verifier", error.into()),
+        }
+        check_address(verifier.address, "verifier", found).await;
+    }
+    match registry.trust().await {
+        Ok(_) => found.good(
+            "registry",
+            "answers, and has published what verifiers fetch",
+        ),
+        Err(fault) => found.failed("registry", of_fault(&fault)),
+    }
 }
 
 fn check_keys(loaded: &LoadedConfig, found: &mut Findings) {
@@ -55,11 +84,16 @@ async fn check_page(loaded: &LoadedConfig, found: &mut Findings) {
     {
         found.failed("page", error.into());
     }
-    let address = loaded.config.portal.address;
-    match bind(loaded).await {
-        Ok(_) => found.good("page", format!("{address} can be listened on")),
+    check_address(loaded.config.portal.address, "portal", found).await;
+}
+
+/// Tries the address of a section.
+async fn check_address(address: SocketAddr, section: &'static str, found: &mut Findings) {
+    let part = if section == "portal" { "page" } else { section };
+    match bind(address, &format!("{section}.address")).await {
+        Ok(_) => found.good(part, format!("{address} can be listened on")),
         Err(failure) => found.warning(
-            "page",
+            part,
             format!("{failure}, unless it is the portal that runs already"),
         ),
     }

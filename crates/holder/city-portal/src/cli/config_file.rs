@@ -21,5 +21,8 @@ fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
     if let Some((what, help)) = loaded.config.portal.mistake() {
         return Err(settings::mistake(path, what, help));
     }
+    if let Some((what, help)) = loaded.config.verifier_mistake() {
+        return Err(settings::mistake(path, what, help));
+    }
     Ok(loaded)
 }

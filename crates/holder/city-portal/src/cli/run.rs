@@ -1,5 +1,6 @@
 //! `city-portal run`: serves the page, and looks whether the registry answers.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use crate::http::{TlsError, acceptor};
 use crate::open::{OpenError, open_portal};
 use crate::portal::CityPortal;
 use crate::register_metrics;
+use crate::registry::{ClientMistake, RegistryClient};
+use crate::verifier_site::{VerifierMistake, VerifierSite};
 
 /// Pause between two looks whether the registry answers.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -24,6 +27,18 @@ const CLOSING_TIME: Duration = Duration::from_secs(2);
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
+        Self::change(error)
+    }
+}
+
+impl From<ClientMistake> for Failure {
+    fn from(error: ClientMistake) -> Self {
+        Self::change(error)
+    }
+}
+
+impl From<VerifierMistake> for Failure {
+    fn from(error: VerifierMistake) -> Self {
         Self::change(error)
     }
 }
@@ -46,8 +61,15 @@ pub(super) async fn run(
     register_metrics();
     let tls = config.portal.tls.as_ref();
     let tls = tls.map(|tls| acceptor(tls, &loaded.base)).transpose()?;
-    let portal = open_portal(config, &loaded.base, clock)?;
-    let listener = bind(loaded).await?;
+    let registry = Arc::new(RegistryClient::new(&config.registry, &loaded.base)?);
+    let portal = open_portal(
+        config,
+        &loaded.base,
+        Arc::clone(&registry),
+        Arc::clone(&clock),
+    )?;
+    let listener = bind(loaded.config.portal.address, "portal.address").await?;
+    let verifier = open_verifier(loaded, registry, clock).await?;
     if let Some(endpoint) = endpoint {
         tasks.spawn(endpoint.serve(stop.clone().cancelled_owned()));
     }
@@ -59,6 +81,15 @@ pub(super) async fn run(
         tls = is_tls,
         "the page is served"
     );
+    if let Some((site, listener)) = verifier {
+        let address = listener.local_addr().ok().map(tracing::field::display);
+        tracing::info!(
+            event = "verifier-started",
+            address,
+            "the verifier page is served"
+        );
+        tasks.spawn(site.serve(listener, tls.clone(), stop.clone()));
+    }
     systemd::notify_ready();
     tasks.spawn(look(Arc::clone(&portal), health, stop.clone()));
     portal.serve(listener, tls, stop).await;
@@ -69,12 +100,25 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Binds the page's address.
-pub(super) async fn bind(loaded: &LoadedConfig) -> Result<TcpListener, Failure> {
-    let address = loaded.config.portal.address;
+/// Opens the verifier page and its address, where the configuration has them.
+async fn open_verifier(
+    loaded: &LoadedConfig,
+    registry: Arc<RegistryClient>,
+    clock: Arc<dyn Clock>,
+) -> Result<Option<(Arc<VerifierSite>, TcpListener)>, Failure> {
+    let Some(config) = &loaded.config.verifier else {
+        return Ok(None);
+    };
+    let site = VerifierSite::open(config, &loaded.base, registry, clock)?;
+    let listener = bind(config.address, "verifier.address").await?;
+    Ok(Some((site, listener)))
+}
+
+/// Binds the address of a setting.
+pub(super) async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         Failure::Change(format!(
-            "cannot listen on {address}: {}; choose another portal.address",
+            "cannot listen on {address}: {}; choose another {setting}",
             error.kind()
         ))
     })

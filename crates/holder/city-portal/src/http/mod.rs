@@ -8,4 +8,5 @@ mod server;
 mod tls;
 
 pub(crate) use routes::{ROUTES, router};
+pub(crate) use server::serve_router;
 pub use tls::{TlsError, acceptor};

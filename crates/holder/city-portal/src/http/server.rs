@@ -47,35 +47,47 @@ impl CityPortal {
         tls: Option<TlsAcceptor>,
         stop: CancellationToken,
     ) {
-        let serving = Serving {
-            is_https: tls.is_some() || self.access.is_behind_proxy,
-            tls,
-            app: router(self),
-            stop: stop.clone(),
+        let is_https = tls.is_some() || self.access.is_behind_proxy;
+        serve_router(router(self), is_https, listener, tls, stop).await;
+    }
+}
+
+/// Answers browsers with these routes until `stop` is cancelled; by TLS where an acceptor is given.
+pub(crate) async fn serve_router(
+    app: Router,
+    is_https: bool,
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    stop: CancellationToken,
+) {
+    let serving = Serving {
+        is_https,
+        tls,
+        app,
+        stop: stop.clone(),
+    };
+    let mut open = VecDeque::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
         };
-        let mut open = VecDeque::new();
-        loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    make_room(&mut open).await;
-                    open.push_back(tokio::spawn(serving.clone().handle(stream, peer)));
-                }
-                Err(error) => {
-                    tracing::debug!(event = "city-portal-accept", kind = ?error.kind());
-                    tokio::select! {
-                        () = stop.cancelled() => break,
-                        () = sleep(ACCEPT_PAUSE) => {}
-                    }
+        match accepted {
+            Ok((stream, peer)) => {
+                make_room(&mut open).await;
+                open.push_back(tokio::spawn(serving.clone().handle(stream, peer)));
+            }
+            Err(error) => {
+                tracing::debug!(event = "city-portal-accept", kind = ?error.kind());
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = sleep(ACCEPT_PAUSE) => {}
                 }
             }
         }
-        drop(listener);
-        finish(open).await;
     }
+    drop(listener);
+    finish(open).await;
 }
 
 /// Forgets the connections that have ended, and closes the oldest if there are too many for

@@ -17,7 +17,7 @@ use super::answer::Problem;
 use super::question::EligibilityQuestion;
 use super::{Eligibility, IdempotencyKey, Order, Passes, RegistryFault, RegistryFaultKind};
 use crate::config::RegistryConfig;
-use crate::limits::{MAX_ANSWER_BYTES, MOST_TRIES, TRY_AGAIN_AFTER};
+use crate::limits::{MAX_ANSWER_BYTES, MAX_SIGNED_BYTES, MOST_TRIES, TRY_AGAIN_AFTER};
 
 /// Largest file of certificates, in bytes.
 const MAX_PEM_BYTES: u64 = 1024 * 1024;
@@ -144,15 +144,31 @@ impl RegistryClient {
         Passes::read(&self.post("/v1/passes", order, Some(key)).await?)
     }
 
-    /// Asks for the trust bundle, to see whether the registry answers this portal.
+    /// Signed trust bundle, which verifiers fetch.
     ///
     /// # Errors
     /// [`RegistryFault`].
-    pub async fn look(&self) -> Result<(), RegistryFault> {
-        let request = self.client.get(self.url("/v1/trust"));
+    pub async fn trust(&self) -> Result<Vec<u8>, RegistryFault> {
+        let signed = self.signed("/v1/trust").await?;
+        signed.ok_or_else(|| RegistryFault::of(RegistryFaultKind::Nonsense))
+    }
+
+    /// Signed list of the passes that have ended, or the difference from the list of a sequence (0:
+    /// none); `None` where that one is the newest.
+    ///
+    /// # Errors
+    /// [`RegistryFault`].
+    pub(crate) async fn revocations(&self, held: u64) -> Result<Option<Vec<u8>>, RegistryFault> {
+        self.signed(&format!("/v1/revocations/{held}")).await
+    }
+
+    /// Something signed; `None` where there is nothing newer.
+    async fn signed(&self, path: &str) -> Result<Option<Vec<u8>>, RegistryFault> {
+        let request = self.client.get(self.url(path));
         let answer = request.send().await.map_err(|error| of_error(&error))?;
         match answer.status() {
-            StatusCode::OK => body(answer).await.map(drop),
+            StatusCode::OK => body(answer, MAX_SIGNED_BYTES).await.map(Some),
+            StatusCode::NO_CONTENT => Ok(None),
             _ => Err(refusal(answer).await.fault),
         }
     }
@@ -203,10 +219,12 @@ impl RegistryClient {
         }
         let answer = request.send().await.map_err(|error| lost(&error))?;
         match answer.status() {
-            StatusCode::OK => body(answer).await.map_err(|fault| Refusal {
-                may_be_repeated: fault.kind.may_pass(),
-                fault,
-            }),
+            StatusCode::OK => body(answer, MAX_ANSWER_BYTES)
+                .await
+                .map_err(|fault| Refusal {
+                    may_be_repeated: fault.kind.may_pass(),
+                    fault,
+                }),
             _ => Err(refusal(answer).await),
         }
     }
@@ -253,10 +271,11 @@ fn read_pem(setting: &'static str, path: &Path) -> Result<Vec<u8>, ClientMistake
     })
 }
 
-async fn body(mut answer: Response) -> Result<Vec<u8>, RegistryFault> {
+/// Body of an answer, of so many bytes at most.
+async fn body(mut answer: Response, most: usize) -> Result<Vec<u8>, RegistryFault> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|error| of_error(&error))? {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+        if body.len() + chunk.len() > most {
             let fault = RegistryFault::of(RegistryFaultKind::Nonsense);
             return Err(fault.because("an answer that is too long"));
         }
@@ -271,7 +290,7 @@ async fn refusal(answer: Response) -> Refusal {
     let status = answer.status();
     let after = answer.headers().get(RETRY_AFTER);
     let after = after.and_then(|value| value.to_str().ok()?.parse().ok());
-    let read = body(answer).await.unwrap_or_default();
+    let read = body(answer, MAX_ANSWER_BYTES).await.unwrap_or_default();
     let problem: Option<Problem> = serde_json::from_slice(&read).ok();
     let code = problem.map(|problem| problem.code).unwrap_or_default();
     let kind = match (status.as_u16(), code.as_str()) {

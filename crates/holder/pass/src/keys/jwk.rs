@@ -26,6 +26,12 @@ impl PublicKey {
             "kid": self.kid().to_string(),
         })
     }
+
+    /// Root key with issuer and time zone of the passes, in the form that the verifier page pins.
+    #[must_use]
+    pub fn pinned(&self, issuer: &str, zone: &str) -> Value {
+        json!({ "key": self.jwk(), "issuer": issuer, "zone": zone })
+    }
 }
 
 /// Text of a JWK set with a line end.

@@ -41,6 +41,8 @@ fn portal(store: &Store) -> Passes {
         strips_per_day: 2,
         days_ahead: 3,
         most_per_window: 60,
+        certificate_days: 90,
+        individual_revocation: true,
     };
     let rules = Rules::parse(RULES, Path::new("pass-rules.toml")).unwrap();
     let keys = PassKeys::new(SigningKey::generate(), ids, vec![signing]);

@@ -1,0 +1,13 @@
+//! The verifier page with what it fetches, on an address of its own: whoever checks passes shares no
+//! origin with citizens.
+
+mod page_folder;
+mod publication;
+mod root;
+mod routes;
+mod site;
+
+pub use page_folder::PageFolderMistake;
+pub use root::RootMistake;
+pub(crate) use routes::ROUTES;
+pub use site::{VerifierMistake, VerifierSite};
