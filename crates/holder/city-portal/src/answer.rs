@@ -20,6 +20,8 @@ pub(crate) enum Answer {
     Codes {
         /// The codes, each to be shown once.
         codes: Vec<Code>,
+        /// Name of the city's time zone, in which the page shows times.
+        zone: &'static str,
         /// What the door will see.
         holder: Holder,
     },
@@ -96,6 +98,8 @@ pub(crate) struct Sheet {
     pub from: DateTime<Utc>,
     /// First second in which it does not hold any more.
     pub until: DateTime<Utc>,
+    /// Name of the city's time zone.
+    pub zone: &'static str,
     /// What the door will see.
     pub holder: Holder,
 }
@@ -109,6 +113,8 @@ pub(crate) struct Certificate {
     pub text: String,
     /// First second in which it does not hold any more.
     pub until: DateTime<Utc>,
+    /// Name of the city's time zone.
+    pub zone: &'static str,
     /// What it states.
     pub states: States,
     /// Initials that it discloses.

@@ -50,8 +50,8 @@ class Looks(PortalTest):
           const { TEXTS } = await import('/i18n.js');
           const [ru, en] = [TEXTS.ru, TEXTS.en].map((texts) => Object.keys(texts).sort());
           const marks = [...document.querySelectorAll('[data-text], [data-label]')].map((one) => one.dataset.text ?? one.dataset.label);
-          const values = (text) => [...text.matchAll(/\\{(\\w+)\\}/g)].map((found) => found[1]).sort().join();
-          const other = ru.filter((key) => values(TEXTS.ru[key]) !== values(TEXTS.en[key]));
+          const placesOf = (text) => [...text.matchAll(/\\{(\\w+)\\}/g)].map((found) => found[1]).sort().join();
+          const other = ru.filter((key) => placesOf(TEXTS.ru[key]) !== placesOf(TEXTS.en[key]));
           return [String(ru) === String(en), marks.filter((key) => !ru.includes(key)), other];
         """)
         self.assertEqual(wrong, [True, [], []])

@@ -1,5 +1,6 @@
 """What a citizen takes along: the code on the screen, the sheet of paper, the certificate; read by the verifier."""
 
+import base64
 import subprocess
 import tempfile
 import unittest
@@ -8,6 +9,7 @@ from pathlib import Path
 from browser import wait
 from portal_page import PortalTest
 from portal_program import verdict
+from registry_double import date
 
 
 class Passes(PortalTest):
@@ -39,7 +41,19 @@ class Passes(PortalTest):
                 self.addCleanup(self.browser.devtools, "Emulation.clearDeviceMetricsOverride")
             self.press("codes")
             self.wait_for("#codes", "Holds until")
-            self.assertIn("valid", self.assert_good("#codes img"))
+            said = self.assert_good("#codes img")
+            self.assertIn("VALID", said)
+            self.assertIn("birth day: 14", said)
+
+    def test_times_are_those_of_the_city_wherever_the_device_is(self):
+        self.browser.devtools("Emulation.setTimezoneOverride", timezoneId="Asia/Vladivostok")
+        self.addCleanup(self.browser.devtools, "Emulation.setTimezoneOverride", timezoneId="")
+        self.press("codes")
+        tomorrow = int(date(1).split("-")[2])
+        self.assertRegex(self.wait_for("#codes", "Holds until"), rf"Holds until {tomorrow} \w+ at 00:00")
+        self.press("sheet")
+        today = int(date(0).split("-")[2])
+        self.assertRegex(self.wait_for("#sheet", "Holds from"), rf"Holds from {today} \w+ at 00:00 until")
 
     def test_another_code_is_another_strip(self):
         self.press("codes")
@@ -56,7 +70,12 @@ class Passes(PortalTest):
     def test_a_code_whose_time_is_over_is_taken_away(self):
         self.press("codes")
         self.wait_for("#codes", "Holds until")
-        self.browser.run("const real = Date.now; Date.now = () => real() + 24 * 3600 * 1000;")
+        # A day later, and somebody is there: otherwise everything would be forgotten.
+        self.browser.run("""
+          const real = Date.now;
+          Date.now = () => real() + 24 * 3600 * 1000;
+          window.dispatchEvent(new Event('keydown'));
+        """)
         self.wait_for("#codes", "The code has ended")
         self.assertEqual(self.browser.find_all("#codes img"), [])
 
@@ -78,8 +97,6 @@ class Passes(PortalTest):
     def test_what_is_printed_is_the_sheet_alone_on_a6(self):
         self.press("sheet")
         self.wait_for("#sheet", "Holds from")
-        import base64
-
         printed = self.browser.devtools("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"]
         path = self.folder / "printed.pdf"
         path.write_bytes(base64.b64decode(printed))

@@ -118,6 +118,10 @@ fn a_foreign_passport_needs_a_country_of_the_list_and_takes_cyrillic_look_alikes
         .remove("country");
     assert_eq!(faults(&without), [("country", "country-missing")]);
     assert_eq!(
+        faults(&foreign("", "")),
+        [("country", "country-missing"), ("number", "number-missing"),]
+    );
+    assert_eq!(
         faults(&foreign("12AB34567", "ZZ")),
         [("country", "country-unknown")]
     );
