@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::http::ROUTES;
 use crate::outcome::Outcome;
 use crate::registry::RegistryFaultKind;
+use crate::route_names::ROUTES;
 
 /// Registers every metric at zero, so that an alert can tell "none yet" from "not counted".
 pub fn register_metrics() {

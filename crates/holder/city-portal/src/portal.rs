@@ -28,7 +28,7 @@ use crate::registry::{
     IdempotencyKey, Kind, Order, Passes, RegistryClient, RegistryFault, RegistryFaultKind, Strip,
 };
 
-/// What a portal needs.
+/// Parts that a portal is made of.
 pub struct PortalSettings {
     /// Keyed states of the city's pseudonyms.
     pub pseudonyms: CitizenPseudonyms,
@@ -90,7 +90,7 @@ impl CityPortal {
         let citizen = self.citizen(form)?;
         let found = self.registry.eligibility(&citizen.pseudonyms).await;
         let found = found.map_err(|fault| failed(&fault))?;
-        Ok(Answer::Status(Status::of(found, citizen.holder)))
+        Ok(Answer::Status(Box::new(Status::of(found, citizen.holder))))
     }
 
     /// Codes of today.
@@ -176,7 +176,7 @@ impl CityPortal {
     }
 }
 
-/// What the registry issued, and the attributes that it was asked to disclose.
+/// Passes that the registry issued, and the attributes that it was asked to disclose.
 struct Issued {
     passes: Passes,
     holder: HolderAttributes,

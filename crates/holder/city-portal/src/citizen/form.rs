@@ -42,7 +42,7 @@ impl Typed {
     }
 }
 
-/// What was typed.
+/// Form as it was typed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Form {

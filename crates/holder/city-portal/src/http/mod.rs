@@ -7,5 +7,5 @@ mod routes;
 mod server;
 mod tls;
 
-pub(crate) use routes::{ROUTES, router};
+pub(crate) use routes::router;
 pub use tls::{TlsError, acceptor};
