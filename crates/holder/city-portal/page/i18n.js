@@ -29,9 +29,9 @@ export function day(text) {
   return format.format(new Date(`${text}T00:00:00Z`));
 }
 
-/** A moment in the zone of this device. */
-export function moment(text) {
-  const parts = { day: "numeric", month: "long", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+/** A moment in the zone of the city, whatever the zone of this device. */
+export function moment(text, timeZone) {
+  const parts = { day: "numeric", month: "long", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone };
   return new Intl.DateTimeFormat(locale(), parts).format(new Date(text));
 }
 

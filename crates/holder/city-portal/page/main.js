@@ -6,7 +6,7 @@ import { setLanguage } from "./i18n.js";
 import { watchUse } from "./idle.js";
 import * as view from "./view.js";
 
-const EMPTY = Object.freeze({ problem: null, status: null, codes: null, at: 0, sheet: null, certificate: null });
+const EMPTY = Object.freeze({ problem: null, status: null, codes: null, at: 0, zone: null, sheet: null, certificate: null });
 const CERTIFICATES = ["vaccination", "recovery", "test"];
 
 const element = (id) => document.getElementById(id);
@@ -19,7 +19,7 @@ function draw() {
   drawForm();
   view.drawProblem(shown.problem);
   view.drawStatus(shown.status);
-  view.drawCodes(shown.codes, shown.at, nextCode);
+  view.drawCodes(shown.codes, shown.at, shown.zone, nextCode);
   view.drawSheet(shown.sheet);
   view.drawCertificate(shown.certificate);
 }
@@ -59,7 +59,7 @@ async function askStatus(event) {
 async function getCodes() {
   const answer = await answerOf(order("/api/codes", typed()));
   if (answer?.outcome === "codes") {
-    show({ codes: answer.codes, at: 0 });
+    show({ codes: answer.codes, at: 0, zone: answer.zone });
     view.leadTo("codes");
   } else if (answer) {
     showOther(answer);

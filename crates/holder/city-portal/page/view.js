@@ -125,20 +125,20 @@ function initialText({ latin, cyrillic }) {
 }
 
 /** Shows one of the codes of today; null removes it. `next` shows another. */
-export function drawCodes(codes, at, next) {
+export function drawCodes(codes, at, zone, next) {
   const place = element("codes");
   place.replaceChildren();
   if (codes === null) {
     return;
   }
-  const panel = make("section", { className: "panel" }, [make("h3", { text: say("codes-heading"), tabIndex: -1 })]);
+  const panel = make("div", { className: "panel" }, [make("h3", { text: say("codes-heading"), tabIndex: -1 })]);
   const code = codes[at];
   if (!code) {
     panel.append(make("p", { className: "warning", text: say("code-over") }));
     place.append(panel);
     return;
   }
-  const until = moment(code.until);
+  const until = moment(code.until, zone);
   const figure = make("figure", {}, [
     make("img", { className: "code", src: address("code", code.svg, "image/svg+xml"), alt: say("code-picture", { until }) }),
     make("figcaption", { className: "until", text: say("code-until", { until }) }),
@@ -161,8 +161,8 @@ export function drawSheet(sheet) {
   if (sheet === null) {
     return;
   }
-  const from = moment(sheet.from);
-  const until = moment(sheet.until);
+  const from = moment(sheet.from, sheet.zone);
+  const until = moment(sheet.until, sheet.zone);
   const picture = address("sheet", sheet.svg, "image/svg+xml");
   const pdf = Uint8Array.from(atob(sheet.pdf), (letter) => letter.charCodeAt(0));
   const print = make("button", { type: "button", id: "sheet-print", text: say("sheet-print") });
@@ -171,7 +171,7 @@ export function drawSheet(sheet) {
     className: "button main", id: "sheet-pdf", text: say("sheet-pdf"),
     href: address("pdf", pdf, "application/pdf"), download: "pass.pdf",
   });
-  place.append(make("section", { className: "panel" }, [
+  place.append(make("div", { className: "panel" }, [
     make("h3", { text: say("sheet-heading"), tabIndex: -1 }),
     make("figure", {}, [
       make("img", { className: "sheet", src: picture, alt: say("sheet-picture", { until }) }),
@@ -189,12 +189,12 @@ export function drawCertificate(certificate) {
   if (certificate === null) {
     return;
   }
-  const until = moment(certificate.until);
+  const until = moment(certificate.until, certificate.zone);
   const picture = address("certificate", certificate.svg, "image/svg+xml");
   const text = make("textarea", { id: "certificate-text", readOnly: true, rows: 5, value: certificate.text });
-  place.append(make("section", { className: "panel" }, [
+  place.append(make("div", { className: "panel" }, [
     make("h3", { text: say("certificate-heading"), tabIndex: -1 }),
-    make("p", { id: "certificate-states", text: states(certificate.states) }),
+    make("p", { id: "certificate-states", text: states(certificate.states, certificate.zone) }),
     make("figure", {}, [
       make("img", { className: "code", src: picture, alt: say("certificate-picture", { until }) }),
       make("figcaption", { className: "until", text: say("code-until", { until }) }),
@@ -204,9 +204,9 @@ export function drawCertificate(certificate) {
   ]));
 }
 
-function states({ kind, method, date, first_positive: firstPositive, sampled, country, ...others }) {
+function states({ kind, method, date, first_positive: firstPositive, sampled, country, ...others }, zone) {
   const key = kind === "test" ? method : kind;
-  const shown = sampled ? moment(sampled) : day(date ?? firstPositive);
+  const shown = sampled ? moment(sampled, zone) : day(date ?? firstPositive);
   return say(`certificate-${key}`, { ...others, date: shown, country: countryName(country) });
 }
 

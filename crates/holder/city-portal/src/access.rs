@@ -1,4 +1,4 @@
-//! Who may post: pages of this portal only, shown by what browsers tell of where a request is from.
+//! Access: only pages of this portal may post, as browsers tell where a request is from.
 
 use std::net::IpAddr;
 

@@ -15,12 +15,14 @@ use crate::sentence::Sentence;
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub(crate) enum Answer {
     /// Status, and what the door will see.
-    Status(Status),
+    Status(Box<Status>),
     /// Codes of today.
     Codes {
-        /// The codes, each to be shown once.
+        /// Codes, each to be shown once.
         codes: Vec<Code>,
-        /// What the door will see.
+        /// Name of the city's time zone, in which the page shows times.
+        zone: &'static str,
+        /// Attributes that the door will see.
         holder: Holder,
     },
     /// Sheet of paper.
@@ -29,7 +31,7 @@ pub(crate) enum Answer {
     Certificate(Box<Certificate>),
     /// No pass, for reasons of the registry.
     Refused {
-        /// The reasons.
+        /// Reasons.
         reasons: Vec<Reason>,
     },
     /// No pass, as there were as many as may be.
@@ -39,7 +41,7 @@ pub(crate) enum Answer {
         /// Faults, each of one field.
         fields: Vec<FieldFault>,
     },
-    /// Something else that stands in the way.
+    /// Problem that stands in the way.
     Problem(Problem),
 }
 
@@ -54,7 +56,7 @@ pub(crate) struct Status {
     covered: Vec<Covered>,
     /// Reasons why today is not covered.
     reasons: Vec<Reason>,
-    /// What the door will see.
+    /// Attributes that the door will see.
     holder: Holder,
 }
 
@@ -96,7 +98,9 @@ pub(crate) struct Sheet {
     pub from: DateTime<Utc>,
     /// First second in which it does not hold any more.
     pub until: DateTime<Utc>,
-    /// What the door will see.
+    /// Name of the city's time zone.
+    pub zone: &'static str,
+    /// Attributes that the door will see.
     pub holder: Holder,
 }
 
@@ -109,13 +113,15 @@ pub(crate) struct Certificate {
     pub text: String,
     /// First second in which it does not hold any more.
     pub until: DateTime<Utc>,
-    /// What it states.
+    /// Name of the city's time zone.
+    pub zone: &'static str,
+    /// Statement of the certificate.
     pub states: States,
     /// Initials that it discloses.
     pub holder: Holder,
 }
 
-/// What a certificate states.
+/// Statement of a certificate.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(crate) enum States {
@@ -150,7 +156,7 @@ pub(crate) enum States {
     },
 }
 
-/// Something that stands in the way.
+/// Problem that stands in the way.
 #[derive(Serialize)]
 pub(crate) struct Problem {
     /// Stable code.
@@ -190,17 +196,17 @@ impl Answer {
         }
     }
 
-    /// Nothing is left for today.
+    /// Answer where nothing is left for today.
     pub(crate) const fn exhausted() -> Self {
         Self::Exhausted(Sentence::new(
-            "На эти дни уже выдано столько кодов, сколько можно. Показывайте тот, что у вас есть, или \
-             приходите завтра.",
-            "As many codes as may be were issued for these days. Show one that you have, or come back \
-             tomorrow.",
+            "На эти дни уже выдано столько кодов, сколько можно. Показывайте тот, что у вас есть, \
+             или приходите завтра.",
+            "As many codes as may be were issued for these days. Show one that you have, or come \
+             back tomorrow.",
         ))
     }
 
-    /// The registry gave no answer.
+    /// Answer where the registry gave none.
     pub(crate) fn of_fault(fault: &RegistryFault) -> Self {
         Self::Problem(Problem {
             code: fault.kind.as_str(),

@@ -58,7 +58,7 @@ impl Ceiling {
     }
 }
 
-/// What one subscriber has: an address of IPv4, or a network of 64 bits of IPv6.
+/// Network of one subscriber: an address of IPv4, or 64 bits of IPv6.
 fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,8 +1,8 @@
 //! Demonstration portal of a city: a citizen states an identifier and gets status and passes.
 //!
 //! The only program that sees a citizen's identifier. It computes the pseudonyms that the city's
-//! clinics make, asks the registry by them over HTTP, and keeps nothing: an identifier lives as long
-//! as the request that brought it.
+//! clinics make, asks the registry by them over HTTP, and keeps nothing: an identifier lives as
+//! long as the request that brought it.
 
 mod access;
 mod answer;
@@ -17,6 +17,7 @@ mod outcome;
 mod pdf;
 mod portal;
 mod registry;
+mod route_names;
 mod sentence;
 mod verifier_site;
 

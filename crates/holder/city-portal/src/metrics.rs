@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use crate::http::ROUTES;
 use crate::outcome::Outcome;
 use crate::registry::RegistryFaultKind;
-use crate::verifier_site;
+use crate::route_names::{ROUTES, VERIFIER_ROUTES};
 
 /// Registers every metric at zero, so that an alert can tell "none yet" from "not counted".
 pub fn register_metrics() {
-    for route in ROUTES.into_iter().chain(verifier_site::ROUTES) {
+    for route in ROUTES.into_iter().chain(VERIFIER_ROUTES) {
         for outcome in Outcome::ALL.map(Outcome::as_str) {
             requests(route, outcome).absolute(0);
         }

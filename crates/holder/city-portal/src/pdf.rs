@@ -60,7 +60,7 @@ pub(crate) fn pdf(sheet: &PaperSheet) -> Result<Vec<u8>, PdfFault> {
     document.finish().map_err(|_| PdfFault)
 }
 
-/// One rectangle for each run of dark modules in a row.
+/// Path of the code: a rectangle for each run of dark modules in a row.
 fn modules(sheet: &PaperSheet) -> Option<Path> {
     let code = sheet.code();
     let module = sheet.module_mm();

@@ -28,7 +28,7 @@ use crate::registry::{
     IdempotencyKey, Kind, Order, Passes, RegistryClient, RegistryFault, RegistryFaultKind, Strip,
 };
 
-/// What a portal needs.
+/// Parts that a portal is made of.
 pub struct PortalSettings {
     /// Keyed states of the city's pseudonyms.
     pub pseudonyms: CitizenPseudonyms,
@@ -90,7 +90,7 @@ impl CityPortal {
         let citizen = self.citizen(form)?;
         let found = self.registry.eligibility(&citizen.pseudonyms).await;
         let found = found.map_err(|fault| failed(&fault))?;
-        Ok(Answer::Status(Status::of(found, citizen.holder)))
+        Ok(Answer::Status(Box::new(Status::of(found, citizen.holder))))
     }
 
     /// Codes of today.
@@ -108,8 +108,11 @@ impl CityPortal {
         if codes.is_empty() {
             return Ok(Answer::exhausted());
         }
-        let holder = Holder::of(issued.holder);
-        Ok(Answer::Codes { codes, holder })
+        Ok(Answer::Codes {
+            codes,
+            zone: self.zone.name(),
+            holder: Holder::of(issued.holder),
+        })
     }
 
     /// Sheet for paper.
@@ -130,6 +133,7 @@ impl CityPortal {
             pdf: STANDARD.encode(pdf),
             from: claims.from(),
             until: claims.expires(),
+            zone: self.zone.name(),
             holder: Holder::of(issued.holder),
         })))
     }
@@ -145,7 +149,7 @@ impl CityPortal {
         let Passes::Certificate { certificate } = issued.passes else {
             return Err(failed(&mixed_up()));
         };
-        let certificate = certified(certificate, kind, issued.holder);
+        let certificate = certified(certificate, kind, issued.holder, self.zone);
         let certificate = certificate.map_err(|fault| failed(&fault))?;
         Ok(Answer::Certificate(Box::new(certificate)))
     }
@@ -172,7 +176,7 @@ impl CityPortal {
     }
 }
 
-/// What the registry issued, and the attributes that it was asked to disclose.
+/// Passes that the registry issued, and the attributes that it was asked to disclose.
 struct Issued {
     passes: Passes,
     holder: HolderAttributes,
@@ -233,6 +237,7 @@ fn certified(
     certificate: Strip,
     kind: Kind,
     holder: HolderAttributes,
+    zone: Tz,
 ) -> Result<Certificate, RegistryFault> {
     // A certificate has room for initials only.
     let initials = HolderAttributes::new(
@@ -252,6 +257,7 @@ fn certified(
         svg: code.to_svg(),
         text: certificate.text,
         until: claims.expires,
+        zone: zone.name(),
         states: entry.into(),
         holder: Holder::of(initials),
     })

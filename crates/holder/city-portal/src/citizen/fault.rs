@@ -102,49 +102,9 @@ impl Fault {
     /// Sentence for the citizen.
     pub(crate) const fn sentence(self) -> Sentence {
         match self {
-            Self::NumberMissing => Sentence::new("Введите номер.", "Enter the number."),
             Self::TooLong => Sentence::new(
                 "Слишком длинный текст: не больше 256 знаков.",
                 "The text is too long: 256 characters at most.",
-            ),
-            Self::SnilsForm => Sentence::new(
-                "В СНИЛС 11 цифр, например 112-233-445 95. Проверьте, что цифр столько и что вместо \
-                 нуля не стоит буква О.",
-                "A SNILS has 11 digits, such as 112-233-445 95. Check that it has as many, and no \
-                 letter O in place of a zero.",
-            ),
-            Self::SnilsCheck => Sentence::new(
-                "Такого СНИЛС нет: последние две цифры не подходят к остальным. Сверьте номер с \
-                 документом.",
-                "There is no such SNILS: the last two digits do not fit the others. Compare the \
-                 number with the document.",
-            ),
-            Self::OmsForm => Sentence::new(
-                "В номере полиса ОМС 16 цифр. Проверьте, что цифр столько и что среди них нет букв.",
-                "A policy number (OMS) has 16 digits. Check that it has as many, and no letters.",
-            ),
-            Self::OmsCheck => Sentence::new(
-                "Такого полиса нет: последняя цифра не подходит к остальным. Сверьте номер с \
-                 документом.",
-                "There is no such policy: the last digit does not fit the others. Compare the \
-                 number with the document.",
-            ),
-            Self::PassportRuForm => Sentence::new(
-                "Введите серию и номер паспорта: 4 и 6 цифр, например 45 10 123456, без букв.",
-                "Enter series and number of the passport: 4 and 6 digits, such as 45 10 123456, no \
-                 letters.",
-            ),
-            Self::PassportForeignForm => Sentence::new(
-                "Номер паспорта состоит из латинских букв и цифр, от 4 до 20 знаков. Введите его так, \
-                 как он напечатан.",
-                "The number of a passport has 4 to 20 Latin letters and digits. Enter it as it is \
-                 printed.",
-            ),
-            Self::Placeholder => Sentence::new(
-                "Это не настоящий номер: одна цифра повторяется или цифры идут подряд. Введите номер \
-                 из документа.",
-                "This is no real number: one digit repeats, or the digits are in a row. Enter the \
-                 number of the document.",
             ),
             Self::CountryMissing => Sentence::new(
                 "Выберите страну, выдавшую паспорт.",
@@ -162,10 +122,70 @@ impl Fault {
                 "В имени должна быть хотя бы одна буква.",
                 "A name has at least one letter.",
             ),
-            Self::BirthMissing => Sentence::new(
-                "Введите дату рождения, например 14.07.1990.",
-                "Enter the date of birth, such as 14.07.1990.",
+            Self::NumberMissing
+            | Self::SnilsForm
+            | Self::SnilsCheck
+            | Self::OmsForm
+            | Self::OmsCheck
+            | Self::PassportRuForm
+            | Self::PassportForeignForm
+            | Self::Placeholder => self.sentence_of_number(),
+            Self::BirthMissing
+            | Self::BirthForm
+            | Self::BirthNoSuchDay
+            | Self::BirthFuture
+            | Self::BirthLongAgo => self.sentence_of_birth(),
+        }
+    }
+
+    const fn sentence_of_number(self) -> Sentence {
+        match self {
+            Self::SnilsForm => Sentence::new(
+                "В СНИЛС 11 цифр, например 112-233-445 95. Проверьте, что цифр столько и что \
+                 вместо нуля не стоит буква О.",
+                "A SNILS has 11 digits, such as 112-233-445 95. Check that it has as many, and no \
+                 letter O in place of a zero.",
             ),
+            Self::SnilsCheck => Sentence::new(
+                "Такого СНИЛС нет: последние две цифры не подходят к остальным. Сверьте номер с \
+                 документом.",
+                "There is no such SNILS: the last two digits do not fit the others. Compare the \
+                 number with the document.",
+            ),
+            Self::OmsForm => Sentence::new(
+                "В номере полиса ОМС 16 цифр. Проверьте, что цифр столько и что среди них нет \
+                 букв.",
+                "A policy number (OMS) has 16 digits. Check that it has as many, and no letters.",
+            ),
+            Self::OmsCheck => Sentence::new(
+                "Такого полиса нет: последняя цифра не подходит к остальным. Сверьте номер с \
+                 документом.",
+                "There is no such policy: the last digit does not fit the others. Compare the \
+                 number with the document.",
+            ),
+            Self::PassportRuForm => Sentence::new(
+                "Введите серию и номер паспорта: 4 и 6 цифр, например 45 10 123456, без букв.",
+                "Enter series and number of the passport: 4 and 6 digits, such as 45 10 123456, \
+                 no letters.",
+            ),
+            Self::PassportForeignForm => Sentence::new(
+                "Номер паспорта состоит из латинских букв и цифр, от 4 до 20 знаков. Введите его \
+                 так, как он напечатан.",
+                "The number of a passport has 4 to 20 Latin letters and digits. Enter it as it is \
+                 printed.",
+            ),
+            Self::Placeholder => Sentence::new(
+                "Это не настоящий номер: одна цифра повторяется или цифры идут подряд. Введите \
+                 номер из документа.",
+                "This is no real number: one digit repeats, or the digits are in a row. Enter the \
+                 number of the document.",
+            ),
+            _ => Sentence::new("Введите номер.", "Enter the number."),
+        }
+    }
+
+    const fn sentence_of_birth(self) -> Sentence {
+        match self {
             Self::BirthForm => Sentence::new(
                 "Дата рождения: день, месяц и год цифрами, например 14.07.1990.",
                 "The date of birth is day, month and year in digits, such as 14.07.1990.",
@@ -181,6 +201,10 @@ impl Fault {
             Self::BirthLongAgo => Sentence::new(
                 "Эта дата слишком давняя. Проверьте год.",
                 "This date is too long ago. Check the year.",
+            ),
+            _ => Sentence::new(
+                "Введите дату рождения, например 14.07.1990.",
+                "Enter the date of birth, such as 14.07.1990.",
             ),
         }
     }

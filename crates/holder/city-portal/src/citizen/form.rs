@@ -42,7 +42,7 @@ impl Typed {
     }
 }
 
-/// What was typed.
+/// Form as it was typed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Form {
@@ -70,8 +70,8 @@ impl Form {
         today: NaiveDate,
     ) -> Result<Citizen, Vec<FieldFault>> {
         let mut faults = Vec::new();
-        let found = self.pseudonyms(pseudonyms).unwrap_or_else(|fault| {
-            faults.push(fault);
+        let found = self.pseudonyms(pseudonyms).unwrap_or_else(|found| {
+            faults = found;
             Vec::new()
         });
         faults.extend(self.name_faults());
@@ -95,34 +95,41 @@ impl Form {
         })
     }
 
-    fn pseudonyms(&self, of: &CitizenPseudonyms) -> Result<Vec<Pseudonym>, FieldFault> {
+    fn pseudonyms(&self, of: &CitizenPseudonyms) -> Result<Vec<Pseudonym>, Vec<FieldFault>> {
+        let country = self.country.as_ref().map(Typed::text).unwrap_or_default();
+        let is_foreign = self.document == Document::PassportForeign;
+        let mut faults = Vec::new();
+        if is_foreign && country.is_empty() {
+            faults.push(FieldFault {
+                field: Field::Country,
+                fault: Fault::CountryMissing,
+            });
+        }
         let number = |fault| FieldFault {
             field: Field::Number,
             fault,
         };
         if self.number.is_too_long() {
-            return Err(number(Fault::TooLong));
+            faults.push(number(Fault::TooLong));
+        } else if self.number.text().is_empty() {
+            faults.push(number(Fault::NumberMissing));
         }
-        if self.number.text().is_empty() {
-            return Err(number(Fault::NumberMissing));
+        if !faults.is_empty() {
+            return Err(faults);
         }
-        let country = self.country.as_ref().map(Typed::text).unwrap_or_default();
-        let is_foreign = self.document == Document::PassportForeign;
         let stated = StatedIdentifier {
             kind: self.document.kind(),
             value: self.number.0.clone(),
             country: is_foreign.then(|| country.to_owned()),
         };
-        of.of(vec![stated]).map_err(|reason| match reason {
-            RejectionReason::CountryMissing => FieldFault {
-                field: Field::Country,
-                fault: Fault::CountryMissing,
-            },
-            RejectionReason::CountryUnknown => FieldFault {
-                field: Field::Country,
-                fault: Fault::CountryUnknown,
-            },
-            other => number(self.document.number_fault(other)),
+        of.of(vec![stated]).map_err(|reason| {
+            vec![match reason {
+                RejectionReason::CountryMissing | RejectionReason::CountryUnknown => FieldFault {
+                    field: Field::Country,
+                    fault: Fault::CountryUnknown,
+                },
+                other => number(self.document.number_fault(other)),
+            }]
         })
     }
 

@@ -6,11 +6,11 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// What the page may load and do: its own files, its own server, pictures that it made itself.
-pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src \
-                                 'self' blob:; connect-src 'self'; base-uri 'none'; form-action \
-                                 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
-                                 trusted-types 'none'";
+/// Content policy of the page: its own files, its own server, pictures that it made itself.
+pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+                                 img-src 'self' blob:; connect-src 'self'; base-uri 'none'; \
+                                 form-action 'none'; frame-ancestors 'none'; \
+                                 require-trusted-types-for 'script'; trusted-types 'none'";
 
 const HEADERS: [(HeaderName, &str); 7] = [
     (CONTENT_SECURITY_POLICY, POLICY),

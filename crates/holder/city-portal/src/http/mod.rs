@@ -7,6 +7,6 @@ mod routes;
 mod server;
 mod tls;
 
-pub(crate) use routes::{ROUTES, router};
+pub(crate) use routes::router;
 pub(crate) use server::serve_router;
 pub use tls::{TlsError, acceptor};

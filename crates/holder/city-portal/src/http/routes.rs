@@ -21,20 +21,7 @@ use crate::metrics::count_request;
 use crate::outcome::Outcome;
 use crate::portal::CityPortal;
 use crate::registry::{IdempotencyKey, Kind};
-
-/// Route of files of the page.
-const PAGE: &str = "page";
-
-/// Route of requests for anything else.
-const OTHER: &str = "other";
-
-const STATUS: &str = "/api/status";
-const CODES: &str = "/api/codes";
-const SHEET: &str = "/api/sheet";
-const CERTIFICATE: &str = "/api/certificate";
-
-/// Routes as the log and the metrics name them.
-pub(crate) const ROUTES: [&str; 6] = [STATUS, CODES, SHEET, CERTIFICATE, PAGE, OTHER];
+use crate::route_names::{CERTIFICATE, CODES, OTHER, PAGE, ROUTES, SHEET, STATUS};
 
 /// Header by which the page tells a repeat from a new action.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";

@@ -46,8 +46,8 @@ pub enum TlsError {
     NoKey,
     /// Certificate and key that do not fit each other.
     #[error(
-        "portal.tls: certificate_file and key do not belong together; give the certificate made for \
-         this key first"
+        "portal.tls: certificate_file and key do not belong together; give the certificate made \
+         for this key first"
     )]
     Pair,
 }

@@ -1,5 +1,5 @@
-//! Reasons why the registry gave no answer: a sentence for the citizen, and what the operator has to
-//! change.
+//! Reasons why the registry gave no answer: a sentence for the citizen, and what the operator has
+//! to change.
 
 use std::fmt;
 
@@ -81,7 +81,8 @@ impl RegistryFaultKind {
             }
             Self::ClientCertificate => {
                 "the registry does not accept this portal's certificate: set \
-                 registry.client_certificate to one of an authority in its portal.tls.client_ca_file"
+                 registry.client_certificate to one of an authority in the registry's \
+                 portal.tls.client_ca_file"
             }
             Self::ClientCeiling => {
                 "the registry answers no more requests of this portal in this hour: raise \
@@ -122,19 +123,21 @@ impl RegistryFaultKind {
             Self::ServerCertificate | Self::ClientCertificate => Sentence::new(
                 "Портал не может защищённо связаться с городским реестром. Дело не в ваших данных; \
                  это должен исправить город. Попробуйте позже.",
-                "The portal cannot connect to the city's registry securely. Your details are not the \
-                 cause; the city has to mend it. Try later.",
+                "The portal cannot connect to the city's registry securely. Your details are not \
+                 the cause; the city has to mend it. Try later.",
             ),
             Self::ClientCeiling => Sentence::new(
                 "Сейчас слишком много обращений к порталу. Попробуйте позже.",
                 "Too many people are asking the portal now. Try later.",
             ),
             Self::SubjectCeiling => Sentence::new(
-                "По этому документу за последний час было слишком много запросов. Попробуйте позже.",
+                "По этому документу за последний час было слишком много запросов. Попробуйте \
+                 позже.",
                 "There were too many requests for this document in the last hour. Try later.",
             ),
             Self::Unavailable => Sentence::new(
-                "Городской реестр сейчас не может ответить. Попробуйте ещё раз через несколько минут.",
+                "Городской реестр сейчас не может ответить. Попробуйте ещё раз через несколько \
+                 минут.",
                 "The city's registry cannot answer now. Try again in a few minutes.",
             ),
             Self::Epoch | Self::Refused | Self::Nonsense => Sentence::new(
@@ -190,7 +193,7 @@ impl RegistryFault {
     }
 }
 
-/// What is wrong and what to change, for the operator.
+/// Words for the operator: what is wrong, and what to change.
 impl fmt::Display for RegistryFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.help())?;

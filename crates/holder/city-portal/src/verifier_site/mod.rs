@@ -9,5 +9,4 @@ mod site;
 
 pub use page_folder::PageFolderMistake;
 pub use root::RootMistake;
-pub(crate) use routes::ROUTES;
 pub use site::{VerifierMistake, VerifierSite};

@@ -19,19 +19,9 @@ use super::publication::ListAnswer;
 use super::site::VerifierSite;
 use crate::metrics::count_request;
 use crate::outcome::Outcome;
-
-const ROOT: &str = "/data/root.json";
-const TRUST: &str = "/data/trust.cose";
-const REVOCATIONS: &str = "/data/revocations.cose";
-
-/// Route of files of the page.
-const VERIFIER_PAGE: &str = "verifier-page";
-
-/// Route of requests for anything else.
-const VERIFIER_OTHER: &str = "verifier-other";
-
-/// Routes as the metrics name them.
-pub(crate) const ROUTES: [&str; 5] = [ROOT, TRUST, REVOCATIONS, VERIFIER_PAGE, VERIFIER_OTHER];
+use crate::route_names::{
+    REVOCATIONS, ROOT, TRUST, VERIFIER_OTHER, VERIFIER_PAGE, VERIFIER_ROUTES,
+};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const COSE: HeaderValue = HeaderValue::from_static("application/cose");
@@ -67,7 +57,7 @@ pub(super) fn router(site: Arc<VerifierSite>) -> Router {
 async fn watch(State(site): State<Arc<VerifierSite>>, request: Request, next: Next) -> Response {
     let started = site.clock.elapsed();
     let path = request.uri().path();
-    let data = ROUTES.into_iter().find(|route| *route == path);
+    let data = VERIFIER_ROUTES.into_iter().find(|route| *route == path);
     let is_page = site.page.get(path).is_some();
     let route = data.unwrap_or(if is_page {
         VERIFIER_PAGE

@@ -56,6 +56,7 @@ async fn the_codes_are_those_of_today_and_the_order_discloses_what_was_chosen() 
     let portal = Portal::over(&double).await;
     let answer = post(portal.port, "/api/codes", &citizen()).await.json();
     assert_eq!(answer["outcome"], "codes");
+    assert_eq!(answer["zone"], "Europe/Moscow");
     let codes = answer["codes"].as_array().unwrap();
     assert_eq!(codes.len(), 2);
     assert_ne!(codes[0]["svg"], codes[1]["svg"]);

@@ -62,8 +62,13 @@ impl Answer {
 
 /// Posts as the portal's own page does.
 pub(crate) async fn post(port: u16, path: &str, body: &Value) -> Answer {
-    let body = body.to_string();
     let key = if path == "/api/codes" { KEY } else { OTHER_KEY };
+    post_under(port, path, body, key).await
+}
+
+/// The same under a key.
+pub(crate) async fn post_under(port: u16, path: &str, body: &Value, key: &str) -> Answer {
+    let body = body.to_string();
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n\
          Sec-Fetch-Site: same-origin\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\

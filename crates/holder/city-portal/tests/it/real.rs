@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::browser::{citizen, get, post, within_patience};
+use crate::browser::{citizen, get, post, post_under, within_patience};
 use crate::program::{Portal, configured};
 
 /// Program of the registry, beside the portal's own.
@@ -67,9 +67,10 @@ async fn a_citizen_without_facts_is_told_so_by_the_registry_itself() {
     let refused = post(portal.port, "/api/sheet", &foreign).await.json();
     assert_eq!(refused["outcome"], "refused", "{refused}");
     // A registry without certificates refuses the form; one with them has no fact.
-    let none = post(portal.port, "/api/certificate", &certificate("test"))
-        .await
-        .json();
+    let asked = Value::from_iter([("kind", json!("test")), ("citizen", foreign)]);
+    let other = "3f2504e0-4f89-41d3-9a0c-0305e82c3303";
+    let none = post_under(portal.port, "/api/certificate", &asked, other).await;
+    let none = none.json();
     let told = [&none["outcome"], &none["code"]];
     assert!(
         told == [&json!("refused"), &json!(null)]

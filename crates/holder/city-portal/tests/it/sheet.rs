@@ -56,7 +56,7 @@ struct Picture {
 impl Picture {
     fn read(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap();
-        let mut fields = bytes.splitn(4, |byte| byte.is_ascii_whitespace());
+        let mut fields = bytes.splitn(4, u8::is_ascii_whitespace);
         let mut number = || {
             let field = String::from_utf8(fields.next().unwrap().to_vec()).unwrap();
             field.parse::<usize>().unwrap_or_default()
