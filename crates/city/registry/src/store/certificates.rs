@@ -1,5 +1,5 @@
-//! Statements about certificates that were issued, and about passes under random ids, for both kinds
-//! of database.
+//! Statements about certificates that were issued, and about passes under random ids, for both
+//! kinds of database.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

@@ -28,7 +28,7 @@ pub enum Certified {
     Certificate(Strip),
     /// No certificate, and why.
     Refused(NoCertificate),
-    /// As many certificates of this statement as may be were issued before.
+    /// Number of certificates of this statement is at its limit: no further one is issued.
     Exhausted,
 }
 
