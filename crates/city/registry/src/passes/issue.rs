@@ -105,7 +105,7 @@ impl Passes {
         let keys: Vec<PassKey> = windows.iter().map(|window| key_of(name, *window)).collect();
         let store = &self.reader.store;
         let counted = if self.settings.individual_revocation {
-            store.count_passes(&keys, strips).await?
+            store.count_passes(&keys, strips, now).await?
         } else {
             store.count_random_passes(&keys, strips).await?
         };

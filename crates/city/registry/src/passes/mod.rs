@@ -17,6 +17,7 @@ mod settings;
 use chrono::{DateTime, Utc};
 use contract::Pseudonym;
 use eligibility::{Eligibility, Rules, evaluate};
+use parking_lot::Mutex;
 
 use crate::reader::Reader;
 use crate::store::StoreError;
@@ -26,7 +27,7 @@ pub use config::{KeyProduct, MAX_STRIPS_PER_DAY, PassKeyConfig, PassesConfig};
 pub use error::PassError;
 pub use issue::{Issued, Strip};
 pub use keys::{DatedKey, PassKeys, PassKeysError};
-pub use publish::Publication;
+pub use publish::{Publication, WHOLE_LOOK_EVERY};
 pub use roll_over::{ASKED_FOR, KeyState, KeyTimes};
 pub use settings::{MAX_CERTIFICATE_DAYS, MOST_PER_WINDOW, PassSettings};
 
@@ -51,6 +52,8 @@ pub struct Passes {
     rules: Rules,
     keys: PassKeys,
     settings: PassSettings,
+    /// Time at which everything was last looked at; `None` where that is still to be done.
+    looked_at_all: Mutex<Option<DateTime<Utc>>>,
 }
 
 impl Passes {
@@ -62,6 +65,7 @@ impl Passes {
             rules,
             keys,
             settings,
+            looked_at_all: Mutex::new(None),
         }
     }
 
