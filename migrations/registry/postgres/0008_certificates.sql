@@ -11,6 +11,7 @@ CREATE TABLE certificate_count (
     PRIMARY KEY (name, content)
 );
 CREATE INDEX certificate_count_ends_at ON certificate_count (ends_at);
+CREATE INDEX certificate_count_ended ON certificate_count (name, content) WHERE ended > 0;
 
 -- Passes that were issued under random ids, which nobody can compute: only their number, so that it has a ceiling.
 CREATE TABLE random_pass_count (

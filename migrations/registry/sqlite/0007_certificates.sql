@@ -8,6 +8,7 @@ CREATE TABLE certificate_count (
     PRIMARY KEY (name, content)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX certificate_count_ends_at ON certificate_count (ends_at);
+CREATE INDEX certificate_count_ended ON certificate_count (name, content) WHERE ended > 0;
 
 CREATE TABLE random_pass_count (
     name      BLOB    NOT NULL CHECK (length(name) = 32),

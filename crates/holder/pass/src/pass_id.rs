@@ -88,8 +88,9 @@ impl PassIdKey {
         self.keyed(subject, window.start(), number)
     }
 
-    /// Digest of what a certificate of a subject states, for the registry's counts: HMAC-SHA-256(key,
-    /// content domain 0 subject length subject statement); the length has 8 bytes, big-endian.
+    /// Digest of what a certificate of a subject states, for the registry's counts:
+    /// HMAC-SHA-256(key, content domain 0 subject length subject statement); the length has 8
+    /// bytes, big-endian.
     #[must_use]
     pub fn certificate_content(&self, subject: &[u8], statement: &[u8]) -> [u8; 32] {
         let length = u64::try_from(subject.len()).unwrap_or(u64::MAX);

@@ -249,6 +249,6 @@ fn covered_days(basis: &Basis<'_>) -> Option<DayRange> {
     let claims = claims(basis.period, &basis.history).into_iter();
     let counting = claims
         .filter(|claim| ROUTES.contains(&claim.route) && !basis.suspends(claim.route))
-        .filter_map(|claim| range_of(&claim).within(basis.from_today()));
+        .filter_map(|claim| range_of(&claim).within(basis.days_ahead()));
     joined(counting.collect()).into_iter().next()
 }

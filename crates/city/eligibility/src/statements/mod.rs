@@ -112,7 +112,7 @@ impl<'a> Basis<'a> {
     }
 
     /// Every day from today on.
-    const fn from_today(&self) -> DayRange {
+    const fn days_ahead(&self) -> DayRange {
         DayRange {
             from: self.today,
             until: NaiveDate::MAX,

@@ -76,7 +76,7 @@ fn counted(facts: &[Fact], on: &str) -> (u8, u8) {
 #[test]
 fn doses_are_counted_by_their_dates_and_not_by_their_numbers() {
     let first = sputnik("2022-03-01");
-    assert_eq!(counted(&[first.clone()], "2022-03-01"), (1, 2));
+    assert_eq!(counted(std::slice::from_ref(&first), "2022-03-01"), (1, 2));
     // Recorded as another first one.
     let second = sputnik("2022-03-22");
     let both = [second, first];
@@ -108,7 +108,7 @@ fn one_dose_that_two_clinics_recorded_is_one() {
 #[test]
 fn a_dose_beyond_a_series_of_one_is_two_of_one() {
     let first = dose(Vaccine::Jcovden, "2022-03-01");
-    assert_eq!(counted(&[first.clone()], "2022-04-01"), (1, 1));
+    assert_eq!(counted(std::slice::from_ref(&first), "2022-04-01"), (1, 1));
     let facts = [first, dose(Vaccine::Comirnaty, "2022-07-01")];
     assert_eq!(counted(&facts, "2022-07-01"), (2, 1));
     let facts = [facts.as_slice(), &[dose(Vaccine::Comirnaty, "2022-12-01")]].concat();
@@ -118,7 +118,7 @@ fn a_dose_beyond_a_series_of_one_is_two_of_one() {
 #[test]
 fn sputnik_light_is_a_series_of_one_or_the_first_of_two() {
     let light = dose(Vaccine::SputnikLight, "2022-03-01");
-    assert_eq!(counted(&[light.clone()], "2022-03-01"), (1, 1));
+    assert_eq!(counted(std::slice::from_ref(&light), "2022-03-01"), (1, 1));
     let soon = [light.clone(), sputnik("2022-03-22")];
     assert_eq!(counted(&soon, "2022-03-22"), (2, 2));
     let late = [light.clone(), sputnik("2022-05-30")];

@@ -21,7 +21,7 @@ pub enum PassError {
          next key days before the present one's end"
     )]
     NoKey {
-        /// What would be signed.
+        /// Product that would be signed.
         product: &'static str,
     },
     /// No key signs certificates now, or it ends before the certificate would begin.

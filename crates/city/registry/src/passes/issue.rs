@@ -28,7 +28,7 @@ pub enum Issued {
     Strips(Vec<Strip>),
     /// No strip, and why.
     Refused(Vec<Reason>),
-    /// As many strips as may be were issued for these days before.
+    /// Number of strips for these days is at its limit: no further ones are issued.
     Exhausted,
 }
 

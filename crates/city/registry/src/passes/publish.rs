@@ -8,6 +8,7 @@ use pass::revocation::{Delta, Edition, EndedPass, RevocationList, RevocationPayl
 use pass::trust::{TrustBundle, sign_revocations};
 use pass::window::{Coverage, Window};
 
+use super::certificates::certificates_of;
 use super::person::Person;
 use super::settings::MOST_PER_WINDOW;
 use super::{PassError, Passes};
@@ -82,9 +83,7 @@ impl Passes {
         }
         newly_ended += self.look_at_marked(now).await?;
         let mut ended = self.all_ended(now).await?;
-        let certificates = self.end_certificates(now).await?;
-        ended.extend(certificates.ended);
-        newly_ended += certificates.newly_ended;
+        ended.extend(self.all_ended_certificates(now).await?);
         Ok(Sweep { ended, newly_ended })
     }
 
@@ -138,38 +137,41 @@ impl Passes {
         }
         let store = &self.reader.store;
         let open = store.open_passes(names, now).await?;
+        let open_certificates = store.open_certificates(names, now).await?;
         let mut uncarried = Vec::new();
+        let mut uncarried_certificates = Vec::new();
         for name in names {
+            let person = Person::by_name(&self.reader, *name).await?;
             // Sorted by name.
             let begin = open.partition_point(|count| count.key.name < *name);
             let end = open.partition_point(|count| count.key.name <= *name);
-            uncarried.extend(self.judge_name(*name, &open[begin..end], now).await?);
+            uncarried.extend(self.uncarried(&person, &open[begin..end], now));
+            let certificates = certificates_of(&open_certificates, name);
+            let uncarried = self.uncarried_certificates(&person, certificates, now);
+            uncarried_certificates.extend(uncarried);
         }
+        let ended_certificates = self.end_certificates(uncarried_certificates).await?;
         if uncarried.is_empty() {
-            return Ok(0);
+            return Ok(ended_certificates);
         }
         let newly_ended = uncarried.iter().map(|count| count.issued - count.ended);
-        let newly_ended = newly_ended.map(u64::from).sum();
+        let newly_ended: u64 = newly_ended.map(u64::from).sum();
         for count in &mut uncarried {
             count.ended = count.issued;
         }
         store.end_passes(&uncarried).await?;
-        Ok(newly_ended)
+        Ok(newly_ended + ended_certificates)
     }
 
-    /// Judges everything that was issued for one name; returns those of its counts that are not
-    /// carried any more.
-    async fn judge_name(
-        &self,
-        name: NameValue,
-        open: &[PassCount],
-        now: DateTime<Utc>,
-    ) -> Result<Vec<PassCount>, StoreError> {
-        let coverage = self.coverage_of(name, now).await?;
+    /// Judges the passes of one name; returns those of its counts that are not carried any more.
+    fn uncarried(&self, person: &Person, open: &[PassCount], now: DateTime<Utc>) -> Vec<PassCount> {
+        let eligibility = evaluate(&self.rules, person.evidence(), now);
+        // Time that is covered, from the beginning of today on.
+        let coverage = self.coverage(&eligibility);
         let uncarried = open
             .iter()
             .filter(|count| !self.is_carried(&count.key, &coverage, now));
-        Ok(uncarried.copied().collect())
+        uncarried.copied().collect()
     }
 
     /// Reads all passes that have ended and whose window is not over.
@@ -184,17 +186,6 @@ impl Passes {
             after = last.key;
             ended.extend(counts.iter().flat_map(|count| self.ended(count)));
         }
-    }
-
-    /// Time that the facts of the person behind a name cover, from the beginning of today on.
-    async fn coverage_of(
-        &self,
-        name: NameValue,
-        now: DateTime<Utc>,
-    ) -> Result<Coverage, StoreError> {
-        let person = Person::by_name(&self.reader, name).await?;
-        let eligibility = evaluate(&self.rules, person.evidence(), now);
-        Ok(self.coverage(&eligibility))
     }
 
     /// Returns whether what is left of the window is covered.

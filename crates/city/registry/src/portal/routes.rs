@@ -120,8 +120,8 @@ async fn eligibility(
     Ok(json(encode(&answer)?, Outcome::Answered))
 }
 
-/// Issues strips, or a certificate, for a person. A repeat with the same Idempotency-Key and body within 15 minutes
-/// gets the same answer.
+/// Issues strips, or a certificate, for a person. A repeat with the same Idempotency-Key and body
+/// within 15 minutes gets the same answer.
 #[utoipa::path(
     post,
     path = "/v1/passes",
@@ -132,7 +132,8 @@ async fn eligibility(
          max_length = 64),
     ),
     responses(
-        (status = 200, description = "Strips or a certificate, or why there are none", body = PassesAnswer),
+        (status = 200, description = "Strips or a certificate, or why there are none",
+         body = PassesAnswer),
         (status = "4XX", description = "The request has to be changed, is in hand or has the \
          Idempotency-Key of another (409), or is one too many (429)",
          body = ProblemBody, content_type = "application/problem+json"),

@@ -1,5 +1,5 @@
-//! Statements about certificates that were issued, and about passes under random ids, for both kinds
-//! of database.
+//! Statements about certificates that were issued, and about passes under random ids, for both
+//! kinds of database.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -45,7 +45,7 @@ where
     i32: Decode<'r, R::Database> + Type<R::Database>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
 {
-    /// Reads the columns in the order of `OPEN_CERTIFICATES`.
+    /// Reads the columns in the order of `ENDED_CERTIFICATES`.
     fn from_row(row: &'r R) -> Result<Self, Error> {
         let digest = |index: usize| {
             let bytes: Vec<u8> = row.try_get(index)?;
@@ -75,11 +75,26 @@ pub(super) const COUNT_CERTIFICATE: &str =
     WHERE certificate_count.issued < $4
     RETURNING issued";
 
-/// Counts of certificates that end after `$1`, at most `$4`, in the order of their keys, from after
-/// the key `$2`, `$3` on.
-pub(super) const OPEN_CERTIFICATES: &str =
+/// Marks a name, whose certificates have to be judged.
+pub(super) const MARK_NAME: &str = "INSERT INTO pass_mark (made_at, name) VALUES ($1, $2)";
+
+/// Counts of certificates of names that have not all ended and that end after `$2`.
+macro_rules! open_certificates {
+    ($is_one_of:literal) => {
+        concat!(
+            "SELECT name, content, ends_at, issued, ended FROM certificate_count WHERE name ",
+            $is_one_of,
+            " AND ends_at > $2 AND ended < issued ORDER BY name, content"
+        )
+    };
+}
+pub(super) use open_certificates;
+
+/// Counts of certificates of which some have ended and that end after `$1`, at most `$4`, in the
+/// order of their keys, from after the key `$2`, `$3` on.
+pub(super) const ENDED_CERTIFICATES: &str =
     "SELECT name, content, ends_at, issued, ended FROM certificate_count
-    WHERE ends_at > $1 AND (name, content) > ($2, $3)
+    WHERE ended > 0 AND ends_at > $1 AND (name, content) > ($2, $3)
     ORDER BY name, content LIMIT $4";
 
 /// Ends the first `$3` certificates of a name and a content. Those that have ended stay so.
@@ -104,17 +119,28 @@ pub(super) const PRUNE_RANDOM_PASSES: &str = "DELETE FROM random_pass_count WHER
 /// Counts of certificates, and of passes under random ids.
 #[async_trait]
 pub(super) trait IssueCounts {
-    /// Counts one more certificate that ends at a time, if there are fewer than `most`; returns how
-    /// many there were before, `None` where there are as many.
+    /// Counts one more certificate that ends at a time, if there are fewer than `most`, and marks
+    /// its name, in one transaction; returns how many there were before, `None` where there are as
+    /// many.
     async fn count_certificate(
         &self,
         key: &CertificateKey,
         ends_at: i64,
         most: u32,
+        now: DateTime<Utc>,
     ) -> Result<Option<u32>, Error>;
 
-    /// Counts of certificates that end after `now`, sorted by key, after a key, at most `limit`.
+    /// Counts of certificates of these names that have not all ended and that end after `now`,
+    /// sorted by key.
     async fn open_certificates(
+        &self,
+        names: &[NameValue],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<CertificateCount>, Error>;
+
+    /// Counts of certificates of which some have ended and that end after `now`, sorted by key,
+    /// after a key, at most `limit`.
+    async fn ended_certificates(
         &self,
         after: &CertificateKey,
         limit: i64,
@@ -133,9 +159,10 @@ pub(super) trait IssueCounts {
     async fn prune_issue_counts(&self, before: DateTime<Utc>) -> Result<(), Error>;
 }
 
-/// Implements [`IssueCounts`] for a store with these pools.
+/// Implements [`IssueCounts`] for a store with these pools. `$digests` makes a set of names into what
+/// the condition `$is_one_of` of a statement binds.
 macro_rules! issue_counts {
-    ($store:ty, $writer:ident, $reader:ident) => {
+    ($store:ty, $writer:ident, $reader:ident, $digests:path, $is_one_of:literal) => {
         #[async_trait]
         impl $crate::store::certificates::IssueCounts for $store {
             async fn count_certificate(
@@ -143,25 +170,46 @@ macro_rules! issue_counts {
                 key: &$crate::store::CertificateKey,
                 ends_at: i64,
                 most: u32,
+                now: DateTime<Utc>,
             ) -> Result<Option<u32>, Error> {
+                let mut transaction = self.$writer.begin().await?;
+                sqlx::query($crate::store::certificates::MARK_NAME)
+                    .bind(now.timestamp())
+                    .bind(&key.name[..])
+                    .execute(&mut *transaction)
+                    .await?;
                 let issued: Option<i32> =
                     sqlx::query_scalar($crate::store::certificates::COUNT_CERTIFICATE)
                         .bind(&key.name[..])
                         .bind(&key.content[..])
                         .bind(ends_at)
                         .bind(i32::try_from(most).unwrap_or(i32::MAX))
-                        .fetch_optional(&self.$writer)
+                        .fetch_optional(&mut *transaction)
                         .await?;
+                transaction.commit().await?;
                 Ok(issued.map(|issued| issued.saturating_sub(1).unsigned_abs()))
             }
 
             async fn open_certificates(
                 &self,
+                names: &[$crate::store::NameValue],
+                now: DateTime<Utc>,
+            ) -> Result<Vec<$crate::store::CertificateCount>, Error> {
+                let open = $crate::store::certificates::open_certificates!($is_one_of);
+                sqlx::query_as(open)
+                    .bind($digests(names))
+                    .bind(now.timestamp())
+                    .fetch_all(&self.$reader)
+                    .await
+            }
+
+            async fn ended_certificates(
+                &self,
                 after: &$crate::store::CertificateKey,
                 limit: i64,
                 now: DateTime<Utc>,
             ) -> Result<Vec<$crate::store::CertificateCount>, Error> {
-                sqlx::query_as($crate::store::certificates::OPEN_CERTIFICATES)
+                sqlx::query_as($crate::store::certificates::ENDED_CERTIFICATES)
                     .bind(now.timestamp())
                     .bind(&after.name[..])
                     .bind(&after.content[..])
@@ -225,28 +273,38 @@ macro_rules! issue_counts {
 pub(super) use issue_counts;
 
 impl Store {
-    /// Counts one more certificate that ends at a time, if there are fewer than `most`; returns how
-    /// many there were before, `None` where there are as many.
+    /// Counts one more certificate that ends at a time, if there are fewer than `most`, and marks its
+    /// name; returns how many there were before, `None` where there are as many.
     pub(crate) async fn count_certificate(
         &self,
         key: &CertificateKey,
         ends_at: DateTime<Utc>,
         most: u32,
+        now: DateTime<Utc>,
     ) -> Result<Option<u32>, StoreError> {
-        let counting = self
-            .backend
-            .count_certificate(key, ends_at.timestamp(), most);
-        in_time(counting).await
+        let ends_at = ends_at.timestamp();
+        in_time(self.backend.count_certificate(key, ends_at, most, now)).await
     }
 
-    /// Counts of certificates that end after `now`, sorted by key, after a key, at most `limit`.
+    /// Counts of certificates of these names that have not all ended and that end after `now`,
+    /// sorted by key.
     pub(crate) async fn open_certificates(
+        &self,
+        names: &[NameValue],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<CertificateCount>, StoreError> {
+        in_time(self.backend.open_certificates(names, now)).await
+    }
+
+    /// Counts of certificates of which some have ended and that end after `now`, sorted by key,
+    /// after a key, at most `limit`.
+    pub(crate) async fn ended_certificates(
         &self,
         after: &CertificateKey,
         limit: u32,
         now: DateTime<Utc>,
     ) -> Result<Vec<CertificateCount>, StoreError> {
-        in_time(self.backend.open_certificates(after, limit.into(), now)).await
+        in_time(self.backend.ended_certificates(after, limit.into(), now)).await
     }
 
     /// Ends so many of the first certificates of each key.

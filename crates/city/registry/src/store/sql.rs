@@ -43,10 +43,15 @@ macro_rules! count_passes {
 }
 pub(super) use count_passes;
 
-/// Names for which passes were issued that have not ended, from after the name `$1` on, with a
-/// window that ends after `$2`; at most `$3`.
-pub(super) const OPEN_NAMES: &str = "SELECT DISTINCT name FROM pass_count
-    WHERE name > $1 AND ends_at > $2 AND ended < issued ORDER BY name LIMIT $3";
+/// Names for which passes or certificates were issued that have not ended, from after the name `$1`
+/// on, and that end after `$2`; at most `$3`.
+pub(super) const OPEN_NAMES: &str = "SELECT name FROM (
+        SELECT DISTINCT name FROM pass_count
+        WHERE name > $1 AND ends_at > $2 AND ended < issued ORDER BY name LIMIT $3) AS p
+    UNION SELECT name FROM (
+        SELECT DISTINCT name FROM certificate_count
+        WHERE name > $1 AND ends_at > $2 AND ended < issued ORDER BY name LIMIT $3) AS c
+    ORDER BY name LIMIT $3";
 
 /// Counts of passes of which some have ended and whose window ends after `$1`, at most `$5`, in the
 /// order of their keys, from after the key `$2`, `$3`, `$4` on.

@@ -3,16 +3,17 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use contract::{Fact, FactKind, Pseudonym, Scheme, TestCode, TestResult, Vaccine};
 use eligibility::NoCertificate;
-use pass::Product;
 use pass::claims::Claims;
 use pass::container::{Envelope, from_text};
 use pass::hcert::{Entry, HcertClaims};
 use pass::holder::{BirthDate, HolderAttributes, Initial};
+use pass::revocation::Tag;
 use pass::verify::{Reason as Fault, Verdict};
-use registry::passes::{Certified, PassError, PassSettings, Passes, Strip};
+use pass::{PassId, Product};
+use registry::passes::{Certified, Issued, PassError, PassSettings, Passes, Publication, Strip};
 
 use crate::passes::{
-    is_valid, long, now, passes, passes_by, settings, snils, store, verdict, worlds,
+    is_valid, long, now, passes, passes_by, settings, snils, store, strips, verdict, worlds,
 };
 use crate::world::{World, asserted, asserted_of, negative, pseudonym, recovery, withdrawn};
 
@@ -67,6 +68,25 @@ fn claims(certificate: &Strip) -> HcertClaims {
         Claims::Hcert(claims) => claims,
         Claims::City(_) => panic!("a strip"),
     }
+}
+
+/// Id of a strip or a certificate.
+fn id(pass: &Strip) -> PassId {
+    let envelope = Envelope::open_es256(&from_text(&pass.text).unwrap()).unwrap();
+    Claims::decode(&envelope.payload).unwrap().id()
+}
+
+fn is_listed(published: &Publication, pass: &Strip) -> bool {
+    published.list.tags().contains(Tag::of_pass(id(pass).0))
+}
+
+/// Issue of passes whose ids are random and forgotten.
+fn not_revocable(world: &World) -> Passes {
+    let settings = PassSettings {
+        individual_revocation: false,
+        ..settings()
+    };
+    passes_by(world, &Product::ALL, long(), settings)
 }
 
 fn counted(certificate: &Strip) -> (u8, u8, String) {
@@ -323,7 +343,7 @@ async fn a_certificate_ends_with_its_key_and_without_one_nobody_gets_any() {
     }
     // Strips do not need it.
     let strips = without.issue_days(&snils(1), holder(), now()).await;
-    assert!(matches!(strips, Ok(registry::passes::Issued::Strips(_))));
+    assert!(matches!(strips, Ok(Issued::Strips(_))));
     let days = PassSettings {
         certificate_days: 1,
         ..settings()
@@ -331,4 +351,110 @@ async fn a_certificate_ends_with_its_key_and_without_one_nobody_gets_any() {
     let one_day = passes_by(&world, &Product::ALL, long(), days);
     let issued = certificate(&one_day, 1, FactKind::Recovery).await;
     assert_eq!(issued.window.end(), time("2021-07-01T21:00:00Z"));
+}
+
+#[tokio::test]
+async fn without_individual_revocation_ids_are_random_and_nothing_is_ended() {
+    let (_postgres, worlds) = worlds().await;
+    for mut world in worlds {
+        let fact = || recovery(None, "2021-06-01");
+        store(&mut world, &[asserted(1, 1, 1, fact())]).await;
+        let passes = not_revocable(&world);
+        let first = strips(&passes, &snils(1)).await;
+        let certified = certificate(&passes, 1, FactKind::Recovery).await;
+        // A database without the counts, and the same numbers: by a key the ids would be the same.
+        let mut other = World::small().await;
+        store(&mut other, &[asserted(1, 1, 1, fact())]).await;
+        let again = not_revocable(&other);
+        assert_ne!(id(&first[0]), id(&strips(&again, &snils(1)).await[0]));
+
+        store(&mut world, &[withdrawn(1, 2, FactKind::Recovery)]).await;
+        let published = passes.publish(now()).await.unwrap();
+        assert_eq!((published.newly_ended, published.ended), (0, 0));
+        for pass in [&first[0], &certified] {
+            assert!(is_valid(&verdict(&passes, &published, pass, now())));
+        }
+        // The list is empty, signed and as new as any.
+        assert_eq!(published.list.edition().issued_at(), now());
+        assert!(published.list.tags().is_empty());
+        let later = now() + TimeDelta::hours(2);
+        let newer = passes.publish(later).await.unwrap();
+        assert!(newer.sequence > published.sequence);
+    }
+}
+
+#[tokio::test]
+async fn without_individual_revocation_passes_are_counted_all_the_same() {
+    let (_postgres, worlds) = worlds().await;
+    for mut world in worlds {
+        let fact = asserted(1, 1, 1, recovery(None, "2021-06-01"));
+        store(&mut world, &[fact]).await;
+        let passes = not_revocable(&world);
+        let mut issued = Vec::new();
+        for _ in 0..3 {
+            issued.push(strips(&passes, &snils(1)).await.len());
+        }
+        // Of each of the four days five.
+        assert_eq!(issued, [8, 8, 4]);
+        let beyond = passes.issue_days(&snils(1), holder(), now()).await.unwrap();
+        assert_eq!(beyond, Issued::Exhausted);
+        for _ in 0..5 {
+            certificate(&passes, 1, FactKind::Recovery).await;
+        }
+        let beyond = asked(&passes, &snils(1), FactKind::Recovery, now()).await;
+        assert_eq!(beyond, Certified::Exhausted);
+        // A day after the windows are over their counts are gone.
+        let later = now() + TimeDelta::days(40);
+        passes.publish(later).await.unwrap();
+        let again = asked(&passes, &snils(1), FactKind::Recovery, later).await;
+        assert!(matches!(again, Certified::Certificate(_)), "{again:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_issued_while_passes_could_be_ended_still_can_after_the_switch() {
+    let (_postgres, worlds) = worlds().await;
+    for mut world in worlds {
+        let facts = [
+            asserted(1, 1, 1, recovery(None, "2021-06-01")),
+            asserted(2, 1, 2, recovery(None, "2021-06-01")),
+        ];
+        store(&mut world, &facts).await;
+        let on = passes(&world, long());
+        let ended_before = strips(&on, &snils(1)).await;
+        let ends_after = strips(&on, &snils(2)).await;
+        let certified = certificate(&on, 2, FactKind::Recovery).await;
+        store(&mut world, &[withdrawn(1, 2, FactKind::Recovery)]).await;
+        assert_eq!(on.publish(now()).await.unwrap().ended, 8);
+
+        let off = not_revocable(&world);
+        let random = strips(&off, &snils(2)).await;
+        store(&mut world, &[withdrawn(2, 2, FactKind::Recovery)]).await;
+        let published = off.publish(now()).await.unwrap();
+        assert_eq!((published.newly_ended, published.ended), (9, 17));
+        for pass in [&ended_before[0], &ends_after[7], &certified] {
+            assert!(is_listed(&published, pass));
+        }
+        assert!(!random.iter().any(|pass| is_listed(&published, pass)));
+        // They leave the list when their time is over: strips after four days, the certificate later.
+        let days = now() + TimeDelta::days(4);
+        assert_eq!(off.publish(days).await.unwrap().ended, 1);
+        let ends = certified.window.end();
+        assert_eq!(off.publish(ends).await.unwrap().ended, 0);
+    }
+}
+
+#[tokio::test]
+async fn after_the_switch_back_new_passes_can_be_ended() {
+    let mut world = World::small().await;
+    let fact = asserted(1, 1, 1, recovery(None, "2021-06-01"));
+    store(&mut world, &[fact]).await;
+    let random = strips(&not_revocable(&world), &snils(1)).await;
+    let on = passes(&world, long());
+    let derived = strips(&on, &snils(1)).await;
+    store(&mut world, &[withdrawn(1, 2, FactKind::Recovery)]).await;
+    let published = on.publish(now()).await.unwrap();
+    assert_eq!(published.ended, 8);
+    assert!(derived.iter().all(|pass| is_listed(&published, pass)));
+    assert!(!random.iter().any(|pass| is_listed(&published, pass)));
 }

@@ -21,7 +21,7 @@ const DATE: &str = "%Y-%m-%d";
 const TIME: &str = "%Y-%m-%dT%H:%M:%SZ";
 const A_DATE: &str = "a date YYYY-MM-DD";
 
-/// What a certificate states.
+/// Statement of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A vaccination.

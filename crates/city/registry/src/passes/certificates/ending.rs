@@ -7,77 +7,79 @@ use eligibility::{Evidence, Statement, carried_statements};
 use pass::revocation::{EndedPass, Tag};
 
 use super::entry::statement_text;
+use crate::passes::Passes;
 use crate::passes::person::Person;
 use crate::passes::settings::MOST_PER_WINDOW;
-use crate::passes::{PassError, Passes};
 use crate::store::{CertificateCount, CertificateKey, NameValue, StoreError};
 
-/// Number of counts that are looked at between two writes.
+/// Number of counts that are read at once.
 const CHUNK: u32 = 1000;
 
-/// Certificates that have ended and would still hold.
-#[derive(Debug, Default)]
-pub(in crate::passes) struct EndedCertificates {
-    /// Certificates, all of them.
-    pub ended: Vec<EndedPass>,
-    /// Number of those that this look ended.
-    pub newly_ended: u64,
+/// Counts of one name, of those of several that are sorted by it.
+pub(in crate::passes) fn certificates_of<'a>(
+    counts: &'a [CertificateCount],
+    name: &NameValue,
+) -> &'a [CertificateCount] {
+    let begin = counts.partition_point(|count| count.key.name < *name);
+    let end = counts.partition_point(|count| count.key.name <= *name);
+    &counts[begin..end]
 }
 
 impl Passes {
-    /// Ends the certificates that are not carried any more, and returns all that have ended.
+    /// Judges the certificates of one name; returns those of its counts that its person's facts do
+    /// not carry any more.
+    pub(in crate::passes) fn uncarried_certificates(
+        &self,
+        person: &Person,
+        counts: &[CertificateCount],
+        now: DateTime<Utc>,
+    ) -> Vec<CertificateCount> {
+        let Some(first) = counts.first() else {
+            return Vec::new();
+        };
+        let contents = self.contents_of(&first.key.name, person.evidence(), now);
+        let is_carried = |count: &CertificateCount| contents.contains(&count.key.content);
+        let uncarried = counts.iter().filter(|count| !is_carried(count));
+        uncarried.copied().collect()
+    }
+
+    /// Ends certificates that are not carried any more; returns how many that are.
     pub(in crate::passes) async fn end_certificates(
         &self,
+        mut uncarried: Vec<CertificateCount>,
+    ) -> Result<u64, StoreError> {
+        if uncarried.is_empty() {
+            return Ok(0);
+        }
+        let mut newly_ended = 0;
+        for count in &mut uncarried {
+            newly_ended += u64::from(count.issued - count.ended);
+            count.ended = count.issued;
+        }
+        self.reader.store.end_certificates(&uncarried).await?;
+        Ok(newly_ended)
+    }
+
+    /// Reads all certificates that have ended and have not expired.
+    pub(in crate::passes) async fn all_ended_certificates(
+        &self,
         now: DateTime<Utc>,
-    ) -> Result<EndedCertificates, PassError> {
+    ) -> Result<Vec<EndedPass>, StoreError> {
         let store = &self.reader.store;
-        let mut found = EndedCertificates::default();
+        let mut ended = Vec::new();
         let mut after = CertificateKey::FIRST;
         loop {
-            let mut counts = store.open_certificates(&after, CHUNK, now).await?;
+            let counts = store.ended_certificates(&after, CHUNK, now).await?;
             let Some(last) = counts.last() else {
-                return Ok(found);
+                return Ok(ended);
             };
             after = last.key;
-            // The certificates of one name come one after another.
-            for counts in counts.chunk_by_mut(|one, next| one.key.name == next.key.name) {
-                found.newly_ended += self.end_certificates_of(counts, now).await?;
-            }
-            found.ended.extend(
+            ended.extend(
                 counts
                     .iter()
                     .flat_map(|count| self.ended_certificates(count)),
             );
         }
-    }
-
-    /// Ends those of a name's certificates that its person's facts do not carry any more; returns
-    /// their number. All counts are of one name.
-    async fn end_certificates_of(
-        &self,
-        counts: &mut [CertificateCount],
-        now: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
-        let mut open = counts.iter().filter(|count| count.ended < count.issued);
-        let Some(name) = open.next().map(|count| count.key.name) else {
-            return Ok(0);
-        };
-        let person = Person::by_name(&self.reader, name).await?;
-        let contents = self.contents_of(&name, person.evidence(), now);
-        let mut changed = Vec::new();
-        let mut newly_ended = 0;
-        for count in counts {
-            if count.ended == count.issued || contents.contains(&count.key.content) {
-                continue;
-            }
-            newly_ended += u64::from(count.issued - count.ended);
-            count.ended = count.issued;
-            changed.push(*count);
-        }
-        if !changed.is_empty() {
-            self.reader.store.end_certificates(&changed).await?;
-        }
-        Ok(newly_ended)
     }
 
     /// Contents of the certificates that a name's facts carry.

@@ -21,6 +21,8 @@ use super::person::Person;
 use super::{PassError, Passes, Strip};
 use crate::store::{CertificateKey, NameValue, PassKey};
 
+pub(super) use ending::certificates_of;
+
 /// Answer to a request for a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Certified {
@@ -28,7 +30,7 @@ pub enum Certified {
     Certificate(Strip),
     /// No certificate, and why.
     Refused(NoCertificate),
-    /// As many certificates of this statement as may be were issued before.
+    /// Number of certificates of this statement is at its limit: no further one is issued.
     Exhausted,
 }
 
@@ -60,7 +62,7 @@ impl Passes {
         let Some(window) = self.window_of_certificate(&found, key)? else {
             return Err(PassError::NoCertificateKey);
         };
-        let Some(id) = self.count_certificate(name, &found, window).await? else {
+        let Some(id) = self.count_certificate(name, &found, window, now).await? else {
             return Ok(Certified::Exhausted);
         };
         let claims = self.claims(entry, holder, window, id);
@@ -90,6 +92,7 @@ impl Passes {
         name: NameValue,
         found: &Certifiable,
         window: Window,
+        now: DateTime<Utc>,
     ) -> Result<Option<PassId>, PassError> {
         let most = self.settings.most();
         if !self.settings.individual_revocation {
@@ -104,11 +107,10 @@ impl Passes {
         }
         let content = self.content_of(&name, &found.statement);
         let key = CertificateKey { name, content };
-        let counting = self
-            .reader
-            .store
-            .count_certificate(&key, window.end(), most);
-        let number = counting.await?;
+        let store = &self.reader.store;
+        let number = store
+            .count_certificate(&key, window.end(), most, now)
+            .await?;
         let id = |number| self.keys.ids.certificate_id(&name, &content, number);
         Ok(number.map(id))
     }

@@ -137,7 +137,7 @@ impl PostgresStore {
     }
 }
 
-issue_counts!(PostgresStore, pool, pool);
+issue_counts!(PostgresStore, pool, pool, queries::array, "= ANY($1)");
 
 #[async_trait]
 impl Backend for PostgresStore {

@@ -111,7 +111,13 @@ impl SqliteStore {
     }
 }
 
-issue_counts!(SqliteStore, writer, readers);
+issue_counts!(
+    SqliteStore,
+    writer,
+    readers,
+    queries::hex_list,
+    "IN (SELECT unhex(j.value) FROM json_each($1) AS j)"
+);
 
 #[async_trait]
 impl Backend for SqliteStore {

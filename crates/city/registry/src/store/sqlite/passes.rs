@@ -43,6 +43,8 @@ const MARKED_NAMES: &str = "SELECT n.value FROM (
     ) AS n
     WHERE EXISTS (SELECT 1 FROM pass_count AS c
         WHERE c.name = n.value AND c.ends_at > $3 AND c.ended < c.issued)
+        OR EXISTS (SELECT 1 FROM certificate_count AS c
+        WHERE c.name = n.value AND c.ends_at > $3 AND c.ended < c.issued)
     ORDER BY n.value";
 const REMOVE_MARKS: &str =
     "DELETE FROM pass_mark WHERE id IN (SELECT j.value FROM json_each($1) AS j)";
