@@ -16,7 +16,7 @@ use crate::results::Samples;
 const ROUNDS: usize = 10;
 /// Number of persons by whom connections, statements and caches are warmed up.
 const WARM_UP: usize = 500;
-/// One of so many asks after a name that nobody has.
+/// Number of persons among whom one has a name that nobody knows.
 const UNKNOWN_EVERY: usize = 10;
 /// Number that no person has.
 const NOBODY: u64 = 1 << 40;
