@@ -11,9 +11,9 @@ use program::terminal::{print_json, print_line};
 use serde_json::{Value, json};
 use settings::read_regular_file;
 
-use super::config_file;
+use super::config_file::{self, LoadedConfig};
 use super::show::pseudonym;
-use crate::passes::eligibility;
+use crate::passes::{PassesConfig, eligibility};
 use crate::{Keys, Reader};
 
 /// Largest file of rules or cases, in bytes.
