@@ -7,9 +7,17 @@
 //! covered only if it is whichever report is right.
 
 use chrono::{Days, NaiveDate};
+use contract::Vaccine;
 
-use crate::claims::Dose;
 use crate::span::DateSpan;
+
+/// A dose, as a clinic reported it or as several reports stand for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dose {
+    pub(crate) vaccine: Vaccine,
+    pub(crate) number: Option<u8>,
+    pub(crate) given: DateSpan,
+}
 
 /// Groups of reports, by their places in `spans`, that may be of one dose each: those of different
 /// groups are surely more than `within` days apart, link by link.
@@ -133,8 +141,6 @@ fn days_before(day: NaiveDate, days: u32) -> NaiveDate {
 
 #[cfg(test)]
 mod tests {
-    use contract::Vaccine;
-
     use super::*;
 
     fn day(number: u32) -> NaiveDate {
