@@ -1,10 +1,10 @@
 //! Doses that reports stand for: two clinics may report one dose, with dates some days apart.
 //!
-//! Reports of one vaccine are one dose if they are linked by steps of at most `same_dose_within_days`
-//! days, so that of the days D, D+3 and D+6 all three are one dose where the rules say 3: the report in
-//! the middle may be of either. The dose was given on one of the days from the earliest to the latest
-//! of its reports. What waits counts from the latest, what ends counts from the earliest: a day is
-//! covered only if it is whichever report is right.
+//! Reports of one vaccine are one dose if they are linked by steps of at most
+//! `same_dose_within_days` days, so that of the days D, D+3 and D+6 all three are one dose where
+//! the rules say 3: the report in the middle may be of either. The dose was given on one of the
+//! days from the earliest to the latest of its reports. A wait counts from the latest, a validity
+//! from the earliest: a day is covered only if it is whichever report is right.
 
 use chrono::{Days, NaiveDate};
 use contract::Vaccine;

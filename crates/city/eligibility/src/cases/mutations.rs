@@ -1,5 +1,5 @@
-//! Every number, date, truth value and listed word of the shipped rules is changed, one at a time; a
-//! worked case must fail, or the rules must be refused.
+//! Every number, date, truth value and listed word of the shipped rules is changed, one at a time;
+//! a worked case must fail, or the rules must be refused.
 
 use std::fmt;
 use std::ops::Range;

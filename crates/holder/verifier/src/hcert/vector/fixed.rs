@@ -85,7 +85,7 @@ impl<'a> Fixed<'a> {
         fixed
     }
 
-    /// Whether the picture has a QR code that says PREFIX; `None` if there is no picture.
+    /// Comparison of the QR code in the picture with PREFIX; `None` if there is no picture.
     pub(super) fn picture(&self) -> Option<Result<String, String>> {
         let texts = match self.picture.as_ref()? {
             Ok(texts) => texts,
