@@ -3,19 +3,11 @@
 use chrono::{Days, NaiveDate};
 use contract::{Fact, TestCode, TestResult, Vaccine};
 
-use crate::doses;
+use crate::doses::{Dose, merged};
 use crate::rules::{
     Booster, Gap, Period, RecoveredAndDose, Recovery, RecoveryDate, Route, Series, Validity,
 };
 use crate::span::DateSpan;
-
-/// A dose, as a clinic reported it or as several reports stand for it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Dose {
-    pub(crate) vaccine: Vaccine,
-    pub(crate) number: Option<u8>,
-    pub(crate) given: DateSpan,
-}
 
 /// A recovery that is on record.
 #[derive(Debug, Clone, Copy)]
@@ -122,7 +114,7 @@ pub(crate) fn later(day: NaiveDate, days: u32) -> NaiveDate {
 
 /// All claims of a person under the rules of a period.
 pub(crate) fn claims(period: &Period, history: &History) -> Vec<Claim> {
-    let doses = doses::merged(&history.doses, period.same_dose_within_days);
+    let doses = merged(&history.doses, period.same_dose_within_days);
     let mut claims = Vec::new();
     // Ends of complete series, after which a booster counts.
     let mut completed = Vec::new();

@@ -1,15 +1,23 @@
 //! Doses that reports stand for: two clinics may report one dose, with dates some days apart.
 //!
-//! Reports of one vaccine are one dose if they are linked by steps of at most `same_dose_within_days`
-//! days, so that of the days D, D+3 and D+6 all three are one dose where the rules say 3: the report in
-//! the middle may be of either. The dose was given on one of the days from the earliest to the latest
-//! of its reports. What waits counts from the latest, what ends counts from the earliest: a day is
-//! covered only if it is whichever report is right.
+//! Reports of one vaccine are one dose if they are linked by steps of at most
+//! `same_dose_within_days` days, so that of the days D, D+3 and D+6 all three are one dose where
+//! the rules say 3: the report in the middle may be of either. The dose was given on one of the
+//! days from the earliest to the latest of its reports. A wait counts from the latest, a validity
+//! from the earliest: a day is covered only if it is whichever report is right.
 
 use chrono::{Days, NaiveDate};
+use contract::Vaccine;
 
-use crate::claims::Dose;
 use crate::span::DateSpan;
+
+/// A dose, as a clinic reported it or as several reports stand for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dose {
+    pub(crate) vaccine: Vaccine,
+    pub(crate) number: Option<u8>,
+    pub(crate) given: DateSpan,
+}
 
 /// Groups of reports, by their places in `spans`, that may be of one dose each: those of different
 /// groups are surely more than `within` days apart, link by link.
@@ -133,8 +141,6 @@ fn days_before(day: NaiveDate, days: u32) -> NaiveDate {
 
 #[cfg(test)]
 mod tests {
-    use contract::Vaccine;
-
     use super::*;
 
     fn day(number: u32) -> NaiveDate {

@@ -102,7 +102,7 @@ export async function importKey(x, y) {
   return crypto.subtle.importKey("raw", point, { name: "ECDSA", namedCurve: "P-256" }, false, ["verify"]);
 }
 
-/** Whether the message that readSign1 returned was signed by the key. */
+/** True where the message that readSign1 returned was signed by the key. */
 export async function isSignedBy(message, key) {
   if (message.signature.length !== PAIR_LENGTH) {
     return false;

@@ -42,7 +42,7 @@ function isZone(zone) {
   }
 }
 
-/** Whether two roots that readRoot returned are the same. */
+/** True where two roots that readRoot returned are the same. */
 export function isSameRoot(left, right) {
   return ["x", "y", "issuer", "zone"].every((name) => left[name] === right[name]);
 }

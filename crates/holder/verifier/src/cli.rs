@@ -94,7 +94,11 @@ pub(crate) struct HcertArguments {
     /// Runs a test vector (JSON with EXPECTEDRESULTS, as the public EU test data) and compares; may
     /// be given several times. Of a folder every vector in it and in the folders in it is run, and
     /// a summary ends the run; a file of a folder that cannot be read counts as a difference.
-    #[arg(long = "vector", value_name = "FILE.json|FOLDER", conflicts_with_all = ["certificates", "file"])]
+    #[arg(
+        long = "vector",
+        value_name = "FILE.json|FOLDER",
+        conflicts_with_all = ["certificates", "file"]
+    )]
     pub(crate) vectors: Vec<PathBuf>,
     /// Text with one certificate (HC1:…) on each line, or a PNG picture with QR codes; - is
     /// standard input.

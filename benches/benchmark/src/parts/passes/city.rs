@@ -90,6 +90,8 @@ impl City {
             strips_per_day: 3,
             days_ahead: 3,
             most_per_window: 60,
+            certificate_days: 90,
+            individual_revocation: true,
         };
         Ok(Passes::new(
             self.reader.clone(),

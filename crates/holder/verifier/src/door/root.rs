@@ -20,8 +20,8 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// Reads a JWK, a JWK set with one key, or the `root.json` of the page, which has the JWK as its
-    /// `key` and names the issuer. An issuer that was given as an argument comes first.
+    /// Reads a JWK, a JWK set with one key, or the `root.json` of the page, which has the JWK as
+    /// its `key` and names the issuer. An issuer that was given as an argument comes first.
     pub(super) fn read(path: &Path, issuer: Option<&str>) -> Result<Self, InputError> {
         let source = Source::of(path);
         let unfit = |words: String| InputError::Unfit(source.name(), words);

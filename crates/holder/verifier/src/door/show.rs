@@ -121,7 +121,8 @@ fn print_holder(holder: HolderAttributes) {
     let attributes = attributes(holder);
     if attributes.is_empty() {
         terminal::print_line(
-            "  the pass names no initial, day or month: there is nothing to compare with a document",
+            "  the pass names no initial, day or month: there is nothing to compare with a \
+             document",
         );
     }
     for (name, value) in attributes {

@@ -239,13 +239,13 @@ impl SignerCertificate {
         verified.map_err(|_| SignatureFault::Wrong)
     }
 
-    /// Whether the certificate permits a kind: it names it, or it names none.
+    /// True where the certificate permits a kind: it names it, or it names none.
     pub(crate) fn permits(&self, kind: Kind) -> bool {
         self.kinds.is_empty() || self.kinds.contains(&kind)
     }
 
-    /// Whether the certificate permits a kind by the stricter reading that the public program for the
-    /// EU test data has: it names it, or it limits its key to no usage at all.
+    /// True where the certificate permits a kind by the stricter reading that the public program
+    /// for the EU test data has: it names it, or it limits its key to no usage at all.
     pub(crate) fn permits_strictly(&self, kind: Kind) -> bool {
         !self.names_usages || self.kinds.contains(&kind)
     }

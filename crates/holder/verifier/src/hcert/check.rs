@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::certificate::{Kind, SignerCertificate};
-use super::claims::{self, Claims, shown};
+use super::claims::{self, Claims};
 use super::cose::{self, Message};
+use super::moments::shown;
 use super::report::{Report, Step};
 use super::schema::Formats;
 use super::{cbor, schema, unwrap};

@@ -6,6 +6,7 @@ mod certificate;
 mod check;
 mod claims;
 mod cose;
+mod moments;
 mod report;
 mod schema;
 mod show;

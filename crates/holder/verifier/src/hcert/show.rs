@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use program::terminal;
 use serde_json::{Value, json};
 
-use super::claims::shown;
+use super::moments::shown;
 use super::report::{Finding, Report, Step};
 use crate::ending::Ending;
 

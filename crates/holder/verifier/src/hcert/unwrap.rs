@@ -61,7 +61,7 @@ fn strip_prefix<'a>(text: &'a str, report: &mut Report) -> &'a str {
     }
 }
 
-/// Whether four characters look like a context identifier: three letters or digits, and a colon.
+/// True where four characters look like a context identifier: three letters or digits, and a colon.
 fn is_context(start: &str) -> bool {
     start.strip_suffix(':').is_some_and(|name| {
         name.bytes()

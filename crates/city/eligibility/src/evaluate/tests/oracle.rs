@@ -162,11 +162,11 @@ struct Jab {
 impl Jab {
     /// The dose as one report of a day.
     fn given_on(&self, day: NaiveDate) -> Fact {
-        let named = contract::Vaccine::ALL.into_iter();
+        let named = contract::Vaccine::ALL;
         Fact::Vaccination {
             vaccine: named
-                .filter(|one| one.as_str() == self.name)
-                .last()
+                .into_iter()
+                .find(|one| one.as_str() == self.name)
                 .expect("a vaccine"),
             dose_number: self.number,
             series_doses: None,

@@ -6,7 +6,7 @@ use ciborium::de::from_reader_with_recursion_limit;
 use serde_json::{Map, Number};
 use thiserror::Error;
 
-use super::claims::{moment, shown};
+use super::moments::{moment, shown};
 
 /// Greatest depth of arrays, maps and tags within each other.
 pub(crate) const MAX_DEPTH: usize = 32;

@@ -27,7 +27,7 @@ pub(crate) enum Version {
     OneName,
 }
 
-/// Whether the formats of dates are checked. By the JSON schema standard they are a remark only,
+/// Treatment of the formats of dates. By the JSON schema standard they are a remark only,
 /// unless a checker is told to check them (draft 2020-12, validation, section 7.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Formats {

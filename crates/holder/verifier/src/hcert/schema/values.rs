@@ -199,7 +199,8 @@ fn in_century(text: &str) -> bool {
     text.starts_with("19") || text.starts_with("20")
 }
 
-/// Whether something within the text looks like a whole date: the pattern of 1.0.x is not anchored.
+/// True where something within the text looks like a whole date: the pattern of 1.0.x is not
+/// anchored.
 fn has_date(text: &str) -> bool {
     let looks_so = |part: &[u8]| str::from_utf8(part).is_ok_and(is_whole_date);
     text.as_bytes().windows(DATE_LENGTH).any(looks_so)

@@ -25,7 +25,7 @@ const ZONED_TIMES: [&str; 5] = [
 /// Forms of a date, which is read as its first moment in UTC.
 const DATES: [&str; 2] = ["%Y-%m-%d", "%Y%m%d"];
 
-/// Numbers from here on count milliseconds since 1970, not seconds: as seconds they would lie beyond
+/// Least number that counts milliseconds since 1970, not seconds: as seconds it would lie beyond
 /// the year 5000.
 const LEAST_MILLISECONDS: i64 = 100_000_000_000;
 
@@ -38,7 +38,8 @@ pub(crate) fn read(value: &Value) -> Option<Moment> {
     }
 }
 
-/// Moment of a text in one of the forms of ISO 8601, with the name of a zone in brackets or without.
+/// Moment of a text in one of the forms of ISO 8601, with the name of a zone in brackets or
+/// without.
 pub(crate) fn moment(text: &str) -> Option<Moment> {
     let text = text.trim();
     // Java writes the zone's name behind the offset, such as [Europe/Vienna].

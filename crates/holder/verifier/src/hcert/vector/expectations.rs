@@ -1,8 +1,8 @@
 //! The expectations of a test vector, and what is found for each.
 //!
 //! The description of the public test data and the public program that checks them define some
-//! expectations differently. All definitions are applied; a vector differs only if none gives what it
-//! expects.
+//! expectations differently. All definitions are applied; a vector differs only if none gives what
+//! it expects.
 
 use std::collections::BTreeMap;
 
@@ -47,18 +47,18 @@ const EXPECTATIONS: [(&str, Finder); 12] = [
 pub(super) struct Outcome {
     name: String,
     expected: bool,
-    /// Whether the expectation holds; `None` if the vector lacks what is needed.
+    /// True where the expectation holds; `None` if the vector lacks what is needed.
     found: Option<bool>,
     words: String,
 }
 
 impl Outcome {
-    /// Whether what was found is what was expected.
+    /// True where the outcome is what was expected.
     pub(super) fn agrees(&self) -> bool {
         self.found == Some(self.expected)
     }
 
-    /// Whether the contrary of what was expected was found.
+    /// True where the outcome is the contrary of what was expected.
     pub(super) fn differs(&self) -> bool {
         self.found == Some(!self.expected)
     }
@@ -129,8 +129,8 @@ fn valid_object(fixed: &Fixed<'_>) -> Definitions {
 }
 
 /// The certificate fits the schema of its own version, or the one that the context names, each with
-/// the formats of dates checked and without: the public program leaves them unchecked. A version that
-/// is not known is checked by the newest schema, as that program does.
+/// the formats of dates checked and without: the public program leaves them unchecked. A version
+/// that is not known is checked by the newest schema, as that program does.
 fn fits_schemas(fixed: &Fixed<'_>, certificate: &Value) -> Definitions {
     let own = schema::version_of(certificate);
     let mut definitions = Vec::new();
@@ -405,8 +405,8 @@ fn by_signer(fixed: &Fixed<'_>, lists: &[&[Step]]) -> Definitions {
     lists.iter().map(|list| steps(report, list)).collect()
 }
 
-/// Whether all steps are ok, with the words of the last; or of the first that is not, or of the
-/// fault that it was not reached for.
+/// Outcome of several steps: ok where all are, with the words of the last; else those of the first
+/// that is not, or of the fault that it was not reached for.
 fn steps(report: &Report, list: &[Step]) -> Found {
     let not_ok = |step: &Step| {
         let mut findings = report.findings();

@@ -1,8 +1,8 @@
 //! A test vector file and its fields.
 //!
-//! Files of many authors differ from the published form. What can be read beyond doubt is read: names
-//! in another case, a certificate as text within the JSON, base64 where hexadecimal digits are
-//! wanted, truth values as text.
+//! Files of many authors differ from the published form. What can be read beyond doubt is read:
+//! names in another case, a certificate as text within the JSON, base64 where hexadecimal digits
+//! are wanted, truth values as text.
 
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -147,8 +147,8 @@ impl Vector {
     }
 }
 
-/// Members by their names in capital letters. Of two that differ in case only, the one whose name is
-/// in capital letters already counts.
+/// Members by their names in capital letters. Of two that differ in case only, the one whose name
+/// is in capital letters already counts.
 fn upper_case(members: Map<String, Value>) -> Map<String, Value> {
     let mut named = Map::new();
     for (name, value) in members {

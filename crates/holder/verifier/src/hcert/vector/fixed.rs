@@ -9,7 +9,7 @@ use super::file::Vector;
 use crate::hcert::cbor;
 use crate::hcert::certificate::SignerCertificate;
 use crate::hcert::check;
-use crate::hcert::claims;
+use crate::hcert::moments;
 use crate::hcert::report::{Report, Step};
 use crate::hcert::unwrap;
 use crate::input;
@@ -85,7 +85,7 @@ impl<'a> Fixed<'a> {
         fixed
     }
 
-    /// Whether the picture has a QR code that says PREFIX; `None` if there is no picture.
+    /// Comparison of the QR code in the picture with PREFIX; `None` if there is no picture.
     pub(super) fn picture(&self) -> Option<Result<String, String>> {
         let texts = match self.picture.as_ref()? {
             Ok(texts) => texts,
@@ -174,7 +174,7 @@ fn claims_of(bytes: &[u8]) -> Option<Claims> {
         item = *inner;
     }
     let payload = cbor::decode(item.as_array()?.get(2)?.as_bytes()?).ok()?;
-    let moment = |key: i64| claims::moment(cbor::entry(payload.as_map()?, key)?);
+    let moment = |key: i64| moments::moment(cbor::entry(payload.as_map()?, key)?);
     Some(Claims {
         json: cbor::to_json(&payload),
         issued_at: moment(ISSUED_AT),

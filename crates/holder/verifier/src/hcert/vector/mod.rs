@@ -52,8 +52,8 @@ struct Run {
     skipped: usize,
 }
 
-/// Runs each file, and of a folder every vector in it. A difference makes the run invalid, as does a
-/// file of a folder that cannot be read; if nothing could be compared the run cannot tell.
+/// Runs each file, and of a folder every vector in it. A difference makes the run invalid, as does
+/// a file of a folder that cannot be read; if nothing could be compared the run cannot tell.
 pub(crate) fn run(
     paths: &[PathBuf],
     now: DateTime<Utc>,

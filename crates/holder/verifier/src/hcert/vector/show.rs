@@ -8,8 +8,8 @@ use crate::ending::Ending;
 use crate::hcert::report::{Report, Status};
 use crate::hcert::show;
 
-/// Prints each vector, one line for what agrees and all expectations of what does not, and of several
-/// vectors a summary. A single one is always shown whole.
+/// Prints each vector, one line for what agrees and all expectations of what does not, and of
+/// several vectors a summary. A single one is always shown whole.
 pub(super) fn words(run: &Run) {
     let is_single = run.ran.len() == 1;
     for ran in &run.ran {

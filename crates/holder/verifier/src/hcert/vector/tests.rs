@@ -249,7 +249,7 @@ fn at_the_second_of_its_expiry_a_vector_is_right_whichever_it_expects() {
     assert!(expects_either(vector, "EXPECTEDEXPIRATIONCHECK"));
 }
 
-/// Whether a vector agrees with an expectation and with its contrary: definitions differ on it.
+/// True where a vector agrees with an expectation and with its contrary: definitions differ on it.
 fn expects_either(mut vector: Value, name: &str) -> bool {
     [true, false].into_iter().all(|expected| {
         vector["EXPECTEDRESULTS"] = json!({ name: expected });

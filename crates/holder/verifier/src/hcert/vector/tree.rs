@@ -15,8 +15,8 @@ pub(crate) const MAX_FILES: usize = 100_000;
 /// Ending of the names of vector files.
 const EXTENSION: &str = "json";
 
-/// Files of a folder whose names end with `.json`, in capital letters or not, ordered by their paths.
-/// Links to folders are not followed, so that no folder comes twice.
+/// Files of a folder whose names end with `.json`, in capital letters or not, ordered by their
+/// paths. Links to folders are not followed, so that no folder comes twice.
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, InputError> {
     let mut found = Vec::new();
     collect(folder, 0, &mut found)?;
@@ -55,7 +55,7 @@ fn is_vector_file(entry: &DirEntry, kind: FileType) -> bool {
     is_json && (kind.is_file() || (kind.is_symlink() && path.is_file()))
 }
 
-/// Whether a path is that of a folder; an error if nothing has the path.
+/// True where a path is that of a folder; an error if nothing has the path.
 pub(crate) fn is_folder(path: &Path) -> Result<bool, InputError> {
     let name = || program::terminal::visible(&path.to_string_lossy()).into_owned();
     match fs::metadata(path) {
