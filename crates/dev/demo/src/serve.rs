@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use city_portal::{
-    CityPortal, PortalConfig as PageConfig, PortalSettings, RegistryClient, RegistryConfig,
-    VerifierConfig, VerifierSite,
+    CityPortal, PortalConfig as PageConfig, PortalSettings, RegistryClient, VerifierConfig,
+    VerifierSite,
 };
 use pseudonym::{CitizenPseudonyms, IdentifierKind, Policy, PolicyConfig, SharedKeys, Suite};
 use registry::passes::PassError;
@@ -61,7 +61,7 @@ async fn serve_registry(
     };
     let door = Door::open(&config, Path::new(".")).await;
     let door = door.map_err(|error| error.to_string())?;
-    let base_url = format!("http://{}", door.address());
+    let address = door.address();
     let portal = Portal::new(city.into_passes(), &config, Arc::clone(&stage.clock));
     // Before anybody asks: a verifier is to find something.
     let published = portal.publish_step().await;
@@ -77,8 +77,7 @@ async fn serve_registry(
         publishing.publish_loop(told, publishing_stop).await;
     });
     tasks.spawn(door.serve(portal, stop.clone()));
-    let config = RegistryConfig::without_certificates(&base_url);
-    let client = config.and_then(|config| RegistryClient::new(&config, Path::new(".")));
+    let client = RegistryClient::on_this_machine(address);
     Ok(Arc::new(client.map_err(|error| error.to_string())?))
 }
 

@@ -13,8 +13,6 @@ use settings::SecretSource;
 use telemetry::{ListenConfig, LogConfig};
 use url::Url;
 
-use crate::registry::ClientMistake;
-
 /// Port that is taken where `[portal]` names no address.
 const DEFAULT_PORT: u16 = 9470;
 
@@ -128,21 +126,6 @@ pub struct KeysConfig {
     pub suite: Suite,
 }
 
-impl RegistryConfig {
-    /// Registry on this machine, without TLS.
-    ///
-    /// # Errors
-    /// [`ClientMistake::Url`].
-    pub fn without_certificates(base_url: &str) -> Result<Self, ClientMistake> {
-        Ok(Self {
-            base_url: base_url.parse().map_err(|_| ClientMistake::Url)?,
-            ca_file: None,
-            client_certificate: None,
-            timeout_seconds: timeout_seconds(),
-        })
-    }
-}
-
 impl Config {
     /// Mistake in `[verifier]`, with what to write instead: other machines reach it by TLS only.
     #[must_use]
@@ -213,7 +196,8 @@ const fn verifier_address() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_VERIFIER_PORT)
 }
 
-const fn timeout_seconds() -> NonZeroU16 {
+/// Default of `registry.timeout_seconds`.
+pub(crate) const fn timeout_seconds() -> NonZeroU16 {
     NonZeroU16::new(10).expect("10 is not zero")
 }
 

@@ -9,6 +9,7 @@ mod answer;
 mod ceilings;
 mod citizen;
 mod config;
+mod fault_log;
 mod http;
 mod limits;
 mod metrics;

@@ -21,6 +21,7 @@ use crate::answer::{Answer, Certificate, Code, Holder, Problem, Sheet, Status};
 use crate::ceilings::Ceiling;
 use crate::citizen::{Citizen, Form};
 use crate::config::PortalConfig;
+use crate::fault_log::note;
 use crate::metrics::count_fault;
 use crate::outcome::Outcome;
 use crate::pdf::pdf;
@@ -193,7 +194,7 @@ impl Issued {
 
 /// Notes in the log that the registry gave no answer, and what to change; answers the citizen.
 fn failed(fault: &RegistryFault) -> Answer {
-    fault.note();
+    note(fault);
     Answer::of_fault(fault)
 }
 

@@ -39,11 +39,11 @@ export function isNewer(after, before) {
  * whose code says what was wrong; what is held stays then.
  */
 export async function refresh(held) {
-  const root = readRoot(new TextDecoder().decode(await fetchFile("root.json")));
+  const root = readRoot(new TextDecoder().decode(await fetchWhole("root.json")));
   if (held !== null && !isSameRoot(root, held.root)) {
     throw new Fault("root-changed", "the server names another root than the pinned one");
   }
-  const trust = await fetchFile("trust.cose");
+  const trust = await fetchWhole("trust.cose");
   const bundle = await readBundle(trust, root);
   refuseOlderBundle(held, bundle, trust);
   const record = { root, trust, trustSequence: bundle.sequence };
@@ -80,6 +80,9 @@ async function withNewestList(held, bundle, record) {
 
 async function withList(held, bundle, record, name) {
   const bytes = await fetchFile(name);
+  if (bytes === null) {
+    return withListHeld(held, bundle, record);
+  }
   const read = await readList(bytes, bundle);
   const list = apply(held?.list ?? null, read);
   refuseOlderList(held, bundle, list);
@@ -119,15 +122,27 @@ function refuseOlderList(held, bundle, list) {
   }
 }
 
+/** The bytes of a file; null where the server says that it has nothing newer (204). */
 async function fetchFile(name) {
   const request = { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(TIMEOUT) };
   const response = await fetch(`data/${name}`, request).catch((error) => {
     throw new Fault("no-network", error.message);
   });
+  if (response.status === 204) {
+    return null;
+  }
   if (!response.ok) {
     throw new Fault("server-refused", `${name}: status ${response.status}`);
   }
   return readAll(response.body.getReader());
+}
+
+async function fetchWhole(name) {
+  const bytes = await fetchFile(name);
+  if (bytes === null) {
+    throw new Fault("server-refused", `${name}: no content`);
+  }
+  return bytes;
 }
 
 async function readAll(reader) {

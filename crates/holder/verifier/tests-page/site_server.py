@@ -73,5 +73,5 @@ class Site:
         else:
             found = self.data.get(url.path.removeprefix("/data/"), 404)
         if isinstance(found, int):
-            return found, "text/plain", b"refused"
+            return found, "text/plain", b"" if found == 204 else b"refused"
         return 200, "application/octet-stream", found

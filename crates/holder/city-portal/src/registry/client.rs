@@ -1,6 +1,7 @@
 //! Client of the registry's interface: certificates, limits, repeats.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::answer::Problem;
 use super::question::EligibilityQuestion;
 use super::{Eligibility, IdempotencyKey, Order, Passes, RegistryFault, RegistryFaultKind};
-use crate::config::RegistryConfig;
+use crate::config::{RegistryConfig, timeout_seconds};
 use crate::limits::{MAX_ANSWER_BYTES, MAX_SIGNED_BYTES, MOST_TRIES, TRY_AGAIN_AFTER};
 
 /// Largest file of certificates, in bytes.
@@ -123,6 +124,21 @@ impl RegistryClient {
             client,
             base: config.base_url.clone(),
         })
+    }
+
+    /// Client of a registry on this machine, without TLS.
+    ///
+    /// # Errors
+    /// [`ClientMistake`].
+    pub fn on_this_machine(address: SocketAddr) -> Result<Self, ClientMistake> {
+        let base_url = Url::parse(&format!("http://{address}"));
+        let config = RegistryConfig {
+            base_url: base_url.map_err(|_| ClientMistake::Url)?,
+            ca_file: None,
+            client_certificate: None,
+            timeout_seconds: timeout_seconds(),
+        };
+        Self::new(&config, Path::new("."))
     }
 
     /// Asks on which days a person is entitled.

@@ -3,7 +3,6 @@
 
 use std::fmt;
 
-use crate::metrics::count_fault;
 use crate::sentence::Sentence;
 
 /// Kind of a failure to get an answer of the registry.
@@ -180,16 +179,6 @@ impl RegistryFault {
     pub(crate) fn because(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
-    }
-
-    /// Counts the failure, and notes in the log what to change.
-    pub(crate) fn note(&self) {
-        count_fault(self.kind);
-        tracing::warn!(
-            event = "registry-failed",
-            fault = self.kind.as_str(),
-            "{self}"
-        );
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use tokio::sync::Mutex;
 
+use crate::fault_log::note;
 use crate::registry::{RegistryClient, RegistryFault};
 
 /// Age at which the registry is asked again.
@@ -87,7 +88,7 @@ impl State {
             Err(fault) => {
                 // Asked again at the next request where nothing was ever copied.
                 self.asked_at = self.copy.is_some().then_some(now);
-                fault.note();
+                note(&fault);
             }
         }
     }
@@ -118,7 +119,7 @@ impl Copied {
                 return None;
             }
             let asked = registry.revocations(held).await;
-            let asked = asked.inspect_err(RegistryFault::note).ok()?;
+            let asked = asked.inspect_err(note).ok()?;
             self.differences.insert(held, asked.map(Bytes::from));
         }
         let known = self.differences.get(&held)?;

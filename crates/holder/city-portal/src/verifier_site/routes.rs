@@ -14,9 +14,13 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 use super::publication::ListAnswer;
 use super::site::VerifierSite;
+use crate::http::serve_router;
 use crate::metrics::count_request;
 use crate::outcome::Outcome;
 use crate::route_names::{
@@ -41,8 +45,21 @@ struct Held {
     after: Option<u64>,
 }
 
+impl VerifierSite {
+    /// Answers browsers until `stop` is cancelled; by TLS where an acceptor is given.
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+        stop: CancellationToken,
+    ) {
+        let is_https = tls.is_some();
+        serve_router(router(self), is_https, listener, tls, stop).await;
+    }
+}
+
 /// Routes of a site.
-pub(super) fn router(site: Arc<VerifierSite>) -> Router {
+fn router(site: Arc<VerifierSite>) -> Router {
     Router::new()
         .route(ROOT, get(root))
         .route(TRUST, get(trust))

@@ -1,20 +1,15 @@
-//! The site as a whole: opened from its configuration, and served.
+//! The site as a whole, opened from its configuration.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use clock::Clock;
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 
 use super::page_folder::{PageFolder, PageFolderMistake};
 use super::publication::Publication;
 use super::root::{self, RootMistake};
-use super::routes::router;
 use crate::config::VerifierConfig;
-use crate::http::serve_router;
 use crate::registry::RegistryClient;
 
 /// Mistake in `[verifier]`, or in a file that it names.
@@ -55,16 +50,5 @@ impl VerifierSite {
             publication: Publication::default(),
             clock,
         }))
-    }
-
-    /// Answers browsers until `stop` is cancelled; by TLS where an acceptor is given.
-    pub async fn serve(
-        self: Arc<Self>,
-        listener: TcpListener,
-        tls: Option<TlsAcceptor>,
-        stop: CancellationToken,
-    ) {
-        let is_https = tls.is_some();
-        serve_router(router(self), is_https, listener, tls, stop).await;
     }
 }
