@@ -94,6 +94,19 @@ async function withList(held, bundle, record, name) {
   return { root: record.root, bundle, list, record: whole };
 }
 
+/** The server has no newer list than the one held, which has to stand under the bundle too. */
+async function withListHeld(held, bundle, record) {
+  if (held === null) {
+    throw new Fault("server-refused", "no list, though none is held");
+  }
+  refuseOlderList(held, bundle, held.list);
+  const same = { ...record, lists: held.record.lists, listSequence: held.list.sequence };
+  if (!(await canBeOpened(same))) {
+    throw new Fault("list-base", "the list held does not verify under the new bundle");
+  }
+  return { root: record.root, bundle, list: held.list, record: same };
+}
+
 /** True where what is kept now will open at the next visit: the keys of earlier lists may have left the bundle. */
 async function canBeOpened(record) {
   try {
