@@ -107,6 +107,23 @@ pub struct KeysConfig {
     pub suite: Suite,
 }
 
+impl RegistryConfig {
+    /// Registry on this machine, asked without TLS.
+    ///
+    /// # Panics
+    /// Never: an address always makes a URL.
+    #[must_use]
+    pub fn on_this_machine(address: SocketAddr) -> Self {
+        let base_url = format!("http://{address}/");
+        Self {
+            base_url: base_url.parse().expect("an address makes a URL"),
+            ca_file: None,
+            client_certificate: None,
+            timeout_seconds: timeout_seconds(),
+        }
+    }
+}
+
 impl Default for PortalConfig {
     fn default() -> Self {
         Self {

@@ -24,7 +24,7 @@ mod sentence;
 pub mod cli;
 
 pub use access::AccessMistake;
-pub use config::{Config, KeysConfig, PortalConfig, RegistryConfig, TlsConfig};
+pub use config::{ClientCertificate, Config, KeysConfig, PortalConfig, RegistryConfig, TlsConfig};
 pub use http::{TlsError, acceptor};
 pub use limits::{MAX_BODY_BYTES, MAX_TYPED_CHARS};
 pub use metrics::register_metrics;

@@ -1,12 +1,13 @@
 //! Body of a request: read within limits, into memory that is wiped.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
