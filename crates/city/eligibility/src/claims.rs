@@ -98,7 +98,12 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    fn new(route: Route, counts_from: DateSpan, waiting_days: u32, validity: Validity) -> Self {
+    pub(crate) fn new(
+        route: Route,
+        counts_from: DateSpan,
+        waiting_days: u32,
+        validity: Validity,
+    ) -> Self {
         Self {
             route,
             first: later(counts_from.latest, waiting_days),
@@ -175,7 +180,7 @@ fn recovered_and_dosed(rule: &RecoveredAndDose, history: &History) -> Vec<DateSp
 }
 
 /// Date of the later of a recovery and a dose, if the days between them fit.
-fn completed_by_recovery(
+pub(crate) fn completed_by_recovery(
     rule: &RecoveredAndDose,
     dose: DateSpan,
     well: DateSpan,

@@ -168,9 +168,17 @@ impl Story {
             citizens::print_code(strip)?;
         }
 
+        let certificate = city.certify(&EMPLOYEE, now).await?;
+        print::line("\n  For a journey the employee also asks for a certificate of the last dose.");
+
         print::heading("10. At a restaurant, without network: keys and list were fetched before");
         let before = Door::fetch(&city.publish(now).await?, city.root())?;
         verdicts(&strips, &before, now, ["valid", "valid", "valid"])?;
+        let verdict = before.judge(&certificate, now);
+        print::line(format!("  the certificate: {verdict}"));
+        if verdict != "valid" {
+            return Err(format!("{verdict} instead of valid"));
+        }
 
         print::heading("11. The laboratory corrects one test; the pass that stood on it ends");
         fso::correct_yesterdays(&self.fso_server, today);
@@ -190,10 +198,11 @@ impl Story {
             ["valid", "valid", "invalid (revoked)"],
         )?;
         if let Some(folder) = &arguments.out {
-            let passes: Vec<_> = strips
+            let strips = strips
                 .iter()
-                .map(|(citizen, strip)| (*citizen, strip.as_str()))
-                .collect();
+                .map(|(citizen, strip)| (citizen.file, strip.as_str()));
+            let certificate = (citizens::CERTIFICATE, certificate.as_str());
+            let passes: Vec<_> = strips.chain([certificate]).collect();
             citizens::write_out(folder, &passes, &published, city.root())?;
             print::line(format!("  written to {}", folder.display()));
         }

@@ -27,7 +27,7 @@ const PASSES_END: &str = "# [portal]";
 const EXAMPLE_FROM: &str = "2021-07-01T00:00:00Z";
 const EXAMPLE_UNTIL: &str = "2022-07-01T00:00:00Z";
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "city-registry.toml",
     "registry.key",
     "second-layer.key",
@@ -37,6 +37,7 @@ const FILES: [&str; 11] = [
     "pass-rules-cases.toml",
     "pass-root.key",
     "pass-city.key",
+    "pass-hcert.key",
     "pass-revocations.key",
     "pass-id.key",
 ];
@@ -113,12 +114,12 @@ fn write_rules(folder: &Path) -> Result<(), Failure> {
 
 /// Writes the keys of passes: the root, those that sign passes and lists, and that of the ids.
 fn write_pass_keys(folder: &Path) -> Result<(), Failure> {
-    for name in &FILES[7..10] {
+    for name in &FILES[7..11] {
         files::write_secret(&folder.join(name), &SigningKey::generate().to_pem())?;
     }
     // Of the same form as the second layer's key: 32 random bytes.
     let ids = SecondLayerKey::generate().to_text();
-    files::write_secret(&folder.join(FILES[10]), &ids)
+    files::write_secret(&folder.join(FILES[11]), &ids)
 }
 
 /// Configuration with the section of passes switched on, and keys that are valid from now on.
@@ -165,7 +166,7 @@ mod tests {
         let config: Config = settings::parse(&text, Path::new("x")).unwrap();
         let passes = config.passes.unwrap();
         let products: Vec<_> = passes.keys.iter().flat_map(|key| &key.products).collect();
-        assert_eq!(products, [&KeyProduct::City, &KeyProduct::Revocations]);
+        assert_eq!(products, KeyProduct::ALL.each_ref());
         for key in &passes.keys {
             assert!(key.from <= now && key.until > now + chrono::TimeDelta::days(364));
         }
@@ -174,6 +175,6 @@ mod tests {
             .lines()
             .zip(CONFIG.lines())
             .filter(|(new, old)| new != old);
-        assert_eq!(changed.count(), 18);
+        assert_eq!(changed.count(), 25);
     }
 }

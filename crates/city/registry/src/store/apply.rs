@@ -9,7 +9,8 @@ use linking::{
 };
 
 use super::error::StoreError;
-use super::persons::relink;
+use super::marks::NewMarks;
+use super::persons::{Linking, relink};
 use super::transaction::{Abort, Applied, Attempt, StoreTransaction};
 
 /// Applies the batches within the transaction; the caller commits, or rolls back on [`Abort`].
@@ -29,14 +30,15 @@ pub(super) async fn apply(
         transaction.lock_stored(&records).await?
     };
     let chosen = choose(batches, &stored);
-    let persons = relink(
-        transaction,
-        &chosen.set_changes,
+    let mut marks = NewMarks::default();
+    let linking = Linking {
         rules,
-        attempt.is_bounded,
+        is_bounded: attempt.is_bounded,
         now,
-    )
-    .await?;
+    };
+    let persons = relink(transaction, &chosen.set_changes, linking, &mut marks).await?;
+    marks.add_facts(&chosen.write);
+    marks.write(transaction, now).await?;
     let Chosen {
         write,
         refusals,
