@@ -199,10 +199,9 @@ impl Answer {
     /// Answer where nothing is left for today.
     pub(crate) const fn exhausted() -> Self {
         Self::Exhausted(Sentence::new(
-            "На эти дни уже выдано столько кодов, сколько можно. Показывайте тот, что у вас есть, \
-             или приходите завтра.",
-            "As many codes as may be were issued for these days. Show one that you have, or come \
-             back tomorrow.",
+            "Кодов уже выдано столько, сколько можно. Показывайте тот, что у вас есть, или \
+             приходите завтра.",
+            "As many codes as may be were issued. Show one that you have, or come back tomorrow.",
         ))
     }
 
