@@ -19,6 +19,7 @@ function draw() {
   drawForm();
   view.drawProblem(shown.problem);
   view.drawStatus(shown.status);
+  element("nothing").hidden = shown.status !== null || shown.problem !== null;
   view.drawCodes(shown.codes, shown.at, shown.zone, nextCode);
   view.drawSheet(shown.sheet);
   view.drawCertificate(shown.certificate);

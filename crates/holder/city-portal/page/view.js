@@ -77,7 +77,6 @@ export function drawProblem(problem) {
 
 /** Shows a status, with what the door will see; null removes it. */
 export function drawStatus(status) {
-  element("nothing").hidden = status !== null;
   element("actions").hidden = status === null || !status.entitled;
   element("certificates").hidden = status === null;
   element("status").replaceChildren(...(status === null ? [] : [verdict(status), ...seenAtTheDoor(status.holder)]));

@@ -25,7 +25,7 @@ const MAX_TIMEOUT_SECONDS: u16 = 120;
 pub struct Config {
     /// `[portal]`: the page.
     #[serde(default)]
-    pub portal: PortalConfig,
+    pub portal: PageConfig,
     /// `[registry]`: whom the portal asks.
     pub registry: RegistryConfig,
     /// `[keys]`: how pseudonyms are computed.
@@ -43,7 +43,7 @@ pub struct Config {
 /// `[portal]`: where the page is served, and how often one client may ask.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct PortalConfig {
+pub struct PageConfig {
     /// Address and port. Without `[portal.tls]` and `behind_tls_proxy` it must be a loopback
     /// address.
     pub address: SocketAddr,
@@ -124,7 +124,7 @@ impl RegistryConfig {
     }
 }
 
-impl Default for PortalConfig {
+impl Default for PageConfig {
     fn default() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
@@ -137,7 +137,7 @@ impl Default for PortalConfig {
     }
 }
 
-impl PortalConfig {
+impl PageConfig {
     /// Mistake in the section as a whole, with what to write instead.
     #[must_use]
     pub fn mistake(&self) -> Option<(String, &'static str)> {
@@ -210,27 +210,27 @@ mod tests {
 
     #[test]
     fn other_machines_reach_the_page_by_tls_only() {
-        let at = |address: &str| PortalConfig {
+        let at = |address: &str| PageConfig {
             address: address.parse().expect("an address"),
-            ..PortalConfig::default()
+            ..PageConfig::default()
         };
         for address in ["127.0.0.1:1", "[::1]:1"] {
             assert_eq!(at(address).mistake(), None);
         }
         let (what, help) = at("0.0.0.0:1").mistake().expect("a mistake");
         assert!(what.contains("0.0.0.0:1") && help.contains("[portal.tls]"));
-        let behind = PortalConfig {
+        let behind = PageConfig {
             behind_tls_proxy: true,
             ..at("0.0.0.0:1")
         };
         let (what, _) = behind.mistake().expect("a mistake");
         assert!(what.contains("portal.origin"));
-        let told = PortalConfig {
+        let told = PageConfig {
             origin: Some("https://passes.example".to_owned()),
             ..behind
         };
         assert_eq!(told.mistake(), None);
-        let both = PortalConfig {
+        let both = PageConfig {
             tls: Some(TlsConfig {
                 certificate_file: "a".into(),
                 key: SecretSource::File("b".into()),

@@ -24,10 +24,10 @@ mod sentence;
 pub mod cli;
 
 pub use access::AccessMistake;
-pub use config::{ClientCertificate, Config, KeysConfig, PortalConfig, RegistryConfig, TlsConfig};
+pub use config::{ClientCertificate, Config, KeysConfig, PageConfig, RegistryConfig, TlsConfig};
 pub use http::{TlsError, acceptor};
 pub use limits::{MAX_BODY_BYTES, MAX_TYPED_CHARS};
 pub use metrics::register_metrics;
-pub use open::{OpenError, open_portal};
+pub use open::{OpenPortalError, open_portal};
 pub use portal::{CityPortal, PortalSettings};
 pub use registry::{ClientMistake, RegistryClient, RegistryFault, RegistryFaultKind};

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::config_file::LoadedConfig;
 use crate::http::{TlsError, acceptor};
-use crate::open::{OpenError, open_portal};
+use crate::open::{OpenPortalError, open_portal};
 use crate::portal::CityPortal;
 use crate::register_metrics;
 
@@ -22,8 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Time that the last answers of metrics and health get.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
 
-impl From<OpenError> for Failure {
-    fn from(error: OpenError) -> Self {
+impl From<OpenPortalError> for Failure {
+    fn from(error: OpenPortalError) -> Self {
         Self::change(error)
     }
 }

@@ -13,9 +13,11 @@ use tls_fault::TlsFault;
 use url::{Host, Url};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::answer::Problem;
+use super::answer::RegistryProblem;
 use super::question::EligibilityQuestion;
-use super::{Eligibility, IdempotencyKey, Order, Passes, RegistryFault, RegistryFaultKind};
+use super::{
+    EligibilityReply, IdempotencyKey, PassOrder, PassesReply, RegistryFault, RegistryFaultKind,
+};
 use crate::config::RegistryConfig;
 use crate::limits::{MAX_ANSWER_BYTES, MOST_TRIES, TRY_AGAIN_AFTER};
 
@@ -129,19 +131,19 @@ impl RegistryClient {
     pub(crate) async fn eligibility(
         &self,
         pseudonyms: &[Pseudonym],
-    ) -> Result<Eligibility, RegistryFault> {
+    ) -> Result<EligibilityReply, RegistryFault> {
         let question = EligibilityQuestion::of(pseudonyms);
         let body = self.post("/v1/eligibility", &question, None).await?;
-        Eligibility::read(&body)
+        EligibilityReply::read(&body)
     }
 
     /// Orders passes. The same order under the same key gets the same passes.
     pub(crate) async fn passes(
         &self,
-        order: &Order,
+        order: &PassOrder,
         key: &IdempotencyKey,
-    ) -> Result<Passes, RegistryFault> {
-        Passes::read(&self.post("/v1/passes", order, Some(key)).await?)
+    ) -> Result<PassesReply, RegistryFault> {
+        PassesReply::read(&self.post("/v1/passes", order, Some(key)).await?)
     }
 
     /// Asks for the trust bundle, to see whether the registry answers this portal.
@@ -192,7 +194,7 @@ impl RegistryClient {
         path: &str,
         question: &[u8],
         key: Option<&IdempotencyKey>,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Vec<u8>, RegistryRefusal> {
         let mut request = self
             .client
             .request(Method::POST, self.url(path))
@@ -203,7 +205,7 @@ impl RegistryClient {
         }
         let answer = request.send().await.map_err(|error| lost(&error))?;
         match answer.status() {
-            StatusCode::OK => body(answer).await.map_err(|fault| Refusal {
+            StatusCode::OK => body(answer).await.map_err(|fault| RegistryRefusal {
                 may_be_repeated: fault.kind.may_pass(),
                 fault,
             }),
@@ -213,16 +215,16 @@ impl RegistryClient {
 }
 
 /// Failure of one request.
-struct Refusal {
+struct RegistryRefusal {
     fault: RegistryFault,
     may_be_repeated: bool,
 }
 
 /// An answer that did not come: it may have been given all the same. A registry that took its whole
 /// time is not asked again.
-fn lost(error: &reqwest::Error) -> Refusal {
+fn lost(error: &reqwest::Error) -> RegistryRefusal {
     let fault = of_error(error);
-    Refusal {
+    RegistryRefusal {
         may_be_repeated: fault.kind == RegistryFaultKind::Away,
         fault,
     }
@@ -266,13 +268,13 @@ async fn body(mut answer: Response) -> Result<Vec<u8>, RegistryFault> {
 }
 
 /// Failure behind another status than 200.
-async fn refusal(answer: Response) -> Refusal {
+async fn refusal(answer: Response) -> RegistryRefusal {
     use RegistryFaultKind as Kind;
     let status = answer.status();
     let after = answer.headers().get(RETRY_AFTER);
     let after = after.and_then(|value| value.to_str().ok()?.parse().ok());
     let read = body(answer).await.unwrap_or_default();
-    let problem: Option<Problem> = serde_json::from_slice(&read).ok();
+    let problem: Option<RegistryProblem> = serde_json::from_slice(&read).ok();
     let code = problem.map(|problem| problem.code).unwrap_or_default();
     let kind = match (status.as_u16(), code.as_str()) {
         (429, "subject-ceiling") => Kind::SubjectCeiling,
@@ -290,7 +292,7 @@ async fn refusal(answer: Response) -> Refusal {
     };
     let mut fault = RegistryFault::of(kind).because(detail);
     fault.retry_after_seconds = after;
-    Refusal {
+    RegistryRefusal {
         may_be_repeated: code == IN_HAND,
         fault,
     }
