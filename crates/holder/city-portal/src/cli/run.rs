@@ -15,6 +15,7 @@ use crate::http::{TlsError, acceptor};
 use crate::open::{OpenPortalError, open_portal};
 use crate::portal::CityPortal;
 use crate::register_metrics;
+use crate::registry::RegistryFault;
 
 /// Pause between two looks whether the registry answers.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -89,24 +90,28 @@ async fn look(portal: Arc<CityPortal>, health: Health, stop: CancellationToken) 
             () = stop.cancelled() => return,
         };
         let now = looked.as_ref().err().map(|fault| fault.kind);
-        match &looked {
-            Ok(()) => health.set_ready(),
-            Err(fault) => health.set_unready(fault.to_string()),
+        if was != Some(now) {
+            tell(&looked);
         }
         match looked {
-            Ok(()) if was != Some(now) => {
-                tracing::info!(event = "registry-answers", "the registry answers");
-            }
-            Err(fault) if was != Some(now) => {
-                let kind = fault.kind.as_str();
-                tracing::warn!(event = "registry-failed", fault = kind, "{fault}");
-            }
-            Ok(()) | Err(_) => {}
+            Ok(()) => health.set_ready(),
+            Err(fault) => health.set_unready(fault.to_string()),
         }
         was = Some(now);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Tells the log how a look went.
+fn tell(looked: &Result<(), RegistryFault>) {
+    match looked {
+        Ok(()) => tracing::info!(event = "registry-answers", "the registry answers"),
+        Err(fault) => {
+            let kind = fault.kind.as_str();
+            tracing::warn!(event = "registry-failed", fault = kind, "{fault}");
         }
     }
 }

@@ -128,7 +128,7 @@ impl City {
         let keys = self.ring.shared().to_text();
         write_private(folder.path(), "shared.key", keys.expose_secret());
         let portal = Portal::start(folder, page, metrics).await;
-        portal.page_with("/health/ready", "ready").await;
+        portal.page_with("/health/ready", "ready\n").await;
         portal
     }
 
