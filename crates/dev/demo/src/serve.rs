@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use city_portal::{
-    CityPortal, PortalConfig as PageConfig, PortalSettings, RegistryClient, VerifierConfig,
+    CityPortal, PageConfig, PortalSettings, RegistryClient, RegistryConfig, VerifierConfig,
     VerifierSite,
 };
 use pseudonym::{CitizenPseudonyms, IdentifierKind, Policy, PolicyConfig, SharedKeys, Suite};
@@ -77,7 +77,8 @@ async fn serve_registry(
         publishing.publish_loop(told, publishing_stop).await;
     });
     tasks.spawn(door.serve(portal, stop.clone()));
-    let client = RegistryClient::on_this_machine(address);
+    let config = RegistryConfig::on_this_machine(address);
+    let client = RegistryClient::new(&config, Path::new("."));
     Ok(Arc::new(client.map_err(|error| error.to_string())?))
 }
 

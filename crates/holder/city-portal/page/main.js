@@ -19,6 +19,7 @@ function draw() {
   drawForm();
   view.drawProblem(shown.problem);
   view.drawStatus(shown.status);
+  element("nothing").hidden = shown.status !== null || shown.problem !== null;
   view.drawCodes(shown.codes, shown.at, shown.zone, nextCode);
   view.drawSheet(shown.sheet);
   view.drawCertificate(shown.certificate);
@@ -57,6 +58,12 @@ async function askStatus(event) {
 }
 
 async function getCodes() {
+  // Every order counts, for the days ahead as well: codes that are there are shown first.
+  if (shown.codes?.length > 0) {
+    nextCode();
+    view.leadTo("codes");
+    return;
+  }
   const answer = await answerOf(order("/api/codes", typed()));
   if (answer?.outcome === "codes") {
     show({ codes: answer.codes, at: 0, zone: answer.zone });
@@ -117,9 +124,19 @@ function sentences(reasons, language) {
   return reasons.map((reason) => reason[language]).join(" ");
 }
 
+/** An answer is of who was asked about: it goes when something else is typed. */
+function leaveAnswer() {
+  question += 1;
+  view.drawWaiting(false);
+  if (shown.status !== null || shown.problem !== null) {
+    view.forgetPictures();
+    show({ ...EMPTY });
+  }
+}
+
 function nextCode() {
   show({ at: (shown.at + 1) % shown.codes.length });
-  element("code-next").focus();
+  element("code-next")?.focus();
 }
 
 /** Erases everything of a person, and says why where somebody is there to read it. */
@@ -152,6 +169,7 @@ function isUsed() {
 function listen() {
   element("form").addEventListener("submit", askStatus);
   element("forget").addEventListener("click", () => forget("forgotten"));
+  element("form").addEventListener("input", leaveAnswer);
   for (const choice of document.querySelectorAll("[name=document]")) {
     choice.addEventListener("change", () => {
       showFaults([]);

@@ -28,7 +28,7 @@ export const english = Object.freeze({
   "birth-date-hint": "Day, month, year: 14.07.1990. If your document has no day or month, enter 00.",
   ask: "Show my status",
   forget: "Forget me",
-  "privacy-note": "What you enter is kept in this tab only, and erased when you close it, press “Forget me”, or do nothing for 10 minutes. The portal does not keep it; the registry sees a pseudonym in its place.",
+  "privacy-note": "What you enter is kept in this tab only, and erased when you close it, press “Forget me”, or do nothing for 10 minutes. The portal does not keep it; the registry sees a pseudonym in its place, and what the door will see.",
   "faults-heading": "Please correct:",
   "answer-heading": "Pass",
   nothing: "Status and code will appear here.",

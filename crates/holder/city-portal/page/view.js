@@ -77,7 +77,6 @@ export function drawProblem(problem) {
 
 /** Shows a status, with what the door will see; null removes it. */
 export function drawStatus(status) {
-  element("nothing").hidden = status !== null;
   element("actions").hidden = status === null || !status.entitled;
   element("certificates").hidden = status === null;
   element("status").replaceChildren(...(status === null ? [] : [verdict(status), ...seenAtTheDoor(status.holder)]));
@@ -85,7 +84,7 @@ export function drawStatus(status) {
 
 function verdict(status) {
   const box = make("div", { className: status.entitled ? "verdict yes" : "verdict no" });
-  box.append(make("strong", { text: say(status.entitled ? "status-yes" : "status-no") }));
+  box.append(make("h3", { text: say(status.entitled ? "status-yes" : "status-no"), tabIndex: -1 }));
   const first = status.covered[0];
   if (status.entitled) {
     const until = first.last === null ? say("status-open") : say("status-last", { last: day(first.last) });
@@ -210,9 +209,9 @@ function states({ kind, method, date, first_positive: firstPositive, sampled, co
   return say(`certificate-${key}`, { ...others, date: shown, country: countryName(country) });
 }
 
-/** Leads to what has just appeared in a place. */
+/** Leads to what has just appeared in a place, so that a screen reader goes on from there. */
 export function leadTo(id) {
-  const heading = element(id).querySelector("h3") ?? element("answer-heading");
+  const heading = element(id).querySelector("h3[tabindex]") ?? element("answer-heading");
   heading.focus({ preventScroll: true });
   element(id).scrollIntoView({ block: "nearest" });
 }

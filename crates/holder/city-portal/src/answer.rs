@@ -5,17 +5,17 @@ use pass::hcert::{Entry, TestKind};
 use pass::holder::{HolderAttributes, Initial};
 use serde::Serialize;
 
-use crate::citizen::FieldFault;
-use crate::outcome::Outcome;
-use crate::registry::{Covered, Eligibility, Reason, RegistryFault};
+use crate::citizen::FormFault;
+use crate::outcome::RequestOutcome;
+use crate::registry::{CoveredDays, EligibilityReply, RegistryFault, RegistryReason};
 use crate::sentence::Sentence;
 
 /// Answer to the page.
 #[derive(Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
-pub(crate) enum Answer {
+pub(crate) enum PageAnswer {
     /// Status, and what the door will see.
-    Status(Box<Status>),
+    Status(Box<ShownStatus>),
     /// Codes of today.
     Codes {
         /// Codes, each to be shown once.
@@ -23,46 +23,46 @@ pub(crate) enum Answer {
         /// Name of the city's time zone, in which the page shows times.
         zone: &'static str,
         /// Attributes that the door will see.
-        holder: Holder,
+        holder: ShownHolder,
     },
     /// Sheet of paper.
     Sheet(Box<Sheet>),
     /// Certificate.
-    Certificate(Box<Certificate>),
+    Certificate(Box<ShownCertificate>),
     /// No pass, for reasons of the registry.
     Refused {
         /// Reasons.
-        reasons: Vec<Reason>,
+        reasons: Vec<RegistryReason>,
     },
     /// No pass, as there were as many as may be.
     Exhausted(Sentence),
     /// Fields that cannot be used.
     Fields {
         /// Faults, each of one field.
-        fields: Vec<FieldFault>,
+        fields: Vec<FormFault>,
     },
     /// Problem that stands in the way.
-    Problem(Problem),
+    Problem(CitizenProblem),
 }
 
 /// Status of a citizen.
 #[derive(Serialize)]
-pub(crate) struct Status {
+pub(crate) struct ShownStatus {
     /// Whether today is covered.
     entitled: bool,
     /// Today in the city.
     today: NaiveDate,
     /// Days that are covered, from today on.
-    covered: Vec<Covered>,
+    covered: Vec<CoveredDays>,
     /// Reasons why today is not covered.
-    reasons: Vec<Reason>,
+    reasons: Vec<RegistryReason>,
     /// Attributes that the door will see.
-    holder: Holder,
+    holder: ShownHolder,
 }
 
 /// Attributes that a pass discloses.
 #[derive(Serialize)]
-pub(crate) struct Holder {
+pub(crate) struct ShownHolder {
     given: Option<Letter>,
     family: Option<Letter>,
     day: Option<u8>,
@@ -101,12 +101,12 @@ pub(crate) struct Sheet {
     /// Name of the city's time zone.
     pub zone: &'static str,
     /// Attributes that the door will see.
-    pub holder: Holder,
+    pub holder: ShownHolder,
 }
 
 /// Certificate that states one fact.
 #[derive(Serialize)]
-pub(crate) struct Certificate {
+pub(crate) struct ShownCertificate {
     /// Picture of the code.
     pub svg: String,
     /// Text of the code.
@@ -118,7 +118,7 @@ pub(crate) struct Certificate {
     /// Statement of the certificate.
     pub states: States,
     /// Initials that it discloses.
-    pub holder: Holder,
+    pub holder: ShownHolder,
 }
 
 /// Statement of a certificate.
@@ -158,7 +158,7 @@ pub(crate) enum States {
 
 /// Problem that stands in the way.
 #[derive(Serialize)]
-pub(crate) struct Problem {
+pub(crate) struct CitizenProblem {
     /// Stable code.
     code: &'static str,
     /// Sentence for the citizen.
@@ -168,12 +168,12 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
     #[serde(skip)]
-    outcome: Outcome,
+    outcome: RequestOutcome,
 }
 
-impl Problem {
+impl CitizenProblem {
     /// Problem with a request, found before the registry is asked.
-    pub(crate) const fn of(outcome: Outcome, retry_after_seconds: Option<u64>) -> Self {
+    pub(crate) const fn of(outcome: RequestOutcome, retry_after_seconds: Option<u64>) -> Self {
         Self {
             code: outcome.as_str(),
             sentence: outcome.sentence(),
@@ -183,15 +183,15 @@ impl Problem {
     }
 }
 
-impl Answer {
+impl PageAnswer {
     /// Outcome for the log and the metrics.
-    pub(crate) const fn outcome(&self) -> Outcome {
+    pub(crate) const fn outcome(&self) -> RequestOutcome {
         match self {
-            Self::Status(_) => Outcome::Answered,
-            Self::Codes { .. } | Self::Sheet(_) | Self::Certificate(_) => Outcome::Issued,
-            Self::Refused { .. } => Outcome::Refused,
-            Self::Exhausted(_) => Outcome::Exhausted,
-            Self::Fields { .. } => Outcome::Fields,
+            Self::Status(_) => RequestOutcome::Answered,
+            Self::Codes { .. } | Self::Sheet(_) | Self::Certificate(_) => RequestOutcome::Issued,
+            Self::Refused { .. } => RequestOutcome::Refused,
+            Self::Exhausted(_) => RequestOutcome::Exhausted,
+            Self::Fields { .. } => RequestOutcome::Fields,
             Self::Problem(problem) => problem.outcome,
         }
     }
@@ -199,38 +199,37 @@ impl Answer {
     /// Answer where nothing is left for today.
     pub(crate) const fn exhausted() -> Self {
         Self::Exhausted(Sentence::new(
-            "На эти дни уже выдано столько кодов, сколько можно. Показывайте тот, что у вас есть, \
-             или приходите завтра.",
-            "As many codes as may be were issued for these days. Show one that you have, or come \
-             back tomorrow.",
+            "Кодов уже выдано столько, сколько можно. Показывайте тот, что у вас есть, или \
+             приходите завтра.",
+            "As many codes as may be were issued. Show one that you have, or come back tomorrow.",
         ))
     }
 
     /// Answer where the registry gave none.
     pub(crate) fn of_fault(fault: &RegistryFault) -> Self {
-        Self::Problem(Problem {
+        Self::Problem(CitizenProblem {
             code: fault.kind.as_str(),
             sentence: fault.kind.sentence(),
             retry_after_seconds: fault.retry_after_seconds,
-            outcome: Outcome::Registry,
+            outcome: RequestOutcome::Registry,
         })
     }
 }
 
-impl Status {
+impl ShownStatus {
     /// Status by what the registry answered.
-    pub(crate) fn of(answer: Eligibility, holder: HolderAttributes) -> Self {
+    pub(crate) fn of(answer: EligibilityReply, holder: HolderAttributes) -> Self {
         Self {
             entitled: answer.is_entitled(),
             today: answer.today,
             covered: answer.covered,
             reasons: answer.reasons,
-            holder: Holder::of(holder),
+            holder: ShownHolder::of(holder),
         }
     }
 }
 
-impl Holder {
+impl ShownHolder {
     /// Attributes as the page shows them.
     pub(crate) fn of(attributes: HolderAttributes) -> Self {
         let letter = |initial: Initial| Letter {

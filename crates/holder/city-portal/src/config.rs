@@ -28,7 +28,7 @@ const MAX_TIMEOUT_SECONDS: u16 = 120;
 pub struct Config {
     /// `[portal]`: the page.
     #[serde(default)]
-    pub portal: PortalConfig,
+    pub portal: PageConfig,
     /// `[registry]`: whom the portal asks.
     pub registry: RegistryConfig,
     /// `[keys]`: how pseudonyms are computed.
@@ -48,7 +48,7 @@ pub struct Config {
 /// `[portal]`: where the page is served, and how often one client may ask.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct PortalConfig {
+pub struct PageConfig {
     /// Address and port. Without `[portal.tls]` and `behind_tls_proxy` it must be a loopback
     /// address.
     pub address: SocketAddr,
@@ -146,7 +146,24 @@ impl Config {
     }
 }
 
-impl Default for PortalConfig {
+impl RegistryConfig {
+    /// Registry on this machine, asked without TLS.
+    ///
+    /// # Panics
+    /// Never: an address always makes a URL.
+    #[must_use]
+    pub fn on_this_machine(address: SocketAddr) -> Self {
+        let base_url = format!("http://{address}/");
+        Self {
+            base_url: base_url.parse().expect("an address makes a URL"),
+            ca_file: None,
+            client_certificate: None,
+            timeout_seconds: timeout_seconds(),
+        }
+    }
+}
+
+impl Default for PageConfig {
     fn default() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
@@ -159,7 +176,7 @@ impl Default for PortalConfig {
     }
 }
 
-impl PortalConfig {
+impl PageConfig {
     /// Mistake in the section as a whole, with what to write instead.
     #[must_use]
     pub fn mistake(&self) -> Option<(String, &'static str)> {
@@ -196,8 +213,7 @@ const fn verifier_address() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_VERIFIER_PORT)
 }
 
-/// Default of `registry.timeout_seconds`.
-pub(crate) const fn timeout_seconds() -> NonZeroU16 {
+const fn timeout_seconds() -> NonZeroU16 {
     NonZeroU16::new(10).expect("10 is not zero")
 }
 
@@ -237,27 +253,27 @@ mod tests {
 
     #[test]
     fn other_machines_reach_the_page_by_tls_only() {
-        let at = |address: &str| PortalConfig {
+        let at = |address: &str| PageConfig {
             address: address.parse().expect("an address"),
-            ..PortalConfig::default()
+            ..PageConfig::default()
         };
         for address in ["127.0.0.1:1", "[::1]:1"] {
             assert_eq!(at(address).mistake(), None);
         }
         let (what, help) = at("0.0.0.0:1").mistake().expect("a mistake");
         assert!(what.contains("0.0.0.0:1") && help.contains("[portal.tls]"));
-        let behind = PortalConfig {
+        let behind = PageConfig {
             behind_tls_proxy: true,
             ..at("0.0.0.0:1")
         };
         let (what, _) = behind.mistake().expect("a mistake");
         assert!(what.contains("portal.origin"));
-        let told = PortalConfig {
+        let told = PageConfig {
             origin: Some("https://passes.example".to_owned()),
             ..behind
         };
         assert_eq!(told.mistake(), None);
-        let both = PortalConfig {
+        let both = PageConfig {
             tls: Some(TlsConfig {
                 certificate_file: "a".into(),
                 key: SecretSource::File("b".into()),

@@ -26,11 +26,13 @@ mod verifier_site;
 pub mod cli;
 
 pub use access::AccessMistake;
-pub use config::{Config, KeysConfig, PortalConfig, RegistryConfig, TlsConfig, VerifierConfig};
+pub use config::{
+    ClientCertificate, Config, KeysConfig, PageConfig, RegistryConfig, TlsConfig, VerifierConfig,
+};
 pub use http::{TlsError, acceptor};
 pub use limits::{MAX_BODY_BYTES, MAX_TYPED_CHARS};
 pub use metrics::register_metrics;
-pub use open::{OpenError, open_portal};
+pub use open::{OpenPortalError, open_portal};
 pub use portal::{CityPortal, PortalSettings};
 pub use registry::{ClientMistake, RegistryClient, RegistryFault, RegistryFaultKind};
 pub use verifier_site::{PageFolderMistake, RootMistake, VerifierMistake, VerifierSite};

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::outcome::Outcome;
+use crate::outcome::RequestOutcome;
 use crate::registry::RegistryFaultKind;
 use crate::route_names::{ROUTES, VERIFIER_ROUTES};
 
 /// Registers every metric at zero, so that an alert can tell "none yet" from "not counted".
 pub fn register_metrics() {
     for route in ROUTES.into_iter().chain(VERIFIER_ROUTES) {
-        for outcome in Outcome::ALL.map(Outcome::as_str) {
+        for outcome in RequestOutcome::ALL.map(RequestOutcome::as_str) {
             requests(route, outcome).absolute(0);
         }
     }
@@ -33,7 +33,7 @@ fn request_seconds() -> metrics::Histogram {
 }
 
 /// Counts a request.
-pub(crate) fn count_request(route: &'static str, outcome: Outcome, took: Duration) {
+pub(crate) fn count_request(route: &'static str, outcome: RequestOutcome, took: Duration) {
     requests(route, outcome.as_str()).increment(1);
     request_seconds().record(took.as_secs_f64());
 }

@@ -13,7 +13,7 @@ use crate::registry::RegistryClient;
 
 /// Mistake in the configuration, or in a file that it names.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum OpenPortalError {
     /// Keys that cannot be read.
     #[error("keys.shared: {0}")]
     Secret(#[from] settings::SecretError),
@@ -34,13 +34,13 @@ pub enum OpenError {
 /// start from `base`.
 ///
 /// # Errors
-/// [`OpenError`], which says what to change.
+/// [`OpenPortalError`], which says what to change.
 pub fn open_portal(
     config: &Config,
     base: &Path,
     registry: Arc<RegistryClient>,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<CityPortal>, OpenError> {
+) -> Result<Arc<CityPortal>, OpenPortalError> {
     let keys = SharedKeys::parse(&config.keys.shared.read(base)?)?;
     let policy = Policy::new(&PolicyConfig {
         identifiers: config.identifiers,

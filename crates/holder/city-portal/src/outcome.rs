@@ -6,7 +6,7 @@ use crate::sentence::Sentence;
 
 /// Outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum RequestOutcome {
     /// A status was told, or a file of the page.
     Answered,
     /// A pass was issued.
@@ -39,7 +39,7 @@ pub(crate) enum Outcome {
     Internal,
 }
 
-impl Outcome {
+impl RequestOutcome {
     /// All outcomes.
     pub(crate) const ALL: [Self; 15] = [
         Self::Answered,

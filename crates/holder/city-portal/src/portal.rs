@@ -17,16 +17,19 @@ use pass::qr::{PaperSheet, QrCode};
 use pseudonym::CitizenPseudonyms;
 
 use crate::access::{Access, AccessMistake, read_origin};
-use crate::answer::{Answer, Certificate, Code, Holder, Problem, Sheet, Status};
+use crate::answer::{
+    CitizenProblem, Code, PageAnswer, Sheet, ShownCertificate, ShownHolder, ShownStatus,
+};
 use crate::ceilings::Ceiling;
-use crate::citizen::{Citizen, Form};
-use crate::config::PortalConfig;
+use crate::citizen::{Citizen, CitizenForm};
+use crate::config::PageConfig;
 use crate::fault_log::note;
 use crate::metrics::count_fault;
-use crate::outcome::Outcome;
+use crate::outcome::RequestOutcome;
 use crate::pdf::pdf;
 use crate::registry::{
-    IdempotencyKey, Kind, Order, Passes, RegistryClient, RegistryFault, RegistryFaultKind, Strip,
+    IdempotencyKey, IssuedPass, PassKind, PassOrder, PassesReply, RegistryClient, RegistryFault,
+    RegistryFaultKind,
 };
 
 /// Parts that a portal is made of.
@@ -36,7 +39,7 @@ pub struct PortalSettings {
     /// Client of the city's registry.
     pub registry: Arc<RegistryClient>,
     /// The page: origin, zone, ceiling. Address and TLS are the caller's.
-    pub page: PortalConfig,
+    pub page: PageConfig,
 }
 
 /// State of the portal.
@@ -87,16 +90,23 @@ impl CityPortal {
     }
 
     /// Status of a citizen.
-    pub(crate) async fn status(&self, form: Form) -> Result<Answer, Answer> {
+    pub(crate) async fn status(&self, form: CitizenForm) -> Result<PageAnswer, PageAnswer> {
         let citizen = self.citizen(form)?;
         let found = self.registry.eligibility(&citizen.pseudonyms).await;
         let found = found.map_err(|fault| failed(&fault))?;
-        Ok(Answer::Status(Box::new(Status::of(found, citizen.holder))))
+        Ok(PageAnswer::Status(Box::new(ShownStatus::of(
+            found,
+            citizen.holder,
+        ))))
     }
 
     /// Codes of today.
-    pub(crate) async fn codes(&self, form: Form, key: &IdempotencyKey) -> Result<Answer, Answer> {
-        let issued = self.issued(form, Kind::Days, key).await?;
+    pub(crate) async fn codes(
+        &self,
+        form: CitizenForm,
+        key: &IdempotencyKey,
+    ) -> Result<PageAnswer, PageAnswer> {
+        let issued = self.issued(form, PassKind::Days, key).await?;
         let strips = issued.strips()?;
         let now = self.clock.now();
         let today = strips
@@ -107,18 +117,22 @@ impl CityPortal {
             .collect::<Result<_, _>>()
             .map_err(|fault| failed(&fault))?;
         if codes.is_empty() {
-            return Ok(Answer::exhausted());
+            return Ok(PageAnswer::exhausted());
         }
-        Ok(Answer::Codes {
+        Ok(PageAnswer::Codes {
             codes,
             zone: self.zone.name(),
-            holder: Holder::of(issued.holder),
+            holder: ShownHolder::of(issued.holder),
         })
     }
 
     /// Sheet for paper.
-    pub(crate) async fn sheet(&self, form: Form, key: &IdempotencyKey) -> Result<Answer, Answer> {
-        let issued = self.issued(form, Kind::Paper, key).await?;
+    pub(crate) async fn sheet(
+        &self,
+        form: CitizenForm,
+        key: &IdempotencyKey,
+    ) -> Result<PageAnswer, PageAnswer> {
+        let issued = self.issued(form, PassKind::Paper, key).await?;
         let [strip] = issued.strips()? else {
             return Err(failed(&mixed_up()));
         };
@@ -127,49 +141,54 @@ impl CityPortal {
         let sheet = sheet.map_err(|_| failed(&mixed_up()))?;
         let pdf = pdf(&sheet).map_err(|error| {
             tracing::error!(event = "pdf-failed", %error, "a sheet was not made");
-            Answer::Problem(Problem::of(Outcome::Internal, None))
+            PageAnswer::Problem(CitizenProblem::of(RequestOutcome::Internal, None))
         })?;
-        Ok(Answer::Sheet(Box::new(Sheet {
+        Ok(PageAnswer::Sheet(Box::new(Sheet {
             svg: sheet.to_svg(),
             pdf: STANDARD.encode(pdf),
             from: claims.from(),
             until: claims.expires(),
             zone: self.zone.name(),
-            holder: Holder::of(issued.holder),
+            holder: ShownHolder::of(issued.holder),
         })))
     }
 
     /// Certificate of one fact.
     pub(crate) async fn certificate(
         &self,
-        form: Form,
-        kind: Kind,
+        form: CitizenForm,
+        kind: PassKind,
         key: &IdempotencyKey,
-    ) -> Result<Answer, Answer> {
+    ) -> Result<PageAnswer, PageAnswer> {
         let issued = self.issued(form, kind, key).await?;
-        let Passes::Certificate { certificate } = issued.passes else {
+        let PassesReply::Certificate { certificate } = issued.passes else {
             return Err(failed(&mixed_up()));
         };
         let certificate = certified(certificate, kind, issued.holder, self.zone);
         let certificate = certificate.map_err(|fault| failed(&fault))?;
-        Ok(Answer::Certificate(Box::new(certificate)))
+        Ok(PageAnswer::Certificate(Box::new(certificate)))
     }
 
-    fn citizen(&self, form: Form) -> Result<Citizen, Answer> {
+    fn citizen(&self, form: CitizenForm) -> Result<Citizen, PageAnswer> {
         let today = self.clock.now().with_timezone(&self.zone).date_naive();
         form.check(&self.pseudonyms, today)
-            .map_err(|fields| Answer::Fields { fields })
+            .map_err(|fields| PageAnswer::Fields { fields })
     }
 
     /// Passes that the registry issued, or what to answer where it issued none.
-    async fn issued(&self, form: Form, kind: Kind, key: &IdempotencyKey) -> Result<Issued, Answer> {
+    async fn issued(
+        &self,
+        form: CitizenForm,
+        kind: PassKind,
+        key: &IdempotencyKey,
+    ) -> Result<IssuedPasses, PageAnswer> {
         let citizen = self.citizen(form)?;
-        let order = Order::of(&citizen, kind);
+        let order = PassOrder::of(&citizen, kind);
         let passes = self.registry.passes(&order, key).await;
         match passes.map_err(|fault| failed(&fault))? {
-            Passes::Refused { reasons } => Err(Answer::Refused { reasons }),
-            Passes::Exhausted => Err(Answer::exhausted()),
-            passes => Ok(Issued {
+            PassesReply::Refused { reasons } => Err(PageAnswer::Refused { reasons }),
+            PassesReply::Exhausted => Err(PageAnswer::exhausted()),
+            passes => Ok(IssuedPasses {
                 passes,
                 holder: citizen.holder,
             }),
@@ -178,24 +197,24 @@ impl CityPortal {
 }
 
 /// Passes that the registry issued, and the attributes that it was asked to disclose.
-struct Issued {
-    passes: Passes,
+struct IssuedPasses {
+    passes: PassesReply,
     holder: HolderAttributes,
 }
 
-impl Issued {
-    fn strips(&self) -> Result<&[Strip], Answer> {
+impl IssuedPasses {
+    fn strips(&self) -> Result<&[IssuedPass], PageAnswer> {
         match &self.passes {
-            Passes::Strips { strips } => Ok(strips),
+            PassesReply::Strips { strips } => Ok(strips),
             _ => Err(failed(&mixed_up())),
         }
     }
 }
 
 /// Notes in the log that the registry gave no answer, and what to change; answers the citizen.
-fn failed(fault: &RegistryFault) -> Answer {
+fn failed(fault: &RegistryFault) -> PageAnswer {
     note(fault);
-    Answer::of_fault(fault)
+    PageAnswer::of_fault(fault)
 }
 
 /// An answer to another question.
@@ -204,7 +223,7 @@ fn mixed_up() -> RegistryFault {
 }
 
 /// Claims of a pass, if it is the one that was asked for.
-fn claims(strip: &Strip, holder: HolderAttributes) -> Result<Claims, RegistryFault> {
+fn claims(strip: &IssuedPass, holder: HolderAttributes) -> Result<Claims, RegistryFault> {
     let nonsense = |what| RegistryFault::of(RegistryFaultKind::Nonsense).because(what);
     let envelope = from_text(&strip.text).and_then(|cose| Envelope::open(&cose));
     let envelope = envelope.map_err(|_| nonsense("a text that is no pass"))?;
@@ -216,7 +235,7 @@ fn claims(strip: &Strip, holder: HolderAttributes) -> Result<Claims, RegistryFau
     Ok(claims)
 }
 
-fn strip_claims(strip: &Strip, holder: HolderAttributes) -> Result<Claims, RegistryFault> {
+fn strip_claims(strip: &IssuedPass, holder: HolderAttributes) -> Result<Claims, RegistryFault> {
     let claims = claims(strip, holder)?;
     match &claims {
         Claims::City(_) if claims.from() == strip.from => Ok(claims),
@@ -224,7 +243,7 @@ fn strip_claims(strip: &Strip, holder: HolderAttributes) -> Result<Claims, Regis
     }
 }
 
-fn code(strip: &Strip, holder: HolderAttributes) -> Result<Code, RegistryFault> {
+fn code(strip: &IssuedPass, holder: HolderAttributes) -> Result<Code, RegistryFault> {
     let claims = strip_claims(strip, holder)?;
     let code = QrCode::of_text(&strip.text).map_err(|_| mixed_up())?;
     Ok(Code {
@@ -235,11 +254,11 @@ fn code(strip: &Strip, holder: HolderAttributes) -> Result<Code, RegistryFault> 
 }
 
 fn certified(
-    certificate: Strip,
-    kind: Kind,
+    certificate: IssuedPass,
+    kind: PassKind,
     holder: HolderAttributes,
     zone: Tz,
-) -> Result<Certificate, RegistryFault> {
+) -> Result<ShownCertificate, RegistryFault> {
     // A certificate has room for initials only.
     let initials = HolderAttributes::new(
         holder.given_initial(),
@@ -254,12 +273,12 @@ fn certified(
         return Err(mixed_up());
     }
     let code = QrCode::of_text(&certificate.text).map_err(|_| mixed_up())?;
-    Ok(Certificate {
+    Ok(ShownCertificate {
         svg: code.to_svg(),
         text: certificate.text,
         until: claims.expires,
         zone: zone.name(),
         states: entry.into(),
-        holder: Holder::of(initials),
+        holder: ShownHolder::of(initials),
     })
 }

@@ -24,6 +24,7 @@ class Form(PortalTest):
         self.keys(ENTER)
         self.wait_for("#status", "You are entitled to a pass")
         # The focus has gone to the answer: the next keys are those of its buttons.
+        self.assertEqual(self.focused(), "You are entitled to a pass")
         self.keys(TAB)
         self.assertEqual(self.focused(), "Code for today")
         self.keys(ENTER)
@@ -127,6 +128,17 @@ class Form(PortalTest):
         said = self.get_status(given_name="<script>document.title='!'</script>", family_name="\"'><b>Ы")
         self.assertIn("You are entitled", said)
         self.assertEqual(self.browser.run("return document.title"), "Pass")
+
+    def test_an_answer_goes_when_something_else_is_typed(self):
+        self.get_status()
+        self.press("codes")
+        self.wait_for("#codes", "Holds until")
+        self.browser.type("#number", "1")
+        self.assertEqual(self.browser.text("#status") + self.browser.text("#codes"), "")
+        self.assertFalse(self.browser.run("return document.querySelector('[data-action=codes]').checkVisibility()"))
+        self.get_status()
+        self.choose("oms")
+        self.assertEqual(self.browser.text("#status"), "")
 
     def test_a_new_question_removes_the_answer_to_the_old_one(self):
         self.get_status()

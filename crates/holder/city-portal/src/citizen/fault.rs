@@ -7,7 +7,7 @@ use crate::sentence::Sentence;
 
 /// Field of the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Field {
+pub(crate) enum FormField {
     /// Number of the document.
     Number,
     /// Country of a foreign passport.
@@ -20,7 +20,7 @@ pub(crate) enum Field {
     BirthDate,
 }
 
-impl Field {
+impl FormField {
     /// Name of the field in a request.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -35,7 +35,7 @@ impl Field {
 
 /// Reason why a field cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum TypingFault {
     /// No number.
     NumberMissing,
     /// Text that is longer than any field may be.
@@ -74,7 +74,7 @@ pub(crate) enum Fault {
     BirthLongAgo,
 }
 
-impl Fault {
+impl TypingFault {
     /// Stable code of the fault.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -212,14 +212,14 @@ impl Fault {
 
 /// Fault of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FieldFault {
+pub(crate) struct FormFault {
     /// Field that it is of.
-    pub field: Field,
+    pub field: FormField,
     /// Fault.
-    pub fault: Fault,
+    pub fault: TypingFault,
 }
 
-impl Serialize for FieldFault {
+impl Serialize for FormFault {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let sentence = self.fault.sentence();
         let mut fields = serializer.serialize_struct("FieldFault", 4)?;

@@ -6,7 +6,7 @@ use pseudonym::{CitizenPseudonyms, IdentifierKind, Pseudonym, RejectionReason, S
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
-use super::{Fault, Field, FieldFault, birth};
+use super::{FormFault, FormField, TypingFault, birth};
 use crate::limits::MAX_TYPED_CHARS;
 
 /// Kind of the document that a citizen shows.
@@ -45,7 +45,7 @@ impl Typed {
 /// Form as it was typed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Form {
+pub(crate) struct CitizenForm {
     document: Document,
     number: Typed,
     country: Option<Typed>,
@@ -62,13 +62,13 @@ pub(crate) struct Citizen {
     pub holder: HolderAttributes,
 }
 
-impl Form {
+impl CitizenForm {
     /// Checks every field; `today` is the day in the city.
     pub(crate) fn check(
         self,
         pseudonyms: &CitizenPseudonyms,
         today: NaiveDate,
-    ) -> Result<Citizen, Vec<FieldFault>> {
+    ) -> Result<Citizen, Vec<FormFault>> {
         let mut faults = Vec::new();
         let found = self.pseudonyms(pseudonyms).unwrap_or_else(|found| {
             faults = found;
@@ -95,24 +95,24 @@ impl Form {
         })
     }
 
-    fn pseudonyms(&self, of: &CitizenPseudonyms) -> Result<Vec<Pseudonym>, Vec<FieldFault>> {
+    fn pseudonyms(&self, of: &CitizenPseudonyms) -> Result<Vec<Pseudonym>, Vec<FormFault>> {
         let country = self.country.as_ref().map(Typed::text).unwrap_or_default();
         let is_foreign = self.document == Document::PassportForeign;
         let mut faults = Vec::new();
         if is_foreign && country.is_empty() {
-            faults.push(FieldFault {
-                field: Field::Country,
-                fault: Fault::CountryMissing,
+            faults.push(FormFault {
+                field: FormField::Country,
+                fault: TypingFault::CountryMissing,
             });
         }
-        let number = |fault| FieldFault {
-            field: Field::Number,
+        let number = |fault| FormFault {
+            field: FormField::Number,
             fault,
         };
         if self.number.is_too_long() {
-            faults.push(number(Fault::TooLong));
+            faults.push(number(TypingFault::TooLong));
         } else if self.number.text().is_empty() {
-            faults.push(number(Fault::NumberMissing));
+            faults.push(number(TypingFault::NumberMissing));
         }
         if !faults.is_empty() {
             return Err(faults);
@@ -124,47 +124,47 @@ impl Form {
         };
         of.of(vec![stated]).map_err(|reason| {
             vec![match reason {
-                RejectionReason::CountryMissing | RejectionReason::CountryUnknown => FieldFault {
-                    field: Field::Country,
-                    fault: Fault::CountryUnknown,
+                RejectionReason::CountryMissing | RejectionReason::CountryUnknown => FormFault {
+                    field: FormField::Country,
+                    fault: TypingFault::CountryUnknown,
                 },
                 other => number(self.document.number_fault(other)),
             }]
         })
     }
 
-    fn name_faults(&self) -> Vec<FieldFault> {
+    fn name_faults(&self) -> Vec<FormFault> {
         let names = [
-            (Field::GivenName, &self.given_name),
-            (Field::FamilyName, &self.family_name),
+            (FormField::GivenName, &self.given_name),
+            (FormField::FamilyName, &self.family_name),
         ];
         let mut faults = Vec::new();
         for (field, name) in names {
             if name.is_too_long() {
-                let fault = Fault::TooLong;
-                faults.push(FieldFault { field, fault });
+                let fault = TypingFault::TooLong;
+                faults.push(FormFault { field, fault });
             } else if !name.text().is_empty() && !name.text().contains(char::is_alphabetic) {
-                let fault = Fault::NameWithoutLetter;
-                faults.push(FieldFault { field, fault });
+                let fault = TypingFault::NameWithoutLetter;
+                faults.push(FormFault { field, fault });
             }
         }
         // Some people have one name only.
         if names.iter().all(|(_, name)| name.text().is_empty()) {
-            faults.push(FieldFault {
-                field: Field::FamilyName,
-                fault: Fault::NameMissing,
+            faults.push(FormFault {
+                field: FormField::FamilyName,
+                fault: TypingFault::NameMissing,
             });
         }
         faults
     }
 
-    fn birth(&self, today: NaiveDate) -> Result<BirthDate, FieldFault> {
-        let fault = |fault| FieldFault {
-            field: Field::BirthDate,
+    fn birth(&self, today: NaiveDate) -> Result<BirthDate, FormFault> {
+        let fault = |fault| FormFault {
+            field: FormField::BirthDate,
             fault,
         };
         if self.birth_date.is_too_long() {
-            return Err(fault(Fault::TooLong));
+            return Err(fault(TypingFault::TooLong));
         }
         birth::read(self.birth_date.text(), today).map_err(fault)
     }
@@ -181,16 +181,16 @@ impl Document {
     }
 
     /// Fault of the number for a reason that the clinics' rules refuse it for.
-    const fn number_fault(self, reason: RejectionReason) -> Fault {
+    const fn number_fault(self, reason: RejectionReason) -> TypingFault {
         match (reason, self) {
-            (RejectionReason::IdentifierMissing, _) => Fault::NumberMissing,
-            (RejectionReason::IdentifierPlaceholder, _) => Fault::Placeholder,
-            (RejectionReason::IdentifierCheckDigit, Self::Oms) => Fault::OmsCheck,
-            (RejectionReason::IdentifierCheckDigit, _) => Fault::SnilsCheck,
-            (_, Self::Snils) => Fault::SnilsForm,
-            (_, Self::Oms) => Fault::OmsForm,
-            (_, Self::PassportRu) => Fault::PassportRuForm,
-            (_, Self::PassportForeign) => Fault::PassportForeignForm,
+            (RejectionReason::IdentifierMissing, _) => TypingFault::NumberMissing,
+            (RejectionReason::IdentifierPlaceholder, _) => TypingFault::Placeholder,
+            (RejectionReason::IdentifierCheckDigit, Self::Oms) => TypingFault::OmsCheck,
+            (RejectionReason::IdentifierCheckDigit, _) => TypingFault::SnilsCheck,
+            (_, Self::Snils) => TypingFault::SnilsForm,
+            (_, Self::Oms) => TypingFault::OmsForm,
+            (_, Self::PassportRu) => TypingFault::PassportRuForm,
+            (_, Self::PassportForeign) => TypingFault::PassportForeignForm,
         }
     }
 }

@@ -5,8 +5,8 @@ mod birth;
 mod fault;
 mod form;
 
-pub(crate) use fault::{Fault, Field, FieldFault};
-pub(crate) use form::{Citizen, Form};
+pub(crate) use fault::{FormFault, FormField, TypingFault};
+pub(crate) use form::{Citizen, CitizenForm};
 
 #[cfg(test)]
 mod tests;

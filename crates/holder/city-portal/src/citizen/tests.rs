@@ -32,7 +32,7 @@ fn with(changes: &[(&str, &str)]) -> Value {
     form
 }
 
-fn read(form: &Value) -> Form {
+fn read(form: &Value) -> CitizenForm {
     serde_json::from_value(form.clone()).expect("a form")
 }
 
@@ -268,6 +268,9 @@ fn a_form_with_other_fields_is_none() {
         form.as_object_mut()
             .expect("an object")
             .extend(changes.clone());
-        assert!(serde_json::from_value::<Form>(form).is_err(), "{change}");
+        assert!(
+            serde_json::from_value::<CitizenForm>(form).is_err(),
+            "{change}"
+        );
     }
 }

@@ -13,10 +13,10 @@ use tokio_util::task::TaskTracker;
 
 use super::config_file::LoadedConfig;
 use crate::http::{TlsError, acceptor};
-use crate::open::{OpenError, open_portal};
+use crate::open::{OpenPortalError, open_portal};
 use crate::portal::CityPortal;
 use crate::register_metrics;
-use crate::registry::{ClientMistake, RegistryClient};
+use crate::registry::{ClientMistake, RegistryClient, RegistryFault};
 use crate::verifier_site::{VerifierMistake, VerifierSite};
 
 /// Pause between two looks whether the registry answers.
@@ -25,8 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Time that the last answers of metrics and health get.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
 
-impl From<OpenError> for Failure {
-    fn from(error: OpenError) -> Self {
+impl From<OpenPortalError> for Failure {
+    fn from(error: OpenPortalError) -> Self {
         Self::change(error)
     }
 }
@@ -133,24 +133,28 @@ async fn look(portal: Arc<CityPortal>, health: Health, stop: CancellationToken) 
             () = stop.cancelled() => return,
         };
         let now = looked.as_ref().err().map(|fault| fault.kind);
-        match &looked {
-            Ok(()) => health.set_ready(),
-            Err(fault) => health.set_unready(fault.to_string()),
+        if was != Some(now) {
+            tell(&looked);
         }
         match looked {
-            Ok(()) if was != Some(now) => {
-                tracing::info!(event = "registry-answers", "the registry answers");
-            }
-            Err(fault) if was != Some(now) => {
-                let kind = fault.kind.as_str();
-                tracing::warn!(event = "registry-failed", fault = kind, "{fault}");
-            }
-            Ok(()) | Err(_) => {}
+            Ok(()) => health.set_ready(),
+            Err(fault) => health.set_unready(fault.to_string()),
         }
         was = Some(now);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Tells the log how a look went.
+fn tell(looked: &Result<(), RegistryFault>) {
+    match looked {
+        Ok(()) => tracing::info!(event = "registry-answers", "the registry answers"),
+        Err(fault) => {
+            let kind = fault.kind.as_str();
+            tracing::warn!(event = "registry-failed", fault = kind, "{fault}");
         }
     }
 }

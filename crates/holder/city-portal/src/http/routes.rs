@@ -15,12 +15,12 @@ use serde::Deserialize;
 
 use super::files::FILES;
 use super::{body, headers};
-use crate::answer::{Answer, Problem};
-use crate::citizen::Form;
+use crate::answer::{CitizenProblem, PageAnswer};
+use crate::citizen::CitizenForm;
 use crate::metrics::count_request;
-use crate::outcome::Outcome;
+use crate::outcome::RequestOutcome;
 use crate::portal::CityPortal;
-use crate::registry::{IdempotencyKey, Kind};
+use crate::registry::{IdempotencyKey, PassKind};
 use crate::route_names::{CERTIFICATE, CODES, OTHER, PAGE, ROUTES, SHEET, STATUS};
 
 /// Header by which the page tells a repeat from a new action.
@@ -30,7 +30,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Address of who is connected.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub IpAddr);
+pub(super) struct BrowserAddress(pub IpAddr);
 
 /// Whether the answers of this server travel by TLS.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ pub(super) struct IsHttps(pub bool);
 #[serde(deny_unknown_fields)]
 struct CertificateQuestion {
     kind: CertificateKind,
-    citizen: Form,
+    citizen: CitizenForm,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -52,7 +52,7 @@ enum CertificateKind {
     Test,
 }
 
-impl From<CertificateKind> for Kind {
+impl From<CertificateKind> for PassKind {
     fn from(kind: CertificateKind) -> Self {
         match kind {
             CertificateKind::Vaccination => Self::Vaccination,
@@ -70,7 +70,7 @@ pub(crate) fn router(portal: Arc<CityPortal>) -> Router {
         .route(SHEET, post(sheet))
         .route(CERTIFICATE, post(certificate))
         .method_not_allowed_fallback(|| async {
-            let mut answer = problem(Outcome::Method);
+            let mut answer = problem(RequestOutcome::Method);
             let allowed = HeaderValue::from_static("POST");
             answer.headers_mut().insert(ALLOW, allowed);
             answer
@@ -97,8 +97,8 @@ async fn watch(State(portal): State<Arc<CityPortal>>, request: Request, next: Ne
         response.headers_mut(),
         is_https.is_some_and(|IsHttps(is_https)| is_https),
     );
-    let outcome = response.extensions().get::<Outcome>().copied();
-    let outcome = outcome.unwrap_or(Outcome::Internal);
+    let outcome = response.extensions().get::<RequestOutcome>().copied();
+    let outcome = outcome.unwrap_or(RequestOutcome::Internal);
     let took = portal.clock.elapsed().saturating_sub(started);
     count_request(route, outcome, took);
     tracing::info!(
@@ -115,29 +115,29 @@ fn refusal(portal: &CityPortal, request: &Request) -> Option<Response> {
         return None;
     }
     if !portal.access.is_same_origin(request.headers()) {
-        return Some(problem(Outcome::OtherSite));
+        return Some(problem(RequestOutcome::OtherSite));
     }
-    let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else {
-        return Some(problem(Outcome::Internal));
+    let Some(BrowserAddress(peer)) = request.extensions().get::<BrowserAddress>().copied() else {
+        return Some(problem(RequestOutcome::Internal));
     };
     let client = portal.access.client(peer, request.headers());
     let wait = portal.admit(client).err()?;
-    let problem = Problem::of(Outcome::Ceiling, Some(wait.as_secs()));
-    let mut response = respond(&Answer::Problem(problem));
+    let problem = CitizenProblem::of(RequestOutcome::Ceiling, Some(wait.as_secs()));
+    let mut response = respond(&PageAnswer::Problem(problem));
     let headers = response.headers_mut();
     headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
     Some(response)
 }
 
 async fn status(State(portal): State<Arc<CityPortal>>, headers: HeaderMap, body: Body) -> Response {
-    match body::read::<Form>(&headers, body).await {
+    match body::read::<CitizenForm>(&headers, body).await {
         Ok(form) => answer(portal.status(form).await),
         Err(outcome) => problem(outcome),
     }
 }
 
 async fn codes(State(portal): State<Arc<CityPortal>>, headers: HeaderMap, body: Body) -> Response {
-    let form = body::read::<Form>(&headers, body).await;
+    let form = body::read::<CitizenForm>(&headers, body).await;
     match form.and_then(|form| Ok((form, key(&headers)?))) {
         Ok((form, key)) => answer(portal.codes(form, &key).await),
         Err(outcome) => problem(outcome),
@@ -145,7 +145,7 @@ async fn codes(State(portal): State<Arc<CityPortal>>, headers: HeaderMap, body: 
 }
 
 async fn sheet(State(portal): State<Arc<CityPortal>>, headers: HeaderMap, body: Body) -> Response {
-    let form = body::read::<Form>(&headers, body).await;
+    let form = body::read::<CitizenForm>(&headers, body).await;
     match form.and_then(|form| Ok((form, key(&headers)?))) {
         Ok((form, key)) => answer(portal.sheet(form, &key).await),
         Err(outcome) => problem(outcome),
@@ -168,11 +168,12 @@ async fn certificate(
 }
 
 /// Key of the action that a request is for.
-fn key(headers: &HeaderMap) -> Result<IdempotencyKey, Outcome> {
+fn key(headers: &HeaderMap) -> Result<IdempotencyKey, RequestOutcome> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let value = values.next().and_then(|value| value.to_str().ok());
     let key = value.and_then(IdempotencyKey::of_page);
-    key.filter(|_| values.next().is_none()).ok_or(Outcome::Form)
+    key.filter(|_| values.next().is_none())
+        .ok_or(RequestOutcome::Form)
 }
 
 /// File of the page.
@@ -184,32 +185,32 @@ async fn page(request: Request) -> Response {
             let mut response = file.content.into_response();
             let media_type = HeaderValue::from_static(file.media_type);
             response.headers_mut().insert(CONTENT_TYPE, media_type);
-            response.extensions_mut().insert(Outcome::Answered);
+            response.extensions_mut().insert(RequestOutcome::Answered);
             response
         }
         Some(_) => {
-            let mut response = problem(Outcome::Method);
+            let mut response = problem(RequestOutcome::Method);
             let allowed = HeaderValue::from_static("GET, HEAD");
             response.headers_mut().insert(ALLOW, allowed);
             response
         }
-        None => problem(Outcome::NotFound),
+        None => problem(RequestOutcome::NotFound),
     }
 }
 
-fn problem(outcome: Outcome) -> Response {
-    respond(&Answer::Problem(Problem::of(outcome, None)))
+fn problem(outcome: RequestOutcome) -> Response {
+    respond(&PageAnswer::Problem(CitizenProblem::of(outcome, None)))
 }
 
 /// Answer to a question, whichever way it went.
-fn answer(answer: Result<Answer, Answer>) -> Response {
+fn answer(answer: Result<PageAnswer, PageAnswer>) -> Response {
     respond(&answer.unwrap_or_else(|answer| answer))
 }
 
-fn respond(answer: &Answer) -> Response {
+fn respond(answer: &PageAnswer) -> Response {
     let outcome = answer.outcome();
     let Ok(body) = serde_json::to_vec(answer) else {
-        return Outcome::Internal.status().into_response();
+        return RequestOutcome::Internal.status().into_response();
     };
     let mut response = (outcome.status(), body).into_response();
     response.headers_mut().insert(CONTENT_TYPE, JSON);

@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::router;
-use super::routes::{IsHttps, Peer};
+use super::routes::{BrowserAddress, IsHttps};
 use crate::portal::CityPortal;
 
 /// Most connections at once; the oldest is closed for one more.
@@ -60,7 +60,7 @@ pub(crate) async fn serve_router(
     tls: Option<TlsAcceptor>,
     stop: CancellationToken,
 ) {
-    let serving = Serving {
+    let serving = BrowserServing {
         is_https,
         tls,
         app,
@@ -122,14 +122,14 @@ async fn finish(mut open: VecDeque<JoinHandle<()>>) {
 
 /// Parts that every connection needs.
 #[derive(Clone)]
-struct Serving {
+struct BrowserServing {
     is_https: bool,
     tls: Option<TlsAcceptor>,
     app: Router,
     stop: CancellationToken,
 }
 
-impl Serving {
+impl BrowserServing {
     async fn handle(self, stream: TcpStream, peer: SocketAddr) {
         let Some(tls) = self.tls.clone() else {
             return self.answer(stream, peer).await;
@@ -146,7 +146,7 @@ impl Serving {
         let is_https = IsHttps(self.is_https);
         let app = TowerToHyperService::new(self.app);
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer.ip()));
+            request.extensions_mut().insert(BrowserAddress(peer.ip()));
             request.extensions_mut().insert(is_https);
             app.call(request)
         });

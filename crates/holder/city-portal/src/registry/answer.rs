@@ -8,18 +8,18 @@ use crate::limits::{MAX_REASONS, MAX_SENTENCE_CHARS, MAX_STRIPS};
 
 /// Days on which a person is entitled, or why not today.
 #[derive(Deserialize)]
-pub(crate) struct Eligibility {
+pub(crate) struct EligibilityReply {
     /// Today in the city's zone.
     pub today: NaiveDate,
     /// Days that are covered, from today on.
-    pub covered: Vec<Covered>,
+    pub covered: Vec<CoveredDays>,
     /// Reasons why today is not covered.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<RegistryReason>,
 }
 
 /// Days without a break.
 #[derive(Deserialize, Serialize)]
-pub(crate) struct Covered {
+pub(crate) struct CoveredDays {
     /// First day.
     pub from: NaiveDate,
     /// Last day; `None` where it lies beyond the days that are looked at.
@@ -28,7 +28,7 @@ pub(crate) struct Covered {
 
 /// Reason why a person is not entitled.
 #[derive(Deserialize, Serialize)]
-pub(crate) struct Reason {
+pub(crate) struct RegistryReason {
     code: String,
     ru: String,
     en: String,
@@ -37,21 +37,21 @@ pub(crate) struct Reason {
 /// Passes, or why there are none.
 #[derive(Deserialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
-pub(crate) enum Passes {
+pub(crate) enum PassesReply {
     /// Strips in the order of their windows.
     Strips {
         /// The strips.
-        strips: Vec<Strip>,
+        strips: Vec<IssuedPass>,
     },
     /// Certificate.
     Certificate {
         /// The certificate, whose window ends with it.
-        certificate: Strip,
+        certificate: IssuedPass,
     },
     /// None, for these reasons.
     Refused {
         /// The reasons.
-        reasons: Vec<Reason>,
+        reasons: Vec<RegistryReason>,
     },
     /// None, as there were as many as may be.
     Exhausted,
@@ -59,7 +59,7 @@ pub(crate) enum Passes {
 
 /// Pass with its window.
 #[derive(Deserialize)]
-pub(crate) struct Strip {
+pub(crate) struct IssuedPass {
     /// First second in which it holds.
     pub from: DateTime<Utc>,
     /// First second in which it does not hold any more.
@@ -70,7 +70,7 @@ pub(crate) struct Strip {
 
 /// Body of a problem (RFC 9457).
 #[derive(Deserialize)]
-pub(super) struct Problem {
+pub(super) struct RegistryProblem {
     /// Stable code.
     pub code: String,
 }
@@ -79,9 +79,9 @@ fn nonsense(what: &'static str) -> RegistryFault {
     RegistryFault::of(RegistryFaultKind::Nonsense).because(what)
 }
 
-fn check_reasons(reasons: &[Reason]) -> Result<(), RegistryFault> {
+fn check_reasons(reasons: &[RegistryReason]) -> Result<(), RegistryFault> {
     let is_short = |text: &String| text.chars().nth(MAX_SENTENCE_CHARS).is_none();
-    let are_short = |reason: &Reason| {
+    let are_short = |reason: &RegistryReason| {
         let texts = [&reason.code, &reason.ru, &reason.en];
         texts
             .into_iter()
@@ -93,7 +93,7 @@ fn check_reasons(reasons: &[Reason]) -> Result<(), RegistryFault> {
     Ok(())
 }
 
-impl Eligibility {
+impl EligibilityReply {
     /// Reads an answer.
     pub(super) fn read(body: &[u8]) -> Result<Self, RegistryFault> {
         let answer: Self =
@@ -119,7 +119,7 @@ impl Eligibility {
     }
 }
 
-impl Passes {
+impl PassesReply {
     /// Reads an answer.
     pub(super) fn read(body: &[u8]) -> Result<Self, RegistryFault> {
         let answer: Self =

@@ -1,7 +1,6 @@
 //! Client of the registry's interface: certificates, limits, repeats.
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,10 +13,12 @@ use tls_fault::TlsFault;
 use url::{Host, Url};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::answer::Problem;
+use super::answer::RegistryProblem;
 use super::question::EligibilityQuestion;
-use super::{Eligibility, IdempotencyKey, Order, Passes, RegistryFault, RegistryFaultKind};
-use crate::config::{RegistryConfig, timeout_seconds};
+use super::{
+    EligibilityReply, IdempotencyKey, PassOrder, PassesReply, RegistryFault, RegistryFaultKind,
+};
+use crate::config::RegistryConfig;
 use crate::limits::{MAX_ANSWER_BYTES, MAX_SIGNED_BYTES, MOST_TRIES, TRY_AGAIN_AFTER};
 
 /// Largest file of certificates, in bytes.
@@ -126,38 +127,23 @@ impl RegistryClient {
         })
     }
 
-    /// Client of a registry on this machine, without TLS.
-    ///
-    /// # Errors
-    /// [`ClientMistake`].
-    pub fn on_this_machine(address: SocketAddr) -> Result<Self, ClientMistake> {
-        let base_url = Url::parse(&format!("http://{address}"));
-        let config = RegistryConfig {
-            base_url: base_url.map_err(|_| ClientMistake::Url)?,
-            ca_file: None,
-            client_certificate: None,
-            timeout_seconds: timeout_seconds(),
-        };
-        Self::new(&config, Path::new("."))
-    }
-
     /// Asks on which days a person is entitled.
     pub(crate) async fn eligibility(
         &self,
         pseudonyms: &[Pseudonym],
-    ) -> Result<Eligibility, RegistryFault> {
+    ) -> Result<EligibilityReply, RegistryFault> {
         let question = EligibilityQuestion::of(pseudonyms);
         let body = self.post("/v1/eligibility", &question, None).await?;
-        Eligibility::read(&body)
+        EligibilityReply::read(&body)
     }
 
     /// Orders passes. The same order under the same key gets the same passes.
     pub(crate) async fn passes(
         &self,
-        order: &Order,
+        order: &PassOrder,
         key: &IdempotencyKey,
-    ) -> Result<Passes, RegistryFault> {
-        Passes::read(&self.post("/v1/passes", order, Some(key)).await?)
+    ) -> Result<PassesReply, RegistryFault> {
+        PassesReply::read(&self.post("/v1/passes", order, Some(key)).await?)
     }
 
     /// Signed trust bundle, which verifiers fetch.
@@ -224,7 +210,7 @@ impl RegistryClient {
         path: &str,
         question: &[u8],
         key: Option<&IdempotencyKey>,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Vec<u8>, RegistryRefusal> {
         let mut request = self
             .client
             .request(Method::POST, self.url(path))
@@ -235,28 +221,30 @@ impl RegistryClient {
         }
         let answer = request.send().await.map_err(|error| lost(&error))?;
         match answer.status() {
-            StatusCode::OK => body(answer, MAX_ANSWER_BYTES)
-                .await
-                .map_err(|fault| Refusal {
-                    may_be_repeated: fault.kind.may_pass(),
-                    fault,
-                }),
+            StatusCode::OK => {
+                body(answer, MAX_ANSWER_BYTES)
+                    .await
+                    .map_err(|fault| RegistryRefusal {
+                        may_be_repeated: fault.kind.may_pass(),
+                        fault,
+                    })
+            }
             _ => Err(refusal(answer).await),
         }
     }
 }
 
 /// Failure of one request.
-struct Refusal {
+struct RegistryRefusal {
     fault: RegistryFault,
     may_be_repeated: bool,
 }
 
 /// An answer that did not come: it may have been given all the same. A registry that took its whole
 /// time is not asked again.
-fn lost(error: &reqwest::Error) -> Refusal {
+fn lost(error: &reqwest::Error) -> RegistryRefusal {
     let fault = of_error(error);
-    Refusal {
+    RegistryRefusal {
         may_be_repeated: fault.kind == RegistryFaultKind::Away,
         fault,
     }
@@ -301,13 +289,13 @@ async fn body(mut answer: Response, most: usize) -> Result<Vec<u8>, RegistryFaul
 }
 
 /// Failure behind another status than 200.
-async fn refusal(answer: Response) -> Refusal {
+async fn refusal(answer: Response) -> RegistryRefusal {
     use RegistryFaultKind as Kind;
     let status = answer.status();
     let after = answer.headers().get(RETRY_AFTER);
     let after = after.and_then(|value| value.to_str().ok()?.parse().ok());
     let read = body(answer, MAX_ANSWER_BYTES).await.unwrap_or_default();
-    let problem: Option<Problem> = serde_json::from_slice(&read).ok();
+    let problem: Option<RegistryProblem> = serde_json::from_slice(&read).ok();
     let code = problem.map(|problem| problem.code).unwrap_or_default();
     let kind = match (status.as_u16(), code.as_str()) {
         (429, "subject-ceiling") => Kind::SubjectCeiling,
@@ -325,7 +313,7 @@ async fn refusal(answer: Response) -> Refusal {
     };
     let mut fault = RegistryFault::of(kind).because(detail);
     fault.retry_after_seconds = after;
-    Refusal {
+    RegistryRefusal {
         may_be_repeated: code == IN_HAND,
         fault,
     }

@@ -5,7 +5,7 @@ mod client;
 mod fault;
 mod question;
 
-pub(crate) use answer::{Covered, Eligibility, Passes, Reason, Strip};
+pub(crate) use answer::{CoveredDays, EligibilityReply, IssuedPass, PassesReply, RegistryReason};
 pub use client::{ClientMistake, RegistryClient};
 pub use fault::{RegistryFault, RegistryFaultKind};
-pub(crate) use question::{IdempotencyKey, Kind, Order};
+pub(crate) use question::{IdempotencyKey, PassKind, PassOrder};

@@ -12,7 +12,7 @@ const KEY_CHARS: usize = 36;
 /// Kind of pass that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
+pub(crate) enum PassKind {
     /// Strips of today and the days ahead.
     Days,
     /// Strip for paper.
@@ -25,7 +25,7 @@ pub(crate) enum Kind {
     Test,
 }
 
-impl Kind {
+impl PassKind {
     /// Group of the EU DCC that a certificate of the kind has its entry in; `None` for strips.
     pub(crate) const fn group(self) -> Option<&'static str> {
         match self {
@@ -61,45 +61,45 @@ impl IdempotencyKey {
 /// Question about eligibility.
 #[derive(Serialize)]
 pub(super) struct EligibilityQuestion {
-    pseudonyms: Vec<Name>,
+    pseudonyms: Vec<PseudonymText>,
 }
 
 impl EligibilityQuestion {
     pub(super) fn of(pseudonyms: &[Pseudonym]) -> Self {
         Self {
-            pseudonyms: pseudonyms.iter().map(Name::of).collect(),
+            pseudonyms: pseudonyms.iter().map(PseudonymText::of).collect(),
         }
     }
 }
 
 /// Order of a pass.
 #[derive(Serialize)]
-pub(crate) struct Order {
-    pseudonyms: Vec<Name>,
-    holder: Holder,
-    form: Kind,
+pub(crate) struct PassOrder {
+    pseudonyms: Vec<PseudonymText>,
+    holder: DisclosedHolder,
+    form: PassKind,
 }
 
-impl Order {
+impl PassOrder {
     /// Order of a kind of pass for a citizen.
-    pub(crate) fn of(citizen: &Citizen, form: Kind) -> Self {
+    pub(crate) fn of(citizen: &Citizen, form: PassKind) -> Self {
         Self {
-            pseudonyms: citizen.pseudonyms.iter().map(Name::of).collect(),
-            holder: Holder::of(citizen.holder),
+            pseudonyms: citizen.pseudonyms.iter().map(PseudonymText::of).collect(),
+            holder: DisclosedHolder::of(citizen.holder),
             form,
         }
     }
 }
 
 #[derive(Serialize)]
-struct Name {
+struct PseudonymText {
     suite: &'static str,
     scheme: &'static str,
     epoch: u16,
     value: String,
 }
 
-impl Name {
+impl PseudonymText {
     fn of(pseudonym: &Pseudonym) -> Self {
         Self {
             suite: pseudonym.suite.as_str(),
@@ -111,7 +111,7 @@ impl Name {
 }
 
 #[derive(Serialize)]
-struct Holder {
+struct DisclosedHolder {
     #[serde(skip_serializing_if = "Option::is_none")]
     given_initial: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,7 +122,7 @@ struct Holder {
     birth_month: Option<u8>,
 }
 
-impl Holder {
+impl DisclosedHolder {
     fn of(attributes: HolderAttributes) -> Self {
         let birth = attributes.birth();
         Self {

@@ -22,7 +22,7 @@ use super::publication::ListAnswer;
 use super::site::VerifierSite;
 use crate::http::serve_router;
 use crate::metrics::count_request;
-use crate::outcome::Outcome;
+use crate::outcome::RequestOutcome;
 use crate::route_names::{
     REVOCATIONS, ROOT, TRUST, VERIFIER_OTHER, VERIFIER_PAGE, VERIFIER_ROUTES,
 };
@@ -87,11 +87,11 @@ async fn watch(State(site): State<Arc<VerifierSite>>, request: Request, next: Ne
         response.headers_mut().insert(name, value);
     }
     let outcome = match response.status() {
-        StatusCode::OK | StatusCode::NO_CONTENT => Outcome::Answered,
-        StatusCode::METHOD_NOT_ALLOWED => Outcome::Method,
-        StatusCode::SERVICE_UNAVAILABLE => Outcome::Registry,
-        StatusCode::BAD_REQUEST => Outcome::Form,
-        _ => Outcome::NotFound,
+        StatusCode::OK | StatusCode::NO_CONTENT => RequestOutcome::Answered,
+        StatusCode::METHOD_NOT_ALLOWED => RequestOutcome::Method,
+        StatusCode::SERVICE_UNAVAILABLE => RequestOutcome::Registry,
+        StatusCode::BAD_REQUEST => RequestOutcome::Form,
+        _ => RequestOutcome::NotFound,
     };
     count_request(route, outcome, site.clock.elapsed().saturating_sub(started));
     response

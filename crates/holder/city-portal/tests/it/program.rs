@@ -232,7 +232,7 @@ fn the_example_configuration_is_read() {
 async fn health_follows_the_registry_and_the_program_ends_when_asked() {
     let double = Double::start(Behaviour::Entitled).await;
     let mut portal = Portal::over(&double).await;
-    portal.page_with("/health/ready", "ready").await;
+    portal.page_with("/health/ready", "ready\n").await;
     assert!(portal.log().contains("the registry answers"));
     assert_eq!(portal.terminate().await, Some(0));
     let nobody = format!("http://127.0.0.1:{}", testbed::ports::free_port());

@@ -1,57 +1,203 @@
-//! The portal in front of the registry itself, where its program is built.
+//! The portal in front of the registry itself: its program, facts that a clinic sent, keys and lists.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use broker::{DirectoryConfig, QueueConfig};
+use chrono::TimeDelta;
+use clock::{Clock as _, SystemClock};
+use contract::{
+    Body, ContentDigest, Event, Fact, OwnerToken, PublicKey, RecordDigest, Subject, Version, wire,
+};
+use pass::keys::SigningKey;
+use pass::revocation::RevocationPayload;
+use pass::trust::TrustBundle;
+use pass::verify::{Held, Verdict, verify};
+use pseudonym::{
+    CitizenPseudonyms, IdentifierKind, KeyRing, Policy, PolicyConfig, StatedIdentifier, Suite,
+};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Child;
 
 use crate::browser::{citizen, get, post, post_under, within_patience};
-use crate::program::{Portal, configured};
+use crate::double::ISSUER;
+use crate::picture::text_of_svg;
+use crate::program::{Portal, configured, write_private};
 
 /// Program of the registry, beside the portal's own.
-fn program() -> Option<PathBuf> {
+fn program() -> PathBuf {
     let own = Path::new(env!("CARGO_BIN_EXE_city-portal"));
-    let registry = own.with_file_name("city-registry");
-    registry.is_file().then_some(registry)
+    let program = own.with_file_name("city-registry");
+    let is_there = program.is_file();
+    assert!(
+        is_there,
+        "city-registry is needed: cargo build -p registry --bin city-registry"
+    );
+    program
+}
+
+/// Registry of a city, whose clinics share these keys.
+struct City {
+    folder: TempDir,
+    port: u16,
+    ring: KeyRing,
+    public: String,
+    _portal: Option<Child>,
+}
+
+impl City {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let output = command(folder.path(), &["init", "."]).output().unwrap();
+        assert!(output.status.success());
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let mut lines = printed.lines();
+        let line = lines.find_map(|line| line.trim().strip_prefix("public_key = \""));
+        let public = line.unwrap().trim_end_matches('"').to_owned();
+        let port = testbed::ports::free_port();
+        let config = folder.path().join("city-registry.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        let section = format!("\n[portal]\naddress = \"127.0.0.1:{port}\"\n");
+        std::fs::write(&config, text + &section).unwrap();
+        Self {
+            folder,
+            port,
+            ring: KeyRing::generate(),
+            public,
+            _portal: None,
+        }
+    }
+
+    /// Lets a clinic send that the citizen with this SNILS has recovered, thirty days ago.
+    async fn recovered(&self, snils: &str) {
+        let policy = Policy::new(&PolicyConfig::default()).unwrap();
+        let names = CitizenPseudonyms::new(&self.ring.shared(), Suite::Hmac, policy);
+        let stated = StatedIdentifier {
+            kind: IdentifierKind::Snils,
+            value: SecretString::from(snils),
+            country: None,
+        };
+        let subject = Subject::new(names.of(vec![stated]).unwrap()).unwrap();
+        let day = SystemClock::default().now() - TimeDelta::days(30);
+        let fact = Fact::Recovery {
+            began_on: None,
+            occurred_on: day.date_naive().to_string().parse().unwrap(),
+        };
+        let event = Event {
+            record: RecordDigest([1; 32]),
+            version: Version::new(1).unwrap(),
+            content: ContentDigest([2; 16]),
+            owner: OwnerToken([3; 16]),
+            body: Body::Asserted { subject, fact },
+        };
+        let public = PublicKey::from_text(&self.public).unwrap();
+        let (batch, _) = public.seal(&wire::encode(&[event])).unwrap();
+        let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
+        let publisher = broker::publisher(&queue, self.folder.path()).unwrap();
+        publisher.publish(&batch).await.unwrap();
+        let drained = command(self.folder.path(), &["run", "--drain"]).status();
+        assert!(drained.unwrap().success());
+    }
+
+    /// Starts `city-registry portal`, and waits until it has published.
+    async fn serve(&mut self) {
+        let portal = command(self.folder.path(), &["portal"]);
+        let mut portal = tokio::process::Command::from(portal);
+        self._portal = Some(portal.kill_on_drop(true).spawn().unwrap());
+        let port = self.port;
+        within_patience("the registry answers", async {
+            let pause = std::time::Duration::from_millis(50);
+            while tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .is_err()
+            {
+                tokio::time::sleep(pause).await;
+            }
+            while get(port, "/v1/trust").await.status != 200 {
+                tokio::time::sleep(pause).await;
+            }
+        })
+        .await;
+    }
+
+    /// City portal in front of it.
+    async fn portal(&self) -> Portal {
+        let (folder, page, metrics) = configured(&format!("http://127.0.0.1:{}", self.port), "");
+        let keys = self.ring.shared().to_text();
+        write_private(folder.path(), "shared.key", keys.expose_secret());
+        let portal = Portal::start(folder, page, metrics).await;
+        portal.page_with("/health/ready", "ready\n").await;
+        portal
+    }
+
+    /// Verdict on a pass, by what the registry publishes.
+    async fn verdict(&self, text: &str) -> Verdict {
+        let root = std::fs::read_to_string(self.folder.path().join("pass-root.key")).unwrap();
+        let root = SigningKey::from_pem(&SecretString::from(root)).unwrap();
+        let bundle = get(self.port, "/v1/trust").await.body;
+        let trust = TrustBundle::open(&bundle, root.public(), ISSUER).unwrap();
+        let list = get(self.port, "/v1/revocations/0").await.body;
+        let RevocationPayload::Whole(revocations) = trust.open_revocations(&list).unwrap() else {
+            panic!("a difference from nothing");
+        };
+        let held = Held {
+            trust: &trust,
+            revocations: &revocations,
+        };
+        verify(text, Some(held), SystemClock::default().now())
+    }
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command.current_dir(folder).args(arguments);
+    command.env_remove("CITY_REGISTRY_CONFIG");
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+fn asking_for(kind: &str) -> Value {
+    json!({ "kind": kind, "citizen": citizen() })
 }
 
 #[tokio::test]
-async fn a_citizen_without_facts_is_told_so_by_the_registry_itself() {
-    // `scripts/test` builds every program first; a test of this crate alone may have none.
-    let Some(program) = program() else {
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let run = |arguments: &[&str]| {
-        let mut command = Command::new(&program);
-        command.current_dir(folder.path()).args(arguments);
-        command.env_remove("CITY_REGISTRY_CONFIG");
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        command
-    };
-    assert!(run(&["init", "."]).status().unwrap().success());
-    let port = testbed::ports::free_port();
-    let config = folder.path().join("city-registry.toml");
-    let mut text = std::fs::read_to_string(&config).unwrap();
-    text.push_str(&format!("\n[portal]\naddress = \"127.0.0.1:{port}\"\n"));
-    std::fs::write(&config, text).unwrap();
-    let mut registry = tokio::process::Command::from(run(&["portal"]));
-    let _registry = registry.kill_on_drop(true).spawn().unwrap();
-    within_patience("the registry answers", async {
-        while tokio::net::TcpStream::connect(("127.0.0.1", port))
-            .await
-            .is_err()
-        {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        while get(port, "/v1/trust").await.status != 200 {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    })
-    .await;
-    let (folder, page, metrics) = configured(&format!("http://127.0.0.1:{port}"), "");
-    let portal = Portal::start(folder, page, metrics).await;
-    portal.page_with("/health/ready", "ready").await;
+async fn a_citizen_with_a_fact_gets_passes_that_hold_at_the_door() {
+    let mut city = City::new();
+    city.recovered("612-480-911 69").await;
+    city.serve().await;
+    let portal = city.portal().await;
+    let status = post(portal.port, "/api/status", &citizen()).await.json();
+    assert_eq!(status["entitled"], true, "{status}");
+    let codes = post(portal.port, "/api/codes", &citizen()).await.json();
+    let codes = codes["codes"].as_array().unwrap();
+    assert_eq!(codes.len(), 3);
+    for code in codes {
+        let text = text_of_svg(code["svg"].as_str().unwrap());
+        assert!(matches!(city.verdict(&text).await, Verdict::Valid(_)));
+    }
+    let sheet = post(portal.port, "/api/sheet", &citizen()).await.json();
+    let text = text_of_svg(sheet["svg"].as_str().unwrap());
+    assert!(matches!(city.verdict(&text).await, Verdict::Valid(_)));
+    let key = "3f2504e0-4f89-41d3-9a0c-0305e82c3303";
+    let asked = asking_for("recovery");
+    let certificate = post_under(portal.port, "/api/certificate", &asked, key).await;
+    let certificate = certificate.json();
+    assert_eq!(certificate["states"]["kind"], "recovery", "{certificate}");
+    let text = certificate["text"].as_str().unwrap();
+    assert!(matches!(city.verdict(text).await, Verdict::Valid(_)));
+    let key = "3f2504e0-4f89-41d3-9a0c-0305e82c3304";
+    let asked = asking_for("vaccination");
+    let none = post_under(portal.port, "/api/certificate", &asked, key).await;
+    assert_eq!(none.json()["reasons"][0]["code"], "no-certificate");
+}
+
+#[tokio::test]
+async fn a_citizen_without_facts_is_told_so() {
+    let mut city = City::new();
+    city.serve().await;
+    let portal = city.portal().await;
     let status = post(portal.port, "/api/status", &citizen()).await.json();
     assert_eq!(status["entitled"], false, "{status}");
     assert_eq!(status["reasons"][0]["code"], "no-facts-yet");
@@ -64,17 +210,15 @@ async fn a_citizen_without_facts_is_told_so_by_the_registry_itself() {
     foreign["country"] = json!("FR");
     let other = post(portal.port, "/api/status", &foreign).await.json();
     assert_eq!(other["reasons"], status["reasons"]);
-    let refused = post(portal.port, "/api/sheet", &foreign).await.json();
-    assert_eq!(refused["outcome"], "refused", "{refused}");
-    // A registry without certificates refuses the form; one with them has no fact.
-    let asked = Value::from_iter([("kind", json!("test")), ("citizen", foreign)]);
-    let other = "3f2504e0-4f89-41d3-9a0c-0305e82c3303";
-    let none = post_under(portal.port, "/api/certificate", &asked, other).await;
-    let none = none.json();
-    let told = [&none["outcome"], &none["code"]];
-    assert!(
-        told == [&json!("refused"), &json!(null)]
-            || told == [&json!("problem"), &json!("registry-refused")],
-        "{none}"
-    );
+}
+
+#[tokio::test]
+async fn keys_of_an_epoch_that_the_registry_does_not_know_are_named() {
+    let mut city = City::new();
+    city.ring = city.ring.with_new_pseudonym_epoch().unwrap();
+    city.serve().await;
+    let portal = city.portal().await;
+    let answer = post(portal.port, "/api/status", &citizen()).await;
+    assert_eq!(answer.code(), "key-epoch");
+    assert!(portal.log().contains("keys.pseudonym_epochs"));
 }

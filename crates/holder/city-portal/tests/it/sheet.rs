@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::browser::{citizen, post};
 use crate::double::{Behaviour, Double, midnight};
+use crate::picture::Picture;
 use crate::program::Portal;
 
 /// Dots in an inch of the pictures that the sheet is drawn as.
@@ -44,49 +45,6 @@ async fn sheet(folder: &Path) -> (Value, String) {
     let path = folder.join("sheet.pdf");
     std::fs::write(&path, pdf).unwrap();
     (answer, path.to_str().unwrap().to_owned())
-}
-
-/// Grey picture of a PGM file.
-struct Picture {
-    width: usize,
-    height: usize,
-    grey: Vec<u8>,
-}
-
-impl Picture {
-    fn read(path: &Path) -> Self {
-        let bytes = std::fs::read(path).unwrap();
-        let mut fields = bytes.splitn(4, u8::is_ascii_whitespace);
-        let mut number = || {
-            let field = String::from_utf8(fields.next().unwrap().to_vec()).unwrap();
-            field.parse::<usize>().unwrap_or_default()
-        };
-        number();
-        let width = number();
-        let height = number();
-        let rest = fields.next().unwrap();
-        let start = rest.iter().position(u8::is_ascii_whitespace).unwrap() + 1;
-        let grey = rest[start..].to_vec();
-        assert_eq!(grey.len(), width * height);
-        Self {
-            width,
-            height,
-            grey,
-        }
-    }
-
-    /// Text and side, in pixels, of the code that rqrr finds.
-    fn by_rqrr(&self) -> (String, f64) {
-        let mut prepared =
-            rqrr::PreparedImage::prepare_from_greyscale(self.width, self.height, |x, y| {
-                self.grey[y * self.width + x]
-            });
-        let grids = prepared.detect_grids();
-        assert_eq!(grids.len(), 1);
-        let [left, right, ..] = grids[0].bounds;
-        let (_, text) = grids[0].decode().unwrap();
-        (text, f64::from(right.x - left.x))
-    }
 }
 
 #[tokio::test]
