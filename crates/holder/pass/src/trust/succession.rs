@@ -1,4 +1,4 @@
-//! Whether a bundle may follow another: no verifier that may be offline learns of a key too late,
+//! Succession of bundles: no verifier that may be offline learns of a key too late,
 //! and no pass loses its key before it expires.
 
 use crate::keys::KeyId;

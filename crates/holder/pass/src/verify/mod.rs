@@ -1,4 +1,4 @@
-//! What to say at the door: the text of a pass, the data held and the time give a verdict.
+//! Verdict at the door: the text of a pass, the data held and the time give it.
 
 mod data;
 mod reason;
