@@ -112,7 +112,7 @@ impl Passes {
         }
     }
 
-    /// Judges what was issued to marked persons, and removes their marks; returns how many passes it
+    /// Judges what was issued to marked persons, and removes the marks; returns how many passes it
     /// has ended.
     async fn look_at_marked(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let store = &self.reader.store;
