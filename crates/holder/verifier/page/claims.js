@@ -24,7 +24,7 @@ export const MAX_CITY_WINDOW = 7 * 24 * 3600 + 3600;
 const DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /**
- * What a payload claims: product ("city" or "hcert"), issuer, from, until (unix seconds; holds if from <= now < until),
+ * Claims of a payload: product ("city" or "hcert"), issuer, from, until (unix seconds; holds if from <= now < until),
  * id and holder. Throws the fault `cbor` or `claims`.
  */
 export function readClaims(payload) {
@@ -70,7 +70,7 @@ function holderOfStrip(map) {
   return holder;
 }
 
-/** Whether day and month are of some date; each may be undisclosed. */
+/** True where day and month are of some date; each may be undisclosed. */
 function isBirth(day, month) {
   const isMonth = month === undefined || isWithin(month, DAYS.length);
   const days = isMonth && month !== undefined ? DAYS[month - 1] : Math.max(...DAYS);

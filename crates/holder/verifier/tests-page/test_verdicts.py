@@ -51,8 +51,17 @@ class Verdicts(PageTest):
         self.assertIn("February", said)
         self.assertNotIn("given", said)
         self.assertNotIn("Day", said)
-        said = self.check(self.city.text(strip(holder={})))[1]
-        self.assertIn("no details of its holder", said)
+
+    def test_a_pass_that_names_nothing_is_green_and_says_that_there_is_nothing_to_compare(self):
+        text = self.city.text(strip(holder={}) | {4: START + 5 * DAY})
+        said = self.assert_verdict("valid", text, START)
+        self.assertIn("Nothing to compare", said)
+        self.assertNotIn("Compare with", said)
+        said = self.assert_verdict("stale", text, START + 2 * DAY)
+        self.assertIn("may have ended since", said)
+        self.assertIn("Nothing to compare", said)
+        self.browser.click("[data-language=ru]")
+        self.assertIn("Сверять нечего", self.browser.text(".card"))
 
     def test_a_certificate_is_valid_and_shows_initials_but_not_its_kind(self):
         text = text_of(self.city.certificates.sign(hcert()))

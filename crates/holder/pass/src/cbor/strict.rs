@@ -1,4 +1,4 @@
-//! Test for one item of deterministic CBOR, by walking over them without memory.
+//! Check that bytes are one item of deterministic CBOR, by walking over them without memory.
 
 use std::str;
 

@@ -11,7 +11,7 @@ pub enum ContainerFault {
     /// The text is longer than [`MAX_TEXT_CHARS`].
     #[error("the text is longer than {MAX_TEXT_CHARS} characters, more than any QR code holds")]
     TextTooLong,
-    /// Text after the prefix is no base45 (RFC 9285).
+    /// The text after the prefix is no base45 (RFC 9285).
     #[error("what follows HC1: is not base45")]
     Base45,
     /// The bytes are a COSE structure that was not compressed.

@@ -1,4 +1,4 @@
-//! Answers that the data of a verifier allow, by their age.
+//! Answers that the data a verifier holds allow, by their age.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -21,12 +21,12 @@ pub struct Held<'a> {
     pub revocations: &'a RevocationList,
 }
 
-/// Answer that the data allow.
+/// Answer that data allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Data {
-    /// Pass can be judged as of now.
+    /// Every answer about a pass.
     Fresh,
-    /// Pass can be judged as of the time of the data, which are older than [`STALE_AFTER`].
+    /// Every answer, as of the time of the data, which are older than [`STALE_AFTER`].
     Stale,
     /// Nothing: the data are older than [`CANNOT_TELL_AFTER`], or the list is older than the one
     /// that the bundle knows of.
