@@ -3,18 +3,11 @@
 use chrono::{Days, NaiveDate};
 use contract::{Fact, TestCode, TestResult, Vaccine};
 
+use crate::doses::{Dose, merged};
 use crate::rules::{
     Booster, Gap, Period, RecoveredAndDose, Recovery, RecoveryDate, Route, Series, Validity,
 };
 use crate::span::DateSpan;
-
-/// A dose that is on record.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Dose {
-    pub(crate) vaccine: Vaccine,
-    pub(crate) number: Option<u8>,
-    pub(crate) given: DateSpan,
-}
 
 /// A recovery that is on record.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +27,7 @@ pub(crate) struct Tested {
 /// Facts of a person by kind, without those that lie in the future.
 #[derive(Debug, Default)]
 pub(crate) struct History {
+    /// Reports of doses; several may be of one dose.
     pub(crate) doses: Vec<Dose>,
     pub(crate) recoveries: Vec<Recovered>,
     pub(crate) tests: Vec<Tested>,
@@ -120,25 +114,26 @@ pub(crate) fn later(day: NaiveDate, days: u32) -> NaiveDate {
 
 /// All claims of a person under the rules of a period.
 pub(crate) fn claims(period: &Period, history: &History) -> Vec<Claim> {
+    let doses = merged(&history.doses, period.same_dose_within_days);
     let mut claims = Vec::new();
     // Ends of complete series, after which a booster counts.
     let mut completed = Vec::new();
     for series in &period.series {
-        for end in complete_series(series, &history.doses) {
+        for end in complete_series(series, &doses) {
             let claim = Claim::new(Route::Series, end, series.waiting_days, series.validity);
             claims.push(claim);
             completed.push(end);
         }
     }
     if let Some(rule) = &period.recovered_and_dose {
-        for end in recovered_and_dosed(rule, history) {
+        for end in recovered_and_dosed(rule, &doses, &history.recoveries) {
             let route = Route::RecoveredAndDose;
             claims.push(Claim::new(route, end, rule.waiting_days, rule.validity));
             completed.push(end);
         }
     }
     for booster in &period.boosters {
-        claims.extend(boosted(booster, &history.doses, &completed));
+        claims.extend(boosted(booster, &doses, &completed));
     }
     if let Some(rule) = &period.recovery {
         claims.extend(recovered(rule, history));
@@ -169,10 +164,14 @@ fn doses_of<'a>(doses: &'a [Dose], vaccines: &[Vaccine]) -> impl Iterator<Item =
 }
 
 /// Dates of the later of a recovery and a dose that make a series together.
-fn recovered_and_dosed(rule: &RecoveredAndDose, history: &History) -> Vec<DateSpan> {
+fn recovered_and_dosed(
+    rule: &RecoveredAndDose,
+    doses: &[Dose],
+    recoveries: &[Recovered],
+) -> Vec<DateSpan> {
     let mut ends = Vec::new();
-    for dose in doses_of(&history.doses, &rule.vaccines) {
-        for recovery in &history.recoveries {
+    for dose in doses_of(doses, &rule.vaccines) {
+        for recovery in recoveries {
             ends.extend(completed_by_recovery(rule, dose.given, recovery.well));
         }
     }

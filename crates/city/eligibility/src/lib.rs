@@ -9,6 +9,7 @@
 mod cases;
 mod claims;
 mod day_ranges;
+mod doses;
 mod evaluate;
 mod names;
 mod reason;

@@ -15,8 +15,8 @@ pub(crate) struct DateSpan {
 impl DateSpan {
     /// Days that a date may mean, none of them after today; `None` for a date in the future.
     ///
-    /// What is on record has happened, so of a month or year that is not over only the days up to
-    /// today come into question.
+    /// A fact that is on record has happened, so of a month or year that is not over only the days
+    /// up to today come into question.
     pub(crate) fn of(date: PartialDate, today: NaiveDate) -> Option<Self> {
         let earliest = date.earliest();
         let latest = match date.precision() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
+use settings::shell_quoted;
 use testbed::fhir::FhirServer;
 
 use crate::arguments::Arguments;
@@ -28,12 +29,13 @@ pub(crate) async fn play(arguments: &Arguments) -> Result<(), String> {
     story.comparison().await?;
     story.passes(arguments).await?;
     if let Some(folder) = &arguments.keep {
-        let folder = folder.display();
         print::line(format!(
-            "\nEverything is kept in {folder}: look at fsb/clinic-gateway.toml, or ask"
+            "\nEverything is kept in {}: look at fsb/clinic-gateway.toml, or ask",
+            folder.display()
         ));
         print::line(format!(
-            "  cargo run -- --config {folder}/fsb/clinic-gateway.toml status"
+            "  cargo run -- --config {} status",
+            shell_quoted(folder.join("fsb/clinic-gateway.toml"))
         ));
     }
     Ok(())

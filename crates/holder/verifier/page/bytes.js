@@ -1,6 +1,6 @@
 // Small helpers for bytes.
 
-/** Whether two byte arrays hold the same bytes; for public data, not in constant time. */
+/** True where two byte arrays hold the same bytes; for public data, not in constant time. */
 export function sameBytes(left, right) {
   return left.length === right.length && left.every((byte, at) => byte === right[at]);
 }

@@ -16,6 +16,8 @@ const PAIR_LENGTH = 64;
 export const COORDINATE_LENGTH = 32;
 /** Length of a key id, in characters of base64url. */
 export const KID_LENGTH = 8;
+/** Number of groups of digits in a fingerprint. */
+const FINGERPRINT_GROUPS = 5;
 // CBOR: array of four, text of ten bytes.
 const SIGNATURE1 = [0x84, 0x6a, ...new TextEncoder().encode("Signature1")];
 const NO_EXTERNAL_DATA = 0x40;
@@ -100,7 +102,7 @@ export async function importKey(x, y) {
   return crypto.subtle.importKey("raw", point, { name: "ECDSA", namedCurve: "P-256" }, false, ["verify"]);
 }
 
-/** Whether the message that readSign1 returned was signed by the key. */
+/** True where the message that readSign1 returned was signed by the key. */
 export async function isSignedBy(message, key) {
   if (message.signature.length !== PAIR_LENGTH) {
     return false;
@@ -109,10 +111,23 @@ export async function isSignedBy(message, key) {
   return crypto.subtle.verify(algorithm, key, message.signature, message.signed);
 }
 
-/** Key id of a P-256 key: the first characters of the base64url of its RFC 7638 thumbprint, as ASCII bytes. */
+/** Key id of a P-256 key: the first characters of the base64url of its thumbprint, as ASCII bytes. */
 export async function keyId(x, y) {
+  return new TextEncoder().encode(toBase64Url(await thumbprint(x, y)).slice(0, KID_LENGTH));
+}
+
+/**
+ * Fingerprint of a P-256 key that people read aloud: groups of four digits, each of which is two bytes of the
+ * thumbprint, big-endian, modulo 10,000.
+ */
+export async function fingerprint(x, y) {
+  const view = new DataView((await thumbprint(x, y)).buffer);
+  const groups = Array.from({ length: FINGERPRINT_GROUPS }, (_, group) => view.getUint16(2 * group) % 10_000);
+  return groups.map((group) => String(group).padStart(4, "0")).join(" ");
+}
+
+/** Thumbprint of a P-256 key (RFC 7638, SHA-256). */
+async function thumbprint(x, y) {
   const canonical = `{"crv":"P-256","kty":"EC","x":"${toBase64Url(x)}","y":"${toBase64Url(y)}"}`;
-  const encoder = new TextEncoder();
-  const digest = await crypto.subtle.digest("SHA-256", encoder.encode(canonical));
-  return encoder.encode(toBase64Url(new Uint8Array(digest)).slice(0, KID_LENGTH));
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(canonical)));
 }

@@ -28,7 +28,7 @@ async function verified(record) {
   return { root: record.root, bundle, list, record };
 }
 
-/** Whether `after` holds anything newer than `before`, which may be null. */
+/** True where `after` holds anything newer than `before`, which may be null. */
 export function isNewer(after, before) {
   const isNewBundle = after.bundle.sequence !== before?.bundle.sequence;
   return isNewBundle || after.list.sequence !== before.list.sequence || after.list.issuedAt !== before.list.issuedAt;
@@ -91,7 +91,7 @@ async function withList(held, bundle, record, name) {
   return { root: record.root, bundle, list, record: whole };
 }
 
-/** Whether what is kept now will open at the next visit: the keys of earlier lists may have left the bundle. */
+/** True where what is kept now will open at the next visit: the keys of earlier lists may have left the bundle. */
 async function canBeOpened(record) {
   try {
     return record.lists.length <= MAX_LISTS && Boolean(await verified(record));

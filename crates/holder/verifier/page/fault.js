@@ -28,7 +28,7 @@ export class Fault extends Error {
   }
 }
 
-/** What `read` returns; a fault that it throws gets another code. */
+/** The value that `read` returns; a fault that it throws gets another code. */
 export function unlessFaulty(read, code) {
   try {
     return read();

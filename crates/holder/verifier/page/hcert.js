@@ -34,6 +34,12 @@ export function holderOfCertificate(claim, issuer, id) {
   return holderOfName(certificate.get("nam"));
 }
 
+/** Whether a certificate that was read says enough by itself: one of the first of two doses does not. */
+export function isComplete(claim) {
+  const vaccinations = claim.get(EU_DCC).get("v");
+  return vaccinations === undefined || vaccinations[0].get("dn") >= vaccinations[0].get("sd");
+}
+
 function holderOfName(name) {
   const isName = hasFields(name, ["fnt", "gnt"]);
   if (!isName || ![name.get("fnt"), name.get("gnt")].every((part) => part === "" || isInitial(part))) {
@@ -44,7 +50,7 @@ function holderOfName(name) {
   return { givenInitial, familyInitial, birthDay: null, birthMonth: null };
 }
 
-/** Whether a value is the initial of a name: one Latin capital letter. */
+/** True where a value is the initial of a name: one Latin capital letter. */
 export function isInitial(value) {
   return typeof value === "string" && /^[A-Z]$/.test(value);
 }
@@ -96,7 +102,7 @@ function isInstant(value) {
   return typeof value === "string" && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(value) && isWritten(value);
 }
 
-/** Whether a time is written as the calendar has it, so that the 31st of April is none. */
+/** True where a time is written as the calendar has it, so that the 31st of April is none. */
 function isWritten(text) {
   const time = new Date(text);
   return !Number.isNaN(time.getTime()) && time.toISOString() === text.replace("Z", ".000Z");

@@ -16,7 +16,7 @@ const REFRESH_EVERY = 10 * 60_000;
 /** Time between two drawings of the data's age, in milliseconds. */
 const DRAW_EVERY = 5_000;
 
-/** What the page needs of a browser; some of it is there only over HTTPS. */
+/** Parts of a browser that the page needs; some of it is there only over HTTPS. */
 const NEEDED = {
   "crypto.subtle": () => globalThis.crypto?.subtle,
   DecompressionStream: () => globalThis.DecompressionStream,
@@ -30,7 +30,7 @@ let held = null;
 let isOffline = false;
 let isRefreshing = false;
 let isReplaced = false;
-/** Whether the server named another root and has not given data of the pinned one since. */
+/** True where the server named another root and has not given data of the pinned one since. */
 let isRootOther = false;
 let refreshOutcome = { key: null };
 let problem = { key: null };

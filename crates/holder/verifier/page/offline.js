@@ -1,4 +1,4 @@
-// Whether the page opens without network: its service worker is at work and every file is in the cache.
+// Readiness to open without network: its service worker is at work and every file is in the cache.
 
 import "./page-files.js";
 
@@ -12,7 +12,7 @@ export async function startServiceWorker(onReplaced) {
   await navigator.serviceWorker.ready;
 }
 
-/** Whether every file of this version of the page is in the cache. */
+/** True where every file of this version of the page is in the cache. */
 export async function isPageKept() {
   const registration = await navigator.serviceWorker.getRegistration();
   if (!registration?.active || !(await caches.has(self.PAGE_CACHE))) {

@@ -38,7 +38,7 @@ export async function readList(bytes, bundle) {
 }
 
 /**
- * What is revoked after a list: sequence, issuedAt and tags. A whole list stands for itself; a delta applies to exactly
+ * State after a list: sequence, issuedAt and tags. A whole list stands for itself; a delta applies to exactly
  * the list that it names. Throws `list-base` if a delta does not fit what is held (null = nothing).
  */
 export function apply(held, list) {
@@ -64,13 +64,13 @@ export function apply(held, list) {
   return { sequence, issuedAt, tags: tags.sort() };
 }
 
-/** Whether the list names the pass with this id. */
+/** True where the list names the pass with this id. */
 export function isRevoked(list, id) {
   const tag = id.subarray(0, TAG_LENGTH).reduce((sum, byte) => sum * 256 + byte, 0);
   return has(list.tags, tag);
 }
 
-/** Whether two sorted lists hold the same tags. */
+/** True where two sorted lists hold the same tags. */
 export function sameTags(left, right) {
   return left.length === right.length && left.every((tag, at) => tag === right[at]);
 }

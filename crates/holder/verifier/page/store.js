@@ -1,4 +1,4 @@
-// What the page keeps between visits: the pinned root, the bundle and the lists, as they were signed. Nothing of a pass.
+// Data that the page keeps between visits: the pinned root, the bundle and the lists, as they were signed. Nothing of a pass.
 
 import { sameBytes } from "./bytes.js";
 import { Fault } from "./fault.js";

@@ -1,7 +1,7 @@
 // The pinned root and the trust bundle that it signs.
 
 import { decode } from "./cbor.js";
-import { COORDINATE_LENGTH, importKey, isSignedBy, keyId, KID_LENGTH, readSign1 } from "./cose.js";
+import { COORDINATE_LENGTH, fingerprint, importKey, isSignedBy, keyId, KID_LENGTH, readSign1 } from "./cose.js";
 import { fromBase64Url, hex, sameBytes } from "./bytes.js";
 import { Fault, unlessFaulty } from "./fault.js";
 import { hasFields, isBytes, isCount, isTime } from "./fields.js";
@@ -42,13 +42,14 @@ function isZone(zone) {
   }
 }
 
-/** Whether two roots that readRoot returned are the same. */
+/** True where two roots that readRoot returned are the same. */
 export function isSameRoot(left, right) {
   return ["x", "y", "issuer", "zone"].every((name) => left[name] === right[name]);
 }
 
 /**
- * The verified bundle: sequence, issuedAt, issuer, lowestList, and keys by the hexadecimal digits of their ids.
+ * The verified bundle: sequence, issuedAt, issuer, lowestList, keys by the hexadecimal digits of their ids, and the
+ * fingerprint of the root that signed it.
  * Throws `trust-signature` if the root did not sign it, `trust-issuer` if it speaks for another issuer than the
  * root's, `trust-unreadable` otherwise.
  */
@@ -74,7 +75,8 @@ export async function readBundle(bytes, root) {
   if (issuer !== root.issuer) {
     throw new Fault("trust-issuer", "the bundle speaks for another issuer");
   }
-  return { sequence, issuedAt, lowestList, issuer, keys: await readKeys(payload.get(4)) };
+  const keys = await readKeys(payload.get(4));
+  return { sequence, issuedAt, lowestList, issuer, keys, rootFingerprint: await fingerprint(x, y) };
 }
 
 async function readKeys(entries) {

@@ -1,4 +1,4 @@
-// What to say at the door: the text of a pass, the data held and the time give a verdict. Asks nothing and keeps nothing.
+// The verdict at the door, from the text of a pass, the data held and the time. Asks nothing and keeps nothing.
 
 import { decode } from "./base45.js";
 import { readClaims } from "./claims.js";
@@ -12,7 +12,7 @@ import { inflate } from "./zlib.js";
 export const STALE_AFTER = 24 * 3600;
 /** Age of the data after which nothing can be said, in seconds. */
 export const CANNOT_TELL_AFTER = 72 * 3600;
-/** How far the device's clock may be behind the later time of issue of bundle and list, in seconds. */
+/** Time that the device's clock may be behind the later time of issue of bundle and list, in seconds. */
 export const CLOCK_TOLERANCE = 5 * 60;
 /** Longest text that is looked at: what the largest QR code holds in alphanumeric mode, in characters. */
 export const MAX_TEXT = 4296;
@@ -22,7 +22,7 @@ const PREFIX = "HC1:";
 export const VERDICTS = Object.freeze(["valid", "stale", "invalid", "cannot-tell", "clock-wrong"]);
 
 /**
- * What the data alone allows to say: "fresh", "stale", "cannot-tell" or "clock-wrong". `held` is null, or bundle and
+ * Answer that the data alone allows: "fresh", "stale", "cannot-tell" or "clock-wrong". `held` is null, or bundle and
  * list; a list that is older than the bundle knows of is not current.
  */
 export function judgeData(held, now) {
@@ -69,7 +69,7 @@ async function holderOf(text, held, now) {
   if (claims.issuer !== held.bundle.issuer) {
     throw new Fault("issuer");
   }
-  if (now < claims.from) {
+  if (now < claims.from || !claims.complete) {
     throw new Fault("not-yet");
   }
   if (now >= claims.until) {

@@ -57,7 +57,7 @@ function card(outcome) {
     return body;
   }
   const rows = holderRows(holder);
-  body.append(make("p", "help", say(rows.length > 0 ? `help-${verdict}` : "holder-none")));
+  body.append(make("p", "help", say(rows.length > 0 ? `help-${verdict}` : `holder-none-${verdict}`)));
   if (rows.length > 0) {
     body.append(make("dl", "holder", "", rows));
   }
@@ -100,16 +100,25 @@ function make(name, className, text, children = []) {
   return made;
 }
 
-/** Shows how old keys and revocations are, by `state` of judgeData, and whether the page works without network. */
+/** Shows the city and how old keys and revocations are, by `state` of judgeData, and whether the page works without network. */
 export function drawData(held, state, isOffline, now) {
   element("data").dataset.state = state;
   const isTooOld = state === "cannot-tell" && held !== null;
   element("data-state").textContent = say(isTooOld ? "state-too-old" : `state-${state}`);
+  element("data-city").textContent = city(held);
   element("data-keys").textContent = issued(held, held?.bundle, now);
   element("data-revocations").textContent = issued(held, held?.list, now);
   const readiness = state === "fresh" ? "offline-ready" : "offline-ready-old";
   const isReady = isOffline && (state === "fresh" || state === "stale");
   element("offline").textContent = say(isReady ? readiness : "offline-not-ready");
+}
+
+/** The city whose passes are checked, and the fingerprint of its root, by which a rogue page's can be told. */
+function city(held) {
+  if (held === null) {
+    return say("data-none");
+  }
+  return say("data-root", { issuer: held.bundle.issuer, fingerprint: held.bundle.rootFingerprint });
 }
 
 function issued(held, signed, now) {

@@ -7,13 +7,15 @@ use clap::{Args, Parser, Subcommand};
 
 /// Exit codes, as `--help` shows them.
 const EXIT_CODES: &str = "Exit codes:
-  0  valid
-  1  invalid; with --vector: something differs from what the vector expects
-  2  wrong arguments, or a file that cannot be used
-  3  valid, but by keys or revocations older than 24 hours (stale)
-  4  cannot tell: keys or revocations cannot be verified, or are older than 72 hours
-  5  the clock of this machine is more than 5 minutes before the time at which keys or
-     revocations were issued
+   0  valid
+   1  invalid; with --vector: something differs from what the vector expects
+   2  wrong arguments; nothing was read
+   3  valid, but by keys or revocations older than 24 hours (stale)
+   4  cannot tell: keys or revocations were read and cannot be verified, or are older than
+      72 hours; of pass hcert: something that is needed was not given
+   5  the clock of this machine is more than 5 minutes before the time at which keys or
+      revocations were issued
+  66  a file is missing, cannot be read, or is not what the argument wants; nothing was checked
 Of several passes the run has the first of 5, 4, 1, 3, 0 that one of them has.";
 
 /// Checks passes of the city, and health certificates of others. Nothing needs a network.
@@ -53,9 +55,10 @@ pub(crate) struct VerifyArguments {
     /// the same number: a replay.
     #[arg(long, value_name = "trust.cose")]
     pub(crate) known_trust: Option<PathBuf>,
-    /// Text that names the city as the issuer in every pass.
-    #[arg(long, value_name = "TEXT", default_value = "RU-MOW")]
-    pub(crate) issuer: String,
+    /// Text that names the city as the issuer in every pass; default: the issuer in root.json, or
+    /// RU-MOW.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) issuer: Option<String>,
     /// Checks as if it were this time, such as 2026-11-29T18:00:00+03:00; default: now.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) at: Option<DateTime<Utc>>,
@@ -89,8 +92,13 @@ pub(crate) struct HcertArguments {
     #[arg(long)]
     pub(crate) json: bool,
     /// Runs a test vector (JSON with EXPECTEDRESULTS, as the public EU test data) and compares; may
-    /// be given several times.
-    #[arg(long = "vector", value_name = "FILE.json", conflicts_with_all = ["certificates", "file"])]
+    /// be given several times. Of a folder every vector in it and in the folders in it is run, and
+    /// a summary ends the run; a file of a folder that cannot be read counts as a difference.
+    #[arg(
+        long = "vector",
+        value_name = "FILE.json|FOLDER",
+        conflicts_with_all = ["certificates", "file"]
+    )]
     pub(crate) vectors: Vec<PathBuf>,
     /// Text with one certificate (HC1:…) on each line, or a PNG picture with QR codes; - is
     /// standard input.

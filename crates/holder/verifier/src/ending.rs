@@ -16,8 +16,9 @@ pub(crate) enum Ending {
     CannotTell,
     /// The clock of the machine is before the time at which the data were issued. Exit code 5.
     ClockWrong,
-    /// Arguments or files that cannot be used. Exit code 2, as clap's own.
-    WrongArguments,
+    /// A file is missing or is not what its argument wants, so that nothing was checked. Exit code
+    /// 66 (`EX_NOINPUT` of sysexits.h); 2 is that of wrong arguments, which clap ends with.
+    UnusableFile,
 }
 
 impl Ending {
@@ -26,10 +27,10 @@ impl Ending {
         match self {
             Self::Valid => 0,
             Self::Invalid => 1,
-            Self::WrongArguments => 2,
             Self::Stale => 3,
             Self::CannotTell => 4,
             Self::ClockWrong => 5,
+            Self::UnusableFile => 66,
         }
     }
 }

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         Ok(ending) => ending.into(),
         Err(error) => {
             terminal::print_error(&error.to_string());
-            ending::Ending::WrongArguments.into()
+            ending::Ending::UnusableFile.into()
         }
     }
 }

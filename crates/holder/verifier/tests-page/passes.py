@@ -62,7 +62,13 @@ class Key:
         self.y = numbers.y.to_bytes(32, "big")
         thumbprint = {"crv": "P-256", "kty": "EC", "x": base64url(self.x), "y": base64url(self.y)}
         canonical = json.dumps(thumbprint, sort_keys=True, separators=(",", ":")).encode()
-        self.kid = base64url(hashlib.sha256(canonical).digest())[:8].encode()
+        self.thumbprint = hashlib.sha256(canonical).digest()
+        self.kid = base64url(self.thumbprint)[:8].encode()
+
+    def fingerprint(self):
+        """What people read aloud: five groups of four digits."""
+        pairs = [int.from_bytes(self.thumbprint[at : at + 2], "big") for at in range(0, 10, 2)]
+        return " ".join(f"{pair % 10_000:04}" for pair in pairs)
 
     def jwk(self):
         shape = {"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": self.kid.decode()}

@@ -100,7 +100,7 @@ class Access(PageTest):
                 self.browser.run("document.querySelector(`[data-language=${arguments[0]}]`).click()", language)
                 outside = self.browser.run("""
                   const main = document.querySelector('main').getBoundingClientRect();
-                  const below = '#data-state, #data-keys, #data-revocations, #offline, #refresh';
+                  const below = '#data-state, #data-city, #data-keys, #data-revocations, #offline, #refresh';
                   const places = document.querySelectorAll(`.card, .holder, ${below}`);
                   const isOutside = (place) => {
                     const box = place.getBoundingClientRect();

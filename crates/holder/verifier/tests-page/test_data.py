@@ -106,6 +106,34 @@ class Refreshing(PageTest):
         self.assertIn("Nothing newer", self.refresh())
         self.assertEqual(self.browser.text("#root-warning"), "")
 
+    def test_city_and_fingerprint_of_the_pinned_root_are_always_shown(self):
+        self.open_ready()
+        pinned = f"RU-MOW, root {self.city.root.fingerprint()}"
+        self.assertEqual(self.browser.text("#data-city"), pinned)
+        rogue = City()
+        self.assertNotEqual(rogue.root.fingerprint(), self.city.root.fingerprint())
+        self.site.data = rogue.files(sequence=6)
+        self.assert_refused("another root key")
+        self.assertEqual(self.browser.text("#data-city"), pinned)
+        self.stop_site()
+        self.open(START + HOUR)
+        self.assertEqual(self.browser.text("#data-city"), pinned)
+        self.browser.click("[data-language=ru]")
+        self.assertIn("корень", self.browser.text("#data-city"))
+        self.check(self.city.text(strip(9)))
+        self.assertTrue(self.browser.run("return document.getElementById('data-city').checkVisibility()"))
+
+    def test_a_page_of_somebody_else_shows_another_fingerprint(self):
+        rogue = City()
+        self.site.data = rogue.files()
+        self.open()
+        self.assertEqual(self.browser.text("#data-city"), f"RU-MOW, root {rogue.root.fingerprint()}")
+        self.assertEqual(self.reason_of(self.city.text()), "key-unknown")
+        self.browser.forget(self.site.origin)
+        self.site.data = {}
+        self.open()
+        self.assertEqual(self.browser.text("#data-city"), "none")
+
     def test_clearing_the_sites_data_is_the_way_to_a_new_root(self):
         self.open()
         successor = City()

@@ -51,8 +51,17 @@ class Verdicts(PageTest):
         self.assertIn("February", said)
         self.assertNotIn("given", said)
         self.assertNotIn("Day", said)
-        said = self.check(self.city.text(strip(holder={})))[1]
-        self.assertIn("no details of its holder", said)
+
+    def test_a_pass_that_names_nothing_is_green_and_says_that_there_is_nothing_to_compare(self):
+        text = self.city.text(strip(holder={}) | {4: START + 5 * DAY})
+        said = self.assert_verdict("valid", text, START)
+        self.assertIn("Nothing to compare", said)
+        self.assertNotIn("Compare with", said)
+        said = self.assert_verdict("stale", text, START + 2 * DAY)
+        self.assertIn("may have ended since", said)
+        self.assertIn("Nothing to compare", said)
+        self.browser.click("[data-language=ru]")
+        self.assertIn("Сверять нечего", self.browser.text(".card"))
 
     def test_a_certificate_is_valid_and_shows_initials_but_not_its_kind(self):
         text = text_of(self.city.certificates.sign(hcert()))
@@ -185,6 +194,7 @@ class Verdicts(PageTest):
             ("claims", city.text(strip() | {6: MIDNIGHT})),
             ("not-yet", city.text(strip() | {4: MIDNIGHT + 2 * DAY, 5: MIDNIGHT + DAY})),
             ("not-yet", text_of(city.certificates.sign(hcert() | {6: START + 1}))),
+            ("not-yet", text_of(city.certificates.sign(hcert(entry=DOSE | {"dn": 1})))),
             ("expired", city.text(strip() | {4: START})),
             ("revoked", city.text(strip(9))),
         ]
@@ -234,6 +244,7 @@ class Verdicts(PageTest):
 
     def test_certificates_of_each_kind_hold_and_those_that_the_city_never_issues_do_not(self):
         good = [hcert(), hcert("r", RECOVERY), hcert("t", TEST), hcert("t", TEST | {"nm": "PCR kit", "tc": "Laboratory 7"})]
+        good += [hcert(entry=DOSE | {"dn": 3, "sd": 3}), hcert(entry=DOSE | {"sd": 1})]
         bad = [
             hcert(t=[entry_of(TEST)]),
             hcert(v=[]),

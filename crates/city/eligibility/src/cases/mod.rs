@@ -1,6 +1,8 @@
 //! Worked cases: persons with their facts, and the answer that the rules must give about each.
 
 mod file;
+#[cfg(test)]
+mod mutations;
 mod outcome;
 mod reading;
 #[cfg(test)]

@@ -139,7 +139,8 @@ fn distinct_doses(basis: &Basis<'_>) -> Option<Vec<GivenDose>> {
             continue;
         };
         let is_same = |one: &DoseRecord| one.given.surely_within(record.given, Some(same));
-        if last.records().all(is_same) {
+        // Link by link, as `doses::linked` joins reports.
+        if last.records().any(is_same) {
             last.others.push(record);
         } else if last.surely_fits(&alone, distinct) {
             doses.push(alone);

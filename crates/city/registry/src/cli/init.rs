@@ -8,6 +8,7 @@ use contract::{PrivateKey, ReceiptSigner};
 use pass::keys::SigningKey;
 use program::terminal::print_line;
 use program::{Failure, files};
+use settings::shell_quoted;
 
 use super::keys::print_public_keys;
 use crate::{Keys, SecondLayerKey};
@@ -93,7 +94,7 @@ pub(super) fn init(arguments: &InitArguments, now: DateTime<Utc>) -> Result<(), 
     print_line(format!(
         "next: edit it, then run: city-registry --config {} check; then run and, for passes, \
          portal",
-        config.display()
+        shell_quoted(&config)
     ));
     Ok(())
 }
@@ -107,7 +108,7 @@ fn write_rules(folder: &Path) -> Result<(), Failure> {
     }
     print_line(format!(
         "the rules for passes: edit {rules}, then run: city-registry rules test --rules {rules}",
-        rules = folder.join(FILES[5]).display()
+        rules = shell_quoted(folder.join(FILES[5]))
     ));
     Ok(())
 }
@@ -146,7 +147,7 @@ fn print_rabbitmq_setup(path: &Path) -> Result<(), Failure> {
     files::write_new(path, 0o644, RABBITMQ_SETUP)
         .map_err(|error| files::cannot_write(path, error.kind()))?;
     print_line("with RabbitMQ, run as its administrator (each account's password is asked for):");
-    print_line(format!("  . {}", path.display()));
+    print_line(format!("  . {}", shell_quoted(path)));
     print_line("  city_policies                     # lengths, ages, numbers of queues");
     print_line("  registry_account city-registry");
     print_line("  gateway_account gateway-1         # and so on, one for each gateway");

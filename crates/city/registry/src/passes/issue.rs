@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use contract::Pseudonym;
-use eligibility::{Eligibility, Reason, evaluate};
+use eligibility::{Eligibility, Reason};
 use pass::holder::HolderAttributes;
 use pass::strip::issue_strip;
 use pass::window::{Coverage, Window, day_windows, paper_window};
 use pass::{PassId, Product};
 
 use super::person::Person;
-use super::{PassError, Passes};
+use super::{PassError, Passes, judge};
 use crate::store::{NameValue, PassKey};
 
 /// Strip as it is given to the citizen.
@@ -79,9 +79,7 @@ impl Passes {
         pseudonyms: &[Pseudonym],
         now: DateTime<Utc>,
     ) -> Result<(Person, Eligibility), PassError> {
-        let person = Person::find(&self.reader, pseudonyms).await?;
-        let eligibility = evaluate(&self.rules, person.evidence(), now);
-        Ok((person, eligibility))
+        Ok(judge(&self.reader, &self.rules, pseudonyms, now).await?)
     }
 
     async fn issue(

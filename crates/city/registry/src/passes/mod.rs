@@ -16,8 +16,10 @@ mod settings;
 
 use chrono::{DateTime, Utc};
 use contract::Pseudonym;
-use eligibility::{Eligibility, Rules, evaluate};
+use eligibility::{Eligibility, Rules};
 use parking_lot::Mutex;
+
+use person::Person;
 
 use crate::reader::Reader;
 use crate::store::StoreError;
@@ -42,8 +44,20 @@ pub async fn eligibility(
     pseudonyms: &[Pseudonym],
     now: DateTime<Utc>,
 ) -> Result<Eligibility, StoreError> {
-    let person = person::Person::find(reader, pseudonyms).await?;
-    Ok(evaluate(rules, person.evidence(), now))
+    let (_, eligibility) = judge(reader, rules, pseudonyms, now).await?;
+    Ok(eligibility)
+}
+
+/// Finds the person behind the pseudonyms, and applies the rules.
+async fn judge(
+    reader: &Reader,
+    rules: &Rules,
+    pseudonyms: &[Pseudonym],
+    now: DateTime<Utc>,
+) -> Result<(Person, Eligibility), StoreError> {
+    let person = Person::find(reader, pseudonyms).await?;
+    let eligibility = person.judged(rules, now);
+    Ok((person, eligibility))
 }
 
 /// Issue of passes over a registry's store.

@@ -1,7 +1,8 @@
 //! What the registry knows about the person who asks: facts of one subject, or doubt.
 
+use chrono::{DateTime, Utc};
 use contract::{Fact, Pseudonym};
-use eligibility::{Evidence, MAX_FACTS};
+use eligibility::{Eligibility, Evidence, MAX_FACTS, Rules, evaluate};
 
 use crate::reader::Reader;
 use crate::store::{AskedPerson, NameValue, StoreError};
@@ -46,6 +47,11 @@ impl Person {
             facts: facts.ok_or_else(foreign_fact)?,
             in_doubt: asked.in_doubt,
         })
+    }
+
+    /// Answer of the rules about the person.
+    pub(super) fn judged(&self, rules: &Rules, now: DateTime<Utc>) -> Eligibility {
+        evaluate(rules, self.evidence(), now)
     }
 
     /// What the rules are applied to.

@@ -1,7 +1,6 @@
 //! Publication: passes that have ended by consequence, and what verifiers fetch.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use eligibility::evaluate;
 use pass::Product;
 use pass::keys::{PublicKey, SigningKey, jwk_set};
 use pass::revocation::{Delta, Edition, EndedPass, RevocationList, RevocationPayload, Tag};
@@ -113,7 +112,7 @@ impl Passes {
         }
     }
 
-    /// Judges what was issued to marked persons, and removes their marks; returns how many passes it
+    /// Judges what was issued to marked persons, and removes the marks; returns how many passes it
     /// has ended.
     async fn look_at_marked(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let store = &self.reader.store;
@@ -165,7 +164,7 @@ impl Passes {
 
     /// Judges the passes of one name; returns those of its counts that are not carried any more.
     fn uncarried(&self, person: &Person, open: &[PassCount], now: DateTime<Utc>) -> Vec<PassCount> {
-        let eligibility = evaluate(&self.rules, person.evidence(), now);
+        let eligibility = person.judged(&self.rules, now);
         // Time that is covered, from the beginning of today on.
         let coverage = self.coverage(&eligibility);
         let uncarried = open

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use fault::Point;
 use linking::{
-    Chosen, EventRefusal, GroupOutcome, IncomingEvent, LinkRules, OpenBatch, StoredRecord, choose,
+    Chosen, EventRefusal, GroupOutcome, IncomingEvent, LinkRules, OpenBatch, StoredRecord,
+    StoredVersion, choose,
 };
 
 use super::error::StoreError;
@@ -46,15 +47,7 @@ pub(super) async fn apply(
         outcome,
         ..
     } = chosen;
-    let (update, add): (Vec<&IncomingEvent>, Vec<&IncomingEvent>) = write
-        .into_iter()
-        .partition(|event| stored.contains_key(&event.record.stored));
-    if !add.is_empty() && transaction.add_facts(&add).await? != add.len() as u64 {
-        return Err(Abort::Raced);
-    }
-    if !update.is_empty() && transaction.put_facts(&update).await? != update.len() as u64 {
-        return Err(Abort::Raced);
-    }
+    write_facts(transaction, write, &stored).await?;
     let all_refusals: Vec<&EventRefusal> = batches
         .iter()
         .flat_map(|batch| &batch.refusals)
@@ -70,6 +63,24 @@ pub(super) async fn apply(
         ..outcome
     };
     Ok(Applied { outcome, answers })
+}
+
+/// Writes the facts, new ones and new versions.
+async fn write_facts(
+    transaction: &mut dyn StoreTransaction,
+    facts: Vec<&IncomingEvent>,
+    stored: &HashMap<StoredRecord, StoredVersion>,
+) -> Result<(), Abort> {
+    let (update, add): (Vec<&IncomingEvent>, Vec<&IncomingEvent>) = facts
+        .into_iter()
+        .partition(|event| stored.contains_key(&event.record.stored));
+    if !add.is_empty() && transaction.add_facts(&add).await? != add.len() as u64 {
+        return Err(Abort::Raced);
+    }
+    if !update.is_empty() && transaction.put_facts(&update).await? != update.len() as u64 {
+        return Err(Abort::Raced);
+    }
+    Ok(())
 }
 
 fn sorted(mut records: Vec<StoredRecord>) -> Vec<StoredRecord> {

@@ -5,7 +5,7 @@ use sqlx::{ColumnIndex, Decode, Error, FromRow, Row, Type};
 use super::columns::undecodable;
 use super::rows::FactColumns;
 
-/// What is stored about the person behind names.
+/// Person behind names, as far as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AskedPerson {
     /// Place of the first of the names that is stored; `None` where none is.

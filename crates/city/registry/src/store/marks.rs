@@ -35,9 +35,11 @@ use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use linking::{IncomingEvent, NameSetId, SubjectId};
+use sqlx::{ColumnIndex, Decode, Error, FromRow, Row, Type};
 
 use super::passes::{PassCount, PassKey};
 use super::person_statements::NameValue;
+use super::rows::digest;
 use super::transaction::{Abort, StoreTransaction};
 use super::{Store, StoreError, in_time};
 
@@ -94,6 +96,25 @@ pub(super) enum Marked {
     Name(NameValue),
     /// Person of a subject.
     Subject(SubjectId),
+}
+
+impl<'r, R: Row> FromRow<'r, R> for Mark
+where
+    usize: ColumnIndex<R>,
+    Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    /// Reads the columns in the order of `MARKS`.
+    fn from_row(row: &'r R) -> Result<Self, Error> {
+        let name: Option<Vec<u8>> = row.try_get(1)?;
+        Ok(Self {
+            id: row.try_get(0)?,
+            person: match name {
+                Some(name) => Marked::Name(digest(&name)?),
+                None => Marked::Subject(row.try_get(2)?),
+            },
+        })
+    }
 }
 
 impl Store {

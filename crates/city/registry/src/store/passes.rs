@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use sqlx::{ColumnIndex, Decode, Error, FromRow, Row, Type};
 
-use super::marks::{Mark, Marked};
 use super::person_statements::NameValue;
 use super::rows::digest;
 
@@ -57,25 +56,6 @@ where
             },
             issued: number(3)?,
             ended: number(4)?,
-        })
-    }
-}
-
-impl<'r, R: Row> FromRow<'r, R> for Mark
-where
-    usize: ColumnIndex<R>,
-    Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
-    i64: Decode<'r, R::Database> + Type<R::Database>,
-{
-    /// Reads the columns in the order of `MARKS`.
-    fn from_row(row: &'r R) -> Result<Self, Error> {
-        let name: Option<Vec<u8>> = row.try_get(1)?;
-        Ok(Self {
-            id: row.try_get(0)?,
-            person: match name {
-                Some(name) => Marked::Name(digest(&name)?),
-                None => Marked::Subject(row.try_get(2)?),
-            },
         })
     }
 }

@@ -50,7 +50,7 @@ pub enum FieldFault {
         place: &'static str,
         /// Name of the field.
         field: &'static str,
-        /// What it must be.
+        /// Type or value that it must have.
         wanted: &'static str,
     },
 }

@@ -1,4 +1,4 @@
-//! Whether bytes are one item of deterministic CBOR, found by walking over them without memory.
+//! Check that bytes are one item of deterministic CBOR, by walking over them without memory.
 
 use std::str;
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a container, each fault named by the step at which it shows.
+//! Faults of a container, each named by the step at which it shows.
 
 use super::limits::{MAX_COSE_BYTES, MAX_INFLATED_BYTES, MAX_TEXT_CHARS};
 
@@ -11,7 +11,7 @@ pub enum ContainerFault {
     /// The text is longer than [`MAX_TEXT_CHARS`].
     #[error("the text is longer than {MAX_TEXT_CHARS} characters, more than any QR code holds")]
     TextTooLong,
-    /// What follows the prefix is no base45 (RFC 9285).
+    /// The text after the prefix is no base45 (RFC 9285).
     #[error("what follows HC1: is not base45")]
     Base45,
     /// The bytes are a COSE structure that was not compressed.

@@ -14,5 +14,5 @@ mod tests;
 pub use fault::{ContainerFault, Step};
 pub use limits::{MAX_COSE_BYTES, MAX_INFLATED_BYTES, MAX_TEXT_CHARS};
 pub use sign1::{Algorithm, Envelope, ToSign};
-pub use text::{PREFIX, from_text, to_text};
+pub use text::{PREFIX, from_base45, from_text, to_text};
 pub use zlib::{inflate, store};

@@ -27,7 +27,7 @@ pub fn from_text(text: &str) -> Result<Vec<u8>, ContainerFault> {
     if text.len() > MAX_TEXT_CHARS {
         return Err(ContainerFault::TextTooLong);
     }
-    inflate(&decode_base45(body)?)
+    inflate(&from_base45(body)?)
 }
 
 /// The text without blanks and line ends around it. No base45 ends with a space: neither the last
@@ -36,9 +36,13 @@ fn trimmed(text: &str) -> &str {
     text.trim_matches([' ', '\t', '\r', '\n'])
 }
 
-/// Decodes base45. The crate cuts a last pair above 255 to its low byte, where RFC 9285 section
-/// 4.2 refuses it; so the last pair is encoded again and compared.
-fn decode_base45(body: &str) -> Result<Vec<u8>, ContainerFault> {
+/// Bytes that a base45 text (RFC 9285) stands for.
+///
+/// # Errors
+/// [`ContainerFault::Base45`] if it is no base45.
+// The crate cuts a last pair above 255 to its low byte, where RFC 9285 section 4.2 refuses it; so
+// the last pair is encoded again and compared.
+pub fn from_base45(body: &str) -> Result<Vec<u8>, ContainerFault> {
     let bytes = base45::decode(body).map_err(|_| ContainerFault::Base45)?;
     let in_pair = body.len() % 3 == 2;
     if let Some(last) = bytes.last().filter(|_| in_pair)

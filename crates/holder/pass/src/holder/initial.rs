@@ -81,8 +81,8 @@ impl Initial {
     /// Initial of a name in any script; `None` where it has no letter, or a letter of a script
     /// without a rule (Arabic, Han).
     ///
-    /// Whatever stands before the first letter is skipped: spaces, digits, `<`, apostrophes, and the
-    /// particles d' and l'. Only the first [`MAX_NAME_CHARS`] characters are read.
+    /// Whatever stands before the first letter is skipped: spaces, digits, `<`, apostrophes, and
+    /// the particles d' and l'. Only the first [`MAX_NAME_CHARS`] characters are read.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         let capitals = name

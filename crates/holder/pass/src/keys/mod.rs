@@ -36,7 +36,7 @@ pub enum KeyFault {
         number: usize,
         /// Name of the member.
         member: &'static str,
-        /// What the member must be.
+        /// Value that the member must have.
         wanted: &'static str,
     },
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ring::digest::{SHA256, digest};
+use ring::digest::{Digest, SHA256, digest};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 
 use crate::container::Envelope;
@@ -24,6 +24,11 @@ impl fmt::Debug for KeyId {
         write!(f, "KeyId({self})")
     }
 }
+
+/// Number of groups of a fingerprint.
+const FINGERPRINT_GROUPS: usize = 5;
+/// Number of values that a group of a fingerprint may have: four digits.
+const FINGERPRINT_MODULUS: u16 = 10_000;
 
 /// Public key: a point of the curve P-256 by its coordinates, big-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,6 +95,21 @@ impl PublicKey {
         thumbprint(&self.x, &self.y)
     }
 
+    /// Fingerprint of the key that people read aloud to each other: five groups of four digits,
+    /// each of which is two bytes of the thumbprint (RFC 7638), big-endian, modulo 10,000. Another
+    /// key with the same digits takes about 2^66 attempts to find.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let digest = thumbprint_digest(&self.x, &self.y);
+        let (pairs, _) = digest.as_ref().as_chunks::<2>();
+        let groups: Vec<String> = pairs
+            .iter()
+            .take(FINGERPRINT_GROUPS)
+            .map(|pair| format!("{:04}", u16::from_be_bytes(*pair) % FINGERPRINT_MODULUS))
+            .collect();
+        groups.join(" ")
+    }
+
     /// Id of the key.
     #[must_use]
     pub fn kid(&self) -> KeyId {
@@ -107,10 +127,14 @@ impl PublicKey {
 }
 
 fn thumbprint(x: &[u8; 32], y: &[u8; 32]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(thumbprint_digest(x, y))
+}
+
+fn thumbprint_digest(x: &[u8; 32], y: &[u8; 32]) -> Digest {
     let members = format!(
         r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
         BASE64_URL_SAFE_NO_PAD.encode(x),
         BASE64_URL_SAFE_NO_PAD.encode(y),
     );
-    BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, members.as_bytes()))
+    digest(&SHA256, members.as_bytes())
 }

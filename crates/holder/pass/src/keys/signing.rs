@@ -50,7 +50,7 @@ impl SigningKey {
     /// Reads a PKCS #8 document (RFC 5208, version 1, not encrypted) that holds the public key too.
     ///
     /// # Errors
-    /// What is wrong with the document.
+    /// Fault of the document.
     ///
     /// # Panics
     /// Never: the public key of a P-256 pair is an uncompressed point.

@@ -25,6 +25,8 @@ fn the_thumbprint_is_that_of_an_independent_computation() {
         "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s"
     );
     assert_eq!(key.kid().to_string(), key.thumbprint()[..8]);
+    // python3: [int.from_bytes(digest[at : at + 2], "big") % 10_000 for at in range(0, 10, 2)]
+    assert_eq!(key.fingerprint(), "9311 5069 5420 2647 1353");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::qr::QrCode;
 const BLACK_ON_WHITE: &str = "\u{1b}[38;5;16;48;5;231m";
 const RESET: &str = "\u{1b}[0m";
 
-/// How a terminal shows light and dark modules.
+/// Colours in which a terminal shows light and dark modules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TerminalColours {
     /// Black on white by escape sequences, on any background.

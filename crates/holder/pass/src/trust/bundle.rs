@@ -29,7 +29,7 @@ pub struct TrustedKey {
     /// First second at which no pass of this key is accepted any more: not before the last pass
     /// that it signed has expired.
     pub until: DateTime<Utc>,
-    /// What the key may sign.
+    /// Products that the key may sign.
     pub products: Vec<Product>,
 }
 

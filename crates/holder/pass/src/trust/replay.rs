@@ -1,5 +1,5 @@
-//! Whether a verifier takes a bundle that it is offered: never an older one, never a second one of
-//! the same sequence, never one from the future of its clock.
+//! Choice of a verifier that is offered a bundle: it takes never an older one, never a second one
+//! of the same sequence, never one from the future of its clock.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ring::digest::{SHA256, digest};
@@ -41,7 +41,7 @@ impl HeldBundle {
     }
 }
 
-/// What a verifier does with a bundle that it was offered and that it does not refuse.
+/// Fate of a bundle that a verifier was offered and does not refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offer {
     /// The bundle is newer: it takes the place of the one that is held.

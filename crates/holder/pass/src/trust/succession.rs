@@ -1,5 +1,5 @@
-//! Whether a bundle may follow another: no verifier that may be offline learns of a key too late,
-//! and no pass loses its key before it expires.
+//! Conditions on which a bundle may follow another: no verifier that may be offline learns of a key
+//! too late, and no pass loses its key before it expires.
 
 use crate::keys::KeyId;
 use crate::trust::{TrustBundle, TrustedKey};

@@ -1,4 +1,4 @@
-//! What the data that a verifier holds allow to say, by their age.
+//! Answers that the data a verifier holds allow, by their age.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -21,12 +21,12 @@ pub struct Held<'a> {
     pub revocations: &'a RevocationList,
 }
 
-/// What the data allow to say.
+/// Answer that data allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Data {
-    /// Whether a pass holds.
+    /// Every answer about a pass.
     Fresh,
-    /// Whether a pass held at the time of the data, which are older than [`STALE_AFTER`].
+    /// Every answer, as of the time of the data, which are older than [`STALE_AFTER`].
     Stale,
     /// Nothing: the data are older than [`CANNOT_TELL_AFTER`], or the list is older than the one
     /// that the bundle knows of.
@@ -56,7 +56,7 @@ impl Held<'_> {
         self.trust.issued_at.min(list)
     }
 
-    /// What the data allow to say at a time.
+    /// Answer that the data allow at a time.
     #[must_use]
     pub fn judge(self, now: DateTime<Utc>) -> Data {
         if self.revocations.edition().sequence() < self.trust.lowest_revocations {

@@ -1,4 +1,4 @@
-//! What to say at the door: the text of a pass, the data held and the time give a verdict.
+//! The verdict at the door, from the text of a pass, the data held and the time.
 
 mod data;
 mod reason;

@@ -9,7 +9,7 @@ use crate::container::{ContainerFault, Step};
 pub enum Reason {
     /// The text does not begin with `HC1:`, or is longer than any pass.
     NotAPass,
-    /// What follows is no base45.
+    /// The text after the prefix is no base45.
     Base45,
     /// The zlib stream is damaged, too long, or missing.
     Zlib,

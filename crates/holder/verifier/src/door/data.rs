@@ -1,14 +1,11 @@
-//! The root key, the trust bundle and the revocation list, from files.
-
-use std::path::Path;
+//! The trust bundle and the revocation list, from files.
 
 use chrono::{DateTime, Utc};
-use pass::keys::{PublicKey, read_jwk_set};
 use pass::revocation::RevocationList;
 use pass::trust::{HeldBundle, Refusal, judge_offer, take_revocations};
 use program::terminal::visible;
-use serde_json::{Value, json};
 
+use super::root::Root;
 use crate::cli::VerifyArguments;
 use crate::input::{InputError, Source};
 
@@ -22,38 +19,11 @@ pub(super) struct Loaded {
     pub(super) notes: Vec<String>,
 }
 
-/// Reads the pinned root key: a JWK, a JWK set with one key, or the file that the page pins, which
-/// has the JWK as its `key`.
-pub(super) fn root(path: &Path) -> Result<PublicKey, InputError> {
-    let source = Source::of(path);
-    let unfit = |words: String| InputError::Unfit(source.name(), words);
-    let value: Value = serde_json::from_str(&source.read_text()?)
-        .map_err(|_| unfit("this is no JSON, where a JWK is wanted".to_owned()))?;
-    let set = match value.get("key") {
-        Some(of_page) => json!({ "keys": [of_page] }),
-        None if value.get("keys").is_some() => value,
-        None => json!({ "keys": [value] }),
-    };
-    if set.pointer("/keys/0/d").is_some() {
-        let words = "it holds the private key (`d`), which must never lie at a door: give the \
-                     public one";
-        return Err(unfit(words.to_owned()));
-    }
-    let keys = read_jwk_set(&set.to_string()).map_err(|fault| unfit(fault.to_string()))?;
-    match keys.as_slice() {
-        [root] => Ok(*root),
-        keys => Err(unfit(format!(
-            "there are {} keys, where the one root key is wanted",
-            keys.len()
-        ))),
-    }
-}
-
 /// Opens trust bundle and revocation lists. Data that are not what they should be are left out, so
 /// that nothing is told of any pass; a file that cannot be read at all is an error.
 pub(super) fn load(
     asked: &VerifyArguments,
-    root: &PublicKey,
+    root: &Root,
     now: DateTime<Utc>,
 ) -> Result<Loaded, InputError> {
     let mut loaded = Loaded {
@@ -62,18 +32,12 @@ pub(super) fn load(
         notes: Vec::new(),
     };
     let trust = Source::of(&asked.trust).read()?;
-    match HeldBundle::open(&trust, root, &asked.issuer) {
+    match HeldBundle::open(&trust, &root.key, &root.issuer) {
         Ok(trust) => loaded.trust = Some(trust),
         Err(fault) => loaded.notes.push(visible(&fault.to_string()).into_owned()),
     }
     if let Some(path) = &asked.known_trust {
-        hold_against(
-            &mut loaded,
-            &Source::of(path).read()?,
-            root,
-            &asked.issuer,
-            now,
-        );
+        hold_against(&mut loaded, &Source::of(path).read()?, root, now);
     }
     for path in &asked.revocations {
         let list = Source::of(path).read()?;
@@ -88,17 +52,11 @@ pub(super) fn load(
 }
 
 /// Refuses the trust bundle if it is older than one that is known already.
-fn hold_against(
-    loaded: &mut Loaded,
-    known: &[u8],
-    root: &PublicKey,
-    issuer: &str,
-    now: DateTime<Utc>,
-) {
+fn hold_against(loaded: &mut Loaded, known: &[u8], root: &Root, now: DateTime<Utc>) {
     let Some(offered) = &loaded.trust else {
         return;
     };
-    let refused = match HeldBundle::open(known, root, issuer) {
+    let refused = match HeldBundle::open(known, &root.key, &root.issuer) {
         Err(fault) => Some(format!("of the known bundle: {fault}")),
         Ok(known) => match judge_offer(Some(&known), offered, now) {
             // The verdict tells of the clock.

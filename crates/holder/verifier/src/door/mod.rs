@@ -1,6 +1,7 @@
 //! Checks passes of the city as it is done at the door.
 
 mod data;
+mod root;
 mod show;
 
 use chrono::{DateTime, Utc};
@@ -9,20 +10,21 @@ use pass::verify::{Held, Verdict, verify};
 use crate::cli::VerifyArguments;
 use crate::ending::Ending;
 use crate::input::{self, Content, InputError, Source};
+use root::Root;
 
 /// Runs `pass verify`.
 pub(crate) fn run(asked: &VerifyArguments, now: DateTime<Utc>) -> Result<Ending, InputError> {
     let now = asked.at.unwrap_or(now);
     let source = Source::of(&asked.file);
-    let root = data::root(&asked.root)?;
+    let root = Root::read(&asked.root, asked.issuer.as_deref())?;
     let loaded = data::load(asked, &root, now)?;
     let held = loaded.held();
     let texts = texts(&source)?;
     let verdicts: Vec<Verdict> = texts.iter().map(|text| verify(text, held, now)).collect();
     if asked.json {
-        show::json(&verdicts, &loaded, now);
+        show::json(&verdicts, &root, &loaded, now);
     } else {
-        show::words(&verdicts, &loaded, now);
+        show::words(&verdicts, &root, &loaded, now);
     }
     let ends = verdicts.iter().map(ending);
     Ok(ends.fold(Ending::Valid, Ending::max))

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use super::data::Loaded;
 use super::ending;
+use super::root::Root;
 
-/// Prints each verdict, then the state of the data.
-pub(super) fn words(verdicts: &[Verdict], loaded: &Loaded, now: DateTime<Utc>) {
+/// Prints each verdict, then the state of the data, the city and its root.
+pub(super) fn words(verdicts: &[Verdict], root: &Root, loaded: &Loaded, now: DateTime<Utc>) {
     for (index, verdict) in verdicts.iter().enumerate() {
         if verdicts.len() > 1 {
             terminal::print_line(format!("pass {}", index + 1));
@@ -20,11 +21,19 @@ pub(super) fn words(verdicts: &[Verdict], loaded: &Loaded, now: DateTime<Utc>) {
     for note in &loaded.notes {
         terminal::print_note(note);
     }
-    terminal::print_line(freshness(loaded, now));
+    for line in freshness(loaded, now) {
+        terminal::print_line(line);
+    }
+    terminal::print_line(format!(
+        "city: {}, root {} (fingerprint {})",
+        terminal::visible(&root.issuer),
+        root.key.kid(),
+        root.key.fingerprint()
+    ));
 }
 
 /// Prints everything as one JSON object.
-pub(super) fn json(verdicts: &[Verdict], loaded: &Loaded, now: DateTime<Utc>) {
+pub(super) fn json(verdicts: &[Verdict], root: &Root, loaded: &Loaded, now: DateTime<Utc>) {
     let whole = verdicts.iter().max_by_key(|verdict| ending(verdict));
     let data = loaded
         .held()
@@ -45,6 +54,11 @@ pub(super) fn json(verdicts: &[Verdict], loaded: &Loaded, now: DateTime<Utc>) {
     terminal::print_json(&json!({
         "verdict": whole.map(Verdict::as_str),
         "at": shown(now),
+        "city": {
+            "issuer": root.issuer,
+            "root": root.key.kid().to_string(),
+            "fingerprint": root.key.fingerprint(),
+        },
         "data": {
             "state": data.as_str(),
             "trust": trust,
@@ -74,7 +88,12 @@ fn one(verdict: &Verdict) -> Value {
 fn print(verdict: &Verdict) {
     match verdict {
         Verdict::Valid(holder) => {
-            terminal::print_line("VALID: let in whom the document shows to be the holder");
+            let advice = if attributes(*holder).is_empty() {
+                "let in"
+            } else {
+                "let in whom the document shows to be the holder"
+            };
+            terminal::print_line(format!("VALID: {advice}"));
             print_holder(*holder);
         }
         Verdict::Stale(holder) => {
@@ -101,7 +120,10 @@ fn print(verdict: &Verdict) {
 fn print_holder(holder: HolderAttributes) {
     let attributes = attributes(holder);
     if attributes.is_empty() {
-        terminal::print_line("  the pass discloses nothing of its holder");
+        terminal::print_line(
+            "  the pass names no initial, day or month: there is nothing to compare with a \
+             document",
+        );
     }
     for (name, value) in attributes {
         terminal::print_line(format!("  {name}: {value}"));
@@ -133,21 +155,40 @@ fn attributes(holder: HolderAttributes) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// Age of the data in words.
-fn freshness(loaded: &Loaded, now: DateTime<Utc>) -> String {
-    let Some(held) = loaded.held() else {
-        return "keys and revocations: none that can be used".to_owned();
+/// State and age of the data in words, whatever could be opened of them.
+fn freshness(loaded: &Loaded, now: DateTime<Utc>) -> [String; 3] {
+    let state = loaded
+        .held()
+        .map_or(Data::CannotTell, |held| held.judge(now));
+    let trust = loaded.trust.as_ref().map(|trust| {
+        let bundle = trust.bundle();
+        aged("bundle", bundle.sequence, bundle.issued_at, now)
+    });
+    let list = loaded.revocations.as_ref().map(|list| {
+        let edition = list.edition();
+        aged("list", edition.sequence(), edition.issued_at(), now)
+    });
+    let none = || "none that can be used".to_owned();
+    [
+        format!("data: {}", state.as_str()),
+        format!("keys: {}", trust.unwrap_or_else(none)),
+        format!("revocations: {}", list.unwrap_or_else(none)),
+    ]
+}
+
+/// Number, time of issue and age of a bundle or list.
+fn aged(name: &str, sequence: u64, issued: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let age = now.signed_duration_since(issued);
+    let side = if age < TimeDelta::zero() {
+        "ahead"
+    } else {
+        "old"
     };
-    let age = now
-        .signed_duration_since(held.issued_at())
-        .max(TimeDelta::zero());
     format!(
-        "keys and revocations: {} ({} h {} min old; bundle {}, list {})",
-        held.judge(now).as_str(),
-        age.num_hours(),
-        age.num_minutes() % 60,
-        held.trust.sequence,
-        held.revocations.edition().sequence(),
+        "{name} {sequence} of {}, {} h {} min {side}",
+        shown(issued),
+        age.num_hours().abs(),
+        age.num_minutes().abs() % 60,
     )
 }
 

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use ring::digest::{SHA256, digest};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
@@ -12,9 +10,9 @@ use thiserror::Error;
 use x509_parser::asn1_rs::Oid;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
-use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 
+use super::base64_text;
 use super::cose::{Algorithm, Message};
 
 /// Number of bytes of a kid: the first ones of the SHA-256 digest of the certificate (hCert
@@ -23,6 +21,15 @@ const KID_BYTES: usize = 8;
 
 /// Greatest number of certificates that are used at once.
 pub(crate) const MAX_CERTIFICATES: usize = 1000;
+
+/// First byte of every certificate in DER: the tag of a sequence (ITU-T X.690, section 8.9).
+const DER_SEQUENCE: u8 = 0x30;
+/// Beginning of every mark of PEM (RFC 7468, section 2).
+const PEM_MARK: &str = "-----BEGIN";
+/// Mark before a certificate in PEM (RFC 7468, section 5.1).
+const PEM_BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+/// Mark after a certificate in PEM (RFC 7468, section 5.1).
+const PEM_END: &str = "-----END CERTIFICATE-----";
 
 /// Public key on an elliptic curve (RFC 5480, section 2.1.1).
 const EC_KEY: &str = "1.2.840.10045.2.1";
@@ -140,41 +147,43 @@ pub(crate) struct SignerCertificate {
     pub(crate) not_after: DateTime<Utc>,
     /// Kinds that the certificate names; empty if it names none, and so permits all.
     kinds: BTreeSet<Kind>,
+    /// True if the certificate limits its key to any usages, be they kinds or others.
+    names_usages: bool,
 }
 
 impl SignerCertificate {
-    /// Reads the certificates of a file: PEM with one or more, DER, or DER in base64.
+    /// Reads the certificates of a file: PEM with one or more, DER, or either of them in base64.
     pub(crate) fn all_of(bytes: &[u8]) -> Result<Vec<Self>, CertificateFault> {
-        if bytes.first() == Some(&0x30) {
+        if bytes.first() == Some(&DER_SEQUENCE) {
             return Ok(vec![Self::from_der(bytes)?]);
         }
         let text = str::from_utf8(bytes).map_err(|_| CertificateFault::NoCertificate)?;
-        if !text.contains("-----BEGIN") {
-            return Ok(vec![Self::from_base64(text)?]);
+        if text.contains(PEM_MARK) {
+            return Self::all_of_pem(text);
         }
+        let inner = base64_text::decode(text).ok_or(CertificateFault::NoCertificate)?;
+        match str::from_utf8(&inner) {
+            Ok(text) if text.contains(PEM_MARK) => Self::all_of_pem(text),
+            _ => Ok(vec![Self::from_der(&inner)?]),
+        }
+    }
+
+    /// Certificates between their PEM marks (RFC 7468), which need not stand on lines of their own:
+    /// texts that were put into JSON often lost their line ends.
+    fn all_of_pem(text: &str) -> Result<Vec<Self>, CertificateFault> {
         let mut found = Vec::new();
-        for pem in Pem::iter_from_buffer(bytes) {
-            let pem = pem.map_err(|_| CertificateFault::Damaged)?;
-            if pem.label != "CERTIFICATE" {
-                continue;
-            }
+        for part in text.split(PEM_BEGIN).skip(1) {
             if found.len() == MAX_CERTIFICATES {
                 return Err(CertificateFault::TooMany);
             }
-            found.push(Self::from_der(&pem.contents)?);
+            let (content, _) = part.split_once(PEM_END).ok_or(CertificateFault::Damaged)?;
+            let der = base64_text::decode(content).ok_or(CertificateFault::Damaged)?;
+            found.push(Self::from_der(&der)?);
         }
         if found.is_empty() {
             return Err(CertificateFault::NoCertificate);
         }
         Ok(found)
-    }
-
-    fn from_base64(text: &str) -> Result<Self, CertificateFault> {
-        let text: String = text.split_whitespace().collect();
-        let der = STANDARD
-            .decode(text)
-            .map_err(|_| CertificateFault::NoCertificate)?;
-        Self::from_der(&der)
     }
 
     fn from_der(der: &[u8]) -> Result<Self, CertificateFault> {
@@ -192,6 +201,7 @@ impl SignerCertificate {
             RSA_KEY | RSA_PSS_KEY => KeyKind::Rsa,
             _ => KeyKind::Other,
         };
+        let usages = usages(&certificate)?;
         let mut kid = [0; KID_BYTES];
         kid.copy_from_slice(&digest(&SHA256, der).as_ref()[..KID_BYTES]);
         Ok(Self {
@@ -200,7 +210,8 @@ impl SignerCertificate {
             key: key.subject_public_key.data.to_vec(),
             not_before: moment(validity.not_before.timestamp())?,
             not_after: moment(validity.not_after.timestamp())?,
-            kinds: kinds(&certificate)?,
+            kinds: usages.kinds,
+            names_usages: usages.any,
         })
     }
 
@@ -228,9 +239,15 @@ impl SignerCertificate {
         verified.map_err(|_| SignatureFault::Wrong)
     }
 
-    /// Whether the certificate permits a kind: it names it, or it names none.
+    /// True where the certificate permits a kind: it names it, or it names none.
     pub(crate) fn permits(&self, kind: Kind) -> bool {
         self.kinds.is_empty() || self.kinds.contains(&kind)
+    }
+
+    /// True where the certificate permits a kind by the stricter reading that the public program
+    /// for the EU test data has: it names it, or it limits its key to no usage at all.
+    pub(crate) fn permits_strictly(&self, kind: Kind) -> bool {
+        !self.names_usages || self.kinds.contains(&kind)
     }
 
     /// Kinds that the certificate permits, in words.
@@ -243,14 +260,24 @@ impl SignerCertificate {
     }
 }
 
-/// Kinds that the extended key usage names. Other usages say nothing about kinds.
-fn kinds(certificate: &X509Certificate<'_>) -> Result<BTreeSet<Kind>, CertificateFault> {
-    let mut kinds = BTreeSet::new();
+/// Extended key usages of a certificate.
+#[derive(Default)]
+struct Usages {
+    kinds: BTreeSet<Kind>,
+    any: bool,
+}
+
+/// Extended key usages that a certificate names. Others than the kinds say nothing about kinds.
+fn usages(certificate: &X509Certificate<'_>) -> Result<Usages, CertificateFault> {
+    let mut usages = Usages::default();
     for extension in certificate.extensions() {
         match extension.parsed_extension() {
             ParsedExtension::ExtendedKeyUsage(usage) => {
                 let names = usage.other.iter().map(Oid::to_id_string);
-                kinds.extend(names.filter_map(|oid| kind_of_usage(&oid)));
+                usages
+                    .kinds
+                    .extend(names.filter_map(|oid| kind_of_usage(&oid)));
+                usages.any = true;
             }
             ParsedExtension::ParseError { .. }
                 if extension.oid == x509_parser::oid_registry::OID_X509_EXT_EXTENDED_KEY_USAGE =>
@@ -260,7 +287,7 @@ fn kinds(certificate: &X509Certificate<'_>) -> Result<BTreeSet<Kind>, Certificat
             _ => {}
         }
     }
-    Ok(kinds)
+    Ok(usages)
 }
 
 fn kind_of_usage(oid: &str) -> Option<Kind> {

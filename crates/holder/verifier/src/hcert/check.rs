@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::certificate::{Kind, SignerCertificate};
-use super::claims::{self, Claims, shown};
+use super::claims::{self, Claims};
 use super::cose::{self, Message};
+use super::moments::shown;
 use super::report::{Report, Step};
+use super::schema::Formats;
 use super::{cbor, schema, unwrap};
 
 /// Code of the result "detected" of a test (SNOMED CT).
@@ -209,7 +211,7 @@ fn check_key_usage(signer: Option<&SignerCertificate>, kind: Option<Kind>, repor
 /// Notes the step "schema", by the version that the certificate names.
 fn check_schema(certificate: &Value, report: &mut Report) {
     let faults = match schema::version_of(certificate) {
-        Ok(version) => schema::faults(certificate, version),
+        Ok(version) => schema::faults(certificate, version, Formats::Checked),
         Err(fault) => vec![fault],
     };
     if faults.is_empty() {

@@ -1,9 +1,10 @@
 //! Claims of a certificate: a CBOR Web Token (RFC 8392) with the health certificate in claim -260.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use ciborium::Value;
 
 use super::cbor::{self, entry};
+use super::moments::{moment, shown};
 use super::report::{Report, Step};
 
 /// Claim "issuer" (RFC 8392, section 3.1.1).
@@ -18,9 +19,6 @@ const ISSUED_AT: i64 = 6;
 const HEALTH_CERTIFICATE: i64 = -260;
 /// Key of a DCC in the map of the claim -260.
 const DCC: i64 = 1;
-
-/// Nanoseconds of a second.
-const NANOSECONDS: f64 = 1e9;
 
 /// Claims that were read.
 #[derive(Debug, Clone)]
@@ -66,11 +64,6 @@ impl Claims {
             report.ok(Step::Clock, words);
         }
     }
-}
-
-/// Moment as it is shown, in UTC.
-pub(crate) fn shown(moment: DateTime<Utc>) -> String {
-    moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// Reads the payload of a message and notes the steps "cbor" and "claims".
@@ -139,40 +132,9 @@ fn date(
     name: &str,
     faults: &mut Vec<String>,
 ) -> Option<DateTime<Utc>> {
-    let moment = match entry(claims, key)? {
-        Value::Integer(seconds) => i64::try_from(*seconds)
-            .ok()
-            .and_then(|seconds| DateTime::from_timestamp(seconds, 0)),
-        Value::Float(seconds) => from_float(*seconds),
-        _ => None,
-    };
+    let moment = moment(entry(claims, key)?);
     if moment.is_none() {
         faults.push(format!("claim {name} is no number of seconds since 1970"));
     }
     moment
-}
-
-fn from_float(seconds: f64) -> Option<DateTime<Utc>> {
-    let whole = seconds.floor();
-    let fraction = (seconds - whole) * NANOSECONDS;
-    let fraction: u32 = az::checked_cast(fraction)?;
-    DateTime::from_timestamp(az::checked_cast(whole)?, fraction)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::from_float;
-
-    #[test]
-    fn floats_become_moments_and_what_is_none_does_not() {
-        let shown = |seconds: f64| from_float(seconds).map(super::shown);
-        assert_eq!(
-            shown(1_620_064_800.5).as_deref(),
-            Some("2021-05-03T18:00:00Z")
-        );
-        assert_eq!(shown(-0.5).as_deref(), Some("1969-12-31T23:59:59Z"));
-        for none in [f64::NAN, f64::INFINITY, 1e300, -1e300] {
-            assert_eq!(shown(none), None);
-        }
-    }
 }

@@ -1,10 +1,12 @@
 //! Checks health certificates of any issuer (EU Digital COVID Certificate), step by step.
 
+mod base64_text;
 mod cbor;
 mod certificate;
 mod check;
 mod claims;
 mod cose;
+mod moments;
 mod report;
 mod schema;
 mod show;

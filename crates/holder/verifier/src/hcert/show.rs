@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use program::terminal;
 use serde_json::{Value, json};
 
-use super::claims::shown;
+use super::moments::shown;
 use super::report::{Finding, Report, Step};
 use crate::ending::Ending;
 
@@ -55,7 +55,7 @@ const fn verdict(ending: Ending) -> &'static str {
         Ending::Valid => "valid",
         Ending::Stale => "stale",
         Ending::Invalid => "invalid",
-        Ending::CannotTell | Ending::WrongArguments => "cannot-tell",
+        Ending::CannotTell | Ending::UnusableFile => "cannot-tell",
         Ending::ClockWrong => "clock-wrong",
     }
 }

@@ -334,6 +334,11 @@ fn certificates_are_read_in_every_form_and_their_faults_are_named() {
         issuer.der.clone(),
         base64.into_bytes(),
         pem.clone().into_bytes(),
+        pem.replace('\n', "").into_bytes(),
+        pem.replace('\n', "\\n").into_bytes(),
+        base64::engine::general_purpose::STANDARD
+            .encode(&pem)
+            .into_bytes(),
     ] {
         assert_eq!(
             SignerCertificate::all_of(&form).unwrap()[0].kid.to_vec(),
@@ -349,6 +354,7 @@ fn certificates_are_read_in_every_form_and_their_faults_are_named() {
         [issuer.der.as_slice(), b"x"].concat(),
         b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n".to_vec(),
         b"-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n".to_vec(),
+        b"-----BEGIN CERTIFICATE-----\nMAA=\n".to_vec(),
     ] {
         assert!(SignerCertificate::all_of(&wrong).is_err());
     }

@@ -11,7 +11,12 @@ const PREFIX_LENGTH: usize = 4;
 /// opened all the same, as is a message that was not compressed: what follows may have faults of
 /// its own.
 pub(crate) fn unwrap(text: &str, report: &mut Report) -> Option<Vec<u8>> {
-    let rest = without_prefix(text.trim_matches(['\r', '\n']), report);
+    let rest = strip_prefix(text.trim_matches(['\r', '\n']), report);
+    without_prefix(rest, report)
+}
+
+/// Takes the message out of what follows the prefix, and notes the steps "base45" and "zlib".
+pub(crate) fn without_prefix(rest: &str, report: &mut Report) -> Option<Vec<u8>> {
     let fault = match container::from_text(&format!("{PREFIX}{rest}")) {
         Ok(message) => {
             report.ok(Step::Base45, format!("{} characters", rest.chars().count()));
@@ -33,7 +38,7 @@ pub(crate) fn unwrap(text: &str, report: &mut Report) -> Option<Vec<u8>> {
     }
 }
 
-fn without_prefix<'a>(text: &'a str, report: &mut Report) -> &'a str {
+fn strip_prefix<'a>(text: &'a str, report: &mut Report) -> &'a str {
     if let Some(rest) = text.strip_prefix(PREFIX) {
         report.ok(Step::Prefix, PREFIX);
         return rest;
@@ -56,7 +61,7 @@ fn without_prefix<'a>(text: &'a str, report: &mut Report) -> &'a str {
     }
 }
 
-/// Whether four characters look like a context identifier: three letters or digits, and a colon.
+/// True where four characters look like a context identifier: three letters or digits, and a colon.
 fn is_context(start: &str) -> bool {
     start.strip_suffix(':').is_some_and(|name| {
         name.bytes()

@@ -49,25 +49,61 @@ impl City {
 
     /// Writes bundle and list of a sequence, issued at a time, with ended passes.
     pub(crate) fn publish(&self, sequence: u64, issued: i64, ended: &[PassId]) {
+        let keys = vec![self.trusted(self.key.public(), at(MIDNIGHT))];
+        self.write_data(sequence, at(issued), keys, ended);
+    }
+
+    /// Writes bundle and list, issued at a time, with a further key that begins at another.
+    pub(crate) fn publish_with(&self, next: &SigningKey, begins: i64, issued: i64) {
+        let next = TrustedKey {
+            from: at(begins),
+            ..self.trusted(next.public(), at(begins))
+        };
+        let keys = vec![self.trusted(self.key.public(), at(MIDNIGHT)), next];
+        self.write_data(2, at(issued), keys, &[]);
+    }
+
+    /// Writes bundle and list whenever it is called, issued at the time of the call, with a key for
+    /// the days around a moment.
+    pub(crate) fn trusting(&self, around: DateTime<Utc>) -> impl Fn(DateTime<Utc>) {
+        move |issued| {
+            let keys = vec![self.trusted(self.key.public(), around)];
+            self.write_data(1, issued, keys, &[]);
+        }
+    }
+
+    fn write_data(
+        &self,
+        sequence: u64,
+        issued_at: DateTime<Utc>,
+        keys: Vec<TrustedKey>,
+        ended: &[PassId],
+    ) {
         let bundle = TrustBundle {
             sequence,
-            issued_at: at(issued),
-            keys: vec![self.trusted(self.key.public())],
+            issued_at,
+            keys,
             lowest_revocations: sequence,
             issuer: "RU-MOW".to_owned(),
         };
         self.write("trust.cose", &bundle.sign(&self.root).unwrap());
         let tags = TagSet::new(ended.iter().map(|id| Tag::of_pass(id.0)).collect()).unwrap();
-        let edition = Edition::new(sequence, at(issued)).unwrap();
+        let edition = Edition::new(sequence, issued_at).unwrap();
         let list = RevocationPayload::Whole(RevocationList::new(edition, tags));
         self.write("revocations.cose", &sign_revocations(&list, &self.key));
     }
 
-    fn trusted(&self, key: &PublicKey) -> TrustedKey {
+    /// Id and fingerprint of the root key, as they are shown.
+    pub(crate) fn root_shown(&self) -> String {
+        let root = self.root.public();
+        format!("{} (fingerprint {})", root.kid(), root.fingerprint())
+    }
+
+    fn trusted(&self, key: &PublicKey, around: DateTime<Utc>) -> TrustedKey {
         TrustedKey {
             key: *key,
-            from: at(MIDNIGHT) - TimeDelta::days(7),
-            until: at(MIDNIGHT) + TimeDelta::days(30),
+            from: around - TimeDelta::days(7),
+            until: around + TimeDelta::days(30),
             products: vec![Product::City, Product::Hcert, Product::Revocations],
         }
     }
@@ -75,10 +111,14 @@ impl City {
     /// A strip of the day that begins at midnight, of a holder with the initials A and Q, born on
     /// the 17th.
     pub(crate) fn strip(&self, id: PassId) -> String {
-        let window = Window::new(at(MIDNIGHT), at(MIDNIGHT) + TimeDelta::days(1)).unwrap();
         let letter = |letter: &str| Initial::try_from(letter).ok();
         let birth = BirthDate::new(Some(17), None).unwrap();
-        let holder = HolderAttributes::new(letter("A"), letter("Q"), birth);
+        self.strip_of(id, HolderAttributes::new(letter("A"), letter("Q"), birth))
+    }
+
+    /// A strip of the same day with these attributes.
+    pub(crate) fn strip_of(&self, id: PassId, holder: HolderAttributes) -> String {
+        let window = Window::new(at(MIDNIGHT), at(MIDNIGHT) + TimeDelta::days(1)).unwrap();
         issue_strip(&self.key, "RU-MOW", window, id, holder)
     }
 

@@ -1,6 +1,7 @@
 //! `pass verify`.
 
 use pass::PassId;
+use pass::holder::HolderAttributes;
 use serde_json::json;
 
 use crate::city::{City, MIDNIGHT, stamp};
@@ -154,6 +155,67 @@ fn data_of_another_root_or_city_and_replays_tell_nothing_and_say_why() {
 }
 
 #[test]
+fn a_missing_file_is_no_verdict_and_data_that_do_not_verify_are_one() {
+    let city = City::new();
+    let strip = city.strip(PassId::random());
+    for name in ["root.jwk", "trust.cose", "revocations.cose"] {
+        let good = std::fs::read(city.path(name)).unwrap();
+        std::fs::remove_file(city.path(name)).unwrap();
+        let said = verify(&city, MIDNIGHT, &[], strip.as_bytes());
+        assert_eq!((said.code, said.out.as_str()), (66, ""), "{name}");
+        assert!(said.err.contains("no such file"), "{}", said.err);
+        city.write(name, &good);
+    }
+}
+
+#[test]
+fn the_age_of_keys_and_revocations_is_shown_with_every_verdict() {
+    let city = City::new();
+    let strip = city.strip(PassId::random());
+    let root = city.root_shown();
+    let shown = |seconds: i64, text: &str| verify(&city, seconds, &[], text.as_bytes()).out;
+    let ages = [
+        (0, "data: fresh", "0 h 0 min old"),
+        (90 * 60, "data: fresh", "1 h 30 min old"),
+        (25 * HOUR, "data: stale", "25 h 0 min old"),
+        (73 * HOUR, "data: cannot-tell", "73 h 0 min old"),
+        (-HOUR, "data: clock-wrong", "1 h 0 min ahead"),
+    ];
+    for (seconds, state, age) in ages {
+        for text in [strip.as_str(), "HC1:%%%"] {
+            let said = shown(MIDNIGHT + seconds, text);
+            for line in [
+                state.to_owned(),
+                format!("keys: bundle 1 of 2026-11-28T21:00:00Z, {age}"),
+                format!("revocations: list 1 of 2026-11-28T21:00:00Z, {age}"),
+                format!("city: RU-MOW, root {root}"),
+            ] {
+                assert!(said.lines().any(|one| one == line), "{line}: {said}");
+            }
+        }
+    }
+    city.write("revocations.cose", b"x");
+    let said = shown(MIDNIGHT, &strip);
+    assert!(said.contains("keys: bundle 1"), "{said}");
+    assert!(
+        said.contains("revocations: none that can be used"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_pass_that_names_nothing_of_its_holder_is_valid_and_says_so() {
+    let city = City::new();
+    let strip = city.strip_of(PassId::random(), HolderAttributes::default());
+    let said = verify(&city, MIDNIGHT, &[], strip.as_bytes());
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.starts_with("VALID: let in\n"), "{}", said.out);
+    assert!(said.out.contains("nothing to compare"), "{}", said.out);
+    let said = verify(&city, MIDNIGHT, &["--json"], strip.as_bytes());
+    assert_eq!(said.json()["passes"][0]["holder"], json!({}));
+}
+
+#[test]
 fn several_passes_are_told_one_by_one_whatever_the_line_ends() {
     let city = City::new();
     let strip = city.strip(PassId::random());
@@ -196,7 +258,7 @@ fn a_picture_is_read_and_one_without_a_code_is_told() {
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     let blank = city.write("blank.png", &png(50, &[255; 2500]));
     let said = verify(&city, MIDNIGHT, &[blank.to_str().unwrap()], b"");
-    assert_eq!(said.code, 2);
+    assert_eq!(said.code, 66);
     assert!(
         said.err.contains("no QR code in the picture"),
         "{}",
@@ -217,7 +279,7 @@ fn png(width: usize, pixels: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn wrong_arguments_and_files_end_with_2_and_say_what_to_change() {
+fn unusable_files_end_with_66_and_wrong_arguments_with_2_and_say_what_to_change() {
     let city = City::new();
     let strip = city.strip(PassId::random());
     let folder = city.path("");
@@ -233,15 +295,25 @@ fn wrong_arguments_and_files_end_with_2_and_say_what_to_change() {
     ];
     for (argument, words) in cases {
         let said = verify(&city, MIDNIGHT, &[argument], b"");
-        assert_eq!(said.code, 2);
+        assert_eq!(said.code, 66);
         assert!(said.err.contains(words), "{}", said.err);
         assert_eq!(said.out, "");
     }
-    for root in [&b"{"[..], b"{}", b"{\"keys\": []}", b"[]"] {
+    let roots: [(&[u8], &str); 7] = [
+        (b"{", "no JSON"),
+        (b"{}", "no root key in it"),
+        (b"[]", "no root key in it"),
+        (b"{\"issuer\": \"RU-MOW\", \"key\": 1}", "no root key in it"),
+        (b"{\"keys\": []}", "there are 0 keys"),
+        (b"{\"kty\": \"RSA\"}", "the JWK: `kty` must be EC"),
+        (b"{\"key\": {\"kty\": \"RSA\"}}", "`key`: `kty` must be EC"),
+    ];
+    for (root, words) in roots {
         city.write("root.jwk", root);
         let said = verify(&city, MIDNIGHT, &[], strip.as_bytes());
-        assert_eq!(said.code, 2);
-        assert!(said.err.contains("root.jwk"), "{}", said.err);
+        assert_eq!(said.code, 66);
+        let is_said = said.err.contains("root.jwk") && said.err.contains(words);
+        assert!(is_said, "{words}: {}", said.err);
     }
     for arguments in [
         &["verify"][..],
@@ -270,10 +342,17 @@ fn the_root_may_be_the_file_of_the_page_and_is_never_a_private_key() {
     city.write("root.jwk", of_page.as_bytes());
     let strip = city.strip(PassId::random());
     assert_eq!(verify(&city, MIDNIGHT, &[], strip.as_bytes()).code, 0);
+    let of_another = of_page.replace("RU-MOW", "RU-SPE");
+    city.write("root.jwk", of_another.as_bytes());
+    let said = verify(&city, MIDNIGHT, &[], strip.as_bytes());
+    assert_eq!(said.code, 4, "{}", said.out);
+    assert!(said.out.contains("city: RU-SPE"), "{}", said.out);
+    let further = ["--issuer", "RU-MOW"];
+    assert_eq!(verify(&city, MIDNIGHT, &further, strip.as_bytes()).code, 0);
     let private = root.replacen('{', "{\"d\": \"AAAA\",", 1);
     city.write("root.jwk", private.as_bytes());
     let said = verify(&city, MIDNIGHT, &[], strip.as_bytes());
-    assert_eq!(said.code, 2);
+    assert_eq!(said.code, 66);
     assert!(said.err.contains("private key"), "{}", said.err);
     assert!(!said.err.contains("AAAA"), "{}", said.err);
 }
@@ -283,8 +362,9 @@ fn the_help_names_every_exit_code() {
     for arguments in [&["--help"][..], &["verify", "--help"], &["hcert", "--help"]] {
         let said = pass(arguments, b"");
         assert_eq!(said.code, 0);
-        for code in 0..=5 {
-            assert!(said.out.contains(&format!("\n  {code}  ")), "{}", said.out);
+        for code in [0, 1, 2, 3, 4, 5, 66] {
+            let line = format!("\n  {code:>2}  ");
+            assert!(said.out.contains(&line), "{}", said.out);
         }
     }
 }

@@ -63,7 +63,7 @@ fn a_file_that_is_no_certificate_of_a_signer_is_refused() {
     let city = City::new();
     let wrong = city.path("root.jwk");
     let said = pass(&["hcert", "--certificate", &wrong], b"HC1:A");
-    assert_eq!(said.code, 2);
+    assert_eq!(said.code, 66);
     assert!(said.err.contains("PEM, DER or base64"), "{}", said.err);
 }
 
@@ -94,8 +94,36 @@ fn vectors_end_with_0_where_all_agree_and_with_1_where_one_differs() {
     assert_eq!(json["verdict"], "differs");
     assert_eq!(json["vectors"][0]["verdict"], "agrees");
     assert_eq!(json["vectors"][1]["expectations"][1]["found"], true);
+    let folder = city.path("");
+    let said = pass(&["hcert", "--json", "--vector", &folder], b"");
+    assert_eq!(said.code, 1, "{}", said.out);
+    let summary = json!({
+        "vectors": 2, "agree": 1, "differ": 1, "nothing-to-compare": 0, "unreadable": 0,
+        "other-files": 1,
+    });
+    assert_eq!(said.json()["summary"], summary);
+    city.write("broken.json", b"{");
+    std::fs::remove_file(differs).unwrap();
+    let said = pass(&["hcert", "--vector", &folder], b"");
+    assert_eq!(said.code, 1, "{}", said.out);
+    let last = said.out.lines().last().unwrap();
+    assert!(last.starts_with("2 vectors: 1 agree, 0 differ,"), "{last}");
+    assert!(
+        said.out.contains("broken.json: unreadable: "),
+        "{}",
+        said.out
+    );
+    std::fs::remove_file(agrees).unwrap();
+    std::fs::remove_file(city.path("broken.json")).unwrap();
+    let said = pass(&["hcert", "--vector", &folder], b"");
+    assert_eq!(said.code, 66, "{}", said.out);
+    assert!(
+        said.err.contains("no test vector in this folder"),
+        "{}",
+        said.err
+    );
     let said = pass(&["hcert", "--vector", &city.path("root.jwk")], b"");
-    assert_eq!(said.code, 2);
+    assert_eq!(said.code, 66);
     assert!(
         said.err.contains("EXPECTEDRESULTS is missing"),
         "{}",

@@ -5,3 +5,4 @@ mod city;
 mod door;
 mod hcert;
 mod run;
+mod scenarios;

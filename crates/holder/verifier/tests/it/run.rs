@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// What a run said.
+/// Output and exit code of a run.
 pub(crate) struct Said {
     pub(crate) code: i32,
     pub(crate) out: String,

@@ -111,6 +111,42 @@ fn without_an_interval_two_doses_must_still_not_be_one_reported_twice() {
 }
 
 #[test]
+fn a_dose_reported_twice_counts_from_the_later_date_and_ends_by_the_earlier() {
+    let rules = rules(&format!(
+        "{}valid = {{ days = 100 }}\n",
+        ONE_DOSE.replace("waiting_days = 0", "waiting_days = 14")
+    ));
+    let covered = |dates: &[&str]| {
+        let facts: Vec<Fact> = dates.iter().map(|on| dose(on, None)).collect();
+        let days = answer(&rules, &facts, "2021-07-10").covered;
+        days.into_iter()
+            .map(|days| (days.from, days.last().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let from_to = |from: &str, to: &str| (day(from), day(to));
+    assert_eq!(
+        covered(&["2021-07-01"]),
+        [from_to("2021-07-15", "2021-10-09")]
+    );
+    for reports in [
+        &["2021-07-01", "2021-07-04"][..],
+        &["2021-07-04", "2021-07-02", "2021-07-01", "2021-07-04"],
+    ] {
+        assert_eq!(covered(reports), [from_to("2021-07-18", "2021-10-09")]);
+    }
+    // Four days apart they are two doses, each of which covers.
+    assert_eq!(
+        covered(&["2021-07-01", "2021-07-05"]),
+        [from_to("2021-07-15", "2021-10-13")]
+    );
+    // A chain of reports is one dose.
+    assert_eq!(
+        covered(&["2021-07-01", "2021-07-04", "2021-07-07"]),
+        [from_to("2021-07-21", "2021-10-09")]
+    );
+}
+
+#[test]
 fn a_recovery_may_count_from_the_begin_of_the_illness() {
     let rules = rules(
         "[period.recovery]\ncounts_from = \"illness-began\"\nwaiting_days = 11\n\
@@ -175,10 +211,11 @@ fn a_booster_counts_from_the_series_that_was_surely_complete_first() {
         "{ONE_DOSE}valid = {{ days = 1 }}\n[[period.booster]]\nmin_days_after = 90\n\
          waiting_days = 0\n{valid}"
     ));
-    // 90 days before 13 August is 15 May; the dose of May alone might have been given later.
+    // 90 days before 13 August is 15 May; the dose of May alone might have been given later. It may
+    // also be that of 12 May, reported three days off.
     let facts = [
         dose("2021-05", None),
-        dose("2021-05-15", None),
+        dose("2021-05-12", None),
         dose("2021-08-13", None),
     ];
     assert!(answer(&rules, &facts, "2021-09-01").covers(day("2021-09-01")));

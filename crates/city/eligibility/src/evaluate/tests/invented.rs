@@ -153,7 +153,7 @@ fn any_date() -> impl Strategy<Value = PartialDate> {
     (exact_date(), precision).prop_map(|(date, precision)| date.generalised_to(precision))
 }
 
-fn fact<D>(date: fn() -> D) -> impl Strategy<Value = Fact>
+fn dose<D>(date: fn() -> D) -> impl Strategy<Value = Fact>
 where
     D: Strategy<Value = PartialDate> + 'static,
 {
@@ -164,7 +164,7 @@ where
         Vaccine::CoviVac,
         Vaccine::Comirnaty,
     ];
-    let vaccination = (
+    (
         prop::sample::select(vaccines),
         prop::option::of(1_u8..4),
         date(),
@@ -174,7 +174,13 @@ where
             dose_number,
             series_doses: Some(2),
             occurred_on,
-        });
+        })
+}
+
+fn fact<D>(date: fn() -> D) -> impl Strategy<Value = Fact>
+where
+    D: Strategy<Value = PartialDate> + 'static,
+{
     let test = (
         prop::sample::select(TestCode::ALL.to_vec()),
         prop::sample::select(TestResult::ALL.to_vec()),
@@ -190,7 +196,12 @@ where
             began_on,
             occurred_on,
         });
-    prop_oneof![5 => vaccination, 3 => test, 2 => recovery]
+    prop_oneof![5 => dose(date), 3 => test, 2 => recovery]
+}
+
+/// A dose whose date is a day.
+pub(super) fn exact_dose() -> impl Strategy<Value = Fact> {
+    dose(exact_date)
 }
 
 /// Facts whose dates are days.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use contract::{Fact, PartialDate, TestCode, TestResult, Vaccine};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use super::invented::{coarse_facts, exact_facts, rules, today};
+use super::invented::{coarse_facts, exact_dose, exact_facts, rules, today};
 use super::oracle;
 use crate::claims::{History, later};
 use crate::evaluate::{Eligibility, Evidence, HORIZON_DAYS, evaluate_on, reasons};
@@ -56,6 +56,52 @@ fn check_coarse(rules: &Rules, facts: &[Fact], today: NaiveDate) -> TestCaseResu
         for history in &histories {
             prop_assert!(oracle::covers(rules, history, day), "{day}: {history:?}");
         }
+    }
+    Ok(())
+}
+
+/// A day that is covered is covered whichever of the reports of each dose is the true one.
+fn check_reports(rules: &Rules, facts: &[Fact], today: NaiveDate) -> TestCaseResult {
+    let answer = answer(rules, facts, today);
+    for day in telling_days(&answer, today) {
+        let Some(period) = rules.in_force(day) else {
+            continue;
+        };
+        let Some(choices) = oracle::true_reports(period, facts, MAX_HISTORIES) else {
+            return Err(TestCaseError::reject("too many choices to try"));
+        };
+        for choice in choices {
+            prop_assert!(oracle::covers(rules, &choice, day), "{day}: {choice:?}");
+        }
+    }
+    Ok(())
+}
+
+/// One dose that two clinics reported covers the days that either report covers alone, and no others.
+fn check_twice(rules: &Rules, first: &Fact, apart: u64, today: NaiveDate) -> TestCaseResult {
+    let Fact::Vaccination { occurred_on, .. } = first else {
+        return Err(TestCaseError::reject("no dose"));
+    };
+    let Some(day) = occurred_on.earliest().checked_add_days(Days::new(apart)) else {
+        return Err(TestCaseError::reject("beyond the calendar"));
+    };
+    let mut second = first.clone();
+    if let Fact::Vaccination { occurred_on, .. } = &mut second {
+        *occurred_on = PartialDate::from_day(day).expect("a year of the contract");
+    }
+    if day > today {
+        return Err(TestCaseError::reject("a report of the future"));
+    }
+    let both = [first.clone(), second.clone()];
+    let is_close = |day: NaiveDate| {
+        let period = rules.in_force(day);
+        period.is_some_and(|period| apart <= u64::from(period.same_dose_within_days))
+    };
+    let together = answer(rules, &both, today);
+    let alone = [first, &second].map(|report| answer(rules, std::slice::from_ref(report), today));
+    for day in today.iter_days().take(450).filter(|day| is_close(*day)) {
+        let expected = alone.iter().all(|answer| answer.covers(day));
+        prop_assert_eq!(together.covers(day), expected, "{}", day);
     }
     Ok(())
 }
@@ -134,6 +180,21 @@ proptest! {
         let half = order.index(changed.len());
         changed.rotate_left(half);
         prop_assert_eq!(answer(&rules, &changed, today), before);
+    }
+
+    #[test]
+    fn what_is_covered_is_covered_whichever_report_of_a_dose_is_true(
+        rules in rules(), facts in exact_facts(), today in today()
+    ) {
+        let past = oracle::histories(&facts, today, 1).expect("the dates are exact");
+        check_reports(&rules, &past[0], today)?;
+    }
+
+    #[test]
+    fn a_dose_reported_twice_covers_what_both_reports_cover_and_no_more(
+        rules in rules(), first in exact_dose(), apart in 0_u64..6, today in today()
+    ) {
+        check_twice(&rules, &first, apart, today)?;
     }
 
     #[test]

@@ -87,6 +87,38 @@ fn days_of(date: PartialDate, today: NaiveDate) -> Vec<NaiveDate> {
         .collect()
 }
 
+/// Every history of exact dates in which of the reports of each dose only one is left, which is the
+/// true one; `None` where there are more than `most`.
+pub(super) fn true_reports(period: &Period, facts: &[Fact], most: usize) -> Option<Vec<Vec<Fact>>> {
+    let reading = Reading {
+        period,
+        history: facts,
+        day: period.from,
+    };
+    let is_dose = |fact: &&Fact| matches!(fact, Fact::Vaccination { .. });
+    let others: Vec<Fact> = facts
+        .iter()
+        .filter(|fact| !is_dose(fact))
+        .cloned()
+        .collect();
+    let mut histories = vec![others];
+    for jab in reading.jabs() {
+        if histories.len() * jab.days.len() > most {
+            return None;
+        }
+        let mut longer = Vec::new();
+        for history in &histories {
+            for day in &jab.days {
+                let mut history = history.clone();
+                history.push(jab.given_on(*day));
+                longer.push(history);
+            }
+        }
+        histories = longer;
+    }
+    Some(histories)
+}
+
 /// True where a history of exact dates covers a day.
 pub(super) fn covers(rules: &Rules, history: &[Fact], day: NaiveDate) -> bool {
     let begun = rules.periods().filter(|(period, _)| period.from <= day);
@@ -119,16 +151,38 @@ struct Reading<'a> {
     day: NaiveDate,
 }
 
-/// A dose with its exact day.
+/// A dose with the days that were reported of it, in their order; one of them is the true one.
+#[derive(Clone)]
 struct Jab {
     name: &'static str,
-    number: u8,
-    day: NaiveDate,
+    number: Option<u8>,
+    days: Vec<NaiveDate>,
+}
+
+impl Jab {
+    /// The dose as one report of a day.
+    fn given_on(&self, day: NaiveDate) -> Fact {
+        let named = contract::Vaccine::ALL;
+        Fact::Vaccination {
+            vaccine: named
+                .into_iter()
+                .find(|one| one.as_str() == self.name)
+                .expect("a vaccine"),
+            dose_number: self.number,
+            series_doses: None,
+            occurred_on: PartialDate::from_day(day).expect("a year of the contract"),
+        }
+    }
+
+    fn has_number_above_one(&self) -> bool {
+        self.number.is_some_and(|number| number > 1)
+    }
 }
 
 impl Reading<'_> {
+    /// Doses: each report is put to a dose that it is close to, until nothing changes any more.
     fn jabs(&self) -> Vec<Jab> {
-        let mut jabs = Vec::new();
+        let mut jabs: Vec<Jab> = Vec::new();
         for fact in self.history {
             if let Fact::Vaccination {
                 vaccine,
@@ -139,12 +193,37 @@ impl Reading<'_> {
             {
                 jabs.push(Jab {
                     name: vaccine.as_str(),
-                    number: dose_number.unwrap_or(0),
-                    day: occurred_on.earliest(),
+                    number: *dose_number,
+                    days: vec![occurred_on.earliest()],
                 });
             }
         }
+        while let Some((left, right)) = self.close_pair(&jabs) {
+            let other = jabs.remove(right);
+            let jab = &mut jabs[left];
+            jab.number = match (jab.number, other.number) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+            jab.days.extend(other.days);
+        }
         jabs
+    }
+
+    /// Two entries that are one dose, the first before the second.
+    fn close_pair(&self, jabs: &[Jab]) -> Option<(usize, usize)> {
+        let most = i64::from(self.period.same_dose_within_days);
+        let is_close = |one: &Jab, other: &Jab| {
+            let mut pairs = one
+                .days
+                .iter()
+                .flat_map(|one| other.days.iter().map(move |other| (one, other)));
+            one.name == other.name
+                && pairs.any(|(one, other)| days_between(*one, *other).abs() <= most)
+        };
+        (0..jabs.len())
+            .flat_map(|left| (left + 1..jabs.len()).map(move |right| (left, right)))
+            .find(|(left, right)| is_close(&jabs[*left], &jabs[*right]))
     }
 
     fn well_days(&self) -> Vec<NaiveDate> {
@@ -157,12 +236,16 @@ impl Reading<'_> {
         days
     }
 
-    /// True where something that counts from `start` has waited and has not ended.
-    fn holds(&self, start: NaiveDate, waiting: u32, validity: Validity) -> bool {
-        days_between(start, self.day) >= i64::from(waiting) && is_fresh(start, self.day, validity)
+    /// True where something that counts from one of the days, whichever it is, has waited and has
+    /// not ended.
+    fn holds(&self, starts: &[NaiveDate], waiting: u32, validity: Validity) -> bool {
+        starts.iter().all(|start| {
+            days_between(*start, self.day) >= i64::from(waiting)
+                && is_fresh(*start, self.day, validity)
+        })
     }
 
-    fn ends_of_series(&self, series: &Series) -> Vec<NaiveDate> {
+    fn ends_of_series(&self, series: &Series) -> Vec<Vec<NaiveDate>> {
         let jabs = self.jabs();
         let named = |jab: &Jab, list: &[contract::Vaccine]| {
             list.iter().any(|vaccine| vaccine.as_str() == jab.name)
@@ -173,14 +256,15 @@ impl Reading<'_> {
                 None => named(last, &series.first),
                 Some(second) => {
                     let earlier = jabs.iter().any(|jab| {
-                        named(jab, &series.first) && gap_allows(second.gap, jab.day, last.day)
+                        named(jab, &series.first)
+                            && all_gaps_allow(second.gap, &jab.days, &last.days)
                     });
-                    let stated = second.proves_first && last.number > 1;
+                    let stated = second.proves_first && last.has_number_above_one();
                     named(last, &second.vaccines) && (earlier || stated)
                 }
             };
             if complete {
-                ends.push(last.day);
+                ends.push(last.days.clone());
             }
         }
         ends
@@ -190,11 +274,11 @@ impl Reading<'_> {
         self.period.series.iter().any(|series| {
             let ends = self.ends_of_series(series);
             ends.iter()
-                .any(|end| self.holds(*end, series.waiting_days, series.validity))
+                .any(|end| self.holds(end, series.waiting_days, series.validity))
         })
     }
 
-    fn ends_with_recovery(&self) -> Vec<NaiveDate> {
+    fn ends_with_recovery(&self) -> Vec<Vec<NaiveDate>> {
         let Some(rule) = &self.period.recovered_and_dose else {
             return Vec::new();
         };
@@ -204,15 +288,26 @@ impl Reading<'_> {
                 continue;
             }
             for well in self.well_days() {
-                let illness_first = well <= jab.day;
-                let dose_first = jab.day <= well && rule.dose_may_come_first;
-                let fits = gap_allows(rule.gap, well.min(jab.day), well.max(jab.day));
-                if (illness_first || dose_first) && fits {
-                    ends.push(well.max(jab.day));
+                let counts = |day: &NaiveDate| {
+                    let in_order = well <= *day || rule.dose_may_come_first;
+                    in_order && gap_allows(rule.gap, well.min(*day), well.max(*day))
+                };
+                if jab.days.iter().all(counts) && self.is_one_way(&jab, well) {
+                    ends.push(jab.days.iter().map(|day| well.max(*day)).collect());
                 }
             }
         }
         ends
+    }
+
+    /// True where it does not depend on the dose's day how a recovery and a dose count together:
+    /// the rules ask for days between them in either order, and the order is not known.
+    fn is_one_way(&self, jab: &Jab, well: NaiveDate) -> bool {
+        let rule = self.period.recovered_and_dose.as_ref();
+        let min = rule.map_or(0, |rule| rule.gap.min);
+        let after = |day: &NaiveDate| well <= *day;
+        let before = |day: &NaiveDate| *day <= well;
+        min == 0 || jab.days.iter().all(after) || jab.days.iter().all(before)
     }
 
     fn has_recovery_and_dose(&self) -> bool {
@@ -221,7 +316,7 @@ impl Reading<'_> {
         };
         let ends = self.ends_with_recovery();
         ends.iter()
-            .any(|end| self.holds(*end, rule.waiting_days, rule.validity))
+            .any(|end| self.holds(end, rule.waiting_days, rule.validity))
     }
 
     fn has_booster(&self) -> bool {
@@ -232,10 +327,12 @@ impl Reading<'_> {
         for booster in &self.period.boosters {
             for jab in self.jabs() {
                 let listed = booster.vaccines.iter().any(|one| one.as_str() == jab.name);
-                let late = ends
-                    .iter()
-                    .any(|end| days_between(*end, jab.day) >= i64::from(booster.min_days_after));
-                if listed && late && self.holds(jab.day, booster.waiting_days, booster.validity) {
+                let gap = Gap {
+                    min: booster.min_days_after,
+                    max: None,
+                };
+                let late = ends.iter().any(|end| all_gaps_allow(gap, end, &jab.days));
+                if listed && late && self.holds(&jab.days, booster.waiting_days, booster.validity) {
                     return true;
                 }
             }
@@ -259,8 +356,9 @@ impl Reading<'_> {
                 RecoveryDate::DeclaredWell => Some(*occurred_on),
                 RecoveryDate::IllnessBegan => *began_on,
             };
-            start
-                .is_some_and(|start| self.holds(start.earliest(), rule.waiting_days, rule.validity))
+            start.is_some_and(|start| {
+                self.holds(&[start.earliest()], rule.waiting_days, rule.validity)
+            })
         })
     }
 
@@ -323,6 +421,12 @@ fn days_between(from: NaiveDate, to: NaiveDate) -> i64 {
 fn gap_allows(gap: Gap, from: NaiveDate, to: NaiveDate) -> bool {
     let days = days_between(from, to);
     i64::from(gap.min) <= days && gap.max.is_none_or(|max| days <= i64::from(max))
+}
+
+/// True where the gap allows every choice of a day of the first and a day of the second.
+fn all_gaps_allow(gap: Gap, from: &[NaiveDate], to: &[NaiveDate]) -> bool {
+    from.iter()
+        .all(|from| to.iter().all(|to| gap_allows(gap, *from, *to)))
 }
 
 /// Compares months by their numbers on the calendar, and adds nothing to a date.

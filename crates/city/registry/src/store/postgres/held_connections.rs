@@ -29,7 +29,7 @@ const PLANNER: [(&str, &str); 4] = [
 pub(super) struct HeldConnections {
     options: PgConnectOptions,
     idle: Mutex<Vec<PgConnection>>,
-    /// As many as there may be connections.
+    /// Permits, one for each connection that there may be.
     permits: Semaphore,
 }
 

@@ -20,7 +20,8 @@ passes!(PgPool, array, array);
 /// count the same ones do not wait for each other in a circle.
 const COUNT_PASSES: &str = concat!(
     "WITH counted AS (
-        SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS t (name, begins_at, ends_at)
+        SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[])
+            AS t (name, begins_at, ends_at)
     ), marked AS (
         INSERT INTO pass_mark (made_at, name) SELECT DISTINCT $5::bigint, name FROM counted
     ) ",

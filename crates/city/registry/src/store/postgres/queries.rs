@@ -30,10 +30,13 @@ const SUBJECT_FACTS: &str = select_facts!(facts_of_pseudonyms!(), "WHERE p.subje
 const SUBJECT_PSEUDONYMS: &str =
     "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym WHERE subject_id = ANY($1)";
 
-/// Person of the names `$1`, with at most `$2` facts. Whether a name is contested is asked for all
-/// names of the subject; for nobody's where none is stored, by the same probes.
+/// Person of the names `$1`, with at most `$2` facts. The subject of whoever is unknown is -1,
+/// whom the same indexes are asked for. A contested name is apart.
+///
+/// OFFSET 0 and LIMIT 1 keep the order of the joins as it is written, whatever the planner holds
+/// for cheap while the tables are empty: from names to sets to facts, each by its index.
 const ASKED_PERSON: &str = concat!(
-    "SELECT p.are_several OR c.name IS NOT NULL, p.place, ",
+    "SELECT p.are_several OR c.is_open IS NOT NULL, p.place, ",
     fact_columns!(),
     " FROM (
         SELECT min(array_position($1, value)) - 1 AS place,
@@ -42,21 +45,26 @@ const ASKED_PERSON: &str = concat!(
         FROM pseudonym WHERE value = ANY($1)
     ) AS p
     LEFT JOIN LATERAL (
-        SELECT c.name FROM contest AS c WHERE c.name = ANY($1) AND c.kind ",
-    is_doubt!(),
-    " UNION ALL
-        SELECT c.name FROM pseudonym AS n JOIN contest AS c ON c.name = n.value
-        WHERE n.subject_id = p.subject AND c.kind ",
+        SELECT TRUE AS is_open FROM pseudonym AS n CROSS JOIN LATERAL (
+            SELECT FROM contest AS c WHERE c.name = n.value AND c.kind ",
     is_doubt!(),
     " LIMIT 1
+        ) AS c
+        WHERE n.subject_id = p.subject AND n.apart LIMIT 1
     ) AS c ON TRUE
     LEFT JOIN LATERAL (
-        SELECT ",
+        SELECT f.* FROM pseudonym AS n
+        CROSS JOIN LATERAL (
+            SELECT name_set FROM link WHERE pseudonym = n.value OFFSET 0
+        ) AS l
+        CROSS JOIN LATERAL (
+            SELECT FROM name_set WHERE id = l.name_set AND substr(names, 1, 32) = n.value OFFSET 0
+        ) AS s
+        CROSS JOIN LATERAL (
+            SELECT ",
     fact_columns!(),
-    " FROM pseudonym AS n
-        JOIN link AS l ON l.pseudonym = n.value
-        JOIN name_set AS s ON s.id = l.name_set AND substr(s.names, 1, 32) = n.value
-        JOIN fact AS f ON f.name_set = s.id
+    " FROM fact AS f WHERE f.name_set = l.name_set OFFSET 0
+        ) AS f
         WHERE n.subject_id = p.subject LIMIT $2
     ) AS f ON TRUE"
 );

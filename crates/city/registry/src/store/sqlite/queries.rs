@@ -44,11 +44,8 @@ const ASKED_PERSON: &str = concat!(
         FROM given AS g CROSS JOIN pseudonym AS p ON p.value = g.value
     )
     SELECT p.are_several
-        OR EXISTS (SELECT 1 FROM given AS g CROSS JOIN contest AS c ON c.name = g.value
-            WHERE c.kind ",
-    is_doubt!(),
-    ") OR EXISTS (SELECT 1 FROM pseudonym AS n CROSS JOIN contest AS c ON c.name = n.value
-            WHERE n.subject_id = p.subject AND c.kind ",
+        OR EXISTS (SELECT 1 FROM pseudonym AS n CROSS JOIN contest AS c ON c.name = n.value
+            WHERE n.subject_id = p.subject AND n.apart AND c.kind ",
     is_doubt!(),
     "), p.place, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM person AS p
     UNION ALL SELECT NULL, NULL, f.* FROM (

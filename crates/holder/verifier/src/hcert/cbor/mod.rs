@@ -1,9 +1,12 @@
 //! CBOR (RFC 8949) as certificates use it: one item, bounded, and its likeness in JSON.
 
+use chrono::DateTime;
 use ciborium::Value;
 use ciborium::de::from_reader_with_recursion_limit;
 use serde_json::{Map, Number};
 use thiserror::Error;
+
+use super::moments::{moment, shown};
 
 /// Greatest depth of arrays, maps and tags within each other.
 pub(crate) const MAX_DEPTH: usize = 32;
@@ -67,7 +70,15 @@ pub(crate) fn entry(map: &[(Value, Value)], key: i64) -> Option<&Value> {
     found.map(|(_, value)| value)
 }
 
-/// Likeness of an item in JSON. Dates lose their tag; integer keys become text; bytes, which JSON
+/// Tag of a time as a number of seconds since 1970 (RFC 8949, section 3.4.2).
+const EPOCH_TIME_TAG: u64 = 1;
+/// Tag of a date as a number of days since 1970 (RFC 8943, section 1.1).
+const EPOCH_DATE_TAG: u64 = 100;
+/// Seconds of a day.
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+
+/// Likeness of an item in JSON. Dates lose their tag, and those that are numbers become the text of
+/// the date or time, as JSON has no other form; integer keys become text; bytes, which JSON
 /// does not have, become an object with their hexadecimal form, so that no schema takes them for
 /// text.
 pub(crate) fn to_json(value: &Value) -> serde_json::Value {
@@ -88,9 +99,24 @@ pub(crate) fn to_json(value: &Value) -> serde_json::Value {
                 .map(|(key, value)| (key_text(key), to_json(value)))
                 .collect(),
         ),
-        Value::Tag(tag, inner) if DATE_TAGS.contains(tag) => to_json(inner),
+        Value::Tag(tag, inner) if DATE_TAGS.contains(tag) => {
+            date_text(*tag, inner).map_or_else(|| to_json(inner), Json::String)
+        }
         Value::Tag(tag, inner) => object(&format!("tag {tag}"), to_json(inner)),
         _ => Json::Null,
+    }
+}
+
+/// Text of a date or time that is a number; `None` for one that is text already, or out of range.
+fn date_text(tag: u64, value: &Value) -> Option<String> {
+    match (tag, value) {
+        (EPOCH_TIME_TAG, Value::Integer(_) | Value::Float(_)) => Some(shown(moment(value)?)),
+        (EPOCH_DATE_TAG, Value::Integer(days)) => {
+            let seconds = i64::try_from(*days).ok()?.checked_mul(DAY_SECONDS)?;
+            let day = DateTime::from_timestamp(seconds, 0)?;
+            Some(day.format("%Y-%m-%d").to_string())
+        }
+        _ => None,
     }
 }
 

@@ -40,3 +40,22 @@ fn indefinite_lengths_and_tagged_dates_are_read() {
         json!({ "a": "2021", "1": 1.5, "b": { "bytes": "ff" } })
     );
 }
+
+#[test]
+fn dates_that_are_numbers_become_text() {
+    // {"a": 1(1620064800), "b": 1(1620064800.5), "c": 100(18750), "d": 1("x"), "e": 1(2^63)}
+    let bytes = "a5 6161c11a60903a20 6162c1fb41d8240e88200000 6163d8641949 3e 6164c16178 \
+                 6165c11b8000000000000000";
+    let bytes = hex::decode(bytes.replace(' ', "")).unwrap();
+    let json = to_json(&decode(&bytes).unwrap());
+    assert_eq!(
+        json,
+        json!({
+            "a": "2021-05-03T18:00:00Z",
+            "b": "2021-05-03T18:00:00Z",
+            "c": "2021-05-03",
+            "d": "x",
+            "e": 9_223_372_036_854_775_808_u64,
+        })
+    );
+}

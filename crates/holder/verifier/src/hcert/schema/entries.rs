@@ -92,7 +92,7 @@ pub(super) fn check(checker: &mut Checker, kind: Kind, path: &str, entry: &Map<S
         Kind::Test => TEST,
         Kind::Recovery => RECOVERY,
     };
-    let centre_required = checker.version() < Version::Longer;
+    let centre_required = checker.version() < Version::EmptyBirth;
     for member in members {
         let required = member.required && (centre_required || member.name != TESTING_CENTRE);
         let path = format!("{path}.{}", member.name);

@@ -21,11 +21,29 @@ pub(crate) enum Version {
     PartialDates,
     /// 1.2.x: exactly one group with exactly one entry.
     OneEntry,
-    /// 1.3.x: longer texts, an empty date of birth, no greatest number of doses.
-    Longer,
+    /// 1.3.0 and 1.3.1: an empty date of birth, no greatest number of doses.
+    EmptyBirth,
+    /// 1.3.2 and later: people with one name only may have it as the forename.
+    OneName,
 }
 
+/// Treatment of the formats of dates. By the JSON schema standard they are a remark only,
+/// unless a checker is told to check them (draft 2020-12, validation, section 7.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Formats {
+    /// A text that is no date is a fault.
+    Checked,
+    /// Any text will do.
+    Unchecked,
+}
+
+/// Last number of the first version 1.3.x in which one name is enough.
+const FIRST_PATCH_WITH_ONE_NAME: u32 = 2;
+
 impl Version {
+    /// Newest version that is known here.
+    pub(crate) const NEWEST: Self = Self::OneName;
+
     /// Version that a text names, such as `1.3.0`; `None` for one that is not known here.
     pub(crate) fn named(text: &str) -> Option<Self> {
         let mut numbers = text.split('.');
@@ -38,7 +56,7 @@ impl Version {
         };
         let major = number()?;
         let minor = number()?;
-        number()?;
+        let patch = number()?;
         if numbers.next().is_some() {
             return None;
         }
@@ -46,7 +64,8 @@ impl Version {
             (1, 0) => Some(Self::First),
             (1, 1) => Some(Self::PartialDates),
             (1, 2) => Some(Self::OneEntry),
-            (1, 3) => Some(Self::Longer),
+            (1, 3) if patch < FIRST_PATCH_WITH_ONE_NAME => Some(Self::EmptyBirth),
+            (1, 3) => Some(Self::OneName),
             _ => None,
         }
     }
@@ -56,7 +75,7 @@ impl Version {
         match self {
             Self::First | Self::PartialDates => 50,
             // 1.2.1 raised the length within the minor version.
-            Self::OneEntry | Self::Longer => 80,
+            Self::OneEntry | Self::EmptyBirth | Self::OneName => 80,
         }
     }
 
@@ -64,15 +83,15 @@ impl Version {
     const fn doses(self) -> Option<u64> {
         match self {
             Self::First | Self::PartialDates | Self::OneEntry => Some(9),
-            Self::Longer => None,
+            Self::EmptyBirth | Self::OneName => None,
         }
     }
 }
 
 /// Faults of a health certificate by the schema of a version, in words that name the member and
 /// what is wanted, never the value.
-pub(crate) fn faults(certificate: &Value, version: Version) -> Vec<String> {
-    let mut checker = Checker::new(version);
+pub(crate) fn faults(certificate: &Value, version: Version, formats: Formats) -> Vec<String> {
+    let mut checker = Checker::new(version, formats);
     if let Some(members) = checker.object("certificate", certificate) {
         check_members(&mut checker, members);
     }
@@ -125,8 +144,7 @@ fn check_name(checker: &mut Checker, name: &Map<String, Value>) {
             checker.machine_readable(&format!("nam.{member}"), value);
         }
     }
-    // From 1.3.2 on people with one name only may have it as the forename.
-    let one_of_both = checker.version() >= Version::Longer && name.contains_key("gnt");
+    let one_of_both = checker.version() >= Version::OneName && name.contains_key("gnt");
     if !one_of_both && !name.contains_key("fnt") {
         checker.add("nam.fnt", "is missing");
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Version, faults, version_of};
+use super::{Formats, Version, faults, version_of};
 
 fn vaccination(version: &str) -> Value {
     json!({
@@ -42,7 +42,11 @@ fn recovery(version: &str) -> Value {
 }
 
 fn check(certificate: &Value) -> Vec<String> {
-    faults(certificate, version_of(certificate).unwrap())
+    faults(
+        certificate,
+        version_of(certificate).unwrap(),
+        Formats::Checked,
+    )
 }
 
 /// Faults after the member at a JSON pointer was set, or taken away with `null`.
@@ -141,6 +145,32 @@ fn a_date_of_birth_may_be_partial_or_empty_where_its_version_says_so() {
 }
 
 #[test]
+fn one_name_is_enough_from_1_3_2_on() {
+    let forename_only =
+        |version: &str| changed(vaccination(version), "/nam", json!({ "gnt": "ANNA" })).is_empty();
+    assert!(!forename_only("1.0.0") && !forename_only("1.3.0") && !forename_only("1.3.1"));
+    assert!(forename_only("1.3.2"));
+}
+
+#[test]
+fn unchecked_formats_leave_dates_to_the_patterns() {
+    let unchecked = |version: &str, pointer: &str, text: &str| {
+        let mut certificate = vaccination(version);
+        *certificate.pointer_mut(pointer).unwrap() = json!(text);
+        let version = version_of(&certificate).unwrap();
+        let checked = faults(&certificate, version, Formats::Checked).is_empty();
+        (
+            checked,
+            faults(&certificate, version, Formats::Unchecked).is_empty(),
+        )
+    };
+    assert_eq!(unchecked("1.3.0", "/v/0/dt", "21.04.2021"), (false, true));
+    assert_eq!(unchecked("1.0.0", "/dob", "born 1979-04-14"), (false, true));
+    assert_eq!(unchecked("1.0.0", "/dob", "1979-04"), (false, false));
+    assert_eq!(unchecked("1.3.0", "/dob", "14.04.1979"), (false, false));
+}
+
+#[test]
 fn from_version_1_2_on_there_is_one_entry_of_one_kind() {
     let entry = test("1.0.0")["t"].clone();
     assert!(changed(vaccination("1.0.0"), "/t", entry.clone()).is_empty());
@@ -157,7 +187,10 @@ fn further_members_and_unknown_kinds_are_left_alone() {
     assert!(changed(vaccination("1.0.0"), "/x", json!([{ "y": 1 }])).is_empty());
     assert!(changed(vaccination("1.3.0"), "/v/0/x", json!(true)).is_empty());
     assert!(version_of(&json!([])).is_err());
-    assert_eq!(faults(&json!([]), Version::Longer).len(), 1);
+    assert_eq!(
+        faults(&json!([]), Version::NEWEST, Formats::Checked).len(),
+        1
+    );
 }
 
 #[test]
@@ -165,7 +198,8 @@ fn versions_are_read_strictly() {
     for (text, version) in [
         ("1.0.0", Some(Version::First)),
         ("1.2.1", Some(Version::OneEntry)),
-        ("1.3.7", Some(Version::Longer)),
+        ("1.3.1", Some(Version::EmptyBirth)),
+        ("1.3.7", Some(Version::OneName)),
         ("1.4.0", None),
         ("1.10.0", None),
         ("01.3.0", None),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde_json::{Map, Value};
 
-use super::Version;
+use super::{Formats, Version};
 
 /// Greatest number of faults that are told.
 const MAX_FAULTS: usize = 20;
@@ -17,14 +17,16 @@ const DATE_LENGTH: usize = 10;
 /// Check of one certificate: the version it is checked by, and the faults found so far.
 pub(super) struct Checker {
     version: Version,
+    formats: Formats,
     faults: Vec<String>,
 }
 
 impl Checker {
     /// Check by a version, without faults yet.
-    pub(super) const fn new(version: Version) -> Self {
+    pub(super) const fn new(version: Version, formats: Formats) -> Self {
         Self {
             version,
+            formats,
             faults: Vec::new(),
         }
     }
@@ -124,7 +126,8 @@ impl Checker {
 
     /// Whole date. A time after it is accepted, because many certificates have one.
     pub(super) fn date(&mut self, path: &str, value: &Value) {
-        if !value.as_str().is_some_and(is_date_or_time) {
+        let fits = |text: &str| self.formats == Formats::Unchecked || is_date_or_time(text);
+        if !value.as_str().is_some_and(fits) {
             self.add(path, "must be a date such as 2021-05-03");
         }
     }
@@ -136,9 +139,10 @@ impl Checker {
             return;
         };
         let fits = match self.version {
+            Version::First if self.formats == Formats::Unchecked => has_date(text),
             Version::First => is_date_or_time(text) && in_century(text),
             Version::PartialDates | Version::OneEntry => is_partial_date(text),
-            Version::Longer => text.is_empty() || is_partial_date(text),
+            Version::EmptyBirth | Version::OneName => text.is_empty() || is_partial_date(text),
         };
         if !fits {
             self.add(
@@ -193,6 +197,17 @@ fn is_date_or_time(text: &str) -> bool {
 
 fn in_century(text: &str) -> bool {
     text.starts_with("19") || text.starts_with("20")
+}
+
+/// True where something within the text looks like a whole date: the pattern of 1.0.x is not
+/// anchored.
+fn has_date(text: &str) -> bool {
+    let looks_so = |part: &[u8]| str::from_utf8(part).is_ok_and(is_whole_date);
+    text.as_bytes().windows(DATE_LENGTH).any(looks_so)
+}
+
+fn is_whole_date(text: &str) -> bool {
+    text.len() == DATE_LENGTH && is_partial_date(text)
 }
 
 /// Year, month or day: `1979`, `1979-04`, `1979-04-14`.

@@ -1,12 +1,12 @@
-//! Whether two health certificates say the same.
+//! Comparison of what two health certificates say.
 
 use serde_json::Value;
 
-use super::file::moment;
+use super::clock::moment;
 
-/// Whether two values are equal. The order of members does not count, numbers are equal by value,
-/// and two texts are equal too if both are the same moment, to the second: libraries write dates in
-/// several forms.
+/// True where two values are equal. The order of members does not count, numbers are equal by
+/// value, and two texts are equal too if both are the same moment, to the second: libraries write
+/// dates in several forms.
 pub(super) fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Object(left), Value::Object(right)) => {

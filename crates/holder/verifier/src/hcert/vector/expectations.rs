@@ -1,7 +1,8 @@
 //! The expectations of a test vector, and what is found for each.
 //!
-//! The description of the test data and the program that checks it define some expectations
-//! differently. All definitions are applied; a vector differs only if none gives what it expects.
+//! The description of the public test data and the public program that checks them define some
+//! expectations differently. All definitions are applied; a vector differs only if none gives what
+//! it expects.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +11,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::compare::same;
-use super::fixed::{self, Fixed, within};
+use super::fixed::{Fixed, within};
 use crate::hcert::cbor;
+use crate::hcert::certificate::Kind;
 use crate::hcert::report::{Report, Status, Step};
-use crate::hcert::schema::{self, Version};
+use crate::hcert::schema::{self, Formats, Version};
 
 /// Outcome of one definition of an expectation: `Ok` if it holds; words in either case.
 type Found = Result<String, String>;
@@ -45,20 +47,25 @@ const EXPECTATIONS: [(&str, Finder); 12] = [
 pub(super) struct Outcome {
     name: String,
     expected: bool,
-    /// Whether the expectation holds; `None` if the vector lacks what is needed.
+    /// True where the expectation holds; `None` if the vector lacks what is needed.
     found: Option<bool>,
     words: String,
 }
 
 impl Outcome {
-    /// Whether what was found is what was expected.
+    /// True where the outcome is what was expected.
     pub(super) fn agrees(&self) -> bool {
         self.found == Some(self.expected)
     }
 
-    /// Whether the contrary of what was expected was found.
+    /// True where the outcome is the contrary of what was expected.
     pub(super) fn differs(&self) -> bool {
         self.found == Some(!self.expected)
+    }
+
+    /// Name of an expectation that does not hold.
+    pub(super) fn fault(&self) -> Option<&str> {
+        (self.found == Some(false)).then_some(self.name.as_str())
     }
 
     /// Row of the printed table.
@@ -117,25 +124,32 @@ fn outcome(name: &str, expected: bool, definitions: &[Found]) -> Outcome {
 
 /// The object JSON fits the schema that the context names, or its own version.
 fn valid_object(fixed: &Fixed<'_>) -> Definitions {
-    let Some(json) = fixed.vector.json() else {
-        return Vec::new();
-    };
-    let named = fixed.vector.schema().and_then(Version::named);
-    let mut versions: Vec<Version> = named.into_iter().collect();
-    match schema::version_of(json) {
-        Ok(version) => versions.push(version),
-        Err(fault) if versions.is_empty() => return vec![Err(fault)],
-        Err(_) => {}
-    }
-    versions.dedup();
-    versions
-        .into_iter()
-        .map(|version| fits(json, version))
-        .collect()
+    let json = fixed.vector.json();
+    json.map_or_else(Vec::new, |json| fits_schemas(fixed, json))
 }
 
-fn fits(certificate: &Value, version: Version) -> Found {
-    let faults = schema::faults(certificate, version);
+/// The certificate fits the schema of its own version, or the one that the context names, each with
+/// the formats of dates checked and without: the public program leaves them unchecked. A version
+/// that is not known is checked by the newest schema, as that program does.
+fn fits_schemas(fixed: &Fixed<'_>, certificate: &Value) -> Definitions {
+    let own = schema::version_of(certificate);
+    let mut definitions = Vec::new();
+    if let Err(fault) = &own {
+        definitions.push(Err(fault.clone()));
+    }
+    let named = fixed.vector.schema().and_then(Version::named);
+    let mut versions = vec![own.unwrap_or(Version::NEWEST)];
+    versions.extend(named.filter(|named| !versions.contains(named)));
+    for version in versions {
+        for formats in [Formats::Checked, Formats::Unchecked] {
+            definitions.push(fits(certificate, version, formats));
+        }
+    }
+    definitions
+}
+
+fn fits(certificate: &Value, version: Version, formats: Formats) -> Found {
+    let faults = schema::faults(certificate, version, formats);
     if faults.is_empty() {
         Ok("fits the schema".to_owned())
     } else {
@@ -143,25 +157,23 @@ fn fits(certificate: &Value, version: Version) -> Found {
     }
 }
 
-/// The health certificate in COSE fits the schema of its version; and it is one only.
+/// The health certificate in COSE fits the schema; and it is one only, which can be true.
 fn schema_validation(fixed: &Fixed<'_>) -> Definitions {
-    let by_report = fixed.report.as_ref().map(|report| {
-        let schema = steps(report, &[Step::Schema]);
-        let content = steps(report, &[Step::Schema, Step::Content]);
-        vec![schema, content]
-    });
-    by_report.unwrap_or_else(|| {
-        let certificate = fixed.vector.bytes("CBOR").and_then(Result::ok);
-        let certificate = certificate.and_then(|bytes| cbor::decode(&bytes).ok());
-        let json = certificate.map(|item| cbor::to_json(&item));
-        let certificate = json.as_ref().and_then(within).or(fixed.vector.json());
-        let version = certificate.map(|certificate| (certificate, schema::version_of(certificate)));
-        match version {
-            None => Vec::new(),
-            Some((certificate, Ok(version))) => vec![fits(certificate, version)],
-            Some((_, Err(fault))) => vec![Err(fault)],
+    if let Some(report) = &fixed.report {
+        let mut definitions = vec![
+            steps(report, &[Step::Schema]),
+            steps(report, &[Step::Schema, Step::Content]),
+        ];
+        if let Some(certificate) = &fixed.certificate {
+            definitions.extend(fits_schemas(fixed, certificate));
         }
-    })
+        return definitions;
+    }
+    let certificate = fixed.vector.bytes("CBOR").and_then(Result::ok);
+    let certificate = certificate.and_then(|bytes| cbor::decode(&bytes).ok());
+    let json = certificate.map(|item| cbor::to_json(&item));
+    let certificate = json.as_ref().and_then(within).or(fixed.vector.json());
+    certificate.map_or_else(Vec::new, |certificate| fits_schemas(fixed, certificate))
 }
 
 /// The object JSON and the member CBOR say the same.
@@ -180,7 +192,7 @@ fn decode(fixed: &Fixed<'_>) -> Definitions {
     if let (Some(cose), Some(of_cbor)) = (cose, of_cbor) {
         definitions.push(of_cbor.and_then(|of_cbor| match (cose, &fixed.claims) {
             (Some(cose), _) if same(cose, &of_cbor) => Ok("COSE and CBOR say the same".to_owned()),
-            (_, Some(claims)) if same(claims, &of_cbor) => {
+            (_, Some(claims)) if same(&claims.json, &of_cbor) => {
                 Ok("COSE and CBOR have the same claims".to_owned())
             }
             (None, _) => Err("COSE has no health certificate".to_owned()),
@@ -198,7 +210,8 @@ fn decode(fixed: &Fixed<'_>) -> Definitions {
     definitions
 }
 
-/// The signature of COSE is right and made with the key of the context's certificate.
+/// The signature of COSE is right and made with the key of the context's certificate, which the kid
+/// names.
 fn verify(fixed: &Fixed<'_>) -> Definitions {
     const STEPS: [Step; 5] = [
         Step::Tag,
@@ -207,21 +220,42 @@ fn verify(fixed: &Fixed<'_>) -> Definitions {
         Step::Kid,
         Step::Signature,
     ];
-    if let Some(Err(fault)) = fixed.vector.signer() {
+    if let Some(Err(fault)) = fixed.vector.signers() {
         return vec![Err(fault)];
     }
     by_signer(fixed, &[&STEPS])
 }
 
-/// The signature is right, and the certificate permits this kind.
+/// The certificate permits this kind; and the signature is right. By the public program a
+/// certificate that names other usages permits no kind.
 fn key_usage(fixed: &Fixed<'_>) -> Definitions {
-    by_signer(
+    if let Some(Err(fault)) = fixed.vector.signers() {
+        return vec![Err(fault)];
+    }
+    let mut definitions = by_signer(
         fixed,
         &[
             &[Step::KeyUsage],
             &[Step::KeyUsage, Step::Kid, Step::Signature],
         ],
-    )
+    );
+    definitions.extend(strict_key_usage(fixed));
+    definitions
+}
+
+fn strict_key_usage(fixed: &Fixed<'_>) -> Option<Found> {
+    let certificate = fixed.certificate.as_ref()?;
+    let has = |kind: &Kind| certificate.get(kind.member()).is_some();
+    let kind = Kind::ALL.into_iter().find(has)?;
+    let signer = fixed.signers.first()?;
+    Some(if signer.permits_strictly(kind) {
+        Ok(format!("the certificate permits a {}", kind.as_str()))
+    } else {
+        Err(format!(
+            "the certificate names usages, but not that of a {}",
+            kind.as_str()
+        ))
+    })
 }
 
 /// The time of the check is from the issue until the expiry; both lie in the validity of the
@@ -234,10 +268,30 @@ fn expiration_check(fixed: &Fixed<'_>) -> Definitions {
         return Vec::new();
     };
     let mut definitions = vec![steps(report, &[Step::Clock])];
-    if fixed.has_signer {
+    if !fixed.signers.is_empty() {
         definitions.push(steps(report, &[Step::Clock, Step::Certificate]));
     }
+    definitions.extend(within_signer(fixed));
     definitions
+}
+
+/// The order in time that the public program asks for: the signer's certificate begins, the issue,
+/// the check, the expiry, the signer's certificate ends; any two may be at the same time.
+fn within_signer(fixed: &Fixed<'_>) -> Option<Found> {
+    let signer = fixed.signers.first()?;
+    let claims = fixed.claims.as_ref()?;
+    let order = [
+        signer.not_before,
+        claims.issued_at?,
+        fixed.moment,
+        claims.expires_at?,
+        signer.not_after,
+    ];
+    Some(if order.is_sorted() {
+        Ok("certificate, issue, check and expiry are in order".to_owned())
+    } else {
+        Err("certificate, issue, check and expiry are not in order".to_owned())
+    })
 }
 
 /// COMPRESSED inflates to COSE.
@@ -281,7 +335,7 @@ fn base45_decode(fixed: &Fixed<'_>) -> Definitions {
     let Some(text) = fixed.vector.text("BASE45") else {
         return Vec::new();
     };
-    let Ok(bytes) = base45::decode(text) else {
+    let Ok(bytes) = container::from_base45(text) else {
         return vec![Err("BASE45 is no base45".to_owned())];
     };
     let mut definitions = Vec::new();
@@ -311,18 +365,18 @@ fn base45_decode(fixed: &Fixed<'_>) -> Definitions {
 
 /// The picture has a QR code that says PREFIX.
 fn picture_decode(fixed: &Fixed<'_>) -> Definitions {
-    fixed::picture(fixed.vector).into_iter().collect()
+    fixed.picture().into_iter().collect()
 }
 
 /// CBOR says the same as JSON; and so does what the text of the QR code leads to.
 fn valid_json(fixed: &Fixed<'_>) -> Definitions {
     let mut definitions: Definitions = cbor_and_json(fixed).into_iter().collect();
-    if let (Some(of_prefix), Some(json)) = (fixed.of_prefix(), fixed.vector.json()) {
-        definitions.push(of_prefix.and_then(|certificate| {
+    if let (Some(of_text), Some(json)) = (fixed.of_text(), fixed.vector.json()) {
+        definitions.push(of_text.and_then(|certificate| {
             if same(&certificate, json) {
-                Ok("PREFIX and JSON say the same".to_owned())
+                Ok("the text of the QR code and JSON say the same".to_owned())
             } else {
-                Err("PREFIX says something else than JSON".to_owned())
+                Err("the text of the QR code says something else than JSON".to_owned())
             }
         }));
     }
@@ -345,14 +399,14 @@ fn item(bytes: &[u8]) -> Result<Value, String> {
 
 /// Definitions, one for each list of steps, if the vector has a message and a certificate.
 fn by_signer(fixed: &Fixed<'_>, lists: &[&[Step]]) -> Definitions {
-    let Some(report) = fixed.report.as_ref().filter(|_| fixed.has_signer) else {
+    let Some(report) = fixed.report.as_ref().filter(|_| !fixed.signers.is_empty()) else {
         return Vec::new();
     };
     lists.iter().map(|list| steps(report, list)).collect()
 }
 
-/// Whether all steps are ok, with the words of the last; or of the first that is not, or of the
-/// fault that it was not reached for.
+/// Outcome of several steps: ok where all are, with the words of the last; else those of the first
+/// that is not, or of the fault that it was not reached for.
 fn steps(report: &Report, list: &[Step]) -> Found {
     let not_ok = |step: &Step| {
         let mut findings = report.findings();

@@ -1,64 +1,100 @@
 //! A test vector file and its fields.
+//!
+//! Files of many authors differ from the published form. What can be read beyond doubt is read:
+//! names in another case, a certificate as text within the JSON, base64 where hexadecimal digits
+//! are wanted, truth values as text.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use serde_json::{Map, Value};
+use thiserror::Error;
 
+use super::clock;
+use crate::hcert::base64_text;
 use crate::hcert::certificate::SignerCertificate;
 
-/// Forms of a validation clock without a zone, which is read as UTC.
-const LOCAL_TIMES: [&str; 2] = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
-/// Forms of a validation clock with a zone that RFC 3339 does not have.
-const ZONED_TIMES: [&str; 2] = ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z"];
+/// Member with the expected results, which makes a JSON object a test vector.
+const EXPECTED_RESULTS: &str = "EXPECTEDRESULTS";
+/// Member with what the vector says of itself.
+const CONTEXT: &str = "TESTCTX";
+
+/// Reason why a file is no test vector.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum VectorFault {
+    /// The text is no JSON.
+    #[error("this is no JSON: line {line}, column {column}")]
+    NoJson {
+        /// Line of the fault, from 1 on.
+        line: usize,
+        /// Column of the fault, from 1 on.
+        column: usize,
+    },
+    /// The JSON is something else than a vector.
+    #[error("this is no test vector: EXPECTEDRESULTS is missing")]
+    Other,
+    /// The expected results are no object.
+    #[error("this is no test vector: EXPECTEDRESULTS is no object")]
+    ResultsUnreadable,
+}
 
 /// Test vector as it stands in its file.
 pub(crate) struct Vector {
     members: Map<String, Value>,
+    context: Map<String, Value>,
+    expected: Map<String, Value>,
+    json: Option<Value>,
 }
 
 impl Vector {
     /// Reads a file's text.
-    pub(crate) fn read(text: &str) -> Result<Self, String> {
-        let value: Value = serde_json::from_str(text).map_err(|error| {
-            format!(
-                "this is no JSON: line {}, column {}",
-                error.line(),
-                error.column()
-            )
+    pub(crate) fn read(text: &str) -> Result<Self, VectorFault> {
+        let value: Value = serde_json::from_str(text).map_err(|error| VectorFault::NoJson {
+            line: error.line(),
+            column: error.column(),
         })?;
         let Value::Object(members) = value else {
-            return Err("this is no test vector: the JSON is no object".to_owned());
+            return Err(VectorFault::Other);
         };
-        if !members.get("EXPECTEDRESULTS").is_some_and(Value::is_object) {
-            return Err("this is no test vector: EXPECTEDRESULTS is missing".to_owned());
-        }
-        Ok(Self { members })
+        let mut members = upper_case(members);
+        let expected = match members.remove(EXPECTED_RESULTS) {
+            None => return Err(VectorFault::Other),
+            Some(Value::Object(expected)) => upper_case(expected),
+            Some(_) => return Err(VectorFault::ResultsUnreadable),
+        };
+        let context = match members.remove(CONTEXT) {
+            Some(Value::Object(context)) => upper_case(context),
+            _ => Map::new(),
+        };
+        let json = members.remove("JSON").and_then(certificate);
+        Ok(Self {
+            members,
+            context,
+            expected,
+            json,
+        })
     }
 
     /// Description that the vector gives of itself.
     pub(crate) fn description(&self) -> &str {
-        let text = self.context("DESCRIPTION").and_then(Value::as_str);
+        let text = self.context.get("DESCRIPTION").and_then(Value::as_str);
         text.unwrap_or("(no description)")
     }
 
     /// Expected result of a name, if it is set.
     pub(crate) fn expected(&self, name: &str) -> Option<bool> {
-        self.members.get("EXPECTEDRESULTS")?.get(name)?.as_bool()
+        match self.expected.get(name)? {
+            Value::Bool(expected) => Some(*expected),
+            Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
+            _ => None,
+        }
     }
 
-    /// Names of expected results that are set, in the file's order.
+    /// Names of expected results, in the order of the alphabet.
     pub(crate) fn expected_names(&self) -> impl Iterator<Item = &str> {
-        let members = self
-            .members
-            .get("EXPECTEDRESULTS")
-            .and_then(Value::as_object);
-        members.into_iter().flat_map(Map::keys).map(String::as_str)
+        self.expected.keys().map(String::as_str)
     }
 
     /// The health certificate that the vector was made of.
     pub(crate) fn json(&self) -> Option<&Value> {
-        self.members.get("JSON").filter(|value| !value.is_null())
+        self.json.as_ref()
     }
 
     /// Text of a member, unless it is missing or empty.
@@ -67,71 +103,68 @@ impl Vector {
         (!text.is_empty()).then_some(text)
     }
 
-    /// Bytes of a member in hexadecimal digits. `None` if it is missing, an error if it is none.
+    /// Bytes of a member in hexadecimal digits, or in base64, which some vectors have. `None` if it
+    /// is missing, an error if it is neither.
     pub(crate) fn bytes(&self, name: &str) -> Option<Result<Vec<u8>, String>> {
-        let text = self.text(name)?.trim();
-        Some(hex::decode(text).map_err(|_| format!("{name} is not in hexadecimal digits")))
+        let text = self.text(name)?;
+        let digits: String = text.split_whitespace().collect();
+        let bytes = hex::decode(digits)
+            .ok()
+            .or_else(|| base64_text::decode(text));
+        Some(bytes.ok_or_else(|| format!("{name} is neither in hexadecimal digits nor in base64")))
     }
 
     /// The picture.
     pub(crate) fn picture(&self) -> Option<Result<Vec<u8>, String>> {
-        let text: String = self.text("2DCODE")?.split_whitespace().collect();
-        let text = text
-            .rsplit_once("base64,")
-            .map_or(text.as_str(), |(_, data)| data);
-        Some(
-            STANDARD
-                .decode(text)
-                .map_err(|_| "2DCODE is not in base64".to_owned()),
-        )
+        let text = self.text("2DCODE")?;
+        // A data URL has its kind before the data.
+        let text = text.rsplit_once("base64,").map_or(text, |(_, data)| data);
+        Some(base64_text::decode(text).ok_or_else(|| "2DCODE is not in base64".to_owned()))
     }
 
-    /// Certificate of the signer.
-    pub(crate) fn signer(&self) -> Option<Result<SignerCertificate, String>> {
-        let text = self.context("CERTIFICATE")?.as_str()?;
+    /// Certificates of the signer, at least one; usually there is only one.
+    pub(crate) fn signers(&self) -> Option<Result<Vec<SignerCertificate>, String>> {
+        let text = self.context.get("CERTIFICATE")?.as_str()?;
         if text.trim().is_empty() {
             return None;
         }
         let read = SignerCertificate::all_of(text.as_bytes());
-        let first = read.map(|certificates| certificates.into_iter().next());
-        match first {
-            Ok(first) => first.map(Ok),
-            Err(fault) => Some(Err(format!("TESTCTX.CERTIFICATE: {fault}"))),
-        }
+        Some(read.map_err(|fault| format!("TESTCTX.CERTIFICATE: {fault}")))
     }
 
     /// Version of the schema that the context names.
     pub(crate) fn schema(&self) -> Option<&str> {
-        self.context("SCHEMA")?.as_str()
+        self.context.get("SCHEMA")?.as_str().map(str::trim)
     }
 
     /// Time of the check, if the context has one.
-    pub(crate) fn clock(&self) -> Option<Result<DateTime<Utc>, String>> {
-        let text = self.context("VALIDATIONCLOCK")?.as_str()?.trim();
-        if text.is_empty() {
+    pub(crate) fn clock(&self) -> Option<Result<clock::Moment, String>> {
+        let clock = self.context.get("VALIDATIONCLOCK")?;
+        if clock.is_null() || clock.as_str().is_some_and(|text| text.trim().is_empty()) {
             return None;
         }
-        Some(moment(text).ok_or_else(|| "TESTCTX.VALIDATIONCLOCK is no time".to_owned()))
-    }
-
-    fn context(&self, name: &str) -> Option<&Value> {
-        self.members.get("TESTCTX")?.get(name)
+        Some(clock::read(clock).ok_or_else(|| "TESTCTX.VALIDATIONCLOCK is no time".to_owned()))
     }
 }
 
-/// Moment in one of the forms of ISO 8601 that test vectors have.
-pub(super) fn moment(text: &str) -> Option<DateTime<Utc>> {
-    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
-        return Some(moment.to_utc());
+/// Members by their names in capital letters. Of two that differ in case only, the one whose name
+/// is in capital letters already counts.
+fn upper_case(members: Map<String, Value>) -> Map<String, Value> {
+    let mut named = Map::new();
+    for (name, value) in members {
+        let upper = name.trim().to_ascii_uppercase();
+        if upper == name || !named.contains_key(&upper) {
+            named.insert(upper, value);
+        }
     }
-    let zoned = |form: &&str| DateTime::parse_from_str(text, form).ok();
-    if let Some(moment) = ZONED_TIMES.iter().find_map(zoned) {
-        return Some(moment.to_utc());
-    }
-    let local = |form: &&str| NaiveDateTime::parse_from_str(text, form).ok();
-    let local = LOCAL_TIMES.iter().find_map(local).or_else(|| {
-        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-        Some(date.and_time(NaiveTime::MIN))
-    });
-    local.map(|local| local.and_utc())
+    named
+}
+
+/// The health certificate of the member JSON, which some vectors have as a text. `None` for `null`.
+fn certificate(json: Value) -> Option<Value> {
+    let parsed = json
+        .as_str()
+        .and_then(|text| serde_json::from_str::<Value>(text).ok())
+        .filter(Value::is_object);
+    parsed.or(Some(json)).filter(|json| !json.is_null())
 }

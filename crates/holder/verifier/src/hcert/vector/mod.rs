@@ -5,59 +5,141 @@
 //! `BASE45`, `PREFIX`, `2DCODE`, `TESTCTX` and `EXPECTEDRESULTS`, each of which but the last may be
 //! missing.
 
+mod clock;
 mod compare;
 mod expectations;
 mod file;
 mod fixed;
+mod show;
+mod tree;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use program::terminal;
-use serde_json::json;
 
-use super::report::Status;
-use super::show;
+use super::report::Report;
 use crate::ending::Ending;
 use crate::input::{InputError, Source};
 use expectations::Outcome;
-use file::Vector;
+use file::{Vector, VectorFault};
 use fixed::Fixed;
 
-/// Runs each file; a difference makes the run invalid, a file in which nothing could be compared
-/// one that cannot tell.
+/// Outcome of one vector file.
+struct Ran {
+    /// Path of the file, as it is shown.
+    name: String,
+    result: RunResult,
+}
+
+/// Result of a vector file.
+enum RunResult {
+    /// The vector was run.
+    Compared {
+        description: String,
+        outcomes: Vec<Outcome>,
+        /// Findings on the whole way from the picture or the text on.
+        way: Report,
+    },
+    /// The file cannot be read as a vector, in words.
+    Unreadable(String),
+}
+
+/// Vectors of a run, and the files of folders that are something else.
+#[derive(Default)]
+struct Run {
+    ran: Vec<Ran>,
+    /// Number of JSON files in folders that are no test vectors.
+    skipped: usize,
+}
+
+/// Runs each file, and of a folder every vector in it. A difference makes the run invalid, as does
+/// a file of a folder that cannot be read; if nothing could be compared the run cannot tell.
 pub(crate) fn run(
     paths: &[PathBuf],
     now: DateTime<Utc>,
     as_json: bool,
 ) -> Result<Ending, InputError> {
-    let mut whole = Ending::Valid;
-    let mut shown = Vec::new();
+    let mut run = Run::default();
     for path in paths {
-        let source = Source::of(path);
-        let text = source.read_text()?;
-        let vector =
-            Vector::read(&text).map_err(|words| InputError::Unfit(source.name(), words))?;
-        let fixed = Fixed::new(&vector, now);
-        let outcomes = expectations::outcomes(&fixed);
-        let ending = ending(&outcomes);
-        whole = whole.max(ending);
-        if as_json {
-            shown.push(json!({
-                "file": source.name(),
-                "description": vector.description(),
-                "verdict": word(ending),
-                "expectations": outcomes,
-                "way": show::one(&fixed.way),
-            }));
+        if path != Path::new("-") && tree::is_folder(path)? {
+            folder(path, now, &mut run)?;
         } else {
-            print(&source.name(), &fixed, &outcomes, ending);
+            let source = Source::of(path);
+            let ran = file(&source, now)?.map_err(|fault| unfit(&source, &fault))?;
+            run.ran.push(ran);
         }
     }
     if as_json {
-        terminal::print_json(&json!({ "verdict": word(whole), "vectors": shown }));
+        show::json(&run);
+    } else {
+        show::words(&run);
     }
-    Ok(whole)
+    Ok(run.ending())
+}
+
+/// Runs the vectors of a folder; at least one must be there.
+fn folder(path: &Path, now: DateTime<Utc>, run: &mut Run) -> Result<(), InputError> {
+    let before = run.ran.len();
+    for path in tree::files(path)? {
+        let source = Source::of(&path);
+        let unreadable = |words: String| Ran {
+            name: source.name(),
+            result: RunResult::Unreadable(words),
+        };
+        match file(&source, now) {
+            Ok(Ok(ran)) => run.ran.push(ran),
+            Ok(Err(VectorFault::Other)) => run.skipped += 1,
+            Ok(Err(fault)) => run.ran.push(unreadable(fault.to_string())),
+            Err(fault) => run.ran.push(unreadable(fault.to_string())),
+        }
+    }
+    if run.ran.len() == before {
+        let name = Source::of(path).name();
+        let words = "there is no test vector in this folder: no .json file with EXPECTEDRESULTS";
+        return Err(InputError::Unfit(name, words.to_owned()));
+    }
+    Ok(())
+}
+
+/// Runs one file; the outer fault is that of reading it, the inner one that it is no vector.
+fn file(source: &Source, now: DateTime<Utc>) -> Result<Result<Ran, VectorFault>, InputError> {
+    let vector = match Vector::read(&source.read_text()?) {
+        Ok(vector) => vector,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let fixed = Fixed::new(&vector, now);
+    let outcomes = expectations::outcomes(&fixed);
+    Ok(Ok(Ran {
+        name: source.name(),
+        result: RunResult::Compared {
+            description: vector.description().to_owned(),
+            outcomes,
+            way: fixed.way,
+        },
+    }))
+}
+
+fn unfit(source: &Source, fault: &VectorFault) -> InputError {
+    InputError::Unfit(source.name(), fault.to_string())
+}
+
+impl Run {
+    /// End of the run: that of the worst vector; but a vector in which nothing could be compared
+    /// counts only if there is no other.
+    fn ending(&self) -> Ending {
+        let ends = || self.ran.iter().map(Ran::ending);
+        let compared = ends().filter(|end| *end != Ending::CannotTell).max();
+        compared.unwrap_or(Ending::CannotTell)
+    }
+}
+
+impl Ran {
+    fn ending(&self) -> Ending {
+        match &self.result {
+            RunResult::Compared { outcomes, .. } => ending(outcomes),
+            RunResult::Unreadable(_) => Ending::Invalid,
+        }
+    }
 }
 
 fn ending(outcomes: &[Outcome]) -> Ending {
@@ -68,28 +150,6 @@ fn ending(outcomes: &[Outcome]) -> Ending {
     } else {
         Ending::CannotTell
     }
-}
-
-const fn word(ending: Ending) -> &'static str {
-    match ending {
-        Ending::Valid => "agrees",
-        Ending::Invalid => "differs",
-        _ => "nothing to compare",
-    }
-}
-
-fn print(name: &str, fixed: &Fixed<'_>, outcomes: &[Outcome], ending: Ending) {
-    let description = terminal::visible(fixed.vector.description());
-    terminal::print_line(format!("{name}: {description}"));
-    let rows: Vec<[String; 4]> = outcomes.iter().map(Outcome::row).collect();
-    terminal::print_table(["expectation", "expected", "found", "in words"], &rows);
-    for found in fixed.way.findings() {
-        if found.status == Status::Fault {
-            let step = found.step.as_str();
-            terminal::print_line(format!("fault: {step}: {}", found.words));
-        }
-    }
-    terminal::print_line(format!("{name}: {}", word(ending)));
 }
 
 #[cfg(test)]

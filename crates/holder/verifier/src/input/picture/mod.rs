@@ -58,7 +58,7 @@ struct Picture {
     pixels: Vec<u8>,
 }
 
-/// Whether the bytes begin as a PNG picture does.
+/// True where the bytes begin as a PNG picture does.
 pub(crate) fn is_png(bytes: &[u8]) -> bool {
     bytes.starts_with(PNG_SIGNATURE)
 }
