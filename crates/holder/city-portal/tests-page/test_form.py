@@ -80,7 +80,7 @@ class Form(PortalTest):
         self.assertIn("последние две цифры", self.browser.text("#number-fault"))
         self.assertEqual(self.browser.run("return document.documentElement.lang"), "ru")
         self.assertEqual(self.browser.run("return document.getElementById('number').value"), "612-480-911 68")
-        self.assertIn("вам положен", self.get_status())
+        self.assertIn("Вам положен пропуск", self.get_status())
         self.use("en")
         self.assertIn("You are entitled", self.browser.text("#status"))
         self.assertEqual(len(self.registry.requests), 1)

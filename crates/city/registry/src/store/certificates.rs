@@ -159,8 +159,8 @@ pub(super) trait IssueCounts {
     async fn prune_issue_counts(&self, before: DateTime<Utc>) -> Result<(), Error>;
 }
 
-/// Implements [`IssueCounts`] for a store with these pools. `$digests` makes a set of names into what
-/// the condition `$is_one_of` of a statement binds.
+/// Implements [`IssueCounts`] for a store with these pools. `$digests` makes a set of names into
+/// what the condition `$is_one_of` of a statement binds.
 macro_rules! issue_counts {
     ($store:ty, $writer:ident, $reader:ident, $digests:path, $is_one_of:literal) => {
         #[async_trait]
@@ -273,8 +273,8 @@ macro_rules! issue_counts {
 pub(super) use issue_counts;
 
 impl Store {
-    /// Counts one more certificate that ends at a time, if there are fewer than `most`, and marks its
-    /// name; returns how many there were before, `None` where there are as many.
+    /// Counts one more certificate that ends at a time, if there are fewer than `most`, and marks
+    /// its name; returns how many there were before, `None` where there are as many.
     pub(crate) async fn count_certificate(
         &self,
         key: &CertificateKey,

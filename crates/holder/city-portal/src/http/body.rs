@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -26,10 +27,15 @@ pub(super) async fn read<T: DeserializeOwned>(
     if !media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json")) {
         return Err(RequestOutcome::MediaType);
     }
-    let bytes = timeout(BODY_TIME, collect(body)).await;
-    let bytes = bytes.map_err(|_| RequestOutcome::TooSlow)??;
+    let bytes = collect_within(BODY_TIME, body).await?;
     // Nothing of the fault is told: it may quote what was typed.
     serde_json::from_slice(&bytes).map_err(|_| RequestOutcome::Form)
+}
+
+/// Reads a body that has to arrive within a time.
+async fn collect_within(time: Duration, body: Body) -> Result<Zeroizing<Vec<u8>>, RequestOutcome> {
+    let bytes = timeout(time, collect(body)).await;
+    bytes.map_err(|_| RequestOutcome::TooSlow)?
 }
 
 async fn collect(mut body: Body) -> Result<Zeroizing<Vec<u8>>, RequestOutcome> {
@@ -52,5 +58,39 @@ async fn collect(mut body: Body) -> Result<Zeroizing<Vec<u8>>, RequestOutcome> {
             return Err(RequestOutcome::TooLarge);
         }
         bytes.extend_from_slice(data);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::body::{Frame, SizeHint};
+
+    use super::*;
+
+    /// Body of which nothing arrives any more.
+    struct Stuck;
+
+    impl hyper::body::Body for Stuck {
+        type Data = axum::body::Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+            Poll::Pending
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_arrive_is_too_slow() {
+        let stuck = collect_within(Duration::from_millis(1), Body::new(Stuck)).await;
+        assert_eq!(stuck.err(), Some(RequestOutcome::TooSlow));
+        let whole = collect_within(Duration::from_secs(60), Body::from("{}")).await;
+        assert_eq!(whole.map(|bytes| bytes.to_vec()), Ok(b"{}".to_vec()));
     }
 }

@@ -74,7 +74,7 @@ pub(crate) async fn serve_router(
         };
         match accepted {
             Ok((stream, peer)) => {
-                make_room(&mut open).await;
+                make_room(&mut open, MOST_CONNECTIONS).await;
                 open.push_back(tokio::spawn(serving.clone().handle(stream, peer)));
             }
             Err(error) => {
@@ -92,12 +92,12 @@ pub(crate) async fn serve_router(
 
 /// Forgets the connections that have ended, and closes the oldest if there are too many for
 /// another.
-async fn make_room(open: &mut VecDeque<JoinHandle<()>>) {
-    if open.len() < MOST_CONNECTIONS {
+async fn make_room(open: &mut VecDeque<JoinHandle<()>>, most: usize) {
+    if open.len() < most {
         return;
     }
     open.retain(|connection| !connection.is_finished());
-    while open.len() >= MOST_CONNECTIONS {
+    while open.len() >= most {
         let Some(oldest) = open.pop_front() else {
             return;
         };
@@ -164,5 +164,34 @@ impl BrowserServing {
         }
         connection.as_mut().graceful_shutdown();
         let _ended = timeout(LAST_ANSWER, connection).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_oldest_connection_gives_way_and_not_before_there_are_too_many() {
+        let mut open = VecDeque::new();
+        for _ in 0..2 {
+            make_room(&mut open, 2).await;
+            open.push_back(tokio::spawn(std::future::pending::<()>()));
+        }
+        let [oldest, second] = [open[0].id(), open[1].id()];
+        make_room(&mut open, 2).await;
+        assert_eq!(open.len(), 1);
+        assert_eq!(open[0].id(), second);
+        assert_ne!(oldest, second);
+        let ended = tokio::spawn(async {});
+        while !ended.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        open.push_front(ended);
+        // One that has ended is forgotten first.
+        make_room(&mut open, 2).await;
+        assert_eq!(open[0].id(), second);
+        assert!(!open[0].is_finished());
+        open[0].abort();
     }
 }

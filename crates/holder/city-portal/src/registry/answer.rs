@@ -136,3 +136,62 @@ impl PassesReply {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn reason(length: usize) -> Value {
+        json!({ "code": "x", "ru": "я".repeat(length), "en": "x" })
+    }
+
+    fn refused(reasons: &[Value]) -> bool {
+        let answer = json!({ "outcome": "refused", "reasons": reasons });
+        PassesReply::read(answer.to_string().as_bytes()).is_ok()
+    }
+
+    #[test]
+    fn reasons_are_limited_in_number_and_length() {
+        assert!(refused(&[reason(MAX_SENTENCE_CHARS)]));
+        assert!(!refused(&[reason(MAX_SENTENCE_CHARS + 1)]));
+        assert!(!refused(&[reason(0)]));
+        assert!(refused(&vec![reason(1); MAX_REASONS]));
+        assert!(!refused(&vec![reason(1); MAX_REASONS + 1]));
+        assert!(!refused(&[]));
+    }
+
+    #[test]
+    fn strips_are_limited_in_number() {
+        let answer = |count: usize| {
+            let strip = json!({
+                "from": "2026-11-28T21:00:00Z", "until": "2026-11-29T21:00:00Z", "text": "HC1:",
+            });
+            let answer = json!({ "outcome": "strips", "strips": vec![strip; count] });
+            PassesReply::read(answer.to_string().as_bytes()).is_ok()
+        };
+        assert!(answer(1) && answer(MAX_STRIPS));
+        assert!(!answer(0) && !answer(MAX_STRIPS + 1));
+    }
+
+    #[test]
+    fn days_are_in_order_and_from_today_on() {
+        let read = |covered: Value| {
+            let reasons = [reason(1)];
+            let answer = json!({ "today": "2026-11-29", "covered": covered, "reasons": reasons });
+            EligibilityReply::read(answer.to_string().as_bytes())
+        };
+        let today = json!([{ "from": "2026-11-29", "last": "2026-11-29" }]);
+        assert!(read(today).is_ok_and(|answer| answer.is_entitled()));
+        let later = json!([{ "from": "2026-11-30", "last": null }]);
+        assert!(read(later).is_ok_and(|answer| !answer.is_entitled()));
+        for wrong in [
+            json!([{ "from": "2026-11-28", "last": null }]),
+            json!([{ "from": "2026-11-30", "last": "2026-11-29" }]),
+            json!([{ "from": "2026-12-02", "last": null }, { "from": "2026-11-30", "last": null }]),
+        ] {
+            assert!(read(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+}

@@ -354,3 +354,34 @@ fn find_io<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a std::io::Error> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_is_asked_by_tls_or_on_this_machine() {
+        let may = |text: &str| may_be_asked(&Url::parse(text).expect("a URL"));
+        for good in [
+            "https://registry.example:9467",
+            "https://registry.example/",
+            "http://127.0.0.1:9467",
+            "http://[::1]:9467",
+            "http://localhost:9467",
+        ] {
+            assert!(may(good), "{good}");
+        }
+        for bad in [
+            "http://registry.example:9467",
+            "http://192.0.2.1:9467",
+            "http://localhost.example:9467",
+            "https://user:secret@registry.example",
+            "https://registry.example/v1",
+            "https://registry.example/?a",
+            "ftp://127.0.0.1/",
+            "file:///etc/passwd",
+        ] {
+            assert!(!may(bad), "{bad}");
+        }
+    }
+}

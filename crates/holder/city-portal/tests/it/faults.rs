@@ -130,6 +130,24 @@ async fn nonsense_about_eligibility_sheets_and_certificates_is_told_too() {
 }
 
 #[tokio::test]
+async fn an_answer_may_be_as_long_as_the_limit_and_no_longer() {
+    let double = Double::start(Behaviour::Entitled).await;
+    let portal = Portal::over(&double).await;
+    let answer = r#"{"outcome":"exhausted"}"#;
+    let filled = |length: usize| {
+        let blanks = " ".repeat(length - answer.len());
+        Behaviour::Raw(200, format!("{answer}{blanks}"))
+    };
+    let most = 256 * 1024;
+    double.behave(&[filled(most)]);
+    let read = post(portal.port, "/api/codes", &citizen()).await;
+    assert_eq!(read.outcome(), "exhausted");
+    double.behave(&[filled(most + 1)]);
+    let over = post(portal.port, "/api/codes", &citizen()).await;
+    assert_eq!(over.code(), "registry-nonsense");
+}
+
+#[tokio::test]
 async fn the_time_to_wait_is_passed_on() {
     let wait = Behaviour::Problem(429, "subject-ceiling", Some(1800));
     let double = Double::start(wait).await;

@@ -1,7 +1,7 @@
 //! No trace of a citizen: canaries are looked for in everything that the portal leaves or says.
 
 use serde_json::{Value, json};
-use testbed::leak::{Hit, Scanner};
+use testbed::leak::Scanner;
 
 use crate::browser::{certificate, post, send};
 use crate::double::{Behaviour, Double};
@@ -28,11 +28,6 @@ fn typed(document: &str, number: &str) -> Value {
     })
 }
 
-/// Every text of an answer; pictures and passes are the citizen's own.
-fn scan(scanner: &Scanner, place: &str, bytes: &[u8]) -> Vec<Hit> {
-    scanner.scan(place, bytes)
-}
-
 #[tokio::test]
 async fn neither_log_nor_files_nor_metrics_nor_answers_hold_what_was_typed() {
     let double = Double::start(Behaviour::Entitled).await;
@@ -41,6 +36,7 @@ async fn neither_log_nor_files_nor_metrics_nor_answers_hold_what_was_typed() {
     let scanner = Scanner::new(CANARIES);
     let mut hits = Vec::new();
     let mut answers = 0;
+    let mut said = Vec::new();
     let documents = [
         typed("snils", "612-480-911 69"),
         typed("snils", "501-377-206 45"),
@@ -67,18 +63,18 @@ async fn neither_log_nor_files_nor_metrics_nor_answers_hold_what_was_typed() {
                 ("/api/certificate", &with_kind),
             ] {
                 let answer = post(port, path, body).await;
-                hits.extend(scan(&scanner, path, answer.head.as_bytes()));
-                hits.extend(scan(&scanner, path, &answer.body));
+                said.extend(answer.head.as_bytes());
+                said.extend(&answer.body);
                 answers += 1;
             }
         }
     }
     assert_eq!(answers, 100);
-    hits.extend(malformed(&scanner, port, &documents[0]).await);
+    said.extend(malformed(port, &documents[0]).await);
     let page = portal
         .page_with("/metrics", "city_portal_requests_total")
         .await;
-    hits.extend(scan(&scanner, "the metrics", page.as_bytes()));
+    said.extend(page.as_bytes());
 
     // The registry gets pseudonyms, and of the citizen nothing.
     let asked = double.asked();
@@ -86,11 +82,7 @@ async fn neither_log_nor_files_nor_metrics_nor_answers_hold_what_was_typed() {
     let mut names: Vec<(&str, &str)> = Vec::new();
     for one in &asked {
         // The key of an action goes there on purpose.
-        hits.extend(scan(
-            &scanner,
-            "the registry",
-            one.body.to_string().as_bytes(),
-        ));
+        hits.extend(scanner.scan("the registry", one.body.to_string().as_bytes()));
         for name in one.body["pseudonyms"].as_array().unwrap() {
             names.push(("pseudonym", name["value"].as_str().unwrap()));
         }
@@ -104,6 +96,7 @@ async fn neither_log_nor_files_nor_metrics_nor_answers_hold_what_was_typed() {
         let (found, read) = scanner.scan_folder(portal.folder.path());
         assert!(read > 10_000, "the log is at its loudest: {read} bytes");
         hits.extend(found);
+        hits.extend(scanner.scan("answers and metrics", &said));
     }
     // Part of a pseudonym, as its `Debug` shows it.
     let log = portal.log();
@@ -119,14 +112,14 @@ async fn neither_log_nor_files_nor_metrics_nor_answers_hold_what_was_typed() {
     assert!(!found.is_empty());
 }
 
-/// Requests that break off, are of another form, or carry what was typed in other places.
-async fn malformed(scanner: &Scanner, port: u16, form: &Value) -> Vec<Hit> {
+/// Answers to requests that break off, are of another form, or carry what was typed in other places.
+async fn malformed(port: u16, form: &Value) -> Vec<u8> {
     let own = format!("Host: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n");
     let json = "Content-Type: application/json\r\n";
     let form = form.to_string();
     let half = &form[..form.floor_char_boundary(form.len() / 2)];
     let other = form.replace("\"number\"", "\"612-480-911 69\"");
-    let mut hits = Vec::new();
+    let mut said = Vec::new();
     for (line, headers, body) in [
         ("POST /api/status", json, half),
         ("POST /api/status", json, other.as_str()),
@@ -141,8 +134,8 @@ async fn malformed(scanner: &Scanner, port: u16, form: &Value) -> Vec<Hit> {
             body.len()
         );
         let answer = send(port, &head, body).await;
-        hits.extend(scan(scanner, line, answer.head.as_bytes()));
-        hits.extend(scan(scanner, line, &answer.body));
+        said.extend(answer.head.as_bytes());
+        said.extend(&answer.body);
     }
-    hits
+    said
 }

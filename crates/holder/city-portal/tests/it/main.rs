@@ -8,6 +8,7 @@ mod browser;
 mod double;
 mod faults;
 mod leaks;
+mod library;
 mod picture;
 mod program;
 mod real;
