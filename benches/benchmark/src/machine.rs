@@ -20,17 +20,21 @@ const FSYNC_BYTES: usize = 4096;
 const WRITES: usize = 512;
 const WRITE_BYTES: usize = 1 << 20;
 
-/// The machine and the versions, as rows of a table: name and value.
+/// The machine and the versions, as rows of a table: name and value; without a broker's version
+/// where none is used.
 pub(crate) async fn describe(
     postgres: &Postgres,
-    rabbitmq: &RabbitMq,
+    rabbitmq: Option<&RabbitMq>,
 ) -> Result<Vec<(String, String)>, Error> {
     let cores = processors();
     let model = value_of("/proc/cpuinfo", "model name");
     let gibibytes = (memory_bytes() + (1 << 29)) >> 30;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let version = postgres.psql("postgres", "SHOW server_version").await?;
-    let broker = rabbitmq.ctl(&["version"]).await?;
+    let broker = match rabbitmq {
+        Some(rabbitmq) => rabbitmq.ctl(&["version"]).await?,
+        None => String::new(),
+    };
     let compiler = Command::new("rustc")
         .arg("-V")
         .output()
@@ -40,7 +44,7 @@ pub(crate) async fn describe(
     } else {
         "release"
     };
-    Ok([
+    let rows = [
         ("processor", format!("{cores} cores, {model}")),
         ("memory", format!("{gibibytes} GiB")),
         ("kernel", format!("Linux {}", kernel.trim())),
@@ -55,9 +59,11 @@ pub(crate) async fn describe(
         ),
         ("build", profile.to_owned()),
         ("commit", commit()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .to_vec())
+    ];
+    let known = rows.into_iter().filter(|(_, value)| !value.is_empty());
+    Ok(known
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect())
 }
 
 /// Commit that was measured, as far as git knows.

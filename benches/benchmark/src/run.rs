@@ -7,16 +7,17 @@ use clock::{Clock, SystemClock};
 use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
 
-use crate::arguments::BenchOptions;
+use crate::arguments::{BenchOptions, Part};
 use crate::error::Error;
 use crate::machine;
-use crate::parts;
+use crate::parts::{self, passes};
 use crate::print;
 use crate::processes::build;
 use crate::processes::programs::Programs;
 use crate::report;
-use crate::results::{PartResult, store};
+use crate::results::{PartResult, name, store};
 use crate::session::BenchSession;
+use passes::RegistryServer;
 
 /// A small server's settings; `fsync` and `synchronous_commit` stay on. One of the peers reads the
 /// server's log.
@@ -57,6 +58,64 @@ pub(crate) async fn run(options: &BenchOptions) -> Result<(), Error> {
 
 /// Measures, and keeps each part's results as soon as it has ended. Returns the failures in words.
 async fn measure(options: &BenchOptions, kept: &Path) -> Result<Vec<String>, Error> {
+    let (alone, others): (Vec<Part>, Vec<Part>) = options
+        .parts
+        .iter()
+        .partition(|part| **part == Part::Passes);
+    let mut failures = Vec::new();
+    if !others.is_empty() {
+        failures.append(&mut measure_programs(options, &others, kept).await?);
+    }
+    if !alone.is_empty() {
+        failures.append(&mut measure_passes(options, kept).await?);
+    }
+    Ok(failures)
+}
+
+/// Measures the part that needs neither program nor broker.
+async fn measure_passes(options: &BenchOptions, kept: &Path) -> Result<Vec<String>, Error> {
+    let folder = tempfile::tempdir().map_err(Error::io("make a temporary folder"))?;
+    let clock = SystemClock::default();
+    let server = Postgres::start_with(&passes::POSTGRES).await?;
+    let machine = machine::describe(&server, None).await?;
+    let mut result = PartResult::new(Part::Passes, clock.now(), machine);
+    let started = clock.elapsed();
+    let registry = RegistryServer {
+        clock: &clock,
+        folder: folder.path(),
+        server,
+    };
+    for _ in 0..2 {
+        let fsync = machine::fsync_ms(folder.path(), &clock)?;
+        let write = machine::write_mb_s(folder.path(), &clock)?;
+        result.probes.push(name::FSYNC, fsync);
+        result.probes.push(name::WRITE, write);
+    }
+    if let Err(error) = passes::measure(&registry, options.subjects, &mut result).await {
+        result.fail("the rest of it", &error);
+    }
+    result.seconds = clock.elapsed().saturating_sub(started).as_secs_f64();
+    keep(&result, kept)?;
+    Ok(result.failures)
+}
+
+fn keep(result: &PartResult, kept: &Path) -> Result<(), Error> {
+    let path = store::save(result, kept)?;
+    print::progress(&format!(
+        "{} took {:.0} s; {}",
+        result.part,
+        result.seconds,
+        path.display()
+    ));
+    Ok(())
+}
+
+/// Measures the parts that run the programs.
+async fn measure_programs(
+    options: &BenchOptions,
+    parts: &[Part],
+    kept: &Path,
+) -> Result<Vec<String>, Error> {
     let built = build::build()?;
     let folder = tempfile::Builder::new()
         .prefix("bench-")
@@ -77,7 +136,7 @@ async fn measure(options: &BenchOptions, kept: &Path) -> Result<Vec<String>, Err
         Arc::clone(&clock),
     )
     .await?;
-    let machine = machine::describe(&postgres, &rabbitmq).await?;
+    let machine = machine::describe(&postgres, Some(&rabbitmq)).await?;
     let session = BenchSession {
         clock,
         options,
@@ -89,16 +148,11 @@ async fn measure(options: &BenchOptions, kept: &Path) -> Result<Vec<String>, Err
     };
     let settings = session.settings().await?;
     let mut failures = Vec::new();
-    for part in &options.parts {
+    for part in parts {
         let mut result = PartResult::new(*part, session.clock.now(), machine.clone());
         result.settings.clone_from(&settings);
         measure_part(&session, &mut result).await;
-        let path = store::save(&result, kept)?;
-        print::progress(&format!(
-            "{part} took {:.0} s; {}",
-            result.seconds,
-            path.display()
-        ));
+        keep(&result, kept)?;
         failures.append(&mut result.failures);
     }
     if options.keep {

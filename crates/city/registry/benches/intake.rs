@@ -2,7 +2,8 @@
 //! of the same rows in the same run.
 //!
 //! `cargo bench -p registry`; `INTAKE_FACTS`, `INTAKE_BATCH` (events a batch) and
-//! `INTAKE_CONSUMERS` (such as `1,2,4`) change its size. The COPY's tables have the same columns,
+//! `INTAKE_CONSUMERS` (such as `1,2,4`) change its size; with `INTAKE_WATCHED=true` PostgreSQL's
+//! registry marks changed persons, as it does beside a portal. The COPY's tables have the same columns,
 //! indexes and checks, and get the rows in the order in which the registry has stored them. A
 //! directory is the queue.
 #![expect(clippy::print_stdout, reason = "its figures are for whoever runs it")]
@@ -50,7 +51,11 @@ async fn main() -> BenchResult<()> {
             ..PostgresConfig::default()
         };
         let store = StoreConfig::Postgres(Box::new(postgres));
-        let run = intake(&store, consumers.parse()?, facts, batch, Some(&server)).await?;
+        let at = Database {
+            server: &server,
+            name: &database,
+        };
+        let run = intake(&store, consumers.parse()?, facts, batch, Some(at)).await?;
         run.print(&format!("PostgreSQL, {consumers} consumers"), facts);
         last = database;
     }
@@ -79,6 +84,13 @@ fn setting<T: std::str::FromStr<Err: Error + Send + Sync + 'static>>(
         .unwrap_or(default))
 }
 
+/// Database of a server.
+#[derive(Clone, Copy)]
+struct Database<'a> {
+    server: &'a Postgres,
+    name: &'a str,
+}
+
 /// Time that a run took.
 struct Figures {
     wall: Duration,
@@ -105,8 +117,9 @@ async fn intake(
     consumers: usize,
     facts: u64,
     batch: u64,
-    server: Option<&Postgres>,
+    database: Option<Database<'_>>,
 ) -> BenchResult<Figures> {
+    let server = database.map(|database| database.server);
     let folder = tempfile::tempdir()?;
     let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
     let private = PrivateKey::generate();
@@ -114,6 +127,10 @@ async fn intake(
     let keys = Keys::new(private, Vec::new(), SecondLayerKey::generate())
         .with_receipt_key(ReceiptSigner::generate());
     let reader = Reader::open(store, keys, folder.path()).await?;
+    if let Some(database) = database.filter(|_| setting("INTAKE_WATCHED", false).unwrap_or(false)) {
+        let watch = "INSERT INTO pass_watch (id) VALUES (1)";
+        database.server.psql(database.name, watch).await?;
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let settings = ConsumeConfig::default();
     let first = Registry::new(

@@ -5,40 +5,51 @@ mod asking;
 mod city;
 mod looks;
 
+use std::path::Path;
+
+use clock::Clock;
 use testbed::postgres::Postgres;
 
 use crate::error::Error;
 use crate::print;
 use crate::results::samples::{grouped, short};
 use crate::results::{PartResult, Samples, TextTable, single};
-use crate::session::BenchSession;
 use asking::Asked;
 use city::City;
 use looks::Looks;
 
 /// Settings of the registry's server: a quarter of the machine's memory would be usual, this is
 /// less. `fsync` stays on.
-const POSTGRES: [(&str, &str); 3] = [
+pub(crate) const POSTGRES: [(&str, &str); 3] = [
     ("shared_buffers", "4GB"),
     ("max_wal_size", "8GB"),
     ("maintenance_work_mem", "1GB"),
 ];
 
-/// Measures at the size that was asked for.
+/// Server for a registry, and what measurements need beside it.
+pub(crate) struct RegistryServer<'a> {
+    /// Clock of the machine.
+    pub clock: &'a dyn Clock,
+    /// Folder of everything that the run makes.
+    pub folder: &'a Path,
+    /// Server with nothing in it.
+    pub server: Postgres,
+}
+
+/// Measures with so many persons.
 pub(crate) async fn measure(
-    session: &BenchSession<'_>,
+    registry: &RegistryServer<'_>,
+    subjects: u64,
     result: &mut PartResult,
 ) -> Result<(), Error> {
-    let subjects = session.options.subjects;
-    let server = Postgres::start_with(&POSTGRES).await?;
     print::progress(&format!(
         "a registry of {subjects} persons and twice as many facts"
     ));
-    let city = City::make(&server, subjects, session.folder).await?;
+    let city = City::make(&registry.server, subjects, registry.folder).await?;
     print::progress("asking after persons");
-    let asked = asking::measure(&city, &*session.clock).await?;
+    let asked = asking::measure(&city, registry.clock).await?;
     print::progress("looking for passes that have ended");
-    let looks = looks::measure(&city, &server, &*session.clock).await?;
+    let looks = looks::measure(&city, &registry.server, registry.clock).await?;
     city.close().await;
     note(subjects, &asked, &looks, result);
     Ok(())

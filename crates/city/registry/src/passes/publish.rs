@@ -73,10 +73,15 @@ impl Passes {
         let store = &self.reader.store;
         store.prune_passes(now - KEPT_AFTER_END).await?;
         store.prune_issue_counts(now - KEPT_AFTER_END).await?;
+        let is_watched = store.is_watched().await?;
         let mut newly_ended = 0;
-        if self.is_whole_look_due(now) || !store.is_watched().await? {
-            // Before the first name is read: what changes meanwhile is marked.
-            store.watch().await?;
+        if !is_watched || self.is_whole_look_due(now) {
+            // Due until it has come to its end.
+            *self.looked_at_all.lock() = None;
+            if !is_watched {
+                // Before the first name is read: what changes meanwhile is marked.
+                store.watch().await?;
+            }
             newly_ended += self.look_at_all(now).await?;
             *self.looked_at_all.lock() = Some(now);
         }

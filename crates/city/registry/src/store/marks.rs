@@ -31,7 +31,7 @@
 //! No marks are needed for a person of whom no name was stored: nothing can have been issued to it,
 //! but what was marked when its names were removed.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use linking::{IncomingEvent, NameSetId, SubjectId};
@@ -50,8 +50,8 @@ pub(crate) const MARKS_KEPT_HOURS: i64 = 24;
 /// Persons that a transaction has to mark.
 #[derive(Debug, Default)]
 pub(super) struct NewMarks {
-    pub(super) names: BTreeSet<NameValue>,
-    pub(super) subjects: BTreeSet<SubjectId>,
+    pub(super) names: Vec<NameValue>,
+    pub(super) subjects: Vec<SubjectId>,
     /// Sets of names of which none was stored.
     pub(super) fresh: HashSet<NameSetId>,
 }
@@ -68,7 +68,7 @@ impl NewMarks {
 
     /// Writes the marks, where somebody looks at them.
     pub(super) async fn write(
-        self,
+        mut self,
         transaction: &mut dyn StoreTransaction,
         now: DateTime<Utc>,
     ) -> Result<(), Abort> {
@@ -76,9 +76,10 @@ impl NewMarks {
         if is_empty || !transaction.is_watched().await? {
             return Ok(());
         }
-        let names: Vec<NameValue> = self.names.into_iter().collect();
-        let subjects: Vec<SubjectId> = self.subjects.into_iter().collect();
-        Ok(transaction.add_marks(&names, &subjects, now).await?)
+        self.names.sort_unstable();
+        self.names.dedup();
+        let added = transaction.add_marks(&self.names, &self.subjects, now);
+        Ok(added.await?)
     }
 }
 

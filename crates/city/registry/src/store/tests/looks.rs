@@ -260,6 +260,18 @@ async fn only_what_is_marked_is_judged_and_once_in_a_while_everything() {
 }
 
 #[tokio::test]
+async fn a_look_at_everything_that_fails_is_made_again() {
+    let server = testbed::postgres::Postgres::start().await.unwrap();
+    let (_store, portal) = with_facts_that_vanished(&server, "r").await;
+    let hide = "DELETE FROM pass_watch; ALTER TABLE link RENAME TO hidden";
+    server.psql("r", hide).await.unwrap();
+    portal.publish(now()).await.unwrap_err();
+    let show = "ALTER TABLE hidden RENAME TO link";
+    server.psql("r", show).await.unwrap();
+    assert_eq!(ended(&portal, now()).await, 2);
+}
+
+#[tokio::test]
 async fn on_a_new_day_in_the_city_everything_is_judged() {
     let server = testbed::postgres::Postgres::start().await.unwrap();
     let (store, portal) = with_facts_that_vanished(&server, "r").await;
