@@ -4,7 +4,7 @@ import re
 
 import schemathesis
 
-# Initials and months are left out where they are as they must be: with a day of birth they may be too rare.
+# Attributes that are left out where they are as they must be: with a day of birth they may be too rare.
 DROPPED = {
     "given_initial": lambda value: isinstance(value, str) and re.fullmatch("[A-Z]", value),
     "family_initial": lambda value: isinstance(value, str) and re.fullmatch("[A-Z]", value),
@@ -12,14 +12,20 @@ DROPPED = {
 }
 
 
-def keep_to_rules(body):
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Applies them to every request, in whichever phase it is made."""
+    keep_to_words(case.body)
+
+
+def keep_to_words(body):
     """Keeps to one pseudonym of each kind and of an open key, and to attributes that many people have."""
     if not isinstance(body, dict):
-        return body
+        return
     given = body.get("pseudonyms")
     if isinstance(given, list) and all(isinstance(one, dict) for one in given):
         for one in given:
-            if type(one.get("epoch")) in (int, float) and 1 <= one["epoch"] <= 65535:
+            if isinstance(one.get("epoch"), (int, float)) and 1 <= one["epoch"] <= 65535:
                 one["epoch"] = 1
         kinds = {(str(one.get("suite")), str(one.get("scheme")), str(one.get("epoch"))): one for one in given}
         body["pseudonyms"] = list(kinds.values())
@@ -30,16 +36,3 @@ def keep_to_rules(body):
                 del holder[name]
         if holder.get("birth_day") in (30, 31):
             holder["birth_day"] = 29
-    return body
-
-
-@schemathesis.hook
-def map_body(context, body):
-    """For the requests of the fuzzing phase."""
-    return keep_to_rules(body)
-
-
-@schemathesis.hook
-def before_call(context, case, kwargs):
-    """For those of the coverage phase, which are not mapped."""
-    case.body = keep_to_rules(case.body)

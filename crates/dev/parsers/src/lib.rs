@@ -9,9 +9,11 @@ mod batch;
 mod fhir;
 mod identifiers;
 mod keys;
+mod passes;
 mod queue;
 mod receipts;
 mod records;
+mod rules;
 mod settings_files;
 mod sql;
 
@@ -19,8 +21,12 @@ pub use batch::{batch_content, batch_frame, sealed_batch};
 pub use fhir::fhir_bundle;
 pub use identifiers::identifiers;
 pub use keys::keys;
+pub use passes::{
+    hcert_text, hcert_vector, pass_claims, pass_cose, pass_text, picture, revocations, trust_bundle,
+};
 pub use queue::queue_directory;
 pub use receipts::{receipt_answer, receipts_body, receipts_message};
+pub use rules::pass_rules;
 pub use settings_files::{gateway_settings, registry_settings};
 pub use sql::{sql_cells, sql_statement};
 
@@ -57,6 +63,16 @@ pub const TARGETS: &[Target] = &[
         cost: 4,
     },
     Target {
+        name: "hcert_text",
+        run: hcert_text,
+        cost: 10,
+    },
+    Target {
+        name: "hcert_vector",
+        run: hcert_vector,
+        cost: 10,
+    },
+    Target {
         name: "identifiers",
         run: identifiers,
         cost: 1,
@@ -65,6 +81,31 @@ pub const TARGETS: &[Target] = &[
         name: "keys",
         run: keys,
         cost: 1,
+    },
+    Target {
+        name: "pass_claims",
+        run: pass_claims,
+        cost: 4,
+    },
+    Target {
+        name: "pass_cose",
+        run: pass_cose,
+        cost: 4,
+    },
+    Target {
+        name: "pass_rules",
+        run: pass_rules,
+        cost: 10,
+    },
+    Target {
+        name: "pass_text",
+        run: pass_text,
+        cost: 4,
+    },
+    Target {
+        name: "picture",
+        run: picture,
+        cost: 40,
     },
     Target {
         name: "queue_directory",
@@ -92,6 +133,11 @@ pub const TARGETS: &[Target] = &[
         cost: 1,
     },
     Target {
+        name: "revocations",
+        run: revocations,
+        cost: 4,
+    },
+    Target {
         name: "sealed_batch",
         run: sealed_batch,
         cost: 2,
@@ -105,5 +151,10 @@ pub const TARGETS: &[Target] = &[
         name: "sql_statement",
         run: sql_statement,
         cost: 1,
+    },
+    Target {
+        name: "trust_bundle",
+        run: trust_bundle,
+        cost: 4,
     },
 ];

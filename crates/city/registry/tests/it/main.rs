@@ -20,4 +20,5 @@ mod program;
 mod receipts;
 mod rules;
 mod stop;
+mod units;
 mod world;

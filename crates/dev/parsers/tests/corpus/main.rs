@@ -9,6 +9,8 @@ mod json;
 #[cfg(test)]
 mod mutate;
 #[cfg(test)]
+mod pass_seeds;
+#[cfg(test)]
 mod seeds;
 
 #[cfg(test)]
@@ -41,8 +43,9 @@ mod tests {
     }
 
     targets! {
-        batch_content batch_frame fhir_bundle gateway_settings identifiers keys queue_directory receipt_answer
-        receipts_body receipts_message registry_settings sealed_batch sql_cells sql_statement
+        batch_content batch_frame fhir_bundle gateway_settings hcert_text hcert_vector identifiers keys pass_claims
+        pass_cose pass_rules pass_text picture queue_directory receipt_answer receipts_body receipts_message
+        registry_settings revocations sealed_batch sql_cells sql_statement trust_bundle
     }
 
     #[test]

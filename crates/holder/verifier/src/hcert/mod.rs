@@ -49,6 +49,25 @@ pub(crate) fn run(asked: &HcertArguments, now: DateTime<Utc>) -> Result<Ending, 
     Ok(ends.fold(Ending::Valid, Ending::max))
 }
 
+/// Runs a test vector file; true if it is one.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn run_vector(text: &str, now: DateTime<Utc>) -> bool {
+    vector::run_text(text, now)
+}
+
+/// Checks a text with the certificates in a signer's file.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn check_text(text: &str, signers: &[u8], now: DateTime<Utc>) -> Result<Report, String> {
+    let signers = SignerCertificate::all_of(signers).map_err(|fault| fault.to_string())?;
+    Ok(check::text(text, &signers, now))
+}
+
+/// Number of certificates in a signer's file; `None` if they cannot be read.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn count_certificates(bytes: &[u8]) -> Option<usize> {
+    Some(SignerCertificate::all_of(bytes).ok()?.len())
+}
+
 fn picture(png: &[u8], signers: &[SignerCertificate], moment: DateTime<Utc>) -> Vec<Report> {
     match input::codes(png) {
         Ok(texts) => texts

@@ -101,6 +101,16 @@ fn folder(path: &Path, now: DateTime<Utc>, run: &mut Run) -> Result<(), InputErr
     Ok(())
 }
 
+/// Runs the text of one file; true if it is a vector.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn run_text(text: &str, now: DateTime<Utc>) -> bool {
+    Vector::read(text).is_ok_and(|vector| {
+        let fixed = Fixed::new(&vector, now);
+        let _ = ending(&expectations::outcomes(&fixed));
+        true
+    })
+}
+
 /// Runs one file; the outer fault is that of reading it, the inner one that it is no vector.
 fn file(source: &Source, now: DateTime<Utc>) -> Result<Result<Ran, VectorFault>, InputError> {
     let vector = match Vector::read(&source.read_text()?) {

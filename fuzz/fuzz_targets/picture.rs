@@ -1,0 +1,6 @@
+//! `parsers::picture` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    parsers::picture(data);
+});
