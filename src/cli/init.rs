@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use program::terminal::print_line;
 use program::{Failure, files};
 use pseudonym::KeyRing;
+use settings::shell_quoted;
 
 use super::keys::new_ring;
 
@@ -63,7 +64,7 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
     print_line(format!("wrote {}", config.display()));
     print_line(format!(
         "next: edit it, then run: clinic-gateway --config {} check",
-        config.display()
+        shell_quoted(&config)
     ));
     Ok(())
 }

@@ -25,6 +25,7 @@ Parts, in this order:
   growth    loading, syncing again, sweeping, reconciling, restarting: from small clinics to \
   large ones
   idle      what the largest clinics of growth cost while nothing changes
+  passes    looking a person up at the registry, and looking for passes that have ended
 
   --only PART[,PART…]      only these parts
   --records N[,N…]         growth: sizes of the clinic [10000,100000,1000000,10000000], each 1000 \
@@ -35,6 +36,7 @@ Parts, in this order:
                            larger ones once
   --registry-records N     growth: the largest size that is taken to the registry and reconciled \
   [10000000]
+  --subjects N             passes: persons at the registry [10000000]
   --page-records N         records in a page of the gateway [the gateway's default]
   --batch-events N         most events in one sealed batch, 1 to 1000 [the gateway's default]
   --write                  write docs/performance.md too, from the newest results of every part
@@ -77,17 +79,20 @@ pub(crate) enum Part {
     Growth,
     /// An unchanged clinic; after growth, whose gateways it takes over.
     Idle,
+    /// Persons looked up at the registry, and passes that have ended.
+    Passes,
 }
 
 impl Part {
     /// All, in the order they are run.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Stages,
         Self::Peers,
         Self::Latency,
         Self::Crowd,
         Self::Growth,
         Self::Idle,
+        Self::Passes,
     ];
 
     /// Word for the part on the command line.
@@ -99,6 +104,7 @@ impl Part {
             Self::Crowd => "crowd",
             Self::Growth => "growth",
             Self::Idle => "idle",
+            Self::Passes => "passes",
         }
     }
 }
@@ -122,6 +128,8 @@ pub(crate) struct BenchOptions {
     pub repetitions: u32,
     /// The largest clinic whose facts go to the registry.
     pub registry_records: u64,
+    /// Persons at the registry, for passes.
+    pub subjects: u64,
     /// Records in a page of the gateway; `None`: its default.
     pub page_records: Option<u32>,
     /// Most events in a sealed batch; `None`: the gateway's default.
@@ -140,6 +148,7 @@ impl Default for BenchOptions {
             stage_records: vec![1_000_000],
             repetitions: 3,
             registry_records: MOST_RECORDS.into(),
+            subjects: MOST_RECORDS.into(),
             page_records: None,
             batch_events: None,
             keep: false,
@@ -163,6 +172,9 @@ pub(crate) fn read(mut parser: lexopt::Parser) -> Result<Action, Error> {
             Long("repetitions") => options.repetitions = number(&text(&mut parser)?, 1, 100)?,
             Long("registry-records") => {
                 options.registry_records = number(&text(&mut parser)?, 0, MOST_RECORDS)?.into();
+            }
+            Long("subjects") => {
+                options.subjects = number(&text(&mut parser)?, 1000, MOST_RECORDS)?.into();
             }
             Long("page-records") => {
                 options.page_records = Some(number(&text(&mut parser)?, 1, 10_000)?)
@@ -269,13 +281,14 @@ mod tests {
             parts: Vec::new(),
             stage_records: vec![5000],
             registry_records: 0,
+            subjects: 2000,
             page_records: Some(5000),
             batch_events: Some(1),
             write: true,
             ..BenchOptions::default()
         };
         let line = "--compose --write --stage-records 5000 --registry-records 0 \
-            --page-records 5000 --batch-events 1";
+            --subjects 2000 --page-records 5000 --batch-events 1";
         assert_eq!(parse(line), Ok(Action::Measure(expected)));
     }
 
@@ -297,6 +310,7 @@ mod tests {
                 "\"fast\" is no part of the benchmark; there are stages, peers",
             ),
             ("--batch-events 1001", "to 1000"),
+            ("--subjects 999", "from 1000 to 10000000"),
             ("--page-records 0", "from 1 to 10000"),
             ("--repetitions", "missing"),
             ("--fast", "--fast"),

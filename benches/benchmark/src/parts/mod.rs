@@ -4,6 +4,7 @@ mod crowd;
 mod growth;
 mod idle;
 mod latency;
+mod passes;
 mod peers;
 mod stages;
 mod steps;
@@ -27,6 +28,7 @@ pub(crate) async fn run(session: &BenchSession<'_>, result: &mut PartResult) -> 
         Part::Crowd => crowd::measure(session, result).await?,
         Part::Growth => growth::measure(session, result).await?,
         Part::Idle => idle::measure(session, result).await,
+        Part::Passes => passes::measure(session, result).await?,
     }
     session.probe_disk(None, result)
 }

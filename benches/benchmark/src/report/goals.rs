@@ -39,6 +39,7 @@ pub(crate) fn goals(results: &[PartResult]) -> Vec<Goal> {
     goals.push(memory("registry", &[name::REGISTRY], results));
     goals.extend(latency(of(Part::Latency)));
     goals.push(idle(of(Part::Idle)));
+    goals.extend(asked(of(Part::Passes)));
     goals
 }
 
@@ -193,6 +194,35 @@ fn idle(result: Option<&PartResult>) -> Goal {
         measured,
         met: verdict(percent < 1.0, records >= LARGEST_RECORDS),
     }
+}
+
+/// Goals on the look-up of a person beside a bare read by key.
+fn asked(result: Option<&PartResult>) -> [Goal; 2] {
+    let goal = |text: &str, name: &str, most: f64| {
+        let found = single_figure(result, name);
+        let Some((times, subjects)) = found.zip(single_figure(result, single::ASKED_SUBJECTS))
+        else {
+            return unknown(text.to_owned());
+        };
+        let subjects_text = grouped(&format!("{subjects:.0}"));
+        Goal {
+            text: text.to_owned(),
+            measured: format!("{} at {subjects_text} persons", factor(times)),
+            met: verdict(times <= most, subjects >= LARGEST_RECORDS),
+        }
+    };
+    [
+        goal(
+            "eligibility among 10,000,000 persons ≤ 2 × a bare read by key, half of the answers",
+            single::ASKED_P50,
+            2.0,
+        ),
+        goal(
+            "eligibility among 10,000,000 persons ≤ 1.3 × a bare read by key, 99 of 100 answers",
+            single::ASKED_P99,
+            1.3,
+        ),
+    ]
 }
 
 fn at_least(text: &str, found: Option<f64>, least: f64, shown: fn(f64) -> String) -> Goal {

@@ -118,6 +118,32 @@ fn latency_and_idle_cost_are_judged_by_their_own_limits() {
 }
 
 #[test]
+fn a_look_up_is_judged_by_a_read_by_key() {
+    let mut passes = result(Part::Passes, "abc");
+    passes.single.push(single::ASKED_SUBJECTS, 1e7);
+    passes.single.push(single::ASKED_P50, 2.0);
+    passes.single.push(single::ASKED_P99, 1.31);
+    let page = tables(&[passes.clone()]);
+    let [half, most] = ["half of", "99 of 100"].map(|which| {
+        let mut lines = page
+            .lines()
+            .filter(|line| line.starts_with("| eligibility among"));
+        lines.find(|line| line.contains(which)).unwrap_or("none")
+    });
+    assert!(
+        half.ends_with("| 2.00 × at 10,000,000 persons | yes |"),
+        "{page}"
+    );
+    assert!(
+        most.ends_with("| 1.31 × at 10,000,000 persons | **no** |"),
+        "{page}"
+    );
+    passes.single.push(single::ASKED_SUBJECTS, 1e6);
+    passes.single.push(single::ASKED_SUBJECTS, 1e6);
+    assert!(goal(&tables(&[passes]), "eligibility among").ends_with("| so far |"));
+}
+
+#[test]
 fn peers_are_judged_by_the_gateway_that_ran_beside_them() {
     let page = tables(&[peers()]);
     assert!(

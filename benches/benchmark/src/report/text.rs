@@ -11,6 +11,7 @@ pub(crate) const fn title(part: Part) -> &'static str {
         Part::Crowd => "Many gateways at once",
         Part::Growth => "As clinics grow",
         Part::Idle => "An unchanged clinic",
+        Part::Passes => "Passes: a person among millions",
     }
 }
 
@@ -132,6 +133,16 @@ digest with the registry's
   rows; PostgreSQL's commit times of both, on one server. The registry runs beside.
 - **Unchanged clinic.** `clinic-gateway run` under the default schedule; statements as PostgreSQL \
 logs them.
+- **Eligibility, read by key.** In turn, one after the other on one connection each, and every \
+person once: what the portal
+  answers whether somebody is entitled, from the pseudonyms to the answer, and `SELECT subject_id \
+  FROM pseudonym WHERE
+  value = $1` for somebody else with the same driver. Of ten, one is a person whom nobody knows. \
+  The persons (one to three
+  names, one to three facts) are made by statements over the registry's own tables.
+- **Look for passes that have ended.** `Passes::publish`, with its signatures: at everything that \
+was issued, and at those
+  whose facts have changed, of whom it ends 800 passes.
 - **fsync, writing a long file.** The temporary folder's disk: 4 KiB a time, and 512 MiB with one \
 fsync at its end. Outbox,
   broker and registry wait for it.

@@ -15,6 +15,7 @@ use crate::arguments::Part;
 use crate::error::Error;
 use crate::print;
 pub(crate) use figures::Figures;
+pub(crate) use samples::Samples;
 
 /// A table that a part hands over as text: for what is not measured by size of clinic.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -18,3 +18,9 @@ pub(crate) const INTERVAL: &str = "interval-ms";
 pub(crate) const IDLE_PERCENT: &str = "idle-percent";
 /// Records of that clinic.
 pub(crate) const IDLE_RECORDS: &str = "idle-records";
+/// Ratio of the times within which half of the answers came: eligibility to a read by key.
+pub(crate) const ASKED_P50: &str = "asked-p50-times";
+/// Ratio of the times within which 99 of 100 answers came: eligibility to a read by key.
+pub(crate) const ASKED_P99: &str = "asked-p99-times";
+/// Persons of that registry.
+pub(crate) const ASKED_SUBJECTS: &str = "asked-subjects";

@@ -92,7 +92,12 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    fn new(route: Route, counts_from: DateSpan, waiting_days: u32, validity: Validity) -> Self {
+    pub(crate) fn new(
+        route: Route,
+        counts_from: DateSpan,
+        waiting_days: u32,
+        validity: Validity,
+    ) -> Self {
         Self {
             route,
             first: later(counts_from.latest, waiting_days),
@@ -174,7 +179,7 @@ fn recovered_and_dosed(
 }
 
 /// Date of the later of a recovery and a dose, if the days between them fit.
-fn completed_by_recovery(
+pub(crate) fn completed_by_recovery(
     rule: &RecoveredAndDose,
     dose: DateSpan,
     well: DateSpan,

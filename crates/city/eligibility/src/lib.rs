@@ -15,6 +15,7 @@ mod names;
 mod reason;
 mod rules;
 mod span;
+mod statements;
 mod suspensions;
 
 pub use cases::{CaseOutcome, CaseResult, Cases, run_cases};
@@ -22,3 +23,6 @@ pub use day_ranges::Interval;
 pub use evaluate::{Eligibility, Evidence, HORIZON_DAYS, MAX_FACTS, evaluate};
 pub use reason::{Language, Reason};
 pub use rules::{MAX_DAYS, MAX_MONTHS, Rules};
+pub use statements::{
+    Certifiable, MAX_DOSES, NoCertificate, Statement, carried_statements, certifiable,
+};

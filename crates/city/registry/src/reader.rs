@@ -9,8 +9,8 @@ use linking::{CityPseudonym, Decision, StoredRecord};
 
 use crate::config::StoreConfig;
 use crate::keys::Keys;
-use crate::store::{ActionRow, Around, ContestRow, NameValue, Stats, Store, StoreError};
-use crate::view::{StoredFact, SubjectView, all_facts, find_subjects, subjects_of_values};
+use crate::store::{ActionRow, Around, ContestRow, Stats, Store, StoreError};
+use crate::view::{StoredFact, SubjectView, all_facts, find_subjects};
 
 /// Open store with the second-layer key: enough to look things up.
 #[derive(Clone)]
@@ -57,14 +57,6 @@ impl Reader {
             .map(|pseudonym| self.second_layer(pseudonym))
             .collect();
         find_subjects(&self.store, &values).await
-    }
-
-    /// Subject behind a stored name, by its second-layer value: none or one.
-    pub(crate) async fn subjects_by_value(
-        &self,
-        name: NameValue,
-    ) -> Result<Vec<SubjectView>, StoreError> {
-        subjects_of_values(&self.store, &[name]).await
     }
 
     /// Pseudonym as the registry keeps it.
@@ -143,6 +135,14 @@ impl Reader {
     /// [`StoreError`].
     pub async fn prune_failures(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.store.prune_failures(now).await
+    }
+
+    /// Removes marks of changed persons that nobody has looked at for a day.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn prune_marks(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.store.prune_marks(now).await
     }
 
     /// Asks whether the store answers.

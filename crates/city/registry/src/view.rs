@@ -47,15 +47,7 @@ pub(crate) async fn find_subjects(
     let mut wanted = wanted.to_vec();
     wanted.sort_unstable_by_key(CityPseudonym::strength);
     let values: Vec<[u8; 32]> = wanted.iter().map(|pseudonym| pseudonym.value).collect();
-    subjects_of_values(store, &values).await
-}
-
-/// Finds the subjects behind these second-layer values, each once, the first value's first.
-pub(crate) async fn subjects_of_values(
-    store: &Store,
-    values: &[[u8; 32]],
-) -> Result<Vec<SubjectView>, StoreError> {
-    let known = store.subjects_of(values).await?;
+    let known = store.subjects_of(&values).await?;
     let mut ids: Vec<SubjectId> = Vec::new();
     for id in values.iter().filter_map(|value| known.get(value)) {
         if !ids.contains(id) {
@@ -93,21 +85,24 @@ fn by_subject(rows: Vec<(SubjectId, CityPseudonym)>) -> BySubject {
 
 fn stored_facts(rows: &[FactRow], subjects: &BySubject) -> Result<Vec<StoredFact>, StoreError> {
     rows.iter()
-        .map(|row| {
-            stored_fact(row, subjects).ok_or_else(|| StoreError::Misconfigured {
-                what: "it holds a fact this program did not write".into(),
-                help: "run the program that wrote it",
-            })
-        })
+        .map(|row| stored_fact(row, subjects).ok_or_else(foreign_fact))
         .collect()
+}
+
+/// Failure at a fact that is stored as this program never writes one.
+pub(crate) fn foreign_fact() -> StoreError {
+    StoreError::Misconfigured {
+        what: "it holds a fact this program did not write".into(),
+        help: "run the program that wrote it",
+    }
 }
 
 /// Fact behind a row; `None` when this program did not write it.
 fn stored_fact(row: &FactRow, subjects: &BySubject) -> Option<StoredFact> {
-    let kind = row.kind()?;
-    let fact = match row.occurred_on {
+    let kind = row.says.kind()?;
+    let fact = match row.says.occurred_on {
         None => None,
-        Some(_) => Some(row.fact(kind)?),
+        Some(_) => Some(row.says.fact(kind)?),
     };
     let subject = row.subject.and_then(|id| subjects.get(&id));
     Some(StoredFact {

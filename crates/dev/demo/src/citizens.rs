@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
-use contract::{Pseudonym, Suite};
+use contract::{FactKind, Pseudonym, Suite};
 use eligibility::{Language, Rules};
 use pass::Product;
 use pass::holder::{BirthDate, HolderAttributes, Person};
@@ -17,7 +17,7 @@ use pass::verify::{Held, verify};
 use pseudonym::{
     CitizenPseudonyms, IdentifierKind, Policy, PolicyConfig, SharedKeys, StatedIdentifier,
 };
-use registry::passes::{DatedKey, Issued, PassKeys, PassSettings, Passes, Publication};
+use registry::passes::{Certified, DatedKey, Issued, PassKeys, PassSettings, Passes, Publication};
 use secrecy::{SecretBox, SecretString};
 use serde_json::json;
 
@@ -87,7 +87,7 @@ impl City {
         let rules = Rules::parse(RULES, Path::new("pass-rules.toml"));
         let rules = rules.map_err(|error| error.to_string())?;
         let now = stage.clock.now();
-        let signing = [Product::City, Product::Revocations].map(|product| DatedKey {
+        let signing = Product::ALL.map(|product| DatedKey {
             key: SigningKey::generate(),
             products: vec![product],
             from: now - KEY_DAYS,
@@ -102,6 +102,8 @@ impl City {
             strips_per_day: 1,
             days_ahead: 3,
             most_per_window: 10,
+            certificate_days: 20,
+            individual_revocation: true,
         };
         let shared = SharedKeys::parse(stage.shared_keys()).map_err(|error| error.to_string())?;
         let policy = Policy::new(&PolicyConfig::default()).map_err(|error| error.to_string())?;
@@ -138,6 +140,24 @@ impl City {
                 first.map(|strip| strip.text).ok_or("no strip".to_owned())
             }
             other => Err(format!("{}: no pass but {other:?}", citizen.who)),
+        }
+    }
+
+    /// Asks for the certificate of a citizen's newest dose.
+    pub(crate) async fn certify(
+        &self,
+        citizen: &Citizen,
+        now: DateTime<Utc>,
+    ) -> Result<String, String> {
+        let pseudonyms = self.pseudonyms(citizen)?;
+        let holder = citizen.holder()?;
+        let kind = FactKind::Vaccination;
+        let issued = self
+            .passes
+            .issue_certificate(&pseudonyms, kind, holder, now);
+        match issued.await.map_err(|error| error.to_string())? {
+            Certified::Certificate(certificate) => Ok(certificate.text),
+            other => Err(format!("{}: no certificate but {other:?}", citizen.who)),
         }
     }
 
@@ -241,10 +261,13 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), String> {
     fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))
 }
 
-/// Writes passes and what verifiers fetch, for any tool to check.
+/// Name of the files that the employee's certificate goes into.
+pub(crate) const CERTIFICATE: &str = "certificate-fso";
+
+/// Writes passes, each under its name, and what verifiers fetch, for any tool to check.
 pub(crate) fn write_out(
     folder: &Path,
-    passes: &[(&Citizen, &str)],
+    passes: &[(&str, &str)],
     published: &Publication,
     root: &PublicKey,
 ) -> Result<(), String> {
@@ -252,10 +275,10 @@ pub(crate) fn write_out(
         let path = folder.join(name);
         fs::write(&path, bytes).map_err(|error| cannot(&path, &error))
     };
-    for (citizen, text) in passes {
+    for (name, text) in passes {
         let code = QrCode::of_text(text).map_err(|error| error.to_string())?;
-        write(&format!("{}.txt", citizen.file), text.as_bytes())?;
-        write(&format!("{}.svg", citizen.file), code.to_svg().as_bytes())?;
+        write(&format!("{name}.txt"), text.as_bytes())?;
+        write(&format!("{name}.svg"), code.to_svg().as_bytes())?;
     }
     write("trust.json", published.jwk_set.as_bytes())?;
     write("trust.cose", &published.trust)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
+use settings::shell_quoted;
 use testbed::fhir::FhirServer;
 
 use crate::arguments::Arguments;
@@ -28,12 +29,13 @@ pub(crate) async fn play(arguments: &Arguments) -> Result<(), String> {
     story.comparison().await?;
     story.passes(arguments).await?;
     if let Some(folder) = &arguments.keep {
-        let folder = folder.display();
         print::line(format!(
-            "\nEverything is kept in {folder}: look at fsb/clinic-gateway.toml, or ask"
+            "\nEverything is kept in {}: look at fsb/clinic-gateway.toml, or ask",
+            folder.display()
         ));
         print::line(format!(
-            "  cargo run -- --config {folder}/fsb/clinic-gateway.toml status"
+            "  cargo run -- --config {} status",
+            shell_quoted(folder.join("fsb/clinic-gateway.toml"))
         ));
     }
     Ok(())
@@ -168,9 +170,17 @@ impl Story {
             citizens::print_code(strip)?;
         }
 
+        let certificate = city.certify(&EMPLOYEE, now).await?;
+        print::line("\n  For a journey the employee also asks for a certificate of the last dose.");
+
         print::heading("10. At a restaurant, without network: keys and list were fetched before");
         let before = Door::fetch(&city.publish(now).await?, city.root())?;
         verdicts(&strips, &before, now, ["valid", "valid", "valid"])?;
+        let verdict = before.judge(&certificate, now);
+        print::line(format!("  the certificate: {verdict}"));
+        if verdict != "valid" {
+            return Err(format!("{verdict} instead of valid"));
+        }
 
         print::heading("11. The laboratory corrects one test; the pass that stood on it ends");
         fso::correct_yesterdays(&self.fso_server, today);
@@ -190,10 +200,11 @@ impl Story {
             ["valid", "valid", "invalid (revoked)"],
         )?;
         if let Some(folder) = &arguments.out {
-            let passes: Vec<_> = strips
+            let strips = strips
                 .iter()
-                .map(|(citizen, strip)| (*citizen, strip.as_str()))
-                .collect();
+                .map(|(citizen, strip)| (citizen.file, strip.as_str()));
+            let certificate = (citizens::CERTIFICATE, certificate.as_str());
+            let passes: Vec<_> = strips.chain([certificate]).collect();
             citizens::write_out(folder, &passes, &published, city.root())?;
             print::line(format!("  written to {}", folder.display()));
         }

@@ -1,6 +1,6 @@
 //! Products: what a key may sign.
 
-/// What a key of the trust bundle may sign.
+/// Kind of thing that a key of the trust bundle may sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Product {
     /// Strips: passes that say nothing but that they hold.

@@ -3,7 +3,7 @@
 import { decode } from "./cbor.js";
 import { Fault } from "./fault.js";
 import { hasFields, isBytes, isTime } from "./fields.js";
-import { holderOfCertificate, isInitial } from "./hcert.js";
+import { holderOfCertificate, isComplete, isInitial } from "./hcert.js";
 
 const ISSUER = 1;
 const EXPIRY = 4;
@@ -25,7 +25,7 @@ const DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /**
  * Claims of a payload: product ("city" or "hcert"), issuer, from, until (unix seconds; holds if from <= now < until),
- * id and holder. Throws the fault `cbor` or `claims`.
+ * id, holder, and complete (false for a certificate of the first of two doses). Throws the fault `cbor` or `claims`.
  */
 export function readClaims(payload) {
   const claims = decode(payload);
@@ -49,7 +49,8 @@ export function readClaims(payload) {
     throw new Fault("claims", "a window longer than a week");
   }
   const holder = isCity ? holderOfStrip(claims.get(HOLDER)) : holderOfCertificate(claims.get(HCERT), issuer, id);
-  return { product: isCity ? "city" : "hcert", issuer, from, until, id, holder };
+  const complete = isCity || isComplete(claims.get(HCERT));
+  return { product: isCity ? "city" : "hcert", issuer, from, until, id, holder, complete };
 }
 
 function holderOfStrip(map) {

@@ -34,6 +34,12 @@ export function holderOfCertificate(claim, issuer, id) {
   return holderOfName(certificate.get("nam"));
 }
 
+/** Whether a certificate that was read says enough by itself: one of the first of two doses does not. */
+export function isComplete(claim) {
+  const vaccinations = claim.get(EU_DCC).get("v");
+  return vaccinations === undefined || vaccinations[0].get("dn") >= vaccinations[0].get("sd");
+}
+
 function holderOfName(name) {
   const isName = hasFields(name, ["fnt", "gnt"]);
   if (!isName || ![name.get("fnt"), name.get("gnt")].every((part) => part === "" || isInitial(part))) {

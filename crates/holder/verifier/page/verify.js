@@ -69,7 +69,7 @@ async function holderOf(text, held, now) {
   if (claims.issuer !== held.bundle.issuer) {
     throw new Fault("issuer");
   }
-  if (now < claims.from) {
+  if (now < claims.from || !claims.complete) {
     throw new Fault("not-yet");
   }
   if (now >= claims.until) {

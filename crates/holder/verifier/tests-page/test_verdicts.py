@@ -194,6 +194,7 @@ class Verdicts(PageTest):
             ("claims", city.text(strip() | {6: MIDNIGHT})),
             ("not-yet", city.text(strip() | {4: MIDNIGHT + 2 * DAY, 5: MIDNIGHT + DAY})),
             ("not-yet", text_of(city.certificates.sign(hcert() | {6: START + 1}))),
+            ("not-yet", text_of(city.certificates.sign(hcert(entry=DOSE | {"dn": 1})))),
             ("expired", city.text(strip() | {4: START})),
             ("revoked", city.text(strip(9))),
         ]
@@ -243,6 +244,7 @@ class Verdicts(PageTest):
 
     def test_certificates_of_each_kind_hold_and_those_that_the_city_never_issues_do_not(self):
         good = [hcert(), hcert("r", RECOVERY), hcert("t", TEST), hcert("t", TEST | {"nm": "PCR kit", "tc": "Laboratory 7"})]
+        good += [hcert(entry=DOSE | {"dn": 3, "sd": 3}), hcert(entry=DOSE | {"sd": 1})]
         bad = [
             hcert(t=[entry_of(TEST)]),
             hcert(v=[]),

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use crate::shell::shell_quoted;
+
 /// Arguments of this process, the program's whole path first.
 pub(crate) fn this_command() -> Vec<String> {
     let mut arguments: Vec<String> = std::env::args_os()
@@ -17,7 +19,7 @@ pub(crate) fn this_command() -> Vec<String> {
 /// Lines that tell how this command gets the credential: from the running service, or from a
 /// passing unit of its own.
 pub(crate) fn help(name: &str, command: &[String]) -> String {
-    let command: Vec<String> = command.iter().map(|argument| quoted(argument)).collect();
+    let command: Vec<String> = command.iter().map(shell_quoted).collect();
     let program = command
         .first()
         .and_then(|path| Path::new(path).file_name()?.to_str())
@@ -32,16 +34,6 @@ pub(crate) fn help(name: &str, command: &[String]) -> String {
          --property=LoadCredential={name}:/etc/{program}/{name} {command}\n  \
          help: in a unit of your own: LoadCredential={name}:/etc/{program}/{name}"
     )
-}
-
-/// Argument as a shell reads it.
-fn quoted(argument: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !argument.is_empty() && argument.chars().all(plain) {
-        argument.to_owned()
-    } else {
-        format!("'{}'", argument.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

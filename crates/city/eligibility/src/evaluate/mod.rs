@@ -126,7 +126,7 @@ fn covered_days(rules: &Rules, history: &History, horizon: DayRange) -> Vec<DayR
     joined(covered)
 }
 
-fn range_of(claim: &Claim) -> DayRange {
+pub(crate) fn range_of(claim: &Claim) -> DayRange {
     let end = claim.last.and_then(|last| last.succ_opt());
     DayRange {
         from: claim.first,

@@ -6,16 +6,22 @@ use std::io::ErrorKind;
 use broker::{BrokerError, LoopOutcome, Side};
 use chrono::{DateTime, Utc};
 use contract::ReceiptSigner;
+use pass::Product;
 use program::{CheckLayout, CheckRow, Failure, Severity};
 use telemetry::Disk;
 
 use super::config_file::LoadedConfig;
 use super::disks::disks_in_use;
 use super::rules::read_rules;
-use crate::passes::{KeyProduct, KeyState, PassKeys, PassesConfig};
+use crate::passes::{DatedKey, KeyProduct, KeyState, PassKeys, PassesConfig};
 use crate::portal::{Door, DoorError};
 use crate::store::plain_warning;
 use crate::{Keys, Reader};
+
+/// Words for a configuration from before certificates.
+const NO_CERTIFICATES: &str = "no certificates are issued, as no key signs hcert; add one to \
+                               [[passes.keys]], with products = [\"hcert\"]: `city-registry init` \
+                               in an empty folder makes one";
 
 pub(super) async fn check(loaded: &LoadedConfig, now: DateTime<Utc>) -> Result<(), Failure> {
     let mut printer = FindingPrinter::default();
@@ -158,6 +164,11 @@ fn check_pass_keys(
         format!("the root key is {root}; verifiers pin it"),
     );
     for product in KeyProduct::ALL.map(KeyProduct::product) {
+        let is_of_product = |key: &DatedKey| key.products.contains(&product);
+        if product == Product::Hcert && !keys.dated().iter().any(is_of_product) {
+            printer.warning("passes", NO_CERTIFICATES);
+            continue;
+        }
         print_key_state(product.as_str(), keys.state(product, now), printer);
     }
     let soon: BTreeSet<String> = keys

@@ -8,6 +8,7 @@ use contract::{PrivateKey, ReceiptSigner};
 use pass::keys::SigningKey;
 use program::terminal::print_line;
 use program::{Failure, files};
+use settings::shell_quoted;
 
 use super::keys::print_public_keys;
 use crate::{Keys, SecondLayerKey};
@@ -27,7 +28,7 @@ const PASSES_END: &str = "# [portal]";
 const EXAMPLE_FROM: &str = "2021-07-01T00:00:00Z";
 const EXAMPLE_UNTIL: &str = "2022-07-01T00:00:00Z";
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "city-registry.toml",
     "registry.key",
     "second-layer.key",
@@ -37,6 +38,7 @@ const FILES: [&str; 11] = [
     "pass-rules-cases.toml",
     "pass-root.key",
     "pass-city.key",
+    "pass-hcert.key",
     "pass-revocations.key",
     "pass-id.key",
 ];
@@ -92,7 +94,7 @@ pub(super) fn init(arguments: &InitArguments, now: DateTime<Utc>) -> Result<(), 
     print_line(format!(
         "next: edit it, then run: city-registry --config {} check; then run and, for passes, \
          portal",
-        config.display()
+        shell_quoted(&config)
     ));
     Ok(())
 }
@@ -106,19 +108,19 @@ fn write_rules(folder: &Path) -> Result<(), Failure> {
     }
     print_line(format!(
         "the rules for passes: edit {rules}, then run: city-registry rules test --rules {rules}",
-        rules = folder.join(FILES[5]).display()
+        rules = shell_quoted(folder.join(FILES[5]))
     ));
     Ok(())
 }
 
 /// Writes the keys of passes: the root, those that sign passes and lists, and that of the ids.
 fn write_pass_keys(folder: &Path) -> Result<(), Failure> {
-    for name in &FILES[7..10] {
+    for name in &FILES[7..11] {
         files::write_secret(&folder.join(name), &SigningKey::generate().to_pem())?;
     }
     // Of the same form as the second layer's key: 32 random bytes.
     let ids = SecondLayerKey::generate().to_text();
-    files::write_secret(&folder.join(FILES[10]), &ids)
+    files::write_secret(&folder.join(FILES[11]), &ids)
 }
 
 /// Configuration with the section of passes switched on, and keys that are valid from now on.
@@ -145,7 +147,7 @@ fn print_rabbitmq_setup(path: &Path) -> Result<(), Failure> {
     files::write_new(path, 0o644, RABBITMQ_SETUP)
         .map_err(|error| files::cannot_write(path, error.kind()))?;
     print_line("with RabbitMQ, run as its administrator (each account's password is asked for):");
-    print_line(format!("  . {}", path.display()));
+    print_line(format!("  . {}", shell_quoted(path)));
     print_line("  city_policies                     # lengths, ages, numbers of queues");
     print_line("  registry_account city-registry");
     print_line("  gateway_account gateway-1         # and so on, one for each gateway");
@@ -165,7 +167,7 @@ mod tests {
         let config: Config = settings::parse(&text, Path::new("x")).unwrap();
         let passes = config.passes.unwrap();
         let products: Vec<_> = passes.keys.iter().flat_map(|key| &key.products).collect();
-        assert_eq!(products, [&KeyProduct::City, &KeyProduct::Revocations]);
+        assert_eq!(products, KeyProduct::ALL.each_ref());
         for key in &passes.keys {
             assert!(key.from <= now && key.until > now + chrono::TimeDelta::days(364));
         }
@@ -174,6 +176,6 @@ mod tests {
             .lines()
             .zip(CONFIG.lines())
             .filter(|(new, old)| new != old);
-        assert_eq!(changed.count(), 18);
+        assert_eq!(changed.count(), 25);
     }
 }

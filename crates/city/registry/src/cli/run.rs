@@ -351,6 +351,9 @@ async fn prune_loop(reader: Reader, clock: Arc<dyn Clock>, stop: CancellationTok
         if let Err(error) = reader.prune_failures(clock.now()).await {
             tracing::warn!(event = "prune-failed", %error);
         }
+        if let Err(error) = reader.prune_marks(clock.now()).await {
+            tracing::warn!(event = "prune-failed", %error);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use settings::SecretSource;
 
-use super::settings::{MOST_PER_WINDOW, PassSettings};
+use super::settings::{MAX_CERTIFICATE_DAYS, MOST_PER_WINDOW, PassSettings};
 
 /// Most strips that may be set for one day; the limit bounds what one request costs.
 pub const MAX_STRIPS_PER_DAY: u16 = 20;
@@ -36,6 +36,16 @@ pub struct PassesConfig {
     /// Most strips that are issued for one name and one window, 1 to [`MOST_PER_WINDOW`].
     #[serde(default = "default_most", deserialize_with = "most")]
     pub most_per_window: u16,
+    /// Number of days that a certificate holds at most, 1 to [`MAX_CERTIFICATE_DAYS`]; it never
+    /// holds longer than its key is accepted.
+    #[serde(
+        default = "default_certificate_days",
+        deserialize_with = "certificate_days"
+    )]
+    pub certificate_days: u16,
+    /// True where passes can be ended one by one, before their window is over.
+    #[serde(default = "default_individual_revocation")]
+    pub individual_revocation: bool,
     /// Keys that passes and lists of ended passes are signed with.
     pub keys: Vec<PassKeyConfig>,
 }
@@ -49,6 +59,8 @@ impl PassesConfig {
             strips_per_day: self.strips_per_day,
             days_ahead: self.days_ahead,
             most_per_window: self.most_per_window,
+            certificate_days: self.certificate_days,
+            individual_revocation: self.individual_revocation,
         }
     }
 }
@@ -73,19 +85,22 @@ pub struct PassKeyConfig {
 pub enum KeyProduct {
     /// Strips.
     City,
+    /// Certificates.
+    Hcert,
     /// Lists of ended passes.
     Revocations,
 }
 
 impl KeyProduct {
     /// Products that a key may sign, all of them.
-    pub const ALL: [Self; 2] = [Self::City, Self::Revocations];
+    pub const ALL: [Self; 3] = [Self::City, Self::Hcert, Self::Revocations];
 
     /// The product as the trust bundle names it.
     #[must_use]
     pub const fn product(self) -> Product {
         match self {
             Self::City => Product::City,
+            Self::Hcert => Product::Hcert,
             Self::Revocations => Product::Revocations,
         }
     }
@@ -108,6 +123,14 @@ const fn default_days_ahead() -> u8 {
 
 const fn default_most() -> u16 {
     60
+}
+
+const fn default_certificate_days() -> u16 {
+    90
+}
+
+const fn default_individual_revocation() -> bool {
+    true
 }
 
 fn issuer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -134,6 +157,17 @@ fn most<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
         Ok(most)
     } else {
         Err(D::Error::custom(format!("write 1 to {MOST_PER_WINDOW}")))
+    }
+}
+
+fn certificate_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let days = u16::deserialize(deserializer)?;
+    if (1..=MAX_CERTIFICATE_DAYS).contains(&days) {
+        Ok(days)
+    } else {
+        Err(D::Error::custom(format!(
+            "write 1 to {MAX_CERTIFICATE_DAYS}"
+        )))
     }
 }
 

@@ -21,15 +21,24 @@ pub enum PassError {
          next key days before the present one's end"
     )]
     NoKey {
-        /// What would be signed.
+        /// Product that would be signed.
         product: &'static str,
     },
+    /// No key signs certificates now, or it ends before the certificate would begin.
+    #[error(
+        "no key signs certificates (hcert) now; add one to [[passes.keys]], with products = \
+         [\"hcert\"]: `city-registry init` in an empty folder makes one"
+    )]
+    NoCertificateKey,
     /// More passes have ended than a list holds.
     #[error("the list of ended passes is full: {0}")]
     TooMany(#[from] TooManyTags),
     /// Trust bundle that cannot be made of the configured keys.
     #[error("the trust bundle cannot be made: {0}")]
     Trust(#[from] FieldFault),
+    /// Value that a certificate cannot carry.
+    #[error("the certificate cannot be made: {0}")]
+    Certificate(#[source] FieldFault),
     /// Clock, or sequence, that no list can carry.
     #[error(transparent)]
     Edition(#[from] EditionError),

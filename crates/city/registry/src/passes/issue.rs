@@ -2,15 +2,14 @@
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use contract::Pseudonym;
-use eligibility::{Eligibility, Reason, evaluate};
-use pass::Product;
+use eligibility::{Eligibility, Reason};
 use pass::holder::HolderAttributes;
 use pass::strip::issue_strip;
 use pass::window::{Coverage, Window, day_windows, paper_window};
+use pass::{PassId, Product};
 
 use super::person::Person;
-use super::settings::MOST_PER_WINDOW;
-use super::{PassError, Passes};
+use super::{PassError, Passes, judge};
 use crate::store::{NameValue, PassKey};
 
 /// Strip as it is given to the citizen.
@@ -29,7 +28,7 @@ pub enum Issued {
     Strips(Vec<Strip>),
     /// No strip, and why.
     Refused(Vec<Reason>),
-    /// As many strips as may be were issued for these days before.
+    /// Number of strips for these days is at its limit: no further ones are issued.
     Exhausted,
 }
 
@@ -80,9 +79,7 @@ impl Passes {
         pseudonyms: &[Pseudonym],
         now: DateTime<Utc>,
     ) -> Result<(Person, Eligibility), PassError> {
-        let person = Person::find(&self.reader, pseudonyms).await?;
-        let eligibility = evaluate(&self.rules, person.evidence(), now);
-        Ok((person, eligibility))
+        Ok(judge(&self.reader, &self.rules, pseudonyms, now).await?)
     }
 
     async fn issue(
@@ -104,12 +101,21 @@ impl Passes {
             product: Product::City.as_str(),
         })?;
         let keys: Vec<PassKey> = windows.iter().map(|window| key_of(name, *window)).collect();
-        let counted = self.reader.store.count_passes(&keys, strips).await?;
-        let most = u32::from(self.settings.most_per_window.min(MOST_PER_WINDOW));
+        let store = &self.reader.store;
+        let counted = if self.settings.individual_revocation {
+            store.count_passes(&keys, strips, now).await?
+        } else {
+            store.count_random_passes(&keys, strips).await?
+        };
+        let most = self.settings.most();
         let mut issued = Vec::new();
         for (window, before) in windows.into_iter().zip(counted) {
             for number in before..before.saturating_add(strips).min(most) {
-                let id = self.keys.ids.pass_id(&name, window, number);
+                let id = if self.settings.individual_revocation {
+                    self.keys.ids.pass_id(&name, window, number)
+                } else {
+                    PassId::random()
+                };
                 let text = issue_strip(key, &self.settings.issuer, window, id, holder);
                 issued.push(Strip { window, text });
             }

@@ -114,6 +114,15 @@ impl PassKeys {
         fitting.max_by_key(|key| key.from).map(|key| &key.key)
     }
 
+    /// Key that signs the product now: of several the one that began last.
+    pub(super) fn current(&self, product: Product, now: DateTime<Utc>) -> Option<&DatedKey> {
+        let current = self
+            .signing
+            .iter()
+            .filter(|key| key.products.contains(&product) && key.from <= now && now < key.until);
+        current.max_by_key(|key| key.from)
+    }
+
     /// Keys for the trust bundle: all that are not over.
     pub(super) fn trusted(&self, now: DateTime<Utc>) -> Vec<TrustedKey> {
         let current = self.signing.iter().filter(|key| now < key.until);

@@ -4,6 +4,7 @@
 //! follows from both and its number under a key that is not in the database. When the facts of a
 //! person do not carry a window any more, the passes issued for it end.
 
+mod certificates;
 mod config;
 mod error;
 mod issue;
@@ -15,18 +16,22 @@ mod settings;
 
 use chrono::{DateTime, Utc};
 use contract::Pseudonym;
-use eligibility::{Eligibility, Rules, evaluate};
+use eligibility::{Eligibility, Rules};
+use parking_lot::Mutex;
+
+use person::Person;
 
 use crate::reader::Reader;
 use crate::store::StoreError;
 
+pub use certificates::Certified;
 pub use config::{KeyProduct, MAX_STRIPS_PER_DAY, PassKeyConfig, PassesConfig};
 pub use error::PassError;
 pub use issue::{Issued, Strip};
 pub use keys::{DatedKey, PassKeys, PassKeysError};
-pub use publish::Publication;
+pub use publish::{Publication, WHOLE_LOOK_EVERY};
 pub use roll_over::{ASKED_FOR, KeyState, KeyTimes};
-pub use settings::{MOST_PER_WINDOW, PassSettings};
+pub use settings::{MAX_CERTIFICATE_DAYS, MOST_PER_WINDOW, PassSettings};
 
 /// Answers whether the person behind the pseudonyms is entitled to a pass by these rules, and until
 /// when, or why not.
@@ -39,8 +44,20 @@ pub async fn eligibility(
     pseudonyms: &[Pseudonym],
     now: DateTime<Utc>,
 ) -> Result<Eligibility, StoreError> {
-    let person = person::Person::find(reader, pseudonyms).await?;
-    Ok(evaluate(rules, person.evidence(), now))
+    let (_, eligibility) = judge(reader, rules, pseudonyms, now).await?;
+    Ok(eligibility)
+}
+
+/// Finds the person behind the pseudonyms, and applies the rules.
+async fn judge(
+    reader: &Reader,
+    rules: &Rules,
+    pseudonyms: &[Pseudonym],
+    now: DateTime<Utc>,
+) -> Result<(Person, Eligibility), StoreError> {
+    let person = Person::find(reader, pseudonyms).await?;
+    let eligibility = person.judged(rules, now);
+    Ok((person, eligibility))
 }
 
 /// Issue of passes over a registry's store.
@@ -49,6 +66,8 @@ pub struct Passes {
     rules: Rules,
     keys: PassKeys,
     settings: PassSettings,
+    /// Time at which everything was last looked at; `None` where that is still to be done.
+    looked_at_all: Mutex<Option<DateTime<Utc>>>,
 }
 
 impl Passes {
@@ -60,6 +79,7 @@ impl Passes {
             rules,
             keys,
             settings,
+            looked_at_all: Mutex::new(None),
         }
     }
 

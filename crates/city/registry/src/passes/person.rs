@@ -1,66 +1,57 @@
 //! What the registry knows about the person who asks: facts of one subject, or doubt.
 
+use chrono::{DateTime, Utc};
 use contract::{Fact, Pseudonym};
-use eligibility::Evidence;
+use eligibility::{Eligibility, Evidence, MAX_FACTS, Rules, evaluate};
 
 use crate::reader::Reader;
-use crate::store::{NameValue, StoreError};
-use crate::view::{SubjectView, find_subjects};
+use crate::store::{AskedPerson, NameValue, StoreError};
+use crate::view::foreign_fact;
 
 /// Person behind the names that were given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Person {
     /// Strongest of the names given that is stored; passes are counted under it.
     pub(super) name: Option<NameValue>,
-    /// Asserted facts of the one subject; none where it is unknown.
+    /// Asserted facts of the one subject, as many as the rules look at and one more; none where it
+    /// is unknown.
     facts: Vec<Fact>,
     /// True where it is open whose the facts are.
     in_doubt: bool,
 }
 
 impl Person {
-    /// Finds the person behind pseudonyms as a portal computes them.
+    /// Finds the person behind pseudonyms as a portal computes them. Whoever is unknown costs the
+    /// store the same statement as whoever is known and has no facts.
     pub(super) async fn find(reader: &Reader, given: &[Pseudonym]) -> Result<Self, StoreError> {
         let mut names: Vec<_> = given.iter().map(|one| reader.second_layer(one)).collect();
         names.sort_unstable_by_key(linking::CityPseudonym::strength);
-        let subjects = find_subjects(&reader.store, &names).await?;
-        let known = |value: &NameValue| {
-            let mut all = subjects.iter().flat_map(|subject| &subject.pseudonyms);
-            all.any(|pseudonym| pseudonym.value == *value)
-        };
-        let name = names
-            .iter()
-            .map(|name| name.value)
-            .find(|value| known(value));
-        // The names that were given are asked for too, so that whoever is unknown costs the store
-        // about as many statements as whoever is known and has no facts.
-        let given = names.iter().map(|name| name.value).collect();
-        Self::of_subjects(reader, name, given, subjects).await
+        let values: Vec<NameValue> = names.iter().map(|name| name.value).collect();
+        let asked = reader.store.asked_person(&values, MAX_FACTS + 1).await?;
+        let name = asked.first_stored.and_then(|place| values.get(place));
+        Self::new(name.copied(), &asked)
     }
 
-    /// Finds the person behind a name that is stored.
+    /// Finds the person behind a name that passes are counted under.
     pub(super) async fn by_name(reader: &Reader, name: NameValue) -> Result<Self, StoreError> {
-        let subjects = reader.subjects_by_value(name).await?;
-        Self::of_subjects(reader, Some(name), vec![name], subjects).await
+        let asked = reader.store.asked_person(&[name], MAX_FACTS + 1).await?;
+        Self::new(Some(name), &asked)
     }
 
-    async fn of_subjects(
-        reader: &Reader,
-        name: Option<NameValue>,
-        mut values: Vec<NameValue>,
-        subjects: Vec<SubjectView>,
-    ) -> Result<Self, StoreError> {
-        let all = subjects.iter().flat_map(|subject| &subject.pseudonyms);
-        values.extend(all.map(|pseudonym| pseudonym.value));
-        values.sort_unstable();
-        values.dedup();
-        let in_doubt = subjects.len() > 1 || reader.store.are_contested(&values).await?;
-        let facts = subjects.into_iter().flat_map(|subject| subject.facts);
+    fn new(name: Option<NameValue>, asked: &AskedPerson) -> Result<Self, StoreError> {
+        let facts = asked.facts.iter();
+        let facts = facts.map(|says| says.kind().and_then(|kind| says.fact(kind)));
+        let facts: Option<Vec<Fact>> = facts.collect();
         Ok(Self {
             name,
-            facts: facts.filter_map(|stored| stored.fact).collect(),
-            in_doubt,
+            facts: facts.ok_or_else(foreign_fact)?,
+            in_doubt: asked.in_doubt,
         })
+    }
+
+    /// Answer of the rules about the person.
+    pub(super) fn judged(&self, rules: &Rules, now: DateTime<Utc>) -> Eligibility {
+        evaluate(rules, self.evidence(), now)
     }
 
     /// What the rules are applied to.

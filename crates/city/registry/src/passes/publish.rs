@@ -1,20 +1,23 @@
 //! Publication: passes that have ended by consequence, and what verifiers fetch.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use eligibility::evaluate;
 use pass::Product;
 use pass::keys::{PublicKey, SigningKey, jwk_set};
 use pass::revocation::{Delta, Edition, EndedPass, RevocationList, RevocationPayload, Tag};
 use pass::trust::{TrustBundle, sign_revocations};
 use pass::window::{Coverage, Window};
 
+use super::certificates::certificates_of;
 use super::person::Person;
 use super::settings::MOST_PER_WINDOW;
 use super::{PassError, Passes};
 use crate::store::{NameValue, PassCount, PassKey, StoreError};
 
-/// Number of counts that are looked at between two writes.
+/// Number of names, marks or counts that are read at once.
 const CHUNK: u32 = 1000;
+
+/// Time after which everything is looked at once more, whether it is marked or not.
+pub const WHOLE_LOOK_EVERY: TimeDelta = TimeDelta::hours(1);
 
 /// Time that counts are kept after their window has ended: verifiers' clocks differ.
 const KEPT_AFTER_END: TimeDelta = TimeDelta::days(1);
@@ -38,7 +41,7 @@ pub struct Publication {
     pub list: RevocationList,
 }
 
-/// Passes that have ended, as a look at all of them found.
+/// Passes that have ended, and how many of them by this look.
 pub(crate) struct Sweep {
     ended: Vec<EndedPass>,
     newly_ended: u64,
@@ -54,8 +57,8 @@ impl Sweep {
 }
 
 impl Passes {
-    /// Judges every window anew that passes were issued for and that is not over, ends the passes
-    /// that are not carried any more, and signs what verifiers fetch.
+    /// Judges what was issued to persons whose facts may have changed, ends the passes that are not
+    /// carried any more, and signs what verifiers fetch.
     ///
     /// # Errors
     /// [`PassError`].
@@ -64,67 +67,124 @@ impl Passes {
         self.sign(sweep, now).await
     }
 
-    /// Judges every window anew that passes were issued for and that is not over, and ends the
-    /// passes that are not carried any more.
+    /// Judges what was issued to persons whose facts may have changed, or everything where that is
+    /// due, ends the passes that are not carried any more, and reads all that have ended.
     pub(crate) async fn sweep(&self, now: DateTime<Utc>) -> Result<Sweep, PassError> {
-        self.reader.store.prune_passes(now - KEPT_AFTER_END).await?;
-        let mut after = PassKey::FIRST;
-        let mut ended = Vec::new();
+        let store = &self.reader.store;
+        store.prune_passes(now - KEPT_AFTER_END).await?;
+        store.prune_issue_counts(now - KEPT_AFTER_END).await?;
         let mut newly_ended = 0;
-        loop {
-            let store = &self.reader.store;
-            let mut counts = store.open_passes(&after, CHUNK, now).await?;
-            let Some(last) = counts.last() else {
-                break;
-            };
-            after = last.key;
-            newly_ended += self.end_uncarried(&mut counts, now).await?;
-            ended.extend(counts.iter().flat_map(|count| self.ended(count)));
+        if self.is_whole_look_due(now) || !store.is_watched().await? {
+            // Before the first name is read: what changes meanwhile is marked.
+            store.watch().await?;
+            newly_ended += self.look_at_all(now).await?;
+            *self.looked_at_all.lock() = Some(now);
         }
+        newly_ended += self.look_at_marked(now).await?;
+        let mut ended = self.all_ended(now).await?;
+        ended.extend(self.all_ended_certificates(now).await?);
         Ok(Sweep { ended, newly_ended })
     }
 
-    /// Ends the passes of the windows that are not carried any more; returns their number.
-    async fn end_uncarried(
-        &self,
-        counts: &mut [PassCount],
-        now: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
-        let mut changed = Vec::new();
-        let mut newly_ended = 0;
-        let mut judged: Option<(NameValue, Coverage)> = None;
-        for count in counts {
-            if count.ended == count.issued {
-                continue;
-            }
-            // The windows of one name come one after another.
-            let name = count.key.name;
-            let coverage = match judged.take() {
-                Some((before, coverage)) if before == name => coverage,
-                _ => self.coverage_of(name, now).await?,
-            };
-            let is_carried = self.is_carried(&count.key, &coverage, now);
-            judged = Some((name, coverage));
-            if is_carried {
-                continue;
-            }
-            newly_ended += u64::from(count.issued - count.ended);
-            count.ended = count.issued;
-            changed.push(*count);
-        }
-        self.reader.store.end_passes(&changed).await?;
-        Ok(newly_ended)
+    /// Returns whether everything has to be looked at: for the first time, on a new day in the
+    /// city, on which other rules may be in force and facts of later days begin to count, and once
+    /// in a while, also after a clock that was set back.
+    fn is_whole_look_due(&self, now: DateTime<Utc>) -> bool {
+        let Some(last) = *self.looked_at_all.lock() else {
+            return true;
+        };
+        let age = now - last;
+        let is_recent = age >= TimeDelta::zero() && age < WHOLE_LOOK_EVERY;
+        !is_recent || self.rules.date_at(now) != self.rules.date_at(last)
     }
 
-    /// Time that the facts of the person behind a name cover, from the beginning of today on.
-    async fn coverage_of(
-        &self,
-        name: NameValue,
-        now: DateTime<Utc>,
-    ) -> Result<Coverage, StoreError> {
-        let person = Person::by_name(&self.reader, name).await?;
-        let eligibility = evaluate(&self.rules, person.evidence(), now);
-        Ok(self.coverage(&eligibility))
+    /// Judges everything that was issued and is not over; returns how many passes it has ended.
+    async fn look_at_all(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let mut newly_ended = 0;
+        let mut after = None;
+        loop {
+            let names = self.reader.store.open_names(after, CHUNK, now).await?;
+            let Some(last) = names.last() else {
+                return Ok(newly_ended);
+            };
+            after = Some(*last);
+            newly_ended += self.look_at(&names, now).await?;
+        }
+    }
+
+    /// Judges what was issued to marked persons, and removes the marks; returns how many passes it
+    /// has ended.
+    async fn look_at_marked(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let store = &self.reader.store;
+        let mut newly_ended = 0;
+        loop {
+            let marks = store.marks(CHUNK).await?;
+            let names = store.marked_names(&marks, now).await?;
+            newly_ended += self.look_at(&names, now).await?;
+            store.remove_marks(&marks).await?;
+            // What comes while these are judged is for the next look.
+            if u32::try_from(marks.len()).is_ok_and(|read| read < CHUNK) {
+                return Ok(newly_ended);
+            }
+        }
+    }
+
+    /// Judges everything that was issued for these names; returns how many passes it has ended.
+    async fn look_at(&self, names: &[NameValue], now: DateTime<Utc>) -> Result<u64, StoreError> {
+        if names.is_empty() {
+            return Ok(0);
+        }
+        let store = &self.reader.store;
+        let open = store.open_passes(names, now).await?;
+        let open_certificates = store.open_certificates(names, now).await?;
+        let mut uncarried = Vec::new();
+        let mut uncarried_certificates = Vec::new();
+        for name in names {
+            let person = Person::by_name(&self.reader, *name).await?;
+            // Sorted by name.
+            let begin = open.partition_point(|count| count.key.name < *name);
+            let end = open.partition_point(|count| count.key.name <= *name);
+            uncarried.extend(self.uncarried(&person, &open[begin..end], now));
+            let certificates = certificates_of(&open_certificates, name);
+            let uncarried = self.uncarried_certificates(&person, certificates, now);
+            uncarried_certificates.extend(uncarried);
+        }
+        let ended_certificates = self.end_certificates(uncarried_certificates).await?;
+        if uncarried.is_empty() {
+            return Ok(ended_certificates);
+        }
+        let newly_ended = uncarried.iter().map(|count| count.issued - count.ended);
+        let newly_ended: u64 = newly_ended.map(u64::from).sum();
+        for count in &mut uncarried {
+            count.ended = count.issued;
+        }
+        store.end_passes(&uncarried).await?;
+        Ok(newly_ended + ended_certificates)
+    }
+
+    /// Judges the passes of one name; returns those of its counts that are not carried any more.
+    fn uncarried(&self, person: &Person, open: &[PassCount], now: DateTime<Utc>) -> Vec<PassCount> {
+        let eligibility = person.judged(&self.rules, now);
+        // Time that is covered, from the beginning of today on.
+        let coverage = self.coverage(&eligibility);
+        let uncarried = open
+            .iter()
+            .filter(|count| !self.is_carried(&count.key, &coverage, now));
+        uncarried.copied().collect()
+    }
+
+    /// Reads all passes that have ended and whose window is not over.
+    async fn all_ended(&self, now: DateTime<Utc>) -> Result<Vec<EndedPass>, StoreError> {
+        let mut ended = Vec::new();
+        let mut after = PassKey::FIRST;
+        loop {
+            let counts = self.reader.store.ended_passes(&after, CHUNK, now).await?;
+            let Some(last) = counts.last() else {
+                return Ok(ended);
+            };
+            after = last.key;
+            ended.extend(counts.iter().flat_map(|count| self.ended(count)));
+        }
     }
 
     /// Returns whether what is left of the window is covered.
@@ -169,7 +229,10 @@ impl Passes {
             issuer: self.settings.issuer.clone(),
         };
         let signs_lists = self.key_of_lists(now)?;
-        let of_passes = bundle.keys.iter().filter(|key| key.is_for(Product::City));
+        let of_passes = bundle
+            .keys
+            .iter()
+            .filter(|key| key.is_for(Product::City) || key.is_for(Product::Hcert));
         let of_passes: Vec<PublicKey> = of_passes.map(|key| key.key).collect();
         Ok(Publication {
             sequence,

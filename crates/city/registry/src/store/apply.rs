@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use fault::Point;
 use linking::{
-    Chosen, EventRefusal, GroupOutcome, IncomingEvent, LinkRules, OpenBatch, StoredRecord, choose,
+    Chosen, EventRefusal, GroupOutcome, IncomingEvent, LinkRules, OpenBatch, StoredRecord,
+    StoredVersion, choose,
 };
 
 use super::error::StoreError;
-use super::persons::relink;
+use super::marks::NewMarks;
+use super::persons::{Linking, relink};
 use super::transaction::{Abort, Applied, Attempt, StoreTransaction};
 
 /// Applies the batches within the transaction; the caller commits, or rolls back on [`Abort`].
@@ -29,14 +31,15 @@ pub(super) async fn apply(
         transaction.lock_stored(&records).await?
     };
     let chosen = choose(batches, &stored);
-    let persons = relink(
-        transaction,
-        &chosen.set_changes,
+    let mut marks = NewMarks::default();
+    let linking = Linking {
         rules,
-        attempt.is_bounded,
+        is_bounded: attempt.is_bounded,
         now,
-    )
-    .await?;
+    };
+    let persons = relink(transaction, &chosen.set_changes, linking, &mut marks).await?;
+    marks.add_facts(&chosen.write);
+    marks.write(transaction, now).await?;
     let Chosen {
         write,
         refusals,
@@ -44,15 +47,7 @@ pub(super) async fn apply(
         outcome,
         ..
     } = chosen;
-    let (update, add): (Vec<&IncomingEvent>, Vec<&IncomingEvent>) = write
-        .into_iter()
-        .partition(|event| stored.contains_key(&event.record.stored));
-    if !add.is_empty() && transaction.add_facts(&add).await? != add.len() as u64 {
-        return Err(Abort::Raced);
-    }
-    if !update.is_empty() && transaction.put_facts(&update).await? != update.len() as u64 {
-        return Err(Abort::Raced);
-    }
+    write_facts(transaction, write, &stored).await?;
     let all_refusals: Vec<&EventRefusal> = batches
         .iter()
         .flat_map(|batch| &batch.refusals)
@@ -68,6 +63,24 @@ pub(super) async fn apply(
         ..outcome
     };
     Ok(Applied { outcome, answers })
+}
+
+/// Writes the facts, new ones and new versions.
+async fn write_facts(
+    transaction: &mut dyn StoreTransaction,
+    facts: Vec<&IncomingEvent>,
+    stored: &HashMap<StoredRecord, StoredVersion>,
+) -> Result<(), Abort> {
+    let (update, add): (Vec<&IncomingEvent>, Vec<&IncomingEvent>) = facts
+        .into_iter()
+        .partition(|event| stored.contains_key(&event.record.stored));
+    if !add.is_empty() && transaction.add_facts(&add).await? != add.len() as u64 {
+        return Err(Abort::Raced);
+    }
+    if !update.is_empty() && transaction.put_facts(&update).await? != update.len() as u64 {
+        return Err(Abort::Raced);
+    }
+    Ok(())
 }
 
 fn sorted(mut records: Vec<StoredRecord>) -> Vec<StoredRecord> {

@@ -11,6 +11,9 @@ use linking::{
 };
 use sqlx::Error;
 
+use super::asked::AskedPerson;
+use super::certificates::IssueCounts;
+use super::marks::Mark;
 use super::passes::{PassCount, PassKey};
 use super::person_statements::NameValue;
 use super::persons::{Around, PersonsChanged};
@@ -24,7 +27,7 @@ pub(crate) type MessageKey = [u8; 16];
 /// Database that holds pseudonyms and facts. Errors are the driver's; the store makes
 /// them its own.
 #[async_trait]
-pub(super) trait Backend: fmt::Debug + Send + Sync {
+pub(super) trait Backend: IssueCounts + fmt::Debug + Send + Sync {
     /// Name of the kind of database, for the operator.
     fn name(&self) -> &'static str;
 
@@ -93,11 +96,59 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
     /// Removes what was noted of messages before a time.
     async fn prune_failures(&self, before: DateTime<Utc>) -> Result<(), Error>;
 
-    /// Counts more passes of these windows in one transaction; returns how many each had before.
-    async fn count_passes(&self, keys: &[PassKey], more: u32) -> Result<Vec<u32>, Error>;
+    /// Counts more passes of these windows and marks their names, in one transaction; returns how
+    /// many each had before.
+    async fn count_passes(
+        &self,
+        keys: &[PassKey],
+        more: u32,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<u32>, Error>;
 
-    /// Counts of passes whose window ends after `now`, sorted by key, after a key, at most `limit`.
+    /// Returns whether changes of evidence are marked.
+    async fn is_watched(&self) -> Result<bool, Error>;
+
+    /// Has changes of evidence marked, in a transaction that keeps the other writers out.
+    async fn watch(&self) -> Result<(), Abort>;
+
+    /// Marks, at most `limit`, the oldest ids first.
+    async fn marks(&self, limit: i64) -> Result<Vec<Mark>, Error>;
+
+    /// Removes marks by their ids.
+    async fn remove_marks(&self, ids: &[i64]) -> Result<(), Error>;
+
+    /// Removes marks that were made before a time.
+    async fn prune_marks(&self, before: DateTime<Utc>) -> Result<(), Error>;
+
+    /// Names among these, and of the persons of these names and subjects, for which passes were
+    /// issued that have not ended and whose window ends after `now`; sorted.
+    async fn marked_names(
+        &self,
+        names: &[NameValue],
+        subjects: &[SubjectId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<NameValue>, Error>;
+
+    /// Names for which passes were issued that have not ended and whose window ends after `now`;
+    /// sorted, after a name, at most `limit`.
+    async fn open_names(
+        &self,
+        after: Option<NameValue>,
+        limit: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<NameValue>, Error>;
+
+    /// Counts of passes of these names that have not all ended and whose window ends after `now`,
+    /// sorted by key.
     async fn open_passes(
+        &self,
+        names: &[NameValue],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<PassCount>, Error>;
+
+    /// Counts of passes of which some have ended and whose window ends after `now`, sorted by key,
+    /// after a key, at most `limit`.
+    async fn ended_passes(
         &self,
         after: &PassKey,
         limit: i64,
@@ -113,8 +164,12 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
     /// Next sequence of a publication: above the last one, and not below `least`.
     async fn next_publication(&self, least: i64) -> Result<i64, Error>;
 
-    /// Returns whether it is open whose one of these names is.
-    async fn are_contested(&self, names: &[NameValue]) -> Result<bool, Error>;
+    /// Person behind the names given, by one statement, with at most so many facts.
+    async fn asked_person(
+        &self,
+        names: &[NameValue],
+        most_facts: i64,
+    ) -> Result<AskedPerson, Error>;
 
     /// Facts of `subjects`, or all, sorted by record.
     async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error>;

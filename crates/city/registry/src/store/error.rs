@@ -116,6 +116,16 @@ pub(super) fn is_race(error: &Error) -> bool {
     )
 }
 
+/// Returns whether the connection is at fault, so that the same may be asked on another one.
+#[cfg(feature = "postgres")]
+pub(super) fn is_of_connection(error: &Error) -> bool {
+    match postgres_state(error) {
+        // Connection exceptions; 57P01 to 57P05: the server ends the session, or is starting.
+        Some(state) => state.starts_with("08") || state.starts_with("57P"),
+        None => !matches!(error, Error::Database(_)),
+    }
+}
+
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         Self::from(&error)

@@ -1,11 +1,14 @@
 //! Store of the registry: SQLite or PostgreSQL behind one interface.
 
 mod apply;
+mod asked;
 mod backend;
+mod certificates;
 mod columns;
 mod error;
 mod failures;
 mod lookups;
+mod marks;
 mod migrations;
 mod passes;
 mod person_statements;
@@ -36,8 +39,10 @@ use linking::{
 };
 
 use crate::config::StoreConfig;
+pub(crate) use asked::AskedPerson;
 use backend::Backend;
 pub(crate) use backend::MessageKey;
+pub(crate) use certificates::{CertificateCount, CertificateKey};
 pub use error::StoreError;
 use error::{is_race, unavailable};
 pub(crate) use passes::{PassCount, PassKey};
@@ -273,24 +278,15 @@ impl Store {
         in_time(self.backend.ping_writing()).await
     }
 
-    /// Counts more passes of these windows; returns how many each had before, in their order.
-    /// Either all are counted or none.
+    /// Counts more passes of these windows, each once, and marks their names; returns how many each
+    /// had before, in their order. Either all are counted or none.
     pub(crate) async fn count_passes(
         &self,
         keys: &[PassKey],
         more: u32,
-    ) -> Result<Vec<u32>, StoreError> {
-        in_time(self.backend.count_passes(keys, more)).await
-    }
-
-    /// Counts of passes whose window ends after `now`, sorted by key, after a key, at most `limit`.
-    pub(crate) async fn open_passes(
-        &self,
-        after: &PassKey,
-        limit: u32,
         now: DateTime<Utc>,
-    ) -> Result<Vec<PassCount>, StoreError> {
-        in_time(self.backend.open_passes(after, limit.into(), now)).await
+    ) -> Result<Vec<u32>, StoreError> {
+        in_time(self.backend.count_passes(keys, more, now)).await
     }
 
     /// Ends so many of the first passes of each key.
@@ -308,9 +304,14 @@ impl Store {
         in_time(self.backend.next_publication(least)).await
     }
 
-    /// Returns whether it is open whose one of these names is.
-    pub(crate) async fn are_contested(&self, names: &[NameValue]) -> Result<bool, StoreError> {
-        in_time(self.backend.are_contested(names)).await
+    /// Person behind the names given, strongest first, with at most so many facts.
+    pub(crate) async fn asked_person(
+        &self,
+        names: &[NameValue],
+        most_facts: usize,
+    ) -> Result<AskedPerson, StoreError> {
+        let most = i64::try_from(most_facts).unwrap_or(i64::MAX);
+        in_time(self.backend.asked_person(names, most)).await
     }
 
     /// Facts of `subjects`, or all, sorted by record.

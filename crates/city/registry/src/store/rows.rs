@@ -9,10 +9,17 @@ use super::person_statements::{NameRow, NameValue, SetRow};
 use super::transaction::OldFact;
 
 /// Row of a fact, with the subject of its person.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct FactRow {
     pub record: StoredRecord,
     pub version: i64,
+    pub says: FactColumns,
+    pub subject: Option<SubjectId>,
+}
+
+/// Columns that say what a fact is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FactColumns {
     pub kind: String,
     pub vaccine: Option<String>,
     pub dose_number: Option<i16>,
@@ -21,7 +28,6 @@ pub(crate) struct FactRow {
     pub result: Option<String>,
     pub began_on: Option<String>,
     pub occurred_on: Option<String>,
-    pub subject: Option<SubjectId>,
 }
 
 impl<'r, R: Row> FromRow<'r, R> for FactRow
@@ -37,20 +43,36 @@ where
         Ok(Self {
             record: digest(&row.try_get::<Vec<u8>, _>(0)?)?,
             version: row.try_get(1)?,
-            kind: row.try_get(2)?,
-            vaccine: row.try_get(3)?,
-            dose_number: row.try_get(4)?,
-            series_doses: row.try_get(5)?,
-            test: row.try_get(6)?,
-            result: row.try_get(7)?,
-            began_on: row.try_get(8)?,
-            occurred_on: row.try_get(9)?,
+            says: FactColumns::read(row, 2)?.ok_or_else(|| undecodable("kind"))?,
             subject: row.try_get(10)?,
         })
     }
 }
 
-impl FactRow {
+impl FactColumns {
+    /// Reads the columns in the order of `fact_columns!`, from the column `first` on; `None` where
+    /// the row has no fact.
+    pub(super) fn read<'r, R: Row>(row: &'r R, first: usize) -> Result<Option<Self>, Error>
+    where
+        usize: ColumnIndex<R>,
+        String: Decode<'r, R::Database> + Type<R::Database>,
+        i16: Decode<'r, R::Database> + Type<R::Database>,
+    {
+        let Some(kind) = row.try_get(first)? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            kind,
+            vaccine: row.try_get(first + 1)?,
+            dose_number: row.try_get(first + 2)?,
+            series_doses: row.try_get(first + 3)?,
+            test: row.try_get(first + 4)?,
+            result: row.try_get(first + 5)?,
+            began_on: row.try_get(first + 6)?,
+            occurred_on: row.try_get(first + 7)?,
+        }))
+    }
+
     /// Kind of the fact; `None` when it is none that this program knows.
     pub(crate) fn kind(&self) -> Option<FactKind> {
         kind(&self.kind)
@@ -275,6 +297,7 @@ pub(super) fn value_subject(columns: SubjectColumns) -> Result<([u8; 32], Subjec
     Ok((digest(&value)?, subject))
 }
 
-fn digest(bytes: &[u8]) -> Result<[u8; 32], Error> {
+/// Digest behind its column.
+pub(super) fn digest(bytes: &[u8]) -> Result<[u8; 32], Error> {
     bytes.try_into().map_err(|_| undecodable("digest"))
 }

@@ -27,25 +27,53 @@ pub(super) const REMOVE_FAILURES: &str = "DELETE FROM attempt WHERE message = $1
 /// Removes what was noted of messages before a time.
 pub(super) const PRUNE_FAILURES: &str = "DELETE FROM attempt WHERE noted_at < $1";
 
-/// Counts `$4` more passes of a name and a window; returns how many there are then. Beyond a
-/// million it counts no further: far more than are issued.
-pub(super) const COUNT_PASSES: &str = "INSERT INTO pass_count (name, begins_at, ends_at, issued)
-    VALUES ($1, $2, $3, $4)
-    ON CONFLICT (name, begins_at, ends_at) DO UPDATE SET issued = CASE
-        WHEN pass_count.issued > 1000000 THEN pass_count.issued
-        ELSE pass_count.issued + excluded.issued END
-    RETURNING issued";
+/// Writes counts of passes: adds to those that are stored, and returns window and number of each.
+/// Beyond a million it counts no further: far more than are issued.
+macro_rules! count_passes {
+    ($rows:literal) => {
+        concat!(
+            "INSERT INTO pass_count (name, begins_at, ends_at, issued) ",
+            $rows,
+            " ON CONFLICT (name, begins_at, ends_at) DO UPDATE SET issued = CASE
+                WHEN pass_count.issued > 1000000 THEN pass_count.issued
+                ELSE pass_count.issued + excluded.issued END
+            RETURNING name, begins_at, ends_at, issued, ended"
+        )
+    };
+}
+pub(super) use count_passes;
 
-/// Counts of passes whose window ends after `$1`, at most `$5`, in the order of their keys, from
-/// after the key `$2`, `$3`, `$4` on.
-pub(super) const OPEN_PASSES: &str =
+/// Names for which passes or certificates were issued that have not ended, from after the name `$1`
+/// on, and that end after `$2`; at most `$3`.
+pub(super) const OPEN_NAMES: &str = "SELECT name FROM (
+        SELECT DISTINCT name FROM pass_count
+        WHERE name > $1 AND ends_at > $2 AND ended < issued ORDER BY name LIMIT $3) AS p
+    UNION SELECT name FROM (
+        SELECT DISTINCT name FROM certificate_count
+        WHERE name > $1 AND ends_at > $2 AND ended < issued ORDER BY name LIMIT $3) AS c
+    ORDER BY name LIMIT $3";
+
+/// Counts of passes of which some have ended and whose window ends after `$1`, at most `$5`, in the
+/// order of their keys, from after the key `$2`, `$3`, `$4` on.
+pub(super) const ENDED_PASSES: &str =
     "SELECT name, begins_at, ends_at, issued, ended FROM pass_count
-    WHERE ends_at > $1 AND (name, begins_at, ends_at) > ($2, $3, $4)
+    WHERE ended > 0 AND ends_at > $1 AND (name, begins_at, ends_at) > ($2, $3, $4)
     ORDER BY name, begins_at, ends_at LIMIT $5";
 
-/// Ends the first `$4` passes of a name and a window. Those that have ended stay so.
-pub(super) const END_PASSES: &str = "UPDATE pass_count SET ended = $4
-    WHERE name = $1 AND begins_at = $2 AND ends_at = $3 AND ended < $4";
+/// Returns whether changes of evidence are marked.
+pub(super) const IS_WATCHED: &str = "SELECT EXISTS (SELECT 1 FROM pass_watch)";
+
+/// Has changes of evidence marked.
+pub(super) const WATCH: &str = "INSERT INTO pass_watch (id) VALUES (1) ON CONFLICT DO NOTHING";
+
+/// Has changes of evidence marked no longer, so that whoever looks next looks at everything.
+pub(super) const UNWATCH: &str = "DELETE FROM pass_watch";
+
+/// First `$1` marks.
+pub(super) const MARKS: &str = "SELECT id, name, subject_id FROM pass_mark ORDER BY id LIMIT $1";
+
+/// Removes marks that were made before `$1`.
+pub(super) const PRUNE_MARKS: &str = "DELETE FROM pass_mark WHERE made_at < $1";
 
 /// Removes the counts of passes whose window ended before `$1`.
 pub(super) const PRUNE_PASSES: &str = "DELETE FROM pass_count WHERE ends_at <= $1";
@@ -57,11 +85,6 @@ pub(super) const NEXT_PUBLICATION: &str =
         WHEN pass_publication.sequence >= excluded.sequence THEN pass_publication.sequence + 1
         ELSE excluded.sequence END
     RETURNING sequence";
-
-/// Returns whether it is open whose name this is: as many records say one thing as another, or more
-/// names hang together than are judged.
-pub(super) const IS_CONTESTED: &str = "SELECT EXISTS (SELECT 1 FROM contest
-    WHERE name = $1 AND kind IN ('tie', 'too-large'))";
 
 /// Removes all but the newest `$1` refusals.
 pub(super) const PRUNE: &str = "DELETE FROM refusal WHERE seen_at <=
@@ -75,12 +98,22 @@ pub(super) const COUNTS: &str = "SELECT 'subjects', '', count(*) FROM subject
     UNION ALL SELECT 'without-owner', '', count(*) FROM fact WHERE owner IS NULL
     UNION ALL SELECT 'refusals', reason, count(*) FROM refusal GROUP BY reason";
 
+/// Columns that say what a fact is.
+macro_rules! fact_columns {
+    () => {
+        "f.kind, f.vaccine, f.dose_number, f.series_doses, f.test, f.result, f.began_on,
+            f.occurred_on"
+    };
+}
+pub(super) use fact_columns;
+
 /// Facts with their subjects, sorted by record, from `$join` on.
 macro_rules! select_facts {
     ($($join:expr),+) => {
         concat!(
-            "SELECT f.record, f.version, f.kind, f.vaccine, f.dose_number, f.series_doses, f.test,
-                f.result, f.began_on, f.occurred_on, p.subject_id FROM fact AS f ",
+            "SELECT f.record, f.version, ",
+            fact_columns!(),
+            ", p.subject_id FROM fact AS f ",
             $($join,)+
             " ORDER BY f.record"
         )
@@ -103,6 +136,15 @@ macro_rules! facts_of_pseudonyms {
     };
 }
 pub(super) use facts_of_pseudonyms;
+
+/// Condition on the kind of a contest for which it is open whose the name is: as many records say
+/// one thing as another, or more names hang together than are judged.
+macro_rules! is_doubt {
+    () => {
+        "IN ('tie', 'too-large')"
+    };
+}
+pub(super) use is_doubt;
 
 /// Returns whether an operator has decided anything.
 pub(super) const HAS_DECISIONS: &str = "SELECT EXISTS (SELECT 1 FROM decision)";

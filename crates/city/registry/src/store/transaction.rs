@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use contract::StoredAnswer;
-use linking::{EventRefusal, GroupOutcome, IncomingEvent, NameSetId, StoredRecord, StoredVersion};
+use linking::{
+    EventRefusal, GroupOutcome, IncomingEvent, NameSetId, StoredRecord, StoredVersion, SubjectId,
+};
 use sqlx::Error;
 
 use super::error::StoreError;
@@ -51,6 +53,23 @@ pub(super) trait StoreTransaction: PersonStatements {
     /// Writes facts of records that are stored and locked, where they are of the same kind and
     /// owner and of a higher version. Returns the number written.
     async fn put_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error>;
+
+    /// Returns whether changes of evidence are marked.
+    async fn is_watched(&mut self) -> Result<bool, Error>;
+
+    /// Has changes of evidence marked.
+    async fn watch(&mut self) -> Result<(), Error>;
+
+    /// Has changes of evidence marked no longer.
+    async fn unwatch(&mut self) -> Result<(), Error>;
+
+    /// Marks the persons of names and of subjects.
+    async fn add_marks(
+        &mut self,
+        names: &[NameValue],
+        subjects: &[SubjectId],
+        now: DateTime<Utc>,
+    ) -> Result<(), Error>;
 
     /// Returns whether the table of the facts from before links is there.
     async fn has_old_facts(&mut self) -> Result<bool, Error>;

@@ -31,6 +31,8 @@ pub(super) async fn move_facts(
     if facts.is_empty() {
         // Before links, names stayed when the last record that stated them was withdrawn.
         transaction.remove_unstated_names().await?;
+        // Whoever issues passes has to look at everything now.
+        transaction.unwatch().await?;
         transaction.drop_old_facts().await?;
         return Ok(None);
     }

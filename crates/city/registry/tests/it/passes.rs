@@ -25,7 +25,7 @@ use crate::world::{
 const RULES: &str = include_str!("../../../../../config/pass-rules.toml");
 pub(crate) const ISSUER: &str = "RU-MOW";
 
-fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     NOW.parse().unwrap()
 }
 
@@ -38,20 +38,33 @@ fn key(product: Product, until: DateTime<Utc>) -> DatedKey {
     }
 }
 
-/// Issue of passes over the world's store, with two strips a day and no more than five for one.
-pub(crate) fn passes(world: &World, keys_until: DateTime<Utc>) -> Passes {
-    let ids = PassIdKey::new(&SecretBox::new(Box::new([7; 32])));
-    let signing = vec![
-        key(Product::City, keys_until),
-        key(Product::Revocations, keys_until),
-    ];
-    let keys = PassKeys::new(SigningKey::generate(), ids, signing);
-    let settings = PassSettings {
+/// Settings of two strips a day and no more than five for one.
+pub(crate) fn settings() -> PassSettings {
+    PassSettings {
         issuer: ISSUER.to_owned(),
         strips_per_day: 2,
         days_ahead: 3,
         most_per_window: 5,
-    };
+        certificate_days: 30,
+        individual_revocation: true,
+    }
+}
+
+/// Issue of passes over the world's store.
+pub(crate) fn passes(world: &World, keys_until: DateTime<Utc>) -> Passes {
+    passes_by(world, &Product::ALL, keys_until, settings())
+}
+
+/// Issue of passes by these settings, with keys for these products.
+pub(crate) fn passes_by(
+    world: &World,
+    products: &[Product],
+    keys_until: DateTime<Utc>,
+    settings: PassSettings,
+) -> Passes {
+    let ids = PassIdKey::new(&SecretBox::new(Box::new([7; 32])));
+    let signing = products.iter().map(|product| key(*product, keys_until));
+    let keys = PassKeys::new(SigningKey::generate(), ids, signing.collect());
     let rules = Rules::parse(RULES, Path::new("pass-rules.toml")).unwrap();
     Passes::new(world.registry.reader().clone(), rules, keys, settings)
 }
@@ -70,7 +83,7 @@ pub(crate) async fn store(world: &mut World, events: &[Event]) {
     assert_eq!((outcome.refused, dead), (0, 0));
 }
 
-async fn strips(passes: &Passes, names: &[Pseudonym]) -> Vec<Strip> {
+pub(crate) async fn strips(passes: &Passes, names: &[Pseudonym]) -> Vec<Strip> {
     let issued = passes
         .issue_days(names, HolderAttributes::NONE, now())
         .await;
@@ -91,7 +104,12 @@ async fn refused(passes: &Passes, names: &[Pseudonym]) -> Vec<Reason> {
 }
 
 /// Verdict of a verifier that has fetched what was published.
-fn verdict(passes: &Passes, published: &Publication, strip: &Strip, at: DateTime<Utc>) -> Verdict {
+pub(crate) fn verdict(
+    passes: &Passes,
+    published: &Publication,
+    strip: &Strip,
+    at: DateTime<Utc>,
+) -> Verdict {
     let trust = TrustBundle::open(&published.trust, passes.keys().root(), ISSUER).unwrap();
     let opened = trust.open_revocations(&published.revocations).unwrap();
     let RevocationPayload::Whole(revocations) = opened else {
@@ -104,7 +122,7 @@ fn verdict(passes: &Passes, published: &Publication, strip: &Strip, at: DateTime
     verify(&strip.text, Some(held), at)
 }
 
-fn is_valid(verdict: &Verdict) -> bool {
+pub(crate) fn is_valid(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Valid(_))
 }
 

@@ -93,6 +93,15 @@ impl Claims {
         }
     }
 
+    /// True where the pass says enough by itself; a certificate of the first of two doses does not.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        match self {
+            Self::City(_) => true,
+            Self::Hcert(claims) => claims.certificate.entry.is_complete(),
+        }
+    }
+
     /// Id of the pass.
     #[must_use]
     pub fn id(&self) -> PassId {

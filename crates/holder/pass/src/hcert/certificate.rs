@@ -20,7 +20,7 @@ pub struct Certificate {
     pub given_initial: Option<Initial>,
     /// Initial of the family name, where disclosed.
     pub family_initial: Option<Initial>,
-    /// What the certificate states.
+    /// Statement of the certificate.
     pub entry: Entry,
 }
 

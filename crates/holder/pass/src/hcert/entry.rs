@@ -21,7 +21,7 @@ const DATE: &str = "%Y-%m-%d";
 const TIME: &str = "%Y-%m-%dT%H:%M:%SZ";
 const A_DATE: &str = "a date YYYY-MM-DD";
 
-/// What a certificate states.
+/// Statement of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A vaccination.
@@ -43,7 +43,8 @@ pub struct Vaccination {
     pub manufacturer: String,
     /// Number of the dose (`dn`), from 1.
     pub dose: u8,
-    /// Number of doses of the series (`sd`), from 1; for an extra dose, as many as were given.
+    /// Number of doses of the series (`sd`), from 1. An extra dose is 3/3 after a series of two and
+    /// 2/1 after a series of one (Implementing Decision (EU) 2021/2301, annex).
     pub doses: u8,
     /// Day of the dose (`dt`).
     pub date: NaiveDate,
@@ -101,6 +102,15 @@ pub struct Test {
 }
 
 impl Entry {
+    /// True where the entry is complete by itself: all but a vaccination whose series lacks a dose.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        match self {
+            Self::Vaccination(given) => given.dose >= given.doses,
+            Self::Recovery(_) | Self::Test(_) => true,
+        }
+    }
+
     /// Name of the group in the EU DCC that the entry stands in.
     #[must_use]
     pub fn group(&self) -> &'static str {

@@ -129,6 +129,13 @@ impl HolderAttributes {
         })
     }
 
+    /// True where at least [`LEAST_SHARE`] of the people have this combination, so that it names
+    /// nobody. Whatever [`Self::disclosed_for`] returns is permitted, the empty combination too.
+    #[must_use]
+    pub fn is_permitted(self) -> bool {
+        Share::of(self) >= LEAST_SHARE
+    }
+
     /// Initial of the given name.
     #[must_use]
     pub const fn given_initial(self) -> Option<Initial> {

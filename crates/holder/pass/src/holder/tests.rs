@@ -372,6 +372,30 @@ fn people_who_disclose_exactly_the_same_are_a_thousandth_or_more() {
 }
 
 #[test]
+fn what_is_disclosed_of_anybody_is_permitted_and_rarer_combinations_are_not() {
+    let letters: Vec<Option<Initial>> = Initial::all().map(Some).chain([None]).collect();
+    let dates = every_date();
+    let mut rare = 0;
+    for given in &letters {
+        for family in &letters {
+            for date in &dates {
+                let person = HolderAttributes::new(*given, *family, *date);
+                assert!(choose::choose(person).is_permitted());
+                assert_eq!(person.is_permitted(), Share::of(person).0 >= LEAST_SHARE.0);
+                rare += u32::from(!person.is_permitted());
+            }
+        }
+    }
+    assert!(rare > 200_000, "{rare}");
+    assert!(HolderAttributes::NONE.is_permitted());
+    // 530 and 80 people in 100 000.
+    let of = |given, birth| HolderAttributes::new(Some(initial(given)), None, birth);
+    assert!(of('F', BirthDate::default()).is_permitted());
+    assert!(!of('H', BirthDate::default()).is_permitted());
+    assert!(!of('F', birth(14, 7)).is_permitted());
+}
+
+#[test]
 fn the_band_begins_and_ends_as_the_rule_says() {
     assert_eq!(LEAST_SHARE.per_million(), 1_000);
     assert_eq!(BAND_END.per_million(), 3_000);

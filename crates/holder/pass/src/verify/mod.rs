@@ -99,7 +99,8 @@ fn holder_of(text: &str, held: Held<'_>, now: DateTime<Utc>) -> Result<HolderAtt
     if claims.issuer() != held.trust.issuer {
         return Err(Reason::Issuer);
     }
-    if now < claims.from() {
+    // One of two doses is no reason for green.
+    if now < claims.from() || !claims.is_complete() {
         return Err(Reason::NotYet);
     }
     if now >= claims.expires() {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::claims::CityClaims;
 use crate::container::{ToSign, to_text};
-use crate::hcert::{Certificate, Entry, HcertClaims, Recovery};
+use crate::hcert::{Certificate, Entry, HcertClaims, Recovery, Vaccination};
 use crate::holder::{BirthDate, Initial};
 use crate::keys::SigningKey;
 use crate::pass_id::PassId;
@@ -100,6 +100,21 @@ impl City {
 
     fn certificate(&self, issued_at: DateTime<Utc>, expires: DateTime<Utc>) -> String {
         let day = |text: &str| text.parse().unwrap();
+        let recovery = Entry::Recovery(Recovery {
+            first_positive: day("2026-10-01"),
+            from: day("2026-10-12"),
+            until: day("2027-03-30"),
+            country: "RU".into(),
+        });
+        self.certificate_of(recovery, issued_at, expires)
+    }
+
+    fn certificate_of(
+        &self,
+        entry: Entry,
+        issued_at: DateTime<Utc>,
+        expires: DateTime<Utc>,
+    ) -> String {
         let claims = HcertClaims {
             issuer: ISSUER.into(),
             issued_at,
@@ -108,12 +123,7 @@ impl City {
             certificate: Certificate {
                 given_initial: Initial::try_from('A').ok(),
                 family_initial: None,
-                entry: Entry::Recovery(Recovery {
-                    first_positive: day("2026-10-01"),
-                    from: day("2026-10-12"),
-                    until: day("2027-03-30"),
-                    country: "RU".into(),
-                }),
+                entry,
             },
         };
         issue_certificate(&self.key, &claims).unwrap()
@@ -293,6 +303,27 @@ fn a_revoked_pass_is_invalid_and_others_are_not() {
         city.verdict(&city.strip(), noon()),
         Verdict::Valid(holder())
     );
+}
+
+#[test]
+fn a_certificate_of_one_of_two_doses_is_not_green() {
+    let city = City::new();
+    for (dose, doses, is_complete) in [(1, 2, false), (2, 2, true), (3, 3, true), (2, 1, true)] {
+        let entry = Entry::Vaccination(Vaccination {
+            prophylaxis: "J07BX03".into(),
+            product: "Sputnik-V".into(),
+            manufacturer: "Gamaleya-Research-Institute".into(),
+            dose,
+            doses,
+            date: noon().date_naive(),
+            country: "RU".into(),
+        });
+        let text = city.certificate_of(entry, noon(), noon() + SECOND);
+        match city.verdict(&text, noon()) {
+            Verdict::Valid(_) => assert!(is_complete, "{dose}/{doses}"),
+            other => assert_eq!((other, is_complete), (invalid(Reason::NotYet), false)),
+        }
+    }
 }
 
 #[test]

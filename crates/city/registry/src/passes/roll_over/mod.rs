@@ -68,8 +68,9 @@ impl PassKeys {
     /// no key signs now.
     fn suffice_until(&self, product: Product, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let outlives = match product {
-            Product::City => LONGEST_PASS,
-            _ => TimeDelta::zero(),
+            // A certificate ends with its key at the latest; this is the least that it holds.
+            Product::City | Product::Hcert => LONGEST_PASS,
+            Product::Revocations => TimeDelta::zero(),
         };
         let of_product = || {
             let all = self.dated().iter();

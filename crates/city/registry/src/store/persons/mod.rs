@@ -20,6 +20,7 @@ use linking::{
     SetChange, SubjectId, persons,
 };
 
+use super::marks::NewMarks;
 use super::person_statements::{NameRow, NameValue};
 use super::transaction::{Abort, StoreTransaction};
 pub(super) use around::look_around;
@@ -44,15 +45,24 @@ const TURN: usize = 128;
 /// Names that are stored, by their values.
 type Known = HashMap<NameValue, NameRow>;
 
-/// Changes the name sets, and with them who is one person. A bounded transaction is given up where
-/// it would read too much.
+/// Conditions under which persons are linked.
+#[derive(Clone, Copy)]
+pub(super) struct Linking<'a> {
+    pub(super) rules: &'a LinkRules,
+    /// True where the transaction is given up rather than read too much.
+    pub(super) is_bounded: bool,
+    pub(super) now: DateTime<Utc>,
+}
+
+/// Changes the name sets, and with them who is one person; adds the persons that this changes to
+/// the marks.
 pub(super) async fn relink(
     transaction: &mut dyn StoreTransaction,
     changes: &[SetChange<'_>],
-    rules: &LinkRules,
-    is_bounded: bool,
-    now: DateTime<Utc>,
+    linking: Linking<'_>,
+    marks: &mut NewMarks,
 ) -> Result<PersonsChanged, Abort> {
+    let rules = linking.rules;
     if changes.is_empty() {
         return Ok(PersonsChanged::default());
     }
@@ -65,6 +75,7 @@ pub(super) async fn relink(
     let mut turn = Turn::default();
     for set in &sorted.fresh {
         turn.take(set.len()).await;
+        marks.fresh.extend(set.iter().map(|set| set.id));
         let component = Component {
             sets: set.clone(),
             ..Component::default()
@@ -72,16 +83,18 @@ pub(super) async fn relink(
         assigned.add(&decide(&component, rules), &Loaded::fresh(set));
     }
     if !sorted.touched.is_empty() {
+        marks.names.extend(&sorted.touched);
         let names = changed.new_names();
         let touched = Touched {
             values: sorted.touched,
             names,
             has_decisions,
-            is_bounded,
+            is_bounded: linking.is_bounded,
         };
         recompute(transaction, touched, &known, rules, &mut assigned).await?;
     }
-    write(transaction, assigned, now).await
+    assigned.mark(marks);
+    write(transaction, assigned, linking.now).await
 }
 
 /// Writes an operator's decision, and changes who is one person by it. Returns `None` where it
@@ -103,6 +116,8 @@ pub(super) async fn decide_by_operator(
         Decision::Alone(name) => BTreeSet::from([name]),
         Decision::Together(one, other) => BTreeSet::from([one, other]),
     };
+    let mut marks = NewMarks::default();
+    marks.names.extend(&values);
     let looked_at: Vec<NameValue> = values.iter().copied().collect();
     let known = known(transaction, &looked_at).await?;
     let touched = Touched {
@@ -113,7 +128,10 @@ pub(super) async fn decide_by_operator(
     };
     let mut assigned = Assigned::default();
     recompute(transaction, touched, &known, rules, &mut assigned).await?;
-    write(transaction, assigned, now).await.map(Some)
+    assigned.mark(&mut marks);
+    let changed = write(transaction, assigned, now).await?;
+    marks.write(transaction, now).await?;
+    Ok(Some(changed))
 }
 
 /// New sets by what has to be done about them.

@@ -8,6 +8,7 @@ use linking::{CityPseudonym, Contest, MAX_COMPONENT_NAMES, Persons, SubjectId};
 
 use super::PersonsChanged;
 use super::component::Loaded;
+use crate::store::marks::NewMarks;
 use crate::store::person_statements::{NameRow, NameValue};
 use crate::store::transaction::{Abort, StoreTransaction};
 
@@ -130,6 +131,16 @@ impl Assigned {
             self.settled.extend(values.chain(new_names.into_keys()));
             self.contests.extend(&persons.contests);
         }
+    }
+
+    /// Marks every person that changes: by the names that get another subject, are removed, or whose
+    /// contests may change, and by the subjects that they leave.
+    pub(super) fn mark(&self, marks: &mut NewMarks) {
+        let changed = self.changed.iter().map(|assigned| assigned.name.value);
+        let contested = self.contests.iter().map(|contest| contest.name);
+        marks.names.extend(changed.chain(contested));
+        marks.names.extend(self.orphans.iter().chain(&self.settled));
+        marks.subjects.extend(&self.left);
     }
 
     /// Subject that most of the names have and no other person has taken, or a new one. A subject

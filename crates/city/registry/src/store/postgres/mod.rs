@@ -1,8 +1,10 @@
 //! PostgreSQL as the registry's database: a pool; any number of registries may write at once.
 
 mod copy;
+mod held_connections;
 mod lent_connection;
 mod options;
+mod passes;
 mod persons;
 mod queries;
 mod transaction;
@@ -11,7 +13,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -23,8 +24,11 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{Error, Postgres, Transaction};
 
 use super::apply::apply;
+use super::asked::AskedPerson;
 use super::backend::{Backend, MessageKey};
+use super::certificates::issue_counts;
 use super::error::StoreError;
+use super::marks::Mark;
 use super::migrations::{MigrationFile, migrator};
 use super::passes::{PassCount, PassKey};
 use super::person_statements::NameValue;
@@ -34,19 +38,18 @@ use super::rows::{
 };
 use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH, select_actions, select_contests};
 use super::stats::CountRow;
-use super::transaction::{Abort, Applied, Attempt};
+use super::transaction::{Abort, Applied, Attempt, StoreTransaction};
 use super::upgrade::move_facts;
 use crate::config::PostgresConfig;
+use held_connections::HeldConnections;
 use lent_connection::LentConnection;
 #[cfg(feature = "cli")]
 pub(super) use options::plain_warning;
 
-/// Longest wait for a connection, in seconds.
-const ACQUIRE_TIMEOUT_SECONDS: u64 = 5;
 /// Number of events from which a group may be written without a look for its records.
 const BLIND_EVENTS: usize = 1000;
 
-const MIGRATIONS: [MigrationFile; 6] = [
+const MIGRATIONS: [MigrationFile; 8] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/postgres/0001_init.sql"),
@@ -73,12 +76,22 @@ const MIGRATIONS: [MigrationFile; 6] = [
         name: "passes",
         sql: include_str!("../../../../../../migrations/registry/postgres/0006_passes.sql"),
     },
+    MigrationFile {
+        name: "pass marks",
+        sql: include_str!("../../../../../../migrations/registry/postgres/0007_pass_marks.sql"),
+    },
+    MigrationFile {
+        name: "certificates",
+        sql: include_str!("../../../../../../migrations/registry/postgres/0008_certificates.sql"),
+    },
 ];
 
 /// Pool of connections to the registry's database.
 #[derive(Debug, Clone)]
 pub(super) struct PostgresStore {
     pool: PgPool,
+    /// Connections to look persons up by.
+    held: Arc<HeldConnections>,
     /// True where the last group was all new, so that the next is likely to be.
     all_new: Arc<AtomicBool>,
 }
@@ -86,18 +99,21 @@ pub(super) struct PostgresStore {
 impl PostgresStore {
     /// Connects and brings the schema up to date.
     pub(super) async fn open(config: &PostgresConfig, base: &Path) -> Result<Self, StoreError> {
+        let options = options::options(config, base)?;
+        let held = HeldConnections::new(options.clone(), config.connections.get().into());
         let pool = PgPoolOptions::new()
             .max_connections(config.connections.get().into())
             // Without them the pool has a task that looks after idle connections; it may spin for
             // ever on a whole processor (sqlx issue 3645).
             .max_lifetime(None)
             .idle_timeout(None)
-            .acquire_timeout(Duration::from_secs(ACQUIRE_TIMEOUT_SECONDS))
-            .connect_with(options::options(config, base)?)
+            .acquire_timeout(options::ACQUIRE_TIMEOUT)
+            .connect_with(options)
             .await?;
         migrator(&MIGRATIONS).run(&pool).await?;
         Ok(Self {
             pool,
+            held: Arc::new(held),
             all_new: Arc::default(),
         })
     }
@@ -120,6 +136,8 @@ impl PostgresStore {
         Ok(transaction)
     }
 }
+
+issue_counts!(PostgresStore, pool, pool, queries::array, "= ANY($1)");
 
 #[async_trait]
 impl Backend for PostgresStore {
@@ -227,33 +245,92 @@ impl Backend for PostgresStore {
         queries::prune_failures(&self.pool, before).await
     }
 
-    async fn count_passes(&self, keys: &[PassKey], more: u32) -> Result<Vec<u32>, Error> {
-        queries::count_passes(&self.pool, keys, more).await
+    async fn count_passes(
+        &self,
+        keys: &[PassKey],
+        more: u32,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<u32>, Error> {
+        passes::count_passes(&self.pool, keys, more, now).await
+    }
+
+    async fn is_watched(&self) -> Result<bool, Error> {
+        passes::is_watched(&self.pool).await
+    }
+
+    async fn watch(&self) -> Result<(), Abort> {
+        let mut lent = self.lend().await?;
+        let mut transaction = lent.begin().await?;
+        transaction.lock_writers(true).await?;
+        transaction.watch().await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn marks(&self, limit: i64) -> Result<Vec<Mark>, Error> {
+        passes::marks(&self.pool, limit).await
+    }
+
+    async fn remove_marks(&self, ids: &[i64]) -> Result<(), Error> {
+        passes::remove_marks(&self.pool, ids).await
+    }
+
+    async fn prune_marks(&self, before: DateTime<Utc>) -> Result<(), Error> {
+        passes::prune_marks(&self.pool, before).await
+    }
+
+    async fn marked_names(
+        &self,
+        names: &[NameValue],
+        subjects: &[SubjectId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<NameValue>, Error> {
+        passes::marked_names(&self.pool, names, subjects, now).await
+    }
+
+    async fn open_names(
+        &self,
+        after: Option<NameValue>,
+        limit: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<NameValue>, Error> {
+        passes::open_names(&self.pool, after, limit, now).await
     }
 
     async fn open_passes(
+        &self,
+        names: &[NameValue],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<PassCount>, Error> {
+        passes::open_passes(&self.pool, names, now).await
+    }
+
+    async fn ended_passes(
         &self,
         after: &PassKey,
         limit: i64,
         now: DateTime<Utc>,
     ) -> Result<Vec<PassCount>, Error> {
-        queries::open_passes(&self.pool, after, limit, now).await
+        passes::ended_passes(&self.pool, after, limit, now).await
     }
 
     async fn end_passes(&self, ended: &[PassCount]) -> Result<(), Error> {
-        queries::end_passes(&self.pool, ended).await
+        passes::end_passes(&self.pool, ended).await
     }
 
     async fn prune_passes(&self, before: DateTime<Utc>) -> Result<(), Error> {
-        queries::prune_passes(&self.pool, before).await
+        passes::prune_passes(&self.pool, before).await
     }
 
     async fn next_publication(&self, least: i64) -> Result<i64, Error> {
-        queries::next_publication(&self.pool, least).await
+        passes::next_publication(&self.pool, least).await
     }
 
-    async fn are_contested(&self, names: &[NameValue]) -> Result<bool, Error> {
-        queries::are_contested(&self.pool, names).await
+    async fn asked_person(
+        &self,
+        names: &[NameValue],
+        most_facts: i64,
+    ) -> Result<AskedPerson, Error> {
+        self.held.asked_person(names, most_facts).await
     }
 
     async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error> {
@@ -298,6 +375,7 @@ impl Backend for PostgresStore {
     }
 
     async fn close(&self) {
+        self.held.close().await;
         self.pool.close().await;
     }
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -10,6 +11,8 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use crate::config::{PostgresConfig, TlsMode};
 use crate::store::error::StoreError;
 
+/// Longest wait for a connection.
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Server settings of every session.
 const SESSION_SETTINGS: [(&str, &str); 6] = [
     ("statement_timeout", "60s"),

@@ -14,14 +14,16 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use az::SaturatingAs;
 use chrono::{DateTime, Utc};
-use linking::{EventRefusal, IncomingEvent, StoredRecord, StoredVersion};
+use linking::{EventRefusal, IncomingEvent, StoredRecord, StoredVersion, SubjectId};
 use sqlx::{Error, PgConnection, Postgres, Transaction};
 
 use super::copy::CopyRows;
 use crate::store::columns::{MedicalColumns, columns, status, undecodable};
+use crate::store::person_statements::NameValue;
 use crate::store::rows::{OldFactColumns, VersionColumns, old_fact, record_version};
 use crate::store::sql::{
-    DROP_OLD_FACTS, OLD_FACTS, REMOVE_UNSTATED, insert_facts, move_old_facts, replace_fact,
+    DROP_OLD_FACTS, IS_WATCHED, OLD_FACTS, REMOVE_UNSTATED, UNWATCH, WATCH, insert_facts,
+    move_old_facts, replace_fact,
 };
 use crate::store::transaction::{MovedFact, OldFact, StoreTransaction};
 
@@ -113,6 +115,40 @@ impl StoreTransaction for PostgresTransaction<'_> {
 
     async fn put_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error> {
         self.insert_facts(PUT_FACTS, facts).await
+    }
+
+    async fn is_watched(&mut self) -> Result<bool, Error> {
+        let is_watched = sqlx::query_scalar(IS_WATCHED);
+        is_watched.fetch_one(&mut *self.transaction).await
+    }
+
+    async fn watch(&mut self) -> Result<(), Error> {
+        let watch = sqlx::query(WATCH);
+        watch.execute(&mut *self.transaction).await.map(drop)
+    }
+
+    async fn unwatch(&mut self) -> Result<(), Error> {
+        let unwatch = sqlx::query(UNWATCH);
+        unwatch.execute(&mut *self.transaction).await.map(drop)
+    }
+
+    async fn add_marks(
+        &mut self,
+        names: &[NameValue],
+        subjects: &[SubjectId],
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO pass_mark (made_at, name, subject_id)
+             SELECT $1, name, NULL FROM unnest($2::bytea[]) AS n (name)
+             UNION ALL SELECT $1, NULL, id FROM unnest($3::bigint[]) AS s (id)",
+        )
+        .bind(now.timestamp())
+        .bind(names)
+        .bind(subjects)
+        .execute(&mut *self.transaction)
+        .await
+        .map(drop)
     }
 
     async fn has_old_facts(&mut self) -> Result<bool, Error> {

@@ -1,5 +1,6 @@
 //! SQLite as the registry's database: one file, one writer connection, a few readers.
 
+mod passes;
 mod persons;
 mod queries;
 mod transaction;
@@ -23,8 +24,11 @@ use sqlx::sqlite::{
 use sqlx::{Connection as _, Error};
 
 use super::apply::apply;
+use super::asked::AskedPerson;
 use super::backend::{Backend, MessageKey};
+use super::certificates::issue_counts;
 use super::error::StoreError;
+use super::marks::Mark;
 use super::migrations::{MigrationFile, migrator};
 use super::passes::{PassCount, PassKey};
 use super::person_statements::NameValue;
@@ -34,7 +38,7 @@ use super::rows::{
 };
 use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH, select_actions, select_contests};
 use super::stats::CountRow;
-use super::transaction::{Abort, Applied, Attempt};
+use super::transaction::{Abort, Applied, Attempt, StoreTransaction};
 use super::upgrade::move_facts;
 use crate::config::SqliteConfig;
 use transaction::SqliteTransaction;
@@ -50,7 +54,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(200);
 /// Number of connections that only read.
 const READERS: u32 = 4;
 
-const MIGRATIONS: [MigrationFile; 5] = [
+const MIGRATIONS: [MigrationFile; 7] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0001_init.sql"),
@@ -70,6 +74,14 @@ const MIGRATIONS: [MigrationFile; 5] = [
     MigrationFile {
         name: "passes",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0005_passes.sql"),
+    },
+    MigrationFile {
+        name: "pass marks",
+        sql: include_str!("../../../../../../migrations/registry/sqlite/0006_pass_marks.sql"),
+    },
+    MigrationFile {
+        name: "certificates",
+        sql: include_str!("../../../../../../migrations/registry/sqlite/0007_certificates.sql"),
     },
 ];
 
@@ -98,6 +110,14 @@ impl SqliteStore {
         Ok(Self { writer, readers })
     }
 }
+
+issue_counts!(
+    SqliteStore,
+    writer,
+    readers,
+    queries::hex_list,
+    "IN (SELECT unhex(j.value) FROM json_each($1) AS j)"
+);
 
 #[async_trait]
 impl Backend for SqliteStore {
@@ -195,33 +215,91 @@ impl Backend for SqliteStore {
         queries::prune_failures(&self.writer, before).await
     }
 
-    async fn count_passes(&self, keys: &[PassKey], more: u32) -> Result<Vec<u32>, Error> {
-        queries::count_passes(&self.writer, keys, more).await
+    async fn count_passes(
+        &self,
+        keys: &[PassKey],
+        more: u32,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<u32>, Error> {
+        passes::count_passes(&self.writer, keys, more, now).await
+    }
+
+    async fn is_watched(&self) -> Result<bool, Error> {
+        passes::is_watched(&self.readers).await
+    }
+
+    async fn watch(&self) -> Result<(), Abort> {
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = SqliteTransaction::new(begun);
+        transaction.watch().await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn marks(&self, limit: i64) -> Result<Vec<Mark>, Error> {
+        passes::marks(&self.readers, limit).await
+    }
+
+    async fn remove_marks(&self, ids: &[i64]) -> Result<(), Error> {
+        passes::remove_marks(&self.writer, ids).await
+    }
+
+    async fn prune_marks(&self, before: DateTime<Utc>) -> Result<(), Error> {
+        passes::prune_marks(&self.writer, before).await
+    }
+
+    async fn marked_names(
+        &self,
+        names: &[NameValue],
+        subjects: &[SubjectId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<NameValue>, Error> {
+        passes::marked_names(&self.readers, names, subjects, now).await
+    }
+
+    async fn open_names(
+        &self,
+        after: Option<NameValue>,
+        limit: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<NameValue>, Error> {
+        passes::open_names(&self.readers, after, limit, now).await
     }
 
     async fn open_passes(
+        &self,
+        names: &[NameValue],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<PassCount>, Error> {
+        passes::open_passes(&self.readers, names, now).await
+    }
+
+    async fn ended_passes(
         &self,
         after: &PassKey,
         limit: i64,
         now: DateTime<Utc>,
     ) -> Result<Vec<PassCount>, Error> {
-        queries::open_passes(&self.readers, after, limit, now).await
+        passes::ended_passes(&self.readers, after, limit, now).await
     }
 
     async fn end_passes(&self, ended: &[PassCount]) -> Result<(), Error> {
-        queries::end_passes(&self.writer, ended).await
+        passes::end_passes(&self.writer, ended).await
     }
 
     async fn prune_passes(&self, before: DateTime<Utc>) -> Result<(), Error> {
-        queries::prune_passes(&self.writer, before).await
+        passes::prune_passes(&self.writer, before).await
     }
 
     async fn next_publication(&self, least: i64) -> Result<i64, Error> {
-        queries::next_publication(&self.writer, least).await
+        passes::next_publication(&self.writer, least).await
     }
 
-    async fn are_contested(&self, names: &[NameValue]) -> Result<bool, Error> {
-        queries::are_contested(&self.readers, names).await
+    async fn asked_person(
+        &self,
+        names: &[NameValue],
+        most_facts: i64,
+    ) -> Result<AskedPerson, Error> {
+        queries::asked_person(&self.readers, names, most_facts).await
     }
 
     async fn facts(&self, subjects: Option<&[SubjectId]>) -> Result<Vec<FactRow>, Error> {

@@ -5,14 +5,16 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use az::SaturatingAs;
 use chrono::{DateTime, SecondsFormat, Utc};
-use linking::{EventRefusal, IncomingEvent, StoredRecord, StoredVersion};
+use linking::{EventRefusal, IncomingEvent, StoredRecord, StoredVersion, SubjectId};
 use sqlx::{Error, Sqlite, Transaction};
 
-use super::queries::{self, json_list};
+use super::queries::{self, hex_list, id_list, json_list};
 use crate::store::columns::{columns, status};
+use crate::store::person_statements::NameValue;
 use crate::store::rows::{OldFactColumns, old_fact};
 use crate::store::sql::{
-    DROP_OLD_FACTS, OLD_FACTS, REMOVE_UNSTATED, insert_facts, move_old_facts, replace_fact,
+    DROP_OLD_FACTS, IS_WATCHED, OLD_FACTS, REMOVE_UNSTATED, UNWATCH, WATCH, insert_facts,
+    move_old_facts, replace_fact,
 };
 use crate::store::transaction::{MovedFact, OldFact, StoreTransaction};
 
@@ -54,6 +56,40 @@ impl StoreTransaction for SqliteTransaction {
 
     async fn put_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error> {
         self.write(PUT_FACTS, fact_list(facts)).await
+    }
+
+    async fn is_watched(&mut self) -> Result<bool, Error> {
+        let is_watched = sqlx::query_scalar(IS_WATCHED);
+        is_watched.fetch_one(&mut *self.0).await
+    }
+
+    async fn watch(&mut self) -> Result<(), Error> {
+        let watch = sqlx::query(WATCH);
+        watch.execute(&mut *self.0).await.map(drop)
+    }
+
+    async fn unwatch(&mut self) -> Result<(), Error> {
+        let unwatch = sqlx::query(UNWATCH);
+        unwatch.execute(&mut *self.0).await.map(drop)
+    }
+
+    async fn add_marks(
+        &mut self,
+        names: &[NameValue],
+        subjects: &[SubjectId],
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO pass_mark (made_at, name, subject_id)
+             SELECT $1, unhex(j.value), NULL FROM json_each($2) AS j
+             UNION ALL SELECT $1, NULL, j.value FROM json_each($3) AS j",
+        )
+        .bind(now.timestamp())
+        .bind(hex_list(names))
+        .bind(id_list(subjects))
+        .execute(&mut *self.0)
+        .await
+        .map(drop)
     }
 
     async fn has_old_facts(&mut self) -> Result<bool, Error> {

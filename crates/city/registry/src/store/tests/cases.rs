@@ -22,7 +22,11 @@ async fn a_withdrawn_record_keeps_nothing_and_may_come_back() {
     let (facts, _) = apply_all(&store, &[event(1, 5, None)], 1).await;
     assert_eq!((facts[0].fact.clone(), facts[0].subject.len()), (None, 0));
     let raw = &store.facts(None).await.unwrap()[0];
-    assert!(raw.vaccine.is_none() && raw.occurred_on.is_none() && raw.dose_number.is_none());
+    assert!(
+        raw.says.vaccine.is_none()
+            && raw.says.occurred_on.is_none()
+            && raw.says.dose_number.is_none()
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Tests of both stores: in any order, with any repetition and any number of writers, the content
 //! comes out the same.
 
+mod asked;
 mod bounds;
 mod cases;
 #[cfg(feature = "postgres")]
@@ -8,8 +9,12 @@ mod copies;
 mod generated;
 mod hubs;
 #[cfg(feature = "postgres")]
+mod looks;
+#[cfg(feature = "postgres")]
 mod on_postgres;
 mod refusals;
+#[cfg(feature = "postgres")]
+mod round_trips;
 mod upgrades;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,7 +6,8 @@ use crate::store::postgres::PostgresStore;
 use testbed::postgres::Postgres;
 
 /// Empties every table.
-const EMPTY: &str = "TRUNCATE subject, pseudonym, fact, name_set, link, contest, decision, refusal";
+pub(super) const EMPTY: &str =
+    "TRUNCATE subject, pseudonym, fact, name_set, link, contest, decision, refusal";
 
 pub(super) async fn open(server: &Postgres, database: &str) -> Store {
     let url = server.create_database(database).await.unwrap();

@@ -54,8 +54,10 @@ fn second_layer(key: &SecondLayerKey, record: u8) -> [u8; 32] {
 
 /// Checks an upgraded store, and that what clinics send since replaces what was kept of the links.
 async fn check_upgraded(store: &Store, key: &SecondLayerKey) {
+    store.watch().await.unwrap();
     store.upgrade(key).await.unwrap();
     store.upgrade(key).await.unwrap();
+    assert!(!store.is_watched().await.unwrap(), "all is to be looked at");
     let (facts, persons) = content(store).await;
     let records: BTreeSet<[u8; 32]> = facts.iter().map(|fact| fact.record).collect();
     let expected = (1..=7).map(|record| second_layer(key, record));

@@ -77,7 +77,7 @@ async fn neither_log_nor_metrics_say_who_was_asked_about() {
         .as_str()
         .unwrap()
         .to_owned();
-    let malformed = order(1, "days").replace("\"Q\"", &format!("\"{HOLDER}\""));
+    let malformed = order(1, "days").replace("\"A\"", &format!("\"{HOLDER}\""));
     assert_eq!(post(port, "/v1/passes", &malformed).await.code(), "form");
     let broken = question(1).replace('}', HOLDER);
     assert_eq!(

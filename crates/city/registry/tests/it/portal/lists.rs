@@ -35,7 +35,7 @@ impl Verifier {
     }
 
     /// Fetches the trust bundle and the difference to the list that is held.
-    async fn refresh(&mut self, served: &Served, world: &World) {
+    pub(super) async fn refresh(&mut self, served: &Served, world: &World) {
         let trust = served.get("/v1/trust").await.body;
         self.trust = TrustBundle::open(&trust, served.portal.root(), ISSUER).unwrap();
         let held = self.list.edition().sequence();
@@ -47,7 +47,7 @@ impl Verifier {
         self.now = clock::Clock::now(world.clock.as_ref());
     }
 
-    fn verdict(&self, text: &str) -> Verdict {
+    pub(super) fn verdict(&self, text: &str) -> Verdict {
         let held = Held {
             trust: &self.trust,
             revocations: &self.list,

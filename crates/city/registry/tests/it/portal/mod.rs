@@ -8,11 +8,12 @@ mod program;
 mod tls;
 
 use contract::{Pseudonym, Scheme};
+use pass::verify::{Reason, Verdict};
 use registry::portal::PortalConfig;
 use serde_json::{Value, json};
 
 use self::http::Served;
-use crate::passes::{snils, store, worlds};
+use crate::passes::{long, passes_by, settings, snils, store, worlds};
 use crate::world::{World, asserted, asserted_of, negative, pseudonym, recovery, withdrawn};
 
 /// Pseudonyms as a portal sends them.
@@ -33,7 +34,7 @@ fn question(person: u16) -> String {
 }
 
 fn order(person: u16, form: &str) -> String {
-    let holder = json!({ "given_initial": "Q", "birth_day": 7 });
+    let holder = json!({ "given_initial": "A", "birth_day": 7 });
     json!({ "pseudonyms": names(&snils(person)), "holder": holder, "form": form }).to_string()
 }
 
@@ -75,8 +76,93 @@ async fn a_portal_asks_for_a_person_and_gets_strips() {
         for text in [&days[0]["text"], &paper[0]["text"]] {
             let shown = verdicts.holder(text.as_str().unwrap());
             let initial = shown.given_initial().map(pass::holder::Initial::as_char);
-            assert_eq!((initial, shown.birth().day()), (Some('Q'), Some(7)));
+            assert_eq!((initial, shown.birth().day()), (Some('A'), Some(7)));
         }
+    }
+}
+
+fn certificate(answer: &Value) -> &str {
+    assert_eq!(answer["outcome"], "certificate", "{answer}");
+    answer["certificate"]["text"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_portal_asks_for_certificates_and_they_end_with_their_fact() {
+    let mut world = World::small().await;
+    let facts = [
+        asserted(1, 1, 1, recovery(None, "2021-06-01")),
+        asserted(2, 1, 1, negative("2021-06-30")),
+    ];
+    store(&mut world, &facts).await;
+    let served = Served::over(&world, PortalConfig::default()).await;
+    let recovered = served.ask("r", &order(1, "recovery")).await;
+    assert_eq!(recovered.status, 200);
+    let recovered = recovered.json();
+    assert_eq!(recovered["certificate"]["from"], "2021-06-30T21:00:00Z");
+    assert_eq!(recovered["certificate"]["until"], "2021-07-30T21:00:00Z");
+    let recovered = certificate(&recovered);
+    let tested = served.ask("t", &order(1, "test")).await;
+    let again = served.ask("t", &order(1, "test")).await;
+    assert_eq!(tested.body, again.body);
+    let tested = tested.json();
+    let tested = certificate(&tested);
+    let none = served.ask("v", &order(1, "vaccination")).await;
+    let unknown = served.ask("u", &order(9, "vaccination")).await;
+    assert_eq!((none.status, &none.body), (200, &unknown.body));
+    assert_eq!(none.json()["outcome"], "refused");
+    assert_eq!(none.json()["reasons"][0]["code"], "no-certificate");
+
+    assert!(served.portal.publish_step().await.unwrap());
+    let mut verifier = lists::Verifier::fetch(&served, &world).await;
+    let shown = verifier.holder(recovered).given_initial();
+    assert_eq!(shown.map(pass::holder::Initial::as_char), Some('A'));
+    verifier.holder(tested);
+    store(&mut world, &[withdrawn(2, 2, contract::FactKind::Test)]).await;
+    world.clock.advance(std::time::Duration::from_secs(60));
+    assert!(served.portal.publish_step().await.unwrap());
+    verifier.refresh(&served, &world).await;
+    let revoked = Verdict::Invalid(Reason::Revoked);
+    assert_eq!(verifier.verdict(tested), revoked);
+    verifier.holder(recovered);
+}
+
+#[tokio::test]
+async fn without_a_key_for_certificates_they_are_answered_by_a_problem_and_strips_are_issued() {
+    let mut world = World::small().await;
+    let fact = asserted(1, 1, 1, recovery(None, "2021-06-01"));
+    store(&mut world, &[fact]).await;
+    let products = [pass::Product::City, pass::Product::Revocations];
+    let passes = passes_by(&world, &products, long(), settings());
+    let served = Served::of(&world, passes, PortalConfig::default()).await;
+    for (key, person) in [("a", 1), ("b", 9)] {
+        let answer = served.ask(key, &order(person, "recovery")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (503, "no-key"));
+        assert!(answer.header("retry-after").is_some());
+    }
+    strips(&served.ask("c", &order(1, "days")).await.json());
+}
+
+#[tokio::test]
+async fn attributes_that_too_few_people_have_together_are_refused() {
+    let mut world = World::small().await;
+    let fact = asserted(1, 1, 1, recovery(None, "2021-06-01"));
+    store(&mut world, &[fact]).await;
+    let served = Served::over(&world, PortalConfig::default()).await;
+    let ask = |holder: Value| {
+        let names = names(&snils(1));
+        json!({ "pseudonyms": names, "holder": holder, "form": "paper" }).to_string()
+    };
+    let rare = json!({ "given_initial": "A", "birth_day": 7, "birth_month": 3 });
+    let refused = served.ask("a", &ask(rare)).await;
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (422, "rare-holder")
+    );
+    for (key, holder) in [
+        ("b", json!({})),
+        ("c", json!({ "birth_day": 7, "birth_month": 3 })),
+    ] {
+        strips(&served.ask(key, &ask(holder)).await.json());
     }
 }
 

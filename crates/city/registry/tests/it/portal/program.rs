@@ -44,10 +44,76 @@ fn what_init_writes_can_be_checked_as_it_stands() {
         "ok      rules: of version 1",
         "verifiers pin it",
         "the keys of city suffice until",
+        "the keys of hcert suffice until",
         "the keys of revocations suffice until",
     ] {
         assert!(printed.contains(said), "{said}: {printed}");
     }
+}
+
+/// Configuration from before certificates.
+fn without_hcert(text: &str) -> String {
+    let sections = text.split("\n\n");
+    let others = sections.filter(|section| !section.contains("pass-hcert.key"));
+    others.collect::<Vec<_>>().join("\n\n")
+}
+
+#[test]
+fn a_configuration_from_before_certificates_works_and_is_told_what_to_add() {
+    let folder = changed(|text| without_hcert(&text));
+    std::fs::remove_file(folder.path().join("pass-hcert.key")).unwrap();
+    let (code, printed) = check(folder.path());
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(
+        printed.contains("no certificates are issued")
+            && printed.contains("products = [\"hcert\"]"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("the keys of city suffice until"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn limits_of_certificates_are_checked_at_their_edges() {
+    let setting = |days: u16| {
+        changed(|text| {
+            text.replace(
+                "certificate_days = 90 ",
+                &format!("certificate_days = {days} "),
+            )
+        })
+    };
+    for (days, expected) in [(0, 78), (1, 0), (365, 0), (366, 78)] {
+        let (code, printed) = check(setting(days).path());
+        assert_eq!(code, Some(expected), "{days}: {printed}");
+        assert_eq!(
+            printed.contains("write 1 to 365"),
+            expected == 78,
+            "{printed}"
+        );
+    }
+}
+
+#[test]
+fn what_init_prints_can_be_pasted_from_a_folder_with_blanks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, printed, _) = words(&run(folder.path(), &["init", "my city's"]));
+    assert_eq!(code, Some(0));
+    let command = printed
+        .lines()
+        .find_map(|line| line.split_once("then run: city-registry --config "));
+    let (arguments, _) = command.unwrap().1.split_once(';').unwrap();
+    let program = env!("CARGO_BIN_EXE_city-registry");
+    let script = format!("{program} --config {arguments}");
+    let pasted = std::process::Command::new("bash")
+        .current_dir(folder.path())
+        .arg("-c")
+        .arg(&script)
+        .output()
+        .unwrap();
+    assert!(pasted.status.success(), "{script}: {pasted:?}");
 }
 
 #[test]

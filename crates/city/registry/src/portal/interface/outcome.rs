@@ -5,11 +5,11 @@
 pub(super) enum Outcome {
     /// Answered.
     Answered,
-    /// Strips were issued.
+    /// Strips, or a certificate, were issued.
     Issued,
-    /// No strip, for reasons that the answer tells.
+    /// No pass, for reasons that the answer tells.
     Refused,
-    /// No strip, as there were as many as may be.
+    /// No pass, as there were as many as may be.
     Exhausted,
     /// Answer to an earlier request with the same Idempotency-Key.
     Repeated,
@@ -27,6 +27,8 @@ pub(super) enum Outcome {
     NotJson,
     /// JSON of another form.
     Form,
+    /// Attributes of the holder that too few people have.
+    RareHolder,
     /// Pseudonym of a key that is not open.
     Epoch,
     /// Sequence that is no number.
@@ -55,7 +57,7 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// All outcomes.
-    pub(super) const ALL: [Self; 24] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::Answered,
         Self::Issued,
         Self::Refused,
@@ -68,6 +70,7 @@ impl Outcome {
         Self::TooSlow,
         Self::NotJson,
         Self::Form,
+        Self::RareHolder,
         Self::Epoch,
         Self::Sequence,
         Self::IdempotencyKey,
@@ -97,6 +100,7 @@ impl Outcome {
             Self::TooSlow => "too-slow",
             Self::NotJson => "not-json",
             Self::Form => "form",
+            Self::RareHolder => "rare-holder",
             Self::Epoch => "epoch",
             Self::Sequence => "sequence",
             Self::IdempotencyKey => "idempotency-key",

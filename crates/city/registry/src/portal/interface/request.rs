@@ -40,20 +40,20 @@ pub(super) struct EligibilityRequest {
     pseudonyms: Vec<GivenPseudonym>,
 }
 
-/// Request for strips.
+/// Request for strips or a certificate.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PassesRequest {
     /// The person's pseudonyms, as for eligibility.
     #[schema(min_items = 1, max_items = 16)]
     pseudonyms: Vec<GivenPseudonym>,
-    /// Attributes of the holder that the strips disclose.
+    /// Attributes of the holder that the strips disclose; a certificate discloses the initials.
     holder: Holder,
-    /// Kind of strips.
+    /// Kind of passes.
     pub form: Form,
 }
 
-/// Kind of strips.
+/// Kind of passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Form {
@@ -61,6 +61,12 @@ pub(super) enum Form {
     Days,
     /// A single strip for paper, of up to seven days.
     Paper,
+    /// A certificate of the newest dose, with its number.
+    Vaccination,
+    /// A certificate of the newest recovery.
+    Recovery,
+    /// A certificate of the newest test, if it was negative.
+    Test,
 }
 
 /// Pseudonym of a person, as a portal computes it under the city's key.
@@ -82,7 +88,9 @@ struct GivenPseudonym {
     value: String,
 }
 
-/// Attributes of the holder that a strip discloses: leave out the others.
+/// Attributes of the holder that a pass discloses: leave out the others. At least one person in
+/// 1000 has to have the combination (problem `rare-holder`), by the table of shares that the crate
+/// `pass` has; for whoever has no such combination all are left out.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Holder {
@@ -229,7 +237,13 @@ impl PassesRequest {
         })?;
         let given = initial(holder.given_initial.as_deref())?;
         let family = initial(holder.family_initial.as_deref())?;
-        Ok(HolderAttributes::new(given, family, birth))
+        let holder = HolderAttributes::new(given, family, birth);
+        // A portal with a fault must not make passes that name somebody.
+        if holder.is_permitted() {
+            Ok(holder)
+        } else {
+            Err(Problem::RareHolder)
+        }
     }
 }
 

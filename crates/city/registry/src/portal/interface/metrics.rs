@@ -87,7 +87,7 @@ mod tests {
     fn every_metric_is_documented_and_every_documented_one_is_there() {
         let source = include_str!("metrics.rs");
         let source = source.split("#[cfg(test)]").next().unwrap_or(source);
-        let page = include_str!("../../../../../docs/operations.md");
+        let page = include_str!("../../../../../../docs/operations.md");
         let rows: Vec<&str> = page
             .lines()
             .filter(|line| line.starts_with("| `portal_"))

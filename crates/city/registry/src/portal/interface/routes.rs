@@ -9,6 +9,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
+use contract::{FactKind, Subject};
+use pass::holder::HolderAttributes;
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -118,8 +120,8 @@ async fn eligibility(
     Ok(json(encode(&answer)?, Outcome::Answered))
 }
 
-/// Issues strips for a person. A repeat with the same Idempotency-Key and body within 15 minutes
-/// gets the same answer.
+/// Issues strips, or a certificate, for a person. A repeat with the same Idempotency-Key and body
+/// within 15 minutes gets the same answer.
 #[utoipa::path(
     post,
     path = "/v1/passes",
@@ -130,7 +132,8 @@ async fn eligibility(
          max_length = 64),
     ),
     responses(
-        (status = 200, description = "Strips, or why there are none", body = PassesAnswer),
+        (status = 200, description = "Strips or a certificate, or why there are none",
+         body = PassesAnswer),
         (status = "4XX", description = "The request has to be changed, is in hand or has the \
          Idempotency-Key of another (409), or is one too many (429)",
          body = ProblemBody, content_type = "application/problem+json"),
@@ -161,19 +164,35 @@ async fn passes(
     portal.admit_subject(&subject)?;
     // A task of its own: passes are counted, so their answer is kept though the client hangs up.
     let issuing = tokio::spawn(async move {
-        let now = portal.clock.now();
-        let names = subject.pseudonyms();
-        let issued = match request.form {
-            Form::Days => portal.passes.issue_days(names, holder, now).await,
-            Form::Paper => portal.passes.issue_paper(names, holder, now).await,
-        };
-        let answer = PassesAnswer::from(issued.map_err(|error| failed(&error))?);
+        let issued = issue(&portal, &subject, request.form, holder).await;
+        let answer = issued.map_err(|error| failed(&error))?;
         let body = encode(&answer)?;
         claim.settle(body.clone(), portal.clock.elapsed());
         Ok((body, answer.outcome()))
     });
     let (body, outcome) = issuing.await.unwrap_or(Err(Problem::Internal))?;
     Ok(json(body, outcome))
+}
+
+/// Issues what the form asks for.
+async fn issue(
+    portal: &Portal,
+    subject: &Subject,
+    form: Form,
+    holder: HolderAttributes,
+) -> Result<PassesAnswer, PassError> {
+    let now = portal.clock.now();
+    let names = subject.pseudonyms();
+    let passes = &portal.passes;
+    let kind = match form {
+        Form::Days => return Ok(passes.issue_days(names, holder, now).await?.into()),
+        Form::Paper => return Ok(passes.issue_paper(names, holder, now).await?.into()),
+        Form::Vaccination => FactKind::Vaccination,
+        Form::Recovery => FactKind::Recovery,
+        Form::Test => FactKind::Test,
+    };
+    let certified = passes.issue_certificate(names, kind, holder, now).await?;
+    Ok(certified.into())
 }
 
 /// Signed trust bundle: a tagged COSE_Sign1 by the root key.
@@ -244,7 +263,7 @@ fn failed(error: &PassError) -> Problem {
             crate::consume::count_store_error(error);
             Problem::Store
         }
-        PassError::NoKey { .. } => Problem::NoKey,
+        PassError::NoKey { .. } | PassError::NoCertificateKey => Problem::NoKey,
         _ => Problem::Internal,
     }
 }

@@ -1,12 +1,12 @@
 //! Answers about eligibility and passes.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use eligibility::{Eligibility, Language, Reason};
+use eligibility::{Eligibility, Language, NoCertificate, Reason};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::outcome::Outcome;
-use crate::passes::{Issued, Strip};
+use crate::passes::{Certified, Issued, Strip};
 
 /// Days on which a person is entitled to a pass, or why not today.
 #[derive(Serialize, ToSchema)]
@@ -28,7 +28,7 @@ struct Covered {
     last: Option<NaiveDate>,
 }
 
-/// Reason why a person is not entitled today.
+/// Reason why a person is not entitled today, or gets no certificate.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ReasonAnswer {
     /// Stable code.
@@ -39,7 +39,7 @@ pub(super) struct ReasonAnswer {
     en: &'static str,
 }
 
-/// Strips, or why there are none.
+/// Strips or a certificate, or why there are none.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub(super) enum PassesAnswer {
@@ -48,16 +48,22 @@ pub(super) enum PassesAnswer {
         /// In the order of their windows.
         strips: Vec<StripAnswer>,
     },
+    /// A certificate was issued.
+    Certificate {
+        /// The certificate.
+        certificate: StripAnswer,
+    },
     /// None, and why.
     Refused {
-        /// Reasons why the person is not entitled.
+        /// Reasons why the person is not entitled. For a certificate one: `person-in-doubt`, or
+        /// `no-certificate` whatever the cause.
         reasons: Vec<ReasonAnswer>,
     },
-    /// No strip: as many were issued for these days as may be.
+    /// None: as many were issued for these days, or of this statement, as may be.
     Exhausted,
 }
 
-/// Strip for one window.
+/// Strip for one window, or certificate.
 #[derive(Serialize, ToSchema)]
 pub(super) struct StripAnswer {
     /// First second in which it holds.
@@ -86,29 +92,56 @@ impl PassesAnswer {
     /// Outcome for the log.
     pub(super) const fn outcome(&self) -> Outcome {
         match self {
-            Self::Strips { .. } => Outcome::Issued,
+            Self::Strips { .. } | Self::Certificate { .. } => Outcome::Issued,
             Self::Refused { .. } => Outcome::Refused,
             Self::Exhausted => Outcome::Exhausted,
         }
     }
 }
 
-impl From<Issued> for PassesAnswer {
-    fn from(issued: Issued) -> Self {
-        let strip = |strip: Strip| StripAnswer {
+impl From<Strip> for StripAnswer {
+    fn from(strip: Strip) -> Self {
+        Self {
             from: strip.window.start(),
             until: strip.window.end(),
             text: strip.text,
-        };
+        }
+    }
+}
+
+impl From<Certified> for PassesAnswer {
+    fn from(certified: Certified) -> Self {
+        match certified {
+            Certified::Certificate(certificate) => Self::Certificate {
+                certificate: certificate.into(),
+            },
+            Certified::Refused(reason) => Self::Refused {
+                reasons: vec![no_certificate(reason)],
+            },
+            Certified::Exhausted => Self::Exhausted,
+        }
+    }
+}
+
+impl From<Issued> for PassesAnswer {
+    fn from(issued: Issued) -> Self {
         match issued {
             Issued::Strips(strips) => Self::Strips {
-                strips: strips.into_iter().map(strip).collect(),
+                strips: strips.into_iter().map(StripAnswer::from).collect(),
             },
             Issued::Refused(refused) => Self::Refused {
                 reasons: reasons(&refused),
             },
             Issued::Exhausted => Self::Exhausted,
         }
+    }
+}
+
+const fn no_certificate(reason: NoCertificate) -> ReasonAnswer {
+    ReasonAnswer {
+        code: reason.as_str(),
+        ru: reason.sentence(Language::Russian),
+        en: reason.sentence(Language::English),
     }
 }
 

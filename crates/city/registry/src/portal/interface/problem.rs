@@ -33,6 +33,8 @@ pub(super) enum Problem {
     NotJson,
     /// JSON that is not of the described form; the sentence says what is wrong.
     Form(&'static str),
+    /// Attributes of the holder that too few people have.
+    RareHolder,
     /// Pseudonym of a key that is not open.
     Epoch,
     /// Sequence in the address that is no number.
@@ -51,7 +53,7 @@ pub(super) enum Problem {
     NotPublished,
     /// Store that does not answer, or fails.
     Store,
-    /// No key signs passes now.
+    /// No key signs what was asked for.
     NoKey,
     /// Answer that took too long.
     Timeout,
@@ -84,6 +86,7 @@ impl Problem {
             Self::TooSlow => Outcome::TooSlow,
             Self::NotJson => Outcome::NotJson,
             Self::Form(_) => Outcome::Form,
+            Self::RareHolder => Outcome::RareHolder,
             Self::Epoch => Outcome::Epoch,
             Self::Sequence => Outcome::Sequence,
             Self::IdempotencyKey => Outcome::IdempotencyKey,
@@ -108,7 +111,7 @@ impl Problem {
             Self::InHand | Self::KeyReused => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Form(_) | Self::Epoch => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Form(_) | Self::RareHolder | Self::Epoch => StatusCode::UNPROCESSABLE_ENTITY,
             Self::ClientCeiling(_) | Self::SubjectCeiling(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotPublished | Self::Store | Self::NoKey | Self::Timeout => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -126,6 +129,10 @@ impl Problem {
             Self::TooSlow => "the body did not arrive in time",
             Self::NotJson => "the body is not JSON in UTF-8",
             Self::Form(what) => what,
+            Self::RareHolder => {
+                "fewer than one person in 1000 have these attributes of the holder together: \
+                 disclose fewer, as `pass` chooses them"
+            }
             Self::Epoch => {
                 "an epoch is not open at the registry: nothing is known under such pseudonyms"
             }
@@ -137,7 +144,9 @@ impl Problem {
             Self::SubjectCeiling(_) => "too many requests about this person in this hour",
             Self::NotPublished => "nothing is published yet; try again later",
             Self::Store => "the registry's store does not answer; try again later",
-            Self::NoKey => "no key signs passes now; the registry's operator has to add one",
+            Self::NoKey => {
+                "no key signs passes of this kind now; the registry's operator has to add one"
+            }
             Self::Timeout => "the answer took too long; repeat the request",
             Self::Internal => "the registry failed; its log says more",
         }
