@@ -28,7 +28,7 @@ async fn served(double: &Double, now: DateTime<Utc>) -> Served {
     let registry = RegistryConfig::on_this_machine(registry);
     let settings = PortalSettings {
         pseudonyms: CitizenPseudonyms::new(&keys, Suite::Hmac, policy),
-        registry: RegistryClient::new(&registry, std::path::Path::new(".")).unwrap(),
+        registry: Arc::new(RegistryClient::new(&registry, std::path::Path::new(".")).unwrap()),
         page: PageConfig::default(),
     };
     let clock = Arc::new(ManualClock::at(now));

@@ -14,3 +14,4 @@ mod program;
 mod real;
 mod sheet;
 mod tls;
+mod verifier_site;

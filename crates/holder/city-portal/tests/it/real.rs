@@ -39,16 +39,16 @@ fn program() -> PathBuf {
 }
 
 /// Registry of a city, whose clinics share these keys.
-struct City {
+pub(crate) struct City {
     folder: TempDir,
     port: u16,
     ring: KeyRing,
     public: String,
-    _portal: Option<Child>,
+    portal: Option<Child>,
 }
 
 impl City {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let output = command(folder.path(), &["init", "."]).output().unwrap();
         assert!(output.status.success());
@@ -66,7 +66,7 @@ impl City {
             port,
             ring: KeyRing::generate(),
             public,
-            _portal: None,
+            portal: None,
         }
     }
 
@@ -102,10 +102,10 @@ impl City {
     }
 
     /// Starts `city-registry portal`, and waits until it has published.
-    async fn serve(&mut self) {
+    pub(crate) async fn serve(&mut self) {
         let portal = command(self.folder.path(), &["portal"]);
         let mut portal = tokio::process::Command::from(portal);
-        self._portal = Some(portal.kill_on_drop(true).spawn().unwrap());
+        self.portal = Some(portal.kill_on_drop(true).spawn().unwrap());
         let port = self.port;
         within_patience("the registry answers", async {
             let pause = std::time::Duration::from_millis(50);
@@ -122,9 +122,28 @@ impl City {
         .await;
     }
 
+    /// Stops `city-registry portal`.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(mut portal) = self.portal.take() {
+            portal.kill().await.unwrap();
+        }
+    }
+
+    /// Address of the registry's interface.
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Output of `city-registry` with these arguments.
+    pub(crate) fn output(&self, arguments: &[&str]) -> String {
+        let output = command(self.folder.path(), arguments).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// City portal in front of it.
     async fn portal(&self) -> Portal {
-        let (folder, page, metrics) = configured(&format!("http://127.0.0.1:{}", self.port), "");
+        let (folder, page, metrics) = configured(&self.base_url(), "");
         let keys = self.ring.shared().to_text();
         write_private(folder.path(), "shared.key", keys.expose_secret());
         let portal = Portal::start(folder, page, metrics).await;
