@@ -1,15 +1,6 @@
 """Rules that docs/portal/openapi.json says in words only, for the requests that schemathesis makes."""
 
-import re
-
 import schemathesis
-
-# Attributes that are left out where they are as they must be: with a day of birth they may be too rare.
-DROPPED = {
-    "given_initial": lambda value: isinstance(value, str) and re.fullmatch("[A-Z]", value),
-    "family_initial": lambda value: isinstance(value, str) and re.fullmatch("[A-Z]", value),
-    "birth_month": lambda value: type(value) in (int, float) and value in range(1, 13),
-}
 
 
 @schemathesis.hook
@@ -19,7 +10,7 @@ def before_call(context, case, kwargs):
 
 
 def keep_to_words(body):
-    """Keeps to one pseudonym of each kind and of an open key, and to attributes that many people have."""
+    """Keeps to one pseudonym of each kind and of an open key, and to attributes that many people have together."""
     if not isinstance(body, dict):
         return
     given = body.get("pseudonyms")
@@ -29,10 +20,24 @@ def keep_to_words(body):
                 one["epoch"] = 1
         kinds = {(str(one.get("suite")), str(one.get("scheme")), str(one.get("epoch"))): one for one in given}
         body["pseudonyms"] = list(kinds.values())
-    holder = body.get("holder")
-    if isinstance(holder, dict):
-        for name, is_right in DROPPED.items():
-            if name in holder and is_right(holder[name]):
-                del holder[name]
-        if holder.get("birth_day") in (30, 31):
-            holder["birth_day"] = 29
+    if isinstance(body.get("holder"), dict):
+        keep_to_frequent(body["holder"])
+
+
+def keep_to_frequent(holder):
+    """Leaves one initial, a frequent one, and the month, or a day of birth that every month has; what is wrong stays."""
+    initials = [name for name in ("given_initial", "family_initial") if is_letter(holder.get(name))]
+    for name in initials:
+        holder[name] = "A"
+    if len(initials) == 2:
+        del holder["family_initial"]
+    day = holder.get("birth_day")
+    # 7.0 is an integer too.
+    if type(day) in (int, float) and 1 <= day <= 31 and day % 1 == 0:
+        holder["birth_day"] = min(int(day), 28)
+        if initials:
+            del holder["birth_day"]
+
+
+def is_letter(value):
+    return isinstance(value, str) and len(value) == 1 and "A" <= value <= "Z"

@@ -152,7 +152,8 @@ impl City {
         now: DateTime<Utc>,
     ) -> Result<String, String> {
         let pseudonyms = self.pseudonyms(citizen)?;
-        let holder = citizen.holder()?;
+        // A certificate has no date of birth, so that the initials alone are chosen from.
+        let holder = citizen.disclosed(BirthDate::default());
         let kind = FactKind::Vaccination;
         let issued = self
             .passes
@@ -212,14 +213,19 @@ impl City {
 
 impl Citizen {
     fn holder(&self) -> Result<HolderAttributes, String> {
-        let [given, family] = self.names.map(SecretString::from);
         let (day, month) = self.born;
         let birth = BirthDate::new(Some(day), Some(month)).map_err(|error| error.to_string())?;
-        Ok(HolderAttributes::disclosed_for(Person {
+        Ok(self.disclosed(birth))
+    }
+
+    /// Attributes that a pass discloses where so much of the date of birth is known.
+    fn disclosed(&self, birth: BirthDate) -> HolderAttributes {
+        let [given, family] = self.names.map(SecretString::from);
+        HolderAttributes::disclosed_for(Person {
             given_name: Some(&given),
             family_name: Some(&family),
             birth,
-        }))
+        })
     }
 }
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use contract::{Fact, FactKind, TestCode, TestResult, Vaccine};
+use contract::{Fact, FactKind, PartialDate, TestCode, TestResult, Vaccine};
+use proptest::prelude::*;
 
 use super::{Certifiable, NoCertificate, Statement, carried_statements, certifiable};
 use crate::evaluate::{Evidence, MAX_FACTS};
@@ -343,6 +344,132 @@ fn the_sentence_does_not_tell_whether_a_fact_is_on_record_or_how_precise_its_dat
         assert!(sentence.ends_with('.'), "{sentence}");
         for word in telling {
             assert!(!sentence.contains(word), "{word}: {sentence}");
+        }
+    }
+}
+
+/// Day of 2022, or its month.
+fn date() -> impl Strategy<Value = PartialDate> {
+    (1..=150_u32, prop::bool::weighted(0.15)).prop_map(|(number, is_coarse)| {
+        let day = NaiveDate::from_yo_opt(2022, number).unwrap();
+        let date = PartialDate::from_day(day).unwrap();
+        if is_coarse {
+            date.generalised_to(contract::Precision::Month)
+        } else {
+            date
+        }
+    })
+}
+
+fn fact() -> impl Strategy<Value = Fact> {
+    let vaccines = [
+        Vaccine::SputnikV,
+        Vaccine::SputnikLight,
+        Vaccine::Jcovden,
+        Vaccine::QazVac,
+    ];
+    let vaccination = (
+        prop::sample::select(vaccines.to_vec()),
+        prop::option::of(1..4_u8),
+        date(),
+    );
+    let vaccination =
+        vaccination.prop_map(|(vaccine, dose_number, occurred_on)| Fact::Vaccination {
+            vaccine,
+            dose_number,
+            series_doses: None,
+            occurred_on,
+        });
+    let tested = (prop::sample::select(&TestResult::ALL[..]), date());
+    let tested = tested.prop_map(|(result, occurred_on)| Fact::Test {
+        test: TestCode::NGene,
+        result,
+        occurred_on,
+    });
+    let recovered = date().prop_map(|occurred_on| Fact::Recovery {
+        began_on: None,
+        occurred_on,
+    });
+    prop_oneof![4 => vaccination, 1 => tested, 1 => recovered]
+}
+
+/// Returns whether a fact of that day, and of no coarser date, says what is stated.
+fn is_told(statement: &Statement, facts: &[Fact]) -> bool {
+    let on = |date: &PartialDate, day: &NaiveDate| date.to_string() == day.to_string();
+    facts.iter().any(|fact| match (statement, fact) {
+        (
+            Statement::Dose {
+                vaccine, given_on, ..
+            },
+            Fact::Vaccination {
+                vaccine: told,
+                occurred_on,
+                ..
+            },
+        ) => vaccine == told && on(occurred_on, given_on),
+        (
+            Statement::NegativeTest { test, sampled_on },
+            Fact::Test {
+                test: told,
+                result: TestResult::NotDetected,
+                occurred_on,
+            },
+        ) => test == told && on(occurred_on, sampled_on),
+        // By these rules a recovery counts from the day of its record.
+        (Statement::Recovery { from, .. }, Fact::Recovery { occurred_on, .. }) => {
+            on(occurred_on, from)
+        }
+        _ => false,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_stated_is_a_fact_of_a_day_that_is_over_or_today_in_whatever_order(
+        facts in prop::collection::vec(fact(), 0..8),
+        today in 32..=150_u32,
+    ) {
+        let today = NaiveDate::from_yo_opt(2022, today).unwrap();
+        let now = noon(&today.to_string());
+        let rules = rules();
+        let told: Vec<Fact> = facts
+            .iter()
+            .filter(|fact| match fact {
+                Fact::Vaccination { occurred_on, .. }
+                | Fact::Test { occurred_on, .. }
+                | Fact::Recovery { occurred_on, .. } => occurred_on.earliest() <= today,
+            })
+            .cloned()
+            .collect();
+        let doses = told.iter().filter(|fact| matches!(fact, Fact::Vaccination { .. })).count();
+        let carried = carried_statements(&rules, Evidence::Facts(&facts), now);
+        for statement in &carried {
+            prop_assert!(is_told(statement, &told), "{statement:?}");
+            if let Statement::Dose { number, series, .. } = statement {
+                prop_assert!(usize::from(*number) <= doses);
+                prop_assert!(*series == 1 || number <= series, "{number}/{series}");
+            }
+        }
+        // Backwards, and twice where that leaves no doubt: of a month there may have been two.
+        let mut twice: Vec<Fact> = facts.iter().rev().cloned().collect();
+        let is_coarse = |fact: &Fact| {
+            matches!(fact, Fact::Vaccination { occurred_on, .. }
+                if occurred_on.precision() != contract::Precision::Day)
+        };
+        if !facts.iter().any(is_coarse) {
+            twice.extend(facts.iter().cloned());
+        }
+        for kind in FactKind::ALL {
+            let one = certifiable(&rules, Evidence::Facts(&facts), kind, now);
+            let other = certifiable(&rules, Evidence::Facts(&twice), kind, now);
+            prop_assert_eq!(one, other);
+            if let Ok(one) = one {
+                prop_assert!(carried.contains(&one.statement));
+                prop_assert!(one.from >= today);
+                prop_assert!(one.until.is_none_or(|until| until > one.from));
+            }
         }
     }
 }

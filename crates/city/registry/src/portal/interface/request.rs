@@ -47,7 +47,8 @@ pub(super) struct PassesRequest {
     /// The person's pseudonyms, as for eligibility.
     #[schema(min_items = 1, max_items = 16)]
     pseudonyms: Vec<GivenPseudonym>,
-    /// Attributes of the holder that the strips disclose; a certificate discloses the initials.
+    /// Attributes of the holder that the strips disclose. A certificate discloses the initials, so
+    /// for one they are to be chosen from the initials alone.
     holder: Holder,
     /// Kind of passes.
     pub form: Form,
