@@ -12,7 +12,7 @@ use contract::Vaccine;
 use crate::span::DateSpan;
 
 /// A dose, as a clinic reported it or as several reports stand for it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Dose {
     pub(crate) vaccine: Vaccine,
     pub(crate) number: Option<u8>,
@@ -40,7 +40,9 @@ pub(crate) fn linked(spans: &[DateSpan], within: u32) -> Vec<Vec<usize>> {
 
 /// Doses that reports stand for. A report whose date is coarse may be of one dose or another; it is
 /// a dose by itself, which may have been given on any day that a link of reports may reach from it.
-/// The number of a dose is the smallest that a report of it may state.
+///
+/// The number of a dose is the smallest that a report of it may state. Where it is open which
+/// reports are of one dose, a report without a number is a dose without one.
 pub(crate) fn merged(reports: &[Dose], within: u32) -> Vec<Dose> {
     let mut doses = Vec::new();
     let mut vaccines: Vec<_> = reports.iter().map(|report| report.vaccine).collect();
@@ -49,40 +51,51 @@ pub(crate) fn merged(reports: &[Dose], within: u32) -> Vec<Dose> {
     for vaccine in vaccines {
         let of_vaccine = reports.iter().filter(|report| report.vaccine == vaccine);
         let mut of_vaccine: Vec<Dose> = of_vaccine.copied().collect();
-        of_vaccine.sort_unstable_by_key(|report| (report.given.earliest, report.given.latest));
+        of_vaccine.sort_unstable_by_key(|report| {
+            (report.given.earliest, report.given.latest, report.number)
+        });
         let spans: Vec<DateSpan> = of_vaccine.iter().map(|report| report.given).collect();
         for group in linked(&spans, within) {
-            let number = group.iter().filter_map(|at| of_vaccine[*at].number).min();
-            let mut group: Vec<DateSpan> = group.iter().map(|at| spans[*at]).collect();
-            group.dedup();
-            doses.extend(of_group(&group, within).into_iter().map(|given| Dose {
-                vaccine,
-                number,
-                given,
-            }));
+            let group: Vec<Dose> = group.iter().map(|at| of_vaccine[*at]).collect();
+            doses.extend(of_group(&group, within));
         }
     }
     doses
 }
 
-/// Days that each dose of a group of linked, different spans may have been given on.
-fn of_group(spans: &[DateSpan], within: u32) -> Vec<DateSpan> {
-    let is_exact = |span: &DateSpan| span.earliest == span.latest;
-    if spans.iter().all(is_exact) {
-        let first = spans.iter().map(|span| span.earliest).min();
-        let last = spans.iter().map(|span| span.latest).max();
-        let whole = first.zip(last);
+/// Doses of a group of linked reports of one vaccine, sorted by their days.
+fn of_group(reports: &[Dose], within: u32) -> Vec<Dose> {
+    let number = reports.iter().filter_map(|report| report.number).min();
+    let is_exact = |report: &Dose| report.given.earliest == report.given.latest;
+    if reports.iter().all(is_exact) {
+        let first = reports.first().map(|report| report.given.earliest);
+        let last = reports.last().map(|report| report.given.latest);
+        let whole = first.zip(last).zip(reports.first());
         return whole
-            .map(|(earliest, latest)| DateSpan { earliest, latest })
+            .map(|((earliest, latest), report)| Dose {
+                vaccine: report.vaccine,
+                number,
+                given: DateSpan { earliest, latest },
+            })
             .into_iter()
             .collect();
     }
-    let mut doses: Vec<DateSpan> = (0..spans.len())
-        .map(|place| DateSpan {
-            earliest: earliest_reach(spans, place, within),
-            latest: latest_reach(spans, place, within),
-        })
-        .collect();
+    let mut spans: Vec<DateSpan> = reports.iter().map(|report| report.given).collect();
+    spans.dedup();
+    let mut doses: Vec<Dose> = Vec::new();
+    for report in reports {
+        let Some(place) = spans.iter().position(|span| *span == report.given) else {
+            continue;
+        };
+        doses.push(Dose {
+            vaccine: report.vaccine,
+            number: report.number.and(number),
+            given: DateSpan {
+                earliest: earliest_reach(&spans, place, within),
+                latest: latest_reach(&spans, place, within),
+            },
+        });
+    }
     doses.dedup();
     doses
 }
@@ -224,6 +237,18 @@ mod tests {
         assert_eq!(shown.len(), 2);
         assert!(shown.contains(&(Vaccine::SputnikV, Some(2), span(1, 3))));
         assert!(shown.contains(&(Vaccine::SputnikLight, Some(1), span(1, 1))));
+    }
+
+    #[test]
+    fn a_coarse_report_without_a_number_takes_none_of_a_report_beside_it() {
+        let month = span(1, 31);
+        let reports = [
+            report(Vaccine::SputnikV, Some(2), span(2, 2)),
+            report(Vaccine::SputnikV, None, month),
+        ];
+        let doses = merged(&reports, 3);
+        let numbers: Vec<_> = doses.iter().map(|dose| (dose.number, dose.given)).collect();
+        assert_eq!(numbers, [(None, month), (Some(2), span(1, 5))]);
     }
 
     #[test]
