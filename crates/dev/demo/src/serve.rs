@@ -13,7 +13,6 @@ use pseudonym::{CitizenPseudonyms, IdentifierKind, Policy, PolicyConfig, SharedK
 use registry::passes::PassError;
 use registry::portal::{Door, Portal, PortalConfig};
 use tokio::net::TcpListener;
-use tokio::signal;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -41,7 +40,8 @@ pub(crate) async fn serve(stage: &Stage, city: City) -> Result<(), String> {
     let portal = serve_portal(stage, Arc::clone(&registry), &tasks, &stop).await?;
     let verifier = serve_verifier(stage, registry, &tasks, &stop).await?;
     print_invitation(portal, verifier);
-    signal::ctrl_c().await.map_err(|error| error.to_string())?;
+    let asked = program::stop_on_signal().map_err(|failure| failure.message().to_owned())?;
+    asked.cancelled().await;
     stop.cancel();
     tasks.close();
     tasks.wait().await;
@@ -144,7 +144,7 @@ fn print_invitation(portal: SocketAddr, verifier: SocketAddr) {
         .collect();
     print::table(["document", "number", "name", "born"], &rows);
     print::line(
-        "\n  Then show the code to the verifier page: a picture of it, its text, or by camera.\n  \
+        "\n  Then show the code to the verifier page: its text, a picture of the screen, or by camera.\n  \
          Ctrl-C ends both.",
     );
 }

@@ -79,7 +79,7 @@ export function drawProblem(problem) {
 export function drawStatus(status) {
   element("actions").hidden = status === null || !status.entitled;
   element("certificates").hidden = status === null;
-  element("status").replaceChildren(...(status === null ? [] : [verdict(status), ...seenAtTheDoor(status.holder)]));
+  element("status").replaceChildren(...(status === null ? [] : [verdict(status), ...(status.entitled ? seenByStrips(status.holder) : [])]));
 }
 
 function verdict(status) {
@@ -103,6 +103,10 @@ function reasonList(reasons) {
   return make("ul", {}, items);
 }
 
+function seenByStrips(holder) {
+  return [...seenAtTheDoor(holder), make("p", { className: "hint", text: say("holder-note") })];
+}
+
 function seenAtTheDoor(holder) {
   const rows = [
     ...row("holder-given", holder.given, initialText),
@@ -111,7 +115,7 @@ function seenAtTheDoor(holder) {
     ...row("holder-month", holder.month, monthName),
   ];
   const shown = rows.length > 0 ? make("dl", { className: "holder" }, rows) : make("p", { text: say("holder-none") });
-  return [make("h3", { text: say("holder-heading") }), shown, make("p", { className: "hint", text: say("holder-note") })];
+  return [make("h3", { text: say("holder-heading") }), shown];
 }
 
 function row(key, value, inWords) {
@@ -142,10 +146,16 @@ export function drawCodes(codes, at, zone, next) {
     make("img", { className: "code", src: address("code", code.svg, "image/svg+xml"), alt: say("code-picture", { until }) }),
     make("figcaption", { className: "until", text: say("code-until", { until }) }),
   ]);
-  panel.append(figure, make("p", { className: "hint", text: say("code-once") }));
+  const text = make("textarea", { id: "code-text", readOnly: true, rows: 4, value: code.text });
+  panel.append(figure, make("details", {}, [
+    make("summary", { text: say("code-text") }),
+    make("label", { htmlFor: "code-text", text: say("certificate-text") }),
+    text,
+  ]));
   if (codes.length > 1) {
+    panel.append(make("p", { className: "hint", text: say("code-once") }));
     panel.append(make("p", { className: "hint", text: say("code-number", { number: at + 1, count: codes.length }) }));
-    const button = make("button", { type: "button", id: "code-next", text: say("code-next") });
+    const button = make("button", { type: "button", id: "code-next", text: say(at + 1 < codes.length ? "code-next" : "code-first") });
     button.addEventListener("click", next);
     panel.append(button);
   }
@@ -194,13 +204,20 @@ export function drawCertificate(certificate) {
   place.append(make("div", { className: "panel" }, [
     make("h3", { text: say("certificate-heading"), tabIndex: -1 }),
     make("p", { id: "certificate-states", text: states(certificate.states, certificate.zone) }),
+    ...(isIncomplete(certificate.states) ? [make("p", { className: "warning", text: say("certificate-incomplete") })] : []),
     make("figure", {}, [
       make("img", { className: "code", src: picture, alt: say("certificate-picture", { until }) }),
       make("figcaption", { className: "until", text: say("code-until", { until }) }),
     ]),
+    ...seenAtTheDoor(certificate.holder),
     make("label", { htmlFor: "certificate-text", text: say("certificate-text") }),
     text,
   ]));
+}
+
+/** Returns whether a certificate is of a dose that more doses have to follow. */
+function isIncomplete({ kind, dose, doses }) {
+  return kind === "vaccination" && dose < doses;
 }
 
 function states({ kind, method, date, first_positive: firstPositive, sampled, country, ...others }, zone) {

@@ -19,6 +19,8 @@ pub(crate) struct Access {
     pub origin: Option<String>,
     /// True: a proxy stands in front, and names the client.
     pub is_behind_proxy: bool,
+    /// True: the page is served to this machine alone.
+    pub is_loopback: bool,
 }
 
 /// Mistake in what the configuration says of the page's origin.
@@ -57,9 +59,21 @@ impl Access {
             Some(own) => origin.eq_ignore_ascii_case(own),
             None => {
                 let of_origin = origin.split_once("://").map(|(_, host)| host);
-                of_origin.is_some() && of_origin == host
+                of_origin.is_some() && of_origin == host && self.may_be_named(host)
             }
         }
+    }
+
+    /// Returns whether a host may name this portal where no origin is configured. On this machine
+    /// only its own names may: a name of another one that leads here (DNS rebinding) is a page of
+    /// somebody else.
+    fn may_be_named(&self, host: Option<&str>) -> bool {
+        let own = |host: &str| {
+            let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+            let address = name.trim_matches(['[', ']']).parse::<IpAddr>();
+            name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+        };
+        !self.is_loopback || host.is_some_and(own)
     }
 
     /// Address of the client that a request is counted for.
@@ -91,7 +105,10 @@ mod tests {
 
     #[test]
     fn only_a_page_of_this_portal_may_post() {
-        let access = Access::default();
+        let access = Access {
+            is_loopback: true,
+            ..Access::default()
+        };
         let host = ("host", "127.0.0.1:9470");
         let own = ("origin", "http://127.0.0.1:9470");
         let same = ("sec-fetch-site", "same-origin");
@@ -108,6 +125,7 @@ mod tests {
             &[host, own, ("sec-fetch-site", "same-site")],
             &[host, ("sec-fetch-site", "none")],
             &[host, same, ("origin", "http://evil.example")],
+            &[("host", "evil.example"), ("origin", "http://evil.example")],
         ];
         for bad in bad {
             assert!(!access.is_same_origin(&headers(bad)), "{bad:?}");
@@ -119,6 +137,7 @@ mod tests {
         let access = Access {
             origin: Some("https://passes.example".to_owned()),
             is_behind_proxy: true,
+            is_loopback: false,
         };
         let host = ("host", "10.0.0.5:8080");
         let own = [host, ("origin", "https://passes.example")];

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use crate::citizen::FormFault;
 use crate::outcome::RequestOutcome;
-use crate::registry::{CoveredDays, EligibilityReply, RegistryFault, RegistryReason};
+use crate::registry::{
+    CoveredDays, EligibilityReply, RegistryFault, RegistryFaultKind, RegistryReason,
+};
 use crate::sentence::Sentence;
 
 /// Answer to the page.
@@ -81,6 +83,8 @@ struct Letter {
 pub(crate) struct Code {
     /// Picture of the code.
     pub svg: String,
+    /// Text of the code.
+    pub text: String,
     /// First second in which it holds.
     pub from: DateTime<Utc>,
     /// First second in which it does not hold any more.
@@ -207,11 +211,18 @@ impl PageAnswer {
 
     /// Answer where the registry gave none.
     pub(crate) fn of_fault(fault: &RegistryFault) -> Self {
+        let outcome = match fault.kind {
+            RegistryFaultKind::KeyReused => {
+                return Self::Problem(CitizenProblem::of(RequestOutcome::KeyReused, None));
+            }
+            RegistryFaultKind::SubjectCeiling => RequestOutcome::Ceiling,
+            _ => RequestOutcome::Registry,
+        };
         Self::Problem(CitizenProblem {
             code: fault.kind.as_str(),
             sentence: fault.kind.sentence(),
             retry_after_seconds: fault.retry_after_seconds,
-            outcome: RequestOutcome::Registry,
+            outcome,
         })
     }
 }

@@ -127,10 +127,17 @@ pub struct KeysConfig {
 }
 
 impl Config {
-    /// Mistake in `[verifier]`, with what to write instead: other machines reach it by TLS only.
+    /// Mistake in `[verifier]`, with what to write instead: it has an address of its own, which other
+    /// machines reach by TLS only.
     #[must_use]
     pub fn verifier_mistake(&self) -> Option<(String, &'static str)> {
         let address = self.verifier.as_ref()?.address;
+        if address == self.portal.address {
+            return Some((
+                format!("verifier.address is {address}, which is portal.address too"),
+                "write another port: whoever checks passes shares no origin with citizens",
+            ));
+        }
         let is_safe = self.portal.tls.is_some() || self.portal.behind_tls_proxy;
         if is_safe || address.ip().is_loopback() {
             return None;
@@ -243,8 +250,7 @@ fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
 
 fn suite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Suite, D::Error> {
     let name = String::deserialize(deserializer)?;
-    Suite::from_str(&name)
-        .map_err(|_| D::Error::custom("the suite is \"hmac\" or \"hmac-streebog\""))
+    Suite::from_str(&name).map_err(|_| D::Error::custom("the suite is hmac or hmac-streebog"))
 }
 
 #[cfg(test)]

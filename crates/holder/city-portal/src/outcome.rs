@@ -33,7 +33,9 @@ pub(crate) enum RequestOutcome {
     TooSlow,
     /// Body that is not what the page sends.
     Form,
-    /// Ceiling of the client.
+    /// Idempotency-Key that was used for another request.
+    KeyReused,
+    /// Ceiling of the client, or of the person at the registry.
     Ceiling,
     /// Fault of the program.
     Internal,
@@ -41,7 +43,7 @@ pub(crate) enum RequestOutcome {
 
 impl RequestOutcome {
     /// All outcomes.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Answered,
         Self::Issued,
         Self::Refused,
@@ -55,6 +57,7 @@ impl RequestOutcome {
         Self::TooLarge,
         Self::TooSlow,
         Self::Form,
+        Self::KeyReused,
         Self::Ceiling,
         Self::Internal,
     ];
@@ -75,6 +78,7 @@ impl RequestOutcome {
             Self::TooLarge => "too-large",
             Self::TooSlow => "too-slow",
             Self::Form => "form",
+            Self::KeyReused => "key-reused",
             Self::Ceiling => "ceiling",
             Self::Internal => "internal",
         }
@@ -93,6 +97,7 @@ impl RequestOutcome {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Form => StatusCode::BAD_REQUEST,
+            Self::KeyReused => StatusCode::CONFLICT,
             Self::Ceiling => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -122,7 +127,7 @@ impl RequestOutcome {
                 "Такой страницы здесь нет. Откройте портал с начала.",
                 "There is no such page. Open the portal from its beginning.",
             ),
-            Self::MediaType | Self::Form => Sentence::new(
+            Self::MediaType | Self::Form | Self::KeyReused => Sentence::new(
                 "Страница устарела. Обновите её и введите данные снова.",
                 "The page is out of date. Reload it and enter your details again.",
             ),

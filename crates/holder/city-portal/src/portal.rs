@@ -12,7 +12,7 @@ use clock::Clock;
 use parking_lot::Mutex;
 use pass::claims::Claims;
 use pass::container::{Envelope, from_text};
-use pass::holder::{BirthDate, HolderAttributes};
+use pass::holder::HolderAttributes;
 use pass::qr::{PaperSheet, QrCode};
 use pseudonym::CitizenPseudonyms;
 
@@ -66,6 +66,7 @@ impl CityPortal {
             access: Access {
                 origin: page.origin.as_deref().map(read_origin).transpose()?,
                 is_behind_proxy: page.behind_tls_proxy,
+                is_loopback: page.address.ip().is_loopback(),
             },
             clock,
             pseudonyms: settings.pseudonyms,
@@ -183,15 +184,16 @@ impl CityPortal {
         key: &IdempotencyKey,
     ) -> Result<IssuedPasses, PageAnswer> {
         let citizen = self.citizen(form)?;
-        let order = PassOrder::of(&citizen, kind);
+        let holder = match kind.group() {
+            None => citizen.holder,
+            Some(_) => citizen.certificate_holder,
+        };
+        let order = PassOrder::of(&citizen, kind, holder);
         let passes = self.registry.passes(&order, key).await;
         match passes.map_err(|fault| failed(&fault))? {
             PassesReply::Refused { reasons } => Err(PageAnswer::Refused { reasons }),
             PassesReply::Exhausted => Err(PageAnswer::exhausted()),
-            passes => Ok(IssuedPasses {
-                passes,
-                holder: citizen.holder,
-            }),
+            passes => Ok(IssuedPasses { passes, holder }),
         }
     }
 }
@@ -213,7 +215,10 @@ impl IssuedPasses {
 
 /// Notes in the log that the registry gave no answer, and what to change; answers the citizen.
 fn failed(fault: &RegistryFault) -> PageAnswer {
-    note(fault);
+    // Whoever asks can bring this about: it is no failure of the registry.
+    if fault.kind != RegistryFaultKind::KeyReused {
+        note(fault);
+    }
     PageAnswer::of_fault(fault)
 }
 
@@ -248,6 +253,7 @@ fn code(strip: &IssuedPass, holder: HolderAttributes) -> Result<Code, RegistryFa
     let code = QrCode::of_text(&strip.text).map_err(|_| mixed_up())?;
     Ok(Code {
         svg: code.to_svg(),
+        text: strip.text.clone(),
         from: claims.from(),
         until: claims.expires(),
     })
@@ -259,13 +265,7 @@ fn certified(
     holder: HolderAttributes,
     zone: Tz,
 ) -> Result<ShownCertificate, RegistryFault> {
-    // A certificate has room for initials only.
-    let initials = HolderAttributes::new(
-        holder.given_initial(),
-        holder.family_initial(),
-        BirthDate::default(),
-    );
-    let Claims::Hcert(claims) = claims(&certificate, initials)? else {
+    let Claims::Hcert(claims) = claims(&certificate, holder)? else {
         return Err(mixed_up());
     };
     let entry = claims.certificate.entry;
@@ -279,6 +279,6 @@ fn certified(
         until: claims.expires,
         zone: zone.name(),
         states: entry.into(),
-        holder: ShownHolder::of(initials),
+        holder: ShownHolder::of(holder),
     })
 }

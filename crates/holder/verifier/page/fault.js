@@ -14,6 +14,7 @@ export const REASONS = Object.freeze([
   "signature",
   "issuer",
   "claims",
+  "series-incomplete",
   "not-yet",
   "expired",
   "revoked",

@@ -48,6 +48,7 @@ export const english = Object.freeze({
   "reason-signature": "The signature does not match: the code was changed or forged.",
   "reason-issuer": "The code was issued by somebody else.",
   "reason-claims": "The content of the code is incomplete or wrong.",
+  "reason-series-incomplete": "The certificate is of one of two doses: the second is missing.",
   "reason-not-yet": "The code does not hold yet.",
   "reason-expired": "The code has expired.",
   "reason-revoked": "The code has been ended by the city.",

@@ -48,6 +48,7 @@ export const russian = Object.freeze({
   "reason-signature": "Подпись не сходится: код изменён или подделан.",
   "reason-issuer": "Код выдан кем-то другим.",
   "reason-claims": "Содержимое кода неполное или неверное.",
+  "reason-series-incomplete": "Сертификат об одной из двух доз: второй не хватает.",
   "reason-not-yet": "Код ещё не действует.",
   "reason-expired": "Срок кода истёк.",
   "reason-revoked": "Код отозван городом.",

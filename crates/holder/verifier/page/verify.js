@@ -69,7 +69,10 @@ async function holderOf(text, held, now) {
   if (claims.issuer !== held.bundle.issuer) {
     throw new Fault("issuer");
   }
-  if (now < claims.from || !claims.complete) {
+  if (!claims.complete) {
+    throw new Fault("series-incomplete");
+  }
+  if (now < claims.from) {
     throw new Fault("not-yet");
   }
   if (now >= claims.until) {

@@ -194,7 +194,7 @@ class Verdicts(PageTest):
             ("claims", city.text(strip() | {6: MIDNIGHT})),
             ("not-yet", city.text(strip() | {4: MIDNIGHT + 2 * DAY, 5: MIDNIGHT + DAY})),
             ("not-yet", text_of(city.certificates.sign(hcert() | {6: START + 1}))),
-            ("not-yet", text_of(city.certificates.sign(hcert(entry=DOSE | {"dn": 1})))),
+            ("series-incomplete", text_of(city.certificates.sign(hcert(entry=DOSE | {"dn": 1})))),
             ("expired", city.text(strip() | {4: START})),
             ("revoked", city.text(strip(9))),
         ]

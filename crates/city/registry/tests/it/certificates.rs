@@ -204,7 +204,7 @@ async fn a_dose_too_few_is_not_green_and_the_next_ones_are_counted() {
     assert_eq!(counted(&one), (1, 2, "2021-01-10".to_owned()));
     let published = passes.publish(now()).await.unwrap();
     let incomplete = verdict(&passes, &published, &one, now());
-    assert_eq!(incomplete, Verdict::Invalid(Fault::NotYet));
+    assert_eq!(incomplete, Verdict::Invalid(Fault::SeriesIncomplete));
     // Both clinics recorded the second one, and number it 1.
     let second = [
         asserted(2, 1, 1, sputnik("2021-02-10")),

@@ -58,8 +58,11 @@ pub(crate) struct CitizenForm {
 pub(crate) struct Citizen {
     /// Pseudonyms of the identifier, under every key that is open.
     pub pseudonyms: Vec<Pseudonym>,
-    /// Attributes that a pass discloses.
+    /// Attributes that a strip discloses.
     pub holder: HolderAttributes,
+    /// Attributes that a certificate discloses: chosen from the initials alone, since it has no room
+    /// for a day and month of birth.
+    pub certificate_holder: HolderAttributes,
 }
 
 impl CitizenForm {
@@ -85,13 +88,17 @@ impl CitizenForm {
         let known = |name: &Typed| (!name.text().is_empty()).then(|| name.0.clone());
         let given = known(&self.given_name);
         let family = known(&self.family_name);
-        Ok(Citizen {
-            pseudonyms: found,
-            holder: HolderAttributes::disclosed_for(Person {
+        let disclosed = |birth| {
+            HolderAttributes::disclosed_for(Person {
                 given_name: given.as_ref(),
                 family_name: family.as_ref(),
                 birth,
-            }),
+            })
+        };
+        Ok(Citizen {
+            pseudonyms: found,
+            holder: disclosed(birth),
+            certificate_holder: disclosed(BirthDate::default()),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Tests of the form: what each field takes, and what is told where it cannot be used.
 
 use chrono::NaiveDate;
-use pass::holder::{HolderAttributes, Initial};
+use pass::holder::{BirthDate, HolderAttributes, Initial};
 use pseudonym::{CitizenPseudonyms, KeyRing, Policy, PolicyConfig, Suite};
 use serde_json::{Value, json};
 
@@ -196,6 +196,17 @@ fn ten_kilobytes_in_every_field_are_too_long_for_each() {
     let more = "я".repeat(MAX_TYPED_CHARS + 1);
     let over = faults(&with(&[("family_name", &more)]));
     assert_eq!(over, [("family_name", "too-long")]);
+}
+
+#[test]
+fn a_certificate_names_initials_where_a_strip_names_a_date_of_birth() {
+    let checked = read(&good()).check(&pseudonyms(&KeyRing::generate()), today());
+    let citizen = checked.expect("a good form");
+    assert_eq!(citizen.holder.given_initial(), None);
+    let shown = citizen.certificate_holder;
+    assert_eq!(shown.birth(), BirthDate::default());
+    assert!(shown.given_initial().is_some() || shown.family_initial().is_some());
+    assert!(pass::holder::Share::of(shown) >= pass::holder::LEAST_SHARE);
 }
 
 #[test]

@@ -1,18 +1,20 @@
 //! `city-portal check`: reads keys and certificates, asks the registry, and prints what it found.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clock::Clock;
 use program::{CheckLayout, CheckRow, Failure, Severity};
 use pseudonym::SharedKeys;
+use tokio::net::TcpListener;
 
 use super::config_file::LoadedConfig;
 use super::run::bind;
 use crate::http::acceptor;
 use crate::open::open_portal;
 use crate::registry::{RegistryClient, RegistryFault, RegistryFaultKind};
-use crate::verifier_site::VerifierSite;
+use crate::verifier_site::{OTHER_ROOT, VerifierSite};
 
 pub(super) async fn check(loaded: &LoadedConfig, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let mut found = Findings::default();
@@ -39,21 +41,33 @@ async fn check_parts(
         Arc::clone(&registry),
         Arc::clone(&clock),
     );
+    if let Some(listen) = &config.listen {
+        check_address(listen.address, "listen", found).await;
+    }
     if let Err(error) = opened {
         found.failed("portal", error.into());
     }
+    let mut site = None;
     if let Some(verifier) = &config.verifier {
         match VerifierSite::open(verifier, &loaded.base, Arc::clone(&registry), clock) {
-            Ok(_) => found.good("verifier", "the page and its root can be read"),
+            Ok(opened) => {
+                found.good("verifier", "the page and its root can be read");
+                site = Some(opened);
+            }
             Err(error) => found.failed("verifier", error.into()),
         }
         check_address(verifier.address, "verifier", found).await;
     }
     match registry.trust().await {
-        Ok(_) => found.good(
-            "registry",
-            "answers, and has published what verifiers fetch",
-        ),
+        Ok(bundle) => {
+            found.good(
+                "registry",
+                "answers, and has published what verifiers fetch",
+            );
+            if site.is_some_and(|site| !site.accepts(&bundle)) {
+                found.failed("verifier", Failure::Change(OTHER_ROOT.to_owned()));
+            }
+        }
         Err(fault) => found.failed("registry", of_fault(&fault)),
     }
 }
@@ -92,11 +106,18 @@ async fn check_address(address: SocketAddr, section: &'static str, found: &mut F
     let part = if section == "portal" { "page" } else { section };
     match bind(address, &format!("{section}.address")).await {
         Ok(_) => found.good(part, format!("{address} can be listened on")),
+        Err(failure) if is_elsewhere(address).await => found.failed(part, failure),
         Err(failure) => found.warning(
             part,
             format!("{failure}, unless it is the portal that runs already"),
         ),
     }
+}
+
+/// Returns whether an address is none of this machine's.
+async fn is_elsewhere(address: SocketAddr) -> bool {
+    let any_port = TcpListener::bind((address.ip(), 0)).await;
+    any_port.is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
 }
 
 /// Failure of a check: what a person has to change, or what may pass.

@@ -30,6 +30,9 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Code of the registry for a request that is in hand under the same Idempotency-Key.
 const IN_HAND: &str = "in-hand";
 
+/// Code of the registry for a key that was used for another request.
+const KEY_REUSED: &str = "key-reused";
+
 /// Mistake in `[registry]`.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientMistake {
@@ -301,6 +304,7 @@ async fn refusal(answer: Response) -> RegistryRefusal {
         (429, "subject-ceiling") => Kind::SubjectCeiling,
         (429, _) => Kind::ClientCeiling,
         (_, "epoch") => Kind::Epoch,
+        (_, KEY_REUSED) => Kind::KeyReused,
         (_, IN_HAND) | (502..=504, _) => Kind::Unavailable,
         (500, _) if !code.is_empty() => Kind::Unavailable,
         (400..=499, _) if !code.is_empty() => Kind::Refused,
@@ -335,6 +339,10 @@ fn of_error(error: &reqwest::Error) -> RegistryFault {
     }
     let io = find_io(error).map(std::io::Error::kind);
     match io {
+        // The standard library has no name for this kind yet; a name that no server knows is one.
+        Some(kind) if kind.to_string() == "uncategorized error" => {
+            RegistryFault::of(Kind::Away).because("its host's name cannot be found, or no network")
+        }
         Some(kind) => RegistryFault::of(Kind::Away).because(kind.to_string()),
         None if error.is_connect() || error.is_request() || error.is_body() => {
             RegistryFault::of(Kind::Away)

@@ -24,6 +24,8 @@ pub enum RegistryFaultKind {
     Epoch,
     /// The registry says that it cannot answer now.
     Unavailable,
+    /// The Idempotency-Key was used for another request.
+    KeyReused,
     /// The registry refuses the request.
     Refused,
     /// The registry's answer cannot be read, or is not an answer to the question.
@@ -32,7 +34,7 @@ pub enum RegistryFaultKind {
 
 impl RegistryFaultKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Away,
         Self::Slow,
         Self::ServerCertificate,
@@ -41,6 +43,7 @@ impl RegistryFaultKind {
         Self::SubjectCeiling,
         Self::Epoch,
         Self::Unavailable,
+        Self::KeyReused,
         Self::Refused,
         Self::Nonsense,
     ];
@@ -57,6 +60,7 @@ impl RegistryFaultKind {
             Self::SubjectCeiling => "person-ceiling",
             Self::Epoch => "key-epoch",
             Self::Unavailable => "registry-unavailable",
+            Self::KeyReused => "key-reused",
             Self::Refused => "registry-refused",
             Self::Nonsense => "registry-nonsense",
         }
@@ -96,6 +100,9 @@ impl RegistryFaultKind {
                  city-registry.toml must list the epochs of the city's keys"
             }
             Self::Unavailable => "the registry cannot answer now: its log says why",
+            Self::KeyReused => {
+                "a page used one Idempotency-Key for two requests; nothing is to be changed here"
+            }
             Self::Refused => {
                 "the registry refuses the request: portal and registry must be of versions that fit"
             }
@@ -139,7 +146,7 @@ impl RegistryFaultKind {
                  минут.",
                 "The city's registry cannot answer now. Try again in a few minutes.",
             ),
-            Self::Epoch | Self::Refused | Self::Nonsense => Sentence::new(
+            Self::Epoch | Self::KeyReused | Self::Refused | Self::Nonsense => Sentence::new(
                 "Портал и городской реестр не понимают друг друга. Дело не в ваших данных; это \
                  должен исправить город. Попробуйте позже.",
                 "The portal and the city's registry do not understand each other. Your details are \

@@ -81,11 +81,11 @@ pub(crate) struct PassOrder {
 }
 
 impl PassOrder {
-    /// Order of a kind of pass for a citizen.
-    pub(crate) fn of(citizen: &Citizen, form: PassKind) -> Self {
+    /// Order of a kind of pass for a citizen, which discloses these attributes.
+    pub(crate) fn of(citizen: &Citizen, form: PassKind, holder: HolderAttributes) -> Self {
         Self {
             pseudonyms: citizen.pseudonyms.iter().map(PseudonymText::of).collect(),
-            holder: DisclosedHolder::of(citizen.holder),
+            holder: DisclosedHolder::of(holder),
             form,
         }
     }

@@ -8,5 +8,6 @@ mod routes;
 mod site;
 
 pub use page_folder::PageFolderMistake;
+pub(crate) use root::OTHER_ROOT;
 pub use root::RootMistake;
 pub use site::{VerifierMistake, VerifierSite};

@@ -4,11 +4,13 @@
 //! publication. While the registry is away the copy is handed out on: it says itself how old it is.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use tokio::sync::Mutex;
 
+use super::root::{OTHER_ROOT, PinnedRoot};
 use crate::fault_log::note;
 use crate::registry::{RegistryClient, RegistryFault};
 
@@ -20,8 +22,8 @@ pub(super) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 pub(super) const MAX_DIFFERENCES: usize = 64;
 
 /// Copy of the registry's publication.
-#[derive(Default)]
 pub(super) struct Publication {
+    root: Arc<PinnedRoot>,
     state: Mutex<State>,
 }
 
@@ -50,10 +52,18 @@ pub(super) enum ListAnswer {
 }
 
 impl Publication {
+    /// Publication that nothing was copied of yet, for a page that pins this root.
+    pub(super) fn new(root: Arc<PinnedRoot>) -> Self {
+        Self {
+            root,
+            state: Mutex::default(),
+        }
+    }
+
     /// Signed trust bundle; `None` where there was none yet.
     pub(super) async fn trust(&self, registry: &RegistryClient, now: Duration) -> Option<Bytes> {
         let mut state = self.state.lock().await;
-        state.refresh(registry, now).await;
+        state.refresh(registry, &self.root, now).await;
         state.copy.as_ref().map(|copy| copy.trust.clone())
     }
 
@@ -66,7 +76,7 @@ impl Publication {
         now: Duration,
     ) -> Option<ListAnswer> {
         let mut state = self.state.lock().await;
-        state.refresh(registry, now).await;
+        state.refresh(registry, &self.root, now).await;
         let copy = state.copy.as_mut()?;
         let answer = match held {
             Some(sequence) => copy.difference(registry, sequence).await,
@@ -78,12 +88,12 @@ impl Publication {
 
 impl State {
     /// Asks the registry again if the last time is long ago. A failure leaves the copy as it is.
-    async fn refresh(&mut self, registry: &RegistryClient, now: Duration) {
+    async fn refresh(&mut self, registry: &RegistryClient, root: &PinnedRoot, now: Duration) {
         let is_recent = |asked: Duration| now.saturating_sub(asked) < ASK_AGAIN_AFTER;
         if self.asked_at.is_some_and(is_recent) {
             return;
         }
-        match self.fetch(registry).await {
+        match self.fetch(registry, root).await {
             Ok(()) => self.asked_at = Some(now),
             Err(fault) => {
                 // Asked again at the next request where nothing was ever copied.
@@ -93,12 +103,19 @@ impl State {
         }
     }
 
-    async fn fetch(&mut self, registry: &RegistryClient) -> Result<(), RegistryFault> {
+    async fn fetch(
+        &mut self,
+        registry: &RegistryClient,
+        root: &PinnedRoot,
+    ) -> Result<(), RegistryFault> {
         // The bundle first: it refuses lists that are older than itself.
         let trust = registry.trust().await?;
         let is_held = |copy: &Copied| copy.trust == trust;
         if self.copy.as_ref().is_some_and(is_held) {
             return Ok(());
+        }
+        if !root.signs(&trust) {
+            tracing::warn!(event = "verifier-root", "{OTHER_ROOT}");
         }
         if let Some(whole) = registry.revocations(0).await? {
             self.copy = Some(Copied {

@@ -3,12 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use axum::body::Bytes;
-use pass::keys::read_jwk_set;
+use pass::keys::{PublicKey, read_jwk_set};
+use pass::trust::TrustBundle;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Largest file, in bytes.
 const MAX_ROOT_BYTES: u64 = 64 * 1024;
+
+/// Sentence for the operator about a root that does not fit the registry.
+pub(crate) const OTHER_ROOT: &str = "verifier.root is not the root of the registry's passes, so that \
+                                     no door can check any: write what `city-registry keys root` \
+                                     prints";
 
 /// Mistake in `verifier.root`.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +51,24 @@ struct Root {
     zone: String,
 }
 
-/// Reads the file and returns it as the page fetches it.
-pub(super) fn read(path: &Path) -> Result<Bytes, RootMistake> {
+/// Root that the page pins.
+#[derive(Debug)]
+pub(super) struct PinnedRoot {
+    /// File as the page fetches it.
+    pub text: Bytes,
+    key: PublicKey,
+    issuer: String,
+}
+
+impl PinnedRoot {
+    /// Returns whether a trust bundle is signed by the root, for its issuer.
+    pub(super) fn signs(&self, bundle: &[u8]) -> bool {
+        TrustBundle::open(bundle, &self.key, &self.issuer).is_ok()
+    }
+}
+
+/// Reads the file.
+pub(super) fn read(path: &Path) -> Result<PinnedRoot, RootMistake> {
     let bytes = settings::read_regular_file(path, MAX_ROOT_BYTES);
     let bytes = bytes.map_err(|error| RootMistake::Unreadable {
         path: path.to_path_buf(),
@@ -62,12 +84,17 @@ pub(super) fn read(path: &Path) -> Result<Bytes, RootMistake> {
         });
     }
     let set = json!({ "keys": [root.key] }).to_string();
-    let is_key = read_jwk_set(&set).is_ok();
+    let keys = read_jwk_set(&set).map_err(|_| form())?;
     let is_zone = root.zone.parse::<chrono_tz::Tz>().is_ok();
-    if !is_key || !is_zone || root.issuer.is_empty() {
-        return Err(form());
-    }
-    Ok(bytes.into())
+    let key = keys
+        .first()
+        .copied()
+        .filter(|_| is_zone && !root.issuer.is_empty());
+    Ok(PinnedRoot {
+        text: bytes.into(),
+        key: key.ok_or_else(form)?,
+        issuer: root.issuer,
+    })
 }
 
 #[cfg(test)]

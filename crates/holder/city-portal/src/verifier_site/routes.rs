@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
@@ -39,10 +40,10 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (CACHE_CONTROL, "no-cache"),
 ];
 
-/// Sequence of the list that a verifier holds.
+/// Sequence of the list that a verifier holds, as it was sent.
 #[derive(Deserialize)]
 struct Held {
-    after: Option<u64>,
+    after: Option<String>,
 }
 
 impl VerifierSite {
@@ -98,7 +99,7 @@ async fn watch(State(site): State<Arc<VerifierSite>>, request: Request, next: Ne
 }
 
 async fn root(State(site): State<Arc<VerifierSite>>) -> Response {
-    with_type(site.root.clone(), JSON)
+    with_type(site.root.text.clone(), JSON)
 }
 
 async fn trust(State(site): State<Arc<VerifierSite>>) -> Response {
@@ -109,9 +110,21 @@ async fn trust(State(site): State<Arc<VerifierSite>>) -> Response {
     }
 }
 
-async fn revocations(State(site): State<Arc<VerifierSite>>, held: Query<Held>) -> Response {
+async fn revocations(
+    State(site): State<Arc<VerifierSite>>,
+    held: Result<Query<Held>, QueryRejection>,
+) -> Response {
+    let after = held.map(|Query(held)| held.after.map(|after| after.parse().ok()));
+    let held = match after {
+        Ok(None) => None,
+        Ok(Some(Some(sequence))) => Some(sequence),
+        Ok(Some(None)) | Err(_) => {
+            let text = "after is the sequence of a list, such as 1795995958\n";
+            return (StatusCode::BAD_REQUEST, text).into_response();
+        }
+    };
     let now = site.clock.elapsed();
-    let list = site.publication.list(&site.registry, held.after, now);
+    let list = site.publication.list(&site.registry, held, now);
     match list.await {
         Some(ListAnswer::Signed(signed)) => with_type(signed, COSE),
         Some(ListAnswer::Newest) => StatusCode::NO_CONTENT.into_response(),
@@ -134,7 +147,12 @@ async fn file(State(site): State<Arc<VerifierSite>>, request: Request) -> Respon
 
 fn wrong_method() -> Response {
     let allowed = [(ALLOW, "GET, HEAD")];
-    (StatusCode::METHOD_NOT_ALLOWED, allowed, "GET only\n").into_response()
+    (
+        StatusCode::METHOD_NOT_ALLOWED,
+        allowed,
+        "GET or HEAD only\n",
+    )
+        .into_response()
 }
 
 /// Answer while the registry has never been reached.

@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use clock::Clock;
 
 use super::page_folder::{PageFolder, PageFolderMistake};
 use super::publication::Publication;
-use super::root::{self, RootMistake};
+use super::root::{self, PinnedRoot, RootMistake};
 use crate::config::VerifierConfig;
 use crate::registry::RegistryClient;
 
@@ -26,7 +25,7 @@ pub enum VerifierMistake {
 /// Verifier page with what it fetches.
 pub struct VerifierSite {
     pub(super) page: PageFolder,
-    pub(super) root: Bytes,
+    pub(super) root: Arc<PinnedRoot>,
     pub(super) registry: Arc<RegistryClient>,
     pub(super) publication: Publication,
     pub(super) clock: Arc<dyn Clock>,
@@ -43,12 +42,20 @@ impl VerifierSite {
         registry: Arc<RegistryClient>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, VerifierMistake> {
+        let root = Arc::new(root::read(&base.join(&config.root))?);
         Ok(Arc::new(Self {
             page: PageFolder::read(&base.join(&config.page))?,
-            root: root::read(&base.join(&config.root))?,
+            root: Arc::clone(&root),
             registry,
-            publication: Publication::default(),
+            publication: Publication::new(root),
             clock,
         }))
+    }
+
+    /// Returns whether the page will accept a trust bundle of the registry: it is signed by the root
+    /// that the page pins, for its issuer.
+    #[must_use]
+    pub fn accepts(&self, bundle: &[u8]) -> bool {
+        self.root.signs(bundle)
     }
 }

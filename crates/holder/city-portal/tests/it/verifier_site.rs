@@ -69,6 +69,23 @@ async fn a_verifier_is_given_what_the_registry_signed_also_while_that_is_away() 
 }
 
 #[tokio::test]
+async fn another_root_than_the_registrys_is_told_by_check_and_by_the_log() {
+    let mut city = City::new();
+    city.serve().await;
+    let root = city.output(&["keys", "root"]);
+    let other = SigningKey::generate()
+        .public()
+        .pinned("RU-MOW", "Europe/Moscow");
+    let (portal, port) = started(&city.base_url(), &other.to_string()).await;
+    let told = "verifier.root is not the root of the registry's passes";
+    assert!(run(portal.folder.path(), &["check"]).1.contains(told));
+    assert_eq!(get(port, "/data/trust.cose").await.status, 200);
+    assert!(portal.log().contains(told));
+    std::fs::write(portal.folder.path().join("root.json"), root).unwrap();
+    assert!(!run(portal.folder.path(), &["check"]).1.contains(told));
+}
+
+#[tokio::test]
 async fn what_is_no_file_of_the_page_is_not_served() {
     let double = Double::start(Behaviour::Entitled).await;
     let registry = format!("http://127.0.0.1:{}", double.port);
@@ -121,5 +138,11 @@ async fn check_tells_what_is_wrong_with_page_and_root() {
     assert!(checked(&root, &elsewhere).contains("has no file index.html"));
     let outside = good.replace("127.0.0.1", "0.0.0.0");
     assert!(checked(&root, &outside).contains("verifier.address is 0.0.0.0"));
+    let (folder, port, _) = configured("http://127.0.0.1:1", "");
+    let config = folder.path().join("city-portal.toml");
+    let text = std::fs::read_to_string(&config).unwrap() + &section(port);
+    std::fs::write(&config, text).unwrap();
+    let told = run(folder.path(), &["check"]).1;
+    assert!(told.contains("which is portal.address too"), "{told}");
     assert!(Path::new(PAGE).is_dir());
 }

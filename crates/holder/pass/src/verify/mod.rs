@@ -100,7 +100,10 @@ fn holder_of(text: &str, held: Held<'_>, now: DateTime<Utc>) -> Result<HolderAtt
         return Err(Reason::Issuer);
     }
     // One of two doses is no reason for green.
-    if now < claims.from() || !claims.is_complete() {
+    if !claims.is_complete() {
+        return Err(Reason::SeriesIncomplete);
+    }
+    if now < claims.from() {
         return Err(Reason::NotYet);
     }
     if now >= claims.expires() {

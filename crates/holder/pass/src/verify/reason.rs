@@ -31,6 +31,8 @@ pub enum Reason {
     Issuer,
     /// A claim is unknown, missing, given twice, or not as it must be.
     Claims,
+    /// The certificate states a dose of a series that is not complete with it.
+    SeriesIncomplete,
     /// The pass's window has not begun.
     NotYet,
     /// The pass's window is over.
@@ -41,7 +43,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NotAPass,
         Self::Base45,
         Self::Zlib,
@@ -54,6 +56,7 @@ impl Reason {
         Self::Signature,
         Self::Issuer,
         Self::Claims,
+        Self::SeriesIncomplete,
         Self::NotYet,
         Self::Expired,
         Self::Revoked,
@@ -75,6 +78,7 @@ impl Reason {
             Self::Signature => "signature",
             Self::Issuer => "issuer",
             Self::Claims => "claims",
+            Self::SeriesIncomplete => "series-incomplete",
             Self::NotYet => "not-yet",
             Self::Expired => "expired",
             Self::Revoked => "revoked",

@@ -206,6 +206,7 @@ const fn reason_in_words(reason: Reason) -> &'static str {
         Reason::Signature => "the signature is wrong: it was forged or changed",
         Reason::Issuer => "it is of another city",
         Reason::Claims => "the content is not that of a pass of the city",
+        Reason::SeriesIncomplete => "it states the first of two doses; the second is missing",
         Reason::NotYet => "it is for a later time",
         Reason::Expired => "it has expired: the holder needs today's pass",
         Reason::Revoked => "it was ended before its time",
