@@ -11,6 +11,7 @@ use pass::{PassIdKey, Product};
 use registry::passes::{DatedKey, PassKeys, PassSettings, Passes};
 use registry::{Keys, PostgresConfig, Reader, SecondLayerKey, StoreConfig, TlsMode};
 use secrecy::SecretBox;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use testbed::postgres::Postgres;
 
 use crate::error::Error;
@@ -62,11 +63,8 @@ impl City {
         });
         let asked: Vec<(u64, Vec<Pseudonym>)> = asked.collect();
         let tables = tables_of(&reader, &asked);
-        let sql = format!(
-            "{tables}{}",
-            LOAD.replace(":persons", &subjects.to_string())
-        );
-        server.psql(DATABASE, &sql).await?;
+        server.psql(DATABASE, &tables).await?;
+        fill(&url, subjects).await?;
         Ok(Self {
             reader,
             url,
@@ -105,6 +103,18 @@ impl City {
     pub(super) async fn close(&self) {
         self.reader.close().await;
     }
+}
+
+/// Fills the tables, statement by statement: with millions of persons each takes minutes, longer
+/// than a server's helper may.
+async fn fill(url: &str, subjects: u64) -> Result<(), Error> {
+    let mut connection = PgConnection::connect(url).await?;
+    let load = LOAD.replace(":persons", &subjects.to_string());
+    for statement in load.split(";\n").filter(|text| !text.trim().is_empty()) {
+        let statement = AssertSqlSafe(statement.to_owned());
+        sqlx::raw_sql(statement).execute(&mut connection).await?;
+    }
+    Ok(connection.close().await?)
 }
 
 /// Names of a person: one to three, as `load.sql` gives them.
