@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     pub keep: Option<PathBuf>,
     /// Where to write the passes to.
     pub out: Option<PathBuf>,
-    /// Whether the pages are to be shown at the end.
+    /// True where the pages are to be shown at the end.
     pub serve: bool,
 }
 

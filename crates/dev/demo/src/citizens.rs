@@ -36,7 +36,7 @@ pub(crate) struct Citizen {
     pub file: &'static str,
     /// Who it is, for the reader.
     pub who: &'static str,
-    /// What they type: numbering, number, and country of a foreign passport.
+    /// Identifier that they type: numbering, number, and country of a foreign passport.
     pub identifier: (IdentifierKind, &'static str, Option<&'static str>),
     /// Given name and family name.
     pub names: [&'static str; 2],
@@ -332,7 +332,7 @@ pub(crate) fn write_out(
     write("root.json", pinned_root(root).as_bytes())
 }
 
-/// What the verifier page pins.
+/// Text of the file that the verifier page pins.
 pub(crate) fn pinned_root(root: &PublicKey) -> String {
     format!("{:#}\n", root.pinned(ISSUER, ZONE.name()))
 }

@@ -50,7 +50,7 @@ pub(crate) enum PageAnswer {
 /// Status of a citizen.
 #[derive(Serialize)]
 pub(crate) struct ShownStatus {
-    /// Whether today is covered.
+    /// True where today is covered.
     entitled: bool,
     /// Today in the city.
     today: NaiveDate,

@@ -32,7 +32,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BrowserAddress(pub IpAddr);
 
-/// Whether the answers of this server travel by TLS.
+/// True where the answers of this server travel by TLS.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IsHttps(pub bool);
 

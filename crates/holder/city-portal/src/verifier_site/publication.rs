@@ -1,4 +1,4 @@
-//! What verifiers fetch, copied from the registry as it was signed.
+//! Trust bundle and lists of ended passes, copied from the registry as they were signed.
 //!
 //! Any number of verifiers cost the registry one request a minute, and a few for each new
 //! publication. While the registry is away the copy is handed out on: it says itself how old it is.
@@ -34,7 +34,7 @@ struct State {
     copy: Option<Copied>,
 }
 
-/// One publication.
+/// Publication as it was copied: signed bundle and list.
 struct Copied {
     trust: Bytes,
     whole: Bytes,
