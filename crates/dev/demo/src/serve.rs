@@ -39,8 +39,9 @@ pub(crate) async fn serve(stage: &Stage, city: City) -> Result<(), String> {
     let registry = serve_registry(stage, city, &tasks, &stop).await?;
     let portal = serve_portal(stage, Arc::clone(&registry), &tasks, &stop).await?;
     let verifier = serve_verifier(stage, registry, &tasks, &stop).await?;
-    print_invitation(portal, verifier);
+    // Before the invitation: who has read it may end the program.
     let asked = program::stop_on_signal().map_err(|failure| failure.message().to_owned())?;
+    print_invitation(portal, verifier);
     asked.cancelled().await;
     stop.cancel();
     tasks.close();

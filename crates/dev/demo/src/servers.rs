@@ -1,6 +1,7 @@
 //! Drivers of real servers, and the pages, are left out of the first build; asked for them, the
 //! program builds itself again.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::ExitCode;
 
 use crate::arguments::Arguments;
@@ -42,8 +43,8 @@ fn needed(arguments: &Arguments) -> Vec<Feature> {
     needed
 }
 
-/// Builds and runs the program with the features that are asked for and missing; `None` when there
-/// is no need.
+/// Builds the program with the features that are asked for and missing, and runs it in the place of
+/// this process; `None` when there is no need. Returns an exit code only if cargo cannot be started.
 pub(crate) fn build_with_them_if_needed(arguments: &Arguments) -> Option<ExitCode> {
     let needed = needed(arguments);
     if needed.iter().all(|feature| feature.is_built_in()) {
@@ -53,24 +54,16 @@ pub(crate) fn build_with_them_if_needed(arguments: &Arguments) -> Option<ExitCod
     let names: Vec<_> = needed.iter().map(|feature| feature.as_str()).collect();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    let status = std::process::Command::new(cargo)
+    // Cargo takes the place of this process, and the built program that of cargo: a signal to this
+    // process reaches the demo.
+    let error = std::process::Command::new(cargo)
         .args(["run", "--quiet", "--manifest-path", manifest, "--features"])
         .arg(names.join(","))
         .arg("--")
         .args(std::env::args_os().skip(1))
-        .status();
-    Some(match status {
-        Ok(status) => ExitCode::from(
-            status
-                .code()
-                .and_then(|code| u8::try_from(code).ok())
-                .unwrap_or(1),
-        ),
-        Err(error) => {
-            crate::print::print_error(&format!(
-                "cargo cannot be started: {error}; run the demo as `cargo demo`"
-            ));
-            ExitCode::FAILURE
-        }
-    })
+        .exec();
+    crate::print::print_error(&format!(
+        "cargo cannot be started: {error}; run the demo as `cargo demo`"
+    ));
+    Some(ExitCode::FAILURE)
 }
