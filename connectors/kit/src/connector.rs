@@ -114,6 +114,26 @@ pub struct KeysPage {
     pub surprise: Option<SourceSurprise>,
 }
 
+/// What a sweep of a feed reads, to find rows that changed without a pull's noticing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SweepReads {
+    /// Ids and stamps ([`Connector::keys`]): a row that changes gets another stamp.
+    Stamps,
+    /// Whole rows ([`Connector::contents`]): no stamp tells that a row has changed.
+    Contents,
+}
+
+/// A bounded page of whole rows.
+#[derive(Debug)]
+pub struct ContentsPage {
+    /// The rows, at most the requested number.
+    pub records: Vec<ClinicRecord>,
+    /// Position at which the next page begins; `None` when all rows were read.
+    pub next: Option<Cursor>,
+    /// Behaviour of the source that it should not show, if it showed any.
+    pub surprise: Option<SourceSurprise>,
+}
+
 /// A source of clinic records: read-only, incremental, bounded.
 ///
 /// Contract: `docs/connectors.md`, which every connector's tests check with `conformance`.
@@ -142,6 +162,32 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// Fails as [`Connector::page`] does.
     async fn keys(&self, request: KeysRequest) -> Result<KeysPage, SourceError>;
+
+    /// What a sweep of this feed has to read.
+    fn sweep_reads(&self, _feed: Feed) -> SweepReads {
+        SweepReads::Stamps
+    }
+
+    /// Reads every row whole, in an order as that of [`Connector::keys`]: a row that is there from
+    /// the first page to the last is in at least one of them. For a sweep that compares contents.
+    ///
+    /// # Errors
+    /// Fails as [`Connector::page`] does.
+    async fn contents(&self, request: KeysRequest) -> Result<ContentsPage, SourceError> {
+        let feed = request.feed;
+        let now = request.now;
+        let page = self.keys(request).await?;
+        let ids: Vec<String> = page.keys.into_iter().map(|key| key.record_id).collect();
+        let mut records = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(MAX_FETCH_IDS) {
+            records.extend(self.fetch(feed, ids, now).await?);
+        }
+        Ok(ContentsPage {
+            records,
+            next: page.next,
+            surprise: page.surprise,
+        })
+    }
 
     /// The rows with these ids, at most [`MAX_FETCH_IDS`], as they are now; those that are gone are
     /// left out.
