@@ -114,6 +114,9 @@ pub enum IdentifierKind {
     Oms,
     /// Russian internal passport, series and number, 10 digits.
     PassportRu,
+    /// Number that another country gives a person, or the person's identity card; needs that
+    /// country.
+    NationalId,
     /// A foreign passport; needs the issuing country.
     PassportForeign,
     /// European health insurance card.
