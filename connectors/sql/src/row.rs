@@ -97,6 +97,9 @@ impl<'s> Reader<'s> {
         ClinicRecord {
             record_id,
             status,
+            unmapped_status: row
+                .filter(|_| status == RecordStatus::Unknown)
+                .and_then(|row| self.text(row.cell(self.status?))),
             person,
             fact: self.fact(row),
             stamp,
