@@ -16,7 +16,7 @@ pub(crate) fn suspensions(period: &Period, history: &History) -> Vec<DayRange> {
     history
         .tests
         .iter()
-        .filter(|test| test.result == TestResult::Detected)
+        .filter(|test| test.result == TestResult::Detected && period.heeds(test.test))
         .map(|test| DayRange {
             from: test.taken.earliest,
             until: end_of(rule, test.taken, history),

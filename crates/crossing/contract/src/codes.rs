@@ -1,118 +1,15 @@
-//! Closed lists of codes: vaccines, tests, results.
+//! Closed lists of codes: tests, results.
 
-/// Vaccines against COVID-19 that a fact may name.
+/// Ways in which a test looks for the virus. One never stands for the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Vaccine {
-    /// Gam-COVID-Vac (Sputnik V).
-    SputnikV,
-    /// Sputnik Light.
-    SputnikLight,
-    /// EpiVacCorona.
-    EpiVacCorona,
-    /// CoviVac.
-    CoviVac,
-    /// Comirnaty (Pfizer-BioNTech).
-    Comirnaty,
-    /// Spikevax (Moderna).
-    Spikevax,
-    /// Vaxzevria (AstraZeneca), Covishield.
-    Vaxzevria,
-    /// Jcovden (Janssen).
-    Jcovden,
-    /// Nuvaxovid (Novavax).
-    Nuvaxovid,
-    /// CoronaVac (Sinovac).
-    CoronaVac,
-    /// BBIBP-CorV (Sinopharm Beijing).
-    BbibpCorV,
-    /// Covaxin (Bharat Biotech).
-    Covaxin,
-    /// Convidecia (CanSino).
-    Convidecia,
-    /// QazVac (QazCovid-in).
-    QazVac,
+pub enum TestMethod {
+    /// Nucleic acid amplification, as PCR.
+    NucleicAcid,
+    /// Immunoassay for a protein of the virus.
+    Antigen,
 }
 
-impl Vaccine {
-    /// All vaccines.
-    pub const ALL: [Self; 14] = [
-        Self::SputnikV,
-        Self::SputnikLight,
-        Self::EpiVacCorona,
-        Self::CoviVac,
-        Self::Comirnaty,
-        Self::Spikevax,
-        Self::Vaxzevria,
-        Self::Jcovden,
-        Self::Nuvaxovid,
-        Self::CoronaVac,
-        Self::BbibpCorV,
-        Self::Covaxin,
-        Self::Convidecia,
-        Self::QazVac,
-    ];
-
-    /// Name used in configuration and in the registry's tables.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::SputnikV => "sputnik-v",
-            Self::SputnikLight => "sputnik-light",
-            Self::EpiVacCorona => "epivaccorona",
-            Self::CoviVac => "covivac",
-            Self::Comirnaty => "comirnaty",
-            Self::Spikevax => "spikevax",
-            Self::Vaxzevria => "vaxzevria",
-            Self::Jcovden => "jcovden",
-            Self::Nuvaxovid => "nuvaxovid",
-            Self::CoronaVac => "coronavac",
-            Self::BbibpCorV => "bbibp-corv",
-            Self::Covaxin => "covaxin",
-            Self::Convidecia => "convidecia",
-            Self::QazVac => "qazvac",
-        }
-    }
-
-    /// Code in CVX (`http://hl7.org/fhir/sid/cvx`), the contract's first coding.
-    #[must_use]
-    pub const fn cvx(self) -> &'static str {
-        match self {
-            Self::QazVac => "501",
-            Self::Covaxin => "502",
-            Self::CoviVac => "503",
-            Self::SputnikLight => "504",
-            Self::SputnikV => "505",
-            Self::Convidecia => "506",
-            Self::EpiVacCorona => "509",
-            Self::BbibpCorV => "510",
-            Self::CoronaVac => "511",
-            Self::Spikevax => "207",
-            Self::Comirnaty => "208",
-            Self::Vaxzevria => "210",
-            Self::Nuvaxovid => "211",
-            Self::Jcovden => "212",
-        }
-    }
-
-    /// Group in ATC (`http://www.whocc.no/atc`): RNA, vector, inactivated or protein vaccine.
-    #[must_use]
-    pub const fn atc(self) -> &'static str {
-        match self {
-            Self::Comirnaty | Self::Spikevax => "J07BN01",
-            Self::SputnikV
-            | Self::SputnikLight
-            | Self::Vaxzevria
-            | Self::Jcovden
-            | Self::Convidecia => "J07BN02",
-            Self::CoviVac | Self::CoronaVac | Self::BbibpCorV | Self::Covaxin | Self::QazVac => {
-                "J07BN03"
-            }
-            Self::EpiVacCorona | Self::Nuvaxovid => "J07BN04",
-        }
-    }
-}
-
-/// Laboratory tests for SARS-CoV-2 RNA (nucleic acid amplification), by LOINC.
+/// Laboratory tests for SARS-CoV-2 itself, by LOINC. Tests for antibodies are none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TestCode {
     /// RNA in a respiratory specimen (94500-6).
@@ -123,15 +20,24 @@ pub enum TestCode {
     NGene,
     /// N gene in a respiratory specimen (94533-7).
     NGeneRespiratory,
+    /// RNA, unspecified specimen (94309-2).
+    Rna,
+    /// Antigen by immunoassay, rapid or not (96119-3).
+    Antigen,
+    /// Antigen by rapid immunoassay (94558-4).
+    AntigenRapid,
 }
 
 impl TestCode {
     /// All tests.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 7] = [
         Self::RnaRespiratory,
         Self::RnaNasopharynx,
         Self::NGene,
         Self::NGeneRespiratory,
+        Self::Rna,
+        Self::Antigen,
+        Self::AntigenRapid,
     ];
 
     /// Code in LOINC (`http://loinc.org`).
@@ -142,6 +48,34 @@ impl TestCode {
             Self::RnaNasopharynx => "94759-8",
             Self::NGene => "94316-7",
             Self::NGeneRespiratory => "94533-7",
+            Self::Rna => "94309-2",
+            Self::Antigen => "96119-3",
+            Self::AntigenRapid => "94558-4",
+        }
+    }
+
+    /// Way in which the test looks for the virus.
+    #[must_use]
+    pub const fn method(self) -> TestMethod {
+        match self {
+            Self::RnaRespiratory
+            | Self::RnaNasopharynx
+            | Self::NGene
+            | Self::NGeneRespiratory
+            | Self::Rna => TestMethod::NucleicAcid,
+            Self::Antigen | Self::AntigenRapid => TestMethod::Antigen,
+        }
+    }
+
+    /// Test that this one is a closer description of, so that both may be said of one test; never
+    /// one of another method.
+    #[must_use]
+    pub const fn broader(self) -> Option<Self> {
+        match self {
+            Self::Rna | Self::Antigen => None,
+            Self::RnaRespiratory | Self::NGene => Some(Self::Rna),
+            Self::RnaNasopharynx | Self::NGeneRespiratory => Some(Self::RnaRespiratory),
+            Self::AntigenRapid => Some(Self::Antigen),
         }
     }
 }
@@ -178,6 +112,23 @@ impl TestResult {
             Self::Detected => "260373001",
             Self::NotDetected => "260415000",
             Self::Inconclusive => "419984006",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broader_test_is_of_the_same_method() {
+        for test in TestCode::ALL {
+            let mut all = TestCode::ALL.into_iter();
+            let index = all.position(|one| one.loinc() == test.loinc());
+            assert_eq!(index.map(|index| TestCode::ALL[index]), Some(test));
+            if let Some(broader) = test.broader() {
+                assert_eq!(broader.method(), test.method());
+            }
         }
     }
 }

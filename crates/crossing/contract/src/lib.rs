@@ -17,12 +17,13 @@ mod pseudonym;
 mod reason;
 mod receipt;
 mod seal;
+mod vaccine;
 
 pub mod wire;
 
 pub use answer_key::AnswerKey;
 pub use batch::{BatchId, SealedBatch};
-pub use codes::{TestCode, TestResult, Vaccine};
+pub use codes::{TestCode, TestMethod, TestResult};
 pub use date::{PartialDate, Precision};
 pub use event::{
     Body, ContentDigest, Draft, Event, Fact, FactKind, OWNER_TOKEN_BYTES, OwnerToken, RecordDigest,
@@ -40,3 +41,4 @@ pub use seal::{
     CompressedBatch, OpenError, Opened, PADDED_SIZES_BYTES, PrivateKey, PublicKey, SealError,
     Sealer, batch_id_of,
 };
+pub use vaccine::Vaccine;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clinic_gateway::config::LoadedConfig;
-use contract::Fact;
+use contract::{Fact, TestMethod};
 use outbox::DeadLetterFilter;
 use registry::StoredFact;
 
@@ -133,7 +133,15 @@ fn describe(fact: &StoredFact) -> String {
             result,
             occurred_on,
         }) => {
-            format!("{occurred_on} PCR ({}): {}", test.loinc(), result.as_str())
+            let kind = match test.method() {
+                TestMethod::NucleicAcid => "PCR",
+                TestMethod::Antigen => "antigen test",
+            };
+            format!(
+                "{occurred_on} {kind} ({}): {}",
+                test.loinc(),
+                result.as_str()
+            )
         }
         Some(Fact::Recovery { occurred_on, .. }) => format!("{occurred_on} recovered"),
     }

@@ -90,6 +90,8 @@ pub(super) struct PositiveTestTable {
     pub(super) suspends: Spanned<Vec<Route>>,
     pub(super) days: Option<Spanned<u32>>,
     pub(super) recovery_ends: bool,
+    #[serde(default)]
+    pub(super) antigen: bool,
 }
 
 /// Days between two events: `interval_days = { min = 21, max = 180 }`.

@@ -63,7 +63,7 @@ pub(super) fn tests(
         let help = "name at least one LOINC code, or remove the rule";
         return Err(position.mistake(&listed.span(), "no test is listed", help));
     }
-    let mut tests = Vec::new();
+    let mut tests: Vec<TestCode> = Vec::new();
     for code in listed.get_ref() {
         let test = names::test(code.get_ref()).ok_or_else(|| {
             let what = format!("no fact can state the test `{}`", code.get_ref());
@@ -73,6 +73,16 @@ pub(super) fn tests(
         if before.contains(&test) || tests.contains(&test) {
             let what = format!("the test `{}` is listed twice", code.get_ref());
             let help = "let one rule of the period name it, once";
+            return Err(position.mistake(&code.span(), what, help));
+        }
+        if let Some(other) = tests.first().filter(|one| one.method() != test.method()) {
+            let what = format!(
+                "`{}` and `{}` look for different things: one for the virus's RNA, one for its \
+                 antigen",
+                other.loinc(),
+                test.loinc()
+            );
+            let help = "write a section [[period.test]] for each of the two";
             return Err(position.mistake(&code.span(), what, help));
         }
         tests.push(test);

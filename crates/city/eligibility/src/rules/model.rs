@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Days, Duration, Months, NaiveDate, NaiveTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
-use contract::{TestCode, Vaccine};
+use contract::{TestCode, TestMethod, Vaccine};
 use serde::Deserialize;
 
 /// Rules of a city: made by [`Rules::parse`].
@@ -163,6 +163,23 @@ pub(crate) struct PositiveTest {
     pub(crate) days: Option<u32>,
     /// True where a later recovery ends the suspension on its day.
     pub(crate) recovery_ends: bool,
+    /// True where antigen tests count, although no rule for negative tests names one.
+    pub(crate) antigen: bool,
+}
+
+impl Period {
+    /// True where the result of this test is looked at: that of one for nucleic acid always, that of
+    /// one for the antigen only where the period says so or names an antigen test.
+    pub(crate) fn heeds(&self, test: TestCode) -> bool {
+        let is_antigen = |code: &TestCode| code.method() == TestMethod::Antigen;
+        let names_antigen = || {
+            self.tests
+                .iter()
+                .any(|group| group.codes.iter().any(is_antigen))
+        };
+        let is_asked = || self.positive_test.as_ref().is_some_and(|rule| rule.antigen);
+        !is_antigen(&test) || is_asked() || names_antigen()
+    }
 }
 
 /// Ways in which facts may entitle to a pass.

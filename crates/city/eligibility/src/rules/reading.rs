@@ -226,6 +226,7 @@ fn read_positive_test(
         suspends: written.suspends.get_ref().clone(),
         days: days.map(|days| read_days(position, days, 1)).transpose()?,
         recovery_ends: written.recovery_ends,
+        antigen: written.antigen,
     })
 }
 

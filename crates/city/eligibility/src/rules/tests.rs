@@ -91,11 +91,21 @@ fn vaccines_are_known_accepted_and_listed_once() {
 #[test]
 fn tests_are_known_and_listed_once() {
     let test = |codes: &str| format!("[[period.test]]\ncodes = [{codes}]\ncalendar_days = 3\n");
-    let antigen = format!("{PERIOD}{}", test("\"94558-4\""));
+    let antibodies = format!("{PERIOD}{}", test("\"94563-4\""));
     assert_mistake(
-        &antigen,
-        &["no fact can state the test `94558-4`", "94500-6"],
+        &antibodies,
+        &["no fact can state the test `94563-4`", "94500-6"],
     );
+    let mixed = format!("{PERIOD}{}", test("\"94500-6\", \"94558-4\""));
+    assert_mistake(
+        &mixed,
+        &[
+            "`94500-6` and `94558-4` look for different things",
+            "for each",
+        ],
+    );
+    let apart = format!("{PERIOD}{}{}", test("\"94500-6\""), test("\"94558-4\""));
+    Rules::parse(&whole(&apart), Path::new("rules.toml")).unwrap();
     let twice = format!("{PERIOD}{}{}", test("\"94500-6\""), test("\"94500-6\""));
     assert_mistake(&twice, &["listed twice"]);
     assert_mistake(&format!("{PERIOD}{}", test("")), &["no test is listed"]);

@@ -1,7 +1,7 @@
 //! Statements of recoveries.
 
 use chrono::{Days, NaiveDate};
-use contract::{Fact, PartialDate, Precision, TestResult};
+use contract::{Fact, PartialDate, Precision, TestMethod, TestResult};
 
 use super::{Basis, Carried, Certifiable, Statement};
 use crate::claims::{Claim, later};
@@ -105,15 +105,17 @@ fn of_day(basis: &Basis<'_>, records: &[RecoveryRecord], well: NaiveDate) -> Opt
     })
 }
 
-/// Day of the first positive test of the illness, or what stands for it.
+/// Day of the first positive nucleic acid test of the illness, or what stands for it.
 fn first_positive(basis: &Basis<'_>, began: Option<NaiveDate>, well: NaiveDate) -> NaiveDate {
     let earliest = began.or_else(|| well.checked_sub_days(Days::new(ILLNESS_DAYS)));
     let positive = basis.facts.iter().filter_map(|fact| match fact {
         Fact::Test {
+            test,
             result: TestResult::Detected,
             occurred_on,
-            ..
-        } if is_day(*occurred_on) => Some(occurred_on.earliest()),
+        } if is_day(*occurred_on) && test.method() == TestMethod::NucleicAcid => {
+            Some(occurred_on.earliest())
+        }
         _ => None,
     });
     let of_illness =

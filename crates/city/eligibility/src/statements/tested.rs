@@ -51,7 +51,7 @@ fn records(basis: &Basis<'_>) -> Vec<TestRecord> {
             test,
             result,
             occurred_on,
-        } => {
+        } if basis.period.heeds(*test) => {
             let span = DateSpan::of(*occurred_on, basis.today)?;
             let is_day = occurred_on.precision() == Precision::Day;
             Some(TestRecord {
@@ -61,7 +61,7 @@ fn records(basis: &Basis<'_>) -> Vec<TestRecord> {
                 latest: span.latest,
             })
         }
-        Fact::Vaccination { .. } | Fact::Recovery { .. } => None,
+        Fact::Vaccination { .. } | Fact::Test { .. } | Fact::Recovery { .. } => None,
     };
     basis.facts.iter().filter_map(record).collect()
 }

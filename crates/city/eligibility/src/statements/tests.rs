@@ -273,6 +273,33 @@ fn only_a_negative_test_is_stated_and_only_while_it_counts() {
 }
 
 #[test]
+fn an_antigen_test_that_no_rule_names_is_neither_stated_nor_in_the_way() {
+    let antigen = |result, on: &str| Fact::Test {
+        test: TestCode::AntigenRapid,
+        result,
+        occurred_on: on.parse().unwrap(),
+    };
+    let rapid = [antigen(TestResult::NotDetected, "2022-03-01")];
+    assert!(none(FactKind::Test, &rapid, "2022-03-01"));
+    let facts = [
+        test(TestResult::NotDetected, "2022-03-01"),
+        antigen(TestResult::Detected, "2022-03-02"),
+    ];
+    assert!(newest(FactKind::Test, &facts, "2022-03-02").is_ok());
+    // Nor is a positive one a first positive test, which is one for nucleic acid.
+    let facts = [
+        recovery(Some("2022-01-20"), "2022-02-01"),
+        antigen(TestResult::Detected, "2022-01-22"),
+    ];
+    let stated = newest(FactKind::Recovery, &facts, "2022-03-01").unwrap();
+    let is_from = |first: &str| {
+        matches!(stated.statement,
+        Statement::Recovery { first_positive, .. } if first_positive == day(first))
+    };
+    assert!(is_from("2022-01-20"));
+}
+
+#[test]
 fn a_positive_test_suspends_other_certificates_too() {
     let doses = || vec![sputnik("2022-01-01"), sputnik("2022-02-01")];
     let mut ill = doses();

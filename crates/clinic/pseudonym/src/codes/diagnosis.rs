@@ -10,10 +10,12 @@ use super::table::{CodeTable, Standards};
 /// The table of diagnoses; the only entry of the list is COVID-19 with the virus identified.
 pub(crate) fn diagnosis_table() -> CodeTable<()> {
     CodeTable::new(
-        DIAGNOSES.iter().copied(),
+        DIAGNOSES.iter().map(|(name, ())| (Box::from(*name), ())),
         Standards {
             coded,
             bare,
+            phrase: |_| Meaning::Unrecognised,
+            broader: |()| None,
             others_beside: true,
         },
     )
@@ -24,7 +26,11 @@ fn coded(system: System, code: &str) -> Meaning<()> {
         System::Icd10 => icd_10(code),
         System::Icd11 => icd_11(code),
         System::Snomed => snomed(code),
-        System::Cvx | System::Atc | System::Loinc | System::Interpretation => Meaning::Unrecognised,
+        System::Cvx
+        | System::Atc
+        | System::Loinc
+        | System::UnionRegister
+        | System::Interpretation => Meaning::Unrecognised,
     }
 }
 

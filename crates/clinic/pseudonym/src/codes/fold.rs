@@ -1,7 +1,11 @@
 //! Words as people write them, reduced to what distinguishes them: lower-case letters and digits.
 
-/// Longest word that is looked up, in bytes after folding.
-const MAX_BYTES: usize = 128;
+/// Longest name that is looked up, in bytes after folding: 256 Cyrillic letters, twice the longest
+/// name of a vaccine in the Russian register.
+pub(super) const MAX_BYTES: usize = 512;
+
+/// Most words of a name that are looked at one by one.
+const MAX_WORDS: usize = 64;
 
 /// A folded word in a fixed buffer, so that a lookup allocates nothing.
 pub(crate) struct Folded {
@@ -53,9 +57,103 @@ fn quick_lower(char: char) -> char {
     }
 }
 
+/// Words of a name, each folded, one after the other, so that neighbours can be read as one.
+pub(super) struct Words {
+    text: String,
+    /// End of each word in the text.
+    ends: Vec<usize>,
+}
+
+impl Words {
+    /// Splits a name at everything that is neither letter nor digit; `None` where nothing is left, or
+    /// where there are more words or bytes than are looked at.
+    pub(super) fn new(name: &str) -> Option<Self> {
+        let mut words = Self {
+            text: String::with_capacity(name.len()),
+            ends: Vec::new(),
+        };
+        for char in name.chars().filter(|char| !is_invisible(*char)) {
+            if char.is_alphanumeric() {
+                let lower = char.to_lowercase();
+                words
+                    .text
+                    .extend(lower.map(|char| if char == 'ё' { 'е' } else { char }));
+            } else {
+                words.end_word();
+            }
+        }
+        words.end_word();
+        let is_short = words.text.len() <= MAX_BYTES && words.len() <= MAX_WORDS;
+        (is_short && words.len() > 0).then_some(words)
+    }
+
+    fn end_word(&mut self) {
+        let end = self.text.len();
+        if self.ends.last().copied().unwrap_or(0) < end {
+            self.ends.push(end);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Words from the first of these numbers up to, not including, the second, as one.
+    pub(super) fn joined(&self, from: usize, to: usize) -> &str {
+        let begin = match from.checked_sub(1) {
+            Some(before) => self.ends[before],
+            None => 0,
+        };
+        let end = match to.checked_sub(1) {
+            Some(last) if last >= from => self.ends[last],
+            _ => begin,
+        };
+        &self.text[begin..end]
+    }
+
+    /// Longest run of words from this one on, of at most `most`, of which `known` knows something;
+    /// with the number of the word after it.
+    pub(super) fn longest<T>(
+        &self,
+        from: usize,
+        most: usize,
+        known: impl Fn(&str) -> Option<T>,
+    ) -> Option<(T, usize)> {
+        let ends = (from + 1..=self.len().min(from + most)).rev();
+        ends.into_iter()
+            .find_map(|to| known(self.joined(from, to)).map(|found| (found, to)))
+    }
+}
+
+/// Characters that no reader sees, and that part no word: the soft hyphen, joiners, marks.
+const fn is_invisible(char: char) -> bool {
+    matches!(
+        char,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}'
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_split_folded_and_joined() {
+        let words = Words::new("  «Гам-КОВИД-Вак» (Спут\u{ad}ник V)").unwrap();
+        assert_eq!(words.len(), 5);
+        assert_eq!(words.joined(0, 3), "гамковидвак");
+        assert_eq!(words.joined(3, 5), "спутникv");
+        assert_eq!(words.joined(3, 4), "спутник");
+        assert_eq!(words.joined(2, 2), "");
+        let known = |text: &str| (text == "гамковид").then_some(7);
+        assert_eq!(words.longest(0, 6, known), Some((7, 2)));
+        assert_eq!(words.longest(1, 6, known), None);
+        assert!(Words::new(" -- ").is_none());
+        assert!(Words::new(&"a ".repeat(MAX_WORDS)).is_some());
+        assert!(Words::new(&"a ".repeat(MAX_WORDS + 1)).is_none());
+        assert!(Words::new(&"я".repeat(MAX_BYTES / 2)).is_some());
+        assert!(Words::new(&"я".repeat(MAX_BYTES / 2 + 1)).is_none());
+    }
 
     #[test]
     fn every_character_folds_by_unicodes_rules() {

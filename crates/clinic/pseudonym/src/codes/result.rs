@@ -1,19 +1,48 @@
-//! Result codes: SNOMED CT, LOINC answers, HL7 interpretations.
+//! Results by code (SNOMED CT, LOINC answers, HL7 interpretations), word and sign.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use contract::TestResult;
 
 use super::Meaning;
-use super::names::RESULTS;
+use super::fold::Words;
+use super::names::{LOOKED_FOR, results};
 use super::system::System;
 use super::table::{CodeTable, Standards};
 
+/// Most words that are read as one word of what was looked for ("SARS-CoV-2").
+const MAX_WORDS_AS_ONE: usize = 3;
+
+/// Signs that cannot mean anything else. A minus alone may stand for "no entry", and 0 and 1 for
+/// either: those are for configuration.
+pub(super) const SIGNS: [(&str, TestResult); 6] = [
+    ("+", TestResult::Detected),
+    ("(+)", TestResult::Detected),
+    ("(-)", TestResult::NotDetected),
+    ("+/-", TestResult::Inconclusive),
+    ("(+/-)", TestResult::Inconclusive),
+    ("\u{b1}", TestResult::Inconclusive),
+];
+
+static RESULTS: LazyLock<HashMap<&'static str, TestResult>> = LazyLock::new(|| results().collect());
+
+static SUBJECTS: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| LOOKED_FOR.iter().copied().collect());
+
 /// The table of results.
 pub(crate) fn result_table() -> CodeTable<TestResult> {
+    let own = TestResult::ALL.map(|result| (result.as_str().replace('-', ""), result));
+    let names = results()
+        .map(|(word, result)| (word.into(), result))
+        .chain(own.into_iter().map(|(word, result)| (word.into(), result)));
     CodeTable::new(
-        RESULTS.iter().copied(),
+        names,
         Standards {
             coded,
             bare,
+            phrase,
+            broader: |_| None,
             others_beside: false,
         },
     )
@@ -22,15 +51,17 @@ pub(crate) fn result_table() -> CodeTable<TestResult> {
 fn coded(system: System, code: &str) -> Meaning<TestResult> {
     let result = match system {
         System::Snomed => match code {
-            "260373001" | "10828004" => TestResult::Detected,
-            "260415000" | "260385009" => TestResult::NotDetected,
-            "419984006" | "82334004" | "42425007" => TestResult::Inconclusive,
+            "260373001" | "10828004" | "11214006" => TestResult::Detected,
+            "260415000" | "260385009" | "131194007" => TestResult::NotDetected,
+            "419984006" | "82334004" | "42425007" | "455371000124106" | "125154007" => {
+                TestResult::Inconclusive
+            }
             _ => return Meaning::Unrecognised,
         },
         System::Loinc => match code {
             "LA11882-0" | "LA6576-8" => TestResult::Detected,
             "LA11883-8" | "LA6577-6" => TestResult::NotDetected,
-            "LA9663-1" | "LA11884-6" => TestResult::Inconclusive,
+            "LA9663-1" | "LA11884-6" | "LA11885-3" | "LA13548-5" => TestResult::Inconclusive,
             _ => return Meaning::Unrecognised,
         },
         System::Interpretation => match code {
@@ -39,16 +70,46 @@ fn coded(system: System, code: &str) -> Meaning<TestResult> {
             "IND" | "E" => TestResult::Inconclusive,
             _ => return Meaning::Unrecognised,
         },
-        System::Cvx | System::Atc | System::Icd10 | System::Icd11 => return Meaning::Unrecognised,
+        System::Cvx | System::Atc | System::Icd10 | System::Icd11 | System::UnionRegister => {
+            return Meaning::Unrecognised;
+        }
     };
     Meaning::Is(result)
 }
 
 /// A SNOMED CT or LOINC answer code is distinctive enough to be known without its system; "E" is
-/// not.
+/// not. So are some signs.
 fn bare(code: &str) -> Meaning<TestResult> {
+    if let Some((_, result)) = SIGNS.iter().find(|(sign, _)| *sign == code) {
+        return Meaning::Is(*result);
+    }
     match coded(System::Snomed, code) {
         Meaning::Unrecognised => coded(System::Loinc, code),
         meaning => meaning,
+    }
+}
+
+/// A result with what was looked for before it or after it: "РНК SARS-CoV-2 не обнаружена". What is
+/// left must be a word for a result as it stands, negation and all: nothing is taken out of its
+/// middle.
+fn phrase(text: &str) -> Meaning<TestResult> {
+    let Some(words) = Words::new(text) else {
+        return Meaning::Unrecognised;
+    };
+    let subject = |word: &str| SUBJECTS.contains(word).then_some(());
+    let mut from = 0;
+    while let Some(((), next)) = words.longest(from, MAX_WORDS_AS_ONE, subject) {
+        from = next;
+    }
+    let mut to = words.len();
+    while let Some(before) = (from..to)
+        .skip_while(|begin| to - begin > MAX_WORDS_AS_ONE)
+        .find(|begin| SUBJECTS.contains(words.joined(*begin, to)))
+    {
+        to = before;
+    }
+    match RESULTS.get(words.joined(from, to)) {
+        Some(result) => Meaning::Is(*result),
+        None => Meaning::Unrecognised,
     }
 }

@@ -6,7 +6,7 @@ use connector_kit::Coding;
 
 use super::mention::mentions_covid;
 use super::system::System;
-use super::{Folded, Meaning};
+use super::{Folded, Meaning, narrower};
 
 /// Most codings of one field that are looked at.
 const MAX_CODINGS: usize = 32;
@@ -26,6 +26,10 @@ pub(crate) enum Unresolved {
 pub(super) struct Standards<T> {
     pub(super) coded: fn(System, &str) -> Meaning<T>,
     pub(super) bare: fn(&str) -> Meaning<T>,
+    /// Meaning of several words, none of which may be unknown.
+    pub(super) phrase: fn(&str) -> Meaning<T>,
+    /// Entry that this one is a form of, so that a field may name both.
+    pub(super) broader: fn(T) -> Option<T>,
     /// Whether a field may name other things besides its own, as a diagnosis names its
     /// complications.
     pub(super) others_beside: bool,
@@ -56,12 +60,12 @@ pub(crate) struct CodeTable<T> {
 impl<T: Copy + PartialEq> CodeTable<T> {
     /// A table with the built-in names, which must be folded already.
     pub(super) fn new(
-        names: impl IntoIterator<Item = (&'static str, T)>,
+        names: impl IntoIterator<Item = (Box<str>, T)>,
         standards: Standards<T>,
     ) -> Self {
         let folded = names
             .into_iter()
-            .map(|(name, item)| (name.into(), Meaning::Is(item)))
+            .map(|(name, item)| (name, Meaning::Is(item)))
             .collect();
         Self {
             exact: HashMap::new(),
@@ -97,10 +101,9 @@ impl<T: Copy + PartialEq> CodeTable<T> {
             }
         }
         for (folded, meaning) in of_configuration {
-            match meaning {
-                Some(meaning) => self.folded.insert(folded, meaning),
-                None => self.folded.remove(&folded),
-            };
+            // No built-in meaning is left to a spelling that configuration tells from another.
+            let meaning = meaning.unwrap_or(Meaning::Unrecognised);
+            self.folded.insert(folded, meaning);
         }
     }
 
@@ -110,7 +113,7 @@ impl<T: Copy + PartialEq> CodeTable<T> {
     /// speaks of COVID-19.
     pub(crate) fn resolve(&self, codings: &[Coding]) -> Result<T, Unresolved> {
         let codings = &codings[..codings.len().min(MAX_CODINGS)];
-        let mut found = None;
+        let mut found: Option<T> = None;
         let mut by_code = false;
         let mut unlisted = false;
         let mut other = false;
@@ -118,10 +121,13 @@ impl<T: Copy + PartialEq> CodeTable<T> {
         for coding in codings {
             let (meaning, ground) = self.meaning(coding);
             match meaning {
-                Meaning::Is(item) if *found.get_or_insert(item) != item => {
-                    return Err(Unresolved::Conflict);
+                Meaning::Is(item) => {
+                    let before = found.unwrap_or(item);
+                    let both = narrower(before, item, self.standards.broader);
+                    found = Some(both.ok_or(Unresolved::Conflict)?);
+                    by_code |= ground != Ground::Word;
                 }
-                Meaning::Is(_) => by_code |= ground != Ground::Word,
+                Meaning::Ambiguous => return Err(Unresolved::Conflict),
                 Meaning::Unrecognised => {}
                 Meaning::Unlisted => unlisted = true,
                 Meaning::OutOfScope => {
@@ -184,9 +190,12 @@ impl<T: Copy + PartialEq> CodeTable<T> {
             return (*meaning, Ground::Word);
         }
         let folded = Folded::new(code);
-        match folded.and_then(|folded| self.folded.get(folded.as_str())) {
-            Some(meaning) => (*meaning, Ground::Word),
-            None => ((self.standards.bare)(code), Ground::Standard),
+        if let Some(meaning) = folded.and_then(|folded| self.folded.get(folded.as_str())) {
+            return (*meaning, Ground::Word);
+        }
+        match (self.standards.bare)(code) {
+            Meaning::Unrecognised => ((self.standards.phrase)(code), Ground::Word),
+            meaning => (meaning, Ground::Standard),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Test codes: LOINC.
+//! Tests by code (LOINC) and by name.
 
 use contract::TestCode;
 
@@ -6,27 +6,54 @@ use super::Meaning;
 use super::names::TESTS;
 use super::system::System;
 use super::table::{CodeTable, Standards};
+use super::test_words::phrase;
 
-/// Further tests for the virus itself, its nucleic acid or its antigen: a person decides which of
-/// the contract's codes they count as, or that they are out of scope. Tests for antibodies are
-/// not among them.
-const OTHER_TESTS: [&str; 54] = [
-    "94306-8", "94307-6", "94308-4", "94309-2", "94310-0", "94314-2", "94315-9", "94502-2",
-    "94531-1", "94532-9", "94534-5", "94559-2", "94565-9", "94639-2", "94640-0", "94641-8",
-    "94647-5", "94660-8", "94746-5", "94756-4", "94757-2", "94758-0", "94760-6", "94765-5",
-    "94766-3", "94767-1", "94822-4", "94845-5", "95380-2", "95406-5", "95409-9", "95423-0",
-    "95425-5", "95521-1", "95522-9", "95608-6", "95609-4", "95824-9", "96091-4", "96123-5",
-    "96448-6", "96763-8", "96765-3", "96797-6", "96829-7", "96957-6", "96958-4", "96986-5",
-    "97098-8", "97104-4", "94558-4", "95209-3", "96119-3", "97097-0",
+/// Tests of LOINC that come to an entry of the contract's list (loinc.org, "SARS-CoV-2 and
+/// COVID-19"): the RNA of the virus as a whole, and its antigen.
+pub(super) const LOINC: &[(&str, TestCode)] = &[
+    ("94500-6", TestCode::RnaRespiratory),
+    // A panel whose result is that of the whole.
+    ("94531-1", TestCode::RnaRespiratory),
+    // In the nose; by another method of amplification.
+    ("95406-5", TestCode::RnaRespiratory),
+    ("95608-6", TestCode::RnaRespiratory),
+    ("94759-8", TestCode::RnaNasopharynx),
+    ("94565-9", TestCode::RnaNasopharynx),
+    ("94309-2", TestCode::Rna),
+    ("94306-8", TestCode::Rna),
+    // In saliva; in an oropharyngeal wash.
+    ("94845-5", TestCode::Rna),
+    ("96797-6", TestCode::Rna),
+    ("94316-7", TestCode::NGene),
+    ("94533-7", TestCode::NGeneRespiratory),
+    ("96119-3", TestCode::Antigen),
+    ("94558-4", TestCode::AntigenRapid),
+    ("97097-0", TestCode::AntigenRapid),
+    // Of both SARS viruses, by the tests for SARS-CoV-2.
+    ("95209-3", TestCode::AntigenRapid),
+];
+
+/// Further tests for the virus itself: a person decides which of the contract's codes they count
+/// as, or that they are out of scope. They are for one gene (a gene that is not found is no negative
+/// test), for several viruses, or in blood. Tests for antibodies are not among them.
+pub(super) const OTHER_TESTS: [&str; 43] = [
+    "94307-6", "94308-4", "94310-0", "94314-2", "94315-9", "94502-2", "94532-9", "94534-5",
+    "94559-2", "94639-2", "94640-0", "94641-8", "94647-5", "94660-8", "94746-5", "94756-4",
+    "94757-2", "94758-0", "94760-6", "94765-5", "94766-3", "94767-1", "94822-4", "95380-2",
+    "95409-9", "95423-0", "95425-5", "95521-1", "95522-9", "95609-4", "95824-9", "96091-4",
+    "96123-5", "96448-6", "96763-8", "96765-3", "96829-7", "96957-6", "96958-4", "96986-5",
+    "97098-8", "97104-4", "95424-8",
 ];
 
 /// The table of tests.
 pub(crate) fn test_table() -> CodeTable<TestCode> {
     CodeTable::new(
-        TESTS.iter().copied(),
+        TESTS.iter().map(|(name, test)| (Box::from(*name), *test)),
         Standards {
             coded,
             bare,
+            phrase,
+            broader: TestCode::broader,
             others_beside: false,
         },
     )
@@ -42,8 +69,8 @@ fn coded(system: System, code: &str) -> Meaning<TestCode> {
 
 /// A LOINC code is distinctive enough to be known without its system.
 fn bare(code: &str) -> Meaning<TestCode> {
-    match TestCode::ALL.into_iter().find(|test| test.loinc() == code) {
-        Some(test) => Meaning::Is(test),
+    match LOINC.iter().find(|(listed, _)| *listed == code) {
+        Some((_, test)) => Meaning::Is(*test),
         None if OTHER_TESTS.contains(&code) => Meaning::Unlisted,
         None => Meaning::Unrecognised,
     }

@@ -1,23 +1,67 @@
-//! Vaccine codes: CVX, ATC, ICD-11 extension codes.
+//! Vaccines by code (CVX, ATC, Union Register, ICD-11, SNOMED CT) and by name.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use contract::Vaccine;
 
-use super::Meaning;
-use super::names::VACCINES;
+use super::cvx::{CVX, LAST_KNOWN_CVX};
+use super::fold::{Folded, Words};
 use super::system::System;
 use super::table::{CodeTable, Standards};
+use super::vaccine_codes::{EU, EU_NAMES, ICD_11, ICD_11_GROUPS, SNOMED, SNOMED_GROUPS};
+use super::vaccine_names::{ALONE, BESIDE, UNITS, VACCINES};
+use super::{Meaning, narrower};
 
-/// Highest CVX code whose meaning was known when the lists below were written; later ones may be
-/// anything.
-const LAST_KNOWN_CVX: u16 = 313;
+/// Most words of one name ("Covid-19 adsorvida inativada", "Johnson and Johnson").
+const MAX_NAME_WORDS: usize = 6;
+
+/// Names that are looked for among other words.
+static NAMES: LazyLock<HashMap<&'static str, Vaccine>> =
+    LazyLock::new(|| names().chain(ALONE.iter().copied()).collect());
+
+static BESIDE_NAMES: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| BESIDE.iter().copied().collect());
+
+/// Products in SNOMED CT, by code.
+static SNOMED_PRODUCTS: LazyLock<HashMap<&'static str, Vaccine>> = LazyLock::new(|| {
+    let of = |(vaccine, codes): &'static (Vaccine, &'static [&'static str])| {
+        codes.iter().map(|code| (*code, *vaccine))
+    };
+    SNOMED.iter().flat_map(of).collect()
+});
+
+/// Trade names, common names, development codes and the contract's own names, folded.
+pub(super) fn names() -> impl Iterator<Item = (&'static str, Vaccine)> {
+    VACCINES.iter().chain(EU_NAMES).copied()
+}
 
 /// The table of vaccines.
 pub(crate) fn vaccine_table() -> CodeTable<Vaccine> {
+    let own = Vaccine::ALL.map(|vaccine| (vaccine.as_str(), vaccine));
+    let of_cvx = CVX.iter().flat_map(|(_, meaning, descriptions)| {
+        let is = match meaning {
+            Meaning::Is(vaccine) => Some(*vaccine),
+            _ => None,
+        };
+        descriptions
+            .iter()
+            .filter_map(move |text| is.map(|vaccine| (*text, vaccine)))
+    });
+    let written = own.into_iter().chain(of_cvx).filter_map(|(text, vaccine)| {
+        let folded = Folded::new(text)?;
+        Some((Box::from(folded.as_str()), vaccine))
+    });
+    let names = names()
+        .chain(ALONE.iter().copied())
+        .map(|(name, vaccine)| (Box::from(name), vaccine));
     CodeTable::new(
-        VACCINES.iter().copied(),
+        names.chain(written),
         Standards {
             coded,
             bare,
+            phrase,
+            broader: Vaccine::broader,
             others_beside: false,
         },
     )
@@ -29,40 +73,34 @@ fn coded(system: System, code: &str) -> Meaning<Vaccine> {
         System::Atc => atc(code),
         System::Icd11 => icd_11(code),
         System::Snomed => snomed(code),
+        System::UnionRegister => match union_register(code) {
+            Meaning::Unrecognised => phrase(code),
+            meaning => meaning,
+        },
         System::Loinc | System::Icd10 | System::Interpretation => Meaning::Unrecognised,
     }
 }
 
 /// Without a system only codes that cannot be mistaken for a clinic's own numbering count.
 fn bare(code: &str) -> Meaning<Vaccine> {
-    icd_11(code)
+    [icd_11, union_register, snomed]
+        .into_iter()
+        .map(|list| list(code))
+        .find(|meaning| *meaning != Meaning::Unrecognised)
+        .unwrap_or(Meaning::Unrecognised)
 }
 
 /// CVX as published by the CDC: each product with its doses for children and its adapted versions.
 fn cvx(code: &str) -> Meaning<Vaccine> {
-    let Some(number) = code
-        .parse::<u16>()
-        .ok()
-        .filter(|_| code.bytes().all(|byte| byte.is_ascii_digit()))
-    else {
-        return Meaning::Unrecognised;
-    };
-    if let Some(vaccine) = Vaccine::ALL
-        .into_iter()
-        .find(|vaccine| vaccine.cvx() == code)
-    {
-        return Meaning::Is(vaccine);
+    if let Some((_, meaning, _)) = CVX.iter().find(|(listed, ..)| *listed == code) {
+        return *meaning;
     }
-    match number {
-        217..=219 | 300..=302 | 308..=310 => Meaning::Is(Vaccine::Comirnaty),
-        221 | 227..=230 | 311 | 312 => Meaning::Is(Vaccine::Spikevax),
-        313 => Meaning::Is(Vaccine::Nuvaxovid),
-        // Unspecified, Sanofi, and whatever else is in the block for vaccines not used in the
-        // United States.
-        213 | 225 | 226 | 500..=599 => Meaning::Unlisted,
-        // "No vaccine administered" and "unknown vaccine": nothing to report on, nothing to map.
-        998 => Meaning::OutOfScope,
-        1..=LAST_KNOWN_CVX => Meaning::OutOfScope,
+    let is_number = code.bytes().all(|byte| byte.is_ascii_digit());
+    match code.parse::<u16>().ok().filter(|_| is_number) {
+        // Whatever else is in the block for vaccines not used in the United States.
+        Some(500..=599) => Meaning::Unlisted,
+        // "No vaccine administered": nothing to report on, nothing to map.
+        Some(998 | 1..=LAST_KNOWN_CVX) => Meaning::OutOfScope,
         _ => Meaning::Unrecognised,
     }
 }
@@ -79,37 +117,86 @@ fn atc(code: &str) -> Meaning<Vaccine> {
     }
 }
 
-/// WHO's ICD-11 extension codes for COVID-19 vaccines.
-fn icd_11(code: &str) -> Meaning<Vaccine> {
-    Meaning::Is(match code {
-        "XM5ZJ4" => Vaccine::SputnikV,
-        "XM5QM6" => Vaccine::SputnikLight,
-        "XM6SZ8" => Vaccine::EpiVacCorona,
-        "XM85P5" => Vaccine::CoviVac,
-        "XM8NQ0" => Vaccine::Comirnaty,
-        "XM3DT5" => Vaccine::Spikevax,
-        "XM4YL8" | "XM97T2" => Vaccine::Vaxzevria,
-        "XM6QV1" => Vaccine::Jcovden,
-        "XM7HT3" => Vaccine::CoronaVac,
-        "XM8866" => Vaccine::BbibpCorV,
-        "XM1G90" => Vaccine::Covaxin,
-        "XM1AG7" => Vaccine::Convidecia,
-        "XM97N6" => Vaccine::QazVac,
-        // The group, the technologies, and products the contract does not list.
-        "XM68M6" | "XM1NL1" | "XM5DF6" | "XM9QW8" | "XM0CX4" | "XM5JC5" | "XM3CT4" | "XM1J92"
-        | "XM6AT1" | "XM0GQ8" | "XM9TQ1" | "XM9FQ7" | "XM2YG8" | "XM3U61" | "XM3PG0" | "XM4EC8"
-        | "XM52P3" => {
-            return Meaning::Unlisted;
-        }
-        _ => return Meaning::Unrecognised,
-    })
+/// Numbers of the Union Register, with the number of a presentation or without.
+fn union_register(code: &str) -> Meaning<Vaccine> {
+    let is_of = |number: &str| {
+        let rest = code.get(number.len()..);
+        code.get(..number.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(number))
+            && rest.is_some_and(is_presentation)
+    };
+    match EU.iter().find(|(number, _)| is_of(number)) {
+        Some((_, vaccine)) => Meaning::Is(*vaccine),
+        None => Meaning::Unrecognised,
+    }
 }
 
-/// SNOMED CT's COVID-19 vaccine groups; its products are national, so any other code says nothing.
-fn snomed(code: &str) -> Meaning<Vaccine> {
-    match code {
-        "1119305005" | "1119349007" | "1157024006" | "1162643001" | "29061000087103"
-        | "28531000087107" => Meaning::Unlisted,
-        _ => Meaning::Unrecognised,
+/// Nothing, or a slash and three digits.
+fn is_presentation(rest: &str) -> bool {
+    let digits = rest.strip_prefix('/');
+    rest.is_empty()
+        || digits.is_some_and(|digits| {
+            digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit())
+        })
+}
+
+/// WHO's ICD-11 extension codes for COVID-19 vaccines.
+fn icd_11(code: &str) -> Meaning<Vaccine> {
+    match ICD_11.iter().find(|(listed, _)| *listed == code) {
+        Some((_, vaccine)) => Meaning::Is(*vaccine),
+        None if ICD_11_GROUPS.contains(&code) => Meaning::Unlisted,
+        None => Meaning::Unrecognised,
     }
+}
+
+/// Products of SNOMED CT's national editions, and its groups of vaccines against COVID-19; any
+/// other code says nothing.
+fn snomed(code: &str) -> Meaning<Vaccine> {
+    match SNOMED_PRODUCTS.get(code) {
+        Some(vaccine) => Meaning::Is(*vaccine),
+        None if SNOMED_GROUPS.contains(&code) => Meaning::Unlisted,
+        None => Meaning::Unrecognised,
+    }
+}
+
+/// Names among other words: "Гам-КОВИД-Вак (Спутник V), компонент II". The longest name counts
+/// ("ЭпиВакКорона-Н" is not "ЭпиВакКорона"), all words must be known, and two vaccines contradict.
+fn phrase(text: &str) -> Meaning<Vaccine> {
+    let Some(words) = Words::new(text) else {
+        return Meaning::Unrecognised;
+    };
+    let mut found: Option<Vaccine> = None;
+    let mut alone = None;
+    let mut at = 0;
+    while at < words.len() {
+        let name = words.longest(at, MAX_NAME_WORDS, |name| NAMES.get(name).copied());
+        let Some((vaccine, next)) = name else {
+            if !may_stand_beside(words.joined(at, at + 1)) {
+                return Meaning::Unrecognised;
+            }
+            at += 1;
+            continue;
+        };
+        if ALONE
+            .iter()
+            .any(|(name, _)| *name == words.joined(at, next))
+        {
+            alone = Some(vaccine);
+        } else {
+            let before = found.unwrap_or(vaccine);
+            match narrower(before, vaccine, Vaccine::broader) {
+                Some(both) => found = Some(both),
+                None => return Meaning::Ambiguous,
+            }
+        }
+        at = next;
+    }
+    found.or(alone).map_or(Meaning::Unrecognised, Meaning::Is)
+}
+
+/// Words of [`BESIDE`], numbers, and numbers with a unit.
+fn may_stand_beside(word: &str) -> bool {
+    let rest = word.trim_start_matches(|char: char| char.is_ascii_digit());
+    let is_amount = rest.len() < word.len() && (rest.is_empty() || UNITS.contains(&rest));
+    is_amount || BESIDE_NAMES.contains(word)
 }

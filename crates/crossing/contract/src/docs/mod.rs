@@ -131,7 +131,7 @@ fn docs_readme_names_every_limit_and_code() {
     let vaccines = Vaccine::ALL.map(|vaccine| {
         format!(
             "| {} | {} | {} |",
-            vaccine.cvx(),
+            vaccine.cvx().unwrap_or("–"),
             vaccine.atc(),
             vaccine.as_str()
         )

@@ -70,8 +70,16 @@ fn resource(subject: &Subject, fact: &Fact, out: &mut Vec<u8>) {
         } => {
             text(pieces::IMMUNIZATION, out);
             pseudonyms(subject, out);
-            text(pieces::CVX, out);
-            text(vaccine.cvx(), out);
+            match vaccine.cvx() {
+                Some(code) => {
+                    text(pieces::CVX, out);
+                    text(code, out);
+                }
+                None => {
+                    text(pieces::OWN_VACCINE, out);
+                    text(vaccine.as_str(), out);
+                }
+            }
             text(pieces::ATC, out);
             text(vaccine.atc(), out);
             text(pieces::OCCURRENCE, out);

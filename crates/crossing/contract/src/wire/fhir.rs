@@ -37,7 +37,6 @@ fixed! {
     UnknownDose = "unknown";
     Masked = "masked";
 
-    Cvx = "http://hl7.org/fhir/sid/cvx";
     Atc = "http://www.whocc.no/atc";
     Loinc = "http://loinc.org";
     Snomed = "http://snomed.info/sct";
@@ -64,8 +63,11 @@ pub(crate) struct Concept<T> {
     pub(crate) coding: T,
 }
 
-/// A vaccine in CVX, and its group in ATC.
-pub(crate) type VaccineCodings<'a> = (Coding<Cvx, Cow<'a, str>>, Coding<Atc, Cow<'a, str>>);
+/// A vaccine, in CVX or the contract's own list, and its group in ATC.
+pub(crate) type VaccineCodings<'a> = (
+    Coding<Cow<'a, str>, Cow<'a, str>>,
+    Coding<Atc, Cow<'a, str>>,
+);
 
 /// A concept of one coding with one possible code.
 pub(crate) type FixedConcept<S, C> = Concept<[Coding<S, C>; 1]>;
@@ -158,7 +160,7 @@ pub(crate) struct Immunization<'a> {
     #[serde(borrow)]
     pub(crate) contained: [Patient<'a>; 1],
     pub(crate) status: Completed,
-    /// The vaccine in CVX, its group in ATC.
+    /// The vaccine in CVX, or in the contract's own list where CVX has none; its group in ATC.
     #[serde(borrow)]
     #[cfg_attr(test, schemars(schema_with = "field_schema::vaccine_code"))]
     pub(crate) vaccine_code: Concept<VaccineCodings<'a>>,

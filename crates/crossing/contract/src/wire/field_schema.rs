@@ -22,8 +22,9 @@ fn coding(system: &str, code: &str) -> Value {
 
 pub(super) fn vaccine_code(_: &mut SchemaGenerator) -> Schema {
     let codings = Vaccine::ALL.map(|vaccine| {
+        let (system, code) = vaccine.coding();
         json!([
-            coding("http://hl7.org/fhir/sid/cvx", vaccine.cvx()),
+            coding(system, code),
             coding("http://www.whocc.no/atc", vaccine.atc()),
         ])
     });

@@ -45,6 +45,11 @@ pub(super) const CVX: &str = concat!(
     r#"]}],"status":"completed","#,
     r#""vaccineCode":{"coding":[{"system":"http://hl7.org/fhir/sid/cvx","code":""#,
 );
+/// From the pseudonyms to the vaccine's own code of the contract, where CVX has none.
+pub(super) const OWN_VACCINE: &str = concat!(
+    r#"]}],"status":"completed","#,
+    r#""vaccineCode":{"coding":[{"system":"urn:clinic-gateway:vaccine","code":""#,
+);
 /// From there to its group in ATC.
 pub(super) const ATC: &str = r#""},{"system":"http://www.whocc.no/atc","code":""#;
 /// From there to the date.

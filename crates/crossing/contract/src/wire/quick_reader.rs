@@ -115,8 +115,7 @@ impl<'a> Unread<'a> {
     }
 
     fn vaccination(&mut self) -> Option<Fact> {
-        self.skip(pieces::CVX)?;
-        let vaccine = self.one_of(Vaccine::ALL, Vaccine::cvx)?;
+        let vaccine = self.vaccine()?;
         self.skip(pieces::ATC)?;
         self.skip(vaccine.atc())?;
         self.skip(pieces::OCCURRENCE)?;
@@ -147,6 +146,21 @@ impl<'a> Unread<'a> {
             series_doses,
             occurred_on,
         })
+    }
+
+    /// Reads the code of a vaccine: in CVX, or in the contract's own list where CVX has none.
+    fn vaccine(&mut self) -> Option<Vaccine> {
+        if self.skip_if_next(pieces::CVX) {
+            let code = self.until(b'"')?;
+            return Vaccine::ALL
+                .into_iter()
+                .find(|vaccine| vaccine.cvx() == Some(code));
+        }
+        self.skip(pieces::OWN_VACCINE)?;
+        let code = self.until(b'"')?;
+        Vaccine::ALL
+            .into_iter()
+            .find(|vaccine| vaccine.cvx().is_none() && vaccine.as_str() == code)
     }
 
     fn test(&mut self) -> Option<Fact> {

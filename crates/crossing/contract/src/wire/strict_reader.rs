@@ -17,6 +17,7 @@ use super::fhir::{
 };
 use super::hex;
 use super::refusal::{BatchError, Refused};
+use crate::vaccine::{CVX_SYSTEM, OWN_VACCINE_SYSTEM};
 use crate::{
     Body, ContentDigest, Event, Fact, FactKind, OwnerToken, PartialDate, Pseudonym, RecordDigest,
     RefusalReason, Scheme, Subject, Suite, TestCode, TestResult, Vaccine, Version,
@@ -104,9 +105,13 @@ fn asserted(kind: FactKind, data: &RawValue) -> Result<Body, RefusalReason> {
 type PersonAndFact<'a> = ([Patient<'a>; 1], Fact);
 
 fn vaccination(resource: Immunization<'_>) -> Result<PersonAndFact<'_>, RefusalReason> {
-    let (cvx, atc) = resource.vaccine_code.coding;
+    let (product, atc) = resource.vaccine_code.coding;
+    if ![CVX_SYSTEM, OWN_VACCINE_SYSTEM].contains(&product.system.as_ref()) {
+        return Err(RefusalReason::Malformed);
+    }
     let vaccine = listed(Vaccine::ALL, |vaccine| {
-        vaccine.cvx() == cvx.code && vaccine.atc() == atc.code
+        vaccine.coding() == (product.system.as_ref(), product.code.as_ref())
+            && vaccine.atc() == atc.code
     })?;
     let (dose_number, series_doses) = resource.protocol_applied.map_or(Ok((None, None)), doses)?;
     let fact = Fact::Vaccination {

@@ -186,6 +186,66 @@ fn a_positive_test_leaves_what_it_does_not_suspend() {
     assert!(vaccinated.covers(day("2021-08-02")));
 }
 
+/// Rules of nucleic acid tests, with the sections given.
+fn tested_by_rna(sections: &str) -> Rules {
+    rules(&format!(
+        "[[period.test]]\ncodes = [\"94500-6\"]\ncalendar_days = 3\n{sections}\
+         [period.positive_test]\nsuspends = [\"test\"]\ndays = 14\nrecovery_ends = false\n"
+    ))
+}
+
+fn antigen(code: TestCode, result: TestResult, on: &str) -> Fact {
+    Fact::Test {
+        test: code,
+        result,
+        occurred_on: on.parse().unwrap(),
+    }
+}
+
+#[test]
+fn an_antigen_test_counts_only_where_the_city_names_one_and_never_as_pcr() {
+    let on = "2021-08-01";
+    let negative = TestResult::NotDetected;
+    let only_pcr = tested_by_rna("");
+    for code in [TestCode::Antigen, TestCode::AntigenRapid] {
+        let tested = [antigen(code, negative, on)];
+        let tested = answer(&only_pcr, &tested, on);
+        assert_eq!(tested.reasons, [Reason::TestNotAccepted], "{code:?}");
+        // Nor does a positive one suspend what a PCR gives.
+        let both = [
+            antigen(code, TestResult::Detected, on),
+            test(TestResult::NotDetected, on),
+        ];
+        assert!(answer(&only_pcr, &both, on).covers(day(on)), "{code:?}");
+    }
+    let both_kinds = tested_by_rna("[[period.test]]\ncodes = [\"94558-4\"]\ncalendar_days = 1\n");
+    let rapid = [antigen(TestCode::AntigenRapid, negative, on)];
+    let covered = answer(&both_kinds, &rapid, on);
+    assert!(covered.covers(day(on)));
+    assert!(!covered.covers(day("2021-08-02")), "a PCR's three days");
+    let positive = [
+        antigen(TestCode::Antigen, TestResult::Detected, on),
+        test(TestResult::NotDetected, on),
+    ];
+    let suspended = answer(&both_kinds, &positive, on);
+    assert_eq!(suspended.reasons, [Reason::PositiveTest]);
+}
+
+#[test]
+fn a_city_may_let_positive_antigen_tests_suspend_alone() {
+    let on = "2021-08-01";
+    let rules = rules(
+        "[[period.test]]\ncodes = [\"94500-6\"]\ncalendar_days = 3\n\
+         [period.positive_test]\nsuspends = [\"test\"]\ndays = 14\nrecovery_ends = false\n\
+         antigen = true\n",
+    );
+    let facts = [
+        antigen(TestCode::AntigenRapid, TestResult::Detected, on),
+        test(TestResult::NotDetected, on),
+    ];
+    assert_eq!(answer(&rules, &facts, on).reasons, [Reason::PositiveTest]);
+}
+
 #[test]
 fn without_days_only_a_later_recovery_ends_a_suspension() {
     let rules = rules(&format!(

@@ -113,8 +113,9 @@ fn positive() -> impl Strategy<Value = String> {
             .prop_map(|(days, ends)| format!("days = {days}\nrecovery_ends = {ends}\n")),
         Just("recovery_ends = true\n".to_owned()),
     ];
-    (suspends, ends).prop_map(|(suspends, ends)| {
-        format!("[period.positive_test]\nsuspends = {suspends:?}\n{ends}")
+    let antigen = prop::sample::select(vec!["", "antigen = false\n", "antigen = true\n"]);
+    (suspends, ends, antigen).prop_map(|(suspends, ends, antigen)| {
+        format!("[period.positive_test]\nsuspends = {suspends:?}\n{ends}{antigen}")
     })
 }
 

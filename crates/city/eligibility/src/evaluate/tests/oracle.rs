@@ -388,13 +388,23 @@ impl Reading<'_> {
         let well_days = self.well_days();
         for fact in self.history {
             let Fact::Test {
+                test,
                 result: TestResult::Detected,
                 occurred_on,
-                ..
             } = fact
             else {
                 continue;
             };
+            // By the codes themselves: 94558-4 and 96119-3 are the antigen's.
+            let antigen = ["94558-4", "96119-3"];
+            let listed = self.period.tests.iter().flat_map(|group| &group.codes);
+            let mut listed = listed.map(|code| code.loinc());
+            if antigen.contains(&test.loinc())
+                && !rule.antigen
+                && !listed.any(|code| antigen.contains(&code))
+            {
+                continue;
+            }
             let taken = occurred_on.earliest();
             if taken > self.day {
                 continue;

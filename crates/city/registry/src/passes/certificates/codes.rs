@@ -1,6 +1,7 @@
-//! Codes of vaccines in the EU value sets (eHealth Network, version 2 and later).
+//! Codes of vaccines in the EU value sets (eHealth Network, version 1.14 of the guidelines).
 
-use contract::Vaccine;
+use contract::{TestCode, Vaccine};
+use pass::hcert::TestKind;
 
 /// Country in which the city's clinics vaccinate and test (ISO 3166 alpha-2).
 pub(super) const COUNTRY: &str = "RU";
@@ -39,7 +40,48 @@ pub(super) const fn eu_vaccine(vaccine: Vaccine) -> Option<EuVaccine> {
         Vaccine::BbibpCorV => [ANY_KIND, "BBIBP-CorV", "ORG-100020693"],
         Vaccine::Covaxin => [ANY_KIND, "Covaxin", "Bharat-Biotech"],
         Vaccine::Convidecia => [ANY_KIND, "Convidecia", "ORG-100013793"],
-        Vaccine::QazVac => return None,
+        Vaccine::SputnikM => [ANY_KIND, "Sputnik-M", "Gamaleya-Research-Institute"],
+        Vaccine::EpiVacCoronaN => [ANY_KIND, "EpiVacCorona-N", "Vector-Institute"],
+        Vaccine::Covishield => [ANY_KIND, "Covishield", "ORG-100001981"],
+        Vaccine::RCovi => [ANY_KIND, "R-COVI", "ORG-100007893"],
+        Vaccine::VaxzevriaFiocruz => [ANY_KIND, "Covid-19-recombinant", "Fiocruz"],
+        Vaccine::Azd2816 => [ANY_KIND, "AZD2816", "ORG-100001699"],
+        Vaccine::Covovax => [ANY_KIND, "Covovax", "ORG-100001981"],
+        Vaccine::CoronaVacButantan => [
+            ANY_KIND,
+            "Covid-19-adsorvida-inativada",
+            "Instituto-Butantan",
+        ],
+        Vaccine::HayatVax => [ANY_KIND, "Hayat-Vax", "ORG-100023050"],
+        Vaccine::WibpCorV => [ANY_KIND, "WIBP-CorV", "Sinopharm-WIBP"],
+        Vaccine::Valneva => [ANY_KIND, "EU/1/21/1624", "ORG-100036422"],
+        Vaccine::Abdala => [ANY_KIND, "Abdala", "CIGB"],
+        Vaccine::Soberana02 => [ANY_KIND, "Soberana-02", "Finlay-Institute"],
+        Vaccine::SoberanaPlus => [ANY_KIND, "Soberana-Plus", "Finlay-Institute"],
+        Vaccine::MvcCov1901 => [ANY_KIND, "MVC-COV1901", "ORG-100033914"],
+        Vaccine::VidPrevtynBeta => [ANY_KIND, "EU/1/21/1580", "ORG-100000788"],
+        Vaccine::Nvsi0608 => [ANY_KIND, "NVSI-06-08", "NVSI"],
+        Vaccine::YsSc2010 => [ANY_KIND, "YS-SC2-010", "Yisheng-Biopharma"],
+        Vaccine::SctV01C => [ANY_KIND, "SCTV01C", "ORG-100026614"],
+        Vaccine::CvnCov => [MRNA, "CVnCoV", "ORG-100006270"],
+        Vaccine::Covifenz => [ANY_KIND, "Covifenz", "ORG-100008549"],
+        Vaccine::QazVac
+        | Vaccine::Convacell
+        | Vaccine::BetuvaxCov2
+        | Vaccine::Salnavac
+        // Its entry is deprecated: no new certificate may name it.
+        | Vaccine::InactivatedVeroCell
+        | Vaccine::Kconvac
+        | Vaccine::Covidful
+        | Vaccine::CovIranBarekat
+        | Vaccine::Bimervax
+        | Vaccine::Skycovione
+        | Vaccine::Corbevax
+        | Vaccine::Zifivax
+        | Vaccine::SpikoGen
+        | Vaccine::RaziCovPars
+        | Vaccine::ZycovD
+        | Vaccine::OtherCovid19 => return None,
     };
     let [prophylaxis, product, manufacturer] = codes;
     Some(EuVaccine {
@@ -47,4 +89,19 @@ pub(super) const fn eu_vaccine(vaccine: Vaccine) -> Option<EuVaccine> {
         product,
         manufacturer,
     })
+}
+
+/// Kind of a test in the value set `test-type`; `None` where it has none, so that no certificate can
+/// state the test.
+pub(super) const fn eu_test(test: TestCode) -> Option<TestKind> {
+    match test {
+        TestCode::RnaRespiratory
+        | TestCode::RnaNasopharynx
+        | TestCode::NGene
+        | TestCode::NGeneRespiratory
+        | TestCode::Rna => Some(TestKind::Naat),
+        TestCode::AntigenRapid => Some(TestKind::Rat),
+        // It may be an immunoassay of a laboratory.
+        TestCode::Antigen => None,
+    }
 }

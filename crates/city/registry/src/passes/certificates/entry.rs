@@ -1,13 +1,13 @@
 //! Entry of a certificate that states what the rules let be stated.
 
 use eligibility::{Rules, Statement};
-use pass::hcert::{Entry, Recovery, Test, TestKind, Vaccination};
+use pass::hcert::{Entry, Recovery, Test, Vaccination};
 use pass::window::WindowError;
 
-use super::codes::{COUNTRY, eu_vaccine};
+use super::codes::{COUNTRY, eu_test, eu_vaccine};
 use super::day_start;
 
-/// Entry of a statement; `None` where no code names the vaccine.
+/// Entry of a statement; `None` where no code names the vaccine or the kind of test.
 pub(super) fn of(rules: &Rules, statement: &Statement) -> Result<Option<Entry>, WindowError> {
     let country = COUNTRY.to_owned();
     Ok(match *statement {
@@ -37,17 +37,19 @@ pub(super) fn of(rules: &Rules, statement: &Statement) -> Result<Option<Entry>, 
             until: last,
             country,
         })),
-        // The contract has tests of nucleic acid only, and days without a time.
-        Statement::NegativeTest {
-            test: _,
-            sampled_on,
-        } => Some(Entry::Test(Test {
-            kind: TestKind::Naat,
-            name: None,
-            sampled: day_start(rules, sampled_on)?,
-            centre: None,
-            country,
-        })),
+        // The contract has days without a time.
+        Statement::NegativeTest { test, sampled_on } => {
+            let sampled = day_start(rules, sampled_on)?;
+            eu_test(test).map(|kind| {
+                Entry::Test(Test {
+                    kind,
+                    name: None,
+                    sampled,
+                    centre: None,
+                    country,
+                })
+            })
+        }
     })
 }
 

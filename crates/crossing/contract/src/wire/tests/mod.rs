@@ -80,7 +80,35 @@ pub(crate) fn samples() -> Vec<(&'static str, Event)> {
             },
         ),
     ];
-    let bodies = asserted.into_iter().chain(withdrawn);
+    let later = [
+        (
+            "vaccination_without_cvx",
+            Fact::Vaccination {
+                vaccine: Vaccine::EpiVacCoronaN,
+                dose_number: Some(2),
+                series_doses: Some(2),
+                occurred_on,
+            },
+        ),
+        (
+            "antigen_test",
+            Fact::Test {
+                test: TestCode::AntigenRapid,
+                result: TestResult::Detected,
+                occurred_on,
+            },
+        ),
+    ];
+    let later = later.map(|(name, fact)| {
+        (
+            name,
+            Body::Asserted {
+                subject: subject(),
+                fact,
+            },
+        )
+    });
+    let bodies = asserted.into_iter().chain(withdrawn).chain(later);
     (1u8..)
         .zip(bodies)
         .map(|(number, (name, body))| {

@@ -79,7 +79,12 @@ fn asserted(attributes: &Attributes, subject: &Subject, fact: &Fact, out: &mut V
             series_doses,
             occurred_on,
         } => {
-            let coding = (coding(vaccine.cvx()), coding(vaccine.atc()));
+            let (system, code) = vaccine.coding();
+            let product = Coding {
+                system: Cow::Borrowed(system),
+                code: Cow::Borrowed(code),
+            };
+            let coding = (product, coding(vaccine.atc()));
             let resource = Immunization {
                 resource_type: Default::default(),
                 contained,
