@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use connector_kit::Feed;
-use outbox::RunOutcome;
+use outbox::{RunOutcome, SweepKind};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -60,6 +60,8 @@ pub struct RunSummary {
     pub failed: Vec<FeedFailure>,
     /// Feeds that were read to their end, and whose sweep failed; it stays due.
     pub failed_sweeps: Vec<FeedFailure>,
+    /// True if a sweep has made room for a pull of the source that is due; it goes on behind that.
+    pub(crate) gave_way: bool,
 }
 
 impl RunSummary {
@@ -69,6 +71,7 @@ impl RunSummary {
             sweep: None,
             failed: Vec::new(),
             failed_sweeps: Vec::new(),
+            gave_way: false,
         }
     }
 
@@ -135,6 +138,10 @@ impl<'a> SourceRun<'a> {
             let pause = pauses.next().filter(|_| summary.end == RunEnd::Complete);
             let (Some(asked_for), Some(pause)) = (asked_for, pause) else {
                 total.failed.extend(again);
+                if summary.gave_way && summary.end == RunEnd::Complete {
+                    turns = self.turns(self.feeds_to_sweep(), Trigger::Schedule);
+                    continue;
+                }
                 return total;
             };
             tokio::select! {
@@ -152,7 +159,7 @@ impl<'a> SourceRun<'a> {
     /// Pulls some feeds in turn. Sweeps then those of them where a sweep is due and permitted, and
     /// the pull reached its end, each from where it was left.
     pub(crate) async fn of_feeds(self, turns: &[FeedTurn]) -> RunSummary {
-        let _lock = self.source.run_lock.lock().await;
+        let _lock = self.source.lock_for_run().await;
         let mut summary = RunSummary::new(RunEnd::Complete);
         let mut read = Vec::new();
         for turn in turns {
@@ -168,16 +175,22 @@ impl<'a> SourceRun<'a> {
             }
         }
         for feed in read {
-            if self.stop.is_cancelled() || !self.takes_sweep(feed).await {
-                continue;
+            if self.stop.is_cancelled() || summary.gave_way {
+                break;
             }
+            let Some(kind) = self.takes_sweep(feed).await else {
+                continue;
+            };
             let run = self.feed(feed);
-            let swept = sweep_feed(&run).instrument(run.span()).await;
+            let swept = sweep_feed(&run, kind).instrument(run.span()).await;
             if !swept.as_ref().is_ok_and(|sweep| sweep.finished) {
-                self.source.request_sweep_of(feed);
+                self.source.sweeps.ask(feed, kind);
             }
             match swept {
-                Ok(sweep) => summary.add_sweeps(Some(vec![sweep])),
+                Ok(sweep) => {
+                    summary.gave_way = sweep.gave_way;
+                    summary.add_sweeps(Some(vec![sweep]));
+                }
                 Err(failure) => summary.failed_sweeps.push(failure),
             }
         }
@@ -187,17 +200,26 @@ impl<'a> SourceRun<'a> {
         summary
     }
 
-    /// Takes the request for a sweep of the feed; returns whether there was one, or whether what a
+    /// Takes the request for a sweep of the feed; returns its kind if there was one, or if what a
     /// repair or a retry has forgotten waits for a sweep, whatever the schedule of sweeps says.
-    async fn takes_sweep(self, feed: Feed) -> bool {
-        let is_requested = self.source.take_sweep_request(feed);
+    async fn takes_sweep(self, feed: Feed) -> Option<SweepKind> {
+        if let Some(kind) = self.source.sweeps.take_asked(feed) {
+            return Some(kind);
+        }
         let outbox = &self.gateway.outbox;
         let owes = outbox.owes_sweep(&self.source.name, feed.as_str()).await;
-        is_requested
-            || owes.unwrap_or_else(|error| {
-                tracing::warn!(event = "sweep-debt-unknown", code = error.code());
-                false
-            })
+        let owes = owes.unwrap_or_else(|error| {
+            tracing::warn!(event = "sweep-debt-unknown", code = error.code());
+            false
+        });
+        owes.then_some(SweepKind::Keys)
+    }
+
+    /// Feeds of which a sweep is asked for.
+    fn feeds_to_sweep(self) -> Vec<Feed> {
+        let mut feeds = self.source.connector.feeds();
+        feeds.retain(|feed| self.source.sweeps.is_asked(*feed));
+        feeds
     }
 
     /// Turns of feeds that may all be swept where that is due, but after a hint.
@@ -303,6 +325,13 @@ pub(crate) async fn keep_outcome(run: &FeedRun<'_>, outcome: RunOutcome<'_>) {
         .outbox
         .record_run(source, run.feed.as_str(), outcome, now);
     let kept = kept.await;
+    let notices = run.source.notices(run.feed);
+    let noted = gateway
+        .outbox
+        .note_notices(source, run.feed.as_str(), notices);
+    if let Err(error) = noted.await {
+        tracing::debug!(event = "notices-unknown", code = error.code());
+    }
     // A full disk may have room for this note and none for a page.
     if kept.is_err() || matches!(outcome, RunOutcome::Ok) {
         gateway.own_state.note(kept.as_ref().err());

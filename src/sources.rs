@@ -3,14 +3,18 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use connector_kit::{Connector, Cursor, Feed, SourceError};
+use connector_kit::{ChangeNotice, Connector, Cursor, Feed, SourceError, SweepReads};
 use contract::Suite;
+use futures_util::FutureExt as _;
+use outbox::SweepKind;
 use parking_lot::Mutex;
 use pseudonym::{KeyRing, Policy, Pseudonymiser};
-use tokio::sync::Notify;
+use tokio::sync::{MutexGuard, Notify};
 
 use crate::config::{OnRefusedCorrection, Schedule, SourceConfig, SweepConfig};
+use crate::sweep::{Ledger, Pace};
 
 /// A clinic system ready to be pulled.
 pub struct Source {
@@ -33,8 +37,14 @@ pub struct Source {
     pub sweep: SweepConfig,
     /// Treatment of older versions of records whose row cannot be sent any more.
     pub on_refused_correction: OnRefusedCorrection,
+    /// Pace of its sweeps.
+    pub(crate) pace: Pace,
+    /// What its sweeps owe and have done.
+    pub(crate) sweeps: Ledger,
     /// Held while the source is pulled or swept, so that neither happens twice at once, or both.
-    pub run_lock: tokio::sync::Mutex<()>,
+    run_lock: tokio::sync::Mutex<()>,
+    /// Number of runs that wait for the lock.
+    waiting: AtomicUsize,
     /// Notified when the source is to be pulled; however often during a run, one run follows.
     pub wake: Notify,
     /// Notified when the source itself says that something may have changed.
@@ -42,8 +52,6 @@ pub struct Source {
     /// Position in each feed up to which it was read and made durable, by a scheduled run or after
     /// a hint, since the program's start.
     reached: Mutex<HashMap<Feed, Cursor>>,
-    /// Feeds that are to be swept.
-    sweeps_requested: Mutex<HashSet<Feed>>,
     surprises: Mutex<HashSet<(Feed, &'static str)>>,
     /// Codes of the failures of those feeds whose last run failed.
     failing: Mutex<HashMap<Feed, &'static str>>,
@@ -90,39 +98,65 @@ impl Source {
                 "add one, for instance [source.NAME.postgres]",
             )
         })?;
+        let connector = section.config.build(folder)?;
+        verify_sweeps(connector.as_ref(), &config.sweep)?;
         Ok(Self {
             name: name.to_owned(),
             settings,
-            connector: section.config.build(folder)?,
+            connector,
             pseudonymiser: Arc::new(pseudonymiser),
             time_zone: config.time_zone().0,
             page_records: config.page_records(),
             schedule: config.schedule.clone(),
             sweep: config.sweep.clone(),
+            pace: Pace::new(&config.sweep),
+            sweeps: Ledger::default(),
             on_refused_correction: config.on_refused_correction,
             run_lock: tokio::sync::Mutex::new(()),
+            waiting: AtomicUsize::new(0),
             wake: Notify::new(),
             hint: Notify::new(),
             reached: Mutex::default(),
-            sweeps_requested: Mutex::default(),
             surprises: Mutex::default(),
             failing: Mutex::default(),
         })
     }
 
+    /// Waits until nobody else reads the source; a sweep that is under way gives way.
+    pub(crate) async fn lock_for_run(&self) -> MutexGuard<'_, ()> {
+        let _waiting = Waiting::new(&self.waiting);
+        self.run_lock.lock().await
+    }
+
+    /// Returns whether a run of the source waits for the end of the present one.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+            || is_notified(&self.wake)
+            || is_notified(&self.hint)
+    }
+
     /// Requests a sweep of every feed: each follows the feed's next pull that reaches its end.
     pub fn request_sweep(&self) {
-        self.sweeps_requested.lock().extend(self.connector.feeds());
+        for feed in self.connector.feeds() {
+            self.sweeps.ask(feed, self.sweep_kind(feed));
+        }
     }
 
-    /// Requests a sweep of one feed.
-    pub(crate) fn request_sweep_of(&self, feed: Feed) {
-        self.sweeps_requested.lock().insert(feed);
+    /// Kind of the feed's sweeps, where nobody asks for more.
+    pub(crate) fn sweep_kind(&self, feed: Feed) -> SweepKind {
+        match self.connector.sweep_reads(feed) {
+            SweepReads::Stamps => SweepKind::Keys,
+            SweepReads::Contents => SweepKind::Contents,
+        }
     }
 
-    /// Takes the request for a sweep of a feed; returns whether there was one.
-    pub(crate) fn take_sweep_request(&self, feed: Feed) -> bool {
-        self.sweeps_requested.lock().remove(&feed)
+    /// What shows a pull of the feed that a row has changed.
+    pub(crate) fn notices(&self, feed: Feed) -> outbox::ChangeNotice {
+        match self.connector.notices(feed) {
+            ChangeNotice::Stamp => outbox::ChangeNotice::Stamp,
+            ChangeNotice::SeveralStamps => outbox::ChangeNotice::SeveralStamps,
+            ChangeNotice::Contents => outbox::ChangeNotice::Contents,
+        }
     }
 
     /// Notes the position up to which a feed was read and made durable.
@@ -152,5 +186,80 @@ impl Source {
     /// Returns whether this surprise is the first of its kind since the program's start.
     pub(crate) fn is_first_surprise(&self, feed: Feed, code: &'static str) -> bool {
         self.surprises.lock().insert((feed, code))
+    }
+}
+
+/// Run that waits for the lock of its source.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Returns whether the notification waits for somebody, and leaves it there.
+fn is_notified(notify: &Notify) -> bool {
+    let is_notified = notify.notified().now_or_never().is_some();
+    if is_notified {
+        notify.notify_one();
+    }
+    is_notified
+}
+
+/// Refuses a feed whose changes nobody would ever notice.
+fn verify_sweeps(connector: &dyn Connector, sweep: &SweepConfig) -> Result<(), SourceError> {
+    let is_noticed_by_sweeps = |feed: &Feed| connector.notices(*feed) == ChangeNotice::Contents;
+    let mut feeds = connector.feeds().into_iter();
+    match feeds.find(is_noticed_by_sweeps) {
+        Some(feed) if sweep.schedule == Schedule::Never => Err(SourceError::misconfigured(
+            format!(
+                "{feed}: nothing but a content sweep shows that a row has changed, and \
+                 sweep.schedule is \"never\": no change would ever be noticed"
+            ),
+            "set schedule in [source.NAME.sweep], for instance { cron = \"0 30 2 * * *\" }",
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::testing::{Rows, RowsConnector};
+
+    #[test]
+    fn a_feed_that_only_sweeps_notice_needs_a_schedule_of_sweeps() {
+        let rows = Arc::new(Rows::default());
+        let connector = RowsConnector(Arc::clone(&rows));
+        let never = SweepConfig {
+            schedule: Schedule::Never,
+            ..SweepConfig::default()
+        };
+        assert!(verify_sweeps(&connector, &never).is_ok());
+        rows.reads_contents.store(true, Ordering::Relaxed);
+        let refused = verify_sweeps(&connector, &never).expect_err("no change would be noticed");
+        let words = "no change would ever be noticed";
+        assert!(refused.to_string().contains(words), "{refused}");
+        assert!(verify_sweeps(&connector, &SweepConfig::default()).is_ok());
+    }
+
+    #[test]
+    fn a_notification_that_waits_is_seen_and_left_there() {
+        let notify = Notify::new();
+        assert!(!is_notified(&notify));
+        notify.notify_one();
+        assert!(is_notified(&notify) && is_notified(&notify));
+        assert!(notify.notified().now_or_never().is_some());
+        assert!(!is_notified(&notify));
     }
 }

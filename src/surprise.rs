@@ -71,7 +71,9 @@ pub(crate) fn text(code: &str) -> &'static str {
              last reaches the registry: select a record_id that is different for every row"
         }
         CHANGED_UNNOTICED => {
-            "rows had changed without their change stamps telling; the sweep has read them"
+            "rows had changed without their change stamps telling; the sweep has read them. Where \
+             a stamp does not move with its row, only contents show it: `clinic-gateway sweep \
+             --contents`"
         }
         KEYS_INCOMPLETE => {
             "lists of all keys lacked rows that the source has when asked for them by id; the \

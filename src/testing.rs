@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clock::ManualClock;
 use connector_kit::{
-    CheckReport, ClinicDate, ClinicFact, ClinicRecord, Coding, Connector, Cursor, Feed, Field,
-    Identifier, IdentifierKind, KeysPage, KeysRequest, Page, PageRequest, Person, RecordKey,
-    RecordStatus, SourceError,
+    CheckReport, ClinicDate, ClinicFact, ClinicRecord, Coding, Connector, ContentsPage, Cursor,
+    Feed, Field, Identifier, IdentifierKind, KeysPage, KeysRequest, Page, PageRequest, Person,
+    RecordKey, RecordStatus, SourceError, SweepReads,
 };
 use contract::{PrivateKey, ReceiptSigner};
 use parking_lot::{Mutex, MutexGuard};
@@ -57,6 +57,41 @@ pub(crate) struct Rows {
     pub hints: tokio::sync::Notify,
     /// Number of pages asked for after a hint.
     pub hinted: AtomicU64,
+    /// True for a source whose sweeps read whole rows.
+    pub reads_contents: AtomicBool,
+    /// True for a source whose rows have no stamps.
+    pub unstamped: AtomicBool,
+    /// Dose numbers of rows that have another than the first.
+    pub doses: Mutex<BTreeMap<u32, u32>>,
+    /// Ids behind which pages of whole rows were asked for, in turn; 0 for the first page.
+    pub contents_asked: Mutex<Vec<u32>>,
+    /// Held by a test that lets no page of whole rows through.
+    pub contents_gate: tokio::sync::RwLock<()>,
+    /// What happens at each page of whole rows, with its number from 1.
+    pub at_contents: AtContents,
+}
+
+/// What a test does while its source is asked for a page of whole rows.
+#[derive(Default)]
+pub(crate) struct AtContents(Mutex<Option<Box<dyn FnMut(usize) + Send>>>);
+
+impl AtContents {
+    /// Sets what happens.
+    pub(crate) fn set(&self, what: impl FnMut(usize) + Send + 'static) {
+        *self.0.lock() = Some(Box::new(what));
+    }
+
+    fn happen(&self, page: usize) {
+        if let Some(what) = self.0.lock().as_mut() {
+            what(page);
+        }
+    }
+}
+
+impl std::fmt::Debug for AtContents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AtContents")
+    }
 }
 
 impl Rows {
@@ -67,6 +102,27 @@ impl Rows {
     /// Takes the list of feeds whose pages were asked for since the last call.
     pub(crate) fn take_asked(&self) -> Vec<Feed> {
         std::mem::take(&mut self.asked_feeds.lock())
+    }
+
+    /// Takes the ids behind which pages of whole rows were asked for since the last call.
+    pub(crate) fn take_contents_asked(&self) -> Vec<u32> {
+        std::mem::take(&mut self.contents_asked.lock())
+    }
+
+    fn stamp(&self, stamp: i64) -> Option<i64> {
+        (!self.unstamped.load(Ordering::Relaxed)).then_some(stamp)
+    }
+
+    /// Makes the record of a row as it is now.
+    fn record(&self, feed: Feed, id: u32, stamp: i64) -> ClinicRecord {
+        let mut record = record_of(feed, id, stamp);
+        record.stamp = self.stamp(stamp);
+        if let ClinicFact::Vaccination { dose_number, .. } = &mut record.fact
+            && let Some(dose) = self.doses.lock().get(&id)
+        {
+            *dose_number = Field::Value(*dose);
+        }
+        record
     }
 
     fn works(&self, feed: Feed) -> Result<(), SourceError> {
@@ -193,7 +249,7 @@ impl Connector for RowsConnector {
             .and_then(|(id, _)| Cursor::new((id + 1).to_string()));
         let records = rows
             .into_iter()
-            .map(|(id, stamp)| record_of(request.feed, id, stamp))
+            .map(|(id, stamp)| self.0.record(request.feed, id, stamp))
             .collect();
         Ok(Page {
             records,
@@ -210,10 +266,40 @@ impl Connector for RowsConnector {
         let listed = rows.into_iter().filter(|(id, _)| !unlisted.contains(id));
         let keys = listed.map(|(id, stamp)| RecordKey {
             record_id: id.to_string(),
-            stamp: Some(stamp),
+            stamp: self.0.stamp(stamp),
         });
         Ok(KeysPage {
             keys: keys.collect(),
+            next,
+            surprise: None,
+        })
+    }
+
+    fn sweep_reads(&self, _feed: Feed) -> SweepReads {
+        if self.0.reads_contents.load(Ordering::Relaxed) {
+            SweepReads::Contents
+        } else {
+            SweepReads::Stamps
+        }
+    }
+
+    async fn contents(&self, request: KeysRequest) -> Result<ContentsPage, SourceError> {
+        let after = request.after.as_ref();
+        let number = {
+            let mut asked = self.0.contents_asked.lock();
+            asked.push(after.map_or(0, |after| after.as_str().parse().expect("our own cursor")));
+            asked.len()
+        };
+        self.0.limit.store(request.limit, Ordering::Relaxed);
+        self.0.at_contents.happen(number);
+        drop(self.0.contents_gate.read().await);
+        self.0.works(request.feed)?;
+        let (rows, next) = self.0.page_of(after, request.limit);
+        let unlisted = self.0.unlisted.lock();
+        let listed = rows.into_iter().filter(|(id, _)| !unlisted.contains(id));
+        let records = listed.map(|(id, stamp)| self.0.record(request.feed, id, stamp));
+        Ok(ContentsPage {
+            records: records.collect(),
             next,
             surprise: None,
         })
@@ -238,7 +324,7 @@ impl Connector for RowsConnector {
         let rows = self.rows_with(ids);
         Ok(rows
             .into_iter()
-            .map(|(id, stamp)| record_of(feed, id, stamp))
+            .map(|(id, stamp)| self.0.record(feed, id, stamp))
             .collect())
     }
 

@@ -78,7 +78,8 @@ enum Command {
     Sync(sync::SyncArguments),
     /// Show how in sync each source is, what waits and what was refused.
     Status(status::StatusArguments),
-    /// Read all keys of a source now, so that what was deleted there is withdrawn.
+    /// Read all keys of a source now, or with --contents all rows, so that what was deleted there is
+    /// withdrawn, and what no pull has noticed is sent.
     Sweep(sweep::SweepArguments),
     /// Permit the withdrawals that are held back because they are unusually many: of rows that a
     /// sweep did not find, and of older versions of rows that are refused.

@@ -1,4 +1,4 @@
-//! `clinic-gateway sweep`: reads all keys of a source now.
+//! `clinic-gateway sweep`: reads all keys, or all rows, of a source now.
 
 use clap::Args;
 use outbox::Request;
@@ -14,6 +14,14 @@ use crate::sweep::FeedSweep;
 pub(super) struct SweepArguments {
     /// The source to sweep; all when none is named.
     source: Option<String>,
+    /// Read every row whole and send what differs, also where change stamps are trusted: finds
+    /// rows that changed while their stamp did not. Feeds without a stamp are always read so.
+    ///
+    /// Beside a running daemon, which goes on pulling and publishing meanwhile. It keeps the pace
+    /// that [source.NAME.sweep] sets. If the answer is not waited for, the daemon finishes it all
+    /// the same.
+    #[arg(long)]
+    contents: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -35,7 +43,8 @@ pub(super) async fn sweep(
     let mut swept = Vec::new();
     let mut failures = Vec::new();
     for source in names {
-        let request = Request::Sweep { source };
+        let contents = arguments.contents;
+        let request = Request::Sweep { source, contents };
         match runner.run("sweep", request, arguments.wait).await {
             Ok(Answer::Swept { source, feeds }) => swept.push((source, feeds)),
             Ok(_) => failures.push(unexpected_answer()),
@@ -85,6 +94,7 @@ fn print_feeds(swept: &[(String, Vec<FeedSweep>)]) {
             [
                 source.clone(),
                 feed.feed.clone(),
+                if feed.contents { "rows" } else { "keys" }.to_owned(),
                 feed.keys.to_string(),
                 feed.looks.to_string(),
                 feed.reread.to_string(),
@@ -100,7 +110,8 @@ fn print_feeds(swept: &[(String, Vec<FeedSweep>)]) {
         [
             "source",
             "feed",
-            "keys",
+            "reads",
+            "found",
             "looks",
             "read again",
             "missed",

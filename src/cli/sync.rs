@@ -23,7 +23,8 @@ use crate::sync::{SyncOptions, SyncReport, sync as sync_once};
 pub(super) struct SyncArguments {
     /// The sources to pull; all when none is named.
     sources: Vec<String>,
-    /// Read everything again, not only what changed; unchanged records are not sent again.
+    /// Read everything again, not only what changed; unchanged records are not sent again. The
+    /// daemon has to be stopped for it; beside a daemon use `sweep --contents`.
     #[arg(long)]
     full: bool,
     /// How long to wait at the end for the registry's receipts, in seconds.

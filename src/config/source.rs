@@ -25,7 +25,7 @@ macro_rules! source_config {
             /// database, 1000 from a FHIR server, whose resources are long.
             #[serde(default, skip_serializing)]
             pub page_records: Option<u32>,
-            /// Schedule of the sweeps of its keys, and how much may be withdrawn unasked.
+            /// Schedule and pace of its sweeps, and how much may be withdrawn unasked.
             #[serde(default, skip_serializing)]
             pub sweep: SweepConfig,
             /// Treatment of a record that was sent, and whose row cannot be sent any more.
@@ -96,13 +96,25 @@ pub struct ConnectorSection<'a> {
     pub config: &'a dyn ConnectorConfig,
 }
 
+/// Most rows a second that `rows_per_second` may be.
+pub(super) const MAX_ROWS_PER_SECOND: u32 = 1_000_000;
+
+/// Longest pause between two pages of a sweep, in milliseconds.
+pub(super) const MAX_PAUSE_MS: u32 = 60_000;
+
 /// The `[source.NAME.sweep]` section: all keys are read, so that what was deleted at the source is
-/// withdrawn, and what its change stamps did not tell is read.
+/// withdrawn, and what its change stamps did not tell is read. Of a feed that has no stamp to trust
+/// all rows are read whole, and what differs is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SweepConfig {
     /// When; every night by default. A sweep follows the next pull that reaches its end.
     pub schedule: Schedule,
+    /// Most rows, or ids, a second that a sweep reads, 1 to 1000000; 0 for as many as the source
+    /// gives.
+    pub rows_per_second: u32,
+    /// Pause between two pages of a sweep, in milliseconds, up to 60000; 0 for none.
+    pub pause_ms: u32,
     /// Share of a feed, 0 to 100 percent, of which more is not withdrawn unasked, by a sweep or for
     /// refused rows, if it is more than `always_allowed`, too.
     #[serde(deserialize_with = "percent")]
@@ -142,6 +154,8 @@ impl Default for SweepConfig {
     fn default() -> Self {
         Self {
             schedule: Schedule::Cron("0 30 2 * * *".to_owned()),
+            rows_per_second: 0,
+            pause_ms: 0,
             max_withdrawn_percent: 5,
             always_allowed: 10,
         }

@@ -176,6 +176,7 @@ impl Gauges {
                 .map_or(status.generation, |waits| waits.needed),
         ));
         for feed in &status.feeds {
+            set_in_sync(feed);
             set_sweep(feed, now);
             set_load(feed);
             set_corrections(feed);
@@ -228,10 +229,29 @@ fn set_sweep(feed: &FeedStatus, now: DateTime<Utc>) {
     metrics::gauge!("gateway_sweep_held_records", &labels).set(sweep.held.unwrap_or(0) as f64);
     metrics::gauge!("gateway_sweep_running", &labels)
         .set(f64::from(u8::from(sweep.pass.is_some())));
+    let seen = if sweep.pass.is_some() { sweep.seen } else { 0 };
+    metrics::gauge!("gateway_sweep_seen_rows", &labels).set(seen as f64);
     if let Some(finished_at) = sweep.finished_at {
         metrics::gauge!("gateway_sweep_age_seconds", &labels)
             .set((now - finished_at).num_seconds().max(0) as f64);
     }
+    let Some(last) = &sweep.last else { return };
+    metrics::gauge!("gateway_sweep_last_rows", &labels).set(last.seen as f64);
+    metrics::gauge!("gateway_sweep_last_changed", &labels).set(last.changed as f64);
+    if let (Some(begun_at), Some(finished_at)) = (last.begun_at, sweep.finished_at) {
+        metrics::gauge!("gateway_sweep_last_seconds", &labels)
+            .set((finished_at - begun_at).num_seconds().max(0) as f64);
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; seconds since 1970 fit its 53 bits"
+)]
+fn set_in_sync(feed: &FeedStatus) {
+    let labels = [("source", feed.source.clone()), ("feed", feed.feed.clone())];
+    let moment = feed.in_sync_at.map_or(0, |moment| moment.timestamp());
+    metrics::gauge!("gateway_in_sync_timestamp_seconds", &labels).set(moment as f64);
 }
 
 /// Shows the program's own age for feeds that were never swept: an alert on the age of a sweep has

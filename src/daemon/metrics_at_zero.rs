@@ -109,7 +109,12 @@ fn register_feed(source: &Source, feed: &'static str) {
         "gateway_dead_letters_unlisted",
         "gateway_load_unfinished",
         "gateway_load_rows",
+        "gateway_in_sync_timestamp_seconds",
         "gateway_sweep_held_records",
+        "gateway_sweep_seen_rows",
+        "gateway_sweep_last_rows",
+        "gateway_sweep_last_changed",
+        "gateway_sweep_last_seconds",
         "gateway_sweep_running",
         "gateway_sweep_age_seconds",
     ] {

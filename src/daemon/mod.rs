@@ -27,7 +27,7 @@ use crate::gateway::Gateway;
 use crate::receipts::ReceiptReceiver;
 use crate::requests::note_removed;
 
-pub(crate) use schedule::{ScheduleError, verify as verify_schedule};
+pub(crate) use schedule::{ScheduleError, next_due, verify as verify_schedule};
 use schedule::{ScheduledAction, Scheduler};
 
 /// Longest time that the end may take: the page in hand is committed, what is ready is published.

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use clock::{Clock, SystemClock};
+use croner::parser::{CronParser, Seconds};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
@@ -201,6 +203,34 @@ pub(crate) fn verify(
     }
 }
 
+/// Next moment after `now` at which a daemon that runs since `since` finds the schedule due; `None`
+/// for one that is never due, or cannot be read.
+pub(crate) fn next_due(
+    schedule: &Schedule,
+    time_zone: chrono_tz::Tz,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    match schedule {
+        Schedule::Never => None,
+        Schedule::EverySeconds(seconds) => {
+            let every = i64::try_from(*seconds).ok().filter(|every| *every > 0)?;
+            let passed = (now - since).num_seconds().max(0);
+            Some(since + TimeDelta::seconds((passed / every + 1) * every))
+        }
+        Schedule::Cron(expression) => {
+            // As the scheduler reads it.
+            let parser = CronParser::builder()
+                .seconds(Seconds::Required)
+                .dom_and_dow(true)
+                .build();
+            let cron = parser.parse(expression).ok()?;
+            let next = cron.find_next_occurrence(&now.with_timezone(&time_zone), false);
+            next.ok().map(|next| next.with_timezone(&Utc))
+        }
+    }
+}
+
 /// Makes the scheduler's job of a schedule; `None` for one that is never due.
 fn job(
     schedule: &Schedule,
@@ -264,6 +294,22 @@ mod tests {
         for right in [Schedule::Cron("0 0 3 * * *".to_owned()), Schedule::Never] {
             assert!(verify("source.mis.schedule", &right, chrono_tz::Europe::Moscow).is_ok());
         }
+    }
+
+    #[test]
+    fn the_next_moment_is_told_in_the_schedules_own_zone() {
+        let at = |text: &str| -> DateTime<Utc> { text.parse().expect("a moment") };
+        let moscow = chrono_tz::Europe::Moscow;
+        let now = at("2021-07-01T12:00:00Z");
+        let since = at("2021-07-01T11:59:10Z");
+        let due = |schedule: &Schedule, now| next_due(schedule, moscow, since, now);
+        let nightly = Schedule::Cron("0 30 2 * * *".to_owned());
+        assert_eq!(due(&nightly, now), Some(at("2021-07-01T23:30:00Z")));
+        let night = at("2021-07-01T23:30:00Z");
+        assert_eq!(due(&nightly, night), Some(at("2021-07-02T23:30:00Z")));
+        let every = Schedule::EverySeconds(60);
+        assert_eq!(due(&every, now), Some(at("2021-07-01T12:00:10Z")));
+        assert_eq!(due(&Schedule::Never, now), None);
     }
 
     #[tokio::test]

@@ -57,11 +57,48 @@ pub(crate) async fn commit_page(
     let Some(committed) = commit_with_space(run, prepared).await? else {
         return Ok(None);
     };
-    count(run, &committed, page.out_of_scope, page.oms_warnings);
+    note(run, &committed, page.out_of_scope, page.oms_warnings);
+    Ok(Some(committed))
+}
+
+/// Outcome of a commit that does not wait.
+pub(crate) enum CommitOnce {
+    /// The page is durable.
+    Committed(Committed),
+    /// The outbox is full; nothing was written.
+    Full,
+}
+
+/// Makes a sealed page durable, unless the outbox is full.
+///
+/// # Errors
+/// See [`outbox::Outbox::commit`].
+pub(crate) async fn commit_page_once(
+    run: &FeedRun<'_>,
+    page: SealedPage,
+) -> Result<CommitOnce, PullError> {
+    let Some(prepared) = page.prepared else {
+        return Ok(CommitOnce::Committed(Committed::default()));
+    };
+    match run.gateway.outbox.commit(prepared).await {
+        Ok(committed) => {
+            note(run, &committed, page.out_of_scope, page.oms_warnings);
+            Ok(CommitOnce::Committed(committed))
+        }
+        Err(NotCommitted {
+            error: OutboxError::Full { .. },
+            ..
+        }) => Ok(CommitOnce::Full),
+        Err(failed) => Err(failed.error.into()),
+    }
+}
+
+/// Counts what was committed, and wakes the publisher.
+fn note(run: &FeedRun<'_>, committed: &Committed, out_of_scope: u64, oms_warnings: u64) {
+    count(run, committed, out_of_scope, oms_warnings);
     if committed.batches > 0 {
         run.gateway.batches_waiting.notify_one();
     }
-    Ok(Some(committed))
 }
 
 async fn commit_with_space(

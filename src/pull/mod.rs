@@ -20,7 +20,7 @@ pub use counters::Counters;
 pub use feed_run::FeedRun;
 pub use outcome::{FeedFailure, PullError, RunEnd};
 
-pub(crate) use commit::commit_page;
+pub(crate) use commit::{CommitOnce, commit_page, commit_page_once};
 pub(crate) use fetch::fetch_by_id;
 pub(crate) use seal::{PageOrigin, seal_page};
 pub(crate) use transform::Transformer;

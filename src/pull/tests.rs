@@ -74,7 +74,11 @@ async fn pages_that_never_end_are_an_error_in_words() {
     assert!(world.rows.asked.load(Ordering::Relaxed) < 20);
 
     // The keys of a sweep are guarded as well.
-    let result = sweep_feed(&world.feed_run(source, &stop, &counters)).await;
+    let result = sweep_feed(
+        &world.feed_run(source, &stop, &counters),
+        outbox::SweepKind::Keys,
+    )
+    .await;
     assert_eq!(result.expect_err("it never ends").code(), "source-endless");
 }
 

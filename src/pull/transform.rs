@@ -23,7 +23,7 @@ pub(crate) struct TransformedPage {
     pub(crate) refused: Vec<Refused>,
     /// Ids of the records that were not refused; empty where the feed has no dead letters.
     pub(crate) accepted: Vec<String>,
-    /// Names of the rows whose drafts assert a fact.
+    /// Names of the rows whose drafts assert a fact, or of all rows that have a draft.
     pub(crate) names: Vec<RecordName>,
     /// Number of records about something else than COVID-19.
     pub(crate) out_of_scope: u64,
@@ -48,6 +48,9 @@ pub(crate) struct Transformer {
     today: NaiveDate,
     /// True if ids of accepted records are kept: only a feed with dead letters needs them.
     keep_ids: Arc<AtomicBool>,
+    /// True if drafts that assert nothing are named as well: a content sweep names by them what
+    /// lacks its name.
+    names_all: bool,
 }
 
 impl Transformer {
@@ -66,7 +69,13 @@ impl Transformer {
             pseudonymiser: Arc::clone(&run.source.pseudonymiser),
             today: now.with_timezone(&run.source.time_zone).date_naive(),
             keep_ids: Arc::new(AtomicBool::new(keep_ids)),
+            names_all: false,
         })
+    }
+
+    /// Names from now on all drafts, not only those that assert a fact.
+    pub(crate) const fn name_all(&mut self) {
+        self.names_all = true;
     }
 
     /// Transforms records on a blocking thread, where long computations delay no other task.
@@ -97,7 +106,7 @@ impl Transformer {
                 RecordOutcome::Draft(draft, warnings) => {
                     page.oms_warnings += u64::from(warnings.oms_check_digit);
                     page.accepted.extend(keep_ids.then(|| record_id.clone()));
-                    if matches!(draft.body, Body::Asserted { .. }) {
+                    if self.names_all || matches!(draft.body, Body::Asserted { .. }) {
                         let record = draft.record;
                         page.names.push(RecordName { record, record_id });
                     }
@@ -105,8 +114,12 @@ impl Transformer {
                 }
                 RecordOutcome::OutOfScope(draft) => {
                     page.out_of_scope += 1;
+                    page.accepted.extend(keep_ids.then(|| record_id.clone()));
+                    if self.names_all {
+                        let record = draft.record;
+                        page.names.push(RecordName { record, record_id });
+                    }
                     page.drafts.push(Pulled { draft, stamp });
-                    page.accepted.extend(keep_ids.then_some(record_id));
                 }
                 RecordOutcome::Rejected(rejection) => {
                     self.keep_ids.store(true, Ordering::Relaxed);

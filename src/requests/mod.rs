@@ -9,7 +9,7 @@ mod withdrawals;
 
 use std::time::Duration;
 
-use outbox::Request;
+use outbox::{Request, SweepKind};
 use tokio_util::sync::CancellationToken;
 
 pub use answer::{Answer, MAX_LISTED, ReconcileReport, Repaired, Retried, RetryOutcome};
@@ -30,9 +30,14 @@ pub async fn perform(
     stop: &CancellationToken,
 ) -> Result<Answer, RequestError> {
     match request {
-        Request::Sweep { source } => {
+        Request::Sweep { source, contents } => {
             let swept = sweep::configured_source(gateway, &source)?;
-            let feeds = sweep::sweep(gateway, swept, stop, &Counters::default()).await?;
+            let kind = if contents {
+                SweepKind::Contents
+            } else {
+                SweepKind::Keys
+            };
+            let feeds = sweep::sweep(gateway, swept, kind, stop, &Counters::default()).await?;
             Ok(Answer::Swept { source, feeds })
         }
         Request::ConfirmWithdrawals {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use outbox::Report;
+use outbox::{Report, SweepKind};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, Repaired};
@@ -121,7 +121,7 @@ async fn repair_differences(
             Some(source) => {
                 // The pull before the sweep may find them already, in its look back.
                 let counters = Counters::default();
-                sweep(gateway, source, stop, &counters).await?;
+                sweep(gateway, source, SweepKind::Keys, stop, &counters).await?;
                 repaired.records += counters.sent();
             }
             None => repaired.not_configured.push(name),

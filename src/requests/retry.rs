@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use connector_kit::Feed;
-use outbox::{DeadLetter, DeadLetterFilter, VERSIONS_EXHAUSTED};
+use outbox::{DeadLetter, DeadLetterFilter, SweepKind, VERSIONS_EXHAUSTED};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -85,7 +85,7 @@ pub(super) async fn retry(
         .collect();
     for name in swept {
         if let Some(source) = gateway.source(&name) {
-            sweep(gateway, source, stop, &Counters::default()).await?;
+            sweep(gateway, source, SweepKind::Keys, stop, &Counters::default()).await?;
         }
     }
     Ok(Retries {
@@ -106,7 +106,7 @@ fn find<'a>(gateway: &'a Gateway, source: &str, feed: &str) -> Option<(&'a Sourc
 
 /// Reads rows again, and commits those that are well; returns the outcome of each id.
 async fn reread(run: &FeedRun<'_>, ids: &[String]) -> Result<Outcomes, PullError> {
-    let _lock = run.source.run_lock.lock().await;
+    let _lock = run.source.lock_for_run().await;
     let transformer = Transformer::new(run).await?;
     let records = fetch_by_id(run, ids).await?;
     let gone = ids.iter().map(|id| (id.clone(), RetryOutcome::Gone));

@@ -1,5 +1,7 @@
 //! A sweep that an operator waits for, and the source that is swept.
 
+use connector_kit::Feed;
+use outbox::SweepKind;
 use tokio_util::sync::CancellationToken;
 
 use super::error::RequestError;
@@ -25,14 +27,15 @@ pub(super) fn configured_source<'a>(
     Ok(gateway.source(name).ok_or_else(unknown)?)
 }
 
-/// Pulls a source to its end and sweeps it. A feed that fails does not keep the others from being
-/// swept; it is the failure that is answered.
+/// Pulls a source to its end and sweeps it, its contents as well where that is asked. A feed that
+/// fails does not keep the others from being swept; it is the failure that is answered.
 ///
 /// # Errors
 /// [`RequestError::Source`] and [`RequestError::Stopped`].
 pub(super) async fn sweep(
     gateway: &Gateway,
     source: &Source,
+    kind: SweepKind,
     stop: &CancellationToken,
     counters: &Counters,
 ) -> Result<Vec<FeedSweep>, RequestError> {
@@ -42,8 +45,18 @@ pub(super) async fn sweep(
         stop,
         counters,
     };
+    let ledger = &source.sweeps;
+    let feeds = source.connector.feeds();
+    // A sweep that is under way has passed some rows before it was asked for.
+    let begun: Vec<(Feed, u64)> = feeds
+        .into_iter()
+        .map(|feed| (feed, ledger.begun(feed)))
+        .collect();
     loop {
-        source.request_sweep();
+        let result = |(feed, begun): &(Feed, u64)| ledger.ended_after(*feed, *begun, kind);
+        for feed in begun.iter().filter(|feed| result(feed).is_none()) {
+            ledger.ask(feed.0, kind);
+        }
         let mut summary = run.with_retries().await;
         if let Some(failure) = summary.take_failures().into_iter().next() {
             return Err(RequestError::Source {
@@ -54,11 +67,10 @@ pub(super) async fn sweep(
         if summary.end == RunEnd::Stopped {
             return Err(RequestError::Stopped);
         }
-        if let Some(feeds) = summary.sweep
-            && feeds.len() == source.connector.feeds().len()
-        {
-            return Ok(feeds);
+        let results: Option<Vec<FeedSweep>> = begun.iter().map(result).collect();
+        if let Some(results) = results {
+            return Ok(results);
         }
-        // Another run has taken the request along; its sweep may have begun before it was made.
+        // The daemon's worker has taken the request along, or a sweep ended that was begun before.
     }
 }

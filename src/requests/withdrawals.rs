@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use connector_kit::Feed;
-use outbox::{HeldCorrections, RemovedFeed, ShownMissing, SweepEnd};
+use outbox::{HeldCorrections, RemovedFeed, ShownMissing, SweepEnd, SweepKind};
 use pseudonym::fact_kind;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -72,7 +72,7 @@ pub(super) async fn confirm(
     }
     if let Some(source) = gateway.source(&source) {
         if permitted > 0 {
-            for feed in sweep(gateway, source, stop, &Counters::default()).await? {
+            for feed in sweep(gateway, source, SweepKind::Keys, stop, &Counters::default()).await? {
                 confirmed.withdrawn += feed.withdrawn;
                 confirmed.held += feed.held.unwrap_or_default();
             }
@@ -119,7 +119,7 @@ async fn confirm_corrections(
     // A run may go on, and hold more at its end: nobody has seen those.
     let shown = shown.unwrap_or(held);
     // First the lock: a run that ends now would make the withdrawals, and nobody would count them.
-    let _lock = source.run_lock.lock().await;
+    let _lock = source.lock_for_run().await;
     let permitting = outbox.permit_refused_corrections(&source.name, &shown);
     confirmed.permitted = permitting.await?;
     for feed in source.connector.feeds() {
@@ -221,7 +221,6 @@ async fn removed_feeds(gateway: &Gateway, name: &str) -> Result<Vec<RemovedFeed>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pull::Counters;
     use crate::testing::World;
 
     /// Permits so many gone records of each feed; returns what came of it: permitted, withdrawn
@@ -249,7 +248,14 @@ mod tests {
     async fn held_by_a_sweep(world: &World) -> Option<u64> {
         let source = &world.gateway.sources[0];
         let stop = CancellationToken::new();
-        let swept = sweep(&world.gateway, source, &stop, &Counters::default()).await;
+        let swept = sweep(
+            &world.gateway,
+            source,
+            SweepKind::Keys,
+            &stop,
+            &Counters::default(),
+        )
+        .await;
         swept.expect("swept")[0].held
     }
 

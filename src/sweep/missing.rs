@@ -9,7 +9,7 @@ use outbox::MissingRecord;
 use pseudonym::fact_kind;
 
 use super::FeedSweep;
-use crate::backpressure::SpaceWait;
+use super::turn::Turn;
 use crate::pull::{
     FeedRun, PageOrigin, PullError, Transformer, commit_page, fetch_by_id, seal_page,
 };
@@ -100,27 +100,30 @@ async fn look_for_source(run: &FeedRun<'_>) -> Result<(), PullError> {
 }
 
 /// Questions for the rows that a sweep misses.
-pub(super) struct Questions<'a> {
+pub(super) struct Questions<'a, 'turn> {
     run: &'a FeedRun<'a>,
     transformer: &'a Transformer,
+    turn: &'a mut Turn<'turn>,
     sweep: &'a mut FeedSweep,
 }
 
-impl<'a> Questions<'a> {
+impl<'a, 'turn> Questions<'a, 'turn> {
     pub(super) const fn new(
         run: &'a FeedRun<'a>,
         transformer: &'a Transformer,
+        turn: &'a mut Turn<'turn>,
         sweep: &'a mut FeedSweep,
     ) -> Self {
         Self {
             run,
             transformer,
+            turn,
             sweep,
         }
     }
 
     /// Asks for every missing row, withdraws the records of those that are gone, and ends the
-    /// sweep. `None` when the program was stopped.
+    /// sweep. `None` when the program was stopped, or the sweep gives way to a pull.
     ///
     /// # Errors
     /// The failure of a source that does not answer at all: the sweep goes on from there next time.
@@ -159,17 +162,20 @@ impl<'a> Questions<'a> {
     }
 
     /// Asks for some rows, reads those that are there, and keeps those that get no answer as they
-    /// are; returns those that are gone. `None` when the program was stopped.
+    /// are; returns those that are gone. `None` when the sweep pauses.
     async fn ask_for(
         &mut self,
         missing: Vec<MissingRecord>,
     ) -> Result<Option<Vec<MissingRecord>>, PullError> {
         let run = self.run;
         // Before the question, so that no answer grows old while the outbox is full.
-        if run.stop.is_cancelled() || run.wait_for_space().await? == SpaceWait::Stopped {
+        if self.turn.wait(self.sweep).await?.is_none() {
             return Ok(None);
         }
+        let begun = run.gateway.clock.elapsed();
+        let asked = missing.len() as u64;
         let answers = Answers::ask(run, missing).await?;
+        self.turn.note(asked, begun);
         self.keep(&answers.unanswered).await?;
         Ok(self.read(answers.present).await?.map(|()| answers.gone))
     }

@@ -1,22 +1,30 @@
-//! Key sweep of a feed: ids and change stamps of every row are read, rows that differ from what is
-//! remembered are read again by id, and records that no key names any more are withdrawn after a
-//! second look, and after the source was asked for each by its id.
+//! Sweep of a feed. A key sweep reads ids and change stamps of every row, and reads rows again by id
+//! that differ from what is remembered; a content sweep reads every row whole. Records that no row
+//! names any more are withdrawn after a second look, at ids, and after the source was asked for each
+//! by its id.
 
+#[cfg(test)]
+mod content_tests;
+mod contents;
+mod ledger;
 mod missing;
+mod pace;
 mod pass;
 #[cfg(test)]
 mod tests;
+mod turn;
 
-use outbox::{SweepEnd, SweepLimits};
+use outbox::{Sweep, SweepEnd, SweepKind, SweepLimits};
 use serde::{Deserialize, Serialize};
 
-use crate::backpressure::SpaceWait;
 use crate::corrections;
-use crate::cursor;
 use crate::pull::{FeedFailure, FeedRun, PullError, Transformer};
 use crate::surprise;
+pub(crate) use ledger::Ledger;
 use missing::Questions;
+pub(crate) use pace::Pace;
 use pass::SweepPass;
+use turn::Turn;
 
 /// Most passes over a feed's keys in one sweep: two, and some for a sweep that was resumed.
 const MOST_PASSES: u32 = 8;
@@ -26,14 +34,17 @@ const MOST_PASSES: u32 = 8;
 pub struct FeedSweep {
     /// Name of the feed.
     pub feed: String,
-    /// Number of keys that the source has, as the last look over them counted.
+    /// True if every row was read whole; false if its id and stamp were.
+    #[serde(default)]
+    pub contents: bool,
+    /// Number of keys or rows that the source has, as the last look over them counted.
     pub keys: u64,
     /// Number of looks over the keys that were begun: a second one confirms what the first missed.
     #[serde(default)]
     pub looks: u64,
     /// Number of times that a row was read again by id, in all looks.
     pub reread: u64,
-    /// Number of reread rows whose content had changed without a pull's noticing.
+    /// Number of rows that were new or had changed without a pull's noticing.
     pub missed: u64,
     /// Number of records that no key named, and that the source has when it is asked for them by
     /// their ids.
@@ -47,8 +58,11 @@ pub struct FeedSweep {
     pub withdrawn: u64,
     /// Number of records that would have been withdrawn, but need an operator's permission first.
     pub held: Option<u64>,
-    /// True when all keys were read; false when the program was stopped before.
+    /// True when all was read; false when the program was stopped before, or a pull was due.
     pub finished: bool,
+    /// True if this turn of the sweep has ended because a pull of the source was due.
+    #[serde(skip)]
+    pub gave_way: bool,
 }
 
 /// End of one pass over the keys.
@@ -57,30 +71,37 @@ enum PassEnd {
     Done,
     /// Something was missing: a second pass has to confirm it.
     LookAgain,
-    /// The program was asked to stop.
-    Stopped,
+    /// The program was asked to stop, or the sweep gives way to a pull.
+    Pauses,
 }
 
-/// Sweeps one feed to its end, from where it was left, and notes the outcome. The caller holds the
-/// source's run lock, and has pulled the source to its end.
+/// Sweeps one feed from where it was left, to its end or until a pull of the source is due, and
+/// notes the outcome. The caller holds the source's run lock, and has pulled the source to its end.
 ///
 /// # Errors
 /// [`FeedFailure`]; the sweep goes on from there next time.
-pub async fn sweep_feed(run: &FeedRun<'_>) -> Result<FeedSweep, FeedFailure> {
-    let result = sweep_to_end(run).await;
+pub(crate) async fn sweep_feed(
+    run: &FeedRun<'_>,
+    asked: SweepKind,
+) -> Result<FeedSweep, FeedFailure> {
+    let kind = asked.max(run.source.sweep_kind(run.feed));
+    let result = sweep_in_turn(run, kind).await;
     let outcome = match &result {
-        Ok(sweep) if sweep.held.is_some() => "held",
-        Ok(sweep) if sweep.finished => "ok",
-        Ok(_) => "stopped",
-        Err(_) => "failed",
+        Ok(sweep) if sweep.gave_way => None,
+        Ok(sweep) if sweep.held.is_some() => Some("held"),
+        Ok(sweep) if sweep.finished => Some("ok"),
+        Ok(_) => Some("stopped"),
+        Err(_) => Some("failed"),
     };
-    metrics::counter!(
-        "gateway_sweep_runs_total",
-        "source" => run.source.name.clone(),
-        "feed" => run.feed.as_str(),
-        "outcome" => outcome
-    )
-    .increment(1);
+    if let Some(outcome) = outcome {
+        metrics::counter!(
+            "gateway_sweep_runs_total",
+            "source" => run.source.name.clone(),
+            "feed" => run.feed.as_str(),
+            "outcome" => outcome
+        )
+        .increment(1);
+    }
     let result = result.map_err(|error| FeedFailure {
         feed: run.feed,
         error,
@@ -101,50 +122,83 @@ pub async fn sweep_feed(run: &FeedRun<'_>) -> Result<FeedSweep, FeedFailure> {
     result
 }
 
-async fn sweep_to_end(run: &FeedRun<'_>) -> Result<FeedSweep, PullError> {
-    let mut sweep = FeedSweep {
-        feed: run.feed.as_str().to_owned(),
-        ..FeedSweep::default()
-    };
-    let transformer = Transformer::new(run).await?;
+/// Sweeps as far as this turn goes; the counts are kept for the next one.
+async fn sweep_in_turn(run: &FeedRun<'_>, kind: SweepKind) -> Result<FeedSweep, PullError> {
+    let begun = begin_or_resume(run, kind).await?;
+    let ledger = &run.source.sweeps;
+    let mut sweep = ledger.begin_turn(run.feed, &begun);
+    let result = sweep_on(run, begun, &mut sweep).await;
+    ledger.end_turn(run.feed, &sweep);
+    result.map(|()| sweep)
+}
+
+async fn begin_or_resume(run: &FeedRun<'_>, kind: SweepKind) -> Result<Sweep, PullError> {
+    let gateway = run.gateway;
+    let now = gateway.clock.now();
+    let outbox = &gateway.outbox;
+    let begun = outbox.begin_or_resume_sweep(&run.source.name, run.feed.as_str(), kind, now);
+    Ok(begun.await?)
+}
+
+async fn sweep_on(run: &FeedRun<'_>, begun: Sweep, sweep: &mut FeedSweep) -> Result<(), PullError> {
+    let kind = begun.kind;
+    sweep.contents = kind == SweepKind::Contents;
+    let mut transformer = Transformer::new(run).await?;
+    if sweep.contents {
+        transformer.name_all();
+    }
+    let mut turn = Turn::new(run);
+    let mut begun = begun;
     for _ in 0..MOST_PASSES {
-        let now = run.gateway.clock.now();
-        let begun = run
-            .gateway
-            .outbox
-            .begin_or_resume_sweep(&run.source.name, run.feed.as_str(), now)
-            .await?;
-        let after = cursor::read(&run.source.settings, begun.cursor.as_deref());
-        let mut pass = SweepPass::new(run, &transformer, after);
         sweep.keys = begun.seen;
-        sweep.looks += 1;
-        let mut more = !begun.all_read;
-        while more {
-            if run.stop.is_cancelled() || run.wait_for_space().await? == SpaceWait::Stopped {
-                return Ok(sweep);
-            }
-            match pass.sweep_page(&mut sweep).await? {
-                Some(more_follow) => more = more_follow,
-                None => return Ok(sweep),
-            }
+        sweep.looks = begun.pass.into();
+        if !begun.all_read && !read_pass(run, &transformer, &begun, &mut turn, sweep).await? {
+            return Ok(());
         }
-        match finish_pass(run, &transformer, &mut sweep).await? {
-            PassEnd::LookAgain => {}
-            PassEnd::Stopped => return Ok(sweep),
+        match finish_pass(run, &transformer, &mut turn, sweep).await? {
+            PassEnd::LookAgain => begun = begin_or_resume(run, kind).await?,
+            PassEnd::Pauses => return Ok(()),
             PassEnd::Done => {
-                // Rows that were read again by their ids may have been refused.
+                // Rows that were read may have been refused.
                 sweep.finished = corrections::settle(run, None).await?.is_some();
-                return Ok(sweep);
+                return Ok(());
             }
         }
     }
-    Ok(sweep)
+    Ok(())
 }
 
-/// Ends a pass over all keys: withdraws what is gone, where that is confirmed and permitted.
+/// Reads the rest of a pass; returns false if the sweep pauses before its end.
+async fn read_pass(
+    run: &FeedRun<'_>,
+    transformer: &Transformer,
+    begun: &Sweep,
+    turn: &mut Turn<'_>,
+    sweep: &mut FeedSweep,
+) -> Result<bool, PullError> {
+    let mut pass = SweepPass::new(run, transformer, begun);
+    loop {
+        if turn.wait(sweep).await?.is_none() {
+            return Ok(false);
+        }
+        let page = if begun.reads_contents() {
+            pass.contents_page(turn, sweep).await?
+        } else {
+            pass.keys_page(turn, sweep).await?
+        };
+        match page {
+            Some(true) => {}
+            Some(false) => return Ok(true),
+            None => return Ok(false),
+        }
+    }
+}
+
+/// Ends a pass over all keys or rows: withdraws what is gone, where that is confirmed and permitted.
 async fn finish_pass(
     run: &FeedRun<'_>,
     transformer: &Transformer,
+    turn: &mut Turn<'_>,
     sweep: &mut FeedSweep,
 ) -> Result<PassEnd, PullError> {
     let source = run.source;
@@ -159,16 +213,17 @@ async fn finish_pass(
     if matches!(end, SweepEnd::LookAgain { .. }) {
         return Ok(PassEnd::LookAgain);
     }
-    if sweep.missed > 0 {
+    // Of a feed whose sweeps read contents that is what they are for.
+    if sweep.missed > 0 && source.sweep_kind(run.feed) == SweepKind::Keys {
         run.note_surprise(surprise::CHANGED_UNNOTICED, sweep.missed)
             .await;
     }
     match end {
         SweepEnd::LookAgain { .. } | SweepEnd::Done { .. } => {}
         SweepEnd::Missing { .. } => {
-            let questions = Questions::new(run, transformer, sweep);
+            let questions = Questions::new(run, transformer, turn, sweep);
             if questions.ask_for_all().await?.is_none() {
-                return Ok(PassEnd::Stopped);
+                return Ok(PassEnd::Pauses);
             }
         }
         SweepEnd::Held { missing, .. } => {
@@ -207,7 +262,7 @@ fn log_result(run: &FeedRun<'_>, sweep: &FeedSweep) {
             missed,
             unlisted,
             withdrawn,
-            "all keys of a feed were read"
+            "all rows of a feed were looked at"
         );
     } else {
         tracing::debug!(event = "swept", keys, reread, finished);

@@ -1,13 +1,14 @@
-//! A pass over the keys of a feed, page by page.
+//! A pass over the keys of a feed, or over its whole rows, page by page.
 
 use std::collections::BTreeSet;
 
 use connector_kit::{Cursor, KeysRequest, RecordKey, SourceError, SourceSurprise};
 use contract::RecordDigest;
 use fault::Point;
-use outbox::{RecordName, SweepStep};
+use outbox::{RecordName, Sweep, SweepKind, SweepStep};
 
 use super::FeedSweep;
+use super::turn::Turn;
 use crate::cursor;
 use crate::endless::Endless;
 use crate::pull::{
@@ -17,44 +18,54 @@ use crate::pull::{
 /// Keys in one page: a few kilobytes of ids, and one look-up in the outbox.
 const KEYS_PER_PAGE: u32 = 2000;
 
-/// A pass over the keys of a feed.
+/// A pass over a feed.
 pub(super) struct SweepPass<'a> {
-    run: &'a FeedRun<'a>,
-    transformer: &'a Transformer,
-    after: Option<Cursor>,
-    endless: Endless,
+    pub(super) run: &'a FeedRun<'a>,
+    pub(super) transformer: &'a Transformer,
+    kind: SweepKind,
+    /// Position behind which the next page begins.
+    pub(super) after: Option<Cursor>,
+    pub(super) endless: Endless,
 }
 
 impl<'a> SweepPass<'a> {
-    /// Begins a pass behind the key at `after`.
-    pub(super) fn new(
-        run: &'a FeedRun<'a>,
-        transformer: &'a Transformer,
-        after: Option<Cursor>,
-    ) -> Self {
+    /// Goes on with a pass where it was left.
+    pub(super) fn new(run: &'a FeedRun<'a>, transformer: &'a Transformer, begun: &Sweep) -> Self {
         Self {
             run,
             transformer,
-            after,
+            kind: begun.kind,
+            after: cursor::read(&run.source.settings, begun.cursor.as_deref()),
             endless: Endless::default(),
         }
     }
 
+    /// Request for the next page, of at most `limit` keys or rows at the source's pace.
+    pub(super) fn request(&self, limit: u32) -> KeysRequest {
+        let run = self.run;
+        KeysRequest {
+            feed: run.feed,
+            after: self.after.clone(),
+            limit: run.source.pace.limit(limit),
+            now: run.gateway.clock.now(),
+        }
+    }
+
     /// Sweeps one page of keys: reads the rows that differ and commits them with the page. Returns
-    /// whether more keys follow; `None` when the program was stopped while it waited for space.
-    pub(super) async fn sweep_page(
+    /// whether more keys follow; `None` when the program was stopped.
+    pub(super) async fn keys_page(
         &mut self,
+        turn: &mut Turn<'_>,
         sweep: &mut FeedSweep,
     ) -> Result<Option<bool>, PullError> {
         let run = self.run;
         let source = run.source;
-        let request = KeysRequest {
-            feed: run.feed,
-            after: self.after.clone(),
-            limit: KEYS_PER_PAGE,
-            now: run.gateway.clock.now(),
+        let begun = run.gateway.clock.elapsed();
+        let asking = source.connector.keys(self.request(KEYS_PER_PAGE));
+        let Some(page) = run.stop.run_until_cancelled(asking).await else {
+            return Ok(None);
         };
-        let mut page = source.connector.keys(request).await?;
+        let mut page = page?;
         fault::check::<SourceError>(Point::SweepFetched)?;
         if let Some(next) = &page.next {
             self.endless.advance(next)?;
@@ -73,8 +84,14 @@ impl<'a> SweepPass<'a> {
             let code = SourceSurprise::StampsWentBack.as_str();
             run.note_surprise(code, found.went_back).await;
         }
-        let reread = ids_at(&page.keys, &[&found.reread, &found.unnamed_letters]);
-        let reread = fetch_by_id(run, &reread).await?;
+        // After a look at contents only presence matters.
+        let unstamped = match self.kind {
+            SweepKind::Keys => found.unstamped.as_slice(),
+            SweepKind::Contents => &[],
+        };
+        let differing = [&found.reread, &found.unnamed_letters, unstamped];
+        let reread = fetch_by_id(run, &ids_at(&page.keys, &differing)).await?;
+        turn.note((page.keys.len() + reread.len()) as u64, begun);
         sweep.keys += page.keys.len() as u64;
         sweep.reread += reread.len() as u64;
         let transformed = self.transformer.transform(reread).await?;
@@ -93,6 +110,7 @@ impl<'a> SweepPass<'a> {
             record_names: record_names.collect(),
             seen: found.seen,
             cursor: next.map(|next| cursor::write(&source.settings, next)),
+            ..SweepStep::default()
         };
         let sealed = seal_page(run, transformed, PageOrigin::Sweep(step)).await?;
         let Some(committed) = commit_page(run, sealed).await? else {

@@ -215,7 +215,7 @@ async fn too_many_withdrawals_are_held_and_a_failed_sweep_stays_due() {
     );
     let source = &world.gateway.sources[0];
     assert!(
-        !source.take_sweep_request(Feed::Vaccinations),
+        !source.sweeps.is_asked(Feed::Vaccinations),
         "held is an end"
     );
 
@@ -230,7 +230,7 @@ async fn too_many_withdrawals_are_held_and_a_failed_sweep_stays_due() {
     let failure = run.scheduled().await.expect_err("the source is away");
     assert_eq!(failure.code(), "source-away");
     assert!(
-        source.take_sweep_request(Feed::Vaccinations),
+        source.sweeps.is_asked(Feed::Vaccinations),
         "no sweep after a failed pull, but after the next good one"
     );
 }

@@ -133,7 +133,8 @@ struct Servers {
     rabbitmq: Option<RabbitMq>,
 }
 
-/// Corrections, some of them refused, a cancellation, deletions, and something in the queue that is no batch.
+/// Corrections, some of them refused or under a stamp that does not move, a cancellation, deletions,
+/// and something in the queue that is no batch.
 async fn change(stage: &Stage<'_>) {
     let table = format!("{}.shot", stage.shots.schema);
     stage
@@ -144,6 +145,7 @@ async fn change(stage: &Stage<'_>) {
              UPDATE {table} SET state = 'void', changed_at = clock_timestamp() WHERE id % 7 = 2; \
              UPDATE {table} SET vaccine = '{UNMAPPED}', changed_at = clock_timestamp() WHERE \
              id % 7 = 4; \
+             UPDATE {table} SET vaccine = 'sputnik-light' WHERE id % 7 = 5; \
              DELETE FROM {table} WHERE id % 7 = 3"
         ))
         .await;
@@ -185,7 +187,7 @@ fn armed(mut command: Command, faults: Option<&str>) -> Command {
     command
 }
 
-/// First load, changes and a sweep, everything broken at `point`; then the same again, whole.
+/// First load, changes and sweeps, everything broken at `point`; then the same again, whole.
 async fn play(servers: &Servers, name: String, amqp: bool, point: Point, action: Action, nth: u32) {
     let stage = stage(servers, &name, amqp).await;
     let faults = format!(
@@ -209,6 +211,7 @@ async fn play(servers: &Servers, name: String, amqp: bool, point: Point, action:
         for command in [
             &["sync", "--wait-receipts", "2"][..],
             &["sweep", "--wait", "2"],
+            &["sweep", "--contents", "--wait", "2"],
         ] {
             aborted |= gateway(&stage, command, faults).await.1;
         }
@@ -234,7 +237,7 @@ async fn recover(stage: &Stage<'_>, case: &str) {
     );
     for command in [
         &["sync", "--wait-receipts", "120"][..],
-        &["sweep", "--wait", "120"],
+        &["sweep", "--contents", "--wait", "120"],
     ] {
         let (good, _) = gateway(stage, command, None).await;
         assert!(

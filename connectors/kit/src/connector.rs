@@ -123,6 +123,17 @@ pub enum SweepReads {
     Contents,
 }
 
+/// What shows a pull of a feed that a row has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeNotice {
+    /// One change stamp of the row.
+    Stamp,
+    /// Change stamps of several tables.
+    SeveralStamps,
+    /// None: only a content sweep finds what has changed.
+    Contents,
+}
+
 /// A bounded page of whole rows.
 #[derive(Debug)]
 pub struct ContentsPage {
@@ -168,8 +179,18 @@ pub trait Connector: Send + Sync {
         SweepReads::Stamps
     }
 
+    /// What shows a pull of this feed that a row has changed, for `status`.
+    fn notices(&self, feed: Feed) -> ChangeNotice {
+        match self.sweep_reads(feed) {
+            SweepReads::Stamps => ChangeNotice::Stamp,
+            SweepReads::Contents => ChangeNotice::Contents,
+        }
+    }
+
     /// Reads every row whole, in an order as that of [`Connector::keys`]: a row that is there from
     /// the first page to the last is in at least one of them. For a sweep that compares contents.
+    /// No row is older than what [`Connector::page`] or [`Connector::fetch`] of the feed gave before
+    /// this call; a page may be asked for again.
     ///
     /// # Errors
     /// Fails as [`Connector::page`] does.

@@ -19,8 +19,8 @@ mod time_zone;
 pub use check::{CheckReport, Finding, Level};
 pub use config::ConnectorConfig;
 pub use connector::{
-    Connector, ContentsPage, KeysPage, KeysRequest, MAX_FETCH_IDS, Page, PageRequest, RecordKey,
-    SourceSurprise, SweepReads,
+    ChangeNotice, Connector, ContentsPage, KeysPage, KeysRequest, MAX_FETCH_IDS, Page, PageRequest,
+    RecordKey, SourceSurprise, SweepReads,
 };
 pub use cursor::Cursor;
 pub use cycle::CycleDetector;

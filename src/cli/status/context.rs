@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use outbox::{FeedStatus, OutboxError, OutboxReader, Owner, Report, Status};
 use serde::Serialize;
 use telemetry::Disk;
 
+use super::sweeps::SweepPlan;
 use crate::circuits::{QUEUE, QUEUE_NAME, SOURCE, feed_name, source_name};
 use crate::cli::outbox_file;
 use crate::config::{LoadedConfig, ReceiptsMode};
@@ -20,6 +22,8 @@ pub(super) struct Context {
     pub(super) disks: Vec<DiskStatus>,
     /// True while pulling pauses because the outbox is full.
     pub(super) paused: bool,
+    /// Schedules and pace of the sweeps of each source.
+    pub(super) sweeps: Vec<SweepPlan>,
     /// Circuits of the queue and of the sources.
     pub(super) circuits: Vec<CircuitStatus>,
     /// Last comparisons with the registry: of everything, and of single sources since then.
@@ -68,6 +72,7 @@ impl Context {
         status: &Status,
         reader: &OutboxReader,
         loaded: &LoadedConfig,
+        now: DateTime<Utc>,
     ) -> Result<Self, OutboxError> {
         let config = &loaded.config;
         let mut reconciliations = Vec::new();
@@ -83,8 +88,10 @@ impl Context {
         }
         let was_pulled = |name: &String| status.feeds.iter().any(|feed| feed.source == *name);
         let disks = disks_in_use(loaded);
+        let daemon = outbox::owner(&outbox_file::path(loaded))?;
         Ok(Self {
-            daemon: outbox::owner(&outbox_file::path(loaded))?,
+            sweeps: SweepPlan::of_all(loaded, daemon.as_ref(), now),
+            daemon,
             disks: disks::look_at(&disks, Disk::look_closely).await,
             paused: status.backlog.bytes >= config.outbox.max_mebibytes << 20,
             circuits: circuits(status, loaded),

@@ -16,7 +16,7 @@ pub(super) fn print_feeds(status: &Status, now: DateTime<Utc>) {
                 feed.source.clone(),
                 feed.feed.clone(),
                 state_text(feed),
-                ago(now, feed.last_ok_at),
+                ago(now, feed.in_sync_at),
                 feed.new_total.to_string(),
                 feed.corrected_total.to_string(),
                 feed.withdrawn_total.to_string(),

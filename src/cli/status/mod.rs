@@ -6,8 +6,10 @@ mod corrections;
 mod feeds;
 mod machine;
 mod print;
+mod sweeps;
 mod waiting;
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 use clock::Clock;
 use outbox::{DeadLetter, DeadLetterFilter, OutboxError, OutboxReader, Status};
@@ -53,7 +55,7 @@ pub(super) async fn status(
             return Err(failure);
         }
     };
-    let output = read(&reader, loaded, arguments.refused).await;
+    let output = read(&reader, loaded, arguments.refused, now).await;
     let StatusOutput {
         status,
         context,
@@ -75,7 +77,7 @@ pub(super) async fn status(
     machine::rejected_texts(&status, now)
         .into_iter()
         .for_each(print_line);
-    print::print_sweeps(&status, now);
+    sweeps::print_sweeps(&status, &context.sweeps, now);
     corrections::print_corrections(&status);
     print::print_context(&status, &context, now);
     print::print_refused(&refused, now);
@@ -86,9 +88,10 @@ async fn read(
     reader: &OutboxReader,
     loaded: &LoadedConfig,
     list_refused: bool,
+    now: DateTime<Utc>,
 ) -> Result<StatusOutput, OutboxError> {
     let status = reader.status().await?;
-    let context = Context::read(&status, reader, loaded).await?;
+    let context = Context::read(&status, reader, loaded, now).await?;
     let filter = DeadLetterFilter {
         limit: MAX_REFUSED,
         ..DeadLetterFilter::default()

@@ -1,7 +1,7 @@
 //! Printing of the status, section by section.
 
 use chrono::{DateTime, Utc};
-use outbox::{DeadLetter, FeedStatus, MAX_DEAD_LETTERS_PER_FEED, Report, Status, Surprise};
+use outbox::{DeadLetter, MAX_DEAD_LETTERS_PER_FEED, Report, Status, Surprise};
 use program::terminal::{counted, print_line, print_table};
 
 use super::context::Context;
@@ -125,49 +125,6 @@ fn unreadable_help(reason: &str) -> &'static str {
             "Is the registry older than the gateway? Once it is newer, run `clinic-gateway \
              reconcile --repair`"
         }
-    }
-}
-
-pub(super) fn print_sweeps(status: &Status, now: DateTime<Utc>) {
-    for FeedStatus {
-        source,
-        feed,
-        sweep,
-        sweep_owed,
-        ..
-    } in &status.feeds
-    {
-        if *sweep_owed {
-            print_line(format!(
-                "sweep: {source} {feed}: owed to a repair or a retry; it follows the next run that \
-                 reaches the source"
-            ));
-        }
-        let Some(sweep) = sweep else { continue };
-        let mut notes = vec![format!("the last {}", ago(now, sweep.finished_at))];
-        if let Some(pass) = sweep.pass {
-            notes.push(format!(
-                "one runs: pass {pass}, {} seen",
-                counted(sweep.seen, "key", "keys")
-            ));
-        }
-        if sweep.withdrawn_total > 0 {
-            notes.push(format!("{} withdrawn in all", sweep.withdrawn_total));
-        }
-        if sweep.missed_total > 0 {
-            notes.push(format!(
-                "{} found that no pull had seen",
-                sweep.missed_total
-            ));
-        }
-        if let Some(held) = sweep.held {
-            let of = sweep.held_of.unwrap_or(held);
-            notes.push(format!(
-                "HELD: {held} of {of} records are gone and not withdrawn; if they are gone on \
-                 purpose: clinic-gateway confirm-withdrawals {source}"
-            ));
-        }
-        print_line(format!("sweep: {source} {feed}: {}", notes.join("; ")));
     }
 }
 

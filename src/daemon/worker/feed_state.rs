@@ -103,6 +103,12 @@ impl FeedState {
         self.sweep_at = None;
     }
 
+    /// Notes a sweep that gave way to pulls of the source, or that waits behind such a one: it goes
+    /// on behind the next pull.
+    pub(super) const fn note_sweep_gave_way(&mut self, now: Duration) {
+        self.sweep_at = Some(now);
+    }
+
     /// Notes a sweep that failed. The feed's pulls go on meanwhile.
     pub(super) fn note_sweep_failure(&mut self, failure: &FeedFailure, now: Duration) {
         let pause = self.sweeps.failure(now);

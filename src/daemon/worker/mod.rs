@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use circuit::Permit;
 use connector_kit::{Feed, PageRequest};
-use outbox::RunOutcome;
+use outbox::{RunOutcome, SweepKind};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -56,9 +56,10 @@ pub(super) async fn work(gateway: Arc<Gateway>, source: Arc<Source>, stop: Cance
         let trigger = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = again => None,
             () = worker.source.wake.notified() => Some(Trigger::Schedule),
             () = worker.source.hint.notified() => Some(Trigger::Hint),
+            // Last: a trigger lets all feeds have their turn, those that are due again as well.
+            () = again => None,
         };
         retry_in = worker.run(trigger).await;
         if stop.is_cancelled() {
@@ -180,7 +181,7 @@ impl SourceWorker {
         let counters = Counters::default();
         let run = self.feed_run(place, &counters);
         let feed = run.feed;
-        let _lock = self.source.run_lock.lock().await;
+        let _lock = self.source.lock_for_run().await;
         let probed = self.probe_feed(feed).await;
         let probed = probed.map_err(|error| FeedFailure { feed, error });
         if let Err(failure) = &probed {
@@ -241,6 +242,8 @@ impl SourceWorker {
             feed.note_success();
             if let Some(failed) = of(&summary.failed_sweeps, turn.feed) {
                 feed.note_sweep_failure(&summary.failed_sweeps[failed], now);
+            } else if summary.gave_way && self.source.sweeps.is_asked(turn.feed) {
+                feed.note_sweep_gave_way(now);
             } else if turn.may_sweep {
                 feed.note_sweep_success();
             }
@@ -281,7 +284,7 @@ impl SourceWorker {
     }
 }
 
-/// Requests the rest of the sweeps that were under way when the program ended.
+/// Requests the rest of the sweeps that were under way when the program ended, whatever they read.
 async fn resume_sweeps(gateway: &Gateway, source: &Source) {
     let Ok(status) = gateway.outbox.reader().status().await else {
         return;
@@ -298,7 +301,7 @@ async fn resume_sweeps(gateway: &Gateway, source: &Source) {
     };
     for feed in source.connector.feeds() {
         if is_under_way(&feed) {
-            source.request_sweep_of(feed);
+            source.sweeps.ask(feed, SweepKind::Keys);
         }
     }
 }

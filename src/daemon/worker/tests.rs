@@ -197,6 +197,47 @@ async fn a_broken_feed_keeps_no_other_from_its_sweep_and_its_own_stays_due() {
         .map(|feed| feed.feed.as_str())
         .collect();
     assert_eq!(swept, ["recoveries", "tests"]);
-    assert!(worker.source.take_sweep_request(Feed::Vaccinations));
-    assert!(!worker.source.take_sweep_request(Feed::Tests));
+    assert!(worker.source.sweeps.is_asked(Feed::Vaccinations));
+    assert!(!worker.source.sweeps.is_asked(Feed::Tests));
+}
+
+#[tokio::test]
+async fn a_sweep_that_gives_way_goes_on_behind_the_pull_without_a_schedule() {
+    let world = World::new("", 0..30).await;
+    let World {
+        mut gateway,
+        rows,
+        clock,
+        ..
+    } = world;
+    let mut source = Arc::into_inner(gateway.sources.remove(0)).expect("nobody else has it");
+    source.page_records = 10;
+    let source = Arc::new(source);
+    gateway.sources.push(Arc::clone(&source));
+    rows.reads_contents.store(true, Ordering::Relaxed);
+    let mut worker = SourceWorker::new(
+        Arc::new(gateway),
+        Arc::clone(&source),
+        CancellationToken::new(),
+    );
+    assert_eq!(worker.run(Some(Trigger::Schedule)).await, None);
+    let wanted = Arc::clone(&source);
+    rows.at_contents.set(move |page| {
+        clock.advance(Duration::from_secs(6));
+        if page == 1 {
+            wanted.hint.notify_one();
+        }
+    });
+    source.request_sweep();
+    let wait = worker.run(Some(Trigger::Schedule)).await;
+    assert_eq!(wait, Some(Duration::ZERO), "it goes on at once");
+    assert_eq!(*rows.contents_asked.lock(), [0]);
+    source.hint.notified().await;
+    assert_eq!(worker.run(Some(Trigger::Hint)).await, None);
+    assert_eq!(*rows.contents_asked.lock(), [0, 10, 20, 30]);
+    assert_eq!(
+        rows.asked.load(Ordering::Relaxed),
+        4 + 1 + 1,
+        "a pull each turn"
+    );
 }

@@ -67,6 +67,7 @@ async fn sweep(gateway: &Gateway) -> bool {
     let ask = async |request| requests::perform(gateway, request, Duration::ZERO, &stop).await;
     let Ok(Answer::Swept { feeds, .. }) = ask(Request::Sweep {
         source: "mis".into(),
+        contents: false,
     })
     .await
     else {

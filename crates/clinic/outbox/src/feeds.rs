@@ -29,6 +29,38 @@ pub enum RunOutcome<'a> {
     },
 }
 
+/// What shows the gateway that a row of a feed has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeNotice {
+    /// One change stamp of the row.
+    Stamp,
+    /// Change stamps of several tables.
+    SeveralStamps,
+    /// The content of the row alone, which a content sweep reads.
+    Contents,
+}
+
+impl ChangeNotice {
+    /// Every kind of notice.
+    pub const ALL: [Self; 3] = [Self::Stamp, Self::SeveralStamps, Self::Contents];
+
+    /// Code of the notice in `status`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stamp => "stamp",
+            Self::SeveralStamps => "several-stamps",
+            Self::Contents => "contents",
+        }
+    }
+
+    /// Notice of a column; `None` for a code that this program does not know.
+    pub(crate) fn from_column(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|notice| notice.as_str() == code)
+    }
+}
+
 /// Code of the surprise that a source's pages never end, which the next good run disproves; a sweep
 /// disproves all others.
 pub const SOURCE_ENDLESS: &str = "source-endless";
@@ -63,7 +95,9 @@ impl Feeds {
             RunOutcome::Ok => {
                 let good = "UPDATE feed SET last_run_at_ms = ?2, last_ok_at_ms = ?2, \
                             last_error = NULL, last_error_why = NULL, consecutive_failures = 0, \
-                            load_rows = NULL WHERE id = ?1";
+                            load_rows = NULL, load_begun_at_ms = NULL, \
+                            whole_as_of_ms = coalesce(load_begun_at_ms, whole_as_of_ms) \
+                            WHERE id = ?1";
                 let noted = sqlx::query(good).bind(feed_id).bind(now);
                 noted.execute(&mut *connection).await?;
                 mend_surprise(connection, feed_id, SOURCE_ENDLESS, now).await?;
@@ -97,8 +131,36 @@ impl Feeds {
         let mut transaction = self.database.begin().await?;
         let connection = transaction.connection();
         let feed_id = enter_feed(connection, source, feed, None, now).await?;
-        let begin = sqlx::query("UPDATE feed SET load_rows = 0 WHERE id = ?1");
-        begin.bind(feed_id).execute(connection).await?;
+        let begin = "UPDATE feed SET load_rows = 0, load_begun_at_ms = ?2 WHERE id = ?1";
+        let begin = sqlx::query(begin).bind(feed_id).bind(to_ms(now));
+        begin.execute(connection).await?;
+        transaction.commit().await
+    }
+
+    /// Notes what shows the gateway that a row of the feed has changed. Costs one read where it is
+    /// noted already; a feed that has had no run is passed over.
+    pub(crate) async fn note_notices(
+        &self,
+        source: &str,
+        feed: &str,
+        notices: ChangeNotice,
+    ) -> Result<(), OutboxError> {
+        check_name(source)?;
+        check_name(feed)?;
+        let noted: Option<Option<String>> =
+            sqlx::query_scalar("SELECT notices FROM feed WHERE source = ?1 AND feed = ?2")
+                .bind(source)
+                .bind(feed)
+                .fetch_optional(self.database.readers())
+                .await?;
+        if noted.flatten().as_deref() == Some(notices.as_str()) {
+            return Ok(());
+        }
+        let mut transaction = self.database.begin().await?;
+        let note = "UPDATE feed SET notices = ?3 WHERE source = ?1 AND feed = ?2";
+        let note = sqlx::query(note).bind(source).bind(feed);
+        let note = note.bind(notices.as_str());
+        note.execute(transaction.connection()).await?;
         transaction.commit().await
     }
 

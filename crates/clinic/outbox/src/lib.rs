@@ -32,7 +32,7 @@ pub use dead_letters::{
     DATE_FUTURE, DeadLetter, DeadLetterFilter, FOREIGN_VERSION, Origin, PERSON_HIDDEN,
     RECORD_UNREADABLE, Refused, SUPERSEDED, VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND,
 };
-pub use feeds::{RunOutcome, SOURCE_ENDLESS};
+pub use feeds::{ChangeNotice, RunOutcome, SOURCE_ENDLESS};
 pub use file::{KeyFingerprints, OutboxError, Owner, accept_pseudonym_keys, accept_state, owner};
 pub use limits::{
     BEACON_PAUSE_MS, CORRECTIONS_WINDOW_MS, LOST_STATE_MS, MAX_BEACON_RAISES, MAX_BEACON_STEP,
@@ -40,9 +40,9 @@ pub use limits::{
     MAX_WAIT_MS, OTHER_GATEWAY_MS, RECEIPT_RAISE_PAUSE_MS, UNREADABLE_AGAIN_MS,
 };
 pub use operator::{
-    DeadLetterCount, FeedStatus, Link, OutboxReader, PublisherStatus, RaiseWaits, RejectedReceipts,
-    RepairPlan, Report, Request, RequestQueue, RetryPlan, RowCounts, Status, Surprise, SweepStatus,
-    UnfinishedLoad,
+    DeadLetterCount, FeedStatus, LastSweep, Link, OutboxReader, PublisherStatus, RaiseWaits,
+    RejectedReceipts, RepairPlan, Report, Request, RequestQueue, RetryPlan, RowCounts, Status,
+    Surprise, SweepStatus, UnfinishedLoad,
 };
 pub use options::OutboxOptions;
 pub use outbox::Outbox;
@@ -50,6 +50,6 @@ pub use page::{Committed, NotCommitted, PageCommit, Prepared, Pulled};
 pub use records::{RecordName, SourceStamp};
 pub use sweep::{
     CorrectionRule, MissingRecord, RemovedFeed, SeenKeys, SettledCorrections, ShownMissing, Sweep,
-    SweepEnd, SweepLimits, SweepLookUp, SweepStep,
+    SweepEnd, SweepKind, SweepLimits, SweepLookUp, SweepStep,
 };
 pub use values::{PERSONS_TO_SHOW, Persons, RefusedValue, UnknownValueCount, UnknownValueRow};

@@ -119,6 +119,7 @@ impl Clinic {
         let gateway = self.open(stage).await?;
         let request = Request::Sweep {
             source: self.source.to_owned(),
+            contents: false,
         };
         let swept = perform(&gateway, request, PATIENCE, &CancellationToken::new()).await;
         let published = publish_once(&gateway).await;

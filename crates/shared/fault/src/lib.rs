@@ -85,6 +85,10 @@ points! {
     OutboxVerdictDone = "outbox-verdict-done";
     /// Gateway: a page of keys was fetched in a sweep.
     SweepFetched = "sweep-fetched";
+    /// Gateway: a page of whole rows was fetched in a sweep.
+    SweepContentsFetched = "sweep-contents-fetched";
+    /// Outbox: a page of whole rows is noted as seen by its sweep, not committed.
+    OutboxSweepNoted = "outbox-sweep-noted";
     /// Outbox: a sweep is between two transactions of withdrawals.
     OutboxSweepWithdrawing = "outbox-sweep-withdrawing";
     /// Outbox: between two transactions that withdraw older versions of refused corrections.

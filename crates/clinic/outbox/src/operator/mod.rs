@@ -17,6 +17,6 @@ pub use requests::{Request, RequestQueue};
 pub(crate) use retry::Retries;
 pub use retry::RetryPlan;
 pub use status::{
-    DeadLetterCount, FeedStatus, Link, PublisherStatus, RaiseWaits, RejectedReceipts, RowCounts,
-    Status, Surprise, SweepStatus, UnfinishedLoad,
+    DeadLetterCount, FeedStatus, LastSweep, Link, PublisherStatus, RaiseWaits, RejectedReceipts,
+    RowCounts, Status, Surprise, SweepStatus, UnfinishedLoad,
 };

@@ -4,12 +4,13 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Connection as _, Row as _};
 
 use super::status::{
-    DeadLetterCount, FeedStatus, Link, PublisherStatus, RaiseWaits, RejectedReceipts, RowCounts,
-    Status, Surprise, SweepStatus, UnfinishedLoad,
+    DeadLetterCount, FeedStatus, LastSweep, Link, PublisherStatus, RaiseWaits, RejectedReceipts,
+    RowCounts, Status, Surprise, SweepStatus, UnfinishedLoad,
 };
 use crate::batches::count_backlog;
 use crate::corrections::{RefusedCorrections, state_word};
 use crate::dead_letters::Origin;
+use crate::feeds::ChangeNotice;
 use crate::file::{OutboxError, from_ms, time_in};
 use crate::limits::RECEIPT_RAISE_PAUSE_MS;
 use crate::values;
@@ -66,11 +67,13 @@ async fn feeds(connection: &mut SqliteConnection) -> Result<Vec<FeedStatus>, Out
     let rows = sqlx::query(concat!(
         "SELECT source, feed, feed.cursor IS NOT NULL AS has_cursor, pulled_at_ms, \
          last_run_at_ms, last_ok_at_ms, last_error, last_error_why, consecutive_failures, \
-         load_rows, rows_read, rows_sent, rows_unchanged, rows_no_fact, rows_refused, \
+         load_rows, feed.rows_read, rows_sent, rows_unchanged, rows_no_fact, rows_refused, \
          rows_parked, new_total, \
          corrected_total, feed.withdrawn_total, resent_total, unchanged_total, refused_total, \
-         sweep_owed, sweep.feed_id IS NOT NULL AS swept, pass, seen, finished_at_ms, held_missing, \
-         held_known, permit, sweep.withdrawn_total AS swept_total, missed_total, \
+         sweep_owed, notices, whole_as_of_ms, \
+         sweep.feed_id IS NOT NULL AS swept, pass, seen, contents, begun_at_ms, \
+         sweep.rows_read AS swept_rows, last_contents, last_begun_at_ms, last_seen, \
+         last_rows_read, last_changed, last_withdrawn, finished_at_ms, held_missing, held_known, permit, sweep.withdrawn_total AS swept_total, missed_total, \
          corrections_of, coalesce(noted.waiting, 0) AS waiting, coalesce(noted.held, 0) AS held, \
          coalesce(noted.kept, 0) AS kept, coalesce(noted.withdrawn, 0) AS noted_withdrawn, \
          coalesce(noted.possible, 0) AS possible, coalesce(noted.parked, 0) AS parked, \
@@ -98,6 +101,9 @@ fn feed(row: &SqliteRow) -> Result<FeedStatus, OutboxError> {
     let total = |column| row.try_get::<i64, _>(column).map(unsigned);
     let last_ok_at = time_in(row, "last_ok_at_ms")?;
     let load_rows: Option<i64> = row.try_get("load_rows")?;
+    let notices: Option<String> = row.try_get("notices")?;
+    let notices = notices.as_deref().and_then(ChangeNotice::from_column);
+    let whole_as_of = time_in(row, "whole_as_of_ms")?;
     Ok(FeedStatus {
         source: row.try_get("source")?,
         feed: row.try_get("feed")?,
@@ -131,6 +137,12 @@ fn feed(row: &SqliteRow) -> Result<FeedStatus, OutboxError> {
             parked: total("parked")?,
             held_upto: row.try_get("held_upto")?,
         },
+        notices,
+        whole_as_of,
+        in_sync_at: match notices {
+            Some(ChangeNotice::Contents) => whole_as_of,
+            _ => last_ok_at,
+        },
         sweep_owed: row.try_get::<i64, _>("sweep_owed")? > 0,
         sweep: sweep(row)?,
     })
@@ -159,12 +171,31 @@ fn sweep(row: &SqliteRow) -> Result<Option<SweepStatus>, OutboxError> {
     Ok(Some(SweepStatus {
         finished_at: time_in(row, "finished_at_ms")?,
         pass: row.try_get("pass")?,
+        contents: row.try_get("contents")?,
+        begun_at: time_in(row, "begun_at_ms")?,
         seen: total("seen")?.unwrap_or(0),
+        rows_read: total("swept_rows")?.unwrap_or(0),
+        last: last_sweep(row)?,
         held: total("held_missing")?,
         held_of: total("held_known")?,
         permitted: total("permit")?.unwrap_or(0),
         withdrawn_total: total("swept_total")?.unwrap_or(0),
         missed_total: total("missed_total")?.unwrap_or(0),
+    }))
+}
+
+fn last_sweep(row: &SqliteRow) -> Result<Option<LastSweep>, OutboxError> {
+    let Some(contents) = row.try_get("last_contents")? else {
+        return Ok(None);
+    };
+    let count = |column| row.try_get::<i64, _>(column).map(unsigned);
+    Ok(Some(LastSweep {
+        contents,
+        begun_at: time_in(row, "last_begun_at_ms")?,
+        seen: count("last_seen")?,
+        rows_read: count("last_rows_read")?,
+        changed: count("last_changed")?,
+        withdrawn: count("last_withdrawn")?,
     }))
 }
 

@@ -30,6 +30,10 @@ pub enum Request {
     Sweep {
         /// Name of the source.
         source: String,
+        /// True if whole rows are to be read, also where stamps show changes. Left out where it is
+        /// not, so that an older gateway knows the request.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        contents: bool,
     },
     /// Permit the withdrawals that the safety catch holds.
     ConfirmWithdrawals {

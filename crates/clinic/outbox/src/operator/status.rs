@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::batches::Backlog;
 use crate::corrections::{HeldCorrections, RefusedCorrections};
 use crate::dead_letters::Origin;
+use crate::feeds::ChangeNotice;
 use crate::values::UnknownValueCount;
 
 /// The whole outbox at one moment.
@@ -103,10 +104,18 @@ pub struct FeedStatus {
     pub refused_total: u64,
     /// Records of which an older version was sent, and whose row or event is refused.
     pub refused_corrections: RefusedCorrections,
+    /// What shows the gateway that a row has changed; `None` before a run of this program.
+    pub notices: Option<ChangeNotice>,
+    /// Time since which every row was read whole, by a load from the beginning or by a content
+    /// sweep; `None` before the first since schema 14 of the outbox.
+    pub whole_as_of: Option<DateTime<Utc>>,
+    /// Time as of which all that had changed at the source was read: the end of the last good run;
+    /// where only contents show changes, [`FeedStatus::whole_as_of`].
+    pub in_sync_at: Option<DateTime<Utc>>,
     /// True if a repair or a retry waits for a sweep, which follows the next run that reaches the
     /// source.
     pub sweep_owed: bool,
-    /// State of the feed's key sweeps; `None` before the first one.
+    /// State of the feed's sweeps; `None` before the first one.
     pub sweep: Option<SweepStatus>,
 }
 
@@ -138,15 +147,41 @@ pub struct RowCounts {
     pub parked: u64,
 }
 
-/// The key sweeps of one feed. Totals are since the outbox was made.
+/// Result of a sweep that came to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastSweep {
+    /// True if it read whole rows; false if it read ids and stamps.
+    pub contents: bool,
+    /// Time at which it began.
+    pub begun_at: Option<DateTime<Utc>>,
+    /// Keys or rows that the source had, as the last look over them counted.
+    pub seen: u64,
+    /// Rows that were read whole.
+    pub rows_read: u64,
+    /// Rows that were new or changed without a pull's noticing, and were sent.
+    pub changed: u64,
+    /// Records withdrawn because no key named them.
+    pub withdrawn: u64,
+}
+
+/// The sweeps of one feed. Totals are since the outbox was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SweepStatus {
     /// Time at which the last sweep ended.
     pub finished_at: Option<DateTime<Utc>>,
     /// Pass of the sweep that runs, 1 or 2.
     pub pass: Option<u8>,
-    /// Keys seen in the running pass, or in the last one.
+    /// True if the sweep that runs, or ran last, reads whole rows; false if ids and stamps.
+    pub contents: bool,
+    /// Time at which the sweep that runs, or ran last, began.
+    pub begun_at: Option<DateTime<Utc>>,
+    /// Keys or rows seen in the running pass, or in the last one.
     pub seen: u64,
+    /// Rows read whole by the sweep that runs, or ran last.
+    pub rows_read: u64,
+    /// Result of the last sweep that ended; `None` before the first one, or where it ended before
+    /// schema 14 of the outbox.
+    pub last: Option<LastSweep>,
     /// Number of records the last sweep would have withdrawn but for the safety catch.
     pub held: Option<u64>,
     /// Number of records that the feed had then.

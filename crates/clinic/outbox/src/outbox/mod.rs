@@ -17,7 +17,7 @@ use crate::batches::{
     Backlog, BeaconOccasion, Leased, Settled, SettledVerdicts, Settlement, awaits_answer,
     has_unsent,
 };
-use crate::feeds::RunOutcome;
+use crate::feeds::{ChangeNotice, RunOutcome};
 use crate::file::{
     Database, LockFile, OutboxError, check_alone, create_private, open_writer, pin_keys, run_to_end,
 };
@@ -237,6 +237,21 @@ impl Outbox {
     ) -> Result<(), OutboxError> {
         let feeds = &self.subjects.feeds;
         feeds.record_run(source, feed, outcome, now).await
+    }
+
+    /// Notes what shows the gateway that a row of the feed has changed, for `status`; passes
+    /// over a feed that has had no run.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn note_notices(
+        &self,
+        source: &str,
+        feed: &str,
+        notices: ChangeNotice,
+    ) -> Result<(), OutboxError> {
+        let feeds = &self.subjects.feeds;
+        feeds.note_notices(source, feed, notices).await
     }
 
     /// Notes that a feed is read from its beginning: until the next [`RunOutcome::Ok`], the rows

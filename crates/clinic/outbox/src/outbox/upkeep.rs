@@ -13,11 +13,12 @@ use crate::operator::{RepairPlan, Request, RetryPlan};
 use crate::records::SourceStamp;
 use crate::sweep::{
     CorrectionRule, MissingRecord, RemovedFeed, SettledCorrections, ShownMissing, Sweep, SweepEnd,
-    SweepLimits, SweepLookUp, owes_sweep,
+    SweepKind, SweepLimits, SweepLookUp, owes_sweep,
 };
 
 impl Outbox {
-    /// Returns the feed's running sweep; begins one if there is none.
+    /// Returns the feed's running sweep; begins one if there is none, or if the one that runs reads
+    /// keys and contents are wanted. One that reads contents goes on where keys are wanted.
     ///
     /// # Errors
     /// The disk's failures.
@@ -25,10 +26,11 @@ impl Outbox {
         &self,
         source: &str,
         feed: &str,
+        kind: SweepKind,
         now: DateTime<Utc>,
     ) -> Result<Sweep, OutboxError> {
         let sweeps = &self.subjects.sweeps;
-        sweeps.begin_or_resume(source, feed, now).await
+        sweeps.begin_or_resume(source, feed, kind, now).await
     }
 
     /// Compares a page of keys with the records, once the sweep has begun; changes nothing.

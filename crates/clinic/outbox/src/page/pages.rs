@@ -22,7 +22,7 @@ use crate::feeds::{enter_feed, feed_id};
 use crate::file::{Database, OutboxError, to_ms};
 use crate::limits::UNREADABLE_AGAIN_MS;
 use crate::records::{Key, LookedUp, Records, add_names, key_of, store_moved, store_names};
-use crate::sweep::note_page;
+use crate::sweep::{NamesLacking, SeenPage, note_page};
 use crate::values::{note_values, tidy_values};
 use crate::versions::{CommitGuard, Versions};
 
@@ -103,6 +103,7 @@ impl Pages {
         let refused_contents =
             corrections::contents_refused(self.database.readers(), drafted).await?;
         let feed_id = feed_id(self.database.readers(), &page.source, &page.feed).await?;
+        let names = NamesLacking::find(self.database.readers(), page, &known).await?;
         let mut keys: Vec<Key> = digests.iter().map(key_of).collect();
         keys.sort_unstable();
         let basis = PlanBasis {
@@ -128,6 +129,7 @@ impl Pages {
             feed_id,
             record_nos: known.values().map(|known| known.record_no).collect(),
             upto,
+            names,
         };
         Ok((read, plan, batches))
     }
@@ -216,6 +218,7 @@ impl Pages {
         let secrets = self.sealing.secrets();
         if let Some(step) = &page.sweep {
             add_names(connection, secrets, &step.names_to_add()).await?;
+            add_names(connection, secrets, &read.names.of_records).await?;
         }
         let last_known = appended.after();
         store_names(connection, secrets, &plan.updates, &page.names, last_known).await?;
@@ -225,8 +228,18 @@ impl Pages {
         note_values(connection, secrets.values(), refused, feed_id, page.now).await?;
         store_dead_letters(connection, page, plan, feed_id, &mut counts).await?;
         tidy_values(connection, refused, feed_id).await?;
-        let step = page.sweep.as_ref();
-        note_page(connection, feed_id, step, &read.record_nos, counts.missed).await?;
+        let seen = SeenPage {
+            step: page.sweep.as_ref(),
+            record_nos: &read.record_nos,
+            upto: read.upto,
+            names: &read.names,
+            rows_read: counts.read,
+            missed: counts.missed,
+        };
+        note_page(connection, feed_id, &seen).await?;
+        if page.reads_contents() {
+            fault::check::<OutboxError>(fault::Point::OutboxSweepNoted)?;
+        }
         store_progress(connection, feed_id, prepared, &counts).await?;
         self.versions
             .commit(transaction, !batches.is_empty())
@@ -246,6 +259,9 @@ impl Prepared {
         counts.batches = self.batches.len() as u64;
         if self.page.sweep.is_none() {
             counts.missed = 0;
+        }
+        if !self.page.reads_contents() {
+            counts.went_back = 0;
         }
         counts
     }

@@ -103,6 +103,7 @@ impl PagePlan {
     }
 
     fn add_draft(&mut self, pulled: Pulled, known: Option<&KnownRecord>, basis: PlanBasis<'_>) {
+        self.counts.went_back += u64::from(went_back(known, pulled.stamp));
         let change = change_of(&pulled.draft, known, basis);
         let revision = next_revision(known, basis.generation);
         let Some(revision) = revision.filter(|_| change != Change::Unchanged) else {
@@ -163,6 +164,7 @@ impl PagePlan {
         basis: PlanBasis<'_>,
     ) {
         let Refused { record, stamp, .. } = refused;
+        self.counts.went_back += u64::from(went_back(known, *stamp));
         let never_sent = known.is_none_or(|known| !known.state.was_sent());
         let stands = refused.leaves_older_version();
         if never_sent && basis.may_be_lost && !stands {
@@ -252,6 +254,12 @@ impl PagePlan {
         }));
         sort_and_keep_last(drafts).drafts
     }
+}
+
+/// Returns whether a row's stamp lies before the one remembered.
+fn went_back(known: Option<&KnownRecord>, stamp: SourceStamp) -> bool {
+    let stamps = known.and_then(|known| known.state.stamp).zip(stamp);
+    stamps.is_some_and(|(before, now)| now < before)
 }
 
 fn update_of(pulled: &Pulled, known: Option<&KnownRecord>, revision: Revision) -> RecordUpdate {

@@ -14,6 +14,7 @@ use super::types::PageCommit;
 use crate::batches::NewBatch;
 use crate::file::OutboxError;
 use crate::records::Key;
+use crate::sweep::NamesLacking;
 use crate::versions::{ReadPoint, any_common};
 
 /// A page whose batches are sealed, to be given to [`crate::Outbox::commit`]. Dropped instead, it
@@ -44,6 +45,8 @@ pub(super) struct ReadState {
     pub(super) record_nos: Vec<i64>,
     /// Highest record number at the look-up.
     pub(super) upto: i64,
+    /// Names that the page of a content sweep has, and that are not stored yet.
+    pub(super) names: NamesLacking,
 }
 
 impl fmt::Debug for Prepared {

@@ -36,8 +36,8 @@ pub struct PageCommit {
     /// Record ids of the rows that were *not* refused: their dead letters are closed. Needed only
     /// when [`crate::Outbox::has_dead_letters`] says there are any.
     pub accepted_record_ids: Vec<String>,
-    /// Names of the rows whose drafts assert a fact: a sweep asks for them by these, should they be
-    /// missing.
+    /// Names of the rows whose drafts assert a fact, of a content sweep those of all drafts: a sweep
+    /// asks for them by these, should they be missing.
     pub names: Vec<RecordName>,
     /// Cursor of the next run once this page is safe; `None` leaves the cursor as it is.
     pub resume: Option<String>,
@@ -45,13 +45,21 @@ pub struct PageCommit {
     /// has risen since, the cursor stays forgotten: all before this page is still to be sent again.
     /// `None`: the present one.
     pub generation_at_read: Option<u32>,
-    /// Step of a key sweep that the page is; the keys it has seen become durable with it.
+    /// Step of a sweep that the page is; what it has seen becomes durable with it.
     pub sweep: Option<SweepStep>,
     /// Present time.
     pub now: DateTime<Utc>,
 }
 
 impl PageCommit {
+    /// Returns whether the page is one of whole rows, of a sweep.
+    pub(crate) const fn reads_contents(&self) -> bool {
+        match &self.sweep {
+            Some(step) => step.contents.is_some(),
+            None => false,
+        }
+    }
+
     /// Checks the page against its limits.
     ///
     /// # Errors
@@ -113,6 +121,8 @@ pub struct Committed {
     pub cleared: u64,
     /// Events of a sweep's page that the source's pulls had missed.
     pub missed: u64,
+    /// Rows of a content sweep's page whose stamp lies before the one remembered.
+    pub went_back: u64,
     /// Sealed batches added.
     pub batches: u64,
 }
@@ -140,6 +150,7 @@ impl Committed {
             refused_new: self.refused_new + other.refused_new,
             cleared: self.cleared + other.cleared,
             missed: self.missed + other.missed,
+            went_back: self.went_back + other.went_back,
             batches: self.batches + other.batches,
         }
     }

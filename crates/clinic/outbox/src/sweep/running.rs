@@ -5,15 +5,17 @@ use std::collections::BTreeSet;
 use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
 use contract::RecordDigest;
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::bitmap;
+use super::contents::NamesLacking;
 use super::shown::ShownMissing;
-use super::types::{Sweep, SweepStep};
+use super::types::{Sweep, SweepKind, SweepStep};
 use crate::corrections;
 use crate::dead_letters::{self, Origin};
 use crate::feeds::{enter_feed, mend_surprises_before};
-use crate::file::{OutboxError, from_ms, json, to_ms};
+use crate::file::{OutboxError, json, time_in, to_ms};
 use crate::records::{forget_stamps, last_record_no};
 
 /// A running sweep as its row has it.
@@ -32,31 +34,39 @@ pub(super) async fn read_running(
     source: &str,
     feed: &str,
 ) -> Result<Option<RunningSweep>, OutboxError> {
-    type Row = (i64, u8, Option<String>, bool, i64, i64, i64, Option<i64>);
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT s.feed_id, s.pass, s.cursor, s.all_read, s.horizon, s.seen, s.permit, \
-         s.begun_at_ms \
-         FROM feed AS f JOIN sweep AS s ON s.feed_id = f.id \
+    let row = sqlx::query(
+        "SELECT s.* FROM feed AS f JOIN sweep AS s ON s.feed_id = f.id \
          WHERE f.source = ?1 AND f.feed = ?2 AND s.pass IS NOT NULL",
     )
     .bind(source)
     .bind(feed)
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(
-        |(feed_id, pass, cursor, all_read, horizon, seen, permit, begun_at_ms)| RunningSweep {
-            feed_id,
-            sweep: Sweep {
-                pass,
-                cursor,
-                all_read,
-                seen: seen.unsigned_abs(),
-                begun_at: begun_at_ms.and_then(from_ms),
+    row.as_ref().map(running).transpose()
+}
+
+fn running(row: &SqliteRow) -> Result<RunningSweep, OutboxError> {
+    let count = |column| row.try_get(column).map(i64::unsigned_abs);
+    Ok(RunningSweep {
+        feed_id: row.try_get("feed_id")?,
+        sweep: Sweep {
+            kind: if row.try_get("contents")? {
+                SweepKind::Contents
+            } else {
+                SweepKind::Keys
             },
-            horizon,
-            permit: permit.unsigned_abs(),
+            is_new: false,
+            pass: row.try_get("pass")?,
+            cursor: row.try_get("cursor")?,
+            all_read: row.try_get("all_read")?,
+            seen: count("seen")?,
+            changed: count("changed")?,
+            withdrawn: count("withdrawn")?,
+            begun_at: time_in(row, "begun_at_ms")?,
         },
-    ))
+        horizon: row.try_get("horizon")?,
+        permit: count("permit")?,
+    })
 }
 
 /// Begins a sweep of the feed over the records there are.
@@ -64,20 +74,23 @@ pub(super) async fn begin(
     connection: &mut SqliteConnection,
     source: &str,
     feed: &str,
+    kind: SweepKind,
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     let horizon = last_record_no(&mut *connection).await?;
     let feed_id = enter_feed(connection, source, feed, None, now).await?;
     bitmap::forget(connection, feed_id).await?;
     sqlx::query(
-        "INSERT INTO sweep (feed_id, pass, horizon, begun_at_ms) \
-         VALUES (?1, 1, ?3, ?2) \
+        "INSERT INTO sweep (feed_id, pass, horizon, begun_at_ms, contents) \
+         VALUES (?1, 1, ?3, ?2, ?4) \
          ON CONFLICT (feed_id) DO UPDATE SET pass = 1, cursor = NULL, all_read = 0, \
-         horizon = excluded.horizon, begun_at_ms = excluded.begun_at_ms, seen = 0, withdrawn = 0",
+         horizon = excluded.horizon, begun_at_ms = excluded.begun_at_ms, seen = 0, withdrawn = 0, \
+         contents = excluded.contents, rows_read = 0, changed = 0",
     )
     .bind(feed_id)
     .bind(to_ms(now))
     .bind(horizon)
+    .bind(kind == SweepKind::Contents)
     .execute(&mut *connection)
     .await?;
     // What is forgotten from now on may lie behind this sweep.
@@ -120,19 +133,34 @@ pub(crate) async fn owes_sweep(
     Ok(owes)
 }
 
+/// A page that is committed, for the sweep of its feed.
+pub(crate) struct SeenPage<'a> {
+    /// Step of the sweep that the page is, if it is one.
+    pub(crate) step: Option<&'a SweepStep>,
+    /// Numbers of the page's records that were known.
+    pub(crate) record_nos: &'a [i64],
+    /// Highest record number when they were looked up.
+    pub(crate) upto: i64,
+    /// Names that the page has for dead letters, beside those of the step.
+    pub(crate) names: &'a NamesLacking,
+    /// Rows that were read whole.
+    pub(crate) rows_read: u64,
+    /// Events that the source's pulls had missed.
+    pub(crate) missed: u64,
+}
+
 /// Notes the records of a page as seen if the feed is being swept: those that the step's keys name,
-/// and those of the page that were known (`record_nos`). A usual page counts too: a record that it
-/// brought is there. `missed` is the number of events that the source's pulls had missed.
+/// and those of the page that were known. A usual page counts too: a record that it brought is
+/// there.
 ///
 /// # Errors
 /// [`OutboxError::NoSweep`] for a step without a sweep, and the disk's failures.
 pub(crate) async fn note_page(
     connection: &mut SqliteConnection,
     feed_id: i64,
-    step: Option<&SweepStep>,
-    record_nos: &[i64],
-    missed: u64,
+    page: &SeenPage<'_>,
 ) -> Result<(), OutboxError> {
+    let step = page.step;
     let horizon: Option<i64> =
         sqlx::query_scalar("SELECT horizon FROM sweep WHERE feed_id = ?1 AND pass IS NOT NULL")
             .bind(feed_id)
@@ -145,13 +173,18 @@ pub(crate) async fn note_page(
             Ok(())
         };
     };
-    // Keys that were looked up before this sweep began may name records below its horizon that were
-    // unknown then.
-    if step.is_some_and(|step| step.seen.upto < horizon) {
+    // Keys or rows that were looked up before this sweep began may be of records below its horizon
+    // that were unknown then.
+    let upto = |step: &SweepStep| match step.contents {
+        Some(_) => page.upto,
+        None => step.seen.upto,
+    };
+    if step.is_some_and(|step| upto(step) < horizon) {
         return Err(OutboxError::NoSweep);
     }
     let named = step.map_or(&[][..], |step| &step.seen.record_nos);
-    let seen: Vec<i64> = record_nos
+    let seen: Vec<i64> = page
+        .record_nos
         .iter()
         .chain(named)
         .copied()
@@ -159,7 +192,7 @@ pub(crate) async fn note_page(
         .collect();
     bitmap::mark(connection, feed_id, &seen).await?;
     match step {
-        Some(step) => advance(connection, feed_id, step, missed).await,
+        Some(step) => advance(connection, feed_id, step, page).await,
         None => Ok(()),
     }
 }
@@ -168,17 +201,20 @@ async fn advance(
     connection: &mut SqliteConnection,
     feed_id: i64,
     step: &SweepStep,
-    missed: u64,
+    page: &SeenPage<'_>,
 ) -> Result<(), OutboxError> {
     dead_letters::name(connection, &step.letter_names).await?;
+    dead_letters::name(connection, &page.names.of_letters).await?;
     sqlx::query(
         "UPDATE sweep SET cursor = ?2, all_read = ?2 IS NULL, seen = seen + ?3, \
-         missed_total = missed_total + ?4 WHERE feed_id = ?1",
+         changed = changed + ?4, missed_total = missed_total + ?4, rows_read = rows_read + ?5 \
+         WHERE feed_id = ?1",
     )
     .bind(feed_id)
     .bind(&step.cursor)
-    .bind(step.seen.keys.saturating_as::<i64>())
-    .bind(missed.saturating_as::<i64>())
+    .bind(step.rows().saturating_as::<i64>())
+    .bind(page.missed.saturating_as::<i64>())
+    .bind(page.rows_read.saturating_as::<i64>())
     .execute(connection)
     .await?;
     Ok(())
@@ -268,6 +304,7 @@ pub(super) async fn end(
                 .await?;
         mend_surprises_before(&mut *connection, feed_id, begun, to_ms(now)).await?;
     }
+    keep_result(&mut *connection, feed_id).await?;
     let withdrawn: i64 = sqlx::query_scalar(
         "UPDATE sweep SET pass = NULL, cursor = NULL, all_read = 0, finished_at_ms = ?2, \
          held_missing = ?3, held_known = ?4, permit = 0 WHERE feed_id = ?1 RETURNING withdrawn",
@@ -283,6 +320,27 @@ pub(super) async fn end(
         .execute(connection)
         .await?;
     Ok(withdrawn.unsigned_abs())
+}
+
+/// Keeps what the sweep has come to, if one has read everything: the feed may be ended without.
+async fn keep_result(connection: &mut SqliteConnection, feed_id: i64) -> Result<(), OutboxError> {
+    sqlx::query(
+        "UPDATE sweep SET last_contents = contents, last_begun_at_ms = begun_at_ms, \
+         last_seen = seen, last_rows_read = rows_read, last_changed = changed, \
+         last_withdrawn = withdrawn WHERE feed_id = ?1 AND all_read = 1",
+    )
+    .bind(feed_id)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "UPDATE feed SET whole_as_of_ms = max(coalesce(whole_as_of_ms, begun), begun) \
+         FROM (SELECT begun_at_ms AS begun FROM sweep \
+         WHERE feed_id = ?1 AND all_read = 1 AND contents = 1) WHERE id = ?1",
+    )
+    .bind(feed_id)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn close_lost(

@@ -10,7 +10,7 @@ use super::bitmap::{self, Bits};
 use super::missing::{MissingRecords, Scope, lost_rows, next_missing};
 use super::running::{self, HeldWithdrawals, LetterPlace, LostRows, RunningSweep};
 use super::shown::ShownMissing;
-use super::types::{MissingRecord, SeenKeys, Sweep, SweepEnd, SweepLimits, SweepLookUp};
+use super::types::{MissingRecord, SeenKeys, Sweep, SweepEnd, SweepKind, SweepLimits, SweepLookUp};
 use super::withdrawals::{Withdrawal, WithdrawalCause, Withdrawals};
 use crate::dead_letters::{self, DATE_FUTURE};
 use crate::feeds::feed_id;
@@ -39,28 +39,33 @@ impl Sweeps {
         }
     }
 
-    /// Returns the feed's running sweep; begins one if there is none.
+    /// Returns the feed's running sweep, if it reads at least what this kind reads; begins one if
+    /// there is none.
     pub(crate) async fn begin_or_resume(
         &self,
         source: &str,
         feed: &str,
+        kind: SweepKind,
         now: DateTime<Utc>,
     ) -> Result<Sweep, OutboxError> {
         check_name(source)?;
         check_name(feed)?;
-        if let Some(running) = self.running(source, feed).await? {
+        let running = self.running(source, feed).await?;
+        if let Some(running) = running.filter(|running| running.sweep.kind >= kind) {
             return Ok(running.sweep);
         }
         let waiting = self.waiting_for_their_day(source, feed).await?;
         let mut transaction = self.database.begin().await?;
-        running::begin(transaction.connection(), source, feed, now).await?;
+        running::begin(transaction.connection(), source, feed, kind, now).await?;
         // Read again by this sweep, although their rows have not changed.
         forget_stamps(transaction.connection(), &waiting).await?;
         transaction.commit().await?;
         let begun = self.running(source, feed).await?;
-        begun
-            .map(|running| running.sweep)
-            .ok_or(OutboxError::NoSweep)
+        let begun = begun.map(|running| Sweep {
+            is_new: true,
+            ..running.sweep
+        });
+        begun.ok_or(OutboxError::NoSweep)
     }
 
     /// Numbers of the records that are refused because their day has not come.
@@ -124,11 +129,12 @@ impl Sweeps {
                 found.unnamed_records.push(place);
             }
             let known = known.get(record);
-            let unchanged = known.is_some_and(|known| {
-                stamp.is_some() && known.state.stamp == *stamp && known.state.feed_id == feed_id
-            });
-            if !unchanged {
+            let is_alike = known
+                .is_some_and(|known| known.state.stamp == *stamp && known.state.feed_id == feed_id);
+            if !is_alike {
                 found.reread.push(place);
+            } else if stamp.is_none() {
+                found.unstamped.push(place);
             }
             found.unknown += u64::from(known.is_none());
             let stamps = known.and_then(|known| known.state.stamp).zip(*stamp);

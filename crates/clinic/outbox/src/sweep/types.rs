@@ -8,26 +8,54 @@ use contract::RecordDigest;
 
 use crate::records::RecordName;
 
+/// What a sweep reads. The second look, and the questions after it, are the same for both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SweepKind {
+    /// Ids and stamps; a row that differs is read again by its id.
+    Keys,
+    /// Whole rows, in the first look; the second look reads ids.
+    Contents,
+}
+
 /// A running sweep of one feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sweep {
+    /// What it reads.
+    pub kind: SweepKind,
+    /// True if it has just begun; false if it goes on from where it was left.
+    pub is_new: bool,
     /// Number of the pass: 1, or 2 for the second look.
     pub pass: u8,
-    /// Cursor of the keys; `None` at the beginning of a pass.
+    /// Cursor of the keys, or of the contents; `None` at the beginning of a pass.
     pub cursor: Option<String>,
-    /// True if all keys of this pass are read, so that [`crate::Outbox::finish_sweep_pass`] is due.
+    /// True if all keys or rows of this pass are read, so that [`crate::Outbox::finish_sweep_pass`] is due.
     pub all_read: bool,
-    /// Keys seen in this pass.
+    /// Keys or rows seen in this pass.
     pub seen: u64,
+    /// Events that it has found so far.
+    pub changed: u64,
+    /// Records that it has withdrawn so far.
+    pub withdrawn: u64,
     /// Time at which the sweep began.
     pub begun_at: Option<DateTime<Utc>>,
+}
+
+impl Sweep {
+    /// Returns whether the present pass reads whole rows.
+    #[must_use]
+    pub fn reads_contents(&self) -> bool {
+        self.kind == SweepKind::Contents && self.pass == 1
+    }
 }
 
 /// Result of comparing a page of keys with the outbox. Numbers in lists are places in the page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SweepLookUp {
-    /// Rows to read by id: unknown here, changed since they were read, or without a stamp.
+    /// Rows to read by id: unknown here, or changed since they were read.
     pub reread: Vec<usize>,
+    /// Known rows without a stamp: to be read by id as well, unless their contents were read in the
+    /// pass before.
+    pub unstamped: Vec<usize>,
     /// Rows whose own id a dead letter of the registry lacks: to be given in
     /// [`SweepStep::letter_names`].
     pub unnamed_letters: Vec<usize>,
@@ -56,20 +84,38 @@ pub struct SeenKeys {
     pub(crate) upto: i64,
 }
 
-/// A page of keys of a running sweep.
+/// A page of keys, or of whole rows, of a running sweep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SweepStep {
+    /// Number of whole rows that the source gave; `None` for a page of keys. The drafts and refusals
+    /// that are committed with it are what it has seen, and their names those of all its rows.
+    pub contents: Option<u64>,
     /// Keys of the page, all of them: [`SweepLookUp::seen`].
     pub seen: SeenKeys,
     /// Record ids of the clinic for the rows that [`SweepLookUp::unnamed_letters`] asked for.
     pub letter_names: Vec<(RecordDigest, String)>,
     /// Names of the rows that [`SweepLookUp::unnamed_records`] asked for.
     pub record_names: Vec<RecordName>,
-    /// Cursor of the keys after this page; `None` when all were read.
+    /// Cursor of the keys or contents after this page; `None` when all were read.
     pub cursor: Option<String>,
 }
 
 impl SweepStep {
+    /// Step of a page of so many whole rows.
+    #[must_use]
+    pub fn of_contents(rows: u64, cursor: Option<String>) -> Self {
+        Self {
+            contents: Some(rows),
+            cursor,
+            ..Self::default()
+        }
+    }
+
+    /// Number of keys or rows of the page.
+    pub(crate) fn rows(&self) -> u64 {
+        self.contents.unwrap_or(self.seen.keys as u64)
+    }
+
     /// Names of known records that lack theirs, with the records' numbers.
     pub(crate) fn names_to_add(&self) -> Vec<(i64, RecordName)> {
         let names = self.record_names.iter();

@@ -5,6 +5,7 @@
 )]
 
 mod beacon;
+mod content_sweeps;
 mod corrections;
 mod crash;
 mod dead_letters;

@@ -491,6 +491,7 @@ fn sum(one: Committed, other: Committed) -> Committed {
         refused_new: one.refused_new + other.refused_new,
         cleared: one.cleared + other.cleared,
         missed: one.missed + other.missed,
+        went_back: one.went_back + other.went_back,
         batches: one.batches + other.batches,
     }
 }

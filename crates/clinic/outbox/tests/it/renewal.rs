@@ -51,7 +51,19 @@ impl Place {
              ALTER TABLE feed DROP COLUMN rows_parked;
              ALTER TABLE feed DROP COLUMN corrections_of;
              ALTER TABLE feed DROP COLUMN read_generation;
-             DELETE FROM _sqlx_migrations WHERE version IN (6, 7, 8, 11, 13, 16);",
+             ALTER TABLE feed DROP COLUMN notices;
+             ALTER TABLE feed DROP COLUMN load_begun_at_ms;
+             ALTER TABLE feed DROP COLUMN whole_as_of_ms;
+             ALTER TABLE sweep DROP COLUMN contents;
+             ALTER TABLE sweep DROP COLUMN rows_read;
+             ALTER TABLE sweep DROP COLUMN changed;
+             ALTER TABLE sweep DROP COLUMN last_contents;
+             ALTER TABLE sweep DROP COLUMN last_begun_at_ms;
+             ALTER TABLE sweep DROP COLUMN last_seen;
+             ALTER TABLE sweep DROP COLUMN last_rows_read;
+             ALTER TABLE sweep DROP COLUMN last_changed;
+             ALTER TABLE sweep DROP COLUMN last_withdrawn;
+             DELETE FROM _sqlx_migrations WHERE version IN (6, 7, 8, 11, 13, 14, 15);",
         )
         .await;
         self.change_generation_file(" 2\noutbox ", " 1\noutbox ");

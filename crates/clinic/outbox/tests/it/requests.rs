@@ -10,6 +10,7 @@ use crate::support::{Place, Source, at};
 fn sweep() -> Request {
     Request::Sweep {
         source: "mis".into(),
+        contents: false,
     }
 }
 
@@ -31,6 +32,10 @@ async fn requests_are_taken_in_order_and_answered() {
     };
     let all = [
         sweep(),
+        Request::Sweep {
+            source: "mis".into(),
+            contents: true,
+        },
         Request::ConfirmWithdrawals {
             source: "mis".into(),
             shown: None,
@@ -150,6 +155,7 @@ async fn requests_are_bounded() {
     let request_queue = RequestQueue::open(&place.path).await.unwrap();
     let large = Request::Sweep {
         source: "x".repeat(70_000),
+        contents: false,
     };
     assert!(matches!(
         request_queue.ask(&large, at(0)).await,

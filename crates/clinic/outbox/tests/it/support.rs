@@ -12,7 +12,7 @@ use contract::{
 };
 use outbox::{
     Committed, DeliveryOutcome, Leased, Outbox, OutboxError, OutboxOptions, PageCommit, Pulled,
-    Settlement, SourceStamp, SweepEnd, SweepLimits, SweepStep,
+    Settlement, SourceStamp, SweepEnd, SweepKind, SweepLimits, SweepStep,
 };
 use record_secrets::{RecordSecrets, Revision};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -259,6 +259,8 @@ pub(crate) const FREELY: SweepLimits = SweepLimits {
 pub(crate) struct Source {
     pub rows: BTreeMap<u32, (u16, SourceStamp)>,
     pub bad: BTreeSet<u32>,
+    /// True if its sweeps read whole rows.
+    pub contents: bool,
 }
 
 impl Source {
@@ -268,6 +270,16 @@ impl Source {
         Self {
             rows: records.into_iter().map(row).collect(),
             bad: BTreeSet::new(),
+            contents: false,
+        }
+    }
+
+    /// Kind of its sweeps.
+    fn sweep_kind(&self) -> SweepKind {
+        if self.contents {
+            SweepKind::Contents
+        } else {
+            SweepKind::Keys
         }
     }
 
@@ -307,15 +319,18 @@ impl Source {
             .unwrap()
     }
 
-    /// Reads a page of keys after the stored cursor, as a gateway reads it; true when all are read.
+    /// Reads a page of keys, or of whole rows, after the stored cursor, as a gateway reads it; true
+    /// when all are read.
     pub(crate) async fn sweep_page(&self, outbox: &Outbox, limit: usize) -> (bool, Vec<u32>) {
         let sweep = outbox
-            .begin_or_resume_sweep("mis", "recoveries", at(0))
+            .begin_or_resume_sweep("mis", "recoveries", self.sweep_kind(), at(0))
             .await
             .unwrap();
         if sweep.all_read {
             return (true, Vec::new());
         }
+        let reads_contents = sweep.reads_contents();
+        let kind = sweep.kind;
         let after = sweep
             .cursor
             .map_or(-1, |cursor| cursor.parse::<i64>().unwrap());
@@ -327,14 +342,30 @@ impl Source {
             .map(|(record, (_, stamp))| (*record, *stamp))
             .take(limit)
             .collect();
+        let cursor = (rows.len() == limit).then(|| rows.last().unwrap().0.to_string());
+        let all_read = cursor.is_none();
+        if reads_contents {
+            let read: Vec<u32> = rows.iter().map(|(record, _)| *record).collect();
+            let step = SweepStep::of_contents(rows.len() as u64, cursor);
+            let page = PageCommit {
+                resume: None,
+                sweep: Some(step),
+                ..self.page(read.clone())
+            };
+            outbox.commit_page(page).await.unwrap();
+            return (all_read, read);
+        }
         let keys: Vec<_> = rows
             .iter()
             .map(|(record, stamp)| (digest(*record), *stamp))
             .collect();
-        let found = outbox
+        let mut found = outbox
             .sweep_look_up("mis", "recoveries", &keys)
             .await
             .unwrap();
+        if kind == SweepKind::Keys {
+            found.reread.append(&mut found.unstamped);
+        }
         let reread: Vec<u32> = found.reread.iter().map(|place| rows[*place].0).collect();
         let name = |place: &usize| (digest(rows[*place].0), rows[*place].0.to_string());
         let step = SweepStep {
@@ -345,9 +376,9 @@ impl Source {
                 .map(|place| name_of(rows[*place].0))
                 .collect(),
             seen: found.seen,
-            cursor: (rows.len() == limit).then(|| rows.last().unwrap().0.to_string()),
+            cursor,
+            ..SweepStep::default()
         };
-        let all_read = step.cursor.is_none();
         let page = PageCommit {
             resume: None,
             sweep: Some(step),
@@ -357,7 +388,7 @@ impl Source {
         (all_read, reread)
     }
 
-    /// Reads all keys of one pass; returns the rows that were read again.
+    /// Reads all keys or rows of one pass; returns the rows that were read whole.
     pub(crate) async fn sweep_pass(&self, outbox: &Outbox) -> Vec<u32> {
         let mut reread = Vec::new();
         loop {

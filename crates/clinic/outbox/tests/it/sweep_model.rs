@@ -9,14 +9,24 @@ use proptest::prelude::*;
 
 use crate::support::{LEASE, Place, Source, asserted, at, delivered, digest, finish};
 
+/// Stamp of a row that is written.
+#[derive(Debug, Clone, Copy)]
+enum Stamped {
+    Newest,
+    /// Before everything: a late commit, a restored row.
+    Late,
+    /// The stamp that the row had, so that only its content tells.
+    AsBefore,
+    /// None at all.
+    Never,
+}
+
 #[derive(Debug, Clone)]
 enum Step {
-    /// Written, with the newest stamp or with one that lies before everything (a late commit, a
-    /// restored row).
     Write {
         record: u32,
         content: u16,
-        late: bool,
+        stamped: Stamped,
     },
     Delete(u32),
     /// A row that was deleted comes back exactly as it was.
@@ -33,10 +43,11 @@ enum Step {
     Raise,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+/// Steps of a life; `stamped` are the stamps that its rows get.
+fn step(stamped: impl Strategy<Value = Stamped> + 'static) -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => (0_u32..24, 0_u16..4, any::<bool>())
-            .prop_map(|(record, content, late)| Step::Write { record, content, late }),
+        6 => (0_u32..24, 0_u16..4, stamped)
+            .prop_map(|(record, content, stamped)| Step::Write { record, content, stamped }),
         4 => (0_u32..24).prop_map(Step::Delete),
         2 => (0_u32..24).prop_map(Step::Restore),
         4 => Just(Step::Pull),
@@ -80,11 +91,17 @@ impl Life {
             Step::Write {
                 record,
                 content,
-                late,
+                stamped,
             } => {
                 self.clock += 1;
-                let stamp = if late { -self.clock } else { self.clock };
-                self.source.rows.insert(record, (content, Some(stamp)));
+                let before = self.source.rows.get(&record).and_then(|(_, stamp)| *stamp);
+                let stamp = match stamped {
+                    Stamped::Newest => Some(self.clock),
+                    Stamped::Late => Some(-self.clock),
+                    Stamped::AsBefore => before,
+                    Stamped::Never => None,
+                };
+                self.source.rows.insert(record, (content, stamp));
             }
             Step::Delete(record) => {
                 let row = self.source.rows.remove(&record);
@@ -175,45 +192,71 @@ proptest! {
 
     #[test]
     fn registry_asserts_exactly_what_the_table_holds(
-        steps in prop::collection::vec(step(), 1..60),
+        steps in prop::collection::vec(step(honest()), 1..60),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let place = Place::new();
-            let outbox = open(&place).await;
-            let source = Source::default();
-            let deleted = HashMap::new();
-            let registry = HashMap::new();
-            let mut life = Life {
-                place,
-                outbox,
-                source,
-                deleted,
-                clock: 0,
-                pulled_to: 0,
-                registry,
-            };
-            for step in steps {
-                life.live(step).await;
-            }
-            life.come_to_rest().await;
-            let mut holds: Vec<_> = life
-                .registry
-                .values()
-                .filter(|event| matches!(event.body, Body::Asserted { .. }))
-                .map(|event| (event.record, event.body.clone()))
-                .collect();
-            holds.sort_unstable_by_key(|(record, _)| *record);
-            let mut table: Vec<_> = life
-                .source
-                .rows
-                .iter()
-                .map(|(record, (content, _))| {
-                    (digest(*record), asserted(*record, *content).body)
-                })
-                .collect();
-            table.sort_unstable_by_key(|(record, _)| *record);
-            assert_eq!(holds, table);
-        });
+        live_through(steps, Source::default());
     }
+
+    #[test]
+    fn content_sweeps_need_no_stamp(
+        steps in prop::collection::vec(step(any_stamp()), 1..60),
+    ) {
+        let contents = true;
+        live_through(steps, Source { contents, ..Source::default() });
+    }
+}
+
+fn honest() -> impl Strategy<Value = Stamped> {
+    prop_oneof![Just(Stamped::Newest), Just(Stamped::Late)]
+}
+
+fn any_stamp() -> impl Strategy<Value = Stamped> {
+    prop_oneof![
+        Just(Stamped::Newest),
+        Just(Stamped::Late),
+        Just(Stamped::AsBefore),
+        Just(Stamped::Never),
+    ]
+}
+
+/// Lives through these steps and comes to rest; the registry then asserts what the table holds.
+fn live_through(steps: Vec<Step>, source: Source) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let place = Place::new();
+        let outbox = open(&place).await;
+        let deleted = HashMap::new();
+        let registry = HashMap::new();
+        let mut life = Life {
+            place,
+            outbox,
+            source,
+            deleted,
+            clock: 0,
+            pulled_to: 0,
+            registry,
+        };
+        for step in steps {
+            life.live(step).await;
+        }
+        life.come_to_rest().await;
+        let mut holds: Vec<_> = life
+            .registry
+            .values()
+            .filter(|event| matches!(event.body, Body::Asserted { .. }))
+            .map(|event| (event.record, event.body.clone()))
+            .collect();
+        holds.sort_unstable_by_key(|(record, _)| *record);
+        let mut table: Vec<_> = life
+            .source
+            .rows
+            .iter()
+            .map(|(record, (content, _))| (digest(*record), asserted(*record, *content).body))
+            .collect();
+        table.sort_unstable_by_key(|(record, _)| *record);
+        assert_eq!(holds, table);
+    });
 }

@@ -3,7 +3,7 @@
 
 use contract::{Body, FactKind};
 use outbox::{
-    OutboxError, OutboxOptions, RemovedFeed, ShownMissing, Sweep, SweepEnd, SweepLimits,
+    OutboxError, OutboxOptions, RemovedFeed, ShownMissing, Sweep, SweepEnd, SweepKind, SweepLimits,
     SweepStatus,
 };
 
@@ -208,14 +208,18 @@ async fn sweep_goes_on_where_a_killed_process_left_it() {
     drop(outbox);
     let outbox = place.open().await;
     let resumed = outbox
-        .begin_or_resume_sweep("mis", "recoveries", at(9))
+        .begin_or_resume_sweep("mis", "recoveries", SweepKind::Keys, at(9))
         .await
         .unwrap();
     let expected = Sweep {
+        kind: SweepKind::Keys,
+        is_new: false,
         pass: 1,
         cursor: Some("10".into()),
         all_read: false,
         seen: 10,
+        changed: 0,
+        withdrawn: 0,
         begun_at: Some(at(0)),
     };
     assert_eq!(resumed, expected);
@@ -224,7 +228,7 @@ async fn sweep_goes_on_where_a_killed_process_left_it() {
     let outbox = place.open().await;
     assert!(
         outbox
-            .begin_or_resume_sweep("mis", "recoveries", at(9))
+            .begin_or_resume_sweep("mis", "recoveries", SweepKind::Keys, at(9))
             .await
             .unwrap()
             .all_read
@@ -495,7 +499,7 @@ async fn step_whose_keys_were_looked_up_before_the_sweep_began_is_refused_whole(
         .unwrap();
     Source::of(0..5).pull(&outbox).await;
     outbox
-        .begin_or_resume_sweep("mis", "recoveries", at(0))
+        .begin_or_resume_sweep("mis", "recoveries", SweepKind::Keys, at(0))
         .await
         .unwrap();
     let noted = async |seen| {
