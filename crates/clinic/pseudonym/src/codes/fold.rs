@@ -65,8 +65,8 @@ pub(super) struct Words {
 }
 
 impl Words {
-    /// Splits a name at everything that is neither letter nor digit; `None` where nothing is left, or
-    /// where there are more words or bytes than are looked at.
+    /// Splits a name at everything that is neither letter nor digit; `None` where nothing is left,
+    /// or where there are more words or bytes than are looked at.
     pub(super) fn new(name: &str) -> Option<Self> {
         let mut words = Self {
             text: String::with_capacity(name.len()),
@@ -130,8 +130,8 @@ impl Words {
     }
 }
 
-/// Latin letters in a Cyrillic word, as typed by mistake, as the Cyrillic ones of the same look; `None`
-/// where the word is in one script, or has a Latin letter that looks like none.
+/// Latin letters in a Cyrillic word, as typed by mistake, as the Cyrillic ones of the same look;
+/// `None` where the word is in one script, or has a Latin letter that looks like none.
 fn in_one_script(word: &str) -> Option<String> {
     let is_latin = |char: char| char.is_ascii_alphabetic();
     let is_cyrillic = |char: char| ('\u{400}'..='\u{4ff}').contains(&char);
