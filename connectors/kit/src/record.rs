@@ -11,7 +11,7 @@ use secrecy::SecretString;
 pub enum Feed {
     /// Doses given.
     Vaccinations,
-    /// Laboratory tests for the virus itself (PCR).
+    /// Laboratory tests for the virus itself (PCR, antigen).
     Tests,
     /// Illnesses that ended.
     Recoveries,

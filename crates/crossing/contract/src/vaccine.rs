@@ -1,8 +1,8 @@
 //! Closed list of vaccines against COVID-19.
 //!
 //! Sources: CDC's list of CVX codes; WHO's ATC index (J07BN); the EU value set
-//! `vaccine-medicinal-product` (eHealth Network, version 1.14), WHO's emergency use listing, and the
-//! Russian register of medicines for the products.
+//! `vaccine-medicinal-product` (eHealth Network, version 1.14), WHO's emergency use listing, and
+//! the Russian register of medicines for the products.
 
 /// System of the codes of vaccines that CVX does not list; their code is [`Vaccine::as_str`].
 pub(crate) const OWN_VACCINE_SYSTEM: &str = "urn:clinic-gateway:vaccine";
@@ -169,8 +169,8 @@ impl Vaccine {
     }
 
     /// Vaccine that this one is a form of (made under licence, or named without its maker), so that
-    /// both may be said of one dose; `None` only for [`Self::OtherCovid19`]. It does not tell what a
-    /// city accepts.
+    /// both may be said of one dose; `None` only for [`Self::OtherCovid19`]. It does not tell what
+    /// a city accepts.
     #[must_use]
     pub const fn broader(self) -> Option<Self> {
         match self {

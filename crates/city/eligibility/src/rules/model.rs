@@ -168,8 +168,8 @@ pub(crate) struct PositiveTest {
 }
 
 impl Period {
-    /// True where the result of this test is looked at: that of one for nucleic acid always, that of
-    /// one for the antigen only where the period says so or names an antigen test.
+    /// True where the result of this test is looked at: that of one for nucleic acid always, that
+    /// of one for the antigen only where the period says so or names an antigen test.
     pub(crate) fn heeds(&self, test: TestCode) -> bool {
         let is_antigen = |code: &TestCode| code.method() == TestMethod::Antigen;
         let names_antigen = || {

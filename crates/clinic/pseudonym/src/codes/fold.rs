@@ -65,8 +65,8 @@ pub(super) struct Words {
 }
 
 impl Words {
-    /// Splits a name at everything that is neither letter nor digit; `None` where nothing is left, or
-    /// where there are more words or bytes than are looked at.
+    /// Splits a name at everything that is neither letter nor digit; `None` where nothing is left,
+    /// or where there are more words or bytes than are looked at.
     pub(super) fn new(name: &str) -> Option<Self> {
         let mut words = Self {
             text: String::with_capacity(name.len()),
@@ -88,10 +88,15 @@ impl Words {
     }
 
     fn end_word(&mut self) {
-        let end = self.text.len();
-        if self.ends.last().copied().unwrap_or(0) < end {
-            self.ends.push(end);
+        let begin = self.ends.last().copied().unwrap_or(0);
+        if begin == self.text.len() {
+            return;
         }
+        if let Some(word) = in_one_script(&self.text[begin..]) {
+            self.text.truncate(begin);
+            self.text.push_str(&word);
+        }
+        self.ends.push(self.text.len());
     }
 
     pub(super) fn len(&self) -> usize {
@@ -125,6 +130,33 @@ impl Words {
     }
 }
 
+/// Latin letters in a Cyrillic word, as typed by mistake, as the Cyrillic ones of the same look;
+/// `None` where the word is in one script, or has a Latin letter that looks like none.
+fn in_one_script(word: &str) -> Option<String> {
+    let is_latin = |char: char| char.is_ascii_alphabetic();
+    let is_cyrillic = |char: char| ('\u{400}'..='\u{4ff}').contains(&char);
+    if !word.contains(is_latin) || !word.contains(is_cyrillic) {
+        return None;
+    }
+    let twin = |char: char| match char {
+        'a' => Some('а'),
+        'b' => Some('в'),
+        'c' => Some('с'),
+        'e' => Some('е'),
+        'h' => Some('н'),
+        'k' => Some('к'),
+        'm' => Some('м'),
+        'o' => Some('о'),
+        'p' => Some('р'),
+        't' => Some('т'),
+        'x' => Some('х'),
+        'y' => Some('у'),
+        latin if latin.is_ascii_alphabetic() => None,
+        other => Some(other),
+    };
+    word.chars().map(twin).collect()
+}
+
 /// Characters that no reader sees, and that part no word: the soft hyphen, joiners, marks.
 const fn is_invisible(char: char) -> bool {
     matches!(
@@ -148,6 +180,13 @@ mod tests {
         let known = |text: &str| (text == "гамковид").then_some(7);
         assert_eq!(words.longest(0, 6, known), Some((7, 2)));
         assert_eq!(words.longest(1, 6, known), None);
+        let mixed = Words::new("Cпутник V, нe CпутникV").unwrap();
+        assert_eq!(mixed.joined(0, 3), "спутникvне");
+        assert_eq!(
+            mixed.joined(3, 4),
+            "cпутникv",
+            "V looks like no Cyrillic letter"
+        );
         assert!(Words::new(" -- ").is_none());
         assert!(Words::new(&"a ".repeat(MAX_WORDS)).is_some());
         assert!(Words::new(&"a ".repeat(MAX_WORDS + 1)).is_none());

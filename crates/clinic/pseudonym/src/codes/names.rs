@@ -20,8 +20,8 @@ pub(super) const TESTS: &[(&str, TestCode)] = &[
     ("sarscov2rna", TestCode::RnaRespiratory),
 ];
 
-/// Words for a virus that was found, in Russian, English, French and German: in full, in the genders
-/// and numbers that laboratories write, and short.
+/// Words for a virus that was found, in Russian, English, French and German: in full, in the
+/// genders and numbers that laboratories write, and short.
 pub(super) const DETECTED: &[&str] = &[
     "обнаружен",
     "обнаружено",

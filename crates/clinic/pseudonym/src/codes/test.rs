@@ -34,8 +34,8 @@ pub(super) const LOINC: &[(&str, TestCode)] = &[
 ];
 
 /// Further tests for the virus itself: a person decides which of the contract's codes they count
-/// as, or that they are out of scope. They are for one gene (a gene that is not found is no negative
-/// test), for several viruses, or in blood. Tests for antibodies are not among them.
+/// as, or that they are out of scope. They are for one gene (a gene that is not found is no
+/// negative test), for several viruses, or in blood. Tests for antibodies are not among them.
 pub(super) const OTHER_TESTS: [&str; 43] = [
     "94307-6", "94308-4", "94310-0", "94314-2", "94315-9", "94502-2", "94532-9", "94534-5",
     "94559-2", "94639-2", "94640-0", "94641-8", "94647-5", "94660-8", "94746-5", "94756-4",

@@ -1,10 +1,11 @@
-//! Codes of vaccines in public lists (CVX: `cvx.rs`). A code stands here only if a published list has it.
+//! Codes of vaccines in public lists (CVX: `cvx.rs`). A code stands here only if a published list
+//! has it.
 //!
 //! - EU: the value set `vaccine-medicinal-product` of the eHealth Network (version 1.14), whose
 //!   authorised products have their number in the Union Register.
 //! - ICD-11: extension codes of the WHO (value set `VaccineCovid19Icd11` of its guide DDCC).
-//! - SNOMED CT: products of the national editions of Argentina, Belgium, Canada and Ireland (WHO's map
-//!   of SNOMED CT to ICD-11 in DDCC) and of the United Kingdom's dm+d.
+//! - SNOMED CT: products of the national editions of Argentina, Belgium, Canada and Ireland (WHO's
+//!   map of SNOMED CT to ICD-11 in DDCC) and of the United Kingdom's dm+d.
 //! - ATC: the WHO's index; it names the technology only and so no product (`vaccine.rs`).
 
 use contract::Vaccine;
@@ -93,8 +94,8 @@ pub(super) const ICD_11_GROUPS: &[&str] = &[
     "XM0GQ8", "XM3U61",
 ];
 
-/// Products in SNOMED CT. The last ones are of Sanofi (D614) and Moderna (mRNA-1283), without an entry
-/// of their own.
+/// Products in SNOMED CT. The last ones are of Sanofi (D614) and Moderna (mRNA-1283), without an
+/// entry of their own.
 pub(super) const SNOMED: &[(Vaccine, &[&str])] = &[
     (
         Vaccine::Comirnaty,

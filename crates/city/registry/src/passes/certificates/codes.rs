@@ -91,8 +91,8 @@ pub(super) const fn eu_vaccine(vaccine: Vaccine) -> Option<EuVaccine> {
     })
 }
 
-/// Kind of a test in the value set `test-type`; `None` where it has none, so that no certificate can
-/// state the test.
+/// Kind of a test in the value set `test-type`; `None` where it has none, so that no certificate
+/// can state the test.
 pub(super) const fn eu_test(test: TestCode) -> Option<TestKind> {
     match test {
         TestCode::RnaRespiratory

@@ -70,6 +70,7 @@ fn results_in_full_plural_short_and_other_languages() {
         "COVID-19: negative",
         "не обна\u{ad}ружено",
         "(-)",
+        "нe обнаружено",
     ] {
         assert_eq!(read(text), Ok(TestResult::NotDetected), "{text}");
     }

@@ -61,6 +61,16 @@ fn names_of_registers_and_labels() {
         ("Янссен", Vaccine::Jcovden),
         ("Синовак", Vaccine::CoronaVac),
         ("Синофарм", Vaccine::BbibpCorV),
+        ("COVID-19 Vaccine BIBP (Sinopharm)", Vaccine::BbibpCorV),
+        ("Cпутник V", Vaccine::SputnikV),
+        (
+            "SARS-CoV-2 Vaccine (Vero Cell), Inactivated",
+            Vaccine::InactivatedVeroCell,
+        ),
+        (
+            "CoronaVac, SARS-CoV-2 Vaccine (Vero Cell), Inactivated",
+            Vaccine::CoronaVac,
+        ),
         ("WIBP-CorV (Sinopharm)", Vaccine::WibpCorV),
         ("Хаят-Вакс", Vaccine::HayatVax),
         (
