@@ -376,3 +376,40 @@ fn a_sweep_that_fails_at_any_step_goes_on_from_there() {
         );
     }
 }
+
+/// Processor time of this process so far, in hundredths of a second.
+#[cfg(target_os = "linux")]
+fn processor_time() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux tells");
+    let (_, after_name) = stat.rsplit_once(')').expect("a name in brackets");
+    let fields = after_name.split_whitespace().skip(11).take(2);
+    fields
+        .map(|ticks| ticks.parse::<u64>().expect("ticks"))
+        .sum()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement: run it with --release --nocapture"]
+async fn processor_time_of_unchanged_rows() {
+    const ROWS: u32 = 20_000;
+    let mut world = World::new("receipts = \"off\"\n", 0..ROWS).await;
+    world.pull().await;
+    let micros = |before: u64| (processor_time() - before) * 10_000 / u64::from(ROWS);
+    for contents in [false, true, false, true] {
+        let mut source = world.source();
+        source.page_records = 3000;
+        world.gateway.sources = vec![Arc::new(source)];
+        world.rows.reads_contents.store(contents, Ordering::Relaxed);
+        let before = processor_time();
+        let swept = sweep(&world).await;
+        assert_eq!((swept.keys, swept.missed), (ROWS.into(), 0));
+        let read = if contents { "whole rows" } else { "keys" };
+        println!("a sweep of {read}: {} µs a row", micros(before));
+    }
+    let outbox = &world.gateway.outbox;
+    outbox.forget_cursors("mis").await.expect("the state");
+    let before = processor_time();
+    world.pull().await;
+    println!("a pull of everything: {} µs a row", micros(before));
+}
