@@ -4,6 +4,7 @@ mod accept_state;
 mod age;
 mod arguments;
 mod check;
+mod codes;
 mod config_file;
 mod confirm_withdrawals;
 mod dead_letter_text;
@@ -19,6 +20,7 @@ mod run;
 mod status;
 mod sweep;
 mod sync;
+mod unknown;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,6 +74,12 @@ enum Command {
     /// The last records of the run before may show once more; what has not changed is not sent
     /// again.
     Preview(preview::PreviewArguments),
+    /// Print the values of a source that nobody has mapped, as a block of configuration to decide
+    /// about: the most frequent first, each as a comment.
+    ///
+    /// Only values that are short, and that at least 3 persons have, are shown; the others are
+    /// counted. Nothing of it leaves the clinic.
+    Codes(codes::CodesArguments),
     /// Run as a daemon: pull on schedule, publish, serve metrics, until SIGTERM or Ctrl-C.
     Run,
     /// Pull every source once, publish everything, and end.
@@ -117,6 +125,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Check(check) => check::check(&check, &arguments.config, clock.as_ref()).await,
         Command::Preview(preview) => preview::preview(&preview, &open()?, clock.as_ref()).await,
+        Command::Codes(codes) => codes::codes(&codes, &open()?, clock.as_ref()).await,
         Command::Status(status) => status::status(&status, &open()?, clock.as_ref()).await,
         Command::Sync(sync) => sync::sync(&sync, &open()?, clock, stop_on_signal()?).await,
         Command::Run => {

@@ -6,11 +6,12 @@ use clock::Clock;
 use connector_kit::{Cursor, Feed, PageRequest, SourceError};
 use outbox::{OutboxError, OutboxReader};
 use program::Failure;
-use program::terminal::{print_json, print_line, visible};
+use program::terminal::{counted, print_json, print_line, visible};
 use pseudonym::{Preview, PreviewVerdict};
 
 use super::arguments::{FeedArgument, require_source, unknown_name};
 use super::outbox_file;
+use super::unknown::{Place, Tally, Values};
 use crate::config::{LoadedConfig, OnRefusedCorrection};
 use crate::gateway::StartError;
 use crate::sources::Source;
@@ -38,6 +39,8 @@ pub(super) struct PreviewArguments {
 struct PreviewedFeed {
     feed: Feed,
     records: Vec<PreviewedRecord>,
+    /// Values of these records that nobody has mapped.
+    values: Values,
 }
 
 /// Record with its preview. Its id is shown so that a person here can find the row; it does not
@@ -67,8 +70,7 @@ pub(super) async fn preview(
     let mut feeds = Vec::new();
     for feed in known {
         if wanted.is_none_or(|wanted| wanted == feed) {
-            let records = preview_feed(arguments, loaded, source, feed, clock.now()).await?;
-            feeds.push(PreviewedFeed { feed, records });
+            feeds.push(preview_feed(arguments, loaded, source, feed, clock.now()).await?);
         }
     }
     if arguments.json {
@@ -82,6 +84,14 @@ pub(super) async fn preview(
         print_json(&records.into());
     } else {
         print_feeds(&feeds, source.on_refused_correction);
+        let sections = loaded.config.source[&source.name].sections();
+        let place = Place {
+            source: &source.name,
+            kind: sections.first().map_or("", |section| section.name),
+        };
+        feeds
+            .iter()
+            .for_each(|previewed| print_values(&previewed.values, place));
     }
     Ok(())
 }
@@ -92,7 +102,7 @@ async fn preview_feed(
     source: &Source,
     feed: Feed,
     now: DateTime<Utc>,
-) -> Result<Vec<PreviewedRecord>, Failure> {
+) -> Result<PreviewedFeed, Failure> {
     let after = if arguments.from_start {
         None
     } else {
@@ -113,11 +123,19 @@ async fn preview_feed(
         .await
         .map_err(|error| unreadable(&source.name, &error))?;
     let today = now.with_timezone(&source.time_zone).date_naive();
+    let mut tally = Tally::default();
+    let seen = |record| source.pseudonymiser.unknown_value(record, today);
+    let all_seen = page.records.iter().filter_map(seen);
+    all_seen.for_each(|seen| tally.add(feed.as_str(), seen));
     let previewed = page.records.iter().map(|record| PreviewedRecord {
         record_id: record.record_id.clone(),
         preview: source.pseudonymiser.preview(record, today),
     });
-    Ok(previewed.collect())
+    Ok(PreviewedFeed {
+        feed,
+        records: previewed.collect(),
+        values: tally.values(),
+    })
 }
 
 fn unreadable(source: &str, error: &SourceError) -> Failure {
@@ -148,7 +166,7 @@ fn print_feeds(feeds: &[PreviewedFeed], rule: OnRefusedCorrection) {
     if feeds.iter().any(|previewed| !previewed.records.is_empty()) {
         print_line("Ids are shown so that you find the records here; no id leaves.");
     }
-    for PreviewedFeed { feed, records } in feeds {
+    for PreviewedFeed { feed, records, .. } in feeds {
         if records.is_empty() {
             print_line(format!(
                 "{feed}: nothing is waiting at the source; --from-start shows records that were \
@@ -158,6 +176,22 @@ fn print_feeds(feeds: &[PreviewedFeed], rule: OnRefusedCorrection) {
         for record in records {
             print_record(record, rule);
         }
+    }
+}
+
+/// Prints the values that nobody has mapped, with what to write for each.
+fn print_values(values: &Values, place: Place<'_>) {
+    values
+        .shown
+        .iter()
+        .for_each(|shown| print_line(place.line(shown)));
+    if !values.hidden.is_empty() {
+        print_line(format!(
+            "not known: {} that are long or rare, not shown; `clinic-gateway codes {} --read` \
+             looks at more records",
+            counted(values.hidden_values(), "value", "values"),
+            place.source
+        ));
     }
 }
 

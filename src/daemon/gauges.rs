@@ -69,6 +69,8 @@ pub(super) async fn gauge_loop(
 #[derive(Default)]
 struct Gauges {
     dead_letters: BTreeSet<[String; 3]>,
+    /// Sources, feeds and tables of values that nobody has mapped.
+    unknown_values: BTreeSet<[String; 3]>,
     outbox_code: Option<&'static str>,
     /// Disks as they were found last.
     disks: Vec<DiskStatus>,
@@ -185,6 +187,28 @@ impl Gauges {
                 .set(f64::from(feed.consecutive_failures));
         }
         self.set_dead_letters(status);
+        self.set_unknown_values(status);
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a gauge is a float; the counts fit its 53 bits"
+    )]
+    fn set_unknown_values(&mut self, status: &Status) {
+        let mut gone = std::mem::take(&mut self.unknown_values);
+        for count in &status.unknown_values {
+            let labels = [
+                count.source.clone(),
+                count.feed.clone(),
+                count.table.clone(),
+            ];
+            set_unknown_values(&labels, count.values as f64);
+            gone.remove(&labels);
+            self.unknown_values.insert(labels);
+        }
+        for labels in &gone {
+            set_unknown_values(labels, 0.0);
+        }
     }
 
     fn set_dead_letters(&mut self, status: &Status) {
@@ -357,6 +381,16 @@ async fn set_reconciliations(gateway: &Gateway) {
             .set(count as f64);
         }
     }
+}
+
+fn set_unknown_values([source, feed, table]: &[String; 3], values: f64) {
+    metrics::gauge!(
+        "gateway_unknown_values",
+        "source" => source.clone(),
+        "feed" => feed.clone(),
+        "table" => table.clone()
+    )
+    .set(values);
 }
 
 fn set_dead_letters([source, feed, reason]: &[String; 3], count: f64) {

@@ -3,7 +3,7 @@
 
 use contract::RefusalReason;
 use outbox::OlderVersion;
-use pseudonym::RejectionReason;
+use pseudonym::{RejectionReason, ValueTable};
 
 use crate::circuits::{EndpointCircuit, QUEUE, QUEUE_NAME, SOURCE, feed_name, source_name};
 use crate::gateway::Gateway;
@@ -104,6 +104,11 @@ fn register_feed(source: &Source, feed: &'static str) {
         counted("gateway_surprises_total", "code", code);
     }
     register_dead_letters(&source.name, feed);
+    for table in ValueTable::ALL {
+        let table = ("table", table.as_str().to_owned());
+        let labels = [("source", name()), ("feed", feed.to_owned()), table];
+        metrics::gauge!("gateway_unknown_values", &labels).set(0.0);
+    }
     for metric in [
         "gateway_pull_consecutive_failures",
         "gateway_dead_letters_unlisted",

@@ -49,7 +49,8 @@ pub(super) async fn section(
     );
     // Last, so that the section ends with what a person is to judge.
     if let (Ok(source), Some(clock)) = (&source, clock) {
-        sample::check(&mut report, source, clock.now()).await;
+        let kind = config.sections().first().map_or("", |section| section.name);
+        sample::check(&mut report, source, kind, clock.now()).await;
     }
     Section::new(format!("source {name}"), report)
 }

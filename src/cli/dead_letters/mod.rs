@@ -1,13 +1,14 @@
 //! `clinic-gateway dead-letters`: shows, retries and discards what the clinic's own rules or the
 //! registry refused.
 
+mod by_value;
 mod filter;
 mod help;
 mod known;
 mod print;
 
 use chrono::{DateTime, Utc};
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use outbox::{DeadLetter, DeadLetterCount, DeadLetterFilter, Request};
 use program::Failure;
 use program::terminal::{counted, print_json, print_line};
@@ -29,6 +30,10 @@ pub(super) enum DeadLettersCommand {
         /// List the discarded ones instead.
         #[arg(long)]
         discarded: bool,
+        /// Group them: `value` lists the values that nobody has mapped, each with the number of
+        /// its rows and the line of configuration to write; takes --source and --feed.
+        #[arg(long, value_name = "WHAT", conflicts_with_all = ["discarded", "limit"])]
+        by: Option<Grouping>,
         /// Most letters listed.
         #[arg(
             long,
@@ -72,6 +77,13 @@ pub(super) enum DeadLettersCommand {
     },
 }
 
+/// What dead letters are grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Grouping {
+    /// The value that nobody has mapped.
+    Value,
+}
+
 pub(super) async fn dead_letters(
     command: &DeadLettersCommand,
     runner: &RequestRunner,
@@ -81,9 +93,15 @@ pub(super) async fn dead_letters(
         DeadLettersCommand::List {
             filter,
             discarded,
+            by,
             limit,
             json,
         } => {
+            if let Some(Grouping::Value) = by {
+                let filter = filter.filter(now);
+                known::require_known(&runner.loaded, &filter).await?;
+                return by_value::list(&runner.loaded, &filter, *json).await;
+            }
             let filter = DeadLetterFilter {
                 discarded: *discarded,
                 // One more than is listed tells whether there are more.
@@ -92,12 +110,14 @@ pub(super) async fn dead_letters(
             };
             known::require_known(&runner.loaded, &filter).await?;
             let mut found = read(&runner.loaded, &filter).await?;
+            let stored = by_value::stored(&runner.loaded, filter.source.as_deref()).await?;
+            let values = stored.by_id();
             let is_cut = found.len() > usize::try_from(*limit).unwrap_or(usize::MAX);
             found.truncate(usize::try_from(*limit).unwrap_or(usize::MAX));
             if *json {
-                print::print_as_json(&found);
+                print::print_as_json(&found, &values);
             } else {
-                print::print_list(&found, now);
+                print::print_list(&found, &values, now);
             }
             let unlisted = unlisted(&runner.loaded, &filter).await?;
             print::print_bounds(is_cut.then_some(*limit), &unlisted);
@@ -178,11 +198,13 @@ async fn show(
             "there is no dead letter {missing} (any more); `dead-letters list` shows them"
         )));
     }
+    let stored = by_value::stored(loaded, None).await?;
+    let values = stored.by_id();
     if json {
-        print::print_as_json(&found);
+        print::print_as_json(&found, &values);
     } else {
         for letter in &found {
-            print::print_whole(letter, now);
+            print::print_whole(letter, &values, now);
         }
     }
     Ok(())

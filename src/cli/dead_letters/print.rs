@@ -1,10 +1,11 @@
 //! Printing of dead letters, as text and as JSON.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use outbox::{DeadLetter, DeadLetterCount, MAX_DEAD_LETTERS_PER_FEED, OlderVersion};
 use program::terminal::{counted, print_json, print_line, print_note, print_table, visible};
+use pseudonym::UnknownValue;
 
 use super::help::help;
 use crate::cli::age::ago;
@@ -12,7 +13,11 @@ use crate::cli::dead_letter_text::{older_version_text, older_version_word, recor
 use crate::requests::{Retried, RetryOutcome};
 
 /// Prints dead letters as a table, with help for each reason below it.
-pub(super) fn print_list(dead_letters: &[DeadLetter], now: DateTime<Utc>) {
+pub(super) fn print_list(
+    dead_letters: &[DeadLetter],
+    values: &BTreeMap<i64, &UnknownValue>,
+    now: DateTime<Utc>,
+) {
     if dead_letters.is_empty() {
         return print_line("no dead letters");
     }
@@ -26,6 +31,7 @@ pub(super) fn print_list(dead_letters: &[DeadLetter], now: DateTime<Utc>) {
                 letter.origin.as_str().to_owned(),
                 record_text(letter),
                 letter.reason.clone(),
+                value_of(letter, values).unwrap_or_default(),
                 ago(now, letter.first_seen_at),
                 older_version_word(letter),
             ]
@@ -39,6 +45,7 @@ pub(super) fn print_list(dead_letters: &[DeadLetter], now: DateTime<Utc>) {
             "refused by",
             "record",
             "reason",
+            "value",
             "since",
             "older version",
         ],
@@ -51,6 +58,12 @@ pub(super) fn print_list(dead_letters: &[DeadLetter], now: DateTime<Utc>) {
         .collect();
     for reason in reasons {
         print_line(format!("{}: {}", visible(reason), help(reason)));
+    }
+    if dead_letters.iter().any(|letter| letter.value_id.is_some()) {
+        print_line(
+            "value: shown once 3 persons have it, if it is short; `dead-letters list --by value` \
+             says what to write for each",
+        );
     }
     for older in OlderVersion::ALL {
         if dead_letters
@@ -97,8 +110,18 @@ fn unlisted_text(count: &DeadLetterCount) -> String {
     )
 }
 
+/// Value that the letter's row is refused for, where it may be shown.
+fn value_of(letter: &DeadLetter, values: &BTreeMap<i64, &UnknownValue>) -> Option<String> {
+    let value = values.get(&letter.value_id?)?;
+    Some(value.key())
+}
+
 /// Prints all fields of a dead letter.
-pub(super) fn print_whole(letter: &DeadLetter, now: DateTime<Utc>) {
+pub(super) fn print_whole(
+    letter: &DeadLetter,
+    values: &BTreeMap<i64, &UnknownValue>,
+    now: DateTime<Utc>,
+) {
     print_line(format!("dead letter {}", letter.id));
     let print_field =
         |name: &str, value: &str| print_line(format!("  {name:<14} {}", visible(value)));
@@ -107,6 +130,9 @@ pub(super) fn print_whole(letter: &DeadLetter, now: DateTime<Utc>) {
     print_field("record", &record_text(letter));
     print_field("refused by", letter.origin.as_str());
     print_field("reason", &letter.reason);
+    if let Some(value) = value_of(letter, values) {
+        print_field("value", &value);
+    }
     if let Some(older) = letter.older_version {
         print_field("older version", older_version_text(older));
     }
@@ -119,10 +145,11 @@ pub(super) fn print_whole(letter: &DeadLetter, now: DateTime<Utc>) {
 }
 
 /// Prints dead letters as JSON, with help for each.
-pub(super) fn print_as_json(dead_letters: &[DeadLetter]) {
+pub(super) fn print_as_json(dead_letters: &[DeadLetter], values: &BTreeMap<i64, &UnknownValue>) {
     let as_json = |letter: &DeadLetter| {
         let mut value = serde_json::json!(letter);
         value["help"] = help(&letter.reason).into();
+        value["value"] = value_of(letter, values).into();
         value
     };
     print_json(&dead_letters.iter().map(as_json).collect());

@@ -7,6 +7,7 @@ mod feeds;
 mod machine;
 mod print;
 mod sweeps;
+mod unknown;
 mod waiting;
 
 use chrono::{DateTime, Utc};
@@ -18,8 +19,9 @@ use program::terminal::{print_json, print_line};
 
 use self::context::Context;
 use super::outbox_file;
+use super::unknown::Stored;
 use crate::config::LoadedConfig;
-use crate::gateway::StartError;
+use crate::gateway::{self, StartError};
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArguments {
@@ -39,6 +41,7 @@ struct StatusOutput {
     status: Status,
     context: Context,
     refused: Vec<DeadLetter>,
+    unknown: Stored,
 }
 
 pub(super) async fn status(
@@ -60,9 +63,13 @@ pub(super) async fn status(
         status,
         context,
         refused,
+        unknown,
     } = output.map_err(StartError::from)?;
     if arguments.json {
-        let report = serde_json::json!({ "status": status, "around": context, "refused": refused });
+        let report = serde_json::json!({
+            "status": status, "around": context, "refused": refused,
+            "unknown": unknown::json(&unknown),
+        });
         print_json(&report);
         return Ok(());
     }
@@ -73,6 +80,7 @@ pub(super) async fn status(
         .for_each(print_line);
     feeds::print_feeds(&status, now);
     print::print_outbox_and_queue(&status, now);
+    unknown::print_unknown(&unknown, loaded);
     print::print_receipts(&status, &context, now);
     machine::rejected_texts(&status, now)
         .into_iter()
@@ -101,9 +109,12 @@ async fn read(
     } else {
         Vec::new()
     };
+    // Beside a running gateway the ring may be out of reach: then the values are only counted.
+    let ring = gateway::read_ring(loaded).ok();
     Ok(StatusOutput {
         status,
         context,
         refused,
+        unknown: Stored::read(reader, ring.as_ref(), None).await?,
     })
 }

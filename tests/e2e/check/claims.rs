@@ -55,8 +55,8 @@ async fn known_words_are_known(database: &Database) {
         &clinic(TOP, &text).program(&["check"]),
         0,
         &[
-            "vaccinations: of 6 rows 3 would leave, 1 would be refused: 1 unknown vaccine (\"208\" \
-             1); 1 cancelled, so taken back, 1 no facts (yet)",
+            "vaccinations: of 6 rows 3 would leave, 1 would be refused: 1 unknown vaccine (1 \
+             vaccine that is long or rare, not shown × 1); 1 cancelled, so taken back, 1 no facts (yet)",
         ],
     );
     let of_cvx = "CASE WHEN v.vaccine = '208' THEN 'http://hl7.org/fhir/sid/cvx' END AS \

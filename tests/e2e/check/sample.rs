@@ -11,6 +11,8 @@ use crate::support::Clinic;
 
 const TOP: &str = "time_zone = \"Europe/Moscow\"";
 const SNILS: &str = "112-233-445 95";
+/// Numbers of three persons: a value is shown once three persons have it.
+const THREE: [&str; 3] = [SNILS, "100-200-300 30", "207-654-303 55"];
 const QUERY: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, \
                      vaccine AS vaccine_code, given AS occurred_on, state AS status FROM doses";
 const WORDS: &str = "status_words = { \"done\" = \"final\", \"plan\" = \"not-a-fact\", \
@@ -46,7 +48,7 @@ fn filled(rows: impl Iterator<Item = [String; 3]>) -> String {
 fn five_hundred() -> impl Iterator<Item = [String; 3]> {
     (0..500)
         .map(|number| match number {
-            0..120 => ["Вакцина Х", SNILS, "done"],
+            0..120 => ["Вакцина Х", THREE[number % 3], "done"],
             120..201 => ["", SNILS, "done"],
             201..288 => ["sputnik-v", "", "done"],
             _ => ["sputnik-v", SNILS, "done"],
@@ -92,6 +94,8 @@ async fn the_number_to_judge(database: &Database) {
             "vaccinations: HALF OR MORE WOULD BE REFUSED: of 500 rows 212 would leave, 288 would \
              be refused: 201 unknown vaccine (\"Вакцина Х\" 120, (empty) 81), 87 no identifier",
             "add it to the vaccine codes of the configuration",
+            "vaccinations: vaccine «Вакцина Х» × 120: not known",
+            "write \"Вакцина Х\" = \"…\" under [source.mis.policy.codes.vaccines]",
         ],
     );
     let told_of = findings(&clinic, "of 500 rows");
@@ -152,7 +156,7 @@ async fn what_is_no_fact_or_not_ours_is_counted_as_such() {
         0,
         &[
             "vaccinations: of 10 rows 4 would leave, 1 would be refused: 1 unknown status \
-             (\"ENTERED_IN_ERROR\" 1); 1 cancelled, so taken back, 2 no facts (yet), 2 not about \
+             (1 status that is long or rare, not shown × 1); 1 cancelled, so taken back, 2 no facts (yet), 2 not about \
              COVID-19",
             "add it to the source's status settings",
         ],
@@ -178,7 +182,7 @@ async fn the_newest_rows_are_among_the_sample_and_each_row_once() {
             } else {
                 "sputnik-v"
             };
-            [vaccine, SNILS, "done"].map(str::to_owned)
+            [vaccine, THREE[number % 3], "done"].map(str::to_owned)
         })
     };
     let clinic = with_rows(&database, rows(900..1000, 1000)).await;
@@ -212,30 +216,40 @@ async fn the_newest_rows_are_among_the_sample_and_each_row_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_list_of_values_is_bounded_and_names_no_long_number() {
+async fn only_values_are_named_that_are_short_and_that_three_persons_have() {
     let database = Database::sqlite();
-    let rows = (0..60).map(|number| {
+    let rows = (0..80).map(|number| {
         let vaccine = match number {
             0..30 => "112-233-445 95".to_owned(),
             30..50 => format!("\u{1b}[31m{}", "x".repeat(80)),
-            _ => format!("VAX-{number}"),
+            50..77 => format!("VAX-{}", number / 3),
+            _ => format!("Of Petrova {number}"),
         };
-        [vaccine, SNILS.to_owned(), "done".to_owned()]
+        [vaccine, THREE[number % 3].to_owned(), "done".to_owned()]
     });
     let clinic = with_rows(&database, rows).await;
     let said = told(
         &clinic.program(&["check"]),
         0,
         &[
-            "of 60 rows 0 would leave, 60 would be refused: 60 unknown vaccine ((one with a long \
-             number in it) 30, ",
-            "\"VAX-50\" 1",
-            "2 more values)",
+            "of 80 rows 0 would leave, 80 would be refused: 80 unknown vaccine (",
+            "\"VAX-17\" 3",
+            "that are long or rare, not shown × ",
         ],
     );
-    for hidden in ["112-233-445", "\u{1b}", &"x".repeat(60), "VAX-59"] {
+    for hidden in ["112-233-445", "\u{1b}", &"x".repeat(60), "Petrova"] {
         assert!(!said.contains(hidden), "{hidden} in {said}");
     }
+    let block = told(
+        &clinic.program(&["codes", "mis", "--read"]),
+        0,
+        &[
+            "# \"VAX-17\" = \"…\"",
+            "# × 3 of the 80 records read",
+            "which the configuration has already",
+        ],
+    );
+    assert!(!block.contains("Petrova"), "{block}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,16 +281,18 @@ async fn rows_without_a_stamp_are_a_warning() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fhir_servers_sample_is_judged() {
     let server = FhirServer::start().await.expect("the FHIR server starts");
-    server.put(
-        json!({ "resourceType": "Patient", "id": "a", "identifier": [{ "system":
-                "https://fhir.ru/ig/core/systems/snils", "value": SNILS }] }),
-        "2021-06-01T00:00:00Z",
-    );
+    for (id, snils) in ["a", "b", "c"].into_iter().zip(THREE) {
+        server.put(
+            json!({ "resourceType": "Patient", "id": id, "identifier": [{ "system":
+                    "https://fhir.ru/ig/core/systems/snils", "value": snils }] }),
+            "2021-06-01T00:00:00Z",
+        );
+    }
     for number in 0..300 {
         let (code, status, patient) = match number {
             0..100 => ("208", "completed", "a"),
-            100..150 => ("999", "completed", "a"),
-            150..160 => ("208", "in-progress", "a"),
+            100..150 => ("999", "completed", ["a", "b", "c"][number % 3]),
+            150..160 => ("208", "in-progress", ["a", "b", "c"][number % 3]),
             160..200 => ("208", "completed", "nobody"),
             200..210 => ("208", "not-done", "a"),
             // Influenza.

@@ -10,16 +10,22 @@ use connector_kit::{CheckReport, Feed, Finding, Level, SampledRecord, SourceErro
 
 use self::instants::Instants;
 use self::tally::Tally;
+use crate::cli::unknown::Place;
 use crate::sources::Source;
 
 /// Reads a sample of each feed and says what it comes to.
-pub(super) async fn check(report: &mut CheckReport, source: &Source, now: DateTime<Utc>) {
+pub(super) async fn check(
+    report: &mut CheckReport,
+    source: &Source,
+    kind: &str,
+    now: DateTime<Utc>,
+) {
     for feed in source.connector.feeds() {
         if !can_be_read(report, feed) {
             continue;
         }
         match source.connector.sample(feed, now).await {
-            Ok(sample) => tell(report, source, feed, sample, now),
+            Ok(sample) => tell(report, source, kind, feed, sample, now),
             // The connector's own check has met the same.
             Err(_) if has_error(report, feed) => {}
             Err(SourceError::Retry { what, .. }) => report.warn(
@@ -52,6 +58,7 @@ fn findings_of(report: &CheckReport, feed: Feed) -> impl Iterator<Item = &Findin
 fn tell(
     report: &mut CheckReport,
     source: &Source,
+    kind: &str,
     feed: Feed,
     sample: Vec<SampledRecord>,
     now: DateTime<Utc>,
@@ -66,5 +73,9 @@ fn tell(
     for sampled in sample {
         tally.add(&source.pseudonymiser, sampled, today);
     }
-    tally.tell(report, feed);
+    let place = Place {
+        source: &source.name,
+        kind,
+    };
+    tally.tell(report, feed, place);
 }

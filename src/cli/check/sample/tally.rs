@@ -7,7 +7,8 @@ use connector_kit::{CheckReport, Feed, SampledRecord};
 use contract::Body;
 use pseudonym::{Pseudonymiser, RecordOutcome, RejectionReason};
 
-use super::values::{Named, Values};
+use super::values;
+use crate::cli::unknown;
 
 /// Rows of a sample, by what they would become.
 #[derive(Default)]
@@ -26,7 +27,9 @@ pub(super) struct Tally {
 #[derive(Default)]
 struct Refused {
     rows: usize,
-    values: Values,
+    values: unknown::Tally,
+    /// Number of rows whose value is missing.
+    empty: u64,
 }
 
 impl Tally {
@@ -37,7 +40,7 @@ impl Tally {
         sampled: SampledRecord,
         today: NaiveDate,
     ) {
-        let named = Named::of(&sampled);
+        let feed = sampled.record.fact.feed();
         self.rows += 1;
         match pseudonymiser.apply(sampled.record, today) {
             RecordOutcome::OutOfScope(_) => self.out_of_scope += 1,
@@ -49,13 +52,23 @@ impl Tally {
             RecordOutcome::Rejected(rejection) => {
                 let refused = self.refused.entry(rejection.reason).or_default();
                 refused.rows += 1;
-                refused.values.extend(named.value(rejection.reason));
+                match rejection.value {
+                    Some(seen) => refused.values.add(feed.as_str(), seen),
+                    None => refused.empty += 1,
+                }
             }
         }
     }
 
     /// Says what the sample comes to: a warning where a row would be refused, or none would leave.
-    pub(super) fn tell(&self, report: &mut CheckReport, feed: Feed) {
+    pub(super) fn tell(&self, report: &mut CheckReport, feed: Feed, place: unknown::Place<'_>) {
+        self.tell_counts(report, feed);
+        let refused = self.by_weight().into_iter();
+        let values = refused.map(|(_, refused)| refused.values.values());
+        values.for_each(|of_reason| values::tell(report, feed, place, &of_reason));
+    }
+
+    fn tell_counts(&self, report: &mut CheckReport, feed: Feed) {
         if self.rows == 0 {
             return;
         }
@@ -95,7 +108,7 @@ impl Tally {
         for (place, (reason, refused)) in self.by_weight().into_iter().enumerate() {
             sentence += if place == 0 { ": " } else { ", " };
             sentence += &format!("{} {}", refused.rows, phrase(*reason));
-            sentence += &refused.values.listed();
+            sentence += &values::listed(*reason, &refused.values.values(), refused.empty);
         }
         let others = [
             (self.taken_back, "cancelled, so taken back"),

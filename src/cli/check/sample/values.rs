@@ -1,130 +1,150 @@
 //! Values that nobody has mapped, as `check` names them on the operator's terminal.
 
-use std::collections::BTreeMap;
-
-use connector_kit::{ClinicFact, Coding, SampledRecord};
-use program::terminal::visible;
+use connector_kit::{CheckReport, Feed};
 use pseudonym::RejectionReason;
+
+use crate::cli::unknown::{Hidden, Place, Values, quoted};
 
 /// Most distinct values that are named for one reason.
 const MAX_NAMED: usize = 10;
 
-/// Most characters of a value that are shown.
-const MAX_CHARS: usize = 60;
-
-/// Digits in a row, blanks and hyphens between them included, that a number of a person may have.
-const MAX_DIGITS: usize = 8;
-
-/// Values of a record that a mapping could lack, before the record becomes an event.
-pub(super) struct Named {
-    status: Option<String>,
-    codes: BTreeMap<RejectionReason, String>,
+/// The values of a reason in parentheses, the most frequent first; nothing where there are none.
+/// `empty` is the number of rows whose value is missing.
+pub(super) fn listed(reason: RejectionReason, values: &Values, empty: u64) -> String {
+    let mut named: Vec<NamedRows> = values
+        .shown
+        .iter()
+        .map(|shown| NamedRows::new(quoted(&shown.value.key()), shown.rows))
+        .collect();
+    if has_a_value(reason) && empty > 0 {
+        named.push(NamedRows::new("(empty)".to_owned(), empty));
+    }
+    named.sort_by_key(|named| std::cmp::Reverse(named.rows));
+    let more = named.len().saturating_sub(MAX_NAMED);
+    named.truncate(MAX_NAMED);
+    let mut texts: Vec<String> = named.into_iter().map(|named| named.text).collect();
+    if more > 0 {
+        texts.push(format!("{more} more values"));
+    }
+    texts.extend(values.hidden.iter().map(Hidden::text));
+    if texts.is_empty() {
+        return String::new();
+    }
+    format!(" ({})", texts.join(", "))
 }
 
-impl Named {
-    pub(super) fn of(sampled: &SampledRecord) -> Self {
-        use RejectionReason as Reason;
-        let mut codes = BTreeMap::new();
-        match &sampled.record.fact {
-            ClinicFact::Vaccination { vaccine, .. } => {
-                codes.insert(Reason::VaccineUnknown, first(vaccine));
-                codes.insert(Reason::CodeConflict, all(vaccine));
-            }
-            ClinicFact::Test { test, result, .. } => {
-                codes.insert(Reason::TestUnknown, first(test));
-                codes.insert(Reason::ResultUnknown, first(result));
-            }
-            ClinicFact::Recovery { diagnosis, .. } => {
-                codes.insert(Reason::DiagnosisUnknown, first(diagnosis));
-                codes.insert(Reason::CodeConflict, all(diagnosis));
-            }
-        }
-        Self {
-            status: sampled.record.unmapped_status.as_deref().map(shown),
-            codes,
-        }
-    }
+/// A value and the number of its rows.
+struct NamedRows {
+    text: String,
+    rows: u64,
+}
 
-    /// The value that a reason is about.
-    pub(super) fn value(mut self, reason: RejectionReason) -> Option<String> {
-        match reason {
-            RejectionReason::StatusUnknown => self.status,
-            other => self.codes.remove(&other),
-        }
+impl NamedRows {
+    fn new(name: String, rows: u64) -> Self {
+        let text = format!("{name} {rows}");
+        Self { text, rows }
     }
 }
 
-/// The coding that stands first, as a key of `[source.NAME.policy.codes]` names it.
-fn first(codings: &[Coding]) -> String {
-    codings.first().map_or_else(|| shown(""), key)
+/// Returns whether the reason is about a value that could be mapped.
+const fn has_a_value(reason: RejectionReason) -> bool {
+    use RejectionReason as Reason;
+    matches!(
+        reason,
+        Reason::StatusUnknown
+            | Reason::VaccineUnknown
+            | Reason::TestUnknown
+            | Reason::ResultUnknown
+            | Reason::DiagnosisUnknown
+    )
 }
 
-fn all(codings: &[Coding]) -> String {
-    let keys: Vec<String> = codings.iter().take(3).map(key).collect();
-    keys.join(" beside ")
-}
-
-fn key(coding: &Coding) -> String {
-    match coding.system.as_deref() {
-        // Codes of a code system may be long numbers, and are nobody's.
-        Some(system) if is_uri(system) => quoted(&format!("{system}|{}", coding.code)),
-        _ => shown(&coding.code),
+/// Tells where each value is to be mapped.
+pub(super) fn tell(report: &mut CheckReport, feed: Feed, place: Place<'_>, values: &Values) {
+    let shown = &values.shown;
+    for value in shown.iter().take(MAX_NAMED) {
+        report.warn(format!("{feed}: {}", place.what(value)), place.help(value));
+    }
+    let more = shown.len().saturating_sub(MAX_NAMED);
+    if more > 0 {
+        report.warn(
+            format!("{feed}: {more} more values are not known"),
+            format!(
+                "`clinic-gateway codes {} --read` prints all of them as a block of configuration",
+                place.source
+            ),
+        );
     }
 }
 
-fn is_uri(system: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b":/._-#?=&~+".contains(&byte);
-    system.contains(':') && system.bytes().all(fits)
-}
+#[cfg(test)]
+mod tests {
+    use connector_kit::Level;
+    use pseudonym::{UnknownValue, ValueTable};
 
-/// A word of the clinic's own, cut; with a number in it that could be a person's it is not
-/// repeated.
-fn shown(word: &str) -> String {
-    let is_number = |part: &str| part.chars().filter(char::is_ascii_digit).count() > MAX_DIGITS;
-    let mut parts = word.split(|char: char| !(char.is_ascii_digit() || " -".contains(char)));
-    match word.trim() {
-        "" => "(empty)".to_owned(),
-        _ if parts.any(is_number) => "(one with a long number in it)".to_owned(),
-        word => quoted(word),
-    }
-}
+    use super::*;
+    use crate::cli::unknown::Shown;
 
-fn quoted(word: &str) -> String {
-    let mut cut: String = word.chars().take(MAX_CHARS).collect();
-    if cut.len() < word.len() {
-        cut.push('…');
-    }
-    format!("\"{}\"", visible(&cut))
-}
-
-/// Distinct values, with the number of rows that have each.
-#[derive(Default)]
-pub(super) struct Values(BTreeMap<String, usize>);
-
-impl Extend<String> for Values {
-    fn extend<I: IntoIterator<Item = String>>(&mut self, values: I) {
-        for value in values {
-            *self.0.entry(value).or_default() += 1;
+    fn values(words: impl IntoIterator<Item = (&'static str, u64)>) -> Values {
+        let shown = words.into_iter().map(|(word, rows)| Shown {
+            feed: "vaccinations".into(),
+            value: UnknownValue::from_text(ValueTable::Vaccines, &format!("\0{word}"))
+                .expect("a value"),
+            rows,
+        });
+        Values {
+            shown: shown.collect(),
+            hidden: Vec::new(),
         }
     }
-}
 
-impl Values {
-    /// The values in parentheses, the most frequent first; nothing where there are none.
-    pub(super) fn listed(&self) -> String {
-        if self.0.is_empty() {
-            return String::new();
-        }
-        let mut values: Vec<_> = self.0.iter().collect();
-        values.sort_by_key(|(_, rows)| std::cmp::Reverse(**rows));
-        let mut named: Vec<String> = values
-            .iter()
-            .take(MAX_NAMED)
-            .map(|(value, rows)| format!("{value} {rows}"))
-            .collect();
-        if values.len() > MAX_NAMED {
-            named.push(format!("{} more values", values.len() - MAX_NAMED));
-        }
-        format!(" ({})", named.join(", "))
+    #[test]
+    fn values_stand_behind_their_reason_and_the_rest_is_counted() {
+        let unknown = RejectionReason::VaccineUnknown;
+        let mut some = values([("Вакцина Х", 120), ("Щука", 3)]);
+        assert_eq!(
+            listed(unknown, &some, 81),
+            " (\"Вакцина Х\" 120, (empty) 81, \"Щука\" 3)"
+        );
+        some.hidden.push(Hidden {
+            feed: "vaccinations".into(),
+            table: ValueTable::Vaccines,
+            values: 7,
+            rows: 9,
+        });
+        let told = listed(unknown, &some, 0);
+        assert!(
+            told.ends_with("7 values (vaccine) that are long or rare, not shown × 9)"),
+            "{told}"
+        );
+        assert_eq!(listed(unknown, &Values::default(), 0), "");
+        assert_eq!(
+            listed(RejectionReason::IdentifierMissing, &Values::default(), 5),
+            ""
+        );
+        let many = values((0..12).map(|_| ("Щука", 1)));
+        assert!(listed(unknown, &many, 0).ends_with(", 2 more values)"));
+    }
+
+    #[test]
+    fn each_value_is_a_finding_with_the_line_to_write() {
+        let place = Place {
+            source: "mis",
+            kind: "postgres",
+        };
+        let mut report = CheckReport::default();
+        let many = values((0..12).map(|_| ("Щука", 5)));
+        tell(&mut report, Feed::Vaccinations, place, &many);
+        assert_eq!(report.findings.len(), 11);
+        let first = &report.findings[0];
+        assert_eq!(first.level, Level::Warning);
+        assert_eq!(first.what, "vaccinations: vaccine «Щука» × 5: not known");
+        let help = first.help.as_deref().expect("advice");
+        assert!(
+            help.contains("[source.mis.policy.codes.vaccines]"),
+            "{help}"
+        );
+        let last = &report.findings[10];
+        assert!(last.what.contains("2 more values"), "{}", last.what);
     }
 }

@@ -154,6 +154,16 @@ impl<T: Copy + PartialEq> CodeTable<T> {
         }
     }
 
+    /// Folded names of the list's entries, built in or configured.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, T)> {
+        self.folded
+            .iter()
+            .filter_map(|(name, meaning)| match meaning {
+                Meaning::Is(item) => Some((&**name, *item)),
+                _ => None,
+            })
+    }
+
     /// Returns whether a person has nothing to decide about these codings.
     pub(crate) fn is_known(&self, codings: &[Coding]) -> bool {
         !matches!(self.resolve(codings), Err(Unresolved::Unknown))

@@ -1,6 +1,7 @@
 //! Values that nobody has mapped: which one a record is refused for, and with whom it was seen.
 
 mod found;
+mod nearest;
 mod value;
 
 pub use found::SeenValue;

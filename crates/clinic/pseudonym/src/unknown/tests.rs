@@ -290,3 +290,25 @@ fn a_rejection_keeps_its_reason_beside_the_value() {
     assert_eq!(rejection.reason, RejectionReason::VaccineUnknown);
     assert!(!format!("{rejection:?}").contains("Щука"));
 }
+
+#[test]
+fn the_nearest_listed_name_is_a_hint() {
+    let plain = plain();
+    let nearest =
+        |table, word: &str| plain.nearest_target(&UnknownValue::new(table, None, word).unwrap());
+    use ValueTable as Table;
+    let long = "Вакцина «Гам-КОВИД-Вак» комбинированная векторная, раствор";
+    assert_eq!(nearest(Table::Vaccines, long), Some("sputnik-v"));
+    assert_eq!(nearest(Table::Vaccines, "Комирнатти"), Some("comirnaty"));
+    assert_eq!(nearest(Table::Vaccines, "Грипполь ++"), None);
+    assert_eq!(nearest(Table::Vaccines, "20877"), None);
+    assert_eq!(
+        nearest(Table::Results, "не обнаружены!"),
+        Some("not-detected")
+    );
+    assert_eq!(nearest(Table::Status, "finall"), None);
+    for table in Table::ALL {
+        let targets = table.targets();
+        assert!(targets.iter().all(|target| !target.is_empty()), "{table:?}");
+    }
+}
