@@ -8,7 +8,7 @@ use super::file::{Config, OutboxConfig};
 use super::fingerprint::PseudonymFingerprint;
 use super::registry::{ReceiptsMode, RegistryConfig};
 use super::schedule::{MAX_EVERY_SECONDS, Schedule};
-use super::source::{MAX_PAUSE_MS, MAX_ROWS_PER_SECOND, SourceConfig, SweepConfig};
+use super::source::SourceConfig;
 
 /// Largest page a source may be asked for.
 const MAX_PAGE_RECORDS: u32 = 10_000;
@@ -184,7 +184,6 @@ fn verify_schedules(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
     in_range(&format!("source.{name}.schedule"), &source.schedule)?;
     let sweep = format!("source.{name}.sweep.schedule");
     in_range(&sweep, &source.sweep.schedule)?;
-    verify_pace(name, &source.sweep)?;
     let sections = source.sections();
     match sections.iter().find(|section| section.config.listens()) {
         Some(listening) if source.schedule == Schedule::Never => wrong(
@@ -197,22 +196,6 @@ fn verify_schedules(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
         ),
         _ => Ok(()),
     }
-}
-
-fn verify_pace(name: &str, sweep: &SweepConfig) -> Result<(), Wrong> {
-    if sweep.rows_per_second > MAX_ROWS_PER_SECOND {
-        return wrong(
-            format!("source.{name}.sweep.rows_per_second must be 0 to {MAX_ROWS_PER_SECOND}"),
-            "5000 is gentle; 0 reads as fast as the source gives",
-        );
-    }
-    if sweep.pause_ms > MAX_PAUSE_MS {
-        return wrong(
-            format!("source.{name}.sweep.pause_ms must be 0 to {MAX_PAUSE_MS}"),
-            "100 is gentle; for a slower sweep set rows_per_second",
-        );
-    }
-    Ok(())
 }
 
 fn verify_sections(name: &str, source: &SourceConfig) -> Result<(), Wrong> {

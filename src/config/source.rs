@@ -97,10 +97,10 @@ pub struct ConnectorSection<'a> {
 }
 
 /// Most rows a second that `rows_per_second` may be.
-pub(super) const MAX_ROWS_PER_SECOND: u32 = 1_000_000;
+const MAX_ROWS_PER_SECOND: u32 = 1_000_000;
 
 /// Longest pause between two pages of a sweep, in milliseconds.
-pub(super) const MAX_PAUSE_MS: u32 = 60_000;
+const MAX_PAUSE_MS: u32 = 60_000;
 
 /// The `[source.NAME.sweep]` section: all keys are read, so that what was deleted at the source is
 /// withdrawn, and what its change stamps did not tell is read. Of a feed that has no stamp to trust
@@ -112,8 +112,12 @@ pub struct SweepConfig {
     pub schedule: Schedule,
     /// Most rows, or ids, a second that a sweep reads, 1 to 1000000; 0 for as many as the source
     /// gives.
+    #[serde(deserialize_with = "rows_per_second")]
+    #[schemars(range(max = 1_000_000))]
     pub rows_per_second: u32,
     /// Pause between two pages of a sweep, in milliseconds, up to 60000; 0 for none.
+    #[serde(deserialize_with = "pause_ms")]
+    #[schemars(range(max = 60_000))]
     pub pause_ms: u32,
     /// Share of a feed, 0 to 100 percent, of which more is not withdrawn unasked, by a sweep or for
     /// refused rows, if it is more than `always_allowed`, too.
@@ -132,6 +136,32 @@ fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
         D::Error::custom(
             "sweep.max_withdrawn_percent must be 0 to 100; 5 is a good value, 100 switches the \
              safety catch off",
+        )
+    })
+}
+
+/// Reads a number of rows a second.
+fn rows_per_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    let rows = u32::try_from(number).ok();
+    let rows = rows.filter(|rows| *rows <= MAX_ROWS_PER_SECOND);
+    rows.ok_or_else(|| {
+        D::Error::custom(
+            "sweep.rows_per_second must be 0 to 1000000; 5000 is gentle, 0 reads as fast as the \
+             source gives",
+        )
+    })
+}
+
+/// Reads a pause in milliseconds.
+fn pause_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    let pause = u32::try_from(number).ok();
+    let pause = pause.filter(|pause| *pause <= MAX_PAUSE_MS);
+    pause.ok_or_else(|| {
+        D::Error::custom(
+            "sweep.pause_ms must be 0 to 60000; 100 is gentle, and rows_per_second makes a sweep \
+             slower still",
         )
     })
 }
@@ -181,5 +211,28 @@ impl SourceConfig {
     /// None in practice: the section was read from text and can be written as text.
     pub fn meaning(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_refused_beyond_its_limits_and_says_them() {
+        let pace = |text: &str| toml::from_str::<SweepConfig>(text);
+        let slowest = pace("rows_per_second = 1\npause_ms = 60000").expect("right");
+        assert_eq!((slowest.rows_per_second, slowest.pause_ms), (1, 60_000));
+        let fastest = pace("rows_per_second = 1000000").expect("right");
+        assert_eq!((fastest.rows_per_second, fastest.pause_ms), (1_000_000, 0));
+        for (wrong, limit) in [
+            ("rows_per_second = 1000001", "0 to 1000000"),
+            ("rows_per_second = -1", "0 to 1000000"),
+            ("pause_ms = 60001", "0 to 60000"),
+            ("pause_ms = -1", "0 to 60000"),
+        ] {
+            let refused = pace(wrong).expect_err("beyond its limit").to_string();
+            assert!(refused.contains(limit), "{refused}");
+        }
     }
 }

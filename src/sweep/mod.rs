@@ -213,11 +213,6 @@ async fn finish_pass(
     if matches!(end, SweepEnd::LookAgain { .. }) {
         return Ok(PassEnd::LookAgain);
     }
-    // Of a feed whose sweeps read contents that is what they are for.
-    if sweep.missed > 0 && source.sweep_kind(run.feed) == SweepKind::Keys {
-        run.note_surprise(surprise::CHANGED_UNNOTICED, sweep.missed)
-            .await;
-    }
     match end {
         SweepEnd::LookAgain { .. } | SweepEnd::Done { .. } => {}
         SweepEnd::Missing { .. } => {
@@ -230,6 +225,11 @@ async fn finish_pass(
             sweep.held = Some(missing);
             run.note_surprise(surprise::WITHDRAWALS_HELD, 1).await;
         }
+    }
+    // Once, at the end; of a feed whose sweeps read contents that is what they are for.
+    if sweep.missed > 0 && source.sweep_kind(run.feed) == SweepKind::Keys {
+        run.note_surprise(surprise::CHANGED_UNNOTICED, sweep.missed)
+            .await;
     }
     Ok(PassEnd::Done)
 }
